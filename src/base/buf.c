@@ -1,0 +1,148 @@
+#include "base/buf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define BUF_SMALLEST 256 /* bytes of the first allocation */
+
+void
+buf_init(struct buf *b, size_t max)
+{
+	memset(b, 0, sizeof *b);
+	b->max = max;
+}
+
+void
+buf_clear(struct buf *b)
+{
+	free(b->mem);
+	buf_init(b, b->max);
+}
+
+uint8_t *
+buf_room(struct buf *b, size_t bytes)
+{
+	size_t size;
+
+	if (b->failed || bytes > b->max - b->len) {
+		b->failed = true;
+		return NULL;
+	}
+	if (b->size - b->start - b->len >= bytes)
+		return b->mem + b->start + b->len;
+	if (b->start > 0) {
+		memmove(b->mem, b->mem + b->start, b->len);
+		b->start = 0;
+	}
+	if (b->size - b->len < bytes) {
+		size = b->size ? b->size : BUF_SMALLEST;
+		while (size < b->len + bytes)
+			size *= 2;
+		b->mem = mem_realloc(b->mem, size);
+		b->size = size;
+	}
+	return b->mem + b->len;
+}
+
+void
+buf_grew(struct buf *b, size_t bytes)
+{
+	assert(b->start + b->len + bytes <= b->size);
+	b->len += bytes;
+}
+
+void
+buf_add(struct buf *b, const void *data, size_t bytes)
+{
+	uint8_t *room;
+
+	if (bytes == 0)
+		return;
+	room = buf_room(b, bytes);
+	if (room == NULL)
+		return;
+	memcpy(room, data, bytes);
+	b->len += bytes;
+}
+
+void
+buf_add_u8(struct buf *b, uint8_t v)
+{
+	buf_add(b, &v, 1);
+}
+
+void
+buf_add_u16(struct buf *b, uint16_t v)
+{
+	uint8_t be[2] = {v >> 8, v};
+
+	buf_add(b, be, sizeof be);
+}
+
+void
+buf_add_u32(struct buf *b, uint32_t v)
+{
+	uint8_t be[4] = {v >> 24, v >> 16, v >> 8, v};
+
+	buf_add(b, be, sizeof be);
+}
+
+void
+buf_add_u64(struct buf *b, uint64_t v)
+{
+	buf_add_u32(b, v >> 32);
+	buf_add_u32(b, v);
+}
+
+void
+buf_add_str(struct buf *b, const char *s)
+{
+	buf_add(b, s, strlen(s) + 1);
+}
+
+void
+buf_add_fmt(struct buf *b, const char *fmt, ...)
+{
+	va_list ap, again;
+	uint8_t *room;
+	int n;
+
+	va_start(ap, fmt);
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	/* vsnprintf() writes a NUL after the text: room for it, but it does not count. */
+	room = n < 0 ? NULL : buf_room(b, (size_t)n + 1);
+	if (room != NULL) {
+		vsnprintf((char *)room, (size_t)n + 1, fmt, again);
+		b->len += n;
+	}
+	va_end(again);
+}
+
+void
+buf_drop(struct buf *b, size_t bytes)
+{
+	assert(bytes <= b->len);
+	b->start += bytes;
+	b->len -= bytes;
+	if (b->len == 0) {
+		free(b->mem);
+		b->mem = NULL;
+		b->size = 0;
+		b->start = 0;
+	}
+}
+
+void
+buf_reset(struct buf *b)
+{
+	b->start = 0;
+	b->len = 0;
+	b->failed = false;
+}

@@ -1,0 +1,85 @@
+/* err: what can go wrong. Functions return 0 or one of -E_...; what a client is told is a struct
+ * err, whose kind stands in one table with its SQLSTATE (the manual is checked against that table).
+ */
+#ifndef PGWITH_BASE_ERR_H
+#define PGWITH_BASE_ERR_H
+
+#include <stdbool.h>
+
+/* Results of functions, returned negated. */
+enum {
+	E_SYNTAX = 1, /* text or bytes that cannot be understood */
+	E_RANGE,      /* understood, but out of bounds */
+	E_STATE,      /* not possible now */
+	E_AGAIN,      /* would block, or more bytes are needed */
+	E_CLOSED,     /* the other side has gone */
+	E_IO,         /* a system call failed; errno says why */
+	E_TOOBIG,     /* over a maximum */
+	E_NOTFOUND,
+};
+
+/* Every error that pgwith itself reports to a client. */
+enum err_id {
+	ERR_NONE,
+	/* refused at login */
+	ERR_PROTOCOL_VIOLATION,
+	ERR_PROTOCOL_VERSION,
+	ERR_STARTUP_TOO_LONG,
+	ERR_NO_USER,
+	ERR_NOT_ALLOWED,
+	ERR_NO_POOL,
+	ERR_TOO_MANY_CLIENTS,
+	ERR_REPLICATION,
+	ERR_STARTUP_OPTION,
+	ERR_LOGIN_TIMEOUT,
+	ERR_NOT_ADMIN,
+	/* entering */
+	ERR_WAIT_TIMEOUT,
+	ERR_QUEUE_FULL,
+	ERR_SERVER_UNREACHABLE,
+	ERR_CANCELED_WAITING,
+	/* while leased */
+	ERR_SERVER_LOST,
+	ERR_SETUP_FAILED,
+	ERR_MESSAGE_TOO_LONG,
+	/* the end */
+	ERR_SHUTDOWN,
+	ERR_KILLED,
+	/* console */
+	ERR_CONSOLE_SYNTAX,
+	ERR_CONSOLE_UNSUPPORTED,
+	ERR_N
+};
+
+/* One row of the table. */
+struct err_kind {
+	const char *name;     /* as in the manual: wait_timeout */
+	const char *sqlstate; /* five characters */
+	bool fatal;           /* severity FATAL and the session ends; otherwise ERROR */
+	const char *message;  /* printf format; what its arguments are stands in err.c */
+	const char *hint;     /* what can be done about it, or NULL */
+};
+
+/* The row of an id; for ERR_NONE one with the name "none". */
+const struct err_kind *err_kind(enum err_id);
+
+/* An error with its words. The strings belong to it. */
+struct err {
+	enum err_id id;
+	char sqlstate[6]; /* the kind's, or a server's own, passed on */
+	char *message;
+	char *detail; /* or NULL */
+	char *hint;   /* or NULL */
+};
+
+/* Makes *e (which is uninitialised or cleared) an error of that kind; the arguments are those of
+ * the kind's format. The hint is the kind's. */
+void err_make(struct err *e, enum err_id, ...);
+void err_detail(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A deep copy. */
+void err_copy(struct err *to, const struct err *from);
+/* Frees the words; *e is ERR_NONE afterwards. */
+void err_clear(struct err *e);
+
+#endif

@@ -1,0 +1,109 @@
+#include "base/idmap.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+struct idmap_slot {
+	uint64_t id; /* 0: free */
+	void *owner;
+};
+
+#define IDMAP_SMALLEST 64 /* slots */
+
+void
+idmap_init(struct idmap *m)
+{
+	*m = (struct idmap){0};
+}
+
+void
+idmap_clear(struct idmap *m)
+{
+	free(m->slots);
+	idmap_init(m);
+}
+
+/* Fibonacci hashing: consecutive ids land far apart, so that removals leave short runs. */
+static size_t
+home(const struct idmap *m, uint64_t id)
+{
+	return (size_t)((id * 0x9e3779b97f4a7c15ull) >> 20) & (m->size - 1);
+}
+
+static void
+put(struct idmap *m, uint64_t id, void *owner)
+{
+	size_t i = home(m, id);
+
+	while (m->slots[i].id != 0)
+		i = (i + 1) & (m->size - 1);
+	m->slots[i] = (struct idmap_slot){id, owner};
+}
+
+static void
+resize(struct idmap *m, size_t size)
+{
+	struct idmap_slot *old = m->slots;
+	size_t old_size = m->size;
+
+	m->slots = mem_calloc(size, sizeof *m->slots);
+	m->size = size;
+	for (size_t i = 0; i < old_size; i++)
+		if (old[i].id != 0)
+			put(m, old[i].id, old[i].owner);
+	free(old);
+}
+
+uint64_t
+idmap_add(struct idmap *m, void *owner)
+{
+	if (m->size == 0)
+		resize(m, IDMAP_SMALLEST);
+	else if ((m->count + 1) * 4 > m->size * 3)
+		resize(m, m->size * 2);
+	m->count++;
+	put(m, ++m->last, owner);
+	return m->last;
+}
+
+static struct idmap_slot *
+find(const struct idmap *m, uint64_t id)
+{
+	if (m->size == 0 || id == 0)
+		return NULL;
+	for (size_t i = home(m, id); m->slots[i].id != 0; i = (i + 1) & (m->size - 1))
+		if (m->slots[i].id == id)
+			return &m->slots[i];
+	return NULL;
+}
+
+void *
+idmap_get(const struct idmap *m, uint64_t id)
+{
+	struct idmap_slot *s = find(m, id);
+
+	return s ? s->owner : NULL;
+}
+
+void
+idmap_remove(struct idmap *m, uint64_t id)
+{
+	struct idmap_slot *s = find(m, id);
+	size_t hole, i;
+
+	if (s == NULL)
+		return;
+	m->count--;
+	/* Close the run behind the hole: whoever may not stand behind it any more moves into it. */
+	hole = s - m->slots;
+	for (i = (hole + 1) & (m->size - 1); m->slots[i].id != 0; i = (i + 1) & (m->size - 1)) {
+		size_t h = home(m, m->slots[i].id);
+
+		if (((i - h) & (m->size - 1)) >= ((i - hole) & (m->size - 1))) {
+			m->slots[hole] = m->slots[i];
+			hole = i;
+		}
+	}
+	m->slots[hole].id = 0;
+}

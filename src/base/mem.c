@@ -1,0 +1,68 @@
+#include "base/mem.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+static void *
+checked(void *p, size_t bytes)
+{
+	if (p == NULL)
+		log_fatal("out of memory bytes=%zu", bytes);
+	return p;
+}
+
+void *
+mem_alloc(size_t bytes)
+{
+	return checked(malloc(bytes ? bytes : 1), bytes);
+}
+
+void *
+mem_calloc(size_t count, size_t bytes)
+{
+	return checked(calloc(count ? count : 1, bytes ? bytes : 1), bytes);
+}
+
+void *
+mem_realloc(void *p, size_t bytes)
+{
+	return checked(realloc(p, bytes ? bytes : 1), bytes);
+}
+
+char *
+mem_strdup(const char *s)
+{
+	return checked(strdup(s), strlen(s) + 1);
+}
+
+char *
+mem_strndup(const char *s, size_t max)
+{
+	return checked(strndup(s, max), max);
+}
+
+char *
+mem_vprintf(const char *fmt, va_list ap)
+{
+	char *s;
+
+	if (vasprintf(&s, fmt, ap) < 0)
+		log_fatal("out of memory in vasprintf");
+	return s;
+}
+
+char *
+mem_printf(const char *fmt, ...)
+{
+	va_list ap;
+	char *s;
+
+	va_start(ap, fmt);
+	s = mem_vprintf(fmt, ap);
+	va_end(ap);
+	return s;
+}

@@ -1,0 +1,116 @@
+#include "base/units.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+
+struct unit {
+	const char *name;
+	int64_t factor;
+};
+
+/* Largest first: the printers take the first one that divides. */
+static const struct unit durations[] = {
+    {"d", 24 * UNIT_H}, {"h", UNIT_H}, {"min", UNIT_MIN}, {"s", UNIT_S},
+    {"ms", UNIT_MS},    {"us", 1},     {NULL, 0},
+};
+static const struct unit sizes[] = {
+    {"TB", INT64_C(1) << 40}, {"GB", 1 << 30}, {"MB", 1 << 20},
+    {"kB", 1 << 10},          {"B", 1},        {NULL, 0},
+};
+
+static int
+parse(const char *s, const struct unit *units, int64_t bare, int64_t *out)
+{
+	int64_t factor = bare;
+	double value;
+	size_t n = 0;
+	char *end;
+
+	while (isspace((unsigned char)*s))
+		s++;
+	/* strtod() alone would take "inf", "nan" and "0x10". */
+	if (!isdigit((unsigned char)*s) && *s != '.')
+		return *s == '-' && isdigit((unsigned char)s[1]) ? -E_RANGE : -E_SYNTAX;
+	if (s[0] == '0' && (s[1] == 'x' || s[1] == 'X'))
+		return -E_SYNTAX;
+	value = strtod(s, &end);
+	if (end == s)
+		return -E_SYNTAX;
+	while (isspace((unsigned char)*end))
+		end++;
+	while (isalpha((unsigned char)end[n]))
+		n++;
+	for (const char *p = end + n; *p; p++)
+		if (!isspace((unsigned char)*p))
+			return -E_SYNTAX;
+	if (n > 0) {
+		while (units->name &&
+		       (strlen(units->name) != n || strncmp(end, units->name, n) != 0))
+			units++;
+		if (units->name == NULL)
+			return -E_SYNTAX;
+		factor = units->factor;
+	}
+	value = round(value * (double)factor);
+	if (!(value < 9.2e18))
+		return -E_RANGE;
+	*out = (int64_t)value;
+	return 0;
+}
+
+int
+units_duration(const char *s, int64_t bare_us, int64_t *us)
+{
+	return parse(s, durations, bare_us, us);
+}
+
+int
+units_size(const char *s, int64_t bare, int64_t *bytes)
+{
+	return parse(s, sizes, bare, bytes);
+}
+
+static const char *
+print(int64_t value, const struct unit *u, char *out, size_t out_size)
+{
+	if (value == 0) {
+		snprintf(out, out_size, "0");
+		return out;
+	}
+	while (u->factor > 1 && value % u->factor != 0)
+		u++;
+	snprintf(out, out_size, "%lld%s", (long long)(value / u->factor), u->name);
+	return out;
+}
+
+const char *
+units_duration_str(int64_t us, char *out, size_t out_size)
+{
+	return print(us, durations, out, out_size);
+}
+
+const char *
+units_size_str(int64_t bytes, char *out, size_t out_size)
+{
+	return print(bytes, sizes, out, out_size);
+}
+
+const char *
+units_elapsed_str(int64_t us, char *out, size_t out_size)
+{
+	if (us < UNIT_S)
+		snprintf(out, out_size, "%.1f ms", (double)us / UNIT_MS);
+	else if (us < 2 * UNIT_MIN)
+		snprintf(out, out_size, "%.1f s", (double)us / UNIT_S);
+	else if (us < 2 * UNIT_H)
+		snprintf(out, out_size, "%.1f min", (double)us / UNIT_MIN);
+	else
+		snprintf(out, out_size, "%.1f h", (double)us / UNIT_H);
+	return out;
+}

@@ -1,0 +1,86 @@
+/* conf: the configuration as one immutable snapshot. Loading either gives a whole one that has been
+ * checked, or every problem of the file at once. A reload (later) makes a new snapshot and
+ * compares. */
+#ifndef PGWITH_CONF_CONF_H
+#define PGWITH_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/log.h"
+
+/* One section [pool NAME]. */
+struct conf_pool {
+	char *name;
+	char *conninfo;          /* libpq's */
+	int64_t size;            /* server connections at most, those in cleanup counted */
+	int64_t min_size;        /* opened at start and kept */
+	int64_t max_waiting;     /* sessions in the queue; 0: none may wait */
+	int64_t max_opening;     /* connections being made at once */
+	int64_t wait_timeout_us; /* in the queue; 0: no limit */
+	int64_t
+	    idle_timeout_us; /* a server idle for longer is closed, down to min_size; 0: never */
+	int64_t max_lifetime_us; /* a server older than this is closed when it is idle; 0: never */
+	int64_t connect_timeout_us; /* for one server login, name resolution included */
+	int64_t check_interval_us;  /* a server idle for this long is asked for a sign of life; 0:
+				       never */
+	int64_t cleanup_timeout_us; /* all steps of one cleanup together */
+	int64_t retry_delay_us;     /* after a failed connect, fail at once for this long */
+};
+
+struct conf {
+	char *path; /* the file, or NULL */
+	/* section [pgwith] */
+	char *listen; /* directory of the socket */
+	int64_t port;
+	int64_t socket_mode; /* permission bits of the socket */
+	char *socket_owner;  /* user name, or "" */
+	char *socket_group;  /* group name, or "" */
+	int64_t max_clients;
+	int64_t login_timeout_us;
+	int64_t shutdown_timeout_us;
+	char *admin_users; /* comma-separated role names */
+	char *stats_users;
+	char *allow; /* as written; see conf_allows() */
+	enum log_level log_level;
+	bool log_connections;
+
+	struct conf_pool *pools; /* in the order of the file */
+	unsigned npools;
+};
+
+/* One thing that is wrong in a file. */
+struct conf_problem {
+	char *file;
+	unsigned line; /* 1-based; 0 where no line can be named */
+	char *
+	    text; /* what is wrong, what was expected, and the nearest known name if there is one */
+};
+struct conf_problems {
+	struct conf_problem *list;
+	unsigned count;
+};
+
+/* Loads and checks a file. Returns the snapshot (the caller frees it with conf_free()), or NULL
+ * with at least one problem in *p (initialised by this call; the caller clears it in both cases).
+ */
+struct conf *conf_load(const char *path, struct conf_problems *p);
+void conf_free(struct conf *);
+void conf_problems_clear(struct conf_problems *);
+
+/* The pool of that name, or NULL. */
+const struct conf_pool *conf_pool(const struct conf *, const char *name);
+
+/* May the operating system's user `uid`, whose name is `user` ("" if it has none), come in as
+ * `role`? `allow` is a comma-separated list: "*" everyone as anyone, "app" everyone as that role,
+ * "www-data:app" that user as that role, "www-data:*" that user as anyone, "1001:app" the same by
+ * uid. An empty list: only what always holds: root and the daemon's own `self` as any role;
+ * everybody else as the role of their own user name. */
+bool conf_allows(const struct conf *, uid_t uid, const char *user, uid_t self, const char *role);
+
+/* Is `role` in the comma-separated list? */
+bool conf_listed(const char *list, const char *role);
+
+#endif

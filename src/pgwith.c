@@ -1,0 +1,6 @@
+/* pgwithd: the daemon. */
+int
+main(void)
+{
+	return 0;
+}

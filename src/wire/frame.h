@@ -1,0 +1,29 @@
+/* frame: where messages begin and end in a stream of protocol v3 bytes. No I/O, no copies.
+ * PostgreSQL 15 documentation, 55.7 Message Formats: a type byte, then an Int32 length that counts
+ * itself but not the type. */
+#ifndef PGWITH_WIRE_FRAME_H
+#define PGWITH_WIRE_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define FRAME_HEADER  5           /* bytes of type and length */
+#define FRAME_LARGEST 0x3fffffffu /* of a body: PostgreSQL PQ_LARGE_MESSAGE_LIMIT */
+
+struct frame {
+	char type;
+	uint32_t body; /* bytes after the header */
+};
+
+/* Reads the header at `data`. Returns 0, -E_AGAIN if fewer than FRAME_HEADER bytes are there,
+ * -E_RANGE if the length is impossible (under 4, or body over FRAME_LARGEST; f->type and f->body
+ * are set as far as known). */
+int frame_read(const uint8_t *data, size_t bytes, struct frame *f);
+
+static inline uint32_t
+frame_u32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+#endif

@@ -1,0 +1,236 @@
+#include "wire/msg.h"
+
+#include <string.h>
+
+#include "wire/reader.h"
+
+size_t
+msg_begin(struct buf *b, char type)
+{
+	size_t at = b->len;
+
+	buf_add_u8(b, (uint8_t)type);
+	buf_add_u32(b, 0);
+	return at;
+}
+
+void
+msg_end(struct buf *b, size_t at)
+{
+	uint32_t length;
+	uint8_t *p;
+
+	if (b->failed)
+		return;
+	length = (uint32_t)(b->len - at - 1);
+	p = buf_data(b) + at + 1;
+	p[0] = length >> 24;
+	p[1] = length >> 16;
+	p[2] = length >> 8;
+	p[3] = length;
+}
+
+void
+msg_auth_ok(struct buf *b)
+{
+	size_t at = msg_begin(b, 'R');
+
+	buf_add_u32(b, 0);
+	msg_end(b, at);
+}
+
+void
+msg_parameter_status(struct buf *b, const char *name, const char *value)
+{
+	size_t at = msg_begin(b, 'S');
+
+	buf_add_str(b, name);
+	buf_add_str(b, value);
+	msg_end(b, at);
+}
+
+void
+msg_backend_key(struct buf *b, uint32_t pid, uint32_t secret)
+{
+	size_t at = msg_begin(b, 'K');
+
+	buf_add_u32(b, pid);
+	buf_add_u32(b, secret);
+	msg_end(b, at);
+}
+
+void
+msg_ready(struct buf *b, char status)
+{
+	size_t at = msg_begin(b, 'Z');
+
+	buf_add_u8(b, (uint8_t)status);
+	msg_end(b, at);
+}
+
+void
+msg_complete(struct buf *b, const char *tag)
+{
+	size_t at = msg_begin(b, 'C');
+
+	buf_add_str(b, tag);
+	msg_end(b, at);
+}
+
+void
+msg_negotiate(struct buf *b, uint32_t minor, const char *const *options, unsigned noptions)
+{
+	size_t at = msg_begin(b, 'v');
+
+	buf_add_u32(b, minor);
+	buf_add_u32(b, noptions);
+	for (unsigned i = 0; i < noptions; i++)
+		buf_add_str(b, options[i]);
+	msg_end(b, at);
+}
+
+static void
+field(struct buf *b, char name, const char *value)
+{
+	if (value == NULL)
+		return;
+	buf_add_u8(b, (uint8_t)name);
+	buf_add_str(b, value);
+}
+
+void
+msg_report(struct buf *b, char type, const char *severity, const char *sqlstate,
+	   const char *message, const char *detail, const char *hint)
+{
+	size_t at = msg_begin(b, type);
+
+	field(b, 'S', severity);
+	field(b, 'V', severity);
+	field(b, 'C', sqlstate);
+	field(b, 'M', message);
+	field(b, 'D', detail);
+	field(b, 'H', hint);
+	buf_add_u8(b, 0);
+	msg_end(b, at);
+}
+
+void
+msg_err(struct buf *b, const struct err *e)
+{
+	msg_report(b, 'E', err_kind(e->id)->fatal ? "FATAL" : "ERROR", e->sqlstate, e->message,
+		   e->detail, e->hint);
+}
+
+void
+msg_row_description(struct buf *b, const struct msg_column *c, unsigned n)
+{
+	size_t at = msg_begin(b, 'T');
+
+	buf_add_u16(b, (uint16_t)n);
+	for (unsigned i = 0; i < n; i++) {
+		buf_add_str(b, c[i].name);
+		buf_add_u32(b, 0); /* table oid: not a column of a table */
+		buf_add_u16(b, 0); /* attribute number */
+		buf_add_u32(b, c[i].type_oid);
+		buf_add_u16(b, (uint16_t)c[i].type_size);
+		buf_add_u32(b, (uint32_t)c[i].modifier);
+		buf_add_u16(b, c[i].format);
+	}
+	msg_end(b, at);
+}
+
+void
+msg_data_row(struct buf *b, const char *const *values, unsigned n)
+{
+	size_t at = msg_begin(b, 'D');
+
+	buf_add_u16(b, (uint16_t)n);
+	for (unsigned i = 0; i < n; i++) {
+		if (values[i] == NULL) {
+			buf_add_u32(b, UINT32_MAX);
+			continue;
+		}
+		buf_add_u32(b, (uint32_t)strlen(values[i]));
+		buf_add(b, values[i], strlen(values[i]));
+	}
+	msg_end(b, at);
+}
+
+void
+msg_query(struct buf *b, const char *sql)
+{
+	size_t at = msg_begin(b, 'Q');
+
+	buf_add_str(b, sql);
+	msg_end(b, at);
+}
+
+void
+msg_sync(struct buf *b)
+{
+	msg_end(b, msg_begin(b, 'S'));
+}
+
+void
+msg_copy_fail(struct buf *b, const char *reason)
+{
+	size_t at = msg_begin(b, 'f');
+
+	buf_add_str(b, reason);
+	msg_end(b, at);
+}
+
+void
+msg_terminate(struct buf *b)
+{
+	msg_end(b, msg_begin(b, 'X'));
+}
+
+void
+msg_startup(struct buf *b, const char *const *pairs)
+{
+	size_t at = b->len;
+	uint32_t length;
+	uint8_t *p;
+
+	buf_add_u32(b, 0);
+	buf_add_u32(b, 3 << 16);
+	for (; *pairs; pairs++)
+		buf_add_str(b, *pairs);
+	buf_add_u8(b, 0);
+	if (b->failed)
+		return;
+	length = (uint32_t)(b->len - at);
+	p = buf_data(b) + at;
+	p[0] = length >> 24;
+	p[1] = length >> 16;
+	p[2] = length >> 8;
+	p[3] = length;
+}
+
+void
+msg_cancel_request(struct buf *b, uint32_t pid, uint32_t secret)
+{
+	buf_add_u32(b, 16);
+	buf_add_u32(b, 1234 << 16 | 5678);
+	buf_add_u32(b, pid);
+	buf_add_u32(b, secret);
+}
+
+const char *
+msg_report_field(const uint8_t *body, size_t bytes, char name)
+{
+	struct reader r;
+	const char *value;
+	char f;
+
+	reader_init(&r, body, bytes);
+	while ((f = (char)reader_u8(&r)) != 0) {
+		value = reader_str(&r);
+		if (r.failed)
+			return NULL;
+		if (f == name)
+			return value;
+	}
+	return NULL;
+}

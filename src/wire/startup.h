@@ -1,0 +1,32 @@
+/* startup: the packets that have no type byte. PostgreSQL 15 documentation, 55.2.1 and 55.7. */
+#ifndef PGWITH_WIRE_STARTUP_H
+#define PGWITH_WIRE_STARTUP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define STARTUP_LARGEST 10000u /* bytes; PostgreSQL's MAX_STARTUP_PACKET_LENGTH */
+
+enum startup_kind { STARTUP_PROTOCOL, STARTUP_SSL, STARTUP_GSSENC, STARTUP_CANCEL };
+
+struct startup {
+	enum startup_kind kind;
+	uint32_t length;       /* of the packet, itself included */
+	unsigned major, minor; /* STARTUP_PROTOCOL */
+	uint32_t pid;          /* STARTUP_CANCEL */
+	const uint8_t *secret; /* STARTUP_CANCEL; 4 bytes, longer since protocol 3.2 */
+	size_t secret_bytes;
+	const char *params; /* STARTUP_PROTOCOL: name NUL value NUL ... NUL, inside the packet */
+};
+
+/* Reads the packet at the start of `data`. Returns 0; -E_AGAIN if more bytes are needed; -E_RANGE
+ * if its length is impossible (s->length says which); -E_SYNTAX if its contents are. */
+int startup_read(const uint8_t *data, size_t bytes, struct startup *s);
+
+/* Walks the parameters: *at starts as s->params; returns 1 with the next pair, or 0 at the end. */
+int startup_next(const char **at, const char **name, const char **value);
+
+/* Finds one parameter, or NULL. */
+const char *startup_get(const struct startup *, const char *name);
+
+#endif
