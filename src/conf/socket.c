@@ -42,6 +42,8 @@ socket_check_directory(const char *text)
 
 	if (*text != '/')
 		return refused(text, "expected an absolute path");
+	if (strstr(text, " #") || strstr(text, "\t#"))
+		return refused(text, "a comment behind a value begins with ;");
 	/* With the real port it is checked again, when both are known. */
 	path = socket_path(text, 1);
 	shortest = strlen(path);
