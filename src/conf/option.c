@@ -345,7 +345,10 @@ option_set(const struct conf_option *o, void *base, const char *text, char **why
 	if (e) {
 		char *quoted = option_quote(text), *range = option_range(o);
 
-		*why = mem_printf("%s: expected %s", quoted, range);
+		*why = mem_printf("%s: expected %s%s", quoted, range,
+				  o->type == OPTION_DURATION ? ", like 250ms, 5s, 2min or 1h"
+				  : o->type == OPTION_SIZE   ? ", like 64kB or 1MB"
+							     : "");
 		free(quoted);
 		free(range);
 		return e;
@@ -479,10 +482,10 @@ option_range(const struct conf_option *o)
 		kind = "an octal number";
 		break;
 	case OPTION_DURATION:
-		kind = "a duration (like 250ms, 5s, 2min, 1h)";
+		kind = "a duration";
 		break;
 	default:
-		kind = "a size (like 64kB, 1MB)";
+		kind = "a size";
 		break;
 	}
 	min = value_text(o, o->min);

@@ -70,7 +70,7 @@ void option_clear(const struct conf_option *, void *base);
 
 /* The value as it would be written, without passwords. The caller frees. */
 char *option_text(const struct conf_option *, const void *base);
-/* What may be written, for people: "integer, 1 to 10000". The caller frees. */
+/* What may be written, for people: "an integer from 1 to 10000". The caller frees. */
 char *option_range(const struct conf_option *);
 /* The unit of a bare number ("s", "ms", "kB", ...), or NULL where there is none. */
 const char *option_bare_unit(const struct conf_option *);

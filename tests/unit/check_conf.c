@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "conf/conf.h"
+#include "conf/option.h"
 
 static char dir[] = "/tmp/check_conf.XXXXXX";
 static char path[sizeof dir + 8];
@@ -243,7 +244,7 @@ static const struct {
     {POOL "size =\n", 3, "size: \"\": expected an integer", 1, NULL},
     {POOL "size = 20 # big\n", 3, "\"20 # big\"", 1, NULL},
     {POOL "max_waiting = -1\n", 3, "from 0 to 1000000", 1, NULL},
-    {POOL "wait_timeout = 5 minutes\n", 3, "a duration (like 250ms, 5s, 2min, 1h) from 0 to 365d",
+    {POOL "wait_timeout = 5 minutes\n", 3, "a duration from 0 to 365d, like 250ms, 5s, 2min or 1h",
      1, NULL},
     {POOL "cleanup_timeout = 0\n", 3, "from 1ms to 1h", 1, NULL},
     {POOL "sise = 3\n", 3, "unknown option \"sise\"; did you mean \"size\"?", 1, NULL},
@@ -554,6 +555,39 @@ START_TEST(allow_lets_in_whom_it_names)
 }
 END_TEST
 
+/* As it is, and with every option that it shows with its default. */
+START_TEST(the_sample_file_is_good)
+{
+	const char *srcdir = getenv("PGWITH_SRCDIR");
+	char *sample = mem_printf("%s/conf/pgwith.conf", srcdir ? srcdir : ".");
+	char text[16 << 10];
+	FILE *f = fopen(sample, "r");
+	unsigned shown = 0, count;
+	struct conf *c;
+	size_t n;
+
+	ck_assert_ptr_nonnull(f);
+	n = fread(text, 1, sizeof text - 1, f);
+	text[n] = '\0';
+	fclose(f);
+	free(sample);
+	c = good(text);
+	ck_assert_ptr_nonnull(conf_pool(c, "app"));
+	conf_free(c);
+	for (char *p = text; (p = strstr(p, "\n#")) != NULL; p++) {
+		if (p[2] >= 'a' && p[2] <= 'z') {
+			memmove(p + 1, p + 2, strlen(p + 2) + 1);
+			shown++;
+		}
+	}
+	c = good(text);
+	option_table(&count);
+	ck_assert_uint_eq(shown + 1, count); /* all but conninfo */
+	ck_assert_int_eq(c->pools[0].cleanup_timeout_us, 5 * UNIT_S);
+	conf_free(c);
+}
+END_TEST
+
 START_TEST(lists_are_exact)
 {
 	ck_assert(conf_listed("a", "a"));
@@ -595,6 +629,7 @@ main(void)
 	tcase_add_loop_test(t, random_bytes_get_an_answer, 0, 4);
 	tcase_add_test(t, show_config_lists_every_option_with_its_source);
 	tcase_add_loop_test(t, allow_lets_in_whom_it_names, 0, sizeof allows / sizeof *allows);
+	tcase_add_test(t, the_sample_file_is_good);
 	tcase_add_test(t, lists_are_exact);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
