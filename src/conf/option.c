@@ -201,7 +201,7 @@ option_quote(const char *text)
 	unsigned n = 0;
 
 	*p++ = '"';
-	for (; text[n] && n < 60; n++) {
+	for (; n < 60 && text[n]; n++) {
 		unsigned char c = text[n];
 
 		if (c < 0x20 || c >= 0x7f)

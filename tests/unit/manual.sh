@@ -57,7 +57,7 @@ verdict $? "pgwithd(8) names no error that there is not" "$tmp/out"
 if command -v mandoc >/dev/null; then
 	mandoc -Tlint -Wwarning "$srcdir"/man/*.[1-9] >"$tmp/out" 2>&1 && [ ! -s "$tmp/out" ]
 	verdict $? "mandoc has nothing to warn of" "$tmp/out"
-	mandoc -Tascii "$srcdir/man/pgwith.conf.5" | sed "s/.$(printf '\\010')//g" >"$tmp/text"
+	mandoc -Tascii "$srcdir/man/pgwith.conf.5" | sed "s/.$(printf '\010')//g" >"$tmp/text"
 	sed -n 's/^\.It Ic //p' "$tmp/options" >"$tmp/names"
 	while read -r name; do
 		grep -Eq "^ *$name( {2,}.*)?\$" "$tmp/text" || echo "not in the formatted page: $name"
