@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The benchmark: PostgreSQL directly, PgBouncer and pgwithd interleaved in one run. See README.md."""
+"""Compares PostgreSQL, PgBouncer and pgwithd, interleaved in one run. See README.md."""
 
 import sys
 
@@ -19,6 +19,7 @@ import memory
 import storm
 import syscalls
 import throughput
+from pgwire import ServerError
 from targets import Bench, Unavailable
 
 TARGETS = ("direct", "pgbouncer", "pgwithd")
@@ -32,6 +33,7 @@ FULL = {"rounds": 5, "seconds": 4, "scale": 16, "transactions": 500, "clients": 
 MOST_CPU_RATIO = 1.0
 MOST_IDLE_BYTES = 1024
 MOST_STORM_S = 1.0
+ERRORS = (Unavailable, ServerError, OSError, RuntimeError, subprocess.SubprocessError)
 
 
 def arguments():
@@ -100,7 +102,7 @@ def available(bench, args):
                     os.path.realpath(args.pgwithd)
                 target.stop()
             names.append(name)
-        except (Unavailable, TimeoutError) as e:
+        except Unavailable as e:
             if args.targets:
                 raise
             say(f"without {name}: {e}")
@@ -119,7 +121,14 @@ def run_parts(bench, names, args):
         "memory": lambda: memory.run_part(bench, names, args.clients, say),
         "storm": lambda: storm.run_part(bench, names, args.storm_seconds, args.storm_rounds, say),
     }
-    return {part: runs[part]() for part in PARTS if part in args.parts}
+    results, bad = {}, []
+    for part in PARTS:
+        if part in args.parts:
+            try:
+                results[part] = runs[part]()
+            except ERRORS as e:
+                bad.append(f"{part}: {e}")
+    return results, bad
 
 
 def shortfalls(results):
@@ -158,8 +167,8 @@ def main():
         bench.postgres.start()
         throughput.initialise(bench, args.scale)
         names, about = available(bench, args)
-        results = run_parts(bench, names, args)
-    except (Unavailable, TimeoutError, RuntimeError) as e:
+        results, bad = run_parts(bench, names, args)
+    except ERRORS as e:
         print(f"bench: {e}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -170,7 +179,8 @@ def main():
     print("\n".join(f"{key}: {value}" for key, value in about.items()) + "\n")
     for part, result in results.items():
         print(PARTS[part].report(result))
-    bad = [text for part, result in results.items() for text in PARTS[part].failures(result)]
+    bad += [text for part, result in results.items() for text in PARTS[part].failures(result)]
+    bad += bench.casualties
     if args.check:
         bad += shortfalls(results)
         if "pgwithd" not in names:

@@ -33,7 +33,9 @@ def wait_until(condition, what, seconds=START_S):
 class Target:
     """Something with a socket that pgbench can be pointed at."""
 
-    pooler = True  # a process of ours whose CPU and memory are measured
+    pooler = True  # a process whose CPU and memory are measured
+    stop_signal = signal.SIGTERM
+    good_status = (0,)
 
     def __init__(self, bench, name):
         self.bench = bench
@@ -63,13 +65,20 @@ class Target:
 
     def answers(self):
         if self.process.poll() is not None:
-            raise Unavailable(f"{self.name} ended at once with status {self.process.returncode}"
+            status, self.process = self.process.returncode, None
+            raise Unavailable(f"{self.name} ended at once with status {status}"
                               + self.last_words())
         try:
             self.client().close()
         except (FileNotFoundError, ConnectionRefusedError):
             return False
         return True
+
+    def file(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w") as f:
+            f.write(text)
+        return path
 
     def alive(self):
         return self.process is not None and self.process.poll() is None
@@ -80,11 +89,21 @@ class Target:
         return "".join(f"\n    {self.name}: {line}" for line in lines)
 
     def stop(self):
-        if self.alive():
+        """Ends the process. If it had ended before, or will not end, that is kept as a failure."""
+        if self.process is None:
+            return
+        if not self.alive():
+            self.bench.casualties.append(f"{self.name} ended by itself with status "
+                                         f"{self.process.returncode}{self.last_words()}")
+        else:
             self.process.send_signal(self.stop_signal)
             try:
-                self.process.wait(START_S)
+                status = self.process.wait(START_S)
+                if status not in self.good_status:
+                    self.bench.casualties.append(f"{self.name}, told to end, did so with status "
+                                                 f"{status}{self.last_words()}")
             except subprocess.TimeoutExpired:
+                self.bench.casualties.append(f"{self.name} did not end within {START_S} s")
                 self.process.kill()
                 self.process.wait()
         self.process = None
@@ -134,7 +153,7 @@ jit = off
 
 
 class Pgbouncer(Target):
-    stop_signal = signal.SIGTERM  # at once
+    good_status = (0, 1)  # 1.18 ends at once on SIGTERM, with 1
 
     def prepare(self, max_clients):
         self.bench.need("pgbouncer")
@@ -155,15 +174,8 @@ log_connections = 0
 log_disconnections = 0
 """)]
 
-    def file(self, name, text):
-        path = os.path.join(self.directory, name)
-        with open(path, "w") as f:
-            f.write(text)
-        return path
 
-
-class Pgwithd(Pgbouncer):
-    stop_signal = signal.SIGTERM
+class Pgwithd(Target):
 
     def prepare(self, max_clients):
         # A copy: the user postgres need not be able to read the build directory.
@@ -186,12 +198,6 @@ check_interval = 30s
 log_connections = no
 {pools}""")]
 
-    def stop(self):
-        # SIGTERM drains; a second one ends at once.
-        if self.alive():
-            self.process.send_signal(signal.SIGTERM)
-        super().stop()
-
 
 class Bench:
     """Owns the directory, the user and the programs' processes."""
@@ -207,6 +213,7 @@ class Bench:
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
         self.environment["LC_ALL"] = "C"
         self.targets = []
+        self.casualties = []  # what went wrong with the processes themselves
         self.postgres = self.add(Postgres(self, "direct"))
 
     def add(self, target):

@@ -137,6 +137,15 @@ def run_part(bench, names, modes, scale, rounds, seconds, say):
     return result
 
 
+def spread(cells):
+    """The least and the greatest ratio of CPU of one round: how far the median can be trusted."""
+    pairs = zip(*(cells.get(n, {}).get("rounds", []) for n in ("pgwithd", "pgbouncer")))
+    ratios = [ratio(ours.get("cpu_us"), theirs.get("cpu_us")) for ours, theirs in pairs]
+    if not ratios or None in ratios:
+        return "-"
+    return f"{min(ratios):.2f} to {max(ratios):.2f}"
+
+
 def report(result):
     """Two tables: throughput and CPU."""
     def get(cells, name, key):
@@ -158,6 +167,7 @@ def report(result):
                     (("user_us", 2), ("system_us", 2), ("cpu_us", 2), ("switches", 3))]
         row.append(number(ratio(get(cells, "pgwithd", "cpu_us"),
                                 get(cells, "pgbouncer", "cpu_us")), 2))
+        row.append(spread(cells))
         cost.append(row)
     return "\n".join([
         table("Throughput, transactions per second (medians)",
@@ -165,7 +175,7 @@ def report(result):
                "pgwithd/pgbouncer"], speed),
         table("CPU of the pooler per transaction, microseconds, and its context switches (medians)",
               ["mode", "pgbouncer user", "system", "sum", "switches", "pgwithd user", "system",
-               "sum", "switches", "pgwithd/pgbouncer"], cost)])
+               "sum", "switches", "pgwithd/pgbouncer", "by round"], cost)])
 
 
 def failures(result):
