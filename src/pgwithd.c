@@ -41,7 +41,7 @@ read_arguments(int argc, char **argv, struct arguments *a)
 	static const struct option options[] = {
 	    {"config", required_argument, NULL, 'c'}, {"test", no_argument, NULL, 't'},
 	    {"verbose", no_argument, NULL, 'v'},      {"version", no_argument, NULL, 'V'},
-	    {"help", no_argument, NULL, 'h'},	      {NULL, 0, NULL, 0},
+	    {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
 	};
 	int c;
 

@@ -14,9 +14,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define WORKERS	     32 /* cancels and name look-ups at once */
-#define FDS_RESERVED 64 /* descriptors for servers' logins, cancels, threads, the log, and the console */
-#define FDS_CONSOLE  16 /* sessions over max_clients, for whoever looks what is wrong */
+#define WORKERS 32 /* cancels and name look-ups at once */
+#define FDS_RESERVED \
+	64 /* descriptors for servers' logins, cancels, threads, the log, and the console */
+#define FDS_CONSOLE 16 /* sessions over max_clients, for whoever looks what is wrong */
 
 unsigned
 daemon_sessions(const struct daemon *d)
@@ -83,8 +84,7 @@ dismiss_pinned(struct daemon *d)
 	struct err e;
 
 	err_make(&e, ERR_SHUTDOWN);
-	LIST_EACH_SAFE(n, after, &d->in_state[SESSION_ACTIVE])
-	{
+	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_ACTIVE]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 		const struct progress *p = &s->lease.srv->progress;
 
@@ -232,10 +232,11 @@ count_descriptors(struct daemon *d)
 		d->max_sessions = (int64_t)lim.rlim_cur - servers - FDS_RESERVED;
 		if (d->max_sessions < FDS_CONSOLE)
 			d->max_sessions = FDS_CONSOLE;
-		log_warnx("pgwithd: descriptors=%llu are fewer than wanted=%lld: sessions are limited to "
-			  "%lld; raise LimitNOFILE or ulimit -n, or lower max_clients",
-			  (unsigned long long)lim.rlim_cur, (long long)wanted,
-			  (long long)d->max_sessions);
+		log_warnx(
+		    "pgwithd: descriptors=%llu are fewer than wanted=%lld: sessions are limited to "
+		    "%lld; raise LimitNOFILE or ulimit -n, or lower max_clients",
+		    (unsigned long long)lim.rlim_cur, (long long)wanted,
+		    (long long)d->max_sessions);
 	}
 }
 
@@ -277,8 +278,9 @@ start(struct daemon *d, char *why, size_t why_size)
 
 	if (find_owner(conf, &owner, &group, why, why_size) < 0)
 		return -E_NOTFOUND;
-	d->listen = listen_new(d->loop, conf->listen, (unsigned)conf->port,
-			       (mode_t)conf->socket_mode, owner, group, on_accept, d, why, why_size);
+	d->listen =
+	    listen_new(d->loop, conf->listen, (unsigned)conf->port, (mode_t)conf->socket_mode,
+		       owner, group, on_accept, d, why, why_size);
 	if (d->listen == NULL)
 		return -E_IO;
 	for (unsigned i = 0; i < conf->npools; i++) {
@@ -347,7 +349,8 @@ daemon_free(struct daemon *d)
 	stop_listening(d);
 	for (int i = 0; i < SESSION_CLOSED; i++)
 		while ((n = list_first(&d->in_state[i])) != NULL)
-			session_close(LIST_OBJ(n, struct session, node), CLEANUP_SHUTDOWN, "shutdown");
+			session_close(LIST_OBJ(n, struct session, node), CLEANUP_SHUTDOWN,
+				      "shutdown");
 	while ((n = list_first(&d->pools.list)) != NULL)
 		pool_free(LIST_OBJ(n, struct pool, node));
 	work_free(d->work);

@@ -42,17 +42,19 @@ struct daemon {
 	struct list in_state[SESSION_NSTATES];
 	const struct console_ops *console;
 	enum daemon_phase phase;
-	int64_t phase_us;      /* when it began */
-	int64_t started_at;    /* wall clock, seconds */
-	int64_t max_sessions;  /* descriptors allow no more than this; console sessions may use the last ones */
+	int64_t phase_us;     /* when it began */
+	int64_t started_at;   /* wall clock, seconds */
+	int64_t max_sessions; /* descriptors allow no more than this; console sessions may use the
+				 last ones */
 	uint64_t sessions_ever;
 	uint64_t refused; /* logins */
 	uid_t self;
 };
 
-/* Starts everything that `conf` says; takes it over. Returns NULL with a reason in `why` (conf is freed then
- * too). */
-struct daemon *daemon_new(struct conf *conf, const struct console_ops *, char *why, size_t why_size);
+/* Starts everything that `conf` says; takes it over. Returns NULL with a reason in `why` (conf is
+ * freed then too). */
+struct daemon *daemon_new(struct conf *conf, const struct console_ops *, char *why,
+			  size_t why_size);
 
 /* Runs until the end. Returns the exit status. */
 int daemon_run(struct daemon *);
@@ -61,9 +63,9 @@ int daemon_run(struct daemon *);
 void daemon_free(struct daemon *);
 
 /* What SIGTERM (drain), SIGINT (stop) and a second signal (end) do.
- * drain: idle sessions are told and closed; transactions may finish, and the queue is served, within
- * shutdown_timeout; then stop.
- * stop: what runs is cancelled and rolled back, and every session is told and closed. */
+ * drain: idle sessions are told and closed; transactions may finish, and the queue is served,
+ * within shutdown_timeout; then stop. stop: what runs is cancelled and rolled back, and every
+ * session is told and closed. */
 void daemon_drain(struct daemon *);
 void daemon_stop(struct daemon *);
 

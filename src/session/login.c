@@ -133,8 +133,9 @@ login_welcome(struct session *s)
 	send_hello(s, &out);
 	buf_clear(&out);
 	if (s->daemon->conf->log_connections)
-		log_info("session %llu: in pool=%s role=%s uid=%u pid=%d", (unsigned long long)s->id,
-			 s->pool->conf->name, s->role, (unsigned)s->uid, (int)s->pid);
+		log_info("session %llu: in pool=%s role=%s uid=%u pid=%d",
+			 (unsigned long long)s->id, s->pool->conf->name, s->role, (unsigned)s->uid,
+			 (int)s->pid);
 	request_resume(s);
 }
 
@@ -185,8 +186,8 @@ is_replication(const char *value)
 	return true;
 }
 
-/* PostgreSQL 15 documentation, 55.2.1: a newer minor version, or options of the protocol that are not known, are answered
- * with what is. */
+/* PostgreSQL 15 documentation, 55.2.1: a newer minor version, or options of the protocol that are
+ * not known, are answered with what is. */
 static void
 negotiate(struct session *s, const struct startup *st)
 {
@@ -280,8 +281,8 @@ start(struct session *s, const struct startup *st)
 	buf_clear(&params);
 }
 
-/* The requester stays until the cancel has ended, as PostgreSQL does it: a client that sees the end of its cancel
- * connection may send its next query without fear. */
+/* The requester stays until the cancel has ended, as PostgreSQL does it: a client that sees the end
+ * of its cancel connection may send its next query without fear. */
 static void
 cancel(struct session *s, const struct startup *st)
 {
@@ -346,7 +347,8 @@ login_readable(struct session *s)
 	size_t bytes = s->in.len, used = 0, n;
 	ssize_t r;
 
-	/* Bytes of before, if the packet came in pieces. Never more than one packet's worth is taken. */
+	/* Bytes of before, if the packet came in pieces. Never more than one packet's worth is
+	 * taken. */
 	if (bytes > 0)
 		memcpy(data, buf_data(&s->in), bytes);
 	r = stream_read(&s->stream, data + bytes, sizeof data - bytes);

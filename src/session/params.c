@@ -21,7 +21,8 @@ for_login(const char *name)
 	return strncmp(name, "_pq_.", 5) == 0;
 }
 
-/* Cuts the next word at white space; a backslash takes the next character as it is. False at the end. */
+/* Cuts the next word at white space; a backslash takes the next character as it is. False at the
+ * end. */
 static bool
 next_word(const char **at, char *word)
 {
@@ -163,7 +164,8 @@ params_setup(const char *params, size_t bytes, const struct pool *pool, struct b
 				reported = pool->params[i].value;
 		if (reported && params_same(name, value, reported))
 			continue;
-		buf_add_fmt(sql, any ? ", pg_catalog.set_config(" : "SELECT pg_catalog.set_config(");
+		buf_add_fmt(sql,
+			    any ? ", pg_catalog.set_config(" : "SELECT pg_catalog.set_config(");
 		add_literal(sql, name);
 		buf_add_u8(sql, ',');
 		add_literal(sql, value);

@@ -159,8 +159,8 @@ lost(struct lease *l, const struct server *srv, const char *why)
 	const struct progress *p = &srv->progress;
 	struct err e;
 
-	/* The client has read the server's own last words, or is in the middle of a message, where no error can
-	 * be put. */
+	/* The client has read the server's own last words, or is in the middle of a message, where
+	 * no error can be put. */
 	if (s->state == SESSION_ACTIVE && (p->fatal || p->from_have > 0)) {
 		session_set_state(s, SESSION_CLOSING);
 		if (stream_queued(&s->stream) == 0)

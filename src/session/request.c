@@ -1,5 +1,5 @@
-/* request: what a message of the client means now: which ones need a server, which are answered here, which
- * wait. Bytes go on to the server in as few writes as they came in reads. */
+/* request: what a message of the client means now: which ones need a server, which are answered
+ * here, which wait. Bytes go on to the server in as few writes as they came in reads. */
 #include <errno.h>
 #include <string.h>
 
@@ -13,14 +13,14 @@
 /* What becomes of a message. */
 enum verdict {
 	FORWARD, /* it goes to the server */
-	DROP,	 /* it was answered here, or is ignored */
-	HOLD,	 /* it waits where it is */
-	OVER	 /* the session goes */
+	DROP,    /* it was answered here, or is ignored */
+	HOLD,    /* it waits where it is */
+	OVER     /* the session goes */
 };
 
 /* What changes session state, so that its server cannot be another's. */
-#define PINS                                                                                       \
-	(SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE |   \
+#define PINS                                                                                      \
+	(SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE | \
 	 SQLCLASS_HOLD | SQLCLASS_LOAD | SQLCLASS_LOCK)
 
 static bool
@@ -75,7 +75,9 @@ need_server(struct session *s, char type)
 
 	if (r == 0) {
 		relay_begin(s);
-		return s->state == SESSION_ACTIVE ? FORWARD : s->state == SESSION_SETUP ? HOLD : OVER;
+		return s->state == SESSION_ACTIVE  ? FORWARD
+		       : s->state == SESSION_SETUP ? HOLD
+						   : OVER;
 	}
 	if (r == -E_AGAIN) {
 		session_set_state(s, SESSION_WAITING);

@@ -15,12 +15,13 @@
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 
-#define OUT_MAX	   (64 * 1024 * 1024) /* bytes queued for a client: an answer of the console may be long */
-#define IN_MAX	   (SESSION_WHOLE_MAX + LOOP_SCRATCH) /* bytes of a client kept while it waits */
-#define CLOSING_US (5 * UNIT_S)			      /* to take its last words */
+#define OUT_MAX \
+	(64 * 1024 * 1024) /* bytes queued for a client: an answer of the console may be long */
+#define IN_MAX     (SESSION_WHOLE_MAX + LOOP_SCRATCH) /* bytes of a client kept while it waits */
+#define CLOSING_US (5 * UNIT_S)                       /* to take its last words */
 
 #define TO(state) (1u << (state))
-#define ENDS	  (TO(SESSION_CLOSING) | TO(SESSION_CLOSED))
+#define ENDS      (TO(SESSION_CLOSING) | TO(SESSION_CLOSED))
 
 static const struct {
 	const char *name;
