@@ -1,5 +1,4 @@
 /* relay: a lease's life from the session's side, and what comes from its server. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -21,8 +20,8 @@ begin_setup(struct session *s)
 	struct server *srv = s->lease.srv;
 	struct buf out;
 
-	s->pinned |= SESSION_PIN_STARTUP;
 	session_set_state(s, SESSION_SETUP);
+	s->discard = true;
 	buf_init(&out, 256 * 1024);
 	msg_query(&out, s->setup);
 	progress_sent(&srv->progress, 'Q');
@@ -44,8 +43,6 @@ setup_answered(struct session *s)
 		err_clear(&e);
 		return;
 	}
-	free(s->setup);
-	s->setup = NULL;
 	session_set_state(s, SESSION_ACTIVE);
 	stream_resume(&s->stream);
 	request_resume(s);
@@ -54,6 +51,7 @@ setup_answered(struct session *s)
 void
 relay_begin(struct session *s)
 {
+	s->parsed = s->bound = s->unpin = s->discard = false;
 	if (s->setup) {
 		stream_pause(&s->stream);
 		begin_setup(s);
@@ -92,15 +90,30 @@ failed(struct lease *l, const struct err *e)
 		request_failed(s, s->in.len ? (char)*buf_data(&s->in) : 'Q', e);
 }
 
-/* The last answer of the transaction has gone to the client: the server is free for the next. */
+/* The server is at rest outside a transaction, and all answers have gone to the client. Whatever is
+ * left of this session in the server decides. */
 static void
 end_lease(struct session *s)
 {
-	bool discard = s->discard;
+	struct err e;
 
-	s->discard = false;
+	if (s->unpin) {
+		s->unpin = false;
+		if (s->lease.srv->progress.error[0] == 0)
+			s->pinned = 0;
+	}
+	/* Prepared in one exchange, to be bound in a later one. */
+	if (s->parsed && !s->bound)
+		s->pinned |= SESSION_PIN_STATEMENT;
+	if (s->pinned)
+		return;
 	session_set_state(s, SESSION_IDLE);
-	lease_return(&s->lease, discard);
+	lease_return(&s->lease, s->discard);
+	if (s->daemon->phase != DAEMON_RUNNING) {
+		err_make(&e, ERR_SHUTDOWN);
+		session_fail(s, &e);
+		err_clear(&e);
+	}
 }
 
 static void
@@ -129,11 +142,10 @@ readable(struct lease *l)
 		if (p->ready_due == 0)
 			s->pool->stats.query_us += now - s->request_us;
 	}
-	if (progress_at_rest(p) && p->status == 'I' && !s->pinned) {
+	if (progress_at_rest(p) && p->status == 'I')
 		end_lease(s);
-	} else if (stream_queued(&s->stream) > 0) {
+	if (s->lease.srv && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
-	}
 	/* Messages that came while there was too much unanswered, or behind the last one. */
 	if (s->in.len > 0 && (s->lease.srv == NULL || stream_queued(&s->lease.srv->stream) == 0)) {
 		stream_resume(&s->stream);

@@ -14,6 +14,7 @@
 enum verdict {
 	FORWARD, /* it goes to the server */
 	DROP,    /* it was answered here, or is ignored */
+	REFUSE,  /* dropped, and the server is made to say that there is no such statement */
 	HOLD,    /* it waits where it is */
 	OVER     /* the session goes */
 };
@@ -94,34 +95,59 @@ need_server(struct session *s, char type)
 
 /* ---- what a message changes ---- */
 
-/* `have` bytes of its body are here. */
 static void
-note_state(struct session *s, char type, const uint8_t *body, size_t have)
+note_sql(struct session *s, char type, const char *sql, size_t have)
 {
-	const char *sql = (const char *)body;
-	unsigned set;
+	struct progress *p = &s->lease.srv->progress;
+	unsigned set = sqlclass(sql, strnlen(sql, have));
 
-	if (type == 'P') {
-		const uint8_t *end = memchr(body, 0, have);
-
-		if (end == NULL)
-			return;
-		if (end != body)
-			s->pinned |= SESSION_PIN_STATEMENT;
-		sql = (const char *)end + 1;
-		have -= (size_t)(end + 1 - body);
-	} else if (type != 'Q') {
-		return;
-	}
-	set = sqlclass(sql, strnlen(sql, have));
 	if (set == 0)
 		return;
 	s->pinned |= set & PINS;
-	/* Everything that it could have left there is gone, and it may go too. */
-	if ((set & SQLCLASS_DISCARD_ALL) && (set & PINS) == 0 && type == 'Q')
-		s->pinned &= SESSION_PIN_STARTUP;
 	if (set & (SQLCLASS_OPAQUE | SQLCLASS_DISCARD_TEMP))
 		s->discard = true;
+	/* If it succeeds, everything that pinned is gone. Only where no other answer can be taken
+	 * for its own. */
+	if (set == SQLCLASS_DISCARD_ALL && type == 'Q' && progress_at_rest(p)) {
+		progress_forget_error(p);
+		s->unpin = true;
+	}
+}
+
+/* Looks at what can change session state. `have` bytes of the body are here. Returns false if the
+ * message uses what this server does not have: another session's unnamed statement. */
+static bool
+note_message(struct session *s, char type, const uint8_t *body, size_t have)
+{
+	const uint8_t *end = memchr(body, 0, have);
+
+	switch (type) {
+	case 'Q':
+		/* A simple Query destroys the unnamed statement (15 documentation, 55.2.3). */
+		s->parsed = false;
+		note_sql(s, type, (const char *)body, have);
+		return true;
+	case 'P':
+		if (end == NULL)
+			return true;
+		if (end == body)
+			s->parsed = true;
+		else
+			s->pinned |= SESSION_PIN_STATEMENT;
+		s->bound = false;
+		note_sql(s, type, (const char *)end + 1, have - (size_t)(end + 1 - body));
+		return true;
+	case 'B':
+		/* The portal's name, then the statement's. */
+		if (end == NULL || end + 1 == body + have || end[1] != 0)
+			return true;
+		s->bound = true;
+		return s->parsed || s->pinned;
+	case 'D':
+		return !(have == 2 && body[0] == 'S' && body[1] == 0) || s->parsed || s->pinned;
+	default:
+		return true;
+	}
 }
 
 /* ---- one message ---- */
@@ -163,6 +189,26 @@ known(char type)
 	return type != 0 && strchr("QFPBDECSHdcf", type) != NULL;
 }
 
+/* The server would take another client's. It is made to say no itself, so that it skips to Sync
+ * like the client. */
+static void
+no_statement(struct session *s)
+{
+	static const char sql[] = "this_session_has_no_unnamed_prepared_statement";
+	struct server *srv = s->lease.srv;
+	struct buf out;
+	size_t at;
+
+	buf_init(&out, 256);
+	at = msg_begin(&out, 'D');
+	buf_add_u8(&out, 'S');
+	buf_add_str(&out, sql);
+	msg_end(&out, at);
+	progress_sent(&srv->progress, 'D');
+	server_write(srv, buf_data(&out), out.len);
+	buf_clear(&out);
+}
+
 static enum verdict
 judge(struct session *s, const struct frame *f, const uint8_t *body, size_t have)
 {
@@ -195,7 +241,8 @@ judge(struct session *s, const struct frame *f, const uint8_t *body, size_t have
 		stream_pause(&s->stream);
 		return HOLD;
 	}
-	note_state(s, f->type, body, have);
+	if (!note_message(s, f->type, body, have) && !p->skipping)
+		return REFUSE;
 	if (p->ready_due == 0)
 		s->request_us = loop_now_us(s->daemon->loop);
 	progress_sent(p, f->type);
@@ -262,8 +309,10 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 			return bytes;
 		if (v == HOLD)
 			break;
-		if (v == DROP) {
+		if (v == DROP || v == REFUSE) {
 			flush(s, data, &from, at);
+			if (v == REFUSE && !gone(s))
+				no_statement(s);
 			if (gone(s))
 				return bytes;
 			s->drop_left = (uint32_t)whole;

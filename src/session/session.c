@@ -68,8 +68,6 @@ session_set_state(struct session *s, enum session_state to)
 const char *
 session_pin_name(const struct session *s)
 {
-	if (s->pinned & SESSION_PIN_STARTUP)
-		return "startup parameters";
 	if (s->pinned & SESSION_PIN_STATEMENT)
 		return "prepared statement";
 	return s->pinned ? sqlclass_name(s->pinned) : NULL;

@@ -64,10 +64,13 @@ struct session {
 			       does not */
 	bool skip_sync;     /* an error of ours in the extended protocol: dropped up to Sync. Not a
 			       state: any     state between login and closing can have it */
-	bool discard; /* the server's session state may have changed, though not for this session to
-			 keep */
-	bool admin;   /* console: all commands, not only SHOW */
-	void *console;    /* the console's */
+	bool discard;  /* this lease may have changed the server's session state, though not for the
+			* session to keep */
+	bool parsed;   /* this lease: the server's unnamed statement is this session's */
+	bool bound;    /* this lease: and it was used */
+	bool unpin;    /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
+	bool admin;    /* console: all commands, not only SHOW */
+	void *console; /* the console's */
 	int64_t since_us; /* when the state was entered */
 	int64_t connected_us;
 	int64_t connected_at; /* wall clock, seconds */
@@ -75,9 +78,9 @@ struct session {
 	uint64_t queries;
 };
 
-/* Why a session keeps its server, beside SQLCLASS_... */
-#define SESSION_PIN_STATEMENT (1u << 30) /* a named prepared statement of the protocol */
-#define SESSION_PIN_STARTUP   (1u << 31) /* startup parameters that the server does not have */
+/* Why a session keeps its server, beside SQLCLASS_...: a prepared statement of the protocol that it
+ * may come back to. */
+#define SESSION_PIN_STATEMENT (1u << 31)
 
 /* A new client on this descriptor, which is taken over. */
 void session_accept(struct daemon *, int fd);
