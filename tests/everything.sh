@@ -14,6 +14,13 @@ skips=
 running=
 began=$(date +%s)
 
+# distcheck makes parts of its tree read-only
+remove()
+{
+	[ ! -e "$1" ] || chmod -R u+w "$1"
+	rm -rf "$1"
+}
+
 finish()
 {
 	status=$?
@@ -26,8 +33,7 @@ finish()
 		printf '\nskipped:%s\n' "$skips"
 	fi
 	if [ "$failed" -eq 0 ]; then
-		chmod -R u+w "$work" 2>/dev/null
-		rm -rf "$work"
+		remove "$work"
 	else
 		printf '\nlogs are in %s\n' "$work"
 	fi
@@ -121,7 +127,9 @@ suite()
 	skipped=$((skipped + left_out))
 	if [ "$left_out" -gt 0 ]; then
 		skips="$skips
-$(sed -n "s/^SKIP /    $suite_name: /p" "$cases")"
+$(sed -n 's/^SKIP \([^ ]*\).*/\1/p' "$cases" | sort -u | while read -r test; do
+			sed -n "s/^SKIP: /    $suite_name: /p" "$test.log"
+		done)"
 	fi
 	if [ "$bad" -eq 0 ]; then
 		printf 'ok %14s s   %s passed, %s skipped\n' "$seconds" "$good" "$left_out"
@@ -133,9 +141,10 @@ $(sed -n "s/^SKIP /    $suite_name: /p" "$cases")"
 		indented 60 "$log"
 		return 1
 	fi
-	grep -E '^(FAIL|XPASS|ERROR) ' "$cases" | sed 's/^/  /'
 	sed -nE 's/^(FAIL|XPASS|ERROR) ([^ ]*).*/\2/p' "$cases" | sort -u | while read -r test; do
 		printf '  %s.log:\n' "$test"
+		grep -E '^(FAIL|XPASS|ERROR): ' "$test.log" | sed 's/^/    /'
+		echo '    ...'
 		indented 40 "$test.log"
 	done
 	return 1
@@ -157,8 +166,7 @@ if [ "${1:-}" = sanitized ]; then
 	exit
 fi
 
-chmod -R u+w "$work" 2>/dev/null
-rm -rf "$work"
+remove "$work"
 mkdir "$work" || exit 1
 
 PGWITH_CONFIGURE=--enable-werror
@@ -178,3 +186,6 @@ if step 'sanitized build' 900 "$0" sanitized; then
 		make -s -k -C "$sanitized" check-system
 fi
 step 'distribution' 1800 make -s -j"$jobs" distcheck-unit
+for left in pgwith-[0-9]*; do
+	[ ! -d "$left" ] || remove "$left"
+done
