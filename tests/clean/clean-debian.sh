@@ -58,7 +58,7 @@ if [ ! -s "$base" ]; then
 		done
 	fi
 	# shellcheck disable=SC2086 # a list of words
-	mmdebstrap --quiet --variant=minbase --aptopt="$dir/apt.conf" --dpkgopt=force-unsafe-io \
+	mmdebstrap --quiet --format=tar --variant=minbase --aptopt="$dir/apt.conf" --dpkgopt=force-unsafe-io \
 		bookworm "$base.new" ${sources:-http://deb.debian.org/debian}
 	mv "$base.new" "$base"
 fi
