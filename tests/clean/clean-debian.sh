@@ -135,8 +135,9 @@ for what; do
 	else
 		tail -n 1 /output | grep -qxE '[0-9]+ passed, 0 failed, [0-9]+ skipped' ||
 			wrong "the last line is not a sum without failures"
+		[ ! -e /var/lib/postgresql/15/main ] || wrong "a database cluster was left"
 	fi
-	left=$(find /tmp /var/tmp /run -mindepth 1 ! -path '/run/lock*' ! -path '/run/postgresql*' | sort |
+	left=$(find /tmp /var/tmp /run -mindepth 1 ! -path '/run/lock*' ! -path '/run/adduser' ! -path '/run/postgresql*' | sort |
 		comm -13 /before -)
 	[ -z "$left" ] || wrong "./bootstrap $what left files:
 $left"
