@@ -139,9 +139,10 @@ value()
 		$at[keycolumn] == key { print $at[column] }'
 }
 
-pool_has() # COLUMN NUMBER
+# pool_has COLUMN NUMBER [POOL]
+pool_has()
 {
-	[ "$(value pools "$1")" = "$2" ]
+	[ "$(value pools "$1" database "${3:-orders}")" = "$2" ]
 }
 
 answers()
@@ -231,7 +232,7 @@ psql "$client dbname=orders application_name=doomed" -XAtq -c BEGIN -c "INSERT I
 doomed=$!
 children="$doomed $children"
 await "the doomed client has inserted its row" test -e "$dir/sleeping"
-pool_has cl_active 1 || not_so "the doomed client holds the server connection"
+pool_has sv_active 1 || not_so "the doomed client holds the server connection"
 show clients application_name database user state
 show servers database user state remote_pid
 began=$(date +%s)
@@ -246,19 +247,19 @@ ok "so the query of 60 s was stopped: the next client was answered after $took s
 
 # ---- 4 -------------------------------------------------------------------------------------------
 title "4. When all server connections are taken, clients wait in a queue; one that leaves it holds no place"
-# hold NAME: a client that does what is written to the pipe $dir/NAME; its process is $held
+# hold NAME POOL: a client that does what is written to the pipe $dir/NAME; its process is $held
 hold()
 {
 	mkfifo "$dir/$1"
-	psql "$client dbname=orders application_name=$1" -XAtq <"$dir/$1" >"$dir/$1.log" 2>&1 3>&- &
+	psql "$client dbname=$2 application_name=$1" -XAtq <"$dir/$1" >"$dir/$1.log" 2>&1 3>&- &
 	held=$!
 	children="$held $children"
 }
-hold holder
+hold holder orders
 holder=$held
 exec 3>"$dir/holder"
 echo "BEGIN; INSERT INTO orders (item) VALUES ('bread');" >&3
-await "the first client holds the server connection" pool_has cl_active 1
+await "the first client holds the server connection" pool_has sv_active 1
 psql "$client dbname=orders application_name=leaver" -XAtqc 'SELECT 1' >"$dir/leaver.log" 2>&1 3>&- &
 leaver=$!
 children="$leaver $children"
@@ -284,16 +285,10 @@ claim "the first client committed; the third was served next, and sees the row" 
 
 # ---- 5 -------------------------------------------------------------------------------------------
 title "5. An error says what is wrong, who is the cause, and what can be done"
-hold hog
+hold hog hasty # whose clients wait for 200 ms only
 exec 3>"$dir/hog"
-# the same, in the pool whose clients wait for 200 ms only
-echo "\\connect 'dbname=hasty $client application_name=hog'" >&3
 echo "BEGIN; SELECT 1;" >&3
-hog_holds()
-{
-	[ "$(value pools cl_active database hasty)" = 1 ]
-}
-await "a client holds the only server connection of pool hasty" hog_holds
+await "a client holds the only server connection of pool hasty" pool_has sv_active 1 hasty
 if sql hasty '\set VERBOSITY verbose' 'SELECT 1' >"$dir/error.log" 2>&1; then
 	not_so "a wait of 200 ms runs out"
 fi
