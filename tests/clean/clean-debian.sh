@@ -69,17 +69,6 @@ cp /etc/resolv.conf /etc/hosts "$root/etc/"
 # what was known when the base was made may be stale: bootstrap must find that out for itself
 find "$root/var/lib/apt/lists" -type f -delete
 git clone -q --no-hardlinks "$source" "$root/home/pgwith"
-if [ -n "$user" ]; then
-	# shellcheck disable=SC2016 # for the shell inside
-	chroot "$root" sh -ec '
-		apt-get -qq update
-		DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends sudo >/dev/null
-		useradd -m -s /bin/sh "$1"
-		printf "%s ALL=(ALL) NOPASSWD: ALL\n" "$1" >/etc/sudoers.d/tester
-		rm -rf /var/lib/apt/lists/*
-		chown -R "$1": /home/pgwith' sh "$user" </dev/null >/dev/null
-fi
-
 cat >"$root/inside.sh" <<'END'
 # usage: inside.sh USER WHAT...; pid 1 of the namespace
 set -u
@@ -109,6 +98,20 @@ look_for_processes()
 		esac
 	done
 }
+
+if [ -n "$user" ]; then
+	{
+		apt-get -qq update &&
+			DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends sudo &&
+			useradd -m -s /bin/sh "$user" &&
+			printf '%s ALL=(ALL) NOPASSWD: ALL\n' "$user" >/etc/sudoers.d/tester &&
+			chown -R "$user": . &&
+			rm -rf /var/lib/apt/lists/*
+	} </dev/null >/output 2>&1 || {
+		cat /output
+		exit 1
+	}
+fi
 
 failed=0
 for what; do
