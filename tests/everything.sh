@@ -174,7 +174,7 @@ export PGWITH_CONFIGURE
 step 'build' 900 ./bootstrap build || exit 1
 step 'build the tests' 900 make -s -j"$jobs" check TESTS= || exit 1
 
-step 'format' 300 make -s format-check
+step 'formatting' 300 make -s format-check
 step 'shell scripts' 300 make -s shellcheck
 step 'manual pages' 300 make -s man-check
 suite 'unit tests' 900 . make -s -j"$jobs" -k check-unit
@@ -185,6 +185,7 @@ if step 'sanitized build' 900 "$0" sanitized; then
 	suite 'system and integration tests, sanitized' 2700 "$sanitized" \
 		make -s -k -C "$sanitized" check-system
 fi
+step 'installation' 600 make -s install-check
 step 'distribution' 1800 make -s -j"$jobs" distcheck-unit
 for left in pgwith-[0-9]*; do
 	[ ! -d "$left" ] || remove "$left"
