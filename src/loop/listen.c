@@ -96,7 +96,8 @@ take_lock(struct listen *l, char *why, size_t why_size)
 	return 0;
 }
 
-/* Nobody can connect between bind() and listen(): the permissions are in force before the first client. */
+/* Nobody can connect between bind() and listen(): the permissions are in force before the first
+ * client. */
 static int
 make_socket(struct listen *l, mode_t mode, uid_t owner, gid_t group, char *why, size_t why_size)
 {

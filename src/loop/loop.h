@@ -14,7 +14,8 @@
 struct loop;
 
 struct loop *loop_new(void);
-/* Runs what is still deferred, then frees. Everything that was registered must have been removed. */
+/* Runs what is still deferred, then frees. Everything that was registered must have been removed.
+ */
 void loop_free(struct loop *);
 
 struct event_base *loop_base(struct loop *);
@@ -22,12 +23,12 @@ struct event_base *loop_base(struct loop *);
 /* Monotonic microseconds, read once in a turn: all that happens in one turn has one time. */
 int64_t loop_now_us(struct loop *);
 
-/* A buffer of LOOP_SCRATCH bytes that everyone reads into. Its contents last until the callback returns
- * or somebody else reads; what is to be kept is copied. */
+/* A buffer of LOOP_SCRATCH bytes that everyone reads into. Its contents last until the callback
+ * returns or somebody else reads; what is to be kept is copied. */
 uint8_t *loop_scratch(struct loop *);
 
-/* Calls fn(arg) at the end of this turn, in the order of the calls. What the loop can reach is freed
- * this way, so that it does not disappear under a callback that still uses it. */
+/* Calls fn(arg) at the end of this turn, in the order of the calls. What the loop can reach is
+ * freed this way, so that it does not disappear under a callback that still uses it. */
 void loop_defer(struct loop *, void (*fn)(void *arg), void *arg);
 
 /* Calls fn(arg) every LOOP_SWEEP_US: time-outs of many objects are found by walking lists that are

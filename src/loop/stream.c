@@ -19,8 +19,8 @@ listen_for(struct stream *st, short what)
 {
 	if (event_initialized(&st->event))
 		event_del(&st->event);
-	event_assign(&st->event, loop_base(st->loop), st->fd, what | EV_CLOSED | EV_PERSIST, on_event,
-		     st);
+	event_assign(&st->event, loop_base(st->loop), st->fd, what | EV_CLOSED | EV_PERSIST,
+		     on_event, st);
 	if (event_add(&st->event, NULL) < 0)
 		log_fatal("cannot watch descriptor %d", st->fd);
 	st->reading = (what & EV_READ) != 0;
@@ -105,7 +105,8 @@ ssl_result(struct stream *st, int n)
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;
 	case SSL_ERROR_SYSCALL:
-		/* No error: the other side closed without close_notify, as PostgreSQL does when it dies. */
+		/* No error: the other side closed without close_notify, as PostgreSQL does when it
+		 * dies. */
 		errno = saved;
 		return saved ? -E_IO : 0;
 	default:

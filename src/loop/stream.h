@@ -1,11 +1,11 @@
-/* stream: one descriptor, or one SSL * over it: every read, write and close of a connection. Interest in
- * events is decided here and nowhere else.
+/* stream: one descriptor, or one SSL * over it: every read, write and close of a connection.
+ * Interest in events is decided here and nowhere else.
  *
- * Writing never blocks: what the kernel does not take is queued, and `drained` is called when all of it
- * has gone. Whoever writes looks at stream_queued() and stops the reading of the other side.
+ * Writing never blocks: what the kernel does not take is queued, and `drained` is called when all
+ * of it has gone. Whoever writes looks at stream_queued() and stops the reading of the other side.
  *
- * Reading is paused lazily: the interest is given up only if bytes do arrive while paused, so that a
- * short pause costs no system call. A hang-up is noticed while paused. */
+ * Reading is paused lazily: the interest is given up only if bytes do arrive while paused, so that
+ * a short pause costs no system call. A hang-up is noticed while paused. */
 #ifndef PGWITH_LOOP_STREAM_H
 #define PGWITH_LOOP_STREAM_H
 
@@ -24,8 +24,9 @@ struct stream_ops {
 	void (*readable)(struct stream *, void *arg);
 	/* Everything that was queued has gone. */
 	void (*drained)(struct stream *, void *arg);
-	/* The other side hung up while reading was paused; bytes may still be there to be read. The owner
-	 * must close the stream. NULL: the end waits for stream_resume() like all other bytes. */
+	/* The other side hung up while reading was paused; bytes may still be there to be read. The
+	 * owner must close the stream. NULL: the end waits for stream_resume() like all other
+	 * bytes. */
 	void (*hangup)(struct stream *, void *arg);
 };
 
@@ -46,7 +47,8 @@ struct stream {
 	uint64_t sent;         /* bytes handed to the kernel or to TLS, ever */
 };
 
-/* Takes `fd` (non-blocking), and starts reading. `max_queue`: bytes of output that may be queued. */
+/* Takes `fd` (non-blocking), and starts reading. `max_queue`: bytes of output that may be queued.
+ */
 void stream_init(struct stream *, struct loop *, int fd, size_t max_queue,
 		 const struct stream_ops *, void *arg);
 
@@ -55,16 +57,17 @@ void stream_set_ssl(struct stream *, SSL *ssl);
 
 bool stream_open(const struct stream *);
 
-/* Removes the events, forgets the output, and gives the descriptor back (the caller closes it), or closes
- * it. Nothing happens on a closed stream. */
+/* Removes the events, forgets the output, and gives the descriptor back (the caller closes it), or
+ * closes it. Nothing happens on a closed stream. */
 int stream_detach(struct stream *);
 void stream_close(struct stream *);
 
 /* One read. Returns bytes (at least 1), 0 at the end, -E_AGAIN, or -E_IO with errno. */
 ssize_t stream_read(struct stream *, void *to, size_t bytes);
 
-/* Writes or queues everything. Returns 0, or -E_TOOBIG if the queue would get over its maximum (nothing
- * of this call is sent then). A connection that is gone is no error here: the reader will see it. */
+/* Writes or queues everything. Returns 0, or -E_TOOBIG if the queue would get over its maximum
+ * (nothing of this call is sent then). A connection that is gone is no error here: the reader will
+ * see it. */
 int stream_write(struct stream *, const void *, size_t bytes);
 
 static inline size_t

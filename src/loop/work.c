@@ -176,7 +176,8 @@ work_submit(struct work *w, void (*run)(void *), void (*done)(void *), void *arg
 		pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
 	if (direct) {
-		/* Not one thread is to be had: blocking the loop for a moment beats never doing it. */
+		/* Not one thread is to be had: blocking the loop for a moment beats never doing it.
+		 */
 		uint64_t one = 1;
 
 		run(arg);

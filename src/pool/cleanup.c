@@ -5,8 +5,8 @@
 #include "base/log.h"
 #include "wire/msg.h"
 
-/* A query of a pipeline that follows a cancelled one is cancelled when it starts, or after this. A cancel that
- * hits the moment between two queries is lost, so asking again is not optional. */
+/* A query of a pipeline that follows a cancelled one is cancelled when it starts, or after this. A
+ * cancel that hits the moment between two queries is lost, so asking again is not optional. */
 #define RECANCEL_US 100000
 #define ATTEMPTS    2 /* of a statement of our own: a late cancel can hit the first */
 
@@ -27,12 +27,9 @@ static const struct {
 };
 
 static const char *const whys[CLEANUP_NWHY] = {
-    [CLEANUP_CLIENT_GONE] = "client gone",
-    [CLEANUP_CLIENT_LEFT] = "client left",
-    [CLEANUP_CLIENT_REFUSED] = "client refused",
-    [CLEANUP_SHUTDOWN] = "shutdown",
-    [CLEANUP_CANCEL_PENDING] = "cancel pending",
-    [CLEANUP_RESTORE] = "session state",
+    [CLEANUP_CLIENT_GONE] = "client gone",       [CLEANUP_CLIENT_LEFT] = "client left",
+    [CLEANUP_CLIENT_REFUSED] = "client refused", [CLEANUP_SHUTDOWN] = "shutdown",
+    [CLEANUP_CANCEL_PENDING] = "cancel pending", [CLEANUP_RESTORE] = "session state",
 };
 
 const char *
@@ -185,7 +182,8 @@ restoring(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out
 	return false;
 }
 
-/* No step may take more than half of the whole limit, so that one that hangs leaves time for the news. */
+/* No step may take more than half of the whole limit, so that one that hangs leaves time for the
+ * news. */
 static bool
 too_late(struct cleanup *c, int64_t now_us)
 {
@@ -196,8 +194,8 @@ too_late(struct cleanup *c, int64_t now_us)
 	    [CLEANUP_RESTORING] = "time ran out while restoring",
 	};
 
-	if (late[c->state] == NULL || (now_us - c->started_us < c->limit_us &&
-				       now_us - c->step_us < c->limit_us / 2))
+	if (late[c->state] == NULL ||
+	    (now_us - c->started_us < c->limit_us && now_us - c->step_us < c->limit_us / 2))
 		return false;
 	cleanup_break(c, late[c->state], now_us);
 	return true;

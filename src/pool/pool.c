@@ -65,8 +65,7 @@ pools_find(struct pools *all, const char *name)
 {
 	struct list_node *n;
 
-	LIST_EACH(n, &all->list)
-	{
+	LIST_EACH (n, &all->list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		if (strcmp(pool->conf->name, name) == 0)
@@ -133,8 +132,8 @@ pools_busy(const struct pools *all)
 	struct list_node *n;
 	unsigned busy = 0;
 
-	LIST_EACH(n, &all->list)
-	busy += pool_busy(LIST_OBJ(n, struct pool, node));
+	LIST_EACH (n, &all->list)
+		busy += pool_busy(LIST_OBJ(n, struct pool, node));
 	return busy;
 }
 
@@ -203,7 +202,9 @@ pool_server_ready(struct pool *pool, struct server *srv)
 	struct list_node *n = list_first(&pool->waiting);
 
 	if (srv->retiring || outlived(pool, srv) || (pool->all->closing && n == NULL)) {
-		server_close(srv, srv->retiring ? "retired" : pool->all->closing ? "shutdown" : "max_lifetime");
+		server_close(srv, srv->retiring        ? "retired"
+				  : pool->all->closing ? "shutdown"
+						       : "max_lifetime");
 		return;
 	}
 	if (n)
@@ -308,8 +309,7 @@ sweep_connecting(struct pool *pool, int64_t now)
 	struct list_node *n, *after;
 	char text[64], limit[32];
 
-	LIST_EACH_SAFE(n, after, &pool->servers[SERVER_CONNECTING])
-	{
+	LIST_EACH_SAFE (n, after, &pool->servers[SERVER_CONNECTING]) {
 		struct server *srv = LIST_OBJ(n, struct server, node);
 
 		if (now - srv->since_us < pool->conf->connect_timeout_us)
@@ -325,8 +325,8 @@ sweep_cleaning(struct pool *pool)
 {
 	struct list_node *n, *after;
 
-	LIST_EACH_SAFE(n, after, &pool->servers[SERVER_CLEANING])
-	server_step(LIST_OBJ(n, struct server, node));
+	LIST_EACH_SAFE (n, after, &pool->servers[SERVER_CLEANING])
+		server_step(LIST_OBJ(n, struct server, node));
 }
 
 static void
@@ -350,8 +350,7 @@ sweep_idle(struct pool *pool, int64_t now)
 			 now - srv->used_us >= conf->check_interval_us)
 			server_check(srv);
 	}
-	LIST_EACH_SAFE(n, before, &pool->servers[SERVER_CHECKING])
-	{
+	LIST_EACH_SAFE (n, before, &pool->servers[SERVER_CHECKING]) {
 		struct server *srv = LIST_OBJ(n, struct server, node);
 
 		if (now - srv->since_us >= conf->connect_timeout_us)
@@ -385,8 +384,7 @@ pools_sweep(struct pools *all)
 	int64_t now = loop_now_us(all->loop);
 	struct list_node *n, *after;
 
-	LIST_EACH_SAFE(n, after, &all->list)
-	{
+	LIST_EACH_SAFE (n, after, &all->list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		sweep_connecting(pool, now);

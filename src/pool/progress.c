@@ -162,8 +162,8 @@ progress_sent(struct progress *p, char type)
 
 /* ---- from the server ---- */
 
-/* CopyInResponse. Syncs that went ahead of the data are swallowed, up to the end of the data if that went
- * ahead too. */
+/* CopyInResponse. Syncs that went ahead of the data are swallowed, up to the end of the data if
+ * that went ahead too. */
 static void
 copy_in_opened(struct progress *p)
 {
@@ -246,7 +246,8 @@ ready_came(struct progress *p, char status)
 	if (p->runs_count == 0)
 		return;
 	if (first_is(p, RUN_QUERY)) {
-		/* A simple Query ends the extended-protocol messages before it, and their transaction. */
+		/* A simple Query ends the extended-protocol messages before it, and their
+		 * transaction. */
 		pop(p);
 		if (p->extended && !any_run(p, RUN_EXTENDED))
 			p->extended = false;
@@ -318,7 +319,8 @@ progress_received(struct progress *p, const uint8_t *data, size_t bytes)
 		size_t n;
 
 		if (p->from_have == 0 && bytes >= FRAME_HEADER) {
-			/* The usual case: the header, and mostly the body, are here in one piece. */
+			/* The usual case: the header, and mostly the body, are here in one piece.
+			 */
 			if (frame_read(data, bytes, &f) < 0)
 				return -E_SYNTAX;
 			if (bytes - FRAME_HEADER >= f.body) {

@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-#define HOSTS_MAX 64	/* of one conninfo */
+#define HOSTS_MAX 64    /* of one conninfo */
 #define LIST_MAX  32768 /* bytes of a host list after resolving */
 
 struct conninfo {
@@ -68,8 +68,8 @@ conninfo_get(const struct conninfo *ci, const char *keyword)
 }
 
 /* PQconninfo() of a connection that cannot come about shows every option with its service file and
- * environment applied: there is no other public way to libpq's defaults. "x" is no address, so libpq stops
- * before it opens a socket. */
+ * environment applied: there is no other public way to libpq's defaults. "x" is no address, so
+ * libpq stops before it opens a socket. */
 static PQconninfoOption *
 expand(const char *text)
 {
@@ -119,8 +119,9 @@ find_hosts(struct conninfo *ci, const char *own_hostaddr, char *why, size_t why_
 		return -E_TOOBIG;
 	}
 	if ((hosts && addrs && hosts != addrs) || (nports > 1 && nports != ci->hosts)) {
-		snprintf(why, why_size, "%u host names, %u host addresses and %u ports do not match",
-			 hosts, addrs, nports);
+		snprintf(why, why_size,
+			 "%u host names, %u host addresses and %u ports do not match", hosts, addrs,
+			 nports);
 		return -E_SYNTAX;
 	}
 	return 0;

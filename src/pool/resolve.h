@@ -1,5 +1,6 @@
-/* resolve: a conninfo whose host names are looked up before libpq sees them: libpq would block in DNS. The
- * system's own resolver (getaddrinfo(3), so nsswitch.conf holds) runs on a worker thread. */
+/* resolve: a conninfo whose host names are looked up before libpq sees them: libpq would block in
+ * DNS. The system's own resolver (getaddrinfo(3), so nsswitch.conf holds) runs on a worker thread.
+ */
 #ifndef PGWITH_POOL_RESOLVE_H
 #define PGWITH_POOL_RESOLVE_H
 
@@ -28,8 +29,9 @@ struct conninfo_params {
 	unsigned count;
 };
 
-/* Blocks in getaddrinfo() for each name. Every address becomes a host of its own (host=a,a hostaddr=1.2.3.4,1.2.3.5), in the
- * order of the system. Returns 0, or -E_NOTFOUND with a reason if no host at all has an address. Thread-safe. */
+/* Blocks in getaddrinfo() for each name. Every address becomes a host of its own (host=a,a
+ * hostaddr=1.2.3.4,1.2.3.5), in the order of the system. Returns 0, or -E_NOTFOUND with a reason if
+ * no host at all has an address. Thread-safe. */
 int conninfo_resolve(const struct conninfo *, struct conninfo_params *, char *why, size_t why_size);
 void conninfo_params_clear(struct conninfo_params *);
 

@@ -14,7 +14,8 @@
 #include "pool/pool.h"
 #include "wire/msg.h"
 
-#define QUEUE_MAX (1024 * 1024) /* bytes towards the server: one message of 64 kB and what is ours */
+#define QUEUE_MAX \
+	(1024 * 1024) /* bytes towards the server: one message of 64 kB and what is ours */
 
 #define TO(state) (1u << (state))
 
@@ -91,8 +92,8 @@ close_connection(struct server *srv)
 		bool clean = progress_at_rest(&srv->progress) && stream_queued(&srv->stream) == 0;
 		int fd = stream_detach(&srv->stream);
 
-		/* PQfinish() says Terminate. In the middle of a message that would become a part of it, and could
-		 * complete half a statement. */
+		/* PQfinish() says Terminate. In the middle of a message that would become a part of
+		 * it, and could complete half a statement. */
 		if (!clean)
 			shutdown(fd, SHUT_RDWR);
 	}
@@ -150,8 +151,8 @@ connected(struct server *srv)
 
 static void on_connect_event(evutil_socket_t, short what, void *arg);
 
-/* libpq may close its socket and open another one: the event is removed before, and made anew after each
- * PQconnectPoll(). */
+/* libpq may close its socket and open another one: the event is removed before, and made anew after
+ * each PQconnectPoll(). */
 static void
 poll_connect(struct server *srv, PostgresPollingStatusType status)
 {
@@ -191,7 +192,8 @@ on_notice(void *arg, const char *text)
 {
 	struct server *srv = arg;
 
-	log_debug("server %llu: notice %.*s", (unsigned long long)srv->id, (int)strcspn(text, "\n"), text);
+	log_debug("server %llu: notice %.*s", (unsigned long long)srv->id, (int)strcspn(text, "\n"),
+		  text);
 }
 
 static void
@@ -289,8 +291,8 @@ server_open(struct pool *pool)
 	list_append(&pool->servers[SERVER_CONNECTING], &srv->node);
 	pool->count++;
 	log_debug("server %llu: connecting pool=%s", (unsigned long long)srv->id, pool->conf->name);
-	/* From the loop, not from here: a connect can fail at once, and the caller is in the middle of
-	 * something. */
+	/* From the loop, not from here: a connect can fail at once, and the caller is in the middle
+	 * of something. */
 	evtimer_assign(&srv->connect_event, loop_base(pool->all->loop), begin, srv);
 	event_active(&srv->connect_event, EV_TIMEOUT, 0);
 	return srv;
@@ -431,9 +433,10 @@ void
 server_clean(struct server *srv, enum cleanup_why why, bool discard)
 {
 	if (why <= CLEANUP_SHUTDOWN)
-		log_info("server %llu: cleanup begins pool=%s backend=%d why=\"%s\" status=%c due=%u",
-			 (unsigned long long)srv->id, srv->pool->conf->name, srv->backend_pid,
-			 cleanup_why_name(why), srv->progress.status, srv->progress.ready_due);
+		log_info(
+		    "server %llu: cleanup begins pool=%s backend=%d why=\"%s\" status=%c due=%u",
+		    (unsigned long long)srv->id, srv->pool->conf->name, srv->backend_pid,
+		    cleanup_why_name(why), srv->progress.status, srv->progress.ready_due);
 	server_set_state(srv, SERVER_CLEANING);
 	cleanup_start(&srv->cleanup, why, discard, srv->pool->conf->cleanup_timeout_us,
 		      loop_now_us(loop_of(srv)));
@@ -461,7 +464,8 @@ static const char *
 end_reason(const struct server *srv)
 {
 	if (srv->progress.fatal)
-		return strcmp(srv->progress.error, "57P01") == 0 ? "terminated by the administrator (57P01)"
+		return strcmp(srv->progress.error, "57P01") == 0
+			   ? "terminated by the administrator (57P01)"
 		       : strcmp(srv->progress.error, "57P02") == 0
 			   ? "another server process crashed (57P02)"
 			   : "the server ended the session with a fatal error";
@@ -478,7 +482,8 @@ take(struct server *srv)
 	if (n == -E_AGAIN)
 		return n;
 	if (n <= 0) {
-		server_close(srv, n == 0 || errno == ECONNRESET ? end_reason(srv) : strerror(errno));
+		server_close(srv,
+			     n == 0 || errno == ECONNRESET ? end_reason(srv) : strerror(errno));
 		return 0;
 	}
 	srv->used_us = loop_now_us(loop_of(srv));
@@ -522,7 +527,8 @@ on_readable(struct stream *st, void *arg)
 		}
 		return;
 	case SERVER_IDLE:
-		/* Parameter changes after a reload, notices: nobody's. A fatal error or the end closes. */
+		/* Parameter changes after a reload, notices: nobody's. A fatal error or the end
+		 * closes. */
 		if (take(srv) > 0 && srv->progress.fatal)
 			server_close(srv, end_reason(srv));
 		return;

@@ -44,10 +44,10 @@ struct server {
 	struct stream stream;  /* not open while CONNECTING */
 	struct progress progress;
 	struct cleanup cleanup;
-	unsigned cancels;   /* CancelRequests under way */
-	bool retiring;	    /* is closed instead of getting idle; not a state: the lease goes on */
-	bool resolving;	    /* CONNECTING: names are being looked up, there is no PGconn yet */
-	int64_t since_us;   /* when the state was entered */
+	unsigned cancels; /* CancelRequests under way */
+	bool retiring;    /* is closed instead of getting idle; not a state: the lease goes on */
+	bool resolving;   /* CONNECTING: names are being looked up, there is no PGconn yet */
+	int64_t since_us; /* when the state was entered */
 	int64_t connected_us;
 	int64_t connected_at; /* wall clock, seconds */
 	int64_t idle_us;      /* its last lease or its login ended */
@@ -62,8 +62,9 @@ struct server {
  * pool_server_failed(), from the loop, never from this call. */
 struct server *server_open(struct pool *);
 
-/* One read for the lease that holds the server, passed through progress. Returns bytes in the loop's scratch buffer,
- * 0 (the connection is closed, the lease has been told by lost()), or -E_AGAIN. */
+/* One read for the lease that holds the server, passed through progress. Returns bytes in the
+ * loop's scratch buffer, 0 (the connection is closed, the lease has been told by lost()), or
+ * -E_AGAIN. */
 ssize_t server_read(struct server *);
 
 /* Writes or queues for the lease that holds it. Tell progress first. */
@@ -72,8 +73,8 @@ void server_write(struct server *, const void *, size_t bytes);
 /* Moves it between the states and the pool's lists. */
 void server_set_state(struct server *, enum server_state);
 
-/* Asks PostgreSQL to cancel what this server runs, off the loop. When the cancel connection has ended,
- * pools->cancelled() is called with `requester`, unless that is 0. */
+/* Asks PostgreSQL to cancel what this server runs, off the loop. When the cancel connection has
+ * ended, pools->cancelled() is called with `requester`, unless that is 0. */
 void server_cancel(struct server *, uint64_t requester);
 
 /* LEASED -> CLEANING. */
@@ -85,8 +86,8 @@ void server_step(struct server *);
 /* IDLE -> CHECKING: sends an empty query. */
 void server_check(struct server *);
 
-/* Closes it, counts why, and frees it at the end of the turn. A lease that holds it is told. `why` is for
- * people and for the log. */
+/* Closes it, counts why, and frees it at the end of the turn. A lease that holds it is told. `why`
+ * is for people and for the log. */
 void server_close(struct server *, const char *why);
 
 /* The name that SHOW SERVERS gives to what it does now: idle, leased, cancelling, draining, ... */

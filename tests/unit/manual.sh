@@ -4,17 +4,19 @@
 # `make manual` (manual.sh --write) puts the list of options and the sample file right.
 srcdir=${PGWITH_SRCDIR:-.}
 tables=${PGWITH_BUILDDIR:-.}/tests/unit/show_tables
-begin='^\.\\" begin: made by tests/unit/manual.sh'
-end='^\.\\" end: made by tests/unit/manual.sh'
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 
 for what in options errors sample; do
 	"$tables" $what >"$tmp/$what" || { echo "Bail out! $tables $what fails"; exit 1; }
 done
-sed -e "/$(echo "$begin" | sed 's,/,\\/,g')/r $tmp/options" \
-	-e "/$(echo "$begin" | sed 's,/,\\/,g')/,/$(echo "$end" | sed 's,/,\\/,g')/{//!d}" \
-	"$srcdir/man/pgwith.conf.5" >"$tmp/pgwith.conf.5"
+# The page with the block between its two marks made anew.
+awk -v options="$tmp/options" '
+/^\.\\" begin: made by / { print; while ((getline line <options) > 0) print line; made = 1; skip = 1 }
+/^\.\\" end: made by / { skip = 0 }
+!skip
+END { exit !made || skip }' "$srcdir/man/pgwith.conf.5" >"$tmp/pgwith.conf.5" ||
+	{ echo "Bail out! the marks of the list of options are not in pgwith.conf.5"; exit 1; }
 
 if [ "${1:-}" = --write ]; then
 	cp "$tmp/pgwith.conf.5" "$srcdir/man/pgwith.conf.5"
