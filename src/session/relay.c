@@ -1,9 +1,11 @@
 /* relay: a lease's life from the session's side, and what comes from its server. */
-#include <string.h>
+#include <stdlib.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "session/daemon.h"
 #include "session/session.h"
+#include "wire/frame.h"
 #include "wire/msg.h"
 
 static struct session *
@@ -14,6 +16,8 @@ session_of(struct lease *l)
 
 /* ---- startup parameters ---- */
 
+#define ANSWER_MAX (64 * 1024) /* bytes of the server's answer to them */
+
 static void
 begin_setup(struct session *s)
 {
@@ -22,6 +26,8 @@ begin_setup(struct session *s)
 
 	session_set_state(s, SESSION_SETUP);
 	s->discard = true;
+	s->answer = mem_alloc(sizeof *s->answer);
+	buf_init(s->answer, ANSWER_MAX);
 	buf_init(&out, 256 * 1024);
 	msg_query(&out, s->setup);
 	progress_sent(&srv->progress, 'Q');
@@ -29,20 +35,50 @@ begin_setup(struct session *s)
 	buf_clear(&out);
 }
 
-static void
-setup_answered(struct session *s)
+/* Of the answer, the client gets the parameters that have changed: it decodes values by them.
+ * Returns the server's words if it refused, or NULL. */
+static const char *
+read_answer(struct session *s)
 {
-	struct server *srv = s->lease.srv;
+	const uint8_t *at = buf_data(s->answer);
+	size_t left = s->answer->len;
+	const char *refused = NULL;
+	struct frame f;
+
+	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
+		if (f.type == 'S')
+			session_send(s, at, FRAME_HEADER + f.body);
+		if (f.type == 'E' && refused == NULL)
+			refused = msg_report_field(at + FRAME_HEADER, f.body, 'M');
+		at += FRAME_HEADER + f.body;
+		left -= FRAME_HEADER + f.body;
+	}
+	return refused;
+}
+
+static void
+setup_answered(struct session *s, size_t bytes)
+{
+	struct progress *p = &s->lease.srv->progress;
+	const char *refused;
 	struct err e;
 
-	if (!progress_at_rest(&srv->progress))
+	buf_add(s->answer, loop_scratch(s->daemon->loop), bytes);
+	if (!progress_at_rest(p) && !s->answer->failed)
 		return;
-	if (srv->progress.error[0]) {
-		err_make(&e, ERR_SETUP_FAILED, s->pool->conf->name, srv->progress.error);
+	refused = read_answer(s);
+	if (p->error[0] || s->answer->failed) {
+		err_make(&e, ERR_SETUP_FAILED, s->pool->conf->name,
+			 refused ? refused : "its answer is too long");
 		session_fail(s, &e);
 		err_clear(&e);
 		return;
 	}
+	buf_clear(s->answer);
+	free(s->answer);
+	s->answer = NULL;
+	if (s->state != SESSION_SETUP)
+		return;
 	session_set_state(s, SESSION_ACTIVE);
 	stream_resume(&s->stream);
 	request_resume(s);
@@ -129,7 +165,7 @@ readable(struct lease *l)
 	if (n <= 0)
 		return;
 	if (s->state == SESSION_SETUP) {
-		setup_answered(s);
+		setup_answered(s, (size_t)n);
 		return;
 	}
 	session_send(s, loop_scratch(s->daemon->loop), (size_t)n);

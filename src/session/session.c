@@ -251,6 +251,9 @@ free_session(void *arg)
 	buf_clear(&s->in);
 	free(s->role);
 	free(s->application);
+	if (s->answer)
+		buf_clear(s->answer);
+	free(s->answer);
 	free(s->startup);
 	free(s->setup);
 	free(s);

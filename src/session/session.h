@@ -64,14 +64,15 @@ struct session {
 			       does not */
 	bool skip_sync;     /* an error of ours in the extended protocol: dropped up to Sync. Not a
 			       state: any     state between login and closing can have it */
-	bool discard;  /* this lease may have changed the server's session state, though not for the
-			* session to keep */
-	bool parsed;   /* this lease: the server's unnamed statement is this session's */
-	bool bound;    /* this lease: and it was used */
-	bool unpin;    /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
-	bool admin;    /* console: all commands, not only SHOW */
-	void *console; /* the console's */
-	int64_t since_us; /* when the state was entered */
+	bool discard; /* this lease may have changed the server's session state, though not for the
+		       * session to keep */
+	struct buf *answer; /* SESSION_SETUP: what the server said so far */
+	bool parsed;        /* this lease: the server's unnamed statement is this session's */
+	bool bound;         /* this lease: and it was used */
+	bool unpin;         /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
+	bool admin;         /* console: all commands, not only SHOW */
+	void *console;      /* the console's */
+	int64_t since_us;   /* when the state was entered */
 	int64_t connected_us;
 	int64_t connected_at; /* wall clock, seconds */
 	int64_t request_us;   /* when the last request began */

@@ -2,7 +2,7 @@
 # Shows what pgwithd is for, on pgwith-fixture, which stands in for a PostgreSQL server. Everything it says is
 # checked: the first thing that is not as said ends it with status 1. Leaves nothing running, and no files.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 # whatever the environment says about PostgreSQL is about another one
 for variable in $(env | sed -n 's/^\(PG[A-Z]*\)=.*/\1/p'); do
