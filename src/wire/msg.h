@@ -1,6 +1,6 @@
 /* msg: building protocol v3 messages into a buf, and reading those that need it.
  * PostgreSQL 15 documentation, 55.7 Message Formats. Builders add one whole message each; a message
- * that does not fit into the buf sets the buf's sticky error. */
+ * that does not fit into the buf sets the buf's sticky error, and nothing of it is left there. */
 #ifndef PGWITH_WIRE_MSG_H
 #define PGWITH_WIRE_MSG_H
 

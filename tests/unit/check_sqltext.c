@@ -357,15 +357,18 @@ walk(const char *text, size_t n, unsigned flags)
 {
 	double began = cpu_s();
 	struct sqltext_stmt s;
+	bool inside = true;
 	struct sqltext t;
 
 	sqltext_init(&t, text, n, flags);
 	while (sqltext_next(&t, &s))
-		ck_assert(s.start + s.length <= text + n);
+		inside = inside && s.start + s.length <= text + n;
+	ck_assert(inside); /* not in the loop: check makes much of each assertion */
 	return cpu_s() - began;
 }
 
-/* A megabyte takes a few ms. With the square of it, it would take minutes. */
+/* A megabyte takes a few ms, some hundred under valgrind. With the square of it, it would take
+ * minutes. */
 START_TEST(time_grows_with_the_text)
 {
 	static const char prefix[] = "CREATE FUNCTION f() BEGIN ATOMIC ";
@@ -376,7 +379,7 @@ START_TEST(time_grows_with_the_text)
 	for (; n + unit < MB; n += unit)
 		memcpy(text + n, hostile[_i], unit);
 	for (unsigned flags = 0; flags <= SQLTEXT_BACKSLASH; flags++) {
-		ck_assert_double_lt(walk(text, n, flags), 3.0);
+		ck_assert_double_lt(walk(text, n, flags), 10.0);
 		ck_assert_double_lt(walk(text + sizeof prefix - 1, n - (sizeof prefix - 1), flags),
 				    3.0);
 	}
