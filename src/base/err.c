@@ -44,7 +44,7 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_WAIT_TIMEOUT] = {"wait_timeout", "53300", false,
 			  "no server connection of pool \"%s\" became free within %s",
 			  /* pool, duration */
-			  "raise size, or set idle_timeout"},
+			  "raise size, or see in SHOW CLIENTS who keeps a server for long"},
     [ERR_QUEUE_FULL] = {"queue_full", "53300", false,
 			"too many clients wait for pool \"%s\": max_waiting is %u",
 			/* pool, max_waiting */
