@@ -4,7 +4,7 @@
 from . import child, wire
 from .cluster import Cluster
 from .context import Suite, Test
-from .daemon import Daemon, Fixture
+from .daemon import Daemon, Fixture, seconds
 from .process import ClientProcess
 from .proxy import Proxy
 from .tap import (Failure, Skip, check, equal, main, note, sanitized, slow_factor, test, unavailable,
@@ -12,5 +12,5 @@ from .tap import (Failure, Skip, check, equal, main, note, sanitized, slow_facto
 from .wire import Client, Closed, ServerError
 
 __all__ = ["Client", "ClientProcess", "Closed", "Cluster", "Daemon", "Failure", "Fixture", "Proxy",
-           "ServerError", "Skip", "Suite", "Test", "check", "equal", "main", "note", "sanitized",
-           "slow_factor", "test", "unavailable", "wait_until"]
+           "ServerError", "Skip", "Suite", "Test", "check", "child", "equal", "main", "note",
+           "sanitized", "seconds", "slow_factor", "test", "unavailable", "wait_until", "wire"]

@@ -174,6 +174,10 @@ class Daemon(Program):
         """SHOW SERVERS of one pool."""
         return [s for s in self.show("SERVERS") if s["database"] == pool]
 
+    def clients(self, pool="db"):
+        """SHOW CLIENTS of one pool."""
+        return [c for c in self.show("CLIENTS") if c["database"] == pool]
+
     def server_pids(self, pool="db"):
         return {int(s["remote_pid"]) for s in self.servers(pool)}
 
