@@ -75,6 +75,16 @@ class ClientProcess:
         finally:
             os._exit(status)
 
+    def fileno(self):
+        """For select(): readable when the process says something or ends."""
+        return self._up
+
+    def _listen(self):
+        data = os.read(self._up, 65536)
+        if not data:
+            raise Failure("process %d ended early, see %s" % (self.pid, self.log))
+        self._pending += data
+
     def heard(self, timeout=30.0):
         """The next word that the process says."""
         end = time.monotonic() + timeout * slow_factor()
@@ -82,12 +92,15 @@ class ClientProcess:
             ready, _, _ = select.select([self._up], [], [], max(0, end - time.monotonic()))
             if not ready:
                 raise Failure("process %d said nothing" % self.pid)
-            data = os.read(self._up, 65536)
-            if not data:
-                raise Failure("process %d ended early, see %s" % (self.pid, self.log))
-            self._pending += data
+            self._listen()
         line, self._pending = self._pending.split(b"\n", 1)
         return line.decode()
+
+    def heard_all(self):
+        """All whole words that are there, once the process is readable."""
+        self._listen()
+        *lines, self._pending = self._pending.split(b"\n")
+        return [line.decode() for line in lines]
 
     def tell(self, word):
         os.write(self._down, (str(word) + "\n").encode())
