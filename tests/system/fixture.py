@@ -742,7 +742,7 @@ def test_mischief(s):
         s.raw().close()
         assert time.monotonic() - started >= 0.2
         c.query("SELECT fixture_login_delay(0)")
-        wait_for(lambda: active(s, "pid <> pg_backend_pid()") == 1)
+        wait_for(lambda: text(c.query("SELECT count(*) FROM pg_stat_activity")) == [("1",)])
         c.query("SELECT fixture_max_connections(2)")
         with s.raw(), Raw(s.path) as d:
             eq(states(d.login()), ["53300"])
