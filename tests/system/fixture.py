@@ -843,6 +843,7 @@ def test_hostile_bytes(s):
         # Deep and long, within one message.
         for sql in ("SELECT " + "(" * 20000, "SELECT " + "1::int" + "::int" * 20000,
                     "SELECT " + "(SELECT " * 3000 + "1", "/*" * 50000, "SELECT " + "-" * 3 + "\n1",
+                    "SELECT " + "/(" * 200000, "SELECT " + "CAST(" * 200000, "SELECT " + "x::int(" * 100000,
                     "SELECT 1" + "/1" * 5000, "SELECT 'x' " + "CASE " * 5000, ";" * 100000, "$" * 5000,
                     "SELECT $65536", "SELECT ?1", "SELECT @x", "SELECT " + "a." * 5000 + "b",
                     "SELECT " + ",".join(["1"] * 3000)):
