@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,12 +26,25 @@ static const struct {
     [LOG_ERROR] = {"error", 3},
 };
 
+/* systemd.exec(5): JOURNAL_STREAM is device:inode of the stream. It is inherited by all that a
+ * service starts, whose stderr may well be a terminal or a file. */
+static bool
+stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
 void
 log_init(const char *program, enum log_level lowest)
 {
 	logger.program = program;
 	logger.lowest = lowest;
-	logger.journal = getenv("JOURNAL_STREAM") != NULL;
+	logger.journal = stderr_is_journal();
 }
 
 void

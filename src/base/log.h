@@ -1,8 +1,8 @@
 /* log: one line per event on stderr, its subject and id first, key=value after:
  *	session 42: wait ended why=timeout pool=orders waited=5.0s
  * warn: an operator should act. info: life cycle. debug: each state change. Never a password; no
- *SQL text above debug. Under systemd (JOURNAL_STREAM set) a line starts with its priority,
- *sd-daemon(3). */
+ * SQL text above debug. If stderr is the journal (JOURNAL_STREAM), a line starts with its priority
+ * instead of the time, sd-daemon(3). */
 #ifndef PGWITH_BASE_LOG_H
 #define PGWITH_BASE_LOG_H
 

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,10 +25,30 @@ static const struct unit sizes[] = {
     {"kB", 1 << 10},          {"B", 1},        {NULL, 0},
 };
 
+#define LARGEST INT64_C(9200000000000000000) /* leaves room to add a time of day */
+
+/* A whole number exactly: a double has 53 bits. False if it is out of range or not whole. */
+static bool
+whole(const char *s, const char *end, int64_t factor, int64_t *out)
+{
+	int64_t value = 0;
+
+	for (; s < end; s++) {
+		if (!isdigit((unsigned char)*s) || __builtin_mul_overflow(value, 10, &value) ||
+		    __builtin_add_overflow(value, *s - '0', &value))
+			return false;
+	}
+	if (__builtin_mul_overflow(value, factor, &value) || value > LARGEST)
+		return false;
+	*out = value;
+	return true;
+}
+
 static int
 parse(const char *s, const struct unit *units, int64_t bare, int64_t *out)
 {
 	int64_t factor = bare;
+	const char *unit;
 	double value;
 	size_t n = 0;
 	char *end;
@@ -42,23 +63,26 @@ parse(const char *s, const struct unit *units, int64_t bare, int64_t *out)
 	value = strtod(s, &end);
 	if (end == s)
 		return -E_SYNTAX;
-	while (isspace((unsigned char)*end))
-		end++;
-	while (isalpha((unsigned char)end[n]))
+	unit = end;
+	while (isspace((unsigned char)*unit))
+		unit++;
+	while (isalpha((unsigned char)unit[n]))
 		n++;
-	for (const char *p = end + n; *p; p++)
+	for (const char *p = unit + n; *p; p++)
 		if (!isspace((unsigned char)*p))
 			return -E_SYNTAX;
 	if (n > 0) {
 		while (units->name &&
-		       (strlen(units->name) != n || strncmp(end, units->name, n) != 0))
+		       (strlen(units->name) != n || strncmp(unit, units->name, n) != 0))
 			units++;
 		if (units->name == NULL)
 			return -E_SYNTAX;
 		factor = units->factor;
 	}
+	if (whole(s, end, factor, out))
+		return 0;
 	value = round(value * (double)factor);
-	if (!(value < 9.2e18))
+	if (!(value < (double)LARGEST))
 		return -E_RANGE;
 	*out = (int64_t)value;
 	return 0;

@@ -14,7 +14,7 @@
 
 /* Parses 250ms, 5s, 2min, 1h, 1d, 10us, with fractions ("1.5s") into microseconds; a bare number
  * has the unit `bare_us` (one of UNIT_*). White space around number and unit is allowed. Returns 0,
- * -E_SYNTAX or -E_RANGE (negative, or over 292 years). */
+ * -E_SYNTAX or -E_RANGE (negative, or over 9.2e18 us, which is 290,000 years). */
 int units_duration(const char *, int64_t bare_us, int64_t *us);
 
 /* Parses 512B, 64kB, 1MB, 2GB (powers of 1024, as PostgreSQL has them) into bytes; a bare number is

@@ -28,6 +28,7 @@ struct conf_pool {
 				       never */
 	int64_t cleanup_timeout_us; /* all steps of one cleanup together */
 	int64_t retry_delay_us;     /* after a failed connect, fail at once for this long */
+	unsigned *lines; /* by option_index(): the line that set it, 0 if it is the default */
 };
 
 struct conf {
@@ -46,8 +47,10 @@ struct conf {
 	char *allow; /* as written; see conf_allows() */
 	enum log_level log_level;
 	bool log_connections;
+	unsigned *lines; /* by option_index(), as in a pool; of the pools' options too */
 
-	struct conf_pool *pools; /* in the order of the file */
+	struct conf_pool defaults; /* what [pgwith] says about all pools; it has no name */
+	struct conf_pool *pools;   /* in the order of the file */
 	unsigned npools;
 };
 
@@ -63,12 +66,39 @@ struct conf_problems {
 	unsigned count;
 };
 
+#define CONF_FILE_MAX     (1 << 20)  /* bytes of the file */
+#define CONF_VALUE_MAX    (64 << 10) /* bytes of one value, all its lines together */
+#define CONF_POOL_NAME    63         /* bytes of a pool's name, as of any name in PostgreSQL */
+#define CONF_POOLS_MAX    1000
+#define CONF_PROBLEMS_MAX 100 /* problems in words; one more says how many there are beyond */
+
 /* Loads and checks a file. Returns the snapshot (the caller frees it with conf_free()), or NULL
  * with at least one problem in *p (initialised by this call; the caller clears it in both cases).
  */
 struct conf *conf_load(const char *path, struct conf_problems *p);
 void conf_free(struct conf *);
 void conf_problems_clear(struct conf_problems *);
+
+/* One option of a snapshot as text, for SHOW CONFIG. */
+struct conf_entry {
+	char *section;            /* "pgwith" or "pool NAME" */
+	const char *name;         /* of the option; static */
+	char *value;              /* without passwords */
+	const char *default_text; /* static; NULL: there is none, it must be given */
+	char *source;             /* "FILE:LINE" or "default" */
+	bool changeable;          /* without a restart; nothing is yet, as there is no reload */
+	const char *help;         /* static */
+};
+
+/* How many there are: every option of [pgwith], the pools' defaults among them, then every option
+ * of each pool. */
+unsigned conf_entries(const struct conf *);
+/* Fills in the `i`-th; the caller clears it. */
+void conf_entry(const struct conf *, unsigned i, struct conf_entry *);
+void conf_entry_clear(struct conf_entry *);
+
+/* The path of the listening socket. The caller frees. */
+char *conf_socket(const struct conf *);
 
 /* The pool of that name, or NULL. */
 const struct conf_pool *conf_pool(const struct conf *, const char *name);

@@ -4,6 +4,14 @@
 
 #include "wire/reader.h"
 
+/* A message that did not fit leaves no half of itself behind: what was there before stays sendable.
+ */
+static void
+truncate_to(struct buf *b, size_t at)
+{
+	b->len = at;
+}
+
 size_t
 msg_begin(struct buf *b, char type)
 {
@@ -20,8 +28,10 @@ msg_end(struct buf *b, size_t at)
 	uint32_t length;
 	uint8_t *p;
 
-	if (b->failed)
+	if (b->failed) {
+		truncate_to(b, at);
 		return;
+	}
 	length = (uint32_t)(b->len - at - 1);
 	p = buf_data(b) + at + 1;
 	p[0] = length >> 24;
@@ -172,6 +182,12 @@ msg_sync(struct buf *b)
 }
 
 void
+msg_flush(struct buf *b)
+{
+	msg_end(b, msg_begin(b, 'H'));
+}
+
+void
 msg_copy_fail(struct buf *b, const char *reason)
 {
 	size_t at = msg_begin(b, 'f');
@@ -198,8 +214,10 @@ msg_startup(struct buf *b, const char *const *pairs)
 	for (; *pairs; pairs++)
 		buf_add_str(b, *pairs);
 	buf_add_u8(b, 0);
-	if (b->failed)
+	if (b->failed) {
+		truncate_to(b, at);
 		return;
+	}
 	length = (uint32_t)(b->len - at);
 	p = buf_data(b) + at;
 	p[0] = length >> 24;
@@ -211,10 +229,14 @@ msg_startup(struct buf *b, const char *const *pairs)
 void
 msg_cancel_request(struct buf *b, uint32_t pid, uint32_t secret)
 {
+	size_t at = b->len;
+
 	buf_add_u32(b, 16);
 	buf_add_u32(b, 1234 << 16 | 5678);
 	buf_add_u32(b, pid);
 	buf_add_u32(b, secret);
+	if (b->failed)
+		truncate_to(b, at);
 }
 
 const char *

@@ -1,6 +1,6 @@
 /* msg: building protocol v3 messages into a buf, and reading those that need it.
  * PostgreSQL 15 documentation, 55.7 Message Formats. Builders add one whole message each; a message
- * that does not fit into the buf sets the buf's sticky error. */
+ * that does not fit into the buf sets the buf's sticky error, and nothing of it is left there. */
 #ifndef PGWITH_WIRE_MSG_H
 #define PGWITH_WIRE_MSG_H
 
@@ -45,6 +45,7 @@ void msg_data_row(struct buf *, const char *const *values, unsigned n);
 /* Frontend messages. */
 void msg_query(struct buf *, const char *sql);
 void msg_sync(struct buf *);
+void msg_flush(struct buf *);
 void msg_copy_fail(struct buf *, const char *reason);
 void msg_terminate(struct buf *);
 /* StartupMessage of protocol 3.0: name, value, name, value, ..., NULL. */

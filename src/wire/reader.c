@@ -59,7 +59,8 @@ reader_u64(struct reader *r)
 const char *
 reader_str(struct reader *r)
 {
-	const uint8_t *end = r->failed ? NULL : memchr(r->at, 0, r->left);
+	/* An empty body may be NULL, which memchr(3) does not take. */
+	const uint8_t *end = r->failed || r->left == 0 ? NULL : memchr(r->at, 0, r->left);
 
 	if (end == NULL) {
 		r->failed = true;

@@ -2,6 +2,7 @@
 # No file includes upward: the layers of the design, in order, each may use itself and those before it.
 srcdir=${PGWITH_SRCDIR:-.}
 echo 1..1
+# shellcheck disable=SC2016 # the dollars are awk's
 bad=$(cd "$srcdir/src" && find . -name '*.[ch]' | sed 's,^\./,,' | xargs awk '
 BEGIN { n = split("base wire loop conf pool scope session admin", chain, " "); for (i = 1; i <= n; i++) rank[chain[i]] = i
 	# programs of their own: they stand on what knows nothing of the daemon

@@ -1,0 +1,208 @@
+#include "conf/allow.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "conf/option.h"
+
+/* A part of the list; not ended by a NUL. */
+struct span {
+	const char *at;
+	size_t bytes;
+};
+
+/* USER:ROLE, or ROLE alone, for which `user` is not there (at == NULL). */
+struct item {
+	struct span user;
+	struct span role;
+};
+
+static const char blanks[] = " \t\r\n";
+
+static bool
+is_blank(char c)
+{
+	return c != '\0' && strchr(blanks, c) != NULL;
+}
+
+static bool
+span_is(struct span s, const char *word)
+{
+	return strlen(word) == s.bytes && memcmp(s.at, word, s.bytes) == 0;
+}
+
+/* The next item at *list, without the blanks around it; *list goes behind its comma, or is NULL
+ * when it was the last. False if there is none. */
+static bool
+next(const char **list, struct span *s)
+{
+	const char *end;
+
+	if (*list == NULL)
+		return false;
+	s->at = *list + strspn(*list, blanks);
+	s->bytes = strcspn(s->at, ",");
+	end = s->at + s->bytes;
+	*list = *end == ',' ? end + 1 : NULL;
+	while (s->bytes > 0 && is_blank(s->at[s->bytes - 1]))
+		s->bytes--;
+	return true;
+}
+
+static bool
+is_empty(const char *list)
+{
+	return list[strspn(list, blanks)] == '\0';
+}
+
+/* One name of an item: not empty, no blanks, no colon, and no asterisk unless it stands alone. */
+static const char *
+name_problem(struct span s, const char *missing)
+{
+	if (s.bytes == 0)
+		return missing;
+	for (size_t i = 0; i < s.bytes; i++) {
+		if (is_blank(s.at[i]))
+			return "a blank inside a name";
+		if (s.at[i] == ':')
+			return "more than one colon";
+		if (s.at[i] == '*' && s.bytes > 1)
+			return "an asterisk stands alone: it is no pattern";
+	}
+	return NULL;
+}
+
+/* uid of a user that is written in digits; false if it is not. A uid of all ones is none. */
+static bool
+span_uid(struct span s, uid_t *uid)
+{
+	unsigned long long value = 0;
+
+	for (size_t i = 0; i < s.bytes; i++) {
+		if (s.at[i] < '0' || s.at[i] > '9')
+			return false;
+		value = value * 10 + (s.at[i] - '0');
+		if (value >= (uid_t)-1)
+			return false;
+	}
+	*uid = value;
+	return s.bytes > 0;
+}
+
+static bool
+all_digits(struct span s)
+{
+	return s.bytes > 0 && strspn(s.at, "0123456789") >= s.bytes;
+}
+
+/* Splits an item at its colon. Returns NULL, or what is wrong with it. */
+static const char *
+split(struct span s, struct item *item)
+{
+	const char *colon = memchr(s.at, ':', s.bytes), *why;
+	uid_t uid;
+
+	item->user = (struct span){NULL, 0};
+	item->role = s;
+	if (s.bytes == 0)
+		return "an empty item";
+	if (colon) {
+		item->user = (struct span){s.at, colon - s.at};
+		item->role = (struct span){colon + 1, s.bytes - (colon + 1 - s.at)};
+		why = name_problem(item->user, "no user before the colon");
+		if (why)
+			return why;
+		if (span_is(item->user, "*"))
+			return "everyone is written without a user: ROLE alone, or * alone";
+		if (all_digits(item->user) && !span_uid(item->user, &uid))
+			return "not a uid";
+	}
+	return name_problem(item->role, "no role behind the colon");
+}
+
+static char *
+item_refused(struct span s, unsigned number, const char *why, const char *expected)
+{
+	char *text = mem_strndup(s.at, s.bytes), *quoted = option_quote(text);
+	char *out = mem_printf("item %u, %s: %s; expected %s", number, quoted, why, expected);
+
+	free(text);
+	free(quoted);
+	return out;
+}
+
+char *
+allow_check(const char *list)
+{
+	struct span s;
+	struct item item;
+	const char *why;
+
+	if (is_empty(list))
+		return NULL;
+	for (unsigned number = 1; next(&list, &s); number++)
+		if ((why = split(s, &item)) != NULL)
+			return item_refused(s, number, why,
+					    "ROLE, USER:ROLE, USER:* or * between commas");
+	return NULL;
+}
+
+char *
+allow_check_roles(const char *list)
+{
+	struct span s;
+	const char *why;
+
+	if (is_empty(list))
+		return NULL;
+	for (unsigned number = 1; next(&list, &s); number++) {
+		why = name_problem(s, "an empty item");
+		if (why == NULL && span_is(s, "*"))
+			why = "everyone cannot be meant here";
+		if (why)
+			return item_refused(s, number, why, "role names between commas");
+	}
+	return NULL;
+}
+
+static bool
+user_matches(struct span s, uid_t uid, const char *user)
+{
+	uid_t listed;
+
+	if (s.at == NULL)
+		return true;
+	/* Digits are always a uid: a user that is named "33" must not pass for uid 33. */
+	if (all_digits(s))
+		return span_uid(s, &listed) && listed == uid;
+	return *user && span_is(s, user);
+}
+
+bool
+allow_matches(const char *list, uid_t uid, const char *user, const char *role)
+{
+	struct span s;
+	struct item item;
+
+	while (next(&list, &s)) {
+		if (split(s, &item) != NULL)
+			continue;
+		if (user_matches(item.user, uid, user) &&
+		    (span_is(item.role, "*") || span_is(item.role, role)))
+			return true;
+	}
+	return false;
+}
+
+bool
+allow_listed(const char *list, const char *role)
+{
+	struct span s;
+
+	while (next(&list, &s))
+		if (s.bytes > 0 && span_is(s, role))
+			return true;
+	return false;
+}

@@ -1,0 +1,154 @@
+#include "conf/conninfo.h"
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+#define SHOWN_MAX \
+	(256 << 10) /* bytes; a value of the file is shorter, quoting at most doubles it */
+
+/* What cannot stand in a conninfo, because the daemon itself decides it. */
+static const struct {
+	const char *keyword;
+	const char *accepted; /* the one value that changes nothing, or NULL */
+	const char *why;
+} refused[] = {
+    {"replication", NULL, "replication connections cannot be pooled"},
+    {"connect_timeout", NULL, "use the option connect_timeout of the pool"},
+    {"gssencmode", "disable", "bytes encrypted by GSSAPI cannot be relayed; use TLS (sslmode)"},
+};
+
+/* Might what libpq quotes from it be part of a password? */
+static bool
+may_hold_password(const char *conninfo)
+{
+	return strcasestr(conninfo, "password") != NULL ||
+	       (strstr(conninfo, "://") != NULL && strchr(conninfo, '@') != NULL);
+}
+
+static bool
+is_keyword(const char *word, size_t bytes)
+{
+	PQconninfoOption *known = PQconndefaults();
+	bool found = bytes == 1; /* "=" and the like */
+
+	for (PQconninfoOption *o = known; o && o->keyword && !found; o++)
+		found = strlen(o->keyword) == bytes && memcmp(o->keyword, word, bytes) == 0;
+	PQconninfoFree(known);
+	return found;
+}
+
+/* libpq's words in one line, without what they quote from a conninfo that may hold a password. */
+static char *
+libpq_words(const char *message, const char *conninfo)
+{
+	bool hide = may_hold_password(conninfo);
+	struct buf b;
+	char *out;
+
+	/* With quotes in it, where a quotation ends cannot be told. */
+	if (hide && strchr(conninfo, '"'))
+		return mem_strdup("libpq cannot parse it (its words may hold the password)");
+	buf_init(&b, SHOWN_MAX);
+	buf_add_fmt(&b, "libpq: ");
+	while (*message) {
+		const char *end = *message == '"' ? strchr(message + 1, '"') : NULL;
+
+		if (end == NULL) {
+			char c = *message++;
+
+			if (c != '\n' || *message)
+				buf_add_u8(&b, c == '\n' ? ' ' : c);
+			continue;
+		}
+		if (hide && !is_keyword(message + 1, end - message - 1))
+			buf_add(&b, "\"...\"", 5);
+		else
+			buf_add(&b, message, end + 1 - message);
+		message = end + 1;
+	}
+	out = mem_strndup((char *)buf_data(&b), b.len);
+	buf_clear(&b);
+	return out;
+}
+
+char *
+conninfo_check(const char *conninfo)
+{
+	char *message = NULL, *why = NULL;
+	PQconninfoOption *options;
+
+	if (conninfo[strspn(conninfo, " \t")] == '\0')
+		return mem_strdup(
+		    "empty; expected a libpq connection string, like \"host=/run/postgresql "
+		    "dbname=app user=app\"");
+	options = PQconninfoParse(conninfo, &message);
+	if (options == NULL) {
+		why = libpq_words(message ? message : "out of memory", conninfo);
+		PQfreemem(message);
+		return why;
+	}
+	for (unsigned i = 0; i < sizeof refused / sizeof *refused && !why; i++) {
+		for (PQconninfoOption *o = options; o->keyword && !why; o++) {
+			if (o->val == NULL || strcmp(o->keyword, refused[i].keyword) != 0)
+				continue;
+			if (refused[i].accepted && strcmp(o->val, refused[i].accepted) == 0)
+				continue;
+			why = mem_printf("%s cannot be set here: %s", o->keyword, refused[i].why);
+		}
+	}
+	PQconninfoFree(options);
+	return why;
+}
+
+/* PostgreSQL 15 documentation, 34.1.1.1: quotes around what is empty or has blanks, and a backslash
+ * before a quote or backslash. */
+static void
+add_value(struct buf *b, const char *value)
+{
+	bool quotes = *value == '\0' || strpbrk(value, " \t'\\") != NULL;
+
+	if (quotes)
+		buf_add_u8(b, '\'');
+	for (; *value; value++) {
+		if (*value == '\'' || *value == '\\')
+			buf_add_u8(b, '\\');
+		buf_add_u8(b, *value);
+	}
+	if (quotes)
+		buf_add_u8(b, '\'');
+}
+
+char *
+conninfo_shown(const char *conninfo)
+{
+	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+	struct buf b;
+	char *out;
+
+	if (options == NULL)
+		return mem_strdup("********");
+	buf_init(&b, SHOWN_MAX);
+	for (PQconninfoOption *o = options; o->keyword; o++) {
+		if (o->val == NULL)
+			continue;
+		if (b.len > 0)
+			buf_add_u8(&b, ' ');
+		buf_add_fmt(&b, "%s=", o->keyword);
+		/* "*" marks a password field; sslpassword has it too. libpq-fe.h, PQconninfoOption
+		 */
+		if (o->dispchar && *o->dispchar == '*')
+			buf_add_fmt(&b, "********");
+		else
+			add_value(&b, o->val);
+	}
+	PQconninfoFree(options);
+	out = b.len ? mem_strndup((char *)buf_data(&b), b.len) : mem_strdup("");
+	buf_clear(&b);
+	return out;
+}

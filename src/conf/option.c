@@ -1,0 +1,455 @@
+#include "conf/option.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "base/words.h"
+#include "conf/allow.h"
+#include "conf/conf.h"
+#include "conf/conninfo.h"
+#include "conf/socket.h"
+
+#define DAY         (24 * UNIT_H)
+#define IN_CONF(f)  .where = OPTION_PGWITH, .offset = offsetof(struct conf, f)
+#define IN_POOL(f)  .where = OPTION_POOL, .offset = offsetof(struct conf_pool, f)
+#define RANGE(a, b) .min = (a), .max = (b)
+
+/* By enum log_level. */
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+_Static_assert(LOG_DEBUG == 0 && LOG_ERROR == 3, "log_levels goes by the enum");
+_Static_assert(sizeof(enum log_level) == sizeof(unsigned), "an OPTION_ENUM is kept as unsigned");
+
+/* clang-format off */
+static const struct conf_option table[] = {
+	{"listen", IN_CONF(listen), .type = OPTION_STRING, .default_text = "/run/pgwith",
+	 .check = socket_check_directory,
+	 .help = "The directory of the socket, which is LISTEN/.s.PGSQL.PORT. An absolute path."},
+	{"port", IN_CONF(port), .type = OPTION_INTEGER, RANGE(1, 65535), .default_text = "6432",
+	 .help = "The number in the socket's name. Nothing listens on TCP."},
+	{"socket_mode", IN_CONF(socket_mode), .type = OPTION_MODE, RANGE(0, 0777), .default_text = "0777",
+	 .help = "The permission bits of the socket, in octal. Who may connect is also a matter of allow."},
+	{"socket_owner", IN_CONF(socket_owner), .type = OPTION_STRING, .default_text = "",
+	 .check = socket_check_owner,
+	 .help = "The user that the socket is given to. Empty: the one that pgwithd runs as."},
+	{"socket_group", IN_CONF(socket_group), .type = OPTION_STRING, .default_text = "",
+	 .check = socket_check_group,
+	 .help = "The group that the socket is given to. Empty: the one that pgwithd runs as."},
+	{"allow", IN_CONF(allow), .type = OPTION_LIST, .default_text = "", .check = allow_check,
+	 .many_lines = true, .reloadable = true,
+	 .help = "Who may come in as whom, beyond root and the daemon's own user as anyone, and everybody as the role of their own user name. Items: ROLE everyone as that role, USER:ROLE that user or uid as that role, USER:* as anyone, * everyone as anyone."},
+	{"admin_users", IN_CONF(admin_users), .type = OPTION_LIST, .default_text = "",
+	 .check = allow_check_roles, .many_lines = true, .reloadable = true,
+	 .help = "Roles that may use the whole console."},
+	{"stats_users", IN_CONF(stats_users), .type = OPTION_LIST, .default_text = "",
+	 .check = allow_check_roles, .many_lines = true, .reloadable = true,
+	 .help = "Roles that may use the console to look, not to change."},
+	{"max_clients", IN_CONF(max_clients), .type = OPTION_INTEGER, RANGE(1, 1000000),
+	 .default_text = "10000", .reloadable = true,
+	 .help = "Sessions at most, those of all pools and of the console together."},
+	{"login_timeout", IN_CONF(login_timeout_us), .type = OPTION_DURATION, RANGE(UNIT_MS, UNIT_H),
+	 .bare = UNIT_S, .default_text = "15s", .reloadable = true,
+	 .help = "A client that has not sent its whole startup packet after this long is turned away."},
+	{"shutdown_timeout", IN_CONF(shutdown_timeout_us), .type = OPTION_DURATION, RANGE(0, DAY),
+	 .bare = UNIT_S, .default_text = "30s", .reloadable = true,
+	 .help = "After SIGTERM, running transactions have this long to end; then they are cancelled and rolled back."},
+	{"log_level", IN_CONF(log_level), .type = OPTION_ENUM, .choices = log_levels,
+	 .default_text = "info", .reloadable = true,
+	 .help = "The least important lines that are logged."},
+	{"log_connections", IN_CONF(log_connections), .type = OPTION_BOOL, .default_text = "on",
+	 .reloadable = true,
+	 .help = "Log a line when a session comes and when it goes."},
+
+	{"conninfo", IN_POOL(conninfo), .type = OPTION_STRING, .check = conninfo_check,
+	 .many_lines = true, .secret = true, .reloadable = true,
+	 .help = "How the server is reached: a libpq connection string or URI. Must be given."},
+	{"size", IN_POOL(size), .type = OPTION_INTEGER, RANGE(1, 10000), .default_text = "20",
+	 .reloadable = true,
+	 .help = "Server connections at most, those that are being opened or cleaned up counted."},
+	{"min_size", IN_POOL(min_size), .type = OPTION_INTEGER, RANGE(0, 10000), .default_text = "0",
+	 .reloadable = true,
+	 .help = "Server connections that are opened at start, before any client, and kept."},
+	{"max_opening", IN_POOL(max_opening), .type = OPTION_INTEGER, RANGE(1, 1000),
+	 .default_text = "4", .reloadable = true,
+	 .help = "Server connections that are being opened at the same time, at most."},
+	{"max_waiting", IN_POOL(max_waiting), .type = OPTION_INTEGER, RANGE(0, 1000000),
+	 .default_text = "10000", .reloadable = true,
+	 .help = "Sessions in the queue for a server connection, at most. 0: none may wait."},
+	{"wait_timeout", IN_POOL(wait_timeout_us), .type = OPTION_DURATION, RANGE(0, 365 * DAY),
+	 .bare = UNIT_S, .default_text = "30s", .reloadable = true,
+	 .help = "A session that has waited for a server connection for this long gets an error. 0: no limit."},
+	{"idle_timeout", IN_POOL(idle_timeout_us), .type = OPTION_DURATION, RANGE(0, 365 * DAY),
+	 .bare = UNIT_S, .default_text = "10min", .reloadable = true,
+	 .help = "A server connection that has been idle for this long is closed, down to min_size. 0: never."},
+	{"max_lifetime", IN_POOL(max_lifetime_us), .type = OPTION_DURATION, RANGE(0, 365 * DAY),
+	 .bare = UNIT_S, .default_text = "1h", .reloadable = true,
+	 .help = "A server connection older than this is closed when it is idle. 0: never."},
+	{"connect_timeout", IN_POOL(connect_timeout_us), .type = OPTION_DURATION, RANGE(UNIT_MS, UNIT_H),
+	 .bare = UNIT_S, .default_text = "15s", .reloadable = true,
+	 .help = "For opening one server connection, name resolution and authentication included."},
+	{"retry_delay", IN_POOL(retry_delay_us), .type = OPTION_DURATION, RANGE(0, UNIT_H),
+	 .bare = UNIT_S, .default_text = "1s", .reloadable = true,
+	 .help = "After the server could not be reached, clients get that error at once for this long, without a new attempt each."},
+	{"check_interval", IN_POOL(check_interval_us), .type = OPTION_DURATION, RANGE(0, 365 * DAY),
+	 .bare = UNIT_S, .default_text = "30s", .reloadable = true,
+	 .help = "A server connection that has been idle for this long is asked for a sign of life. 0: never."},
+	{"cleanup_timeout", IN_POOL(cleanup_timeout_us), .type = OPTION_DURATION, RANGE(UNIT_MS, UNIT_H),
+	 .bare = UNIT_S, .default_text = "5s", .reloadable = true,
+	 .help = "For all steps of one cleanup together (cancel, drain, roll back, restore); a server connection that takes longer is closed and replaced."},
+};
+/* clang-format on */
+
+#define TABLE_COUNT (sizeof table / sizeof *table)
+
+const struct conf_option *
+option_table(unsigned *count)
+{
+	*count = TABLE_COUNT;
+	return table;
+}
+
+unsigned
+option_index(const struct conf_option *o)
+{
+	return o - table;
+}
+
+const struct conf_option *
+option_find(const char *name)
+{
+	for (unsigned i = 0; i < TABLE_COUNT; i++)
+		if (strcmp(table[i].name, name) == 0)
+			return &table[i];
+	return NULL;
+}
+
+/* ---- the nearest name ------------------------------------------------------------------------ */
+
+const char *
+option_nearest_of(const char *word, const char *const *words, unsigned count)
+{
+	return words_nearest(word, words, count);
+}
+
+const char *
+option_nearest(const char *word, bool only_pool)
+{
+	const char *names[TABLE_COUNT];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < TABLE_COUNT; i++)
+		if (!only_pool || table[i].where == OPTION_POOL)
+			names[n++] = table[i].name;
+	return option_nearest_of(word, names, n);
+}
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+char *
+option_quote(const char *text)
+{
+	char out[60 * 4 + 8], *p = out;
+	unsigned n = 0;
+
+	*p++ = '"';
+	for (; n < 60 && text[n]; n++) {
+		unsigned char c = text[n];
+
+		if (c < 0x20 || c >= 0x7f)
+			p += sprintf(p, "\\x%02x", c);
+		else
+			*p++ = c;
+	}
+	strcpy(p, text[n] ? "...\"" : "\"");
+	return mem_strdup(out);
+}
+
+static int64_t *
+number_at(void *base, const struct conf_option *o)
+{
+	return (int64_t *)((char *)base + o->offset);
+}
+
+static char **
+string_at(void *base, const struct conf_option *o)
+{
+	return (char **)((char *)base + o->offset);
+}
+
+static bool
+is_string(const struct conf_option *o)
+{
+	return o->type == OPTION_STRING || o->type == OPTION_LIST;
+}
+
+static int
+parse_bool(const char *s, bool *value)
+{
+	static const char *const words[] = {"off", "on", "no", "yes", "false", "true", "0", "1"};
+
+	for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
+		if (strcasecmp(s, words[i]) == 0) {
+			*value = i % 2;
+			return 0;
+		}
+	}
+	return -E_SYNTAX;
+}
+
+/* strtoll() alone would take blanks, a plus sign and an empty text. */
+static int
+parse_number(const char *s, int base, int64_t *value)
+{
+	const char *digits = base == 8 ? "01234567" : "0123456789";
+	const char *first = *s == '-' ? s + 1 : s;
+
+	if (*first == '\0' || first[strspn(first, digits)] != '\0')
+		return -E_SYNTAX;
+	errno = 0;
+	*value = strtoll(s, NULL, base);
+	return errno ? -E_RANGE : 0;
+}
+
+/* Any type that is kept as an int64_t. */
+static int
+parse_value(const struct conf_option *o, const char *text, int64_t *value)
+{
+	bool flag;
+	int e;
+
+	switch (o->type) {
+	case OPTION_BOOL:
+		e = parse_bool(text, &flag);
+		*value = e ? 0 : flag;
+		return e;
+	case OPTION_INTEGER:
+		e = parse_number(text, 10, value);
+		break;
+	case OPTION_MODE:
+		e = parse_number(text, 8, value);
+		break;
+	case OPTION_DURATION:
+		e = units_duration(text, o->bare, value);
+		break;
+	case OPTION_SIZE:
+		e = units_size(text, o->bare, value);
+		break;
+	case OPTION_ENUM:
+		for (*value = 0; o->choices[*value]; ++*value)
+			if (strcasecmp(text, o->choices[*value]) == 0)
+				return 0;
+		return -E_SYNTAX;
+	default:
+		return -E_SYNTAX;
+	}
+	if (e == 0 && (*value < o->min || *value > o->max))
+		e = -E_RANGE;
+	return e;
+}
+
+static void
+store_string(const struct conf_option *o, void *base, const char *text)
+{
+	char **at = string_at(base, o);
+
+	free(*at);
+	*at = mem_strdup(text);
+}
+
+static void
+store_value(const struct conf_option *o, void *base, int64_t value)
+{
+	if (o->type == OPTION_BOOL)
+		*(bool *)((char *)base + o->offset) = value;
+	else if (o->type == OPTION_ENUM)
+		*(unsigned *)((char *)base + o->offset) = value;
+	else
+		*number_at(base, o) = value;
+}
+
+static int64_t
+stored_value(const struct conf_option *o, const void *base)
+{
+	const char *at = (const char *)base + o->offset;
+
+	if (o->type == OPTION_BOOL)
+		return *(const bool *)at;
+	if (o->type == OPTION_ENUM)
+		return *(const unsigned *)at;
+	return *(const int64_t *)at;
+}
+
+int
+option_set(const struct conf_option *o, void *base, const char *text, char **why)
+{
+	int64_t value;
+	int e;
+
+	*why = NULL;
+	if (is_string(o)) {
+		if (o->check && (*why = o->check(text)) != NULL)
+			return -E_SYNTAX;
+		store_string(o, base, text);
+		return 0;
+	}
+	e = parse_value(o, text, &value);
+	if (e) {
+		char *quoted = option_quote(text), *range = option_range(o);
+
+		*why = mem_printf("%s: expected %s%s", quoted, range,
+				  o->type == OPTION_DURATION ? ", like 250ms, 5s, 2min or 1h"
+				  : o->type == OPTION_SIZE   ? ", like 64kB or 1MB"
+							     : "");
+		free(quoted);
+		free(range);
+		return e;
+	}
+	store_value(o, base, value);
+	return 0;
+}
+
+void
+option_set_default(const struct conf_option *o, void *base)
+{
+	int64_t value;
+
+	if (o->default_text == NULL)
+		return;
+	if (is_string(o))
+		store_string(o, base, o->default_text);
+	else if (parse_value(o, o->default_text, &value) == 0)
+		store_value(o, base, value);
+	else
+		log_fatal("option %s: its default %s is none", o->name, o->default_text);
+}
+
+void
+option_copy(const struct conf_option *o, void *to, const void *from)
+{
+	const char *text;
+
+	if (!is_string(o)) {
+		store_value(o, to, stored_value(o, from));
+		return;
+	}
+	text = *string_at((void *)from, o);
+	if (text)
+		store_string(o, to, text);
+	else
+		option_clear(o, to);
+}
+
+void
+option_clear(const struct conf_option *o, void *base)
+{
+	if (is_string(o)) {
+		free(*string_at(base, o));
+		*string_at(base, o) = NULL;
+	}
+}
+
+/* ---- in words -------------------------------------------------------------------------------- */
+
+static char *
+value_text(const struct conf_option *o, int64_t value)
+{
+	char out[40];
+
+	switch (o->type) {
+	case OPTION_BOOL:
+		return mem_strdup(value ? "on" : "off");
+	case OPTION_DURATION:
+		return mem_strdup(units_duration_str(value, out, sizeof out));
+	case OPTION_SIZE:
+		return mem_strdup(units_size_str(value, out, sizeof out));
+	case OPTION_MODE:
+		return mem_printf("0%03" PRIo64, value);
+	case OPTION_ENUM:
+		return mem_strdup(o->choices[value]);
+	default:
+		return mem_printf("%" PRId64, value);
+	}
+}
+
+char *
+option_text(const struct conf_option *o, const void *base)
+{
+	const char *text;
+
+	if (!is_string(o))
+		return value_text(o, stored_value(o, base));
+	text = *string_at((void *)base, o);
+	if (text == NULL)
+		return mem_strdup("");
+	return o->secret ? conninfo_shown(text) : mem_strdup(text);
+}
+
+const char *
+option_bare_unit(const struct conf_option *o)
+{
+	static const struct {
+		enum option_type type;
+		int64_t bare;
+		const char *name;
+	} units[] = {
+	    {OPTION_DURATION, UNIT_US, "us"},   {OPTION_DURATION, UNIT_MS, "ms"},
+	    {OPTION_DURATION, UNIT_S, "s"},     {OPTION_DURATION, UNIT_MIN, "min"},
+	    {OPTION_DURATION, UNIT_H, "h"},     {OPTION_SIZE, 1, "B"},
+	    {OPTION_SIZE, INT64_C(1024), "kB"}, {OPTION_SIZE, INT64_C(1048576), "MB"},
+	};
+
+	for (unsigned i = 0; i < sizeof units / sizeof *units; i++)
+		if (units[i].type == o->type && units[i].bare == o->bare)
+			return units[i].name;
+	return NULL;
+}
+
+char *
+option_range(const struct conf_option *o)
+{
+	char *min, *max, *range;
+	const char *kind;
+
+	switch (o->type) {
+	case OPTION_BOOL:
+		return mem_strdup("on or off");
+	case OPTION_STRING:
+		return mem_strdup("a string");
+	case OPTION_LIST:
+		return mem_strdup("a list separated by commas");
+	case OPTION_ENUM:
+		range = mem_strdup("one of");
+		for (unsigned i = 0; o->choices[i]; i++) {
+			char *more = mem_printf("%s%s %s", range, i ? "," : "", o->choices[i]);
+
+			free(range);
+			range = more;
+		}
+		return range;
+	case OPTION_INTEGER:
+		kind = "an integer";
+		break;
+	case OPTION_MODE:
+		kind = "an octal number";
+		break;
+	case OPTION_DURATION:
+		kind = "a duration";
+		break;
+	default:
+		kind = "a size";
+		break;
+	}
+	min = value_text(o, o->min);
+	max = value_text(o, o->max);
+	range = mem_printf("%s from %s to %s", kind, min, max);
+	free(min);
+	free(max);
+	return range;
+}

@@ -1,0 +1,82 @@
+/* option: the one table of everything that can be configured. Parsing, range checks, defaults, SHOW
+ * CONFIG, the sample file and the check of the manual are all made from it. */
+#ifndef PGWITH_CONF_OPTION_H
+#define PGWITH_CONF_OPTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The struct that `offset` is of, and the section that the option belongs to. */
+enum option_where {
+	OPTION_PGWITH, /* struct conf; section [pgwith] */
+	OPTION_POOL,   /* struct conf_pool; section [pool NAME], or [pgwith] as the default for all
+			  pools */
+};
+
+/* The type of what stands at `offset` is in parentheses. */
+enum option_type {
+	OPTION_BOOL,     /* on, off, yes, no, true, false, 1, 0 (bool) */
+	OPTION_INTEGER,  /* (int64_t) */
+	OPTION_DURATION, /* units_duration(), kept in microseconds (int64_t) */
+	OPTION_SIZE,     /* units_size(), kept in bytes (int64_t) */
+	OPTION_MODE,     /* octal permission bits (int64_t) */
+	OPTION_ENUM,     /* one of `choices`; its index is kept (an enum) */
+	OPTION_STRING,   /* (char *, owned by the struct) */
+	OPTION_LIST,     /* separated by commas; kept as written (char *, owned by the struct) */
+};
+
+struct conf_option {
+	const char *name;
+	enum option_where where;
+	enum option_type type;
+	size_t offset;
+	int64_t min, max; /* of numbers, in the unit that is kept */
+	int64_t bare;     /* what a bare number of a duration or size is multiplied by */
+	const char
+	    *default_text; /* as it would be written; NULL: there is none, it must be given */
+	const char *const *choices; /* of an enum, ending in NULL */
+	/* More that a string or list must be. Returns NULL, or what is wrong (the caller frees). */
+	char *(*check)(const char *);
+	bool many_lines; /* indented lines below it continue it */
+	bool secret;     /* may hold a password: never quoted in a message, shown without it */
+	bool reloadable; /* a running daemon could take a new value over */
+	const char *help;
+};
+
+/* The table, in the order in which a person wants to read it. */
+const struct conf_option *option_table(unsigned *count);
+/* The place of an option in the table. */
+unsigned option_index(const struct conf_option *);
+
+/* NULL if there is none of that name. */
+const struct conf_option *option_find(const char *name);
+/* The name of the table that is nearest to a word which is none, or NULL if none is near. With
+ * `only_pool`, among those that may stand in a pool. */
+const char *option_nearest(const char *word, bool only_pool);
+/* The nearest of `count` words, or NULL. */
+const char *option_nearest_of(const char *word, const char *const *words, unsigned count);
+
+/* Parses `text`, checks it and stores it in `base` (a struct conf or conf_pool, by `where`), which
+ * frees what was there. Returns 0; or -E_SYNTAX or -E_RANGE, with *why, which the caller frees,
+ * and nothing stored. */
+int option_set(const struct conf_option *, void *base, const char *text, char **why);
+/* Stores the default, or nothing if there is none. */
+void option_set_default(const struct conf_option *, void *base);
+/* Gives `to` its own copy of what `from` has. */
+void option_copy(const struct conf_option *, void *to, const void *from);
+/* Frees what a string option holds. */
+void option_clear(const struct conf_option *, void *base);
+
+/* The value as it would be written, without passwords. The caller frees. */
+char *option_text(const struct conf_option *, const void *base);
+/* What may be written, for people: "an integer from 1 to 10000". The caller frees. */
+char *option_range(const struct conf_option *);
+/* The unit of a bare number ("s", "ms", "kB", ...), or NULL where there is none. */
+const char *option_bare_unit(const struct conf_option *);
+
+/* `text` in double quotes, for a message: cut at 60 characters, what is not printable as \xNN.
+ * The caller frees. */
+char *option_quote(const char *text);
+
+#endif

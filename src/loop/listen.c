@@ -1,0 +1,185 @@
+#include "loop/listen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#define ACCEPTS_PER_WAKE 64 /* so that a storm of clients does not starve those that are in */
+
+struct listen {
+	struct loop *loop;
+	int fd;
+	int lock_fd;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char lock_path[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
+	struct event event;
+	struct event retry;
+	bool paused;
+	struct log_limit limit;
+	void (*accepted)(void *, int);
+	void *arg;
+};
+
+static void
+pause_accepting(struct listen *l)
+{
+	struct timeval second = {1, 0};
+	unsigned held;
+
+	if (log_allowed(&l->limit, 1, &held))
+		log_warn("listen: cannot accept path=%s held=%u", l->path, held);
+	event_del(&l->event);
+	event_add(&l->retry, &second);
+	l->paused = true;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct listen *l = arg;
+
+	for (int i = 0; i < ACCEPTS_PER_WAKE; i++) {
+		int client = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (client >= 0) {
+			l->accepted(l->arg, client);
+			continue;
+		}
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
+		if (errno != EAGAIN && errno != EWOULDBLOCK)
+			pause_accepting(l);
+		return;
+	}
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	listen_resume(arg);
+}
+
+void
+listen_resume(struct listen *l)
+{
+	if (l == NULL || !l->paused)
+		return;
+	l->paused = false;
+	event_del(&l->retry);
+	event_add(&l->event, NULL);
+}
+
+/* The lock outlives no process, so that a dead daemon's socket can be told from a living one's. */
+static int
+take_lock(struct listen *l, char *why, size_t why_size)
+{
+	l->lock_fd = open(l->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (l->lock_fd < 0) {
+		snprintf(why, why_size, "cannot open %s: %s", l->lock_path, strerror(errno));
+		return -1;
+	}
+	if (flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		snprintf(why, why_size, "%s is in use by another process", l->path);
+		return -1;
+	}
+	return 0;
+}
+
+/* Nobody can connect between bind() and listen(): the permissions are in force before the first
+ * client. */
+static int
+make_socket(struct listen *l, mode_t mode, uid_t owner, gid_t group, char *why, size_t why_size)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	const char *call = "socket";
+
+	memcpy(addr.sun_path, l->path, sizeof addr.sun_path);
+	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (l->fd < 0)
+		goto fail;
+	if (unlink(l->path) < 0 && errno != ENOENT) {
+		call = "remove";
+		goto fail;
+	}
+	call = "bind";
+	if (bind(l->fd, (struct sockaddr *)&addr, sizeof addr) < 0)
+		goto fail;
+	call = "change the owner of";
+	if ((owner != (uid_t)-1 || group != (gid_t)-1) && chown(l->path, owner, group) < 0)
+		goto fail;
+	call = "change the mode of";
+	if (chmod(l->path, mode) < 0)
+		goto fail;
+	call = "listen on";
+	if (listen(l->fd, SOMAXCONN) < 0)
+		goto fail;
+	return 0;
+fail:
+	snprintf(why, why_size, "cannot %s %s: %s", call, l->path, strerror(errno));
+	return -1;
+}
+
+struct listen *
+listen_new(struct loop *loop, const char *dir, unsigned port, mode_t mode, uid_t owner, gid_t group,
+	   void (*accepted)(void *, int), void *arg, char *why, size_t why_size)
+{
+	struct listen *l = mem_calloc(1, sizeof *l);
+	int n;
+
+	l->loop = loop;
+	l->fd = l->lock_fd = -1;
+	l->accepted = accepted;
+	l->arg = arg;
+	n = snprintf(l->path, sizeof l->path, "%s/.s.PGSQL.%u", dir, port);
+	if (n >= (int)sizeof l->path) {
+		snprintf(why, why_size, "the socket's path %s/.s.PGSQL.%u is longer than %zu bytes",
+			 dir, port, sizeof l->path - 1);
+		free(l);
+		return NULL;
+	}
+	snprintf(l->lock_path, sizeof l->lock_path, "%s.lock", l->path);
+	if (take_lock(l, why, why_size) < 0 ||
+	    make_socket(l, mode, owner, group, why, why_size) < 0) {
+		if (l->fd >= 0)
+			close(l->fd);
+		if (l->lock_fd >= 0)
+			close(l->lock_fd);
+		free(l);
+		return NULL;
+	}
+	event_assign(&l->event, loop_base(loop), l->fd, EV_READ | EV_PERSIST, on_readable, l);
+	evtimer_assign(&l->retry, loop_base(loop), on_retry, l);
+	event_add(&l->event, NULL);
+	return l;
+}
+
+void
+listen_free(struct listen *l)
+{
+	if (l == NULL)
+		return;
+	event_del(&l->event);
+	event_del(&l->retry);
+	unlink(l->path);
+	close(l->fd);
+	unlink(l->lock_path);
+	close(l->lock_fd);
+	free(l);
+}
+
+const char *
+listen_path(const struct listen *l)
+{
+	return l->path;
+}

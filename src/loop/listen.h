@@ -1,0 +1,28 @@
+/* listen: the listening Unix socket. */
+#ifndef PGWITH_LOOP_LISTEN_H
+#define PGWITH_LOOP_LISTEN_H
+
+#include <sys/types.h>
+
+#include "loop/loop.h"
+
+struct listen;
+
+/* Makes DIR/.s.PGSQL.PORT with the permission bits, owner and group ((uid_t)-1, (gid_t)-1:
+ * unchanged) in force before the first client can come, and accepts: accepted(arg, fd) gets each
+ * connection, non-blocking and close-on-exec. A socket that nobody serves any more is replaced; the
+ * lock file DIR/.s.PGSQL.PORT.lock (flock(2)) says which. Out of descriptors it pauses until
+ * listen_resume() or for a second. Returns NULL with one line of reason in `why`. */
+struct listen *listen_new(struct loop *, const char *dir, unsigned port, mode_t mode, uid_t owner,
+			  gid_t group, void (*accepted)(void *arg, int fd), void *arg, char *why,
+			  size_t why_size);
+
+/* A descriptor was closed: accepting may go on. Cheap if it was not paused. */
+void listen_resume(struct listen *);
+
+/* Stops accepting, and removes the socket and the lock. NULL is allowed. */
+void listen_free(struct listen *);
+
+const char *listen_path(const struct listen *);
+
+#endif

@@ -1,0 +1,181 @@
+#include "loop/loop.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+struct deferred {
+	void (*fn)(void *);
+	void *arg;
+};
+
+struct on_signal {
+	struct loop *loop;
+	struct event event;
+	void (*fn)(void *, int);
+	void *arg;
+};
+
+struct loop {
+	struct event_base *base;
+	bool stopped;
+	bool now_known; /* now_us was read in this turn */
+	int64_t now_us;
+	struct deferred *deferred;
+	size_t ndeferred;
+	size_t deferred_size;
+	struct event sweep;
+	void (*sweep_fn)(void *);
+	void *sweep_arg;
+	struct on_signal signals[LOOP_SIGNALS];
+	unsigned nsignals;
+	uint8_t scratch[LOOP_SCRATCH];
+};
+
+struct loop *
+loop_new(void)
+{
+	struct event_config *config = event_config_new();
+	struct loop *l = mem_calloc(1, sizeof *l);
+
+	if (config == NULL)
+		log_fatal("cannot make an event configuration");
+	/* One thread touches the base; worker threads report through an eventfd. */
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+	/* EV_CLOSED needs epoll: it tells of a hang-up without reading. */
+	event_config_require_features(config, EV_FEATURE_EARLY_CLOSE);
+	l->base = event_base_new_with_config(config);
+	event_config_free(config);
+	if (l->base == NULL)
+		log_fatal("cannot make an event base that reports hang-ups (epoll)");
+	return l;
+}
+
+static void
+run_deferred(struct loop *l)
+{
+	/* One that is run may defer another. */
+	for (size_t i = 0; i < l->ndeferred; i++) {
+		struct deferred d = l->deferred[i];
+
+		d.fn(d.arg);
+	}
+	l->ndeferred = 0;
+}
+
+void
+loop_free(struct loop *l)
+{
+	if (l == NULL)
+		return;
+	run_deferred(l);
+	if (l->sweep_fn)
+		event_del(&l->sweep);
+	for (unsigned i = 0; i < l->nsignals; i++)
+		event_del(&l->signals[i].event);
+	free(l->deferred);
+	event_base_free(l->base);
+	free(l);
+}
+
+struct event_base *
+loop_base(struct loop *l)
+{
+	return l->base;
+}
+
+int64_t
+loop_now_us(struct loop *l)
+{
+	struct timespec ts;
+
+	if (!l->now_known) {
+		clock_gettime(CLOCK_MONOTONIC, &ts);
+		l->now_us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+		l->now_known = true;
+	}
+	return l->now_us;
+}
+
+uint8_t *
+loop_scratch(struct loop *l)
+{
+	return l->scratch;
+}
+
+void
+loop_defer(struct loop *l, void (*fn)(void *), void *arg)
+{
+	if (l->ndeferred == l->deferred_size) {
+		l->deferred_size = l->deferred_size ? l->deferred_size * 2 : 64;
+		l->deferred = mem_realloc(l->deferred, l->deferred_size * sizeof *l->deferred);
+	}
+	l->deferred[l->ndeferred++] = (struct deferred){fn, arg};
+}
+
+static void
+on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop *l = arg;
+
+	l->sweep_fn(l->sweep_arg);
+}
+
+void
+loop_on_sweep(struct loop *l, void (*fn)(void *), void *arg)
+{
+	struct timeval period = {0, LOOP_SWEEP_US};
+
+	l->sweep_fn = fn;
+	l->sweep_arg = arg;
+	event_assign(&l->sweep, l->base, -1, EV_PERSIST, on_sweep, l);
+	event_add(&l->sweep, &period);
+}
+
+static void
+on_signal(evutil_socket_t signo, short what, void *arg)
+{
+	struct on_signal *s = arg;
+
+	s->fn(s->arg, (int)signo);
+}
+
+void
+loop_on_signal(struct loop *l, int signo, void (*fn)(void *, int), void *arg)
+{
+	struct on_signal *s;
+
+	if (l->nsignals == LOOP_SIGNALS)
+		log_fatal("too many signals");
+	s = &l->signals[l->nsignals++];
+	s->fn = fn;
+	s->arg = arg;
+	event_assign(&s->event, l->base, signo, EV_SIGNAL | EV_PERSIST, on_signal, s);
+	event_add(&s->event, NULL);
+}
+
+int
+loop_run(struct loop *l)
+{
+	l->stopped = false;
+	while (!l->stopped) {
+		/* What is deferred must not wait for the next event. */
+		run_deferred(l);
+		l->now_known = false;
+		if (event_base_loop(l->base, EVLOOP_ONCE) < 0)
+			return -E_IO;
+	}
+	run_deferred(l);
+	return 0;
+}
+
+void
+loop_stop(struct loop *l)
+{
+	l->stopped = true;
+}

@@ -1,0 +1,278 @@
+#include "loop/stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+
+#include "base/err.h"
+#include "base/log.h"
+
+static void on_event(evutil_socket_t, short what, void *arg);
+static void on_writable(evutil_socket_t, short what, void *arg);
+
+static void
+listen_for(struct stream *st, short what)
+{
+	if (event_initialized(&st->event))
+		event_del(&st->event);
+	event_assign(&st->event, loop_base(st->loop), st->fd, what | EV_CLOSED | EV_PERSIST,
+		     on_event, st);
+	if (event_add(&st->event, NULL) < 0)
+		log_fatal("cannot watch descriptor %d", st->fd);
+	st->reading = (what & EV_READ) != 0;
+}
+
+void
+stream_init(struct stream *st, struct loop *loop, int fd, size_t max_queue,
+	    const struct stream_ops *ops, void *arg)
+{
+	memset(st, 0, sizeof *st);
+	st->loop = loop;
+	st->ops = ops;
+	st->arg = arg;
+	st->fd = fd;
+	buf_init(&st->out, max_queue);
+	listen_for(st, EV_READ);
+}
+
+void
+stream_set_ssl(struct stream *st, SSL *ssl)
+{
+	st->ssl = ssl;
+	/* What is queued may move in memory, and may go in parts. */
+	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	/* Bytes that TLS has decrypted already raise no event. */
+	if (SSL_pending(ssl) > 0)
+		event_active(&st->event, EV_READ, 0);
+}
+
+bool
+stream_open(const struct stream *st)
+{
+	return st->fd >= 0;
+}
+
+static void
+stop_writing(struct stream *st)
+{
+	if (st->write_event == NULL)
+		return;
+	event_free(st->write_event);
+	st->write_event = NULL;
+}
+
+int
+stream_detach(struct stream *st)
+{
+	int fd = st->fd;
+
+	if (fd < 0)
+		return -1;
+	/* Before the descriptor is closed: afterwards its number may be another's. */
+	event_del(&st->event);
+	stop_writing(st);
+	buf_clear(&st->out);
+	st->fd = -1;
+	st->ssl = NULL;
+	return fd;
+}
+
+void
+stream_close(struct stream *st)
+{
+	int fd = stream_detach(st);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+static ssize_t
+ssl_result(struct stream *st, int n)
+{
+	int why = SSL_get_error(st->ssl, n), saved = errno;
+
+	ERR_clear_error();
+	switch (why) {
+	case SSL_ERROR_WANT_READ:
+		return -E_AGAIN;
+	case SSL_ERROR_WANT_WRITE:
+		st->read_wants_write = true;
+		return -E_AGAIN;
+	case SSL_ERROR_ZERO_RETURN:
+		return 0;
+	case SSL_ERROR_SYSCALL:
+		/* No error: the other side closed without close_notify, as PostgreSQL does when it
+		 * dies. */
+		errno = saved;
+		return saved ? -E_IO : 0;
+	default:
+		errno = EPROTO;
+		return -E_IO;
+	}
+}
+
+static void
+want_write(struct stream *st)
+{
+	if (st->write_event != NULL)
+		return;
+	st->write_event =
+	    event_new(loop_base(st->loop), st->fd, EV_WRITE | EV_PERSIST, on_writable, st);
+	if (st->write_event == NULL || event_add(st->write_event, NULL) < 0)
+		log_fatal("cannot watch descriptor %d", st->fd);
+}
+
+ssize_t
+stream_read(struct stream *st, void *to, size_t bytes)
+{
+	ssize_t n;
+
+	if (st->fd < 0)
+		return 0;
+	if (st->ssl) {
+		errno = 0;
+		st->read_wants_write = false;
+		n = SSL_read(st->ssl, to, (int)bytes);
+		if (n <= 0) {
+			n = ssl_result(st, (int)n);
+			if (st->read_wants_write)
+				want_write(st);
+			return n;
+		}
+		if (SSL_pending(st->ssl) > 0 && !st->paused)
+			event_active(&st->event, EV_READ, 0);
+	} else {
+		do
+			n = recv(st->fd, to, bytes, 0);
+		while (n < 0 && errno == EINTR);
+		if (n < 0)
+			return errno == EAGAIN || errno == EWOULDBLOCK ? -E_AGAIN : -E_IO;
+	}
+	st->received += (uint64_t)n;
+	return n;
+}
+
+/* Hands over as much as goes now. Returns the bytes that went; a failure drops everything. */
+static size_t
+push(struct stream *st, const uint8_t *data, size_t bytes)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < bytes && !st->broken) {
+		if (st->ssl) {
+			errno = 0;
+			n = SSL_write(st->ssl, data + done, (int)(bytes - done));
+			if (n <= 0) {
+				bool reading = st->read_wants_write;
+				ssize_t r = ssl_result(st, (int)n);
+
+				st->read_wants_write = reading;
+				if (r == -E_AGAIN)
+					break;
+				st->broken = true;
+				break;
+			}
+		} else {
+			n = send(st->fd, data + done, bytes - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+			if (n < 0) {
+				if (errno == EINTR)
+					continue;
+				if (errno != EAGAIN && errno != EWOULDBLOCK)
+					st->broken = true;
+				break;
+			}
+		}
+		done += (size_t)n;
+		/* A short count says that the socket is full: asking again would only say so. */
+		if (st->ssl == NULL)
+			break;
+	}
+	st->sent += done;
+	return st->broken ? bytes : done;
+}
+
+int
+stream_write(struct stream *st, const void *data, size_t bytes)
+{
+	size_t done = 0;
+
+	if (st->fd < 0 || st->broken || bytes == 0)
+		return 0;
+	if (st->out.len == 0)
+		done = push(st, data, bytes);
+	if (done == bytes)
+		return 0;
+	buf_add(&st->out, (const uint8_t *)data + done, bytes - done);
+	if (st->out.failed) {
+		st->out.failed = false;
+		return -E_TOOBIG;
+	}
+	want_write(st);
+	return 0;
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct stream *st = arg;
+	bool had = st->out.len > 0;
+
+	if (had)
+		buf_drop(&st->out, push(st, buf_data(&st->out), st->out.len));
+	if (st->out.len == 0)
+		stop_writing(st);
+	if (st->read_wants_write) {
+		st->read_wants_write = false;
+		event_active(&st->event, EV_READ, 0);
+	}
+	if (had && st->out.len == 0)
+		st->ops->drained(st, st->arg);
+}
+
+static void
+on_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct stream *st = arg;
+
+	if (!st->paused) {
+		/* The end comes through the reader, after the bytes before it. */
+		st->ops->readable(st, st->arg);
+		return;
+	}
+	if (st->ops->hangup == NULL) {
+		/* Level-triggered: what nobody acts upon must not be reported again and again. */
+		event_del(&st->event);
+		st->reading = false;
+		return;
+	}
+	if (what & EV_CLOSED) {
+		st->ops->hangup(st, st->arg);
+		return;
+	}
+	/* Bytes while paused: now the interest in them must go, but not that in a hang-up. */
+	if (st->reading)
+		listen_for(st, 0);
+}
+
+void
+stream_pause(struct stream *st)
+{
+	st->paused = true;
+}
+
+void
+stream_resume(struct stream *st)
+{
+	if (!st->paused || st->fd < 0)
+		return;
+	st->paused = false;
+	if (!st->reading)
+		listen_for(st, EV_READ);
+	if (st->ssl && SSL_pending(st->ssl) > 0)
+		event_active(&st->event, EV_READ, 0);
+}

@@ -1,0 +1,83 @@
+/* stream: one descriptor, or one SSL * over it: every read, write and close of a connection.
+ * Interest in events is decided here and nowhere else.
+ *
+ * Writing never blocks: what the kernel does not take is queued, and `drained` is called when all
+ * of it has gone. Whoever writes looks at stream_queued() and stops the reading of the other side.
+ *
+ * Reading is paused lazily: the interest is given up only if bytes do arrive while paused, so that
+ * a short pause costs no system call. A hang-up is noticed while paused. */
+#ifndef PGWITH_LOOP_STREAM_H
+#define PGWITH_LOOP_STREAM_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include <openssl/ssl.h>
+
+#include "base/buf.h"
+#include "loop/loop.h"
+
+struct stream;
+
+struct stream_ops {
+	/* There is something to read, or the end. Reads with stream_read(), once. */
+	void (*readable)(struct stream *, void *arg);
+	/* Everything that was queued has gone. */
+	void (*drained)(struct stream *, void *arg);
+	/* The other side hung up while reading was paused; bytes may still be there to be read. The
+	 * owner must close the stream. NULL: the end waits for stream_resume() like all other
+	 * bytes. */
+	void (*hangup)(struct stream *, void *arg);
+};
+
+struct stream {
+	struct loop *loop;
+	const struct stream_ops *ops;
+	void *arg;
+	int fd;   /* -1 once closed */
+	SSL *ssl; /* not owned; NULL without TLS */
+	struct event event;
+	struct event *write_event; /* exists only while something is queued */
+	struct buf out;
+	bool paused;           /* the owner does not want to read */
+	bool reading;          /* EV_READ is registered (it may be while paused) */
+	bool broken;           /* writing failed: output is dropped, the reader will see the end */
+	bool read_wants_write; /* TLS: the next read needs the descriptor writable */
+	uint64_t received;     /* bytes, ever */
+	uint64_t sent;         /* bytes handed to the kernel or to TLS, ever */
+};
+
+/* Takes `fd` (non-blocking), and starts reading. `max_queue`: bytes of output that may be queued.
+ */
+void stream_init(struct stream *, struct loop *, int fd, size_t max_queue,
+		 const struct stream_ops *, void *arg);
+
+/* All reading and writing goes through `ssl` from now on; it must outlive the stream. */
+void stream_set_ssl(struct stream *, SSL *ssl);
+
+bool stream_open(const struct stream *);
+
+/* Removes the events, forgets the output, and gives the descriptor back (the caller closes it), or
+ * closes it. Nothing happens on a closed stream. */
+int stream_detach(struct stream *);
+void stream_close(struct stream *);
+
+/* One read. Returns bytes (at least 1), 0 at the end, -E_AGAIN, or -E_IO with errno. */
+ssize_t stream_read(struct stream *, void *to, size_t bytes);
+
+/* Writes or queues everything. Returns 0, or -E_TOOBIG if the queue would get over its maximum
+ * (nothing of this call is sent then). A connection that is gone is no error here: the reader will
+ * see it. */
+int stream_write(struct stream *, const void *, size_t bytes);
+
+static inline size_t
+stream_queued(const struct stream *st)
+{
+	return st->out.len;
+}
+
+/* No `readable` until stream_resume(). */
+void stream_pause(struct stream *);
+void stream_resume(struct stream *);
+
+#endif

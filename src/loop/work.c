@@ -1,0 +1,217 @@
+#include "loop/work.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define IDLE_S 5 /* a thread without work ends after this */
+
+struct job {
+	struct list_node node; /* in todo or finished */
+	void (*run)(void *);
+	void (*done)(void *);
+	void *arg;
+};
+
+struct work {
+	/* the loop's */
+	struct event event;
+	int eventfd;
+	unsigned pending;
+	unsigned max_threads;
+	/* under the lock */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	pthread_cond_t ended;
+	struct list todo;
+	struct list finished;
+	unsigned threads;
+	unsigned idle;
+	bool ending;
+};
+
+static void *
+thread_main(void *arg)
+{
+	struct work *w = arg;
+	struct timespec until;
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&w->lock);
+	for (;;) {
+		struct list_node *n = list_first(&w->todo);
+		struct job *j;
+
+		if (n == NULL) {
+			int r = 0;
+
+			if (w->ending)
+				break;
+			clock_gettime(CLOCK_REALTIME, &until);
+			until.tv_sec += IDLE_S;
+			w->idle++;
+			while (w->todo.count == 0 && !w->ending && r != ETIMEDOUT)
+				r = pthread_cond_timedwait(&w->wake, &w->lock, &until);
+			w->idle--;
+			if (w->todo.count == 0)
+				break;
+			continue;
+		}
+		list_remove(&w->todo, n);
+		j = LIST_OBJ(n, struct job, node);
+		pthread_mutex_unlock(&w->lock);
+		j->run(j->arg);
+		pthread_mutex_lock(&w->lock);
+		list_append(&w->finished, n);
+		if (write(w->eventfd, &one, sizeof one) < 0)
+			log_warn("work: cannot wake the loop");
+	}
+	w->threads--;
+	pthread_cond_signal(&w->ended);
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+/* Signals are the loop's: threads block them all. */
+static bool
+start_thread(struct work *w)
+{
+	sigset_t all, before;
+	pthread_attr_t attr;
+	pthread_t thread;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	r = pthread_create(&thread, &attr, thread_main, w);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (r != 0) {
+		errno = r;
+		log_warn("work: cannot start a thread threads=%u", w->threads);
+	}
+	return r == 0;
+}
+
+static void
+on_finished(evutil_socket_t fd, short what, void *arg)
+{
+	struct work *w = arg;
+	struct list_node *n;
+	struct list mine;
+	uint64_t count;
+
+	if (read(w->eventfd, &count, sizeof count) < 0)
+		return;
+	list_init(&mine);
+	pthread_mutex_lock(&w->lock);
+	while ((n = list_first(&w->finished)) != NULL) {
+		list_remove(&w->finished, n);
+		list_append(&mine, n);
+	}
+	pthread_mutex_unlock(&w->lock);
+	while ((n = list_first(&mine)) != NULL) {
+		struct job *j = LIST_OBJ(n, struct job, node);
+
+		list_remove(&mine, n);
+		w->pending--;
+		j->done(j->arg);
+		free(j);
+	}
+}
+
+struct work *
+work_new(struct loop *loop, unsigned max_threads)
+{
+	struct work *w = mem_calloc(1, sizeof *w);
+
+	w->max_threads = max_threads;
+	w->eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (w->eventfd < 0)
+		log_fatal("cannot make an eventfd: %s", strerror(errno));
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->wake, NULL);
+	pthread_cond_init(&w->ended, NULL);
+	list_init(&w->todo);
+	list_init(&w->finished);
+	event_assign(&w->event, loop_base(loop), w->eventfd, EV_READ | EV_PERSIST, on_finished, w);
+	event_add(&w->event, NULL);
+	return w;
+}
+
+void
+work_submit(struct work *w, void (*run)(void *), void (*done)(void *), void *arg)
+{
+	struct job *j = mem_calloc(1, sizeof *j);
+	bool direct = false;
+
+	j->run = run;
+	j->done = done;
+	j->arg = arg;
+	w->pending++;
+	pthread_mutex_lock(&w->lock);
+	list_append(&w->todo, &j->node);
+	if (w->todo.count > w->idle && w->threads < w->max_threads) {
+		w->threads++;
+		if (!start_thread(w)) {
+			w->threads--;
+			direct = w->threads == 0;
+		}
+	}
+	if (direct)
+		list_remove(&w->todo, &j->node);
+	else
+		pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+	if (direct) {
+		/* Not one thread is to be had: blocking the loop for a moment beats never doing it.
+		 */
+		uint64_t one = 1;
+
+		run(arg);
+		pthread_mutex_lock(&w->lock);
+		list_append(&w->finished, &j->node);
+		pthread_mutex_unlock(&w->lock);
+		if (write(w->eventfd, &one, sizeof one) < 0)
+			log_warn("work: cannot wake the loop");
+	}
+}
+
+unsigned
+work_pending(const struct work *w)
+{
+	return w->pending;
+}
+
+void
+work_free(struct work *w)
+{
+	if (w == NULL)
+		return;
+	event_del(&w->event);
+	if (w->pending > 0)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->ending = true;
+	pthread_cond_broadcast(&w->wake);
+	while (w->threads > 0)
+		pthread_cond_wait(&w->ended, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+	close(w->eventfd);
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->wake);
+	pthread_cond_destroy(&w->ended);
+	free(w);
+}

@@ -1,0 +1,74 @@
+/* lease: one session's temporary right to use one server. It ends exactly once: by return when the
+ * server is idle and clean, otherwise by cleanup, which goes on without the session. */
+#ifndef PGWITH_POOL_LEASE_H
+#define PGWITH_POOL_LEASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/list.h"
+#include "pool/cleanup.h"
+
+struct lease;
+struct pool;
+struct server;
+
+/*	none -> waiting -> held -> none
+ *	  +------------------^
+ *	         waiting -> none */
+enum lease_state { LEASE_NONE, LEASE_WAITING, LEASE_HELD };
+
+/* What the owner is told. Each may end the lease. */
+struct lease_ops {
+	/* It was waiting and is held now. */
+	void (*granted)(struct lease *);
+	/* It was waiting and will not be held: time ran out, or the server cannot be reached. The
+	 * lease is NONE already; `e` belongs to the caller. */
+	void (*failed)(struct lease *, const struct err *e);
+	/* The server has something to be read with server_read(). */
+	void (*readable)(struct lease *);
+	/* All that was queued for the server has gone. */
+	void (*drained)(struct lease *);
+	/* The server connection is gone; the lease is NONE already. `srv` shows how far it was,
+	 * until the end of the turn; `why` is for people. */
+	void (*lost)(struct lease *, const struct server *srv, const char *why);
+	/* Who holds it, for people: session 12 (app, pid 4242, 42 s, idle in transaction). */
+	void (*describe)(const struct lease *, char *out, size_t out_size);
+};
+
+struct lease {
+	enum lease_state state;
+	const struct lease_ops *ops;
+	struct pool *pool;     /* NULL while NONE */
+	struct server *srv;    /* NULL unless HELD */
+	struct list_node node; /* in the pool's queue while WAITING */
+	int64_t since_us;      /* when the state was entered */
+};
+
+void lease_init(struct lease *, const struct lease_ops *);
+
+/* Wants a server of the pool. Returns 0: held. -E_AGAIN: waiting, granted() or failed() will be
+ * called. -E_STATE: refused at once, with the reason in *e, which the caller clears. */
+int lease_enter(struct lease *, struct pool *, struct err *e);
+
+/* A waiting lease gives up its place. */
+void lease_leave(struct lease *);
+
+/* A held lease ends well: the server is at rest outside a transaction. If a cancel is still under
+ * way, or `discard` says that session state was changed, the server goes through cleanup first. */
+void lease_return(struct lease *, bool discard);
+
+/* A held lease ends in any other way. */
+void lease_end(struct lease *, enum cleanup_why);
+
+/* The client of a held lease asks to cancel what runs now; `requester` as in server_cancel(). */
+void lease_cancel(struct lease *, uint64_t requester);
+
+/* From the pool: the waiting lease leaves the queue and gets this idle server, or the error (which
+ * stays the caller's). The owner is told. */
+void lease_grant(struct lease *, struct server *);
+void lease_fail(struct lease *, const struct err *e);
+
+#endif

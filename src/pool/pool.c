@@ -1,0 +1,403 @@
+#include "pool/pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/units.h"
+
+/* What clients are told at login: the parameters that PostgreSQL reports (15 documentation, 55.2.7;
+ * the last ones are newer). libpq cannot list them. */
+static const char *const reported[] = {
+    "server_version",
+    "server_encoding",
+    "client_encoding",
+    "application_name",
+    "default_transaction_read_only",
+    "in_hot_standby",
+    "is_superuser",
+    "session_authorization",
+    "DateStyle",
+    "IntervalStyle",
+    "TimeZone",
+    "integer_datetimes",
+    "standard_conforming_strings",
+    "scram_iterations",
+    "search_path",
+};
+_Static_assert(sizeof reported / sizeof *reported <= POOL_PARAMS_MAX, "room for all of them");
+
+void
+pools_init(struct pools *all, struct loop *loop, struct work *work)
+{
+	memset(all, 0, sizeof *all);
+	all->loop = loop;
+	all->work = work;
+	idmap_init(&all->servers);
+	list_init(&all->list);
+}
+
+struct pool *
+pool_new(struct pools *all, const struct conf_pool *conf, char *why, size_t why_size)
+{
+	struct conninfo *ci = conninfo_new(conf->conninfo, why, why_size);
+	struct pool *pool;
+
+	if (ci == NULL)
+		return NULL;
+	pool = mem_calloc(1, sizeof *pool);
+	pool->all = all;
+	pool->conf = conf;
+	pool->conninfo = ci;
+	for (int i = 0; i < SERVER_NSTATES; i++)
+		list_init(&pool->servers[i]);
+	list_init(&pool->waiting);
+	pool->period_us = loop_now_us(all->loop);
+	list_append(&all->list, &pool->node);
+	pool_fill(pool);
+	return pool;
+}
+
+struct pool *
+pools_find(struct pools *all, const char *name)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &all->list) {
+		struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		if (strcmp(pool->conf->name, name) == 0)
+			return pool;
+	}
+	return NULL;
+}
+
+static void
+clear_params(struct pool *pool)
+{
+	for (unsigned i = 0; i < pool->nparams; i++)
+		free(pool->params[i].value);
+	pool->nparams = 0;
+}
+
+static void
+free_pool(void *arg)
+{
+	struct pool *pool = arg;
+
+	clear_params(pool);
+	err_clear(&pool->last_error);
+	conninfo_free(pool->conninfo);
+	free(pool);
+}
+
+static void
+fail_waiters(struct pool *pool, const struct err *e)
+{
+	struct list_node *n;
+	unsigned most = pool->waiting.count;
+
+	/* One that fails may ask again at once: it goes to the end, behind those that are meant. */
+	while (most-- > 0 && (n = list_first(&pool->waiting)) != NULL)
+		lease_fail(LIST_OBJ(n, struct lease, node), e);
+}
+
+void
+pool_free(struct pool *pool)
+{
+	struct list_node *n;
+	struct err e;
+
+	list_remove(&pool->all->list, &pool->node);
+	err_make(&e, ERR_SHUTDOWN);
+	fail_waiters(pool, &e);
+	err_clear(&e);
+	for (int i = 0; i < SERVER_CLOSED; i++)
+		while ((n = list_first(&pool->servers[i])) != NULL)
+			server_close(LIST_OBJ(n, struct server, node), "shutdown");
+	loop_defer(pool->all->loop, free_pool, pool);
+}
+
+unsigned
+pool_busy(const struct pool *pool)
+{
+	return pool->servers[SERVER_LEASED].count + pool->servers[SERVER_CLEANING].count;
+}
+
+unsigned
+pools_busy(const struct pools *all)
+{
+	struct list_node *n;
+	unsigned busy = 0;
+
+	LIST_EACH (n, &all->list)
+		busy += pool_busy(LIST_OBJ(n, struct pool, node));
+	return busy;
+}
+
+const char *
+pool_param(const struct pool *pool, const char *name)
+{
+	for (unsigned i = 0; i < pool->nparams; i++)
+		if (strcmp(pool->params[i].name, name) == 0)
+			return pool->params[i].value;
+	return NULL;
+}
+
+/* ---- servers come and go ---- */
+
+static bool
+may_try(const struct pool *pool)
+{
+	return pool->retry_us == 0 || loop_now_us(pool->all->loop) >= pool->retry_us;
+}
+
+void
+pool_fill(struct pool *pool)
+{
+	const struct conf_pool *conf = pool->conf;
+	struct list *opening = &pool->servers[SERVER_CONNECTING];
+
+	if (pool->all->closing || !list_linked(&pool->node) || !may_try(pool))
+		return;
+	while (pool->count < conf->size && opening->count < conf->max_opening &&
+	       (opening->count < pool->waiting.count || pool->count < conf->min_size))
+		server_open(pool);
+}
+
+static void
+keep_params(struct pool *pool, PGconn *conn)
+{
+	clear_params(pool);
+	for (size_t i = 0; i < sizeof reported / sizeof *reported; i++) {
+		const char *value = PQparameterStatus(conn, reported[i]);
+
+		if (value)
+			pool->params[pool->nparams++] =
+			    (struct pool_param){reported[i], mem_strdup(value)};
+	}
+}
+
+static bool
+outlived(const struct pool *pool, const struct server *srv)
+{
+	return pool->conf->max_lifetime_us > 0 &&
+	       loop_now_us(pool->all->loop) - srv->connected_us >= pool->conf->max_lifetime_us;
+}
+
+void
+pool_server_connected(struct pool *pool, struct server *srv)
+{
+	keep_params(pool, srv->conn);
+	err_clear(&pool->last_error);
+	pool->retry_us = 0;
+	pool_server_ready(pool, srv);
+}
+
+void
+pool_server_ready(struct pool *pool, struct server *srv)
+{
+	struct list_node *n = list_first(&pool->waiting);
+
+	if (srv->retiring || outlived(pool, srv) || (pool->all->closing && n == NULL)) {
+		server_close(srv, srv->retiring        ? "retired"
+				  : pool->all->closing ? "shutdown"
+						       : "max_lifetime");
+		return;
+	}
+	if (n)
+		lease_grant(LIST_OBJ(n, struct lease, node), srv);
+	pool_fill(pool);
+}
+
+void
+pool_server_failed(struct pool *pool, const char *reason)
+{
+	struct err e;
+
+	pool->retry_us = loop_now_us(pool->all->loop) + pool->conf->retry_delay_us;
+	err_make(&e, ERR_SERVER_UNREACHABLE, pool->conf->name, reason);
+	if (pool->last_error.id == ERR_NONE || strcmp(pool->last_error.message, e.message) != 0)
+		log_warnx("pool %s: cannot connect why=\"%s\"", pool->conf->name, reason);
+	err_clear(&pool->last_error);
+	err_copy(&pool->last_error, &e);
+	/* While others serve, or may yet come about, there is something to wait for. */
+	if (pool->count == 0)
+		fail_waiters(pool, &e);
+	err_clear(&e);
+}
+
+struct server *
+pool_take_idle(struct pool *pool)
+{
+	struct list_node *n = list_first(&pool->servers[SERVER_IDLE]);
+
+	return n ? LIST_OBJ(n, struct server, node) : NULL;
+}
+
+/* ---- waiting ---- */
+
+/* Who holds what: the numbers of an error of this pool. */
+static void
+say_numbers(const struct pool *pool, struct err *e)
+{
+	struct list_node *n = list_first(&pool->servers[SERVER_LEASED]);
+	unsigned cleaning = pool->servers[SERVER_CLEANING].count;
+	unsigned connecting = pool->servers[SERVER_CONNECTING].count;
+	char who[256] = "", more[64];
+
+	if (n) {
+		const struct server *srv = LIST_OBJ(n, struct server, node);
+
+		srv->lease->ops->describe(srv->lease, who, sizeof who);
+	}
+	snprintf(more, sizeof more, "%s%.0u%s%s%.0u%s", cleaning ? ", " : "", cleaning,
+		 cleaning ? " in cleanup" : "", connecting ? ", " : "", connecting,
+		 connecting ? " connecting" : "");
+	err_detail(e, "%u of %lld leased, %u waiting%s%s%s", pool->servers[SERVER_LEASED].count,
+		   (long long)pool->conf->size, pool->waiting.count, more,
+		   n ? "; held longest: " : "", who);
+	if (pool->last_error.id != ERR_NONE)
+		err_hint(e, "the last attempt to connect failed: %s", pool->last_error.message);
+}
+
+bool
+pool_refuses(struct pool *pool, struct err *e)
+{
+	if (pool->all->closing) {
+		err_make(e, ERR_SHUTDOWN);
+		return true;
+	}
+	if (pool->count == 0 && pool->last_error.id != ERR_NONE && !may_try(pool)) {
+		err_copy(e, &pool->last_error);
+		return true;
+	}
+	/* Before the first server has logged in nobody can be let in: logins wait without being
+	 * counted. */
+	if (pool->nparams > 0 && pool->waiting.count >= pool->conf->max_waiting) {
+		err_make(e, ERR_QUEUE_FULL, pool->conf->name, (unsigned)pool->conf->max_waiting);
+		say_numbers(pool, e);
+		return true;
+	}
+	return false;
+}
+
+static void
+sweep_waiting(struct pool *pool, int64_t now)
+{
+	int64_t limit = pool->conf->wait_timeout_us;
+	struct list_node *n;
+	char text[32];
+
+	if (limit == 0)
+		return;
+	while ((n = list_first(&pool->waiting)) != NULL) {
+		struct lease *l = LIST_OBJ(n, struct lease, node);
+		struct err e;
+
+		if (now - l->since_us < limit)
+			return;
+		err_make(&e, ERR_WAIT_TIMEOUT, pool->conf->name,
+			 units_duration_str(limit, text, sizeof text));
+		say_numbers(pool, &e);
+		lease_fail(l, &e);
+		err_clear(&e);
+	}
+}
+
+/* ---- the sweep ---- */
+
+static void
+sweep_connecting(struct pool *pool, int64_t now)
+{
+	struct list_node *n, *after;
+	char text[64], limit[32];
+
+	LIST_EACH_SAFE (n, after, &pool->servers[SERVER_CONNECTING]) {
+		struct server *srv = LIST_OBJ(n, struct server, node);
+
+		if (now - srv->since_us < pool->conf->connect_timeout_us)
+			return; /* they are in order of their start */
+		snprintf(text, sizeof text, "no answer within %s",
+			 units_duration_str(pool->conf->connect_timeout_us, limit, sizeof limit));
+		server_close(srv, text);
+	}
+}
+
+static void
+sweep_cleaning(struct pool *pool)
+{
+	struct list_node *n, *after;
+
+	LIST_EACH_SAFE (n, after, &pool->servers[SERVER_CLEANING])
+		server_step(LIST_OBJ(n, struct server, node));
+}
+
+static void
+sweep_idle(struct pool *pool, int64_t now)
+{
+	const struct conf_pool *conf = pool->conf;
+	struct list_node *n, *before;
+
+	/* From the least recently used. */
+	for (n = pool->servers[SERVER_IDLE].head.prev; n != &pool->servers[SERVER_IDLE].head;
+	     n = before) {
+		struct server *srv = LIST_OBJ(n, struct server, node);
+
+		before = n->prev;
+		if (outlived(pool, srv))
+			server_close(srv, "max_lifetime");
+		else if (conf->idle_timeout_us > 0 && pool->count > conf->min_size &&
+			 now - srv->idle_us >= conf->idle_timeout_us)
+			server_close(srv, "idle_timeout");
+		else if (conf->check_interval_us > 0 &&
+			 now - srv->used_us >= conf->check_interval_us)
+			server_check(srv);
+	}
+	LIST_EACH_SAFE (n, before, &pool->servers[SERVER_CHECKING]) {
+		struct server *srv = LIST_OBJ(n, struct server, node);
+
+		if (now - srv->since_us >= conf->connect_timeout_us)
+			server_close(srv, "no sign of life");
+	}
+}
+
+static void
+sweep_period(struct pool *pool, int64_t now)
+{
+	const struct pool_stats *a = &pool->stats, *b = &pool->period_start;
+
+	if (now - pool->period_us < POOL_PERIOD_US)
+		return;
+	pool->period = (struct pool_stats){
+	    .xacts = a->xacts - b->xacts,
+	    .queries = a->queries - b->queries,
+	    .received = a->received - b->received,
+	    .sent = a->sent - b->sent,
+	    .xact_us = a->xact_us - b->xact_us,
+	    .query_us = a->query_us - b->query_us,
+	    .wait_us = a->wait_us - b->wait_us,
+	};
+	pool->period_start = *a;
+	pool->period_us = now;
+}
+
+void
+pools_sweep(struct pools *all)
+{
+	int64_t now = loop_now_us(all->loop);
+	struct list_node *n, *after;
+
+	LIST_EACH_SAFE (n, after, &all->list) {
+		struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		sweep_connecting(pool, now);
+		sweep_cleaning(pool);
+		sweep_idle(pool, now);
+		sweep_waiting(pool, now);
+		sweep_period(pool, now);
+		pool_fill(pool);
+	}
+}

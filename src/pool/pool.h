@@ -1,0 +1,113 @@
+/* pool: a named set of servers made from one conninfo, and the queue of those who wait for one. */
+#ifndef PGWITH_POOL_POOL_H
+#define PGWITH_POOL_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/idmap.h"
+#include "base/list.h"
+#include "conf/conf.h"
+#include "loop/loop.h"
+#include "loop/work.h"
+#include "pool/lease.h"
+#include "pool/resolve.h"
+#include "pool/server.h"
+
+/* All pools, and what they share. */
+struct pools {
+	struct loop *loop;
+	struct work *work;    /* cancels and name look-ups */
+	struct idmap servers; /* id -> struct server */
+	struct list list;     /* of struct pool */
+	bool closing;         /* nothing new is opened */
+	/* Handed down: the cancel that `requester` asked for has ended. */
+	void (*cancelled)(void *arg, uint64_t requester);
+	void *cancelled_arg;
+};
+
+/* Sums since the start. Bytes are those of clients. */
+struct pool_stats {
+	uint64_t xacts;   /* leases that ended */
+	uint64_t queries; /* ReadyForQuery given to clients */
+	uint64_t received;
+	uint64_t sent;
+	int64_t xact_us;  /* held */
+	int64_t query_us; /* from the first unanswered request to the last answer */
+	int64_t wait_us;
+	uint64_t waits; /* leases that had to wait */
+	uint64_t
+	    wait_fails;  /* of those, the ones that ended without a server (client gone excepted) */
+	uint64_t opened; /* servers logged in */
+	uint64_t open_fails;
+	uint64_t closed;   /* servers closed for whatever reason */
+	uint64_t broken;   /* of those, the ones that cleanup could not save, or that were lost */
+	uint64_t cleanups; /* that ended well */
+	int64_t cleanup_us;
+	uint64_t cancels; /* CancelRequests sent */
+};
+
+/* One ParameterStatus that clients get at login. */
+struct pool_param {
+	const char *name;
+	char *value;
+};
+#define POOL_PARAMS_MAX 16
+
+struct pool {
+	struct pools *all;
+	struct list_node node;
+	const struct conf_pool *conf; /* belongs to the snapshot that is in force */
+	struct conninfo *conninfo;
+	struct list servers[SERVER_NSTATES]; /* idle: most recently used first; leased: longest held
+						first */
+	unsigned count;                      /* servers that exist, in whatever state */
+	struct list waiting;                 /* leases, first in first out */
+	struct err last_error;               /* of the last failed connect */
+	int64_t retry_us;                    /* not to be tried again before */
+	struct pool_param params[POOL_PARAMS_MAX]; /* of the last server that logged in */
+	unsigned nparams;                          /* 0: none has logged in yet */
+	struct pool_stats stats;
+	struct pool_stats period_start; /* stats when the period began */
+	struct pool_stats period;       /* what the last whole period added */
+	int64_t period_us;              /* when the period began */
+};
+#define POOL_PERIOD_US (60 * INT64_C(1000000)) /* PgBouncer's stats_period */
+
+void pools_init(struct pools *, struct loop *, struct work *);
+
+/* Makes the pool and opens its min_size. `conf` must live as long as the pool. Returns NULL and a
+ * reason in `why` if the conninfo cannot be parsed. */
+struct pool *pool_new(struct pools *, const struct conf_pool *conf, char *why, size_t why_size);
+
+/* Closes every server and fails every waiter; frees at the end of the turn. */
+void pool_free(struct pool *);
+
+struct pool *pools_find(struct pools *, const char *name);
+
+/* Time limits of everything in all pools. */
+void pools_sweep(struct pools *);
+
+/* Servers in use: leased, or in cleanup. */
+unsigned pool_busy(const struct pool *);
+unsigned pools_busy(const struct pools *);
+
+/* From the servers. */
+void pool_server_connected(struct pool *, struct server *); /* logged in */
+void pool_server_ready(struct pool *, struct server *);     /* idle again: grant it or keep it */
+void pool_server_failed(struct pool *,
+			const char *reason); /* a connect failed (its server is closed) */
+void pool_fill(struct pool *);               /* opens what is needed, as far as the limits allow */
+
+/* From the leases: the most recently used idle server, or NULL. */
+struct server *pool_take_idle(struct pool *);
+
+/* Is there a reason not even to wait? Then *e says it, and is the caller's to clear. */
+bool pool_refuses(struct pool *, struct err *e);
+
+/* Parameter of the last login, or NULL. */
+const char *pool_param(const struct pool *, const char *name);
+
+#endif

@@ -1,0 +1,455 @@
+#include "pool/progress.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "wire/frame.h"
+#include "wire/msg.h"
+
+enum run_kind {
+	RUN_EXTENDED, /* Parse, Bind, Describe, Execute, Close: answered one by one */
+	RUN_QUERY,    /* Query, FunctionCall: answered by ReadyForQuery */
+	RUN_SYNC,     /* the same */
+	RUN_COPY_END  /* CopyDone or CopyFail sent ahead of a COPY IN: answered by nothing */
+};
+
+void
+progress_init(struct progress *p)
+{
+	memset(p, 0, sizeof *p);
+	p->status = 'I';
+	p->runs = p->inline_runs;
+	p->runs_size = PROGRESS_RUNS_INLINE;
+}
+
+void
+progress_clear(struct progress *p)
+{
+	if (p->runs != p->inline_runs)
+		free(p->runs);
+	progress_init(p);
+}
+
+/* ---- the runs ---- */
+
+static struct progress_run *
+run_at(const struct progress *p, uint32_t i)
+{
+	return &p->runs[(p->runs_first + i) & (p->runs_size - 1)];
+}
+
+static struct progress_run *
+first_run(const struct progress *p)
+{
+	return p->runs_count ? run_at(p, 0) : NULL;
+}
+
+static bool
+first_is(const struct progress *p, enum run_kind kind)
+{
+	return p->runs_count && run_at(p, 0)->kind == kind;
+}
+
+static void
+push(struct progress *p, enum run_kind kind)
+{
+	struct progress_run *last = p->runs_count ? run_at(p, p->runs_count - 1) : NULL;
+
+	/* COPY ends stay apart: each belongs to its own place. */
+	if (last && last->kind == kind && kind != RUN_COPY_END && last->count < UINT32_MAX) {
+		last->count++;
+		return;
+	}
+	if (p->runs_count == p->runs_size) {
+		struct progress_run *more = mem_alloc(2 * p->runs_size * sizeof *more);
+
+		for (uint32_t i = 0; i < p->runs_count; i++)
+			more[i] = *run_at(p, i);
+		if (p->runs != p->inline_runs)
+			free(p->runs);
+		p->runs = more;
+		p->runs_size *= 2;
+		p->runs_first = 0;
+	}
+	p->runs_count++;
+	*run_at(p, p->runs_count - 1) = (struct progress_run){kind, 1};
+}
+
+static void
+drop_first_run(struct progress *p)
+{
+	p->runs_first = (p->runs_first + 1) & (p->runs_size - 1);
+	p->runs_count--;
+}
+
+/* One of the first run has been answered. */
+static void
+pop(struct progress *p)
+{
+	if (--run_at(p, 0)->count == 0)
+		drop_first_run(p);
+}
+
+/* Nothing answers these: they are over as soon as they are first. */
+static void
+pop_copy_ends(struct progress *p)
+{
+	while (first_is(p, RUN_COPY_END))
+		drop_first_run(p);
+}
+
+static bool
+any_run(const struct progress *p, enum run_kind kind)
+{
+	for (uint32_t i = 0; i < p->runs_count; i++)
+		if (run_at(p, i)->kind == kind)
+			return true;
+	return false;
+}
+
+/* The COPY IN that is open gets what is sent now, if nothing but its data is before that: any other
+ * message there ends the connection, or it has failed before it can read it. */
+static bool
+copy_takes(const struct progress *p)
+{
+	return p->copy == COPY_IN && !p->copy_ended &&
+	       (p->runs_count == 0 || (p->runs_count == 1 && run_at(p, 0)->count == 1));
+}
+
+bool
+progress_full(const struct progress *p)
+{
+	return p->runs_count >= PROGRESS_RUNS_MAX;
+}
+
+/* ---- towards the server ---- */
+
+void
+progress_sent(struct progress *p, char type)
+{
+	switch (type) {
+	case 'Q':
+	case 'F':
+		if (p->skipping)
+			return;
+		push(p, RUN_QUERY);
+		p->ready_due++;
+		return;
+	case 'P':
+	case 'B':
+	case 'D':
+	case 'E':
+	case 'C':
+		if (p->skipping)
+			return;
+		push(p, RUN_EXTENDED);
+		p->extended = true;
+		p->flushed = false;
+		return;
+	case 'S':
+		if (copy_takes(p)) {
+			p->swallowed++;
+			return;
+		}
+		push(p, RUN_SYNC);
+		p->ready_due++;
+		p->extended = false;
+		p->skipping = false;
+		return;
+	case 'c':
+	case 'f':
+		if (copy_takes(p))
+			p->copy_ended = true;
+		else if (p->runs_count > 0 && !p->skipping)
+			push(p, RUN_COPY_END);
+		return;
+	default:
+		return; /* Flush and CopyData are answered by nothing */
+	}
+}
+
+/* ---- from the server ---- */
+
+/* CopyInResponse. Syncs that went ahead of the data are swallowed, up to the end of the data if
+ * that went ahead too, or up to a message that no COPY survives. */
+static void
+copy_in_opened(struct progress *p)
+{
+	struct progress_run *first = first_run(p);
+	bool in_extended = first && first->kind == RUN_EXTENDED;
+	uint32_t kept = first ? 1 : 0;
+	bool over = first && first->count > 1;
+
+	p->copy = COPY_IN;
+	p->copy_ended = false;
+	p->swallowed = 0;
+	for (uint32_t i = 1; i < p->runs_count; i++) {
+		struct progress_run r = *run_at(p, i);
+
+		over |= r.kind == RUN_QUERY || r.kind == RUN_EXTENDED;
+		if (over) {
+			*run_at(p, kept++) = r;
+		} else if (r.kind == RUN_SYNC) {
+			p->swallowed += r.count;
+			p->ready_due -= r.count;
+		} else {
+			p->copy_ended = over = true;
+		}
+	}
+	p->runs_count = kept;
+	/* A Sync behind the end of the data counts as ever; otherwise none has gone since. */
+	if (in_extended && p->swallowed > 0 && !any_run(p, RUN_SYNC))
+		p->extended = true;
+}
+
+static void
+copy_closed(struct progress *p)
+{
+	p->copy = COPY_NONE;
+	p->copy_ended = false;
+	p->swallowed = 0;
+}
+
+static void
+error_came(struct progress *p, const uint8_t *body, size_t have)
+{
+	const char *code, *severity;
+
+	code = msg_report_field(body, have, 'C');
+	if (code && strlen(code) == 5)
+		memcpy(p->error, code, 6);
+	else
+		memcpy(p->error, "XX000", 6);
+	severity = msg_report_field(body, have, 'V');
+	p->fatal = severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
+	if (p->copy == COPY_IN && p->swallowed > 0)
+		p->unsure = true;
+	copy_closed(p);
+	if (!first_is(p, RUN_EXTENDED))
+		return;
+	/* The server skips to the next Sync. Queries on the way are never answered. */
+	while (p->runs_count > 0 && !first_is(p, RUN_SYNC)) {
+		if (first_is(p, RUN_QUERY))
+			p->ready_due -= first_run(p)->count;
+		drop_first_run(p);
+	}
+	if (p->runs_count == 0)
+		p->skipping = true;
+}
+
+static void
+ready_came(struct progress *p, char status)
+{
+	p->status = status;
+	p->readies++;
+	copy_closed(p);
+	/* Before the mark's own answer, a ReadyForQuery is the one too many. */
+	if (p->marked)
+		return;
+	pop_copy_ends(p);
+	/* Only after bytes that we do not understand is anything but a Sync or a Query first. */
+	while (first_is(p, RUN_EXTENDED))
+		drop_first_run(p);
+	if (p->runs_count == 0) {
+		/* A COPY IN had failed before it could swallow its Sync: there the skipping ended.
+		 */
+		if (p->skipping)
+			p->skipping = p->extended = false;
+		return;
+	}
+	if (first_is(p, RUN_QUERY)) {
+		/* A simple Query ends the extended-protocol messages before it, and their
+		 * transaction. */
+		pop(p);
+		if (p->extended && !any_run(p, RUN_EXTENDED))
+			p->extended = false;
+	} else {
+		pop(p);
+	}
+	p->ready_due--;
+	pop_copy_ends(p);
+}
+
+/* `have` bytes of the body are at `body`; the rest was not kept. */
+static void
+message(struct progress *p, char type, const uint8_t *body, size_t have)
+{
+	switch (type) {
+	case 'T': /* RowDescription answers a Describe, or is part of a Query's answer */
+	case '1':
+	case '2':
+	case '3':
+	case 'n':
+	case 's':
+	case 'I':
+		if (first_is(p, RUN_EXTENDED))
+			pop(p);
+		break;
+	case 'D':
+		if (p->marked && memmem(body, have, p->mark, sizeof p->mark - 1))
+			p->marked = false;
+		return;
+	case 'C':
+		copy_closed(p);
+		if (first_is(p, RUN_EXTENDED))
+			pop(p);
+		break;
+	case 'G':
+		copy_in_opened(p);
+		return;
+	case 'H':
+		p->copy = COPY_OUT;
+		return;
+	case 'W':
+		p->copy = COPY_BOTH;
+		return;
+	case 'E':
+		error_came(p, body, have);
+		break;
+	case 'Z':
+		ready_came(p, have ? (char)body[0] : 'E');
+		return;
+	default:
+		return;
+	}
+	pop_copy_ends(p);
+}
+
+/* The bodies that are looked into. */
+static bool
+wanted(const struct progress *p, char type)
+{
+	return type == 'Z' || type == 'E' || (type == 'D' && p->marked);
+}
+
+int
+progress_received(struct progress *p, const uint8_t *data, size_t bytes)
+{
+	struct frame f;
+
+	while (bytes > 0) {
+		size_t n;
+
+		if (p->from_have == 0 && bytes >= FRAME_HEADER) {
+			/* The usual case: the header, and mostly the body, are here in one piece.
+			 */
+			if (frame_read(data, bytes, &f) < 0)
+				return -E_SYNTAX;
+			if (bytes - FRAME_HEADER >= f.body) {
+				message(p, f.type, data + FRAME_HEADER, f.body);
+				data += FRAME_HEADER + f.body;
+				bytes -= FRAME_HEADER + f.body;
+				continue;
+			}
+		}
+		if (p->from_have < FRAME_HEADER) {
+			n = FRAME_HEADER - p->from_have;
+			if (n > bytes)
+				n = bytes;
+			memcpy(p->from_header + p->from_have, data, n);
+			p->from_have += n;
+			data += n;
+			bytes -= n;
+			if (p->from_have < FRAME_HEADER)
+				return 0;
+			if (frame_read(p->from_header, FRAME_HEADER, &f) < 0)
+				return -E_SYNTAX;
+			p->from_left = f.body;
+			p->peek_bytes = 0;
+		}
+		n = p->from_left < bytes ? p->from_left : bytes;
+		if (wanted(p, (char)p->from_header[0]) && p->peek_bytes < PROGRESS_PEEK) {
+			size_t keep = PROGRESS_PEEK - p->peek_bytes;
+
+			if (keep > n)
+				keep = n;
+			memcpy(p->peek + p->peek_bytes, data, keep);
+			p->peek_bytes += keep;
+		}
+		p->from_left -= n;
+		data += n;
+		bytes -= n;
+		if (p->from_left == 0) {
+			p->from_have = 0;
+			message(p, (char)p->from_header[0], p->peek, p->peek_bytes);
+		}
+	}
+	return 0;
+}
+
+/* ---- questions ---- */
+
+bool
+progress_at_rest(const struct progress *p)
+{
+	return p->runs_count == 0 && !p->extended && !p->skipping && p->to_left == 0 &&
+	       p->from_have == 0 && p->copy == COPY_NONE;
+}
+
+bool
+progress_busy(const struct progress *p)
+{
+	return p->runs_count > 0 || p->copy != COPY_NONE;
+}
+
+void
+progress_finish(struct progress *p, struct buf *out)
+{
+	if (copy_takes(p)) {
+		msg_copy_fail(out, "the client has gone");
+		progress_sent(p, 'f');
+	}
+	if (p->skipping) {
+		msg_sync(out);
+		progress_sent(p, 'S');
+	} else if (p->extended && p->runs_count == 0) {
+		msg_query(out, "ROLLBACK");
+		progress_sent(p, 'Q');
+	} else if (p->extended && !p->flushed) {
+		msg_flush(out);
+		p->flushed = true;
+	}
+}
+
+void
+progress_mark(struct progress *p, struct buf *out)
+{
+	uint64_t number;
+	char sql[64];
+
+	if (getrandom(&number, sizeof number, 0) != sizeof number)
+		log_fatal("no random numbers are to be had");
+	snprintf(p->mark, sizeof p->mark, "%016llx", (unsigned long long)number);
+	snprintf(sql, sizeof sql, "SELECT 'pgwith %s'", p->mark);
+	/* If the server is skipping, the Sync ends that; if not, the ROLLBACK has left it nothing
+	 * to commit. */
+	msg_query(out, "ROLLBACK");
+	msg_sync(out);
+	msg_query(out, sql);
+	while (p->runs_count > 0)
+		drop_first_run(p);
+	p->ready_due = 0;
+	p->extended = p->skipping = p->unsure = false;
+	progress_sent(p, 'Q');
+	p->marked = true;
+}
+
+void
+progress_forget_error(struct progress *p)
+{
+	p->error[0] = 0;
+	p->fatal = false;
+}
+
+const char *
+progress_copy_name(const struct progress *p)
+{
+	static const char *const names[] = {"", "in", "out", "both"};
+
+	return names[p->copy];
+}

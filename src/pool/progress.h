@@ -1,0 +1,106 @@
+/* progress: how far one server connection is, in both directions. The few facts that let the daemon
+ * stop anywhere: kept here, changed here, shown by SHOW SERVERS. No I/O.
+ *
+ * The rules are those of PostgreSQL 15 documentation, 55.2 Message Flow, and of its source where
+ * that says nothing (tcop/postgres.c, commands/copyfromparse.c):
+ * - a Query, a FunctionCall and a Sync are each answered by one ReadyForQuery;
+ * - after an error in an extended-protocol message the server ignores everything up to the next
+ * Sync, simple Queries too; an error in a simple Query makes it ignore nothing;
+ * - in COPY IN the server swallows Sync and Flush, until CopyDone or CopyFail;
+ * - CopyData, CopyDone and CopyFail outside COPY IN are ignored. */
+#ifndef PGWITH_POOL_PROGRESS_H
+#define PGWITH_POOL_PROGRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+enum progress_copy { COPY_NONE, COPY_IN, COPY_OUT, COPY_BOTH };
+
+/* What was sent and is not yet answered, run-length coded in order. */
+struct progress_run {
+	uint8_t kind;
+	uint32_t count;
+};
+
+#define PROGRESS_RUNS_INLINE 8
+#define PROGRESS_RUNS_MAX    65536
+#define PROGRESS_PEEK        128 /* bytes kept of a body that comes in pieces */
+
+struct progress {
+	/* towards the server */
+	uint32_t to_left; /* bytes of the message now passing that the client has not sent yet */
+	uint32_t
+	    ready_due; /* Queries, function calls and Syncs not yet answered by ReadyForQuery */
+	bool extended; /* extended-protocol messages have gone since the last Sync */
+	/* from the server */
+	uint32_t from_left;     /* bytes of the message now passing still to come */
+	uint8_t from_have;      /* bytes of its header that are there; FRAME_HEADER: all */
+	uint8_t from_header[5]; /* its header */
+	char status;            /* of the last ReadyForQuery: I, T or E */
+	bool skipping;          /* the server ignores everything up to the next Sync */
+	bool copy_ended;        /* COPY IN: CopyDone or CopyFail has gone */
+	uint8_t copy;           /* enum progress_copy */
+	/* A COPY IN failed for which a Sync had been taken for swallowed: whether the server had
+	 * come as far as that Sync cannot be told, so one more ReadyForQuery may come than is due.
+	 * Only a question with an answer of its own (progress_mark()) shows where the server is. */
+	bool unsure;
+	bool marked;        /* progress_mark() was sent and its answer has not come */
+	bool flushed;       /* progress_finish() has asked for the answers that the server holds */
+	char mark[17];      /* what the answer to the last mark holds */
+	uint32_t swallowed; /* Syncs taken for swallowed by the COPY IN that is open */
+	uint64_t readies;   /* ReadyForQuery, ever */
+	char error[6]; /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */
+	bool fatal;    /* it was FATAL or PANIC: the server closes */
+	uint16_t peek_bytes; /* bytes in peek */
+	uint8_t peek[PROGRESS_PEEK];
+
+	struct progress_run *runs; /* a ring: inline_runs, or allocated */
+	uint32_t runs_size;        /* a power of two */
+	uint32_t runs_first;
+	uint32_t runs_count;
+	struct progress_run inline_runs[PROGRESS_RUNS_INLINE];
+};
+
+/* A server right after login: idle, nothing due. */
+void progress_init(struct progress *);
+void progress_clear(struct progress *);
+
+/* A message of this type goes to the server. If it is not complete yet, the caller sets to_left. */
+void progress_sent(struct progress *, char type);
+
+/* Too much is unanswered: nothing more may be sent until answers have come. */
+bool progress_full(const struct progress *);
+
+/* Bytes came from the server. Returns 0, or -E_SYNTAX if they cannot be protocol v3: the connection
+ * is of no use any more. */
+int progress_received(struct progress *, const uint8_t *data, size_t bytes);
+
+/* Everything sent has been answered, in both directions no message is half way, and no COPY is
+ * open. The transaction status is progress.status. */
+bool progress_at_rest(const struct progress *);
+
+/* Something may be running in the server, so that a cancel makes sense. */
+bool progress_busy(const struct progress *);
+
+/* The client is gone: adds what brings the server to its next ReadyForQuery, as far as that is
+ * needed and sure now; nothing if the server only has to be waited for. Called again after each
+ * answer. Nothing of it commits: of an exchange without Sync, which PostgreSQL would roll back at
+ * the end of the connection, first the answers are asked for (Flush), since it could be opening a
+ * COPY IN or fail; then CopyFail, Sync or ROLLBACK ends it. */
+void progress_finish(struct progress *, struct buf *out);
+
+/* For `unsure`, unless a COPY IN is open: forgets what is due, and adds a question whose answer
+ * cannot be mistaken, nor made up by the client: a number that nobody can guess. Everything before
+ * that answer is dropped. At rest again, `unsure` is over. It rolls back. If its answer does not
+ * come, because a cancel hit it, it can be asked again: only the last one counts. */
+void progress_mark(struct progress *, struct buf *out);
+
+/* Forgets the last error, before a statement of our own. */
+void progress_forget_error(struct progress *);
+
+const char *progress_copy_name(const struct progress *);
+
+#endif

@@ -1,0 +1,295 @@
+#include "pool/resolve.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+#define HOSTS_MAX 64    /* of one conninfo */
+#define LIST_MAX  32768 /* bytes of a host list after resolving */
+
+struct conninfo {
+	PQconninfoOption *options; /* as given, with the defaults of service file and environment */
+	char *host[HOSTS_MAX];
+	char *hostaddr[HOSTS_MAX]; /* "" where it must be looked up */
+	char *port[HOSTS_MAX];
+	unsigned hosts;
+	bool names;
+};
+
+/* Cuts a comma-separated list into at most HOSTS_MAX copies. Returns how many there are. */
+static unsigned
+cut(const char *list, char **parts)
+{
+	unsigned n = 0;
+
+	for (;;) {
+		size_t len = strcspn(list, ",");
+
+		if (n < HOSTS_MAX)
+			parts[n] = mem_strndup(list, len);
+		n++;
+		if (list[len] == 0)
+			return n;
+		list += len + 1;
+	}
+}
+
+static bool
+is_name(const char *host)
+{
+	struct in6_addr any;
+	char addr[128];
+	size_t len;
+
+	/* "" is the default socket directory, '/' a directory, '@' an abstract socket. */
+	if (*host == 0 || *host == '/' || *host == '@')
+		return false;
+	len = strcspn(host, "%"); /* fe80::1%eth0 */
+	if (len >= sizeof addr)
+		return true;
+	memcpy(addr, host, len);
+	addr[len] = 0;
+	return inet_pton(AF_INET, addr, &any) != 1 && inet_pton(AF_INET6, addr, &any) != 1;
+}
+
+const char *
+conninfo_get(const struct conninfo *ci, const char *keyword)
+{
+	for (PQconninfoOption *o = ci->options; o->keyword; o++)
+		if (strcmp(o->keyword, keyword) == 0)
+			return o->val && *o->val ? o->val : NULL;
+	return NULL;
+}
+
+/* PQconninfo() of a connection that cannot come about shows every option with its service file and
+ * environment applied: there is no other public way to libpq's defaults. "x" is no address, so
+ * libpq stops before it opens a socket. */
+static PQconninfoOption *
+expand(const char *text)
+{
+	const char *keywords[] = {"dbname", "hostaddr", NULL};
+	const char *values[] = {text, "x", NULL};
+	PQconninfoOption *options;
+	PGconn *conn = PQconnectStartParams(keywords, values, 1);
+
+	options = conn ? PQconninfo(conn) : NULL;
+	PQfinish(conn);
+	return options;
+}
+
+static int
+find_hosts(struct conninfo *ci, const char *own_hostaddr, char *why, size_t why_size)
+{
+	const char *host = conninfo_get(ci, "host"), *port = conninfo_get(ci, "port");
+	char *ports[HOSTS_MAX];
+	unsigned hosts = 0, addrs = 0, nports;
+
+	if (host)
+		hosts = cut(host, ci->host);
+	if (own_hostaddr)
+		addrs = cut(own_hostaddr, ci->hostaddr);
+	ci->hosts = hosts > addrs ? hosts : addrs;
+	if (ci->hosts == 0) {
+		ci->host[0] = mem_strdup("");
+		ci->hosts = hosts = 1;
+	}
+	nports = cut(port ? port : "", ports);
+	if (ci->hosts <= HOSTS_MAX && nports <= HOSTS_MAX) {
+		for (unsigned i = 0; i < ci->hosts; i++) {
+			if (i >= hosts)
+				ci->host[i] = mem_strdup("");
+			if (i >= addrs)
+				ci->hostaddr[i] = mem_strdup("");
+			ci->port[i] = mem_strdup(nports > 1 && i < nports ? ports[i] : ports[0]);
+			if (*ci->hostaddr[i] == 0 && is_name(ci->host[i]))
+				ci->names = true;
+		}
+	}
+	for (unsigned i = 0; i < nports && i < HOSTS_MAX; i++)
+		free(ports[i]);
+	if (ci->hosts > HOSTS_MAX || nports > HOSTS_MAX) {
+		snprintf(why, why_size, "more than %d hosts", HOSTS_MAX);
+		ci->hosts = HOSTS_MAX;
+		return -E_TOOBIG;
+	}
+	if ((hosts && addrs && hosts != addrs) || (nports > 1 && nports != ci->hosts)) {
+		snprintf(why, why_size,
+			 "%u host names, %u host addresses and %u ports do not match", hosts, addrs,
+			 nports);
+		return -E_SYNTAX;
+	}
+	return 0;
+}
+
+struct conninfo *
+conninfo_new(const char *text, char *why, size_t why_size)
+{
+	struct conninfo *ci = mem_calloc(1, sizeof *ci);
+	PQconninfoOption *given;
+	char *error = NULL, *own_hostaddr = NULL;
+	int r;
+
+	given = PQconninfoParse(text, &error);
+	if (given == NULL) {
+		snprintf(why, why_size, "%.*s", error ? (int)strcspn(error, "\n") : 0,
+			 error ? error : "");
+		PQfreemem(error);
+		free(ci);
+		return NULL;
+	}
+	for (PQconninfoOption *o = given; o->keyword; o++)
+		if (strcmp(o->keyword, "hostaddr") == 0 && o->val && *o->val)
+			own_hostaddr = mem_strdup(o->val);
+	PQconninfoFree(given);
+	if (own_hostaddr == NULL && getenv("PGHOSTADDR") && *getenv("PGHOSTADDR"))
+		own_hostaddr = mem_strdup(getenv("PGHOSTADDR"));
+	ci->options = expand(text);
+	if (ci->options == NULL) {
+		snprintf(why, why_size, "libpq cannot read it");
+		r = -E_SYNTAX;
+	} else {
+		r = find_hosts(ci, own_hostaddr, why, why_size);
+	}
+	free(own_hostaddr);
+	if (r < 0) {
+		conninfo_free(ci);
+		return NULL;
+	}
+	return ci;
+}
+
+void
+conninfo_free(struct conninfo *ci)
+{
+	if (ci == NULL)
+		return;
+	for (unsigned i = 0; i < HOSTS_MAX; i++) {
+		free(ci->host[i]);
+		free(ci->hostaddr[i]);
+		free(ci->port[i]);
+	}
+	PQconninfoFree(ci->options);
+	free(ci);
+}
+
+bool
+conninfo_has_names(const struct conninfo *ci)
+{
+	return ci->names;
+}
+
+static void
+add_param(struct conninfo_params *p, const char *keyword, const char *value)
+{
+	p->keywords = mem_realloc(p->keywords, (p->count + 2) * sizeof *p->keywords);
+	p->values = mem_realloc(p->values, (p->count + 2) * sizeof *p->values);
+	p->keywords[p->count] = mem_strdup(keyword);
+	p->values[p->count] = mem_strdup(value);
+	p->count++;
+	p->keywords[p->count] = NULL;
+	p->values[p->count] = NULL;
+}
+
+struct lists {
+	struct buf host, addr, port;
+	unsigned count;
+};
+
+static void
+add_host(struct lists *l, const char *host, const char *addr, const char *port)
+{
+	const char *comma = l->count++ ? "," : "";
+
+	buf_add_fmt(&l->host, "%s%s", comma, host);
+	buf_add_fmt(&l->addr, "%s%s", comma, addr);
+	buf_add_fmt(&l->port, "%s%s", comma, port);
+}
+
+/* Adds all addresses of the name; if it has none, says why. */
+static void
+look_up(struct lists *l, const char *host, const char *port, char *why, size_t why_size)
+{
+	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list = NULL;
+	char addr[NI_MAXHOST];
+	int r;
+
+	r = getaddrinfo(host, NULL, &hints, &list);
+	if (r != 0) {
+		snprintf(why, why_size, "could not translate host name \"%s\" to address: %s", host,
+			 gai_strerror(r));
+		return;
+	}
+	for (struct addrinfo *a = list; a; a = a->ai_next) {
+		if (getnameinfo(a->ai_addr, a->ai_addrlen, addr, sizeof addr, NULL, 0,
+				NI_NUMERICHOST) != 0)
+			continue;
+		add_host(l, host, addr, port);
+	}
+	freeaddrinfo(list);
+}
+
+int
+conninfo_resolve(const struct conninfo *ci, struct conninfo_params *p, char *why, size_t why_size)
+{
+	static const char *const ours[] = {"host", "hostaddr", "port", "gssencmode",
+					   "fallback_application_name"};
+	struct lists l;
+	bool failed;
+
+	memset(p, 0, sizeof *p);
+	buf_init(&l.host, LIST_MAX);
+	buf_init(&l.addr, LIST_MAX);
+	buf_init(&l.port, LIST_MAX);
+	l.count = 0;
+	for (unsigned i = 0; i < ci->hosts; i++) {
+		if (*ci->hostaddr[i] == 0 && is_name(ci->host[i])) {
+			look_up(&l, ci->host[i], ci->port[i], why, why_size);
+		} else {
+			add_host(&l, ci->host[i], ci->hostaddr[i], ci->port[i]);
+		}
+	}
+	buf_add_u8(&l.host, 0);
+	buf_add_u8(&l.addr, 0);
+	buf_add_u8(&l.port, 0);
+	failed = l.host.failed || l.addr.failed || l.port.failed;
+	if (failed)
+		snprintf(why, why_size, "too many host addresses");
+	if (l.count > 0 && !failed) {
+		for (PQconninfoOption *o = ci->options; o->keyword; o++) {
+			bool own = false;
+
+			for (unsigned i = 0; i < sizeof ours / sizeof *ours; i++)
+				own |= strcmp(o->keyword, ours[i]) == 0;
+			if (!own && o->val && *o->val)
+				add_param(p, o->keyword, o->val);
+		}
+		add_param(p, "host", (char *)buf_data(&l.host));
+		add_param(p, "hostaddr", (char *)buf_data(&l.addr));
+		add_param(p, "port", (char *)buf_data(&l.port));
+		/* GSS encryption happens inside libpq: there would be no bytes to relay. */
+		add_param(p, "gssencmode", "disable");
+		add_param(p, "fallback_application_name", "pgwith");
+	}
+	buf_clear(&l.host);
+	buf_clear(&l.addr);
+	buf_clear(&l.port);
+	return l.count > 0 && !failed ? 0 : -E_NOTFOUND;
+}
+
+void
+conninfo_params_clear(struct conninfo_params *p)
+{
+	for (unsigned i = 0; i < p->count; i++) {
+		free(p->keywords[i]);
+		free(p->values[i]);
+	}
+	free(p->keywords);
+	free(p->values);
+	memset(p, 0, sizeof *p);
+}

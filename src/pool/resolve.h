@@ -1,0 +1,38 @@
+/* resolve: a conninfo whose host names are looked up before libpq sees them: libpq would block in
+ * DNS. The system's own resolver (getaddrinfo(3), so nsswitch.conf holds) runs on a worker thread.
+ */
+#ifndef PGWITH_POOL_RESOLVE_H
+#define PGWITH_POOL_RESOLVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <libpq-fe.h>
+
+/* A parsed conninfo, service file and environment included. Immutable. */
+struct conninfo;
+
+/* Returns NULL with libpq's reason in `why`. No password gets into `why`. */
+struct conninfo *conninfo_new(const char *text, char *why, size_t why_size);
+void conninfo_free(struct conninfo *);
+
+/* Has it host names that must be looked up? */
+bool conninfo_has_names(const struct conninfo *);
+
+/* The value of one libpq keyword, or NULL. */
+const char *conninfo_get(const struct conninfo *, const char *keyword);
+
+/* Parameters for PQconnectStartParams(): NULL-ended keywords and values. */
+struct conninfo_params {
+	char **keywords;
+	char **values;
+	unsigned count;
+};
+
+/* Blocks in getaddrinfo() for each name. Every address becomes a host of its own (host=a,a
+ * hostaddr=1.2.3.4,1.2.3.5), in the order of the system. Returns 0, or -E_NOTFOUND with a reason if
+ * no host at all has an address. Thread-safe. */
+int conninfo_resolve(const struct conninfo *, struct conninfo_params *, char *why, size_t why_size);
+void conninfo_params_clear(struct conninfo_params *);
+
+#endif

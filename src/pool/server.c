@@ -1,0 +1,547 @@
+#include "pool/server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "pool/lease.h"
+#include "pool/pool.h"
+#include "wire/msg.h"
+
+#define QUEUE_MAX \
+	(1024 * 1024) /* bytes towards the server: one message of 64 kB and what is ours */
+
+#define TO(state) (1u << (state))
+
+static const struct {
+	const char *name;
+	unsigned next;
+} states[SERVER_NSTATES] = {
+    [SERVER_CONNECTING] = {"connecting", TO(SERVER_IDLE) | TO(SERVER_CLOSED)},
+    [SERVER_IDLE] = {"idle", TO(SERVER_LEASED) | TO(SERVER_CHECKING) | TO(SERVER_CLOSED)},
+    [SERVER_LEASED] = {"leased", TO(SERVER_IDLE) | TO(SERVER_CLEANING) | TO(SERVER_CLOSED)},
+    [SERVER_CHECKING] = {"checking", TO(SERVER_IDLE) | TO(SERVER_CLOSED)},
+    [SERVER_CLEANING] = {"cleaning", TO(SERVER_IDLE) | TO(SERVER_CLOSED)},
+    [SERVER_CLOSED] = {"closed", 0},
+};
+
+static void on_readable(struct stream *, void *arg);
+static void on_drained(struct stream *, void *arg);
+
+/* No hangup: the end of a server is read after the bytes before it. */
+static const struct stream_ops stream_ops = {.readable = on_readable, .drained = on_drained};
+
+static struct loop *
+loop_of(const struct server *srv)
+{
+	return srv->pool->all->loop;
+}
+
+const char *
+server_state_name(const struct server *srv)
+{
+	return srv->state == SERVER_CLEANING ? cleanup_state_name(srv->cleanup.state)
+					     : states[srv->state].name;
+}
+
+void
+server_set_state(struct server *srv, enum server_state to)
+{
+	struct pool *pool = srv->pool;
+	enum server_state was = srv->state;
+
+	if (!(states[srv->state].next & TO(to)))
+		log_fatal("server %llu: illegal move %s -> %s", (unsigned long long)srv->id,
+			  states[srv->state].name, states[to].name);
+	if (log_debugging())
+		log_debug("server %llu: %s -> %s pool=%s", (unsigned long long)srv->id,
+			  states[srv->state].name, states[to].name, pool->conf->name);
+	list_remove(&pool->servers[srv->state], &srv->node);
+	srv->state = to;
+	srv->since_us = loop_now_us(loop_of(srv));
+	if (to == SERVER_IDLE && was != SERVER_CHECKING)
+		list_prepend(&pool->servers[to], &srv->node);
+	else if (to != SERVER_CLOSED)
+		list_append(&pool->servers[to], &srv->node);
+}
+
+/* ---- connecting ---- */
+
+static void
+free_server(void *arg)
+{
+	struct server *srv = arg;
+
+	progress_clear(&srv->progress);
+	free(srv);
+}
+
+/* The descriptor is libpq's: the event goes first, then PQfinish() closes. */
+static void
+close_connection(struct server *srv)
+{
+	if (event_initialized(&srv->connect_event))
+		event_del(&srv->connect_event);
+	if (stream_open(&srv->stream)) {
+		bool clean = progress_at_rest(&srv->progress) && stream_queued(&srv->stream) == 0;
+		int fd = stream_detach(&srv->stream);
+
+		/* PQfinish() says Terminate. In the middle of a message that would become a part of
+		 * it, and could complete half a statement. */
+		if (!clean)
+			shutdown(fd, SHUT_RDWR);
+	}
+	PQfinish(srv->conn);
+	srv->conn = NULL;
+}
+
+static void
+forget(struct server *srv)
+{
+	struct pool *pool = srv->pool;
+
+	server_set_state(srv, SERVER_CLOSED);
+	close_connection(srv);
+	idmap_remove(&pool->all->servers, srv->id);
+	pool->count--;
+	loop_defer(pool->all->loop, free_server, srv);
+}
+
+static void
+connect_failed(struct server *srv, const char *reason)
+{
+	struct pool *pool = srv->pool;
+	char line[512];
+
+	/* libpq's reason is a line or more; one is enough, without its end. */
+	snprintf(line, sizeof line, "%.*s", (int)strcspn(reason, "\n"), reason);
+	forget(srv);
+	pool->stats.open_fails++;
+	pool_server_failed(pool, line);
+}
+
+static void
+connected(struct server *srv)
+{
+	struct pool *pool = srv->pool;
+	struct timespec wall;
+	SSL *ssl = PQsslStruct(srv->conn, "OpenSSL");
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	srv->connected_at = wall.tv_sec;
+	srv->connected_us = srv->idle_us = srv->used_us = loop_now_us(loop_of(srv));
+	srv->backend_pid = PQbackendPID(srv->conn);
+	stream_init(&srv->stream, loop_of(srv), PQsocket(srv->conn), QUEUE_MAX, &stream_ops, srv);
+	if (ssl)
+		stream_set_ssl(&srv->stream, ssl);
+	pool->stats.opened++;
+	log_info("server %llu: connected pool=%s backend=%d version=%d tls=%s",
+		 (unsigned long long)srv->id, pool->conf->name, srv->backend_pid,
+		 PQserverVersion(srv->conn), ssl ? SSL_get_version(ssl) : "no");
+	PQsetnonblocking(srv->conn, 1);
+	server_set_state(srv, SERVER_IDLE);
+	pool_server_connected(pool, srv);
+}
+
+static void on_connect_event(evutil_socket_t, short what, void *arg);
+
+/* libpq may close its socket and open another one: the event is removed before, and made anew after
+ * each PQconnectPoll(). */
+static void
+poll_connect(struct server *srv, PostgresPollingStatusType status)
+{
+	short what;
+
+	switch (status) {
+	case PGRES_POLLING_OK:
+		connected(srv);
+		return;
+	case PGRES_POLLING_READING:
+		what = EV_READ;
+		break;
+	case PGRES_POLLING_WRITING:
+		what = EV_WRITE;
+		break;
+	default:
+		connect_failed(srv, PQerrorMessage(srv->conn));
+		return;
+	}
+	event_assign(&srv->connect_event, loop_base(loop_of(srv)), PQsocket(srv->conn), what,
+		     on_connect_event, srv);
+	event_add(&srv->connect_event, NULL);
+}
+
+static void
+on_connect_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *srv = arg;
+
+	/* Not persistent: it is removed already. */
+	poll_connect(srv, PQconnectPoll(srv->conn));
+}
+
+/* During login; otherwise libpq would write to stderr. */
+static void
+on_notice(void *arg, const char *text)
+{
+	struct server *srv = arg;
+
+	log_debug("server %llu: notice %.*s", (unsigned long long)srv->id, (int)strcspn(text, "\n"),
+		  text);
+}
+
+static void
+start_connect(struct server *srv, const struct conninfo_params *p)
+{
+	srv->conn = PQconnectStartParams((const char *const *)p->keywords,
+					 (const char *const *)p->values, 0);
+	if (srv->conn == NULL) {
+		connect_failed(srv, "out of memory");
+	} else if (PQstatus(srv->conn) == CONNECTION_BAD) {
+		connect_failed(srv, PQerrorMessage(srv->conn));
+	} else {
+		PQsetNoticeProcessor(srv->conn, on_notice, srv);
+		poll_connect(srv, PGRES_POLLING_WRITING);
+	}
+}
+
+/* A name look-up on its way through a thread. It has a conninfo of its own: the pool may go. */
+struct look_up {
+	struct pools *all;
+	uint64_t server;
+	struct conninfo *conninfo;
+	struct conninfo_params params;
+	int result;
+	char why[512];
+};
+
+static void
+look_up_run(void *arg)
+{
+	struct look_up *job = arg;
+
+	job->result = conninfo_resolve(job->conninfo, &job->params, job->why, sizeof job->why);
+}
+
+static void
+look_up_done(void *arg)
+{
+	struct look_up *job = arg;
+	struct server *srv = idmap_get(&job->all->servers, job->server);
+
+	if (srv && srv->state == SERVER_CONNECTING && srv->resolving) {
+		srv->resolving = false;
+		if (job->result < 0)
+			connect_failed(srv, job->why);
+		else
+			start_connect(srv, &job->params);
+	}
+	conninfo_params_clear(&job->params);
+	conninfo_free(job->conninfo);
+	free(job);
+}
+
+static void
+look_up_names(struct server *srv)
+{
+	struct look_up *job = mem_calloc(1, sizeof *job);
+
+	job->all = srv->pool->all;
+	job->server = srv->id;
+	job->conninfo = conninfo_new(srv->pool->conf->conninfo, job->why, sizeof job->why);
+	srv->resolving = true;
+	work_submit(srv->pool->all->work, look_up_run, look_up_done, job);
+}
+
+static void
+begin(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *srv = arg;
+	struct conninfo_params p;
+	char why[256] = "";
+
+	if (conninfo_has_names(srv->pool->conninfo)) {
+		look_up_names(srv);
+		return;
+	}
+	if (conninfo_resolve(srv->pool->conninfo, &p, why, sizeof why) < 0)
+		connect_failed(srv, why);
+	else
+		start_connect(srv, &p);
+	conninfo_params_clear(&p);
+}
+
+struct server *
+server_open(struct pool *pool)
+{
+	struct server *srv = mem_calloc(1, sizeof *srv);
+
+	srv->pool = pool;
+	srv->stream.fd = -1;
+	srv->id = idmap_add(&pool->all->servers, srv);
+	srv->state = SERVER_CONNECTING;
+	srv->since_us = loop_now_us(pool->all->loop);
+	progress_init(&srv->progress);
+	list_append(&pool->servers[SERVER_CONNECTING], &srv->node);
+	pool->count++;
+	log_debug("server %llu: connecting pool=%s", (unsigned long long)srv->id, pool->conf->name);
+	/* From the loop, not from here: a connect can fail at once, and the caller is in the middle
+	 * of something. */
+	evtimer_assign(&srv->connect_event, loop_base(pool->all->loop), begin, srv);
+	event_active(&srv->connect_event, EV_TIMEOUT, 0);
+	return srv;
+}
+
+/* ---- closing ---- */
+
+void
+server_close(struct server *srv, const char *why)
+{
+	struct pool *pool = srv->pool;
+	struct lease *lease = srv->lease;
+	enum server_state was = srv->state;
+
+	if (was == SERVER_CLOSED)
+		return;
+	if (was == SERVER_CONNECTING) {
+		connect_failed(srv, why);
+		return;
+	}
+	log_info("server %llu: closed pool=%s backend=%d state=%s why=\"%s\" age=%.1fs",
+		 (unsigned long long)srv->id, pool->conf->name, srv->backend_pid,
+		 server_state_name(srv), why,
+		 (double)(loop_now_us(loop_of(srv)) - srv->connected_us) / 1e6);
+	forget(srv);
+	pool->stats.closed++;
+	if (was != SERVER_IDLE)
+		pool->stats.broken++;
+	if (lease) {
+		srv->lease = NULL;
+		lease->srv = NULL;
+		lease->pool = NULL;
+		lease->state = LEASE_NONE;
+		lease->ops->lost(lease, srv, why);
+	}
+	pool_fill(pool);
+}
+
+/* ---- cancel ---- */
+
+struct cancel {
+	struct pools *all;
+	uint64_t server;
+	uint64_t requester;
+	PGcancel *request;
+	bool sent;
+	char why[256];
+};
+
+static void
+cancel_run(void *arg)
+{
+	struct cancel *job = arg;
+
+	job->sent = PQcancel(job->request, job->why, sizeof job->why);
+}
+
+static void
+cancel_done(void *arg)
+{
+	struct cancel *job = arg;
+	struct server *srv = idmap_get(&job->all->servers, job->server);
+
+	if (!job->sent)
+		log_warnx("server %llu: cancel failed why=\"%s\"", (unsigned long long)job->server,
+			  job->why);
+	if (srv) {
+		srv->cancels--;
+		if (srv->state == SERVER_CLEANING)
+			server_step(srv);
+	}
+	if (job->requester && job->all->cancelled)
+		job->all->cancelled(job->all->cancelled_arg, job->requester);
+	PQfreeCancel(job->request);
+	free(job);
+}
+
+void
+server_cancel(struct server *srv, uint64_t requester)
+{
+	struct cancel *job = mem_calloc(1, sizeof *job);
+
+	job->all = srv->pool->all;
+	job->server = srv->id;
+	job->requester = requester;
+	job->request = PQgetCancel(srv->conn);
+	srv->cancels++;
+	srv->pool->stats.cancels++;
+	log_debug("server %llu: cancel backend=%d", (unsigned long long)srv->id, srv->backend_pid);
+	work_submit(srv->pool->all->work, cancel_run, cancel_done, job);
+}
+
+/* ---- cleaning ---- */
+
+static void
+cleanup_ended(struct server *srv)
+{
+	struct pool *pool = srv->pool;
+	int64_t took = loop_now_us(loop_of(srv)) - srv->cleanup.started_us;
+	const char *broken_why = srv->cleanup.broken_why;
+	bool good = srv->cleanup.state == CLEANUP_DONE;
+
+	log_info("server %llu: cleanup %s pool=%s backend=%d why=\"%s\" cancels=%u took=%.1fms",
+		 (unsigned long long)srv->id, good ? "done" : broken_why, pool->conf->name,
+		 srv->backend_pid, cleanup_why_name(srv->cleanup.why), srv->cleanup.cancels,
+		 (double)took / 1000);
+	if (!good) {
+		server_close(srv, broken_why);
+		return;
+	}
+	cleanup_over(&srv->cleanup);
+	srv->idle_us = loop_now_us(loop_of(srv));
+	pool->stats.cleanups++;
+	pool->stats.cleanup_us += took;
+	server_set_state(srv, SERVER_IDLE);
+	pool_server_ready(pool, srv);
+}
+
+void
+server_step(struct server *srv)
+{
+	struct cleanup_do todo;
+	struct buf out;
+
+	buf_init(&out, 4096);
+	todo = cleanup_step(&srv->cleanup, &srv->progress, srv->cancels, loop_now_us(loop_of(srv)),
+			    &out);
+	if (out.len > 0)
+		stream_write(&srv->stream, buf_data(&out), out.len);
+	buf_clear(&out);
+	if (todo.cancel)
+		server_cancel(srv, 0);
+	if (srv->cleanup.state == CLEANUP_DONE || srv->cleanup.state == CLEANUP_BROKEN)
+		cleanup_ended(srv);
+}
+
+void
+server_clean(struct server *srv, enum cleanup_why why, bool discard)
+{
+	if (why <= CLEANUP_SHUTDOWN)
+		log_info(
+		    "server %llu: cleanup begins pool=%s backend=%d why=\"%s\" status=%c due=%u",
+		    (unsigned long long)srv->id, srv->pool->conf->name, srv->backend_pid,
+		    cleanup_why_name(why), srv->progress.status, srv->progress.ready_due);
+	server_set_state(srv, SERVER_CLEANING);
+	cleanup_start(&srv->cleanup, why, discard, srv->pool->conf->cleanup_timeout_us,
+		      loop_now_us(loop_of(srv)));
+	server_step(srv);
+}
+
+void
+server_check(struct server *srv)
+{
+	struct buf out;
+
+	server_set_state(srv, SERVER_CHECKING);
+	buf_init(&out, 64);
+	progress_forget_error(&srv->progress);
+	msg_query(&out, "");
+	progress_sent(&srv->progress, 'Q');
+	stream_write(&srv->stream, buf_data(&out), out.len);
+	buf_clear(&out);
+}
+
+/* ---- bytes ---- */
+
+/* The FATAL that PostgreSQL says last is a better reason than the end of the connection. */
+static const char *
+end_reason(const struct server *srv)
+{
+	if (srv->progress.fatal)
+		return strcmp(srv->progress.error, "57P01") == 0
+			   ? "terminated by the administrator (57P01)"
+		       : strcmp(srv->progress.error, "57P02") == 0
+			   ? "another server process crashed (57P02)"
+			   : "the server ended the session with a fatal error";
+	return "the server closed the connection";
+}
+
+/* As server_read(), whoever reads. */
+static ssize_t
+take(struct server *srv)
+{
+	uint8_t *data = loop_scratch(loop_of(srv));
+	ssize_t n = stream_read(&srv->stream, data, LOOP_SCRATCH);
+
+	if (n == -E_AGAIN)
+		return n;
+	if (n <= 0) {
+		server_close(srv,
+			     n == 0 || errno == ECONNRESET ? end_reason(srv) : strerror(errno));
+		return 0;
+	}
+	srv->used_us = loop_now_us(loop_of(srv));
+	if (progress_received(&srv->progress, data, (size_t)n) < 0) {
+		server_close(srv, "the server sent what is no PostgreSQL protocol");
+		return 0;
+	}
+	return n;
+}
+
+ssize_t
+server_read(struct server *srv)
+{
+	return take(srv);
+}
+
+void
+server_write(struct server *srv, const void *data, size_t bytes)
+{
+	if (stream_write(&srv->stream, data, bytes) < 0)
+		server_close(srv, "too much is queued for the server");
+}
+
+static void
+on_readable(struct stream *st, void *arg)
+{
+	struct server *srv = arg;
+
+	switch (srv->state) {
+	case SERVER_LEASED:
+		srv->lease->ops->readable(srv->lease);
+		return;
+	case SERVER_CLEANING:
+		if (take(srv) > 0)
+			server_step(srv);
+		return;
+	case SERVER_CHECKING:
+		if (take(srv) > 0 && progress_at_rest(&srv->progress)) {
+			server_set_state(srv, SERVER_IDLE);
+			pool_server_ready(srv->pool, srv);
+		}
+		return;
+	case SERVER_IDLE:
+		/* Parameter changes after a reload, notices: nobody's. A fatal error or the end
+		 * closes. */
+		if (take(srv) > 0 && srv->progress.fatal)
+			server_close(srv, end_reason(srv));
+		return;
+	default:
+		return;
+	}
+}
+
+static void
+on_drained(struct stream *st, void *arg)
+{
+	struct server *srv = arg;
+
+	if (srv->state == SERVER_LEASED)
+		srv->lease->ops->drained(srv->lease);
+}

@@ -1,0 +1,96 @@
+/* server: one connection to PostgreSQL. libpq logs in; then raw bytes.
+ *
+ *	connecting -> idle <-> leased
+ *	    |          | ^       |
+ *	    |          v |       v
+ *	    |      checking   cleaning -> idle
+ *	    v          v         v
+ *	  closed <------------------- closed
+ *
+ * cleaning is the cleanup machine's: SHOW SERVERS gives its own states there. */
+#ifndef PGWITH_POOL_SERVER_H
+#define PGWITH_POOL_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <libpq-fe.h>
+
+#include "base/list.h"
+#include "loop/stream.h"
+#include "pool/cleanup.h"
+#include "pool/progress.h"
+
+struct lease;
+struct pool;
+
+enum server_state {
+	SERVER_CONNECTING,
+	SERVER_IDLE,
+	SERVER_LEASED,
+	SERVER_CHECKING, /* idle, and asked for a sign of life */
+	SERVER_CLEANING,
+	SERVER_CLOSED,
+	SERVER_NSTATES
+};
+
+struct server {
+	uint64_t id;
+	struct pool *pool;
+	enum server_state state;
+	struct list_node node; /* in pool->servers[state]; a closed one is in none */
+	struct lease *lease;   /* while LEASED */
+	struct stream stream;  /* not open while CONNECTING */
+	struct progress progress;
+	struct cleanup cleanup;
+	unsigned cancels; /* CancelRequests under way */
+	bool retiring;    /* is closed instead of getting idle; not a state: the lease goes on */
+	bool resolving;   /* CONNECTING: names are being looked up, there is no PGconn yet */
+	int64_t since_us; /* when the state was entered */
+	int64_t connected_us;
+	int64_t connected_at; /* wall clock, seconds */
+	int64_t idle_us;      /* its last lease or its login ended */
+	int64_t used_us;      /* bytes came from it */
+	uint64_t leases;      /* ever */
+	int backend_pid;
+	PGconn *conn; /* login, TLS and cancel only */
+	struct event connect_event;
+};
+
+/* Begins to connect, in the pool's name. The pool is told by pool_server_ready() or
+ * pool_server_failed(), from the loop, never from this call. */
+struct server *server_open(struct pool *);
+
+/* One read for the lease that holds the server, passed through progress. Returns bytes in the
+ * loop's scratch buffer, 0 (the connection is closed, the lease has been told by lost()), or
+ * -E_AGAIN. */
+ssize_t server_read(struct server *);
+
+/* Writes or queues for the lease that holds it. Tell progress first. */
+void server_write(struct server *, const void *, size_t bytes);
+
+/* Moves it between the states and the pool's lists. */
+void server_set_state(struct server *, enum server_state);
+
+/* Asks PostgreSQL to cancel what this server runs, off the loop. When the cancel connection has
+ * ended, pools->cancelled() is called with `requester`, unless that is 0. */
+void server_cancel(struct server *, uint64_t requester);
+
+/* LEASED -> CLEANING. */
+void server_clean(struct server *, enum cleanup_why, bool discard);
+
+/* Goes on with a cleanup; from the sweep, for its time limits. */
+void server_step(struct server *);
+
+/* IDLE -> CHECKING: sends an empty query. */
+void server_check(struct server *);
+
+/* Closes it, counts why, and frees it at the end of the turn. A lease that holds it is told. `why`
+ * is for people and for the log. */
+void server_close(struct server *, const char *why);
+
+/* The name that SHOW SERVERS gives to what it does now: idle, leased, cancelling, draining, ... */
+const char *server_state_name(const struct server *);
+
+#endif

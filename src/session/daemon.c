@@ -1,0 +1,362 @@
+#include "session/daemon.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#define WORKERS 32 /* cancels and name look-ups at once */
+#define FDS_RESERVED \
+	64 /* descriptors for servers' logins, cancels, threads, the log, and the console */
+#define FDS_CONSOLE 16 /* sessions over max_clients, for whoever looks what is wrong */
+
+unsigned
+daemon_sessions(const struct daemon *d)
+{
+	return (unsigned)d->sessions.count;
+}
+
+const char *
+daemon_phase_name(const struct daemon *d)
+{
+	static const char *const names[] = {"running", "draining", "stopping", "stopped"};
+
+	return names[d->phase];
+}
+
+/* ---- the end ---- */
+
+/* Tells every session of a state that it is over. */
+static void
+dismiss(struct daemon *d, enum session_state state)
+{
+	struct list_node *n;
+	struct err e;
+
+	err_make(&e, ERR_SHUTDOWN);
+	while ((n = list_first(&d->in_state[state])) != NULL)
+		session_fail(LIST_OBJ(n, struct session, node), &e);
+	err_clear(&e);
+}
+
+static void
+enter_phase(struct daemon *d, enum daemon_phase to)
+{
+	enum daemon_phase from = d->phase;
+
+	d->phase = to;
+	d->phase_us = loop_now_us(d->loop);
+	log_info("pgwithd: %s sessions=%u leased_or_cleaning=%u was=%s", daemon_phase_name(d),
+		 daemon_sessions(d), pools_busy(&d->pools),
+		 from == DAEMON_RUNNING ? "running" : "draining");
+}
+
+/* New clients are turned away by the missing socket. */
+static void
+stop_listening(struct daemon *d)
+{
+	listen_free(d->listen);
+	d->listen = NULL;
+}
+
+static void
+dismiss_idle(struct daemon *d)
+{
+	dismiss(d, SESSION_STARTUP);
+	dismiss(d, SESSION_LOGIN);
+	dismiss(d, SESSION_IDLE);
+}
+
+/* A pinned session that has nothing open is idle too. */
+static void
+dismiss_pinned(struct daemon *d)
+{
+	struct list_node *n, *after;
+	struct err e;
+
+	err_make(&e, ERR_SHUTDOWN);
+	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_ACTIVE]) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+		const struct progress *p = &s->lease.srv->progress;
+
+		if (progress_at_rest(p) && p->status == 'I')
+			session_fail(s, &e);
+	}
+	err_clear(&e);
+}
+
+void
+daemon_drain(struct daemon *d)
+{
+	if (d->phase != DAEMON_RUNNING)
+		return;
+	enter_phase(d, DAEMON_DRAINING);
+	stop_listening(d);
+	dismiss_idle(d);
+	dismiss_pinned(d);
+}
+
+void
+daemon_stop(struct daemon *d)
+{
+	if (d->phase >= DAEMON_STOPPING)
+		return;
+	enter_phase(d, DAEMON_STOPPING);
+	stop_listening(d);
+	d->pools.closing = true;
+	dismiss_idle(d);
+	dismiss(d, SESSION_WAITING);
+	dismiss(d, SESSION_SETUP);
+	dismiss(d, SESSION_ACTIVE);
+	dismiss(d, SESSION_CONSOLE);
+}
+
+static void
+stop_now(struct daemon *d)
+{
+	enter_phase(d, DAEMON_STOPPED);
+	loop_stop(d->loop);
+}
+
+/* Sessions that hold or want a server. */
+static unsigned
+at_work(const struct daemon *d)
+{
+	return d->in_state[SESSION_WAITING].count + d->in_state[SESSION_SETUP].count +
+	       d->in_state[SESSION_ACTIVE].count;
+}
+
+static void
+sweep_phase(struct daemon *d)
+{
+	int64_t took = loop_now_us(d->loop) - d->phase_us;
+
+	switch (d->phase) {
+	case DAEMON_RUNNING:
+	case DAEMON_STOPPED:
+		return;
+	case DAEMON_DRAINING:
+		dismiss_idle(d);
+		dismiss_pinned(d);
+		if (at_work(d) == 0 || took >= d->conf->shutdown_timeout_us)
+			daemon_stop(d);
+		return;
+	case DAEMON_STOPPING:
+		/* Cleanups have time limits of their own; last words too. */
+		if (pools_busy(&d->pools) == 0 && d->in_state[SESSION_CLOSING].count == 0)
+			stop_now(d);
+		return;
+	}
+}
+
+static void
+sweep(void *arg)
+{
+	struct daemon *d = arg;
+
+	pools_sweep(&d->pools);
+	session_sweep(d);
+	sweep_phase(d);
+}
+
+static void
+on_signal(void *arg, int signo)
+{
+	struct daemon *d = arg;
+
+	log_info("pgwithd: signal %s", signo == SIGTERM ? "SIGTERM" : "SIGINT");
+	if (d->phase != DAEMON_RUNNING) {
+		stop_now(d);
+		return;
+	}
+	if (signo == SIGTERM)
+		daemon_drain(d);
+	else
+		daemon_stop(d);
+	sweep_phase(d);
+}
+
+static void
+on_hup(void *arg, int signo)
+{
+	log_warnx("pgwithd: SIGHUP is ignored: this version reads its configuration at start only");
+}
+
+/* ---- the beginning ---- */
+
+static void
+on_accept(void *arg, int fd)
+{
+	session_accept(arg, fd);
+}
+
+static void
+on_cancelled(void *arg, uint64_t requester)
+{
+	struct daemon *d = arg;
+	struct session *s = idmap_get(&d->sessions, requester);
+
+	if (s)
+		session_close(s, CLEANUP_CLIENT_LEFT, "cancel sent");
+}
+
+/* Clients must not take the descriptors that servers need. */
+static void
+count_descriptors(struct daemon *d)
+{
+	struct rlimit lim = {0};
+	int64_t servers = 0, wanted;
+
+	for (unsigned i = 0; i < d->conf->npools; i++)
+		servers += d->conf->pools[i].size;
+	wanted = d->conf->max_clients + FDS_CONSOLE + servers + FDS_RESERVED;
+	getrlimit(RLIMIT_NOFILE, &lim);
+	if (lim.rlim_cur < lim.rlim_max) {
+		rlim_t before = lim.rlim_cur;
+
+		lim.rlim_cur = lim.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &lim) < 0)
+			lim.rlim_cur = before;
+	}
+	d->max_sessions = d->conf->max_clients + FDS_CONSOLE;
+	if (lim.rlim_cur != RLIM_INFINITY && (int64_t)lim.rlim_cur < wanted) {
+		d->max_sessions = (int64_t)lim.rlim_cur - servers - FDS_RESERVED;
+		if (d->max_sessions < FDS_CONSOLE)
+			d->max_sessions = FDS_CONSOLE;
+		log_warnx(
+		    "pgwithd: descriptors=%llu are fewer than wanted=%lld: sessions are limited to "
+		    "%lld; raise LimitNOFILE or ulimit -n, or lower max_clients",
+		    (unsigned long long)lim.rlim_cur, (long long)wanted,
+		    (long long)d->max_sessions);
+	}
+}
+
+static int
+find_owner(const struct conf *conf, uid_t *owner, gid_t *group, char *why, size_t why_size)
+{
+	struct passwd *pw;
+	struct group *gr;
+
+	*owner = (uid_t)-1;
+	*group = (gid_t)-1;
+	if (*conf->socket_owner) {
+		pw = getpwnam(conf->socket_owner);
+		if (pw == NULL) {
+			snprintf(why, why_size, "socket_owner: there is no user \"%s\"",
+				 conf->socket_owner);
+			return -E_NOTFOUND;
+		}
+		*owner = pw->pw_uid;
+	}
+	if (*conf->socket_group) {
+		gr = getgrnam(conf->socket_group);
+		if (gr == NULL) {
+			snprintf(why, why_size, "socket_group: there is no group \"%s\"",
+				 conf->socket_group);
+			return -E_NOTFOUND;
+		}
+		*group = gr->gr_gid;
+	}
+	return 0;
+}
+
+static int
+start(struct daemon *d, char *why, size_t why_size)
+{
+	const struct conf *conf = d->conf;
+	uid_t owner;
+	gid_t group;
+
+	if (find_owner(conf, &owner, &group, why, why_size) < 0)
+		return -E_NOTFOUND;
+	d->listen =
+	    listen_new(d->loop, conf->listen, (unsigned)conf->port, (mode_t)conf->socket_mode,
+		       owner, group, on_accept, d, why, why_size);
+	if (d->listen == NULL)
+		return -E_IO;
+	for (unsigned i = 0; i < conf->npools; i++) {
+		char reason[256] = "";
+
+		if (pool_new(&d->pools, &conf->pools[i], reason, sizeof reason) == NULL) {
+			snprintf(why, why_size, "pool %s: conninfo: %s", conf->pools[i].name,
+				 reason);
+			return -E_SYNTAX;
+		}
+	}
+	return 0;
+}
+
+struct daemon *
+daemon_new(struct conf *conf, const struct console_ops *console, char *why, size_t why_size)
+{
+	struct daemon *d = mem_calloc(1, sizeof *d);
+	struct timespec wall;
+
+	d->conf = conf;
+	d->console = console;
+	d->self = geteuid();
+	clock_gettime(CLOCK_REALTIME, &wall);
+	d->started_at = wall.tv_sec;
+	count_descriptors(d);
+	d->loop = loop_new();
+	d->work = work_new(d->loop, WORKERS);
+	idmap_init(&d->sessions);
+	for (int i = 0; i < SESSION_NSTATES; i++)
+		list_init(&d->in_state[i]);
+	pools_init(&d->pools, d->loop, d->work);
+	d->pools.cancelled = on_cancelled;
+	d->pools.cancelled_arg = d;
+	if (start(d, why, why_size) < 0) {
+		daemon_free(d);
+		return NULL;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	loop_on_signal(d->loop, SIGTERM, on_signal, d);
+	loop_on_signal(d->loop, SIGINT, on_signal, d);
+	loop_on_signal(d->loop, SIGHUP, on_hup, d);
+	loop_on_sweep(d->loop, sweep, d);
+	return d;
+}
+
+int
+daemon_run(struct daemon *d)
+{
+	log_info("pgwithd %s: ready socket=%s pools=%u max_clients=%lld", PACKAGE_VERSION,
+		 listen_path(d->listen), d->conf->npools, (long long)d->conf->max_clients);
+	if (loop_run(d->loop) < 0) {
+		log_error("pgwithd: the event loop failed: %s", strerror(errno));
+		return EXIT_FAILURE;
+	}
+	log_info("pgwithd: ends");
+	return EXIT_SUCCESS;
+}
+
+void
+daemon_free(struct daemon *d)
+{
+	struct list_node *n;
+
+	d->pools.closing = true;
+	stop_listening(d);
+	for (int i = 0; i < SESSION_CLOSED; i++)
+		while ((n = list_first(&d->in_state[i])) != NULL)
+			session_close(LIST_OBJ(n, struct session, node), CLEANUP_SHUTDOWN,
+				      "shutdown");
+	while ((n = list_first(&d->pools.list)) != NULL)
+		pool_free(LIST_OBJ(n, struct pool, node));
+	work_free(d->work);
+	loop_free(d->loop);
+	idmap_clear(&d->sessions);
+	idmap_clear(&d->pools.servers);
+	conf_free(d->conf);
+	free(d);
+}

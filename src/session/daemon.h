@@ -1,0 +1,77 @@
+/* daemon: the whole of pgwithd. All state hangs from here. */
+#ifndef PGWITH_SESSION_DAEMON_H
+#define PGWITH_SESSION_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/idmap.h"
+#include "base/list.h"
+#include "conf/conf.h"
+#include "loop/listen.h"
+#include "loop/loop.h"
+#include "loop/work.h"
+#include "pool/pool.h"
+#include "session/session.h"
+
+#define CONSOLE_DATABASE "pgwith"
+
+/* The console is a layer above: what it does for a session is handed down. */
+struct console_ops {
+	/* One whole message of a session in SESSION_CONSOLE. */
+	void (*message)(struct session *, char type, const uint8_t *body, size_t bytes);
+	/* The session goes; session->console is the console's own. */
+	void (*closed)(struct session *);
+};
+
+enum daemon_phase {
+	DAEMON_RUNNING,
+	DAEMON_DRAINING, /* no new clients; those in a transaction may finish it */
+	DAEMON_STOPPING, /* all leases end by cleanup */
+	DAEMON_STOPPED
+};
+
+struct daemon {
+	struct conf *conf;
+	struct loop *loop;
+	struct work *work;
+	struct listen *listen;
+	struct pools pools;
+	struct idmap sessions; /* id -> struct session */
+	struct list in_state[SESSION_NSTATES];
+	const struct console_ops *console;
+	enum daemon_phase phase;
+	int64_t phase_us;     /* when it began */
+	int64_t started_at;   /* wall clock, seconds */
+	int64_t max_sessions; /* descriptors allow no more than this; console sessions may use the
+				 last ones */
+	uint64_t sessions_ever;
+	uint64_t refused; /* logins */
+	uid_t self;
+};
+
+/* Starts everything that `conf` says; takes it over. Returns NULL with a reason in `why` (conf is
+ * freed then too). */
+struct daemon *daemon_new(struct conf *conf, const struct console_ops *, char *why,
+			  size_t why_size);
+
+/* Runs until the end. Returns the exit status. */
+int daemon_run(struct daemon *);
+
+/* Ends whatever is left, at once, and frees. */
+void daemon_free(struct daemon *);
+
+/* What SIGTERM (drain), SIGINT (stop) and a second signal (end) do.
+ * drain: idle sessions are told and closed; transactions may finish, and the queue is served,
+ * within shutdown_timeout; then stop. stop: what runs is cancelled and rolled back, and every
+ * session is told and closed. */
+void daemon_drain(struct daemon *);
+void daemon_stop(struct daemon *);
+
+/* Sessions that are not closed. */
+unsigned daemon_sessions(const struct daemon *);
+
+const char *daemon_phase_name(const struct daemon *);
+
+#endif

@@ -1,0 +1,371 @@
+/* login: from the first byte of a client to its first ReadyForQuery. */
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "session/daemon.h"
+#include "session/params.h"
+#include "session/session.h"
+#include "wire/frame.h"
+#include "wire/msg.h"
+#include "wire/startup.h"
+
+#define OPTIONS_MAX 32 /* `_pq_.` options that are named back */
+
+static void
+refuse(struct session *s, struct err *e)
+{
+	s->daemon->refused++;
+	session_fail(s, e);
+	err_clear(e);
+}
+
+/* ---- who may come in ---- */
+
+static bool
+may_come_in(struct session *s, struct err *e)
+{
+	struct passwd pw, *found = NULL;
+	char buf[4096];
+	const char *user;
+
+	getpwuid_r(s->uid, &pw, buf, sizeof buf, &found);
+	user = found ? found->pw_name : "";
+	if (conf_allows(s->daemon->conf, s->uid, user, s->daemon->self, s->role))
+		return true;
+	err_make(e, ERR_NOT_ALLOWED, user, (unsigned)s->uid, s->role);
+	return false;
+}
+
+static bool
+is_admin(const struct session *s)
+{
+	return s->uid == 0 || s->uid == s->daemon->self ||
+	       conf_listed(s->daemon->conf->admin_users, s->role);
+}
+
+static void
+send_hello(struct session *s, struct buf *out)
+{
+	msg_backend_key(out, (uint32_t)s->id & 0x7fffffff, s->secret);
+	msg_ready(out, 'I');
+	session_send_buf(s, out);
+}
+
+static void
+enter_console(struct session *s)
+{
+	const struct conf *conf = s->daemon->conf;
+	struct err e;
+	struct buf out;
+
+	s->admin = is_admin(s);
+	if (!s->admin && !conf_listed(conf->stats_users, s->role)) {
+		err_make(&e, ERR_NOT_ADMIN, s->role);
+		refuse(s, &e);
+		return;
+	}
+	session_set_state(s, SESSION_CONSOLE);
+	buf_init(&out, 4096);
+	msg_auth_ok(&out);
+	/* What drivers look at; the version is that of the protocol's manners, not of pgwith. */
+	msg_parameter_status(&out, "server_version", "15.0 (pgwith " PACKAGE_VERSION ")");
+	msg_parameter_status(&out, "server_encoding", "UTF8");
+	msg_parameter_status(&out, "client_encoding", "UTF8");
+	msg_parameter_status(&out, "DateStyle", "ISO, MDY");
+	msg_parameter_status(&out, "integer_datetimes", "on");
+	msg_parameter_status(&out, "standard_conforming_strings", "on");
+	send_hello(s, &out);
+	buf_clear(&out);
+	if (conf->log_connections)
+		log_info("session %llu: console role=%s uid=%u pid=%d", (unsigned long long)s->id,
+			 s->role, (unsigned)s->uid, (int)s->pid);
+}
+
+/* ---- the pool's parameters ---- */
+
+static void
+add_welcome(struct session *s, struct buf *out)
+{
+	const struct pool *pool = s->pool;
+
+	msg_auth_ok(out);
+	for (unsigned i = 0; i < pool->nparams; i++) {
+		const char *value = pool->params[i].value;
+
+		if (strcmp(pool->params[i].name, "application_name") == 0)
+			value = s->application;
+		msg_parameter_status(out, pool->params[i].name, value);
+	}
+}
+
+/* The parameters of the packet have waited until the pool's are known. */
+static void
+make_setup(struct session *s)
+{
+	struct buf sql;
+
+	buf_init(&sql, 16 * STARTUP_LARGEST);
+	params_setup(s->startup, s->startup_bytes, s->pool, &sql);
+	if (sql.len > 0)
+		s->setup = mem_strdup((char *)buf_data(&sql));
+	buf_clear(&sql);
+	free(s->startup);
+	s->startup = NULL;
+	s->startup_bytes = 0;
+}
+
+void
+login_welcome(struct session *s)
+{
+	struct buf out;
+
+	make_setup(s);
+	session_set_state(s, SESSION_IDLE);
+	stream_resume(&s->stream);
+	buf_init(&out, 64 * 1024);
+	add_welcome(s, &out);
+	send_hello(s, &out);
+	buf_clear(&out);
+	if (s->daemon->conf->log_connections)
+		log_info("session %llu: in pool=%s role=%s uid=%u pid=%d",
+			 (unsigned long long)s->id, s->pool->conf->name, s->role, (unsigned)s->uid,
+			 (int)s->pid);
+	request_resume(s);
+}
+
+void
+login_failed(struct session *s, const struct err *e)
+{
+	s->daemon->refused++;
+	session_fail(s, e);
+}
+
+static void
+enter_pool(struct session *s)
+{
+	struct err e;
+	int r;
+
+	if (s->pool->nparams > 0) {
+		login_welcome(s);
+		return;
+	}
+	session_set_state(s, SESSION_LOGIN);
+	r = lease_enter(&s->lease, s->pool, &e);
+	if (r == -E_AGAIN) {
+		stream_pause(&s->stream);
+	} else if (r == 0) {
+		lease_return(&s->lease, false);
+		login_welcome(s);
+	} else {
+		login_failed(s, &e);
+		err_clear(&e);
+	}
+}
+
+/* ---- the packet ---- */
+
+static bool
+is_replication(const char *value)
+{
+	/* Whatever PostgreSQL takes for false, by any prefix that it accepts. */
+	static const char *const no[] = {"false", "off", "no", "0"};
+
+	if (value == NULL)
+		return false;
+	for (size_t i = 0; i < sizeof no / sizeof *no; i++)
+		if (*value && strncasecmp(value, no[i], strlen(value)) == 0 &&
+		    strcasecmp(value, "o") != 0)
+			return false;
+	return true;
+}
+
+/* PostgreSQL 15 documentation, 55.2.1: a newer minor version, or options of the protocol that are
+ * not known, are answered with what is. */
+static void
+negotiate(struct session *s, const struct startup *st)
+{
+	const char *options[OPTIONS_MAX], *at = st->params, *name, *value;
+	unsigned n = 0;
+	struct buf out;
+
+	while (startup_next(&at, &name, &value))
+		if (strncmp(name, "_pq_.", 5) == 0 && n < OPTIONS_MAX)
+			options[n++] = name;
+	if (st->minor == 0 && n == 0)
+		return;
+	buf_init(&out, 2 * STARTUP_LARGEST);
+	msg_negotiate(&out, 0, options, n);
+	session_send_buf(s, &out);
+	buf_clear(&out);
+}
+
+/* Returns false with the reason in *e. */
+static bool
+check_packet(struct session *s, const struct startup *st, struct err *e)
+{
+	const char *user, *application, *replication;
+
+	if (st->major != 3) {
+		err_make(e, ERR_PROTOCOL_VERSION, st->major, st->minor);
+		return false;
+	}
+	user = startup_get(st, "user");
+	if (user == NULL || *user == 0) {
+		err_make(e, ERR_NO_USER);
+		return false;
+	}
+	s->role = mem_strdup(user);
+	application = startup_get(st, "application_name");
+	s->application = mem_strdup(application ? application : "");
+	replication = startup_get(st, "replication");
+	if (is_replication(replication)) {
+		err_make(e, ERR_REPLICATION);
+		return false;
+	}
+	return may_come_in(s, e);
+}
+
+static void
+start(struct session *s, const struct startup *st)
+{
+	struct daemon *d = s->daemon;
+	const char *database;
+	char why[128];
+	struct buf params;
+	struct err e;
+
+	if (!check_packet(s, st, &e)) {
+		refuse(s, &e);
+		return;
+	}
+	negotiate(s, st);
+	if (s->state != SESSION_STARTUP)
+		return;
+	database = startup_get(st, "database");
+	if (database == NULL || *database == 0)
+		database = s->role;
+	if (strcmp(database, CONSOLE_DATABASE) == 0) {
+		enter_console(s);
+		return;
+	}
+	if (daemon_sessions(d) > d->conf->max_clients) {
+		err_make(&e, ERR_TOO_MANY_CLIENTS, (unsigned)d->conf->max_clients);
+		refuse(s, &e);
+		return;
+	}
+	s->pool = pools_find(&d->pools, database);
+	if (s->pool == NULL) {
+		err_make(&e, ERR_NO_POOL, database);
+		refuse(s, &e);
+		return;
+	}
+	buf_init(&params, 2 * STARTUP_LARGEST);
+	if (params_read(st, &params, why, sizeof why) < 0) {
+		err_make(&e, ERR_STARTUP_OPTION, why);
+		refuse(s, &e);
+	} else {
+		if (params.len > 0) {
+			s->startup = mem_alloc(params.len);
+			s->startup_bytes = (uint32_t)params.len;
+			memcpy(s->startup, buf_data(&params), params.len);
+		}
+		enter_pool(s);
+	}
+	buf_clear(&params);
+}
+
+/* The requester stays until the cancel has ended, as PostgreSQL does it: a client that sees the end
+ * of its cancel connection may send its next query without fear. */
+static void
+cancel(struct session *s, const struct startup *st)
+{
+	struct daemon *d = s->daemon;
+	uint64_t id = (d->sessions.last & ~UINT64_C(0x7fffffff)) | st->pid;
+	struct session *target;
+
+	/* The key has the low bits of the id. */
+	if (id > d->sessions.last)
+		id -= UINT64_C(0x80000000);
+	target = idmap_get(&d->sessions, id);
+	session_set_state(s, SESSION_CANCEL);
+	if (target && st->secret_bytes == 4 && target->secret == frame_u32(st->secret) &&
+	    session_cancel(target, s->id))
+		return;
+	session_close(s, CLEANUP_CLIENT_LEFT, "cancel");
+}
+
+/* Returns how many bytes were used; 0: more are needed, or the session is over or on
+ * its way in. */
+static size_t
+packet(struct session *s, const uint8_t *data, size_t bytes)
+{
+	struct startup st;
+	struct err e;
+
+	buf_clear(&s->in);
+	switch (startup_read(data, bytes, &st)) {
+	case 0:
+		break;
+	case -E_AGAIN:
+		return 0;
+	case -E_RANGE:
+		err_make(&e, ERR_STARTUP_TOO_LONG, st.length);
+		refuse(s, &e);
+		return 0;
+	default:
+		err_make(&e, ERR_PROTOCOL_VIOLATION, "malformed startup packet");
+		refuse(s, &e);
+		return 0;
+	}
+	switch (st.kind) {
+	case STARTUP_SSL:
+	case STARTUP_GSSENC:
+		session_send(s, "N", 1);
+		return st.length;
+	case STARTUP_CANCEL:
+		cancel(s, &st);
+		return 0;
+	default:
+		/* A client that does not wait to be let in: its first messages are kept. */
+		buf_add(&s->in, data + st.length, bytes - st.length);
+		start(s, &st);
+		return 0;
+	}
+}
+
+void
+login_readable(struct session *s)
+{
+	uint8_t data[STARTUP_LARGEST];
+	size_t bytes = s->in.len, used = 0, n;
+	ssize_t r;
+
+	/* Bytes of before, if the packet came in pieces. Never more than one packet's worth is
+	 * taken. */
+	if (bytes > 0)
+		memcpy(data, buf_data(&s->in), bytes);
+	r = stream_read(&s->stream, data + bytes, sizeof data - bytes);
+	if (r == -E_AGAIN)
+		return;
+	if (r <= 0) {
+		session_close(s, CLEANUP_CLIENT_GONE, "client gone");
+		return;
+	}
+	bytes += (size_t)r;
+	do {
+		n = packet(s, data + used, bytes - used);
+		used += n;
+	} while (n > 0 && s->state == SESSION_STARTUP);
+	if (s->state == SESSION_CONSOLE)
+		request_resume(s);
+	if (s->state != SESSION_STARTUP)
+		return;
+	buf_add(&s->in, data + used, bytes - used);
+}

@@ -1,0 +1,25 @@
+/* params: the startup parameters of a client that a server must be given. */
+#ifndef PGWITH_SESSION_PARAMS_H
+#define PGWITH_SESSION_PARAMS_H
+
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "pool/pool.h"
+#include "wire/startup.h"
+
+/* Reads the parameters of a startup packet: those that are not for the login itself (user,
+ * database, application_name, replication, _pq_.*), and what `options` says (-c name=value,
+ * -cname=value, --name=value; PostgreSQL 15 documentation, 20.1.4 and pg_split_opts()), as name NUL
+ * value NUL ... into `out`. Returns 0, or -E_SYNTAX with a text for people in `why` if options
+ * cannot be understood. */
+int params_read(const struct startup *, struct buf *out, char *why, size_t why_size);
+
+/* Adds to `sql` the one statement that sets those that the pool's servers do not have anyway;
+ * nothing if they have them all. */
+void params_setup(const char *params, size_t bytes, const struct pool *, struct buf *sql);
+
+/* Is this value what the server reports for the parameter, as far as spelling goes? */
+bool params_same(const char *name, const char *wanted, const char *reported);
+
+#endif

@@ -1,0 +1,341 @@
+#include "session/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "session/daemon.h"
+#include "wire/msg.h"
+#include "wire/sqlclass.h"
+
+#define OUT_MAX \
+	(64 * 1024 * 1024) /* bytes queued for a client: an answer of the console may be long */
+#define IN_MAX     (SESSION_WHOLE_MAX + LOOP_SCRATCH) /* bytes of a client kept while it waits */
+#define CLOSING_US (5 * UNIT_S)                       /* to take its last words */
+
+#define TO(state) (1u << (state))
+#define ENDS      (TO(SESSION_CLOSING) | TO(SESSION_CLOSED))
+
+static const struct {
+	const char *name;
+	unsigned next;
+} states[SESSION_NSTATES] = {
+    [SESSION_STARTUP] = {"startup", TO(SESSION_LOGIN) | TO(SESSION_CANCEL) | TO(SESSION_IDLE) |
+					TO(SESSION_CONSOLE) | ENDS},
+    [SESSION_LOGIN] = {"login", TO(SESSION_IDLE) | ENDS},
+    [SESSION_CANCEL] = {"cancel", ENDS},
+    [SESSION_IDLE] = {"idle", TO(SESSION_WAITING) | TO(SESSION_SETUP) | TO(SESSION_ACTIVE) | ENDS},
+    [SESSION_WAITING] = {"waiting",
+			 TO(SESSION_IDLE) | TO(SESSION_SETUP) | TO(SESSION_ACTIVE) | ENDS},
+    [SESSION_SETUP] = {"setup", TO(SESSION_ACTIVE) | ENDS},
+    [SESSION_ACTIVE] = {"active", TO(SESSION_IDLE) | ENDS},
+    [SESSION_CONSOLE] = {"console", ENDS},
+    [SESSION_CLOSING] = {"closing", TO(SESSION_CLOSED)},
+    [SESSION_CLOSED] = {"closed", 0},
+};
+
+const char *
+session_state_name(enum session_state state)
+{
+	return states[state].name;
+}
+
+void
+session_set_state(struct session *s, enum session_state to)
+{
+	struct daemon *d = s->daemon;
+
+	if (!(states[s->state].next & TO(to)))
+		log_fatal("session %llu: illegal move %s -> %s", (unsigned long long)s->id,
+			  states[s->state].name, states[to].name);
+	if (log_debugging())
+		log_debug("session %llu: %s -> %s", (unsigned long long)s->id,
+			  states[s->state].name, states[to].name);
+	list_remove(&d->in_state[s->state], &s->node);
+	s->state = to;
+	s->since_us = loop_now_us(d->loop);
+	if (to != SESSION_CLOSED)
+		list_append(&d->in_state[to], &s->node);
+}
+
+const char *
+session_pin_name(const struct session *s)
+{
+	if (s->pinned & SESSION_PIN_STATEMENT)
+		return "prepared statement";
+	return s->pinned ? sqlclass_name(s->pinned) : NULL;
+}
+
+void
+session_describe(const struct session *s, char *out, size_t out_size)
+{
+	const struct server *srv = s->lease.srv;
+	const char *doing = states[s->state].name;
+	char elapsed[32];
+
+	if (srv) {
+		if (progress_busy(&srv->progress))
+			doing = "running";
+		else if (srv->progress.status == 'T')
+			doing = "idle in transaction";
+		else if (srv->progress.status == 'E')
+			doing = "idle in transaction (aborted)";
+		else
+			doing = "idle, pinned";
+	}
+	snprintf(out, out_size, "session %llu (%s, pid %d, %s, %s)", (unsigned long long)s->id,
+		 s->role ? s->role : "?", (int)s->pid,
+		 units_elapsed_str(loop_now_us(s->daemon->loop) -
+				       (srv ? s->lease.since_us : s->since_us),
+				   elapsed, sizeof elapsed),
+		 doing);
+}
+
+/* ---- the stream ---- */
+
+static void
+on_readable(struct stream *st, void *arg)
+{
+	struct session *s = arg;
+
+	switch (s->state) {
+	case SESSION_STARTUP:
+		login_readable(s);
+		return;
+	case SESSION_CLOSING:
+	case SESSION_CANCEL: {
+		/* Nothing more is wanted; only the end matters. */
+		ssize_t n = stream_read(st, loop_scratch(s->daemon->loop), LOOP_SCRATCH);
+
+		if (n == 0 || (n < 0 && n != -E_AGAIN))
+			session_close(s, CLEANUP_CLIENT_GONE, "client gone");
+		return;
+	}
+	case SESSION_CLOSED:
+		return;
+	default:
+		request_readable(s);
+	}
+}
+
+static void
+on_drained(struct stream *st, void *arg)
+{
+	struct session *s = arg;
+
+	if (s->state == SESSION_CLOSING) {
+		session_close(s, CLEANUP_CLIENT_REFUSED, "told");
+		return;
+	}
+	if (s->lease.state == LEASE_HELD)
+		stream_resume(&s->lease.srv->stream);
+}
+
+/* While it is not read from: it waits, or its server is slow. */
+static void
+on_hangup(struct stream *st, void *arg)
+{
+	session_close(arg, CLEANUP_CLIENT_GONE, "client gone");
+}
+
+static const struct stream_ops stream_ops = {on_readable, on_drained, on_hangup};
+
+void
+session_accept(struct daemon *d, int fd)
+{
+	struct session *s;
+	struct ucred peer = {0};
+	struct timespec wall;
+	socklen_t len = sizeof peer;
+
+	if (d->phase != DAEMON_RUNNING || daemon_sessions(d) >= d->max_sessions ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+		close(fd);
+		return;
+	}
+	s = mem_calloc(1, sizeof *s);
+	s->daemon = d;
+	s->id = idmap_add(&d->sessions, s);
+	s->state = SESSION_STARTUP;
+	s->connected_us = s->since_us = loop_now_us(d->loop);
+	clock_gettime(CLOCK_REALTIME, &wall);
+	s->connected_at = wall.tv_sec;
+	s->uid = peer.uid;
+	s->gid = peer.gid;
+	s->pid = peer.pid;
+	/* Without a random secret anybody could cancel: the id can be guessed. */
+	if (getrandom(&s->secret, sizeof s->secret, 0) != sizeof s->secret)
+		log_fatal("no random numbers");
+	buf_init(&s->in, IN_MAX);
+	lease_init(&s->lease, &relay_lease_ops);
+	list_append(&d->in_state[SESSION_STARTUP], &s->node);
+	stream_init(&s->stream, d->loop, fd, OUT_MAX, &stream_ops, s);
+	d->sessions_ever++;
+}
+
+/* ---- telling ---- */
+
+void
+session_send(struct session *s, const void *data, size_t bytes)
+{
+	if (stream_write(&s->stream, data, bytes) < 0)
+		session_close(s, CLEANUP_CLIENT_REFUSED, "it does not read what it asked for");
+}
+
+void
+session_send_buf(struct session *s, const struct buf *b)
+{
+	if (b->failed)
+		session_close(s, CLEANUP_CLIENT_REFUSED, "the answer is too long");
+	else
+		session_send(s, buf_data(b), b->len);
+}
+
+void
+session_refuse(struct session *s, char type, const struct err *e)
+{
+	struct buf out;
+
+	buf_init(&out, 64 * 1024);
+	msg_err(&out, e);
+	if (type == 'Q' || type == 'F')
+		msg_ready(&out, 'I');
+	else
+		s->skip_sync = true;
+	session_send_buf(s, &out);
+	buf_clear(&out);
+}
+
+void
+session_fail(struct session *s, const struct err *e)
+{
+	struct buf out;
+
+	if (s->state == SESSION_CLOSING || s->state == SESSION_CLOSED)
+		return;
+	if (s->lease.state == LEASE_HELD)
+		lease_end(&s->lease, e->id == ERR_SHUTDOWN || e->id == ERR_KILLED
+					 ? CLEANUP_SHUTDOWN
+					 : CLEANUP_CLIENT_REFUSED);
+	else
+		lease_leave(&s->lease);
+	log_info("session %llu: refused role=%s pid=%d sqlstate=%s why=\"%s\"",
+		 (unsigned long long)s->id, s->role ? s->role : "", (int)s->pid, e->sqlstate,
+		 e->message);
+	buf_init(&out, 64 * 1024);
+	/* The last words are fatal, whatever they are elsewhere. */
+	msg_report(&out, 'E', "FATAL", e->sqlstate, e->message, e->detail, e->hint);
+	session_set_state(s, SESSION_CLOSING);
+	session_send_buf(s, &out);
+	buf_clear(&out);
+	if (s->state == SESSION_CLOSING && stream_queued(&s->stream) == 0)
+		session_close(s, CLEANUP_CLIENT_REFUSED, "told");
+	else
+		stream_resume(&s->stream);
+}
+
+/* ---- the end ---- */
+
+static void
+free_session(void *arg)
+{
+	struct session *s = arg;
+
+	buf_clear(&s->in);
+	free(s->role);
+	free(s->application);
+	if (s->answer)
+		buf_clear(s->answer);
+	free(s->answer);
+	free(s->startup);
+	free(s->setup);
+	free(s);
+}
+
+void
+session_close(struct session *s, enum cleanup_why why, const char *text)
+{
+	struct daemon *d = s->daemon;
+	bool was_in = s->state != SESSION_STARTUP && s->state != SESSION_CANCEL &&
+		      s->state != SESSION_CLOSING;
+
+	if (s->state == SESSION_CLOSED)
+		return;
+	if (s->state == SESSION_CONSOLE)
+		d->console->closed(s);
+	if (was_in && d->conf->log_connections)
+		log_info("session %llu: left role=%s pid=%d why=\"%s\" queries=%llu",
+			 (unsigned long long)s->id, s->role, (int)s->pid, text,
+			 (unsigned long long)s->queries);
+	session_set_state(s, SESSION_CLOSED);
+	stream_close(&s->stream);
+	idmap_remove(&d->sessions, s->id);
+	listen_resume(d->listen);
+	loop_defer(d->loop, free_session, s);
+	/* Last: the server may be granted to another session from here. */
+	if (s->lease.state == LEASE_HELD)
+		lease_end(&s->lease, why);
+	else
+		lease_leave(&s->lease);
+}
+
+bool
+session_cancel(struct session *s, uint64_t requester)
+{
+	struct err e;
+	char type;
+
+	switch (s->state) {
+	case SESSION_SETUP:
+	case SESSION_ACTIVE:
+		if (!progress_busy(&s->lease.srv->progress))
+			return false;
+		lease_cancel(&s->lease, requester);
+		return true;
+	case SESSION_WAITING:
+		/* What it waits with is the first message that is kept. */
+		type = s->in.len ? (char)*buf_data(&s->in) : 'Q';
+		err_make(&e, ERR_CANCELED_WAITING, s->pool->conf->name);
+		lease_leave(&s->lease);
+		request_failed(s, type, &e);
+		err_clear(&e);
+		return false;
+	default:
+		return false;
+	}
+}
+
+void
+session_sweep(struct daemon *d)
+{
+	int64_t now = loop_now_us(d->loop);
+	struct list_node *n;
+	char text[32];
+
+	/* In order of time: whoever entered the state first stands first. */
+	while ((n = list_first(&d->in_state[SESSION_STARTUP])) != NULL) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+		struct err e;
+
+		if (now - s->since_us < d->conf->login_timeout_us)
+			break;
+		err_make(&e, ERR_LOGIN_TIMEOUT,
+			 units_duration_str(d->conf->login_timeout_us, text, sizeof text));
+		session_fail(s, &e);
+		err_clear(&e);
+	}
+	while ((n = list_first(&d->in_state[SESSION_CLOSING])) != NULL) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+
+		if (now - s->since_us < CLOSING_US)
+			break;
+		session_close(s, CLEANUP_CLIENT_REFUSED, "it did not take its last words");
+	}
+}

@@ -1,0 +1,143 @@
+/* session: one client connection.
+ *
+ *	startup -> login -> idle <-> waiting -> (setup ->) active -> idle
+ *	   |                  ^-----------------(setup ->) active
+ *	   +-> idle, console
+ *	every state -> closing -> closed, or -> closed at once
+ *
+ * The lease is held in setup and active, wanted in login and waiting, and not there otherwise. */
+#ifndef PGWITH_SESSION_SESSION_H
+#define PGWITH_SESSION_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "loop/stream.h"
+#include "pool/lease.h"
+
+struct daemon;
+
+enum session_state {
+	SESSION_STARTUP, /* the startup packet has not come */
+	SESSION_LOGIN,   /* waits for the first server of its pool, to know the parameters of the
+			    server */
+	SESSION_CANCEL,  /* a CancelRequest: stays until the cancel has ended */
+	SESSION_IDLE,    /* holds nothing */
+	SESSION_WAITING, /* for a server */
+	SESSION_SETUP,   /* leased: its startup parameters are on their way to the server */
+	SESSION_ACTIVE,  /* leased */
+	SESSION_CONSOLE, /* talks to the console */
+	SESSION_CLOSING, /* was told the last words; they are being written */
+	SESSION_CLOSED,
+	SESSION_NSTATES
+};
+
+/* A message up to this size goes to the server only when it is complete. */
+#define SESSION_WHOLE_MAX (64 * 1024)
+
+struct session {
+	uint64_t id;
+	struct daemon *daemon;
+	enum session_state state;
+	struct list_node node; /* in daemon->in_state[state]; a closed one is in none */
+	struct stream stream;
+	struct buf in; /* bytes of the client that could not be handled yet */
+	struct pool *pool;
+	struct lease lease;
+	uint32_t secret; /* of its cancel key; the other half is its id */
+	uint32_t minor;  /* protocol 3.minor that it asked for */
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+	char *role;        /* the user of its startup packet */
+	char *application; /* application_name, or "" */
+	char *startup;     /* its startup parameters (params.h) while it waits to be let in */
+	uint32_t startup_bytes;
+	uint32_t drop_left; /* bytes still to come of a message that is not wanted */
+	char *setup;        /* SQL that gives a server its startup parameters; NULL if they are the
+			       server's own */
+	unsigned pinned;    /* SQLCLASS_... bits and SESSION_PIN_...: why it keeps its server; 0: it
+			       does not */
+	bool skip_sync;     /* an error of ours in the extended protocol: dropped up to Sync. Not a
+			       state: any     state between login and closing can have it */
+	bool discard; /* this lease may have changed the server's session state, though not for the
+		       * session to keep */
+	struct buf *answer; /* SESSION_SETUP: what the server said so far */
+	bool parsed;        /* this lease: the server's unnamed statement is this session's */
+	bool bound;         /* this lease: and it was used */
+	bool unpin;         /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
+	bool admin;         /* console: all commands, not only SHOW */
+	void *console;      /* the console's */
+	int64_t since_us;   /* when the state was entered */
+	int64_t connected_us;
+	int64_t connected_at; /* wall clock, seconds */
+	int64_t request_us;   /* when the last request began */
+	uint64_t queries;
+};
+
+/* Why a session keeps its server, beside SQLCLASS_...: a prepared statement of the protocol that it
+ * may come back to. */
+#define SESSION_PIN_STATEMENT (1u << 31)
+
+/* A new client on this descriptor, which is taken over. */
+void session_accept(struct daemon *, int fd);
+
+/* Moves it between the states and the daemon's lists. */
+void session_set_state(struct session *, enum session_state);
+
+/* Writes or queues bytes for the client. Too slow a client that asks for too much is closed. */
+void session_send(struct session *, const void *, size_t bytes);
+void session_send_buf(struct session *, const struct buf *);
+
+/* Tells the client and closes: by the error's kind, which is a fatal one. */
+void session_fail(struct session *, const struct err *);
+
+/* Closes at once and frees at the end of the turn. A lease that is held ends by cleanup, because of
+ * `why`. Safe on a closed one. `text` is for the log. */
+void session_close(struct session *, enum cleanup_why why, const char *text);
+
+/* The client is told an error of ours, and goes on: ReadyForQuery behind it, or nothing up to Sync
+ * if the message was of the extended protocol. */
+void session_refuse(struct session *, char type, const struct err *);
+
+/* A cancel of this session's client: what runs now, or the wait. `requester` is the session to be
+ * closed when that has been done. Returns false if there is nothing to wait for. */
+bool session_cancel(struct session *, uint64_t requester);
+
+/* Name for people: session 12 (app, pid 4242, 42 s, idle in transaction). */
+void session_describe(const struct session *, char *out, size_t out_size);
+
+const char *session_state_name(enum session_state);
+/* The reason for people why it is pinned, or NULL. */
+const char *session_pin_name(const struct session *);
+
+/* Time limits of sessions. */
+void session_sweep(struct daemon *);
+
+/* ---- between the modules of this layer ---- */
+
+/* login: bytes in SESSION_STARTUP. */
+void login_readable(struct session *);
+/* login: the pool's parameters are known: the client is let in. */
+void login_welcome(struct session *);
+/* login: they will not be. */
+void login_failed(struct session *, const struct err *);
+
+/* request: bytes of a client that is in. */
+void request_readable(struct session *);
+/* request: goes on with what is in session->in: after a grant, an answer, a resume. */
+void request_resume(struct session *);
+/* request: the wait is over without a server; the message at the front of session->in, of this
+ * type, is answered with the error, and the session goes on (or ends, if pgwithd shuts down). */
+void request_failed(struct session *, char type, const struct err *);
+
+/* relay: the ops of every session's lease. */
+extern const struct lease_ops relay_lease_ops;
+/* relay: the lease was just taken, at once or after waiting. */
+void relay_begin(struct session *);
+
+#endif

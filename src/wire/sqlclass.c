@@ -1,0 +1,450 @@
+#include "wire/sqlclass.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <strings.h>
+
+#include "wire/sqltext.h"
+
+/* Tokens of a set_config() that are looked at for its third argument. A bound, as calls inside
+ * calls would make the work grow with the square of the text. */
+#define ARGUMENTS 40
+
+/* What is known where a token has been read. */
+struct place {
+	struct sqltext text;
+	struct sqltext_token tok;
+	enum sqltext_word word;     /* of the token */
+	enum sqltext_word first;    /* of the statement's first token */
+	enum sqltext_word previous; /* of the token before this one */
+	char previous_char;         /* that token's if it was SQLTEXT_PUNCT, else 0 */
+};
+
+/* In quotes, the words that are names of the catalog are still the same; keywords are not. */
+static enum sqltext_word
+word_of(const struct sqltext_token *tok)
+{
+	enum sqltext_word w;
+
+	if (tok->kind != SQLTEXT_QUOTED || tok->start[0] != '"' || tok->length < 2)
+		return tok->word;
+	w = sqltext_word(tok->start + 1, tok->length - 2);
+	switch (w) {
+	case SQLWORD_PG_ADVISORY_LOCK:
+	case SQLWORD_PG_ADVISORY_LOCK_SHARED:
+	case SQLWORD_PG_CATALOG:
+	case SQLWORD_PG_SETTINGS:
+	case SQLWORD_PG_TEMP:
+	case SQLWORD_PG_TRY_ADVISORY_LOCK:
+	case SQLWORD_PG_TRY_ADVISORY_LOCK_SHARED:
+	case SQLWORD_SET_CONFIG:
+		return w;
+	default:
+		return SQLWORD_OTHER;
+	}
+}
+
+/* Looking ahead: reads one token of a copy of the text. */
+static enum sqltext_word
+next(struct sqltext *ahead, struct sqltext_token *tok)
+{
+	sqltext_token(ahead, tok);
+	return word_of(tok);
+}
+
+static bool
+is_punct(const struct sqltext_token *tok, char c)
+{
+	return tok->kind == SQLTEXT_PUNCT && *tok->start == c;
+}
+
+static bool
+next_is(const struct sqltext *t, char c)
+{
+	struct sqltext ahead = *t;
+	struct sqltext_token tok;
+
+	next(&ahead, &tok);
+	return is_punct(&tok, c);
+}
+
+/* ---- by the first word ------------------------------------------------------------------------
+ */
+
+static unsigned
+set(struct sqltext ahead)
+{
+	struct sqltext_token tok;
+
+	switch (next(&ahead, &tok)) {
+	case SQLWORD_LOCAL:
+	case SQLWORD_TRANSACTION:
+	case SQLWORD_CONSTRAINTS:
+		/* Or is this the name of a parameter, as in SET local.x = 1? */
+		if (next(&ahead, &tok) == SQLWORD_TO || is_punct(&tok, '=') || is_punct(&tok, '.'))
+			return SQLCLASS_SET;
+		return 0;
+	default:
+		return SQLCLASS_SET;
+	}
+}
+
+static unsigned
+prepare(struct sqltext ahead)
+{
+	struct sqltext_token tok;
+
+	if (next(&ahead, &tok) != SQLWORD_TRANSACTION)
+		return SQLCLASS_PREPARE;
+	/* A prepared statement may have that name. */
+	if (next(&ahead, &tok) == SQLWORD_AS || is_punct(&tok, '('))
+		return SQLCLASS_PREPARE;
+	return SQLCLASS_PREPARE_TRANSACTION;
+}
+
+static unsigned
+discard(struct sqltext ahead)
+{
+	struct sqltext_token tok;
+
+	switch (next(&ahead, &tok)) {
+	case SQLWORD_ALL:
+		return SQLCLASS_DISCARD_ALL;
+	case SQLWORD_TEMP:
+	case SQLWORD_TEMPORARY:
+		return SQLCLASS_DISCARD_TEMP;
+	case SQLWORD_PLANS:
+		return SQLCLASS_DISCARD_PLANS;
+	case SQLWORD_SEQUENCES:
+		return SQLCLASS_DISCARD_SEQUENCES;
+	default:
+		return 0;
+	}
+}
+
+/* COMMIT and ROLLBACK: { PREPARED | [ WORK | TRANSACTION ] [ TO ... | AND CHAIN ] } */
+static unsigned
+finish(struct sqltext ahead, unsigned outcome)
+{
+	struct sqltext_token tok;
+	enum sqltext_word w = next(&ahead, &tok);
+
+	if (w == SQLWORD_PREPARED)
+		return 0;
+	if (w == SQLWORD_WORK || w == SQLWORD_TRANSACTION)
+		w = next(&ahead, &tok);
+	if (w == SQLWORD_TO && outcome == SQLCLASS_ROLLBACK)
+		return SQLCLASS_SAVEPOINT;
+	if (w == SQLWORD_AND && next(&ahead, &tok) == SQLWORD_CHAIN)
+		return outcome | SQLCLASS_BEGIN;
+	return outcome;
+}
+
+/* Transaction commands: not in the body of a function or rule, where END is the body's. */
+static unsigned
+transaction(const struct place *at)
+{
+	switch (at->word) {
+	case SQLWORD_BEGIN:
+	case SQLWORD_START:
+		return SQLCLASS_BEGIN;
+	case SQLWORD_COMMIT:
+	case SQLWORD_END:
+		return finish(at->text, SQLCLASS_COMMIT);
+	case SQLWORD_ROLLBACK:
+	case SQLWORD_ABORT:
+		return finish(at->text, SQLCLASS_ROLLBACK);
+	case SQLWORD_SAVEPOINT:
+	case SQLWORD_RELEASE:
+		return SQLCLASS_SAVEPOINT;
+	default:
+		return 0;
+	}
+}
+
+static unsigned
+first_word(const struct place *at)
+{
+	switch (at->word) {
+	case SQLWORD_SET:
+		return set(at->text);
+	case SQLWORD_RESET:
+		return SQLCLASS_SET;
+	case SQLWORD_LISTEN:
+		return SQLCLASS_LISTEN;
+	case SQLWORD_UNLISTEN:
+		return SQLCLASS_UNLISTEN;
+	case SQLWORD_PREPARE:
+		return prepare(at->text);
+	case SQLWORD_DEALLOCATE:
+		return SQLCLASS_DEALLOCATE;
+	case SQLWORD_LOAD:
+		return SQLCLASS_LOAD;
+	case SQLWORD_DISCARD:
+		return discard(at->text);
+	case SQLWORD_DO:
+	case SQLWORD_CALL:
+		return SQLCLASS_OPAQUE;
+	default:
+		return 0;
+	}
+}
+
+/* ---- words anywhere ---------------------------------------------------------------------------
+ */
+
+/* CREATE [ OR REPLACE ] [ LOCAL | GLOBAL ] TEMP */
+static unsigned
+create(struct sqltext ahead)
+{
+	struct sqltext_token tok;
+
+	for (;;) {
+		switch (next(&ahead, &tok)) {
+		case SQLWORD_OR:
+		case SQLWORD_REPLACE:
+		case SQLWORD_LOCAL:
+		case SQLWORD_GLOBAL:
+			break;
+		case SQLWORD_TEMP:
+		case SQLWORD_TEMPORARY:
+			return SQLCLASS_TEMP;
+		default:
+			return 0;
+		}
+	}
+}
+
+/* SELECT ... INTO { [ LOCAL | GLOBAL ] TEMP | pg_temp . }. A table may be called temp, and in
+ * INSERT INTO and MERGE INTO it is. */
+static unsigned
+into(const struct place *at)
+{
+	struct sqltext ahead = at->text;
+	struct sqltext_token tok;
+	enum sqltext_word w;
+
+	if (at->previous == SQLWORD_INSERT || at->previous == SQLWORD_MERGE)
+		return 0;
+	w = next(&ahead, &tok);
+	if (w == SQLWORD_LOCAL || w == SQLWORD_GLOBAL)
+		w = next(&ahead, &tok);
+	if (w == SQLWORD_TEMP || w == SQLWORD_TEMPORARY)
+		return next_is(&ahead, '.') ? 0 : SQLCLASS_TEMP;
+	return w == SQLWORD_PG_TEMP ? SQLCLASS_TEMP : 0;
+}
+
+/* A schema to create in, or the one that all is created in from now on. */
+static unsigned
+pg_temp(const struct place *at)
+{
+	if (at->first == SQLWORD_CREATE || at->first == SQLWORD_EXPLAIN)
+		return next_is(&at->text, '.') ? SQLCLASS_TEMP : 0;
+	if (at->first == SQLWORD_SET && (at->previous_char == '=' || at->previous == SQLWORD_TO))
+		return SQLCLASS_TEMP;
+	return 0;
+}
+
+/* UPDATE pg_settings does what set_config() does: 54.24 pg_settings. */
+static unsigned
+update(struct sqltext ahead)
+{
+	struct sqltext_token tok;
+	enum sqltext_word w = next(&ahead, &tok);
+
+	if (w == SQLWORD_ONLY)
+		w = next(&ahead, &tok);
+	if (w == SQLWORD_PG_CATALOG) {
+		next(&ahead, &tok);
+		w = next(&ahead, &tok);
+	}
+	return w == SQLWORD_PG_SETTINGS ? SQLCLASS_SETCONFIG : 0;
+}
+
+/* set_config(name, value, is_local) */
+static unsigned
+set_config(struct sqltext ahead)
+{
+	unsigned depth = 1, commas = 0, tokens = 0;
+	enum sqltext_word last = SQLWORD_OTHER;
+	struct sqltext_token tok;
+
+	next(&ahead, &tok);
+	if (!is_punct(&tok, '('))
+		return 0;
+	for (unsigned i = 0; i < ARGUMENTS; i++) {
+		enum sqltext_word w = next(&ahead, &tok);
+
+		if (tok.kind == SQLTEXT_END)
+			break;
+		tokens++;
+		if (is_punct(&tok, '(') || is_punct(&tok, '[')) {
+			depth++;
+		} else if (is_punct(&tok, ')') || is_punct(&tok, ']')) {
+			if (--depth > 0)
+				continue;
+			if (commas == 2 && tokens == 2 && last == SQLWORD_TRUE)
+				return 0;
+			break;
+		} else if (depth == 1 && is_punct(&tok, ',')) {
+			commas++;
+			tokens = 0;
+		}
+		last = w;
+	}
+	return SQLCLASS_SETCONFIG;
+}
+
+static unsigned
+any_word(const struct place *at)
+{
+	switch (at->word) {
+	case SQLWORD_CREATE:
+		if (at->first == SQLWORD_CREATE || at->first == SQLWORD_EXPLAIN)
+			return create(at->text);
+		return 0;
+	case SQLWORD_INTO:
+		return into(at);
+	case SQLWORD_PG_TEMP:
+		return pg_temp(at);
+	case SQLWORD_HOLD:
+		if (at->first == SQLWORD_DECLARE && at->previous == SQLWORD_WITH)
+			return SQLCLASS_HOLD;
+		return 0;
+	case SQLWORD_UPDATE:
+		return update(at->text);
+	case SQLWORD_SET_CONFIG:
+		return set_config(at->text);
+	case SQLWORD_PG_ADVISORY_LOCK:
+	case SQLWORD_PG_ADVISORY_LOCK_SHARED:
+	case SQLWORD_PG_TRY_ADVISORY_LOCK:
+	case SQLWORD_PG_TRY_ADVISORY_LOCK_SHARED:
+		return next_is(&at->text, '(') ? SQLCLASS_LOCK : 0;
+	default:
+		return 0;
+	}
+}
+
+/* SET search_path = 'pg_temp, ...' */
+static unsigned
+any_string(const struct place *at)
+{
+	const struct sqltext_token *tok = &at->tok;
+
+	if (at->first == SQLWORD_SET && (at->previous_char == '=' || at->previous == SQLWORD_TO) &&
+	    tok->length > 8 && strncasecmp(tok->start, "'pg_temp", 8) == 0)
+		return SQLCLASS_TEMP;
+	return 0;
+}
+
+/* ---- the whole --------------------------------------------------------------------------------
+ */
+
+typedef uint8_t block __attribute__((vector_size(16)));
+
+/* Letters in lower case; '_' becomes 0x7f. */
+static inline block
+block_at(const char *p)
+{
+	block b;
+
+	memcpy(&b, p, sizeof b);
+	return b | 0x20;
+}
+
+/* Does one of 16 places hold "temp", "pg_" or "t_co" (of set_config)? Reads 19 bytes. */
+static inline bool
+block_suspicious(const char *p)
+{
+	block a = block_at(p), b = block_at(p + 1), c = block_at(p + 2), d = block_at(p + 3);
+	block hits = (block)(((a == 't') & (((b == 'e') & (c == 'm') & (d == 'p')) |
+					    ((b == 0x7f) & (c == 'c') & (d == 'o')))) |
+			     ((a == 'p') & (b == 'g') & (c == 0x7f)));
+	uint64_t halves[2];
+
+	memcpy(halves, &hits, sizeof halves);
+	return (halves[0] | halves[1]) != 0;
+}
+
+/* Every word that any_word() and any_string() look for, but for HOLD, comes with one of three
+ * strings. A text without them, as nearly all are, is not split into tokens. */
+static bool
+suspicious(const char *text, size_t length)
+{
+	char tail[19] = {0};
+	size_t i = 0;
+
+	for (; length - i >= sizeof tail; i += sizeof(block))
+		if (block_suspicious(text + i))
+			return true;
+	memcpy(tail, text + i, length - i);
+	return block_suspicious(tail);
+}
+
+unsigned
+sqlclass_flags(const char *text, size_t length, unsigned flags)
+{
+	bool begins = true, inner = false;
+	unsigned found = 0;
+	struct place at;
+
+	if (length == 0)
+		return 0;
+	sqltext_init(&at.text, text, length, flags);
+	at.first = at.previous = SQLWORD_OTHER;
+	at.previous_char = 0;
+	for (;;) {
+		enum sqltext_kind kind = sqltext_token(&at.text, &at.tok);
+
+		if (kind == SQLTEXT_END)
+			return found;
+		at.word = word_of(&at.tok);
+		/* A statement begins behind each semicolon, even where the text is not split: only
+		 * what cannot change a session may stand there, but a text may be made to look as
+		 * if a body did not end. */
+		if (kind == SQLTEXT_SPLIT || (kind == SQLTEXT_PUNCT && *at.tok.start == ';')) {
+			begins = true;
+			inner = kind == SQLTEXT_PUNCT;
+		} else if (begins) {
+			begins = false;
+			at.first = at.word;
+			if (at.word != SQLWORD_OTHER) {
+				found |= first_word(&at) | any_word(&at);
+				if (!inner)
+					found |= transaction(&at);
+			}
+			if (at.first != SQLWORD_DECLARE &&
+			    sqltext_single(at.tok.start, (size_t)(at.text.end - at.tok.start)) &&
+			    !suspicious(at.tok.start, (size_t)(at.text.end - at.tok.start)))
+				return found;
+		} else if (at.word != SQLWORD_OTHER) {
+			found |= any_word(&at);
+		} else if (kind == SQLTEXT_STRING) {
+			found |= any_string(&at);
+		}
+		at.previous = at.word;
+		at.previous_char = kind == SQLTEXT_PUNCT ? *at.tok.start : 0;
+	}
+}
+
+unsigned
+sqlclass(const char *text, size_t length)
+{
+	return sqlclass_flags(text, length, 0);
+}
+
+const char *
+sqlclass_name(unsigned set_of)
+{
+	static const char *const names[] = {
+#define NAME(name, text) text,
+	    SQLCLASSES(NAME)
+#undef NAME
+	};
+
+	for (unsigned i = 0; i < SQLCLASS_N; i++)
+		if (set_of & 1u << i)
+			return names[i];
+	return NULL;
+}

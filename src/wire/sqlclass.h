@@ -1,0 +1,67 @@
+/* sqlclass: what SQL text may do to the state of the session that runs it, seen from its words
+ * alone. It is a guess on the safe side: what only looks like a change counts as one. It cannot see
+ * into functions, DO blocks, views, and texts that the server puts together itself; DO and CALL are
+ * reported, the rest is not.
+ *
+ * PostgreSQL 15 documentation: VI.I SQL Commands, 9.27 System Administration Functions, 20.1. */
+#ifndef PGWITH_WIRE_SQLCLASS_H
+#define PGWITH_WIRE_SQLCLASS_H
+
+#include <stddef.h>
+
+/* X(SQLCLASS_..., name for people), a bit each in this order. */
+#define SQLCLASSES(X)                                                                            \
+	/* A parameter for longer than the transaction: SET, SET SESSION, SET ROLE, RESET ... */ \
+	X(SET, "SET")                                                                            \
+	/* set_config() with anything but a plain true for is_local, UPDATE pg_settings */       \
+	X(SETCONFIG, "set_config")                                                               \
+	X(LISTEN, "LISTEN")                                                                      \
+	X(UNLISTEN, "UNLISTEN")                                                                  \
+	/* A temporary table, view, sequence, or anything else made in pg_temp */                \
+	X(TEMP, "temporary object")                                                              \
+	X(PREPARE, "PREPARE")                                                                    \
+	X(DEALLOCATE, "DEALLOCATE")                                                              \
+	/* DECLARE ... WITH HOLD */                                                              \
+	X(HOLD, "WITH HOLD cursor")                                                              \
+	X(LOAD, "LOAD")                                                                          \
+	X(DISCARD_ALL, "DISCARD ALL")                                                            \
+	X(DISCARD_TEMP, "DISCARD TEMP")                                                          \
+	X(DISCARD_PLANS, "DISCARD PLANS")                                                        \
+	X(DISCARD_SEQUENCES, "DISCARD SEQUENCES")                                                \
+	/* A call of pg_[try_]advisory_lock[_shared], of whatever schema */                      \
+	X(LOCK, "advisory lock")                                                                 \
+	/* DO, CALL: may do anything */                                                          \
+	X(OPAQUE, "DO or CALL")                                                                  \
+	/* BEGIN, START TRANSACTION; also what AND CHAIN begins */                               \
+	X(BEGIN, "BEGIN")                                                                        \
+	/* COMMIT, END; not COMMIT PREPARED */                                                   \
+	X(COMMIT, "COMMIT")                                                                      \
+	/* ROLLBACK, ABORT; not ROLLBACK PREPARED */                                             \
+	X(ROLLBACK, "ROLLBACK")                                                                  \
+	/* SAVEPOINT, RELEASE, ROLLBACK TO */                                                    \
+	X(SAVEPOINT, "SAVEPOINT")                                                                \
+	/* PREPARE TRANSACTION, which ends the transaction */                                    \
+	X(PREPARE_TRANSACTION, "PREPARE TRANSACTION")
+
+enum {
+#define SQLCLASS_ENUM(name, text) SQLCLASS_NUMBER_##name,
+	SQLCLASSES(SQLCLASS_ENUM)
+#undef SQLCLASS_ENUM
+	    SQLCLASS_N
+};
+enum {
+#define SQLCLASS_ENUM(name, text) SQLCLASS_##name = 1u << SQLCLASS_NUMBER_##name,
+	SQLCLASSES(SQLCLASS_ENUM)
+#undef SQLCLASS_ENUM
+};
+
+/* Every SQLCLASS_... bit of all the statements of a text, with standard_conforming_strings on. */
+unsigned sqlclass(const char *text, size_t length);
+
+/* The same with the flags of sqltext_init(). */
+unsigned sqlclass_flags(const char *text, size_t length, unsigned flags);
+
+/* The name for people of the lowest bit of the set, NULL if the set is empty. */
+const char *sqlclass_name(unsigned set);
+
+#endif

@@ -1,0 +1,153 @@
+/* sqltext: SQL text as tokens and statements. No I/O, no allocation, no copies: tokens and
+ * statements point into the text. Every text is accepted; what the server would refuse (an
+ * unterminated quote, say) runs to the end.
+ *
+ * The tokens are those of PostgreSQL 15's own scanner (documentation, 4.1 Lexical Structure;
+ * src/backend/parser/scan.l), statements are split as psql splits them: not inside parentheses
+ * (CREATE RULE ... DO (a; b)) nor inside the BEGIN ATOMIC ... END body of a function. The text must
+ * be in an encoding in which bytes under 0x80 are always ASCII. That leaves out the client-only
+ * ones (SJIS, BIG5, GBK, UHC, GB18030, JOHAB, SHIFT_JIS_2004), in which a backslash or a letter may
+ * be half of a character. */
+#ifndef PGWITH_WIRE_SQLTEXT_H
+#define PGWITH_WIRE_SQLTEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The words that somebody asks for: X(l, first letter, SQLWORD_..., text), in alphabetical order.
+ * `l` is passed through. */
+#define SQLWORDS(X, l)                                                        \
+	X(l, 'a', ABORT, "abort")                                             \
+	X(l, 'a', ALL, "all")                                                 \
+	X(l, 'a', AND, "and")                                                 \
+	X(l, 'a', AS, "as")                                                   \
+	X(l, 'a', ATOMIC, "atomic")                                           \
+	X(l, 'b', BEGIN, "begin")                                             \
+	X(l, 'c', CALL, "call")                                               \
+	X(l, 'c', CASE, "case")                                               \
+	X(l, 'c', CHAIN, "chain")                                             \
+	X(l, 'c', COMMIT, "commit")                                           \
+	X(l, 'c', CONSTRAINTS, "constraints")                                 \
+	X(l, 'c', CREATE, "create")                                           \
+	X(l, 'd', DEALLOCATE, "deallocate")                                   \
+	X(l, 'd', DECLARE, "declare")                                         \
+	X(l, 'd', DISCARD, "discard")                                         \
+	X(l, 'd', DO, "do")                                                   \
+	X(l, 'e', END, "end")                                                 \
+	X(l, 'e', EXPLAIN, "explain")                                         \
+	X(l, 'f', FUNCTION, "function")                                       \
+	X(l, 'g', GLOBAL, "global")                                           \
+	X(l, 'h', HOLD, "hold")                                               \
+	X(l, 'i', INSERT, "insert")                                           \
+	X(l, 'i', INTO, "into")                                               \
+	X(l, 'l', LISTEN, "listen")                                           \
+	X(l, 'l', LOAD, "load")                                               \
+	X(l, 'l', LOCAL, "local")                                             \
+	X(l, 'm', MERGE, "merge")                                             \
+	X(l, 'o', ONLY, "only")                                               \
+	X(l, 'o', OR, "or")                                                   \
+	X(l, 'p', PG_ADVISORY_LOCK, "pg_advisory_lock")                       \
+	X(l, 'p', PG_ADVISORY_LOCK_SHARED, "pg_advisory_lock_shared")         \
+	X(l, 'p', PG_CATALOG, "pg_catalog")                                   \
+	X(l, 'p', PG_SETTINGS, "pg_settings")                                 \
+	X(l, 'p', PG_TEMP, "pg_temp")                                         \
+	X(l, 'p', PG_TRY_ADVISORY_LOCK, "pg_try_advisory_lock")               \
+	X(l, 'p', PG_TRY_ADVISORY_LOCK_SHARED, "pg_try_advisory_lock_shared") \
+	X(l, 'p', PLANS, "plans")                                             \
+	X(l, 'p', PREPARE, "prepare")                                         \
+	X(l, 'p', PREPARED, "prepared")                                       \
+	X(l, 'p', PROCEDURE, "procedure")                                     \
+	X(l, 'r', RELEASE, "release")                                         \
+	X(l, 'r', REPLACE, "replace")                                         \
+	X(l, 'r', RESET, "reset")                                             \
+	X(l, 'r', ROLLBACK, "rollback")                                       \
+	X(l, 's', SAVEPOINT, "savepoint")                                     \
+	X(l, 's', SEQUENCES, "sequences")                                     \
+	X(l, 's', SESSION, "session")                                         \
+	X(l, 's', SET, "set")                                                 \
+	X(l, 's', SET_CONFIG, "set_config")                                   \
+	X(l, 's', START, "start")                                             \
+	X(l, 't', TEMP, "temp")                                               \
+	X(l, 't', TEMPORARY, "temporary")                                     \
+	X(l, 't', TO, "to")                                                   \
+	X(l, 't', TRANSACTION, "transaction")                                 \
+	X(l, 't', TRUE, "true")                                               \
+	X(l, 'u', UNLISTEN, "unlisten")                                       \
+	X(l, 'u', UPDATE, "update")                                           \
+	X(l, 'w', WITH, "with")                                               \
+	X(l, 'w', WORK, "work")
+
+enum sqltext_word {
+	SQLWORD_OTHER, /* any other word, and everything that is not a word */
+#define SQLWORD_ENUM(l, letter, name, text) SQLWORD_##name,
+	SQLWORDS(SQLWORD_ENUM, )
+#undef SQLWORD_ENUM
+	    SQLWORD_N
+};
+
+/* The word in that text, upper or lower case alike. */
+enum sqltext_word sqltext_word(const char *, size_t length);
+/* In lower case; "" for SQLWORD_OTHER. */
+const char *sqltext_word_name(enum sqltext_word);
+
+enum sqltext_kind {
+	SQLTEXT_END,    /* of the text; given again and again */
+	SQLTEXT_SPLIT,  /* the semicolon that ends a statement */
+	SQLTEXT_NAME,   /* an identifier or keyword without quotes */
+	SQLTEXT_QUOTED, /* "..." or U&"..." */
+	SQLTEXT_STRING, /* '...', E'...', U&'...', B'...', X'...', $tag$...$tag$ */
+	SQLTEXT_NUMBER, /* unsigned number, or a parameter: $1 */
+	SQLTEXT_PUNCT,  /* one character of anything else; a semicolon if it does not split */
+};
+
+struct sqltext_token {
+	enum sqltext_kind kind;
+	enum sqltext_word word; /* of SQLTEXT_NAME */
+	const char *start;      /* with its quotes */
+	size_t length;
+};
+
+/* Flags of sqltext_init(). */
+enum {
+	SQLTEXT_BACKSLASH = 1, /* standard_conforming_strings is off: '\' escapes in plain '...' */
+};
+
+#define SQLTEXT_FIRST 4 /* words of a statement that are kept */
+
+/* A walk over a text. May be copied, to look ahead. */
+struct sqltext {
+	const char *at, *end;
+	unsigned flags;
+	bool unterminated;                      /* a quote or comment ran to the end */
+	bool routine;                           /* the statement is CREATE FUNCTION or PROCEDURE */
+	bool after_point;                       /* in a routine: the last token was a full stop */
+	size_t depth;                           /* parentheses that are open */
+	size_t atomic;                          /* in a routine: BEGIN ATOMIC and CASEs open */
+	size_t tokens;                          /* of this statement, so far */
+	enum sqltext_word last;                 /* in a routine: of the last token */
+	enum sqltext_word first[SQLTEXT_FIRST]; /* of this statement */
+};
+
+void sqltext_init(struct sqltext *, const char *text, size_t length, unsigned flags);
+
+/* The next token; comments and white space are passed over. Returns its kind. */
+enum sqltext_kind sqltext_token(struct sqltext *, struct sqltext_token *);
+
+struct sqltext_stmt {
+	const char *start;                      /* its first token */
+	size_t length;                          /* up to the end of its last token: never 0 */
+	enum sqltext_word first[SQLTEXT_FIRST]; /* of its first tokens, SQLWORD_OTHER where none */
+};
+
+/* The next statement that is not empty; false at the end. Not to be mixed with sqltext_token()
+ * inside a statement. */
+bool sqltext_next(struct sqltext *, struct sqltext_stmt *);
+
+/* The first word of the text's first token: SQLWORD_OTHER if that token is not one of the words. */
+enum sqltext_word sqltext_first(const char *text, size_t length);
+
+/* True if the text is one statement at most, as far as a look for semicolons can tell: then it
+ * needs no splitting. False does not mean that there are more. */
+bool sqltext_single(const char *text, size_t length);
+
+#endif

@@ -1,0 +1,55 @@
+/* fuzz_sqltext: whatever the bytes, statements lie in the text, in order, and between them are only
+ * blanks, comments and semicolons; a statement taken alone is itself again; and the class of the
+ * text has the bits of each of its statements. */
+#include "fuzz.h"
+#include "wire/sqlclass.h"
+#include "wire/sqltext.h"
+
+static unsigned
+statements(const char *text, size_t n, unsigned flags)
+{
+	struct sqltext_stmt s;
+	struct sqltext t;
+	unsigned count = 0;
+
+	sqltext_init(&t, text, n, flags);
+	while (sqltext_next(&t, &s))
+		count++;
+	return count;
+}
+
+static void
+check(const char *text, size_t n, unsigned flags)
+{
+	const char *last = text, *end = text + n;
+	unsigned whole = sqlclass_flags(text, n, flags), parts = 0, count = 0;
+	struct sqltext_stmt s, again;
+	struct sqltext t, alone;
+
+	sqltext_init(&t, text, n, flags);
+	while (sqltext_next(&t, &s)) {
+		MUST(s.start >= last && s.length > 0 && s.length <= (size_t)(end - s.start));
+		MUST(statements(last, (size_t)(s.start - last), flags) == 0);
+		last = s.start + s.length;
+		sqltext_init(&alone, s.start, s.length, flags);
+		MUST(sqltext_next(&alone, &again));
+		MUST(again.start == s.start && again.length == s.length);
+		MUST(again.first[0] == s.first[0] && again.first[3] == s.first[3]);
+		MUST(!sqltext_next(&alone, &again));
+		parts |= sqlclass_flags(s.start, s.length, flags);
+		count++;
+	}
+	MUST(n == 0 || t.at == end);
+	MUST(statements(last, (size_t)(end - last), flags) == 0);
+	MUST(whole == parts);
+	MUST(whole >> SQLCLASS_N == 0);
+	MUST(!sqltext_single(text, n) || count <= 1);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	check((const char *)data, size, 0);
+	check((const char *)data, size, SQLTEXT_BACKSLASH);
+	return 0;
+}

@@ -1,0 +1,339 @@
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "wire/sqlclass.h"
+#include "wire/sqltext.h"
+
+#define MB (1 << 20)
+
+static const struct {
+	const char *text;
+	unsigned set;
+} cases[] = {
+    {"", 0},
+    {" ; ;", 0},
+    {"SELECT abalance FROM pgbench_accounts WHERE aid = 12345;", 0},
+    {"SELECT 1; SELECT 2; UPDATE t SET x = 1; INSERT INTO t VALUES (1)", 0},
+    /* SET */
+    {"SET x = 1", SQLCLASS_SET},
+    {"set x to 1", SQLCLASS_SET},
+    {" /* c */ -- d\n SeT x.y = 1;", SQLCLASS_SET},
+    {"SET SESSION x = 1", SQLCLASS_SET},
+    {"SET ROLE app", SQLCLASS_SET},
+    {"SET SESSION AUTHORIZATION app", SQLCLASS_SET},
+    {"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", SQLCLASS_SET},
+    {"SET TIME ZONE 'UTC'", SQLCLASS_SET},
+    {"SET \"local\" = 1", SQLCLASS_SET},
+    {"SET", SQLCLASS_SET},
+    {"RESET x", SQLCLASS_SET},
+    {"RESET ALL", SQLCLASS_SET},
+    {"RESET SESSION AUTHORIZATION", SQLCLASS_SET},
+    {"SELECT 1; SET x = 1", SQLCLASS_SET},
+    {"SELECT ';'; /* ; */ RESET x; SELECT 1", SQLCLASS_SET},
+    {"SET LOCAL x = 1", 0},
+    {"SET /**/ LOCAL /**/ ROLE app", 0},
+    {"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", 0},
+    {"SET TRANSACTION SNAPSHOT '1'", 0},
+    {"SET CONSTRAINTS ALL DEFERRED", 0},
+    {"SET CONSTRAINTS a.b IMMEDIATE", 0},
+    {"SET local.x = 1", SQLCLASS_SET},
+    {"SET transaction.x TO 1", SQLCLASS_SET},
+    {"SET constraints /**/ . x = 1", SQLCLASS_SET},
+    {"SELECT 'x; SET x = 1'", 0},
+    {"SELECT $$; SET x = 1;$$", 0},
+    {"SELECT \"; SET x\"", 0},
+    {"UPDATE set SET set = 1", 0},
+    {"ALTER ROLE r SET x = 1", 0},
+    {"CREATE FUNCTION f() RETURNS int LANGUAGE sql SET x = 1 AS ''", 0},
+    {"SETx = 1", 0},
+    /* set_config */
+    {"SELECT set_config('a', 'b', false)", SQLCLASS_SETCONFIG},
+    {"SELECT Set_Config ('a', 'b', true)", 0},
+    {"SELECT pg_catalog.set_config('a', 'b', TRUE)", 0},
+    {"SELECT pg_catalog . \"set_config\" /**/ ('a', 'b', 'f')", SQLCLASS_SETCONFIG},
+    {"SELECT set_config($1, $2, $3)", SQLCLASS_SETCONFIG},
+    {"SELECT set_config('a', f(1, 2), true)", 0},
+    {"SELECT set_config('a', (ARRAY['x', 'y'])[1], true)", 0},
+    {"SELECT set_config('a', 'b', true), set_config('a', 'b', not true)", SQLCLASS_SETCONFIG},
+    {"SELECT set_config('a', set_config('c', 'd', false), true)", SQLCLASS_SETCONFIG},
+    {"SELECT set_config('a', 'b', true and f())", SQLCLASS_SETCONFIG},
+    {"SELECT set_config('a', 'b', (true))", SQLCLASS_SETCONFIG},
+    {"SELECT set_config('a', true)", SQLCLASS_SETCONFIG},
+    {"SELECT set_config('a', 'b', is_local => true)", SQLCLASS_SETCONFIG},
+    {"SELECT set_config('a', 'b', \"true\")", SQLCLASS_SETCONFIG},
+    {"SELECT set_config(", SQLCLASS_SETCONFIG},
+    {"SELECT set_config FROM t", 0},
+    {"SELECT 'set_config(1,2,3)'", 0},
+    {"SELECT 1 -- set_config(1,2,3)", 0},
+    {"SELECT my_set_config(1, 2, 3)", 0},
+    {"UPDATE pg_settings SET setting = 'x'", SQLCLASS_SETCONFIG},
+    {"update only pg_catalog.pg_settings set setting = 'x'", SQLCLASS_SETCONFIG},
+    {"WITH a AS (SELECT 1) UPDATE \"pg_settings\" SET setting = 'x'", SQLCLASS_SETCONFIG},
+    {"SELECT * FROM pg_settings", 0},
+    /* LISTEN */
+    {"LISTEN a", SQLCLASS_LISTEN},
+    {"UNLISTEN a", SQLCLASS_UNLISTEN},
+    {"UNLISTEN *; listen b", SQLCLASS_UNLISTEN | SQLCLASS_LISTEN},
+    {"NOTIFY listen", 0},
+    {"SELECT listen FROM t", 0},
+    /* temporary objects */
+    {"CREATE TEMP TABLE t (a int)", SQLCLASS_TEMP},
+    {"create local temporary table t (a int)", SQLCLASS_TEMP},
+    {"CREATE GLOBAL TEMP SEQUENCE s", SQLCLASS_TEMP},
+    {"CREATE OR REPLACE TEMP VIEW v AS SELECT 1", SQLCLASS_TEMP},
+    {"CREATE TEMP RECURSIVE VIEW v (a) AS SELECT 1", SQLCLASS_TEMP},
+    {"CREATE /**/ TEMPORARY -- x\n TABLE t AS SELECT 1", SQLCLASS_TEMP},
+    {"CREATE TABLE pg_temp.t (a int)", SQLCLASS_TEMP},
+    {"CREATE TABLE IF NOT EXISTS \"pg_temp\" . t (a int)", SQLCLASS_TEMP},
+    {"CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", SQLCLASS_TEMP},
+    {"EXPLAIN (ANALYZE) CREATE TEMP TABLE t AS SELECT 1", SQLCLASS_TEMP},
+    {"SELECT 1 AS a INTO TEMP t", SQLCLASS_TEMP},
+    {"SELECT 1 AS a INTO LOCAL TEMPORARY TABLE t FROM x", SQLCLASS_TEMP},
+    {"WITH a AS (SELECT 1) SELECT * INTO TEMPORARY t FROM a", SQLCLASS_TEMP},
+    {"SELECT 1 INTO pg_temp.t", SQLCLASS_TEMP},
+    {"SET search_path = pg_temp, public", SQLCLASS_SET | SQLCLASS_TEMP},
+    {"SET LOCAL search_path TO 'pg_temp, public'", SQLCLASS_TEMP},
+    {"SET search_path = public, pg_temp", SQLCLASS_SET},
+    {"CREATE TABLE temp (temp int)", 0},
+    {"CREATE TABLE local (a temp)", 0},
+    {"CREATE UNLOGGED TABLE t (a int)", 0},
+    {"SELECT 1 INTO temp.t", 0},
+    {"SELECT 1 INTO t", 0},
+    {"INSERT INTO temp VALUES (1)", 0},
+    {"INSERT INTO pg_temp.t VALUES (1)", 0},
+    {"MERGE INTO temp USING x ON true WHEN MATCHED THEN DO NOTHING", 0},
+    {"SELECT temp FROM pg_temp.t", 0},
+    {"DROP TABLE pg_temp.t", 0},
+    {"SELECT 'CREATE TEMP TABLE'", 0},
+    /* SQL PREPARE */
+    {"PREPARE p AS SELECT 1", SQLCLASS_PREPARE},
+    {"PREPARE p (int) AS SELECT $1", SQLCLASS_PREPARE},
+    {"PREPARE transaction AS SELECT 1", SQLCLASS_PREPARE},
+    {"PREPARE transaction (int) AS SELECT 1", SQLCLASS_PREPARE},
+    {"PREPARE TRANSACTION 'x'", SQLCLASS_PREPARE_TRANSACTION},
+    {"DEALLOCATE p", SQLCLASS_DEALLOCATE},
+    {"DEALLOCATE ALL", SQLCLASS_DEALLOCATE},
+    {"EXECUTE p", 0},
+    /* cursors */
+    {"DECLARE c CURSOR WITH HOLD FOR SELECT 1", SQLCLASS_HOLD},
+    {"DECLARE c NO SCROLL CURSOR with /**/ hold FOR SELECT 1", SQLCLASS_HOLD},
+    {"SELECT 1; DECLARE c CURSOR WITH HOLD FOR SELECT 1;", SQLCLASS_HOLD},
+    {"DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1", 0},
+    {"DECLARE hold CURSOR FOR WITH x AS (SELECT 1) SELECT 1", 0},
+    {"SELECT 1 WITH HOLD", 0},
+    {"DECLARE c CURSOR FOR SELECT 'WITH HOLD'", 0},
+    /* LOAD, DISCARD */
+    {"LOAD 'auto_explain'", SQLCLASS_LOAD},
+    {"SELECT load FROM t", 0},
+    {"DISCARD ALL", SQLCLASS_DISCARD_ALL},
+    {"DISCARD TEMP", SQLCLASS_DISCARD_TEMP},
+    {"discard temporary", SQLCLASS_DISCARD_TEMP},
+    {"DISCARD PLANS; DISCARD SEQUENCES", SQLCLASS_DISCARD_PLANS | SQLCLASS_DISCARD_SEQUENCES},
+    {"DISCARD", 0},
+    /* locks */
+    {"SELECT pg_advisory_lock(1)", SQLCLASS_LOCK},
+    {"SELECT pg_advisory_lock_shared(1, 2)", SQLCLASS_LOCK},
+    {"SELECT * FROM PG_TRY_ADVISORY_LOCK(1)", SQLCLASS_LOCK},
+    {"SELECT pg_catalog.pg_try_advisory_lock_shared (1)", SQLCLASS_LOCK},
+    {"SELECT \"pg_advisory_lock\"/**/\n(1)", SQLCLASS_LOCK},
+    {"SELECT 1;SELECT(pg_advisory_lock(1))", SQLCLASS_LOCK},
+    {"pg_advisory_lock(1)", SQLCLASS_LOCK},
+    {"SELECT pg_advisory_xact_lock(1)", 0},
+    {"SELECT pg_try_advisory_xact_lock_shared(1)", 0},
+    {"SELECT pg_advisory_unlock(1)", 0},
+    {"SELECT 'pg_advisory_lock(1)', \"pg_advisory_lock \"(1)", 0},
+    {"SELECT pg_advisory_lock FROM t", 0},
+    {"SELECT xpg_advisory_lock(1), pg_advisory_lock1(1)", 0},
+    {"SELECT e'\\' pg_advisory_lock(1)'", 0},
+    {"SELECT /* ' */ pg_advisory_lock(1) /* ' */", SQLCLASS_LOCK},
+    /* opaque */
+    {"DO $$ BEGIN PERFORM 1; END $$", SQLCLASS_OPAQUE},
+    {"CALL p()", SQLCLASS_OPAQUE},
+    {"INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", 0},
+    /* transactions */
+    {"BEGIN", SQLCLASS_BEGIN},
+    {"begin isolation level serializable;", SQLCLASS_BEGIN},
+    {"START TRANSACTION READ ONLY", SQLCLASS_BEGIN},
+    {"COMMIT", SQLCLASS_COMMIT},
+    {"END;", SQLCLASS_COMMIT},
+    {"COMMIT WORK AND CHAIN", SQLCLASS_COMMIT | SQLCLASS_BEGIN},
+    {"COMMIT AND NO CHAIN", SQLCLASS_COMMIT},
+    {"COMMIT PREPARED 'x'", 0},
+    {"ROLLBACK", SQLCLASS_ROLLBACK},
+    {"ABORT TRANSACTION AND CHAIN", SQLCLASS_ROLLBACK | SQLCLASS_BEGIN},
+    {"ROLLBACK PREPARED 'x'", 0},
+    {"ROLLBACK TO a", SQLCLASS_SAVEPOINT},
+    {"ROLLBACK WORK TO SAVEPOINT a", SQLCLASS_SAVEPOINT},
+    {"SAVEPOINT a", SQLCLASS_SAVEPOINT},
+    {"RELEASE a", SQLCLASS_SAVEPOINT},
+    {"BEGIN; SELECT 1; COMMIT", SQLCLASS_BEGIN | SQLCLASS_COMMIT},
+    /* bodies */
+    {"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; END; LISTEN a", SQLCLASS_LISTEN},
+    {"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 case; END; LISTEN a", SQLCLASS_LISTEN},
+    {"CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2); SET x = 1", SQLCLASS_SET},
+    {"SELECT (1; SET x = 1", SQLCLASS_SET},
+    /* cut short */
+    {"SELECT '; SET x = 1", 0},
+    {"SELECT /* ; SET x = 1", 0},
+    {"CREATE", 0},
+    {"CREATE OR", 0},
+    {"SELECT 1 INTO", 0},
+    {"ROLLBACK TO", SQLCLASS_SAVEPOINT},
+    {"PREPARE", SQLCLASS_PREPARE},
+    {"UPDATE", 0},
+};
+
+START_TEST(texts_have_their_class)
+{
+	unsigned got = sqlclass(cases[_i].text, strlen(cases[_i].text));
+
+	ck_assert_msg(got == cases[_i].set, "%s: wanted %x, got %x", cases[_i].text, cases[_i].set,
+		      got);
+}
+END_TEST
+
+/* Whatever stands around a statement, its class is found: the quick look must not change it. */
+START_TEST(surroundings_do_not_matter)
+{
+	static const char *const around[][2] = {
+	    {"SELECT 1;", ""},
+	    {"/* temp set_config pg_ */", ""},
+	    {"/* 0123456789abcdef0123456789abcdef */", ";-- pg_temp"},
+	    {" \n\t", " ; \n"},
+	    {"SELECT 'it''s;';", ";\nSELECT $a$ ' $a$"},
+	};
+	char text[1000];
+	size_t n;
+
+	for (unsigned c = 0; c < sizeof cases / sizeof *cases; c++) {
+		for (unsigned i = 0; i < sizeof around / sizeof *around; i++) {
+			n = (size_t)snprintf(text, sizeof text, "%s%s%s", around[i][0],
+					     cases[c].text, around[i][1]);
+			ck_assert_msg(sqlclass(text, n) == cases[c].set, "%s", text);
+		}
+		/* Every alignment of the quick look's blocks. */
+		for (int pad = 0; pad < 40; pad++) {
+			n = (size_t)snprintf(text, sizeof text, "/*%*s*/%s", pad, "",
+					     cases[c].text);
+			ck_assert_msg(sqlclass(text, n) == cases[c].set, "%s", text);
+			n = (size_t)snprintf(text, sizeof text, "%s/*%*s*/", cases[c].text, pad,
+					     "");
+			ck_assert_msg(sqlclass(text, n) == cases[c].set, "%s", text);
+		}
+	}
+}
+END_TEST
+
+START_TEST(the_backslash_flag_matters)
+{
+	static const char text[] = "SELECT '\\'; SET x = 1; --'";
+
+	ck_assert_uint_eq(sqlclass(text, sizeof text - 1), SQLCLASS_SET);
+	ck_assert_uint_eq(sqlclass_flags(text, sizeof text - 1, SQLTEXT_BACKSLASH), 0);
+}
+END_TEST
+
+/* In memory of just their size, so that ASan and valgrind see a step past the end. */
+START_TEST(every_prefix_stays_inside)
+{
+	for (unsigned c = 0; c < sizeof cases / sizeof *cases; c++) {
+		for (size_t n = 0; n <= strlen(cases[c].text); n++) {
+			char *text = malloc(n ? n : 1);
+
+			memcpy(text, cases[c].text, n);
+			ck_assert_uint_eq(sqlclass(text, n) >> SQLCLASS_N, 0);
+			ck_assert_uint_eq(sqlclass_flags(text, n, SQLTEXT_BACKSLASH) >> SQLCLASS_N,
+					  0);
+			free(text);
+		}
+	}
+}
+END_TEST
+
+START_TEST(bits_have_names)
+{
+	ck_assert_ptr_null(sqlclass_name(0));
+	ck_assert_str_eq(sqlclass_name(SQLCLASS_SET), "SET");
+	ck_assert_str_eq(sqlclass_name(SQLCLASS_LOCK | SQLCLASS_COMMIT), "advisory lock");
+	for (unsigned i = 0; i < SQLCLASS_N; i++)
+		ck_assert_ptr_nonnull(sqlclass_name(1u << i));
+}
+END_TEST
+
+static const char *const hostile[] = {
+    "(",
+    "$",
+    "$a",
+    "'",
+    "e'\\'",
+    ";",
+    "a;",
+    "set_config(",
+    "set_config(a,b,",
+    "set_config(a,b,true)",
+    "into ",
+    "into temp.",
+    "create ",
+    "or ",
+    "update only ",
+    "pg_temp ",
+    "pg_advisory_lock ",
+    "set ",
+    "set local ",
+    "; set local /**/",
+    "end;",
+    "with hold ",
+    "/**/",
+    "'pg_temp'",
+    "\"pg_temp\"",
+    "rollback work ",
+    "; explain create or ",
+    "prepare transaction ",
+};
+
+/* A few ms a megabyte; with the square of it, it would take minutes. */
+START_TEST(time_grows_with_the_text)
+{
+	static const char *const prefixes[] = {"", "temp ", "CREATE ", "SET x = "};
+	size_t unit = strlen(hostile[_i]), n;
+	struct timespec began, ended;
+	char *text = malloc(MB);
+
+	for (unsigned i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+		n = strlen(prefixes[i]);
+		memcpy(text, prefixes[i], n);
+		for (; n + unit < MB; n += unit)
+			memcpy(text + n, hostile[_i], unit);
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &began);
+		sqlclass(text, n);
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ended);
+		ck_assert_int_lt(ended.tv_sec - began.tv_sec, 10);
+	}
+	free(text);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("sqlclass");
+	TCase *t = tcase_create("sqlclass");
+	SRunner *r = srunner_create(s);
+	int failed, ncases = sizeof cases / sizeof *cases;
+
+	tcase_set_timeout(t, 240);
+	tcase_add_loop_test(t, texts_have_their_class, 0, ncases);
+	tcase_add_test(t, surroundings_do_not_matter);
+	tcase_add_test(t, the_backslash_flag_matters);
+	tcase_add_test(t, every_prefix_stays_inside);
+	tcase_add_test(t, bits_have_names);
+	tcase_add_loop_test(t, time_grows_with_the_text, 0, sizeof hostile / sizeof *hostile);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,76 @@
+#!/bin/sh
+# The manual and the sample file say what the tables say: every option with its type, range, default and
+# help, every error with its SQLSTATE; and mandoc finds nothing to warn of.
+# `make manual` (manual.sh --write) puts the list of options and the sample file right.
+srcdir=${PGWITH_SRCDIR:-.}
+tables=${PGWITH_BUILDDIR:-.}/tests/unit/show_tables
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+
+for what in options errors sample; do
+	"$tables" $what >"$tmp/$what" || { echo "Bail out! $tables $what fails"; exit 1; }
+done
+# The page with the block between its two marks made anew.
+awk -v options="$tmp/options" '
+/^\.\\" begin: made by / { print; while ((getline line <options) > 0) print line; made = 1; skip = 1 }
+/^\.\\" end: made by / { skip = 0 }
+!skip
+END { exit !made || skip }' "$srcdir/man/pgwith.conf.5" >"$tmp/pgwith.conf.5" ||
+	{ echo "Bail out! the marks of the list of options are not in pgwith.conf.5"; exit 1; }
+
+if [ "${1:-}" = --write ]; then
+	cp "$tmp/pgwith.conf.5" "$srcdir/man/pgwith.conf.5"
+	cp "$tmp/sample" "$srcdir/conf/pgwith.conf"
+	exit 0
+fi
+
+number=0
+# verdict STATUS NAME [FILE]: FILE holds what went wrong
+verdict() {
+	number=$((number + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $number - $2"
+	else
+		sed 's/^/# /' "$3"
+		echo "not ok $number - $2"
+	fi
+}
+
+echo 1..6
+diff -u "$srcdir/man/pgwith.conf.5" "$tmp/pgwith.conf.5" >"$tmp/out" && [ -s "$tmp/options" ]
+verdict $? "pgwith.conf(5) describes every option as the table has it (else: make manual)" "$tmp/out"
+
+diff -u "$srcdir/conf/pgwith.conf" "$tmp/sample" >"$tmp/out"
+verdict $? "the sample file is the table's (else: make manual)" "$tmp/out"
+
+# Without the options' block: the names must not be found by luck.
+: >"$tmp/out"
+while read -r name state; do
+	grep -qx "\\.It Sy $name Pq $state" "$srcdir/man/pgwithd.8" || echo "missing: .It Sy $name Pq $state" >>"$tmp/out"
+done <"$tmp/errors"
+[ -s "$tmp/errors" ] && [ ! -s "$tmp/out" ]
+verdict $? "pgwithd(8) names every error of src/base/err.c with its SQLSTATE" "$tmp/out"
+
+sed -n 's/^\.It Sy \([a-z_]*\) Pq \(.....\)$/\1 \2/p' "$srcdir/man/pgwithd.8" | sort >"$tmp/named"
+sort "$tmp/errors" | comm -13 - "$tmp/named" >"$tmp/out"
+[ -s "$tmp/named" ] && [ ! -s "$tmp/out" ]
+verdict $? "pgwithd(8) names no error that there is not" "$tmp/out"
+
+if command -v mandoc >/dev/null; then
+	mandoc -Tlint -Wwarning "$srcdir"/man/*.[1-9] >"$tmp/out" 2>&1 && [ ! -s "$tmp/out" ]
+	verdict $? "mandoc has nothing to warn of" "$tmp/out"
+	mandoc -Tascii "$srcdir/man/pgwith.conf.5" | sed "s/.$(printf '\010')//g" >"$tmp/text"
+	sed -n 's/^\.It Ic //p' "$tmp/options" >"$tmp/names"
+	while read -r name; do
+		grep -Eq "^ *$name( {2,}.*)?\$" "$tmp/text" || echo "not in the formatted page: $name"
+	done <"$tmp/names" >"$tmp/out"
+	[ -s "$tmp/names" ] && [ ! -s "$tmp/out" ]
+	verdict $? "the formatted page shows every option" "$tmp/out"
+elif [ "${CI:-}" = true ]; then
+	echo "mandoc is missing" >"$tmp/out"
+	verdict 1 "mandoc has nothing to warn of" "$tmp/out"
+	verdict 1 "the formatted page shows every option" "$tmp/out"
+else
+	echo "ok 5 # SKIP mandoc is missing"
+	echo "ok 6 # SKIP mandoc is missing"
+fi

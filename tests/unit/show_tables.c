@@ -1,0 +1,136 @@
+/* show_tables: prints the tables that the manual and the sample file are made from and checked
+ * against, for manual.sh.
+ *	options		the list of all options, in mdoc(7)
+ *	errors		name and SQLSTATE of every error, one a line
+ *	sample		the sample file */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "conf/option.h"
+
+/* Text in lines of at most 78 characters, each behind `prefix`; with `sentences`, every sentence
+ * begins a line, as mdoc(7) wants it. */
+static void
+wrap(const char *prefix, const char *text, bool sentences)
+{
+	size_t column = 0;
+
+	while (*text) {
+		size_t n = strcspn(text, " ");
+
+		if (column > 0 && strlen(prefix) + column + 1 + n > 78) {
+			printf("\n");
+			column = 0;
+		}
+		column += printf("%s%.*s", column ? " " : prefix, (int)n, text);
+		/* A line that begins with a full stop would be a macro. */
+		if (sentences && n > 0 && text[n - 1] == '.') {
+			printf("\n");
+			column = 0;
+		}
+		text += n + (text[n] != '\0');
+	}
+	if (column > 0)
+		printf("\n");
+}
+
+static void
+mdoc_option(const struct conf_option *o)
+{
+	char *range = option_range(o);
+	const char *unit = option_bare_unit(o), *text = o->default_text;
+
+	range[0] -= 'a' - 'A';
+	printf(".It Ic %s\n%s", o->name, range);
+	if (unit)
+		printf("; a bare number is in %s", unit);
+	printf("; %s%s.\n", text ? "default " : "no default", text ? *text ? text : "empty" : "");
+	printf(".br\n");
+	wrap("", o->help, true);
+	free(range);
+}
+
+static void
+options(void)
+{
+	const struct conf_option *table;
+	unsigned count;
+
+	table = option_table(&count);
+	for (int where = OPTION_PGWITH; where <= OPTION_POOL; where++) {
+		printf(where == OPTION_PGWITH ? ".Ss Section [pgwith]\n"
+					      : ".Ss Section [pool NAME]\n"
+						"Each of these may also stand in section\n"
+						".Li [pgwith] ,\n"
+						"as the default for all pools.\n");
+		printf(".Bl -tag -width Ds\n");
+		for (unsigned i = 0; i < count; i++)
+			if ((int)table[i].where == where)
+				mdoc_option(&table[i]);
+		printf(".El\n");
+	}
+}
+
+static void
+sample(void)
+{
+	const struct conf_option *table;
+	unsigned count;
+
+	table = option_table(&count);
+	printf("# The configuration of pgwithd. See pgwith.conf(5). Copy it to\n"
+	       "# /etc/pgwith/pgwith.conf (mode 0640 if it holds a password), and check it with\n"
+	       "#\n#	pgwithd -t\n#\n"
+	       "# An option behind a # has its default.\n\n[pgwith]\n");
+	for (int where = OPTION_PGWITH; where <= OPTION_POOL; where++) {
+		if (where == OPTION_POOL)
+			printf("# One section for each pool; its name is the database name that "
+			       "clients ask "
+			       "for.\n# All but the name may also stand in [pgwith], as the "
+			       "default for all "
+			       "pools.\n[pool app]\n");
+		for (unsigned i = 0; i < count; i++) {
+			const struct conf_option *o = &table[i];
+			char *range = option_range(o);
+
+			if ((int)o->where != where)
+				goto next;
+			wrap("# ", o->help, false);
+			if (o->type != OPTION_STRING)
+				printf("# %c%s.\n", range[0] - 'a' + 'A', range + 1);
+			if (o->default_text)
+				printf("#%s =%s%s\n\n", o->name, *o->default_text ? " " : "",
+				       o->default_text);
+			else
+				printf("%s = host=/run/postgresql dbname=app user=app\n\n",
+				       o->name);
+		next:
+			free(range);
+		}
+	}
+}
+
+static void
+errors(void)
+{
+	for (int id = ERR_NONE + 1; id < ERR_N; id++)
+		printf("%s %s\n", err_kind(id)->name, err_kind(id)->sqlstate);
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *what = argc == 2 ? argv[1] : "";
+
+	if (strcmp(what, "options") == 0)
+		options();
+	else if (strcmp(what, "errors") == 0)
+		errors();
+	else if (strcmp(what, "sample") == 0)
+		sample();
+	else
+		return EXIT_FAILURE;
+	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
