@@ -124,7 +124,8 @@ class Script:
             size = len(self.steps[step][0])
             # Whole messages, half ones, and everything at once.
             self.fate = (step, rng.choice([size, size, rng.randrange(size + 1)]))
-        self.terminate = rng.random() < 0.1
+            # A Terminate would be taken for the rest of half a message.
+            self.terminate = self.fate[1] == size and rng.random() < 0.2
 
     def run(self, client, acknowledge):
         """Raises Cut where its fate wants it. acknowledge(number) at each acknowledged transfer."""

@@ -128,7 +128,8 @@ class Test:
     def daemon(self, options=None, pools=None, **pool):
         """pgwithd with the pool `db` (keyword arguments are its options) on the test's database."""
         if pools is None:
-            pool.setdefault("conninfo", self.conninfo())
+            if "conninfo" not in pool:
+                pool["conninfo"] = self.conninfo()
             pool.setdefault("size", 1)
             pools = {"db": pool}
         d = Daemon(self.path(self._number("d")), pools, options)
