@@ -120,15 +120,29 @@ def named_statement(t):
 
 @test
 def unnamed_statement(t):
-    """an unnamed statement of one client is never executed by another's Bind"""
-    d = t.daemon()
+    """an unnamed statement of one client is never executed by another's Bind, and is kept for its own"""
+    d = t.daemon(size=2)
     a, b = t.client(d), t.client(d)
-    a.send(wire.parse("SELECT 'a'") + wire.sync())
-    equal(a.until_ready().errors, [], "Parse")
-    b.send(wire.bind() + wire.execute() + wire.sync())
-    r = b.until_ready()
-    check(r.errors and not r.rows, "b has no unnamed statement: %r" % r.rows)
+    use = wire.bind() + wire.execute() + wire.sync()
+    # Whole in one exchange: the server is free afterwards, and the next one to use it is b.
+    a.send(wire.parse("SELECT 'a'") + use)
+    equal(a.until_ready().value, "a", "in one exchange")
     d.quiet()
+    b.send(use)
+    r = b.until_ready()
+    equal(([e.sqlstate for e in r.errors], r.rows), (["26000"], []), "b has no unnamed statement")
+    # In two exchanges.
+    a.send(wire.parse("SELECT 'a2'") + wire.describe("S") + wire.sync())
+    equal(a.until_ready().errors, [], "Parse")
+    b.send(use)
+    equal(b.until_ready().rows, [], "b still has none")
+    b.send(wire.parse("SELECT 'b'") + use)
+    equal(b.until_ready().value, "b", "b's own")
+    a.send(use)
+    equal(a.until_ready().value, "a2", "a's, of an earlier exchange")
+    a.close()
+    b.send(use)
+    equal(b.until_ready().rows, [], "nothing of a is left for b")
 
 
 @test
@@ -182,7 +196,7 @@ def startup_parameters(t):
               [("5MB", "4 2", "German, DMY", "Asia/Tokyo", "pg_catalog")], "the odd one")
         r = plain.ask_extended("SELECT current_setting('work_mem'), current_setting('TimeZone'),"
                                " current_setting('my.tenant', true)")
-        equal(r.rows[0][:2], (w.settings["work_mem"], w.settings["TimeZone"]), "the plain one")
+        equal(r.rows[0][:2], ("4MB", w.settings["TimeZone"]), "the plain one")
         check(r.rows[0][2] in (None, ""), "another's parameter: %r" % r.rows)
     equal(odd.parameters["TimeZone"], "Asia/Tokyo", "ParameterStatus of the odd one")
     odd.close()

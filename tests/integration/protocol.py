@@ -194,6 +194,7 @@ def same(t, d, data, turns=1):
                 if kind == "Z":
                     break
         check(c.silent(), "nothing more comes")
+        c.close()
         answers.append(got)
     equal(answers[1], answers[0], "the answers")
     d.quiet()

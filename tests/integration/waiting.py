@@ -23,7 +23,7 @@ def wait_timeout(t):
           'no server connection of pool "db" became free within 250ms', "the message")
     check(re.match(r"1 of 1 leased, (.*, )?\d+ waiting; held longest: session \d+ \(.*pid \d+, .*"
                    r"idle in transaction\)$", e.detail or ""), "the detail: %r" % e.detail)
-    equal(e.hint, "raise size, or set idle_timeout", "the hint")
+    check(e.hint and e.hint.startswith("raise size"), "the hint: %r" % e.hint)
     equal(d.waiting(), 0, "waiting clients")
     holder.sql("COMMIT")
     equal(c.value("SELECT 2"), "2", "the session goes on")

@@ -148,10 +148,10 @@ def leased(watch):
     wait_until(lambda: len(watch.daemon.leased()) == 1, 10, "the server is leased")
 
 
-def error_of(function, *args):
+def error_of(function, *args, **named):
     """The ServerError that a call must raise."""
     try:
-        function(*args)
+        function(*args, **named)
     except wire.ServerError as e:
         return e
     note("no error came")
