@@ -92,7 +92,8 @@ cancelling(struct cleanup *c, struct progress *p, unsigned cancels, int64_t now_
 		cleanup_break(c, "the client left in the middle of a message", now_us);
 		return false;
 	}
-	if (!c->sent && progress_busy(p) && c->why != CLEANUP_CANCEL_PENDING) {
+	/* After a normal end nothing runs, unless that is in doubt and no answer comes. */
+	if (!c->sent && progress_busy(p) && (c->why != CLEANUP_CANCEL_PENDING || p->marked)) {
 		c->sent = true;
 		c->cancels++;
 		c->readies = p->readies;
@@ -101,8 +102,7 @@ cancelling(struct cleanup *c, struct progress *p, unsigned cancels, int64_t now_
 	}
 	if (cancels > 0)
 		return false;
-	if (c->sent)
-		c->cancelled_us = now_us;
+	c->cancelled_us = now_us;
 	enter(c, CLEANUP_DRAINING, now_us);
 	return true;
 }
@@ -112,15 +112,17 @@ draining(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 {
 	progress_finish(p, out);
 	/* What is due cannot be told: asked at once, and again when a cancel may have hit that. */
-	if ((p->unsure && p->copy != COPY_IN) || (p->marked && !c->sent)) {
+	if ((p->unsure && (p->copy != COPY_IN || p->copy_ended)) || (p->marked && !c->sent)) {
 		progress_mark(p, out);
 		c->sent = true;
 	}
 	if (!progress_at_rest(p)) {
-		bool next_query = c->readies != p->readies;
+		/* While marked, what is answered is not counted: only time tells. */
+		bool next_query = c->readies != p->readies && !p->marked;
 
-		if (p->ready_due > 0 && c->cancels > 0 &&
+		if (progress_busy(p) && (c->cancels > 0 || p->marked) &&
 		    (next_query || now_us - c->cancelled_us >= RECANCEL_US)) {
+			c->readies = p->readies;
 			enter(c, CLEANUP_CANCELLING, now_us);
 			return true;
 		}

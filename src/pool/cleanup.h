@@ -47,7 +47,7 @@ struct cleanup {
 	enum cleanup_why why;
 	int64_t started_us;
 	int64_t step_us;        /* when the state was entered */
-	int64_t cancelled_us;   /* when the last cancel ended; 0: none was sent */
+	int64_t cancelled_us;   /* when CANCELLING was left: the last cancel, if any, had ended */
 	int64_t limit_us;       /* for all steps together */
 	uint64_t readies;       /* progress.readies when the last cancel was asked for */
 	uint32_t cancels;       /* that were asked for */

@@ -68,32 +68,42 @@ conninfo_get(const struct conninfo *ci, const char *keyword)
 }
 
 /* PQconninfo() of a connection that cannot come about shows every option with its service file and
- * environment applied: there is no other public way to libpq's defaults. "x" is no address, so
- * libpq stops before it opens a socket. */
+ * environment applied: there is no other public way to libpq's defaults. "x" is no gssencmode
+ * (which is ours in any case), so libpq stops before it opens a socket; if it stops for another
+ * reason, that one goes to `why`. */
 static PQconninfoOption *
-expand(const char *text)
+expand(const char *text, char *why, size_t why_size)
 {
-	const char *keywords[] = {"dbname", "hostaddr", NULL};
+	const char *keywords[] = {"dbname", "gssencmode", NULL};
 	const char *values[] = {text, "x", NULL};
 	PQconninfoOption *options;
 	PGconn *conn = PQconnectStartParams(keywords, values, 1);
 
+	*why = 0;
 	options = conn ? PQconninfo(conn) : NULL;
+	if (options == NULL) {
+		snprintf(why, why_size, "libpq cannot read it");
+	} else if (strstr(PQerrorMessage(conn), "gssencmode") == NULL) {
+		const char *error = PQerrorMessage(conn);
+
+		snprintf(why, why_size, "%.*s", (int)strcspn(error, "\n"), error);
+	}
 	PQfinish(conn);
 	return options;
 }
 
 static int
-find_hosts(struct conninfo *ci, const char *own_hostaddr, char *why, size_t why_size)
+find_hosts(struct conninfo *ci, char *why, size_t why_size)
 {
 	const char *host = conninfo_get(ci, "host"), *port = conninfo_get(ci, "port");
+	const char *hostaddr = conninfo_get(ci, "hostaddr");
 	char *ports[HOSTS_MAX];
 	unsigned hosts = 0, addrs = 0, nports;
 
 	if (host)
 		hosts = cut(host, ci->host);
-	if (own_hostaddr)
-		addrs = cut(own_hostaddr, ci->hostaddr);
+	if (hostaddr)
+		addrs = cut(hostaddr, ci->hostaddr);
 	ci->hosts = hosts > addrs ? hosts : addrs;
 	if (ci->hosts == 0) {
 		ci->host[0] = mem_strdup("");
@@ -132,8 +142,8 @@ conninfo_new(const char *text, char *why, size_t why_size)
 {
 	struct conninfo *ci = mem_calloc(1, sizeof *ci);
 	PQconninfoOption *given;
-	char *error = NULL, *own_hostaddr = NULL;
-	int r;
+	char *error = NULL, reason[256];
+	int r = -E_SYNTAX;
 
 	given = PQconninfoParse(text, &error);
 	if (given == NULL) {
@@ -143,20 +153,14 @@ conninfo_new(const char *text, char *why, size_t why_size)
 		free(ci);
 		return NULL;
 	}
-	for (PQconninfoOption *o = given; o->keyword; o++)
-		if (strcmp(o->keyword, "hostaddr") == 0 && o->val && *o->val)
-			own_hostaddr = mem_strdup(o->val);
 	PQconninfoFree(given);
-	if (own_hostaddr == NULL && getenv("PGHOSTADDR") && *getenv("PGHOSTADDR"))
-		own_hostaddr = mem_strdup(getenv("PGHOSTADDR"));
-	ci->options = expand(text);
-	if (ci->options == NULL) {
-		snprintf(why, why_size, "libpq cannot read it");
+	ci->options = expand(text, reason, sizeof reason);
+	if (ci->options)
+		r = find_hosts(ci, why, why_size);
+	if (ci->options == NULL || (r == 0 && *reason)) {
+		snprintf(why, why_size, "%s", reason);
 		r = -E_SYNTAX;
-	} else {
-		r = find_hosts(ci, own_hostaddr, why, why_size);
 	}
-	free(own_hostaddr);
 	if (r < 0) {
 		conninfo_free(ci);
 		return NULL;

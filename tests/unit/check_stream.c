@@ -1,0 +1,350 @@
+#include <check.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "loop/stream.h"
+
+#define QUEUE_MAX (256 * 1024)
+
+/* One end is the stream's, the other one (`peer`) the test's. */
+struct end {
+	struct loop *loop;
+	struct stream st;
+	int peer;
+	unsigned readables, drains, hangups;
+	size_t got;
+	bool at_end;
+};
+
+static void
+on_readable(struct stream *st, void *arg)
+{
+	struct end *e = arg;
+	ssize_t n = stream_read(st, loop_scratch(e->loop), LOOP_SCRATCH);
+
+	e->readables++;
+	if (n > 0) {
+		e->got += (size_t)n;
+	} else if (n != -E_AGAIN) {
+		e->at_end = true;
+		stream_close(st);
+	}
+}
+
+static void
+on_drained(struct stream *st, void *arg)
+{
+	struct end *e = arg;
+
+	ck_assert_uint_eq(stream_queued(st), 0);
+	e->drains++;
+}
+
+static void
+on_hangup(struct stream *st, void *arg)
+{
+	struct end *e = arg;
+
+	e->hangups++;
+	stream_close(st);
+}
+
+static const struct stream_ops ops = {on_readable, on_drained, on_hangup};
+static const struct stream_ops without_hangup = {on_readable, on_drained, NULL};
+
+static void
+make(struct end *e, const struct stream_ops *with)
+{
+	int fds[2];
+
+	memset(e, 0, sizeof *e);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+			 0);
+	e->loop = loop_new();
+	e->peer = fds[1];
+	stream_init(&e->st, e->loop, fds[0], QUEUE_MAX, with, e);
+}
+
+static void
+end(struct end *e)
+{
+	stream_close(&e->st);
+	if (e->peer >= 0)
+		close(e->peer);
+	loop_free(e->loop);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* Runs the loop until it has nothing to do for 20 ms, and returns how many turns had events. A loop
+ * that spins never gets there: that many turns are enough to say so. */
+static unsigned
+turns(struct end *e)
+{
+	unsigned n = 0;
+
+	for (; n < 1000; n++) {
+		struct timeval wait = {0, 20000};
+		bool over = false;
+		struct event timer;
+
+		evtimer_assign(&timer, loop_base(e->loop), on_timer, &over);
+		event_add(&timer, &wait);
+		event_base_loop(loop_base(e->loop), EVLOOP_ONCE);
+		event_del(&timer);
+		if (over)
+			break;
+	}
+	return n;
+}
+
+static void
+hang_up(struct end *e)
+{
+	close(e->peer);
+	e->peer = -1;
+}
+
+static size_t
+peer_reads(struct end *e)
+{
+	static uint8_t data[65536];
+	size_t all = 0;
+	ssize_t n;
+
+	while ((n = read(e->peer, data, sizeof data)) > 0)
+		all += (size_t)n;
+	return all;
+}
+
+START_TEST(bytes_come_and_then_the_end)
+{
+	struct end e;
+
+	make(&e, &ops);
+	ck_assert_int_eq(write(e.peer, "hello", 5), 5);
+	ck_assert_uint_eq(turns(&e), 1);
+	ck_assert_uint_eq(e.got, 5);
+	ck_assert_uint_eq(e.st.received, 5);
+	ck_assert_int_eq(write(e.peer, "last", 4), 4);
+	hang_up(&e);
+	ck_assert_uint_le(turns(&e), 2);
+	ck_assert_uint_eq(e.got, 9);
+	ck_assert(e.at_end);
+	ck_assert_uint_eq(e.hangups, 0);
+	ck_assert(!stream_open(&e.st));
+	end(&e);
+}
+END_TEST
+
+START_TEST(what_the_kernel_does_not_take_is_queued)
+{
+	static uint8_t block[50000];
+	struct end e;
+	size_t written = 0, got = 0;
+	int r;
+
+	make(&e, &ops);
+	while (stream_queued(&e.st) == 0) {
+		ck_assert_int_eq(stream_write(&e.st, block, sizeof block), 0);
+		written += sizeof block;
+	}
+	while ((r = stream_write(&e.st, block, sizeof block)) == 0)
+		written += sizeof block;
+	ck_assert_int_eq(r, -E_TOOBIG);
+	ck_assert_uint_le(stream_queued(&e.st), QUEUE_MAX);
+	/* Nothing of what did not fit, and no turning while nobody reads. */
+	ck_assert_uint_le(turns(&e), 1);
+	ck_assert_uint_eq(e.drains, 0);
+	for (int i = 0; i < 1000 && e.drains == 0; i++) {
+		got += peer_reads(&e);
+		turns(&e);
+	}
+	ck_assert_uint_eq(e.drains, 1);
+	got += peer_reads(&e);
+	ck_assert_uint_eq(got, written);
+	ck_assert_uint_eq(e.st.sent, written);
+	ck_assert_ptr_null(e.st.write_event);
+	/* It can be used again, and what goes at once is no drain. */
+	ck_assert_int_eq(stream_write(&e.st, block, 10), 0);
+	ck_assert_uint_eq(turns(&e), 0);
+	ck_assert_uint_eq(e.drains, 1);
+	end(&e);
+}
+END_TEST
+
+START_TEST(a_pause_keeps_the_bytes_and_does_not_spin)
+{
+	struct end e;
+
+	make(&e, &ops);
+	stream_pause(&e.st);
+	ck_assert_int_eq(write(e.peer, "hello", 5), 5);
+	ck_assert_uint_le(turns(&e), 2);
+	ck_assert_int_eq(write(e.peer, "hello", 5), 5);
+	ck_assert_uint_le(turns(&e), 2);
+	ck_assert_uint_eq(e.readables, 0);
+	stream_resume(&e.st);
+	ck_assert_uint_eq(turns(&e), 1);
+	ck_assert_uint_eq(e.got, 10);
+	/* A pause that nobody noticed costs nothing. */
+	stream_pause(&e.st);
+	stream_resume(&e.st);
+	stream_resume(&e.st);
+	ck_assert_uint_eq(turns(&e), 0);
+	end(&e);
+}
+END_TEST
+
+START_TEST(a_hang_up_is_noticed_in_a_pause)
+{
+	for (int unread = 0; unread < 2; unread++) {
+		struct end e;
+
+		make(&e, &ops);
+		stream_pause(&e.st);
+		if (unread) {
+			ck_assert_int_eq(write(e.peer, "hello", 5), 5);
+			turns(&e);
+		}
+		ck_assert_uint_eq(e.hangups, 0);
+		hang_up(&e);
+		ck_assert_uint_le(turns(&e), 2);
+		ck_assert_uint_eq(e.hangups, 1);
+		ck_assert_uint_eq(e.readables, 0);
+		end(&e);
+	}
+}
+END_TEST
+
+/* Only the other side's sending is over: half of a connection. */
+START_TEST(a_half_hang_up_is_noticed_in_a_pause)
+{
+	struct end e;
+
+	make(&e, &ops);
+	stream_pause(&e.st);
+	ck_assert_int_eq(shutdown(e.peer, SHUT_WR), 0);
+	ck_assert_uint_le(turns(&e), 2);
+	ck_assert_uint_eq(e.hangups, 1);
+	end(&e);
+}
+END_TEST
+
+START_TEST(without_a_hang_up_callback_the_end_waits)
+{
+	struct end e;
+
+	make(&e, &without_hangup);
+	stream_pause(&e.st);
+	ck_assert_int_eq(write(e.peer, "hello", 5), 5);
+	ck_assert_uint_le(turns(&e), 2);
+	hang_up(&e);
+	ck_assert_uint_le(turns(&e), 2);
+	ck_assert_uint_eq(e.readables, 0);
+	stream_resume(&e.st);
+	ck_assert_uint_le(turns(&e), 3);
+	ck_assert_uint_eq(e.got, 5);
+	ck_assert(e.at_end);
+	end(&e);
+}
+END_TEST
+
+START_TEST(writing_to_nobody_is_no_error)
+{
+	struct end e;
+
+	make(&e, &ops);
+	hang_up(&e);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(stream_write(&e.st, "hello", 5), 0);
+	ck_assert(e.st.broken);
+	ck_assert_uint_eq(stream_queued(&e.st), 0);
+	ck_assert_uint_le(turns(&e), 2);
+	ck_assert(e.at_end);
+	end(&e);
+}
+END_TEST
+
+/* Output is queued when the other side goes, reading paused or not. */
+START_TEST(a_hang_up_with_output_queued_does_not_spin)
+{
+	static uint8_t block[100000];
+
+	for (int paused = 0; paused < 2; paused++) {
+		struct end e;
+
+		make(&e, &without_hangup);
+		while (stream_queued(&e.st) == 0)
+			ck_assert_int_eq(stream_write(&e.st, block, sizeof block), 0);
+		if (paused)
+			stream_pause(&e.st);
+		hang_up(&e);
+		ck_assert_uint_le(turns(&e), 4);
+		ck_assert_uint_eq(stream_queued(&e.st), 0);
+		if (paused)
+			stream_resume(&e.st);
+		ck_assert_uint_le(turns(&e), 4);
+		ck_assert(e.at_end);
+		end(&e);
+	}
+}
+END_TEST
+
+START_TEST(a_detached_descriptor_is_the_callers)
+{
+	struct end e;
+	int fd;
+
+	make(&e, &ops);
+	fd = stream_detach(&e.st);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_ge(fcntl(fd, F_GETFD), 0);
+	ck_assert(!stream_open(&e.st));
+	ck_assert_int_eq(stream_detach(&e.st), -1);
+	stream_close(&e.st);
+	ck_assert_int_eq(stream_write(&e.st, "x", 1), 0);
+	ck_assert_int_eq(stream_read(&e.st, loop_scratch(e.loop), 1), 0);
+	stream_pause(&e.st);
+	stream_resume(&e.st);
+	ck_assert_int_eq(write(e.peer, "hello", 5), 5);
+	ck_assert_uint_eq(turns(&e), 0);
+	close(fd);
+	end(&e);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("stream");
+	TCase *t = tcase_create("stream");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_set_timeout(t, 30);
+	tcase_add_test(t, bytes_come_and_then_the_end);
+	tcase_add_test(t, what_the_kernel_does_not_take_is_queued);
+	tcase_add_test(t, a_pause_keeps_the_bytes_and_does_not_spin);
+	tcase_add_test(t, a_hang_up_is_noticed_in_a_pause);
+	tcase_add_test(t, a_half_hang_up_is_noticed_in_a_pause);
+	tcase_add_test(t, without_a_hang_up_callback_the_end_waits);
+	tcase_add_test(t, writing_to_nobody_is_no_error);
+	tcase_add_test(t, a_hang_up_with_output_queued_does_not_spin);
+	tcase_add_test(t, a_detached_descriptor_is_the_callers);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

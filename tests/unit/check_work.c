@@ -1,0 +1,186 @@
+#include <check.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "loop/work.h"
+
+#define MANY 5000
+
+static struct loop *loop;
+static struct work *work;
+static pthread_t main_thread;
+static atomic_uint running, most_running, runs;
+static unsigned dones, order[MANY];
+static sem_t gate;
+
+struct one {
+	unsigned n;
+	bool waits;
+};
+static struct one jobs[MANY];
+
+static void
+run(void *arg)
+{
+	struct one *j = arg;
+	unsigned now = atomic_fetch_add(&running, 1) + 1, most = most_running;
+
+	ck_assert(!pthread_equal(pthread_self(), main_thread));
+	while (now > most && !atomic_compare_exchange_weak(&most_running, &most, now))
+		;
+	if (j->waits)
+		sem_wait(&gate);
+	order[atomic_fetch_add(&runs, 1)] = j->n;
+	atomic_fetch_sub(&running, 1);
+}
+
+static void
+done(void *arg)
+{
+	ck_assert(pthread_equal(pthread_self(), main_thread));
+	dones++;
+}
+
+static void
+submit(unsigned from, unsigned to, bool waits)
+{
+	for (unsigned i = from; i < to; i++) {
+		jobs[i] = (struct one){i, waits};
+		work_submit(work, run, done, &jobs[i]);
+	}
+}
+
+static void
+until_done(unsigned n)
+{
+	while (dones < n)
+		event_base_loop(loop_base(loop), EVLOOP_ONCE);
+}
+
+static void
+begin(unsigned threads)
+{
+	main_thread = pthread_self();
+	sem_init(&gate, 0, 0);
+	loop = loop_new();
+	work = work_new(loop, threads);
+}
+
+static void
+end(void)
+{
+	ck_assert_uint_eq(work_pending(work), 0);
+	work_free(work);
+	loop_free(loop);
+	sem_destroy(&gate);
+}
+
+START_TEST(one_thread_keeps_the_order)
+{
+	begin(1);
+	submit(0, MANY, false);
+	ck_assert_uint_eq(work_pending(work), MANY);
+	until_done(MANY);
+	for (unsigned i = 0; i < MANY; i++)
+		ck_assert_uint_eq(order[i], i);
+	ck_assert_uint_eq(most_running, 1);
+	end();
+}
+END_TEST
+
+/* Each job waits until all that may run at once do: fewer threads than that would never end. */
+START_TEST(as_many_at_once_as_allowed)
+{
+	begin(4);
+	submit(0, 12, true);
+	while (running < 4)
+		sched_yield();
+	for (int i = 0; i < 12; i++)
+		sem_post(&gate);
+	until_done(12);
+	ck_assert_uint_eq(most_running, 4);
+	ck_assert_uint_eq(runs, 12);
+	end();
+}
+END_TEST
+
+START_TEST(many_jobs_in_waves)
+{
+	begin(4);
+	for (unsigned i = 0; i < MANY; i += 500) {
+		submit(i, i + 500, false);
+		until_done(i + 500);
+	}
+	ck_assert_uint_eq(runs, MANY);
+	end();
+}
+END_TEST
+
+static void
+done_submits(void *arg)
+{
+	dones++;
+	if (dones < 100)
+		work_submit(work, run, done_submits, arg);
+}
+
+START_TEST(a_job_that_ends_may_submit_another)
+{
+	begin(2);
+	jobs[0] = (struct one){0, false};
+	work_submit(work, run, done_submits, &jobs[0]);
+	until_done(100);
+	end();
+}
+END_TEST
+
+/* It is left alone, and what still runs touches nothing that is freed. */
+START_TEST(freed_with_jobs_pending)
+{
+	begin(2);
+	submit(0, 3, true);
+	while (running < 2)
+		sched_yield();
+	work_free(work);
+	ck_assert_uint_eq(work_pending(work), 3);
+	loop_free(loop);
+	for (int i = 0; i < 3; i++)
+		sem_post(&gate);
+	while (runs < 3)
+		sched_yield();
+	ck_assert_uint_eq(dones, 0);
+}
+END_TEST
+
+START_TEST(nothing_to_free)
+{
+	work_free(NULL);
+	begin(1);
+	end();
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("work");
+	TCase *t = tcase_create("work");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_set_timeout(t, 30);
+	tcase_add_test(t, one_thread_keeps_the_order);
+	tcase_add_test(t, as_many_at_once_as_allowed);
+	tcase_add_test(t, many_jobs_in_waves);
+	tcase_add_test(t, a_job_that_ends_may_submit_another);
+	tcase_add_test(t, freed_with_jobs_pending);
+	tcase_add_test(t, nothing_to_free);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
