@@ -12,7 +12,9 @@ enum run_kind {
 	RUN_EXTENDED, /* Parse, Bind, Describe, Execute, Close: answered one by one */
 	RUN_QUERY,    /* Query, FunctionCall: answered by ReadyForQuery */
 	RUN_SYNC,     /* the same */
-	RUN_COPY_END  /* CopyDone or CopyFail sent ahead of a COPY IN: answered by nothing */
+	RUN_COPY_END, /* CopyDone or CopyFail sent ahead of a COPY IN: answered by nothing */
+	RUN_OWN,      /* as RUN_EXTENDED, but ours: the client gets no answer */
+	RUN_FOR_PARSE /* as RUN_EXTENDED, but a Close in place of the client's Parse */
 };
 
 void
@@ -52,6 +54,20 @@ first_is(const struct progress *p, enum run_kind kind)
 	return p->runs_count && run_at(p, 0)->kind == kind;
 }
 
+/* Parse, Bind, Describe, Execute or Close, whosever: answered one by one, and after an error
+ * skipped to Sync. */
+static bool
+first_is_extended(const struct progress *p)
+{
+	return first_is(p, RUN_EXTENDED) || first_is(p, RUN_OWN) || first_is(p, RUN_FOR_PARSE);
+}
+
+static bool
+is_own(const struct progress_run *r)
+{
+	return r->kind == RUN_OWN || r->kind == RUN_FOR_PARSE;
+}
+
 static void
 push(struct progress *p, enum run_kind kind)
 {
@@ -80,6 +96,8 @@ push(struct progress *p, enum run_kind kind)
 static void
 drop_first_run(struct progress *p)
 {
+	if (is_own(run_at(p, 0)))
+		p->own -= run_at(p, 0)->count;
 	p->runs_first = (p->runs_first + 1) & (p->runs_size - 1);
 	p->runs_count--;
 }
@@ -88,7 +106,11 @@ drop_first_run(struct progress *p)
 static void
 pop(struct progress *p)
 {
-	if (--run_at(p, 0)->count == 0)
+	struct progress_run *r = run_at(p, 0);
+
+	if (is_own(r))
+		p->own--;
+	if (--r->count == 0)
 		drop_first_run(p);
 }
 
@@ -160,6 +182,27 @@ progress_sent(struct progress *p, char type)
 	}
 }
 
+void
+progress_sent_own(struct progress *p, char type)
+{
+	(void)type;
+	if (p->skipping)
+		return;
+	push(p, RUN_OWN);
+	p->own++;
+	p->extended = true;
+}
+
+void
+progress_sent_for_parse(struct progress *p)
+{
+	if (p->skipping)
+		return;
+	push(p, RUN_FOR_PARSE);
+	p->own++;
+	p->extended = true;
+}
+
 /* ---- from the server ---- */
 
 /* CopyInResponse. Syncs that went ahead of the data are swallowed, up to the end of the data if
@@ -168,7 +211,7 @@ static void
 copy_in_opened(struct progress *p)
 {
 	struct progress_run *first = first_run(p);
-	bool in_extended = first && first->kind == RUN_EXTENDED;
+	bool in_extended = first_is_extended(p);
 	uint32_t kept = first ? 1 : 0;
 
 	p->copy = COPY_IN;
@@ -206,6 +249,7 @@ static void
 error_came(struct progress *p, const uint8_t *body, size_t have)
 {
 	const char *code, *severity;
+	bool ours;
 
 	code = msg_report_field(body, have, 'C');
 	if (code && strlen(code) == 5)
@@ -218,12 +262,16 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 		p->unsure = true;
 	p->marked = false;
 	copy_closed(p);
-	if (!first_is(p, RUN_EXTENDED))
+	if (!first_is_extended(p))
 		return;
+	ours = first_is(p, RUN_OWN);
 	/* The server skips to the next Sync. Queries on the way are never answered. */
 	while (p->runs_count > 0 && !first_is(p, RUN_SYNC)) {
-		if (first_is(p, RUN_QUERY))
+		if (first_is(p, RUN_QUERY)) {
 			p->ready_due -= first_run(p)->count;
+			if (ours)
+				p->rescue += first_run(p)->count;
+		}
 		drop_first_run(p);
 	}
 	if (p->runs_count == 0)
@@ -241,7 +289,7 @@ ready_came(struct progress *p, char status)
 		return;
 	pop_copy_ends(p);
 	/* Only after bytes that we do not understand is anything but a Sync or a Query first. */
-	while (first_is(p, RUN_EXTENDED))
+	while (first_is_extended(p))
 		drop_first_run(p);
 	if (p->runs_count == 0)
 		return;
@@ -249,7 +297,7 @@ ready_came(struct progress *p, char status)
 		/* A simple Query ends the extended-protocol messages before it, and their
 		 * transaction. */
 		pop(p);
-		if (p->extended && !any_run(p, RUN_EXTENDED))
+		if (p->extended && !any_run(p, RUN_EXTENDED) && p->own == 0)
 			p->extended = false;
 	} else {
 		pop(p);
@@ -269,17 +317,17 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 	case '3':
 	case 'n':
 	case 's':
-		if (first_is(p, RUN_EXTENDED))
+		if (first_is_extended(p))
 			pop(p);
 		break;
 	case 'I':
 		p->marked = false;
-		if (first_is(p, RUN_EXTENDED))
+		if (first_is_extended(p))
 			pop(p);
 		break;
 	case 'C':
 		copy_closed(p);
-		if (first_is(p, RUN_EXTENDED))
+		if (first_is_extended(p))
 			pop(p);
 		break;
 	case 'G':
@@ -310,15 +358,56 @@ wanted(char type)
 	return type == 'Z' || type == 'E';
 }
 
-int
-progress_received(struct progress *p, const uint8_t *data, size_t bytes)
+/* Is the message that begins now for the client? A ParseComplete may have to be made of it. */
+static bool
+for_client(const struct progress *p, char *type)
+{
+	const struct progress_run *first = first_run(p);
+
+	if (first == NULL || !is_own(first))
+		return true;
+	switch (*type) {
+	case 'E': /* it answers what the client sent behind ours as well: all that is skipped */
+	case 'N':
+	case 'A':
+	case 'S':
+	case 'Z':
+		return true;
+	case '3':
+		*type = '1';
+		return first->kind == RUN_FOR_PARSE;
+	default:
+		return false;
+	}
+}
+
+/* The header is complete; what of it the client has not got goes out. */
+static void
+pass_header(struct progress *p, struct buf *out)
+{
+	char type = (char)p->from_header[0];
+
+	/* It has begun to pass before there was anything to filter: it goes on. */
+	p->from_drop = p->from_passed == 0 && !for_client(p, &type);
+	if (p->from_drop)
+		return;
+	if (p->from_passed == 0)
+		buf_add_u8(out, (uint8_t)type);
+	else
+		p->from_passed--;
+	buf_add(out, p->from_header + 1 + p->from_passed, FRAME_HEADER - 1 - p->from_passed);
+}
+
+/* `out`: NULL, or what is for the client is added there. */
+static int
+walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 {
 	struct frame f;
 
 	while (bytes > 0) {
 		size_t n;
 
-		if (p->from_have == 0 && bytes >= FRAME_HEADER) {
+		if (p->from_have == 0 && bytes >= FRAME_HEADER && out == NULL) {
 			/* The usual case: the header, and mostly the body, are here in one piece.
 			 */
 			if (frame_read(data, bytes, &f) < 0)
@@ -344,6 +433,9 @@ progress_received(struct progress *p, const uint8_t *data, size_t bytes)
 				return -E_SYNTAX;
 			p->from_left = f.body;
 			p->peek_bytes = 0;
+			if (out)
+				pass_header(p, out);
+			p->from_passed = FRAME_HEADER;
 		}
 		n = p->from_left < bytes ? p->from_left : bytes;
 		if (wanted((char)p->from_header[0]) && p->peek_bytes < PROGRESS_PEEK) {
@@ -354,15 +446,34 @@ progress_received(struct progress *p, const uint8_t *data, size_t bytes)
 			memcpy(p->peek + p->peek_bytes, data, keep);
 			p->peek_bytes += keep;
 		}
+		if (out && !p->from_drop)
+			buf_add(out, data, n);
 		p->from_left -= n;
 		data += n;
 		bytes -= n;
 		if (p->from_left == 0) {
-			p->from_have = 0;
+			p->from_have = p->from_passed = 0;
+			p->from_drop = false;
 			message(p, (char)p->from_header[0], p->peek, p->peek_bytes);
 		}
 	}
 	return 0;
+}
+
+int
+progress_received(struct progress *p, const uint8_t *data, size_t bytes)
+{
+	int r = walk(p, data, bytes, NULL);
+
+	/* All of it is the client's, a half header too. */
+	p->from_passed = p->from_have;
+	return r;
+}
+
+int
+progress_filter(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
+{
+	return walk(p, data, bytes, out);
 }
 
 /* ---- questions ---- */

@@ -49,7 +49,12 @@ struct progress {
 	bool unsure;
 	bool marked;        /* progress_mark() was sent and its answer has not come */
 	uint32_t swallowed; /* Syncs taken for swallowed by the COPY IN that is open */
-	uint64_t readies;   /* ReadyForQuery, ever */
+	uint32_t own;       /* messages of ours unanswered: their answers are not the client's */
+	uint32_t
+	    rescue; /* Queries of the client that a failed message of ours made the server skip */
+	uint8_t from_passed; /* bytes of from_header that the client has got */
+	bool from_drop;      /* the message now passing is not for the client */
+	uint64_t readies;    /* ReadyForQuery, ever */
 	char error[6]; /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */
 	bool fatal;    /* it was FATAL or PANIC: the server closes */
 	uint16_t peek_bytes; /* bytes in peek */
@@ -69,12 +74,33 @@ void progress_clear(struct progress *);
 /* A message of this type goes to the server. If it is not complete yet, the caller sets to_left. */
 void progress_sent(struct progress *, char type);
 
+/* An extended-protocol message of our own (Parse, Bind, Describe, Execute, Close) goes to the
+ * server, among those of the client, who does not get its answer: only an error. If it fails, and
+ * the client has sent simple Queries behind it, the server has skipped them: progress.rescue says
+ * how many; for each a Sync is due, whose ReadyForQuery is the client's. */
+void progress_sent_own(struct progress *, char type);
+
+/* A Close goes to the server in place of the client's Parse: its CloseComplete is given to the
+ * client as ParseComplete. The other way round there is no need: closing what does not exist is no
+ * error. */
+void progress_sent_for_parse(struct progress *);
+
 /* Too much is unanswered: nothing more may be sent until answers have come. */
 bool progress_full(const struct progress *);
 
 /* Bytes came from the server. Returns 0, or -E_SYNTAX if they cannot be protocol v3: the connection
  * is of no use any more. */
 int progress_received(struct progress *, const uint8_t *data, size_t bytes);
+
+/* Must the bytes that come next go through progress_filter()? */
+static inline bool
+progress_filters(const struct progress *p)
+{
+	return p->own > 0 || p->from_drop || p->from_passed != p->from_have;
+}
+
+/* As progress_received(), and adds to `out` what of these bytes is for the client. */
+int progress_filter(struct progress *, const uint8_t *data, size_t bytes, struct buf *out);
 
 /* Everything sent has been answered, in both directions no message is half way, and no COPY is
  * open. The transaction status is progress.status. */
