@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin/console.h"
 #include "base/log.h"
 #include "conf/conf.h"
 #include "session/daemon.h"
@@ -114,7 +115,7 @@ main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	log_set_level(a.verbose ? LOG_DEBUG : conf->log_level);
-	d = daemon_new(conf, NULL, why, sizeof why);
+	d = daemon_new(conf, &console_ops, why, sizeof why);
 	if (d == NULL) {
 		log_error("pgwithd: cannot start: %s", why);
 		return EXIT_FAILURE;

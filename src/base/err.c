@@ -73,6 +73,21 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_CONSOLE_UNSUPPORTED] = {"console_unsupported", "0A000", false,
 				 "not supported by the console: %s", /* what */
 				 "send the command as a simple query"},
+    [ERR_CONSOLE_DENIED] = {"console_denied", "42501", false,
+			    "only an administrator may use %s", /* command */
+			    "add the role to admin_users in section [pgwith]"},
+    [ERR_STATEMENT_UNKNOWN] = {"statement_unknown", "26000", false,
+			       "prepared statement \"%s\" does not exist", /* name */
+			       NULL},
+    [ERR_STATEMENT_EXISTS] = {"statement_exists", "42P05", false,
+			      "prepared statement \"%s\" already exists", /* name */
+			      NULL},
+    [ERR_PORTAL_UNKNOWN] = {"portal_unknown", "34000", false,
+			    "portal \"%s\" does not exist", /* name */
+			    NULL},
+    [ERR_PORTAL_EXISTS] = {"portal_exists", "42P03", false,
+			   "portal \"%s\" already exists", /* name */
+			   NULL},
 };
 
 const struct err_kind *

@@ -90,7 +90,7 @@ take_lock(struct listen *l, char *why, size_t why_size)
 		return -1;
 	}
 	if (flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-		snprintf(why, why_size, "another process serves %s", l->path);
+		snprintf(why, why_size, "%s is in use by another process", l->path);
 		return -1;
 	}
 	return 0;

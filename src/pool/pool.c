@@ -244,17 +244,21 @@ static void
 say_numbers(const struct pool *pool, struct err *e)
 {
 	struct list_node *n = list_first(&pool->servers[SERVER_LEASED]);
-	char who[256] = "";
+	unsigned cleaning = pool->servers[SERVER_CLEANING].count;
+	unsigned connecting = pool->servers[SERVER_CONNECTING].count;
+	char who[256] = "", more[64];
 
 	if (n) {
 		const struct server *srv = LIST_OBJ(n, struct server, node);
 
 		srv->lease->ops->describe(srv->lease, who, sizeof who);
 	}
-	err_detail(e, "%u of %lld leased, %u in cleanup, %u connecting, %u waiting%s%s",
-		   pool->servers[SERVER_LEASED].count, (long long)pool->conf->size,
-		   pool->servers[SERVER_CLEANING].count, pool->servers[SERVER_CONNECTING].count,
-		   pool->waiting.count, n ? "; held longest: " : "", who);
+	snprintf(more, sizeof more, "%s%.0u%s%s%.0u%s", cleaning ? ", " : "", cleaning,
+		 cleaning ? " in cleanup" : "", connecting ? ", " : "", connecting,
+		 connecting ? " connecting" : "");
+	err_detail(e, "%u of %lld leased, %u waiting%s%s%s", pool->servers[SERVER_LEASED].count,
+		   (long long)pool->conf->size, pool->waiting.count, more,
+		   n ? "; held longest: " : "", who);
 	if (pool->last_error.id != ERR_NONE)
 		err_hint(e, "the last attempt to connect failed: %s", pool->last_error.message);
 }
@@ -270,7 +274,9 @@ pool_refuses(struct pool *pool, struct err *e)
 		err_copy(e, &pool->last_error);
 		return true;
 	}
-	if (pool->waiting.count >= pool->conf->max_waiting) {
+	/* Before the first server has logged in nobody can be let in: logins wait without being
+	 * counted. */
+	if (pool->nparams > 0 && pool->waiting.count >= pool->conf->max_waiting) {
 		err_make(e, ERR_QUEUE_FULL, pool->conf->name, (unsigned)pool->conf->max_waiting);
 		say_numbers(pool, e);
 		return true;

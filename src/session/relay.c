@@ -138,8 +138,8 @@ end_lease(struct session *s)
 		if (s->lease.srv->progress.error[0] == 0)
 			s->pinned = 0;
 	}
-	/* Prepared in one exchange, to be bound in a later one. */
-	if (s->parsed && !s->bound)
+	/* Prepared in one exchange, to be bound in a later one; unless the error was its own. */
+	if (s->parsed && !s->bound && s->lease.srv->progress.error[0] == 0)
 		s->pinned |= SESSION_PIN_STATEMENT;
 	if (s->pinned)
 		return;

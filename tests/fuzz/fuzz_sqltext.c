@@ -1,19 +1,9 @@
 /* fuzz_sqltext: whatever the bytes, statements lie in the text, in order, and between them are only
  * blanks, comments and semicolons; a statement taken alone is itself again; and the class of the
  * text has the bits of each of its statements. */
-#include <stdint.h>
-#include <stdlib.h>
-
+#include "fuzz.h"
 #include "wire/sqlclass.h"
 #include "wire/sqltext.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(x)                  \
-	do {                     \
-		if (!(x))        \
-			abort(); \
-	} while (0)
 
 static unsigned
 statements(const char *text, size_t n, unsigned flags)

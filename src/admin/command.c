@@ -1,0 +1,385 @@
+#include "admin/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "base/words.h"
+#include "conf/option.h"
+
+/* ---- commands ---- */
+
+static int
+run_begin(const struct command_call *call, struct err *e)
+{
+	*call->in_block = true;
+	return 0;
+}
+
+static int
+run_end(const struct command_call *call, struct err *e)
+{
+	*call->in_block = false;
+	return 0;
+}
+
+/* Nothing is to be done, and the driver that sends it wants to hear so. */
+static int
+run_nothing(const struct command_call *call, struct err *e)
+{
+	return 0;
+}
+
+static int
+run_parameter(const struct command_call *call, struct err *e)
+{
+	rows_begin(call->rows);
+	rows_text(call->rows, call->stmt->command->value);
+	rows_end(call->rows);
+	return 0;
+}
+
+static const struct column select_columns[] = {{"?column?", COLUMN_INT}};
+static const struct show select_show = SHOW_TABLE(select_columns, NULL);
+
+/* The ping of pools and frameworks. */
+static int
+run_select(const struct command_call *call, struct err *e)
+{
+	char *end;
+	long number;
+
+	errno = 0;
+	number = strtol(call->stmt->args[0], &end, 10);
+	if (*end || errno || number < 0 || number > INT32_MAX) {
+		err_make(e, ERR_CONSOLE_SYNTAX,
+			 "the console has no tables: it can SELECT one whole number");
+		return -E_SYNTAX;
+	}
+	rows_begin(call->rows);
+	rows_number(call->rows, number);
+	rows_end(call->rows);
+	return 0;
+}
+
+static const struct column help_columns[] = {
+    {"command", COLUMN_TEXT},
+    {"level", COLUMN_TEXT},
+    {"description", COLUMN_TEXT},
+};
+static void fill_help(const struct daemon *, struct rows *);
+static const struct show help_show = SHOW_TABLE(help_columns, fill_help);
+
+/* clang-format off */
+#define SHOW(w, table, h) \
+	{.words = "SHOW " w, .arguments = "", .level = COMMAND_STATS, .tag = "SHOW", \
+	 .show = &(table), .help = (h)}
+/* What drivers and frameworks ask for; PostgreSQL gives the same for a connection at rest. */
+#define PARAMETER(w, name, v) \
+	{.words = "SHOW " w, .arguments = "", .tag = "SHOW", .run = run_parameter, \
+	 .parameter = (name), .value = (v)}
+/* What they do to a connection. */
+#define IGNORED(w, t, function) \
+	{.words = (w), .arguments = "...", .max_args = COMMAND_ANY_ARGS, .tag = (t), \
+	 .run = (function)}
+/* clang-format on */
+
+static const struct command commands[] = {
+    SHOW("POOLS", show_pools, "clients and servers of each pool by state, the longest wait, sums"),
+    SHOW("CLIENTS", show_clients, "every session: who, in which pool, in which state"),
+    SHOW("SERVERS", show_servers, "every server connection: its state, and whom it works for"),
+    SHOW("DATABASES", show_databases, "the pools and where they lead"),
+    SHOW("LISTS", show_lists, "counts of everything"),
+    SHOW("STATS", show_stats, "sums since the start and averages of the last minute, by pool"),
+    SHOW("STATS_TOTALS", show_stats_totals, "the sums alone"),
+    SHOW("STATS_AVERAGES", show_stats_averages, "the averages alone"),
+    SHOW("TOTALS", show_totals, "sums and averages of all pools together"),
+    SHOW("CONFIG", show_config, "every option with its value, default and the line that set it"),
+    SHOW("STATE", show_state, "the daemon itself: phase, uptime, limits"),
+    SHOW("VERSION", show_version, "the version of pgwithd"),
+    SHOW("HELP", help_show, "this list"),
+    {.words = "SHOW", .arguments = "", .level = COMMAND_STATS, .tag = "SHOW", .show = &help_show},
+
+    PARAMETER("SERVER_VERSION", "server_version", "15.0 (pgwith " PACKAGE_VERSION ")"),
+    PARAMETER("SERVER_VERSION_NUM", "server_version_num", "150000"),
+    PARAMETER("SERVER_ENCODING", "server_encoding", "UTF8"),
+    PARAMETER("CLIENT_ENCODING", "client_encoding", "UTF8"),
+    PARAMETER("STANDARD_CONFORMING_STRINGS", "standard_conforming_strings", "on"),
+    PARAMETER("DATESTYLE", "DateStyle", "ISO, MDY"),
+    PARAMETER("TIMEZONE", "TimeZone", "UTC"),
+    PARAMETER("SEARCH_PATH", "search_path", ""),
+    PARAMETER("MAX_IDENTIFIER_LENGTH", "max_identifier_length", "63"),
+    PARAMETER("TRANSACTION_ISOLATION", "transaction_isolation", "read committed"),
+    PARAMETER("TRANSACTION ISOLATION LEVEL", "transaction_isolation", "read committed"),
+    PARAMETER("DEFAULT_TRANSACTION_ISOLATION", "default_transaction_isolation", "read committed"),
+    PARAMETER("TRANSACTION_READ_ONLY", "transaction_read_only", "off"),
+    PARAMETER("DEFAULT_TRANSACTION_READ_ONLY", "default_transaction_read_only", "off"),
+    PARAMETER("IN_HOT_STANDBY", "in_hot_standby", "off"),
+
+    {.words = "SELECT",
+     .arguments = "NUMBER",
+     .min_args = 1,
+     .max_args = 1,
+     .tag = "SELECT 1",
+     .show = &select_show,
+     .run = run_select},
+    IGNORED("SET", "SET", run_nothing),
+    IGNORED("RESET", "RESET", run_nothing),
+    IGNORED("DISCARD", "DISCARD ALL", run_nothing),
+    IGNORED("DEALLOCATE", "DEALLOCATE", run_nothing),
+    IGNORED("BEGIN", "BEGIN", run_begin),
+    IGNORED("START TRANSACTION", "START TRANSACTION", run_begin),
+    IGNORED("COMMIT", "COMMIT", run_end),
+    IGNORED("END", "COMMIT", run_end),
+    IGNORED("ROLLBACK", "ROLLBACK", run_end),
+    IGNORED("ABORT", "ROLLBACK", run_end),
+    IGNORED("SAVEPOINT", "SAVEPOINT", run_nothing),
+    IGNORED("RELEASE", "RELEASE", run_nothing),
+    IGNORED("ROLLBACK TO", "ROLLBACK", run_nothing),
+};
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static void
+fill_help(const struct daemon *d, struct rows *r)
+{
+	for (unsigned i = 0; i < COMMANDS; i++) {
+		const struct command *c = &commands[i];
+		char usage[128];
+
+		if (c->help == NULL)
+			continue;
+		snprintf(usage, sizeof usage, "%s%s%s", c->words, *c->arguments ? " " : "",
+			 c->arguments);
+		rows_begin(r);
+		rows_text(r, usage);
+		rows_text(r, c->level == COMMAND_ADMIN ? "admin" : "stats");
+		rows_text(r, c->help);
+		rows_end(r);
+	}
+}
+
+/* ---- understanding ---- */
+
+#define WORDS_MAX 4  /* of a command */
+#define TYPED_MAX 60 /* bytes of what somebody typed that are compared and quoted */
+
+/* How many tokens the command's words take at the front of these, 0 if they are not there. */
+static unsigned
+match(const char *words, const struct sqltext_token *tokens, unsigned ntokens)
+{
+	unsigned n = 0;
+
+	while (*words) {
+		size_t length = strcspn(words, " ");
+
+		if (n == ntokens || tokens[n].kind != SQLTEXT_NAME || tokens[n].length != length ||
+		    strncasecmp(tokens[n].start, words, length) != 0)
+			return 0;
+		n++;
+		words += length + (words[length] == ' ');
+	}
+	return n;
+}
+
+/* The command with the most words that are there. */
+static const struct command *
+find(const struct command *table, unsigned count, const struct sqltext_token *tokens,
+     unsigned ntokens, unsigned *taken)
+{
+	const struct command *best = NULL;
+
+	*taken = 0;
+	for (unsigned i = 0; i < count; i++) {
+		unsigned n = match(table[i].words, tokens, ntokens);
+
+		if (n > *taken) {
+			best = &table[i];
+			*taken = n;
+		}
+	}
+	return best;
+}
+
+/* Does another command begin with the words of this one? Then what stands behind them may be a
+ * mistyped word rather than an argument. */
+static bool
+is_front(const struct command *c, const struct command *table, unsigned count)
+{
+	size_t length = strlen(c->words);
+
+	for (unsigned i = 0; i < count; i++)
+		if (strncmp(table[i].words, c->words, length) == 0 && table[i].words[length] == ' ')
+			return true;
+	return false;
+}
+
+/* The listed command that somebody may have meant, or NULL. */
+static const char *
+nearest(const char *typed, const struct command *table, unsigned count)
+{
+	const char **words = mem_calloc(count, sizeof *words), *found, *last[COMMANDS];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		if (table[i].help)
+			words[n++] = table[i].words;
+	found = words_nearest(typed, words, n);
+	/* POOLS, without SHOW. */
+	for (unsigned i = 0; found == NULL && i < n && i < COMMANDS; i++)
+		last[i] = strrchr(words[i], ' ') ? strrchr(words[i], ' ') + 1 : words[i];
+	if (found == NULL) {
+		const char *word = words_nearest(typed, last, n);
+
+		for (unsigned i = 0; i < n; i++)
+			if (word == last[i])
+				found = words[i];
+	}
+	free(words);
+	return found;
+}
+
+static int
+unknown(const char *text, size_t bytes, const struct command *table, unsigned count, struct err *e)
+{
+	char *typed = mem_strndup(text, bytes < TYPED_MAX + 1 ? bytes : TYPED_MAX + 1);
+	char *quoted = option_quote(typed), *message;
+	const char *meant = nearest(typed, table, count);
+
+	message = mem_printf("unknown command %s", quoted);
+	err_make(e, ERR_CONSOLE_SYNTAX, message);
+	if (meant)
+		err_hint(e, "did you mean \"%s\"? SHOW HELP lists the commands", meant);
+	free(message);
+	free(quoted);
+	free(typed);
+	return -E_SYNTAX;
+}
+
+static int
+wrong_count(const struct command *c, struct err *e)
+{
+	char *message;
+
+	if (c->max_args == 0)
+		message = mem_printf("%s takes no arguments", c->words);
+	else
+		message = mem_printf("wrong number of arguments: %s %s", c->words, c->arguments);
+	err_make(e, ERR_CONSOLE_SYNTAX, message);
+	free(message);
+	return -E_SYNTAX;
+}
+
+/* Keeps an argument, without its quotes. */
+static int
+keep(struct command_stmt *stmt, unsigned i, const struct sqltext_token *t, struct err *e)
+{
+	const char *start = t->start;
+	size_t length = t->length;
+
+	if ((t->kind == SQLTEXT_QUOTED || t->kind == SQLTEXT_STRING) && length >= 2 &&
+	    (*start == '"' || *start == '\'')) {
+		start++;
+		length -= 2;
+	}
+	if (length > COMMAND_ARG_MAX) {
+		err_make(e, ERR_CONSOLE_SYNTAX, "an argument is longer than 63 bytes");
+		return -E_SYNTAX;
+	}
+	memcpy(stmt->args[i], start, length);
+	stmt->args[i][length] = 0;
+	return 0;
+}
+
+/* Privilege and number of arguments are checked here, for every command. */
+static int
+admit(const struct command *c, unsigned nargs, bool admin, struct err *e)
+{
+	if (c->level == COMMAND_ADMIN && !admin) {
+		err_make(e, ERR_CONSOLE_DENIED, c->words);
+		return -E_STATE;
+	}
+	if (nargs < c->min_args || nargs > c->max_args)
+		return wrong_count(c, e);
+	return 0;
+}
+
+static int
+read_with(const struct command *table, unsigned count, const char *text, size_t bytes, bool admin,
+	  struct command_stmt *stmt, struct err *e)
+{
+	struct sqltext_token tokens[WORDS_MAX + COMMAND_ARGS], beyond;
+	unsigned kept = 0, ntokens = 0, taken;
+	const struct command *c;
+	struct sqltext lex;
+	int r;
+
+	*stmt = (struct command_stmt){0};
+	sqltext_init(&lex, text, bytes, 0);
+	for (;;) {
+		bool room = kept < sizeof tokens / sizeof *tokens;
+		struct sqltext_token *t = room ? &tokens[kept] : &beyond;
+		enum sqltext_kind kind = sqltext_token(&lex, t);
+
+		if (kind == SQLTEXT_END || kind == SQLTEXT_SPLIT)
+			break;
+		kept += room;
+		ntokens++;
+	}
+	if (ntokens == 0)
+		return 0;
+	c = find(table, count, tokens, kept, &taken);
+	if (c == NULL || (ntokens - taken > c->max_args && is_front(c, table, count)))
+		return unknown(text, bytes, table, count, e);
+	r = admit(c, ntokens - taken, admin, e);
+	if (r < 0)
+		return r;
+	stmt->command = c;
+	stmt->nargs = ntokens - taken;
+	if (c->parameter)
+		stmt->parameter = (struct column){c->parameter, COLUMN_TEXT};
+	if (c->max_args == COMMAND_ANY_ARGS)
+		return 0;
+	for (unsigned i = 0; i < stmt->nargs && i < COMMAND_ARGS; i++)
+		if ((r = keep(stmt, i, &tokens[taken + i], e)) < 0)
+			return r;
+	return 0;
+}
+
+int
+command_read(const char *text, size_t bytes, bool admin, struct command_stmt *stmt, struct err *e)
+{
+	return read_with(commands, COMMANDS, text, bytes, admin, stmt, e);
+}
+
+/* ---- running ---- */
+
+unsigned
+command_columns(const struct command_stmt *stmt, const struct column **columns)
+{
+	const struct command *c = stmt->command;
+
+	if (c == NULL)
+		return 0;
+	if (c->parameter) {
+		*columns = &stmt->parameter;
+		return 1;
+	}
+	if (c->show == NULL)
+		return 0;
+	*columns = c->show->columns;
+	return c->show->ncolumns;
+}
+
+int
+command_run(const struct command_call *call, struct err *e)
+{
+	const struct command *c = call->stmt->command;
+
+	if (c->run)
+		return c->run(call, e);
+	c->show->fill(call->daemon, call->rows);
+	return 0;
+}

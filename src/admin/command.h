@@ -1,0 +1,64 @@
+/* command: the one table of console commands. Whatever else needs the knowledge (parsing, HELP,
+ * Describe, privileges) reads it. No protocol here. */
+#ifndef PGWITH_ADMIN_COMMAND_H
+#define PGWITH_ADMIN_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "admin/show.h"
+#include "base/err.h"
+#include "wire/sqltext.h"
+
+/* Who may use it. */
+enum command_level {
+	COMMAND_ANY,   /* changes and shows nothing: what drivers send by themselves */
+	COMMAND_STATS, /* roles in stats_users too */
+	COMMAND_ADMIN
+};
+
+#define COMMAND_ARGS     2  /* arguments that are kept */
+#define COMMAND_ARG_MAX  63 /* bytes of one, as of any name in PostgreSQL */
+#define COMMAND_ANY_ARGS ((unsigned)-1)
+
+/* What a command works on. */
+struct command_call {
+	const struct daemon *daemon;
+	const struct command_stmt *stmt;
+	struct rows *rows; /* where its rows go */
+	bool *in_block;    /* the session is between BEGIN and COMMIT */
+};
+
+struct command {
+	const char *words;     /* upper case, one space between them */
+	const char *arguments; /* for people, "" if there are none */
+	unsigned min_args, max_args;
+	enum command_level level;
+	const char *tag;         /* of CommandComplete */
+	const struct show *show; /* NULL: no rows */
+	/* NULL: show->fill. Returns 0, or -E_... with the error in *e. */
+	int (*run)(const struct command_call *, struct err *e);
+	const char *help;              /* NULL: not listed */
+	const char *parameter, *value; /* that drivers ask for */
+};
+
+/* One statement as the table understands it. Owns nothing. */
+struct command_stmt {
+	const struct command *command; /* NULL: an empty statement */
+	unsigned nargs;                /* tokens behind the command's words */
+	char args[COMMAND_ARGS][COMMAND_ARG_MAX + 1];
+	/* What its one column looks like, if it shows a parameter. */
+	struct column parameter;
+};
+
+/* Understands one statement and checks that `admin` (or else a role of stats_users) may use it,
+ * with this many arguments. Returns 0; or -E_SYNTAX or -E_STATE with the error in *e. */
+int command_read(const char *text, size_t bytes, bool admin, struct command_stmt *, struct err *e);
+
+/* The columns of the answer; 0 if it has no rows. */
+unsigned command_columns(const struct command_stmt *, const struct column **);
+
+/* Runs it. Returns 0, or -E_... with the error in *e. */
+int command_run(const struct command_call *, struct err *e);
+
+#endif

@@ -1,0 +1,548 @@
+#include "admin/console.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/command.h"
+#include "base/mem.h"
+#include "wire/frame.h"
+#include "wire/msg.h"
+#include "wire/reader.h"
+
+#define ANSWER_MAX     (64 << 20) /* bytes of one answer: what may be queued for a session */
+#define FLUSH_AT       (64 << 10) /* bytes that are handed on before a message asks for it */
+#define NAME_BYTES     63         /* of a prepared statement or portal */
+#define STATEMENTS_MAX 256        /* of a session */
+#define PORTALS_MAX    64         /* that are open at once */
+
+/* A prepared statement, or a portal. */
+struct named {
+	struct list_node node;
+	char name[NAME_BYTES + 1];
+	struct command_stmt stmt;
+	/* of a portal */
+	uint16_t *formats;
+	unsigned nformats;
+	bool executed;
+	struct buf rows; /* DataRows that Execute's limit held back */
+	uint64_t count;  /* rows of the whole answer */
+};
+
+struct console {
+	struct session *session;
+	struct buf out; /* answers that have not been handed on */
+	struct list statements;
+	struct list portals;
+	bool in_block; /* between BEGIN and COMMIT. Not a state: no command minds it, only drivers
+			  want to see it in ReadyForQuery */
+};
+
+/* ---- life ---- */
+
+static void
+named_free(struct list *l, struct named *n)
+{
+	list_remove(l, &n->node);
+	buf_clear(&n->rows);
+	free(n->formats);
+	free(n);
+}
+
+static void
+free_all(struct list *l)
+{
+	struct list_node *n;
+
+	while ((n = list_first(l)) != NULL)
+		named_free(l, LIST_OBJ(n, struct named, node));
+}
+
+static struct console *
+console_of(struct session *s)
+{
+	struct console *c = s->console;
+
+	if (c)
+		return c;
+	c = mem_calloc(1, sizeof *c);
+	c->session = s;
+	buf_init(&c->out, ANSWER_MAX);
+	list_init(&c->statements);
+	list_init(&c->portals);
+	s->console = c;
+	return c;
+}
+
+static void
+console_free(void *arg)
+{
+	struct console *c = arg;
+
+	free_all(&c->statements);
+	free_all(&c->portals);
+	buf_clear(&c->out);
+	free(c);
+}
+
+/* It may be our own answer that closed the session: whoever wrote it still looks at the console. */
+static void
+console_closed(struct session *s)
+{
+	if (s->console)
+		loop_defer(s->daemon->loop, console_free, s->console);
+	s->console = NULL;
+}
+
+/* ---- answers ---- */
+
+static bool
+is_open(const struct console *c)
+{
+	return c->session->state == SESSION_CONSOLE;
+}
+
+/* Hands on what there is. The session may be closed afterwards. */
+static void
+flush(struct console *c)
+{
+	if (is_open(c))
+		session_send_buf(c->session, &c->out);
+	buf_clear(&c->out);
+}
+
+static void
+ready(struct console *c)
+{
+	msg_ready(&c->out, c->in_block ? 'T' : 'I');
+	flush(c);
+}
+
+static void
+empty_message(struct console *c, char type)
+{
+	msg_end(&c->out, msg_begin(&c->out, type));
+}
+
+static void
+protocol_violation(struct console *c, const char *what)
+{
+	struct err e;
+
+	flush(c);
+	if (!is_open(c))
+		return;
+	err_make(&e, ERR_PROTOCOL_VIOLATION, what);
+	session_fail(c->session, &e);
+	err_clear(&e);
+}
+
+/* In the extended protocol; everything up to Sync is skipped then. */
+static void
+refuse(struct console *c, struct err *e)
+{
+	msg_err(&c->out, e);
+	err_clear(e);
+	c->session->skip_sync = true;
+	flush(c);
+}
+
+/* ---- running ---- */
+
+/* Adds the rows. Returns 0, or -E_... with the error in *e and no rows. */
+static int
+run(struct console *c, const struct command_stmt *stmt, struct rows *r, struct err *e)
+{
+	const struct command_call call = {
+	    .daemon = c->session->daemon, .stmt = stmt, .rows = r, .in_block = &c->in_block};
+
+	c->session->queries++;
+	return command_run(&call, e);
+}
+
+static void
+simple_statement(struct console *c, const struct command_stmt *stmt, struct err *e)
+{
+	struct rows r = {.out = &c->out};
+
+	if (stmt->command == NULL)
+		return;
+	r.ncolumns = command_columns(stmt, &r.columns);
+	if (r.ncolumns > 0)
+		rows_describe(&r);
+	if (run(c, stmt, &r, e) == 0)
+		msg_complete(&c->out, stmt->command->tag);
+}
+
+/* The statements of the text, up to the first that fails. */
+static void
+simple(struct console *c, const char *text)
+{
+	struct sqltext lex;
+	struct sqltext_stmt part;
+	struct err e = {.id = ERR_NONE};
+	unsigned statements = 0;
+
+	free_all(&c->portals);
+	sqltext_init(&lex, text, strlen(text), 0);
+	while (e.id == ERR_NONE && is_open(c) && sqltext_next(&lex, &part)) {
+		struct command_stmt stmt;
+
+		statements++;
+		if (command_read(part.start, part.length, c->session->admin, &stmt, &e) == 0)
+			simple_statement(c, &stmt, &e);
+		if (c->out.len >= FLUSH_AT)
+			flush(c);
+	}
+	if (statements == 0)
+		empty_message(c, 'I');
+	if (e.id != ERR_NONE)
+		msg_err(&c->out, &e);
+	err_clear(&e);
+	ready(c);
+}
+
+/* ---- prepared statements and portals ---- */
+
+static struct named *
+find(const struct list *l, const char *name)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, l)
+		if (strcmp(LIST_OBJ(n, struct named, node)->name, name) == 0)
+			return LIST_OBJ(n, struct named, node);
+	return NULL;
+}
+
+/* A new one of that name; one without a name replaces the one before it. Returns NULL with the
+ * error in *e. */
+static struct named *
+add(struct list *l, const char *name, unsigned max, enum err_id exists, struct err *e)
+{
+	struct named *n = find(l, name);
+
+	if (n && *name) {
+		err_make(e, exists, name);
+		return NULL;
+	}
+	if (n)
+		named_free(l, n);
+	if (strlen(name) > NAME_BYTES) {
+		err_make(e, ERR_CONSOLE_UNSUPPORTED, "names of more than 63 bytes");
+		return NULL;
+	}
+	if (l->count >= max) {
+		err_make(e, ERR_CONSOLE_UNSUPPORTED, "so many prepared statements or portals");
+		return NULL;
+	}
+	n = mem_calloc(1, sizeof *n);
+	strcpy(n->name, name);
+	buf_init(&n->rows, ANSWER_MAX);
+	list_append(l, &n->node);
+	return n;
+}
+
+static void
+on_parse(struct console *c, struct reader *in)
+{
+	const char *name = reader_str(in), *text = reader_str(in);
+	unsigned types = reader_u16(in);
+	struct sqltext_stmt part = {0}, more;
+	struct command_stmt stmt;
+	struct sqltext lex;
+	struct named *n;
+	struct err e;
+
+	reader_bytes(in, (size_t)types * 4);
+	if (!reader_done(in)) {
+		protocol_violation(c, "malformed Parse");
+		return;
+	}
+	sqltext_init(&lex, text, strlen(text), 0);
+	if (sqltext_next(&lex, &part) && sqltext_next(&lex, &more)) {
+		err_make(&e, ERR_CONSOLE_SYNTAX,
+			 "cannot insert multiple commands into a prepared statement");
+		refuse(c, &e);
+		return;
+	}
+	if (command_read(part.start ? part.start : "", part.length, c->session->admin, &stmt, &e) <
+	    0) {
+		refuse(c, &e);
+		return;
+	}
+	n = add(&c->statements, name, STATEMENTS_MAX, ERR_STATEMENT_EXISTS, &e);
+	if (n == NULL) {
+		refuse(c, &e);
+		return;
+	}
+	n->stmt = stmt;
+	empty_message(c, '1');
+}
+
+/* Reads the formats of the results; NULL and false in *good if they do not fit. */
+static uint16_t *
+read_formats(struct reader *in, const struct command_stmt *stmt, unsigned *nformats, bool *good)
+{
+	const struct column *columns;
+	unsigned ncolumns = command_columns(stmt, &columns), n = reader_u16(in);
+	uint16_t *formats;
+
+	*nformats = 0;
+	*good = !in->failed && (n <= 1 || n == ncolumns) && in->left >= 2 * (size_t)n;
+	if (!*good || n == 0)
+		return NULL;
+	formats = mem_calloc(n, sizeof *formats);
+	for (unsigned i = 0; i < n; i++) {
+		formats[i] = reader_u16(in);
+		if (formats[i] > 1)
+			*good = false;
+	}
+	*nformats = n;
+	return formats;
+}
+
+static void
+on_bind(struct console *c, struct reader *in)
+{
+	const char *portal = reader_str(in), *name = reader_str(in);
+	const struct named *statement;
+	struct named *n;
+	unsigned params;
+	struct err e;
+	bool good;
+
+	reader_bytes(in, 2 * (size_t)reader_u16(in)); /* formats of the parameters */
+	params = reader_u16(in);
+	if (in->failed) {
+		protocol_violation(c, "malformed Bind");
+		return;
+	}
+	if (params > 0) {
+		err_make(&e, ERR_CONSOLE_UNSUPPORTED, "parameters of a statement");
+		refuse(c, &e);
+		return;
+	}
+	statement = find(&c->statements, name);
+	if (statement == NULL) {
+		err_make(&e, ERR_STATEMENT_UNKNOWN, name);
+		refuse(c, &e);
+		return;
+	}
+	n = add(&c->portals, portal, PORTALS_MAX, ERR_PORTAL_EXISTS, &e);
+	if (n == NULL) {
+		refuse(c, &e);
+		return;
+	}
+	n->stmt = statement->stmt;
+	n->formats = read_formats(in, &n->stmt, &n->nformats, &good);
+	if (!good || !reader_done(in)) {
+		protocol_violation(c, "malformed Bind");
+		return;
+	}
+	empty_message(c, '2');
+}
+
+/* The statement or portal that the message names; NULL: it was answered with an error. */
+static struct named *
+named_in(struct console *c, struct reader *in, char *kind, bool must)
+{
+	const char *name;
+	struct named *n;
+	struct err e;
+
+	*kind = (char)reader_u8(in);
+	name = reader_str(in);
+	if (!reader_done(in) || (*kind != 'S' && *kind != 'P')) {
+		protocol_violation(c, "malformed Describe or Close");
+		return NULL;
+	}
+	n = find(*kind == 'S' ? &c->statements : &c->portals, name);
+	if (n == NULL && must) {
+		err_make(&e, *kind == 'S' ? ERR_STATEMENT_UNKNOWN : ERR_PORTAL_UNKNOWN, name);
+		refuse(c, &e);
+	}
+	return n;
+}
+
+static void
+on_describe(struct console *c, struct reader *in)
+{
+	char kind;
+	const struct named *n = named_in(c, in, &kind, true);
+	struct rows r = {.out = &c->out};
+
+	if (n == NULL)
+		return;
+	if (kind == 'S') { /* it has no parameters */
+		size_t at = msg_begin(&c->out, 't');
+
+		buf_add_u16(&c->out, 0);
+		msg_end(&c->out, at);
+	}
+	r.ncolumns = command_columns(&n->stmt, &r.columns);
+	r.formats = n->formats;
+	r.nformats = n->nformats;
+	if (r.ncolumns > 0)
+		rows_describe(&r);
+	else
+		empty_message(c, 'n');
+}
+
+/* Closing what does not exist is no error. */
+static void
+on_close(struct console *c, struct reader *in)
+{
+	char kind;
+	struct named *n = named_in(c, in, &kind, false);
+
+	if (!is_open(c))
+		return;
+	if (n)
+		named_free(kind == 'S' ? &c->statements : &c->portals, n);
+	empty_message(c, '3');
+}
+
+/* ---- Execute ---- */
+
+/* Hands on up to `limit` of the rows that the portal keeps. True if there are more. */
+static bool
+hand_out(struct console *c, struct named *n, uint32_t limit)
+{
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < limit && at < n->rows.len; i++) {
+		struct frame f;
+
+		frame_read(buf_data(&n->rows) + at, n->rows.len - at, &f);
+		at += FRAME_HEADER + f.body;
+	}
+	buf_add(&c->out, buf_data(&n->rows), at);
+	buf_drop(&n->rows, at);
+	return n->rows.len > 0;
+}
+
+static void
+on_execute(struct console *c, struct reader *in)
+{
+	const char *name = reader_str(in);
+	uint32_t limit = reader_u32(in);
+	struct named *n;
+	struct err e;
+
+	if (!reader_done(in)) {
+		protocol_violation(c, "malformed Execute");
+		return;
+	}
+	n = find(&c->portals, name);
+	if (n == NULL) {
+		err_make(&e, ERR_PORTAL_UNKNOWN, name);
+		refuse(c, &e);
+		return;
+	}
+	if (n->stmt.command == NULL) {
+		empty_message(c, 'I');
+		return;
+	}
+	if (limit == 0 || limit > INT32_MAX) /* negative: no limit either */
+		limit = UINT32_MAX;
+	if (!n->executed) {
+		struct rows r = {.out = limit == UINT32_MAX ? &c->out : &n->rows,
+				 .formats = n->formats,
+				 .nformats = n->nformats};
+
+		n->executed = true;
+		r.ncolumns = command_columns(&n->stmt, &r.columns);
+		if (run(c, &n->stmt, &r, &e) < 0) {
+			refuse(c, &e);
+			return;
+		}
+	}
+	if (hand_out(c, n, limit))
+		empty_message(c, 's');
+	else
+		msg_complete(&c->out, n->stmt.command->tag);
+}
+
+static void
+on_sync(struct console *c)
+{
+	c->session->skip_sync = false;
+	if (!c->in_block)
+		free_all(&c->portals);
+	ready(c);
+}
+
+/* ---- messages ---- */
+
+static void
+on_query(struct console *c, struct reader *in)
+{
+	const char *text = reader_str(in);
+
+	if (reader_done(in))
+		simple(c, text);
+	else
+		protocol_violation(c, "malformed Query");
+}
+
+static void
+on_function_call(struct console *c)
+{
+	struct err e;
+
+	err_make(&e, ERR_CONSOLE_UNSUPPORTED, "function calls");
+	msg_err(&c->out, &e);
+	err_clear(&e);
+	ready(c);
+}
+
+static void
+console_message(struct session *s, char type, const uint8_t *body, size_t bytes)
+{
+	struct console *c = console_of(s);
+	struct reader in;
+
+	reader_init(&in, body, bytes);
+	if (s->skip_sync && type != 'S')
+		return;
+	s->request_us = loop_now_us(s->daemon->loop);
+	switch (type) {
+	case 'Q':
+		on_query(c, &in);
+		break;
+	case 'P':
+		on_parse(c, &in);
+		break;
+	case 'B':
+		on_bind(c, &in);
+		break;
+	case 'D':
+		on_describe(c, &in);
+		break;
+	case 'E':
+		on_execute(c, &in);
+		break;
+	case 'C':
+		on_close(c, &in);
+		break;
+	case 'S':
+		on_sync(c);
+		break;
+	case 'H':
+		flush(c);
+		break;
+	case 'F':
+		on_function_call(c);
+		break;
+	case 'd': /* COPY data outside of COPY is ignored, as PostgreSQL does */
+	case 'c':
+	case 'f':
+		break;
+	default:
+		protocol_violation(c, "unknown message type");
+	}
+	if (c->out.len >= FLUSH_AT)
+		flush(c);
+}
+
+const struct console_ops console_ops = {console_message, console_closed};

@@ -1,0 +1,157 @@
+#include "admin/rows.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "wire/msg.h"
+
+/* pg_type.dat */
+static const struct {
+	uint32_t oid;
+	int16_t size;
+} types[] = {
+    [COLUMN_TEXT] = {25, -1},      [COLUMN_INT] = {23, 4},  [COLUMN_BIGINT] = {20, 8},
+    [COLUMN_NUMERIC] = {1700, -1}, [COLUMN_BOOL] = {16, 1},
+};
+
+static uint16_t
+format_of(const struct rows *r, unsigned column)
+{
+	return r->nformats == 0 ? 0 : r->nformats == 1 ? r->formats[0] : r->formats[column];
+}
+
+static void
+put_u32(uint8_t *p, uint32_t value)
+{
+	p[0] = value >> 24;
+	p[1] = value >> 16;
+	p[2] = value >> 8;
+	p[3] = value;
+}
+
+void
+rows_describe(const struct rows *r)
+{
+	size_t at = msg_begin(r->out, 'T');
+
+	buf_add_u16(r->out, (uint16_t)r->ncolumns);
+	for (unsigned i = 0; i < r->ncolumns; i++) {
+		buf_add_str(r->out, r->columns[i].name);
+		buf_add_u32(r->out, 0); /* not a column of a table */
+		buf_add_u16(r->out, 0);
+		buf_add_u32(r->out, types[r->columns[i].type].oid);
+		buf_add_u16(r->out, (uint16_t)types[r->columns[i].type].size);
+		buf_add_u32(r->out, UINT32_MAX); /* no modifier */
+		buf_add_u16(r->out, format_of(r, i));
+	}
+	msg_end(r->out, at);
+}
+
+void
+rows_begin(struct rows *r)
+{
+	r->at = msg_begin(r->out, 'D');
+	r->cell = 0;
+	buf_add_u16(r->out, (uint16_t)r->ncolumns);
+}
+
+void
+rows_end(struct rows *r)
+{
+	assert(r->cell == r->ncolumns);
+	msg_end(r->out, r->at);
+	r->count++;
+}
+
+void
+rows_null(struct rows *r)
+{
+	assert(r->cell < r->ncolumns);
+	buf_add_u32(r->out, UINT32_MAX);
+	r->cell++;
+}
+
+void
+rows_text(struct rows *r, const char *text)
+{
+	size_t at = r->out->len;
+
+	if (text == NULL) {
+		rows_null(r);
+		return;
+	}
+	assert(r->cell < r->ncolumns && r->columns[r->cell].type == COLUMN_TEXT);
+	buf_add_u32(r->out, 0);
+	utf8_clean(r->out, text, strlen(text));
+	if (!r->out->failed)
+		put_u32(buf_data(r->out) + at, (uint32_t)(r->out->len - at - 4));
+	r->cell++;
+}
+
+/* PostgreSQL 15, src/backend/utils/adt/numeric.c, numeric_send(): digits of base 10000, the weight
+ * of the first one, the sign, the scale, the digits. */
+static void
+add_numeric(struct buf *out, int64_t value)
+{
+	uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+	uint16_t digits[5];
+	unsigned n = 0;
+
+	for (; rest > 0; rest /= 10000)
+		digits[n++] = rest % 10000;
+	buf_add_u32(out, 8 + 2 * n);
+	buf_add_u16(out, (uint16_t)n);
+	buf_add_u16(out, n ? (uint16_t)(n - 1) : 0);
+	buf_add_u16(out, value < 0 ? 0x4000 : 0);
+	buf_add_u16(out, 0);
+	while (n > 0)
+		buf_add_u16(out, digits[--n]);
+}
+
+static void
+add_binary(struct buf *out, enum column_type type, int64_t value)
+{
+	switch (type) {
+	case COLUMN_INT:
+		buf_add_u32(out, 4);
+		buf_add_u32(out, (uint32_t)value);
+		return;
+	case COLUMN_BIGINT:
+		buf_add_u32(out, 8);
+		buf_add_u64(out, (uint64_t)value);
+		return;
+	default:
+		add_numeric(out, value);
+	}
+}
+
+void
+rows_number(struct rows *r, int64_t value)
+{
+	enum column_type type = r->columns[r->cell].type;
+	char text[24];
+	int length;
+
+	assert(r->cell < r->ncolumns);
+	assert(type == COLUMN_INT || type == COLUMN_BIGINT || type == COLUMN_NUMERIC);
+	if (type == COLUMN_INT && value > INT32_MAX)
+		value = INT32_MAX;
+	if (format_of(r, r->cell++) == 1) {
+		add_binary(r->out, type, value);
+		return;
+	}
+	length = snprintf(text, sizeof text, "%lld", (long long)value);
+	buf_add_u32(r->out, (uint32_t)length);
+	buf_add(r->out, text, (size_t)length);
+}
+
+void
+rows_bool(struct rows *r, bool value)
+{
+	assert(r->cell < r->ncolumns && r->columns[r->cell].type == COLUMN_BOOL);
+	buf_add_u32(r->out, 1);
+	buf_add_u8(r->out, format_of(r, r->cell) == 1 ? value : value ? 't' : 'f');
+	r->cell++;
+}

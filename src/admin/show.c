@@ -1,0 +1,425 @@
+#include "admin/show.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+
+/* ---- pools ---- */
+
+static const struct column pools_columns[] = {
+    {"database", COLUMN_TEXT},
+    {"user", COLUMN_TEXT},
+    {"cl_active", COLUMN_INT},
+    {"cl_waiting", COLUMN_INT},
+    {"cl_active_cancel_req", COLUMN_INT},
+    {"cl_waiting_cancel_req", COLUMN_INT},
+    {"sv_active", COLUMN_INT},
+    {"sv_active_cancel", COLUMN_INT},
+    {"sv_being_canceled", COLUMN_INT},
+    {"sv_idle", COLUMN_INT},
+    {"sv_used", COLUMN_INT},
+    {"sv_tested", COLUMN_INT},
+    {"sv_login", COLUMN_INT},
+    {"maxwait", COLUMN_INT},
+    {"maxwait_us", COLUMN_INT},
+    {"pool_mode", COLUMN_TEXT},
+    /* ours */
+    {"cl_idle", COLUMN_INT},
+    {"sv_cleaning", COLUMN_INT},
+    {"size", COLUMN_INT},
+    {"min_size", COLUMN_INT},
+    {"max_waiting", COLUMN_INT},
+    {"waits", COLUMN_BIGINT},
+    {"wait_fails", COLUMN_BIGINT},
+    {"opened", COLUMN_BIGINT},
+    {"open_fails", COLUMN_BIGINT},
+    {"cleanups", COLUMN_BIGINT},
+    {"broken", COLUMN_BIGINT},
+    {"cancels", COLUMN_BIGINT},
+    {"last_error", COLUMN_TEXT},
+};
+
+/* How many idle sessions each pool has, counted in one walk: a session in state idle is in no list
+ * of its pool. */
+struct tally {
+	const struct pool *pool;
+	unsigned idle;
+};
+
+static int
+by_pool(const void *a, const void *b)
+{
+	const struct tally *x = a, *y = b;
+
+	return ((uintptr_t)x->pool > (uintptr_t)y->pool) -
+	       ((uintptr_t)x->pool < (uintptr_t)y->pool);
+}
+
+static struct tally *
+count_idle(const struct daemon *d)
+{
+	unsigned npools = d->pools.list.count, i = 0;
+	struct tally *t = mem_calloc(npools + 1, sizeof *t);
+	struct list_node *n;
+
+	LIST_EACH (n, &d->pools.list)
+		t[i++].pool = LIST_OBJ(n, struct pool, node);
+	qsort(t, npools, sizeof *t, by_pool);
+	LIST_EACH (n, &d->in_state[SESSION_IDLE]) {
+		struct tally key = {.pool = LIST_OBJ(n, struct session, node)->pool};
+		struct tally *found = bsearch(&key, t, npools, sizeof *t, by_pool);
+
+		if (found)
+			found->idle++;
+	}
+	return t;
+}
+
+static unsigned
+idle_of(const struct tally *t, unsigned npools, const struct pool *pool)
+{
+	struct tally key = {.pool = pool};
+
+	return ((const struct tally *)bsearch(&key, t, npools, sizeof *t, by_pool))->idle;
+}
+
+/* CancelRequests under way, of clients. */
+static unsigned
+cancels_of(const struct pool *pool)
+{
+	struct list_node *n;
+	unsigned cancels = 0;
+
+	LIST_EACH (n, &pool->servers[SERVER_LEASED])
+		cancels += LIST_OBJ(n, struct server, node)->cancels;
+	return cancels;
+}
+
+static unsigned
+being_cancelled(const struct pool *pool)
+{
+	struct list_node *n;
+	unsigned count = 0;
+
+	LIST_EACH (n, &pool->servers[SERVER_CLEANING])
+		count += LIST_OBJ(n, struct server, node)->cancels > 0;
+	return count;
+}
+
+static void
+pool_row(const struct pool *pool, unsigned idle, struct rows *r)
+{
+	const struct list *servers = pool->servers;
+	const struct list_node *first = list_first(&pool->waiting);
+	unsigned cancels = cancels_of(pool);
+	int64_t wait = 0;
+
+	if (first)
+		wait = loop_now_us(pool->all->loop) -
+		       LIST_OBJ(first, const struct lease, node)->since_us;
+	rows_begin(r);
+	rows_text(r, pool->conf->name);
+	rows_text(r, conninfo_get(pool->conninfo, "user"));
+	rows_number(r, servers[SERVER_LEASED].count); /* a lease is held by one session */
+	rows_number(r, pool->waiting.count);
+	rows_number(r, cancels);
+	rows_number(r, 0);
+	rows_number(r, servers[SERVER_LEASED].count);
+	rows_number(r, cancels);
+	rows_number(r, being_cancelled(pool));
+	rows_number(r, servers[SERVER_IDLE].count);
+	rows_number(r, 0);
+	rows_number(r, servers[SERVER_CHECKING].count);
+	rows_number(r, servers[SERVER_CONNECTING].count);
+	rows_number(r, wait / UNIT_S);
+	rows_number(r, wait % UNIT_S);
+	rows_text(r, "transaction");
+	rows_number(r, idle);
+	rows_number(r, servers[SERVER_CLEANING].count);
+	rows_number(r, pool->conf->size);
+	rows_number(r, pool->conf->min_size);
+	rows_number(r, pool->conf->max_waiting);
+	rows_number(r, (int64_t)pool->stats.waits);
+	rows_number(r, (int64_t)pool->stats.wait_fails);
+	rows_number(r, (int64_t)pool->stats.opened);
+	rows_number(r, (int64_t)pool->stats.open_fails);
+	rows_number(r, (int64_t)pool->stats.cleanups);
+	rows_number(r, (int64_t)pool->stats.broken);
+	rows_number(r, (int64_t)pool->stats.cancels);
+	rows_text(r, pool->last_error.id == ERR_NONE ? NULL : pool->last_error.message);
+	rows_end(r);
+}
+
+static void
+fill_pools(const struct daemon *d, struct rows *r)
+{
+	struct tally *t = count_idle(d);
+	struct list_node *n;
+
+	LIST_EACH (n, &d->pools.list) {
+		const struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		pool_row(pool, idle_of(t, d->pools.list.count, pool), r);
+	}
+	free(t);
+}
+
+const struct show show_pools = SHOW_TABLE(pools_columns, fill_pools);
+
+/* ---- databases ---- */
+
+static const struct column databases_columns[] = {
+    {"name", COLUMN_TEXT},
+    {"host", COLUMN_TEXT},
+    {"port", COLUMN_INT},
+    {"database", COLUMN_TEXT},
+    {"force_user", COLUMN_TEXT},
+    {"pool_size", COLUMN_INT},
+    {"min_pool_size", COLUMN_INT},
+    {"reserve_pool", COLUMN_INT},
+    {"pool_mode", COLUMN_TEXT},
+    {"max_connections", COLUMN_INT},
+    {"current_connections", COLUMN_INT},
+    {"paused", COLUMN_INT},
+    {"disabled", COLUMN_INT},
+    /* ours */
+    {"max_waiting", COLUMN_INT},
+    {"wait_timeout_ms", COLUMN_BIGINT},
+    {"server_version", COLUMN_TEXT},
+};
+
+static void
+database_row(const struct pool *pool, struct rows *r)
+{
+	/* libpq takes a list of them; a column can hold only the first. */
+	const char *port = conninfo_get(pool->conninfo, "port");
+
+	rows_begin(r);
+	rows_text(r, pool->conf->name);
+	rows_text(r, conninfo_get(pool->conninfo, "host"));
+	rows_number(r, port ? strtol(port, NULL, 10) : 5432);
+	rows_text(r, conninfo_get(pool->conninfo, "dbname"));
+	rows_text(r, conninfo_get(pool->conninfo, "user"));
+	rows_number(r, pool->conf->size);
+	rows_number(r, pool->conf->min_size);
+	rows_number(r, 0);
+	rows_text(r, "transaction");
+	rows_number(r, pool->conf->size);
+	rows_number(r, pool->count);
+	rows_number(r, 0);
+	rows_number(r, 0);
+	rows_number(r, pool->conf->max_waiting);
+	rows_number(r, pool->conf->wait_timeout_us / UNIT_MS);
+	rows_text(r, pool_param(pool, "server_version"));
+	rows_end(r);
+}
+
+static void
+fill_databases(const struct daemon *d, struct rows *r)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &d->pools.list)
+		database_row(LIST_OBJ(n, struct pool, node), r);
+}
+
+const struct show show_databases = SHOW_TABLE(databases_columns, fill_databases);
+
+/* ---- lists ---- */
+
+static const struct column lists_columns[] = {
+    {"list", COLUMN_TEXT},
+    {"items", COLUMN_INT},
+};
+
+static int
+by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Roles that are in now. */
+static unsigned
+count_roles(const struct daemon *d)
+{
+	const char **roles = mem_calloc(d->sessions.count + 1, sizeof *roles);
+	unsigned n = 0, distinct = 0;
+	struct list_node *node;
+
+	for (int i = 0; i < SESSION_CLOSED; i++)
+		LIST_EACH (node, &d->in_state[i]) {
+			const char *role = LIST_OBJ(node, struct session, node)->role;
+
+			if (role)
+				roles[n++] = role;
+		}
+	qsort(roles, n, sizeof *roles, by_text);
+	for (unsigned i = 0; i < n; i++)
+		distinct += i == 0 || strcmp(roles[i], roles[i - 1]) != 0;
+	free(roles);
+	return distinct;
+}
+
+static unsigned
+count_servers(const struct daemon *d, enum server_state state)
+{
+	struct list_node *n;
+	unsigned count = 0;
+
+	LIST_EACH (n, &d->pools.list)
+		count += LIST_OBJ(n, struct pool, node)->servers[state].count;
+	return count;
+}
+
+/* Servers whose host name is being looked up. */
+static unsigned
+count_resolving(const struct daemon *d)
+{
+	struct list_node *n, *m;
+	unsigned count = 0;
+
+	LIST_EACH (n, &d->pools.list)
+		LIST_EACH (m, &LIST_OBJ(n, struct pool, node)->servers[SERVER_CONNECTING])
+			count += LIST_OBJ(m, struct server, node)->resolving;
+	return count;
+}
+
+static void
+item(struct rows *r, const char *name, int64_t items)
+{
+	rows_begin(r);
+	rows_text(r, name);
+	rows_number(r, items);
+	rows_end(r);
+}
+
+static void
+fill_lists(const struct daemon *d, struct rows *r)
+{
+	const struct list *in = d->in_state;
+	unsigned login = in[SESSION_STARTUP].count + in[SESSION_LOGIN].count;
+
+	item(r, "databases", d->pools.list.count);
+	item(r, "users", count_roles(d));
+	item(r, "pools", d->pools.list.count);
+	item(r, "free_clients", 0); /* nothing is kept of those that are gone */
+	item(r, "used_clients", (int64_t)d->sessions.count - login);
+	item(r, "login_clients", login);
+	item(r, "free_servers", 0);
+	item(r, "used_servers", (int64_t)d->pools.servers.count);
+	item(r, "dns_names", 0); /* the system's resolver does that */
+	item(r, "dns_zones", 0);
+	item(r, "dns_queries", count_resolving(d));
+	item(r, "dns_pending", 0);
+	item(r, "idle_clients", in[SESSION_IDLE].count);
+	item(r, "waiting_clients", in[SESSION_WAITING].count);
+	item(r, "active_clients", in[SESSION_SETUP].count + in[SESSION_ACTIVE].count);
+	item(r, "cancel_clients", in[SESSION_CANCEL].count);
+	item(r, "console_clients", in[SESSION_CONSOLE].count);
+	item(r, "closing_clients", in[SESSION_CLOSING].count);
+	item(r, "connecting_servers", count_servers(d, SERVER_CONNECTING));
+	item(r, "idle_servers", count_servers(d, SERVER_IDLE));
+	item(r, "leased_servers", count_servers(d, SERVER_LEASED));
+	item(r, "checking_servers", count_servers(d, SERVER_CHECKING));
+	item(r, "cleaning_servers", count_servers(d, SERVER_CLEANING));
+	item(r, "work_pending", work_pending(d->work));
+}
+
+const struct show show_lists = SHOW_TABLE(lists_columns, fill_lists);
+
+/* ---- config ---- */
+
+static const struct column config_columns[] = {
+    {"key", COLUMN_TEXT},
+    {"value", COLUMN_TEXT},
+    {"default", COLUMN_TEXT},
+    {"changeable", COLUMN_TEXT},
+    /* ours */
+    {"section", COLUMN_TEXT},
+    {"source", COLUMN_TEXT},
+    {"help", COLUMN_TEXT},
+};
+
+static void
+fill_config(const struct daemon *d, struct rows *r)
+{
+	unsigned entries = conf_entries(d->conf);
+
+	for (unsigned i = 0; i < entries; i++) {
+		struct conf_entry e;
+
+		conf_entry(d->conf, i, &e);
+		rows_begin(r);
+		rows_text(r, e.name);
+		rows_text(r, e.value);
+		rows_text(r, e.default_text);
+		rows_text(r, e.changeable ? "yes" : "no");
+		rows_text(r, e.section);
+		rows_text(r, e.source);
+		rows_text(r, e.help);
+		rows_end(r);
+		conf_entry_clear(&e);
+	}
+}
+
+const struct show show_config = SHOW_TABLE(config_columns, fill_config);
+
+/* ---- version, state ---- */
+
+static const struct column version_columns[] = {{"version", COLUMN_TEXT}};
+
+static void
+fill_version(const struct daemon *d, struct rows *r)
+{
+	rows_begin(r);
+	rows_text(r, "pgwithd " PACKAGE_VERSION);
+	rows_end(r);
+}
+
+const struct show show_version = SHOW_TABLE(version_columns, fill_version);
+
+static const struct column state_columns[] = {
+    {"key", COLUMN_TEXT},
+    {"value", COLUMN_TEXT},
+};
+
+static void __attribute__((format(printf, 3, 4)))
+fact(struct rows *r, const char *key, const char *fmt, ...)
+{
+	va_list ap;
+	char *value;
+
+	va_start(ap, fmt);
+	value = mem_vprintf(fmt, ap);
+	va_end(ap);
+	rows_begin(r);
+	rows_text(r, key);
+	rows_text(r, value);
+	rows_end(r);
+	free(value);
+}
+
+static void
+fill_state(const struct daemon *d, struct rows *r)
+{
+	fact(r, "active", "%s", d->phase == DAEMON_RUNNING ? "yes" : "no");
+	fact(r, "paused", "no");
+	fact(r, "suspended", "no");
+	fact(r, "version", "%s", PACKAGE_VERSION);
+	fact(r, "phase", "%s", daemon_phase_name(d));
+	fact(r, "pid", "%d", (int)getpid());
+	fact(r, "uptime_s", "%lld", (long long)(time(NULL) - d->started_at));
+	fact(r, "config_file", "%s", d->conf->path ? d->conf->path : "");
+	fact(r, "sessions", "%u", daemon_sessions(d));
+	fact(r, "max_clients", "%lld", (long long)d->conf->max_clients);
+	fact(r, "max_sessions", "%lld", (long long)d->max_sessions);
+	fact(r, "sessions_ever", "%llu", (unsigned long long)d->sessions_ever);
+	fact(r, "logins_refused", "%llu", (unsigned long long)d->refused);
+}
+
+const struct show show_state = SHOW_TABLE(state_columns, fill_state);

@@ -1,0 +1,208 @@
+/* Statistics. PgBouncer's sums are numeric, and so are ours. */
+#include "admin/show.h"
+#include "base/units.h"
+
+#define PERIOD_S (POOL_PERIOD_US / UNIT_S)
+#define STATS    7 /* sums that PgBouncer has */
+
+/* ---- numbers ---- */
+
+/* In PgBouncer's order; times are in microseconds. */
+static void
+sums(const struct pool_stats *s, int64_t out[STATS])
+{
+	out[0] = (int64_t)s->xacts;
+	out[1] = (int64_t)s->queries;
+	out[2] = (int64_t)s->received;
+	out[3] = (int64_t)s->sent;
+	out[4] = s->xact_us;
+	out[5] = s->query_us;
+	out[6] = s->wait_us;
+}
+
+/* Of the last whole period: times of a transaction and of a query are means, all else is per
+ * second. */
+static void
+averages(const struct pool_stats *period, int64_t out[STATS])
+{
+	sums(period, out);
+	for (unsigned i = 0; i < STATS; i++) {
+		if (i == 4)
+			out[i] = period->xacts ? out[i] / (int64_t)period->xacts : 0;
+		else if (i == 5)
+			out[i] = period->queries ? out[i] / (int64_t)period->queries : 0;
+		else
+			out[i] /= PERIOD_S;
+	}
+}
+
+static void
+numbers(struct rows *r, const int64_t *list, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		rows_number(r, list[i]);
+}
+
+/* What PgBouncer has no word for. */
+static void
+ours(struct rows *r, const struct pool_stats *s)
+{
+	rows_number(r, (int64_t)s->waits);
+	rows_number(r, (int64_t)s->wait_fails);
+	rows_number(r, (int64_t)s->opened);
+	rows_number(r, (int64_t)s->open_fails);
+	rows_number(r, (int64_t)s->closed);
+	rows_number(r, (int64_t)s->broken);
+	rows_number(r, (int64_t)s->cleanups);
+	rows_number(r, s->cleanup_us);
+	rows_number(r, (int64_t)s->cancels);
+}
+
+/* ---- SHOW STATS ---- */
+
+static const struct column stats_columns[] = {
+    {"database", COLUMN_TEXT},
+    {"total_xact_count", COLUMN_NUMERIC},
+    {"total_query_count", COLUMN_NUMERIC},
+    {"total_received", COLUMN_NUMERIC},
+    {"total_sent", COLUMN_NUMERIC},
+    {"total_xact_time", COLUMN_NUMERIC},
+    {"total_query_time", COLUMN_NUMERIC},
+    {"total_wait_time", COLUMN_NUMERIC},
+    {"avg_xact_count", COLUMN_NUMERIC},
+    {"avg_query_count", COLUMN_NUMERIC},
+    {"avg_recv", COLUMN_NUMERIC},
+    {"avg_sent", COLUMN_NUMERIC},
+    {"avg_xact_time", COLUMN_NUMERIC},
+    {"avg_query_time", COLUMN_NUMERIC},
+    {"avg_wait_time", COLUMN_NUMERIC},
+    /* ours */
+    {"total_wait_count", COLUMN_NUMERIC},
+    {"total_wait_fail_count", COLUMN_NUMERIC},
+    {"total_open_count", COLUMN_NUMERIC},
+    {"total_open_fail_count", COLUMN_NUMERIC},
+    {"total_close_count", COLUMN_NUMERIC},
+    {"total_broken_count", COLUMN_NUMERIC},
+    {"total_cleanup_count", COLUMN_NUMERIC},
+    {"total_cleanup_time", COLUMN_NUMERIC},
+    {"total_cancel_count", COLUMN_NUMERIC},
+};
+
+static void
+fill_stats(const struct daemon *d, struct rows *r)
+{
+	int64_t list[STATS];
+	struct list_node *n;
+
+	LIST_EACH (n, &d->pools.list) {
+		const struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		rows_begin(r);
+		rows_text(r, pool->conf->name);
+		sums(&pool->stats, list);
+		numbers(r, list, STATS);
+		averages(&pool->period, list);
+		numbers(r, list, STATS);
+		ours(r, &pool->stats);
+		rows_end(r);
+	}
+}
+
+const struct show show_stats = SHOW_TABLE(stats_columns, fill_stats);
+
+/* ---- SHOW STATS_TOTALS, SHOW STATS_AVERAGES ---- */
+
+static const struct column totals_columns[] = {
+    {"database", COLUMN_TEXT},       {"xact_count", COLUMN_NUMERIC},
+    {"query_count", COLUMN_NUMERIC}, {"bytes_received", COLUMN_NUMERIC},
+    {"bytes_sent", COLUMN_NUMERIC},  {"xact_time", COLUMN_NUMERIC},
+    {"query_time", COLUMN_NUMERIC},  {"wait_time", COLUMN_NUMERIC},
+};
+
+static void
+fill_stats_totals(const struct daemon *d, struct rows *r)
+{
+	int64_t list[STATS];
+	struct list_node *n;
+
+	LIST_EACH (n, &d->pools.list) {
+		const struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		rows_begin(r);
+		rows_text(r, pool->conf->name);
+		sums(&pool->stats, list);
+		numbers(r, list, STATS);
+		rows_end(r);
+	}
+}
+
+const struct show show_stats_totals = SHOW_TABLE(totals_columns, fill_stats_totals);
+
+static void
+fill_stats_averages(const struct daemon *d, struct rows *r)
+{
+	int64_t list[STATS];
+	struct list_node *n;
+
+	LIST_EACH (n, &d->pools.list) {
+		const struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		rows_begin(r);
+		rows_text(r, pool->conf->name);
+		averages(&pool->period, list);
+		numbers(r, list, STATS);
+		rows_end(r);
+	}
+}
+
+const struct show show_stats_averages = SHOW_TABLE(totals_columns, fill_stats_averages);
+
+/* ---- SHOW TOTALS ---- */
+
+static const struct column all_columns[] = {
+    {"name", COLUMN_TEXT},
+    {"value", COLUMN_NUMERIC},
+};
+
+static void
+add_stats(struct pool_stats *to, const struct pool_stats *s)
+{
+	to->xacts += s->xacts;
+	to->queries += s->queries;
+	to->received += s->received;
+	to->sent += s->sent;
+	to->xact_us += s->xact_us;
+	to->query_us += s->query_us;
+	to->wait_us += s->wait_us;
+}
+
+static void
+fill_totals(const struct daemon *d, struct rows *r)
+{
+	static const char *const names[2 * STATS] = {
+	    "total_xact_count", "total_query_count", "total_client_bytes", "total_server_bytes",
+	    "total_xact_time",  "total_query_time",  "total_wait_time",    "avg_xact_count",
+	    "avg_query_count",  "avg_client_bytes",  "avg_server_bytes",   "avg_xact_time",
+	    "avg_query_time",   "avg_wait_time",
+	};
+	struct pool_stats all = {0}, period = {0};
+	int64_t list[2 * STATS];
+	struct list_node *n;
+
+	LIST_EACH (n, &d->pools.list) {
+		const struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		add_stats(&all, &pool->stats);
+		add_stats(&period, &pool->period);
+	}
+	sums(&all, list);
+	averages(&period, list + STATS);
+	for (unsigned i = 0; i < 2 * STATS; i++) {
+		rows_begin(r);
+		rows_text(r, names[i]);
+		rows_number(r, list[i]);
+		rows_end(r);
+	}
+}
+
+const struct show show_totals = SHOW_TABLE(all_columns, fill_totals);

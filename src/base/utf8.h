@@ -1,0 +1,19 @@
+/* utf8: characters of UTF-8, and text of strangers made fit to be shown. */
+#ifndef PGWITH_BASE_UTF8_H
+#define PGWITH_BASE_UTF8_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+/* Reads the character at the front of `bytes` (at least 1) bytes. Returns its length (1 to 4), or
+ * 0 if these bytes are no character of UTF-8 (overlong forms, surrogates and everything over
+ * U+10FFFF are none: RFC 3629). */
+unsigned utf8_read(const char *, size_t bytes, uint32_t *character);
+
+/* Adds the text as valid UTF-8 without control characters: what is none goes in as \xNN, byte by
+ * byte, so that it can neither break a driver's decoding nor steer a terminal. No NUL is added. */
+void utf8_clean(struct buf *, const char *, size_t bytes);
+
+#endif

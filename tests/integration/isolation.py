@@ -1,0 +1,244 @@
+"""Nothing of one client gets to another. A session that changes what belongs to a connection is pinned
+to its server until it leaves; then the server is made new and used again."""
+
+from pgwtest import check, equal, main, test, wait_until, wire
+from pgwtest.looks import Watch, check_clean, settings
+
+# What pins: name, statement, and what the session itself must see afterwards (SQL, value).
+PINS = {
+    "set": ("SET work_mem = '3MB'", ("SHOW work_mem", "3MB")),
+    "set session, in comments": ("/* a */ -- b\n set SESSION work_mem to '3MB'",
+                                 ("SHOW work_mem", "3MB")),
+    "set in a string of statements": ("SELECT 1; SET work_mem = '3MB'; SELECT 2",
+                                      ("SHOW work_mem", "3MB")),
+    "set in a transaction": ("BEGIN; SET work_mem = '3MB'; COMMIT", ("SHOW work_mem", "3MB")),
+    "custom parameter": ("SET my.tenant = '42'", ("SHOW my.tenant", "42")),
+    "set role": ("SET ROLE pg_monitor", ("SELECT current_user", "pg_monitor")),
+    "set session authorization": ("SET SESSION AUTHORIZATION pg_monitor",
+                                  ("SELECT session_user", "pg_monitor")),
+    "set time zone": ("SET TIME ZONE 'Asia/Tokyo'", ("SHOW TimeZone", "Asia/Tokyo")),
+    "search path": ("SET search_path = pg_catalog", ("SHOW search_path", "pg_catalog")),
+    "session characteristics": (
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        ("SHOW default_transaction_isolation", "serializable")),
+    "set_config": ("SELECT set_config('my.tenant', '43', false)", ("SHOW my.tenant", "43")),
+    "listen": ("LISTEN chat", ("SELECT pg_listening_channels()", "chat")),
+    "temporary table": ("CREATE TEMP TABLE tt AS SELECT 7 AS a", ("SELECT a FROM tt", "7")),
+    "temporary table by select into": ("SELECT 8 AS a INTO TEMP TABLE tt",
+                                       ("SELECT a FROM tt", "8")),
+    "temporary view": ("CREATE TEMPORARY VIEW tv AS SELECT 9 AS a", ("SELECT a FROM tv", "9")),
+    "temporary sequence": ("CREATE TEMP SEQUENCE ts", ("SELECT nextval('ts')", "1")),
+    "prepare": ("PREPARE ps AS SELECT 10", ("EXECUTE ps", "10")),
+    "advisory lock": ("SELECT pg_advisory_lock(5)",
+                      ("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND"
+                       " pid = pg_backend_pid()", "1")),
+    "advisory lock, tried, shared": (
+        "SELECT pg_try_advisory_lock_shared(5)",
+        ("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()",
+         "1")),
+    "cursor with hold": ("DECLARE ch CURSOR WITH HOLD FOR SELECT 11", ("FETCH ch", "11")),
+}
+
+
+def pinned(t, w, name, how, kill):
+    """A client runs the statement; between its statements another client is served by another server;
+    when it has left its server is as new."""
+    sql, (look, want) = PINS[name]
+    d = w.daemon
+    c = d.connect()
+    r = c.ask(sql) if how == "simple" else c.ask_extended(sql)
+    equal((r.errors, r.status), ([], "I"), name)
+    # The pool has one server, and it belongs to this session: another one waits.
+    other = t.client(d)
+    other.send(wire.query("SELECT 'other'"))
+    wait_until(lambda: d.waiting() == 1, 5, "another client waits (%s)" % name)
+    equal(c.value(look), want, "what the session sees (%s)" % name)
+    check(other.silent(0.01), "the other waits still")
+    if kill:
+        c.send(wire.query("SELECT pg_sleep(60)"))
+        w.runs("pg_sleep")
+        c.drop()
+    else:
+        c.close()
+    equal(other.until_ready().value, "other", "the other is served")
+    equal(other.backend(), w.pid, "the same backend serves on (%s)" % name)
+    check_clean(other, w.settings)
+    other.close()
+
+
+@test(timeout=120)
+def pins_simple(t):
+    """SET, LISTEN, temporary tables, PREPARE, advisory locks...: the session keeps its server, and
+    after it the server is as new"""
+    w = Watch(t, t.daemon())
+    for name in PINS:
+        pinned(t, w, name, "simple", kill=False)
+    w.free_again()
+
+
+@test(timeout=120)
+def pins_extended(t):
+    """the same through Parse, Bind and Execute"""
+    w = Watch(t, t.daemon())
+    for name in PINS:
+        if "; " not in PINS[name][0]:
+            pinned(t, w, name, "extended", kill=False)
+    w.free_again()
+
+
+@test(timeout=120)
+def pins_killed(t):
+    """the same when the session is killed with a query running"""
+    w = Watch(t, t.daemon())
+    for name in PINS:
+        pinned(t, w, name, "simple", kill=True)
+    w.free_again()
+
+
+@test
+def named_statement(t):
+    """a protocol-level prepared statement with a name is there for its session, and for nobody else"""
+    w = Watch(t, t.daemon())
+    d = w.daemon
+    c = d.connect()
+    c.send(wire.parse("SELECT $1::int * 2", name="twice") + wire.sync())
+    equal(c.until_ready().errors, [], "Parse")
+    for i in range(3):
+        c.send(wire.bind((i,), statement="twice") + wire.execute() + wire.sync())
+        equal(c.until_ready().value, str(2 * i), "Execute")
+    c.close()
+    with d.connect() as other:
+        other.send(wire.bind((1,), statement="twice") + wire.execute() + wire.sync())
+        equal(other.until_ready().errors[0].sqlstate, "26000", "the statement is unknown to another")
+        # The same name is free.
+        other.send(wire.parse("SELECT 'mine'", name="twice") + wire.bind(statement="twice") +
+                   wire.execute() + wire.sync())
+        equal(other.until_ready().value, "mine", "another's statement of that name")
+    w.free_again()
+    w.serves_clean()
+
+
+@test
+def unnamed_statement(t):
+    """an unnamed statement of one client is never executed by another's Bind"""
+    d = t.daemon()
+    a, b = t.client(d), t.client(d)
+    a.send(wire.parse("SELECT 'a'") + wire.sync())
+    equal(a.until_ready().errors, [], "Parse")
+    b.send(wire.bind() + wire.execute() + wire.sync())
+    r = b.until_ready()
+    check(r.errors and not r.rows, "b has no unnamed statement: %r" % r.rows)
+    d.quiet()
+
+
+@test
+def plain_sessions_are_not_pinned(t):
+    """what leaves nothing behind pins nobody: SET LOCAL, transaction locks, BEGIN options, errors"""
+    t.sql("CREATE TABLE x (a int)")
+    w = Watch(t, t.daemon())
+    c, other = t.client(w.daemon), t.client(w.daemon)
+    for sql in ("SELECT 1", "INSERT INTO x VALUES (1)", "BEGIN; SET LOCAL work_mem = '3MB'; COMMIT",
+                "BEGIN; SELECT pg_advisory_xact_lock(3); COMMIT", "SELECT nonsense",
+                "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY; SELECT 1; COMMIT",
+                "BEGIN; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; ROLLBACK",
+                "BEGIN; SAVEPOINT a; ROLLBACK TO a; RELEASE a; COMMIT", "SHOW work_mem",
+                "SELECT 'SET x = 1; LISTEN y'", "UPDATE x SET a = 2", "TABLE x",
+                "BEGIN; DECLARE k CURSOR FOR TABLE x; FETCH k; COMMIT", "VALUES ('LISTEN')"):
+        for ask in (c.ask, c.ask_extended):
+            if ask == c.ask_extended and "; " in sql and "'" not in sql:
+                continue
+            ask(sql)
+            wait_until(lambda: not w.daemon.leased(), 2, "the server is free after %r" % sql)
+            equal(other.value("SELECT 1"), "1", "another client after %r" % sql)
+    w.serves_clean()
+
+
+@test
+def notifications_arrive(t):
+    """a session that listens gets its notifications, asked or not"""
+    d = t.daemon(size=2)
+    a, b = t.client(d), t.client(d)
+    a.sql("LISTEN chat")
+    b.sql("NOTIFY chat, 'hello'")
+    kind, body = a.read()
+    equal((kind, body[4:]), ("A", b"chat\0hello\0"), "the notification")
+    a.sql("UNLISTEN *")
+    a.close()
+    d.quiet()
+
+
+@test
+def startup_parameters(t):
+    """startup parameters and options hold for their session only"""
+    w = Watch(t, t.daemon())
+    d = w.daemon
+    odd = t.client(d, options="-c work_mem=5MB -c my.tenant=4\\ 2", DateStyle="German",
+                   TimeZone="Asia/Tokyo", search_path="pg_catalog")
+    plain = t.client(d)
+    for _ in range(3):
+        equal(odd.sql("SELECT current_setting('work_mem'), current_setting('my.tenant'),"
+                      " current_setting('DateStyle'), current_setting('TimeZone'),"
+                      " current_setting('search_path')"),
+              [("5MB", "4 2", "German, DMY", "Asia/Tokyo", "pg_catalog")], "the odd one")
+        r = plain.ask_extended("SELECT current_setting('work_mem'), current_setting('TimeZone'),"
+                               " current_setting('my.tenant', true)")
+        equal(r.rows[0][:2], (w.settings["work_mem"], w.settings["TimeZone"]), "the plain one")
+        check(r.rows[0][2] in (None, ""), "another's parameter: %r" % r.rows)
+    equal(odd.parameters["TimeZone"], "Asia/Tokyo", "ParameterStatus of the odd one")
+    odd.close()
+    w.serves_clean()
+
+
+@test
+def wrong_startup_parameters(t):
+    """startup parameters that PostgreSQL refuses are an error of that session, at login or at its first
+    statement, and the server serves on"""
+    w = Watch(t, t.daemon())
+    for params in ({"work_mem": "plenty"}, {"no_such_parameter": "1"}, {"options": "-c work_mem=x"}):
+        try:
+            c = w.daemon.connect(**params)
+            r = c.ask("SELECT 1")
+            check(r.errors, "an error for %r" % params)
+            c.drop()
+        except wire.ServerError:
+            pass
+    w.free_again()
+    w.serves_clean()
+
+
+@test
+def sequence_values(t):
+    """currval and lastval of another client's sequence are not seen after a pinned session has left"""
+    t.sql("CREATE SEQUENCE s")
+    w = Watch(t, t.daemon())
+    c = w.daemon.connect()
+    c.sql("SET work_mem = '3MB'; SELECT nextval('s')")
+    c.close()
+    with w.daemon.connect() as other:
+        equal(other.ask("SELECT lastval()").errors[0].sqlstate, "55000", "lastval")
+
+
+@test
+def all_at_once(t):
+    """twenty clients with settings of their own over three servers, two rounds: each sees its own"""
+    d = t.daemon(size=3, options={"log_level": "info"})
+    with d.connect() as c:
+        plain = settings(c)
+    for _ in range(2):
+        for i in range(20):
+            c = d.connect()
+            check_clean(c, plain)
+            c.sql("SET work_mem = '%dkB'; SET my.n = '%d'" % (1000 + i, i))
+            equal(c.value("SHOW my.n"), str(i), "its own")
+            if i % 3 == 0:
+                c.sql("BEGIN; CREATE TEMP TABLE tt (a int)")
+            if i % 2:
+                c.drop()
+            else:
+                c.close()
+    d.quiet()
+    check(len(t.activity()) <= 3, "at most three backends")
+
+
+if __name__ == "__main__":
+    main()

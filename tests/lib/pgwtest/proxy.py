@@ -1,0 +1,126 @@
+"""A proxy on a Unix socket between the daemon and PostgreSQL, for what PostgreSQL does not do on
+request: hold logins, hold CancelRequests, refuse, cut."""
+
+import os
+import socket
+import struct
+import threading
+
+from . import wire
+
+
+class Proxy:
+    """Gates are threading.Events: a connection waits while its gate is closed (cleared)."""
+
+    def __init__(self, directory, port, cluster):
+        os.makedirs(directory, exist_ok=True)
+        self.directory, self.port = directory, port
+        self.cluster = cluster
+        self.login_gate = threading.Event()
+        self.login_gate.set()
+        self.cancel_gate = threading.Event()
+        self.cancel_gate.set()
+        self.refuse = False
+        self.logins = 0   # seen, held ones too
+        self.cancels = 0
+        self.refused = 0
+        self._lock = threading.Lock()
+        self._open = set()
+        self._closing = False
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(os.path.join(directory, ".s.PGSQL.%d" % port))
+        self._listener.listen(200)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                s, _ = self._listener.accept()
+            except OSError:
+                return
+            if self.refuse:
+                self.refused += 1
+                s.close()
+                continue
+            threading.Thread(target=self._serve, args=(s,), daemon=True).start()
+
+    def _remember(self, s):
+        with self._lock:
+            self._open.add(s)
+            if self._closing:
+                s.close()
+
+    def _serve(self, near):
+        far = None
+        self._remember(near)
+        try:
+            head = self._exactly(near, 4)
+            length, = struct.unpack("!i", head)
+            packet = head + self._exactly(near, length - 4)
+            code, = struct.unpack_from("!i", packet, 4)
+            if code == wire.CANCEL_REQUEST:
+                self.cancels += 1
+                self.cancel_gate.wait()
+            else:
+                self.logins += 1
+                self.login_gate.wait()
+            far = wire.dial(self.cluster.sockets, self.cluster.port, None)
+            self._remember(far)
+            far.sendall(packet)
+            back = threading.Thread(target=self._pump, args=(far, near), daemon=True)
+            back.start()
+            self._pump(near, far)
+            back.join()
+        except (OSError, EOFError):
+            pass
+        finally:
+            for s in (near, far):
+                if s is not None:
+                    with self._lock:
+                        self._open.discard(s)
+                    s.close()
+
+    @staticmethod
+    def _exactly(s, count):
+        data = b""
+        while len(data) < count:
+            more = s.recv(count - len(data))
+            if not more:
+                raise EOFError
+            data += more
+        return data
+
+    @staticmethod
+    def _pump(source, sink):
+        try:
+            while True:
+                data = source.recv(65536)
+                if not data:
+                    break
+                sink.sendall(data)
+        except OSError:
+            pass
+        try:
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def cut(self):
+        """Cuts every connection that is open."""
+        with self._lock:
+            for s in self._open:
+                try:
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def close(self):
+        self._closing = True
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._listener.close()
+        self.login_gate.set()
+        self.cancel_gate.set()
+        self.cut()

@@ -1,0 +1,233 @@
+"""The TAP runner: tests are functions marked @test, run in the order of the file.
+
+A test gets one argument, its Test (see context.py): its own directory, its own fixtures, and a stack
+of things to undo. A test fails when it raises, when undoing raises, or when its time is over. The
+directory of a failed test is kept; the tails of its logs are printed as TAP diagnostics.
+"""
+
+import argparse
+import faulthandler
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+
+TAIL_LINES = 60
+
+
+class Skip(Exception):
+    """Raised by a test (or a fixture) that cannot run here; its text says why."""
+
+
+class Failure(AssertionError):
+    """What was expected did not hold."""
+
+
+class TimeIsOver(BaseException):
+    """The test's time limit passed. Not an Exception: no test may swallow it."""
+
+
+class Case:
+    """One test: its function, title and time limit in seconds."""
+
+    def __init__(self, function, timeout):
+        self.function = function
+        self.timeout = timeout
+        self.name = function.__name__
+        text = (function.__doc__ or self.name.replace("_", " ")).strip()
+        self.title = " ".join(text.split("\n\n")[0].split()).rstrip(".").replace("#", "no. ")
+
+
+_cases = []
+
+
+def test(function=None, *, timeout=60):
+    """Marks a test. Its docstring is its TAP title."""
+    if function is None:
+        return lambda f: test(f, timeout=timeout)
+    _cases.append(Case(function, timeout))
+    return function
+
+
+def slow_factor():
+    """How much longer than on an idle machine with a plain build things may take."""
+    text = os.environ.get("PGWITH_TEST_SLOW")
+    if text:
+        return float(text)
+    return 4.0 if sanitized() else 1.0
+
+
+def sanitized():
+    """True if the daemon under test is built with AddressSanitizer."""
+    path = os.path.join(os.environ.get("PGWITH_BUILDDIR", "."), "src", "pgwithd")
+    try:
+        with open(path, "rb") as f:
+            return b"__asan_init" in f.read()
+    except OSError:
+        return False
+
+
+def in_ci():
+    return os.environ.get("CI", "") not in ("", "0", "false")
+
+
+def unavailable(what):
+    """Something a test needs is missing: a skip for a developer, a failure in CI."""
+    if in_ci():
+        raise Failure(what + " (and CI never skips)")
+    raise Skip(what)
+
+
+def check(condition, what):
+    """Fails with `what` unless the condition holds."""
+    if not condition:
+        raise Failure(what)
+
+
+def equal(got, want, what):
+    if got != want:
+        raise Failure("%s: got %r, want %r" % (what, got, want))
+
+
+def wait_until(predicate, timeout, what):
+    """Waits until predicate() is true and returns its value; fails after `timeout` seconds (times
+    the slow factor). The time limit is the test's loud end, never what it waits for."""
+    started = time.monotonic()
+    end = started + timeout * slow_factor()
+    pause = 0.001
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() >= end:
+            raise Failure("not within %.1f s: %s (last: %r)"
+                          % (time.monotonic() - started, what, value))
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.05)
+
+
+def note(text):
+    """A TAP diagnostic."""
+    for line in str(text).splitlines() or [""]:
+        print("# " + line, flush=True)
+
+
+def _on_alarm(signum, frame):
+    raise TimeIsOver()
+
+
+def _on_term(signum, frame):
+    raise SystemExit(128 + signum)
+
+
+def _tails(directory):
+    for top, _, names in sorted(os.walk(directory)):
+        for name in sorted(names):
+            path = os.path.join(top, name)
+            if not name.endswith(".log") or not os.path.getsize(path):
+                continue
+            with open(path, errors="replace") as f:
+                lines = f.read().splitlines()
+            note("---- %s (last %d of %d lines)" % (path, min(TAIL_LINES, len(lines)), len(lines)))
+            for line in lines[-TAIL_LINES:]:
+                note("| " + line[:400])
+
+
+def _run_case(case, suite, top, rng_seed):
+    """Returns None, or a Skip, or the text of the failure."""
+    from .context import Test
+
+    directory = os.path.join(top, case.name)
+    os.mkdir(directory)
+    os.chmod(directory, 0o755)
+    t = Test(suite, case.name, directory, random.Random("%d/%s" % (rng_seed, case.name)))
+    limit = int(case.timeout * slow_factor()) + 1
+    problem = None
+    skip = None
+    faulthandler.dump_traceback_later(limit + 60, exit=True)
+    try:
+        signal.alarm(limit)
+        try:
+            case.function(t)
+        except Skip as e:
+            skip = e
+        except TimeIsOver:
+            problem = "not finished after %d s:\n%s" % (limit, traceback.format_exc())
+        except Exception:
+            problem = traceback.format_exc()
+        signal.alarm(0)
+        try:
+            signal.alarm(45)
+            late = t.undo()
+        except TimeIsOver:
+            late = "could not clean up within 45 s:\n" + traceback.format_exc()
+        signal.alarm(0)
+        if late:
+            problem = (problem or "") + "".join(late)
+    finally:
+        signal.alarm(0)
+        faulthandler.cancel_dump_traceback_later()
+    if problem:
+        return problem
+    shutil.rmtree(directory, ignore_errors=True)
+    return skip
+
+
+def main(**suite_options):
+    """Runs the tests of the calling script; suite_options go to the Suite (context.py)."""
+    from .context import Suite
+
+    args = argparse.ArgumentParser(description="TAP tests")
+    args.add_argument("name", nargs="*", help="run only tests whose name or title contains it")
+    args.add_argument("--seed", type=int, default=None)
+    args.add_argument("--list", action="store_true")
+    args.add_argument("--keep", action="store_true", help="keep every test's directory")
+    opts = args.parse_args()
+    chosen = [c for c in _cases
+              if not opts.name or any(n in c.name or n in c.title for n in opts.name)]
+    if opts.list:
+        for c in chosen:
+            print("%-40s %s" % (c.name, c.title))
+        return
+    seed = opts.seed if opts.seed is not None else int(os.environ.get("PGWITH_TEST_SEED") or
+                                                       random.SystemRandom().randrange(1 << 31))
+    signal.signal(signal.SIGALRM, _on_alarm)
+    signal.signal(signal.SIGTERM, _on_term)
+    top = tempfile.mkdtemp(prefix="pgw-", dir=os.environ.get("PGWITH_TEST_TMP", "/tmp"))
+    os.chmod(top, 0o755)
+    print("1..%d" % len(chosen), flush=True)
+    note("seed %d, time limits x %g" % (seed, slow_factor()))
+    suite = Suite(top, **suite_options)
+    failed = 0
+    try:
+        for number, case in enumerate(chosen, 1):
+            started = time.monotonic()
+            result = _run_case(case, suite, top, seed)
+            took = time.monotonic() - started
+            if result is None:
+                print("ok %d - %s" % (number, case.title), flush=True)
+            elif isinstance(result, Skip):
+                print("ok %d - %s # SKIP %s" % (number, case.title, result), flush=True)
+            else:
+                failed += 1
+                print("not ok %d - %s" % (number, case.title), flush=True)
+                note("test %s, seed %d" % (case.name, seed))
+                note(result)
+                _tails(os.path.join(top, case.name))
+                suite.tails(note)
+            note("%.2f s" % took)
+    finally:
+        problem = suite.close()
+        if problem:
+            failed += 1
+            note(problem)
+            print("Bail out! the suite's fixtures did not end cleanly", flush=True)
+        if failed or opts.keep:
+            note("kept: " + top)
+        else:
+            shutil.rmtree(top, ignore_errors=True)
+    sys.exit(1 if failed else 0)
