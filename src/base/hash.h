@@ -1,5 +1,5 @@
-/* hash: an intrusive table of chains. A node is part of the object, which is looked up by a 64-bit hash and compared
- * by the caller. Grows by itself. */
+/* hash: an intrusive table of chains. A node is part of the object, which is looked up by a 64-bit
+ * hash and compared by the caller. Grows by itself. */
 #ifndef PGWITH_BASE_HASH_H
 #define PGWITH_BASE_HASH_H
 
@@ -13,8 +13,8 @@ struct hash_node {
 
 struct hash {
 	struct hash_node **chains; /* NULL while empty */
-	size_t size;		   /* chains, a power of two */
-	size_t count;		   /* nodes in */
+	size_t size;               /* chains, a power of two */
+	size_t count;              /* nodes in */
 };
 
 #define HASH_OBJ(node, type, member) ((type *)((char *)(node)-offsetof(type, member)))
@@ -35,8 +35,8 @@ void hash_remove(struct hash *, struct hash_node *);
 /* Any node, or NULL: for emptying a table. */
 struct hash_node *hash_any(const struct hash *);
 
-/* A hash of bytes (FNV-1a), to go on with from `seed`; HASH_SEED to begin. Not for keys that an enemy
- * chooses to collide without bound: chains are bounded by the callers' limits. */
+/* A hash of bytes (FNV-1a), to go on with from `seed`; HASH_SEED to begin. Not for keys that an
+ * enemy chooses to collide without bound: chains are bounded by the callers' limits. */
 #define HASH_SEED UINT64_C(0xcbf29ce484222325)
 uint64_t hash_bytes(uint64_t seed, const void *, size_t bytes);
 

@@ -12,10 +12,9 @@ enum run_kind {
 	RUN_EXTENDED, /* Parse, Bind, Describe, Execute, Close: answered one by one */
 	RUN_QUERY,    /* Query, FunctionCall: answered by ReadyForQuery */
 	RUN_SYNC,     /* the same */
-	RUN_COPY_END, /* CopyDone or CopyFail sent ahead of a COPY IN: answered by nothing */
-	RUN_OWN,      /* as RUN_EXTENDED, but ours: the client gets no answer */
-	RUN_FOR_PARSE /* as RUN_EXTENDED, but a Close in place of the client's Parse */
+	RUN_COPY_END  /* CopyDone or CopyFail sent ahead of a COPY IN: answered by nothing */
 };
+#define RUN_KIND 0x0f /* the rest of progress_run.kind are flags, PROGRESS_OWN and so on */
 
 void
 progress_init(struct progress *p)
@@ -51,25 +50,18 @@ first_run(const struct progress *p)
 static bool
 first_is(const struct progress *p, enum run_kind kind)
 {
-	return p->runs_count && run_at(p, 0)->kind == kind;
+	return p->runs_count && (run_at(p, 0)->kind & RUN_KIND) == kind;
 }
 
-/* Parse, Bind, Describe, Execute or Close, whosever: answered one by one, and after an error
- * skipped to Sync. */
-static bool
-first_is_extended(const struct progress *p)
-{
-	return first_is(p, RUN_EXTENDED) || first_is(p, RUN_OWN) || first_is(p, RUN_FOR_PARSE);
-}
-
+/* Its answers, or some of them, are not passed on as they come. */
 static bool
 is_own(const struct progress_run *r)
 {
-	return r->kind == RUN_OWN || r->kind == RUN_FOR_PARSE;
+	return (r->kind & (PROGRESS_OWN | PROGRESS_FOR_PARSE)) != 0;
 }
 
 static void
-push(struct progress *p, enum run_kind kind)
+push(struct progress *p, unsigned kind)
 {
 	struct progress_run *last = p->runs_count ? run_at(p, p->runs_count - 1) : NULL;
 
@@ -90,16 +82,27 @@ push(struct progress *p, enum run_kind kind)
 		p->runs_first = 0;
 	}
 	p->runs_count++;
-	*run_at(p, p->runs_count - 1) = (struct progress_run){kind, 1};
+	*run_at(p, p->runs_count - 1) = (struct progress_run){(uint8_t)kind, 1};
 }
 
 static void
-drop_first_run(struct progress *p)
+remove_first_run(struct progress *p)
 {
-	if (is_own(run_at(p, 0)))
-		p->own -= run_at(p, 0)->count;
 	p->runs_first = (p->runs_first + 1) & (p->runs_size - 1);
 	p->runs_count--;
+}
+
+/* It was skipped, or never will be answered. */
+static void
+drop_first_run(struct progress *p)
+{
+	struct progress_run r = *run_at(p, 0);
+
+	remove_first_run(p);
+	if (is_own(&r))
+		p->own -= r.count;
+	if (r.kind & PROGRESS_TRACKED)
+		p->failed += r.count;
 }
 
 /* One of the first run has been answered. */
@@ -107,11 +110,14 @@ static void
 pop(struct progress *p)
 {
 	struct progress_run *r = run_at(p, 0);
+	bool tracked = r->kind & PROGRESS_TRACKED;
 
 	if (is_own(r))
 		p->own--;
 	if (--r->count == 0)
-		drop_first_run(p);
+		remove_first_run(p);
+	if (tracked)
+		p->tracked(p->tracked_arg, 1, true);
 }
 
 /* Nothing answers these: they are over as soon as they are first. */
@@ -126,7 +132,7 @@ static bool
 any_run(const struct progress *p, enum run_kind kind)
 {
 	for (uint32_t i = 0; i < p->runs_count; i++)
-		if (run_at(p, i)->kind == kind)
+		if ((run_at(p, i)->kind & RUN_KIND) == kind)
 			return true;
 	return false;
 }
@@ -161,6 +167,7 @@ progress_sent(struct progress *p, char type)
 		p->extended = true;
 		return;
 	case 'S':
+		p->syncs++;
 		if (p->copy == COPY_IN && !p->copy_ended) {
 			p->swallowed++;
 			return;
@@ -182,25 +189,25 @@ progress_sent(struct progress *p, char type)
 	}
 }
 
-void
-progress_sent_own(struct progress *p, char type)
+bool
+progress_sent_as(struct progress *p, unsigned flags)
 {
-	(void)type;
 	if (p->skipping)
-		return;
-	push(p, RUN_OWN);
-	p->own++;
+		return false;
+	push(p, RUN_EXTENDED | flags);
+	if (flags & (PROGRESS_OWN | PROGRESS_FOR_PARSE))
+		p->own++;
 	p->extended = true;
+	return true;
 }
 
 void
-progress_sent_for_parse(struct progress *p)
+progress_sent_own_sync(struct progress *p)
 {
-	if (p->skipping)
-		return;
-	push(p, RUN_FOR_PARSE);
+	push(p, RUN_SYNC | PROGRESS_OWN);
 	p->own++;
-	p->extended = true;
+	p->ready_due++;
+	p->extended = false;
 }
 
 /* ---- from the server ---- */
@@ -211,7 +218,7 @@ static void
 copy_in_opened(struct progress *p)
 {
 	struct progress_run *first = first_run(p);
-	bool in_extended = first_is_extended(p);
+	bool in_extended = first_is(p, RUN_EXTENDED);
 	uint32_t kept = first ? 1 : 0;
 
 	p->copy = COPY_IN;
@@ -222,10 +229,10 @@ copy_in_opened(struct progress *p)
 
 		if (p->copy_ended) {
 			*run_at(p, kept++) = r;
-		} else if (r.kind == RUN_SYNC) {
+		} else if ((r.kind & RUN_KIND) == RUN_SYNC) {
 			p->swallowed += r.count;
 			p->ready_due -= r.count;
-		} else if (r.kind == RUN_COPY_END) {
+		} else if ((r.kind & RUN_KIND) == RUN_COPY_END) {
 			p->copy_ended = true;
 		} else {
 			*run_at(p, kept++) = r;
@@ -262,9 +269,9 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 		p->unsure = true;
 	p->marked = false;
 	copy_closed(p);
-	if (!first_is_extended(p))
+	if (!first_is(p, RUN_EXTENDED))
 		return;
-	ours = first_is(p, RUN_OWN);
+	ours = first_run(p)->kind & PROGRESS_OWN;
 	/* The server skips to the next Sync. Queries on the way are never answered. */
 	while (p->runs_count > 0 && !first_is(p, RUN_SYNC)) {
 		if (first_is(p, RUN_QUERY)) {
@@ -276,6 +283,9 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 	}
 	if (p->runs_count == 0)
 		p->skipping = true;
+	if (p->failed > 0)
+		p->tracked(p->tracked_arg, p->failed, false);
+	p->failed = 0;
 }
 
 static void
@@ -289,7 +299,7 @@ ready_came(struct progress *p, char status)
 		return;
 	pop_copy_ends(p);
 	/* Only after bytes that we do not understand is anything but a Sync or a Query first. */
-	while (first_is_extended(p))
+	while (first_is(p, RUN_EXTENDED))
 		drop_first_run(p);
 	if (p->runs_count == 0)
 		return;
@@ -297,7 +307,7 @@ ready_came(struct progress *p, char status)
 		/* A simple Query ends the extended-protocol messages before it, and their
 		 * transaction. */
 		pop(p);
-		if (p->extended && !any_run(p, RUN_EXTENDED) && p->own == 0)
+		if (p->extended && !any_run(p, RUN_EXTENDED))
 			p->extended = false;
 	} else {
 		pop(p);
@@ -317,17 +327,17 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 	case '3':
 	case 'n':
 	case 's':
-		if (first_is_extended(p))
+		if (first_is(p, RUN_EXTENDED))
 			pop(p);
 		break;
 	case 'I':
 		p->marked = false;
-		if (first_is_extended(p))
+		if (first_is(p, RUN_EXTENDED))
 			pop(p);
 		break;
 	case 'C':
 		copy_closed(p);
-		if (first_is_extended(p))
+		if (first_is(p, RUN_EXTENDED))
 			pop(p);
 		break;
 	case 'G':
@@ -371,11 +381,10 @@ for_client(const struct progress *p, char *type)
 	case 'N':
 	case 'A':
 	case 'S':
-	case 'Z':
 		return true;
 	case '3':
 		*type = '1';
-		return first->kind == RUN_FOR_PARSE;
+		return first->kind & PROGRESS_FOR_PARSE;
 	default:
 		return false;
 	}

@@ -49,6 +49,8 @@ struct progress {
 	bool unsure;
 	bool marked;        /* progress_mark() was sent and its answer has not come */
 	uint32_t swallowed; /* Syncs taken for swallowed by the COPY IN that is open */
+	uint32_t failed;    /* tracked messages that the error now being handled has skipped */
+	uint64_t syncs;     /* Syncs sent, ever */
 	uint32_t own;       /* messages of ours unanswered: their answers are not the client's */
 	uint32_t
 	    rescue; /* Queries of the client that a failed message of ours made the server skip */
@@ -59,6 +61,11 @@ struct progress {
 	bool fatal;    /* it was FATAL or PANIC: the server closes */
 	uint16_t peek_bytes; /* bytes in peek */
 	uint8_t peek[PROGRESS_PEEK];
+
+	/* Handed down: `n` tracked messages, in the order in which they were sent, have been
+	 * carried out, or else were skipped or failed. */
+	void (*tracked)(void *arg, uint32_t n, bool done);
+	void *tracked_arg;
 
 	struct progress_run *runs; /* a ring: inline_runs, or allocated */
 	uint32_t runs_size;        /* a power of two */
@@ -74,16 +81,24 @@ void progress_clear(struct progress *);
 /* A message of this type goes to the server. If it is not complete yet, the caller sets to_left. */
 void progress_sent(struct progress *, char type);
 
-/* An extended-protocol message of our own (Parse, Bind, Describe, Execute, Close) goes to the
- * server, among those of the client, who does not get its answer: only an error. If it fails, and
- * the client has sent simple Queries behind it, the server has skipped them: progress.rescue says
- * how many; for each a Sync is due, whose ReadyForQuery is the client's. */
-void progress_sent_own(struct progress *, char type);
+/* An extended-protocol message (Parse, Bind, Describe, Execute, Close) that is more than the
+ * client's own goes to the server; `flags` says how. Returns false if the server will ignore it,
+ * because it skips to Sync.
+ *
+ * If one of our own fails, and the client has sent simple Queries behind it, the server has skipped
+ * them: progress.rescue says how many; for each a Sync is due, whose ReadyForQuery is the client's.
+ */
+enum {
+	PROGRESS_OWN = 0x80, /* the client does not get its answer, but an error */
+	PROGRESS_FOR_PARSE =
+	    0x40, /* a Close in place of the client's Parse: CloseComplete becomes ParseComplete */
+	PROGRESS_TRACKED = 0x20 /* tracked() tells what became of it */
+};
+bool progress_sent_as(struct progress *, unsigned flags);
 
-/* A Close goes to the server in place of the client's Parse: its CloseComplete is given to the
- * client as ParseComplete. The other way round there is no need: closing what does not exist is no
- * error. */
-void progress_sent_for_parse(struct progress *);
+/* A Sync of our own: the client does not get its ReadyForQuery. Nothing of the client's may be
+ * under way in the extended protocol. */
+void progress_sent_own_sync(struct progress *);
 
 /* Too much is unanswered: nothing more may be sent until answers have come. */
 bool progress_full(const struct progress *);
