@@ -111,6 +111,11 @@ static bool
 draining(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 {
 	progress_finish(p, out);
+	/* What is due cannot be told: asked at once, and again when a cancel may have hit that. */
+	if ((p->unsure && p->copy != COPY_IN) || (p->marked && !c->sent)) {
+		progress_mark(p, out);
+		c->sent = true;
+	}
 	if (!progress_at_rest(p)) {
 		bool next_query = c->readies != p->readies;
 
@@ -119,10 +124,6 @@ draining(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 			enter(c, CLEANUP_CANCELLING, now_us);
 			return true;
 		}
-		return false;
-	}
-	if (p->unsure) {
-		progress_mark(p, out);
 		return false;
 	}
 	enter(c, p->status == 'I' ? CLEANUP_RESTORING : CLEANUP_ROLLING_BACK, now_us);

@@ -1,9 +1,12 @@
 #include "pool/progress.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
@@ -105,6 +108,16 @@ drop_first_run(struct progress *p)
 		p->failed += r.count;
 }
 
+static void
+tell_failed(struct progress *p)
+{
+	uint32_t n = p->failed;
+
+	p->failed = 0;
+	if (n > 0)
+		p->tracked(p->tracked_arg, n, false);
+}
+
 /* One of the first run has been answered. */
 static void
 pop(struct progress *p)
@@ -137,6 +150,15 @@ any_run(const struct progress *p, enum run_kind kind)
 	return false;
 }
 
+/* The COPY IN that is open gets what is sent now, if nothing but its data is before that: any other
+ * message there ends the connection, or it has failed before it can read it. */
+static bool
+copy_takes(const struct progress *p)
+{
+	return p->copy == COPY_IN && !p->copy_ended &&
+	       (p->runs_count == 0 || (p->runs_count == 1 && run_at(p, 0)->count == 1));
+}
+
 bool
 progress_full(const struct progress *p)
 {
@@ -165,10 +187,11 @@ progress_sent(struct progress *p, char type)
 			return;
 		push(p, RUN_EXTENDED);
 		p->extended = true;
+		p->flushed = false;
 		return;
 	case 'S':
 		p->syncs++;
-		if (p->copy == COPY_IN && !p->copy_ended) {
+		if (copy_takes(p)) {
 			p->swallowed++;
 			return;
 		}
@@ -179,7 +202,7 @@ progress_sent(struct progress *p, char type)
 		return;
 	case 'c':
 	case 'f':
-		if (p->copy == COPY_IN && !p->copy_ended)
+		if (copy_takes(p))
 			p->copy_ended = true;
 		else if (p->runs_count > 0 && !p->skipping)
 			push(p, RUN_COPY_END);
@@ -213,13 +236,14 @@ progress_sent_own_sync(struct progress *p)
 /* ---- from the server ---- */
 
 /* CopyInResponse. Syncs that went ahead of the data are swallowed, up to the end of the data if
- * that went ahead too. */
+ * that went ahead too, or up to a message that no COPY survives. */
 static void
 copy_in_opened(struct progress *p)
 {
 	struct progress_run *first = first_run(p);
 	bool in_extended = first_is(p, RUN_EXTENDED);
 	uint32_t kept = first ? 1 : 0;
+	bool over = first && first->count > 1;
 
 	p->copy = COPY_IN;
 	p->copy_ended = false;
@@ -227,15 +251,14 @@ copy_in_opened(struct progress *p)
 	for (uint32_t i = 1; i < p->runs_count; i++) {
 		struct progress_run r = *run_at(p, i);
 
-		if (p->copy_ended) {
+		over |= (r.kind & RUN_KIND) == RUN_QUERY || (r.kind & RUN_KIND) == RUN_EXTENDED;
+		if (over) {
 			*run_at(p, kept++) = r;
 		} else if ((r.kind & RUN_KIND) == RUN_SYNC) {
 			p->swallowed += r.count;
 			p->ready_due -= r.count;
-		} else if ((r.kind & RUN_KIND) == RUN_COPY_END) {
-			p->copy_ended = true;
 		} else {
-			*run_at(p, kept++) = r;
+			p->copy_ended = over = true;
 		}
 	}
 	p->runs_count = kept;
@@ -267,7 +290,6 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 	p->fatal = severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
 	if (p->copy == COPY_IN && p->swallowed > 0)
 		p->unsure = true;
-	p->marked = false;
 	copy_closed(p);
 	if (!first_is(p, RUN_EXTENDED))
 		return;
@@ -283,9 +305,7 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 	}
 	if (p->runs_count == 0)
 		p->skipping = true;
-	if (p->failed > 0)
-		p->tracked(p->tracked_arg, p->failed, false);
-	p->failed = 0;
+	tell_failed(p);
 }
 
 static void
@@ -301,8 +321,14 @@ ready_came(struct progress *p, char status)
 	/* Only after bytes that we do not understand is anything but a Sync or a Query first. */
 	while (first_is(p, RUN_EXTENDED))
 		drop_first_run(p);
-	if (p->runs_count == 0)
+	tell_failed(p);
+	if (p->runs_count == 0) {
+		/* A COPY IN had failed before it could swallow its Sync: there the skipping ended.
+		 */
+		if (p->skipping)
+			p->skipping = p->extended = false;
 		return;
+	}
 	if (first_is(p, RUN_QUERY)) {
 		/* A simple Query ends the extended-protocol messages before it, and their
 		 * transaction. */
@@ -327,14 +353,14 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 	case '3':
 	case 'n':
 	case 's':
-		if (first_is(p, RUN_EXTENDED))
-			pop(p);
-		break;
 	case 'I':
-		p->marked = false;
 		if (first_is(p, RUN_EXTENDED))
 			pop(p);
 		break;
+	case 'D':
+		if (p->marked && memmem(body, have, p->mark, sizeof p->mark - 1))
+			p->marked = false;
+		return;
 	case 'C':
 		copy_closed(p);
 		if (first_is(p, RUN_EXTENDED))
@@ -363,9 +389,9 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 
 /* The bodies that are looked into. */
 static bool
-wanted(char type)
+wanted(const struct progress *p, char type)
 {
-	return type == 'Z' || type == 'E';
+	return type == 'Z' || type == 'E' || (type == 'D' && p->marked);
 }
 
 /* Is the message that begins now for the client? A ParseComplete may have to be made of it. */
@@ -447,7 +473,7 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 			p->from_passed = FRAME_HEADER;
 		}
 		n = p->from_left < bytes ? p->from_left : bytes;
-		if (wanted((char)p->from_header[0]) && p->peek_bytes < PROGRESS_PEEK) {
+		if (wanted(p, (char)p->from_header[0]) && p->peek_bytes < PROGRESS_PEEK) {
 			size_t keep = PROGRESS_PEEK - p->peek_bytes;
 
 			if (keep > n)
@@ -503,25 +529,44 @@ progress_busy(const struct progress *p)
 void
 progress_finish(struct progress *p, struct buf *out)
 {
-	if (p->copy == COPY_IN && !p->copy_ended) {
+	if (copy_takes(p)) {
 		msg_copy_fail(out, "the client has gone");
 		progress_sent(p, 'f');
 	}
-	/* While a COPY IN may still be opened by what is under way, a Sync could be swallowed; then
-	 * `extended` comes back with the CopyInResponse, and so does this call. */
-	if (p->extended || p->skipping) {
+	if (p->skipping) {
 		msg_sync(out);
 		progress_sent(p, 'S');
+	} else if (p->extended && p->runs_count == 0) {
+		msg_query(out, "ROLLBACK");
+		progress_sent(p, 'Q');
+	} else if (p->extended && !p->flushed) {
+		msg_flush(out);
+		p->flushed = true;
 	}
 }
 
 void
 progress_mark(struct progress *p, struct buf *out)
 {
-	msg_query(out, "");
+	uint64_t number;
+	char sql[64];
+
+	if (getrandom(&number, sizeof number, 0) != sizeof number)
+		log_fatal("no random numbers are to be had");
+	snprintf(p->mark, sizeof p->mark, "%016llx", (unsigned long long)number);
+	snprintf(sql, sizeof sql, "SELECT 'pgwith %s'", p->mark);
+	/* If the server is skipping, the Sync ends that; if not, the ROLLBACK has left it nothing
+	 * to commit. */
+	msg_query(out, "ROLLBACK");
+	msg_sync(out);
+	msg_query(out, sql);
+	while (p->runs_count > 0)
+		drop_first_run(p);
+	tell_failed(p);
+	p->ready_due = 0;
+	p->extended = p->skipping = p->unsure = false;
 	progress_sent(p, 'Q');
 	p->marked = true;
-	p->unsure = false;
 }
 
 void

@@ -48,6 +48,8 @@ struct progress {
 	 * Only a question with an answer of its own (progress_mark()) shows where the server is. */
 	bool unsure;
 	bool marked;        /* progress_mark() was sent and its answer has not come */
+	bool flushed;       /* progress_finish() has asked for the answers that the server holds */
+	char mark[17];      /* what the answer to the last mark holds */
 	uint32_t swallowed; /* Syncs taken for swallowed by the COPY IN that is open */
 	uint32_t failed;    /* tracked messages that the error now being handled has skipped */
 	uint64_t syncs;     /* Syncs sent, ever */
@@ -124,11 +126,17 @@ bool progress_at_rest(const struct progress *);
 /* Something may be running in the server, so that a cancel makes sense. */
 bool progress_busy(const struct progress *);
 
-/* Adds what brings the server to its next ReadyForQuery when the client is gone (CopyFail, Sync),
- * as far as that is needed now; nothing if the server only has to be waited for. */
+/* The client is gone: adds what brings the server to its next ReadyForQuery, as far as that is
+ * needed and sure now; nothing if the server only has to be waited for. Called again after each
+ * answer. Nothing of it commits: of an exchange without Sync, which PostgreSQL would roll back at
+ * the end of the connection, first the answers are asked for (Flush), since it could be opening a
+ * COPY IN or fail; then CopyFail, Sync or ROLLBACK ends it. */
 void progress_finish(struct progress *, struct buf *out);
 
-/* Adds the question whose answer cannot be mistaken. At rest again, `unsure` is over. */
+/* For `unsure`, unless a COPY IN is open: forgets what is due, and adds a question whose answer
+ * cannot be mistaken, nor made up by the client: a number that nobody can guess. Everything before
+ * that answer is dropped. At rest again, `unsure` is over. It rolls back. If its answer does not
+ * come, because a cancel hit it, it can be asked again: only the last one counts. */
 void progress_mark(struct progress *, struct buf *out);
 
 /* Forgets the last error, before a statement of our own. */

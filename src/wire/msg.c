@@ -182,6 +182,12 @@ msg_sync(struct buf *b)
 }
 
 void
+msg_flush(struct buf *b)
+{
+	msg_end(b, msg_begin(b, 'H'));
+}
+
+void
 msg_copy_fail(struct buf *b, const char *reason)
 {
 	size_t at = msg_begin(b, 'f');

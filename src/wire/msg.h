@@ -45,6 +45,7 @@ void msg_data_row(struct buf *, const char *const *values, unsigned n);
 /* Frontend messages. */
 void msg_query(struct buf *, const char *sql);
 void msg_sync(struct buf *);
+void msg_flush(struct buf *);
 void msg_copy_fail(struct buf *, const char *reason);
 void msg_terminate(struct buf *);
 /* StartupMessage of protocol 3.0: name, value, name, value, ..., NULL. */

@@ -1,0 +1,309 @@
+#include "cli/ask.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libpq-fe.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "base/utf8.h"
+
+extern char **environ;
+
+struct ask {
+	PGconn *conn;
+	int64_t timeout_us;
+};
+
+static int64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * UNIT_S + ts.tv_nsec / 1000;
+}
+
+/* Waits for the socket. False if it is not ready at `deadline`. */
+static bool
+wait_for(PGconn *conn, short events, int64_t deadline)
+{
+	for (;;) {
+		struct pollfd p = {.fd = PQsocket(conn), .events = events};
+		int64_t left_ms = (deadline - now_us() + UNIT_MS - 1) / UNIT_MS;
+		int r;
+
+		if (left_ms <= 0)
+			return false;
+		r = poll(&p, 1, left_ms > 60000 ? 60000 : (int)left_ms);
+		if (r > 0)
+			return true;
+		if (r < 0 && errno != EINTR)
+			return false;
+	}
+}
+
+/* ---- words ---- */
+
+/* A line for stderr: what the other side says may not steer the terminal. */
+static void
+say(const char *front, const char *text, size_t bytes)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	utf8_clean(&b, text, bytes);
+	fprintf(stderr, "%s%.*s\n", front, (int)b.len, b.len ? (const char *)buf_data(&b) : "");
+	buf_clear(&b);
+}
+
+static void
+say_lines(const char *text)
+{
+	const char *front = "pgwith: ";
+
+	while (*text) {
+		size_t n;
+
+		text += strspn(text, "\t ");
+		n = strcspn(text, "\n");
+		if (n > 0)
+			say(front, text, n);
+		front = "  ";
+		text += n + (text[n] == '\n');
+	}
+}
+
+static void
+say_error(const PGresult *r)
+{
+	const char *text = PQresultErrorMessage(r);
+	static const char front[] = "ERROR:  ";
+
+	say_lines(strncmp(text, front, sizeof front - 1) == 0 ? text + sizeof front - 1 : text);
+}
+
+static enum ask_status
+status_of(const char *sqlstate)
+{
+	if (sqlstate == NULL)
+		return ASK_UNREACHABLE;
+	if (strncmp(sqlstate, "42501", 5) == 0 || strncmp(sqlstate, "28", 2) == 0)
+		return ASK_REFUSED;
+	if (strncmp(sqlstate, "42", 2) == 0 || strncmp(sqlstate, "0A", 2) == 0)
+		return ASK_USAGE;
+	return ASK_UNREACHABLE;
+}
+
+/* ---- connecting ---- */
+
+/* libpq reads PG* by itself. PGWITH_* is ours. */
+static void
+forget_environment(void)
+{
+	char **e = environ;
+
+	while (*e) {
+		size_t n = strcspn(*e, "=");
+
+		if (strncmp(*e, "PG", 2) == 0 && strncmp(*e, "PGWITH", 6) != 0 && (*e)[n]) {
+			char *name = mem_strndup(*e, n);
+
+			unsetenv(name);
+			free(name);
+			e = environ;
+		} else {
+			e++;
+		}
+	}
+}
+
+static PGconn *
+start(const struct ask_whom *whom)
+{
+	/* A directory must not look like the name of a host. */
+	char *here = *whom->directory == '/' ? NULL : getcwd(NULL, 0);
+	char *directory =
+	    here ? mem_printf("%s/%s", here, whom->directory) : mem_strdup(whom->directory);
+	const char *const keys[] = {"host",
+				    "port",
+				    "dbname",
+				    "user",
+				    "sslmode",
+				    "gssencmode",
+				    "fallback_application_name",
+				    "client_encoding",
+				    NULL};
+	const char *const values[] = {directory, whom->port, "pgwith", whom->user, "disable",
+				      "disable", "pgwith",   "UTF8",   NULL};
+	PGconn *conn = PQconnectStartParams(keys, values, 0);
+
+	free(directory);
+	free(here);
+	return conn;
+}
+
+/* libpq 15 gives no SQLSTATE of a login that failed, but writes it if it is told to be verbose:
+ * "...FATAL:  28000: text". */
+static enum ask_status
+login_failed(PGconn *conn)
+{
+	const char *text = PQerrorMessage(conn), *fatal = strstr(text, "FATAL:  ");
+	const char *state = fatal ? fatal + strlen("FATAL:  ") : NULL;
+
+	if (state == NULL || strlen(state) < 7 || state[5] != ':') {
+		say_lines(text);
+		return ASK_UNREACHABLE;
+	}
+	say_lines(state + 7);
+	return status_of(state);
+}
+
+enum ask_status
+ask_open(const struct ask_whom *whom, struct ask **ask)
+{
+	int64_t deadline = now_us() + whom->timeout_us;
+	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+	enum ask_status status;
+	PGconn *conn;
+
+	*ask = NULL;
+	if (strpbrk(whom->directory, ",") || *whom->directory == 0) {
+		fprintf(stderr, "pgwith: the directory of the socket must not be empty or have "
+				"a comma in its name\n");
+		return ASK_USAGE;
+	}
+	forget_environment();
+	conn = start(whom);
+	if (conn == NULL || PQstatus(conn) == CONNECTION_BAD)
+		next = PGRES_POLLING_FAILED;
+	else
+		PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
+	while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
+		if (!wait_for(conn, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline)) {
+			fprintf(stderr, "pgwith: pgwithd does not answer in %s/.s.PGSQL.%s\n",
+				whom->directory, whom->port);
+			PQfinish(conn);
+			return ASK_UNREACHABLE;
+		}
+		next = PQconnectPoll(conn);
+	}
+	if (next == PGRES_POLLING_OK) {
+		PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
+		*ask = mem_calloc(1, sizeof **ask);
+		(*ask)->conn = conn;
+		(*ask)->timeout_us = whom->timeout_us;
+		return ASK_GOOD;
+	}
+	status = conn ? login_failed(conn) : ASK_UNREACHABLE;
+	PQfinish(conn);
+	return status;
+}
+
+void
+ask_close(struct ask *a)
+{
+	if (a)
+		PQfinish(a->conn);
+	free(a);
+}
+
+/* ---- asking ---- */
+
+static enum table_kind
+kind_of(Oid type)
+{
+	switch (type) { /* pg_type.dat */
+	case 20:
+	case 21:
+	case 23:
+	case 700:
+	case 701:
+	case 1700:
+		return TABLE_NUMBER;
+	case 16:
+		return TABLE_BOOL;
+	default:
+		return TABLE_TEXT;
+	}
+}
+
+static struct table *
+table_of(const PGresult *r)
+{
+	struct table *t = table_new();
+	int n = PQnfields(r), rows = PQntuples(r);
+	const char **cells = mem_calloc((size_t)n + 1, sizeof *cells);
+
+	for (int i = 0; i < n; i++)
+		table_column(t, PQfname(r, i), kind_of(PQftype(r, i)));
+	for (int row = 0; row < rows; row++) {
+		for (int i = 0; i < n; i++)
+			cells[i] = PQgetisnull(r, row, i) ? NULL : PQgetvalue(r, row, i);
+		table_row(t, cells);
+	}
+	free(cells);
+	return t;
+}
+
+/* The one result, NULL if it does not come in time. */
+static PGresult *
+wait_result(struct ask *a)
+{
+	int64_t deadline = now_us() + a->timeout_us;
+	PGresult *first = NULL, *r;
+
+	do {
+		while (PQisBusy(a->conn)) {
+			if (!wait_for(a->conn, POLLIN, deadline)) {
+				PQclear(first);
+				return NULL;
+			}
+			if (!PQconsumeInput(a->conn))
+				break; /* PQgetResult() tells */
+		}
+		r = PQgetResult(a->conn);
+		if (first == NULL)
+			first = r;
+		else
+			PQclear(r);
+	} while (r);
+	return first;
+}
+
+enum ask_status
+ask_for(struct ask *a, const char *statement, struct table **answer)
+{
+	enum ask_status status = ASK_GOOD;
+	PGresult *r = NULL;
+
+	*answer = NULL;
+	/* The extended protocol takes one statement only: nothing can be smuggled in behind it. */
+	if (!PQsendQueryParams(a->conn, statement, 0, NULL, NULL, NULL, NULL, 0)) {
+		say_lines(PQerrorMessage(a->conn));
+		return ASK_UNREACHABLE;
+	}
+	r = wait_result(a);
+	switch (r ? PQresultStatus(r) : PGRES_BAD_RESPONSE) {
+	case PGRES_TUPLES_OK:
+	case PGRES_COMMAND_OK:
+	case PGRES_EMPTY_QUERY:
+		*answer = table_of(r);
+		break;
+	case PGRES_FATAL_ERROR:
+		say_error(r);
+		status = status_of(PQresultErrorField(r, PG_DIAG_SQLSTATE));
+		break;
+	default:
+		fprintf(stderr, "pgwith: pgwithd does not answer\n");
+		status = ASK_UNREACHABLE;
+	}
+	PQclear(r);
+	return status;
+}

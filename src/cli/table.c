@@ -1,0 +1,373 @@
+#define _XOPEN_SOURCE 700 /* wcwidth() */
+#include "cli/table.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+
+#define CELL_MAX (64u << 20) /* bytes of a cell */
+#define GAP      2           /* spaces between two columns */
+
+struct column {
+	char *name;
+	enum table_kind kind;
+};
+
+struct table {
+	struct column *columns;
+	unsigned ncolumns;
+	char **cells; /* row by row */
+	size_t nrows, room;
+	unsigned *shown; /* columns, in the order of printing; NULL: all */
+	unsigned nshown;
+};
+
+struct table *
+table_new(void)
+{
+	return mem_calloc(1, sizeof(struct table));
+}
+
+void
+table_free(struct table *t)
+{
+	if (t == NULL)
+		return;
+	for (size_t i = 0; i < t->nrows * t->ncolumns; i++)
+		free(t->cells[i]);
+	for (unsigned i = 0; i < t->ncolumns; i++)
+		free(t->columns[i].name);
+	free(t->cells);
+	free(t->columns);
+	free(t->shown);
+	free(t);
+}
+
+static char *
+clean(const char *text)
+{
+	struct buf b;
+	char *copy;
+
+	buf_init(&b, CELL_MAX);
+	utf8_clean(&b, text, strlen(text));
+	copy = b.len ? mem_strndup((const char *)buf_data(&b), b.len) : mem_strdup("");
+	buf_clear(&b);
+	return copy;
+}
+
+void
+table_column(struct table *t, const char *name, enum table_kind kind)
+{
+	t->columns = mem_realloc(t->columns, (t->ncolumns + 1) * sizeof *t->columns);
+	t->columns[t->ncolumns++] = (struct column){clean(name), kind};
+}
+
+void
+table_row(struct table *t, const char *const *cells)
+{
+	if (t->nrows == t->room) {
+		t->room = t->room ? 2 * t->room : 64;
+		t->cells = mem_realloc(t->cells, t->room * t->ncolumns * sizeof *t->cells);
+	}
+	for (unsigned i = 0; i < t->ncolumns; i++)
+		t->cells[t->nrows * t->ncolumns + i] = cells[i] ? clean(cells[i]) : NULL;
+	t->nrows++;
+}
+
+unsigned
+table_rows(const struct table *t)
+{
+	return (unsigned)t->nrows;
+}
+
+static int
+find(const struct table *t, const char *name, size_t length)
+{
+	for (unsigned i = 0; i < t->ncolumns; i++)
+		if (strlen(t->columns[i].name) == length &&
+		    strncmp(t->columns[i].name, name, length) == 0)
+			return (int)i;
+	return -1;
+}
+
+bool
+table_has(const struct table *t, const char *column)
+{
+	return find(t, column, strlen(column)) >= 0;
+}
+
+const char *
+table_cell(const struct table *t, unsigned row, const char *column)
+{
+	int i = find(t, column, strlen(column));
+
+	return i < 0 || row >= t->nrows ? NULL : t->cells[(size_t)row * t->ncolumns + (size_t)i];
+}
+
+const char *
+table_show(struct table *t, const char *names, size_t *length)
+{
+	const char *missing = NULL;
+
+	free(t->shown);
+	t->shown = mem_calloc(strlen(names) + 1, sizeof *t->shown);
+	t->nshown = 0;
+	while (*names) {
+		size_t n = strcspn(names, ",");
+		int i = find(t, names, n);
+
+		if (i >= 0) {
+			t->shown[t->nshown++] = (unsigned)i;
+		} else if (missing == NULL) {
+			missing = names;
+			*length = n;
+		}
+		names += n + (names[n] == ',');
+	}
+	return missing;
+}
+
+/* ---- what is printed ---- */
+
+static unsigned
+shown_count(const struct table *t)
+{
+	return t->shown ? t->nshown : t->ncolumns;
+}
+
+static unsigned
+shown(const struct table *t, unsigned i)
+{
+	return t->shown ? t->shown[i] : i;
+}
+
+static const char *
+cell(const struct table *t, size_t row, unsigned column)
+{
+	return t->cells[row * t->ncolumns + column];
+}
+
+/* ---- aligned ---- */
+
+/* Columns of a terminal that the text takes. */
+static size_t
+width(const char *text)
+{
+	size_t left = strlen(text), columns = 0;
+
+	while (left > 0) {
+		uint32_t c;
+		unsigned n = utf8_read(text, left, &c); /* never 0: cells are clean */
+		int w = wcwidth((wchar_t)c);
+
+		columns += w < 0 ? 1 : (size_t)w;
+		text += n;
+		left -= n;
+	}
+	return columns;
+}
+
+static void
+spaces(size_t n, FILE *to)
+{
+	while (n-- > 0)
+		fputc(' ', to);
+}
+
+/* The last column of a line gets no spaces behind it. */
+static void
+aligned_cell(const char *text, size_t columns, bool right, bool last, FILE *to)
+{
+	size_t pad = columns - width(text);
+
+	if (right)
+		spaces(pad, to);
+	fputs(text, to);
+	if (!right && !last)
+		spaces(pad, to);
+	if (last)
+		fputc('\n', to);
+	else
+		spaces(GAP, to);
+}
+
+static void
+print_aligned(const struct table *t, bool header, FILE *to)
+{
+	unsigned n = shown_count(t);
+	size_t *widths = mem_calloc(n + 1, sizeof *widths);
+
+	for (unsigned i = 0; i < n; i++) {
+		unsigned c = shown(t, i);
+
+		widths[i] = header ? width(t->columns[c].name) : 0;
+		for (size_t row = 0; row < t->nrows; row++) {
+			size_t w = cell(t, row, c) ? width(cell(t, row, c)) : 0;
+
+			if (w > widths[i])
+				widths[i] = w;
+		}
+	}
+	for (unsigned i = 0; header && i < n; i++) {
+		const struct column *c = &t->columns[shown(t, i)];
+
+		aligned_cell(c->name, widths[i], c->kind == TABLE_NUMBER, i + 1 == n, to);
+	}
+	for (size_t row = 0; row < t->nrows; row++)
+		for (unsigned i = 0; i < n; i++) {
+			unsigned c = shown(t, i);
+			const char *text = cell(t, row, c);
+
+			aligned_cell(text ? text : "", widths[i],
+				     t->columns[c].kind == TABLE_NUMBER, i + 1 == n, to);
+		}
+	free(widths);
+}
+
+/* ---- JSON ---- */
+
+/* RFC 8259, section 7. Control characters cannot be in a clean text, but it costs nothing. */
+static void
+json_text(const char *text, FILE *to)
+{
+	fputc('"', to);
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c == '"' || c == '\\')
+			fprintf(to, "\\%c", c);
+		else if (c < 0x20)
+			fprintf(to, "\\u%04x", c);
+		else
+			fputc(c, to);
+	}
+	fputc('"', to);
+}
+
+static const char *
+skip_digits(const char *p)
+{
+	while (isdigit((unsigned char)*p))
+		p++;
+	return p;
+}
+
+/* RFC 8259, section 6: what PostgreSQL calls a number need not be one there (NaN). */
+static bool
+is_number(const char *p)
+{
+	const char *after;
+
+	p += *p == '-';
+	after = skip_digits(p);
+	if (after == p || (*p == '0' && after - p > 1))
+		return false;
+	p = after;
+	if (*p == '.') {
+		after = skip_digits(p + 1);
+		if (after == p + 1)
+			return false;
+		p = after;
+	}
+	if (*p == 'e' || *p == 'E') {
+		p += p[1] == '+' || p[1] == '-' ? 2 : 1;
+		after = skip_digits(p);
+		if (after == p)
+			return false;
+		p = after;
+	}
+	return *p == 0;
+}
+
+static void
+json_value(const char *text, enum table_kind kind, FILE *to)
+{
+	if (text == NULL)
+		fputs("null", to);
+	else if (kind == TABLE_NUMBER && is_number(text))
+		fputs(text, to);
+	else if (kind == TABLE_BOOL)
+		fputs(*text == 't' ? "true" : "false", to);
+	else
+		json_text(text, to);
+}
+
+static void
+print_json(const struct table *t, FILE *to)
+{
+	unsigned n = shown_count(t);
+
+	fputc('[', to);
+	for (size_t row = 0; row < t->nrows; row++) {
+		fputs(row ? ",\n {" : "\n {", to);
+		for (unsigned i = 0; i < n; i++) {
+			unsigned c = shown(t, i);
+
+			if (i > 0)
+				fputs(", ", to);
+			json_text(t->columns[c].name, to);
+			fputs(": ", to);
+			json_value(cell(t, row, c), t->columns[c].kind, to);
+		}
+		fputc('}', to);
+	}
+	fputs(t->nrows ? "\n]\n" : "]\n", to);
+}
+
+/* ---- CSV ---- */
+
+static void
+csv_field(const char *text, FILE *to)
+{
+	if (text == NULL)
+		return;
+	if (*text && strpbrk(text, ",\"\r\n") == NULL) {
+		fputs(text, to);
+		return;
+	}
+	fputc('"', to);
+	for (; *text; text++) {
+		if (*text == '"')
+			fputc('"', to);
+		fputc(*text, to);
+	}
+	fputc('"', to);
+}
+
+static void
+print_csv(const struct table *t, bool header, FILE *to)
+{
+	unsigned n = shown_count(t);
+
+	for (unsigned i = 0; header && i < n; i++) {
+		csv_field(t->columns[shown(t, i)].name, to);
+		fputs(i + 1 == n ? "\r\n" : ",", to);
+	}
+	for (size_t row = 0; row < t->nrows; row++)
+		for (unsigned i = 0; i < n; i++) {
+			csv_field(cell(t, row, shown(t, i)), to);
+			fputs(i + 1 == n ? "\r\n" : ",", to);
+		}
+}
+
+void
+table_print(const struct table *t, enum table_format format, bool header, FILE *to)
+{
+	switch (format) {
+	case TABLE_ALIGNED:
+		print_aligned(t, header, to);
+		break;
+	case TABLE_JSON:
+		print_json(t, to);
+		break;
+	case TABLE_CSV:
+		print_csv(t, header, to);
+		break;
+	}
+}

@@ -1,0 +1,43 @@
+/* table: rows of text with typed columns, and three ways to print them. */
+#ifndef PGWITH_CLI_TABLE_H
+#define PGWITH_CLI_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+enum table_kind { TABLE_TEXT, TABLE_NUMBER, TABLE_BOOL };
+
+enum table_format {
+	TABLE_ALIGNED, /* columns as wide as they must be, numbers to the right */
+	TABLE_JSON,    /* an array of objects; numbers, true, false and null as such */
+	TABLE_CSV      /* RFC 4180; NULL is an empty field, an empty text is "" */
+};
+
+struct table;
+
+struct table *table_new(void);
+void table_free(struct table *);
+
+/* All columns come before the first row. */
+void table_column(struct table *, const char *name, enum table_kind);
+
+/* A cell for each column, which are copied; NULL is NULL. What is no UTF-8, and control
+ * characters, are kept as \xNN. */
+void table_row(struct table *, const char *const *cells);
+
+unsigned table_rows(const struct table *);
+
+/* A cell by its column's name: NULL if the cell is, or if there is no such column. */
+const char *table_cell(const struct table *, unsigned row, const char *column);
+bool table_has(const struct table *, const char *column);
+
+/* Only these columns are printed, in this order: `names` are separated by commas. Names that the
+ * table does not have are left out; returns the first of those (inside `names`, with its length),
+ * or NULL. */
+const char *table_show(struct table *, const char *names, size_t *length);
+
+/* `header`: the names of the columns come first (JSON has them anyway). */
+void table_print(const struct table *, enum table_format, bool header, FILE *);
+
+#endif

@@ -1,0 +1,190 @@
+#include <check.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/table.h"
+
+/* What table_print() writes, in memory that the next call frees. */
+static const char *
+printed(const struct table *t, enum table_format format, bool header)
+{
+	static char *text;
+	size_t size;
+	FILE *f;
+
+	free(text);
+	text = NULL;
+	f = open_memstream(&text, &size);
+	ck_assert_ptr_nonnull(f);
+	table_print(t, format, header, f);
+	fclose(f);
+	return text;
+}
+
+static struct table *
+sample(void)
+{
+	struct table *t = table_new();
+
+	table_column(t, "name", TABLE_TEXT);
+	table_column(t, "count", TABLE_NUMBER);
+	table_column(t, "good", TABLE_BOOL);
+	table_column(t, "note", TABLE_TEXT);
+	table_row(t, (const char *const[]){"a", "7", "t", "x"});
+	table_row(t, (const char *const[]){"longer", "1234567", "f", NULL});
+	table_row(t, (const char *const[]){"", NULL, NULL, "say \"hi\", \\ you"});
+	return t;
+}
+
+START_TEST(aligned)
+{
+	struct table *t = sample();
+
+	ck_assert_str_eq(printed(t, TABLE_ALIGNED, true),
+			 "name      count  good  note\n"
+			 "a             7  t     x\n"
+			 "longer  1234567  f     \n"
+			 "                       say \"hi\", \\ you\n");
+	ck_assert_str_eq(printed(t, TABLE_ALIGNED, false),
+			 "a             7  t  x\n"
+			 "longer  1234567  f  \n"
+			 "                    say \"hi\", \\ you\n");
+	table_free(t);
+}
+END_TEST
+
+START_TEST(json)
+{
+	struct table *t = sample(), *none = table_new();
+
+	ck_assert_str_eq(
+	    printed(t, TABLE_JSON, true),
+	    "[\n"
+	    " {\"name\": \"a\", \"count\": 7, \"good\": true, \"note\": \"x\"},\n"
+	    " {\"name\": \"longer\", \"count\": 1234567, \"good\": false, \"note\": null},\n"
+	    " {\"name\": \"\", \"count\": null, \"good\": null, \"note\": \"say \\\"hi\\\", \\\\ "
+	    "you\"}\n"
+	    "]\n");
+	table_column(none, "a", TABLE_TEXT);
+	ck_assert_str_eq(printed(none, TABLE_JSON, true), "[]\n");
+	table_free(none);
+	table_free(t);
+}
+END_TEST
+
+/* A numeric column may hold what is no number in JSON. */
+START_TEST(json_numbers)
+{
+	static const struct {
+		const char *text;
+		bool number;
+	} cases[] = {
+	    {"0", true},    {"-0", true},   {"12", true},   {"-1.5", true}, {"1e5", true},
+	    {"1E+5", true}, {"0.25", true}, {"", false},    {"-", false},   {"01", false},
+	    {".5", false},  {"1.", false},  {"1e", false},  {"NaN", false}, {"Infinity", false},
+	    {"1 ", false},  {"0x1", false}, {"1e+", false}, {"+1", false},
+	};
+
+	for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct table *t = table_new();
+		char want[64];
+		const char *q = cases[i].number ? "" : "\"";
+
+		table_column(t, "n", TABLE_NUMBER);
+		table_row(t, (const char *const[]){cases[i].text});
+		snprintf(want, sizeof want, "[\n {\"n\": %s%s%s}\n]\n", q, cases[i].text, q);
+		ck_assert_str_eq(printed(t, TABLE_JSON, true), want);
+		table_free(t);
+	}
+}
+END_TEST
+
+START_TEST(csv)
+{
+	struct table *t = sample();
+
+	ck_assert_str_eq(printed(t, TABLE_CSV, true), "name,count,good,note\r\n"
+						      "a,7,t,x\r\n"
+						      "longer,1234567,f,\r\n"
+						      "\"\",,,\"say \"\"hi\"\", \\ you\"\r\n");
+	ck_assert_ptr_nonnull(strstr(printed(t, TABLE_CSV, false), "a,7,t,x\r\n"));
+	ck_assert_ptr_null(strstr(printed(t, TABLE_CSV, false), "name"));
+	table_free(t);
+}
+END_TEST
+
+/* Two columns for a wide character, none for a combining one. */
+START_TEST(widths_are_those_of_a_terminal)
+{
+	struct table *t = table_new();
+
+	table_column(t, "x", TABLE_TEXT);
+	table_column(t, "y", TABLE_TEXT);
+	table_row(t, (const char *const[]){"\xe6\xbc\xa2\xe5\xad\x97", "1"}); /* two wide ones */
+	table_row(t, (const char *const[]){"e\xcc\x81", "2"});                /* e and an acute */
+	table_row(t, (const char *const[]){"\xc3\xa4\xc3\xb6", "3"});
+	ck_assert_str_eq(printed(t, TABLE_ALIGNED, true), "x     y\n"
+							  "\xe6\xbc\xa2\xe5\xad\x97  1\n"
+							  "e\xcc\x81     2\n"
+							  "\xc3\xa4\xc3\xb6    3\n");
+	table_free(t);
+}
+END_TEST
+
+START_TEST(strangers_text_is_harmless)
+{
+	struct table *t = table_new();
+
+	table_column(t, "x", TABLE_TEXT);
+	table_row(t, (const char *const[]){"\033[31m\xff\n"});
+	ck_assert_str_eq(printed(t, TABLE_ALIGNED, false), "\\x1b[31m\\xff\\x0a\n");
+	ck_assert_str_eq(printed(t, TABLE_JSON, false),
+			 "[\n {\"x\": \"\\\\x1b[31m\\\\xff\\\\x0a\"}\n]\n");
+	table_free(t);
+}
+END_TEST
+
+START_TEST(columns_can_be_chosen)
+{
+	struct table *t = sample();
+	const char *missing;
+	size_t length = 0;
+
+	ck_assert_ptr_null(table_show(t, "count,name", &length));
+	ck_assert_str_eq(printed(t, TABLE_CSV, true),
+			 "count,name\r\n7,a\r\n1234567,longer\r\n,\"\"\r\n");
+	missing = table_show(t, "note,nam,name,", &length);
+	ck_assert_ptr_nonnull(missing);
+	ck_assert_uint_eq(length, 3);
+	ck_assert_int_eq(strncmp(missing, "nam", 3), 0);
+	ck_assert_str_eq(table_cell(t, 1, "count"), "1234567");
+	ck_assert_ptr_null(table_cell(t, 1, "note"));
+	ck_assert_ptr_null(table_cell(t, 9, "name"));
+	ck_assert_ptr_null(table_cell(t, 0, "nothing"));
+	table_free(t);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("table");
+	TCase *t = tcase_create("table");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	setlocale(LC_CTYPE, "C.UTF-8");
+	tcase_add_test(t, aligned);
+	tcase_add_test(t, json);
+	tcase_add_test(t, json_numbers);
+	tcase_add_test(t, csv);
+	tcase_add_test(t, widths_are_those_of_a_terminal);
+	tcase_add_test(t, strangers_text_is_harmless);
+	tcase_add_test(t, columns_can_be_chosen);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
