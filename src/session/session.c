@@ -35,7 +35,8 @@ static const struct {
     [SESSION_WAITING] = {"waiting",
 			 TO(SESSION_IDLE) | TO(SESSION_SETUP) | TO(SESSION_ACTIVE) | ENDS},
     [SESSION_SETUP] = {"setup", TO(SESSION_ACTIVE) | ENDS},
-    [SESSION_ACTIVE] = {"active", TO(SESSION_IDLE) | ENDS},
+    [SESSION_ACTIVE] = {"active", TO(SESSION_IDLE) | TO(SESSION_SAVING) | ENDS},
+    [SESSION_SAVING] = {"saving", TO(SESSION_ACTIVE) | ENDS},
     [SESSION_CONSOLE] = {"console", ENDS},
     [SESSION_CLOSING] = {"closing", TO(SESSION_CLOSED)},
     [SESSION_CLOSED] = {"closed", 0},
@@ -220,6 +221,8 @@ session_fail(struct session *s, const struct err *e)
 
 	if (s->state == SESSION_CLOSING || s->state == SESSION_CLOSED)
 		return;
+	if (s->names)
+		names_clear(s->names, s->lease.srv ? &s->lease.srv->prepared : NULL);
 	if (s->lease.state == LEASE_HELD)
 		lease_end(&s->lease, e->id == ERR_SHUTDOWN || e->id == ERR_KILLED
 					 ? CLEANUP_SHUTDOWN
@@ -254,6 +257,11 @@ free_session(void *arg)
 	if (s->answer)
 		buf_clear(s->answer);
 	free(s->answer);
+	if (s->unnamed)
+		buf_clear(s->unnamed);
+	free(s->unnamed);
+	free(s->names);
+	free(s->hidden);
 	free(s->startup);
 	free(s->setup);
 	free(s);
@@ -279,6 +287,8 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	idmap_remove(&d->sessions, s->id);
 	listen_resume(d->listen);
 	loop_defer(d->loop, free_session, s);
+	if (s->names)
+		names_clear(s->names, s->lease.srv ? &s->lease.srv->prepared : NULL);
 	/* Last: the server may be granted to another session from here. */
 	if (s->lease.state == LEASE_HELD)
 		lease_end(&s->lease, why);
@@ -294,6 +304,7 @@ session_cancel(struct session *s, uint64_t requester)
 
 	switch (s->state) {
 	case SESSION_SETUP:
+	case SESSION_SAVING:
 	case SESSION_ACTIVE:
 		if (!progress_busy(&s->lease.srv->progress))
 			return false;

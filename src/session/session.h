@@ -5,7 +5,9 @@
  *	   +-> idle, console
  *	every state -> closing -> closed, or -> closed at once
  *
- * The lease is held in setup and active, wanted in login and waiting, and not there otherwise. */
+ *	active -> saving -> idle
+ *
+ * The lease is held in setup, active and saving, wanted in login and waiting, and not there otherwise. */
 #ifndef PGWITH_SESSION_SESSION_H
 #define PGWITH_SESSION_SESSION_H
 
@@ -34,6 +36,13 @@ enum session_state {
 	SESSION_CLOSING, /* was told the last words; they are being written */
 	SESSION_CLOSED,
 	SESSION_NSTATES
+};
+
+/* A transaction that the client has begun and no server knows of yet. */
+enum session_begun {
+	BEGUN_NOT,
+	BEGUN_YES,   /* BEGIN was answered here */
+	BEGUN_FAILED /* no server could be had for it: nothing but its end is accepted */
 };
 
 /* A message up to this size goes to the server only when it is complete. */
@@ -66,7 +75,13 @@ struct session {
 			       state: any     state between login and closing can have it */
 	bool discard; /* this lease may have changed the server's session state, though not for the
 		       * session to keep */
-	struct buf *answer; /* SESSION_SETUP: what the server said so far */
+	struct buf *answer; /* SESSION_SETUP, SESSION_SAVING: what the server said so far */
+	struct names *names; /* its named prepared statements; NULL: it has had none */
+	struct buf *unnamed; /* its unnamed statement, as a Parse message, where it may be used again */
+	char *hidden;        /* names of parameters that must be asked for: name NUL ... NUL; or NULL */
+	bool verified;       /* a server has taken session->setup once */
+	bool changed;        /* this lease may have set parameters */
+	uint8_t begun;       /* enum session_begun */
 	bool parsed;        /* this lease: the server's unnamed statement is this session's */
 	bool bound;         /* this lease: and it was used */
 	bool unpin;         /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
