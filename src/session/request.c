@@ -297,12 +297,18 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 			flush(s, data, &from, at);
 			return at;
 		default:
+			flush(s, data, &from, at);
 			protocol_violation(s, "impossible message length");
 			return bytes;
 		}
 		whole = (size_t)FRAME_HEADER + f.body;
 		if (whole > bytes - at && whole <= SESSION_WHOLE_MAX)
 			break;
+		/* What ends the session must not keep back what progress has been told of. */
+		if (f.type == 'X' || !known(f.type))
+			flush(s, data, &from, at);
+		if (gone(s))
+			return bytes;
 		v = judge(s, &f, data + at + FRAME_HEADER,
 			  (whole < bytes - at ? whole : bytes - at) - FRAME_HEADER);
 		if (v == OVER)
