@@ -23,8 +23,8 @@ struct pools {
 	struct idmap servers; /* id -> struct server */
 	struct statements statements;
 	struct buf filtered; /* what of one read is for the client */
-	struct list list;     /* of struct pool */
-	bool closing;         /* nothing new is opened */
+	struct list list;    /* of struct pool */
+	bool closing;        /* nothing new is opened */
 	/* Handed down: the cancel that `requester` asked for has ended. */
 	void (*cancelled)(void *arg, uint64_t requester);
 	void *cancelled_arg;

@@ -490,7 +490,8 @@ take(struct server *srv)
 	if (n == -E_AGAIN)
 		return n;
 	if (n <= 0) {
-		server_close(srv, n == 0 || errno == ECONNRESET ? end_reason(srv) : strerror(errno));
+		server_close(srv,
+			     n == 0 || errno == ECONNRESET ? end_reason(srv) : strerror(errno));
 		return -E_CLOSED;
 	}
 	srv->used_us = loop_now_us(loop_of(srv));
@@ -514,8 +515,8 @@ swallow(struct server *srv)
 
 	if (n < 0)
 		return (int)n;
-	return understood(
-	    srv, progress_received(&srv->progress, loop_scratch(loop_of(srv)), (size_t)n));
+	return understood(srv,
+			  progress_received(&srv->progress, loop_scratch(loop_of(srv)), (size_t)n));
 }
 
 int

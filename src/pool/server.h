@@ -65,9 +65,9 @@ struct server {
  * pool_server_failed(), from the loop, never from this call. */
 struct server *server_open(struct pool *);
 
-/* One read for the lease that holds the server, passed through progress. Returns 0 with what is for the client
- * (maybe nothing) at *data, until somebody else reads; -E_AGAIN; -E_CLOSED: the connection is gone, and the lease
- * has been told by lost(). */
+/* One read for the lease that holds the server, passed through progress. Returns 0 with what is for
+ * the client (maybe nothing) at *data, until somebody else reads; -E_AGAIN; -E_CLOSED: the
+ * connection is gone, and the lease has been told by lost(). */
 int server_read(struct server *, const uint8_t **data, size_t *bytes);
 
 /* Writes or queues for the lease that holds it. Tell progress first. */

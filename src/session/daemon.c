@@ -14,8 +14,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define WORKERS 32 /* cancels and name look-ups at once */
-#define AHEAD_MAX    (4 * 1024 * 1024) /* bytes for a server that are not the client's as they came */
+#define WORKERS   32                /* cancels and name look-ups at once */
+#define AHEAD_MAX (4 * 1024 * 1024) /* bytes for a server that are not the client's as they came \
+				     */
 #define FDS_RESERVED \
 	64 /* descriptors for servers' logins, cancels, threads, the log, and the console */
 #define FDS_CONSOLE 16 /* sessions over max_clients, for whoever looks what is wrong */
@@ -134,8 +135,7 @@ static unsigned
 at_work(const struct daemon *d)
 {
 	return d->in_state[SESSION_WAITING].count + d->in_state[SESSION_SETUP].count +
-	       d->in_state[SESSION_SAVING].count +
-	       d->in_state[SESSION_ACTIVE].count;
+	       d->in_state[SESSION_SAVING].count + d->in_state[SESSION_ACTIVE].count;
 }
 
 static void

@@ -59,8 +59,8 @@ end_by(struct session *s, const char *why)
 
 /* ---- startup parameters ---- */
 
-/* Of the answer, the client gets the parameters that have changed: it decodes values by them. Returns
- * the server's words if it refused, or NULL. */
+/* Of the answer, the client gets the parameters that have changed: it decodes values by them.
+ * Returns the server's words if it refused, or NULL. */
 static const char *
 read_answer(struct session *s)
 {
@@ -103,17 +103,22 @@ void
 relay_begin(struct session *s)
 {
 	struct server *srv = s->lease.srv;
+	struct buf sql;
 
-	s->parsed = s->bound = s->unpin = s->discard = s->changed = false;
+	s->parsed = s->unpin = s->discard = s->changed = false;
 	session_set_state(s, SESSION_ACTIVE);
-	/* What a server has taken once, it will take again: that goes ahead of the first message. The first time,
-	 * it is asked. */
-	if (s->setup == NULL || s->verified || srv->context) {
+	/* What a server has taken once, it will take again: that goes ahead of the first message.
+	 * The first time, it is asked. */
+	if (s->setup == NULL || s->verified) {
 		state_apply(s, &s->daemon->ahead);
-		if (s->setup == NULL || s->verified)
-			return;
+		return;
 	}
-	ask(s, SESSION_SETUP, s->setup);
+	buf_init(&sql, ANSWER_MAX);
+	if (srv->context)
+		buf_add_fmt(&sql, "RESET ROLE; RESET SESSION AUTHORIZATION; RESET ALL; ");
+	buf_add_str(&sql, s->setup);
+	ask(s, SESSION_SETUP, (char *)buf_data(&sql));
+	buf_clear(&sql);
 }
 
 /* ---- parameters that were set ---- */
@@ -199,8 +204,8 @@ give_back(struct session *s)
 	}
 }
 
-/* The server is at rest outside a transaction, and all answers have gone to the client. Whatever is left of this
- * session in the server decides. */
+/* The server is at rest outside a transaction, and all answers have gone to the client. Whatever is
+ * left of this session in the server decides. */
 static void
 end_lease(struct session *s)
 {
@@ -224,7 +229,8 @@ end_lease(struct session *s)
 	buf_clear(&sql);
 }
 
-/* Queries of the client that a failed message of ours made the server skip: each is owed a ReadyForQuery. */
+/* Queries of the client that a failed message of ours made the server skip: each is owed a
+ * ReadyForQuery. */
 static void
 rescue(struct server *srv)
 {
@@ -276,7 +282,8 @@ readable(struct lease *l)
 	if (s->state != SESSION_ACTIVE)
 		return;
 	count(s, p, readies, bytes);
-	/* Statements whose result has changed (cached plan must not change result type) must not be used again. */
+	/* Statements whose result has changed (cached plan must not change result type) must not be
+	 * used again. */
 	if (strcmp(p->error, "0A000") == 0)
 		srv->prepared.stale = true;
 	if (p->rescue > 0)

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "session/begin.h"
 #include "session/daemon.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
@@ -206,8 +207,11 @@ session_refuse(struct session *s, char type, const struct err *e)
 
 	buf_init(&out, 64 * 1024);
 	msg_err(&out, e);
+	/* A transaction that was begun here has failed. */
+	if (s->begun == BEGUN_YES)
+		s->begun = BEGUN_FAILED;
 	if (type == 'Q' || type == 'F')
-		msg_ready(&out, 'I');
+		msg_ready(&out, begin_status(s));
 	else
 		s->skip_sync = true;
 	session_send_buf(s, &out);

@@ -13,8 +13,8 @@
 #include "wire/reader.h"
 #include "wire/sqltext.h"
 
-#define NAMES_MAX 4096	       /* bytes of all names of one session */
-#define SQL_MAX	  (256 * 1024) /* bytes of the statement that sets it all */
+#define NAMES_MAX 4096         /* bytes of all names of one session */
+#define SQL_MAX   (256 * 1024) /* bytes of the statement that sets it all */
 
 /* ---- what may have been set ---- */
 
@@ -78,7 +78,8 @@ is_char(const struct sqltext_token *t, char c)
 	return t->kind == SQLTEXT_PUNCT && *t->start == c;
 }
 
-/* Behind SET or RESET: [SESSION] name[.name] ...; `t` is the token behind. Stops at the name's end. */
+/* Behind SET or RESET: [SESSION] name[.name] ...; `t` is the token behind. Stops at the name's end.
+ */
 static bool
 note_set(struct session *s, struct sqltext *at, struct sqltext_token *t)
 {
@@ -156,9 +157,8 @@ state_note(struct session *s, const char *sql, size_t bytes)
 		/* UPDATE pg_settings sets by any expression. */
 		if (is_word(&t, "pg_settings"))
 			return false;
-		if ((is_word(&t, "set_config") ||
-		     (t.kind == SQLTEXT_QUOTED && t.length == 12 &&
-		      memcmp(t.start, "\"set_config\"", 12) == 0)) &&
+		if ((is_word(&t, "set_config") || (t.kind == SQLTEXT_QUOTED && t.length == 12 &&
+						   memcmp(t.start, "\"set_config\"", 12) == 0)) &&
 		    !note_set_config(s, &at))
 			return false;
 	}
@@ -170,8 +170,9 @@ state_note(struct session *s, const char *sql, size_t bytes)
 void
 state_ask(const struct session *s, struct buf *sql)
 {
-	buf_add_fmt(sql, "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' AND "
-			 "name NOT LIKE 'transaction\\_%%'");
+	buf_add_fmt(sql,
+		    "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' AND "
+		    "name NOT LIKE 'transaction\\_%%'");
 	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1) {
 		buf_add_fmt(sql, " UNION ALL SELECT ");
 		params_literal(sql, p);
@@ -301,7 +302,8 @@ state_take(struct session *s, const struct buf *answer)
 	/* So far, it is what this server has. */
 	good = left == 0 && !set.sql.failed && !set.names.failed;
 	free(srv->context);
-	srv->context = good && set.any ? mem_strndup((char *)buf_data(&set.sql), set.sql.len) : NULL;
+	srv->context =
+	    good && set.any ? mem_strndup((char *)buf_data(&set.sql), set.sql.len) : NULL;
 	add_startup(s, &set);
 	good = good && !set.sql.failed;
 	if (good) {
@@ -348,9 +350,8 @@ state_discarded(struct session *s)
 
 /* ---- giving ---- */
 
-/* Parse, Bind, Execute of the unnamed statement and portal. */
-static void
-own_statement(struct progress *p, const char *sql, struct buf *out)
+void
+state_own(struct progress *p, const char *sql, struct buf *out)
 {
 	size_t at = msg_begin(out, 'P');
 
@@ -383,13 +384,13 @@ state_apply(struct session *s, struct buf *out)
 	if (*have) {
 		/* In this order: the role that was taken may not be allowed to do the rest. */
 		if (strstr(have, "'role'"))
-			own_statement(&srv->progress, "RESET ROLE", out);
+			state_own(&srv->progress, "RESET ROLE", out);
 		if (strstr(have, "'session_authorization'"))
-			own_statement(&srv->progress, "RESET SESSION AUTHORIZATION", out);
-		own_statement(&srv->progress, "RESET ALL", out);
+			state_own(&srv->progress, "RESET SESSION AUTHORIZATION", out);
+		state_own(&srv->progress, "RESET ALL", out);
 	}
 	if (*want_it)
-		own_statement(&srv->progress, want_it, out);
+		state_own(&srv->progress, want_it, out);
 	msg_sync(out);
 	progress_sent_own_sync(&srv->progress);
 	state_applied(s);
