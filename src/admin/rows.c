@@ -1,7 +1,6 @@
 #include "admin/rows.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -127,24 +126,38 @@ add_binary(struct buf *out, enum column_type type, int64_t value)
 	}
 }
 
+/* A table of thousands of clients is mostly numbers, and the loop stands still for it: printf(3)
+ * took a fifth of the time. */
+static void
+add_decimal(struct buf *out, int64_t value)
+{
+	uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+	char text[24], *p = text + sizeof text;
+	size_t length;
+
+	do
+		*--p = (char)('0' + rest % 10);
+	while ((rest /= 10) > 0);
+	if (value < 0)
+		*--p = '-';
+	length = (size_t)(text + sizeof text - p);
+	buf_add_u32(out, (uint32_t)length);
+	buf_add(out, p, length);
+}
+
 void
 rows_number(struct rows *r, int64_t value)
 {
 	enum column_type type = r->columns[r->cell].type;
-	char text[24];
-	int length;
 
 	assert(r->cell < r->ncolumns);
 	assert(type == COLUMN_INT || type == COLUMN_BIGINT || type == COLUMN_NUMERIC);
 	if (type == COLUMN_INT && value > INT32_MAX)
 		value = INT32_MAX;
-	if (format_of(r, r->cell++) == 1) {
+	if (format_of(r, r->cell++) == 1)
 		add_binary(r->out, type, value);
-		return;
-	}
-	length = snprintf(text, sizeof text, "%lld", (long long)value);
-	buf_add_u32(r->out, (uint32_t)length);
-	buf_add(r->out, text, (size_t)length);
+	else
+		add_decimal(r->out, value);
 }
 
 void

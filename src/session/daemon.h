@@ -21,7 +21,7 @@
 struct console_ops {
 	/* One whole message of a session in SESSION_CONSOLE. */
 	void (*message)(struct session *, char type, const uint8_t *body, size_t bytes);
-	/* The session goes; session->console is the console's own. */
+	/* A session whose `console` is set goes, in whatever state it is. */
 	void (*closed)(struct session *);
 };
 

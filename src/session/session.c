@@ -280,7 +280,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 
 	if (s->state == SESSION_CLOSED)
 		return;
-	if (s->state == SESSION_CONSOLE)
+	if (s->console)
 		d->console->closed(s);
 	if (was_in && d->conf->log_connections)
 		log_info("session %llu: left role=%s pid=%d why=\"%s\" queries=%llu",

@@ -381,6 +381,9 @@ def test_transactions(s):
         c.query("BEGIN READ ONLY")
         eq(states(c.query("DELETE FROM tx")), ["25006"])
         c.query("ROLLBACK")
+        c.query("BEGIN READ ONLY")
+        eq(states(c.query("SELECT * FROM tx FOR UPDATE")), ["25006"])
+        c.query("ROLLBACK")
         c.query("SET default_transaction_read_only = on")
         eq(states(c.query("CREATE TABLE no (a int)")), ["25006"])
         c.query("RESET default_transaction_read_only")
@@ -666,6 +669,17 @@ def test_cancel(s):
         assert closed(c.cancel().sock)
         eq(text(c.query("SELECT 1")), [("1",)])
         holder.query("ROLLBACK; DROP TABLE ca")
+        # Nor with a cursor open, which keeps a statement of SQLite's running.
+        c.query("BEGIN; DECLARE k CURSOR FOR SELECT * FROM generate_series(1, 1000) g; FETCH 1 FROM k")
+        for _ in range(20):
+            late = c.cancel()
+            c.query("SELECT 1")
+            assert closed(late.sock)
+            if status(c.query("SELECT 1")) == "E":
+                break  # it came while SELECT 1 ran, which is right
+            eq((states(c.query("SELECT count(*) FROM generate_series(1, 10000)")), tags(c.query("FETCH 1 FROM k"))),
+               ([], ["FETCH 1"]))
+        c.query("ROLLBACK")
         # In the middle of the extended protocol.
         c.send(parse("SELECT pg_sleep(1000)") + bind() + execute() + SYNC)
         wait_for(lambda: active(s) == 1)
@@ -829,6 +843,7 @@ def test_hostile_bytes(s):
         # Deep and long, within one message.
         for sql in ("SELECT " + "(" * 20000, "SELECT " + "1::int" + "::int" * 20000,
                     "SELECT " + "(SELECT " * 3000 + "1", "/*" * 50000, "SELECT " + "-" * 3 + "\n1",
+                    "SELECT " + "/(" * 200000, "SELECT " + "CAST(" * 200000, "SELECT " + "x::int(" * 100000,
                     "SELECT 1" + "/1" * 5000, "SELECT 'x' " + "CASE " * 5000, ";" * 100000, "$" * 5000,
                     "SELECT $65536", "SELECT ?1", "SELECT @x", "SELECT " + "a." * 5000 + "b",
                     "SELECT " + ",".join(["1"] * 3000)):

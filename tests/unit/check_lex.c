@@ -126,6 +126,30 @@ START_TEST(statements_are_taken_apart)
 }
 END_TEST
 
+START_TEST(parentheses_find_their_partners)
+{
+	struct lex l;
+	const char *why;
+	struct span s, part;
+
+	ck_assert_int_eq(lex_run(&l, "a ( b ( c ) d ) ) ( e", &why), 0);
+	s = (struct span){.tokens = l.tokens, .count = l.count};
+	ck_assert_uint_eq(span_close(&s, 1), 8);
+	ck_assert_uint_eq(span_close(&s, 3), 6);
+	ck_assert_uint_eq(span_close(&s, 0), 0);
+	ck_assert_uint_eq(span_close(&s, 9), l.count);
+	ck_assert_uint_eq(span_close(&s, 99), 99);
+	ck_assert_uint_eq(span_open(&s, 7), 1);
+	ck_assert_uint_eq(span_open(&s, 8), 0);
+	/* A part that ends before the partner, and one that begins after it. */
+	part = span_part(&s, 1, 5);
+	ck_assert_uint_eq(span_close(&part, 0), 4);
+	part = span_part(&s, 2, 8);
+	ck_assert_uint_eq(span_open(&part, 5), 0);
+	lex_clear(&l);
+}
+END_TEST
+
 START_TEST(strings_mean_what_they_say)
 {
 	static const char *const cases[][2] = {
@@ -189,6 +213,7 @@ main(void)
 	tcase_add_test(t, what_does_not_end_is_an_error);
 	tcase_add_test(t, there_is_a_limit);
 	tcase_add_test(t, statements_are_taken_apart);
+	tcase_add_test(t, parentheses_find_their_partners);
 	tcase_add_test(t, strings_mean_what_they_say);
 	tcase_add_test(t, names_are_folded_unless_quoted);
 	suite_add_tcase(s, t);
