@@ -23,6 +23,7 @@ struct text {
 struct named {
 	struct hash_node node;
 	struct text *text;
+	unsigned effects;
 	size_t length;
 	char name[];
 };
@@ -414,9 +415,10 @@ have_prepared(struct prepared_set *set, struct progress *p, const struct prepare
 /* Parse: name, then the text. */
 static enum prepared_verdict
 parse(struct names *names, struct prepared_set *set, struct progress *p,
-      const struct prepared_limits *limits, const uint8_t *body, size_t bytes, const char *context,
-      struct buf *out)
+      const struct prepared_limits *limits, const struct prepared_message *m, struct buf *out)
 {
+	const uint8_t *body = m->body;
+	size_t bytes = m->bytes;
 	const uint8_t *nul = memchr(body, 0, bytes);
 	size_t length = (size_t)(nul - body), rest = bytes - length - 1;
 	struct named *named = named_find(names, (const char *)body, length);
@@ -433,9 +435,10 @@ parse(struct names *names, struct prepared_set *set, struct progress *p,
 	}
 	if (names->names.count >= limits->names_max || names->bytes + bytes > limits->bytes_max)
 		return PREPARED_TOO_MANY;
-	t = text_get(names->all, nul + 1, rest, context);
+	t = text_get(names->all, nul + 1, rest, m->context);
 	named = mem_calloc(1, sizeof *named + length + 1);
 	named->text = t;
+	named->effects = m->effects;
 	named->length = length;
 	memcpy(named->name, body, length);
 	named_put_in(names, named);
@@ -455,12 +458,13 @@ parse(struct names *names, struct prepared_set *set, struct progress *p,
 	return PREPARED_DONE;
 }
 
-/* Bind: portal, statement, and so on. `*used`: the bytes of the body that `out` stands for. */
+/* Bind: portal, statement, and so on. m->used: the bytes of the body that `out` stands for. */
 static enum prepared_verdict
 bind(struct names *names, struct prepared_set *set, struct progress *p,
-     const struct prepared_limits *limits, const uint8_t *body, size_t bytes, size_t have,
-     struct buf *out, size_t *used)
+     const struct prepared_limits *limits, struct prepared_message *m, struct buf *out)
 {
+	const uint8_t *body = m->body;
+	size_t bytes = m->bytes, have = m->have;
 	const uint8_t *portal_end = memchr(body, 0, have), *end;
 	struct named *named;
 	char name[NAME_SIZE];
@@ -478,7 +482,9 @@ bind(struct names *names, struct prepared_set *set, struct progress *p,
 	if (named == NULL)
 		return PREPARED_AS_IT_IS;
 	have_prepared(set, p, limits, named->text, name, out);
-	*used = (size_t)(end + 1 - body);
+	m->used = (size_t)(end + 1 - body);
+	m->effects = named->effects;
+	m->sql = (const char *)named->text->data;
 	progress_sent_as(p, 0);
 	buf_add_u8(out, 'B');
 	buf_add_u32(out, (uint32_t)(4 + bytes - length + strlen(name)));
@@ -535,32 +541,31 @@ close_statement(struct names *names, struct prepared_set *set, struct progress *
 
 enum prepared_verdict
 prepared_message(struct names *names, struct prepared_set *set, struct progress *p,
-		 const struct prepared_limits *limits, char type, const uint8_t *body, size_t bytes,
-		 size_t have, const char *context, struct buf *out, size_t *used)
+		 const struct prepared_limits *limits, struct prepared_message *m, struct buf *out)
 {
 	/* The server ignores it, as it is. */
 	if (p->skipping)
 		return PREPARED_AS_IT_IS;
-	switch (type) {
+	switch (m->type) {
 	case 'P':
-		if (have == 0 || memchr(body, 0, have) == NULL)
+		if (m->have == 0 || memchr(m->body, 0, m->have) == NULL)
 			return PREPARED_BROKEN;
-		if (body[0] == 0)
+		if (m->body[0] == 0)
 			return PREPARED_AS_IT_IS;
-		return have < bytes ? PREPARED_TOO_MANY
-				    : parse(names, set, p, limits, body, bytes, context, out);
+		return m->have < m->bytes ? PREPARED_TOO_MANY
+					  : parse(names, set, p, limits, m, out);
 	case 'B':
 		if (names->names.count == 0)
 			return PREPARED_AS_IT_IS;
-		return bind(names, set, p, limits, body, bytes, have, out, used);
+		return bind(names, set, p, limits, m, out);
 	case 'D':
-		if (names->names.count == 0 || have < bytes)
+		if (names->names.count == 0 || m->have < m->bytes)
 			return PREPARED_AS_IT_IS;
-		return describe(names, set, p, limits, body, bytes, out);
+		return describe(names, set, p, limits, m->body, m->bytes, out);
 	case 'C':
-		if (names->names.count == 0 || have < bytes)
+		if (names->names.count == 0 || m->have < m->bytes)
 			return PREPARED_AS_IT_IS;
-		return close_statement(names, set, p, body, bytes, out);
+		return close_statement(names, set, p, m->body, m->bytes, out);
 	default:
 		return PREPARED_AS_IT_IS;
 	}

@@ -60,19 +60,30 @@ struct prepared_limits {
 enum prepared_verdict {
 	PREPARED_AS_IT_IS, /* it is not about a named statement, or needs no change: forward it */
 	PREPARED_DONE, /* what is needed instead is in `out`, and progress has been told: drop it */
-	PREPARED_PREFIX,   /* the same, but only up to the first *used bytes of its body: the rest
+	PREPARED_PREFIX,   /* the same, but only up to the first `used` bytes of its body: the rest
 			      follows */
 	PREPARED_TOO_MANY, /* the session has too many */
 	PREPARED_BROKEN    /* the body is malformed */
 };
 
-/* A message of the client, of type P, B, D or C, is to go to this server; `have` of the `bytes` of
- * its body are there. `context` is what a text depends on beside itself: the session's parameters,
- * "" if they are the server's own. */
+/* A message of the client. */
+struct prepared_message {
+	char type;           /* P, B, D or C */
+	const uint8_t *body; /* `have` of its `bytes` are here */
+	size_t bytes, have;
+	/* Parse: what a text depends on beside itself: the session's parameters, "" if they are the
+	 * server's own. */
+	const char *context;
+	unsigned effects; /* Parse: what the caller knows of the text. Bind: what was said of it
+			     then, 0 if unknown */
+	const char *sql;  /* Bind: the text, until the next call; NULL if unknown */
+	size_t used;      /* PREPARED_PREFIX */
+};
+
+/* It is to go to this server. */
 enum prepared_verdict prepared_message(struct names *, struct prepared_set *, struct progress *,
-				       const struct prepared_limits *, char type,
-				       const uint8_t *body, size_t bytes, size_t have,
-				       const char *context, struct buf *out, size_t *used);
+				       const struct prepared_limits *, struct prepared_message *,
+				       struct buf *out);
 
 /* Does the session have a statement of that name (not NUL-ended)? */
 bool names_have(const struct names *, const char *name, size_t length);

@@ -14,9 +14,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define WORKERS   32                /* cancels and name look-ups at once */
-#define AHEAD_MAX (4 * 1024 * 1024) /* bytes for a server that are not the client's as they came \
-				     */
+#define WORKERS 32 /* cancels and name look-ups at once */
+#define AHEAD_MAX                                                                      \
+	(4 * 1024 * 1024) /* bytes for a server that are not the client's as they came \
+			   */
 #define FDS_RESERVED \
 	64 /* descriptors for servers' logins, cancels, threads, the log, and the console */
 #define FDS_CONSOLE 16 /* sessions over max_clients, for whoever looks what is wrong */

@@ -106,10 +106,10 @@ relay_begin(struct session *s)
 	struct buf sql;
 
 	s->parsed = s->unpin = s->discard = s->changed = false;
-	session_set_state(s, SESSION_ACTIVE);
 	/* What a server has taken once, it will take again: that goes ahead of the first message.
 	 * The first time, it is asked. */
 	if (s->setup == NULL || s->verified) {
+		session_set_state(s, SESSION_ACTIVE);
 		state_apply(s, &s->daemon->ahead);
 		return;
 	}

@@ -170,35 +170,41 @@ note_deallocate(struct session *s, const char *sql, size_t bytes)
 	}
 }
 
+/* A text with these effects is about to be executed. */
 static void
-note_sql(struct session *s, const struct message *m)
+note_effects(struct session *s, unsigned set, const char *sql, size_t bytes, bool simple)
 {
 	struct progress *p = &s->lease.srv->progress;
-	size_t bytes;
-	const char *sql = text_of(m, &bytes);
 
-	s->pinned |= m->set & PINS;
-	if (m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_DISCARD_ALL)) {
+	s->pinned |= set & (PINS | SESSION_PIN_SETTING);
+	if (set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE))
 		s->changed = true;
-		if (!state_note(s, sql, bytes))
-			s->pinned |= SQLCLASS_SETCONFIG;
-	}
-	if (m->set & SQLCLASS_OPAQUE)
-		s->changed = s->discard = true;
-	if (m->set & SQLCLASS_DISCARD_TEMP)
+	if (set & (SQLCLASS_OPAQUE | SQLCLASS_DISCARD_TEMP))
 		s->discard = true;
-	if (m->set & SQLCLASS_DEALLOCATE)
+	if ((set & SQLCLASS_DEALLOCATE) && sql)
 		note_deallocate(s, sql, bytes);
-	if (m->set & SQLCLASS_DISCARD_ALL) {
+	if (set & SQLCLASS_DISCARD_ALL) {
 		prepared_forget(&s->lease.srv->prepared);
 		s->lease.srv->prepared.stale = true;
 	}
 	/* If it succeeds, everything that pinned is gone. Only where no other answer can be taken
 	 * for its own. */
-	if (m->set == SQLCLASS_DISCARD_ALL && m->type == 'Q' && progress_at_rest(p)) {
+	if (set == SQLCLASS_DISCARD_ALL && simple && progress_at_rest(p)) {
 		progress_forget_error(p);
 		s->unpin = true;
 	}
+}
+
+/* The bits of a text, and the names that it sets. */
+static unsigned
+classify(struct session *s, const struct message *m)
+{
+	size_t bytes;
+	const char *sql = text_of(m, &bytes);
+
+	if ((m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)) && !state_note(s, sql, bytes))
+		return m->set | SESSION_PIN_SETTING;
+	return m->set;
 }
 
 /* ---- the unnamed statement ---- */
@@ -207,6 +213,7 @@ static void
 forget_unnamed(struct session *s)
 {
 	s->parsed = false;
+	s->unnamed_set = 0;
 	if (s->unnamed)
 		buf_clear(s->unnamed);
 	free(s->unnamed);
@@ -230,13 +237,23 @@ keep_unnamed(struct session *s, const struct message *m)
 /* The message uses the unnamed statement, which this server may not have, or have from another
  * session. */
 static void
-need_unnamed(struct session *s)
+need_unnamed(struct session *s, bool executes)
 {
 	struct progress *p = &s->lease.srv->progress;
 	struct buf *out = &s->daemon->ahead;
-	size_t at;
+	const char *sql = NULL;
+	size_t at, bytes = 0;
 
-	if (s->parsed || p->skipping)
+	if (p->skipping)
+		return;
+	if (s->unnamed) {
+		/* Behind the header and the empty name. */
+		sql = (const char *)buf_data(s->unnamed) + FRAME_HEADER + 1;
+		bytes = strnlen(sql, s->unnamed->len - FRAME_HEADER - 1);
+	}
+	if (executes && s->unnamed_set)
+		note_effects(s, s->unnamed_set, sql, bytes, false);
+	if (s->parsed)
 		return;
 	if (s->unnamed) {
 		buf_add(out, buf_data(s->unnamed), s->unnamed->len);
@@ -270,17 +287,18 @@ note_unnamed(struct session *s, const struct message *m, char next)
 		if (s->unnamed)
 			forget_unnamed(s);
 		s->parsed = true;
-		if (next != 'B' && m->have == m->bytes)
+		s->unnamed_set = m->set;
+		if ((next != 'B' || m->set) && m->have == m->bytes)
 			keep_unnamed(s, m);
 		return;
 	case 'B':
 		/* The portal's name, then the statement's. */
 		if (end && end + 1 < m->body + m->have && end[1] == 0)
-			need_unnamed(s);
+			need_unnamed(s, true);
 		return;
 	case 'D':
 		if (m->have == 2 && m->body[0] == 'S' && m->body[1] == 0)
-			need_unnamed(s);
+			need_unnamed(s, false);
 		return;
 	default:
 		return;
@@ -295,8 +313,14 @@ named(struct session *s, struct message *m)
 	struct prepared_limits limits = {(unsigned)s->pool->conf->max_prepared_statements,
 					 (unsigned)s->pool->conf->max_session_statements,
 					 NAMES_BYTES_MAX};
+	struct prepared_message pm = {.type = m->type,
+				      .body = m->body,
+				      .bytes = m->bytes,
+				      .have = m->have,
+				      .context = s->setup ? s->setup : "",
+				      .effects = m->type == 'P' ? m->set : 0};
 	struct server *srv = s->lease.srv;
-	size_t used = 0;
+	enum prepared_verdict v;
 
 	if (m->type != 'P' && s->names == NULL)
 		return FORWARD;
@@ -310,14 +334,16 @@ named(struct session *s, struct message *m)
 		s->names = mem_alloc(sizeof *s->names);
 		names_init(s->names, &s->daemon->pools.statements);
 	}
-	switch (prepared_message(s->names, &srv->prepared, &srv->progress, &limits, m->type,
-				 m->body, m->bytes, m->have, s->setup ? s->setup : "",
-				 &s->daemon->ahead, &used)) {
+	v = prepared_message(s->names, &srv->prepared, &srv->progress, &limits, &pm,
+			     &s->daemon->ahead);
+	if (m->type == 'B' && pm.effects)
+		note_effects(s, pm.effects, pm.sql, strlen(pm.sql), false);
+	switch (v) {
 	case PREPARED_DONE:
 		m->used = FRAME_HEADER + m->bytes;
 		return REPLACE;
 	case PREPARED_PREFIX:
-		m->used = FRAME_HEADER + used;
+		m->used = FRAME_HEADER + pm.used;
 		return REPLACE;
 	case PREPARED_TOO_MANY:
 		s->pinned |= SESSION_PIN_STATEMENT;
@@ -389,7 +415,13 @@ with_lease(struct session *s, struct message *m, char next)
 	}
 	begin_send(s, &s->daemon->ahead);
 	if (m->set)
-		note_sql(s, m);
+		m->set = classify(s, m);
+	if (m->type == 'Q' && m->set) {
+		size_t sql_bytes;
+		const char *sql = text_of(m, &sql_bytes);
+
+		note_effects(s, m->set, sql, sql_bytes, true);
+	}
 	note_unnamed(s, m, next);
 	if (p->ready_due == 0)
 		s->request_us = loop_now_us(s->daemon->loop);

@@ -80,7 +80,8 @@ struct session {
 	struct buf *answer;  /* SESSION_SETUP, SESSION_SAVING: what the server said so far */
 	struct names *names; /* its named prepared statements; NULL: it has had none */
 	struct buf
-	    *unnamed;  /* its unnamed statement, as a Parse message, where it may be used again */
+	    *unnamed; /* its unnamed statement, as a Parse message, where it may be used again */
+	unsigned unnamed_set; /* SQLCLASS_... and SESSION_PIN_... bits of its text */
 	char *hidden;  /* names of parameters that must be asked for: name NUL ... NUL; or NULL */
 	bool verified; /* a server has taken session->setup once */
 	bool changed;  /* this lease may have set parameters */
@@ -99,6 +100,8 @@ struct session {
 /* Why a session keeps its server, beside SQLCLASS_...: a prepared statement of the protocol that it
  * may come back to. */
 #define SESSION_PIN_STATEMENT (1u << 31)
+/* It has set parameters whose names only the server knows. */
+#define SESSION_PIN_SETTING (1u << 30)
 
 /* A new client on this descriptor, which is taken over. */
 void session_accept(struct daemon *, int fd);
