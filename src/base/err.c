@@ -56,6 +56,11 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_CANCELED_WAITING] = {"canceled_waiting", "57014", false,
 			      "canceled by the user while waiting for pool \"%s\"", /* pool */
 			      NULL},
+    [ERR_IN_FAILED_TRANSACTION] =
+	{"in_failed_transaction", "25P02", false,
+	 "the transaction has failed before pool \"%s\" had a server for it: "
+	 "commands are ignored until its end", /* pool */
+	 "ROLLBACK, and try again"},
     [ERR_SERVER_LOST] = {"server_lost", "08006", true,
 			 "the server connection of pool \"%s\" was lost: %s", /* pool, reason */
 			 "reconnect; look into the server's log for the reason"},

@@ -37,6 +37,17 @@ pools_init(struct pools *all, struct loop *loop, struct work *work)
 	all->work = work;
 	idmap_init(&all->servers);
 	list_init(&all->list);
+	statements_init(&all->statements);
+	/* One read, and a header that had been kept back. */
+	buf_init(&all->filtered, LOOP_SCRATCH + 64);
+}
+
+void
+pools_clear(struct pools *all)
+{
+	statements_clear(&all->statements);
+	buf_clear(&all->filtered);
+	idmap_clear(&all->servers);
 }
 
 struct pool *

@@ -21,8 +21,10 @@ struct pools {
 	struct loop *loop;
 	struct work *work;    /* cancels and name look-ups */
 	struct idmap servers; /* id -> struct server */
-	struct list list;     /* of struct pool */
-	bool closing;         /* nothing new is opened */
+	struct statements statements;
+	struct buf filtered; /* what of one read is for the client */
+	struct list list;    /* of struct pool */
+	bool closing;        /* nothing new is opened */
 	/* Handed down: the cancel that `requester` asked for has ended. */
 	void (*cancelled)(void *arg, uint64_t requester);
 	void *cancelled_arg;
@@ -77,6 +79,8 @@ struct pool {
 #define POOL_PERIOD_US (60 * INT64_C(1000000)) /* PgBouncer's stats_period */
 
 void pools_init(struct pools *, struct loop *, struct work *);
+/* After the last pool has been freed. */
+void pools_clear(struct pools *);
 
 /* Makes the pool and opens its min_size. `conf` must live as long as the pool. Returns NULL and a
  * reason in `why` if the conninfo cannot be parsed. */

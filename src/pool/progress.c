@@ -17,6 +17,7 @@ enum run_kind {
 	RUN_SYNC,     /* the same */
 	RUN_COPY_END  /* CopyDone or CopyFail sent ahead of a COPY IN: answered by nothing */
 };
+#define RUN_KIND 0x0f /* the rest of progress_run.kind are flags, PROGRESS_OWN and so on */
 
 void
 progress_init(struct progress *p)
@@ -52,11 +53,18 @@ first_run(const struct progress *p)
 static bool
 first_is(const struct progress *p, enum run_kind kind)
 {
-	return p->runs_count && run_at(p, 0)->kind == kind;
+	return p->runs_count && (run_at(p, 0)->kind & RUN_KIND) == kind;
+}
+
+/* Its answers, or some of them, are not passed on as they come. */
+static bool
+is_own(const struct progress_run *r)
+{
+	return (r->kind & (PROGRESS_OWN | PROGRESS_FOR_PARSE)) != 0;
 }
 
 static void
-push(struct progress *p, enum run_kind kind)
+push(struct progress *p, unsigned kind)
 {
 	struct progress_run *last = p->runs_count ? run_at(p, p->runs_count - 1) : NULL;
 
@@ -77,22 +85,52 @@ push(struct progress *p, enum run_kind kind)
 		p->runs_first = 0;
 	}
 	p->runs_count++;
-	*run_at(p, p->runs_count - 1) = (struct progress_run){kind, 1};
+	*run_at(p, p->runs_count - 1) = (struct progress_run){(uint8_t)kind, 1};
 }
 
 static void
-drop_first_run(struct progress *p)
+remove_first_run(struct progress *p)
 {
 	p->runs_first = (p->runs_first + 1) & (p->runs_size - 1);
 	p->runs_count--;
+}
+
+/* It was skipped, or never will be answered. */
+static void
+drop_first_run(struct progress *p)
+{
+	struct progress_run r = *run_at(p, 0);
+
+	remove_first_run(p);
+	if (is_own(&r))
+		p->own -= r.count;
+	if (r.kind & PROGRESS_TRACKED)
+		p->failed += r.count;
+}
+
+static void
+tell_failed(struct progress *p)
+{
+	uint32_t n = p->failed;
+
+	p->failed = 0;
+	if (n > 0)
+		p->tracked(p->tracked_arg, n, false);
 }
 
 /* One of the first run has been answered. */
 static void
 pop(struct progress *p)
 {
-	if (--run_at(p, 0)->count == 0)
-		drop_first_run(p);
+	struct progress_run *r = run_at(p, 0);
+	bool tracked = r->kind & PROGRESS_TRACKED;
+
+	if (is_own(r))
+		p->own--;
+	if (--r->count == 0)
+		remove_first_run(p);
+	if (tracked)
+		p->tracked(p->tracked_arg, 1, true);
 }
 
 /* Nothing answers these: they are over as soon as they are first. */
@@ -107,7 +145,7 @@ static bool
 any_run(const struct progress *p, enum run_kind kind)
 {
 	for (uint32_t i = 0; i < p->runs_count; i++)
-		if (run_at(p, i)->kind == kind)
+		if ((run_at(p, i)->kind & RUN_KIND) == kind)
 			return true;
 	return false;
 }
@@ -152,6 +190,7 @@ progress_sent(struct progress *p, char type)
 		p->flushed = false;
 		return;
 	case 'S':
+		p->syncs++;
 		if (copy_takes(p)) {
 			p->swallowed++;
 			return;
@@ -173,6 +212,27 @@ progress_sent(struct progress *p, char type)
 	}
 }
 
+bool
+progress_sent_as(struct progress *p, unsigned flags)
+{
+	if (p->skipping)
+		return false;
+	push(p, RUN_EXTENDED | flags);
+	if (flags & (PROGRESS_OWN | PROGRESS_FOR_PARSE))
+		p->own++;
+	p->extended = true;
+	return true;
+}
+
+void
+progress_sent_own_sync(struct progress *p)
+{
+	push(p, RUN_SYNC | PROGRESS_OWN);
+	p->own++;
+	p->ready_due++;
+	p->extended = false;
+}
+
 /* ---- from the server ---- */
 
 /* CopyInResponse. Syncs that went ahead of the data are swallowed, up to the end of the data if
@@ -181,7 +241,7 @@ static void
 copy_in_opened(struct progress *p)
 {
 	struct progress_run *first = first_run(p);
-	bool in_extended = first && first->kind == RUN_EXTENDED;
+	bool in_extended = first_is(p, RUN_EXTENDED);
 	uint32_t kept = first ? 1 : 0;
 	bool over = first && first->count > 1;
 
@@ -191,10 +251,10 @@ copy_in_opened(struct progress *p)
 	for (uint32_t i = 1; i < p->runs_count; i++) {
 		struct progress_run r = *run_at(p, i);
 
-		over |= r.kind == RUN_QUERY || r.kind == RUN_EXTENDED;
+		over |= (r.kind & RUN_KIND) == RUN_QUERY || (r.kind & RUN_KIND) == RUN_EXTENDED;
 		if (over) {
 			*run_at(p, kept++) = r;
-		} else if (r.kind == RUN_SYNC) {
+		} else if ((r.kind & RUN_KIND) == RUN_SYNC) {
 			p->swallowed += r.count;
 			p->ready_due -= r.count;
 		} else {
@@ -219,6 +279,7 @@ static void
 error_came(struct progress *p, const uint8_t *body, size_t have)
 {
 	const char *code, *severity;
+	bool ours;
 
 	code = msg_report_field(body, have, 'C');
 	if (code && strlen(code) == 5)
@@ -232,14 +293,19 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 	copy_closed(p);
 	if (!first_is(p, RUN_EXTENDED))
 		return;
+	ours = first_run(p)->kind & PROGRESS_OWN;
 	/* The server skips to the next Sync. Queries on the way are never answered. */
 	while (p->runs_count > 0 && !first_is(p, RUN_SYNC)) {
-		if (first_is(p, RUN_QUERY))
+		if (first_is(p, RUN_QUERY)) {
 			p->ready_due -= first_run(p)->count;
+			if (ours)
+				p->rescue += first_run(p)->count;
+		}
 		drop_first_run(p);
 	}
 	if (p->runs_count == 0)
 		p->skipping = true;
+	tell_failed(p);
 }
 
 static void
@@ -255,6 +321,7 @@ ready_came(struct progress *p, char status)
 	/* Only after bytes that we do not understand is anything but a Sync or a Query first. */
 	while (first_is(p, RUN_EXTENDED))
 		drop_first_run(p);
+	tell_failed(p);
 	if (p->runs_count == 0) {
 		/* A COPY IN had failed before it could swallow its Sync: there the skipping ended.
 		 */
@@ -327,15 +394,55 @@ wanted(const struct progress *p, char type)
 	return type == 'Z' || type == 'E' || (type == 'D' && p->marked);
 }
 
-int
-progress_received(struct progress *p, const uint8_t *data, size_t bytes)
+/* Is the message that begins now for the client? A ParseComplete may have to be made of it. */
+static bool
+for_client(const struct progress *p, char *type)
+{
+	const struct progress_run *first = first_run(p);
+
+	if (first == NULL || !is_own(first))
+		return true;
+	switch (*type) {
+	case 'E': /* it answers what the client sent behind ours as well: all that is skipped */
+	case 'N':
+	case 'A':
+	case 'S':
+		return true;
+	case '3':
+		*type = '1';
+		return first->kind & PROGRESS_FOR_PARSE;
+	default:
+		return false;
+	}
+}
+
+/* The header is complete; what of it the client has not got goes out. */
+static void
+pass_header(struct progress *p, struct buf *out)
+{
+	char type = (char)p->from_header[0];
+
+	/* It has begun to pass before there was anything to filter: it goes on. */
+	p->from_drop = p->from_passed == 0 && !for_client(p, &type);
+	if (p->from_drop)
+		return;
+	if (p->from_passed == 0)
+		buf_add_u8(out, (uint8_t)type);
+	else
+		p->from_passed--;
+	buf_add(out, p->from_header + 1 + p->from_passed, FRAME_HEADER - 1 - p->from_passed);
+}
+
+/* `out`: NULL, or what is for the client is added there. */
+static int
+walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 {
 	struct frame f;
 
 	while (bytes > 0) {
 		size_t n;
 
-		if (p->from_have == 0 && bytes >= FRAME_HEADER) {
+		if (p->from_have == 0 && bytes >= FRAME_HEADER && out == NULL) {
 			/* The usual case: the header, and mostly the body, are here in one piece.
 			 */
 			if (frame_read(data, bytes, &f) < 0)
@@ -361,6 +468,9 @@ progress_received(struct progress *p, const uint8_t *data, size_t bytes)
 				return -E_SYNTAX;
 			p->from_left = f.body;
 			p->peek_bytes = 0;
+			if (out)
+				pass_header(p, out);
+			p->from_passed = FRAME_HEADER;
 		}
 		n = p->from_left < bytes ? p->from_left : bytes;
 		if (wanted(p, (char)p->from_header[0]) && p->peek_bytes < PROGRESS_PEEK) {
@@ -371,15 +481,34 @@ progress_received(struct progress *p, const uint8_t *data, size_t bytes)
 			memcpy(p->peek + p->peek_bytes, data, keep);
 			p->peek_bytes += keep;
 		}
+		if (out && !p->from_drop)
+			buf_add(out, data, n);
 		p->from_left -= n;
 		data += n;
 		bytes -= n;
 		if (p->from_left == 0) {
-			p->from_have = 0;
+			p->from_have = p->from_passed = 0;
+			p->from_drop = false;
 			message(p, (char)p->from_header[0], p->peek, p->peek_bytes);
 		}
 	}
 	return 0;
+}
+
+int
+progress_received(struct progress *p, const uint8_t *data, size_t bytes)
+{
+	int r = walk(p, data, bytes, NULL);
+
+	/* All of it is the client's, a half header too. */
+	p->from_passed = p->from_have;
+	return r;
+}
+
+int
+progress_filter(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
+{
+	return walk(p, data, bytes, out);
 }
 
 /* ---- questions ---- */
@@ -433,6 +562,7 @@ progress_mark(struct progress *p, struct buf *out)
 	msg_query(out, sql);
 	while (p->runs_count > 0)
 		drop_first_run(p);
+	tell_failed(p);
 	p->ready_due = 0;
 	p->extended = p->skipping = p->unsure = false;
 	progress_sent(p, 'Q');

@@ -51,11 +51,23 @@ struct progress {
 	bool flushed;       /* progress_finish() has asked for the answers that the server holds */
 	char mark[17];      /* what the answer to the last mark holds */
 	uint32_t swallowed; /* Syncs taken for swallowed by the COPY IN that is open */
-	uint64_t readies;   /* ReadyForQuery, ever */
+	uint32_t failed;    /* tracked messages that the error now being handled has skipped */
+	uint64_t syncs;     /* Syncs sent, ever */
+	uint32_t own;       /* messages of ours unanswered: their answers are not the client's */
+	uint32_t
+	    rescue; /* Queries of the client that a failed message of ours made the server skip */
+	uint8_t from_passed; /* bytes of from_header that the client has got */
+	bool from_drop;      /* the message now passing is not for the client */
+	uint64_t readies;    /* ReadyForQuery, ever */
 	char error[6]; /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */
 	bool fatal;    /* it was FATAL or PANIC: the server closes */
 	uint16_t peek_bytes; /* bytes in peek */
 	uint8_t peek[PROGRESS_PEEK];
+
+	/* Handed down: `n` tracked messages, in the order in which they were sent, have been
+	 * carried out, or else were skipped or failed. */
+	void (*tracked)(void *arg, uint32_t n, bool done);
+	void *tracked_arg;
 
 	struct progress_run *runs; /* a ring: inline_runs, or allocated */
 	uint32_t runs_size;        /* a power of two */
@@ -71,12 +83,41 @@ void progress_clear(struct progress *);
 /* A message of this type goes to the server. If it is not complete yet, the caller sets to_left. */
 void progress_sent(struct progress *, char type);
 
+/* An extended-protocol message (Parse, Bind, Describe, Execute, Close) that is more than the
+ * client's own goes to the server; `flags` says how. Returns false if the server will ignore it,
+ * because it skips to Sync.
+ *
+ * If one of our own fails, and the client has sent simple Queries behind it, the server has skipped
+ * them: progress.rescue says how many; for each a Sync is due, whose ReadyForQuery is the client's.
+ */
+enum {
+	PROGRESS_OWN = 0x80, /* the client does not get its answer, but an error */
+	PROGRESS_FOR_PARSE =
+	    0x40, /* a Close in place of the client's Parse: CloseComplete becomes ParseComplete */
+	PROGRESS_TRACKED = 0x20 /* tracked() tells what became of it */
+};
+bool progress_sent_as(struct progress *, unsigned flags);
+
+/* A Sync of our own: the client does not get its ReadyForQuery. Nothing of the client's may be
+ * under way in the extended protocol. */
+void progress_sent_own_sync(struct progress *);
+
 /* Too much is unanswered: nothing more may be sent until answers have come. */
 bool progress_full(const struct progress *);
 
 /* Bytes came from the server. Returns 0, or -E_SYNTAX if they cannot be protocol v3: the connection
  * is of no use any more. */
 int progress_received(struct progress *, const uint8_t *data, size_t bytes);
+
+/* Must the bytes that come next go through progress_filter()? */
+static inline bool
+progress_filters(const struct progress *p)
+{
+	return p->own > 0 || p->from_drop || p->from_passed != p->from_have;
+}
+
+/* As progress_received(), and adds to `out` what of these bytes is for the client. */
+int progress_filter(struct progress *, const uint8_t *data, size_t bytes, struct buf *out);
 
 /* Everything sent has been answered, in both directions no message is half way, and no COPY is
  * open. The transaction status is progress.status. */

@@ -78,7 +78,9 @@ free_server(void *arg)
 {
 	struct server *srv = arg;
 
+	prepared_clear(&srv->prepared);
 	progress_clear(&srv->progress);
+	free(srv->context);
 	free(srv);
 }
 
@@ -288,6 +290,7 @@ server_open(struct pool *pool)
 	srv->state = SERVER_CONNECTING;
 	srv->since_us = loop_now_us(pool->all->loop);
 	progress_init(&srv->progress);
+	prepared_init(&srv->prepared, &pool->all->statements, &srv->progress);
 	list_append(&pool->servers[SERVER_CONNECTING], &srv->node);
 	pool->count++;
 	log_debug("server %llu: connecting pool=%s", (unsigned long long)srv->id, pool->conf->name);
@@ -403,6 +406,12 @@ cleanup_ended(struct server *srv)
 		server_close(srv, broken_why);
 		return;
 	}
+	if (srv->cleanup.restores > 0) {
+		/* DISCARD ALL. */
+		prepared_forget(&srv->prepared);
+		free(srv->context);
+		srv->context = NULL;
+	}
 	cleanup_over(&srv->cleanup);
 	srv->idle_us = loop_now_us(loop_of(srv));
 	pool->stats.cleanups++;
@@ -472,32 +481,61 @@ end_reason(const struct server *srv)
 	return "the server closed the connection";
 }
 
-/* As server_read(), whoever reads. */
+/* One read. Returns bytes, -E_AGAIN, or -E_CLOSED. */
 static ssize_t
 take(struct server *srv)
 {
-	uint8_t *data = loop_scratch(loop_of(srv));
-	ssize_t n = stream_read(&srv->stream, data, LOOP_SCRATCH);
+	ssize_t n = stream_read(&srv->stream, loop_scratch(loop_of(srv)), LOOP_SCRATCH);
 
 	if (n == -E_AGAIN)
 		return n;
 	if (n <= 0) {
 		server_close(srv,
 			     n == 0 || errno == ECONNRESET ? end_reason(srv) : strerror(errno));
-		return 0;
+		return -E_CLOSED;
 	}
 	srv->used_us = loop_now_us(loop_of(srv));
-	if (progress_received(&srv->progress, data, (size_t)n) < 0) {
-		server_close(srv, "the server sent what is no PostgreSQL protocol");
-		return 0;
-	}
 	return n;
 }
 
-ssize_t
-server_read(struct server *srv)
+static int
+understood(struct server *srv, int r)
 {
-	return take(srv);
+	if (r == 0)
+		return 0;
+	server_close(srv, "the server sent what is no PostgreSQL protocol");
+	return -E_CLOSED;
+}
+
+/* For nobody: read, followed, dropped. */
+static int
+swallow(struct server *srv)
+{
+	ssize_t n = take(srv);
+
+	if (n < 0)
+		return (int)n;
+	return understood(srv,
+			  progress_received(&srv->progress, loop_scratch(loop_of(srv)), (size_t)n));
+}
+
+int
+server_read(struct server *srv, const uint8_t **data, size_t *bytes)
+{
+	struct buf *filtered = &srv->pool->all->filtered;
+	ssize_t n = take(srv);
+
+	if (n < 0)
+		return (int)n;
+	*data = loop_scratch(loop_of(srv));
+	*bytes = (size_t)n;
+	if (!progress_filters(&srv->progress))
+		return understood(srv, progress_received(&srv->progress, *data, *bytes));
+	buf_reset(filtered);
+	n = progress_filter(&srv->progress, *data, *bytes, filtered);
+	*data = buf_data(filtered);
+	*bytes = filtered->len;
+	return understood(srv, (int)n);
 }
 
 void
@@ -517,11 +555,11 @@ on_readable(struct stream *st, void *arg)
 		srv->lease->ops->readable(srv->lease);
 		return;
 	case SERVER_CLEANING:
-		if (take(srv) > 0)
+		if (swallow(srv) == 0)
 			server_step(srv);
 		return;
 	case SERVER_CHECKING:
-		if (take(srv) > 0 && progress_at_rest(&srv->progress)) {
+		if (swallow(srv) == 0 && progress_at_rest(&srv->progress)) {
 			server_set_state(srv, SERVER_IDLE);
 			pool_server_ready(srv->pool, srv);
 		}
@@ -529,7 +567,7 @@ on_readable(struct stream *st, void *arg)
 	case SERVER_IDLE:
 		/* Parameter changes after a reload, notices: nobody's. A fatal error or the end
 		 * closes. */
-		if (take(srv) > 0 && srv->progress.fatal)
+		if (swallow(srv) == 0 && srv->progress.fatal)
 			server_close(srv, end_reason(srv));
 		return;
 	default:

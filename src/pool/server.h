@@ -20,6 +20,7 @@
 #include "base/list.h"
 #include "loop/stream.h"
 #include "pool/cleanup.h"
+#include "pool/prepared.h"
 #include "pool/progress.h"
 
 struct lease;
@@ -44,6 +45,8 @@ struct server {
 	struct stream stream;  /* not open while CONNECTING */
 	struct progress progress;
 	struct cleanup cleanup;
+	struct prepared_set prepared;
+	char *context; /* the statement that set the parameters it has now; NULL: it has its own */
 	unsigned cancels; /* CancelRequests under way */
 	bool retiring;    /* is closed instead of getting idle; not a state: the lease goes on */
 	bool resolving;   /* CONNECTING: names are being looked up, there is no PGconn yet */
@@ -62,10 +65,10 @@ struct server {
  * pool_server_failed(), from the loop, never from this call. */
 struct server *server_open(struct pool *);
 
-/* One read for the lease that holds the server, passed through progress. Returns bytes in the
- * loop's scratch buffer, 0 (the connection is closed, the lease has been told by lost()), or
- * -E_AGAIN. */
-ssize_t server_read(struct server *);
+/* One read for the lease that holds the server, passed through progress. Returns 0 with what is for
+ * the client (maybe nothing) at *data, until somebody else reads; -E_AGAIN; -E_CLOSED: the
+ * connection is gone, and the lease has been told by lost(). */
+int server_read(struct server *, const uint8_t **data, size_t *bytes);
 
 /* Writes or queues for the lease that holds it. Tell progress first. */
 void server_write(struct server *, const void *, size_t bytes);

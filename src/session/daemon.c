@@ -15,6 +15,9 @@
 #include "base/mem.h"
 
 #define WORKERS 32 /* cancels and name look-ups at once */
+#define AHEAD_MAX                                                                      \
+	(4 * 1024 * 1024) /* bytes for a server that are not the client's as they came \
+			   */
 #define FDS_RESERVED \
 	64 /* descriptors for servers' logins, cancels, threads, the log, and the console */
 #define FDS_CONSOLE 16 /* sessions over max_clients, for whoever looks what is wrong */
@@ -116,6 +119,7 @@ daemon_stop(struct daemon *d)
 	dismiss_idle(d);
 	dismiss(d, SESSION_WAITING);
 	dismiss(d, SESSION_SETUP);
+	dismiss(d, SESSION_SAVING);
 	dismiss(d, SESSION_ACTIVE);
 	dismiss(d, SESSION_CONSOLE);
 }
@@ -132,7 +136,7 @@ static unsigned
 at_work(const struct daemon *d)
 {
 	return d->in_state[SESSION_WAITING].count + d->in_state[SESSION_SETUP].count +
-	       d->in_state[SESSION_ACTIVE].count;
+	       d->in_state[SESSION_SAVING].count + d->in_state[SESSION_ACTIVE].count;
 }
 
 static void
@@ -313,6 +317,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	for (int i = 0; i < SESSION_NSTATES; i++)
 		list_init(&d->in_state[i]);
 	pools_init(&d->pools, d->loop, d->work);
+	buf_init(&d->ahead, AHEAD_MAX);
 	d->pools.cancelled = on_cancelled;
 	d->pools.cancelled_arg = d;
 	if (start(d, why, why_size) < 0) {
@@ -356,7 +361,8 @@ daemon_free(struct daemon *d)
 	work_free(d->work);
 	loop_free(d->loop);
 	idmap_clear(&d->sessions);
-	idmap_clear(&d->pools.servers);
+	pools_clear(&d->pools);
+	buf_clear(&d->ahead);
 	conf_free(d->conf);
 	free(d);
 }

@@ -40,6 +40,8 @@ struct daemon {
 	struct pools pools;
 	struct idmap sessions; /* id -> struct session */
 	struct list in_state[SESSION_NSTATES];
+	struct buf
+	    ahead; /* request: what goes to a server in one write; empty between two of them */
 	const struct console_ops *console;
 	enum daemon_phase phase;
 	int64_t phase_us;     /* when it began */

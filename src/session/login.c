@@ -11,6 +11,7 @@
 #include "session/daemon.h"
 #include "session/params.h"
 #include "session/session.h"
+#include "session/state.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/startup.h"
@@ -104,28 +105,12 @@ add_welcome(struct session *s, struct buf *out)
 	}
 }
 
-/* The parameters of the packet have waited until the pool's are known. */
-static void
-make_setup(struct session *s)
-{
-	struct buf sql;
-
-	buf_init(&sql, 16 * STARTUP_LARGEST);
-	params_setup(s->startup, s->startup_bytes, s->pool, &sql);
-	if (sql.len > 0)
-		s->setup = mem_strdup((char *)buf_data(&sql));
-	buf_clear(&sql);
-	free(s->startup);
-	s->startup = NULL;
-	s->startup_bytes = 0;
-}
-
 void
 login_welcome(struct session *s)
 {
 	struct buf out;
 
-	make_setup(s);
+	state_start(s);
 	session_set_state(s, SESSION_IDLE);
 	stream_resume(&s->stream);
 	buf_init(&out, 64 * 1024);

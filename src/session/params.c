@@ -136,9 +136,8 @@ params_same(const char *name, const char *wanted, const char *reported)
 	return strcasecmp(wanted, reported) == 0;
 }
 
-/* As quote_literal(): right whatever standard_conforming_strings is. */
-static void
-add_literal(struct buf *sql, const char *text)
+void
+params_literal(struct buf *sql, const char *text)
 {
 	buf_add_fmt(sql, strchr(text, '\\') ? " E'" : "'");
 	for (; *text; text++) {
@@ -166,9 +165,9 @@ params_setup(const char *params, size_t bytes, const struct pool *pool, struct b
 			continue;
 		buf_add_fmt(sql,
 			    any ? ", pg_catalog.set_config(" : "SELECT pg_catalog.set_config(");
-		add_literal(sql, name);
+		params_literal(sql, name);
 		buf_add_u8(sql, ',');
-		add_literal(sql, value);
+		params_literal(sql, value);
 		buf_add_fmt(sql, ",false)");
 		any = true;
 	}

@@ -19,6 +19,10 @@ int params_read(const struct startup *, struct buf *out, char *why, size_t why_s
  * nothing if they have them all. */
 void params_setup(const char *params, size_t bytes, const struct pool *, struct buf *sql);
 
+/* Adds the text as an SQL string, as quote_literal() does: right whatever
+ * standard_conforming_strings is. */
+void params_literal(struct buf *sql, const char *text);
+
 /* Is this value what the server reports for the parameter, as far as spelling goes? */
 bool params_same(const char *name, const char *wanted, const char *reported);
 

@@ -1,10 +1,12 @@
 /* relay: a lease's life from the session's side, and what comes from its server. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/daemon.h"
 #include "session/session.h"
+#include "session/state.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 
@@ -14,26 +16,48 @@ session_of(struct lease *l)
 	return LIST_OBJ(l, struct session, lease);
 }
 
-/* ---- startup parameters ---- */
+/* ---- asking the server for ourselves ---- */
 
-#define ANSWER_MAX (64 * 1024) /* bytes of the server's answer to them */
+#define ANSWER_MAX (1024 * 1024) /* bytes of what it says */
 
+/* The client waits meanwhile, and gets nothing of the answer. */
 static void
-begin_setup(struct session *s)
+ask(struct session *s, enum session_state state, const char *sql)
 {
 	struct server *srv = s->lease.srv;
 	struct buf out;
 
-	session_set_state(s, SESSION_SETUP);
-	s->discard = true;
+	session_set_state(s, state);
+	stream_pause(&s->stream);
 	s->answer = mem_alloc(sizeof *s->answer);
 	buf_init(s->answer, ANSWER_MAX);
-	buf_init(&out, 256 * 1024);
-	msg_query(&out, s->setup);
+	buf_init(&out, 2 * ANSWER_MAX);
+	progress_forget_error(&srv->progress);
+	msg_query(&out, sql);
 	progress_sent(&srv->progress, 'Q');
 	server_write(srv, buf_data(&out), out.len);
 	buf_clear(&out);
 }
+
+static void
+forget_answer(struct session *s)
+{
+	buf_clear(s->answer);
+	free(s->answer);
+	s->answer = NULL;
+}
+
+static void
+end_by(struct session *s, const char *why)
+{
+	struct err e;
+
+	err_make(&e, ERR_SETUP_FAILED, s->pool->conf->name, why);
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
+/* ---- startup parameters ---- */
 
 /* Of the answer, the client gets the parameters that have changed: it decodes values by them.
  * Returns the server's words if it refused, or NULL. */
@@ -57,28 +81,19 @@ read_answer(struct session *s)
 }
 
 static void
-setup_answered(struct session *s, size_t bytes)
+setup_answered(struct session *s)
 {
-	struct progress *p = &s->lease.srv->progress;
-	const char *refused;
-	struct err e;
+	const char *refused = read_answer(s);
 
-	buf_add(s->answer, loop_scratch(s->daemon->loop), bytes);
-	if (!progress_at_rest(p) && !s->answer->failed)
-		return;
-	refused = read_answer(s);
-	if (p->error[0] || s->answer->failed) {
-		err_make(&e, ERR_SETUP_FAILED, s->pool->conf->name,
-			 refused ? refused : "its answer is too long");
-		session_fail(s, &e);
-		err_clear(&e);
+	if (s->lease.srv->progress.error[0]) {
+		end_by(s, refused ? refused : "it gives no reason");
 		return;
 	}
-	buf_clear(s->answer);
-	free(s->answer);
-	s->answer = NULL;
+	forget_answer(s);
 	if (s->state != SESSION_SETUP)
 		return;
+	s->verified = true;
+	state_applied(s);
 	session_set_state(s, SESSION_ACTIVE);
 	stream_resume(&s->stream);
 	request_resume(s);
@@ -87,13 +102,60 @@ setup_answered(struct session *s, size_t bytes)
 void
 relay_begin(struct session *s)
 {
-	s->parsed = s->bound = s->unpin = s->discard = false;
-	if (s->setup) {
-		stream_pause(&s->stream);
-		begin_setup(s);
+	struct server *srv = s->lease.srv;
+	struct buf sql;
+
+	s->parsed = s->unpin = s->discard = s->changed = false;
+	/* What a server has taken once, it will take again: that goes ahead of the first message.
+	 * The first time, it is asked. */
+	if (s->setup == NULL || s->verified) {
+		session_set_state(s, SESSION_ACTIVE);
+		state_apply(s, &s->daemon->ahead);
 		return;
 	}
+	buf_init(&sql, ANSWER_MAX);
+	if (srv->context)
+		buf_add_fmt(&sql, "RESET ROLE; RESET SESSION AUTHORIZATION; RESET ALL; ");
+	buf_add_str(&sql, s->setup);
+	ask(s, SESSION_SETUP, (char *)buf_data(&sql));
+	buf_clear(&sql);
+}
+
+/* ---- parameters that were set ---- */
+
+static void give_back(struct session *s);
+
+static void
+saved(struct session *s)
+{
+	bool good = s->lease.srv->progress.error[0] == 0 && state_take(s, s->answer);
+
+	forget_answer(s);
+	if (!good) {
+		end_by(s, "it does not tell what the session has set");
+		return;
+	}
+	s->changed = false;
 	session_set_state(s, SESSION_ACTIVE);
+	give_back(s);
+	stream_resume(&s->stream);
+	request_resume(s);
+}
+
+static void
+answered(struct session *s, const uint8_t *data, size_t bytes)
+{
+	buf_add(s->answer, data, bytes);
+	if (s->answer->failed) {
+		end_by(s, "its answer is too long");
+		return;
+	}
+	if (!progress_at_rest(&s->lease.srv->progress))
+		return;
+	if (s->state == SESSION_SETUP)
+		setup_answered(s);
+	else
+		saved(s);
 }
 
 /* ---- what the pool tells ---- */
@@ -126,30 +188,77 @@ failed(struct lease *l, const struct err *e)
 		request_failed(s, s->in.len ? (char)*buf_data(&s->in) : 'Q', e);
 }
 
-/* The server is at rest outside a transaction, and all answers have gone to the client. Whatever is
- * left of this session in the server decides. */
+/* The server is the next one's. */
 static void
-end_lease(struct session *s)
+give_back(struct session *s)
 {
+	bool discard = s->discard || s->lease.srv->prepared.stale;
 	struct err e;
 
-	if (s->unpin) {
-		s->unpin = false;
-		if (s->lease.srv->progress.error[0] == 0)
-			s->pinned = 0;
-	}
-	/* Prepared in one exchange, to be bound in a later one; unless the error was its own. */
-	if (s->parsed && !s->bound && s->lease.srv->progress.error[0] == 0)
-		s->pinned |= SESSION_PIN_STATEMENT;
-	if (s->pinned)
-		return;
 	session_set_state(s, SESSION_IDLE);
-	lease_return(&s->lease, s->discard);
+	lease_return(&s->lease, discard);
 	if (s->daemon->phase != DAEMON_RUNNING) {
 		err_make(&e, ERR_SHUTDOWN);
 		session_fail(s, &e);
 		err_clear(&e);
 	}
+}
+
+/* The server is at rest outside a transaction, and all answers have gone to the client. Whatever is
+ * left of this session in the server decides. */
+static void
+end_lease(struct session *s)
+{
+	struct server *srv = s->lease.srv;
+	struct buf sql;
+
+	if (s->unpin) {
+		s->unpin = false;
+		if (srv->progress.error[0] == 0)
+			state_discarded(s);
+	}
+	if (s->pinned)
+		return;
+	if (!s->changed) {
+		give_back(s);
+		return;
+	}
+	buf_init(&sql, ANSWER_MAX);
+	state_ask(s, &sql);
+	ask(s, SESSION_SAVING, (char *)buf_data(&sql));
+	buf_clear(&sql);
+}
+
+/* Queries of the client that a failed message of ours made the server skip: each is owed a
+ * ReadyForQuery. */
+static void
+rescue(struct server *srv)
+{
+	struct progress *p = &srv->progress;
+	struct buf out;
+
+	buf_init(&out, 64 * 1024);
+	for (uint32_t n = p->rescue; n > 0 && !out.failed; n--) {
+		msg_sync(&out);
+		progress_sent(p, 'S');
+	}
+	p->rescue = 0;
+	server_write(srv, buf_data(&out), out.len);
+	buf_clear(&out);
+}
+
+static void
+count(struct session *s, const struct progress *p, uint64_t readies, size_t bytes)
+{
+	struct pool_stats *stats = &s->pool->stats;
+
+	stats->sent += bytes;
+	if (p->readies == readies)
+		return;
+	s->queries += p->readies - readies;
+	stats->queries += p->readies - readies;
+	if (p->ready_due == 0)
+		stats->query_us += loop_now_us(s->daemon->loop) - s->request_us;
 }
 
 static void
@@ -159,31 +268,33 @@ readable(struct lease *l)
 	struct server *srv = l->srv;
 	struct progress *p = &srv->progress;
 	uint64_t readies = p->readies;
-	int64_t now = loop_now_us(s->daemon->loop);
-	ssize_t n = server_read(srv);
+	const uint8_t *data;
+	size_t bytes;
 
-	if (n <= 0)
+	if (server_read(srv, &data, &bytes) < 0)
 		return;
-	if (s->state == SESSION_SETUP) {
-		setup_answered(s, (size_t)n);
+	if (s->state != SESSION_ACTIVE) {
+		answered(s, data, bytes);
 		return;
 	}
-	session_send(s, loop_scratch(s->daemon->loop), (size_t)n);
+	if (bytes > 0)
+		session_send(s, data, bytes);
 	if (s->state != SESSION_ACTIVE)
 		return;
-	s->pool->stats.sent += (uint64_t)n;
-	if (p->readies != readies) {
-		s->queries += p->readies - readies;
-		s->pool->stats.queries += p->readies - readies;
-		if (p->ready_due == 0)
-			s->pool->stats.query_us += now - s->request_us;
-	}
+	count(s, p, readies, bytes);
+	/* Statements whose result has changed (cached plan must not change result type) must not be
+	 * used again. */
+	if (strcmp(p->error, "0A000") == 0)
+		srv->prepared.stale = true;
+	if (p->rescue > 0)
+		rescue(srv);
 	if (progress_at_rest(p) && p->status == 'I')
 		end_lease(s);
 	if (s->lease.srv && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
 	/* Messages that came while there was too much unanswered, or behind the last one. */
-	if (s->in.len > 0 && (s->lease.srv == NULL || stream_queued(&s->lease.srv->stream) == 0)) {
+	if (s->state != SESSION_SAVING && s->in.len > 0 &&
+	    (s->lease.srv == NULL || stream_queued(&s->lease.srv->stream) == 0)) {
 		stream_resume(&s->stream);
 		request_resume(s);
 	}

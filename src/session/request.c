@@ -1,28 +1,48 @@
 /* request: what a message of the client means now: which ones need a server, which are answered
  * here, which wait. Bytes go on to the server in as few writes as they came in reads. */
-#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
+#include "session/begin.h"
 #include "session/daemon.h"
 #include "session/session.h"
+#include "session/state.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
+#include "wire/sqltext.h"
 
 /* What becomes of a message. */
 enum verdict {
-	FORWARD, /* it goes to the server */
+	FORWARD, /* it goes to the server as it came */
+	REPLACE, /* what goes instead has been added to daemon->ahead, for the first `used` bytes of
+		    it */
 	DROP,    /* it was answered here, or is ignored */
-	REFUSE,  /* dropped, and the server is made to say that there is no such statement */
 	HOLD,    /* it waits where it is */
 	OVER     /* the session goes */
 };
 
-/* What changes session state, so that its server cannot be another's. */
-#define PINS                                                                                      \
-	(SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE | \
-	 SQLCLASS_HOLD | SQLCLASS_LOAD | SQLCLASS_LOCK)
+/* A message, as far as it is here. */
+struct message {
+	char type;
+	const uint8_t *body;
+	size_t bytes; /* of the whole body */
+	size_t have;  /* of them here */
+	unsigned set; /* SQLCLASS_... of a Query or Parse */
+	size_t used;  /* REPLACE: bytes that need not be forwarded, the header among them */
+};
+
+/* What changes session state that cannot be moved: the session keeps its server. */
+#define PINS                                                                                  \
+	(SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE | SQLCLASS_HOLD | SQLCLASS_LOAD | \
+	 SQLCLASS_LOCK)
+
+/* A name that no client's statement has. */
+#define NO_STATEMENT "this_session_has_no_unnamed_prepared_statement"
+
+#define NAMES_BYTES_MAX (8 * 1024 * 1024) /* of one session's prepared statements */
 
 static bool
 gone(const struct session *s)
@@ -95,80 +115,275 @@ need_server(struct session *s, char type)
 
 /* ---- what a message changes ---- */
 
+static const char *
+text_of(const struct message *m, size_t *bytes)
+{
+	const uint8_t *end;
+
+	*bytes = strnlen((const char *)m->body, m->have);
+	if (m->type == 'Q')
+		return (const char *)m->body;
+	end = m->type == 'P' && m->have > 0 ? memchr(m->body, 0, m->have) : NULL;
+	if (end == NULL)
+		return NULL;
+	*bytes = strnlen((const char *)end + 1, m->have - (size_t)(end + 1 - m->body));
+	return (const char *)end + 1;
+}
+
+/* DEALLOCATE of names that the server does not know: see prepared_decoy(). */
 static void
-note_sql(struct session *s, char type, const char *sql, size_t have)
+note_deallocate(struct session *s, const char *sql, size_t bytes)
+{
+	struct server *srv = s->lease.srv;
+	struct sqltext_token t;
+	struct sqltext at;
+	const char *name;
+	size_t length;
+
+	sqltext_init(&at, sql, bytes, 0);
+	while (sqltext_token(&at, &t) != SQLTEXT_END) {
+		if (t.word != SQLWORD_DEALLOCATE)
+			continue;
+		sqltext_token(&at, &t);
+		if (t.word == SQLWORD_PREPARE)
+			sqltext_token(&at, &t);
+		name = t.start;
+		length = t.length;
+		if (t.kind == SQLTEXT_QUOTED && length >= 2 && *name == '"') {
+			name++;
+			length -= 2;
+		} else if (t.kind != SQLTEXT_NAME) {
+			continue;
+		}
+		if (t.word == SQLWORD_ALL) {
+			/* Ours go with the session's: they are forgotten, and never used again by
+			 * their names. */
+			if (s->names)
+				names_clear(s->names, &srv->prepared);
+			prepared_forget(&srv->prepared);
+			srv->prepared.stale = true;
+		} else if (s->names && names_have(s->names, name, length) &&
+			   srv->progress.status != 'E') {
+			prepared_decoy(&srv->progress, name, length, &s->daemon->ahead);
+			names_drop(s->names, name, length);
+		}
+	}
+}
+
+/* A text with these effects is about to be executed. */
+static void
+note_effects(struct session *s, unsigned set, const char *sql, size_t bytes, bool simple)
 {
 	struct progress *p = &s->lease.srv->progress;
-	unsigned set = sqlclass(sql, strnlen(sql, have));
 
-	if (set == 0)
-		return;
-	s->pinned |= set & PINS;
+	s->pinned |= set & (PINS | SESSION_PIN_SETTING);
+	if (set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE))
+		s->changed = true;
 	if (set & (SQLCLASS_OPAQUE | SQLCLASS_DISCARD_TEMP))
 		s->discard = true;
+	if ((set & SQLCLASS_DEALLOCATE) && sql)
+		note_deallocate(s, sql, bytes);
+	if (set & SQLCLASS_DISCARD_ALL) {
+		prepared_forget(&s->lease.srv->prepared);
+		s->lease.srv->prepared.stale = true;
+	}
 	/* If it succeeds, everything that pinned is gone. Only where no other answer can be taken
 	 * for its own. */
-	if (set == SQLCLASS_DISCARD_ALL && type == 'Q' && progress_at_rest(p)) {
+	if (set == SQLCLASS_DISCARD_ALL && simple && progress_at_rest(p)) {
 		progress_forget_error(p);
 		s->unpin = true;
 	}
 }
 
-/* Looks at what can change session state. `have` bytes of the body are here. Returns false if the
- * message uses what this server does not have: another session's unnamed statement. */
-static bool
-note_message(struct session *s, char type, const uint8_t *body, size_t have)
+/* The bits of a text, and the names that it sets. */
+static unsigned
+classify(struct session *s, const struct message *m)
 {
-	const uint8_t *end = memchr(body, 0, have);
+	size_t bytes;
+	const char *sql = text_of(m, &bytes);
 
-	switch (type) {
+	if ((m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)) && !state_note(s, sql, bytes))
+		return m->set | SESSION_PIN_SETTING;
+	return m->set;
+}
+
+/* ---- the unnamed statement ---- */
+
+static void
+forget_unnamed(struct session *s)
+{
+	s->parsed = false;
+	s->unnamed_set = 0;
+	if (s->unnamed)
+		buf_clear(s->unnamed);
+	free(s->unnamed);
+	s->unnamed = NULL;
+}
+
+/* A Parse of it whose Bind does not follow at once: it may come in a later lease, on another
+ * server. */
+static void
+keep_unnamed(struct session *s, const struct message *m)
+{
+	size_t at;
+
+	s->unnamed = mem_alloc(sizeof *s->unnamed);
+	buf_init(s->unnamed, SESSION_WHOLE_MAX + FRAME_HEADER);
+	at = msg_begin(s->unnamed, 'P');
+	buf_add(s->unnamed, m->body, m->have);
+	msg_end(s->unnamed, at);
+}
+
+/* The message uses the unnamed statement, which this server may not have, or have from another
+ * session. */
+static void
+need_unnamed(struct session *s, bool executes)
+{
+	struct progress *p = &s->lease.srv->progress;
+	struct buf *out = &s->daemon->ahead;
+	const char *sql = NULL;
+	size_t at, bytes = 0;
+
+	if (p->skipping)
+		return;
+	if (s->unnamed) {
+		/* Behind the header and the empty name. */
+		sql = (const char *)buf_data(s->unnamed) + FRAME_HEADER + 1;
+		bytes = strnlen(sql, s->unnamed->len - FRAME_HEADER - 1);
+	}
+	if (executes && s->unnamed_set)
+		note_effects(s, s->unnamed_set, sql, bytes, false);
+	if (s->parsed)
+		return;
+	if (s->unnamed) {
+		buf_add(out, buf_data(s->unnamed), s->unnamed->len);
+		progress_sent_as(p, PROGRESS_OWN);
+		s->parsed = true;
+		return;
+	}
+	/* The server is made to say no itself, so that it skips to Sync like the client. */
+	at = msg_begin(out, 'D');
+	buf_add_u8(out, 'S');
+	buf_add_str(out, NO_STATEMENT);
+	msg_end(out, at);
+	progress_sent_as(p, PROGRESS_OWN);
+}
+
+/* `next`: the type of the message behind, 0 if none is here. */
+static void
+note_unnamed(struct session *s, const struct message *m, char next)
+{
+	const uint8_t *end = m->have > 0 ? memchr(m->body, 0, m->have) : NULL;
+
+	switch (m->type) {
 	case 'Q':
-		/* A simple Query destroys the unnamed statement (15 documentation, 55.2.3). */
-		s->parsed = false;
-		note_sql(s, type, (const char *)body, have);
-		return true;
+		/* It destroys the unnamed statement (15 documentation, 55.2.3). */
+		if (s->parsed || s->unnamed)
+			forget_unnamed(s);
+		return;
 	case 'P':
-		if (end == NULL)
-			return true;
-		if (end == body)
-			s->parsed = true;
-		else
-			s->pinned |= SESSION_PIN_STATEMENT;
-		s->bound = false;
-		note_sql(s, type, (const char *)end + 1, have - (size_t)(end + 1 - body));
-		return true;
+		if (end != m->body)
+			return;
+		if (s->unnamed)
+			forget_unnamed(s);
+		s->parsed = true;
+		s->unnamed_set = m->set;
+		if ((next != 'B' || m->set) && m->have == m->bytes)
+			keep_unnamed(s, m);
+		return;
 	case 'B':
 		/* The portal's name, then the statement's. */
-		if (end == NULL || end + 1 == body + have || end[1] != 0)
-			return true;
-		s->bound = true;
-		return s->parsed || s->pinned;
+		if (end && end + 1 < m->body + m->have && end[1] == 0)
+			need_unnamed(s, true);
+		return;
 	case 'D':
-		return !(have == 2 && body[0] == 'S' && body[1] == 0) || s->parsed || s->pinned;
+		if (m->have == 2 && m->body[0] == 'S' && m->body[1] == 0)
+			need_unnamed(s, false);
+		return;
 	default:
-		return true;
+		return;
+	}
+}
+
+/* ---- named statements ---- */
+
+static enum verdict
+named(struct session *s, struct message *m)
+{
+	struct prepared_limits limits = {(unsigned)s->pool->conf->max_prepared_statements,
+					 (unsigned)s->pool->conf->max_session_statements,
+					 NAMES_BYTES_MAX};
+	struct prepared_message pm = {.type = m->type,
+				      .body = m->body,
+				      .bytes = m->bytes,
+				      .have = m->have,
+				      .context = s->setup ? s->setup : "",
+				      .effects = m->type == 'P' ? m->set : 0};
+	struct server *srv = s->lease.srv;
+	enum prepared_verdict v;
+
+	if (m->type != 'P' && s->names == NULL)
+		return FORWARD;
+	if (m->type == 'P' && (m->have == 0 || m->body[0] == 0))
+		return FORWARD;
+	if (limits.server_max == 0) {
+		s->pinned |= SESSION_PIN_STATEMENT;
+		return FORWARD;
+	}
+	if (s->names == NULL) {
+		s->names = mem_alloc(sizeof *s->names);
+		names_init(s->names, &s->daemon->pools.statements);
+	}
+	v = prepared_message(s->names, &srv->prepared, &srv->progress, &limits, &pm,
+			     &s->daemon->ahead);
+	if (m->type == 'B' && pm.effects)
+		note_effects(s, pm.effects, pm.sql, strlen(pm.sql), false);
+	switch (v) {
+	case PREPARED_DONE:
+		m->used = FRAME_HEADER + m->bytes;
+		return REPLACE;
+	case PREPARED_PREFIX:
+		m->used = FRAME_HEADER + pm.used;
+		return REPLACE;
+	case PREPARED_TOO_MANY:
+		s->pinned |= SESSION_PIN_STATEMENT;
+		return FORWARD;
+	default:
+		return FORWARD; /* malformed: the server's own error is the best */
 	}
 }
 
 /* ---- one message ---- */
 
 static enum verdict
-without_lease(struct session *s, char type)
+without_lease(struct session *s, struct message *m)
 {
 	struct buf out;
+	struct err e;
 
-	switch (type) {
+	switch (m->type) {
 	case 'Q':
+		if ((s->begun != BEGUN_NOT || m->set == SQLCLASS_BEGIN) && m->have == m->bytes &&
+		    begin_answer(s, m->set, (const char *)m->body,
+				 strnlen((const char *)m->body, m->have)))
+			return gone(s) ? OVER : DROP;
+		return need_server(s, m->type);
 	case 'F':
 	case 'P':
 	case 'B':
 	case 'D':
 	case 'E':
 	case 'C':
-		return need_server(s, type);
+		if (begin_refuses(s, m->set)) {
+			err_make(&e, ERR_IN_FAILED_TRANSACTION, s->pool->conf->name);
+			session_refuse(s, m->type, &e);
+			err_clear(&e);
+			return gone(s) ? OVER : DROP;
+		}
+		return need_server(s, m->type);
 	case 'S':
 		buf_init(&out, 16);
-		msg_ready(&out, 'I');
+		msg_ready(&out, begin_status(s));
 		session_send_buf(s, &out);
 		buf_clear(&out);
 		return s->state == SESSION_IDLE ? DROP : OVER;
@@ -178,7 +393,6 @@ without_lease(struct session *s, char type)
 	case 'f':
 		return DROP;
 	default:
-		protocol_violation(s, "unknown message type");
 		return OVER;
 	}
 }
@@ -189,74 +403,103 @@ known(char type)
 	return type != 0 && strchr("QFPBDECSHdcf", type) != NULL;
 }
 
-/* The server would take another client's. It is made to say no itself, so that it skips to Sync
- * like the client. */
-static void
-no_statement(struct session *s)
-{
-	static const char sql[] = "this_session_has_no_unnamed_prepared_statement";
-	struct server *srv = s->lease.srv;
-	struct buf out;
-	size_t at;
-
-	buf_init(&out, 256);
-	at = msg_begin(&out, 'D');
-	buf_add_u8(&out, 'S');
-	buf_add_str(&out, sql);
-	msg_end(&out, at);
-	progress_sent(&srv->progress, 'D');
-	server_write(srv, buf_data(&out), out.len);
-	buf_clear(&out);
-}
-
 static enum verdict
-judge(struct session *s, const struct frame *f, const uint8_t *body, size_t have)
+with_lease(struct session *s, struct message *m, char next)
 {
-	struct progress *p;
+	struct progress *p = &s->lease.srv->progress;
 	enum verdict v = FORWARD;
 
-	if (f->type == 'X') {
-		session_close(s, CLEANUP_CLIENT_LEFT, "client left");
-		return OVER;
-	}
-	if (s->skip_sync) {
-		if (f->type != 'S')
-			return DROP;
-		s->skip_sync = false;
-	}
-	if (s->state == SESSION_WAITING || s->state == SESSION_SETUP)
-		return HOLD;
-	if (s->state == SESSION_IDLE)
-		v = without_lease(s, f->type);
-	if (v != FORWARD)
-		return v;
-	if (s->state != SESSION_ACTIVE)
-		return OVER;
-	if (!known(f->type)) {
-		protocol_violation(s, "unknown message type");
-		return OVER;
-	}
-	p = &s->lease.srv->progress;
 	if (progress_full(p)) {
 		stream_pause(&s->stream);
 		return HOLD;
 	}
-	if (!note_message(s, f->type, body, have) && !p->skipping)
-		return REFUSE;
+	begin_send(s, &s->daemon->ahead);
+	if (m->set)
+		m->set = classify(s, m);
+	if (m->type == 'Q' && m->set) {
+		size_t sql_bytes;
+		const char *sql = text_of(m, &sql_bytes);
+
+		note_effects(s, m->set, sql, sql_bytes, true);
+	}
+	note_unnamed(s, m, next);
 	if (p->ready_due == 0)
 		s->request_us = loop_now_us(s->daemon->loop);
-	progress_sent(p, f->type);
-	return FORWARD;
+	if (strchr("PBDC", m->type))
+		v = named(s, m);
+	if (v == FORWARD)
+		progress_sent(p, m->type);
+	return v;
+}
+
+static enum verdict
+judge(struct session *s, struct message *m, char next)
+{
+	enum verdict v = FORWARD;
+	const char *sql;
+	size_t bytes;
+
+	if (m->type == 'X') {
+		session_close(s, CLEANUP_CLIENT_LEFT, "client left");
+		return OVER;
+	}
+	if (!known(m->type)) {
+		protocol_violation(s, "unknown message type");
+		return OVER;
+	}
+	if (s->skip_sync) {
+		if (m->type != 'S')
+			return DROP;
+		s->skip_sync = false;
+	}
+	if (s->state == SESSION_WAITING || s->state == SESSION_SETUP || s->state == SESSION_SAVING)
+		return HOLD;
+	sql = text_of(m, &bytes);
+	if (sql)
+		m->set = sqlclass(sql, bytes);
+	if (s->state == SESSION_IDLE)
+		v = without_lease(s, m);
+	if (v != FORWARD)
+		return v;
+	return s->state == SESSION_ACTIVE ? with_lease(s, m, next) : OVER;
 }
 
 /* ---- many messages ---- */
 
-/* Sends data[*from, to) to the server, if there is anything. */
+/* Sends what stands ahead and data[*from, to) to the server, in one write, if there is anything. */
 static void
 flush(struct session *s, const uint8_t *data, size_t *from, size_t to)
 {
-	if (*from < to && s->lease.state == LEASE_HELD)
+	struct buf *ahead = &s->daemon->ahead;
+
+	if (s->lease.state != LEASE_HELD) {
+		buf_reset(ahead);
+	} else if (ahead->len > 0) {
+		buf_add(ahead, data + *from, to - *from);
+		if (ahead->failed)
+			session_close(s, CLEANUP_CLIENT_REFUSED, "too much at once");
+		else
+			server_write(s->lease.srv, buf_data(ahead), ahead->len);
+		buf_reset(ahead);
+	} else if (*from < to) {
 		server_write(s->lease.srv, data + *from, to - *from);
+	}
+	*from = to;
+}
+
+/* May something be added ahead of, or in place of, this message? */
+static bool
+may_add(const struct session *s, char type)
+{
+	return type == 'P' || type == 'B' || type == 'D' || type == 'C' || type == 'Q' || s->begun;
+}
+
+/* Moves data[*from, to) to what stands ahead, so that more can be added behind it. */
+static void
+gather(struct session *s, const uint8_t *data, size_t *from, size_t to)
+{
+	if (s->lease.state == LEASE_HELD)
+		buf_add(&s->daemon->ahead, data + *from, to - *from);
 	*from = to;
 }
 
@@ -278,8 +521,9 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 
 	while (at < bytes) {
 		struct frame f;
-		size_t whole;
+		struct message m;
 		enum verdict v;
+		size_t whole;
 
 		if (s->drop_left > 0) {
 			at += pass(&s->drop_left, bytes - at);
@@ -304,26 +548,31 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		whole = (size_t)FRAME_HEADER + f.body;
 		if (whole > bytes - at && whole <= SESSION_WHOLE_MAX)
 			break;
-		/* What ends the session must not keep back what progress has been told of. */
+		/* What is added ahead stands behind what came before; and what ends the session
+		 * must not keep back what progress has been told of. */
+		if (from < at && (s->daemon->ahead.len > 0 || may_add(s, f.type)))
+			gather(s, data, &from, at);
 		if (f.type == 'X' || !known(f.type))
 			flush(s, data, &from, at);
 		if (gone(s))
 			return bytes;
-		v = judge(s, &f, data + at + FRAME_HEADER,
-			  (whole < bytes - at ? whole : bytes - at) - FRAME_HEADER);
+		m = (struct message){
+		    .type = f.type, .body = data + at + FRAME_HEADER, .bytes = f.body};
+		m.have = (whole < bytes - at ? whole : bytes - at) - FRAME_HEADER;
+		v = judge(s, &m, whole < bytes - at ? (char)data[at + whole] : 0);
 		if (v == OVER)
 			return bytes;
 		if (v == HOLD)
 			break;
-		if (v == DROP || v == REFUSE) {
+		if (v == DROP) {
 			flush(s, data, &from, at);
-			if (v == REFUSE && !gone(s))
-				no_statement(s);
 			if (gone(s))
 				return bytes;
 			s->drop_left = (uint32_t)whole;
 			continue;
 		}
+		if (v == REPLACE)
+			from = at + (m.used < whole ? m.used : whole);
 		if (whole > bytes - at) {
 			s->lease.srv->progress.to_left = (uint32_t)(whole - (bytes - at));
 			whole = bytes - at;
@@ -377,8 +626,14 @@ request_resume(struct session *s)
 {
 	size_t used;
 
-	if (gone(s) || s->in.len == 0)
+	if (gone(s))
 		return;
+	if (s->in.len == 0) {
+		size_t none = 0;
+
+		flush(s, NULL, &none, 0);
+		return;
+	}
 	used = dispatch(s, buf_data(&s->in), s->in.len);
 	if (gone(s))
 		return;

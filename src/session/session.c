@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "session/begin.h"
 #include "session/daemon.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
@@ -35,7 +36,8 @@ static const struct {
     [SESSION_WAITING] = {"waiting",
 			 TO(SESSION_IDLE) | TO(SESSION_SETUP) | TO(SESSION_ACTIVE) | ENDS},
     [SESSION_SETUP] = {"setup", TO(SESSION_ACTIVE) | ENDS},
-    [SESSION_ACTIVE] = {"active", TO(SESSION_IDLE) | ENDS},
+    [SESSION_ACTIVE] = {"active", TO(SESSION_IDLE) | TO(SESSION_SAVING) | ENDS},
+    [SESSION_SAVING] = {"saving", TO(SESSION_ACTIVE) | ENDS},
     [SESSION_CONSOLE] = {"console", ENDS},
     [SESSION_CLOSING] = {"closing", TO(SESSION_CLOSED)},
     [SESSION_CLOSED] = {"closed", 0},
@@ -70,6 +72,8 @@ session_pin_name(const struct session *s)
 {
 	if (s->pinned & SESSION_PIN_STATEMENT)
 		return "prepared statement";
+	if (s->pinned & SESSION_PIN_SETTING)
+		return "unknown setting";
 	return s->pinned ? sqlclass_name(s->pinned) : NULL;
 }
 
@@ -205,8 +209,11 @@ session_refuse(struct session *s, char type, const struct err *e)
 
 	buf_init(&out, 64 * 1024);
 	msg_err(&out, e);
+	/* A transaction that was begun here has failed. */
+	if (s->begun == BEGUN_YES)
+		s->begun = BEGUN_FAILED;
 	if (type == 'Q' || type == 'F')
-		msg_ready(&out, 'I');
+		msg_ready(&out, begin_status(s));
 	else
 		s->skip_sync = true;
 	session_send_buf(s, &out);
@@ -220,6 +227,8 @@ session_fail(struct session *s, const struct err *e)
 
 	if (s->state == SESSION_CLOSING || s->state == SESSION_CLOSED)
 		return;
+	if (s->names)
+		names_clear(s->names, s->lease.srv ? &s->lease.srv->prepared : NULL);
 	if (s->lease.state == LEASE_HELD)
 		lease_end(&s->lease, e->id == ERR_SHUTDOWN || e->id == ERR_KILLED
 					 ? CLEANUP_SHUTDOWN
@@ -254,6 +263,11 @@ free_session(void *arg)
 	if (s->answer)
 		buf_clear(s->answer);
 	free(s->answer);
+	if (s->unnamed)
+		buf_clear(s->unnamed);
+	free(s->unnamed);
+	free(s->names);
+	free(s->hidden);
 	free(s->startup);
 	free(s->setup);
 	free(s);
@@ -279,6 +293,8 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	idmap_remove(&d->sessions, s->id);
 	listen_resume(d->listen);
 	loop_defer(d->loop, free_session, s);
+	if (s->names)
+		names_clear(s->names, s->lease.srv ? &s->lease.srv->prepared : NULL);
 	/* Last: the server may be granted to another session from here. */
 	if (s->lease.state == LEASE_HELD)
 		lease_end(&s->lease, why);
@@ -294,6 +310,7 @@ session_cancel(struct session *s, uint64_t requester)
 
 	switch (s->state) {
 	case SESSION_SETUP:
+	case SESSION_SAVING:
 	case SESSION_ACTIVE:
 		if (!progress_busy(&s->lease.srv->progress))
 			return false;

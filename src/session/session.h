@@ -5,7 +5,10 @@
  *	   +-> idle, console
  *	every state -> closing -> closed, or -> closed at once
  *
- * The lease is held in setup and active, wanted in login and waiting, and not there otherwise. */
+ *	active -> saving -> idle
+ *
+ * The lease is held in setup, active and saving, wanted in login and waiting, and not there
+ *otherwise. */
 #ifndef PGWITH_SESSION_SESSION_H
 #define PGWITH_SESSION_SESSION_H
 
@@ -30,10 +33,18 @@ enum session_state {
 	SESSION_WAITING, /* for a server */
 	SESSION_SETUP,   /* leased: its startup parameters are on their way to the server */
 	SESSION_ACTIVE,  /* leased */
+	SESSION_SAVING,  /* leased: the server is asked for the parameters that were set */
 	SESSION_CONSOLE, /* talks to the console */
 	SESSION_CLOSING, /* was told the last words; they are being written */
 	SESSION_CLOSED,
 	SESSION_NSTATES
+};
+
+/* A transaction that the client has begun and no server knows of yet. */
+enum session_begun {
+	BEGUN_NOT,
+	BEGUN_YES,   /* BEGIN was answered here */
+	BEGUN_FAILED /* no server could be had for it: nothing but its end is accepted */
 };
 
 /* A message up to this size goes to the server only when it is complete. */
@@ -66,13 +77,20 @@ struct session {
 			       state: any     state between login and closing can have it */
 	bool discard; /* this lease may have changed the server's session state, though not for the
 		       * session to keep */
-	struct buf *answer; /* SESSION_SETUP: what the server said so far */
-	bool parsed;        /* this lease: the server's unnamed statement is this session's */
-	bool bound;         /* this lease: and it was used */
-	bool unpin;         /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
-	bool admin;         /* console: all commands, not only SHOW */
-	void *console;      /* the console's */
-	int64_t since_us;   /* when the state was entered */
+	struct buf *answer;  /* SESSION_SETUP, SESSION_SAVING: what the server said so far */
+	struct names *names; /* its named prepared statements; NULL: it has had none */
+	struct buf
+	    *unnamed; /* its unnamed statement, as a Parse message, where it may be used again */
+	unsigned unnamed_set; /* SQLCLASS_... and SESSION_PIN_... bits of its text */
+	char *hidden;  /* names of parameters that must be asked for: name NUL ... NUL; or NULL */
+	bool verified; /* a server has taken session->setup once */
+	bool changed;  /* this lease may have set parameters */
+	uint8_t begun; /* enum session_begun */
+	bool parsed;   /* this lease: the server's unnamed statement is this session's */
+	bool unpin;    /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
+	bool admin;    /* console: all commands, not only SHOW */
+	void *console; /* the console's */
+	int64_t since_us; /* when the state was entered */
 	int64_t connected_us;
 	int64_t connected_at; /* wall clock, seconds */
 	int64_t request_us;   /* when the last request began */
@@ -82,6 +100,8 @@ struct session {
 /* Why a session keeps its server, beside SQLCLASS_...: a prepared statement of the protocol that it
  * may come back to. */
 #define SESSION_PIN_STATEMENT (1u << 31)
+/* It has set parameters whose names only the server knows. */
+#define SESSION_PIN_SETTING (1u << 30)
 
 /* A new client on this descriptor, which is taken over. */
 void session_accept(struct daemon *, int fd);

@@ -1,0 +1,406 @@
+#include "session/state.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "pool/pool.h"
+#include "session/params.h"
+#include "wire/frame.h"
+#include "wire/msg.h"
+#include "wire/reader.h"
+#include "wire/sqltext.h"
+
+#define NAMES_MAX 4096         /* bytes of all names of one session */
+#define SQL_MAX   (256 * 1024) /* bytes of the statement that sets it all */
+
+/* ---- what may have been set ---- */
+
+/* `name` is wanted in the answer, beside what pg_settings lists. */
+static bool
+want(struct session *s, const char *name, size_t length)
+{
+	struct buf names;
+	char *end;
+
+	if (length == 0 || length > 200)
+		return false;
+	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1)
+		if (strlen(p) == length && strncasecmp(p, name, length) == 0)
+			return true;
+	buf_init(&names, NAMES_MAX);
+	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1)
+		buf_add_str(&names, p);
+	buf_add(&names, name, length);
+	buf_add_u16(&names, 0);
+	if (names.failed) {
+		buf_clear(&names);
+		return false;
+	}
+	free(s->hidden);
+	s->hidden = mem_alloc(names.len);
+	memcpy(s->hidden, buf_data(&names), names.len);
+	end = s->hidden + names.len - 2 - length;
+	for (; *end; end++)
+		*end = (char)tolower((unsigned char)*end);
+	buf_clear(&names);
+	return true;
+}
+
+/* The text of a plain name or a plain string; false for anything with escapes. */
+static bool
+plain(const struct sqltext_token *t, const char **text, size_t *length)
+{
+	*text = t->start;
+	*length = t->length;
+	if (t->kind == SQLTEXT_NAME)
+		return true;
+	if ((t->kind != SQLTEXT_QUOTED && t->kind != SQLTEXT_STRING) || t->length < 2 ||
+	    (t->start[0] != '"' && t->start[0] != '\''))
+		return false;
+	*text += 1;
+	*length -= 2;
+	return memchr(*text, '\\', *length) == NULL && memchr(*text, t->start[0], *length) == NULL;
+}
+
+static bool
+is_word(const struct sqltext_token *t, const char *word)
+{
+	return t->kind == SQLTEXT_NAME && t->length == strlen(word) &&
+	       strncasecmp(t->start, word, t->length) == 0;
+}
+
+static bool
+is_char(const struct sqltext_token *t, char c)
+{
+	return t->kind == SQLTEXT_PUNCT && *t->start == c;
+}
+
+/* Behind SET or RESET: [SESSION] name[.name] ...; `t` is the token behind. Stops at the name's end.
+ */
+static bool
+note_set(struct session *s, struct sqltext *at, struct sqltext_token *t)
+{
+	struct sqltext_token part;
+	const char *text;
+	char name[256];
+	size_t length, used = 0;
+	bool dotted = false;
+
+	if (is_word(t, "session")) {
+		sqltext_token(at, t);
+		if (is_word(t, "authorization"))
+			return want(s, "session_authorization", strlen("session_authorization")) &&
+			       want(s, "role", 4);
+		if (is_word(t, "characteristics"))
+			return true;
+	}
+	if (is_word(t, "role"))
+		return want(s, "role", 4);
+	for (part = *t;;) {
+		if (!plain(&part, &text, &length) || used + length + 1 >= sizeof name)
+			return false;
+		memcpy(name + used, text, length);
+		used += length;
+		sqltext_token(at, &part);
+		if (!is_char(&part, '.'))
+			break;
+		dotted = true;
+		name[used++] = '.';
+		sqltext_token(at, &part);
+	}
+	*t = part;
+	return dotted ? want(s, name, used) : true;
+}
+
+/* Behind set_config: ( 'name' , ... */
+static bool
+note_set_config(struct session *s, struct sqltext *at)
+{
+	struct sqltext_token t;
+	const char *text;
+	size_t length;
+
+	sqltext_token(at, &t);
+	if (!is_char(&t, '('))
+		return true;
+	sqltext_token(at, &t);
+	if (t.kind != SQLTEXT_STRING || !plain(&t, &text, &length))
+		return false;
+	sqltext_token(at, &t);
+	if (!is_char(&t, ','))
+		return false;
+	if (memchr(text, '.', length) || strncasecmp(text, "role", length) == 0 ||
+	    strncasecmp(text, "session_authorization", length) == 0)
+		return want(s, text, length);
+	return true;
+}
+
+bool
+state_note(struct session *s, const char *sql, size_t bytes)
+{
+	struct sqltext at;
+	struct sqltext_token t;
+
+	sqltext_init(&at, sql, bytes, 0);
+	while (sqltext_token(&at, &t) != SQLTEXT_END) {
+		while (is_word(&t, "set") || is_word(&t, "reset")) {
+			sqltext_token(&at, &t);
+			if (is_word(&t, "local") || is_word(&t, "transaction") ||
+			    is_word(&t, "constraints"))
+				break;
+			if (!note_set(s, &at, &t))
+				return false;
+		}
+		/* UPDATE pg_settings sets by any expression. */
+		if (is_word(&t, "pg_settings"))
+			return false;
+		if ((is_word(&t, "set_config") || (t.kind == SQLTEXT_QUOTED && t.length == 12 &&
+						   memcmp(t.start, "\"set_config\"", 12) == 0)) &&
+		    !note_set_config(s, &at))
+			return false;
+	}
+	return true;
+}
+
+/* ---- asking ---- */
+
+void
+state_ask(const struct session *s, struct buf *sql)
+{
+	buf_add_fmt(sql,
+		    "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' AND "
+		    "name NOT LIKE 'transaction\\_%%'");
+	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1) {
+		buf_add_fmt(sql, " UNION ALL SELECT ");
+		params_literal(sql, p);
+		buf_add_fmt(sql, ", pg_catalog.current_setting(");
+		params_literal(sql, p);
+		buf_add_fmt(sql, ", true)");
+	}
+	buf_add_u8(sql, 0);
+}
+
+struct settings {
+	struct buf sql;
+	struct buf names; /* of what is in sql: name NUL ... */
+	bool any;
+};
+
+static void
+add(struct settings *set, const char *name, const char *value)
+{
+	buf_add_fmt(&set->sql,
+		    set->any ? ", pg_catalog.set_config(" : "SELECT pg_catalog.set_config(");
+	params_literal(&set->sql, name);
+	buf_add_u8(&set->sql, ',');
+	params_literal(&set->sql, value);
+	buf_add_fmt(&set->sql, ",false)");
+	buf_add_str(&set->names, name);
+	set->any = true;
+}
+
+static bool
+has(const struct settings *set, const char *name)
+{
+	const char *at = (const char *)buf_data(&set->names), *end = at + set->names.len;
+
+	for (; at < end; at += strlen(at) + 1)
+		if (strcasecmp(at, name) == 0)
+			return true;
+	return false;
+}
+
+/* What was reset has the value of the startup packet again, which no server knows. */
+static void
+add_startup(const struct session *s, struct settings *set)
+{
+	const char *at = s->startup, *end = at + s->startup_bytes;
+
+	while (at < end) {
+		const char *name = at, *value = name + strlen(name) + 1;
+
+		if (!has(set, name))
+			add(set, name, value);
+		at = value + strlen(value) + 1;
+	}
+}
+
+static char *
+field(struct reader *r)
+{
+	uint32_t bytes = reader_u32(r);
+	const uint8_t *p;
+
+	if (bytes == UINT32_MAX)
+		return NULL;
+	p = reader_bytes(r, bytes);
+	return p ? mem_strndup((const char *)p, bytes) : NULL;
+}
+
+/* Who the session is comes last: a role may not be allowed to set what was set before it. */
+struct identity {
+	char *authorization;
+	char *role;
+};
+
+static void
+take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *set,
+	 struct identity *who)
+{
+	const char *own = pool_param(s->pool, "session_authorization");
+	struct reader r;
+	char *name, *value;
+
+	reader_init(&r, body, bytes);
+	if (reader_u16(&r) != 2)
+		return;
+	name = field(&r);
+	value = field(&r);
+	if (name && value) {
+		if (strcmp(name, "role") == 0) {
+			if (strcmp(value, "none") != 0 && who->role == NULL)
+				who->role = mem_strdup(value);
+		} else if (strcmp(name, "session_authorization") == 0) {
+			if ((own == NULL || strcmp(value, own) != 0) && who->authorization == NULL)
+				who->authorization = mem_strdup(value);
+		} else if (strcmp(name, "is_superuser") != 0) {
+			add(set, name, value);
+		}
+	}
+	free(name);
+	free(value);
+}
+
+bool
+state_take(struct session *s, const struct buf *answer)
+{
+	const uint8_t *at = buf_data(answer);
+	size_t left = answer->len;
+	struct server *srv = s->lease.srv;
+	struct settings set = {.any = false};
+	struct identity who = {NULL, NULL};
+	struct frame f;
+	bool good;
+
+	buf_init(&set.sql, SQL_MAX);
+	buf_init(&set.names, SQL_MAX);
+	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
+		if (f.type == 'D')
+			take_row(s, at + FRAME_HEADER, f.body, &set, &who);
+		at += FRAME_HEADER + f.body;
+		left -= FRAME_HEADER + f.body;
+	}
+	if (who.authorization)
+		add(&set, "session_authorization", who.authorization);
+	if (who.role)
+		add(&set, "role", who.role);
+	free(who.authorization);
+	free(who.role);
+	/* So far, it is what this server has. */
+	good = left == 0 && !set.sql.failed && !set.names.failed;
+	free(srv->context);
+	srv->context =
+	    good && set.any ? mem_strndup((char *)buf_data(&set.sql), set.sql.len) : NULL;
+	add_startup(s, &set);
+	good = good && !set.sql.failed;
+	if (good) {
+		free(s->setup);
+		s->setup = set.any ? mem_strndup((char *)buf_data(&set.sql), set.sql.len) : NULL;
+		s->verified = true;
+	}
+	buf_clear(&set.sql);
+	buf_clear(&set.names);
+	return good;
+}
+
+void
+state_start(struct session *s)
+{
+	struct buf sql;
+
+	buf_init(&sql, SQL_MAX);
+	params_setup(s->startup, s->startup_bytes, s->pool, &sql);
+	free(s->setup);
+	s->setup = sql.len > 0 && !sql.failed ? mem_strdup((char *)buf_data(&sql)) : NULL;
+	buf_clear(&sql);
+	if (s->setup == NULL) {
+		free(s->startup);
+		s->startup = NULL;
+		s->startup_bytes = 0;
+	}
+}
+
+void
+state_discarded(struct session *s)
+{
+	struct server *srv = s->lease.srv;
+
+	s->pinned = 0;
+	s->changed = false;
+	if (s->names)
+		names_clear(s->names, &srv->prepared);
+	prepared_forget(&srv->prepared);
+	free(srv->context);
+	srv->context = NULL;
+	state_start(s);
+}
+
+/* ---- giving ---- */
+
+void
+state_own(struct progress *p, const char *sql, struct buf *out)
+{
+	size_t at = msg_begin(out, 'P');
+
+	buf_add_u8(out, 0);
+	buf_add_str(out, sql);
+	buf_add_u16(out, 0);
+	msg_end(out, at);
+	at = msg_begin(out, 'B');
+	buf_add_u16(out, 0); /* portal and statement: both "" */
+	buf_add_u16(out, 0); /* formats of parameters */
+	buf_add_u16(out, 0); /* parameters */
+	buf_add_u16(out, 0); /* formats of results */
+	msg_end(out, at);
+	at = msg_begin(out, 'E');
+	buf_add_u8(out, 0);
+	buf_add_u32(out, 0);
+	msg_end(out, at);
+	for (int i = 0; i < 3; i++)
+		progress_sent_as(p, PROGRESS_OWN);
+}
+
+void
+state_apply(struct session *s, struct buf *out)
+{
+	struct server *srv = s->lease.srv;
+	const char *have = srv->context ? srv->context : "", *want_it = s->setup ? s->setup : "";
+
+	if (strcmp(have, want_it) == 0)
+		return;
+	if (*have) {
+		/* In this order: the role that was taken may not be allowed to do the rest. */
+		if (strstr(have, "'role'"))
+			state_own(&srv->progress, "RESET ROLE", out);
+		if (strstr(have, "'session_authorization'"))
+			state_own(&srv->progress, "RESET SESSION AUTHORIZATION", out);
+		state_own(&srv->progress, "RESET ALL", out);
+	}
+	if (*want_it)
+		state_own(&srv->progress, want_it, out);
+	msg_sync(out);
+	progress_sent_own_sync(&srv->progress);
+	state_applied(s);
+}
+
+void
+state_applied(struct session *s)
+{
+	struct server *srv = s->lease.srv;
+
+	free(srv->context);
+	srv->context = s->setup ? mem_strdup(s->setup) : NULL;
+}

@@ -1,0 +1,43 @@
+/* state: the parameters of a session (SET), which go with it from server to server. What a session
+ * has set is not guessed from its statements: after a lease in which it may have set something, the
+ * server is asked. What is kept is the one statement that sets it all again: session->setup. */
+#ifndef PGWITH_SESSION_STATE_H
+#define PGWITH_SESSION_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "pool/progress.h"
+#include "session/session.h"
+
+/* The text may set parameters. Notes the names of those that the server does not list by itself
+ * (a.b, role, session_authorization). Returns false if a name cannot be known before it is
+ * executed. */
+bool state_note(struct session *, const char *sql, size_t bytes);
+
+/* Adds the question for what the session has set now. */
+void state_ask(const struct session *, struct buf *sql);
+
+/* Takes the answer, which is made of whole messages. Returns false if it is not understood. */
+bool state_take(struct session *, const struct buf *answer);
+
+/* Adds what gives the server that the session holds its parameters, if that has others: messages of
+ * our own, the last of them a Sync. Progress is told. Nothing if it has them. */
+void state_apply(struct session *, struct buf *out);
+
+/* Adds a statement of our own: Parse, Bind, Execute, without a Sync; the unnamed statement is lost.
+ * Progress is told. */
+void state_own(struct progress *, const char *sql, struct buf *out);
+
+/* The server has what the session wants now. */
+void state_applied(struct session *);
+
+/* The client's DISCARD ALL has succeeded: the session and its server are as new. */
+void state_discarded(struct session *);
+
+/* session->setup as it is at the beginning: the startup parameters that the pool's servers do not
+ * have. */
+void state_start(struct session *);
+
+#endif
