@@ -111,7 +111,9 @@ class Daemon(Program):
         self.expect_status = 0
         top = {"listen": self.sockets, "port": self.port, "admin_users": "postgres", "allow": "*",
                "log_level": os.environ.get("PGWITH_TEST_LOG_LEVEL", "debug"),
-               "shutdown_timeout": "5s"}
+               "shutdown_timeout": "5s",
+               # most tests mean a BEGIN to take a server; those of lazy_begin switch it on
+               "lazy_begin": "off"}
         top.update(options or {})
         self.write_conf(top, pools)
         super().__init__([program("pgwithd"), "-c", self.conf],
