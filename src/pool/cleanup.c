@@ -112,7 +112,7 @@ draining(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 {
 	progress_finish(p, out);
 	/* What is due cannot be told: asked at once, and again when a cancel may have hit that. */
-	if ((p->unsure && (p->copy != COPY_IN || p->copy_ended)) || (p->marked && !c->sent)) {
+	if (p->unsure || (p->marked && !c->sent)) {
 		progress_mark(p, out);
 		c->sent = true;
 	}

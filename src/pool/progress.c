@@ -555,6 +555,9 @@ progress_mark(struct progress *p, struct buf *out)
 		log_fatal("no random numbers are to be had");
 	snprintf(p->mark, sizeof p->mark, "%016llx", (unsigned long long)number);
 	snprintf(sql, sizeof sql, "SELECT 'pgwith %s'", p->mark);
+	/* Where no COPY IN is open this is ignored. */
+	if (p->copy == COPY_IN && !p->copy_ended)
+		msg_copy_fail(out, "the client has gone");
 	/* If the server is skipping, the Sync ends that; if not, the ROLLBACK has left it nothing
 	 * to commit. */
 	msg_query(out, "ROLLBACK");
@@ -565,6 +568,7 @@ progress_mark(struct progress *p, struct buf *out)
 	tell_failed(p);
 	p->ready_due = 0;
 	p->extended = p->skipping = p->unsure = false;
+	copy_closed(p);
 	progress_sent(p, 'Q');
 	p->marked = true;
 }

@@ -133,7 +133,7 @@ bool progress_busy(const struct progress *);
  * COPY IN or fail; then CopyFail, Sync or ROLLBACK ends it. */
 void progress_finish(struct progress *, struct buf *out);
 
-/* For `unsure`, unless a COPY IN is open: forgets what is due, and adds a question whose answer
+/* For `unsure`: forgets what is due, ends a COPY IN, and adds a question whose answer
  * cannot be mistaken, nor made up by the client: a number that nobody can guess. Everything before
  * that answer is dropped. At rest again, `unsure` is over. It rolls back. If its answer does not
  * come, because a cancel hit it, it can be asked again: only the last one counts. */

@@ -638,7 +638,8 @@ struct play {
 	struct backend b;
 	uint32_t seed;
 	uint32_t first_seed;
-	bool half; /* the client left in the middle of a message */
+	bool changed; /* session state, as far as the client has asked for it */
+	bool half;    /* the client left in the middle of a message */
 	unsigned late_hits;
 };
 
@@ -676,7 +677,10 @@ any_statement(struct play *y)
 					    "refuse",     "begin;slow", "work;slow",   "slow",
 					    "begin",      "slow",       "copyin_early"};
 
-	return words[roll(y, sizeof words / sizeof *words)];
+	const char *word = words[roll(y, sizeof words / sizeof *words)];
+
+	y->changed |= strcmp(word, "set") == 0;
+	return word;
 }
 
 static void
@@ -750,7 +754,7 @@ clean_up(struct play *y)
 	bool rest = progress_at_rest(&m->p) && m->p.status == 'I' && y->m.cancels > 0 && roll(y, 2);
 
 	cleanup_start(&m->c, rest ? CLEANUP_CANCEL_PENDING : CLEANUP_CLIENT_GONE,
-		      !rest || y->b.dirty, LIMIT_US, m->now_us);
+		      !rest || y->changed, LIMIT_US, m->now_us);
 	while (!over(y) && !y->b.dead) {
 		step(m);
 		if (trace)

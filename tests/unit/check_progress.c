@@ -672,7 +672,7 @@ finish(struct play *y)
 			return false;
 		ck_assert_msg(i < 2000, "seed %u: it does not come to rest", y->first_seed);
 		progress_finish(&y->p, &y->b.in);
-		if (y->p.unsure && (y->p.copy != COPY_IN || y->p.copy_ended))
+		if (y->p.unsure)
 			progress_mark(&y->p, &y->b.in);
 		if (progress_at_rest(&y->p))
 			break;
