@@ -112,7 +112,7 @@ sql()
 # admin WHAT [OPTION]...: the administrator's view
 admin()
 {
-	src/pgwith -h "$dir/pgwith" -p 6432 "$@"
+	src/pgwith -S "$dir/pgwith" -p 6432 "$@"
 }
 
 # show WHAT COLUMN...: these columns of it, without the administrator's own connection
