@@ -284,7 +284,7 @@ readable(struct lease *l)
 	count(s, p, readies, bytes);
 	/* Statements whose result has changed (cached plan must not change result type) must not be
 	 * used again. */
-	if (strcmp(p->error, "0A000") == 0)
+	if (p->error[0] && strcmp(p->error, "0A000") == 0)
 		srv->prepared.stale = true;
 	if (p->rescue > 0)
 		rescue(srv);

@@ -120,9 +120,14 @@ text_of(const struct message *m, size_t *bytes)
 {
 	const uint8_t *end;
 
-	*bytes = strnlen((const char *)m->body, m->have);
-	if (m->type == 'Q')
+	if (m->type == 'Q') {
+		/* The NUL that ends it is mostly the last byte. */
+		if (m->have > 0 && m->have == m->bytes && m->body[m->have - 1] == 0)
+			*bytes = m->have - 1;
+		else
+			*bytes = strnlen((const char *)m->body, m->have);
 		return (const char *)m->body;
+	}
 	end = m->type == 'P' && m->have > 0 ? memchr(m->body, 0, m->have) : NULL;
 	if (end == NULL)
 		return NULL;
@@ -400,7 +405,23 @@ without_lease(struct session *s, struct message *m)
 static bool
 known(char type)
 {
-	return type != 0 && strchr("QFPBDECSHdcf", type) != NULL;
+	switch (type) {
+	case 'Q':
+	case 'F':
+	case 'P':
+	case 'B':
+	case 'D':
+	case 'E':
+	case 'C':
+	case 'S':
+	case 'H':
+	case 'd':
+	case 'c':
+	case 'f':
+		return true;
+	default:
+		return false;
+	}
 }
 
 static enum verdict
@@ -425,7 +446,7 @@ with_lease(struct session *s, struct message *m, char next)
 	note_unnamed(s, m, next);
 	if (p->ready_due == 0)
 		s->request_us = loop_now_us(s->daemon->loop);
-	if (strchr("PBDC", m->type))
+	if (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C')
 		v = named(s, m);
 	if (v == FORWARD)
 		progress_sent(p, m->type);

@@ -379,6 +379,8 @@ state_apply(struct session *s, struct buf *out)
 	struct server *srv = s->lease.srv;
 	const char *have = srv->context ? srv->context : "", *want_it = s->setup ? s->setup : "";
 
+	if (srv->context == NULL && s->setup == NULL)
+		return;
 	if (strcmp(have, want_it) == 0)
 		return;
 	if (*have) {
