@@ -138,7 +138,7 @@ pool_row(const struct pool *pool, unsigned idle, struct rows *r)
 	rows_number(r, servers[SERVER_CONNECTING].count);
 	rows_number(r, wait / UNIT_S);
 	rows_number(r, wait % UNIT_S);
-	rows_text(r, "transaction");
+	rows_text(r, conf_mode_name(pool->conf->mode));
 	rows_number(r, idle);
 	rows_number(r, servers[SERVER_CLEANING].count);
 	rows_number(r, pool->conf->size);
@@ -208,7 +208,7 @@ database_row(const struct pool *pool, struct rows *r)
 	rows_number(r, pool->conf->size);
 	rows_number(r, pool->conf->min_size);
 	rows_number(r, 0);
-	rows_text(r, "transaction");
+	rows_text(r, conf_mode_name(pool->conf->mode));
 	rows_number(r, pool->conf->size);
 	rows_number(r, pool->count);
 	rows_number(r, 0);

@@ -61,6 +61,10 @@ static const struct err_kind kinds[ERR_N] = {
 	 "the transaction has failed before pool \"%s\" had a server for it: "
 	 "commands are ignored until its end", /* pool */
 	 "ROLLBACK, and try again"},
+    [ERR_STATEMENT_MODE] =
+	{"statement_mode", "0A000", false,
+	 "pool \"%s\" has mode statement: no transaction can be begun", /* pool */
+	 "use a pool with mode transaction"},
     [ERR_SERVER_LOST] = {"server_lost", "08006", true,
 			 "the server connection of pool \"%s\" was lost: %s", /* pool, reason */
 			 "reconnect; look into the server's log for the reason"},

@@ -628,3 +628,11 @@ conf_entry_clear(struct conf_entry *e)
 	free(e->source);
 	*e = (struct conf_entry){NULL};
 }
+
+const char *
+conf_mode_name(enum conf_mode mode)
+{
+	static const char *const names[] = {"transaction", "session", "statement"};
+
+	return names[mode];
+}

@@ -11,10 +11,15 @@
 
 #include "base/log.h"
 
+/* For how long a session holds a server. */
+enum conf_mode { CONF_TRANSACTION, CONF_SESSION, CONF_STATEMENT };
+const char *conf_mode_name(enum conf_mode);
+
 /* One section [pool NAME]. */
 struct conf_pool {
 	char *name;
-	char *conninfo;          /* libpq's */
+	char *conninfo; /* libpq's */
+	enum conf_mode mode;
 	int64_t size;            /* server connections at most, those in cleanup counted */
 	int64_t min_size;        /* opened at start and kept */
 	int64_t max_waiting;     /* sessions in the queue; 0: none may wait */

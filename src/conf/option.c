@@ -23,6 +23,8 @@
 #define RANGE(a, b) .min = (a), .max = (b)
 
 /* By enum log_level. */
+static const char *const modes[] = {"transaction", "session", "statement", NULL};
+_Static_assert(CONF_TRANSACTION == 0 && CONF_STATEMENT == 2, "modes goes by the enum");
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 _Static_assert(LOG_DEBUG == 0 && LOG_ERROR == 3, "log_levels goes by the enum");
 _Static_assert(sizeof(enum log_level) == sizeof(unsigned), "an OPTION_ENUM is kept as unsigned");
@@ -70,6 +72,8 @@ static const struct conf_option table[] = {
 	{"conninfo", IN_POOL(conninfo), .type = OPTION_STRING, .check = conninfo_check,
 	 .many_lines = true, .secret = true, .reloadable = true,
 	 .help = "How the server is reached: a libpq connection string or URI. Must be given."},
+	{"mode", IN_POOL(mode), .type = OPTION_ENUM, .choices = modes, .default_text = "transaction",
+	 .help = "For how long a session keeps a server connection: for a transaction, for the whole session, or for a statement (then transactions are refused)."},
 	{"size", IN_POOL(size), .type = OPTION_INTEGER, RANGE(1, 10000), .default_text = "20",
 	 .reloadable = true,
 	 .help = "Server connections at most, those that are being opened or cleaned up counted."},

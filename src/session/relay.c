@@ -106,6 +106,8 @@ relay_begin(struct session *s)
 	struct buf sql;
 
 	s->parsed = s->unpin = s->discard = s->changed = false;
+	if (s->pool->conf->mode == CONF_SESSION)
+		s->pinned |= SESSION_PIN_MODE;
 	/* What a server has taken once, it will take again: that goes ahead of the first message.
 	 * The first time, it is asked. */
 	if (s->setup == NULL || s->verified) {
@@ -261,6 +263,17 @@ count(struct session *s, const struct progress *p, uint64_t readies, size_t byte
 		stats->query_us += loop_now_us(s->daemon->loop) - s->request_us;
 }
 
+/* In mode statement, a transaction that was begun behind our back. */
+static void
+refuse_transaction(struct session *s)
+{
+	struct err e;
+
+	err_make(&e, ERR_STATEMENT_MODE, s->pool->conf->name);
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
 static void
 readable(struct lease *l)
 {
@@ -288,8 +301,12 @@ readable(struct lease *l)
 		srv->prepared.stale = true;
 	if (p->rescue > 0)
 		rescue(srv);
-	if (progress_at_rest(p) && p->status == 'I')
+	if (progress_at_rest(p) && p->status == 'I') {
 		end_lease(s);
+	} else if (p->status != 'I' && s->pool->conf->mode == CONF_STATEMENT) {
+		refuse_transaction(s);
+		return;
+	}
 	if (s->lease.srv && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
 	/* Messages that came while there was too much unanswered, or behind the last one. */

@@ -435,6 +435,13 @@ with_lease(struct session *s, struct message *m, char next)
 		return HOLD;
 	}
 	begin_send(s, &s->daemon->ahead);
+	/* A session that keeps its server needs no help. */
+	if (s->pinned & SESSION_PIN_MODE) {
+		if (p->ready_due == 0)
+			s->request_us = loop_now_us(s->daemon->loop);
+		progress_sent(p, m->type);
+		return FORWARD;
+	}
 	if (m->set)
 		m->set = classify(s, m);
 	if (m->type == 'Q' && m->set) {
@@ -451,6 +458,22 @@ with_lease(struct session *s, struct message *m, char next)
 	if (v == FORWARD)
 		progress_sent(p, m->type);
 	return v;
+}
+
+/* Mode statement. */
+static enum verdict
+no_transaction(struct session *s, char type)
+{
+	struct err e;
+
+	err_make(&e, ERR_STATEMENT_MODE, s->pool->conf->name);
+	/* In the middle of answers from the server none of ours can be put. */
+	if (s->state == SESSION_ACTIVE)
+		session_fail(s, &e);
+	else
+		session_refuse(s, type, &e);
+	err_clear(&e);
+	return gone(s) ? OVER : DROP;
 }
 
 static enum verdict
@@ -478,6 +501,8 @@ judge(struct session *s, struct message *m, char next)
 	sql = text_of(m, &bytes);
 	if (sql)
 		m->set = sqlclass(sql, bytes);
+	if ((m->set & SQLCLASS_BEGIN) && s->pool->conf->mode == CONF_STATEMENT)
+		return no_transaction(s, m->type);
 	if (s->state == SESSION_IDLE)
 		v = without_lease(s, m);
 	if (v != FORWARD)

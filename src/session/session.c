@@ -72,6 +72,8 @@ session_pin_name(const struct session *s)
 {
 	if (s->pinned & SESSION_PIN_STATEMENT)
 		return "prepared statement";
+	if (s->pinned & SESSION_PIN_MODE)
+		return "mode session";
 	if (s->pinned & SESSION_PIN_SETTING)
 		return "unknown setting";
 	return s->pinned ? sqlclass_name(s->pinned) : NULL;

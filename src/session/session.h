@@ -102,6 +102,8 @@ struct session {
 #define SESSION_PIN_STATEMENT (1u << 31)
 /* It has set parameters whose names only the server knows. */
 #define SESSION_PIN_SETTING (1u << 30)
+/* Its pool has mode session. */
+#define SESSION_PIN_MODE (1u << 29)
 
 /* A new client on this descriptor, which is taken over. */
 void session_accept(struct daemon *, int fd);

@@ -338,7 +338,7 @@ state_discarded(struct session *s)
 {
 	struct server *srv = s->lease.srv;
 
-	s->pinned = 0;
+	s->pinned &= SESSION_PIN_MODE;
 	s->changed = false;
 	if (s->names)
 		names_clear(s->names, &srv->prepared);
