@@ -221,6 +221,7 @@ progress_sent_as(struct progress *p, unsigned flags)
 	if (flags & (PROGRESS_OWN | PROGRESS_FOR_PARSE))
 		p->own++;
 	p->extended = true;
+	p->flushed = false;
 	return true;
 }
 
