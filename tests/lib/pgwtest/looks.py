@@ -6,7 +6,7 @@ from .tap import check, equal, note, wait_until
 
 # What one client could leave behind for the next, by name; each must be empty.
 LEFTOVERS = {
-    "prepared statements": "SELECT name FROM pg_prepared_statements WHERE name <> ''",
+    "prepared statements": "SELECT name FROM pg_prepared_statements WHERE name NOT LIKE 'pgwith\\_%'",
     "cursors": "SELECT name FROM pg_cursors WHERE name <> ''",
     "channels": "SELECT pg_listening_channels()",
     "temporary relations": "SELECT relname FROM pg_class WHERE relpersistence = 't' AND"
