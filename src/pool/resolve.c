@@ -20,6 +20,7 @@ struct conninfo {
 	char *port[HOSTS_MAX];
 	unsigned hosts;
 	bool names;
+	char *user; /* in place of the option's, or NULL */
 };
 
 /* Cuts a comma-separated list into at most HOSTS_MAX copies. Returns how many there are. */
@@ -61,6 +62,8 @@ is_name(const char *host)
 const char *
 conninfo_get(const struct conninfo *ci, const char *keyword)
 {
+	if (ci->user && strcmp(keyword, "user") == 0)
+		return ci->user;
 	for (PQconninfoOption *o = ci->options; o->keyword; o++)
 		if (strcmp(o->keyword, keyword) == 0)
 			return o->val && *o->val ? o->val : NULL;
@@ -179,7 +182,15 @@ conninfo_free(struct conninfo *ci)
 		free(ci->port[i]);
 	}
 	PQconninfoFree(ci->options);
+	free(ci->user);
 	free(ci);
+}
+
+void
+conninfo_set_user(struct conninfo *ci, const char *user)
+{
+	free(ci->user);
+	ci->user = mem_strdup(user);
 }
 
 bool
@@ -270,6 +281,7 @@ conninfo_resolve(const struct conninfo *ci, struct conninfo_params *p, char *why
 
 			for (unsigned i = 0; i < sizeof ours / sizeof *ours; i++)
 				own |= strcmp(o->keyword, ours[i]) == 0;
+			own |= ci->user && strcmp(o->keyword, "user") == 0;
 			if (!own && o->val && *o->val)
 				add_param(p, o->keyword, o->val);
 		}
@@ -277,6 +289,8 @@ conninfo_resolve(const struct conninfo *ci, struct conninfo_params *p, char *why
 		add_param(p, "hostaddr", (char *)buf_data(&l.addr));
 		add_param(p, "port", (char *)buf_data(&l.port));
 		/* GSS encryption happens inside libpq: there would be no bytes to relay. */
+		if (ci->user)
+			add_param(p, "user", ci->user);
 		add_param(p, "gssencmode", "disable");
 		add_param(p, "fallback_application_name", "pgwith");
 	}

@@ -16,6 +16,9 @@ struct conninfo;
 struct conninfo *conninfo_new(const char *text, char *why, size_t why_size);
 void conninfo_free(struct conninfo *);
 
+/* Log in as this user, whatever the text says. Before anything else is done with it. */
+void conninfo_set_user(struct conninfo *, const char *user);
+
 /* Has it host names that must be looked up? */
 bool conninfo_has_names(const struct conninfo *);
 

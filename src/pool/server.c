@@ -112,6 +112,7 @@ forget(struct server *srv)
 	close_connection(srv);
 	idmap_remove(&pool->all->servers, srv->id);
 	pool->count--;
+	pool->group->total--;
 	loop_defer(pool->all->loop, free_server, srv);
 }
 
@@ -257,6 +258,8 @@ look_up_names(struct server *srv)
 	job->all = srv->pool->all;
 	job->server = srv->id;
 	job->conninfo = conninfo_new(srv->pool->conf->conninfo, job->why, sizeof job->why);
+	if (job->conninfo && srv->pool->role)
+		conninfo_set_user(job->conninfo, srv->pool->role);
 	srv->resolving = true;
 	work_submit(srv->pool->all->work, look_up_run, look_up_done, job);
 }
@@ -293,6 +296,7 @@ server_open(struct pool *pool)
 	prepared_init(&srv->prepared, &pool->all->statements, &srv->progress);
 	list_append(&pool->servers[SERVER_CONNECTING], &srv->node);
 	pool->count++;
+	pool->group->total++;
 	log_debug("server %llu: connecting pool=%s", (unsigned long long)srv->id, pool->conf->name);
 	/* From the loop, not from here: a connect can fail at once, and the caller is in the middle
 	 * of something. */
