@@ -32,7 +32,7 @@ struct conf_pool {
 	int64_t
 	    idle_timeout_us; /* a server idle for longer is closed, down to min_size; 0: never */
 	int64_t max_lifetime_us; /* a server older than this is closed when it is idle; 0: never */
-	int64_t connect_timeout_us; /* for one server login, name resolution included */
+	int64_t connect_timeout_us; /* for one server login at one host, name resolution included */
 	int64_t check_interval_us;  /* a server idle for this long is asked for a sign of life; 0:
 				       never */
 	int64_t cleanup_timeout_us; /* all steps of one cleanup together */

@@ -101,7 +101,7 @@ static const struct conf_option table[] = {
 	 .help = "A server connection older than this is closed when it is idle. 0: never."},
 	{"connect_timeout", IN_POOL(connect_timeout_us), .type = OPTION_DURATION, RANGE(UNIT_MS, UNIT_H),
 	 .bare = UNIT_S, .default_text = "15s", .reloadable = true,
-	 .help = "For opening one server connection, name resolution and authentication included."},
+	 .help = "For opening one server connection, name resolution and authentication included. With several hosts in the conninfo: for each."},
 	{"retry_delay", IN_POOL(retry_delay_us), .type = OPTION_DURATION, RANGE(0, UNIT_H),
 	 .bare = UNIT_S, .default_text = "1s", .reloadable = true,
 	 .help = "After the server could not be reached, clients get that error at once for this long, without a new attempt each."},

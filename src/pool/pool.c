@@ -450,6 +450,8 @@ sweep_connecting(struct pool *pool, int64_t now)
 
 		if (now - srv->since_us < pool->conf->connect_timeout_us)
 			return; /* they are in order of their start */
+		if (server_try_next(srv))
+			continue;
 		snprintf(text, sizeof text, "no answer within %s",
 			 units_duration_str(pool->conf->connect_timeout_us, limit, sizeof limit));
 		server_close(srv, text);

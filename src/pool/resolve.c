@@ -311,3 +311,55 @@ conninfo_params_clear(struct conninfo_params *p)
 	free(p->values);
 	memset(p, 0, sizeof *p);
 }
+
+static char **
+value_of(const struct conninfo_params *p, const char *keyword)
+{
+	for (unsigned i = 0; i < p->count; i++)
+		if (strcmp(p->keywords[i], keyword) == 0)
+			return &p->values[i];
+	return NULL;
+}
+
+/* A port or an address that is not given has been libpq's to find. */
+static bool
+matches(const char *given, const char *now)
+{
+	return *given == 0 || strcmp(given, now) == 0;
+}
+
+int
+conninfo_params_drop(struct conninfo_params *p, const char *host, const char *hostaddr,
+		     const char *port)
+{
+	static const char *const keywords[] = {"host", "hostaddr", "port"};
+	char **lists[3], *parts[3][HOSTS_MAX];
+	unsigned n[3], at = 0;
+	struct buf list;
+
+	for (int k = 0; k < 3; k++) {
+		lists[k] = value_of(p, keywords[k]);
+		n[k] = lists[k] ? cut(*lists[k], parts[k]) : 0;
+	}
+	if (n[0] <= HOSTS_MAX && n[0] == n[1] && n[0] == n[2])
+		while (at < n[0] &&
+		       !(strcmp(*parts[0][at] ? parts[0][at] : parts[1][at], host) == 0 &&
+			 matches(parts[1][at], hostaddr) && matches(parts[2][at], port)))
+			at++;
+	else
+		at = n[0];
+	for (int k = 0; k < 3; k++) {
+		buf_init(&list, LIST_MAX);
+		for (unsigned i = 1; i < n[k] && at < n[0]; i++)
+			buf_add_fmt(&list, "%s%s", i > 1 ? "," : "", parts[k][(at + i) % n[k]]);
+		buf_add_u8(&list, 0);
+		if (at < n[0] && n[0] > 1) {
+			free(*lists[k]);
+			*lists[k] = mem_strdup((char *)buf_data(&list));
+		}
+		buf_clear(&list);
+		for (unsigned i = 0; i < n[k] && i < HOSTS_MAX; i++)
+			free(parts[k][i]);
+	}
+	return at < n[0] && n[0] > 1 ? 0 : -E_NOTFOUND;
+}

@@ -38,4 +38,10 @@ struct conninfo_params {
 int conninfo_resolve(const struct conninfo *, struct conninfo_params *, char *why, size_t why_size);
 void conninfo_params_clear(struct conninfo_params *);
 
+/* Leaves a host out that libpq has been waiting for in vain, as PQhost(), PQhostaddr() and PQport()
+ * name it; the others stay in their order, beginning with the one behind it. Returns 0, or
+ * -E_NOTFOUND (nothing has changed) if there is no other host. */
+int conninfo_params_drop(struct conninfo_params *, const char *host, const char *hostaddr,
+			 const char *port);
+
 #endif
