@@ -46,6 +46,7 @@ struct pending {
 	struct named *added;   /* this name came in */
 	struct named *removed; /* this one went, and is kept here until it is sure */
 	struct prepared *made; /* this text came to the server */
+	uint64_t syncs;	       /* progress.syncs when it went */
 };
 
 /* ---- texts ---- */
@@ -154,12 +155,19 @@ names_have(const struct names *names, const char *name, size_t length)
 }
 
 void
-names_drop(struct names *names, const char *name, size_t length)
+names_drop(struct names *names, struct prepared_set *set, const char *name, size_t length)
 {
 	struct named *named = named_find(names, name, length);
+	struct list_node *l;
 
 	if (named == NULL)
 		return;
+	LIST_EACH (l, &set->pending) {
+		struct pending *p = LIST_OBJ(l, struct pending, node);
+
+		if (p->added == named)
+			p->added = NULL;
+	}
 	named_take_out(names, named);
 	named_free(names->all, named);
 }
@@ -282,10 +290,11 @@ server_name(const struct prepared *pre, char *out)
 /* ---- what became of it ---- */
 
 static struct pending *
-pend(struct prepared_set *set)
+pend(struct prepared_set *set, const struct progress *progress)
 {
 	struct pending *p = mem_calloc(1, sizeof *p);
 
+	p->syncs = progress->syncs;
 	list_append(&set->pending, &p->node);
 	return p;
 }
@@ -396,7 +405,7 @@ have_prepared(struct prepared_set *set, struct progress *p, const struct prepare
 	if (pre == NULL) {
 		make_room(set, p, limits->server_max, out);
 		pre = prepared_add(set, t);
-		send_parse(set, p, pre, PROGRESS_OWN, pend(set), out);
+		send_parse(set, p, pre, PROGRESS_OWN, pend(set, p), out);
 		return server_name(pre, name);
 	}
 	list_remove(&set->recent, &pre->recent);
@@ -407,7 +416,7 @@ have_prepared(struct prepared_set *set, struct progress *p, const struct prepare
 		 * comes now. */
 		progress_sent_as(p, PROGRESS_OWN);
 		add_close(name, out);
-		send_parse(set, p, pre, PROGRESS_OWN, pend(set), out);
+		send_parse(set, p, pre, PROGRESS_OWN, pend(set, p), out);
 	}
 	return name;
 }
@@ -444,14 +453,23 @@ parse(struct names *names, struct prepared_set *set, struct progress *p,
 	named_put_in(names, named);
 	if (prepared_find(set, t) == NULL) {
 		make_room(set, p, limits->server_max, out);
-		pending = pend(set);
+		pending = pend(set, p);
 		send_parse(set, p, prepared_add(set, t), 0, pending, out);
 	} else {
-		/* Closing what does not exist is answered in the right place. */
 		have_prepared(set, p, limits, t, name, out);
-		pending = pend(set);
-		progress_sent_as(p, PROGRESS_FOR_PARSE | PROGRESS_TRACKED);
-		add_close("pgwith_none", out);
+		pending = pend(set, p);
+		if (p->status == 'E' || p->ready_due > 0) {
+			/* In a transaction that has failed, or may have by then, PostgreSQL
+			 * refuses to parse all but what ends it: it is asked itself. */
+			progress_sent_as(p, PROGRESS_OWN);
+			add_close("pgwith_none", out);
+			progress_sent_as(p, PROGRESS_TRACKED);
+			add_parse("pgwith_none", nul + 1, rest, out);
+		} else {
+			/* Closing what does not exist is answered in the right place. */
+			progress_sent_as(p, PROGRESS_FOR_PARSE | PROGRESS_TRACKED);
+			add_close("pgwith_none", out);
+		}
 	}
 	pending->names = names;
 	pending->added = named;
@@ -533,7 +551,7 @@ close_statement(struct names *names, struct prepared_set *set, struct progress *
 	progress_sent_as(p, PROGRESS_TRACKED);
 	add_close("pgwith_none", out);
 	named_take_out(names, named);
-	pending = pend(set);
+	pending = pend(set, p);
 	pending->names = names;
 	pending->removed = named;
 	return PREPARED_DONE;
@@ -569,6 +587,29 @@ prepared_message(struct names *names, struct prepared_set *set, struct progress 
 	default:
 		return PREPARED_AS_IT_IS;
 	}
+}
+
+static bool
+is_named(const struct named *named, const char *name, size_t length)
+{
+	return named && named->length == length && memcmp(named->name, name, length) == 0;
+}
+
+bool
+names_unsettled(const struct names *names, const struct prepared_set *set,
+		const struct progress *progress, const char *name, size_t length)
+{
+	struct list_node *l;
+
+	LIST_EACH (l, &set->pending) {
+		const struct pending *p = LIST_OBJ(l, struct pending, node);
+
+		if (p->names == names && p->syncs != progress->syncs &&
+		    (name == NULL || is_named(p->added, name, length) ||
+		     is_named(p->removed, name, length)))
+			return true;
+	}
+	return false;
 }
 
 void

@@ -170,7 +170,7 @@ note_deallocate(struct session *s, const char *sql, size_t bytes)
 		} else if (s->names && names_have(s->names, name, length) &&
 			   srv->progress.status != 'E') {
 			prepared_decoy(&srv->progress, name, length, &s->daemon->ahead);
-			names_drop(s->names, name, length);
+			names_drop(s->names, &srv->prepared, name, length);
 		}
 	}
 }
@@ -225,15 +225,22 @@ forget_unnamed(struct session *s)
 	s->unnamed = NULL;
 }
 
-/* A Parse of it whose Bind does not follow at once: it may come in a later lease, on another
- * server. */
+/* A Parse of it. Whatever follows, a later lease may be asked for it again, on another server. */
 static void
 keep_unnamed(struct session *s, const struct message *m)
 {
 	size_t at;
 
-	s->unnamed = mem_alloc(sizeof *s->unnamed);
-	buf_init(s->unnamed, SESSION_WHOLE_MAX + FRAME_HEADER);
+	if (m->have < m->bytes) {
+		forget_unnamed(s);
+		return;
+	}
+	if (s->unnamed) {
+		buf_reset(s->unnamed);
+	} else {
+		s->unnamed = mem_alloc(sizeof *s->unnamed);
+		buf_init(s->unnamed, SESSION_WHOLE_MAX + FRAME_HEADER);
+	}
 	at = msg_begin(s->unnamed, 'P');
 	buf_add(s->unnamed, m->body, m->have);
 	msg_end(s->unnamed, at);
@@ -274,9 +281,8 @@ need_unnamed(struct session *s, bool executes)
 	progress_sent_as(p, PROGRESS_OWN);
 }
 
-/* `next`: the type of the message behind, 0 if none is here. */
 static void
-note_unnamed(struct session *s, const struct message *m, char next)
+note_unnamed(struct session *s, const struct message *m)
 {
 	const uint8_t *end = m->have > 0 ? memchr(m->body, 0, m->have) : NULL;
 
@@ -289,12 +295,9 @@ note_unnamed(struct session *s, const struct message *m, char next)
 	case 'P':
 		if (end != m->body)
 			return;
-		if (s->unnamed)
-			forget_unnamed(s);
+		keep_unnamed(s, m);
 		s->parsed = true;
 		s->unnamed_set = m->set;
-		if ((next != 'B' || m->set) && m->have == m->bytes)
-			keep_unnamed(s, m);
 		return;
 	case 'B':
 		/* The portal's name, then the statement's. */
@@ -424,13 +427,49 @@ known(char type)
 	}
 }
 
+/* The name of a prepared statement that the message is about, or NULL. */
+static const char *
+statement_name(const struct message *m)
+{
+	const uint8_t *at = m->body, *end;
+
+	if (m->have == 0 || ((m->type == 'D' || m->type == 'C') && *at++ != 'S'))
+		return NULL;
+	if (m->type == 'B') {
+		at = memchr(at, 0, m->have);
+		if (at++ == NULL)
+			return NULL;
+	}
+	end = memchr(at, 0, (size_t)(m->body + m->have - at));
+	return end ? (const char *)at : NULL;
+}
+
+/* What the message means depends on answers that are still to come. In COPY IN it means nothing, and
+ * the server must see it. */
+static bool
+must_wait(const struct session *s, const struct message *m)
+{
+	const struct server *srv = s->lease.srv;
+	const struct progress *p = &srv->progress;
+	const char *name;
+
+	if (s->names == NULL || p->skipping || p->copy == COPY_IN)
+		return false;
+	if (m->set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL))
+		return names_unsettled(s->names, &srv->prepared, p, NULL, 0);
+	if (strchr("PBDC", m->type) == NULL)
+		return false;
+	name = statement_name(m);
+	return name && names_unsettled(s->names, &srv->prepared, p, name, strlen(name));
+}
+
 static enum verdict
-with_lease(struct session *s, struct message *m, char next)
+with_lease(struct session *s, struct message *m)
 {
 	struct progress *p = &s->lease.srv->progress;
 	enum verdict v = FORWARD;
 
-	if (progress_full(p)) {
+	if (progress_full(p) || must_wait(s, m)) {
 		stream_pause(&s->stream);
 		return HOLD;
 	}
@@ -450,7 +489,7 @@ with_lease(struct session *s, struct message *m, char next)
 
 		note_effects(s, m->set, sql, sql_bytes, true);
 	}
-	note_unnamed(s, m, next);
+	note_unnamed(s, m);
 	if (p->ready_due == 0)
 		s->request_us = loop_now_us(s->daemon->loop);
 	if (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C')
@@ -477,7 +516,7 @@ no_transaction(struct session *s, char type)
 }
 
 static enum verdict
-judge(struct session *s, struct message *m, char next)
+judge(struct session *s, struct message *m)
 {
 	enum verdict v = FORWARD;
 	const char *sql;
@@ -507,7 +546,7 @@ judge(struct session *s, struct message *m, char next)
 		v = without_lease(s, m);
 	if (v != FORWARD)
 		return v;
-	return s->state == SESSION_ACTIVE ? with_lease(s, m, next) : OVER;
+	return s->state == SESSION_ACTIVE ? with_lease(s, m) : OVER;
 }
 
 /* ---- many messages ---- */
@@ -605,7 +644,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		m = (struct message){
 		    .type = f.type, .body = data + at + FRAME_HEADER, .bytes = f.body};
 		m.have = (whole < bytes - at ? whole : bytes - at) - FRAME_HEADER;
-		v = judge(s, &m, whole < bytes - at ? (char)data[at + whole] : 0);
+		v = judge(s, &m);
 		if (v == OVER)
 			return bytes;
 		if (v == HOLD)
