@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "pool/progress.h"
+#include "pool/tracked.h"
 
 struct prepared_set;
 
@@ -40,7 +41,7 @@ struct prepared_set {
 	struct statements *all;
 	struct hash have;
 	struct list recent;  /* least recently used first */
-	struct list pending; /* tracked messages that have gone, in order */
+	struct tracked_list tracked;
 	uint64_t last;       /* number in the name given last; never used twice on this server */
 	bool stale; /* it has statements that we have lost sight of, or that are out of date:
 		       DISCARD ALL */

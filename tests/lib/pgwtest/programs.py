@@ -381,7 +381,7 @@ def encode(step, place):
 
 
 # Names that pgwithd gives, and those of programs: both become STATEMENT.
-NAMES = re.compile(rb'prepared statement "(pgwith_\d+|s\d|S ""?4|cp|this_session_has_no_\w+)"'
+NAMES = re.compile(rb'prepared statement "(pgwith_\w+|s\d|S ""?4|cp|this_session_has_no_\w+)"'
                    rb'|unnamed prepared statement')
 
 
