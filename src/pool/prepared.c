@@ -8,6 +8,7 @@
 #include "wire/msg.h"
 #include "wire/reader.h"
 
+#define NO_NAME	  "pgwith_none" /* no text has it */
 #define NAME_SIZE 32 /* bytes of a name of ours on a server */
 
 /* One text: the body of a Parse behind its name, and the context. */
@@ -41,12 +42,24 @@ struct prepared {
 
 /* A tracked message: how to take it back. */
 struct pending {
-	struct list_node node;
+	struct tracked tracked;
+	struct prepared_set *set;
 	struct names *names;   /* NULL: the session has left, or none is concerned */
 	struct named *added;   /* this name came in */
 	struct named *removed; /* this one went, and is kept here until it is sure */
 	struct prepared *made; /* this text came to the server */
 };
+
+static void pending_end(struct tracked *, enum progress_end);
+
+/* NULL if it is not one of ours. */
+static struct pending *
+pending_of(struct list_node *l)
+{
+	struct tracked *t = LIST_OBJ(l, struct tracked, node);
+
+	return t->end == pending_end ? (struct pending *)t : NULL;
+}
 
 /* ---- texts ---- */
 
@@ -154,12 +167,19 @@ names_have(const struct names *names, const char *name, size_t length)
 }
 
 void
-names_drop(struct names *names, const char *name, size_t length)
+names_drop(struct names *names, struct prepared_set *set, const char *name, size_t length)
 {
 	struct named *named = named_find(names, name, length);
+	struct list_node *l;
 
 	if (named == NULL)
 		return;
+	LIST_EACH (l, &set->tracked.list) {
+		struct pending *p = pending_of(l);
+
+		if (p && p->added == named)
+			p->added = NULL;
+	}
 	named_take_out(names, named);
 	named_free(names->all, named);
 }
@@ -171,10 +191,12 @@ names_clear(struct names *names, struct prepared_set *set)
 	struct list_node *l;
 
 	if (set) {
-		LIST_EACH (l, &set->pending) {
-			struct pending *p = LIST_OBJ(l, struct pending, node);
+		LIST_EACH (l, &set->tracked.list) {
+			struct pending *p = pending_of(l);
 
-			if (p->names == names && p->removed)
+			if (p == NULL || p->names != names)
+				continue;
+			if (p->removed)
 				named_free(names->all, p->removed);
 			p->names = NULL;
 			p->added = p->removed = NULL;
@@ -191,16 +213,12 @@ names_clear(struct names *names, struct prepared_set *set)
 
 /* ---- the texts of a server ---- */
 
-static void tracked(void *arg, uint32_t n, bool done);
-
 void
 prepared_init(struct prepared_set *set, struct statements *all, struct progress *p)
 {
 	*set = (struct prepared_set){.all = all};
 	list_init(&set->recent);
-	list_init(&set->pending);
-	p->tracked = tracked;
-	p->tracked_arg = set;
+	tracked_init(&set->tracked, p);
 }
 
 static uint64_t
@@ -244,30 +262,21 @@ prepared_forget(struct prepared_set *set)
 {
 	struct list_node *n, *after;
 
-	LIST_EACH (n, &set->pending) {
-		LIST_OBJ(n, struct pending, node)->made = NULL;
+	LIST_EACH (n, &set->tracked.list) {
+		struct pending *p = pending_of(n);
+
+		if (p)
+			p->made = NULL;
 	}
 	LIST_EACH_SAFE (n, after, &set->recent)
 		prepared_remove(set, LIST_OBJ(n, struct prepared, recent));
 	set->stale = false;
 }
 
-static void
-pending_free(struct prepared_set *set, struct pending *p)
-{
-	if (p->removed)
-		named_free(set->all, p->removed);
-	list_remove(&set->pending, &p->node);
-	free(p);
-}
-
 void
 prepared_clear(struct prepared_set *set)
 {
-	struct list_node *n, *after;
-
-	LIST_EACH_SAFE (n, after, &set->pending)
-		pending_free(set, LIST_OBJ(n, struct pending, node));
+	tracked_clear(&set->tracked);
 	prepared_forget(set);
 	hash_clear(&set->have);
 }
@@ -282,11 +291,12 @@ server_name(const struct prepared *pre, char *out)
 /* ---- what became of it ---- */
 
 static struct pending *
-pend(struct prepared_set *set)
+pend(struct prepared_set *set, const struct progress *progress)
 {
 	struct pending *p = mem_calloc(1, sizeof *p);
 
-	list_append(&set->pending, &p->node);
+	p->set = set;
+	tracked_add(&set->tracked, &p->tracked, progress, pending_end);
 	return p;
 }
 
@@ -303,33 +313,24 @@ take_back(struct prepared_set *set, struct pending *p)
 	}
 	if (p->made && --p->made->pending == 0 && !p->made->sure)
 		prepared_remove(set, p->made);
-	pending_free(set, p);
 }
 
 static void
-tracked(void *arg, uint32_t n, bool done)
+pending_end(struct tracked *t, enum progress_end end)
 {
-	struct prepared_set *set = arg;
+	struct pending *p = (struct pending *)t;
 
-	if (done) {
-		struct pending *p = LIST_OBJ(list_first(&set->pending), struct pending, node);
-
-		if (p->made) {
-			p->made->pending--;
-			p->made->sure = true;
-		}
-		pending_free(set, p);
-		return;
+	if (end == PROGRESS_LOST)
+		p->names = NULL;
+	if (end != PROGRESS_DONE) {
+		take_back(p->set, p);
+	} else if (p->made) {
+		p->made->pending--;
+		p->made->sure = true;
 	}
-	/* Those that failed are the first n; what was done last is taken back first. */
-	while (n > 0) {
-		struct list_node *l = list_first(&set->pending);
-
-		for (uint32_t i = 1; i < n; i++)
-			l = l->next;
-		take_back(set, LIST_OBJ(l, struct pending, node));
-		n--;
-	}
+	if (p->removed)
+		named_free(p->set->all, p->removed);
+	free(p);
 }
 
 /* ---- messages ---- */
@@ -396,7 +397,7 @@ have_prepared(struct prepared_set *set, struct progress *p, const struct prepare
 	if (pre == NULL) {
 		make_room(set, p, limits->server_max, out);
 		pre = prepared_add(set, t);
-		send_parse(set, p, pre, PROGRESS_OWN, pend(set), out);
+		send_parse(set, p, pre, PROGRESS_OWN, pend(set, p), out);
 		return server_name(pre, name);
 	}
 	list_remove(&set->recent, &pre->recent);
@@ -407,7 +408,7 @@ have_prepared(struct prepared_set *set, struct progress *p, const struct prepare
 		 * comes now. */
 		progress_sent_as(p, PROGRESS_OWN);
 		add_close(name, out);
-		send_parse(set, p, pre, PROGRESS_OWN, pend(set), out);
+		send_parse(set, p, pre, PROGRESS_OWN, pend(set, p), out);
 	}
 	return name;
 }
@@ -427,10 +428,14 @@ parse(struct names *names, struct prepared_set *set, struct progress *p,
 	char name[NAME_SIZE];
 
 	if (named) {
-		/* The server has it under another name: its own error says that it exists. */
-		have_prepared(set, p, limits, named->text, name, out);
+		/* The server has it under another name, if at all: its own error says that it
+		 * exists. An empty text is parsed in a failed transaction too. */
+		progress_sent_as(p, PROGRESS_OWN);
+		add_close(NO_NAME, out);
+		progress_sent_as(p, PROGRESS_OWN);
+		add_parse(NO_NAME, (const uint8_t *)"\0\0", 3, out);
 		progress_sent_as(p, 0);
-		add_parse(name, nul + 1, rest, out);
+		add_parse(NO_NAME, nul + 1, rest, out);
 		return PREPARED_DONE;
 	}
 	if (names->names.count >= limits->names_max || names->bytes + bytes > limits->bytes_max)
@@ -444,14 +449,23 @@ parse(struct names *names, struct prepared_set *set, struct progress *p,
 	named_put_in(names, named);
 	if (prepared_find(set, t) == NULL) {
 		make_room(set, p, limits->server_max, out);
-		pending = pend(set);
+		pending = pend(set, p);
 		send_parse(set, p, prepared_add(set, t), 0, pending, out);
 	} else {
-		/* Closing what does not exist is answered in the right place. */
 		have_prepared(set, p, limits, t, name, out);
-		pending = pend(set);
-		progress_sent_as(p, PROGRESS_FOR_PARSE | PROGRESS_TRACKED);
-		add_close("pgwith_none", out);
+		pending = pend(set, p);
+		if (p->status == 'E' || p->ready_due > 0) {
+			/* In a transaction that has failed, or may have by then, PostgreSQL
+			 * refuses to parse all but what ends it: it is asked itself. */
+			progress_sent_as(p, PROGRESS_OWN);
+			add_close(NO_NAME, out);
+			progress_sent_as(p, PROGRESS_TRACKED);
+			add_parse(NO_NAME, nul + 1, rest, out);
+		} else {
+			/* Closing what does not exist is answered in the right place. */
+			progress_sent_as(p, PROGRESS_FOR_PARSE | PROGRESS_TRACKED);
+			add_close(NO_NAME, out);
+		}
 	}
 	pending->names = names;
 	pending->added = named;
@@ -531,9 +545,9 @@ close_statement(struct names *names, struct prepared_set *set, struct progress *
 	if (named == NULL)
 		return PREPARED_AS_IT_IS;
 	progress_sent_as(p, PROGRESS_TRACKED);
-	add_close("pgwith_none", out);
+	add_close(NO_NAME, out);
 	named_take_out(names, named);
-	pending = pend(set);
+	pending = pend(set, p);
 	pending->names = names;
 	pending->removed = named;
 	return PREPARED_DONE;
@@ -569,6 +583,29 @@ prepared_message(struct names *names, struct prepared_set *set, struct progress 
 	default:
 		return PREPARED_AS_IT_IS;
 	}
+}
+
+static bool
+is_named(const struct named *named, const char *name, size_t length)
+{
+	return named && named->length == length && memcmp(named->name, name, length) == 0;
+}
+
+bool
+names_unsettled(const struct names *names, const struct prepared_set *set,
+		const struct progress *progress, const char *name, size_t length)
+{
+	struct list_node *l;
+
+	LIST_EACH (l, &set->tracked.list) {
+		const struct pending *p = pending_of(l);
+
+		if (p && p->names == names && p->tracked.syncs != progress->syncs &&
+		    (name == NULL || is_named(p->added, name, length) ||
+		     is_named(p->removed, name, length)))
+			return true;
+	}
+	return false;
 }
 
 void

@@ -105,7 +105,7 @@ relay_begin(struct session *s)
 	struct server *srv = s->lease.srv;
 	struct buf sql;
 
-	s->parsed = s->unpin = s->discard = s->changed = false;
+	s->unnamed.here = s->unpin = s->discard = s->changed = false;
 	if (s->pool->conf->mode == CONF_SESSION)
 		s->pinned |= SESSION_PIN_MODE;
 	/* What a server has taken once, it will take again: that goes ahead of the first message.
