@@ -407,8 +407,8 @@ statement_name(const struct message *m)
 	return end ? (const char *)at : NULL;
 }
 
-/* What the message means depends on answers that are still to come. In COPY IN it means nothing, and
- * the server must see it. */
+/* What the message means depends on answers that are still to come. In COPY IN it means nothing,
+ * and the server must see it. */
 static bool
 must_wait(const struct session *s, const struct message *m)
 {
