@@ -64,9 +64,8 @@ prepared)
 \set a random(1, 1000)
 BEGIN;
 SELECT :a::int + 1 AS b \gset
-SELECT :b::int - 1 AS c \gset
+SELECT 1 / (:b::int = :a + 1)::int;
 COMMIT;
-SELECT 1 / (:a = :c)::int;
 SQL
 	;;
 transactions)

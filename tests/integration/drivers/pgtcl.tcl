@@ -118,10 +118,14 @@ proc copy {} {
 	expect [run $c "SELECT count(*) FROM x"] 10000
 }
 
+proc heard {args} {
+	set ::got yes
+}
+
 proc listen {} {
 	set c [connection]
 	set other [connection]
-	pg_listen $c chan {set ::got yes}
+	pg_listen $c chan heard
 	run $other NOTIFY\ chan
 	vwait ::got
 	expect $::got yes
