@@ -278,18 +278,67 @@ note_unnamed(struct session *s, const struct message *m)
 
 /* ---- named statements ---- */
 
+static struct prepared_limits
+limits_of(const struct session *s)
+{
+	const struct conf_pool *conf = s->pool->conf;
+
+	return (struct prepared_limits){(unsigned)conf->max_prepared_statements,
+					(unsigned)conf->max_session_statements, NAMES_BYTES_MAX};
+}
+
+static struct prepared_message
+prepared_message_of(const struct session *s, const struct message *m)
+{
+	return (struct prepared_message){.type = m->type,
+					 .body = m->body,
+					 .bytes = m->bytes,
+					 .have = m->have,
+					 .context = s->setup ? s->setup : "",
+					 .effects = m->type == 'P' ? m->set : 0};
+}
+
+static void
+make_names(struct session *s)
+{
+	if (s->names)
+		return;
+	s->names = mem_alloc(sizeof *s->names);
+	names_init(s->names, &s->daemon->pools.statements);
+}
+
+/* A Parse and nothing else, for which the session would have to wait, is answered here if the text
+ * is prepared on another server. A program that prepares on one connection while its others hold
+ * every server in transactions (pgbench -M prepared) would wait for itself. */
+static bool
+adopted(struct session *s, const struct message *m, char next)
+{
+	static const uint8_t parse_complete[] = {'1', 0, 0, 0, 4};
+	struct prepared_limits limits = limits_of(s);
+	struct prepared_message pm = prepared_message_of(s, m);
+	struct pool *pool = s->pool;
+	struct list_node *n;
+
+	if (m->type != 'P' || next != 'S' || pool->conf->mode != CONF_TRANSACTION ||
+	    pool->servers[SERVER_IDLE].count > 0 || limits.server_max == 0 ||
+	    (m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)))
+		return false;
+	make_names(s);
+	LIST_EACH (n, &pool->servers[SERVER_LEASED]) {
+		if (prepared_adopt(s->names, &LIST_OBJ(n, struct server, node)->prepared, &limits,
+				   &pm)) {
+			session_send(s, parse_complete, sizeof parse_complete);
+			return true;
+		}
+	}
+	return false;
+}
+
 static enum verdict
 named(struct session *s, struct message *m)
 {
-	struct prepared_limits limits = {(unsigned)s->pool->conf->max_prepared_statements,
-					 (unsigned)s->pool->conf->max_session_statements,
-					 NAMES_BYTES_MAX};
-	struct prepared_message pm = {.type = m->type,
-				      .body = m->body,
-				      .bytes = m->bytes,
-				      .have = m->have,
-				      .context = s->setup ? s->setup : "",
-				      .effects = m->type == 'P' ? m->set : 0};
+	struct prepared_limits limits = limits_of(s);
+	struct prepared_message pm = prepared_message_of(s, m);
 	struct server *srv = s->lease.srv;
 	enum prepared_verdict v;
 
@@ -301,10 +350,7 @@ named(struct session *s, struct message *m)
 		s->pinned |= SESSION_PIN_STATEMENT;
 		return FORWARD;
 	}
-	if (s->names == NULL) {
-		s->names = mem_alloc(sizeof *s->names);
-		names_init(s->names, &s->daemon->pools.statements);
-	}
+	make_names(s);
 	v = prepared_message(s->names, &srv->prepared, &srv->progress, &limits, &pm,
 			     &s->daemon->ahead);
 	if (m->type == 'B' && pm.effects)
@@ -327,7 +373,7 @@ named(struct session *s, struct message *m)
 /* ---- one message ---- */
 
 static enum verdict
-without_lease(struct session *s, struct message *m)
+without_lease(struct session *s, struct message *m, char next)
 {
 	struct buf out;
 	struct err e;
@@ -351,6 +397,8 @@ without_lease(struct session *s, struct message *m)
 			err_clear(&e);
 			return gone(s) ? OVER : DROP;
 		}
+		if (adopted(s, m, next))
+			return gone(s) ? OVER : DROP;
 		return need_server(s, m->type);
 	case 'S':
 		buf_init(&out, 16);
@@ -509,7 +557,7 @@ judge(struct session *s, struct message *m)
 	if ((m->set & SQLCLASS_BEGIN) && s->pool->conf->mode == CONF_STATEMENT)
 		return no_transaction(s, m->type);
 	if (s->state == SESSION_IDLE)
-		v = without_lease(s, m);
+		v = without_lease(s, m, next);
 	if (v != FORWARD)
 		return v;
 	return s->state == SESSION_ACTIVE ? with_lease(s, m) : OVER;
