@@ -8,8 +8,8 @@
 #include "wire/msg.h"
 #include "wire/reader.h"
 
-#define NO_NAME	  "pgwith_none" /* no text has it */
-#define NAME_SIZE 32 /* bytes of a name of ours on a server */
+#define NO_NAME   "pgwith_none" /* no text has it */
+#define NAME_SIZE 32            /* bytes of a name of ours on a server */
 
 /* One text: the body of a Parse behind its name, and the context. */
 struct text {

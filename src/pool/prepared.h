@@ -40,11 +40,11 @@ void names_clear(struct names *, struct prepared_set *set);
 struct prepared_set {
 	struct statements *all;
 	struct hash have;
-	struct list recent;  /* least recently used first */
+	struct list recent; /* least recently used first */
 	struct tracked_list tracked;
-	uint64_t last;       /* number in the name given last; never used twice on this server */
-	bool stale; /* it has statements that we have lost sight of, or that are out of date:
-		       DISCARD ALL */
+	uint64_t last; /* number in the name given last; never used twice on this server */
+	bool stale;    /* it has statements that we have lost sight of, or that are out of date:
+			  DISCARD ALL */
 };
 void prepared_init(struct prepared_set *, struct statements *, struct progress *);
 void prepared_clear(struct prepared_set *);

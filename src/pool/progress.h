@@ -19,10 +19,10 @@
 
 /* The end of a tracked message, or of several. */
 enum progress_end {
-	PROGRESS_DONE,	 /* it was carried out */
-	PROGRESS_FAILED, /* the first of them failed, the others were skipped */
+	PROGRESS_DONE,    /* it was carried out */
+	PROGRESS_FAILED,  /* the first of them failed, the others were skipped */
 	PROGRESS_SKIPPED, /* they were skipped */
-	PROGRESS_LOST	  /* nobody will know: the connection is gone. Who sent it may be too */
+	PROGRESS_LOST     /* nobody will know: the connection is gone. Who sent it may be too */
 };
 
 enum progress_copy { COPY_NONE, COPY_IN, COPY_OUT, COPY_BOTH };

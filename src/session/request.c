@@ -31,6 +31,7 @@ struct message {
 	size_t bytes; /* of the whole body */
 	size_t have;  /* of them here */
 	unsigned set; /* SQLCLASS_... of a Query or Parse */
+	char next;    /* type of the message behind it, 0 if none is here */
 	size_t used;  /* REPLACE: bytes that need not be forwarded, the header among them */
 };
 
@@ -311,7 +312,7 @@ make_names(struct session *s)
  * is prepared on another server. A program that prepares on one connection while its others hold
  * every server in transactions (pgbench -M prepared) would wait for itself. */
 static bool
-adopted(struct session *s, const struct message *m, char next)
+adopted(struct session *s, const struct message *m)
 {
 	static const uint8_t parse_complete[] = {'1', 0, 0, 0, 4};
 	struct prepared_limits limits = limits_of(s);
@@ -319,7 +320,7 @@ adopted(struct session *s, const struct message *m, char next)
 	struct pool *pool = s->pool;
 	struct list_node *n;
 
-	if (m->type != 'P' || next != 'S' || pool->conf->mode != CONF_TRANSACTION ||
+	if (m->type != 'P' || m->next != 'S' || pool->conf->mode != CONF_TRANSACTION ||
 	    pool->servers[SERVER_IDLE].count > 0 || limits.server_max == 0 ||
 	    (m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)))
 		return false;
@@ -373,7 +374,7 @@ named(struct session *s, struct message *m)
 /* ---- one message ---- */
 
 static enum verdict
-without_lease(struct session *s, struct message *m, char next)
+without_lease(struct session *s, struct message *m)
 {
 	struct buf out;
 	struct err e;
@@ -397,7 +398,7 @@ without_lease(struct session *s, struct message *m, char next)
 			err_clear(&e);
 			return gone(s) ? OVER : DROP;
 		}
-		if (adopted(s, m, next))
+		if (adopted(s, m))
 			return gone(s) ? OVER : DROP;
 		return need_server(s, m->type);
 	case 'S':
@@ -455,8 +456,8 @@ statement_name(const struct message *m)
 	return end ? (const char *)at : NULL;
 }
 
-/* What the message means depends on answers that are still to come. In COPY IN it means nothing, and
- * the server must see it. */
+/* What the message means depends on answers that are still to come. In COPY IN it means nothing,
+ * and the server must see it. */
 static bool
 must_wait(const struct session *s, const struct message *m)
 {
@@ -557,7 +558,7 @@ judge(struct session *s, struct message *m)
 	if ((m->set & SQLCLASS_BEGIN) && s->pool->conf->mode == CONF_STATEMENT)
 		return no_transaction(s, m->type);
 	if (s->state == SESSION_IDLE)
-		v = without_lease(s, m, next);
+		v = without_lease(s, m);
 	if (v != FORWARD)
 		return v;
 	return s->state == SESSION_ACTIVE ? with_lease(s, m) : OVER;
@@ -658,6 +659,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		m = (struct message){
 		    .type = f.type, .body = data + at + FRAME_HEADER, .bytes = f.body};
 		m.have = (whole < bytes - at ? whole : bytes - at) - FRAME_HEADER;
+		m.next = whole < bytes - at ? (char)data[at + whole] : 0;
 		v = judge(s, &m);
 		if (v == OVER)
 			return bytes;
