@@ -36,9 +36,12 @@ struct message {
 };
 
 /* What changes session state that cannot be moved: the session keeps its server. */
-#define PINS                                                                                  \
-	(SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE | SQLCLASS_HOLD | SQLCLASS_LOAD | \
-	 SQLCLASS_LOCK)
+#define PINS (SESSION_PINS_ASKED | SQLCLASS_LOAD)
+
+/* After these, less may pin. What pins may fail, or end with its transaction (ON COMMIT DROP). */
+#define UNDOES                                                                          \
+	(SESSION_PINS_ASKED | SQLCLASS_UNDO | SQLCLASS_UNLISTEN | SQLCLASS_DEALLOCATE | \
+	 SQLCLASS_DISCARD_ALL | SQLCLASS_DISCARD_TEMP | SQLCLASS_OPAQUE)
 
 #define NAMES_BYTES_MAX (8 * 1024 * 1024) /* of one session's prepared statements */
 
@@ -198,6 +201,8 @@ note_effects(struct session *s, unsigned set, const char *sql, size_t bytes, boo
 	s->pinned |= set & (PINS | SESSION_PIN_SETTING);
 	if (set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE))
 		s->changed = true;
+	if ((set & UNDOES) || (s->pinned && s->changed))
+		s->undone = true;
 	if (set & (SQLCLASS_OPAQUE | SQLCLASS_DISCARD_TEMP))
 		s->discard = true;
 	if ((set & SQLCLASS_DEALLOCATE) && sql)
