@@ -105,7 +105,7 @@ relay_begin(struct session *s)
 	struct server *srv = s->lease.srv;
 	struct buf sql;
 
-	s->unnamed.here = s->unpin = s->discard = s->changed = false;
+	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
 	if (s->pool->conf->mode == CONF_SESSION)
 		s->pinned |= SESSION_PIN_MODE;
 	/* What a server has taken once, it will take again: that goes ahead of the first message.
@@ -127,19 +127,42 @@ relay_begin(struct session *s)
 
 static void give_back(struct session *s);
 
+/* What came between is the client's. */
+static void
+pass_on(struct session *s)
+{
+	const uint8_t *at = buf_data(s->answer);
+	size_t left = s->answer->len;
+	struct frame f;
+
+	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
+		if (f.type == 'A' || f.type == 'S')
+			session_send(s, at, FRAME_HEADER + f.body);
+		at += FRAME_HEADER + f.body;
+		left -= FRAME_HEADER + f.body;
+	}
+}
+
 static void
 saved(struct session *s)
 {
 	bool good = s->lease.srv->progress.error[0] == 0 && state_take(s, s->answer);
 
+	pass_on(s);
 	forget_answer(s);
-	if (!good) {
+	if (s->state != SESSION_SAVING)
+		return;
+	if (!good && !s->undone) {
 		end_by(s, "it does not tell what the session has set");
 		return;
 	}
-	s->changed = false;
+	/* A server that cannot say what is left may have anything. */
+	if (!good)
+		s->pinned |= SESSION_PIN_SETTING;
+	s->changed = s->undone = false;
 	session_set_state(s, SESSION_ACTIVE);
-	give_back(s);
+	if (s->pinned == 0)
+		give_back(s);
 	stream_resume(&s->stream);
 	request_resume(s);
 }
@@ -219,9 +242,11 @@ end_lease(struct session *s)
 		if (srv->progress.error[0] == 0)
 			state_discarded(s);
 	}
-	if (s->pinned)
+	if ((s->pinned & ~SESSION_PINS_ASKED) || (s->pinned && !s->undone))
 		return;
-	if (!s->changed) {
+	if (s->pinned == 0 && !s->discard)
+		s->undone = false;
+	if (!s->changed && !s->undone) {
 		give_back(s);
 		return;
 	}

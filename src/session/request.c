@@ -31,13 +31,17 @@ struct message {
 	size_t bytes; /* of the whole body */
 	size_t have;  /* of them here */
 	unsigned set; /* SQLCLASS_... of a Query or Parse */
+	char next;    /* type of the message behind it, 0 if none is here */
 	size_t used;  /* REPLACE: bytes that need not be forwarded, the header among them */
 };
 
 /* What changes session state that cannot be moved: the session keeps its server. */
-#define PINS                                                                                  \
-	(SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE | SQLCLASS_HOLD | SQLCLASS_LOAD | \
-	 SQLCLASS_LOCK)
+#define PINS (SESSION_PINS_ASKED | SQLCLASS_LOAD)
+
+/* After these, less may pin. What pins may fail, or end with its transaction (ON COMMIT DROP). */
+#define UNDOES                                                                          \
+	(SESSION_PINS_ASKED | SQLCLASS_UNDO | SQLCLASS_UNLISTEN | SQLCLASS_DEALLOCATE | \
+	 SQLCLASS_DISCARD_ALL | SQLCLASS_DISCARD_TEMP | SQLCLASS_OPAQUE)
 
 #define NAMES_BYTES_MAX (8 * 1024 * 1024) /* of one session's prepared statements */
 
@@ -197,6 +201,8 @@ note_effects(struct session *s, unsigned set, const char *sql, size_t bytes, boo
 	s->pinned |= set & (PINS | SESSION_PIN_SETTING);
 	if (set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE))
 		s->changed = true;
+	if ((set & UNDOES) || (s->pinned && s->changed))
+		s->undone = true;
 	if (set & (SQLCLASS_OPAQUE | SQLCLASS_DISCARD_TEMP))
 		s->discard = true;
 	if ((set & SQLCLASS_DEALLOCATE) && sql)
@@ -278,18 +284,67 @@ note_unnamed(struct session *s, const struct message *m)
 
 /* ---- named statements ---- */
 
+static struct prepared_limits
+limits_of(const struct session *s)
+{
+	const struct conf_pool *conf = s->pool->conf;
+
+	return (struct prepared_limits){(unsigned)conf->max_prepared_statements,
+					(unsigned)conf->max_session_statements, NAMES_BYTES_MAX};
+}
+
+static struct prepared_message
+prepared_message_of(const struct session *s, const struct message *m)
+{
+	return (struct prepared_message){.type = m->type,
+					 .body = m->body,
+					 .bytes = m->bytes,
+					 .have = m->have,
+					 .context = s->setup ? s->setup : "",
+					 .effects = m->type == 'P' ? m->set : 0};
+}
+
+static void
+make_names(struct session *s)
+{
+	if (s->names)
+		return;
+	s->names = mem_alloc(sizeof *s->names);
+	names_init(s->names, &s->daemon->pools.statements);
+}
+
+/* A Parse and nothing else, for which the session would have to wait, is answered here if the text
+ * is prepared on another server. A program that prepares on one connection while its others hold
+ * every server in transactions (pgbench -M prepared) would wait for itself. */
+static bool
+adopted(struct session *s, const struct message *m)
+{
+	static const uint8_t parse_complete[] = {'1', 0, 0, 0, 4};
+	struct prepared_limits limits = limits_of(s);
+	struct prepared_message pm = prepared_message_of(s, m);
+	struct pool *pool = s->pool;
+	struct list_node *n;
+
+	if (m->type != 'P' || m->next != 'S' || pool->conf->mode != CONF_TRANSACTION ||
+	    pool->servers[SERVER_IDLE].count > 0 || limits.server_max == 0 ||
+	    (m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)))
+		return false;
+	make_names(s);
+	LIST_EACH (n, &pool->servers[SERVER_LEASED]) {
+		if (prepared_adopt(s->names, &LIST_OBJ(n, struct server, node)->prepared, &limits,
+				   &pm)) {
+			session_send(s, parse_complete, sizeof parse_complete);
+			return true;
+		}
+	}
+	return false;
+}
+
 static enum verdict
 named(struct session *s, struct message *m)
 {
-	struct prepared_limits limits = {(unsigned)s->pool->conf->max_prepared_statements,
-					 (unsigned)s->pool->conf->max_session_statements,
-					 NAMES_BYTES_MAX};
-	struct prepared_message pm = {.type = m->type,
-				      .body = m->body,
-				      .bytes = m->bytes,
-				      .have = m->have,
-				      .context = s->setup ? s->setup : "",
-				      .effects = m->type == 'P' ? m->set : 0};
+	struct prepared_limits limits = limits_of(s);
+	struct prepared_message pm = prepared_message_of(s, m);
 	struct server *srv = s->lease.srv;
 	enum prepared_verdict v;
 
@@ -301,10 +356,7 @@ named(struct session *s, struct message *m)
 		s->pinned |= SESSION_PIN_STATEMENT;
 		return FORWARD;
 	}
-	if (s->names == NULL) {
-		s->names = mem_alloc(sizeof *s->names);
-		names_init(s->names, &s->daemon->pools.statements);
-	}
+	make_names(s);
 	v = prepared_message(s->names, &srv->prepared, &srv->progress, &limits, &pm,
 			     &s->daemon->ahead);
 	if (m->type == 'B' && pm.effects)
@@ -351,6 +403,8 @@ without_lease(struct session *s, struct message *m)
 			err_clear(&e);
 			return gone(s) ? OVER : DROP;
 		}
+		if (adopted(s, m))
+			return gone(s) ? OVER : DROP;
 		return need_server(s, m->type);
 	case 'S':
 		buf_init(&out, 16);
@@ -610,6 +664,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		m = (struct message){
 		    .type = f.type, .body = data + at + FRAME_HEADER, .bytes = f.body};
 		m.have = (whole < bytes - at ? whole : bytes - at) - FRAME_HEADER;
+		m.next = whole < bytes - at ? (char)data[at + whole] : 0;
 		v = judge(s, &m);
 		if (v == OVER)
 			return bytes;

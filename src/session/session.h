@@ -22,6 +22,7 @@
 #include "loop/stream.h"
 #include "pool/lease.h"
 #include "pool/unnamed.h"
+#include "wire/sqlclass.h"
 
 struct daemon;
 
@@ -84,6 +85,7 @@ struct session {
 	char *hidden;  /* names of parameters that must be asked for: name NUL ... NUL; or NULL */
 	bool verified; /* a server has taken session->setup once */
 	bool changed;  /* this lease may have set parameters */
+	bool undone;   /* what pins it may be gone, or never have come to be: the server is asked */
 	uint8_t begun; /* enum session_begun */
 	bool unpin;    /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
 	bool admin;    /* console: all commands, not only SHOW */
@@ -102,6 +104,10 @@ struct session {
 #define SESSION_PIN_SETTING (1u << 30)
 /* Its pool has mode session. */
 #define SESSION_PIN_MODE (1u << 29)
+
+/* What a server can be asked for: those of the SQLCLASS_... bits that pin. LOAD is for good. */
+#define SESSION_PINS_ASKED \
+	(SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE | SQLCLASS_HOLD | SQLCLASS_LOCK)
 
 /* A new client on this descriptor, which is taken over. */
 void session_accept(struct daemon *, int fd);
