@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "wire/msg.h"
 
-
 #define TEXT_MAX (64 * 1024) /* bytes of a Parse that is kept */
 
 struct unnamed_text {
