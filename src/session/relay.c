@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/daemon.h"
+#include "session/deallocate.h"
 #include "session/session.h"
 #include "session/state.h"
 #include "wire/frame.h"
@@ -121,6 +122,11 @@ relay_setup(struct session *s)
 void
 relay_begin(struct session *s)
 {
+	struct progress *p = &s->lease.srv->progress;
+
+	/* Of the session before. */
+	p->watch = p->deallocated_all = false;
+	p->deallocated = 0;
 	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
 	if (s->pool->conf->mode == CONF_SESSION)
 		s->pinned |= SESSION_PIN_MODE;
@@ -326,6 +332,8 @@ readable(struct lease *l)
 	if (s->state != SESSION_ACTIVE)
 		return;
 	count(s, p, readies, bytes);
+	if (p->watch)
+		deallocate_answered(s);
 	/* Statements whose result has changed (cached plan must not change result type) must not be
 	 * used again. */
 	if (p->error[0] && strcmp(p->error, "0A000") == 0)

@@ -23,6 +23,8 @@ Left out, because PostgreSQL gives a pool no way to do it right (pgwithd(8), Ses
 - literals in prepared statements whose meaning changes with DateStyle or TimeZone, and tables of
   different columns that a search_path leads to (there the pool does better than PostgreSQL);
 - parameters that a function sets where the text of the statement does not show it;
+- RESET, SET TO DEFAULT and DISCARD ALL of startup parameters: the server's own values hold until the
+  next lease;
 - application_name as a startup parameter, which is the daemon's to show.
 """
 
@@ -319,8 +321,12 @@ def a_startup(rng):
     return params
 
 
+RESETS = re.compile(r"\bRESET\b|\bDEFAULT\b|TIME ZONE LOCAL|DISCARD ALL|ROLE NONE")
+
+
 def generate(rng):
     """(startup parameters, steps)."""
+    startup = a_startup(rng)
     known = {}
     pins = rng.random() < 0.5
     steps = []
@@ -332,7 +338,9 @@ def generate(rng):
             steps.append(a_pipeline(rng, known, pins))
         else:
             steps.append(("Y", "COPY t FROM STDIN", a_copy(rng), rng.choice("cccf")))
-    return a_startup(rng), steps
+    if startup:
+        steps = [s for s in steps if not RESETS.search(repr(s))]
+    return startup, steps
 
 
 # ---- running ---------------------------------------------------------------------------------------
