@@ -31,14 +31,24 @@ identifier(const struct sqltext_token *t, char *name)
 	return true;
 }
 
-static void
+/* Returns false if it is leaving already. */
+static bool
 leave(struct session *s, const char *name)
 {
+	bool first = true;
+
 	if (s->leaving == NULL) {
 		s->leaving = mem_alloc(sizeof *s->leaving);
 		buf_init(s->leaving, LEAVING_MAX);
 	}
+	for (size_t at = 0; at < s->leaving->len && first;) {
+		const char *other = (const char *)buf_data(s->leaving) + at;
+
+		first = strcmp(other, name) != 0;
+		at += strlen(other) + 1;
+	}
 	buf_add_str(s->leaving, name);
+	return first;
 }
 
 void
@@ -59,8 +69,7 @@ deallocate_note(struct session *s, const char *sql, size_t bytes)
 			sqltext_token(&at, &t);
 		if ((t.kind == SQLTEXT_NAME && t.word == SQLWORD_ALL) || !identifier(&t, name))
 			continue;
-		leave(s, name);
-		if (s->names && names_have(s->names, name, strlen(name)) &&
+		if (leave(s, name) && s->names && names_have(s->names, name, strlen(name)) &&
 		    srv->progress.status != 'E')
 			prepared_decoy(&srv->progress, name, strlen(name), &s->daemon->ahead);
 	}
