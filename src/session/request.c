@@ -304,7 +304,8 @@ statement_name(const struct message *m)
 	return end ? (const char *)at : NULL;
 }
 
-/* A Bind of it comes next: what that adds to what stands ahead must not stand inside of the Bind. */
+/* A Bind of it comes next: what that adds to what stands ahead must not stand inside of the Bind.
+ */
 static void
 note_named(struct session *s, const struct message *m)
 {
@@ -443,7 +444,8 @@ must_wait(const struct session *s, const struct message *m)
 	if (*name && deallocate_unsettled(s))
 		return true;
 	if (*name == 0)
-		return (m->type == 'B' || m->type == 'D') && unnamed_unsettled(&s->unnamed, &srv->prepared.tracked, p);
+		return (m->type == 'B' || m->type == 'D') &&
+		       unnamed_unsettled(&s->unnamed, &srv->prepared.tracked, p);
 	return s->names && names_unsettled(s->names, &srv->prepared, p, name, strlen(name));
 }
 
