@@ -92,8 +92,8 @@ bool prepared_adopt(struct names *, const struct prepared_set *other,
 
 /* Does the session have a statement of that name (not NUL-ended)? */
 bool names_have(const struct names *, const char *name, size_t length);
-/* What was said of its effects with its Parse, and its text until the next change; 0 and "" if there
- * is none. */
+/* What was said of its effects with its Parse, and its text until the next change; 0 and "" if
+ * there is none. */
 unsigned names_effects(const struct names *, const char *name, size_t length, const char **sql);
 /* It deallocates one by SQL on this server. */
 void names_drop(struct names *, struct prepared_set *, const char *name, size_t length);

@@ -34,6 +34,8 @@ ask(struct session *s, enum session_state state, const char *sql)
 	buf_init(s->answer, ANSWER_MAX);
 	buf_init(&out, 2 * ANSWER_MAX);
 	progress_forget_error(&srv->progress);
+	/* Any Query destroys the server's unnamed statement. The session's may be used again. */
+	s->unnamed.here = false;
 	msg_query(&out, sql);
 	progress_sent(&srv->progress, 'Q');
 	server_write(srv, buf_data(&out), out.len);

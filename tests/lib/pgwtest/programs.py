@@ -24,6 +24,9 @@ Left out, because PostgreSQL gives a pool no way to do it right (pgwithd(8), Ses
   standard_conforming_strings, and tables of
   different columns that a search_path leads to (there the pool does better than PostgreSQL);
 - parameters that a function sets where the text of the statement does not show it;
+- SET TRANSACTION ISOLATION LEVEL behind a Parse, which is a query to PostgreSQL, but of which the server
+  sees nothing if it has the text;
+- what follows a DEALLOCATE or DISCARD ALL by the extended protocol up to the next Sync;
 - RESET, SET TO DEFAULT and DISCARD ALL of startup parameters: the server's own values hold until the
   next lease;
 - application_name as a startup parameter, which is the daemon's to show.
@@ -135,7 +138,7 @@ def a_set(rng):
         "SET SESSION AUTHORIZATION DEFAULT", "SET LOCAL SESSION AUTHORIZATION fz_two", "RESET ALL",
         "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
         "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ WRITE",
-        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET TRANSACTION READ ONLY",
+        "SET TRANSACTION READ ONLY",
         "DO $$ BEGIN PERFORM set_config('work_mem', '7MB', false); END $$",
         "SET work_mem = 'plenty'", "SET nonsense = 1", "SET client_encoding = 'NONE'",
         "SELECT set_config('no_such', '1', false)", "SET SESSION app.x = three"))
@@ -297,7 +300,22 @@ def a_copy(rng):
         rng.choice(("", "", "", "x\ty\n"))
 
 
-def a_pipeline(rng, known, pins):
+def parted(messages, texts):
+    """With a Sync behind each Execute that may deallocate statements. `texts`: name to text, kept."""
+    out, portals = [], {}
+    for m in messages:
+        out.append(m)
+        if m[0] == "P":
+            texts.setdefault(m[1], set()).add(m[2])
+        elif m[0] == "B":
+            portals[m[1]] = m[2]
+        elif m[0] == "E" and any(re.search("DEALLOCATE|DISCARD ALL", text, re.I)
+                                 for text in texts.get(portals.get(m[1]), ())):
+            out.append(("S",))
+    return out
+
+
+def a_pipeline(rng, known, pins, texts):
     out = []
     for _ in range(rng.choice((1, 1, 1, 1, 2, 2, 3, 5))):
         out += a_use(rng, known, pins)
@@ -306,6 +324,7 @@ def a_pipeline(rng, known, pins):
             out.append(("S",))
         elif roll < 0.36:
             out.append(("H",))
+    out = parted(out, texts)
     if out[-1] not in (("S",), ("H",)):
         out.append(("S",) if rng.random() < 0.93 else ("H",))
     return ("X", out)
@@ -329,7 +348,7 @@ RESETS = re.compile(r"\bRESET\b|\bDEFAULT\b|TIME ZONE LOCAL|DISCARD ALL|ROLE NON
 def generate(rng):
     """(startup parameters, steps)."""
     startup = a_startup(rng)
-    known = {}
+    known, texts = {}, {}
     pins = rng.random() < 0.5
     steps = []
     for _ in range(rng.choice((4, 8, 12, 16, 24))):
@@ -337,7 +356,7 @@ def generate(rng):
         if roll < 0.5:
             steps.append(("Q", a_statement(rng, pins)))
         elif roll < 0.96:
-            steps.append(a_pipeline(rng, known, pins))
+            steps.append(a_pipeline(rng, known, pins, texts))
         else:
             steps.append(("Y", "COPY t FROM STDIN", a_copy(rng), rng.choice("cccf")))
     if startup:
