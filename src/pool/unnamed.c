@@ -6,9 +6,6 @@
 #include "base/mem.h"
 #include "wire/msg.h"
 
-/* A name that no client's statement has. */
-#define NO_STATEMENT "this_session_has_no_unnamed_prepared_statement"
-
 #define TEXT_MAX (64 * 1024) /* bytes of a Parse that is kept */
 
 struct unnamed_text {
@@ -117,11 +114,11 @@ unnamed_need(struct unnamed *u, struct tracked_list *all, struct progress *p, st
 		msg_end(out, at);
 		return;
 	}
-	/* The server is made to say no itself, so that it skips to Sync like the client. */
+	/* The server closes what it has of another session, and says no itself. */
 	progress_sent_as(p, PROGRESS_OWN);
-	at = msg_begin(out, 'D');
+	at = msg_begin(out, 'C');
 	buf_add_u8(out, 'S');
-	buf_add_str(out, NO_STATEMENT);
+	buf_add_str(out, "");
 	msg_end(out, at);
 }
 

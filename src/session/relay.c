@@ -59,68 +59,75 @@ end_by(struct session *s, const char *why)
 
 /* ---- startup parameters ---- */
 
-/* Of the answer, the client gets the parameters that have changed: it decodes values by them.
- * Returns the server's words if it refused, or NULL. */
-static const char *
-read_answer(struct session *s)
+/* The answer's last row, if the server did not refuse; otherwise NULL, and its words, if it has
+ * any, in *refused. */
+static const uint8_t *
+read_answer(const struct buf *answer, size_t *bytes, const char **refused)
 {
-	const uint8_t *at = buf_data(s->answer);
-	size_t left = s->answer->len;
-	const char *refused = NULL;
+	const uint8_t *at = buf_data(answer), *row = NULL;
+	size_t left = answer->len;
 	struct frame f;
 
+	*refused = NULL;
 	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
-		if (f.type == 'S')
-			session_send(s, at, FRAME_HEADER + f.body);
-		if (f.type == 'E' && refused == NULL)
-			refused = msg_report_field(at + FRAME_HEADER, f.body, 'M');
+		if (f.type == 'D') {
+			row = at + FRAME_HEADER;
+			*bytes = f.body;
+		}
+		if (f.type == 'E' && *refused == NULL)
+			*refused = msg_report_field(at + FRAME_HEADER, f.body, 'M');
 		at += FRAME_HEADER + f.body;
 		left -= FRAME_HEADER + f.body;
 	}
-	return refused;
+	return row;
 }
 
 static void
 setup_answered(struct session *s)
 {
-	const char *refused = read_answer(s);
+	const char *refused;
+	size_t bytes = 0;
+	const uint8_t *row = read_answer(s->answer, &bytes, &refused);
 
-	if (s->lease.srv->progress.error[0]) {
+	if (s->lease.srv->progress.error[0] || row == NULL) {
 		end_by(s, refused ? refused : "it gives no reason");
 		return;
 	}
+	pool_greeting_keep(s->pool, s->setup, row, bytes);
 	forget_answer(s);
-	if (s->state != SESSION_SETUP)
-		return;
-	s->verified = true;
 	state_applied(s);
-	session_set_state(s, SESSION_ACTIVE);
-	stream_resume(&s->stream);
-	request_resume(s);
+	lease_return(&s->lease, false);
+	login_welcome(s);
+}
+
+void
+relay_setup(struct session *s)
+{
+	const struct pool *pool = s->pool;
+	struct buf sql;
+
+	buf_init(&sql, ANSWER_MAX);
+	if (s->lease.srv->context)
+		buf_add_fmt(&sql, "RESET ROLE; RESET SESSION AUTHORIZATION; RESET ALL; ");
+	buf_add_fmt(&sql, "%s", s->setup);
+	for (unsigned i = 0; i < pool->nparams; i++)
+		buf_add_fmt(&sql, "%s pg_catalog.current_setting('%s', true)",
+			    i == 0 ? "; SELECT" : ",", pool->params[i].name);
+	buf_add_u8(&sql, 0);
+	ask(s, SESSION_SETUP, (char *)buf_data(&sql));
+	buf_clear(&sql);
 }
 
 void
 relay_begin(struct session *s)
 {
-	struct server *srv = s->lease.srv;
-	struct buf sql;
-
 	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
 	if (s->pool->conf->mode == CONF_SESSION)
 		s->pinned |= SESSION_PIN_MODE;
-	/* What a server has taken once, it will take again: that goes ahead of the first message.
-	 * The first time, it is asked. */
-	if (s->setup == NULL || s->verified) {
-		session_set_state(s, SESSION_ACTIVE);
-		state_apply(s, &s->daemon->ahead);
-		return;
-	}
-	buf_init(&sql, ANSWER_MAX);
-	if (srv->context)
-		buf_add_fmt(&sql, "RESET ROLE; RESET SESSION AUTHORIZATION; RESET ALL; ");
-	buf_add_str(&sql, s->setup);
-	ask(s, SESSION_SETUP, (char *)buf_data(&sql));
-	buf_clear(&sql);
+	/* What a server has taken at login, it will take again: that goes ahead of the first
+	 * message. */
+	session_set_state(s, SESSION_ACTIVE);
+	state_apply(s, &s->daemon->ahead);
 }
 
 /* ---- parameters that were set ---- */
@@ -191,8 +198,7 @@ granted(struct lease *l)
 	struct session *s = session_of(l);
 
 	if (s->state == SESSION_LOGIN) {
-		lease_return(l, false);
-		login_welcome(s);
+		login_granted(s);
 		return;
 	}
 	relay_begin(s);

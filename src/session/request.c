@@ -97,9 +97,7 @@ need_server(struct session *s, char type)
 
 	if (r == 0) {
 		relay_begin(s);
-		return s->state == SESSION_ACTIVE  ? FORWARD
-		       : s->state == SESSION_SETUP ? HOLD
-						   : OVER;
+		return s->state == SESSION_ACTIVE ? FORWARD : OVER;
 	}
 	if (r == -E_AGAIN) {
 		session_set_state(s, SESSION_WAITING);
@@ -470,7 +468,8 @@ must_wait(const struct session *s, const struct message *m)
 	const struct progress *p = &srv->progress;
 	const char *name;
 
-	if (p->skipping || p->copy == COPY_IN || srv->prepared.tracked.list.count == 0)
+	if (p->skipping || (p->copy == COPY_IN && !p->copy_ended) ||
+	    srv->prepared.tracked.list.count == 0)
 		return false;
 	if (m->set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL))
 		return s->names && names_unsettled(s->names, &srv->prepared, p, NULL, 0);

@@ -1,7 +1,7 @@
 /* session: one client connection.
  *
- *	startup -> login -> idle <-> waiting -> (setup ->) active -> idle
- *	   |                  ^-----------------(setup ->) active
+ *	startup -> login (-> setup) -> idle <-> waiting -> active -> idle
+ *	   |                             ^---------------> active
  *	   +-> idle, console
  *	every state -> closing -> closed, or -> closed at once
  *
@@ -28,12 +28,11 @@ struct daemon;
 
 enum session_state {
 	SESSION_STARTUP, /* the startup packet has not come */
-	SESSION_LOGIN,   /* waits for the first server of its pool, to know the parameters of the
-			    server */
+	SESSION_LOGIN,   /* waits for a server, to know the parameters that it has there */
 	SESSION_CANCEL,  /* a CancelRequest: stays until the cancel has ended */
 	SESSION_IDLE,    /* holds nothing */
 	SESSION_WAITING, /* for a server */
-	SESSION_SETUP,   /* leased: its startup parameters are on their way to the server */
+	SESSION_SETUP,   /* leased: a server is asked what its startup parameters make of it */
 	SESSION_ACTIVE,  /* leased */
 	SESSION_SAVING,  /* leased: the server is asked for the parameters that were set */
 	SESSION_CONSOLE, /* talks to the console */
@@ -83,7 +82,6 @@ struct session {
 	struct names *names; /* its named prepared statements; NULL: it has had none */
 	struct unnamed unnamed;
 	char *hidden;  /* names of parameters that must be asked for: name NUL ... NUL; or NULL */
-	bool verified; /* a server has taken session->setup once */
 	bool changed;  /* this lease may have set parameters */
 	bool undone;   /* what pins it may be gone, or never have come to be: the server is asked */
 	uint8_t begun; /* enum session_begun */
@@ -148,7 +146,10 @@ void session_sweep(struct daemon *);
 
 /* login: bytes in SESSION_STARTUP. */
 void login_readable(struct session *);
-/* login: the pool's parameters are known: the client is let in. */
+/* login: the lease that it waited for is there. */
+void login_granted(struct session *);
+/* login: the pool's parameters are known, and what the session's own make of them: the client is
+ * let in. */
 void login_welcome(struct session *);
 /* login: they will not be. */
 void login_failed(struct session *, const struct err *);
@@ -163,6 +164,9 @@ void request_failed(struct session *, char type, const struct err *);
 
 /* relay: the ops of every session's lease. */
 extern const struct lease_ops relay_lease_ops;
+/* relay: asks the server of the lease what the session's startup parameters make of those of the
+ * pool, keeps that and lets the client in. */
+void relay_setup(struct session *);
 /* relay: the lease was just taken, at once or after waiting. */
 void relay_begin(struct session *);
 

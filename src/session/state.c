@@ -354,7 +354,6 @@ state_take(struct session *s, const struct buf *answer)
 	if (good) {
 		free(s->setup);
 		s->setup = set.any ? mem_strndup((char *)buf_data(&set.sql), set.sql.len) : NULL;
-		s->verified = true;
 	}
 	buf_clear(&set.sql);
 	buf_clear(&set.names);

@@ -311,9 +311,9 @@ def a_startup(rng):
     params = {}
     if rng.random() < 0.35:
         for name, value in (("TimeZone", "Asia/Tokyo"), ("DateStyle", "German"), ("work_mem", "6MB"),
-                            ("search_path", "@Sb"), ("app.y", "start"),
+                            ("search_path", "@Sb"), ("client_encoding", "LATIN1"), ("app.y", "start"),
                             ("extra_float_digits", "3"), ("default_transaction_read_only", "on"),
-                            ("options", "-c work_mem=8MB -c app.x=opt\\ ion")):
+                            ("options", "-c work_mem=8MB -c app.x=opt\\ ion"), ("role", "fz_one")):
             if rng.random() < 0.2:
                 params[name] = value
     return params
@@ -411,7 +411,7 @@ class Session:
         self.answers = []       # of each step: messages, and the parameters where that is known
         self.notified = []
         self.over = False
-        self.answers.append(([], None))
+        self.answers.append(([], self._parameters()))
 
     def _parameters(self):
         return {k: v for k, v in self.client.parameters.items() if k != "application_name"}
