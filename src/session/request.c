@@ -401,8 +401,11 @@ without_lease(struct session *s, struct message *m)
 	}
 }
 
-static bool
-known(char type)
+/* What is wrong with a message of this type and length, or NULL. A Flush with a body must not reach
+ * the server: its error makes the server skip to a Sync that nothing in the exchange calls for, and
+ * the server's next client would be the one that is skipped. */
+static const char *
+nonsense(char type, size_t body)
 {
 	switch (type) {
 	case 'Q':
@@ -412,14 +415,15 @@ known(char type)
 	case 'D':
 	case 'E':
 	case 'C':
-	case 'S':
-	case 'H':
 	case 'd':
 	case 'c':
 	case 'f':
-		return true;
+		return NULL;
+	case 'S':
+	case 'H':
+		return body > 0 ? "a Sync or Flush with a body" : NULL;
 	default:
-		return false;
+		return "unknown message type";
 	}
 }
 
@@ -506,15 +510,15 @@ static enum verdict
 judge(struct session *s, struct message *m)
 {
 	enum verdict v = FORWARD;
-	const char *sql;
+	const char *sql, *wrong;
 	size_t bytes;
 
 	if (m->type == 'X') {
 		session_close(s, CLEANUP_CLIENT_LEFT, "client left");
 		return OVER;
 	}
-	if (!known(m->type)) {
-		protocol_violation(s, "unknown message type");
+	if ((wrong = nonsense(m->type, m->bytes)) != NULL) {
+		protocol_violation(s, wrong);
 		return OVER;
 	}
 	if (s->skip_sync) {
@@ -624,7 +628,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		 * must not keep back what progress has been told of. */
 		if (from < at && (s->daemon->ahead.len > 0 || may_add(s, f.type)))
 			gather(s, data, &from, at);
-		if (f.type == 'X' || !known(f.type))
+		if (f.type == 'X' || nonsense(f.type, f.body))
 			flush(s, data, &from, at);
 		if (gone(s))
 			return bytes;

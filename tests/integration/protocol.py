@@ -306,6 +306,23 @@ def unknown_messages(t):
 
 
 @test
+def flush_with_a_body(t):
+    """a Flush or Sync with a body, behind whatever: it costs its sender the session, and no other waits for
+    an answer that PostgreSQL would skip"""
+    d = t.daemon(size=1)
+    other = t.client(d)
+    for before in (b"", wire.query("SELECT 1"), wire.message("F", b"junk"), wire.extended("SELECT 1"),
+                   wire.message("E", b"junk") + wire.sync(), wire.query("BEGIN")):
+        for bad in (wire.message("H", b"junk"), wire.message("S", b"junk")):
+            c = d.connect()
+            c.send(before + bad)
+            check(c.hung_up(5), "it is cut off")
+            c.drop()
+            equal(other.value("SELECT 77"), "77", "another client's answer")
+    d.quiet()
+
+
+@test
 def garbage(t):
     """random bytes after login, and random messages, harm nobody but their sender"""
     d = t.daemon(size=2, options={"log_level": "info"})
