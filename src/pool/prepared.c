@@ -9,6 +9,12 @@
 #include "wire/reader.h"
 
 #define NAME_SIZE 32 /* bytes of a name of ours on a server */
+#define OURS      "pgwith_"
+#define NOBODYS   OURS "none" /* no server ever has it */
+#define SCRATCH   OURS "0"    /* is there between two messages of ours only */
+
+/* PostgreSQL looks at no more of a name (NAMEDATALEN). */
+#define NAME_BYTES 63
 
 /* One text: the body of a Parse behind its name, and the context. */
 struct text {
@@ -34,9 +40,8 @@ struct prepared {
 	struct list_node recent;
 	struct text *text;
 	uint64_t number;
-	unsigned pending; /* Parses of it that are under way: it cannot be put out */
-	bool sure;        /* one of them has succeeded */
-	uint64_t syncs;   /* progress.syncs when the last one went */
+	bool pending;   /* its Parse is under way: it cannot be put out */
+	uint64_t syncs; /* progress.syncs when that went */
 };
 
 /* A tracked message: how to take it back. */
@@ -46,6 +51,8 @@ struct pending {
 	struct named *added;   /* this name came in */
 	struct named *removed; /* this one went, and is kept here until it is sure */
 	struct prepared *made; /* this text came to the server */
+	bool evicted;          /* one that the server had was closed */
+	uint64_t syncs;        /* progress.syncs when it went */
 };
 
 /* ---- texts ---- */
@@ -106,11 +113,21 @@ names_init(struct names *names, struct statements *all)
 	*names = (struct names){.all = all};
 }
 
+static size_t
+clip(size_t length)
+{
+	return length < NAME_BYTES ? length : NAME_BYTES;
+}
+
 static struct named *
 named_find(const struct names *names, const char *name, size_t length)
 {
-	struct hash_node *n = hash_first(&names->names, hash_bytes(HASH_SEED, name, length));
+	struct hash_node *n;
 
+	if (names == NULL || names->names.count == 0)
+		return NULL;
+	length = clip(length);
+	n = hash_first(&names->names, hash_bytes(HASH_SEED, name, length));
 	for (; n; n = hash_next(n)) {
 		struct named *named = HASH_OBJ(n, struct named, node);
 
@@ -154,12 +171,20 @@ names_have(const struct names *names, const char *name, size_t length)
 }
 
 void
-names_drop(struct names *names, const char *name, size_t length)
+names_drop(struct names *names, struct prepared_set *set, const char *name, size_t length)
 {
 	struct named *named = named_find(names, name, length);
+	struct list_node *l;
 
 	if (named == NULL)
 		return;
+	/* Its Parse may be under way: there is nothing to take back then. */
+	LIST_EACH (l, &set->pending) {
+		struct pending *p = LIST_OBJ(l, struct pending, node);
+
+		if (p->added == named)
+			p->added = NULL;
+	}
 	named_take_out(names, named);
 	named_free(names->all, named);
 }
@@ -174,7 +199,9 @@ names_clear(struct names *names, struct prepared_set *set)
 		LIST_EACH (l, &set->pending) {
 			struct pending *p = LIST_OBJ(l, struct pending, node);
 
-			if (p->names == names && p->removed)
+			if (p->names != names)
+				continue;
+			if (p->removed)
 				named_free(names->all, p->removed);
 			p->names = NULL;
 			p->added = p->removed = NULL;
@@ -249,7 +276,7 @@ prepared_forget(struct prepared_set *set)
 	}
 	LIST_EACH_SAFE (n, after, &set->recent)
 		prepared_remove(set, LIST_OBJ(n, struct prepared, recent));
-	set->stale = false;
+	set->stale = set->decoys = false;
 }
 
 static void
@@ -282,12 +309,51 @@ server_name(const struct prepared *pre, char *out)
 /* ---- what became of it ---- */
 
 static struct pending *
-pend(struct prepared_set *set)
+pend(struct prepared_set *set, const struct progress *progress)
 {
 	struct pending *p = mem_calloc(1, sizeof *p);
 
+	p->syncs = progress->syncs;
 	list_append(&set->pending, &p->node);
 	return p;
+}
+
+/* Was the name made or closed before the last Sync, and nobody knows yet whether that succeeded? An
+ * error there does not skip what comes now. */
+static bool
+name_unsettled(const struct names *names, const struct prepared_set *set, const struct progress *p,
+	       const char *name, size_t length)
+{
+	struct list_node *l;
+
+	length = clip(length);
+	LIST_EACH (l, &set->pending) {
+		const struct pending *q = LIST_OBJ(l, struct pending, node);
+		const struct named *named = q->added ? q->added : q->removed;
+
+		if (q->syncs == p->syncs)
+			return false;
+		if (q->names == names && named && named->length == length &&
+		    memcmp(named->name, name, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+prepared_unsettled(const struct prepared_set *set, const struct progress *p)
+{
+	struct list_node *n = list_first(&set->pending);
+
+	return n && LIST_OBJ(n, struct pending, node)->syncs != p->syncs;
+}
+
+static bool
+text_unsettled(const struct prepared_set *set, const struct progress *p, const struct text *t)
+{
+	const struct prepared *pre = prepared_find(set, t);
+
+	return pre && pre->pending && pre->syncs != p->syncs;
 }
 
 static void
@@ -301,8 +367,11 @@ take_back(struct prepared_set *set, struct pending *p)
 		named_put_in(p->names, p->removed);
 		p->removed = NULL;
 	}
-	if (p->made && --p->made->pending == 0 && !p->made->sure)
+	if (p->made)
 		prepared_remove(set, p->made);
+	/* It is still there, and we have lost sight of it. */
+	if (p->evicted)
+		set->stale = true;
 	pending_free(set, p);
 }
 
@@ -314,10 +383,8 @@ tracked(void *arg, uint32_t n, bool done)
 	if (done) {
 		struct pending *p = LIST_OBJ(list_first(&set->pending), struct pending, node);
 
-		if (p->made) {
-			p->made->pending--;
-			p->made->sure = true;
-		}
+		if (p->made)
+			p->made->pending = false;
 		pending_free(set, p);
 		return;
 	}
@@ -363,53 +430,77 @@ make_room(struct prepared_set *set, struct progress *p, unsigned max, struct buf
 	while (set->recent.count >= max) {
 		struct prepared *pre = LIST_OBJ(list_first(&set->recent), struct prepared, recent);
 
-		if (pre->pending > 0)
+		if (pre->pending)
 			return;
-		progress_sent_as(p, PROGRESS_OWN);
+		progress_sent_as(p, PROGRESS_OWN | PROGRESS_TRACKED);
+		pend(set, p)->evicted = true;
 		add_close(server_name(pre, name), out);
 		prepared_remove(set, pre);
 	}
 }
 
-/* A Parse of it goes to the server, with this flags. */
-static void
-send_parse(struct prepared_set *set, struct progress *p, struct prepared *pre, unsigned flags,
-	   struct pending *pending, struct buf *out)
+/* The server gets a text that it has not, by a Parse with these flags. */
+static struct pending *
+send_parse(struct prepared_set *set, struct progress *p, const struct prepared_limits *limits,
+	   struct text *t, unsigned flags, struct buf *out)
 {
+	struct pending *pending;
+	struct prepared *pre;
 	char name[NAME_SIZE];
 
-	add_parse(server_name(pre, name), pre->text->data, pre->text->body_bytes, out);
-	progress_sent_as(p, flags | PROGRESS_TRACKED);
-	pre->pending++;
+	make_room(set, p, limits->server_max, out);
+	pre = prepared_add(set, t);
+	pre->pending = true;
 	pre->syncs = p->syncs;
+	add_parse(server_name(pre, name), t->data, t->body_bytes, out);
+	progress_sent_as(p, flags | PROGRESS_TRACKED);
+	pending = pend(set, p);
 	pending->made = pre;
+	return pending;
 }
 
 /* The name on the server of a text that a session is about to use; prepares it if need be. The
- * server is not skipping to Sync. */
+ * server is not skipping to Sync, and the text is not unsettled. */
 static const char *
 have_prepared(struct prepared_set *set, struct progress *p, const struct prepared_limits *limits,
 	      struct text *t, char *name, struct buf *out)
 {
 	struct prepared *pre = prepared_find(set, t);
 
-	if (pre == NULL) {
-		make_room(set, p, limits->server_max, out);
-		pre = prepared_add(set, t);
-		send_parse(set, p, pre, PROGRESS_OWN, pend(set), out);
-		return server_name(pre, name);
-	}
+	if (pre == NULL)
+		return server_name(send_parse(set, p, limits, t, PROGRESS_OWN, out)->made, name);
 	list_remove(&set->recent, &pre->recent);
 	list_append(&set->recent, &pre->recent);
-	server_name(pre, name);
-	if (!pre->sure && pre->syncs != p->syncs) {
-		/* Its Parse went before the last Sync: an error could have skipped it, but not what
-		 * comes now. */
-		progress_sent_as(p, PROGRESS_OWN);
-		add_close(name, out);
-		send_parse(set, p, pre, PROGRESS_OWN, pend(set), out);
+	/* While many were on their way there may have been too many. */
+	make_room(set, p, limits->server_max + 1, out);
+	return server_name(pre, name);
+}
+
+static bool
+is_ours(const char *name, size_t length)
+{
+	return length >= sizeof OURS - 1 && memcmp(name, OURS, sizeof OURS - 1) == 0;
+}
+
+/* The server has the text: a name for it is all that the session needs. */
+static struct pending *
+parse_shared(struct prepared_set *set, struct progress *p, const struct text *t, struct buf *out)
+{
+	struct pending *pending;
+
+	if (p->status != 'E' && p->ready_due == p->own_syncs) {
+		/* Closing what does not exist is answered in the right place. */
+		progress_sent_as(p, PROGRESS_FOR_PARSE | PROGRESS_TRACKED);
+		add_close(NOBODYS, out);
+		return pend(set, p);
 	}
-	return name;
+	/* In a transaction that has failed, or could have by now, the server may say no. */
+	add_parse(SCRATCH, t->data, t->body_bytes, out);
+	progress_sent_as(p, PROGRESS_TRACKED);
+	pending = pend(set, p);
+	progress_sent_as(p, PROGRESS_OWN);
+	add_close(SCRATCH, out);
+	return pending;
 }
 
 /* Parse: name, then the text. */
@@ -424,37 +515,62 @@ parse(struct names *names, struct prepared_set *set, struct progress *p,
 	struct named *named = named_find(names, (const char *)body, length);
 	struct pending *pending;
 	struct text *t;
-	char name[NAME_SIZE];
 
+	if (name_unsettled(names, set, p, (const char *)body, length))
+		return PREPARED_WAIT;
 	if (named) {
-		/* The server has it under another name: its own error says that it exists. */
-		have_prepared(set, p, limits, named->text, name, out);
-		progress_sent_as(p, 0);
-		add_parse(name, nul + 1, rest, out);
-		return PREPARED_DONE;
+		/* The server has it under another name: its own error says that it exists. The
+		 * decoy stays. */
+		prepared_decoy(set, p, (const char *)body, length, out);
+		set->stale = true;
+		return PREPARED_AS_IT_IS;
 	}
 	if (names->names.count >= limits->names_max || names->bytes + bytes > limits->bytes_max)
 		return PREPARED_TOO_MANY;
 	t = text_get(names->all, nul + 1, rest, m->context);
+	if (text_unsettled(set, p, t)) {
+		text_put(names->all, t);
+		return PREPARED_WAIT;
+	}
+	length = clip(length);
 	named = mem_calloc(1, sizeof *named + length + 1);
 	named->text = t;
 	named->effects = m->effects;
 	named->length = length;
 	memcpy(named->name, body, length);
 	named_put_in(names, named);
-	if (prepared_find(set, t) == NULL) {
-		make_room(set, p, limits->server_max, out);
-		pending = pend(set);
-		send_parse(set, p, prepared_add(set, t), 0, pending, out);
-	} else {
-		/* Closing what does not exist is answered in the right place. */
-		have_prepared(set, p, limits, t, name, out);
-		pending = pend(set);
-		progress_sent_as(p, PROGRESS_FOR_PARSE | PROGRESS_TRACKED);
-		add_close("pgwith_none", out);
-	}
+	pending = prepared_find(set, t) ? parse_shared(set, p, t, out)
+					: send_parse(set, p, limits, t, 0, out);
 	pending->names = names;
 	pending->added = named;
+	return PREPARED_DONE;
+}
+
+/* The name that stands on the server for the one that the client gives, into `out_name`. */
+static enum prepared_verdict
+use(struct names *names, struct prepared_set *set, struct progress *p,
+    const struct prepared_limits *limits, const struct prepared_message *m, const char *name,
+    size_t length, char *out_name, struct buf *out)
+{
+	struct named *named = length ? named_find(names, name, length) : NULL;
+
+	if (named && text_unsettled(set, p, named->text))
+		return PREPARED_WAIT;
+	if (named) {
+		struct text *t = named->text;
+
+		/* It may be one that deallocates itself. */
+		t->refs++;
+		if (named->effects && m->executes)
+			m->executes(m->arg, named->effects, (const char *)t->data);
+		have_prepared(set, p, limits, t, out_name, out);
+		text_put(names->all, t);
+		return PREPARED_DONE;
+	}
+	/* One that does not exist: the server says so. Ours are none of its business. */
+	if (!is_ours(name, length))
+		return PREPARED_AS_IT_IS;
+	snprintf(out_name, NAME_SIZE, NOBODYS);
 	return PREPARED_DONE;
 }
 
@@ -466,8 +582,8 @@ bind(struct names *names, struct prepared_set *set, struct progress *p,
 	const uint8_t *body = m->body;
 	size_t bytes = m->bytes, have = m->have;
 	const uint8_t *portal_end = memchr(body, 0, have), *end;
-	struct named *named;
-	char name[NAME_SIZE];
+	char buffer[NAME_SIZE];
+	const char *name;
 	size_t length;
 
 	if (portal_end == NULL)
@@ -475,16 +591,19 @@ bind(struct names *names, struct prepared_set *set, struct progress *p,
 	end = memchr(portal_end + 1, 0, have - (size_t)(portal_end + 1 - body));
 	if (end == NULL)
 		return PREPARED_BROKEN;
+	name = (const char *)portal_end + 1;
 	length = (size_t)(end - portal_end - 1);
-	named = length ? named_find(names, (const char *)portal_end + 1, length) : NULL;
-	/* One that does not exist: the server says so, since no name of ours looks like a client's.
-	 */
-	if (named == NULL)
+	if (name_unsettled(names, set, p, name, length))
+		return PREPARED_WAIT;
+	switch (use(names, set, p, limits, m, name, length, buffer, out)) {
+	case PREPARED_WAIT:
+		return PREPARED_WAIT;
+	case PREPARED_AS_IT_IS:
 		return PREPARED_AS_IT_IS;
-	have_prepared(set, p, limits, named->text, name, out);
+	default:
+		name = buffer;
+	}
 	m->used = (size_t)(end + 1 - body);
-	m->effects = named->effects;
-	m->sql = (const char *)named->text->data;
 	progress_sent_as(p, 0);
 	buf_add_u8(out, 'B');
 	buf_add_u32(out, (uint32_t)(4 + bytes - length + strlen(name)));
@@ -497,17 +616,19 @@ static enum prepared_verdict
 describe(struct names *names, struct prepared_set *set, struct progress *p,
 	 const struct prepared_limits *limits, const uint8_t *body, size_t bytes, struct buf *out)
 {
-	struct named *named;
+	struct prepared_message quiet = {.executes = NULL};
+	enum prepared_verdict v;
 	char name[NAME_SIZE];
-	size_t at;
+	size_t length, at;
 
-	if (bytes < 2 || body[0] != 'S' || body[1] == 0)
+	if (bytes < 3 || body[0] != 'S' || body[1] == 0 || body[bytes - 1] != 0)
 		return PREPARED_AS_IT_IS;
-	named =
-	    named_find(names, (const char *)body + 1, strnlen((const char *)body + 1, bytes - 1));
-	if (named == NULL)
-		return PREPARED_AS_IT_IS;
-	have_prepared(set, p, limits, named->text, name, out);
+	length = strnlen((const char *)body + 1, bytes - 1);
+	if (name_unsettled(names, set, p, (const char *)body + 1, length))
+		return PREPARED_WAIT;
+	v = use(names, set, p, limits, &quiet, (const char *)body + 1, length, name, out);
+	if (v != PREPARED_DONE)
+		return v;
 	progress_sent_as(p, 0);
 	at = msg_begin(out, 'D');
 	buf_add_u8(out, 'S');
@@ -523,17 +644,25 @@ close_statement(struct names *names, struct prepared_set *set, struct progress *
 {
 	struct pending *pending;
 	struct named *named;
+	size_t length;
 
-	if (bytes < 2 || body[0] != 'S' || body[1] == 0)
+	if (bytes < 3 || body[0] != 'S' || body[1] == 0 || body[bytes - 1] != 0)
 		return PREPARED_AS_IT_IS;
-	named =
-	    named_find(names, (const char *)body + 1, strnlen((const char *)body + 1, bytes - 1));
-	if (named == NULL)
-		return PREPARED_AS_IT_IS;
+	length = strnlen((const char *)body + 1, bytes - 1);
+	if (name_unsettled(names, set, p, (const char *)body + 1, length))
+		return PREPARED_WAIT;
+	named = named_find(names, (const char *)body + 1, length);
+	if (named == NULL) {
+		if (!is_ours((const char *)body + 1, length))
+			return PREPARED_AS_IT_IS;
+		progress_sent_as(p, 0);
+		add_close(NOBODYS, out);
+		return PREPARED_DONE;
+	}
 	progress_sent_as(p, PROGRESS_TRACKED);
-	add_close("pgwith_none", out);
+	add_close(NOBODYS, out);
 	named_take_out(names, named);
-	pending = pend(set);
+	pending = pend(set, p);
 	pending->names = names;
 	pending->removed = named;
 	return PREPARED_DONE;
@@ -555,15 +684,13 @@ prepared_message(struct names *names, struct prepared_set *set, struct progress 
 		return m->have < m->bytes ? PREPARED_TOO_MANY
 					  : parse(names, set, p, limits, m, out);
 	case 'B':
-		if (names->names.count == 0)
-			return PREPARED_AS_IT_IS;
 		return bind(names, set, p, limits, m, out);
 	case 'D':
-		if (names->names.count == 0 || m->have < m->bytes)
+		if (m->have < m->bytes)
 			return PREPARED_AS_IT_IS;
 		return describe(names, set, p, limits, m->body, m->bytes, out);
 	case 'C':
-		if (names->names.count == 0 || m->have < m->bytes)
+		if (m->have < m->bytes)
 			return PREPARED_AS_IT_IS;
 		return close_statement(names, set, p, m->body, m->bytes, out);
 	default:
@@ -572,12 +699,14 @@ prepared_message(struct names *names, struct prepared_set *set, struct progress 
 }
 
 void
-prepared_decoy(struct progress *p, const char *name, size_t length, struct buf *out)
+prepared_decoy(struct prepared_set *set, struct progress *p, const char *name, size_t length,
+	       struct buf *out)
 {
 	size_t at;
 
 	if (!progress_sent_as(p, PROGRESS_OWN))
 		return;
+	set->decoys = true;
 	at = msg_begin(out, 'P');
 	buf_add(out, name, length);
 	buf_add_u8(out, 0);

@@ -1,5 +1,6 @@
 /* request: what a message of the client means now: which ones need a server, which are answered
  * here, which wait. Bytes go on to the server in as few writes as they came in reads. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,6 +136,30 @@ text_of(const struct message *m, size_t *bytes)
 	return (const char *)end + 1;
 }
 
+/* A name as the server reads it: in lower case unless quoted, and not too long. Returns its length,
+ * 0 if it is none. */
+static size_t
+identifier(const struct sqltext_token *t, char *name, size_t size)
+{
+	const char *at = t->start, *end = at + t->length;
+	bool quoted = t->kind == SQLTEXT_QUOTED;
+	size_t n = 0;
+
+	if ((t->kind != SQLTEXT_NAME && !quoted) || (quoted && (t->length < 2 || *at != '"')))
+		return 0;
+	if (quoted) {
+		at++;
+		end--;
+	}
+	for (; at < end && n < size; at++) {
+		name[n++] = quoted ? *at : (char)tolower((unsigned char)*at);
+		/* A quote within quotes stands there twice. */
+		if (quoted && *at == '"')
+			at++;
+	}
+	return n;
+}
+
 /* DEALLOCATE of names that the server does not know: see prepared_decoy(). */
 static void
 note_deallocate(struct session *s, const char *sql, size_t bytes)
@@ -142,7 +167,7 @@ note_deallocate(struct session *s, const char *sql, size_t bytes)
 	struct server *srv = s->lease.srv;
 	struct sqltext_token t;
 	struct sqltext at;
-	const char *name;
+	char name[64];
 	size_t length;
 
 	sqltext_init(&at, sql, bytes, 0);
@@ -152,25 +177,21 @@ note_deallocate(struct session *s, const char *sql, size_t bytes)
 		sqltext_token(&at, &t);
 		if (t.word == SQLWORD_PREPARE)
 			sqltext_token(&at, &t);
-		name = t.start;
-		length = t.length;
-		if (t.kind == SQLTEXT_QUOTED && length >= 2 && *name == '"') {
-			name++;
-			length -= 2;
-		} else if (t.kind != SQLTEXT_NAME) {
+		length = identifier(&t, name, sizeof name - 1);
+		if (length == 0)
 			continue;
-		}
-		if (t.word == SQLWORD_ALL) {
-			/* Ours go with the session's: they are forgotten, and never used again by
+		if (t.word == SQLWORD_ALL || (length > 7 && memcmp(name, "pgwith_", 7) == 0)) {
+			/* Ours go, with the session's: they are forgotten, and never used again by
 			 * their names. */
-			if (s->names)
+			if (s->names && t.word == SQLWORD_ALL)
 				names_clear(s->names, &srv->prepared);
 			prepared_forget(&srv->prepared);
 			srv->prepared.stale = true;
 		} else if (s->names && names_have(s->names, name, length) &&
 			   srv->progress.status != 'E') {
-			prepared_decoy(&srv->progress, name, length, &s->daemon->ahead);
-			names_drop(s->names, name, length);
+			prepared_decoy(&srv->prepared, &srv->progress, name, length,
+				       &s->daemon->ahead);
+			names_drop(s->names, &srv->prepared, name, length);
 		}
 	}
 }
@@ -312,6 +333,12 @@ note_unnamed(struct session *s, const struct message *m, char next)
 
 /* ---- named statements ---- */
 
+static void
+executes(void *arg, unsigned effects, const char *sql)
+{
+	note_effects(arg, effects, sql, strlen(sql), false);
+}
+
 static enum verdict
 named(struct session *s, struct message *m)
 {
@@ -323,26 +350,25 @@ named(struct session *s, struct message *m)
 				      .bytes = m->bytes,
 				      .have = m->have,
 				      .context = s->setup ? s->setup : "",
-				      .effects = m->type == 'P' ? m->set : 0};
+				      .effects = m->type == 'P' ? m->set : 0,
+				      .executes = executes,
+				      .arg = s};
 	struct server *srv = s->lease.srv;
 	enum prepared_verdict v;
 
-	if (m->type != 'P' && s->names == NULL)
-		return FORWARD;
 	if (m->type == 'P' && (m->have == 0 || m->body[0] == 0))
 		return FORWARD;
 	if (limits.server_max == 0) {
-		s->pinned |= SESSION_PIN_STATEMENT;
+		if (m->type == 'P')
+			s->pinned |= SESSION_PIN_STATEMENT;
 		return FORWARD;
 	}
-	if (s->names == NULL) {
+	if (s->names == NULL && m->type == 'P') {
 		s->names = mem_alloc(sizeof *s->names);
 		names_init(s->names, &s->daemon->pools.statements);
 	}
 	v = prepared_message(s->names, &srv->prepared, &srv->progress, &limits, &pm,
 			     &s->daemon->ahead);
-	if (m->type == 'B' && pm.effects)
-		note_effects(s, pm.effects, pm.sql, strlen(pm.sql), false);
 	switch (v) {
 	case PREPARED_DONE:
 		m->used = FRAME_HEADER + m->bytes;
@@ -350,6 +376,9 @@ named(struct session *s, struct message *m)
 	case PREPARED_PREFIX:
 		m->used = FRAME_HEADER + pm.used;
 		return REPLACE;
+	case PREPARED_WAIT:
+		stream_pause(&s->stream);
+		return HOLD;
 	case PREPARED_TOO_MANY:
 		s->pinned |= SESSION_PIN_STATEMENT;
 		return FORWARD;
@@ -434,6 +463,11 @@ with_lease(struct session *s, struct message *m, char next)
 		stream_pause(&s->stream);
 		return HOLD;
 	}
+	/* Which statements there are decides what it means. */
+	if ((m->set & SQLCLASS_DEALLOCATE) && prepared_unsettled(&s->lease.srv->prepared, p)) {
+		stream_pause(&s->stream);
+		return HOLD;
+	}
 	begin_send(s, &s->daemon->ahead);
 	/* A session that keeps its server needs no help. */
 	if (s->pinned & SESSION_PIN_MODE) {
@@ -501,6 +535,9 @@ judge(struct session *s, struct message *m, char next)
 	sql = text_of(m, &bytes);
 	if (sql)
 		m->set = sqlclass(sql, bytes);
+	/* What the rest of it does is not known. */
+	if (sql && m->have < m->bytes)
+		m->set |= SQLCLASS_OPAQUE;
 	if ((m->set & SQLCLASS_BEGIN) && s->pool->conf->mode == CONF_STATEMENT)
 		return no_transaction(s, m->type);
 	if (s->state == SESSION_IDLE)
@@ -592,7 +629,11 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 			return bytes;
 		}
 		whole = (size_t)FRAME_HEADER + f.body;
-		if (whole > bytes - at && whole <= SESSION_WHOLE_MAX)
+		/* Of a longer one, so much must be here that what is decided now does not depend on
+		 * how it came. */
+		if (whole > bytes - at &&
+		    (whole <= SESSION_WHOLE_MAX ||
+		     (f.type != 'd' && known(f.type) && bytes - at < SESSION_WHOLE_MAX)))
 			break;
 		/* What is added ahead stands behind what came before; and what ends the session
 		 * must not keep back what progress has been told of. */
@@ -606,8 +647,11 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		    .type = f.type, .body = data + at + FRAME_HEADER, .bytes = f.body};
 		m.have = (whole < bytes - at ? whole : bytes - at) - FRAME_HEADER;
 		v = judge(s, &m, whole < bytes - at ? (char)data[at + whole] : 0);
-		if (v == OVER)
+		if (v == OVER) {
+			/* Nobody else's server may get it. */
+			buf_reset(&s->daemon->ahead);
 			return bytes;
+		}
 		if (v == HOLD)
 			break;
 		if (v == DROP) {
@@ -672,8 +716,10 @@ request_resume(struct session *s)
 {
 	size_t used;
 
-	if (gone(s))
+	if (gone(s)) {
+		buf_reset(&s->daemon->ahead);
 		return;
+	}
 	if (s->in.len == 0) {
 		size_t none = 0;
 
