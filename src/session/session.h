@@ -82,14 +82,16 @@ struct session {
 	struct buf
 	    *unnamed; /* its unnamed statement, as a Parse message, where it may be used again */
 	unsigned unnamed_set; /* SQLCLASS_... and SESSION_PIN_... bits of its text */
-	char *hidden;  /* names of parameters that must be asked for: name NUL ... NUL; or NULL */
-	bool verified; /* a server has taken session->setup once */
-	bool changed;  /* this lease may have set parameters */
-	uint8_t begun; /* enum session_begun */
-	bool parsed;   /* this lease: the server's unnamed statement is this session's */
-	bool unpin;    /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
-	bool admin;    /* console: all commands, not only SHOW */
-	void *console; /* the console's */
+	char *hidden;    /* names of parameters that must be asked for: name NUL ... NUL; or NULL */
+	bool verified;   /* a server has taken session->setup once */
+	bool changed;    /* this lease may have set parameters */
+	uint8_t begun;   /* enum session_begun */
+	uint8_t saves;   /* SESSION_SAVING: times that the server was asked */
+	bool cancel_due; /* a cancel came before the client's own statement could run */
+	bool parsed;     /* this lease: the server's unnamed statement is this session's */
+	bool unpin;      /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
+	bool admin;      /* console: all commands, not only SHOW */
+	void *console;   /* the console's */
 	int64_t since_us; /* when the state was entered */
 	int64_t connected_us;
 	int64_t connected_at; /* wall clock, seconds */
@@ -156,6 +158,10 @@ void request_resume(struct session *);
 /* request: the wait is over without a server; the message at the front of session->in, of this
  * type, is answered with the error, and the session goes on (or ends, if pgwithd shuts down). */
 void request_failed(struct session *, char type, const struct err *);
+
+/* relay: a cancel of what the server that it holds runs for it, by and by if that is not yet the
+ * client's own. Returns false if there is nothing to wait for. */
+bool relay_cancel(struct session *, uint64_t requester);
 
 /* relay: the ops of every session's lease. */
 extern const struct lease_ops relay_lease_ops;
