@@ -659,8 +659,9 @@ close_statement(struct names *names, struct prepared_set *set, struct progress *
 		add_close(NOBODYS, out);
 		return PREPARED_DONE;
 	}
+	/* Under its own name there may be a decoy. */
 	progress_sent_as(p, PROGRESS_TRACKED);
-	add_close(NOBODYS, out);
+	add_close(is_ours(named->name, named->length) ? NOBODYS : (const char *)body + 1, out);
 	named_take_out(names, named);
 	pending = pend(set, p);
 	pending->names = names;
@@ -707,6 +708,13 @@ prepared_decoy(struct prepared_set *set, struct progress *p, const char *name, s
 	if (!progress_sent_as(p, PROGRESS_OWN))
 		return;
 	set->decoys = true;
+	/* One from before may have stayed. */
+	at = msg_begin(out, 'C');
+	buf_add_u8(out, 'S');
+	buf_add(out, name, length);
+	buf_add_u8(out, 0);
+	msg_end(out, at);
+	progress_sent_as(p, PROGRESS_OWN);
 	at = msg_begin(out, 'P');
 	buf_add(out, name, length);
 	buf_add_u8(out, 0);
