@@ -15,11 +15,15 @@
 enum conf_mode { CONF_TRANSACTION, CONF_SESSION, CONF_STATEMENT };
 const char *conf_mode_name(enum conf_mode);
 
+/* As whom its servers log in: as conninfo says, or each as the role of its client. */
+enum conf_role { CONF_ROLE_FIXED, CONF_ROLE_CLIENT };
+
 /* One section [pool NAME]. */
 struct conf_pool {
 	char *name;
 	char *conninfo; /* libpq's */
 	enum conf_mode mode;
+	enum conf_role role;
 	int64_t size;            /* server connections at most, those in cleanup counted */
 	int64_t min_size;        /* opened at start and kept */
 	int64_t max_waiting;     /* sessions in the queue; 0: none may wait */
@@ -28,7 +32,7 @@ struct conf_pool {
 	int64_t
 	    idle_timeout_us; /* a server idle for longer is closed, down to min_size; 0: never */
 	int64_t max_lifetime_us; /* a server older than this is closed when it is idle; 0: never */
-	int64_t connect_timeout_us; /* for one server login, name resolution included */
+	int64_t connect_timeout_us; /* for one server login at one host, name resolution included */
 	int64_t check_interval_us;  /* a server idle for this long is asked for a sign of life; 0:
 				       never */
 	int64_t cleanup_timeout_us; /* all steps of one cleanup together */

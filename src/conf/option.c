@@ -25,6 +25,8 @@
 /* By enum log_level. */
 static const char *const modes[] = {"transaction", "session", "statement", NULL};
 _Static_assert(CONF_TRANSACTION == 0 && CONF_STATEMENT == 2, "modes goes by the enum");
+static const char *const roles[] = {"fixed", "client", NULL};
+_Static_assert(CONF_ROLE_FIXED == 0 && CONF_ROLE_CLIENT == 1, "roles goes by the enum");
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 _Static_assert(LOG_DEBUG == 0 && LOG_ERROR == 3, "log_levels goes by the enum");
 _Static_assert(sizeof(enum log_level) == sizeof(unsigned), "an OPTION_ENUM is kept as unsigned");
@@ -74,6 +76,8 @@ static const struct conf_option table[] = {
 	 .help = "How the server is reached: a libpq connection string or URI. Must be given."},
 	{"mode", IN_POOL(mode), .type = OPTION_ENUM, .choices = modes, .default_text = "transaction",
 	 .help = "For how long a session keeps a server connection: for a transaction, for the whole session, or for a statement (then transactions are refused)."},
+	{"role", IN_POOL(role), .type = OPTION_ENUM, .choices = roles, .default_text = "fixed",
+	 .help = "As whom server connections log in: fixed, as conninfo says; client, each as the role of its client. The roles share size, and wait in one order; min_size does not count then."},
 	{"size", IN_POOL(size), .type = OPTION_INTEGER, RANGE(1, 10000), .default_text = "20",
 	 .reloadable = true,
 	 .help = "Server connections at most, those that are being opened or cleaned up counted."},
@@ -97,7 +101,7 @@ static const struct conf_option table[] = {
 	 .help = "A server connection older than this is closed when it is idle. 0: never."},
 	{"connect_timeout", IN_POOL(connect_timeout_us), .type = OPTION_DURATION, RANGE(UNIT_MS, UNIT_H),
 	 .bare = UNIT_S, .default_text = "15s", .reloadable = true,
-	 .help = "For opening one server connection, name resolution and authentication included."},
+	 .help = "For opening one server connection, name resolution and authentication included. With several hosts in the conninfo: for each."},
 	{"retry_delay", IN_POOL(retry_delay_us), .type = OPTION_DURATION, RANGE(0, UNIT_H),
 	 .bare = UNIT_S, .default_text = "1s", .reloadable = true,
 	 .help = "After the server could not be reached, clients get that error at once for this long, without a new attempt each."},

@@ -43,6 +43,8 @@ void
 stream_set_ssl(struct stream *st, SSL *ssl)
 {
 	st->ssl = ssl;
+	/* A write never has to wait for a read: on_writable() would spin. */
+	SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
 	/* What is queued may move in memory, and may go in parts. */
 	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* Bytes that TLS has decrypted already raise no event. */
@@ -90,10 +92,21 @@ stream_close(struct stream *st)
 		close(fd);
 }
 
+/* SSL_get_error() looks at the thread's queue of errors before it looks at the connection, and
+ * others leave theirs there: libpq does, when a handshake fails or is given up. */
+static void
+forget_errors(void)
+{
+	if (ERR_peek_error() != 0)
+		ERR_clear_error();
+	errno = 0;
+}
+
 static ssize_t
 ssl_result(struct stream *st, int n)
 {
-	int why = SSL_get_error(st->ssl, n), saved = errno;
+	int saved = errno, why = SSL_get_error(st->ssl, n);
+	unsigned long reason = ERR_peek_last_error();
 
 	ERR_clear_error();
 	switch (why) {
@@ -110,6 +123,9 @@ ssl_result(struct stream *st, int n)
 		errno = saved;
 		return saved ? -E_IO : 0;
 	default:
+		if (ERR_GET_LIB(reason) == ERR_LIB_SSL &&
+		    ERR_GET_REASON(reason) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+			return 0;
 		errno = EPROTO;
 		return -E_IO;
 	}
@@ -134,13 +150,17 @@ stream_read(struct stream *st, void *to, size_t bytes)
 	if (st->fd < 0)
 		return 0;
 	if (st->ssl) {
-		errno = 0;
 		st->read_wants_write = false;
+		forget_errors();
 		n = SSL_read(st->ssl, to, (int)bytes);
 		if (n <= 0) {
 			n = ssl_result(st, (int)n);
-			if (st->read_wants_write)
+			if (st->read_wants_write) {
+				/* More bytes are of no use before that, and would be reported again
+				 * and again. */
+				listen_for(st, 0);
 				want_write(st);
+			}
 			return n;
 		}
 		if (SSL_pending(st->ssl) > 0 && !st->paused)
@@ -165,7 +185,7 @@ push(struct stream *st, const uint8_t *data, size_t bytes)
 
 	while (done < bytes && !st->broken) {
 		if (st->ssl) {
-			errno = 0;
+			forget_errors();
 			n = SSL_write(st->ssl, data + done, (int)(bytes - done));
 			if (n <= 0) {
 				bool reading = st->read_wants_write;
@@ -228,6 +248,8 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		stop_writing(st);
 	if (st->read_wants_write) {
 		st->read_wants_write = false;
+		if (!st->paused)
+			listen_for(st, EV_READ);
 		event_active(&st->event, EV_READ, 0);
 	}
 	if (had && st->out.len == 0)

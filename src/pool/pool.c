@@ -27,6 +27,11 @@ static const char *const reported[] = {
     "scram_iterations",
     "search_path",
 };
+
+/* With role = client: so much longer must somebody have waited for another role to get this one's
+ * server. */
+#define ROLE_PATIENCE_US (100 * UNIT_MS)
+
 _Static_assert(sizeof reported / sizeof *reported <= POOL_PARAMS_MAX, "room for all of them");
 
 void
@@ -50,8 +55,10 @@ pools_clear(struct pools *all)
 	idmap_clear(&all->servers);
 }
 
-struct pool *
-pool_new(struct pools *all, const struct conf_pool *conf, char *why, size_t why_size)
+/* `group`: NULL, or the pool of which it serves one role. */
+static struct pool *
+make_pool(struct pools *all, const struct conf_pool *conf, struct pool *group, const char *role,
+	  char *why, size_t why_size)
 {
 	struct conninfo *ci = conninfo_new(conf->conninfo, why, why_size);
 	struct pool *pool;
@@ -62,6 +69,11 @@ pool_new(struct pools *all, const struct conf_pool *conf, char *why, size_t why_
 	pool->all = all;
 	pool->conf = conf;
 	pool->conninfo = ci;
+	pool->group = group ? group : pool;
+	if (role) {
+		pool->role = mem_strdup(role);
+		conninfo_set_user(ci, role);
+	}
 	for (int i = 0; i < SERVER_NSTATES; i++)
 		list_init(&pool->servers[i]);
 	list_init(&pool->waiting);
@@ -72,17 +84,31 @@ pool_new(struct pools *all, const struct conf_pool *conf, char *why, size_t why_
 }
 
 struct pool *
-pools_find(struct pools *all, const char *name)
+pool_new(struct pools *all, const struct conf_pool *conf, char *why, size_t why_size)
+{
+	return make_pool(all, conf, NULL, NULL, why, why_size);
+}
+
+struct pool *
+pools_find(struct pools *all, const char *name, const char *role)
 {
 	struct list_node *n;
+	struct pool *group = NULL;
+	char why[256];
 
 	LIST_EACH (n, &all->list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
-		if (strcmp(pool->conf->name, name) == 0)
+		if (strcmp(pool->conf->name, name) != 0)
+			continue;
+		if (pool->conf->role == CONF_ROLE_FIXED ||
+		    (pool->role && strcmp(pool->role, role) == 0))
 			return pool;
+		if (pool->role == NULL)
+			group = pool;
 	}
-	return NULL;
+	/* Its conninfo was understood when the group was made. */
+	return group ? make_pool(all, group->conf, group, role, why, sizeof why) : NULL;
 }
 
 static void
@@ -99,6 +125,7 @@ free_pool(void *arg)
 	struct pool *pool = arg;
 
 	clear_params(pool);
+	free(pool->role);
 	err_clear(&pool->last_error);
 	conninfo_free(pool->conninfo);
 	free(pool);
@@ -122,6 +149,8 @@ pool_free(struct pool *pool)
 	struct err e;
 
 	list_remove(&pool->all->list, &pool->node);
+	/* A group outlives its parts: they are freed with it, at the end of the turn, in this
+	 * order. */
 	err_make(&e, ERR_SHUTDOWN);
 	fail_waiters(pool, &e);
 	err_clear(&e);
@@ -165,6 +194,85 @@ may_try(const struct pool *pool)
 	return pool->retry_us == 0 || loop_now_us(pool->all->loop) >= pool->retry_us;
 }
 
+/* The group is full: the idle server of another role that has been idle longest makes room. */
+static bool
+make_room(struct pool *pool)
+{
+	struct server *oldest = NULL;
+	struct list_node *n;
+
+	LIST_EACH (n, &pool->all->list) {
+		struct pool *other = LIST_OBJ(n, struct pool, node);
+		struct list_node *last = list_last(&other->servers[SERVER_IDLE]);
+		struct server *srv = last ? LIST_OBJ(last, struct server, node) : NULL;
+
+		if (other->group == pool->group && other != pool && srv &&
+		    (oldest == NULL || srv->idle_us < oldest->idle_us))
+			oldest = srv;
+	}
+	if (oldest == NULL)
+		return false;
+	server_close(oldest, "another role of the pool needs it");
+	return pool->group->total < pool->conf->size;
+}
+
+/* The pool of the same group, another than this, whose first waiter has waited longest; NULL if
+ * none waits. */
+static struct pool *
+other_waiting(const struct pool *pool, int64_t *since_us)
+{
+	struct pool *longest = NULL;
+	struct list_node *n;
+
+	if (pool->role == NULL)
+		return NULL;
+	LIST_EACH (n, &pool->all->list) {
+		struct pool *other = LIST_OBJ(n, struct pool, node);
+		struct list_node *first = list_first(&other->waiting);
+		struct lease *l = first ? LIST_OBJ(first, struct lease, node) : NULL;
+
+		if (other->group == pool->group && other != pool && l &&
+		    (longest == NULL || l->since_us < *since_us)) {
+			longest = other;
+			*since_us = l->since_us;
+		}
+	}
+	return longest;
+}
+
+/* Is the place that is free, the last one, for another role's waiter? */
+static bool
+later_than_others(const struct pool *pool)
+{
+	struct list_node *n = list_first(&pool->waiting);
+	struct pool *other;
+	int64_t since_us = 0;
+
+	if (pool->role == NULL || n == NULL || pool->group->total + 1 < pool->conf->size)
+		return false;
+	other = other_waiting(pool, &since_us);
+	return other && since_us + ROLE_PATIENCE_US < LIST_OBJ(n, struct lease, node)->since_us &&
+	       other->servers[SERVER_CONNECTING].count < other->waiting.count;
+}
+
+/* A server that is free here is given up for another role, if somebody waits for that role longer
+ * than anybody for this one; a little longer does not count, since it costs a login. */
+static bool
+give_way(struct pool *pool, struct server *srv)
+{
+	struct list_node *n = list_first(&pool->waiting);
+	struct pool *other;
+	int64_t since_us = 0;
+
+	other = other_waiting(pool, &since_us);
+	if (other == NULL || other->servers[SERVER_CONNECTING].count >= other->waiting.count ||
+	    (n && LIST_OBJ(n, struct lease, node)->since_us <= since_us + ROLE_PATIENCE_US))
+		return false;
+	server_close(srv, "another role of the pool needs it");
+	pool_fill(other);
+	return true;
+}
+
 void
 pool_fill(struct pool *pool)
 {
@@ -173,9 +281,18 @@ pool_fill(struct pool *pool)
 
 	if (pool->all->closing || !list_linked(&pool->node) || !may_try(pool))
 		return;
-	while (pool->count < conf->size && opening->count < conf->max_opening &&
-	       (opening->count < pool->waiting.count || pool->count < conf->min_size))
+	/* With role = client nobody comes in by the group's own pool. */
+	if (conf->role == CONF_ROLE_CLIENT && pool->role == NULL)
+		return;
+	while (opening->count < conf->max_opening &&
+	       (opening->count < pool->waiting.count ||
+		(pool->count < conf->min_size && pool->role == NULL))) {
+		if (later_than_others(pool))
+			return;
+		if (pool->group->total >= conf->size && !make_room(pool))
+			return;
 		server_open(pool);
+	}
 }
 
 static void
@@ -218,6 +335,8 @@ pool_server_ready(struct pool *pool, struct server *srv)
 						       : "max_lifetime");
 		return;
 	}
+	if (give_way(pool, srv))
+		return;
 	if (n)
 		lease_grant(LIST_OBJ(n, struct lease, node), srv);
 	pool_fill(pool);
@@ -331,6 +450,8 @@ sweep_connecting(struct pool *pool, int64_t now)
 
 		if (now - srv->since_us < pool->conf->connect_timeout_us)
 			return; /* they are in order of their start */
+		if (server_try_next(srv))
+			continue;
 		snprintf(text, sizeof text, "no answer within %s",
 			 units_duration_str(pool->conf->connect_timeout_us, limit, sizeof limit));
 		server_close(srv, text);

@@ -61,6 +61,10 @@ struct pool_param {
 struct pool {
 	struct pools *all;
 	struct list_node node;
+	struct pool
+	    *group; /* itself; or the pool whose clients of one role it serves (role = client) */
+	char *role; /* that role, or NULL */
+	unsigned total;               /* servers of the whole group; kept in the group's own pool */
 	const struct conf_pool *conf; /* belongs to the snapshot that is in force */
 	struct conninfo *conninfo;
 	struct list servers[SERVER_NSTATES]; /* idle: most recently used first; leased: longest held
@@ -89,7 +93,9 @@ struct pool *pool_new(struct pools *, const struct conf_pool *conf, char *why, s
 /* Closes every server and fails every waiter; frees at the end of the turn. */
 void pool_free(struct pool *);
 
-struct pool *pools_find(struct pools *, const char *name);
+/* The pool of that name for a client of that role, or NULL: with role = client each role has one of
+ * its own, made when it is first asked for; all of them together have `size` servers. */
+struct pool *pools_find(struct pools *, const char *name, const char *role);
 
 /* Time limits of everything in all pools. */
 void pools_sweep(struct pools *);

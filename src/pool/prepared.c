@@ -46,14 +46,25 @@ struct prepared {
 
 /* A tracked message: how to take it back. */
 struct pending {
-	struct list_node node;
+	struct tracked tracked;
+	struct prepared_set *set;
 	struct names *names;   /* NULL: the session has left, or none is concerned */
 	struct named *added;   /* this name came in */
 	struct named *removed; /* this one went, and is kept here until it is sure */
 	struct prepared *made; /* this text came to the server */
 	bool evicted;          /* one that the server had was closed */
-	uint64_t syncs;        /* progress.syncs when it went */
 };
+
+static void pending_end(struct tracked *, enum progress_end);
+
+/* NULL if it is not one of ours. */
+static struct pending *
+pending_of(struct list_node *l)
+{
+	struct tracked *t = LIST_OBJ(l, struct tracked, node);
+
+	return t->end == pending_end ? (struct pending *)t : NULL;
+}
 
 /* ---- texts ---- */
 
@@ -179,10 +190,10 @@ names_drop(struct names *names, struct prepared_set *set, const char *name, size
 	if (named == NULL)
 		return;
 	/* Its Parse may be under way: there is nothing to take back then. */
-	LIST_EACH (l, &set->pending) {
-		struct pending *p = LIST_OBJ(l, struct pending, node);
+	LIST_EACH (l, &set->tracked.list) {
+		struct pending *p = pending_of(l);
 
-		if (p->added == named)
+		if (p && p->added == named)
 			p->added = NULL;
 	}
 	named_take_out(names, named);
@@ -196,10 +207,10 @@ names_clear(struct names *names, struct prepared_set *set)
 	struct list_node *l;
 
 	if (set) {
-		LIST_EACH (l, &set->pending) {
-			struct pending *p = LIST_OBJ(l, struct pending, node);
+		LIST_EACH (l, &set->tracked.list) {
+			struct pending *p = pending_of(l);
 
-			if (p->names != names)
+			if (p == NULL || p->names != names)
 				continue;
 			if (p->removed)
 				named_free(names->all, p->removed);
@@ -218,16 +229,12 @@ names_clear(struct names *names, struct prepared_set *set)
 
 /* ---- the texts of a server ---- */
 
-static void tracked(void *arg, uint32_t n, bool done);
-
 void
 prepared_init(struct prepared_set *set, struct statements *all, struct progress *p)
 {
 	*set = (struct prepared_set){.all = all};
 	list_init(&set->recent);
-	list_init(&set->pending);
-	p->tracked = tracked;
-	p->tracked_arg = set;
+	tracked_init(&set->tracked, p);
 }
 
 static uint64_t
@@ -271,30 +278,21 @@ prepared_forget(struct prepared_set *set)
 {
 	struct list_node *n, *after;
 
-	LIST_EACH (n, &set->pending) {
-		LIST_OBJ(n, struct pending, node)->made = NULL;
+	LIST_EACH (n, &set->tracked.list) {
+		struct pending *p = pending_of(n);
+
+		if (p)
+			p->made = NULL;
 	}
 	LIST_EACH_SAFE (n, after, &set->recent)
 		prepared_remove(set, LIST_OBJ(n, struct prepared, recent));
 	set->stale = set->decoys = false;
 }
 
-static void
-pending_free(struct prepared_set *set, struct pending *p)
-{
-	if (p->removed)
-		named_free(set->all, p->removed);
-	list_remove(&set->pending, &p->node);
-	free(p);
-}
-
 void
 prepared_clear(struct prepared_set *set)
 {
-	struct list_node *n, *after;
-
-	LIST_EACH_SAFE (n, after, &set->pending)
-		pending_free(set, LIST_OBJ(n, struct pending, node));
+	tracked_clear(&set->tracked);
 	prepared_forget(set);
 	hash_clear(&set->have);
 }
@@ -313,39 +311,39 @@ pend(struct prepared_set *set, const struct progress *progress)
 {
 	struct pending *p = mem_calloc(1, sizeof *p);
 
-	p->syncs = progress->syncs;
-	list_append(&set->pending, &p->node);
+	p->set = set;
+	tracked_add(&set->tracked, &p->tracked, progress, pending_end);
 	return p;
 }
 
-/* Was the name made or closed before the last Sync, and nobody knows yet whether that succeeded? An
- * error there does not skip what comes now. */
 static bool
-name_unsettled(const struct names *names, const struct prepared_set *set, const struct progress *p,
-	       const char *name, size_t length)
+is_named(const struct named *named, const char *name, size_t length)
 {
-	struct list_node *l;
-
-	length = clip(length);
-	LIST_EACH (l, &set->pending) {
-		const struct pending *q = LIST_OBJ(l, struct pending, node);
-		const struct named *named = q->added ? q->added : q->removed;
-
-		if (q->syncs == p->syncs)
-			return false;
-		if (q->names == names && named && named->length == length &&
-		    memcmp(named->name, name, length) == 0)
-			return true;
-	}
-	return false;
+	return named && named->length == length && memcmp(named->name, name, length) == 0;
 }
 
 bool
-prepared_unsettled(const struct prepared_set *set, const struct progress *p)
+names_unsettled(const struct names *names, const struct prepared_set *set, const struct progress *p,
+		const char *name, size_t length)
 {
-	struct list_node *n = list_first(&set->pending);
+	struct list_node *l;
 
-	return n && LIST_OBJ(n, struct pending, node)->syncs != p->syncs;
+	/* In COPY IN no message means anything, and the server must see it. */
+	if (names == NULL || p->copy == COPY_IN)
+		return false;
+	length = clip(length);
+	LIST_EACH (l, &set->tracked.list) {
+		const struct pending *q = pending_of(l);
+
+		if (q == NULL)
+			continue;
+		if (q->tracked.syncs == p->syncs)
+			return false;
+		if (q->names == names && (name == NULL || is_named(q->added, name, length) ||
+					  is_named(q->removed, name, length)))
+			return true;
+	}
+	return false;
 }
 
 static bool
@@ -353,7 +351,7 @@ text_unsettled(const struct prepared_set *set, const struct progress *p, const s
 {
 	const struct prepared *pre = prepared_find(set, t);
 
-	return pre && pre->pending && pre->syncs != p->syncs;
+	return pre && pre->pending && pre->syncs != p->syncs && p->copy != COPY_IN;
 }
 
 static void
@@ -372,31 +370,22 @@ take_back(struct prepared_set *set, struct pending *p)
 	/* It is still there, and we have lost sight of it. */
 	if (p->evicted)
 		set->stale = true;
-	pending_free(set, p);
 }
 
 static void
-tracked(void *arg, uint32_t n, bool done)
+pending_end(struct tracked *t, enum progress_end end)
 {
-	struct prepared_set *set = arg;
+	struct pending *p = (struct pending *)t;
 
-	if (done) {
-		struct pending *p = LIST_OBJ(list_first(&set->pending), struct pending, node);
-
-		if (p->made)
-			p->made->pending = false;
-		pending_free(set, p);
-		return;
-	}
-	/* Those that failed are the first n; what was done last is taken back first. */
-	while (n > 0) {
-		struct list_node *l = list_first(&set->pending);
-
-		for (uint32_t i = 1; i < n; i++)
-			l = l->next;
-		take_back(set, LIST_OBJ(l, struct pending, node));
-		n--;
-	}
+	if (end == PROGRESS_LOST)
+		p->names = NULL;
+	if (end != PROGRESS_DONE)
+		take_back(p->set, p);
+	else if (p->made)
+		p->made->pending = false;
+	if (p->removed)
+		named_free(p->set->all, p->removed);
+	free(p);
 }
 
 /* ---- messages ---- */
@@ -516,7 +505,7 @@ parse(struct names *names, struct prepared_set *set, struct progress *p,
 	struct pending *pending;
 	struct text *t;
 
-	if (name_unsettled(names, set, p, (const char *)body, length))
+	if (names_unsettled(names, set, p, (const char *)body, length))
 		return PREPARED_WAIT;
 	if (named) {
 		/* The server has it under another name: its own error says that it exists. The
@@ -593,7 +582,7 @@ bind(struct names *names, struct prepared_set *set, struct progress *p,
 		return PREPARED_BROKEN;
 	name = (const char *)portal_end + 1;
 	length = (size_t)(end - portal_end - 1);
-	if (name_unsettled(names, set, p, name, length))
+	if (names_unsettled(names, set, p, name, length))
 		return PREPARED_WAIT;
 	switch (use(names, set, p, limits, m, name, length, buffer, out)) {
 	case PREPARED_WAIT:
@@ -624,7 +613,7 @@ describe(struct names *names, struct prepared_set *set, struct progress *p,
 	if (bytes < 3 || body[0] != 'S' || body[1] == 0 || body[bytes - 1] != 0)
 		return PREPARED_AS_IT_IS;
 	length = strnlen((const char *)body + 1, bytes - 1);
-	if (name_unsettled(names, set, p, (const char *)body + 1, length))
+	if (names_unsettled(names, set, p, (const char *)body + 1, length))
 		return PREPARED_WAIT;
 	v = use(names, set, p, limits, &quiet, (const char *)body + 1, length, name, out);
 	if (v != PREPARED_DONE)
@@ -649,7 +638,7 @@ close_statement(struct names *names, struct prepared_set *set, struct progress *
 	if (bytes < 3 || body[0] != 'S' || body[1] == 0 || body[bytes - 1] != 0)
 		return PREPARED_AS_IT_IS;
 	length = strnlen((const char *)body + 1, bytes - 1);
-	if (name_unsettled(names, set, p, (const char *)body + 1, length))
+	if (names_unsettled(names, set, p, (const char *)body + 1, length))
 		return PREPARED_WAIT;
 	named = named_find(names, (const char *)body + 1, length);
 	if (named == NULL) {

@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "pool/progress.h"
+#include "pool/tracked.h"
 
 struct prepared_set;
 
@@ -41,12 +42,12 @@ void names_clear(struct names *, struct prepared_set *set);
 struct prepared_set {
 	struct statements *all;
 	struct hash have;
-	struct list recent;  /* least recently used first */
-	struct list pending; /* tracked messages that have gone, in order */
-	uint64_t last;       /* number in the name given last; never used twice on this server */
-	bool stale;  /* it has statements that we have lost sight of, or that are out of date:
-			DISCARD ALL */
-	bool decoys; /* it was given some: after an error they may still be there */
+	struct list recent; /* least recently used first */
+	struct tracked_list tracked;
+	uint64_t last; /* number in the name given last; never used twice on this server */
+	bool stale;    /* it has statements that we have lost sight of, or that are out of date:
+			  DISCARD ALL */
+	bool decoys;   /* it was given some: after an error they may still be there */
 };
 void prepared_init(struct prepared_set *, struct statements *, struct progress *);
 void prepared_clear(struct prepared_set *);
@@ -92,13 +93,15 @@ enum prepared_verdict prepared_message(struct names *, struct prepared_set *, st
 				       const struct prepared_limits *, struct prepared_message *,
 				       struct buf *out);
 
-/* Is there a message before the last Sync of which it is not known what became of it? */
-bool prepared_unsettled(const struct prepared_set *, const struct progress *);
-
 /* Does the session have a statement of that name (not NUL-ended)? */
 bool names_have(const struct names *, const char *name, size_t length);
-/* It deallocated one by SQL, and the server has said yes. */
+/* It deallocates one by SQL on this server. */
 void names_drop(struct names *, struct prepared_set *, const char *name, size_t length);
+
+/* Did a message that changes this name (NULL: any name) go before the last Sync, and is its answer
+ * still to come? Then it is not known what the name stands for now. `names` may be NULL. */
+bool names_unsettled(const struct names *, const struct prepared_set *, const struct progress *,
+		     const char *name, size_t length);
 
 /* Ahead of a DEALLOCATE by SQL: gives the server, of which the session's names are not known there,
  * a statement of that name, so that it can be deallocated. */

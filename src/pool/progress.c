@@ -120,10 +120,12 @@ static void
 tell_failed(struct progress *p)
 {
 	uint32_t n = p->failed;
+	enum progress_end end = p->failed_itself ? PROGRESS_FAILED : PROGRESS_SKIPPED;
 
 	p->failed = 0;
+	p->failed_itself = false;
 	if (n > 0)
-		p->tracked(p->tracked_arg, n, false);
+		p->tracked(p->tracked_arg, n, end);
 }
 
 /* One of the first run has been answered. */
@@ -140,7 +142,7 @@ pop(struct progress *p)
 	if (--r->count == 0)
 		remove_first_run(p);
 	if (tracked)
-		p->tracked(p->tracked_arg, 1, true);
+		p->tracked(p->tracked_arg, 1, PROGRESS_DONE);
 }
 
 /* Nothing answers these: they are over as soon as they are first. */
@@ -321,6 +323,7 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 	if (!first_is(p, RUN_EXTENDED))
 		return;
 	ours = first_run(p)->kind & PROGRESS_OWN;
+	p->failed_itself = first_run(p)->kind & PROGRESS_TRACKED;
 	/* The server skips to the next Sync. Queries on the way are never answered. */
 	while (p->runs_count > 0 && !first_is(p, RUN_SYNC)) {
 		if (first_is(p, RUN_QUERY)) {

@@ -17,6 +17,14 @@
 
 #include "base/buf.h"
 
+/* The end of a tracked message, or of several. */
+enum progress_end {
+	PROGRESS_DONE,    /* it was carried out */
+	PROGRESS_FAILED,  /* the first of them failed, the others were skipped */
+	PROGRESS_SKIPPED, /* they were skipped */
+	PROGRESS_LOST     /* nobody will know: the connection is gone. Who sent it may be too */
+};
+
 enum progress_copy { COPY_NONE, COPY_IN, COPY_OUT, COPY_BOTH };
 
 /* What was sent and is not yet answered, run-length coded in order. */
@@ -52,6 +60,7 @@ struct progress {
 	char mark[17];      /* what the answer to the last mark holds */
 	uint32_t swallowed; /* Syncs taken for swallowed by the COPY IN that is open */
 	uint32_t failed;    /* tracked messages that the error now being handled has skipped */
+	bool failed_itself; /* the first of them is the one that failed */
 	uint64_t syncs;     /* Syncs sent, ever */
 	uint32_t own;       /* messages of ours unanswered: their answers are not the client's */
 	uint32_t own_syncs; /* Syncs among them */
@@ -67,9 +76,8 @@ struct progress {
 	uint16_t peek_bytes; /* bytes in peek */
 	uint8_t peek[PROGRESS_PEEK];
 
-	/* Handed down: `n` tracked messages, in the order in which they were sent, have been
-	 * carried out, or else were skipped or failed. */
-	void (*tracked)(void *arg, uint32_t n, bool done);
+	/* Handed down: what became of the first `n` of the tracked messages that are under way. */
+	void (*tracked)(void *arg, uint32_t n, enum progress_end);
 	void *tracked_arg;
 
 	struct progress_run *runs; /* a ring: inline_runs, or allocated */

@@ -20,6 +20,7 @@ struct conninfo {
 	char *port[HOSTS_MAX];
 	unsigned hosts;
 	bool names;
+	char *user; /* in place of the option's, or NULL */
 };
 
 /* Cuts a comma-separated list into at most HOSTS_MAX copies. Returns how many there are. */
@@ -61,6 +62,8 @@ is_name(const char *host)
 const char *
 conninfo_get(const struct conninfo *ci, const char *keyword)
 {
+	if (ci->user && strcmp(keyword, "user") == 0)
+		return ci->user;
 	for (PQconninfoOption *o = ci->options; o->keyword; o++)
 		if (strcmp(o->keyword, keyword) == 0)
 			return o->val && *o->val ? o->val : NULL;
@@ -179,7 +182,15 @@ conninfo_free(struct conninfo *ci)
 		free(ci->port[i]);
 	}
 	PQconninfoFree(ci->options);
+	free(ci->user);
 	free(ci);
+}
+
+void
+conninfo_set_user(struct conninfo *ci, const char *user)
+{
+	free(ci->user);
+	ci->user = mem_strdup(user);
 }
 
 bool
@@ -270,6 +281,7 @@ conninfo_resolve(const struct conninfo *ci, struct conninfo_params *p, char *why
 
 			for (unsigned i = 0; i < sizeof ours / sizeof *ours; i++)
 				own |= strcmp(o->keyword, ours[i]) == 0;
+			own |= ci->user && strcmp(o->keyword, "user") == 0;
 			if (!own && o->val && *o->val)
 				add_param(p, o->keyword, o->val);
 		}
@@ -277,6 +289,8 @@ conninfo_resolve(const struct conninfo *ci, struct conninfo_params *p, char *why
 		add_param(p, "hostaddr", (char *)buf_data(&l.addr));
 		add_param(p, "port", (char *)buf_data(&l.port));
 		/* GSS encryption happens inside libpq: there would be no bytes to relay. */
+		if (ci->user)
+			add_param(p, "user", ci->user);
 		add_param(p, "gssencmode", "disable");
 		add_param(p, "fallback_application_name", "pgwith");
 	}
@@ -296,4 +310,56 @@ conninfo_params_clear(struct conninfo_params *p)
 	free(p->keywords);
 	free(p->values);
 	memset(p, 0, sizeof *p);
+}
+
+static char **
+value_of(const struct conninfo_params *p, const char *keyword)
+{
+	for (unsigned i = 0; i < p->count; i++)
+		if (strcmp(p->keywords[i], keyword) == 0)
+			return &p->values[i];
+	return NULL;
+}
+
+/* A port or an address that is not given has been libpq's to find. */
+static bool
+matches(const char *given, const char *now)
+{
+	return *given == 0 || strcmp(given, now) == 0;
+}
+
+int
+conninfo_params_drop(struct conninfo_params *p, const char *host, const char *hostaddr,
+		     const char *port)
+{
+	static const char *const keywords[] = {"host", "hostaddr", "port"};
+	char **lists[3], *parts[3][HOSTS_MAX];
+	unsigned n[3], at = 0;
+	struct buf list;
+
+	for (int k = 0; k < 3; k++) {
+		lists[k] = value_of(p, keywords[k]);
+		n[k] = lists[k] ? cut(*lists[k], parts[k]) : 0;
+	}
+	if (n[0] <= HOSTS_MAX && n[0] == n[1] && n[0] == n[2])
+		while (at < n[0] &&
+		       !(strcmp(*parts[0][at] ? parts[0][at] : parts[1][at], host) == 0 &&
+			 matches(parts[1][at], hostaddr) && matches(parts[2][at], port)))
+			at++;
+	else
+		at = n[0];
+	for (int k = 0; k < 3; k++) {
+		buf_init(&list, LIST_MAX);
+		for (unsigned i = 1; i < n[k] && at < n[0]; i++)
+			buf_add_fmt(&list, "%s%s", i > 1 ? "," : "", parts[k][(at + i) % n[k]]);
+		buf_add_u8(&list, 0);
+		if (at < n[0] && n[0] > 1) {
+			free(*lists[k]);
+			*lists[k] = mem_strdup((char *)buf_data(&list));
+		}
+		buf_clear(&list);
+		for (unsigned i = 0; i < n[k] && i < HOSTS_MAX; i++)
+			free(parts[k][i]);
+	}
+	return at < n[0] && n[0] > 1 ? 0 : -E_NOTFOUND;
 }

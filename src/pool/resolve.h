@@ -16,6 +16,9 @@ struct conninfo;
 struct conninfo *conninfo_new(const char *text, char *why, size_t why_size);
 void conninfo_free(struct conninfo *);
 
+/* Log in as this user, whatever the text says. Before anything else is done with it. */
+void conninfo_set_user(struct conninfo *, const char *user);
+
 /* Has it host names that must be looked up? */
 bool conninfo_has_names(const struct conninfo *);
 
@@ -34,5 +37,11 @@ struct conninfo_params {
  * no host at all has an address. Thread-safe. */
 int conninfo_resolve(const struct conninfo *, struct conninfo_params *, char *why, size_t why_size);
 void conninfo_params_clear(struct conninfo_params *);
+
+/* Leaves a host out that libpq has been waiting for in vain, as PQhost(), PQhostaddr() and PQport()
+ * name it; the others stay in their order, beginning with the one behind it. Returns 0, or
+ * -E_NOTFOUND (nothing has changed) if there is no other host. */
+int conninfo_params_drop(struct conninfo_params *, const char *host, const char *hostaddr,
+			 const char *port);
 
 #endif

@@ -101,6 +101,7 @@ close_connection(struct server *srv)
 	}
 	PQfinish(srv->conn);
 	srv->conn = NULL;
+	conninfo_params_clear(&srv->params);
 }
 
 static void
@@ -112,6 +113,7 @@ forget(struct server *srv)
 	close_connection(srv);
 	idmap_remove(&pool->all->servers, srv->id);
 	pool->count--;
+	pool->group->total--;
 	loop_defer(pool->all->loop, free_server, srv);
 }
 
@@ -147,6 +149,7 @@ connected(struct server *srv)
 		 (unsigned long long)srv->id, pool->conf->name, srv->backend_pid,
 		 PQserverVersion(srv->conn), ssl ? SSL_get_version(ssl) : "no");
 	PQsetnonblocking(srv->conn, 1);
+	conninfo_params_clear(&srv->params);
 	server_set_state(srv, SERVER_IDLE);
 	pool_server_connected(pool, srv);
 }
@@ -199,10 +202,10 @@ on_notice(void *arg, const char *text)
 }
 
 static void
-start_connect(struct server *srv, const struct conninfo_params *p)
+start_connect(struct server *srv)
 {
-	srv->conn = PQconnectStartParams((const char *const *)p->keywords,
-					 (const char *const *)p->values, 0);
+	srv->conn = PQconnectStartParams((const char *const *)srv->params.keywords,
+					 (const char *const *)srv->params.values, 0);
 	if (srv->conn == NULL) {
 		connect_failed(srv, "out of memory");
 	} else if (PQstatus(srv->conn) == CONNECTION_BAD) {
@@ -239,10 +242,12 @@ look_up_done(void *arg)
 
 	if (srv && srv->state == SERVER_CONNECTING && srv->resolving) {
 		srv->resolving = false;
+		srv->params = job->params;
+		job->params = (struct conninfo_params){0};
 		if (job->result < 0)
 			connect_failed(srv, job->why);
 		else
-			start_connect(srv, &job->params);
+			start_connect(srv);
 	}
 	conninfo_params_clear(&job->params);
 	conninfo_free(job->conninfo);
@@ -254,9 +259,17 @@ look_up_names(struct server *srv)
 {
 	struct look_up *job = mem_calloc(1, sizeof *job);
 
+	job->conninfo = conninfo_new(srv->pool->conf->conninfo, job->why, sizeof job->why);
+	if (job->conninfo == NULL) {
+		/* It was good at the start: its service file has changed. */
+		connect_failed(srv, job->why);
+		free(job);
+		return;
+	}
 	job->all = srv->pool->all;
 	job->server = srv->id;
-	job->conninfo = conninfo_new(srv->pool->conf->conninfo, job->why, sizeof job->why);
+	if (srv->pool->role)
+		conninfo_set_user(job->conninfo, srv->pool->role);
 	srv->resolving = true;
 	work_submit(srv->pool->all->work, look_up_run, look_up_done, job);
 }
@@ -265,18 +278,37 @@ static void
 begin(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *srv = arg;
-	struct conninfo_params p;
 	char why[256] = "";
 
 	if (conninfo_has_names(srv->pool->conninfo)) {
 		look_up_names(srv);
 		return;
 	}
-	if (conninfo_resolve(srv->pool->conninfo, &p, why, sizeof why) < 0)
+	if (conninfo_resolve(srv->pool->conninfo, &srv->params, why, sizeof why) < 0)
 		connect_failed(srv, why);
 	else
-		start_connect(srv, &p);
-	conninfo_params_clear(&p);
+		start_connect(srv);
+}
+
+bool
+server_try_next(struct server *srv)
+{
+	struct conninfo_params *p = &srv->params;
+	struct list *connecting = &srv->pool->servers[SERVER_CONNECTING];
+
+	if (srv->conn == NULL || conninfo_params_drop(p, PQhost(srv->conn), PQhostaddr(srv->conn),
+						      PQport(srv->conn)) < 0)
+		return false;
+	log_info("server %llu: host silent pool=%s host=%s port=%s", (unsigned long long)srv->id,
+		 srv->pool->conf->name, PQhost(srv->conn), PQport(srv->conn));
+	event_del(&srv->connect_event);
+	PQfinish(srv->conn);
+	/* The list is in the order of the time. */
+	srv->since_us = loop_now_us(loop_of(srv));
+	list_remove(connecting, &srv->node);
+	list_append(connecting, &srv->node);
+	start_connect(srv);
+	return true;
 }
 
 struct server *
@@ -293,6 +325,7 @@ server_open(struct pool *pool)
 	prepared_init(&srv->prepared, &pool->all->statements, &srv->progress);
 	list_append(&pool->servers[SERVER_CONNECTING], &srv->node);
 	pool->count++;
+	pool->group->total++;
 	log_debug("server %llu: connecting pool=%s", (unsigned long long)srv->id, pool->conf->name);
 	/* From the loop, not from here: a connect can fail at once, and the caller is in the middle
 	 * of something. */

@@ -22,6 +22,7 @@
 #include "pool/cleanup.h"
 #include "pool/prepared.h"
 #include "pool/progress.h"
+#include "pool/resolve.h"
 
 struct lease;
 struct pool;
@@ -59,11 +60,16 @@ struct server {
 	int backend_pid;
 	PGconn *conn; /* login, TLS and cancel only */
 	struct event connect_event;
+	struct conninfo_params params; /* CONNECTING: what libpq was given */
 };
 
 /* Begins to connect, in the pool's name. The pool is told by pool_server_ready() or
  * pool_server_failed(), from the loop, never from this call. */
 struct server *server_open(struct pool *);
+
+/* CONNECTING, and its host is silent: tries the others. Returns false, and nothing has changed, if
+ * there is none. */
+bool server_try_next(struct server *);
 
 /* One read for the lease that holds the server, passed through progress. Returns 0 with what is for
  * the client (maybe nothing) at *data, until somebody else reads; -E_AGAIN; -E_CLOSED: the

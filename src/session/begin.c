@@ -93,10 +93,20 @@ begin_refuses(struct session *s, unsigned set)
 void
 begin_send(struct session *s, struct buf *out)
 {
+	struct progress *p;
+	size_t at;
+
 	if (s->begun != BEGUN_YES)
 		return;
 	s->begun = BEGUN_NOT;
-	state_own(&s->lease.srv->progress, "BEGIN", out);
+	p = &s->lease.srv->progress;
+	state_own(p, "BEGIN", out);
+	/* The client has no portal. */
+	progress_sent_as(p, PROGRESS_OWN);
+	at = msg_begin(out, 'C');
+	buf_add_u8(out, 'P');
+	buf_add_u8(out, 0);
+	msg_end(out, at);
 }
 
 char

@@ -245,7 +245,7 @@ start(struct session *s, const struct startup *st)
 		refuse(s, &e);
 		return;
 	}
-	s->pool = pools_find(&d->pools, database);
+	s->pool = pools_find(&d->pools, database, s->role);
 	if (s->pool == NULL) {
 		err_make(&e, ERR_NO_POOL, database);
 		refuse(s, &e);

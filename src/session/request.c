@@ -1,6 +1,5 @@
 /* request: what a message of the client means now: which ones need a server, which are answered
  * here, which wait. Bytes go on to the server in as few writes as they came in reads. */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,9 +38,6 @@ struct message {
 #define PINS                                                                                  \
 	(SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE | SQLCLASS_HOLD | SQLCLASS_LOAD | \
 	 SQLCLASS_LOCK)
-
-/* A name that no client's statement has. */
-#define NO_STATEMENT "this_session_has_no_unnamed_prepared_statement"
 
 #define NAMES_BYTES_MAX (8 * 1024 * 1024) /* of one session's prepared statements */
 
@@ -136,28 +132,26 @@ text_of(const struct message *m, size_t *bytes)
 	return (const char *)end + 1;
 }
 
-/* A name as the server reads it: in lower case unless quoted, and not too long. Returns its length,
- * 0 if it is none. */
-static size_t
-identifier(const struct sqltext_token *t, char *name, size_t size)
-{
-	const char *at = t->start, *end = at + t->length;
-	bool quoted = t->kind == SQLTEXT_QUOTED;
-	size_t n = 0;
+#define NAMEDATALEN 64 /* PostgreSQL cuts longer names */
 
-	if ((t->kind != SQLTEXT_NAME && !quoted) || (quoted && (t->length < 2 || *at != '"')))
-		return 0;
-	if (quoted) {
-		at++;
-		end--;
+/* The name that a token is for PostgreSQL. */
+static bool
+identifier(const struct sqltext_token *t, char *name, size_t *length)
+{
+	bool quoted = t->kind == SQLTEXT_QUOTED && t->length >= 2 && t->start[0] == '"';
+	size_t n = 0, end = t->length - (quoted ? 1 : 0);
+
+	if (!quoted && t->kind != SQLTEXT_NAME)
+		return false;
+	for (size_t i = quoted ? 1 : 0; i < end && n < NAMEDATALEN - 1; i++) {
+		char c = t->start[i];
+
+		if (quoted && c == '"')
+			i++;
+		name[n++] = quoted || c < 'A' || c > 'Z' ? c : (char)(c - 'A' + 'a');
 	}
-	for (; at < end && n < size; at++) {
-		name[n++] = quoted ? *at : (char)tolower((unsigned char)*at);
-		/* A quote within quotes stands there twice. */
-		if (quoted && *at == '"')
-			at++;
-	}
-	return n;
+	*length = n;
+	return true;
 }
 
 /* DEALLOCATE of names that the server does not know: see prepared_decoy(). */
@@ -167,7 +161,7 @@ note_deallocate(struct session *s, const char *sql, size_t bytes)
 	struct server *srv = s->lease.srv;
 	struct sqltext_token t;
 	struct sqltext at;
-	char name[64];
+	char name[NAMEDATALEN];
 	size_t length;
 
 	sqltext_init(&at, sql, bytes, 0);
@@ -177,10 +171,10 @@ note_deallocate(struct session *s, const char *sql, size_t bytes)
 		sqltext_token(&at, &t);
 		if (t.word == SQLWORD_PREPARE)
 			sqltext_token(&at, &t);
-		length = identifier(&t, name, sizeof name - 1);
-		if (length == 0)
+		if (!identifier(&t, name, &length))
 			continue;
-		if (t.word == SQLWORD_ALL || (length > 7 && memcmp(name, "pgwith_", 7) == 0)) {
+		if ((t.kind == SQLTEXT_NAME && t.word == SQLWORD_ALL) ||
+		    (length > 7 && memcmp(name, "pgwith_", 7) == 0)) {
 			/* Ours go, with the session's: they are forgotten, and never used again by
 			 * their names. */
 			if (s->names && t.word == SQLWORD_ALL)
@@ -235,99 +229,52 @@ classify(struct session *s, const struct message *m)
 
 /* ---- the unnamed statement ---- */
 
-static void
-forget_unnamed(struct session *s)
-{
-	s->parsed = false;
-	s->unnamed_set = 0;
-	if (s->unnamed)
-		buf_clear(s->unnamed);
-	free(s->unnamed);
-	s->unnamed = NULL;
-}
-
-/* A Parse of it whose Bind does not follow at once: it may come in a later lease, on another
- * server. */
-static void
-keep_unnamed(struct session *s, const struct message *m)
-{
-	size_t at;
-
-	s->unnamed = mem_alloc(sizeof *s->unnamed);
-	buf_init(s->unnamed, SESSION_WHOLE_MAX + FRAME_HEADER);
-	at = msg_begin(s->unnamed, 'P');
-	buf_add(s->unnamed, m->body, m->have);
-	msg_end(s->unnamed, at);
-}
-
-/* The message uses the unnamed statement, which this server may not have, or have from another
- * session. */
+/* The message uses the unnamed statement. */
 static void
 need_unnamed(struct session *s, bool executes)
 {
-	struct progress *p = &s->lease.srv->progress;
-	struct buf *out = &s->daemon->ahead;
-	const char *sql = NULL;
-	size_t at, bytes = 0;
+	struct server *srv = s->lease.srv;
+	const char *sql;
+	size_t bytes;
+	unsigned effects = unnamed_effects(&s->unnamed, &sql, &bytes);
 
-	if (p->skipping)
+	if (srv->progress.skipping)
 		return;
-	if (s->unnamed) {
-		/* Behind the header and the empty name. */
-		sql = (const char *)buf_data(s->unnamed) + FRAME_HEADER + 1;
-		bytes = strnlen(sql, s->unnamed->len - FRAME_HEADER - 1);
-	}
-	if (executes && s->unnamed_set)
-		note_effects(s, s->unnamed_set, sql, bytes, false);
-	if (s->parsed)
-		return;
-	if (s->unnamed) {
-		buf_add(out, buf_data(s->unnamed), s->unnamed->len);
-		progress_sent_as(p, PROGRESS_OWN);
-		s->parsed = true;
-		return;
-	}
-	/* The server is made to say no itself, so that it skips to Sync like the client. */
-	at = msg_begin(out, 'D');
-	buf_add_u8(out, 'S');
-	buf_add_str(out, NO_STATEMENT);
-	msg_end(out, at);
-	progress_sent_as(p, PROGRESS_OWN);
+	if (executes && effects)
+		note_effects(s, effects, sql, bytes, false);
+	unnamed_need(&s->unnamed, &srv->prepared.tracked, &srv->progress, &s->daemon->ahead);
 }
 
-/* `next`: the type of the message behind, 0 if none is here. */
-static void
-note_unnamed(struct session *s, const struct message *m, char next)
+/* Returns true if progress has been told of the message. */
+static bool
+note_unnamed(struct session *s, const struct message *m)
 {
 	const uint8_t *end = m->have > 0 ? memchr(m->body, 0, m->have) : NULL;
+	struct server *srv = s->lease.srv;
 
 	switch (m->type) {
 	case 'Q':
 		/* It destroys the unnamed statement (15 documentation, 55.2.3). */
-		if (s->parsed || s->unnamed)
-			forget_unnamed(s);
-		return;
+		if (!srv->progress.skipping && (s->unnamed.text || s->unnamed.here))
+			unnamed_forget(&s->unnamed, &srv->prepared.tracked);
+		return false;
 	case 'P':
 		if (end != m->body)
-			return;
-		if (s->unnamed)
-			forget_unnamed(s);
-		s->parsed = true;
-		s->unnamed_set = m->set;
-		if ((next != 'B' || m->set) && m->have == m->bytes)
-			keep_unnamed(s, m);
-		return;
+			return false;
+		unnamed_parse(&s->unnamed, &srv->prepared.tracked, &srv->progress, m->body, m->have,
+			      m->bytes, m->set);
+		return true;
 	case 'B':
 		/* The portal's name, then the statement's. */
 		if (end && end + 1 < m->body + m->have && end[1] == 0)
 			need_unnamed(s, true);
-		return;
+		return false;
 	case 'D':
 		if (m->have == 2 && m->body[0] == 'S' && m->body[1] == 0)
 			need_unnamed(s, false);
-		return;
+		return false;
 	default:
-		return;
+		return false;
 	}
 }
 
@@ -453,18 +400,43 @@ known(char type)
 	}
 }
 
+/* Is the message about the unnamed statement? */
+static bool
+is_unnamed(const struct message *m)
+{
+	const uint8_t *at = m->body, *end = at + m->have;
+
+	if (m->type == 'D')
+		return m->have >= 2 && at[0] == 'S' && at[1] == 0;
+	if (m->type != 'B' || m->have == 0)
+		return false;
+	at = memchr(at, 0, m->have);
+	return at && at + 1 < end && at[1] == 0;
+}
+
+/* What the message means depends on answers that are still to come (beside what prepared_message()
+ * sees). In COPY IN it means nothing, and the server must see it. */
+static bool
+must_wait(const struct session *s, const struct message *m)
+{
+	const struct server *srv = s->lease.srv;
+	const struct progress *p = &srv->progress;
+
+	if (p->skipping || p->copy == COPY_IN || srv->prepared.tracked.list.count == 0)
+		return false;
+	if (m->set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL))
+		return names_unsettled(s->names, &srv->prepared, p, NULL, 0);
+	return is_unnamed(m) && unnamed_unsettled(&s->unnamed, &srv->prepared.tracked, p);
+}
+
 static enum verdict
-with_lease(struct session *s, struct message *m, char next)
+with_lease(struct session *s, struct message *m)
 {
 	struct progress *p = &s->lease.srv->progress;
 	enum verdict v = FORWARD;
+	bool told;
 
-	if (progress_full(p)) {
-		stream_pause(&s->stream);
-		return HOLD;
-	}
-	/* Which statements there are decides what it means. */
-	if ((m->set & SQLCLASS_DEALLOCATE) && prepared_unsettled(&s->lease.srv->prepared, p)) {
+	if (progress_full(p) || must_wait(s, m)) {
 		stream_pause(&s->stream);
 		return HOLD;
 	}
@@ -484,12 +456,12 @@ with_lease(struct session *s, struct message *m, char next)
 
 		note_effects(s, m->set, sql, sql_bytes, true);
 	}
-	note_unnamed(s, m, next);
+	told = note_unnamed(s, m);
 	if (p->ready_due == 0)
 		s->request_us = loop_now_us(s->daemon->loop);
 	if (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C')
 		v = named(s, m);
-	if (v == FORWARD)
+	if (v == FORWARD && !told)
 		progress_sent(p, m->type);
 	return v;
 }
@@ -511,7 +483,7 @@ no_transaction(struct session *s, char type)
 }
 
 static enum verdict
-judge(struct session *s, struct message *m, char next)
+judge(struct session *s, struct message *m)
 {
 	enum verdict v = FORWARD;
 	const char *sql;
@@ -544,7 +516,7 @@ judge(struct session *s, struct message *m, char next)
 		v = without_lease(s, m);
 	if (v != FORWARD)
 		return v;
-	return s->state == SESSION_ACTIVE ? with_lease(s, m, next) : OVER;
+	return s->state == SESSION_ACTIVE ? with_lease(s, m) : OVER;
 }
 
 /* ---- many messages ---- */
@@ -646,7 +618,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		m = (struct message){
 		    .type = f.type, .body = data + at + FRAME_HEADER, .bytes = f.body};
 		m.have = (whole < bytes - at ? whole : bytes - at) - FRAME_HEADER;
-		v = judge(s, &m, whole < bytes - at ? (char)data[at + whole] : 0);
+		v = judge(s, &m);
 		if (v == OVER) {
 			/* Nobody else's server may get it. */
 			buf_reset(&s->daemon->ahead);

@@ -231,6 +231,7 @@ session_fail(struct session *s, const struct err *e)
 		return;
 	if (s->names)
 		names_clear(s->names, s->lease.srv ? &s->lease.srv->prepared : NULL);
+	unnamed_forget(&s->unnamed, s->lease.srv ? &s->lease.srv->prepared.tracked : NULL);
 	if (s->lease.state == LEASE_HELD)
 		lease_end(&s->lease, e->id == ERR_SHUTDOWN || e->id == ERR_KILLED
 					 ? CLEANUP_SHUTDOWN
@@ -265,9 +266,6 @@ free_session(void *arg)
 	if (s->answer)
 		buf_clear(s->answer);
 	free(s->answer);
-	if (s->unnamed)
-		buf_clear(s->unnamed);
-	free(s->unnamed);
 	free(s->names);
 	free(s->hidden);
 	free(s->startup);
@@ -297,6 +295,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	loop_defer(d->loop, free_session, s);
 	if (s->names)
 		names_clear(s->names, s->lease.srv ? &s->lease.srv->prepared : NULL);
+	unnamed_forget(&s->unnamed, s->lease.srv ? &s->lease.srv->prepared.tracked : NULL);
 	/* Last: the server may be granted to another session from here. */
 	if (s->lease.state == LEASE_HELD)
 		lease_end(&s->lease, why);

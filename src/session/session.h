@@ -21,6 +21,7 @@
 #include "base/list.h"
 #include "loop/stream.h"
 #include "pool/lease.h"
+#include "pool/unnamed.h"
 
 struct daemon;
 
@@ -79,16 +80,13 @@ struct session {
 		       * session to keep */
 	struct buf *answer;  /* SESSION_SETUP, SESSION_SAVING: what the server said so far */
 	struct names *names; /* its named prepared statements; NULL: it has had none */
-	struct buf
-	    *unnamed; /* its unnamed statement, as a Parse message, where it may be used again */
-	unsigned unnamed_set; /* SQLCLASS_... and SESSION_PIN_... bits of its text */
+	struct unnamed unnamed;
 	char *hidden;    /* names of parameters that must be asked for: name NUL ... NUL; or NULL */
 	bool verified;   /* a server has taken session->setup once */
 	bool changed;    /* this lease may have set parameters */
 	uint8_t begun;   /* enum session_begun */
 	uint8_t saves;   /* SESSION_SAVING: times that the server was asked */
 	bool cancel_due; /* a cancel came before the client's own statement could run */
-	bool parsed;     /* this lease: the server's unnamed statement is this session's */
 	bool unpin;      /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
 	bool admin;      /* console: all commands, not only SHOW */
 	void *console;   /* the console's */

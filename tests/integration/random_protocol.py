@@ -10,6 +10,8 @@ server, and nothing else may. PGWITH_TEST_SCRIPTS is the number of scripts."""
 
 import os
 
+import re
+
 from pgwtest import Failure, check, equal, main, note, sanitized, test, wait_until, wire
 
 SCRIPTS = int(os.environ.get("PGWITH_TEST_SCRIPTS") or (300 if sanitized() else 1000))
@@ -179,12 +181,15 @@ def same_answers(t):
             except ConnectionError:
                 pass
             try:
-                got.append(answers(c, number))
+                got.append(same_names(answers(c, number)))
             except TimeoutError:
                 raise Failure("script %d: no answer from %s\n%s"
                               % (number, "the daemon" if got else "PostgreSQL",
                                  describe(script))) from None
-            check(got[-1] is None or c.silent(0.0005), "nothing more comes")
+            if got[-1] is not None and not c.silent(0.0005):
+                raise Failure("script %d: more comes from %s: %r\n%s\nbehind %r"
+                              % (number, "the daemon" if len(got) > 1 else "PostgreSQL",
+                                 bytes(c.buffer[c.at:]), describe(script), got[-1][-4:]))
             c.close()
             t.sql("UPDATE scrap SET b = 'x'")
         if None in got:
@@ -202,6 +207,14 @@ def same_answers(t):
         equal(d.server_pids(), {pid}, "the server after " + describe(script))
     note("%d scripts, %d messages, %d connections given up by PostgreSQL" % (SCRIPTS, total, lost))
     check(lost < SCRIPTS / 5, "most scripts are not given up")
+
+
+def same_names(answer):
+    """Error texts name the statement: the client's name alone, ours through pgwithd."""
+    if answer is None:
+        return None
+    return [(kind, re.sub(rb'prepared statement "[^"]*"', b'prepared statement', body)
+             if kind == "E" else body) for kind, body in answer]
 
 
 @test(timeout=240)
@@ -232,7 +245,8 @@ def cut(t):
             c.sock.settimeout(10)
             try:
                 r = c.ask("SELECT pg_backend_pid(), current_setting('my.pin', true),"
-                          " (SELECT count(*) FROM pg_prepared_statements), current_setting('work_mem'),"
+                          " (SELECT count(*) FROM pg_prepared_statements WHERE name NOT LIKE 'pgwith%'),"
+                          " current_setting('work_mem'),"
                           " (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND"
                           " mode LIKE '%ExclusiveLock' AND locktype <> 'virtualxid')")
             except TimeoutError:

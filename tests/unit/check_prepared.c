@@ -238,7 +238,7 @@ START_TEST(what_fails_is_taken_back_in_reverse)
 	ck_assert(names_have(&t.names, "a", 1));
 	ck_assert(!names_have(&t.names, "b", 1) && !names_have(&t.names, "x", 1));
 	ck_assert_uint_eq(t.all.texts.count, 1);
-	ck_assert_uint_eq(t.set.pending.count, 0);
+	ck_assert_uint_eq(t.set.tracked.list.count, 0);
 	buf_reset(&t.out);
 	GIVE(&t, 'D', "Sa\0");
 	SENT(&t, "D\0\0\0\x0eSpgwith_1\0");
@@ -257,7 +257,7 @@ START_TEST(later_exchanges_wait_for_what_they_depend_on)
 		GIVE(&t, 'P', "a" PARSE_A);
 		progress_sent(&t.p, 'S');
 		buf_reset(&t.out);
-		ck_assert(prepared_unsettled(&t.set, &t.p));
+		ck_assert(names_unsettled(&t.names, &t.set, &t.p, NULL, 0));
 		ck_assert_int_eq(GIVE(&t, 'C', "Sa\0"), PREPARED_WAIT);
 		ck_assert_int_eq(GIVE(&t, 'D', "Sa\0"), PREPARED_WAIT);
 		ck_assert_int_eq(GIVE(&t, 'B', "\0a\0\0\0\0\0\0\0"), PREPARED_WAIT);
@@ -476,7 +476,7 @@ START_TEST(names_that_are_dropped_while_their_parse_is_under_way)
 			names_drop(&t.names, &t.set, "a", 1);
 		names_drop(&t.names, &t.set, "a", 1);
 		hear(&t, i < 2 ? "E" : "1");
-		ck_assert_uint_eq(t.set.pending.count, 0);
+		ck_assert_uint_eq(t.set.tracked.list.count, 0);
 		ck_assert_uint_eq(t.set.recent.count, i < 2 ? 0 : 1);
 		bench_clear(&t, i % 2);
 	}
@@ -669,7 +669,7 @@ clean(struct server *s)
 		buf_drop(&s->b.out, s->b.out.len);
 	}
 	ck_assert(progress_at_rest(&s->p) && s->p.status == 'I');
-	ck_assert_uint_eq(s->set.pending.count, 0);
+	ck_assert_uint_eq(s->set.tracked.list.count, 0);
 	prepared_forget(&s->set);
 }
 
@@ -678,7 +678,7 @@ give_back(struct server *s)
 {
 	if (s->client == NULL || !progress_at_rest(&s->p) || s->p.status != 'I')
 		return;
-	ck_assert_uint_eq(s->set.pending.count, 0);
+	ck_assert_uint_eq(s->set.tracked.list.count, 0);
 	ck_assert_uint_eq(s->p.own, 0);
 	ck_assert_uint_eq(s->b.out.len + s->b.held.len, 0);
 	s->client->server = NULL;

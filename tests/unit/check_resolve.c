@@ -194,6 +194,35 @@ START_TEST(environment_and_service_file)
 }
 END_TEST
 
+/* libpq waits in vain for each host of the list in turn, as long as there is another. */
+START_TEST(silent_hosts_are_left_out)
+{
+	struct conninfo *ci = conninfo_new("host=/a,b,/c,2001:db8::1 hostaddr=,10.0.0.2,, "
+					   "port=1,2,3,4",
+					   why, sizeof why);
+	struct conninfo_params p;
+
+	ck_assert_msg(ci != NULL, "%s", why);
+	ck_assert_int_eq(conninfo_resolve(ci, &p, why, sizeof why), 0);
+	ck_assert_int_eq(conninfo_params_drop(&p, "b", "10.0.0.3", "2"), -E_NOTFOUND);
+	ck_assert_int_eq(conninfo_params_drop(&p, "/a", "", "2"), -E_NOTFOUND);
+	ck_assert_str_eq(param(&p, "host"), "/a,b,/c,2001:db8::1");
+	ck_assert_int_eq(conninfo_params_drop(&p, "b", "10.0.0.2", "2"), 0);
+	ck_assert_str_eq(param(&p, "host"), "/c,2001:db8::1,/a");
+	ck_assert_str_eq(param(&p, "hostaddr"), ",,");
+	ck_assert_str_eq(param(&p, "port"), "3,4,1");
+	ck_assert_int_eq(conninfo_params_drop(&p, "2001:db8::1", "2001:db8::1", "4"), 0);
+	ck_assert_str_eq(param(&p, "host"), "/a,/c");
+	ck_assert_int_eq(conninfo_params_drop(&p, "/a", "", "1"), 0);
+	ck_assert_str_eq(param(&p, "host"), "/c");
+	ck_assert_str_eq(param(&p, "port"), "3");
+	ck_assert_int_eq(conninfo_params_drop(&p, "/c", "", "3"), -E_NOTFOUND);
+	ck_assert_str_eq(param(&p, "host"), "/c");
+	conninfo_params_clear(&p);
+	conninfo_free(ci);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -214,6 +243,7 @@ main(void)
 	tcase_add_test(t, lists_that_do_not_match);
 	tcase_add_test(t, no_password_in_the_reason);
 	tcase_add_test(t, environment_and_service_file);
+	tcase_add_test(t, silent_hosts_are_left_out);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);

@@ -13,6 +13,7 @@ from .tap import Failure, check, unavailable, wait_until
 
 PORT = 5432
 USER = "postgres"
+PASSWORD = r"secret \ '7"  # of USER, if the cluster has TLS
 
 SETTINGS = """
 fsync = off
@@ -53,14 +54,16 @@ def free_port():
 
 class Cluster:
     def __init__(self, directory, connections=120, tls=False, settings=None, hba=None):
-        """Makes and starts it. `tls`: also listen on 127.0.0.1 with a certificate of its own, where
-        only TLS with a password (SCRAM) gets in. `settings`: more lines of postgresql.conf."""
+        """Makes and starts it. `tls`: also listen on 127.0.0.1 with certificates of its own CA, where
+        only TLS with a password (SCRAM) gets in; the role `certified`, only with a certificate.
+        `settings`: more lines of postgresql.conf."""
         self.bin = bindir()
         self.directory = directory
         self.sockets = os.path.join(directory, "s")
         self.data = os.path.join(directory, "data")
         self.log = os.path.join(directory, "postgres.log")
         self.port = free_port() if tls else PORT
+        self.tls = tls
         self.process = None
         self._looks = {}
         os.makedirs(self.sockets)
@@ -77,27 +80,57 @@ class Cluster:
             for k, v in (settings or {}).items():
                 f.write("%s = '%s'\n" % (k, v))
             if tls:
-                self._certificate()
-                f.write("ssl = on\nssl_min_protocol_version = 'TLSv1.2'\n")
+                self._certificates()
+                f.write("ssl = on\nssl_ca_file = 'ca.crt'\nssl_min_protocol_version = 'TLSv1.2'\n")
         with open(os.path.join(self.data, "pg_hba.conf"), "w") as f:
             f.write((hba or "") + "local all all trust\n")
             if tls:
-                f.write("hostssl all all 127.0.0.1/32 scram-sha-256\n")
+                f.write("hostssl all certified 127.0.0.1/32 cert\n"
+                        "hostssl all all 127.0.0.1/32 scram-sha-256\n")
         try:
             self.start()
+            if tls:
+                self.sql("ALTER ROLE postgres PASSWORD '%s'" % PASSWORD.replace("'", "''"))
+                self.sql("CREATE ROLE certified LOGIN")
         except BaseException:
             self.kill()
             raise
 
-    def _certificate(self):
-        crt, key = (os.path.join(self.data, "server." + e) for e in ("crt", "key"))
-        child.run_ok(["openssl", "req", "-new", "-x509", "-days", "30", "-nodes", "-newkey",
-                      "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=localhost",
-                      "-out", crt, "-keyout", key])
-        os.chmod(key, 0o600)
-        if os.geteuid() == 0:
-            for path in (crt, key):
+    def _certificates(self):
+        """A CA, the server's certificate, and one for the role `certified`, in directory/tls; what
+        the server needs is in its data directory."""
+        self.certificates = os.path.join(self.directory, "tls")
+        os.makedirs(self.certificates)
+        self.ca = self._certificate("ca", "/CN=pgwtest CA", ["-x509", "-days", "30"])
+        self._certificate("server", "/CN=server", ["-addext",
+                                                   "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+        self._certificate("certified", "/CN=certified", [])
+        for name in ("ca.crt", "server.crt", "server.key"):
+            path = shutil.copy(os.path.join(self.certificates, name), self.data)
+            os.chmod(path, 0o600)
+            if os.geteuid() == 0:
                 shutil.chown(path, USER, USER)
+
+    def _certificate(self, name, subject, more):
+        """Makes NAME.key and NAME.crt, signed by the CA but for the CA itself."""
+        crt, key, csr = (os.path.join(self.certificates, name + e) for e in (".crt", ".key", ".csr"))
+        own = "-x509" in more
+        child.run_ok(["openssl", "req", "-new", "-nodes", "-newkey", "ec", "-pkeyopt",
+                      "ec_paramgen_curve:prime256v1", "-subj", subject, "-keyout", key,
+                      "-out", crt if own else csr] + more)
+        if not own:
+            child.run_ok(["openssl", "x509", "-req", "-in", csr, "-days", "30", "-CA", self.ca, "-CAkey",
+                          os.path.join(self.certificates, "ca.key"), "-CAcreateserial",
+                          "-copy_extensions", "copy", "-out", crt])
+        os.chmod(key, 0o600)
+        return crt
+
+    def tls_conninfo(self, **more):
+        """Of a connection over TLS, everything verified both ways, as a dict."""
+        parts = {"host": "127.0.0.1", "port": self.port, "user": USER, "password": PASSWORD,
+                 "sslmode": "verify-full", "sslrootcert": self.ca, "channel_binding": "require"}
+        parts.update(more)
+        return parts
 
     def program(self, name):
         return os.path.join(self.bin, name)

@@ -11,13 +11,27 @@ from .process import ClientProcess
 from .proxy import Proxy
 
 
+def conninfo(parts):
+    """A dict as libpq writes it; what is None is left out."""
+    def quoted(value):
+        value = str(value)
+        if value and not any(c in value for c in " \\'"):
+            return value
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return " ".join("%s=%s" % (k, quoted(v)) for k, v in parts.items() if v is not None)
+
+
 class Suite:
     """The fixtures that the tests of one script share: one PostgreSQL cluster, made when first
-    asked for. cluster: keyword arguments of Cluster."""
+    asked for. cluster: keyword arguments of Cluster. tls: the servers of every test are reached over
+    TLS (for scripts that do not ask: if PGWITH_TEST_TLS is set)."""
 
-    def __init__(self, top, cluster=None):
+    def __init__(self, top, cluster=None, tls=False):
         self.top = top
         self._options = cluster or {}
+        self.tls = tls or bool(os.environ.get("PGWITH_TEST_TLS"))
+        if self.tls:
+            self._options["tls"] = True
         self._cluster = None
         self._missing = None
         self._log_seen = 0
@@ -120,10 +134,13 @@ class Test:
         return self.cluster.activity(self.database)
 
     def conninfo(self, **more):
-        parts = {"host": self.cluster.sockets, "port": self.cluster.port,
-                 "dbname": self.database, "user": "postgres"}
+        """libpq's words for the test's database. A value of None leaves its keyword out."""
+        parts = {"host": self.cluster.sockets, "port": self.cluster.port, "user": "postgres"}
+        if self.suite.tls:
+            parts = self.cluster.tls_conninfo()
+        parts["dbname"] = self.database
         parts.update(more)
-        return " ".join("%s=%s" % kv for kv in parts.items())
+        return conninfo(parts)
 
     def daemon(self, options=None, pools=None, **pool):
         """pgwithd with the pool `db` (keyword arguments are its options) on the test's database."""
@@ -149,7 +166,7 @@ class Test:
         return f
 
     def proxy(self):
-        p = Proxy(self.path(self._number("p")), 5432, self.cluster)
+        p = Proxy(self.path(self._number("p")), 5432, self.cluster, tcp=self.suite.tls)
         self.defer(p.close)
         return p
 

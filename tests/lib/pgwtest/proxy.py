@@ -1,4 +1,4 @@
-"""A proxy on a Unix socket between the daemon and PostgreSQL, for what PostgreSQL does not do on
+"""A proxy between the daemon and PostgreSQL, for what PostgreSQL does not do on
 request: hold logins, hold CancelRequests, refuse, cut."""
 
 import os
@@ -12,9 +12,9 @@ from . import wire
 class Proxy:
     """Gates are threading.Events: a connection waits while its gate is closed (cleared)."""
 
-    def __init__(self, directory, port, cluster):
-        os.makedirs(directory, exist_ok=True)
-        self.directory, self.port = directory, port
+    def __init__(self, directory, port, cluster, tcp=False):
+        """Between Unix sockets, or (tcp) between ports of 127.0.0.1; `directory` and `port` are
+        libpq's host and port of it."""
         self.cluster = cluster
         self.login_gate = threading.Event()
         self.login_gate.set()
@@ -27,8 +27,17 @@ class Proxy:
         self._lock = threading.Lock()
         self._open = set()
         self._closing = False
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(os.path.join(directory, ".s.PGSQL.%d" % port))
+        if tcp:
+            self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self._listener.bind(("127.0.0.1", 0))
+            self.directory, self.port = self._listener.getsockname()
+            self._behind = "127.0.0.1"
+        else:
+            os.makedirs(directory, exist_ok=True)
+            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._listener.bind(os.path.join(directory, ".s.PGSQL.%d" % port))
+            self.directory, self.port = directory, port
+            self._behind = cluster.sockets
         self._listener.listen(200)
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -64,7 +73,7 @@ class Proxy:
             else:
                 self.logins += 1
                 self.login_gate.wait()
-            far = wire.dial(self.cluster.sockets, self.cluster.port, None)
+            far = wire.dial(self._behind, self.cluster.port, None)
             self._remember(far)
             far.sendall(packet)
             back = threading.Thread(target=self._pump, args=(far, near), daemon=True)

@@ -38,6 +38,8 @@ class Case:
         self.function = function
         self.timeout = timeout
         self.name = function.__name__
+        if function.__module__ != "__main__":
+            self.name = function.__module__ + "." + self.name
         text = (function.__doc__ or self.name.replace("_", " ")).strip()
         self.title = " ".join(text.split("\n\n")[0].split()).rstrip(".").replace("#", "no. ")
 

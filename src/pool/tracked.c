@@ -1,0 +1,53 @@
+#include "pool/tracked.h"
+
+static void
+finish(struct tracked_list *all, struct list_node *n, enum progress_end end)
+{
+	struct tracked *t = LIST_OBJ(n, struct tracked, node);
+
+	list_remove(&all->list, n);
+	t->end(t, end);
+}
+
+static void
+ended(void *arg, uint32_t n, enum progress_end end)
+{
+	struct tracked_list *all = arg;
+
+	if (end == PROGRESS_DONE) {
+		finish(all, list_first(&all->list), PROGRESS_DONE);
+		return;
+	}
+	/* Those are the first n; what was done last is taken back first. */
+	for (; n > 0; n--) {
+		struct list_node *l = list_first(&all->list);
+
+		for (uint32_t i = 1; i < n; i++)
+			l = l->next;
+		finish(all, l, n == 1 ? end : PROGRESS_SKIPPED);
+	}
+}
+
+void
+tracked_init(struct tracked_list *all, struct progress *p)
+{
+	list_init(&all->list);
+	p->tracked = ended;
+	p->tracked_arg = all;
+}
+
+void
+tracked_clear(struct tracked_list *all)
+{
+	while (all->list.count > 0)
+		finish(all, list_first(&all->list), PROGRESS_LOST);
+}
+
+void
+tracked_add(struct tracked_list *all, struct tracked *t, const struct progress *p,
+	    void (*end)(struct tracked *, enum progress_end))
+{
+	t->syncs = p->syncs;
+	t->end = end;
+	list_append(&all->list, &t->node);
+}

@@ -1,0 +1,44 @@
+/* unnamed: a session's unnamed prepared statement, which it may bind in a later lease, on another
+ * server. As in prepared.h, everything takes effect when it is sent and is taken back if the server
+ * skips it. No I/O. */
+#ifndef PGWITH_POOL_UNNAMED_H
+#define PGWITH_POOL_UNNAMED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "pool/progress.h"
+#include "pool/tracked.h"
+
+struct unnamed_text;
+struct unnamed_parse;
+
+struct unnamed {
+	struct unnamed_text *text; /* NULL: there is none */
+	bool here; /* the server that is held has it (or has none either), not another session's */
+	struct unnamed_parse *last; /* the last one that is under way */
+};
+
+/* The client's Parse of it goes to the server as it is; progress is told. `have` of the body's
+ * `bytes` are here: if that is not all, the statement lasts no longer than the lease. */
+void unnamed_parse(struct unnamed *, struct tracked_list *, struct progress *, const uint8_t *body,
+		   size_t have, size_t bytes, unsigned effects);
+
+/* The next message uses it: adds what the server needs for that, so that it answers as if it had
+ * been this session's alone. */
+void unnamed_need(struct unnamed *, struct tracked_list *, struct progress *, struct buf *out);
+
+/* What was given to unnamed_parse() for its effects, and its text, "" and 0 if there is none. */
+unsigned unnamed_effects(const struct unnamed *, const char **sql, size_t *bytes);
+
+/* Is the answer to a Parse of before the last Sync still to come? */
+bool unnamed_unsettled(const struct unnamed *, const struct tracked_list *,
+		       const struct progress *);
+
+/* It does not exist any more: a simple Query, or the session leaves. `all`: of the server that it
+ * holds, or NULL. */
+void unnamed_forget(struct unnamed *, struct tracked_list *all);
+
+#endif

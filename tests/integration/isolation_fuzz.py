@@ -1,0 +1,228 @@
+"""Random programs (pgwtest/programs.py) get the same answers through pgwithd as alone on a direct
+connection: types, rows, tags, errors, transaction status, parameters, notifications.
+
+- moved: one program at a time, on another of three servers for each lease, which other sessions with
+  settings and statements of their own have just used;
+- interleaved: twelve at once over three servers, with lazy_begin on and off.
+
+A program that fails is cut down to a short one, which is printed. PGWITH_FUZZ_PROGRAMS is the number of
+programs of all tests together; --seed repeats a run of `moved` exactly."""
+
+import os
+import queue
+import random
+import threading
+import time
+
+from pgwtest import Failure, check, main, note, sanitized, test, wire
+from pgwtest import programs
+from pgwtest.programs import Place, Session
+
+PROGRAMS = int(os.environ.get("PGWITH_FUZZ_PROGRAMS") or (150 if sanitized() else 450))
+SIZE = 3
+PLACES = 12
+FAILURES_MAX = int(os.environ.get("PGWITH_FUZZ_FAILURES") or 3)
+TRIES = 250     # of one program that is being cut down
+
+
+class Lab:
+    """A daemon with a pool of three, and places for programs."""
+
+    def __init__(self, t, lazy_begin):
+        self.t = t
+        self.number = 0
+        self.lock = threading.Lock()
+        if t.value("SELECT count(*) FROM pg_roles WHERE rolname = 'fz_one'") == "0":
+            t.sql("CREATE ROLE fz_one; CREATE ROLE fz_two")
+        t.sql(programs.COMMON)
+        for i in range(PLACES):
+            t.sql(programs.SETUP.replace("@S", self.schema(i)))
+        # Few statements for each server, so that they are put out and prepared again.
+        self.daemon = t.daemon(size=SIZE, wait_timeout="60s", max_prepared_statements=6,
+                               options={"log_level": "info", "lazy_begin": lazy_begin})
+
+    @staticmethod
+    def schema(i):
+        return "w%02d" % i
+
+    def place(self, i):
+        with self.lock:
+            self.number += 1
+            return Place(self.schema(i), self.number)
+
+    def connect(self, pooled, place, params):
+        params = {k: place.text(v) for k, v in params.items()}
+        params.setdefault("client_encoding", "UTF8")
+        if pooled:
+            return wire.Client(self.daemon.sockets, self.daemon.port, "db", timeout=90, **params)
+        return wire.Client(self.t.cluster.sockets, self.t.cluster.port, self.t.database, timeout=90,
+                           **params)
+
+    def run(self, program, pooled, i, janitor, before=None):
+        """Runs the program at place i; before(session) is called ahead of each step. `janitor` is a
+        direct client that makes the place new, for nobody else at the time."""
+        params, steps = program
+        place = self.place(i)
+        janitor.sql(place.text(programs.RESET))
+        try:
+            client = self.connect(pooled, place, params)
+        except wire.ServerError as e:
+            return [("login", e.sqlstate)]
+        session = Session(client, place)
+        for step in steps:
+            if before:
+                before(session)
+            session.run(step)
+        if before:
+            before(session)
+        answers = session.finish()
+        return answers
+
+
+class Noise:
+    """Sessions that use servers just before the program does, so that its next lease is of another one,
+    with other settings and statements."""
+
+    SQL = ("SET work_mem = '9MB'", "SET app.x = 'noise'", "SET TimeZone = 'Asia/Kolkata'", "RESET ALL",
+           "SET search_path = pg_catalog", "SET LOCAL DateStyle = German", "SELECT 1", "SET ROLE fz_two",
+           "RESET ROLE", "SET client_encoding = 'LATIN1'", "SET default_transaction_read_only = on",
+           "SET DateStyle = 'SQL'", "SET standard_conforming_strings = off", "SELECT 1/0", "SELECT 1")
+
+    def __init__(self, lab, rng):
+        self.rng = rng
+        self.clients = [lab.daemon.connect() for _ in range(SIZE - 1)]
+
+    def before(self, session):
+        """Ahead of a step: holds up to two servers, makes a mess, and lets go of them."""
+        rng = self.rng
+        chosen = rng.sample(self.clients, rng.randrange(len(self.clients) + 1))
+        for c in chosen:
+            sql = rng.choice(self.SQL)
+            name = rng.choice(programs.STATEMENTS)
+            text = rng.choice(("SELECT 'noise'", "SELECT * FROM t ORDER BY a", "SELECT $1::int + 1"))
+            c.send(wire.query("BEGIN") + wire.query(sql) + wire.close_("S", name) +
+                   wire.parse(text, name) + wire.parse("SELECT 'noise'") + wire.sync())
+            for _ in range(3):
+                c.until_ready()
+        rng.shuffle(chosen)
+        for c in chosen:
+            c.ask(rng.choice(("COMMIT", "COMMIT", "ROLLBACK")))
+
+    def close(self):
+        for c in self.clients:
+            c.close()
+
+
+def moved_differs(lab, program, seed, janitor, direct=None):
+    """The difference between the program alone and moved about, or None."""
+    if direct is None:
+        direct = lab.run(program, False, 0, janitor)
+    noise = Noise(lab, random.Random(seed))
+    try:
+        pooled = lab.run(program, True, 0, janitor, noise.before)
+    finally:
+        noise.close()
+    return programs.difference(program[1], direct, pooled)
+
+
+def report(lab, program, seed, janitor, found):
+    """Cuts the program down if it fails when it is moved about, and prints it."""
+    seeds = [seed + i for i in range(4)]
+
+    def fails(candidate):
+        direct = lab.run(candidate, False, 0, janitor)
+        return any(moved_differs(lab, candidate, s, janitor, direct) for s in seeds)
+
+    note("---- a program gets other answers:\n" + found)
+    if fails(program):
+        program = programs.shrink(program, fails, TRIES)
+        found = next(filter(None, (moved_differs(lab, program, s, janitor) for s in seeds)), found)
+        note("---- cut down, alone among noise:")
+    else:
+        note("---- (not when it is alone among noise, so it is not cut down)")
+    params, steps = program
+    note("startup parameters %r" % params)
+    for s in steps:
+        note("  " + programs.describe(s))
+    note("difference at: " + found)
+
+
+@test(timeout=900)
+def moved(t):
+    """random programs that get another server for each transaction answer as alone on a direct connection"""
+    lab = Lab(t, "on")
+    janitor = t.direct()
+    failures = 0
+    count = PROGRAMS // 3
+    started = time.monotonic()
+    for i in range(count):
+        program = programs.generate(t.random)
+        seed = t.random.randrange(1 << 30)
+        found = moved_differs(lab, program, seed, janitor)
+        if found:
+            failures += 1
+            report(lab, program, seed, janitor, found)
+            if failures >= FAILURES_MAX:
+                break
+    lab.daemon.quiet()
+    note("%d programs in %.1f s" % (i + 1, time.monotonic() - started))
+    check(failures == 0, "%d programs got other answers" % failures)
+
+
+def interleave(t, lazy_begin):
+    lab = Lab(t, lazy_begin)
+    todo = queue.Queue()
+    for i in range(PROGRAMS // 3):
+        todo.put((i, programs.generate(t.random)))
+    failed, broken = [], []
+    started = time.monotonic()
+
+    def worker(place):
+        janitor = t.cluster.connect(t.database)
+        try:
+            while len(failed) < FAILURES_MAX and not broken:
+                try:
+                    i, program = todo.get_nowait()
+                except queue.Empty:
+                    return
+                direct = lab.run(program, False, place, janitor)
+                pooled = lab.run(program, True, place, janitor)
+                found = programs.difference(program[1], direct, pooled)
+                if found:
+                    failed.append((program, i, found))
+        except Exception as e:
+            broken.append("place %d: %r in %s" % (place, e, "\n".join(
+                programs.describe(s) for s in program[1])))
+        finally:
+            janitor.close()
+
+    t.cluster.sql("SELECT 1", t.database)
+    threads = [threading.Thread(target=worker, args=(p,), daemon=True) for p in range(PLACES)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    janitor = t.direct()
+    for program, i, found in failed:
+        report(lab, program, i, janitor, found)
+    if broken:
+        raise Failure("\n".join(broken))
+    lab.daemon.quiet()
+    note("%d programs in %.1f s" % (PROGRAMS // 3, time.monotonic() - started))
+    check(not failed, "%d programs got other answers" % len(failed))
+
+
+@test(timeout=900)
+def interleaved(t):
+    """twelve random programs at a time over three servers answer as alone on direct connections"""
+    interleave(t, "off")
+
+
+@test(timeout=900)
+def interleaved_lazy_begin(t):
+    """the same with lazy_begin"""
+    interleave(t, "on")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,536 @@
+"""Random programs of a client, for the test of session isolation: what is sent, and what came back in a
+form that is the same through pgwithd and on a direct connection.
+
+A program is data, so that it can be printed, cut down and run again: startup parameters and a list of
+steps. Each step is sent whole, then its answers are read:
+
+    ("Q", sql)                      a simple Query
+    ("Y", sql, data, end)           a simple Query that is a COPY FROM STDIN; end is "c" or "f"
+    ("X", [message, ...])           messages of the extended protocol, which end in Sync or Flush
+
+with the messages ("P", statement, sql), ("B", portal, statement, values), ("D", "S" or "P", name),
+("E", portal, limit), ("C", "S" or "P", name), ("Y", portal, data, end) for the Execute of a COPY FROM
+STDIN, ("S",) and ("H",).
+
+In texts and values, @K is a number that no other run has (advisory locks, channels), and @S the schema
+of the place that the program runs in.
+
+Left out, because PostgreSQL gives a pool no way to do it right (pgwithd(8), Session state):
+- whether a parameter app.x was ever set: a server keeps the name after RESET, with an empty value.
+  Programs ask for coalesce(current_setting('app.x', true), '');
+- lastval(), currval() and random() after setseed() in another transaction;
+- EXECUTE by SQL of a statement that Parse made, and one name made by both;
+- literals in prepared statements whose meaning changes with DateStyle or TimeZone, and tables of
+  different columns that a search_path leads to (there the pool does better than PostgreSQL);
+- parameters that a function sets where the text of the statement does not show it;
+- application_name as a startup parameter, which is the daemon's to show.
+"""
+
+import re
+import struct
+
+from . import wire
+
+# Once; and of every place: @Sa.t and @Sb.t have the same columns.
+COMMON = """
+GRANT pg_monitor TO fz_two;
+CREATE VIEW public.t AS SELECT 1 AS a, 'public'::text AS b; GRANT SELECT ON public.t TO fz_one;
+"""
+SETUP = """
+CREATE SCHEMA @Sa; CREATE SCHEMA @Sb;
+CREATE TABLE @Sa.t (a int PRIMARY KEY, b text); CREATE TABLE @Sb.t (a int PRIMARY KEY, b text);
+GRANT ALL ON SCHEMA @Sa, @Sb TO fz_one; GRANT USAGE ON SCHEMA @Sa TO fz_two;
+GRANT ALL ON @Sa.t, @Sb.t TO fz_one; GRANT SELECT ON @Sa.t TO fz_two;
+"""
+RESET = """
+DELETE FROM @Sa.t; DELETE FROM @Sb.t;
+INSERT INTO @Sa.t SELECT i, 'a' || i FROM generate_series(1, 5) i;
+INSERT INTO @Sb.t SELECT i, 'b' || i FROM generate_series(1, 5) i;
+"""
+
+PARAMETERS = {
+    "work_mem": ("'3MB'", "'5MB'", "777"),
+    "statement_timeout": ("'50s'", "70000"),
+    "DateStyle": ("'ISO, DMY'", "German", "'SQL, MDY'", "'Postgres, DMY'"),
+    "TimeZone": ("'Asia/Tokyo'", "'America/New_York'", "UTC", "'Europe/Berlin'"),
+    "IntervalStyle": ("postgres_verbose", "iso_8601"),
+    "extra_float_digits": ("0", "3"),
+    "bytea_output": ("escape", "hex"),
+    "search_path": ("@Sa", "@Sb", "@Sb, @Sa", "public", "'@Sa'"),
+    "client_encoding": ("LATIN1", "'UTF8'", "'LATIN9'"),
+    "client_min_messages": ("warning", "notice", "error"),
+    "default_transaction_isolation": ("serializable", "'repeatable read'"),
+    "default_transaction_read_only": ("on", "off"),
+    "default_transaction_deferrable": ("on",),
+    "standard_conforming_strings": ("off", "on"),
+    "enable_seqscan": ("off",),
+    "session_replication_role": ("replica",),
+    "app.x": ("'one'", "'it''s'", "''", "two"),
+    "app.y": ("'a\\b'", "5"),
+    '"App"."Z z"': ("'quoted'",),
+}
+
+PROBES = (
+    "SELECT current_setting('work_mem'), current_setting('statement_timeout'),"
+    " current_setting('DateStyle'), current_setting('TimeZone'), current_setting('search_path')",
+    "SELECT coalesce(current_setting('app.x', true), ''), coalesce(current_setting('app.y', true), ''),"
+    " coalesce(current_setting('App.Z z', true), '')",
+    "SELECT current_user, session_user, current_setting('role'), current_setting('is_superuser')",
+    "SELECT name, setting, boot_val FROM pg_settings WHERE name ~"
+    " '^(default_tr|bytea|client_|enable_s|extra_f|Inter|session_r|standard|transaction_)' ORDER BY 1",
+    "SELECT timestamptz '2020-02-01 12:00:00+00', date '2021-03-04', interval '1 day 2 hours',"
+    " '\\x0102'::bytea, 1.1::float8 / 3",
+    "SELECT name, is_holdable FROM pg_cursors WHERE name <> '' ORDER BY 1",
+    "SELECT pg_listening_channels() ORDER BY 1",
+    "SELECT relname FROM pg_class WHERE relpersistence = 't' AND relkind = 'r' AND"
+    " relnamespace = pg_my_temp_schema() ORDER BY 1",
+    "SELECT objid, mode, granted FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+    " ORDER BY 1, 2",
+    "SELECT * FROM t ORDER BY a",
+    "SHOW TimeZone", "SHOW transaction_isolation", "SHOW transaction_read_only",
+)
+
+STATEMENTS = ("s1", "s2", "s3", 'S "4')
+SQL_STATEMENTS = ("q1", "q2")
+PORTALS = ("p1", "p2")
+
+
+def is_custom(name):
+    return "." in name
+
+
+def quoted(value):
+    return value if value.startswith("'") else "'%s'" % value
+
+
+def config_name(name):
+    return name.replace('"', "")
+
+
+# ---- statements ------------------------------------------------------------------------------------
+def a_set(rng):
+    name = rng.choice(sorted(PARAMETERS))
+    value = rng.choice(PARAMETERS[name])
+    way = rng.randrange(12)
+    if way < 4:
+        return "SET %s %s %s" % (name, rng.choice(("=", "TO")), value)
+    if way == 4:
+        return "set/* a */ Session %s = %s" % (name, value)
+    if way < 7:
+        return "SET LOCAL %s = %s" % (name, value)
+    if way == 7:
+        return rng.choice(("RESET %s", "SET %s TO DEFAULT", "SET LOCAL %s TO DEFAULT")) % name
+    if way < 10:
+        return "SELECT set_config('%s', %s, %s)" % (config_name(name), quoted(value),
+                                                    rng.choice(("false", "true", "1 = 2")))
+    if way == 10 and not is_custom(name):
+        return "UPDATE pg_settings SET setting = %s WHERE name = '%s'" % (quoted(value), name)
+    return rng.choice((
+        "SET TIME ZONE 'Asia/Tokyo'", "SET TIME ZONE 3", "SET TIME ZONE LOCAL", "SET NAMES 'LATIN1'",
+        "SET ROLE fz_one", "SET ROLE fz_two", "SET ROLE NONE", "RESET ROLE", "SET LOCAL ROLE fz_one",
+        "SET SESSION AUTHORIZATION fz_one", "RESET SESSION AUTHORIZATION",
+        "SET SESSION AUTHORIZATION DEFAULT", "SET LOCAL SESSION AUTHORIZATION fz_two", "RESET ALL",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ WRITE",
+        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET TRANSACTION READ ONLY",
+        "DO $$ BEGIN PERFORM set_config('work_mem', '7MB', false); END $$",
+        "SET work_mem = 'plenty'", "SET nonsense = 1", "SET client_encoding = 'NONE'",
+        "SELECT set_config('no_such', '1', false)", "SET SESSION app.x = three"))
+
+
+def a_transaction(rng):
+    return rng.choice((
+        "BEGIN", "BEGIN", "BEGIN", "START TRANSACTION", "BEGIN READ ONLY", "begin work;",
+        "BEGIN ISOLATION LEVEL SERIALIZABLE", "COMMIT", "COMMIT", "COMMIT", "END", "ROLLBACK",
+        "ROLLBACK", "ABORT", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN", "SAVEPOINT v1", "SAVEPOINT v2",
+        "ROLLBACK TO v1", "ROLLBACK TO SAVEPOINT v2", "RELEASE v1", "COMMIT PREPARED 'none'"))
+
+
+def a_query(rng):
+    return rng.choice((
+        "SELECT 1", "SELECT 'it''s', 2; SELECT 3", "", "SELECT 1/0", "SELECT nonsense", "SELEC",
+        "TABLE t ORDER BY a", "INSERT INTO t VALUES (%d, 'n')" % rng.randrange(3, 12),
+        "UPDATE t SET b = b || 'u' WHERE a < 3", "DELETE FROM t WHERE a = 4",
+        "INSERT INTO t VALUES (20, 'é') ON CONFLICT DO NOTHING RETURNING a, b",
+        "SELECT 'é' || chr(228)", "SELECT pg_sleep(0.002)", "DO $$ BEGIN RAISE NOTICE 'hm'; END $$",
+        "DO $$ BEGIN RAISE EXCEPTION 'no'; END $$", "SELECT $$SET work_mem = 1$$ AS listen",
+        "COPY (SELECT a, b FROM @Sa.t ORDER BY a) TO STDOUT", "COPY t TO STDOUT; SELECT 7",
+        "CREATE TABLE t (a int)", "DROP TABLE no_such", "VALUES (1), (2)", "LOCK TABLE @Sa.t",
+        "SELECT count(*) FROM generate_series(1, 3000)", "SELECT repeat('x', 9000)"))
+
+
+def a_pin(rng):
+    return rng.choice((
+        "LISTEN \"ch@K\"", "LISTEN other", "UNLISTEN *", "UNLISTEN \"ch@K\"", "NOTIFY \"ch@K\", 'hello'",
+        "SELECT pg_notify('ch@K', 'again')",
+        "CREATE TEMP TABLE tt (a int)", "CREATE TEMP TABLE tt (a int) ON COMMIT DROP",
+        "CREATE TEMP TABLE tt AS SELECT 7 AS a", "SELECT 8 AS a INTO TEMP tt2", "INSERT INTO tt VALUES (1)",
+        "SELECT * FROM tt", "DROP TABLE tt", "CREATE TEMP VIEW tv AS SELECT 9", "SELECT * FROM tv",
+        "DISCARD TEMP", "DISCARD PLANS", "DISCARD SEQUENCES",
+        "DECLARE c1 CURSOR FOR SELECT a FROM t ORDER BY a", "FETCH 2 FROM c1", "CLOSE c1", "CLOSE ALL",
+        "DECLARE c2 CURSOR WITH HOLD FOR SELECT a, b FROM t ORDER BY a", "FETCH c2", "CLOSE c2",
+        "SELECT pg_advisory_lock(@K)", "SELECT pg_try_advisory_lock_shared(@K)",
+        "SELECT pg_advisory_unlock(@K)", "SELECT pg_advisory_unlock_all()",
+        "SELECT pg_advisory_xact_lock(@K)", "SELECT pg_try_advisory_xact_lock(@K)",
+        "PREPARE q1 AS SELECT 10", "PREPARE q2(int) AS SELECT $1 + 1, current_setting('work_mem')",
+        "EXECUTE q1", "EXECUTE q2(4)", "DEALLOCATE q1", "DEALLOCATE PREPARE q2", "DEALLOCATE ALL",
+        "DISCARD ALL", "DISCARD ALL"))
+
+
+def a_forget(rng):
+    return rng.choice(("DEALLOCATE s1", "DEALLOCATE s2", "deallocate prepare s1", 'DEALLOCATE "S ""4"',
+                       "DEALLOCATE nobody", "DEALLOCATE ALL", "DISCARD ALL", "RESET ALL", "DEALLOCATE q1",
+                       "DISCARD PLANS"))
+
+
+def somewhere(rng, sql):
+    """Names the schema of the table t sometimes."""
+    return re.sub(r"(?<![.\w])t\b(?! \(a int\))", "@Sa.t", sql) if rng.random() < 0.5 else sql
+
+
+def a_statement(rng, pins):
+    return somewhere(rng, _a_statement(rng, pins))
+
+
+def _a_statement(rng, pins):
+    """One SQL statement, and sometimes a string of them."""
+    roll = rng.random()
+    if roll < 0.30:
+        return a_set(rng)
+    if roll < 0.48:
+        return a_transaction(rng)
+    if roll < 0.66:
+        return rng.choice(PROBES)
+    if roll < 0.80:
+        return a_query(rng)
+    if roll < 0.86:
+        return a_forget(rng)
+    if roll < 0.93:
+        return a_pin(rng) if pins else rng.choice(PROBES)
+    return "; ".join(a_statement(rng, pins) for _ in range(rng.randrange(2, 5)))
+
+
+# Texts for Parse, with values for their parameters.
+TEXTS = (
+    ("SELECT $1::int + 1", lambda r: (r.choice((1, 2, "x", None)),)),
+    ("SELECT a, b FROM t WHERE a >= $1 ORDER BY a", lambda r: (r.randrange(5),)),
+    ("SELECT * FROM t ORDER BY a", lambda r: ()),
+    ("SELECT * FROM @Sb.t ORDER BY a DESC", lambda r: ()),
+    ("INSERT INTO t VALUES ($1, $2) RETURNING a", lambda r: (r.randrange(3, 15), "p")),
+    ("SELECT set_config('app.x', $1, false)", lambda r: (r.choice(("v1", "v2", "")),)),
+    ("SELECT set_config('TimeZone', $1, false)", lambda r: (r.choice(("Asia/Tokyo", "UTC", "x")),)),
+    ("SELECT 10 / $1::int", lambda r: (r.choice((0, 2)),)),
+    ("SELECT $1::text || 'é'", lambda r: (r.choice(("a", "ü")),)),
+    ("SELECT nonsense", lambda r: ()),
+    ("", lambda r: ()),
+)
+
+
+def a_text(rng, pins):
+    if rng.random() < 0.55:
+        sql, values = rng.choice(TEXTS)
+        return somewhere(rng, sql), values
+    while True:
+        sql = a_statement(rng, pins)
+        # A string of statements is refused, which is tested often enough.
+        if ";" not in sql or rng.random() < 0.2:
+            return sql, lambda r: ()
+
+
+def a_use(rng, known, pins):
+    """Some messages that belong together, mostly."""
+    roll = rng.random()
+    portal = rng.choice(("", "", "") + PORTALS)
+    limit = rng.choice((0, 0, 0, 1, 2))
+    if roll < 0.35:
+        sql, values = a_text(rng, pins)
+        known[""] = values
+        out = [("P", "", sql), ("B", portal, "", values(rng)), ("E", portal, limit)]
+        if rng.random() < 0.5:
+            out.insert(2, ("D", "P", portal))
+        if rng.random() < 0.1:
+            out.pop(rng.randrange(len(out)))
+        return out
+    if roll < 0.55:
+        name = rng.choice(STATEMENTS)
+        sql, values = a_text(rng, pins)
+        out = [("P", name, sql)]
+        if name not in known or rng.random() < 0.6:
+            if rng.random() < 0.8:
+                out.insert(0, ("C", "S", name))
+            known[name] = values
+        if rng.random() < 0.4:
+            out.append(("D", "S", name))
+        if rng.random() < 0.5:
+            out += [("B", portal, name, values(rng)), ("E", portal, limit)]
+        return out
+    if roll < 0.85:
+        name = rng.choice(sorted(known) or STATEMENTS)
+        values = known[name](rng) if name in known else ()
+        out = [("B", portal, name, values), ("E", portal, limit)]
+        if rng.random() < 0.3:
+            out.insert(1, ("D", "P", portal))
+        if rng.random() < 0.2:
+            out.insert(0, ("D", "S", name))
+        if limit:
+            out.append(("E", portal, rng.choice((0, 1))))
+        return out
+    if roll < 0.89:
+        return [("C", "S", rng.choice(STATEMENTS + ("", "q1")))]
+    if roll < 0.91:
+        return [("C", "P", portal)]
+    if roll < 0.93 and pins:
+        return [("B", "", rng.choice(SQL_STATEMENTS), (3,) if rng.random() < 0.5 else ()), ("E", "", 0)]
+    if roll < 0.96:
+        return [("P", "cp", "COPY @Sa.t FROM STDIN"), ("B", "", "cp", ()), ("Y", "", a_copy(rng),
+                                                                          rng.choice("cccf")),
+                ("C", "S", "cp")]
+    return [("D", rng.choice("SP"), rng.choice(("", "s1", "p1", "nobody")))]
+
+
+def a_copy(rng):
+    return "".join("%d\tcopied\n" % rng.randrange(5, 40) for _ in range(rng.randrange(4))) + \
+        rng.choice(("", "", "", "x\ty\n"))
+
+
+def a_pipeline(rng, known, pins):
+    out = []
+    for _ in range(rng.choice((1, 1, 1, 1, 2, 2, 3, 5))):
+        out += a_use(rng, known, pins)
+        roll = rng.random()
+        if roll < 0.3:
+            out.append(("S",))
+        elif roll < 0.36:
+            out.append(("H",))
+    if out[-1] not in (("S",), ("H",)):
+        out.append(("S",) if rng.random() < 0.93 else ("H",))
+    return ("X", out)
+
+
+def a_startup(rng):
+    params = {}
+    if rng.random() < 0.35:
+        for name, value in (("TimeZone", "Asia/Tokyo"), ("DateStyle", "German"), ("work_mem", "6MB"),
+                            ("search_path", "@Sb"), ("app.y", "start"),
+                            ("extra_float_digits", "3"), ("default_transaction_read_only", "on"),
+                            ("options", "-c work_mem=8MB -c app.x=opt\\ ion")):
+            if rng.random() < 0.2:
+                params[name] = value
+    return params
+
+
+def generate(rng):
+    """(startup parameters, steps)."""
+    known = {}
+    pins = rng.random() < 0.5
+    steps = []
+    for _ in range(rng.choice((4, 8, 12, 16, 24))):
+        roll = rng.random()
+        if roll < 0.5:
+            steps.append(("Q", a_statement(rng, pins)))
+        elif roll < 0.96:
+            steps.append(a_pipeline(rng, known, pins))
+        else:
+            steps.append(("Y", "COPY t FROM STDIN", a_copy(rng), rng.choice("cccf")))
+    return a_startup(rng), steps
+
+
+# ---- running ---------------------------------------------------------------------------------------
+# Types of the messages that end the answer to one message of the extended protocol.
+ENDS = "123TnCsI"
+
+
+class Place:
+    """Where a program runs: the schema @S and the number @K."""
+
+    def __init__(self, schema, number):
+        self.schema, self.number = schema, "%09d" % (100000000 + number)
+
+    def text(self, s):
+        return s.replace("@S", self.schema).replace("@K", self.number)
+
+
+def _copy(data, end):
+    out = wire.copy_data(data.encode()) if data else b""
+    return out + (wire.copy_done() if end == "c" else wire.copy_fail("enough"))
+
+
+def encode(step, place):
+    """The bytes of a step."""
+    if step[0] == "Q":
+        return wire.query(place.text(step[1]))
+    if step[0] == "Y":
+        return wire.query(place.text(step[1])) + _copy(step[2], step[3])
+    out = b""
+    for m in step[1]:
+        if m[0] == "P":
+            out += wire.parse(place.text(m[2]), m[1])
+        elif m[0] == "B":
+            out += wire.bind(m[3], m[1], m[2])
+        elif m[0] == "D":
+            out += wire.describe(m[1], m[2])
+        elif m[0] == "E":
+            out += wire.execute(m[1], m[2])
+        elif m[0] == "C":
+            out += wire.close_(m[1], m[2])
+        elif m[0] == "Y":
+            out += wire.execute(m[1]) + _copy(m[2], m[3])
+        else:
+            out += wire.sync() if m[0] == "S" else wire.flush()
+    return out
+
+
+# Names that pgwithd gives, and those of programs: both become STATEMENT.
+NAMES = re.compile(rb'prepared statement "(pgwith_\w+|s\d|S ""?4|cp|this_session_has_no_\w+)"'
+                   rb'|unnamed prepared statement')
+
+
+def normal(kind, body, place):
+    """A message as it must be in both."""
+    body = body.replace(place.number.encode(), b"@K")
+    if kind == "T":
+        # Without the oids of tables: temporary ones differ.
+        out, at = body[:2], 2
+        for _ in range(struct.unpack_from("!h", body)[0]):
+            end = body.index(b"\0", at) + 1
+            out += body[at:end] + body[end + 4:end + 18]
+            at = end + 18
+        return kind, out
+    if kind in "EN":
+        fields = sorted(f for f in body.split(b"\0") if f and f[:1] in b"VCMDHPpqsWtcn")
+        return kind, NAMES.sub(b"STATEMENT", b"|".join(fields))
+    return kind, body
+
+
+class Session:
+    """A client that runs a program step by step and keeps what came."""
+
+    def __init__(self, client, place):
+        self.client, self.place = client, place
+        self.skipping = False   # an error came, and no Sync has gone since
+        self.answers = []       # of each step: messages, and the parameters where that is known
+        self.notified = []
+        self.over = False
+        self.answers.append(([], None))
+
+    def _parameters(self):
+        return {k: v for k, v in self.client.parameters.items() if k != "application_name"}
+
+    @property
+    def at_rest(self):
+        return self.client.status == "I" and not self.skipping
+
+    def run(self, step):
+        if self.over:
+            return
+        got = []
+        try:
+            self.client.send(encode(step, self.place))
+            self._read(step, got)
+            self.answers.append((got, self._parameters() if got[-1:] and got[-1][0] == "Z" else None))
+        except (wire.Closed, ConnectionError):
+            self.answers.append((got, "closed"))
+            self.over = True
+
+    def _read(self, step, got):
+        if step[0] != "X":
+            if not self.skipping:
+                self._until(got, 1, 0)
+            return
+        messages = [m[0] for m in step[1]]
+        syncs = messages.count("S")
+        tail = messages[len(messages) - messages[::-1].index("S"):] if syncs else messages
+        if syncs:
+            self._until(got, syncs, 0)
+        if not self.skipping:
+            self._until(got, 0, sum(m != "H" for m in tail))
+
+    def _until(self, got, readies, answers):
+        """Reads that many ReadyForQuery, and then answers of that many messages or an error."""
+        while readies > 0 or answers > 0:
+            kind, body = self.client.read()
+            if kind == "S":
+                name, value = body.split(b"\0")[:2]
+                self.client.parameters[name.decode()] = value.decode()
+                continue
+            if kind == "A":
+                self.notified.append(body[4:].replace(self.place.number.encode(), b"@K"))
+                continue
+            got.append(normal(kind, body, self.place))
+            if kind == "Z":
+                self.client.status = body.decode()
+                self.skipping = False
+                readies -= 1
+            elif kind == "E" and readies == 0:
+                self.skipping = True
+                return
+            elif kind in ENDS and readies == 0:
+                answers -= 1
+
+    def finish(self):
+        """A Sync, so that all that came is there, and the end; what came in all."""
+        self.run(("X", [("S",)]))
+        self.client.close()
+        return self.answers + [(sorted(set(self.notified)), None)]
+
+
+def difference(steps, direct, pooled):
+    """The first difference of two runs for people, or None."""
+    if direct == pooled:
+        return None
+    labels = ["login"] + [describe(s) for s in steps] + ["the last Sync", "notifications"]
+    for label, d, p in zip(labels, direct, pooled):
+        if d == p:
+            continue
+        if isinstance(d[1], dict) and isinstance(p[1], dict) and d[0] == p[0]:
+            odd = {k: (d[1].get(k), p[1].get(k)) for k in set(d[1]) | set(p[1])
+                   if d[1].get(k) != p[1].get(k)}
+            return "%s\n    parameters (direct, pooled): %r" % (label, odd)
+        return "%s\n    direct: %r\n    pooled: %r" % (label, d[0], p[0] if p[1] != "closed" else
+                                                       p[0] + ["closed"])
+    return "one run is shorter: %d and %d" % (len(direct), len(pooled))
+
+
+def describe(step):
+    if step[0] == "X":
+        return "X " + "  ".join(" ".join(repr(v) if i else v for i, v in enumerate(m)) for m in step[1])
+    return " ".join([step[0]] + [repr(v) for v in step[1:]])
+
+
+def shrink(program, fails, budget):
+    """Takes away from the program what it fails without, in at most `budget` tries. `fails(program)`."""
+    params, steps = program
+    tries = 0
+
+    def still(p, s):
+        nonlocal tries
+        tries += 1
+        return tries <= budget and fails((p, s))
+
+    size = max(1, len(steps) // 2)
+    while tries < budget:
+        at, cut = 0, False
+        while at < len(steps):
+            fewer = steps[:at] + steps[at + size:]
+            if still(params, fewer):
+                steps, cut = fewer, True
+            else:
+                at += size
+        if size > 1:
+            size = size // 2
+        elif not cut:
+            break
+    for name in sorted(params):
+        fewer = {k: v for k, v in params.items() if k != name}
+        if still(fewer, steps):
+            params = fewer
+    for i, step in enumerate(steps):
+        at = 0
+        while step[0] == "X" and at < len(step[1]) - 1:
+            shorter = ("X", step[1][:at] + step[1][at + 1:])
+            if still(params, steps[:i] + [shorter] + steps[i + 1:]):
+                step = shorter
+                steps = steps[:i] + [step] + steps[i + 1:]
+            else:
+                at += 1
+    return params, steps
