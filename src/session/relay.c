@@ -138,6 +138,7 @@ relay_begin(struct session *s)
 	struct buf sql;
 
 	s->unnamed.here = s->unpin = s->discard = s->changed = s->cancel_due = false;
+	s->bound_discard = false;
 	if (s->pool->conf->mode == CONF_SESSION)
 		s->pinned |= SESSION_PIN_MODE;
 	/* What a server has taken once, it will take again: that goes ahead of the first message.

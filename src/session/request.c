@@ -207,6 +207,8 @@ note_effects(struct session *s, unsigned set, const char *sql, size_t bytes, boo
 		prepared_forget(&s->lease.srv->prepared);
 		s->lease.srv->prepared.stale = true;
 	}
+	if (set == SQLCLASS_DISCARD_ALL && !simple)
+		s->bound_discard = true;
 	/* If it succeeds, everything that pinned is gone. Only where no other answer can be taken
 	 * for its own. */
 	if (set == SQLCLASS_DISCARD_ALL && simple && progress_at_rest(p)) {
@@ -436,7 +438,7 @@ with_lease(struct session *s, struct message *m)
 	enum verdict v = FORWARD;
 	bool told;
 
-	if (progress_full(p) || must_wait(s, m)) {
+	if (progress_full(p) || must_wait(s, m) || (s->unpin && p->ready_due > 0 && !p->extended)) {
 		stream_pause(&s->stream);
 		return HOLD;
 	}
@@ -457,6 +459,13 @@ with_lease(struct session *s, struct message *m)
 		note_effects(s, m->set, sql, sql_bytes, true);
 	}
 	told = note_unnamed(s, m);
+	/* In the extended protocol it takes an Execute; an error of anything counts as its own. */
+	if (m->type == 'E' && s->bound_discard && !p->skipping) {
+		if (p->ready_due == 0)
+			progress_forget_error(p);
+		s->bound_discard = false;
+		s->unpin = true;
+	}
 	if (p->ready_due == 0)
 		s->request_us = loop_now_us(s->daemon->loop);
 	if (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C')

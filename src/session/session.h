@@ -87,10 +87,11 @@ struct session {
 	uint8_t begun;   /* enum session_begun */
 	uint8_t saves;   /* SESSION_SAVING: times that the server was asked */
 	bool cancel_due; /* a cancel came before the client's own statement could run */
-	bool unpin;      /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
-	bool admin;      /* console: all commands, not only SHOW */
-	void *console;   /* the console's */
-	int64_t since_us; /* when the state was entered */
+	bool bound_discard; /* this lease: a DISCARD ALL was bound */
+	bool unpin;         /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
+	bool admin;         /* console: all commands, not only SHOW */
+	void *console;      /* the console's */
+	int64_t since_us;   /* when the state was entered */
 	int64_t connected_us;
 	int64_t connected_at; /* wall clock, seconds */
 	int64_t request_us;   /* when the last request began */

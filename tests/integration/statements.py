@@ -103,6 +103,31 @@ def duplicates(t):
 
 
 @test
+def discard_all(t):
+    """DISCARD ALL in pipelines, by Query and as a statement, ends what was before it and nothing else"""
+    w = Watch(t, t.daemon(size=1))
+    d = w.daemon
+    a = wire.parse("SELECT 1", "a") + GROUP
+    b = wire.parse("SELECT 2", "b") + GROUP
+    prepared = wire.parse("DISCARD ALL", "x") + GROUP
+    unnamed = wire.parse("DISCARD ALL") + wire.bind() + wire.execute() + GROUP
+    alike(t, d, a, wire.query("DISCARD ALL"), b, run("a"), run("b"))
+    alike(t, d, a, prepared, run("x"), b, run("a"), run("b"), run("x"))
+    alike(t, d, a, unnamed, b, run("a"), run("b"))
+    alike(t, d, a, wire.query("BEGIN"), wire.query("DISCARD ALL"), b, wire.query("ROLLBACK"), run("a"), run("b"))
+    alike(t, d, a, prepared, wire.bind(statement="x") + GROUP, run("a"))
+    w.serves_clean()
+
+
+@test
+def unnamed_and_begin(t):
+    """A BEGIN that is answered at once ends the unnamed statement, as every simple Query does"""
+    w = Watch(t, t.daemon(size=1))
+    alike(t, w.daemon, wire.parse("SELECT 1") + GROUP, wire.query("BEGIN"), run(""), wire.query("ROLLBACK"))
+    w.serves_clean()
+
+
+@test
 def our_names(t):
     """The names on the servers are nobody's"""
     w = Watch(t, t.daemon(size=1))
