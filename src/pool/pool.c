@@ -77,6 +77,7 @@ make_pool(struct pools *all, const struct conf_pool *conf, struct pool *group, c
 	for (int i = 0; i < SERVER_NSTATES; i++)
 		list_init(&pool->servers[i]);
 	list_init(&pool->waiting);
+	list_init(&pool->greetings);
 	pool->period_us = loop_now_us(all->loop);
 	list_append(&all->list, &pool->node);
 	pool_fill(pool);
@@ -112,8 +113,48 @@ pools_find(struct pools *all, const char *name, const char *role)
 }
 
 static void
+drop_greeting(struct pool *pool)
+{
+	struct pool_greeting *g =
+	    LIST_OBJ(list_first(&pool->greetings), struct pool_greeting, node);
+
+	list_remove(&pool->greetings, &g->node);
+	free(g->setup);
+	free(g);
+}
+
+const struct pool_greeting *
+pool_greeting(const struct pool *pool, const char *setup)
+{
+	const struct list_node *n;
+
+	LIST_EACH (n, &pool->greetings) {
+		const struct pool_greeting *g = LIST_OBJ(n, const struct pool_greeting, node);
+
+		if (strcmp(g->setup, setup) == 0)
+			return g;
+	}
+	return NULL;
+}
+
+void
+pool_greeting_keep(struct pool *pool, const char *setup, const uint8_t *row, size_t bytes)
+{
+	struct pool_greeting *g = mem_calloc(1, sizeof *g + bytes);
+
+	g->setup = mem_strdup(setup);
+	g->bytes = bytes;
+	memcpy(g->row, row, bytes);
+	list_append(&pool->greetings, &g->node);
+	if (pool->greetings.count > POOL_GREETINGS_MAX)
+		drop_greeting(pool);
+}
+
+static void
 clear_params(struct pool *pool)
 {
+	while (pool->greetings.count > 0)
+		drop_greeting(pool);
 	for (unsigned i = 0; i < pool->nparams; i++)
 		free(pool->params[i].value);
 	pool->nparams = 0;

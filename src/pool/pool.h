@@ -58,6 +58,15 @@ struct pool_param {
 };
 #define POOL_PARAMS_MAX 16
 
+/* What pool.params are in a session with startup parameters of its own. */
+struct pool_greeting {
+	struct list_node node;
+	char *setup; /* the statement that sets those */
+	size_t bytes;
+	uint8_t row[]; /* the body of a DataRow with a column for each of pool.params */
+};
+#define POOL_GREETINGS_MAX 32
+
 struct pool {
 	struct pools *all;
 	struct list_node node;
@@ -75,6 +84,7 @@ struct pool {
 	int64_t retry_us;                    /* not to be tried again before */
 	struct pool_param params[POOL_PARAMS_MAX]; /* of the last server that logged in */
 	unsigned nparams;                          /* 0: none has logged in yet */
+	struct list greetings;                     /* for these params; most recently kept last */
 	struct pool_stats stats;
 	struct pool_stats period_start; /* stats when the period began */
 	struct pool_stats period;       /* what the last whole period added */
@@ -119,5 +129,10 @@ bool pool_refuses(struct pool *, struct err *e);
 
 /* Parameter of the last login, or NULL. */
 const char *pool_param(const struct pool *, const char *name);
+
+/* What was kept for that statement, or NULL. */
+const struct pool_greeting *pool_greeting(const struct pool *, const char *setup);
+/* Keeps a copy. */
+void pool_greeting_keep(struct pool *, const char *setup, const uint8_t *row, size_t bytes);
 
 #endif

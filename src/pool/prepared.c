@@ -80,22 +80,38 @@ statements_clear(struct statements *all)
 	hash_clear(&all->texts);
 }
 
+static uint64_t
+text_hash(const uint8_t *body, size_t bytes, const char *context)
+{
+	return hash_bytes(hash_bytes(HASH_SEED, body, bytes), context, strlen(context));
+}
+
+static struct text *
+text_find(const struct statements *all, const uint8_t *body, size_t bytes, const char *context)
+{
+	struct hash_node *n = hash_first(&all->texts, text_hash(body, bytes, context));
+	size_t context_bytes = strlen(context);
+
+	for (; n; n = hash_next(n)) {
+		struct text *t = HASH_OBJ(n, struct text, node);
+
+		if (t->body_bytes == bytes && t->bytes == bytes + context_bytes &&
+		    memcmp(t->data, body, bytes) == 0 &&
+		    memcmp(t->data + bytes, context, context_bytes) == 0)
+			return t;
+	}
+	return NULL;
+}
+
 static struct text *
 text_get(struct statements *all, const uint8_t *body, size_t bytes, const char *context)
 {
+	struct text *t = text_find(all, body, bytes, context);
 	size_t context_bytes = strlen(context);
-	uint64_t h = hash_bytes(hash_bytes(HASH_SEED, body, bytes), context, context_bytes);
-	struct hash_node *n = hash_first(&all->texts, h);
-	struct text *t;
 
-	for (; n; n = hash_next(n)) {
-		t = HASH_OBJ(n, struct text, node);
-		if (t->body_bytes == bytes && t->bytes == bytes + context_bytes &&
-		    memcmp(t->data, body, bytes) == 0 &&
-		    memcmp(t->data + bytes, context, context_bytes) == 0) {
-			t->refs++;
-			return t;
-		}
+	if (t) {
+		t->refs++;
+		return t;
 	}
 	t = mem_calloc(1, sizeof *t + bytes + context_bytes);
 	t->refs = 1;
@@ -103,7 +119,7 @@ text_get(struct statements *all, const uint8_t *body, size_t bytes, const char *
 	t->bytes = bytes + context_bytes;
 	memcpy(t->data, body, bytes);
 	memcpy(t->data + bytes, context, context_bytes);
-	hash_add(&all->texts, &t->node, h);
+	hash_add(&all->texts, &t->node, text_hash(body, bytes, context));
 	return t;
 }
 
@@ -179,6 +195,15 @@ bool
 names_have(const struct names *names, const char *name, size_t length)
 {
 	return named_find(names, name, length) != NULL;
+}
+
+unsigned
+names_effects(const struct names *names, const char *name, size_t length, const char **sql)
+{
+	const struct named *named = named_find(names, name, length);
+
+	*sql = named ? (const char *)named->text->data : "";
+	return named ? named->effects : 0;
 }
 
 void
@@ -492,6 +517,49 @@ parse_shared(struct prepared_set *set, struct progress *p, const struct text *t,
 	return pending;
 }
 
+/* A new name of the session for a text, of which it takes over the reference. */
+static struct named *
+named_new(struct names *names, const uint8_t *name, size_t length, struct text *t, unsigned effects)
+{
+	struct named *named = mem_calloc(1, sizeof *named + length + 1);
+
+	named->text = t;
+	named->effects = effects;
+	named->length = length;
+	memcpy(named->name, name, length);
+	named_put_in(names, named);
+	return named;
+}
+
+static bool
+names_full(const struct names *names, const struct prepared_limits *limits, size_t bytes)
+{
+	return names->names.count >= limits->names_max || names->bytes + bytes > limits->bytes_max;
+}
+
+bool
+prepared_adopt(struct names *names, const struct prepared_set *other,
+	       const struct prepared_limits *limits, const struct prepared_message *m)
+{
+	const uint8_t *nul = m->have == m->bytes ? memchr(m->body, 0, m->bytes) : NULL;
+	const struct prepared *pre;
+	size_t length, rest;
+	struct text *t;
+
+	if (m->type != 'P' || nul == NULL || nul == m->body || other->stale ||
+	    names_full(names, limits, m->bytes))
+		return false;
+	length = (size_t)(nul - m->body);
+	rest = m->bytes - length - 1;
+	t = text_find(names->all, nul + 1, rest, m->context);
+	pre = t ? prepared_find(other, t) : NULL;
+	if (pre == NULL || pre->pending || named_find(names, (const char *)m->body, length))
+		return false;
+	t->refs++;
+	named_new(names, m->body, clip(length), t, m->effects);
+	return true;
+}
+
 /* Parse: name, then the text. */
 static enum prepared_verdict
 parse(struct names *names, struct prepared_set *set, struct progress *p,
@@ -514,20 +582,14 @@ parse(struct names *names, struct prepared_set *set, struct progress *p,
 		set->stale = true;
 		return PREPARED_AS_IT_IS;
 	}
-	if (names->names.count >= limits->names_max || names->bytes + bytes > limits->bytes_max)
+	if (names_full(names, limits, bytes))
 		return PREPARED_TOO_MANY;
 	t = text_get(names->all, nul + 1, rest, m->context);
 	if (text_unsettled(set, p, t)) {
 		text_put(names->all, t);
 		return PREPARED_WAIT;
 	}
-	length = clip(length);
-	named = mem_calloc(1, sizeof *named + length + 1);
-	named->text = t;
-	named->effects = m->effects;
-	named->length = length;
-	memcpy(named->name, body, length);
-	named_put_in(names, named);
+	named = named_new(names, body, clip(length), t, m->effects);
 	pending = prepared_find(set, t) ? parse_shared(set, p, t, out)
 					: send_parse(set, p, limits, t, 0, out);
 	pending->names = names;

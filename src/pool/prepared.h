@@ -93,8 +93,17 @@ enum prepared_verdict prepared_message(struct names *, struct prepared_set *, st
 				       const struct prepared_limits *, struct prepared_message *,
 				       struct buf *out);
 
+/* Without a server at hand: is the message a Parse of a new name, whole, for a text that this other
+ * server has for sure? Then the session has the name from now on, and the client can be told
+ * ParseComplete. */
+bool prepared_adopt(struct names *, const struct prepared_set *other,
+		    const struct prepared_limits *, const struct prepared_message *);
+
 /* Does the session have a statement of that name (not NUL-ended)? */
 bool names_have(const struct names *, const char *name, size_t length);
+/* What was said of its effects with its Parse, and its text until the next change; 0 and "" if
+ * there is none. */
+unsigned names_effects(const struct names *, const char *name, size_t length, const char **sql);
 /* It deallocates one by SQL on this server. */
 void names_drop(struct names *, struct prepared_set *, const char *name, size_t length);
 

@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "wire/msg.h"
 
-
 #define TEXT_MAX (64 * 1024) /* bytes of a Parse that is kept */
 
 struct unnamed_text {
@@ -99,6 +98,16 @@ unnamed_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, c
 	}
 	text_put(u->text);
 	u->text = t;
+}
+
+void
+unnamed_close(struct unnamed *u, struct tracked_list *all, struct progress *p)
+{
+	if (p->skipping)
+		return;
+	begin(u, all, p, 0);
+	text_put(u->text);
+	u->text = NULL;
 }
 
 void

@@ -14,6 +14,7 @@
 #include "session/state.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
+#include "wire/reader.h"
 #include "wire/startup.h"
 
 #define OPTIONS_MAX 32 /* `_pq_.` options that are named back */
@@ -90,15 +91,39 @@ enter_console(struct session *s)
 
 /* ---- the pool's parameters ---- */
 
+/* The next column of a DataRow as a string; false if it is NULL, or too long to be told. */
+static bool
+own_value(struct reader *r, char *text, size_t size)
+{
+	int32_t bytes = (int32_t)reader_u32(r);
+	const uint8_t *p = bytes > 0 ? reader_bytes(r, (size_t)bytes) : NULL;
+
+	if (bytes < 0 || (size_t)bytes >= size || (bytes > 0 && p == NULL))
+		return false;
+	if (p)
+		memcpy(text, p, (size_t)bytes);
+	text[bytes] = 0;
+	return true;
+}
+
 static void
 add_welcome(struct session *s, struct buf *out)
 {
 	const struct pool *pool = s->pool;
+	const struct pool_greeting *own = s->setup ? pool_greeting(pool, s->setup) : NULL;
+	struct reader r;
 
+	if (own) {
+		reader_init(&r, own->row, own->bytes);
+		reader_u16(&r);
+	}
 	msg_auth_ok(out);
 	for (unsigned i = 0; i < pool->nparams; i++) {
 		const char *value = pool->params[i].value;
+		char text[256];
 
+		if (own && own_value(&r, text, sizeof text))
+			value = text;
 		if (strcmp(pool->params[i].name, "application_name") == 0)
 			value = s->application;
 		msg_parameter_status(out, pool->params[i].name, value);
@@ -110,7 +135,6 @@ login_welcome(struct session *s)
 {
 	struct buf out;
 
-	state_start(s);
 	session_set_state(s, SESSION_IDLE);
 	stream_resume(&s->stream);
 	buf_init(&out, 64 * 1024);
@@ -131,13 +155,34 @@ login_failed(struct session *s, const struct err *e)
 	session_fail(s, e);
 }
 
+/* Is it known what the client is to be told? */
+static bool
+know_greeting(struct session *s)
+{
+	if (s->pool->nparams == 0)
+		return false;
+	state_start(s);
+	return s->setup == NULL || pool_greeting(s->pool, s->setup) != NULL;
+}
+
+void
+login_granted(struct session *s)
+{
+	if (know_greeting(s)) {
+		lease_return(&s->lease, false);
+		login_welcome(s);
+	} else {
+		relay_setup(s);
+	}
+}
+
 static void
 enter_pool(struct session *s)
 {
 	struct err e;
 	int r;
 
-	if (s->pool->nparams > 0) {
+	if (know_greeting(s)) {
 		login_welcome(s);
 		return;
 	}
@@ -146,8 +191,7 @@ enter_pool(struct session *s)
 	if (r == -E_AGAIN) {
 		stream_pause(&s->stream);
 	} else if (r == 0) {
-		lease_return(&s->lease, false);
-		login_welcome(s);
+		login_granted(s);
 	} else {
 		login_failed(s, &e);
 		err_clear(&e);

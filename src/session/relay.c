@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/daemon.h"
+#include "session/deallocate.h"
 #include "session/session.h"
 #include "session/state.h"
 #include "wire/frame.h"
@@ -33,6 +34,8 @@ ask(struct session *s, enum session_state state, const char *sql)
 	buf_init(s->answer, ANSWER_MAX);
 	buf_init(&out, 2 * ANSWER_MAX);
 	progress_forget_error(&srv->progress);
+	/* Any Query destroys the server's unnamed statement. The session's may be used again. */
+	s->unnamed.here = false;
 	msg_query(&out, sql);
 	progress_sent(&srv->progress, 'Q');
 	server_write(srv, buf_data(&out), out.len);
@@ -90,70 +93,81 @@ late_cancel(struct session *s)
 
 /* ---- startup parameters ---- */
 
-/* Of the answer, the client gets the parameters that have changed: it decodes values by them.
- * Returns the server's words if it refused, or NULL. */
-static const char *
-read_answer(struct session *s)
+/* The answer's last row, if the server did not refuse; otherwise NULL, and its words, if it has
+ * any, in *refused. */
+static const uint8_t *
+read_answer(const struct buf *answer, size_t *bytes, const char **refused)
 {
-	const uint8_t *at = buf_data(s->answer);
-	size_t left = s->answer->len;
-	const char *refused = NULL;
+	const uint8_t *at = buf_data(answer), *row = NULL;
+	size_t left = answer->len;
 	struct frame f;
 
+	*refused = NULL;
 	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
-		if (f.type == 'S')
-			session_send(s, at, FRAME_HEADER + f.body);
-		if (f.type == 'E' && refused == NULL)
-			refused = msg_report_field(at + FRAME_HEADER, f.body, 'M');
+		if (f.type == 'D') {
+			row = at + FRAME_HEADER;
+			*bytes = f.body;
+		}
+		if (f.type == 'E' && *refused == NULL)
+			*refused = msg_report_field(at + FRAME_HEADER, f.body, 'M');
 		at += FRAME_HEADER + f.body;
 		left -= FRAME_HEADER + f.body;
 	}
-	return refused;
+	return row;
 }
 
 static void
 setup_answered(struct session *s)
 {
-	const char *refused = read_answer(s);
+	const char *refused;
+	size_t bytes = 0;
+	const uint8_t *row = read_answer(s->answer, &bytes, &refused);
 
-	if (s->state != SESSION_SETUP)
-		return;
-	if (s->lease.srv->progress.error[0]) {
+	if (s->lease.srv->progress.error[0] || row == NULL) {
 		end_by(s, refused ? refused : "it gives no reason");
 		return;
 	}
+	pool_greeting_keep(s->pool, s->setup, row, bytes);
 	forget_answer(s);
-	s->verified = true;
 	state_applied(s);
-	session_set_state(s, SESSION_ACTIVE);
-	stream_resume(&s->stream);
-	request_resume(s);
-	late_cancel(s);
+	lease_return(&s->lease, false);
+	login_welcome(s);
+}
+
+void
+relay_setup(struct session *s)
+{
+	const struct pool *pool = s->pool;
+	struct buf sql;
+
+	buf_init(&sql, ANSWER_MAX);
+	if (s->lease.srv->context)
+		buf_add_fmt(&sql, "RESET ROLE; RESET SESSION AUTHORIZATION; RESET ALL; ");
+	buf_add_fmt(&sql, "%s", s->setup);
+	for (unsigned i = 0; i < pool->nparams; i++)
+		buf_add_fmt(&sql, "%s pg_catalog.current_setting('%s', true)",
+			    i == 0 ? "; SELECT" : ",", pool->params[i].name);
+	buf_add_u8(&sql, 0);
+	ask(s, SESSION_SETUP, (char *)buf_data(&sql));
+	buf_clear(&sql);
 }
 
 void
 relay_begin(struct session *s)
 {
-	struct server *srv = s->lease.srv;
-	struct buf sql;
+	struct progress *p = &s->lease.srv->progress;
 
-	s->unnamed.here = s->unpin = s->discard = s->changed = s->cancel_due = false;
-	s->bound_discard = false;
+	/* Of the session before. */
+	p->watch = p->deallocated_all = false;
+	p->deallocated = 0;
+	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
+	s->cancel_due = false;
 	if (s->pool->conf->mode == CONF_SESSION)
 		s->pinned |= SESSION_PIN_MODE;
-	/* What a server has taken once, it will take again: that goes ahead of the first message.
-	 * The first time, it is asked. */
-	if (s->setup == NULL || s->verified) {
-		session_set_state(s, SESSION_ACTIVE);
-		state_apply(s, &s->daemon->ahead);
-		return;
-	}
-	buf_init(&sql, ANSWER_MAX);
-	if (srv->context)
-		buf_add_fmt(&sql, "RESET ROLE; RESET SESSION AUTHORIZATION; RESET ALL; ");
-	buf_add_str(&sql, s->setup);
-	ask(s, SESSION_SETUP, (char *)buf_data(&sql));
-	buf_clear(&sql);
+	/* What a server has taken at login, it will take again: that goes ahead of the first
+	 * message. */
+	session_set_state(s, SESSION_ACTIVE);
+	state_apply(s, &s->daemon->ahead);
 }
 
 /* ---- parameters that were set ---- */
@@ -161,6 +175,22 @@ relay_begin(struct session *s)
 #define SAVES_MAX 5
 
 static void give_back(struct session *s);
+
+/* What came between is the client's. */
+static void
+pass_on(struct session *s)
+{
+	const uint8_t *at = buf_data(s->answer);
+	size_t left = s->answer->len;
+	struct frame f;
+
+	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
+		if (f.type == 'A' || f.type == 'S')
+			session_send(s, at, FRAME_HEADER + f.body);
+		at += FRAME_HEADER + f.body;
+		left -= FRAME_HEADER + f.body;
+	}
+}
 
 static void
 save(struct session *s)
@@ -179,20 +209,27 @@ saved(struct session *s)
 	const char *error = s->lease.srv->progress.error;
 	bool good = error[0] == 0 && state_take(s, s->answer);
 
+	pass_on(s);
 	forget_answer(s);
+	if (s->state != SESSION_SAVING)
+		return;
 	/* A late cancel, or the session has given itself a short statement_timeout. */
 	if (strcmp(error, "57014") == 0 && s->saves < SAVES_MAX) {
 		session_set_state(s, SESSION_ACTIVE);
 		save(s);
 		return;
 	}
-	if (!good) {
+	if (!good && !s->undone) {
 		end_by(s, "it does not tell what the session has set");
 		return;
 	}
-	s->changed = false;
+	/* A server that cannot say what is left may have anything. */
+	if (!good)
+		s->pinned |= SESSION_PIN_SETTING;
+	s->changed = s->undone = false;
 	session_set_state(s, SESSION_ACTIVE);
-	give_back(s);
+	if (s->pinned == 0)
+		give_back(s);
 	stream_resume(&s->stream);
 	request_resume(s);
 }
@@ -221,8 +258,7 @@ granted(struct lease *l)
 	struct session *s = session_of(l);
 
 	if (s->state == SESSION_LOGIN) {
-		lease_return(l, false);
-		login_welcome(s);
+		login_granted(s);
 		return;
 	}
 	relay_begin(s);
@@ -273,9 +309,11 @@ end_lease(struct session *s)
 		if (srv->progress.error[0] == 0)
 			state_discarded(s);
 	}
-	if (s->pinned)
+	if ((s->pinned & ~SESSION_PINS_ASKED) || (s->pinned && !s->undone))
 		return;
-	if (!s->changed) {
+	if (s->pinned == 0 && !s->discard)
+		s->undone = false;
+	if (!s->changed && !s->undone) {
 		give_back(s);
 		return;
 	}
@@ -356,6 +394,8 @@ readable(struct lease *l)
 		return;
 	count(s, p, readies, bytes);
 	late_cancel(s);
+	if (p->watch)
+		deallocate_answered(s);
 	/* Statements whose result has changed (cached plan must not change result type) must not be
 	 * used again. */
 	if (p->error[0] && strcmp(p->error, "0A000") == 0)

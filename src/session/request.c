@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "session/begin.h"
 #include "session/daemon.h"
+#include "session/deallocate.h"
 #include "session/session.h"
 #include "session/state.h"
 #include "wire/frame.h"
@@ -31,13 +32,17 @@ struct message {
 	size_t bytes; /* of the whole body */
 	size_t have;  /* of them here */
 	unsigned set; /* SQLCLASS_... of a Query or Parse */
+	char next;    /* type of the message behind it, 0 if none is here */
 	size_t used;  /* REPLACE: bytes that need not be forwarded, the header among them */
 };
 
 /* What changes session state that cannot be moved: the session keeps its server. */
-#define PINS                                                                                  \
-	(SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE | SQLCLASS_HOLD | SQLCLASS_LOAD | \
-	 SQLCLASS_LOCK)
+#define PINS (SESSION_PINS_ASKED | SQLCLASS_LOAD)
+
+/* After these, less may pin. What pins may fail, or end with its transaction (ON COMMIT DROP). */
+#define UNDOES                                                                          \
+	(SESSION_PINS_ASKED | SQLCLASS_UNDO | SQLCLASS_UNLISTEN | SQLCLASS_DEALLOCATE | \
+	 SQLCLASS_DISCARD_ALL | SQLCLASS_DISCARD_TEMP | SQLCLASS_OPAQUE)
 
 #define NAMES_BYTES_MAX (8 * 1024 * 1024) /* of one session's prepared statements */
 
@@ -93,9 +98,7 @@ need_server(struct session *s, char type)
 
 	if (r == 0) {
 		relay_begin(s);
-		return s->state == SESSION_ACTIVE  ? FORWARD
-		       : s->state == SESSION_SETUP ? HOLD
-						   : OVER;
+		return s->state == SESSION_ACTIVE ? FORWARD : OVER;
 	}
 	if (r == -E_AGAIN) {
 		session_set_state(s, SESSION_WAITING);
@@ -132,64 +135,6 @@ text_of(const struct message *m, size_t *bytes)
 	return (const char *)end + 1;
 }
 
-#define NAMEDATALEN 64 /* PostgreSQL cuts longer names */
-
-/* The name that a token is for PostgreSQL. */
-static bool
-identifier(const struct sqltext_token *t, char *name, size_t *length)
-{
-	bool quoted = t->kind == SQLTEXT_QUOTED && t->length >= 2 && t->start[0] == '"';
-	size_t n = 0, end = t->length - (quoted ? 1 : 0);
-
-	if (!quoted && t->kind != SQLTEXT_NAME)
-		return false;
-	for (size_t i = quoted ? 1 : 0; i < end && n < NAMEDATALEN - 1; i++) {
-		char c = t->start[i];
-
-		if (quoted && c == '"')
-			i++;
-		name[n++] = quoted || c < 'A' || c > 'Z' ? c : (char)(c - 'A' + 'a');
-	}
-	*length = n;
-	return true;
-}
-
-/* DEALLOCATE of names that the server does not know: see prepared_decoy(). */
-static void
-note_deallocate(struct session *s, const char *sql, size_t bytes)
-{
-	struct server *srv = s->lease.srv;
-	struct sqltext_token t;
-	struct sqltext at;
-	char name[NAMEDATALEN];
-	size_t length;
-
-	sqltext_init(&at, sql, bytes, 0);
-	while (sqltext_token(&at, &t) != SQLTEXT_END) {
-		if (t.word != SQLWORD_DEALLOCATE)
-			continue;
-		sqltext_token(&at, &t);
-		if (t.word == SQLWORD_PREPARE)
-			sqltext_token(&at, &t);
-		if (!identifier(&t, name, &length))
-			continue;
-		if ((t.kind == SQLTEXT_NAME && t.word == SQLWORD_ALL) ||
-		    (length > 7 && memcmp(name, "pgwith_", 7) == 0)) {
-			/* Ours go, with the session's: they are forgotten, and never used again by
-			 * their names. */
-			if (s->names && t.word == SQLWORD_ALL)
-				names_clear(s->names, &srv->prepared);
-			prepared_forget(&srv->prepared);
-			srv->prepared.stale = true;
-		} else if (s->names && names_have(s->names, name, length) &&
-			   srv->progress.status != 'E') {
-			prepared_decoy(&srv->prepared, &srv->progress, name, length,
-				       &s->daemon->ahead);
-			names_drop(s->names, &srv->prepared, name, length);
-		}
-	}
-}
-
 /* A text with these effects is about to be executed. */
 static void
 note_effects(struct session *s, unsigned set, const char *sql, size_t bytes, bool simple)
@@ -199,16 +144,15 @@ note_effects(struct session *s, unsigned set, const char *sql, size_t bytes, boo
 	s->pinned |= set & (PINS | SESSION_PIN_SETTING);
 	if (set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE))
 		s->changed = true;
+	if ((set & UNDOES) || (s->pinned && s->changed))
+		s->undone = true;
 	if (set & (SQLCLASS_OPAQUE | SQLCLASS_DISCARD_TEMP))
 		s->discard = true;
-	if ((set & SQLCLASS_DEALLOCATE) && sql)
-		note_deallocate(s, sql, bytes);
-	if (set & SQLCLASS_DISCARD_ALL) {
-		prepared_forget(&s->lease.srv->prepared);
-		s->lease.srv->prepared.stale = true;
-	}
-	if (set == SQLCLASS_DISCARD_ALL && !simple)
-		s->bound_discard = true;
+	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) && sql)
+		deallocate_note(s, sql, bytes);
+	/* Behind a DISCARD ALL: it does not undo this. */
+	if (set & (PINS | SESSION_PIN_SETTING | SQLCLASS_SET | SQLCLASS_SETCONFIG))
+		s->unpin = false;
 	/* If it succeeds, everything that pinned is gone. Only where no other answer can be taken
 	 * for its own. */
 	if (set == SQLCLASS_DISCARD_ALL && simple && progress_at_rest(p)) {
@@ -275,12 +219,90 @@ note_unnamed(struct session *s, const struct message *m)
 		if (m->have == 2 && m->body[0] == 'S' && m->body[1] == 0)
 			need_unnamed(s, false);
 		return false;
+	case 'C':
+		if (m->have != 2 || m->body[0] != 'S' || m->body[1] != 0)
+			return false;
+		unnamed_close(&s->unnamed, &srv->prepared.tracked, &srv->progress);
+		return true;
 	default:
 		return false;
 	}
 }
 
 /* ---- named statements ---- */
+
+static struct prepared_limits
+limits_of(const struct session *s)
+{
+	const struct conf_pool *conf = s->pool->conf;
+
+	return (struct prepared_limits){(unsigned)conf->max_prepared_statements,
+					(unsigned)conf->max_session_statements, NAMES_BYTES_MAX};
+}
+
+static struct prepared_message
+prepared_message_of(const struct session *s, const struct message *m)
+{
+	return (struct prepared_message){.type = m->type,
+					 .body = m->body,
+					 .bytes = m->bytes,
+					 .have = m->have,
+					 .context = s->setup ? s->setup : "",
+					 .effects = m->type == 'P' ? m->set : 0};
+}
+
+static void
+make_names(struct session *s)
+{
+	if (s->names)
+		return;
+	s->names = mem_alloc(sizeof *s->names);
+	names_init(s->names, &s->daemon->pools.statements);
+}
+
+/* A Parse and nothing else, for which the session would have to wait, is answered here if the text
+ * is prepared on another server. A program that prepares on one connection while its others hold
+ * every server in transactions (pgbench -M prepared) would wait for itself. */
+static bool
+adopted(struct session *s, const struct message *m)
+{
+	static const uint8_t parse_complete[] = {'1', 0, 0, 0, 4};
+	struct prepared_limits limits = limits_of(s);
+	struct prepared_message pm = prepared_message_of(s, m);
+	struct pool *pool = s->pool;
+	struct list_node *n;
+
+	if (m->type != 'P' || m->next != 'S' || pool->conf->mode != CONF_TRANSACTION ||
+	    pool->servers[SERVER_IDLE].count > 0 || limits.server_max == 0 ||
+	    (m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)))
+		return false;
+	make_names(s);
+	LIST_EACH (n, &pool->servers[SERVER_LEASED]) {
+		if (prepared_adopt(s->names, &LIST_OBJ(n, struct server, node)->prepared, &limits,
+				   &pm)) {
+			session_send(s, parse_complete, sizeof parse_complete);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The name of a prepared statement that the message is about, or NULL. */
+static const char *
+statement_name(const struct message *m)
+{
+	const uint8_t *at = m->body, *end;
+
+	if (m->have == 0 || ((m->type == 'D' || m->type == 'C') && *at++ != 'S'))
+		return NULL;
+	if (m->type == 'B') {
+		at = memchr(at, 0, m->have);
+		if (at++ == NULL)
+			return NULL;
+	}
+	end = memchr(at, 0, (size_t)(m->body + m->have - at));
+	return end ? (const char *)at : NULL;
+}
 
 static void
 executes(void *arg, unsigned effects, const char *sql)
@@ -291,17 +313,8 @@ executes(void *arg, unsigned effects, const char *sql)
 static enum verdict
 named(struct session *s, struct message *m)
 {
-	struct prepared_limits limits = {(unsigned)s->pool->conf->max_prepared_statements,
-					 (unsigned)s->pool->conf->max_session_statements,
-					 NAMES_BYTES_MAX};
-	struct prepared_message pm = {.type = m->type,
-				      .body = m->body,
-				      .bytes = m->bytes,
-				      .have = m->have,
-				      .context = s->setup ? s->setup : "",
-				      .effects = m->type == 'P' ? m->set : 0,
-				      .executes = executes,
-				      .arg = s};
+	struct prepared_limits limits = limits_of(s);
+	struct prepared_message pm = prepared_message_of(s, m);
 	struct server *srv = s->lease.srv;
 	enum prepared_verdict v;
 
@@ -312,10 +325,10 @@ named(struct session *s, struct message *m)
 			s->pinned |= SESSION_PIN_STATEMENT;
 		return FORWARD;
 	}
-	if (s->names == NULL && m->type == 'P') {
-		s->names = mem_alloc(sizeof *s->names);
-		names_init(s->names, &s->daemon->pools.statements);
-	}
+	if (m->type == 'P')
+		make_names(s);
+	pm.executes = executes;
+	pm.arg = s;
 	v = prepared_message(s->names, &srv->prepared, &srv->progress, &limits, &pm,
 			     &s->daemon->ahead);
 	switch (v) {
@@ -363,6 +376,8 @@ without_lease(struct session *s, struct message *m)
 			err_clear(&e);
 			return gone(s) ? OVER : DROP;
 		}
+		if (adopted(s, m))
+			return gone(s) ? OVER : DROP;
 		return need_server(s, m->type);
 	case 'S':
 		buf_init(&out, 16);
@@ -402,33 +417,30 @@ known(char type)
 	}
 }
 
-/* Is the message about the unnamed statement? */
-static bool
-is_unnamed(const struct message *m)
-{
-	const uint8_t *at = m->body, *end = at + m->have;
-
-	if (m->type == 'D')
-		return m->have >= 2 && at[0] == 'S' && at[1] == 0;
-	if (m->type != 'B' || m->have == 0)
-		return false;
-	at = memchr(at, 0, m->have);
-	return at && at + 1 < end && at[1] == 0;
-}
-
-/* What the message means depends on answers that are still to come (beside what prepared_message()
- * sees). In COPY IN it means nothing, and the server must see it. */
+/* What the message means depends on answers that are still to come. In COPY IN it means nothing,
+ * and the server must see it. */
 static bool
 must_wait(const struct session *s, const struct message *m)
 {
 	const struct server *srv = s->lease.srv;
 	const struct progress *p = &srv->progress;
+	const char *name;
 
-	if (p->skipping || p->copy == COPY_IN || srv->prepared.tracked.list.count == 0)
+	if (p->skipping || (p->copy == COPY_IN && !p->copy_ended) ||
+	    (srv->prepared.tracked.list.count == 0 && !p->watch))
 		return false;
 	if (m->set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL))
-		return names_unsettled(s->names, &srv->prepared, p, NULL, 0);
-	return is_unnamed(m) && unnamed_unsettled(&s->unnamed, &srv->prepared.tracked, p);
+		return deallocate_unsettled(s) ||
+		       (s->names && names_unsettled(s->names, &srv->prepared, p, NULL, 0));
+	name = strchr("PBDC", m->type) ? statement_name(m) : NULL;
+	if (name == NULL)
+		return false;
+	if (*name && deallocate_unsettled(s))
+		return true;
+	if (*name == 0)
+		return (m->type == 'B' || m->type == 'D') &&
+		       unnamed_unsettled(&s->unnamed, &srv->prepared.tracked, p);
+	return s->names && names_unsettled(s->names, &srv->prepared, p, name, strlen(name));
 }
 
 static enum verdict
@@ -438,7 +450,7 @@ with_lease(struct session *s, struct message *m)
 	enum verdict v = FORWARD;
 	bool told;
 
-	if (progress_full(p) || must_wait(s, m) || (s->unpin && p->ready_due > 0 && !p->extended)) {
+	if (progress_full(p) || must_wait(s, m)) {
 		stream_pause(&s->stream);
 		return HOLD;
 	}
@@ -459,13 +471,6 @@ with_lease(struct session *s, struct message *m)
 		note_effects(s, m->set, sql, sql_bytes, true);
 	}
 	told = note_unnamed(s, m);
-	/* In the extended protocol it takes an Execute; an error of anything counts as its own. */
-	if (m->type == 'E' && s->bound_discard && !p->skipping) {
-		if (p->ready_due == 0)
-			progress_forget_error(p);
-		s->bound_discard = false;
-		s->unpin = true;
-	}
 	if (p->ready_due == 0)
 		s->request_us = loop_now_us(s->daemon->loop);
 	if (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C')
@@ -627,6 +632,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		m = (struct message){
 		    .type = f.type, .body = data + at + FRAME_HEADER, .bytes = f.body};
 		m.have = (whole < bytes - at ? whole : bytes - at) - FRAME_HEADER;
+		m.next = whole < bytes - at ? (char)data[at + whole] : 0;
 		v = judge(s, &m);
 		if (v == OVER) {
 			/* Nobody else's server may get it. */

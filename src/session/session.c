@@ -30,12 +30,11 @@ static const struct {
 } states[SESSION_NSTATES] = {
     [SESSION_STARTUP] = {"startup", TO(SESSION_LOGIN) | TO(SESSION_CANCEL) | TO(SESSION_IDLE) |
 					TO(SESSION_CONSOLE) | ENDS},
-    [SESSION_LOGIN] = {"login", TO(SESSION_IDLE) | ENDS},
+    [SESSION_LOGIN] = {"login", TO(SESSION_IDLE) | TO(SESSION_SETUP) | ENDS},
     [SESSION_CANCEL] = {"cancel", ENDS},
-    [SESSION_IDLE] = {"idle", TO(SESSION_WAITING) | TO(SESSION_SETUP) | TO(SESSION_ACTIVE) | ENDS},
-    [SESSION_WAITING] = {"waiting",
-			 TO(SESSION_IDLE) | TO(SESSION_SETUP) | TO(SESSION_ACTIVE) | ENDS},
-    [SESSION_SETUP] = {"setup", TO(SESSION_ACTIVE) | ENDS},
+    [SESSION_IDLE] = {"idle", TO(SESSION_WAITING) | TO(SESSION_ACTIVE) | ENDS},
+    [SESSION_WAITING] = {"waiting", TO(SESSION_IDLE) | TO(SESSION_ACTIVE) | ENDS},
+    [SESSION_SETUP] = {"setup", TO(SESSION_IDLE) | ENDS},
     [SESSION_ACTIVE] = {"active", TO(SESSION_IDLE) | TO(SESSION_SAVING) | ENDS},
     [SESSION_SAVING] = {"saving", TO(SESSION_ACTIVE) | ENDS},
     [SESSION_CONSOLE] = {"console", ENDS},
@@ -266,6 +265,9 @@ free_session(void *arg)
 	if (s->answer)
 		buf_clear(s->answer);
 	free(s->answer);
+	if (s->leaving)
+		buf_clear(s->leaving);
+	free(s->leaving);
 	free(s->names);
 	free(s->hidden);
 	free(s->startup);

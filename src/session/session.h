@@ -1,7 +1,7 @@
 /* session: one client connection.
  *
- *	startup -> login -> idle <-> waiting -> (setup ->) active -> idle
- *	   |                  ^-----------------(setup ->) active
+ *	startup -> login (-> setup) -> idle <-> waiting -> active -> idle
+ *	   |                             ^---------------> active
  *	   +-> idle, console
  *	every state -> closing -> closed, or -> closed at once
  *
@@ -22,17 +22,17 @@
 #include "loop/stream.h"
 #include "pool/lease.h"
 #include "pool/unnamed.h"
+#include "wire/sqlclass.h"
 
 struct daemon;
 
 enum session_state {
 	SESSION_STARTUP, /* the startup packet has not come */
-	SESSION_LOGIN,   /* waits for the first server of its pool, to know the parameters of the
-			    server */
+	SESSION_LOGIN,   /* waits for a server, to know the parameters that it has there */
 	SESSION_CANCEL,  /* a CancelRequest: stays until the cancel has ended */
 	SESSION_IDLE,    /* holds nothing */
 	SESSION_WAITING, /* for a server */
-	SESSION_SETUP,   /* leased: its startup parameters are on their way to the server */
+	SESSION_SETUP,   /* leased: a server is asked what its startup parameters make of it */
 	SESSION_ACTIVE,  /* leased */
 	SESSION_SAVING,  /* leased: the server is asked for the parameters that were set */
 	SESSION_CONSOLE, /* talks to the console */
@@ -81,17 +81,18 @@ struct session {
 	struct buf *answer;  /* SESSION_SETUP, SESSION_SAVING: what the server said so far */
 	struct names *names; /* its named prepared statements; NULL: it has had none */
 	struct unnamed unnamed;
-	char *hidden;    /* names of parameters that must be asked for: name NUL ... NUL; or NULL */
-	bool verified;   /* a server has taken session->setup once */
-	bool changed;    /* this lease may have set parameters */
-	uint8_t begun;   /* enum session_begun */
-	uint8_t saves;   /* SESSION_SAVING: times that the server was asked */
-	bool cancel_due; /* a cancel came before the client's own statement could run */
-	bool bound_discard; /* this lease: a DISCARD ALL was bound */
-	bool unpin;         /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
-	bool admin;         /* console: all commands, not only SHOW */
-	void *console;      /* the console's */
-	int64_t since_us;   /* when the state was entered */
+	struct buf
+	    *leaving;  /* names, each NUL-ended, that a DEALLOCATE under way is about; or NULL */
+	char *hidden;  /* names of parameters that must be asked for: name NUL ... NUL; or NULL */
+	bool changed;  /* this lease may have set parameters */
+	bool undone;   /* what pins it may be gone, or never have come to be: the server is asked */
+	uint8_t begun; /* enum session_begun */
+	uint8_t saves; /* SESSION_SAVING: times that the server was asked */
+	bool cancel_due;  /* a cancel came before the client's own statement could run */
+	bool unpin;       /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
+	bool admin;       /* console: all commands, not only SHOW */
+	void *console;    /* the console's */
+	int64_t since_us; /* when the state was entered */
 	int64_t connected_us;
 	int64_t connected_at; /* wall clock, seconds */
 	int64_t request_us;   /* when the last request began */
@@ -105,6 +106,10 @@ struct session {
 #define SESSION_PIN_SETTING (1u << 30)
 /* Its pool has mode session. */
 #define SESSION_PIN_MODE (1u << 29)
+
+/* What a server can be asked for: those of the SQLCLASS_... bits that pin. LOAD is for good. */
+#define SESSION_PINS_ASKED \
+	(SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE | SQLCLASS_HOLD | SQLCLASS_LOCK)
 
 /* A new client on this descriptor, which is taken over. */
 void session_accept(struct daemon *, int fd);
@@ -145,7 +150,10 @@ void session_sweep(struct daemon *);
 
 /* login: bytes in SESSION_STARTUP. */
 void login_readable(struct session *);
-/* login: the pool's parameters are known: the client is let in. */
+/* login: the lease that it waited for is there. */
+void login_granted(struct session *);
+/* login: the pool's parameters are known, and what the session's own make of them: the client is
+ * let in. */
 void login_welcome(struct session *);
 /* login: they will not be. */
 void login_failed(struct session *, const struct err *);
@@ -164,6 +172,9 @@ bool relay_cancel(struct session *, uint64_t requester);
 
 /* relay: the ops of every session's lease. */
 extern const struct lease_ops relay_lease_ops;
+/* relay: asks the server of the lease what the session's startup parameters make of those of the
+ * pool, keeps that and lets the client in. */
+void relay_setup(struct session *);
 /* relay: the lease was just taken, at once or after waiting. */
 void relay_begin(struct session *);
 

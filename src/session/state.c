@@ -80,7 +80,7 @@ is_char(const struct sqltext_token *t, char c)
 
 /* Parameters that pg_settings does not list although they have no dot in their name. */
 static bool
-is_hidden(const char *name, size_t length)
+is_unlisted(const char *name, size_t length)
 {
 	static const char *const names[] = {"role", "session_authorization"};
 
@@ -124,7 +124,7 @@ note_set(struct session *s, struct sqltext *at, struct sqltext_token *t)
 		sqltext_token(at, &part);
 	}
 	*t = part;
-	return dotted || is_hidden(name, used) ? want(s, name, used) : true;
+	return dotted || is_unlisted(name, used) ? want(s, name, used) : true;
 }
 
 /* Behind set_config: ( 'name' , ... */
@@ -144,7 +144,7 @@ note_set_config(struct session *s, struct sqltext *at)
 	sqltext_token(at, &t);
 	if (!is_char(&t, ','))
 		return false;
-	if (memchr(text, '.', length) || is_hidden(text, length))
+	if (memchr(text, '.', length) || is_unlisted(text, length))
 		return want(s, text, length);
 	return true;
 }
@@ -178,6 +178,28 @@ state_note(struct session *s, const char *sql, size_t bytes)
 
 /* ---- asking ---- */
 
+/* What pins, as the server knows it: a row with an empty name, and a letter for each that there is.
+ * Outside a transaction all cursors are WITH HOLD, and all advisory locks are the session's. */
+static const char kept_question[] =
+    " UNION ALL SELECT '', pg_catalog.concat("
+    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_listening_channels()) THEN 'l' END, "
+    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refclassid = "
+    "'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid = "
+    "pg_catalog.pg_my_temp_schema()) THEN 't' END, "
+    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql) THEN 'p' "
+    "END, "
+    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE name <> '') THEN 'c' END, "
+    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = "
+    "pg_catalog.pg_backend_pid()) THEN 'a' END)";
+
+static const struct {
+	char letter;
+	unsigned bit;
+} kept_letters[] = {
+    {'l', SQLCLASS_LISTEN}, {'t', SQLCLASS_TEMP}, {'p', SQLCLASS_PREPARE},
+    {'c', SQLCLASS_HOLD},   {'a', SQLCLASS_LOCK},
+};
+
 void
 state_ask(const struct session *s, bool patient, struct buf *sql)
 {
@@ -197,13 +219,28 @@ state_ask(const struct session *s, bool patient, struct buf *sql)
 		params_literal(sql, p);
 		buf_add_fmt(sql, ", true)");
 	}
+	if (s->undone)
+		buf_add_fmt(sql, "%s", kept_question);
 	buf_add_u8(sql, 0);
+}
+
+/* What the server still has of the session, in the words of kept_question; no other pin counts. */
+static void
+take_kept(struct session *s, const char *letters)
+{
+	unsigned kept = 0;
+
+	for (size_t i = 0; i < sizeof kept_letters / sizeof *kept_letters; i++)
+		if (strchr(letters, kept_letters[i].letter))
+			kept |= kept_letters[i].bit;
+	s->pinned = (s->pinned & ~SESSION_PINS_ASKED) | kept;
 }
 
 struct settings {
 	struct buf sql;
 	struct buf names; /* of what is in sql: name NUL ... */
 	bool any;
+	bool temporary; /* search_path leads to pg_temp */
 };
 
 static void
@@ -277,13 +314,19 @@ take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *
 	name = field(&r);
 	value = field(&r);
 	if (name && value) {
-		if (strcmp(name, "role") == 0) {
+		if (*name == 0) {
+			take_kept(s, value);
+		} else if (strcmp(name, "role") == 0) {
 			if (strcmp(value, "none") != 0 && who->role == NULL)
 				who->role = mem_strdup(value);
 		} else if (strcmp(name, "session_authorization") == 0) {
 			if ((own == NULL || strcmp(value, own) != 0) && who->authorization == NULL)
 				who->authorization = mem_strdup(value);
 		} else if (strcmp(name, "is_superuser") != 0) {
+			/* What is created from now on is temporary, by whatever words. */
+			if (strcmp(name, "search_path") == 0 &&
+			    strncmp(value + (*value == '"'), "pg_temp", 7) == 0)
+				set->temporary = true;
 			add(set, name, value);
 		}
 	}
@@ -310,6 +353,8 @@ state_take(struct session *s, const struct buf *answer)
 		at += FRAME_HEADER + f.body;
 		left -= FRAME_HEADER + f.body;
 	}
+	if (set.temporary)
+		s->pinned |= SQLCLASS_TEMP;
 	if (who.authorization)
 		add(&set, "session_authorization", who.authorization);
 	if (who.role)
@@ -326,18 +371,34 @@ state_take(struct session *s, const struct buf *answer)
 	if (good) {
 		free(s->setup);
 		s->setup = set.any ? mem_strndup((char *)buf_data(&set.sql), set.sql.len) : NULL;
-		s->verified = true;
 	}
 	buf_clear(&set.sql);
 	buf_clear(&set.names);
 	return good;
 }
 
+/* pg_settings does not list these. */
+static bool
+is_hidden(const char *name)
+{
+	return strchr(name, '.') || strcasecmp(name, "role") == 0 ||
+	       strcasecmp(name, "session_authorization") == 0;
+}
+
 void
 state_start(struct session *s)
 {
+	const char *at = s->startup, *end = at + s->startup_bytes;
 	struct buf sql;
 
+	while (at < end) {
+		const char *name = at;
+
+		if (is_hidden(name) && !want(s, name, strlen(name)))
+			s->pinned |= SESSION_PIN_SETTING;
+		at = name + strlen(name) + 1;
+		at += strlen(at) + 1;
+	}
 	buf_init(&sql, SQL_MAX);
 	params_setup(s->startup, s->startup_bytes, s->pool, &sql);
 	free(s->setup);

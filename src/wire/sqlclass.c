@@ -33,6 +33,9 @@ word_of(const struct sqltext_token *tok)
 	switch (w) {
 	case SQLWORD_PG_ADVISORY_LOCK:
 	case SQLWORD_PG_ADVISORY_LOCK_SHARED:
+	case SQLWORD_PG_ADVISORY_UNLOCK:
+	case SQLWORD_PG_ADVISORY_UNLOCK_ALL:
+	case SQLWORD_PG_ADVISORY_UNLOCK_SHARED:
 	case SQLWORD_PG_CATALOG:
 	case SQLWORD_PG_SETTINGS:
 	case SQLWORD_PG_TEMP:
@@ -183,6 +186,9 @@ first_word(const struct place *at)
 		return SQLCLASS_LOAD;
 	case SQLWORD_DISCARD:
 		return discard(at->text);
+	case SQLWORD_CLOSE:
+	case SQLWORD_DROP:
+		return SQLCLASS_UNDO;
 	case SQLWORD_DO:
 	case SQLWORD_CALL:
 		return SQLCLASS_OPAQUE;
@@ -321,6 +327,10 @@ any_word(const struct place *at)
 	case SQLWORD_PG_TRY_ADVISORY_LOCK:
 	case SQLWORD_PG_TRY_ADVISORY_LOCK_SHARED:
 		return next_is(&at->text, '(') ? SQLCLASS_LOCK : 0;
+	case SQLWORD_PG_ADVISORY_UNLOCK:
+	case SQLWORD_PG_ADVISORY_UNLOCK_ALL:
+	case SQLWORD_PG_ADVISORY_UNLOCK_SHARED:
+		return next_is(&at->text, '(') ? SQLCLASS_UNDO : 0;
 	default:
 		return 0;
 	}

@@ -30,6 +30,9 @@
 	X(DISCARD_SEQUENCES, "DISCARD SEQUENCES")                                                \
 	/* A call of pg_[try_]advisory_lock[_shared], of whatever schema */                      \
 	X(LOCK, "advisory lock")                                                                 \
+	/* CLOSE, DROP, a call of pg_advisory_unlock[_shared|_all]: the session may have less to \
+	 * hold */                                                                               \
+	X(UNDO, "CLOSE, DROP or unlock")                                                         \
 	/* DO, CALL: may do anything */                                                          \
 	X(OPAQUE, "DO or CALL")                                                                  \
 	/* BEGIN, START TRANSACTION; also what AND CHAIN begins */                               \

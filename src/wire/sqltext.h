@@ -26,6 +26,7 @@
 	X(l, 'c', CALL, "call")                                               \
 	X(l, 'c', CASE, "case")                                               \
 	X(l, 'c', CHAIN, "chain")                                             \
+	X(l, 'c', CLOSE, "close")                                             \
 	X(l, 'c', COMMIT, "commit")                                           \
 	X(l, 'c', CONSTRAINTS, "constraints")                                 \
 	X(l, 'c', CREATE, "create")                                           \
@@ -33,6 +34,7 @@
 	X(l, 'd', DECLARE, "declare")                                         \
 	X(l, 'd', DISCARD, "discard")                                         \
 	X(l, 'd', DO, "do")                                                   \
+	X(l, 'd', DROP, "drop")                                               \
 	X(l, 'e', END, "end")                                                 \
 	X(l, 'e', EXPLAIN, "explain")                                         \
 	X(l, 'f', FUNCTION, "function")                                       \
@@ -48,6 +50,9 @@
 	X(l, 'o', OR, "or")                                                   \
 	X(l, 'p', PG_ADVISORY_LOCK, "pg_advisory_lock")                       \
 	X(l, 'p', PG_ADVISORY_LOCK_SHARED, "pg_advisory_lock_shared")         \
+	X(l, 'p', PG_ADVISORY_UNLOCK, "pg_advisory_unlock")                   \
+	X(l, 'p', PG_ADVISORY_UNLOCK_ALL, "pg_advisory_unlock_all")           \
+	X(l, 'p', PG_ADVISORY_UNLOCK_SHARED, "pg_advisory_unlock_shared")     \
 	X(l, 'p', PG_CATALOG, "pg_catalog")                                   \
 	X(l, 'p', PG_SETTINGS, "pg_settings")                                 \
 	X(l, 'p', PG_TEMP, "pg_temp")                                         \

@@ -269,7 +269,7 @@ def init(t, d, scale=2):
     equal(t.value("SELECT count(*) FROM pgbench_accounts"), str(100000 * scale), "accounts")
 
 
-def bench(t, d, *args, clients=CLIENTS, transactions=TRANSACTIONS):
+def bench(t, d, *args, clients=CLIENTS, transactions=TRANSACTIONS, servers=4):
     """Runs pgbench; checks that every transaction was made and none failed."""
     out = child.run_ok([t.cluster.program("pgbench"), "-n", "-c", str(clients), "-j", "2", "-t",
                         str(transactions), *args, d.dsn()], timeout=120 * slow_factor())
@@ -278,7 +278,7 @@ def bench(t, d, *args, clients=CLIENTS, transactions=TRANSACTIONS):
     failed = re.search(r"number of failed transactions: (\d+)", out)
     check(not failed or failed.group(1) == "0", out)
     note("pgbench %s: %s tps" % (" ".join(args[:4]), re.search(r"tps = ([0-9.]+)", out).group(1)))
-    check(len(t.activity()) <= 4, "at most four backends")
+    check(len(t.activity()) <= servers, "at most %d backends" % servers)
     return total
 
 
@@ -343,10 +343,12 @@ def pgbench_three_statements(t):
 
 @test(timeout=180)
 def pgbench_prepared(t):
-    """pgbench -M prepared: its sessions are pinned, so four clients on four servers"""
-    d = pool(t)
+    """pgbench -M prepared, 50 clients on five servers: the sums add up"""
+    d = t.daemon(size=5, options=QUIET)
     init(t, d, 1)
-    tpcb_adds_up(t, bench(t, d, "-M", "prepared", clients=4))
+    tpcb_adds_up(t, bench(t, d, "-M", "prepared", servers=5))
+    bench(t, d, "-S", "-M", "prepared", transactions=4 * TRANSACTIONS, servers=5)
+    equal([c["pinned"] for c in d.clients() if c["pinned"]], [], "sessions that keep their server")
     d.quiet()
 
 

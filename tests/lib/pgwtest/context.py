@@ -142,14 +142,14 @@ class Test:
         parts.update(more)
         return conninfo(parts)
 
-    def daemon(self, options=None, pools=None, **pool):
+    def daemon(self, options=None, pools=None, env=None, **pool):
         """pgwithd with the pool `db` (keyword arguments are its options) on the test's database."""
         if pools is None:
             if "conninfo" not in pool:
                 pool["conninfo"] = self.conninfo()
             pool.setdefault("size", 1)
             pools = {"db": pool}
-        d = Daemon(self.path(self._number("d")), pools, options)
+        d = Daemon(self.path(self._number("d")), pools, options, env=env)
         self._undo.append((self._end_daemon, (d,)))
         return d
 

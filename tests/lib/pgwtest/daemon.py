@@ -98,7 +98,7 @@ class Program:
 
 
 class Daemon(Program):
-    def __init__(self, directory, pools, options=None, start_timeout=15):
+    def __init__(self, directory, pools, options=None, start_timeout=15, env=None):
         """Starts pgwithd and returns when its console answers. `pools`: name to a dict of options;
         `options`: those of section [pgwith]."""
         os.makedirs(directory, exist_ok=True)
@@ -117,7 +117,7 @@ class Daemon(Program):
         top.update(options or {})
         self.write_conf(top, pools)
         super().__init__([program("pgwithd"), "-c", self.conf],
-                         os.path.join(directory, "pgwithd.log"))
+                         os.path.join(directory, "pgwithd.log"), env)
         try:
             wait_until(self._answers, start_timeout, "pgwithd answers on its console")
         except BaseException:

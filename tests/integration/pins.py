@@ -1,0 +1,156 @@
+"""What keeps a session on its server and what lets it go again, and what needs no server at all."""
+
+from pgwtest import check, equal, main, test, wait_until, wire
+from pgwtest.looks import LEFTOVERS
+
+
+def pinned(d, session=None):
+    """Why sessions of the pool keep their servers; of this one, when what it did last is settled."""
+    if session:
+        session.sql("SELECT 1")
+    return sorted(c["pinned"] for c in d.clients() if c["pinned"])
+
+
+def free(d, why):
+    """Waits until no session keeps its server."""
+    wait_until(lambda: not pinned(d) and not d.leased(), 5, "nothing is pinned: " + why)
+
+
+# ---- letting go ------------------------------------------------------------------------------------
+# what pins, as SHOW CLIENTS says it; what undoes a part of it; what undoes the rest
+UNDONE = {
+    "LISTEN": ("LISTEN a; LISTEN b", "UNLISTEN a", "UNLISTEN *"),
+    "temporary object": ("CREATE TEMP TABLE x (a int); CREATE TEMP VIEW y AS SELECT 1", "DROP VIEW y",
+                         "DROP TABLE x"),
+    "PREPARE": ("PREPARE x AS SELECT 1; PREPARE y AS SELECT 2", "DEALLOCATE x", "DEALLOCATE ALL"),
+    "WITH HOLD cursor": ("DECLARE x CURSOR WITH HOLD FOR SELECT 1; DECLARE y CURSOR WITH HOLD FOR SELECT 1",
+                         "CLOSE x", "CLOSE ALL"),
+    "advisory lock": ("SELECT pg_advisory_lock(1), pg_advisory_lock(1)", "SELECT pg_advisory_unlock(1)",
+                      "SELECT pg_advisory_unlock(1)"),
+}
+
+
+@test
+def undone(t):
+    """each reason to keep a server ends when the last of it is undone, as the server itself says"""
+    d = t.daemon(size=1)
+    c, other = t.client(d), t.client(d)
+    for simple in (True, False):
+        for why, (pin, part, rest) in UNDONE.items():
+            for statement in (pin.split("; ") if not simple else [pin]):
+                (c.sql if simple else c.ask_extended)(statement)
+            equal(pinned(d, c), [why], "after " + pin)
+            (c.ask if simple else c.ask_extended)(part)
+            equal(pinned(d, c), [why], "after " + part)
+            (c.ask if simple else c.ask_extended)(rest)
+            free(d, rest)
+            equal(other.value("SELECT 1"), "1", "the only server is another's")
+            for what, sql in LEFTOVERS.items():
+                equal(other.sql(sql), [], what + " of another client")
+    equal(len(d.server_pids()), 1, "servers")
+
+
+@test
+def never_was(t):
+    """what failed, was rolled back, or ended with its transaction keeps no server"""
+    d = t.daemon(size=1)
+    c, other = t.client(d), t.client(d)
+    t.sql("SELECT pg_advisory_lock(7)")
+    for sql in ("LISTEN a; SELECT 1 / 0", "BEGIN; LISTEN a; ROLLBACK", "SELECT pg_try_advisory_lock(7)",
+                "CREATE TEMP TABLE x (a nonsense)",
+                "BEGIN; CREATE TEMP TABLE x (a int) ON COMMIT DROP; INSERT INTO x VALUES (1); COMMIT",
+                "BEGIN; DECLARE x CURSOR WITH HOLD FOR SELECT 1; ROLLBACK",
+                "PREPARE x AS SELECT nonsense"):
+        c.ask(sql)
+        free(d, sql)
+        equal(other.value("SELECT 1"), "1", "the only server is another's")
+    t.sql("SELECT pg_advisory_unlock(7)")
+
+
+@test
+def alone(t):
+    """what only undoes keeps no server, and what drivers send to reset a session leaves it free"""
+    d = t.daemon(size=1)
+    c, other = t.client(d), t.client(d)
+    for sql in ("SELECT pg_advisory_unlock_all()", "CLOSE ALL", "UNLISTEN *", "RESET ALL", "DEALLOCATE ALL",
+                "DISCARD TEMP", "SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;",
+                "DISCARD ALL"):
+        c.sql(sql)
+        free(d, sql)
+        equal(other.value("SELECT 1"), "1", "the only server is another's")
+    c.sql("LISTEN a; DECLARE x CURSOR WITH HOLD FOR SELECT 1; SET work_mem = '3MB'")
+    c.sql("SELECT pg_advisory_lock(1)")
+    equal(len(pinned(d, c)), 1, "pinned sessions")
+    c.sql("SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;")
+    free(d, "the reset of asyncpg")
+    equal((c.value("SHOW work_mem"), other.value("SHOW work_mem")), ("4MB", "4MB"), "work_mem")
+
+
+@test
+def notified_while_asked(t):
+    """a notification that comes while a session lets go of something else is not lost"""
+    d = t.daemon(size=1)
+    c = t.client(d)
+    c.sql("LISTEN a")
+    for i in range(50):
+        c.sql("PREPARE x AS SELECT 1")
+        t.sql("NOTIFY a, '%d'" % i)
+        kinds = c.ask("DEALLOCATE x").kinds
+        kinds += "" if "A" in kinds else c.until("A").kinds
+        equal(kinds.count("A"), 1, "notifications")
+    equal(pinned(d, c), ["LISTEN"], "why it is pinned")
+
+
+@test
+def what_a_block_makes(t):
+    """what a DO block leaves to its session pins it, and a search_path that begins with pg_temp too"""
+    d = t.daemon(size=1)
+    c, other = t.client(d), t.client(d)
+    c.sql("DO $$BEGIN CREATE TEMP TABLE x (a int); END$$")
+    equal(pinned(d, c), ["temporary object"], "after DO")
+    equal(c.sql("SELECT * FROM x"), [], "its table")
+    c.sql("DROP TABLE x")
+    free(d, "dropped")
+    c.sql("SELECT set_config('search_path', 'pg_temp', false)")
+    equal(pinned(d, c), ["temporary object"], "with that search_path")
+    c.sql("CREATE TABLE x (a int)")
+    c.sql("SET search_path = public, pg_temp")
+    equal(pinned(d, c), ["temporary object"], "there is one")
+    c.sql("DROP TABLE x")
+    free(d, "dropped")
+    equal(other.value("SHOW search_path"), '"$user", public', "another's search_path")
+    equal(c.value("SHOW search_path"), "public, pg_temp", "its search_path")
+
+
+# ---- prepared statements ---------------------------------------------------------------------------
+@test
+def parse_without_server(t):
+    """a text that is prepared on a server in use is prepared for others without waiting for one"""
+    d = t.daemon(size=1)
+    a, b, c = t.client(d), t.client(d), t.client(d)
+    text = "SELECT $1::int + 1"
+    a.send(wire.parse(text, "mine") + wire.sync())
+    equal(a.until_ready().kinds, "1Z", "the first")
+    a.sql("BEGIN; SELECT 1")
+    b.send(wire.parse(text, "yours") + wire.sync())
+    equal((b.until_ready().kinds, b.status), ("1Z", "I"), "its Parse while the server is in use")
+    b.send(wire.bind([1], statement="yours") + wire.execute() + wire.sync())
+    # Another text, and a name that is there, are for the server to judge.
+    c.send(wire.parse("SELECT nonsense", "other") + wire.sync())
+    wait_until(lambda: d.waiting() == 2, 5, "both wait")
+    check(b.silent() and c.silent(), "they wait")
+    a.sql("COMMIT")
+    r = b.until_ready()
+    equal((r.rows, r.errors), ([("2",)], []), "its answer")
+    equal([e.sqlstate for e in c.until_ready().errors], ["42703"], "the other's error")
+    a.sql("BEGIN; SELECT 1")
+    b.send(wire.parse(text, "yours") + wire.sync())
+    a.sql("COMMIT")
+    equal([e.sqlstate for e in b.until_ready().errors], ["42P05"], "a name twice")
+    b.send(wire.close_("S", "yours") + wire.sync())
+    equal(b.until_ready().kinds, "3Z", "it is closed")
+    d.quiet()
+
+
+if __name__ == "__main__":
+    main()
