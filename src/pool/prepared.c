@@ -8,8 +8,13 @@
 #include "wire/msg.h"
 #include "wire/reader.h"
 
-#define NO_NAME   "pgwith_none" /* no text has it */
-#define NAME_SIZE 32            /* bytes of a name of ours on a server */
+#define NAME_SIZE 32 /* bytes of a name of ours on a server */
+#define OURS      "pgwith_"
+#define NOBODYS   OURS "none" /* no server ever has it */
+#define SCRATCH   OURS "0"    /* is there between two messages of ours only */
+
+/* PostgreSQL looks at no more of a name (NAMEDATALEN). */
+#define NAME_BYTES 63
 
 /* One text: the body of a Parse behind its name, and the context. */
 struct text {
@@ -35,9 +40,8 @@ struct prepared {
 	struct list_node recent;
 	struct text *text;
 	uint64_t number;
-	unsigned pending; /* Parses of it that are under way: it cannot be put out */
-	bool sure;        /* one of them has succeeded */
-	uint64_t syncs;   /* progress.syncs when the last one went */
+	bool pending;   /* its Parse is under way: it cannot be put out */
+	uint64_t syncs; /* progress.syncs when that went */
 };
 
 /* A tracked message: how to take it back. */
@@ -48,6 +52,7 @@ struct pending {
 	struct named *added;   /* this name came in */
 	struct named *removed; /* this one went, and is kept here until it is sure */
 	struct prepared *made; /* this text came to the server */
+	bool evicted;          /* one that the server had was closed */
 };
 
 static void pending_end(struct tracked *, enum progress_end);
@@ -135,11 +140,21 @@ names_init(struct names *names, struct statements *all)
 	*names = (struct names){.all = all};
 }
 
+static size_t
+clip(size_t length)
+{
+	return length < NAME_BYTES ? length : NAME_BYTES;
+}
+
 static struct named *
 named_find(const struct names *names, const char *name, size_t length)
 {
-	struct hash_node *n = hash_first(&names->names, hash_bytes(HASH_SEED, name, length));
+	struct hash_node *n;
 
+	if (names == NULL || names->names.count == 0)
+		return NULL;
+	length = clip(length);
+	n = hash_first(&names->names, hash_bytes(HASH_SEED, name, length));
 	for (; n; n = hash_next(n)) {
 		struct named *named = HASH_OBJ(n, struct named, node);
 
@@ -199,6 +214,7 @@ names_drop(struct names *names, struct prepared_set *set, const char *name, size
 
 	if (named == NULL)
 		return;
+	/* Its Parse may be under way: there is nothing to take back then. */
 	LIST_EACH (l, &set->tracked.list) {
 		struct pending *p = pending_of(l);
 
@@ -295,7 +311,7 @@ prepared_forget(struct prepared_set *set)
 	}
 	LIST_EACH_SAFE (n, after, &set->recent)
 		prepared_remove(set, LIST_OBJ(n, struct prepared, recent));
-	set->stale = false;
+	set->stale = set->decoys = false;
 }
 
 void
@@ -325,6 +341,44 @@ pend(struct prepared_set *set, const struct progress *progress)
 	return p;
 }
 
+static bool
+is_named(const struct named *named, const char *name, size_t length)
+{
+	return named && named->length == length && memcmp(named->name, name, length) == 0;
+}
+
+bool
+names_unsettled(const struct names *names, const struct prepared_set *set, const struct progress *p,
+		const char *name, size_t length)
+{
+	struct list_node *l;
+
+	/* In COPY IN no message means anything, and the server must see it. */
+	if (names == NULL || p->copy == COPY_IN)
+		return false;
+	length = clip(length);
+	LIST_EACH (l, &set->tracked.list) {
+		const struct pending *q = pending_of(l);
+
+		if (q == NULL)
+			continue;
+		if (q->tracked.syncs == p->syncs)
+			return false;
+		if (q->names == names && (name == NULL || is_named(q->added, name, length) ||
+					  is_named(q->removed, name, length)))
+			return true;
+	}
+	return false;
+}
+
+static bool
+text_unsettled(const struct prepared_set *set, const struct progress *p, const struct text *t)
+{
+	const struct prepared *pre = prepared_find(set, t);
+
+	return pre && pre->pending && pre->syncs != p->syncs && p->copy != COPY_IN;
+}
+
 static void
 take_back(struct prepared_set *set, struct pending *p)
 {
@@ -336,8 +390,11 @@ take_back(struct prepared_set *set, struct pending *p)
 		named_put_in(p->names, p->removed);
 		p->removed = NULL;
 	}
-	if (p->made && --p->made->pending == 0 && !p->made->sure)
+	if (p->made)
 		prepared_remove(set, p->made);
+	/* It is still there, and we have lost sight of it. */
+	if (p->evicted)
+		set->stale = true;
 }
 
 static void
@@ -347,12 +404,10 @@ pending_end(struct tracked *t, enum progress_end end)
 
 	if (end == PROGRESS_LOST)
 		p->names = NULL;
-	if (end != PROGRESS_DONE) {
+	if (end != PROGRESS_DONE)
 		take_back(p->set, p);
-	} else if (p->made) {
-		p->made->pending--;
-		p->made->sure = true;
-	}
+	else if (p->made)
+		p->made->pending = false;
 	if (p->removed)
 		named_free(p->set->all, p->removed);
 	free(p);
@@ -389,53 +444,77 @@ make_room(struct prepared_set *set, struct progress *p, unsigned max, struct buf
 	while (set->recent.count >= max) {
 		struct prepared *pre = LIST_OBJ(list_first(&set->recent), struct prepared, recent);
 
-		if (pre->pending > 0)
+		if (pre->pending)
 			return;
-		progress_sent_as(p, PROGRESS_OWN);
+		progress_sent_as(p, PROGRESS_OWN | PROGRESS_TRACKED);
+		pend(set, p)->evicted = true;
 		add_close(server_name(pre, name), out);
 		prepared_remove(set, pre);
 	}
 }
 
-/* A Parse of it goes to the server, with this flags. */
-static void
-send_parse(struct prepared_set *set, struct progress *p, struct prepared *pre, unsigned flags,
-	   struct pending *pending, struct buf *out)
+/* The server gets a text that it has not, by a Parse with these flags. */
+static struct pending *
+send_parse(struct prepared_set *set, struct progress *p, const struct prepared_limits *limits,
+	   struct text *t, unsigned flags, struct buf *out)
 {
+	struct pending *pending;
+	struct prepared *pre;
 	char name[NAME_SIZE];
 
-	add_parse(server_name(pre, name), pre->text->data, pre->text->body_bytes, out);
-	progress_sent_as(p, flags | PROGRESS_TRACKED);
-	pre->pending++;
+	make_room(set, p, limits->server_max, out);
+	pre = prepared_add(set, t);
+	pre->pending = true;
 	pre->syncs = p->syncs;
+	add_parse(server_name(pre, name), t->data, t->body_bytes, out);
+	progress_sent_as(p, flags | PROGRESS_TRACKED);
+	pending = pend(set, p);
 	pending->made = pre;
+	return pending;
 }
 
 /* The name on the server of a text that a session is about to use; prepares it if need be. The
- * server is not skipping to Sync. */
+ * server is not skipping to Sync, and the text is not unsettled. */
 static const char *
 have_prepared(struct prepared_set *set, struct progress *p, const struct prepared_limits *limits,
 	      struct text *t, char *name, struct buf *out)
 {
 	struct prepared *pre = prepared_find(set, t);
 
-	if (pre == NULL) {
-		make_room(set, p, limits->server_max, out);
-		pre = prepared_add(set, t);
-		send_parse(set, p, pre, PROGRESS_OWN, pend(set, p), out);
-		return server_name(pre, name);
-	}
+	if (pre == NULL)
+		return server_name(send_parse(set, p, limits, t, PROGRESS_OWN, out)->made, name);
 	list_remove(&set->recent, &pre->recent);
 	list_append(&set->recent, &pre->recent);
-	server_name(pre, name);
-	if (!pre->sure && pre->syncs != p->syncs) {
-		/* Its Parse went before the last Sync: an error could have skipped it, but not what
-		 * comes now. */
-		progress_sent_as(p, PROGRESS_OWN);
-		add_close(name, out);
-		send_parse(set, p, pre, PROGRESS_OWN, pend(set, p), out);
+	/* While many were on their way there may have been too many. */
+	make_room(set, p, limits->server_max + 1, out);
+	return server_name(pre, name);
+}
+
+static bool
+is_ours(const char *name, size_t length)
+{
+	return length >= sizeof OURS - 1 && memcmp(name, OURS, sizeof OURS - 1) == 0;
+}
+
+/* The server has the text: a name for it is all that the session needs. */
+static struct pending *
+parse_shared(struct prepared_set *set, struct progress *p, const struct text *t, struct buf *out)
+{
+	struct pending *pending;
+
+	if (p->status != 'E' && p->ready_due == p->own_syncs) {
+		/* Closing what does not exist is answered in the right place. */
+		progress_sent_as(p, PROGRESS_FOR_PARSE | PROGRESS_TRACKED);
+		add_close(NOBODYS, out);
+		return pend(set, p);
 	}
-	return name;
+	/* In a transaction that has failed, or could have by now, the server may say no. */
+	add_parse(SCRATCH, t->data, t->body_bytes, out);
+	progress_sent_as(p, PROGRESS_TRACKED);
+	pending = pend(set, p);
+	progress_sent_as(p, PROGRESS_OWN);
+	add_close(SCRATCH, out);
+	return pending;
 }
 
 /* A new name of the session for a text, of which it takes over the reference. */
@@ -474,10 +553,10 @@ prepared_adopt(struct names *names, const struct prepared_set *other,
 	rest = m->bytes - length - 1;
 	t = text_find(names->all, nul + 1, rest, m->context);
 	pre = t ? prepared_find(other, t) : NULL;
-	if (pre == NULL || !pre->sure || named_find(names, (const char *)m->body, length))
+	if (pre == NULL || pre->pending || named_find(names, (const char *)m->body, length))
 		return false;
 	t->refs++;
-	named_new(names, m->body, length, t, m->effects);
+	named_new(names, m->body, clip(length), t, m->effects);
 	return true;
 }
 
@@ -493,45 +572,56 @@ parse(struct names *names, struct prepared_set *set, struct progress *p,
 	struct named *named = named_find(names, (const char *)body, length);
 	struct pending *pending;
 	struct text *t;
-	char name[NAME_SIZE];
 
+	if (names_unsettled(names, set, p, (const char *)body, length))
+		return PREPARED_WAIT;
 	if (named) {
-		/* The server has it under another name, if at all: its own error says that it
-		 * exists. An empty text is parsed in a failed transaction too. */
-		progress_sent_as(p, PROGRESS_OWN);
-		add_close(NO_NAME, out);
-		progress_sent_as(p, PROGRESS_OWN);
-		add_parse(NO_NAME, (const uint8_t *)"\0\0", 3, out);
-		progress_sent_as(p, 0);
-		add_parse(NO_NAME, nul + 1, rest, out);
-		return PREPARED_DONE;
+		/* The server has it under another name: its own error says that it exists. The
+		 * decoy stays. */
+		prepared_decoy(set, p, (const char *)body, length, out);
+		set->stale = true;
+		return PREPARED_AS_IT_IS;
 	}
 	if (names_full(names, limits, bytes))
 		return PREPARED_TOO_MANY;
 	t = text_get(names->all, nul + 1, rest, m->context);
-	named = named_new(names, body, length, t, m->effects);
-	if (prepared_find(set, t) == NULL) {
-		make_room(set, p, limits->server_max, out);
-		pending = pend(set, p);
-		send_parse(set, p, prepared_add(set, t), 0, pending, out);
-	} else {
-		have_prepared(set, p, limits, t, name, out);
-		pending = pend(set, p);
-		if (p->status == 'E' || p->ready_due > 0) {
-			/* In a transaction that has failed, or may have by then, PostgreSQL
-			 * refuses to parse all but what ends it: it is asked itself. */
-			progress_sent_as(p, PROGRESS_OWN);
-			add_close(NO_NAME, out);
-			progress_sent_as(p, PROGRESS_TRACKED);
-			add_parse(NO_NAME, nul + 1, rest, out);
-		} else {
-			/* Closing what does not exist is answered in the right place. */
-			progress_sent_as(p, PROGRESS_FOR_PARSE | PROGRESS_TRACKED);
-			add_close(NO_NAME, out);
-		}
+	if (text_unsettled(set, p, t)) {
+		text_put(names->all, t);
+		return PREPARED_WAIT;
 	}
+	named = named_new(names, body, clip(length), t, m->effects);
+	pending = prepared_find(set, t) ? parse_shared(set, p, t, out)
+					: send_parse(set, p, limits, t, 0, out);
 	pending->names = names;
 	pending->added = named;
+	return PREPARED_DONE;
+}
+
+/* The name that stands on the server for the one that the client gives, into `out_name`. */
+static enum prepared_verdict
+use(struct names *names, struct prepared_set *set, struct progress *p,
+    const struct prepared_limits *limits, const struct prepared_message *m, const char *name,
+    size_t length, char *out_name, struct buf *out)
+{
+	struct named *named = length ? named_find(names, name, length) : NULL;
+
+	if (named && text_unsettled(set, p, named->text))
+		return PREPARED_WAIT;
+	if (named) {
+		struct text *t = named->text;
+
+		/* It may be one that deallocates itself. */
+		t->refs++;
+		if (named->effects && m->executes)
+			m->executes(m->arg, named->effects, (const char *)t->data);
+		have_prepared(set, p, limits, t, out_name, out);
+		text_put(names->all, t);
+		return PREPARED_DONE;
+	}
+	/* One that does not exist: the server says so. Ours are none of its business. */
+	if (!is_ours(name, length))
+		return PREPARED_AS_IT_IS;
+	snprintf(out_name, NAME_SIZE, NOBODYS);
 	return PREPARED_DONE;
 }
 
@@ -543,8 +633,8 @@ bind(struct names *names, struct prepared_set *set, struct progress *p,
 	const uint8_t *body = m->body;
 	size_t bytes = m->bytes, have = m->have;
 	const uint8_t *portal_end = memchr(body, 0, have), *end;
-	struct named *named;
-	char name[NAME_SIZE];
+	char buffer[NAME_SIZE];
+	const char *name;
 	size_t length;
 
 	if (portal_end == NULL)
@@ -552,13 +642,18 @@ bind(struct names *names, struct prepared_set *set, struct progress *p,
 	end = memchr(portal_end + 1, 0, have - (size_t)(portal_end + 1 - body));
 	if (end == NULL)
 		return PREPARED_BROKEN;
+	name = (const char *)portal_end + 1;
 	length = (size_t)(end - portal_end - 1);
-	named = length ? named_find(names, (const char *)portal_end + 1, length) : NULL;
-	/* One that does not exist: the server says so, since no name of ours looks like a client's.
-	 */
-	if (named == NULL)
+	if (names_unsettled(names, set, p, name, length))
+		return PREPARED_WAIT;
+	switch (use(names, set, p, limits, m, name, length, buffer, out)) {
+	case PREPARED_WAIT:
+		return PREPARED_WAIT;
+	case PREPARED_AS_IT_IS:
 		return PREPARED_AS_IT_IS;
-	have_prepared(set, p, limits, named->text, name, out);
+	default:
+		name = buffer;
+	}
 	m->used = (size_t)(end + 1 - body);
 	progress_sent_as(p, 0);
 	buf_add_u8(out, 'B');
@@ -572,17 +667,19 @@ static enum prepared_verdict
 describe(struct names *names, struct prepared_set *set, struct progress *p,
 	 const struct prepared_limits *limits, const uint8_t *body, size_t bytes, struct buf *out)
 {
-	struct named *named;
+	struct prepared_message quiet = {.executes = NULL};
+	enum prepared_verdict v;
 	char name[NAME_SIZE];
-	size_t at;
+	size_t length, at;
 
-	if (bytes < 2 || body[0] != 'S' || body[1] == 0)
+	if (bytes < 3 || body[0] != 'S' || body[1] == 0 || body[bytes - 1] != 0)
 		return PREPARED_AS_IT_IS;
-	named =
-	    named_find(names, (const char *)body + 1, strnlen((const char *)body + 1, bytes - 1));
-	if (named == NULL)
-		return PREPARED_AS_IT_IS;
-	have_prepared(set, p, limits, named->text, name, out);
+	length = strnlen((const char *)body + 1, bytes - 1);
+	if (names_unsettled(names, set, p, (const char *)body + 1, length))
+		return PREPARED_WAIT;
+	v = use(names, set, p, limits, &quiet, (const char *)body + 1, length, name, out);
+	if (v != PREPARED_DONE)
+		return v;
 	progress_sent_as(p, 0);
 	at = msg_begin(out, 'D');
 	buf_add_u8(out, 'S');
@@ -598,15 +695,24 @@ close_statement(struct names *names, struct prepared_set *set, struct progress *
 {
 	struct pending *pending;
 	struct named *named;
+	size_t length;
 
-	if (bytes < 2 || body[0] != 'S' || body[1] == 0)
+	if (bytes < 3 || body[0] != 'S' || body[1] == 0 || body[bytes - 1] != 0)
 		return PREPARED_AS_IT_IS;
-	named =
-	    named_find(names, (const char *)body + 1, strnlen((const char *)body + 1, bytes - 1));
-	if (named == NULL)
-		return PREPARED_AS_IT_IS;
+	length = strnlen((const char *)body + 1, bytes - 1);
+	if (names_unsettled(names, set, p, (const char *)body + 1, length))
+		return PREPARED_WAIT;
+	named = named_find(names, (const char *)body + 1, length);
+	if (named == NULL) {
+		if (!is_ours((const char *)body + 1, length))
+			return PREPARED_AS_IT_IS;
+		progress_sent_as(p, 0);
+		add_close(NOBODYS, out);
+		return PREPARED_DONE;
+	}
+	/* Under its own name there may be a decoy. */
 	progress_sent_as(p, PROGRESS_TRACKED);
-	add_close(NO_NAME, out);
+	add_close(is_ours(named->name, named->length) ? NOBODYS : (const char *)body + 1, out);
 	named_take_out(names, named);
 	pending = pend(set, p);
 	pending->names = names;
@@ -630,15 +736,13 @@ prepared_message(struct names *names, struct prepared_set *set, struct progress 
 		return m->have < m->bytes ? PREPARED_TOO_MANY
 					  : parse(names, set, p, limits, m, out);
 	case 'B':
-		if (names->names.count == 0)
-			return PREPARED_AS_IT_IS;
 		return bind(names, set, p, limits, m, out);
 	case 'D':
-		if (names->names.count == 0 || m->have < m->bytes)
+		if (m->have < m->bytes)
 			return PREPARED_AS_IT_IS;
 		return describe(names, set, p, limits, m->body, m->bytes, out);
 	case 'C':
-		if (names->names.count == 0 || m->have < m->bytes)
+		if (m->have < m->bytes)
 			return PREPARED_AS_IT_IS;
 		return close_statement(names, set, p, m->body, m->bytes, out);
 	default:
@@ -646,36 +750,22 @@ prepared_message(struct names *names, struct prepared_set *set, struct progress 
 	}
 }
 
-static bool
-is_named(const struct named *named, const char *name, size_t length)
-{
-	return named && named->length == length && memcmp(named->name, name, length) == 0;
-}
-
-bool
-names_unsettled(const struct names *names, const struct prepared_set *set,
-		const struct progress *progress, const char *name, size_t length)
-{
-	struct list_node *l;
-
-	LIST_EACH (l, &set->tracked.list) {
-		const struct pending *p = pending_of(l);
-
-		if (p && p->names == names && p->tracked.syncs != progress->syncs &&
-		    (name == NULL || is_named(p->added, name, length) ||
-		     is_named(p->removed, name, length)))
-			return true;
-	}
-	return false;
-}
-
 void
-prepared_decoy(struct progress *p, const char *name, size_t length, struct buf *out)
+prepared_decoy(struct prepared_set *set, struct progress *p, const char *name, size_t length,
+	       struct buf *out)
 {
 	size_t at;
 
 	if (!progress_sent_as(p, PROGRESS_OWN))
 		return;
+	set->decoys = true;
+	/* One from before may have stayed. */
+	at = msg_begin(out, 'C');
+	buf_add_u8(out, 'S');
+	buf_add(out, name, length);
+	buf_add_u8(out, 0);
+	msg_end(out, at);
+	progress_sent_as(p, PROGRESS_OWN);
 	at = msg_begin(out, 'P');
 	buf_add(out, name, length);
 	buf_add_u8(out, 0);

@@ -3,7 +3,9 @@
  * our own. What a server lacks is prepared ahead of the message that needs it. No I/O: bytes for
  * the server are added to a buf, and progress is told.
  *
- * Everything takes effect when it is sent, and is taken back if the server skips it or fails. */
+ * Everything takes effect when it is sent, and is taken back if the server skips it or fails. What
+ * depends on a message of which neither is known, and which an error would not skip with it because
+ * a Sync stands between the two, has to wait. */
 #ifndef PGWITH_POOL_PREPARED_H
 #define PGWITH_POOL_PREPARED_H
 
@@ -45,6 +47,7 @@ struct prepared_set {
 	uint64_t last; /* number in the name given last; never used twice on this server */
 	bool stale;    /* it has statements that we have lost sight of, or that are out of date:
 			  DISCARD ALL */
+	bool decoys;   /* it was given some: after an error they may still be there */
 };
 void prepared_init(struct prepared_set *, struct statements *, struct progress *);
 void prepared_clear(struct prepared_set *);
@@ -63,6 +66,8 @@ enum prepared_verdict {
 	PREPARED_DONE, /* what is needed instead is in `out`, and progress has been told: drop it */
 	PREPARED_PREFIX,   /* the same, but only up to the first `used` bytes of its body: the rest
 			      follows */
+	PREPARED_WAIT,     /* what it is about depends on an answer that is due: ask again then.
+			      Nothing has been done */
 	PREPARED_TOO_MANY, /* the session has too many */
 	PREPARED_BROKEN    /* the body is malformed */
 };
@@ -77,9 +82,13 @@ struct prepared_message {
 	const char *context;
 	unsigned effects; /* Parse: what the caller knows of the text */
 	size_t used;      /* PREPARED_PREFIX */
+	/* Bind: called before anything is added, with what was known of the text and with the text,
+	 * if there is a statement of that name and `effects` were not 0. */
+	void (*executes)(void *arg, unsigned effects, const char *sql);
+	void *arg;
 };
 
-/* It is to go to this server. */
+/* It is to go to this server. `names` may be NULL, unless it is a Parse. */
 enum prepared_verdict prepared_message(struct names *, struct prepared_set *, struct progress *,
 				       const struct prepared_limits *, struct prepared_message *,
 				       struct buf *out);
@@ -97,13 +106,15 @@ bool names_have(const struct names *, const char *name, size_t length);
 unsigned names_effects(const struct names *, const char *name, size_t length, const char **sql);
 /* It deallocates one by SQL on this server. */
 void names_drop(struct names *, struct prepared_set *, const char *name, size_t length);
+
 /* Did a message that changes this name (NULL: any name) go before the last Sync, and is its answer
- * still to come? Then it is not known what the name stands for now. */
+ * still to come? Then it is not known what the name stands for now. `names` may be NULL. */
 bool names_unsettled(const struct names *, const struct prepared_set *, const struct progress *,
 		     const char *name, size_t length);
 
 /* Ahead of a DEALLOCATE by SQL: gives the server, of which the session's names are not known there,
  * a statement of that name, so that it can be deallocated. */
-void prepared_decoy(struct progress *, const char *name, size_t length, struct buf *out);
+void prepared_decoy(struct prepared_set *, struct progress *, const char *name, size_t length,
+		    struct buf *out);
 
 #endif

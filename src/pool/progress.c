@@ -95,6 +95,12 @@ remove_first_run(struct progress *p)
 	p->runs_count--;
 }
 
+static bool
+is_own_sync(const struct progress_run *r)
+{
+	return r->kind == (RUN_SYNC | PROGRESS_OWN);
+}
+
 /* It was skipped, or never will be answered. */
 static void
 drop_first_run(struct progress *p)
@@ -104,6 +110,8 @@ drop_first_run(struct progress *p)
 	remove_first_run(p);
 	if (is_own(&r))
 		p->own -= r.count;
+	if (is_own_sync(&r))
+		p->own_syncs -= r.count;
 	if (r.kind & PROGRESS_TRACKED)
 		p->failed += r.count;
 }
@@ -129,6 +137,8 @@ pop(struct progress *p)
 
 	if (is_own(r))
 		p->own--;
+	if (is_own_sync(r))
+		p->own_syncs--;
 	if (--r->count == 0)
 		remove_first_run(p);
 	if (tracked)
@@ -231,7 +241,9 @@ void
 progress_sent_own_sync(struct progress *p)
 {
 	push(p, RUN_SYNC | PROGRESS_OWN);
+	p->syncs++;
 	p->own++;
+	p->own_syncs++;
 	p->ready_due++;
 	p->extended = false;
 }
@@ -278,6 +290,18 @@ copy_closed(struct progress *p)
 	p->swallowed = 0;
 }
 
+/* Does an error now hit messages of ours that end with a Sync of ours? */
+static bool
+is_own_exchange(const struct progress *p)
+{
+	for (uint32_t i = 0; i < p->runs_count; i++)
+		if (!(run_at(p, i)->kind & PROGRESS_OWN))
+			return false;
+		else if (is_own_sync(run_at(p, i)))
+			return true;
+	return false;
+}
+
 static void
 error_came(struct progress *p, const uint8_t *body, size_t have)
 {
@@ -294,6 +318,8 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 	if (p->copy == COPY_IN && p->swallowed > 0)
 		p->unsure = true;
 	copy_closed(p);
+	if (p->own_syncs > 0 && is_own_exchange(p))
+		p->own_failed = true;
 	if (!first_is(p, RUN_EXTENDED))
 		return;
 	ours = first_run(p)->kind & PROGRESS_OWN;
@@ -426,6 +452,7 @@ for_client(const struct progress *p, char *type)
 		return true;
 	switch (*type) {
 	case 'E': /* it answers what the client sent behind ours as well: all that is skipped */
+		return p->own_syncs == 0 || !is_own_exchange(p);
 	case 'N':
 	case 'A':
 	case 'S':

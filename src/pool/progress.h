@@ -63,6 +63,9 @@ struct progress {
 	bool failed_itself; /* the first of them is the one that failed */
 	uint64_t syncs;     /* Syncs sent, ever */
 	uint32_t own;       /* messages of ours unanswered: their answers are not the client's */
+	uint32_t own_syncs; /* Syncs among them */
+	bool own_failed; /* messages of ours up to a Sync of ours have failed: the server is not as
+			    it should be, and runs what came behind */
 	uint32_t
 	    rescue; /* Queries of the client that a failed message of ours made the server skip */
 	uint8_t from_passed; /* bytes of from_header that the client has got */
@@ -110,8 +113,8 @@ enum {
 };
 bool progress_sent_as(struct progress *, unsigned flags);
 
-/* A Sync of our own: the client does not get its ReadyForQuery. Nothing of the client's may be
- * under way in the extended protocol. */
+/* A Sync of our own: the client does not get its ReadyForQuery, nor an error of what is before it:
+ * see progress.own_failed. Nothing of the client's may be under way in the extended protocol. */
 void progress_sent_own_sync(struct progress *);
 
 /* Too much is unanswered: nothing more may be sent until answers have come. */

@@ -14,14 +14,16 @@ plain(const char *sql, size_t bytes)
 {
 	struct sqltext_token first, t;
 	struct sqltext at;
-	bool noise = false;
+	bool noise = false, over = false;
 
 	sqltext_init(&at, sql, bytes, 0);
 	sqltext_token(&at, &first);
 	while (sqltext_token(&at, &t) != SQLTEXT_END) {
-		if (t.kind == SQLTEXT_SPLIT)
+		if (t.kind == SQLTEXT_SPLIT) {
+			over = true;
 			continue;
-		if (noise || t.kind != SQLTEXT_NAME ||
+		}
+		if (noise || over || t.kind != SQLTEXT_NAME ||
 		    (t.word != SQLWORD_WORK && t.word != SQLWORD_TRANSACTION))
 			return SQLWORD_OTHER;
 		noise = true;

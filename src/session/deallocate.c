@@ -71,7 +71,13 @@ deallocate_note(struct session *s, const char *sql, size_t bytes)
 			continue;
 		if (leave(s, name) && s->names && names_have(s->names, name, strlen(name)) &&
 		    srv->progress.status != 'E')
-			prepared_decoy(&srv->progress, name, strlen(name), &s->daemon->ahead);
+			prepared_decoy(&srv->prepared, &srv->progress, name, strlen(name),
+				       &s->daemon->ahead);
+		/* One of ours: they are never used again by their names. */
+		if (strncmp(name, "pgwith_", 7) == 0) {
+			prepared_forget(&srv->prepared);
+			srv->prepared.stale = true;
+		}
 	}
 }
 

@@ -60,6 +60,37 @@ end_by(struct session *s, const char *why)
 	err_clear(&e);
 }
 
+/* ---- cancel ---- */
+
+/* The server does something for us first, of which the client must see nothing. */
+static bool
+own_first(const struct session *s)
+{
+	return s->state == SESSION_SETUP || s->lease.srv->progress.own_syncs > 0;
+}
+
+bool
+relay_cancel(struct session *s, uint64_t requester)
+{
+	if (own_first(s)) {
+		s->cancel_due = true;
+		return false;
+	}
+	if (!progress_busy(&s->lease.srv->progress))
+		return false;
+	lease_cancel(&s->lease, requester);
+	return true;
+}
+
+static void
+late_cancel(struct session *s)
+{
+	if (!s->cancel_due || s->lease.state != LEASE_HELD || own_first(s))
+		return;
+	s->cancel_due = false;
+	relay_cancel(s, 0);
+}
+
 /* ---- startup parameters ---- */
 
 /* The answer's last row, if the server did not refuse; otherwise NULL, and its words, if it has
@@ -130,6 +161,7 @@ relay_begin(struct session *s)
 	p->watch = p->deallocated_all = false;
 	p->deallocated = 0;
 	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
+	s->cancel_due = false;
 	if (s->pool->conf->mode == CONF_SESSION)
 		s->pinned |= SESSION_PIN_MODE;
 	/* What a server has taken at login, it will take again: that goes ahead of the first
@@ -139,6 +171,8 @@ relay_begin(struct session *s)
 }
 
 /* ---- parameters that were set ---- */
+
+#define SAVES_MAX 5
 
 static void give_back(struct session *s);
 
@@ -159,14 +193,32 @@ pass_on(struct session *s)
 }
 
 static void
+save(struct session *s)
+{
+	struct buf sql;
+
+	buf_init(&sql, ANSWER_MAX);
+	state_ask(s, s->saves++ > 0, &sql);
+	ask(s, SESSION_SAVING, (char *)buf_data(&sql));
+	buf_clear(&sql);
+}
+
+static void
 saved(struct session *s)
 {
-	bool good = s->lease.srv->progress.error[0] == 0 && state_take(s, s->answer);
+	const char *error = s->lease.srv->progress.error;
+	bool good = error[0] == 0 && state_take(s, s->answer);
 
 	pass_on(s);
 	forget_answer(s);
 	if (s->state != SESSION_SAVING)
 		return;
+	/* A late cancel, or the session has given itself a short statement_timeout. */
+	if (strcmp(error, "57014") == 0 && s->saves < SAVES_MAX) {
+		session_set_state(s, SESSION_ACTIVE);
+		save(s);
+		return;
+	}
 	if (!good && !s->undone) {
 		end_by(s, "it does not tell what the session has set");
 		return;
@@ -231,7 +283,9 @@ failed(struct lease *l, const struct err *e)
 static void
 give_back(struct session *s)
 {
-	bool discard = s->discard || s->lease.srv->prepared.stale;
+	const struct server *srv = s->lease.srv;
+	bool discard =
+	    s->discard || srv->prepared.stale || (srv->prepared.decoys && srv->progress.error[0]);
 	struct err e;
 
 	session_set_state(s, SESSION_IDLE);
@@ -249,7 +303,6 @@ static void
 end_lease(struct session *s)
 {
 	struct server *srv = s->lease.srv;
-	struct buf sql;
 
 	if (s->unpin) {
 		s->unpin = false;
@@ -264,10 +317,10 @@ end_lease(struct session *s)
 		give_back(s);
 		return;
 	}
-	buf_init(&sql, ANSWER_MAX);
-	state_ask(s, &sql);
-	ask(s, SESSION_SAVING, (char *)buf_data(&sql));
-	buf_clear(&sql);
+	s->saves = 0;
+	if (srv->prepared.decoys && srv->progress.error[0])
+		srv->prepared.stale = true;
+	save(s);
 }
 
 /* Queries of the client that a failed message of ours made the server skip: each is owed a
@@ -329,11 +382,18 @@ readable(struct lease *l)
 		answered(s, data, bytes);
 		return;
 	}
+	if (p->own_failed) {
+		/* What the client has sent behind that may have run as if it were another's. */
+		server_close(srv, "it refused the parameters of the session; what was asked of it "
+				  "may have been done without them");
+		return;
+	}
 	if (bytes > 0)
 		session_send(s, data, bytes);
 	if (s->state != SESSION_ACTIVE)
 		return;
 	count(s, p, readies, bytes);
+	late_cancel(s);
 	if (p->watch)
 		deallocate_answered(s);
 	/* Statements whose result has changed (cached plan must not change result type) must not be
@@ -378,7 +438,8 @@ lost(struct lease *l, const struct server *srv, const char *why)
 
 	/* The client has read the server's own last words, or is in the middle of a message, where
 	 * no error can be put. */
-	if (s->state == SESSION_ACTIVE && (p->fatal || p->from_have > 0)) {
+	if (s->state == SESSION_ACTIVE && !p->own_failed &&
+	    (p->fatal || (p->from_have > 0 && !p->from_drop))) {
 		session_set_state(s, SESSION_CLOSING);
 		if (stream_queued(&s->stream) == 0)
 			session_close(s, CLEANUP_CLIENT_REFUSED, "server lost");

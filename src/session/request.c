@@ -304,19 +304,10 @@ statement_name(const struct message *m)
 	return end ? (const char *)at : NULL;
 }
 
-/* A Bind of it comes next: what that adds to what stands ahead must not stand inside of the Bind.
- */
 static void
-note_named(struct session *s, const struct message *m)
+executes(void *arg, unsigned effects, const char *sql)
 {
-	const char *name = statement_name(m), *sql;
-	unsigned effects;
-
-	if (name == NULL || *name == 0 || s->lease.srv->progress.skipping)
-		return;
-	effects = names_effects(s->names, name, strlen(name), &sql);
-	if (effects)
-		note_effects(s, effects, sql, strlen(sql), false);
+	note_effects(arg, effects, sql, strlen(sql), false);
 }
 
 static enum verdict
@@ -327,17 +318,17 @@ named(struct session *s, struct message *m)
 	struct server *srv = s->lease.srv;
 	enum prepared_verdict v;
 
-	if (m->type != 'P' && s->names == NULL)
-		return FORWARD;
 	if (m->type == 'P' && (m->have == 0 || m->body[0] == 0))
 		return FORWARD;
 	if (limits.server_max == 0) {
-		s->pinned |= SESSION_PIN_STATEMENT;
+		if (m->type == 'P')
+			s->pinned |= SESSION_PIN_STATEMENT;
 		return FORWARD;
 	}
-	make_names(s);
-	if (m->type == 'B')
-		note_named(s, m);
+	if (m->type == 'P')
+		make_names(s);
+	pm.executes = executes;
+	pm.arg = s;
 	v = prepared_message(s->names, &srv->prepared, &srv->progress, &limits, &pm,
 			     &s->daemon->ahead);
 	switch (v) {
@@ -347,6 +338,9 @@ named(struct session *s, struct message *m)
 	case PREPARED_PREFIX:
 		m->used = FRAME_HEADER + pm.used;
 		return REPLACE;
+	case PREPARED_WAIT:
+		stream_pause(&s->stream);
+		return HOLD;
 	case PREPARED_TOO_MANY:
 		s->pinned |= SESSION_PIN_STATEMENT;
 		return FORWARD;
@@ -531,6 +525,9 @@ judge(struct session *s, struct message *m)
 	sql = text_of(m, &bytes);
 	if (sql)
 		m->set = sqlclass(sql, bytes);
+	/* What the rest of it does is not known. */
+	if (sql && m->have < m->bytes)
+		m->set |= SQLCLASS_OPAQUE;
 	if ((m->set & SQLCLASS_BEGIN) && s->pool->conf->mode == CONF_STATEMENT)
 		return no_transaction(s, m->type);
 	if (s->state == SESSION_IDLE)
@@ -622,7 +619,11 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 			return bytes;
 		}
 		whole = (size_t)FRAME_HEADER + f.body;
-		if (whole > bytes - at && whole <= SESSION_WHOLE_MAX)
+		/* Of a longer one, so much must be here that what is decided now does not depend on
+		 * how it came. */
+		if (whole > bytes - at &&
+		    (whole <= SESSION_WHOLE_MAX ||
+		     (f.type != 'd' && known(f.type) && bytes - at < SESSION_WHOLE_MAX)))
 			break;
 		/* What is added ahead stands behind what came before; and what ends the session
 		 * must not keep back what progress has been told of. */
@@ -637,8 +638,11 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		m.have = (whole < bytes - at ? whole : bytes - at) - FRAME_HEADER;
 		m.next = whole < bytes - at ? (char)data[at + whole] : 0;
 		v = judge(s, &m);
-		if (v == OVER)
+		if (v == OVER) {
+			/* Nobody else's server may get it. */
+			buf_reset(&s->daemon->ahead);
 			return bytes;
+		}
 		if (v == HOLD)
 			break;
 		if (v == DROP) {
@@ -703,8 +707,10 @@ request_resume(struct session *s)
 {
 	size_t used;
 
-	if (gone(s))
+	if (gone(s)) {
+		buf_reset(&s->daemon->ahead);
 		return;
+	}
 	if (s->in.len == 0) {
 		size_t none = 0;
 

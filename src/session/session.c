@@ -313,12 +313,8 @@ session_cancel(struct session *s, uint64_t requester)
 
 	switch (s->state) {
 	case SESSION_SETUP:
-	case SESSION_SAVING:
 	case SESSION_ACTIVE:
-		if (!progress_busy(&s->lease.srv->progress))
-			return false;
-		lease_cancel(&s->lease, requester);
-		return true;
+		return relay_cancel(s, requester);
 	case SESSION_WAITING:
 		/* What it waits with is the first message that is kept. */
 		type = s->in.len ? (char)*buf_data(&s->in) : 'Q';

@@ -87,9 +87,11 @@ struct session {
 	bool changed;  /* this lease may have set parameters */
 	bool undone;   /* what pins it may be gone, or never have come to be: the server is asked */
 	uint8_t begun; /* enum session_begun */
-	bool unpin;    /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
-	bool admin;    /* console: all commands, not only SHOW */
-	void *console; /* the console's */
+	uint8_t saves; /* SESSION_SAVING: times that the server was asked */
+	bool cancel_due;  /* a cancel came before the client's own statement could run */
+	bool unpin;       /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
+	bool admin;       /* console: all commands, not only SHOW */
+	void *console;    /* the console's */
 	int64_t since_us; /* when the state was entered */
 	int64_t connected_us;
 	int64_t connected_at; /* wall clock, seconds */
@@ -163,6 +165,10 @@ void request_resume(struct session *);
 /* request: the wait is over without a server; the message at the front of session->in, of this
  * type, is answered with the error, and the session goes on (or ends, if pgwithd shuts down). */
 void request_failed(struct session *, char type, const struct err *);
+
+/* relay: a cancel of what the server that it holds runs for it, by and by if that is not yet the
+ * client's own. Returns false if there is nothing to wait for. */
+bool relay_cancel(struct session *, uint64_t requester);
 
 /* relay: the ops of every session's lease. */
 extern const struct lease_ops relay_lease_ops;

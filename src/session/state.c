@@ -78,6 +78,18 @@ is_char(const struct sqltext_token *t, char c)
 	return t->kind == SQLTEXT_PUNCT && *t->start == c;
 }
 
+/* Parameters that pg_settings does not list although they have no dot in their name. */
+static bool
+is_unlisted(const char *name, size_t length)
+{
+	static const char *const names[] = {"role", "session_authorization"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strlen(names[i]) == length && strncasecmp(names[i], name, length) == 0)
+			return true;
+	return false;
+}
+
 /* Behind SET or RESET: [SESSION] name[.name] ...; `t` is the token behind. Stops at the name's end.
  */
 static bool
@@ -89,7 +101,7 @@ note_set(struct session *s, struct sqltext *at, struct sqltext_token *t)
 	size_t length, used = 0;
 	bool dotted = false;
 
-	if (is_word(t, "session")) {
+	while (is_word(t, "session")) {
 		sqltext_token(at, t);
 		if (is_word(t, "authorization"))
 			return want(s, "session_authorization", strlen("session_authorization")) &&
@@ -112,7 +124,7 @@ note_set(struct session *s, struct sqltext *at, struct sqltext_token *t)
 		sqltext_token(at, &part);
 	}
 	*t = part;
-	return dotted ? want(s, name, used) : true;
+	return dotted || is_unlisted(name, used) ? want(s, name, used) : true;
 }
 
 /* Behind set_config: ( 'name' , ... */
@@ -132,8 +144,7 @@ note_set_config(struct session *s, struct sqltext *at)
 	sqltext_token(at, &t);
 	if (!is_char(&t, ','))
 		return false;
-	if (memchr(text, '.', length) || (length == 4 && strncasecmp(text, "role", 4) == 0) ||
-	    (length == 21 && strncasecmp(text, "session_authorization", 21) == 0))
+	if (memchr(text, '.', length) || is_unlisted(text, length))
 		return want(s, text, length);
 	return true;
 }
@@ -190,11 +201,17 @@ static const struct {
 };
 
 void
-state_ask(const struct session *s, struct buf *sql)
+state_ask(const struct session *s, bool patient, struct buf *sql)
 {
+	if (patient)
+		buf_add_fmt(sql, "SELECT 'statement_timeout', "
+				 "pg_catalog.current_setting('statement_timeout'); "
+				 "SET LOCAL statement_timeout = 0; ");
 	buf_add_fmt(sql,
 		    "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' AND "
 		    "name NOT LIKE 'transaction\\_%%'");
+	if (patient)
+		buf_add_fmt(sql, " AND name <> 'statement_timeout'");
 	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1) {
 		buf_add_fmt(sql, " UNION ALL SELECT ");
 		params_literal(sql, p);

@@ -16,8 +16,9 @@
  * executed. */
 bool state_note(struct session *, const char *sql, size_t bytes);
 
-/* Adds the question for what the session has set now. */
-void state_ask(const struct session *, struct buf *sql);
+/* Adds the question for what the session has set now. `patient`: in a way that its own
+ * statement_timeout does not end. */
+void state_ask(const struct session *, bool patient, struct buf *sql);
 
 /* Takes the answer, which is made of whole messages. Returns false if it is not understood. */
 bool state_take(struct session *, const struct buf *answer);

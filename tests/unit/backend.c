@@ -200,6 +200,7 @@ execute(struct backend *b, const char *word, bool limit)
 		b->dirty = true;
 	} else if (strcmp(word, "discard") == 0) {
 		b->dirty = false;
+		b->statements = 0;
 	} else if (strcmp(word, "begin") == 0) {
 		b->block = 'T';
 	} else if (strcmp(word, "rollback") == 0 ||
@@ -332,6 +333,90 @@ extended_message(struct backend *b, char type, const char *body)
 	}
 }
 
+/* ---- statements with names ---- */
+
+static struct backend_statement *
+find(struct backend *b, const char *name)
+{
+	for (unsigned i = 0; i < b->statements; i++)
+		if (strcmp(b->has[i].name, name) == 0)
+			return &b->has[i];
+	return NULL;
+}
+
+/* What a transaction that has failed refuses. */
+static bool
+aborted(struct backend *b, const char *text)
+{
+	if (b->block != 'E' || strcmp(text, "rollback") == 0 || strcmp(text, "commit") == 0)
+		return false;
+	fail_with(b, "25P02");
+	return true;
+}
+
+static void
+named_parse(struct backend *b, const char *name, const char *text)
+{
+	struct backend_statement *has = find(b, name);
+
+	if (strcmp(text, "syntax") == 0) {
+		fail_with(b, "42601");
+		return;
+	}
+	if (*text && aborted(b, text))
+		return;
+	if (has && *name) {
+		fail_with(b, "42P05");
+		return;
+	}
+	if (has == NULL) {
+		ck_assert_uint_lt(b->statements, BACKEND_STATEMENTS);
+		has = &b->has[b->statements++];
+	}
+	snprintf(has->name, sizeof has->name, "%.63s", name);
+	snprintf(has->text, sizeof has->text, "%.31s", *text ? text : "empty");
+	say(b, '1', NULL);
+}
+
+static void
+named_message(struct backend *b, char type, const char *body)
+{
+	const char *name = type == 'B' ? body + strlen(body) + 1 : body + 1;
+	struct backend_statement *has = find(b, name);
+
+	b->extended = true;
+	b->in_extended = true;
+	switch (type) {
+	case 'P':
+		named_parse(b, body, body + strlen(body) + 1);
+		return;
+	case 'C':
+		if (has)
+			*has = b->has[--b->statements];
+		say(b, '3', NULL);
+		return;
+	case 'E':
+		if (b->portal[0] == 0)
+			fail_with(b, "34000");
+		else
+			execute(b, b->portal, false);
+		return;
+	default:
+		/* PostgreSQL describes what returns no rows even in a transaction that has failed;
+		 * through a pool, a server that has to prepare it first cannot. */
+		if (has == NULL) {
+			fail_with(b, "26000");
+		} else if (type == 'B' && !aborted(b, has->text)) {
+			memcpy(b->portal, has->text, sizeof b->portal);
+			b->suspended = false;
+			say(b, '2', NULL);
+		} else if (type == 'D' && !aborted(b, has->text)) {
+			say(b, 't', "none");
+			say(b, strcmp(has->text, "rows") ? 'n' : 'T', "column");
+		}
+	}
+}
+
 static void
 message(struct backend *b, char type, const char *body)
 {
@@ -362,7 +447,10 @@ message(struct backend *b, char type, const char *body)
 	case 'D':
 	case 'E':
 	case 'C':
-		extended_message(b, type, body);
+		if (b->named)
+			named_message(b, type, body);
+		else
+			extended_message(b, type, body);
 		return;
 	case 'S':
 		b->skip = false;

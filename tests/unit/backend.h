@@ -13,6 +13,12 @@
 
 #include "base/buf.h"
 
+struct backend_statement {
+	char name[64];
+	char text[32];
+};
+#define BACKEND_STATEMENTS 64
+
 struct backend {
 	struct buf in;      /* sent by the client and not read yet */
 	struct buf held;    /* answers that are not flushed */
@@ -33,7 +39,12 @@ struct backend {
 	bool cancel;        /* a cancel has come and was not looked at */
 	unsigned work;      /* done in this transaction */
 	unsigned committed; /* work, ever */
-	unsigned noise;     /* in how many of 16 places N, A and S are put */
+	/* Extended-protocol messages have their real bodies, and statements have names; otherwise
+	 * the body of a Parse is its text. */
+	bool named;
+	unsigned statements;
+	struct backend_statement has[BACKEND_STATEMENTS];
+	unsigned noise; /* in how many of 16 places N, A and S are put */
 	uint32_t seed;
 };
 

@@ -1,0 +1,262 @@
+"""Named prepared statements and parameters that move from server to server, where they go wrong."""
+
+from pgwtest import check, equal, main, test, wire
+from pgwtest.looks import Watch
+
+GROUP = wire.sync()
+
+
+def run(statement):
+    return wire.bind(statement=statement) + wire.execute() + GROUP
+
+
+def states(results):
+    return [r.errors[0].sqlstate if r.errors else r.rows for r in results]
+
+
+def pipeline(client, *groups):
+    """Sends everything at once; what each group was answered."""
+    client.send(b"".join(groups))
+    return states([client.until_ready() for _ in groups])
+
+
+def alike(t, d, *groups):
+    """The groups are answered as on a direct connection."""
+    with t.direct() as direct:
+        wanted = pipeline(direct, *groups)
+    with d.connect() as client:
+        equal(pipeline(client, *groups), wanted, "answers")
+    return wanted
+
+
+@test
+def a_parse_that_fails(t):
+    """What came behind a Parse that fails, in the same and in later exchanges, is answered as by PostgreSQL"""
+    w = Watch(t, t.daemon(size=1))
+    d = w.daemon
+    bad = wire.parse("SELEC 1", "a") + GROUP
+    good = wire.parse("SELECT 1", "a") + GROUP
+    close = wire.close_("S", "a") + GROUP
+    alike(t, d, bad, close, good, run("a"))
+    alike(t, d, bad, good, run("a"))
+    alike(t, d, good, wire.parse("SELEC", "b") + wire.close_("S", "a") + GROUP, run("a"))
+    alike(t, d, good, wire.parse("SELEC", "b") + wire.close_("S", "a") + GROUP, good, run("a"))
+    alike(t, d, bad, wire.query("DEALLOCATE a"), good, run("a"))
+    alike(t, d, good, good, run("a"), close, run("a"))
+    w.serves_clean()
+
+
+@test
+def failed_transactions(t):
+    """In a transaction that has failed a Parse fails, and the statement is whole afterwards"""
+    w = Watch(t, t.daemon(size=1))
+    d = w.daemon
+    with d.connect() as other:
+        equal(pipeline(other, wire.parse("SELECT 5", "x") + GROUP), [[]], "the text is known")
+    parse = wire.parse("SELECT 5", "a") + GROUP
+    alike(t, d, wire.query("BEGIN"), wire.query("SELECT 1/0"), parse, wire.query("ROLLBACK"), run("a"))
+    alike(t, d, wire.query("BEGIN"), parse, wire.query("SELECT 1/0"), run("a"), wire.query("ROLLBACK"), run("a"))
+    with d.connect() as a:
+        for group in (wire.query("BEGIN"), wire.query("SELECT 1/0")):
+            pipeline(a, group)
+        equal(pipeline(a, parse), ["25P02"], "Parse of a known text")
+        pipeline(a, wire.query("ROLLBACK"))
+        equal(pipeline(a, run("a")), ["26000"], "it is not there")
+        equal(pipeline(a, parse, run("a")), [[], [("5",)]], "and now it is")
+    w.serves_clean()
+
+
+@test
+def deallocate(t):
+    """DEALLOCATE by SQL, also as a prepared statement, ends what was prepared by the protocol"""
+    w = Watch(t, t.daemon(size=1))
+    d = w.daemon
+    a = wire.parse("SELECT 1", "a") + GROUP
+    alike(t, d, a, wire.query("DEALLOCATE a"), run("a"))
+    alike(t, d, a, wire.query("DEALLOCATE A"), run("a"))
+    alike(t, d, a, wire.query('DEALLOCATE "A"'), run("a"))
+    alike(t, d, wire.parse("SELECT 1", 'q"q') + GROUP, wire.query('DEALLOCATE "q""q"'), run('q"q'))
+    for text in ("DEALLOCATE a", "DEALLOCATE ALL", "DEALLOCATE x"):
+        alike(t, d, a, wire.parse(text, "x") + GROUP, run("x"), run("a"), wire.query("SELECT 1"))
+    alike(t, d, wire.query("SELECT 1/0; DEALLOCATE a"), run("a"))
+    # Nothing of it is left for others.
+    with d.connect() as b:
+        equal(pipeline(b, run("a")), ["26000"], "the name of another session")
+    w.serves_clean()
+
+
+@test
+def duplicates(t):
+    """A name that exists is refused under the client's own name, and others do not find it"""
+    w = Watch(t, t.daemon(size=1))
+    d = w.daemon
+    a = d.connect()
+    pipeline(a, wire.parse("SELECT 1", "mine") + GROUP)
+    a.send(wire.parse("SELECT 2", "mine") + GROUP)
+    r = a.until_ready()
+    equal(r.errors[0].message, 'prepared statement "mine" already exists', "the error")
+    equal(pipeline(a, run("mine")), [[("1",)]], "the first one stands")
+    with d.connect() as b:
+        equal(pipeline(b, run("mine")), ["26000"], "the name of another session")
+    a.close()
+    w.serves_clean()
+
+
+@test
+def discard_all(t):
+    """DISCARD ALL in pipelines, by Query and as a statement, ends what was before it and nothing else"""
+    w = Watch(t, t.daemon(size=1))
+    d = w.daemon
+    a = wire.parse("SELECT 1", "a") + GROUP
+    b = wire.parse("SELECT 2", "b") + GROUP
+    prepared = wire.parse("DISCARD ALL", "x") + GROUP
+    unnamed = wire.parse("DISCARD ALL") + wire.bind() + wire.execute() + GROUP
+    alike(t, d, a, wire.query("DISCARD ALL"), b, run("a"), run("b"))
+    alike(t, d, a, prepared, run("x"), b, run("a"), run("b"), run("x"))
+    alike(t, d, a, unnamed, b, run("a"), run("b"))
+    alike(t, d, a, wire.query("BEGIN"), wire.query("DISCARD ALL"), b, wire.query("ROLLBACK"), run("a"), run("b"))
+    alike(t, d, a, prepared, wire.bind(statement="x") + GROUP, run("a"))
+    w.serves_clean()
+
+
+@test
+def unnamed_and_begin(t):
+    """A BEGIN that is answered at once ends the unnamed statement, as every simple Query does"""
+    w = Watch(t, t.daemon(size=1))
+    alike(t, w.daemon, wire.parse("SELECT 1") + GROUP, wire.query("BEGIN"), run(""), wire.query("ROLLBACK"))
+    w.serves_clean()
+
+
+@test
+def our_names(t):
+    """The names on the servers are nobody's"""
+    w = Watch(t, t.daemon(size=1))
+    d = w.daemon
+    a, b = d.connect(), d.connect()
+    pipeline(a, wire.parse("SELECT 1", "a") + GROUP)
+    for message in (wire.bind(statement="pgwith_1"), wire.describe("S", "pgwith_1")):
+        equal(pipeline(b, message + GROUP), ["26000"], "the name of another session")
+    equal(pipeline(b, wire.close_("S", "pgwith_1") + GROUP), [[]], "Close")
+    equal(pipeline(a, run("a")), [[("1",)]], "it is still there")
+    pipeline(b, wire.query("DEALLOCATE pgwith_1"))
+    equal(pipeline(a, run("a")), [[("1",)]], "it is there again")
+    a.close()
+    b.close()
+    w.serves_clean()
+
+
+@test
+def large_messages(t):
+    """A Bind of a megabyte to a named statement, in any pieces; a long Query that sets at its end"""
+    w = Watch(t, t.daemon(size=1))
+    d = w.daemon
+    a = d.connect()
+    pipeline(a, wire.parse("SELECT length($1::text)", "long") + GROUP)
+    message = wire.bind(["x" * 1000000], statement="long")
+    for cut in (1, 5, 6, 11, 70000):
+        a.send(message[:cut])
+        d.console("SHOW CLIENTS")  # the daemon has been round the loop
+        a.send(message[cut:] + wire.execute() + GROUP)
+        equal(a.until_ready().value, "1000000", "cut at %d" % cut)
+    a.sql("SELECT '%s'; SET work_mem = '3MB'" % ("x" * 100000))
+    equal(a.value("SHOW work_mem"), "3MB", "what was set behind 100 kB")
+    with d.connect() as b:
+        equal(b.value("SHOW work_mem"), "4MB", "of another session")
+    equal(a.value("SHOW work_mem"), "3MB", "and here again")
+    a.close()
+    w.serves_clean()
+
+
+@test
+def eviction(t):
+    """With max_prepared_statements = 1 every use prepares anew, pipelines with errors too"""
+    w = Watch(t, t.daemon(size=1, max_prepared_statements=1))
+    d = w.daemon
+    a = d.connect()
+    made = [wire.parse("SELECT %d" % i, "s%d" % i) + GROUP for i in range(5)]
+    equal(pipeline(a, *made), [[]] * 5, "Parse")
+    uses = [run("s%d" % (i % 5)) for i in range(50)]
+    equal(pipeline(a, *uses), [[(str(i % 5),)] for i in range(50)], "Execute")
+    broken = wire.bind(statement="none") + wire.bind(statement="s1") + wire.execute() + GROUP
+    equal(pipeline(a, run("s0"), broken, run("s1")), [[("0",)], "26000", [("1",)]], "with an error")
+    equal(pipeline(a, run("s3")), [[("3",)]], "alone")
+    equal(a.value("SELECT count(*) FROM pg_prepared_statements"), "1", "kept on the server")
+    a.close()
+    w.serves_clean()
+
+
+@test
+def short_timeout(t):
+    """A statement_timeout of a millisecond is the session's, does not end it, and is nobody else's"""
+    w = Watch(t, t.daemon(size=1))
+    d = w.daemon
+    a = d.connect()
+    for i in range(20):
+        a.sql("SET statement_timeout = %d" % (1 + i % 2))
+        r = a.ask("SELECT pg_sleep(1)")
+        equal(r.errors[0].sqlstate, "57014", "it holds")
+        with d.connect() as b:
+            equal(b.value("SHOW statement_timeout"), "0", "of another session")
+    a.close()
+    w.serves_clean()
+
+
+@test
+def roles(t):
+    """A role that is set, however it is spelled, is the session's and nobody else's"""
+    w = Watch(t, t.daemon(size=1))
+    d = w.daemon
+    t.sql("DO $$ BEGIN CREATE ROLE moves; EXCEPTION WHEN duplicate_object THEN END $$")
+    for text in ("SET ROLE moves", "SET SESSION ROLE moves", 'SET "role" = moves', "SET role TO moves",
+                 "SET SESSION AUTHORIZATION moves", "SET SESSION SESSION AUTHORIZATION moves",
+                 "SET session_authorization = moves", 'SET "session_authorization" TO \'moves\'',
+                 "SELECT set_config('role', 'moves', false)", "SELECT set_config('Role', 'moves', false)"):
+        with d.connect() as a, d.connect() as b:
+            equal(a.ask(text).errors, [], text)
+            equal(b.value("SELECT current_user"), "postgres", "another session after " + text)
+            equal(a.value("SELECT current_user"), "moves", text)
+            equal(b.value("SELECT current_user"), "postgres", "another session again after " + text)
+    w.serves_clean()
+
+
+@test
+def refused_parameters(t):
+    """If a server does not take what the session has set, nothing is answered as if it had"""
+    w = Watch(t, t.daemon(size=1))
+    d = w.daemon
+    t.sql("DO $$ BEGIN CREATE ROLE goes; EXCEPTION WHEN duplicate_object THEN END $$")
+    a, b = d.connect(), d.connect()
+    a.sql("SET ROLE goes")
+    equal(b.value("SELECT current_user"), "postgres", "another session")
+    t.sql("DROP ROLE goes")
+    a.send(wire.query("SELECT current_user"))
+    r = a.until_closed()
+    equal([(e.severity, e.sqlstate) for e in r.errors], [("FATAL", "08006")], "the last words")
+    equal(r.rows, [], "rows")
+    equal(b.value("SELECT current_user"), "postgres", "another session afterwards")
+    b.close()
+
+
+@test
+def random_cancels(t):
+    """Cancels that come too late or too early end no session"""
+    w = Watch(t, t.daemon(size=1))
+    d = w.daemon
+    a, b = d.connect(), d.connect()
+    a.sql("SET work_mem = '3MB'")
+    for i in range(150):
+        if i % 3 == 0:
+            a.send(wire.query("SET work_mem = '%dMB'" % (3 + i % 5)))
+        else:
+            a.send(wire.query("SELECT 1"))
+        a.cancel()
+        r = a.until_ready()
+        check(not r.errors or r.errors[0].sqlstate == "57014", "%s" % r.errors)
+        equal(b.value("SHOW work_mem"), "4MB", "of another session")
+    a.close()
+    b.close()
+    w.serves_clean()
+
+
+if __name__ == "__main__":
+    main()
