@@ -354,7 +354,7 @@ names_unsettled(const struct names *names, const struct prepared_set *set, const
 	struct list_node *l;
 
 	/* In COPY IN no message means anything, and the server must see it. */
-	if (names == NULL || p->copy == COPY_IN)
+	if (names == NULL || (p->copy == COPY_IN && !p->copy_ended))
 		return false;
 	length = clip(length);
 	LIST_EACH (l, &set->tracked.list) {
@@ -376,7 +376,8 @@ text_unsettled(const struct prepared_set *set, const struct progress *p, const s
 {
 	const struct prepared *pre = prepared_find(set, t);
 
-	return pre && pre->pending && pre->syncs != p->syncs && p->copy != COPY_IN;
+	return pre && pre->pending && pre->syncs != p->syncs &&
+	       (p->copy != COPY_IN || p->copy_ended);
 }
 
 static void

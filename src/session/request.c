@@ -621,9 +621,9 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		whole = (size_t)FRAME_HEADER + f.body;
 		/* Of a longer one, so much must be here that what is decided now does not depend on
 		 * how it came. */
-		if (whole > bytes - at &&
-		    (whole <= SESSION_WHOLE_MAX ||
-		     (f.type != 'd' && known(f.type) && bytes - at < SESSION_WHOLE_MAX)))
+		if (whole > bytes - at && (whole <= SESSION_WHOLE_MAX ||
+					   (f.type != 'd' && nonsense(f.type, f.body) == NULL &&
+					    bytes - at < SESSION_WHOLE_MAX)))
 			break;
 		/* What is added ahead stands behind what came before; and what ends the session
 		 * must not keep back what progress has been told of. */
