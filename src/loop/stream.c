@@ -39,6 +39,15 @@ stream_init(struct stream *st, struct loop *loop, int fd, size_t max_queue,
 	listen_for(st, EV_READ);
 }
 
+/* In the next turn: others must get theirs, however much comes. */
+static void
+read_again(struct stream *st)
+{
+	static const struct timeval at_once = {0, 0};
+
+	evtimer_add(st->again, &at_once);
+}
+
 void
 stream_set_ssl(struct stream *st, SSL *ssl)
 {
@@ -47,9 +56,14 @@ stream_set_ssl(struct stream *st, SSL *ssl)
 	SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
 	/* What is queued may move in memory, and may go in parts. */
 	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	/* Bytes that TLS has decrypted already raise no event. */
-	if (SSL_pending(ssl) > 0)
-		event_active(&st->event, EV_READ, 0);
+	/* One system call for what there is, instead of two for each record. */
+	SSL_set_read_ahead(ssl, 1);
+	st->again = evtimer_new(loop_base(st->loop), on_event, st);
+	if (st->again == NULL)
+		log_fatal("cannot make an event for descriptor %d", st->fd);
+	/* Bytes that TLS has read already raise no event. */
+	if (SSL_has_pending(ssl))
+		read_again(st);
 }
 
 bool
@@ -77,6 +91,9 @@ stream_detach(struct stream *st)
 	/* Before the descriptor is closed: afterwards its number may be another's. */
 	event_del(&st->event);
 	stop_writing(st);
+	if (st->again)
+		event_free(st->again);
+	st->again = NULL;
 	buf_clear(&st->out);
 	st->fd = -1;
 	st->ssl = NULL;
@@ -142,6 +159,39 @@ want_write(struct stream *st)
 		log_fatal("cannot watch descriptor %d", st->fd);
 }
 
+static ssize_t
+read_tls(struct stream *st, uint8_t *to, size_t bytes)
+{
+	size_t done = 0;
+	ssize_t r;
+	int n;
+
+	st->read_wants_write = false;
+	do {
+		forget_errors();
+		n = SSL_read(st->ssl, to + done, (int)(bytes - done));
+		if (n > 0)
+			done += (size_t)n;
+	} while (n > 0 && done < bytes && SSL_has_pending(st->ssl));
+	if (n > 0) {
+		if (SSL_has_pending(st->ssl))
+			read_again(st);
+		return (ssize_t)done;
+	}
+	r = ssl_result(st, n);
+	if (st->read_wants_write) {
+		/* More bytes are of no use before that, and would be reported again and again. */
+		listen_for(st, 0);
+		want_write(st);
+	}
+	if (done == 0)
+		return r;
+	/* The bytes first; OpenSSL says the end again. */
+	if (r != -E_AGAIN)
+		read_again(st);
+	return (ssize_t)done;
+}
+
 ssize_t
 stream_read(struct stream *st, void *to, size_t bytes)
 {
@@ -150,21 +200,9 @@ stream_read(struct stream *st, void *to, size_t bytes)
 	if (st->fd < 0)
 		return 0;
 	if (st->ssl) {
-		st->read_wants_write = false;
-		forget_errors();
-		n = SSL_read(st->ssl, to, (int)bytes);
-		if (n <= 0) {
-			n = ssl_result(st, (int)n);
-			if (st->read_wants_write) {
-				/* More bytes are of no use before that, and would be reported again
-				 * and again. */
-				listen_for(st, 0);
-				want_write(st);
-			}
+		n = read_tls(st, to, bytes);
+		if (n <= 0)
 			return n;
-		}
-		if (SSL_pending(st->ssl) > 0 && !st->paused)
-			event_active(&st->event, EV_READ, 0);
 	} else {
 		do
 			n = recv(st->fd, to, bytes, 0);
@@ -295,6 +333,6 @@ stream_resume(struct stream *st)
 	st->paused = false;
 	if (!st->reading)
 		listen_for(st, EV_READ);
-	if (st->ssl && SSL_pending(st->ssl) > 0)
-		event_active(&st->event, EV_READ, 0);
+	if (st->ssl && SSL_has_pending(st->ssl))
+		read_again(st);
 }

@@ -38,6 +38,8 @@ struct stream {
 	SSL *ssl; /* not owned; NULL without TLS */
 	struct event event;
 	struct event *write_event; /* exists only while something is queued */
+	struct event
+	    *again; /* TLS: bytes are left in its buffers, of which the socket says nothing */
 	struct buf out;
 	bool paused;           /* the owner does not want to read */
 	bool reading;          /* EV_READ is registered (it may be while paused) */
@@ -62,7 +64,8 @@ bool stream_open(const struct stream *);
 int stream_detach(struct stream *);
 void stream_close(struct stream *);
 
-/* One read. Returns bytes (at least 1), 0 at the end, -E_AGAIN, or -E_IO with errno. */
+/* One read; under TLS, of as many records as there are. Returns bytes (at least 1), 0 at the end,
+ * -E_AGAIN, or -E_IO with errno. */
 ssize_t stream_read(struct stream *, void *to, size_t bytes);
 
 /* Writes or queues everything. Returns 0, or -E_TOOBIG if the queue would get over its maximum

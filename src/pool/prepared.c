@@ -182,6 +182,15 @@ names_have(const struct names *names, const char *name, size_t length)
 	return named_find(names, name, length) != NULL;
 }
 
+unsigned
+names_effects(const struct names *names, const char *name, size_t length, const char **sql)
+{
+	const struct named *named = named_find(names, name, length);
+
+	*sql = named ? (const char *)named->text->data : "";
+	return named ? named->effects : 0;
+}
+
 void
 names_drop(struct names *names, struct prepared_set *set, const char *name, size_t length)
 {
@@ -551,8 +560,6 @@ bind(struct names *names, struct prepared_set *set, struct progress *p,
 		return PREPARED_AS_IT_IS;
 	have_prepared(set, p, limits, named->text, name, out);
 	m->used = (size_t)(end + 1 - body);
-	m->effects = named->effects;
-	m->sql = (const char *)named->text->data;
 	progress_sent_as(p, 0);
 	buf_add_u8(out, 'B');
 	buf_add_u32(out, (uint32_t)(4 + bytes - length + strlen(name)));

@@ -75,9 +75,7 @@ struct prepared_message {
 	/* Parse: what a text depends on beside itself: the session's parameters, "" if they are the
 	 * server's own. */
 	const char *context;
-	unsigned effects; /* Parse: what the caller knows of the text. Bind: what was said of it
-			     then, 0 if unknown */
-	const char *sql;  /* Bind: the text, until the next call; NULL if unknown */
+	unsigned effects; /* Parse: what the caller knows of the text */
 	size_t used;      /* PREPARED_PREFIX */
 };
 
@@ -94,6 +92,9 @@ bool prepared_adopt(struct names *, const struct prepared_set *other,
 
 /* Does the session have a statement of that name (not NUL-ended)? */
 bool names_have(const struct names *, const char *name, size_t length);
+/* What was said of its effects with its Parse, and its text until the next change; 0 and "" if
+ * there is none. */
+unsigned names_effects(const struct names *, const char *name, size_t length, const char **sql);
 /* It deallocates one by SQL on this server. */
 void names_drop(struct names *, struct prepared_set *, const char *name, size_t length);
 /* Did a message that changes this name (NULL: any name) go before the last Sync, and is its answer

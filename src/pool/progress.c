@@ -346,6 +346,21 @@ ready_came(struct progress *p, char status)
 	pop_copy_ends(p);
 }
 
+static bool
+is_tag(const uint8_t *body, size_t have, const char *tag)
+{
+	return have == strlen(tag) + 1 && memcmp(body, tag, have) == 0;
+}
+
+static void
+note_tag(struct progress *p, const uint8_t *body, size_t have)
+{
+	if (is_tag(body, have, "DEALLOCATE"))
+		p->deallocated++;
+	else if (is_tag(body, have, "DEALLOCATE ALL") || is_tag(body, have, "DISCARD ALL"))
+		p->deallocated_all = true;
+}
+
 /* `have` bytes of the body are at `body`; the rest was not kept. */
 static void
 message(struct progress *p, char type, const uint8_t *body, size_t have)
@@ -367,6 +382,8 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 		return;
 	case 'C':
 		copy_closed(p);
+		if (p->watch)
+			note_tag(p, body, have);
 		if (first_is(p, RUN_EXTENDED))
 			pop(p);
 		break;
@@ -395,7 +412,8 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 static bool
 wanted(const struct progress *p, char type)
 {
-	return type == 'Z' || type == 'E' || (type == 'D' && p->marked);
+	return type == 'Z' || type == 'E' || (type == 'D' && p->marked) ||
+	       (type == 'C' && p->watch);
 }
 
 /* Is the message that begins now for the client? A ParseComplete may have to be made of it. */

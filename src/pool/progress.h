@@ -73,6 +73,10 @@ struct progress {
 	uint16_t peek_bytes; /* bytes in peek */
 	uint8_t peek[PROGRESS_PEEK];
 
+	bool watch;           /* the next three are wanted */
+	bool deallocated_all; /* a DEALLOCATE ALL or DISCARD ALL has been carried out */
+	uint32_t deallocated; /* that many DEALLOCATE of single statements */
+
 	/* Handed down: what became of the first `n` of the tracked messages that are under way. */
 	void (*tracked)(void *arg, uint32_t n, enum progress_end);
 	void *tracked_arg;

@@ -101,6 +101,16 @@ unnamed_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, c
 }
 
 void
+unnamed_close(struct unnamed *u, struct tracked_list *all, struct progress *p)
+{
+	if (p->skipping)
+		return;
+	begin(u, all, p, 0);
+	text_put(u->text);
+	u->text = NULL;
+}
+
+void
 unnamed_need(struct unnamed *u, struct tracked_list *all, struct progress *p, struct buf *out)
 {
 	size_t at;

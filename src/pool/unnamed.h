@@ -26,6 +26,9 @@ struct unnamed {
 void unnamed_parse(struct unnamed *, struct tracked_list *, struct progress *, const uint8_t *body,
 		   size_t have, size_t bytes, unsigned effects);
 
+/* The same of a Close of it. */
+void unnamed_close(struct unnamed *, struct tracked_list *, struct progress *);
+
 /* The next message uses it: adds what the server needs for that, so that it answers as if it had
  * been this session's alone. */
 void unnamed_need(struct unnamed *, struct tracked_list *, struct progress *, struct buf *out);

@@ -37,6 +37,8 @@ answer(struct session *s, const char *tag, enum session_begun begun)
 	struct buf out;
 
 	s->begun = begun;
+	/* As any simple Query does. */
+	unnamed_forget(&s->unnamed, NULL);
 	s->queries++;
 	s->pool->stats.queries++;
 	buf_init(&out, 64);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/daemon.h"
+#include "session/deallocate.h"
 #include "session/session.h"
 #include "session/state.h"
 #include "wire/frame.h"
@@ -33,6 +34,8 @@ ask(struct session *s, enum session_state state, const char *sql)
 	buf_init(s->answer, ANSWER_MAX);
 	buf_init(&out, 2 * ANSWER_MAX);
 	progress_forget_error(&srv->progress);
+	/* Any Query destroys the server's unnamed statement. The session's may be used again. */
+	s->unnamed.here = false;
 	msg_query(&out, sql);
 	progress_sent(&srv->progress, 'Q');
 	server_write(srv, buf_data(&out), out.len);
@@ -121,6 +124,11 @@ relay_setup(struct session *s)
 void
 relay_begin(struct session *s)
 {
+	struct progress *p = &s->lease.srv->progress;
+
+	/* Of the session before. */
+	p->watch = p->deallocated_all = false;
+	p->deallocated = 0;
 	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
 	if (s->pool->conf->mode == CONF_SESSION)
 		s->pinned |= SESSION_PIN_MODE;
@@ -326,6 +334,8 @@ readable(struct lease *l)
 	if (s->state != SESSION_ACTIVE)
 		return;
 	count(s, p, readies, bytes);
+	if (p->watch)
+		deallocate_answered(s);
 	/* Statements whose result has changed (cached plan must not change result type) must not be
 	 * used again. */
 	if (p->error[0] && strcmp(p->error, "0A000") == 0)

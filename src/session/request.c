@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "session/begin.h"
 #include "session/daemon.h"
+#include "session/deallocate.h"
 #include "session/session.h"
 #include "session/state.h"
 #include "wire/frame.h"
@@ -134,62 +135,6 @@ text_of(const struct message *m, size_t *bytes)
 	return (const char *)end + 1;
 }
 
-#define NAMEDATALEN 64 /* PostgreSQL cuts longer names */
-
-/* The name that a token is for PostgreSQL. */
-static bool
-identifier(const struct sqltext_token *t, char *name, size_t *length)
-{
-	bool quoted = t->kind == SQLTEXT_QUOTED && t->length >= 2 && t->start[0] == '"';
-	size_t n = 0, end = t->length - (quoted ? 1 : 0);
-
-	if (!quoted && t->kind != SQLTEXT_NAME)
-		return false;
-	for (size_t i = quoted ? 1 : 0; i < end && n < NAMEDATALEN - 1; i++) {
-		char c = t->start[i];
-
-		if (quoted && c == '"')
-			i++;
-		name[n++] = quoted || c < 'A' || c > 'Z' ? c : (char)(c - 'A' + 'a');
-	}
-	*length = n;
-	return true;
-}
-
-/* DEALLOCATE of names that the server does not know: see prepared_decoy(). */
-static void
-note_deallocate(struct session *s, const char *sql, size_t bytes)
-{
-	struct server *srv = s->lease.srv;
-	struct sqltext_token t;
-	struct sqltext at;
-	char name[NAMEDATALEN];
-	size_t length;
-
-	sqltext_init(&at, sql, bytes, 0);
-	while (sqltext_token(&at, &t) != SQLTEXT_END) {
-		if (t.word != SQLWORD_DEALLOCATE)
-			continue;
-		sqltext_token(&at, &t);
-		if (t.word == SQLWORD_PREPARE)
-			sqltext_token(&at, &t);
-		if (!identifier(&t, name, &length))
-			continue;
-		if (t.kind == SQLTEXT_NAME && t.word == SQLWORD_ALL) {
-			/* Ours go with the session's: they are forgotten, and never used again by
-			 * their names. */
-			if (s->names)
-				names_clear(s->names, &srv->prepared);
-			prepared_forget(&srv->prepared);
-			srv->prepared.stale = true;
-		} else if (s->names && names_have(s->names, name, length) &&
-			   srv->progress.status != 'E') {
-			prepared_decoy(&srv->progress, name, length, &s->daemon->ahead);
-			names_drop(s->names, &srv->prepared, name, length);
-		}
-	}
-}
-
 /* A text with these effects is about to be executed. */
 static void
 note_effects(struct session *s, unsigned set, const char *sql, size_t bytes, bool simple)
@@ -203,12 +148,11 @@ note_effects(struct session *s, unsigned set, const char *sql, size_t bytes, boo
 		s->undone = true;
 	if (set & (SQLCLASS_OPAQUE | SQLCLASS_DISCARD_TEMP))
 		s->discard = true;
-	if ((set & SQLCLASS_DEALLOCATE) && sql)
-		note_deallocate(s, sql, bytes);
-	if (set & SQLCLASS_DISCARD_ALL) {
-		prepared_forget(&s->lease.srv->prepared);
-		s->lease.srv->prepared.stale = true;
-	}
+	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) && sql)
+		deallocate_note(s, sql, bytes);
+	/* Behind a DISCARD ALL: it does not undo this. */
+	if (set & (PINS | SESSION_PIN_SETTING | SQLCLASS_SET | SQLCLASS_SETCONFIG))
+		s->unpin = false;
 	/* If it succeeds, everything that pinned is gone. Only where no other answer can be taken
 	 * for its own. */
 	if (set == SQLCLASS_DISCARD_ALL && simple && progress_at_rest(p)) {
@@ -275,6 +219,11 @@ note_unnamed(struct session *s, const struct message *m)
 		if (m->have == 2 && m->body[0] == 'S' && m->body[1] == 0)
 			need_unnamed(s, false);
 		return false;
+	case 'C':
+		if (m->have != 2 || m->body[0] != 'S' || m->body[1] != 0)
+			return false;
+		unnamed_close(&s->unnamed, &srv->prepared.tracked, &srv->progress);
+		return true;
 	default:
 		return false;
 	}
@@ -338,6 +287,38 @@ adopted(struct session *s, const struct message *m)
 	return false;
 }
 
+/* The name of a prepared statement that the message is about, or NULL. */
+static const char *
+statement_name(const struct message *m)
+{
+	const uint8_t *at = m->body, *end;
+
+	if (m->have == 0 || ((m->type == 'D' || m->type == 'C') && *at++ != 'S'))
+		return NULL;
+	if (m->type == 'B') {
+		at = memchr(at, 0, m->have);
+		if (at++ == NULL)
+			return NULL;
+	}
+	end = memchr(at, 0, (size_t)(m->body + m->have - at));
+	return end ? (const char *)at : NULL;
+}
+
+/* A Bind of it comes next: what that adds to what stands ahead must not stand inside of the Bind.
+ */
+static void
+note_named(struct session *s, const struct message *m)
+{
+	const char *name = statement_name(m), *sql;
+	unsigned effects;
+
+	if (name == NULL || *name == 0 || s->lease.srv->progress.skipping)
+		return;
+	effects = names_effects(s->names, name, strlen(name), &sql);
+	if (effects)
+		note_effects(s, effects, sql, strlen(sql), false);
+}
+
 static enum verdict
 named(struct session *s, struct message *m)
 {
@@ -355,10 +336,10 @@ named(struct session *s, struct message *m)
 		return FORWARD;
 	}
 	make_names(s);
+	if (m->type == 'B')
+		note_named(s, m);
 	v = prepared_message(s->names, &srv->prepared, &srv->progress, &limits, &pm,
 			     &s->daemon->ahead);
-	if (m->type == 'B' && pm.effects)
-		note_effects(s, pm.effects, pm.sql, strlen(pm.sql), false);
 	switch (v) {
 	case PREPARED_DONE:
 		m->used = FRAME_HEADER + m->bytes;
@@ -442,23 +423,6 @@ known(char type)
 	}
 }
 
-/* The name of a prepared statement that the message is about, or NULL. */
-static const char *
-statement_name(const struct message *m)
-{
-	const uint8_t *at = m->body, *end;
-
-	if (m->have == 0 || ((m->type == 'D' || m->type == 'C') && *at++ != 'S'))
-		return NULL;
-	if (m->type == 'B') {
-		at = memchr(at, 0, m->have);
-		if (at++ == NULL)
-			return NULL;
-	}
-	end = memchr(at, 0, (size_t)(m->body + m->have - at));
-	return end ? (const char *)at : NULL;
-}
-
 /* What the message means depends on answers that are still to come. In COPY IN it means nothing,
  * and the server must see it. */
 static bool
@@ -469,15 +433,19 @@ must_wait(const struct session *s, const struct message *m)
 	const char *name;
 
 	if (p->skipping || (p->copy == COPY_IN && !p->copy_ended) ||
-	    srv->prepared.tracked.list.count == 0)
+	    (srv->prepared.tracked.list.count == 0 && !p->watch))
 		return false;
 	if (m->set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL))
-		return s->names && names_unsettled(s->names, &srv->prepared, p, NULL, 0);
+		return deallocate_unsettled(s) ||
+		       (s->names && names_unsettled(s->names, &srv->prepared, p, NULL, 0));
 	name = strchr("PBDC", m->type) ? statement_name(m) : NULL;
 	if (name == NULL)
 		return false;
+	if (*name && deallocate_unsettled(s))
+		return true;
 	if (*name == 0)
-		return m->type != 'P' && unnamed_unsettled(&s->unnamed, &srv->prepared.tracked, p);
+		return (m->type == 'B' || m->type == 'D') &&
+		       unnamed_unsettled(&s->unnamed, &srv->prepared.tracked, p);
 	return s->names && names_unsettled(s->names, &srv->prepared, p, name, strlen(name));
 }
 

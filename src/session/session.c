@@ -265,6 +265,9 @@ free_session(void *arg)
 	if (s->answer)
 		buf_clear(s->answer);
 	free(s->answer);
+	if (s->leaving)
+		buf_clear(s->leaving);
+	free(s->leaving);
 	free(s->names);
 	free(s->hidden);
 	free(s->startup);

@@ -81,6 +81,8 @@ struct session {
 	struct buf *answer;  /* SESSION_SETUP, SESSION_SAVING: what the server said so far */
 	struct names *names; /* its named prepared statements; NULL: it has had none */
 	struct unnamed unnamed;
+	struct buf
+	    *leaving;  /* names, each NUL-ended, that a DEALLOCATE under way is about; or NULL */
 	char *hidden;  /* names of parameters that must be asked for: name NUL ... NUL; or NULL */
 	bool changed;  /* this lease may have set parameters */
 	bool undone;   /* what pins it may be gone, or never have come to be: the server is asked */

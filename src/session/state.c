@@ -132,8 +132,8 @@ note_set_config(struct session *s, struct sqltext *at)
 	sqltext_token(at, &t);
 	if (!is_char(&t, ','))
 		return false;
-	if (memchr(text, '.', length) || strncasecmp(text, "role", length) == 0 ||
-	    strncasecmp(text, "session_authorization", length) == 0)
+	if (memchr(text, '.', length) || (length == 4 && strncasecmp(text, "role", 4) == 0) ||
+	    (length == 21 && strncasecmp(text, "session_authorization", 21) == 0))
 		return want(s, text, length);
 	return true;
 }
@@ -360,11 +360,28 @@ state_take(struct session *s, const struct buf *answer)
 	return good;
 }
 
+/* pg_settings does not list these. */
+static bool
+is_hidden(const char *name)
+{
+	return strchr(name, '.') || strcasecmp(name, "role") == 0 ||
+	       strcasecmp(name, "session_authorization") == 0;
+}
+
 void
 state_start(struct session *s)
 {
+	const char *at = s->startup, *end = at + s->startup_bytes;
 	struct buf sql;
 
+	while (at < end) {
+		const char *name = at;
+
+		if (is_hidden(name) && !want(s, name, strlen(name)))
+			s->pinned |= SESSION_PIN_SETTING;
+		at = name + strlen(name) + 1;
+		at += strlen(at) + 1;
+	}
 	buf_init(&sql, SQL_MAX);
 	params_setup(s->startup, s->startup_bytes, s->pool, &sql);
 	free(s->setup);

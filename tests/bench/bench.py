@@ -60,6 +60,7 @@ def arguments():
     p.add_argument("--clients", type=int, help="idle ones, for memory; default 5000")
     p.add_argument("--storm-seconds", type=int, metavar="S", help="of pg_sleep(); default 30")
     p.add_argument("--storm-rounds", type=int, metavar="N", help="default 1")
+    p.add_argument("--tls", action="store_true", help="the poolers reach PostgreSQL over TLS")
     p.add_argument("--quick", action="store_true",
                    help="everything once and short: shows that it works, measures nothing")
     p.add_argument("--check", action="store_true",
@@ -162,7 +163,7 @@ def main():
     signal.signal(signal.SIGTERM, stopped)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    bench = Bench(args.pgwithd, args.postgres, args.keep)
+    bench = Bench(args.pgwithd, args.postgres, args.keep, args.tls)
     try:
         bench.postgres.start()
         throughput.initialise(bench, args.scale)

@@ -135,9 +135,15 @@ class Postgres(Target):
         data = os.path.join(self.directory, "data")
         self.bench.run([self.bench.postgres_program("initdb"), "-D", data, "-U", "postgres",
                         "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"])
+        if self.bench.tls:
+            key, crt = (os.path.join(data, "server." + end) for end in ("key", "crt"))
+            self.bench.run(["openssl", "req", "-new", "-x509", "-days", "30", "-nodes", "-newkey", "ec",
+                            "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=localhost",
+                            "-keyout", key, "-out", crt])
         with open(os.path.join(data, "postgresql.conf"), "a") as f:
             f.write(f"""
-listen_addresses = ''
+listen_addresses = '{"127.0.0.1" if self.bench.tls else ""}'
+ssl = {"on" if self.bench.tls else "off"}
 unix_socket_directories = '{self.directory}'
 port = {PORT}
 max_connections = 200
@@ -158,7 +164,7 @@ class Pgbouncer(Target):
     def prepare(self, max_clients):
         self.bench.need("pgbouncer")
         users = self.file("users", '"postgres" ""\n')
-        pools = "".join(f"{pool} = host={self.bench.postgres.directory} port={PORT} dbname=bench"
+        pools = "".join(f"{pool} = host={self.bench.server_host} port={PORT} dbname=bench"
                         f" pool_size={size}\n" for pool, size in POOL_SIZES.items())
         return ["pgbouncer", "-q", self.file("pgbouncer.ini", f"""[databases]
 {pools}
@@ -172,6 +178,7 @@ max_client_conn = {max_clients + IDLE_CLIENTS}
 default_pool_size = {POOL_SIZES["bench"]}
 log_connections = 0
 log_disconnections = 0
+server_tls_sslmode = {"require" if self.bench.tls else "disable"}
 """)]
 
 
@@ -182,7 +189,7 @@ class Pgwithd(Target):
         program = shutil.copy(self.bench.need(self.bench.pgwithd), self.directory)
         pools = "".join(f"""
 [pool {pool}]
-conninfo = host={self.bench.postgres.directory} port={PORT} dbname=bench user=postgres
+conninfo = host={self.bench.server_host} port={PORT} dbname=bench user=postgres {self.bench.sslmode}
 size = {size}
 """ for pool, size in POOL_SIZES.items())
         # Where PgBouncer's default is another than ours, its value.
@@ -202,7 +209,9 @@ log_connections = no
 class Bench:
     """Owns the directory, the user and the programs' processes."""
 
-    def __init__(self, pgwithd, postgres_bin, keep=False):
+    def __init__(self, pgwithd, postgres_bin, keep=False, tls=False):
+        """`tls`: the poolers reach PostgreSQL over TLS, on 127.0.0.1."""
+        self.tls = tls
         self.pgwithd = pgwithd
         self.postgres_bin = postgres_bin
         self.keep = keep
@@ -212,9 +221,20 @@ class Bench:
         self.user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
         self.environment["LC_ALL"] = "C"
+        # Where libpq looks for certificates; root's own may not be looked at.
+        self.environment["HOME"] = self.root
         self.targets = []
         self.casualties = []  # what went wrong with the processes themselves
         self.postgres = self.add(Postgres(self, "direct"))
+
+    @property
+    def server_host(self):
+        """Where the poolers find PostgreSQL."""
+        return "127.0.0.1" if self.tls else self.postgres.directory
+
+    @property
+    def sslmode(self):
+        return "sslmode=require" if self.tls else ""
 
     def add(self, target):
         self.targets.append(target)

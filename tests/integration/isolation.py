@@ -1,11 +1,12 @@
-"""Nothing of one client gets to another. A session that changes what belongs to a connection is pinned
-to its server until it leaves; then the server is made new and used again."""
+"""Nothing of one client gets to another. What a session sets goes with it from server to server; what cannot
+be moved pins it to its server until it leaves; then the server is made new and used again."""
 
 from pgwtest import check, equal, main, test, wait_until, wire
 from pgwtest.looks import Watch, check_clean, settings
 
-# What pins: name, statement, and what the session itself must see afterwards (SQL, value).
-PINS = {
+# What moves with the session from server to server: name, statement, and what the session itself must see
+# afterwards (SQL, value).
+MOVES = {
     "set": ("SET work_mem = '3MB'", ("SHOW work_mem", "3MB")),
     "set session, in comments": ("/* a */ -- b\n set SESSION work_mem to '3MB'",
                                  ("SHOW work_mem", "3MB")),
@@ -22,6 +23,10 @@ PINS = {
         "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
         ("SHOW default_transaction_isolation", "serializable")),
     "set_config": ("SELECT set_config('my.tenant', '43', false)", ("SHOW my.tenant", "43")),
+}
+
+# What pins: the same.
+PINS = {
     "listen": ("LISTEN chat", ("SELECT pg_listening_channels()", "chat")),
     "temporary table": ("CREATE TEMP TABLE tt AS SELECT 7 AS a", ("SELECT a FROM tt", "7")),
     "temporary table by select into": ("SELECT 8 AS a INTO TEMP TABLE tt",
@@ -66,9 +71,46 @@ def pinned(t, w, name, how, kill):
     other.close()
 
 
+def moved(t, w, name, how):
+    """A client runs the statement; another one is served by the same server and sees nothing of it; then
+    the first one sees it again."""
+    sql, (look, want) = MOVES[name]
+    d = w.daemon
+    c = d.connect()
+    if how == "simple":
+        r = c.ask(sql)
+        equal((r.errors, r.status), ([], "I"), name)
+    else:
+        for part in sql.split("; "):
+            equal(c.ask_extended(part).errors, [], name)
+    for _ in range(2):
+        with d.connect() as other:
+            check_clean(other, w.settings)
+        equal(c.value(look), want, "what the session sees (%s)" % name)
+    equal(c.backend(), w.pid, "the only server")
+    c.close()
+    w.serves_clean()
+
+
+@test
+def moves_simple(t):
+    """SET of every kind and set_config: nobody else sees it, and the session has it whenever it comes back"""
+    w = Watch(t, t.daemon(size=1))
+    for name in MOVES:
+        moved(t, w, name, "simple")
+
+
+@test
+def moves_extended(t):
+    """the same through Parse, Bind and Execute"""
+    w = Watch(t, t.daemon(size=1))
+    for name in MOVES:
+        moved(t, w, name, "extended")
+
+
 @test(timeout=120)
 def pins_simple(t):
-    """SET, LISTEN, temporary tables, PREPARE, advisory locks...: the session keeps its server, and
+    """LISTEN, temporary tables, PREPARE, advisory locks...: the session keeps its server, and
     after it the server is as new"""
     w = Watch(t, t.daemon())
     for name in PINS:
@@ -142,7 +184,7 @@ def unnamed_statement(t):
     equal(a.until_ready().value, "a2", "a's, of an earlier exchange")
     a.close()
     b.send(use)
-    equal(b.until_ready().rows, [], "nothing of a is left for b")
+    equal(b.until_ready().value, "b", "nothing of a, but what b had before")
 
 
 @test

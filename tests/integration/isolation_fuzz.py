@@ -158,7 +158,13 @@ def moved(t):
     for i in range(count):
         program = programs.generate(t.random)
         seed = t.random.randrange(1 << 30)
-        found = moved_differs(lab, program, seed, janitor)
+        try:
+            found = moved_differs(lab, program, seed, janitor)
+        except Exception:
+            note("---- while this program ran, startup parameters %r:" % program[0])
+            for s in program[1]:
+                note("  " + programs.describe(s))
+            raise
         if found:
             failures += 1
             report(lab, program, seed, janitor, found)

@@ -31,6 +31,7 @@ struct end {
 	uint64_t wrote, got;           /* by the stream: bytes of the pattern */
 	uint64_t peer_wrote, peer_got; /* by the other side */
 	unsigned readables, drains;
+	size_t most; /* bytes that one read asks for */
 	bool over;
 	ssize_t last; /* what the read that ended it returned */
 };
@@ -63,7 +64,7 @@ static void
 on_readable(struct stream *st, void *arg)
 {
 	struct end *e = arg;
-	ssize_t n = stream_read(st, loop_scratch(e->loop), LOOP_SCRATCH);
+	ssize_t n = stream_read(st, loop_scratch(e->loop), e->most);
 
 	e->readables++;
 	if (n > 0) {
@@ -146,6 +147,7 @@ connect_ends(struct end *e, int version)
 	e->ssl = SSL_new(e->client_ctx);
 	e->peer = SSL_new(e->server_ctx);
 	e->peer_fd = fds[1];
+	e->most = LOOP_SCRATCH;
 	SSL_set_fd(e->ssl, fds[0]);
 	SSL_set_fd(e->peer, fds[1]);
 	SSL_set_mode(e->peer, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -321,6 +323,8 @@ START_TEST(random_exchange)
 				change_keys(&e);
 			break;
 		default:
+			/* Less than a record: the rest is read without a word from the socket. */
+			e.most = rand_r(&seed) % 2 ? LOOP_SCRATCH : some;
 			event_base_loop(loop_base(e.loop), EVLOOP_NONBLOCK);
 			break;
 		}
@@ -453,6 +457,29 @@ START_TEST(nonsense_is_an_error)
 }
 END_TEST
 
+/* A reader that takes little at a time gets all of it, in turns of the loop. */
+START_TEST(little_at_a_time)
+{
+	struct end e;
+
+	make(&e, versions[_i]);
+	e.most = 100;
+	peer_writes(&e, 1000);
+	peer_writes(&e, 1000);
+	for (unsigned i = 1; i <= 20; i++) {
+		event_base_loop(loop_base(e.loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		ck_assert_uint_eq(e.got, i * 100);
+	}
+	/* The owner may close when bytes are left. */
+	peer_writes(&e, 1000);
+	event_base_loop(loop_base(e.loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	ck_assert_uint_eq(e.got, 2100);
+	stream_close(&e.st);
+	ck_assert_uint_eq(turns(&e), 0);
+	end(&e);
+}
+END_TEST
+
 START_TEST(a_pause_does_not_spin)
 {
 	struct end e;
@@ -486,6 +513,7 @@ main(void)
 	tcase_add_loop_test(t, errors_of_others_are_not_ours, 0, NVERSIONS);
 	tcase_add_loop_test(t, the_end, 0, NVERSIONS);
 	tcase_add_loop_test(t, nonsense_is_an_error, 0, NVERSIONS);
+	tcase_add_loop_test(t, little_at_a_time, 0, NVERSIONS);
 	tcase_add_loop_test(t, a_pause_does_not_spin, 0, NVERSIONS);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);

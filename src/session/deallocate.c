@@ -1,0 +1,133 @@
+#include "session/deallocate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "pool/pool.h"
+#include "session/daemon.h"
+#include "wire/sqltext.h"
+
+#define NAME_SIZE   64          /* PostgreSQL cuts longer names */
+#define LEAVING_MAX (64 * 1024) /* bytes of the names of one answer */
+
+/* The name that a token is for PostgreSQL. */
+static bool
+identifier(const struct sqltext_token *t, char *name)
+{
+	bool quoted = t->kind == SQLTEXT_QUOTED && t->length >= 2 && t->start[0] == '"';
+	size_t n = 0, end = t->length - (quoted ? 1 : 0);
+
+	if (!quoted && t->kind != SQLTEXT_NAME)
+		return false;
+	for (size_t i = quoted ? 1 : 0; i < end && n < NAME_SIZE - 1; i++) {
+		char c = t->start[i];
+
+		if (quoted && c == '"')
+			i++;
+		name[n++] = quoted || c < 'A' || c > 'Z' ? c : (char)(c - 'A' + 'a');
+	}
+	name[n] = 0;
+	return true;
+}
+
+/* Returns false if it is leaving already. */
+static bool
+leave(struct session *s, const char *name)
+{
+	bool first = true;
+
+	if (s->leaving == NULL) {
+		s->leaving = mem_alloc(sizeof *s->leaving);
+		buf_init(s->leaving, LEAVING_MAX);
+	}
+	for (size_t at = 0; at < s->leaving->len && first;) {
+		const char *other = (const char *)buf_data(s->leaving) + at;
+
+		first = strcmp(other, name) != 0;
+		at += strlen(other) + 1;
+	}
+	buf_add_str(s->leaving, name);
+	return first;
+}
+
+void
+deallocate_note(struct session *s, const char *sql, size_t bytes)
+{
+	struct server *srv = s->lease.srv;
+	struct sqltext_token t;
+	struct sqltext at;
+	char name[NAME_SIZE];
+
+	srv->progress.watch = true;
+	sqltext_init(&at, sql, bytes, 0);
+	while (sqltext_token(&at, &t) != SQLTEXT_END) {
+		if (t.word != SQLWORD_DEALLOCATE)
+			continue;
+		sqltext_token(&at, &t);
+		if (t.word == SQLWORD_PREPARE)
+			sqltext_token(&at, &t);
+		if ((t.kind == SQLTEXT_NAME && t.word == SQLWORD_ALL) || !identifier(&t, name))
+			continue;
+		if (leave(s, name) && s->names && names_have(s->names, name, strlen(name)) &&
+		    srv->progress.status != 'E')
+			prepared_decoy(&srv->progress, name, strlen(name), &s->daemon->ahead);
+	}
+}
+
+bool
+deallocate_unsettled(const struct session *s)
+{
+	const struct progress *p = &s->lease.srv->progress;
+
+	return p->watch && p->ready_due > 0;
+}
+
+static void
+forget_leaving(struct session *s)
+{
+	if (s->leaving)
+		buf_clear(s->leaving);
+	free(s->leaving);
+	s->leaving = NULL;
+}
+
+/* One more of them has gone. */
+static void
+left(struct session *s, struct server *srv)
+{
+	const char *name;
+
+	if (s->leaving == NULL || s->leaving->len == 0)
+		return;
+	name = (const char *)buf_data(s->leaving);
+	if (s->names)
+		names_drop(s->names, &srv->prepared, name, strlen(name));
+	buf_drop(s->leaving, strlen(name) + 1);
+}
+
+void
+deallocate_answered(struct session *s)
+{
+	struct server *srv = s->lease.srv;
+	struct progress *p = &srv->progress;
+
+	for (; p->deallocated > 0; p->deallocated--)
+		left(s, srv);
+	if (p->deallocated_all) {
+		p->deallocated_all = false;
+		if (srv->prepared.tracked.list.count > 0)
+			srv->prepared.stale = true;
+		if (s->names)
+			names_clear(s->names, &srv->prepared);
+		prepared_forget(&srv->prepared);
+		forget_leaving(s);
+	}
+	if (p->ready_due > 0 || p->extended)
+		return;
+	p->watch = false;
+	/* Decoys may be left on the server, under names that are not ours. */
+	if (s->leaving && s->leaving->len > 0)
+		srv->prepared.stale = true;
+	forget_leaving(s);
+}

@@ -1,0 +1,22 @@
+/* deallocate: DEALLOCATE and DISCARD ALL by SQL of what Parse has made. The session's names are
+ * known to the daemon only, so the server is given something to deallocate; what has been carried
+ * out is known from the command tags. */
+#ifndef PGWITH_SESSION_DEALLOCATE_H
+#define PGWITH_SESSION_DEALLOCATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "session/session.h"
+
+/* A text with such statements is about to be sent for execution: adds what must stand ahead of it
+ * to daemon->ahead. Progress is told. */
+void deallocate_note(struct session *, const char *sql, size_t bytes);
+
+/* Is it unknown at present which names there are? Not if only a Sync will bring the answers. */
+bool deallocate_unsettled(const struct session *);
+
+/* Bytes have come from the server of the lease: takes note of the tags among them. */
+void deallocate_answered(struct session *);
+
+#endif
