@@ -127,10 +127,10 @@ large)
 	;;
 cancel)
 	"$PSQL" -XAtq "$dsn" -c 'SELECT pg_sleep(61)' -c 'SELECT 1' >"$dir/out" 2>&1 &
-	psql=$!
+	child=$!
 	wait_for sleeps
-	kill -INT "$psql"
-	wait "$psql" || true
+	kill -INT "$child"
+	wait "$child" || true
 	grep -q 'canceling statement due to user request' "$dir/out" || fail "$(cat "$dir/out")"
 	;;
 restart)
