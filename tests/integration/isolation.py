@@ -1,11 +1,11 @@
-"""Nothing of one client gets to another. What a session sets goes with it from server to server; what
-cannot be moved pins it to its server until it leaves; then the server is made new and used again."""
+"""Nothing of one client gets to another. What a session sets and prepares goes with it from server to
+server; what cannot be moved pins it to its server until it leaves; then the server is made new and used
+again. Random programs do the same in isolation_fuzz.py; what ends a pin is in pins.py."""
 
 from pgwtest import check, equal, main, test, wait_until, wire
 from pgwtest.looks import Watch, check_clean, settings
 
-# What goes with the session: name, statement, and what the session itself must see afterwards (SQL,
-# value).
+# What moves: name, statement, and what the session itself must see afterwards (SQL, value).
 MOVES = {
     "set": ("SET work_mem = '3MB'", ("SHOW work_mem", "3MB")),
     "set session, in comments": ("/* a */ -- b\n set SESSION work_mem to '3MB'",
@@ -13,7 +13,9 @@ MOVES = {
     "set in a string of statements": ("SELECT 1; SET work_mem = '3MB'; SELECT 2",
                                       ("SHOW work_mem", "3MB")),
     "set in a transaction": ("BEGIN; SET work_mem = '3MB'; COMMIT", ("SHOW work_mem", "3MB")),
-    "custom parameter": ("SET my.tenant = '42'", ("SHOW my.tenant", "42")),
+    "set and rolled back to": ("BEGIN; SET work_mem = '3MB'; SAVEPOINT a; SET work_mem = '5MB';"
+                               " ROLLBACK TO a; COMMIT", ("SHOW work_mem", "3MB")),
+    "custom parameter": ("SET my.tenant = '4''2'", ("SHOW my.tenant", "4'2")),
     "set role": ("SET ROLE pg_monitor", ("SELECT current_user", "pg_monitor")),
     "set session authorization": ("SET SESSION AUTHORIZATION pg_monitor",
                                   ("SELECT session_user", "pg_monitor")),
@@ -23,9 +25,11 @@ MOVES = {
         "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
         ("SHOW default_transaction_isolation", "serializable")),
     "set_config": ("SELECT set_config('my.tenant', '43', false)", ("SHOW my.tenant", "43")),
+    "block": ("DO $$ BEGIN PERFORM set_config('work_mem', '3MB', false); END $$",
+              ("SHOW work_mem", "3MB")),
 }
 
-# What pins, in the same form.
+# What pins.
 PINS = {
     "listen": ("LISTEN chat", ("SELECT pg_listening_channels()", "chat")),
     "temporary table": ("CREATE TEMP TABLE tt AS SELECT 7 AS a", ("SELECT a FROM tt", "7")),
@@ -45,9 +49,38 @@ PINS = {
 }
 
 
+def leave(w, c, kill):
+    """The end of a session, peaceful or with a query running."""
+    if kill:
+        c.send(wire.query("SELECT pg_sleep(60)"))
+        w.runs("pg_sleep")
+        c.drop()
+    else:
+        c.close()
+
+
+def moved(t, w, name, how, kill):
+    """A client runs the statement; between its statements others are served by the same, only server
+    and see nothing of it, but the client does; also after it has left they see nothing."""
+    sql, (look, want) = MOVES[name]
+    d = w.daemon
+    c, other = d.connect(), d.connect()
+    r = c.ask(sql) if how == "simple" else c.ask_extended(sql)
+    equal((r.errors, r.status), ([], "I"), name)
+    for _ in range(2):
+        equal([x["pinned"] for x in d.clients() if x["pinned"]], [], "pinned by " + name)
+        check_clean(other, w.settings)
+        equal(other.backend(), w.pid, "the only server (%s)" % name)
+        equal(c.value(look), want, "what the session sees (%s)" % name)
+        equal(c.ask_extended(look).value, want, "what it sees (%s), extended" % name)
+    leave(w, c, kill)
+    check_clean(other, w.settings)
+    other.close()
+    w.free_again()
+
+
 def pinned(t, w, name, how, kill):
-    """A client runs the statement, and keeps the only server: another client waits until it has left,
-    and finds that server as new."""
+    """A client runs the statement; another one waits until it leaves; then its server is as new."""
     sql, (look, want) = PINS[name]
     d = w.daemon
     c = d.connect()
@@ -58,84 +91,49 @@ def pinned(t, w, name, how, kill):
     wait_until(lambda: d.waiting() == 1, 5, "another client waits (%s)" % name)
     equal(c.value(look), want, "what the session sees (%s)" % name)
     check(other.silent(0.01), "the other waits still")
-    if kill:
-        c.send(wire.query("SELECT pg_sleep(60)"))
-        w.runs("pg_sleep")
-        c.drop()
-    else:
-        c.close()
+    leave(w, c, kill)
     equal(other.until_ready().value, "other", "the other is served")
     equal(other.backend(), w.pid, "the same backend serves on (%s)" % name)
     check_clean(other, w.settings)
     other.close()
 
 
-def moved(t, w, name, how):
-    """A client runs the statement; on the same server another client sees nothing of it, and the first
-    all of it, in turns."""
-    sql, (look, want) = MOVES[name]
-    c, other = w.daemon.connect(), w.daemon.connect()
-    r = c.ask(sql) if how == "simple" else c.ask_extended(sql)
-    equal((r.errors, r.status), ([], "I"), name)
-    for _ in range(2):
-        check_clean(other, w.settings)
-        equal(c.value(look) if how == "simple" else c.ask_extended(look).value, want,
-              "what the session sees (%s)" % name)
-    other.close()
-    c.close()
-    w.serves_clean()
-
-
-@test(timeout=120)
-def moves_simple(t):
-    """what is SET goes with its session, and no other client on the same server sees it"""
-    w = Watch(t, t.daemon())
-    for name in MOVES:
-        moved(t, w, name, "simple")
+def every(t, how, kill):
+    d = t.daemon()
+    with d.connect() as c:
+        # Loads plpgsql, with its parameters.
+        c.sql("DO $$ BEGIN END $$")
+    w = Watch(t, d)
+    for table, function in ((MOVES, moved), (PINS, pinned)):
+        for name in table:
+            if how == "simple" or "; " not in table[name][0] or "$$" in table[name][0]:
+                function(t, w, name, how, kill)
     w.free_again()
 
 
 @test(timeout=120)
-def moves_extended(t):
+def simple(t):
+    """SET and its like go with the session, LISTEN, temporary tables and so on pin it, and nobody else
+    sees any of it"""
+    every(t, "simple", kill=False)
+
+
+@test(timeout=120)
+def extended(t):
     """the same through Parse, Bind and Execute"""
-    w = Watch(t, t.daemon())
-    for name in MOVES:
-        if "; " not in MOVES[name][0]:
-            moved(t, w, name, "extended")
-    w.free_again()
+    every(t, "extended", kill=False)
 
 
 @test(timeout=120)
-def pins_simple(t):
-    """LISTEN, temporary tables, PREPARE, advisory locks...: the session keeps its server, and after it
-    the server is as new"""
-    w = Watch(t, t.daemon())
-    for name in PINS:
-        pinned(t, w, name, "simple", kill=False)
-    w.free_again()
-
-
-@test(timeout=120)
-def pins_extended(t):
-    """the same through Parse, Bind and Execute"""
-    w = Watch(t, t.daemon())
-    for name in PINS:
-        pinned(t, w, name, "extended", kill=False)
-    w.free_again()
-
-
-@test(timeout=120)
-def pins_killed(t):
+def killed(t):
     """the same when the session is killed with a query running"""
-    w = Watch(t, t.daemon())
-    for name in PINS:
-        pinned(t, w, name, "simple", kill=True)
-    w.free_again()
+    every(t, "simple", kill=True)
 
 
 @test
 def named_statement(t):
-    """a protocol-level prepared statement with a name is there for its session, and for nobody else"""
+    """a protocol-level prepared statement with a name is there for its session, on whatever server, and
+    for nobody else, though servers keep the texts"""
     w = Watch(t, t.daemon())
     d = w.daemon
     c = d.connect()
@@ -144,6 +142,9 @@ def named_statement(t):
     for i in range(3):
         c.send(wire.bind((i,), statement="twice") + wire.execute() + wire.sync())
         equal(c.until_ready().value, str(2 * i), "Execute")
+        with d.connect() as other:
+            equal(other.sql("SELECT name FROM pg_prepared_statements"), [("pgwith_1",)],
+                  "what the server has")
     c.close()
     with d.connect() as other:
         other.send(wire.bind((1,), statement="twice") + wire.execute() + wire.sync())
@@ -180,10 +181,18 @@ def unnamed_statement(t):
     equal(a.until_ready().value, "a2", "a's, of an earlier exchange")
     a.close()
     b.send(use)
-    check(b.until_ready().rows in ([], [("b",)]), "nothing of a is left for b")
-    with d.connect() as c:
-        c.send(use)
-        equal(c.until_ready().rows, [], "nor for a new one")
+    equal(b.until_ready().value, "b", "b's own is still there")
+    # A Parse that fails removes the one before; one that is skipped does not.
+    b.send(wire.execute("none") + wire.parse("SELECT 'skipped'") + wire.sync() + use)
+    equal(len(b.until_ready().errors), 1, "no such portal")
+    equal(b.until_ready().value, "b", "behind a Parse that was skipped")
+    b.send(wire.parse("SELECT nonsense") + wire.sync() + use)
+    equal([e.sqlstate for e in b.until_ready().errors], ["42703"], "a Parse that fails")
+    r = b.until_ready()
+    equal(([e.sqlstate for e in r.errors], r.rows), (["26000"], []), "behind a Parse that failed")
+    # A simple Query removes it, also one that needs no server.
+    b.send(wire.parse("SELECT 'b'") + wire.sync() + wire.query("SELECT 1") + use)
+    equal([len(b.until_ready().errors) for _ in range(3)], [0, 0, 1], "behind a Query")
 
 
 @test
@@ -262,12 +271,49 @@ def wrong_startup_parameters(t):
 
 
 @test
+def role_that_is_gone(t):
+    """a session whose role has been dropped does nothing as another, and its server serves on"""
+    t.sql("CREATE TABLE x (a text)")
+    w = Watch(t, t.daemon())
+    t.sql("CREATE ROLE gone")
+    t.sql("GRANT INSERT ON x TO gone")
+    for params, sql in (({}, "SET ROLE gone"), ({}, "SET SESSION AUTHORIZATION gone"),
+                        ({"role": "gone"}, "SELECT 1")):
+        c = w.daemon.connect(**params)
+        c.sql(sql)
+        with w.daemon.connect() as other:
+            equal(other.value("SELECT current_user"), "postgres", "another's role")
+            t.sql("REVOKE ALL ON x FROM gone")
+            t.sql("DROP ROLE gone")
+        c.send(wire.query("INSERT INTO x VALUES (current_user)"))
+        equal([e.sqlstate for e in c.until_closed().errors], ["22023"], "after " + sql)
+        equal(t.sql("SELECT * FROM x"), [], "rows")
+        w.free_again()
+        w.serves_clean()
+        t.sql("CREATE ROLE gone")
+    t.sql("DROP ROLE gone")
+
+
+@test
+def told_at_login(t):
+    """a client is told at login what its startup parameters make of the server's, also the next one"""
+    w = Watch(t, t.daemon())
+    for _ in range(2):
+        with w.daemon.connect(client_encoding="latin1", DateStyle="German", TimeZone="Asia/Tokyo") as c, \
+                w.daemon.connect() as plain:
+            equal([c.parameters[n] for n in ("client_encoding", "DateStyle", "TimeZone")],
+                  ["LATIN1", "German, DMY", "Asia/Tokyo"], "what it is told")
+            equal(plain.parameters["client_encoding"], "UTF8", "what another is told")
+    w.serves_clean()
+
+
+@test
 def sequence_values(t):
-    """lastval of another client's sequence is not seen after a pinned session has left"""
+    """currval and lastval of another client's sequence are not seen after a pinned session has left"""
     t.sql("CREATE SEQUENCE s")
     w = Watch(t, t.daemon())
     c = w.daemon.connect()
-    c.sql("LISTEN chat; SELECT nextval('s')")
+    c.sql("LISTEN x; SELECT nextval('s')")
     c.close()
     with w.daemon.connect() as other:
         equal(other.ask("SELECT lastval()").errors[0].sqlstate, "55000", "lastval")
