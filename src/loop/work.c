@@ -17,7 +17,8 @@
 #define IDLE_S 5 /* a thread without work ends after this */
 
 struct job {
-	struct list_node node; /* in todo or finished */
+	struct list_node node; /* in todo, running or finished */
+	const void *lane;      /* NULL: none */
 	void (*run)(void *);
 	void (*done)(void *);
 	void *arg;
@@ -29,16 +30,38 @@ struct work {
 	int eventfd;
 	unsigned pending;
 	unsigned max_threads;
+	unsigned max_lane; /* jobs of one lane that run at once */
 	/* under the lock */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	pthread_cond_t ended;
 	struct list todo;
+	struct list running;
 	struct list finished;
 	unsigned threads;
 	unsigned idle;
 	bool ending;
 };
+
+/* The first job that may run now. One that may not will be found by the thread that ends a job of
+ * its lane. */
+static struct list_node *
+first_to_run(const struct work *w)
+{
+	struct list_node *n, *m;
+
+	LIST_EACH (n, &w->todo) {
+		const void *lane = LIST_OBJ(n, struct job, node)->lane;
+		unsigned same = 0;
+
+		if (lane)
+			LIST_EACH (m, &w->running)
+				same += LIST_OBJ(m, struct job, node)->lane == lane;
+		if (same < w->max_lane || lane == NULL)
+			return n;
+	}
+	return NULL;
+}
 
 static void *
 thread_main(void *arg)
@@ -49,7 +72,7 @@ thread_main(void *arg)
 
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
-		struct list_node *n = list_first(&w->todo);
+		struct list_node *n = first_to_run(w);
 		struct job *j;
 
 		if (n == NULL) {
@@ -60,18 +83,20 @@ thread_main(void *arg)
 			clock_gettime(CLOCK_REALTIME, &until);
 			until.tv_sec += IDLE_S;
 			w->idle++;
-			while (w->todo.count == 0 && !w->ending && r != ETIMEDOUT)
+			while (first_to_run(w) == NULL && !w->ending && r != ETIMEDOUT)
 				r = pthread_cond_timedwait(&w->wake, &w->lock, &until);
 			w->idle--;
-			if (w->todo.count == 0)
+			if (first_to_run(w) == NULL)
 				break;
 			continue;
 		}
 		list_remove(&w->todo, n);
+		list_append(&w->running, n);
 		j = LIST_OBJ(n, struct job, node);
 		pthread_mutex_unlock(&w->lock);
 		j->run(j->arg);
 		pthread_mutex_lock(&w->lock);
+		list_remove(&w->running, n);
 		list_append(&w->finished, n);
 		if (write(w->eventfd, &one, sizeof one) < 0)
 			log_warn("work: cannot wake the loop");
@@ -133,11 +158,12 @@ on_finished(evutil_socket_t fd, short what, void *arg)
 }
 
 struct work *
-work_new(struct loop *loop, unsigned max_threads)
+work_new(struct loop *loop, unsigned max_threads, unsigned max_lane)
 {
 	struct work *w = mem_calloc(1, sizeof *w);
 
 	w->max_threads = max_threads;
+	w->max_lane = max_lane;
 	w->eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (w->eventfd < 0)
 		log_fatal("cannot make an eventfd: %s", strerror(errno));
@@ -145,6 +171,7 @@ work_new(struct loop *loop, unsigned max_threads)
 	pthread_cond_init(&w->wake, NULL);
 	pthread_cond_init(&w->ended, NULL);
 	list_init(&w->todo);
+	list_init(&w->running);
 	list_init(&w->finished);
 	event_assign(&w->event, loop_base(loop), w->eventfd, EV_READ | EV_PERSIST, on_finished, w);
 	event_add(&w->event, NULL);
@@ -152,11 +179,12 @@ work_new(struct loop *loop, unsigned max_threads)
 }
 
 void
-work_submit(struct work *w, void (*run)(void *), void (*done)(void *), void *arg)
+work_submit(struct work *w, const void *lane, void (*run)(void *), void (*done)(void *), void *arg)
 {
 	struct job *j = mem_calloc(1, sizeof *j);
 	bool direct = false;
 
+	j->lane = lane;
 	j->run = run;
 	j->done = done;
 	j->arg = arg;

@@ -271,7 +271,9 @@ look_up_names(struct server *srv)
 	if (srv->pool->role)
 		conninfo_set_user(job->conninfo, srv->pool->role);
 	srv->resolving = true;
-	work_submit(srv->pool->all->work, look_up_run, look_up_done, job);
+	/* Another lane than that of the cancels: when a host falls silent, they hang, and the pool
+	 * must be able to look for another host. */
+	work_submit(srv->pool->all->work, &srv->pool->waiting, look_up_run, look_up_done, job);
 }
 
 static void
@@ -418,7 +420,7 @@ server_cancel(struct server *srv, uint64_t requester)
 	srv->cancels++;
 	srv->pool->stats.cancels++;
 	log_debug("server %llu: cancel backend=%d", (unsigned long long)srv->id, srv->backend_pid);
-	work_submit(srv->pool->all->work, cancel_run, cancel_done, job);
+	work_submit(srv->pool->all->work, srv->pool, cancel_run, cancel_done, job);
 }
 
 /* ---- cleaning ---- */

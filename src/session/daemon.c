@@ -14,7 +14,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define WORKERS 32 /* cancels and name look-ups at once */
+#define WORKERS      32 /* cancels and name look-ups at once */
+#define POOL_WORKERS 4  /* of those, a pool's cancels, and its look-ups */
 #define AHEAD_MAX                                                                      \
 	(4 * 1024 * 1024) /* bytes for a server that are not the client's as they came \
 			   */
@@ -312,7 +313,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	d->started_at = wall.tv_sec;
 	count_descriptors(d);
 	d->loop = loop_new();
-	d->work = work_new(d->loop, WORKERS);
+	d->work = work_new(d->loop, WORKERS, POOL_WORKERS);
 	idmap_init(&d->sessions);
 	for (int i = 0; i < SESSION_NSTATES; i++)
 		list_init(&d->in_state[i]);

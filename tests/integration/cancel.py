@@ -3,7 +3,7 @@ else."""
 
 import threading
 
-from pgwtest import check, equal, main, test, wait_until, wire
+from pgwtest import check, equal, main, seconds, test, wait_until, wire
 from pgwtest.looks import Watch
 
 SLEEP = "SELECT pg_sleep(60)"
@@ -197,6 +197,33 @@ def many_waiting(t):
     equal({c.until_ready().errors[0].sqlstate for c in clients}, {"57014"}, "the answers")
     equal(d.waiting(), 0, "waiting clients")
     equal(holder.ask("COMMIT").tags, ["COMMIT"], "the holder")
+
+
+@test
+def cancels_that_hang(t):
+    """cancels that hang in one pool hold up no other pool's"""
+    proxy = t.proxy()
+    proxy.cancel_gate.clear()
+    d = t.daemon(pools={"far": {"conninfo": t.conninfo(host=proxy.directory, port=proxy.port), "size": 40,
+                                "cleanup_timeout": "500ms", "max_opening": 40},
+                        "db": {"conninfo": t.conninfo(), "size": 1}})
+    clients = [d.connect("far") for _ in range(40)]
+    for c in clients:
+        c.send(wire.query("SELECT pg_sleep(60)"))
+    wait_until(lambda: len([a for a in t.activity() if "pg_sleep" in a["query"]]) == 40, 20, "all run")
+    for c in clients:
+        c.drop()
+    wait_until(lambda: proxy.cancels > 0 and len(d.servers("far")) < 40, 10,
+               "cancels are under way, and the cleanups have given up")
+    c = t.client(d)
+    c.send(wire.query("SELECT pg_sleep(20)"))
+    wait_until(lambda: [a for a in t.activity() if "pg_sleep(20)" in a["query"]], 5, "it runs")
+    canceller = threading.Thread(target=c.cancel, daemon=True)
+    canceller.start()
+    took, r = seconds(c.until_ready)
+    proxy.cancel_gate.set()
+    canceller.join()
+    check(r.errors and took < 10, "the cancel took %.3f s: %r" % (took, r.errors))
 
 
 if __name__ == "__main__":

@@ -100,6 +100,11 @@ def asks(c):
     return not r.errors
 
 
+def no_server_is_left(d):
+    """A statement that goes to a server just before its end is heard of would be lost with it."""
+    wait_until(lambda: {s["state"] for s in d.servers()} <= {"connecting"}, 5, "no server is left")
+
+
 def moves(t, pair, conninfo, stop):
     """Idle sessions are served by the new primary without connecting again."""
     d = t.daemon(conninfo=conninfo, size=3, min_size=2, retry_delay="100ms")
@@ -112,8 +117,7 @@ def moves(t, pair, conninfo, stop):
     idle[0].sql("INSERT INTO done VALUES (1)")
     stop()
     check(holder.until_closed().errors[-1].sqlstate in LOST, "the one in a transaction is told")
-    # A statement that goes to a server just before its end is heard of would be lost with it.
-    wait_until(lambda: {s["state"] for s in d.servers()} <= {"connecting"}, 5, "no server is left")
+    no_server_is_left(d)
     # The standby does not do instead: nobody may write there.
     r = idle[0].ask("SELECT 1")
     check(r.errors and r.errors[0].sqlstate == "08001", "no primary: %r" % r.errors)
@@ -162,6 +166,7 @@ def standby_first(t):
     c = t.client(d)
     equal(where(c), pair.b.port, "the server of a reader")
     pair.b.kill()
+    no_server_is_left(d)
     wait_until(lambda: not c.ask("SELECT 1").errors, 5, "the reader is served")
     equal(where(c), pair.a.port, "the server afterwards")
 

@@ -49,7 +49,7 @@ submit(unsigned from, unsigned to, bool waits)
 {
 	for (unsigned i = from; i < to; i++) {
 		jobs[i] = (struct one){i, waits};
-		work_submit(work, run, done, &jobs[i]);
+		work_submit(work, NULL, run, done, &jobs[i]);
 	}
 }
 
@@ -66,7 +66,7 @@ begin(unsigned threads)
 	main_thread = pthread_self();
 	sem_init(&gate, 0, 0);
 	loop = loop_new();
-	work = work_new(loop, threads);
+	work = work_new(loop, threads, 2);
 }
 
 static void
@@ -124,15 +124,42 @@ done_submits(void *arg)
 {
 	dones++;
 	if (dones < 100)
-		work_submit(work, run, done_submits, arg);
+		work_submit(work, NULL, run, done_submits, arg);
 }
 
 START_TEST(a_job_that_ends_may_submit_another)
 {
 	begin(2);
 	jobs[0] = (struct one){0, false};
-	work_submit(work, run, done_submits, &jobs[0]);
+	work_submit(work, NULL, run, done_submits, &jobs[0]);
 	until_done(100);
+	end();
+}
+END_TEST
+
+/* Jobs of one lane hang: those of another run, and in the end all have. */
+START_TEST(a_lane_that_hangs)
+{
+	int a, b;
+
+	begin(4);
+	for (unsigned i = 0; i < 10; i++) {
+		jobs[i] = (struct one){i, true};
+		work_submit(work, &a, run, done, &jobs[i]);
+	}
+	while (running < 2)
+		sched_yield();
+	for (unsigned i = 10; i < 20; i++) {
+		jobs[i] = (struct one){i, false};
+		work_submit(work, i % 2 ? &b : NULL, run, done, &jobs[i]);
+	}
+	until_done(10);
+	for (unsigned i = 0; i < 10; i++)
+		ck_assert_uint_ge(order[i], 10);
+	ck_assert_uint_eq(running, 2);
+	for (int i = 0; i < 10; i++)
+		sem_post(&gate);
+	until_done(20);
 	end();
 }
 END_TEST
@@ -176,6 +203,7 @@ main(void)
 	tcase_add_test(t, as_many_at_once_as_allowed);
 	tcase_add_test(t, many_jobs_in_waves);
 	tcase_add_test(t, a_job_that_ends_may_submit_another);
+	tcase_add_test(t, a_lane_that_hangs);
 	tcase_add_test(t, freed_with_jobs_pending);
 	tcase_add_test(t, nothing_to_free);
 	suite_add_tcase(s, t);
