@@ -276,7 +276,9 @@ add_startup(const struct session *s, struct settings *set)
 	while (at < end) {
 		const char *name = at, *value = name + strlen(name) + 1;
 
-		if (!has(set, name))
+		/* SET SESSION AUTHORIZATION ends a SET ROLE. */
+		if (!has(set, name) &&
+		    (strcasecmp(name, "role") != 0 || !has(set, "session_authorization")))
 			add(set, name, value);
 		at = value + strlen(value) + 1;
 	}
