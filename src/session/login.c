@@ -136,6 +136,7 @@ login_welcome(struct session *s)
 	struct buf out;
 
 	session_set_state(s, SESSION_IDLE);
+	s->let_in = true;
 	stream_resume(&s->stream);
 	buf_init(&out, 64 * 1024);
 	add_welcome(s, &out);

@@ -116,6 +116,22 @@ read_answer(const struct buf *answer, size_t *bytes, const char **refused)
 	return row;
 }
 
+/* What came between is the client's. */
+static void
+pass_on(struct session *s)
+{
+	const uint8_t *at = buf_data(s->answer);
+	size_t left = s->answer->len;
+	struct frame f;
+
+	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
+		if (f.type == 'A' || f.type == 'S')
+			session_send(s, at, FRAME_HEADER + f.body);
+		at += FRAME_HEADER + f.body;
+		left -= FRAME_HEADER + f.body;
+	}
+}
+
 static void
 setup_answered(struct session *s)
 {
@@ -125,6 +141,17 @@ setup_answered(struct session *s)
 
 	if (s->lease.srv->progress.error[0] || row == NULL) {
 		end_by(s, refused ? refused : "it gives no reason");
+		return;
+	}
+	if (s->let_in) {
+		pass_on(s);
+		forget_answer(s);
+		if (s->state != SESSION_SETUP)
+			return;
+		state_applied(s);
+		session_set_state(s, SESSION_ACTIVE);
+		stream_resume(&s->stream);
+		request_resume(s);
 		return;
 	}
 	pool_greeting_keep(s->pool, s->setup, row, bytes);
@@ -144,7 +171,7 @@ relay_setup(struct session *s)
 	if (s->lease.srv->context)
 		buf_add_fmt(&sql, "RESET ROLE; RESET SESSION AUTHORIZATION; RESET ALL; ");
 	buf_add_fmt(&sql, "%s", s->setup);
-	for (unsigned i = 0; i < pool->nparams; i++)
+	for (unsigned i = 0; i < pool->nparams && !s->let_in; i++)
 		buf_add_fmt(&sql, "%s pg_catalog.current_setting('%s', true)",
 			    i == 0 ? "; SELECT" : ",", pool->params[i].name);
 	buf_add_u8(&sql, 0);
@@ -164,8 +191,12 @@ relay_begin(struct session *s)
 	s->cancel_due = false;
 	if (s->pool->conf->mode == CONF_SESSION)
 		s->pinned |= SESSION_PIN_MODE;
-	/* What a server has taken at login, it will take again: that goes ahead of the first
-	 * message. */
+	/* What a server has taken once, it will take again: that goes ahead of the first message.
+	 * But a role may have gone, and nothing may be done as another. */
+	if (state_is_other(s)) {
+		relay_setup(s);
+		return;
+	}
 	session_set_state(s, SESSION_ACTIVE);
 	state_apply(s, &s->daemon->ahead);
 }
@@ -175,22 +206,6 @@ relay_begin(struct session *s)
 #define SAVES_MAX 5
 
 static void give_back(struct session *s);
-
-/* What came between is the client's. */
-static void
-pass_on(struct session *s)
-{
-	const uint8_t *at = buf_data(s->answer);
-	size_t left = s->answer->len;
-	struct frame f;
-
-	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
-		if (f.type == 'A' || f.type == 'S')
-			session_send(s, at, FRAME_HEADER + f.body);
-		at += FRAME_HEADER + f.body;
-		left -= FRAME_HEADER + f.body;
-	}
-}
 
 static void
 save(struct session *s)

@@ -98,7 +98,9 @@ need_server(struct session *s, char type)
 
 	if (r == 0) {
 		relay_begin(s);
-		return s->state == SESSION_ACTIVE ? FORWARD : OVER;
+		return s->state == SESSION_ACTIVE  ? FORWARD
+		       : s->state == SESSION_SETUP ? HOLD
+						   : OVER;
 	}
 	if (r == -E_AGAIN) {
 		session_set_state(s, SESSION_WAITING);

@@ -1,7 +1,7 @@
 /* session: one client connection.
  *
- *	startup -> login (-> setup) -> idle <-> waiting -> active -> idle
- *	   |                             ^---------------> active
+ *	startup -> login (-> setup) -> idle <-> waiting -> (setup ->) active -> idle
+ *	   |                             ^---------------> (setup ->) active
  *	   +-> idle, console
  *	every state -> closing -> closed, or -> closed at once
  *
@@ -32,7 +32,8 @@ enum session_state {
 	SESSION_CANCEL,  /* a CancelRequest: stays until the cancel has ended */
 	SESSION_IDLE,    /* holds nothing */
 	SESSION_WAITING, /* for a server */
-	SESSION_SETUP,   /* leased: a server is asked what its startup parameters make of it */
+	SESSION_SETUP,   /* leased: a server is asked what the session's startup parameters make of
+			    it,   or to become its role */
 	SESSION_ACTIVE,  /* leased */
 	SESSION_SAVING,  /* leased: the server is asked for the parameters that were set */
 	SESSION_CONSOLE, /* talks to the console */
@@ -82,12 +83,13 @@ struct session {
 	struct names *names; /* its named prepared statements; NULL: it has had none */
 	struct unnamed unnamed;
 	struct buf
-	    *leaving;  /* names, each NUL-ended, that a DEALLOCATE under way is about; or NULL */
-	char *hidden;  /* names of parameters that must be asked for: name NUL ... NUL; or NULL */
-	bool changed;  /* this lease may have set parameters */
-	bool undone;   /* what pins it may be gone, or never have come to be: the server is asked */
-	uint8_t begun; /* enum session_begun */
-	uint8_t saves; /* SESSION_SAVING: times that the server was asked */
+	    *leaving; /* names, each NUL-ended, that a DEALLOCATE under way is about; or NULL */
+	char *hidden; /* names of parameters that must be asked for: name NUL ... NUL; or NULL */
+	bool changed; /* this lease may have set parameters */
+	bool let_in;  /* it has been answered at login; between login and here, setup is the same */
+	bool undone;  /* what pins it may be gone, or never have come to be: the server is asked */
+	uint8_t begun;    /* enum session_begun */
+	uint8_t saves;    /* SESSION_SAVING: times that the server was asked */
 	bool cancel_due;  /* a cancel came before the client's own statement could run */
 	bool unpin;       /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
 	bool admin;       /* console: all commands, not only SHOW */
@@ -172,8 +174,8 @@ bool relay_cancel(struct session *, uint64_t requester);
 
 /* relay: the ops of every session's lease. */
 extern const struct lease_ops relay_lease_ops;
-/* relay: asks the server of the lease what the session's startup parameters make of those of the
- * pool, keeps that and lets the client in. */
+/* relay: gives the server of the lease the session's parameters and waits for it. At login, it is
+ * asked what they make of those of the pool; that is kept and the client let in. */
 void relay_setup(struct session *);
 /* relay: the lease was just taken, at once or after waiting. */
 void relay_begin(struct session *);

@@ -453,6 +453,21 @@ state_own(struct progress *p, const char *sql, struct buf *out)
 		progress_sent_as(p, PROGRESS_OWN);
 }
 
+static bool
+has_identity(const char *setup)
+{
+	return strcasestr(setup, "set_config('role'") ||
+	       strcasestr(setup, "set_config('session_authorization'");
+}
+
+bool
+state_is_other(const struct session *s)
+{
+	const char *have = s->lease.srv->context;
+
+	return s->setup && has_identity(s->setup) && strcmp(have ? have : "", s->setup) != 0;
+}
+
 void
 state_apply(struct session *s, struct buf *out)
 {
@@ -465,9 +480,9 @@ state_apply(struct session *s, struct buf *out)
 		return;
 	if (*have) {
 		/* In this order: the role that was taken may not be allowed to do the rest. */
-		if (strstr(have, "'role'"))
+		if (strcasestr(have, "'role'"))
 			state_own(&srv->progress, "RESET ROLE", out);
-		if (strstr(have, "'session_authorization'"))
+		if (strcasestr(have, "'session_authorization'"))
 			state_own(&srv->progress, "RESET SESSION AUTHORIZATION", out);
 		state_own(&srv->progress, "RESET ALL", out);
 	}

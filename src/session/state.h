@@ -23,6 +23,9 @@ void state_ask(const struct session *, bool patient, struct buf *sql);
 /* Takes the answer, which is made of whole messages. Returns false if it is not understood. */
 bool state_take(struct session *, const struct buf *answer);
 
+/* Must the server that the session holds become another role before it does anything? */
+bool state_is_other(const struct session *);
+
 /* Adds what gives the server that the session holds its parameters, if that has others: messages of
  * our own, the last of them a Sync. Progress is told. Nothing if it has them. */
 void state_apply(struct session *, struct buf *out);

@@ -262,6 +262,43 @@ def wrong_startup_parameters(t):
 
 
 @test
+def role_that_is_gone(t):
+    """a session whose role has been dropped does nothing as another, and its server serves on"""
+    t.sql("CREATE TABLE x (a text)")
+    w = Watch(t, t.daemon())
+    t.sql("CREATE ROLE gone")
+    t.sql("GRANT INSERT ON x TO gone")
+    for params, sql in (({}, "SET ROLE gone"), ({}, "SET SESSION AUTHORIZATION gone"),
+                        ({"role": "gone"}, "SELECT 1")):
+        c = w.daemon.connect(**params)
+        c.sql(sql)
+        with w.daemon.connect() as other:
+            equal(other.value("SELECT current_user"), "postgres", "another's role")
+            t.sql("REVOKE ALL ON x FROM gone")
+            t.sql("DROP ROLE gone")
+        c.send(wire.query("INSERT INTO x VALUES (current_user)"))
+        equal([e.sqlstate for e in c.until_closed().errors], ["22023"], "after " + sql)
+        equal(t.sql("SELECT * FROM x"), [], "rows")
+        w.free_again()
+        w.serves_clean()
+        t.sql("CREATE ROLE gone")
+    t.sql("DROP ROLE gone")
+
+
+@test
+def told_at_login(t):
+    """a client is told at login what its startup parameters make of the server's, also the next one"""
+    w = Watch(t, t.daemon())
+    for _ in range(2):
+        with w.daemon.connect(client_encoding="latin1", DateStyle="German", TimeZone="Asia/Tokyo") as c, \
+                w.daemon.connect() as plain:
+            equal([c.parameters[n] for n in ("client_encoding", "DateStyle", "TimeZone")],
+                  ["LATIN1", "German, DMY", "Asia/Tokyo"], "what it is told")
+            equal(plain.parameters["client_encoding"], "UTF8", "what another is told")
+    w.serves_clean()
+
+
+@test
 def sequence_values(t):
     """lastval of another client's sequence is not seen after a pinned session has left"""
     t.sql("CREATE SEQUENCE s")
