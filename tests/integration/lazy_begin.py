@@ -40,7 +40,7 @@ SCRIPTS = [
     ["BEGIN", "SET LOCAL work_mem = '3MB'", "SHOW work_mem", "COMMIT", "SHOW work_mem"],
     ["BEGIN", "SET work_mem = '5MB'", "ROLLBACK", "SHOW work_mem"],
     ["BEGIN", "VACUUM", "ROLLBACK"],
-    ["BEGIN", "LOCK TABLE x", "COMMIT"],
+    ["BEGIN", "LOCK TABLE x IN SHARE MODE", "COMMIT"],
     ["BEGIN; SELECT 1", "COMMIT"],
     ["BEGIN READ ONLY", "INSERT INTO x VALUES (1)", "COMMIT"],
     ["BEGIN ISOLATION LEVEL SERIALIZABLE", "SHOW transaction_isolation", "ROLLBACK"],
