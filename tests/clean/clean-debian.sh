@@ -157,7 +157,7 @@ unshare --mount --propagation private --pid --fork --ipc --kill-child sh -ec '
 	mount -t proc proc "$1/proc"
 	root=$1
 	shift
-	exec chroot "$root" sh /inside.sh "$@"' sh "$root" "$user" $what || status=$?
+	exec env -u TMPDIR -u PYTHONPATH -u PGWITH_BUILDDIR -u PGWITH_SRCDIR chroot "$root" sh /inside.sh "$@"' sh "$root" "$user" $what || status=$?
 changed=$(git -c safe.directory='*' -C "$root/home/pgwith" status --porcelain)
 if [ -n "$changed" ]; then
 	printf 'clean-debian: left in the tree, and not ignored by git:\n%s\n' "$changed"
