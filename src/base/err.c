@@ -65,6 +65,10 @@ static const struct err_kind kinds[ERR_N] = {
 	{"statement_mode", "0A000", false,
 	 "pool \"%s\" has mode statement: no transaction can be begun", /* pool */
 	 "use a pool with mode transaction"},
+    [ERR_PIN_OFF] =
+	{"pin_off", "0A000", false,
+	 "pool \"%s\" has pin = off: %s would keep a server connection", /* pool, what */
+	 "use a pool with pin = on, or with mode = session"},
     [ERR_SERVER_LOST] = {"server_lost", "08006", true,
 			 "the server connection of pool \"%s\" was lost: %s", /* pool, reason */
 			 "reconnect; look into the server's log for the reason"},

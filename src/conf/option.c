@@ -108,6 +108,8 @@ static const struct conf_option table[] = {
 	{"check_interval", IN_POOL(check_interval_us), .type = OPTION_DURATION, RANGE(0, 365 * DAY),
 	 .bare = UNIT_S, .default_text = "30s", .reloadable = true,
 	 .help = "A server connection that has been idle for this long is asked for a sign of life. 0: never."},
+	{"pin", IN_POOL(pin), .type = OPTION_BOOL, .default_text = "on", .reloadable = true,
+	 .help = "A session that makes what cannot be moved (LISTEN, temporary tables, advisory locks ...) keeps its server connection. off: such statements are refused."},
 	{"max_prepared_statements", IN_POOL(max_prepared_statements), .type = OPTION_INTEGER, RANGE(0, 100000),
 	 .default_text = "200", .reloadable = true,
 	 .help = "Named prepared statements kept on each server connection; the least recently used one goes first. 0: a session that makes one keeps its server connection."},

@@ -8,6 +8,7 @@
 #include "session/begin.h"
 #include "session/daemon.h"
 #include "session/deallocate.h"
+#include "session/params.h"
 #include "session/session.h"
 #include "session/state.h"
 #include "wire/frame.h"
@@ -231,6 +232,36 @@ note_unnamed(struct session *s, const struct message *m)
 	}
 }
 
+/* pin = off. The server itself is made to say no, so that a transaction fails as by any other
+ * error. */
+static enum verdict
+refuse_pin(struct session *s, struct message *m, unsigned why)
+{
+	struct progress *p = &s->lease.srv->progress;
+	struct buf *out = &s->daemon->ahead, sql;
+	struct err e;
+
+	err_make(&e, ERR_PIN_OFF, s->pool->conf->name, session_pin_word(why));
+	buf_init(&sql, 4096);
+	buf_add_fmt(
+	    &sql, "DO $pgwith$BEGIN RAISE EXCEPTION USING ERRCODE = '%s', MESSAGE = ", e.sqlstate);
+	params_literal(&sql, e.message);
+	buf_add_fmt(&sql, ", HINT = ");
+	params_literal(&sql, e.hint);
+	buf_add_str(&sql, "; END$pgwith$");
+	if (m->type == 'Q') {
+		msg_query(out, (char *)buf_data(&sql));
+		progress_sent(p, 'Q');
+	} else {
+		state_own(p, (char *)buf_data(&sql), out);
+		s->unnamed.here = false;
+	}
+	buf_clear(&sql);
+	err_clear(&e);
+	m->used = FRAME_HEADER + m->bytes;
+	return REPLACE;
+}
+
 /* ---- named statements ---- */
 
 static struct prepared_limits
@@ -323,6 +354,8 @@ named(struct session *s, struct message *m)
 	if (m->type == 'P' && (m->have == 0 || m->body[0] == 0))
 		return FORWARD;
 	if (limits.server_max == 0) {
+		if (m->type == 'P' && !s->pool->conf->pin)
+			return refuse_pin(s, m, SESSION_PIN_STATEMENT);
 		if (m->type == 'P')
 			s->pinned |= SESSION_PIN_STATEMENT;
 		return FORWARD;
@@ -344,6 +377,8 @@ named(struct session *s, struct message *m)
 		stream_pause(&s->stream);
 		return HOLD;
 	case PREPARED_TOO_MANY:
+		if (!s->pool->conf->pin)
+			return refuse_pin(s, m, SESSION_PIN_STATEMENT);
 		s->pinned |= SESSION_PIN_STATEMENT;
 		return FORWARD;
 	default:
@@ -470,6 +505,8 @@ with_lease(struct session *s, struct message *m)
 	}
 	if (m->set)
 		m->set = classify(s, m);
+	if (!s->pool->conf->pin && (m->set & (PINS | SESSION_PIN_SETTING)))
+		return refuse_pin(s, m, m->set & (PINS | SESSION_PIN_SETTING));
 	if (m->type == 'Q' && m->set) {
 		size_t sql_bytes;
 		const char *sql = text_of(m, &sql_bytes);

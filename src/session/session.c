@@ -68,15 +68,21 @@ session_set_state(struct session *s, enum session_state to)
 }
 
 const char *
+session_pin_word(unsigned pinned)
+{
+	if (pinned & SESSION_PIN_STATEMENT)
+		return "prepared statement";
+	if (pinned & SESSION_PIN_MODE)
+		return "mode session";
+	if (pinned & SESSION_PIN_SETTING)
+		return "unknown setting";
+	return pinned ? sqlclass_name(pinned) : NULL;
+}
+
+const char *
 session_pin_name(const struct session *s)
 {
-	if (s->pinned & SESSION_PIN_STATEMENT)
-		return "prepared statement";
-	if (s->pinned & SESSION_PIN_MODE)
-		return "mode session";
-	if (s->pinned & SESSION_PIN_SETTING)
-		return "unknown setting";
-	return s->pinned ? sqlclass_name(s->pinned) : NULL;
+	return session_pin_word(s->pinned);
 }
 
 void

@@ -144,6 +144,8 @@ void session_describe(const struct session *, char *out, size_t out_size);
 const char *session_state_name(enum session_state);
 /* The reason for people why it is pinned, or NULL. */
 const char *session_pin_name(const struct session *);
+/* The same of a set of bits. */
+const char *session_pin_word(unsigned pinned);
 
 /* Time limits of sessions. */
 void session_sweep(struct daemon *);

@@ -233,6 +233,11 @@ take_kept(struct session *s, const char *letters)
 	for (size_t i = 0; i < sizeof kept_letters / sizeof *kept_letters; i++)
 		if (strchr(letters, kept_letters[i].letter))
 			kept |= kept_letters[i].bit;
+	/* With pin = off it is not for the session to keep. */
+	if (kept && !s->pool->conf->pin) {
+		s->discard = true;
+		kept = 0;
+	}
 	s->pinned = (s->pinned & ~SESSION_PINS_ASKED) | kept;
 }
 

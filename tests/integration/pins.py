@@ -152,5 +152,31 @@ def parse_without_server(t):
     d.quiet()
 
 
+@test
+def pin_off(t):
+    """pin = off: what would pin is an error that says so, by Query and by Parse, in a transaction too, and
+    nothing of it is done"""
+    d = t.daemon(size=1, pin="off")
+    c = t.client(d)
+    for sql in ("LISTEN chat", "CREATE TEMP TABLE tt (a int)", "PREPARE ps AS SELECT 1",
+                "SELECT pg_advisory_lock(1)", "SELECT 1; LISTEN chat"):
+        for ask in (c.ask, c.ask_extended):
+            if ";" in sql and ask == c.ask_extended:
+                continue
+            r = ask(sql)
+            equal(([e.sqlstate for e in r.errors], r.status), (["0A000"], "I"), sql)
+            check('pool "db" has pin = off' in r.errors[0].message, r.errors[0].message)
+    d.quiet()
+    c.sql("BEGIN")
+    equal((c.ask("LISTEN chat").errors[0].sqlstate, c.status), ("0A000", "E"), "in a transaction")
+    equal(c.ask("SELECT 1").errors[0].sqlstate, "25P02", "which has failed")
+    c.sql("ROLLBACK")
+    c.send(wire.parse("SELECT 7", "named") + wire.bind(statement="named") + wire.execute() + wire.sync())
+    equal(c.until_ready().value, "7", "prepared statements of the protocol do not pin")
+    c.sql("DO $$ BEGIN CREATE TEMP TABLE left_over (a int); END $$")
+    d.quiet()
+    equal(c.value("SELECT count(*) FROM pg_class WHERE relname = 'left_over'"), "0", "what a block left")
+
+
 if __name__ == "__main__":
     main()
