@@ -152,6 +152,7 @@ setup_answered(struct session *s)
 		session_set_state(s, SESSION_ACTIVE);
 		stream_resume(&s->stream);
 		request_resume(s);
+		late_cancel(s);
 		return;
 	}
 	pool_greeting_keep(s->pool, s->setup, row, bytes);

@@ -27,6 +27,8 @@ Left out, because PostgreSQL gives a pool no way to do it right (pgwithd(8), Ses
 - SET TRANSACTION ISOLATION LEVEL behind a Parse, which is a query to PostgreSQL, but of which the server
   sees nothing if it has the text;
 - what follows a DEALLOCATE or DISCARD ALL by the extended protocol up to the next Sync;
+- empty texts by the extended protocol: PostgreSQL 15.x crashes when the portal of one is executed again
+  in a transaction that has failed;
 - RESET, SET TO DEFAULT and DISCARD ALL of startup parameters: the server's own values hold until the
   next lease;
 - application_name as a startup parameter, which is the daemon's to show.
@@ -70,7 +72,7 @@ PARAMETERS = {
     "default_transaction_deferrable": ("on",),
     "standard_conforming_strings": ("off", "on"),
     "enable_seqscan": ("off",),
-    "session_replication_role": ("replica",),
+    "session_replication_role": ("local",),
     "app.x": ("'one'", "'it''s'", "''", "two"),
     "app.y": ("'a\\b'", "5"),
     '"App"."Z z"': ("'quoted'",),
@@ -228,7 +230,6 @@ TEXTS = (
     ("SELECT 10 / $1::int", lambda r: (r.choice((0, 2)),)),
     ("SELECT $1::text || chr(228)", lambda r: (r.choice(("a", "ü")),)),
     ("SELECT nonsense", lambda r: ()),
-    ("", lambda r: ()),
 )
 
 
@@ -240,7 +241,7 @@ def a_text(rng, pins):
         sql = a_statement(rng, pins)
         # A string of statements is refused, which is tested often enough. Texts are parsed again
         # with what client_encoding and standard_conforming_strings are then.
-        if sql.isascii() and "\\" not in sql and (";" not in sql or rng.random() < 0.2):
+        if sql and sql.isascii() and "\\" not in sql and (";" not in sql or rng.random() < 0.2):
             return sql, lambda r: ()
 
 
