@@ -10,42 +10,11 @@
 #include "session/deallocate.h"
 #include "session/params.h"
 #include "session/session.h"
-#include "session/state.h"
+#include "session/statement.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 #include "wire/sqltext.h"
-
-/* What becomes of a message. */
-enum verdict {
-	FORWARD, /* it goes to the server as it came */
-	REPLACE, /* what goes instead has been added to daemon->ahead, for the first `used` bytes of
-		    it */
-	DROP,    /* it was answered here, or is ignored */
-	HOLD,    /* it waits where it is */
-	OVER     /* the session goes */
-};
-
-/* A message, as far as it is here. */
-struct message {
-	char type;
-	const uint8_t *body;
-	size_t bytes; /* of the whole body */
-	size_t have;  /* of them here */
-	unsigned set; /* SQLCLASS_... of a Query or Parse */
-	char next;    /* type of the message behind it, 0 if none is here */
-	size_t used;  /* REPLACE: bytes that need not be forwarded, the header among them */
-};
-
-/* What changes session state that cannot be moved: the session keeps its server. */
-#define PINS (SESSION_PINS_ASKED | SQLCLASS_LOAD)
-
-/* After these, less may pin. What pins may fail, or end with its transaction (ON COMMIT DROP). */
-#define UNDOES                                                                          \
-	(SESSION_PINS_ASKED | SQLCLASS_UNDO | SQLCLASS_UNLISTEN | SQLCLASS_DEALLOCATE | \
-	 SQLCLASS_DISCARD_ALL | SQLCLASS_DISCARD_TEMP | SQLCLASS_OPAQUE)
-
-#define NAMES_BYTES_MAX (8 * 1024 * 1024) /* of one session's prepared statements */
 
 static bool
 gone(const struct session *s)
@@ -116,276 +85,6 @@ need_server(struct session *s, char type)
 	return s->state == SESSION_IDLE ? DROP : OVER;
 }
 
-/* ---- what a message changes ---- */
-
-static const char *
-text_of(const struct message *m, size_t *bytes)
-{
-	const uint8_t *end;
-
-	if (m->type == 'Q') {
-		/* The NUL that ends it is mostly the last byte. */
-		if (m->have > 0 && m->have == m->bytes && m->body[m->have - 1] == 0)
-			*bytes = m->have - 1;
-		else
-			*bytes = strnlen((const char *)m->body, m->have);
-		return (const char *)m->body;
-	}
-	end = m->type == 'P' && m->have > 0 ? memchr(m->body, 0, m->have) : NULL;
-	if (end == NULL)
-		return NULL;
-	*bytes = strnlen((const char *)end + 1, m->have - (size_t)(end + 1 - m->body));
-	return (const char *)end + 1;
-}
-
-/* A text with these effects is about to be executed. */
-static void
-note_effects(struct session *s, unsigned set, const char *sql, size_t bytes, bool simple)
-{
-	struct progress *p = &s->lease.srv->progress;
-
-	s->pinned |= set & (PINS | SESSION_PIN_SETTING);
-	if (set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE))
-		s->changed = true;
-	if ((set & UNDOES) || (s->pinned && s->changed))
-		s->undone = true;
-	if (set & (SQLCLASS_OPAQUE | SQLCLASS_DISCARD_TEMP))
-		s->discard = true;
-	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) && sql)
-		deallocate_note(s, sql, bytes);
-	/* Behind a DISCARD ALL: it does not undo this. */
-	if (set & (PINS | SESSION_PIN_SETTING | SQLCLASS_SET | SQLCLASS_SETCONFIG))
-		s->unpin = false;
-	/* If it succeeds, everything that pinned is gone. Only where no other answer can be taken
-	 * for its own. */
-	if (set == SQLCLASS_DISCARD_ALL && simple && progress_at_rest(p)) {
-		progress_forget_error(p);
-		s->unpin = true;
-	}
-}
-
-/* The bits of a text, and the names that it sets. */
-static unsigned
-classify(struct session *s, const struct message *m)
-{
-	size_t bytes;
-	const char *sql = text_of(m, &bytes);
-
-	if ((m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)) && !state_note(s, sql, bytes))
-		return m->set | SESSION_PIN_SETTING;
-	return m->set;
-}
-
-/* ---- the unnamed statement ---- */
-
-/* The message uses the unnamed statement. */
-static void
-need_unnamed(struct session *s, bool executes)
-{
-	struct server *srv = s->lease.srv;
-	const char *sql;
-	size_t bytes;
-	unsigned effects = unnamed_effects(&s->unnamed, &sql, &bytes);
-
-	if (srv->progress.skipping)
-		return;
-	if (executes && effects)
-		note_effects(s, effects, sql, bytes, false);
-	unnamed_need(&s->unnamed, &srv->prepared.tracked, &srv->progress, &s->daemon->ahead);
-}
-
-/* Returns true if progress has been told of the message. */
-static bool
-note_unnamed(struct session *s, const struct message *m)
-{
-	const uint8_t *end = m->have > 0 ? memchr(m->body, 0, m->have) : NULL;
-	struct server *srv = s->lease.srv;
-
-	switch (m->type) {
-	case 'Q':
-		/* It destroys the unnamed statement (15 documentation, 55.2.3). */
-		if (!srv->progress.skipping && (s->unnamed.text || s->unnamed.here))
-			unnamed_forget(&s->unnamed, &srv->prepared.tracked);
-		return false;
-	case 'P':
-		if (end != m->body)
-			return false;
-		unnamed_parse(&s->unnamed, &srv->prepared.tracked, &srv->progress, m->body, m->have,
-			      m->bytes, m->set);
-		return true;
-	case 'B':
-		/* The portal's name, then the statement's. */
-		if (end && end + 1 < m->body + m->have && end[1] == 0)
-			need_unnamed(s, true);
-		return false;
-	case 'D':
-		if (m->have == 2 && m->body[0] == 'S' && m->body[1] == 0)
-			need_unnamed(s, false);
-		return false;
-	case 'C':
-		if (m->have != 2 || m->body[0] != 'S' || m->body[1] != 0)
-			return false;
-		unnamed_close(&s->unnamed, &srv->prepared.tracked, &srv->progress);
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* pin = off. The server itself is made to say no, so that a transaction fails as by any other
- * error. */
-static enum verdict
-refuse_pin(struct session *s, struct message *m, unsigned why)
-{
-	struct progress *p = &s->lease.srv->progress;
-	struct buf *out = &s->daemon->ahead, sql;
-	struct err e;
-
-	err_make(&e, ERR_PIN_OFF, s->pool->conf->name, session_pin_word(why));
-	buf_init(&sql, 4096);
-	buf_add_fmt(
-	    &sql, "DO $pgwith$BEGIN RAISE EXCEPTION USING ERRCODE = '%s', MESSAGE = ", e.sqlstate);
-	params_literal(&sql, e.message);
-	buf_add_fmt(&sql, ", HINT = ");
-	params_literal(&sql, e.hint);
-	buf_add_str(&sql, "; END$pgwith$");
-	if (m->type == 'Q') {
-		msg_query(out, (char *)buf_data(&sql));
-		progress_sent(p, 'Q');
-	} else {
-		state_own(p, (char *)buf_data(&sql), out);
-		s->unnamed.here = false;
-	}
-	buf_clear(&sql);
-	err_clear(&e);
-	m->used = FRAME_HEADER + m->bytes;
-	return REPLACE;
-}
-
-/* ---- named statements ---- */
-
-static struct prepared_limits
-limits_of(const struct session *s)
-{
-	const struct conf_pool *conf = s->pool->conf;
-
-	return (struct prepared_limits){(unsigned)conf->max_prepared_statements,
-					(unsigned)conf->max_session_statements, NAMES_BYTES_MAX};
-}
-
-static struct prepared_message
-prepared_message_of(const struct session *s, const struct message *m)
-{
-	return (struct prepared_message){.type = m->type,
-					 .body = m->body,
-					 .bytes = m->bytes,
-					 .have = m->have,
-					 .context = s->setup ? s->setup : "",
-					 .effects = m->type == 'P' ? m->set : 0};
-}
-
-static void
-make_names(struct session *s)
-{
-	if (s->names)
-		return;
-	s->names = mem_alloc(sizeof *s->names);
-	names_init(s->names, &s->daemon->pools.statements);
-}
-
-/* A Parse and nothing else, for which the session would have to wait, is answered here if the text
- * is prepared on another server. A program that prepares on one connection while its others hold
- * every server in transactions (pgbench -M prepared) would wait for itself. */
-static bool
-adopted(struct session *s, const struct message *m)
-{
-	static const uint8_t parse_complete[] = {'1', 0, 0, 0, 4};
-	struct prepared_limits limits = limits_of(s);
-	struct prepared_message pm = prepared_message_of(s, m);
-	struct pool *pool = s->pool;
-	struct list_node *n;
-
-	if (m->type != 'P' || m->next != 'S' || pool->conf->mode != CONF_TRANSACTION ||
-	    pool->servers[SERVER_IDLE].count > 0 || limits.server_max == 0 ||
-	    (m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)))
-		return false;
-	make_names(s);
-	LIST_EACH (n, &pool->servers[SERVER_LEASED]) {
-		if (prepared_adopt(s->names, &LIST_OBJ(n, struct server, node)->prepared, &limits,
-				   &pm)) {
-			session_send(s, parse_complete, sizeof parse_complete);
-			return true;
-		}
-	}
-	return false;
-}
-
-/* The name of a prepared statement that the message is about, or NULL. */
-static const char *
-statement_name(const struct message *m)
-{
-	const uint8_t *at = m->body, *end;
-
-	if (m->have == 0 || ((m->type == 'D' || m->type == 'C') && *at++ != 'S'))
-		return NULL;
-	if (m->type == 'B') {
-		at = memchr(at, 0, m->have);
-		if (at++ == NULL)
-			return NULL;
-	}
-	end = memchr(at, 0, (size_t)(m->body + m->have - at));
-	return end ? (const char *)at : NULL;
-}
-
-static void
-executes(void *arg, unsigned effects, const char *sql)
-{
-	note_effects(arg, effects, sql, strlen(sql), false);
-}
-
-static enum verdict
-named(struct session *s, struct message *m)
-{
-	struct prepared_limits limits = limits_of(s);
-	struct prepared_message pm = prepared_message_of(s, m);
-	struct server *srv = s->lease.srv;
-	enum prepared_verdict v;
-
-	if (m->type == 'P' && (m->have == 0 || m->body[0] == 0))
-		return FORWARD;
-	if (limits.server_max == 0) {
-		if (m->type == 'P' && !s->pool->conf->pin)
-			return refuse_pin(s, m, SESSION_PIN_STATEMENT);
-		if (m->type == 'P')
-			s->pinned |= SESSION_PIN_STATEMENT;
-		return FORWARD;
-	}
-	if (m->type == 'P')
-		make_names(s);
-	pm.executes = executes;
-	pm.arg = s;
-	v = prepared_message(s->names, &srv->prepared, &srv->progress, &limits, &pm,
-			     &s->daemon->ahead);
-	switch (v) {
-	case PREPARED_DONE:
-		m->used = FRAME_HEADER + m->bytes;
-		return REPLACE;
-	case PREPARED_PREFIX:
-		m->used = FRAME_HEADER + pm.used;
-		return REPLACE;
-	case PREPARED_WAIT:
-		stream_pause(&s->stream);
-		return HOLD;
-	case PREPARED_TOO_MANY:
-		if (!s->pool->conf->pin)
-			return refuse_pin(s, m, SESSION_PIN_STATEMENT);
-		s->pinned |= SESSION_PIN_STATEMENT;
-		return FORWARD;
-	default:
-		return FORWARD; /* malformed: the server's own error is the best */
-	}
-}
-
 /* ---- one message ---- */
 
 static enum verdict
@@ -413,7 +112,7 @@ without_lease(struct session *s, struct message *m)
 			err_clear(&e);
 			return gone(s) ? OVER : DROP;
 		}
-		if (adopted(s, m))
+		if (statement_adopted(s, m))
 			return gone(s) ? OVER : DROP;
 		return need_server(s, m->type);
 	case 'S':
@@ -458,32 +157,6 @@ nonsense(char type, size_t body)
 	}
 }
 
-/* What the message means depends on answers that are still to come. In COPY IN it means nothing,
- * and the server must see it. */
-static bool
-must_wait(const struct session *s, const struct message *m)
-{
-	const struct server *srv = s->lease.srv;
-	const struct progress *p = &srv->progress;
-	const char *name;
-
-	if (p->skipping || (p->copy == COPY_IN && !p->copy_ended) ||
-	    (srv->prepared.tracked.list.count == 0 && !p->watch))
-		return false;
-	if (m->set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL))
-		return deallocate_unsettled(s) ||
-		       (s->names && names_unsettled(s->names, &srv->prepared, p, NULL, 0));
-	name = strchr("PBDC", m->type) ? statement_name(m) : NULL;
-	if (name == NULL)
-		return false;
-	if (*name && deallocate_unsettled(s))
-		return true;
-	if (*name == 0)
-		return (m->type == 'B' || m->type == 'D') &&
-		       unnamed_unsettled(&s->unnamed, &srv->prepared.tracked, p);
-	return s->names && names_unsettled(s->names, &srv->prepared, p, name, strlen(name));
-}
-
 static enum verdict
 with_lease(struct session *s, struct message *m)
 {
@@ -491,7 +164,7 @@ with_lease(struct session *s, struct message *m)
 	enum verdict v = FORWARD;
 	bool told;
 
-	if (progress_full(p) || must_wait(s, m)) {
+	if (progress_full(p) || statement_must_wait(s, m)) {
 		stream_pause(&s->stream);
 		return HOLD;
 	}
@@ -504,20 +177,20 @@ with_lease(struct session *s, struct message *m)
 		return FORWARD;
 	}
 	if (m->set)
-		m->set = classify(s, m);
-	if (!s->pool->conf->pin && (m->set & (PINS | SESSION_PIN_SETTING)))
-		return refuse_pin(s, m, m->set & (PINS | SESSION_PIN_SETTING));
+		m->set = statement_classify(s, m);
+	if (!s->pool->conf->pin && (m->set & (STATEMENT_PINS | SESSION_PIN_SETTING)))
+		return statement_refuse(s, m, m->set & (STATEMENT_PINS | SESSION_PIN_SETTING));
 	if (m->type == 'Q' && m->set) {
 		size_t sql_bytes;
-		const char *sql = text_of(m, &sql_bytes);
+		const char *sql = statement_text(m, &sql_bytes);
 
-		note_effects(s, m->set, sql, sql_bytes, true);
+		statement_effects(s, m->set, sql, sql_bytes, true);
 	}
-	told = note_unnamed(s, m);
+	told = statement_unnamed(s, m);
 	if (p->ready_due == 0)
 		s->request_us = loop_now_us(s->daemon->loop);
 	if (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C')
-		v = named(s, m);
+		v = statement_named(s, m);
 	if (v == FORWARD && !told)
 		progress_sent(p, m->type);
 	return v;
@@ -561,7 +234,7 @@ judge(struct session *s, struct message *m)
 	}
 	if (s->state == SESSION_WAITING || s->state == SESSION_SETUP || s->state == SESSION_SAVING)
 		return HOLD;
-	sql = text_of(m, &bytes);
+	sql = statement_text(m, &bytes);
 	if (sql)
 		m->set = sqlclass(sql, bytes);
 	/* What the rest of it does is not known. */

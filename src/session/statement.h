@@ -1,0 +1,65 @@
+/* statement: what the SQL texts and the prepared statements of a message mean for the session: what
+ * changes its state, what pins it, what goes to the server instead. */
+#ifndef PGWITH_SESSION_STATEMENT_H
+#define PGWITH_SESSION_STATEMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "session/session.h"
+
+/* What becomes of a message. */
+enum verdict {
+	FORWARD, /* it goes to the server as it came */
+	REPLACE, /* what goes instead has been added to daemon->ahead, for the first `used` bytes of
+		    it */
+	DROP,    /* it was answered here, or is ignored */
+	HOLD,    /* it waits where it is */
+	OVER     /* the session goes */
+};
+
+/* A message, as far as it is here. */
+struct message {
+	char type;
+	const uint8_t *body;
+	size_t bytes; /* of the whole body */
+	size_t have;  /* of them here */
+	unsigned set; /* SQLCLASS_... of a Query or Parse */
+	char next;    /* type of the message behind it, 0 if none is here */
+	size_t used;  /* REPLACE: bytes that need not be forwarded, the header among them */
+};
+
+/* What changes session state that cannot be moved: the session keeps its server. */
+#define STATEMENT_PINS (SESSION_PINS_ASKED | SQLCLASS_LOAD)
+
+/* The SQL text of a Query or Parse and its length, or NULL. */
+const char *statement_text(const struct message *, size_t *bytes);
+
+/* The bits of m->set, with SESSION_PIN_SETTING if it sets what only the server knows; the names
+ * that it sets are noted. */
+unsigned statement_classify(struct session *, const struct message *);
+
+/* A text with these effects is about to be executed on the server that the session holds; `simple`:
+ * it is a whole Query. */
+void statement_effects(struct session *, unsigned set, const char *sql, size_t bytes, bool simple);
+
+/* Follows the unnamed statement: what the message needs of it is added to daemon->ahead. Returns
+ * true if progress has been told of the message. */
+bool statement_unnamed(struct session *, const struct message *);
+
+/* pin = off: the server itself is made to say no, because of `why` (bits), so that a transaction
+ * fails as by any other error. Returns REPLACE. */
+enum verdict statement_refuse(struct session *, struct message *, unsigned why);
+
+/* A Parse, Bind, Describe or Close of a named statement. */
+enum verdict statement_named(struct session *, struct message *);
+
+/* A Parse and nothing else, of a session that would have to wait for a server, is answered here if
+ * the text is prepared on another one. Returns true if it was. */
+bool statement_adopted(struct session *, const struct message *);
+
+/* What the message means depends on answers that are still to come. */
+bool statement_must_wait(const struct session *, const struct message *);
+
+#endif
