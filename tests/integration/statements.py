@@ -231,7 +231,9 @@ def refused_parameters(t):
     t.sql("DROP ROLE goes")
     a.send(wire.query("SELECT current_user"))
     r = a.until_closed()
-    equal([(e.severity, e.sqlstate) for e in r.errors], [("FATAL", "08006")], "the last words")
+    # A role is waited for before the statement goes.
+    equal([(e.severity, e.sqlstate) for e in r.errors], [("FATAL", "22023")], "the last words")
+    check("goes" in r.errors[0].message, "the server's reason: " + r.errors[0].message)
     equal(r.rows, [], "rows")
     equal(b.value("SELECT current_user"), "postgres", "another session afterwards")
     b.close()
