@@ -178,12 +178,12 @@ step 'formatting' 300 make -s format-check
 step 'shell scripts' 300 make -s shellcheck
 step 'manual pages' 300 make -s man-check
 suite 'unit tests' 900 . make -s -j"$jobs" -k check-unit
-suite 'system and integration tests' 1800 . make -s -k check-system
+suite 'system and integration tests' 1800 . make -s -j"$jobs" -k check-system
 step 'unit tests under valgrind' 1800 make -s check-valgrind
 if step 'sanitized build' 900 "$0" sanitized; then
 	suite 'unit tests, sanitized' 900 "$sanitized" make -s -k -C "$sanitized" -j"$jobs" check-unit
 	suite 'system and integration tests, sanitized' 2700 "$sanitized" \
-		make -s -k -C "$sanitized" check-system
+		make -s -k -C "$sanitized" -j"$jobs" check-system
 fi
 step 'installation' 600 make -s install-check
 step 'distribution' 1800 make -s -j"$jobs" distcheck-unit

@@ -14,4 +14,4 @@ import storm  # noqa: E402,F401
 from pgwtest import main  # noqa: E402
 
 if __name__ == "__main__":
-    main(cluster={"connections": 60}, tls=True)
+    main(cluster={"connections": 120}, tls=True)
