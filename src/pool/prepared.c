@@ -380,10 +380,33 @@ text_unsettled(const struct prepared_set *set, const struct progress *p, const s
 	       (p->copy != COPY_IN || p->copy_ended);
 }
 
+/* The one behind which the name has gone again, or NULL: a message that came after, and of which is
+ * not known yet what becomes of it. */
+static struct pending *
+remover(const struct prepared_set *set, const struct named *named)
+{
+	struct list_node *l;
+
+	LIST_EACH (l, &set->tracked.list) {
+		struct pending *p = pending_of(l);
+
+		if (p && p->removed == named)
+			return p;
+	}
+	return NULL;
+}
+
 static void
 take_back(struct prepared_set *set, struct pending *p)
 {
-	if (p->names && p->added) {
+	struct pending *later = p->names && p->added ? remover(set, p->added) : NULL;
+
+	if (later) {
+		/* What that one would put back is what was there before this one. */
+		named_free(set->all, p->added);
+		later->removed = p->removed;
+		p->removed = NULL;
+	} else if (p->names && p->added) {
 		named_take_out(p->names, p->added);
 		named_free(set->all, p->added);
 	}

@@ -323,6 +323,24 @@ def flush_with_a_body(t):
 
 
 @test
+def statement_in_a_copy(t):
+    """Parse of a named statement in the middle of a COPY IN, which PostgreSQL gives up, and its Close behind
+    that: it costs the session and the server, and nothing else"""
+    t.sql("CREATE TABLE sink (a int)")
+    d = t.daemon(size=1)
+    for again in (b"", wire.parse("SELECT 2", "q"), wire.parse("SELECT 2", "q") + wire.close_("S", "q")):
+        c = d.connect()
+        c.send(wire.parse("COPY sink FROM STDIN", "p") + wire.bind(statement="p") + wire.execute() +
+               wire.parse("SELECT 1", "q") + wire.sync() + wire.close_("S", "q") + again + wire.sync())
+        check(c.hung_up(5), "it is cut off")
+        c.drop()
+        d.check_alive()
+        with d.connect() as c:
+            equal(c.value("SELECT 1"), "1", "the next client")
+    d.quiet()
+
+
+@test
 def garbage(t):
     """random bytes after login, and random messages, harm nobody but their sender"""
     d = t.daemon(size=2, options={"log_level": "info"})
