@@ -142,6 +142,10 @@ class Test:
         parts.update(more)
         return conninfo(parts)
 
+    def new_database(self):
+        """From now on the test has another, empty database."""
+        self._database = None
+
     def daemon(self, options=None, pools=None, env=None, **pool):
         """pgwithd with the pool `db` (keyword arguments are its options) on the test's database."""
         if pools is None:
