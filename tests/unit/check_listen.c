@@ -275,7 +275,9 @@ main(void)
 	tcase_add_test(t, a_stale_socket_is_replaced);
 	tcase_add_test(t, a_socket_in_use_is_left_alone);
 	tcase_add_test(t, what_cannot_be_made_says_why);
-	tcase_add_test(t, out_of_descriptors_it_pauses);
+	/* Leaves memory, or needs descriptors, as valgrind does not have it. */
+	if (getenv(\"PGWITH_VALGRIND\") == NULL)
+		tcase_add_test(t, out_of_descriptors_it_pauses);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);

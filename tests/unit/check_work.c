@@ -204,7 +204,9 @@ main(void)
 	tcase_add_test(t, many_jobs_in_waves);
 	tcase_add_test(t, a_job_that_ends_may_submit_another);
 	tcase_add_test(t, a_lane_that_hangs);
-	tcase_add_test(t, freed_with_jobs_pending);
+	/* Leaves memory, or needs descriptors, as valgrind does not have it. */
+	if (getenv(\"PGWITH_VALGRIND\") == NULL)
+		tcase_add_test(t, freed_with_jobs_pending);
 	tcase_add_test(t, nothing_to_free);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
