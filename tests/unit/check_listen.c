@@ -276,7 +276,7 @@ main(void)
 	tcase_add_test(t, a_socket_in_use_is_left_alone);
 	tcase_add_test(t, what_cannot_be_made_says_why);
 	/* Leaves memory, or needs descriptors, as valgrind does not have it. */
-	if (getenv(\"PGWITH_VALGRIND\") == NULL)
+	if (getenv("PGWITH_VALGRIND") == NULL)
 		tcase_add_test(t, out_of_descriptors_it_pauses);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);

@@ -205,7 +205,7 @@ main(void)
 	tcase_add_test(t, a_job_that_ends_may_submit_another);
 	tcase_add_test(t, a_lane_that_hangs);
 	/* Leaves memory, or needs descriptors, as valgrind does not have it. */
-	if (getenv(\"PGWITH_VALGRIND\") == NULL)
+	if (getenv("PGWITH_VALGRIND") == NULL)
 		tcase_add_test(t, freed_with_jobs_pending);
 	tcase_add_test(t, nothing_to_free);
 	suite_add_tcase(s, t);
