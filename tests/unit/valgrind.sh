@@ -24,7 +24,7 @@ for test in "$@"; do
 	*) fork=no ;;
 	esac
 	PGWITH_VALGRIND=1 CK_FORK=$fork CK_TAP_LOG_FILE_NAME=$dir/tap CK_VERBOSITY=silent "$valgrind" -q --error-exitcode=99 \
-		--leak-check=full --track-fds=yes --child-silent-after-fork=yes \
+		--leak-check=full --errors-for-leak-kinds=definite --track-fds=yes --child-silent-after-fork=yes \
 		--log-file="$dir/log" "$test" >"$dir/out" 2>&1 </dev/null
 	status=$?
 	case $status in
