@@ -102,12 +102,12 @@ program(pid_t pid, char *out, size_t out_size)
 static void
 client_row(const struct daemon *d, const struct session *s, struct rows *r)
 {
-	const struct server *srv = s->lease.state == LEASE_HELD ? s->lease.srv : NULL;
+	const struct server *srv = s->lease->state == LEASE_HELD ? s->lease->srv : NULL;
 	int64_t now = loop_now_us(d->loop), wait = 0;
 	char name[64];
 
-	if (s->lease.state == LEASE_WAITING)
-		wait = now - s->lease.since_us;
+	if (s->lease->state == LEASE_WAITING)
+		wait = now - s->lease->since_us;
 	rows_begin(r);
 	rows_text(r, "C");
 	rows_text(r, s->role);
@@ -141,7 +141,7 @@ client_row(const struct daemon *d, const struct session *s, struct rows *r)
 	rows_number(r, (int64_t)s->stream.sent);
 	rows_number(r, now - s->since_us);
 	if (srv)
-		rows_number(r, now - s->lease.since_us);
+		rows_number(r, now - s->lease->since_us);
 	else
 		rows_null(r);
 	rows_end(r);
@@ -264,7 +264,7 @@ rows_progress(struct rows *r, const struct server *srv)
 static void
 server_row(const struct daemon *d, const struct server *srv, struct rows *r)
 {
-	const struct session *s = srv->lease ? LIST_OBJ(srv->lease, struct session, lease) : NULL;
+	const struct session *s = srv->lease ? srv->lease->owner : NULL;
 	int fd = srv->state == SERVER_CONNECTING ? -1 : srv->stream.fd;
 	const char *port = srv->conn ? PQport(srv->conn) : NULL;
 	int64_t now = loop_now_us(d->loop);
@@ -281,7 +281,7 @@ server_row(const struct daemon *d, const struct server *srv, struct rows *r)
 	else
 		rows_null(r);
 	/* The last time that it was lent. */
-	rows_time(r, wall(d, s ? s->lease.since_us : srv->since_us));
+	rows_time(r, wall(d, s ? s->lease->since_us : srv->since_us));
 	rows_number(r, 0);
 	rows_number(r, 0);
 	rows_number(r, srv->retiring);

@@ -4,9 +4,9 @@
 #include "pool/pool.h"
 
 void
-lease_init(struct lease *l, const struct lease_ops *ops)
+lease_init(struct lease *l, const struct lease_ops *ops, void *owner, uint64_t session)
 {
-	*l = (struct lease){.ops = ops};
+	*l = (struct lease){.ops = ops, .owner = owner, .session = session};
 }
 
 static void

@@ -41,13 +41,15 @@ struct lease_ops {
 struct lease {
 	enum lease_state state;
 	const struct lease_ops *ops;
+	void *owner;           /* of the ops */
+	uint64_t session;      /* id of the session that it is for */
 	struct pool *pool;     /* NULL while NONE */
 	struct server *srv;    /* NULL unless HELD */
 	struct list_node node; /* in the pool's queue while WAITING */
 	int64_t since_us;      /* when the state was entered */
 };
 
-void lease_init(struct lease *, const struct lease_ops *);
+void lease_init(struct lease *, const struct lease_ops *, void *owner, uint64_t session);
 
 /* Wants a server of the pool. Returns 0: held. -E_AGAIN: waiting, granted() or failed() will be
  * called. -E_STATE: refused at once, with the reason in *e, which the caller clears. */

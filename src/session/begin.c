@@ -101,7 +101,7 @@ begin_send(struct session *s, struct buf *out)
 	if (s->begun != BEGUN_YES)
 		return;
 	s->begun = BEGUN_NOT;
-	p = &s->lease.srv->progress;
+	p = &s->lease->srv->progress;
 	state_own(p, "BEGIN", out);
 	/* The client has no portal. */
 	progress_sent_as(p, PROGRESS_OWN);

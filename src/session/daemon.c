@@ -90,7 +90,7 @@ dismiss_pinned(struct daemon *d)
 	err_make(&e, ERR_SHUTDOWN);
 	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_ACTIVE]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
-		const struct progress *p = &s->lease.srv->progress;
+		const struct progress *p = &s->lease->srv->progress;
 
 		if (progress_at_rest(p) && p->status == 'I')
 			session_fail(s, &e);

@@ -54,7 +54,7 @@ leave(struct session *s, const char *name)
 void
 deallocate_note(struct session *s, const char *sql, size_t bytes)
 {
-	struct server *srv = s->lease.srv;
+	struct server *srv = s->lease->srv;
 	struct sqltext_token t;
 	struct sqltext at;
 	char name[NAME_SIZE];
@@ -84,7 +84,7 @@ deallocate_note(struct session *s, const char *sql, size_t bytes)
 bool
 deallocate_unsettled(const struct session *s)
 {
-	const struct progress *p = &s->lease.srv->progress;
+	const struct progress *p = &s->lease->srv->progress;
 
 	return p->watch && p->ready_due > 0;
 }
@@ -115,7 +115,7 @@ left(struct session *s, struct server *srv)
 void
 deallocate_answered(struct session *s)
 {
-	struct server *srv = s->lease.srv;
+	struct server *srv = s->lease->srv;
 	struct progress *p = &srv->progress;
 
 	for (; p->deallocated > 0; p->deallocated--)

@@ -170,7 +170,7 @@ void
 login_granted(struct session *s)
 {
 	if (know_greeting(s)) {
-		lease_return(&s->lease, false);
+		lease_return(s->lease, false);
 		login_welcome(s);
 	} else {
 		relay_setup(s);
@@ -188,7 +188,7 @@ enter_pool(struct session *s)
 		return;
 	}
 	session_set_state(s, SESSION_LOGIN);
-	r = lease_enter(&s->lease, s->pool, &e);
+	r = lease_enter(s->lease, s->pool, &e);
 	if (r == -E_AGAIN) {
 		stream_pause(&s->stream);
 	} else if (r == 0) {

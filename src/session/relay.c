@@ -14,7 +14,7 @@
 static struct session *
 session_of(struct lease *l)
 {
-	return LIST_OBJ(l, struct session, lease);
+	return l->owner;
 }
 
 /* ---- asking the server for ourselves ---- */
@@ -25,7 +25,7 @@ session_of(struct lease *l)
 static void
 ask(struct session *s, enum session_state state, const char *sql)
 {
-	struct server *srv = s->lease.srv;
+	struct server *srv = s->lease->srv;
 	struct buf out;
 
 	session_set_state(s, state);
@@ -66,7 +66,7 @@ end_by(struct session *s, const char *why)
 static bool
 own_first(const struct session *s)
 {
-	return s->state == SESSION_SETUP || s->lease.srv->progress.own_syncs > 0;
+	return s->state == SESSION_SETUP || s->lease->srv->progress.own_syncs > 0;
 }
 
 bool
@@ -76,16 +76,16 @@ relay_cancel(struct session *s, uint64_t requester)
 		s->cancel_due = true;
 		return false;
 	}
-	if (!progress_busy(&s->lease.srv->progress))
+	if (!progress_busy(&s->lease->srv->progress))
 		return false;
-	lease_cancel(&s->lease, requester);
+	lease_cancel(s->lease, requester);
 	return true;
 }
 
 static void
 late_cancel(struct session *s)
 {
-	if (!s->cancel_due || s->lease.state != LEASE_HELD || own_first(s))
+	if (!s->cancel_due || s->lease->state != LEASE_HELD || own_first(s))
 		return;
 	s->cancel_due = false;
 	relay_cancel(s, 0);
@@ -139,7 +139,7 @@ setup_answered(struct session *s)
 	size_t bytes = 0;
 	const uint8_t *row = read_answer(s->answer, &bytes, &refused);
 
-	if (s->lease.srv->progress.error[0] || row == NULL) {
+	if (s->lease->srv->progress.error[0] || row == NULL) {
 		end_by(s, refused ? refused : "it gives no reason");
 		return;
 	}
@@ -158,7 +158,7 @@ setup_answered(struct session *s)
 	pool_greeting_keep(s->pool, s->setup, row, bytes);
 	forget_answer(s);
 	state_applied(s);
-	lease_return(&s->lease, false);
+	lease_return(s->lease, false);
 	login_welcome(s);
 }
 
@@ -169,7 +169,7 @@ relay_setup(struct session *s)
 	struct buf sql;
 
 	buf_init(&sql, ANSWER_MAX);
-	if (s->lease.srv->context)
+	if (s->lease->srv->context)
 		buf_add_fmt(&sql, "RESET ROLE; RESET SESSION AUTHORIZATION; RESET ALL; ");
 	buf_add_fmt(&sql, "%s", s->setup);
 	for (unsigned i = 0; i < pool->nparams && !s->let_in; i++)
@@ -183,7 +183,7 @@ relay_setup(struct session *s)
 void
 relay_begin(struct session *s)
 {
-	struct progress *p = &s->lease.srv->progress;
+	struct progress *p = &s->lease->srv->progress;
 
 	/* Of the session before. */
 	p->watch = p->deallocated_all = false;
@@ -222,7 +222,7 @@ save(struct session *s)
 static void
 saved(struct session *s)
 {
-	const char *error = s->lease.srv->progress.error;
+	const char *error = s->lease->srv->progress.error;
 	bool good = error[0] == 0 && state_take(s, s->answer);
 
 	pass_on(s);
@@ -258,7 +258,7 @@ answered(struct session *s, const uint8_t *data, size_t bytes)
 		end_by(s, "its answer is too long");
 		return;
 	}
-	if (!progress_at_rest(&s->lease.srv->progress))
+	if (!progress_at_rest(&s->lease->srv->progress))
 		return;
 	if (s->state == SESSION_SETUP)
 		setup_answered(s);
@@ -299,13 +299,13 @@ failed(struct lease *l, const struct err *e)
 static void
 give_back(struct session *s)
 {
-	const struct server *srv = s->lease.srv;
+	const struct server *srv = s->lease->srv;
 	bool discard =
 	    s->discard || srv->prepared.stale || (srv->prepared.decoys && srv->progress.error[0]);
 	struct err e;
 
 	session_set_state(s, SESSION_IDLE);
-	lease_return(&s->lease, discard);
+	lease_return(s->lease, discard);
 	if (s->daemon->phase != DAEMON_RUNNING) {
 		err_make(&e, ERR_SHUTDOWN);
 		session_fail(s, &e);
@@ -318,7 +318,7 @@ give_back(struct session *s)
 static void
 end_lease(struct session *s)
 {
-	struct server *srv = s->lease.srv;
+	struct server *srv = s->lease->srv;
 
 	if (s->unpin) {
 		s->unpin = false;
@@ -424,11 +424,11 @@ readable(struct lease *l)
 		refuse_transaction(s);
 		return;
 	}
-	if (s->lease.srv && stream_queued(&s->stream) > 0)
+	if (s->lease->srv && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
 	/* Messages that came while there was too much unanswered, or behind the last one. */
 	if (s->state != SESSION_SAVING && s->in.len > 0 &&
-	    (s->lease.srv == NULL || stream_queued(&s->lease.srv->stream) == 0)) {
+	    (s->lease->srv == NULL || stream_queued(&s->lease->srv->stream) == 0)) {
 		stream_resume(&s->stream);
 		request_resume(s);
 	}
@@ -471,7 +471,7 @@ lost(struct lease *l, const struct server *srv, const char *why)
 static void
 describe(const struct lease *l, char *out, size_t out_size)
 {
-	session_describe(LIST_OBJ(l, struct session, lease), out, out_size);
+	session_describe(l->owner, out, out_size);
 }
 
 const struct lease_ops relay_lease_ops = {

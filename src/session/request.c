@@ -64,7 +64,7 @@ static enum verdict
 need_server(struct session *s, char type)
 {
 	struct err e;
-	int r = lease_enter(&s->lease, s->pool, &e);
+	int r = lease_enter(s->lease, s->pool, &e);
 
 	if (r == 0) {
 		relay_begin(s);
@@ -160,7 +160,7 @@ nonsense(char type, size_t body)
 static enum verdict
 with_lease(struct session *s, struct message *m)
 {
-	struct progress *p = &s->lease.srv->progress;
+	struct progress *p = &s->lease->srv->progress;
 	enum verdict v = FORWARD;
 	bool told;
 
@@ -257,17 +257,17 @@ flush(struct session *s, const uint8_t *data, size_t *from, size_t to)
 {
 	struct buf *ahead = &s->daemon->ahead;
 
-	if (s->lease.state != LEASE_HELD) {
+	if (s->lease->state != LEASE_HELD) {
 		buf_reset(ahead);
 	} else if (ahead->len > 0) {
 		buf_add(ahead, data + *from, to - *from);
 		if (ahead->failed)
 			session_close(s, CLEANUP_CLIENT_REFUSED, "too much at once");
 		else
-			server_write(s->lease.srv, buf_data(ahead), ahead->len);
+			server_write(s->lease->srv, buf_data(ahead), ahead->len);
 		buf_reset(ahead);
 	} else if (*from < to) {
-		server_write(s->lease.srv, data + *from, to - *from);
+		server_write(s->lease->srv, data + *from, to - *from);
 	}
 	*from = to;
 }
@@ -283,7 +283,7 @@ may_add(const struct session *s, char type)
 static void
 gather(struct session *s, const uint8_t *data, size_t *from, size_t to)
 {
-	if (s->lease.state == LEASE_HELD)
+	if (s->lease->state == LEASE_HELD)
 		buf_add(&s->daemon->ahead, data + *from, to - *from);
 	*from = to;
 }
@@ -315,8 +315,8 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 			from = at;
 			continue;
 		}
-		if (s->state == SESSION_ACTIVE && s->lease.srv->progress.to_left > 0) {
-			at += pass(&s->lease.srv->progress.to_left, bytes - at);
+		if (s->state == SESSION_ACTIVE && s->lease->srv->progress.to_left > 0) {
+			at += pass(&s->lease->srv->progress.to_left, bytes - at);
 			continue;
 		}
 		switch (frame_read(data + at, bytes - at, &f)) {
@@ -367,7 +367,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		if (v == REPLACE)
 			from = at + (m.used < whole ? m.used : whole);
 		if (whole > bytes - at) {
-			s->lease.srv->progress.to_left = (uint32_t)(whole - (bytes - at));
+			s->lease->srv->progress.to_left = (uint32_t)(whole - (bytes - at));
 			whole = bytes - at;
 		}
 		at += whole;
@@ -380,7 +380,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 static void
 mind_server(struct session *s)
 {
-	if (s->lease.state == LEASE_HELD && stream_queued(&s->lease.srv->stream) > 0)
+	if (s->lease->state == LEASE_HELD && stream_queued(&s->lease->srv->stream) > 0)
 		stream_pause(&s->stream);
 }
 

@@ -88,7 +88,7 @@ session_pin_name(const struct session *s)
 void
 session_describe(const struct session *s, char *out, size_t out_size)
 {
-	const struct server *srv = s->lease.srv;
+	const struct server *srv = s->lease->srv;
 	const char *doing = states[s->state].name;
 	char elapsed[32];
 
@@ -105,7 +105,7 @@ session_describe(const struct session *s, char *out, size_t out_size)
 	snprintf(out, out_size, "session %llu (%s, pid %d, %s, %s)", (unsigned long long)s->id,
 		 s->role ? s->role : "?", (int)s->pid,
 		 units_elapsed_str(loop_now_us(s->daemon->loop) -
-				       (srv ? s->lease.since_us : s->since_us),
+				       (srv ? s->lease->since_us : s->since_us),
 				   elapsed, sizeof elapsed),
 		 doing);
 }
@@ -146,8 +146,8 @@ on_drained(struct stream *st, void *arg)
 		session_close(s, CLEANUP_CLIENT_REFUSED, "told");
 		return;
 	}
-	if (s->lease.state == LEASE_HELD)
-		stream_resume(&s->lease.srv->stream);
+	if (s->lease->state == LEASE_HELD)
+		stream_resume(&s->lease->srv->stream);
 }
 
 /* While it is not read from: it waits, or its server is slow. */
@@ -186,7 +186,8 @@ session_accept(struct daemon *d, int fd)
 	if (getrandom(&s->secret, sizeof s->secret, 0) != sizeof s->secret)
 		log_fatal("no random numbers");
 	buf_init(&s->in, IN_MAX);
-	lease_init(&s->lease, &relay_lease_ops);
+	lease_init(&s->own, &relay_lease_ops, s, s->id);
+	s->lease = &s->own;
 	list_append(&d->in_state[SESSION_STARTUP], &s->node);
 	stream_init(&s->stream, d->loop, fd, OUT_MAX, &stream_ops, s);
 	d->sessions_ever++;
@@ -236,14 +237,14 @@ session_fail(struct session *s, const struct err *e)
 	if (s->state == SESSION_CLOSING || s->state == SESSION_CLOSED)
 		return;
 	if (s->names)
-		names_clear(s->names, s->lease.srv ? &s->lease.srv->prepared : NULL);
-	unnamed_forget(&s->unnamed, s->lease.srv ? &s->lease.srv->prepared.tracked : NULL);
-	if (s->lease.state == LEASE_HELD)
-		lease_end(&s->lease, e->id == ERR_SHUTDOWN || e->id == ERR_KILLED
+		names_clear(s->names, s->lease->srv ? &s->lease->srv->prepared : NULL);
+	unnamed_forget(&s->unnamed, s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
+	if (s->lease->state == LEASE_HELD)
+		lease_end(s->lease, e->id == ERR_SHUTDOWN || e->id == ERR_KILLED
 					 ? CLEANUP_SHUTDOWN
 					 : CLEANUP_CLIENT_REFUSED);
 	else
-		lease_leave(&s->lease);
+		lease_leave(s->lease);
 	log_info("session %llu: refused role=%s pid=%d sqlstate=%s why=\"%s\"",
 		 (unsigned long long)s->id, s->role ? s->role : "", (int)s->pid, e->sqlstate,
 		 e->message);
@@ -303,13 +304,13 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	listen_resume(d->listen);
 	loop_defer(d->loop, free_session, s);
 	if (s->names)
-		names_clear(s->names, s->lease.srv ? &s->lease.srv->prepared : NULL);
-	unnamed_forget(&s->unnamed, s->lease.srv ? &s->lease.srv->prepared.tracked : NULL);
+		names_clear(s->names, s->lease->srv ? &s->lease->srv->prepared : NULL);
+	unnamed_forget(&s->unnamed, s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
 	/* Last: the server may be granted to another session from here. */
-	if (s->lease.state == LEASE_HELD)
-		lease_end(&s->lease, why);
+	if (s->lease->state == LEASE_HELD)
+		lease_end(s->lease, why);
 	else
-		lease_leave(&s->lease);
+		lease_leave(s->lease);
 }
 
 bool
@@ -326,7 +327,7 @@ session_cancel(struct session *s, uint64_t requester)
 		/* What it waits with is the first message that is kept. */
 		type = s->in.len ? (char)*buf_data(&s->in) : 'Q';
 		err_make(&e, ERR_CANCELED_WAITING, s->pool->conf->name);
-		lease_leave(&s->lease);
+		lease_leave(s->lease);
 		request_failed(s, type, &e);
 		err_clear(&e);
 		return false;

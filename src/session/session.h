@@ -60,7 +60,8 @@ struct session {
 	struct stream stream;
 	struct buf in; /* bytes of the client that could not be handled yet */
 	struct pool *pool;
-	struct lease lease;
+	struct lease *lease; /* what its messages go by: its own, or that of an open scope */
+	struct lease own;
 	uint32_t secret; /* of its cancel key; the other half is its id */
 	uint32_t minor;  /* protocol 3.minor that it asked for */
 	uid_t uid;

@@ -346,7 +346,7 @@ state_take(struct session *s, const struct buf *answer)
 {
 	const uint8_t *at = buf_data(answer);
 	size_t left = answer->len;
-	struct server *srv = s->lease.srv;
+	struct server *srv = s->lease->srv;
 	struct settings set = {.any = false};
 	struct identity who = {NULL, NULL};
 	struct frame f;
@@ -421,7 +421,7 @@ state_start(struct session *s)
 void
 state_discarded(struct session *s)
 {
-	struct server *srv = s->lease.srv;
+	struct server *srv = s->lease->srv;
 
 	s->pinned &= SESSION_PIN_MODE;
 	s->changed = false;
@@ -468,7 +468,7 @@ has_identity(const char *setup)
 bool
 state_is_other(const struct session *s)
 {
-	const char *have = s->lease.srv->context;
+	const char *have = s->lease->srv->context;
 
 	return s->setup && has_identity(s->setup) && strcmp(have ? have : "", s->setup) != 0;
 }
@@ -476,7 +476,7 @@ state_is_other(const struct session *s)
 void
 state_apply(struct session *s, struct buf *out)
 {
-	struct server *srv = s->lease.srv;
+	struct server *srv = s->lease->srv;
 	const char *have = srv->context ? srv->context : "", *want_it = s->setup ? s->setup : "";
 
 	if (srv->context == NULL && s->setup == NULL)
@@ -501,7 +501,7 @@ state_apply(struct session *s, struct buf *out)
 void
 state_applied(struct session *s)
 {
-	struct server *srv = s->lease.srv;
+	struct server *srv = s->lease->srv;
 
 	free(srv->context);
 	srv->context = s->setup ? mem_strdup(s->setup) : NULL;

@@ -46,7 +46,7 @@ statement_text(const struct message *m, size_t *bytes)
 void
 statement_effects(struct session *s, unsigned set, const char *sql, size_t bytes, bool simple)
 {
-	struct progress *p = &s->lease.srv->progress;
+	struct progress *p = &s->lease->srv->progress;
 
 	s->pinned |= set & (STATEMENT_PINS | SESSION_PIN_SETTING);
 	if (set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE))
@@ -86,7 +86,7 @@ statement_classify(struct session *s, const struct message *m)
 static void
 need_unnamed(struct session *s, bool executes)
 {
-	struct server *srv = s->lease.srv;
+	struct server *srv = s->lease->srv;
 	const char *sql;
 	size_t bytes;
 	unsigned effects = unnamed_effects(&s->unnamed, &sql, &bytes);
@@ -103,7 +103,7 @@ bool
 statement_unnamed(struct session *s, const struct message *m)
 {
 	const uint8_t *end = m->have > 0 ? memchr(m->body, 0, m->have) : NULL;
-	struct server *srv = s->lease.srv;
+	struct server *srv = s->lease->srv;
 
 	switch (m->type) {
 	case 'Q':
@@ -141,7 +141,7 @@ statement_unnamed(struct session *s, const struct message *m)
 enum verdict
 statement_refuse(struct session *s, struct message *m, unsigned why)
 {
-	struct progress *p = &s->lease.srv->progress;
+	struct progress *p = &s->lease->srv->progress;
 	struct buf *out = &s->daemon->ahead, sql;
 	struct err e;
 
@@ -252,7 +252,7 @@ statement_named(struct session *s, struct message *m)
 {
 	struct prepared_limits limits = limits_of(s);
 	struct prepared_message pm = prepared_message_of(s, m);
-	struct server *srv = s->lease.srv;
+	struct server *srv = s->lease->srv;
 	enum prepared_verdict v;
 
 	if (m->type == 'P' && (m->have == 0 || m->body[0] == 0))
@@ -297,7 +297,7 @@ statement_named(struct session *s, struct message *m)
 bool
 statement_must_wait(const struct session *s, const struct message *m)
 {
-	const struct server *srv = s->lease.srv;
+	const struct server *srv = s->lease->srv;
 	const struct progress *p = &srv->progress;
 	const char *name;
 
