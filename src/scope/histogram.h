@@ -1,0 +1,36 @@
+/* histogram: how long things took, in microseconds, in fixed memory. Up to 16 us each value has a
+ * bucket of its own; above, each power of two is divided into 16 buckets, so that what is read
+ * back is at most 3.2 % away from what was added. Longer than an hour counts as an hour, but for
+ * the sum and the maximum, which are exact. */
+#ifndef PGWITH_SCOPE_HISTOGRAM_H
+#define PGWITH_SCOPE_HISTOGRAM_H
+
+#include <stdint.h>
+
+#define HISTOGRAM_STEPS   16 /* buckets for each power of two */
+#define HISTOGRAM_TOP_US  (INT64_C(3600) * 1000000)
+#define HISTOGRAM_BUCKETS 460 /* histogram_bucket(HISTOGRAM_TOP_US) is the last */
+
+/* All zero when it is empty. */
+struct histogram {
+	uint64_t count;
+	uint64_t sum_us; /* stays at its maximum */
+	int64_t max_us;
+	uint64_t buckets[HISTOGRAM_BUCKETS];
+};
+
+/* A negative duration counts as 0. */
+void histogram_add(struct histogram *, int64_t us);
+
+/* Adds all of `from`. */
+void histogram_merge(struct histogram *to, const struct histogram *from);
+
+/* The duration that `percent` (0 to 100) of all are not longer than; 0 if there are none. 100 is
+ * the exact maximum. */
+int64_t histogram_percentile(const struct histogram *, double percent);
+
+/* The bucket of a duration, and the durations that are in a bucket: from *low to *high. */
+unsigned histogram_bucket(int64_t us);
+void histogram_bounds(unsigned bucket, int64_t *low_us, int64_t *high_us);
+
+#endif
