@@ -41,7 +41,51 @@ struct conf_pool {
 	int64_t max_prepared_statements; /* kept on each server; 0: a session with one is pinned */
 	int64_t max_session_statements;  /* names of one session; one that has more is pinned */
 	bool lazy_begin;                 /* a plain BEGIN is answered without a server */
+	int64_t scope_deadline_us;       /* of scopes and transactions without their own; 0: none */
+	int64_t
+	    idle_in_scope_timeout_us; /* a silent client's scope or transaction ends; 0: never */
+	int64_t query_timeout_us;     /* a longer statement is cancelled; 0: never */
 	unsigned *lines; /* by option_index(): the line that set it, 0 if it is the default */
+};
+
+/* How the transaction of a scope begins. */
+enum conf_isolation {
+	CONF_ISOLATION_DEFAULT, /* the server's */
+	CONF_SERIALIZABLE,
+	CONF_REPEATABLE_READ,
+	CONF_READ_COMMITTED,
+	CONF_READ_UNCOMMITTED,
+};
+enum conf_access { CONF_ACCESS_DEFAULT, CONF_READ_ONLY, CONF_READ_WRITE };
+
+/* Statements of a scope, in the order in which they are run. Each is exactly one statement, without
+ * its semicolon, that neither begins nor ends a transaction or scope and needs nothing from the
+ * client. */
+struct conf_statement {
+	char *sql;
+	uint64_t args; /* bit n-1: it uses $n. The server must be told a type of those that it
+			  does not use below its highest */
+};
+struct conf_statements {
+	struct conf_statement *list;
+	unsigned count;
+};
+
+/* One section [scope NAME]. */
+struct conf_scope {
+	char *name;
+	char *pool;          /* a pool's name; "": the session's own */
+	int64_t wait_us;     /* 0: does not wait; CONF_UNSET: not given */
+	int64_t deadline_us; /* 0: none of its own */
+	enum conf_isolation isolation;
+	enum conf_access access;
+	bool suppress;
+	struct conf_statements enter;       /* in the transaction, after BEGIN or SAVEPOINT */
+	struct conf_statements on_commit;   /* in the transaction, before it is committed */
+	struct conf_statements on_rollback; /* after it was rolled back */
+	struct conf_statements cleanup;     /* after it has ended, however */
+	unsigned nargs;                     /* the highest $n of all; none below it is unused */
+	unsigned *lines;                    /* as in a pool */
 };
 
 struct conf {
@@ -65,6 +109,8 @@ struct conf {
 	struct conf_pool defaults; /* what [pgwith] says about all pools; it has no name */
 	struct conf_pool *pools;   /* in the order of the file */
 	unsigned npools;
+	struct conf_scope *scopes; /* in the order of the file */
+	unsigned nscopes;
 };
 
 /* One thing that is wrong in a file. */
@@ -83,6 +129,9 @@ struct conf_problems {
 #define CONF_VALUE_MAX    (64 << 10) /* bytes of one value, all its lines together */
 #define CONF_POOL_NAME    63         /* bytes of a pool's name, as of any name in PostgreSQL */
 #define CONF_POOLS_MAX    1000
+#define CONF_SCOPES_MAX   1000
+#define CONF_ARGS_MAX     64 /* arguments of a scope: $1 to $64 */
+#define CONF_UNSET        (-1)
 #define CONF_PROBLEMS_MAX 100 /* problems in words; one more says how many there are beyond */
 
 /* Loads and checks a file. Returns the snapshot (the caller frees it with conf_free()), or NULL
@@ -94,7 +143,7 @@ void conf_problems_clear(struct conf_problems *);
 
 /* One option of a snapshot as text, for SHOW CONFIG. */
 struct conf_entry {
-	char *section;            /* "pgwith" or "pool NAME" */
+	char *section;            /* "pgwith", "pool NAME" or "scope NAME" */
 	const char *name;         /* of the option; static */
 	char *value;              /* without passwords */
 	const char *default_text; /* static; NULL: there is none, it must be given */
@@ -104,7 +153,7 @@ struct conf_entry {
 };
 
 /* How many there are: every option of [pgwith], the pools' defaults among them, then every option
- * of each pool. */
+ * of each pool, then every option of each scope. */
 unsigned conf_entries(const struct conf *);
 /* Fills in the `i`-th; the caller clears it. */
 void conf_entry(const struct conf *, unsigned i, struct conf_entry *);
@@ -115,6 +164,8 @@ char *conf_socket(const struct conf *);
 
 /* The pool of that name, or NULL. */
 const struct conf_pool *conf_pool(const struct conf *, const char *name);
+/* The scope that is defined under that name, or NULL. Names are compared exactly. */
+const struct conf_scope *conf_scope(const struct conf *, const char *name);
 
 /* May the operating system's user `uid`, whose name is `user` ("" if it has none), come in as
  * `role`? `allow` is a comma-separated list: "*" everyone as anyone, "app" everyone as that role,
