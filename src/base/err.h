@@ -41,6 +41,32 @@ enum err_id {
 	ERR_IN_FAILED_TRANSACTION,
 	ERR_STATEMENT_MODE,
 	ERR_PIN_OFF,
+	ERR_TRANSACTION_EXPIRED,
+	/* scopes */
+	ERR_SCOPE_SYNTAX,
+	ERR_SCOPE_VALUE,
+	ERR_SCOPE_UNSUPPORTED,
+	ERR_SCOPE_TOO_LONG,
+	ERR_SCOPE_TOO_MANY,
+	ERR_SCOPE_NO_POOL,
+	ERR_SCOPE_NOT_DEFINED,
+	ERR_SCOPE_EXISTS,
+	ERR_SCOPE_UNKNOWN,
+	ERR_SCOPE_NONE,
+	ERR_SCOPE_ORDER,
+	ERR_SCOPE_NO_TRANSACTION,
+	ERR_SCOPE_IN_TRANSACTION,
+	ERR_SCOPE_ABORTED,
+	ERR_SCOPE_END,
+	ERR_SCOPE_POINT,
+	ERR_SCOPE_FAILED,
+	ERR_SCOPE_DEADLINE,
+	ERR_SCOPE_IDLE,
+	ERR_SCOPE_QUERY,
+	ERR_SCOPE_LOCK_WAIT,
+	ERR_SCOPE_CANCELED,
+	ERR_SCOPE_DEADLOCK,
+	ERR_SCOPE_STATEMENT,
 	/* while leased */
 	ERR_SERVER_LOST,
 	ERR_SETUP_FAILED,
@@ -78,6 +104,7 @@ struct err {
 	char *message;
 	char *detail; /* or NULL */
 	char *hint;   /* or NULL */
+	unsigned position; /* character in the text, from 1; 0: none */
 };
 
 /* Makes *e (which is uninitialised or cleared) an error of that kind; the arguments are those of

@@ -455,12 +455,21 @@ pool_refuses(struct pool *pool, struct err *e)
 	return false;
 }
 
+void
+pool_wait_error(const struct pool *pool, int64_t limit_us, struct err *e)
+{
+	char text[32];
+
+	err_make(e, ERR_WAIT_TIMEOUT, pool->conf->name,
+		 units_duration_str(limit_us, text, sizeof text));
+	say_numbers(pool, e);
+}
+
 static void
 sweep_waiting(struct pool *pool, int64_t now)
 {
 	int64_t limit = pool->conf->wait_timeout_us;
 	struct list_node *n;
-	char text[32];
 
 	if (limit == 0)
 		return;
@@ -470,9 +479,7 @@ sweep_waiting(struct pool *pool, int64_t now)
 
 		if (now - l->since_us < limit)
 			return;
-		err_make(&e, ERR_WAIT_TIMEOUT, pool->conf->name,
-			 units_duration_str(limit, text, sizeof text));
-		say_numbers(pool, &e);
+		pool_wait_error(pool, limit, &e);
 		lease_fail(l, &e);
 		err_clear(&e);
 	}

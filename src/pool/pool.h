@@ -127,6 +127,10 @@ struct server *pool_take_idle(struct pool *);
 /* Is there a reason not even to wait? Then *e says it, and is the caller's to clear. */
 bool pool_refuses(struct pool *, struct err *e);
 
+/* The error of a wait that lasted longer than `limit_us`, with who holds what; the caller's to
+ * clear. */
+void pool_wait_error(const struct pool *, int64_t limit_us, struct err *e);
+
 /* Parameter of the last login, or NULL. */
 const char *pool_param(const struct pool *, const char *name);
 

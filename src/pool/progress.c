@@ -60,7 +60,7 @@ first_is(const struct progress *p, enum run_kind kind)
 static bool
 is_own(const struct progress_run *r)
 {
-	return (r->kind & (PROGRESS_OWN | PROGRESS_FOR_PARSE)) != 0;
+	return (r->kind & (PROGRESS_OWN | PROGRESS_FOR_PARSE | PROGRESS_PART)) != 0;
 }
 
 static void
@@ -235,6 +235,14 @@ progress_sent_as(struct progress *p, unsigned flags)
 	p->extended = true;
 	p->flushed = false;
 	return true;
+}
+
+void
+progress_sent_part(struct progress *p)
+{
+	push(p, RUN_QUERY | PROGRESS_PART);
+	p->own++;
+	p->ready_due++;
 }
 
 void
@@ -450,6 +458,8 @@ for_client(const struct progress *p, char *type)
 
 	if (first == NULL || !is_own(first))
 		return true;
+	if (first->kind & PROGRESS_PART)
+		return *type != 'Z';
 	switch (*type) {
 	case 'E': /* it answers what the client sent behind ours as well: all that is skipped */
 		return p->own_syncs == 0 || !is_own_exchange(p);

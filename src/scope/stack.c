@@ -5,8 +5,6 @@
 
 #include "base/mem.h"
 
-#define POINTS_MAX 1000 /* savepoints of the client in one frame */
-
 /* A savepoint of the client. */
 struct point {
 	struct list_node node;
@@ -45,8 +43,8 @@ stack_pop(struct stack *st, struct frame *f)
 	list_remove(&st->frames, &f->node);
 }
 
-static void
-free_deferred(struct deferred *d)
+void
+deferred_free(struct deferred *d)
 {
 	for (unsigned i = 0; i < d->nvalues; i++)
 		free(d->values[i]);
@@ -63,7 +61,7 @@ frame_free(void *frame)
 
 	while ((n = list_first(&f->deferred)) != NULL) {
 		list_remove(&f->deferred, n);
-		free_deferred(LIST_OBJ(n, struct deferred, node));
+		deferred_free(LIST_OBJ(n, struct deferred, node));
 	}
 	frame_points_forget(f);
 	free(f->deadline_text);
@@ -192,6 +190,16 @@ stack_within(const struct stack *st, const struct frame *inner, const struct fra
 	return false;
 }
 
+const struct frame *
+stack_reason(const struct stack *st, const struct frame *f)
+{
+	const struct frame *reason = f;
+
+	while (reason->expired_by == ERR_NONE && stack_outside(st, reason))
+		reason = stack_outside(st, reason);
+	return reason;
+}
+
 void
 frame_fail(struct frame *f, const char *sqlstate)
 {
@@ -204,13 +212,14 @@ frame_fail(struct frame *f, const char *sqlstate)
 
 void
 frame_defer(struct frame *f, enum deferred_when when, const char *sql, const char *const *values,
-	    unsigned nvalues)
+	    unsigned nvalues, uint64_t used)
 {
 	struct deferred *d = mem_calloc(1, sizeof *d);
 
 	d->when = when;
 	d->sql = mem_strdup(sql);
 	d->nvalues = nvalues;
+	d->used = used;
 	if (nvalues > 0)
 		d->values = mem_calloc(nvalues, sizeof *d->values);
 	for (unsigned i = 0; i < nvalues; i++)
@@ -226,7 +235,7 @@ frame_point_add(struct frame *f, const char *name)
 	size_t bytes = strlen(name) + 1;
 	struct point *p;
 
-	if (f->points.count >= POINTS_MAX)
+	if (f->points.count >= FRAME_POINTS_MAX)
 		return -E_TOOBIG;
 	p = mem_calloc(1, sizeof *p + bytes);
 	memcpy(p->name, name, bytes);

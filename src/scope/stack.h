@@ -48,7 +48,9 @@ struct deferred {
 	char *sql;
 	char **values; /* of $1 ...; a NULL is SQL NULL */
 	unsigned nvalues;
+	uint64_t used; /* bit n-1: the text has $n */
 };
+void deferred_free(struct deferred *);
 
 /* What is known of the session's state on a server while it works on another: see struct session,
  * where the same names are those of the server that it works on now. */
@@ -69,6 +71,7 @@ struct frame {
 	struct frame_flags flags; /* of `own` */
 	struct lock_hold hold;
 	unsigned serial; /* its savepoint on the server is pgwith_SERIAL */
+	bool begun;      /* BEGIN or SAVEPOINT has been carried out */
 	bool suppress;
 	bool failed;            /* its transaction cannot commit: `error` says why */
 	char error[6];          /* SQLSTATE of the first error in it, "" if there was none */
@@ -85,6 +88,8 @@ struct frame {
 	struct event timer;  /* of the deadline; assigned if deadline_us is not 0 */
 	void *owner;         /* the session */
 };
+
+#define FRAME_POINTS_MAX 1000 /* savepoints of the client in one frame */
 
 struct stack {
 	struct list frames;
@@ -123,6 +128,8 @@ struct frame *stack_top_of(const struct stack *, const struct frame *base);
 struct frame *stack_of_lease(const struct stack *, const struct lease *);
 /* Around `f`: the nearest one that has something to roll back, or NULL. */
 struct frame *stack_loser(const struct stack *, const struct frame *);
+/* The frame whose time limit has ended this one: itself, or one around it. */
+const struct frame *stack_reason(const struct stack *, const struct frame *);
 /* Is it `f`, or inside `f`? */
 bool stack_within(const struct stack *, const struct frame *inner, const struct frame *f);
 
@@ -131,7 +138,7 @@ void frame_fail(struct frame *, const char *sqlstate);
 
 /* Copies everything. */
 void frame_defer(struct frame *, enum deferred_when, const char *sql, const char *const *values,
-		 unsigned nvalues);
+		 unsigned nvalues, uint64_t used);
 
 /* The client's own savepoints in a savepoint frame (of frames of other kinds PostgreSQL itself takes
  * care). Returns -E_TOOBIG if there are too many. */

@@ -2,6 +2,7 @@
 
 #include "pool/pool.h"
 #include "session/daemon.h"
+#include "session/parts.h"
 #include "session/state.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
@@ -45,7 +46,8 @@ answer(struct session *s, const char *tag, enum session_begun begun)
 	s->pool->stats.queries++;
 	buf_init(&out, 64);
 	msg_complete(&out, tag);
-	msg_ready(&out, begin_status(s));
+	if (!parts_more(s))
+		msg_ready(&out, begin_status(s));
 	session_send_buf(s, &out);
 	buf_clear(&out);
 }

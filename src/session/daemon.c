@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "session/scopes.h"
 
 #define WORKERS      32 /* cancels and name look-ups at once */
 #define POOL_WORKERS 4  /* of those, a pool's cancels, and its look-ups */
@@ -72,12 +73,36 @@ stop_listening(struct daemon *d)
 	d->listen = NULL;
 }
 
+/* Those that are at work on their scopes: what ends is ended first. */
+static void
+dismiss_scopes(struct daemon *d)
+{
+	struct list_node *n, *after;
+	struct err e;
+
+	err_make(&e, ERR_SHUTDOWN);
+	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_SCOPE])
+		session_fail(LIST_OBJ(n, struct session, node), &e);
+	err_clear(&e);
+}
+
 static void
 dismiss_idle(struct daemon *d)
 {
+	struct list_node *n, *after;
+	struct err e;
+
+	err_make(&e, ERR_SHUTDOWN);
 	dismiss(d, SESSION_STARTUP);
 	dismiss(d, SESSION_LOGIN);
-	dismiss(d, SESSION_IDLE);
+	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_IDLE]) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+
+		/* One that holds a lock is at work. */
+		if (d->phase == DAEMON_STOPPING || !scopes_open(s))
+			session_fail(s, &e);
+	}
+	err_clear(&e);
 }
 
 /* A pinned session that has nothing open is idle too. */
@@ -122,6 +147,7 @@ daemon_stop(struct daemon *d)
 	dismiss(d, SESSION_SETUP);
 	dismiss(d, SESSION_SAVING);
 	dismiss(d, SESSION_ACTIVE);
+	dismiss_scopes(d);
 	dismiss(d, SESSION_CONSOLE);
 }
 
@@ -136,8 +162,14 @@ stop_now(struct daemon *d)
 static unsigned
 at_work(const struct daemon *d)
 {
-	return d->in_state[SESSION_WAITING].count + d->in_state[SESSION_SETUP].count +
-	       d->in_state[SESSION_SAVING].count + d->in_state[SESSION_ACTIVE].count;
+	unsigned n = d->in_state[SESSION_WAITING].count + d->in_state[SESSION_SETUP].count +
+		     d->in_state[SESSION_SAVING].count + d->in_state[SESSION_ACTIVE].count +
+		     d->in_state[SESSION_SCOPE].count + d->in_state[SESSION_LEAVING].count;
+	const struct list_node *node;
+
+	LIST_EACH (node, &d->in_state[SESSION_IDLE])
+		n += scopes_open(LIST_OBJ(node, const struct session, node));
+	return n;
 }
 
 static void
@@ -157,7 +189,8 @@ sweep_phase(struct daemon *d)
 		return;
 	case DAEMON_STOPPING:
 		/* Cleanups have time limits of their own; last words too. */
-		if (pools_busy(&d->pools) == 0 && d->in_state[SESSION_CLOSING].count == 0)
+		if (pools_busy(&d->pools) == 0 && d->in_state[SESSION_CLOSING].count == 0 &&
+		    d->in_state[SESSION_LEAVING].count == 0)
 			stop_now(d);
 		return;
 	}
@@ -170,6 +203,7 @@ sweep(void *arg)
 
 	pools_sweep(&d->pools);
 	session_sweep(d);
+	scopes_sweep(d);
 	sweep_phase(d);
 }
 
@@ -317,6 +351,9 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	idmap_init(&d->sessions);
 	for (int i = 0; i < SESSION_NSTATES; i++)
 		list_init(&d->in_state[i]);
+	locks_init(&d->locks, d->loop);
+	waits_init(&d->waits);
+	timing_init(&d->timing);
 	pools_init(&d->pools, d->loop, d->work);
 	buf_init(&d->ahead, AHEAD_MAX);
 	d->pools.cancelled = on_cancelled;
@@ -352,6 +389,7 @@ daemon_free(struct daemon *d)
 	struct list_node *n;
 
 	d->pools.closing = true;
+	d->phase = DAEMON_STOPPED;
 	stop_listening(d);
 	for (int i = 0; i < SESSION_CLOSED; i++)
 		while ((n = list_first(&d->in_state[i])) != NULL)
@@ -362,6 +400,9 @@ daemon_free(struct daemon *d)
 	work_free(d->work);
 	loop_free(d->loop);
 	idmap_clear(&d->sessions);
+	locks_clear(&d->locks);
+	waits_clear(&d->waits);
+	timing_clear(&d->timing);
 	pools_clear(&d->pools);
 	buf_clear(&d->ahead);
 	conf_free(d->conf);

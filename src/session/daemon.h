@@ -13,6 +13,9 @@
 #include "loop/loop.h"
 #include "loop/work.h"
 #include "pool/pool.h"
+#include "scope/lock.h"
+#include "scope/timing.h"
+#include "scope/waits.h"
 #include "session/session.h"
 
 #define CONSOLE_DATABASE "pgwith"
@@ -40,6 +43,9 @@ struct daemon {
 	struct pools pools;
 	struct idmap sessions; /* id -> struct session */
 	struct list in_state[SESSION_NSTATES];
+	struct locks locks;
+	struct waits waits;
+	struct timing timing; /* of scopes */
 	struct buf
 	    ahead; /* request: what goes to a server in one write; empty between two of them */
 	const struct console_ops *console;

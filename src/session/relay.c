@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "session/daemon.h"
 #include "session/deallocate.h"
+#include "session/parts.h"
+#include "session/scopes.h"
 #include "session/session.h"
 #include "session/state.h"
 #include "wire/frame.h"
@@ -169,9 +171,7 @@ relay_setup(struct session *s)
 	struct buf sql;
 
 	buf_init(&sql, ANSWER_MAX);
-	if (s->lease->srv->context)
-		buf_add_fmt(&sql, "RESET ROLE; RESET SESSION AUTHORIZATION; RESET ALL; ");
-	buf_add_fmt(&sql, "%s", s->setup);
+	state_change(s, &sql);
 	for (unsigned i = 0; i < pool->nparams && !s->let_in; i++)
 		buf_add_fmt(&sql, "%s pg_catalog.current_setting('%s', true)",
 			    i == 0 ? "; SELECT" : ",", pool->params[i].name);
@@ -181,7 +181,7 @@ relay_setup(struct session *s)
 }
 
 void
-relay_begin(struct session *s)
+relay_fresh(struct session *s)
 {
 	struct progress *p = &s->lease->srv->progress;
 
@@ -192,6 +192,12 @@ relay_begin(struct session *s)
 	s->cancel_due = false;
 	if (s->pool->conf->mode == CONF_SESSION)
 		s->pinned |= SESSION_PIN_MODE;
+}
+
+void
+relay_begin(struct session *s)
+{
+	relay_fresh(s);
 	/* What a server has taken once, it will take again: that goes ahead of the first message.
 	 * But a role may have gone, and nothing may be done as another. */
 	if (state_is_other(s)) {
@@ -277,6 +283,11 @@ granted(struct lease *l)
 		login_granted(s);
 		return;
 	}
+	if (s->state == SESSION_SCOPE) {
+		scopes_granted(s, l);
+		return;
+	}
+	waits_end(&s->daemon->waits, s->id);
 	relay_begin(s);
 	if (s->state != SESSION_ACTIVE)
 		return;
@@ -291,8 +302,10 @@ failed(struct lease *l, const struct err *e)
 
 	if (s->state == SESSION_LOGIN)
 		login_failed(s, e);
+	else if (s->state == SESSION_SCOPE)
+		scopes_failed(s, l, e);
 	else
-		request_failed(s, s->in.len ? (char)*buf_data(&s->in) : 'Q', e);
+		request_failed(s, s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q', e);
 }
 
 /* The server is the next one's. */
@@ -392,6 +405,14 @@ readable(struct lease *l)
 	const uint8_t *data;
 	size_t bytes;
 
+	if (l != s->lease) {
+		scopes_parked_readable(s, l);
+		return;
+	}
+	if (s->state == SESSION_SCOPE) {
+		scopes_readable(s);
+		return;
+	}
 	if (server_read(srv, &data, &bytes) < 0)
 		return;
 	if (s->state != SESSION_ACTIVE) {
@@ -418,7 +439,9 @@ readable(struct lease *l)
 		srv->prepared.stale = true;
 	if (p->rescue > 0)
 		rescue(srv);
-	if (progress_at_rest(p) && p->status == 'I') {
+	if (s->scopes)
+		scopes_heard(s);
+	if (progress_at_rest(p) && p->status == 'I' && !scopes_holds(s)) {
 		end_lease(s);
 	} else if (p->status != 'I' && s->pool->conf->mode == CONF_STATEMENT) {
 		refuse_transaction(s);
@@ -427,7 +450,12 @@ readable(struct lease *l)
 	if (s->lease->srv && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
 	/* Messages that came while there was too much unanswered, or behind the last one. */
-	if (s->state != SESSION_SAVING && s->in.len > 0 &&
+	if (s->scopes) {
+		scopes_settle(s);
+		if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
+			return;
+	}
+	if (s->state != SESSION_SAVING && (s->in.len > 0 || parts_pending(s)) &&
 	    (s->lease->srv == NULL || stream_queued(&s->lease->srv->stream) == 0)) {
 		stream_resume(&s->stream);
 		request_resume(s);
@@ -439,10 +467,16 @@ drained(struct lease *l)
 {
 	struct session *s = session_of(l);
 
-	if (s->state != SESSION_ACTIVE)
+	if (s->state != SESSION_ACTIVE || l != s->lease)
 		return;
 	stream_resume(&s->stream);
 	request_resume(s);
+}
+
+static void
+ended(struct lease *l, struct todo *done, bool broken)
+{
+	scopes_ended(session_of(l), l, done, broken);
 }
 
 static void
@@ -452,10 +486,16 @@ lost(struct lease *l, const struct server *srv, const char *why)
 	const struct progress *p = &srv->progress;
 	struct err e;
 
+	if (s->scopes)
+		scopes_lost(s, l);
 	/* The client has read the server's own last words, or is in the middle of a message, where
 	 * no error can be put. */
-	if (s->state == SESSION_ACTIVE && !p->own_failed &&
+	if (s->state == SESSION_ACTIVE && l == s->lease && !p->own_failed &&
 	    (p->fatal || (p->from_have > 0 && !p->from_drop))) {
+		if (scopes_open(s)) {
+			session_close(s, CLEANUP_CLIENT_REFUSED, "server lost");
+			return;
+		}
 		session_set_state(s, SESSION_CLOSING);
 		if (stream_queued(&s->stream) == 0)
 			session_close(s, CLEANUP_CLIENT_REFUSED, "server lost");
@@ -481,4 +521,5 @@ const struct lease_ops relay_lease_ops = {
     .drained = drained,
     .lost = lost,
     .describe = describe,
+    .ended = ended,
 };

@@ -9,6 +9,8 @@
 #include "session/daemon.h"
 #include "session/deallocate.h"
 #include "session/params.h"
+#include "session/parts.h"
+#include "session/scopes.h"
 #include "session/session.h"
 #include "session/statement.h"
 #include "wire/frame.h"
@@ -19,7 +21,8 @@
 static bool
 gone(const struct session *s)
 {
-	return s->state == SESSION_CLOSED || s->state == SESSION_CLOSING;
+	return s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
+	       s->state == SESSION_LEAVING;
 }
 
 static void
@@ -44,7 +47,9 @@ request_failed(struct session *s, char type, const struct err *e)
 		return;
 	}
 	/* The message that could not get a server is answered by the error. */
-	if (s->in.len >= FRAME_HEADER) {
+	if (parts_pending(s)) {
+		parts_drop(s);
+	} else if (s->in.len >= FRAME_HEADER) {
 		struct frame f;
 
 		frame_read(buf_data(&s->in), s->in.len, &f);
@@ -72,6 +77,8 @@ need_server(struct session *s, char type)
 		       : s->state == SESSION_SETUP ? HOLD
 						   : OVER;
 	}
+	if (r == -E_AGAIN && !scopes_may_wait(s, &e))
+		r = -E_STATE;
 	if (r == -E_AGAIN) {
 		session_set_state(s, SESSION_WAITING);
 		stream_pause(&s->stream);
@@ -117,7 +124,7 @@ without_lease(struct session *s, struct message *m)
 		return need_server(s, m->type);
 	case 'S':
 		buf_init(&out, 16);
-		msg_ready(&out, begin_status(s));
+		msg_ready(&out, scopes_status(s));
 		session_send_buf(s, &out);
 		buf_clear(&out);
 		return s->state == SESSION_IDLE ? DROP : OVER;
@@ -157,6 +164,15 @@ nonsense(char type, size_t body)
 	}
 }
 
+static void
+sent(struct session *s, char type)
+{
+	if (type == 'Q' && s->scopes)
+		statement_query_sent(s);
+	else
+		progress_sent(&s->lease->srv->progress, type);
+}
+
 static enum verdict
 with_lease(struct session *s, struct message *m)
 {
@@ -173,7 +189,7 @@ with_lease(struct session *s, struct message *m)
 	if (s->pinned & SESSION_PIN_MODE) {
 		if (p->ready_due == 0)
 			s->request_us = loop_now_us(s->daemon->loop);
-		progress_sent(p, m->type);
+		sent(s, m->type);
 		return FORWARD;
 	}
 	if (m->set)
@@ -192,7 +208,7 @@ with_lease(struct session *s, struct message *m)
 	if (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C')
 		v = statement_named(s, m);
 	if (v == FORWARD && !told)
-		progress_sent(p, m->type);
+		sent(s, m->type);
 	return v;
 }
 
@@ -232,7 +248,8 @@ judge(struct session *s, struct message *m)
 			return DROP;
 		s->skip_sync = false;
 	}
-	if (s->state == SESSION_WAITING || s->state == SESSION_SETUP || s->state == SESSION_SAVING)
+	if (s->state == SESSION_WAITING || s->state == SESSION_SETUP || s->state == SESSION_SAVING ||
+	    s->state == SESSION_SCOPE)
 		return HOLD;
 	sql = statement_text(m, &bytes);
 	if (sql)
@@ -240,6 +257,8 @@ judge(struct session *s, struct message *m)
 	/* What the rest of it does is not known. */
 	if (sql && m->have < m->bytes)
 		m->set |= SQLCLASS_OPAQUE;
+	if ((s->scopes || (m->set & SQLCLASS_SCOPE)) && (v = parts_judge(s, m)) != FORWARD)
+		return v;
 	if ((m->set & SQLCLASS_BEGIN) && s->pool->conf->mode == CONF_STATEMENT)
 		return no_transaction(s, m->type);
 	if (s->state == SESSION_IDLE)
@@ -276,7 +295,8 @@ flush(struct session *s, const uint8_t *data, size_t *from, size_t to)
 static bool
 may_add(const struct session *s, char type)
 {
-	return type == 'P' || type == 'B' || type == 'D' || type == 'C' || type == 'Q' || s->begun;
+	return type == 'P' || type == 'B' || type == 'D' || type == 'C' || type == 'Q' || s->begun ||
+	       s->scopes;
 }
 
 /* Moves data[*from, to) to what stands ahead, so that more can be added behind it. */
@@ -427,12 +447,20 @@ request_resume(struct session *s)
 		size_t none = 0;
 
 		flush(s, NULL, &none, 0);
-		return;
 	}
-	used = dispatch(s, buf_data(&s->in), s->in.len);
-	if (gone(s))
-		return;
-	buf_drop(&s->in, used);
+	/* A text of many statements comes before what is behind it, but for the data of its COPY. */
+	do {
+		used = 0;
+		if (parts_pending(s))
+			parts_run(s, handle);
+		if (gone(s))
+			return;
+		if (s->in.len > 0)
+			used = dispatch(s, buf_data(&s->in), s->in.len);
+		if (gone(s))
+			return;
+		buf_drop(&s->in, used);
+	} while (used > 0 && parts_pending(s));
 	mind_server(s);
 }
 
@@ -465,7 +493,10 @@ request_readable(struct session *s)
 			s->pool->stats.received += (uint64_t)r;
 		if (used < (size_t)r)
 			buf_add(&s->in, to + used, (size_t)r - used);
-		mind_server(s);
+		if (parts_pending(s))
+			request_resume(s);
+		else
+			mind_server(s);
 		return;
 	}
 	room = s->in.max - s->in.len;

@@ -13,6 +13,8 @@
 #include "base/units.h"
 #include "session/begin.h"
 #include "session/daemon.h"
+#include "session/parts.h"
+#include "session/scopes.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 
@@ -22,7 +24,7 @@
 #define CLOSING_US (5 * UNIT_S)                       /* to take its last words */
 
 #define TO(state) (1u << (state))
-#define ENDS      (TO(SESSION_CLOSING) | TO(SESSION_CLOSED))
+#define ENDS      (TO(SESSION_CLOSING) | TO(SESSION_CLOSED) | TO(SESSION_LEAVING))
 
 static const struct {
 	const char *name;
@@ -32,12 +34,15 @@ static const struct {
 					TO(SESSION_CONSOLE) | ENDS},
     [SESSION_LOGIN] = {"login", TO(SESSION_IDLE) | TO(SESSION_SETUP) | ENDS},
     [SESSION_CANCEL] = {"cancel", ENDS},
-    [SESSION_IDLE] = {"idle", TO(SESSION_WAITING) | TO(SESSION_SETUP) | TO(SESSION_ACTIVE) | ENDS},
+    [SESSION_IDLE] = {"idle", TO(SESSION_WAITING) | TO(SESSION_SETUP) | TO(SESSION_ACTIVE) |
+				  TO(SESSION_SCOPE) | ENDS},
     [SESSION_WAITING] = {"waiting",
 			 TO(SESSION_IDLE) | TO(SESSION_SETUP) | TO(SESSION_ACTIVE) | ENDS},
     [SESSION_SETUP] = {"setup", TO(SESSION_IDLE) | TO(SESSION_ACTIVE) | ENDS},
-    [SESSION_ACTIVE] = {"active", TO(SESSION_IDLE) | TO(SESSION_SAVING) | ENDS},
+    [SESSION_ACTIVE] = {"active", TO(SESSION_IDLE) | TO(SESSION_SAVING) | TO(SESSION_SCOPE) | ENDS},
     [SESSION_SAVING] = {"saving", TO(SESSION_ACTIVE) | ENDS},
+    [SESSION_SCOPE] = {"scope", TO(SESSION_IDLE) | TO(SESSION_ACTIVE) | ENDS},
+    [SESSION_LEAVING] = {"leaving", TO(SESSION_CLOSED)},
     [SESSION_CONSOLE] = {"console", ENDS},
     [SESSION_CLOSING] = {"closing", TO(SESSION_CLOSED)},
     [SESSION_CLOSED] = {"closed", 0},
@@ -198,6 +203,9 @@ session_accept(struct daemon *d, int fd)
 void
 session_send(struct session *s, const void *data, size_t bytes)
 {
+	/* Its client is gone, and what has begun goes on. */
+	if (s->stream.fd < 0)
+		return;
 	if (stream_write(&s->stream, data, bytes) < 0)
 		session_close(s, CLEANUP_CLIENT_REFUSED, "it does not read what it asked for");
 }
@@ -217,16 +225,48 @@ session_refuse(struct session *s, char type, const struct err *e)
 	struct buf out;
 
 	buf_init(&out, 64 * 1024);
+	parts_drop(s);
 	msg_err(&out, e);
 	/* A transaction that was begun here has failed. */
 	if (s->begun == BEGUN_YES)
 		s->begun = BEGUN_FAILED;
 	if (type == 'Q' || type == 'F')
-		msg_ready(&out, begin_status(s));
+		msg_ready(&out, scopes_status(s));
 	else
 		s->skip_sync = true;
 	session_send_buf(s, &out);
 	buf_clear(&out);
+}
+
+static void
+last_words(struct session *s, const struct err *e, struct buf *out)
+{
+	log_info("session %llu: refused role=%s pid=%d sqlstate=%s why=\"%s\"",
+		 (unsigned long long)s->id, s->role ? s->role : "", (int)s->pid, e->sqlstate,
+		 e->message);
+	/* The last words are fatal, whatever they are elsewhere. */
+	msg_report(out, 'E', "FATAL", e->sqlstate, e->message, e->detail, e->hint);
+}
+
+static enum cleanup_why
+cleanup_because(const struct err *e)
+{
+	return e->id == ERR_SHUTDOWN || e->id == ERR_KILLED ? CLEANUP_SHUTDOWN
+							     : CLEANUP_CLIENT_REFUSED;
+}
+
+/* Its scopes are not kept open for a client that reads slowly: what the kernel does not take of the
+ * last words at once is lost. */
+static void
+tell_and_leave(struct session *s, const struct err *e)
+{
+	struct buf out;
+
+	buf_init(&out, 64 * 1024);
+	last_words(s, e, &out);
+	session_send_buf(s, &out);
+	buf_clear(&out);
+	session_close(s, cleanup_because(e), err_kind(e->id)->name);
 }
 
 void
@@ -234,23 +274,22 @@ session_fail(struct session *s, const struct err *e)
 {
 	struct buf out;
 
-	if (s->state == SESSION_CLOSING || s->state == SESSION_CLOSED)
+	if (s->state == SESSION_CLOSING || s->state == SESSION_CLOSED ||
+	    s->state == SESSION_LEAVING)
 		return;
+	if (scopes_open(s)) {
+		tell_and_leave(s, e);
+		return;
+	}
 	if (s->names)
 		names_clear(s->names, s->lease->srv ? &s->lease->srv->prepared : NULL);
 	unnamed_forget(&s->unnamed, s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
 	if (s->lease->state == LEASE_HELD)
-		lease_end(s->lease, e->id == ERR_SHUTDOWN || e->id == ERR_KILLED
-					 ? CLEANUP_SHUTDOWN
-					 : CLEANUP_CLIENT_REFUSED);
+		lease_end(s->lease, cleanup_because(e));
 	else
 		lease_leave(s->lease);
-	log_info("session %llu: refused role=%s pid=%d sqlstate=%s why=\"%s\"",
-		 (unsigned long long)s->id, s->role ? s->role : "", (int)s->pid, e->sqlstate,
-		 e->message);
 	buf_init(&out, 64 * 1024);
-	/* The last words are fatal, whatever they are elsewhere. */
-	msg_report(&out, 'E', "FATAL", e->sqlstate, e->message, e->detail, e->hint);
+	last_words(s, e, &out);
 	session_set_state(s, SESSION_CLOSING);
 	session_send_buf(s, &out);
 	buf_clear(&out);
@@ -280,6 +319,8 @@ free_session(void *arg)
 	free(s->hidden);
 	free(s->startup);
 	free(s->setup);
+	if (s->scopes)
+		scopes_free(s->scopes);
 	free(s);
 }
 
@@ -291,6 +332,8 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 		      s->state != SESSION_CLOSING;
 
 	if (s->state == SESSION_CLOSED)
+		return;
+	if (s->scopes && scopes_leave(s, why, text))
 		return;
 	if (s->console)
 		d->console->closed(s);
@@ -323,9 +366,11 @@ session_cancel(struct session *s, uint64_t requester)
 	case SESSION_SETUP:
 	case SESSION_ACTIVE:
 		return relay_cancel(s, requester);
+	case SESSION_SCOPE:
+		return scopes_cancel(s, requester);
 	case SESSION_WAITING:
 		/* What it waits with is the first message that is kept. */
-		type = s->in.len ? (char)*buf_data(&s->in) : 'Q';
+		type = s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q';
 		err_make(&e, ERR_CANCELED_WAITING, s->pool->conf->name);
 		lease_leave(s->lease);
 		request_failed(s, type, &e);

@@ -6,6 +6,8 @@
  *	every state -> closing -> closed, or -> closed at once
  *
  *	active -> saving -> idle
+ *	idle, active <-> scope
+ *	whatever has scopes open -> leaving -> closed
  *
  * The lease is held in setup, active and saving, wanted in login and waiting, and not there
  *otherwise. */
@@ -36,6 +38,8 @@ enum session_state {
 			    it,   or to become its role */
 	SESSION_ACTIVE,  /* leased */
 	SESSION_SAVING,  /* leased: the server is asked for the parameters that were set */
+	SESSION_SCOPE,   /* a scope is entered or exited: see scopes.h */
+	SESSION_LEAVING, /* its client is gone; its scopes are exited */
 	SESSION_CONSOLE, /* talks to the console */
 	SESSION_CLOSING, /* was told the last words; they are being written */
 	SESSION_CLOSED,
@@ -46,7 +50,8 @@ enum session_state {
 enum session_begun {
 	BEGUN_NOT,
 	BEGUN_YES,   /* BEGIN was answered here */
-	BEGUN_FAILED /* no server could be had for it: nothing but its end is accepted */
+	BEGUN_FAILED, /* no server could be had for it: nothing but its end is accepted */
+	BEGUN_EXPIRED /* a time limit has ended it: the same */
 };
 
 /* A message up to this size goes to the server only when it is complete. */
@@ -62,6 +67,7 @@ struct session {
 	struct pool *pool;
 	struct lease *lease; /* what its messages go by: its own, or that of an open scope */
 	struct lease own;
+	struct scopes *scopes; /* NULL: it has never sent a scope statement */
 	uint32_t secret; /* of its cancel key; the other half is its id */
 	uint32_t minor;  /* protocol 3.minor that it asked for */
 	uid_t uid;
@@ -180,6 +186,8 @@ extern const struct lease_ops relay_lease_ops;
 /* relay: gives the server of the lease the session's parameters and waits for it. At login, it is
  * asked what they make of those of the pool; that is kept and the client let in. */
 void relay_setup(struct session *);
+/* relay: forgets what was known of the server of the lease before. */
+void relay_fresh(struct session *);
 /* relay: the lease was just taken, at once or after waiting. */
 void relay_begin(struct session *);
 

@@ -473,6 +473,23 @@ state_is_other(const struct session *s)
 	return s->setup && has_identity(s->setup) && strcmp(have ? have : "", s->setup) != 0;
 }
 
+bool
+state_differs(const struct session *s)
+{
+	const char *have = s->lease->srv->context;
+
+	return strcmp(have ? have : "", s->setup ? s->setup : "") != 0;
+}
+
+void
+state_change(const struct session *s, struct buf *sql)
+{
+	if (s->lease->srv->context)
+		buf_add_fmt(sql, "RESET ROLE; RESET SESSION AUTHORIZATION; RESET ALL; ");
+	if (s->setup)
+		buf_add_fmt(sql, "%s", s->setup);
+}
+
 void
 state_apply(struct session *s, struct buf *out)
 {

@@ -7,6 +7,8 @@
 #include "session/daemon.h"
 #include "session/deallocate.h"
 #include "session/params.h"
+#include "session/parts.h"
+#include "session/scopes.h"
 #include "session/state.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
@@ -136,6 +138,20 @@ statement_unnamed(struct session *s, const struct message *m)
 	}
 }
 
+void
+statement_query_sent(struct session *s)
+{
+	struct progress *p = &s->lease->srv->progress;
+
+	if (!parts_more(s)) {
+		progress_sent(p, 'Q');
+		return;
+	}
+	progress_forget_error(p);
+	progress_sent_part(p);
+	s->scopes->part_sent = true;
+}
+
 /* pin = off. The server itself is made to say no, so that a transaction fails as by any other
  * error. */
 enum verdict
@@ -155,7 +171,7 @@ statement_refuse(struct session *s, struct message *m, unsigned why)
 	buf_add_str(&sql, "; END$pgwith$");
 	if (m->type == 'Q') {
 		msg_query(out, (char *)buf_data(&sql));
-		progress_sent(p, 'Q');
+		statement_query_sent(s);
 	} else {
 		state_own(p, (char *)buf_data(&sql), out);
 		s->unnamed.here = false;

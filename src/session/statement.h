@@ -48,6 +48,9 @@ void statement_effects(struct session *, unsigned set, const char *sql, size_t b
  * true if progress has been told of the message. */
 bool statement_unnamed(struct session *, const struct message *);
 
+/* A whole Query goes to the server: tells progress. Of a text with scope statements it is a part. */
+void statement_query_sent(struct session *);
+
 /* pin = off: the server itself is made to say no, because of `why` (bits), so that a transaction
  * fails as by any other error. Returns REPLACE. */
 enum verdict statement_refuse(struct session *, struct message *, unsigned why);

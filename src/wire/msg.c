@@ -1,5 +1,6 @@
 #include "wire/msg.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "wire/reader.h"
@@ -108,10 +109,13 @@ field(struct buf *b, char name, const char *value)
 	buf_add_str(b, value);
 }
 
-void
-msg_report(struct buf *b, char type, const char *severity, const char *sqlstate,
-	   const char *message, const char *detail, const char *hint)
+/* `position`: 0 for none. */
+static void
+report(struct buf *b, char type, const char *severity, const char *sqlstate, const char *message,
+       const char *detail, const char *hint, unsigned position)
 {
+	char number[16];
+
 	size_t at = msg_begin(b, type);
 
 	field(b, 'S', severity);
@@ -120,15 +124,32 @@ msg_report(struct buf *b, char type, const char *severity, const char *sqlstate,
 	field(b, 'M', message);
 	field(b, 'D', detail);
 	field(b, 'H', hint);
+	if (position > 0) {
+		snprintf(number, sizeof number, "%u", position);
+		field(b, 'P', number);
+	}
 	buf_add_u8(b, 0);
 	msg_end(b, at);
 }
 
 void
+msg_report(struct buf *b, char type, const char *severity, const char *sqlstate,
+	   const char *message, const char *detail, const char *hint)
+{
+	report(b, type, severity, sqlstate, message, detail, hint, 0);
+}
+
+void
 msg_err(struct buf *b, const struct err *e)
 {
-	msg_report(b, 'E', err_kind(e->id)->fatal ? "FATAL" : "ERROR", e->sqlstate, e->message,
-		   e->detail, e->hint);
+	report(b, 'E', err_kind(e->id)->fatal ? "FATAL" : "ERROR", e->sqlstate, e->message,
+	       e->detail, e->hint, e->position);
+}
+
+void
+msg_notice(struct buf *b, const char *severity, const struct err *e)
+{
+	report(b, 'N', severity, e->sqlstate, e->message, e->detail, e->hint, 0);
 }
 
 void

@@ -29,6 +29,8 @@ void msg_report(struct buf *, char type, const char *severity, const char *sqlst
 		const char *message, const char *detail, const char *hint);
 /* ErrorResponse of one of our own errors, its severity from the table. */
 void msg_err(struct buf *, const struct err *);
+/* NoticeResponse with the words of an error; severity NOTICE or WARNING. */
+void msg_notice(struct buf *, const char *severity, const struct err *);
 
 /* One column of a RowDescription; oid, size and modifier as in pg_type and pg_attribute. */
 struct msg_column {

@@ -1,0 +1,30 @@
+/* parts: the messages of a client that are, or contain, scope statements: texts of many statements,
+ * which are done part by part, and prepared statements and portals of the extended protocol. */
+#ifndef PGWITH_SESSION_PARTS_H
+#define PGWITH_SESSION_PARTS_H
+
+#include <stdbool.h>
+
+#include "session/session.h"
+#include "session/statement.h"
+
+/* A message of a session that has, or has had, scopes, or of a text with a scope statement. FORWARD:
+ * it is an ordinary one, to be handled as such. */
+enum verdict parts_judge(struct session *, struct message *);
+
+/* Are parts of a text still to be done? */
+bool parts_pending(const struct session *);
+/* The same, beside the one that is being judged. */
+bool parts_more(const struct session *);
+/* An error ends a text. */
+void parts_drop(struct session *);
+
+/* Goes on with the next part, if that is possible now. `handle` does the work of one whole message,
+ * and returns how many bytes of it are done: all or none. */
+void parts_run(struct session *,
+	       size_t (*handle)(struct session *, const uint8_t *data, size_t bytes));
+
+/* Frees what was prepared. */
+void parts_clear(struct scopes *);
+
+#endif

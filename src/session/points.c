@@ -1,0 +1,86 @@
+#include "session/points.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "wire/sqltext.h"
+
+#define NAME_MAX_BYTES 63 /* PostgreSQL cuts longer ones, and so do we */
+
+/* The name as PostgreSQL understands it; false if there is none. */
+static bool
+name_of(const struct sqltext_token *t, char *name)
+{
+	size_t n = 0;
+
+	if (t->kind == SQLTEXT_NAME) {
+		for (; n < t->length && n < NAME_MAX_BYTES; n++)
+			name[n] = (char)tolower((unsigned char)t->start[n]);
+	} else if (t->kind == SQLTEXT_QUOTED && t->start[0] == '"') {
+		for (size_t i = 1; i + 1 < t->length && n < NAME_MAX_BYTES; i++) {
+			if (t->start[i] == '"')
+				i++;
+			name[n++] = t->start[i];
+		}
+	} else {
+		return false;
+	}
+	name[n] = 0;
+	return n > 0;
+}
+
+/* One statement of which `first` is the first word; the walk stands behind that. */
+static bool
+follow(struct frame *f, enum sqltext_word first, struct sqltext *at, struct err *e)
+{
+	struct sqltext_token t;
+	bool to = first != SQLWORD_ROLLBACK;
+	char name[NAME_MAX_BYTES + 1];
+
+	do {
+		sqltext_token(at, &t);
+		to |= t.word == SQLWORD_TO;
+	} while (t.word == SQLWORD_SAVEPOINT || t.word == SQLWORD_TO || t.word == SQLWORD_WORK ||
+		 t.word == SQLWORD_TRANSACTION);
+	/* What PostgreSQL does not understand does nothing. */
+	if (!to || !name_of(&t, name))
+		return true;
+	if (first == SQLWORD_SAVEPOINT && strncmp(name, "pgwith_", 7) == 0) {
+		err_make(e, ERR_SCOPE_UNSUPPORTED,
+			 "savepoints named pgwith_... are those of scopes");
+		return false;
+	}
+	if (first == SQLWORD_SAVEPOINT) {
+		if (frame_point_add(f, name) == 0)
+			return true;
+		err_make(e, ERR_SCOPE_TOO_MANY, "savepoints in a scope", FRAME_POINTS_MAX);
+		return false;
+	}
+	if (!frame_point_has(f, name)) {
+		err_make(e, ERR_SCOPE_POINT, name, f->name);
+		return false;
+	}
+	frame_point_cut(f, name, first == SQLWORD_RELEASE);
+	return true;
+}
+
+bool
+points_follow(struct scopes *sc, struct frame *f, const char *sql, size_t bytes, struct err *e)
+{
+	struct sqltext at;
+	struct sqltext_token t;
+	bool begins = true;
+
+	/* If it fails, what it has done is not known. */
+	sc->point_sent = true;
+	sqltext_init(&at, sql, bytes, 0);
+	while (sqltext_token(&at, &t) != SQLTEXT_END) {
+		if (begins && (t.word == SQLWORD_SAVEPOINT || t.word == SQLWORD_RELEASE ||
+			       t.word == SQLWORD_ROLLBACK)) {
+			if (!follow(f, t.word, &at, e))
+				return false;
+		}
+		begins = t.kind == SQLTEXT_SPLIT;
+	}
+	return true;
+}

@@ -1,0 +1,16 @@
+/* points: the client's own savepoints inside a savepoint scope. They work, but must not reach over
+ * the scope's own savepoint on the server. */
+#ifndef PGWITH_SESSION_POINTS_H
+#define PGWITH_SESSION_POINTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "session/scopes.h"
+
+/* A text with SAVEPOINT, RELEASE or ROLLBACK TO is about to be run in the frame. Takes note of what
+ * it does. Returns false, with the reason in *e, if it would reach outside. */
+bool points_follow(struct scopes *, struct frame *, const char *sql, size_t bytes, struct err *e);
+
+#endif

@@ -1,0 +1,926 @@
+#include "session/scopes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "session/begin.h"
+#include "session/daemon.h"
+#include "session/parts.h"
+#include "session/points.h"
+#include "wire/frame.h"
+#include "wire/msg.h"
+#include "wire/sqlclass.h"
+
+#define FAILURE_MAX  (64 * 1024) /* bytes of an error that is the answer */
+#define DEFERRED_MAX 1000        /* statements of one scope */
+#define RECANCEL_US  100000      /* until a cancel that has had no effect is sent again */
+
+struct scopes *
+scopes_of(struct session *s)
+{
+	struct scopes *sc = s->scopes;
+
+	if (sc)
+		return sc;
+	sc = s->scopes = mem_calloc(1, sizeof *sc);
+	sc->session = s;
+	stack_init(&sc->stack);
+	talk_init(&sc->talk);
+	list_init(&sc->run);
+	list_init(&sc->statements);
+	list_init(&sc->portals);
+	buf_init(&sc->failure, FAILURE_MAX);
+	buf_init(&sc->parts, SESSION_WHOLE_MAX);
+	return sc;
+}
+
+void
+scopes_free(struct scopes *sc)
+{
+	struct list_node *n;
+
+	parts_clear(sc);
+	while ((n = list_first(&sc->run)) != NULL) {
+		list_remove(&sc->run, n);
+		deferred_free(LIST_OBJ(n, struct deferred, node));
+	}
+	grammar_free(sc->statement);
+	talk_clear(&sc->talk);
+	buf_clear(&sc->failure);
+	buf_clear(&sc->parts);
+	free(sc);
+}
+
+bool
+scopes_open(const struct session *s)
+{
+	return s->scopes && (s->scopes->stack.frames.count > 0 || s->scopes->doing != SCOPES_NOTHING);
+}
+
+/* ---- which lease messages go by ---- */
+
+static struct frame_flags *
+flags_of(struct session *s, struct lease *l)
+{
+	return l == &s->own ? &s->scopes->own_flags : &LIST_OBJ(l, struct frame, own)->flags;
+}
+
+void
+scopes_focus(struct session *s, struct lease *l)
+{
+	struct frame_flags *f;
+
+	if (s->lease == l)
+		return;
+	*flags_of(s, s->lease) = (struct frame_flags){.pinned = s->pinned,
+						      .discard = s->discard,
+						      .changed = s->changed,
+						      .undone = s->undone,
+						      .unpin = s->unpin};
+	s->lease = l;
+	f = flags_of(s, l);
+	s->pinned = f->pinned;
+	s->discard = f->discard;
+	s->changed = f->changed;
+	s->undone = f->undone;
+	s->unpin = f->unpin;
+	s->unnamed.here = false;
+}
+
+void
+scopes_refocus(struct session *s)
+{
+	struct frame *f = stack_current(&s->scopes->stack);
+
+	scopes_focus(s, f && f->lease && f->lease->state == LEASE_HELD ? f->lease : &s->own);
+}
+
+void
+scopes_fresh(struct session *s, struct lease *l)
+{
+	scopes_focus(s, l);
+	relay_fresh(s);
+}
+
+/* Outside of any work the state says whether messages go by a lease. */
+static void
+settle_state(struct session *s)
+{
+	enum session_state to;
+
+	scopes_refocus(s);
+	to = s->lease->state == LEASE_HELD ? SESSION_ACTIVE : SESSION_IDLE;
+	if (s->state != to)
+		session_set_state(s, to);
+}
+
+/* ---- answers ---- */
+
+char
+scopes_status(const struct session *s)
+{
+	const struct frame *f = s->scopes ? stack_current(&s->scopes->stack) : NULL;
+
+	if (f)
+		return f->lease && f->lease->state == LEASE_HELD ? f->lease->srv->progress.status
+								 : 'E';
+	return s->own.state == LEASE_HELD ? s->own.srv->progress.status : begin_status(s);
+}
+
+void
+scopes_fail_raw(struct scopes *sc, const struct buf *message)
+{
+	if (sc->failure.len == 0)
+		buf_add(&sc->failure, buf_data(message), message->len);
+}
+
+void
+scopes_fail(struct scopes *sc, const struct err *e)
+{
+	if (sc->failure.len == 0)
+		msg_err(&sc->failure, e);
+}
+
+void
+scopes_notice(struct session *s, const char *severity, const struct err *e)
+{
+	struct buf out;
+
+	buf_init(&out, FAILURE_MAX);
+	msg_notice(&out, severity, e);
+	session_send_buf(s, &out);
+	buf_clear(&out);
+}
+
+enum verdict
+scopes_refuse(struct session *s, char type, const struct err *e)
+{
+	session_refuse(s, type, e);
+	return s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
+		       s->state == SESSION_LEAVING
+		   ? OVER
+		   : DROP;
+}
+
+static void
+tag_of(const struct scopes *sc, char *tag, size_t size)
+{
+	const struct grammar *g = sc->statement;
+	int64_t took = loop_now_us(sc->session->daemon->loop) - sc->began_us;
+
+	if (g->verb == GRAMMAR_EXIT)
+		snprintf(tag, size, "EXIT %s %.1f ms", g->all ? "ALL" : sc->exited,
+			 (double)took / 1000);
+	else
+		snprintf(tag, size, "%s", grammar_tag(g));
+}
+
+/* The statement has been done, or has failed. */
+static void
+answer(struct scopes *sc)
+{
+	struct session *s = sc->session;
+	struct buf out;
+	char tag[160];
+
+	buf_init(&out, FAILURE_MAX + 1024);
+	if (sc->failure.len > 0) {
+		buf_add(&out, buf_data(&sc->failure), sc->failure.len);
+		parts_drop(s);
+		if (sc->answer_type != 'Q')
+			s->skip_sync = true;
+		/* The client's BEGIN for which no server could be had. */
+		if (s->begun == BEGUN_YES)
+			s->begun = BEGUN_FAILED;
+	} else {
+		tag_of(sc, tag, sizeof tag);
+		msg_complete(&out, tag);
+	}
+	if (sc->answer_type == 'Q' && !parts_more(s))
+		msg_ready(&out, scopes_status(s));
+	buf_reset(&sc->failure);
+	s->queries++;
+	session_send_buf(s, &out);
+	buf_clear(&out);
+}
+
+/* A transaction of the client's own is plain again when nothing is open inside it. */
+static void
+drop_implicit(struct scopes *sc)
+{
+	struct frame *f = stack_innermost(&sc->stack);
+
+	if (f && f->kind == FRAME_IMPLICIT) {
+		stack_pop(&sc->stack, f);
+		loop_defer(sc->session->daemon->loop, frame_free, f);
+	}
+}
+
+void
+scopes_finish(struct scopes *sc)
+{
+	struct session *s = sc->session;
+
+	sc->doing = SCOPES_NOTHING;
+	sc->step = STEP_NEXT;
+	sc->frame = sc->last = NULL;
+	if (sc->gone) {
+		session_close(s, sc->gone_why, sc->gone_text);
+		return;
+	}
+	drop_implicit(sc);
+	settle_state(s);
+	if (sc->answer_type)
+		answer(sc);
+	sc->answer_type = 0;
+	grammar_free(sc->statement);
+	sc->statement = NULL;
+	scopes_settle(s);
+	if (sc->inside || (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE))
+		return;
+	stream_resume(&s->stream);
+	request_resume(s);
+}
+
+/* ---- frames end ---- */
+
+struct timing_row *
+scopes_timing(struct scopes *sc, const struct frame *f)
+{
+	return timing_row(&sc->session->daemon->timing, f->pool ? f->pool->conf->name : "", f->name);
+}
+
+void
+scopes_log_end(struct scopes *sc, struct frame *f, enum timing_outcome outcome, const char *word)
+{
+	struct session *s = sc->session;
+	int64_t now = loop_now_us(s->daemon->loop);
+	int64_t held = f->opened_us ? sc->exit_us - f->opened_us : 0;
+
+	log_info("session %llu: scope released name=%s outcome=\"%s\" held=%.1fms cleanup=%.1fms",
+		 (unsigned long long)s->id, f->name, word, (double)held / 1000,
+		 (double)(now - sc->exit_us) / 1000);
+	timing_count(scopes_timing(sc, f), outcome);
+	if (f->opened_us)
+		timing_add(scopes_timing(sc, f), TIMING_HOLD, held);
+	timing_add(scopes_timing(sc, f), TIMING_CLEANUP, now - sc->exit_us);
+}
+
+static void
+forget_deadline(struct scopes *sc, struct frame *f)
+{
+	if (f->deadline_us)
+		evtimer_del(&f->timer);
+	f->expire_due = false;
+}
+
+void
+scopes_pop(struct scopes *sc, struct frame *f, enum timing_outcome outcome, const char *word)
+{
+	struct session *s = sc->session;
+
+	forget_deadline(sc, f);
+	/* One that has expired was counted then. */
+	if (f->kind != FRAME_IMPLICIT && f->state != FRAME_EXPIRED)
+		scopes_log_end(sc, f, outcome, word);
+	snprintf(sc->exited, sizeof sc->exited, "%s", f->name);
+	if (s->lease == &f->own)
+		scopes_focus(s, &s->own);
+	stack_pop(&sc->stack, f);
+	loop_defer(s->daemon->loop, frame_free, f);
+}
+
+/* ---- statements ---- */
+
+/* The session is at work until scopes_finish(). */
+static void
+begin_work(struct session *s)
+{
+	session_set_state(s, SESSION_SCOPE);
+	stream_pause(&s->stream);
+	buf_reset(&s->scopes->failure);
+}
+
+/* Is a transaction of BEGIN open, other than those that scopes are entered in? */
+static bool
+plain_transaction(const struct session *s)
+{
+	return s->begun != BEGUN_NOT ||
+	       (s->own.state == LEASE_HELD && s->own.srv->progress.status != 'I' &&
+		stack_of_lease(&s->scopes->stack, &s->own) == NULL);
+}
+
+static bool
+failed_transaction(const struct session *s)
+{
+	return s->begun == BEGUN_FAILED || s->begun == BEGUN_EXPIRED ||
+	       (plain_transaction(s) && s->begun == BEGUN_NOT &&
+		s->own.srv->progress.status == 'E');
+}
+
+/* The outermost frame that the EXIT is about, or NULL with the reason in *e. */
+static struct frame *
+exit_target(struct session *s, const struct grammar *g, struct err *e)
+{
+	const struct stack *st = &s->scopes->stack;
+	struct frame *innermost = stack_innermost(st), *f = innermost, *out;
+
+	if (innermost == NULL) {
+		err_make(e, ERR_SCOPE_NONE);
+		return NULL;
+	}
+	if (plain_transaction(s)) {
+		err_make(e, ERR_SCOPE_IN_TRANSACTION, "EXIT");
+		return NULL;
+	}
+	if (g->name) {
+		f = stack_find(st, g->name);
+		if (f == NULL)
+			err_make(e, ERR_SCOPE_UNKNOWN, g->name);
+		else if (f != innermost)
+			err_make(e, ERR_SCOPE_ORDER, g->name, innermost->name);
+		return f == innermost ? f : NULL;
+	}
+	while (g->all && (out = stack_outside(st, f)) != NULL && out->kind != FRAME_IMPLICIT)
+		f = out;
+	/* Scopes around a transaction of BEGIN cannot be exited before that. */
+	out = stack_outside(st, f);
+	if (g->all && out && stack_outside(st, out)) {
+		err_make(e, ERR_SCOPE_IN_TRANSACTION, "EXIT ALL");
+		return NULL;
+	}
+	return f;
+}
+
+static bool
+use(struct session *s, const struct grammar *g, struct err *e)
+{
+	struct stack *st = &s->scopes->stack;
+	struct frame *f = stack_find(st, g->name);
+
+	if (f == NULL || f->kind == FRAME_IMPLICIT) {
+		err_make(e, ERR_SCOPE_UNKNOWN, g->name);
+		return false;
+	}
+	if (frame_base(f) == NULL) {
+		err_make(e, ERR_SCOPE_NO_TRANSACTION, "USE");
+		return false;
+	}
+	if (plain_transaction(s)) {
+		err_make(e, ERR_SCOPE_IN_TRANSACTION, "USE");
+		return false;
+	}
+	st->used = f;
+	settle_state(s);
+	return true;
+}
+
+/* What would move the transaction under a scope's feet. */
+#define CONTROL                                                                    \
+	(SQLCLASS_BEGIN | SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_SAVEPOINT | \
+	 SQLCLASS_PREPARE_TRANSACTION | SQLCLASS_SCOPE)
+
+static bool
+defer(struct session *s, const struct grammar *g, struct err *e)
+{
+	static const enum deferred_when whens[] = {
+	    [GRAMMAR_ALWAYS] = DEFERRED_ALWAYS,
+	    [GRAMMAR_ON_COMMIT] = DEFERRED_ON_COMMIT,
+	    [GRAMMAR_ON_ROLLBACK] = DEFERRED_ON_ROLLBACK,
+	};
+	struct stack *st = &s->scopes->stack;
+	struct frame *base = stack_current(st), *f = base ? stack_top_of(st, base) : NULL;
+
+	if (f == NULL || f->kind == FRAME_IMPLICIT)
+		err_make(e, ERR_SCOPE_NO_TRANSACTION, "DEFER");
+	else if (base->state == FRAME_EXPIRED)
+		scopes_expired_error(base, e);
+	else if (base->lease->srv->progress.status == 'E')
+		err_make(e, ERR_SCOPE_ABORTED, "DEFER");
+	else if (sqlclass(g->sql.text, strlen(g->sql.text)) & CONTROL)
+		err_make(e, ERR_SCOPE_UNSUPPORTED,
+			 "a deferred statement cannot begin or end a transaction or scope");
+	else if (f->deferred.count >= DEFERRED_MAX)
+		err_make(e, ERR_SCOPE_TOO_MANY, "deferred statements", DEFERRED_MAX);
+	else {
+		frame_defer(f, whens[g->when], g->sql.text, NULL, 0, 0);
+		return true;
+	}
+	return false;
+}
+
+/* ---- SHOW SCOPES ---- */
+
+static const struct msg_column columns[] = {
+    {"level", 23, 4, -1, 0},	 {"name", 25, -1, -1, 0},	{"kind", 25, -1, -1, 0},
+    {"pool", 25, -1, -1, 0},	 {"state", 25, -1, -1, 0},	{"current", 16, 1, -1, 0},
+    {"elapsed_ms", 20, 8, -1, 0}, {"wait_ms", 20, 8, -1, 0},	{"deadline_ms", 20, 8, -1, 0},
+    {"deferred", 23, 4, -1, 0},
+};
+#define NCOLUMNS (sizeof columns / sizeof *columns)
+
+void
+scopes_describe(struct buf *out)
+{
+	msg_row_description(out, columns, NCOLUMNS);
+}
+
+static void
+show_row(struct session *s, struct frame *f, unsigned level, struct buf *out)
+{
+	const struct stack *st = &s->scopes->stack;
+	int64_t now = loop_now_us(s->daemon->loop);
+	char numbers[5][24];
+	const char *row[NCOLUMNS] = {
+	    numbers[0],
+	    f->kind == FRAME_IMPLICIT ? f->pool->conf->name : f->name,
+	    frame_kind_name(f),
+	    f->pool ? f->pool->conf->name : NULL,
+	    frame_state_name(f),
+	    frame_base(f) && frame_base(f) == stack_current(st) &&
+		    stack_top_of(st, frame_base(f)) == f
+		? "t"
+		: "f",
+	    numbers[1],
+	    numbers[2],
+	    f->deadline_us ? numbers[3] : NULL,
+	    numbers[4],
+	};
+
+	if (strcmp(row[4], "open") == 0 && frame_base(f) && frame_base(f)->lease &&
+	    frame_base(f)->lease->state == LEASE_HELD &&
+	    frame_base(f)->lease->srv->progress.status == 'E' && stack_top_of(st, frame_base(f)) == f)
+		row[4] = "failed";
+	snprintf(numbers[0], sizeof numbers[0], "%u", level);
+	snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)(now - f->asked_us) / 1000);
+	snprintf(numbers[2], sizeof numbers[2], "%lld",
+		 (long long)(f->granted_us - f->asked_us) / 1000);
+	snprintf(numbers[3], sizeof numbers[3], "%lld",
+		 (long long)(f->deadline_us > now ? f->deadline_us - now : 0) / 1000);
+	snprintf(numbers[4], sizeof numbers[4], "%u", f->deferred.count);
+	msg_data_row(out, row, NCOLUMNS);
+}
+
+static void
+show(struct session *s, char type)
+{
+	struct list_node *n;
+	struct buf out;
+	unsigned level = 0;
+	char tag[32];
+
+	buf_init(&out, 1024 * 1024);
+	if (type == 'Q')
+		scopes_describe(&out);
+	LIST_EACH (n, &s->scopes->stack.frames)
+		show_row(s, LIST_OBJ(n, struct frame, node), ++level, &out);
+	snprintf(tag, sizeof tag, "SHOW %u", level);
+	msg_complete(&out, tag);
+	if (type == 'Q' && !parts_more(s))
+		msg_ready(&out, scopes_status(s));
+	session_send_buf(s, &out);
+	buf_clear(&out);
+}
+
+/* ---- doing ---- */
+
+/* Done at once. Returns false with the reason in *e. */
+static bool
+do_now(struct session *s, const struct grammar *g, struct err *e)
+{
+	struct buf out;
+
+	if (g->verb == GRAMMAR_SHOW_SCOPES) {
+		show(s, s->scopes->answer_type);
+		return true;
+	}
+	if (!(g->verb == GRAMMAR_USE ? use(s, g, e) : defer(s, g, e)))
+		return false;
+	buf_init(&out, 256);
+	msg_complete(&out, grammar_tag(g));
+	if (s->scopes->answer_type == 'Q' && !parts_more(s))
+		msg_ready(&out, scopes_status(s));
+	session_send_buf(s, &out);
+	buf_clear(&out);
+	return true;
+}
+
+static bool
+gone(const struct session *s)
+{
+	return s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
+	       s->state == SESSION_LEAVING;
+}
+
+/* ENTER and EXIT may go on for long. Returns false with the reason in *e. */
+static bool
+do_work(struct session *s, const struct grammar *g, struct err *e)
+{
+	struct scopes *sc = s->scopes;
+	struct frame *target = NULL;
+
+	if (g->verb == GRAMMAR_ENTER && failed_transaction(s)) {
+		err_make(e, ERR_SCOPE_ABORTED, "ENTER");
+		return false;
+	}
+	if (g->verb == GRAMMAR_EXIT && (target = exit_target(s, g, e)) == NULL)
+		return false;
+	begin_work(s);
+	sc->inside = true;
+	if (g->verb == GRAMMAR_ENTER)
+		enter_begin(sc);
+	else
+		exit_begin(sc, SCOPES_EXITING, target, g->rollback);
+	sc->inside = false;
+	return true;
+}
+
+enum verdict
+scopes_do(struct session *s, struct grammar *g, char type)
+{
+	struct scopes *sc = scopes_of(s);
+	enum grammar_verb verb = g->verb;
+	enum verdict v;
+	struct err e;
+	bool good;
+
+	/* As any simple Query does. */
+	if (type == 'Q')
+		unnamed_forget(&s->unnamed,
+			       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
+	sc->statement = g;
+	sc->answer_type = type;
+	good = verb == GRAMMAR_ENTER || verb == GRAMMAR_EXIT ? do_work(s, g, &e) : do_now(s, g, &e);
+	if (good && (verb == GRAMMAR_ENTER || verb == GRAMMAR_EXIT))
+		return gone(s) ? OVER : DROP;
+	sc->statement = NULL;
+	sc->answer_type = 0;
+	grammar_free(g);
+	if (good)
+		return gone(s) ? OVER : DROP;
+	v = scopes_refuse(s, type, &e);
+	err_clear(&e);
+	return v;
+}
+
+/* ---- ordinary statements ---- */
+
+void
+scopes_expired_error(const struct frame *frame, struct err *e)
+{
+	const struct session *s = frame->owner;
+	const struct frame *f = stack_reason(&s->scopes->stack, frame);
+	const struct conf_pool *conf = f->pool ? f->pool->conf : NULL;
+	char text[32];
+
+	switch (f->expired_by) {
+	case ERR_SCOPE_IDLE:
+		err_make(e, ERR_SCOPE_IDLE, f->name,
+			 units_duration_str(conf ? conf->idle_in_scope_timeout_us : 0, text,
+					    sizeof text));
+		return;
+	case ERR_SCOPE_QUERY:
+		err_make(e, ERR_SCOPE_QUERY, f->name,
+			 units_duration_str(conf ? conf->query_timeout_us : 0, text, sizeof text));
+		return;
+	default:
+		err_make(e, ERR_SCOPE_DEADLINE, f->name, f->deadline_text ? f->deadline_text : "");
+	}
+}
+
+bool
+scopes_expired(const struct session *s)
+{
+	const struct stack *st = &s->scopes->stack;
+	struct frame *base = stack_current(st);
+
+	return base && (base->state == FRAME_EXPIRED ||
+			stack_top_of(st, base)->state == FRAME_EXPIRED);
+}
+
+bool
+scopes_admit(struct session *s, unsigned set, const char *sql, size_t bytes, struct err *e)
+{
+	const struct stack *st = &s->scopes->stack;
+	struct frame *base = stack_current(st), *top;
+
+	if (base == NULL)
+		return true;
+	top = stack_top_of(st, base);
+	if (scopes_expired(s)) {
+		scopes_expired_error(base->state == FRAME_EXPIRED ? base : top, e);
+		return false;
+	}
+	if (set & (SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_PREPARE_TRANSACTION)) {
+		err_make(e, ERR_SCOPE_END,
+			 sqlclass_name(set & (SQLCLASS_COMMIT | SQLCLASS_ROLLBACK |
+					      SQLCLASS_PREPARE_TRANSACTION)),
+			 base->kind == FRAME_IMPLICIT ? stack_innermost(st)->name : base->name);
+		return false;
+	}
+	if ((set & SQLCLASS_SAVEPOINT) && top->kind == FRAME_SAVEPOINT)
+		return points_follow(s->scopes, top, sql, bytes, e);
+	return true;
+}
+
+/* ---- what the server says ---- */
+
+void
+scopes_heard(struct session *s)
+{
+	struct scopes *sc = s->scopes;
+	const struct progress *p = &s->lease->srv->progress;
+	struct frame *f;
+
+	if (p->error[0]) {
+		sc->bounded_failed |= sc->bounded;
+		sc->part_failed |= sc->part_sent;
+	}
+	f = stack_of_lease(&sc->stack, s->lease);
+	if (f == NULL || !progress_at_rest(p))
+		return;
+	if (sc->point_sent && p->error[0])
+		frame_points_forget(f);
+	sc->point_sent = false;
+	if (p->status == 'E' && f->error[0] == 0)
+		memcpy(f->error, p->error[0] ? p->error : "25P02", sizeof f->error);
+	else if (p->status == 'T' && !f->failed)
+		f->error[0] = 0;
+	/* It was ended in a way that was not seen coming. */
+	if (p->status == 'I') {
+		frame_fail(f, "25P01");
+		frame_fail(frame_base(f), "25P01");
+	}
+}
+
+bool
+scopes_holds(const struct session *s)
+{
+	return s->scopes && stack_of_lease(&s->scopes->stack, s->lease) != NULL;
+}
+
+void
+scopes_readable(struct session *s)
+{
+	struct scopes *sc = s->scopes;
+
+	if (!talk_readable(s))
+		return;
+	if (sc->doing == SCOPES_ENTERING)
+		enter_go(sc);
+	else
+		exit_go(sc);
+}
+
+void
+scopes_parked_readable(struct session *s, struct lease *l)
+{
+	const uint8_t *data;
+	size_t bytes;
+
+	/* Notices and changes of parameters at rest: the client looks elsewhere now. */
+	server_read(l->srv, &data, &bytes);
+}
+
+void
+scopes_granted(struct session *s, struct lease *l)
+{
+	scopes_fresh(s, l);
+	enter_granted(s->scopes);
+}
+
+void
+scopes_failed(struct session *s, struct lease *l, const struct err *e)
+{
+	struct err copy;
+
+	err_copy(&copy, e);
+	enter_refused(s->scopes, &copy);
+}
+
+void
+scopes_ended(struct session *s, struct lease *l, struct todo *done, bool broken)
+{
+	leave_ended(s->scopes);
+}
+
+void
+scopes_lost(struct session *s, struct lease *l)
+{
+	struct scopes *sc = s->scopes;
+
+	if (sc->doing == SCOPES_LEAVING || sc->doing == SCOPES_NOTHING)
+		return;
+	/* The session goes on to leave. */
+	sc->talk.busy = sc->talk.ended = false;
+	sc->doing = SCOPES_NOTHING;
+	waits_end(&s->daemon->waits, s->id);
+}
+
+bool
+scopes_may_wait(struct session *s, struct err *e)
+{
+	struct waits *waits = &s->daemon->waits;
+	char *circle = NULL;
+
+	if (!scopes_open(s))
+		return true;
+	waits_begin_lease(waits, s->id, &s->own);
+	if (!waits_closed(waits, s->id, &circle))
+		return true;
+	waits_end(waits, s->id);
+	lease_leave(&s->own);
+	err_make(e, ERR_SCOPE_DEADLOCK, "pool", s->pool->conf->name);
+	err_detail(e, "%s", circle);
+	free(circle);
+	return false;
+}
+
+bool
+scopes_cancel(struct session *s, uint64_t requester)
+{
+	struct scopes *sc = s->scopes;
+	struct err e;
+
+	/* What ends is not interrupted. */
+	if (sc->doing != SCOPES_ENTERING)
+		return false;
+	if (sc->talk.busy) {
+		lease_cancel(s->lease, requester);
+		return true;
+	}
+	if (sc->frame) {
+		err_make(&e, ERR_SCOPE_CANCELED, sc->frame->name);
+		enter_refused(sc, &e);
+	}
+	return false;
+}
+
+/* ---- time limits ---- */
+
+static struct frame *
+first_due(const struct scopes *sc)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &sc->stack.frames)
+		if (LIST_OBJ(n, struct frame, node)->expire_due)
+			return LIST_OBJ(n, struct frame, node);
+	return NULL;
+}
+
+/* The client's exchange is in the way: brings it to its end. */
+static void
+nudge(struct session *s)
+{
+	struct scopes *sc = s->scopes;
+	struct progress *p = &s->lease->srv->progress;
+	int64_t now = loop_now_us(s->daemon->loop);
+	struct buf out;
+
+	buf_init(&out, 256);
+	if (p->copy == COPY_IN && !p->copy_ended && p->to_left == 0) {
+		msg_copy_fail(&out, "a time limit of the scope has passed");
+		progress_sent(p, 'f');
+	}
+	if ((p->extended || p->skipping) && p->runs_count == 0 && p->to_left == 0 &&
+	    p->copy == COPY_NONE) {
+		sc->forced = true;
+		msg_sync(&out);
+		progress_sent_own_sync(p);
+		p->skipping = false;
+	}
+	if (out.len > 0)
+		server_write(s->lease->srv, buf_data(&out), out.len);
+	buf_clear(&out);
+	if (s->lease->state == LEASE_HELD && progress_busy(p) &&
+	    now - sc->cancel_us >= RECANCEL_US) {
+		sc->cancel_us = now;
+		lease_cancel(s->lease, 0);
+	}
+}
+
+static void
+give_up(struct session *s, const struct frame *f)
+{
+	struct err e;
+
+	scopes_expired_error(f, &e);
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
+/* In the middle of the extended protocol, the client is told at once. */
+static void
+tell(struct session *s, const struct frame *f)
+{
+	struct buf out;
+	struct err e;
+
+	s->scopes->forced = false;
+	s->skip_sync = true;
+	scopes_expired_error(f, &e);
+	buf_init(&out, FAILURE_MAX);
+	msg_err(&out, &e);
+	session_send_buf(s, &out);
+	buf_clear(&out);
+	err_clear(&e);
+}
+
+void
+scopes_settle(struct session *s)
+{
+	struct scopes *sc = s->scopes;
+	struct frame *f = first_due(sc);
+	int64_t now = loop_now_us(s->daemon->loop);
+
+	if (f == NULL || sc->doing != SCOPES_NOTHING || gone(s))
+		return;
+	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE)
+		return;
+	if (s->state == SESSION_ACTIVE && !progress_at_rest(&s->lease->srv->progress)) {
+		if (!stack_within(&sc->stack, stack_of_lease(&sc->stack, s->lease), f))
+			return;
+		if (now - sc->expire_us > s->lease->pool->conf->cleanup_timeout_us)
+			give_up(s, f);
+		else
+			nudge(s);
+		return;
+	}
+	if (sc->forced)
+		tell(s, f);
+	if (gone(s))
+		return;
+	begin_work(s);
+	sc->answer_type = 0;
+	exit_begin(sc, SCOPES_EXPIRING, f, true);
+}
+
+void
+scopes_expire(struct session *s, struct frame *f, enum err_id why)
+{
+	struct scopes *sc = s->scopes;
+	struct err e;
+
+	if (f->expire_due || f->state == FRAME_EXPIRED || sc->doing == SCOPES_LEAVING)
+		return;
+	log_info("session %llu: scope expired name=%s why=%s", (unsigned long long)s->id, f->name,
+		 err_kind(why)->name);
+	f->expired_by = why;
+	f->expire_due = true;
+	sc->expire_us = loop_now_us(s->daemon->loop);
+	sc->cancel_us = 0;
+	if (sc->doing == SCOPES_ENTERING && sc->frame && stack_within(&sc->stack, sc->frame, f)) {
+		sc->frame->expire_due = true;
+		sc->frame->expired_by = why;
+		if (sc->talk.busy) {
+			lease_cancel(s->lease, 0);
+		} else {
+			scopes_expired_error(f, &e);
+			enter_refused(sc, &e);
+		}
+		return;
+	}
+	scopes_settle(s);
+}
+
+/* Statements at the end of a scope have the time of a cleanup. */
+static void
+sweep_talk(struct session *s, int64_t now)
+{
+	struct scopes *sc = s->scopes;
+	struct talk *t = &sc->talk;
+	int64_t limit;
+
+	if (sc->doing == SCOPES_ENTERING || !t->busy || s->lease->state != LEASE_HELD)
+		return;
+	limit = s->lease->pool->conf->cleanup_timeout_us;
+	/* A COMMIT may have to wait for other machines. */
+	if (sc->step == STEP_COMMIT || now - t->since_us < limit)
+		return;
+	if (!t->cancelled) {
+		t->cancelled = true;
+		lease_cancel(s->lease, 0);
+	} else if (now - t->since_us > 2 * limit) {
+		server_close(s->lease->srv, "time ran out at the end of a scope");
+	}
+}
+
+void
+scopes_sweep(struct daemon *d)
+{
+	int64_t now = loop_now_us(d->loop);
+	struct list_node *n, *after;
+
+	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_SCOPE])
+		sweep_talk(LIST_OBJ(n, struct session, node), now);
+	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_ACTIVE]) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+
+		if (s->scopes)
+			scopes_settle(s);
+	}
+}
