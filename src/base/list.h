@@ -39,8 +39,9 @@ list_linked(const struct list_node *n)
 	return n->next != NULL;
 }
 
+/* `before` is in `l`, or its head (then `n` gets the last one). */
 static inline void
-list_insert_(struct list *l, struct list_node *n, struct list_node *before)
+list_insert(struct list *l, struct list_node *n, struct list_node *before)
 {
 	assert(!list_linked(n));
 	n->next = before;
@@ -53,13 +54,13 @@ list_insert_(struct list *l, struct list_node *n, struct list_node *before)
 static inline void
 list_append(struct list *l, struct list_node *n)
 {
-	list_insert_(l, n, &l->head);
+	list_insert(l, n, &l->head);
 }
 
 static inline void
 list_prepend(struct list *l, struct list_node *n)
 {
-	list_insert_(l, n, l->head.next);
+	list_insert(l, n, l->head.next);
 }
 
 /* `n` must be in `l`. */

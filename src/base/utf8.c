@@ -27,6 +27,19 @@ utf8_read(const char *text, size_t bytes, uint32_t *character)
 	return length;
 }
 
+size_t
+utf8_fit(const char *text, size_t bytes, size_t max)
+{
+	size_t fit = max;
+
+	if (bytes <= max)
+		return bytes;
+	/* The byte behind the cut must not belong to a character that began before it. */
+	while (fit > 0 && max - fit < 3 && ((uint8_t)text[fit] & 0xc0) == 0x80)
+		fit--;
+	return fit;
+}
+
 /* C0, DEL, C1; and what turns the direction of the text around it. */
 static int
 is_control(uint32_t c)

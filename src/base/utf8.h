@@ -12,6 +12,10 @@
  * U+10FFFF are none: RFC 3629). */
 unsigned utf8_read(const char *, size_t bytes, uint32_t *character);
 
+/* How many of the first `bytes` bytes can be kept, at most `max`, without cutting a character in
+ * two (text that is no UTF-8 is cut anywhere). */
+size_t utf8_fit(const char *, size_t bytes, size_t max);
+
 /* Adds the text as valid UTF-8 without control characters: what is none goes in as \xNN, byte by
  * byte, so that it can neither break a driver's decoding nor steer a terminal. No NUL is added. */
 void utf8_clean(struct buf *, const char *, size_t bytes);

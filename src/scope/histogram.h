@@ -9,7 +9,7 @@
 
 #define HISTOGRAM_STEPS   16 /* buckets for each power of two */
 #define HISTOGRAM_TOP_US  (INT64_C(3600) * 1000000)
-#define HISTOGRAM_BUCKETS 460 /* histogram_bucket(HISTOGRAM_TOP_US) is the last */
+#define HISTOGRAM_BUCKETS 459 /* histogram_bucket(HISTOGRAM_TOP_US) is the last */
 
 /* All zero when it is empty. */
 struct histogram {

@@ -56,6 +56,21 @@ START_TEST(what_is_no_character_is_written_as_bytes)
 }
 END_TEST
 
+START_TEST(no_character_is_cut_in_two)
+{
+	ck_assert_uint_eq(utf8_fit("abc", 3, 3), 3);
+	ck_assert_uint_eq(utf8_fit("abc", 3, 2), 2);
+	ck_assert_uint_eq(utf8_fit("abc", 3, 0), 0);
+	ck_assert_uint_eq(utf8_fit("a\xc3\xa9", 3, 2), 1);
+	ck_assert_uint_eq(utf8_fit("a\xc3\xa9z", 4, 3), 3);
+	for (size_t max = 1; max < 5; max++)
+		ck_assert_uint_eq(utf8_fit("a\xf0\x9f\x90\x98", 5, max), 1);
+	ck_assert_uint_eq(utf8_fit("\xf0\x9f\x90\x98", 4, 3), 0);
+	/* no UTF-8 at all */
+	ck_assert_uint_eq(utf8_fit("\x80\x80\x80\x80\x80\x80", 6, 5), 2);
+}
+END_TEST
+
 START_TEST(controls_cannot_steer_a_terminal)
 {
 	ck_assert_str_eq(cleaned("\033[2J\n\x7f", 6), "\\x1b[2J\\x0a\\x7f");
@@ -100,6 +115,7 @@ main(void)
 
 	tcase_add_test(t, good_text_stays_as_it_is);
 	tcase_add_test(t, what_is_no_character_is_written_as_bytes);
+	tcase_add_test(t, no_character_is_cut_in_two);
 	tcase_add_test(t, controls_cannot_steer_a_terminal);
 	tcase_add_test(t, what_was_cleaned_is_clean);
 	suite_add_tcase(s, t);
