@@ -25,8 +25,6 @@ struct todo {
 	struct list list; /* of struct todo_stmt */
 };
 
-#define TODO_VALUES_MAX 65535 /* the protocol counts them in 16 bits */
-
 void todo_init(struct todo *);
 
 /* Adds a statement at the end. Everything is copied; `values` may be NULL if there are none. */
@@ -39,15 +37,12 @@ void todo_clear(struct todo *);
 /* All of `from` goes to the end of `to`. */
 void todo_move(struct todo *to, struct todo *from);
 
-/* Bytes that todo_send() needs at most. */
-size_t todo_bytes(const struct todo_stmt *);
-
 /* Adds the messages that run the statement, and tells progress: a Query, or with parameters Parse,
  * Bind, Execute and Sync of the unnamed statement and portal, so that values are bound, never a
  * part of the text. Either way the server's unnamed statement is gone, and one ReadyForQuery comes.
- * The server must be at rest. Look at `out->failed`: then nothing was added and progress was not
- * told. */
-void todo_send(const struct todo_stmt *, struct progress *, struct buf *out);
+ * The server must be at rest. Returns 0, or -E_TOOBIG if it does not fit into `out`, or has too
+ * many values: then nothing was done. */
+int todo_send(const struct todo_stmt *, struct progress *, struct buf *out);
 
 /* It has failed. `message` is copied, and may be NULL. */
 void todo_fail(struct todo_stmt *, const char *sqlstate, const char *message);
