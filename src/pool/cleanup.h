@@ -65,14 +65,16 @@ struct cleanup {
 	int64_t limited_us;     /* when that began */
 	uint64_t readies;       /* progress.readies when the last cancel was asked for */
 	uint32_t cancels;       /* that were asked for */
-	uint32_t rollbacks;     /* that were sent */
+	uint32_t rollbacks;     /* that were sent, since ROLLING_BACK was entered */
 	uint32_t restores;      /* DISCARD ALLs that were sent */
 	uint32_t attempts;      /* at the statement that is running */
-	struct todo due;        /* statements to be run; the first may be running */
+	struct todo due;        /* statements to be run */
 	struct todo done;       /* those that were run, or will not be any more */
-	bool discard;           /* DISCARD ALL is due */
+	bool discard;           /* DISCARD ALL is due; with keep, some time later */
+	bool keep;              /* session state stays as it is: the lease goes on */
 	bool sent;              /* the statement of this state has gone */
-	bool copy_failed;       /* the statement that is running has got a CopyFail */
+	bool running;           /* the first of `due` has gone, and its end was not seen */
+	bool copy_failed;       /* it has got a CopyFail */
 	const char *broken_why; /* static; set with CLEANUP_BROKEN */
 };
 
@@ -81,11 +83,15 @@ struct cleanup_do {
 	bool cancel; /* send a CancelRequest, off the loop */
 };
 
-/* A lease ends. `todo`: NULL, or statements to be run after the transaction's end; they are moved
- * out of it. `discard`: session state may have been changed, by the lease or by these statements;
- * it is undone after them. The caller goes on with cleanup_step(). */
-void cleanup_start(struct cleanup *, enum cleanup_why, struct todo *todo, bool discard,
+/* A lease ends, or pauses. `todo`: NULL, or statements to be run after the transaction's end; they
+ * are moved out of it. `discard`: session state may have been changed, by the lease or by these
+ * statements; it is undone after them. Not with `keep`: the same lease goes on afterwards. The
+ * caller goes on with cleanup_step(). */
+void cleanup_start(struct cleanup *, enum cleanup_why, struct todo *todo, bool keep, bool discard,
 		   int64_t limit_us, int64_t now_us);
+
+/* It goes on, but nobody will want the lease back: session state is undone as well. */
+void cleanup_keep_not(struct cleanup *);
 
 /* Goes as far as possible now. `cancels`: CancelRequests for this server that have not ended. Bytes
  * for the server are added to `out`. Look at c->state afterwards: CLEANUP_DONE and CLEANUP_BROKEN
@@ -96,8 +102,8 @@ struct cleanup_do cleanup_step(struct cleanup *, struct progress *, unsigned can
 /* The server's connection is of no use any more. `why` is a static text. */
 void cleanup_break(struct cleanup *, const char *why, int64_t now_us);
 
-/* The connection is gone, or given up: what is still in `due` is failed (08006, `why`) and goes to
- * `done`. */
+/* The connection is gone, or given up: what is still in `due` has failed (08006, or 08007 if it was
+ * running and nobody knows) because of `why`, and goes to `done`. */
 void cleanup_abandon(struct cleanup *, const char *why);
 
 /* Cleanup is over (DONE or BROKEN): back to CLEANUP_NONE. Statements that are still in its lists

@@ -47,8 +47,8 @@ struct lease_ops {
 	/* lease_clean() is over: the lease is HELD again if it was to be kept, otherwise NONE.
 	 * `done` has all the statements, with what became of them; move them away, or they are
 	 * freed behind this. `broken`: the server is gone and the lease NONE, whatever was wanted;
-	 * statements that had not been run yet have failed with 08006. Needed only by those who
-	 * call lease_clean(). */
+	 * statements that * had not been run yet have failed with 08006, or 08007 if nobody knows.
+	 * Needed only by those who call lease_clean(). */
 	void (*ended)(struct lease *, struct todo *done, bool broken);
 	/* Who holds it, for people: session 12 (app, pid 4242, 42 s, idle in transaction). */
 	void (*describe)(const struct lease *, char *out, size_t out_size);
@@ -60,10 +60,9 @@ struct lease {
 	void *owner;           /* of the ops */
 	uint64_t session;      /* id of the session that it is for */
 	struct pool *pool;     /* NULL while NONE */
-	struct server *srv;    /* NULL unless HELD or CLEANING */
+	struct server *srv;    /* NULL unless HELD or CLEANING (at its very end maybe) */
 	struct list_node node; /* in the pool's queue while WAITING */
 	int64_t since_us;      /* when the state was entered */
-	bool keep;             /* CLEANING: it will be HELD again, not NONE */
 };
 
 void lease_init(struct lease *, const struct lease_ops *, void *owner, uint64_t session);
@@ -109,8 +108,8 @@ void lease_cancel(struct lease *, uint64_t requester);
 void lease_grant(struct lease *, struct server *);
 void lease_fail(struct lease *, const struct err *e);
 
-/* From the server: it is gone; `why` as in lost(). Or its cleanup has ended well. `done`: what
- * lease_clean() left to be run. */
+/* From the server: it is gone; `why` as in lost(). Or its cleanup has ended well, and unless the
+ * lease is kept, its `srv` is NULL now. `done`: what lease_clean() left to be run. */
 void lease_lost(struct lease *, struct todo *done, const char *why);
 void lease_cleaned(struct lease *, struct todo *done);
 

@@ -86,8 +86,8 @@ void server_set_state(struct server *, enum server_state);
  * ended, pools->cancelled() is called with `requester`, unless that is 0. */
 void server_cancel(struct server *, uint64_t requester);
 
-/* LEASED -> CLEANING. `todo` and `discard` as in cleanup_start(). */
-void server_clean(struct server *, enum cleanup_why, struct todo *todo, bool discard);
+/* LEASED -> CLEANING. The rest as in cleanup_start(). */
+void server_clean(struct server *, enum cleanup_why, struct todo *todo, bool keep, bool discard);
 
 /* Goes on with a cleanup; from the sweep, for its time limits. */
 void server_step(struct server *);
