@@ -19,8 +19,13 @@ static const struct {
     [CLEANUP_NONE] = {"none", TO(CLEANUP_CANCELLING)},
     [CLEANUP_CANCELLING] = {"cancelling", TO(CLEANUP_DRAINING) | TO(CLEANUP_BROKEN)},
     [CLEANUP_DRAINING] = {"draining", TO(CLEANUP_CANCELLING) | TO(CLEANUP_ROLLING_BACK) |
-					  TO(CLEANUP_RESTORING) | TO(CLEANUP_BROKEN)},
-    [CLEANUP_ROLLING_BACK] = {"rolling_back", TO(CLEANUP_RESTORING) | TO(CLEANUP_BROKEN)},
+					  TO(CLEANUP_RUNNING) | TO(CLEANUP_RESTORING) |
+					  TO(CLEANUP_BROKEN)},
+    [CLEANUP_ROLLING_BACK] = {"rolling_back",
+			      TO(CLEANUP_RUNNING) | TO(CLEANUP_RESTORING) | TO(CLEANUP_BROKEN)},
+    [CLEANUP_RUNNING] = {"running", TO(CLEANUP_RUNNING) | TO(CLEANUP_CANCELLING) |
+					TO(CLEANUP_ROLLING_BACK) | TO(CLEANUP_RESTORING) |
+					TO(CLEANUP_BROKEN)},
     [CLEANUP_RESTORING] = {"restoring", TO(CLEANUP_DONE) | TO(CLEANUP_BROKEN)},
     [CLEANUP_DONE] = {"done", TO(CLEANUP_NONE)},
     [CLEANUP_BROKEN] = {"broken", TO(CLEANUP_NONE)},
@@ -30,6 +35,7 @@ static const char *const whys[CLEANUP_NWHY] = {
     [CLEANUP_CLIENT_GONE] = "client gone",       [CLEANUP_CLIENT_LEFT] = "client left",
     [CLEANUP_CLIENT_REFUSED] = "client refused", [CLEANUP_SHUTDOWN] = "shutdown",
     [CLEANUP_CANCEL_PENDING] = "cancel pending", [CLEANUP_RESTORE] = "session state",
+    [CLEANUP_SCOPE_END] = "scope ended",
 };
 
 const char *
@@ -55,18 +61,30 @@ enter(struct cleanup *c, enum cleanup_state to, int64_t now_us)
 }
 
 void
-cleanup_start(struct cleanup *c, enum cleanup_why why, bool discard, int64_t limit_us,
-	      int64_t now_us)
+cleanup_start(struct cleanup *c, enum cleanup_why why, struct todo *todo, bool keep, bool discard,
+	      int64_t limit_us, int64_t now_us)
 {
 	enum cleanup_state state = c->state;
 
 	memset(c, 0, sizeof *c);
 	c->state = state;
 	c->why = why;
-	c->discard = discard;
+	c->discard = discard && !keep;
+	c->keep = keep;
 	c->limit_us = limit_us;
-	c->started_us = now_us;
+	c->started_us = c->limited_us = now_us;
+	todo_init(&c->due);
+	todo_init(&c->done);
+	if (todo)
+		todo_move(&c->due, todo);
 	enter(c, CLEANUP_CANCELLING, now_us);
+}
+
+void
+cleanup_keep_not(struct cleanup *c)
+{
+	c->discard |= c->keep;
+	c->keep = false;
 }
 
 void
@@ -80,9 +98,97 @@ void
 cleanup_over(struct cleanup *c)
 {
 	enter(c, CLEANUP_NONE, 0);
+	todo_clear(&c->due);
+	todo_clear(&c->done);
 }
 
-/* Returns true if there is more to do at once. */
+static struct todo_stmt *
+first_due(const struct cleanup *c)
+{
+	struct list_node *n = list_first(&c->due.list);
+
+	return n ? LIST_OBJ(n, struct todo_stmt, node) : NULL;
+}
+
+void
+cleanup_abandon(struct cleanup *c, const char *why)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &c->due.list) {
+		todo_fail(LIST_OBJ(n, struct todo_stmt, node), c->running ? "08007" : "08006", why);
+		c->running = false;
+	}
+	todo_move(&c->done, &c->due);
+}
+
+/* ---- the lease's statements ---- */
+
+static void
+be_done(struct cleanup *c, struct todo_stmt *s)
+{
+	c->attempts = 0;
+	list_remove(&c->due.list, &s->node);
+	list_append(&c->done.list, &s->node);
+}
+
+static bool
+ran_out(const struct cleanup *c, int64_t now_us)
+{
+	return now_us - c->limited_us >= c->limit_us / 2;
+}
+
+/* Everything is answered: what became of the one that was running? It stays due if a late cancel
+ * has hit it. */
+static void
+settle(struct cleanup *c, struct progress *p, int64_t now_us)
+{
+	struct todo_stmt *s = first_due(c);
+
+	c->running = p->texts = false;
+	/* Prepared statements are gone that others count on. */
+	c->discard |= p->deallocated_all || p->deallocated > 0;
+	p->watch = p->deallocated_all = false;
+	p->deallocated = 0;
+	if (strcmp(p->error, "57014") == 0 && c->attempts < ATTEMPTS && !c->copy_failed &&
+	    !ran_out(c, now_us))
+		return;
+	be_done(c, s);
+	if (p->error[0])
+		todo_fail(s, p->error, p->error_text);
+	else if (p->status != 'I')
+		todo_fail(s, "25001", "it left a transaction open, which was rolled back");
+}
+
+static void
+run_first(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
+{
+	struct todo_stmt *s = first_due(c);
+
+	if (c->attempts == 0)
+		c->limited_us = now_us;
+	if (todo_send(s, p, out) < 0) {
+		todo_fail(s, "54000", "it is too long");
+		be_done(c, s);
+		return;
+	}
+	c->attempts++;
+	c->sent = c->running = true;
+	c->copy_failed = false;
+	p->texts = p->watch = true;
+	p->deallocated_all = false;
+	p->deallocated = 0;
+}
+
+/* ---- the steps: each returns true if there is more to do at once ---- */
+
+/* Then nothing runs, unless that is in doubt and no answer comes, or it is our own. */
+static bool
+ended_well(const struct cleanup *c)
+{
+	return c->why == CLEANUP_CANCEL_PENDING || c->why == CLEANUP_SCOPE_END;
+}
+
 static bool
 cancelling(struct cleanup *c, struct progress *p, unsigned cancels, int64_t now_us,
 	   struct cleanup_do *todo)
@@ -92,8 +198,7 @@ cancelling(struct cleanup *c, struct progress *p, unsigned cancels, int64_t now_
 		cleanup_break(c, "the client left in the middle of a message", now_us);
 		return false;
 	}
-	/* After a normal end nothing runs, unless that is in doubt and no answer comes. */
-	if (!c->sent && progress_busy(p) && (c->why != CLEANUP_CANCEL_PENDING || p->marked)) {
+	if (!c->sent && progress_busy(p) && (!ended_well(c) || p->marked || c->running)) {
 		c->sent = true;
 		c->cancels++;
 		c->readies = p->readies;
@@ -105,6 +210,20 @@ cancelling(struct cleanup *c, struct progress *p, unsigned cancels, int64_t now_
 	c->cancelled_us = now_us;
 	enter(c, CLEANUP_DRAINING, now_us);
 	return true;
+}
+
+/* What is next, without a transaction to be left. */
+static enum cleanup_state
+after_rollback(const struct cleanup *c)
+{
+	return first_due(c) ? CLEANUP_RUNNING : CLEANUP_RESTORING;
+}
+
+static void
+at_rest(struct cleanup *c, const struct progress *p, int64_t now_us)
+{
+	c->rollbacks = 0;
+	enter(c, p->status == 'I' ? after_rollback(c) : CLEANUP_ROLLING_BACK, now_us);
 }
 
 static bool
@@ -128,7 +247,9 @@ draining(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 		}
 		return false;
 	}
-	enter(c, p->status == 'I' ? CLEANUP_RESTORING : CLEANUP_ROLLING_BACK, now_us);
+	if (c->running)
+		settle(c, p, now_us);
+	at_rest(c, p, now_us);
 	return true;
 }
 
@@ -152,7 +273,7 @@ rolling_back(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *
 	if (!progress_at_rest(p))
 		return false;
 	if (p->status == 'I') {
-		enter(c, CLEANUP_RESTORING, now_us);
+		enter(c, after_rollback(c), now_us);
 		return true;
 	}
 	if (strcmp(p->error, "57014") == 0 && c->rollbacks < ATTEMPTS) {
@@ -164,9 +285,38 @@ rolling_back(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *
 }
 
 static bool
+running(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
+{
+	if (!c->sent) {
+		run_first(c, p, now_us, out);
+		if (c->sent)
+			return false;
+		at_rest(c, p, now_us);
+		return true;
+	}
+	if (!progress_at_rest(p)) {
+		if (ran_out(c, now_us)) {
+			enter(c, CLEANUP_CANCELLING, now_us);
+			return true;
+		}
+		/* Data for a COPY IN there is none. Behind its failure a Sync may be due. */
+		c->copy_failed |= p->copy == COPY_IN;
+		if (p->copy == COPY_IN || p->skipping)
+			progress_finish(p, out);
+		return false;
+	}
+	settle(c, p, now_us);
+	if (p->unsure)
+		enter(c, CLEANUP_CANCELLING, now_us);
+	else
+		at_rest(c, p, now_us);
+	return true;
+}
+
+static bool
 restoring(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 {
-	if (c->discard && !c->sent) {
+	if (c->discard && !c->keep && !c->sent) {
 		c->restores++;
 		send_own(c, p, "DISCARD ALL", out);
 		return false;
@@ -186,7 +336,7 @@ restoring(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out
 }
 
 /* No step may take more than half of the whole limit, so that one that hangs leaves time for the
- * news. */
+ * news. A statement that does is cancelled: running() sees to that. */
 static bool
 too_late(struct cleanup *c, int64_t now_us)
 {
@@ -198,7 +348,7 @@ too_late(struct cleanup *c, int64_t now_us)
 	};
 
 	if (late[c->state] == NULL ||
-	    (now_us - c->started_us < c->limit_us && now_us - c->step_us < c->limit_us / 2))
+	    (now_us - c->limited_us < c->limit_us && now_us - c->step_us < c->limit_us / 2))
 		return false;
 	cleanup_break(c, late[c->state], now_us);
 	return true;
@@ -221,6 +371,9 @@ cleanup_step(struct cleanup *c, struct progress *p, unsigned cancels, int64_t no
 			break;
 		case CLEANUP_ROLLING_BACK:
 			more = rolling_back(c, p, now_us, out);
+			break;
+		case CLEANUP_RUNNING:
+			more = running(c, p, now_us, out);
 			break;
 		case CLEANUP_RESTORING:
 			more = restoring(c, p, now_us, out);

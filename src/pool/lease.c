@@ -3,16 +3,44 @@
 #include "base/log.h"
 #include "pool/pool.h"
 
+#define TO(state) (1u << (state))
+
+static const struct {
+	const char *name;
+	unsigned next;
+} states[LEASE_NSTATES] = {
+    [LEASE_NONE] = {"none", TO(LEASE_WAITING) | TO(LEASE_HELD)},
+    [LEASE_WAITING] = {"waiting", TO(LEASE_HELD) | TO(LEASE_NONE)},
+    [LEASE_HELD] = {"held", TO(LEASE_CLEANING) | TO(LEASE_NONE)},
+    [LEASE_CLEANING] = {"cleaning", TO(LEASE_HELD) | TO(LEASE_NONE)},
+};
+
+const char *
+lease_state_name(enum lease_state s)
+{
+	return states[s].name;
+}
+
+static void
+set_state(struct lease *l, enum lease_state to)
+{
+	if (!(states[l->state].next & TO(to)))
+		log_fatal("lease: illegal move %s -> %s session=%llu", states[l->state].name,
+			  states[to].name, (unsigned long long)l->session);
+	l->state = to;
+}
+
 void
 lease_init(struct lease *l, const struct lease_ops *ops, void *owner, uint64_t session)
 {
 	*l = (struct lease){.ops = ops, .owner = owner, .session = session};
 }
 
+/* What lease_enter() and lease_grant() have in common. */
 static void
 hold(struct lease *l, struct pool *pool, struct server *srv)
 {
-	l->state = LEASE_HELD;
+	set_state(l, LEASE_HELD);
 	l->pool = pool;
 	l->srv = srv;
 	l->since_us = loop_now_us(pool->all->loop);
@@ -33,13 +61,22 @@ lease_enter(struct lease *l, struct pool *pool, struct err *e)
 	}
 	if (pool_refuses(pool, e))
 		return -E_STATE;
-	l->state = LEASE_WAITING;
+	set_state(l, LEASE_WAITING);
 	l->pool = pool;
 	l->since_us = loop_now_us(pool->all->loop);
 	list_append(&pool->waiting, &l->node);
 	pool->stats.waits++;
 	pool_fill(pool);
 	return -E_AGAIN;
+}
+
+/* It has neither a server nor a place in a queue any more. */
+static void
+be_none(struct lease *l)
+{
+	set_state(l, LEASE_NONE);
+	l->srv = NULL;
+	l->pool = NULL;
 }
 
 /* It is in no queue any more. */
@@ -50,8 +87,7 @@ stop_waiting(struct lease *l)
 
 	list_remove(&pool->waiting, &l->node);
 	pool->stats.wait_us += loop_now_us(pool->all->loop) - l->since_us;
-	l->state = LEASE_NONE;
-	l->pool = NULL;
+	be_none(l);
 }
 
 void
@@ -79,21 +115,26 @@ lease_fail(struct lease *l, const struct err *e)
 	l->ops->failed(l, e);
 }
 
+static void
+stop_holding(struct lease *l)
+{
+	int64_t now = loop_now_us(l->pool->all->loop);
+
+	l->pool->stats.xact_us += now - l->since_us;
+	l->srv->idle_us = now;
+	/* A slow client may have stopped the reading. */
+	stream_resume(&l->srv->stream);
+}
+
 static struct server *
 let_go(struct lease *l)
 {
 	struct server *srv = l->srv;
-	struct pool_stats *stats = &l->pool->stats;
 
-	stats->xacts++;
-	stats->xact_us += loop_now_us(l->pool->all->loop) - l->since_us;
+	stop_holding(l);
+	l->pool->stats.xacts++;
 	srv->lease = NULL;
-	srv->idle_us = loop_now_us(l->pool->all->loop);
-	/* A slow client may have stopped the reading. */
-	stream_resume(&srv->stream);
-	l->srv = NULL;
-	l->pool = NULL;
-	l->state = LEASE_NONE;
+	be_none(l);
 	return srv;
 }
 
@@ -103,7 +144,8 @@ lease_return(struct lease *l, bool discard)
 	struct server *srv = let_go(l);
 
 	if (discard || srv->cancels > 0 || srv->progress.unsure) {
-		server_clean(srv, discard ? CLEANUP_RESTORE : CLEANUP_CANCEL_PENDING, discard);
+		server_clean(srv, discard ? CLEANUP_RESTORE : CLEANUP_CANCEL_PENDING, NULL, false,
+			     discard);
 		return;
 	}
 	server_set_state(srv, SERVER_IDLE);
@@ -113,7 +155,74 @@ lease_return(struct lease *l, bool discard)
 void
 lease_end(struct lease *l, enum cleanup_why why)
 {
-	server_clean(let_go(l), why, true);
+	server_clean(let_go(l), why, NULL, false, true);
+}
+
+void
+lease_clean(struct lease *l, enum cleanup_why why, struct todo *todo, bool keep, bool discard)
+{
+	struct server *srv = l->srv;
+
+	set_state(l, LEASE_CLEANING);
+	stop_holding(l);
+	l->since_us = loop_now_us(l->pool->all->loop);
+	if (!keep)
+		l->pool->stats.xacts++;
+	server_clean(srv, why, todo, keep, discard || srv->prepared.stale);
+}
+
+void
+lease_forget(struct lease *l)
+{
+	if (l->state != LEASE_CLEANING)
+		return;
+	if (l->srv) {
+		if (l->srv->cleanup.keep)
+			l->pool->stats.xacts++;
+		cleanup_keep_not(&l->srv->cleanup);
+		l->srv->lease = NULL;
+	}
+	be_none(l);
+}
+
+void
+lease_lost(struct lease *l, struct todo *done, const char *why)
+{
+	struct server *srv = l->srv;
+	bool cleaning = l->state == LEASE_CLEANING;
+
+	srv->lease = NULL;
+	be_none(l);
+	if (cleaning)
+		l->ops->ended(l, done, true);
+	else
+		l->ops->lost(l, srv, why);
+}
+
+void
+lease_cleaned(struct lease *l, struct todo *done)
+{
+	/* Its owner has left while the server was given to the next one. */
+	if (l->state != LEASE_CLEANING)
+		return;
+	if (l->srv) {
+		set_state(l, LEASE_HELD);
+		l->since_us = loop_now_us(l->pool->all->loop);
+	} else {
+		be_none(l);
+	}
+	l->ops->ended(l, done, false);
+}
+
+void
+lease_move(struct lease *to, struct lease *from)
+{
+	set_state(to, LEASE_HELD);
+	to->pool = from->pool;
+	to->srv = from->srv;
+	to->since_us = from->since_us;
+	to->srv->lease = to;
+	be_none(from);
 }
 
 void

@@ -1,5 +1,6 @@
 /* lease: one session's temporary right to use one server. It ends exactly once: by return when the
- * server is idle and clean, otherwise by cleanup, which goes on without the session. */
+ * server is idle and clean, otherwise by cleanup, which goes on without the session unless that
+ * wants to hear of its end. */
 #ifndef PGWITH_POOL_LEASE_H
 #define PGWITH_POOL_LEASE_H
 
@@ -15,10 +16,19 @@ struct lease;
 struct pool;
 struct server;
 
-/*	none -> waiting -> held -> none
- *	  +------------------^
- *	         waiting -> none */
-enum lease_state { LEASE_NONE, LEASE_WAITING, LEASE_HELD };
+/*	none -> waiting -> held <-> cleaning -> none
+ *	  +------------------^ |
+ *	         waiting       +--------------> none
+ *	            +-------------------------> none
+ *
+ *	lease_move(): none -> held, and held -> none of the other */
+enum lease_state {
+	LEASE_NONE,
+	LEASE_WAITING,
+	LEASE_HELD,
+	LEASE_CLEANING, /* lease_clean() goes on; the server is not the owner's to use */
+	LEASE_NSTATES
+};
 
 /* What the owner is told. Each may end the lease. */
 struct lease_ops {
@@ -34,6 +44,12 @@ struct lease_ops {
 	/* The server connection is gone; the lease is NONE already. `srv` shows how far it was,
 	 * until the end of the turn; `why` is for people. */
 	void (*lost)(struct lease *, const struct server *srv, const char *why);
+	/* lease_clean() is over: the lease is HELD again if it was to be kept, otherwise NONE.
+	 * `done` has all the statements, with what became of them; move them away, or they are
+	 * freed behind this. `broken`: the server is gone and the lease NONE, whatever was wanted;
+	 * statements that * had not been run yet have failed with 08006, or 08007 if nobody knows.
+	 * Needed only by those who call lease_clean(). */
+	void (*ended)(struct lease *, struct todo *done, bool broken);
 	/* Who holds it, for people: session 12 (app, pid 4242, 42 s, idle in transaction). */
 	void (*describe)(const struct lease *, char *out, size_t out_size);
 };
@@ -44,7 +60,7 @@ struct lease {
 	void *owner;           /* of the ops */
 	uint64_t session;      /* id of the session that it is for */
 	struct pool *pool;     /* NULL while NONE */
-	struct server *srv;    /* NULL unless HELD */
+	struct server *srv;    /* NULL unless HELD or CLEANING (at its very end maybe) */
 	struct list_node node; /* in the pool's queue while WAITING */
 	int64_t since_us;      /* when the state was entered */
 };
@@ -62,8 +78,27 @@ void lease_leave(struct lease *);
  * way, or `discard` says that session state was changed, the server goes through cleanup first. */
 void lease_return(struct lease *, bool discard);
 
-/* A held lease ends in any other way. */
+/* A held lease ends in any other way. The owner hears nothing more of it. */
 void lease_end(struct lease *, enum cleanup_why);
+
+/* A held lease ends, or pauses, in whatever state the server is: what runs is cancelled, what is
+ * open is rolled back, and the statements of `todo` (NULL: none) are run one after the other, each
+ * on its own. They are moved out of it.
+ *
+ * Without `keep`, session state is undone if `discard` says that it may have been changed, by the
+ * lease or by these statements, and the server is the next one's; with `keep` it is not, and the
+ * lease is HELD again, its server at rest outside a transaction, its unnamed statement gone. The
+ * owner is told by ended(), maybe before this returns. CLEANUP_SCOPE_END is for a server at rest:
+ * as nothing runs, nothing is cancelled. */
+void lease_clean(struct lease *, enum cleanup_why, struct todo *todo, bool keep, bool discard);
+
+/* The owner of a CLEANING lease goes away, and will not be told: cleanup goes on without it, and
+ * the server is then the next one's. The lease is NONE, and its memory has to last until the end of
+ * the turn. Nothing happens in another state. */
+void lease_forget(struct lease *);
+
+/* `to`, which is NONE, takes over what `from`, which is HELD, holds. The server does not notice. */
+void lease_move(struct lease *to, struct lease *from);
 
 /* The client of a held lease asks to cancel what runs now; `requester` as in server_cancel(). */
 void lease_cancel(struct lease *, uint64_t requester);
@@ -72,5 +107,12 @@ void lease_cancel(struct lease *, uint64_t requester);
  * stays the caller's). The owner is told. */
 void lease_grant(struct lease *, struct server *);
 void lease_fail(struct lease *, const struct err *e);
+
+/* From the server: it is gone; `why` as in lost(). Or its cleanup has ended well, and unless the
+ * lease is kept, its `srv` is NULL now. `done`: what lease_clean() left to be run. */
+void lease_lost(struct lease *, struct todo *done, const char *why);
+void lease_cleaned(struct lease *, struct todo *done);
+
+const char *lease_state_name(enum lease_state);
 
 #endif

@@ -48,7 +48,9 @@ struct pool_stats {
 	uint64_t broken;   /* of those, the ones that cleanup could not save, or that were lost */
 	uint64_t cleanups; /* that ended well */
 	int64_t cleanup_us;
-	uint64_t cancels; /* CancelRequests sent */
+	uint64_t cancels;         /* CancelRequests sent */
+	uint64_t statements;      /* that leases left to be run in cleanup */
+	uint64_t statement_fails; /* of those, the ones that failed or could not be run */
 };
 
 /* One ParameterStatus that clients get at login. */

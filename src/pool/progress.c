@@ -33,6 +33,7 @@ progress_clear(struct progress *p)
 {
 	if (p->runs != p->inline_runs)
 		free(p->runs);
+	free(p->error_text);
 	progress_init(p);
 }
 
@@ -311,6 +312,13 @@ is_own_exchange(const struct progress *p)
 }
 
 static void
+keep_text(struct progress *p, const char *text)
+{
+	free(p->error_text);
+	p->error_text = text ? mem_strdup(text) : NULL;
+}
+
+static void
 error_came(struct progress *p, const uint8_t *body, size_t have)
 {
 	const char *code, *severity;
@@ -321,6 +329,8 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 		memcpy(p->error, code, 6);
 	else
 		memcpy(p->error, "XX000", 6);
+	if (p->texts)
+		keep_text(p, msg_report_field(body, have, 'M'));
 	severity = msg_report_field(body, have, 'V');
 	p->fatal = severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
 	if (p->copy == COPY_IN && p->swallowed > 0)
@@ -492,6 +502,20 @@ pass_header(struct progress *p, struct buf *out)
 	buf_add(out, p->from_header + 1 + p->from_passed, FRAME_HEADER - 1 - p->from_passed);
 }
 
+/* What did not fit is cut off, so that a text still has its end, between two characters. */
+static void
+end_peek(struct progress *p)
+{
+	size_t n = PROGRESS_PEEK;
+
+	while (n > 0 && (p->peek[n - 1] & 0xc0) == 0x80)
+		n--;
+	if (n > 0 && p->peek[n - 1] >= 0xc0)
+		n--;
+	p->peek[n] = 0;
+	p->peek_bytes = (uint16_t)(n + 1);
+}
+
 /* `out`: NULL, or what is for the client is added there. */
 static int
 walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
@@ -548,6 +572,8 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 		if (p->from_left == 0) {
 			p->from_have = p->from_passed = 0;
 			p->from_drop = false;
+			if (p->peek_bytes == PROGRESS_PEEK)
+				end_peek(p);
 			message(p, (char)p->from_header[0], p->peek, p->peek_bytes);
 		}
 	}
@@ -637,6 +663,8 @@ progress_forget_error(struct progress *p)
 {
 	p->error[0] = 0;
 	p->fatal = false;
+	if (p->error_text)
+		keep_text(p, NULL);
 }
 
 const char *

@@ -71,10 +71,12 @@ struct progress {
 	uint8_t from_passed; /* bytes of from_header that the client has got */
 	bool from_drop;      /* the message now passing is not for the client */
 	uint64_t readies;    /* ReadyForQuery, ever */
-	char error[6]; /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */
-	bool fatal;    /* it was FATAL or PANIC: the server closes */
+	char error[6];    /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */
+	bool fatal;       /* it was FATAL or PANIC: the server closes */
+	bool texts;       /* error_text is wanted */
+	char *error_text; /* what that error says, until it is forgotten; NULL: nothing */
 	uint16_t peek_bytes; /* bytes in peek */
-	uint8_t peek[PROGRESS_PEEK];
+	uint8_t peek[PROGRESS_PEEK + 1];
 
 	bool watch;           /* the next three are wanted */
 	bool deallocated_all; /* a DEALLOCATE ALL or DISCARD ALL has been carried out */

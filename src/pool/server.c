@@ -27,7 +27,7 @@ static const struct {
     [SERVER_IDLE] = {"idle", TO(SERVER_LEASED) | TO(SERVER_CHECKING) | TO(SERVER_CLOSED)},
     [SERVER_LEASED] = {"leased", TO(SERVER_IDLE) | TO(SERVER_CLEANING) | TO(SERVER_CLOSED)},
     [SERVER_CHECKING] = {"checking", TO(SERVER_IDLE) | TO(SERVER_CLOSED)},
-    [SERVER_CLEANING] = {"cleaning", TO(SERVER_IDLE) | TO(SERVER_CLOSED)},
+    [SERVER_CLEANING] = {"cleaning", TO(SERVER_IDLE) | TO(SERVER_LEASED) | TO(SERVER_CLOSED)},
     [SERVER_CLOSED] = {"closed", 0},
 };
 
@@ -338,9 +338,32 @@ server_open(struct pool *pool)
 
 /* ---- closing ---- */
 
+/* What became of the statements of its cleanup: counted, and told of what failed. */
+static void
+take_done(struct server *srv, struct todo *done)
+{
+	struct pool_stats *stats = &srv->pool->stats;
+	struct list_node *n;
+
+	todo_init(done);
+	todo_move(done, &srv->cleanup.done);
+	stats->statements += done->list.count;
+	LIST_EACH (n, &done->list) {
+		const struct todo_stmt *s = LIST_OBJ(n, struct todo_stmt, node);
+
+		if (!s->failed)
+			continue;
+		stats->statement_fails++;
+		log_warnx("server %llu: statement failed pool=%s label=\"%s\" sqlstate=%s",
+			  (unsigned long long)srv->id, srv->pool->conf->name, s->label,
+			  s->sqlstate);
+	}
+}
+
 void
 server_close(struct server *srv, const char *why)
 {
+	struct todo done;
 	struct pool *pool = srv->pool;
 	struct lease *lease = srv->lease;
 	enum server_state was = srv->state;
@@ -355,17 +378,16 @@ server_close(struct server *srv, const char *why)
 		 (unsigned long long)srv->id, pool->conf->name, srv->backend_pid,
 		 server_state_name(srv), why,
 		 (double)(loop_now_us(loop_of(srv)) - srv->connected_us) / 1e6);
+	if (was == SERVER_CLEANING)
+		cleanup_abandon(&srv->cleanup, why);
+	take_done(srv, &done);
 	forget(srv);
 	pool->stats.closed++;
 	if (was != SERVER_IDLE)
 		pool->stats.broken++;
-	if (lease) {
-		srv->lease = NULL;
-		lease->srv = NULL;
-		lease->pool = NULL;
-		lease->state = LEASE_NONE;
-		lease->ops->lost(lease, srv, why);
-	}
+	if (lease)
+		lease_lost(lease, &done, why);
+	todo_clear(&done);
 	pool_fill(pool);
 }
 
@@ -425,13 +447,28 @@ server_cancel(struct server *srv, uint64_t requester)
 
 /* ---- cleaning ---- */
 
+/* Clean: it is nobody's, and at once the next one's. */
+static void
+give_back(struct server *srv, struct lease *lease)
+{
+	if (lease) {
+		srv->lease = NULL;
+		lease->srv = NULL;
+	}
+	srv->idle_us = loop_now_us(loop_of(srv));
+	server_set_state(srv, SERVER_IDLE);
+	pool_server_ready(srv->pool, srv);
+}
+
 static void
 cleanup_ended(struct server *srv)
 {
 	struct pool *pool = srv->pool;
+	struct lease *lease = srv->lease;
 	int64_t took = loop_now_us(loop_of(srv)) - srv->cleanup.started_us;
 	const char *broken_why = srv->cleanup.broken_why;
 	bool good = srv->cleanup.state == CLEANUP_DONE;
+	struct todo done;
 
 	log_info("server %llu: cleanup %s pool=%s backend=%d why=\"%s\" cancels=%u took=%.1fms",
 		 (unsigned long long)srv->id, good ? "done" : broken_why, pool->conf->name,
@@ -446,13 +483,25 @@ cleanup_ended(struct server *srv)
 		prepared_forget(&srv->prepared);
 		free(srv->context);
 		srv->context = NULL;
+	} else if (srv->cleanup.discard) {
+		/* One of the statements deallocated; the lease goes on. */
+		prepared_forget(&srv->prepared);
+		srv->prepared.stale = true;
 	}
+	take_done(srv, &done);
 	cleanup_over(&srv->cleanup);
-	srv->idle_us = loop_now_us(loop_of(srv));
 	pool->stats.cleanups++;
 	pool->stats.cleanup_us += took;
-	server_set_state(srv, SERVER_IDLE);
-	pool_server_ready(pool, srv);
+	if (lease && srv->cleanup.keep) {
+		progress_forget_error(&srv->progress);
+		server_set_state(srv, SERVER_LEASED);
+	} else {
+		give_back(srv, lease);
+	}
+	/* Behind the grant to the next one, who was first. */
+	if (lease)
+		lease_cleaned(lease, &done);
+	todo_clear(&done);
 }
 
 void
@@ -461,7 +510,7 @@ server_step(struct server *srv)
 	struct cleanup_do todo;
 	struct buf out;
 
-	buf_init(&out, 4096);
+	buf_init(&out, QUEUE_MAX / 2);
 	todo = cleanup_step(&srv->cleanup, &srv->progress, srv->cancels, loop_now_us(loop_of(srv)),
 			    &out);
 	if (out.len > 0)
@@ -474,7 +523,7 @@ server_step(struct server *srv)
 }
 
 void
-server_clean(struct server *srv, enum cleanup_why why, bool discard)
+server_clean(struct server *srv, enum cleanup_why why, struct todo *todo, bool keep, bool discard)
 {
 	if (why <= CLEANUP_SHUTDOWN)
 		log_info(
@@ -482,7 +531,7 @@ server_clean(struct server *srv, enum cleanup_why why, bool discard)
 		    (unsigned long long)srv->id, srv->pool->conf->name, srv->backend_pid,
 		    cleanup_why_name(why), srv->progress.status, srv->progress.ready_due);
 	server_set_state(srv, SERVER_CLEANING);
-	cleanup_start(&srv->cleanup, why, discard, srv->pool->conf->cleanup_timeout_us,
+	cleanup_start(&srv->cleanup, why, todo, keep, discard, srv->pool->conf->cleanup_timeout_us,
 		      loop_now_us(loop_of(srv)));
 	server_step(srv);
 }

@@ -1,8 +1,8 @@
 /* server: one connection to PostgreSQL. libpq logs in; then raw bytes.
  *
  *	connecting -> idle <-> leased
- *	    |          | ^       |
- *	    |          v |       v
+ *	    |          | ^       | ^
+ *	    |          v |       v |
  *	    |      checking   cleaning -> idle
  *	    v          v         v
  *	  closed <------------------- closed
@@ -42,7 +42,7 @@ struct server {
 	struct pool *pool;
 	enum server_state state;
 	struct list_node node; /* in pool->servers[state]; a closed one is in none */
-	struct lease *lease;   /* while LEASED */
+	struct lease *lease;   /* while LEASED; while CLEANING if it wants to hear of the end */
 	struct stream stream;  /* not open while CONNECTING */
 	struct progress progress;
 	struct cleanup cleanup;
@@ -86,8 +86,8 @@ void server_set_state(struct server *, enum server_state);
  * ended, pools->cancelled() is called with `requester`, unless that is 0. */
 void server_cancel(struct server *, uint64_t requester);
 
-/* LEASED -> CLEANING. */
-void server_clean(struct server *, enum cleanup_why, bool discard);
+/* LEASED -> CLEANING. The rest as in cleanup_start(). */
+void server_clean(struct server *, enum cleanup_why, struct todo *todo, bool keep, bool discard);
 
 /* Goes on with a cleanup; from the sweep, for its time limits. */
 void server_step(struct server *);

@@ -170,11 +170,10 @@ msg_row_description(struct buf *b, const struct msg_column *c, unsigned n)
 	msg_end(b, at);
 }
 
-void
-msg_data_row(struct buf *b, const char *const *values, unsigned n)
+/* A count and that many texts, as in DataRow and Bind. */
+static void
+add_values(struct buf *b, const char *const *values, unsigned n)
 {
-	size_t at = msg_begin(b, 'D');
-
 	buf_add_u16(b, (uint16_t)n);
 	for (unsigned i = 0; i < n; i++) {
 		if (values[i] == NULL) {
@@ -184,6 +183,14 @@ msg_data_row(struct buf *b, const char *const *values, unsigned n)
 		buf_add_u32(b, (uint32_t)strlen(values[i]));
 		buf_add(b, values[i], strlen(values[i]));
 	}
+}
+
+void
+msg_data_row(struct buf *b, const char *const *values, unsigned n)
+{
+	size_t at = msg_begin(b, 'D');
+
+	add_values(b, values, n);
 	msg_end(b, at);
 }
 
@@ -193,6 +200,41 @@ msg_query(struct buf *b, const char *sql)
 	size_t at = msg_begin(b, 'Q');
 
 	buf_add_str(b, sql);
+	msg_end(b, at);
+}
+
+void
+msg_parse(struct buf *b, const char *statement, const char *sql)
+{
+	size_t at = msg_begin(b, 'P');
+
+	buf_add_str(b, statement);
+	buf_add_str(b, sql);
+	buf_add_u16(b, 0); /* types */
+	msg_end(b, at);
+}
+
+void
+msg_bind(struct buf *b, const char *portal, const char *statement, const char *const *values,
+	 unsigned n)
+{
+	size_t at = msg_begin(b, 'B');
+
+	buf_add_str(b, portal);
+	buf_add_str(b, statement);
+	buf_add_u16(b, 0); /* formats: all are texts */
+	add_values(b, values, n);
+	buf_add_u16(b, 0); /* formats of the result */
+	msg_end(b, at);
+}
+
+void
+msg_execute(struct buf *b, const char *portal)
+{
+	size_t at = msg_begin(b, 'E');
+
+	buf_add_str(b, portal);
+	buf_add_u32(b, 0); /* rows: all */
 	msg_end(b, at);
 }
 

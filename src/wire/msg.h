@@ -46,6 +46,11 @@ void msg_data_row(struct buf *, const char *const *values, unsigned n);
 
 /* Frontend messages. */
 void msg_query(struct buf *, const char *sql);
+/* Types of parameters are left to the server; values are texts, NULL is NULL. */
+void msg_parse(struct buf *, const char *statement, const char *sql);
+void msg_bind(struct buf *, const char *portal, const char *statement, const char *const *values,
+	      unsigned n);
+void msg_execute(struct buf *, const char *portal); /* all rows */
 void msg_sync(struct buf *);
 void msg_flush(struct buf *);
 void msg_copy_fail(struct buf *, const char *reason);

@@ -169,7 +169,8 @@ execute(struct backend *b, const char *word, bool limit)
 		fail_with(b, "22012");
 		return false;
 	}
-	if (strcmp(word, "slow") == 0 || strncmp(word, "copyin", 6) == 0) {
+	if (strcmp(word, "slow") == 0 || strcmp(word, "deaf") == 0 ||
+	    strncmp(word, "copyin", 6) == 0) {
 		snprintf(b->running, sizeof b->running, "%s", word);
 		if (word[0] == 'c') {
 			say(b, 'G', "\1");
@@ -297,7 +298,8 @@ extended_message(struct backend *b, char type, const char *body)
 			   strcmp(body, "commit") != 0 && *body) {
 			fail_with(b, "25P02");
 		} else {
-			snprintf(b->statement, sizeof b->statement, "%s", *body ? body : "empty");
+			snprintf(b->statement, sizeof b->statement, "%.31s",
+				 *body ? body : "empty");
 			say(b, '1', NULL);
 		}
 		return;
@@ -418,7 +420,7 @@ named_message(struct backend *b, char type, const char *body)
 }
 
 static void
-message(struct backend *b, char type, const char *body)
+message(struct backend *b, char type, const char *body, size_t bytes)
 {
 	if (b->running[0]) {
 		copy_message(b, type);
@@ -447,7 +449,7 @@ message(struct backend *b, char type, const char *body)
 	case 'D':
 	case 'E':
 	case 'C':
-		if (b->named)
+		if (b->named || bytes > strlen(body) + 1)
 			named_message(b, type, body);
 		else
 			extended_message(b, type, body);
@@ -472,7 +474,7 @@ message(struct backend *b, char type, const char *body)
 bool
 backend_slow(const struct backend *b)
 {
-	return strcmp(b->running, "slow") == 0;
+	return strcmp(b->running, "slow") == 0 || strcmp(b->running, "deaf") == 0;
 }
 
 bool
@@ -484,7 +486,7 @@ backend_copying(const struct backend *b)
 void
 backend_cancel(struct backend *b)
 {
-	if (b->dead || b->running[0] == 0)
+	if (b->dead || b->running[0] == 0 || strcmp(b->running, "deaf") == 0)
 		return;
 	/* The statement's own message, whatever came after it. */
 	b->in_extended = !b->in_query;
@@ -510,7 +512,7 @@ backend_run(struct backend *b, int messages)
 		memcpy(body, buf_data(&b->in) + FRAME_HEADER,
 		       f.body < sizeof body - 1 ? f.body : sizeof body - 1);
 		buf_drop(&b->in, FRAME_HEADER + f.body);
-		message(b, f.type, body);
+		message(b, f.type, body, f.body);
 	}
 }
 

@@ -2,7 +2,8 @@
  * order and answers as tcop/postgres.c, access/transam/xact.c and commands/copyfromparse.c do
  * (checked against a real 15 by hand). The SQL is a handful of words, ';' between them:
  *	work rows empty fail slow begin commit rollback set
- *	copyin copyin_early (fails before it reads) copyin_bad (fails at data) copyout
+ *	*	copyin copyin_early (fails before it reads) copyin_bad (fails at data) copyout
+ *	deaf (as slow, but no cancel ends it)
  *	refuse (what is done cannot be committed: a deferred constraint)
  * Everything of it is random or driven by hand; it never looks at the daemon's code. */
 #ifndef TESTS_UNIT_BACKEND_H
@@ -40,7 +41,7 @@ struct backend {
 	unsigned work;      /* done in this transaction */
 	unsigned committed; /* work, ever */
 	/* Extended-protocol messages have their real bodies, and statements have names; otherwise
-	 * the body of a Parse is its text. */
+	 * the body of a Parse is its text, but for those messages that do have a real one. */
 	bool named;
 	unsigned statements;
 	struct backend_statement has[BACKEND_STATEMENTS];

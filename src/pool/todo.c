@@ -1,0 +1,109 @@
+#include "pool/todo.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "wire/msg.h"
+
+#define VALUES_MAX 65535 /* PostgreSQL 15 documentation, 55.7: Bind counts them in 16 bits */
+#define FRAMES     128   /* bytes of the messages of one statement, more than all but its texts */
+
+void
+todo_init(struct todo *t)
+{
+	list_init(&t->list);
+}
+
+void
+todo_add(struct todo *t, const char *sql, const char *const *values, unsigned nvalues,
+	 const char *label)
+{
+	struct todo_stmt *s = mem_calloc(1, sizeof *s);
+
+	s->sql = mem_strdup(sql);
+	s->label = mem_strdup(label);
+	s->nvalues = nvalues;
+	if (nvalues > 0)
+		s->values = mem_calloc(nvalues, sizeof *s->values);
+	for (unsigned i = 0; i < nvalues; i++)
+		s->values[i] = values[i] ? mem_strdup(values[i]) : NULL;
+	list_append(&t->list, &s->node);
+}
+
+static void
+free_stmt(struct todo_stmt *s)
+{
+	for (unsigned i = 0; i < s->nvalues; i++)
+		free(s->values[i]);
+	free(s->values);
+	free(s->sql);
+	free(s->label);
+	free(s->message);
+	free(s);
+}
+
+void
+todo_clear(struct todo *t)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&t->list)) != NULL) {
+		list_remove(&t->list, n);
+		free_stmt(LIST_OBJ(n, struct todo_stmt, node));
+	}
+}
+
+void
+todo_move(struct todo *to, struct todo *from)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&from->list)) != NULL) {
+		list_remove(&from->list, n);
+		list_append(&to->list, n);
+	}
+}
+
+/* An upper bound of what todo_send() adds. */
+static size_t
+bytes_of(const struct todo_stmt *s)
+{
+	size_t bytes = FRAMES + strlen(s->sql);
+
+	for (unsigned i = 0; i < s->nvalues; i++)
+		bytes += sizeof(uint32_t) + (s->values[i] ? strlen(s->values[i]) : 0);
+	return bytes;
+}
+
+int
+todo_send(const struct todo_stmt *s, struct progress *p, struct buf *out)
+{
+	if (s->nvalues > VALUES_MAX || out->failed || bytes_of(s) > out->max - out->len)
+		return -E_TOOBIG;
+	progress_forget_error(p);
+	if (s->nvalues == 0) {
+		msg_query(out, s->sql);
+		progress_sent(p, 'Q');
+		return 0;
+	}
+	msg_parse(out, "", s->sql);
+	progress_sent(p, 'P');
+	msg_bind(out, "", "", (const char *const *)s->values, s->nvalues);
+	progress_sent(p, 'B');
+	msg_execute(out, "");
+	progress_sent(p, 'E');
+	msg_sync(out);
+	progress_sent(p, 'S');
+	return 0;
+}
+
+void
+todo_fail(struct todo_stmt *s, const char *sqlstate, const char *message)
+{
+	s->failed = true;
+	strncpy(s->sqlstate, sqlstate, sizeof s->sqlstate - 1);
+	free(s->message);
+	s->message = message ? mem_strdup(message) : NULL;
+}
