@@ -70,6 +70,9 @@ START_TEST(an_empty_section_gets_the_defaults)
 	ck_assert_int_eq(a->check_interval_us, 30 * UNIT_S);
 	ck_assert_int_eq(a->cleanup_timeout_us, 5 * UNIT_S);
 	ck_assert_int_eq(a->retry_delay_us, UNIT_S);
+	ck_assert_int_eq(a->scope_deadline_us, 0);
+	ck_assert_int_eq(a->idle_in_scope_timeout_us, 0);
+	ck_assert_int_eq(a->query_timeout_us, 0);
 	ck_assert_ptr_null(conf_pool(c, "b"));
 	ck_assert_ptr_null(conf_pool(c, ""));
 	conf_free(c);
@@ -86,7 +89,7 @@ START_TEST(every_option_can_be_set)
 	    "log_connections = no\n\n[ pool\torders.eu-1_x ]\nconninfo=postgresql://app@db/orders\n"
 	    "size=7\nmin_size=7\nmax_waiting=0\nmax_opening=2\nwait_timeout=5\nidle_timeout=0\n"
 	    "max_lifetime=2h\nconnect_timeout=3s\ncheck_interval=1min\ncleanup_timeout=1.5s\n"
-	    "retry_delay=0");
+	    "retry_delay=0\nscope_deadline=30\nidle_in_scope_timeout=1min\nquery_timeout=250ms");
 	const struct conf_pool *p = conf_pool(c, "orders.eu-1_x");
 	char *socket = conf_socket(c);
 
@@ -115,6 +118,9 @@ START_TEST(every_option_can_be_set)
 	ck_assert_int_eq(p->check_interval_us, UNIT_MIN);
 	ck_assert_int_eq(p->cleanup_timeout_us, 1500 * UNIT_MS);
 	ck_assert_int_eq(p->retry_delay_us, 0);
+	ck_assert_int_eq(p->scope_deadline_us, 30 * UNIT_S);
+	ck_assert_int_eq(p->idle_in_scope_timeout_us, UNIT_MIN);
+	ck_assert_int_eq(p->query_timeout_us, 250 * UNIT_MS);
 	conf_free(c);
 }
 END_TEST
@@ -247,6 +253,11 @@ static const struct {
     {POOL "wait_timeout = 5 minutes\n", 3, "a duration from 0 to 365d, like 250ms, 5s, 2min or 1h",
      1, NULL},
     {POOL "cleanup_timeout = 0\n", 3, "from 1ms to 1h", 1, NULL},
+    {POOL "scope_deadline = -1s\n", 3,
+     "scope_deadline: \"-1s\": expected a duration from 0 to 365d", 1, NULL},
+    {POOL "idle_in_scope_timeout = never\n", 3, "idle_in_scope_timeout: \"never\"", 1, NULL},
+    {POOL "query_timeout = 366d\n", 3, "from 0 to 365d", 1, NULL},
+    {POOL "query_timout = 1s\n", 3, "did you mean \"query_timeout\"?", 1, NULL},
     {POOL "sise = 3\n", 3, "unknown option \"sise\"; did you mean \"size\"?", 1, NULL},
     {POOL "Size = 3\n", 3, "did you mean \"size\"?", 1, NULL},
     {POOL "frobnicate = 3\n", 3, "unknown option \"frobnicate\"; see pgwith.conf(5)", 1, NULL},

@@ -1,0 +1,52 @@
+/* load: a file on its way to a snapshot. load.c reads it: every line is put where it belongs;
+ * build.c parses the values then, so that a default for all pools may stand behind them. */
+#ifndef PGWITH_CONF_LOAD_H
+#define PGWITH_CONF_LOAD_H
+
+#include <stdbool.h>
+
+#include "conf/conf.h"
+#include "conf/option.h"
+
+struct loading {
+	const char *path;
+	struct conf_problems *problems;
+	unsigned unsaid; /* problems beyond CONF_PROBLEMS_MAX */
+	struct section *sections;
+	unsigned nsections;
+	unsigned current; /* section that is being read; sections[0] is the place of lost options */
+	bool begun;       /* a section has been seen, known or not */
+	bool lost;        /* one of them could not be understood: it may have been a pool */
+	struct setting *settings;
+	unsigned nsettings;
+	bool continuing; /* settings[nsettings - 1] is what an indented line continues */
+};
+
+enum section_kind {
+	SECTION_LOST, /* outside of any section, or in one that is not known */
+	SECTION_PGWITH,
+	SECTION_POOL,
+};
+
+struct section {
+	enum section_kind kind;
+	char *pool; /* its name, or NULL */
+	unsigned line;
+};
+
+/* An option as written. */
+struct setting {
+	const struct conf_option *option;
+	unsigned section;
+	char *value;
+	unsigned line, last_line;
+};
+
+/* Notes a problem; `line` is 0 where none can be named. */
+void load_problem(struct loading *, unsigned line, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Parses and checks all that has been read. The caller frees, also where there were problems. */
+struct conf *load_snapshot(struct loading *);
+
+#endif
