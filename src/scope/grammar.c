@@ -640,11 +640,12 @@ grammar_parse(const char *text, size_t bytes, unsigned flags, struct grammar **o
 	      struct grammar_error *error)
 {
 	struct grammar *g = mem_calloc(1, sizeof *g);
-	struct parse p = {.start = bytes ? text : "", .flags = flags, .grammar = g, .error = error};
+	struct parse p = {.flags = flags, .grammar = g, .error = error};
 	const char *nul = bytes ? memchr(text, 0, bytes) : NULL;
 	int rc;
 
-	sqltext_init(&p.text, p.start, bytes, flags);
+	sqltext_init(&p.text, text, bytes, flags);
+	p.start = p.text.at;
 	if (nul)
 		rc = fail_at(&p, -E_SYNTAX, nul, 1, "text without NUL");
 	else
