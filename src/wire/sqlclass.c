@@ -144,7 +144,19 @@ finish(struct sqltext ahead, unsigned outcome)
 	return outcome;
 }
 
-/* Transaction commands: not in the body of a function or rule, where END is the body's. */
+static unsigned
+show(struct sqltext ahead)
+{
+	struct sqltext_token tok;
+
+	next(&ahead, &tok);
+	if (tok.kind == SQLTEXT_NAME && tok.length == 6 && strncasecmp(tok.start, "scopes", 6) == 0)
+		return SQLCLASS_SCOPE;
+	return 0;
+}
+
+/* Transaction commands and scope statements: not in the body of a function or rule, where END is
+ * the body's. */
 static unsigned
 transaction(const struct place *at)
 {
@@ -161,6 +173,13 @@ transaction(const struct place *at)
 	case SQLWORD_SAVEPOINT:
 	case SQLWORD_RELEASE:
 		return SQLCLASS_SAVEPOINT;
+	case SQLWORD_ENTER:
+	case SQLWORD_USE:
+	case SQLWORD_DEFER:
+	case SQLWORD_EXIT:
+		return SQLCLASS_SCOPE;
+	case SQLWORD_SHOW:
+		return show(at->text);
 	default:
 		return 0;
 	}

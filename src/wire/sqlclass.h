@@ -44,7 +44,9 @@
 	/* SAVEPOINT, RELEASE, ROLLBACK TO */                                                    \
 	X(SAVEPOINT, "SAVEPOINT")                                                                \
 	/* PREPARE TRANSACTION, which ends the transaction */                                    \
-	X(PREPARE_TRANSACTION, "PREPARE TRANSACTION")
+	X(PREPARE_TRANSACTION, "PREPARE TRANSACTION")                                            \
+	/* ENTER, USE, DEFER, EXIT, SHOW SCOPES: pgwith's own, PostgreSQL has none of them */    \
+	X(SCOPE, "scope statement")
 
 enum {
 #define SQLCLASS_ENUM(name, text) SQLCLASS_NUMBER_##name,

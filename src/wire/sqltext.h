@@ -32,10 +32,13 @@
 	X(l, 'c', CREATE, "create")                                           \
 	X(l, 'd', DEALLOCATE, "deallocate")                                   \
 	X(l, 'd', DECLARE, "declare")                                         \
+	X(l, 'd', DEFER, "defer")                                             \
 	X(l, 'd', DISCARD, "discard")                                         \
 	X(l, 'd', DO, "do")                                                   \
 	X(l, 'd', DROP, "drop")                                               \
 	X(l, 'e', END, "end")                                                 \
+	X(l, 'e', ENTER, "enter")                                             \
+	X(l, 'e', EXIT, "exit")                                               \
 	X(l, 'e', EXPLAIN, "explain")                                         \
 	X(l, 'f', FUNCTION, "function")                                       \
 	X(l, 'g', GLOBAL, "global")                                           \
@@ -71,6 +74,7 @@
 	X(l, 's', SESSION, "session")                                         \
 	X(l, 's', SET, "set")                                                 \
 	X(l, 's', SET_CONFIG, "set_config")                                   \
+	X(l, 's', SHOW, "show")                                               \
 	X(l, 's', START, "start")                                             \
 	X(l, 't', TEMP, "temp")                                               \
 	X(l, 't', TEMPORARY, "temporary")                                     \
@@ -79,6 +83,7 @@
 	X(l, 't', TRUE, "true")                                               \
 	X(l, 'u', UNLISTEN, "unlisten")                                       \
 	X(l, 'u', UPDATE, "update")                                           \
+	X(l, 'u', USE, "use")                                                 \
 	X(l, 'w', WITH, "with")                                               \
 	X(l, 'w', WORK, "work")
 

@@ -1,0 +1,282 @@
+#include "scope/literal.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+
+#define SHOWN 40 /* bytes of a text that an error shows */
+
+/* Text that grows up to its maximum. */
+struct text {
+	char *bytes;
+	size_t length, max;
+	bool full; /* something did not fit */
+};
+
+/* `most`: the length of what is read, which gets no longer by being decoded. */
+static void
+text_init(struct text *t, size_t most, size_t max)
+{
+	t->bytes = mem_alloc((most < max ? most : max) + 1);
+	t->length = 0;
+	t->max = max;
+	t->full = false;
+}
+
+static void
+put(struct text *t, char c)
+{
+	if (t->length == t->max)
+		t->full = true;
+	else
+		t->bytes[t->length++] = c;
+}
+
+static void
+put_utf8(struct text *t, uint32_t c)
+{
+	if (c < 0x80) {
+		put(t, (char)c);
+		return;
+	}
+	if (c < 0x800) {
+		put(t, (char)(0xc0 | c >> 6));
+	} else {
+		if (c < 0x10000) {
+			put(t, (char)(0xe0 | c >> 12));
+		} else {
+			put(t, (char)(0xf0 | c >> 18));
+			put(t, (char)(0x80 | (c >> 12 & 0x3f)));
+		}
+		put(t, (char)(0x80 | (c >> 6 & 0x3f)));
+	}
+	put(t, (char)(0x80 | (c & 0x3f)));
+}
+
+static int
+refuse(struct literal_fault *fault, const char *at, const char *why)
+{
+	fault->at = at;
+	fault->why = why;
+	return -E_SYNTAX;
+}
+
+/* ---- escapes ----------------------------------------------------------------------------------
+ */
+
+static int
+digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
+}
+
+/* Up to `most` digits of that base from *p on, which moves behind them. Returns how many. */
+static unsigned
+digits(const char **p, const char *end, int base, unsigned most, uint32_t *value)
+{
+	unsigned n = 0;
+
+	for (*value = 0; n < most && *p < end && digit(**p) < base; n++, ++*p)
+		*value = *value * (unsigned)base + (unsigned)digit(**p);
+	return n;
+}
+
+/* \uXXXX or \UXXXXXXXX; *p is at the letter. False if digits are missing. */
+static bool
+code_point(const char **p, const char *end, uint32_t *c)
+{
+	unsigned wanted = **p == 'u' ? 4 : 8;
+
+	++*p;
+	return digits(p, end, 16, wanted, c) == wanted;
+}
+
+/* As scan.l, xeunicode and xeunicodefail: two surrogates make one character, written one at once
+ * behind the other. */
+static int
+unicode(struct text *t, const char **p, const char *end, struct literal_fault *fault)
+{
+	const char *backslash = *p - 1;
+	uint32_t c, second;
+
+	if (!code_point(p, end, &c))
+		return refuse(fault, backslash, "\\uXXXX or \\UXXXXXXXX");
+	if (c >= 0xd800 && c <= 0xdbff) {
+		if (end - *p < 2 || **p != '\\' || ((*p)[1] | 0x20) != 'u')
+			return refuse(fault, backslash, "both halves of a surrogate pair");
+		++*p;
+		if (!code_point(p, end, &second) || second < 0xdc00 || second > 0xdfff)
+			return refuse(fault, backslash, "both halves of a surrogate pair");
+		c = 0x10000 + ((c & 0x3ff) << 10 | (second & 0x3ff));
+	} else if (c >= 0xdc00 && c <= 0xdfff) {
+		return refuse(fault, backslash, "both halves of a surrogate pair");
+	}
+	if (c == 0 || c > 0x10ffff)
+		return refuse(fault, backslash, "a Unicode character other than NUL");
+	put_utf8(t, c);
+	return 0;
+}
+
+/* *p is behind the backslash, and moves behind the escape. */
+static int
+escape(struct text *t, const char **p, const char *end, struct literal_fault *fault)
+{
+	static const char names[] = "bfnrt", values[] = "\b\f\n\r\t";
+	const char *backslash = *p - 1, *name;
+	uint32_t value;
+
+	if (**p == 'u' || **p == 'U')
+		return unicode(t, p, end, fault);
+	if (**p >= '0' && **p <= '7') {
+		digits(p, end, 8, 3, &value);
+	} else if (**p == 'x' && end - *p >= 2 && digit((*p)[1]) < 16) {
+		++*p;
+		digits(p, end, 16, 2, &value);
+	} else {
+		name = **p ? strchr(names, **p) : NULL;
+		value = (uint8_t)(name ? values[name - names] : **p);
+		++*p;
+	}
+	/* \400 and up lose their ninth bit, as in PostgreSQL. */
+	if ((value & 0xff) == 0)
+		return refuse(fault, backslash, "a string without NUL");
+	put(t, (char)value);
+	return 0;
+}
+
+/* ---- quotes -----------------------------------------------------------------------------------
+ */
+
+/* What stands between the quotes, from `p` to `end`. */
+static int
+unquote(struct text *t, const char *p, const char *end, char quote, bool escapes,
+	struct literal_fault *fault)
+{
+	int rc;
+
+	while (p < end) {
+		if (*p == 0)
+			return refuse(fault, p, "text without NUL");
+		if (*p == '\\' && escapes) {
+			p++;
+			rc = escape(t, &p, end, fault);
+			if (rc != 0)
+				return rc;
+			continue;
+		}
+		if (*p == quote) {
+			/* sqltext takes an E'' with what continues it on another line for one
+			 * token. */
+			if (end - p < 2 || p[1] != quote)
+				return refuse(fault, p, "the string in one pair of quotes");
+			p++;
+		}
+		put(t, *p++);
+	}
+	return 0;
+}
+
+/* Ends it: the text becomes the caller's, or is freed. */
+static int
+finish(struct text *t, int rc, char **out)
+{
+	if (rc == 0 && t->full)
+		rc = -E_TOOBIG;
+	if (rc != 0) {
+		free(t->bytes);
+		*out = NULL;
+		return rc;
+	}
+	t->bytes[t->length] = 0;
+	*out = t->bytes;
+	return 0;
+}
+
+int
+literal_string(const struct sqltext_token *tok, unsigned flags, size_t max, char **text,
+	       struct literal_fault *fault)
+{
+	const char *p = tok->start, *end = p + tok->length;
+	bool escapes = false;
+	char quote = '\'';
+	struct text t;
+
+	*text = NULL;
+	if (*p == '$') {
+		p = (const char *)memchr(p + 1, '$', tok->length - 1) + 1;
+		end -= p - tok->start;
+		quote = 0;
+	} else if (*p == '\'' || *p == 'e' || *p == 'E') {
+		escapes = *p != '\'' || (flags & SQLTEXT_BACKSLASH);
+		p += *p == '\'' ? 1 : 2;
+		end--;
+	} else {
+		return refuse(fault, p, "a string as '...', E'...' or $$...$$");
+	}
+	text_init(&t, (size_t)(end - p), max);
+	fault->at = tok->start;
+	fault->why = "a shorter string";
+	return finish(&t, unquote(&t, p, end, quote, escapes, fault), text);
+}
+
+static char
+lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+int
+literal_name(const struct sqltext_token *tok, size_t max, char **name, struct literal_fault *fault)
+{
+	const char *p = tok->start;
+	struct text t;
+	int rc = 0;
+
+	*name = NULL;
+	if (tok->kind == SQLTEXT_QUOTED && (*p != '"' || tok->length < 3))
+		return refuse(fault, p,
+			      *p == '"' ? "a name that is not empty" : "a name without U&");
+	text_init(&t, tok->length, max);
+	fault->at = p;
+	fault->why = "a shorter name";
+	if (tok->kind == SQLTEXT_QUOTED) {
+		rc = unquote(&t, p + 1, p + tok->length - 1, '"', false, fault);
+	} else {
+		for (size_t i = 0; i < tok->length; i++)
+			put(&t, lower(p[i]));
+	}
+	return finish(&t, rc, name);
+}
+
+char *
+literal_shown(const char *text, size_t bytes)
+{
+	bool cut = bytes > SHOWN;
+	struct buf b;
+	char *out;
+
+	if (cut) {
+		bytes = SHOWN;
+		/* Not within a character of UTF-8. */
+		while (bytes > 1 && (text[bytes] & 0xc0) == 0x80)
+			bytes--;
+	}
+	buf_init(&b, 4 * SHOWN + 4);
+	utf8_clean(&b, text, bytes);
+	if (cut)
+		buf_add_str(&b, "...");
+	else
+		buf_add_u8(&b, 0);
+	out = mem_strdup((const char *)buf_data(&b));
+	buf_clear(&b);
+	return out;
+}
