@@ -110,7 +110,8 @@ main(int argc, char **argv)
 	if (conf == NULL)
 		return EXIT_USAGE;
 	if (a.test) {
-		printf("%s: good, %u pools\n", a.config, conf->npools);
+		printf("%s: good, %u pool%s, %u scope%s\n", a.config, conf->npools,
+		       conf->npools == 1 ? "" : "s", conf->nscopes, conf->nscopes == 1 ? "" : "s");
 		conf_free(conf);
 		return EXIT_SUCCESS;
 	}

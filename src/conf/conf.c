@@ -8,36 +8,48 @@
 #include "conf/option.h"
 #include "conf/socket.h"
 
+/* Frees what the options of one place hold. */
 static void
-pool_clear(struct conf_pool *pool)
+options_clear(enum option_where where, void *base)
 {
 	const struct conf_option *table;
 	unsigned count;
 
 	table = option_table(&count);
 	for (unsigned i = 0; i < count; i++)
-		if (table[i].where == OPTION_POOL)
-			option_clear(&table[i], pool);
+		if (table[i].where == where)
+			option_clear(&table[i], base);
+}
+
+static void
+pool_clear(struct conf_pool *pool)
+{
+	options_clear(OPTION_POOL, pool);
 	free(pool->name);
 	free(pool->lines);
+}
+
+static void
+scope_clear(struct conf_scope *scope)
+{
+	options_clear(OPTION_SCOPE, scope);
+	free(scope->name);
+	free(scope->lines);
 }
 
 void
 conf_free(struct conf *c)
 {
-	const struct conf_option *table;
-	unsigned count;
-
 	if (c == NULL)
 		return;
-	table = option_table(&count);
-	for (unsigned i = 0; i < count; i++)
-		if (table[i].where == OPTION_PGWITH)
-			option_clear(&table[i], c);
+	options_clear(OPTION_PGWITH, c);
 	for (unsigned i = 0; i < c->npools; i++)
 		pool_clear(&c->pools[i]);
 	pool_clear(&c->defaults);
+	for (unsigned i = 0; i < c->nscopes; i++)
+		scope_clear(&c->scopes[i]);
 	free(c->pools);
+	free(c->scopes);
 	free(c->lines);
 	free(c->path);
 	free(c);
@@ -65,6 +77,15 @@ conf_pool(const struct conf *c, const char *name)
 	return NULL;
 }
 
+const struct conf_scope *
+conf_scope(const struct conf *c, const char *name)
+{
+	for (unsigned i = 0; i < c->nscopes; i++)
+		if (strcmp(c->scopes[i].name, name) == 0)
+			return &c->scopes[i];
+	return NULL;
+}
+
 bool
 conf_allows(const struct conf *c, uid_t uid, const char *user, uid_t self, const char *role)
 {
@@ -87,53 +108,73 @@ conf_socket(const struct conf *c)
 	return socket_path(c->listen, c->port);
 }
 
-/* Options of the table that are a pool's. */
+/* Options of the table that may stand in [pgwith], in a pool, in a scope. */
 static unsigned
-pool_options(void)
+options_of(enum option_where section)
 {
 	const struct conf_option *table;
 	unsigned count, n = 0;
 
 	table = option_table(&count);
 	for (unsigned i = 0; i < count; i++)
-		n += table[i].where == OPTION_POOL;
+		n += option_fits(&table[i], section);
 	return n;
+}
+
+/* The `i`-th of those. */
+static const struct conf_option *
+option_of(enum option_where section, unsigned i)
+{
+	const struct conf_option *o;
+	unsigned count;
+
+	for (o = option_table(&count); !option_fits(o, section) || i-- > 0;)
+		o++;
+	return o;
 }
 
 unsigned
 conf_entries(const struct conf *c)
 {
-	unsigned count;
-
-	option_table(&count);
-	return count + c->npools * pool_options();
+	return options_of(OPTION_PGWITH) + c->npools * options_of(OPTION_POOL) +
+	       c->nscopes * options_of(OPTION_SCOPE);
 }
 
 void
 conf_entry(const struct conf *c, unsigned i, struct conf_entry *e)
 {
-	const struct conf_option *table, *o;
-	const struct conf_pool *pool = &c->defaults;
+	unsigned common = options_of(OPTION_PGWITH), own = options_of(OPTION_POOL);
+	const struct conf_option *o;
 	const unsigned *lines = c->lines;
-	unsigned count, line;
+	const void *base = c;
 
-	table = option_table(&count);
-	if (i < count) {
-		o = &table[i];
+	if (i < common) {
+		o = option_of(OPTION_PGWITH, i);
+		if (o->where == OPTION_POOL)
+			base = &c->defaults;
 		e->section = mem_strdup("pgwith");
-	} else {
-		pool = &c->pools[(i - count) / pool_options()];
+	} else if ((i -= common) < c->npools * own) {
+		const struct conf_pool *pool = &c->pools[i / own];
+
+		o = option_of(OPTION_POOL, i % own);
+		base = pool;
 		lines = pool->lines;
-		i = (i - count) % pool_options();
-		for (o = table; o->where != OPTION_POOL || i-- > 0;)
-			o++;
 		e->section = mem_printf("pool %s", pool->name);
+	} else {
+		const struct conf_scope *scope;
+
+		i -= c->npools * own;
+		scope = &c->scopes[i / options_of(OPTION_SCOPE)];
+		o = option_of(OPTION_SCOPE, i % options_of(OPTION_SCOPE));
+		base = scope;
+		lines = scope->lines;
+		e->section = mem_printf("scope %s", scope->name);
 	}
-	line = lines[option_index(o)];
 	e->name = o->name;
-	e->value = option_text(o, o->where == OPTION_POOL ? (const void *)pool : c);
+	e->value = option_text(o, base);
 	e->default_text = o->default_text;
-	e->source = line ? mem_printf("%s:%u", c->path, line) : mem_strdup("default");
+	e->source = lines[option_index(o)] ? mem_printf("%s:%u", c->path, lines[option_index(o)])
+					   : mem_strdup("default");
 	e->changeable = false;
 	e->help = o->help;
 }

@@ -127,7 +127,7 @@ struct conf_problems {
 
 #define CONF_FILE_MAX     (1 << 20)  /* bytes of the file */
 #define CONF_VALUE_MAX    (64 << 10) /* bytes of one value, all its lines together */
-#define CONF_POOL_NAME    63         /* bytes of a pool's name, as of any name in PostgreSQL */
+#define CONF_NAME         63 /* bytes of a pool's or scope's name, as of any in PostgreSQL */
 #define CONF_POOLS_MAX    1000
 #define CONF_SCOPES_MAX   1000
 #define CONF_ARGS_MAX     64 /* arguments of a scope: $1 to $64 */

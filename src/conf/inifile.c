@@ -20,6 +20,7 @@ struct reading {
 	size_t given;     /* bytes of `text` that inih got */
 	const char *rest; /* of `text` that inih did not get; "" if it got all */
 	bool awaited;     /* the line is not empty: the handler must be called for it */
+	bool named;       /* the section has an option, which an indented line continues */
 	const struct inifile_calls *calls;
 	void *arg;
 };
@@ -82,20 +83,58 @@ is_text(const struct reading *r, const char *start, size_t bytes)
 	return true;
 }
 
-/* Bytes of the line before its comment and the blanks at its end. As inih has it: ; or # as the
- * first character, or ; behind a blank. */
+/* Does the line set or continue an option whose values keep their semicolons? */
+static bool
+is_verbatim(const struct reading *r, const char *start, size_t bytes)
+{
+	size_t first = 0, end;
+	char *name;
+	bool verbatim;
+
+	while (first < bytes && is_blank(start[first]))
+		first++;
+	if (first > 0 && r->named)
+		return r->calls->verbatim(r->arg, NULL);
+	for (end = first; end < bytes && start[end] != '=' && start[end] != ':';)
+		end++;
+	if (end == bytes)
+		return false;
+	while (end > first && is_blank(start[end - 1]))
+		end--;
+	name = mem_strndup(start + first, end - first);
+	verbatim = r->calls->verbatim(r->arg, name);
+	free(name);
+	return verbatim;
+}
+
+/* The place of a comment as inih has it: ; or # as the first character, or ; behind a blank. */
 static size_t
-without_comment(const char *start, size_t bytes)
+comment_at(const char *start, size_t bytes)
 {
 	size_t first = 0;
 
 	while (first < bytes && is_blank(start[first]))
 		first++;
 	if (first < bytes && start[first] == '#')
-		return 0;
+		return first;
 	for (size_t i = first; i < bytes; i++)
 		if (start[i] == ';' && (i == first || is_blank(start[i - 1])))
-			bytes = i;
+			return i;
+	return bytes;
+}
+
+/* Bytes of the line before its comment and the blanks at its end. */
+static size_t
+without_comment(const struct reading *r, const char *start, size_t bytes)
+{
+	size_t comment = comment_at(start, bytes);
+	size_t blanks = 0;
+
+	while (blanks < comment && is_blank(start[blanks]))
+		blanks++;
+	/* One that is the whole line always is a comment. */
+	if (blanks == comment || !is_verbatim(r, start, bytes))
+		bytes = comment;
 	while (bytes > 0 && is_blank(start[bytes - 1]))
 		bytes--;
 	return bytes;
@@ -111,9 +150,9 @@ section_line(struct reading *r, char *text)
 	char *close = strchr(text, ']');
 
 	if (close == NULL)
-		problem(r, "no ] at the end: expected [pgwith] or [pool NAME]");
+		problem(r, "no ] at the end: expected " INIFILE_SECTIONS);
 	else if (close != text + bytes - 1)
-		problem(r, "text behind the ]: expected [pgwith] or [pool NAME] alone in its line");
+		problem(r, "text behind the ]: expected " INIFILE_SECTIONS " alone in its line");
 	if (close != text + bytes - 1) {
 		r->calls->section(r->arg, NULL, r->line);
 		return;
@@ -148,18 +187,21 @@ read_line(char *out, int size, void *stream)
 	if (r->at == r->end || size < 8)
 		return NULL;
 	take_line(r, &start, &bytes);
-	bytes = is_text(r, start, bytes) ? without_comment(start, bytes) : 0;
+	bytes = is_text(r, start, bytes) ? without_comment(r, start, bytes) : 0;
 	memcpy(r->text, start, bytes);
 	r->text[bytes] = '\0';
 	for (first = r->text; is_blank(*first);)
 		first++;
 	if (*first == '[') {
+		r->named = false;
 		section_line(r, first);
 		strcpy(out, "[s]\n");
 		return out;
 	}
 	r->awaited = *first != '\0';
 	r->given = bytes < (size_t)size - 2 ? bytes : (size_t)size - 2;
+	/* Nor does it get a semicolon that it would take for a comment. */
+	r->given = comment_at(r->text, r->given);
 	r->rest = r->text + r->given;
 	memcpy(out, r->text, r->given);
 	strcpy(out + r->given, "\n");
@@ -214,6 +256,7 @@ handle(void *arg, const char *section, const char *name, const char *value)
 		r->calls->more(r->arg, whole, r->line);
 	else
 		r->calls->option(r->arg, name, whole, r->line);
+	r->named = true;
 	free(whole);
 	return 1;
 }

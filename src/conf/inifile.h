@@ -4,9 +4,11 @@
 #ifndef PGWITH_CONF_INIFILE_H
 #define PGWITH_CONF_INIFILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-#define INIFILE_LINE_MAX 8192 /* bytes of one line */
+#define INIFILE_LINE_MAX 8192                                    /* bytes of one line */
+#define INIFILE_SECTIONS "[pgwith], [pool NAME] or [scope NAME]" /* for messages */
 
 /* The strings live only during the call; lines are counted from 1. */
 struct inifile_calls {
@@ -16,6 +18,9 @@ struct inifile_calls {
 	/* An indented line that continues the option before it. */
 	void (*more)(void *, const char *value, unsigned line);
 	void (*problem)(void *, const char *text, unsigned line);
+	/* Is a ; part of this option's values even behind a blank, where it would begin a comment?
+	 * NULL: of the option that an indented line continues. */
+	bool (*verbatim)(void *, const char *name);
 };
 
 /* Reads the text, which may be any bytes, and makes the calls with `arg` in the order of the lines.

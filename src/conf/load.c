@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -60,41 +61,69 @@ finish_problems(struct loading *l)
 
 /* ---- sections -------------------------------------------------------------------------------- */
 
+/* The sections that there may be many of, each with a name. */
+static const struct {
+	enum section_kind kind;
+	const char *word;
+	unsigned max;
+} kinds[] = {
+    {SECTION_POOL, "pool", CONF_POOLS_MAX},
+    {SECTION_SCOPE, "scope", CONF_SCOPES_MAX},
+};
+#define KINDS (sizeof kinds / sizeof *kinds)
+
 static unsigned
-add_section(struct loading *l, enum section_kind kind, const char *pool, unsigned line)
+add_section(struct loading *l, enum section_kind kind, const char *name, unsigned line)
 {
 	l->sections = mem_realloc(l->sections, (l->nsections + 1) * sizeof *l->sections);
 	l->sections[l->nsections] =
-	    (struct section){.kind = kind, .pool = pool ? mem_strdup(pool) : NULL, .line = line};
+	    (struct section){.kind = kind, .name = name ? mem_strdup(name) : NULL, .line = line};
 	return l->nsections++;
 }
 
-/* Goes on with the section that there is already, or begins it. */
+/* Goes on with the section that there is already, or begins it */
 static void
-enter_section(struct loading *l, enum section_kind kind, const char *pool, unsigned line)
+enter_section(struct loading *l, enum section_kind kind, const char *name, unsigned line)
 {
 	for (unsigned i = 0; i < l->nsections; i++) {
 		const struct section *s = &l->sections[i];
 
-		if (s->kind != kind || (pool && strcmp(s->pool, pool) != 0))
+		if (s->kind != kind || (name && strcmp(s->name, name) != 0))
 			continue;
 		load_problem(l, line, "duplicate section [%s%s]: the first is on line %u",
-			     pool ? "pool " : "pgwith", pool ? pool : "", s->line);
+			     kind == SECTION_PGWITH ? "pgwith"
+			     : kind == SECTION_POOL ? "pool "
+						    : "scope ",
+			     name ? name : "", s->line);
 		l->current = i;
 		return;
 	}
-	l->current = add_section(l, kind, pool, line);
+	l->current = add_section(l, kind, name, line);
+}
+
+/* Words that ENTER and EXIT know: a scope with such a name could only be meant in quotes. */
+static bool
+is_reserved(const char *name)
+{
+	static const char *const words[] = {"lock", "semaphore", "all", "rollback"};
+
+	for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+		if (strcasecmp(name, words[i]) == 0)
+			return true;
+	return false;
 }
 
 static const char *
-pool_name_problem(const char *name)
+name_problem(enum section_kind kind, const char *name)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 				      "0123456789_-.";
 
-	if (strcmp(name, CONSOLE) == 0)
+	if (kind == SECTION_POOL && strcmp(name, CONSOLE) == 0)
 		return "this name is the console's";
-	if (strlen(name) > CONF_POOL_NAME)
+	if (kind == SECTION_SCOPE && is_reserved(name))
+		return "LOCK, SEMAPHORE, ALL and ROLLBACK are words of ENTER and EXIT";
+	if (strlen(name) > CONF_NAME)
 		return "expected at most 63 characters";
 	if (name[strspn(name, letters)])
 		return "expected letters, digits, _, - and . only";
@@ -104,69 +133,120 @@ pool_name_problem(const char *name)
 static void
 unknown_section(struct loading *l, const char *text, unsigned line)
 {
-	static const char *const words[] = {"pgwith", "pool"};
+	static const char *const words[] = {"pgwith", "pool", "scope"};
 	char *quoted = option_quote(text), *word = mem_strndup(text, strcspn(text, " \t:.\""));
-	const char *nearest = option_nearest_of(word, words, 2);
+	const char *nearest = option_nearest_of(word, words, sizeof words / sizeof *words);
 
-	load_problem(l, line, "unknown section %s: expected [pgwith] or [pool NAME]%s%s%s", quoted,
+	load_problem(l, line, "unknown section %s: expected " INIFILE_SECTIONS "%s%s%s", quoted,
 		     nearest ? "; did you mean \"" : "", nearest ? nearest : "",
 		     nearest ? "\"?" : "");
 	free(quoted);
 	free(word);
 }
 
+/* The place in kinds[] of what is in the brackets, KINDS if none. */
+static unsigned
+kind_of(const char *text)
+{
+	unsigned k = 0;
+
+	for (; k < KINDS; k++) {
+		size_t n = strlen(kinds[k].word);
+
+		if (strncmp(text, kinds[k].word, n) == 0 && strchr(" \t", text[n]) != NULL)
+			break;
+	}
+	return k;
+}
+
+/* Begins a section that has a name. False if it is not known now what it is. */
+static bool
+named_section(struct loading *l, unsigned k, const char *name, unsigned line)
+{
+	const char *word = kinds[k].word, *why;
+	unsigned count = 0;
+
+	if (*name == '\0') {
+		load_problem(l, line, "a %s without a name: expected [%s NAME]", word, word);
+		return false;
+	}
+	if ((why = name_problem(kinds[k].kind, name)) != NULL) {
+		char *quoted = option_quote(name);
+
+		load_problem(l, line, "a %s cannot be named %s: %s", word, quoted, why);
+		free(quoted);
+		/* Its options are checked all the same. */
+	}
+	for (unsigned i = 0; i < l->nsections; i++)
+		count += l->sections[i].kind == kinds[k].kind;
+	if (count >= kinds[k].max) {
+		load_problem(l, line, "too many %ss: the maximum is %u", word, kinds[k].max);
+		return false;
+	}
+	enter_section(l, kinds[k].kind, name, line);
+	return true;
+}
+
 static void
 on_section(void *arg, const char *text, unsigned line)
 {
 	struct loading *l = arg;
-	const char *name, *why;
+	unsigned k;
 
 	l->continuing = false;
 	l->begun = true;
 	l->current = 0;
-	if (text && strcmp(text, "pgwith") == 0) {
+	if (text == NULL) {
+		l->lost = true; /* has been reported */
+	} else if (strcmp(text, "pgwith") == 0) {
 		enter_section(l, SECTION_PGWITH, NULL, line);
-		return;
-	}
-	l->lost = true;
-	if (text == NULL)
-		return; /* has been reported */
-	if (strncmp(text, "pool", 4) != 0 || strchr(" \t", text[4]) == NULL) {
+	} else if ((k = kind_of(text)) == KINDS) {
 		unknown_section(l, text, line);
-		return;
+		l->lost = true;
+	} else {
+		text += strlen(kinds[k].word);
+		if (!named_section(l, k, text + strspn(text, " \t"), line) &&
+		    kinds[k].kind == SECTION_POOL)
+			l->lost = true;
 	}
-	name = text + 4 + strspn(text + 4, " \t");
-	if (*name == '\0') {
-		load_problem(l, line, "a pool without a name: expected [pool NAME]");
-		return;
-	}
-	if ((why = pool_name_problem(name)) != NULL) {
-		char *quoted = option_quote(name);
-
-		load_problem(l, line, "a pool cannot be named %s: %s", quoted, why);
-		free(quoted);
-		/* Its options are checked all the same. */
-	}
-	if (l->nsections > CONF_POOLS_MAX) {
-		load_problem(l, line, "too many pools: the maximum is %d", CONF_POOLS_MAX);
-		return;
-	}
-	l->lost = false;
-	enter_section(l, SECTION_POOL, name, line);
 }
 
 /* ---- options --------------------------------------------------------------------------------- */
+
+/* The place whose options may stand in a section. */
+static enum option_where
+place_of(enum section_kind kind)
+{
+	return kind == SECTION_POOL    ? OPTION_POOL
+	       : kind == SECTION_SCOPE ? OPTION_SCOPE
+				       : OPTION_PGWITH;
+}
 
 static void
 unknown_option(struct loading *l, const char *name, unsigned line)
 {
 	const struct section *s = &l->sections[l->current];
-	const char *nearest = option_nearest(name, s->kind == SECTION_POOL);
+	const char *nearest = option_nearest(name, place_of(s->kind));
 	char *quoted = option_quote(name);
 
 	load_problem(l, line, "unknown option %s%s%s%s", quoted, nearest ? "; did you mean \"" : "",
 		     nearest ? nearest : "", nearest ? "\"?" : "; see pgwith.conf(5)");
 	free(quoted);
+}
+
+static void
+misplaced_option(struct loading *l, const struct conf_option *o, unsigned line)
+{
+	static const char *const here[] = {[SECTION_LOST] = "",
+					   [SECTION_PGWITH] = "[pgwith]",
+					   [SECTION_POOL] = "a pool",
+					   [SECTION_SCOPE] = "a scope"};
+	static const char *const there[] = {[OPTION_PGWITH] = "[pgwith]",
+					    [OPTION_POOL] = "[pool NAME]",
+					    [OPTION_SCOPE] = "[scope NAME]"};
+
+	load_problem(l, line, "option %s is not one of %s: it belongs in %s", o->name,
+		     here[l->sections[l->current].kind], there[o->where]);
 }
 
 static void
@@ -209,11 +289,25 @@ on_option(void *arg, const char *name, const char *value, unsigned line)
 	}
 	if (o == NULL)
 		unknown_option(l, name, line);
-	else if (s->kind == SECTION_POOL && o->where != OPTION_POOL)
-		load_problem(l, line, "option %s is not one of a pool: it belongs in [pgwith]",
-			     o->name);
+	else if (!option_fits(o, place_of(s->kind)))
+		misplaced_option(l, o, line);
 	else
 		add_setting(l, o, value, line);
+}
+
+/* Puts a line behind the value so far. Lines of SQL keep their line ends, as a comment ends with
+ * one, and as many of them as the file has: so a place in the value tells the line. */
+static void
+join(struct setting *s, const char *value, unsigned line)
+{
+	bool sql = s->option->type == OPTION_STATEMENTS;
+	size_t have = strlen(s->value), more = strlen(value);
+	size_t gap = sql ? line - s->last_line : have > 0;
+
+	s->value = mem_realloc(s->value, have + gap + more + 1);
+	memset(s->value + have, sql ? '\n' : ' ', gap);
+	memcpy(s->value + have + gap, value, more + 1);
+	s->last_line = line;
 }
 
 static void
@@ -221,7 +315,6 @@ on_more(void *arg, const char *value, unsigned line)
 {
 	struct loading *l = arg;
 	struct setting *s;
-	char *joined;
 
 	if (!l->continuing)
 		return; /* what it continues has been reported */
@@ -233,16 +326,26 @@ on_more(void *arg, const char *value, unsigned line)
 			     s->option->name, s->line);
 		return;
 	}
-	if (strlen(s->value) + strlen(value) + 1 > CONF_VALUE_MAX) {
+	if (strlen(s->value) + (line - s->last_line) + strlen(value) > CONF_VALUE_MAX) {
 		load_problem(l, line, "%s (line %u) is too long: the maximum is %d bytes",
 			     s->option->name, s->line, CONF_VALUE_MAX);
 		l->continuing = false;
 		return;
 	}
-	joined = mem_printf("%s%s%s", s->value, *s->value ? " " : "", value);
-	free(s->value);
-	s->value = joined;
-	s->last_line = line;
+	join(s, value, line);
+}
+
+static bool
+is_verbatim(void *arg, const char *name)
+{
+	const struct loading *l = arg;
+	const struct conf_option *o = NULL;
+
+	if (name)
+		o = option_find(name);
+	else if (l->continuing)
+		o = l->settings[l->nsettings - 1].option;
+	return o && o->type == OPTION_STATEMENTS;
 }
 
 static void
@@ -288,7 +391,7 @@ static void
 loading_clear(struct loading *l)
 {
 	for (unsigned i = 0; i < l->nsections; i++)
-		free(l->sections[i].pool);
+		free(l->sections[i].name);
 	for (unsigned i = 0; i < l->nsettings; i++) {
 		/* It may hold a password. */
 		explicit_bzero(l->settings[i].value, strlen(l->settings[i].value));
@@ -301,8 +404,11 @@ loading_clear(struct loading *l)
 struct conf *
 conf_load(const char *path, struct conf_problems *p)
 {
-	static const struct inifile_calls calls = {
-	    .section = on_section, .option = on_option, .more = on_more, .problem = on_problem};
+	static const struct inifile_calls calls = {.section = on_section,
+						   .option = on_option,
+						   .more = on_more,
+						   .problem = on_problem,
+						   .verbatim = is_verbatim};
 	struct loading l = {.path = path, .problems = p};
 	struct conf *c = NULL;
 	struct buf file;

@@ -26,11 +26,12 @@ enum section_kind {
 	SECTION_LOST, /* outside of any section, or in one that is not known */
 	SECTION_PGWITH,
 	SECTION_POOL,
+	SECTION_SCOPE,
 };
 
 struct section {
 	enum section_kind kind;
-	char *pool; /* its name, or NULL */
+	char *name; /* of the pool or scope, or NULL */
 	unsigned line;
 };
 

@@ -15,11 +15,13 @@
 #include "conf/allow.h"
 #include "conf/conf.h"
 #include "conf/conninfo.h"
+#include "conf/script.h"
 #include "conf/socket.h"
 
 #define DAY         (24 * UNIT_H)
 #define IN_CONF(f)  .where = OPTION_PGWITH, .offset = offsetof(struct conf, f)
 #define IN_POOL(f)  .where = OPTION_POOL, .offset = offsetof(struct conf_pool, f)
+#define IN_SCOPE(f) .where = OPTION_SCOPE, .offset = offsetof(struct conf_scope, f)
 #define RANGE(a, b) .min = (a), .max = (b)
 
 /* By enum log_level. */
@@ -27,6 +29,12 @@ static const char *const modes[] = {"transaction", "session", "statement", NULL}
 _Static_assert(CONF_TRANSACTION == 0 && CONF_STATEMENT == 2, "modes goes by the enum");
 static const char *const roles[] = {"fixed", "client", NULL};
 _Static_assert(CONF_ROLE_FIXED == 0 && CONF_ROLE_CLIENT == 1, "roles goes by the enum");
+static const char *const isolations[] = {"default",        "serializable",     "repeatable read",
+					 "read committed", "read uncommitted", NULL};
+_Static_assert(CONF_ISOLATION_DEFAULT == 0 && CONF_READ_UNCOMMITTED == 4,
+	       "isolations goes by the enum");
+static const char *const accesses[] = {"default", "read only", "read write", NULL};
+_Static_assert(CONF_ACCESS_DEFAULT == 0 && CONF_READ_WRITE == 2, "accesses goes by the enum");
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 _Static_assert(LOG_DEBUG == 0 && LOG_ERROR == 3, "log_levels goes by the enum");
 _Static_assert(sizeof(enum log_level) == sizeof(unsigned), "an OPTION_ENUM is kept as unsigned");
@@ -130,6 +138,36 @@ static const struct conf_option table[] = {
 	{"cleanup_timeout", IN_POOL(cleanup_timeout_us), .type = OPTION_DURATION, RANGE(UNIT_MS, UNIT_H),
 	 .bare = UNIT_S, .default_text = "5s", .reloadable = true,
 	 .help = "For all steps of one cleanup together (cancel, drain, roll back, restore); a server connection that takes longer is closed and replaced."},
+
+	{"pool", IN_SCOPE(pool), .type = OPTION_STRING, .default_text = "", .reloadable = true,
+	 .help = "The name of the pool on which its transaction runs. Empty: that of the session."},
+	{"wait", IN_SCOPE(wait_us), .type = OPTION_DURATION, RANGE(0, 365 * DAY), .bare = UNIT_S,
+	 .default_text = "", .reloadable = true,
+	 .help = "For how long ENTER waits for a server connection, at most. 0: not at all. Empty: for the wait_timeout of the pool."},
+	{"deadline", IN_SCOPE(deadline_us), .type = OPTION_DURATION, RANGE(0, 365 * DAY),
+	 .bare = UNIT_S, .default_text = "0", .reloadable = true,
+	 .help = "The scope is cancelled and rolled back when it has lasted this long, waiting included. 0: after the scope_deadline of the pool, if that is not 0."},
+	{"isolation", IN_SCOPE(isolation), .type = OPTION_ENUM, .choices = isolations,
+	 .default_text = "default", .reloadable = true,
+	 .help = "The isolation level of its transaction. default: the server's own."},
+	{"access", IN_SCOPE(access), .type = OPTION_ENUM, .choices = accesses,
+	 .default_text = "default", .reloadable = true,
+	 .help = "Whether its transaction may write. default: as the server has it."},
+	{"suppress", IN_SCOPE(suppress), .type = OPTION_BOOL, .default_text = "off",
+	 .reloadable = true,
+	 .help = "A failure ends with the scope: it is rolled back, EXIT says so in a NOTICE and succeeds, and what is around it goes on."},
+	{"enter", IN_SCOPE(enter), .type = OPTION_STATEMENTS, .default_text = "",
+	 .many_lines = true, .reloadable = true,
+	 .help = "Run by ENTER, inside the transaction, before anything else."},
+	{"on_commit", IN_SCOPE(on_commit), .type = OPTION_STATEMENTS, .default_text = "",
+	 .many_lines = true, .reloadable = true,
+	 .help = "Run when the scope succeeds: inside the transaction, after all that was deferred, before the commit."},
+	{"on_rollback", IN_SCOPE(on_rollback), .type = OPTION_STATEMENTS, .default_text = "",
+	 .many_lines = true, .reloadable = true,
+	 .help = "Run when the scope fails, is cancelled or is left by EXIT ROLLBACK: after the rollback, each statement on its own."},
+	{"cleanup", IN_SCOPE(cleanup), .type = OPTION_STATEMENTS, .default_text = "",
+	 .many_lines = true, .reloadable = true,
+	 .help = "Run in any case, also when the client is gone: after the transaction has ended, each statement on its own."},
 };
 /* clang-format on */
 
@@ -165,14 +203,20 @@ option_nearest_of(const char *word, const char *const *words, unsigned count)
 	return words_nearest(word, words, count);
 }
 
+bool
+option_fits(const struct conf_option *o, enum option_where section)
+{
+	return o->where == section || (section == OPTION_PGWITH && o->where == OPTION_POOL);
+}
+
 const char *
-option_nearest(const char *word, bool only_pool)
+option_nearest(const char *word, enum option_where section)
 {
 	const char *names[TABLE_COUNT];
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < TABLE_COUNT; i++)
-		if (!only_pool || table[i].where == OPTION_POOL)
+		if (option_fits(&table[i], section))
 			names[n++] = table[i].name;
 	return option_nearest_of(word, names, n);
 }
@@ -210,6 +254,12 @@ string_at(void *base, const struct conf_option *o)
 	return (char **)((char *)base + o->offset);
 }
 
+static struct conf_statements *
+statements_at(void *base, const struct conf_option *o)
+{
+	return (struct conf_statements *)((char *)base + o->offset);
+}
+
 static bool
 is_string(const struct conf_option *o)
 {
@@ -244,6 +294,12 @@ parse_number(const char *s, int base, int64_t *value)
 	return errno ? -E_RANGE : 0;
 }
 
+static bool
+may_be_unset(const struct conf_option *o)
+{
+	return o->type == OPTION_DURATION && o->default_text && *o->default_text == '\0';
+}
+
 /* Any type that is kept as an int64_t. */
 static int
 parse_value(const struct conf_option *o, const char *text, int64_t *value)
@@ -263,6 +319,10 @@ parse_value(const struct conf_option *o, const char *text, int64_t *value)
 		e = parse_number(text, 8, value);
 		break;
 	case OPTION_DURATION:
+		if (*text == '\0' && may_be_unset(o)) {
+			*value = CONF_UNSET;
+			return 0;
+		}
 		e = units_duration(text, o->bare, value);
 		break;
 	case OPTION_SIZE:
@@ -314,12 +374,26 @@ stored_value(const struct conf_option *o, const void *base)
 }
 
 int
-option_set(const struct conf_option *o, void *base, const char *text, char **why)
+option_set(const struct conf_option *o, void *base, const char *text, char **why, unsigned *row)
 {
+	struct conf_statements statements;
 	int64_t value;
+	unsigned bad = 0;
 	int e;
 
 	*why = NULL;
+	if (row)
+		*row = 0;
+	if (o->type == OPTION_STATEMENTS) {
+		*why = script_parse(text, &statements, &bad);
+		if (row)
+			*row = bad;
+		if (*why)
+			return -E_SYNTAX;
+		script_clear(statements_at(base, o));
+		*statements_at(base, o) = statements;
+		return 0;
+	}
 	if (is_string(o)) {
 		if (o->check && (*why = o->check(text)) != NULL)
 			return -E_SYNTAX;
@@ -349,7 +423,9 @@ option_set_default(const struct conf_option *o, void *base)
 
 	if (o->default_text == NULL)
 		return;
-	if (is_string(o))
+	if (o->type == OPTION_STATEMENTS)
+		script_clear(statements_at(base, o)); /* none */
+	else if (is_string(o))
 		store_string(o, base, o->default_text);
 	else if (parse_value(o, o->default_text, &value) == 0)
 		store_value(o, base, value);
@@ -362,6 +438,10 @@ option_copy(const struct conf_option *o, void *to, const void *from)
 {
 	const char *text;
 
+	if (o->type == OPTION_STATEMENTS) {
+		script_copy(statements_at(to, o), option_statements(o, from));
+		return;
+	}
 	if (!is_string(o)) {
 		store_value(o, to, stored_value(o, from));
 		return;
@@ -373,12 +453,20 @@ option_copy(const struct conf_option *o, void *to, const void *from)
 		option_clear(o, to);
 }
 
+const struct conf_statements *
+option_statements(const struct conf_option *o, const void *base)
+{
+	return o->type == OPTION_STATEMENTS ? statements_at((void *)base, o) : NULL;
+}
+
 void
 option_clear(const struct conf_option *o, void *base)
 {
 	if (is_string(o)) {
 		free(*string_at(base, o));
 		*string_at(base, o) = NULL;
+	} else if (o->type == OPTION_STATEMENTS) {
+		script_clear(statements_at(base, o));
 	}
 }
 
@@ -393,6 +481,8 @@ value_text(const struct conf_option *o, int64_t value)
 	case OPTION_BOOL:
 		return mem_strdup(value ? "on" : "off");
 	case OPTION_DURATION:
+		if (value == CONF_UNSET && may_be_unset(o))
+			return mem_strdup("");
 		return mem_strdup(units_duration_str(value, out, sizeof out));
 	case OPTION_SIZE:
 		return mem_strdup(units_size_str(value, out, sizeof out));
@@ -410,6 +500,8 @@ option_text(const struct conf_option *o, const void *base)
 {
 	const char *text;
 
+	if (o->type == OPTION_STATEMENTS)
+		return script_text(option_statements(o, base));
 	if (!is_string(o))
 		return value_text(o, stored_value(o, base));
 	text = *string_at((void *)base, o);
@@ -451,6 +543,8 @@ option_range(const struct conf_option *o)
 		return mem_strdup("a string");
 	case OPTION_LIST:
 		return mem_strdup("a list separated by commas");
+	case OPTION_STATEMENTS:
+		return mem_strdup("a list of SQL statements");
 	case OPTION_ENUM:
 		range = mem_strdup("one of");
 		for (unsigned i = 0; o->choices[i]; i++) {

@@ -7,23 +7,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct conf_statements;
+
 /* The struct that `offset` is of, and the section that the option belongs to. */
 enum option_where {
 	OPTION_PGWITH, /* struct conf; section [pgwith] */
 	OPTION_POOL,   /* struct conf_pool; section [pool NAME], or [pgwith] as the default for all
 			  pools */
+	OPTION_SCOPE,  /* struct conf_scope; section [scope NAME] */
 };
 
 /* The type of what stands at `offset` is in parentheses. */
 enum option_type {
-	OPTION_BOOL,     /* on, off, yes, no, true, false, 1, 0 (bool) */
-	OPTION_INTEGER,  /* (int64_t) */
-	OPTION_DURATION, /* units_duration(), kept in microseconds (int64_t) */
-	OPTION_SIZE,     /* units_size(), kept in bytes (int64_t) */
-	OPTION_MODE,     /* octal permission bits (int64_t) */
-	OPTION_ENUM,     /* one of `choices`; its index is kept (an enum) */
-	OPTION_STRING,   /* (char *, owned by the struct) */
-	OPTION_LIST,     /* separated by commas; kept as written (char *, owned by the struct) */
+	OPTION_BOOL,       /* on, off, yes, no, true, false, 1, 0 (bool) */
+	OPTION_INTEGER,    /* (int64_t) */
+	OPTION_DURATION,   /* units_duration(), kept in microseconds (int64_t) */
+	OPTION_SIZE,       /* units_size(), kept in bytes (int64_t) */
+	OPTION_MODE,       /* octal permission bits (int64_t) */
+	OPTION_ENUM,       /* one of `choices`; its index is kept (an enum) */
+	OPTION_STRING,     /* (char *, owned by the struct) */
+	OPTION_LIST,       /* separated by commas; kept as written (char *, owned by the struct) */
+	OPTION_STATEMENTS, /* of SQL (struct conf_statements, whose contents the struct owns) */
 };
 
 struct conf_option {
@@ -31,14 +35,14 @@ struct conf_option {
 	enum option_where where;
 	enum option_type type;
 	size_t offset;
-	int64_t min, max; /* of numbers, in the unit that is kept */
-	int64_t bare;     /* what a bare number of a duration or size is multiplied by */
-	const char
-	    *default_text; /* as it would be written; NULL: there is none, it must be given */
+	int64_t min, max;         /* of numbers, in the unit that is kept */
+	int64_t bare;             /* what a bare number of a duration or size is multiplied by */
+	const char *default_text; /* as it would be written; NULL: there is none, it must be given;
+				     "" of a duration: CONF_UNSET */
 	const char *const *choices; /* of an enum, ending in NULL */
 	/* More that a string or list must be. Returns NULL, or what is wrong (the caller frees). */
 	char *(*check)(const char *);
-	bool many_lines; /* indented lines below it continue it */
+	bool many_lines; /* indented lines below it continue it, of statements always */
 	bool secret;     /* may hold a password: never quoted in a message, shown without it */
 	bool reloadable; /* a running daemon could take a new value over */
 	const char *help;
@@ -51,22 +55,27 @@ unsigned option_index(const struct conf_option *);
 
 /* NULL if there is none of that name. */
 const struct conf_option *option_find(const char *name);
-/* The name of the table that is nearest to a word which is none, or NULL if none is near. With
- * `only_pool`, among those that may stand in a pool. */
-const char *option_nearest(const char *word, bool only_pool);
+/* May it stand in the section of that place? Those of pools also may in [pgwith]. */
+bool option_fits(const struct conf_option *, enum option_where section);
+/* The name of the table that is nearest to a word which is none, or NULL if none is near, among
+ * those that may stand in the section of that place. */
+const char *option_nearest(const char *word, enum option_where section);
 /* The nearest of `count` words, or NULL. */
 const char *option_nearest_of(const char *word, const char *const *words, unsigned count);
 
-/* Parses `text`, checks it and stores it in `base` (a struct conf or conf_pool, by `where`), which
- * frees what was there. Returns 0; or -E_SYNTAX or -E_RANGE, with *why, which the caller frees,
- * and nothing stored. */
-int option_set(const struct conf_option *, void *base, const char *text, char **why);
+/* Parses `text`, checks it and stores it in `base` (the struct that `where` says), which frees what
+ * was there. Returns 0; or -E_SYNTAX or -E_RANGE, with *why, which the caller frees, and nothing
+ * stored; *row, if not NULL, then is the line of the text that is wrong, from 0. */
+int option_set(const struct conf_option *, void *base, const char *text, char **why, unsigned *row);
 /* Stores the default, or nothing if there is none. */
 void option_set_default(const struct conf_option *, void *base);
 /* Gives `to` its own copy of what `from` has. */
 void option_copy(const struct conf_option *, void *to, const void *from);
-/* Frees what a string option holds. */
+/* Frees what a string or statements option holds. */
 void option_clear(const struct conf_option *, void *base);
+
+/* What an OPTION_STATEMENTS holds; NULL of any other type. */
+const struct conf_statements *option_statements(const struct conf_option *, const void *base);
 
 /* The value as it would be written, without passwords. The caller frees. */
 char *option_text(const struct conf_option *, const void *base);

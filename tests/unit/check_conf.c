@@ -276,7 +276,8 @@ static const struct {
      "duplicate option port: the first is on line 4", 2, NULL},
     {POOL "[pgwiht]\nport = 1\nwhat = 2\n", 3, "unknown section \"pgwiht\"", 1, NULL},
     {"[pols a]\nconninfo=dbname=a\n", 1, "did you mean \"pool\"?", 1, NULL},
-    {"[orders]\nconninfo=dbname=a\n", 1, "expected [pgwith] or [pool NAME]", 1, "did you mean"},
+    {"[orders]\nconninfo=dbname=a\n", 1, "expected [pgwith], [pool NAME] or [scope NAME]", 1,
+     "did you mean"},
     {"[]\n" POOL, 1, "unknown section \"\"", 1, NULL},
     {"[PGWITH]\n" POOL, 1, "did you mean \"pgwith\"?", 1, NULL},
     {"[pgwith all]\n" POOL, 1, "unknown section \"pgwith all\"", 1, NULL},
@@ -329,6 +330,102 @@ static const struct {
     {POOL "[pgwith]\nadmin_users = *\n", 4, "everyone cannot be meant here", 1, NULL},
     {POOL "[pgwith]\nstats_users = a b\n", 4, "a blank inside a name", 1, NULL},
     {POOL "[pgwith]\nstats_users = a:b\n", 4, "item 1", 1, NULL},
+    {POOL "[scope]\n", 3, "a scope without a name: expected [scope NAME]", 1, NULL},
+    {POOL "[scope \t]\nenter = COMMIT\n", 3, "a scope without a name", 1, NULL},
+    {POOL "[scopes x]\n", 3, "did you mean \"scope\"?", 1, NULL},
+    {POOL "[scope lock]\n", 3,
+     "a scope cannot be named \"lock\": LOCK, SEMAPHORE, ALL and ROLLBACK are words of ENTER and "
+     "EXIT",
+     1, NULL},
+    {POOL "[scope Semaphore]\n", 3, "cannot be named \"Semaphore\"", 1, NULL},
+    {POOL "[scope ALL]\n", 3, "cannot be named \"ALL\"", 1, NULL},
+    {POOL "[scope rollback]\n", 3, "cannot be named \"rollback\"", 1, NULL},
+    {POOL "[scope a b]\n", 3,
+     "a scope cannot be named \"a b\": expected letters, digits, _, - and . only", 1, NULL},
+    {POOL "[scope 0123456789012345678901234567890123456789012345678901234567890123]\n", 3,
+     "at most 63", 1, NULL},
+    {POOL "[scope a]\n[scope b]\n[scope a]\n", 5,
+     "duplicate section [scope a]: the first is on line 3", 1, NULL},
+    {POOL "[scope a]\nsize = 3\n", 4,
+     "option size is not one of a scope: it belongs in [pool NAME]", 1, NULL},
+    {POOL "[scope a]\nport = 3\n", 4, "option port is not one of a scope: it belongs in [pgwith]",
+     1, NULL},
+    {POOL "enter = SELECT 1\n", 3, "option enter is not one of a pool: it belongs in [scope NAME]",
+     1, NULL},
+    {POOL "[pgwith]\ndeadline = 3\n", 4,
+     "option deadline is not one of [pgwith]: it belongs in [scope NAME]", 1, NULL},
+    {POOL "[scope a]\nentre = SELECT 1\n", 4, "unknown option \"entre\"; did you mean \"enter\"?",
+     1, NULL},
+    {POOL "[scope a]\nzise = 1\n", 4, "unknown option \"zise\"; see pgwith.conf(5)", 1, NULL},
+    {POOL "[scope a]\npool = b\n", 4, "pool: there is no pool \"b\"", 1, "did you mean"},
+    {"[pool orders]\nconninfo=dbname=a\n[scope a]\npool = ordres\n", 4,
+     "pool: there is no pool \"ordres\"; did you mean \"orders\"?", 1, NULL},
+    {"[scope a]\npool = b\n", 2, "there is no pool \"b\"", 2, NULL},
+    /* A pool that was not understood may be the one. */
+    {"[poool b]\nconninfo=dbname=b\n[scope a]\npool = b\n", 1, "unknown section", 1, "there is no"},
+    {POOL "[scope a]\nwait = -1\n", 4,
+     "wait: \"-1\": expected a duration from 0 to 365d, like 250ms, 5s, 2min or 1h", 1, NULL},
+    {POOL "[scope a]\ndeadline =\n", 4, "deadline: \"\": expected a duration", 1, NULL},
+    {POOL "[scope a]\nisolation = snapshot\n", 4,
+     "isolation: \"snapshot\": expected one of default, serializable, repeatable read, read "
+     "committed, read uncommitted",
+     1, NULL},
+    {POOL "[scope a]\naccess = readonly\n", 4,
+     "access: \"readonly\": expected one of default, read only, read write", 1, NULL},
+    {POOL "[scope a]\nsuppress = maybe\n", 4, "suppress: \"maybe\": expected on or off", 1, NULL},
+    {POOL "[scope a]\nsuppress = on\n off\n", 5, "suppress (line 4) takes only one", 1, NULL},
+#define ITSELF "pgwith itself begins and ends the transactions and savepoints of a scope"
+    {POOL "[scope a]\nenter = BEGIN\n", 4, "enter: \"BEGIN\" cannot stand here: " ITSELF, 1, NULL},
+    {POOL "[scope a]\nenter = start transaction read only\n", 4, ITSELF, 1, NULL},
+    {POOL "[scope a]\non_commit = SELECT 1; COMMIT ;\n", 4,
+     "on_commit: \"COMMIT\" cannot stand here: " ITSELF, 1, NULL},
+    {POOL "[scope a]\non_commit =\n  SELECT 1;\n\n  # and\n  END\n  WORK;\n", 8,
+     "on_commit: \"END\" cannot stand here: " ITSELF, 1, NULL},
+    {POOL "[scope a]\non_rollback = ROLLBACK\n", 4, "on_rollback: \"ROLLBACK\" cannot", 1, NULL},
+    {POOL "[scope a]\ncleanup = /* a */ ABORT\n", 4, "cleanup: \"ABORT\" cannot", 1, NULL},
+    {POOL "[scope a]\ncleanup = SAVEPOINT x\n", 4, ITSELF, 1, NULL},
+    {POOL "[scope a]\ncleanup = RELEASE x\n", 4, ITSELF, 1, NULL},
+    {POOL "[scope a]\ncleanup = ROLLBACK TO x\n", 4, ITSELF, 1, NULL},
+    {POOL "[scope a]\nenter = PREPARE TRANSACTION 'x'\n", 4, ITSELF, 1, NULL},
+    {POOL "[scope a]\nenter = ENTER b\n", 4,
+     "enter: \"ENTER b\" cannot stand here: the server does not know the statements of scopes", 1,
+     NULL},
+    {POOL "[scope a]\nenter = SELECT 1;exit\n", 4, "\"exit\" cannot stand here: the server", 1,
+     NULL},
+    {POOL "[scope a]\nenter = use b\n", 4, "\"use b\" cannot", 1, NULL},
+    {POOL "[scope a]\nenter = DEFER 'SELECT 1'\n", 4, "\"DEFER 'SELECT 1'\" cannot", 1, NULL},
+    {POOL "[scope a]\nenter = SHOW SCOPES\n", 4, "\"SHOW SCOPES\" cannot", 1, NULL},
+    {POOL "[scope a]\nenter = COPY t FROM STDIN\n", 4,
+     "enter: \"COPY t FROM STDIN\" cannot stand here: there is no client that could send or take "
+     "the data",
+     1, NULL},
+    {POOL "[scope a]\nenter = copy t (a, b) from\n  stdin with (format csv)\n", 4, "no client", 1,
+     NULL},
+    {POOL "[scope a]\nenter = COPY (SELECT * FROM t) TO STDOUT\n", 4, "no client", 1, NULL},
+    {POOL "[scope a]\nenter = SELECT 'a\n", 4,
+     "enter: \"SELECT 'a\" cannot stand here: a quote or comment does not end", 1, NULL},
+    {POOL "[scope a]\nenter = SELECT 1;\n\tSELECT 2 /* a\n", 5, "does not end", 1, NULL},
+    {POOL "[scope a]\nenter = /* SELECT 2\n", 4,
+     "enter: \"/* SELECT 2\" cannot stand here: a quote", 1, NULL},
+    {POOL "[scope a]\nenter = SELECT $x$ a\n", 4, "does not end", 1, NULL},
+    {POOL "[scope a]\nenter = SELECT $0\n", 4,
+     "enter: \"SELECT $0\" cannot stand here: $0: expected $1 to $64", 1, NULL},
+    {POOL "[scope a]\nenter = SELECT $65\n", 4, "$65: expected $1 to $64", 1, NULL},
+    {POOL "[scope a]\nenter = SELECT $4294967297\n", 4, "$4294967297: expected $1 to $64", 1, NULL},
+    {POOL "[scope a]\nenter = SET LOCAL app.x = $1\n", 4,
+     "SET takes no arguments: use SELECT set_config('NAME', $1, true)", 1, NULL},
+    {POOL "[scope a]\nenter = SELECT $1\ncleanup = SELECT 1;\n SELECT $3\n", 5,
+     "cleanup: $3 is used, but $2 nowhere in scope \"a\"", 1, NULL},
+    {POOL "[scope a]\nenter = SELECT $64\n", 4, "enter: $64 is used, but $1 nowhere in scope \"a\"",
+     1, NULL},
+    /* The missing one may be in what was refused. */
+    {POOL "[scope a]\nenter = SELECT $1;BEGIN\ncleanup = SELECT $2\n", 4, ITSELF, 1, NULL},
+    {POOL "[scope a]\nenter = SELECT $1\n  , $3\non_commit = END\nwhat = 1\n", 6, ITSELF, 2,
+     "is used"},
+    /* Outside of lists of statements, a ; is what it always was. */
+    {POOL "[scope a]\nwait = 1s ; SELECT\nisolation = read ; only\n", 5, "isolation: \"read\"", 1,
+     NULL},
+    {POOL "[scope a]\nenter ; = SELECT 1\n", 4, "expected NAME = VALUE", 1, NULL},
     {POOL "\x1b[2J = 3\n", 3, "a control character (0x1b) in column 1", 1, "\x1b"},
     {POOL "size\xff = 3\n", 3, "unknown option \"size\\xff\"", 1, "\xff"},
 };
@@ -338,7 +435,8 @@ START_TEST(what_is_wrong_is_named_with_its_line)
 	struct conf_problems p;
 	bool found = false;
 
-	ck_assert_ptr_null(load_bytes(broken[_i].text, strlen(broken[_i].text), &p));
+	ck_assert_msg(load_bytes(broken[_i].text, strlen(broken[_i].text), &p) == NULL,
+		      "loaded:\n%s", broken[_i].text);
 	for (unsigned i = 0; i < p.count; i++) {
 		ck_assert_str_eq(p.list[i].file, path);
 		found |= p.list[i].line == broken[_i].line &&
@@ -431,7 +529,8 @@ START_TEST(random_bytes_get_an_answer)
 {
 	static const char seed_text[] =
 	    "[pgwith]\nlisten=/x\nallow=a,b:c\nport=3\n[pool a]\nconninfo=dbname=a\n"
-	    "  user=b\nsize=3 ; s\n# c\n[pool b]\nconninfo=postgresql://u:p@h/d\n";
+	    "  user=b\nsize=3 ; s\n# c\n[pool b]\nconninfo=postgresql://u:p@h/d\n"
+	    "[scope s]\npool=a\nenter=SELECT $1, $2 ; SELECT 'x;y' ;\n  CALL f()\nwait=1\n";
 	static const char spice[] = "[]=:;#\n\n \t\r,*'\"\\%@\0\xff";
 	unsigned loaded = 0;
 
@@ -512,6 +611,226 @@ START_TEST(show_config_lists_every_option_with_its_source)
 }
 END_TEST
 
+/* A scope, and what its list `enter` must be: the statements with a bar behind each. */
+static const struct {
+	const char *text;
+	const char *expected;
+	unsigned nargs;
+} lists[] = {
+    {"", "", 0},
+    {"enter =\n", "", 0},
+    {"enter = ;; ; ;\n", "", 0},
+    {"enter = SELECT 1\n", "SELECT 1|", 0},
+    {"enter: SELECT 1;\n", "SELECT 1|", 0},
+    {"enter = SELECT 1; SELECT 2\n", "SELECT 1|SELECT 2|", 0},
+    {"enter = SELECT 1 ; SELECT 2 ;\n", "SELECT 1|SELECT 2|", 0},
+    {"  enter = SELECT 1 ; SELECT 2\n", "SELECT 1|SELECT 2|", 0},
+    {"enter = ; SELECT 2\n", "SELECT 2|", 0},
+    {"enter =\n\tSELECT 1 ; SELECT 2 ;\n\n\t# SELECT 3;\n\t; SELECT 4\n\tSELECT 5\n",
+     "SELECT 1|SELECT 2|SELECT 5|", 0},
+    {"enter = SELECT 1, -- one ; or\n  2 -- two\n", "SELECT 1, -- one ; or\n2|", 0},
+    {"enter = SELECT 1 /* ; */ + 1 ;\n", "SELECT 1 /* ; */ + 1|", 0},
+    {"enter = SELECT 'a ; b'\n", "SELECT 'a ; b'|", 0},
+    {"enter = SELECT 'a\n ; a comment\n b'\n", "SELECT 'a\n\nb'|", 0},
+    {"enter = SELECT \"a ; b\"; SELECT E'\\' ; $9'\n", "SELECT \"a ; b\"|SELECT E'\\' ; $9'|", 0},
+    {"enter = DO $x$ BEGIN ; COMMIT ; END $x$ ; SELECT 1\n",
+     "DO $x$ BEGIN ; COMMIT ; END $x$|SELECT 1|", 0},
+    {"enter = CREATE FUNCTION pg_temp.f(int) RETURNS int\n  BEGIN ATOMIC\n  SELECT $2 ; END ;\n"
+     "  SELECT $1\n",
+     "CREATE FUNCTION pg_temp.f(int) RETURNS int\nBEGIN ATOMIC\nSELECT $2 ; END|SELECT $1|", 1},
+    {"enter = SELECT $2, $1; SELECT $001\n", "SELECT $2, $1|SELECT $001|", 2},
+    {"cleanup = SELECT $3, $2\nenter = SELECT $1\n", "SELECT $1|", 3},
+    {"enter = SELECT '$5', $1, \"$7\", $$ $8 $$, a$9\n", "SELECT '$5', $1, \"$7\", $$ $8 $$, a$9|",
+     1},
+    {"enter = SELECT begin, \"commit\" FROM enter; TABLE use\n",
+     "SELECT begin, \"commit\" FROM enter|TABLE use|", 0},
+    {"enter = SHOW work_mem; COPY t FROM '/stdin'\n", "SHOW work_mem|COPY t FROM '/stdin'|", 0},
+    {"enter = COPY (SELECT 1 FROM stdin) TO '/dev/null'\n",
+     "COPY (SELECT 1 FROM stdin) TO '/dev/null'|", 0},
+    {"enter = SET LOCAL x = 1; COMMIT PREPARED 'a'\n", "SET LOCAL x = 1|COMMIT PREPARED 'a'|", 0},
+};
+
+START_TEST(statements_are_split_as_sql)
+{
+	char *text = mem_printf(POOL "[scope s]\n%ssuppress = on ; off\n", lists[_i].text);
+	struct conf *c = good(text);
+	const struct conf_scope *s = conf_scope(c, "s");
+	char *found = mem_strdup("");
+
+	for (unsigned i = 0; i < s->enter.count; i++) {
+		char *more = mem_printf("%s%s|", found, s->enter.list[i].sql);
+
+		free(found);
+		found = more;
+	}
+	ck_assert_str_eq(found, lists[_i].expected);
+	ck_assert_uint_eq(s->nargs, lists[_i].nargs);
+	ck_assert(s->suppress);
+	free(found);
+	free(text);
+	conf_free(c);
+}
+END_TEST
+
+/* A semicolon behind a blank on every place of inih's buffer. */
+START_TEST(statements_may_stand_in_long_lines)
+{
+	for (int at = 150; at < 250; at++) {
+		char *text = mem_printf(POOL "[scope s]\nenter = SELECT '%0*d   ;  ; y' ; SELECT "
+					     "%0300d ; TABLE x\n  SELECT '%0*d  ; z' ; TABLE y\n",
+					at, 1, 2, at, 3);
+		char *first = mem_printf("SELECT '%0*d   ;  ; y'", at, 1);
+		struct conf *c = good(text);
+		const struct conf_statements *s = &conf_scope(c, "s")->enter;
+
+		ck_assert_uint_eq(s->count, 4);
+		ck_assert_str_eq(s->list[0].sql, first);
+		ck_assert_str_eq(s->list[3].sql, "TABLE y");
+		conf_free(c);
+		free(first);
+		free(text);
+	}
+}
+END_TEST
+
+START_TEST(a_scope_has_its_options)
+{
+	struct conf *c =
+	    good("[scope Plain-1.x]\n[scope full]\npool = a\nwait = 250ms\ndeadline = 30\n"
+		 "isolation = Repeatable Read\naccess = READ ONLY\nsuppress = yes\n"
+		 "enter = SELECT $1, $3\non_commit = SELECT $2\non_rollback = SELECT 3\n"
+		 "cleanup = SELECT 4; SELECT 5\n" POOL "[scope zero]\nwait = 0\n");
+	const struct conf_scope *plain = conf_scope(c, "Plain-1.x"), *full = conf_scope(c, "full");
+
+	ck_assert_uint_eq(c->nscopes, 3);
+	ck_assert_ptr_eq(plain, &c->scopes[0]);
+	ck_assert_ptr_null(conf_scope(c, "plain-1.x"));
+	ck_assert_ptr_null(conf_scope(c, ""));
+	ck_assert_str_eq(plain->pool, "");
+	ck_assert_int_eq(plain->wait_us, CONF_UNSET);
+	ck_assert_int_eq(plain->deadline_us, 0);
+	ck_assert_int_eq(plain->isolation, CONF_ISOLATION_DEFAULT);
+	ck_assert_int_eq(plain->access, CONF_ACCESS_DEFAULT);
+	ck_assert(!plain->suppress);
+	ck_assert_uint_eq(plain->enter.count + plain->on_commit.count + plain->on_rollback.count +
+			      plain->cleanup.count,
+			  0);
+	ck_assert_uint_eq(plain->nargs, 0);
+	ck_assert_int_eq(conf_scope(c, "zero")->wait_us, 0);
+	ck_assert_str_eq(full->pool, "a");
+	ck_assert_int_eq(full->wait_us, 250 * UNIT_MS);
+	ck_assert_int_eq(full->deadline_us, 30 * UNIT_S);
+	ck_assert_int_eq(full->isolation, CONF_REPEATABLE_READ);
+	ck_assert_int_eq(full->access, CONF_READ_ONLY);
+	ck_assert(full->suppress);
+	ck_assert_str_eq(full->enter.list[0].sql, "SELECT $1, $3");
+	ck_assert_uint_eq(full->enter.list[0].args, 5);
+	ck_assert_uint_eq(full->on_commit.list[0].args, 2);
+	ck_assert_str_eq(full->on_rollback.list[0].sql, "SELECT 3");
+	ck_assert_uint_eq(full->on_rollback.list[0].args, 0);
+	ck_assert_uint_eq(full->cleanup.count, 2);
+	ck_assert_uint_eq(full->nargs, 3);
+	conf_free(c);
+}
+END_TEST
+
+START_TEST(as_many_arguments_as_there_may_be)
+{
+	char *text = mem_strdup(POOL "[scope s]\nenter = SELECT $1");
+	struct conf *c;
+
+	for (unsigned n = 2; n <= CONF_ARGS_MAX; n++) {
+		char *more = mem_printf("%s, $%u", text, n);
+
+		free(text);
+		text = more;
+	}
+	c = good(text);
+	ck_assert_uint_eq(c->scopes[0].nargs, CONF_ARGS_MAX);
+	ck_assert_uint_eq(c->scopes[0].enter.list[0].args, UINT64_MAX);
+	conf_free(c);
+	free(text);
+}
+END_TEST
+
+START_TEST(there_are_not_too_many_scopes)
+{
+	char *text = mem_alloc(64 << 10);
+	size_t n = sprintf(text, "%s", POOL);
+	struct conf_problems p;
+
+	for (int i = 0; i < CONF_SCOPES_MAX; i++)
+		n += sprintf(text + n, "[scope s%d]\n", i);
+	/* Pools are counted on their own. */
+	n += sprintf(text + n, "[pool b]\nconninfo=dbname=b\n");
+	conf_free(good(text));
+	sprintf(text + n, "[scope more]\n");
+	ck_assert_ptr_null(load_bytes(text, strlen(text), &p));
+	ck_assert_uint_eq(p.count, 1);
+	ck_assert_uint_eq(p.list[0].line, CONF_SCOPES_MAX + 5);
+	ck_assert_str_eq(p.list[0].text, "too many scopes: the maximum is 1000");
+	conf_problems_clear(&p);
+	free(text);
+}
+END_TEST
+
+START_TEST(a_long_list_of_statements_is_refused)
+{
+	char *text = mem_alloc(100 << 10);
+	size_t n = sprintf(text, POOL "[scope s]\nenter =\n");
+	struct conf_problems p;
+
+	for (int i = 0; i < 10000; i++)
+		n += sprintf(text + n, " TABLE a;\n");
+	ck_assert_ptr_null(load_bytes(text, n, &p));
+	ck_assert_uint_eq(p.count, 1);
+	/* Each line has 8 bytes and its line end. */
+	ck_assert_uint_eq(p.list[0].line, 4 + CONF_VALUE_MAX / 9 + 1);
+	ck_assert_str_eq(p.list[0].text, "enter (line 4) is too long: the maximum is 65536 bytes");
+	conf_problems_clear(&p);
+	free(text);
+}
+END_TEST
+
+START_TEST(show_config_lists_the_scopes)
+{
+	struct conf *c = good(POOL "[scope s]\nenter = SELECT 1 ;\n  -- two\n  SELECT 2;\n"
+				   "wait = 90\n[scope t]\n");
+	unsigned n = conf_entries(c), seen[2] = {0, 0};
+	char *source = mem_printf("%s:4", path);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct conf_entry e;
+		bool s, t;
+
+		conf_entry(c, i, &e);
+		s = strcmp(e.section, "scope s") == 0;
+		t = strcmp(e.section, "scope t") == 0;
+		seen[0] += s;
+		seen[1] += t;
+		if (s && strcmp(e.name, "enter") == 0) {
+			ck_assert_str_eq(e.value, "SELECT 1; SELECT 2");
+			ck_assert_str_eq(e.default_text, "");
+			ck_assert_str_eq(e.source, source);
+		} else if (s && strcmp(e.name, "wait") == 0) {
+			ck_assert_str_eq(e.value, "90s");
+		} else if (t && strcmp(e.name, "wait") == 0) {
+			ck_assert_str_eq(e.value, "");
+			ck_assert_str_eq(e.source, "default");
+		} else if (!s && !t) {
+			/* Nowhere else, and before them. */
+			ck_assert_str_ne(e.name, "enter");
+			ck_assert_uint_eq(seen[0] + seen[1], 0);
+		}
+		conf_entry_clear(&e);
+	}
+	ck_assert_uint_eq(seen[0], 10);
+	ck_assert_uint_eq(seen[1], 10);
+	free(source);
+	conf_free(c);
+}
+END_TEST
+
 static const struct {
 	const char *allow;
 	uid_t uid;
@@ -586,15 +905,47 @@ START_TEST(the_sample_file_is_good)
 	ck_assert_ptr_nonnull(conf_pool(c, "app"));
 	conf_free(c);
 	for (char *p = text; (p = strstr(p, "\n#")) != NULL; p++) {
-		if (p[2] >= 'a' && p[2] <= 'z') {
+		if ((p[2] >= 'a' && p[2] <= 'z') || p[2] == '[') {
 			memmove(p + 1, p + 2, strlen(p + 2) + 1);
 			shown++;
 		}
 	}
 	c = good(text);
 	option_table(&count);
-	ck_assert_uint_eq(shown + 1, count); /* all but conninfo */
+	ck_assert_uint_eq(shown, count); /* all but conninfo, and [scope tenant] */
+	ck_assert_ptr_nonnull(conf_scope(c, "tenant"));
 	ck_assert_int_eq(c->pools[0].cleanup_timeout_us, 5 * UNIT_S);
+	conf_free(c);
+}
+END_TEST
+
+/* The literal blocks of pgwith.conf(5) are one file. */
+START_TEST(the_examples_of_the_manual_are_good)
+{
+	const char *srcdir = getenv("PGWITH_SRCDIR");
+	char *page = mem_printf("%s/man/pgwith.conf.5", srcdir ? srcdir : ".");
+	char line[512], text[16 << 10] = "";
+	FILE *f = fopen(page, "r");
+	bool literal = false;
+	struct conf *c;
+
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof line, f)) {
+		if (strncmp(line, ".Bd ", 4) == 0 || strncmp(line, ".Ed", 3) == 0)
+			literal = line[1] == 'B';
+		else if (literal)
+			strncat(text, line, sizeof text - strlen(text) - 1);
+	}
+	fclose(f);
+	free(page);
+	ck_assert_ptr_null(strchr(text, '\\'));
+	c = good(text);
+	ck_assert_uint_eq(c->npools, 2);
+	ck_assert_uint_eq(c->nscopes, 2);
+	ck_assert_int_eq(conf_scope(c, "tenant")->wait_us, 2 * UNIT_S);
+	ck_assert_uint_eq(conf_scope(c, "tenant")->enter.count, 2);
+	ck_assert_uint_eq(conf_scope(c, "tenant")->nargs, 1);
+	ck_assert_uint_eq(conf_scope(c, "nightly")->enter.count, 2);
 	conf_free(c);
 }
 END_TEST
@@ -639,8 +990,16 @@ main(void)
 	tcase_add_test(t, hostile_files_are_refused);
 	tcase_add_loop_test(t, random_bytes_get_an_answer, 0, 4);
 	tcase_add_test(t, show_config_lists_every_option_with_its_source);
+	tcase_add_loop_test(t, statements_are_split_as_sql, 0, sizeof lists / sizeof *lists);
+	tcase_add_test(t, statements_may_stand_in_long_lines);
+	tcase_add_test(t, a_scope_has_its_options);
+	tcase_add_test(t, as_many_arguments_as_there_may_be);
+	tcase_add_test(t, there_are_not_too_many_scopes);
+	tcase_add_test(t, a_long_list_of_statements_is_refused);
+	tcase_add_test(t, show_config_lists_the_scopes);
 	tcase_add_loop_test(t, allow_lets_in_whom_it_names, 0, sizeof allows / sizeof *allows);
 	tcase_add_test(t, the_sample_file_is_good);
+	tcase_add_test(t, the_examples_of_the_manual_are_good);
 	tcase_add_test(t, lists_are_exact);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);

@@ -12,6 +12,9 @@ START_TEST(every_row_of_the_table_is_sound)
 {
 	struct conf c = {0};
 	struct conf_pool pool = {0};
+	struct conf_scope scope = {0};
+	void *const bases[] = {
+	    [OPTION_PGWITH] = &c, [OPTION_POOL] = &pool, [OPTION_SCOPE] = &scope};
 	const struct conf_option *table;
 	unsigned count;
 
@@ -19,7 +22,7 @@ START_TEST(every_row_of_the_table_is_sound)
 	ck_assert_uint_gt(count, 20);
 	for (unsigned i = 0; i < count; i++) {
 		const struct conf_option *o = &table[i];
-		void *base = o->where == OPTION_POOL ? (void *)&pool : &c;
+		void *base = bases[o->where];
 		char *text, *range, *why;
 
 		ck_assert_ptr_eq(option_find(o->name), o);
@@ -34,15 +37,15 @@ START_TEST(every_row_of_the_table_is_sound)
 		if (o->default_text == NULL)
 			continue;
 		/* The default passes its own checks, and is in the form that is shown. */
-		ck_assert_msg(option_set(o, base, o->default_text, &why) == 0, "%s: %s", o->name,
-			      why);
+		ck_assert_msg(option_set(o, base, o->default_text, &why, NULL) == 0, "%s: %s",
+			      o->name, why);
 		text = option_text(o, base);
 		ck_assert_str_eq(text, o->default_text);
 		free(text);
 		option_set_default(o, base);
 	}
 	for (unsigned i = 0; i < count; i++)
-		option_clear(&table[i], table[i].where == OPTION_POOL ? (void *)&pool : &c);
+		option_clear(&table[i], bases[table[i].where]);
 }
 END_TEST
 
@@ -52,6 +55,7 @@ struct values {
 	int64_t number;
 	unsigned choice;
 	char *string;
+	struct conf_statements statements;
 };
 
 static const char *const colours[] = {"red", "green", NULL};
@@ -66,6 +70,9 @@ static const struct conf_option own[] = {
     {"mode", .type = OPTION_MODE, .offset = offsetof(struct values, number), .max = 0777},
     {"enum", .type = OPTION_ENUM, .offset = offsetof(struct values, choice), .choices = colours},
     {"string", .type = OPTION_STRING, .offset = offsetof(struct values, string)},
+    {"statements", .type = OPTION_STATEMENTS, .offset = offsetof(struct values, statements)},
+    {"unset", .type = OPTION_DURATION, .offset = offsetof(struct values, number), .max = UNIT_H,
+     .bare = UNIT_MS, .default_text = ""},
 };
 
 static const struct {
@@ -125,6 +132,14 @@ static const struct {
     {5, "blue", -E_SYNTAX, "\"blue\": expected one of red, green"},
     {6, "any thing", 0, "any thing"},
     {6, "", 0, ""},
+    {7, "", 0, ""},
+    {7, " ;; ", 0, ""},
+    {7, "SELECT $1 ;; SELECT 'a;b';", 0, "SELECT $1; SELECT 'a;b'"},
+    {7, "SELECT 1; COMMIT", -E_SYNTAX, "\"COMMIT\" cannot stand here"},
+    {8, "", 0, ""},
+    {8, "0", 0, "0"},
+    {8, "5", 0, "5ms"},
+    {8, "-1", -E_RANGE, "a duration from 0 to 1h"},
 };
 
 START_TEST(values_are_parsed_checked_and_shown)
@@ -132,7 +147,7 @@ START_TEST(values_are_parsed_checked_and_shown)
 	const struct conf_option *o = &own[sets[_i].option];
 	struct values v = {0}, copy = {0};
 	char *why, *text;
-	int e = option_set(o, &v, sets[_i].text, &why);
+	int e = option_set(o, &v, sets[_i].text, &why, NULL);
 
 	ck_assert_msg(e == sets[_i].e, "%s = %s: %d", o->name, sets[_i].text, e);
 	if (e) {
@@ -156,28 +171,63 @@ START_TEST(a_refused_value_leaves_the_old_one)
 	struct values v = {.number = 7, .choice = 1};
 	char *why;
 
-	ck_assert_int_lt(option_set(&own[1], &v, "9999", &why), 0);
+	ck_assert_int_lt(option_set(&own[1], &v, "9999", &why, NULL), 0);
 	free(why);
-	ck_assert_int_lt(option_set(&own[5], &v, "pink", &why), 0);
+	ck_assert_int_lt(option_set(&own[5], &v, "pink", &why, NULL), 0);
 	free(why);
 	ck_assert_int_eq(v.number, 7);
 	ck_assert_uint_eq(v.choice, 1);
 }
 END_TEST
 
+START_TEST(statements_keep_and_give_their_line)
+{
+	const struct conf_option *o = &own[7];
+	struct values v = {0}, copy = {0};
+	unsigned row = 9;
+	char *why;
+
+	ck_assert_int_eq(option_set(o, &v, "SELECT $2, $64; TABLE a", &why, &row), 0);
+	ck_assert_uint_eq(row, 0);
+	/* The statement begins in the fourth line. */
+	ck_assert_int_eq(option_set(o, &v, "TABLE b;\n\n-- ;\nEND\n;TABLE c", &why, &row),
+			 -E_SYNTAX);
+	ck_assert_uint_eq(row, 3);
+	free(why);
+	option_copy(o, &copy, &v);
+	option_copy(o, &copy, &v); /* what it had is freed */
+	ck_assert_ptr_eq(option_statements(o, &copy), &copy.statements);
+	ck_assert_ptr_null(option_statements(&own[6], &copy));
+	ck_assert_uint_eq(copy.statements.count, 2);
+	ck_assert_uint_eq(copy.statements.list[0].args, 2 | UINT64_C(1) << 63);
+	ck_assert_uint_eq(copy.statements.list[1].args, 0);
+	ck_assert_ptr_ne(copy.statements.list[0].sql, v.statements.list[0].sql);
+	option_clear(o, &v);
+	ck_assert_uint_eq(v.statements.count, 0);
+	ck_assert_str_eq(copy.statements.list[1].sql, "TABLE a");
+	option_copy(o, &copy, &v);
+	ck_assert_uint_eq(copy.statements.count, 0);
+	ck_assert_ptr_null(copy.statements.list);
+}
+END_TEST
+
 START_TEST(the_nearest_name_is_found)
 {
-	ck_assert_str_eq(option_nearest("prot", false), "port");
-	ck_assert_str_eq(option_nearest("max_client", false), "max_clients");
-	ck_assert_str_eq(option_nearest("MIN_SIZE", true), "min_size");
-	ck_assert_str_eq(option_nearest("wait-timeout", true), "wait_timeout");
-	ck_assert_str_eq(option_nearest("idletimeout", true), "idle_timeout");
-	ck_assert_ptr_null(option_nearest("prot", true));
-	ck_assert_ptr_null(option_nearest("", false));
-	ck_assert_ptr_null(option_nearest("xyzzy", false));
-	ck_assert_ptr_null(option_nearest("zz", false));
-	ck_assert_ptr_null(option_nearest(
-	    "a_word_that_is_far_longer_than_any_name_that_the_table_could_ever_have", false));
+	ck_assert_str_eq(option_nearest("prot", OPTION_PGWITH), "port");
+	ck_assert_str_eq(option_nearest("max_client", OPTION_PGWITH), "max_clients");
+	ck_assert_str_eq(option_nearest("MIN_SIZE", OPTION_POOL), "min_size");
+	ck_assert_str_eq(option_nearest("wait-timeout", OPTION_POOL), "wait_timeout");
+	ck_assert_str_eq(option_nearest("idletimeout", OPTION_POOL), "idle_timeout");
+	ck_assert_str_eq(option_nearest("on-comit", OPTION_SCOPE), "on_commit");
+	ck_assert_ptr_null(option_nearest("on-comit", OPTION_PGWITH));
+	ck_assert_ptr_null(option_nearest("wait-timeout", OPTION_SCOPE));
+	ck_assert_ptr_null(option_nearest("prot", OPTION_POOL));
+	ck_assert_ptr_null(option_nearest("", OPTION_PGWITH));
+	ck_assert_ptr_null(option_nearest("xyzzy", OPTION_PGWITH));
+	ck_assert_ptr_null(option_nearest("zz", OPTION_PGWITH));
+	ck_assert_ptr_null(
+	    option_nearest("a_word_that_is_far_longer_than_any_name_that_the_table_could_ever_have",
+			   OPTION_PGWITH));
 }
 END_TEST
 
@@ -206,6 +256,7 @@ main(void)
 	tcase_add_test(t, every_row_of_the_table_is_sound);
 	tcase_add_loop_test(t, values_are_parsed_checked_and_shown, 0, sizeof sets / sizeof *sets);
 	tcase_add_test(t, a_refused_value_leaves_the_old_one);
+	tcase_add_test(t, statements_keep_and_give_their_line);
 	tcase_add_test(t, the_nearest_name_is_found);
 	tcase_add_test(t, quotes_are_short_and_printable);
 	suite_add_tcase(s, t);

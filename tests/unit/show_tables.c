@@ -59,12 +59,18 @@ options(void)
 	unsigned count;
 
 	table = option_table(&count);
-	for (int where = OPTION_PGWITH; where <= OPTION_POOL; where++) {
-		printf(where == OPTION_PGWITH ? ".Ss Section [pgwith]\n"
-					      : ".Ss Section [pool NAME]\n"
-						"Each of these may also stand in section\n"
-						".Li [pgwith] ,\n"
-						"as the default for all pools.\n");
+	static const char *const heads[] = {
+	    [OPTION_PGWITH] = ".Ss Section [pgwith]\n",
+	    [OPTION_POOL] = ".Ss Section [pool NAME]\n"
+			    "Each of these may also stand in section\n"
+			    ".Li [pgwith] ,\n"
+			    "as the default for all pools.\n",
+	    [OPTION_SCOPE] = ".Ss Section [scope NAME]\n"
+			     "None of these may stand anywhere else; each can be left out.\n",
+	};
+
+	for (int where = OPTION_PGWITH; where <= OPTION_SCOPE; where++) {
+		printf("%s", heads[where]);
 		printf(".Bl -tag -width Ds\n");
 		for (unsigned i = 0; i < count; i++)
 			if ((int)table[i].where == where)
@@ -76,6 +82,20 @@ options(void)
 static void
 sample(void)
 {
+	static const char *const heads[] = {
+	    [OPTION_PGWITH] = "[pgwith]\n",
+	    [OPTION_POOL] = "# One section for each pool; its name is the database name that "
+			    "clients ask for.\n"
+			    "# All but the name may also stand in [pgwith], as the default for all "
+			    "pools.\n[pool app]\n",
+	    [OPTION_SCOPE] =
+		"# One section for each scope that is to have a name and statements of "
+		"its own. With\n#\n"
+		"#\t[scope tenant]\n"
+		"#\tenter = SELECT set_config('app.tenant', $1, true)\n#\n"
+		"# a client writes ENTER tenant ('42'). pgwith.conf(5) has more.\n"
+		"#[scope tenant]\n",
+	};
 	const struct conf_option *table;
 	unsigned count;
 
@@ -83,14 +103,9 @@ sample(void)
 	printf("# The configuration of pgwithd. See pgwith.conf(5). Copy it to\n"
 	       "# /etc/pgwith/pgwith.conf (mode 0640 if it holds a password), and check it with\n"
 	       "#\n#	pgwithd -t\n#\n"
-	       "# An option behind a # has its default.\n\n[pgwith]\n");
-	for (int where = OPTION_PGWITH; where <= OPTION_POOL; where++) {
-		if (where == OPTION_POOL)
-			printf("# One section for each pool; its name is the database name that "
-			       "clients ask "
-			       "for.\n# All but the name may also stand in [pgwith], as the "
-			       "default for all "
-			       "pools.\n[pool app]\n");
+	       "# An option behind a # has its default.\n\n");
+	for (int where = OPTION_PGWITH; where <= OPTION_SCOPE; where++) {
+		printf("%s", heads[where]);
 		for (unsigned i = 0; i < count; i++) {
 			const struct conf_option *o = &table[i];
 			char *range = option_range(o);
