@@ -20,10 +20,10 @@ stack_init(struct stack *st)
 
 /* ---- frames ---- */
 
-struct frame *
-stack_push(struct stack *st, enum frame_kind kind, const char *name, int64_t now_us)
+struct scope *
+stack_push(struct stack *st, enum scope_kind kind, const char *name, int64_t now_us)
 {
-	struct frame *f = mem_calloc(1, sizeof *f);
+	struct scope *f = mem_calloc(1, sizeof *f);
 
 	f->kind = kind;
 	f->name = mem_strdup(name);
@@ -36,7 +36,7 @@ stack_push(struct stack *st, enum frame_kind kind, const char *name, int64_t now
 }
 
 void
-stack_pop(struct stack *st, struct frame *f)
+stack_pop(struct stack *st, struct scope *f)
 {
 	if (st->used == f)
 		st->used = NULL;
@@ -54,135 +54,135 @@ deferred_free(struct deferred *d)
 }
 
 void
-frame_free(void *frame)
+scope_free(void *frame)
 {
-	struct frame *f = frame;
+	struct scope *f = frame;
 	struct list_node *n;
 
 	while ((n = list_first(&f->deferred)) != NULL) {
 		list_remove(&f->deferred, n);
 		deferred_free(LIST_OBJ(n, struct deferred, node));
 	}
-	frame_points_forget(f);
+	scope_points_forget(f);
 	free(f->deadline_text);
 	free(f->name);
 	free(f);
 }
 
-static struct frame *
-frame_of(struct list_node *n)
+static struct scope *
+scope_of(struct list_node *n)
 {
-	return n ? LIST_OBJ(n, struct frame, node) : NULL;
+	return n ? LIST_OBJ(n, struct scope, node) : NULL;
 }
 
-struct frame *
+struct scope *
 stack_innermost(const struct stack *st)
 {
-	return frame_of(list_last(&st->frames));
+	return scope_of(list_last(&st->frames));
 }
 
-struct frame *
+struct scope *
 stack_outermost(const struct stack *st)
 {
-	return frame_of(list_first(&st->frames));
+	return scope_of(list_first(&st->frames));
 }
 
-struct frame *
+struct scope *
 stack_find(const struct stack *st, const char *name)
 {
 	struct list_node *n;
 
 	LIST_EACH (n, &st->frames)
-		if (strcmp(frame_of(n)->name, name) == 0)
-			return frame_of(n);
+		if (strcmp(scope_of(n)->name, name) == 0)
+			return scope_of(n);
 	return NULL;
 }
 
-struct frame *
-stack_outside(const struct stack *st, const struct frame *f)
+struct scope *
+stack_outside(const struct stack *st, const struct scope *f)
 {
-	return f->node.prev == &st->frames.head ? NULL : frame_of(f->node.prev);
+	return f->node.prev == &st->frames.head ? NULL : scope_of(f->node.prev);
 }
 
-struct frame *
-stack_inside(const struct stack *st, const struct frame *f)
+struct scope *
+stack_inside(const struct stack *st, const struct scope *f)
 {
-	return f->node.next == &st->frames.head ? NULL : frame_of(f->node.next);
+	return f->node.next == &st->frames.head ? NULL : scope_of(f->node.next);
 }
 
 bool
-frame_is_transaction(const struct frame *f)
+scope_is_transaction(const struct scope *f)
 {
-	return f->kind == FRAME_TRANSACTION || f->kind == FRAME_IMPLICIT;
+	return f->kind == SCOPE_TRANSACTION || f->kind == SCOPE_IMPLICIT;
 }
 
-struct frame *
-frame_base(struct frame *f)
+struct scope *
+scope_base(struct scope *f)
 {
-	return frame_is_transaction(f) ? f : f->base;
+	return scope_is_transaction(f) ? f : f->base;
 }
 
 /* ---- questions about the order ---- */
 
-struct frame *
+struct scope *
 stack_current(const struct stack *st)
 {
-	struct frame *f;
+	struct scope *f;
 
 	if (st->used)
-		return frame_base(st->used);
+		return scope_base(st->used);
 	for (f = stack_innermost(st); f; f = stack_outside(st, f))
-		if (frame_base(f))
-			return frame_base(f);
+		if (scope_base(f))
+			return scope_base(f);
 	return NULL;
 }
 
-struct frame *
+struct scope *
 stack_transaction_on(const struct stack *st, const struct pool *pool)
 {
-	struct frame *f;
+	struct scope *f;
 
 	for (f = stack_innermost(st); f; f = stack_outside(st, f))
-		if (frame_is_transaction(f) && f->pool == pool && f->state == FRAME_OPEN)
+		if (scope_is_transaction(f) && f->pool == pool && f->state == SCOPE_OPEN)
 			return f;
 	return NULL;
 }
 
-struct frame *
-stack_top_of(const struct stack *st, const struct frame *base)
+struct scope *
+stack_top_of(const struct stack *st, const struct scope *base)
 {
-	struct frame *f;
+	struct scope *f;
 
 	for (f = stack_innermost(st); f; f = stack_outside(st, f))
-		if (frame_base(f) == base)
+		if (scope_base(f) == base)
 			return f;
 	return NULL;
 }
 
-struct frame *
+struct scope *
 stack_of_lease(const struct stack *st, const struct lease *l)
 {
-	struct frame *f;
+	struct scope *f;
 
 	for (f = stack_innermost(st); f; f = stack_outside(st, f))
-		if (frame_base(f) && frame_base(f)->lease == l)
+		if (scope_base(f) && scope_base(f)->lease == l)
 			return f;
 	return NULL;
 }
 
-struct frame *
-stack_loser(const struct stack *st, const struct frame *f)
+struct scope *
+stack_loser(const struct stack *st, const struct scope *f)
 {
-	struct frame *out;
+	struct scope *out;
 
 	for (out = stack_outside(st, f); out; out = stack_outside(st, out))
-		if (frame_base(out))
+		if (scope_base(out))
 			return out;
 	return NULL;
 }
 
 bool
-stack_within(const struct stack *st, const struct frame *inner, const struct frame *f)
+stack_within(const struct stack *st, const struct scope *inner, const struct scope *f)
 {
 	for (; inner; inner = stack_outside(st, inner))
 		if (inner == f)
@@ -190,10 +190,10 @@ stack_within(const struct stack *st, const struct frame *inner, const struct fra
 	return false;
 }
 
-const struct frame *
-stack_reason(const struct stack *st, const struct frame *f)
+const struct scope *
+stack_reason(const struct stack *st, const struct scope *f)
 {
-	const struct frame *reason = f;
+	const struct scope *reason = f;
 
 	while (reason->expired_by == ERR_NONE && stack_outside(st, reason))
 		reason = stack_outside(st, reason);
@@ -201,7 +201,7 @@ stack_reason(const struct stack *st, const struct frame *f)
 }
 
 void
-frame_fail(struct frame *f, const char *sqlstate)
+scope_fail(struct scope *f, const char *sqlstate)
 {
 	f->failed = true;
 	if (f->error[0] == 0)
@@ -211,7 +211,7 @@ frame_fail(struct frame *f, const char *sqlstate)
 /* ---- what they leave behind ---- */
 
 void
-frame_defer(struct frame *f, enum deferred_when when, const char *sql, const char *const *values,
+scope_defer(struct scope *f, enum deferred_when when, const char *sql, const char *const *values,
 	    unsigned nvalues, uint64_t used)
 {
 	struct deferred *d = mem_calloc(1, sizeof *d);
@@ -230,12 +230,12 @@ frame_defer(struct frame *f, enum deferred_when when, const char *sql, const cha
 /* ---- the client's savepoints ---- */
 
 int
-frame_point_add(struct frame *f, const char *name)
+scope_point_add(struct scope *f, const char *name)
 {
 	size_t bytes = strlen(name) + 1;
 	struct point *p;
 
-	if (f->points.count >= FRAME_POINTS_MAX)
+	if (f->points.count >= SCOPE_POINTS_MAX)
 		return -E_TOOBIG;
 	p = mem_calloc(1, sizeof *p + bytes);
 	memcpy(p->name, name, bytes);
@@ -244,7 +244,7 @@ frame_point_add(struct frame *f, const char *name)
 }
 
 static struct point *
-last_point(const struct frame *f, const char *name)
+last_point(const struct scope *f, const char *name)
 {
 	for (struct list_node *n = list_last(&f->points); n && n != &f->points.head; n = n->prev)
 		if (strcmp(LIST_OBJ(n, struct point, node)->name, name) == 0)
@@ -253,13 +253,13 @@ last_point(const struct frame *f, const char *name)
 }
 
 bool
-frame_point_has(const struct frame *f, const char *name)
+scope_point_has(const struct scope *f, const char *name)
 {
 	return last_point(f, name) != NULL;
 }
 
 void
-frame_point_cut(struct frame *f, const char *name, bool itself)
+scope_point_cut(struct scope *f, const char *name, bool itself)
 {
 	struct point *upto = last_point(f, name), *p;
 
@@ -274,7 +274,7 @@ frame_point_cut(struct frame *f, const char *name, bool itself)
 }
 
 void
-frame_points_forget(struct frame *f)
+scope_points_forget(struct scope *f)
 {
 	struct list_node *n;
 
@@ -287,24 +287,24 @@ frame_points_forget(struct frame *f)
 /* ---- names for people ---- */
 
 const char *
-frame_kind_name(const struct frame *f)
+scope_kind_name(const struct scope *f)
 {
 	static const char *const names[] = {
-	    [FRAME_TRANSACTION] = "transaction", [FRAME_SAVEPOINT] = "savepoint",
-	    [FRAME_LOCK] = "lock",		 [FRAME_SHARED_LOCK] = "shared lock",
-	    [FRAME_SEMAPHORE] = "semaphore",	 [FRAME_IMPLICIT] = "implicit",
+	    [SCOPE_TRANSACTION] = "transaction", [SCOPE_SAVEPOINT] = "savepoint",
+	    [SCOPE_LOCK] = "lock",		 [SCOPE_SHARED_LOCK] = "shared lock",
+	    [SCOPE_SEMAPHORE] = "semaphore",	 [SCOPE_IMPLICIT] = "implicit",
 	};
 
 	return names[f->kind];
 }
 
 const char *
-frame_state_name(const struct frame *f)
+scope_state_name(const struct scope *f)
 {
 	switch (f->state) {
-	case FRAME_ENTERING:
+	case SCOPE_ENTERING:
 		return "entering";
-	case FRAME_EXPIRED:
+	case SCOPE_EXPIRED:
 		return "expired";
 	default:
 		return f->failed ? "failed" : "open";

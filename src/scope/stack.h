@@ -22,16 +22,16 @@
 #include "pool/lease.h"
 #include "scope/lock.h"
 
-enum frame_kind {
-	FRAME_TRANSACTION,
-	FRAME_SAVEPOINT, /* inside the transaction of a frame below */
-	FRAME_LOCK,
-	FRAME_SHARED_LOCK,
-	FRAME_SEMAPHORE,
-	FRAME_IMPLICIT, /* the client's own BEGIN, in which scopes were entered */
+enum scope_kind {
+	SCOPE_TRANSACTION,
+	SCOPE_SAVEPOINT, /* inside the transaction of a frame below */
+	SCOPE_LOCK,
+	SCOPE_SHARED_LOCK,
+	SCOPE_SEMAPHORE,
+	SCOPE_IMPLICIT, /* the client's own BEGIN, in which scopes were entered */
 };
 
-enum frame_state { FRAME_ENTERING, FRAME_OPEN, FRAME_EXPIRED };
+enum scope_state { SCOPE_ENTERING, SCOPE_OPEN, SCOPE_EXPIRED };
 
 /* When a statement that a scope leaves behind is to be run. */
 enum deferred_when {
@@ -54,21 +54,21 @@ void deferred_free(struct deferred *);
 
 /* What is known of the session's state on a server while it works on another: see struct session,
  * where the same names are those of the server that it works on now. */
-struct frame_flags {
+struct scope_flags {
 	unsigned pinned;
 	bool discard, changed, undone, unpin;
 };
 
-struct frame {
+struct scope {
 	struct list_node node; /* in the stack, the outermost first */
 	char *name;
-	enum frame_kind kind;
-	enum frame_state state;
+	enum scope_kind kind;
+	enum scope_state state;
 	struct pool *pool;   /* of a transaction, a savepoint, an implicit one; otherwise NULL */
-	struct frame *base;  /* of a savepoint: the frame whose transaction it is in */
+	struct scope *base;  /* of a savepoint: the frame whose transaction it is in */
 	struct lease *lease; /* of a transaction: &own, or the session's */
 	struct lease own;
-	struct frame_flags flags; /* of `own` */
+	struct scope_flags flags; /* of `own` */
 	struct lock_hold hold;
 	unsigned serial; /* its savepoint on the server is pgwith_SERIAL */
 	bool begun;      /* BEGIN or SAVEPOINT has been carried out */
@@ -89,67 +89,67 @@ struct frame {
 	void *owner;         /* the session */
 };
 
-#define FRAME_POINTS_MAX 1000 /* savepoints of the client in one frame */
+#define SCOPE_POINTS_MAX 1000 /* savepoints of the client in one frame */
 
 struct stack {
 	struct list frames;
-	struct frame *used; /* named by USE, or NULL: the innermost transaction is */
+	struct scope *used; /* named by USE, or NULL: the innermost transaction is */
 	unsigned serial;    /* given last */
 };
 
 void stack_init(struct stack *);
 
 /* A new innermost frame in state ENTERING; copies the name. */
-struct frame *stack_push(struct stack *, enum frame_kind, const char *name, int64_t now_us);
-/* Takes a frame, which holds nothing any more, out; it is freed with frame_free(), at the earliest
+struct scope *stack_push(struct stack *, enum scope_kind, const char *name, int64_t now_us);
+/* Takes a frame, which holds nothing any more, out; it is freed with scope_free(), at the earliest
  * at the end of the loop's turn. */
-void stack_pop(struct stack *, struct frame *);
-void frame_free(void *frame);
+void stack_pop(struct stack *, struct scope *);
+void scope_free(void *frame);
 
 /* NULL if there is none. */
-struct frame *stack_innermost(const struct stack *);
-struct frame *stack_outermost(const struct stack *);
-struct frame *stack_find(const struct stack *, const char *name);
+struct scope *stack_innermost(const struct stack *);
+struct scope *stack_outermost(const struct stack *);
+struct scope *stack_find(const struct stack *, const char *name);
 /* The frame around this one, or NULL. */
-struct frame *stack_outside(const struct stack *, const struct frame *);
+struct scope *stack_outside(const struct stack *, const struct scope *);
 /* The frame inside this one, or NULL. */
-struct frame *stack_inside(const struct stack *, const struct frame *);
+struct scope *stack_inside(const struct stack *, const struct scope *);
 
 /* The frame whose transaction it is in: itself, its base, or NULL for a lock. */
-struct frame *frame_base(struct frame *);
+struct scope *scope_base(struct scope *);
 /* The transaction that statements go to now (a frame with a lease, or one that has expired), or
  * NULL. */
-struct frame *stack_current(const struct stack *);
+struct scope *stack_current(const struct stack *);
 /* The innermost open transaction of that pool, in which a savepoint would be made, or NULL. */
-struct frame *stack_transaction_on(const struct stack *, const struct pool *);
+struct scope *stack_transaction_on(const struct stack *, const struct pool *);
 /* The innermost frame, savepoint or transaction, of that transaction. */
-struct frame *stack_top_of(const struct stack *, const struct frame *base);
+struct scope *stack_top_of(const struct stack *, const struct scope *base);
 /* The innermost frame that has the lease, or NULL. */
-struct frame *stack_of_lease(const struct stack *, const struct lease *);
+struct scope *stack_of_lease(const struct stack *, const struct lease *);
 /* Around `f`: the nearest one that has something to roll back, or NULL. */
-struct frame *stack_loser(const struct stack *, const struct frame *);
+struct scope *stack_loser(const struct stack *, const struct scope *);
 /* The frame whose time limit has ended this one: itself, or one around it. */
-const struct frame *stack_reason(const struct stack *, const struct frame *);
+const struct scope *stack_reason(const struct stack *, const struct scope *);
 /* Is it `f`, or inside `f`? */
-bool stack_within(const struct stack *, const struct frame *inner, const struct frame *f);
+bool stack_within(const struct stack *, const struct scope *inner, const struct scope *f);
 
 /* It cannot commit any more. The first reason stays. */
-void frame_fail(struct frame *, const char *sqlstate);
+void scope_fail(struct scope *, const char *sqlstate);
 
 /* Copies everything. */
-void frame_defer(struct frame *, enum deferred_when, const char *sql, const char *const *values,
+void scope_defer(struct scope *, enum deferred_when, const char *sql, const char *const *values,
 		 unsigned nvalues, uint64_t used);
 
 /* The client's own savepoints in a savepoint frame (of frames of other kinds PostgreSQL itself takes
  * care). Returns -E_TOOBIG if there are too many. */
-int frame_point_add(struct frame *, const char *name);
-bool frame_point_has(const struct frame *, const char *name);
+int scope_point_add(struct scope *, const char *name);
+bool scope_point_has(const struct scope *, const char *name);
 /* RELEASE (`itself` too) or ROLLBACK TO: those made after the last one of that name are gone. */
-void frame_point_cut(struct frame *, const char *name, bool itself);
-void frame_points_forget(struct frame *);
+void scope_point_cut(struct scope *, const char *name, bool itself);
+void scope_points_forget(struct scope *);
 
-const char *frame_kind_name(const struct frame *);
-const char *frame_state_name(const struct frame *);
-bool frame_is_transaction(const struct frame *);
+const char *scope_kind_name(const struct scope *);
+const char *scope_state_name(const struct scope *);
+bool scope_is_transaction(const struct scope *);
 
 #endif

@@ -132,13 +132,13 @@ understand(struct scopes *sc, struct wanted *w, struct err *e)
 /* ---- waiting ---- */
 
 static const char *
-kind_of_wait(const struct frame *f)
+kind_of_wait(const struct scope *f)
 {
-	return f->pool ? "pool" : f->kind == FRAME_SEMAPHORE ? "semaphore" : "lock";
+	return f->pool ? "pool" : f->kind == SCOPE_SEMAPHORE ? "semaphore" : "lock";
 }
 
 static const char *
-name_of_wait(const struct frame *f)
+name_of_wait(const struct scope *f)
 {
 	return f->pool ? f->pool->conf->name : f->hold.lock ? f->hold.lock->name : f->name;
 }
@@ -146,7 +146,7 @@ name_of_wait(const struct frame *f)
 static void
 too_long(struct scopes *sc, struct err *e)
 {
-	const struct frame *f = sc->frame;
+	const struct scope *f = sc->frame;
 	char text[32];
 
 	if (f->pool && !sc->timed_out)
@@ -169,7 +169,7 @@ stop_timer(struct scopes *sc)
 static void
 give_up(struct scopes *sc, struct err *e)
 {
-	struct frame *f = sc->frame;
+	struct scope *f = sc->frame;
 
 	waits_end(&sc->session->daemon->waits, sc->session->id);
 	stop_timer(sc);
@@ -218,7 +218,7 @@ begin_waiting(struct scopes *sc)
 {
 	struct session *s = sc->session;
 	struct waits *waits = &s->daemon->waits;
-	struct frame *f = sc->frame;
+	struct scope *f = sc->frame;
 	char *circle = NULL;
 	struct err e;
 
@@ -245,13 +245,13 @@ begin_waiting(struct scopes *sc)
 static void
 on_deadline(evutil_socket_t fd, short what, void *arg)
 {
-	struct frame *f = arg;
+	struct scope *f = arg;
 
 	scopes_expire(f->owner, f, ERR_SCOPE_DEADLINE);
 }
 
 static void
-set_deadline(struct scopes *sc, struct frame *f, int64_t us)
+set_deadline(struct scopes *sc, struct scope *f, int64_t us)
 {
 	struct timeval tv = {.tv_sec = us / UNIT_S, .tv_usec = us % UNIT_S};
 	char text[32];
@@ -264,24 +264,24 @@ set_deadline(struct scopes *sc, struct frame *f, int64_t us)
 	evtimer_add(&f->timer, &tv);
 }
 
-static struct frame *
-push(struct scopes *sc, enum frame_kind kind, const char *name)
+static struct scope *
+push(struct scopes *sc, enum scope_kind kind, const char *name)
 {
 	struct session *s = sc->session;
-	struct frame *f = stack_push(&sc->stack, kind, name, loop_now_us(s->daemon->loop));
+	struct scope *f = stack_push(&sc->stack, kind, name, loop_now_us(s->daemon->loop));
 
 	f->owner = s;
 	sc->frame = f;
-	if (kind != FRAME_IMPLICIT)
+	if (kind != SCOPE_IMPLICIT)
 		sc->entered++;
 	return f;
 }
 
 static void
-log_granted(const struct scopes *sc, const struct frame *f)
+log_granted(const struct scopes *sc, const struct scope *f)
 {
 	log_info("session %llu: scope granted name=%s kind=\"%s\" pool=%s waited=%.1fms",
-		 (unsigned long long)sc->session->id, f->name, frame_kind_name(f),
+		 (unsigned long long)sc->session->id, f->name, scope_kind_name(f),
 		 f->pool ? f->pool->conf->name : "", (double)(f->granted_us - f->asked_us) / 1000);
 }
 
@@ -290,16 +290,16 @@ static void
 got_it(struct scopes *sc)
 {
 	struct session *s = sc->session;
-	struct frame *f = sc->frame;
+	struct scope *f = sc->frame;
 
 	waits_end(&s->daemon->waits, s->id);
 	f->granted_us = loop_now_us(s->daemon->loop);
 	log_granted(sc, f);
-	if (f->kind != FRAME_IMPLICIT)
+	if (f->kind != SCOPE_IMPLICIT)
 		timing_add(scopes_timing(sc, f), TIMING_WAIT, f->granted_us - f->asked_us);
 	if (f->pool == NULL) {
 		stop_timer(sc);
-		f->state = FRAME_OPEN;
+		f->state = SCOPE_OPEN;
 		f->opened_us = f->granted_us;
 		timing_add(scopes_timing(sc, f), TIMING_ENTER, 0);
 		sc->item++;
@@ -307,7 +307,7 @@ got_it(struct scopes *sc)
 		return;
 	}
 	/* The wait of a lock of PostgreSQL's goes on. */
-	if (f->kind == FRAME_IMPLICIT || item_of(sc)->kind != GRAMMAR_LOCK)
+	if (f->kind == SCOPE_IMPLICIT || item_of(sc)->kind != GRAMMAR_LOCK)
 		stop_timer(sc);
 	scopes_focus(s, f->base ? f->base->lease : f->lease);
 	sc->step = STEP_SETUP;
@@ -316,7 +316,7 @@ got_it(struct scopes *sc)
 static void
 on_lock(struct lock_hold *hold)
 {
-	struct frame *f = LIST_OBJ(hold, struct frame, hold);
+	struct scope *f = LIST_OBJ(hold, struct scope, hold);
 	struct session *s = f->owner;
 
 	got_it(s->scopes);
@@ -328,16 +328,16 @@ static const struct lock_ops lock_ops = {on_lock};
 static void
 want_lock(struct scopes *sc, const struct wanted *w)
 {
-	static const enum frame_kind kinds[] = {
-	    [LOCK_EXCLUSIVE] = FRAME_LOCK,
-	    [LOCK_SHARED] = FRAME_SHARED_LOCK,
-	    [LOCK_SEMAPHORE] = FRAME_SEMAPHORE,
+	static const enum scope_kind kinds[] = {
+	    [LOCK_EXCLUSIVE] = SCOPE_LOCK,
+	    [LOCK_SHARED] = SCOPE_SHARED_LOCK,
+	    [LOCK_SEMAPHORE] = SCOPE_SEMAPHORE,
 	};
 	enum lock_mode mode = w->item->kind == GRAMMAR_SEMAPHORE ? LOCK_SEMAPHORE
 			      : w->item->shared			 ? LOCK_SHARED
 								 : LOCK_EXCLUSIVE;
 	struct session *s = sc->session;
-	struct frame *f = push(sc, kinds[mode], w->name);
+	struct scope *f = push(sc, kinds[mode], w->name);
 	char text[160];
 	struct err e;
 	int r;
@@ -360,7 +360,7 @@ want_lock(struct scopes *sc, const struct wanted *w)
 }
 
 static void
-want_lease(struct scopes *sc, struct frame *f)
+want_lease(struct scopes *sc, struct scope *f)
 {
 	struct session *s = sc->session;
 	struct err e;
@@ -393,12 +393,12 @@ static void
 want_transaction(struct scopes *sc, const struct wanted *w)
 {
 	const struct grammar_item *item = w->item;
-	struct frame *base = item->fresh ? NULL : stack_transaction_on(&sc->stack, w->pool);
-	struct frame *f;
+	struct scope *base = item->fresh ? NULL : stack_transaction_on(&sc->stack, w->pool);
+	struct scope *f;
 	struct err e;
 
 	if (base == NULL) {
-		f = push(sc, FRAME_TRANSACTION, w->name);
+		f = push(sc, SCOPE_TRANSACTION, w->name);
 		f->pool = w->pool;
 		f->suppress = item->suppress || (w->def && w->def->suppress);
 		set_deadline(sc, f, w->deadline_us);
@@ -414,7 +414,7 @@ want_transaction(struct scopes *sc, const struct wanted *w)
 			 "isolation level of its own");
 		err_hint(&e, "NEW makes it a second transaction");
 	} else {
-		f = push(sc, FRAME_SAVEPOINT, w->name);
+		f = push(sc, SCOPE_SAVEPOINT, w->name);
 		f->pool = w->pool;
 		f->base = base;
 		f->suppress = item->suppress || (w->def && w->def->suppress);
@@ -493,7 +493,7 @@ plan(struct scopes *sc)
 
 	if (def && access == GRAMMAR_ACCESS_DEFAULT)
 		access = (enum grammar_access)def->access;
-	if (sc->frame->kind == FRAME_SAVEPOINT && access != GRAMMAR_ACCESS_DEFAULT)
+	if (sc->frame->kind == SCOPE_SAVEPOINT && access != GRAMMAR_ACCESS_DEFAULT)
 		run_later(&sc->run,
 			  access == GRAMMAR_READ_ONLY ? "SET TRANSACTION READ ONLY"
 						      : "SET TRANSACTION READ WRITE",
@@ -517,13 +517,13 @@ plan(struct scopes *sc)
 }
 
 static void
-defer_list(struct frame *f, enum deferred_when when, const struct conf_statements *list, bool backward,
+defer_list(struct scope *f, enum deferred_when when, const struct conf_statements *list, bool backward,
 	   char **values)
 {
 	for (unsigned i = 0; i < list->count; i++) {
 		const struct conf_statement *st = &list->list[backward ? list->count - 1 - i : i];
 
-		frame_defer(f, when, st->sql, (const char *const *)values, arguments(st), st->args);
+		scope_defer(f, when, st->sql, (const char *const *)values, arguments(st), st->args);
 	}
 }
 
@@ -531,15 +531,15 @@ defer_list(struct frame *f, enum deferred_when when, const struct conf_statement
 static void
 opened(struct scopes *sc)
 {
-	struct frame *f = sc->frame;
+	struct scope *f = sc->frame;
 	const struct conf_scope *def;
 	char **values;
 
 	stop_timer(sc);
-	f->state = FRAME_OPEN;
+	f->state = SCOPE_OPEN;
 	f->opened_us = loop_now_us(sc->session->daemon->loop);
 	sc->step = STEP_NEXT;
-	if (f->kind == FRAME_IMPLICIT)
+	if (f->kind == SCOPE_IMPLICIT)
 		return;
 	timing_add(scopes_timing(sc, f), TIMING_ENTER, f->opened_us - f->granted_us);
 	def = definition_of(sc, item_of(sc));
@@ -575,11 +575,11 @@ send_begin(struct scopes *sc)
 	char sql[128];
 
 	sc->step = STEP_BEGIN;
-	if (sc->frame->kind == FRAME_IMPLICIT) {
+	if (sc->frame->kind == SCOPE_IMPLICIT) {
 		talk_query(sc->session, "BEGIN");
 		return;
 	}
-	if (sc->frame->kind == FRAME_SAVEPOINT) {
+	if (sc->frame->kind == SCOPE_SAVEPOINT) {
 		snprintf(sql, sizeof sql, "SAVEPOINT pgwith_%u", sc->frame->serial);
 		talk_query(sc->session, sql);
 		return;
@@ -608,7 +608,7 @@ setup(struct scopes *sc)
 	struct session *s = sc->session;
 	struct buf sql;
 
-	if (sc->frame->kind == FRAME_SAVEPOINT || !state_differs(s)) {
+	if (sc->frame->kind == SCOPE_SAVEPOINT || !state_differs(s)) {
 		send_begin(sc);
 		return;
 	}
@@ -683,7 +683,7 @@ heard(struct scopes *sc)
 		return;
 	case STEP_BEGIN:
 		sc->frame->begun = true;
-		if (sc->frame->kind == FRAME_IMPLICIT)
+		if (sc->frame->kind == SCOPE_IMPLICIT)
 			opened(sc);
 		else
 			plan(sc);
@@ -721,10 +721,10 @@ enter_go(struct scopes *sc)
 }
 
 /* The first is the one that was entered first. */
-static struct frame *
+static struct scope *
 first_entered(const struct scopes *sc)
 {
-	struct frame *f = stack_innermost(&sc->stack);
+	struct scope *f = stack_innermost(&sc->stack);
 
 	for (unsigned i = 1; i < sc->entered; i++)
 		f = stack_outside(&sc->stack, f);
@@ -747,7 +747,7 @@ enter_undo(struct scopes *sc)
 		return;
 	}
 	/* It was the client's own BEGIN that could not be had. */
-	if (sc->frame && sc->frame->kind == FRAME_IMPLICIT) {
+	if (sc->frame && sc->frame->kind == SCOPE_IMPLICIT) {
 		s->begun = BEGUN_YES;
 		exit_begin(sc, SCOPES_UNDOING, sc->frame, true);
 		return;
@@ -760,7 +760,7 @@ enter_begin(struct scopes *sc)
 {
 	struct session *s = sc->session;
 	const struct lease *own = &s->own;
-	struct frame *f;
+	struct scope *f;
 
 	sc->doing = SCOPES_ENTERING;
 	sc->step = STEP_NEXT;
@@ -770,15 +770,15 @@ enter_begin(struct scopes *sc)
 	if (s->begun == BEGUN_YES) {
 		/* The client's BEGIN, of which no server knows yet. */
 		s->begun = BEGUN_NOT;
-		f = push(sc, FRAME_IMPLICIT, "");
+		f = push(sc, SCOPE_IMPLICIT, "");
 		f->pool = s->pool;
 		want_lease(sc, f);
 	} else if (own->state == LEASE_HELD && own->srv->progress.status == 'T' &&
 		   stack_of_lease(&sc->stack, own) == NULL) {
-		f = push(sc, FRAME_IMPLICIT, "");
+		f = push(sc, SCOPE_IMPLICIT, "");
 		f->pool = s->pool;
 		f->lease = &s->own;
-		f->state = FRAME_OPEN;
+		f->state = SCOPE_OPEN;
 		f->begun = true;
 		f->granted_us = f->opened_us = f->asked_us;
 		sc->frame = NULL;

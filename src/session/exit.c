@@ -66,7 +66,7 @@ take_next(struct scopes *sc)
 static void
 fail(struct scopes *sc, const struct err *e, const struct buf *raw)
 {
-	struct frame *f = sc->frame;
+	struct scope *f = sc->frame;
 
 	if (sc->doing == SCOPES_UNDOING || sc->doing == SCOPES_EXPIRING)
 		return;
@@ -83,7 +83,7 @@ fail(struct scopes *sc, const struct err *e, const struct buf *raw)
 }
 
 static void
-scope_failed(struct frame *f, struct err *e)
+scope_failed(struct scope *f, struct err *e)
 {
 	err_make(e, ERR_SCOPE_FAILED, f->name);
 	if (f->error[0])
@@ -95,14 +95,14 @@ static void
 commit_refused(struct scopes *sc)
 {
 	struct session *s = sc->session;
-	struct frame *f = sc->frame, *loser = stack_loser(&sc->stack, f);
+	struct scope *f = sc->frame, *loser = stack_loser(&sc->stack, f);
 	struct err e;
 
 	if (f->error[0] == 0)
 		memcpy(f->error, s->lease->srv->progress.error, sizeof f->error);
 	scope_failed(f, &e);
 	if (loser && !f->suppress && sc->doing == SCOPES_EXITING)
-		frame_fail(loser, f->error);
+		scope_fail(loser, f->error);
 	fail(sc, &e, &sc->talk.error);
 	err_clear(&e);
 	sc->good = false;
@@ -112,7 +112,7 @@ static void
 statement_failed(struct scopes *sc)
 {
 	struct session *s = sc->session;
-	struct frame *f = sc->frame;
+	struct scope *f = sc->frame;
 	struct err e;
 
 	err_make(&e, ERR_SCOPE_STATEMENT, f->name, talk_message(s));
@@ -144,7 +144,7 @@ in_transaction(const struct session *s)
 static bool
 needs_point(const struct scopes *sc)
 {
-	return !sc->after || sc->frame->kind == FRAME_SAVEPOINT;
+	return !sc->after || sc->frame->kind == SCOPE_SAVEPOINT;
 }
 
 static void
@@ -166,7 +166,7 @@ end_well(struct scopes *sc)
 	char sql[64];
 
 	sc->step = STEP_COMMIT;
-	if (sc->frame->kind != FRAME_SAVEPOINT) {
+	if (sc->frame->kind != SCOPE_SAVEPOINT) {
 		talk_query(sc->session, "COMMIT");
 		return;
 	}
@@ -180,7 +180,7 @@ roll_back(struct scopes *sc)
 	char sql[128];
 
 	sc->step = STEP_ROLLBACK;
-	if (sc->frame->kind != FRAME_SAVEPOINT) {
+	if (sc->frame->kind != SCOPE_SAVEPOINT) {
 		talk_query(sc->session, "ROLLBACK");
 		return;
 	}
@@ -234,7 +234,7 @@ rolled_back(struct scopes *sc)
 {
 	struct session *s = sc->session;
 
-	if (s->lease->srv->progress.status == (sc->frame->kind == FRAME_SAVEPOINT ? 'T' : 'I')) {
+	if (s->lease->srv->progress.status == (sc->frame->kind == SCOPE_SAVEPOINT ? 'T' : 'I')) {
 		sc->after = true;
 		rewind_to(sc, false);
 	} else if (++sc->attempts < ATTEMPTS) {
@@ -276,7 +276,7 @@ save(struct scopes *sc)
 	struct session *s = sc->session;
 	struct buf sql;
 
-	if (sc->frame->kind == FRAME_SAVEPOINT) {
+	if (sc->frame->kind == SCOPE_SAVEPOINT) {
 		sc->step = STEP_GONE;
 		return;
 	}
@@ -326,22 +326,22 @@ saved(struct scopes *sc)
 static void
 gone(struct scopes *sc)
 {
-	struct frame *f = sc->frame;
+	struct scope *f = sc->frame;
 	bool last = f == sc->last;
 
 	sc->frame = NULL;
 	sc->step = STEP_NEXT;
 	if (sc->doing == SCOPES_EXPIRING) {
-		f->state = FRAME_EXPIRED;
+		f->state = SCOPE_EXPIRED;
 		f->lease = NULL;
 		f->expire_due = false;
 		scopes_log_end(sc, f, TIMING_EXPIRED, "expired");
 	} else {
 		scopes_pop(sc, f,
-			   f->state == FRAME_EXPIRED ? TIMING_EXPIRED
+			   f->state == SCOPE_EXPIRED ? TIMING_EXPIRED
 			   : sc->good		     ? TIMING_SUCCESS
 						     : TIMING_ERROR,
-			   f->state == FRAME_EXPIRED ? "expired"
+			   f->state == SCOPE_EXPIRED ? "expired"
 			   : sc->good		     ? "success"
 			   : f->failed || f->error[0] ? "error"
 						      : "rolled back");
@@ -352,9 +352,9 @@ gone(struct scopes *sc)
 
 /* The transaction that `f` is in has no server any more, or never had one. */
 static bool
-holds_nothing(const struct frame *f)
+holds_nothing(const struct scope *f)
 {
-	const struct lease *l = frame_base((struct frame *)f)->lease;
+	const struct lease *l = scope_base((struct scope *)f)->lease;
 
 	return l == NULL || l->state != LEASE_HELD;
 }
@@ -363,11 +363,11 @@ static void
 begin_transaction_end(struct scopes *sc)
 {
 	struct session *s = sc->session;
-	struct frame *f = sc->frame;
+	struct scope *f = sc->frame;
 	struct progress *p;
 	struct err e;
 
-	if (f->kind == FRAME_TRANSACTION && f->lease && f->lease->state == LEASE_WAITING) {
+	if (f->kind == SCOPE_TRANSACTION && f->lease && f->lease->state == LEASE_WAITING) {
 		waits_end(&s->daemon->waits, s->id);
 		lease_leave(f->lease);
 	}
@@ -376,7 +376,7 @@ begin_transaction_end(struct scopes *sc)
 		sc->step = STEP_GONE;
 		return;
 	}
-	scopes_focus(s, frame_base(f)->lease);
+	scopes_focus(s, scope_base(f)->lease);
 	p = &s->lease->srv->progress;
 	if (sc->good && (p->status != 'T' || f->failed)) {
 		sc->good = false;
@@ -398,25 +398,25 @@ begin_transaction_end(struct scopes *sc)
 }
 
 /* The innermost one that is still to be done; NULL: all are. */
-static struct frame *
+static struct scope *
 next_frame(const struct scopes *sc)
 {
-	struct frame *f = stack_innermost(&sc->stack);
+	struct scope *f = stack_innermost(&sc->stack);
 
 	if (sc->last == NULL)
 		return NULL;
 	if (sc->doing != SCOPES_EXPIRING)
 		return f;
-	while (f->state == FRAME_EXPIRED && f != sc->last)
+	while (f->state == SCOPE_EXPIRED && f != sc->last)
 		f = stack_outside(&sc->stack, f);
-	return f->state == FRAME_EXPIRED ? NULL : f;
+	return f->state == SCOPE_EXPIRED ? NULL : f;
 }
 
 static bool
 next(struct scopes *sc)
 {
 	struct session *s = sc->session;
-	struct frame *f = next_frame(sc);
+	struct scope *f = next_frame(sc);
 	struct err e;
 
 	if (f == NULL)
@@ -430,7 +430,7 @@ next(struct scopes *sc)
 		 sc->doing == SCOPES_EXPIRING  ? "why=expired"
 		 : sc->doing == SCOPES_UNDOING ? "why=\"not entered\""
 					       : "why=asked");
-	if (f->state == FRAME_EXPIRED) {
+	if (f->state == SCOPE_EXPIRED) {
 		if (sc->good) {
 			scopes_expired_error(f, &e);
 			fail(sc, &e, NULL);
@@ -438,7 +438,7 @@ next(struct scopes *sc)
 		}
 		sc->good = false;
 		sc->step = STEP_GONE;
-	} else if (frame_base(f) == NULL) {
+	} else if (scope_base(f) == NULL) {
 		waits_end(&s->daemon->waits, s->id);
 		lock_leave(&f->hold);
 		sc->step = STEP_GONE;
@@ -481,7 +481,7 @@ heard(struct scopes *sc)
 			return;
 		}
 		commit_refused(sc);
-		if (sc->frame->kind == FRAME_SAVEPOINT || p->status != 'I') {
+		if (sc->frame->kind == SCOPE_SAVEPOINT || p->status != 'I') {
 			roll_back(sc);
 		} else {
 			sc->after = true;
@@ -520,7 +520,7 @@ exit_go(struct scopes *sc)
 }
 
 void
-exit_begin(struct scopes *sc, enum scopes_doing doing, struct frame *last, bool rollback)
+exit_begin(struct scopes *sc, enum scopes_doing doing, struct scope *last, bool rollback)
 {
 	sc->doing = doing;
 	sc->step = STEP_NEXT;

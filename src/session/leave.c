@@ -12,17 +12,17 @@
 /* ---- what a frame leaves to be done ---- */
 
 static void
-add(struct todo *todo, const struct frame *f, const struct deferred *d)
+add(struct todo *todo, const struct scope *f, const struct deferred *d)
 {
 	char label[128];
 
 	snprintf(label, sizeof label, "scope %s", f->name);
-	todo_add(todo, d->sql, (const char *const *)d->values, d->nvalues, d->used, label);
+	todo_add(todo, d->sql, (const char *const *)d->values, d->nvalues, label);
 }
 
 /* Last added first; then its definition's cleanup, as written. */
 static void
-plan(const struct frame *f, struct todo *todo)
+plan(const struct scope *f, struct todo *todo)
 {
 	const struct list_node *n;
 
@@ -42,16 +42,16 @@ plan(const struct frame *f, struct todo *todo)
 
 /* Begins to end the innermost one. */
 static void
-end_frame(struct scopes *sc, struct frame *f)
+end_frame(struct scopes *sc, struct scope *f)
 {
 	struct session *s = sc->session;
-	struct frame *base = frame_base(f);
+	struct scope *base = scope_base(f);
 	struct todo todo;
 
 	sc->frame = f;
 	sc->exit_us = loop_now_us(s->daemon->loop);
 	sc->step = STEP_GONE;
-	if (f->kind != FRAME_IMPLICIT)
+	if (f->kind != SCOPE_IMPLICIT)
 		log_info("session %llu: scope exit name=%s why=\"%s\"", (unsigned long long)s->id,
 			 f->name, sc->gone_text);
 	if (base == NULL) {
@@ -73,7 +73,7 @@ void
 leave_go(struct scopes *sc)
 {
 	struct session *s = sc->session;
-	struct frame *f;
+	struct scope *f;
 
 	/* A cleanup that ends at once comes back to here. */
 	if (sc->leaving)
@@ -139,7 +139,7 @@ static void
 abandon(struct scopes *sc)
 {
 	struct session *s = sc->session;
-	struct frame *f;
+	struct scope *f;
 
 	waits_end(&s->daemon->waits, s->id);
 	if (sc->timing)

@@ -31,7 +31,7 @@ name_of(const struct sqltext_token *t, char *name)
 
 /* One statement of which `first` is the first word; the walk stands behind that. */
 static bool
-follow(struct frame *f, enum sqltext_word first, struct sqltext *at, struct err *e)
+follow(struct scope *f, enum sqltext_word first, struct sqltext *at, struct err *e)
 {
 	struct sqltext_token t;
 	bool to = first != SQLWORD_ROLLBACK;
@@ -51,21 +51,21 @@ follow(struct frame *f, enum sqltext_word first, struct sqltext *at, struct err 
 		return false;
 	}
 	if (first == SQLWORD_SAVEPOINT) {
-		if (frame_point_add(f, name) == 0)
+		if (scope_point_add(f, name) == 0)
 			return true;
-		err_make(e, ERR_SCOPE_TOO_MANY, "savepoints in a scope", FRAME_POINTS_MAX);
+		err_make(e, ERR_SCOPE_TOO_MANY, "savepoints in a scope", SCOPE_POINTS_MAX);
 		return false;
 	}
-	if (!frame_point_has(f, name)) {
+	if (!scope_point_has(f, name)) {
 		err_make(e, ERR_SCOPE_POINT, name, f->name);
 		return false;
 	}
-	frame_point_cut(f, name, first == SQLWORD_RELEASE);
+	scope_point_cut(f, name, first == SQLWORD_RELEASE);
 	return true;
 }
 
 bool
-points_follow(struct scopes *sc, struct frame *f, const char *sql, size_t bytes, struct err *e)
+points_follow(struct scopes *sc, struct scope *f, const char *sql, size_t bytes, struct err *e)
 {
 	struct sqltext at;
 	struct sqltext_token t;

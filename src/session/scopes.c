@@ -62,20 +62,20 @@ scopes_open(const struct session *s)
 
 /* ---- which lease messages go by ---- */
 
-static struct frame_flags *
+static struct scope_flags *
 flags_of(struct session *s, struct lease *l)
 {
-	return l == &s->own ? &s->scopes->own_flags : &LIST_OBJ(l, struct frame, own)->flags;
+	return l == &s->own ? &s->scopes->own_flags : &LIST_OBJ(l, struct scope, own)->flags;
 }
 
 void
 scopes_focus(struct session *s, struct lease *l)
 {
-	struct frame_flags *f;
+	struct scope_flags *f;
 
 	if (s->lease == l)
 		return;
-	*flags_of(s, s->lease) = (struct frame_flags){.pinned = s->pinned,
+	*flags_of(s, s->lease) = (struct scope_flags){.pinned = s->pinned,
 						      .discard = s->discard,
 						      .changed = s->changed,
 						      .undone = s->undone,
@@ -93,7 +93,7 @@ scopes_focus(struct session *s, struct lease *l)
 void
 scopes_refocus(struct session *s)
 {
-	struct frame *f = stack_current(&s->scopes->stack);
+	struct scope *f = stack_current(&s->scopes->stack);
 
 	scopes_focus(s, f && f->lease && f->lease->state == LEASE_HELD ? f->lease : &s->own);
 }
@@ -122,7 +122,7 @@ settle_state(struct session *s)
 char
 scopes_status(const struct session *s)
 {
-	const struct frame *f = s->scopes ? stack_current(&s->scopes->stack) : NULL;
+	const struct scope *f = s->scopes ? stack_current(&s->scopes->stack) : NULL;
 
 	if (f)
 		return f->lease && f->lease->state == LEASE_HELD ? f->lease->srv->progress.status
@@ -211,11 +211,11 @@ answer(struct scopes *sc)
 static void
 drop_implicit(struct scopes *sc)
 {
-	struct frame *f = stack_innermost(&sc->stack);
+	struct scope *f = stack_innermost(&sc->stack);
 
-	if (f && f->kind == FRAME_IMPLICIT) {
+	if (f && f->kind == SCOPE_IMPLICIT) {
 		stack_pop(&sc->stack, f);
-		loop_defer(sc->session->daemon->loop, frame_free, f);
+		loop_defer(sc->session->daemon->loop, scope_free, f);
 	}
 }
 
@@ -239,22 +239,23 @@ scopes_finish(struct scopes *sc)
 	grammar_free(sc->statement);
 	sc->statement = NULL;
 	scopes_settle(s);
-	if (sc->inside || (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE))
+	if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 		return;
 	stream_resume(&s->stream);
-	request_resume(s);
+	if (!sc->inside)
+		request_resume(s);
 }
 
 /* ---- frames end ---- */
 
 struct timing_row *
-scopes_timing(struct scopes *sc, const struct frame *f)
+scopes_timing(struct scopes *sc, const struct scope *f)
 {
 	return timing_row(&sc->session->daemon->timing, f->pool ? f->pool->conf->name : "", f->name);
 }
 
 void
-scopes_log_end(struct scopes *sc, struct frame *f, enum timing_outcome outcome, const char *word)
+scopes_log_end(struct scopes *sc, struct scope *f, enum timing_outcome outcome, const char *word)
 {
 	struct session *s = sc->session;
 	int64_t now = loop_now_us(s->daemon->loop);
@@ -270,7 +271,7 @@ scopes_log_end(struct scopes *sc, struct frame *f, enum timing_outcome outcome, 
 }
 
 static void
-forget_deadline(struct scopes *sc, struct frame *f)
+forget_deadline(struct scopes *sc, struct scope *f)
 {
 	if (f->deadline_us)
 		evtimer_del(&f->timer);
@@ -278,19 +279,19 @@ forget_deadline(struct scopes *sc, struct frame *f)
 }
 
 void
-scopes_pop(struct scopes *sc, struct frame *f, enum timing_outcome outcome, const char *word)
+scopes_pop(struct scopes *sc, struct scope *f, enum timing_outcome outcome, const char *word)
 {
 	struct session *s = sc->session;
 
 	forget_deadline(sc, f);
 	/* One that has expired was counted then. */
-	if (f->kind != FRAME_IMPLICIT && f->state != FRAME_EXPIRED)
+	if (f->kind != SCOPE_IMPLICIT && f->state != SCOPE_EXPIRED)
 		scopes_log_end(sc, f, outcome, word);
 	snprintf(sc->exited, sizeof sc->exited, "%s", f->name);
 	if (s->lease == &f->own)
 		scopes_focus(s, &s->own);
 	stack_pop(&sc->stack, f);
-	loop_defer(s->daemon->loop, frame_free, f);
+	loop_defer(s->daemon->loop, scope_free, f);
 }
 
 /* ---- statements ---- */
@@ -322,11 +323,11 @@ failed_transaction(const struct session *s)
 }
 
 /* The outermost frame that the EXIT is about, or NULL with the reason in *e. */
-static struct frame *
+static struct scope *
 exit_target(struct session *s, const struct grammar *g, struct err *e)
 {
 	const struct stack *st = &s->scopes->stack;
-	struct frame *innermost = stack_innermost(st), *f = innermost, *out;
+	struct scope *innermost = stack_innermost(st), *f = innermost, *out;
 
 	if (innermost == NULL) {
 		err_make(e, ERR_SCOPE_NONE);
@@ -344,7 +345,7 @@ exit_target(struct session *s, const struct grammar *g, struct err *e)
 			err_make(e, ERR_SCOPE_ORDER, g->name, innermost->name);
 		return f == innermost ? f : NULL;
 	}
-	while (g->all && (out = stack_outside(st, f)) != NULL && out->kind != FRAME_IMPLICIT)
+	while (g->all && (out = stack_outside(st, f)) != NULL && out->kind != SCOPE_IMPLICIT)
 		f = out;
 	/* Scopes around a transaction of BEGIN cannot be exited before that. */
 	out = stack_outside(st, f);
@@ -359,13 +360,13 @@ static bool
 use(struct session *s, const struct grammar *g, struct err *e)
 {
 	struct stack *st = &s->scopes->stack;
-	struct frame *f = stack_find(st, g->name);
+	struct scope *f = stack_find(st, g->name);
 
-	if (f == NULL || f->kind == FRAME_IMPLICIT) {
+	if (f == NULL || f->kind == SCOPE_IMPLICIT) {
 		err_make(e, ERR_SCOPE_UNKNOWN, g->name);
 		return false;
 	}
-	if (frame_base(f) == NULL) {
+	if (scope_base(f) == NULL) {
 		err_make(e, ERR_SCOPE_NO_TRANSACTION, "USE");
 		return false;
 	}
@@ -392,11 +393,11 @@ defer(struct session *s, const struct grammar *g, struct err *e)
 	    [GRAMMAR_ON_ROLLBACK] = DEFERRED_ON_ROLLBACK,
 	};
 	struct stack *st = &s->scopes->stack;
-	struct frame *base = stack_current(st), *f = base ? stack_top_of(st, base) : NULL;
+	struct scope *base = stack_current(st), *f = base ? stack_top_of(st, base) : NULL;
 
-	if (f == NULL || f->kind == FRAME_IMPLICIT)
+	if (f == NULL || f->kind == SCOPE_IMPLICIT)
 		err_make(e, ERR_SCOPE_NO_TRANSACTION, "DEFER");
-	else if (base->state == FRAME_EXPIRED)
+	else if (base->state == SCOPE_EXPIRED)
 		scopes_expired_error(base, e);
 	else if (base->lease->srv->progress.status == 'E')
 		err_make(e, ERR_SCOPE_ABORTED, "DEFER");
@@ -406,7 +407,7 @@ defer(struct session *s, const struct grammar *g, struct err *e)
 	else if (f->deferred.count >= DEFERRED_MAX)
 		err_make(e, ERR_SCOPE_TOO_MANY, "deferred statements", DEFERRED_MAX);
 	else {
-		frame_defer(f, whens[g->when], g->sql.text, NULL, 0, 0);
+		scope_defer(f, whens[g->when], g->sql.text, NULL, 0, 0);
 		return true;
 	}
 	return false;
@@ -429,19 +430,19 @@ scopes_describe(struct buf *out)
 }
 
 static void
-show_row(struct session *s, struct frame *f, unsigned level, struct buf *out)
+show_row(struct session *s, struct scope *f, unsigned level, struct buf *out)
 {
 	const struct stack *st = &s->scopes->stack;
 	int64_t now = loop_now_us(s->daemon->loop);
 	char numbers[5][24];
 	const char *row[NCOLUMNS] = {
 	    numbers[0],
-	    f->kind == FRAME_IMPLICIT ? f->pool->conf->name : f->name,
-	    frame_kind_name(f),
+	    f->kind == SCOPE_IMPLICIT ? f->pool->conf->name : f->name,
+	    scope_kind_name(f),
 	    f->pool ? f->pool->conf->name : NULL,
-	    frame_state_name(f),
-	    frame_base(f) && frame_base(f) == stack_current(st) &&
-		    stack_top_of(st, frame_base(f)) == f
+	    scope_state_name(f),
+	    scope_base(f) && scope_base(f) == stack_current(st) &&
+		    stack_top_of(st, scope_base(f)) == f
 		? "t"
 		: "f",
 	    numbers[1],
@@ -450,9 +451,9 @@ show_row(struct session *s, struct frame *f, unsigned level, struct buf *out)
 	    numbers[4],
 	};
 
-	if (strcmp(row[4], "open") == 0 && frame_base(f) && frame_base(f)->lease &&
-	    frame_base(f)->lease->state == LEASE_HELD &&
-	    frame_base(f)->lease->srv->progress.status == 'E' && stack_top_of(st, frame_base(f)) == f)
+	if (strcmp(row[4], "open") == 0 && scope_base(f) && scope_base(f)->lease &&
+	    scope_base(f)->lease->state == LEASE_HELD &&
+	    scope_base(f)->lease->srv->progress.status == 'E' && stack_top_of(st, scope_base(f)) == f)
 		row[4] = "failed";
 	snprintf(numbers[0], sizeof numbers[0], "%u", level);
 	snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)(now - f->asked_us) / 1000);
@@ -476,7 +477,7 @@ show(struct session *s, char type)
 	if (type == 'Q')
 		scopes_describe(&out);
 	LIST_EACH (n, &s->scopes->stack.frames)
-		show_row(s, LIST_OBJ(n, struct frame, node), ++level, &out);
+		show_row(s, LIST_OBJ(n, struct scope, node), ++level, &out);
 	snprintf(tag, sizeof tag, "SHOW %u", level);
 	msg_complete(&out, tag);
 	if (type == 'Q' && !parts_more(s))
@@ -520,7 +521,7 @@ static bool
 do_work(struct session *s, const struct grammar *g, struct err *e)
 {
 	struct scopes *sc = s->scopes;
-	struct frame *target = NULL;
+	struct scope *target = NULL;
 
 	if (g->verb == GRAMMAR_ENTER && failed_transaction(s)) {
 		err_make(e, ERR_SCOPE_ABORTED, "ENTER");
@@ -569,10 +570,10 @@ scopes_do(struct session *s, struct grammar *g, char type)
 /* ---- ordinary statements ---- */
 
 void
-scopes_expired_error(const struct frame *frame, struct err *e)
+scopes_expired_error(const struct scope *frame, struct err *e)
 {
 	const struct session *s = frame->owner;
-	const struct frame *f = stack_reason(&s->scopes->stack, frame);
+	const struct scope *f = stack_reason(&s->scopes->stack, frame);
 	const struct conf_pool *conf = f->pool ? f->pool->conf : NULL;
 	char text[32];
 
@@ -595,33 +596,33 @@ bool
 scopes_expired(const struct session *s)
 {
 	const struct stack *st = &s->scopes->stack;
-	struct frame *base = stack_current(st);
+	struct scope *base = stack_current(st);
 
-	return base && (base->state == FRAME_EXPIRED ||
-			stack_top_of(st, base)->state == FRAME_EXPIRED);
+	return base && (base->state == SCOPE_EXPIRED ||
+			stack_top_of(st, base)->state == SCOPE_EXPIRED);
 }
 
 bool
 scopes_admit(struct session *s, unsigned set, const char *sql, size_t bytes, struct err *e)
 {
 	const struct stack *st = &s->scopes->stack;
-	struct frame *base = stack_current(st), *top;
+	struct scope *base = stack_current(st), *top;
 
 	if (base == NULL)
 		return true;
 	top = stack_top_of(st, base);
 	if (scopes_expired(s)) {
-		scopes_expired_error(base->state == FRAME_EXPIRED ? base : top, e);
+		scopes_expired_error(base->state == SCOPE_EXPIRED ? base : top, e);
 		return false;
 	}
 	if (set & (SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_PREPARE_TRANSACTION)) {
 		err_make(e, ERR_SCOPE_END,
 			 sqlclass_name(set & (SQLCLASS_COMMIT | SQLCLASS_ROLLBACK |
 					      SQLCLASS_PREPARE_TRANSACTION)),
-			 base->kind == FRAME_IMPLICIT ? stack_innermost(st)->name : base->name);
+			 base->kind == SCOPE_IMPLICIT ? stack_innermost(st)->name : base->name);
 		return false;
 	}
-	if ((set & SQLCLASS_SAVEPOINT) && top->kind == FRAME_SAVEPOINT)
+	if ((set & SQLCLASS_SAVEPOINT) && top->kind == SCOPE_SAVEPOINT)
 		return points_follow(s->scopes, top, sql, bytes, e);
 	return true;
 }
@@ -633,7 +634,7 @@ scopes_heard(struct session *s)
 {
 	struct scopes *sc = s->scopes;
 	const struct progress *p = &s->lease->srv->progress;
-	struct frame *f;
+	struct scope *f;
 
 	if (p->error[0]) {
 		sc->bounded_failed |= sc->bounded;
@@ -643,7 +644,7 @@ scopes_heard(struct session *s)
 	if (f == NULL || !progress_at_rest(p))
 		return;
 	if (sc->point_sent && p->error[0])
-		frame_points_forget(f);
+		scope_points_forget(f);
 	sc->point_sent = false;
 	if (p->status == 'E' && f->error[0] == 0)
 		memcpy(f->error, p->error[0] ? p->error : "25P02", sizeof f->error);
@@ -651,8 +652,8 @@ scopes_heard(struct session *s)
 		f->error[0] = 0;
 	/* It was ended in a way that was not seen coming. */
 	if (p->status == 'I') {
-		frame_fail(f, "25P01");
-		frame_fail(frame_base(f), "25P01");
+		scope_fail(f, "25P01");
+		scope_fail(scope_base(f), "25P01");
 	}
 }
 
@@ -761,14 +762,14 @@ scopes_cancel(struct session *s, uint64_t requester)
 
 /* ---- time limits ---- */
 
-static struct frame *
+static struct scope *
 first_due(const struct scopes *sc)
 {
 	struct list_node *n;
 
 	LIST_EACH (n, &sc->stack.frames)
-		if (LIST_OBJ(n, struct frame, node)->expire_due)
-			return LIST_OBJ(n, struct frame, node);
+		if (LIST_OBJ(n, struct scope, node)->expire_due)
+			return LIST_OBJ(n, struct scope, node);
 	return NULL;
 }
 
@@ -804,7 +805,7 @@ nudge(struct session *s)
 }
 
 static void
-give_up(struct session *s, const struct frame *f)
+give_up(struct session *s, const struct scope *f)
 {
 	struct err e;
 
@@ -815,7 +816,7 @@ give_up(struct session *s, const struct frame *f)
 
 /* In the middle of the extended protocol, the client is told at once. */
 static void
-tell(struct session *s, const struct frame *f)
+tell(struct session *s, const struct scope *f)
 {
 	struct buf out;
 	struct err e;
@@ -834,7 +835,7 @@ void
 scopes_settle(struct session *s)
 {
 	struct scopes *sc = s->scopes;
-	struct frame *f = first_due(sc);
+	struct scope *f = first_due(sc);
 	int64_t now = loop_now_us(s->daemon->loop);
 
 	if (f == NULL || sc->doing != SCOPES_NOTHING || gone(s))
@@ -860,12 +861,12 @@ scopes_settle(struct session *s)
 }
 
 void
-scopes_expire(struct session *s, struct frame *f, enum err_id why)
+scopes_expire(struct session *s, struct scope *f, enum err_id why)
 {
 	struct scopes *sc = s->scopes;
 	struct err e;
 
-	if (f->expire_due || f->state == FRAME_EXPIRED || sc->doing == SCOPES_LEAVING)
+	if (f->expire_due || f->state == SCOPE_EXPIRED || sc->doing == SCOPES_LEAVING)
 		return;
 	log_info("session %llu: scope expired name=%s why=%s", (unsigned long long)s->id, f->name,
 		 err_kind(why)->name);

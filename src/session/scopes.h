@@ -67,7 +67,7 @@ struct scope_named {
 struct scopes {
 	struct session *session;
 	struct stack stack;
-	struct frame_flags own_flags; /* of session->own, while messages go by another lease */
+	struct scope_flags own_flags; /* of session->own, while messages go by another lease */
 	struct talk talk;
 
 	enum scopes_doing doing;
@@ -75,10 +75,10 @@ struct scopes {
 	struct grammar *statement; /* what is being done, or NULL */
 	char answer_type;          /* message type that is to be answered: Q or E; 0: none */
 	bool inside;		   /* judge is on the stack: it goes on with the client's bytes */
-	struct frame *frame;       /* that is worked on */
+	struct scope *frame;       /* that is worked on */
 	unsigned item;             /* ENTER: which of them; frames are the innermost `entered` ones */
 	unsigned entered;
-	struct frame *last;        /* EXIT: the outermost frame to be exited */
+	struct scope *last;        /* EXIT: the outermost frame to be exited */
 	struct list run;           /* ENTER: struct deferred of the definition, still to be run */
 	struct event timer;        /* WAIT */
 	bool timing;               /* the timer is on */
@@ -164,7 +164,7 @@ bool scopes_cancel(struct session *, uint64_t requester);
 bool scopes_leave(struct session *, enum cleanup_why, const char *text);
 
 /* The frame is to end as soon as possible, because of that limit. */
-void scopes_expire(struct session *, struct frame *, enum err_id);
+void scopes_expire(struct session *, struct scope *, enum err_id);
 
 /* Goes on with what has to wait for the server to be at rest. */
 void scopes_settle(struct session *);
@@ -201,7 +201,7 @@ void enter_undo(struct scopes *);
 void scopes_fresh(struct session *, struct lease *);
 
 /* Begins them: all frames from the innermost to `last`. */
-void exit_begin(struct scopes *, enum scopes_doing, struct frame *last, bool rollback);
+void exit_begin(struct scopes *, enum scopes_doing, struct scope *last, bool rollback);
 
 /* Keeps the first error as the answer. */
 void scopes_fail(struct scopes *, const struct err *);
@@ -213,17 +213,17 @@ void scopes_notice(struct session *, const char *severity, const struct err *);
 void scopes_finish(struct scopes *);
 
 /* The frame, innermost and holding nothing, is gone. */
-void scopes_pop(struct scopes *, struct frame *, enum timing_outcome, const char *word);
+void scopes_pop(struct scopes *, struct scope *, enum timing_outcome, const char *word);
 
 /* What expired means for it. */
-void scopes_expired_error(const struct frame *, struct err *);
+void scopes_expired_error(const struct scope *, struct err *);
 
-void scopes_log_end(struct scopes *, struct frame *, enum timing_outcome, const char *word);
+void scopes_log_end(struct scopes *, struct scope *, enum timing_outcome, const char *word);
 
 /* leave: a cleanup has ended. */
 void leave_ended(struct scopes *);
 void leave_go(struct scopes *);
 
-struct timing_row *scopes_timing(struct scopes *, const struct frame *);
+struct timing_row *scopes_timing(struct scopes *, const struct scope *);
 
 #endif
