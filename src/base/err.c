@@ -69,25 +69,24 @@ static const struct err_kind kinds[ERR_N] = {
 	{"pin_off", "0A000", false,
 	 "pool \"%s\" has pin = off: %s would keep a server connection", /* pool, what */
 	 "use a pool with pin = on, or with mode = session"},
-    [ERR_TRANSACTION_EXPIRED] =
-	{"transaction_expired", "57014", false, "the transaction was rolled back: %s", /* why */
-	 "ROLLBACK, and try again"},
+    [ERR_TRANSACTION_EXPIRED] = {"transaction_expired", "57014", false,
+				 "the transaction was rolled back: %s", /* why */
+				 "ROLLBACK, and try again"},
     [ERR_SCOPE_SYNTAX] = {"scope_syntax", "42601", false, "%s", /* what was expected */
 			  "pgwith-scopes(7) has the grammar"},
     [ERR_SCOPE_VALUE] = {"scope_value", "22023", false, "%s", /* what is wrong */ NULL},
     [ERR_SCOPE_UNSUPPORTED] = {"scope_unsupported", "0A000", false, "%s", /* what */ NULL},
-    [ERR_SCOPE_TOO_LONG] =
-	{"scope_too_long", "54000", false,
-	 "a message with scope statements may have %u bytes at most", /* bytes */
-	 "send it in several messages"},
+    [ERR_SCOPE_TOO_LONG] = {"scope_too_long", "54000", false,
+			    "a message with scope statements may have %u bytes at most", /* bytes */
+			    "send it in several messages"},
     [ERR_SCOPE_TOO_MANY] = {"scope_too_many", "54000", false, "too many %s: %u at most",
 			    /* of what, how many */
 			    NULL},
     [ERR_SCOPE_NO_POOL] = {"scope_no_pool", "3D000", false, "there is no pool \"%s\"", /* pool */
 			   "pools are the sections [pool NAME] of the configuration"},
-    [ERR_SCOPE_NOT_DEFINED] =
-	{"scope_not_defined", "42704", false, "there is no definition of a scope \"%s\"", /* name */
-	 "definitions are the sections [scope NAME] of the configuration"},
+    [ERR_SCOPE_NOT_DEFINED] = {"scope_not_defined", "42704", false,
+			       "there is no definition of a scope \"%s\"", /* name */
+			       "definitions are the sections [scope NAME] of the configuration"},
     [ERR_SCOPE_EXISTS] = {"scope_exists", "42710", false, "scope \"%s\" is already open", /* name */
 			  "give the inner one another name"},
     [ERR_SCOPE_UNKNOWN] = {"scope_unknown", "42704", false, "scope \"%s\" is not open", /* name */
@@ -97,26 +96,24 @@ static const struct err_kind kinds[ERR_N] = {
 	{"scope_order", "55000", false,
 	 "scope \"%s\" cannot be exited: scope \"%s\" is open inside it", /* name, name */
 	 "EXIT the inner one first, or EXIT ALL"},
-    [ERR_SCOPE_NO_TRANSACTION] =
-	{"scope_no_transaction", "55000", false, "%s needs a scope that is a transaction",
-	 /* statement */
-	 "ENTER one"},
+    [ERR_SCOPE_NO_TRANSACTION] = {"scope_no_transaction", "55000", false,
+				  "%s needs a scope that is a transaction",
+				  /* statement */
+				  "ENTER one"},
     [ERR_SCOPE_IN_TRANSACTION] =
 	{"scope_in_transaction", "25001", false,
 	 "%s cannot be done while a transaction of BEGIN is open inside", /* statement */
 	 "COMMIT or ROLLBACK it first"},
-    [ERR_SCOPE_ABORTED] =
-	{"scope_aborted", "25P02", false,
-	 "%s cannot be done in a transaction that has failed", /* statement */
-	 "EXIT the scope, or ROLLBACK TO a savepoint of your own"},
+    [ERR_SCOPE_ABORTED] = {"scope_aborted", "25P02", false,
+			   "%s cannot be done in a transaction that has failed", /* statement */
+			   "EXIT the scope, or ROLLBACK TO a savepoint of your own"},
     [ERR_SCOPE_END] =
 	{"scope_end", "2D000", false,
 	 "%s would end the transaction of scope \"%s\" behind its back", /* statement, name */
 	 "EXIT, or EXIT ROLLBACK"},
-    [ERR_SCOPE_POINT] =
-	{"scope_point", "3B001", false,
-	 "savepoint \"%s\" was not made inside scope \"%s\"", /* savepoint, name */
-	 "EXIT the scope first"},
+    [ERR_SCOPE_POINT] = {"scope_point", "3B001", false,
+			 "savepoint \"%s\" was not made inside scope \"%s\"", /* savepoint, name */
+			 "EXIT the scope first"},
     [ERR_SCOPE_FAILED] = {"scope_failed", "40000", false,
 			  "scope \"%s\" failed and was rolled back", /* name */
 			  NULL},
@@ -141,12 +138,12 @@ static const struct err_kind kinds[ERR_N] = {
 			    NULL},
     [ERR_SCOPE_DEADLOCK] =
 	{"scope_deadlock", "40P01", false,
-	 "waiting for %s \"%s\" would never end: sessions would wait for each other", /* kind, name */
+	 "waiting for %s \"%s\" would never end: sessions would wait for each other", /* kind, name
+										       */
 	 "enter locks and pools in the same order everywhere"},
-    [ERR_SCOPE_STATEMENT] =
-	{"scope_statement", "01000", false,
-	 "a statement of scope \"%s\" failed at its end: %s", /* name, reason */
-	 NULL},
+    [ERR_SCOPE_STATEMENT] = {"scope_statement", "01000", false,
+			     "a statement of scope \"%s\" failed at its end: %s", /* name, reason */
+			     NULL},
     [ERR_SERVER_LOST] = {"server_lost", "08006", true,
 			 "the server connection of pool \"%s\" was lost: %s", /* pool, reason */
 			 "reconnect; look into the server's log for the reason"},

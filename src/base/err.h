@@ -102,8 +102,8 @@ struct err {
 	enum err_id id;
 	char sqlstate[6]; /* the kind's, or a server's own, passed on */
 	char *message;
-	char *detail; /* or NULL */
-	char *hint;   /* or NULL */
+	char *detail;      /* or NULL */
+	char *hint;        /* or NULL */
 	unsigned position; /* character in the text, from 1; 0: none */
 };
 

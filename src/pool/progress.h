@@ -112,12 +112,12 @@ enum {
 	PROGRESS_FOR_PARSE =
 	    0x40, /* a Close in place of the client's Parse: CloseComplete becomes ParseComplete */
 	PROGRESS_TRACKED = 0x20, /* tracked() tells what became of it */
-	PROGRESS_PART = 0x10     /* a Query that is part of the client's: see progress_sent_part() */
+	PROGRESS_PART = 0x10 /* a Query that is part of the client's: see progress_sent_part() */
 };
 bool progress_sent_as(struct progress *, unsigned flags);
 
-/* A Query that is not the last part of the client's goes to the server: the client gets its answers,
- * but not its ReadyForQuery. Nothing may be under way. */
+/* A Query that is not the last part of the client's goes to the server: the client gets its
+ * answers, but not its ReadyForQuery. Nothing may be under way. */
 void progress_sent_part(struct progress *);
 
 /* A Sync of our own: the client does not get its ReadyForQuery, nor an error of what is before it:

@@ -290,9 +290,12 @@ const char *
 scope_kind_name(const struct scope *f)
 {
 	static const char *const names[] = {
-	    [SCOPE_TRANSACTION] = "transaction", [SCOPE_SAVEPOINT] = "savepoint",
-	    [SCOPE_LOCK] = "lock",		 [SCOPE_SHARED_LOCK] = "shared lock",
-	    [SCOPE_SEMAPHORE] = "semaphore",	 [SCOPE_IMPLICIT] = "implicit",
+	    [SCOPE_TRANSACTION] = "transaction",
+	    [SCOPE_SAVEPOINT] = "savepoint",
+	    [SCOPE_LOCK] = "lock",
+	    [SCOPE_SHARED_LOCK] = "shared lock",
+	    [SCOPE_SEMAPHORE] = "semaphore",
+	    [SCOPE_IMPLICIT] = "implicit",
 	};
 
 	return names[f->kind];

@@ -80,8 +80,8 @@ struct scope {
 				   possible. Not a state: it is still open, or entering */
 	struct list deferred;   /* first added first */
 	struct list points;     /* the client's own savepoints inside a savepoint frame */
-	int64_t asked_us;   /* monotonic, as all times here */
-	int64_t granted_us; /* lease or lock was there; 0: not yet */
+	int64_t asked_us;       /* monotonic, as all times here */
+	int64_t granted_us;     /* lease or lock was there; 0: not yet */
 	int64_t opened_us;
 	int64_t deadline_us; /* 0: none */
 	char *deadline_text; /* for people: 30s */
@@ -140,8 +140,8 @@ void scope_fail(struct scope *, const char *sqlstate);
 void scope_defer(struct scope *, enum deferred_when, const char *sql, const char *const *values,
 		 unsigned nvalues, uint64_t used);
 
-/* The client's own savepoints in a savepoint frame (of frames of other kinds PostgreSQL itself takes
- * care). Returns -E_TOOBIG if there are too many. */
+/* The client's own savepoints in a savepoint frame (of frames of other kinds PostgreSQL itself
+ * takes care). Returns -E_TOOBIG if there are too many. */
 int scope_point_add(struct scope *, const char *name);
 bool scope_point_has(const struct scope *, const char *name);
 /* RELEASE (`itself` too) or ROLLBACK TO: those made after the last one of that name are gone. */

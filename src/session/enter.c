@@ -48,7 +48,9 @@ static bool
 find_pool(struct scopes *sc, struct wanted *w, struct err *e)
 {
 	struct session *s = sc->session;
-	const char *name = w->item->pool ? w->item->pool : w->def && *w->def->pool ? w->def->pool : NULL;
+	const char *name = w->item->pool             ? w->item->pool
+			   : w->def && *w->def->pool ? w->def->pool
+						     : NULL;
 
 	if (w->item->kind == GRAMMAR_SEMAPHORE || (w->item->kind == GRAMMAR_LOCK && name == NULL))
 		return true;
@@ -114,8 +116,8 @@ understand(struct scopes *sc, struct wanted *w, struct err *e)
 	}
 	if (!find_pool(sc, w, e) || !read_values(sc, w, e))
 		return false;
-	w->name = item->as	   ? item->as
-		  : item->name	   ? item->name
+	w->name = item->as         ? item->as
+		  : item->name     ? item->name
 		  : item->key.text ? item->key.text
 				   : w->pool->conf->name;
 	if (*w->name == 0) {
@@ -334,7 +336,7 @@ want_lock(struct scopes *sc, const struct wanted *w)
 	    [LOCK_SEMAPHORE] = SCOPE_SEMAPHORE,
 	};
 	enum lock_mode mode = w->item->kind == GRAMMAR_SEMAPHORE ? LOCK_SEMAPHORE
-			      : w->item->shared			 ? LOCK_SHARED
+			      : w->item->shared                  ? LOCK_SHARED
 								 : LOCK_EXCLUSIVE;
 	struct session *s = sc->session;
 	struct scope *f = push(sc, kinds[mode], w->name);
@@ -409,9 +411,10 @@ want_transaction(struct scopes *sc, const struct wanted *w)
 		err_make(&e, ERR_SCOPE_ABORTED, "ENTER");
 	} else if (item->isolation != GRAMMAR_DEFAULT ||
 		   (w->def && w->def->isolation != CONF_ISOLATION_DEFAULT)) {
-		err_make(&e, ERR_SCOPE_VALUE,
-			 "a scope inside a transaction of its pool is a savepoint and cannot have an "
-			 "isolation level of its own");
+		err_make(
+		    &e, ERR_SCOPE_VALUE,
+		    "a scope inside a transaction of its pool is a savepoint and cannot have an "
+		    "isolation level of its own");
 		err_hint(&e, "NEW makes it a second transaction");
 	} else {
 		f = push(sc, SCOPE_SAVEPOINT, w->name);
@@ -517,8 +520,8 @@ plan(struct scopes *sc)
 }
 
 static void
-defer_list(struct scope *f, enum deferred_when when, const struct conf_statements *list, bool backward,
-	   char **values)
+defer_list(struct scope *f, enum deferred_when when, const struct conf_statements *list,
+	   bool backward, char **values)
 {
 	for (unsigned i = 0; i < list->count; i++) {
 		const struct conf_statement *st = &list->list[backward ? list->count - 1 - i : i];

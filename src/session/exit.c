@@ -339,10 +339,10 @@ gone(struct scopes *sc)
 	} else {
 		scopes_pop(sc, f,
 			   f->state == SCOPE_EXPIRED ? TIMING_EXPIRED
-			   : sc->good		     ? TIMING_SUCCESS
+			   : sc->good                ? TIMING_SUCCESS
 						     : TIMING_ERROR,
-			   f->state == SCOPE_EXPIRED ? "expired"
-			   : sc->good		     ? "success"
+			   f->state == SCOPE_EXPIRED  ? "expired"
+			   : sc->good                 ? "success"
 			   : f->failed || f->error[0] ? "error"
 						      : "rolled back");
 	}
@@ -387,7 +387,8 @@ begin_transaction_end(struct scopes *sc)
 		err_clear(&e);
 	}
 	if (!f->begun || p->status == 'I') {
-		/* Of a savepoint that was not made nothing is left but the transaction's failure. */
+		/* Of a savepoint that was not made nothing is left but the transaction's failure.
+		 */
 		sc->after = true;
 		rewind_to(sc, false);
 	} else if (sc->good) {

@@ -13,7 +13,7 @@
 #include "wire/sqlclass.h"
 #include "wire/sqltext.h"
 
-#define NAMED_MAX  1000 /* scope statements that are prepared, and portals */
+#define NAMED_MAX 1000 /* scope statements that are prepared, and portals */
 
 static bool
 gone(const struct session *s)
@@ -53,8 +53,7 @@ parts_pending(const struct session *s)
 bool
 parts_more(const struct session *s)
 {
-	return s->scopes &&
-	       s->scopes->parts.len > (s->scopes->in_part ? s->scopes->part_bytes : 0);
+	return s->scopes && s->scopes->parts.len > (s->scopes->in_part ? s->scopes->part_bytes : 0);
 }
 
 void
@@ -377,8 +376,17 @@ parse_message(struct session *s, const struct message *m, const char *sql, size_
 static char *
 value_of(const uint8_t *p, uint32_t bytes, unsigned format, uint32_t type)
 {
-	enum { BOOL = 16, NAME = 19, INT8 = 20, INT2 = 21, INT4 = 23, TEXT = 25, UNKNOWN = 705,
-	       BPCHAR = 1042, VARCHAR = 1043 };
+	enum {
+		BOOL = 16,
+		NAME = 19,
+		INT8 = 20,
+		INT2 = 21,
+		INT4 = 23,
+		TEXT = 25,
+		UNKNOWN = 705,
+		BPCHAR = 1042,
+		VARCHAR = 1043
+	};
 	int64_t number = 0;
 	char text[24];
 
@@ -401,8 +409,8 @@ value_of(const uint8_t *p, uint32_t bytes, unsigned format, uint32_t type)
 	return NULL;
 }
 
-/* Reads what Bind gives to the parameters. Returns false with the reason in *e; *broken: the message
- * is malformed. */
+/* Reads what Bind gives to the parameters. Returns false with the reason in *e; *broken: the
+ * message is malformed. */
 static bool
 bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, struct err *e,
 	    bool *broken)
@@ -428,7 +436,9 @@ bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, s
 	for (n = 0; n < given && good; n++) {
 		uint32_t bytes = reader_u32(r);
 		const uint8_t *p = bytes == UINT32_MAX ? NULL : reader_bytes(r, bytes);
-		unsigned format = nformats == 1 ? formats[0] : n < nformats && n < 64 ? formats[n] : 0;
+		unsigned format = nformats == 1            ? formats[0]
+				  : n < nformats && n < 64 ? formats[n]
+							   : 0;
 
 		if (r->failed) {
 			*broken = true;
@@ -581,9 +591,8 @@ effects_of(const struct session *s, const char *name, const char **sql, size_t *
 	return set;
 }
 
-#define CONTROL                                                     \
-	(SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_SAVEPOINT | \
-	 SQLCLASS_PREPARE_TRANSACTION)
+#define CONTROL \
+	(SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_SAVEPOINT | SQLCLASS_PREPARE_TRANSACTION)
 
 /* An ordinary statement, in scopes. */
 static enum verdict

@@ -8,8 +8,8 @@
 #include "session/session.h"
 #include "session/statement.h"
 
-/* A message of a session that has, or has had, scopes, or of a text with a scope statement. FORWARD:
- * it is an ordinary one, to be handled as such. */
+/* A message of a session that has, or has had, scopes, or of a text with a scope statement.
+ * FORWARD: it is an ordinary one, to be handled as such. */
 enum verdict parts_judge(struct session *, struct message *);
 
 /* Are parts of a text still to be done? */

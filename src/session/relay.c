@@ -305,7 +305,8 @@ failed(struct lease *l, const struct err *e)
 	else if (s->state == SESSION_SCOPE)
 		scopes_failed(s, l, e);
 	else
-		request_failed(s, s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q', e);
+		request_failed(s, s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q',
+			       e);
 }
 
 /* The server is the next one's. */

@@ -248,8 +248,8 @@ judge(struct session *s, struct message *m)
 			return DROP;
 		s->skip_sync = false;
 	}
-	if (s->state == SESSION_WAITING || s->state == SESSION_SETUP || s->state == SESSION_SAVING ||
-	    s->state == SESSION_SCOPE)
+	if (s->state == SESSION_WAITING || s->state == SESSION_SETUP ||
+	    s->state == SESSION_SAVING || s->state == SESSION_SCOPE)
 		return HOLD;
 	sql = statement_text(m, &bytes);
 	if (sql)
@@ -295,8 +295,8 @@ flush(struct session *s, const uint8_t *data, size_t *from, size_t to)
 static bool
 may_add(const struct session *s, char type)
 {
-	return type == 'P' || type == 'B' || type == 'D' || type == 'C' || type == 'Q' || s->begun ||
-	       s->scopes;
+	return type == 'P' || type == 'B' || type == 'D' || type == 'C' || type == 'Q' ||
+	       s->begun || s->scopes;
 }
 
 /* Moves data[*from, to) to what stands ahead, so that more can be added behind it. */
@@ -448,7 +448,8 @@ request_resume(struct session *s)
 
 		flush(s, NULL, &none, 0);
 	}
-	/* A text of many statements comes before what is behind it, but for the data of its COPY. */
+	/* A text of many statements comes before what is behind it, but for the data of its COPY.
+	 */
 	do {
 		used = 0;
 		if (parts_pending(s))

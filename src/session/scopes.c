@@ -57,7 +57,8 @@ scopes_free(struct scopes *sc)
 bool
 scopes_open(const struct session *s)
 {
-	return s->scopes && (s->scopes->stack.frames.count > 0 || s->scopes->doing != SCOPES_NOTHING);
+	return s->scopes &&
+	       (s->scopes->stack.frames.count > 0 || s->scopes->doing != SCOPES_NOTHING);
 }
 
 /* ---- which lease messages go by ---- */
@@ -251,7 +252,8 @@ scopes_finish(struct scopes *sc)
 struct timing_row *
 scopes_timing(struct scopes *sc, const struct scope *f)
 {
-	return timing_row(&sc->session->daemon->timing, f->pool ? f->pool->conf->name : "", f->name);
+	return timing_row(&sc->session->daemon->timing, f->pool ? f->pool->conf->name : "",
+			  f->name);
 }
 
 void
@@ -380,7 +382,7 @@ use(struct session *s, const struct grammar *g, struct err *e)
 }
 
 /* What would move the transaction under a scope's feet. */
-#define CONTROL                                                                    \
+#define CONTROL                                                                      \
 	(SQLCLASS_BEGIN | SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_SAVEPOINT | \
 	 SQLCLASS_PREPARE_TRANSACTION | SQLCLASS_SCOPE)
 
@@ -416,9 +418,9 @@ defer(struct session *s, const struct grammar *g, struct err *e)
 /* ---- SHOW SCOPES ---- */
 
 static const struct msg_column columns[] = {
-    {"level", 23, 4, -1, 0},	 {"name", 25, -1, -1, 0},	{"kind", 25, -1, -1, 0},
-    {"pool", 25, -1, -1, 0},	 {"state", 25, -1, -1, 0},	{"current", 16, 1, -1, 0},
-    {"elapsed_ms", 20, 8, -1, 0}, {"wait_ms", 20, 8, -1, 0},	{"deadline_ms", 20, 8, -1, 0},
+    {"level", 23, 4, -1, 0},      {"name", 25, -1, -1, 0},   {"kind", 25, -1, -1, 0},
+    {"pool", 25, -1, -1, 0},      {"state", 25, -1, -1, 0},  {"current", 16, 1, -1, 0},
+    {"elapsed_ms", 20, 8, -1, 0}, {"wait_ms", 20, 8, -1, 0}, {"deadline_ms", 20, 8, -1, 0},
     {"deferred", 23, 4, -1, 0},
 };
 #define NCOLUMNS (sizeof columns / sizeof *columns)
@@ -453,7 +455,8 @@ show_row(struct session *s, struct scope *f, unsigned level, struct buf *out)
 
 	if (strcmp(row[4], "open") == 0 && scope_base(f) && scope_base(f)->lease &&
 	    scope_base(f)->lease->state == LEASE_HELD &&
-	    scope_base(f)->lease->srv->progress.status == 'E' && stack_top_of(st, scope_base(f)) == f)
+	    scope_base(f)->lease->srv->progress.status == 'E' &&
+	    stack_top_of(st, scope_base(f)) == f)
 		row[4] = "failed";
 	snprintf(numbers[0], sizeof numbers[0], "%u", level);
 	snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)(now - f->asked_us) / 1000);
@@ -598,8 +601,8 @@ scopes_expired(const struct session *s)
 	const struct stack *st = &s->scopes->stack;
 	struct scope *base = stack_current(st);
 
-	return base && (base->state == SCOPE_EXPIRED ||
-			stack_top_of(st, base)->state == SCOPE_EXPIRED);
+	return base &&
+	       (base->state == SCOPE_EXPIRED || stack_top_of(st, base)->state == SCOPE_EXPIRED);
 }
 
 bool

@@ -2,9 +2,9 @@
  *
  *	nothing -> entering -> nothing               ENTER
  *	nothing -> exiting -> nothing                EXIT
- *	           entering -> undoing -> nothing    an item of ENTER failed: those before it are exited
- *	nothing -> expiring -> nothing               a time limit passed
- *	nothing, entering -> leaving                 the client is gone: all are exited, then it closes
+ *	           entering -> undoing -> nothing    an item of ENTER failed: those before it are
+ *exited nothing -> expiring -> nothing               a time limit passed nothing, entering ->
+ *leaving                 the client is gone: all are exited, then it closes
  *
  * What is being exited is exited to the end before the client's going is looked at.
  *
@@ -60,7 +60,7 @@ struct scope_named {
 	struct list_node node;
 	char *name;
 	struct grammar *statement; /* of a portal: bound */
-	uint32_t *types;	   /* of the parameters, as Parse said */
+	uint32_t *types;           /* of the parameters, as Parse said */
 	unsigned ntypes;
 };
 
@@ -74,32 +74,32 @@ struct scopes {
 	enum scopes_step step;
 	struct grammar *statement; /* what is being done, or NULL */
 	char answer_type;          /* message type that is to be answered: Q or E; 0: none */
-	bool inside;		   /* judge is on the stack: it goes on with the client's bytes */
+	bool inside;               /* judge is on the stack: it goes on with the client's bytes */
 	struct scope *frame;       /* that is worked on */
-	unsigned item;             /* ENTER: which of them; frames are the innermost `entered` ones */
+	unsigned item; /* ENTER: which of them; frames are the innermost `entered` ones */
 	unsigned entered;
-	struct scope *last;        /* EXIT: the outermost frame to be exited */
-	struct list run;           /* ENTER: struct deferred of the definition, still to be run */
-	struct event timer;        /* WAIT */
-	bool timing;               /* the timer is on */
+	struct scope *last; /* EXIT: the outermost frame to be exited */
+	struct list run;    /* ENTER: struct deferred of the definition, still to be run */
+	struct event timer; /* WAIT */
+	bool timing;        /* the timer is on */
 	int64_t wait_us;
-	bool timed_out;            /* the wait of a lock of PostgreSQL's was too long */
-	bool interrupted;          /* the client has asked for the cancel that is under way */
-	bool rollback;             /* EXIT: as was asked for, or as an inner frame's failure wants it */
-	bool good;                 /* the frame that is worked on ends well, so far */
-	bool after;                /* its transaction has ended */
-	struct list_node *next;    /* of its deferred statements */
-	bool cleaning;             /* those of its definition's cleanup are next, not the others */
+	bool timed_out;   /* the wait of a lock of PostgreSQL's was too long */
+	bool interrupted; /* the client has asked for the cancel that is under way */
+	bool rollback;    /* EXIT: as was asked for, or as an inner frame's failure wants it */
+	bool good;        /* the frame that is worked on ends well, so far */
+	bool after;       /* its transaction has ended */
+	struct list_node *next; /* of its deferred statements */
+	bool cleaning;          /* those of its definition's cleanup are next, not the others */
 	int attempts;
-	struct deferred *point;    /* the one that the savepoint is for */
+	struct deferred *point;        /* the one that the savepoint is for */
 	char exited[GRAMMAR_NAME + 1]; /* name of the frame that ended last */
-	int64_t exit_us;           /* the frame that is worked on: its exit began */
-	int64_t began_us;          /* EXIT: the outermost frame was entered */
-	struct buf failure;        /* the ErrorResponse that is the answer; empty: success */
-	int64_t cancel_us;         /* expiring: a cancel was sent */
-	int64_t expire_us;         /* a frame is to expire since then */
-	bool forced;               /* for that, a Sync of ours has ended the client's exchange */
-	bool point_sent;           /* a savepoint of the client's is under way: see points.h */
+	int64_t exit_us;               /* the frame that is worked on: its exit began */
+	int64_t began_us;              /* EXIT: the outermost frame was entered */
+	struct buf failure;            /* the ErrorResponse that is the answer; empty: success */
+	int64_t cancel_us;             /* expiring: a cancel was sent */
+	int64_t expire_us;             /* a frame is to expire since then */
+	bool forced;     /* for that, a Sync of ours has ended the client's exchange */
+	bool point_sent; /* a savepoint of the client's is under way: see points.h */
 
 	/* the client is gone */
 	bool gone;
@@ -109,13 +109,13 @@ struct scopes {
 
 	/* the extended protocol, and texts of many statements: see parts.h */
 	struct list statements, portals; /* of struct scope_named */
-	bool bounded;			 /* a Sync of ours is under way, ahead of a scope statement */
-	bool bounded_failed;		 /* what it ended has failed */
-	struct buf parts;  /* text of the statements that are still to be done */
-	size_t part_bytes; /* of it, what is being judged */
-	unsigned chars;    /* characters before it */
-	bool in_part;      /* one of them is being judged */
-	bool part_sent;    /* one of them is with the server */
+	bool bounded;        /* a Sync of ours is under way, ahead of a scope statement */
+	bool bounded_failed; /* what it ended has failed */
+	struct buf parts;    /* text of the statements that are still to be done */
+	size_t part_bytes;   /* of it, what is being judged */
+	unsigned chars;      /* characters before it */
+	bool in_part;        /* one of them is being judged */
+	bool part_sent;      /* one of them is with the server */
 	bool part_failed;
 };
 

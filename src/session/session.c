@@ -252,7 +252,7 @@ static enum cleanup_why
 cleanup_because(const struct err *e)
 {
 	return e->id == ERR_SHUTDOWN || e->id == ERR_KILLED ? CLEANUP_SHUTDOWN
-							     : CLEANUP_CLIENT_REFUSED;
+							    : CLEANUP_CLIENT_REFUSED;
 }
 
 /* Its scopes are not kept open for a client that reads slowly: what the kernel does not take of the

@@ -49,7 +49,7 @@ enum session_state {
 /* A transaction that the client has begun and no server knows of yet. */
 enum session_begun {
 	BEGUN_NOT,
-	BEGUN_YES,   /* BEGIN was answered here */
+	BEGUN_YES,    /* BEGIN was answered here */
 	BEGUN_FAILED, /* no server could be had for it: nothing but its end is accepted */
 	BEGUN_EXPIRED /* a time limit has ended it: the same */
 };
@@ -68,8 +68,8 @@ struct session {
 	struct lease *lease; /* what its messages go by: its own, or that of an open scope */
 	struct lease own;
 	struct scopes *scopes; /* NULL: it has never sent a scope statement */
-	uint32_t secret; /* of its cancel key; the other half is its id */
-	uint32_t minor;  /* protocol 3.minor that it asked for */
+	uint32_t secret;       /* of its cancel key; the other half is its id */
+	uint32_t minor;        /* protocol 3.minor that it asked for */
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;

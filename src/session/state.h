@@ -34,8 +34,8 @@ void state_apply(struct session *, struct buf *out);
  * Progress is told. */
 void state_own(struct progress *, const char *sql, struct buf *out);
 
-/* Has the server that the session holds other parameters than the session's? Then state_change() adds
- * SQL, without a NUL, that gives it those. */
+/* Has the server that the session holds other parameters than the session's? Then state_change()
+ * adds SQL, without a NUL, that gives it those. */
 bool state_differs(const struct session *);
 void state_change(const struct session *, struct buf *sql);
 

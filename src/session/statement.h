@@ -48,7 +48,8 @@ void statement_effects(struct session *, unsigned set, const char *sql, size_t b
  * true if progress has been told of the message. */
 bool statement_unnamed(struct session *, const struct message *);
 
-/* A whole Query goes to the server: tells progress. Of a text with scope statements it is a part. */
+/* A whole Query goes to the server: tells progress. Of a text with scope statements it is a part.
+ */
 void statement_query_sent(struct session *);
 
 /* pin = off: the server itself is made to say no, because of `why` (bits), so that a transaction

@@ -1,6 +1,6 @@
 /* talk: statements of our own, one at a time, on the server that a session holds, while the client
- * waits. The client gets what is its own (notices, parameters, notifications); an error and, if they
- * are wanted, the rows are kept. */
+ * waits. The client gets what is its own (notices, parameters, notifications); an error and, if
+ * they are wanted, the rows are kept. */
 #ifndef PGWITH_SESSION_TALK_H
 #define PGWITH_SESSION_TALK_H
 
@@ -13,11 +13,11 @@
 struct session;
 
 struct talk {
-	bool busy;        /* a statement is under way */
-	bool ended;       /* it has ended, and nobody has asked yet */
-	bool cancelled;   /* it took too long, and a cancel was sent */
-	bool keep_rows;   /* everything goes to `kept` */
-	uint8_t have;     /* bytes of the header that are there */
+	bool busy;      /* a statement is under way */
+	bool ended;     /* it has ended, and nobody has asked yet */
+	bool cancelled; /* it took too long, and a cancel was sent */
+	bool keep_rows; /* everything goes to `kept` */
+	uint8_t have;   /* bytes of the header that are there */
 	uint8_t header[5];
 	uint32_t left;    /* bytes of the body still to come */
 	struct buf one;   /* the message that is passing, if it is wanted */
