@@ -120,7 +120,7 @@ static const struct conf_option table[] = {
 	 .help = "A plain BEGIN is answered at once and needs no server connection; the server gets it together with the next statement, when now() of the transaction begins. off: every BEGIN waits for a server connection."},
 	{"cleanup_timeout", IN_POOL(cleanup_timeout_us), .type = OPTION_DURATION, RANGE(UNIT_MS, UNIT_H),
 	 .bare = UNIT_S, .default_text = "5s", .reloadable = true,
-	 .help = "For all steps of one cleanup together (cancel, drain, roll back, restore); a server connection that takes longer is closed and replaced."},
+	 .help = "For all steps of one cleanup together (cancel, drain, roll back, restore), and again for each statement that is run in it; a server connection that takes longer is closed and replaced."},
 };
 /* clang-format on */
 
