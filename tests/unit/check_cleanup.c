@@ -1415,7 +1415,7 @@ main(void)
 	trace = getenv("CHECK_TRACE") != NULL;
 	seed = given ? (uint32_t)strtoul(given, NULL, 10) : (uint32_t)time(NULL);
 	fprintf(stderr, "check_cleanup: CHECK_SEED=%u\n", seed);
-	tcase_set_timeout(t, 60);
+	tcase_set_timeout(t, 120);
 	tcase_add_test(t, idle_in_a_transaction);
 	tcase_add_test(t, idle_outside_a_transaction_needs_nothing);
 	tcase_add_test(t, a_running_query_is_cancelled);
