@@ -793,10 +793,13 @@ nudge(struct session *s)
 	}
 	if ((p->extended || p->skipping) && p->runs_count == 0 && p->to_left == 0 &&
 	    p->copy == COPY_NONE) {
-		sc->forced = true;
+		/* One that has had an error already skips to its Sync. */
+		if (p->skipping)
+			s->skip_sync = true;
+		else
+			sc->forced = true;
 		msg_sync(&out);
 		progress_sent_own_sync(p);
-		p->skipping = false;
 	}
 	if (out.len > 0)
 		server_write(s->lease->srv, buf_data(&out), out.len);
