@@ -241,8 +241,8 @@ session_fail(struct session *s, const struct err *e)
 	unnamed_forget(&s->unnamed, s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
 	if (s->lease->state == LEASE_HELD)
 		lease_end(s->lease, e->id == ERR_SHUTDOWN || e->id == ERR_KILLED
-					 ? CLEANUP_SHUTDOWN
-					 : CLEANUP_CLIENT_REFUSED);
+					? CLEANUP_SHUTDOWN
+					: CLEANUP_CLIENT_REFUSED);
 	else
 		lease_leave(s->lease);
 	log_info("session %llu: refused role=%s pid=%d sqlstate=%s why=\"%s\"",
