@@ -336,6 +336,7 @@ gone(struct scopes *sc)
 		f->lease = NULL;
 		f->expire_due = false;
 		scopes_log_end(sc, f, TIMING_EXPIRED, "expired");
+		lock_leave(&f->hold);
 	} else {
 		scopes_pop(sc, f,
 			   f->state == SCOPE_EXPIRED ? TIMING_EXPIRED
@@ -441,7 +442,6 @@ next(struct scopes *sc)
 		sc->step = STEP_GONE;
 	} else if (scope_base(f) == NULL) {
 		waits_end(&s->daemon->waits, s->id);
-		lock_leave(&f->hold);
 		sc->step = STEP_GONE;
 	} else {
 		begin_transaction_end(sc);

@@ -212,7 +212,7 @@ void scopes_notice(struct session *, const char *severity, const struct err *);
 /* All has been done: the client is answered. */
 void scopes_finish(struct scopes *);
 
-/* The frame, innermost and holding nothing, is gone. */
+/* The frame, innermost and holding nothing but a lock, is gone. */
 void scopes_pop(struct scopes *, struct scope *, enum timing_outcome, const char *word);
 
 /* What expired means for it. */
