@@ -13,6 +13,8 @@
  * then can go on. What cannot go on by repeating these rules never can (the general AND-OR model:
  * Knapp, Deadlock detection in distributed databases, ACM Computing Surveys 19(4), 1987).
  *
+ * Whose a leased server is, lease->session tells: all leases of a session must have its id.
+ *
  * If every wait is asked about when it begins and the refused ones are given up, no circle is ever
  * there; for a wait of a session that holds nothing (nobody can wait for it) the question can be
  * left out. A circle that goes on inside PostgreSQL (row locks, advisory locks) is not seen. */

@@ -1,0 +1,546 @@
+#include "scope/waits.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "pool/pool.h"
+
+#define NAME_MAX_SHOWN 63        /* bytes of a lock's name in a circle */
+#define STEPS_SHOWN    16        /* of a circle */
+#define CIRCLE_MAX     (8 << 10) /* bytes */
+
+struct wait {
+	struct hash_node hashed;
+	uint64_t session;
+	const struct lock_hold *hold; /* one of these two */
+	const struct lease *lease;
+};
+
+/* ---- the registry ---- */
+
+static uint64_t
+hash_session(uint64_t session)
+{
+	return hash_bytes(HASH_SEED, &session, sizeof session);
+}
+
+static struct wait *
+find_wait(const struct waits *w, uint64_t session)
+{
+	struct hash_node *n;
+
+	for (n = hash_first(&w->table, hash_session(session)); n; n = hash_next(n))
+		if (HASH_OBJ(n, struct wait, hashed)->session == session)
+			return HASH_OBJ(n, struct wait, hashed);
+	return NULL;
+}
+
+void
+waits_init(struct waits *w)
+{
+	hash_init(&w->table);
+}
+
+static void
+forget(struct waits *w, struct wait *wait)
+{
+	hash_remove(&w->table, &wait->hashed);
+	free(wait);
+}
+
+void
+waits_clear(struct waits *w)
+{
+	struct hash_node *n;
+
+	while ((n = hash_any(&w->table)) != NULL)
+		forget(w, HASH_OBJ(n, struct wait, hashed));
+	hash_clear(&w->table);
+}
+
+static struct wait *
+begin(struct waits *w, uint64_t session)
+{
+	struct wait *wait = find_wait(w, session);
+
+	if (wait == NULL) {
+		wait = mem_calloc(1, sizeof *wait);
+		wait->session = session;
+		hash_add(&w->table, &wait->hashed, hash_session(session));
+	}
+	wait->hold = NULL;
+	wait->lease = NULL;
+	return wait;
+}
+
+void
+waits_begin_lock(struct waits *w, uint64_t session, const struct lock_hold *hold)
+{
+	begin(w, session)->hold = hold;
+}
+
+void
+waits_begin_lease(struct waits *w, uint64_t session, const struct lease *lease)
+{
+	begin(w, session)->lease = lease;
+}
+
+void
+waits_end(struct waits *w, uint64_t session)
+{
+	struct wait *wait = find_wait(w, session);
+
+	if (wait)
+		forget(w, wait);
+}
+
+/* ---- the graph of what can be reached ---- */
+
+/* A session; or a source, which is what several can give: a semaphore, or a server of a group of
+ * pools. A session needs all that it has edges to, a source needs one of them. */
+struct point {
+	struct hash_node hashed;
+	struct point *next;           /* found after this one */
+	uint64_t session;             /* 0: a source */
+	const struct lock *semaphore; /* a source is one of these two */
+	const struct pool *group;
+	const struct lock_hold *hold; /* a session waits for one of these two, or for nothing */
+	const struct lease *lease;
+	struct edge *needs, *last_need;
+	struct edge *needed_by;
+	unsigned missing; /* of the needs, before it can go on */
+	bool can_go;
+	struct point *next_to_go;
+	struct point *back; /* towards the asking session; NULL: no way was found yet */
+};
+
+struct edge {
+	struct point *from, *to;
+	struct edge *next_need;   /* of `from` */
+	struct edge *next_needer; /* of `to` */
+};
+
+struct graph {
+	const struct waits *waits;
+	struct hash table; /* struct point */
+	struct point *first, *last;
+	struct point *to_go; /* they can go on, and those who need them do not know */
+};
+
+static struct point *
+find_or_add(struct graph *g, const struct point *key, bool *added)
+{
+	uint64_t hash = hash_session(key->session);
+	struct hash_node *n;
+	struct point *p;
+
+	hash = hash_bytes(hash, &key->semaphore, sizeof key->semaphore);
+	hash = hash_bytes(hash, &key->group, sizeof key->group);
+	*added = false;
+	for (n = hash_first(&g->table, hash); n; n = hash_next(n)) {
+		p = HASH_OBJ(n, struct point, hashed);
+		if (p->session == key->session && p->semaphore == key->semaphore &&
+		    p->group == key->group)
+			return p;
+	}
+	p = mem_calloc(1, sizeof *p);
+	*p = *key;
+	hash_add(&g->table, &p->hashed, hash);
+	if (g->last)
+		g->last->next = p;
+	else
+		g->first = p;
+	g->last = p;
+	*added = true;
+	return p;
+}
+
+/* `queued`: the hold by which it was found waiting, or NULL. */
+static struct point *
+add_session(struct graph *g, uint64_t session, const struct lock_hold *queued)
+{
+	const struct wait *wait;
+	bool added;
+	struct point *p = find_or_add(g, &(struct point){.session = session}, &added);
+
+	if (!added)
+		return p;
+	wait = find_wait(g->waits, session);
+	if (wait && wait->hold && wait->hold->state == LOCK_WAITING)
+		p->hold = wait->hold;
+	else if (wait && wait->lease && wait->lease->state == LEASE_WAITING)
+		p->lease = wait->lease;
+	else
+		p->hold = queued;
+	return p;
+}
+
+static struct point *
+add_source(struct graph *g, const struct lock *semaphore, const struct pool *group)
+{
+	struct point key = {.semaphore = semaphore, .group = group, .missing = 1};
+	bool added;
+
+	return find_or_add(g, &key, &added);
+}
+
+static void
+need(struct point *from, struct point *to)
+{
+	struct edge *e = mem_calloc(1, sizeof *e);
+
+	e->from = from;
+	e->to = to;
+	if (from->last_need)
+		from->last_need->next_need = e;
+	else
+		from->needs = e;
+	from->last_need = e;
+	e->next_needer = to->needed_by;
+	to->needed_by = e;
+	if (from->session != 0)
+		from->missing++;
+}
+
+static void
+need_lock(struct graph *g, struct point *p)
+{
+	const struct lock_hold *ahead = lock_ahead(p->hold);
+	const struct list_node *n;
+
+	if (ahead) {
+		need(p, add_session(g, ahead->session, ahead));
+		return;
+	}
+	LIST_EACH (n, &p->hold->lock->holders) {
+		const struct lock_hold *held = LIST_OBJ(n, const struct lock_hold, node);
+
+		if (lock_conflicts(p->hold, held))
+			need(p, add_session(g, held->session, NULL));
+	}
+}
+
+static void
+need_holder(struct graph *g, struct point *p)
+{
+	const struct list_node *n;
+
+	LIST_EACH (n, &p->semaphore->holders)
+		need(p, add_session(g, LIST_OBJ(n, const struct lock_hold, node)->session, NULL));
+}
+
+/* All but the leased ones are free, or get free by themselves. */
+static bool
+has_free_server(const struct pool *pool)
+{
+	const struct list_node *n;
+
+	for (int i = 0; i < SERVER_CLOSED; i++)
+		if (i != SERVER_LEASED && pool->servers[i].count > 0)
+			return true;
+	LIST_EACH (n, &pool->servers[SERVER_LEASED])
+		if (LIST_OBJ(n, const struct server, node)->lease == NULL)
+			return true; /* on its way to cleanup */
+	return false;
+}
+
+/* The first pool of the group behind `n`, which is a node of the list of all pools or its head. */
+static const struct pool *
+next_of_group(const struct pool *group, const struct list_node *n)
+{
+	for (n = n->next; n != &group->all->list.head; n = n->next)
+		if (LIST_OBJ(n, const struct pool, node)->group == group)
+			return LIST_OBJ(n, const struct pool, node);
+	return NULL;
+}
+
+static void
+need_server(struct graph *g, struct point *p)
+{
+	const struct list_node *head = &p->group->all->list.head, *n;
+	const struct pool *pool;
+	bool is_free = p->group->total < p->group->conf->size;
+
+	for (pool = next_of_group(p->group, head); pool && !is_free;
+	     pool = next_of_group(p->group, &pool->node))
+		is_free = has_free_server(pool);
+	if (is_free) {
+		p->missing = 0;
+		return;
+	}
+	for (pool = next_of_group(p->group, head); pool;
+	     pool = next_of_group(p->group, &pool->node))
+		LIST_EACH (n, &pool->servers[SERVER_LEASED])
+			need(p,
+			     add_session(g, LIST_OBJ(n, const struct server, node)->lease->session,
+					 NULL));
+}
+
+static void
+look(struct graph *g, struct point *p)
+{
+	if (p->semaphore)
+		need_holder(g, p);
+	else if (p->group)
+		need_server(g, p);
+	else if (p->lease)
+		need(p, add_source(g, NULL, p->lease->pool->group));
+	else if (p->hold && p->hold->lock->semaphore)
+		need(p, add_source(g, p->hold->lock, NULL));
+	else if (p->hold)
+		need_lock(g, p);
+}
+
+static void
+go(struct graph *g, struct point *p)
+{
+	p->can_go = true;
+	p->next_to_go = g->to_go;
+	g->to_go = p;
+}
+
+/* Lets everybody go on who can. */
+static void
+reduce(struct graph *g)
+{
+	struct point *p;
+	struct edge *e;
+
+	for (p = g->first; p; p = p->next)
+		if (p->missing == 0)
+			go(g, p);
+	while ((p = g->to_go) != NULL) {
+		g->to_go = p->next_to_go;
+		for (e = p->needed_by; e; e = e->next_needer)
+			if (e->from->missing > 0 && --e->from->missing == 0)
+				go(g, e->from);
+	}
+}
+
+static struct point *
+graph_make(struct graph *g, const struct waits *w, uint64_t session)
+{
+	struct point *p, *asking;
+
+	*g = (struct graph){.waits = w};
+	hash_init(&g->table);
+	asking = add_session(g, session, NULL);
+	/* What is found is added behind the others. */
+	for (p = g->first; p; p = p->next)
+		look(g, p);
+	reduce(g);
+	return asking;
+}
+
+static void
+graph_clear(struct graph *g)
+{
+	struct point *p;
+	struct edge *e;
+
+	while ((p = g->first) != NULL) {
+		g->first = p->next;
+		while ((e = p->needs) != NULL) {
+			p->needs = e->next_need;
+			free(e);
+		}
+		free(p);
+	}
+	hash_clear(&g->table);
+}
+
+/* ---- the circle in words ---- */
+
+/* The points of a way that ends where it was before; all of them cannot go on. */
+struct way {
+	const struct point **points;
+	size_t count;
+};
+
+static void
+way_add(struct way *way, const struct point *p)
+{
+	way->points = mem_realloc(way->points, (way->count + 1) * sizeof *way->points);
+	way->points[way->count++] = p;
+}
+
+/* The shortest way from the asking session back to it; an empty one if there is none. */
+static void
+find_way_back(struct point *asking, struct way *way)
+{
+	struct point *queue = asking, *last = asking, *p;
+	struct edge *e;
+
+	/* `next_to_go` has done its work, and is the queue now. */
+	asking->back = asking;
+	asking->next_to_go = NULL;
+	for (; queue; queue = queue->next_to_go)
+		for (e = queue->needs; e; e = e->next_need) {
+			if (e->to == asking)
+				goto found;
+			if (e->to->can_go || e->to->back)
+				continue;
+			e->to->back = queue;
+			e->to->next_to_go = NULL;
+			last->next_to_go = e->to;
+			last = e->to;
+		}
+	return;
+found:
+	way_add(way, asking);
+	for (p = queue; p != asking; p = p->back)
+		way_add(way, p);
+	way_add(way, asking);
+	for (size_t i = 0, j = way->count - 1; i < j; i++, j--) {
+		const struct point *swap = way->points[i];
+
+		way->points[i] = way->points[j];
+		way->points[j] = swap;
+	}
+}
+
+/* There is a circle that was there before, and this session is not in it: some way into it, up to
+ * the session that is met again. All points on it were reached from here before, so they have
+ * `back`, until it serves as a mark. */
+static void
+find_other_circle(struct point *asking, struct way *way)
+{
+	struct point *p = asking;
+	const struct edge *e;
+
+	for (;;) {
+		way_add(way, p);
+		if (p->session != 0) {
+			if (p->back == NULL)
+				return;
+			p->back = NULL;
+		}
+		for (e = p->needs; e->to->can_go;)
+			e = e->next_need;
+		p = e->to;
+	}
+}
+
+static bool
+is_queued(const struct point *p)
+{
+	return p->hold && !p->hold->lock->semaphore && lock_ahead(p->hold);
+}
+
+static void
+say_name(struct buf *b, const char *kind, const char *name)
+{
+	size_t bytes = strlen(name), shown = utf8_fit(name, bytes, NAME_MAX_SHOWN);
+
+	buf_add_fmt(b, "%s \"", kind);
+	utf8_clean(b, name, shown);
+	buf_add_fmt(b, "%s\"", shown < bytes ? "..." : "");
+}
+
+static unsigned
+holds_of(const struct lock *lock, uint64_t session)
+{
+	const struct list_node *n;
+	unsigned count = 0;
+
+	LIST_EACH (n, &lock->holders)
+		count += LIST_OBJ(n, const struct lock_hold, node)->session == session;
+	return count;
+}
+
+static unsigned
+servers_of(const struct pool *group, uint64_t session)
+{
+	const struct pool *pool = next_of_group(group, &group->all->list.head);
+	const struct list_node *n;
+	unsigned count = 0;
+
+	for (; pool; pool = next_of_group(group, &pool->node))
+		LIST_EACH (n, &pool->servers[SERVER_LEASED])
+			count += LIST_OBJ(n, const struct server, node)->lease->session == session;
+	return count;
+}
+
+/* Why `p` waits for `next`, by way of `source` or directly (NULL). */
+static void
+say_step(struct buf *b, const struct point *p, const struct point *source, const struct point *next)
+{
+	buf_add_fmt(b, "session %" PRIu64 " waits for ", p->session);
+	if (source == NULL) {
+		say_name(b, "lock", p->hold->lock->name);
+		buf_add_fmt(b, ", %s session %" PRIu64, is_queued(p) ? "behind" : "held by",
+			    next->session);
+		return;
+	}
+	if (source->semaphore)
+		say_name(b, "semaphore", source->semaphore->name);
+	else
+		say_name(b, "pool", source->group->conf->name);
+	buf_add_fmt(b, ", of which session %" PRIu64 " holds %u of %lld", next->session,
+		    source->semaphore ? holds_of(source->semaphore, next->session)
+				      : servers_of(source->group, next->session),
+		    source->semaphore ? (long long)source->semaphore->limit
+				      : (long long)source->group->conf->size);
+}
+
+static char *
+say_way(const struct way *way)
+{
+	const struct point *end = way->points[way->count - 1];
+	struct buf b;
+	size_t i = 0;
+	char *text;
+
+	buf_init(&b, CIRCLE_MAX);
+	for (unsigned steps = 0; i + 1 < way->count; steps++) {
+		const struct point *p = way->points[i++], *source = NULL;
+
+		if (steps == STEPS_SHOWN) {
+			buf_add_fmt(&b, "; and so on");
+			break;
+		}
+		if (way->points[i]->session == 0)
+			source = way->points[i++];
+		/* Of those who stand in one queue behind each other, only the last and the first;
+		 * and the one where the circle closes. */
+		while (is_queued(p) && way->points[i] != end && is_queued(way->points[i]) &&
+		       way->points[i]->hold->lock == p->hold->lock)
+			i++;
+		buf_add_fmt(&b, "%s", steps > 0 ? "; " : "");
+		say_step(&b, p, source, way->points[i]);
+	}
+	text = mem_strndup((char *)buf_data(&b), b.len);
+	buf_clear(&b);
+	return text;
+}
+
+static char *
+say_circle(struct point *asking)
+{
+	struct way way = {0};
+	char *text;
+
+	find_way_back(asking, &way);
+	if (way.count == 0)
+		find_other_circle(asking, &way);
+	text = say_way(&way);
+	free(way.points);
+	return text;
+}
+
+bool
+waits_closed(const struct waits *w, uint64_t session, char **circle)
+{
+	struct graph g;
+	struct point *asking = graph_make(&g, w, session);
+	bool closed = !asking->can_go;
+
+	if (circle)
+		*circle = closed ? say_circle(asking) : NULL;
+	graph_clear(&g);
+	return closed;
+}
