@@ -264,6 +264,7 @@ class Log:
         self.rest = b""
         self.events = {}        # by id of the session: (word, name)
         self.outcomes = {}
+        self.asked = {}
         self.open = {}
 
     def read(self):
@@ -279,21 +280,23 @@ class Log:
         self.events.setdefault(session, []).append((word, name))
         stack = self.open.setdefault(session, [])
         if word == "enter":
+            self.asked[session] = name
+        elif word == "granted":
+            equal(name, self.asked.pop(session, None), "session %d: what is granted" % session)
             stack.append(name)
-        if word == "released":
+        elif word == "released":
             self.outcomes.setdefault(session, []).append(outcome)
-            check(stack and stack[-1] == name, "session %d: scope %s is released while %s are open"
-                  % (session, name, stack))
-            stack.pop()
-        if word == "granted":
-            check(stack and stack[-1] == name, "session %d: scope %s is granted, but %s are open"
-                  % (session, name, stack))
+            # What was not granted, or the innermost one.
+            if self.asked.pop(session, None) != name:
+                check(stack and stack[-1] == name, "session %d: scope %s is released while %s are open"
+                      % (session, name, stack))
+                stack.pop()
 
 
 class Lab:
     def __init__(self, t):
         self.t = t
-        self.direct = t.direct()
+        self.direct = t.cluster.connect(t.database)
         pools = {name: {"conninfo": t.conninfo(), "size": size, "min_size": size,
                         "wait_timeout": "500s"} for name, size in SIZES.items()}
         self.daemon = t.daemon(pools=pools, options={"log_level": "info"})
@@ -311,6 +314,11 @@ class Lab:
         self.daemon.check_log()
         self.daemon.expect_status = -9
         self.daemon.destroy()
+        wait_until(lambda: not self.direct.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"), 10,
+            "the servers are gone")
+        self.direct.close()
 
 
 class Round:
@@ -497,7 +505,7 @@ class Round:
         self.until(ended, "the end of session %d" % number)
         log.read()
         outcomes = log.outcomes.get(session, [])[before:]
-        inside = s.frames or s.plain
+        inside = s.current() or s.plain
         if st.kind == "exit" and outcomes and outcomes[0] != "cancelled":
             self.model.run(number, step.statements)
             self.model.answers = {}
