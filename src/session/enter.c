@@ -12,6 +12,8 @@
 #include "wire/sqlclass.h"
 
 #define SCOPES_MAX 100 /* that one session has open */
+/* With WAIT '0' the server needs this long to say that its lock is free. */
+#define LOCK_WAIT_LEAST_US (20 * UNIT_MS)
 
 /* What an item asks for, found out. */
 struct wanted {
@@ -209,13 +211,18 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* What WAIT leaves from now on, but at least that. */
 static void
-start_timer(struct scopes *sc)
+start_timer(struct scopes *sc, int64_t least_us)
 {
-	struct timeval tv = {.tv_sec = sc->wait_us / UNIT_S, .tv_usec = sc->wait_us % UNIT_S};
+	int64_t us = sc->frame->asked_us + sc->wait_us - loop_now_us(sc->session->daemon->loop);
+	struct timeval tv;
 
 	if (sc->wait_us < 0)
 		return;
+	if (us < least_us)
+		us = least_us;
+	tv = (struct timeval){.tv_sec = us / UNIT_S, .tv_usec = us % UNIT_S};
 	evtimer_assign(&sc->timer, loop_base(sc->session->daemon->loop), on_timer, sc);
 	evtimer_add(&sc->timer, &tv);
 	sc->timing = true;
@@ -245,7 +252,7 @@ begin_waiting(struct scopes *sc)
 		too_long(sc, &e);
 		give_up(sc, &e);
 	} else {
-		start_timer(sc);
+		start_timer(sc, 0);
 	}
 }
 
@@ -306,8 +313,8 @@ got_it(struct scopes *sc)
 	log_granted(sc, f);
 	if (f->kind != SCOPE_IMPLICIT)
 		timing_add(scopes_timing(sc, f), TIMING_WAIT, f->granted_us - f->asked_us);
+	stop_timer(sc);
 	if (f->pool == NULL) {
-		stop_timer(sc);
 		f->state = SCOPE_OPEN;
 		f->opened_us = f->granted_us;
 		timing_add(scopes_timing(sc, f), TIMING_ENTER, 0);
@@ -315,9 +322,6 @@ got_it(struct scopes *sc)
 		sc->step = STEP_NEXT;
 		return;
 	}
-	/* The wait of a lock of PostgreSQL's goes on. */
-	if (f->kind == SCOPE_IMPLICIT || item_of(sc)->kind != GRAMMAR_LOCK)
-		stop_timer(sc);
 	scopes_focus(s, f->base ? f->base->lease : f->lease);
 	sc->step = STEP_SETUP;
 }
@@ -654,6 +658,9 @@ next_statement(struct scopes *sc)
 	talk_statement(s, d);
 	list_remove(&sc->run, n);
 	deferred_free(d);
+	/* The wait of a lock of PostgreSQL's goes on: its statement is the last one. */
+	if (item_of(sc)->kind == GRAMMAR_LOCK && list_first(&sc->run) == NULL)
+		start_timer(sc, LOCK_WAIT_LEAST_US);
 }
 
 /* A statement of ours has failed. */

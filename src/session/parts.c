@@ -669,6 +669,24 @@ extended(struct session *s, struct message *m)
 	}
 }
 
+/* A Sync. Of a transaction that has expired no server knows: that which messages go by is another
+ * one's. */
+static enum verdict
+synced(struct session *s)
+{
+	struct buf out;
+
+	forget_all(&s->scopes->portals);
+	if (!scopes_expired(s) || s->state != SESSION_ACTIVE ||
+	    !progress_at_rest(&s->lease->srv->progress))
+		return FORWARD;
+	buf_init(&out, 16);
+	msg_ready(&out, scopes_status(s));
+	session_send_buf(s, &out);
+	buf_clear(&out);
+	return gone(s) ? OVER : DROP;
+}
+
 enum verdict
 parts_judge(struct session *s, struct message *m)
 {
@@ -693,8 +711,7 @@ parts_judge(struct session *s, struct message *m)
 	case 'F':
 		return admit(s, m, 0, NULL, 0);
 	case 'S':
-		forget_all(&sc->portals);
-		return FORWARD;
+		return synced(s);
 	case 'H':
 		return FORWARD;
 	default:

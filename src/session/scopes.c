@@ -402,8 +402,8 @@ defer(struct session *s, const struct grammar *g, struct err *e)
 
 	if (f == NULL || f->kind == SCOPE_IMPLICIT)
 		err_make(e, ERR_SCOPE_NO_TRANSACTION, "DEFER");
-	else if (base->state == SCOPE_EXPIRED)
-		scopes_expired_error(base, e);
+	else if (base->state == SCOPE_EXPIRED || f->state == SCOPE_EXPIRED)
+		scopes_expired_error(base->state == SCOPE_EXPIRED ? base : f, e);
 	else if (base->lease->srv->progress.status == 'E')
 		err_make(e, ERR_SCOPE_ABORTED, "DEFER");
 	else if (sqlclass(g->sql.text, strlen(g->sql.text)) & CONTROL)
@@ -527,10 +527,14 @@ static bool
 do_work(struct session *s, const struct grammar *g, struct err *e)
 {
 	struct scopes *sc = s->scopes;
-	struct scope *target = NULL;
+	struct scope *target = NULL, *f = stack_innermost(&sc->stack);
 
 	if (g->verb == GRAMMAR_ENTER && failed_transaction(s)) {
 		err_make(e, ERR_SCOPE_ABORTED, "ENTER");
+		return false;
+	}
+	if (g->verb == GRAMMAR_ENTER && f && f->state == SCOPE_EXPIRED) {
+		scopes_expired_error(f, e);
 		return false;
 	}
 	if (g->verb == GRAMMAR_EXIT && (target = exit_target(s, g, e)) == NULL)
