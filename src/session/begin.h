@@ -20,8 +20,8 @@ bool begin_answer(struct session *, unsigned set, const char *sql, size_t bytes)
  * extended protocol must be refused; a ROLLBACK is not (`set` as above). */
 bool begin_refuses(struct session *, unsigned set);
 
-/* A time limit has ended the transaction of the session (BEGUN_EXPIRED): any message is answered here.
- * What does not end the transaction is refused. */
+/* A time limit has ended the transaction of the session (BEGUN_EXPIRED): any message is answered
+ * here. What does not end the transaction is refused. */
 enum verdict begin_expired(struct session *, const struct message *);
 
 /* The session has a server now: adds the BEGIN, if one is due. Progress is told. */

@@ -109,7 +109,8 @@ static int64_t
 silent_since(struct look *k)
 {
 	struct session *s = k->s;
-	int64_t since = later(later(s->answer_us, s->request_us), later(s->since_us, k->lease->since_us));
+	int64_t since =
+	    later(later(s->answer_us, s->request_us), later(s->since_us, k->lease->since_us));
 
 	/* In the middle of something nobody notes the time of each message. */
 	if (s->heard != s->stream.received) {

@@ -237,8 +237,8 @@ struct scope *
 scopes_implicit(struct session *s)
 {
 	int64_t now = loop_now_us(s->daemon->loop);
-	struct scope *f = stack_push(&scopes_of(s)->stack, SCOPE_IMPLICIT, "",
-				     s->begun_us ? s->begun_us : now);
+	struct scope *f =
+	    stack_push(&scopes_of(s)->stack, SCOPE_IMPLICIT, "", s->begun_us ? s->begun_us : now);
 
 	f->owner = s;
 	f->pool = s->pool;

@@ -112,7 +112,7 @@ struct session {
 	int64_t heard_us;     /* limits: when `heard` was seen to grow */
 	uint64_t heard;       /* limits: bytes of the client at the last look */
 	uint8_t expired_by;   /* BEGUN_EXPIRED: enum err_id, what ended it */
-	uint8_t ending;       /* BEGUN_EXPIRED: how far its end is in the extended protocol: begin.c */
+	uint8_t ending; /* BEGUN_EXPIRED: how far its end is in the extended protocol: begin.c */
 	uint64_t queries;
 };
 
