@@ -254,7 +254,7 @@ progress_sent_own_sync(struct progress *p)
 	p->own++;
 	p->own_syncs++;
 	p->ready_due++;
-	p->extended = false;
+	p->extended = p->skipping = false;
 }
 
 /* ---- from the server ---- */

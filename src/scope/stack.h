@@ -71,6 +71,7 @@ struct scope {
 	struct scope_flags flags; /* of `own` */
 	struct lock_hold hold;
 	unsigned serial; /* its savepoint on the server is pgwith_SERIAL */
+	bool named;      /* by the client, other than a lock by its text */
 	bool begun;      /* BEGIN or SAVEPOINT has been carried out */
 	bool suppress;
 	bool failed;            /* its transaction cannot commit: `error` says why */
@@ -89,6 +90,7 @@ struct scope {
 	void *owner;         /* the session */
 };
 
+#define SCOPE_NAME_MAX   255  /* bytes, as locks may have long names */
 #define SCOPE_POINTS_MAX 1000 /* savepoints of the client in one frame */
 
 struct stack {

@@ -118,7 +118,7 @@ dismiss_pinned(struct daemon *d)
 		struct session *s = LIST_OBJ(n, struct session, node);
 		const struct progress *p = &s->lease->srv->progress;
 
-		if (progress_at_rest(p) && p->status == 'I')
+		if (progress_at_rest(p) && p->status == 'I' && !scopes_open(s))
 			session_fail(s, &e);
 	}
 	err_clear(&e);

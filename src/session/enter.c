@@ -11,6 +11,8 @@
 #include "session/state.h"
 #include "wire/sqlclass.h"
 
+#define SCOPES_MAX 100 /* that one session has open */
+
 /* What an item asks for, found out. */
 struct wanted {
 	const struct grammar_item *item;
@@ -100,6 +102,7 @@ static bool
 understand(struct scopes *sc, struct wanted *w, struct err *e)
 {
 	const struct grammar_item *item = w->item;
+	char text[160];
 
 	w->def = definition_of(sc, item);
 	if (item->kind == GRAMMAR_DEFINED && w->def == NULL) {
@@ -107,8 +110,6 @@ understand(struct scopes *sc, struct wanted *w, struct err *e)
 		return false;
 	}
 	if (w->def && w->def->nargs != item->nargs) {
-		char text[160];
-
 		snprintf(text, sizeof text, "scope \"%s\" takes %u arguments, not %u", w->def->name,
 			 w->def->nargs, item->nargs);
 		err_make(e, ERR_SCOPE_VALUE, text);
@@ -120,8 +121,14 @@ understand(struct scopes *sc, struct wanted *w, struct err *e)
 		  : item->name     ? item->name
 		  : item->key.text ? item->key.text
 				   : w->pool->conf->name;
-	if (*w->name == 0) {
-		err_make(e, ERR_SCOPE_VALUE, "the name of a scope must not be empty");
+	if (*w->name == 0 || strlen(w->name) > SCOPE_NAME_MAX) {
+		snprintf(text, sizeof text, "the name of a scope or lock has 1 to %d bytes",
+			 SCOPE_NAME_MAX);
+		err_make(e, ERR_SCOPE_VALUE, text);
+		return false;
+	}
+	if (sc->stack.frames.count >= SCOPES_MAX) {
+		err_make(e, ERR_SCOPE_TOO_MANY, "open scopes of a session", SCOPES_MAX);
 		return false;
 	}
 	if (stack_find(&sc->stack, w->name)) {
@@ -345,6 +352,7 @@ want_lock(struct scopes *sc, const struct wanted *w)
 	int r;
 
 	f->suppress = w->item->suppress;
+	f->named = w->item->as != NULL;
 	set_deadline(sc, f, w->deadline_us);
 	r = lock_enter(&s->daemon->locks, &f->hold, w->item->key.text, mode, w->limit, s->id,
 		       &lock_ops, f);
@@ -402,6 +410,7 @@ want_transaction(struct scopes *sc, const struct wanted *w)
 	if (base == NULL) {
 		f = push(sc, SCOPE_TRANSACTION, w->name);
 		f->pool = w->pool;
+		f->named = item->name != NULL || item->as != NULL;
 		f->suppress = item->suppress || (w->def && w->def->suppress);
 		set_deadline(sc, f, w->deadline_us);
 		want_lease(sc, f);
@@ -420,6 +429,7 @@ want_transaction(struct scopes *sc, const struct wanted *w)
 		f = push(sc, SCOPE_SAVEPOINT, w->name);
 		f->pool = w->pool;
 		f->base = base;
+		f->named = item->name != NULL || item->as != NULL;
 		f->suppress = item->suppress || (w->def && w->def->suppress);
 		/* A deadline of the pool is that of the whole transaction. */
 		if (item->deadline.given || (w->def && w->def->deadline_us > 0))

@@ -17,7 +17,7 @@ add(struct todo *todo, const struct scope *f, const struct deferred *d)
 	char label[128];
 
 	snprintf(label, sizeof label, "scope %s", f->name);
-	todo_add(todo, d->sql, (const char *const *)d->values, d->nvalues, label);
+	todo_add(todo, d->sql, (const char *const *)d->values, d->nvalues, d->used, label);
 }
 
 /* Last added first; then its definition's cleanup, as written. */

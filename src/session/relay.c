@@ -302,6 +302,7 @@ failed(struct lease *l, const struct err *e)
 {
 	struct session *s = session_of(l);
 
+	waits_end(&s->daemon->waits, s->id);
 	if (s->state == SESSION_LOGIN)
 		login_failed(s, e);
 	else if (s->state == SESSION_SCOPE)

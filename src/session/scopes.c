@@ -176,7 +176,7 @@ tag_of(const struct scopes *sc, char *tag, size_t size)
 	int64_t took = loop_now_us(sc->session->daemon->loop) - sc->began_us;
 
 	if (g->verb == GRAMMAR_EXIT)
-		snprintf(tag, size, "EXIT %s %.1f ms", g->all ? "ALL" : sc->exited,
+		snprintf(tag, size, "EXIT %.63s %.1f ms", g->all ? "ALL" : sc->exited,
 			 (double)took / 1000);
 	else
 		snprintf(tag, size, "%s", grammar_tag(g));
@@ -281,8 +281,9 @@ scopes_finish(struct scopes *sc)
 struct timing_row *
 scopes_timing(struct scopes *sc, const struct scope *f)
 {
+	/* Locks that are named by what they protect would fill the table. */
 	return timing_row(&sc->session->daemon->timing, f->pool ? f->pool->conf->name : "",
-			  f->name);
+			  f->named ? f->name : scope_kind_name(f));
 }
 
 void
@@ -833,10 +834,13 @@ nudge(struct session *s)
 	}
 	if ((p->extended || p->skipping) && p->runs_count == 0 && p->to_left == 0 &&
 	    p->copy == COPY_NONE) {
-		sc->forced = true;
+		/* One that has had an error already skips to its Sync. */
+		if (p->skipping)
+			s->skip_sync = true;
+		else
+			sc->forced = true;
 		msg_sync(&out);
 		progress_sent_own_sync(p);
-		p->skipping = false;
 	} else if (p->extended && p->ready_due == 0 && p->copy == COPY_NONE && p->to_left == 0 &&
 		   !p->flushed) {
 		/* The server may be keeping answers back, and have nothing to do. */

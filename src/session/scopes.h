@@ -1,10 +1,10 @@
 /* scopes: the scopes that one session has open, and the one thing that is being done about them.
  *
- *	nothing -> entering -> nothing               ENTER
- *	nothing -> exiting -> nothing                EXIT
- *	           entering -> undoing -> nothing    an item of ENTER failed: those before it are
- *exited nothing -> expiring -> nothing               a time limit passed nothing, entering ->
- *leaving                 the client is gone: all are exited, then it closes
+ *	nothing -> entering -> nothing              ENTER
+ *	           entering -> undoing -> nothing   an item failed: those before it are exited
+ *	nothing -> exiting -> nothing               EXIT
+ *	nothing -> expiring -> nothing              a time limit passed
+ *	nothing, entering -> leaving                the client is gone: all are exited
  *
  * What is being exited is exited to the end before the client's going is looked at.
  *
@@ -91,13 +91,13 @@ struct scopes {
 	struct list_node *next; /* of its deferred statements */
 	bool cleaning;          /* those of its definition's cleanup are next, not the others */
 	int attempts;
-	struct deferred *point;        /* the one that the savepoint is for */
-	char exited[GRAMMAR_NAME + 1]; /* name of the frame that ended last */
-	int64_t exit_us;               /* the frame that is worked on: its exit began */
-	int64_t began_us;              /* EXIT: the outermost frame was entered */
-	struct buf failure;            /* the ErrorResponse that is the answer; empty: success */
-	int64_t cancel_us;             /* expiring: a cancel was sent */
-	int64_t expire_us;             /* a frame is to expire since then */
+	struct deferred *point;          /* the one that the savepoint is for */
+	char exited[SCOPE_NAME_MAX + 1]; /* name of the frame that ended last */
+	int64_t exit_us;                 /* the frame that is worked on: its exit began */
+	int64_t began_us;                /* EXIT: the outermost frame was entered */
+	struct buf failure;              /* the ErrorResponse that is the answer; empty: success */
+	int64_t cancel_us;               /* expiring: a cancel was sent */
+	int64_t expire_us;               /* a frame is to expire since then */
 	bool forced;     /* for that, a Sync of ours has ended the client's exchange */
 	bool point_sent; /* a savepoint of the client's is under way: see points.h */
 

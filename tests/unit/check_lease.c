@@ -235,7 +235,7 @@ clean(struct stage *st, enum cleanup_why why, const char *sql, bool keep, bool d
 
 	todo_init(&todo);
 	if (sql)
-		todo_add(&todo, sql, NULL, 0, sql);
+		todo_add(&todo, sql, NULL, 0, 0, sql);
 	lease_clean(&st->lease, why, &todo, keep, discard);
 	ck_assert_ptr_null(list_first(&todo.list));
 }
@@ -414,9 +414,9 @@ START_TEST(a_server_that_is_lost)
 	setup(&st);
 	hold_it(&st);
 	todo_init(&todo);
-	todo_add(&todo, "a", NULL, 0, "a");
-	todo_add(&todo, "b", NULL, 0, "b");
-	todo_add(&todo, "c", NULL, 0, "c");
+	todo_add(&todo, "a", NULL, 0, 0, "a");
+	todo_add(&todo, "b", NULL, 0, 0, "b");
+	todo_add(&todo, "c", NULL, 0, 0, "c");
 	lease_clean(&st.lease, CLEANUP_SCOPE_END, &todo, true, false);
 	came(&st, "a");
 	answers(&st, NULL, 'I');

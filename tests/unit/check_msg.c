@@ -70,7 +70,7 @@ START_TEST(statements_with_values)
 	struct buf b;
 
 	buf_init(&b, 1000);
-	msg_parse(&b, "n", "x");
+	msg_parse(&b, "n", "x", NULL, 0);
 	IS(&b, "P\0\0\0\12n\0x\0\0\0");
 	msg_bind(&b, "p", "n", values, 2);
 	IS(&b, "B\0\0\0\30p\0n\0\0\0\0\2\0\0\0\2ab\xff\xff\xff\xff\0\0");
