@@ -425,6 +425,7 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 			p->marked = false;
 		return;
 	case 'C':
+		p->completes++;
 		copy_closed(p);
 		if (p->watch)
 			note_tag(p, body, have);

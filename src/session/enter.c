@@ -795,13 +795,7 @@ enter_begin(struct scopes *sc)
 		want_lease(sc, f);
 	} else if (own->state == LEASE_HELD && own->srv->progress.status == 'T' &&
 		   stack_of_lease(&sc->stack, own) == NULL) {
-		f = push(sc, SCOPE_IMPLICIT, "");
-		f->pool = s->pool;
-		f->lease = &s->own;
-		f->state = SCOPE_OPEN;
-		f->begun = true;
-		f->granted_us = f->opened_us = f->asked_us;
-		sc->frame = NULL;
+		scopes_implicit(s);
 	}
 	enter_go(sc);
 }

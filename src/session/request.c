@@ -8,6 +8,7 @@
 #include "session/begin.h"
 #include "session/daemon.h"
 #include "session/deallocate.h"
+#include "session/limits.h"
 #include "session/params.h"
 #include "session/parts.h"
 #include "session/scopes.h"
@@ -189,6 +190,7 @@ with_lease(struct session *s, struct message *m)
 	if (s->pinned & SESSION_PIN_MODE) {
 		if (p->ready_due == 0)
 			s->request_us = loop_now_us(s->daemon->loop);
+		limits_control(s, m->set);
 		sent(s, m->type);
 		return FORWARD;
 	}
@@ -257,6 +259,8 @@ judge(struct session *s, struct message *m)
 	/* What the rest of it does is not known. */
 	if (sql && m->have < m->bytes)
 		m->set |= SQLCLASS_OPAQUE;
+	if (s->begun == BEGUN_EXPIRED)
+		return begin_expired(s, m);
 	if ((s->scopes || (m->set & SQLCLASS_SCOPE)) && (v = parts_judge(s, m)) != FORWARD)
 		return v;
 	if ((m->set & SQLCLASS_BEGIN) && s->pool->conf->mode == CONF_STATEMENT)

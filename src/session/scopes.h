@@ -166,6 +166,9 @@ bool scopes_leave(struct session *, enum cleanup_why, const char *text);
 /* The frame is to end as soon as possible, because of that limit. */
 void scopes_expire(struct session *, struct scope *, enum err_id);
 
+/* The transaction of the client's own that is open on its lease becomes a frame. */
+struct scope *scopes_implicit(struct session *);
+
 /* Goes on with what has to wait for the server to be at rest. */
 void scopes_settle(struct session *);
 

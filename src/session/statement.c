@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "session/daemon.h"
 #include "session/deallocate.h"
+#include "session/limits.h"
 #include "session/params.h"
 #include "session/parts.h"
 #include "session/scopes.h"
@@ -50,6 +51,7 @@ statement_effects(struct session *s, unsigned set, const char *sql, size_t bytes
 {
 	struct progress *p = &s->lease->srv->progress;
 
+	limits_control(s, set);
 	s->pinned |= set & (STATEMENT_PINS | SESSION_PIN_SETTING);
 	if (set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE))
 		s->changed = true;
