@@ -192,12 +192,29 @@ settled(struct session *s)
 	if (p->extended && p->own_syncs == 0 && p->copy == COPY_NONE && !sc->bounded) {
 		sc->bounded = true;
 		sc->bounded_failed = false;
-		progress_forget_error(p);
-		msg_sync(&s->daemon->ahead);
-		progress_sent_own_sync(p);
+		sc->sync_due = true;
 	}
 	stream_pause(&s->stream);
 	return HOLD;
+}
+
+void
+parts_sync(struct session *s)
+{
+	struct scopes *sc = s->scopes;
+	struct progress *p;
+	struct buf out;
+
+	if (!sc->sync_due || s->lease->state != LEASE_HELD)
+		return;
+	sc->sync_due = false;
+	p = &s->lease->srv->progress;
+	buf_init(&out, 16);
+	progress_forget_error(p);
+	msg_sync(&out);
+	progress_sent_own_sync(p);
+	server_write(s->lease->srv, buf_data(&out), out.len);
+	buf_clear(&out);
 }
 
 /* ---- one statement ---- */

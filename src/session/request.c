@@ -299,7 +299,7 @@ flush(struct session *s, const uint8_t *data, size_t *from, size_t to)
 static bool
 may_add(const struct session *s, const struct message *m)
 {
-	if (s->begun || s->scopes || m->type == 'Q')
+	if (s->begun || m->type == 'Q')
 		return true;
 	if (m->type != 'P' && m->type != 'B' && m->type != 'D' && m->type != 'C')
 		return false;
@@ -402,6 +402,8 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		at += whole;
 	}
 	flush(s, data, &from, at);
+	if (s->scopes)
+		parts_sync(s);
 	return at;
 }
 

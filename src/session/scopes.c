@@ -324,7 +324,8 @@ scopes_pop(struct scopes *sc, struct scope *f, enum timing_outcome outcome, cons
 		scopes_focus(s, &s->own);
 	stack_pop(&sc->stack, f);
 	loop_defer(s->daemon->loop, scope_free, f);
-	/* At last, so that the log tells of this one's end before it tells that the next one has it. */
+	/* At last, so that the log tells of this one's end before it tells that the next one has
+	 * it. */
 	lock_leave(&f->hold);
 }
 

@@ -109,6 +109,7 @@ struct scopes {
 
 	/* the extended protocol, and texts of many statements: see parts.h */
 	struct list statements, portals; /* of struct scope_named */
+	bool sync_due;                   /* that Sync is to be sent */
 	bool bounded;        /* a Sync of ours is under way, ahead of a scope statement */
 	bool bounded_failed; /* what it ended has failed */
 	struct buf parts;    /* text of the statements that are still to be done */
