@@ -295,7 +295,8 @@ scopes_pop(struct scopes *sc, struct scope *f, enum timing_outcome outcome, cons
 		scopes_focus(s, &s->own);
 	stack_pop(&sc->stack, f);
 	loop_defer(s->daemon->loop, scope_free, f);
-	/* At last, so that the log tells of this one's end before it tells that the next one has it. */
+	/* At last, so that the log tells of this one's end before it tells that the next one has
+	 * it. */
 	lock_leave(&f->hold);
 }
 
@@ -650,7 +651,7 @@ scopes_heard(struct session *s)
 	if (f == NULL || !progress_at_rest(p))
 		return;
 	if (sc->point_sent && p->error[0])
-		scope_points_forget(f);
+		scope_points_keep(f, sc->points_kept);
 	sc->point_sent = false;
 	if (p->status == 'E' && f->error[0] == 0)
 		memcpy(f->error, p->error[0] ? p->error : "25P02", sizeof f->error);
