@@ -794,13 +794,16 @@ nudge(struct session *s)
 		msg_copy_fail(&out, "a time limit of the scope has passed");
 		progress_sent(p, 'f');
 	}
-	if ((p->extended || p->skipping) && p->runs_count == 0 && p->to_left == 0 &&
+	/* Not only when all is answered: without a Flush the server may keep its answers. */
+	if ((p->extended || p->skipping) && p->own_syncs == 0 && p->to_left == 0 &&
 	    p->copy == COPY_NONE) {
 		/* One that has had an error already skips to its Sync. */
-		if (p->skipping)
+		if (p->skipping) {
 			s->skip_sync = true;
-		else
+		} else {
 			sc->forced = true;
+			progress_forget_error(p);
+		}
 		msg_sync(&out);
 		progress_sent_own_sync(p);
 	}
@@ -833,6 +836,9 @@ tell(struct session *s, const struct scope *f)
 
 	s->scopes->forced = false;
 	s->skip_sync = true;
+	/* Its statement was cancelled, which it has heard. */
+	if (s->lease->state == LEASE_HELD && s->lease->srv->progress.error[0])
+		return;
 	scopes_expired_error(f, &e);
 	buf_init(&out, FAILURE_MAX);
 	msg_err(&out, &e);
