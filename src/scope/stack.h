@@ -148,7 +148,8 @@ int scope_point_add(struct scope *, const char *name);
 bool scope_point_has(const struct scope *, const char *name);
 /* RELEASE (`itself` too) or ROLLBACK TO: those made after the last one of that name are gone. */
 void scope_point_cut(struct scope *, const char *name, bool itself);
-void scope_points_forget(struct scope *);
+/* All but the first `n`. */
+void scope_points_keep(struct scope *, unsigned n);
 
 const char *scope_kind_name(const struct scope *);
 const char *scope_state_name(const struct scope *);

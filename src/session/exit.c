@@ -323,11 +323,32 @@ saved(struct scopes *sc)
 
 /* ---- frames ---- */
 
+/* EXIT ALL: the failure of a frame inside this one ends here. */
+static void
+suppress(struct scopes *sc)
+{
+	struct scope *f = sc->frame;
+	const char *sqlstate;
+	struct err e;
+
+	sqlstate = msg_report_field(buf_data(&sc->failure) + FRAME_HEADER,
+				    sc->failure.len - FRAME_HEADER, 'C');
+	scope_fail(f, sqlstate ? sqlstate : "40000");
+	scope_failed(f, &e);
+	scopes_notice(sc->session, "NOTICE", &e);
+	err_clear(&e);
+	buf_reset(&sc->failure);
+	sc->rollback = sc->statement->rollback;
+}
+
 static void
 gone(struct scopes *sc)
 {
 	struct scope *f = sc->frame;
 	bool last = f == sc->last;
+
+	if (f->suppress && sc->doing == SCOPES_EXITING && sc->failure.len > 0)
+		suppress(sc);
 
 	sc->frame = NULL;
 	sc->step = STEP_NEXT;

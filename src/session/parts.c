@@ -470,6 +470,14 @@ bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, s
 			}
 		}
 	}
+	if (good && given > g->nparams) {
+		char text[96];
+
+		snprintf(text, sizeof text, "expected %u parameters, there are %u", g->nparams,
+			 given);
+		err_make(e, ERR_SCOPE_VALUE, text);
+		good = false;
+	}
 	if (good && grammar_bind(g, (const char *const *)values, given, &ge) < 0) {
 		err_make(e, ERR_SCOPE_VALUE, ge.expected);
 		free(ge.expected);

@@ -689,7 +689,7 @@ scopes_heard(struct session *s)
 	if (f == NULL || !progress_at_rest(p))
 		return;
 	if (sc->point_sent && p->error[0])
-		scope_points_forget(f);
+		scope_points_keep(f, sc->points_kept);
 	sc->point_sent = false;
 	if (p->status == 'E' && f->error[0] == 0)
 		memcpy(f->error, p->error[0] ? p->error : "25P02", sizeof f->error);
@@ -839,13 +839,16 @@ nudge(struct session *s)
 		msg_copy_fail(&out, "a time limit of the scope has passed");
 		progress_sent(p, 'f');
 	}
-	if ((p->extended || p->skipping) && p->runs_count == 0 && p->to_left == 0 &&
+	/* Not only when all is answered: without a Flush the server may keep its answers. */
+	if ((p->extended || p->skipping) && p->own_syncs == 0 && p->to_left == 0 &&
 	    p->copy == COPY_NONE) {
 		/* One that has had an error already skips to its Sync. */
-		if (p->skipping)
+		if (p->skipping) {
 			s->skip_sync = true;
-		else
+		} else {
 			sc->forced = true;
+			progress_forget_error(p);
+		}
 		msg_sync(&out);
 		progress_sent_own_sync(p);
 	} else if (p->extended && p->ready_due == 0 && p->copy == COPY_NONE && p->to_left == 0 &&
@@ -883,6 +886,9 @@ tell(struct session *s, const struct scope *f)
 
 	s->scopes->forced = false;
 	s->skip_sync = true;
+	/* Its statement was cancelled, which it has heard. */
+	if (s->lease->state == LEASE_HELD && s->lease->srv->progress.error[0])
+		return;
 	scopes_expired_error(f, &e);
 	buf_init(&out, FAILURE_MAX);
 	msg_err(&out, &e);

@@ -98,8 +98,9 @@ struct scopes {
 	struct buf failure;              /* the ErrorResponse that is the answer; empty: success */
 	int64_t cancel_us;               /* expiring: a cancel was sent */
 	int64_t expire_us;               /* a frame is to expire since then */
-	bool forced;     /* for that, a Sync of ours has ended the client's exchange */
-	bool point_sent; /* a savepoint of the client's is under way: see points.h */
+	bool forced;          /* for that, a Sync of ours has ended the client's exchange */
+	bool point_sent;      /* a savepoint of the client's is under way: see points.h */
+	unsigned points_kept; /* of the frame's: they are there even if it fails */
 
 	/* the client is gone */
 	bool gone;
