@@ -127,7 +127,7 @@ class Generator:
             it.name = rng.choice("hijklmn")
         it.suppress = self.chance(0.12)
         if it.wait is None:
-            it.wait = rng.choices((None, "0", "long", "short" if first else None), (10, 2, 1, 1))[0]
+            it.wait = rng.choices((None, "0", "long", "short" if first else None), (14, 1, 2, 1))[0]
         return it
 
     def enter(self, alone, deadline=False):
@@ -165,7 +165,7 @@ class Generator:
         depth = len(s.frames)
         pick = self.rng.choices(
             ("enter", "plain", "exit", "defer", "use", "show", "control"),
-            (30 if depth < 4 else 12, 22, 6 + 6 * depth, 10 if depth else 2, 4 if depth else 1, 3,
+            (40 if depth < 4 else 12, 18, 2 + 6 * depth, 10 if depth else 2, 4 if depth else 1, 3,
              5 if alone else 0))[0]
         if pick == "enter":
             return self.enter(alone)
@@ -194,7 +194,7 @@ class Generator:
         rng = self.rng
         while True:
             s = rng.choice(model.sessions)
-            if not s.busy or self.chance(0.12):
+            if not s.busy or self.chance(0.06):
                 break
             if all(x.busy for x in model.sessions):
                 break
@@ -205,7 +205,9 @@ class Generator:
         pick = rng.choices(("one", "text", "sleep", "cancel", "kill", "abort", "rush", "deadline"),
                            (70, 14, 2, 1, 1.5, 1.5, 2, 1.2))[0]
         if pick == "one":
-            return Step("run", n, [self.one(s, True)], extended=self.chance(0.3))
+            st = self.one(s, True)
+            # What is violated is found at the Sync, behind the tag.
+            return Step("run", n, [st], extended=st.kind != "violate" and self.chance(0.3))
         if pick == "text":
             return Step("run", n, self.text(s))
         if pick == "sleep":
@@ -672,7 +674,7 @@ def shrink(t, steps, found):
             less = steps[:at] + steps[at + size:]
             lab = Lab(t)
             runs += 1
-            bad = play(lab, less, 2)
+            bad = play(lab, less, 4)
             lab.stop()
             if bad:
                 steps, found = less, bad
