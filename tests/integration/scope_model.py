@@ -50,7 +50,7 @@ class Step:
 
     def __init__(self, what, session, statements=(), extended=False, pool=None, follow=None):
         self.what, self.session, self.statements = what, session, list(statements)
-        self.extended, self.pool, self.follow = extended, pool, follow
+        self.extended, self.pool, self.follow = extended, pool, follow or []
 
     @property
     def sql(self):
@@ -59,7 +59,7 @@ class Step:
     def __str__(self):
         return "%d: %-8s %s%s%s%s" % (
             self.session, self.what, "(extended) " if self.extended else "", self.sql,
-            " -- then " + (self.follow.sql or "nothing") if self.follow else "",
+            " -- then " + "; ".join(st.sql for st in self.follow) if self.follow else "",
             "-- next one on pool " + self.pool if self.pool else "")
 
 
@@ -217,7 +217,9 @@ class Generator:
                 self.enter(False) if self.chance(0.5) else self.plain(n)
             return Step("rush", n, [st], pool=rng.choice("pq"))
         if pick == "deadline":
-            follow = rng.choice((Statement("none", ""), self.sleep(), self.enter(False)))
+            follow = rng.choice(([], [self.sleep()], [self.enter(False)],
+                                 [self.defer(n), self.plain(n), self.defer(n)],
+                                 [self.defer(n), self.enter(False)]))
             return Step("deadline", n, [self.enter(True, deadline=True)], follow=follow)
         return Step(pick, n, pool=None if pick == "cancel" else rng.choice("pq"))
 
@@ -300,7 +302,7 @@ class Lab:
         self.t = t
         self.direct = t.cluster.connect(t.database)
         pools = {name: {"conninfo": t.conninfo(), "size": size, "min_size": size,
-                        "wait_timeout": "500s"} for name, size in SIZES.items()}
+                        "wait_timeout": "500s", "cleanup_timeout": "60s"} for name, size in SIZES.items()}
         self.daemon = t.daemon(pools=pools, options={"log_level": "info"})
         wait_until(lambda: all(self.daemon.pool(n)["sv_idle"] == s for n, s in SIZES.items()), 20,
                    "all servers are open")
@@ -538,15 +540,12 @@ class Round:
             s = after.sessions[number]
             after.answers = {}
             inside = s.current() and s.frames.index(s.top_of(s.current())) >= frame
-            if follow.kind == "enter":
-                after.run(number, [follow])
-                if not s.waiting and after.answers[number][-1].error is None:
-                    # It is inside then, if it was quick enough.
-                    pass
-            elif follow.kind == "sleep" and inside:
-                after.run(number, [follow])
-            sent = follow.kind == "enter" or (follow.kind == "sleep" and inside)
+            # A statement that runs outside of the frame is not stopped.
+            if not inside and any(x.kind == "sleep" for x in follow):
+                follow = []
             try:
+                if follow:
+                    after.run(number, follow)
                 after.expire(s, s.frames[frame])
                 after.settle()
             except Racy:
@@ -562,8 +561,8 @@ class Round:
         if refused or not mine:
             return
         self.model = after
-        if sent:
-            self.send(step, [follow])
+        if follow:
+            self.send(step, follow)
         if time.monotonic() - started > SHORT / 1000 / 2:
             raise Late
         self.settle()
