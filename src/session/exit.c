@@ -335,6 +335,7 @@ gone(struct scopes *sc)
 		f->state = SCOPE_EXPIRED;
 		f->lease = NULL;
 		f->expire_due = false;
+		scope_deferred_forget(f);
 		scopes_log_end(sc, f, TIMING_EXPIRED, "expired");
 	} else {
 		scopes_pop(sc, f,
