@@ -29,7 +29,7 @@ ROUND = 100             # steps
 SIZES = {"p": 2, "q": 3}
 SESSIONS = 5
 SHORT = 250 * slow_factor()     # ms of a deadline; a short WAIT is a fifth of it
-SHRINK_S = 120 * slow_factor()
+SHRINK_S = float(os.environ.get("PGWITH_SCOPE_SHRINK") or 120) * slow_factor()
 
 SCHEMA = """
 CREATE TABLE journal (seq bigserial, session int, id int);
