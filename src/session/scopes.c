@@ -225,7 +225,8 @@ drop_implicit(struct scopes *sc)
 			s->expired_by = (uint8_t)stack_reason(&sc->stack, f)->expired_by;
 			s->ending = 0;
 			s->begun_us = 0;
-		} else if (s->begun_us == 0) {
+		} else if (s->begun_us == 0 && s->own.state == LEASE_HELD &&
+			   s->own.srv->progress.status != 'I') {
 			s->begun_us = f->asked_us;
 		}
 		stack_pop(&sc->stack, f);
@@ -461,40 +462,57 @@ scopes_describe(struct buf *out)
 	msg_row_description(out, columns, NCOLUMNS);
 }
 
+void
+scopes_view(const struct session *s, struct scope *f, struct scope_view *v)
+{
+	const struct stack *st = &s->scopes->stack;
+	struct scope *base = scope_base(f);
+	const struct lease *l = base ? base->lease : NULL;
+	const struct server *srv = l && l->state == LEASE_HELD ? l->srv : NULL;
+	bool top = base && stack_top_of(st, base) == f;
+	int64_t now = loop_now_us(s->daemon->loop);
+
+	*v = (struct scope_view){
+	    .name = f->kind == SCOPE_IMPLICIT ? f->pool->conf->name : f->name,
+	    .kind = scope_kind_name(f),
+	    .state = scope_state_name(f),
+	    .pool = f->pool ? f->pool->conf->name : NULL,
+	    .current = top && base == stack_current(st),
+	    .deferred = f->deferred.count,
+	    .elapsed_us = now - f->asked_us,
+	    .wait_us = (f->granted_us ? f->granted_us : now) - f->asked_us,
+	    .deadline_us = -1,
+	    .backend_pid = srv ? srv->backend_pid : 0,
+	};
+	if (f->state == SCOPE_OPEN && top && srv && srv->progress.status == 'E')
+		v->state = "failed";
+	if (f->deadline_us)
+		v->deadline_us = f->deadline_us > now ? f->deadline_us - now : 0;
+}
+
 static void
 show_row(struct session *s, struct scope *f, unsigned level, struct buf *out)
 {
-	const struct stack *st = &s->scopes->stack;
-	int64_t now = loop_now_us(s->daemon->loop);
 	char numbers[5][24];
-	const char *row[NCOLUMNS] = {
-	    numbers[0],
-	    f->kind == SCOPE_IMPLICIT ? f->pool->conf->name : f->name,
-	    scope_kind_name(f),
-	    f->pool ? f->pool->conf->name : NULL,
-	    scope_state_name(f),
-	    scope_base(f) && scope_base(f) == stack_current(st) &&
-		    stack_top_of(st, scope_base(f)) == f
-		? "t"
-		: "f",
-	    numbers[1],
-	    numbers[2],
-	    f->deadline_us ? numbers[3] : NULL,
-	    numbers[4],
-	};
+	struct scope_view v;
+	const char *row[NCOLUMNS];
 
-	if (strcmp(row[4], "open") == 0 && scope_base(f) && scope_base(f)->lease &&
-	    scope_base(f)->lease->state == LEASE_HELD &&
-	    scope_base(f)->lease->srv->progress.status == 'E' &&
-	    stack_top_of(st, scope_base(f)) == f)
-		row[4] = "failed";
+	scopes_view(s, f, &v);
 	snprintf(numbers[0], sizeof numbers[0], "%u", level);
-	snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)(now - f->asked_us) / 1000);
-	snprintf(numbers[2], sizeof numbers[2], "%lld",
-		 (long long)(f->granted_us - f->asked_us) / 1000);
-	snprintf(numbers[3], sizeof numbers[3], "%lld",
-		 (long long)(f->deadline_us > now ? f->deadline_us - now : 0) / 1000);
-	snprintf(numbers[4], sizeof numbers[4], "%u", f->deferred.count);
+	snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)v.elapsed_us / 1000);
+	snprintf(numbers[2], sizeof numbers[2], "%lld", (long long)v.wait_us / 1000);
+	snprintf(numbers[3], sizeof numbers[3], "%lld", (long long)v.deadline_us / 1000);
+	snprintf(numbers[4], sizeof numbers[4], "%u", v.deferred);
+	row[0] = numbers[0];
+	row[1] = v.name;
+	row[2] = v.kind;
+	row[3] = v.pool;
+	row[4] = v.state;
+	row[5] = v.current ? "t" : "f";
+	row[6] = numbers[1];
+	row[7] = numbers[2];
+	row[8] = v.deadline_us < 0 ? NULL : numbers[3];
+	row[9] = numbers[4];
 	msg_data_row(out, row, NCOLUMNS);
 }
 

@@ -178,6 +178,18 @@ bool scopes_expired(const struct session *);
 bool scopes_holds(const struct session *);
 /* relay: the server of a lease is gone, and the session will be told. */
 void scopes_lost(struct session *, struct lease *);
+/* One of its frames as SHOW SCOPES shows it. */
+struct scope_view {
+	const char *name, *kind, *state;
+	const char *pool; /* or NULL */
+	bool current;     /* statements go to it */
+	unsigned deferred;
+	int64_t elapsed_us, wait_us;
+	int64_t deadline_us; /* that are left, at least 0; -1: there is none */
+	int backend_pid;     /* of its server; 0: it has none now */
+};
+void scopes_view(const struct session *, struct scope *, struct scope_view *);
+
 /* RowDescription of SHOW SCOPES. */
 void scopes_describe(struct buf *);
 
