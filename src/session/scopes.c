@@ -455,11 +455,23 @@ static const struct msg_column columns[] = {
     {"deferred", 23, 4, -1, 0},
 };
 #define NCOLUMNS (sizeof columns / sizeof *columns)
+_Static_assert(NCOLUMNS == SCOPES_COLUMNS, "a format for each");
+
+static uint16_t
+format_of(const struct scopes_formats *f, unsigned column)
+{
+	return f->count == 0 ? 0 : f->count == 1 ? f->list[0] : f->list[column];
+}
 
 void
-scopes_describe(struct buf *out)
+scopes_describe(struct buf *out, const struct scopes_formats *formats)
 {
-	msg_row_description(out, columns, NCOLUMNS);
+	struct msg_column list[NCOLUMNS];
+
+	memcpy(list, columns, sizeof list);
+	for (unsigned i = 0; i < NCOLUMNS; i++)
+		list[i].format = format_of(formats, i);
+	msg_row_description(out, list, NCOLUMNS);
 }
 
 void
@@ -491,34 +503,66 @@ scopes_view(const struct session *s, struct scope *f, struct scope_view *v)
 }
 
 static void
-show_row(struct session *s, struct scope *f, unsigned level, struct buf *out)
+show_text(struct buf *out, const char *text)
 {
-	char numbers[5][24];
+	if (text == NULL) {
+		buf_add_u32(out, UINT32_MAX);
+		return;
+	}
+	buf_add_u32(out, (uint32_t)strlen(text));
+	buf_add(out, text, strlen(text));
+}
+
+/* Of the type that the column has: int4, int8 or bool. */
+static void
+show_number(struct buf *out, const struct scopes_formats *formats, unsigned column, int64_t value)
+{
+	const struct msg_column *c = &columns[column];
+	char text[24];
+
+	if (format_of(formats, column) == 0) {
+		snprintf(text, sizeof text, "%lld", (long long)value);
+		show_text(out, c->type_size > 1 ? text : value ? "t" : "f");
+		return;
+	}
+	buf_add_u32(out, (uint32_t)c->type_size);
+	if (c->type_size == 8)
+		buf_add_u64(out, (uint64_t)value);
+	else if (c->type_size == 4)
+		buf_add_u32(out, (uint32_t)value);
+	else
+		buf_add_u8(out, (uint8_t)value);
+}
+
+static void
+show_row(struct session *s, struct scope *f, unsigned level, const struct scopes_formats *formats,
+	 struct buf *out)
+{
 	struct scope_view v;
-	const char *row[NCOLUMNS];
+	size_t at = msg_begin(out, 'D');
 
 	scopes_view(s, f, &v);
-	snprintf(numbers[0], sizeof numbers[0], "%u", level);
-	snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)v.elapsed_us / 1000);
-	snprintf(numbers[2], sizeof numbers[2], "%lld", (long long)v.wait_us / 1000);
-	snprintf(numbers[3], sizeof numbers[3], "%lld", (long long)v.deadline_us / 1000);
-	snprintf(numbers[4], sizeof numbers[4], "%u", v.deferred);
-	row[0] = numbers[0];
-	row[1] = v.name;
-	row[2] = v.kind;
-	row[3] = v.pool;
-	row[4] = v.state;
-	row[5] = v.current ? "t" : "f";
-	row[6] = numbers[1];
-	row[7] = numbers[2];
-	row[8] = v.deadline_us < 0 ? NULL : numbers[3];
-	row[9] = numbers[4];
-	msg_data_row(out, row, NCOLUMNS);
+	buf_add_u16(out, NCOLUMNS);
+	show_number(out, formats, 0, level);
+	show_text(out, v.name);
+	show_text(out, v.kind);
+	show_text(out, v.pool);
+	show_text(out, v.state);
+	show_number(out, formats, 5, v.current);
+	show_number(out, formats, 6, v.elapsed_us / UNIT_MS);
+	show_number(out, formats, 7, v.wait_us / UNIT_MS);
+	if (v.deadline_us < 0)
+		show_text(out, NULL);
+	else
+		show_number(out, formats, 8, v.deadline_us / UNIT_MS);
+	show_number(out, formats, 9, v.deferred);
+	msg_end(out, at);
 }
 
 static void
 show(struct session *s, char type)
 {
+	struct scopes_formats formats = {0};
 	struct list_node *n;
 	struct buf out;
 	unsigned level = 0;
@@ -526,9 +570,11 @@ show(struct session *s, char type)
 
 	buf_init(&out, 1024 * 1024);
 	if (type == 'Q')
-		scopes_describe(&out);
+		scopes_describe(&out, &formats);
+	else
+		formats = s->scopes->formats;
 	LIST_EACH (n, &s->scopes->stack.frames)
-		show_row(s, LIST_OBJ(n, struct scope, node), ++level, &out);
+		show_row(s, LIST_OBJ(n, struct scope, node), ++level, &formats, &out);
 	snprintf(tag, sizeof tag, "SHOW %u", level);
 	msg_complete(&out, tag);
 	if (type == 'Q' && !parts_more(s))

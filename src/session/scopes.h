@@ -55,6 +55,15 @@ enum scopes_step {
 	STEP_GONE, /* it holds nothing any more */
 };
 
+#define SCOPES_COLUMNS 10 /* of SHOW SCOPES */
+
+/* How Bind wants the columns of an answer: none (all text), one for all, or one a column; 0 text, 1
+ * binary. */
+struct scopes_formats {
+	unsigned count;
+	uint16_t list[SCOPES_COLUMNS];
+};
+
 /* A prepared statement, or a portal, of the extended protocol that is a scope statement. */
 struct scope_named {
 	struct list_node node;
@@ -62,6 +71,7 @@ struct scope_named {
 	struct grammar *statement; /* of a portal: bound */
 	uint32_t *types;           /* of the parameters, as Parse said */
 	unsigned ntypes;
+	struct scopes_formats formats; /* of a portal */
 };
 
 struct scopes {
@@ -74,6 +84,7 @@ struct scopes {
 	enum scopes_step step;
 	struct grammar *statement; /* what is being done, or NULL */
 	char answer_type;          /* message type that is to be answered: Q or E; 0: none */
+	struct scopes_formats formats; /* E: of that */
 	bool inside;               /* judge is on the stack: it goes on with the client's bytes */
 	struct scope *frame;       /* that is worked on */
 	unsigned item; /* ENTER: which of them; frames are the innermost `entered` ones */
@@ -191,7 +202,7 @@ struct scope_view {
 void scopes_view(const struct session *, struct scope *, struct scope_view *);
 
 /* RowDescription of SHOW SCOPES. */
-void scopes_describe(struct buf *);
+void scopes_describe(struct buf *, const struct scopes_formats *);
 
 /* Time limits. */
 void scopes_sweep(struct daemon *);
