@@ -82,12 +82,12 @@ struct scopes {
 
 	enum scopes_doing doing;
 	enum scopes_step step;
-	struct grammar *statement; /* what is being done, or NULL */
-	char answer_type;          /* message type that is to be answered: Q or E; 0: none */
+	struct grammar *statement;     /* what is being done, or NULL */
+	char answer_type;              /* message type that is to be answered: Q or E; 0: none */
 	struct scopes_formats formats; /* E: of that */
-	bool inside;               /* judge is on the stack: it goes on with the client's bytes */
-	struct scope *frame;       /* that is worked on */
-	unsigned item; /* ENTER: which of them; frames are the innermost `entered` ones */
+	bool inside;         /* judge is on the stack: it goes on with the client's bytes */
+	struct scope *frame; /* that is worked on */
+	unsigned item;       /* ENTER: which of them; frames are the innermost `entered` ones */
 	unsigned entered;
 	struct scope *last; /* EXIT: the outermost frame to be exited */
 	struct list run;    /* ENTER: struct deferred of the definition, still to be run */
