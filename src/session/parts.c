@@ -489,6 +489,17 @@ bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, s
 	return good;
 }
 
+/* What Bind says about the columns of the answer. */
+static void
+result_formats(struct reader *r, struct scopes_formats *formats)
+{
+	unsigned count = reader_u16(r);
+
+	formats->count = count > SCOPES_COLUMNS ? SCOPES_COLUMNS : count;
+	for (unsigned i = 0; i < formats->count; i++)
+		formats->list[i] = reader_u16(r);
+}
+
 static enum verdict
 bind_message(struct session *s, const struct message *m, const struct scope_named *st)
 {
@@ -522,7 +533,7 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 		return broken ? malformed(s) : refuse(s, 'B', &e);
 	}
 	forget_name(&sc->portals, "");
-	keep(&sc->portals, portal, g);
+	result_formats(&r, &keep(&sc->portals, portal, g)->formats);
 	return acknowledge(s, '2');
 }
 
@@ -541,7 +552,7 @@ describe_message(struct session *s, const struct scope_named *named, bool statem
 		msg_end(&out, at);
 	}
 	if (named->statement->verb == GRAMMAR_SHOW_SCOPES) {
-		scopes_describe(&out);
+		scopes_describe(&out, &named->formats);
 	} else {
 		at = msg_begin(&out, 'n');
 		msg_end(&out, at);
@@ -558,6 +569,7 @@ execute_message(struct session *s, struct scope_named *portal)
 
 	/* A portal is for once, as that of any statement without rows. */
 	portal->statement = NULL;
+	s->scopes->formats = portal->formats;
 	forget(&s->scopes->portals, portal);
 	return scopes_do(s, g, 'E');
 }
