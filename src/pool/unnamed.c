@@ -134,6 +134,12 @@ unnamed_need(struct unnamed *u, struct tracked_list *all, struct progress *p, st
 	msg_end(out, at);
 }
 
+bool
+unnamed_has_effects(const struct unnamed *u)
+{
+	return u->text && u->text->effects;
+}
+
 unsigned
 unnamed_effects(const struct unnamed *u, const char **sql, size_t *bytes)
 {

@@ -87,14 +87,16 @@ static void
 need_unnamed(struct session *s, bool executes)
 {
 	struct server *srv = s->lease->srv;
-	const char *sql;
-	size_t bytes;
-	unsigned effects = unnamed_effects(&s->unnamed, &sql, &bytes);
 
 	if (srv->progress.skipping)
 		return;
-	if (executes && effects)
+	if (executes && unnamed_has_effects(&s->unnamed)) {
+		const char *sql;
+		size_t bytes;
+		unsigned effects = unnamed_effects(&s->unnamed, &sql, &bytes);
+
 		statement_effects(s, effects, sql, bytes, false);
+	}
 	unnamed_need(&s->unnamed, &srv->prepared.tracked, &srv->progress, &s->daemon->ahead);
 }
 
@@ -250,10 +252,8 @@ executes(void *arg, unsigned effects, const char *sql)
 	statement_effects(arg, effects, sql, strlen(sql), false);
 }
 
-/* Can it be told at once that no named statement has to do with the message? So it is with most of
- * them; of a Bind only where the portal has no name either. */
-static bool
-is_nameless(const struct message *m)
+bool
+statement_is_nameless(const struct message *m)
 {
 	switch (m->type) {
 	case 'P':
@@ -273,7 +273,7 @@ statement_named(struct session *s, struct message *m)
 	struct prepared_limits limits;
 	enum prepared_verdict v;
 
-	if (is_nameless(m))
+	if (statement_is_nameless(m))
 		return FORWARD;
 	limits = limits_of(s);
 	pm = prepared_message_of(s, m);
