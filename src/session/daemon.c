@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "session/limits.h"
 #include "session/scopes.h"
 
 #define WORKERS      32 /* cancels and name look-ups at once */
@@ -204,6 +205,7 @@ sweep(void *arg)
 	pools_sweep(&d->pools);
 	session_sweep(d);
 	scopes_sweep(d);
+	limits_sweep(d);
 	sweep_phase(d);
 }
 

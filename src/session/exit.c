@@ -356,7 +356,8 @@ gone(struct scopes *sc)
 		f->state = SCOPE_EXPIRED;
 		f->lease = NULL;
 		f->expire_due = false;
-		scopes_log_end(sc, f, TIMING_EXPIRED, "expired");
+		if (f->kind != SCOPE_IMPLICIT)
+			scopes_log_end(sc, f, TIMING_EXPIRED, "expired");
 		lock_leave(&f->hold);
 	} else {
 		scopes_pop(sc, f,
@@ -449,10 +450,11 @@ next(struct scopes *sc)
 	sc->after = false;
 	sc->attempts = 0;
 	sc->good = !sc->rollback && sc->doing == SCOPES_EXITING;
-	log_info("session %llu: scope exit name=%s %s", (unsigned long long)s->id, f->name,
-		 sc->doing == SCOPES_EXPIRING  ? "why=expired"
-		 : sc->doing == SCOPES_UNDOING ? "why=\"not entered\""
-					       : "why=asked");
+	if (f->kind != SCOPE_IMPLICIT)
+		log_info("session %llu: scope exit name=%s %s", (unsigned long long)s->id, f->name,
+			 sc->doing == SCOPES_EXPIRING  ? "why=expired"
+			 : sc->doing == SCOPES_UNDOING ? "why=\"not entered\""
+						       : "why=asked");
 	if (f->state == SCOPE_EXPIRED) {
 		if (sc->good) {
 			scopes_expired_error(f, &e);

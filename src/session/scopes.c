@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "session/begin.h"
 #include "session/daemon.h"
+#include "session/limits.h"
 #include "session/parts.h"
 #include "session/points.h"
 #include "wire/frame.h"
@@ -125,6 +126,8 @@ scopes_status(const struct session *s)
 {
 	const struct scope *f = s->scopes ? stack_current(&s->scopes->stack) : NULL;
 
+	if (s->begun == BEGUN_EXPIRED)
+		return 'E';
 	if (f)
 		return f->lease && f->lease->state == LEASE_HELD ? f->lease->srv->progress.status
 								 : 'E';
@@ -213,11 +216,37 @@ static void
 drop_implicit(struct scopes *sc)
 {
 	struct scope *f = stack_innermost(&sc->stack);
+	struct session *s = sc->session;
 
 	if (f && f->kind == SCOPE_IMPLICIT) {
+		if (f->state == SCOPE_EXPIRED) {
+			/* Its client has not ended it. */
+			s->begun = BEGUN_EXPIRED;
+			s->expired_by = (uint8_t)stack_reason(&sc->stack, f)->expired_by;
+			s->ending = 0;
+			s->begun_us = 0;
+		} else if (s->begun_us == 0) {
+			s->begun_us = f->asked_us;
+		}
 		stack_pop(&sc->stack, f);
-		loop_defer(sc->session->daemon->loop, scope_free, f);
+		loop_defer(s->daemon->loop, scope_free, f);
 	}
+}
+
+struct scope *
+scopes_implicit(struct session *s)
+{
+	int64_t now = loop_now_us(s->daemon->loop);
+	struct scope *f =
+	    stack_push(&scopes_of(s)->stack, SCOPE_IMPLICIT, "", s->begun_us ? s->begun_us : now);
+
+	f->owner = s;
+	f->pool = s->pool;
+	f->lease = &s->own;
+	f->state = SCOPE_OPEN;
+	f->begun = true;
+	f->granted_us = f->opened_us = f->asked_us;
+	return f;
 }
 
 void
@@ -403,8 +432,8 @@ defer(struct session *s, const struct grammar *g, struct err *e)
 
 	if (f == NULL || f->kind == SCOPE_IMPLICIT)
 		err_make(e, ERR_SCOPE_NO_TRANSACTION, "DEFER");
-	else if (base->state == SCOPE_EXPIRED)
-		scopes_expired_error(base, e);
+	else if (base->state == SCOPE_EXPIRED || f->state == SCOPE_EXPIRED)
+		scopes_expired_error(base->state == SCOPE_EXPIRED ? base : f, e);
 	else if (base->lease->srv->progress.status == 'E')
 		err_make(e, ERR_SCOPE_ABORTED, "DEFER");
 	else if (sqlclass(g->sql.text, strlen(g->sql.text)) & CONTROL)
@@ -528,10 +557,14 @@ static bool
 do_work(struct session *s, const struct grammar *g, struct err *e)
 {
 	struct scopes *sc = s->scopes;
-	struct scope *target = NULL;
+	struct scope *target = NULL, *f = stack_innermost(&sc->stack);
 
 	if (g->verb == GRAMMAR_ENTER && failed_transaction(s)) {
 		err_make(e, ERR_SCOPE_ABORTED, "ENTER");
+		return false;
+	}
+	if (g->verb == GRAMMAR_ENTER && f && f->state == SCOPE_EXPIRED) {
+		scopes_expired_error(f, e);
 		return false;
 	}
 	if (g->verb == GRAMMAR_EXIT && (target = exit_target(s, g, e)) == NULL)
@@ -561,6 +594,7 @@ scopes_do(struct session *s, struct grammar *g, char type)
 			       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
 	sc->statement = g;
 	sc->answer_type = type;
+	s->request_us = loop_now_us(s->daemon->loop);
 	good = verb == GRAMMAR_ENTER || verb == GRAMMAR_EXIT ? do_work(s, g, &e) : do_now(s, g, &e);
 	if (good && (verb == GRAMMAR_ENTER || verb == GRAMMAR_EXIT))
 		return gone(s) ? OVER : DROP;
@@ -584,6 +618,10 @@ scopes_expired_error(const struct scope *frame, struct err *e)
 	const struct conf_pool *conf = f->pool ? f->pool->conf : NULL;
 	char text[32];
 
+	if (f->kind == SCOPE_IMPLICIT) {
+		limits_error(f->pool, f->expired_by, e);
+		return;
+	}
 	switch (f->expired_by) {
 	case ERR_SCOPE_IDLE:
 		err_make(e, ERR_SCOPE_IDLE, f->name,
@@ -657,6 +695,13 @@ scopes_heard(struct session *s)
 		memcpy(f->error, p->error[0] ? p->error : "25P02", sizeof f->error);
 	else if (p->status == 'T' && !f->failed)
 		f->error[0] = 0;
+	/* The client's own COMMIT was quicker than the time limit. */
+	if (p->status == 'I' && f->kind == SCOPE_IMPLICIT && f->expire_due &&
+	    f == stack_innermost(&sc->stack)) {
+		sc->forced = false;
+		drop_implicit(sc);
+		return;
+	}
 	/* It was ended in a way that was not seen coming. */
 	if (p->status == 'I') {
 		scope_fail(f, "25P01");
@@ -806,6 +851,11 @@ nudge(struct session *s)
 		}
 		msg_sync(&out);
 		progress_sent_own_sync(p);
+	} else if (p->extended && p->ready_due == 0 && p->copy == COPY_NONE && p->to_left == 0 &&
+		   !p->flushed) {
+		/* The server may be keeping answers back, and have nothing to do. */
+		msg_flush(&out);
+		p->flushed = true;
 	}
 	if (out.len > 0)
 		server_write(s->lease->srv, buf_data(&out), out.len);
@@ -884,8 +934,12 @@ scopes_expire(struct session *s, struct scope *f, enum err_id why)
 
 	if (f->expire_due || f->state == SCOPE_EXPIRED || sc->doing == SCOPES_LEAVING)
 		return;
-	log_info("session %llu: scope expired name=%s why=%s", (unsigned long long)s->id, f->name,
-		 err_kind(why)->name);
+	if (f->kind == SCOPE_IMPLICIT)
+		log_info("session %llu: transaction expired pool=%s why=%s",
+			 (unsigned long long)s->id, f->pool->conf->name, limits_option(why));
+	else
+		log_info("session %llu: scope expired name=%s why=%s", (unsigned long long)s->id,
+			 f->name, err_kind(why)->name);
 	f->expired_by = why;
 	f->expire_due = true;
 	sc->expire_us = loop_now_us(s->daemon->loop);

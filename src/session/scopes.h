@@ -110,6 +110,7 @@ struct scopes {
 
 	/* the extended protocol, and texts of many statements: see parts.h */
 	struct list statements, portals; /* of struct scope_named */
+	bool sync_due;                   /* that Sync is to be sent */
 	bool bounded;        /* a Sync of ours is under way, ahead of a scope statement */
 	bool bounded_failed; /* what it ended has failed */
 	struct buf parts;    /* text of the statements that are still to be done */
@@ -166,6 +167,9 @@ bool scopes_leave(struct session *, enum cleanup_why, const char *text);
 
 /* The frame is to end as soon as possible, because of that limit. */
 void scopes_expire(struct session *, struct scope *, enum err_id);
+
+/* The transaction of the client's own that is open on its lease becomes a frame. */
+struct scope *scopes_implicit(struct session *);
 
 /* Goes on with what has to wait for the server to be at rest. */
 void scopes_settle(struct session *);
