@@ -459,9 +459,45 @@ static const struct msg_column columns[] = {
 #define NCOLUMNS (sizeof columns / sizeof *columns)
 
 void
-scopes_describe(struct buf *out)
+scopes_describe(struct buf *out, uint32_t binary)
 {
-	msg_row_description(out, columns, NCOLUMNS);
+	struct msg_column as[NCOLUMNS];
+
+	memcpy(as, columns, sizeof as);
+	for (unsigned i = 0; i < NCOLUMNS; i++)
+		as[i].format = binary >> i & 1;
+	msg_row_description(out, as, NCOLUMNS);
+}
+
+/* Bit n of `binary`: column n as PostgreSQL's binary format has it. */
+static void
+add_row(struct buf *out, const char *const *row, uint32_t binary)
+{
+	size_t at = msg_begin(out, 'D');
+
+	buf_add_u16(out, NCOLUMNS);
+	for (unsigned i = 0; i < NCOLUMNS; i++) {
+		const struct msg_column *c = &columns[i];
+		uint64_t number;
+
+		if (row[i] == NULL) {
+			buf_add_u32(out, UINT32_MAX);
+			continue;
+		}
+		/* Texts are the same in both. */
+		if (!(binary >> i & 1) || c->type_size < 0) {
+			buf_add_u32(out, (uint32_t)strlen(row[i]));
+			buf_add(out, row[i], strlen(row[i]));
+			continue;
+		}
+		number = *row[i] == 't'   ? 1
+			 : *row[i] == 'f' ? 0
+					  : (uint64_t)strtoll(row[i], NULL, 10);
+		buf_add_u32(out, (uint32_t)c->type_size);
+		for (int n = c->type_size - 1; n >= 0; n--)
+			buf_add_u8(out, (uint8_t)(number >> 8 * n));
+	}
+	msg_end(out, at);
 }
 
 static void
@@ -498,7 +534,7 @@ show_row(struct session *s, struct scope *f, unsigned level, struct buf *out)
 	snprintf(numbers[3], sizeof numbers[3], "%lld",
 		 (long long)(f->deadline_us > now ? f->deadline_us - now : 0) / 1000);
 	snprintf(numbers[4], sizeof numbers[4], "%u", f->deferred.count);
-	msg_data_row(out, row, NCOLUMNS);
+	add_row(out, row, s->scopes->binary);
 }
 
 static void
@@ -511,7 +547,7 @@ show(struct session *s, char type)
 
 	buf_init(&out, 1024 * 1024);
 	if (type == 'Q')
-		scopes_describe(&out);
+		scopes_describe(&out, 0);
 	LIST_EACH (n, &s->scopes->stack.frames)
 		show_row(s, LIST_OBJ(n, struct scope, node), ++level, &out);
 	snprintf(tag, sizeof tag, "SHOW %u", level);
@@ -588,6 +624,8 @@ scopes_do(struct session *s, struct grammar *g, char type)
 	struct err e;
 	bool good;
 
+	if (type == 'Q')
+		sc->binary = 0;
 	/* As any simple Query does. */
 	if (type == 'Q')
 		unnamed_forget(&s->unnamed,

@@ -60,6 +60,7 @@ struct scope_named {
 	struct list_node node;
 	char *name;
 	struct grammar *statement; /* of a portal: bound */
+	uint32_t binary;           /* of a portal: bit n: column n of its rows is to be binary */
 	uint32_t *types;           /* of the parameters, as Parse said */
 	unsigned ntypes;
 };
@@ -109,6 +110,7 @@ struct scopes {
 	const char *gone_text;
 
 	/* the extended protocol, and texts of many statements: see parts.h */
+	uint32_t binary;                 /* of SHOW SCOPES: as in a portal */
 	struct list statements, portals; /* of struct scope_named */
 	bool sync_due;                   /* that Sync is to be sent */
 	bool bounded;        /* a Sync of ours is under way, ahead of a scope statement */
@@ -180,8 +182,8 @@ bool scopes_expired(const struct session *);
 bool scopes_holds(const struct session *);
 /* relay: the server of a lease is gone, and the session will be told. */
 void scopes_lost(struct session *, struct lease *);
-/* RowDescription of SHOW SCOPES. */
-void scopes_describe(struct buf *);
+/* RowDescription of SHOW SCOPES. Bit n of `binary`: column n is sent in the binary format. */
+void scopes_describe(struct buf *, uint32_t binary);
 
 /* Time limits. */
 void scopes_sweep(struct daemon *);
