@@ -626,6 +626,27 @@ def show_scopes(t):
     all_quiet(d, "db", "p2")
 
 
+@test
+def show_scopes_in_binary(t):
+    """SHOW SCOPES in the binary format, for all columns or for some, and described as it is sent"""
+    d, c = scene(t)
+    c.sql("ENTER a")
+    for formats, level in (((), b"1"), ((0,), b"1"), ((1,), b"\0\0\0\1"), ((1,) + (0,) * 9, b"\0\0\0\1"),
+                           ((0,) + (1,) * 9, b"1")):
+        c.send(wire.parse("SHOW SCOPES") + wire.bind(result_formats=formats) + wire.describe() + wire.execute() +
+               wire.sync())
+        described = rows = b""
+        kind = None
+        while kind != "Z":
+            kind, body = c.read()
+            described = body if kind == "T" else described
+            rows = body if kind == "D" else rows
+        first = described.index(b"level\0") + 6
+        equal(int.from_bytes(described[first + 16:first + 18], "big"), len(level) // 4, "the format described")
+        equal(rows[6:6 + len(level)], level, "the level with formats %r" % (formats,))
+    equal(c.sql("SHOW SCOPES")[0][:3], ("1", "a", "transaction"), "as text again")
+
+
 # ---- deferred statements ---------------------------------------------------------------------------
 def put(text):
     return "'INSERT INTO marks VALUES (''%s'')'" % text
