@@ -141,7 +141,7 @@ static const struct err_kind kinds[ERR_N] = {
 	 "waiting for %s \"%s\" would never end: sessions would wait for each other", /* kind, name
 										       */
 	 "enter locks and pools in the same order everywhere"},
-    [ERR_SCOPE_STATEMENT] = {"scope_statement", "01000", false,
+    [ERR_SCOPE_STATEMENT] = {"scope_statement", "39000", false,
 			     "a statement of scope \"%s\" failed at its end: %s", /* name, reason */
 			     NULL},
     [ERR_SERVER_LOST] = {"server_lost", "08006", true,

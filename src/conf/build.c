@@ -64,7 +64,7 @@ is_reported(const struct loading *l, unsigned line)
 
 /* What only shows when a pool is complete. */
 static void
-check_pool(struct loading *l, const struct conf *c, const struct conf_pool *pool, unsigned line)
+check_pool(struct loading *l, const struct conf_pool *pool, unsigned line)
 {
 	unsigned min_line = pool->lines[option_index(option_find("min_size"))];
 	unsigned size_line = pool->lines[option_index(option_find("size"))];
@@ -99,7 +99,7 @@ add_pool(struct loading *l, struct conf *c, unsigned section)
 		pool->lines[i] = c->lines[i];
 	}
 	set_own(l, section, pool, pool->lines);
-	check_pool(l, c, pool, l->sections[section].line);
+	check_pool(l, pool, l->sections[section].line);
 }
 
 /* The pool that a scope names. */

@@ -137,7 +137,7 @@ static const struct conf_option table[] = {
 	 .help = "A statement that runs for longer is cancelled, and its transaction rolled back. 0: no limit."},
 	{"cleanup_timeout", IN_POOL(cleanup_timeout_us), .type = OPTION_DURATION, RANGE(UNIT_MS, UNIT_H),
 	 .bare = UNIT_S, .default_text = "5s", .reloadable = true,
-	 .help = "For all steps of one cleanup together (cancel, drain, roll back, restore); a server connection that takes longer is closed and replaced."},
+	 .help = "For all steps of one cleanup together (cancel, drain, roll back, restore), and again for each statement that is run in it; a server connection that takes longer is closed and replaced."},
 
 	{"pool", IN_SCOPE(pool), .type = OPTION_STRING, .default_text = "", .reloadable = true,
 	 .help = "The name of the pool on which its transaction runs. Empty: that of the session."},

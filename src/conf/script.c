@@ -20,25 +20,6 @@ is_word(const struct sqltext_token *t, const char *word)
 	       strncasecmp(t->start, word, t->length) == 0;
 }
 
-/* ENTER, EXIT, USE, DEFER, SHOW SCOPES. */
-static bool
-is_of_scopes(const char *sql)
-{
-	static const char *const words[] = {"enter", "exit", "use", "defer"};
-	struct sqltext text;
-	struct sqltext_token t;
-
-	sqltext_init(&text, sql, strlen(sql), 0);
-	sqltext_token(&text, &t);
-	for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
-		if (is_word(&t, words[i]))
-			return true;
-	if (!is_word(&t, "show"))
-		return false;
-	sqltext_token(&text, &t);
-	return is_word(&t, "scopes");
-}
-
 /* COPY ... FROM STDIN, COPY ... TO STDOUT. Words in parentheses are those of a query. */
 static bool
 is_copy(const char *sql)
@@ -107,10 +88,12 @@ find_args(struct conf_statement *s)
 static char *
 check(struct conf_statement *s)
 {
-	if (sqlclass(s->sql, strlen(s->sql)) & TRANSACTION)
+	unsigned class = sqlclass(s->sql, strlen(s->sql));
+
+	if (class & TRANSACTION)
 		return mem_strdup("pgwith itself begins and ends the transactions and savepoints "
 				  "of a scope");
-	if (is_of_scopes(s->sql))
+	if (class & SQLCLASS_SCOPE)
 		return mem_strdup("the server does not know the statements of scopes");
 	if (is_copy(s->sql))
 		return mem_strdup("there is no client that could send or take the data");

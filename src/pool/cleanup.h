@@ -50,8 +50,9 @@ enum cleanup_why {
 	CLEANUP_CLIENT_REFUSED, /* sent what is no protocol */
 	CLEANUP_SHUTDOWN,
 	CLEANUP_CANCEL_PENDING, /* a normal end, but a cancel of its client is still under way */
-	CLEANUP_RESTORE,   /* a normal end of a session that changed the server's session state */
-	CLEANUP_SCOPE_END, /* a normal end, at rest, that leaves statements to be run */
+	CLEANUP_RESTORE,    /* a normal end of a session that changed the server's session state */
+	CLEANUP_SCOPE_END,  /* a normal end, at rest, that leaves statements to be run */
+	CLEANUP_TIME_LIMIT, /* of the pool, in the middle of an exchange */
 	CLEANUP_NWHY
 };
 

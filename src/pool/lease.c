@@ -217,6 +217,9 @@ lease_cleaned(struct lease *l, struct todo *done)
 void
 lease_move(struct lease *to, struct lease *from)
 {
+	if (from->state != LEASE_HELD || to->state != LEASE_NONE)
+		log_fatal("lease: illegal move of what is %s to what is %s",
+			  states[from->state].name, states[to->state].name);
 	set_state(to, LEASE_HELD);
 	to->pool = from->pool;
 	to->srv = from->srv;

@@ -215,11 +215,13 @@ names_drop(struct names *names, struct prepared_set *set, const char *name, size
 	if (named == NULL)
 		return;
 	/* Its Parse may be under way: there is nothing to take back then. */
-	LIST_EACH (l, &set->tracked.list) {
-		struct pending *p = pending_of(l);
+	if (set) {
+		LIST_EACH (l, &set->tracked.list) {
+			struct pending *p = pending_of(l);
 
-		if (p && p->added == named)
-			p->added = NULL;
+			if (p && p->added == named)
+				p->added = NULL;
+		}
 	}
 	named_take_out(names, named);
 	named_free(names->all, named);

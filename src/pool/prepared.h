@@ -104,7 +104,8 @@ bool names_have(const struct names *, const char *name, size_t length);
 /* What was said of its effects with its Parse, and its text until the next change; 0 and "" if
  * there is none. */
 unsigned names_effects(const struct names *, const char *name, size_t length, const char **sql);
-/* It deallocates one by SQL on this server. */
+/* It deallocates one by SQL on this server, or says so without one. `set`: of the server that it
+ * holds, or NULL. */
 void names_drop(struct names *, struct prepared_set *, const char *name, size_t length);
 
 /* Did a message that changes this name (NULL: any name) go before the last Sync, and is its answer

@@ -71,6 +71,7 @@ struct progress {
 	uint8_t from_passed; /* bytes of from_header that the client has got */
 	bool from_drop;      /* the message now passing is not for the client */
 	uint64_t readies;    /* ReadyForQuery, ever */
+	uint64_t completes;  /* CommandComplete, ever */
 	char error[6];    /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */
 	bool fatal;       /* it was FATAL or PANIC: the server closes */
 	bool texts;       /* error_text is wanted */

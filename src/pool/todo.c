@@ -18,13 +18,14 @@ todo_init(struct todo *t)
 
 void
 todo_add(struct todo *t, const char *sql, const char *const *values, unsigned nvalues,
-	 const char *label)
+	 uint64_t used, const char *label)
 {
 	struct todo_stmt *s = mem_calloc(1, sizeof *s);
 
 	s->sql = mem_strdup(sql);
 	s->label = mem_strdup(label);
 	s->nvalues = nvalues;
+	s->used = used;
 	if (nvalues > 0)
 		s->values = mem_calloc(nvalues, sizeof *s->values);
 	for (unsigned i = 0; i < nvalues; i++)
@@ -77,9 +78,25 @@ bytes_of(const struct todo_stmt *s)
 	return bytes;
 }
 
+#define TEXT 25 /* its number in pg_type */
+
+/* PostgreSQL guesses the type of a parameter from where it stands in the text; of one that does not
+ * stand there it must be told. Returns how many types there are. */
+static unsigned
+types_of(const struct todo_stmt *s, uint32_t types[64])
+{
+	if (s->used == 0 || s->nvalues > 64)
+		return 0;
+	for (unsigned i = 0; i < s->nvalues; i++)
+		types[i] = s->used & UINT64_C(1) << i ? 0 : TEXT;
+	return s->nvalues;
+}
+
 int
 todo_send(const struct todo_stmt *s, struct progress *p, struct buf *out)
 {
+	uint32_t types[64];
+
 	if (s->nvalues > VALUES_MAX || out->failed || bytes_of(s) > out->max - out->len)
 		return -E_TOOBIG;
 	progress_forget_error(p);
@@ -88,7 +105,7 @@ todo_send(const struct todo_stmt *s, struct progress *p, struct buf *out)
 		progress_sent(p, 'Q');
 		return 0;
 	}
-	msg_parse(out, "", s->sql);
+	msg_parse(out, "", s->sql, types, types_of(s, types));
 	progress_sent(p, 'P');
 	msg_bind(out, "", "", (const char *const *)s->values, s->nvalues);
 	progress_sent(p, 'B');

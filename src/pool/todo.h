@@ -3,6 +3,7 @@
 #define PGWITH_POOL_TODO_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/list.h"
@@ -13,6 +14,7 @@ struct todo_stmt {
 	char *sql;
 	char **values; /* of its parameters $1, $2 ... as text; NULL is NULL */
 	unsigned nvalues;
+	uint64_t used;    /* bit n-1: the text has $n, of at most 64; 0: it has them all */
 	char *label;      /* for the log and for people; never SQL */
 	bool failed;      /* it was tried, or could not be; the next two say why */
 	char sqlstate[6]; /* of its error, "" if it has not failed */
@@ -29,7 +31,7 @@ void todo_init(struct todo *);
 
 /* Adds a statement at the end. Everything is copied; `values` may be NULL if there are none. */
 void todo_add(struct todo *, const char *sql, const char *const *values, unsigned nvalues,
-	      const char *label);
+	      uint64_t used, const char *label);
 
 /* Frees all of them; it is empty and usable again, if it had been initialized. */
 void todo_clear(struct todo *);

@@ -71,6 +71,7 @@ struct scope {
 	struct scope_flags flags; /* of `own` */
 	struct lock_hold hold;
 	unsigned serial; /* its savepoint on the server is pgwith_SERIAL */
+	bool named;      /* by the client, other than a lock by its text */
 	bool begun;      /* BEGIN or SAVEPOINT has been carried out */
 	bool suppress;
 	bool failed;            /* its transaction cannot commit: `error` says why */
@@ -89,6 +90,7 @@ struct scope {
 	void *owner;         /* the session */
 };
 
+#define SCOPE_NAME_MAX   255  /* bytes, as locks may have long names */
 #define SCOPE_POINTS_MAX 1000 /* savepoints of the client in one frame */
 
 struct stack {
@@ -149,7 +151,8 @@ int scope_point_add(struct scope *, const char *name);
 bool scope_point_has(const struct scope *, const char *name);
 /* RELEASE (`itself` too) or ROLLBACK TO: those made after the last one of that name are gone. */
 void scope_point_cut(struct scope *, const char *name, bool itself);
-void scope_points_forget(struct scope *);
+/* All but the first `n`. */
+void scope_points_keep(struct scope *, unsigned n);
 
 const char *scope_kind_name(const struct scope *);
 const char *scope_state_name(const struct scope *);

@@ -1,10 +1,14 @@
 #include "session/begin.h"
 
+#include <string.h>
+
 #include "pool/pool.h"
 #include "session/daemon.h"
+#include "session/limits.h"
 #include "session/parts.h"
 #include "session/state.h"
 #include "wire/msg.h"
+#include "wire/reader.h"
 #include "wire/sqlclass.h"
 #include "wire/sqltext.h"
 
@@ -35,13 +39,19 @@ plain(const char *sql, size_t bytes)
 }
 
 static void
+forget_unnamed(struct session *s)
+{
+	unnamed_forget(&s->unnamed, s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
+}
+
+static void
 answer(struct session *s, const char *tag, enum session_begun begun)
 {
 	struct buf out;
 
 	s->begun = begun;
 	/* As any simple Query does. */
-	unnamed_forget(&s->unnamed, NULL);
+	forget_unnamed(s);
 	s->queries++;
 	s->pool->stats.queries++;
 	buf_init(&out, 64);
@@ -52,11 +62,24 @@ answer(struct session *s, const char *tag, enum session_begun begun)
 	buf_clear(&out);
 }
 
+/* The transaction has failed, or was ended, and this is not its end. */
+static void
+refuse(struct session *s, char type)
+{
+	struct err e;
+
+	if (s->begun == BEGUN_EXPIRED)
+		limits_error(s->pool, (enum err_id)s->expired_by, &e);
+	else
+		err_make(&e, ERR_IN_FAILED_TRANSACTION, s->pool->conf->name);
+	session_refuse(s, type, &e);
+	err_clear(&e);
+}
+
 bool
 begin_answer(struct session *s, unsigned set, const char *sql, size_t bytes)
 {
 	enum sqltext_word word;
-	struct err e;
 
 	if (s->begun == BEGUN_NOT) {
 		if (set != SQLCLASS_BEGIN || !s->pool->conf->lazy_begin)
@@ -76,9 +99,7 @@ begin_answer(struct session *s, unsigned set, const char *sql, size_t bytes)
 	}
 	if (s->begun == BEGUN_YES)
 		return false;
-	err_make(&e, ERR_IN_FAILED_TRANSACTION, s->pool->conf->name);
-	session_refuse(s, 'Q', &e);
-	err_clear(&e);
+	refuse(s, 'Q');
 	return true;
 }
 
@@ -94,23 +115,174 @@ begin_refuses(struct session *s, unsigned set)
 	return false;
 }
 
+/* ---- after a time limit ---- */
+
+/* s->ending: the unnamed statement is a COMMIT or ROLLBACK, which nobody else knows of; the unnamed
+ * portal has one. */
+enum { ENDING_PARSED = 1, ENDING_BOUND = 2 };
+
+static bool
+ends(unsigned set, const char *sql, size_t bytes)
+{
+	return (set == SQLCLASS_COMMIT || set == SQLCLASS_ROLLBACK) &&
+	       plain(sql, bytes) != SQLWORD_OTHER;
+}
+
+/* Is the statement of that name one that ends a transaction? */
+static bool
+name_ends(const struct session *s, const char *name)
+{
+	const char *sql = "";
+	unsigned set;
+
+	if (*name == 0)
+		return s->ending & ENDING_PARSED;
+	if (s->names == NULL)
+		return false;
+	set = names_effects(s->names, name, strlen(name), &sql);
+	return ends(set, sql, strlen(sql));
+}
+
+static bool
+ending_parsed(struct session *s, const struct message *m, const char *name)
+{
+	size_t bytes;
+	const char *sql = statement_text(m, &bytes);
+
+	if (*name || sql == NULL || m->have < m->bytes || !ends(m->set, sql, bytes))
+		return false;
+	forget_unnamed(s);
+	s->ending = ENDING_PARSED;
+	return true;
+}
+
+static void
+ending_closed(struct session *s, char kind, const char *name)
+{
+	if (kind == 'P')
+		s->ending &= (uint8_t)~ENDING_BOUND;
+	else if (*name == 0)
+		s->ending &= (uint8_t)~ENDING_PARSED;
+	else if (s->names)
+		names_drop(s->names, s->lease->srv ? &s->lease->srv->prepared : NULL, name,
+			   strlen(name));
+}
+
+/* Answers a message of the extended protocol, as far as it is about the end of the transaction.
+ * Returns false if it is not. */
+static bool
+ending(struct session *s, const struct message *m, struct buf *out)
+{
+	bool named = m->type == 'D' || m->type == 'C';
+	struct reader r;
+	const char *first, *second;
+	uint8_t kind;
+
+	reader_init(&r, m->body, m->have);
+	kind = named ? reader_u8(&r) : 0;
+	first = reader_str(&r);
+	second = m->type == 'B' ? reader_str(&r) : "";
+	if (r.failed)
+		return false;
+	switch (m->type) {
+	case 'P':
+		if (!ending_parsed(s, m, first))
+			return false;
+		msg_end(out, msg_begin(out, '1'));
+		return true;
+	case 'B':
+		if (*first || !name_ends(s, second))
+			return false;
+		s->ending |= ENDING_BOUND;
+		msg_end(out, msg_begin(out, '2'));
+		return true;
+	case 'D':
+		if (kind == 'S' ? !name_ends(s, first) : *first || !(s->ending & ENDING_BOUND))
+			return false;
+		if (kind == 'S') {
+			size_t at = msg_begin(out, 't');
+
+			buf_add_u16(out, 0);
+			msg_end(out, at);
+		}
+		msg_end(out, msg_begin(out, 'n'));
+		return true;
+	case 'E':
+		if (*first || !(s->ending & ENDING_BOUND))
+			return false;
+		s->ending = 0;
+		s->begun = BEGUN_NOT;
+		s->queries++;
+		s->pool->stats.queries++;
+		msg_complete(out, "ROLLBACK");
+		return true;
+	default: /* C */
+		ending_closed(s, (char)kind, first);
+		msg_end(out, msg_begin(out, '3'));
+		return true;
+	}
+}
+
+enum verdict
+begin_expired(struct session *s, const struct message *m)
+{
+	struct buf out;
+
+	buf_init(&out, 64);
+	switch (m->type) {
+	case 'Q':
+		s->ending = 0;
+		if (m->have < m->bytes)
+			refuse(s, 'Q');
+		else
+			begin_answer(s, m->set, (const char *)m->body,
+				     strnlen((const char *)m->body, m->have));
+		break;
+	case 'P':
+	case 'B':
+	case 'D':
+	case 'E':
+	case 'C':
+		if (ending(s, m, &out))
+			session_send_buf(s, &out);
+		else
+			refuse(s, m->type);
+		break;
+	case 'S':
+		s->ending &= (uint8_t)~ENDING_BOUND;
+		msg_ready(&out, begin_status(s));
+		session_send_buf(s, &out);
+		break;
+	case 'F':
+		refuse(s, 'F');
+		break;
+	default: /* the rest of a COPY, or nothing to flush */
+		break;
+	}
+	buf_clear(&out);
+	return s->state == SESSION_IDLE || s->state == SESSION_ACTIVE ? DROP : OVER;
+}
+
 void
 begin_send(struct session *s, struct buf *out)
 {
+	/* Parse, Bind and Execute, as state_own() makes them, and Close: the client has no portal.
+	 */
+	static const char begin[] = "P\0\0\0\15\0BEGIN\0\0\0"
+				    "B\0\0\0\14\0\0\0\0\0\0\0\0"
+				    "E\0\0\0\11\0\0\0\0\0"
+				    "C\0\0\0\6P";
 	struct progress *p;
-	size_t at;
 
 	if (s->begun != BEGUN_YES)
 		return;
 	s->begun = BEGUN_NOT;
+	limits_control(s, SQLCLASS_BEGIN);
 	p = &s->lease->srv->progress;
-	state_own(p, "BEGIN", out);
-	/* The client has no portal. */
-	progress_sent_as(p, PROGRESS_OWN);
-	at = msg_begin(out, 'C');
-	buf_add_u8(out, 'P');
-	buf_add_u8(out, 0);
-	msg_end(out, at);
+	for (int i = 0; i < 4; i++)
+		progress_sent_as(p, PROGRESS_OWN);
+	/* With the NUL at its end, which ends the name of the portal. */
+	buf_add(out, begin, sizeof begin);
 }
 
 char

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "session/session.h"
+#include "session/statement.h"
 
 /* A Query of a session without a server; `set` are the SQLCLASS_... bits of the whole text. Returns
  * true if it was answered here. */
@@ -18,6 +19,10 @@ bool begin_answer(struct session *, unsigned set, const char *sql, size_t bytes)
 /* Is the session in a transaction that has failed before it had a server? Then this message of the
  * extended protocol must be refused; a ROLLBACK is not (`set` as above). */
 bool begin_refuses(struct session *, unsigned set);
+
+/* A time limit has ended the transaction of the session (BEGUN_EXPIRED): any message is answered
+ * here. What does not end the transaction is refused. */
+enum verdict begin_expired(struct session *, const struct message *);
 
 /* The session has a server now: adds the BEGIN, if one is due. Progress is told. */
 void begin_send(struct session *, struct buf *out);

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "session/limits.h"
 #include "session/scopes.h"
 
 #define WORKERS      32 /* cancels and name look-ups at once */
@@ -117,7 +118,7 @@ dismiss_pinned(struct daemon *d)
 		struct session *s = LIST_OBJ(n, struct session, node);
 		const struct progress *p = &s->lease->srv->progress;
 
-		if (progress_at_rest(p) && p->status == 'I')
+		if (progress_at_rest(p) && p->status == 'I' && !scopes_open(s))
 			session_fail(s, &e);
 	}
 	err_clear(&e);
@@ -204,6 +205,7 @@ sweep(void *arg)
 	pools_sweep(&d->pools);
 	session_sweep(d);
 	scopes_sweep(d);
+	limits_sweep(d);
 	sweep_phase(d);
 }
 

@@ -9,9 +9,11 @@
 #include "session/daemon.h"
 #include "session/scopes.h"
 #include "session/state.h"
+#include "wire/frame.h"
 #include "wire/sqlclass.h"
 
-/* With WAIT '0' the server needs this long to say that its lock is free. */
+#define SCOPES_MAX 100 /* that one session has open */
+/* The server needs this long to say that its lock is free. */
 #define LOCK_WAIT_LEAST_US (20 * UNIT_MS)
 
 /* What an item asks for, found out. */
@@ -103,6 +105,7 @@ static bool
 understand(struct scopes *sc, struct wanted *w, struct err *e)
 {
 	const struct grammar_item *item = w->item;
+	char text[160];
 
 	w->def = definition_of(sc, item);
 	if (item->kind == GRAMMAR_DEFINED && w->def == NULL) {
@@ -110,8 +113,6 @@ understand(struct scopes *sc, struct wanted *w, struct err *e)
 		return false;
 	}
 	if (w->def && w->def->nargs != item->nargs) {
-		char text[160];
-
 		snprintf(text, sizeof text, "scope \"%s\" takes %u arguments, not %u", w->def->name,
 			 w->def->nargs, item->nargs);
 		err_make(e, ERR_SCOPE_VALUE, text);
@@ -123,8 +124,14 @@ understand(struct scopes *sc, struct wanted *w, struct err *e)
 		  : item->name     ? item->name
 		  : item->key.text ? item->key.text
 				   : w->pool->conf->name;
-	if (*w->name == 0) {
-		err_make(e, ERR_SCOPE_VALUE, "the name of a scope must not be empty");
+	if (*w->name == 0 || strlen(w->name) > SCOPE_NAME_MAX) {
+		snprintf(text, sizeof text, "the name of a scope or lock has 1 to %d bytes",
+			 SCOPE_NAME_MAX);
+		err_make(e, ERR_SCOPE_VALUE, text);
+		return false;
+	}
+	if (sc->stack.frames.count >= SCOPES_MAX) {
+		err_make(e, ERR_SCOPE_TOO_MANY, "open scopes of a session", SCOPES_MAX);
 		return false;
 	}
 	if (stack_find(&sc->stack, w->name)) {
@@ -199,10 +206,12 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		too_long(sc, &e);
 		give_up(sc, &e);
 		enter_go(sc);
-	} else if (sc->step == STEP_STATEMENT && sc->talk.busy) {
-		sc->timed_out = true;
-		lease_cancel(sc->session->lease, 0);
+		return;
 	}
+	/* The wait is one of PostgreSQL's own: for a lock. */
+	sc->timed_out = true;
+	if (sc->step == STEP_STATEMENT && sc->talk.busy)
+		lease_cancel(sc->session->lease, 0);
 }
 
 /* What WAIT leaves from now on, but at least that. */
@@ -350,6 +359,7 @@ want_lock(struct scopes *sc, const struct wanted *w)
 	int r;
 
 	f->suppress = w->item->suppress;
+	f->named = w->item->as != NULL;
 	set_deadline(sc, f, w->deadline_us);
 	r = lock_enter(&s->daemon->locks, &f->hold, w->item->key.text, mode, w->limit, s->id,
 		       &lock_ops, f);
@@ -407,6 +417,7 @@ want_transaction(struct scopes *sc, const struct wanted *w)
 	if (base == NULL) {
 		f = push(sc, SCOPE_TRANSACTION, w->name);
 		f->pool = w->pool;
+		f->named = item->name != NULL || item->as != NULL;
 		f->suppress = item->suppress || (w->def && w->def->suppress);
 		set_deadline(sc, f, w->deadline_us);
 		want_lease(sc, f);
@@ -425,6 +436,7 @@ want_transaction(struct scopes *sc, const struct wanted *w)
 		f = push(sc, SCOPE_SAVEPOINT, w->name);
 		f->pool = w->pool;
 		f->base = base;
+		f->named = item->name != NULL || item->as != NULL;
 		f->suppress = item->suppress || (w->def && w->def->suppress);
 		/* A deadline of the pool is that of the whole transaction. */
 		if (item->deadline.given || (w->def && w->def->deadline_us > 0))
@@ -490,6 +502,37 @@ values_of(const struct grammar_item *item)
 	return values;
 }
 
+static void
+plan_lock(struct scopes *sc, const struct grammar_item *item)
+{
+	char *key = item->key.text;
+	char sql[128];
+
+	snprintf(sql, sizeof sql,
+		 "SELECT pg_catalog.pg_%sadvisory_xact_lock%s(pg_catalog.hashtextextended($1, 0))",
+		 sc->wait_us == 0 ? "try_" : "", item->shared ? "_shared" : "");
+	run_later(&sc->run, sql, &key, 1, 1);
+}
+
+/* Has a lock that may not be waited for been refused? */
+static bool
+not_locked(const struct scopes *sc)
+{
+	const uint8_t *at = buf_data(&sc->talk.kept), *end = at + sc->talk.kept.len;
+	struct frame f;
+
+	if (sc->frame->kind == SCOPE_IMPLICIT || item_of(sc)->kind != GRAMMAR_LOCK)
+		return false;
+	while (frame_read(at, (size_t)(end - at), &f) == 0 &&
+	       FRAME_HEADER + f.body <= (size_t)(end - at)) {
+		at += FRAME_HEADER + f.body;
+		/* A row of one column, which is true or false. */
+		if (f.type == 'D')
+			return at[-1] == 'f';
+	}
+	return false;
+}
+
 /* What is still to be run before the frame is open. */
 static void
 plan(struct scopes *sc)
@@ -506,16 +549,8 @@ plan(struct scopes *sc)
 			  access == GRAMMAR_READ_ONLY ? "SET TRANSACTION READ ONLY"
 						      : "SET TRANSACTION READ WRITE",
 			  NULL, 0, 0);
-	if (item->kind == GRAMMAR_LOCK) {
-		char *key = item->key.text;
-
-		run_later(&sc->run,
-			  item->shared ? "SELECT pg_catalog.pg_advisory_xact_lock_shared("
-					 "pg_catalog.hashtextextended($1, 0))"
-				       : "SELECT pg_catalog.pg_advisory_xact_lock("
-					 "pg_catalog.hashtextextended($1, 0))",
-			  &key, 1, 1);
-	}
+	if (item->kind == GRAMMAR_LOCK)
+		plan_lock(sc, item);
 	for (unsigned i = 0; def && i < def->enter.count; i++) {
 		const struct conf_statement *st = &def->enter.list[i];
 
@@ -635,7 +670,14 @@ next_statement(struct scopes *sc)
 	struct list_node *n = list_first(&sc->run);
 	struct deferred *d;
 	unsigned set;
+	struct err e;
 
+	if (sc->timed_out) {
+		too_long(sc, &e);
+		fail(sc, &e);
+		err_clear(&e);
+		return;
+	}
 	if (n == NULL) {
 		opened(sc);
 		return;
@@ -647,10 +689,11 @@ next_statement(struct scopes *sc)
 		set |= SESSION_PIN_SETTING;
 	statement_effects(s, set, NULL, 0, false);
 	talk_statement(s, d);
+	sc->talk.keep_rows = item_of(sc)->kind == GRAMMAR_LOCK && sc->wait_us == 0;
 	list_remove(&sc->run, n);
 	deferred_free(d);
 	/* The wait of a lock of PostgreSQL's goes on: its statement is the last one. */
-	if (item_of(sc)->kind == GRAMMAR_LOCK && list_first(&sc->run) == NULL)
+	if (item_of(sc)->kind == GRAMMAR_LOCK && sc->wait_us > 0 && list_first(&sc->run) == NULL)
 		start_timer(sc, LOCK_WAIT_LEAST_US);
 }
 
@@ -702,6 +745,7 @@ heard(struct scopes *sc)
 			next_statement(sc);
 		return;
 	default:
+		sc->timed_out |= not_locked(sc);
 		next_statement(sc);
 	}
 }
@@ -786,13 +830,7 @@ enter_begin(struct scopes *sc)
 		want_lease(sc, f);
 	} else if (own->state == LEASE_HELD && own->srv->progress.status == 'T' &&
 		   stack_of_lease(&sc->stack, own) == NULL) {
-		f = push(sc, SCOPE_IMPLICIT, "");
-		f->pool = s->pool;
-		f->lease = &s->own;
-		f->state = SCOPE_OPEN;
-		f->begun = true;
-		f->granted_us = f->opened_us = f->asked_us;
-		sc->frame = NULL;
+		scopes_implicit(s);
 	}
 	enter_go(sc);
 }

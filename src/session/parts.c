@@ -192,12 +192,29 @@ settled(struct session *s)
 	if (p->extended && p->own_syncs == 0 && p->copy == COPY_NONE && !sc->bounded) {
 		sc->bounded = true;
 		sc->bounded_failed = false;
-		progress_forget_error(p);
-		msg_sync(&s->daemon->ahead);
-		progress_sent_own_sync(p);
+		sc->sync_due = true;
 	}
 	stream_pause(&s->stream);
 	return HOLD;
+}
+
+void
+parts_sync(struct session *s)
+{
+	struct scopes *sc = s->scopes;
+	struct progress *p;
+	struct buf out;
+
+	if (!sc->sync_due || s->lease->state != LEASE_HELD)
+		return;
+	sc->sync_due = false;
+	p = &s->lease->srv->progress;
+	buf_init(&out, 16);
+	progress_forget_error(p);
+	msg_sync(&out);
+	progress_sent_own_sync(p);
+	server_write(s->lease->srv, buf_data(&out), out.len);
+	buf_clear(&out);
 }
 
 /* ---- one statement ---- */
@@ -453,6 +470,14 @@ bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, s
 			}
 		}
 	}
+	if (good && given > g->nparams) {
+		char text[96];
+
+		snprintf(text, sizeof text, "expected %u parameters, there are %u", g->nparams,
+			 given);
+		err_make(e, ERR_SCOPE_VALUE, text);
+		good = false;
+	}
 	if (good && grammar_bind(g, (const char *const *)values, given, &ge) < 0) {
 		err_make(e, ERR_SCOPE_VALUE, ge.expected);
 		free(ge.expected);
@@ -462,6 +487,17 @@ bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, s
 		free(values[i]);
 	free(values);
 	return good;
+}
+
+/* What Bind says about the columns of the answer. */
+static void
+result_formats(struct reader *r, struct scopes_formats *formats)
+{
+	unsigned count = reader_u16(r);
+
+	formats->count = count > SCOPES_COLUMNS ? SCOPES_COLUMNS : count;
+	for (unsigned i = 0; i < formats->count; i++)
+		formats->list[i] = reader_u16(r);
 }
 
 static enum verdict
@@ -497,7 +533,7 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 		return broken ? malformed(s) : refuse(s, 'B', &e);
 	}
 	forget_name(&sc->portals, "");
-	keep(&sc->portals, portal, g);
+	result_formats(&r, &keep(&sc->portals, portal, g)->formats);
 	return acknowledge(s, '2');
 }
 
@@ -516,7 +552,7 @@ describe_message(struct session *s, const struct scope_named *named, bool statem
 		msg_end(&out, at);
 	}
 	if (named->statement->verb == GRAMMAR_SHOW_SCOPES) {
-		scopes_describe(&out);
+		scopes_describe(&out, &named->formats);
 	} else {
 		at = msg_begin(&out, 'n');
 		msg_end(&out, at);
@@ -533,6 +569,7 @@ execute_message(struct session *s, struct scope_named *portal)
 
 	/* A portal is for once, as that of any statement without rows. */
 	portal->statement = NULL;
+	s->scopes->formats = portal->formats;
 	forget(&s->scopes->portals, portal);
 	return scopes_do(s, g, 'E');
 }

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "session/daemon.h"
 #include "session/deallocate.h"
+#include "session/limits.h"
 #include "session/parts.h"
 #include "session/scopes.h"
 #include "session/session.h"
@@ -198,6 +199,7 @@ void
 relay_begin(struct session *s)
 {
 	relay_fresh(s);
+	s->begun_us = 0;
 	/* What a server has taken once, it will take again: that goes ahead of the first message.
 	 * But a role may have gone, and nothing may be done as another. */
 	if (state_is_other(s)) {
@@ -300,6 +302,7 @@ failed(struct lease *l, const struct err *e)
 {
 	struct session *s = session_of(l);
 
+	waits_end(&s->daemon->waits, s->id);
 	if (s->state == SESSION_LOGIN)
 		login_failed(s, e);
 	else if (s->state == SESSION_SCOPE)
@@ -402,7 +405,7 @@ readable(struct lease *l)
 	struct session *s = session_of(l);
 	struct server *srv = l->srv;
 	struct progress *p = &srv->progress;
-	uint64_t readies = p->readies;
+	uint64_t readies = p->readies, completes = p->completes;
 	const uint8_t *data;
 	size_t bytes;
 
@@ -431,6 +434,8 @@ readable(struct lease *l)
 	if (s->state != SESSION_ACTIVE)
 		return;
 	count(s, p, readies, bytes);
+	if (p->completes != completes || p->readies != readies)
+		limits_heard(s);
 	late_cancel(s);
 	if (p->watch)
 		deallocate_answered(s);

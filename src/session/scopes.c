@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "session/begin.h"
 #include "session/daemon.h"
+#include "session/limits.h"
 #include "session/parts.h"
 #include "session/points.h"
 #include "wire/frame.h"
@@ -125,6 +126,8 @@ scopes_status(const struct session *s)
 {
 	const struct scope *f = s->scopes ? stack_current(&s->scopes->stack) : NULL;
 
+	if (s->begun == BEGUN_EXPIRED)
+		return 'E';
 	if (f)
 		return f->lease && f->lease->state == LEASE_HELD ? f->lease->srv->progress.status
 								 : 'E';
@@ -173,7 +176,7 @@ tag_of(const struct scopes *sc, char *tag, size_t size)
 	int64_t took = loop_now_us(sc->session->daemon->loop) - sc->began_us;
 
 	if (g->verb == GRAMMAR_EXIT)
-		snprintf(tag, size, "EXIT %s %.1f ms", g->all ? "ALL" : sc->exited,
+		snprintf(tag, size, "EXIT %.63s %.1f ms", g->all ? "ALL" : sc->exited,
 			 (double)took / 1000);
 	else
 		snprintf(tag, size, "%s", grammar_tag(g));
@@ -213,11 +216,38 @@ static void
 drop_implicit(struct scopes *sc)
 {
 	struct scope *f = stack_innermost(&sc->stack);
+	struct session *s = sc->session;
 
 	if (f && f->kind == SCOPE_IMPLICIT) {
+		if (f->state == SCOPE_EXPIRED) {
+			/* Its client has not ended it. */
+			s->begun = BEGUN_EXPIRED;
+			s->expired_by = (uint8_t)stack_reason(&sc->stack, f)->expired_by;
+			s->ending = 0;
+			s->begun_us = 0;
+		} else if (s->begun_us == 0 && s->own.state == LEASE_HELD &&
+			   s->own.srv->progress.status != 'I') {
+			s->begun_us = f->asked_us;
+		}
 		stack_pop(&sc->stack, f);
-		loop_defer(sc->session->daemon->loop, scope_free, f);
+		loop_defer(s->daemon->loop, scope_free, f);
 	}
+}
+
+struct scope *
+scopes_implicit(struct session *s)
+{
+	int64_t now = loop_now_us(s->daemon->loop);
+	struct scope *f =
+	    stack_push(&scopes_of(s)->stack, SCOPE_IMPLICIT, "", s->begun_us ? s->begun_us : now);
+
+	f->owner = s;
+	f->pool = s->pool;
+	f->lease = &s->own;
+	f->state = SCOPE_OPEN;
+	f->begun = true;
+	f->granted_us = f->opened_us = f->asked_us;
+	return f;
 }
 
 void
@@ -252,8 +282,9 @@ scopes_finish(struct scopes *sc)
 struct timing_row *
 scopes_timing(struct scopes *sc, const struct scope *f)
 {
+	/* Locks that are named by what they protect would fill the table. */
 	return timing_row(&sc->session->daemon->timing, f->pool ? f->pool->conf->name : "",
-			  f->name);
+			  f->named ? f->name : scope_kind_name(f));
 }
 
 void
@@ -294,6 +325,9 @@ scopes_pop(struct scopes *sc, struct scope *f, enum timing_outcome outcome, cons
 		scopes_focus(s, &s->own);
 	stack_pop(&sc->stack, f);
 	loop_defer(s->daemon->loop, scope_free, f);
+	/* At last, so that the log tells of this one's end before it tells that the next one has
+	 * it. */
+	lock_leave(&f->hold);
 }
 
 /* ---- statements ---- */
@@ -424,53 +458,114 @@ static const struct msg_column columns[] = {
     {"deferred", 23, 4, -1, 0},
 };
 #define NCOLUMNS (sizeof columns / sizeof *columns)
+_Static_assert(NCOLUMNS == SCOPES_COLUMNS, "a format for each");
+
+static uint16_t
+format_of(const struct scopes_formats *f, unsigned column)
+{
+	return f->count == 0 ? 0 : f->count == 1 ? f->list[0] : f->list[column];
+}
 
 void
-scopes_describe(struct buf *out)
+scopes_describe(struct buf *out, const struct scopes_formats *formats)
 {
-	msg_row_description(out, columns, NCOLUMNS);
+	struct msg_column list[NCOLUMNS];
+
+	memcpy(list, columns, sizeof list);
+	for (unsigned i = 0; i < NCOLUMNS; i++)
+		list[i].format = format_of(formats, i);
+	msg_row_description(out, list, NCOLUMNS);
+}
+
+void
+scopes_view(const struct session *s, struct scope *f, struct scope_view *v)
+{
+	const struct stack *st = &s->scopes->stack;
+	struct scope *base = scope_base(f);
+	const struct lease *l = base ? base->lease : NULL;
+	const struct server *srv = l && l->state == LEASE_HELD ? l->srv : NULL;
+	bool top = base && stack_top_of(st, base) == f;
+	int64_t now = loop_now_us(s->daemon->loop);
+
+	*v = (struct scope_view){
+	    .name = f->kind == SCOPE_IMPLICIT ? f->pool->conf->name : f->name,
+	    .kind = scope_kind_name(f),
+	    .state = scope_state_name(f),
+	    .pool = f->pool ? f->pool->conf->name : NULL,
+	    .current = top && base == stack_current(st),
+	    .deferred = f->deferred.count,
+	    .elapsed_us = now - f->asked_us,
+	    .wait_us = (f->granted_us ? f->granted_us : now) - f->asked_us,
+	    .deadline_us = -1,
+	    .backend_pid = srv ? srv->backend_pid : 0,
+	};
+	if (f->state == SCOPE_OPEN && top && srv && srv->progress.status == 'E')
+		v->state = "failed";
+	if (f->deadline_us)
+		v->deadline_us = f->deadline_us > now ? f->deadline_us - now : 0;
 }
 
 static void
-show_row(struct session *s, struct scope *f, unsigned level, struct buf *out)
+show_text(struct buf *out, const char *text)
 {
-	const struct stack *st = &s->scopes->stack;
-	int64_t now = loop_now_us(s->daemon->loop);
-	char numbers[5][24];
-	const char *row[NCOLUMNS] = {
-	    numbers[0],
-	    f->kind == SCOPE_IMPLICIT ? f->pool->conf->name : f->name,
-	    scope_kind_name(f),
-	    f->pool ? f->pool->conf->name : NULL,
-	    scope_state_name(f),
-	    scope_base(f) && scope_base(f) == stack_current(st) &&
-		    stack_top_of(st, scope_base(f)) == f
-		? "t"
-		: "f",
-	    numbers[1],
-	    numbers[2],
-	    f->deadline_us ? numbers[3] : NULL,
-	    numbers[4],
-	};
+	if (text == NULL) {
+		buf_add_u32(out, UINT32_MAX);
+		return;
+	}
+	buf_add_u32(out, (uint32_t)strlen(text));
+	buf_add(out, text, strlen(text));
+}
 
-	if (strcmp(row[4], "open") == 0 && scope_base(f) && scope_base(f)->lease &&
-	    scope_base(f)->lease->state == LEASE_HELD &&
-	    scope_base(f)->lease->srv->progress.status == 'E' &&
-	    stack_top_of(st, scope_base(f)) == f)
-		row[4] = "failed";
-	snprintf(numbers[0], sizeof numbers[0], "%u", level);
-	snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)(now - f->asked_us) / 1000);
-	snprintf(numbers[2], sizeof numbers[2], "%lld",
-		 (long long)(f->granted_us - f->asked_us) / 1000);
-	snprintf(numbers[3], sizeof numbers[3], "%lld",
-		 (long long)(f->deadline_us > now ? f->deadline_us - now : 0) / 1000);
-	snprintf(numbers[4], sizeof numbers[4], "%u", f->deferred.count);
-	msg_data_row(out, row, NCOLUMNS);
+/* Of the type that the column has: int4, int8 or bool. */
+static void
+show_number(struct buf *out, const struct scopes_formats *formats, unsigned column, int64_t value)
+{
+	const struct msg_column *c = &columns[column];
+	char text[24];
+
+	if (format_of(formats, column) == 0) {
+		snprintf(text, sizeof text, "%lld", (long long)value);
+		show_text(out, c->type_size > 1 ? text : value ? "t" : "f");
+		return;
+	}
+	buf_add_u32(out, (uint32_t)c->type_size);
+	if (c->type_size == 8)
+		buf_add_u64(out, (uint64_t)value);
+	else if (c->type_size == 4)
+		buf_add_u32(out, (uint32_t)value);
+	else
+		buf_add_u8(out, (uint8_t)value);
+}
+
+static void
+show_row(struct session *s, struct scope *f, unsigned level, const struct scopes_formats *formats,
+	 struct buf *out)
+{
+	struct scope_view v;
+	size_t at = msg_begin(out, 'D');
+
+	scopes_view(s, f, &v);
+	buf_add_u16(out, NCOLUMNS);
+	show_number(out, formats, 0, level);
+	show_text(out, v.name);
+	show_text(out, v.kind);
+	show_text(out, v.pool);
+	show_text(out, v.state);
+	show_number(out, formats, 5, v.current);
+	show_number(out, formats, 6, v.elapsed_us / UNIT_MS);
+	show_number(out, formats, 7, v.wait_us / UNIT_MS);
+	if (v.deadline_us < 0)
+		show_text(out, NULL);
+	else
+		show_number(out, formats, 8, v.deadline_us / UNIT_MS);
+	show_number(out, formats, 9, v.deferred);
+	msg_end(out, at);
 }
 
 static void
 show(struct session *s, char type)
 {
+	struct scopes_formats formats = {0};
 	struct list_node *n;
 	struct buf out;
 	unsigned level = 0;
@@ -478,9 +573,11 @@ show(struct session *s, char type)
 
 	buf_init(&out, 1024 * 1024);
 	if (type == 'Q')
-		scopes_describe(&out);
+		scopes_describe(&out, &formats);
+	else
+		formats = s->scopes->formats;
 	LIST_EACH (n, &s->scopes->stack.frames)
-		show_row(s, LIST_OBJ(n, struct scope, node), ++level, &out);
+		show_row(s, LIST_OBJ(n, struct scope, node), ++level, &formats, &out);
 	snprintf(tag, sizeof tag, "SHOW %u", level);
 	msg_complete(&out, tag);
 	if (type == 'Q' && !parts_more(s))
@@ -561,6 +658,7 @@ scopes_do(struct session *s, struct grammar *g, char type)
 			       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
 	sc->statement = g;
 	sc->answer_type = type;
+	s->request_us = loop_now_us(s->daemon->loop);
 	good = verb == GRAMMAR_ENTER || verb == GRAMMAR_EXIT ? do_work(s, g, &e) : do_now(s, g, &e);
 	if (good && (verb == GRAMMAR_ENTER || verb == GRAMMAR_EXIT))
 		return gone(s) ? OVER : DROP;
@@ -584,6 +682,10 @@ scopes_expired_error(const struct scope *frame, struct err *e)
 	const struct conf_pool *conf = f->pool ? f->pool->conf : NULL;
 	char text[32];
 
+	if (f->kind == SCOPE_IMPLICIT) {
+		limits_error(f->pool, f->expired_by, e);
+		return;
+	}
 	switch (f->expired_by) {
 	case ERR_SCOPE_IDLE:
 		err_make(e, ERR_SCOPE_IDLE, f->name,
@@ -651,12 +753,19 @@ scopes_heard(struct session *s)
 	if (f == NULL || !progress_at_rest(p))
 		return;
 	if (sc->point_sent && p->error[0])
-		scope_points_forget(f);
+		scope_points_keep(f, sc->points_kept);
 	sc->point_sent = false;
 	if (p->status == 'E' && f->error[0] == 0)
 		memcpy(f->error, p->error[0] ? p->error : "25P02", sizeof f->error);
 	else if (p->status == 'T' && !f->failed)
 		f->error[0] = 0;
+	/* The client's own COMMIT was quicker than the time limit. */
+	if (p->status == 'I' && f->kind == SCOPE_IMPLICIT && f->expire_due &&
+	    f == stack_innermost(&sc->stack)) {
+		sc->forced = false;
+		drop_implicit(sc);
+		return;
+	}
 	/* It was ended in a way that was not seen coming. */
 	if (p->status == 'I') {
 		scope_fail(f, "25P01");
@@ -794,12 +903,23 @@ nudge(struct session *s)
 		msg_copy_fail(&out, "a time limit of the scope has passed");
 		progress_sent(p, 'f');
 	}
-	if ((p->extended || p->skipping) && p->runs_count == 0 && p->to_left == 0 &&
+	/* Not only when all is answered: without a Flush the server may keep its answers. */
+	if ((p->extended || p->skipping) && p->own_syncs == 0 && p->to_left == 0 &&
 	    p->copy == COPY_NONE) {
-		sc->forced = true;
+		/* One that has had an error already skips to its Sync. */
+		if (p->skipping) {
+			s->skip_sync = true;
+		} else {
+			sc->forced = true;
+			progress_forget_error(p);
+		}
 		msg_sync(&out);
 		progress_sent_own_sync(p);
-		p->skipping = false;
+	} else if (p->extended && p->ready_due == 0 && p->copy == COPY_NONE && p->to_left == 0 &&
+		   !p->flushed) {
+		/* The server may be keeping answers back, and have nothing to do. */
+		msg_flush(&out);
+		p->flushed = true;
 	}
 	if (out.len > 0)
 		server_write(s->lease->srv, buf_data(&out), out.len);
@@ -830,6 +950,9 @@ tell(struct session *s, const struct scope *f)
 
 	s->scopes->forced = false;
 	s->skip_sync = true;
+	/* Its statement was cancelled, which it has heard. */
+	if (s->lease->state == LEASE_HELD && s->lease->srv->progress.error[0])
+		return;
 	scopes_expired_error(f, &e);
 	buf_init(&out, FAILURE_MAX);
 	msg_err(&out, &e);
@@ -875,8 +998,12 @@ scopes_expire(struct session *s, struct scope *f, enum err_id why)
 
 	if (f->expire_due || f->state == SCOPE_EXPIRED || sc->doing == SCOPES_LEAVING)
 		return;
-	log_info("session %llu: scope expired name=%s why=%s", (unsigned long long)s->id, f->name,
-		 err_kind(why)->name);
+	if (f->kind == SCOPE_IMPLICIT)
+		log_info("session %llu: transaction expired pool=%s why=%s",
+			 (unsigned long long)s->id, f->pool->conf->name, limits_option(why));
+	else
+		log_info("session %llu: scope expired name=%s why=%s", (unsigned long long)s->id,
+			 f->name, err_kind(why)->name);
 	f->expired_by = why;
 	f->expire_due = true;
 	sc->expire_us = loop_now_us(s->daemon->loop);

@@ -1,10 +1,10 @@
 /* scopes: the scopes that one session has open, and the one thing that is being done about them.
  *
- *	nothing -> entering -> nothing               ENTER
- *	nothing -> exiting -> nothing                EXIT
- *	           entering -> undoing -> nothing    an item of ENTER failed: those before it are
- *exited nothing -> expiring -> nothing               a time limit passed nothing, entering ->
- *leaving                 the client is gone: all are exited, then it closes
+ *	nothing -> entering -> nothing              ENTER
+ *	           entering -> undoing -> nothing   an item failed: those before it are exited
+ *	nothing -> exiting -> nothing               EXIT
+ *	nothing -> expiring -> nothing              a time limit passed
+ *	nothing, entering -> leaving                the client is gone: all are exited
  *
  * What is being exited is exited to the end before the client's going is looked at.
  *
@@ -55,6 +55,15 @@ enum scopes_step {
 	STEP_GONE, /* it holds nothing any more */
 };
 
+#define SCOPES_COLUMNS 10 /* of SHOW SCOPES */
+
+/* How Bind wants the columns of an answer: none (all text), one for all, or one a column; 0 text, 1
+ * binary. */
+struct scopes_formats {
+	unsigned count;
+	uint16_t list[SCOPES_COLUMNS];
+};
+
 /* A prepared statement, or a portal, of the extended protocol that is a scope statement. */
 struct scope_named {
 	struct list_node node;
@@ -62,6 +71,7 @@ struct scope_named {
 	struct grammar *statement; /* of a portal: bound */
 	uint32_t *types;           /* of the parameters, as Parse said */
 	unsigned ntypes;
+	struct scopes_formats formats; /* of a portal */
 };
 
 struct scopes {
@@ -72,11 +82,12 @@ struct scopes {
 
 	enum scopes_doing doing;
 	enum scopes_step step;
-	struct grammar *statement; /* what is being done, or NULL */
-	char answer_type;          /* message type that is to be answered: Q or E; 0: none */
-	bool inside;               /* judge is on the stack: it goes on with the client's bytes */
-	struct scope *frame;       /* that is worked on */
-	unsigned item; /* ENTER: which of them; frames are the innermost `entered` ones */
+	struct grammar *statement;     /* what is being done, or NULL */
+	char answer_type;              /* message type that is to be answered: Q or E; 0: none */
+	struct scopes_formats formats; /* E: of that */
+	bool inside;         /* judge is on the stack: it goes on with the client's bytes */
+	struct scope *frame; /* that is worked on */
+	unsigned item;       /* ENTER: which of them; frames are the innermost `entered` ones */
 	unsigned entered;
 	struct scope *last; /* EXIT: the outermost frame to be exited */
 	struct list run;    /* ENTER: struct deferred of the definition, still to be run */
@@ -91,15 +102,16 @@ struct scopes {
 	struct list_node *next; /* of its deferred statements */
 	bool cleaning;          /* those of its definition's cleanup are next, not the others */
 	int attempts;
-	struct deferred *point;        /* the one that the savepoint is for */
-	char exited[GRAMMAR_NAME + 1]; /* name of the frame that ended last */
-	int64_t exit_us;               /* the frame that is worked on: its exit began */
-	int64_t began_us;              /* EXIT: the outermost frame was entered */
-	struct buf failure;            /* the ErrorResponse that is the answer; empty: success */
-	int64_t cancel_us;             /* expiring: a cancel was sent */
-	int64_t expire_us;             /* a frame is to expire since then */
-	bool forced;     /* for that, a Sync of ours has ended the client's exchange */
-	bool point_sent; /* a savepoint of the client's is under way: see points.h */
+	struct deferred *point;          /* the one that the savepoint is for */
+	char exited[SCOPE_NAME_MAX + 1]; /* name of the frame that ended last */
+	int64_t exit_us;                 /* the frame that is worked on: its exit began */
+	int64_t began_us;                /* EXIT: the outermost frame was entered */
+	struct buf failure;              /* the ErrorResponse that is the answer; empty: success */
+	int64_t cancel_us;               /* expiring: a cancel was sent */
+	int64_t expire_us;               /* a frame is to expire since then */
+	bool forced;          /* for that, a Sync of ours has ended the client's exchange */
+	bool point_sent;      /* a savepoint of the client's is under way: see points.h */
+	unsigned points_kept; /* of the frame's: they are there even if it fails */
 
 	/* the client is gone */
 	bool gone;
@@ -109,6 +121,7 @@ struct scopes {
 
 	/* the extended protocol, and texts of many statements: see parts.h */
 	struct list statements, portals; /* of struct scope_named */
+	bool sync_due;                   /* that Sync is to be sent */
 	bool bounded;        /* a Sync of ours is under way, ahead of a scope statement */
 	bool bounded_failed; /* what it ended has failed */
 	struct buf parts;    /* text of the statements that are still to be done */
@@ -166,6 +179,9 @@ bool scopes_leave(struct session *, enum cleanup_why, const char *text);
 /* The frame is to end as soon as possible, because of that limit. */
 void scopes_expire(struct session *, struct scope *, enum err_id);
 
+/* The transaction of the client's own that is open on its lease becomes a frame. */
+struct scope *scopes_implicit(struct session *);
+
 /* Goes on with what has to wait for the server to be at rest. */
 void scopes_settle(struct session *);
 
@@ -175,8 +191,20 @@ bool scopes_expired(const struct session *);
 bool scopes_holds(const struct session *);
 /* relay: the server of a lease is gone, and the session will be told. */
 void scopes_lost(struct session *, struct lease *);
+/* One of its frames as SHOW SCOPES shows it. */
+struct scope_view {
+	const char *name, *kind, *state;
+	const char *pool; /* or NULL */
+	bool current;     /* statements go to it */
+	unsigned deferred;
+	int64_t elapsed_us, wait_us;
+	int64_t deadline_us; /* that are left, at least 0; -1: there is none */
+	int backend_pid;     /* of its server; 0: it has none now */
+};
+void scopes_view(const struct session *, struct scope *, struct scope_view *);
+
 /* RowDescription of SHOW SCOPES. */
-void scopes_describe(struct buf *);
+void scopes_describe(struct buf *, const struct scopes_formats *);
 
 /* Time limits. */
 void scopes_sweep(struct daemon *);
@@ -212,7 +240,7 @@ void scopes_notice(struct session *, const char *severity, const struct err *);
 /* All has been done: the client is answered. */
 void scopes_finish(struct scopes *);
 
-/* The frame, innermost and holding nothing, is gone. */
+/* The frame, innermost and holding nothing but a lock, is gone. */
 void scopes_pop(struct scopes *, struct scope *, enum timing_outcome, const char *word);
 
 /* What expired means for it. */

@@ -344,6 +344,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	session_set_state(s, SESSION_CLOSED);
 	stream_close(&s->stream);
 	idmap_remove(&d->sessions, s->id);
+	waits_end(&d->waits, s->id);
 	listen_resume(d->listen);
 	loop_defer(d->loop, free_session, s);
 	if (s->names)

@@ -105,6 +105,14 @@ struct session {
 	int64_t connected_us;
 	int64_t connected_at; /* wall clock, seconds */
 	int64_t request_us;   /* when the last request began */
+	int64_t answer_us;    /* limits: when a server last ended the answer to a statement */
+	int64_t begun_us;     /* limits: its own transaction began, or began anew; 0: there is none,
+				 or its end is under way */
+	int64_t limited_us;   /* limits: when a statement was last cancelled */
+	int64_t heard_us;     /* limits: when `heard` was seen to grow */
+	uint64_t heard;       /* limits: bytes of the client at the last look */
+	uint8_t expired_by;   /* BEGUN_EXPIRED: enum err_id, what ended it */
+	uint8_t ending; /* BEGUN_EXPIRED: how far its end is in the extended protocol: begin.c */
 	uint64_t queries;
 };
 

@@ -88,7 +88,8 @@ talk_ask(struct session *s, const char *sql)
 void
 talk_statement(struct session *s, const struct deferred *d)
 {
-	struct todo_stmt stmt = {.sql = d->sql, .values = d->values, .nvalues = d->nvalues};
+	struct todo_stmt stmt = {
+	    .sql = d->sql, .values = d->values, .nvalues = d->nvalues, .used = d->used};
 
 	begin(s, false);
 	send_todo(s, &stmt);

@@ -204,13 +204,16 @@ msg_query(struct buf *b, const char *sql)
 }
 
 void
-msg_parse(struct buf *b, const char *statement, const char *sql)
+msg_parse(struct buf *b, const char *statement, const char *sql, const uint32_t *types,
+	  unsigned ntypes)
 {
 	size_t at = msg_begin(b, 'P');
 
 	buf_add_str(b, statement);
 	buf_add_str(b, sql);
-	buf_add_u16(b, 0); /* types */
+	buf_add_u16(b, (uint16_t)ntypes);
+	for (unsigned i = 0; i < ntypes; i++)
+		buf_add_u32(b, types[i]);
 	msg_end(b, at);
 }
 

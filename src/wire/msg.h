@@ -47,7 +47,8 @@ void msg_data_row(struct buf *, const char *const *values, unsigned n);
 /* Frontend messages. */
 void msg_query(struct buf *, const char *sql);
 /* Types of parameters are left to the server; values are texts, NULL is NULL. */
-void msg_parse(struct buf *, const char *statement, const char *sql);
+void msg_parse(struct buf *, const char *statement, const char *sql, const uint32_t *types,
+	       unsigned ntypes);
 void msg_bind(struct buf *, const char *portal, const char *statement, const char *const *values,
 	      unsigned n);
 void msg_execute(struct buf *, const char *portal); /* all rows */

@@ -95,7 +95,7 @@ start_with(struct machine *m, enum cleanup_why why, bool keep, bool discard,
 
 	todo_init(&todo);
 	for (; *statements; statements++)
-		todo_add(&todo, *statements, NULL, 0, *statements);
+		todo_add(&todo, *statements, NULL, 0, 0, *statements);
 	cleanup_start(&m->c, why, &todo, keep, discard, LIMIT_US, m->now_us);
 	ck_assert_ptr_null(list_first(&todo.list));
 	step(m);
@@ -752,8 +752,8 @@ START_TEST(a_copy_of_a_bound_statement)
 	struct todo todo;
 
 	todo_init(&todo);
-	todo_add(&todo, "a", values, 1, "label");
-	todo_add(&todo, "b", NULL, 0, "label");
+	todo_add(&todo, "a", values, 1, 0, "label");
+	todo_add(&todo, "b", NULL, 0, 0, "label");
 	machine_init(&m);
 	cleanup_start(&m.c, CLEANUP_SCOPE_END, &todo, false, false, LIMIT_US, m.now_us);
 	step(&m);
@@ -1221,7 +1221,7 @@ any_todo(struct play *y, struct todo *todo)
 			i = 0;
 		y->deaf |= i == DEAF;
 		snprintf(label, sizeof label, "%u", i);
-		todo_add(todo, expected[i].sql, &value, roll(y, 2), label);
+		todo_add(todo, expected[i].sql, &value, roll(y, 2), 0, label);
 	}
 }
 
@@ -1415,7 +1415,7 @@ main(void)
 	trace = getenv("CHECK_TRACE") != NULL;
 	seed = given ? (uint32_t)strtoul(given, NULL, 10) : (uint32_t)time(NULL);
 	fprintf(stderr, "check_cleanup: CHECK_SEED=%u\n", seed);
-	tcase_set_timeout(t, 60);
+	tcase_set_timeout(t, 120);
 	tcase_add_test(t, idle_in_a_transaction);
 	tcase_add_test(t, idle_outside_a_transaction_needs_nothing);
 	tcase_add_test(t, a_running_query_is_cancelled);

@@ -68,6 +68,8 @@ START_TEST(every_kind_can_be_made)
 			err_make(&e, id, 4000000001u, 4000000002u);
 		else if (strcmp(kinds, "ss") == 0)
 			err_make(&e, id, "<1>", "<2>"), first = second = 1;
+		else if (strcmp(kinds, "sss") == 0)
+			err_make(&e, id, "<1>", "<2>", "<3>"), first = second = 1;
 		else if (strcmp(kinds, "su") == 0)
 			err_make(&e, id, "<1>", 4000000001u), first = 1;
 		else if (strcmp(kinds, "sus") == 0)

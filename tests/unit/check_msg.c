@@ -64,6 +64,22 @@ START_TEST(messages_are_built_byte_by_byte)
 }
 END_TEST
 
+START_TEST(statements_with_values)
+{
+	static const char *const values[] = {"ab", NULL};
+	struct buf b;
+
+	buf_init(&b, 1000);
+	msg_parse(&b, "n", "x", NULL, 0);
+	IS(&b, "P\0\0\0\12n\0x\0\0\0");
+	msg_bind(&b, "p", "n", values, 2);
+	IS(&b, "B\0\0\0\30p\0n\0\0\0\0\2\0\0\0\2ab\xff\xff\xff\xff\0\0");
+	msg_execute(&b, "p");
+	IS(&b, "E\0\0\0\12p\0\0\0\0\0");
+	buf_clear(&b);
+}
+END_TEST
+
 START_TEST(our_errors_have_their_severity)
 {
 	struct err e;
@@ -222,6 +238,7 @@ main(void)
 	int failed;
 
 	tcase_add_test(t, messages_are_built_byte_by_byte);
+	tcase_add_test(t, statements_with_values);
 	tcase_add_test(t, our_errors_have_their_severity);
 	tcase_add_test(t, a_message_fits_whole_or_not_at_all);
 	tcase_add_test(t, the_reader_takes_fields);

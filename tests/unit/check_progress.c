@@ -418,6 +418,40 @@ START_TEST(long_bodies_pass)
 }
 END_TEST
 
+/* Of what comes in pieces, as much as is peeked at, and no half character. */
+START_TEST(the_text_of_an_error)
+{
+	for (size_t pad = 0; pad < 4; pad++) {
+		char text[200] = "";
+		struct progress p;
+		struct buf b;
+
+		memset(text, 'x', pad);
+		while (strlen(text) < 150)
+			strcat(text, "\u20ac");
+		buf_init(&b, BYTES_MAX);
+		msg_report(&b, 'E', "ERROR", "42P01", text, NULL, NULL);
+		progress_init(&p);
+		ck_assert_int_eq(progress_received(&p, buf_data(&b), b.len), 0);
+		ck_assert_str_eq(p.error, "42P01");
+		ck_assert_ptr_null(p.error_text);
+		p.texts = true;
+		ck_assert_int_eq(progress_received(&p, buf_data(&b), b.len), 0);
+		ck_assert_str_eq(p.error_text, text);
+		progress_forget_error(&p);
+		ck_assert_ptr_null(p.error_text);
+		for (size_t i = 0; i < b.len; i++)
+			ck_assert_int_eq(progress_received(&p, buf_data(&b) + i, 1), 0);
+		ck_assert_uint_gt(strlen(p.error_text), 90);
+		ck_assert_uint_eq(strlen(p.error_text) % 3, pad % 3);
+		ck_assert_int_eq(strncmp(p.error_text, text, strlen(p.error_text)), 0);
+		ck_assert_int_eq(p.error_text[strlen(p.error_text) - 1], "\u20ac"[2]);
+		buf_clear(&b);
+		progress_clear(&p);
+	}
+}
+END_TEST
+
 START_TEST(garbage_never_breaks_it)
 {
 	for (int round = 0; round < 20000; round++) {
@@ -775,6 +809,7 @@ main(void)
 	tcase_add_test(t, a_half_message_is_not_rest);
 	tcase_add_test(t, impossible_lengths_are_refused);
 	tcase_add_test(t, long_bodies_pass);
+	tcase_add_test(t, the_text_of_an_error);
 	tcase_add_test(t, garbage_never_breaks_it);
 	tcase_add_test(t, runs_grow_to_their_limit_and_shrink_in_order);
 	tcase_add_test(t, names);

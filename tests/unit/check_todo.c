@@ -25,7 +25,7 @@ START_TEST(everything_is_copied)
 	struct todo t;
 
 	todo_init(&t);
-	todo_add(&t, sql, values, 2, label);
+	todo_add(&t, sql, values, 2, 0, label);
 	sql[0] = label[0] = value[0] = '!';
 	values[0] = NULL;
 	ck_assert_uint_eq(t.list.count, 1);
@@ -49,9 +49,9 @@ START_TEST(moves_keep_the_order)
 
 	todo_init(&a);
 	todo_init(&b);
-	todo_add(&a, "1", NULL, 0, "");
-	todo_add(&b, "2", NULL, 0, "");
-	todo_add(&b, "3", NULL, 0, "");
+	todo_add(&a, "1", NULL, 0, 0, "");
+	todo_add(&b, "2", NULL, 0, 0, "");
+	todo_add(&b, "3", NULL, 0, 0, "");
 	todo_move(&a, &b);
 	todo_move(&a, &b);
 	ck_assert_uint_eq(a.list.count, 3);
@@ -59,7 +59,7 @@ START_TEST(moves_keep_the_order)
 	ck_assert_str_eq(at(&a, 0)->sql, "1");
 	ck_assert_str_eq(at(&a, 1)->sql, "2");
 	ck_assert_str_eq(at(&a, 2)->sql, "3");
-	todo_add(&b, "4", NULL, 0, "");
+	todo_add(&b, "4", NULL, 0, 0, "");
 	todo_clear(&a);
 	todo_clear(&b);
 }
@@ -83,7 +83,7 @@ START_TEST(a_failure_is_noted)
 	struct todo t;
 
 	todo_init(&t);
-	todo_add(&t, "1", NULL, 0, "");
+	todo_add(&t, "1", NULL, 0, 0, "");
 	todo_fail(at(&t, 0), "22012", text);
 	text[0] = '!';
 	ck_assert(at(&t, 0)->failed);
@@ -104,7 +104,7 @@ send(const char *sql, const char *const *values, unsigned n, size_t max, struct 
 	int r;
 
 	todo_init(&t);
-	todo_add(&t, sql, values, n, "label");
+	todo_add(&t, sql, values, n, 0, "label");
 	progress_init(p);
 	memcpy(p->error, "22012", 6);
 	buf_init(out, max);

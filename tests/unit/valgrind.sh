@@ -20,7 +20,7 @@ for test in "$@"; do
 	# What a test forks off is the test's own matter: it may end in the middle, as log_fatal() does.
 	# These need a process for each test: they count in globals, or end a process on purpose.
 	case $name in
-	check_cleanup | check_listen | check_work) fork=yes ;;
+	check_cleanup | check_lease | check_listen | check_work) fork=yes ;;
 	*) fork=no ;;
 	esac
 	PGWITH_VALGRIND=1 CK_FORK=$fork CK_TAP_LOG_FILE_NAME=$dir/tap CK_VERBOSITY=silent "$valgrind" -q --error-exitcode=99 \

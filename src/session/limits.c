@@ -1,0 +1,318 @@
+#include "session/limits.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "session/daemon.h"
+#include "session/scopes.h"
+#include "wire/msg.h"
+#include "wire/sqlclass.h"
+
+#define RECANCEL_US UNIT_S /* until a cancel that has had no effect is sent again */
+
+/* ---- when what began ---- */
+
+void
+limits_heard(struct session *s)
+{
+	char status = s->lease->srv->progress.status;
+
+	s->answer_us = loop_now_us(s->daemon->loop);
+	if (status == 'I')
+		s->begun_us = 0;
+	else if (s->begun_us == 0 && !scopes_holds(s))
+		s->begun_us = s->request_us;
+}
+
+void
+limits_control(struct session *s, unsigned set)
+{
+	if ((set & (SQLCLASS_BEGIN | SQLCLASS_COMMIT | SQLCLASS_ROLLBACK)) == 0 || scopes_holds(s))
+		return;
+	/* A transaction that follows has its own time; and an end that is under way is let be. */
+	if (set & (SQLCLASS_COMMIT | SQLCLASS_ROLLBACK))
+		s->begun_us = 0;
+	if ((set & SQLCLASS_BEGIN) && s->begun_us == 0)
+		s->begun_us = loop_now_us(s->daemon->loop);
+}
+
+/* A server that a session of the pool has, with what is known about both. */
+struct look {
+	struct session *s;
+	struct lease *lease;
+	const struct progress *p;
+	const struct conf_pool *conf;
+	struct scope *base; /* the transaction that is a frame, or NULL */
+	int64_t now_us;
+};
+
+static struct look
+look_at(struct lease *l, int64_t now_us)
+{
+	struct session *s = l->owner;
+	struct scope *f = s->scopes ? stack_of_lease(&s->scopes->stack, l) : NULL;
+
+	return (struct look){.s = s,
+			     .lease = l,
+			     .p = &l->srv->progress,
+			     .conf = l->pool->conf,
+			     .base = f ? scope_base(f) : NULL,
+			     .now_us = now_us};
+}
+
+static int64_t
+later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Is it in a transaction of BEGIN, or in a scope? */
+static bool
+in_transaction(const struct look *k)
+{
+	return k->base || k->p->status != 'I' || k->s->begun_us;
+}
+
+/* Its COMMIT or ROLLBACK is under way. */
+static bool
+is_ending(const struct look *k)
+{
+	return k->base == NULL && k->p->status != 'I' && k->s->begun_us == 0;
+}
+
+/* Does the server have something to do? Of an exchange that has had all its answers, no. */
+static bool
+runs(const struct look *k)
+{
+	return k->lease == k->s->lease && progress_busy(k->p);
+}
+
+static bool
+copies_in(const struct look *k)
+{
+	return k->p->copy == COPY_IN && !k->p->copy_ended;
+}
+
+/* Is it the client's turn? */
+static bool
+waits_for_client(const struct look *k)
+{
+	if (k->lease != k->s->lease)
+		return true;
+	return k->p->to_left > 0 || copies_in(k) || !progress_busy(k->p);
+}
+
+/* Since when the client says nothing. */
+static int64_t
+silent_since(struct look *k)
+{
+	struct session *s = k->s;
+	int64_t since =
+	    later(later(s->answer_us, s->request_us), later(s->since_us, k->lease->since_us));
+
+	/* In the middle of something nobody notes the time of each message. */
+	if (s->heard != s->stream.received) {
+		s->heard = s->stream.received;
+		s->heard_us = k->now_us;
+	}
+	return progress_at_rest(k->p) ? since : later(since, s->heard_us);
+}
+
+/* What has taken too long, or ERR_NONE. */
+static enum err_id
+over(struct look *k)
+{
+	const struct conf_pool *conf = k->conf;
+	int64_t begun = k->s->begun_us ? k->s->begun_us : k->base ? k->base->asked_us : k->now_us;
+	bool deadline = k->base == NULL || k->base->kind == SCOPE_IMPLICIT; /* others have theirs */
+	int64_t silent = conf->idle_in_scope_timeout_us ? silent_since(k) : 0;
+
+	if (is_ending(k))
+		return ERR_NONE;
+	if (conf->scope_deadline_us && deadline && k->now_us - begun >= conf->scope_deadline_us)
+		return ERR_SCOPE_DEADLINE;
+	if (conf->query_timeout_us && runs(k) &&
+	    k->now_us - later(k->s->request_us, k->s->answer_us) >= conf->query_timeout_us)
+		return ERR_SCOPE_QUERY;
+	if (conf->idle_in_scope_timeout_us && waits_for_client(k) &&
+	    (in_transaction(k) || !progress_at_rest(k->p)) &&
+	    k->now_us - silent >= conf->idle_in_scope_timeout_us)
+		return ERR_SCOPE_IDLE;
+	return ERR_NONE;
+}
+
+/* ---- the end ---- */
+
+const char *
+limits_option(enum err_id why)
+{
+	return why == ERR_SCOPE_IDLE    ? "idle_in_scope_timeout"
+	       : why == ERR_SCOPE_QUERY ? "query_timeout"
+					: "scope_deadline";
+}
+
+void
+limits_error(const struct pool *pool, enum err_id why, struct err *e)
+{
+	const struct conf_pool *conf = pool->conf;
+	char limit[32], text[128];
+
+	switch (why) {
+	case ERR_SCOPE_IDLE:
+		snprintf(text, sizeof text,
+			 "no statement came for longer than idle_in_scope_timeout, %s",
+			 units_duration_str(conf->idle_in_scope_timeout_us, limit, sizeof limit));
+		break;
+	case ERR_SCOPE_QUERY:
+		snprintf(text, sizeof text, "a statement took longer than query_timeout, %s",
+			 units_duration_str(conf->query_timeout_us, limit, sizeof limit));
+		break;
+	default:
+		snprintf(text, sizeof text, "it lasted longer than scope_deadline, %s",
+			 units_duration_str(conf->scope_deadline_us, limit, sizeof limit));
+	}
+	err_make(e, ERR_TRANSACTION_EXPIRED, text);
+}
+
+/* The client has begun an exchange, or a message, and does not go on with it. What PostgreSQL holds
+ * for it so far is rolled back. */
+static void
+drop_exchange(const struct look *k)
+{
+	struct session *s = k->s;
+	struct buf out;
+	struct err e;
+
+	limits_error(k->lease->pool, ERR_SCOPE_IDLE, &e);
+	/* No error can be put into the middle of anything, and what pins would be lost. */
+	if (k->p->to_left > 0 || k->p->from_have > 0 || s->pinned) {
+		session_fail(s, &e);
+		err_clear(&e);
+		return;
+	}
+	buf_init(&out, 64 * 1024);
+	/* It has been told that something failed, and is to send Sync. */
+	if (!k->p->skipping)
+		msg_err(&out, &e);
+	err_clear(&e);
+	s->skip_sync = true;
+	session_set_state(s, SESSION_IDLE);
+	lease_end(k->lease, CLEANUP_TIME_LIMIT);
+	session_send_buf(s, &out);
+	buf_clear(&out);
+}
+
+/* Not in a transaction: the statement is cancelled. */
+static void
+cancel_alone(const struct look *k, enum err_id why)
+{
+	struct session *s = k->s;
+	struct buf out;
+
+	if (k->now_us - s->limited_us < RECANCEL_US)
+		return;
+	s->limited_us = k->now_us;
+	log_info("session %llu: statement cancelled pool=%s why=%s", (unsigned long long)s->id,
+		 k->conf->name, limits_option(why));
+	if (why == ERR_SCOPE_IDLE && (k->p->to_left > 0 || !copies_in(k))) {
+		drop_exchange(k);
+		return;
+	}
+	/* PostgreSQL does not look for a cancel while it waits for data. */
+	if (copies_in(k) && k->p->to_left == 0) {
+		buf_init(&out, 256);
+		msg_copy_fail(&out, "a time limit has passed");
+		progress_sent(&k->lease->srv->progress, 'f');
+		server_write(k->lease->srv, buf_data(&out), out.len);
+		buf_clear(&out);
+	}
+	if (s->state == SESSION_ACTIVE)
+		relay_cancel(s, 0);
+}
+
+static void
+end(const struct look *k, enum err_id why)
+{
+	if (k->base)
+		scopes_expire(k->s, k->base, why);
+	else if (in_transaction(k))
+		scopes_expire(k->s, scopes_implicit(k->s), why);
+	else
+		cancel_alone(k, why);
+}
+
+/* ---- the sweep ---- */
+
+/* Servers, by their ids, that have to be looked at again: to end something changes the lists. */
+struct found {
+	uint64_t *ids;
+	unsigned count, room;
+};
+
+static void
+note(struct found *found, uint64_t id)
+{
+	if (found->count == found->room) {
+		found->room = found->room ? 2 * found->room : 16;
+		found->ids = mem_realloc(found->ids, found->room * sizeof *found->ids);
+	}
+	found->ids[found->count++] = id;
+}
+
+/* Is the session one whose transaction can be ended now? */
+static bool
+open_to_it(const struct server *srv)
+{
+	const struct session *s = srv->lease ? srv->lease->owner : NULL;
+
+	return s && srv->lease->state == LEASE_HELD &&
+	       (s->state == SESSION_ACTIVE || s->state == SESSION_IDLE);
+}
+
+static void
+sweep_pool(const struct pool *pool, struct found *found, int64_t now_us)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &pool->servers[SERVER_LEASED]) {
+		const struct server *srv = LIST_OBJ(n, struct server, node);
+		struct look k;
+
+		if (!open_to_it(srv))
+			continue;
+		k = look_at(srv->lease, now_us);
+		if (over(&k) != ERR_NONE)
+			note(found, srv->id);
+	}
+}
+
+void
+limits_sweep(struct daemon *d)
+{
+	struct found found = {0};
+	int64_t now_us = loop_now_us(d->loop);
+	struct list_node *n;
+
+	LIST_EACH (n, &d->pools.list) {
+		const struct pool *pool = LIST_OBJ(n, struct pool, node);
+		const struct conf_pool *conf = pool->conf;
+
+		if (conf->scope_deadline_us || conf->idle_in_scope_timeout_us ||
+		    conf->query_timeout_us)
+			sweep_pool(pool, &found, now_us);
+	}
+	for (unsigned i = 0; i < found.count; i++) {
+		const struct server *srv = idmap_get(&d->pools.servers, found.ids[i]);
+		enum err_id why;
+		struct look k;
+
+		if (srv == NULL || srv->state != SERVER_LEASED || !open_to_it(srv))
+			continue;
+		k = look_at(srv->lease, now_us);
+		if ((why = over(&k)) != ERR_NONE)
+			end(&k, why);
+	}
+	free(found.ids);
+}

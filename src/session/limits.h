@@ -1,0 +1,30 @@
+/* limits: the time limits that a pool has for all its transactions and statements: scope_deadline,
+ * idle_in_scope_timeout, query_timeout. What is too long is ended gently: what runs is cancelled,
+ * and its answer goes to the client; the transaction is rolled back, and the client is told why by
+ * its next statement. Its session goes on, and so does the server.
+ *
+ * A transaction of the client's own becomes a scope for that (SCOPE_IMPLICIT), and is ended as any
+ * scope that has expired. Then the session is in BEGUN_EXPIRED: see begin.h. What is part of no
+ * transaction is cancelled, and that is all. Nothing is done in pools without such a limit. */
+#ifndef PGWITH_SESSION_LIMITS_H
+#define PGWITH_SESSION_LIMITS_H
+
+#include "base/err.h"
+#include "session/session.h"
+
+/* relay: the server of session->lease has ended an answer, or part of one. */
+void limits_heard(struct session *);
+
+/* A text of these SQLCLASS_... bits is about to be executed by the server of session->lease. */
+void limits_control(struct session *, unsigned set);
+
+/* What the client of a transaction that was ended is told. `why`: ERR_SCOPE_DEADLINE,
+ * ERR_SCOPE_IDLE or ERR_SCOPE_QUERY. */
+void limits_error(const struct pool *, enum err_id why, struct err *);
+
+/* The option that is the limit. */
+const char *limits_option(enum err_id why);
+
+void limits_sweep(struct daemon *);
+
+#endif
