@@ -25,7 +25,7 @@ buf_clear(struct buf *b)
 }
 
 uint8_t *
-buf_room(struct buf *b, size_t bytes)
+buf_more_room_(struct buf *b, size_t bytes)
 {
 	size_t size;
 
@@ -54,42 +54,6 @@ buf_grew(struct buf *b, size_t bytes)
 {
 	assert(b->start + b->len + bytes <= b->size);
 	b->len += bytes;
-}
-
-void
-buf_add(struct buf *b, const void *data, size_t bytes)
-{
-	uint8_t *room;
-
-	if (bytes == 0)
-		return;
-	room = buf_room(b, bytes);
-	if (room == NULL)
-		return;
-	memcpy(room, data, bytes);
-	b->len += bytes;
-}
-
-void
-buf_add_u8(struct buf *b, uint8_t v)
-{
-	buf_add(b, &v, 1);
-}
-
-void
-buf_add_u16(struct buf *b, uint16_t v)
-{
-	uint8_t be[2] = {v >> 8, v};
-
-	buf_add(b, be, sizeof be);
-}
-
-void
-buf_add_u32(struct buf *b, uint32_t v)
-{
-	uint8_t be[4] = {v >> 24, v >> 16, v >> 8, v};
-
-	buf_add(b, be, sizeof be);
 }
 
 void

@@ -517,6 +517,18 @@ end_peek(struct progress *p)
 	p->peek_bytes = (uint16_t)(n + 1);
 }
 
+/* A message that is here in one piece. */
+static void
+pass_whole(const struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
+{
+	char type = (char)data[0];
+
+	if (!for_client(p, &type))
+		return;
+	buf_add_u8(out, (uint8_t)type);
+	buf_add(out, data + 1, bytes - 1);
+}
+
 /* `out`: NULL, or what is for the client is added there. */
 static int
 walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
@@ -526,12 +538,14 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 	while (bytes > 0) {
 		size_t n;
 
-		if (p->from_have == 0 && bytes >= FRAME_HEADER && out == NULL) {
+		if (p->from_have == 0 && bytes >= FRAME_HEADER) {
 			/* The usual case: the header, and mostly the body, are here in one piece.
 			 */
 			if (frame_read(data, bytes, &f) < 0)
 				return -E_SYNTAX;
 			if (bytes - FRAME_HEADER >= f.body) {
+				if (out)
+					pass_whole(p, data, FRAME_HEADER + f.body, out);
 				message(p, f.type, data + FRAME_HEADER, f.body);
 				data += FRAME_HEADER + f.body;
 				bytes -= FRAME_HEADER + f.body;

@@ -68,12 +68,10 @@ ended(struct tracked *t, enum progress_end end)
 static void
 begin(struct unnamed *u, struct tracked_list *all, struct progress *p, unsigned flags)
 {
-	struct unnamed_parse *parse = mem_calloc(1, sizeof *parse);
+	struct unnamed_parse *parse = mem_alloc(sizeof *parse);
 
-	parse->unnamed = u;
-	parse->before = text_ref(u->text);
-	parse->before_here = u->here;
-	parse->earlier = u->last;
+	*parse = (struct unnamed_parse){
+	    .unnamed = u, .before = text_ref(u->text), .before_here = u->here, .earlier = u->last};
 	if (u->last)
 		u->last->later = parse;
 	u->last = parse;
@@ -91,7 +89,11 @@ unnamed_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, c
 	if (p->skipping)
 		return;
 	begin(u, all, p, 0);
-	if (have == bytes && bytes <= TEXT_MAX) {
+	if (have == bytes && u->text && u->text->bytes == bytes && u->text->effects == effects &&
+	    memcmp(u->text->body, body, bytes) == 0) {
+		/* Many programs send the same text again and again. */
+		t = text_ref(u->text);
+	} else if (have == bytes && bytes <= TEXT_MAX) {
 		t = mem_alloc(sizeof *t + bytes);
 		*t = (struct unnamed_text){.refs = 1, .effects = effects, .bytes = bytes};
 		memcpy(t->body, body, bytes);
@@ -130,6 +132,12 @@ unnamed_need(struct unnamed *u, struct tracked_list *all, struct progress *p, st
 	buf_add_u8(out, 'S');
 	buf_add_str(out, "");
 	msg_end(out, at);
+}
+
+bool
+unnamed_has_effects(const struct unnamed *u)
+{
+	return u->text && u->text->effects;
 }
 
 unsigned

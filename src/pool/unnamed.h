@@ -33,6 +33,8 @@ void unnamed_close(struct unnamed *, struct tracked_list *, struct progress *);
  * been this session's alone. */
 void unnamed_need(struct unnamed *, struct tracked_list *, struct progress *, struct buf *out);
 
+/* Was anything given to unnamed_parse() for its effects? */
+bool unnamed_has_effects(const struct unnamed *);
 /* What was given to unnamed_parse() for its effects, and its text, "" and 0 if there is none. */
 unsigned unnamed_effects(const struct unnamed *, const char **sql, size_t *bytes);
 

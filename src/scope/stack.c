@@ -54,16 +54,23 @@ deferred_free(struct deferred *d)
 }
 
 void
-scope_free(void *frame)
+scope_deferred_forget(struct scope *f)
 {
-	struct scope *f = frame;
 	struct list_node *n;
 
 	while ((n = list_first(&f->deferred)) != NULL) {
 		list_remove(&f->deferred, n);
 		deferred_free(LIST_OBJ(n, struct deferred, node));
 	}
-	scope_points_forget(f);
+}
+
+void
+scope_free(void *frame)
+{
+	struct scope *f = frame;
+
+	scope_deferred_forget(f);
+	scope_points_keep(f, 0);
 	free(f->deadline_text);
 	free(f->name);
 	free(f);
@@ -274,13 +281,13 @@ scope_point_cut(struct scope *f, const char *name, bool itself)
 }
 
 void
-scope_points_forget(struct scope *f)
+scope_points_keep(struct scope *f, unsigned n)
 {
-	struct list_node *n;
+	while (f->points.count > n) {
+		struct list_node *last = list_last(&f->points);
 
-	while ((n = list_first(&f->points)) != NULL) {
-		list_remove(&f->points, n);
-		free(LIST_OBJ(n, struct point, node));
+		list_remove(&f->points, last);
+		free(LIST_OBJ(last, struct point, node));
 	}
 }
 

@@ -142,13 +142,17 @@ void scope_fail(struct scope *, const char *sqlstate);
 void scope_defer(struct scope *, enum deferred_when, const char *sql, const char *const *values,
 		 unsigned nvalues, uint64_t used);
 
+/* They have been run. */
+void scope_deferred_forget(struct scope *);
+
 /* The client's own savepoints in a savepoint frame (of frames of other kinds PostgreSQL itself
  * takes care). Returns -E_TOOBIG if there are too many. */
 int scope_point_add(struct scope *, const char *name);
 bool scope_point_has(const struct scope *, const char *name);
 /* RELEASE (`itself` too) or ROLLBACK TO: those made after the last one of that name are gone. */
 void scope_point_cut(struct scope *, const char *name, bool itself);
-void scope_points_forget(struct scope *);
+/* All but the first `n`. */
+void scope_points_keep(struct scope *, unsigned n);
 
 const char *scope_kind_name(const struct scope *);
 const char *scope_state_name(const struct scope *);

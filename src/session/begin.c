@@ -266,21 +266,23 @@ begin_expired(struct session *s, const struct message *m)
 void
 begin_send(struct session *s, struct buf *out)
 {
+	/* Parse, Bind and Execute, as state_own() makes them, and Close: the client has no portal.
+	 */
+	static const char begin[] = "P\0\0\0\15\0BEGIN\0\0\0"
+				    "B\0\0\0\14\0\0\0\0\0\0\0\0"
+				    "E\0\0\0\11\0\0\0\0\0"
+				    "C\0\0\0\6P";
 	struct progress *p;
-	size_t at;
 
 	if (s->begun != BEGUN_YES)
 		return;
 	s->begun = BEGUN_NOT;
 	limits_control(s, SQLCLASS_BEGIN);
 	p = &s->lease->srv->progress;
-	state_own(p, "BEGIN", out);
-	/* The client has no portal. */
-	progress_sent_as(p, PROGRESS_OWN);
-	at = msg_begin(out, 'C');
-	buf_add_u8(out, 'P');
-	buf_add_u8(out, 0);
-	msg_end(out, at);
+	for (int i = 0; i < 4; i++)
+		progress_sent_as(p, PROGRESS_OWN);
+	/* With the NUL at its end, which ends the name of the portal. */
+	buf_add(out, begin, sizeof begin);
 }
 
 char

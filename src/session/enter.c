@@ -9,9 +9,12 @@
 #include "session/daemon.h"
 #include "session/scopes.h"
 #include "session/state.h"
+#include "wire/frame.h"
 #include "wire/sqlclass.h"
 
 #define SCOPES_MAX 100 /* that one session has open */
+/* The server needs this long to say that its lock is free. */
+#define LOCK_WAIT_LEAST_US (20 * UNIT_MS)
 
 /* What an item asks for, found out. */
 struct wanted {
@@ -203,19 +206,26 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		too_long(sc, &e);
 		give_up(sc, &e);
 		enter_go(sc);
-	} else if (sc->step == STEP_STATEMENT && sc->talk.busy) {
-		sc->timed_out = true;
-		lease_cancel(sc->session->lease, 0);
+		return;
 	}
+	/* The wait is one of PostgreSQL's own: for a lock. */
+	sc->timed_out = true;
+	if (sc->step == STEP_STATEMENT && sc->talk.busy)
+		lease_cancel(sc->session->lease, 0);
 }
 
+/* What WAIT leaves from now on, but at least that. */
 static void
-start_timer(struct scopes *sc)
+start_timer(struct scopes *sc, int64_t least_us)
 {
-	struct timeval tv = {.tv_sec = sc->wait_us / UNIT_S, .tv_usec = sc->wait_us % UNIT_S};
+	int64_t us = sc->frame->asked_us + sc->wait_us - loop_now_us(sc->session->daemon->loop);
+	struct timeval tv;
 
 	if (sc->wait_us < 0)
 		return;
+	if (us < least_us)
+		us = least_us;
+	tv = (struct timeval){.tv_sec = us / UNIT_S, .tv_usec = us % UNIT_S};
 	evtimer_assign(&sc->timer, loop_base(sc->session->daemon->loop), on_timer, sc);
 	evtimer_add(&sc->timer, &tv);
 	sc->timing = true;
@@ -245,7 +255,7 @@ begin_waiting(struct scopes *sc)
 		too_long(sc, &e);
 		give_up(sc, &e);
 	} else {
-		start_timer(sc);
+		start_timer(sc, 0);
 	}
 }
 
@@ -306,8 +316,8 @@ got_it(struct scopes *sc)
 	log_granted(sc, f);
 	if (f->kind != SCOPE_IMPLICIT)
 		timing_add(scopes_timing(sc, f), TIMING_WAIT, f->granted_us - f->asked_us);
+	stop_timer(sc);
 	if (f->pool == NULL) {
-		stop_timer(sc);
 		f->state = SCOPE_OPEN;
 		f->opened_us = f->granted_us;
 		timing_add(scopes_timing(sc, f), TIMING_ENTER, 0);
@@ -315,9 +325,6 @@ got_it(struct scopes *sc)
 		sc->step = STEP_NEXT;
 		return;
 	}
-	/* The wait of a lock of PostgreSQL's goes on. */
-	if (f->kind == SCOPE_IMPLICIT || item_of(sc)->kind != GRAMMAR_LOCK)
-		stop_timer(sc);
 	scopes_focus(s, f->base ? f->base->lease : f->lease);
 	sc->step = STEP_SETUP;
 }
@@ -495,6 +502,37 @@ values_of(const struct grammar_item *item)
 	return values;
 }
 
+static void
+plan_lock(struct scopes *sc, const struct grammar_item *item)
+{
+	char *key = item->key.text;
+	char sql[128];
+
+	snprintf(sql, sizeof sql,
+		 "SELECT pg_catalog.pg_%sadvisory_xact_lock%s(pg_catalog.hashtextextended($1, 0))",
+		 sc->wait_us == 0 ? "try_" : "", item->shared ? "_shared" : "");
+	run_later(&sc->run, sql, &key, 1, 1);
+}
+
+/* Has a lock that may not be waited for been refused? */
+static bool
+not_locked(const struct scopes *sc)
+{
+	const uint8_t *at = buf_data(&sc->talk.kept), *end = at + sc->talk.kept.len;
+	struct frame f;
+
+	if (sc->frame->kind == SCOPE_IMPLICIT || item_of(sc)->kind != GRAMMAR_LOCK)
+		return false;
+	while (frame_read(at, (size_t)(end - at), &f) == 0 &&
+	       FRAME_HEADER + f.body <= (size_t)(end - at)) {
+		at += FRAME_HEADER + f.body;
+		/* A row of one column, which is true or false. */
+		if (f.type == 'D')
+			return at[-1] == 'f';
+	}
+	return false;
+}
+
 /* What is still to be run before the frame is open. */
 static void
 plan(struct scopes *sc)
@@ -511,16 +549,8 @@ plan(struct scopes *sc)
 			  access == GRAMMAR_READ_ONLY ? "SET TRANSACTION READ ONLY"
 						      : "SET TRANSACTION READ WRITE",
 			  NULL, 0, 0);
-	if (item->kind == GRAMMAR_LOCK) {
-		char *key = item->key.text;
-
-		run_later(&sc->run,
-			  item->shared ? "SELECT pg_catalog.pg_advisory_xact_lock_shared("
-					 "pg_catalog.hashtextextended($1, 0))"
-				       : "SELECT pg_catalog.pg_advisory_xact_lock("
-					 "pg_catalog.hashtextextended($1, 0))",
-			  &key, 1, 1);
-	}
+	if (item->kind == GRAMMAR_LOCK)
+		plan_lock(sc, item);
 	for (unsigned i = 0; def && i < def->enter.count; i++) {
 		const struct conf_statement *st = &def->enter.list[i];
 
@@ -640,7 +670,14 @@ next_statement(struct scopes *sc)
 	struct list_node *n = list_first(&sc->run);
 	struct deferred *d;
 	unsigned set;
+	struct err e;
 
+	if (sc->timed_out) {
+		too_long(sc, &e);
+		fail(sc, &e);
+		err_clear(&e);
+		return;
+	}
 	if (n == NULL) {
 		opened(sc);
 		return;
@@ -652,8 +689,12 @@ next_statement(struct scopes *sc)
 		set |= SESSION_PIN_SETTING;
 	statement_effects(s, set, NULL, 0, false);
 	talk_statement(s, d);
+	sc->talk.keep_rows = item_of(sc)->kind == GRAMMAR_LOCK && sc->wait_us == 0;
 	list_remove(&sc->run, n);
 	deferred_free(d);
+	/* The wait of a lock of PostgreSQL's goes on: its statement is the last one. */
+	if (item_of(sc)->kind == GRAMMAR_LOCK && sc->wait_us > 0 && list_first(&sc->run) == NULL)
+		start_timer(sc, LOCK_WAIT_LEAST_US);
 }
 
 /* A statement of ours has failed. */
@@ -704,6 +745,7 @@ heard(struct scopes *sc)
 			next_statement(sc);
 		return;
 	default:
+		sc->timed_out |= not_locked(sc);
 		next_statement(sc);
 	}
 }

@@ -323,11 +323,32 @@ saved(struct scopes *sc)
 
 /* ---- frames ---- */
 
+/* EXIT ALL: the failure of a frame inside this one ends here. */
+static void
+suppress(struct scopes *sc)
+{
+	struct scope *f = sc->frame;
+	const char *sqlstate;
+	struct err e;
+
+	sqlstate = msg_report_field(buf_data(&sc->failure) + FRAME_HEADER,
+				    sc->failure.len - FRAME_HEADER, 'C');
+	scope_fail(f, sqlstate ? sqlstate : "40000");
+	scope_failed(f, &e);
+	scopes_notice(sc->session, "NOTICE", &e);
+	err_clear(&e);
+	buf_reset(&sc->failure);
+	sc->rollback = sc->statement->rollback;
+}
+
 static void
 gone(struct scopes *sc)
 {
 	struct scope *f = sc->frame;
 	bool last = f == sc->last;
+
+	if (f->suppress && sc->doing == SCOPES_EXITING && sc->failure.len > 0)
+		suppress(sc);
 
 	sc->frame = NULL;
 	sc->step = STEP_NEXT;
@@ -335,8 +356,10 @@ gone(struct scopes *sc)
 		f->state = SCOPE_EXPIRED;
 		f->lease = NULL;
 		f->expire_due = false;
+		scope_deferred_forget(f);
 		if (f->kind != SCOPE_IMPLICIT)
 			scopes_log_end(sc, f, TIMING_EXPIRED, "expired");
+		lock_leave(&f->hold);
 	} else {
 		scopes_pop(sc, f,
 			   f->state == SCOPE_EXPIRED ? TIMING_EXPIRED
@@ -443,7 +466,6 @@ next(struct scopes *sc)
 		sc->step = STEP_GONE;
 	} else if (scope_base(f) == NULL) {
 		waits_end(&s->daemon->waits, s->id);
-		lock_leave(&f->hold);
 		sc->step = STEP_GONE;
 	} else {
 		begin_transaction_end(sc);

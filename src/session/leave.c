@@ -54,11 +54,7 @@ end_frame(struct scopes *sc, struct scope *f)
 	if (f->kind != SCOPE_IMPLICIT)
 		log_info("session %llu: scope exit name=%s why=\"%s\"", (unsigned long long)s->id,
 			 f->name, sc->gone_text);
-	if (base == NULL) {
-		lock_leave(&f->hold);
-		return;
-	}
-	if (base->lease == NULL)
+	if (base == NULL || base->lease == NULL)
 		return;
 	lease_leave(base->lease);
 	if (base->lease->state != LEASE_HELD)

@@ -192,12 +192,29 @@ settled(struct session *s)
 	if (p->extended && p->own_syncs == 0 && p->copy == COPY_NONE && !sc->bounded) {
 		sc->bounded = true;
 		sc->bounded_failed = false;
-		progress_forget_error(p);
-		msg_sync(&s->daemon->ahead);
-		progress_sent_own_sync(p);
+		sc->sync_due = true;
 	}
 	stream_pause(&s->stream);
 	return HOLD;
+}
+
+void
+parts_sync(struct session *s)
+{
+	struct scopes *sc = s->scopes;
+	struct progress *p;
+	struct buf out;
+
+	if (!sc->sync_due || s->lease->state != LEASE_HELD)
+		return;
+	sc->sync_due = false;
+	p = &s->lease->srv->progress;
+	buf_init(&out, 16);
+	progress_forget_error(p);
+	msg_sync(&out);
+	progress_sent_own_sync(p);
+	server_write(s->lease->srv, buf_data(&out), out.len);
+	buf_clear(&out);
 }
 
 /* ---- one statement ---- */
@@ -453,6 +470,14 @@ bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, s
 			}
 		}
 	}
+	if (good && given > g->nparams) {
+		char text[96];
+
+		snprintf(text, sizeof text, "expected %u parameters, there are %u", g->nparams,
+			 given);
+		err_make(e, ERR_SCOPE_VALUE, text);
+		good = false;
+	}
 	if (good && grammar_bind(g, (const char *const *)values, given, &ge) < 0) {
 		err_make(e, ERR_SCOPE_VALUE, ge.expected);
 		free(ge.expected);
@@ -681,6 +706,24 @@ extended(struct session *s, struct message *m)
 	}
 }
 
+/* A Sync. Of a transaction that has expired no server knows: that which messages go by is another
+ * one's. */
+static enum verdict
+synced(struct session *s)
+{
+	struct buf out;
+
+	forget_all(&s->scopes->portals);
+	if (!scopes_expired(s) || s->state != SESSION_ACTIVE ||
+	    !progress_at_rest(&s->lease->srv->progress))
+		return FORWARD;
+	buf_init(&out, 16);
+	msg_ready(&out, scopes_status(s));
+	session_send_buf(s, &out);
+	buf_clear(&out);
+	return gone(s) ? OVER : DROP;
+}
+
 enum verdict
 parts_judge(struct session *s, struct message *m)
 {
@@ -705,8 +748,7 @@ parts_judge(struct session *s, struct message *m)
 	case 'F':
 		return admit(s, m, 0, NULL, 0);
 	case 'S':
-		forget_all(&sc->portals);
-		return FORWARD;
+		return synced(s);
 	case 'H':
 		return FORWARD;
 	default:

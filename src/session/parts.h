@@ -19,6 +19,10 @@ bool parts_more(const struct session *);
 /* An error ends a text. */
 void parts_drop(struct session *);
 
+/* All that came before a scope statement has been sent: if that needs to be ended by a Sync of
+ * ours, sends it. */
+void parts_sync(struct session *);
+
 /* Goes on with the next part, if that is possible now. `handle` does the work of one whole message,
  * and returns how many bytes of it are done: all or none. */
 void parts_run(struct session *,

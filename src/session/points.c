@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "pool/server.h"
 #include "wire/sqltext.h"
 
 #define NAME_MAX_BYTES 63 /* PostgreSQL cuts longer ones, and so do we */
@@ -31,7 +32,8 @@ name_of(const struct sqltext_token *t, char *name)
 
 /* One statement of which `first` is the first word; the walk stands behind that. */
 static bool
-follow(struct scope *f, enum sqltext_word first, struct sqltext *at, struct err *e)
+follow(struct scopes *sc, struct scope *f, enum sqltext_word first, struct sqltext *at,
+       struct err *e)
 {
 	struct sqltext_token t;
 	bool to = first != SQLWORD_ROLLBACK;
@@ -61,24 +63,38 @@ follow(struct scope *f, enum sqltext_word first, struct sqltext *at, struct err 
 		return false;
 	}
 	scope_point_cut(f, name, first == SQLWORD_RELEASE);
+	if (f->points.count < sc->points_kept)
+		sc->points_kept = f->points.count;
 	return true;
 }
 
 bool
 points_follow(struct scopes *sc, struct scope *f, const char *sql, size_t bytes, struct err *e)
 {
+	struct progress *p = &sc->session->lease->srv->progress;
 	struct sqltext at;
 	struct sqltext_token t;
 	bool begins = true;
 
-	/* If it fails, what it has done is not known. */
+	sqltext_init(&at, sql, bytes, 0);
+	while (sqltext_token(&at, &t) == SQLTEXT_SPLIT)
+		;
+	/* In a transaction that has failed nothing else has an effect. */
+	if (p->status == 'E' && t.word != SQLWORD_ROLLBACK)
+		return true;
+	/* If it fails, how far it got is not known. */
+	progress_forget_error(p);
 	sc->point_sent = true;
+	sc->points_kept = f->points.count;
 	sqltext_init(&at, sql, bytes, 0);
 	while (sqltext_token(&at, &t) != SQLTEXT_END) {
-		if (begins && (t.word == SQLWORD_SAVEPOINT || t.word == SQLWORD_RELEASE ||
-			       t.word == SQLWORD_ROLLBACK)) {
-			if (!follow(f, t.word, &at, e))
-				return false;
+		if (begins &&
+		    (t.word == SQLWORD_SAVEPOINT || t.word == SQLWORD_RELEASE ||
+		     t.word == SQLWORD_ROLLBACK) &&
+		    !follow(sc, f, t.word, &at, e)) {
+			sc->point_sent = false;
+			scope_points_keep(f, sc->points_kept);
+			return false;
 		}
 		begins = t.kind == SQLTEXT_SPLIT;
 	}

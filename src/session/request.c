@@ -297,10 +297,15 @@ flush(struct session *s, const uint8_t *data, size_t *from, size_t to)
 
 /* May something be added ahead of, or in place of, this message? */
 static bool
-may_add(const struct session *s, char type)
+may_add(const struct session *s, const struct message *m)
 {
-	return type == 'P' || type == 'B' || type == 'D' || type == 'C' || type == 'Q' ||
-	       s->begun || s->scopes;
+	if (s->begun || m->type == 'Q')
+		return true;
+	if (m->type != 'P' && m->type != 'B' && m->type != 'D' && m->type != 'C')
+		return false;
+	/* The usual case, with the unnamed statement. */
+	return !statement_is_nameless(m) || !s->unnamed.here || unnamed_has_effects(&s->unnamed) ||
+	       !s->pool->conf->pin;
 }
 
 /* Moves data[*from, to) to what stands ahead, so that more can be added behind it. */
@@ -361,18 +366,18 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 					   (f.type != 'd' && nonsense(f.type, f.body) == NULL &&
 					    bytes - at < SESSION_WHOLE_MAX)))
 			break;
+		m = (struct message){
+		    .type = f.type, .body = data + at + FRAME_HEADER, .bytes = f.body};
+		m.have = (whole < bytes - at ? whole : bytes - at) - FRAME_HEADER;
+		m.next = whole < bytes - at ? (char)data[at + whole] : 0;
 		/* What is added ahead stands behind what came before; and what ends the session
 		 * must not keep back what progress has been told of. */
-		if (from < at && (s->daemon->ahead.len > 0 || may_add(s, f.type)))
+		if (from < at && (s->daemon->ahead.len > 0 || may_add(s, &m)))
 			gather(s, data, &from, at);
 		if (f.type == 'X' || nonsense(f.type, f.body))
 			flush(s, data, &from, at);
 		if (gone(s))
 			return bytes;
-		m = (struct message){
-		    .type = f.type, .body = data + at + FRAME_HEADER, .bytes = f.body};
-		m.have = (whole < bytes - at ? whole : bytes - at) - FRAME_HEADER;
-		m.next = whole < bytes - at ? (char)data[at + whole] : 0;
 		v = judge(s, &m);
 		if (v == OVER) {
 			/* Nobody else's server may get it. */
@@ -397,6 +402,8 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		at += whole;
 	}
 	flush(s, data, &from, at);
+	if (s->scopes)
+		parts_sync(s);
 	return at;
 }
 

@@ -325,6 +325,9 @@ scopes_pop(struct scopes *sc, struct scope *f, enum timing_outcome outcome, cons
 		scopes_focus(s, &s->own);
 	stack_pop(&sc->stack, f);
 	loop_defer(s->daemon->loop, scope_free, f);
+	/* At last, so that the log tells of this one's end before it tells that the next one has
+	 * it. */
+	lock_leave(&f->hold);
 }
 
 /* ---- statements ---- */
@@ -430,8 +433,8 @@ defer(struct session *s, const struct grammar *g, struct err *e)
 
 	if (f == NULL || f->kind == SCOPE_IMPLICIT)
 		err_make(e, ERR_SCOPE_NO_TRANSACTION, "DEFER");
-	else if (base->state == SCOPE_EXPIRED)
-		scopes_expired_error(base, e);
+	else if (base->state == SCOPE_EXPIRED || f->state == SCOPE_EXPIRED)
+		scopes_expired_error(base->state == SCOPE_EXPIRED ? base : f, e);
 	else if (base->lease->srv->progress.status == 'E')
 		err_make(e, ERR_SCOPE_ABORTED, "DEFER");
 	else if (sqlclass(g->sql.text, strlen(g->sql.text)) & CONTROL)
@@ -618,10 +621,14 @@ static bool
 do_work(struct session *s, const struct grammar *g, struct err *e)
 {
 	struct scopes *sc = s->scopes;
-	struct scope *target = NULL;
+	struct scope *target = NULL, *f = stack_innermost(&sc->stack);
 
 	if (g->verb == GRAMMAR_ENTER && failed_transaction(s)) {
 		err_make(e, ERR_SCOPE_ABORTED, "ENTER");
+		return false;
+	}
+	if (g->verb == GRAMMAR_ENTER && f && f->state == SCOPE_EXPIRED) {
+		scopes_expired_error(f, e);
 		return false;
 	}
 	if (g->verb == GRAMMAR_EXIT && (target = exit_target(s, g, e)) == NULL)
@@ -746,7 +753,7 @@ scopes_heard(struct session *s)
 	if (f == NULL || !progress_at_rest(p))
 		return;
 	if (sc->point_sent && p->error[0])
-		scope_points_forget(f);
+		scope_points_keep(f, sc->points_kept);
 	sc->point_sent = false;
 	if (p->status == 'E' && f->error[0] == 0)
 		memcpy(f->error, p->error[0] ? p->error : "25P02", sizeof f->error);
@@ -896,13 +903,16 @@ nudge(struct session *s)
 		msg_copy_fail(&out, "a time limit of the scope has passed");
 		progress_sent(p, 'f');
 	}
-	if ((p->extended || p->skipping) && p->runs_count == 0 && p->to_left == 0 &&
+	/* Not only when all is answered: without a Flush the server may keep its answers. */
+	if ((p->extended || p->skipping) && p->own_syncs == 0 && p->to_left == 0 &&
 	    p->copy == COPY_NONE) {
 		/* One that has had an error already skips to its Sync. */
-		if (p->skipping)
+		if (p->skipping) {
 			s->skip_sync = true;
-		else
+		} else {
 			sc->forced = true;
+			progress_forget_error(p);
+		}
 		msg_sync(&out);
 		progress_sent_own_sync(p);
 	} else if (p->extended && p->ready_due == 0 && p->copy == COPY_NONE && p->to_left == 0 &&
@@ -940,6 +950,9 @@ tell(struct session *s, const struct scope *f)
 
 	s->scopes->forced = false;
 	s->skip_sync = true;
+	/* Its statement was cancelled, which it has heard. */
+	if (s->lease->state == LEASE_HELD && s->lease->srv->progress.error[0])
+		return;
 	scopes_expired_error(f, &e);
 	buf_init(&out, FAILURE_MAX);
 	msg_err(&out, &e);

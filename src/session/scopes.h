@@ -109,8 +109,9 @@ struct scopes {
 	struct buf failure;              /* the ErrorResponse that is the answer; empty: success */
 	int64_t cancel_us;               /* expiring: a cancel was sent */
 	int64_t expire_us;               /* a frame is to expire since then */
-	bool forced;     /* for that, a Sync of ours has ended the client's exchange */
-	bool point_sent; /* a savepoint of the client's is under way: see points.h */
+	bool forced;          /* for that, a Sync of ours has ended the client's exchange */
+	bool point_sent;      /* a savepoint of the client's is under way: see points.h */
+	unsigned points_kept; /* of the frame's: they are there even if it fails */
 
 	/* the client is gone */
 	bool gone;
@@ -120,6 +121,7 @@ struct scopes {
 
 	/* the extended protocol, and texts of many statements: see parts.h */
 	struct list statements, portals; /* of struct scope_named */
+	bool sync_due;                   /* that Sync is to be sent */
 	bool bounded;        /* a Sync of ours is under way, ahead of a scope statement */
 	bool bounded_failed; /* what it ended has failed */
 	struct buf parts;    /* text of the statements that are still to be done */
@@ -238,7 +240,7 @@ void scopes_notice(struct session *, const char *severity, const struct err *);
 /* All has been done: the client is answered. */
 void scopes_finish(struct scopes *);
 
-/* The frame, innermost and holding nothing, is gone. */
+/* The frame, innermost and holding nothing but a lock, is gone. */
 void scopes_pop(struct scopes *, struct scope *, enum timing_outcome, const char *word);
 
 /* What expired means for it. */

@@ -91,14 +91,16 @@ static void
 need_unnamed(struct session *s, bool executes)
 {
 	struct server *srv = s->lease->srv;
-	const char *sql;
-	size_t bytes;
-	unsigned effects = unnamed_effects(&s->unnamed, &sql, &bytes);
 
 	if (srv->progress.skipping)
 		return;
-	if (executes && effects)
+	if (executes && unnamed_has_effects(&s->unnamed)) {
+		const char *sql;
+		size_t bytes;
+		unsigned effects = unnamed_effects(&s->unnamed, &sql, &bytes);
+
 		statement_effects(s, effects, sql, bytes, false);
+	}
 	unnamed_need(&s->unnamed, &srv->prepared.tracked, &srv->progress, &s->daemon->ahead);
 }
 
@@ -106,8 +108,8 @@ need_unnamed(struct session *s, bool executes)
 bool
 statement_unnamed(struct session *s, const struct message *m)
 {
-	const uint8_t *end = m->have > 0 ? memchr(m->body, 0, m->have) : NULL;
 	struct server *srv = s->lease->srv;
+	const uint8_t *end;
 
 	switch (m->type) {
 	case 'Q':
@@ -116,13 +118,14 @@ statement_unnamed(struct session *s, const struct message *m)
 			unnamed_forget(&s->unnamed, &srv->prepared.tracked);
 		return false;
 	case 'P':
-		if (end != m->body)
+		if (m->have == 0 || m->body[0] != 0)
 			return false;
 		unnamed_parse(&s->unnamed, &srv->prepared.tracked, &srv->progress, m->body, m->have,
 			      m->bytes, m->set);
 		return true;
 	case 'B':
 		/* The portal's name, then the statement's. */
+		end = m->have > 0 ? memchr(m->body, 0, m->have) : NULL;
 		if (end && end + 1 < m->body + m->have && end[1] == 0)
 			need_unnamed(s, true);
 		return false;
@@ -222,15 +225,17 @@ bool
 statement_adopted(struct session *s, const struct message *m)
 {
 	static const uint8_t parse_complete[] = {'1', 0, 0, 0, 4};
-	struct prepared_limits limits = limits_of(s);
-	struct prepared_message pm = prepared_message_of(s, m);
+	struct prepared_limits limits;
+	struct prepared_message pm;
 	struct pool *pool = s->pool;
 	struct list_node *n;
 
 	if (m->type != 'P' || m->next != 'S' || pool->conf->mode != CONF_TRANSACTION ||
-	    pool->servers[SERVER_IDLE].count > 0 || limits.server_max == 0 ||
+	    pool->servers[SERVER_IDLE].count > 0 || pool->conf->max_prepared_statements == 0 ||
 	    (m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)))
 		return false;
+	limits = limits_of(s);
+	pm = prepared_message_of(s, m);
 	make_names(s);
 	LIST_EACH (n, &pool->servers[SERVER_LEASED]) {
 		if (prepared_adopt(s->names, &LIST_OBJ(n, struct server, node)->prepared, &limits,
@@ -265,16 +270,31 @@ executes(void *arg, unsigned effects, const char *sql)
 	statement_effects(arg, effects, sql, strlen(sql), false);
 }
 
+bool
+statement_is_nameless(const struct message *m)
+{
+	switch (m->type) {
+	case 'P':
+		return m->have == 0 || m->body[0] == 0;
+	case 'B':
+		return m->have >= 2 && m->body[0] == 0 && m->body[1] == 0;
+	default:
+		return m->have < 3 || m->body[0] != 'S';
+	}
+}
+
 enum verdict
 statement_named(struct session *s, struct message *m)
 {
-	struct prepared_limits limits = limits_of(s);
-	struct prepared_message pm = prepared_message_of(s, m);
 	struct server *srv = s->lease->srv;
+	struct prepared_message pm;
+	struct prepared_limits limits;
 	enum prepared_verdict v;
 
-	if (m->type == 'P' && (m->have == 0 || m->body[0] == 0))
+	if (statement_is_nameless(m))
 		return FORWARD;
+	limits = limits_of(s);
+	pm = prepared_message_of(s, m);
 	if (limits.server_max == 0) {
 		if (m->type == 'P' && !s->pool->conf->pin)
 			return statement_refuse(s, m, SESSION_PIN_STATEMENT);
@@ -325,7 +345,10 @@ statement_must_wait(const struct session *s, const struct message *m)
 	if (m->set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL))
 		return deallocate_unsettled(s) ||
 		       (s->names && names_unsettled(s->names, &srv->prepared, p, NULL, 0));
-	name = strchr("PBDC", m->type) ? name_of(m) : NULL;
+	if ((m->type != 'P' && m->type != 'B' && m->type != 'D' && m->type != 'C') ||
+	    (m->type == 'P' && m->have > 0 && m->body[0] == 0))
+		return false;
+	name = name_of(m);
 	if (name == NULL)
 		return false;
 	if (*name && deallocate_unsettled(s))

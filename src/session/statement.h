@@ -56,7 +56,11 @@ void statement_query_sent(struct session *);
  * fails as by any other error. Returns REPLACE. */
 enum verdict statement_refuse(struct session *, struct message *, unsigned why);
 
-/* A Parse, Bind, Describe or Close of a named statement. */
+/* Can it be told at once that no named statement has to do with this Parse, Bind, Describe or
+ * Close? So it is with most of them; of a Bind, only where the portal has no name either. */
+bool statement_is_nameless(const struct message *);
+
+/* A Parse, Bind, Describe or Close; a named statement may have to do with it. */
 enum verdict statement_named(struct session *, struct message *);
 
 /* A Parse and nothing else, of a session that would have to wait for a server, is answered here if

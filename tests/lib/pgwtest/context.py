@@ -146,14 +146,14 @@ class Test:
         """From now on the test has another, empty database."""
         self._database = None
 
-    def daemon(self, options=None, pools=None, env=None, **pool):
+    def daemon(self, options=None, pools=None, env=None, scopes=None, **pool):
         """pgwithd with the pool `db` (keyword arguments are its options) on the test's database."""
         if pools is None:
             if "conninfo" not in pool:
                 pool["conninfo"] = self.conninfo()
             pool.setdefault("size", 1)
             pools = {"db": pool}
-        d = Daemon(self.path(self._number("d")), pools, options, env=env)
+        d = Daemon(self.path(self._number("d")), pools, options, env=env, scopes=scopes)
         self._undo.append((self._end_daemon, (d,)))
         return d
 

@@ -98,9 +98,9 @@ class Program:
 
 
 class Daemon(Program):
-    def __init__(self, directory, pools, options=None, start_timeout=15, env=None):
-        """Starts pgwithd and returns when its console answers. `pools`: name to a dict of options;
-        `options`: those of section [pgwith]."""
+    def __init__(self, directory, pools, options=None, start_timeout=15, env=None, scopes=None):
+        """Starts pgwithd and returns when its console answers. `pools`, `scopes`: name to a dict of
+        options; `options`: those of section [pgwith]."""
         os.makedirs(directory, exist_ok=True)
         self.directory = directory
         self.sockets = os.path.join(directory, "l")
@@ -115,7 +115,7 @@ class Daemon(Program):
                # most tests mean a BEGIN to take a server; those of lazy_begin switch it on
                "lazy_begin": "off"}
         top.update(options or {})
-        self.write_conf(top, pools)
+        self.write_conf(top, pools, scopes)
         super().__init__([program("pgwithd"), "-c", self.conf],
                          os.path.join(directory, "pgwithd.log"), env)
         try:
@@ -124,15 +124,16 @@ class Daemon(Program):
             self.destroy()
             raise
 
-    def write_conf(self, top, pools):
+    def write_conf(self, top, pools, scopes=None):
         with open(self.conf, "w") as f:
             f.write("[pgwith]\n")
             for k, v in top.items():
                 f.write("%s = %s\n" % (k, v))
-            for name, options in pools.items():
-                f.write("\n[pool %s]\n" % name)
-                for k, v in options.items():
-                    f.write("%s = %s\n" % (k, v))
+            for kind, sections in (("pool", pools), ("scope", scopes or {})):
+                for name, options in sections.items():
+                    f.write("\n[%s %s]\n" % (kind, name))
+                    for k, v in options.items():
+                        f.write("%s = %s\n" % (k, v))
 
     def _answers(self):
         self.check_alive()
