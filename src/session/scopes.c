@@ -903,9 +903,10 @@ nudge(struct session *s)
 		msg_copy_fail(&out, "a time limit of the scope has passed");
 		progress_sent(p, 'f');
 	}
-	/* Not only when all is answered: without a Flush the server may keep its answers. */
-	if ((p->extended || p->skipping) && p->own_syncs == 0 && p->to_left == 0 &&
-	    p->copy == COPY_NONE) {
+	/* Not only when all is answered: without a Flush the server may keep its answers. A Query
+	 * that is under way ends an exchange before it (ours, the BEGIN) by itself. */
+	if (((p->extended && p->ready_due == 0) || p->skipping) && p->own_syncs == 0 &&
+	    p->to_left == 0 && p->copy == COPY_NONE) {
 		/* One that has had an error already skips to its Sync. */
 		if (p->skipping) {
 			s->skip_sync = true;
@@ -915,11 +916,6 @@ nudge(struct session *s)
 		}
 		msg_sync(&out);
 		progress_sent_own_sync(p);
-	} else if (p->extended && p->ready_due == 0 && p->copy == COPY_NONE && p->to_left == 0 &&
-		   !p->flushed) {
-		/* The server may be keeping answers back, and have nothing to do. */
-		msg_flush(&out);
-		p->flushed = true;
 	}
 	if (out.len > 0)
 		server_write(s->lease->srv, buf_data(&out), out.len);
