@@ -12,6 +12,9 @@
 #include <unistd.h>
 
 #include "base/units.h"
+#include "session/scopes.h"
+
+#define PATH_MAX_BYTES 256 /* of the names of a session's scopes */
 
 /* ---- what both have ---- */
 
@@ -76,6 +79,8 @@ static const struct column clients_columns[] = {
     {"sent", COLUMN_BIGINT},
     {"state_us", COLUMN_BIGINT},
     {"lease_us", COLUMN_BIGINT},
+    {"scopes", COLUMN_TEXT},
+    {"leases", COLUMN_INT},
 };
 
 /* The name of the program that the process runs, or NULL if it is gone or another user's secret. */
@@ -99,15 +104,40 @@ program(pid_t pid, char *out, size_t out_size)
 	return out;
 }
 
+/* Since when it waits for a server, or as a scope for whatever; 0: it does not. */
+static int64_t
+waits_since(const struct session *s)
+{
+	const struct scope *f = s->scopes ? stack_innermost(&s->scopes->stack) : NULL;
+
+	if (s->own.state == LEASE_WAITING)
+		return s->own.since_us;
+	if (f && f->own.state == LEASE_WAITING)
+		return f->own.since_us;
+	return f && f->hold.state == LOCK_WAITING ? f->hold.since_us : 0;
+}
+
+/* Servers that it holds, or that are cleaned up for it. */
+static unsigned
+leases_of(const struct session *s)
+{
+	const struct list_node *n;
+	unsigned count = s->own.srv != NULL;
+
+	if (s->scopes)
+		LIST_EACH (n, &s->scopes->stack.frames)
+			count += LIST_OBJ(n, const struct scope, node)->own.srv != NULL;
+	return count;
+}
+
 static void
 client_row(const struct daemon *d, const struct session *s, struct rows *r)
 {
 	const struct server *srv = s->lease->state == LEASE_HELD ? s->lease->srv : NULL;
-	int64_t now = loop_now_us(d->loop), wait = 0;
-	char name[64];
+	int64_t now = loop_now_us(d->loop), wait;
+	char name[64], path[PATH_MAX_BYTES];
 
-	if (s->lease->state == LEASE_WAITING)
-		wait = now - s->lease->since_us;
+	wait = waits_since(s) ? now - waits_since(s) : 0;
 	rows_begin(r);
 	rows_text(r, "C");
 	rows_text(r, s->role);
@@ -144,6 +174,8 @@ client_row(const struct daemon *d, const struct session *s, struct rows *r)
 		rows_number(r, now - s->lease->since_us);
 	else
 		rows_null(r);
+	rows_text(r, scopes_path(s, path, sizeof path));
+	rows_number(r, leases_of(s));
 	rows_end(r);
 }
 
@@ -281,7 +313,7 @@ server_row(const struct daemon *d, const struct server *srv, struct rows *r)
 	else
 		rows_null(r);
 	/* The last time that it was lent. */
-	rows_time(r, wall(d, s ? s->lease->since_us : srv->since_us));
+	rows_time(r, wall(d, s ? srv->lease->since_us : srv->since_us));
 	rows_number(r, 0);
 	rows_number(r, 0);
 	rows_number(r, srv->retiring);

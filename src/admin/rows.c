@@ -1,6 +1,7 @@
 #include "admin/rows.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -158,6 +159,46 @@ rows_number(struct rows *r, int64_t value)
 		add_binary(r->out, type, value);
 	else
 		add_decimal(r->out, value);
+}
+
+/* As add_numeric(), of thousandths: one more digit of base 10000 behind the point. */
+static void
+add_thousandths(struct buf *out, uint64_t value)
+{
+	uint16_t digits[6];
+	unsigned n = 0, whole;
+
+	digits[n++] = (uint16_t)(value % 1000 * 10);
+	for (value /= 1000; value > 0; value /= 10000)
+		digits[n++] = value % 10000;
+	whole = n - 1;
+	/* Zero has no digits. */
+	if (digits[0] == 0 && whole == 0)
+		n = 0;
+	buf_add_u32(out, 8 + 2 * n);
+	buf_add_u16(out, (uint16_t)n);
+	buf_add_u16(out, n ? (uint16_t)(whole - 1) : 0);
+	buf_add_u16(out, 0);
+	buf_add_u16(out, 3);
+	while (n > 0)
+		buf_add_u16(out, digits[--n]);
+}
+
+void
+rows_ms(struct rows *r, int64_t us)
+{
+	char text[32];
+	int length;
+
+	assert(r->cell < r->ncolumns && r->columns[r->cell].type == COLUMN_NUMERIC && us >= 0);
+	if (format_of(r, r->cell++) == 1) {
+		add_thousandths(r->out, (uint64_t)us);
+		return;
+	}
+	length = snprintf(text, sizeof text, "%lld.%03lld", (long long)(us / 1000),
+			  (long long)(us % 1000));
+	buf_add_u32(r->out, (uint32_t)length);
+	buf_add(r->out, text, (size_t)length);
 }
 
 void

@@ -13,7 +13,7 @@ enum column_type {
 	COLUMN_TEXT,
 	COLUMN_INT,     /* int4 */
 	COLUMN_BIGINT,  /* int8 */
-	COLUMN_NUMERIC, /* numeric; whole numbers only. PgBouncer has its statistics so */
+	COLUMN_NUMERIC, /* numeric. PgBouncer has its statistics so */
 	COLUMN_BOOL
 };
 
@@ -47,6 +47,8 @@ void rows_end(struct rows *);
 void rows_text(struct rows *, const char *);
 /* For every numeric type. A number that is too large for an int4 column is its largest. */
 void rows_number(struct rows *, int64_t);
+/* A duration as milliseconds with three decimals, in a numeric column. */
+void rows_ms(struct rows *, int64_t us);
 void rows_bool(struct rows *, bool);
 void rows_null(struct rows *);
 

@@ -321,12 +321,15 @@ fill_lists(const struct daemon *d, struct rows *r)
 	item(r, "active_clients", in[SESSION_SETUP].count + in[SESSION_ACTIVE].count);
 	item(r, "cancel_clients", in[SESSION_CANCEL].count);
 	item(r, "console_clients", in[SESSION_CONSOLE].count);
+	item(r, "scope_clients", in[SESSION_SCOPE].count);
+	item(r, "leaving_clients", in[SESSION_LEAVING].count);
 	item(r, "closing_clients", in[SESSION_CLOSING].count);
 	item(r, "connecting_servers", count_servers(d, SERVER_CONNECTING));
 	item(r, "idle_servers", count_servers(d, SERVER_IDLE));
 	item(r, "leased_servers", count_servers(d, SERVER_LEASED));
 	item(r, "checking_servers", count_servers(d, SERVER_CHECKING));
 	item(r, "cleaning_servers", count_servers(d, SERVER_CLEANING));
+	item(r, "locks", d->locks.list.count);
 	item(r, "work_pending", work_pending(d->work));
 }
 

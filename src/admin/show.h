@@ -29,6 +29,14 @@ extern const struct show show_config;
 extern const struct show show_version;
 extern const struct show show_state;
 
+/* scopes: the open scopes of every session, who has and who wants locks, how long scopes took. */
+extern const struct show show_scopes;
+extern const struct show show_locks;
+extern const struct show show_scope_stats;
+/* The scopes of a session, outermost first, for people: a > b > lock x. `out` is filled as far as
+ * it goes; NULL if none is open. */
+const char *scopes_path(const struct session *, char *out, size_t out_size);
+
 /* stats: sums since the start, and averages over the last whole period. */
 extern const struct show show_stats;
 extern const struct show show_stats_totals;

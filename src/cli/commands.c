@@ -224,6 +224,11 @@ static const struct commands_entry entries[] = {
     {"servers", "", 0, "SHOW SERVERS",
      "id,database,state,session,remote_pid,status,connect_time,leases,cleanup_why", run_table,
      "every server connection", NULL},
+    {"scopes", "", 0, "SHOW SCOPES",
+     "session,pid,role,level,name,kind,pool,state,current,elapsed_ms,wait_ms,deadline_ms",
+     run_table, "every open scope of every session", NULL},
+    {"locks", "", 0, "SHOW LOCKS", NULL, run_table,
+     "who has which lock or semaphore, and who waits for it", NULL},
     {"databases", "", 0, "SHOW DATABASES",
      "name,host,port,database,force_user,pool_size,min_pool_size,current_connections,"
      "server_version",
@@ -233,6 +238,10 @@ static const struct commands_entry entries[] = {
      "database,total_xact_count,total_query_count,total_received,total_sent,avg_xact_count,"
      "avg_query_count,avg_xact_time,avg_query_time,avg_wait_time",
      run_table, "sums since the start, and averages of the last minute", NULL},
+    {"scope-stats", "", 0, "SHOW SCOPE_STATS",
+     "pool,scope,success,error,cancelled,expired,wait_p95_ms,hold_p50_ms,hold_p95_ms,hold_max_ms,"
+     "cleanup_p95_ms",
+     run_table, "how scopes ended and how long they took", NULL},
     {"config", "", 0, "SHOW CONFIG", "section,key,value,default,source", run_table,
      "every option and the line that set it", NULL},
     {"version", "", 0, "SHOW VERSION", NULL, run_table, "the version of pgwithd", NULL},

@@ -54,15 +54,22 @@ deferred_free(struct deferred *d)
 }
 
 void
-scope_free(void *frame)
+scope_deferred_forget(struct scope *f)
 {
-	struct scope *f = frame;
 	struct list_node *n;
 
 	while ((n = list_first(&f->deferred)) != NULL) {
 		list_remove(&f->deferred, n);
 		deferred_free(LIST_OBJ(n, struct deferred, node));
 	}
+}
+
+void
+scope_free(void *frame)
+{
+	struct scope *f = frame;
+
+	scope_deferred_forget(f);
 	scope_points_keep(f, 0);
 	free(f->deadline_text);
 	free(f->name);

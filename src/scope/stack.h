@@ -142,6 +142,9 @@ void scope_fail(struct scope *, const char *sqlstate);
 void scope_defer(struct scope *, enum deferred_when, const char *sql, const char *const *values,
 		 unsigned nvalues, uint64_t used);
 
+/* They have been run. */
+void scope_deferred_forget(struct scope *);
+
 /* The client's own savepoints in a savepoint frame (of frames of other kinds PostgreSQL itself
  * takes care). Returns -E_TOOBIG if there are too many. */
 int scope_point_add(struct scope *, const char *name);

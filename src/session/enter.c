@@ -12,7 +12,7 @@
 #include "wire/sqlclass.h"
 
 #define SCOPES_MAX 100 /* that one session has open */
-/* With WAIT '0' the server needs this long to say that its lock is free. */
+/* The server needs this long to say that its lock is free. */
 #define LOCK_WAIT_LEAST_US (20 * UNIT_MS)
 
 /* What an item asks for, found out. */
@@ -659,7 +659,7 @@ next_statement(struct scopes *sc)
 	list_remove(&sc->run, n);
 	deferred_free(d);
 	/* The wait of a lock of PostgreSQL's goes on: its statement is the last one. */
-	if (item_of(sc)->kind == GRAMMAR_LOCK && list_first(&sc->run) == NULL)
+	if (item_of(sc)->kind == GRAMMAR_LOCK && sc->wait_us > 0 && list_first(&sc->run) == NULL)
 		start_timer(sc, LOCK_WAIT_LEAST_US);
 }
 

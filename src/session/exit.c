@@ -356,6 +356,7 @@ gone(struct scopes *sc)
 		f->state = SCOPE_EXPIRED;
 		f->lease = NULL;
 		f->expire_due = false;
+		scope_deferred_forget(f);
 		if (f->kind != SCOPE_IMPLICIT)
 			scopes_log_end(sc, f, TIMING_EXPIRED, "expired");
 		lock_leave(&f->hold);

@@ -489,22 +489,15 @@ bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, s
 	return good;
 }
 
-/* At the end of Bind. Bit n: column n is to be binary. One format is that of all. */
-static uint32_t
-result_formats(struct reader *r)
+/* What Bind says about the columns of the answer. */
+static void
+result_formats(struct reader *r, struct scopes_formats *formats)
 {
-	unsigned n = reader_u16(r);
-	uint32_t binary = 0;
+	unsigned count = reader_u16(r);
 
-	for (unsigned i = 0; i < n; i++) {
-		if (reader_u16(r) == 0)
-			continue;
-		if (n == 1)
-			binary = UINT32_MAX;
-		else if (i < 32)
-			binary |= UINT32_C(1) << i;
-	}
-	return binary;
+	formats->count = count > SCOPES_COLUMNS ? SCOPES_COLUMNS : count;
+	for (unsigned i = 0; i < formats->count; i++)
+		formats->list[i] = reader_u16(r);
 }
 
 static enum verdict
@@ -516,7 +509,6 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 	const char *portal;
 	struct err e;
 	bool broken = false;
-	uint32_t binary;
 
 	if (m->have < m->bytes) {
 		err_make(&e, ERR_SCOPE_TOO_LONG, SESSION_WHOLE_MAX);
@@ -540,13 +532,8 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 		grammar_free(g);
 		return broken ? malformed(s) : refuse(s, 'B', &e);
 	}
-	binary = result_formats(&r);
-	if (r.failed) {
-		grammar_free(g);
-		return malformed(s);
-	}
 	forget_name(&sc->portals, "");
-	keep(&sc->portals, portal, g)->binary = binary;
+	result_formats(&r, &keep(&sc->portals, portal, g)->formats);
 	return acknowledge(s, '2');
 }
 
@@ -565,7 +552,7 @@ describe_message(struct session *s, const struct scope_named *named, bool statem
 		msg_end(&out, at);
 	}
 	if (named->statement->verb == GRAMMAR_SHOW_SCOPES) {
-		scopes_describe(&out, named->binary);
+		scopes_describe(&out, &named->formats);
 	} else {
 		at = msg_begin(&out, 'n');
 		msg_end(&out, at);
@@ -580,9 +567,9 @@ execute_message(struct session *s, struct scope_named *portal)
 {
 	struct grammar *g = portal->statement;
 
-	s->scopes->binary = portal->binary;
 	/* A portal is for once, as that of any statement without rows. */
 	portal->statement = NULL;
+	s->scopes->formats = portal->formats;
 	forget(&s->scopes->portals, portal);
 	return scopes_do(s, g, 'E');
 }

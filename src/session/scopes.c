@@ -225,7 +225,8 @@ drop_implicit(struct scopes *sc)
 			s->expired_by = (uint8_t)stack_reason(&sc->stack, f)->expired_by;
 			s->ending = 0;
 			s->begun_us = 0;
-		} else if (s->begun_us == 0) {
+		} else if (s->begun_us == 0 && s->own.state == LEASE_HELD &&
+			   s->own.srv->progress.status != 'I') {
 			s->begun_us = f->asked_us;
 		}
 		stack_pop(&sc->stack, f);
@@ -457,89 +458,114 @@ static const struct msg_column columns[] = {
     {"deferred", 23, 4, -1, 0},
 };
 #define NCOLUMNS (sizeof columns / sizeof *columns)
+_Static_assert(NCOLUMNS == SCOPES_COLUMNS, "a format for each");
+
+static uint16_t
+format_of(const struct scopes_formats *f, unsigned column)
+{
+	return f->count == 0 ? 0 : f->count == 1 ? f->list[0] : f->list[column];
+}
 
 void
-scopes_describe(struct buf *out, uint32_t binary)
+scopes_describe(struct buf *out, const struct scopes_formats *formats)
 {
-	struct msg_column as[NCOLUMNS];
+	struct msg_column list[NCOLUMNS];
 
-	memcpy(as, columns, sizeof as);
+	memcpy(list, columns, sizeof list);
 	for (unsigned i = 0; i < NCOLUMNS; i++)
-		as[i].format = binary >> i & 1;
-	msg_row_description(out, as, NCOLUMNS);
+		list[i].format = format_of(formats, i);
+	msg_row_description(out, list, NCOLUMNS);
 }
 
-/* Bit n of `binary`: column n as PostgreSQL's binary format has it. */
-static void
-add_row(struct buf *out, const char *const *row, uint32_t binary)
-{
-	size_t at = msg_begin(out, 'D');
-
-	buf_add_u16(out, NCOLUMNS);
-	for (unsigned i = 0; i < NCOLUMNS; i++) {
-		const struct msg_column *c = &columns[i];
-		uint64_t number;
-
-		if (row[i] == NULL) {
-			buf_add_u32(out, UINT32_MAX);
-			continue;
-		}
-		/* Texts are the same in both. */
-		if (!(binary >> i & 1) || c->type_size < 0) {
-			buf_add_u32(out, (uint32_t)strlen(row[i]));
-			buf_add(out, row[i], strlen(row[i]));
-			continue;
-		}
-		number = *row[i] == 't'   ? 1
-			 : *row[i] == 'f' ? 0
-					  : (uint64_t)strtoll(row[i], NULL, 10);
-		buf_add_u32(out, (uint32_t)c->type_size);
-		for (int n = c->type_size - 1; n >= 0; n--)
-			buf_add_u8(out, (uint8_t)(number >> 8 * n));
-	}
-	msg_end(out, at);
-}
-
-static void
-show_row(struct session *s, struct scope *f, unsigned level, struct buf *out)
+void
+scopes_view(const struct session *s, struct scope *f, struct scope_view *v)
 {
 	const struct stack *st = &s->scopes->stack;
+	struct scope *base = scope_base(f);
+	const struct lease *l = base ? base->lease : NULL;
+	const struct server *srv = l && l->state == LEASE_HELD ? l->srv : NULL;
+	bool top = base && stack_top_of(st, base) == f;
 	int64_t now = loop_now_us(s->daemon->loop);
-	char numbers[5][24];
-	const char *row[NCOLUMNS] = {
-	    numbers[0],
-	    f->kind == SCOPE_IMPLICIT ? f->pool->conf->name : f->name,
-	    scope_kind_name(f),
-	    f->pool ? f->pool->conf->name : NULL,
-	    scope_state_name(f),
-	    scope_base(f) && scope_base(f) == stack_current(st) &&
-		    stack_top_of(st, scope_base(f)) == f
-		? "t"
-		: "f",
-	    numbers[1],
-	    numbers[2],
-	    f->deadline_us ? numbers[3] : NULL,
-	    numbers[4],
-	};
 
-	if (strcmp(row[4], "open") == 0 && scope_base(f) && scope_base(f)->lease &&
-	    scope_base(f)->lease->state == LEASE_HELD &&
-	    scope_base(f)->lease->srv->progress.status == 'E' &&
-	    stack_top_of(st, scope_base(f)) == f)
-		row[4] = "failed";
-	snprintf(numbers[0], sizeof numbers[0], "%u", level);
-	snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)(now - f->asked_us) / 1000);
-	snprintf(numbers[2], sizeof numbers[2], "%lld",
-		 (long long)(f->granted_us - f->asked_us) / 1000);
-	snprintf(numbers[3], sizeof numbers[3], "%lld",
-		 (long long)(f->deadline_us > now ? f->deadline_us - now : 0) / 1000);
-	snprintf(numbers[4], sizeof numbers[4], "%u", f->deferred.count);
-	add_row(out, row, s->scopes->binary);
+	*v = (struct scope_view){
+	    .name = f->kind == SCOPE_IMPLICIT ? f->pool->conf->name : f->name,
+	    .kind = scope_kind_name(f),
+	    .state = scope_state_name(f),
+	    .pool = f->pool ? f->pool->conf->name : NULL,
+	    .current = top && base == stack_current(st),
+	    .deferred = f->deferred.count,
+	    .elapsed_us = now - f->asked_us,
+	    .wait_us = (f->granted_us ? f->granted_us : now) - f->asked_us,
+	    .deadline_us = -1,
+	    .backend_pid = srv ? srv->backend_pid : 0,
+	};
+	if (f->state == SCOPE_OPEN && top && srv && srv->progress.status == 'E')
+		v->state = "failed";
+	if (f->deadline_us)
+		v->deadline_us = f->deadline_us > now ? f->deadline_us - now : 0;
+}
+
+static void
+show_text(struct buf *out, const char *text)
+{
+	if (text == NULL) {
+		buf_add_u32(out, UINT32_MAX);
+		return;
+	}
+	buf_add_u32(out, (uint32_t)strlen(text));
+	buf_add(out, text, strlen(text));
+}
+
+/* Of the type that the column has: int4, int8 or bool. */
+static void
+show_number(struct buf *out, const struct scopes_formats *formats, unsigned column, int64_t value)
+{
+	const struct msg_column *c = &columns[column];
+	char text[24];
+
+	if (format_of(formats, column) == 0) {
+		snprintf(text, sizeof text, "%lld", (long long)value);
+		show_text(out, c->type_size > 1 ? text : value ? "t" : "f");
+		return;
+	}
+	buf_add_u32(out, (uint32_t)c->type_size);
+	if (c->type_size == 8)
+		buf_add_u64(out, (uint64_t)value);
+	else if (c->type_size == 4)
+		buf_add_u32(out, (uint32_t)value);
+	else
+		buf_add_u8(out, (uint8_t)value);
+}
+
+static void
+show_row(struct session *s, struct scope *f, unsigned level, const struct scopes_formats *formats,
+	 struct buf *out)
+{
+	struct scope_view v;
+	size_t at = msg_begin(out, 'D');
+
+	scopes_view(s, f, &v);
+	buf_add_u16(out, NCOLUMNS);
+	show_number(out, formats, 0, level);
+	show_text(out, v.name);
+	show_text(out, v.kind);
+	show_text(out, v.pool);
+	show_text(out, v.state);
+	show_number(out, formats, 5, v.current);
+	show_number(out, formats, 6, v.elapsed_us / UNIT_MS);
+	show_number(out, formats, 7, v.wait_us / UNIT_MS);
+	if (v.deadline_us < 0)
+		show_text(out, NULL);
+	else
+		show_number(out, formats, 8, v.deadline_us / UNIT_MS);
+	show_number(out, formats, 9, v.deferred);
+	msg_end(out, at);
 }
 
 static void
 show(struct session *s, char type)
 {
+	struct scopes_formats formats = {0};
 	struct list_node *n;
 	struct buf out;
 	unsigned level = 0;
@@ -547,9 +573,11 @@ show(struct session *s, char type)
 
 	buf_init(&out, 1024 * 1024);
 	if (type == 'Q')
-		scopes_describe(&out, 0);
+		scopes_describe(&out, &formats);
+	else
+		formats = s->scopes->formats;
 	LIST_EACH (n, &s->scopes->stack.frames)
-		show_row(s, LIST_OBJ(n, struct scope, node), ++level, &out);
+		show_row(s, LIST_OBJ(n, struct scope, node), ++level, &formats, &out);
 	snprintf(tag, sizeof tag, "SHOW %u", level);
 	msg_complete(&out, tag);
 	if (type == 'Q' && !parts_more(s))
@@ -624,8 +652,6 @@ scopes_do(struct session *s, struct grammar *g, char type)
 	struct err e;
 	bool good;
 
-	if (type == 'Q')
-		sc->binary = 0;
 	/* As any simple Query does. */
 	if (type == 'Q')
 		unnamed_forget(&s->unnamed,

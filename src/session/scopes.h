@@ -55,14 +55,23 @@ enum scopes_step {
 	STEP_GONE, /* it holds nothing any more */
 };
 
+#define SCOPES_COLUMNS 10 /* of SHOW SCOPES */
+
+/* How Bind wants the columns of an answer: none (all text), one for all, or one a column; 0 text, 1
+ * binary. */
+struct scopes_formats {
+	unsigned count;
+	uint16_t list[SCOPES_COLUMNS];
+};
+
 /* A prepared statement, or a portal, of the extended protocol that is a scope statement. */
 struct scope_named {
 	struct list_node node;
 	char *name;
 	struct grammar *statement; /* of a portal: bound */
-	uint32_t binary;           /* of a portal: bit n: column n of its rows is to be binary */
 	uint32_t *types;           /* of the parameters, as Parse said */
 	unsigned ntypes;
+	struct scopes_formats formats; /* of a portal */
 };
 
 struct scopes {
@@ -73,11 +82,12 @@ struct scopes {
 
 	enum scopes_doing doing;
 	enum scopes_step step;
-	struct grammar *statement; /* what is being done, or NULL */
-	char answer_type;          /* message type that is to be answered: Q or E; 0: none */
-	bool inside;               /* judge is on the stack: it goes on with the client's bytes */
-	struct scope *frame;       /* that is worked on */
-	unsigned item; /* ENTER: which of them; frames are the innermost `entered` ones */
+	struct grammar *statement;     /* what is being done, or NULL */
+	char answer_type;              /* message type that is to be answered: Q or E; 0: none */
+	struct scopes_formats formats; /* E: of that */
+	bool inside;         /* judge is on the stack: it goes on with the client's bytes */
+	struct scope *frame; /* that is worked on */
+	unsigned item;       /* ENTER: which of them; frames are the innermost `entered` ones */
 	unsigned entered;
 	struct scope *last; /* EXIT: the outermost frame to be exited */
 	struct list run;    /* ENTER: struct deferred of the definition, still to be run */
@@ -110,7 +120,6 @@ struct scopes {
 	const char *gone_text;
 
 	/* the extended protocol, and texts of many statements: see parts.h */
-	uint32_t binary;                 /* of SHOW SCOPES: as in a portal */
 	struct list statements, portals; /* of struct scope_named */
 	bool sync_due;                   /* that Sync is to be sent */
 	bool bounded;        /* a Sync of ours is under way, ahead of a scope statement */
@@ -182,8 +191,20 @@ bool scopes_expired(const struct session *);
 bool scopes_holds(const struct session *);
 /* relay: the server of a lease is gone, and the session will be told. */
 void scopes_lost(struct session *, struct lease *);
-/* RowDescription of SHOW SCOPES. Bit n of `binary`: column n is sent in the binary format. */
-void scopes_describe(struct buf *, uint32_t binary);
+/* One of its frames as SHOW SCOPES shows it. */
+struct scope_view {
+	const char *name, *kind, *state;
+	const char *pool; /* or NULL */
+	bool current;     /* statements go to it */
+	unsigned deferred;
+	int64_t elapsed_us, wait_us;
+	int64_t deadline_us; /* that are left, at least 0; -1: there is none */
+	int backend_pid;     /* of its server; 0: it has none now */
+};
+void scopes_view(const struct session *, struct scope *, struct scope_view *);
+
+/* RowDescription of SHOW SCOPES. */
+void scopes_describe(struct buf *, const struct scopes_formats *);
 
 /* Time limits. */
 void scopes_sweep(struct daemon *);

@@ -29,7 +29,7 @@ ROUND = 100             # steps
 SIZES = {"p": 2, "q": 3}
 SESSIONS = 5
 SHORT = 250 * slow_factor()     # ms of a deadline; a short WAIT is a fifth of it
-SHRINK_S = 120 * slow_factor()
+SHRINK_S = float(os.environ.get("PGWITH_SCOPE_SHRINK") or 120) * slow_factor()
 
 SCHEMA = """
 CREATE TABLE journal (seq bigserial, session int, id int);
@@ -50,7 +50,7 @@ class Step:
 
     def __init__(self, what, session, statements=(), extended=False, pool=None, follow=None):
         self.what, self.session, self.statements = what, session, list(statements)
-        self.extended, self.pool, self.follow = extended, pool, follow
+        self.extended, self.pool, self.follow = extended, pool, follow or []
 
     @property
     def sql(self):
@@ -59,7 +59,7 @@ class Step:
     def __str__(self):
         return "%d: %-8s %s%s%s%s" % (
             self.session, self.what, "(extended) " if self.extended else "", self.sql,
-            " -- then " + (self.follow.sql or "nothing") if self.follow else "",
+            " -- then " + "; ".join(st.sql for st in self.follow) if self.follow else "",
             "-- next one on pool " + self.pool if self.pool else "")
 
 
@@ -127,7 +127,7 @@ class Generator:
             it.name = rng.choice("hijklmn")
         it.suppress = self.chance(0.12)
         if it.wait is None:
-            it.wait = rng.choices((None, "0", "long", "short" if first else None), (10, 2, 1, 1))[0]
+            it.wait = rng.choices((None, "0", "long", "short" if first else None), (14, 1, 2, 1))[0]
         return it
 
     def enter(self, alone, deadline=False):
@@ -165,7 +165,7 @@ class Generator:
         depth = len(s.frames)
         pick = self.rng.choices(
             ("enter", "plain", "exit", "defer", "use", "show", "control"),
-            (30 if depth < 4 else 12, 22, 6 + 6 * depth, 10 if depth else 2, 4 if depth else 1, 3,
+            (40 if depth < 4 else 12, 18, 2 + 6 * depth, 10 if depth else 2, 4 if depth else 1, 3,
              5 if alone else 0))[0]
         if pick == "enter":
             return self.enter(alone)
@@ -194,7 +194,7 @@ class Generator:
         rng = self.rng
         while True:
             s = rng.choice(model.sessions)
-            if not s.busy or self.chance(0.12):
+            if not s.busy or self.chance(0.06):
                 break
             if all(x.busy for x in model.sessions):
                 break
@@ -205,7 +205,9 @@ class Generator:
         pick = rng.choices(("one", "text", "sleep", "cancel", "kill", "abort", "rush", "deadline"),
                            (70, 14, 2, 1, 1.5, 1.5, 2, 1.2))[0]
         if pick == "one":
-            return Step("run", n, [self.one(s, True)], extended=self.chance(0.3))
+            st = self.one(s, True)
+            # What is violated is found at the Sync, behind the tag.
+            return Step("run", n, [st], extended=st.kind != "violate" and self.chance(0.3))
         if pick == "text":
             return Step("run", n, self.text(s))
         if pick == "sleep":
@@ -215,7 +217,9 @@ class Generator:
                 self.enter(False) if self.chance(0.5) else self.plain(n)
             return Step("rush", n, [st], pool=rng.choice("pq"))
         if pick == "deadline":
-            follow = rng.choice((Statement("none", ""), self.sleep(), self.enter(False)))
+            follow = rng.choice(([], [self.sleep()], [self.enter(False)],
+                                 [self.defer(n), self.plain(n), self.defer(n)],
+                                 [self.defer(n), self.enter(False)]))
             return Step("deadline", n, [self.enter(True, deadline=True)], follow=follow)
         return Step(pick, n, pool=None if pick == "cancel" else rng.choice("pq"))
 
@@ -298,7 +302,7 @@ class Lab:
         self.t = t
         self.direct = t.cluster.connect(t.database)
         pools = {name: {"conninfo": t.conninfo(), "size": size, "min_size": size,
-                        "wait_timeout": "500s"} for name, size in SIZES.items()}
+                        "wait_timeout": "500s", "cleanup_timeout": "60s"} for name, size in SIZES.items()}
         self.daemon = t.daemon(pools=pools, options={"log_level": "info"})
         wait_until(lambda: all(self.daemon.pool(n)["sv_idle"] == s for n, s in SIZES.items()), 20,
                    "all servers are open")
@@ -536,15 +540,12 @@ class Round:
             s = after.sessions[number]
             after.answers = {}
             inside = s.current() and s.frames.index(s.top_of(s.current())) >= frame
-            if follow.kind == "enter":
-                after.run(number, [follow])
-                if not s.waiting and after.answers[number][-1].error is None:
-                    # It is inside then, if it was quick enough.
-                    pass
-            elif follow.kind == "sleep" and inside:
-                after.run(number, [follow])
-            sent = follow.kind == "enter" or (follow.kind == "sleep" and inside)
+            # A statement that runs outside of the frame is not stopped.
+            if not inside and any(x.kind == "sleep" for x in follow):
+                follow = []
             try:
+                if follow:
+                    after.run(number, follow)
                 after.expire(s, s.frames[frame])
                 after.settle()
             except Racy:
@@ -560,8 +561,8 @@ class Round:
         if refused or not mine:
             return
         self.model = after
-        if sent:
-            self.send(step, [follow])
+        if follow:
+            self.send(step, follow)
         if time.monotonic() - started > SHORT / 1000 / 2:
             raise Late
         self.settle()
@@ -672,7 +673,7 @@ def shrink(t, steps, found):
             less = steps[:at] + steps[at + size:]
             lab = Lab(t)
             runs += 1
-            bad = play(lab, less, 2)
+            bad = play(lab, less, 4)
             lab.stop()
             if bad:
                 steps, found = less, bad

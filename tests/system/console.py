@@ -19,7 +19,7 @@ from pgwtest.daemon import SANITIZE_ENV, program
 HERE = os.path.dirname(os.path.abspath(__file__))
 NOBODY = 65534
 TABLES = ("POOLS", "CLIENTS", "SERVERS", "DATABASES", "LISTS", "STATS", "STATS_TOTALS",
-          "STATS_AVERAGES", "TOTALS", "CONFIG", "STATE", "VERSION", "HELP")
+          "STATS_AVERAGES", "TOTALS", "SCOPES", "LOCKS", "SCOPE_STATS", "CONFIG", "STATE", "VERSION", "HELP")
 SECRET = "never-to-be-shown"
 
 
@@ -211,7 +211,7 @@ def drivers(t):
             text, binary = (conn.execute("SHOW " + name, prepare=True, binary=b) for b in (False, True))
             names = [x.name for x in text.description]
             steady = [i for i, n in enumerate(names) if not n.endswith(("_us", "_time", "sent",
-                                                                        "received", "queries"))]
+                                                                        "received", "queries", "_ms"))]
             a, b = ([[row[i] for i in steady] for row in cur.fetchall()] for cur in (text, binary))
             if name not in ("TOTALS", "STATE"):
                 equal(b, a, "binary results of SHOW " + name)
@@ -278,6 +278,67 @@ def meanings(t):
     check(config["pool db", "size"]["source"].startswith(d.conf + ":"), "the line that set it")
     equal(config["pool db", "min_size"]["source"], "default", "what is not set")
     equal(idle.value("SELECT 1"), "1", "the idle one")
+
+
+@test
+def scopes(t):
+    """SHOW SCOPES, LOCKS, SCOPE_STATS and the scope stack in SHOW CLIENTS"""
+    d = start(t, size=3)
+    c, waiter, plain = (t.client(d, user=u) for u in ("app", "web", "old"))
+    for sql in ("ENTER a DEADLINE '1h'", "CREATE TABLE x (i int)", "DEFER 'SELECT 1'", "ENTER b", "ENTER c NEW", "ENTER LOCK 'l' SHARED",
+                "ENTER SEMAPHORE 's' LIMIT 2", "USE a"):
+        c.sql(sql)
+    plain.sql("BEGIN; SELECT 1")
+    plain.sql("ENTER LOCK 'l' SHARED AS mine")
+    waiter.send(wire.query("ENTER LOCK 'l' AS wanted"))
+    wait_until(lambda: [x for x in d.show("LOCKS") if x["state"] == "waiting"], 10, "one waits")
+    me = str(os.getpid())
+    rows = d.show("SCOPES")
+    pids = {x["id"]: x["remote_pid"] for x in d.servers()}
+    mine = [x for x in rows if x["role"] == "app"]
+    equal([(x["level"], x["name"], x["kind"], x["pool"], x["state"], x["current"], x["deferred"], x["pid"])
+           for x in mine],
+          [("1", "a", "transaction", "db", "open", "f", "1", me), ("2", "b", "savepoint", "db", "open", "t", "0", me),
+           ("3", "c", "transaction", "db", "open", "f", "0", me), ("4", "l", "shared lock", None, "open", "f", "0", me),
+           ("5", "s", "semaphore", None, "open", "f", "0", me)], "one session's")
+    equal(len({x["session"] for x in mine}), 1, "its id")
+    check(3500000 < int(mine[0]["deadline_ms"]) <= 3600000 and mine[1]["deadline_ms"] is None, "deadlines")
+    backends = [x["backend_pid"] for x in mine]
+    check(backends[0] == backends[1] != backends[2] and backends[3] is None, "backends: %r" % backends)
+    check(set(backends[:3]) <= set(pids.values()), "they are those of SHOW SERVERS")
+    wants = [x for x in rows if x["role"] == "web"][0]
+    equal((wants["name"], wants["state"]), ("wanted", "entering"), "one that waits")
+    check(0 <= int(wants["wait_ms"]) < 60000, "its wait: " + wants["wait_ms"])
+    equal([(x["name"], x["kind"]) for x in rows if x["role"] == "old"], [("db", "implicit"), ("mine", "shared lock")],
+          "inside a plain transaction")
+    equal([(x["name"], x["kind"], x["limit"], x["role"], x["mode"], x["state"], x["position"]) for x in d.show("LOCKS")],
+          [("l", "lock", None, "app", "shared", "held", "0"), ("l", "lock", None, "old", "shared", "held", "0"),
+           ("l", "lock", None, "web", "exclusive", "waiting", "1"),
+           ("s", "semaphore", "2", "app", "semaphore", "held", "0")], "SHOW LOCKS")
+    clients = {x["user"]: x for x in d.clients()}
+    equal([(clients[u]["state"], clients[u]["scopes"], clients[u]["leases"]) for u in ("app", "web", "old")],
+          [("active", "a > b > c > shared lock l > semaphore s", "2"), ("scope", "lock wanted", "0"),
+           ("active", "(transaction) > shared lock mine", "1")], "SHOW CLIENTS")
+    wait_until(lambda: int({x["user"]: x for x in d.clients()}["web"]["wait_us"]) > 0, 10, "the wait is shown")
+    equal(sorted(x["session"] or "" for x in d.servers()), sorted([mine[0]["session"]] * 2 + [clients["old"]["id"]]),
+          "SHOW SERVERS")
+    equal(d.pool()["sv_active"], 3, "SHOW POOLS")
+    c.sql("EXIT ALL ROLLBACK")
+    plain.sql("EXIT; COMMIT")
+    equal(waiter.until_ready().tags, ["ENTER"], "the waiter")
+    waiter.sql("EXIT")
+    for i in range(30):
+        c.sql("ENTER %s" % ("n" * 60 + "%03d" % i))
+    path = [x for x in d.clients() if x["user"] == "app"][0]["scopes"]
+    check(len(path) < 256 and path.endswith("..."), "the stack is bounded: " + path)
+    c.sql("EXIT ALL")
+    equal((d.show("SCOPES"), d.show("LOCKS")), ([], []), "nothing is left")
+    stats = {(x["pool"], x["scope"]): x for x in d.show("SCOPE_STATS")}
+    a = stats["db", "a"]
+    equal([a[k] for k in ("success", "error", "cancelled", "expired")], ["0", "1", "0", "0"], "outcomes")
+    equal([a[k + "_count"] for k in ("wait", "enter", "hold", "cleanup")], ["1"] * 4, "counts")
+    check(0 < float(a["hold_p50_ms"]) <= float(a["hold_max_ms"]) < 60000, "times: %r" % a)
+    equal(stats[None, "wanted"]["success"], "1", "a lock has no pool")
 
 
 @test
@@ -494,10 +555,12 @@ def exit_statuses(t):
 def formats(t):
     """pgwith's aligned tables, JSON and CSV have the same cells"""
     d = start(t)
-    d.connect("db").sql("SELECT 1")
+    t.client(d).sql("ENTER a; EXIT; ENTER b; ENTER LOCK 'c'")
     for args in (["pools"], ["servers"], ["databases"], ["lists"], ["stats"], ["config"], ["version"],
+                 ["scopes"], ["locks"], ["scope-stats"],
                  ["show", "totals"], ["show"], ["status"]):
         rows = json.loads(pgwith(d, *args, "--json")[1])
+        check(rows, "rows of %s" % args)
         raw = pgwith(d, *args, "--csv")[1]
         table = list(csv.reader(io.StringIO(raw, newline="")))
         equal(table[0], list(rows[0]), "CSV's head of %s" % args)

@@ -92,6 +92,58 @@ START_TEST(numbers_as_binary_numeric)
 }
 END_TEST
 
+/* Milliseconds with three decimals: as text, and as numeric_recv() reads it. */
+START_TEST(milliseconds)
+{
+	static const struct {
+		int64_t us;
+		const char *text;
+		unsigned ndigits;
+		int weight;
+		uint16_t digits[4];
+	} cases[] = {
+	    {0, "0.000", 0, 0, {0}},
+	    {7, "0.007", 1, -1, {70}},
+	    {1000, "1.000", 2, 0, {1, 0}},
+	    {999999, "999.999", 2, 0, {999, 9990}},
+	    {12345678901, "12345678.901", 3, 1, {1234, 5678, 9010}},
+	};
+	const struct column column = {"x", COLUMN_NUMERIC};
+
+	for (unsigned i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+		const uint16_t format = i % 2;
+		struct buf out;
+		struct rows r = {.out = &out,
+				 .columns = &column,
+				 .ncolumns = 1,
+				 .formats = &format,
+				 .nformats = 1};
+		struct reader in;
+		const char *want = cases[i / 2].text;
+
+		buf_init(&out, 1000);
+		rows_begin(&r);
+		rows_ms(&r, cases[i / 2].us);
+		rows_end(&r);
+		reader_init(&in, buf_data(&out) + 7, out.len - 7);
+		ck_assert_uint_eq(reader_u32(&in), out.len - 11);
+		if (format == 0) {
+			ck_assert_uint_eq(in.left, strlen(want));
+			ck_assert_mem_eq(in.at, want, in.left);
+		} else {
+			ck_assert_uint_eq(reader_u16(&in), cases[i / 2].ndigits);
+			ck_assert_int_eq((int16_t)reader_u16(&in), cases[i / 2].weight);
+			ck_assert_uint_eq(reader_u16(&in), 0);
+			ck_assert_uint_eq(reader_u16(&in), 3);
+			for (unsigned k = 0; k < cases[i / 2].ndigits; k++)
+				ck_assert_uint_eq(reader_u16(&in), cases[i / 2].digits[k]);
+			ck_assert(reader_done(&in));
+		}
+		buf_clear(&out);
+	}
+}
+END_TEST
+
 START_TEST(texts_booleans_and_nothing)
 {
 	const struct column columns[] = {
@@ -130,6 +182,7 @@ main(void)
 	tcase_add_test(t, numbers_as_text);
 	tcase_add_test(t, int4_holds_no_more_than_it_can);
 	tcase_add_test(t, numbers_as_binary_numeric);
+	tcase_add_test(t, milliseconds);
 	tcase_add_test(t, texts_booleans_and_nothing);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);

@@ -242,7 +242,8 @@ class Model:
         """A statement inside a transaction. Raises Refused if it fails, which fails the transaction."""
         try:
             if tx.status == "E":
-                raise Refused("25P02")
+                # A syntax error is found first.
+                raise Refused("42601" if st.state == "42601" else "25P02")
             level = tx.levels[-1]
             if st.kind == "fail":
                 raise Refused(st.state)
