@@ -638,7 +638,8 @@ admit(struct session *s, struct message *m, unsigned set, const char *sql, size_
 	enum verdict v;
 	struct err e;
 
-	if (s->scopes->stack.frames.count == 0)
+	/* Locks alone do not mind. */
+	if (stack_current(&s->scopes->stack) == NULL)
 		return FORWARD;
 	if (!scopes_expired(s) && !(set & CONTROL))
 		return FORWARD;

@@ -182,6 +182,11 @@ class Generator:
     def text(self, s):
         """Several statements in one; no two ordinary ones side by side, which would be one
         transaction outside of scopes."""
+        if self.chance(0.15):
+            # A commit that is refused, and what that does to the scope around.
+            n = s.number
+            return [self.enter(False), Statement("violate", "INSERT INTO child VALUES (1)"),
+                    self.exit(s), self.plain(n), self.exit(s)]
         out = [self.one(s, False)]
         for _ in range(self.rng.randrange(1, 5)):
             st = self.one(s, False)
