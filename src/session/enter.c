@@ -9,6 +9,7 @@
 #include "session/daemon.h"
 #include "session/scopes.h"
 #include "session/state.h"
+#include "wire/frame.h"
 #include "wire/sqlclass.h"
 
 #define SCOPES_MAX 100 /* that one session has open */
@@ -205,10 +206,12 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		too_long(sc, &e);
 		give_up(sc, &e);
 		enter_go(sc);
-	} else if (sc->step == STEP_STATEMENT && sc->talk.busy) {
-		sc->timed_out = true;
-		lease_cancel(sc->session->lease, 0);
+		return;
 	}
+	/* The wait is one of PostgreSQL's own: for a lock. */
+	sc->timed_out = true;
+	if (sc->step == STEP_STATEMENT && sc->talk.busy)
+		lease_cancel(sc->session->lease, 0);
 }
 
 /* What WAIT leaves from now on, but at least that. */
@@ -499,6 +502,37 @@ values_of(const struct grammar_item *item)
 	return values;
 }
 
+static void
+plan_lock(struct scopes *sc, const struct grammar_item *item)
+{
+	char *key = item->key.text;
+	char sql[128];
+
+	snprintf(sql, sizeof sql,
+		 "SELECT pg_catalog.pg_%sadvisory_xact_lock%s(pg_catalog.hashtextextended($1, 0))",
+		 sc->wait_us == 0 ? "try_" : "", item->shared ? "_shared" : "");
+	run_later(&sc->run, sql, &key, 1, 1);
+}
+
+/* Has a lock that may not be waited for been refused? */
+static bool
+not_locked(const struct scopes *sc)
+{
+	const uint8_t *at = buf_data(&sc->talk.kept), *end = at + sc->talk.kept.len;
+	struct frame f;
+
+	if (sc->frame->kind == SCOPE_IMPLICIT || item_of(sc)->kind != GRAMMAR_LOCK)
+		return false;
+	while (frame_read(at, (size_t)(end - at), &f) == 0 &&
+	       FRAME_HEADER + f.body <= (size_t)(end - at)) {
+		at += FRAME_HEADER + f.body;
+		/* A row of one column, which is true or false. */
+		if (f.type == 'D')
+			return at[-1] == 'f';
+	}
+	return false;
+}
+
 /* What is still to be run before the frame is open. */
 static void
 plan(struct scopes *sc)
@@ -515,16 +549,8 @@ plan(struct scopes *sc)
 			  access == GRAMMAR_READ_ONLY ? "SET TRANSACTION READ ONLY"
 						      : "SET TRANSACTION READ WRITE",
 			  NULL, 0, 0);
-	if (item->kind == GRAMMAR_LOCK) {
-		char *key = item->key.text;
-
-		run_later(&sc->run,
-			  item->shared ? "SELECT pg_catalog.pg_advisory_xact_lock_shared("
-					 "pg_catalog.hashtextextended($1, 0))"
-				       : "SELECT pg_catalog.pg_advisory_xact_lock("
-					 "pg_catalog.hashtextextended($1, 0))",
-			  &key, 1, 1);
-	}
+	if (item->kind == GRAMMAR_LOCK)
+		plan_lock(sc, item);
 	for (unsigned i = 0; def && i < def->enter.count; i++) {
 		const struct conf_statement *st = &def->enter.list[i];
 
@@ -644,7 +670,14 @@ next_statement(struct scopes *sc)
 	struct list_node *n = list_first(&sc->run);
 	struct deferred *d;
 	unsigned set;
+	struct err e;
 
+	if (sc->timed_out) {
+		too_long(sc, &e);
+		fail(sc, &e);
+		err_clear(&e);
+		return;
+	}
 	if (n == NULL) {
 		opened(sc);
 		return;
@@ -656,6 +689,7 @@ next_statement(struct scopes *sc)
 		set |= SESSION_PIN_SETTING;
 	statement_effects(s, set, NULL, 0, false);
 	talk_statement(s, d);
+	sc->talk.keep_rows = item_of(sc)->kind == GRAMMAR_LOCK && sc->wait_us == 0;
 	list_remove(&sc->run, n);
 	deferred_free(d);
 	/* The wait of a lock of PostgreSQL's goes on: its statement is the last one. */
@@ -711,6 +745,7 @@ heard(struct scopes *sc)
 			next_statement(sc);
 		return;
 	default:
+		sc->timed_out |= not_locked(sc);
 		next_statement(sc);
 	}
 }
