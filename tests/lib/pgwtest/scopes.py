@@ -580,6 +580,10 @@ class Model:
         while True:
             f = s.frames[-1]
             self.end_frame(s, f, x)
+            if f.suppress and x.failure:
+                # What failed inside it ends here.
+                s.answer.notices.append("40000")
+                x.failure, x.rollback = None, st.rollback
             if f is upto:
                 break
         self.drop_implicit(s)
