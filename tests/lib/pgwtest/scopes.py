@@ -89,6 +89,12 @@ class Transaction:
         self.error = ""         # that made it fail
         self.levels = [Level(read_only)]
 
+    def fail(self, sqlstate):
+        """PostgreSQL undoes the innermost level at once, and its locks with it."""
+        if self.status == "T":
+            self.status, self.error = "E", sqlstate
+            self.levels[-1].locks = []
+
     def push(self):
         self.levels.append(Level(self.levels[-1].read_only))
 
@@ -256,8 +262,7 @@ class Model:
                 else:
                     level.violates = True
         except Refused as e:
-            if tx.status == "T":
-                tx.status, tx.error = "E", e.sqlstate
+            tx.fail(e.sqlstate)
             raise
 
     def alone(self, s, st):
@@ -454,12 +459,12 @@ class Model:
             f.tx = f.base.tx
             f.tx.push()
             if item.access == "READ WRITE" and f.tx.levels[-2].read_only:
-                f.tx.status = "E"
+                f.tx.fail("25001")
                 raise Refused("25001")
             f.tx.levels[-1].read_only |= item.access == "READ ONLY"
         if item.kind == "advisory":
             if self.advisory_taken(f.tx, item.key, item.shared):
-                f.tx.status = "E"
+                f.tx.fail("55P03")
                 raise Refused("55P03")
             f.tx.levels[-1].locks.append((item.key, item.shared))
         f.state = "open"
@@ -580,6 +585,10 @@ class Model:
         while True:
             f = s.frames[-1]
             self.end_frame(s, f, x)
+            if f.suppress and x.failure:
+                # What failed inside it ends here.
+                s.answer.notices.append("40000")
+                x.failure, x.rollback = None, st.rollback
             if f is upto:
                 break
         self.drop_implicit(s)
@@ -717,7 +726,7 @@ class Model:
         base = s.current()
         tx = base.tx if base else s.plain
         if tx:
-            tx.status, tx.error = "E", sqlstate
+            tx.fail(sqlstate)
             self.noted(s, base, tx)
         else:
             self.give_server(s, s.pool)
