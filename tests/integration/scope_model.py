@@ -608,6 +608,7 @@ class Round:
 
     def everything(self):
         a, b = self.clients[0], self.clients[1]
+        equal(self.lab.daemon.show("LOCKS"), [], "locks that are left")
         for c, sql in ((a, "ENTER o1 ON p, o2 ON p NEW, o3 ON q, o4 ON q NEW, o5 ON q NEW"),
                        (b, "ENTER LOCK 'x', LOCK 'y', LOCK 'z', SEMAPHORE 's' LIMIT 1,"
                            " SEMAPHORE 't' LIMIT 1")):
