@@ -44,6 +44,8 @@ struct lease_ops {
 	/* The server connection is gone; the lease is NONE already. `srv` shows how far it was,
 	 * until the end of the turn; `why` is for people. */
 	void (*lost)(struct lease *, const struct server *srv, const char *why);
+	/* The cancels of a held lease that were under way have all ended. May be NULL. */
+	void (*calm)(struct lease *);
 	/* lease_clean() is over: the lease is HELD again if it was to be kept, otherwise NONE.
 	 * `done` has all the statements, with what became of them; move them away, or they are
 	 * freed behind this. `broken`: the server is gone and the lease NONE, whatever was wanted;

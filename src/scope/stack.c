@@ -182,9 +182,12 @@ stack_loser(const struct stack *st, const struct scope *f)
 {
 	struct scope *out;
 
-	for (out = stack_outside(st, f); out; out = stack_outside(st, out))
+	for (out = stack_outside(st, f); out; out = stack_outside(st, out)) {
 		if (scope_base(out))
 			return out;
+		if (out->suppress)
+			return NULL;
+	}
 	return NULL;
 }
 

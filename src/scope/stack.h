@@ -128,7 +128,8 @@ struct scope *stack_transaction_on(const struct stack *, const struct pool *);
 struct scope *stack_top_of(const struct stack *, const struct scope *base);
 /* The innermost frame that has the lease, or NULL. */
 struct scope *stack_of_lease(const struct stack *, const struct lease *);
-/* Around `f`: the nearest one that has something to roll back, or NULL. */
+/* Around `f`: the nearest one that has something to roll back; NULL if there is none, or if one
+ * with SUPPRESS stands between. */
 struct scope *stack_loser(const struct stack *, const struct scope *);
 /* The frame whose time limit has ended this one: itself, or one around it. */
 const struct scope *stack_reason(const struct stack *, const struct scope *);

@@ -6,6 +6,7 @@
 #include "session/daemon.h"
 #include "session/limits.h"
 #include "session/parts.h"
+#include "session/scopes.h"
 #include "session/state.h"
 #include "wire/msg.h"
 #include "wire/reader.h"
@@ -68,7 +69,9 @@ refuse(struct session *s, char type)
 {
 	struct err e;
 
-	if (s->begun == BEGUN_EXPIRED)
+	if (s->begun == BEGUN_EXPIRED && s->scopes && scopes_expired(s))
+		scopes_expired_error(stack_innermost(&s->scopes->stack), &e);
+	else if (s->begun == BEGUN_EXPIRED)
 		limits_error(s->pool, (enum err_id)s->expired_by, &e);
 	else
 		err_make(&e, ERR_IN_FAILED_TRANSACTION, s->pool->conf->name);

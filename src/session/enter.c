@@ -210,8 +210,10 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	}
 	/* The wait is one of PostgreSQL's own: for a lock. */
 	sc->timed_out = true;
-	if (sc->step == STEP_STATEMENT && sc->talk.busy)
+	if (sc->step == STEP_STATEMENT && sc->talk.busy) {
+		sc->own_cancel = true;
 		lease_cancel(sc->session->lease, 0);
+	}
 }
 
 /* What WAIT leaves from now on, but at least that. */

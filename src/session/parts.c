@@ -638,10 +638,11 @@ admit(struct session *s, struct message *m, unsigned set, const char *sql, size_
 	enum verdict v;
 	struct err e;
 
-	/* Locks alone do not mind. */
-	if (stack_current(&s->scopes->stack) == NULL)
+	/* One of BEGIN that was ended is the client's to end. */
+	if (s->begun == BEGUN_EXPIRED)
 		return FORWARD;
-	if (!scopes_expired(s) && !(set & CONTROL))
+	/* Locks alone do not mind, and most statements mean nothing to any scope. */
+	if (!scopes_expired(s) && (!(set & CONTROL) || stack_current(&s->scopes->stack) == NULL))
 		return FORWARD;
 	if ((v = settled(s)) != FORWARD)
 		return v;

@@ -480,6 +480,12 @@ drained(struct lease *l)
 }
 
 static void
+calm(struct lease *l)
+{
+	scopes_calm(session_of(l));
+}
+
+static void
 ended(struct lease *l, struct todo *done, bool broken)
 {
 	scopes_ended(session_of(l), l, done, broken);
@@ -528,4 +534,5 @@ const struct lease_ops relay_lease_ops = {
     .lost = lost,
     .describe = describe,
     .ended = ended,
+    .calm = calm,
 };

@@ -250,11 +250,39 @@ scopes_implicit(struct session *s)
 	return f;
 }
 
+/* Is a cancel of ours under way, that could hit what the client sends next? */
+static bool
+late_cancels(const struct scopes *sc)
+{
+	const struct list_node *n;
+
+	LIST_EACH (n, &sc->stack.frames) {
+		const struct scope *f = LIST_OBJ(n, const struct scope, node);
+
+		if (f->lease && f->lease->state == LEASE_HELD && f->lease->srv->cancels > 0)
+			return true;
+	}
+	return false;
+}
+
+void
+scopes_calm(struct session *s)
+{
+	struct scopes *sc = s->scopes;
+
+	if (sc && sc->calming && !late_cancels(sc))
+		scopes_finish(sc);
+}
+
 void
 scopes_finish(struct scopes *sc)
 {
 	struct session *s = sc->session;
 
+	sc->calming = !sc->gone && sc->own_cancel && late_cancels(sc);
+	if (sc->calming)
+		return;
+	sc->own_cancel = false;
 	sc->doing = SCOPES_NOTHING;
 	sc->step = STEP_NEXT;
 	sc->frame = sc->last = NULL;
@@ -704,11 +732,10 @@ scopes_expired_error(const struct scope *frame, struct err *e)
 bool
 scopes_expired(const struct session *s)
 {
-	const struct stack *st = &s->scopes->stack;
-	struct scope *base = stack_current(st);
+	/* What is around an expired one is not inside of it, but all that the client says is. */
+	const struct scope *f = stack_innermost(&s->scopes->stack);
 
-	return base &&
-	       (base->state == SCOPE_EXPIRED || stack_top_of(st, base)->state == SCOPE_EXPIRED);
+	return f && f->state == SCOPE_EXPIRED;
 }
 
 bool
@@ -717,13 +744,13 @@ scopes_admit(struct session *s, unsigned set, const char *sql, size_t bytes, str
 	const struct stack *st = &s->scopes->stack;
 	struct scope *base = stack_current(st), *top;
 
+	if (scopes_expired(s)) {
+		scopes_expired_error(stack_innermost(st), e);
+		return false;
+	}
 	if (base == NULL)
 		return true;
 	top = stack_top_of(st, base);
-	if (scopes_expired(s)) {
-		scopes_expired_error(base->state == SCOPE_EXPIRED ? base : top, e);
-		return false;
-	}
 	if (set & (SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_PREPARE_TRANSACTION)) {
 		err_make(e, ERR_SCOPE_END,
 			 sqlclass_name(set & (SQLCLASS_COMMIT | SQLCLASS_ROLLBACK |
@@ -923,6 +950,7 @@ nudge(struct session *s)
 	if (s->lease->state == LEASE_HELD && progress_busy(p) &&
 	    now - sc->cancel_us >= RECANCEL_US) {
 		sc->cancel_us = now;
+		sc->own_cancel = true;
 		lease_cancel(s->lease, 0);
 	}
 }
@@ -961,7 +989,7 @@ void
 scopes_settle(struct session *s)
 {
 	struct scopes *sc = s->scopes;
-	struct scope *f = first_due(sc);
+	struct scope *f = first_due(sc), *top;
 	int64_t now = loop_now_us(s->daemon->loop);
 
 	if (f == NULL || sc->doing != SCOPES_NOTHING || gone(s))
@@ -969,7 +997,9 @@ scopes_settle(struct session *s)
 	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE)
 		return;
 	if (s->state == SESSION_ACTIVE && !progress_at_rest(&s->lease->srv->progress)) {
-		if (!stack_within(&sc->stack, stack_of_lease(&sc->stack, s->lease), f))
+		top = stack_of_lease(&sc->stack, s->lease);
+		/* What runs outside of it has to end by itself. */
+		if (top && !stack_within(&sc->stack, top, f))
 			return;
 		if (now - sc->expire_us > s->lease->pool->conf->cleanup_timeout_us)
 			give_up(s, f);
@@ -984,6 +1014,28 @@ scopes_settle(struct session *s)
 	begin_work(s);
 	sc->answer_type = 0;
 	exit_begin(sc, SCOPES_EXPIRING, f, true);
+}
+
+/* What the client does inside, by itself: waits, or has a transaction of BEGIN. */
+static void
+expire_plain(struct session *s, const struct scope *f, enum err_id why)
+{
+	struct err e;
+
+	if (s->begun == BEGUN_YES) {
+		s->begun = BEGUN_EXPIRED;
+		s->expired_by = (uint8_t)why;
+		s->ending = 0;
+	}
+	if (plain_transaction(s) && s->begun == BEGUN_NOT)
+		scopes_implicit(s);
+	if (s->state != SESSION_WAITING)
+		return;
+	scopes_expired_error(f, &e);
+	lease_leave(&s->own);
+	waits_end(&s->daemon->waits, s->id);
+	request_failed(s, s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q', &e);
+	err_clear(&e);
 }
 
 void
@@ -1008,6 +1060,7 @@ scopes_expire(struct session *s, struct scope *f, enum err_id why)
 		sc->frame->expire_due = true;
 		sc->frame->expired_by = why;
 		if (sc->talk.busy) {
+			sc->own_cancel = true;
 			lease_cancel(s->lease, 0);
 		} else {
 			scopes_expired_error(f, &e);
@@ -1015,6 +1068,8 @@ scopes_expire(struct session *s, struct scope *f, enum err_id why)
 		}
 		return;
 	}
+	if (f->kind != SCOPE_IMPLICIT && sc->doing == SCOPES_NOTHING)
+		expire_plain(s, f, why);
 	scopes_settle(s);
 }
 
@@ -1034,6 +1089,7 @@ sweep_talk(struct session *s, int64_t now)
 		return;
 	if (!t->cancelled) {
 		t->cancelled = true;
+		sc->own_cancel = true;
 		lease_cancel(s->lease, 0);
 	} else if (now - t->since_us > 2 * limit) {
 		server_close(s->lease->srv, "time ran out at the end of a scope");

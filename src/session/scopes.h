@@ -110,6 +110,8 @@ struct scopes {
 	int64_t cancel_us;               /* expiring: a cancel was sent */
 	int64_t expire_us;               /* a frame is to expire since then */
 	bool forced;          /* for that, a Sync of ours has ended the client's exchange */
+	bool own_cancel;      /* we have sent a cancel: a late one must not hit the client */
+	bool calming;         /* all is done but for that */
 	bool point_sent;      /* a savepoint of the client's is under way: see points.h */
 	unsigned points_kept; /* of the frame's: they are there even if it fails */
 
@@ -168,6 +170,9 @@ void scopes_ended(struct session *, struct lease *, struct todo *done, bool brok
 /* A plain statement has to wait for a server of the pool; the session may hold locks. Returns false
  * and *e if that would close a circle. */
 bool scopes_may_wait(struct session *, struct err *e);
+
+/* relay: the cancels of a lease have ended. */
+void scopes_calm(struct session *);
 
 /* session: a CancelRequest in SESSION_SCOPE. */
 bool scopes_cancel(struct session *, uint64_t requester);

@@ -549,7 +549,8 @@ class Model:
                 return
             f.error = f.error or "23503"
             outer = s.frames[:s.frames.index(f)]
-            loser = next((o for o in reversed(outer) if o.base), None)
+            loser = next((o for o in reversed(outer) if o.base or o.suppress), None)
+            loser = loser if loser and loser.base else None
             if loser and not f.suppress and x.doing == "exiting":
                 loser.failed = True
                 loser.error = loser.error or "23503"
@@ -655,6 +656,8 @@ class Model:
 
     def ordinary(self, s, st):
         base = s.current()
+        if s.frames and s.frames[-1].state == "expired":
+            raise Refused("57014")
         if base is None and s.plain is None:
             return self.outside(s, st)
         if base:
