@@ -69,12 +69,14 @@ refuse(struct session *s, char type)
 {
 	struct err e;
 
-	if (s->begun == BEGUN_EXPIRED && s->scopes && scopes_expired(s))
+	if (s->begun == BEGUN_EXPIRED && s->scopes && scopes_expired(s)) {
 		scopes_expired_error(stack_innermost(&s->scopes->stack), &e);
-	else if (s->begun == BEGUN_EXPIRED)
+		err_hint(&e, "ROLLBACK, then EXIT it");
+	} else if (s->begun == BEGUN_EXPIRED) {
 		limits_error(s->pool, (enum err_id)s->expired_by, &e);
-	else
+	} else {
 		err_make(&e, ERR_IN_FAILED_TRANSACTION, s->pool->conf->name);
+	}
 	session_refuse(s, type, &e);
 	err_clear(&e);
 }

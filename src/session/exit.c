@@ -266,7 +266,8 @@ release(struct scopes *sc)
 		return;
 	if (foreign)
 		scopes_focus(s, &s->own);
-	lease_return(l, discard);
+	sc->returning = l;
+	sc->discard = discard;
 }
 
 /* The transaction is over, and with it the lease, unless it is the session's and pinned. */
@@ -372,6 +373,14 @@ gone(struct scopes *sc)
 	}
 	if (last)
 		sc->last = NULL;
+	/* At last, so that the log tells of this one's end before the next session has the server.
+	 */
+	if (sc->returning) {
+		struct lease *l = sc->returning;
+
+		sc->returning = NULL;
+		lease_return(l, sc->discard);
+	}
 }
 
 /* The transaction that `f` is in has no server any more, or never had one. */

@@ -150,18 +150,6 @@ parts_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *d
 	}
 }
 
-static enum verdict
-split(struct session *s, const char *sql, size_t bytes)
-{
-	struct scopes *sc = s->scopes;
-
-	buf_reset(&sc->parts);
-	buf_add(&sc->parts, sql, bytes);
-	sc->chars = 0;
-	sc->part_sent = false;
-	return DROP;
-}
-
 /* ---- before a scope statement ---- */
 
 /* What stands before it has been completed? If not, HOLD, or DROP where that has failed. FORWARD:
@@ -233,6 +221,45 @@ parse(struct session *s, const char *sql, size_t bytes, struct err *e)
 	if (s->scopes->in_part)
 		e->position += s->scopes->chars;
 	return NULL;
+}
+
+/* As PostgreSQL, which parses the whole text before it runs any of it. Returns false, with the
+ * reason in *e, if one of its scope statements cannot be understood. */
+static bool
+parses(struct session *s, const char *sql, size_t bytes, struct err *e)
+{
+	for (size_t at = 0, n; at < bytes; at += n) {
+		struct sqltext text;
+		struct sqltext_stmt stmt;
+		struct grammar *g;
+
+		n = part_of(sql + at, bytes - at);
+		sqltext_init(&text, sql + at, n, 0);
+		if (!sqltext_next(&text, &stmt) || !grammar_is(&stmt))
+			continue;
+		g = parse(s, sql + at, n, e);
+		if (g == NULL) {
+			e->position += characters(sql, at);
+			return false;
+		}
+		grammar_free(g);
+	}
+	return true;
+}
+
+static enum verdict
+split(struct session *s, const char *sql, size_t bytes)
+{
+	struct scopes *sc = s->scopes;
+	struct err e;
+
+	if (!parses(s, sql, bytes, &e))
+		return refuse(s, 'Q', &e);
+	buf_reset(&sc->parts);
+	buf_add(&sc->parts, sql, bytes);
+	sc->chars = 0;
+	sc->part_sent = false;
+	return DROP;
 }
 
 static bool
@@ -508,6 +535,7 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 	struct reader r;
 	const char *portal;
 	struct err e;
+	struct scopes_formats formats;
 	bool broken = false;
 
 	if (m->have < m->bytes) {
@@ -532,8 +560,13 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 		grammar_free(g);
 		return broken ? malformed(s) : refuse(s, 'B', &e);
 	}
+	result_formats(&r, &formats);
+	if (r.failed) {
+		grammar_free(g);
+		return malformed(s);
+	}
 	forget_name(&sc->portals, "");
-	result_formats(&r, &keep(&sc->portals, portal, g)->formats);
+	keep(&sc->portals, portal, g)->formats = formats;
 	return acknowledge(s, '2');
 }
 

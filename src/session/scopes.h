@@ -102,6 +102,8 @@ struct scopes {
 	struct list_node *next; /* of its deferred statements */
 	bool cleaning;          /* those of its definition's cleanup are next, not the others */
 	int attempts;
+	struct lease *returning;         /* of the frame that ends: its server is to be returned */
+	bool discard;                    /* and then needs DISCARD ALL */
 	struct deferred *point;          /* the one that the savepoint is for */
 	char exited[SCOPE_NAME_MAX + 1]; /* name of the frame that ended last */
 	int64_t exit_us;                 /* the frame that is worked on: its exit began */

@@ -279,6 +279,47 @@ def deadline_of_an_outer_one(t):
 
 
 @test
+def deadline_of_a_lock(t):
+    """DEADLINE of a lock: what runs inside without a scope is cancelled, a BEGIN rolled back, a wait given up"""
+    d, backends = scene(t, "p1", size=1)
+    c = d.connect("p1")
+    enter = "ENTER LOCK 'l' DEADLINE '300ms'"
+    refused = 'scope "l" was ended: its deadline of 300ms'
+
+    def over(what):
+        """Everything is refused until the lock is exited, which others can have by now."""
+        one_error(c.ask("SELECT 1"), "57014", refused, what)
+        one_error(c.ask_extended("SELECT 1"), "57014", refused, what)
+        with d.connect("p1") as other:
+            other.sql("ENTER LOCK 'l' WAIT '0'; EXIT")
+        one_error(c.ask("EXIT"), "57014", refused, what)
+        equal(c.value("SELECT 1"), "1", what)
+
+    c.sql(enter)
+    took, r = seconds(c.ask, SLEEP)
+    one_error(r, "57014", "canceling statement", "a statement")
+    check(took < 0.35 + slow_factor(), "cancelled after %.3f s" % took)
+    over("a statement")
+
+    for n, begin in enumerate(("BEGIN", "BEGIN; INSERT INTO marks VALUES ('x')")):
+        c.sql(enter + "; " + begin)
+        wait_for(d, "expired", "l", c.key[0], n + 2)
+        one_error(c.ask("SELECT 1"), "57014", refused, begin)
+        equal("ROLLBACK, then" in one_error(c.ask("EXIT"), "57014", refused, begin).hint, True, begin)
+        equal([(r.tags, r.errors, r.status) for r in [c.ask("ROLLBACK")]], [(["ROLLBACK"], [], "I")], begin)
+        over(begin)
+    equal(marks(t), [], "rows")
+
+    with d.connect("p1") as holder:
+        holder.sql("ENTER h")
+        c.sql(enter)
+        one_error(c.ask("SELECT 1"), "57014", refused, "a wait")
+        holder.sql("EXIT")
+    over("a wait")
+    untouched(t, d, backends)
+
+
+@test
 def deadline_suppressed(t):
     """DEADLINE with SUPPRESS: EXIT succeeds with a NOTICE; a savepoint's own deadline leaves its transaction good"""
     d, backends = scene(t, "db")

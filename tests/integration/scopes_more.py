@@ -212,6 +212,10 @@ def error_in_a_text(t):
     equal(frames(c, "name", "state"), [("a", "failed")], "the scope is open")
     refuses(c, "EXIT", "40000", status="I")
     equal(marks(t), ["1"], "what stood before is committed")
+    text = "INSERT INTO marks VALUES ('é'); ENTER a; EXIT a nonsense; ENTER b"
+    r = c.ask(text)
+    equal((r.kinds, r.errors[0].sqlstate, r.status, r.errors[0].fields["P"]),
+          ("EZ", "42601", "I", str(1 + text.index("nonsense"))), "what cannot be understood is found first")
     r = c.ask("SELECT nonsense; ENTER a; SELECT 1")
     equal((r.kinds, r.status), ("EZ", "I"), "before")
     r = c.ask("ENTER a; USE b; INSERT INTO marks VALUES ('4')")
