@@ -732,10 +732,15 @@ scopes_expired_error(const struct scope *frame, struct err *e)
 bool
 scopes_expired(const struct session *s)
 {
-	/* What is around an expired one is not inside of it, but all that the client says is. */
-	const struct scope *f = stack_innermost(&s->scopes->stack);
+	/* All that the client says is inside of it, unless USE has named one around it. */
+	const struct stack *st = &s->scopes->stack;
+	const struct scope *f = stack_innermost(st);
+	struct scope *base = st->used ? scope_base(st->used) : NULL;
 
-	return f && f->state == SCOPE_EXPIRED;
+	if (f == NULL || f->state != SCOPE_EXPIRED)
+		return false;
+	return base == NULL || base->state == SCOPE_EXPIRED ||
+	       stack_top_of(st, base)->state == SCOPE_EXPIRED;
 }
 
 bool

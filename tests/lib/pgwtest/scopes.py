@@ -656,7 +656,7 @@ class Model:
 
     def ordinary(self, s, st):
         base = s.current()
-        if s.frames and s.frames[-1].state == "expired":
+        if s.frames and s.frames[-1].state == "expired" and not s.used:
             raise Refused("57014")
         if base is None and s.plain is None:
             return self.outside(s, st)
