@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """pgwith-fixture as its clients see it: the real process, by hand and through real drivers. TAP."""
+import contextlib
 import glob
 import os
 import random
@@ -162,7 +163,6 @@ def test_one_server_for_a_socket(s):
 
 
 def test_end_of_the_process(_):
-    before = set(glob.glob("/dev/shm/pgwith-fixture-*"))
     with Server() as s:
         idle, asleep, deaf, writer, waiter, slow = [s.raw() for _ in range(6)]
         fresh = Raw(s.path)
@@ -177,6 +177,8 @@ def test_end_of_the_process(_):
         with s.raw() as c:
             wait_for(lambda: text(c.query("SELECT count(*) FROM pg_stat_activity WHERE "
                                           "state = 'active'")) == [("5",)])
+        mine = directories(s.process.pid)
+        eq(len(mine), 1)
         started = time.monotonic()
         eq(s.stop(), 0)
         assert time.monotonic() - started < (20 if sanitized() else 5)
@@ -184,19 +186,16 @@ def test_end_of_the_process(_):
         eq(states(asleep.until("E")), ["57P01"])
         assert closed(fresh.sock) and closed(half.sock) and closed(slow.sock)
         eq(sorted(os.listdir(s.directory)), ["log"])
-    # Another test may run beside this one: only what this server made counts.
-    eq([d for d in set(glob.glob("/dev/shm/pgwith-fixture-*")) - before if owner(d) is None], [])
+    eq([d for d in mine if os.path.exists(d)], [])
 
 
-def owner(directory):
-    """The pid of a process that has a file of the directory open, or None."""
-    for link in glob.glob("/proc/[0-9]*/fd/*"):
-        try:
-            if os.readlink(link).startswith(directory):
-                return link.split("/")[2]
-        except OSError:
-            pass
-    return None
+def directories(pid):
+    """Where a server keeps its database in memory: another one may run beside it."""
+    opened = set()
+    for link in glob.glob(f"/proc/{pid}/fd/*"):
+        with contextlib.suppress(OSError):
+            opened.add(os.path.dirname(os.readlink(link)))
+    return [d for d in opened if os.path.basename(d).startswith("pgwith-fixture-")]
 
 
 def test_a_file_outlives_the_process(_):
