@@ -282,7 +282,8 @@ begin_send(struct session *s, struct buf *out)
 	if (s->begun != BEGUN_YES)
 		return;
 	s->begun = BEGUN_NOT;
-	limits_control(s, SQLCLASS_BEGIN);
+	if (limits_there(s))
+		limits_control(s, SQLCLASS_BEGIN);
 	p = &s->lease->srv->progress;
 	for (int i = 0; i < 4; i++)
 		progress_sent_as(p, PROGRESS_OWN);

@@ -10,7 +10,18 @@
 #define PGWITH_SESSION_LIMITS_H
 
 #include "base/err.h"
+#include "pool/pool.h"
 #include "session/session.h"
+
+/* Has the pool of session->lease any? Otherwise nothing needs to be known. */
+static inline bool
+limits_there(const struct session *s)
+{
+	const struct conf_pool *conf = s->lease->pool->conf;
+
+	return (conf->scope_deadline_us | conf->idle_in_scope_timeout_us |
+		conf->query_timeout_us) != 0;
+}
 
 /* relay: the server of session->lease has ended an answer, or part of one. */
 void limits_heard(struct session *);

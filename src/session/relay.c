@@ -434,7 +434,7 @@ readable(struct lease *l)
 	if (s->state != SESSION_ACTIVE)
 		return;
 	count(s, p, readies, bytes);
-	if (p->completes != completes || p->readies != readies)
+	if ((p->completes != completes || p->readies != readies) && limits_there(s))
 		limits_heard(s);
 	late_cancel(s);
 	if (p->watch)
@@ -447,7 +447,7 @@ readable(struct lease *l)
 		rescue(srv);
 	if (s->scopes)
 		scopes_heard(s);
-	if (progress_at_rest(p) && p->status == 'I' && !scopes_holds(s)) {
+	if (progress_at_rest(p) && p->status == 'I' && !(s->scopes && scopes_holds(s))) {
 		end_lease(s);
 	} else if (p->status != 'I' && s->pool->conf->mode == CONF_STATEMENT) {
 		refuse_transaction(s);
@@ -461,7 +461,7 @@ readable(struct lease *l)
 		if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 			return;
 	}
-	if (s->state != SESSION_SAVING && (s->in.len > 0 || parts_pending(s)) &&
+	if (s->state != SESSION_SAVING && (s->in.len > 0 || (s->scopes && parts_pending(s))) &&
 	    (s->lease->srv == NULL || stream_queued(&s->lease->srv->stream) == 0)) {
 		stream_resume(&s->stream);
 		request_resume(s);

@@ -190,7 +190,8 @@ with_lease(struct session *s, struct message *m)
 	if (s->pinned & SESSION_PIN_MODE) {
 		if (p->ready_due == 0)
 			s->request_us = loop_now_us(s->daemon->loop);
-		limits_control(s, m->set);
+		if (limits_there(s))
+			limits_control(s, m->set);
 		sent(s, m->type);
 		return FORWARD;
 	}
@@ -463,7 +464,7 @@ request_resume(struct session *s)
 	 */
 	do {
 		used = 0;
-		if (parts_pending(s))
+		if (s->scopes && parts_pending(s))
 			parts_run(s, handle);
 		if (gone(s))
 			return;
@@ -472,7 +473,7 @@ request_resume(struct session *s)
 		if (gone(s))
 			return;
 		buf_drop(&s->in, used);
-	} while (used > 0 && parts_pending(s));
+	} while (used > 0 && s->scopes && parts_pending(s));
 	mind_server(s);
 }
 
@@ -505,7 +506,7 @@ request_readable(struct session *s)
 			s->pool->stats.received += (uint64_t)r;
 		if (used < (size_t)r)
 			buf_add(&s->in, to + used, (size_t)r - used);
-		if (parts_pending(s))
+		if (s->scopes && parts_pending(s))
 			request_resume(s);
 		else
 			mind_server(s);

@@ -51,7 +51,8 @@ statement_effects(struct session *s, unsigned set, const char *sql, size_t bytes
 {
 	struct progress *p = &s->lease->srv->progress;
 
-	limits_control(s, set);
+	if (limits_there(s))
+		limits_control(s, set);
 	s->pinned |= set & (STATEMENT_PINS | SESSION_PIN_SETTING);
 	if (set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE))
 		s->changed = true;
