@@ -15,13 +15,6 @@
 
 #define NAMED_MAX 1000 /* scope statements that are prepared, and portals */
 
-static bool
-gone(const struct session *s)
-{
-	return s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
-	       s->state == SESSION_LEAVING;
-}
-
 static enum verdict
 refuse(struct session *s, char type, struct err *e)
 {
@@ -123,7 +116,7 @@ parts_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *d
 			return;
 		if (sc->part_sent)
 			part_ended(s);
-		if (sc->parts.len == 0 || gone(s))
+		if (sc->parts.len == 0 || session_gone(s))
 			return;
 		text = (const char *)buf_data(&sc->parts);
 		sc->part_bytes = part_of(text, sc->parts.len);
@@ -145,7 +138,7 @@ parts_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *d
 			buf_drop(&sc->parts, sc->part_bytes);
 		}
 		buf_clear(&message);
-		if (used == 0 || gone(s))
+		if (used == 0 || session_gone(s))
 			return;
 	}
 }
@@ -359,7 +352,7 @@ acknowledge(struct session *s, char type)
 	uint8_t message[] = {(uint8_t)type, 0, 0, 0, 4};
 
 	session_send(s, message, sizeof message);
-	return gone(s) ? OVER : DROP;
+	return session_gone(s) ? OVER : DROP;
 }
 
 static enum verdict
@@ -592,7 +585,7 @@ describe_message(struct session *s, const struct scope_named *named, bool statem
 	}
 	session_send_buf(s, &out);
 	buf_clear(&out);
-	return gone(s) ? OVER : DROP;
+	return session_gone(s) ? OVER : DROP;
 }
 
 static enum verdict
@@ -756,7 +749,7 @@ synced(struct session *s)
 	msg_ready(&out, scopes_status(s));
 	session_send_buf(s, &out);
 	buf_clear(&out);
-	return gone(s) ? OVER : DROP;
+	return session_gone(s) ? OVER : DROP;
 }
 
 enum verdict

@@ -19,13 +19,6 @@
 #include "wire/sqlclass.h"
 #include "wire/sqltext.h"
 
-static bool
-gone(const struct session *s)
-{
-	return s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
-	       s->state == SESSION_LEAVING;
-}
-
 static void
 protocol_violation(struct session *s, const char *what)
 {
@@ -106,7 +99,7 @@ without_lease(struct session *s, struct message *m)
 		if ((s->begun != BEGUN_NOT || m->set == SQLCLASS_BEGIN) && m->have == m->bytes &&
 		    begin_answer(s, m->set, (const char *)m->body,
 				 strnlen((const char *)m->body, m->have)))
-			return gone(s) ? OVER : DROP;
+			return session_gone(s) ? OVER : DROP;
 		return need_server(s, m->type);
 	case 'F':
 	case 'P':
@@ -118,10 +111,10 @@ without_lease(struct session *s, struct message *m)
 			err_make(&e, ERR_IN_FAILED_TRANSACTION, s->pool->conf->name);
 			session_refuse(s, m->type, &e);
 			err_clear(&e);
-			return gone(s) ? OVER : DROP;
+			return session_gone(s) ? OVER : DROP;
 		}
 		if (statement_adopted(s, m))
-			return gone(s) ? OVER : DROP;
+			return session_gone(s) ? OVER : DROP;
 		return need_server(s, m->type);
 	case 'S':
 		buf_init(&out, 16);
@@ -228,7 +221,7 @@ no_transaction(struct session *s, char type)
 	else
 		session_refuse(s, type, &e);
 	err_clear(&e);
-	return gone(s) ? OVER : DROP;
+	return session_gone(s) ? OVER : DROP;
 }
 
 static enum verdict
@@ -377,7 +370,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 			gather(s, data, &from, at);
 		if (f.type == 'X' || nonsense(f.type, f.body))
 			flush(s, data, &from, at);
-		if (gone(s))
+		if (session_gone(s))
 			return bytes;
 		v = judge(s, &m);
 		if (v == OVER) {
@@ -389,7 +382,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 			break;
 		if (v == DROP) {
 			flush(s, data, &from, at);
-			if (gone(s))
+			if (session_gone(s))
 				return bytes;
 			s->drop_left = (uint32_t)whole;
 			continue;
@@ -437,7 +430,7 @@ console(struct session *s, const uint8_t *data, size_t bytes)
 		s->daemon->console->message(s, f.type, data + at + FRAME_HEADER, f.body);
 		at += FRAME_HEADER + f.body;
 	}
-	return gone(s) ? bytes : at;
+	return session_gone(s) ? bytes : at;
 }
 
 static size_t
@@ -451,7 +444,7 @@ request_resume(struct session *s)
 {
 	size_t used;
 
-	if (gone(s)) {
+	if (session_gone(s)) {
 		buf_reset(&s->daemon->ahead);
 		return;
 	}
@@ -466,11 +459,11 @@ request_resume(struct session *s)
 		used = 0;
 		if (s->scopes && parts_pending(s))
 			parts_run(s, handle);
-		if (gone(s))
+		if (session_gone(s))
 			return;
 		if (s->in.len > 0)
 			used = dispatch(s, buf_data(&s->in), s->in.len);
-		if (gone(s))
+		if (session_gone(s))
 			return;
 		buf_drop(&s->in, used);
 	} while (used > 0 && s->scopes && parts_pending(s));
@@ -500,7 +493,7 @@ request_readable(struct session *s)
 			return;
 		}
 		used = dispatch(s, to, (size_t)r);
-		if (gone(s))
+		if (session_gone(s))
 			return;
 		if (s->pool)
 			s->pool->stats.received += (uint64_t)r;

@@ -17,7 +17,6 @@
 
 #define FAILURE_MAX  (64 * 1024) /* bytes of an error that is the answer */
 #define DEFERRED_MAX 1000        /* statements of one scope */
-#define RECANCEL_US  100000      /* until a cancel that has had no effect is sent again */
 
 struct scopes *
 scopes_of(struct session *s)
@@ -360,18 +359,16 @@ scopes_pop(struct scopes *sc, struct scope *f, enum timing_outcome outcome, cons
 
 /* ---- statements ---- */
 
-/* The session is at work until scopes_finish(). */
-static void
-begin_work(struct session *s)
+void
+scopes_begin_work(struct session *s)
 {
 	session_set_state(s, SESSION_SCOPE);
 	stream_pause(&s->stream);
 	buf_reset(&s->scopes->failure);
 }
 
-/* Is a transaction of BEGIN open, other than those that scopes are entered in? */
-static bool
-plain_transaction(const struct session *s)
+bool
+scopes_plain(const struct session *s)
 {
 	return s->begun != BEGUN_NOT ||
 	       (s->own.state == LEASE_HELD && s->own.srv->progress.status != 'I' &&
@@ -382,8 +379,7 @@ static bool
 failed_transaction(const struct session *s)
 {
 	return s->begun == BEGUN_FAILED || s->begun == BEGUN_EXPIRED ||
-	       (plain_transaction(s) && s->begun == BEGUN_NOT &&
-		s->own.srv->progress.status == 'E');
+	       (scopes_plain(s) && s->begun == BEGUN_NOT && s->own.srv->progress.status == 'E');
 }
 
 /* The outermost frame that the EXIT is about, or NULL with the reason in *e. */
@@ -397,7 +393,7 @@ exit_target(struct session *s, const struct grammar *g, struct err *e)
 		err_make(e, ERR_SCOPE_NONE);
 		return NULL;
 	}
-	if (plain_transaction(s)) {
+	if (scopes_plain(s)) {
 		err_make(e, ERR_SCOPE_IN_TRANSACTION, "EXIT");
 		return NULL;
 	}
@@ -434,7 +430,7 @@ use(struct session *s, const struct grammar *g, struct err *e)
 		err_make(e, ERR_SCOPE_NO_TRANSACTION, "USE");
 		return false;
 	}
-	if (plain_transaction(s)) {
+	if (scopes_plain(s)) {
 		err_make(e, ERR_SCOPE_IN_TRANSACTION, "USE");
 		return false;
 	}
@@ -477,143 +473,6 @@ defer(struct session *s, const struct grammar *g, struct err *e)
 	return false;
 }
 
-/* ---- SHOW SCOPES ---- */
-
-static const struct msg_column columns[] = {
-    {"level", 23, 4, -1, 0},      {"name", 25, -1, -1, 0},   {"kind", 25, -1, -1, 0},
-    {"pool", 25, -1, -1, 0},      {"state", 25, -1, -1, 0},  {"current", 16, 1, -1, 0},
-    {"elapsed_ms", 20, 8, -1, 0}, {"wait_ms", 20, 8, -1, 0}, {"deadline_ms", 20, 8, -1, 0},
-    {"deferred", 23, 4, -1, 0},
-};
-#define NCOLUMNS (sizeof columns / sizeof *columns)
-_Static_assert(NCOLUMNS == SCOPES_COLUMNS, "a format for each");
-
-static uint16_t
-format_of(const struct scopes_formats *f, unsigned column)
-{
-	return f->count == 0 ? 0 : f->count == 1 ? f->list[0] : f->list[column];
-}
-
-void
-scopes_describe(struct buf *out, const struct scopes_formats *formats)
-{
-	struct msg_column list[NCOLUMNS];
-
-	memcpy(list, columns, sizeof list);
-	for (unsigned i = 0; i < NCOLUMNS; i++)
-		list[i].format = format_of(formats, i);
-	msg_row_description(out, list, NCOLUMNS);
-}
-
-void
-scopes_view(const struct session *s, struct scope *f, struct scope_view *v)
-{
-	const struct stack *st = &s->scopes->stack;
-	struct scope *base = scope_base(f);
-	const struct lease *l = base ? base->lease : NULL;
-	const struct server *srv = l && l->state == LEASE_HELD ? l->srv : NULL;
-	bool top = base && stack_top_of(st, base) == f;
-	int64_t now = loop_now_us(s->daemon->loop);
-
-	*v = (struct scope_view){
-	    .name = f->kind == SCOPE_IMPLICIT ? f->pool->conf->name : f->name,
-	    .kind = scope_kind_name(f),
-	    .state = scope_state_name(f),
-	    .pool = f->pool ? f->pool->conf->name : NULL,
-	    .current = top && base == stack_current(st),
-	    .deferred = f->deferred.count,
-	    .elapsed_us = now - f->asked_us,
-	    .wait_us = (f->granted_us ? f->granted_us : now) - f->asked_us,
-	    .deadline_us = -1,
-	    .backend_pid = srv ? srv->backend_pid : 0,
-	};
-	if (f->state == SCOPE_OPEN && top && srv && srv->progress.status == 'E')
-		v->state = "failed";
-	if (f->deadline_us)
-		v->deadline_us = f->deadline_us > now ? f->deadline_us - now : 0;
-}
-
-static void
-show_text(struct buf *out, const char *text)
-{
-	if (text == NULL) {
-		buf_add_u32(out, UINT32_MAX);
-		return;
-	}
-	buf_add_u32(out, (uint32_t)strlen(text));
-	buf_add(out, text, strlen(text));
-}
-
-/* Of the type that the column has: int4, int8 or bool. */
-static void
-show_number(struct buf *out, const struct scopes_formats *formats, unsigned column, int64_t value)
-{
-	const struct msg_column *c = &columns[column];
-	char text[24];
-
-	if (format_of(formats, column) == 0) {
-		snprintf(text, sizeof text, "%lld", (long long)value);
-		show_text(out, c->type_size > 1 ? text : value ? "t" : "f");
-		return;
-	}
-	buf_add_u32(out, (uint32_t)c->type_size);
-	if (c->type_size == 8)
-		buf_add_u64(out, (uint64_t)value);
-	else if (c->type_size == 4)
-		buf_add_u32(out, (uint32_t)value);
-	else
-		buf_add_u8(out, (uint8_t)value);
-}
-
-static void
-show_row(struct session *s, struct scope *f, unsigned level, const struct scopes_formats *formats,
-	 struct buf *out)
-{
-	struct scope_view v;
-	size_t at = msg_begin(out, 'D');
-
-	scopes_view(s, f, &v);
-	buf_add_u16(out, NCOLUMNS);
-	show_number(out, formats, 0, level);
-	show_text(out, v.name);
-	show_text(out, v.kind);
-	show_text(out, v.pool);
-	show_text(out, v.state);
-	show_number(out, formats, 5, v.current);
-	show_number(out, formats, 6, v.elapsed_us / UNIT_MS);
-	show_number(out, formats, 7, v.wait_us / UNIT_MS);
-	if (v.deadline_us < 0)
-		show_text(out, NULL);
-	else
-		show_number(out, formats, 8, v.deadline_us / UNIT_MS);
-	show_number(out, formats, 9, v.deferred);
-	msg_end(out, at);
-}
-
-static void
-show(struct session *s, char type)
-{
-	struct scopes_formats formats = {0};
-	struct list_node *n;
-	struct buf out;
-	unsigned level = 0;
-	char tag[32];
-
-	buf_init(&out, 1024 * 1024);
-	if (type == 'Q')
-		scopes_describe(&out, &formats);
-	else
-		formats = s->scopes->formats;
-	LIST_EACH (n, &s->scopes->stack.frames)
-		show_row(s, LIST_OBJ(n, struct scope, node), ++level, &formats, &out);
-	snprintf(tag, sizeof tag, "SHOW %u", level);
-	msg_complete(&out, tag);
-	if (type == 'Q' && !parts_more(s))
-		msg_ready(&out, scopes_status(s));
-	session_send_buf(s, &out);
-	buf_clear(&out);
-}
-
 /* ---- doing ---- */
 
 /* Done at once. Returns false with the reason in *e. */
@@ -623,7 +482,7 @@ do_now(struct session *s, const struct grammar *g, struct err *e)
 	struct buf out;
 
 	if (g->verb == GRAMMAR_SHOW_SCOPES) {
-		show(s, s->scopes->answer_type);
+		scopes_show(s, s->scopes->answer_type);
 		return true;
 	}
 	if (!(g->verb == GRAMMAR_USE ? use(s, g, e) : defer(s, g, e)))
@@ -635,13 +494,6 @@ do_now(struct session *s, const struct grammar *g, struct err *e)
 	session_send_buf(s, &out);
 	buf_clear(&out);
 	return true;
-}
-
-static bool
-gone(const struct session *s)
-{
-	return s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
-	       s->state == SESSION_LEAVING;
 }
 
 /* ENTER and EXIT may go on for long. Returns false with the reason in *e. */
@@ -661,7 +513,7 @@ do_work(struct session *s, const struct grammar *g, struct err *e)
 	}
 	if (g->verb == GRAMMAR_EXIT && (target = exit_target(s, g, e)) == NULL)
 		return false;
-	begin_work(s);
+	scopes_begin_work(s);
 	sc->inside = true;
 	if (g->verb == GRAMMAR_ENTER)
 		enter_begin(sc);
@@ -689,59 +541,18 @@ scopes_do(struct session *s, struct grammar *g, char type)
 	s->request_us = loop_now_us(s->daemon->loop);
 	good = verb == GRAMMAR_ENTER || verb == GRAMMAR_EXIT ? do_work(s, g, &e) : do_now(s, g, &e);
 	if (good && (verb == GRAMMAR_ENTER || verb == GRAMMAR_EXIT))
-		return gone(s) ? OVER : DROP;
+		return session_gone(s) ? OVER : DROP;
 	sc->statement = NULL;
 	sc->answer_type = 0;
 	grammar_free(g);
 	if (good)
-		return gone(s) ? OVER : DROP;
+		return session_gone(s) ? OVER : DROP;
 	v = scopes_refuse(s, type, &e);
 	err_clear(&e);
 	return v;
 }
 
 /* ---- ordinary statements ---- */
-
-void
-scopes_expired_error(const struct scope *frame, struct err *e)
-{
-	const struct session *s = frame->owner;
-	const struct scope *f = stack_reason(&s->scopes->stack, frame);
-	const struct conf_pool *conf = f->pool ? f->pool->conf : NULL;
-	char text[32];
-
-	if (f->kind == SCOPE_IMPLICIT) {
-		limits_error(f->pool, f->expired_by, e);
-		return;
-	}
-	switch (f->expired_by) {
-	case ERR_SCOPE_IDLE:
-		err_make(e, ERR_SCOPE_IDLE, f->name,
-			 units_duration_str(conf ? conf->idle_in_scope_timeout_us : 0, text,
-					    sizeof text));
-		return;
-	case ERR_SCOPE_QUERY:
-		err_make(e, ERR_SCOPE_QUERY, f->name,
-			 units_duration_str(conf ? conf->query_timeout_us : 0, text, sizeof text));
-		return;
-	default:
-		err_make(e, ERR_SCOPE_DEADLINE, f->name, f->deadline_text ? f->deadline_text : "");
-	}
-}
-
-bool
-scopes_expired(const struct session *s)
-{
-	/* All that the client says is inside of it, unless USE has named one around it. */
-	const struct stack *st = &s->scopes->stack;
-	const struct scope *f = stack_innermost(st);
-	struct scope *base = st->used ? scope_base(st->used) : NULL;
-
-	if (f == NULL || f->state != SCOPE_EXPIRED)
-		return false;
-	return base == NULL || base->state == SCOPE_EXPIRED ||
-	       stack_top_of(st, base)->state == SCOPE_EXPIRED;
-}
 
 bool
 scopes_admit(struct session *s, unsigned set, const char *sql, size_t bytes, struct err *e)
@@ -906,213 +717,4 @@ scopes_cancel(struct session *s, uint64_t requester)
 		enter_refused(sc, &e);
 	}
 	return false;
-}
-
-/* ---- time limits ---- */
-
-static struct scope *
-first_due(const struct scopes *sc)
-{
-	struct list_node *n;
-
-	LIST_EACH (n, &sc->stack.frames)
-		if (LIST_OBJ(n, struct scope, node)->expire_due)
-			return LIST_OBJ(n, struct scope, node);
-	return NULL;
-}
-
-/* The client's exchange is in the way: brings it to its end. */
-static void
-nudge(struct session *s)
-{
-	struct scopes *sc = s->scopes;
-	struct progress *p = &s->lease->srv->progress;
-	int64_t now = loop_now_us(s->daemon->loop);
-	struct buf out;
-
-	buf_init(&out, 256);
-	if (p->copy == COPY_IN && !p->copy_ended && p->to_left == 0) {
-		msg_copy_fail(&out, "a time limit of the scope has passed");
-		progress_sent(p, 'f');
-	}
-	/* Not only when all is answered: without a Flush the server may keep its answers. A Query
-	 * that is under way ends an exchange before it (ours, the BEGIN) by itself. */
-	if (((p->extended && p->ready_due == 0) || p->skipping) && p->own_syncs == 0 &&
-	    p->to_left == 0 && p->copy == COPY_NONE) {
-		/* One that has had an error already skips to its Sync. */
-		if (p->skipping) {
-			s->skip_sync = true;
-		} else {
-			sc->forced = true;
-			progress_forget_error(p);
-		}
-		msg_sync(&out);
-		progress_sent_own_sync(p);
-	}
-	if (out.len > 0)
-		server_write(s->lease->srv, buf_data(&out), out.len);
-	buf_clear(&out);
-	if (s->lease->state == LEASE_HELD && progress_busy(p) &&
-	    now - sc->cancel_us >= RECANCEL_US) {
-		sc->cancel_us = now;
-		sc->own_cancel = true;
-		lease_cancel(s->lease, 0);
-	}
-}
-
-static void
-give_up(struct session *s, const struct scope *f)
-{
-	struct err e;
-
-	scopes_expired_error(f, &e);
-	session_fail(s, &e);
-	err_clear(&e);
-}
-
-/* In the middle of the extended protocol, the client is told at once. */
-static void
-tell(struct session *s, const struct scope *f)
-{
-	struct buf out;
-	struct err e;
-
-	s->scopes->forced = false;
-	s->skip_sync = true;
-	/* Its statement was cancelled, which it has heard. */
-	if (s->lease->state == LEASE_HELD && s->lease->srv->progress.error[0])
-		return;
-	scopes_expired_error(f, &e);
-	buf_init(&out, FAILURE_MAX);
-	msg_err(&out, &e);
-	session_send_buf(s, &out);
-	buf_clear(&out);
-	err_clear(&e);
-}
-
-void
-scopes_settle(struct session *s)
-{
-	struct scopes *sc = s->scopes;
-	struct scope *f = first_due(sc), *top;
-	int64_t now = loop_now_us(s->daemon->loop);
-
-	if (f == NULL || sc->doing != SCOPES_NOTHING || gone(s))
-		return;
-	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE)
-		return;
-	if (s->state == SESSION_ACTIVE && !progress_at_rest(&s->lease->srv->progress)) {
-		top = stack_of_lease(&sc->stack, s->lease);
-		/* What runs outside of it has to end by itself. */
-		if (top && !stack_within(&sc->stack, top, f))
-			return;
-		if (now - sc->expire_us > s->lease->pool->conf->cleanup_timeout_us)
-			give_up(s, f);
-		else
-			nudge(s);
-		return;
-	}
-	if (sc->forced)
-		tell(s, f);
-	if (gone(s))
-		return;
-	begin_work(s);
-	sc->answer_type = 0;
-	exit_begin(sc, SCOPES_EXPIRING, f, true);
-}
-
-/* What the client does inside, by itself: waits, or has a transaction of BEGIN. */
-static void
-expire_plain(struct session *s, const struct scope *f, enum err_id why)
-{
-	struct err e;
-
-	if (s->begun == BEGUN_YES) {
-		s->begun = BEGUN_EXPIRED;
-		s->expired_by = (uint8_t)why;
-		s->ending = 0;
-	}
-	if (plain_transaction(s) && s->begun == BEGUN_NOT)
-		scopes_implicit(s);
-	if (s->state != SESSION_WAITING)
-		return;
-	scopes_expired_error(f, &e);
-	lease_leave(&s->own);
-	waits_end(&s->daemon->waits, s->id);
-	request_failed(s, s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q', &e);
-	err_clear(&e);
-}
-
-void
-scopes_expire(struct session *s, struct scope *f, enum err_id why)
-{
-	struct scopes *sc = s->scopes;
-	struct err e;
-
-	if (f->expire_due || f->state == SCOPE_EXPIRED || sc->doing == SCOPES_LEAVING)
-		return;
-	if (f->kind == SCOPE_IMPLICIT)
-		log_info("session %llu: transaction expired pool=%s why=%s",
-			 (unsigned long long)s->id, f->pool->conf->name, limits_option(why));
-	else
-		log_info("session %llu: scope expired name=%s why=%s", (unsigned long long)s->id,
-			 f->name, err_kind(why)->name);
-	f->expired_by = why;
-	f->expire_due = true;
-	sc->expire_us = loop_now_us(s->daemon->loop);
-	sc->cancel_us = 0;
-	if (sc->doing == SCOPES_ENTERING && sc->frame && stack_within(&sc->stack, sc->frame, f)) {
-		sc->frame->expire_due = true;
-		sc->frame->expired_by = why;
-		if (sc->talk.busy) {
-			sc->own_cancel = true;
-			lease_cancel(s->lease, 0);
-		} else {
-			scopes_expired_error(f, &e);
-			enter_refused(sc, &e);
-		}
-		return;
-	}
-	if (f->kind != SCOPE_IMPLICIT && sc->doing == SCOPES_NOTHING)
-		expire_plain(s, f, why);
-	scopes_settle(s);
-}
-
-/* Statements at the end of a scope have the time of a cleanup. */
-static void
-sweep_talk(struct session *s, int64_t now)
-{
-	struct scopes *sc = s->scopes;
-	struct talk *t = &sc->talk;
-	int64_t limit;
-
-	if (sc->doing == SCOPES_ENTERING || !t->busy || s->lease->state != LEASE_HELD)
-		return;
-	limit = s->lease->pool->conf->cleanup_timeout_us;
-	/* A COMMIT may have to wait for other machines. */
-	if (sc->step == STEP_COMMIT || now - t->since_us < limit)
-		return;
-	if (!t->cancelled) {
-		t->cancelled = true;
-		sc->own_cancel = true;
-		lease_cancel(s->lease, 0);
-	} else if (now - t->since_us > 2 * limit) {
-		server_close(s->lease->srv, "time ran out at the end of a scope");
-	}
-}
-
-void
-scopes_sweep(struct daemon *d)
-{
-	int64_t now = loop_now_us(d->loop);
-	struct list_node *n, *after;
-
-	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_SCOPE])
-		sweep_talk(LIST_OBJ(n, struct session, node), now);
-	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_ACTIVE]) {
-		struct session *s = LIST_OBJ(n, struct session, node);
-
-		if (s->scopes)
-			scopes_settle(s);
-	}
 }

@@ -238,6 +238,13 @@ void scopes_fresh(struct session *, struct lease *);
 /* Begins them: all frames from the innermost to `last`. */
 void exit_begin(struct scopes *, enum scopes_doing, struct scope *last, bool rollback);
 
+/* The session is at work until scopes_finish(). */
+void scopes_begin_work(struct session *);
+/* Is a transaction of BEGIN open, other than those that scopes are entered in? */
+bool scopes_plain(const struct session *);
+/* Answers SHOW SCOPES; `type` is that of the message. */
+void scopes_show(struct session *, char type);
+
 /* Keeps the first error as the answer. */
 void scopes_fail(struct scopes *, const struct err *);
 void scopes_fail_raw(struct scopes *, const struct buf *message);

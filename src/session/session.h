@@ -131,6 +131,14 @@ struct session {
 /* A new client on this descriptor, which is taken over. */
 void session_accept(struct daemon *, int fd);
 
+/* Is its client gone, or told its last words? */
+static inline bool
+session_gone(const struct session *s)
+{
+	return s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
+	       s->state == SESSION_LEAVING;
+}
+
 /* Moves it between the states and the daemon's lists. */
 void session_set_state(struct session *, enum session_state);
 

@@ -1,0 +1,263 @@
+/* expire: time limits end scopes. What the client has under way there is brought to its end first,
+ * so that the server connection can be kept. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/units.h"
+#include "session/daemon.h"
+#include "session/limits.h"
+#include "session/parts.h"
+#include "session/scopes.h"
+#include "wire/msg.h"
+
+#define RECANCEL_US 100000      /* until a cancel that has had no effect is sent again */
+#define ERROR_MAX   (64 * 1024) /* bytes of one that the client is told */
+
+void
+scopes_expired_error(const struct scope *frame, struct err *e)
+{
+	const struct session *s = frame->owner;
+	const struct scope *f = stack_reason(&s->scopes->stack, frame);
+	const struct conf_pool *conf = f->pool ? f->pool->conf : NULL;
+	char text[32];
+
+	if (f->kind == SCOPE_IMPLICIT) {
+		limits_error(f->pool, f->expired_by, e);
+		return;
+	}
+	switch (f->expired_by) {
+	case ERR_SCOPE_IDLE:
+		err_make(e, ERR_SCOPE_IDLE, f->name,
+			 units_duration_str(conf ? conf->idle_in_scope_timeout_us : 0, text,
+					    sizeof text));
+		return;
+	case ERR_SCOPE_QUERY:
+		err_make(e, ERR_SCOPE_QUERY, f->name,
+			 units_duration_str(conf ? conf->query_timeout_us : 0, text, sizeof text));
+		return;
+	default:
+		err_make(e, ERR_SCOPE_DEADLINE, f->name, f->deadline_text ? f->deadline_text : "");
+	}
+}
+
+bool
+scopes_expired(const struct session *s)
+{
+	/* All that the client says is inside of it, unless USE has named one around it. */
+	const struct stack *st = &s->scopes->stack;
+	const struct scope *f = stack_innermost(st);
+	struct scope *base = st->used ? scope_base(st->used) : NULL;
+
+	if (f == NULL || f->state != SCOPE_EXPIRED)
+		return false;
+	return base == NULL || base->state == SCOPE_EXPIRED ||
+	       stack_top_of(st, base)->state == SCOPE_EXPIRED;
+}
+
+static struct scope *
+first_due(const struct scopes *sc)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &sc->stack.frames)
+		if (LIST_OBJ(n, struct scope, node)->expire_due)
+			return LIST_OBJ(n, struct scope, node);
+	return NULL;
+}
+
+/* The client's exchange is in the way: brings it to its end. */
+static void
+nudge(struct session *s)
+{
+	struct scopes *sc = s->scopes;
+	struct progress *p = &s->lease->srv->progress;
+	int64_t now = loop_now_us(s->daemon->loop);
+	struct buf out;
+
+	buf_init(&out, 256);
+	if (p->copy == COPY_IN && !p->copy_ended && p->to_left == 0) {
+		msg_copy_fail(&out, "a time limit of the scope has passed");
+		progress_sent(p, 'f');
+	}
+	/* Not only when all is answered: without a Flush the server may keep its answers. A Query
+	 * that is under way ends an exchange before it (ours, the BEGIN) by itself. */
+	if (((p->extended && p->ready_due == 0) || p->skipping) && p->own_syncs == 0 &&
+	    p->to_left == 0 && p->copy == COPY_NONE) {
+		/* One that has had an error already skips to its Sync. */
+		if (p->skipping) {
+			s->skip_sync = true;
+		} else {
+			sc->forced = true;
+			progress_forget_error(p);
+		}
+		msg_sync(&out);
+		progress_sent_own_sync(p);
+	}
+	if (out.len > 0)
+		server_write(s->lease->srv, buf_data(&out), out.len);
+	buf_clear(&out);
+	if (s->lease->state == LEASE_HELD && progress_busy(p) &&
+	    now - sc->cancel_us >= RECANCEL_US) {
+		sc->cancel_us = now;
+		sc->own_cancel = true;
+		lease_cancel(s->lease, 0);
+	}
+}
+
+static void
+give_up(struct session *s, const struct scope *f)
+{
+	struct err e;
+
+	scopes_expired_error(f, &e);
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
+/* In the middle of the extended protocol, the client is told at once. */
+static void
+tell(struct session *s, const struct scope *f)
+{
+	struct buf out;
+	struct err e;
+
+	s->scopes->forced = false;
+	s->skip_sync = true;
+	/* Its statement was cancelled, which it has heard. */
+	if (s->lease->state == LEASE_HELD && s->lease->srv->progress.error[0])
+		return;
+	scopes_expired_error(f, &e);
+	buf_init(&out, ERROR_MAX);
+	msg_err(&out, &e);
+	session_send_buf(s, &out);
+	buf_clear(&out);
+	err_clear(&e);
+}
+
+void
+scopes_settle(struct session *s)
+{
+	struct scopes *sc = s->scopes;
+	struct scope *f = first_due(sc), *top;
+	int64_t now = loop_now_us(s->daemon->loop);
+
+	if (f == NULL || sc->doing != SCOPES_NOTHING || session_gone(s))
+		return;
+	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE)
+		return;
+	if (s->state == SESSION_ACTIVE && !progress_at_rest(&s->lease->srv->progress)) {
+		top = stack_of_lease(&sc->stack, s->lease);
+		/* What runs outside of it has to end by itself. */
+		if (top && !stack_within(&sc->stack, top, f))
+			return;
+		if (now - sc->expire_us > s->lease->pool->conf->cleanup_timeout_us)
+			give_up(s, f);
+		else
+			nudge(s);
+		return;
+	}
+	if (sc->forced)
+		tell(s, f);
+	if (session_gone(s))
+		return;
+	scopes_begin_work(s);
+	sc->answer_type = 0;
+	exit_begin(sc, SCOPES_EXPIRING, f, true);
+}
+
+/* What the client does inside, by itself: waits, or has a transaction of BEGIN. */
+static void
+expire_plain(struct session *s, const struct scope *f, enum err_id why)
+{
+	struct err e;
+
+	if (s->begun == BEGUN_YES) {
+		s->begun = BEGUN_EXPIRED;
+		s->expired_by = (uint8_t)why;
+		s->ending = 0;
+	}
+	if (scopes_plain(s) && s->begun == BEGUN_NOT)
+		scopes_implicit(s);
+	if (s->state != SESSION_WAITING)
+		return;
+	scopes_expired_error(f, &e);
+	lease_leave(&s->own);
+	waits_end(&s->daemon->waits, s->id);
+	request_failed(s, s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q', &e);
+	err_clear(&e);
+}
+
+void
+scopes_expire(struct session *s, struct scope *f, enum err_id why)
+{
+	struct scopes *sc = s->scopes;
+	struct err e;
+
+	if (f->expire_due || f->state == SCOPE_EXPIRED || sc->doing == SCOPES_LEAVING)
+		return;
+	if (f->kind == SCOPE_IMPLICIT)
+		log_info("session %llu: transaction expired pool=%s why=%s",
+			 (unsigned long long)s->id, f->pool->conf->name, limits_option(why));
+	else
+		log_info("session %llu: scope expired name=%s why=%s", (unsigned long long)s->id,
+			 f->name, err_kind(why)->name);
+	f->expired_by = why;
+	f->expire_due = true;
+	sc->expire_us = loop_now_us(s->daemon->loop);
+	sc->cancel_us = 0;
+	if (sc->doing == SCOPES_ENTERING && sc->frame && stack_within(&sc->stack, sc->frame, f)) {
+		sc->frame->expire_due = true;
+		sc->frame->expired_by = why;
+		if (sc->talk.busy) {
+			sc->own_cancel = true;
+			lease_cancel(s->lease, 0);
+		} else {
+			scopes_expired_error(f, &e);
+			enter_refused(sc, &e);
+		}
+		return;
+	}
+	if (f->kind != SCOPE_IMPLICIT && sc->doing == SCOPES_NOTHING)
+		expire_plain(s, f, why);
+	scopes_settle(s);
+}
+
+/* Statements at the end of a scope have the time of a cleanup. */
+static void
+sweep_talk(struct session *s, int64_t now)
+{
+	struct scopes *sc = s->scopes;
+	struct talk *t = &sc->talk;
+	int64_t limit;
+
+	if (sc->doing == SCOPES_ENTERING || !t->busy || s->lease->state != LEASE_HELD)
+		return;
+	limit = s->lease->pool->conf->cleanup_timeout_us;
+	/* A COMMIT may have to wait for other machines. */
+	if (sc->step == STEP_COMMIT || now - t->since_us < limit)
+		return;
+	if (!t->cancelled) {
+		t->cancelled = true;
+		sc->own_cancel = true;
+		lease_cancel(s->lease, 0);
+	} else if (now - t->since_us > 2 * limit) {
+		server_close(s->lease->srv, "time ran out at the end of a scope");
+	}
+}
+
+void
+scopes_sweep(struct daemon *d)
+{
+	int64_t now = loop_now_us(d->loop);
+	struct list_node *n, *after;
+
+	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_SCOPE])
+		sweep_talk(LIST_OBJ(n, struct session, node), now);
+	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_ACTIVE]) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+
+		if (s->scopes)
+			scopes_settle(s);
+	}
+}

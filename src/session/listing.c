@@ -1,0 +1,144 @@
+/* listing: what SHOW SCOPES tells a session of its own scopes. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "session/daemon.h"
+#include "session/parts.h"
+#include "session/scopes.h"
+#include "wire/msg.h"
+
+static const struct msg_column columns[] = {
+    {"level", 23, 4, -1, 0},      {"name", 25, -1, -1, 0},   {"kind", 25, -1, -1, 0},
+    {"pool", 25, -1, -1, 0},      {"state", 25, -1, -1, 0},  {"current", 16, 1, -1, 0},
+    {"elapsed_ms", 20, 8, -1, 0}, {"wait_ms", 20, 8, -1, 0}, {"deadline_ms", 20, 8, -1, 0},
+    {"deferred", 23, 4, -1, 0},
+};
+#define NCOLUMNS (sizeof columns / sizeof *columns)
+_Static_assert(NCOLUMNS == SCOPES_COLUMNS, "a format for each");
+
+static uint16_t
+format_of(const struct scopes_formats *f, unsigned column)
+{
+	return f->count == 0 ? 0 : f->count == 1 ? f->list[0] : f->list[column];
+}
+
+void
+scopes_describe(struct buf *out, const struct scopes_formats *formats)
+{
+	struct msg_column list[NCOLUMNS];
+
+	memcpy(list, columns, sizeof list);
+	for (unsigned i = 0; i < NCOLUMNS; i++)
+		list[i].format = format_of(formats, i);
+	msg_row_description(out, list, NCOLUMNS);
+}
+
+void
+scopes_view(const struct session *s, struct scope *f, struct scope_view *v)
+{
+	const struct stack *st = &s->scopes->stack;
+	struct scope *base = scope_base(f);
+	const struct lease *l = base ? base->lease : NULL;
+	const struct server *srv = l && l->state == LEASE_HELD ? l->srv : NULL;
+	bool top = base && stack_top_of(st, base) == f;
+	int64_t now = loop_now_us(s->daemon->loop);
+
+	*v = (struct scope_view){
+	    .name = f->kind == SCOPE_IMPLICIT ? f->pool->conf->name : f->name,
+	    .kind = scope_kind_name(f),
+	    .state = scope_state_name(f),
+	    .pool = f->pool ? f->pool->conf->name : NULL,
+	    .current = top && base == stack_current(st),
+	    .deferred = f->deferred.count,
+	    .elapsed_us = now - f->asked_us,
+	    .wait_us = (f->granted_us ? f->granted_us : now) - f->asked_us,
+	    .deadline_us = -1,
+	    .backend_pid = srv ? srv->backend_pid : 0,
+	};
+	if (f->state == SCOPE_OPEN && top && srv && srv->progress.status == 'E')
+		v->state = "failed";
+	if (f->deadline_us)
+		v->deadline_us = f->deadline_us > now ? f->deadline_us - now : 0;
+}
+
+static void
+show_text(struct buf *out, const char *text)
+{
+	if (text == NULL) {
+		buf_add_u32(out, UINT32_MAX);
+		return;
+	}
+	buf_add_u32(out, (uint32_t)strlen(text));
+	buf_add(out, text, strlen(text));
+}
+
+/* Of the type that the column has: int4, int8 or bool. */
+static void
+show_number(struct buf *out, const struct scopes_formats *formats, unsigned column, int64_t value)
+{
+	const struct msg_column *c = &columns[column];
+	char text[24];
+
+	if (format_of(formats, column) == 0) {
+		snprintf(text, sizeof text, "%lld", (long long)value);
+		show_text(out, c->type_size > 1 ? text : value ? "t" : "f");
+		return;
+	}
+	buf_add_u32(out, (uint32_t)c->type_size);
+	if (c->type_size == 8)
+		buf_add_u64(out, (uint64_t)value);
+	else if (c->type_size == 4)
+		buf_add_u32(out, (uint32_t)value);
+	else
+		buf_add_u8(out, (uint8_t)value);
+}
+
+static void
+show_row(struct session *s, struct scope *f, unsigned level, const struct scopes_formats *formats,
+	 struct buf *out)
+{
+	struct scope_view v;
+	size_t at = msg_begin(out, 'D');
+
+	scopes_view(s, f, &v);
+	buf_add_u16(out, NCOLUMNS);
+	show_number(out, formats, 0, level);
+	show_text(out, v.name);
+	show_text(out, v.kind);
+	show_text(out, v.pool);
+	show_text(out, v.state);
+	show_number(out, formats, 5, v.current);
+	show_number(out, formats, 6, v.elapsed_us / UNIT_MS);
+	show_number(out, formats, 7, v.wait_us / UNIT_MS);
+	if (v.deadline_us < 0)
+		show_text(out, NULL);
+	else
+		show_number(out, formats, 8, v.deadline_us / UNIT_MS);
+	show_number(out, formats, 9, v.deferred);
+	msg_end(out, at);
+}
+
+void
+scopes_show(struct session *s, char type)
+{
+	struct scopes_formats formats = {0};
+	struct list_node *n;
+	struct buf out;
+	unsigned level = 0;
+	char tag[32];
+
+	buf_init(&out, 1024 * 1024);
+	if (type == 'Q')
+		scopes_describe(&out, &formats);
+	else
+		formats = s->scopes->formats;
+	LIST_EACH (n, &s->scopes->stack.frames)
+		show_row(s, LIST_OBJ(n, struct scope, node), ++level, &formats, &out);
+	snprintf(tag, sizeof tag, "SHOW %u", level);
+	msg_complete(&out, tag);
+	if (type == 'Q' && !parts_more(s))
+		msg_ready(&out, scopes_status(s));
+	session_send_buf(s, &out);
+	buf_clear(&out);
+}
