@@ -220,9 +220,9 @@ scope_fail(struct scope *f, const char *sqlstate)
 
 /* ---- what they leave behind ---- */
 
-void
-scope_defer(struct scope *f, enum deferred_when when, const char *sql, const char *const *values,
-	    unsigned nvalues, uint64_t used)
+struct deferred *
+deferred_new(enum deferred_when when, const char *sql, const char *const *values, unsigned nvalues,
+	     uint64_t used)
 {
 	struct deferred *d = mem_calloc(1, sizeof *d);
 
@@ -234,7 +234,14 @@ scope_defer(struct scope *f, enum deferred_when when, const char *sql, const cha
 		d->values = mem_calloc(nvalues, sizeof *d->values);
 	for (unsigned i = 0; i < nvalues; i++)
 		d->values[i] = values[i] ? mem_strdup(values[i]) : NULL;
-	list_append(&f->deferred, &d->node);
+	return d;
+}
+
+void
+scope_defer(struct scope *f, enum deferred_when when, const char *sql, const char *const *values,
+	    unsigned nvalues, uint64_t used)
+{
+	list_append(&f->deferred, &deferred_new(when, sql, values, nvalues, used)->node);
 }
 
 /* ---- the client's savepoints ---- */

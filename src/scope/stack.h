@@ -50,6 +50,9 @@ struct deferred {
 	unsigned nvalues;
 	uint64_t used; /* bit n-1: the text has $n */
 };
+/* Copies everything. */
+struct deferred *deferred_new(enum deferred_when, const char *sql, const char *const *values,
+			      unsigned nvalues, uint64_t used);
 void deferred_free(struct deferred *);
 
 /* What is known of the session's state on a server while it works on another: see struct session,

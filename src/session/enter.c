@@ -475,16 +475,9 @@ next_item(struct scopes *sc)
 static void
 run_later(struct list *run, const char *sql, char **values, unsigned nvalues, uint64_t used)
 {
-	struct deferred *d = mem_calloc(1, sizeof *d);
-
-	d->sql = mem_strdup(sql);
-	d->nvalues = nvalues;
-	d->used = used;
-	if (nvalues > 0)
-		d->values = mem_calloc(nvalues, sizeof *d->values);
-	for (unsigned i = 0; i < nvalues; i++)
-		d->values[i] = values[i] ? mem_strdup(values[i]) : NULL;
-	list_append(run, &d->node);
+	list_append(
+	    run,
+	    &deferred_new(DEFERRED_ALWAYS, sql, (const char *const *)values, nvalues, used)->node);
 }
 
 /* How many of the arguments the statement is given: up to the last that it uses. */
