@@ -456,7 +456,7 @@ next_item(struct scopes *sc)
 	struct wanted w = {.item = item_of(sc)};
 	struct err e;
 
-	sc->timed_out = sc->interrupted = false;
+	sc->timed_out = false;
 	if (!understand(sc, &w, &e)) {
 		fail(sc, &e);
 		err_clear(&e);
@@ -664,7 +664,6 @@ next_statement(struct scopes *sc)
 	struct session *s = sc->session;
 	struct list_node *n = list_first(&sc->run);
 	struct deferred *d;
-	unsigned set;
 	struct err e;
 
 	if (sc->timed_out) {
@@ -679,10 +678,6 @@ next_statement(struct scopes *sc)
 	}
 	d = LIST_OBJ(n, struct deferred, node);
 	sc->step = STEP_STATEMENT;
-	set = sqlclass(d->sql, strlen(d->sql));
-	if ((set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)) && !state_note(s, d->sql, strlen(d->sql)))
-		set |= SESSION_PIN_SETTING;
-	statement_effects(s, set, NULL, 0, false);
 	talk_statement(s, d);
 	sc->talk.keep_rows = item_of(sc)->kind == GRAMMAR_LOCK && sc->wait_us == 0;
 	list_remove(&sc->run, n);

@@ -151,11 +151,7 @@ static void
 run_deferred(struct scopes *sc, const struct deferred *d)
 {
 	struct session *s = sc->session;
-	unsigned set = sqlclass(d->sql, strlen(d->sql));
 
-	if ((set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)) && !state_note(s, d->sql, strlen(d->sql)))
-		set |= SESSION_PIN_SETTING;
-	statement_effects(s, set, NULL, 0, false);
 	sc->step = STEP_DEFERRED;
 	talk_statement(s, d);
 }

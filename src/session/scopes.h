@@ -94,11 +94,10 @@ struct scopes {
 	struct event timer; /* WAIT */
 	bool timing;        /* the timer is on */
 	int64_t wait_us;
-	bool timed_out;   /* the wait of a lock of PostgreSQL's was too long */
-	bool interrupted; /* the client has asked for the cancel that is under way */
-	bool rollback;    /* EXIT: as was asked for, or as an inner frame's failure wants it */
-	bool good;        /* the frame that is worked on ends well, so far */
-	bool after;       /* its transaction has ended */
+	bool timed_out; /* the wait of a lock of PostgreSQL's was too long */
+	bool rollback;  /* EXIT: as was asked for, or as an inner frame's failure wants it */
+	bool good;      /* the frame that is worked on ends well, so far */
+	bool after;     /* its transaction has ended */
 	struct list_node *next; /* of its deferred statements */
 	bool cleaning;          /* those of its definition's cleanup are next, not the others */
 	int attempts;

@@ -7,8 +7,11 @@
 #include "pool/todo.h"
 #include "session/daemon.h"
 #include "session/scopes.h"
+#include "session/state.h"
+#include "session/statement.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
+#include "wire/sqlclass.h"
 
 #define ONE_MAX  (64 * 1024)   /* bytes of a message that is passed on or kept */
 #define KEPT_MAX (1024 * 1024) /* bytes of an answer with its rows */
@@ -85,12 +88,24 @@ talk_ask(struct session *s, const char *sql)
 	send_todo(s, &stmt);
 }
 
+/* It may set parameters, or make what pins, as a statement of the client's may. */
+static void
+note_effects(struct session *s, const char *sql)
+{
+	unsigned set = sqlclass(sql, strlen(sql));
+
+	if ((set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)) && !state_note(s, sql, strlen(sql)))
+		set |= SESSION_PIN_SETTING;
+	statement_effects(s, set, NULL, 0, false);
+}
+
 void
 talk_statement(struct session *s, const struct deferred *d)
 {
 	struct todo_stmt stmt = {
 	    .sql = d->sql, .values = d->values, .nvalues = d->nvalues, .used = d->used};
 
+	note_effects(s, d->sql);
 	begin(s, false);
 	send_todo(s, &stmt);
 }

@@ -32,7 +32,7 @@ void talk_clear(struct talk *);
 /* Sends a statement. The server of session->lease is at rest. */
 void talk_query(struct session *, const char *sql);
 void talk_ask(struct session *, const char *sql); /* keeps the rows */
-/* One with parameters, which are bound. */
+/* One with parameters, which are bound. What it does to the session's state is noted. */
 void talk_statement(struct session *, const struct deferred *);
 
 /* The server has something to say. Returns true if the statement has ended. */
