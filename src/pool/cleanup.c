@@ -8,7 +8,8 @@
 /* A query of a pipeline that follows a cancelled one is cancelled when it starts, or after this. A
  * cancel that hits the moment between two queries is lost, so asking again is not optional. */
 #define RECANCEL_US 100000
-#define ATTEMPTS    2 /* of a statement of our own: a late cancel can hit the first */
+#define ATTEMPTS    2  /* of a statement of the owner's: a late cancel can hit the first */
+#define OWN_MAX     20 /* of one of our own: a statement_timeout of the session's can hit many */
 
 #define TO(state) (1u << (state))
 
@@ -276,7 +277,7 @@ rolling_back(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *
 		enter(c, after_rollback(c), now_us);
 		return true;
 	}
-	if (strcmp(p->error, "57014") == 0 && c->rollbacks < ATTEMPTS) {
+	if (strcmp(p->error, "57014") == 0 && c->rollbacks < OWN_MAX) {
 		c->sent = false;
 		return true;
 	}
@@ -317,13 +318,15 @@ static bool
 restoring(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 {
 	if (c->discard && !c->keep && !c->sent) {
+		/* After one that was cut short, the limit that may have done it is lifted first. */
+		c->lifting = c->restores > 0 && !c->lifting;
 		c->restores++;
-		send_own(c, p, "DISCARD ALL", out);
+		send_own(c, p, c->lifting ? "SET statement_timeout = 0" : "DISCARD ALL", out);
 		return false;
 	}
 	if (!progress_at_rest(p))
 		return false;
-	if (c->sent && strcmp(p->error, "57014") == 0 && c->restores < ATTEMPTS) {
+	if (c->sent && (c->lifting || strcmp(p->error, "57014") == 0) && c->restores < OWN_MAX) {
 		c->sent = false;
 		return true;
 	}

@@ -67,7 +67,8 @@ struct cleanup {
 	uint64_t readies;       /* progress.readies when the last cancel was asked for */
 	uint32_t cancels;       /* that were asked for */
 	uint32_t rollbacks;     /* that were sent, since ROLLING_BACK was entered */
-	uint32_t restores;      /* DISCARD ALLs that were sent */
+	uint32_t restores;      /* DISCARD ALLs that were sent, and what was sent between them */
+	bool lifting;           /* RESTORING: the last was not DISCARD ALL */
 	uint32_t attempts;      /* at the statement that is running */
 	struct todo due;        /* statements to be run */
 	struct todo done;       /* those that were run, or will not be any more */

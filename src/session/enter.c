@@ -328,6 +328,7 @@ got_it(struct scopes *sc)
 		return;
 	}
 	scopes_focus(s, f->base ? f->base->lease : f->lease);
+	sc->attempts = 0;
 	sc->step = STEP_SETUP;
 }
 
@@ -705,6 +706,10 @@ refused(struct scopes *sc)
 		err_clear(&e);
 		return;
 	}
+	/* A statement_timeout that another session has left there. */
+	if (sc->step == STEP_SETUP && ++sc->attempts < SCOPES_ATTEMPTS &&
+	    strcmp(sc->session->lease->srv->progress.error, "57014") == 0)
+		return;
 	scopes_fail_raw(sc, &sc->talk.error);
 	sc->doing = SCOPES_UNDOING;
 }

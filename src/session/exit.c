@@ -12,8 +12,6 @@
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 
-#define ATTEMPTS 3 /* of a ROLLBACK: a late cancel can hit it */
-
 /* ---- the order of what was deferred ---- */
 
 /* Is it to be run now? */
@@ -233,7 +231,7 @@ rolled_back(struct scopes *sc)
 	if (s->lease->srv->progress.status == (sc->frame->kind == SCOPE_SAVEPOINT ? 'T' : 'I')) {
 		sc->after = true;
 		rewind_to(sc, false);
-	} else if (++sc->attempts < ATTEMPTS) {
+	} else if (++sc->attempts < SCOPES_ATTEMPTS) {
 		roll_back(sc);
 	} else {
 		server_close(s->lease->srv, "ROLLBACK failed");
@@ -305,6 +303,11 @@ saved(struct scopes *sc)
 	bool good = !talk_failed(s) && state_take(s, &sc->talk.kept);
 	struct err e;
 
+	if (!good && strcmp(s->lease->srv->progress.error, "57014") == 0 &&
+	    ++sc->attempts < SCOPES_ATTEMPTS) {
+		sc->step = STEP_SAVE;
+		return;
+	}
 	if (!good && !s->undone) {
 		err_make(&e, ERR_SETUP_FAILED, s->pool->conf->name,
 			 "it does not tell what the session has set");

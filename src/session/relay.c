@@ -96,6 +96,10 @@ late_cancel(struct session *s)
 
 /* ---- startup parameters ---- */
 
+#define ASKS_MAX 20 /* one question: a statement_timeout of a session's can end many */
+
+static void give(struct session *s);
+
 /* The answer's last row, if the server did not refuse; otherwise NULL, and its words, if it has
  * any, in *refused. */
 static const uint8_t *
@@ -142,7 +146,16 @@ setup_answered(struct session *s)
 	size_t bytes = 0;
 	const uint8_t *row = read_answer(s->answer, &bytes, &refused);
 
-	if (s->lease->srv->progress.error[0] || row == NULL) {
+	if (strcmp(s->lease->srv->progress.error, "57014") == 0 && s->asks < ASKS_MAX) {
+		pass_on(s);
+		forget_answer(s);
+		if (s->state == SESSION_SETUP) {
+			session_set_state(s, SESSION_ACTIVE);
+			give(s);
+		}
+		return;
+	}
+	if (s->lease->srv->progress.error[0] || (row == NULL && !s->let_in)) {
 		end_by(s, refused ? refused : "it gives no reason");
 		return;
 	}
@@ -165,12 +178,13 @@ setup_answered(struct session *s)
 	login_welcome(s);
 }
 
-void
-relay_setup(struct session *s)
+static void
+give(struct session *s)
 {
 	const struct pool *pool = s->pool;
 	struct buf sql;
 
+	s->asks++;
 	buf_init(&sql, ANSWER_MAX);
 	state_change(s, &sql);
 	for (unsigned i = 0; i < pool->nparams && !s->let_in; i++)
@@ -179,6 +193,13 @@ relay_setup(struct session *s)
 	buf_add_u8(&sql, 0);
 	ask(s, SESSION_SETUP, (char *)buf_data(&sql));
 	buf_clear(&sql);
+}
+
+void
+relay_setup(struct session *s)
+{
+	s->asks = 0;
+	give(s);
 }
 
 void
@@ -201,8 +222,9 @@ relay_begin(struct session *s)
 	relay_fresh(s);
 	s->begun_us = 0;
 	/* What a server has taken once, it will take again: that goes ahead of the first message.
-	 * But a role may have gone, and nothing may be done as another. */
-	if (state_is_other(s)) {
+	 * But a role may have gone, nothing may be done as another, and what is cut short is tried
+	 * again. */
+	if (state_is_other(s) || state_is_hasty(s)) {
 		relay_setup(s);
 		return;
 	}
@@ -212,8 +234,6 @@ relay_begin(struct session *s)
 
 /* ---- parameters that were set ---- */
 
-#define SAVES_MAX 5
-
 static void give_back(struct session *s);
 
 static void
@@ -222,7 +242,7 @@ save(struct session *s)
 	struct buf sql;
 
 	buf_init(&sql, ANSWER_MAX);
-	state_ask(s, s->saves++ > 0, &sql);
+	state_ask(s, s->asks++ > 0, &sql);
 	ask(s, SESSION_SAVING, (char *)buf_data(&sql));
 	buf_clear(&sql);
 }
@@ -238,7 +258,7 @@ saved(struct session *s)
 	if (s->state != SESSION_SAVING)
 		return;
 	/* A late cancel, or the session has given itself a short statement_timeout. */
-	if (strcmp(error, "57014") == 0 && s->saves < SAVES_MAX) {
+	if (strcmp(error, "57014") == 0 && s->asks < ASKS_MAX) {
 		session_set_state(s, SESSION_ACTIVE);
 		save(s);
 		return;
@@ -350,7 +370,7 @@ end_lease(struct session *s)
 		give_back(s);
 		return;
 	}
-	s->saves = 0;
+	s->asks = 0;
 	if (srv->prepared.decoys && srv->progress.error[0])
 		srv->prepared.stale = true;
 	save(s);

@@ -709,6 +709,7 @@ scopes_cancel(struct session *s, uint64_t requester)
 	if (sc->doing != SCOPES_ENTERING)
 		return false;
 	if (sc->talk.busy) {
+		sc->attempts = SCOPES_ATTEMPTS;
 		lease_cancel(s->lease, requester);
 		return true;
 	}

@@ -55,6 +55,9 @@ enum scopes_step {
 	STEP_GONE, /* it holds nothing any more */
 };
 
+/* Of a statement of our own: a late cancel can hit it, or a statement_timeout of the session's. */
+#define SCOPES_ATTEMPTS 20
+
 #define SCOPES_COLUMNS 10 /* of SHOW SCOPES */
 
 /* How Bind wants the columns of an answer: none (all text), one for all, or one a column; 0 text, 1
@@ -98,12 +101,12 @@ struct scopes {
 	bool rollback;  /* EXIT: as was asked for, or as an inner frame's failure wants it */
 	bool good;      /* the frame that is worked on ends well, so far */
 	bool after;     /* its transaction has ended */
-	struct list_node *next; /* of its deferred statements */
-	bool cleaning;          /* those of its definition's cleanup are next, not the others */
-	int attempts;
-	struct lease *returning;         /* of the frame that ends: its server is to be returned */
-	bool discard;                    /* and then needs DISCARD ALL */
-	struct deferred *point;          /* the one that the savepoint is for */
+	struct list_node *next;  /* of its deferred statements */
+	bool cleaning;           /* those of its definition's cleanup are next, not the others */
+	int attempts;            /* of a statement of our own that was cut short */
+	struct lease *returning; /* of the frame that ends: its server is to be returned */
+	bool discard;            /* and then needs DISCARD ALL */
+	struct deferred *point;  /* the one that the savepoint is for */
 	char exited[SCOPE_NAME_MAX + 1]; /* name of the frame that ended last */
 	int64_t exit_us;                 /* the frame that is worked on: its exit began */
 	int64_t began_us;                /* EXIT: the outermost frame was entered */

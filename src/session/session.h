@@ -96,7 +96,7 @@ struct session {
 	bool let_in;  /* it has been answered at login; between login and here, setup is the same */
 	bool undone;  /* what pins it may be gone, or never have come to be: the server is asked */
 	uint8_t begun;    /* enum session_begun */
-	uint8_t saves;    /* SESSION_SAVING: times that the server was asked */
+	uint8_t asks;     /* SESSION_SETUP, SESSION_SAVING: times that the server was asked */
 	bool cancel_due;  /* a cancel came before the client's own statement could run */
 	bool unpin;       /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
 	bool admin;       /* console: all commands, not only SHOW */

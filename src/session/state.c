@@ -473,6 +473,35 @@ state_is_other(const struct session *s)
 	return s->setup && has_identity(s->setup) && strcmp(have ? have : "", s->setup) != 0;
 }
 
+#define HASTY_MS 2000
+
+/* Of a value of statement_timeout, as a server spells it or a startup packet. */
+static bool
+is_short(const char *value)
+{
+	char *unit;
+	double ms = strtod(value, &unit);
+
+	unit += strspn(unit, " ");
+	if (strncmp(unit, "us", 2) == 0)
+		ms /= 1000;
+	else if (*unit == 's')
+		ms *= 1000;
+	else if (*unit != '\'' && strncmp(unit, "ms", 2) != 0)
+		ms *= 60000;
+	return ms > 0 && ms < HASTY_MS;
+}
+
+bool
+state_is_hasty(const struct session *s)
+{
+	static const char name[] = "'statement_timeout','";
+	const char *have = s->lease->srv->context;
+	const char *at = have ? strcasestr(have, name) : NULL;
+
+	return at && is_short(at + strlen(name)) && state_differs(s);
+}
+
 bool
 state_differs(const struct session *s)
 {
@@ -485,7 +514,9 @@ void
 state_change(const struct session *s, struct buf *sql)
 {
 	if (s->lease->srv->context)
-		buf_add_fmt(sql, "RESET ROLE; RESET SESSION AUTHORIZATION; RESET ALL; ");
+		buf_add_fmt(sql,
+			    "RESET statement_timeout; RESET ROLE; RESET SESSION AUTHORIZATION; "
+			    "RESET ALL; ");
 	if (s->setup)
 		buf_add_fmt(sql, "%s", s->setup);
 }

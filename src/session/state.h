@@ -26,6 +26,10 @@ bool state_take(struct session *, const struct buf *answer);
 /* Must the server that the session holds become another role before it does anything? */
 bool state_is_other(const struct session *);
 
+/* Would the server that the session holds cut short what gives it other parameters, as it has a
+ * short statement_timeout of another session's? */
+bool state_is_hasty(const struct session *);
+
 /* Adds what gives the server that the session holds its parameters, if that has others: messages of
  * our own, the last of them a Sync. Progress is told. Nothing if it has them. */
 void state_apply(struct session *, struct buf *out);

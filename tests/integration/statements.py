@@ -196,8 +196,26 @@ def short_timeout(t):
         r = a.ask("SELECT pg_sleep(1)")
         equal(r.errors[0].sqlstate, "57014", "it holds")
         with d.connect() as b:
+            if i % 4 == 3:
+                b.sql("ENTER a")
             equal(b.value("SHOW statement_timeout"), "0", "of another session")
+            if i % 4 == 3:
+                b.sql("EXIT")
     a.close()
+    w.serves_clean()
+
+
+@test
+def short_timeout_at_the_end(t):
+    """What a session with a statement_timeout of a millisecond leaves behind is undone on the same server"""
+    w = Watch(t, t.daemon(size=1))
+    for _ in range(5):
+        c = w.daemon.connect()
+        c.sql("CREATE TEMP TABLE left_here (n int)")
+        c.sql("BEGIN")
+        c.sql("SET statement_timeout = 1")
+        c.drop()
+        w.free_again()
     w.serves_clean()
 
 
