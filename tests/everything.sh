@@ -155,7 +155,7 @@ $(sed -n 's/^SKIP \([^ ]*\).*/\1/p' "$cases" | sort -u | while read -r test; do
 build_sanitized()
 {
 	make -s distdir distdir="$sanitized" &&
-		cd "$sanitized" && ./configure -q --enable-werror --enable-sanitize &&
+		cd "$sanitized" && ./configure -q --enable-werror --enable-sanitize CFLAGS='-g -O1' &&
 		make -s -j"$jobs" all && make -s -j"$jobs" check TESTS=
 }
 
@@ -186,12 +186,15 @@ suite 'unit tests' 900 . make -s -j"$jobs" -k check-unit
 suite 'system and integration tests' 1800 . make -s -j"$jobs" -k check-system
 step 'unit tests under valgrind' 1800 make -s check-valgrind
 if step 'sanitized build' 900 "$0" sanitized; then
-	suite 'unit tests, sanitized' 900 "$sanitized" make -s -k -C "$sanitized" -j"$jobs" check-unit
+	# In one process each, as under valgrind: a fork for each of a thousand costs the sanitizers most.
+	suite 'unit tests, sanitized' 900 "$sanitized" env CK_FORK=no CHECK_ROUNDS=5000 \
+		make -s -k -C "$sanitized" -j"$jobs" check-unit
 	suite 'system and integration tests, sanitized' 2700 "$sanitized" \
 		make -s -k -C "$sanitized" -j"$jobs" check-system
 fi
 step 'installation' 600 make -s install-check
-step 'distribution' 1800 make -s -j"$jobs" distcheck-unit
+step 'distribution' 1800 env CK_FORK=no CHECK_ROUNDS=1000 \
+	make -s -j"$jobs" distcheck-unit DISTCHECK_CONFIGURE_FLAGS=CFLAGS=-O0
 for left in pgwith-[0-9]*; do
 	[ ! -d "$left" ] || remove "$left"
 done

@@ -9,7 +9,7 @@ import struct
 from pgwtest import check, equal, main, note, sanitized, test, wait_until, wire
 
 MIB = 1 << 20
-BULK = int(os.environ.get("PGWITH_TEST_BULK_MB") or (128 if sanitized() else 1024)) * MIB
+BULK = int(os.environ.get("PGWITH_TEST_BULK_MB") or (64 if sanitized() else 1024)) * MIB
 # AddressSanitizer keeps freed memory back (its quarantine: 4 MiB here) and has shadows of its own.
 GROWTH = (32 if sanitized() else 8) * MIB
 OPTIONS = {"log_level": "info"}

@@ -18,7 +18,7 @@ TABLE = ("<!-- the table begins: drivers_matrix.py --write -->\n", "<!-- the tab
 
 SIZE = 3
 NEIGHBOURS = 3
-PACE_S = 0.005  # between two turns of one: they are to be there, not to use up the machine
+PACE_S = 0.02  # between two turns of one: they are to be there, not to use up the machine
 LIMIT_S = 30
 
 FEATURES = {

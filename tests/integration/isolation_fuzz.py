@@ -18,7 +18,7 @@ from pgwtest import Failure, check, main, note, sanitized, test, wait_until, wir
 from pgwtest import programs
 from pgwtest.programs import Place, Session
 
-PROGRAMS = int(os.environ.get("PGWITH_FUZZ_PROGRAMS") or (150 if sanitized() else 450))
+PROGRAMS = int(os.environ.get("PGWITH_FUZZ_PROGRAMS") or (90 if sanitized() else 240))
 SIZE = 3
 PLACES = 12
 FAILURES_MAX = int(os.environ.get("PGWITH_FUZZ_FAILURES") or 3)

@@ -1,32 +1,21 @@
 #!/bin/sh
-# make check-valgrind: each unit test, in one process, under valgrind. A test fails by itself, by an
-# error or a leak of memory, and by a descriptor that it leaves open. Usage: valgrind.sh TEST...
+# make check-valgrind: each unit test, in one process, under valgrind, as many at once as there are
+# processors. A test fails by itself, by an error or a leak of memory, and by a descriptor that it leaves
+# open. Usage: valgrind.sh TEST...
 valgrind=${VALGRIND:-valgrind}
-dir=$(mktemp -d "${TMPDIR:-/tmp}/pgwith-valgrind.XXXXXX") || exit 1
-trap 'rm -rf "$dir"' EXIT
-trap 'exit 1' HUP INT TERM
-passed=0 failed=0 number=0
 
-echo "1..$#"
-if ! "$valgrind" --version >"$dir/version" 2>&1; then
-	cat "$dir/version"
-	echo "Bail out! no valgrind"
-	exit 1
-fi
-for test in "$@"; do
-	number=$((number + 1))
+# one NUMBER TEST: its TAP lines. What a test forks off is the test's own matter: it may end in the middle,
+# as log_fatal() does.
+one()
+{
+	number=$1 test=$2
 	name=${test##*/}
-	why=
-	# What a test forks off is the test's own matter: it may end in the middle, as log_fatal() does.
-	# These need a process for each test: they count in globals, or end a process on purpose.
-	case $name in
-	check_cleanup | check_lease | check_listen | check_work) fork=yes ;;
-	*) fork=no ;;
-	esac
-	PGWITH_VALGRIND=1 CK_FORK=$fork CK_TAP_LOG_FILE_NAME=$dir/tap CK_VERBOSITY=silent "$valgrind" -q --error-exitcode=99 \
-		--leak-check=full --errors-for-leak-kinds=definite --track-fds=yes --child-silent-after-fork=yes \
-		--log-file="$dir/log" "$test" >"$dir/out" 2>&1 </dev/null
+	mine=$dir/$number
+	PGWITH_VALGRIND=1 CK_FORK=no CK_TAP_LOG_FILE_NAME=$mine.tap CK_VERBOSITY=silent "$valgrind" -q \
+		--error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --track-fds=yes \
+		--child-silent-after-fork=yes --log-file="$mine.log" "$test" >"$mine.out" 2>&1 </dev/null
 	status=$?
+	why=
 	case $status in
 	0) ;;
 	99) why="memory" ;;
@@ -36,17 +25,42 @@ for test in "$@"; do
 	awk '
 	/Open (AF_[A-Z0-9]* socket|file descriptor|.*socket) *[0-9]*/ { held = $0; next }
 	held != "" { if ($0 !~ /<inherited from parent>/) { print held; bad = 1 } held = "" }
-	END { exit bad }' "$dir/log" >"$dir/fds" || why="${why:+$why, }descriptors left open"
+	END { exit bad }' "$mine.log" >"$mine.fds" || why="${why:+$why, }descriptors left open"
 	if [ -z "$why" ]; then
-		passed=$((passed + 1))
 		echo "ok $number - $name"
 	else
-		failed=$((failed + 1))
 		echo "not ok $number - $name: $why"
-		grep -hs '^not ok' "$dir/tap" | sed 's/^/# /'
-		sed 's/^/# /' "$dir/out" "$dir/log"
+		grep -hs '^not ok' "$mine.tap" | sed 's/^/# /'
+		sed 's/^/# /' "$mine.out" "$mine.log"
 	fi
-	rm -f "$dir/tap" "$dir/out" "$dir/log" "$dir/fds"
+}
+
+if [ "${1:-}" = --one ]; then
+	dir=$2
+	one "$3" "$4" >"$dir/$3.said"
+	exit
+fi
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/pgwith-valgrind.XXXXXX") || exit 1
+trap 'rm -rf "$dir"' EXIT
+trap 'exit 1' HUP INT TERM
+
+echo "1..$#"
+if ! "$valgrind" --version >"$dir/version" 2>&1; then
+	cat "$dir/version"
+	echo "Bail out! no valgrind"
+	exit 1
+fi
+number=0
+for test in "$@"; do
+	number=$((number + 1))
+	printf '%s\n%s\n' "$number" "$test"
+done | xargs -P "$(nproc)" -n 2 "${SHELL:-/bin/sh}" "$0" --one "$dir"
+number=0 passed=0
+while [ "$number" -lt $# ]; do
+	number=$((number + 1))
+	cat "$dir/$number.said" || echo "not ok $number - it said nothing"
+	! grep -q '^ok ' "$dir/$number.said" || passed=$((passed + 1))
 done
-echo "# valgrind: $passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+echo "# valgrind: $passed passed, $((number - passed)) failed"
+[ "$passed" -eq "$number" ]

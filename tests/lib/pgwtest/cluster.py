@@ -1,6 +1,7 @@
 """A throw-away PostgreSQL cluster: initdb in a temporary directory, a Unix socket of its own, no
 fsync. As root it runs as the user postgres, otherwise as ourselves; the superuser is `postgres`."""
 
+import fcntl
 import glob
 import os
 import shutil
@@ -70,9 +71,7 @@ class Cluster:
         if os.geteuid() == 0:
             for d in (directory, self.sockets):
                 shutil.chown(d, USER, USER)
-        child.run_ok([self.program("initdb"), "-D", self.data, "-U", USER, "-A", "trust", "-E",
-                      "UTF8", "--locale=C", "--no-sync", "--no-instructions"], user=USER,
-                     timeout=120)
+        self._initdb()
         with open(os.path.join(self.data, "postgresql.conf"), "a") as f:
             f.write(SETTINGS % {"sockets": self.sockets, "port": self.port,
                                 "connections": connections})
@@ -95,6 +94,26 @@ class Cluster:
         except BaseException:
             self.kill()
             raise
+
+    def _initdb(self):
+        """With PGWITH_TEST_TEMPLATE, a directory, the first cluster that is made leaves a copy of itself
+        there, and the next ones are copies of that: it takes a quarter of the time."""
+        template = os.environ.get("PGWITH_TEST_TEMPLATE")
+        fresh = ["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+        if not template:
+            child.run_ok([self.program("initdb"), "-D", self.data, *fresh], user=USER, timeout=120)
+            return
+        with open(template + ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not os.path.isdir(template):
+                making = template + ".making"
+                shutil.rmtree(making, ignore_errors=True)
+                os.mkdir(making, 0o700)
+                if os.geteuid() == 0:
+                    shutil.chown(making, USER, USER)
+                child.run_ok([self.program("initdb"), "-D", making, *fresh], user=USER, timeout=120)
+                os.rename(making, template)
+        child.run_ok(["cp", "-a", template, self.data])
 
     def _certificates(self):
         """A CA, the server's certificate, and one for the role `certified`, in directory/tls; what
