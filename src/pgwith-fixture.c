@@ -115,6 +115,7 @@ main(int argc, char **argv)
 	log_init("pgwith-fixture", level);
 	block_signals();
 	r = server_run(&o);
+	log_flush();
 	free(scripts);
 	return r;
 }

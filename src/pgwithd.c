@@ -1,6 +1,7 @@
 /* pgwithd: the daemon. */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +107,8 @@ main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	log_init("pgwithd", LOG_INFO);
+	/* Of clients and servers that are gone, and of the reader of the log. */
+	signal(SIGPIPE, SIG_IGN);
 	conf = load(a.config);
 	if (conf == NULL)
 		return EXIT_USAGE;
@@ -116,12 +119,15 @@ main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	log_set_level(a.verbose ? LOG_DEBUG : conf->log_level);
+	log_set_format(conf->log_format);
 	d = daemon_new(conf, &console_ops, why, sizeof why);
 	if (d == NULL) {
 		log_error("pgwithd: cannot start: %s", why);
+		log_flush();
 		return EXIT_FAILURE;
 	}
 	status = daemon_run(d);
 	daemon_free(d);
+	log_flush();
 	return status;
 }

@@ -40,9 +40,8 @@ utf8_fit(const char *text, size_t bytes, size_t max)
 	return fit;
 }
 
-/* C0, DEL, C1; and what turns the direction of the text around it. */
-static int
-is_control(uint32_t c)
+bool
+utf8_is_control(uint32_t c)
 {
 	return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x061c ||
 	       (c >= 0x200e && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
@@ -58,7 +57,7 @@ utf8_clean(struct buf *b, const char *text, size_t bytes)
 		uint32_t c;
 		unsigned length = utf8_read(text + at, bytes - at, &c);
 
-		if (length > 0 && !is_control(c)) {
+		if (length > 0 && !utf8_is_control(c)) {
 			at += length;
 			continue;
 		}

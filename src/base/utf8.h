@@ -2,6 +2,7 @@
 #ifndef PGWITH_BASE_UTF8_H
 #define PGWITH_BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,6 +12,9 @@
  * 0 if these bytes are no character of UTF-8 (overlong forms, surrogates and everything over
  * U+10FFFF are none: RFC 3629). */
 unsigned utf8_read(const char *, size_t bytes, uint32_t *character);
+
+/* C0, DEL, C1; and what turns the direction of the text around it. */
+bool utf8_is_control(uint32_t character);
 
 /* How many of the first `bytes` bytes can be kept, at most `max`, without cutting a character in
  * two (text that is no UTF-8 is cut anywhere). */

@@ -45,6 +45,8 @@ struct conf_pool {
 	int64_t
 	    idle_in_scope_timeout_us; /* a silent client's scope or transaction ends; 0: never */
 	int64_t query_timeout_us;     /* a longer statement is cancelled; 0: never */
+	int64_t log_scope_longer_than_us; /* such scopes are logged; 0: none */
+	bool log_scope_statements;        /* with their SQL */
 	unsigned *lines; /* by option_index(): the line that set it, 0 if it is the default */
 };
 
@@ -103,7 +105,11 @@ struct conf {
 	char *stats_users;
 	char *allow; /* as written; see conf_allows() */
 	enum log_level log_level;
+	enum log_format log_format;
 	bool log_connections;
+	bool log_disconnections;
+	bool log_pooler_errors;
+	bool log_scopes;
 	unsigned *lines; /* by option_index(), as in a pool; of the pools' options too */
 
 	struct conf_pool defaults; /* what [pgwith] says about all pools; it has no name */

@@ -37,6 +37,8 @@ static const char *const accesses[] = {"default", "read only", "read write", NUL
 _Static_assert(CONF_ACCESS_DEFAULT == 0 && CONF_READ_WRITE == 2, "accesses goes by the enum");
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 _Static_assert(LOG_DEBUG == 0 && LOG_ERROR == 3, "log_levels goes by the enum");
+static const char *const log_formats[] = {"text", "json", NULL};
+_Static_assert(LOG_TEXT == 0 && LOG_JSON == 1, "log_formats goes by the enum");
 _Static_assert(sizeof(enum log_level) == sizeof(unsigned), "an OPTION_ENUM is kept as unsigned");
 
 /* clang-format off */
@@ -75,9 +77,21 @@ static const struct conf_option table[] = {
 	{"log_level", IN_CONF(log_level), .type = OPTION_ENUM, .choices = log_levels,
 	 .default_text = "info", .reloadable = true,
 	 .help = "The least important lines that are logged."},
+	{"log_format", IN_CONF(log_format), .type = OPTION_ENUM, .choices = log_formats,
+	 .default_text = "text", .reloadable = true,
+	 .help = "How lines are logged: text, for people; json, an object on each line."},
 	{"log_connections", IN_CONF(log_connections), .type = OPTION_BOOL, .default_text = "on",
 	 .reloadable = true,
-	 .help = "Log a line when a session comes and when it goes."},
+	 .help = "Log a line when a session comes."},
+	{"log_disconnections", IN_CONF(log_disconnections), .type = OPTION_BOOL, .default_text = "on",
+	 .reloadable = true,
+	 .help = "Log a line when a session goes, with the reason."},
+	{"log_pooler_errors", IN_CONF(log_pooler_errors), .type = OPTION_BOOL, .default_text = "on",
+	 .reloadable = true,
+	 .help = "Log a line for each error of pgwithd's own that a client is told. Those of the server are in its log."},
+	{"log_scopes", IN_CONF(log_scopes), .type = OPTION_BOOL, .default_text = "on",
+	 .reloadable = true,
+	 .help = "Log lines when a scope is entered, granted, exited and released. Only of those that clients enter by ENTER."},
 
 	{"conninfo", IN_POOL(conninfo), .type = OPTION_STRING, .check = conninfo_check,
 	 .many_lines = true, .secret = true, .reloadable = true,
@@ -135,6 +149,12 @@ static const struct conf_option table[] = {
 	{"query_timeout", IN_POOL(query_timeout_us), .type = OPTION_DURATION, RANGE(0, 365 * DAY),
 	 .bare = UNIT_S, .default_text = "0", .reloadable = true,
 	 .help = "A statement that runs for longer is cancelled, and its transaction rolled back. 0: no limit."},
+	{"log_scope_longer_than", IN_POOL(log_scope_longer_than_us), .type = OPTION_DURATION, RANGE(0, 365 * DAY),
+	 .bare = UNIT_S, .default_text = "0", .reloadable = true,
+	 .help = "Log a line at the end of each scope or transaction that has lasted this long, waiting included: how long it waited, for what, and what it did. 0: never."},
+	{"log_scope_statements", IN_POOL(log_scope_statements), .type = OPTION_BOOL, .default_text = "off",
+	 .reloadable = true,
+	 .help = "After that line, log the SQL of its statements, the last 16 of them, each up to 500 bytes. It may hold what nobody should read."},
 	{"cleanup_timeout", IN_POOL(cleanup_timeout_us), .type = OPTION_DURATION, RANGE(UNIT_MS, UNIT_H),
 	 .bare = UNIT_S, .default_text = "5s", .reloadable = true,
 	 .help = "For all steps of one cleanup together (cancel, drain, roll back, restore), and again for each statement that is run in it; a server connection that takes longer is closed and replaced."},

@@ -26,7 +26,6 @@ struct listen {
 	struct event event;
 	struct event retry;
 	bool paused;
-	struct log_limit limit;
 	void (*accepted)(void *, int);
 	void *arg;
 };
@@ -35,10 +34,8 @@ static void
 pause_accepting(struct listen *l)
 {
 	struct timeval second = {1, 0};
-	unsigned held;
 
-	if (log_allowed(&l->limit, 1, &held))
-		log_warn("listen: cannot accept path=%s held=%u", l->path, held);
+	log_warn("listen: cannot accept path=%s", l->path);
 	event_del(&l->event);
 	event_add(&l->retry, &second);
 	l->paused = true;

@@ -207,6 +207,7 @@ sweep(void *arg)
 	scopes_sweep(d);
 	limits_sweep(d);
 	sweep_phase(d);
+	log_sweep();
 }
 
 static void
@@ -214,7 +215,7 @@ on_signal(void *arg, int signo)
 {
 	struct daemon *d = arg;
 
-	log_info("pgwithd: signal %s", signo == SIGTERM ? "SIGTERM" : "SIGINT");
+	log_info("pgwithd: signal name=%s", signo == SIGTERM ? "SIGTERM" : "SIGINT");
 	if (d->phase != DAEMON_RUNNING) {
 		stop_now(d);
 		return;
@@ -273,11 +274,10 @@ count_descriptors(struct daemon *d)
 		d->max_sessions = (int64_t)lim.rlim_cur - servers - FDS_RESERVED;
 		if (d->max_sessions < FDS_CONSOLE)
 			d->max_sessions = FDS_CONSOLE;
-		log_warnx(
-		    "pgwithd: descriptors=%llu are fewer than wanted=%lld: sessions are limited to "
-		    "%lld; raise LimitNOFILE or ulimit -n, or lower max_clients",
-		    (unsigned long long)lim.rlim_cur, (long long)wanted,
-		    (long long)d->max_sessions);
+		log_warnx("pgwithd: too few descriptors for max_clients: raise LimitNOFILE or "
+			  "ulimit -n, or lower it descriptors=%llu wanted=%lld sessions=%lld",
+			  (unsigned long long)lim.rlim_cur, (long long)wanted,
+			  (long long)d->max_sessions);
 	}
 }
 
@@ -364,7 +364,6 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 		daemon_free(d);
 		return NULL;
 	}
-	signal(SIGPIPE, SIG_IGN);
 	loop_on_signal(d->loop, SIGTERM, on_signal, d);
 	loop_on_signal(d->loop, SIGINT, on_signal, d);
 	loop_on_signal(d->loop, SIGHUP, on_hup, d);
@@ -375,7 +374,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 int
 daemon_run(struct daemon *d)
 {
-	log_info("pgwithd %s: ready socket=%s pools=%u max_clients=%lld", PACKAGE_VERSION,
+	log_info("pgwithd: ready version=%s socket=%s pools=%u max_clients=%lld", PACKAGE_VERSION,
 		 listen_path(d->listen), d->conf->npools, (long long)d->conf->max_clients);
 	if (loop_run(d->loop) < 0) {
 		log_error("pgwithd: the event loop failed: %s", strerror(errno));

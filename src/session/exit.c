@@ -460,10 +460,11 @@ next(struct scopes *sc)
 	sc->attempts = 0;
 	sc->good = !sc->rollback && sc->doing == SCOPES_EXITING;
 	if (f->kind != SCOPE_IMPLICIT)
-		log_info("session %llu: scope exit name=%s %s", (unsigned long long)s->id, f->name,
-			 sc->doing == SCOPES_EXPIRING  ? "why=expired"
-			 : sc->doing == SCOPES_UNDOING ? "why=\"not entered\""
-						       : "why=asked");
+		log_info("session %llu: scope exit name=%s why=%s", (unsigned long long)s->id,
+			 f->name,
+			 sc->doing == SCOPES_EXPIRING  ? "expired"
+			 : sc->doing == SCOPES_UNDOING ? "not entered"
+						       : "asked");
 	if (f->state == SCOPE_EXPIRED) {
 		if (sc->good) {
 			scopes_expired_error(f, &e);

@@ -1,11 +1,15 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -13,7 +17,7 @@
 /* stderr goes into a file while a test looks at it. */
 static FILE *file;
 static int kept = -1;
-static char text[20000];
+static char text[40000];
 
 static void
 capture(void)
@@ -137,7 +141,7 @@ START_TEST(lines_cannot_be_forged)
 	got = written();
 	ck_assert_uint_eq(lines(got), 1);
 	ck_assert_int_eq(got[strlen(got) - 1], '\n');
-	ck_assert_uint_lt(strlen(got), 2100);
+	ck_assert_uint_lt(strlen(got), 4000);
 	memset(long_text + 1900, 0, 1);
 	log_init(long_text, LOG_INFO);
 	log_warn("%s", long_text);
@@ -209,32 +213,358 @@ START_TEST(fatal_ends_with_status_1)
 }
 END_TEST
 
-START_TEST(the_limiter_counts_what_it_holds_back)
+/* What a line says behind its time and level. */
+static const char *
+said(void)
 {
-	struct log_limit l = {0};
-	unsigned held = 99, passed = 0, held_sum = 0, asked = 0;
+	static char out[4096];
+	const char *at = strstr(written(), " info ");
 
-	/* Within one second of the clock, 3 pass; when it turns in between, it is another 3. Every
-	 * line is either passed, or counted as held. */
-	for (; asked < 1000; asked++) {
-		if (!log_allowed(&l, 3, &held))
-			continue;
-		passed++;
-		held_sum += held;
-		if (passed == 1)
-			ck_assert_uint_eq(held, 0);
+	ck_assert_ptr_nonnull(at);
+	snprintf(out, sizeof out, "%s", at + 6);
+	out[strcspn(out, "\n")] = 0;
+	return out;
+}
+
+START_TEST(values_are_quoted_where_they_need_it)
+{
+	const char *volatile nothing = NULL;
+
+	log_init("prog", LOG_INFO);
+	log_info("session %llu: in pool=%s role=%s uid=%u", 12ULL, "orders", "app", 7U);
+	ck_assert_str_eq(said(), "session 12: in pool=orders role=app uid=7");
+	log_info("session %u: in role=%s why=%s", 1U, "a b=c uid=0", "");
+	ck_assert_str_eq(said(), "session 1: in role=\"a b=c uid=0\" why=");
+	log_info("session %u: in role=%s why=\"%s\" n=%d", 1U, "say \"x\\", "gone", -4);
+	ck_assert_str_eq(said(), "session 1: in role=\"say \\\"x\\\\\" why=\"gone\" n=-4");
+	log_info("x: in role=%s bytes=%zu %s", "a\n\x1b\xff\xc2\x85\xc3\xa9", sizeof(char), "b\tc");
+	ck_assert_str_eq(said(),
+			 "x: in role=\"a\\x0a\\x1b\\xff\\xc2\\x85\xc3\xa9\" bytes=1 b\\x09c");
+	/* Not a key, and not a subject, but what the format says is one. */
+	log_info("%s", "session 3: x=1");
+	ck_assert_str_eq(said(), "session 3: x=1");
+	log_info("took=%.1fms part=%.*s of=%-4d|%05.1f %c %% %x %s", 1.25, 2, "abc", 3, 2.5, 'c',
+		 255U, nothing);
+	ck_assert_str_eq(said(), "took=1.2ms part=ab of=\"3   |002.5\" c % ff (null)");
+}
+END_TEST
+
+/* The object of a JSON line, behind its level. */
+static const char *
+members(void)
+{
+	static char out[5000];
+	const char *line = written(), *at = strstr(line, "\"level\":\"");
+
+	ck_assert_ptr_nonnull(at);
+	ck_assert(line[0] == '{' && strcmp(line + strlen(line) - 2, "}\n") == 0);
+	ck_assert_uint_eq(lines(line), 1);
+	snprintf(out, sizeof out, "%s", at + 9);
+	out[strlen(out) - 2] = 0;
+	return out;
+}
+
+START_TEST(json_has_a_member_for_each_value)
+{
+	unsigned year, month, day, hour, minute, second, ms;
+	int pid, end = 0;
+
+	log_init("prog", LOG_INFO);
+	log_set_format(LOG_JSON);
+	log_info("session %llu: wait ended why=%s waited=%.1fms n=%d age=%ds", 42ULL, "timeout",
+		 5.04, -3, 7);
+	ck_assert_int_eq(sscanf(written(),
+				"{\"time\":\"%4u-%2u-%2uT%2u:%2u:%2u.%3uZ\",\"program\":\"prog\","
+				"\"process\":%d,%n",
+				&year, &month, &day, &hour, &minute, &second, &ms, &pid, &end),
+			 8);
+	ck_assert_int_gt(end, 0);
+	ck_assert_int_eq(pid, getpid());
+	ck_assert_str_eq(text + end,
+			 "\"level\":\"info\",\"message\":\"wait ended\",\"session\":42,"
+			 "\"why\":\"timeout\",\"waited_ms\":5.0,\"n\":-3,\"age_s\":7}\n");
+	log_info("pgwithd: ready socket=%s", "/tmp/a");
+	ck_assert_str_eq(
+	    members(),
+	    "info\",\"message\":\"ready\",\"subject\":\"pgwithd\",\"socket\":\"/tmp/a\"");
+	log_info("pool %s: cannot connect why=\"%s\"", "pool", "a \"b\"\\\n\t\x01\x7f\xff\xe2\x82");
+	ck_assert_str_eq(members(),
+			 "info\",\"message\":\"cannot connect\",\"pool\":\"pool\",\"why\":"
+			 "\"a \\\"b\\\"\\\\\\n\\t\\u0001\\u007f\xef\xbf\xbd\xef\xbf\xbd"
+			 "\xef\xbf\xbd\"");
+	/* What is no JSON number is a string; log's own names stay its own. */
+	log_info("x=%05d y=%+d z=%f mask=%x time=%s a=%d.%d b=%d%s", 7, 7, 1.0 / 0.0, 255U, "noon",
+		 1, 2, 3, "mb");
+	ck_assert_str_eq(members(),
+			 "info\",\"message\":\"\",\"x\":\"00007\",\"y\":\"+7\",\"z\":\"inf\","
+			 "\"mask\":\"ff\",\"time_\":\"noon\",\"a\":\"1.2\",\"b\":\"3mb\"");
+	errno = ENOENT;
+	log_warn("file: cannot open path=%s", "/x");
+	ck_assert_str_eq(members(), "warn\",\"message\":\"cannot open\",\"subject\":\"file\","
+				    "\"path\":\"/x\",\"error\":\"No such file or directory\"");
+}
+END_TEST
+
+START_TEST(json_that_is_too_long_is_still_json)
+{
+	char value[9000];
+
+	log_init("prog", LOG_INFO);
+	log_set_format(LOG_JSON);
+	/* Wherever the cut falls: no escape sequence and no character is cut in two. */
+	for (unsigned shift = 0; shift < 8; shift++) {
+		const char *got, *at;
+
+		memset(value, 'a', shift);
+		for (size_t i = shift; i + 9 < sizeof value; i += 8)
+			memcpy(value + i, "\"\\\n\x01\xc3\xa9\xff-", 9);
+		log_info("%s a=%s b=%s c=%s d=%d", value, value, value, value, 1);
+		got = members();
+		ck_assert_uint_lt(strlen(got), 4000);
+		ck_assert_ptr_nonnull(strstr(got, "...\",\"a\":\""));
+		for (at = got; *at; at++) {
+			if (*at == '\\')
+				ck_assert_ptr_nonnull(strchr("\"\\nu", *++at));
+			ck_assert((unsigned char)*at >= 0x20);
+			ck_assert(at[0] != '.' || at[1] != '.' || at[2] != '.' || at[3] == '"');
+		}
+		ck_assert_int_eq(at[-1], '"');
 	}
-	ck_assert_uint_ge(passed, 3);
-	ck_assert_uint_eq(passed % 3, 0);
-	ck_assert_uint_eq(passed + held_sum + l.held, asked);
-	ck_assert_uint_gt(l.held, 0);
-	/* A second later (the window is set back, instead of a wait) they pass again. */
-	l.window_s--;
-	held_sum = l.held;
-	ck_assert(log_allowed(&l, 3, &held));
-	ck_assert_uint_eq(held, held_sum);
-	ck_assert_uint_eq(l.held, 0);
-	ck_assert(!log_allowed(&l, 0, &held));
+	log_set_format(LOG_TEXT);
+	log_info("x why=\"%s\" n=%d", value, 1);
+	ck_assert_ptr_nonnull(strstr(written(), "...\" n=1\n"));
+	log_info("x why=\"%s\" b=\"%s\" c=\"%s\" d=\"%s\"", value, value, value, value);
+	ck_assert_ptr_nonnull(strstr(written(), "...\"\n"));
+}
+END_TEST
+
+START_TEST(what_repeats_is_counted)
+{
+	const char *got;
+
+	log_init("prog", LOG_INFO);
+	for (int i = 0; i < 42; i++)
+		log_warnx("server %d: statement failed pool=%s took=%.1fms", i, "db", i * 0.5);
+	got = written();
+	ck_assert_uint_eq(lines(got), 1);
+	ck_assert_ptr_nonnull(strstr(got, " warn server 0: statement failed pool=db took=0.0ms\n"));
+	/* Another kind: other words, another level, another error. */
+	log_warnx("server %d: statement failed pool=%s took=%.1fms", 1, "other", 1.0);
+	errno = ENOENT;
+	log_warn("server: failed");
+	errno = EIO;
+	log_warn("server: failed");
+	ck_assert_uint_eq(lines(written()), 3);
+	/* The last of them, and how many, in the time that is promised. */
+	do {
+		log_sweep();
+		got = written();
+	} while (*got == 0);
+	ck_assert_uint_eq(lines(got), 1);
+	ck_assert_ptr_nonnull(
+	    strstr(got, " warn server 41: statement failed pool=db took=20.5ms repeated=41\n"));
+	/* It goes on: not one more line before its time, and the rest at the end. */
+	for (int i = 0; i < 5; i++)
+		log_warnx("server %d: statement failed pool=%s took=%.1fms", i, "db", 1.0);
+	ck_assert_str_eq(written(), "");
+	log_set_format(LOG_JSON);
+	ck_assert_ptr_nonnull(strstr(written(), " took=1.0ms repeated=5\n"));
+	log_flush();
+	ck_assert_str_eq(written(), "");
+	log_info_often("a");
+	log_info_often("a");
+	log_flush();
+	ck_assert_ptr_nonnull(strstr(written(), "\"message\":\"a\",\"repeated\":1}\n"));
+	/* Events are all told. */
+	for (int i = 0; i < 3; i++)
+		log_info("session 1: b");
+	ck_assert_uint_eq(lines(written()), 3);
+}
+END_TEST
+
+START_TEST(more_kinds_than_are_remembered)
+{
+	char kind[20];
+
+	log_init("prog", LOG_INFO);
+	for (int i = 0; i < 200; i++) {
+		snprintf(kind, sizeof kind, "k%d", i % 50);
+		log_warnx("x kind=%s", kind);
+		log_warnx("x kind=%s", kind);
+	}
+	log_flush();
+	/* Each is told, twice: itself, and that it was repeated once. */
+	ck_assert_uint_eq(lines(written()), 400);
+}
+END_TEST
+
+/* stderr is the writing end of a pipe that nobody reads; returns the other one. */
+static int
+full_pipe(void)
+{
+	char bytes[4096];
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
+	memset(bytes, '.', sizeof bytes);
+	while (write(fds[1], bytes, sizeof bytes) > 0)
+		;
+	ck_assert_int_eq(fcntl(fds[1], F_SETFL, 0), 0);
+	dup2(fds[1], STDERR_FILENO);
+	close(fds[1]);
+	log_init("prog", LOG_INFO);
+	return fds[0];
+}
+
+static size_t
+read_all(int fd, char *out, size_t size)
+{
+	size_t got = 0;
+	ssize_t n;
+
+	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	while (got < size - 1 && (n = read(fd, out + got, size - 1 - got)) > 0)
+		got += (size_t)n;
+	out[got] = 0;
+	return got;
+}
+
+START_TEST(a_reader_that_is_stuck_is_not_waited_for)
+{
+	int fd = full_pipe();
+	struct timespec begin, end;
+	static char got[200000];
+	int64_t ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	for (int i = 0; i < 1000; i++)
+		log_info("line n=%d", i);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	ms = (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
+	ck_assert_int_lt(ms, 1000); /* one wait, of 20 ms, and not a thousand */
+	read_all(fd, got, sizeof got);
+	ck_assert_ptr_null(strstr(got, "line"));
+	/* It reads again: it is told what it has missed, first. */
+	log_info("line n=%d", 1000);
+	read_all(fd, got, sizeof got);
+	ck_assert_uint_eq(lines(got), 2);
+	ck_assert_ptr_nonnull(
+	    strstr(got, " warn log: lines are lost: stderr did not take them lines=1000\n"));
+	ck_assert_ptr_nonnull(strstr(got, " info line n=1000\n"));
+	close(fd);
+	/* And now it is gone. */
+	signal(SIGPIPE, SIG_IGN);
+	log_info("line n=%d", 1001);
+}
+END_TEST
+
+START_TEST(a_sweep_tells_of_lost_lines)
+{
+	int fd = full_pipe();
+	static char got[200000];
+
+	log_error("a");
+	read_all(fd, got, sizeof got);
+	log_sweep();
+	read_all(fd, got, sizeof got);
+	ck_assert_uint_eq(lines(got), 1);
+	ck_assert_ptr_nonnull(strstr(got, " lines=1\n"));
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_full_disk_loses_lines_and_nothing_else)
+{
+	int full = open("/dev/full", O_WRONLY), good = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	const char *got;
+
+	ck_assert_int_ge(full, 0);
+	dup2(full, STDERR_FILENO);
+	log_init("prog", LOG_INFO);
+	for (int i = 0; i < 10; i++)
+		log_info("line n=%d", i);
+	/* There is room again. */
+	dup2(good, STDERR_FILENO);
+	log_info("line n=%d", 10);
+	got = written();
+	ck_assert_uint_eq(lines(got), 2);
+	ck_assert_ptr_nonnull(strstr(got, " lines=10\n"));
+	close(full);
+	close(good);
+}
+END_TEST
+
+START_TEST(a_line_that_was_cut_by_a_full_disk_is_ended)
+{
+	char path[] = "/tmp/check_log.XXXXXX";
+	int out = mkstemp(path), good = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	struct rlimit old, limit;
+	static char got[4096];
+
+	ck_assert_int_ge(out, 0);
+	unlink(path);
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &old);
+	limit = old;
+	limit.rlim_cur = 20;
+	dup2(out, STDERR_FILENO);
+	log_init("prog", LOG_INFO);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	log_info("first");
+	setrlimit(RLIMIT_FSIZE, &old);
+	log_info("second");
+	dup2(good, STDERR_FILENO);
+	ck_assert_int_gt(pread(out, got, sizeof got - 1, 0), 0);
+	ck_assert_uint_eq(lines(got), 3);
+	ck_assert_int_eq(got[20], '\n');
+	ck_assert_ptr_nonnull(strstr(got, " lines=1\n"));
+	ck_assert_ptr_nonnull(strstr(got, " info second\n"));
+	close(out);
+	close(good);
+}
+END_TEST
+
+START_TEST(a_socket_that_is_full_does_not_block)
+{
+	static char got[500000];
+	int fds[2];
+	size_t n;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	dup2(fds[0], STDERR_FILENO);
+	close(fds[0]);
+	log_init("prog", LOG_INFO);
+	for (int i = 0; i < 20000; i++)
+		log_info("line n=%d", i);
+	n = read_all(fds[1], got, sizeof got);
+	ck_assert_uint_gt(n, 1000);
+	log_info("last");
+	read_all(fds[1], got, sizeof got);
+	ck_assert_ptr_nonnull(strstr(got, " log: lines are lost: stderr did not take them lines="));
+	ck_assert_ptr_nonnull(strstr(got, " info last\n"));
+	close(fds[1]);
+}
+END_TEST
+
+START_TEST(closed_descriptors_are_filled)
+{
+	struct stat st;
+	int in = dup(STDIN_FILENO), out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
+
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	close(STDERR_FILENO);
+	log_init("prog", LOG_INFO);
+	log_info("nobody reads this");
+	for (int fd = 0; fd <= 2; fd++)
+		ck_assert(fstat(fd, &st) == 0 && S_ISCHR(st.st_mode));
+	dup2(in, STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	dup2(err, STDERR_FILENO);
+	close(in);
+	close(out);
+	close(err);
 }
 END_TEST
 
@@ -254,7 +584,17 @@ main(void)
 	tcase_add_test(t, the_journal_gets_priorities);
 	tcase_add_test(t, level_names_are_read);
 	tcase_add_test(t, fatal_ends_with_status_1);
-	tcase_add_test(t, the_limiter_counts_what_it_holds_back);
+	tcase_add_test(t, values_are_quoted_where_they_need_it);
+	tcase_add_test(t, json_has_a_member_for_each_value);
+	tcase_add_test(t, json_that_is_too_long_is_still_json);
+	tcase_add_test(t, what_repeats_is_counted);
+	tcase_add_test(t, more_kinds_than_are_remembered);
+	tcase_add_test(t, a_reader_that_is_stuck_is_not_waited_for);
+	tcase_add_test(t, a_sweep_tells_of_lost_lines);
+	tcase_add_test(t, a_full_disk_loses_lines_and_nothing_else);
+	tcase_add_test(t, a_line_that_was_cut_by_a_full_disk_is_ended);
+	tcase_add_test(t, a_socket_that_is_full_does_not_block);
+	tcase_add_test(t, closed_descriptors_are_filled);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
