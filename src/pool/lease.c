@@ -44,6 +44,7 @@ hold(struct lease *l, struct pool *pool, struct server *srv)
 	l->pool = pool;
 	l->srv = srv;
 	l->since_us = loop_now_us(pool->all->loop);
+	l->waited_us = 0;
 	srv->lease = l;
 	srv->leases++;
 	progress_forget_error(&srv->progress);
@@ -101,9 +102,11 @@ void
 lease_grant(struct lease *l, struct server *srv)
 {
 	struct pool *pool = l->pool;
+	int64_t asked_us = l->since_us;
 
 	stop_waiting(l);
 	hold(l, pool, srv);
+	l->waited_us = l->since_us - asked_us;
 	l->ops->granted(l);
 }
 
@@ -224,6 +227,7 @@ lease_move(struct lease *to, struct lease *from)
 	to->pool = from->pool;
 	to->srv = from->srv;
 	to->since_us = from->since_us;
+	to->waited_us = from->waited_us;
 	to->srv->lease = to;
 	be_none(from);
 }

@@ -65,6 +65,7 @@ struct lease {
 	struct server *srv;    /* NULL unless HELD or CLEANING (at its very end maybe) */
 	struct list_node node; /* in the pool's queue while WAITING */
 	int64_t since_us;      /* when the state was entered */
+	int64_t waited_us;     /* HELD: how long it had waited for it */
 };
 
 void lease_init(struct lease *, const struct lease_ops *, void *owner, uint64_t session);

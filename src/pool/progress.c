@@ -324,6 +324,7 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 	const char *code, *severity;
 	bool ours;
 
+	p->errors++;
 	code = msg_report_field(body, have, 'C');
 	if (code && strlen(code) == 5)
 		memcpy(p->error, code, 6);

@@ -72,6 +72,7 @@ struct progress {
 	bool from_drop;      /* the message now passing is not for the client */
 	uint64_t readies;    /* ReadyForQuery, ever */
 	uint64_t completes;  /* CommandComplete, ever */
+	uint64_t errors;     /* ErrorResponse, ever */
 	char error[6];    /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */
 	bool fatal;       /* it was FATAL or PANIC: the server closes */
 	bool texts;       /* error_text is wanted */

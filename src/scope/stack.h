@@ -87,10 +87,11 @@ struct scope {
 	int64_t asked_us;       /* monotonic, as all times here */
 	int64_t granted_us;     /* lease or lock was there; 0: not yet */
 	int64_t opened_us;
-	int64_t deadline_us; /* 0: none */
-	char *deadline_text; /* for people: 30s */
-	struct event timer;  /* of the deadline; assigned if deadline_us is not 0 */
-	void *owner;         /* the session */
+	int64_t deadline_us;        /* 0: none */
+	char *deadline_text;        /* for people: 30s */
+	struct event timer;         /* of the deadline; assigned if deadline_us is not 0 */
+	uint64_t statements_before; /* the session had sent when it was asked for; kept by it */
+	void *owner;                /* the session */
 };
 
 #define SCOPE_NAME_MAX   255  /* bytes, as locks may have long names */

@@ -8,6 +8,7 @@
 #include "conf/conf.h"
 #include "session/daemon.h"
 #include "session/scopes.h"
+#include "session/slow.h"
 #include "session/state.h"
 #include "wire/frame.h"
 #include "wire/sqlclass.h"
@@ -292,6 +293,8 @@ push(struct scopes *sc, enum scope_kind kind, const char *name)
 	struct scope *f = stack_push(&sc->stack, kind, name, loop_now_us(s->daemon->loop));
 
 	f->owner = s;
+	if (s->slow)
+		f->statements_before = s->slow->statements;
 	sc->frame = f;
 	if (kind != SCOPE_IMPLICIT)
 		sc->entered++;
@@ -301,6 +304,8 @@ push(struct scopes *sc, enum scope_kind kind, const char *name)
 static void
 log_granted(const struct scopes *sc, const struct scope *f)
 {
+	if (!sc->session->daemon->conf->log_scopes)
+		return;
 	log_info("session %llu: scope granted name=%s kind=\"%s\" pool=%s waited=%.1fms",
 		 (unsigned long long)sc->session->id, f->name, scope_kind_name(f),
 		 f->pool ? f->pool->conf->name : "", (double)(f->granted_us - f->asked_us) / 1000);
@@ -316,6 +321,8 @@ got_it(struct scopes *sc)
 	waits_end(&s->daemon->waits, s->id);
 	f->granted_us = loop_now_us(s->daemon->loop);
 	log_granted(sc, f);
+	if (s->slow)
+		slow_granted(s, f);
 	if (f->kind != SCOPE_IMPLICIT)
 		timing_add(scopes_timing(sc, f), TIMING_WAIT, f->granted_us - f->asked_us);
 	stop_timer(sc);
@@ -454,6 +461,7 @@ want_transaction(struct scopes *sc, const struct wanted *w)
 static void
 next_item(struct scopes *sc)
 {
+	struct session *s = sc->session;
 	struct wanted w = {.item = item_of(sc)};
 	struct err e;
 
@@ -463,8 +471,11 @@ next_item(struct scopes *sc)
 		err_clear(&e);
 		return;
 	}
-	log_info("session %llu: scope enter name=%s pool=%s", (unsigned long long)sc->session->id,
-		 w.name, w.pool ? w.pool->conf->name : "");
+	if (slow_wanted(w.pool ? w.pool : s->pool))
+		slow_watch(s);
+	if (s->daemon->conf->log_scopes)
+		log_info("session %llu: scope enter name=%s pool=%s", (unsigned long long)s->id,
+			 w.name, w.pool ? w.pool->conf->name : "");
 	if (w.pool)
 		want_transaction(sc, &w);
 	else
@@ -820,6 +831,8 @@ enter_begin(struct scopes *sc)
 	if (s->begun == BEGUN_YES) {
 		/* The client's BEGIN, of which no server knows yet. */
 		s->begun = BEGUN_NOT;
+		if (slow_wanted(s->pool))
+			slow_watch(s);
 		f = push(sc, SCOPE_IMPLICIT, "");
 		f->pool = s->pool;
 		want_lease(sc, f);

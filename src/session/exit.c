@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "session/daemon.h"
 #include "session/scopes.h"
+#include "session/slow.h"
 #include "session/state.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
@@ -359,6 +360,8 @@ gone(struct scopes *sc)
 		scope_deferred_forget(f);
 		if (f->kind != SCOPE_IMPLICIT)
 			scopes_log_end(sc, f, TIMING_EXPIRED, "expired");
+		else if (sc->session->slow)
+			slow_frame(sc->session, f, "expired", sc->exit_us);
 		lock_leave(&f->hold);
 	} else {
 		scopes_pop(sc, f,
@@ -459,7 +462,7 @@ next(struct scopes *sc)
 	sc->after = false;
 	sc->attempts = 0;
 	sc->good = !sc->rollback && sc->doing == SCOPES_EXITING;
-	if (f->kind != SCOPE_IMPLICIT)
+	if (f->kind != SCOPE_IMPLICIT && s->daemon->conf->log_scopes)
 		log_info("session %llu: scope exit name=%s why=%s", (unsigned long long)s->id,
 			 f->name,
 			 sc->doing == SCOPES_EXPIRING  ? "expired"

@@ -128,6 +128,7 @@ tell(struct session *s, const struct scope *f)
 	if (s->lease->state == LEASE_HELD && s->lease->srv->progress.error[0])
 		return;
 	scopes_expired_error(f, &e);
+	session_log_error(s, &e);
 	buf_init(&out, ERROR_MAX);
 	msg_err(&out, &e);
 	session_send_buf(s, &out);

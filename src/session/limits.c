@@ -7,6 +7,7 @@
 #include "base/units.h"
 #include "session/daemon.h"
 #include "session/scopes.h"
+#include "session/slow.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 
@@ -194,8 +195,12 @@ drop_exchange(const struct look *k)
 	}
 	buf_init(&out, 64 * 1024);
 	/* It has been told that something failed, and is to send Sync. */
-	if (!k->p->skipping)
+	if (!k->p->skipping) {
+		session_log_error(s, &e);
 		msg_err(&out, &e);
+	}
+	if (s->slow)
+		slow_end(s, "expired", e.sqlstate);
 	err_clear(&e);
 	s->skip_sync = true;
 	session_set_state(s, SESSION_IDLE);

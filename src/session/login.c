@@ -73,6 +73,7 @@ enter_console(struct session *s)
 		return;
 	}
 	session_set_state(s, SESSION_CONSOLE);
+	s->let_in = true;
 	buf_init(&out, 4096);
 	msg_auth_ok(&out);
 	/* What drivers look at; the version is that of the protocol's manners, not of pgwith. */

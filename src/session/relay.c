@@ -10,6 +10,7 @@
 #include "session/parts.h"
 #include "session/scopes.h"
 #include "session/session.h"
+#include "session/slow.h"
 #include "session/state.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
@@ -221,6 +222,10 @@ relay_begin(struct session *s)
 {
 	relay_fresh(s);
 	s->begun_us = 0;
+	if (slow_wanted(s->pool))
+		slow_watch(s);
+	if (s->slow)
+		slow_begin(s);
 	/* What a server has taken once, it will take again: that goes ahead of the first message.
 	 * But a role may have gone, nothing may be done as another, and what is cut short is tried
 	 * again. */
@@ -357,6 +362,8 @@ end_lease(struct session *s)
 {
 	struct server *srv = s->lease->srv;
 
+	if (s->slow)
+		slow_end(s, "success", NULL);
 	if (s->unpin) {
 		s->unpin = false;
 		if (srv->progress.error[0] == 0)

@@ -13,6 +13,7 @@
 #include "session/parts.h"
 #include "session/scopes.h"
 #include "session/session.h"
+#include "session/slow.h"
 #include "session/statement.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
@@ -34,6 +35,10 @@ protocol_violation(struct session *s, const char *what)
 void
 request_failed(struct session *s, char type, const struct err *e)
 {
+	if (s->state == SESSION_WAITING && slow_wanted(s->pool)) {
+		slow_watch(s);
+		slow_refused(s, e->sqlstate);
+	}
 	if (s->state == SESSION_WAITING)
 		session_set_state(s, SESSION_IDLE);
 	if (e->id == ERR_SHUTDOWN) {
@@ -185,6 +190,8 @@ with_lease(struct session *s, struct message *m)
 			s->request_us = loop_now_us(s->daemon->loop);
 		if (limits_there(s))
 			limits_control(s, m->set);
+		if (s->slow)
+			slow_message(s, m);
 		sent(s, m->type);
 		return FORWARD;
 	}
@@ -203,6 +210,8 @@ with_lease(struct session *s, struct message *m)
 		s->request_us = loop_now_us(s->daemon->loop);
 	if (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C')
 		v = statement_named(s, m);
+	if (s->slow && v != HOLD)
+		slow_message(s, m);
 	if (v == FORWARD && !told)
 		sent(s, m->type);
 	return v;

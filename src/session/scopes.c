@@ -11,6 +11,7 @@
 #include "session/limits.h"
 #include "session/parts.h"
 #include "session/points.h"
+#include "session/slow.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
@@ -143,8 +144,10 @@ scopes_fail_raw(struct scopes *sc, const struct buf *message)
 void
 scopes_fail(struct scopes *sc, const struct err *e)
 {
-	if (sc->failure.len == 0)
-		msg_err(&sc->failure, e);
+	if (sc->failure.len > 0)
+		return;
+	session_log_error(sc->session, e);
+	msg_err(&sc->failure, e);
 }
 
 void
@@ -228,6 +231,8 @@ drop_implicit(struct scopes *sc)
 			   s->own.srv->progress.status != 'I') {
 			s->begun_us = f->asked_us;
 		}
+		if (s->slow && f->state != SCOPE_EXPIRED)
+			slow_unframed(s, f);
 		stack_pop(&sc->stack, f);
 		loop_defer(s->daemon->loop, scope_free, f);
 	}
@@ -246,6 +251,8 @@ scopes_implicit(struct session *s)
 	f->state = SCOPE_OPEN;
 	f->begun = true;
 	f->granted_us = f->opened_us = f->asked_us;
+	if (s->slow)
+		f->statements_before = s->slow->statements_before;
 	return f;
 }
 
@@ -321,9 +328,13 @@ scopes_log_end(struct scopes *sc, struct scope *f, enum timing_outcome outcome, 
 	int64_t now = loop_now_us(s->daemon->loop);
 	int64_t held = f->opened_us ? sc->exit_us - f->opened_us : 0;
 
-	log_info("session %llu: scope released name=%s outcome=\"%s\" held=%.1fms cleanup=%.1fms",
-		 (unsigned long long)s->id, f->name, word, (double)held / 1000,
-		 (double)(now - sc->exit_us) / 1000);
+	if (s->daemon->conf->log_scopes)
+		log_info("session %llu: scope released name=%s outcome=\"%s\" held=%.1fms "
+			 "cleanup=%.1fms",
+			 (unsigned long long)s->id, f->name, word, (double)held / 1000,
+			 (double)(now - sc->exit_us) / 1000);
+	if (s->slow)
+		slow_frame(s, f, word, sc->exit_us);
 	timing_count(scopes_timing(sc, f), outcome);
 	if (f->opened_us)
 		timing_add(scopes_timing(sc, f), TIMING_HOLD, held);
@@ -347,6 +358,8 @@ scopes_pop(struct scopes *sc, struct scope *f, enum timing_outcome outcome, cons
 	/* One that has expired was counted then. */
 	if (f->kind != SCOPE_IMPLICIT && f->state != SCOPE_EXPIRED)
 		scopes_log_end(sc, f, outcome, word);
+	else if (s->slow && f->state != SCOPE_EXPIRED)
+		slow_frame(s, f, word, sc->exit_us);
 	snprintf(sc->exited, sizeof sc->exited, "%s", f->name);
 	if (s->lease == &f->own)
 		scopes_focus(s, &s->own);

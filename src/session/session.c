@@ -15,6 +15,7 @@
 #include "session/daemon.h"
 #include "session/parts.h"
 #include "session/scopes.h"
+#include "session/slow.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 
@@ -220,10 +221,22 @@ session_send_buf(struct session *s, const struct buf *b)
 }
 
 void
+session_log_error(const struct session *s, const struct err *e)
+{
+	if (s->daemon->conf->log_pooler_errors)
+		log_info_often(
+		    "session %llu: error pool=%s role=%s pid=%d sqlstate=%s kind=%s why=\"%s\"",
+		    (unsigned long long)s->id, s->pool ? s->pool->conf->name : "",
+		    s->role ? s->role : "", (int)s->pid, e->sqlstate, err_kind(e->id)->name,
+		    e->message);
+}
+
+void
 session_refuse(struct session *s, char type, const struct err *e)
 {
 	struct buf out;
 
+	session_log_error(s, e);
 	buf_init(&out, 64 * 1024);
 	parts_drop(s);
 	msg_err(&out, e);
@@ -241,9 +254,13 @@ session_refuse(struct session *s, char type, const struct err *e)
 static void
 last_words(struct session *s, const struct err *e, struct buf *out)
 {
-	log_info("session %llu: refused role=%s pid=%d sqlstate=%s why=\"%s\"",
-		 (unsigned long long)s->id, s->role ? s->role : "", (int)s->pid, e->sqlstate,
-		 e->message);
+	if (s->daemon->conf->log_pooler_errors)
+		log_info_often(
+		    "session %llu: refused pool=%s role=%s pid=%d sqlstate=%s kind=%s why=\"%s\"",
+		    (unsigned long long)s->id, s->pool ? s->pool->conf->name : "",
+		    s->role ? s->role : "", (int)s->pid, e->sqlstate, err_kind(e->id)->name,
+		    e->message);
+	s->last_words = (uint8_t)e->id;
 	/* The last words are fatal, whatever they are elsewhere. */
 	msg_report(out, 'E', "FATAL", e->sqlstate, e->message, e->detail, e->hint);
 }
@@ -284,6 +301,8 @@ session_fail(struct session *s, const struct err *e)
 	if (s->names)
 		names_clear(s->names, s->lease->srv ? &s->lease->srv->prepared : NULL);
 	unnamed_forget(&s->unnamed, s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
+	if (s->slow)
+		slow_end(s, "error", e->sqlstate);
 	if (s->lease->state == LEASE_HELD)
 		lease_end(s->lease, cleanup_because(e));
 	else
@@ -319,6 +338,7 @@ free_session(void *arg)
 	free(s->hidden);
 	free(s->startup);
 	free(s->setup);
+	slow_free(s);
 	if (s->scopes)
 		scopes_free(s->scopes);
 	free(s);
@@ -328,8 +348,7 @@ void
 session_close(struct session *s, enum cleanup_why why, const char *text)
 {
 	struct daemon *d = s->daemon;
-	bool was_in = s->state != SESSION_STARTUP && s->state != SESSION_CANCEL &&
-		      s->state != SESSION_CLOSING;
+	bool was_in = s->let_in;
 
 	if (s->state == SESSION_CLOSED)
 		return;
@@ -337,9 +356,12 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 		return;
 	if (s->console)
 		d->console->closed(s);
-	if (was_in && d->conf->log_connections)
+	if (s->slow)
+		slow_end(s, "cancelled", NULL);
+	if (was_in && d->conf->log_disconnections)
 		log_info("session %llu: left role=%s pid=%d why=\"%s\" queries=%llu",
-			 (unsigned long long)s->id, s->role, (int)s->pid, text,
+			 (unsigned long long)s->id, s->role, (int)s->pid,
+			 s->last_words ? err_kind(s->last_words)->name : text,
 			 (unsigned long long)s->queries);
 	session_set_state(s, SESSION_CLOSED);
 	stream_close(&s->stream);

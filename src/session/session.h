@@ -114,6 +114,8 @@ struct session {
 	uint8_t expired_by;   /* BEGUN_EXPIRED: enum err_id, what ended it */
 	uint8_t ending; /* BEGUN_EXPIRED: how far its end is in the extended protocol: begin.c */
 	uint64_t queries;
+	struct slow *slow;  /* slow.h; NULL: nobody wants to hear of long scopes */
+	uint8_t last_words; /* enum err_id: what its end was told to be */
 };
 
 /* Why a session keeps its server, beside SQLCLASS_...: a prepared statement of the protocol that it
@@ -145,6 +147,9 @@ void session_set_state(struct session *, enum session_state);
 /* Writes or queues bytes for the client. Too slow a client that asks for too much is closed. */
 void session_send(struct session *, const void *, size_t bytes);
 void session_send_buf(struct session *, const struct buf *);
+
+/* The client is told this error of ours: that is logged. */
+void session_log_error(const struct session *, const struct err *);
 
 /* Tells the client and closes: by the error's kind, which is a fatal one. */
 void session_fail(struct session *, const struct err *);

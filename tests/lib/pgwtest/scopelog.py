@@ -7,7 +7,7 @@ from datetime import datetime
 from .tap import check, equal, unavailable, wait_until
 
 EVENT = re.compile(r"^(\S+ \S+) pgwithd\[\d+\] info session (\d+): scope (enter|granted|exit|released|expired)"
-                   r" name=(.*?)(?: (\w+=.*))?$", re.M)
+                   r' name=("(?:[^"\\]|\\.)*"|\S*)(?: (\w+=.*))?$', re.M)
 FIELD = re.compile(r'(\w+)=("[^"]*"|\S*)')
 
 
@@ -16,7 +16,7 @@ class Event:
 
     def __init__(self, m):
         self.at = datetime.strptime(m.group(1), "%Y-%m-%d %H:%M:%S.%f").timestamp()
-        self.session, self.what, self.name = int(m.group(2)), m.group(3), m.group(4)
+        self.session, self.what, self.name = int(m.group(2)), m.group(3), m.group(4).strip('"')
         self.fields = {k: v.strip('"') for k, v in FIELD.findall(m.group(5) or "")}
 
     def __str__(self):

@@ -1,0 +1,322 @@
+#include "session/slow.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "pool/pool.h"
+#include "session/daemon.h"
+#include "session/scopes.h"
+
+#define WAITED_MAX 700 /* bytes of what a scope waited for */
+
+/* ---- notes ---- */
+
+static void
+forget_first(struct list *l)
+{
+	struct list_node *n = list_first(l);
+
+	list_remove(l, n);
+	free(LIST_OBJ(n, struct slow_note, node));
+}
+
+static void
+forget_all(struct slow *sl)
+{
+	while (list_first(&sl->waits))
+		forget_first(&sl->waits);
+	while (list_first(&sl->done))
+		forget_first(&sl->done);
+}
+
+static void
+note(struct list *l, int64_t at_us, int64_t us, const char *text, size_t bytes)
+{
+	struct slow_note *n;
+	size_t fit = utf8_fit(text, bytes, SLOW_SQL_MAX);
+
+	if (l->count == SLOW_NOTES_MAX)
+		forget_first(l);
+	n = mem_alloc(sizeof *n + fit + 4);
+	n->at_us = at_us;
+	n->us = us;
+	memcpy(n->text, text, fit);
+	strcpy(n->text + fit, fit < bytes ? "..." : "");
+	list_append(l, &n->node);
+}
+
+void
+slow_watch(struct session *s)
+{
+	struct slow *sl;
+
+	if (s->slow)
+		return;
+	sl = s->slow = mem_calloc(1, sizeof *sl);
+	list_init(&sl->waits);
+	list_init(&sl->done);
+}
+
+void
+slow_free(struct session *s)
+{
+	if (s->slow)
+		forget_all(s->slow);
+	free(s->slow);
+	s->slow = NULL;
+}
+
+static int64_t
+now_of(const struct session *s)
+{
+	return loop_now_us(s->daemon->loop);
+}
+
+/* Is nothing open any more that the notes are of? */
+static void
+tidy(struct session *s)
+{
+	if (s->slow->began_us == 0 && (s->scopes == NULL || s->scopes->stack.frames.count == 0))
+		forget_all(s->slow);
+}
+
+/* ---- telling ---- */
+
+struct tale {
+	const char *scope, *kind;
+	const struct conf_pool *conf;
+	const char *pool; /* its name, "" of a lock */
+	const char *outcome, *sqlstate;
+	int64_t began_us;
+	int64_t wait_us, enter_us, hold_us, cleanup_us;
+	uint64_t statements;
+};
+
+static double
+ms(int64_t us)
+{
+	return us > 0 ? (double)us / 1000 : 0;
+}
+
+static void
+tell_statements(const struct session *s, const struct tale *t)
+{
+	const struct list_node *n;
+	unsigned number = 0;
+
+	LIST_EACH (n, &s->slow->done) {
+		const struct slow_note *st = LIST_OBJ(n, const struct slow_note, node);
+
+		if (st->at_us >= t->began_us)
+			log_info(
+			    "session %llu: slow scope statement name=%s n=%u at=%.1fms sql=\"%s\"",
+			    (unsigned long long)s->id, t->scope, ++number,
+			    ms(st->at_us - t->began_us), st->text);
+	}
+}
+
+static void
+tell(const struct session *s, const struct tale *t)
+{
+	int64_t took = now_of(s) - t->began_us;
+	const struct list_node *n;
+	struct buf waited;
+
+	if (t->conf->log_scope_longer_than_us == 0 || took < t->conf->log_scope_longer_than_us)
+		return;
+	buf_init(&waited, WAITED_MAX);
+	LIST_EACH (n, &s->slow->waits) {
+		const struct slow_note *w = LIST_OBJ(n, const struct slow_note, node);
+
+		if (w->at_us >= t->began_us)
+			buf_add_fmt(&waited, "%s%s %.1fms", waited.len ? ", " : "", w->text,
+				    ms(w->us));
+	}
+	log_info("session %llu: slow scope name=%s kind=\"%s\" pool=%s role=%s outcome=\"%s\" "
+		 "sqlstate=%s "
+		 "took=%.1fms wait=%.1fms enter=%.1fms hold=%.1fms cleanup=%.1fms statements=%llu "
+		 "waited_for=\"%.*s\"",
+		 (unsigned long long)s->id, t->scope, t->kind, t->pool, s->role, t->outcome,
+		 t->sqlstate, ms(took), ms(t->wait_us), ms(t->enter_us), ms(t->hold_us),
+		 ms(t->cleanup_us), (unsigned long long)t->statements, (int)waited.len,
+		 waited.len ? (const char *)buf_data(&waited) : "");
+	buf_clear(&waited);
+	if (t->conf->log_scope_statements)
+		tell_statements(s, t);
+}
+
+/* ---- without ENTER ---- */
+
+static void
+note_pool(struct session *s, const struct pool *pool, int64_t waited_us)
+{
+	char text[96];
+	int n = snprintf(text, sizeof text, "pool %s", pool->conf->name);
+
+	if (waited_us > 0)
+		note(&s->slow->waits, now_of(s) - waited_us, waited_us, text, (size_t)n);
+}
+
+static void
+begin_at(struct session *s, int64_t began_us, int64_t granted_us)
+{
+	struct slow *sl = s->slow;
+
+	sl->began_us = began_us;
+	sl->granted_us = granted_us;
+	sl->statements_before = sl->statements;
+	sl->errors_before = s->lease->srv->progress.errors;
+}
+
+void
+slow_begin(struct session *s)
+{
+	int64_t waited = s->lease->waited_us;
+
+	begin_at(s, now_of(s) - waited, now_of(s));
+	note_pool(s, s->pool, waited);
+}
+
+static void
+slow_statement(struct session *s, const struct message *m)
+{
+	const char *sql = NULL, *name, *end;
+	size_t bytes = 0;
+
+	if (m->type == 'Q' || (m->type == 'P' && m->have > 0 && m->body[0] == 0)) {
+		sql = statement_text(m, &bytes);
+	} else if (m->type == 'B' && s->names && (end = memchr(m->body, 0, m->have)) != NULL) {
+		/* Behind the name of the portal. */
+		name = end + 1;
+		end = memchr(name, 0, m->have - (size_t)(name - (const char *)m->body));
+		if (end && end > name)
+			names_effects(s->names, name, (size_t)(end - name), &sql);
+		bytes = sql ? strlen(sql) : 0;
+	}
+	if (bytes > 0)
+		note(&s->slow->done, now_of(s), 0, sql, strnlen(sql, bytes));
+}
+
+void
+slow_message(struct session *s, const struct message *m)
+{
+	struct slow *sl = s->slow;
+
+	/* A session that has kept its server. */
+	if (sl->began_us == 0 && m->type != 'S' && m->type != 'H' &&
+	    !(s->scopes && scopes_holds(s)))
+		begin_at(s, now_of(s), now_of(s));
+	if (m->type == 'Q' || m->type == 'E' || m->type == 'F')
+		sl->statements++;
+	if (s->lease->pool->conf->log_scope_statements)
+		slow_statement(s, m);
+}
+
+void
+slow_end(struct session *s, const char *outcome, const char *sqlstate)
+{
+	struct slow *sl = s->slow;
+	const struct server *srv = s->lease->srv;
+	struct tale t;
+
+	if (sl->began_us == 0)
+		return;
+	if (sqlstate == NULL && srv && srv->progress.errors > sl->errors_before) {
+		sqlstate = srv->progress.error;
+		if (strcmp(outcome, "success") == 0)
+			outcome = "error";
+	}
+	t = (struct tale){.scope = "",
+			  .kind = "implicit",
+			  .conf = s->pool->conf,
+			  .pool = s->pool->conf->name,
+			  .outcome = outcome,
+			  .sqlstate = sqlstate ? sqlstate : "",
+			  .began_us = sl->began_us,
+			  .wait_us = sl->granted_us - sl->began_us,
+			  .hold_us = now_of(s) - sl->granted_us,
+			  .statements = sl->statements - sl->statements_before};
+	tell(s, &t);
+	sl->began_us = 0;
+	tidy(s);
+}
+
+void
+slow_refused(struct session *s, const char *sqlstate)
+{
+	int64_t waited = now_of(s) - s->since_us;
+	struct tale t = {.scope = "",
+			 .kind = "implicit",
+			 .conf = s->pool->conf,
+			 .pool = s->pool->conf->name,
+			 .outcome = "error",
+			 .sqlstate = sqlstate,
+			 .began_us = s->since_us,
+			 .wait_us = waited};
+
+	note_pool(s, s->pool, waited);
+	tell(s, &t);
+	tidy(s);
+}
+
+/* ---- frames ---- */
+
+void
+slow_granted(struct session *s, const struct scope *f)
+{
+	int64_t waited = f->granted_us - f->asked_us;
+	char text[SCOPE_NAME_MAX + 32];
+	int n;
+
+	if (waited <= 0)
+		return;
+	if (f->pool) {
+		note_pool(s, f->pool, waited);
+		return;
+	}
+	n = snprintf(text, sizeof text, "%s %s", scope_kind_name(f),
+		     f->hold.lock ? f->hold.lock->name : f->name);
+	note(&s->slow->waits, f->asked_us, waited, text, (size_t)n);
+}
+
+void
+slow_frame(struct session *s, const struct scope *f, const char *outcome, int64_t exit_us)
+{
+	struct slow *sl = s->slow;
+	int64_t granted = f->granted_us ? f->granted_us : exit_us;
+	int64_t opened = f->opened_us ? f->opened_us : exit_us;
+	const struct pool *pool = f->pool ? f->pool : s->pool;
+	struct tale t = {.scope = f->name,
+			 .kind = scope_kind_name(f),
+			 .conf = pool->conf,
+			 .pool = f->pool ? pool->conf->name : "",
+			 .outcome = outcome,
+			 .sqlstate = f->expired_by != ERR_NONE ? err_kind(f->expired_by)->sqlstate
+							       : f->error,
+			 .began_us = f->asked_us,
+			 .wait_us = granted - f->asked_us,
+			 .enter_us = opened - granted,
+			 .hold_us = exit_us - opened,
+			 .cleanup_us = now_of(s) - exit_us,
+			 .statements = sl->statements - f->statements_before};
+
+	tell(s, &t);
+	if (f->kind == SCOPE_IMPLICIT)
+		sl->began_us = 0;
+	tidy(s);
+}
+
+void
+slow_unframed(struct session *s, const struct scope *f)
+{
+	struct slow *sl = s->slow;
+
+	if (sl->began_us || s->own.state != LEASE_HELD)
+		return;
+	begin_at(s, f->asked_us, f->granted_us);
+	sl->statements_before = f->statements_before;
+}
