@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 
-from pgwtest import check, equal, main, test, wait_until, wire
+from pgwtest import check, child, equal, main, test, wait_until, wire
 from pgwtest.daemon import SANITIZE_ENV, program
 
 SLOW = 0.2  # seconds: log_scope_longer_than
@@ -290,6 +290,76 @@ def pinned(t):
     c.sql("COMMIT")
     o, = slow(d, 1)
     equal((o["outcome"], o["sqlstate"], o["statements"]), ("success", "", 3), "the slow one: %r" % o)
+
+
+MANUAL = os.path.join(os.environ.get("PGWITH_SRCDIR", "."), "man", "pgwithd.8")
+SOURCE = os.path.join(os.environ.get("PGWITH_SRCDIR", "."), "src")
+
+
+def kind_of(line):
+    """What makes a line itself: its words, with what varies as *, and its keys."""
+    line = re.sub(r'=("[^"]*"|\S*)', "=", line)
+    subject = re.match(r"[a-z]+( [^ :]+)?: ", line)
+    words = line[subject.end():].split()
+    return ((subject.group(0).split()[0].rstrip(":"),) +
+            tuple(w if w.endswith("=") or not re.search(r"%|\b[A-Z]{3,}$", w) or "SIGHUP" in w else "*" for w in words))
+
+
+def said_by_source():
+    """The formats of all lines that the daemon can write, other than debug and fatal."""
+    found = {}
+    for folder, _, files in os.walk(SOURCE):
+        for name in files:
+            if not name.endswith(".c") or os.path.basename(folder) in ("fixture", "cli") or name == "pgwith-fixture.c":
+                continue
+            with open(os.path.join(folder, name)) as f:
+                source = f.read()
+            for m in re.finditer(r'\b(?:log_(?:info|info_often|warn|warnx|error)|make)\(\s*(?:&l,\s*)?'
+                                 r'((?:"(?:[^"\\]|\\.)*"\s*)+)', source):
+                text = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', m.group(1))).replace('\\"', '"')
+                found[kind_of(text)] = "%s: %s" % (name, text)
+    return found
+
+
+@test
+def manual(t):
+    """pgwithd(8), LOG, has every line that the source can write, and no other"""
+    with open(MANUAL) as f:
+        page = f.read()
+    section = page[page.index(".Sh LOG\n"):page.index(".Sh FILES\n")]
+    lines_there = {kind_of(line): line for line in re.findall(r"^\.It Li ([a-z]+(?: \S+)?: .*)$", section, re.M)}
+    source = said_by_source()
+    check(len(source) > 30, "formats are found")
+    equal(sorted(text for kind, text in source.items() if kind not in lines_there), [], "missing in the manual")
+    equal(sorted(text for kind, text in lines_there.items() if kind not in source), [], "only in the manual")
+
+
+def example(name):
+    with open(MANUAL) as f:
+        text, = re.findall(r'^\.\\" example: %s\n\.Bd [^\n]*\n(.*?)^\.Ed$' % name, f.read(), re.M | re.S)
+    return text
+
+
+@test
+def examples(t):
+    """the examples of LOG: the commands give what stands there, but for numbers"""
+    pool = {"conninfo": t.conninfo(), "size": 1, "max_waiting": 0, "log_scope_longer_than": "%dms" % (1000 * SLOW)}
+    for name in ("text", "json"):
+        d = t.daemon({"log_level": "info", "log_format": name}, {"orders": pool})
+        c = t.client(d, "orders", user="app")
+        c.sql("ENTER a")
+        c.sql("SELECT pg_sleep(%g)" % SLOW)
+        if name == "text":
+            equal([e.sqlstate for e in t.client(d, "orders").ask("SELECT 1").errors], ["53300"], "an error")
+        c.sql("EXIT")
+        c.close()
+        wait_until(lambda d=d: d.log_has("left.*app"), 5, "it has left")
+        commands = re.split(r"^\$ ", example(name), flags=re.M)[1:]
+        check(commands, "commands")
+        for command, want in (x.split("\n", 1) for x in commands):
+            status, got, err = child.run(["/bin/sh", "-c", command], cwd=d.directory)
+            equal((status, err), (0, ""), command)
+            equal(re.sub(r"\d+", "0", got), re.sub(r"\d+", "0", want), command)
 
 
 def serve_by(t, stderr, redirect=""):
