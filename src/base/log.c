@@ -31,6 +31,8 @@ static struct {
 	pthread_mutex_t lock; /* of what follows, and of the sink */
 	struct fold folds[FOLDS_MAX];
 	unsigned long long lost;
+	time_t second; /* of the text in `seconds` */
+	char seconds[32];
 } logger = {.program = "pgwith", .lowest = LOG_INFO, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 static const struct {
@@ -49,6 +51,7 @@ log_init(const char *program, enum log_level lowest)
 	logger.program = program;
 	logger.lowest = lowest;
 	logger.format = LOG_TEXT;
+	logger.seconds[0] = 0;
 	logsink_open();
 }
 
@@ -90,15 +93,18 @@ stamp(char *out, size_t size, bool json)
 {
 	struct timespec now;
 	struct tm tm;
-	char seconds[32];
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	if (json)
-		gmtime_r(&now.tv_sec, &tm);
-	else
-		localtime_r(&now.tv_sec, &tm);
-	strftime(seconds, sizeof seconds, json ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &tm);
-	snprintf(out, size, "%s.%03ld%s", seconds, now.tv_nsec / 1000000, json ? "Z" : "");
+	if (now.tv_sec != logger.second || logger.seconds[0] == 0) {
+		if (json)
+			gmtime_r(&now.tv_sec, &tm);
+		else
+			localtime_r(&now.tv_sec, &tm);
+		strftime(logger.seconds, sizeof logger.seconds,
+			 json ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &tm);
+		logger.second = now.tv_sec;
+	}
+	snprintf(out, size, "%s.%03ld%s", logger.seconds, now.tv_nsec / 1000000, json ? "Z" : "");
 }
 
 /* What stands ahead of the line; its length. */
@@ -271,6 +277,7 @@ log_set_format(enum log_format format)
 		log_flush();
 	pthread_mutex_lock(&logger.lock);
 	logger.format = format;
+	logger.seconds[0] = 0;
 	pthread_mutex_unlock(&logger.lock);
 }
 

@@ -23,10 +23,9 @@ struct span {
 struct value {
 	char text[VALUE_MAX + CLOSE_MAX];
 	struct span span;
-	bool number;      /* it begins with a number that a conversion has made */
-	size_t digits;    /* of which these are the bytes */
-	const char *unit; /* what stands behind it in the format */
-	bool more;        /* a second conversion has added to it */
+	bool number;   /* it begins with a number that a conversion has made */
+	size_t digits; /* of which these are the bytes */
+	bool more;     /* a second conversion has added to it */
 };
 
 struct out {
@@ -53,6 +52,20 @@ put(struct span *s, const void *bytes, size_t n)
 	}
 	memcpy(s->at + s->len, bytes, n);
 	s->len += n;
+}
+
+/* As much of it as there is room for; it may be cut anywhere. */
+static void
+put_most(struct span *s, const void *bytes, size_t n)
+{
+	size_t room = s->max - 3 - s->len;
+
+	if (s->cut || n <= room) {
+		put(s, bytes, n);
+		return;
+	}
+	put(s, bytes, room);
+	put(s, bytes, n - room);
 }
 
 static void
@@ -93,8 +106,18 @@ escape(struct span *to, const char *text, size_t bytes, enum escaping how)
 {
 	for (size_t at = 0; at < bytes;) {
 		uint32_t c;
-		unsigned length = utf8_read(text + at, bytes - at, &c);
+		unsigned length;
+		size_t plain = at;
 
+		/* The usual bytes. */
+		while (plain < bytes && text[plain] >= ' ' && text[plain] <= '~' &&
+		       text[plain] != '"' && text[plain] != '\\')
+			plain++;
+		put_most(to, text + at, plain - at);
+		at = plain;
+		if (at == bytes)
+			return;
+		length = utf8_read(text + at, bytes - at, &c);
 		if (length == 0 && how == JSON) {
 			put(to, "\xef\xbf\xbd", 3);
 		} else if (length == 0) {
@@ -128,9 +151,9 @@ needs_quotes(const char *text, size_t bytes)
 
 /* ---- conversions ---- */
 
-/* A conversion without its length: "%-5.2". */
 struct spec {
-	char text[40];
+	char flags[6];
+	int width;
 	int precision; /* -1: none */
 	char length;   /* 0, H (hh), h, l, q (ll), j, z or t */
 	char type;
@@ -154,34 +177,23 @@ read_number(struct out *o)
 static void
 read_spec(struct out *o, struct spec *sp)
 {
-	char flags[8] = "";
-	int width;
-	size_t n;
+	size_t n = 0;
 
 	o->at++;
-	n = strspn(o->at, "-+ #0");
-	snprintf(flags, sizeof flags, "%.*s", (int)n, o->at);
-	o->at += n;
-	width = read_number(o);
+	for (; *o->at && strchr("-+ #0", *o->at); o->at++)
+		if (n < sizeof sp->flags - 1)
+			sp->flags[n++] = *o->at;
+	sp->flags[n] = 0;
+	sp->width = read_number(o);
 	sp->precision = -1;
 	if (*o->at == '.') {
 		o->at++;
 		sp->precision = read_number(o);
 	}
 	sp->length = 0;
-	while (*o->at && strchr("hlqjzt", *o->at)) {
-		if (sp->length == *o->at)
-			sp->length = *o->at == 'h' ? 'H' : 'q';
-		else
-			sp->length = *o->at;
-		o->at++;
-	}
+	for (; *o->at && strchr("hlqjzt", *o->at); o->at++)
+		sp->length = sp->length != *o->at ? *o->at : *o->at == 'h' ? 'H' : 'q';
 	sp->type = *o->at ? *o->at++ : '%';
-	n = (size_t)snprintf(sp->text, sizeof sp->text, "%%%s", flags);
-	if (width)
-		n += (size_t)snprintf(sp->text + n, sizeof sp->text - n, "%d", width);
-	if (sp->precision >= 0)
-		snprintf(sp->text + n, sizeof sp->text - n, ".%d", sp->precision);
 }
 
 static long long
@@ -228,15 +240,62 @@ put_text(struct out *o, struct value *v, const char *text, size_t bytes)
 		put(&v->span, text, v->span.max);
 }
 
+/* Most integers are plain. */
+static size_t
+put_digits(char *out, unsigned long long value, bool negative)
+{
+	char digits[24];
+	size_t n = sizeof digits;
+
+	do
+		digits[--n] = (char)('0' + value % 10);
+	while ((value /= 10) > 0);
+	if (negative)
+		digits[--n] = '-';
+	memcpy(out, digits + n, sizeof digits - n);
+	return sizeof digits - n;
+}
+
+static size_t
+format_integer(struct out *o, const struct spec *sp, char *out, size_t size)
+{
+	bool is_signed = sp->type == 'd' || sp->type == 'i';
+	long long value = is_signed ? signed_argument(o, sp->length)
+				    : (long long)unsigned_argument(o, sp->length);
+	bool negative = is_signed && value < 0;
+	char format[24];
+	int n;
+
+	if (sp->flags[0] == 0 && sp->width == 0 && sp->precision < 0 &&
+	    (is_signed || sp->type == 'u'))
+		return put_digits(out,
+				  negative ? -(unsigned long long)value : (unsigned long long)value,
+				  negative);
+	snprintf(format, sizeof format, "%%%s*.*ll%c", sp->flags, sp->type);
+	n = snprintf(out, size, format, sp->width, sp->precision, value);
+	return n > 0 && (size_t)n < size ? (size_t)n : 0;
+}
+
+static size_t
+format_double(struct out *o, const struct spec *sp, char *out, size_t size)
+{
+	char format[24];
+	int n;
+
+	snprintf(format, sizeof format, "%%%s*.*%c", sp->flags, sp->type);
+	n = snprintf(out, size, format, sp->width, sp->precision, va_arg(o->ap, double));
+	return n > 0 && (size_t)n < size ? (size_t)n : 0;
+}
+
 /* The conversion that the format stands at: what comes of it is added to the value. */
 static void
 convert(struct out *o, struct value *v)
 {
-	char number[400], format[48], c;
 	bool first = v->span.len == 0;
+	char number[400], c;
 	struct spec sp;
 	const char *s;
-	int n = 0;
+	size_t n;
 
 	read_spec(o, &sp);
 	switch (sp.type) {
@@ -255,30 +314,19 @@ convert(struct out *o, struct value *v)
 		put_text(o, v, &c, 1);
 		v->more = true;
 		return;
-	case 'd':
-	case 'i':
-		snprintf(format, sizeof format, "%slld", sp.text);
-		n = snprintf(number, sizeof number, format, signed_argument(o, sp.length));
+	case 'f':
+	case 'e':
+	case 'g':
+		n = format_double(o, &sp, number, sizeof number);
 		break;
-	case 'u':
-	case 'x':
-	case 'X':
-	case 'o':
-		snprintf(format, sizeof format, "%sll%c", sp.text, sp.type);
-		n = snprintf(number, sizeof number, format, unsigned_argument(o, sp.length));
-		break;
-	default: /* f e g */
-		snprintf(format, sizeof format, "%s%c", sp.text, sp.type);
-		n = snprintf(number, sizeof number, format, va_arg(o->ap, double));
+	default: /* d i u x X o */
+		n = format_integer(o, &sp, number, sizeof number);
 	}
-	if (n < 0 || n >= (int)sizeof number)
-		n = 0;
-	put(&v->span, number, (size_t)n);
+	put(&v->span, number, n);
 	v->more |= !first;
 	if (first && sp.type != 'x' && sp.type != 'X' && sp.type != 'o') {
 		v->number = true;
 		v->digits = v->span.len;
-		v->unit = o->at;
 	}
 }
 
@@ -289,10 +337,14 @@ read_value(struct out *o, struct value *v, const char *end)
 	v->span = (struct span){.at = v->text, .max = VALUE_MAX};
 	v->number = v->more = false;
 	while (*o->at && strchr(end, *o->at) == NULL) {
-		if (*o->at == '%')
+		size_t n = strcspn(o->at, "%\" :");
+
+		if (*o->at == '%') {
 			convert(o, v);
-		else
-			put(&v->span, o->at++, 1);
+			continue;
+		}
+		put(&v->span, o->at, n ? n : 1);
+		o->at += n ? n : 1;
 	}
 }
 

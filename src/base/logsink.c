@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TRIES_MAX 3 /* of a line that is not taken although it should be */
+
 static struct {
 	bool journal;
 	bool can_block; /* a pipe, a socket or a terminal */
@@ -46,7 +48,7 @@ logsink_open(void)
 		return;
 	sink.journal = is_journal(&st);
 	sink.socket = S_ISSOCK(st.st_mode);
-	sink.can_block = !S_ISREG(st.st_mode);
+	sink.can_block = S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || isatty(STDERR_FILENO);
 }
 
 bool
@@ -98,6 +100,7 @@ wait_for_reader(void)
 bool
 logsink_write(const char *line, size_t bytes)
 {
+	unsigned tries = 0;
 	size_t done = 0;
 	ssize_t n;
 
@@ -112,7 +115,7 @@ logsink_write(const char *line, size_t bytes)
 			done += (size_t)n;
 			continue;
 		}
-		if (n < 0 && errno == EAGAIN && wait_for_reader())
+		if (n < 0 && errno == EAGAIN && tries++ < TRIES_MAX && wait_for_reader())
 			continue;
 		sink.torn = done > 0;
 		return false;
