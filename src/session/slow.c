@@ -162,14 +162,14 @@ note_pool(struct session *s, const struct pool *pool, int64_t waited_us)
 }
 
 static void
-begin_at(struct session *s, int64_t began_us, int64_t granted_us)
+begin_at(struct session *s, const struct lease *l, int64_t began_us, int64_t granted_us)
 {
 	struct slow *sl = s->slow;
 
 	sl->began_us = began_us;
 	sl->granted_us = granted_us;
 	sl->statements_before = sl->statements;
-	sl->errors_before = s->lease->srv->progress.errors;
+	sl->errors_before = l->srv->progress.errors;
 }
 
 void
@@ -177,7 +177,7 @@ slow_begin(struct session *s)
 {
 	int64_t waited = s->lease->waited_us;
 
-	begin_at(s, now_of(s) - waited, now_of(s));
+	begin_at(s, s->lease, now_of(s) - waited, now_of(s));
 	note_pool(s, s->pool, waited);
 }
 
@@ -209,7 +209,7 @@ slow_message(struct session *s, const struct message *m)
 	/* A session that has kept its server. */
 	if (sl->began_us == 0 && m->type != 'S' && m->type != 'H' &&
 	    !(s->scopes && scopes_holds(s)))
-		begin_at(s, now_of(s), now_of(s));
+		begin_at(s, s->lease, now_of(s), now_of(s));
 	if (m->type == 'Q' || m->type == 'E' || m->type == 'F')
 		sl->statements++;
 	if (s->lease->pool->conf->log_scope_statements)
@@ -304,6 +304,13 @@ slow_frame(struct session *s, const struct scope *f, const char *outcome, int64_
 			 .cleanup_us = now_of(s) - exit_us,
 			 .statements = sl->statements - f->statements_before};
 
+	/* It became a frame in its middle. */
+	if (f->kind == SCOPE_IMPLICIT && sl->began_us) {
+		t.began_us = sl->began_us;
+		t.wait_us = sl->granted_us - sl->began_us;
+		t.enter_us = 0;
+		t.hold_us = exit_us - sl->granted_us;
+	}
 	tell(s, &t);
 	if (f->kind == SCOPE_IMPLICIT)
 		sl->began_us = 0;
@@ -317,6 +324,6 @@ slow_unframed(struct session *s, const struct scope *f)
 
 	if (sl->began_us || s->own.state != LEASE_HELD)
 		return;
-	begin_at(s, f->asked_us, f->granted_us);
+	begin_at(s, &s->own, f->asked_us, f->granted_us);
 	sl->statements_before = f->statements_before;
 }

@@ -234,6 +234,14 @@ def slow_scopes(t):
     e.sql("COMMIT")
     o, = slow(d, 1, kind="implicit")
     equal((o["outcome"], o["statements"]), ("success", 4), "around scopes: %r" % o)
+    # the same, killed inside of the scope
+    e.sql("BEGIN")
+    e.sql("SELECT pg_sleep(%g)" % SLOW)
+    e.sql("ENTER s2")
+    e.drop()
+    o, = slow(d, 1, kind="implicit", outcome="cancelled")
+    check(o["hold_ms"] >= 1000 * SLOW and o["statements"] == 2, "from its beginning: %r" % o)
+    equal(lines(d, "slow scope", name="s2"), [], "the scope itself was short")
     d.quiet()
 
 
