@@ -41,7 +41,7 @@ note(struct list *l, int64_t at_us, int64_t us, const char *text, size_t bytes)
 
 	if (l->count == SLOW_NOTES_MAX)
 		forget_first(l);
-	n = mem_alloc(sizeof *n + fit + 4);
+	n = mem_calloc(1, sizeof *n + fit + 4);
 	n->at_us = at_us;
 	n->us = us;
 	memcpy(n->text, text, fit);
