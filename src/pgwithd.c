@@ -84,12 +84,10 @@ load(const char *path)
 	struct conf *conf = conf_load(path, &problems);
 
 	for (unsigned i = 0; i < problems.count; i++) {
-		const struct conf_problem *p = &problems.list[i];
+		char *text = conf_problem_text(&problems.list[i]);
 
-		if (p->line)
-			fprintf(stderr, "%s:%u: %s\n", p->file, p->line, p->text);
-		else
-			fprintf(stderr, "%s: %s\n", p->file, p->text);
+		fprintf(stderr, "%s\n", text);
+		free(text);
 	}
 	conf_problems_clear(&problems);
 	return conf;

@@ -7,22 +7,25 @@
 
 /* False if it was refused, which has been reported. */
 static bool
-set(struct loading *l, const struct setting *s, void *base, unsigned *lines)
+set(struct loading *l, const struct setting *s, void *base, struct conf_source *sources)
 {
+	struct place place = s->place;
 	unsigned row = 0;
 	char *why;
 
 	/* Also when it is refused: an option that is wrong is not missing. */
-	lines[option_index(s->option)] = s->line;
+	sources[option_index(s->option)] = (struct conf_source){place.file + 1, place.line, false};
 	if (option_set(s->option, base, s->value, &why, &row) == 0)
 		return true;
-	if (s->option->type == OPTION_STATEMENTS)
-		load_problem(l, s->line + row, "%s: %s", s->option->name, why);
-	else if (s->last_line > s->line)
-		load_problem(l, s->line, "%s: %s (its indented lines, to line %u, continue it)",
+	if (s->option->type == OPTION_STATEMENTS) {
+		place.line += row;
+		load_problem(l, place, "%s: %s", s->option->name, why);
+	} else if (s->last_line > place.line) {
+		load_problem(l, place, "%s: %s (its indented lines, to line %u, continue it)",
 			     s->option->name, why, s->last_line);
-	else
-		load_problem(l, s->line, "%s: %s", s->option->name, why);
+	} else {
+		load_problem(l, place, "%s: %s", s->option->name, why);
+	}
 	free(why);
 	return false;
 }
@@ -36,50 +39,63 @@ set_common(struct loading *l, struct conf *c)
 
 		if (l->sections[s->section].kind == SECTION_PGWITH)
 			set(l, s, s->option->where == OPTION_POOL ? (void *)&c->defaults : c,
-			    c->lines);
+			    c->sources);
 	}
 }
 
 /* Sets what stands in the section of a pool or scope. False if any of it was refused. */
 static bool
-set_own(struct loading *l, unsigned section, void *base, unsigned *lines)
+set_own(struct loading *l, unsigned section, void *base, struct conf_source *sources)
 {
 	bool good = true;
 
 	for (unsigned i = 0; i < l->nsettings; i++)
 		if (l->settings[i].section == section)
-			good &= set(l, &l->settings[i], base, lines);
+			good &= set(l, &l->settings[i], base, sources);
 	return good;
 }
 
-/* Has a problem of that line been reported? */
+/* Has a problem of the line that sets an option been reported? */
 static bool
-is_reported(const struct loading *l, unsigned line)
+is_reported(const struct loading *l, const struct conf_source *from)
 {
 	for (unsigned i = 0; i < l->problems->count; i++)
-		if (l->problems->list[i].line == line)
+		if (from->line && l->problems->list[i].line == from->line &&
+		    l->problems->list[i].order == from->file - 1)
 			return true;
 	return false;
 }
 
-/* What only shows when a pool is complete. */
-static void
-check_pool(struct loading *l, const struct conf_pool *pool, unsigned line)
+/* The later of the place and the line that sets an option, if that is in the same file. */
+static struct place
+later(struct place place, const struct conf_source *from)
 {
-	unsigned min_line = pool->lines[option_index(option_find("min_size"))];
-	unsigned size_line = pool->lines[option_index(option_find("size"))];
-	unsigned last = min_line > size_line ? min_line : size_line;
+	if (from->file == place.file + 1 && from->line > place.line)
+		place.line = from->line;
+	return place;
+}
 
-	if (pool->conninfo == NULL && !pool->lines[option_index(option_find("conninfo"))])
-		load_problem(l, line, "pool \"%s\" has no conninfo", pool->name);
+void
+load_check_pool(struct loading *l, const struct conf_pool *pool, struct place place)
+{
+	const struct conf_source *conninfo = &pool->sources[option_index(option_find("conninfo"))],
+				 *min = &pool->sources[option_index(option_find("min_size"))],
+				 *size = &pool->sources[option_index(option_find("size"))];
+
+	if (pool->conninfo == NULL && conninfo->file == 0)
+		load_problem(l, place,
+			     "pool \"%s\" has no conninfo: expected one, like conninfo = "
+			     "host=/run/postgresql dbname=app user=app",
+			     pool->name);
 	/* Where a number was refused, the default that stands in for it proves nothing. */
-	if (pool->min_size <= pool->size || (min_line && is_reported(l, min_line)) ||
-	    (size_line && is_reported(l, size_line)))
+	if (pool->min_size <= pool->size || is_reported(l, min) || is_reported(l, size))
 		return;
 	/* At the line of the pool itself if there is one, else where the pool begins. */
-	load_problem(l, last > line ? last : line,
-		     "pool \"%s\": min_size (%lld) is larger than size (%lld)", pool->name,
-		     (long long)pool->min_size, (long long)pool->size);
+	load_problem(
+	    l, later(later(place, min), size),
+	    "pool \"%s\": min_size (%lld) is larger than size (%lld): raise size, or lower "
+	    "min_size",
+	    pool->name, (long long)pool->min_size, (long long)pool->size);
 }
 
 static void
@@ -90,23 +106,33 @@ add_pool(struct loading *l, struct conf *c, unsigned section)
 	unsigned count;
 
 	table = option_table(&count);
+	pool->snapshot = c;
 	pool->name = mem_strdup(l->sections[section].name);
-	pool->lines = mem_calloc(count, sizeof *pool->lines);
+	pool->sources = mem_calloc(count, sizeof *pool->sources);
 	for (unsigned i = 0; i < count; i++) {
 		if (table[i].where != OPTION_POOL)
 			continue;
 		option_copy(&table[i], pool, &c->defaults);
-		pool->lines[i] = c->lines[i];
+		pool->sources[i] = c->sources[i];
+		pool->sources[i].inherited = true;
 	}
-	set_own(l, section, pool, pool->lines);
-	check_pool(l, pool, l->sections[section].line);
+	set_own(l, section, pool, pool->sources);
+	load_check_pool(l, pool, l->sections[section].place);
+}
+
+/* Where the option of a scope is set. */
+static struct place
+place_of(const struct conf_scope *scope, const struct conf_option *o)
+{
+	const struct conf_source *from = &scope->sources[option_index(o)];
+
+	return (struct place){from->file ? from->file - 1 : 0, from->line};
 }
 
 /* The pool that a scope names. */
 static void
 check_scope_pool(struct loading *l, const struct conf *c, const struct conf_scope *scope)
 {
-	unsigned line = scope->lines[option_index(option_find("pool"))];
 	const char **names, *nearest;
 	char *quoted;
 
@@ -118,8 +144,8 @@ check_scope_pool(struct loading *l, const struct conf *c, const struct conf_scop
 		names[i] = c->pools[i].name;
 	nearest = option_nearest_of(scope->pool, names, c->npools);
 	quoted = option_quote(scope->pool);
-	load_problem(l, line, "pool: there is no pool %s%s%s%s", quoted,
-		     nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+	load_problem(l, place_of(scope, option_find("pool")), "pool: there is no pool %s%s%s%s",
+		     quoted, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
 		     nearest ? "\"?" : "");
 	free(quoted);
 	free(names);
@@ -144,6 +170,7 @@ count_args(struct loading *l, struct conf_scope *scope)
 	unsigned count, missing = 1;
 
 	table = option_table(&count);
+	scope->nargs = 0;
 	for (unsigned i = 0; i < count; i++) {
 		const struct conf_statements *s = NULL;
 
@@ -160,9 +187,16 @@ count_args(struct loading *l, struct conf_scope *scope)
 	while (missing < scope->nargs && used >> (missing - 1) & 1)
 		missing++;
 	if (missing < scope->nargs)
-		load_problem(l, scope->lines[option_index(last)],
+		load_problem(l, place_of(scope, last),
 			     "%s: $%u is used, but $%u nowhere in scope \"%s\"", last->name,
 			     scope->nargs, missing, scope->name);
+}
+
+void
+load_check_scope(struct loading *l, const struct conf *c, struct conf_scope *scope)
+{
+	check_scope_pool(l, c, scope);
+	count_args(l, scope);
 }
 
 static void
@@ -174,32 +208,51 @@ add_scope(struct loading *l, struct conf *c, unsigned section)
 	bool good;
 
 	table = option_table(&count);
+	scope->snapshot = c;
 	scope->name = mem_strdup(l->sections[section].name);
-	scope->lines = mem_calloc(count, sizeof *scope->lines);
+	scope->sources = mem_calloc(count, sizeof *scope->sources);
 	for (unsigned i = 0; i < count; i++)
 		if (table[i].where == OPTION_SCOPE)
 			option_set_default(&table[i], scope);
-	good = set_own(l, section, scope, scope->lines);
-	check_scope_pool(l, c, scope);
+	good = set_own(l, section, scope, scope->sources);
 	/* What was refused may use the arguments that are missing. */
 	if (good)
-		count_args(l, scope);
+		load_check_scope(l, c, scope);
+	else
+		check_scope_pool(l, c, scope);
 }
 
 static void
 check_socket(struct loading *l, const struct conf *c)
 {
-	unsigned line = c->lines[option_index(option_find("listen"))];
+	const struct conf_source *from = &c->sources[option_index(option_find("listen"))];
+	struct place place = {from->file ? from->file - 1 : 0, from->line};
 	char *path = conf_socket(c), *why = socket_check_directory(c->listen);
 
 	/* A directory that is wrong with any port has been reported. */
 	if (why == NULL && strlen(path) > SOCKET_PATH_MAX)
-		load_problem(l, line,
+		load_problem(l, place,
 			     "listen: too long: the path of the socket has %zu bytes; the system's "
 			     "maximum is %d",
 			     strlen(path), SOCKET_PATH_MAX);
 	free(why);
 	free(path);
+}
+
+/* The files it includes, for SHOW CONFIG. */
+static void
+note_inclusions(struct loading *l, struct conf *c)
+{
+	for (unsigned i = 0; i < l->ninclusions; i++) {
+		char *all =
+		    mem_printf("%s%s%s", c->include, i ? ", " : "", l->inclusions[i].pattern);
+
+		free(c->include);
+		c->include = all;
+	}
+	if (l->ninclusions > 0)
+		c->sources[option_index(option_find("include"))] =
+		    (struct conf_source){1, l->inclusions[0].place.line, false};
 }
 
 struct conf *
@@ -210,13 +263,19 @@ load_snapshot(struct loading *l)
 	unsigned count;
 
 	table = option_table(&count);
-	c->path = mem_strdup(l->path);
-	c->lines = mem_calloc(count, sizeof *c->lines);
+	c->references = 1;
+	c->path = mem_strdup(l->files[0]);
+	c->nfiles = l->nfiles;
+	c->files = mem_calloc(l->nfiles, sizeof *c->files);
+	for (unsigned i = 0; i < l->nfiles; i++)
+		c->files[i] = mem_strdup(l->files[i]);
+	c->sources = mem_calloc(count, sizeof *c->sources);
 	for (unsigned i = 0; i < count; i++)
 		if (table[i].where != OPTION_SCOPE)
 			option_set_default(
 			    &table[i], table[i].where == OPTION_POOL ? (void *)&c->defaults : c);
 	set_common(l, c);
+	note_inclusions(l, c);
 	check_socket(l, c);
 	c->pools = mem_calloc(l->nsections, sizeof *c->pools);
 	for (unsigned i = 0; i < l->nsections; i++)
@@ -227,6 +286,7 @@ load_snapshot(struct loading *l)
 		if (l->sections[i].kind == SECTION_SCOPE)
 			add_scope(l, c, i);
 	if (c->npools == 0 && !l->lost)
-		load_problem(l, 0, "no pool: expected at least one section [pool NAME]");
+		load_problem(l, (struct place){0, 0},
+			     "no pool: expected at least one section [pool NAME]");
 	return c;
 }

@@ -26,7 +26,7 @@ pool_clear(struct conf_pool *pool)
 {
 	options_clear(OPTION_POOL, pool);
 	free(pool->name);
-	free(pool->lines);
+	free(pool->sources);
 }
 
 static void
@@ -34,13 +34,13 @@ scope_clear(struct conf_scope *scope)
 {
 	options_clear(OPTION_SCOPE, scope);
 	free(scope->name);
-	free(scope->lines);
+	free(scope->sources);
 }
 
 void
 conf_free(struct conf *c)
 {
-	if (c == NULL)
+	if (c == NULL || --c->references > 0)
 		return;
 	options_clear(OPTION_PGWITH, c);
 	for (unsigned i = 0; i < c->npools; i++)
@@ -48,9 +48,12 @@ conf_free(struct conf *c)
 	pool_clear(&c->defaults);
 	for (unsigned i = 0; i < c->nscopes; i++)
 		scope_clear(&c->scopes[i]);
+	for (unsigned i = 0; i < c->nfiles; i++)
+		free(c->files[i]);
+	free(c->files);
 	free(c->pools);
 	free(c->scopes);
-	free(c->lines);
+	free(c->sources);
 	free(c->path);
 	free(c);
 }
@@ -64,6 +67,69 @@ conf_problems_clear(struct conf_problems *p)
 	}
 	free(p->list);
 	*p = (struct conf_problems){NULL, 0};
+}
+
+char *
+conf_problem_text(const struct conf_problem *p)
+{
+	return p->line ? mem_printf("%s:%u: %s", p->file, p->line, p->text)
+		       : mem_printf("%s: %s", p->file, p->text);
+}
+
+void
+conf_problem_add(struct conf_problems *p, const struct conf *c, const struct conf_source *from,
+		 const char *fmt, ...)
+{
+	const char *file = from->file ? c->files[from->file - 1] : c->path;
+	va_list ap;
+
+	if (p->count > CONF_PROBLEMS_MAX)
+		return;
+	p->list = mem_realloc(p->list, (p->count + 1) * sizeof *p->list);
+	va_start(ap, fmt);
+	p->list[p->count++] = (struct conf_problem){.file = mem_strdup(file),
+						    .order = from->file ? from->file - 1 : 0,
+						    .line = from->line,
+						    .text = mem_vprintf(fmt, ap)};
+	va_end(ap);
+}
+
+const struct conf_source *
+conf_pool_source(const struct conf_pool *pool, const char *option)
+{
+	return &pool->sources[option_index(option_find(option))];
+}
+
+/* ---- parts that are kept --------------------------------------------------------------------- */
+
+const struct conf_pool *
+conf_pool_keep(const struct conf_pool *pool)
+{
+	if (pool && pool->snapshot)
+		pool->snapshot->references++;
+	return pool;
+}
+
+void
+conf_pool_drop(const struct conf_pool *pool)
+{
+	if (pool)
+		conf_free(pool->snapshot);
+}
+
+const struct conf_scope *
+conf_scope_keep(const struct conf_scope *scope)
+{
+	if (scope && scope->snapshot)
+		scope->snapshot->references++;
+	return scope;
+}
+
+void
+conf_scope_drop(const struct conf_scope *scope)
+{
+	if (scope)
+		conf_free(scope->snapshot);
 }
 
 /* ---- questions ------------------------------------------------------------------------------- */
@@ -145,7 +211,7 @@ conf_entry(const struct conf *c, unsigned i, struct conf_entry *e)
 {
 	unsigned common = options_of(OPTION_PGWITH), own = options_of(OPTION_POOL);
 	const struct conf_option *o;
-	const unsigned *lines = c->lines;
+	const struct conf_source *from = c->sources;
 	const void *base = c;
 
 	if (i < common) {
@@ -158,7 +224,7 @@ conf_entry(const struct conf *c, unsigned i, struct conf_entry *e)
 
 		o = option_of(OPTION_POOL, i % own);
 		base = pool;
-		lines = pool->lines;
+		from = pool->sources;
 		e->section = mem_printf("pool %s", pool->name);
 	} else {
 		const struct conf_scope *scope;
@@ -167,15 +233,17 @@ conf_entry(const struct conf *c, unsigned i, struct conf_entry *e)
 		scope = &c->scopes[i / options_of(OPTION_SCOPE)];
 		o = option_of(OPTION_SCOPE, i % options_of(OPTION_SCOPE));
 		base = scope;
-		lines = scope->lines;
+		from = scope->sources;
 		e->section = mem_printf("scope %s", scope->name);
 	}
 	e->name = o->name;
 	e->value = option_text(o, base);
 	e->default_text = o->default_text;
-	e->source = lines[option_index(o)] ? mem_printf("%s:%u", c->path, lines[option_index(o)])
-					   : mem_strdup("default");
-	e->changeable = false;
+	from += option_index(o);
+	e->source = from->file == 0   ? mem_strdup("default")
+		    : from->line == 0 ? mem_strdup(c->files[from->file - 1])
+				      : mem_printf("%s:%u", c->files[from->file - 1], from->line);
+	e->changeable = o->reloadable;
 	e->help = o->help;
 }
 

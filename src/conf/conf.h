@@ -1,6 +1,6 @@
 /* conf: the configuration as one immutable snapshot. Loading either gives a whole one that has been
- * checked, or every problem of the file at once. A reload (later) makes a new snapshot and
- * compares. */
+ * checked, or every problem of the file at once. A reload makes a new snapshot, and so does SET;
+ * who still needs a part of the old one keeps it. */
 #ifndef PGWITH_CONF_CONF_H
 #define PGWITH_CONF_CONF_H
 
@@ -18,10 +18,21 @@ const char *conf_mode_name(enum conf_mode);
 /* As whom its servers log in: as conninfo says, or each as the role of its client. */
 enum conf_role { CONF_ROLE_FIXED, CONF_ROLE_CLIENT };
 
+/* Where the value of an option is from. */
+struct conf_source {
+	unsigned file;  /* 0: it is the default; otherwise conf->files[file - 1] */
+	unsigned line;  /* of that file; 0: no file, but what its name says */
+	bool inherited; /* of a pool: [pgwith] has set it for all */
+};
+
+struct conf;
+
 /* One section [pool NAME]. */
 struct conf_pool {
+	struct conf *snapshot; /* that it is a part of; NULL: of none, as in tests */
 	char *name;
 	char *conninfo; /* libpq's */
+	char *password; /* that goes with it, or "" */
 	enum conf_mode mode;
 	enum conf_role role;
 	int64_t size;            /* server connections at most, those in cleanup counted */
@@ -47,7 +58,7 @@ struct conf_pool {
 	int64_t query_timeout_us;     /* a longer statement is cancelled; 0: never */
 	int64_t log_scope_longer_than_us; /* such scopes are logged; 0: none */
 	bool log_scope_statements;        /* with their SQL */
-	unsigned *lines; /* by option_index(): the line that set it, 0 if it is the default */
+	struct conf_source *sources;  /* by option_index() */
 };
 
 /* How the transaction of a scope begins. */
@@ -75,6 +86,7 @@ struct conf_statements {
 
 /* One section [scope NAME]. */
 struct conf_scope {
+	struct conf *snapshot; /* as in a pool */
 	char *name;
 	char *pool;          /* a pool's name; "": the session's own */
 	int64_t wait_us;     /* 0: does not wait; CONF_UNSET: not given */
@@ -87,13 +99,18 @@ struct conf_scope {
 	struct conf_statements on_rollback; /* after it was rolled back */
 	struct conf_statements cleanup;     /* after it has ended, however */
 	unsigned nargs;                     /* the highest $n of all; none below it is unused */
-	unsigned *lines;                    /* as in a pool */
+	struct conf_source *sources;        /* as in a pool */
 };
 
 struct conf {
-	char *path; /* the file, or NULL */
+	unsigned references;
+	char *path;   /* the file, or NULL */
+	char **files; /* that one, and those that it includes; or who has set something: SET by app
+		       */
+	unsigned nfiles;
 	/* section [pgwith] */
-	char *listen; /* directory of the socket */
+	char *include; /* what it includes, as written, separated by commas */
+	char *listen;  /* directory of the socket */
 	int64_t port;
 	int64_t socket_mode; /* permission bits of the socket */
 	char *socket_owner;  /* user name, or "" */
@@ -110,7 +127,7 @@ struct conf {
 	bool log_disconnections;
 	bool log_pooler_errors;
 	bool log_scopes;
-	unsigned *lines; /* by option_index(), as in a pool; of the pools' options too */
+	struct conf_source *sources; /* by option_index(); of the pools' options too */
 
 	struct conf_pool defaults; /* what [pgwith] says about all pools; it has no name */
 	struct conf_pool *pools;   /* in the order of the file */
@@ -122,7 +139,8 @@ struct conf {
 /* One thing that is wrong in a file. */
 struct conf_problem {
 	char *file;
-	unsigned line; /* 1-based; 0 where no line can be named */
+	unsigned order; /* of the file among those that were read */
+	unsigned line;  /* 1-based; 0 where no line can be named */
 	char *
 	    text; /* what is wrong, what was expected, and the nearest known name if there is one */
 };
@@ -131,7 +149,8 @@ struct conf_problems {
 	unsigned count;
 };
 
-#define CONF_FILE_MAX     (1 << 20)  /* bytes of the file */
+#define CONF_FILE_MAX     (1 << 20)  /* bytes of a file */
+#define CONF_FILES_MAX    1000       /* that are included */
 #define CONF_VALUE_MAX    (64 << 10) /* bytes of one value, all its lines together */
 #define CONF_NAME         63 /* bytes of a pool's or scope's name, as of any in PostgreSQL */
 #define CONF_POOLS_MAX    1000
@@ -144,8 +163,52 @@ struct conf_problems {
  * with at least one problem in *p (initialised by this call; the caller clears it in both cases).
  */
 struct conf *conf_load(const char *path, struct conf_problems *p);
+/* Gives a reference up; the last one frees. NULL is fine. */
 void conf_free(struct conf *);
 void conf_problems_clear(struct conf_problems *);
+/* For people: FILE:LINE: TEXT. The caller frees. */
+char *conf_problem_text(const struct conf_problem *);
+/* Adds one that shows only above this layer, of the value of an option. */
+void conf_problem_add(struct conf_problems *, const struct conf *, const struct conf_source *,
+		      const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Where the option of a pool, which is one of the table, is from. */
+const struct conf_source *conf_pool_source(const struct conf_pool *, const char *option);
+
+/* One more reference to the snapshot that it is a part of; NULL is fine. Returns it. */
+const struct conf_pool *conf_pool_keep(const struct conf_pool *);
+const struct conf_scope *conf_scope_keep(const struct conf_scope *);
+/* Gives that up. */
+void conf_pool_drop(const struct conf_pool *);
+void conf_scope_drop(const struct conf_scope *);
+
+/* ---- a running configuration changes ---- */
+
+/* What SET asks for. `pool` and `scope` name a section, or are NULL both: that of [pgwith]. */
+struct conf_change {
+	const char *option, *value;
+	const char *pool, *scope;
+	const char *role; /* who asks */
+};
+
+/* A snapshot with that change; as a default for all pools it changes those that have none of their
+ * own. Returns NULL if it cannot be, with the reason in *why and, if something can be said to it,
+ * in *hint (otherwise NULL); the caller frees both. */
+struct conf *conf_changed(const struct conf *, const struct conf_change *, char **why, char **hint);
+
+/* One option that two snapshots have differently; texts without passwords. */
+struct conf_difference {
+	const char *section; /* "pgwith", "pool NAME" or "scope NAME" */
+	const char *option;
+	const char *was, *is;
+	bool refused; /* only a restart can change it: `is` is what the file wants */
+};
+typedef void conf_tell(void *arg, const struct conf_difference *);
+
+/* Before `next` comes in force instead of `running`: what only a restart can change is made as it
+ * is in `running`, and every difference is told. conf_take_over() is for [pgwith], but for its
+ * defaults for pools, and for the scopes; conf_take_pool() for one pool that runs now. */
+void conf_take_over(struct conf *next, const struct conf *running, conf_tell *tell, void *arg);
+void conf_take_pool(struct conf *next, const struct conf_pool *running, conf_tell *tell, void *arg);
 
 /* One option of a snapshot as text, for SHOW CONFIG. */
 struct conf_entry {
@@ -153,8 +216,8 @@ struct conf_entry {
 	const char *name;         /* of the option; static */
 	char *value;              /* without passwords */
 	const char *default_text; /* static; NULL: there is none, it must be given */
-	char *source;             /* "FILE:LINE" or "default" */
-	bool changeable;          /* without a restart; nothing is yet, as there is no reload */
+	char *source;             /* "FILE:LINE", "default" or "SET by ROLE" */
+	bool changeable;          /* without a restart */
 	const char *help;         /* static */
 };
 

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -15,8 +17,22 @@
 
 /* ---- problems -------------------------------------------------------------------------------- */
 
+static struct place
+here(const struct loading *l, unsigned line)
+{
+	return (struct place){l->nfiles - 1, line};
+}
+
+/* For people, from the line `at`: line 7; or, in another file, FILE:7. The caller frees. */
+static char *
+place_text(const struct loading *l, struct place p)
+{
+	return p.file == l->nfiles - 1 ? mem_printf("line %u", p.line)
+				       : mem_printf("%s:%u", l->files[p.file], p.line);
+}
+
 void
-load_problem(struct loading *l, unsigned line, const char *fmt, ...)
+load_problem(struct loading *l, struct place place, const char *fmt, ...)
 {
 	struct conf_problems *p = l->problems;
 	va_list ap;
@@ -27,16 +43,20 @@ load_problem(struct loading *l, unsigned line, const char *fmt, ...)
 	}
 	p->list = mem_realloc(p->list, (p->count + 1) * sizeof *p->list);
 	va_start(ap, fmt);
-	p->list[p->count++] = (struct conf_problem){
-	    .file = mem_strdup(l->path), .line = line, .text = mem_vprintf(fmt, ap)};
+	p->list[p->count++] = (struct conf_problem){.file = mem_strdup(l->files[place.file]),
+						    .order = place.file,
+						    .line = place.line,
+						    .text = mem_vprintf(fmt, ap)};
 	va_end(ap);
 }
 
 static int
-by_line(const void *a, const void *b)
+by_place(const void *a, const void *b)
 {
 	const struct conf_problem *x = a, *y = b;
 
+	if (x->order != y->order)
+		return x->order < y->order ? -1 : 1;
 	/* What has no line comes last: 0 - 1 is the largest. */
 	if (x->line != y->line)
 		return x->line - 1 < y->line - 1 ? -1 : 1;
@@ -50,12 +70,13 @@ finish_problems(struct loading *l)
 	unsigned unsaid = l->unsaid;
 
 	if (p->count > 1)
-		qsort(p->list, p->count, sizeof *p->list, by_line);
+		qsort(p->list, p->count, sizeof *p->list, by_place);
 	if (unsaid == 0)
 		return;
 	p->list = mem_realloc(p->list, (p->count + 1) * sizeof *p->list);
 	p->list[p->count++] =
-	    (struct conf_problem){.file = mem_strdup(l->path),
+	    (struct conf_problem){.file = mem_strdup(l->files[0]),
+				  .order = l->nfiles,
 				  .text = mem_printf("%u more problems are not shown", unsaid)};
 }
 
@@ -76,26 +97,34 @@ static unsigned
 add_section(struct loading *l, enum section_kind kind, const char *name, unsigned line)
 {
 	l->sections = mem_realloc(l->sections, (l->nsections + 1) * sizeof *l->sections);
-	l->sections[l->nsections] =
-	    (struct section){.kind = kind, .name = name ? mem_strdup(name) : NULL, .line = line};
+	l->sections[l->nsections] = (struct section){
+	    .kind = kind, .name = name ? mem_strdup(name) : NULL, .place = here(l, line)};
 	return l->nsections++;
 }
 
-/* Goes on with the section that there is already, or begins it */
+/* Goes on with the section that there is already, or begins it. Each file may have its own part of
+ * [pgwith]. */
 static void
 enter_section(struct loading *l, enum section_kind kind, const char *name, unsigned line)
 {
 	for (unsigned i = 0; i < l->nsections; i++) {
-		const struct section *s = &l->sections[i];
+		struct section *s = &l->sections[i];
+		char *first;
 
 		if (s->kind != kind || (name && strcmp(s->name, name) != 0))
 			continue;
-		load_problem(l, line, "duplicate section [%s%s]: the first is on line %u",
+		l->current = i;
+		if (kind == SECTION_PGWITH && s->place.file != l->nfiles - 1) {
+			s->place = here(l, line);
+			return;
+		}
+		first = place_text(l, s->place);
+		load_problem(l, here(l, line), "duplicate section [%s%s]: the first is on %s",
 			     kind == SECTION_PGWITH ? "pgwith"
 			     : kind == SECTION_POOL ? "pool "
 						    : "scope ",
-			     name ? name : "", s->line);
-		l->current = i;
+			     name ? name : "", first);
+		free(first);
 		return;
 	}
 	l->current = add_section(l, kind, name, line);
@@ -137,8 +166,8 @@ unknown_section(struct loading *l, const char *text, unsigned line)
 	char *quoted = option_quote(text), *word = mem_strndup(text, strcspn(text, " \t:.\""));
 	const char *nearest = option_nearest_of(word, words, sizeof words / sizeof *words);
 
-	load_problem(l, line, "unknown section %s: expected " INIFILE_SECTIONS "%s%s%s", quoted,
-		     nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+	load_problem(l, here(l, line), "unknown section %s: expected " INIFILE_SECTIONS "%s%s%s",
+		     quoted, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
 		     nearest ? "\"?" : "");
 	free(quoted);
 	free(word);
@@ -167,20 +196,22 @@ named_section(struct loading *l, unsigned k, const char *name, unsigned line)
 	unsigned count = 0;
 
 	if (*name == '\0') {
-		load_problem(l, line, "a %s without a name: expected [%s NAME]", word, word);
+		load_problem(l, here(l, line), "a %s without a name: expected [%s NAME]", word,
+			     word);
 		return false;
 	}
 	if ((why = name_problem(kinds[k].kind, name)) != NULL) {
 		char *quoted = option_quote(name);
 
-		load_problem(l, line, "a %s cannot be named %s: %s", word, quoted, why);
+		load_problem(l, here(l, line), "a %s cannot be named %s: %s", word, quoted, why);
 		free(quoted);
 		/* Its options are checked all the same. */
 	}
 	for (unsigned i = 0; i < l->nsections; i++)
 		count += l->sections[i].kind == kinds[k].kind;
 	if (count >= kinds[k].max) {
-		load_problem(l, line, "too many %ss: the maximum is %u", word, kinds[k].max);
+		load_problem(l, here(l, line), "too many %ss: the maximum is %u", word,
+			     kinds[k].max);
 		return false;
 	}
 	enter_section(l, kinds[k].kind, name, line);
@@ -229,24 +260,25 @@ unknown_option(struct loading *l, const char *name, unsigned line)
 	const char *nearest = option_nearest(name, place_of(s->kind));
 	char *quoted = option_quote(name);
 
-	load_problem(l, line, "unknown option %s%s%s%s", quoted, nearest ? "; did you mean \"" : "",
-		     nearest ? nearest : "", nearest ? "\"?" : "; see pgwith.conf(5)");
+	load_problem(l, here(l, line), "unknown option %s%s%s%s", quoted,
+		     nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+		     nearest ? "\"?" : "; see pgwith.conf(5)");
 	free(quoted);
 }
 
 static void
 misplaced_option(struct loading *l, const struct conf_option *o, unsigned line)
 {
-	static const char *const here[] = {[SECTION_LOST] = "",
-					   [SECTION_PGWITH] = "[pgwith]",
-					   [SECTION_POOL] = "a pool",
-					   [SECTION_SCOPE] = "a scope"};
+	static const char *const its[] = {[SECTION_LOST] = "",
+					  [SECTION_PGWITH] = "[pgwith]",
+					  [SECTION_POOL] = "a pool",
+					  [SECTION_SCOPE] = "a scope"};
 	static const char *const there[] = {[OPTION_PGWITH] = "[pgwith]",
 					    [OPTION_POOL] = "[pool NAME]",
 					    [OPTION_SCOPE] = "[scope NAME]"};
 
-	load_problem(l, line, "option %s is not one of %s: it belongs in %s", o->name,
-		     here[l->sections[l->current].kind], there[o->where]);
+	load_problem(l, here(l, line), "option %s is not one of %s: it belongs in %s", o->name,
+		     its[l->sections[l->current].kind], there[o->where]);
 }
 
 static void
@@ -256,8 +288,11 @@ add_setting(struct loading *l, const struct conf_option *o, const char *value, u
 		const struct setting *s = &l->settings[i];
 
 		if (s->option == o && s->section == l->current) {
-			load_problem(l, line, "duplicate option %s: the first is on line %u",
-				     o->name, s->line);
+			char *first = place_text(l, s->place);
+
+			load_problem(l, here(l, line), "duplicate option %s: the first is on %s",
+				     o->name, first);
+			free(first);
 			return;
 		}
 	}
@@ -265,9 +300,31 @@ add_setting(struct loading *l, const struct conf_option *o, const char *value, u
 	l->settings[l->nsettings++] = (struct setting){.option = o,
 						       .section = l->current,
 						       .value = mem_strdup(value),
-						       .line = line,
+						       .place = here(l, line),
 						       .last_line = line};
 	l->continuing = true;
+}
+
+/* Notes the files that are to be read behind this one. */
+static void
+add_inclusion(struct loading *l, const char *pattern, unsigned line)
+{
+	if (l->nfiles > 1) {
+		load_problem(l, here(l, line),
+			     "include cannot stand in a file that is itself included: move it to "
+			     "%s",
+			     l->files[0]);
+		return;
+	}
+	if (*pattern == '\0') {
+		load_problem(l, here(l, line),
+			     "include: expected the path of a file, or of several with wildcards, "
+			     "like conf.d/*.conf");
+		return;
+	}
+	l->inclusions = mem_realloc(l->inclusions, (l->ninclusions + 1) * sizeof *l->inclusions);
+	l->inclusions[l->ninclusions++] =
+	    (struct inclusion){.pattern = mem_strdup(pattern), .place = here(l, line)};
 }
 
 static void
@@ -282,7 +339,7 @@ on_option(void *arg, const char *name, const char *value, unsigned line)
 	if (s->kind == SECTION_LOST) {
 		if (!l->begun)
 			load_problem(
-			    l, line,
+			    l, here(l, line),
 			    "an option before any section: expected [pgwith] or [pool NAME] "
 			    "first");
 		return;
@@ -291,6 +348,8 @@ on_option(void *arg, const char *name, const char *value, unsigned line)
 		unknown_option(l, name, line);
 	else if (!option_fits(o, place_of(s->kind)))
 		misplaced_option(l, o, line);
+	else if (o->repeats)
+		add_inclusion(l, value, line);
 	else
 		add_setting(l, o, value, line);
 }
@@ -320,15 +379,15 @@ on_more(void *arg, const char *value, unsigned line)
 		return; /* what it continues has been reported */
 	s = &l->settings[l->nsettings - 1];
 	if (!s->option->many_lines) {
-		load_problem(l, line,
+		load_problem(l, here(l, line),
 			     "an indented line continues the one before it, and %s (line %u) takes "
 			     "only one: remove the indentation",
-			     s->option->name, s->line);
+			     s->option->name, s->place.line);
 		return;
 	}
 	if (strlen(s->value) + (line - s->last_line) + strlen(value) > CONF_VALUE_MAX) {
-		load_problem(l, line, "%s (line %u) is too long: the maximum is %d bytes",
-			     s->option->name, s->line, CONF_VALUE_MAX);
+		load_problem(l, here(l, line), "%s (line %u) is too long: the maximum is %d bytes",
+			     s->option->name, s->place.line, CONF_VALUE_MAX);
 		l->continuing = false;
 		return;
 	}
@@ -351,40 +410,144 @@ is_verbatim(void *arg, const char *name)
 static void
 on_problem(void *arg, const char *text, unsigned line)
 {
-	load_problem(arg, line, "%s", text);
+	load_problem(arg, here(arg, line), "%s", text);
 }
 
-/* ---- the file -------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* The whole file. False if it cannot be read, which has been reported. */
 static bool
-read_file(struct loading *l, struct buf *b)
+read_file(struct loading *l, int fd, struct buf *b)
 {
-	int fd = open(l->path, O_RDONLY | O_CLOEXEC);
+	unsigned before = l->problems->count + l->unsaid;
 	ssize_t n;
 
-	if (fd < 0) {
-		load_problem(l, 0, "cannot open: %s", strerror(errno));
-		return false;
-	}
 	for (;;) {
 		uint8_t *room = buf_room(b, 64 << 10);
 
 		if (room == NULL) {
-			load_problem(l, 0, "too long: the maximum is %d bytes", CONF_FILE_MAX);
+			load_problem(l, here(l, 0), "too long: the maximum is %d bytes",
+				     CONF_FILE_MAX);
 			break;
 		}
 		n = read(fd, room, 64 << 10);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			load_problem(l, 0, "cannot read: %s", strerror(errno));
+			load_problem(l, here(l, 0), "cannot read: %s", strerror(errno));
 		if (n <= 0)
 			break;
 		buf_grew(b, n);
 	}
+	return l->problems->count + l->unsaid == before;
+}
+
+/* Opens it and begins its part. Returns -1 if that cannot be, which has been reported: of a file
+ * that is included (`from` is not NULL) where that is. */
+static int
+open_file(struct loading *l, const char *path, const struct place *from)
+{
+	/* A pipe must not keep a running daemon waiting. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | (from ? O_NONBLOCK : 0)), e = errno;
+	struct stat st;
+
+	if (fd < 0 && from) {
+		load_problem(l, *from, "include: cannot open %s: %s", path, strerror(e));
+		return -1;
+	}
+	if (from && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+		load_problem(l, *from, "include: %s is not a regular file", path);
+		close(fd);
+		return -1;
+	}
+	l->files = mem_realloc(l->files, (l->nfiles + 1) * sizeof *l->files);
+	l->files[l->nfiles++] = mem_strdup(path);
+	if (fd < 0)
+		load_problem(l, here(l, 0), "cannot open: %s", strerror(e));
+	return fd;
+}
+
+static void
+load_file(struct loading *l, const char *path, const struct place *from)
+{
+	static const struct inifile_calls calls = {.section = on_section,
+						   .option = on_option,
+						   .more = on_more,
+						   .problem = on_problem,
+						   .verbatim = is_verbatim};
+	int fd = open_file(l, path, from);
+	struct buf file;
+
+	if (fd < 0) {
+		l->lost = true;
+		return;
+	}
+	buf_init(&file, CONF_FILE_MAX + (64 << 10));
+	l->current = 0;
+	l->begun = l->continuing = false;
+	if (read_file(l, fd, &file))
+		inifile_read((char *)buf_data(&file), file.len, &calls, l);
+	else
+		l->lost = true;
 	close(fd);
-	return l->problems->count == 0;
+	/* It may hold a password. */
+	if (file.len > 0)
+		explicit_bzero((void *)buf_data(&file), file.len);
+	buf_clear(&file);
+}
+
+/* A folder that is not there has no files. */
+static int
+glob_failed(const char *path, int e)
+{
+	return e != ENOENT && e != ENOTDIR;
+}
+
+static bool
+has_wildcards(const char *pattern)
+{
+	return strpbrk(pattern, "*?[") != NULL;
+}
+
+static void
+load_matches(struct loading *l, const struct inclusion *in, const glob_t *found)
+{
+	for (size_t i = 0; i < found->gl_pathc; i++) {
+		if (l->nfiles > CONF_FILES_MAX) {
+			load_problem(l, in->place, "include: too many files: the maximum is %d",
+				     CONF_FILES_MAX);
+			return;
+		}
+		load_file(l, found->gl_pathv[i], &in->place);
+	}
+}
+
+/* A path is relative to the folder of the file that names it. No match is no problem. */
+static void
+load_inclusion(struct loading *l, const struct inclusion *in)
+{
+	const char *slash = strrchr(l->files[0], '/');
+	int folder = *in->pattern != '/' && slash ? (int)(slash + 1 - l->files[0]) : 0;
+	char *path = mem_printf("%.*s%s", folder, l->files[0], in->pattern);
+	glob_t found = {0};
+
+	if (!has_wildcards(in->pattern)) {
+		load_file(l, path, &in->place);
+	} else {
+		switch (glob(path, 0, glob_failed, &found)) {
+		case 0:
+			load_matches(l, in, &found);
+			break;
+		case GLOB_NOMATCH:
+			break;
+		default:
+			load_problem(l, in->place,
+				     "include: cannot read the folder of %s: is it permitted?",
+				     path);
+		}
+		globfree(&found);
+	}
+	free(path);
 }
 
 static void
@@ -397,32 +560,33 @@ loading_clear(struct loading *l)
 		explicit_bzero(l->settings[i].value, strlen(l->settings[i].value));
 		free(l->settings[i].value);
 	}
+	for (unsigned i = 0; i < l->ninclusions; i++)
+		free(l->inclusions[i].pattern);
+	for (unsigned i = 0; i < l->nfiles; i++)
+		free(l->files[i]);
 	free(l->sections);
 	free(l->settings);
+	free(l->inclusions);
+	free(l->files);
 }
 
 struct conf *
 conf_load(const char *path, struct conf_problems *p)
 {
-	static const struct inifile_calls calls = {.section = on_section,
-						   .option = on_option,
-						   .more = on_more,
-						   .problem = on_problem,
-						   .verbatim = is_verbatim};
-	struct loading l = {.path = path, .problems = p};
+	struct loading l = {.problems = p};
 	struct conf *c = NULL;
-	struct buf file;
 
 	*p = (struct conf_problems){NULL, 0};
-	buf_init(&file, CONF_FILE_MAX + (64 << 10));
-	if (read_file(&l, &file)) {
-		add_section(&l, SECTION_LOST, NULL, 0);
-		inifile_read((char *)buf_data(&file), file.len, &calls, &l);
+	l.sections = mem_calloc(1, sizeof *l.sections);
+	l.nsections = 1; /* SECTION_LOST */
+	load_file(&l, path, NULL);
+	if (p->count == 0 || p->list[0].line > 0) {
+		for (unsigned i = 0; i < l.ninclusions; i++)
+			load_inclusion(&l, &l.inclusions[i]);
 		c = load_snapshot(&l);
-		finish_problems(&l);
 	}
+	finish_problems(&l);
 	loading_clear(&l);
-	buf_clear(&file);
 	if (p->count > 0) {
 		conf_free(c);
 		c = NULL;

@@ -8,18 +8,27 @@
 #include "conf/conf.h"
 #include "conf/option.h"
 
+/* A line of one of the files. */
+struct place {
+	unsigned file; /* from 0: the first one that was read */
+	unsigned line; /* 0 where none can be named */
+};
+
 struct loading {
-	const char *path;
+	char **files; /* that have been begun */
+	unsigned nfiles;
 	struct conf_problems *problems;
 	unsigned unsaid; /* problems beyond CONF_PROBLEMS_MAX */
 	struct section *sections;
 	unsigned nsections;
 	unsigned current; /* section that is being read; sections[0] is the place of lost options */
-	bool begun;       /* a section has been seen, known or not */
+	bool begun;       /* a section of this file has been seen, known or not */
 	bool lost;        /* one of them could not be understood: it may have been a pool */
 	struct setting *settings;
 	unsigned nsettings;
 	bool continuing; /* settings[nsettings - 1] is what an indented line continues */
+	struct inclusion *inclusions;
+	unsigned ninclusions;
 };
 
 enum section_kind {
@@ -32,7 +41,13 @@ enum section_kind {
 struct section {
 	enum section_kind kind;
 	char *name; /* of the pool or scope, or NULL */
-	unsigned line;
+	struct place place;
+};
+
+/* Files that are to be read too. */
+struct inclusion {
+	char *pattern;
+	struct place place;
 };
 
 /* An option as written. */
@@ -40,14 +55,19 @@ struct setting {
 	const struct conf_option *option;
 	unsigned section;
 	char *value;
-	unsigned line, last_line;
+	struct place place;
+	unsigned last_line;
 };
 
-/* Notes a problem; `line` is 0 where none can be named. */
-void load_problem(struct loading *, unsigned line, const char *fmt, ...)
+void load_problem(struct loading *, struct place, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Parses and checks all that has been read. The caller frees, also where there were problems. */
 struct conf *load_snapshot(struct loading *);
+
+/* What only shows when a pool, or a scope, is complete. `place`: where it begins. */
+void load_check_pool(struct loading *, const struct conf_pool *, struct place);
+/* Counts the arguments of its statements, too. */
+void load_check_scope(struct loading *, const struct conf *, struct conf_scope *);
 
 #endif

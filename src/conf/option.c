@@ -16,6 +16,7 @@
 #include "conf/conf.h"
 #include "conf/conninfo.h"
 #include "conf/script.h"
+#include "conf/secret.h"
 #include "conf/socket.h"
 
 #define DAY         (24 * UNIT_H)
@@ -43,6 +44,9 @@ _Static_assert(sizeof(enum log_level) == sizeof(unsigned), "an OPTION_ENUM is ke
 
 /* clang-format off */
 static const struct conf_option table[] = {
+	{"include", IN_CONF(include), .type = OPTION_STRING, .default_text = "", .repeats = true,
+	 .reloadable = true,
+	 .help = "Files that are read too: a path, or a pattern with wildcards. May be given several times. A relative path is relative to the folder of this file."},
 	{"listen", IN_CONF(listen), .type = OPTION_STRING, .default_text = "/run/pgwith",
 	 .check = socket_check_directory,
 	 .help = "The directory of the socket, which is LISTEN/.s.PGSQL.PORT. An absolute path."},
@@ -94,9 +98,13 @@ static const struct conf_option table[] = {
 	 .help = "Log lines when a scope is entered, granted, exited and released. Only of those that clients enter by ENTER."},
 
 	{"conninfo", IN_POOL(conninfo), .type = OPTION_STRING, .check = conninfo_check,
-	 .many_lines = true, .secret = true, .reloadable = true,
-	 .help = "How the server is reached: a libpq connection string or URI. Must be given."},
+	 .many_lines = true, .shown = conninfo_shown, .reloadable = true,
+	 .help = "How the server is reached: a libpq connection string or URI, or file:PATH of a file that holds it. Must be given."},
+	{"password", IN_POOL(password), .type = OPTION_STRING, .default_text = "",
+	 .shown = secret_shown, .reloadable = true,
+	 .help = "The password that goes with conninfo, or file:PATH of a file that holds it. Empty: the one in conninfo, or of libpq's passfile."},
 	{"mode", IN_POOL(mode), .type = OPTION_ENUM, .choices = modes, .default_text = "transaction",
+	 .reloadable = true,
 	 .help = "For how long a session keeps a server connection: for a transaction, for the whole session, or for a statement (then transactions are refused)."},
 	{"role", IN_POOL(role), .type = OPTION_ENUM, .choices = roles, .default_text = "fixed",
 	 .help = "As whom server connections log in: fixed, as conninfo says; client, each as the role of its client. The roles share size, and wait in one order; min_size does not count then."},
@@ -366,7 +374,7 @@ store_string(const struct conf_option *o, void *base, const char *text)
 {
 	char **at = string_at(base, o);
 
-	free(*at);
+	secret_free(*at);
 	*at = mem_strdup(text);
 }
 
@@ -393,6 +401,25 @@ stored_value(const struct conf_option *o, const void *base)
 	return *(const int64_t *)at;
 }
 
+/* Takes `why`, if it is not NULL. Returns 0 or -E_SYNTAX. */
+static int
+set_string(const struct conf_option *o, void *base, const char *text, char **why)
+{
+	char *held = NULL;
+
+	if (o->shown && secret_is_file(text)) {
+		held = secret_read(text, why);
+		if (held == NULL)
+			return -E_SYNTAX;
+		text = held;
+	}
+	*why = o->check ? o->check(text) : NULL;
+	if (*why == NULL)
+		store_string(o, base, text);
+	secret_free(held);
+	return *why ? -E_SYNTAX : 0;
+}
+
 int
 option_set(const struct conf_option *o, void *base, const char *text, char **why, unsigned *row)
 {
@@ -414,12 +441,8 @@ option_set(const struct conf_option *o, void *base, const char *text, char **why
 		*statements_at(base, o) = statements;
 		return 0;
 	}
-	if (is_string(o)) {
-		if (o->check && (*why = o->check(text)) != NULL)
-			return -E_SYNTAX;
-		store_string(o, base, text);
-		return 0;
-	}
+	if (is_string(o))
+		return set_string(o, base, text, why);
 	e = parse_value(o, text, &value);
 	if (e) {
 		char *quoted = option_quote(text), *range = option_range(o);
@@ -453,6 +476,27 @@ option_set_default(const struct conf_option *o, void *base)
 		log_fatal("option %s: its default %s is none", o->name, o->default_text);
 }
 
+bool
+option_same(const struct conf_option *o, const void *a, const void *b)
+{
+	const struct conf_statements *x, *y;
+	const char *s, *t;
+
+	if (o->type == OPTION_STATEMENTS) {
+		x = option_statements(o, a);
+		y = option_statements(o, b);
+		for (unsigned i = 0; i < x->count && i < y->count; i++)
+			if (strcmp(x->list[i].sql, y->list[i].sql) != 0)
+				return false;
+		return x->count == y->count;
+	}
+	if (!is_string(o))
+		return stored_value(o, a) == stored_value(o, b);
+	s = *string_at((void *)a, o);
+	t = *string_at((void *)b, o);
+	return s == t || (s && t && strcmp(s, t) == 0);
+}
+
 void
 option_copy(const struct conf_option *o, void *to, const void *from)
 {
@@ -483,7 +527,7 @@ void
 option_clear(const struct conf_option *o, void *base)
 {
 	if (is_string(o)) {
-		free(*string_at(base, o));
+		secret_free(*string_at(base, o));
 		*string_at(base, o) = NULL;
 	} else if (o->type == OPTION_STATEMENTS) {
 		script_clear(statements_at(base, o));
@@ -527,7 +571,7 @@ option_text(const struct conf_option *o, const void *base)
 	text = *string_at((void *)base, o);
 	if (text == NULL)
 		return mem_strdup("");
-	return o->secret ? conninfo_shown(text) : mem_strdup(text);
+	return o->shown ? o->shown(text) : mem_strdup(text);
 }
 
 const char *

@@ -43,8 +43,11 @@ struct conf_option {
 	/* More that a string or list must be. Returns NULL, or what is wrong (the caller frees). */
 	char *(*check)(const char *);
 	bool many_lines; /* indented lines below it continue it, of statements always */
-	bool secret;     /* may hold a password: never quoted in a message, shown without it */
-	bool reloadable; /* a running daemon could take a new value over */
+	bool repeats;    /* may be given several times; read by load.c, and only from a file */
+	/* Of what may hold a password, which is never quoted in a message and may be in a file of
+	 * its own (secret.h): the value for people, which the caller frees. */
+	char *(*shown)(const char *);
+	bool reloadable; /* a running daemon takes a new value over */
 	const char *help;
 };
 
@@ -69,6 +72,8 @@ const char *option_nearest_of(const char *word, const char *const *words, unsign
 int option_set(const struct conf_option *, void *base, const char *text, char **why, unsigned *row);
 /* Stores the default, or nothing if there is none. */
 void option_set_default(const struct conf_option *, void *base);
+/* Do both have the same value? */
+bool option_same(const struct conf_option *, const void *, const void *);
 /* Gives `to` its own copy of what `from` has. */
 void option_copy(const struct conf_option *, void *to, const void *from);
 /* Frees what a string or statements option holds. */

@@ -20,7 +20,8 @@ struct conninfo {
 	char *port[HOSTS_MAX];
 	unsigned hosts;
 	bool names;
-	char *user; /* in place of the option's, or NULL */
+	char *user;     /* in place of the option's, or NULL */
+	char *password; /* the same */
 };
 
 /* Cuts a comma-separated list into at most HOSTS_MAX copies. Returns how many there are. */
@@ -183,6 +184,9 @@ conninfo_free(struct conninfo *ci)
 	}
 	PQconninfoFree(ci->options);
 	free(ci->user);
+	if (ci->password)
+		explicit_bzero(ci->password, strlen(ci->password));
+	free(ci->password);
 	free(ci);
 }
 
@@ -191,6 +195,31 @@ conninfo_set_user(struct conninfo *ci, const char *user)
 {
 	free(ci->user);
 	ci->user = mem_strdup(user);
+}
+
+void
+conninfo_set_password(struct conninfo *ci, const char *password)
+{
+	ci->password = mem_strdup(password);
+}
+
+static const char *
+or_empty(const char *s)
+{
+	return s ? s : "";
+}
+
+bool
+conninfo_same(const struct conninfo *a, const struct conninfo *b)
+{
+	if (strcmp(or_empty(a->user), or_empty(b->user)) != 0 ||
+	    strcmp(or_empty(a->password), or_empty(b->password)) != 0)
+		return false;
+	/* libpq's own list, in its order. */
+	for (unsigned i = 0; a->options[i].keyword; i++)
+		if (strcmp(or_empty(a->options[i].val), or_empty(b->options[i].val)) != 0)
+			return false;
+	return true;
 }
 
 bool
@@ -282,6 +311,7 @@ conninfo_resolve(const struct conninfo *ci, struct conninfo_params *p, char *why
 			for (unsigned i = 0; i < sizeof ours / sizeof *ours; i++)
 				own |= strcmp(o->keyword, ours[i]) == 0;
 			own |= ci->user && strcmp(o->keyword, "user") == 0;
+			own |= ci->password && strcmp(o->keyword, "password") == 0;
 			if (!own && o->val && *o->val)
 				add_param(p, o->keyword, o->val);
 		}
@@ -291,6 +321,8 @@ conninfo_resolve(const struct conninfo *ci, struct conninfo_params *p, char *why
 		/* GSS encryption happens inside libpq: there would be no bytes to relay. */
 		if (ci->user)
 			add_param(p, "user", ci->user);
+		if (ci->password)
+			add_param(p, "password", ci->password);
 		add_param(p, "gssencmode", "disable");
 		add_param(p, "fallback_application_name", "pgwith");
 	}

@@ -18,6 +18,11 @@ void conninfo_free(struct conninfo *);
 
 /* Log in as this user, whatever the text says. Before anything else is done with it. */
 void conninfo_set_user(struct conninfo *, const char *user);
+/* Log in with this password, once. */
+void conninfo_set_password(struct conninfo *, const char *password);
+
+/* Do both lead to the same servers in the same way? */
+bool conninfo_same(const struct conninfo *, const struct conninfo *);
 
 /* Has it host names that must be looked up? */
 bool conninfo_has_names(const struct conninfo *);

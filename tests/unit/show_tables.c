@@ -49,6 +49,8 @@ mdoc_option(const struct conf_option *o)
 	printf("; %s%s.\n", text ? "default " : "no default", text ? *text ? text : "empty" : "");
 	printf(".br\n");
 	wrap("", o->help, true);
+	if (!o->reloadable)
+		printf("A change needs a restart.\n");
 	free(range);
 }
 
@@ -115,7 +117,9 @@ sample(void)
 			wrap("# ", o->help, false);
 			if (o->type != OPTION_STRING)
 				printf("# %c%s.\n", range[0] - 'a' + 'A', range + 1);
-			if (o->default_text)
+			if (o->repeats)
+				printf("#%s = /etc/pgwith/conf.d/*.conf\n\n", o->name);
+			else if (o->default_text)
 				printf("#%s =%s%s\n\n", o->name, *o->default_text ? " " : "",
 				       o->default_text);
 			else
