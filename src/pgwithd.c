@@ -9,6 +9,7 @@
 #include "admin/console.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "pool/renew.h"
 #include "session/daemon.h"
 
 #define EXIT_USAGE 2 /* wrong words on the command line, or a configuration that cannot be used */
@@ -83,6 +84,12 @@ load(const char *path)
 	struct conf_problems problems;
 	struct conf *conf = conf_load(path, &problems);
 
+	if (conf)
+		renew_check(conf, &problems);
+	if (problems.count > 0) {
+		conf_free(conf);
+		conf = NULL;
+	}
 	for (unsigned i = 0; i < problems.count; i++) {
 		char *text = conf_problem_text(&problems.list[i]);
 
@@ -124,6 +131,7 @@ main(int argc, char **argv)
 		log_flush();
 		return EXIT_FAILURE;
 	}
+	d->verbose = a.verbose;
 	status = daemon_run(d);
 	daemon_free(d);
 	log_flush();

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "admin/configure.h"
 #include "base/mem.h"
 #include "base/words.h"
 #include "conf/option.h"
@@ -130,7 +131,45 @@ static const struct command commands[] = {
      .tag = "SELECT 1",
      .show = &select_show,
      .run = run_select},
-    IGNORED("SET", "SET", run_nothing),
+    {.words = "RELOAD",
+     .arguments = "",
+     .level = COMMAND_ADMIN,
+     .tag = "RELOAD",
+     .run = configure_reload,
+     .help = "read the configuration again; wholly or, if anything in it is wrong, not at all"},
+    {.words = "SET",
+     .arguments = "OPTION = VALUE [FOR POOL NAME | FOR SCOPE NAME]",
+     .min_args = 1,
+     .max_args = COMMAND_ANY_ARGS,
+     .level = COMMAND_ADMIN,
+     .as_written = true,
+     .tag = "SET",
+     .run = configure_set,
+     .help = "change an option until the next RELOAD or restart"},
+    /* What drivers and frameworks set by themselves. */
+    IGNORED("SET APPLICATION_NAME", "SET", run_nothing),
+    IGNORED("SET BYTEA_OUTPUT", "SET", run_nothing),
+    IGNORED("SET CLIENT_ENCODING", "SET", run_nothing),
+    IGNORED("SET CLIENT_MIN_MESSAGES", "SET", run_nothing),
+    IGNORED("SET CONSTRAINTS", "SET", run_nothing),
+    IGNORED("SET DATESTYLE", "SET", run_nothing),
+    IGNORED("SET DEFAULT_TRANSACTION_ISOLATION", "SET", run_nothing),
+    IGNORED("SET DEFAULT_TRANSACTION_READ_ONLY", "SET", run_nothing),
+    IGNORED("SET EXTRA_FLOAT_DIGITS", "SET", run_nothing),
+    IGNORED("SET IDLE_IN_TRANSACTION_SESSION_TIMEOUT", "SET", run_nothing),
+    IGNORED("SET INTERVALSTYLE", "SET", run_nothing),
+    IGNORED("SET JIT", "SET", run_nothing),
+    IGNORED("SET LOCAL", "SET", run_nothing),
+    IGNORED("SET LOCK_TIMEOUT", "SET", run_nothing),
+    IGNORED("SET NAMES", "SET", run_nothing),
+    IGNORED("SET ROLE", "SET", run_nothing),
+    IGNORED("SET SEARCH_PATH", "SET", run_nothing),
+    IGNORED("SET SESSION", "SET", run_nothing),
+    IGNORED("SET STANDARD_CONFORMING_STRINGS", "SET", run_nothing),
+    IGNORED("SET STATEMENT_TIMEOUT", "SET", run_nothing),
+    IGNORED("SET TIME ZONE", "SET", run_nothing),
+    IGNORED("SET TIMEZONE", "SET", run_nothing),
+    IGNORED("SET TRANSACTION", "SET", run_nothing),
     IGNORED("RESET", "RESET", run_nothing),
     IGNORED("DISCARD", "DISCARD ALL", run_nothing),
     IGNORED("DEALLOCATE", "DEALLOCATE", run_nothing),
@@ -297,6 +336,21 @@ keep(struct command_stmt *stmt, unsigned i, const struct sqltext_token *t, struc
 	return 0;
 }
 
+/* Keeps all arguments, from `start` on. */
+static int
+keep_text(struct command_stmt *stmt, const char *start, const char *end, struct err *e)
+{
+	size_t length = (size_t)(end - start);
+
+	if (length > COMMAND_TEXT_MAX) {
+		err_make(e, ERR_CONSOLE_SYNTAX, "the arguments have more than 1023 bytes");
+		return -E_SYNTAX;
+	}
+	memcpy(stmt->text, start, length);
+	stmt->text[length] = 0;
+	return 0;
+}
+
 /* Privilege and number of arguments are checked here, for every command. */
 static int
 admit(const struct command *c, unsigned nargs, bool admin, struct err *e)
@@ -344,6 +398,8 @@ read_with(const struct command *table, unsigned count, const char *text, size_t 
 	stmt->nargs = ntokens - taken;
 	if (c->parameter)
 		stmt->parameter = (struct column){c->parameter, COLUMN_TEXT};
+	if (c->as_written)
+		return keep_text(stmt, tokens[taken].start, text + bytes, e);
 	if (c->max_args == COMMAND_ANY_ARGS)
 		return 0;
 	for (unsigned i = 0; i < stmt->nargs && i < COMMAND_ARGS; i++)

@@ -20,13 +20,16 @@ enum command_level {
 #define COMMAND_ARGS     2  /* arguments that are kept */
 #define COMMAND_ARG_MAX  63 /* bytes of one, as of any name in PostgreSQL */
 #define COMMAND_ANY_ARGS ((unsigned)-1)
+#define COMMAND_TEXT_MAX 1023 /* bytes of arguments that are kept as they were written */
 
 /* What a command works on. */
 struct command_call {
-	const struct daemon *daemon;
+	struct daemon *daemon;
+	struct session *session; /* whose console it is */
 	const struct command_stmt *stmt;
-	struct rows *rows; /* where its rows go */
-	bool *in_block;    /* the session is between BEGIN and COMMIT */
+	struct rows *rows;  /* where its rows go */
+	bool *in_block;     /* the session is between BEGIN and COMMIT */
+	struct err *notice; /* ERR_NONE; a command may put a notice for people here */
 };
 
 struct command {
@@ -34,6 +37,7 @@ struct command {
 	const char *arguments; /* for people, "" if there are none */
 	unsigned min_args, max_args;
 	enum command_level level;
+	bool as_written;         /* its arguments are kept as a text */
 	const char *tag;         /* of CommandComplete */
 	const struct show *show; /* NULL: no rows */
 	/* NULL: show->fill. Returns 0, or -E_... with the error in *e. */
@@ -47,6 +51,7 @@ struct command_stmt {
 	const struct command *command; /* NULL: an empty statement */
 	unsigned nargs;                /* tokens behind the command's words */
 	char args[COMMAND_ARGS][COMMAND_ARG_MAX + 1];
+	char text[COMMAND_TEXT_MAX + 1]; /* as_written */
 	/* What its one column looks like, if it shows a parameter. */
 	struct column parameter;
 };

@@ -164,6 +164,14 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_CONSOLE_DENIED] = {"console_denied", "42501", false,
 			    "only an administrator may use %s", /* command */
 			    "add the role to admin_users in section [pgwith]"},
+    [ERR_CONSOLE_OPTION] = {"console_option", "22023", false, "%s", /* what is wrong */
+			    "SHOW CONFIG lists the options"},
+    [ERR_CONSOLE_RELOAD] =
+	{"console_reload", "F0000", false, "the configuration was not reloaded: %s", /* why */
+	 "the running configuration stays in force; pgwithd -t shows all that is "
+	 "wrong"},
+    [ERR_CONSOLE_RESTART] = {"console_restart", "01000", false, "%s", /* what stays as it is */
+			     "start pgwithd again when it suits"},
     [ERR_STATEMENT_UNKNOWN] = {"statement_unknown", "26000", false,
 			       "prepared statement \"%s\" does not exist", /* name */
 			       NULL},

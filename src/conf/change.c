@@ -262,8 +262,8 @@ compare(const struct comparing *c, enum option_where where, const char *section,
 
 		if (o->where != where || option_same(o, next, running))
 			continue;
-		was = option_text(o, running);
-		is = option_text(o, next);
+		was = o->type == OPTION_STATEMENTS ? NULL : option_text(o, running);
+		is = o->type == OPTION_STATEMENTS ? NULL : option_text(o, next);
 		c->tell(c->arg,
 			&(struct conf_difference){section, o->name, was, is, !o->reloadable});
 		free(was);

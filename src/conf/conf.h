@@ -199,8 +199,8 @@ struct conf *conf_changed(const struct conf *, const struct conf_change *, char 
 struct conf_difference {
 	const char *section; /* "pgwith", "pool NAME" or "scope NAME" */
 	const char *option;
-	const char *was, *is;
-	bool refused; /* only a restart can change it: `is` is what the file wants */
+	const char *was, *is; /* NULL: they are statements */
+	bool refused;         /* only a restart can change it: `is` is what the file wants */
 };
 typedef void conf_tell(void *arg, const struct conf_difference *);
 

@@ -55,25 +55,35 @@ pools_clear(struct pools *all)
 	idmap_clear(&all->servers);
 }
 
+struct conninfo *
+pool_conninfo(const struct conf_pool *conf, const char *role, char *why, size_t why_size)
+{
+	struct conninfo *ci = conninfo_new(conf->conninfo, why, why_size);
+
+	if (ci && role)
+		conninfo_set_user(ci, role);
+	if (ci && conf->password && *conf->password)
+		conninfo_set_password(ci, conf->password);
+	return ci;
+}
+
 /* `group`: NULL, or the pool of which it serves one role. */
 static struct pool *
 make_pool(struct pools *all, const struct conf_pool *conf, struct pool *group, const char *role,
 	  char *why, size_t why_size)
 {
-	struct conninfo *ci = conninfo_new(conf->conninfo, why, why_size);
+	struct conninfo *ci = pool_conninfo(conf, role, why, why_size);
 	struct pool *pool;
 
 	if (ci == NULL)
 		return NULL;
 	pool = mem_calloc(1, sizeof *pool);
 	pool->all = all;
-	pool->conf = conf;
+	pool->conf = conf_pool_keep(conf);
 	pool->conninfo = ci;
 	pool->group = group ? group : pool;
-	if (role) {
+	if (role)
 		pool->role = mem_strdup(role);
-		conninfo_set_user(ci, role);
-	}
 	for (int i = 0; i < SERVER_NSTATES; i++)
 		list_init(&pool->servers[i]);
 	list_init(&pool->waiting);
@@ -100,7 +110,7 @@ pools_find(struct pools *all, const char *name, const char *role)
 	LIST_EACH (n, &all->list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
-		if (strcmp(pool->conf->name, name) != 0)
+		if (pool->group->removed || strcmp(pool->conf->name, name) != 0)
 			continue;
 		if (pool->conf->role == CONF_ROLE_FIXED ||
 		    (pool->role && strcmp(pool->role, role) == 0))
@@ -160,12 +170,21 @@ clear_params(struct pool *pool)
 	pool->nparams = 0;
 }
 
+void
+pool_forget_place(struct pool *pool)
+{
+	clear_params(pool);
+	err_clear(&pool->last_error);
+	pool->retry_us = 0;
+}
+
 static void
 free_pool(void *arg)
 {
 	struct pool *pool = arg;
 
 	clear_params(pool);
+	conf_pool_drop(pool->conf);
 	free(pool->role);
 	err_clear(&pool->last_error);
 	conninfo_free(pool->conninfo);
@@ -197,7 +216,8 @@ pool_free(struct pool *pool)
 	err_clear(&e);
 	for (int i = 0; i < SERVER_CLOSED; i++)
 		while ((n = list_first(&pool->servers[i])) != NULL)
-			server_close(LIST_OBJ(n, struct server, node), "shutdown");
+			server_close(LIST_OBJ(n, struct server, node),
+				     pool->group->removed ? "the pool was removed" : "shutdown");
 	loop_defer(pool->all->loop, free_pool, pool);
 }
 
@@ -235,22 +255,30 @@ may_try(const struct pool *pool)
 	return pool->retry_us == 0 || loop_now_us(pool->all->loop) >= pool->retry_us;
 }
 
-/* The group is full: the idle server of another role that has been idle longest makes room. */
-static bool
-make_room(struct pool *pool)
+struct server *
+pool_oldest_idle(struct pool *group, const struct pool *except)
 {
 	struct server *oldest = NULL;
 	struct list_node *n;
 
-	LIST_EACH (n, &pool->all->list) {
+	LIST_EACH (n, &group->all->list) {
 		struct pool *other = LIST_OBJ(n, struct pool, node);
 		struct list_node *last = list_last(&other->servers[SERVER_IDLE]);
 		struct server *srv = last ? LIST_OBJ(last, struct server, node) : NULL;
 
-		if (other->group == pool->group && other != pool && srv &&
+		if (other->group == group && other != except && srv &&
 		    (oldest == NULL || srv->idle_us < oldest->idle_us))
 			oldest = srv;
 	}
+	return oldest;
+}
+
+/* The group is full: the idle server of another role that has been idle longest makes room. */
+static bool
+make_room(struct pool *pool)
+{
+	struct server *oldest = pool_oldest_idle(pool->group, pool);
+
 	if (oldest == NULL)
 		return false;
 	server_close(oldest, "another role of the pool needs it");
@@ -314,6 +342,13 @@ give_way(struct pool *pool, struct server *srv)
 	return true;
 }
 
+/* Servers that are kept though nobody wants them now. */
+static int64_t
+least(const struct pool *pool)
+{
+	return pool->group->removed || pool->role ? 0 : pool->conf->min_size;
+}
+
 void
 pool_fill(struct pool *pool)
 {
@@ -326,8 +361,7 @@ pool_fill(struct pool *pool)
 	if (conf->role == CONF_ROLE_CLIENT && pool->role == NULL)
 		return;
 	while (opening->count < conf->max_opening &&
-	       (opening->count < pool->waiting.count ||
-		(pool->count < conf->min_size && pool->role == NULL))) {
+	       (opening->count < pool->waiting.count || pool->count < least(pool))) {
 		if (later_than_others(pool))
 			return;
 		if (pool->group->total >= conf->size && !make_room(pool))
@@ -356,6 +390,13 @@ outlived(const struct pool *pool, const struct server *srv)
 	       loop_now_us(pool->all->loop) - srv->connected_us >= pool->conf->max_lifetime_us;
 }
 
+/* It has become smaller. */
+static bool
+surplus(const struct pool *pool)
+{
+	return pool->group->total > pool->conf->size;
+}
+
 void
 pool_server_connected(struct pool *pool, struct server *srv)
 {
@@ -370,8 +411,10 @@ pool_server_ready(struct pool *pool, struct server *srv)
 {
 	struct list_node *n = list_first(&pool->waiting);
 
-	if (srv->retiring || outlived(pool, srv) || (pool->all->closing && n == NULL)) {
+	if (srv->retiring || outlived(pool, srv) || surplus(pool) ||
+	    (pool->all->closing && n == NULL)) {
 		server_close(srv, srv->retiring        ? "retired"
+				  : surplus(pool)      ? "the pool was made smaller"
 				  : pool->all->closing ? "shutdown"
 						       : "max_lifetime");
 		return;
@@ -529,7 +572,7 @@ sweep_idle(struct pool *pool, int64_t now)
 		before = n->prev;
 		if (outlived(pool, srv))
 			server_close(srv, "max_lifetime");
-		else if (conf->idle_timeout_us > 0 && pool->count > conf->min_size &&
+		else if (conf->idle_timeout_us > 0 && pool->count > least(pool) &&
 			 now - srv->idle_us >= conf->idle_timeout_us)
 			server_close(srv, "idle_timeout");
 		else if (conf->check_interval_us > 0 &&

@@ -76,7 +76,9 @@ struct pool {
 	    *group; /* itself; or the pool whose clients of one role it serves (role = client) */
 	char *role; /* that role, or NULL */
 	unsigned total;               /* servers of the whole group; kept in the group's own pool */
-	const struct conf_pool *conf; /* belongs to the snapshot that is in force */
+	const struct conf_pool *conf; /* kept, until the end of the turn in which it has another */
+	bool removed; /* nobody new comes in, and it is freed when the last has left; the group's
+			 own pool has it for all of them */
 	struct conninfo *conninfo;
 	struct list servers[SERVER_NSTATES]; /* idle: most recently used first; leased: longest held
 						first */
@@ -98,8 +100,8 @@ void pools_init(struct pools *, struct loop *, struct work *);
 /* After the last pool has been freed. */
 void pools_clear(struct pools *);
 
-/* Makes the pool and opens its min_size. `conf` must live as long as the pool. Returns NULL and a
- * reason in `why` if the conninfo cannot be parsed. */
+/* Makes the pool and opens its min_size; keeps `conf`. Returns NULL and a reason in `why` if the
+ * conninfo cannot be parsed. */
 struct pool *pool_new(struct pools *, const struct conf_pool *conf, char *why, size_t why_size);
 
 /* Closes every server and fails every waiter; frees at the end of the turn. */
@@ -132,6 +134,17 @@ bool pool_refuses(struct pool *, struct err *e);
 /* The error of a wait that lasted longer than `limit_us`, with who holds what; the caller's to
  * clear. */
 void pool_wait_error(const struct pool *, int64_t limit_us, struct err *e);
+
+/* A conninfo for a server of the pool; otherwise as conninfo_new(). `role`: NULL, or the one that
+ * it is to log in as. */
+struct conninfo *pool_conninfo(const struct conf_pool *, const char *role, char *why,
+			       size_t why_size);
+/* The servers that come now are at another place: what is known from those of before is forgotten.
+ */
+void pool_forget_place(struct pool *);
+/* The idle server of the group that has been idle for longest, but for those of `except` (NULL: of
+ * any); NULL if there is none. */
+struct server *pool_oldest_idle(struct pool *group, const struct pool *except);
 
 /* Parameter of the last login, or NULL. */
 const char *pool_param(const struct pool *, const char *name);

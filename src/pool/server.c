@@ -259,7 +259,7 @@ look_up_names(struct server *srv)
 {
 	struct look_up *job = mem_calloc(1, sizeof *job);
 
-	job->conninfo = conninfo_new(srv->pool->conf->conninfo, job->why, sizeof job->why);
+	job->conninfo = pool_conninfo(srv->pool->conf, srv->pool->role, job->why, sizeof job->why);
 	if (job->conninfo == NULL) {
 		/* It was good at the start: its service file has changed. */
 		connect_failed(srv, job->why);
@@ -268,8 +268,6 @@ look_up_names(struct server *srv)
 	}
 	job->all = srv->pool->all;
 	job->server = srv->id;
-	if (srv->pool->role)
-		conninfo_set_user(job->conninfo, srv->pool->role);
 	srv->resolving = true;
 	/* Another lane than that of the cancels: when a host falls silent, they hang, and the pool
 	 * must be able to look for another host. */
@@ -388,6 +386,17 @@ server_close(struct server *srv, const char *why)
 	if (lease)
 		lease_lost(lease, &done, why);
 	todo_clear(&done);
+	pool_fill(pool);
+}
+
+void
+server_give_up(struct server *srv, const char *why)
+{
+	struct pool *pool = srv->pool;
+
+	log_debug("server %llu: given up pool=%s why=\"%s\"", (unsigned long long)srv->id,
+		  pool->conf->name, why);
+	forget(srv);
 	pool_fill(pool);
 }
 

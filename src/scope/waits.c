@@ -112,7 +112,7 @@ struct point {
 	const struct lease *lease;
 	struct edge *needs, *last_need;
 	struct edge *needed_by;
-	unsigned missing; /* of the needs, before it can go on */
+	unsigned missing; /* of the needs, before it can go on; of a source's, one or more */
 	bool can_go;
 	struct point *next_to_go;
 	struct point *back; /* towards the asking session; NULL: no way was found yet */
@@ -233,19 +233,17 @@ need_holder(struct graph *g, struct point *p)
 		need(p, add_session(g, LIST_OBJ(n, const struct lock_hold, node)->session, NULL));
 }
 
-/* All but the leased ones are free, or get free by themselves. */
-static bool
-has_free_server(const struct pool *pool)
+/* The others are free, or get free by themselves. */
+static unsigned
+leased(const struct pool *pool)
 {
 	const struct list_node *n;
+	unsigned count = 0;
 
-	for (int i = 0; i < SERVER_CLOSED; i++)
-		if (i != SERVER_LEASED && pool->servers[i].count > 0)
-			return true;
+	/* One without a lease is on its way to cleanup. */
 	LIST_EACH (n, &pool->servers[SERVER_LEASED])
-		if (LIST_OBJ(n, const struct server, node)->lease == NULL)
-			return true; /* on its way to cleanup */
-	return false;
+		count += LIST_OBJ(n, const struct server, node)->lease != NULL;
+	return count;
 }
 
 /* The first pool of the group behind `n`, which is a node of the list of all pools or its head. */
@@ -263,21 +261,25 @@ need_server(struct graph *g, struct point *p)
 {
 	const struct list_node *head = &p->group->all->list.head, *n;
 	const struct pool *pool;
-	bool is_free = p->group->total < p->group->conf->size;
+	int64_t count = 0;
 
-	for (pool = next_of_group(p->group, head); pool && !is_free;
+	for (pool = next_of_group(p->group, head); pool;
 	     pool = next_of_group(p->group, &pool->node))
-		is_free = has_free_server(pool);
-	if (is_free) {
+		count += leased(pool);
+	if (count < p->group->conf->size) {
 		p->missing = 0;
 		return;
 	}
+	/* More than one, if the group has become smaller: the first that come back are closed. */
+	p->missing = (unsigned)(count - p->group->conf->size + 1);
 	for (pool = next_of_group(p->group, head); pool;
 	     pool = next_of_group(p->group, &pool->node))
-		LIST_EACH (n, &pool->servers[SERVER_LEASED])
-			need(p,
-			     add_session(g, LIST_OBJ(n, const struct server, node)->lease->session,
-					 NULL));
+		LIST_EACH (n, &pool->servers[SERVER_LEASED]) {
+			const struct lease *l = LIST_OBJ(n, const struct server, node)->lease;
+
+			if (l)
+				need(p, add_session(g, l->session, NULL));
+		}
 }
 
 static void

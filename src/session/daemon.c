@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/limits.h"
+#include "session/reload.h"
 #include "session/scopes.h"
 
 #define WORKERS      32 /* cancels and name look-ups at once */
@@ -206,6 +207,7 @@ sweep(void *arg)
 	session_sweep(d);
 	scopes_sweep(d);
 	limits_sweep(d);
+	reload_sweep(d);
 	sweep_phase(d);
 	log_sweep();
 }
@@ -230,7 +232,11 @@ on_signal(void *arg, int signo)
 static void
 on_hup(void *arg, int signo)
 {
-	log_warnx("pgwithd: SIGHUP is ignored: this version reads its configuration at start only");
+	struct err e;
+
+	log_info("pgwithd: signal SIGHUP");
+	if (reload(arg, &(struct reload_told){NULL, NULL}, &e) < 0)
+		err_clear(&e); /* has been logged */
 }
 
 /* ---- the beginning ---- */
@@ -252,8 +258,8 @@ on_cancelled(void *arg, uint64_t requester)
 }
 
 /* Clients must not take the descriptors that servers need. */
-static void
-count_descriptors(struct daemon *d)
+void
+daemon_count_descriptors(struct daemon *d)
 {
 	struct rlimit lim = {0};
 	int64_t servers = 0, wanted;
@@ -347,7 +353,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	d->self = geteuid();
 	clock_gettime(CLOCK_REALTIME, &wall);
 	d->started_at = wall.tv_sec;
-	count_descriptors(d);
+	daemon_count_descriptors(d);
 	d->loop = loop_new();
 	d->work = work_new(d->loop, WORKERS, POOL_WORKERS);
 	idmap_init(&d->sessions);

@@ -57,10 +57,11 @@ struct daemon {
 	uint64_t sessions_ever;
 	uint64_t refused; /* logins */
 	uid_t self;
+	bool verbose; /* debug lines are logged, whatever log_level is */
 };
 
-/* Starts everything that `conf` says; takes it over. Returns NULL with a reason in `why` (conf is
- * freed then too). */
+/* Starts everything that `conf` says, which renew_check() has found to be good; takes it over.
+ * Returns NULL with a reason in `why` (conf is freed then too). */
 struct daemon *daemon_new(struct conf *conf, const struct console_ops *, char *why,
 			  size_t why_size);
 
@@ -76,6 +77,10 @@ void daemon_free(struct daemon *);
  * session is told and closed. */
 void daemon_drain(struct daemon *);
 void daemon_stop(struct daemon *);
+
+/* Counts the descriptors that the configuration wants, and how many sessions are left by those that
+ * there are. */
+void daemon_count_descriptors(struct daemon *);
 
 /* Sessions that are not closed. */
 unsigned daemon_sessions(const struct daemon *);

@@ -67,7 +67,8 @@ find_pool(struct scopes *sc, struct wanted *w, struct err *e)
 		err_make(e, ERR_SCOPE_NO_POOL, name);
 		return false;
 	}
-	if (w->pool->conf->mode == CONF_STATEMENT) {
+	if (w->pool == s->pool ? s->mode == CONF_STATEMENT
+			       : w->pool->conf->mode == CONF_STATEMENT) {
 		err_make(e, ERR_STATEMENT_MODE, w->pool->conf->name);
 		return false;
 	}
@@ -108,7 +109,9 @@ understand(struct scopes *sc, struct wanted *w, struct err *e)
 	const struct grammar_item *item = w->item;
 	char text[160];
 
-	w->def = definition_of(sc, item);
+	/* A reload may change it while it is entered. */
+	conf_scope_drop(sc->def);
+	sc->def = w->def = conf_scope_keep(definition_of(sc, item));
 	if (item->kind == GRAMMAR_DEFINED && w->def == NULL) {
 		err_make(e, ERR_SCOPE_NOT_DEFINED, item->name);
 		return false;
@@ -545,7 +548,7 @@ static void
 plan(struct scopes *sc)
 {
 	const struct grammar_item *item = item_of(sc);
-	const struct conf_scope *def = definition_of(sc, item);
+	const struct conf_scope *def = sc->def;
 	char **values = values_of(item);
 	enum grammar_access access = item->access;
 
@@ -592,7 +595,7 @@ opened(struct scopes *sc)
 	if (f->kind == SCOPE_IMPLICIT)
 		return;
 	timing_add(scopes_timing(sc, f), TIMING_ENTER, f->opened_us - f->granted_us);
-	def = definition_of(sc, item_of(sc));
+	def = sc->def;
 	if (def) {
 		values = values_of(item_of(sc));
 		defer_list(f, DEFERRED_ON_COMMIT, &def->on_commit, true, values);
@@ -635,7 +638,7 @@ send_begin(struct scopes *sc)
 		return;
 	}
 	item = item_of(sc);
-	def = definition_of(sc, item);
+	def = sc->def;
 	isolation = item->isolation;
 	access = item->access;
 	/* The two enums have the same order. */

@@ -178,8 +178,8 @@ login_granted(struct session *s)
 	}
 }
 
-static void
-enter_pool(struct session *s)
+void
+login_again(struct session *s)
 {
 	struct err e;
 	int r;
@@ -188,7 +188,8 @@ enter_pool(struct session *s)
 		login_welcome(s);
 		return;
 	}
-	session_set_state(s, SESSION_LOGIN);
+	if (s->state != SESSION_LOGIN)
+		session_set_state(s, SESSION_LOGIN);
 	r = lease_enter(s->lease, s->pool, &e);
 	if (r == -E_AGAIN) {
 		stream_pause(&s->stream);
@@ -297,6 +298,8 @@ start(struct session *s, const struct startup *st)
 		refuse(s, &e);
 		return;
 	}
+	s->mode = (uint8_t)s->pool->conf->mode;
+	s->pin = s->pool->conf->pin;
 	buf_init(&params, 2 * STARTUP_LARGEST);
 	if (params_read(st, &params, why, sizeof why) < 0) {
 		err_make(&e, ERR_STARTUP_OPTION, why);
@@ -307,7 +310,7 @@ start(struct session *s, const struct startup *st)
 			s->startup_bytes = (uint32_t)params.len;
 			memcpy(s->startup, buf_data(&params), params.len);
 		}
-		enter_pool(s);
+		login_again(s);
 	}
 	buf_clear(&params);
 }

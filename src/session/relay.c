@@ -172,6 +172,13 @@ setup_answered(struct session *s)
 		late_cancel(s);
 		return;
 	}
+	if (s->lease->srv->retiring) {
+		forget_answer(s);
+		state_applied(s);
+		lease_return(s->lease, false);
+		login_again(s);
+		return;
+	}
 	pool_greeting_keep(s->pool, s->setup, row, bytes);
 	forget_answer(s);
 	state_applied(s);
@@ -213,7 +220,7 @@ relay_fresh(struct session *s)
 	p->deallocated = 0;
 	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
 	s->cancel_due = false;
-	if (s->pool->conf->mode == CONF_SESSION)
+	if (s->mode == CONF_SESSION)
 		s->pinned |= SESSION_PIN_MODE;
 }
 
@@ -476,7 +483,7 @@ readable(struct lease *l)
 		scopes_heard(s);
 	if (progress_at_rest(p) && p->status == 'I' && !(s->scopes && scopes_holds(s))) {
 		end_lease(s);
-	} else if (p->status != 'I' && s->pool->conf->mode == CONF_STATEMENT) {
+	} else if (p->status != 'I' && s->mode == CONF_STATEMENT) {
 		refuse_transaction(s);
 		return;
 	}

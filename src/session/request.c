@@ -197,7 +197,7 @@ with_lease(struct session *s, struct message *m)
 	}
 	if (m->set)
 		m->set = statement_classify(s, m);
-	if (!s->pool->conf->pin && (m->set & (STATEMENT_PINS | SESSION_PIN_SETTING)))
+	if (!s->pin && (m->set & (STATEMENT_PINS | SESSION_PIN_SETTING)))
 		return statement_refuse(s, m, m->set & (STATEMENT_PINS | SESSION_PIN_SETTING));
 	if (m->type == 'Q' && m->set) {
 		size_t sql_bytes;
@@ -266,7 +266,7 @@ judge(struct session *s, struct message *m)
 		return begin_expired(s, m);
 	if ((s->scopes || (m->set & SQLCLASS_SCOPE)) && (v = parts_judge(s, m)) != FORWARD)
 		return v;
-	if ((m->set & SQLCLASS_BEGIN) && s->pool->conf->mode == CONF_STATEMENT)
+	if ((m->set & SQLCLASS_BEGIN) && s->mode == CONF_STATEMENT)
 		return no_transaction(s, m->type);
 	if (s->state == SESSION_IDLE)
 		v = without_lease(s, m);
@@ -308,7 +308,7 @@ may_add(const struct session *s, const struct message *m)
 		return false;
 	/* The usual case, with the unnamed statement. */
 	return !statement_is_nameless(m) || !s->unnamed.here || unnamed_has_effects(&s->unnamed) ||
-	       !s->pool->conf->pin;
+	       !s->pin;
 }
 
 /* Moves data[*from, to) to what stands ahead, so that more can be added behind it. */

@@ -48,6 +48,7 @@ scopes_free(struct scopes *sc)
 		list_remove(&sc->run, n);
 		deferred_free(LIST_OBJ(n, struct deferred, node));
 	}
+	conf_scope_drop(sc->def);
 	grammar_free(sc->statement);
 	talk_clear(&sc->talk);
 	buf_clear(&sc->failure);
@@ -292,6 +293,8 @@ scopes_finish(struct scopes *sc)
 	sc->doing = SCOPES_NOTHING;
 	sc->step = STEP_NEXT;
 	sc->frame = sc->last = NULL;
+	conf_scope_drop(sc->def);
+	sc->def = NULL;
 	if (sc->gone) {
 		session_close(s, sc->gone_why, sc->gone_text);
 		return;

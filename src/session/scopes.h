@@ -90,7 +90,9 @@ struct scopes {
 	struct scopes_formats formats; /* E: of that */
 	bool inside;         /* judge is on the stack: it goes on with the client's bytes */
 	struct scope *frame; /* that is worked on */
-	unsigned item;       /* ENTER: which of them; frames are the innermost `entered` ones */
+	const struct conf_scope *def; /* ENTER: of that, as it was when it was asked for; kept; or
+					 NULL */
+	unsigned item; /* ENTER: which of them; frames are the innermost `entered` ones */
 	unsigned entered;
 	struct scope *last; /* EXIT: the outermost frame to be exited */
 	struct list run;    /* ENTER: struct deferred of the definition, still to be run */

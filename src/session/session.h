@@ -112,6 +112,8 @@ struct session {
 	int64_t heard_us;     /* limits: when `heard` was seen to grow */
 	uint64_t heard;       /* limits: bytes of the client at the last look */
 	uint8_t expired_by;   /* BEGUN_EXPIRED: enum err_id, what ended it */
+	uint8_t mode;         /* enum conf_mode: that of its pool when it came in */
+	bool pin;             /* the same */
 	uint8_t ending; /* BEGUN_EXPIRED: how far its end is in the extended protocol: begin.c */
 	uint64_t queries;
 	struct slow *slow;  /* slow.h; NULL: nobody wants to hear of long scopes */
@@ -187,6 +189,8 @@ void login_granted(struct session *);
 /* login: the pool's parameters are known, and what the session's own make of them: the client is
  * let in. */
 void login_welcome(struct session *);
+/* login: what the server says is of no use, as the pool has been moved: asks again. */
+void login_again(struct session *);
 /* login: they will not be. */
 void login_failed(struct session *, const struct err *);
 

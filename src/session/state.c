@@ -234,7 +234,7 @@ take_kept(struct session *s, const char *letters)
 		if (strchr(letters, kept_letters[i].letter))
 			kept |= kept_letters[i].bit;
 	/* With pin = off it is not for the session to keep. */
-	if (kept && !s->pool->conf->pin) {
+	if (kept && !s->pin) {
 		s->discard = true;
 		kept = 0;
 	}
@@ -311,7 +311,8 @@ static void
 take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *set,
 	 struct identity *who)
 {
-	const char *own = pool_param(s->pool, "session_authorization");
+	/* Of this server, as the pool may have been moved. */
+	const char *own = PQparameterStatus(s->lease->srv->conn, "session_authorization");
 	struct reader r;
 	char *name, *value;
 
@@ -416,6 +417,63 @@ state_start(struct session *s)
 		s->startup = NULL;
 		s->startup_bytes = 0;
 	}
+}
+
+/* Is it in the startup parameters, or set by the session? */
+static bool
+has_parameter(const struct session *s, const char *name)
+{
+	const char *at = s->startup, *end = at + s->startup_bytes;
+	char text[96];
+
+	for (; at < end; at += strlen(at) + 1) {
+		if (strcasecmp(at, name) == 0)
+			return true;
+		at += strlen(at) + 1;
+	}
+	snprintf(text, sizeof text, "set_config('%s'", name);
+	return s->setup && strcasestr(s->setup, text) != NULL;
+}
+
+void
+state_moves(struct session *s)
+{
+	/* What it means to send and to read, and the server does not say with each. */
+	static const char *const told[] = {"client_encoding", "DateStyle", "IntervalStyle",
+					   "TimeZone", "standard_conforming_strings"};
+	struct buf startup, sql;
+
+	buf_init(&startup, SQL_MAX);
+	buf_init(&sql, SQL_MAX);
+	buf_add(&startup, s->startup ? s->startup : "", s->startup_bytes);
+	for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+		const char *value = pool_param(s->pool, told[i]);
+
+		if (value == NULL || has_parameter(s, told[i]))
+			continue;
+		buf_add_str(&startup, told[i]);
+		buf_add_str(&startup, value);
+		buf_add_fmt(&sql,
+			    sql.len ? ", pg_catalog.set_config('%s',"
+				    : "SELECT pg_catalog.set_config('%s',",
+			    told[i]);
+		params_literal(&sql, value);
+		buf_add_fmt(&sql, ",false)");
+	}
+	/* Behind them: who the session is comes last. */
+	if (s->setup)
+		buf_add_fmt(&sql, sql.len ? ", %s" : "SELECT %s", s->setup + strlen("SELECT "));
+	buf_add_u8(&sql, 0);
+	if (startup.len > s->startup_bytes && !sql.failed && !startup.failed) {
+		free(s->setup);
+		s->setup = mem_strdup((char *)buf_data(&sql));
+		free(s->startup);
+		s->startup = mem_alloc(startup.len);
+		s->startup_bytes = (uint32_t)startup.len;
+		memcpy(s->startup, buf_data(&startup), startup.len);
+	}
+	buf_clear(&startup);
+	buf_clear(&sql);
 }
 
 void

@@ -43,6 +43,10 @@ void state_own(struct progress *, const char *sql, struct buf *out);
 bool state_differs(const struct session *);
 void state_change(const struct session *, struct buf *sql);
 
+/* The session's pool is about to be moved to another place, whose defaults may be others: what the
+ * client was told of those of its pool goes on to hold for it. */
+void state_moves(struct session *);
+
 /* The server has what the session wants now. */
 void state_applied(struct session *);
 

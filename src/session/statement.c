@@ -194,9 +194,14 @@ static struct prepared_limits
 limits_of(const struct session *s)
 {
 	const struct conf_pool *conf = s->pool->conf;
+	unsigned server_max = (unsigned)conf->max_prepared_statements;
 
-	return (struct prepared_limits){(unsigned)conf->max_prepared_statements,
-					(unsigned)conf->max_session_statements, NAMES_BYTES_MAX};
+	/* Those that the session has are known to no server by its own names for them: one that has
+	 * had some goes on so when a reload has made it 0. */
+	if (server_max == 0 && s->names)
+		server_max = 1;
+	return (struct prepared_limits){server_max, (unsigned)conf->max_session_statements,
+					NAMES_BYTES_MAX};
 }
 
 static struct prepared_message
@@ -231,7 +236,7 @@ statement_adopted(struct session *s, const struct message *m)
 	struct pool *pool = s->pool;
 	struct list_node *n;
 
-	if (m->type != 'P' || m->next != 'S' || pool->conf->mode != CONF_TRANSACTION ||
+	if (m->type != 'P' || m->next != 'S' || s->mode != CONF_TRANSACTION ||
 	    pool->servers[SERVER_IDLE].count > 0 || pool->conf->max_prepared_statements == 0 ||
 	    (m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)))
 		return false;
@@ -239,8 +244,9 @@ statement_adopted(struct session *s, const struct message *m)
 	pm = prepared_message_of(s, m);
 	make_names(s);
 	LIST_EACH (n, &pool->servers[SERVER_LEASED]) {
-		if (prepared_adopt(s->names, &LIST_OBJ(n, struct server, node)->prepared, &limits,
-				   &pm)) {
+		struct server *srv = LIST_OBJ(n, struct server, node);
+
+		if (!srv->retiring && prepared_adopt(s->names, &srv->prepared, &limits, &pm)) {
 			session_send(s, parse_complete, sizeof parse_complete);
 			return true;
 		}
@@ -297,7 +303,7 @@ statement_named(struct session *s, struct message *m)
 	limits = limits_of(s);
 	pm = prepared_message_of(s, m);
 	if (limits.server_max == 0) {
-		if (m->type == 'P' && !s->pool->conf->pin)
+		if (m->type == 'P' && !s->pin)
 			return statement_refuse(s, m, SESSION_PIN_STATEMENT);
 		if (m->type == 'P')
 			s->pinned |= SESSION_PIN_STATEMENT;
@@ -320,7 +326,7 @@ statement_named(struct session *s, struct message *m)
 		stream_pause(&s->stream);
 		return HOLD;
 	case PREPARED_TOO_MANY:
-		if (!s->pool->conf->pin)
+		if (!s->pin)
 			return statement_refuse(s, m, SESSION_PIN_STATEMENT);
 		s->pinned |= SESSION_PIN_STATEMENT;
 		return FORWARD;

@@ -124,7 +124,7 @@ def spelling(t):
     want = c.ask("SHOW VERSION").rows
     for sql in ("show version", "  Show\n\tVersion ; ", "/* a /* b */ */ SHOW -- x\n VERSION;;"):
         equal(c.ask(sql).rows, want, sql)
-    r = c.ask("SHOW VERSION; BEGIN; SHOW LISTS; SET x = 'a;b'; SELECT 7; COMMIT")
+    r = c.ask("SHOW VERSION; BEGIN; SHOW LISTS; SET application_name = 'a;b'; SELECT 7; COMMIT")
     equal((r.tags, r.errors, r.status), (["SHOW", "BEGIN", "SHOW", "SET", "SELECT 1", "COMMIT"], [],
                                          "I"), "many statements")
     equal(r.rows[-1], ("7",), "SELECT 7")

@@ -115,6 +115,7 @@ class Daemon(Program):
                # most tests mean a BEGIN to take a server; those of lazy_begin switch it on
                "lazy_begin": "off"}
         top.update(options or {})
+        self._written = top, pools, scopes
         self.write_conf(top, pools, scopes)
         super().__init__([program("pgwithd"), "-c", self.conf],
                          os.path.join(directory, "pgwithd.log"), env)
@@ -134,6 +135,17 @@ class Daemon(Program):
                     f.write("\n[%s %s]\n" % (kind, name))
                     for k, v in options.items():
                         f.write("%s = %s\n" % (k, v))
+
+    def rewrite(self, options=None, pools=None, scopes=None):
+        """The file anew, with what is not given as it was at the start; it is not read yet."""
+        top, old_pools, old_scopes = self._written
+        self.write_conf(dict(top, **(options or {})), old_pools if pools is None else pools,
+                        old_scopes if scopes is None else scopes)
+
+    def reload(self, options=None, pools=None, scopes=None):
+        """Rewrites it; the Result of RELOAD, which succeeds."""
+        self.rewrite(options, pools, scopes)
+        return self.console("RELOAD")
 
     def _answers(self):
         self.check_alive()

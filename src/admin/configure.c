@@ -1,0 +1,160 @@
+#include "admin/configure.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "session/reload.h"
+
+/* ---- RELOAD ---- */
+
+/* What needs a restart, one a line. */
+static void
+tell(void *arg, const char *text)
+{
+	struct err *notice = arg;
+
+	if (notice->id == ERR_NONE) {
+		err_make(notice, ERR_CONSOLE_RESTART, text);
+		return;
+	}
+	if (notice->detail == NULL) {
+		err_detail(notice, "%s", text);
+	} else if (strlen(notice->detail) < 4000) {
+		char *all = mem_printf("%s\n%s", notice->detail, text);
+
+		err_detail(notice, "%s", all);
+		free(all);
+	}
+}
+
+int
+configure_reload(const struct command_call *call, struct err *e)
+{
+	return reload(call->daemon, &(struct reload_told){tell, call->notice}, e);
+}
+
+/* ---- SET ---- */
+
+/* SET, understood. Its strings are pieces of one copy of the text. */
+struct setting {
+	char *copy;
+	char *option, *value, *pool, *scope;
+};
+
+/* Ends the string at `end`, without the blanks there. Returns its beginning, without those. */
+static char *
+cut(char *start, char *end)
+{
+	while (isspace((unsigned char)*start) && start < end)
+		start++;
+	while (end > start && isspace((unsigned char)end[-1]))
+		end--;
+	*end = 0;
+	return start;
+}
+
+/* Takes the quotes away from what is one quoted text. */
+static char *
+unquote(char *text)
+{
+	size_t length = strlen(text);
+	char quote = *text, *to = text;
+
+	if (length < 2 || (quote != '\'' && quote != '"') || text[length - 1] != quote)
+		return text;
+	text[length - 1] = 0;
+	for (char *from = text + 1; *from; from++) {
+		if (*from == quote && from[1] == quote)
+			from++;
+		*to++ = *from;
+	}
+	*to = 0;
+	return text;
+}
+
+static bool
+is_name(const struct sqltext_token *t, const char *word)
+{
+	return t->kind == SQLTEXT_NAME && t->length == strlen(word) &&
+	       strncasecmp(t->start, word, t->length) == 0;
+}
+
+/* Cuts FOR POOL NAME or FOR SCOPE NAME off, if it is there. */
+static void
+cut_target(struct setting *s)
+{
+	struct sqltext_token t, before = {.kind = SQLTEXT_END};
+	char *end = s->value + strlen(s->value);
+	struct sqltext lex;
+
+	sqltext_init(&lex, s->value, strlen(s->value), 0);
+	while (sqltext_token(&lex, &t) != SQLTEXT_END) {
+		char *name = s->value + (t.start + t.length - s->value);
+		bool pool = is_name(&t, "pool");
+
+		if (is_name(&before, "for") && (pool || is_name(&t, "scope"))) {
+			*(pool ? &s->pool : &s->scope) = unquote(cut(name, end));
+			s->value = cut(s->value, s->value + (before.start - s->value));
+			return;
+		}
+		before = t;
+	}
+}
+
+/* OPTION = VALUE, or OPTION TO VALUE. False if it is neither. */
+static bool
+understand(struct setting *s, const char *text)
+{
+	struct sqltext_token name, by;
+	struct sqltext lex;
+	char *value;
+
+	s->copy = mem_strdup(text);
+	sqltext_init(&lex, s->copy, strlen(s->copy), 0);
+	sqltext_token(&lex, &name);
+	if (name.kind != SQLTEXT_NAME && name.kind != SQLTEXT_QUOTED)
+		return false;
+	sqltext_token(&lex, &by);
+	if (!is_name(&by, "to") && !(by.kind == SQLTEXT_PUNCT && *by.start == '='))
+		return false;
+	value = s->copy + (by.start + by.length - s->copy);
+	s->value = cut(value, value + strlen(value));
+	s->option = s->copy + (name.start - s->copy);
+	s->option[name.length] = 0;
+	s->option = unquote(s->option);
+	if (name.kind == SQLTEXT_NAME)
+		for (char *c = s->option; *c; c++)
+			*c = (char)tolower((unsigned char)*c);
+	cut_target(s);
+	s->value = unquote(s->value);
+	return true;
+}
+
+int
+configure_set(const struct command_call *call, struct err *e)
+{
+	struct setting s = {0};
+	struct conf_change change;
+	int r;
+
+	if (!understand(&s, call->stmt->text)) {
+		err_make(e, ERR_CONSOLE_SYNTAX,
+			 "expected SET OPTION = VALUE, and, for an option of "
+			 "a pool or scope, FOR POOL NAME or FOR SCOPE NAME");
+		free(s.copy);
+		return -E_SYNTAX;
+	}
+	change = (struct conf_change){.option = s.option,
+				      .value = s.value,
+				      .pool = s.pool,
+				      .scope = s.scope,
+				      .role = call->session->role};
+	r = reload_set(call->daemon, &change, e);
+	explicit_bzero(s.copy, strlen(call->stmt->text));
+	free(s.copy);
+	return r;
+}

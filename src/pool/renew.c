@@ -1,0 +1,148 @@
+#include "pool/renew.h"
+
+#include "base/log.h"
+
+#define MOVED   "the pool was moved"
+#define SMALLER "the pool was made smaller"
+
+void
+renew_check(const struct conf *conf, struct conf_problems *problems)
+{
+	char why[512];
+
+	for (unsigned i = 0; i < conf->npools; i++) {
+		const struct conf_pool *pool = &conf->pools[i];
+		struct conninfo *ci = pool_conninfo(pool, NULL, why, sizeof why);
+
+		if (ci == NULL)
+			conf_problem_add(problems, conf, conf_pool_source(pool, "conninfo"),
+					 "pool \"%s\": conninfo: %s", pool->name, why);
+		conninfo_free(ci);
+	}
+}
+
+bool
+renew_moves(const struct pool *pool, const struct conf_pool *conf)
+{
+	char why[512];
+	struct conninfo *ci = pool_conninfo(conf, pool->role, why, sizeof why);
+	bool moves = ci && !conninfo_same(ci, pool->conninfo);
+
+	conninfo_free(ci);
+	return moves;
+}
+
+/* None of the servers that are there now will be leased again. */
+static void
+retire_all(struct pool *pool)
+{
+	struct list *connecting = &pool->servers[SERVER_CONNECTING];
+	struct list *idle = &pool->servers[SERVER_IDLE];
+	struct list_node *n;
+
+	for (int i = 0; i < SERVER_CLOSED; i++)
+		LIST_EACH (n, &pool->servers[i])
+			LIST_OBJ(n, struct server, node)->retiring = true;
+	/* For each, another may be opened, behind these. */
+	for (unsigned most = connecting->count; most > 0; most--)
+		server_give_up(LIST_OBJ(list_first(connecting), struct server, node), MOVED);
+	while ((n = list_first(idle)) != NULL)
+		server_close(LIST_OBJ(n, struct server, node), MOVED);
+}
+
+static void
+move(struct pool *pool)
+{
+	char why[512];
+	struct conninfo *ci = pool_conninfo(pool->conf, pool->role, why, sizeof why);
+
+	if (ci == NULL) {
+		/* Its service file has changed since it was checked. */
+		log_error("pool %s: stays where it is: conninfo: %s", pool->conf->name, why);
+		return;
+	}
+	conninfo_free(pool->conninfo);
+	pool->conninfo = ci;
+	log_info("pool %s: moved servers=%u leased=%u", pool->conf->name, pool->count,
+		 pool->servers[SERVER_LEASED].count);
+	pool_forget_place(pool);
+	retire_all(pool);
+}
+
+static struct server *
+last_connecting(struct pool *group)
+{
+	struct list_node *n, *last;
+
+	LIST_EACH (n, &group->all->list) {
+		struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		last = list_last(&pool->servers[SERVER_CONNECTING]);
+		if (pool->group == group && last)
+			return LIST_OBJ(last, struct server, node);
+	}
+	return NULL;
+}
+
+/* Those that are at work are closed when they come back: pool_server_ready(). */
+static void
+shed(struct pool *group)
+{
+	while (group->total > group->conf->size) {
+		struct server *srv = pool_oldest_idle(group, NULL);
+
+		if (srv) {
+			server_close(srv, SMALLER);
+			continue;
+		}
+		srv = last_connecting(group);
+		if (srv == NULL)
+			return;
+		server_give_up(srv, SMALLER);
+	}
+}
+
+static void
+drop(void *conf)
+{
+	conf_pool_drop(conf);
+}
+
+void
+renew_take(struct pool *group, const struct conf_pool *conf)
+{
+	struct list_node *n, *after;
+
+	group->removed = false;
+	LIST_EACH (n, &group->all->list) {
+		struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		if (pool->group != group)
+			continue;
+		/* Whoever called us may still look at it. */
+		loop_defer(group->all->loop, drop, (void *)pool->conf);
+		pool->conf = conf_pool_keep(conf);
+	}
+	LIST_EACH (n, &group->all->list) {
+		struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		if (pool->group == group && renew_moves(pool, conf))
+			move(pool);
+	}
+	shed(group);
+	LIST_EACH_SAFE (n, after, &group->all->list)
+		if (LIST_OBJ(n, struct pool, node)->group == group)
+			pool_fill(LIST_OBJ(n, struct pool, node));
+}
+
+void
+renew_remove(struct pool *group)
+{
+	group->removed = true;
+}
+
+bool
+renew_is_idle(const struct pool *pool)
+{
+	return pool->waiting.count == 0 && pool_busy(pool) == 0;
+}

@@ -1,0 +1,371 @@
+#include "session/reload.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "pool/renew.h"
+#include "session/daemon.h"
+#include "session/scopes.h"
+#include "session/state.h"
+
+#define DETAIL_MAX   4000 /* bytes of problems that a client is told */
+#define PROBLEMS_MAX 20   /* the same */
+
+/* ---- what is different ---- */
+
+struct changing {
+	struct daemon *daemon;
+	const struct reload_told *told;
+	unsigned changes;
+};
+
+static void
+needs_restart(const struct changing *c, const struct conf_difference *diff)
+{
+	char *text = mem_printf("option %s of [%s] stays \"%s\": \"%s\" needs a restart",
+				diff->option, diff->section, diff->was, diff->is);
+
+	log_warnx("pgwithd: reload: %s", text);
+	if (c->told->tell)
+		c->told->tell(c->told->arg, text);
+	free(text);
+}
+
+static void
+on_difference(void *arg, const struct conf_difference *diff)
+{
+	struct changing *c = arg;
+
+	if (diff->refused) {
+		needs_restart(c, diff);
+		return;
+	}
+	c->changes++;
+	/* Statements are not logged. */
+	if (diff->was == NULL)
+		log_info("pgwithd: reload: changed section=\"%s\" option=%s", diff->section,
+			 diff->option);
+	else
+		log_info("pgwithd: reload: changed section=\"%s\" option=%s was=\"%s\" is=\"%s\"",
+			 diff->section, diff->option, diff->was, diff->is);
+}
+
+/* ---- what sessions hold ---- */
+
+/* The pools that stand for a group. */
+static struct pool *
+group_at(struct list_node *n)
+{
+	struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+	return pool->group == pool ? pool : NULL;
+}
+
+static bool
+has_limits(const struct conf_pool *conf)
+{
+	return conf->scope_deadline_us || conf->idle_in_scope_timeout_us || conf->query_timeout_us;
+}
+
+/* Before the group goes on with these options: what its sessions rely on. */
+static void
+prepare_session(struct session *s, struct pool *pool, const struct conf_pool *next, bool moves)
+{
+	if (moves && s->pool == pool && s->let_in)
+		state_moves(s);
+	/* Only in a pool with limits is it known when a transaction began. */
+	if (s->lease->pool == pool && has_limits(pool->conf) != has_limits(next))
+		s->begun_us = 0;
+}
+
+static void
+prepare_sessions(struct daemon *d, struct pool *group, const struct conf_pool *next)
+{
+	struct list_node *n, *m;
+
+	LIST_EACH (n, &d->pools.list) {
+		struct pool *pool = LIST_OBJ(n, struct pool, node);
+		bool moves = pool->group == group && renew_moves(pool, next);
+
+		if (pool->group != group || (!moves && has_limits(pool->conf) == has_limits(next)))
+			continue;
+		for (int i = 0; i < SESSION_CLOSING; i++)
+			LIST_EACH (m, &d->in_state[i])
+				prepare_session(LIST_OBJ(m, struct session, node), pool, next,
+						moves);
+	}
+}
+
+/* The lease that the session waits for, if others may wait for what it has. */
+static struct lease *
+waits_for_lease(const struct session *s)
+{
+	const struct scopes *sc = s->scopes;
+
+	if (s->own.state == LEASE_WAITING)
+		return (struct lease *)&s->own;
+	return sc && sc->frame && sc->frame->lease && sc->frame->lease->state == LEASE_WAITING
+		   ? sc->frame->lease
+		   : NULL;
+}
+
+/* A pool that has become smaller may have closed a circle, of which nobody has asked. */
+static void
+break_circle(struct daemon *d, struct session *s)
+{
+	struct lease *l = waits_for_lease(s);
+	char *circle;
+	struct err e;
+
+	if (l == NULL || !waits_closed(&d->waits, s->id, &circle))
+		return;
+	err_make(&e, ERR_SCOPE_DEADLOCK, "pool", l->pool->conf->name);
+	err_detail(&e, "%s", circle);
+	free(circle);
+	lease_fail(l, &e);
+	err_clear(&e);
+}
+
+static void
+break_circles(struct daemon *d)
+{
+	unsigned count = 0,
+		 room = d->in_state[SESSION_WAITING].count + d->in_state[SESSION_SCOPE].count;
+	uint64_t *ids = mem_calloc(room + 1, sizeof *ids);
+	struct list_node *n;
+
+	/* To end a wait changes the lists. */
+	LIST_EACH (n, &d->in_state[SESSION_WAITING])
+		ids[count++] = LIST_OBJ(n, struct session, node)->id;
+	LIST_EACH (n, &d->in_state[SESSION_SCOPE])
+		ids[count++] = LIST_OBJ(n, struct session, node)->id;
+	for (unsigned i = 0; i < count; i++) {
+		struct session *s = idmap_get(&d->sessions, ids[i]);
+
+		if (s)
+			break_circle(d, s);
+	}
+	free(ids);
+}
+
+/* ---- one configuration instead of another ---- */
+
+static void
+drop(void *conf)
+{
+	conf_free(conf);
+}
+
+static void
+add_pool(struct daemon *d, const struct conf_pool *conf)
+{
+	char why[256] = "";
+
+	if (pool_new(&d->pools, conf, why, sizeof why) == NULL)
+		log_error("pool %s: cannot be added: conninfo: %s", conf->name, why);
+	else
+		log_info("pool %s: added size=%lld", conf->name, (long long)conf->size);
+}
+
+/* What has this name, if anybody is let into it or not. */
+static struct pool *
+find_group(struct daemon *d, const char *name)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &d->pools.list) {
+		struct pool *group = group_at(n);
+
+		if (group && strcmp(group->conf->name, name) == 0)
+			return group;
+	}
+	return NULL;
+}
+
+static void
+change_pools(struct daemon *d, const struct conf *next)
+{
+	struct list_node *n;
+
+	for (unsigned i = 0; i < next->npools; i++) {
+		struct pool *group = find_group(d, next->pools[i].name);
+
+		if (group == NULL) {
+			add_pool(d, &next->pools[i]);
+			continue;
+		}
+		if (group->removed)
+			log_info("pool %s: is back", group->conf->name);
+		prepare_sessions(d, group, &next->pools[i]);
+		renew_take(group, &next->pools[i]);
+	}
+	LIST_EACH (n, &d->pools.list) {
+		struct pool *group = group_at(n);
+
+		if (group == NULL || group->removed || conf_pool(next, group->conf->name))
+			continue;
+		log_info("pool %s: removed servers=%u waiting=%u", group->conf->name, group->total,
+			 group->waiting.count);
+		renew_remove(group);
+	}
+}
+
+/* Takes `next` over. Returns how many options have changed. */
+static unsigned
+take(struct daemon *d, struct conf *next, const struct reload_told *told)
+{
+	struct changing c = {d, told, 0};
+	struct list_node *n;
+
+	conf_take_over(next, d->conf, on_difference, &c);
+	LIST_EACH (n, &d->pools.list)
+		if (group_at(n))
+			conf_take_pool(next, group_at(n)->conf, on_difference, &c);
+	/* Whoever called us may still look at it. */
+	loop_defer(d->loop, drop, d->conf);
+	d->conf = next;
+	change_pools(d, next);
+	daemon_count_descriptors(d);
+	log_set_level(d->verbose ? LOG_DEBUG : next->log_level);
+	break_circles(d);
+	return c.changes;
+}
+
+static int
+refuse(struct err *e, const char *why)
+{
+	log_error("pgwithd: reload refused: %s", why);
+	err_make(e, ERR_CONSOLE_RELOAD, why);
+	return -E_STATE;
+}
+
+/* Every problem is logged; a client is told the first ones. */
+static void
+say_problems(const struct conf_problems *problems, struct err *e)
+{
+	char *all = mem_strdup(""), *summary;
+
+	for (unsigned i = 0; i < problems->count; i++) {
+		char *text = conf_problem_text(&problems->list[i]), *more;
+
+		log_error("pgwithd: reload refused: %s", text);
+		if (i < PROBLEMS_MAX && strlen(all) + strlen(text) < DETAIL_MAX) {
+			more = mem_printf("%s%s%s", all, i ? "\n" : "", text);
+			free(all);
+			all = more;
+		}
+		free(text);
+	}
+	summary = mem_printf("%u problem%s", problems->count, problems->count == 1 ? "" : "s");
+	err_make(e, ERR_CONSOLE_RELOAD, summary);
+	err_detail(e, "%s", all);
+	free(summary);
+	free(all);
+}
+
+int
+reload(struct daemon *d, const struct reload_told *told, struct err *e)
+{
+	struct conf_problems problems;
+	struct conf *next;
+	unsigned changes;
+
+	if (d->phase != DAEMON_RUNNING)
+		return refuse(e, "pgwithd is shutting down");
+	next = conf_load(d->conf->path, &problems);
+	if (next)
+		renew_check(next, &problems);
+	if (problems.count > 0) {
+		say_problems(&problems, e);
+		conf_problems_clear(&problems);
+		conf_free(next);
+		return -E_SYNTAX;
+	}
+	changes = take(d, next, told);
+	log_info("pgwithd: reloaded file=%s pools=%u scopes=%u changed=%u", next->path,
+		 next->npools, next->nscopes, changes);
+	return 0;
+}
+
+int
+reload_set(struct daemon *d, const struct conf_change *change, struct err *e)
+{
+	char *why = NULL, *hint = NULL;
+	struct conf_problems problems = {NULL, 0};
+	struct conf *next;
+
+	if (d->phase != DAEMON_RUNNING)
+		return refuse(e, "pgwithd is shutting down");
+	next = conf_changed(d->conf, change, &why, &hint);
+	if (next)
+		renew_check(next, &problems);
+	if (problems.count > 0) {
+		why = mem_strdup(problems.list[0].text);
+		conf_problems_clear(&problems);
+		conf_free(next);
+		next = NULL;
+	}
+	if (next) {
+		log_info("pgwithd: SET option=%s by=%s", change->option, change->role);
+		take(d, next, &(struct reload_told){NULL, NULL});
+		return 0;
+	}
+	err_make(e, ERR_CONSOLE_OPTION, why);
+	if (hint)
+		err_hint(e, "%s", hint);
+	free(why);
+	free(hint);
+	return -E_SYNTAX;
+}
+
+/* ---- pools that were removed ---- */
+
+static bool
+session_uses(const struct session *s, const struct pool *pool)
+{
+	const struct list_node *n;
+
+	if (s->pool == pool || s->own.pool == pool)
+		return true;
+	if (s->scopes == NULL)
+		return false;
+	LIST_EACH (n, &s->scopes->stack.frames)
+		if (LIST_OBJ(n, const struct scope, node)->pool == pool)
+			return true;
+	return false;
+}
+
+static bool
+is_used(const struct daemon *d, const struct pool *pool)
+{
+	const struct list_node *n;
+
+	if (!renew_is_idle(pool))
+		return true;
+	LIST_EACH (n, &d->pools.list)
+		if (pool->group == pool && LIST_OBJ(n, const struct pool, node) != pool &&
+		    LIST_OBJ(n, const struct pool, node)->group == pool)
+			return true; /* after the pools of its roles */
+	for (int i = 0; i < SESSION_CLOSED; i++)
+		LIST_EACH (n, &d->in_state[i])
+			if (session_uses(LIST_OBJ(n, const struct session, node), pool))
+				return true;
+	return false;
+}
+
+void
+reload_sweep(struct daemon *d)
+{
+	struct list_node *n, *after;
+
+	LIST_EACH_SAFE (n, after, &d->pools.list) {
+		struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		if (!pool->group->removed || is_used(d, pool))
+			continue;
+		if (pool->group == pool)
+			log_info("pool %s: gone", pool->conf->name);
+		pool_free(pool);
+	}
+}
