@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/words.h"
 
 #define SHOWN_MAX \
 	(256 << 10) /* bytes; a value of the file is shorter, quoting at most doubles it */
@@ -77,6 +78,47 @@ libpq_words(const char *message, const char *conninfo)
 	return out;
 }
 
+/* libpq's keyword that is nearest to the one that it does not know, or NULL; it is the library's
+ * for as long as *known is not freed. */
+static const char *
+nearest_keyword(const char *message, const char *conninfo, PQconninfoOption **known)
+{
+	static const char unknown[] = "invalid connection option \"";
+	const char *at = strstr(message, unknown), *words[128], *nearest;
+	unsigned count = 0;
+	char *word;
+
+	*known = PQconndefaults();
+	if (at == NULL || may_hold_password(conninfo))
+		return NULL;
+	at += strlen(unknown);
+	word = mem_strndup(at, strcspn(at, "\""));
+	for (PQconninfoOption *o = *known; o && o->keyword && count < 128; o++)
+		words[count++] = o->keyword;
+	nearest = words_nearest(word, words, count);
+	free(word);
+	return nearest;
+}
+
+/* What is wrong, in libpq's words and with what may be meant. */
+static char *
+refusal(const char *message, const char *conninfo)
+{
+	PQconninfoOption *known;
+	const char *nearest = nearest_keyword(message, conninfo, &known);
+	char *words = libpq_words(message, conninfo), *why;
+
+	if (nearest)
+		why = mem_printf("%s; did you mean \"%s\"?", words, nearest);
+	else if (strstr(conninfo, "//"))
+		why = mem_printf("%s; a URI begins with postgresql://", words);
+	else
+		why = mem_printf("%s; expected keyword=value ..., or a URI", words);
+	free(words);
+	PQconninfoFree(known);
+	return why;
+}
+
 char *
 conninfo_check(const char *conninfo)
 {
@@ -89,7 +131,7 @@ conninfo_check(const char *conninfo)
 		    "dbname=app user=app\"");
 	options = PQconninfoParse(conninfo, &message);
 	if (options == NULL) {
-		why = libpq_words(message ? message : "out of memory", conninfo);
+		why = refusal(message ? message : "out of memory", conninfo);
 		PQfreemem(message);
 		return why;
 	}

@@ -258,11 +258,17 @@ unknown_option(struct loading *l, const char *name, unsigned line)
 {
 	const struct section *s = &l->sections[l->current];
 	const char *nearest = option_nearest(name, place_of(s->kind));
+	const char *ours = option_of_pgbouncer(name);
 	char *quoted = option_quote(name);
 
-	load_problem(l, here(l, line), "unknown option %s%s%s%s", quoted,
-		     nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-		     nearest ? "\"?" : "; see pgwith.conf(5)");
+	if (ours)
+		load_problem(l, here(l, line), "unknown option %s: PgBouncer's is here %s", quoted,
+			     ours);
+	else if (nearest)
+		load_problem(l, here(l, line), "unknown option %s; did you mean \"%s\"?", quoted,
+			     nearest);
+	else
+		load_problem(l, here(l, line), "unknown option %s; see pgwith.conf(5)", quoted);
 	free(quoted);
 }
 

@@ -249,6 +249,45 @@ option_nearest(const char *word, enum option_where section)
 	return option_nearest_of(word, names, n);
 }
 
+const char *
+option_of_pgbouncer(const char *name)
+{
+	static const struct {
+		const char *theirs, *ours;
+	} names[] = {
+	    {"auth_file", "conninfo, password and allow"},
+	    {"auth_type", "allow"},
+	    {"dbname", "conninfo"},
+	    {"default_pool_size", "size"},
+	    {"host", "conninfo"},
+	    {"idle_transaction_timeout", "idle_in_scope_timeout"},
+	    {"listen_addr", "listen, the folder of a Unix socket"},
+	    {"listen_port", "port"},
+	    {"log_disconnections", "log_connections"},
+	    {"max_client_conn", "max_clients"},
+	    {"max_db_connections", "size"},
+	    {"max_user_connections", "size"},
+	    {"min_pool_size", "min_size"},
+	    {"pool_mode", "mode"},
+	    {"pool_size", "size"},
+	    {"query_wait_timeout", "wait_timeout"},
+	    {"server_check_delay", "check_interval"},
+	    {"server_connect_timeout", "connect_timeout"},
+	    {"server_idle_timeout", "idle_timeout"},
+	    {"server_lifetime", "max_lifetime"},
+	    {"server_login_retry", "retry_delay"},
+	    {"server_reset_query", "nothing: what a session changes is restored by itself"},
+	    {"unix_socket_dir", "listen"},
+	    {"unix_socket_group", "socket_group"},
+	    {"unix_socket_mode", "socket_mode"},
+	};
+
+	for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcasecmp(name, names[i].theirs) == 0)
+			return names[i].ours;
+	return NULL;
+}
+
 /* ---- values ---------------------------------------------------------------------------------- */
 
 char *
@@ -420,6 +459,31 @@ set_string(const struct conf_option *o, void *base, const char *text, char **why
 	return *why ? -E_SYNTAX : 0;
 }
 
+/* What is wrong with a value that could not be parsed. */
+static char *
+refusal(const struct conf_option *o, const char *text)
+{
+	char *quoted = option_quote(text), *range = option_range(o), *why;
+	const char *nearest = NULL;
+	unsigned count = 0;
+
+	if (o->type == OPTION_ENUM) {
+		while (o->choices[count])
+			count++;
+		nearest = option_nearest_of(text, o->choices, count);
+	}
+	why = mem_printf("%s: expected %s%s%s%s%s%s", quoted, range,
+			 o->type == OPTION_DURATION ? ", like 250ms, 5s, 2min or 1h"
+			 : o->type == OPTION_SIZE   ? ", like 64kB or 1MB"
+						    : "",
+			 nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+			 nearest ? "\"?" : "",
+			 strstr(text, " #") ? "; a comment behind a value begins with ;" : "");
+	free(quoted);
+	free(range);
+	return why;
+}
+
 int
 option_set(const struct conf_option *o, void *base, const char *text, char **why, unsigned *row)
 {
@@ -445,14 +509,7 @@ option_set(const struct conf_option *o, void *base, const char *text, char **why
 		return set_string(o, base, text, why);
 	e = parse_value(o, text, &value);
 	if (e) {
-		char *quoted = option_quote(text), *range = option_range(o);
-
-		*why = mem_printf("%s: expected %s%s", quoted, range,
-				  o->type == OPTION_DURATION ? ", like 250ms, 5s, 2min or 1h"
-				  : o->type == OPTION_SIZE   ? ", like 64kB or 1MB"
-							     : "");
-		free(quoted);
-		free(range);
+		*why = refusal(o, text);
 		return e;
 	}
 	store_value(o, base, value);

@@ -63,6 +63,10 @@ bool option_fits(const struct conf_option *, enum option_where section);
 /* The name of the table that is nearest to a word which is none, or NULL if none is near, among
  * those that may stand in the section of that place. */
 const char *option_nearest(const char *word, enum option_where section);
+/* What PgBouncer's option of that name is called here, for people; NULL if it is none that is
+ * known.
+ */
+const char *option_of_pgbouncer(const char *name);
 /* The nearest of `count` words, or NULL. */
 const char *option_nearest_of(const char *word, const char *const *words, unsigned count);
 
