@@ -316,6 +316,40 @@ START_TEST(a_session_that_waits_for_its_own_server)
 }
 END_TEST
 
+START_TEST(a_pool_that_has_become_smaller)
+{
+	static struct pool pool;
+	struct conf_pool conf = {.name = (char *)"orders", .size = 3};
+	struct lock_hold h[2] = {0};
+	struct lease l1 = {.session = 1}, l2 = {.session = 2}, l3 = {.session = 3};
+	struct server *srv;
+
+	init_pool(&pool, &conf, NULL);
+	hold_server(&l1, add_server(&pool, SERVER_IDLE));
+	hold_server(&l2, add_server(&pool, SERVER_IDLE));
+	srv = add_server(&pool, SERVER_CLEANING);
+	ck_assert_int_eq(enter(&h[0], "a", LOCK_EXCLUSIVE, 0, 3), 0);
+	ck_assert_int_eq(enter(&h[1], "a", LOCK_EXCLUSIVE, 0, 1), -E_AGAIN);
+	wait_for_server(&l3, &pool);
+	waits_begin_lease(&waits, 3, &l3);
+	ck_assert_str_eq(circle(3), "");
+	/* The server in cleanup will be closed, but 2 can give its own. */
+	conf.size = 2;
+	ck_assert_str_eq(circle(3), "");
+	drop_server(srv);
+	ck_assert_str_eq(circle(3), "");
+	/* That will be closed too. */
+	conf.size = 1;
+	ck_assert_str_eq(circle(3),
+			 "session 3 waits for pool \"orders\", of which session 1 holds 1 "
+			 "of 1; session 1 waits for lock \"a\", held by session 3");
+	lock_leave(&h[1]);
+	waits_end(&waits, 1);
+	ck_assert_str_eq(circle(3), "");
+	lock_leave(&h[0]);
+}
+END_TEST
+
 START_TEST(roles_share_the_size)
 {
 	static struct pool group, anna, bert, other;
@@ -860,6 +894,9 @@ play(unsigned round)
 			step_pool();
 		else
 			step_session(patient);
+		/* A reload asks nobody. */
+		if (patient && random() % 16 == 0)
+			confs[random() % GROUPS].size = 1 + random() % 4;
 		/* Not only those that just began. */
 		other = 1 + (uint64_t)random() % SESSIONS;
 		if (!users[other].plain)
@@ -919,6 +956,7 @@ main(void)
 	tcase_add_test(t, one_of_several_is_enough_for_a_semaphore);
 	tcase_add_test(t, a_lock_and_a_pool);
 	tcase_add_test(t, a_session_that_waits_for_its_own_server);
+	tcase_add_test(t, a_pool_that_has_become_smaller);
 	tcase_add_test(t, roles_share_the_size);
 	tcase_add_test(t, what_was_granted_and_is_not_told_yet_can_go_on);
 	tcase_add_test(t, a_circle_of_others);
