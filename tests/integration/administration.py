@@ -170,6 +170,9 @@ def under_load(t):
     w = World(t)
     w.start()
     wait_until(lambda: all(w.transactions().get(name, 0) > 20 for name in BENCHES), 30, "all of them work")
+    w.pools["prepared"]["conninfo"] = t.conninfo(dbname=w.databases[1])
+    w.reload()
+    w.goes_on()
     memory = None
     count = 0
     while count < RELOADS:
