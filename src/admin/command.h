@@ -27,9 +27,9 @@ struct command_call {
 	struct daemon *daemon;
 	struct session *session; /* whose console it is */
 	const struct command_stmt *stmt;
-	struct rows *rows;  /* where its rows go */
-	bool *in_block;     /* the session is between BEGIN and COMMIT */
-	struct err *notice; /* ERR_NONE; a command may put a notice for people here */
+	struct rows *rows;   /* where its rows go */
+	bool *in_block;      /* the session is between BEGIN and COMMIT */
+	struct err *warning; /* ERR_NONE; a command may put one for people here */
 };
 
 struct command {

@@ -15,18 +15,18 @@
 static void
 tell(void *arg, const char *text)
 {
-	struct err *notice = arg;
+	struct err *warning = arg;
 
-	if (notice->id == ERR_NONE) {
-		err_make(notice, ERR_CONSOLE_RESTART, text);
+	if (warning->id == ERR_NONE) {
+		err_make(warning, ERR_CONSOLE_RESTART, text);
 		return;
 	}
-	if (notice->detail == NULL) {
-		err_detail(notice, "%s", text);
-	} else if (strlen(notice->detail) < 4000) {
-		char *all = mem_printf("%s\n%s", notice->detail, text);
+	if (warning->detail == NULL) {
+		err_detail(warning, "%s", text);
+	} else if (strlen(warning->detail) < 4000) {
+		char *all = mem_printf("%s\n%s", warning->detail, text);
 
-		err_detail(notice, "%s", all);
+		err_detail(warning, "%s", all);
 		free(all);
 	}
 }
@@ -34,7 +34,7 @@ tell(void *arg, const char *text)
 int
 configure_reload(const struct command_call *call, struct err *e)
 {
-	return reload(call->daemon, &(struct reload_told){tell, call->notice}, e);
+	return reload(call->daemon, &(struct reload_told){tell, call->warning}, e);
 }
 
 /* ---- SET ---- */

@@ -152,21 +152,20 @@ refuse(struct console *c, struct err *e)
 static int
 run(struct console *c, const struct command_stmt *stmt, struct rows *r, struct err *e)
 {
-	struct err notice = {.id = ERR_NONE};
+	struct err warning = {.id = ERR_NONE};
 	const struct command_call call = {.daemon = c->session->daemon,
 					  .session = c->session,
 					  .stmt = stmt,
 					  .rows = r,
 					  .in_block = &c->in_block,
-					  .notice = &notice};
+					  .warning = &warning};
 	int result;
 
 	c->session->queries++;
 	result = command_run(&call, e);
-	if (notice.id != ERR_NONE)
-		msg_notice(&c->out, strncmp(notice.sqlstate, "01", 2) == 0 ? "WARNING" : "NOTICE",
-			   &notice);
-	err_clear(&notice);
+	if (warning.id != ERR_NONE)
+		msg_notice(&c->out, "WARNING", &warning);
+	err_clear(&warning);
 	return result;
 }
 
