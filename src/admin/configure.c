@@ -18,7 +18,10 @@ tell(void *arg, const char *text)
 	struct err *warning = arg;
 
 	if (warning->id == ERR_NONE) {
-		err_make(warning, ERR_CONSOLE_RESTART, text);
+		err_make(warning, ERR_CONSOLE_OPTION, text);
+		/* No error: warning. PostgreSQL 15 documentation, appendix A */
+		memcpy(warning->sqlstate, "01000", sizeof warning->sqlstate);
+		err_hint(warning, "start pgwithd again when it suits");
 		return;
 	}
 	if (warning->detail == NULL) {

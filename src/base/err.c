@@ -170,8 +170,6 @@ static const struct err_kind kinds[ERR_N] = {
 	{"console_reload", "F0000", false, "the configuration was not reloaded: %s", /* why */
 	 "the running configuration stays in force; pgwithd -t shows all that is "
 	 "wrong"},
-    [ERR_CONSOLE_RESTART] = {"console_restart", "01000", false, "%s", /* what stays as it is */
-			     "start pgwithd again when it suits"},
     [ERR_STATEMENT_UNKNOWN] = {"statement_unknown", "26000", false,
 			       "prepared statement \"%s\" does not exist", /* name */
 			       NULL},
