@@ -58,7 +58,7 @@ struct conf_pool {
 	int64_t query_timeout_us;     /* a longer statement is cancelled; 0: never */
 	int64_t log_scope_longer_than_us; /* such scopes are logged; 0: none */
 	bool log_scope_statements;        /* with their SQL */
-	struct conf_source *sources;  /* by option_index() */
+	struct conf_source *sources;      /* by option_index() */
 };
 
 /* How the transaction of a scope begins. */

@@ -58,7 +58,7 @@ move(struct pool *pool)
 
 	if (ci == NULL) {
 		/* Its service file has changed since it was checked. */
-		log_error("pool %s: stays where it is: conninfo: %s", pool->conf->name, why);
+		log_warnx("pool %s: cannot be moved why=\"%s\"", pool->conf->name, why);
 		return;
 	}
 	conninfo_free(pool->conninfo);

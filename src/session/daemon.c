@@ -234,7 +234,7 @@ on_hup(void *arg, int signo)
 {
 	struct err e;
 
-	log_info("pgwithd: signal SIGHUP");
+	log_info("pgwithd: signal name=%s", "SIGHUP");
 	if (reload(arg, &(struct reload_told){NULL, NULL}, &e) < 0)
 		err_clear(&e); /* has been logged */
 }

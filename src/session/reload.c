@@ -26,7 +26,9 @@ needs_restart(const struct changing *c, const struct conf_difference *diff)
 	char *text = mem_printf("option %s of [%s] stays \"%s\": \"%s\" needs a restart",
 				diff->option, diff->section, diff->was, diff->is);
 
-	log_warnx("pgwithd: reload: %s", text);
+	log_warnx(
+	    "pgwithd: option needs a restart section=\"%s\" option=%s is=\"%s\" wanted=\"%s\"",
+	    diff->section, diff->option, diff->was, diff->is);
 	if (c->told->tell)
 		c->told->tell(c->told->arg, text);
 	free(text);
@@ -44,10 +46,10 @@ on_difference(void *arg, const struct conf_difference *diff)
 	c->changes++;
 	/* Statements are not logged. */
 	if (diff->was == NULL)
-		log_info("pgwithd: reload: changed section=\"%s\" option=%s", diff->section,
+		log_info("pgwithd: statements changed section=\"%s\" option=%s", diff->section,
 			 diff->option);
 	else
-		log_info("pgwithd: reload: changed section=\"%s\" option=%s was=\"%s\" is=\"%s\"",
+		log_info("pgwithd: option changed section=\"%s\" option=%s was=\"%s\" is=\"%s\"",
 			 diff->section, diff->option, diff->was, diff->is);
 }
 
@@ -163,7 +165,7 @@ add_pool(struct daemon *d, const struct conf_pool *conf)
 	char why[256] = "";
 
 	if (pool_new(&d->pools, conf, why, sizeof why) == NULL)
-		log_error("pool %s: cannot be added: conninfo: %s", conf->name, why);
+		log_warnx("pool %s: cannot be added why=\"%s\"", conf->name, why);
 	else
 		log_info("pool %s: added size=%lld", conf->name, (long long)conf->size);
 }
@@ -228,6 +230,7 @@ take(struct daemon *d, struct conf *next, const struct reload_told *told)
 	change_pools(d, next);
 	daemon_count_descriptors(d);
 	log_set_level(d->verbose ? LOG_DEBUG : next->log_level);
+	log_set_format(next->log_format);
 	break_circles(d);
 	return c.changes;
 }
@@ -235,7 +238,7 @@ take(struct daemon *d, struct conf *next, const struct reload_told *told)
 static int
 refuse(struct err *e, const char *why)
 {
-	log_error("pgwithd: reload refused: %s", why);
+	log_warnx("pgwithd: reload refused why=\"%s\"", why);
 	err_make(e, ERR_CONSOLE_RELOAD, why);
 	return -E_STATE;
 }
@@ -249,7 +252,7 @@ say_problems(const struct conf_problems *problems, struct err *e)
 	for (unsigned i = 0; i < problems->count; i++) {
 		char *text = conf_problem_text(&problems->list[i]), *more;
 
-		log_error("pgwithd: reload refused: %s", text);
+		log_warnx("pgwithd: reload refused why=\"%s\"", text);
 		if (i < PROBLEMS_MAX && strlen(all) + strlen(text) < DETAIL_MAX) {
 			more = mem_printf("%s%s%s", all, i ? "\n" : "", text);
 			free(all);
@@ -283,8 +286,8 @@ reload(struct daemon *d, const struct reload_told *told, struct err *e)
 		return -E_SYNTAX;
 	}
 	changes = take(d, next, told);
-	log_info("pgwithd: reloaded file=%s pools=%u scopes=%u changed=%u", next->path,
-		 next->npools, next->nscopes, changes);
+	log_info("pgwithd: reloaded pools=%u scopes=%u changed=%u file=%s", next->npools,
+		 next->nscopes, changes, next->path);
 	return 0;
 }
 
@@ -307,7 +310,7 @@ reload_set(struct daemon *d, const struct conf_change *change, struct err *e)
 		next = NULL;
 	}
 	if (next) {
-		log_info("pgwithd: SET option=%s by=%s", change->option, change->role);
+		log_info("pgwithd: set option=%s role=%s", change->option, change->role);
 		take(d, next, &(struct reload_told){NULL, NULL});
 		return 0;
 	}
