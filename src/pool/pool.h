@@ -53,6 +53,13 @@ struct pool_stats {
 	uint64_t statement_fails; /* of those, the ones that failed or could not be run */
 };
 
+/* Whom an administrator lets into a pool. */
+enum pool_gate {
+	POOL_ENABLED,
+	POOL_DISABLED, /* nobody new */
+	POOL_DRAINED   /* nobody new, and those who are in are told to go when they are at rest */
+};
+
 /* One ParameterStatus that clients get at login. */
 struct pool_param {
 	const char *name;
@@ -77,6 +84,9 @@ struct pool {
 	char *role; /* that role, or NULL */
 	unsigned total;               /* servers of the whole group; kept in the group's own pool */
 	const struct conf_pool *conf; /* belongs to the snapshot that is in force */
+	enum pool_gate gate;          /* the group's own pool has it for all of them; so the next */
+	bool paused;                  /* nobody gets a lease */
+	int64_t paused_us;            /* since then */
 	struct conninfo *conninfo;
 	struct list servers[SERVER_NSTATES]; /* idle: most recently used first; leased: longest held
 						first */

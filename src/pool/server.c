@@ -391,6 +391,17 @@ server_close(struct server *srv, const char *why)
 	pool_fill(pool);
 }
 
+void
+server_give_up(struct server *srv, const char *why)
+{
+	struct pool *pool = srv->pool;
+
+	log_debug("server %llu: given up pool=%s why=\"%s\"", (unsigned long long)srv->id,
+		  pool->conf->name, why);
+	forget(srv);
+	pool_fill(pool);
+}
+
 /* ---- cancel ---- */
 
 struct cancel {

@@ -99,6 +99,9 @@ void server_check(struct server *);
  * is for people and for the log. */
 void server_close(struct server *, const char *why);
 
+/* CONNECTING: gives the attempt up, which is nobody's failure. */
+void server_give_up(struct server *, const char *why);
+
 /* The name that SHOW SERVERS gives to what it does now: idle, leased, cancelling, draining, ... */
 const char *server_state_name(const struct server *);
 
