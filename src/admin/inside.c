@@ -43,8 +43,13 @@ const struct show show_errors = SHOW_TABLE(errors_columns, fill_errors);
 /* ---- memory ---- */
 
 static const struct column mem_columns[] = {
-    {"name", COLUMN_TEXT}, {"size", COLUMN_INT},        {"used", COLUMN_INT},
-    {"free", COLUMN_INT},  {"memtotal", COLUMN_BIGINT},
+    {"name", COLUMN_TEXT},
+    {"size", COLUMN_INT},
+    {"used", COLUMN_INT},
+    {"free", COLUMN_INT},
+    {"memtotal", COLUMN_INT},
+    /* ours: the same, without a maximum */
+    {"bytes", COLUMN_BIGINT},
 };
 
 /* `each`: bytes of one, 0 if they differ. */
@@ -56,6 +61,7 @@ mem_row(struct rows *r, const char *name, size_t each, uint64_t count, uint64_t 
 	rows_number(r, (int64_t)each);
 	rows_number(r, (int64_t)count);
 	rows_number(r, 0); /* nothing is kept for later */
+	rows_number(r, (int64_t)bytes);
 	rows_number(r, (int64_t)bytes);
 	rows_end(r);
 }

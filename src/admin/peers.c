@@ -490,6 +490,8 @@ static const struct column fds_columns[] = {
     {"datestyle", COLUMN_TEXT},
     {"timezone", COLUMN_TEXT},
     {"password", COLUMN_TEXT},
+    {"scram_client_key", COLUMN_TEXT},
+    {"scram_server_key", COLUMN_TEXT},
     /* ours */
     {"id", COLUMN_BIGINT},
     {"link_id", COLUMN_BIGINT},
@@ -512,7 +514,7 @@ fd_row(struct rows *r, int fd, const char *task, const char *user, const char *d
 		rows_null(r);
 	else
 		rows_number(r, peer);
-	for (unsigned i = 0; i < 5; i++)
+	for (unsigned i = 0; i < 7; i++)
 		rows_null(r);
 }
 
