@@ -29,7 +29,7 @@ struct show {
 	/* The rows of one, which may be gone by now. */
 	void (*each)(const struct daemon *, uint64_t id, struct rows *);
 };
-#define SHOW_PORTION 500 /* ids in one turn of the loop */
+#define SHOW_PORTION 200 /* ids in one turn of the loop */
 
 #define SHOW_TABLE(array, function)                                              \
 	{                                                                        \

@@ -398,6 +398,66 @@ def kill_scope(t):
 
 
 @test
+def kill_entering(t):
+    """KILL SCOPE of a scope that is being entered: ENTER fails, what it had entered is exited, nothing is left"""
+    d = t.daemon(size=2)
+    k = console(t, d)
+    holder, c = t.client(d), t.client(d)
+    holder.sql("ENTER LOCK 'l'")
+    holder.sql("ENTER h")
+    c.send(wire.query("ENTER a, LOCK 'l'"))
+    wait_until(lambda: [x for x in d.show("LOCKS") if x["state"] == "waiting"], 5, "it waits for the lock")
+    equal(client_row(d, c)["waits_for"], "lock l", "SHOW CLIENTS")
+    done(k, "KILL SCOPE %d l" % c.key[0])
+    failed(c.until_ready(), "57014", 'scope "l" was ended by an administrator')
+    equal([x["name"] for x in d.show("SCOPES")], ["l", "h"], "what is open")
+    other = t.client(d)
+    other.sql("BEGIN")
+    c.send(wire.query("ENTER a"))
+    waits(d)
+    done(k, "KILL SCOPE %d" % c.key[0])
+    failed(c.until_ready(), "57014", 'scope "a" was ended by an administrator')
+    equal((d.waiting(), len(d.show("SCOPES"))), (0, 2), "nobody waits")
+    other.sql("COMMIT")
+    equal(c.value("SELECT 1"), "1", "the session goes on")
+
+
+@test
+def roles(t):
+    """a pool with role = client is one pool for PAUSE, RECONNECT, DRAIN and KILL"""
+    names = ["control_%d_%s" % (os.getpid(), x) for x in "ab"]
+    for name in names:
+        t.cluster.sql("CREATE ROLE %s LOGIN" % name, t.database)
+        t.defer(t.cluster.sql, "DROP ROLE %s" % name, "postgres")
+    d = t.daemon(role="client", size=4)
+    k = console(t, d)
+    clients = [t.client(d, user=name) for name in names]
+    for c in clients:
+        equal(c.ask("SELECT 1").errors, [], "a client")
+    clients[0].sql("BEGIN")
+    k.send(wire.query("PAUSE db"))
+    k.until("N")
+    clients[1].send(wire.query("SELECT 2"))
+    wait_until(lambda: sum(int(x["cl_waiting"]) for x in d.show("POOLS")) == 1, 5, "the other role waits")
+    clients[0].sql("COMMIT")
+    equal(k.until_ready().tags, ["PAUSE"], "PAUSE")
+    equal(t.activity(), [], "backends")
+    done(k, "RESUME db")
+    equal(clients[1].until_ready().rows, [("2",)], "the other role")
+    before = pids(t)
+    done(k, "RECONNECT db")
+    done(k, "WAIT_CLOSE db")
+    wait_until(lambda: not before & pids(t), 5, "all are gone")
+    equal(done(k, "KILL POOL db", "KILL").notices[0]["M"], "2 sessions were told", "KILL POOL")
+    for c in clients:
+        told(c, "57P01", "administrator")
+    c = t.client(d, user=names[0])
+    done(k, "DRAIN db")
+    told(c, "57P01", "drained")
+    equal(state_of(error_of(d.connect, user=names[1])), ("FATAL", "57P03"), "another role")
+
+
+@test
 def kill_transaction(t):
     """KILL SCOPE without a name: a plain transaction, one without a server, a wait, a lone statement"""
     d = t.daemon(lazy_begin="on")
