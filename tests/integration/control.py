@@ -342,6 +342,26 @@ def kill_session(t):
 
 
 @test
+def kill_waiting(t):
+    """a pinned session that waits for a lock or a server is killed: it does not get it while its own server is cleaned"""
+    for what, held in (("LOCK 'l'", "ENTER LOCK 'l'"), ("b ON other", "ENTER h ON other")):
+        d = t.daemon(pools={"db": {"conninfo": t.conninfo(), "size": 2}, "other": {"conninfo": t.conninfo(), "size": 1}})
+        k = console(t, d)
+        holder, c = t.client(d), t.client(d)
+        holder.sql(held)
+        c.sql("LISTEN x")
+        c.send(wire.query("ENTER " + what))
+        wait_until(lambda: client_row(d, c)["waits_for"], 5, "it waits")
+        equal(k.ask("KILL SESSION %d; KILL SESSION %d" % (c.key[0], holder.key[0])).tags, ["KILL", "KILL"], "both in one turn")
+        for x in (c, holder):
+            told(x, "57P01", "administrator")
+        wait_until(lambda: not d.clients() and not d.show("LOCKS"), 5, "they are gone")
+        d.quiet()
+        d.quiet("other")
+        equal(t.client(d).ask("ENTER LOCK 'l', b ON other; EXIT ALL").errors, [], "the next one")
+
+
+@test
 def kill_in_a_message(t):
     """a session that is killed in the middle of a message gets no garbage"""
     d = t.daemon()
