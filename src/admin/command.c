@@ -7,7 +7,11 @@
 #include <strings.h>
 
 #include "admin/configure.h"
+#include "admin/control.h"
+#include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "base/words.h"
 #include "conf/option.h"
 
@@ -70,14 +74,28 @@ static const struct column help_columns[] = {
     {"command", COLUMN_TEXT},
     {"level", COLUMN_TEXT},
     {"description", COLUMN_TEXT},
+    {"others", COLUMN_TEXT},
 };
 static void fill_help(const struct daemon *, struct rows *);
 static const struct show help_show = SHOW_TABLE(help_columns, fill_help);
 
 /* clang-format off */
-#define SHOW(w, table, h) \
-	{.words = "SHOW " w, .arguments = "", .level = COMMAND_STATS, .tag = "SHOW", \
+#define SHOW_AT(l, w, table, h) \
+	{.words = "SHOW " w, .arguments = "", .level = (l), .tag = "SHOW", .show = &(table), \
+	 .help = (h)}
+#define SHOW(w, table, h) SHOW_AT(COMMAND_STATS, w, table, h)
+/* Everyone sees one's own. */
+#define SHOW_OWN(w, table, h) \
+	{.words = "SHOW " w, .arguments = "", .others = COMMAND_STATS, .tag = "SHOW", \
 	 .show = &(table), .help = (h)}
+/* What administrators do. WAITS: their answer comes later. */
+#define WAITS(w, a, min, max, r, until, h) \
+	{.words = (w), .arguments = (a), .min_args = (min), .max_args = (max), \
+	 .level = COMMAND_ADMIN, .tag = (w), .run = (r), .wait = (until), .help = (h)}
+#define CONTROL(w, a, min, max, r, h) WAITS(w, a, min, max, r, NULL, h)
+#define KILL(w, a, min, max, l, r, h) \
+	{.words = (w), .arguments = (a), .min_args = (min), .max_args = (max), .level = (l), \
+	 .others = COMMAND_ADMIN, .tag = "KILL", .run = (r), .help = (h)}
 /* What drivers and frameworks ask for; PostgreSQL gives the same for a connection at rest. */
 #define PARAMETER(w, name, v) \
 	{.words = "SHOW " w, .arguments = "", .tag = "SHOW", .run = run_parameter, \
@@ -90,9 +108,9 @@ static const struct show help_show = SHOW_TABLE(help_columns, fill_help);
 
 static const struct command commands[] = {
     SHOW("POOLS", show_pools, "clients and servers of each pool by state, the longest wait, sums"),
-    SHOW("CLIENTS", show_clients, "every session: who, in which pool, in which state"),
-    SHOW("SERVERS", show_servers, "every server connection: its state, and whom it works for"),
-    SHOW("SCOPES", show_scopes, "every open scope of every session, outermost first"),
+    SHOW_OWN("CLIENTS", show_clients, "every session: who, in which pool, in which state"),
+    SHOW_OWN("SERVERS", show_servers, "every server connection: its state, and whom it works for"),
+    SHOW_OWN("SCOPES", show_scopes, "every open scope of every session, outermost first"),
     SHOW("LOCKS", show_locks, "who has which lock or semaphore, and who waits for it"),
     SHOW("DATABASES", show_databases, "the pools and where they lead"),
     SHOW("LISTS", show_lists, "counts of everything"),
@@ -104,9 +122,45 @@ static const struct command commands[] = {
 	 "how scopes ended and how long they took, by pool and name"),
     SHOW("CONFIG", show_config, "every option with its value, default and the line that set it"),
     SHOW("STATE", show_state, "the daemon itself: phase, uptime, limits"),
-    SHOW("VERSION", show_version, "the version of pgwithd"),
-    SHOW("HELP", help_show, "this list"),
-    {.words = "SHOW", .arguments = "", .level = COMMAND_STATS, .tag = "SHOW", .show = &help_show},
+    SHOW("ERRORS", show_errors, "how often clients were told which error of pgwithd, and when"),
+    SHOW("MEM", show_mem, "what takes memory"),
+    SHOW("SOCKETS", show_sockets, "both ends of all connections, and what their buffers hold"),
+    SHOW_AT(COMMAND_ADMIN, "FDS", show_fds, "descriptors, and which belong together"),
+    SHOW("USERS", show_users, "the roles that are in or listed, and what they may do here"),
+    SHOW_AT(COMMAND_ANY, "VERSION", show_version, "the version of pgwithd"),
+    SHOW_AT(COMMAND_ANY, "HELP", help_show, "this list"),
+    {.words = "SHOW", .arguments = "", .tag = "SHOW", .show = &help_show},
+
+    WAITS("PAUSE", "[POOL]", 0, 1, control_pause, control_paused,
+	  "lend no server connections; returns when all have been returned and closed"),
+    CONTROL("RESUME", "[POOL]", 0, 1, control_resume, "end PAUSE"),
+    CONTROL("DISABLE", "POOL", 1, 1, control_disable, "let nobody new in"),
+    CONTROL("ENABLE", "POOL", 1, 1, control_enable, "end DISABLE or DRAIN"),
+    WAITS("DRAIN", "POOL", 1, 1, control_drain, control_drained,
+	  "DISABLE, and close each session when it is at rest; returns when none is left"),
+    CONTROL("RECONNECT", "[POOL]", 0, 1, control_reconnect,
+	    "replace all server connections, each when nobody uses it"),
+    WAITS("WAIT_CLOSE", "[POOL]", 0, 1, control_check, control_closed,
+	  "returns when RECONNECT has replaced them all"),
+    KILL("KILL SESSION", "ID", 1, 1, COMMAND_ANY, control_kill_session, "end a session"),
+    KILL("KILL SCOPE", "SESSION [NAME]", 1, 2, COMMAND_ANY, control_kill_scope,
+	 "end a scope, or the innermost transaction, of a session, which goes on"),
+    KILL("KILL SERVER", "ID", 1, 1, COMMAND_ADMIN, control_kill_server,
+	 "cancel what runs on a server connection, and close it"),
+    KILL("KILL POOL", "POOL", 1, 1, COMMAND_ADMIN, control_kill_pool, "end all sessions of a pool"),
+    /* As PgBouncer says it. */
+    KILL("KILL", "POOL", 1, 1, COMMAND_ADMIN, control_kill_pool, NULL),
+    CONTROL("SHUTDOWN", "", 0, 0, control_shutdown,
+	    "end as by SIGTERM: transactions have shutdown_timeout"),
+    CONTROL("SHUTDOWN NOW", "", 0, 0, control_shutdown_now,
+	    "end as by SIGINT: what runs is cancelled and rolled back"),
+    WAITS("SHUTDOWN AFTER SCOPES", "", 0, 0, control_after_scopes, control_stopped,
+	  "end when all transactions and scopes have ended"),
+    WAITS("SHUTDOWN AFTER CLIENTS", "", 0, 0, control_after_clients, control_stopped,
+	  "end when all clients have left"),
+    /* As PgBouncer says it. */
+    WAITS("SHUTDOWN WAIT_FOR_SERVERS", "", 0, 0, control_after_scopes, control_stopped, NULL),
+    WAITS("SHUTDOWN WAIT_FOR_CLIENTS", "", 0, 0, control_after_clients, control_stopped, NULL),
 
     PARAMETER("SERVER_VERSION", "server_version", "15.0 (pgwith " PACKAGE_VERSION ")"),
     PARAMETER("SERVER_VERSION_NUM", "server_version_num", "150000"),
@@ -198,10 +252,52 @@ fill_help(const struct daemon *d, struct rows *r)
 			 c->arguments);
 		rows_begin(r);
 		rows_text(r, usage);
-		rows_text(r, c->level == COMMAND_ADMIN ? "admin" : "stats");
+		rows_text(r, command_level_name(c->level));
 		rows_text(r, c->help);
+		rows_text(r, c->others > c->level ? command_level_name(c->others) : NULL);
 		rows_end(r);
 	}
+}
+
+const struct command *
+command_at(unsigned i)
+{
+	return i < COMMANDS ? &commands[i] : NULL;
+}
+
+/* ---- levels ---- */
+
+enum command_level
+command_level(const struct session *s)
+{
+	const struct conf *conf = s->daemon->conf;
+
+	if (s->uid == 0 || s->uid == s->daemon->self || conf_listed(conf->admin_users, s->role))
+		return COMMAND_ADMIN;
+	return conf_listed(conf->stats_users, s->role) ? COMMAND_STATS : COMMAND_ANY;
+}
+
+const char *
+command_level_name(enum command_level level)
+{
+	static const char *const names[] = {"everyone", "stats", "admin"};
+
+	return names[level];
+}
+
+const struct session *
+command_own(const struct command_call *call)
+{
+	return call->level < call->stmt->command->others ? call->session : NULL;
+}
+
+static int
+denied(const struct command *c, struct err *e)
+{
+	err_make(e, ERR_CONSOLE_DENIED, c->words,
+		 c->level == COMMAND_ADMIN ? "roles in admin_users"
+					   : "roles in stats_users or admin_users");
+	return -E_STATE;
 }
 
 /* ---- understanding ---- */
@@ -353,20 +449,18 @@ keep_text(struct command_stmt *stmt, const char *start, const char *end, struct 
 
 /* Privilege and number of arguments are checked here, for every command. */
 static int
-admit(const struct command *c, unsigned nargs, bool admin, struct err *e)
+admit(const struct command *c, unsigned nargs, enum command_level level, struct err *e)
 {
-	if (c->level == COMMAND_ADMIN && !admin) {
-		err_make(e, ERR_CONSOLE_DENIED, c->words);
-		return -E_STATE;
-	}
+	if (level < c->level)
+		return denied(c, e);
 	if (nargs < c->min_args || nargs > c->max_args)
 		return wrong_count(c, e);
 	return 0;
 }
 
 static int
-read_with(const struct command *table, unsigned count, const char *text, size_t bytes, bool admin,
-	  struct command_stmt *stmt, struct err *e)
+read_with(const struct command *table, unsigned count, const char *text, size_t bytes,
+	  enum command_level level, struct command_stmt *stmt, struct err *e)
 {
 	struct sqltext_token tokens[WORDS_MAX + COMMAND_ARGS], beyond;
 	unsigned kept = 0, ntokens = 0, taken;
@@ -391,7 +485,7 @@ read_with(const struct command *table, unsigned count, const char *text, size_t 
 	c = find(table, count, tokens, kept, &taken);
 	if (c == NULL || (ntokens - taken > c->max_args && is_front(c, table, count)))
 		return unknown(text, bytes, table, count, e);
-	r = admit(c, ntokens - taken, admin, e);
+	r = admit(c, ntokens - taken, level, e);
 	if (r < 0)
 		return r;
 	stmt->command = c;
@@ -409,9 +503,10 @@ read_with(const struct command *table, unsigned count, const char *text, size_t 
 }
 
 int
-command_read(const char *text, size_t bytes, bool admin, struct command_stmt *stmt, struct err *e)
+command_read(const char *text, size_t bytes, enum command_level level, struct command_stmt *stmt,
+	     struct err *e)
 {
-	return read_with(commands, COMMANDS, text, bytes, admin, stmt, e);
+	return read_with(commands, COMMANDS, text, bytes, level, stmt, e);
 }
 
 /* ---- running ---- */
@@ -433,13 +528,60 @@ command_columns(const struct command_stmt *stmt, const struct column **columns)
 	return c->show->ncolumns;
 }
 
+/* What changes something is in the log. */
+static void
+log_command(const struct command_call *call)
+{
+	const struct command_stmt *stmt = call->stmt;
+	struct buf args;
+
+	buf_init(&args, (COMMAND_ARGS + 1) * 4 * (COMMAND_ARG_MAX + 1));
+	for (unsigned i = 0; i < stmt->nargs && i < COMMAND_ARGS; i++) {
+		buf_add_u8(&args, ' ');
+		utf8_clean(&args, stmt->args[i], strlen(stmt->args[i]));
+	}
+	log_info("session %llu: command=\"%s%.*s\" role=%s uid=%u pid=%d",
+		 (unsigned long long)call->session->id, stmt->command->words, (int)args.len,
+		 args.len ? (char *)buf_data(&args) : "", call->session->role,
+		 (unsigned)call->session->uid, (int)call->session->pid);
+	buf_clear(&args);
+}
+
 int
 command_run(const struct command_call *call, struct err *e)
 {
 	const struct command *c = call->stmt->command;
+	int r;
 
-	if (c->run)
-		return c->run(call, e);
-	c->show->fill(call->daemon, call->rows);
+	/* The statement may have been prepared a while ago. */
+	if (call->level < c->level)
+		return denied(c, e);
+	if (c->run) {
+		if (c->level == COMMAND_ADMIN || c->others == COMMAND_ADMIN)
+			log_command(call);
+		r = c->run(call, e);
+		return r == 0 && c->wait ? c->wait(call, e) : r;
+	}
+	if (c->show->fill) {
+		c->show->fill(call->daemon, call->rows);
+		return 0;
+	}
+	c->show->list(call->daemon, command_own(call), call->ids);
+	return command_go_on(call, e);
+}
+
+int
+command_go_on(const struct command_call *call, struct err *e)
+{
+	const struct command *c = call->stmt->command;
+	struct show_ids *ids = call->ids;
+
+	if (c->wait)
+		return c->wait(call, e);
+	for (unsigned n = 0; n < SHOW_PORTION && ids->at < ids->count; n++)
+		c->show->each(call->daemon, ids->list[ids->at++], call->rows);
+	if (ids->at < ids->count)
+		return -E_AGAIN;
+	show_ids_clear(ids);
 	return 0;
 }

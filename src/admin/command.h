@@ -12,9 +12,9 @@
 
 /* Who may use it. */
 enum command_level {
-	COMMAND_ANY,   /* changes and shows nothing: what drivers send by themselves */
-	COMMAND_STATS, /* roles in stats_users too */
-	COMMAND_ADMIN
+	COMMAND_ANY,   /* whoever may come in as some role */
+	COMMAND_STATS, /* roles in stats_users */
+	COMMAND_ADMIN  /* roles in admin_users, root, and the user that pgwithd runs as */
 };
 
 #define COMMAND_ARGS     2  /* arguments that are kept */
@@ -25,23 +25,31 @@ enum command_level {
 /* What a command works on. */
 struct command_call {
 	struct daemon *daemon;
-	struct session *session; /* whose console it is */
+	struct session *session;  /* whose console it is */
+	enum command_level level; /* its */
 	const struct command_stmt *stmt;
-	struct rows *rows;   /* where its rows go */
-	bool *in_block;      /* the session is between BEGIN and COMMIT */
-	struct err *warning; /* ERR_NONE; a command may put one for people here */
+	struct rows *rows;    /* where its rows go */
+	bool *in_block;       /* the session is between BEGIN and COMMIT */
+	struct show_ids *ids; /* between the calls of one that goes on */
+	char **notice;        /* NULL; a command may put a notice for people here, allocated */
+	struct err *warning;  /* ERR_NONE; a command may put one for people here */
 };
 
 struct command {
 	const char *words;     /* upper case, one space between them */
 	const char *arguments; /* for people, "" if there are none */
 	unsigned min_args, max_args;
-	enum command_level level;
-	bool as_written;         /* its arguments are kept as a text */
-	const char *tag;         /* of CommandComplete */
-	const struct show *show; /* NULL: no rows */
-	/* NULL: show->fill. Returns 0, or -E_... with the error in *e. */
+	enum command_level level;  /* that is needed to use it */
+	enum command_level others; /* that is needed to see or touch sessions of others with it;
+				      one who has less sees and touches only his own */
+	bool as_written;           /* its arguments are kept as a text */
+	const char *tag;           /* of CommandComplete */
+	const struct show *show;   /* NULL: no rows */
+	/* NULL: show. Returns 0, or -E_... with the error in *e. */
 	int (*run)(const struct command_call *, struct err *e);
+	/* NULL, or what is asked once in a while after run(): has what it waits for come about?
+	 * Returns 0, -E_AGAIN, or -E_... with the error in *e. */
+	int (*wait)(const struct command_call *, struct err *e);
 	const char *help;              /* NULL: not listed */
 	const char *parameter, *value; /* that drivers ask for */
 };
@@ -56,14 +64,29 @@ struct command_stmt {
 	struct column parameter;
 };
 
-/* Understands one statement and checks that `admin` (or else a role of stats_users) may use it,
- * with this many arguments. Returns 0; or -E_SYNTAX or -E_STATE with the error in *e. */
-int command_read(const char *text, size_t bytes, bool admin, struct command_stmt *, struct err *e);
+/* The level of a session. */
+enum command_level command_level(const struct session *);
+/* everyone, stats, admin */
+const char *command_level_name(enum command_level);
+
+/* Understands one statement and checks that a session of this level may use it, with this many
+ * arguments. Returns 0; or -E_SYNTAX or -E_STATE with the error in *e. */
+int command_read(const char *text, size_t bytes, enum command_level, struct command_stmt *,
+		 struct err *e);
 
 /* The columns of the answer; 0 if it has no rows. */
 unsigned command_columns(const struct command_stmt *, const struct column **);
 
-/* Runs it. Returns 0, or -E_... with the error in *e. */
+/* Runs it. Returns 0, or -E_... with the error in *e. -E_AGAIN: it goes on, by command_go_on(), for
+ * as often as that returns -E_AGAIN: if call->ids has any, in the next turn of the loop, since
+ * there are more rows; otherwise it waits for something, and is to be asked once in a while. */
 int command_run(const struct command_call *, struct err *e);
+int command_go_on(const struct command_call *, struct err *e);
+
+/* The `i`-th of the table, or NULL. */
+const struct command *command_at(unsigned i);
+
+/* The session whose own sessions alone this call is about; NULL: all sessions. */
+const struct session *command_own(const struct command_call *);
 
 #endif

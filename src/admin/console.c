@@ -14,6 +14,8 @@
 #define NAME_BYTES     63         /* of a prepared statement or portal */
 #define STATEMENTS_MAX 256        /* of a session */
 #define PORTALS_MAX    64         /* that are open at once */
+#define QUEUED_MAX     (1 << 20)  /* bytes that the client has not read: more rows have to wait */
+#define QUEUED_US      5000       /* for so long */
 
 /* A prepared statement, or a portal. */
 struct named {
@@ -28,9 +30,25 @@ struct named {
 	uint64_t count;  /* rows of the whole answer */
 };
 
+/* The command that is being run. While session->held it goes on later. */
+struct task {
+	struct command_stmt stmt;
+	struct rows rows;
+	struct show_ids ids; /* what is still to be shown */
+	/* of a simple query */
+	char *text; /* NULL: it is none */
+	struct sqltext lex;
+	unsigned statements; /* of the text, so far */
+	/* of an Execute */
+	struct named *portal;
+	uint32_t limit;
+};
+
 struct console {
 	struct session *session;
-	struct buf out; /* answers that have not been handed on */
+	struct task task;
+	struct event timer; /* of the next portion of rows; always assigned */
+	struct buf out;     /* answers that have not been handed on */
 	struct list statements;
 	struct list portals;
 	bool in_block; /* between BEGIN and COMMIT. Not a state: no command minds it, only drivers
@@ -57,6 +75,8 @@ free_all(struct list *l)
 		named_free(l, LIST_OBJ(n, struct named, node));
 }
 
+static void on_timer(evutil_socket_t, short what, void *arg);
+
 static struct console *
 console_of(struct session *s)
 {
@@ -69,6 +89,7 @@ console_of(struct session *s)
 	buf_init(&c->out, ANSWER_MAX);
 	list_init(&c->statements);
 	list_init(&c->portals);
+	evtimer_assign(&c->timer, loop_base(s->daemon->loop), on_timer, c);
 	s->console = c;
 	return c;
 }
@@ -78,6 +99,8 @@ console_free(void *arg)
 {
 	struct console *c = arg;
 
+	show_ids_clear(&c->task.ids);
+	free(c->task.text);
 	free_all(&c->statements);
 	free_all(&c->portals);
 	buf_clear(&c->out);
@@ -88,8 +111,12 @@ console_free(void *arg)
 static void
 console_closed(struct session *s)
 {
-	if (s->console)
-		loop_defer(s->daemon->loop, console_free, s->console);
+	struct console *c = s->console;
+
+	if (c == NULL)
+		return;
+	evtimer_del(&c->timer);
+	loop_defer(s->daemon->loop, console_free, c);
 	s->console = NULL;
 }
 
@@ -118,6 +145,13 @@ ready(struct console *c)
 }
 
 static void
+add_err(struct console *c, const struct err *e)
+{
+	msg_err(&c->out, e);
+	daemon_count_error(c->session->daemon, e);
+}
+
+static void
 empty_message(struct console *c, char type)
 {
 	msg_end(&c->out, msg_begin(&c->out, type));
@@ -140,7 +174,7 @@ protocol_violation(struct console *c, const char *what)
 static void
 refuse(struct console *c, struct err *e)
 {
-	msg_err(&c->out, e);
+	add_err(c, e);
 	err_clear(e);
 	c->session->skip_sync = true;
 	flush(c);
@@ -148,67 +182,206 @@ refuse(struct console *c, struct err *e)
 
 /* ---- running ---- */
 
-/* Adds the rows. Returns 0, or -E_... with the error in *e and no rows. */
+/* Calls the command: `fn` is command_run() or command_go_on(). */
 static int
-run(struct console *c, const struct command_stmt *stmt, struct rows *r, struct err *e)
+call(struct console *c, int (*fn)(const struct command_call *, struct err *), struct err *e)
 {
+	char *notice = NULL;
 	struct err warning = {.id = ERR_NONE};
-	const struct command_call call = {.daemon = c->session->daemon,
-					  .session = c->session,
-					  .stmt = stmt,
-					  .rows = r,
-					  .in_block = &c->in_block,
-					  .warning = &warning};
-	int result;
+	const struct command_call how = {.daemon = c->session->daemon,
+					 .session = c->session,
+					 .level = command_level(c->session),
+					 .stmt = &c->task.stmt,
+					 .rows = &c->task.rows,
+					 .in_block = &c->in_block,
+					 .ids = &c->task.ids,
+					 .notice = &notice,
+					 .warning = &warning};
+	int r = fn(&how, e);
 
-	c->session->queries++;
-	result = command_run(&call, e);
+	if (notice)
+		msg_report(&c->out, 'N', "NOTICE", "00000", notice, NULL, NULL);
+	free(notice);
 	if (warning.id != ERR_NONE)
 		msg_notice(&c->out, "WARNING", &warning);
 	err_clear(&warning);
-	return result;
+	return r;
+}
+
+static int
+run(struct console *c, const struct command_stmt *stmt, const struct rows *rows, struct err *e)
+{
+	c->session->queries++;
+	c->task.stmt = *stmt;
+	c->task.rows = *rows;
+	return call(c, command_run, e);
 }
 
 static void
+start_timer(struct console *c, int64_t us)
+{
+	const struct timeval tv = {.tv_usec = us};
+
+	evtimer_add(&c->timer, &tv);
+}
+
+/* The command goes on later; until then nothing is read from the client, but its end is seen. */
+static void
+hold(struct console *c)
+{
+	c->session->held = true;
+	stream_pause(&c->session->stream);
+	flush(c);
+	if (is_open(c) && c->task.ids.count > 0)
+		start_timer(c, 0);
+}
+
+static void simple_go(struct console *, struct err *);
+static void executed(struct console *, int result, struct err *);
+
+/* It has ended. What has waited behind it is next. */
+static void
+finish(struct console *c, int result, struct err *e)
+{
+	struct session *s = c->session;
+
+	s->held = false;
+	evtimer_del(&c->timer);
+	show_ids_clear(&c->task.ids);
+	if (c->task.portal) {
+		executed(c, result, e);
+	} else {
+		if (result == 0)
+			msg_complete(&c->out, c->task.stmt.command->tag);
+		simple_go(c, e);
+	}
+	if (!is_open(c) || s->held)
+		return;
+	stream_resume(&s->stream);
+	request_resume(s);
+}
+
+static void
+go_on(struct console *c)
+{
+	struct err e = {.id = ERR_NONE};
+	int r = call(c, command_go_on, &e);
+
+	if (r != -E_AGAIN) {
+		finish(c, r, &e);
+		return;
+	}
+	if (c->task.ids.count == 0)
+		return;
+	if (c->task.rows.out == &c->out)
+		flush(c);
+	if (is_open(c))
+		start_timer(c, 0);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct console *c = arg;
+
+	if (!is_open(c) || !c->session->held)
+		return;
+	if (stream_queued(&c->session->stream) > QUEUED_MAX)
+		start_timer(c, QUEUED_US);
+	else
+		go_on(c);
+}
+
+static void
+console_sweep(struct daemon *d)
+{
+	struct list_node *n, *after;
+
+	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_CONSOLE]) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+		struct console *c = s->console;
+
+		if (s->held && c->task.ids.count == 0)
+			go_on(c);
+	}
+}
+
+static void
+console_cancelled(struct session *s)
+{
+	struct console *c = s->console;
+	struct err e;
+
+	if (!s->held)
+		return;
+	err_make(&e, ERR_CONSOLE_CANCELED, c->task.stmt.command->words);
+	finish(c, -E_STATE, &e);
+}
+
+/* ---- simple queries ---- */
+
+/* Returns false if it goes on later. */
+static bool
 simple_statement(struct console *c, const struct command_stmt *stmt, struct err *e)
 {
 	struct rows r = {.out = &c->out};
+	int result;
 
 	if (stmt->command == NULL)
-		return;
+		return true;
 	r.ncolumns = command_columns(stmt, &r.columns);
 	if (r.ncolumns > 0)
 		rows_describe(&r);
-	if (run(c, stmt, &r, e) == 0)
+	result = run(c, stmt, &r, e);
+	if (result == -E_AGAIN)
+		return false;
+	if (result == 0)
 		msg_complete(&c->out, stmt->command->tag);
+	return true;
 }
 
-/* The statements of the text, up to the first that fails. */
+/* The statements that are left of the text, up to the first that fails; with an error, none. */
 static void
-simple(struct console *c, const char *text)
+simple_go(struct console *c, struct err *e)
 {
-	struct sqltext lex;
+	struct task *t = &c->task;
 	struct sqltext_stmt part;
-	struct err e = {.id = ERR_NONE};
-	unsigned statements = 0;
 
-	free_all(&c->portals);
-	sqltext_init(&lex, text, strlen(text), 0);
-	while (e.id == ERR_NONE && is_open(c) && sqltext_next(&lex, &part)) {
+	while (e->id == ERR_NONE && is_open(c) && sqltext_next(&t->lex, &part)) {
 		struct command_stmt stmt;
 
-		statements++;
-		if (command_read(part.start, part.length, c->session->admin, &stmt, &e) == 0)
-			simple_statement(c, &stmt, &e);
+		t->statements++;
+		if (command_read(part.start, part.length, command_level(c->session), &stmt, e) ==
+			0 &&
+		    !simple_statement(c, &stmt, e)) {
+			hold(c);
+			return;
+		}
 		if (c->out.len >= FLUSH_AT)
 			flush(c);
 	}
-	if (statements == 0)
+	if (t->statements == 0)
 		empty_message(c, 'I');
-	if (e.id != ERR_NONE)
-		msg_err(&c->out, &e);
-	err_clear(&e);
+	if (e->id != ERR_NONE)
+		add_err(c, e);
+	err_clear(e);
+	free(t->text);
+	t->text = NULL;
 	ready(c);
+}
+
+static void
+simple(struct console *c, const char *text)
+{
+	struct task *t = &c->task;
+	struct err e = {.id = ERR_NONE};
+
+	free_all(&c->portals);
+	/* The command may go on for longer than the message stays where it is. */
+	t->text = mem_strdup(text);
+	t->statements = 0;
+	sqltext_init(&t->lex, t->text, strlen(t->text), 0);
+	simple_go(c, &e);
 }
 
 /* ---- prepared statements and portals ---- */
@@ -275,8 +448,8 @@ on_parse(struct console *c, struct reader *in)
 		refuse(c, &e);
 		return;
 	}
-	if (command_read(part.start ? part.start : "", part.length, c->session->admin, &stmt, &e) <
-	    0) {
+	if (command_read(part.start ? part.start : "", part.length, command_level(c->session),
+			 &stmt, &e) < 0) {
 		refuse(c, &e);
 		return;
 	}
@@ -431,6 +604,21 @@ hand_out(struct console *c, struct named *n, uint32_t limit)
 	return n->rows.len > 0;
 }
 
+/* The command of the portal has ended. */
+static void
+executed(struct console *c, int result, struct err *e)
+{
+	struct named *n = c->task.portal;
+
+	c->task.portal = NULL;
+	if (result < 0)
+		refuse(c, e);
+	else if (hand_out(c, n, c->task.limit))
+		empty_message(c, 's');
+	else
+		msg_complete(&c->out, n->stmt.command->tag);
+}
+
 static void
 on_execute(struct console *c, struct reader *in)
 {
@@ -438,6 +626,7 @@ on_execute(struct console *c, struct reader *in)
 	uint32_t limit = reader_u32(in);
 	struct named *n;
 	struct err e;
+	int result = 0;
 
 	if (!reader_done(in)) {
 		protocol_violation(c, "malformed Execute");
@@ -455,6 +644,8 @@ on_execute(struct console *c, struct reader *in)
 	}
 	if (limit == 0 || limit > INT32_MAX) /* negative: no limit either */
 		limit = UINT32_MAX;
+	c->task.portal = n;
+	c->task.limit = limit;
 	if (!n->executed) {
 		struct rows r = {.out = limit == UINT32_MAX ? &c->out : &n->rows,
 				 .formats = n->formats,
@@ -462,15 +653,12 @@ on_execute(struct console *c, struct reader *in)
 
 		n->executed = true;
 		r.ncolumns = command_columns(&n->stmt, &r.columns);
-		if (run(c, &n->stmt, &r, &e) < 0) {
-			refuse(c, &e);
-			return;
-		}
+		result = run(c, &n->stmt, &r, &e);
 	}
-	if (hand_out(c, n, limit))
-		empty_message(c, 's');
+	if (result == -E_AGAIN)
+		hold(c);
 	else
-		msg_complete(&c->out, n->stmt.command->tag);
+		executed(c, result, &e);
 }
 
 static void
@@ -501,7 +689,7 @@ on_function_call(struct console *c)
 	struct err e;
 
 	err_make(&e, ERR_CONSOLE_UNSUPPORTED, "function calls");
-	msg_err(&c->out, &e);
+	add_err(c, &e);
 	err_clear(&e);
 	ready(c);
 }
@@ -555,4 +743,16 @@ console_message(struct session *s, char type, const uint8_t *body, size_t bytes)
 		flush(c);
 }
 
-const struct console_ops console_ops = {console_message, console_closed};
+static bool
+console_reserved(const struct session *s)
+{
+	return command_level(s) > COMMAND_ANY;
+}
+
+const struct console_ops console_ops = {
+    .message = console_message,
+    .reserved = console_reserved,
+    .closed = console_closed,
+    .cancelled = console_cancelled,
+    .sweep = console_sweep,
+};

@@ -1,5 +1,5 @@
-/* SHOW CLIENTS and SHOW SERVERS: both ends of the connections. The same number stands in `link` of
- * the one and in `ptr` of the other. */
+/* SHOW CLIENTS, SHOW SERVERS, SHOW SOCKETS: both ends of the connections. The same number stands in
+ * `link` of the one and in `ptr` of the other. */
 #include "admin/show.h"
 
 #include <fcntl.h>
@@ -8,35 +8,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/units.h"
+#include "pool/gate.h"
 #include "session/scopes.h"
 
 #define PATH_MAX_BYTES 256 /* of the names of a session's scopes */
 
 /* ---- what both have ---- */
 
-/* As PgBouncer writes it. `at` is seconds of the wall clock. */
-static void
-rows_time(struct rows *r, int64_t at)
-{
-	time_t t = (time_t)at;
-	char text[64];
-	struct tm tm;
-
-	localtime_r(&t, &tm);
-	strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %Z", &tm);
-	rows_text(r, text);
-}
-
-/* When something of the loop's clock was, by the wall clock. */
-static int64_t
-wall(const struct daemon *d, int64_t us)
-{
-	return time(NULL) - (loop_now_us(d->loop) - us) / UNIT_S;
-}
+#define PEER_COLUMNS                                                                            \
+	{"type", COLUMN_TEXT}, {"user", COLUMN_TEXT}, {"database", COLUMN_TEXT},                \
+	    {"state", COLUMN_TEXT}, {"addr", COLUMN_TEXT}, {"port", COLUMN_INT},                \
+	    {"local_addr", COLUMN_TEXT}, {"local_port", COLUMN_INT},                            \
+	    {"connect_time", COLUMN_TEXT}, {"request_time", COLUMN_TEXT}, {"wait", COLUMN_INT}, \
+	    {"wait_us", COLUMN_INT}, {"close_needed", COLUMN_INT}, {"ptr", COLUMN_TEXT},        \
+	    {"link", COLUMN_TEXT}, {"remote_pid", COLUMN_INT}, {"tls", COLUMN_TEXT},            \
+	{                                                                                       \
+		"application_name", COLUMN_TEXT                                                 \
+	}
 
 /* `c12`, `s3`: as unique as PgBouncer's addresses, and it gives none away. */
 static void
@@ -51,24 +42,7 @@ rows_link(struct rows *r, char kind, uint64_t id)
 /* ---- clients ---- */
 
 static const struct column clients_columns[] = {
-    {"type", COLUMN_TEXT},
-    {"user", COLUMN_TEXT},
-    {"database", COLUMN_TEXT},
-    {"state", COLUMN_TEXT},
-    {"addr", COLUMN_TEXT},
-    {"port", COLUMN_INT},
-    {"local_addr", COLUMN_TEXT},
-    {"local_port", COLUMN_INT},
-    {"connect_time", COLUMN_TEXT},
-    {"request_time", COLUMN_TEXT},
-    {"wait", COLUMN_INT},
-    {"wait_us", COLUMN_INT},
-    {"close_needed", COLUMN_INT},
-    {"ptr", COLUMN_TEXT},
-    {"link", COLUMN_TEXT},
-    {"remote_pid", COLUMN_INT},
-    {"tls", COLUMN_TEXT},
-    {"application_name", COLUMN_TEXT},
+    PEER_COLUMNS,
     /* ours */
     {"id", COLUMN_BIGINT},
     {"uid", COLUMN_BIGINT},
@@ -81,6 +55,8 @@ static const struct column clients_columns[] = {
     {"lease_us", COLUMN_BIGINT},
     {"scopes", COLUMN_TEXT},
     {"leases", COLUMN_INT},
+    {"waits_for", COLUMN_TEXT},
+    {"holds_up", COLUMN_TEXT},
 };
 
 /* The name of the program that the process runs, or NULL if it is gone or another user's secret. */
@@ -130,15 +106,60 @@ leases_of(const struct session *s)
 	return count;
 }
 
+/* What it waits for: pool orders, lock nightly; NULL: nothing. */
+static const char *
+waits_for(const struct session *s, char *out, size_t out_size)
+{
+	const struct scope *f = s->scopes ? stack_innermost(&s->scopes->stack) : NULL;
+	const struct lease *l = s->own.state == LEASE_WAITING ? &s->own : f ? &f->own : NULL;
+
+	if (l && l->state == LEASE_WAITING)
+		snprintf(out, out_size, "pool %s%s", l->pool->conf->name,
+			 gate_paused(l->pool) ? ", which is paused" : "");
+	else if (f && f->hold.state == LOCK_WAITING)
+		snprintf(out, out_size, "%s %s", f->hold.lock->semaphore ? "semaphore" : "lock",
+			 f->hold.lock->name);
+	else
+		return NULL;
+	return out;
+}
+
+/* The command that waits for this lease to end, or NULL. */
+static const char *
+lease_holds_up(const struct lease *l)
+{
+	if (l->srv == NULL)
+		return NULL;
+	return gate_paused(l->pool) ? "PAUSE" : l->srv->retiring ? "RECONNECT" : NULL;
+}
+
+/* The command that waits for this session, or NULL. */
+static const char *
+holds_up(const struct session *s)
+{
+	const char *word = lease_holds_up(&s->own);
+	const struct list_node *n;
+
+	if (word == NULL && s->scopes)
+		LIST_EACH (n, &s->scopes->stack.frames) {
+			word = lease_holds_up(&LIST_OBJ(n, const struct scope, node)->own);
+			if (word)
+				break;
+		}
+	if (word)
+		return word;
+	if (s->pool && gate_of(s->pool) == POOL_DRAINED)
+		return "DRAIN";
+	return s->daemon->phase != DAEMON_RUNNING && s->pool ? "SHUTDOWN" : NULL;
+}
+
+/* PgBouncer's columns. */
 static void
-client_row(const struct daemon *d, const struct session *s, struct rows *r)
+client_head(const struct daemon *d, const struct session *s, struct rows *r)
 {
 	const struct server *srv = s->lease->state == LEASE_HELD ? s->lease->srv : NULL;
-	int64_t now = loop_now_us(d->loop), wait;
-	char name[64], path[PATH_MAX_BYTES];
+	int64_t wait = waits_since(s) ? loop_now_us(d->loop) - waits_since(s) : 0;
 
-	wait = waits_since(s) ? now - waits_since(s) : 0;
-	rows_begin(r);
 	rows_text(r, "C");
 	rows_text(r, s->role);
 	rows_text(r, s->pool                       ? s->pool->conf->name
@@ -149,8 +170,8 @@ client_row(const struct daemon *d, const struct session *s, struct rows *r)
 	rows_number(r, d->conf->port);
 	rows_text(r, "unix");
 	rows_number(r, d->conf->port);
-	rows_time(r, s->connected_at);
-	rows_time(r, s->request_us ? wall(d, s->request_us) : s->connected_at);
+	show_time(r, s->connected_at);
+	show_time(r, s->request_us ? show_wall(d, s->request_us) : s->connected_at);
 	rows_number(r, wait / UNIT_S);
 	rows_number(r, wait % UNIT_S);
 	rows_number(r, s->state == SESSION_CLOSING);
@@ -162,6 +183,21 @@ client_row(const struct daemon *d, const struct session *s, struct rows *r)
 	rows_number(r, s->pid);
 	rows_text(r, "");
 	rows_text(r, s->application ? s->application : "");
+}
+
+static void
+client_row(const struct daemon *d, uint64_t id, struct rows *r)
+{
+	const struct session *s = idmap_get(&d->sessions, id);
+	const struct server *srv;
+	int64_t now = loop_now_us(d->loop);
+	char name[64], path[PATH_MAX_BYTES];
+
+	if (s == NULL)
+		return;
+	srv = s->lease->state == LEASE_HELD ? s->lease->srv : NULL;
+	rows_begin(r);
+	client_head(d, s, r);
 	rows_number(r, (int64_t)s->id);
 	rows_number(r, s->uid);
 	rows_text(r, program(s->pid, name, sizeof name));
@@ -176,42 +212,17 @@ client_row(const struct daemon *d, const struct session *s, struct rows *r)
 		rows_null(r);
 	rows_text(r, scopes_path(s, path, sizeof path));
 	rows_number(r, leases_of(s));
+	rows_text(r, waits_for(s, path, sizeof path));
+	rows_text(r, holds_up(s));
 	rows_end(r);
 }
 
-static void
-fill_clients(const struct daemon *d, struct rows *r)
-{
-	struct list_node *n;
-
-	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->in_state[i])
-			client_row(d, LIST_OBJ(n, struct session, node), r);
-}
-
-const struct show show_clients = SHOW_TABLE(clients_columns, fill_clients);
+const struct show show_clients = SHOW_LIST(clients_columns, show_list_sessions, client_row);
 
 /* ---- servers ---- */
 
 static const struct column servers_columns[] = {
-    {"type", COLUMN_TEXT},
-    {"user", COLUMN_TEXT},
-    {"database", COLUMN_TEXT},
-    {"state", COLUMN_TEXT},
-    {"addr", COLUMN_TEXT},
-    {"port", COLUMN_INT},
-    {"local_addr", COLUMN_TEXT},
-    {"local_port", COLUMN_INT},
-    {"connect_time", COLUMN_TEXT},
-    {"request_time", COLUMN_TEXT},
-    {"wait", COLUMN_INT},
-    {"wait_us", COLUMN_INT},
-    {"close_needed", COLUMN_INT},
-    {"ptr", COLUMN_TEXT},
-    {"link", COLUMN_TEXT},
-    {"remote_pid", COLUMN_INT},
-    {"tls", COLUMN_TEXT},
-    {"application_name", COLUMN_TEXT},
+    PEER_COLUMNS,
     /* ours */
     {"id", COLUMN_BIGINT},
     {"session", COLUMN_BIGINT},
@@ -293,15 +304,20 @@ rows_progress(struct rows *r, const struct server *srv)
 	rows_number(r, p->from_left);
 }
 
-static void
-server_row(const struct daemon *d, const struct server *srv, struct rows *r)
+static const struct session *
+session_of(const struct server *srv)
 {
-	const struct session *s = srv->lease ? srv->lease->owner : NULL;
+	return srv->lease ? srv->lease->owner : NULL;
+}
+
+/* PgBouncer's columns. */
+static void
+server_head(const struct daemon *d, const struct server *srv, struct rows *r)
+{
+	const struct session *s = session_of(srv);
 	int fd = srv->state == SERVER_CONNECTING ? -1 : srv->stream.fd;
 	const char *port = srv->conn ? PQport(srv->conn) : NULL;
-	int64_t now = loop_now_us(d->loop);
 
-	rows_begin(r);
 	rows_text(r, "S");
 	rows_text(r, conninfo_get(srv->pool->conninfo, "user"));
 	rows_text(r, srv->pool->conf->name);
@@ -309,11 +325,11 @@ server_row(const struct daemon *d, const struct server *srv, struct rows *r)
 	rows_address(r, fd, true, port);
 	rows_address(r, fd, false, port);
 	if (srv->connected_at)
-		rows_time(r, srv->connected_at);
+		show_time(r, srv->connected_at);
 	else
 		rows_null(r);
 	/* The last time that it was lent. */
-	rows_time(r, wall(d, s ? srv->lease->since_us : srv->since_us));
+	show_time(r, show_wall(d, s ? srv->lease->since_us : srv->since_us));
 	rows_number(r, 0);
 	rows_number(r, 0);
 	rows_number(r, srv->retiring);
@@ -325,6 +341,20 @@ server_row(const struct daemon *d, const struct server *srv, struct rows *r)
 	rows_number(r, srv->backend_pid);
 	rows_tls(r, srv);
 	rows_text(r, s && s->application ? s->application : "");
+}
+
+static void
+server_row(const struct daemon *d, uint64_t id, struct rows *r)
+{
+	const struct server *srv = idmap_get(&d->pools.servers, id);
+	int64_t now = loop_now_us(d->loop);
+	const struct session *s;
+
+	if (srv == NULL)
+		return;
+	s = session_of(srv);
+	rows_begin(r);
+	server_head(d, srv, r);
 	rows_number(r, (int64_t)srv->id);
 	if (s)
 		rows_number(r, (int64_t)s->id);
@@ -345,7 +375,7 @@ server_row(const struct daemon *d, const struct server *srv, struct rows *r)
 }
 
 static void
-fill_servers(const struct daemon *d, struct rows *r)
+list_servers(const struct daemon *d, const struct session *own, struct show_ids *ids)
 {
 	struct list_node *n, *m;
 
@@ -353,9 +383,197 @@ fill_servers(const struct daemon *d, struct rows *r)
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		for (int i = 0; i < SERVER_CLOSED; i++)
-			LIST_EACH (m, &pool->servers[i])
-				server_row(d, LIST_OBJ(m, struct server, node), r);
+			LIST_EACH (m, &pool->servers[i]) {
+				const struct server *srv = LIST_OBJ(m, struct server, node);
+				const struct session *s = session_of(srv);
+
+				if (own == NULL || (s && show_is_own(own, s)))
+					show_ids_add(ids, srv->id);
+			}
 	}
 }
 
-const struct show show_servers = SHOW_TABLE(servers_columns, fill_servers);
+const struct show show_servers = SHOW_LIST(servers_columns, list_servers, server_row);
+
+/* ---- sockets ---- */
+
+static const struct column sockets_columns[] = {
+    PEER_COLUMNS,
+    {"recv_pos", COLUMN_INT},
+    {"pkt_pos", COLUMN_INT},
+    {"pkt_remain", COLUMN_INT},
+    {"send_pos", COLUMN_INT},
+    {"send_remain", COLUMN_INT},
+    {"pkt_avail", COLUMN_INT},
+    {"send_avail", COLUMN_INT},
+    /* ours */
+    {"fd", COLUMN_INT},
+    {"received", COLUMN_BIGINT},
+    {"sent", COLUMN_BIGINT},
+    {"queued", COLUMN_BIGINT},
+    {"kept", COLUMN_BIGINT},
+    {"reading", COLUMN_BOOL},
+};
+
+/* Sessions and servers are numbered apart. */
+#define OF_SERVER (UINT64_C(1) << 63)
+
+static void
+list_both(const struct daemon *d, const struct session *own, struct show_ids *ids)
+{
+	unsigned clients;
+
+	show_list_sessions(d, own, ids);
+	clients = ids->count;
+	list_servers(d, own, ids);
+	for (unsigned i = clients; i < ids->count; i++)
+		ids->list[i] |= OF_SERVER;
+}
+
+/* What of it is in buffers. PgBouncer's positions are those in a buffer of a fixed size, which each
+ * socket has; ours have none while nothing is kept back. */
+static void
+socket_row(struct rows *r, const struct stream *st, uint32_t left, size_t kept)
+{
+	rows_number(r, (int64_t)kept);
+	rows_number(r, 0);
+	rows_number(r, left);
+	rows_number(r, 0);
+	rows_number(r, (int64_t)stream_queued(st));
+	rows_number(r, (int64_t)kept);
+	rows_number(r, (int64_t)stream_queued(st));
+	if (st->fd < 0)
+		rows_null(r);
+	else
+		rows_number(r, st->fd);
+	rows_number(r, (int64_t)st->received);
+	rows_number(r, (int64_t)st->sent);
+	rows_number(r, (int64_t)stream_queued(st));
+	rows_number(r, (int64_t)kept);
+	rows_bool(r, st->fd >= 0 && !st->paused);
+	rows_end(r);
+}
+
+static void
+either_row(const struct daemon *d, uint64_t id, struct rows *r)
+{
+	const struct session *s = id & OF_SERVER ? NULL : idmap_get(&d->sessions, id);
+	const struct server *srv =
+	    id & OF_SERVER ? idmap_get(&d->pools.servers, id & ~OF_SERVER) : NULL;
+
+	if (s) {
+		rows_begin(r);
+		client_head(d, s, r);
+		socket_row(r, &s->stream, s->drop_left, s->in.len);
+	} else if (srv) {
+		rows_begin(r);
+		server_head(d, srv, r);
+		socket_row(r, &srv->stream, srv->progress.from_left, 0);
+	}
+}
+
+const struct show show_sockets = SHOW_LIST(sockets_columns, list_both, either_row);
+
+/* ---- descriptors ---- */
+
+static const struct column fds_columns[] = {
+    {"fd", COLUMN_INT},
+    {"task", COLUMN_TEXT},
+    {"user", COLUMN_TEXT},
+    {"database", COLUMN_TEXT},
+    {"addr", COLUMN_TEXT},
+    {"port", COLUMN_INT},
+    {"cancel", COLUMN_BIGINT},
+    {"link", COLUMN_INT},
+    {"client_encoding", COLUMN_TEXT},
+    {"std_strings", COLUMN_TEXT},
+    {"datestyle", COLUMN_TEXT},
+    {"timezone", COLUMN_TEXT},
+    {"password", COLUMN_TEXT},
+    {"scram_client_key", COLUMN_TEXT},
+    {"scram_server_key", COLUMN_TEXT},
+    /* ours */
+    {"id", COLUMN_BIGINT},
+    {"link_id", COLUMN_BIGINT},
+};
+
+/* PgBouncer gives them to its successor, with all that it has to know. Ours are for looking: cancel
+ * keys and passwords are nobody's to see. */
+static void
+fd_row(struct rows *r, int fd, const char *task, const char *user, const char *database, int peer)
+{
+	rows_begin(r);
+	rows_number(r, fd);
+	rows_text(r, task);
+	rows_text(r, user);
+	rows_text(r, database);
+	rows_text(r, "unix");
+	rows_null(r);
+	rows_null(r);
+	if (peer < 0)
+		rows_null(r);
+	else
+		rows_number(r, peer);
+	for (unsigned i = 0; i < 7; i++)
+		rows_null(r);
+}
+
+static void
+session_fd(const struct session *s, struct rows *r)
+{
+	const struct server *srv = s->lease->srv;
+
+	fd_row(r, s->stream.fd, "client", s->role, s->pool ? s->pool->conf->name : NULL,
+	       srv ? srv->stream.fd : -1);
+	rows_number(r, (int64_t)s->id);
+	if (srv)
+		rows_number(r, (int64_t)srv->id);
+	else
+		rows_null(r);
+	rows_end(r);
+}
+
+static void
+server_fd(const struct server *srv, int fd, struct rows *r)
+{
+	const struct session *s = session_of(srv);
+
+	fd_row(r, fd, "server", conninfo_get(srv->pool->conninfo, "user"), srv->pool->conf->name,
+	       s ? s->stream.fd : -1);
+	rows_number(r, (int64_t)srv->id);
+	if (s)
+		rows_number(r, (int64_t)s->id);
+	else
+		rows_null(r);
+	rows_end(r);
+}
+
+static void
+list_fds(const struct daemon *d, const struct session *own, struct show_ids *ids)
+{
+	/* 0 is nobody's: the listening socket stands for it. */
+	show_ids_add(ids, 0);
+	list_both(d, own, ids);
+}
+
+static void
+each_fd(const struct daemon *d, uint64_t id, struct rows *r)
+{
+	const struct session *s = id & OF_SERVER ? NULL : idmap_get(&d->sessions, id);
+	const struct server *srv =
+	    id & OF_SERVER ? idmap_get(&d->pools.servers, id & ~OF_SERVER) : NULL;
+	int fd = srv && srv->conn ? PQsocket(srv->conn) : -1;
+
+	if (id == 0 && d->listen) {
+		fd_row(r, listen_fd(d->listen), "pooler", NULL, NULL, -1);
+		rows_null(r);
+		rows_null(r);
+		rows_end(r);
+	} else if (s && s->stream.fd >= 0) {
+		session_fd(s, r);
+	} else if (fd >= 0) {
+		server_fd(srv, fd, r);
+	}
+}
+
+const struct show show_fds = SHOW_LIST(fds_columns, list_fds, each_fd);

@@ -48,23 +48,33 @@ scope_row(const struct session *s, struct scope *f, unsigned level, struct rows 
 }
 
 static void
-fill_scopes(const struct daemon *d, struct rows *r)
+list_scopes(const struct daemon *d, const struct session *own, struct show_ids *ids)
 {
-	struct list_node *n, *m;
+	struct list_node *n;
 
 	for (int i = 0; i < SESSION_CLOSED; i++)
 		LIST_EACH (n, &d->in_state[i]) {
 			const struct session *s = LIST_OBJ(n, struct session, node);
-			unsigned level = 0;
 
-			if (s->scopes == NULL)
-				continue;
-			LIST_EACH (m, &s->scopes->stack.frames)
-				scope_row(s, LIST_OBJ(m, struct scope, node), ++level, r);
+			if (s->scopes && show_is_own(own, s))
+				show_ids_add(ids, s->id);
 		}
 }
 
-const struct show show_scopes = SHOW_TABLE(scopes_columns, fill_scopes);
+static void
+each_scope(const struct daemon *d, uint64_t id, struct rows *r)
+{
+	const struct session *s = idmap_get(&d->sessions, id);
+	struct list_node *n;
+	unsigned level = 0;
+
+	if (s == NULL || s->scopes == NULL)
+		return;
+	LIST_EACH (n, &s->scopes->stack.frames)
+		scope_row(s, LIST_OBJ(n, struct scope, node), ++level, r);
+}
+
+const struct show show_scopes = SHOW_LIST(scopes_columns, list_scopes, each_scope);
 
 const char *
 scopes_path(const struct session *s, char *out, size_t out_size)

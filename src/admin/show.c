@@ -8,6 +8,64 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "pool/gate.h"
+
+/* ---- what tables have in common ---- */
+
+void
+show_ids_add(struct show_ids *ids, uint64_t id)
+{
+	if (ids->count == ids->room) {
+		ids->room = ids->room ? 2 * ids->room : 64;
+		ids->list = mem_realloc(ids->list, ids->room * sizeof *ids->list);
+	}
+	ids->list[ids->count++] = id;
+}
+
+void
+show_ids_clear(struct show_ids *ids)
+{
+	free(ids->list);
+	*ids = (struct show_ids){0};
+}
+
+bool
+show_is_own(const struct session *own, const struct session *s)
+{
+	return own == NULL || (s->uid == own->uid && s->role && strcmp(s->role, own->role) == 0);
+}
+
+void
+show_list_sessions(const struct daemon *d, const struct session *own, struct show_ids *ids)
+{
+	struct list_node *n;
+
+	for (int i = 0; i < SESSION_CLOSED; i++)
+		LIST_EACH (n, &d->in_state[i]) {
+			const struct session *s = LIST_OBJ(n, struct session, node);
+
+			if (show_is_own(own, s))
+				show_ids_add(ids, s->id);
+		}
+}
+
+void
+show_time(struct rows *r, int64_t at)
+{
+	time_t t = (time_t)at;
+	char text[64];
+	struct tm tm;
+
+	localtime_r(&t, &tm);
+	strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %Z", &tm);
+	rows_text(r, text);
+}
+
+int64_t
+show_wall(const struct daemon *d, int64_t us)
+{
+	return time(NULL) - (loop_now_us(d->loop) - us) / UNIT_S;
+}
 
 /* ---- pools ---- */
 
@@ -42,6 +100,12 @@ static const struct column pools_columns[] = {
     {"broken", COLUMN_BIGINT},
     {"cancels", COLUMN_BIGINT},
     {"last_error", COLUMN_TEXT},
+    {"paused", COLUMN_INT},
+    {"disabled", COLUMN_INT},
+    {"draining", COLUMN_INT},
+    {"sv_retiring", COLUMN_INT},
+    {"statements", COLUMN_BIGINT},
+    {"statement_fails", COLUMN_BIGINT},
 };
 
 /* How many idle sessions each pool has, counted in one walk: a session in state idle is in no list
@@ -111,6 +175,19 @@ being_cancelled(const struct pool *pool)
 	return count;
 }
 
+/* Servers that are closed when they are returned. */
+static unsigned
+retiring(const struct pool *pool)
+{
+	struct list_node *n;
+	unsigned count = 0;
+
+	for (int i = 0; i < SERVER_CLOSED; i++)
+		LIST_EACH (n, &pool->servers[i])
+			count += LIST_OBJ(n, struct server, node)->retiring;
+	return count;
+}
+
 static void
 pool_row(const struct pool *pool, unsigned idle, struct rows *r)
 {
@@ -152,6 +229,12 @@ pool_row(const struct pool *pool, unsigned idle, struct rows *r)
 	rows_number(r, (int64_t)pool->stats.broken);
 	rows_number(r, (int64_t)pool->stats.cancels);
 	rows_text(r, pool->last_error.id == ERR_NONE ? NULL : pool->last_error.message);
+	rows_number(r, gate_paused(pool));
+	rows_number(r, gate_of(pool) != POOL_ENABLED);
+	rows_number(r, gate_of(pool) == POOL_DRAINED);
+	rows_number(r, retiring(pool));
+	rows_number(r, (int64_t)pool->stats.statements);
+	rows_number(r, (int64_t)pool->stats.statement_fails);
 	rows_end(r);
 }
 
@@ -211,8 +294,8 @@ database_row(const struct pool *pool, struct rows *r)
 	rows_text(r, conf_mode_name(pool->conf->mode));
 	rows_number(r, pool->conf->size);
 	rows_number(r, pool->count);
-	rows_number(r, 0);
-	rows_number(r, 0);
+	rows_number(r, gate_paused(pool));
+	rows_number(r, gate_of(pool) != POOL_ENABLED);
 	rows_number(r, pool->conf->max_waiting);
 	rows_number(r, pool->conf->wait_timeout_us / UNIT_MS);
 	rows_text(r, pool_param(pool, "server_version"));
@@ -407,11 +490,22 @@ fact(struct rows *r, const char *key, const char *fmt, ...)
 	free(value);
 }
 
+static bool
+all_paused(const struct daemon *d)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &d->pools.list)
+		if (!gate_paused(LIST_OBJ(n, struct pool, node)))
+			return false;
+	return d->pools.list.count > 0;
+}
+
 static void
 fill_state(const struct daemon *d, struct rows *r)
 {
 	fact(r, "active", "%s", d->phase == DAEMON_RUNNING ? "yes" : "no");
-	fact(r, "paused", "no");
+	fact(r, "paused", "%s", all_paused(d) ? "yes" : "no");
 	fact(r, "suspended", "no");
 	fact(r, "version", "%s", PACKAGE_VERSION);
 	fact(r, "phase", "%s", daemon_phase_name(d));

@@ -28,6 +28,9 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_NO_POOL] = {"no_pool", "3D000", true, "there is no pool \"%s\"", /* pool */
 		     "the database name of the connection names the pool; pools are the sections "
 		     "[pool NAME] of the configuration"},
+    [ERR_POOL_DISABLED] = {"pool_disabled", "57P03", false,
+			   "pool \"%s\" is %s by an administrator", /* pool, disabled or drained */
+			   "try again when it has been enabled, or use another pool"},
     [ERR_TOO_MANY_CLIENTS] = {"too_many_clients", "53300", true,
 			      "too many clients: max_clients is %u", /* max_clients */
 			      "raise max_clients in section [pgwith]"},
@@ -39,8 +42,6 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_LOGIN_TIMEOUT] = {"login_timeout", "08P01", true,
 			   "no complete startup packet within %s", /* duration */
 			   "raise login_timeout in section [pgwith]"},
-    [ERR_NOT_ADMIN] = {"not_admin", "42501", true, "role \"%s\" may not use the console", /* role */
-		       "add it to admin_users or stats_users in section [pgwith]"},
     [ERR_WAIT_TIMEOUT] = {"wait_timeout", "53300", false,
 			  "no server connection of pool \"%s\" became free within %s",
 			  /* pool, duration */
@@ -55,6 +56,10 @@ static const struct err_kind kinds[ERR_N] = {
 				"check conninfo, and that the server runs"},
     [ERR_CANCELED_WAITING] = {"canceled_waiting", "57014", false,
 			      "canceled by the user while waiting for pool \"%s\"", /* pool */
+			      NULL},
+    [ERR_STATEMENT_KILLED] = {"statement_killed", "57014", false,
+			      "canceled by an administrator while waiting for pool \"%s\"",
+			      /* pool */
 			      NULL},
     [ERR_IN_FAILED_TRANSACTION] =
 	{"in_failed_transaction", "25P02", false,
@@ -130,6 +135,9 @@ static const struct err_kind kinds[ERR_N] = {
 			 "scope \"%s\" was ended: a statement took longer than query_timeout, %s",
 			 /* name, duration */
 			 "EXIT it"},
+    [ERR_SCOPE_KILLED] = {"scope_killed", "57014", false,
+			  "scope \"%s\" was ended by an administrator", /* name */
+			  "EXIT it"},
     [ERR_SCOPE_LOCK_WAIT] = {"scope_lock_wait", "55P03", false,
 			     "%s \"%s\" did not become free within %s", /* kind, name, duration */
 			     "SHOW LOCKS on the console tells who has it"},
@@ -156,14 +164,26 @@ static const struct err_kind kinds[ERR_N] = {
 			      NULL},
     [ERR_SHUTDOWN] = {"shutdown", "57P01", true, "pgwithd is shutting down", "reconnect"},
     [ERR_KILLED] = {"killed", "57P01", true, "the session was ended by an administrator", NULL},
+    [ERR_DRAINED] = {"drained", "57P01", true,
+		     "pool \"%s\" is being drained by an administrator (DRAIN)", /* pool */
+		     "reconnect when it has been enabled, or use another pool"},
     [ERR_CONSOLE_SYNTAX] = {"console_syntax", "42601", false, "%s", /* what */
 			    "SHOW HELP lists the commands"},
     [ERR_CONSOLE_UNSUPPORTED] = {"console_unsupported", "0A000", false,
 				 "not supported by the console: %s", /* what */
 				 "send the command as a simple query"},
     [ERR_CONSOLE_DENIED] = {"console_denied", "42501", false,
-			    "only an administrator may use %s", /* command */
-			    "add the role to admin_users in section [pgwith]"},
+			    "%s may be used by %s only", /* command, who */
+			    "SHOW HELP tells the level of each command; admin_users and "
+			    "stats_users in section [pgwith] are the levels"},
+    [ERR_CONSOLE_UNKNOWN] = {"console_unknown", "42704", false, "there is no %s %s", /* of what,
+										      which */
+			     NULL},
+    [ERR_CONSOLE_STATE] = {"console_state", "55000", false, "%s", /* why not */ NULL},
+    [ERR_CONSOLE_CANCELED] =
+	{"console_canceled", "57014", false,
+	 "%s was not waited for to its end: canceled by the user", /* command */
+	 "what it has begun goes on"},
     [ERR_CONSOLE_OPTION] = {"console_option", "22023", false, "%s", /* what is wrong */
 			    "SHOW CONFIG lists the options"},
     [ERR_CONSOLE_RELOAD] =

@@ -175,6 +175,12 @@ listen_free(struct listen *l)
 	free(l);
 }
 
+int
+listen_fd(const struct listen *l)
+{
+	return l->fd;
+}
+
 const char *
 listen_path(const struct listen *l)
 {

@@ -24,5 +24,6 @@ void listen_resume(struct listen *);
 void listen_free(struct listen *);
 
 const char *listen_path(const struct listen *);
+int listen_fd(const struct listen *);
 
 #endif

@@ -33,10 +33,15 @@ static const struct {
 };
 
 static const char *const whys[CLEANUP_NWHY] = {
-    [CLEANUP_CLIENT_GONE] = "client gone",       [CLEANUP_CLIENT_LEFT] = "client left",
-    [CLEANUP_CLIENT_REFUSED] = "client refused", [CLEANUP_SHUTDOWN] = "shutdown",
-    [CLEANUP_CANCEL_PENDING] = "cancel pending", [CLEANUP_RESTORE] = "session state",
-    [CLEANUP_SCOPE_END] = "scope ended",         [CLEANUP_TIME_LIMIT] = "time limit",
+    [CLEANUP_CLIENT_GONE] = "client gone",
+    [CLEANUP_CLIENT_LEFT] = "client left",
+    [CLEANUP_CLIENT_REFUSED] = "client refused",
+    [CLEANUP_KILLED] = "killed",
+    [CLEANUP_SHUTDOWN] = "shutdown",
+    [CLEANUP_CANCEL_PENDING] = "cancel pending",
+    [CLEANUP_RESTORE] = "session state",
+    [CLEANUP_SCOPE_END] = "scope ended",
+    [CLEANUP_TIME_LIMIT] = "time limit",
 };
 
 const char *

@@ -48,6 +48,7 @@ enum cleanup_why {
 	CLEANUP_CLIENT_GONE,    /* closed or killed */
 	CLEANUP_CLIENT_LEFT,    /* said Terminate */
 	CLEANUP_CLIENT_REFUSED, /* sent what is no protocol */
+	CLEANUP_KILLED,         /* by an administrator */
 	CLEANUP_SHUTDOWN,
 	CLEANUP_CANCEL_PENDING, /* a normal end, but a cancel of its client is still under way */
 	CLEANUP_RESTORE,    /* a normal end of a session that changed the server's session state */

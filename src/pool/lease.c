@@ -65,6 +65,7 @@ lease_enter(struct lease *l, struct pool *pool, struct err *e)
 	set_state(l, LEASE_WAITING);
 	l->pool = pool;
 	l->since_us = loop_now_us(pool->all->loop);
+	l->paused_us = 0;
 	list_append(&pool->waiting, &l->node);
 	pool->stats.waits++;
 	pool_fill(pool);

@@ -66,6 +66,7 @@ struct lease {
 	struct list_node node; /* in the pool's queue while WAITING */
 	int64_t since_us;      /* when the state was entered */
 	int64_t waited_us;     /* HELD: how long it had waited for it */
+	int64_t paused_us;     /* WAITING: for so long of that its pool was paused */
 };
 
 void lease_init(struct lease *, const struct lease_ops *, void *owner, uint64_t session);

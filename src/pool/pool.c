@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "pool/gate.h"
 
 /* What clients are told at login: the parameters that PostgreSQL reports (15 documentation, 55.2.7;
  * the last ones are newer). libpq cannot list them. */
@@ -355,7 +356,7 @@ pool_fill(struct pool *pool)
 	const struct conf_pool *conf = pool->conf;
 	struct list *opening = &pool->servers[SERVER_CONNECTING];
 
-	if (pool->all->closing || !list_linked(&pool->node) || !may_try(pool))
+	if (pool->all->closing || gate_paused(pool) || !list_linked(&pool->node) || !may_try(pool))
 		return;
 	/* With role = client nobody comes in by the group's own pool. */
 	if (conf->role == CONF_ROLE_CLIENT && pool->role == NULL)
@@ -411,9 +412,10 @@ pool_server_ready(struct pool *pool, struct server *srv)
 {
 	struct list_node *n = list_first(&pool->waiting);
 
-	if (srv->retiring || outlived(pool, srv) || surplus(pool) ||
+	if (srv->retiring || gate_paused(pool) || outlived(pool, srv) || surplus(pool) ||
 	    (pool->all->closing && n == NULL)) {
 		server_close(srv, srv->retiring        ? "retired"
+				  : gate_paused(pool)  ? "paused"
 				  : surplus(pool)      ? "the pool was made smaller"
 				  : pool->all->closing ? "shutdown"
 						       : "max_lifetime");
@@ -448,7 +450,7 @@ pool_take_idle(struct pool *pool)
 {
 	struct list_node *n = list_first(&pool->servers[SERVER_IDLE]);
 
-	return n ? LIST_OBJ(n, struct server, node) : NULL;
+	return n && !gate_paused(pool) ? LIST_OBJ(n, struct server, node) : NULL;
 }
 
 /* ---- waiting ---- */
@@ -473,7 +475,9 @@ say_numbers(const struct pool *pool, struct err *e)
 	err_detail(e, "%u of %lld leased, %u waiting%s%s%s", pool->servers[SERVER_LEASED].count,
 		   (long long)pool->conf->size, pool->waiting.count, more,
 		   n ? "; held longest: " : "", who);
-	if (pool->last_error.id != ERR_NONE)
+	if (gate_paused(pool))
+		err_hint(e, "the pool is paused: an administrator can RESUME it");
+	else if (pool->last_error.id != ERR_NONE)
 		err_hint(e, "the last attempt to connect failed: %s", pool->last_error.message);
 }
 
@@ -484,7 +488,8 @@ pool_refuses(struct pool *pool, struct err *e)
 		err_make(e, ERR_SHUTDOWN);
 		return true;
 	}
-	if (pool->count == 0 && pool->last_error.id != ERR_NONE && !may_try(pool)) {
+	if (pool->count == 0 && !gate_paused(pool) && pool->last_error.id != ERR_NONE &&
+	    !may_try(pool)) {
 		err_copy(e, &pool->last_error);
 		return true;
 	}
@@ -514,13 +519,13 @@ sweep_waiting(struct pool *pool, int64_t now)
 	int64_t limit = pool->conf->wait_timeout_us;
 	struct list_node *n;
 
-	if (limit == 0)
+	if (limit == 0 || gate_paused(pool))
 		return;
 	while ((n = list_first(&pool->waiting)) != NULL) {
 		struct lease *l = LIST_OBJ(n, struct lease, node);
 		struct err e;
 
-		if (now - l->since_us < limit)
+		if (now - l->since_us - l->paused_us < limit)
 			return;
 		pool_wait_error(pool, limit, &e);
 		lease_fail(l, &e);

@@ -53,6 +53,13 @@ struct pool_stats {
 	uint64_t statement_fails; /* of those, the ones that failed or could not be run */
 };
 
+/* Whom an administrator lets into a pool. */
+enum pool_gate {
+	POOL_ENABLED,
+	POOL_DISABLED, /* nobody new */
+	POOL_DRAINED   /* nobody new, and those who are in are told to go when they are at rest */
+};
+
 /* One ParameterStatus that clients get at login. */
 struct pool_param {
 	const char *name;
@@ -79,6 +86,9 @@ struct pool {
 	const struct conf_pool *conf; /* kept, until the end of the turn in which it has another */
 	bool removed; /* nobody new comes in, and it is freed when the last has left; the group's
 			 own pool has it for all of them */
+	enum pool_gate gate; /* the group's own pool has it for all of them; so the next */
+	bool paused;         /* nobody gets a lease */
+	int64_t paused_us;   /* since then */
 	struct conninfo *conninfo;
 	struct list servers[SERVER_NSTATES]; /* idle: most recently used first; leased: longest held
 						first */

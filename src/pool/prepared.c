@@ -72,6 +72,7 @@ void
 statements_init(struct statements *all)
 {
 	hash_init(&all->texts);
+	all->bytes = 0;
 }
 
 void
@@ -119,6 +120,7 @@ text_get(struct statements *all, const uint8_t *body, size_t bytes, const char *
 	t->bytes = bytes + context_bytes;
 	memcpy(t->data, body, bytes);
 	memcpy(t->data + bytes, context, context_bytes);
+	all->bytes += sizeof *t + t->bytes;
 	hash_add(&all->texts, &t->node, text_hash(body, bytes, context));
 	return t;
 }
@@ -129,6 +131,7 @@ text_put(struct statements *all, struct text *t)
 	if (--t->refs > 0)
 		return;
 	hash_remove(&all->texts, &t->node);
+	all->bytes -= sizeof *t + t->bytes;
 	free(t);
 }
 

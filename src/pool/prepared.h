@@ -24,6 +24,7 @@ struct prepared_set;
 /* All texts of the daemon, each once. */
 struct statements {
 	struct hash texts;
+	size_t bytes; /* that they take */
 };
 void statements_init(struct statements *);
 void statements_clear(struct statements *);

@@ -228,6 +228,14 @@ ending(struct session *s, const struct message *m, struct buf *out)
 	}
 }
 
+void
+begin_expire(struct session *s, enum err_id why)
+{
+	s->begun = BEGUN_EXPIRED;
+	s->expired_by = (uint8_t)why;
+	s->ending = 0;
+}
+
 enum verdict
 begin_expired(struct session *s, const struct message *m)
 {

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "session/dismiss.h"
 #include "session/limits.h"
 #include "session/reload.h"
 #include "session/scopes.h"
@@ -35,36 +36,23 @@ daemon_sessions(const struct daemon *d)
 const char *
 daemon_phase_name(const struct daemon *d)
 {
-	static const char *const names[] = {"running", "draining", "stopping", "stopped"};
+	static const char *const names[] = {"running", "emptying", "draining", "stopping",
+					    "stopped"};
 
 	return names[d->phase];
 }
 
 /* ---- the end ---- */
 
-/* Tells every session of a state that it is over. */
-static void
-dismiss(struct daemon *d, enum session_state state)
-{
-	struct list_node *n;
-	struct err e;
-
-	err_make(&e, ERR_SHUTDOWN);
-	while ((n = list_first(&d->in_state[state])) != NULL)
-		session_fail(LIST_OBJ(n, struct session, node), &e);
-	err_clear(&e);
-}
-
 static void
 enter_phase(struct daemon *d, enum daemon_phase to)
 {
-	enum daemon_phase from = d->phase;
+	const char *was = daemon_phase_name(d);
 
 	d->phase = to;
 	d->phase_us = loop_now_us(d->loop);
 	log_info("pgwithd: %s sessions=%u leased_or_cleaning=%u was=%s", daemon_phase_name(d),
-		 daemon_sessions(d), pools_busy(&d->pools),
-		 from == DAEMON_RUNNING ? "running" : "draining");
+		 daemon_sessions(d), pools_busy(&d->pools), was);
 }
 
 /* New clients are turned away by the missing socket. */
@@ -75,65 +63,32 @@ stop_listening(struct daemon *d)
 	d->listen = NULL;
 }
 
-/* Those that are at work on their scopes: what ends is ended first. */
-static void
-dismiss_scopes(struct daemon *d)
+void
+daemon_drain_clients(struct daemon *d)
 {
-	struct list_node *n, *after;
-	struct err e;
-
-	err_make(&e, ERR_SHUTDOWN);
-	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_SCOPE])
-		session_fail(LIST_OBJ(n, struct session, node), &e);
-	err_clear(&e);
+	if (d->phase == DAEMON_RUNNING)
+		enter_phase(d, DAEMON_EMPTYING);
 }
 
-static void
-dismiss_idle(struct daemon *d)
+void
+daemon_drain_scopes(struct daemon *d)
 {
-	struct list_node *n, *after;
-	struct err e;
-
-	err_make(&e, ERR_SHUTDOWN);
-	dismiss(d, SESSION_STARTUP);
-	dismiss(d, SESSION_LOGIN);
-	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_IDLE]) {
-		struct session *s = LIST_OBJ(n, struct session, node);
-
-		/* One that holds a lock is at work. */
-		if (d->phase == DAEMON_STOPPING || !scopes_open(s))
-			session_fail(s, &e);
-	}
-	err_clear(&e);
-}
-
-/* A pinned session that has nothing open is idle too. */
-static void
-dismiss_pinned(struct daemon *d)
-{
-	struct list_node *n, *after;
-	struct err e;
-
-	err_make(&e, ERR_SHUTDOWN);
-	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_ACTIVE]) {
-		struct session *s = LIST_OBJ(n, struct session, node);
-		const struct progress *p = &s->lease->srv->progress;
-
-		if (progress_at_rest(p) && p->status == 'I' && !scopes_open(s))
-			session_fail(s, &e);
-	}
-	err_clear(&e);
+	if (d->phase >= DAEMON_DRAINING)
+		return;
+	d->drain_us = -1;
+	enter_phase(d, DAEMON_DRAINING);
+	dismiss_resting(d);
 }
 
 void
 daemon_drain(struct daemon *d)
 {
-	if (d->phase != DAEMON_RUNNING)
+	if (d->phase > DAEMON_DRAINING || (d->phase == DAEMON_DRAINING && d->drain_us >= 0))
 		return;
+	d->drain_us = d->conf->shutdown_timeout_us;
 	enter_phase(d, DAEMON_DRAINING);
 	stop_listening(d);
-	dismiss_idle(d);
-	dismiss_pinned(d);
+	dismiss_resting(d);
 }
 
 void
@@ -144,13 +99,10 @@ daemon_stop(struct daemon *d)
 	enter_phase(d, DAEMON_STOPPING);
 	stop_listening(d);
 	d->pools.closing = true;
-	dismiss_idle(d);
-	dismiss(d, SESSION_WAITING);
-	dismiss(d, SESSION_SETUP);
-	dismiss(d, SESSION_SAVING);
-	dismiss(d, SESSION_ACTIVE);
-	dismiss_scopes(d);
-	dismiss(d, SESSION_CONSOLE);
+	dismiss_all(d);
+	/* Whoever waits for this is answered first. */
+	d->console->sweep(d);
+	dismiss_state(d, SESSION_CONSOLE);
 }
 
 static void
@@ -158,20 +110,6 @@ stop_now(struct daemon *d)
 {
 	enter_phase(d, DAEMON_STOPPED);
 	loop_stop(d->loop);
-}
-
-/* Sessions that hold or want a server. */
-static unsigned
-at_work(const struct daemon *d)
-{
-	unsigned n = d->in_state[SESSION_WAITING].count + d->in_state[SESSION_SETUP].count +
-		     d->in_state[SESSION_SAVING].count + d->in_state[SESSION_ACTIVE].count +
-		     d->in_state[SESSION_SCOPE].count + d->in_state[SESSION_LEAVING].count;
-	const struct list_node *node;
-
-	LIST_EACH (node, &d->in_state[SESSION_IDLE])
-		n += scopes_open(LIST_OBJ(node, const struct session, node));
-	return n;
 }
 
 static void
@@ -183,10 +121,12 @@ sweep_phase(struct daemon *d)
 	case DAEMON_RUNNING:
 	case DAEMON_STOPPED:
 		return;
+	case DAEMON_EMPTYING:
+		if (daemon_sessions(d) == d->in_state[SESSION_CONSOLE].count)
+			daemon_stop(d);
+		return;
 	case DAEMON_DRAINING:
-		dismiss_idle(d);
-		dismiss_pinned(d);
-		if (at_work(d) == 0 || took >= d->conf->shutdown_timeout_us)
+		if (dismiss_at_work(d) == 0 || (d->drain_us >= 0 && took >= d->drain_us))
 			daemon_stop(d);
 		return;
 	case DAEMON_STOPPING:
@@ -208,7 +148,9 @@ sweep(void *arg)
 	scopes_sweep(d);
 	limits_sweep(d);
 	reload_sweep(d);
+	dismiss_sweep(d);
 	sweep_phase(d);
+	d->console->sweep(d);
 	log_sweep();
 }
 
@@ -218,7 +160,7 @@ on_signal(void *arg, int signo)
 	struct daemon *d = arg;
 
 	log_info("pgwithd: signal name=%s", signo == SIGTERM ? "SIGTERM" : "SIGINT");
-	if (d->phase != DAEMON_RUNNING) {
+	if (d->signals++ > 0) {
 		stop_now(d);
 		return;
 	}

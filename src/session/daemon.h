@@ -24,15 +24,29 @@
 struct console_ops {
 	/* One whole message of a session in SESSION_CONSOLE. */
 	void (*message)(struct session *, char type, const uint8_t *body, size_t bytes);
+	/* May it use the descriptors that are kept back for whoever looks what is wrong? */
+	bool (*reserved)(const struct session *);
 	/* A session whose `console` is set goes, in whatever state it is. */
 	void (*closed)(struct session *);
+	/* Its client does not want to wait any longer for a command that goes on. */
+	void (*cancelled)(struct session *);
+	/* Once in a while, and when the phase changes: what is waited for may be there. */
+	void (*sweep)(struct daemon *);
 };
 
 enum daemon_phase {
 	DAEMON_RUNNING,
+	DAEMON_EMPTYING, /* no new clients; those that are there may stay for as long as they like
+			  */
 	DAEMON_DRAINING, /* no new clients; those in a transaction may finish it */
 	DAEMON_STOPPING, /* all leases end by cleanup */
 	DAEMON_STOPPED
+};
+
+/* How often clients were told one kind of error. */
+struct error_count {
+	uint64_t count;
+	int64_t last_us;
 };
 
 struct daemon {
@@ -51,11 +65,14 @@ struct daemon {
 	const struct console_ops *console;
 	enum daemon_phase phase;
 	int64_t phase_us;     /* when it began */
+	int64_t drain_us;     /* DRAINING: for so long at most; -1: without limit */
+	unsigned signals;     /* to end that have come */
 	int64_t started_at;   /* wall clock, seconds */
 	int64_t max_sessions; /* descriptors allow no more than this; console sessions may use the
 				 last ones */
 	uint64_t sessions_ever;
 	uint64_t refused; /* logins */
+	struct error_count errors[ERR_N];
 	uid_t self;
 	bool verbose; /* debug lines are logged, whatever log_level is */
 };
@@ -71,12 +88,26 @@ int daemon_run(struct daemon *);
 /* Ends whatever is left, at once, and frees. */
 void daemon_free(struct daemon *);
 
-/* What SIGTERM (drain), SIGINT (stop) and a second signal (end) do.
- * drain: idle sessions are told and closed; transactions may finish, and the queue is served,
- * within shutdown_timeout; then stop. stop: what runs is cancelled and rolled back, and every
- * session is told and closed. */
+/* The ways to end. drain (SIGTERM): idle sessions are told and closed; transactions may finish, and
+ * the queue is served, within shutdown_timeout; then stop. stop (SIGINT): what runs is cancelled
+ * and rolled back, and every session is told and closed. The next two keep the socket, for the
+ * console and for cancels; other logins are refused. drain_scopes: drain, without the time limit.
+ * drain_clients: all sessions may stay for as long as they like; stop when the last has left. Each
+ * may follow upon a slower one. */
 void daemon_drain(struct daemon *);
 void daemon_stop(struct daemon *);
+void daemon_drain_scopes(struct daemon *);
+void daemon_drain_clients(struct daemon *);
+
+/* A client is told this error. */
+static inline void
+daemon_count_error(struct daemon *d, const struct err *e)
+{
+	if (e->id == ERR_NONE)
+		return;
+	d->errors[e->id].count++;
+	d->errors[e->id].last_us = loop_now_us(d->loop);
+}
 
 /* Counts the descriptors that the configuration wants, and how many sessions are left by those that
  * there are. */

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "conf/conf.h"
+#include "pool/gate.h"
 #include "session/daemon.h"
 #include "session/scopes.h"
 #include "session/slow.h"
@@ -67,6 +68,9 @@ find_pool(struct scopes *sc, struct wanted *w, struct err *e)
 		err_make(e, ERR_SCOPE_NO_POOL, name);
 		return false;
 	}
+	/* As for a new session. */
+	if (w->pool->group != s->pool->group && gate_refuses(w->pool, e))
+		return false;
 	if (w->pool == s->pool ? s->mode == CONF_STATEMENT
 			       : w->pool->conf->mode == CONF_STATEMENT) {
 		err_make(e, ERR_STATEMENT_MODE, w->pool->conf->name);

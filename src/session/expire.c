@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/units.h"
+#include "session/begin.h"
 #include "session/daemon.h"
 #include "session/limits.h"
 #include "session/parts.h"
@@ -35,6 +36,9 @@ scopes_expired_error(const struct scope *frame, struct err *e)
 	case ERR_SCOPE_QUERY:
 		err_make(e, ERR_SCOPE_QUERY, f->name,
 			 units_duration_str(conf ? conf->query_timeout_us : 0, text, sizeof text));
+		return;
+	case ERR_SCOPE_KILLED:
+		err_make(e, ERR_SCOPE_KILLED, f->name);
 		return;
 	default:
 		err_make(e, ERR_SCOPE_DEADLINE, f->name, f->deadline_text ? f->deadline_text : "");
@@ -77,7 +81,7 @@ nudge(struct session *s)
 
 	buf_init(&out, 256);
 	if (p->copy == COPY_IN && !p->copy_ended && p->to_left == 0) {
-		msg_copy_fail(&out, "a time limit of the scope has passed");
+		msg_copy_fail(&out, "the scope has been ended");
 		progress_sent(p, 'f');
 	}
 	/* Not only when all is answered: without a Flush the server may keep its answers. A Query
@@ -131,6 +135,7 @@ tell(struct session *s, const struct scope *f)
 	session_log_error(s, &e);
 	buf_init(&out, ERROR_MAX);
 	msg_err(&out, &e);
+	daemon_count_error(s->daemon, &e);
 	session_send_buf(s, &out);
 	buf_clear(&out);
 	err_clear(&e);
@@ -173,19 +178,14 @@ expire_plain(struct session *s, const struct scope *f, enum err_id why)
 {
 	struct err e;
 
-	if (s->begun == BEGUN_YES) {
-		s->begun = BEGUN_EXPIRED;
-		s->expired_by = (uint8_t)why;
-		s->ending = 0;
-	}
+	if (s->begun == BEGUN_YES)
+		begin_expire(s, why);
 	if (scopes_plain(s) && s->begun == BEGUN_NOT)
 		scopes_implicit(s);
 	if (s->state != SESSION_WAITING)
 		return;
 	scopes_expired_error(f, &e);
-	lease_leave(&s->own);
-	waits_end(&s->daemon->waits, s->id);
-	request_failed(s, s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q', &e);
+	session_give_up(s, &e);
 	err_clear(&e);
 }
 

@@ -99,6 +99,18 @@ leave_ended(struct scopes *sc)
 	leave_go(sc);
 }
 
+/* What it waits for must not come any more: something else may have to end first. */
+static void
+stop_waiting(struct scope *f)
+{
+	if (f == NULL)
+		return;
+	if (f->lease)
+		lease_leave(f->lease);
+	if (f->hold.state == LOCK_WAITING)
+		lock_leave(&f->hold);
+}
+
 static void
 begin(struct scopes *sc)
 {
@@ -120,6 +132,7 @@ begin(struct scopes *sc)
 		names_clear(s->names, set);
 	unnamed_forget(&s->unnamed, set ? &set->tracked : NULL);
 	lease_leave(&s->own);
+	stop_waiting(stack_innermost(&sc->stack));
 	/* Its own lease, if no scope has it, is what was taken last, or is at rest. */
 	if (s->own.state == LEASE_HELD && stack_of_lease(&sc->stack, &s->own) == NULL) {
 		sc->step = STEP_WAIT;

@@ -149,9 +149,10 @@ over(struct look *k)
 const char *
 limits_option(enum err_id why)
 {
-	return why == ERR_SCOPE_IDLE    ? "idle_in_scope_timeout"
-	       : why == ERR_SCOPE_QUERY ? "query_timeout"
-					: "scope_deadline";
+	return why == ERR_SCOPE_IDLE     ? "idle_in_scope_timeout"
+	       : why == ERR_SCOPE_QUERY  ? "query_timeout"
+	       : why == ERR_SCOPE_KILLED ? "killed"
+					 : "scope_deadline";
 }
 
 void
@@ -169,6 +170,9 @@ limits_error(const struct pool *pool, enum err_id why, struct err *e)
 	case ERR_SCOPE_QUERY:
 		snprintf(text, sizeof text, "a statement took longer than query_timeout, %s",
 			 units_duration_str(conf->query_timeout_us, limit, sizeof limit));
+		break;
+	case ERR_SCOPE_KILLED:
+		snprintf(text, sizeof text, "an administrator has ended it");
 		break;
 	default:
 		snprintf(text, sizeof text, "it lasted longer than scope_deadline, %s",
@@ -198,6 +202,7 @@ drop_exchange(const struct look *k)
 	if (!k->p->skipping) {
 		session_log_error(s, &e);
 		msg_err(&out, &e);
+		daemon_count_error(s->daemon, &e);
 	}
 	if (s->slow)
 		slow_end(s, "expired", e.sqlstate);

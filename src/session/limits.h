@@ -30,7 +30,7 @@ void limits_heard(struct session *);
 void limits_control(struct session *, unsigned set);
 
 /* What the client of a transaction that was ended is told. `why`: ERR_SCOPE_DEADLINE,
- * ERR_SCOPE_IDLE or ERR_SCOPE_QUERY. */
+ * ERR_SCOPE_IDLE, ERR_SCOPE_QUERY, or ERR_SCOPE_KILLED. */
 void limits_error(const struct pool *, enum err_id why, struct err *);
 
 /* The option that is the limit. */

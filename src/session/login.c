@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "pool/gate.h"
 #include "session/daemon.h"
 #include "session/params.h"
 #include "session/session.h"
@@ -44,13 +45,6 @@ may_come_in(struct session *s, struct err *e)
 	return false;
 }
 
-static bool
-is_admin(const struct session *s)
-{
-	return s->uid == 0 || s->uid == s->daemon->self ||
-	       conf_listed(s->daemon->conf->admin_users, s->role);
-}
-
 static void
 send_hello(struct session *s, struct buf *out)
 {
@@ -63,15 +57,8 @@ static void
 enter_console(struct session *s)
 {
 	const struct conf *conf = s->daemon->conf;
-	struct err e;
 	struct buf out;
 
-	s->admin = is_admin(s);
-	if (!s->admin && !conf_listed(conf->stats_users, s->role)) {
-		err_make(&e, ERR_NOT_ADMIN, s->role);
-		refuse(s, &e);
-		return;
-	}
 	session_set_state(s, SESSION_CONSOLE);
 	s->let_in = true;
 	buf_init(&out, 4096);
@@ -264,10 +251,26 @@ check_packet(struct session *s, const struct startup *st, struct err *e)
 	return may_come_in(s, e);
 }
 
+/* Returns false with the reason in *e. */
+static bool
+there_is_room(const struct session *s, bool console, struct err *e)
+{
+	const struct daemon *d = s->daemon;
+
+	if (daemon_sessions(d) > d->conf->max_clients && !(console && d->console->reserved(s)))
+		err_make(e, ERR_TOO_MANY_CLIENTS, (unsigned)d->conf->max_clients);
+	else if (d->phase != DAEMON_RUNNING && !console)
+		err_make(e, ERR_SHUTDOWN);
+	else
+		return true;
+	return false;
+}
+
 static void
 start(struct session *s, const struct startup *st)
 {
 	struct daemon *d = s->daemon;
+	bool console;
 	const char *database;
 	char why[128];
 	struct buf params;
@@ -283,18 +286,22 @@ start(struct session *s, const struct startup *st)
 	database = startup_get(st, "database");
 	if (database == NULL || *database == 0)
 		database = s->role;
-	if (strcmp(database, CONSOLE_DATABASE) == 0) {
-		enter_console(s);
+	console = strcmp(database, CONSOLE_DATABASE) == 0;
+	if (!there_is_room(s, console, &e)) {
+		refuse(s, &e);
 		return;
 	}
-	if (daemon_sessions(d) > d->conf->max_clients) {
-		err_make(&e, ERR_TOO_MANY_CLIENTS, (unsigned)d->conf->max_clients);
-		refuse(s, &e);
+	if (console) {
+		enter_console(s);
 		return;
 	}
 	s->pool = pools_find(&d->pools, database, s->role);
 	if (s->pool == NULL) {
 		err_make(&e, ERR_NO_POOL, database);
+		refuse(s, &e);
+		return;
+	}
+	if (gate_refuses(s->pool, &e)) {
 		refuse(s, &e);
 		return;
 	}

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "session/daemon.h"
 #include "session/deallocate.h"
+#include "session/dismiss.h"
 #include "session/limits.h"
 #include "session/parts.h"
 #include "session/scopes.h"
@@ -351,15 +352,10 @@ give_back(struct session *s)
 	const struct server *srv = s->lease->srv;
 	bool discard =
 	    s->discard || srv->prepared.stale || (srv->prepared.decoys && srv->progress.error[0]);
-	struct err e;
 
 	session_set_state(s, SESSION_IDLE);
 	lease_return(s->lease, discard);
-	if (s->daemon->phase != DAEMON_RUNNING) {
-		err_make(&e, ERR_SHUTDOWN);
-		session_fail(s, &e);
-		err_clear(&e);
-	}
+	dismiss_due(s);
 }
 
 /* The server is at rest outside a transaction, and all answers have gone to the client. Whatever is

@@ -425,7 +425,8 @@ console(struct session *s, const uint8_t *data, size_t bytes)
 	size_t at = 0;
 	struct frame f;
 
-	while (s->state == SESSION_CONSOLE && frame_read(data + at, bytes - at, &f) != -E_AGAIN) {
+	while (s->state == SESSION_CONSOLE && !s->held &&
+	       frame_read(data + at, bytes - at, &f) != -E_AGAIN) {
 		if (f.body > SESSION_WHOLE_MAX - FRAME_HEADER) {
 			protocol_violation(s, "too long for the console");
 			break;

@@ -149,6 +149,7 @@ scopes_fail(struct scopes *sc, const struct err *e)
 		return;
 	session_log_error(sc->session, e);
 	msg_err(&sc->failure, e);
+	daemon_count_error(sc->session->daemon, e);
 }
 
 void
@@ -158,6 +159,7 @@ scopes_notice(struct session *s, const char *severity, const struct err *e)
 
 	buf_init(&out, FAILURE_MAX);
 	msg_notice(&out, severity, e);
+	daemon_count_error(s->daemon, e);
 	session_send_buf(s, &out);
 	buf_clear(&out);
 }

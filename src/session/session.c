@@ -173,7 +173,7 @@ session_accept(struct daemon *d, int fd)
 	struct timespec wall;
 	socklen_t len = sizeof peer;
 
-	if (d->phase != DAEMON_RUNNING || daemon_sessions(d) >= d->max_sessions ||
+	if (d->phase > DAEMON_DRAINING || daemon_sessions(d) >= d->max_sessions ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
 		close(fd);
 		return;
@@ -240,6 +240,7 @@ session_refuse(struct session *s, char type, const struct err *e)
 	buf_init(&out, 64 * 1024);
 	parts_drop(s);
 	msg_err(&out, e);
+	daemon_count_error(s->daemon, e);
 	/* A transaction that was begun here has failed. */
 	if (s->begun == BEGUN_YES)
 		s->begun = BEGUN_FAILED;
@@ -254,6 +255,8 @@ session_refuse(struct session *s, char type, const struct err *e)
 static void
 last_words(struct session *s, const struct err *e, struct buf *out)
 {
+	const struct server *srv = s->state == SESSION_ACTIVE ? s->lease->srv : NULL;
+
 	if (s->daemon->conf->log_pooler_errors)
 		log_info_often(
 		    "session %llu: refused pool=%s role=%s pid=%d sqlstate=%s kind=%s why=\"%s\"",
@@ -261,6 +264,10 @@ last_words(struct session *s, const struct err *e, struct buf *out)
 		    s->role ? s->role : "", (int)s->pid, e->sqlstate, err_kind(e->id)->name,
 		    e->message);
 	s->last_words = (uint8_t)e->id;
+	daemon_count_error(s->daemon, e);
+	/* No error can be put into the middle of a message. */
+	if (srv && srv->progress.from_have > 0 && !srv->progress.from_drop)
+		return;
 	/* The last words are fatal, whatever they are elsewhere. */
 	msg_report(out, 'E', "FATAL", e->sqlstate, e->message, e->detail, e->hint);
 }
@@ -268,8 +275,9 @@ last_words(struct session *s, const struct err *e, struct buf *out)
 static enum cleanup_why
 cleanup_because(const struct err *e)
 {
-	return e->id == ERR_SHUTDOWN || e->id == ERR_KILLED ? CLEANUP_SHUTDOWN
-							    : CLEANUP_CLIENT_REFUSED;
+	return e->id == ERR_SHUTDOWN || e->id == ERR_DRAINED ? CLEANUP_SHUTDOWN
+	       : e->id == ERR_KILLED                         ? CLEANUP_KILLED
+							     : CLEANUP_CLIENT_REFUSED;
 }
 
 /* Its scopes are not kept open for a client that reads slowly: what the kernel does not take of the
@@ -298,6 +306,8 @@ session_fail(struct session *s, const struct err *e)
 		tell_and_leave(s, e);
 		return;
 	}
+	buf_init(&out, 64 * 1024);
+	last_words(s, e, &out);
 	if (s->names)
 		names_clear(s->names, s->lease->srv ? &s->lease->srv->prepared : NULL);
 	unnamed_forget(&s->unnamed, s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
@@ -307,8 +317,6 @@ session_fail(struct session *s, const struct err *e)
 		lease_end(s->lease, cleanup_because(e));
 	else
 		lease_leave(s->lease);
-	buf_init(&out, 64 * 1024);
-	last_words(s, e, &out);
 	session_set_state(s, SESSION_CLOSING);
 	session_send_buf(s, &out);
 	buf_clear(&out);
@@ -379,11 +387,21 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 		lease_leave(s->lease);
 }
 
+void
+session_give_up(struct session *s, const struct err *e)
+{
+	/* What it waits with is the first message that is kept. */
+	char type = s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q';
+
+	lease_leave(s->lease);
+	waits_end(&s->daemon->waits, s->id);
+	request_failed(s, type, e);
+}
+
 bool
 session_cancel(struct session *s, uint64_t requester)
 {
 	struct err e;
-	char type;
 
 	switch (s->state) {
 	case SESSION_SETUP:
@@ -392,12 +410,12 @@ session_cancel(struct session *s, uint64_t requester)
 	case SESSION_SCOPE:
 		return scopes_cancel(s, requester);
 	case SESSION_WAITING:
-		/* What it waits with is the first message that is kept. */
-		type = s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q';
 		err_make(&e, ERR_CANCELED_WAITING, s->pool->conf->name);
-		lease_leave(s->lease);
-		request_failed(s, type, &e);
+		session_give_up(s, &e);
 		err_clear(&e);
+		return false;
+	case SESSION_CONSOLE:
+		s->daemon->console->cancelled(s);
 		return false;
 	default:
 		return false;

@@ -99,7 +99,8 @@ struct session {
 	uint8_t asks;     /* SESSION_SETUP, SESSION_SAVING: times that the server was asked */
 	bool cancel_due;  /* a cancel came before the client's own statement could run */
 	bool unpin;       /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
-	bool admin;       /* console: all commands, not only SHOW */
+	bool held;        /* console: a command goes on; the messages behind it wait. Not a state:
+			     it is as much a session of the console meanwhile */
 	void *console;    /* the console's */
 	int64_t since_us; /* when the state was entered */
 	int64_t connected_us;
@@ -163,6 +164,9 @@ void session_close(struct session *, enum cleanup_why why, const char *text);
 /* The client is told an error of ours, and goes on: ReadyForQuery behind it, or nothing up to Sync
  * if the message was of the extended protocol. */
 void session_refuse(struct session *, char type, const struct err *);
+
+/* WAITING: it waits no longer, and the message that it waits with is answered by the error. */
+void session_give_up(struct session *, const struct err *);
 
 /* A cancel of this session's client: what runs now, or the wait. `requester` is the session to be
  * closed when that has been done. Returns false if there is nothing to wait for. */

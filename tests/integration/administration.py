@@ -160,8 +160,48 @@ class World:
         equal(error_of(self.d.console, "RELOAD").sqlstate, "F0000", "a bad file")
         return "a bad file"
 
+    def pause(self):
+        name = self.some_pool()
+        self.d.console("PAUSE " + name)
+        equal(self.d.servers(name), [], "servers of a pool that is paused")
+        self.d.console("RESUME " + name)
+        return "PAUSE and RESUME " + name
+
+    def reload_paused(self):
+        """What a reload opens for a pool that is paused waits."""
+        name = self.some_pool()
+        self.d.console("PAUSE " + name)
+        what = self.rng.choice((self.resize, self.move, self.change))()
+        equal(self.d.servers(name), [], "servers of a pool that is paused and changed")
+        self.d.console("RESUME " + name)
+        return "PAUSE %s, %s, RESUME" % (name, what)
+
+    def reconnect(self):
+        name = self.some_pool()
+        before = {s["remote_pid"] for s in self.d.servers(name) if s["state"] != "connecting"}
+        self.d.console("RECONNECT " + name)
+        self.d.console("WAIT_CLOSE " + name)
+        after = {s["remote_pid"] for s in self.d.servers(name) if s["state"] != "connecting"}
+        equal(before & after, set(), "servers of before RECONNECT")
+        return "RECONNECT " + name
+
+    def drain(self):
+        """Of a pool without pgbench: its sessions are told to go, which is what was asked for."""
+        extras = [name for name in self.pools if name not in BENCHES]
+        if not extras:
+            return None
+        with self.d.connect(extras[0]) as c:
+            self.d.console("DRAIN " + extras[0])
+            equal([e.sqlstate for e in c.until_closed().errors], ["57P01"], "a session of a pool that is drained")
+        equal(error_of(self.d.connect, extras[0]).sqlstate, "57P03", "a new one")
+        self.reload()
+        self.d.console("ENABLE " + extras[0])
+        with self.d.connect(extras[0]) as c:
+            equal(c.value("SELECT 1"), "1", "enabled again")
+        return "DRAIN and ENABLE " + extras[0]
+
     ACTIONS = (resize, resize, move, move, move, change, change, set_option, remove, bring_back, bring_back, add, drop,
-               break_file)
+               break_file, pause, reload_paused, reconnect, drain)
 
 
 @test(timeout=60 + 2 * RELOADS)

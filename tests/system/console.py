@@ -19,7 +19,8 @@ from pgwtest.daemon import SANITIZE_ENV, program
 HERE = os.path.dirname(os.path.abspath(__file__))
 NOBODY = 65534
 TABLES = ("POOLS", "CLIENTS", "SERVERS", "DATABASES", "LISTS", "STATS", "STATS_TOTALS",
-          "STATS_AVERAGES", "TOTALS", "SCOPES", "LOCKS", "SCOPE_STATS", "CONFIG", "STATE", "VERSION", "HELP")
+          "STATS_AVERAGES", "TOTALS", "SCOPES", "LOCKS", "SCOPE_STATS", "CONFIG", "STATE",
+          "ERRORS", "MEM", "SOCKETS", "USERS", "VERSION", "HELP")
 SECRET = "never-to-be-shown"
 
 
@@ -100,7 +101,7 @@ def columns(t):
 
 @test
 def levels(t):
-    """administrators and stats users may look; a stranger does not get in"""
+    """administrators and stats users may look; a stranger gets in, and may not"""
     d = start(t)
     for user in ("boss", "watcher"):
         c = console(t, d, user)
@@ -108,11 +109,8 @@ def levels(t):
             r = c.ask("SHOW " + name)
             equal((r.errors, r.tags, r.status), ([], ["SHOW"], "I"), "SHOW %s as %s" % (name, user))
     for user in ("stranger", "bos", "boss2", "nobody"):
-        try:
-            console(t, d, user)
-            check(False, "%s must not get in" % user)
-        except ServerError as e:
-            equal((e.severity, e.sqlstate), ("FATAL", "42501"), "as " + user)
+        e = console(t, d, user).ask("SHOW POOLS").errors[0]
+        equal((e.severity, e.sqlstate), ("ERROR", "42501"), "as " + user)
     equal(d.console("SHOW VERSION").tags, ["SHOW"], "root in any role")
 
 
@@ -136,7 +134,7 @@ def spelling(t):
                        ("SHOW CONFIGS", "SHOW CONFIG"), ("SHO VERSION", "SHOW VERSION")):
         check('"%s"' % meant in c.ask(sql).errors[0].hint, "what %s may have meant" % sql)
     for sql in ("SHOW POOLS x", "SELECT", "SELECT 1, 2", "SELECT version()", "SELECT 'a'",
-                "SELECT 99999999999999999999", "DROP TABLE x", "SHUTDOWN", "'", '"', "SHOW 'POOLS'"):
+                "SELECT 99999999999999999999", "DROP TABLE x", "PAUSES", "'", '"', "SHOW 'POOLS'"):
         e = c.ask(sql).errors
         equal([x.sqlstate for x in e], ["42601"], sql)
 

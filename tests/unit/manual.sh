@@ -7,7 +7,7 @@ tables=${PGWITH_BUILDDIR:-.}/tests/unit/show_tables
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 
-for what in options errors sample; do
+for what in options errors sample commands; do
 	"$tables" $what >"$tmp/$what" || { echo "Bail out! $tables $what fails"; exit 1; }
 done
 # The page with the block between its two marks made anew.
@@ -36,23 +36,35 @@ verdict() {
 	fi
 }
 
-echo 1..6
+echo 1..8
 diff -u "$srcdir/man/pgwith.conf.5" "$tmp/pgwith.conf.5" >"$tmp/out" && [ -s "$tmp/options" ]
 verdict $? "pgwith.conf(5) describes every option as the table has it (else: make manual)" "$tmp/out"
 
 diff -u "$srcdir/conf/pgwith.conf" "$tmp/sample" >"$tmp/out"
 verdict $? "the sample file is the table's (else: make manual)" "$tmp/out"
 
-# Those of scopes have a page of their own.
-sed -n 's/^\.It Sy \([a-z_]*\) Pq \(.....\)$/\1 \2/p' "$srcdir/man/pgwithd.8" "$srcdir/man/pgwith-scopes.7" |
+# Those of scopes and of the console have pages of their own.
+sed -n 's/^\.It Sy \([a-z_]*\) Pq \(.....\)$/\1 \2/p' "$srcdir/man/pgwithd.8" "$srcdir/man/pgwith-scopes.7" \
+	"$srcdir/man/pgwith-console.7" |
 	sort -u >"$tmp/named"
 sort "$tmp/errors" | comm -23 - "$tmp/named" | sed 's/^/missing: /' >"$tmp/out"
 [ -s "$tmp/errors" ] && [ ! -s "$tmp/out" ]
-verdict $? "pgwithd(8) or pgwith-scopes(7) names every error of src/base/err.c with its SQLSTATE" "$tmp/out"
+verdict $? "pgwithd(8), pgwith-scopes(7) or pgwith-console(7) names every error of src/base/err.c with its SQLSTATE" "$tmp/out"
 
 sort "$tmp/errors" | comm -13 - "$tmp/named" >"$tmp/out"
 [ -s "$tmp/named" ] && [ ! -s "$tmp/out" ]
 verdict $? "they name no error that there is not" "$tmp/out"
+
+# The level and the counts stand before the words.
+sed -n 's/^\([a-z]* \)\{2\}[0-9]* [-0-9]* listed //p' "$tmp/commands" | sort >"$tmp/listed"
+sed -n 's/^\.It Ic \([A-Z_ ]*[A-Z_]\)\( Ar .*\| Op .*\|\)$/\1/p' "$srcdir/man/pgwith-console.7" | sort >"$tmp/shown"
+comm -23 "$tmp/listed" "$tmp/shown" | sed 's/^/missing: /' >"$tmp/out"
+[ -s "$tmp/listed" ] && [ ! -s "$tmp/out" ]
+verdict $? "pgwith-console(7) describes every command of src/admin/command.c" "$tmp/out"
+
+comm -13 "$tmp/listed" "$tmp/shown" >"$tmp/out"
+[ -s "$tmp/shown" ] && [ ! -s "$tmp/out" ]
+verdict $? "it describes no command that there is not" "$tmp/out"
 
 if command -v mandoc >/dev/null; then
 	mandoc -Tlint -Wwarning "$srcdir"/man/*.[1-9] >"$tmp/out" 2>&1 && [ ! -s "$tmp/out" ]
@@ -69,6 +81,6 @@ elif [ "${CI:-}" = true ]; then
 	verdict 1 "mandoc has nothing to warn of" "$tmp/out"
 	verdict 1 "the formatted page shows every option" "$tmp/out"
 else
-	echo "ok 5 # SKIP mandoc is missing"
-	echo "ok 6 # SKIP mandoc is missing"
+	echo "ok 7 # SKIP mandoc is missing"
+	echo "ok 8 # SKIP mandoc is missing"
 fi

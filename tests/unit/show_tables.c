@@ -2,11 +2,14 @@
  * against, for manual.sh.
  *	options		the list of all options, in mdoc(7)
  *	errors		name and SQLSTATE of every error, one a line
+ *	commands	of the console: level, level for sessions of others, least and most
+ *			arguments (-: any number), whether SHOW HELP lists it, and the words
  *	sample		the sample file */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/command.h"
 #include "base/err.h"
 #include "conf/option.h"
 
@@ -138,6 +141,22 @@ errors(void)
 		printf("%s %s\n", err_kind(id)->name, err_kind(id)->sqlstate);
 }
 
+static void
+list_commands(void)
+{
+	const struct command *c;
+
+	for (unsigned i = 0; (c = command_at(i)) != NULL; i++) {
+		printf("%s %s %u ", command_level_name(c->level), command_level_name(c->others),
+		       c->min_args);
+		if (c->max_args == COMMAND_ANY_ARGS)
+			printf("-");
+		else
+			printf("%u", c->max_args);
+		printf(" %s %s\n", c->help ? "listed" : "unlisted", c->words);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -147,6 +166,8 @@ main(int argc, char **argv)
 		options();
 	else if (strcmp(what, "errors") == 0)
 		errors();
+	else if (strcmp(what, "commands") == 0)
+		list_commands();
 	else if (strcmp(what, "sample") == 0)
 		sample();
 	else

@@ -1,0 +1,189 @@
+#include "session/kill.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "session/begin.h"
+#include "session/limits.h"
+#include "session/scopes.h"
+
+void
+kill_session(struct session *s)
+{
+	struct err e;
+
+	err_make(&e, ERR_KILLED);
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
+/* ---- scopes ---- */
+
+static int
+not_there(const struct session *s, const char *why, struct err *e)
+{
+	char text[96];
+
+	snprintf(text, sizeof text, "session %llu %s", (unsigned long long)s->id, why);
+	err_make(e, ERR_CONSOLE_STATE, text);
+	return -E_STATE;
+}
+
+static int
+kill_named(struct session *s, const char *name, struct err *e)
+{
+	struct scope *f = s->scopes ? stack_find(&s->scopes->stack, name) : NULL;
+	char what[SCOPE_NAME_MAX + 64];
+
+	if (f == NULL || f->kind == SCOPE_IMPLICIT) {
+		snprintf(what, sizeof what, "\"%s\" open in session %llu", name,
+			 (unsigned long long)s->id);
+		err_make(e, ERR_CONSOLE_UNKNOWN, "scope", what);
+		return -E_NOTFOUND;
+	}
+	if (f->state == SCOPE_EXPIRED)
+		return not_there(s, "has that scope ended already, and has only to exit it", e);
+	scopes_expire(s, f, ERR_SCOPE_KILLED);
+	return 0;
+}
+
+/* Of one that no server knows of yet. */
+static void
+kill_begun(struct session *s)
+{
+	struct err e;
+
+	begin_expire(s, ERR_SCOPE_KILLED);
+	if (s->state != SESSION_WAITING)
+		return;
+	limits_error(s->pool, ERR_SCOPE_KILLED, &e);
+	session_give_up(s, &e);
+	err_clear(&e);
+}
+
+static void
+kill_waiting(struct session *s)
+{
+	struct err e;
+
+	err_make(&e, ERR_STATEMENT_KILLED, s->pool->conf->name);
+	session_give_up(s, &e);
+	err_clear(&e);
+}
+
+static struct scope *
+innermost_transaction(const struct session *s)
+{
+	struct scope *f = s->scopes ? stack_innermost(&s->scopes->stack) : NULL;
+
+	while (f && (f->kind != SCOPE_TRANSACTION && f->kind != SCOPE_IMPLICIT))
+		f = stack_outside(&s->scopes->stack, f);
+	return f;
+}
+
+/* Is a transaction of BEGIN open on its own lease that is not a frame of its stack? */
+static bool
+has_plain(const struct session *s)
+{
+	return s->own.state == LEASE_HELD && s->own.srv->progress.status != 'I' &&
+	       !(s->scopes && stack_of_lease(&s->scopes->stack, &s->own));
+}
+
+int
+kill_scope(struct session *s, const char *name, struct err *e)
+{
+	struct scope *f = innermost_transaction(s);
+	bool open = s->state == SESSION_IDLE || s->state == SESSION_ACTIVE;
+
+	if (name)
+		return kill_named(s, name, e);
+	if (s->begun == BEGUN_YES && (s->state == SESSION_IDLE || s->state == SESSION_WAITING))
+		kill_begun(s);
+	else if (s->begun == BEGUN_EXPIRED || s->begun == BEGUN_FAILED ||
+		 (f && f->state == SCOPE_EXPIRED))
+		return not_there(s, "has its transaction ended already, and has only to say so", e);
+	else if (has_plain(s) && open)
+		scopes_expire(s, scopes_implicit(s), ERR_SCOPE_KILLED);
+	else if (f)
+		scopes_expire(s, f, ERR_SCOPE_KILLED);
+	else if (s->state == SESSION_WAITING)
+		kill_waiting(s);
+	else if (s->state == SESSION_SETUP ||
+		 (s->state == SESSION_ACTIVE && progress_busy(&s->lease->srv->progress)))
+		relay_cancel(s, 0);
+	else
+		return not_there(s, "has no transaction open", e);
+	return 0;
+}
+
+/* ---- servers and pools ---- */
+
+void
+kill_server(struct server *srv)
+{
+	static const char why[] = "killed by an administrator";
+
+	if (srv->state == SERVER_CONNECTING) {
+		server_give_up(srv, why);
+		return;
+	}
+	if (srv->state != SERVER_IDLE && progress_busy(&srv->progress))
+		server_cancel(srv, 0);
+	server_close(srv, why);
+}
+
+/* Sessions of other pools. To end one scope may end others: they are looked for anew each time. */
+static bool
+kill_visitor(const struct daemon *d, const struct pool *pool)
+{
+	struct list_node *n, *m;
+
+	LIST_EACH (n, &d->pools.list) {
+		struct pool *part = LIST_OBJ(n, struct pool, node);
+
+		if (part->group != pool->group)
+			continue;
+		LIST_EACH (m, &part->servers[SERVER_LEASED]) {
+			struct lease *l = LIST_OBJ(m, struct server, node)->lease;
+			struct session *s = l->owner;
+			struct scope *f = s->scopes ? stack_of_lease(&s->scopes->stack, l) : NULL;
+			struct scope *base = f ? scope_base(f) : NULL;
+
+			if (s->pool->group == pool->group || base == NULL || base->expire_due ||
+			    base->state == SCOPE_EXPIRED || s->scopes->doing == SCOPES_LEAVING)
+				continue;
+			scopes_expire(s, base, ERR_SCOPE_KILLED);
+			return true;
+		}
+	}
+	return false;
+}
+
+unsigned
+kill_pool(struct daemon *d, struct pool *pool)
+{
+	uint64_t *ids = mem_calloc(d->sessions.count + 1, sizeof *ids);
+	unsigned count = 0, told = 0;
+	struct list_node *n;
+
+	for (int i = 0; i < SESSION_CLOSED; i++)
+		LIST_EACH (n, &d->in_state[i]) {
+			const struct session *s = LIST_OBJ(n, struct session, node);
+
+			if (s->pool && s->pool->group == pool->group && !session_gone(s))
+				ids[count++] = s->id;
+		}
+	for (unsigned i = 0; i < count; i++) {
+		struct session *s = idmap_get(&d->sessions, ids[i]);
+
+		if (s && !session_gone(s)) {
+			kill_session(s);
+			told++;
+		}
+	}
+	free(ids);
+	while (kill_visitor(d, pool))
+		told++;
+	return told;
+}
