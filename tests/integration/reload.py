@@ -1,6 +1,7 @@
 """Reload: the file is read again by SIGHUP or RELOAD, and taken over wholly or not at all; SET changes one option.
 Pools come, go, grow, shrink and move while they are used, and nobody who is connected is dropped."""
 
+import os
 import signal
 import time
 
@@ -165,6 +166,30 @@ def moved_while_they_wait(t):
     with d.connect() as new:
         equal((new.parameters["TimeZone"], new.value("SELECT '2020-02-01'::date")), ("Asia/Tokyo", "01.02.2020"),
               "a new session is told what holds there")
+
+
+@test
+def moved_during_login(t):
+    """a login that asks a server of the old place for its parameters when the pool is moved asks one of the new place"""
+    second = other_database(t)
+    t.cluster.sql("ALTER DATABASE %s_other SET DateStyle = 'German'" % t.database)
+    d = t.daemon(pools={"db": one(t)})
+    with d.connect() as c:
+        pid = c.backend()
+    d.quiet()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        login = wire.Client(d.sockets, d.port, "db", "postgres", login=False)
+        t.defer(login.close)
+        login.send(wire.startup_packet({"user": "postgres", "database": "db", "TimeZone": "Asia/Seoul"}))
+        wait_until(lambda: [r["state"] for r in d.clients()] == ["setup"], 5, "the server is asked")
+        d.reload(pools={"db": one(t, conninfo=second)})
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    equal(login.until_ready().errors, [], "it is let in")
+    equal((login.parameters["DateStyle"], login.parameters["TimeZone"]), ("German, DMY", "Asia/Seoul"), "what it is told")
+    equal(login.value("SELECT name || current_setting('TimeZone') FROM place"), "secondAsia/Seoul", "where it is")
+    wait_until(lambda: pid not in {r["pid"] for r in t.activity()}, 5, "the old server is closed")
 
 
 @test
@@ -384,7 +409,6 @@ def circle_by_shrinking(t):
 @test
 def includes_and_secrets(t):
     """files of a folder are part of the configuration, and a secret may be in a file of its own"""
-    import os
     d = t.daemon(pools={"db": one(t)})
     folder = os.path.join(d.directory, "conf.d")
     os.mkdir(folder)
