@@ -8,10 +8,8 @@
 
 #include "admin/configure.h"
 #include "admin/control.h"
-#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "base/words.h"
 #include "conf/option.h"
 
@@ -533,18 +531,14 @@ static void
 log_command(const struct command_call *call)
 {
 	const struct command_stmt *stmt = call->stmt;
-	struct buf args;
+	const struct session *s = call->session;
+	char text[(COMMAND_ARGS + 1) * (COMMAND_ARG_MAX + 2)];
+	bool one = stmt->nargs > 0, two = stmt->nargs > 1;
 
-	buf_init(&args, (COMMAND_ARGS + 1) * 4 * (COMMAND_ARG_MAX + 1));
-	for (unsigned i = 0; i < stmt->nargs && i < COMMAND_ARGS; i++) {
-		buf_add_u8(&args, ' ');
-		utf8_clean(&args, stmt->args[i], strlen(stmt->args[i]));
-	}
-	log_info("session %llu: command=\"%s%.*s\" role=%s uid=%u pid=%d",
-		 (unsigned long long)call->session->id, stmt->command->words, (int)args.len,
-		 args.len ? (char *)buf_data(&args) : "", call->session->role,
-		 (unsigned)call->session->uid, (int)call->session->pid);
-	buf_clear(&args);
+	snprintf(text, sizeof text, "%s%s%s%s%s", stmt->command->words, one ? " " : "",
+		 one ? stmt->args[0] : "", two ? " " : "", two ? stmt->args[1] : "");
+	log_info("session %llu: command text=\"%s\" role=%s uid=%u pid=%d",
+		 (unsigned long long)s->id, text, s->role, (unsigned)s->uid, (int)s->pid);
 }
 
 int

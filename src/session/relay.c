@@ -439,7 +439,8 @@ readable(struct lease *l)
 	const uint8_t *data;
 	size_t bytes;
 
-	if (l != s->lease) {
+	/* What is still to be ended in a session that leaves is nobody's to read. */
+	if (l != s->lease || s->state == SESSION_LEAVING) {
 		scopes_parked_readable(s, l);
 		return;
 	}

@@ -2,6 +2,7 @@
 does next."""
 
 import os
+import threading
 
 from pgwtest import Closed, ServerError, check, child, equal, main, test, unavailable, wait_until, wire
 from pgwtest.looks import error_of
@@ -359,6 +360,26 @@ def kill_waiting(t):
         d.quiet()
         d.quiet("other")
         equal(t.client(d).ask("ENTER LOCK 'l', b ON other; EXIT ALL").errors, [], "the next one")
+
+
+@test
+def kill_while_it_reads(t):
+    """a pinned session that reads an answer from another pool is killed: what still comes is nobody's"""
+    d = two_pools(t)
+    k = console(t, d)
+    for _ in range(3):
+        c = t.client(d)
+        c.sql("LISTEN x")
+        c.sql("ENTER b ON other")
+        c.send(wire.query("SELECT repeat('x', 8000), pg_sleep(0.0001) FROM generate_series(1, 100000)"))
+        c.until("D")
+        reader = threading.Thread(target=c.until_closed)
+        reader.start()
+        done(k, "KILL SESSION %d" % c.key[0])
+        reader.join()
+        d.quiet()
+        d.quiet("other")
+    equal(d.clients(), [], "sessions")
 
 
 @test
