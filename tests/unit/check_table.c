@@ -17,7 +17,7 @@ printed(const struct table *t, enum table_format format, bool header)
 	text = NULL;
 	f = open_memstream(&text, &size);
 	ck_assert_ptr_nonnull(f);
-	table_print(t, format, header, f);
+	table_print(t, &(struct table_look){.format = format, .header = header}, f);
 	fclose(f);
 	return text;
 }
