@@ -70,6 +70,9 @@ say_pools(struct ask *ask, const char *only)
 
 		if (name == NULL || (only && strcmp(name, only) != 0))
 			continue;
+		/* With role = client there is a line for each role, too; the first is for all. */
+		if (i > 0 && strcmp(name, table_cell(t, i - 1, "name")) == 0)
+			continue;
 		fprintf(stderr, "pgwith: pool %s is now %s%s%s, and has %s server connections",
 			name, paused ? "paused" : "", paused && disabled ? " and " : "",
 			disabled ? "disabled"
@@ -192,7 +195,7 @@ act_set(const struct commands_entry *entry, const struct commands_how *how, stru
 	char **args)
 {
 	enum ask_status status = ASK_GOOD;
-	char *value, *words;
+	char *value, *statement;
 
 	if (args[0][strspn(args[0], "abcdefghijklmnopqrstuvwxyz_")] || *args[0] == 0) {
 		fprintf(stderr, "pgwith: \"%s\" is no option's name; pgwith config lists them\n",
@@ -202,9 +205,48 @@ act_set(const struct commands_entry *entry, const struct commands_how *how, stru
 	if (how->pool && (status = find_pool(ask, how->pool)) != ASK_GOOD)
 		return status;
 	value = ask_value(args[1]);
-	words = mem_printf("SET %s =", args[0]);
-	status = act_on(entry, how, ask, words, value);
-	free(words);
+	statement = mem_printf("SET %s = %s", args[0], value);
+	if (how->pool) {
+		char *words = mem_printf("%s FOR POOL", statement);
+
+		status = act_on(entry, how, ask, words, ask_name(how->pool));
+		free(words);
+	} else {
+		status = act(entry, how, ask, statement);
+	}
+	free(statement);
+	free(value);
+	return status;
+}
+
+/* How pgwithd is, after a shutdown that nobody waits for any more. */
+static void
+say_phase(struct ask *ask)
+{
+	struct table *t;
+
+	if (ask_for(ask, "SHOW STATE", &t) != ASK_GOOD)
+		return;
+	for (unsigned i = 0; i < table_rows(t); i++) {
+		const char *key = table_cell(t, i, "key"), *value = table_cell(t, i, "value");
+
+		if (key && value && strcmp(key, "phase") == 0)
+			fprintf(stderr, "pgwith: pgwithd is now %s\n", value);
+	}
+	table_free(t);
+}
+
+/* Waits for the end of pgwithd, which may end before it has answered. */
+static enum ask_status
+shut_down(const struct commands_how *how, struct ask *ask, const char *statement)
+{
+	struct table *t;
+	enum ask_status status =
+	    ask_end(ask, statement, how->timeout_given ? how->whom.timeout_us : 0, &t);
+
+	table_free(t);
+	if (status == ASK_CANCELLED)
+		say_phase(ask);
 	return status;
 }
 
@@ -221,7 +263,7 @@ act_shutdown(const struct commands_entry *entry, const struct commands_how *how,
 		return act(entry, how, ask, "SHUTDOWN");
 	for (unsigned i = 0; i < sizeof when / sizeof *when; i++)
 		if (strcmp(args[0], when[i]) == 0)
-			return act(entry, how, ask, words[i]);
+			return shut_down(how, ask, words[i]);
 	near = words_nearest(args[0], when, sizeof when / sizeof *when);
 	fprintf(stderr, "pgwith: shutdown: \"%s\" is none of now, after-scopes, after-clients",
 		args[0]);

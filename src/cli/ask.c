@@ -282,6 +282,7 @@ struct patience {
 	int signals;      /* -1: a signal ends the process */
 	bool cancelled;   /* the statement has been, by us */
 	int64_t timeout_us;
+	bool ending; /* the end of the connection is what is waited for */
 };
 
 /* Time is over, or a signal has come: cancels, once. False if there is no more to wait for. */
@@ -338,6 +339,9 @@ failed(const PGresult *r, const struct patience *p)
 {
 	const char *sqlstate = PQresultErrorField(r, PG_DIAG_SQLSTATE);
 
+	/* Without an SQLSTATE: the connection has ended; 57P01: it is going to. */
+	if (p->ending && (sqlstate == NULL || strcmp(sqlstate, "57P01") == 0))
+		return ASK_GOOD;
 	say_error(r);
 	if (p->cancelled && sqlstate && strcmp(sqlstate, "57014") == 0)
 		return ASK_CANCELLED;
@@ -365,6 +369,8 @@ ask(struct ask *a, const char *statement, struct patience *p, struct table **ans
 		break;
 	case PGRES_FATAL_ERROR:
 		status = failed(r, p);
+		if (status == ASK_GOOD)
+			*answer = table_new();
 		break;
 	default:
 		fprintf(stderr, "pgwith: pgwithd does not answer\n");
@@ -382,14 +388,27 @@ ask_for(struct ask *a, const char *statement, struct table **answer)
 	return ask(a, statement, &p, answer);
 }
 
-enum ask_status
-ask_wait(struct ask *a, const char *statement, int64_t limit_us, struct table **answer)
+static enum ask_status
+ask_long(struct ask *a, const char *statement, int64_t limit_us, bool ending, struct table **answer)
 {
 	struct patience p = {.deadline = limit_us ? now_us() + limit_us : 0,
 			     .signals = interrupt_fd(),
-			     .timeout_us = a->timeout_us};
+			     .timeout_us = a->timeout_us,
+			     .ending = ending};
 
 	return ask(a, statement, &p, answer);
+}
+
+enum ask_status
+ask_wait(struct ask *a, const char *statement, int64_t limit_us, struct table **answer)
+{
+	return ask_long(a, statement, limit_us, false, answer);
+}
+
+enum ask_status
+ask_end(struct ask *a, const char *statement, int64_t limit_us, struct table **answer)
+{
+	return ask_long(a, statement, limit_us, true, answer);
 }
 
 /* ---- quoting ---- */

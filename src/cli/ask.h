@@ -43,6 +43,10 @@ enum ask_status ask_for(struct ask *, const char *statement, struct table **answ
 enum ask_status ask_wait(struct ask *, const char *statement, int64_t limit_us,
 			 struct table **answer);
 
+/* As ask_wait(), with a statement that ends pgwithd: that it goes is a good answer. */
+enum ask_status ask_end(struct ask *, const char *statement, int64_t limit_us,
+			struct table **answer);
+
 /* `text` as the console reads it back: in double quotes (a name), in single ones (a value). The
  * caller frees. */
 char *ask_name(const char *text);

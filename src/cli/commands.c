@@ -6,6 +6,7 @@
 #include "base/words.h"
 #include "cli/act.h"
 #include "cli/complete.h"
+#include "cli/import.h"
 #include "cli/look.h"
 #include "cli/watch.h"
 
@@ -85,7 +86,7 @@ static const struct commands_entry entries[] = {
      .help = "any SHOW command of the console",
      .details = "Without WHAT: the list of the console's commands.\n"},
     ON_POOL("pause", "[POOL]", 0, "PAUSE",
-	    "lend no server connection any more, and wait until all are free", .waits = true,
+	    "lend no server connections, and wait until all are back and closed", .waits = true,
 	    .details = "Clients wait meanwhile. pgwith resume ends it.\n" WAITS),
     ON_POOL("resume", "[POOL]", 0, "RESUME", "end a pause"),
     ON_POOL("disable", "POOL", 1, "DISABLE", "let no new client in"),
@@ -96,8 +97,8 @@ static const struct commands_entry entries[] = {
     ON_POOL("wait-close", "[POOL]", 0, "WAIT_CLOSE", "wait until what reconnect replaces is closed",
 	    .waits = true, .details = WAITS),
     ON_POOL("drain", "POOL", 1, "DRAIN",
-	    "let no new client in, and wait until the last one has gone", .waits = true,
-	    .details = "pgwith enable ends it.\n" WAITS),
+	    "let no new client in, close each that is at rest, and wait for the last one",
+	    .waits = true, .details = "pgwith enable ends it.\n" WAITS),
     {.name = "kill",
      .arguments = "session|scope|server|pool WHICH [NAME]",
      .min_args = 2,
@@ -106,10 +107,10 @@ static const struct commands_entry entries[] = {
      .run = act_kill,
      .help = "end a session, a scope, a server connection, or all of a pool's",
      .details = "  kill session ID          its query is cancelled, its scopes are rolled back\n"
-		"  kill scope SESSION       the outermost scope of a session, and those inside it\n"
-		"  kill scope SESSION NAME  the one of that name\n"
-		"  kill server ID           closed; who had it gets an error\n"
-		"  kill pool POOL           every session and server connection of it\n"},
+		"  kill scope SESSION       the innermost transaction of a session, which goes on\n"
+		"  kill scope SESSION NAME  the scope of that name, and those inside it\n"
+		"  kill server ID           its query is cancelled, and it is closed\n"
+		"  kill pool POOL           every session of the pool\n"},
     {.name = "reload",
      .arguments = "",
      .statement = "RELOAD",
@@ -129,10 +130,22 @@ static const struct commands_entry entries[] = {
      .word = COMMANDS_SHUTDOWN,
      .run = act_shutdown,
      .help = "end pgwithd",
+     .details = "Without a word as by SIGTERM: transactions have shutdown_timeout to end.\n"
+		"  now            what runs is cancelled and rolled back\n"
+		"  after-scopes   transactions and scopes may end, however long that takes\n"
+		"  after-clients  every client may stay for as long as it likes\n"
+		"With one of these words it waits until pgwithd ends, or for --timeout.\n"},
+    {.name = "import",
+     .arguments = "FILE",
+     .min_args = 1,
+     .max_args = 1,
+     .word = COMMANDS_FILE,
+     .local = true,
+     .run = import_run,
+     .help = "print the pgwith.conf that does what a pgbouncer.ini does",
      .details =
-	 "  now            what runs is cancelled and rolled back\n"
-	 "  after-scopes   transactions and scopes may end first; what is not said means this\n"
-	 "  after-clients  every client may stay for as long as it likes\n"},
+	 "  --passfile FILE  write the passwords of PgBouncer's auth_file there, for libpq\n"
+	 "  --database NAME  a pool for this database, if PgBouncer has it by its fallback *\n"},
     {.name = "completion",
      .arguments = "bash|zsh",
      .min_args = 1,

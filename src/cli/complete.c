@@ -86,7 +86,7 @@ static const char bash_options[] =
     "\tcase $option in\n"
     "\t-S|--socket) COMPREPLY=($(compgen -d -- \"$cur\")); return ;;\n"
     "\t-c|--config|--passfile) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
-    "\t--pool) list=$(_pgwith_ask databases -o name) ;;\n"
+    "\t--pool) list=$(_pgwith_ask databases -o name | sort -u) ;;\n"
     "\t--color) list='auto always never' ;;\n"
     "\t?*) return ;;\n"
     "\t*)\n"
@@ -113,7 +113,7 @@ static const struct {
 	unsigned at;      /* words before it */
 	const char *list; /* of both shells */
 } lists[] = {
-    {COMMANDS_POOL, 1, "list=$(_pgwith_ask databases -o name)"},
+    {COMMANDS_POOL, 1, "list=$(_pgwith_ask databases -o name | sort -u)"},
     {COMMANDS_SHOW, 1, "list=$(_pgwith_ask show -o command | sed -n 's/^SHOW //p')"},
     {COMMANDS_KILL, 1, "list='session scope server pool'"},
     {COMMANDS_OPTION, 1, "list=$(_pgwith_ask config -o key | sort -u)"},
@@ -144,7 +144,7 @@ bash_lists(void)
 	       "\t\t\t\tsession) list=$(_pgwith_ask clients -o id) ;;\n"
 	       "\t\t\t\tscope) list=$(_pgwith_ask scopes -o session | sort -u) ;;\n"
 	       "\t\t\t\tserver) list=$(_pgwith_ask servers -o id) ;;\n"
-	       "\t\t\t\tpool) list=$(_pgwith_ask databases -o name) ;;\n"
+	       "\t\t\t\tpool) list=$(_pgwith_ask databases -o name | sort -u) ;;\n"
 	       "\t\t\t\tesac ;;\n"
 	       "\t\t\t3,kill)\n"
 	       "\t\t\t\tlist=$(_pgwith_ask scopes -o session,name | sed -n \"s/^${words[2]},//p\") "
@@ -204,7 +204,7 @@ static const char zsh_options[] =
     "\tcase $option in\n"
     "\t(-S|--socket) _files -/; return ;;\n"
     "\t(-c|--config|--passfile) _files; return ;;\n"
-    "\t(--pool) list=$(_pgwith_ask databases -o name) ;;\n"
+    "\t(--pool) list=$(_pgwith_ask databases -o name | sort -u) ;;\n"
     "\t(--color) list='auto always never' ;;\n"
     "\t(?*) return ;;\n"
     "\t(*)\n"
@@ -248,7 +248,7 @@ zsh_lists(void)
 	       "\t\t\t\t(session) list=$(_pgwith_ask clients -o id) ;;\n"
 	       "\t\t\t\t(scope) list=$(_pgwith_ask scopes -o session | sort -u) ;;\n"
 	       "\t\t\t\t(server) list=$(_pgwith_ask servers -o id) ;;\n"
-	       "\t\t\t\t(pool) list=$(_pgwith_ask databases -o name) ;;\n"
+	       "\t\t\t\t(pool) list=$(_pgwith_ask databases -o name | sort -u) ;;\n"
 	       "\t\t\t\tesac ;;\n"
 	       "\t\t\t(3,kill)\n"
 	       "\t\t\t\tlist=$(_pgwith_ask scopes -o session,name | sed -n \"s/^$before[3],//p\") "
