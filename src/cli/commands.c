@@ -6,6 +6,7 @@
 #include "base/words.h"
 #include "cli/act.h"
 #include "cli/complete.h"
+#include "cli/doctor.h"
 #include "cli/import.h"
 #include "cli/look.h"
 #include "cli/watch.h"
@@ -135,6 +136,14 @@ static const struct commands_entry entries[] = {
 		"  after-scopes   transactions and scopes may end, however long that takes\n"
 		"  after-clients  every client may stay for as long as it likes\n"
 		"With one of these words it waits until pgwithd ends, or for --timeout.\n"},
+    {.name = "doctor",
+     .arguments = "",
+     .local = true,
+     .run = doctor_run,
+     .help = "look for what is wrong or unwise, and say what to do",
+     .details = "Reads the configuration (--config FILE), looks at the socket, asks pgwithd, and "
+		"connects\n"
+		"to each pool's server once, by itself. Exit status 1: there is a problem.\n"},
     {.name = "import",
      .arguments = "FILE",
      .min_args = 1,
