@@ -75,7 +75,7 @@ arguments_usage(FILE *to)
 	    "  -U, --user ROLE     role to come in as (the operating system's user)\n"
 	    "  -a, --all           all columns of a table\n"
 	    "  -o, --columns LIST  these columns, separated by commas\n"
-	    "  -W, --watch TIME    ask again and again, after each TIME (2s)\n"
+	    "  -W, --watch TIME    ask again and again, with TIME between\n"
 	    "      --json          an array of objects\n"
 	    "      --csv           comma-separated values\n"
 	    "      --no-header     no line of column names\n"

@@ -20,6 +20,7 @@ extern char **environ;
 struct ask {
 	PGconn *conn;
 	int64_t timeout_us;
+	bool ending; /* the daemon is to go: that it says so is no news */
 };
 
 static int64_t
@@ -185,6 +186,11 @@ login_failed(PGconn *conn)
 static void
 on_notice(void *arg, const PGresult *r)
 {
+	const struct ask *a = arg;
+	const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	if (a->ending && severity && strcmp(severity, "FATAL") == 0)
+		return;
 	say_lines(PQresultErrorMessage(r));
 }
 
@@ -219,8 +225,8 @@ ask_open(const struct ask_whom *whom, struct ask **ask)
 	}
 	if (next == PGRES_POLLING_OK) {
 		PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
-		PQsetNoticeReceiver(conn, on_notice, NULL);
 		*ask = mem_calloc(1, sizeof **ask);
+		PQsetNoticeReceiver(conn, on_notice, *ask);
 		(*ask)->conn = conn;
 		(*ask)->timeout_us = whom->timeout_us;
 		return ASK_GOOD;
@@ -282,7 +288,6 @@ struct patience {
 	int signals;      /* -1: a signal ends the process */
 	bool cancelled;   /* the statement has been, by us */
 	int64_t timeout_us;
-	bool ending; /* the end of the connection is what is waited for */
 };
 
 /* Time is over, or a signal has come: cancels, once. False if there is no more to wait for. */
@@ -335,12 +340,12 @@ wait_result(struct ask *a, struct patience *p)
 }
 
 static enum ask_status
-failed(const PGresult *r, const struct patience *p)
+failed(const struct ask *a, const PGresult *r, const struct patience *p)
 {
 	const char *sqlstate = PQresultErrorField(r, PG_DIAG_SQLSTATE);
 
 	/* Without an SQLSTATE: the connection has ended; 57P01: it is going to. */
-	if (p->ending && (sqlstate == NULL || strcmp(sqlstate, "57P01") == 0))
+	if (a->ending && (sqlstate == NULL || strcmp(sqlstate, "57P01") == 0))
 		return ASK_GOOD;
 	say_error(r);
 	if (p->cancelled && sqlstate && strcmp(sqlstate, "57014") == 0)
@@ -368,7 +373,7 @@ ask(struct ask *a, const char *statement, struct patience *p, struct table **ans
 		*answer = table_of(r);
 		break;
 	case PGRES_FATAL_ERROR:
-		status = failed(r, p);
+		status = failed(a, r, p);
 		if (status == ASK_GOOD)
 			*answer = table_new();
 		break;
@@ -388,27 +393,21 @@ ask_for(struct ask *a, const char *statement, struct table **answer)
 	return ask(a, statement, &p, answer);
 }
 
-static enum ask_status
-ask_long(struct ask *a, const char *statement, int64_t limit_us, bool ending, struct table **answer)
+enum ask_status
+ask_wait(struct ask *a, const char *statement, int64_t limit_us, struct table **answer)
 {
 	struct patience p = {.deadline = limit_us ? now_us() + limit_us : 0,
 			     .signals = interrupt_fd(),
-			     .timeout_us = a->timeout_us,
-			     .ending = ending};
+			     .timeout_us = a->timeout_us};
 
 	return ask(a, statement, &p, answer);
 }
 
 enum ask_status
-ask_wait(struct ask *a, const char *statement, int64_t limit_us, struct table **answer)
-{
-	return ask_long(a, statement, limit_us, false, answer);
-}
-
-enum ask_status
 ask_end(struct ask *a, const char *statement, int64_t limit_us, struct table **answer)
 {
-	return ask_long(a, statement, limit_us, true, answer);
+	a->ending = true;
+	return ask_wait(a, statement, limit_us, answer);
 }
 
 /* ---- quoting ---- */

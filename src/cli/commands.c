@@ -75,8 +75,11 @@ static const struct commands_entry entries[] = {
     SHOW("lists", "LISTS", NULL, "counts of everything"),
     SHOW("errors", "ERRORS", NULL, "pgwith's own errors: how often, and when last"),
     SHOW("mem", "MEM", NULL, "memory, by what it is for"),
-    SHOW("fds", "FDS", NULL, "descriptors in use"),
-    SHOW("sockets", "SOCKETS", NULL, "every connection, with what is in its buffers"),
+    SHOW("fds", "FDS", "fd,task,user,database,addr,port,id,link_id", "descriptors in use"),
+    SHOW(
+	"sockets", "SOCKETS",
+	"type,user,database,state,remote_pid,application_name,fd,received,sent,queued,kept,reading",
+	"every connection, with what is in its buffers"),
     SHOW("users", "USERS", NULL, "roles that are known"),
     SHOW("version", "VERSION", NULL, "the version of pgwithd"),
     {.name = "show",
