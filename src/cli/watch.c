@@ -186,7 +186,7 @@ watch_run(const struct commands_entry *entry, const struct commands_how *how, ch
 			redraw(&w, stamp);
 		else
 			follow(&w, stamp);
-		more = fflush(stdout) == 0;
+		more = fflush(stdout) == 0 && !ferror(stdout);
 		/* A first answer that fails is wrong words, or a daemon that does not run. */
 		if (!w.good || w.status == ASK_USAGE || w.status == ASK_REFUSED)
 			break;
@@ -198,7 +198,7 @@ watch_run(const struct commands_entry *entry, const struct commands_how *how, ch
 	if (w.terminal)
 		fputs(SCREEN_OFF, stdout);
 	ask_close(w.ask);
-	if (fflush(stdout) != 0)
+	if (fflush(stdout) != 0 || ferror(stdout))
 		forget_output();
 	return more ? w.status : ASK_GOOD;
 }

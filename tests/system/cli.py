@@ -395,17 +395,23 @@ def commands_that_act(t):
 
 
 COMPLETE = r"""
-source "$1"; shift
-COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
-_pgwith
-printf '%s\n' "${COMPREPLY[@]}"
+source "$1"
+while IFS=$'\t' read -r -a COMP_WORDS; do
+	COMP_WORDS=("${COMP_WORDS[@]/#-none-/}") COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+	_pgwith
+	printf '%s ' "${COMPREPLY[@]}"
+	printf '\n'
+done
 """
 
 
-def completed(d, script, *words):
-    out = child.run_ok(["bash", "--norc", "-c", COMPLETE, "bash", script, "pgwith", *words],
-                       env=environment(d))
-    return out.split()
+def completed(d, script, cases):
+    """What one bash makes of many lines; their last words are what is completed."""
+    lines = "".join("\t".join(["pgwith", *words[:-1], words[-1] or "-none-"]) + "\n" for words in cases)
+    status, out, err = child.run(["bash", "--norc", "-c", COMPLETE, "bash", script], env=environment(d),
+                                 stdin=lines)
+    equal((status, err), (0, ""), "bash")
+    return [line.split() for line in out.split("\n")]
 
 
 @test
@@ -420,24 +426,25 @@ def completion(t):
     session = d.clients("orders")[0]["id"]
     server = d.servers("orders")[0]["id"]
     commands = listed(d)
-    equal(set(completed(d, script, "")), set(commands), "commands")
-    equal(set(completed(d, script, "help", "")), set(commands), "help")
-    for words, want in (
-            (("pau",), ["pause"]), (("re",), ["reconnect", "reload", "resume"]),
-            (("pause", ""), ["billing", "dead", "orders"]), (("drain", "o"), ["orders"]),
-            (("-p", str(d.port), "-S", d.sockets, "resume", "b"), ["billing"]),
-            (("--port", "=", str(d.port), "resume", "b"), ["billing"]),
-            (("--port", str(d.port + 1), "resume", ""), []), (("--json", "pool"), ["pools"]),
-            (("pause", "orders", ""), []), (("kill", "se"), ["server", "session"]),
-            (("kill", "scope", ""), [session]), (("kill", "scope", session, ""), ["nightly"]),
-            (("kill", "server", ""), [server]), (("kill", "pool", "d"), ["dead"]),
-            (("set", "max_cl"), ["max_clients"]), (("shutdown", "after-s"), ["after-scopes"]),
-            (("show", "STATS_T"), ["STATS_TOTALS"]), (("completion", ""), ["bash", "zsh"]),
-            (("--no-h",), ["--no-header"]), (("clients", "--color", "al"), ["always"]),
-            (("set", "size", "3", "--pool", "o"), ["orders"]), (("-w", ""), []),
-            (("import", os.path.join(SRCDIR, "NEW")), [os.path.join(SRCDIR, "NEWS")])):
-        equal(sorted(completed(d, script, *words)), sorted(want), "completion of %s" % (words,))
-    check(session in completed(d, script, "kill", "session", ""), "sessions")
+    cases = (
+        (("",), commands), (("help", ""), commands), (("pau",), ["pause"]),
+        (("re",), ["reconnect", "reload", "resume"]),
+        (("pause", ""), ["billing", "dead", "orders"]), (("drain", "o"), ["orders"]),
+        (("-p", str(d.port), "-S", d.sockets, "resume", "b"), ["billing"]),
+        (("--port", "=", str(d.port), "resume", "b"), ["billing"]),
+        (("--port", str(d.port + 1), "resume", ""), []), (("--json", "pool"), ["pools"]),
+        (("pause", "orders", ""), []), (("kill", "se"), ["server", "session"]),
+        (("kill", "scope", ""), [session]), (("kill", "scope", session, ""), ["nightly"]),
+        (("kill", "server", ""), [server]), (("kill", "pool", "d"), ["dead"]),
+        (("set", "max_cl"), ["max_clients"]), (("shutdown", "after-s"), ["after-scopes"]),
+        (("show", "STATS_T"), ["STATS_TOTALS"]), (("completion", ""), ["bash", "zsh"]),
+        (("--no-h",), ["--no-header"]), (("clients", "--color", "al"), ["always"]),
+        (("set", "size", "3", "--pool", "o"), ["orders"]), (("-w", ""), []),
+        (("import", os.path.join(SRCDIR, "NEW")), [os.path.join(SRCDIR, "NEWS")]))
+    got = completed(d, script, [words for words, _ in cases] + [("kill", "session", "")])
+    for (words, want), names in zip(cases, got):
+        equal(sorted(names), sorted(want), "completion of %s" % (words,))
+    check(session in got[len(cases)], "sessions")
     # With the key, as a person does it.
     rc = t.path("rc")
     with open(rc, "w") as f:
