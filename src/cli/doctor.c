@@ -33,36 +33,57 @@ struct doctor {
 
 /* ---- the configuration ---- */
 
-static bool
-has_password(const char *conninfo)
+/* The file in which an option is that has a password in it, as SHOW CONFIG would hide it. The
+ * caller frees; NULL if it has none. */
+static char *
+secret_file(const struct conf *conf, unsigned i)
 {
-	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
-	bool found = false;
+	struct conf_entry e;
+	const char *colon;
+	char *file = NULL;
 
-	for (PQconninfoOption *o = options; o && o->keyword; o++)
-		found |= o->val && o->dispchar && *o->dispchar == '*';
-	PQconninfoFree(options);
-	return found;
+	conf_entry(conf, i, &e);
+	colon = strrchr(e.source, ':');
+	if (e.value && strstr(e.value, "********") && colon)
+		file = mem_strndup(e.source, colon - e.source);
+	conf_entry_clear(&e);
+	return file;
+}
+
+static void
+check_secrets(struct doctor *d)
+{
+	char *last = NULL;
+
+	for (unsigned i = 0; i < conf_entries(d->conf); i++) {
+		char *file = secret_file(d->conf, i);
+		struct stat st;
+
+		if (file && (last == NULL || strcmp(file, last) != 0) && stat(file, &st) == 0 &&
+		    st.st_mode & S_IROTH)
+			findings_add(
+			    &d->findings, FINDING_PROBLEM, "configuration",
+			    "chmod 640, the group being that of pgwithd; or keep passwords in "
+			    "a passfile",
+			    "%s has a password in it and can be read by everybody", file);
+		if (file) {
+			free(last);
+			last = file;
+		}
+	}
+	free(last);
 }
 
 static void
 check_file_mode(struct doctor *d)
 {
-	bool secret = false;
 	struct stat st;
 
-	if (stat(d->path, &st) < 0)
-		return;
-	for (unsigned i = 0; d->conf && i < d->conf->npools; i++)
-		secret |= has_password(d->conf->pools[i].conninfo);
-	if (st.st_mode & S_IWOTH)
+	if (stat(d->path, &st) == 0 && st.st_mode & S_IWOTH)
 		findings_add(&d->findings, FINDING_PROBLEM, "configuration", "chmod o-w",
 			     "%s can be written by everybody", d->path);
-	if (secret && st.st_mode & S_IROTH)
-		findings_add(
-		    &d->findings, FINDING_PROBLEM, "configuration",
-		    "chmod 640, the group being that of pgwithd; or keep passwords in a passfile",
-		    "%s has a password in it and can be read by everybody", d->path);
+	if (d->conf)
+		check_secrets(d);
 }
 
 /* libpq passes over a password file that others can read. */
