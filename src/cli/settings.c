@@ -100,8 +100,8 @@ static const struct setting known[] = {
     /* the process */
     {"log_connections", SETTING_SAME, "log_connections", NULL, NULL},
     {"verbose", SETTING_ELSEWHERE, NULL, NULL, NULL},
-    {"log_disconnections", SETTING_NONE, NULL, NULL, "log_connections is for both"},
-    {"log_pooler_errors", SETTING_NONE, NULL, NULL, "see log_level"},
+    {"log_disconnections", SETTING_SAME, "log_disconnections", NULL, NULL},
+    {"log_pooler_errors", SETTING_SAME, "log_pooler_errors", NULL, NULL},
     {"log_stats", SETTING_NONE, NULL, NULL, "pgwith stats shows them; --watch goes on showing"},
     {"stats_period", SETTING_NONE, NULL, NULL, "averages are those of the last minute"},
     {"logfile", SETTING_NONE, NULL, NULL,

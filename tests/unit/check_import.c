@@ -215,7 +215,8 @@ START_TEST(values)
 		     "server_tls_sslmode = verify-full\nserver_tls_protocols = tlsv1.3,tlsv1.2\n"
 		     "tcp_keepalive = 1\ntcp_keepidle = 60\ntcp_keepcnt = 0\n"
 		     "auth_type = any\nclient_login_timeout = 0\nadmin_users = a, b\n"
-		     "pool_mode = transaction\n",
+		     "pool_mode = transaction\nlog_connections = 1\nlog_disconnections = 0\n"
+		     "log_pooler_errors = 0\n",
 		     &no_options, &c);
 
 	ck_assert_ptr_nonnull(c);
@@ -242,6 +243,7 @@ START_TEST(values)
 	ck_assert_str_eq(c->listen, "/run/y");
 	ck_assert_str_eq(c->allow, "*");
 	ck_assert_str_eq(c->admin_users, "a, b");
+	ck_assert(c->log_connections && !c->log_disconnections && !c->log_pooler_errors);
 	conf_free(c);
 	free(out);
 }
