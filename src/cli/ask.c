@@ -13,12 +13,14 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "base/utf8.h"
+#include "cli/interrupt.h"
 
 extern char **environ;
 
 struct ask {
 	PGconn *conn;
 	int64_t timeout_us;
+	bool ending; /* the daemon is to go: that it says so is no news */
 };
 
 static int64_t
@@ -30,23 +32,34 @@ now_us(void)
 	return (int64_t)ts.tv_sec * UNIT_S + ts.tv_nsec / 1000;
 }
 
+/* What came first. */
+enum came { CAME_ANSWER, CAME_TIME, CAME_SIGNAL };
+
+/* Waits for the socket, until `deadline` (0: for ever), and for a signal if `signals` is not -1. */
+static enum came
+wait_either(PGconn *conn, short events, int64_t deadline, int signals)
+{
+	for (;;) {
+		struct pollfd p[] = {{.fd = PQsocket(conn), .events = events},
+				     {.fd = signals, .events = POLLIN}};
+		int64_t left_ms = deadline ? (deadline - now_us() + UNIT_MS - 1) / UNIT_MS : 60000;
+		int r;
+
+		if (left_ms <= 0)
+			return CAME_TIME;
+		r = poll(p, 2, left_ms > 60000 ? 60000 : (int)left_ms);
+		if (r > 0)
+			return p[0].revents ? CAME_ANSWER : CAME_SIGNAL;
+		if (r < 0 && errno != EINTR)
+			return CAME_TIME;
+	}
+}
+
 /* Waits for the socket. False if it is not ready at `deadline`. */
 static bool
 wait_for(PGconn *conn, short events, int64_t deadline)
 {
-	for (;;) {
-		struct pollfd p = {.fd = PQsocket(conn), .events = events};
-		int64_t left_ms = (deadline - now_us() + UNIT_MS - 1) / UNIT_MS;
-		int r;
-
-		if (left_ms <= 0)
-			return false;
-		r = poll(&p, 1, left_ms > 60000 ? 60000 : (int)left_ms);
-		if (r > 0)
-			return true;
-		if (r < 0 && errno != EINTR)
-			return false;
-	}
+	return wait_either(conn, events, deadline, -1) == CAME_ANSWER;
 }
 
 /* ---- words ---- */
@@ -96,16 +109,20 @@ status_of(const char *sqlstate)
 		return ASK_UNREACHABLE;
 	if (strncmp(sqlstate, "42501", 5) == 0 || strncmp(sqlstate, "28", 2) == 0)
 		return ASK_REFUSED;
-	if (strncmp(sqlstate, "42", 2) == 0 || strncmp(sqlstate, "0A", 2) == 0)
+	if (strncmp(sqlstate, "42", 2) == 0 || strncmp(sqlstate, "0A", 2) == 0 ||
+	    strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "3D", 2) == 0)
 		return ASK_USAGE;
-	return ASK_UNREACHABLE;
+	/* The daemon ends, or has no room. */
+	if (strncmp(sqlstate, "57P", 3) == 0 || strncmp(sqlstate, "53", 2) == 0)
+		return ASK_UNREACHABLE;
+	return ASK_TROUBLE;
 }
 
 /* ---- connecting ---- */
 
-/* libpq reads PG* by itself. PGWITH_* is ours. */
-static void
-forget_environment(void)
+/* PGWITH_* is ours. */
+void
+ask_forget_environment(void)
 {
 	char **e = environ;
 
@@ -162,7 +179,19 @@ login_failed(PGconn *conn)
 		return ASK_UNREACHABLE;
 	}
 	say_lines(state + 7);
-	return status_of(state);
+	return status_of(state) == ASK_TROUBLE ? ASK_UNREACHABLE : status_of(state);
+}
+
+/* Notices and warnings: with their severity, which an error of ours does not need. */
+static void
+on_notice(void *arg, const PGresult *r)
+{
+	const struct ask *a = arg;
+	const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	if (a->ending && severity && strcmp(severity, "FATAL") == 0)
+		return;
+	say_lines(PQresultErrorMessage(r));
 }
 
 enum ask_status
@@ -179,7 +208,7 @@ ask_open(const struct ask_whom *whom, struct ask **ask)
 				"a comma in its name\n");
 		return ASK_USAGE;
 	}
-	forget_environment();
+	ask_forget_environment();
 	conn = start(whom);
 	if (conn == NULL || PQstatus(conn) == CONNECTION_BAD)
 		next = PGRES_POLLING_FAILED;
@@ -197,6 +226,7 @@ ask_open(const struct ask_whom *whom, struct ask **ask)
 	if (next == PGRES_POLLING_OK) {
 		PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
 		*ask = mem_calloc(1, sizeof **ask);
+		PQsetNoticeReceiver(conn, on_notice, *ask);
 		(*ask)->conn = conn;
 		(*ask)->timeout_us = whom->timeout_us;
 		return ASK_GOOD;
@@ -252,16 +282,48 @@ table_of(const PGresult *r)
 	return t;
 }
 
+/* How long an answer is waited for. */
+struct patience {
+	int64_t deadline; /* 0: none */
+	int signals;      /* -1: a signal ends the process */
+	bool cancelled;   /* the statement has been, by us */
+	int64_t timeout_us;
+};
+
+/* Time is over, or a signal has come: cancels, once. False if there is no more to wait for. */
+static bool
+give_up(struct ask *a, struct patience *p, enum came why)
+{
+	PGcancel *cancel;
+	char text[256];
+
+	if (why == CAME_SIGNAL)
+		interrupt_take();
+	if (p->signals < 0 || p->cancelled)
+		return false;
+	p->cancelled = true;
+	p->deadline = now_us() + p->timeout_us;
+	interrupt_release(); /* PQcancel() waits, if the daemon hangs for ever */
+	cancel = PQgetCancel(a->conn);
+	if (cancel == NULL || !PQcancel(cancel, text, sizeof text))
+		p->deadline = now_us(); /* nobody is there any more */
+	PQfreeCancel(cancel);
+	return true;
+}
+
 /* The one result, NULL if it does not come in time. */
 static PGresult *
-wait_result(struct ask *a)
+wait_result(struct ask *a, struct patience *p)
 {
-	int64_t deadline = now_us() + a->timeout_us;
 	PGresult *first = NULL, *r;
 
 	do {
 		while (PQisBusy(a->conn)) {
-			if (!wait_for(a->conn, POLLIN, deadline)) {
+			enum came came = wait_either(a->conn, POLLIN, p->deadline, p->signals);
+
+			if (came != CAME_ANSWER && give_up(a, p, came))
+				continue;
+			if (came != CAME_ANSWER) {
 				PQclear(first);
 				return NULL;
 			}
@@ -277,8 +339,22 @@ wait_result(struct ask *a)
 	return first;
 }
 
-enum ask_status
-ask_for(struct ask *a, const char *statement, struct table **answer)
+static enum ask_status
+failed(const struct ask *a, const PGresult *r, const struct patience *p)
+{
+	const char *sqlstate = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+
+	/* Without an SQLSTATE: the connection has ended; 57P01: it is going to. */
+	if (a->ending && (sqlstate == NULL || strcmp(sqlstate, "57P01") == 0))
+		return ASK_GOOD;
+	say_error(r);
+	if (p->cancelled && sqlstate && strcmp(sqlstate, "57014") == 0)
+		return ASK_CANCELLED;
+	return status_of(sqlstate);
+}
+
+static enum ask_status
+ask(struct ask *a, const char *statement, struct patience *p, struct table **answer)
 {
 	enum ask_status status = ASK_GOOD;
 	PGresult *r = NULL;
@@ -289,7 +365,7 @@ ask_for(struct ask *a, const char *statement, struct table **answer)
 		say_lines(PQerrorMessage(a->conn));
 		return ASK_UNREACHABLE;
 	}
-	r = wait_result(a);
+	r = wait_result(a, p);
 	switch (r ? PQresultStatus(r) : PGRES_BAD_RESPONSE) {
 	case PGRES_TUPLES_OK:
 	case PGRES_COMMAND_OK:
@@ -297,8 +373,9 @@ ask_for(struct ask *a, const char *statement, struct table **answer)
 		*answer = table_of(r);
 		break;
 	case PGRES_FATAL_ERROR:
-		say_error(r);
-		status = status_of(PQresultErrorField(r, PG_DIAG_SQLSTATE));
+		status = failed(a, r, p);
+		if (status == ASK_GOOD)
+			*answer = table_new();
 		break;
 	default:
 		fprintf(stderr, "pgwith: pgwithd does not answer\n");
@@ -306,4 +383,60 @@ ask_for(struct ask *a, const char *statement, struct table **answer)
 	}
 	PQclear(r);
 	return status;
+}
+
+enum ask_status
+ask_for(struct ask *a, const char *statement, struct table **answer)
+{
+	struct patience p = {.deadline = now_us() + a->timeout_us, .signals = -1};
+
+	return ask(a, statement, &p, answer);
+}
+
+enum ask_status
+ask_wait(struct ask *a, const char *statement, int64_t limit_us, struct table **answer)
+{
+	struct patience p = {.deadline = limit_us ? now_us() + limit_us : 0,
+			     .signals = interrupt_fd(),
+			     .timeout_us = a->timeout_us};
+
+	return ask(a, statement, &p, answer);
+}
+
+enum ask_status
+ask_end(struct ask *a, const char *statement, int64_t limit_us, struct table **answer)
+{
+	a->ending = true;
+	return ask_wait(a, statement, limit_us, answer);
+}
+
+/* ---- quoting ---- */
+
+/* The quote is doubled inside, as in SQL. */
+static char *
+quoted(const char *text, char quote)
+{
+	char *out = mem_alloc(2 * strlen(text) + 3), *p = out;
+
+	*p++ = quote;
+	for (; *text; text++) {
+		if (*text == quote)
+			*p++ = quote;
+		*p++ = *text;
+	}
+	*p++ = quote;
+	*p = 0;
+	return out;
+}
+
+char *
+ask_name(const char *text)
+{
+	return quoted(text, '"');
+}
+
+char *
+ask_value(const char *text)
+{
+	return quoted(text, '\'');
 }

@@ -10,10 +10,12 @@
 /* What became of it; the exit statuses of pgwith. */
 enum ask_status {
 	ASK_GOOD = 0,
-	ASK_TROUBLE = 1,     /* the answer is there, and it is no good news */
-	ASK_USAGE = 2,       /* the question cannot be understood */
+	ASK_TROUBLE = 1, /* the answer is there, and it is no good news; or it could not be done */
+	ASK_USAGE = 2,   /* the question cannot be understood */
 	ASK_UNREACHABLE = 3, /* nobody is there, or does not answer in time */
-	ASK_REFUSED = 4      /* the user may not ask that */
+	ASK_REFUSED = 4,     /* the user may not ask that */
+	ASK_CANCELLED =
+	    5 /* it was waited for, and then cancelled: by a signal, or after the time */
 };
 
 struct ask_whom {
@@ -25,12 +27,29 @@ struct ask_whom {
 
 struct ask;
 
+/* Takes out of the environment what libpq would read by itself. ask_open() does it, too. */
+void ask_forget_environment(void);
+
 /* Connects. On failure *ask is NULL and the reason is on stderr. */
 enum ask_status ask_open(const struct ask_whom *, struct ask **ask);
 void ask_close(struct ask *);
 
 /* Asks with one statement. On failure *answer is NULL and the reason is on stderr; otherwise the
- * caller frees it. */
+ * caller frees it. Notices and warnings go to stderr. */
 enum ask_status ask_for(struct ask *, const char *statement, struct table **answer);
+
+/* The same with a statement that may wait for others: for at most `limit_us` (0: however long), and
+ * then, or on SIGINT or SIGTERM, it is cancelled. A second signal does not wait for that. */
+enum ask_status ask_wait(struct ask *, const char *statement, int64_t limit_us,
+			 struct table **answer);
+
+/* As ask_wait(), with a statement that ends pgwithd: that it goes is a good answer. */
+enum ask_status ask_end(struct ask *, const char *statement, int64_t limit_us,
+			struct table **answer);
+
+/* `text` as the console reads it back: in double quotes (a name), in single ones (a value). The
+ * caller frees. */
+char *ask_name(const char *text);
+char *ask_value(const char *text);
 
 #endif

@@ -3,265 +3,197 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "base/units.h"
 #include "base/words.h"
+#include "cli/act.h"
+#include "cli/complete.h"
+#include "cli/doctor.h"
+#include "cli/import.h"
+#include "cli/look.h"
+#include "cli/watch.h"
 
-/* ---- tables ---- */
-
+/* pgwith.c answers it before there is anything to run. */
 static enum ask_status
-print(struct table *t, const char *columns, const struct commands_how *how)
+run_help(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
+	 char **args)
 {
-	const char *missing = NULL;
-	size_t length = 0;
+	const struct commands_entry *of = args[0] ? commands_find(args[0]) : entry;
 
-	if (how->columns)
-		missing = table_show(t, how->columns, &length);
-	else if (how->format == TABLE_ALIGNED && !how->all && columns)
-		table_show(t, columns, &length);
-	if (missing) {
-		fprintf(stderr, "pgwith: there is no column \"%.*s\"\n", (int)length, missing);
+	if (of == NULL)
 		return ASK_USAGE;
-	}
-	table_print(t, how->format, how->header, stdout);
+	commands_help(of, stdout);
 	return ASK_GOOD;
 }
 
-static enum ask_status
-ask_once(const struct commands_how *how, const char *statement, struct table **t)
-{
-	struct ask *a;
-	enum ask_status status = ask_open(&how->whom, &a);
-
-	*t = NULL;
-	if (status == ASK_GOOD)
-		status = ask_for(a, statement, t);
-	ask_close(a);
-	return status;
-}
-
-static enum ask_status
-show_table(const struct commands_how *how, const char *statement, const char *columns)
-{
-	struct table *t;
-	enum ask_status status = ask_once(how, statement, &t);
-
-	if (status == ASK_GOOD)
-		status = print(t, columns, how);
-	table_free(t);
-	return status;
-}
-
-static enum ask_status
-run_table(const struct commands_entry *entry, const struct commands_how *how, char **args)
-{
-	return show_table(how, entry->statement, entry->columns);
-}
-
-/* SHOW and whatever words follow. */
-static enum ask_status
-run_show(const struct commands_entry *entry, const struct commands_how *how, char **args)
-{
-	char *statement = mem_strdup("SHOW");
-	enum ask_status status;
-
-	for (; *args; args++) {
-		char *more = mem_printf("%s %s", statement, *args);
-
-		free(statement);
-		statement = more;
-	}
-	status = show_table(how, statement, NULL);
-	free(statement);
-	return status;
-}
-
-/* ---- status ---- */
-
-/* Columns of the summary; all but the last are numbers of SHOW POOLS. */
-static const struct {
-	const char *name, *from;
-} summary[] = {
-    {"size", "size"},           {"leased", "sv_active"},
-    {"idle", "sv_idle"},        {"cleaning", "sv_cleaning"},
-    {"connecting", "sv_login"}, {"waiting", "cl_waiting"},
-};
-#define SUMMARY (sizeof summary / sizeof *summary)
-
-static int64_t
-number(const struct table *t, unsigned row, const char *column)
-{
-	const char *text = table_cell(t, row, column);
-
-	return text ? strtoll(text, NULL, 10) : 0;
-}
-
-static int64_t
-longest_wait_us(const struct table *pools, unsigned row)
-{
-	return number(pools, row, "maxwait") * UNIT_S + number(pools, row, "maxwait_us");
-}
-
-/* What is wrong with a pool, or NULL. The caller frees. */
-static char *
-trouble_of(const struct table *pools, unsigned row, const struct commands_how *how)
-{
-	const char *error = table_cell(pools, row, "last_error");
-	int64_t wait = longest_wait_us(pools, row);
-	char text[32];
-
-	if (error)
-		return mem_strdup(error);
-	if (wait > how->max_wait_us)
-		return mem_printf("a session has waited for %s",
-				  units_elapsed_str(wait, text, sizeof text));
-	return NULL;
-}
-
-static void
-summary_row(struct table *to, const struct table *pools, unsigned row, const char *trouble)
-{
-	const char *cells[SUMMARY + 3];
-	char wait[32];
-
-	cells[0] = table_cell(pools, row, "database");
-	for (unsigned i = 0; i < SUMMARY; i++)
-		cells[1 + i] = table_cell(pools, row, summary[i].from);
-	snprintf(wait, sizeof wait, "%lld", (long long)(longest_wait_us(pools, row) / UNIT_MS));
-	cells[SUMMARY + 1] = wait;
-	cells[SUMMARY + 2] = trouble;
-	table_row(to, cells);
-}
-
-/* Fills the summary in; returns the number of pools in trouble. */
-static unsigned
-summarize(struct table *to, const struct table *pools, const struct commands_how *how)
-{
-	unsigned troubles = 0;
-
-	table_column(to, "pool", TABLE_TEXT);
-	for (unsigned i = 0; i < SUMMARY; i++)
-		table_column(to, summary[i].name, TABLE_NUMBER);
-	table_column(to, "longest_wait_ms", TABLE_NUMBER);
-	table_column(to, "trouble", TABLE_TEXT);
-	for (unsigned row = 0; row < table_rows(pools); row++) {
-		char *trouble = trouble_of(pools, row, how);
-
-		troubles += trouble != NULL;
-		summary_row(to, pools, row, trouble);
-		free(trouble);
-	}
-	return troubles;
-}
-
-/* A value of SHOW STATE. */
-static const char *
-fact(const struct table *state, const char *key)
-{
-	for (unsigned row = 0; row < table_rows(state); row++) {
-		const char *name = table_cell(state, row, "key");
-		const char *value = table_cell(state, row, "value");
-
-		if (name && value && strcmp(name, key) == 0)
-			return value;
-	}
-	return "?";
-}
-
-static void
-headline(const struct table *state)
-{
-	char up[32];
-
-	units_elapsed_str(strtoll(fact(state, "uptime_s"), NULL, 10) * UNIT_S, up, sizeof up);
-	printf("pgwithd %s (pid %s): %s, up %s, %s of %s sessions\n", fact(state, "version"),
-	       fact(state, "pid"), fact(state, "phase"), up, fact(state, "sessions"),
-	       fact(state, "max_clients"));
-}
-
-static enum ask_status
-run_status(const struct commands_entry *entry, const struct commands_how *how, char **args)
-{
-	struct table *state = NULL, *pools = NULL, *out = table_new();
-	struct ask *a;
-	enum ask_status status = ask_open(&how->whom, &a);
-	unsigned troubles;
-
-	if (status == ASK_GOOD)
-		status = ask_for(a, "SHOW STATE", &state);
-	if (status == ASK_GOOD)
-		status = ask_for(a, "SHOW POOLS", &pools);
-	if (status != ASK_GOOD)
-		goto out;
-	troubles = summarize(out, pools, how);
-	if (how->format == TABLE_ALIGNED && how->header)
-		headline(state);
-	status = print(out, NULL, how);
-	if (status == ASK_GOOD && (troubles > 0 || strcmp(fact(state, "phase"), "running") != 0))
-		status = ASK_TROUBLE;
-out:
-	ask_close(a);
-	table_free(state);
-	table_free(pools);
-	table_free(out);
-	return status;
-}
-
-/* ---- the table ---- */
+/* clang-format off */
+#define SHOW(n, s, c, h) \
+	{.name = (n), .arguments = "", .statement = "SHOW " s, .columns = (c), .run = look_table, .help = (h)}
+#define ON_POOL(n, a, min, s, h, ...) \
+	{.name = (n), .arguments = (a), .min_args = (min), .max_args = 1, .word = COMMANDS_POOL, \
+	 .statement = (s), .run = act_pool, .help = (h), __VA_ARGS__}
+#define WAITS \
+	"It waits for as long as that takes, or for --timeout. Ctrl-C gives it up, and tells how the\n" \
+	"pools are then.\n"
+/* clang-format on */
 
 static const struct commands_entry entries[] = {
-    {"status", "", 0, NULL, NULL, run_status, "a summary, and an exit status for scripts",
-     "Exit status 1 means trouble: the last attempt to connect a pool failed, a session waits\n"
-     "for longer than --max-wait, or pgwithd is shutting down.\n"},
-    {"pools", "", 0, "SHOW POOLS",
-     "database,user,cl_idle,cl_active,cl_waiting,sv_active,sv_idle,sv_cleaning,sv_login,size,"
-     "maxwait,last_error",
-     run_table, "clients and server connections of each pool, by state", NULL},
-    {"clients", "", 0, "SHOW CLIENTS",
-     "id,user,database,state,remote_pid,program,application_name,connect_time,wait,queries,link,"
-     "pinned",
-     run_table, "every session", NULL},
-    {"servers", "", 0, "SHOW SERVERS",
-     "id,database,state,session,remote_pid,status,connect_time,leases,cleanup_why", run_table,
-     "every server connection", NULL},
-    {"scopes", "", 0, "SHOW SCOPES",
-     "session,pid,role,level,name,kind,pool,state,current,elapsed_ms,wait_ms,deadline_ms",
-     run_table, "every open scope of every session", NULL},
-    {"locks", "", 0, "SHOW LOCKS", NULL, run_table,
-     "who has which lock or semaphore, and who waits for it", NULL},
-    {"databases", "", 0, "SHOW DATABASES",
-     "name,host,port,database,force_user,pool_size,min_pool_size,current_connections,"
-     "server_version",
-     run_table, "the pools and where they lead", NULL},
-    {"lists", "", 0, "SHOW LISTS", NULL, run_table, "counts of everything", NULL},
-    {"stats", "", 0, "SHOW STATS",
-     "database,total_xact_count,total_query_count,total_received,total_sent,avg_xact_count,"
-     "avg_query_count,avg_xact_time,avg_query_time,avg_wait_time",
-     run_table, "sums since the start, and averages of the last minute", NULL},
-    {"scope-stats", "", 0, "SHOW SCOPE_STATS",
-     "pool,scope,success,error,cancelled,expired,wait_p95_ms,hold_p50_ms,hold_p95_ms,hold_max_ms,"
-     "cleanup_p95_ms",
-     run_table, "how scopes ended and how long they took", NULL},
-    {"config", "", 0, "SHOW CONFIG", "section,key,value,default,source", run_table,
-     "every option and the line that set it", NULL},
-    {"version", "", 0, "SHOW VERSION", NULL, run_table, "the version of pgwithd", NULL},
-    {"show", "[WHAT]", 4, NULL, NULL, run_show, "any SHOW command of the console",
-     "Without WHAT: the list of the console's commands.\n"},
+    {.name = "status",
+     .arguments = "",
+     .run = look_status,
+     .help = "a summary, and an exit status for scripts",
+     .details =
+	 "Exit status 1 means trouble: the last attempt to connect a pool failed, a session waits\n"
+	 "for longer than --max-wait, or pgwithd is shutting down.\n"},
+    SHOW("pools", "POOLS",
+	 "database,user,cl_idle,cl_active,cl_waiting,sv_active,sv_idle,sv_cleaning,sv_login,size,"
+	 "maxwait,last_error",
+	 "clients and server connections of each pool, by state"),
+    SHOW("clients", "CLIENTS",
+	 "id,user,database,state,remote_pid,program,application_name,connect_time,wait,queries,"
+	 "link,pinned",
+	 "every session"),
+    SHOW("servers", "SERVERS",
+	 "id,database,state,session,remote_pid,status,connect_time,leases,cleanup_why",
+	 "every server connection"),
+    SHOW("scopes", "SCOPES",
+	 "session,pid,role,level,name,kind,pool,state,current,elapsed_ms,wait_ms,deadline_ms",
+	 "every open scope of every session"),
+    SHOW("locks", "LOCKS", NULL, "who has which lock or semaphore, and who waits for it"),
+    SHOW("stats", "STATS",
+	 "database,total_xact_count,total_query_count,total_received,total_sent,avg_xact_count,"
+	 "avg_query_count,avg_xact_time,avg_query_time,avg_wait_time",
+	 "sums since the start, and averages of the last minute"),
+    SHOW("scope-stats", "SCOPE_STATS",
+	 "pool,scope,success,error,cancelled,expired,wait_p95_ms,hold_p50_ms,hold_p95_ms,"
+	 "hold_max_ms,cleanup_p95_ms",
+	 "how scopes ended and how long they took"),
+    SHOW("config", "CONFIG", "section,key,value,default,source",
+	 "every option and the line that set it"),
+    SHOW("databases", "DATABASES",
+	 "name,host,port,database,force_user,pool_size,min_pool_size,current_connections,paused,"
+	 "disabled,server_version",
+	 "the pools and where they lead"),
+    SHOW("lists", "LISTS", NULL, "counts of everything"),
+    SHOW("errors", "ERRORS", NULL, "pgwith's own errors: how often, and when last"),
+    SHOW("mem", "MEM", NULL, "memory, by what it is for"),
+    SHOW("fds", "FDS", "fd,task,user,database,addr,port,id,link_id", "descriptors in use"),
+    SHOW(
+	"sockets", "SOCKETS",
+	"type,user,database,state,remote_pid,application_name,fd,received,sent,queued,kept,reading",
+	"every connection, with what is in its buffers"),
+    SHOW("users", "USERS", NULL, "roles that are known"),
+    SHOW("version", "VERSION", NULL, "the version of pgwithd"),
+    {.name = "show",
+     .arguments = "[WHAT]",
+     .max_args = 4,
+     .word = COMMANDS_SHOW,
+     .run = look_show,
+     .help = "any SHOW command of the console",
+     .details = "Without WHAT: the list of the console's commands.\n"},
+    ON_POOL("pause", "[POOL]", 0, "PAUSE",
+	    "lend no server connections, and wait until all are back and closed", .waits = true,
+	    .details = "Clients wait meanwhile. pgwith resume ends it.\n" WAITS),
+    ON_POOL("resume", "[POOL]", 0, "RESUME", "end a pause"),
+    ON_POOL("disable", "POOL", 1, "DISABLE", "let no new client in"),
+    ON_POOL("enable", "POOL", 1, "ENABLE", "let new clients in again"),
+    ON_POOL("reconnect", "[POOL]", 0, "RECONNECT",
+	    "replace every server connection, each as soon as it is free",
+	    .details = "For a server that has moved. pgwith wait-close waits for the last one.\n"),
+    ON_POOL("wait-close", "[POOL]", 0, "WAIT_CLOSE", "wait until what reconnect replaces is closed",
+	    .waits = true, .details = WAITS),
+    ON_POOL("drain", "POOL", 1, "DRAIN",
+	    "let no new client in, close each that is at rest, and wait for the last one",
+	    .waits = true, .details = "pgwith enable ends it.\n" WAITS),
+    {.name = "kill",
+     .arguments = "session|scope|server|pool WHICH [NAME]",
+     .min_args = 2,
+     .max_args = 3,
+     .word = COMMANDS_KILL,
+     .run = act_kill,
+     .help = "end a session, a scope, a server connection, or all of a pool's",
+     .details = "  kill session ID          its query is cancelled, its scopes are rolled back\n"
+		"  kill scope SESSION       the innermost transaction of a session, which goes on\n"
+		"  kill scope SESSION NAME  the scope of that name, and those inside it\n"
+		"  kill server ID           its query is cancelled, and it is closed\n"
+		"  kill pool POOL           every session of the pool\n"},
+    {.name = "reload",
+     .arguments = "",
+     .statement = "RELOAD",
+     .run = act_pool,
+     .help = "read the configuration again"},
+    {.name = "set",
+     .arguments = "KEY VALUE",
+     .min_args = 2,
+     .max_args = 2,
+     .word = COMMANDS_OPTION,
+     .run = act_set,
+     .help = "change an option until the next reload or restart",
+     .details = "--pool NAME changes it for that pool only.\n"},
+    {.name = "shutdown",
+     .arguments = "[now|after-scopes|after-clients]",
+     .max_args = 1,
+     .word = COMMANDS_SHUTDOWN,
+     .run = act_shutdown,
+     .help = "end pgwithd",
+     .details = "Without a word as by SIGTERM: transactions have shutdown_timeout to end.\n"
+		"  now            what runs is cancelled and rolled back\n"
+		"  after-scopes   transactions and scopes may end, however long that takes\n"
+		"  after-clients  every client may stay for as long as it likes\n"
+		"With one of these words it waits until pgwithd ends, or for --timeout.\n"},
+    {.name = "doctor",
+     .arguments = "",
+     .local = true,
+     .run = doctor_run,
+     .help = "look for what is wrong or unwise, and say what to do",
+     .details = "Reads the configuration (--config FILE), looks at the socket, asks pgwithd, and "
+		"connects\n"
+		"to each pool's server once, by itself. Exit status 1: there is a problem.\n"},
+    {.name = "import",
+     .arguments = "FILE",
+     .min_args = 1,
+     .max_args = 1,
+     .word = COMMANDS_FILE,
+     .local = true,
+     .run = import_run,
+     .help = "print the pgwith.conf that does what a pgbouncer.ini does",
+     .details =
+	 "  --passfile FILE  write the passwords of PgBouncer's auth_file there, for libpq\n"
+	 "  --database NAME  a pool for this database, if PgBouncer has it by its fallback *\n"},
+    {.name = "completion",
+     .arguments = "bash|zsh",
+     .min_args = 1,
+     .max_args = 1,
+     .word = COMMANDS_SHELL,
+     .local = true,
+     .run = complete_print,
+     .help = "print the script by which a shell completes these words"},
+    {.name = "help",
+     .arguments = "[COMMAND]",
+     .max_args = 1,
+     .word = COMMANDS_COMMAND,
+     .local = true,
+     .run = run_help,
+     .help = "this, or more about one command"},
 };
 #define ENTRIES (sizeof entries / sizeof *entries)
 
 const struct commands_entry *
+commands_table(unsigned *count)
+{
+	*count = ENTRIES;
+	return entries;
+}
+
+const struct commands_entry *
 commands_find(const char *name)
 {
-	const char *names[ENTRIES + 1], *near;
+	const char *names[ENTRIES], *near;
 
 	for (unsigned i = 0; i < ENTRIES; i++) {
 		if (strcmp(entries[i].name, name) == 0)
 			return &entries[i];
 		names[i] = entries[i].name;
 	}
-	names[ENTRIES] = "help";
-	near = words_nearest(name, names, ENTRIES + 1);
+	near = words_nearest(name, names, ENTRIES);
 	if (near)
 		fprintf(stderr, "pgwith: unknown command \"%s\"; did you mean \"%s\"?\n", name,
 			near);
@@ -273,26 +205,53 @@ commands_find(const char *name)
 void
 commands_list(FILE *to)
 {
-	for (unsigned i = 0; i < ENTRIES; i++) {
-		char usage[64];
+	for (unsigned i = 0; i < ENTRIES; i++)
+		fprintf(to, "  %-12s %s\n", entries[i].name, entries[i].help);
+}
 
-		snprintf(usage, sizeof usage, "%s %s", entries[i].name, entries[i].arguments);
-		fprintf(to, "  %-12s %s\n", usage, entries[i].help);
-	}
-	fprintf(to, "  %-12s %s\n", "help [NAME]", "this, or more about one command");
+void
+commands_help(const struct commands_entry *entry, FILE *to)
+{
+	fprintf(to, "usage: pgwith [options] %s%s%s\n%s\n", entry->name,
+		*entry->arguments ? " " : "", entry->arguments, entry->help);
+	if (entry->details)
+		fputs(entry->details, to);
+	if (entry->columns)
+		fprintf(to, "Columns, unless --all, --columns, --json or --csv is given:\n  %s\n",
+			entry->columns);
+}
+
+/* Can it be asked again and again? */
+static bool
+is_look(const struct commands_entry *entry)
+{
+	return entry->run == look_table || entry->run == look_show || entry->run == look_status;
 }
 
 enum ask_status
 commands_run(const struct commands_entry *entry, const struct commands_how *how, char **args)
 {
 	unsigned nargs = 0;
+	struct ask *ask = NULL;
+	enum ask_status status = ASK_GOOD;
 
 	while (args[nargs])
 		nargs++;
-	if (nargs > entry->max_args) {
+	if (nargs > entry->max_args || nargs < entry->min_args) {
 		fprintf(stderr, "pgwith: usage: pgwith %s%s%s\n", entry->name,
 			*entry->arguments ? " " : "", entry->arguments);
 		return ASK_USAGE;
 	}
-	return entry->run(entry, how, args);
+	if (how->watch_us && !is_look(entry)) {
+		fprintf(stderr, "pgwith: --watch is for commands that only look\n");
+		return ASK_USAGE;
+	}
+	if (how->watch_us)
+		return watch_run(entry, how, args);
+	if (!entry->local)
+		status = ask_open(&how->whom, &ask);
+	if (status == ASK_GOOD)
+		status = entry->run(entry, how, ask, args);
+	ask_close(ask);
+	return status;
 }

@@ -86,6 +86,37 @@ table_rows(const struct table *t)
 	return (unsigned)t->nrows;
 }
 
+unsigned
+table_columns(const struct table *t)
+{
+	return t->ncolumns;
+}
+
+struct table *
+table_marked(const struct table *t, const char *column, const char *text)
+{
+	struct table *to = table_new();
+	const char **cells = mem_calloc(t->ncolumns + 1, sizeof *cells);
+
+	table_column(to, column, TABLE_TEXT);
+	for (unsigned i = 0; i < t->ncolumns; i++)
+		table_column(to, t->columns[i].name, t->columns[i].kind);
+	for (size_t row = 0; row < t->nrows; row++) {
+		cells[0] = text;
+		for (unsigned i = 0; i < t->ncolumns; i++)
+			cells[1 + i] = t->cells[row * t->ncolumns + i];
+		table_row(to, cells);
+	}
+	free(cells);
+	if (t->shown) {
+		to->shown = mem_calloc(t->nshown + 1, sizeof *to->shown);
+		for (unsigned i = 0; i < t->nshown; i++)
+			to->shown[1 + i] = t->shown[i] + 1;
+		to->nshown = t->nshown + 1;
+	}
+	return to;
+}
+
 static int
 find(const struct table *t, const char *name, size_t length)
 {
@@ -155,11 +186,11 @@ cell(const struct table *t, size_t row, unsigned column)
 
 /* ---- aligned ---- */
 
-/* Columns of a terminal that the text takes. */
+/* Columns of a terminal that the bytes take. */
 static size_t
-width(const char *text)
+width_of(const char *text, size_t left)
 {
-	size_t left = strlen(text), columns = 0;
+	size_t columns = 0;
 
 	while (left > 0) {
 		uint32_t c;
@@ -173,6 +204,32 @@ width(const char *text)
 	return columns;
 }
 
+static size_t
+width(const char *text)
+{
+	return width_of(text, strlen(text));
+}
+
+/* The bytes of as many characters as fit into so many columns. */
+static size_t
+fitting(const char *text, size_t columns)
+{
+	size_t left = strlen(text), bytes = 0;
+
+	while (left > 0) {
+		uint32_t c;
+		unsigned n = utf8_read(text + bytes, left, &c);
+		int w = wcwidth((wchar_t)c);
+
+		if ((size_t)(w < 0 ? 1 : w) > columns)
+			break;
+		columns -= w < 0 ? 1 : (size_t)w;
+		bytes += n;
+		left -= n;
+	}
+	return bytes;
+}
+
 static void
 spaces(size_t n, FILE *to)
 {
@@ -180,54 +237,150 @@ spaces(size_t n, FILE *to)
 		fputc(' ', to);
 }
 
+enum table_mood
+table_mood(const char *column, const char *cell)
+{
+	static const struct {
+		const char *columns,
+		    *words; /* between blanks; no words: a number over 0, or any text */
+		enum table_mood mood;
+	} moods[] = {
+	    {" state phase level ", " active leased ok running open held good ", TABLE_GOOD},
+	    {" state phase level ",
+	     " waiting entering cancel leaving closing cancelling draining rolling_back restoring "
+	     "connecting checking emptying stopping warning ",
+	     TABLE_WAITING},
+	    {" state phase level ", " expired failed broken disabled problem error ", TABLE_BAD},
+	    {" cl_waiting waiting maxwait longest_wait_ms paused disabled ", NULL, TABLE_WAITING},
+	    {" last_error trouble cleanup_why open_fails wait_fails ", NULL, TABLE_BAD},
+	};
+	char *name = mem_printf(" %s ", column), *word = mem_printf(" %s ", cell ? cell : "");
+	enum table_mood mood = TABLE_PLAIN;
+
+	for (unsigned i = 0; cell && *cell && i < sizeof moods / sizeof *moods; i++)
+		if (strstr(moods[i].columns, name) &&
+		    (moods[i].words ? strstr(moods[i].words, word) != NULL
+				    : strspn(cell, "0.") != strlen(cell)))
+			mood = moods[i].mood;
+	free(name);
+	free(word);
+	return mood;
+}
+
+const char *
+table_colour(enum table_mood mood)
+{
+	static const char *const colours[] = {"", "\033[32m", "\033[33m", "\033[1;31m"};
+
+	return colours[mood];
+}
+
+/* An aligned table on its way out. */
+struct aligned {
+	const struct table *t;
+	const struct table_look *look;
+	size_t *widths; /* of the columns that are shown */
+	unsigned n;     /* columns that are printed */
+	FILE *to;
+};
+
 /* The last column of a line gets no spaces behind it. */
 static void
-aligned_cell(const char *text, size_t columns, bool right, bool last, FILE *to)
+aligned_cell(const struct aligned *a, unsigned i, const char *text, const char *colour)
 {
-	size_t pad = columns - width(text);
+	bool right = a->t->columns[shown(a->t, i)].kind == TABLE_NUMBER, last = i + 1 == a->n;
+	size_t room = a->widths[i], bytes = strlen(text), w = width(text);
+	bool cut = w > room;
 
+	if (cut) {
+		bytes = fitting(text, room - 1);
+		w = width_of(text, bytes) + 1;
+	}
 	if (right)
-		spaces(pad, to);
-	fputs(text, to);
+		spaces(room - w, a->to);
+	fprintf(a->to, "%s%.*s%s%s", colour, (int)bytes, text, cut ? "\xe2\x80\xa6" : "",
+		*colour ? TABLE_COLOUR_OFF : "");
 	if (!right && !last)
-		spaces(pad, to);
+		spaces(room - w, a->to);
 	if (last)
-		fputc('\n', to);
+		fputc('\n', a->to);
 	else
-		spaces(GAP, to);
+		spaces(GAP, a->to);
+}
+
+static size_t
+line_width(const struct aligned *a)
+{
+	size_t sum = 0;
+
+	for (unsigned i = 0; i < a->n; i++)
+		sum += a->widths[i] + (i ? GAP : 0);
+	return sum;
+}
+
+#define NARROWEST 8 /* columns that are left of a text */
+
+/* Takes from the widest text until the line fits, then leaves out columns at the right. */
+static void
+fit(struct aligned *a)
+{
+	size_t room = a->look->width;
+
+	while (room && line_width(a) > room) {
+		unsigned widest = a->n;
+
+		for (unsigned i = 0; i < a->n; i++)
+			if (a->t->columns[shown(a->t, i)].kind == TABLE_TEXT &&
+			    a->widths[i] > NARROWEST &&
+			    (widest == a->n || a->widths[i] > a->widths[widest]))
+				widest = i;
+		if (widest < a->n)
+			a->widths[widest]--;
+		else if (a->n > 1)
+			a->n--;
+		else
+			break;
+	}
 }
 
 static void
-print_aligned(const struct table *t, bool header, FILE *to)
+measure(struct aligned *a)
 {
-	unsigned n = shown_count(t);
-	size_t *widths = mem_calloc(n + 1, sizeof *widths);
+	for (unsigned i = 0; i < a->n; i++) {
+		unsigned c = shown(a->t, i);
 
-	for (unsigned i = 0; i < n; i++) {
-		unsigned c = shown(t, i);
+		a->widths[i] = a->look->header ? width(a->t->columns[c].name) : 0;
+		for (size_t row = 0; row < a->t->nrows; row++) {
+			size_t w = cell(a->t, row, c) ? width(cell(a->t, row, c)) : 0;
 
-		widths[i] = header ? width(t->columns[c].name) : 0;
-		for (size_t row = 0; row < t->nrows; row++) {
-			size_t w = cell(t, row, c) ? width(cell(t, row, c)) : 0;
-
-			if (w > widths[i])
-				widths[i] = w;
+			if (w > a->widths[i])
+				a->widths[i] = w;
 		}
 	}
-	for (unsigned i = 0; header && i < n; i++) {
-		const struct column *c = &t->columns[shown(t, i)];
+}
 
-		aligned_cell(c->name, widths[i], c->kind == TABLE_NUMBER, i + 1 == n, to);
-	}
+static void
+print_aligned(const struct table *t, const struct table_look *look, FILE *to)
+{
+	unsigned n = shown_count(t);
+	struct aligned a = {t, look, mem_calloc(n + 1, sizeof(size_t)), n, to};
+
+	measure(&a);
+	fit(&a);
+	for (unsigned i = 0; look->header && i < a.n; i++)
+		aligned_cell(&a, i, t->columns[shown(t, i)].name, look->colour ? "\033[1m" : "");
 	for (size_t row = 0; row < t->nrows; row++)
-		for (unsigned i = 0; i < n; i++) {
+		for (unsigned i = 0; i < a.n; i++) {
 			unsigned c = shown(t, i);
 			const char *text = cell(t, row, c);
 
-			aligned_cell(text ? text : "", widths[i],
-				     t->columns[c].kind == TABLE_NUMBER, i + 1 == n, to);
+			aligned_cell(
+			    &a, i, text ? text : "",
+			    look->colour ? table_colour(table_mood(t->columns[c].name, text)) : "");
 		}
-	free(widths);
+	if (a.n < n && look->header)
+		fprintf(to, "(%u more columns do not fit: -o NAMES, --all)\n", n - a.n);
+	free(a.widths);
 }
 
 /* ---- JSON ---- */
@@ -357,17 +510,17 @@ print_csv(const struct table *t, bool header, FILE *to)
 }
 
 void
-table_print(const struct table *t, enum table_format format, bool header, FILE *to)
+table_print(const struct table *t, const struct table_look *look, FILE *to)
 {
-	switch (format) {
+	switch (look->format) {
 	case TABLE_ALIGNED:
-		print_aligned(t, header, to);
+		print_aligned(t, look, to);
 		break;
 	case TABLE_JSON:
 		print_json(t, to);
 		break;
 	case TABLE_CSV:
-		print_csv(t, header, to);
+		print_csv(t, look->header, to);
 		break;
 	}
 }

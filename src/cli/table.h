@@ -14,6 +14,17 @@ enum table_format {
 	TABLE_CSV      /* RFC 4180; NULL is an empty field, an empty text is "" */
 };
 
+/* Of a cell: what it says. */
+enum table_mood { TABLE_PLAIN, TABLE_GOOD, TABLE_WAITING, TABLE_BAD };
+
+/* How a table is printed. */
+struct table_look {
+	enum table_format format;
+	bool header;    /* the names of the columns come first (JSON has them anyway) */
+	bool colour;    /* of aligned tables */
+	unsigned width; /* of the terminal: an aligned table is made to fit in; 0: any */
+};
+
 struct table;
 
 struct table *table_new(void);
@@ -27,6 +38,10 @@ void table_column(struct table *, const char *name, enum table_kind);
 void table_row(struct table *, const char *const *cells);
 
 unsigned table_rows(const struct table *);
+unsigned table_columns(const struct table *);
+
+/* A copy with one more column in front, which has the same text in every row. */
+struct table *table_marked(const struct table *, const char *column, const char *text);
 
 /* A cell by its column's name: NULL if the cell is, or if there is no such column. */
 const char *table_cell(const struct table *, unsigned row, const char *column);
@@ -37,7 +52,14 @@ bool table_has(const struct table *, const char *column);
  * or NULL. */
 const char *table_show(struct table *, const char *names, size_t *length);
 
-/* `header`: the names of the columns come first (JSON has them anyway). */
-void table_print(const struct table *, enum table_format, bool header, FILE *);
+/* Texts too wide for the terminal are cut, which an ellipsis shows; if that is not enough, columns
+ * at the right are left out, which a last line says. */
+void table_print(const struct table *, const struct table_look *, FILE *);
+
+/* By the names and words that the tables of the console have. */
+enum table_mood table_mood(const char *column, const char *cell);
+/* What switches a terminal to the colour of a mood, and back. */
+const char *table_colour(enum table_mood);
+#define TABLE_COLOUR_OFF "\033[0m"
 
 #endif

@@ -17,7 +17,7 @@ printed(const struct table *t, enum table_format format, bool header)
 	text = NULL;
 	f = open_memstream(&text, &size);
 	ck_assert_ptr_nonnull(f);
-	table_print(t, format, header, f);
+	table_print(t, &(struct table_look){.format = format, .header = header}, f);
 	fclose(f);
 	return text;
 }
@@ -166,6 +166,106 @@ START_TEST(columns_can_be_chosen)
 }
 END_TEST
 
+/* As printed() of an aligned table, for a terminal. */
+static const char *
+on_terminal(const struct table *t, unsigned width, bool colour)
+{
+	static char *text;
+	size_t size;
+	FILE *f;
+
+	free(text);
+	text = NULL;
+	f = open_memstream(&text, &size);
+	ck_assert_ptr_nonnull(f);
+	table_print(t,
+		    &(struct table_look){
+			.format = TABLE_ALIGNED, .header = true, .width = width, .colour = colour},
+		    f);
+	fclose(f);
+	return text;
+}
+
+/* The widest text gives way first, numbers never do; then columns at the right go. */
+START_TEST(fits_the_terminal)
+{
+	struct table *t = table_new();
+
+	table_column(t, "name", TABLE_TEXT);
+	table_column(t, "count", TABLE_NUMBER);
+	table_column(t, "last_error", TABLE_TEXT);
+	table_row(t, (const char *const[]){"abcdefghij", "7", "the server is not there at all"});
+	table_row(t, (const char *const[]){"b", "1234567",
+					   "\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe5\xad\x97"
+					   "\xe6\xbc\xa2\xe5\xad\x97"});
+	ck_assert_str_eq(on_terminal(t, 51, false),
+			 "name          count  last_error\n"
+			 "abcdefghij        7  the server is not there at all\n"
+			 "b           1234567  \xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe5\xad\x97"
+			 "\xe6\xbc\xa2\xe5\xad\x97\n");
+	ck_assert_str_eq(on_terminal(t, 32, false),
+			 "name          count  last_error\n"
+			 "abcdefghij        7  the server\xe2\x80\xa6\n"
+			 "b           1234567  \xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe5\xad\x97"
+			 "\xe6\xbc\xa2\xe2\x80\xa6\n");
+	ck_assert_str_eq(on_terminal(t, 27, false),
+			 "name        count  last_er\xe2\x80\xa6\n"
+			 "abcdefg\xe2\x80\xa6        7  the ser\xe2\x80\xa6\n"
+			 "b         1234567  \xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2\xe2\x80\xa6\n");
+	ck_assert_str_eq(on_terminal(t, 20, false),
+			 "name        count\n"
+			 "abcdefg\xe2\x80\xa6        7\n"
+			 "b         1234567\n"
+			 "(1 more columns do not fit: -o NAMES, --all)\n");
+	/* One column is always there. */
+	ck_assert_ptr_nonnull(strstr(on_terminal(t, 3, false), "(2 more columns"));
+	table_free(t);
+}
+END_TEST
+
+START_TEST(colours)
+{
+	static const struct {
+		const char *column, *cell;
+		enum table_mood mood;
+	} cases[] = {
+	    {"state", "waiting", TABLE_WAITING}, {"state", "active", TABLE_GOOD},
+	    {"state", "idle", TABLE_PLAIN},      {"state", "expired", TABLE_BAD},
+	    {"state", "", TABLE_PLAIN},          {"state", NULL, TABLE_PLAIN},
+	    {"state", "act", TABLE_PLAIN},       {"name", "waiting", TABLE_PLAIN},
+	    {"cl_waiting", "0", TABLE_PLAIN},    {"cl_waiting", "10", TABLE_WAITING},
+	    {"maxwait", "0.0", TABLE_PLAIN},     {"trouble", "no route", TABLE_BAD},
+	    {"last_error", NULL, TABLE_PLAIN},   {"level", "problem", TABLE_BAD},
+	};
+	struct table *t = table_new();
+
+	for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++)
+		ck_assert_msg(table_mood(cases[i].column, cases[i].cell) == cases[i].mood, "%s %s",
+			      cases[i].column, cases[i].cell);
+	table_column(t, "state", TABLE_TEXT);
+	table_column(t, "n", TABLE_NUMBER);
+	table_row(t, (const char *const[]){"waiting", "12"});
+	/* Escapes take no room. */
+	ck_assert_str_eq(on_terminal(t, 80, true), "\033[1mstate\033[0m     \033[1mn\033[0m\n"
+						   "\033[33mwaiting\033[0m  12\n");
+	table_free(t);
+}
+END_TEST
+
+START_TEST(marked_with_a_column_in_front)
+{
+	struct table *t = sample(), *m;
+	size_t length;
+
+	ck_assert_ptr_null(table_show(t, "count", &length));
+	m = table_marked(t, "time", "now");
+	ck_assert_str_eq(printed(m, TABLE_CSV, true),
+			 "time,count\r\nnow,7\r\nnow,1234567\r\nnow,\r\n");
+	table_free(m);
+	table_free(t);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -182,6 +282,9 @@ main(void)
 	tcase_add_test(t, widths_are_those_of_a_terminal);
 	tcase_add_test(t, strangers_text_is_harmless);
 	tcase_add_test(t, columns_can_be_chosen);
+	tcase_add_test(t, fits_the_terminal);
+	tcase_add_test(t, colours);
+	tcase_add_test(t, marked_with_a_column_in_front);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);

@@ -180,6 +180,12 @@ class Daemon(Program):
             raise r.errors[0]
         return r
 
+    def console_close(self):
+        """Gives up the console's connection, until the next command."""
+        if self._console is not None:
+            self._console.close()
+            self._console = None
+
     def show(self, what):
         """SHOW `what`: a list of dicts."""
         r = self.console("SHOW " + what)
@@ -220,9 +226,7 @@ class Daemon(Program):
     # -- end -------------------------------------------------------------------------------------
     def stop(self, number=signal.SIGTERM, timeout=20.0):
         """Ends it and checks its exit status and its log."""
-        if self._console is not None:
-            self._console.close()
-            self._console = None
+        self.console_close()
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:

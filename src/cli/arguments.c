@@ -1,0 +1,299 @@
+#include "cli/arguments.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/units.h"
+#include "base/words.h"
+
+#define DIRECTORY "/run/pgwith"
+#define PORT      "6432"
+
+enum {
+	OPTION_JSON = 256,
+	OPTION_CSV,
+	OPTION_NO_HEADER,
+	OPTION_MAX_WAIT,
+	OPTION_COLOR,
+	OPTION_POOL,
+	OPTION_PASSFILE,
+	OPTION_DATABASE
+};
+
+static const struct option options[] = {
+    {"socket", required_argument, NULL, 'S'},
+    {"port", required_argument, NULL, 'p'},
+    {"user", required_argument, NULL, 'U'},
+    {"all", no_argument, NULL, 'a'},
+    {"columns", required_argument, NULL, 'o'},
+    {"watch", required_argument, NULL, 'W'},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"csv", no_argument, NULL, OPTION_CSV},
+    {"no-header", no_argument, NULL, OPTION_NO_HEADER},
+    {"color", required_argument, NULL, OPTION_COLOR},
+    {"max-wait", required_argument, NULL, OPTION_MAX_WAIT},
+    {"pool", required_argument, NULL, OPTION_POOL},
+    {"config", required_argument, NULL, 'c'},
+    {"passfile", required_argument, NULL, OPTION_PASSFILE},
+    {"database", required_argument, NULL, OPTION_DATABASE},
+    {"timeout", required_argument, NULL, 'w'},
+    {"version", no_argument, NULL, 'V'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+#define OPTIONS (sizeof options / sizeof *options - 1)
+
+const struct arguments_option *
+arguments_options(unsigned *count)
+{
+	static struct arguments_option list[OPTIONS];
+	static char names[OPTIONS][24];
+
+	for (unsigned i = 0; i < OPTIONS; i++) {
+		snprintf(names[i], sizeof names[i], "--%s", options[i].name);
+		list[i] = (struct arguments_option){names[i], options[i].has_arg != no_argument};
+	}
+	*count = OPTIONS;
+	return list;
+}
+
+void
+arguments_usage(FILE *to)
+{
+	fprintf(to, "usage: pgwith [options] COMMAND [options]\n"
+		    "Asks a running pgwithd how it is, and tells it what to do.\n"
+		    "\n");
+	commands_list(to);
+	fprintf(
+	    to,
+	    "\n"
+	    "  -S, --socket DIR    directory of the socket ($PGWITH_SOCKET, or " DIRECTORY ")\n"
+	    "  -p, --port PORT     number in the socket's name (" PORT ")\n"
+	    "  -U, --user ROLE     role to come in as (the operating system's user)\n"
+	    "  -a, --all           all columns of a table\n"
+	    "  -o, --columns LIST  these columns, separated by commas\n"
+	    "  -W, --watch TIME    ask again and again, with TIME between\n"
+	    "      --json          an array of objects\n"
+	    "      --csv           comma-separated values\n"
+	    "      --no-header     no line of column names\n"
+	    "      --color WHEN    auto (on a terminal, unless $NO_COLOR is set), always, never\n"
+	    "      --max-wait TIME status: trouble if a session waits for longer (1s)\n"
+	    "      --pool NAME     set: of that pool only\n"
+	    "  -c, --config FILE   doctor: the configuration (%s/pgwith/pgwith.conf)\n"
+	    "      --passfile FILE import: where passwords go\n"
+	    "      --database NAME import: a database that PgBouncer has by its fallback\n"
+	    "  -w, --timeout TIME  give up if pgwithd does not answer (10s); pause, drain and\n"
+	    "                      wait-close: if it is not done (never)\n"
+	    "  -V, --version       print the version of pgwith and exit\n"
+	    "  -h, --help          print this, or more about COMMAND, and exit\n"
+	    "\n"
+	    "Exit status: 0 good, 1 trouble, 2 usage, 3 pgwithd cannot be reached, 4 not allowed,\n"
+	    "5 given up while it waited. Manual: pgwith(1)\n",
+	    SYSCONFDIR);
+}
+
+static bool
+read_duration(const char *option, const char *text, int64_t *us)
+{
+	if (units_duration(text, UNIT_S, us) == 0 && *us > 0)
+		return true;
+	fprintf(stderr, "pgwith: %s: \"%s\" is no duration; write 500ms, 5s, 2min\n", option, text);
+	return false;
+}
+
+/* auto: on a terminal that has colours, unless the user has none of it (no-color.org). */
+static bool
+read_colour(const char *text, bool *colour)
+{
+	const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	if (strcmp(text, "auto") == 0)
+		*colour =
+		    isatty(STDOUT_FILENO) && !(none && *none) && term && strcmp(term, "dumb") != 0;
+	else if (strcmp(text, "always") == 0)
+		*colour = true;
+	else if (strcmp(text, "never") == 0)
+		*colour = false;
+	else
+		return fprintf(stderr, "pgwith: --color: \"%s\" is none of auto, always, never\n",
+			       text),
+		       false;
+	return true;
+}
+
+/* The columns of the terminal; 0 if stdout is none. */
+static unsigned
+terminal_width(void)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size = {0};
+
+	if (!isatty(STDOUT_FILENO))
+		return 0;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		return size.ws_col;
+	return columns && atoi(columns) > 0 ? (unsigned)atoi(columns) : 80;
+}
+
+static bool
+add_database(struct commands_how *how, const char *name)
+{
+	if (how->ndatabases == COMMANDS_DATABASES_MAX) {
+		fprintf(stderr, "pgwith: more than %d times --database\n", COMMANDS_DATABASES_MAX);
+		return false;
+	}
+	how->databases[how->ndatabases++] = name;
+	return true;
+}
+
+/* What getopt cannot make sense of. */
+static void
+mistyped(int c, const char *word)
+{
+	unsigned count;
+	const struct arguments_option *list = arguments_options(&count);
+	const char *names[OPTIONS], *near;
+
+	if (c == ':') {
+		fprintf(stderr, "pgwith: %s wants an argument; pgwith -h lists the options\n",
+			word);
+		return;
+	}
+	for (unsigned i = 0; i < count; i++)
+		names[i] = list[i].name;
+	near = strncmp(word, "--", 2) == 0 ? words_nearest(word, names, count) : NULL;
+	fprintf(stderr, "pgwith: unknown option \"%s\"; ", word);
+	if (near)
+		fprintf(stderr, "did you mean \"%s\"?\n", near);
+	else
+		fprintf(stderr, "pgwith -h lists the options\n");
+}
+
+static bool
+read_option(int c, struct arguments *a)
+{
+	struct commands_how *how = &a->how;
+
+	switch (c) {
+	case 'S':
+		how->whom.directory = optarg;
+		how->socket_given = true;
+		return true;
+	case 'p':
+		how->whom.port = optarg;
+		how->socket_given = true;
+		return true;
+	case 'U':
+		how->whom.user = optarg;
+		return true;
+	case 'a':
+		how->all = true;
+		return true;
+	case 'o':
+		how->columns = optarg;
+		return true;
+	case 'c':
+		how->config = optarg;
+		return true;
+	case 'W':
+		return read_duration("--watch", optarg, &how->watch_us);
+	case OPTION_JSON:
+		how->look.format = TABLE_JSON;
+		return true;
+	case OPTION_CSV:
+		how->look.format = TABLE_CSV;
+		return true;
+	case OPTION_NO_HEADER:
+		how->look.header = false;
+		return true;
+	case OPTION_COLOR:
+		return read_colour(optarg, &how->look.colour);
+	case OPTION_MAX_WAIT:
+		return read_duration("--max-wait", optarg, &how->max_wait_us);
+	case OPTION_POOL:
+		how->pool = optarg;
+		return true;
+	case OPTION_PASSFILE:
+		how->passfile = optarg;
+		return true;
+	case OPTION_DATABASE:
+		return add_database(how, optarg);
+	case 'w':
+		how->timeout_given = true;
+		return read_duration("--timeout", optarg, &how->whom.timeout_us);
+	case 'h':
+		a->help = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Options may stand before and behind the command; after -- there are none. */
+static int
+read_words(int argc, char **argv, struct arguments *a)
+{
+	bool only_words = false;
+
+	opterr = 0;
+	for (;;) {
+		int at = optind;
+		int c =
+		    only_words ? -1 : getopt_long(argc, argv, "+:S:p:U:ao:W:c:w:Vh", options, NULL);
+
+		if (c == 'V') {
+			printf("pgwith %s\n", PACKAGE_VERSION);
+			return ASK_GOOD;
+		}
+		if (c == '?' || c == ':') {
+			mistyped(c, argv[at]);
+			return ASK_USAGE;
+		}
+		if (c != -1) {
+			if (!read_option(c, a))
+				return ASK_USAGE;
+			continue;
+		}
+		only_words |= optind > at && strcmp(argv[optind - 1], "--") == 0;
+		if (optind == argc)
+			return -1;
+		if (a->nwords == ARGUMENTS_MAX) {
+			fprintf(stderr, "pgwith: too many words\n");
+			return ASK_USAGE;
+		}
+		a->words[a->nwords++] = argv[optind++];
+	}
+}
+
+static bool
+check_port(const char *text)
+{
+	char *end;
+	long port = strtol(text, &end, 10);
+
+	if (*end == 0 && port >= 1 && port <= 65535)
+		return true;
+	fprintf(stderr, "pgwith: --port: \"%s\" is no number from 1 to 65535\n", text);
+	return false;
+}
+
+int
+arguments_read(int argc, char **argv, struct arguments *a)
+{
+	const char *directory = getenv("PGWITH_SOCKET");
+	int status;
+
+	*a = (struct arguments){
+	    .how = {.whom = {.directory = directory && *directory ? directory : DIRECTORY,
+			     .port = PORT,
+			     .timeout_us = 10 * UNIT_S},
+		    .socket_given = directory && *directory,
+		    .look = {.header = true, .width = terminal_width()},
+		    .max_wait_us = UNIT_S}};
+	read_colour("auto", &a->how.look.colour);
+	status = read_words(argc, argv, a);
+	return status < 0 && !check_port(a->how.whom.port) ? ASK_USAGE : status;
+}

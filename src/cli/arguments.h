@@ -1,0 +1,32 @@
+/* arguments: the command line of pgwith. */
+#ifndef PGWITH_CLI_ARGUMENTS_H
+#define PGWITH_CLI_ARGUMENTS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "cli/commands.h"
+
+#define ARGUMENTS_MAX 16 /* words that are no options */
+
+struct arguments {
+	struct commands_how how;
+	bool help;
+	char *words[ARGUMENTS_MAX + 1]; /* ending in NULL */
+	unsigned nwords;
+};
+
+/* Reads it; what it points to is of argv and the environment. Returns -1 to go on, or the exit
+ * status: the version has been printed, or stderr says what is wrong. */
+int arguments_read(int argc, char **argv, struct arguments *);
+
+void arguments_usage(FILE *);
+
+/* The long options, for completion. */
+struct arguments_option {
+	const char *name; /* with its dashes */
+	bool argument;
+};
+const struct arguments_option *arguments_options(unsigned *count);
+
+#endif

@@ -1,0 +1,299 @@
+#include "cli/complete.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/words.h"
+#include "cli/arguments.h"
+
+/* ---- what the scripts are made of ---- */
+
+/* The commands whose arguments are such words, between `gap`. False if there are none. */
+static bool
+names_of(enum commands_word word, const char *gap)
+{
+	unsigned count, n = 0;
+	const struct commands_entry *table = commands_table(&count);
+
+	for (unsigned i = 0; i < count; i++)
+		if (table[i].word == word)
+			printf("%s%s", n++ ? gap : "", table[i].name);
+	return n > 0;
+}
+
+static void
+all_names(void)
+{
+	unsigned count;
+	const struct commands_entry *table = commands_table(&count);
+
+	for (unsigned i = 0; i < count; i++)
+		printf("%s ", table[i].name);
+}
+
+/* The long options; `with`: only those that have an argument. */
+static void
+option_names(bool with, const char *gap)
+{
+	unsigned count, n = 0;
+	const struct arguments_option *options = arguments_options(&count);
+
+	for (unsigned i = 0; i < count; i++)
+		if (options[i].argument || !with)
+			printf("%s%s", n++ ? gap : "", options[i].name);
+}
+
+/* ---- bash ---- */
+
+static const char bash_front[] =
+    "# bash completion of pgwith(1), made by `pgwith completion bash`\n"
+    "\n"
+    "# What pgwithd has: one name a line.\n"
+    "_pgwith_ask()\n"
+    "{\n"
+    "\tpgwith \"${where[@]}\" -w 3s --csv --no-header \"$@\" 2>/dev/null | tr -d '\\r\"'\n"
+    "}\n"
+    "\n"
+    "_pgwith()\n"
+    "{\n"
+    "\tlocal IFS=$' \\t\\n' cur=${COMP_WORDS[COMP_CWORD]} option= list= word i=1\n"
+    "\tlocal -a where=() words=()\n"
+    "\n"
+    "\tCOMPREPLY=()\n"
+    "\twhile [ \"$i\" -lt \"$COMP_CWORD\" ]; do\n"
+    "\t\tword=${COMP_WORDS[i]}\n"
+    "\t\ti=$((i + 1))\n"
+    "\t\toption=\n"
+    "\t\tcase $word in\n"
+    "\t\t-[SpUowWc]|";
+static const char bash_options[] =
+    ")\n"
+    "\t\t\toption=$word\n"
+    "\t\t\t[ \"${COMP_WORDS[i]}\" = '=' ] && i=$((i + 1))\n"
+    "\t\t\tif [ \"$i\" -lt \"$COMP_CWORD\" ]; then\n"
+    "\t\t\t\tcase $option in\n"
+    "\t\t\t\t-[SpU]|--socket|--port|--user) where+=(\"$option\" \"${COMP_WORDS[i]}\") ;;\n"
+    "\t\t\t\tesac\n"
+    "\t\t\t\ti=$((i + 1))\n"
+    "\t\t\t\toption=\n"
+    "\t\t\tfi ;;\n"
+    "\t\t-*) ;;\n"
+    "\t\t*) words+=(\"$word\") ;;\n"
+    "\t\tesac\n"
+    "\tdone\n"
+    "\t[ \"$cur\" = '=' ] && cur=\n"
+    "\n"
+    "\tcase $option in\n"
+    "\t-S|--socket) COMPREPLY=($(compgen -d -- \"$cur\")); return ;;\n"
+    "\t-c|--config|--passfile) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+    "\t--pool) list=$(_pgwith_ask databases -o name | sort -u) ;;\n"
+    "\t--color) list='auto always never' ;;\n"
+    "\t?*) return ;;\n"
+    "\t*)\n"
+    "\t\tcase $cur in\n"
+    "\t\t-*) list='";
+static const char bash_commands[] = "' ;;\n"
+				    "\t\t*)\n"
+				    "\t\t\tcase ${#words[@]},${words[0]} in\n"
+				    "\t\t\t0,*) list='";
+static const char bash_after_commands[] = "' ;;\n";
+static const char bash_back[] = "\t\t\tesac ;;\n"
+				"\t\tesac ;;\n"
+				"\tesac\n"
+				"\tIFS=$'\\n'\n"
+				"\tlist=${list//[ ]/$'\\n'}\n"
+				"\tCOMPREPLY=($(compgen -W \"$list\" -- \"$cur\"))\n"
+				"}\n"
+				"\n"
+				"complete -F _pgwith pgwith\n";
+
+/* What completes the arguments of a kind of command; %d: how many words stand before. */
+static const struct {
+	enum commands_word word;
+	unsigned at;      /* words before it */
+	const char *list; /* of both shells */
+} lists[] = {
+    {COMMANDS_POOL, 1, "list=$(_pgwith_ask databases -o name | sort -u)"},
+    {COMMANDS_SHOW, 1, "list=$(_pgwith_ask show -o command | sed -n 's/^SHOW //p')"},
+    {COMMANDS_KILL, 1, "list='session scope server pool'"},
+    {COMMANDS_OPTION, 1, "list=$(_pgwith_ask config -o key | sort -u)"},
+    {COMMANDS_SHUTDOWN, 1, "list='now after-scopes after-clients'"},
+    {COMMANDS_SHELL, 1, "list='bash zsh'"},
+};
+
+static void
+bash_lists(void)
+{
+	for (unsigned i = 0; i < sizeof lists / sizeof *lists; i++) {
+		char gap[8];
+
+		snprintf(gap, sizeof gap, "|%u,", lists[i].at);
+		printf("\t\t\t%u,", lists[i].at);
+		names_of(lists[i].word, gap);
+		printf(") %s ;;\n", lists[i].list);
+	}
+	printf("\t\t\t1,");
+	names_of(COMMANDS_FILE, "|1,");
+	printf(") COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n\t\t\t1,");
+	names_of(COMMANDS_COMMAND, "|1,");
+	printf(") list='");
+	all_names();
+	printf("' ;;\n"
+	       "\t\t\t2,kill)\n"
+	       "\t\t\t\tcase ${words[1]} in\n"
+	       "\t\t\t\tsession) list=$(_pgwith_ask clients -o id) ;;\n"
+	       "\t\t\t\tscope) list=$(_pgwith_ask scopes -o session | sort -u) ;;\n"
+	       "\t\t\t\tserver) list=$(_pgwith_ask servers -o id) ;;\n"
+	       "\t\t\t\tpool) list=$(_pgwith_ask databases -o name | sort -u) ;;\n"
+	       "\t\t\t\tesac ;;\n"
+	       "\t\t\t3,kill)\n"
+	       "\t\t\t\tlist=$(_pgwith_ask scopes -o session,name | sed -n \"s/^${words[2]},//p\") "
+	       ";;\n");
+}
+
+static void
+bash(void)
+{
+	fputs(bash_front, stdout);
+	option_names(true, "|");
+	fputs(bash_options, stdout);
+	option_names(false, " ");
+	fputs(bash_commands, stdout);
+	all_names();
+	fputs(bash_after_commands, stdout);
+	bash_lists();
+	fputs(bash_back, stdout);
+}
+
+/* ---- zsh ---- */
+
+static const char zsh_front[] =
+    "#compdef pgwith\n"
+    "# zsh completion of pgwith(1), made by `pgwith completion zsh`\n"
+    "\n"
+    "# What pgwithd has: one name a line.\n"
+    "_pgwith_ask() {\n"
+    "\tpgwith $where -w 3s --csv --no-header \"$@\" 2>/dev/null | tr -d '\\r\"'\n"
+    "}\n"
+    "\n"
+    "_pgwith() {\n"
+    "\tlocal option= list= word i=2\n"
+    "\tlocal -a where before commands\n"
+    "\n"
+    "\twhile (( i < CURRENT )); do\n"
+    "\t\tword=$words[i]\n"
+    "\t\t(( i++ ))\n"
+    "\t\toption=\n"
+    "\t\tcase $word in\n"
+    "\t\t(-[SpUowWc]|";
+static const char zsh_options[] =
+    ")\n"
+    "\t\t\toption=$word\n"
+    "\t\t\tif (( i < CURRENT )); then\n"
+    "\t\t\t\tcase $option in\n"
+    "\t\t\t\t(-[SpU]|--socket|--port|--user) where+=($option $words[i]) ;;\n"
+    "\t\t\t\tesac\n"
+    "\t\t\t\t(( i++ ))\n"
+    "\t\t\t\toption=\n"
+    "\t\t\tfi ;;\n"
+    "\t\t(-*) ;;\n"
+    "\t\t(*) before+=($word) ;;\n"
+    "\t\tesac\n"
+    "\tdone\n"
+    "\n"
+    "\tcase $option in\n"
+    "\t(-S|--socket) _files -/; return ;;\n"
+    "\t(-c|--config|--passfile) _files; return ;;\n"
+    "\t(--pool) list=$(_pgwith_ask databases -o name | sort -u) ;;\n"
+    "\t(--color) list='auto always never' ;;\n"
+    "\t(?*) return ;;\n"
+    "\t(*)\n"
+    "\t\tcase $words[CURRENT] in\n"
+    "\t\t(-*) list='";
+static const char zsh_commands[] = "' ;;\n"
+				   "\t\t(*)\n"
+				   "\t\t\tcase $#before,$before[1] in\n"
+				   "\t\t\t(0,*)\n"
+				   "\t\t\t\tcommands=(\n";
+static const char zsh_after_commands[] = "\t\t\t\t)\n"
+					 "\t\t\t\t_describe command commands; return ;;\n";
+static const char zsh_back[] = "\t\t\tesac ;;\n"
+			       "\t\tesac ;;\n"
+			       "\tesac\n"
+			       "\tcompadd -- ${(f)${list// /$'\\n'}}\n"
+			       "}\n"
+			       "\n"
+			       "_pgwith \"$@\"\n";
+
+static void
+zsh_lists(void)
+{
+	for (unsigned i = 0; i < sizeof lists / sizeof *lists; i++) {
+		char gap[8];
+
+		snprintf(gap, sizeof gap, "|%u,", lists[i].at);
+		printf("\t\t\t(%u,", lists[i].at);
+		names_of(lists[i].word, gap);
+		printf(") %s ;;\n", lists[i].list);
+	}
+	printf("\t\t\t(1,");
+	names_of(COMMANDS_FILE, "|1,");
+	printf(") _files; return ;;\n\t\t\t(1,");
+	names_of(COMMANDS_COMMAND, "|1,");
+	printf(") list='");
+	all_names();
+	printf("' ;;\n"
+	       "\t\t\t(2,kill)\n"
+	       "\t\t\t\tcase $before[2] in\n"
+	       "\t\t\t\t(session) list=$(_pgwith_ask clients -o id) ;;\n"
+	       "\t\t\t\t(scope) list=$(_pgwith_ask scopes -o session | sort -u) ;;\n"
+	       "\t\t\t\t(server) list=$(_pgwith_ask servers -o id) ;;\n"
+	       "\t\t\t\t(pool) list=$(_pgwith_ask databases -o name | sort -u) ;;\n"
+	       "\t\t\t\tesac ;;\n"
+	       "\t\t\t(3,kill)\n"
+	       "\t\t\t\tlist=$(_pgwith_ask scopes -o session,name | sed -n \"s/^$before[3],//p\") "
+	       ";;\n");
+}
+
+static void
+zsh(void)
+{
+	unsigned count;
+	const struct commands_entry *table = commands_table(&count);
+
+	fputs(zsh_front, stdout);
+	option_names(true, "|");
+	fputs(zsh_options, stdout);
+	option_names(false, " ");
+	fputs(zsh_commands, stdout);
+	for (unsigned i = 0; i < count; i++) {
+		printf("\t\t\t\t\t'%s:", table[i].name);
+		for (const char *p = table[i].help; *p; p++)
+			fputs(*p == '\'' ? "'\\''" : (char[]){*p, 0}, stdout);
+		fputs("'\n", stdout);
+	}
+	fputs(zsh_after_commands, stdout);
+	zsh_lists();
+	fputs(zsh_back, stdout);
+}
+
+enum ask_status
+complete_print(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
+	       char **args)
+{
+	static const char *const shells[] = {"bash", "zsh"};
+	const char *near;
+
+	if (strcmp(args[0], "bash") == 0) {
+		bash();
+		return ASK_GOOD;
+	}
+	if (strcmp(args[0], "zsh") == 0) {
+		zsh();
+		return ASK_GOOD;
+	}
+	near = words_nearest(args[0], shells, 2);
+	fprintf(stderr, "pgwith: completion: \"%s\" is neither bash nor zsh", args[0]);
+	fprintf(stderr, near ? "; did you mean \"%s\"?\n" : "\n", near);
+	return ASK_USAGE;
+}

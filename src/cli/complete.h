@@ -1,0 +1,11 @@
+/* complete: scripts by which shells complete pgwith's words, made from the table of commands. Names
+ * of pools, ids of sessions and the like are asked of pgwithd when they are wanted. */
+#ifndef PGWITH_CLI_COMPLETE_H
+#define PGWITH_CLI_COMPLETE_H
+
+#include "cli/commands.h"
+
+enum ask_status complete_print(const struct commands_entry *, const struct commands_how *,
+			       struct ask *, char **args);
+
+#endif

@@ -1,0 +1,341 @@
+#include "cli/databases.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "conf/option.h"
+
+#define FALLBACK "*"
+
+/* PostgreSQL 15 documentation, 34.1.1.1: quotes around what is empty or has blanks, and a backslash
+ * before a quote or backslash. */
+static void
+add_value(struct buf *b, const char *value)
+{
+	bool quotes = *value == 0 || strpbrk(value, " \t'\\") != NULL;
+
+	buf_add_fmt(b, "%s", quotes ? "'" : "");
+	for (; *value; value++) {
+		if (*value == '\'' || *value == '\\')
+			buf_add_u8(b, '\\');
+		buf_add_u8(b, *value);
+	}
+	buf_add_fmt(b, "%s", quotes ? "'" : "");
+}
+
+static void
+add_word(struct buf *b, const char *keyword, const char *value)
+{
+	buf_add_fmt(b, "%s%s=", b->len ? " " : "", keyword);
+	add_value(b, value);
+}
+
+/* The lowest of a list of TLS versions, as libpq writes it; NULL: libpq's own default. */
+static const char *
+lowest_tls(const char *list)
+{
+	static const char *const versions[][2] = {{"tlsv1.0", "TLSv1"},
+						  {"tlsv1.1", "TLSv1.1"},
+						  {"tlsv1.2", "TLSv1.2"},
+						  {"tlsv1.3", "TLSv1.3"}};
+
+	if (strstr(list, "all") || strstr(list, "legacy"))
+		return "TLSv1";
+	for (unsigned i = 0; i < sizeof versions / sizeof *versions; i++)
+		if (strstr(list, versions[i][0]))
+			return versions[i][1];
+	return NULL;
+}
+
+/* What [pgbouncer] says about all connections over TCP. */
+static void
+add_common(const struct import *im, struct buf *b)
+{
+	unsigned count;
+	const struct setting *table = settings_table(&count);
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct setting *k = &table[i];
+		const char *value = settings_get(im, k->name);
+
+		if (k->kind != SETTING_CONNINFO || value == NULL || *value == 0)
+			continue;
+		if (strcmp(k->option, "ssl_min_protocol_version") == 0)
+			value = lowest_tls(value);
+		/* There, 0 of a number is: as the system has it. */
+		else if (strcmp(value, "0") == 0 && strcmp(k->option, "keepalives") != 0)
+			value = NULL;
+		if (value)
+			add_word(b, k->option, value);
+	}
+}
+
+static const struct {
+	const char *key;
+	const char *note; /* NULL: it has been understood elsewhere */
+} pool_keys[] = {
+    {"host", NULL},
+    {"port", NULL},
+    {"dbname", NULL},
+    {"user", NULL},
+    {"password", NULL},
+    {"client_encoding", NULL},
+    {"datestyle", NULL},
+    {"timezone", NULL},
+    {"application_name", NULL},
+    {"pool_size", NULL},
+    {"min_pool_size", NULL},
+    {"max_db_connections", NULL},
+    {"pool_mode", NULL},
+    {"server_lifetime", NULL},
+    {"query_wait_timeout", NULL},
+    {"reserve_pool", "there is no reserve: if size is too small at times, raise size"},
+    {"reserve_pool_size", "there is no reserve: if size is too small at times, raise size"},
+    {"max_db_client_connections", "only all clients together are bounded, by max_clients"},
+    {"connect_query",
+     "no statement is run at connect: ALTER ROLE ... IN DATABASE ... SET does what SET would; "
+     "others go into the enter of a [scope]"},
+    {"auth_user", "clients have no passwords here: see allow"},
+    {"auth_query", "clients have no passwords here: see allow"},
+    {"auth_dbname", "clients have no passwords here: see allow"},
+    {"load_balance_hosts",
+     "hosts are tried in the order of the conninfo; load_balance_hosts of libpq 16 goes there"},
+};
+
+/* For people: what of a database's line has no equivalent. No values: one may be a secret. */
+static void
+pool_notes(const struct import *im, const struct pgbouncer_pairs *pairs)
+{
+	for (unsigned i = 0; i < pairs->count; i++) {
+		unsigned k = 0, n = sizeof pool_keys / sizeof *pool_keys;
+
+		while (k < n && strcmp(pool_keys[k].key, pairs->list[i].key) != 0)
+			k++;
+		if (k == n)
+			settings_out(im, "; %s: not known to pgwith import; see pgbouncer.ini(5)",
+				     pairs->list[i].key);
+		else if (pool_keys[k].note)
+			settings_out(im, "; %s: %s", pool_keys[k].key, pool_keys[k].note);
+	}
+}
+
+/* datestyle and timezone have no keyword in libpq. */
+static void
+add_parameters(struct buf *b, const struct pgbouncer_pairs *pairs)
+{
+	static const char *const names[] = {"datestyle", "timezone"};
+	struct buf options;
+
+	buf_init(&options, 4096);
+	for (unsigned i = 0; i < 2; i++) {
+		const char *value = pgbouncer_pair(pairs, names[i]);
+
+		if (value == NULL)
+			continue;
+		buf_add_fmt(&options, "%s-c %s=", options.len ? " " : "", names[i]);
+		/* As the server splits options: a backslash before a blank or backslash. */
+		for (; *value; value++) {
+			if (*value == ' ' || *value == '\\')
+				buf_add_u8(&options, '\\');
+			buf_add_u8(&options, *value);
+		}
+	}
+	if (options.len) {
+		buf_add_u8(&options, 0);
+		add_word(b, "options", (char *)buf_data(&options));
+	}
+	buf_clear(&options);
+}
+
+/* The conninfo of a pool. The caller frees. */
+static char *
+connection(const struct import *im, const char *name, const struct pgbouncer_pairs *pairs)
+{
+	static const char *const same[] = {"user", "password", "client_encoding",
+					   "application_name"};
+	const char *host = pgbouncer_pair(pairs, "host"), *port = pgbouncer_pair(pairs, "port");
+	const char *dbname = pgbouncer_pair(pairs, "dbname"),
+		   *dir = settings_get(im, "unix_socket_dir");
+	struct buf b;
+	char *text;
+
+	buf_init(&b, CONF_VALUE_MAX);
+	if (host == NULL || *host == 0)
+		host = dir && *dir ? dir : SETTINGS_DIRECTORY;
+	add_word(&b, "host", host);
+	add_word(&b, "port", port && *port ? port : "5432");
+	add_word(&b, "dbname", dbname && *dbname ? dbname : name);
+	for (unsigned i = 0; i < sizeof same / sizeof *same; i++)
+		if (pgbouncer_pair(pairs, same[i]))
+			add_word(&b, same[i], pgbouncer_pair(pairs, same[i]));
+	add_parameters(&b, pairs);
+	if (*host != '/' && *host != '@')
+		add_common(im, &b);
+	if (im->how->passfile && pgbouncer_pair(pairs, "password") == NULL)
+		add_word(&b, "passfile", im->how->passfile);
+	buf_add_u8(&b, 0);
+	text = mem_strdup(b.failed ? "" : (char *)buf_data(&b));
+	explicit_bzero(buf_data(&b), b.len);
+	buf_clear(&b);
+	return text;
+}
+
+static long
+number(const char *text, long otherwise)
+{
+	char *end;
+	long n = text ? strtol(text, &end, 10) : otherwise;
+
+	return text && (end == text || *end) ? otherwise : n;
+}
+
+static long
+least(long a, long b)
+{
+	return b > 0 && b < a ? b : a;
+}
+
+static void
+pool_sizes(const struct import *im, const struct pgbouncer_pairs *pairs, bool forced)
+{
+	const char *own = pgbouncer_pair(pairs, "pool_size");
+	const char *own_max = pgbouncer_pair(pairs, "max_db_connections");
+	const char *own_min = pgbouncer_pair(pairs, "min_pool_size");
+	long common = number(settings_get(im, "default_pool_size"), 20), size = number(own, common);
+	long max = number(own_max ? own_max : settings_get(im, "max_db_connections"), 0);
+	long common_min = number(settings_get(im, "min_pool_size"), 0),
+	     min = number(own_min, common_min);
+	char text[32];
+
+	snprintf(text, sizeof text, "%ld", least(size, max));
+	if (own || least(size, max) != common)
+		settings_option(im, "size", text,
+				max && least(size, max) == max ? "max_db_connections"
+							       : "pool_size");
+	if (!forced)
+		settings_out(im,
+			     "; size is for all roles together: PgBouncer gives each role as many");
+	if (min > least(size, max))
+		min = least(size, max);
+	snprintf(text, sizeof text, "%ld", min);
+	if (own_min || min != common_min)
+		settings_option(im, "min_size", text, "min_pool_size");
+}
+
+static const char *
+name_problem(const char *name)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				      "0123456789_-.";
+
+	if (strcmp(name, "pgwith") == 0)
+		return "this name is the console's";
+	if (*name == 0 || strlen(name) > CONF_NAME)
+		return "a pool's name has 1 to 63 characters";
+	if (name[strspn(name, letters)])
+		return "a pool's name is made of letters, digits, _, - and .";
+	return NULL;
+}
+
+/* What cannot be written in a file of pgwith; NULL if it can. */
+static char *
+conninfo_problem(const char *conninfo)
+{
+	struct conf_pool pool = {0};
+	const struct conf_option *o = option_find("conninfo");
+	char *why = NULL;
+
+	if (strstr(conninfo, " ;") || strstr(conninfo, "\t;"))
+		return mem_strdup(
+		    "a ; behind a blank would begin a comment: keep that password in a passfile");
+	option_set(o, &pool, conninfo, &why, NULL);
+	option_clear(o, &pool);
+	return why;
+}
+
+static void
+pool(struct import *im, const char *name, const struct pgbouncer_pairs *pairs)
+{
+	const char *mode = pgbouncer_pair(pairs, "pool_mode");
+	const char *wait = pgbouncer_pair(pairs, "query_wait_timeout");
+	const char *lifetime = pgbouncer_pair(pairs, "server_lifetime"), *why = name_problem(name);
+	bool forced = pgbouncer_pair(pairs, "user") != NULL;
+	char *conninfo = connection(im, name, pairs), *wrong = conninfo_problem(conninfo);
+
+	fputc('\n', im->to);
+	if (why || wrong) {
+		settings_out(im, "; database \"%s\" cannot be a pool: %s", name, why ? why : wrong);
+		if (why)
+			settings_out(
+			    im,
+			    ";   Give it another name here and in the connection strings of its "
+			    "clients.");
+		goto done;
+	}
+	im->pools++;
+	settings_out(im, "[pool %s]", name);
+	settings_out(im, "conninfo = %s", conninfo);
+	if (!forced)
+		settings_out(
+		    im, "role = client  ; the server sees the client's role, as there is no user=");
+	if (pgbouncer_pair(pairs, "password"))
+		settings_out(im, "; with a password in it: chmod 640, or use a passfile");
+	if (mode)
+		settings_option(im, "mode", mode, "pool_mode");
+	pool_sizes(im, pairs, forced);
+	if (wait)
+		settings_seconds(im, "wait_timeout", wait, "query_wait_timeout");
+	if (lifetime)
+		settings_special(im, "server_lifetime", lifetime);
+	pool_notes(im, pairs);
+done:
+	explicit_bzero(conninfo, strlen(conninfo));
+	free(conninfo);
+	free(wrong);
+}
+
+static void
+database(struct import *im, const struct pgbouncer_setting *s)
+{
+	struct pgbouncer_pairs pairs;
+	const char *why = pgbouncer_connstr(s->value, &pairs);
+
+	if (why) {
+		settings_out(im, "\n; database \"%s\" (%s:%u) cannot be understood: %s", s->key,
+			     s->file, s->line, why);
+	} else if (strcmp(s->key, FALLBACK) != 0) {
+		pool(im, s->key, &pairs);
+	} else {
+		settings_out(
+		    im,
+		    "\n; * : there is no fallback. Each database needs a pool of its own; pgwith "
+		    "import --database NAME\n; adds one like those that PgBouncer would make.");
+		for (unsigned i = 0; i < im->how->ndatabases; i++)
+			if (!pgbouncer_get(im->from, "databases", im->how->databases[i]))
+				pool(im, im->how->databases[i], &pairs);
+	}
+	pgbouncer_pairs_clear(&pairs);
+}
+
+void
+databases_write(struct import *im)
+{
+	for (unsigned i = 0; i < im->from->count; i++) {
+		const struct pgbouncer_setting *s = &im->from->list[i];
+
+		if (strcmp(s->section, "databases") == 0 &&
+		    pgbouncer_get(im->from, "databases", s->key) == s->value)
+			database(im, s);
+	}
+	for (unsigned i = 0; i < im->from->count; i++)
+		if (strcmp(im->from->list[i].section, "users") == 0)
+			settings_out(
+			    im,
+			    "\n; user \"%s\" of [users]: roles have no settings of their own here; "
+			    "see\n"
+			    ";   ALTER ROLE ... CONNECTION LIMIT, and mode and size of the pools",
+			    im->from->list[i].key);
+}

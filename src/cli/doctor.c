@@ -1,0 +1,482 @@
+#include "cli/doctor.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <libpq-fe.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+#include "cli/findings.h"
+#include "cli/remote.h"
+#include "conf/conf.h"
+
+#define DRIFTS_SAID  5  /* options in a message */
+#define FDS_RESERVED 80 /* descriptors that pgwithd wants beyond clients and servers */
+
+struct doctor {
+	struct findings findings;
+	const struct commands_how *how;
+	const char *path;  /* of the configuration */
+	struct conf *conf; /* NULL: it cannot be used */
+	struct ask_whom whom;
+	char port[16];
+	struct table *servers; /* SHOW SERVERS, or NULL */
+};
+
+/* ---- the configuration ---- */
+
+/* The file in which an option is that has a password in it, as SHOW CONFIG would hide it. The
+ * caller frees; NULL if it has none. */
+static char *
+secret_file(const struct conf *conf, unsigned i)
+{
+	struct conf_entry e;
+	const char *colon;
+	char *file = NULL;
+
+	conf_entry(conf, i, &e);
+	colon = strrchr(e.source, ':');
+	if (e.value && strstr(e.value, "********") && colon)
+		file = mem_strndup(e.source, colon - e.source);
+	conf_entry_clear(&e);
+	return file;
+}
+
+static void
+check_secrets(struct doctor *d)
+{
+	char *last = NULL;
+
+	for (unsigned i = 0; i < conf_entries(d->conf); i++) {
+		char *file = secret_file(d->conf, i);
+		struct stat st;
+
+		if (file && (last == NULL || strcmp(file, last) != 0) && stat(file, &st) == 0 &&
+		    st.st_mode & S_IROTH)
+			findings_add(
+			    &d->findings, FINDING_PROBLEM, "configuration",
+			    "chmod 640, the group being that of pgwithd; or keep passwords in "
+			    "a passfile",
+			    "%s has a password in it and can be read by everybody", file);
+		if (file) {
+			free(last);
+			last = file;
+		}
+	}
+	free(last);
+}
+
+static void
+check_file_mode(struct doctor *d)
+{
+	struct stat st;
+
+	if (stat(d->path, &st) == 0 && st.st_mode & S_IWOTH)
+		findings_add(&d->findings, FINDING_PROBLEM, "configuration", "chmod o-w",
+			     "%s can be written by everybody", d->path);
+	if (d->conf)
+		check_secrets(d);
+}
+
+/* libpq passes over a password file that others can read. */
+static void
+check_passfile(struct doctor *d, const struct conf_pool *pool)
+{
+	PQconninfoOption *options = PQconninfoParse(pool->conninfo, NULL);
+	char *subject = mem_printf("pool %s", pool->name);
+	struct stat st;
+
+	for (PQconninfoOption *o = options; o && o->keyword; o++) {
+		if (o->val == NULL || strcmp(o->keyword, "passfile") != 0)
+			continue;
+		if (stat(o->val, &st) < 0)
+			findings_add(&d->findings, FINDING_PROBLEM, subject,
+				     "make it, mode 600, owned by the user of pgwithd",
+				     "passfile %s: %s", o->val, strerror(errno));
+		else if (st.st_mode & (S_IRWXG | S_IRWXO))
+			findings_add(&d->findings, FINDING_PROBLEM, subject, "chmod 600",
+				     "passfile %s can be read by others, so libpq does not use it",
+				     o->val);
+	}
+	PQconninfoFree(options);
+	free(subject);
+}
+
+static void
+check_conf(struct doctor *d)
+{
+	struct conf_problems problems;
+
+	d->conf = conf_load(d->path, &problems);
+	for (unsigned i = 0; i < problems.count; i++) {
+		const struct conf_problem *p = &problems.list[i];
+
+		if (p->line)
+			findings_add(&d->findings, FINDING_PROBLEM, "configuration",
+				     "correct the line; pgwith.conf(5) has every option",
+				     "%s:%u: %s", p->file, p->line, p->text);
+		else
+			findings_add(&d->findings, FINDING_PROBLEM, "configuration",
+				     "pgwith doctor --config FILE looks at another", "%s: %s",
+				     p->file, p->text);
+	}
+	conf_problems_clear(&problems);
+	if (d->conf)
+		findings_add(&d->findings, FINDING_OK, "configuration", NULL,
+			     "%s: %u pool%s, %u scope%s", d->path, d->conf->npools,
+			     d->conf->npools == 1 ? "" : "s", d->conf->nscopes,
+			     d->conf->nscopes == 1 ? "" : "s");
+	else
+		findings_add(&d->findings, FINDING_NOTE, "configuration", NULL,
+			     "cannot look at the servers of the pools before that is put right");
+	check_file_mode(d);
+	for (unsigned i = 0; d->conf && i < d->conf->npools; i++)
+		check_passfile(d, &d->conf->pools[i]);
+}
+
+/* ---- the socket ---- */
+
+/* Every directory on the way must let others through, or only the daemon's own user gets in. */
+static void
+check_way(struct doctor *d, const char *directory)
+{
+	char *path = mem_strdup(directory);
+
+	for (size_t n = strlen(path); n > 0; n--) {
+		struct stat st;
+
+		if (path[n] != 0 && path[n] != '/')
+			continue;
+		path[n] = 0;
+		if (stat(path, &st) < 0) {
+			findings_add(
+			    &d->findings, FINDING_PROBLEM, "socket",
+			    "make it (under systemd: RuntimeDirectory=), or correct listen",
+			    "%s: %s", path, strerror(errno));
+			break;
+		}
+		if (st.st_mode & S_IXOTH)
+			continue;
+		if (st.st_mode & S_IXGRP) {
+			const struct group *g = getgrgid(st.st_gid);
+
+			findings_add(&d->findings, FINDING_NOTE, "socket",
+				     "chmod o+x, if others are to connect",
+				     "only the owner and the group %s get through %s",
+				     g ? g->gr_name : "?", path);
+		} else {
+			findings_add(&d->findings, FINDING_WARNING, "socket", "chmod o+x",
+				     "only the owner gets through %s: other users cannot connect",
+				     path);
+		}
+		break;
+	}
+	free(path);
+}
+
+static void
+check_owner(struct doctor *d, const char *path, const struct stat *st)
+{
+	const struct conf *c = d->conf;
+	const struct passwd *pw = *c->socket_owner ? getpwnam(c->socket_owner) : NULL;
+	const struct group *gr = *c->socket_group ? getgrnam(c->socket_group) : NULL;
+	const char *cure =
+	    "pgwithd makes it so when it starts: restart it, or chmod and chown by hand";
+
+	if ((st->st_mode & 07777) != (mode_t)c->socket_mode)
+		findings_add(&d->findings, FINDING_WARNING, "socket", cure,
+			     "%s has mode %04o; socket_mode is %04llo", path,
+			     (unsigned)st->st_mode & 07777, (unsigned long long)c->socket_mode);
+	if (pw && pw->pw_uid != st->st_uid)
+		findings_add(&d->findings, FINDING_WARNING, "socket", cure,
+			     "%s is of uid %u; socket_owner is %s", path, (unsigned)st->st_uid,
+			     c->socket_owner);
+	if (gr && gr->gr_gid != st->st_gid)
+		findings_add(&d->findings, FINDING_WARNING, "socket", cure,
+			     "%s is of gid %u; socket_group is %s", path, (unsigned)st->st_gid,
+			     c->socket_group);
+}
+
+/* 0, or the errno of connecting. */
+static int
+try_connect(const char *path)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd, e = 0;
+
+	if (strlen(path) >= sizeof addr.sun_path)
+		return ENAMETOOLONG;
+	strcpy(addr.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
+		e = errno;
+	if (fd >= 0)
+		close(fd);
+	return e;
+}
+
+/* Is somebody there? */
+static bool
+check_socket(struct doctor *d)
+{
+	char *path = mem_printf("%s/.s.PGSQL.%s", d->whom.directory, d->whom.port);
+	bool there = false;
+	struct stat st;
+	int e;
+
+	check_way(d, d->whom.directory);
+	if (stat(path, &st) < 0) {
+		findings_add(&d->findings, FINDING_PROBLEM, "socket",
+			     errno == ENOENT ? "start pgwithd" : NULL, "%s: %s", path,
+			     strerror(errno));
+		goto out;
+	}
+	if (!S_ISSOCK(st.st_mode)) {
+		findings_add(&d->findings, FINDING_PROBLEM, "socket",
+			     "remove it, and start pgwithd", "%s is no socket", path);
+		goto out;
+	}
+	if (d->conf && !d->how->socket_given)
+		check_owner(d, path, &st);
+	e = try_connect(path);
+	there = e == 0 || e == EAGAIN;
+	if (e == ECONNREFUSED)
+		findings_add(&d->findings, FINDING_PROBLEM, "socket",
+			     "start pgwithd, which takes it over",
+			     "%s is left from a pgwithd that does not run any more", path);
+	else if (e == EACCES)
+		findings_add(&d->findings, FINDING_PROBLEM, "socket",
+			     "see socket_mode, socket_group and the mode of the directory",
+			     "%s: this user may not connect", path);
+	else if (!there)
+		findings_add(&d->findings, FINDING_PROBLEM, "socket", NULL, "%s: %s", path,
+			     strerror(e));
+	else
+		findings_add(&d->findings, FINDING_OK, "socket", NULL, "%s", path);
+out:
+	free(path);
+	return there;
+}
+
+/* ---- the daemon ---- */
+
+static const char *
+fact(const struct table *state, const char *key)
+{
+	for (unsigned row = 0; row < table_rows(state); row++) {
+		const char *name = table_cell(state, row, "key");
+
+		if (name && strcmp(name, key) == 0)
+			return table_cell(state, row, "value");
+	}
+	return NULL;
+}
+
+/* The descriptors that the process may have. -1 if it does not show them to us. */
+static long long
+descriptors_of(const char *pid)
+{
+	char *path = mem_printf("/proc/%s/limits", pid), line[256];
+	static const char front[] = "Max open files";
+	FILE *f = fopen(path, "re");
+	long long n = -1;
+
+	while (f && fgets(line, sizeof line, f))
+		if (strncmp(line, front, sizeof front - 1) == 0)
+			n = strtoll(line + sizeof front - 1, NULL, 10);
+	if (f)
+		fclose(f);
+	free(path);
+	return n;
+}
+
+/* `pid`: of the daemon; NULL if it does not run. */
+static void
+check_descriptors(struct doctor *d, const char *pid)
+{
+	long long have = pid ? descriptors_of(pid) : -1, wanted = FDS_RESERVED;
+	bool own = have < 0;
+	struct rlimit limit;
+	char *cure;
+
+	if (d->conf == NULL)
+		return;
+	if (own && getrlimit(RLIMIT_NOFILE, &limit) == 0)
+		have = limit.rlim_max == RLIM_INFINITY ? 1LL << 40 : (long long)limit.rlim_max;
+	wanted += d->conf->max_clients;
+	for (unsigned i = 0; i < d->conf->npools; i++)
+		wanted += d->conf->pools[i].size;
+	cure = mem_printf(
+	    "LimitNOFILE=%lld in the unit of pgwithd (ulimit -n), or a smaller max_clients",
+	    wanted);
+	if (have < wanted)
+		findings_add(&d->findings, own ? FINDING_NOTE : FINDING_WARNING, "descriptors",
+			     cure,
+			     "%lld may be open%s; max_clients and the sizes of the pools want %lld",
+			     have, own ? " in this shell" : "", wanted);
+	else
+		findings_add(&d->findings, FINDING_OK, "descriptors", NULL,
+			     "%lld are enough for max_clients and the pools (%lld)%s", have, wanted,
+			     own ? ", if pgwithd gets the limits of this shell" : "");
+	free(cure);
+}
+
+static void
+check_versions(struct doctor *d, const struct table *state)
+{
+	const char *version = fact(state, "version");
+
+	if (version && strcmp(version, PACKAGE_VERSION) == 0)
+		findings_add(&d->findings, FINDING_OK, "pgwithd", NULL,
+			     "answers; version %s, %s, pid %s", version, fact(state, "phase"),
+			     fact(state, "pid"));
+	else
+		findings_add(
+		    &d->findings, FINDING_WARNING, "pgwithd",
+		    "restart pgwithd, if it was updated; else see which pgwith is in $PATH",
+		    "it is version %s, this command %s", version ? version : "?", PACKAGE_VERSION);
+}
+
+/* The value with which the daemon runs, or NULL. */
+static const char *
+running(const struct table *config, const struct conf_entry *e)
+{
+	for (unsigned i = 0; i < table_rows(config); i++) {
+		const char *section = table_cell(config, i, "section");
+		const char *key = table_cell(config, i, "key");
+
+		if (section && key && strcmp(section, e->section) == 0 && strcmp(key, e->name) == 0)
+			return table_cell(config, i, "value");
+	}
+	return NULL;
+}
+
+/* Does it run with what the file says now? */
+static void
+check_drift(struct doctor *d, struct ask *ask)
+{
+	char *list = mem_strdup("");
+	struct table *config;
+	unsigned n = 0;
+
+	if (d->conf == NULL || ask_for(ask, "SHOW CONFIG", &config) != ASK_GOOD) {
+		free(list);
+		return;
+	}
+	for (unsigned i = 0; i < conf_entries(d->conf); i++) {
+		struct conf_entry e;
+		const char *now;
+
+		conf_entry(d->conf, i, &e);
+		now = running(config, &e);
+		if ((now == NULL || strcmp(now, e.value ? e.value : "") != 0) &&
+		    n++ < DRIFTS_SAID) {
+			char *more = mem_printf(
+			    "%s%s[%s] %s = %s (runs with %s)", list, *list ? "; " : "", e.section,
+			    e.name, e.value ? e.value : "", now ? now : "nothing of that name");
+
+			free(list);
+			list = more;
+		}
+		conf_entry_clear(&e);
+	}
+	if (n > 0)
+		findings_add(&d->findings, FINDING_NOTE, "pgwithd",
+			     "pgwith reload, or a restart; or this is not its file",
+			     "it does not run with what the file says: %s%s", list,
+			     n > DRIFTS_SAID ? "; and more" : "");
+	free(list);
+	table_free(config);
+}
+
+/* Opens the console; what goes wrong with it becomes a finding instead of lines on stderr. */
+static struct ask *
+open_console(struct doctor *d)
+{
+	FILE *terminal = stderr, *caught;
+	enum ask_status status;
+	char *text = NULL;
+	struct ask *ask = NULL;
+	size_t bytes;
+
+	caught = open_memstream(&text, &bytes);
+	if (caught)
+		stderr = caught;
+	status = ask_open(&d->whom, &ask);
+	stderr = terminal;
+	if (caught)
+		fclose(caught);
+	if (status != ASK_GOOD)
+		findings_add(
+		    &d->findings, status == ASK_REFUSED ? FINDING_NOTE : FINDING_PROBLEM, "pgwithd",
+		    status == ASK_REFUSED
+			? "ask as root, as the user of pgwithd, or as a role of admin_users"
+			: "see the log of pgwithd",
+		    "cannot look at what runs: %s",
+		    text && strncmp(text, "pgwith: ", 8) == 0 ? text + 8
+		    : text                                    ? text
+							      : "");
+	free(text);
+	return ask;
+}
+
+static void
+check_daemon(struct doctor *d)
+{
+	struct ask *ask = open_console(d);
+	struct table *state = NULL;
+
+	if (ask && ask_for(ask, "SHOW STATE", &state) == ASK_GOOD) {
+		check_versions(d, state);
+		check_drift(d, ask);
+		ask_for(ask, "SHOW SERVERS", &d->servers);
+	}
+	check_descriptors(d, state ? fact(state, "pid") : NULL);
+	table_free(state);
+	ask_close(ask);
+}
+
+/* ---- all ---- */
+
+enum ask_status
+doctor_run(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
+	   char **args)
+{
+	struct doctor d = {.how = how,
+			   .path = how->config ? how->config : SYSCONFDIR "/pgwith/pgwith.conf",
+			   .whom = how->whom};
+	bool problems;
+
+	/* It is not the daemon's. */
+	ask_forget_environment();
+	findings_init(&d.findings);
+	check_conf(&d);
+	if (d.conf && !how->socket_given) {
+		snprintf(d.port, sizeof d.port, "%lld", (long long)d.conf->port);
+		d.whom.directory = d.conf->listen;
+		d.whom.port = d.port;
+	}
+	if (check_socket(&d))
+		check_daemon(&d);
+	else
+		check_descriptors(&d, NULL);
+	if (d.conf) {
+		struct remote_how remote = {how->whom.timeout_us, how->whom.user, d.servers};
+
+		remote_check(&d.findings, d.conf, &remote);
+	}
+	findings_print(&d.findings, &how->look, stdout);
+	problems = d.findings.count[FINDING_PROBLEM] > 0;
+	findings_clear(&d.findings);
+	table_free(d.servers);
+	conf_free(d.conf);
+	return problems ? ASK_TROUBLE : ASK_GOOD;
+}

@@ -1,0 +1,32 @@
+/* findings: what the doctor has found, each with what to do about it. */
+#ifndef PGWITH_CLI_FINDINGS_H
+#define PGWITH_CLI_FINDINGS_H
+
+#include <stdio.h>
+
+#include "cli/table.h"
+
+enum finding_level {
+	FINDING_OK,
+	FINDING_NOTE,    /* worth knowing; also what could not be looked at */
+	FINDING_WARNING, /* works, until something happens */
+	FINDING_PROBLEM, /* does not work */
+	FINDING_LEVELS
+};
+
+struct findings {
+	struct table *table;
+	unsigned count[FINDING_LEVELS];
+};
+
+void findings_init(struct findings *);
+void findings_clear(struct findings *);
+
+/* `subject`: what it is about. `cure`: what to do, or NULL. */
+void findings_add(struct findings *, enum finding_level, const char *subject, const char *cure,
+		  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* As lines for people, with a sum at the end; or as JSON or CSV. */
+void findings_print(const struct findings *, const struct table_look *, FILE *);
+
+#endif

@@ -1,0 +1,286 @@
+#include "cli/import.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cli/databases.h"
+#include "cli/settings.h"
+
+/* ---- [pgwith] ---- */
+
+static void
+directory(const struct import *im)
+{
+	const char *value = settings_get(im, "unix_socket_dir");
+
+	if (value == NULL) {
+		settings_option(im, "listen", SETTINGS_DIRECTORY,
+				"PgBouncer's default of unix_socket_dir");
+	} else if (*value != '/') {
+		settings_out(im, "; unix_socket_dir = %s: clients must say host=/run/pgwith now",
+			     value);
+		settings_out(im, "listen = /run/pgwith");
+	} else {
+		settings_option(im, "listen", value, "unix_socket_dir");
+	}
+}
+
+/* The names of the auth_file, between commas, each behind `front`; "" if there are none. */
+static char *
+role_list(const struct import *im, const char *front)
+{
+	char *list = mem_strdup("");
+
+	for (unsigned i = 0; i < im->users.count; i++) {
+		const char *name = im->users.list[i].key;
+		char *more;
+
+		if (*name == 0 || strpbrk(name, " \t,:;")) {
+			continue;
+		}
+		more = mem_printf("%s%s%s%s", list, *list ? ", " : "", front, name);
+		free(list);
+		list = more;
+	}
+	return list;
+}
+
+static void
+passwords(const struct import *im)
+{
+	unsigned stored = 0;
+
+	for (unsigned i = 0; i < im->users.count; i++)
+		stored += *im->users.list[i].value != 0;
+	if (stored == 0)
+		return;
+	if (im->how->passfile)
+		settings_out(im, "; the passwords of its users, for PostgreSQL, are in %s",
+			     im->how->passfile);
+	else
+		settings_out(
+		    im,
+		    ";   Its passwords are needed where PostgreSQL asks for them: pgwith import\n"
+		    ";   --passfile /etc/pgwith/pgpass writes those that are stored in plain "
+		    "text.");
+}
+
+static void
+who_may_come(const struct import *im)
+{
+	const char *type = settings_get(im, "auth_type");
+	char *roles = role_list(im, "");
+
+	if (type && strcmp(type, "any") == 0) {
+		settings_option(im, "allow", "*", "auth_type = any: everyone as anyone");
+	} else if (type && strcmp(type, "trust") == 0) {
+		if (*roles)
+			settings_option(im, "allow", roles,
+					"auth_type = trust: everyone as a role of auth_file");
+		else
+			settings_out(
+			    im, "; auth_type = trust: everyone may come in as a role of auth_file. "
+				"That is\n; allow = ROLE, ROLE");
+	} else if (type && strcmp(type, "peer") == 0) {
+		settings_out(
+		    im, "; auth_type = peer: everybody may come in as the role of their own name; "
+			"this is always so");
+	} else {
+		char *pairs = role_list(im, "OSUSER:");
+
+		settings_out(
+		    im,
+		    "; auth_type = %s: pgwith asks for no password. It knows which user of the\n"
+		    ";   operating system a client is, and lets root and its own user in as any "
+		    "role, everybody\n"
+		    ";   else as the role of their own name. Say who else may be whom:\n"
+		    "; allow = %s",
+		    type ? type : "md5 (the default)", *pairs ? pairs : "OSUSER:ROLE");
+		free(pairs);
+	}
+	free(roles);
+	passwords(im);
+}
+
+static void
+by_name(const struct import *im, const struct setting *k, const char *name, const char *value)
+{
+	if (k->kind == SETTING_SECONDS)
+		settings_seconds(im, k->option, value, name);
+	else if (*value)
+		settings_option(im, k->option, value, name);
+}
+
+static void
+translate(const struct import *im, const struct pgbouncer_setting *s)
+{
+	const struct setting *k = settings_find(s->key);
+
+	if (k == NULL) {
+		settings_out(im, "; %s = %s: not known to pgwith import; see pgbouncer.ini(5)",
+			     s->key, s->value);
+		return;
+	}
+	switch (k->kind) {
+	case SETTING_SECONDS:
+	case SETTING_SAME:
+		by_name(im, k, s->key, s->value);
+		break;
+	case SETTING_NONE:
+		/* An empty one asks for nothing. */
+		if (*s->value)
+			settings_out(im, "; %s = %s: %s", s->key, s->value, k->note);
+		break;
+	case SETTING_ELSEWHERE:
+		settings_special(im, s->key, s->value);
+		break;
+	case SETTING_CONNINFO:
+		break; /* connection() */
+	}
+}
+
+static void
+main_section(const struct import *im)
+{
+	unsigned count;
+	const struct setting *table = settings_table(&count);
+
+	settings_out(im, "[pgwith]");
+	directory(im);
+	who_may_come(im);
+	for (unsigned i = 0; i < im->from->count; i++) {
+		const struct pgbouncer_setting *s = &im->from->list[i];
+
+		/* Of two, the last counts. */
+		if (strcmp(s->section, "pgbouncer") == 0 && settings_get(im, s->key) == s->value)
+			translate(im, s);
+	}
+	for (unsigned i = 0; i < count; i++)
+		if (table[i].standard && table[i].kind != SETTING_ELSEWHERE &&
+		    !settings_get(im, table[i].name)) {
+			char *why = mem_printf("PgBouncer's default of %s", table[i].name);
+
+			if (table[i].kind == SETTING_SECONDS)
+				settings_seconds(im, table[i].option, table[i].standard, why);
+			else
+				settings_option(im, table[i].option, table[i].standard, why);
+			free(why);
+		}
+}
+
+/* ---- passwords ---- */
+
+static void
+passfile_word(FILE *f, const char *text)
+{
+	for (; *text; text++)
+		fprintf(f, *text == ':' || *text == '\\' ? "\\%c" : "%c", *text);
+}
+
+/* PostgreSQL 15 documentation, 34.16 The Password File. */
+static enum ask_status
+write_passfile(const struct import *im)
+{
+	const char *path = im->how->passfile;
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+	bool bad;
+
+	if (f == NULL) {
+		fprintf(stderr, "pgwith: %s: cannot make it: %s\n", path, strerror(errno));
+		return ASK_USAGE;
+	}
+	for (unsigned i = 0; i < im->users.count; i++) {
+		const struct pgbouncer_pair *u = &im->users.list[i];
+
+		if (strncmp(u->value, "SCRAM-SHA-256$", 14) == 0 ||
+		    (strncmp(u->value, "md5", 3) == 0 && strlen(u->value) == 35)) {
+			fprintf(
+			    stderr,
+			    "pgwith: the password of \"%s\" is stored hashed, which libpq cannot "
+			    "use: add it to %s\n",
+			    u->key, path);
+			continue;
+		}
+		if (*u->value == 0 || strpbrk(u->key, "\r\n") || strpbrk(u->value, "\r\n"))
+			continue;
+		fputs("*:*:*:", f);
+		passfile_word(f, u->key);
+		fputc(':', f);
+		passfile_word(f, u->value);
+		fputc('\n', f);
+	}
+	bad = ferror(f) != 0;
+	if (fclose(f) != 0 || bad) {
+		fprintf(stderr, "pgwith: %s: cannot write: %s\n", path, strerror(errno));
+		return ASK_TROUBLE;
+	}
+	return ASK_GOOD;
+}
+
+/* ---- all ---- */
+
+unsigned
+import_write(const struct pgbouncer *from, const struct pgbouncer_pairs *users,
+	     const struct commands_how *how, FILE *to)
+{
+	struct import im = {.from = from, .how = how, .to = to};
+
+	if (users)
+		im.users = *users;
+	settings_out(
+	    &im,
+	    "; Made by pgwith import. What has no equivalent stands in comments; check them, then\n"
+	    "; pgwithd -t. PgBouncer must be stopped before pgwithd takes its socket.");
+	main_section(&im);
+	databases_write(&im);
+	return im.pools;
+}
+
+/* The auth_file, if there is one. */
+static void
+read_users(const struct pgbouncer *from, struct pgbouncer_pairs *users)
+{
+	const char *path = pgbouncer_get(from, "pgbouncer", "auth_file");
+	char *why;
+
+	*users = (struct pgbouncer_pairs){0};
+	if (path == NULL || *path == 0)
+		return;
+	why = pgbouncer_users(path, users);
+	if (why)
+		fprintf(stderr, "pgwith: auth_file: %s\n", why);
+	free(why);
+}
+
+enum ask_status
+import_run(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
+	   char **args)
+{
+	struct pgbouncer from;
+	struct import im = {.from = &from, .how = how};
+	enum ask_status status = ASK_GOOD;
+
+	if (!pgbouncer_read(&from, args[0])) {
+		fprintf(stderr, "pgwith: %s\n", from.problem);
+		pgbouncer_clear(&from);
+		return ASK_USAGE;
+	}
+	read_users(&from, &im.users);
+	if (how->passfile)
+		status = write_passfile(&im);
+	if (status == ASK_GOOD && import_write(&from, &im.users, how, stdout) == 0) {
+		fprintf(stderr,
+			"pgwith: %s makes no pool; if it has only the fallback *, name its "
+			"databases: --database NAME\n",
+			args[0]);
+		status = ASK_TROUBLE;
+	}
+	pgbouncer_pairs_clear(&im.users);
+	pgbouncer_clear(&from);
+	return status;
+}

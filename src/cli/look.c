@@ -1,0 +1,207 @@
+#include "cli/look.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+
+/* ---- tables ---- */
+
+static void
+print(const struct table *t, const struct commands_how *how)
+{
+	struct table_look look = how->look;
+	struct table *marked = NULL;
+
+	/* Who asks for many columns gets them. */
+	if (how->all || how->columns)
+		look.width = 0;
+	if (how->stamp && look.format != TABLE_ALIGNED)
+		marked = table_marked(t, "time", how->stamp);
+	table_print(marked ? marked : t, &look, stdout);
+	table_free(marked);
+}
+
+enum ask_status
+look_print(struct table *t, const char *columns, const struct commands_how *how)
+{
+	const char *missing = NULL;
+	size_t length = 0;
+
+	if (how->columns)
+		missing = table_show(t, how->columns, &length);
+	else if (how->look.format == TABLE_ALIGNED && !how->all && columns)
+		table_show(t, columns, &length);
+	if (missing) {
+		fprintf(stderr, "pgwith: there is no column \"%.*s\"\n", (int)length, missing);
+		return ASK_USAGE;
+	}
+	print(t, how);
+	return ASK_GOOD;
+}
+
+static enum ask_status
+show(struct ask *ask, const char *statement, const char *columns, const struct commands_how *how)
+{
+	struct table *t;
+	enum ask_status status = ask_for(ask, statement, &t);
+
+	if (status == ASK_GOOD)
+		status = look_print(t, columns, how);
+	table_free(t);
+	return status;
+}
+
+enum ask_status
+look_table(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
+	   char **args)
+{
+	return show(ask, entry->statement, entry->columns, how);
+}
+
+enum ask_status
+look_show(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
+	  char **args)
+{
+	char *statement = mem_strdup("SHOW");
+	enum ask_status status;
+
+	for (; *args; args++) {
+		char *more = mem_printf("%s %s", statement, *args);
+
+		free(statement);
+		statement = more;
+	}
+	status = show(ask, statement, NULL, how);
+	free(statement);
+	return status;
+}
+
+/* ---- status ---- */
+
+/* Columns of the summary; all but the last are numbers of SHOW POOLS. */
+static const struct {
+	const char *name, *from;
+} summary[] = {
+    {"size", "size"},           {"leased", "sv_active"},
+    {"idle", "sv_idle"},        {"cleaning", "sv_cleaning"},
+    {"connecting", "sv_login"}, {"waiting", "cl_waiting"},
+};
+#define SUMMARY (sizeof summary / sizeof *summary)
+
+static int64_t
+number(const struct table *t, unsigned row, const char *column)
+{
+	const char *text = table_cell(t, row, column);
+
+	return text ? strtoll(text, NULL, 10) : 0;
+}
+
+static int64_t
+longest_wait_us(const struct table *pools, unsigned row)
+{
+	return number(pools, row, "maxwait") * UNIT_S + number(pools, row, "maxwait_us");
+}
+
+/* What is wrong with a pool, or NULL. The caller frees. */
+static char *
+trouble_of(const struct table *pools, unsigned row, const struct commands_how *how)
+{
+	const char *error = table_cell(pools, row, "last_error");
+	int64_t wait = longest_wait_us(pools, row);
+	char text[32];
+
+	if (error)
+		return mem_strdup(error);
+	if (wait > how->max_wait_us)
+		return mem_printf("a session has waited for %s",
+				  units_elapsed_str(wait, text, sizeof text));
+	return NULL;
+}
+
+static void
+summary_row(struct table *to, const struct table *pools, unsigned row, const char *trouble)
+{
+	const char *cells[SUMMARY + 3];
+	char wait[32];
+
+	cells[0] = table_cell(pools, row, "database");
+	for (unsigned i = 0; i < SUMMARY; i++)
+		cells[1 + i] = table_cell(pools, row, summary[i].from);
+	snprintf(wait, sizeof wait, "%lld", (long long)(longest_wait_us(pools, row) / UNIT_MS));
+	cells[SUMMARY + 1] = wait;
+	cells[SUMMARY + 2] = trouble;
+	table_row(to, cells);
+}
+
+/* Fills the summary in; returns the number of pools in trouble. */
+static unsigned
+summarize(struct table *to, const struct table *pools, const struct commands_how *how)
+{
+	unsigned troubles = 0;
+
+	table_column(to, "pool", TABLE_TEXT);
+	for (unsigned i = 0; i < SUMMARY; i++)
+		table_column(to, summary[i].name, TABLE_NUMBER);
+	table_column(to, "longest_wait_ms", TABLE_NUMBER);
+	table_column(to, "trouble", TABLE_TEXT);
+	for (unsigned row = 0; row < table_rows(pools); row++) {
+		char *trouble = trouble_of(pools, row, how);
+
+		troubles += trouble != NULL;
+		summary_row(to, pools, row, trouble);
+		free(trouble);
+	}
+	return troubles;
+}
+
+/* A value of SHOW STATE. */
+static const char *
+fact(const struct table *state, const char *key)
+{
+	for (unsigned row = 0; row < table_rows(state); row++) {
+		const char *name = table_cell(state, row, "key");
+		const char *value = table_cell(state, row, "value");
+
+		if (name && value && strcmp(name, key) == 0)
+			return value;
+	}
+	return "?";
+}
+
+static void
+headline(const struct table *state)
+{
+	char up[32];
+
+	units_elapsed_str(strtoll(fact(state, "uptime_s"), NULL, 10) * UNIT_S, up, sizeof up);
+	printf("pgwithd %s (pid %s): %s, up %s, %s of %s sessions\n", fact(state, "version"),
+	       fact(state, "pid"), fact(state, "phase"), up, fact(state, "sessions"),
+	       fact(state, "max_clients"));
+}
+
+enum ask_status
+look_status(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
+	    char **args)
+{
+	struct table *state = NULL, *pools = NULL, *out = table_new();
+	enum ask_status status = ask_for(ask, "SHOW STATE", &state);
+	unsigned troubles;
+
+	if (status == ASK_GOOD)
+		status = ask_for(ask, "SHOW POOLS", &pools);
+	if (status != ASK_GOOD)
+		goto out;
+	troubles = summarize(out, pools, how);
+	if (how->look.format == TABLE_ALIGNED && how->look.header)
+		headline(state);
+	status = look_print(out, NULL, how);
+	if (status == ASK_GOOD && (troubles > 0 || strcmp(fact(state, "phase"), "running") != 0))
+		status = ASK_TROUBLE;
+out:
+	table_free(state);
+	table_free(pools);
+	table_free(out);
+	return status;
+}

@@ -1,0 +1,19 @@
+/* look: the commands that show tables. */
+#ifndef PGWITH_CLI_LOOK_H
+#define PGWITH_CLI_LOOK_H
+
+#include "cli/commands.h"
+
+/* Prints an answer as the command line wants it; `columns` are those of an aligned table. */
+enum ask_status look_print(struct table *, const char *columns, const struct commands_how *);
+
+enum ask_status look_table(const struct commands_entry *, const struct commands_how *, struct ask *,
+			   char **args);
+/* SHOW and whatever words follow. */
+enum ask_status look_show(const struct commands_entry *, const struct commands_how *, struct ask *,
+			  char **args);
+/* The summary: trouble if a pool is in trouble. */
+enum ask_status look_status(const struct commands_entry *, const struct commands_how *,
+			    struct ask *, char **args);
+
+#endif

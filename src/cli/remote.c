@@ -1,0 +1,529 @@
+#include "cli/remote.h"
+
+#include <libpq-fe.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+
+#define TESTED_MAJOR 15 /* README.md, "Limits" */
+#define OLDEST_MAJOR 14 /* that the PostgreSQL project still maintains */
+
+/* One server with all pools that lead to it. */
+struct target {
+	char *identity; /* of the cluster and its start */
+	char *pools;    /* their names, for people */
+	long sizes;     /* of them together */
+	long places;    /* max_connections without those that are reserved */
+	long others;    /* connections that are not of these pools; -1: not known */
+};
+
+struct remote {
+	struct findings *findings;
+	const struct conf *conf;
+	const struct remote_how *how;
+	struct target *targets;
+	unsigned ntargets;
+};
+
+/* A pool while it is looked at. */
+struct look {
+	struct remote *remote;
+	const struct conf_pool *pool;
+	char *subject;
+	PGconn *conn;
+	PGresult *settings; /* name, value, source */
+};
+
+/* ---- connecting ---- */
+
+/* What libpq or the server says, and what may help. */
+static const struct {
+	const char *words, *cure;
+} cures[] = {
+    {"No such file or directory",
+     "start PostgreSQL, or correct host and port of the conninfo: the socket is not there"},
+    {"Connection refused",
+     "start PostgreSQL, or correct host and port of the conninfo: nobody listens there"},
+    {"could not translate host name", "correct the host of the conninfo, or the name service"},
+    {"timeout expired", "look for a firewall or a wrong address: the host says nothing"},
+    {"no pg_hba.conf entry",
+     "add a line for this user, database and address to pg_hba.conf, and reload PostgreSQL"},
+    {"no password supplied",
+     "give the password by a passfile that the daemon's user can read (mode 600)"},
+    {"authentication failed",
+     "correct user and password of the conninfo or its passfile; see PostgreSQL's log"},
+    {"server does not support SSL", "switch ssl on in PostgreSQL, or lower sslmode"},
+    {"certificate", "check sslrootcert, sslcert, sslkey and the name in the server's certificate"},
+    {"remaining connection slots",
+     "raise max_connections of PostgreSQL, or lower the sizes of the pools"},
+    {"too many connections", "raise the CONNECTION LIMIT of the role or database, or lower size"},
+    {"too many clients", "raise max_connections of PostgreSQL, or lower the sizes of the pools"},
+    {"does not exist", "create it, or correct the conninfo"},
+    {"session is read-only", "none of the hosts is what target_session_attrs wants"},
+    {"session is not read-only", "none of the hosts is what target_session_attrs wants"},
+};
+
+static const char *
+cure_of(const char *message)
+{
+	for (unsigned i = 0; i < sizeof cures / sizeof *cures; i++)
+		if (strstr(message, cures[i].words))
+			return cures[i].cure;
+	return "check the conninfo, and that the server runs";
+}
+
+static PGconn *
+dial(const struct remote *r, const struct conf_pool *pool, const char *user)
+{
+	int64_t us = pool->connect_timeout_us < r->how->timeout_us ? pool->connect_timeout_us
+								   : r->how->timeout_us;
+	char seconds[24];
+	const char *password = pool->password && *pool->password ? pool->password : NULL;
+	const char *const keys[] = {"dbname", "connect_timeout", "application_name",
+				    "user",   "password",        NULL};
+	const char *values[] = {pool->conninfo, seconds, "pgwith doctor", user, password, NULL};
+
+	/* libpq knows whole seconds, and takes 1 for 2. */
+	snprintf(seconds, sizeof seconds, "%lld", (long long)((us + UNIT_S - 1) / UNIT_S));
+	return PQconnectdbParams(keys, values, 1);
+}
+
+static PGresult *
+ask(const struct look *l, const char *sql)
+{
+	PGresult *r = PQexec(l->conn, sql);
+
+	if (PQresultStatus(r) == PGRES_TUPLES_OK)
+		return r;
+	PQclear(r);
+	return NULL;
+}
+
+/* The first column of the first row. The caller frees; NULL if there is none. */
+static char *
+ask_one(const struct look *l, const char *sql)
+{
+	PGresult *r = ask(l, sql);
+	char *text = NULL;
+
+	if (r && PQntuples(r) == 1 && !PQgetisnull(r, 0, 0))
+		text = mem_strdup(PQgetvalue(r, 0, 0));
+	PQclear(r);
+	return text;
+}
+
+static long
+ask_number(const struct look *l, const char *sql, long otherwise)
+{
+	char *text = ask_one(l, sql);
+	long n = text ? strtol(text, NULL, 10) : otherwise;
+
+	free(text);
+	return n;
+}
+
+/* ---- settings ---- */
+
+static int
+row_of(const struct look *l, const char *name)
+{
+	for (int i = 0; l->settings && i < PQntuples(l->settings); i++)
+		if (strcmp(PQgetvalue(l->settings, i, 0), name) == 0)
+			return i;
+	return -1;
+}
+
+/* What a new connection of the pool begins with; `otherwise` if the server has no such setting. */
+static long
+setting(const struct look *l, const char *name, long otherwise)
+{
+	int i = row_of(l, name);
+
+	return i < 0 ? otherwise : strtol(PQgetvalue(l->settings, i, 1), NULL, 10);
+}
+
+static bool
+is_on(const struct look *l, const char *name)
+{
+	int i = row_of(l, name);
+
+	return i >= 0 && strcmp(PQgetvalue(l->settings, i, 1), "on") == 0;
+}
+
+/* Who set it, for people. */
+static const char *
+source(const struct look *l, const char *name)
+{
+	int i = row_of(l, name);
+
+	return i < 0 ? "" : PQgetvalue(l->settings, i, 2);
+}
+
+static const char *
+duration(int64_t us, char *out, size_t out_size)
+{
+	return units_duration_str(us, out, out_size);
+}
+
+/* Idle server connections that the server ends before the pool does. */
+static void
+check_idle(const struct look *l)
+{
+	int64_t limit = setting(l, "idle_session_timeout", 0) * UNIT_MS;
+	int64_t own = l->pool->idle_timeout_us;
+	char a[32], b[32], *cure;
+
+	if (limit == 0 || (own && own < limit && l->pool->min_size == 0))
+		return;
+	cure = mem_printf(
+	    "ALTER ROLE \"%s\" SET idle_session_timeout = 0; idle_timeout of the pool is "
+	    "for that",
+	    PQuser(l->conn));
+	if (own && own < limit)
+		findings_add(
+		    l->remote->findings, FINDING_WARNING, l->subject, cure,
+		    "idle_session_timeout = %s (%s) ends the %lld connections that min_size keeps",
+		    duration(limit, a, sizeof a), source(l, "idle_session_timeout"),
+		    (long long)l->pool->min_size);
+	else
+		findings_add(l->remote->findings, FINDING_WARNING, l->subject, cure,
+			     "idle_session_timeout = %s (%s) ends idle connections before the pool "
+			     "does (idle_timeout = %s): each costs a new login",
+			     duration(limit, a, sizeof a), source(l, "idle_session_timeout"),
+			     own ? duration(own, b, sizeof b) : "never");
+	free(cure);
+}
+
+static void
+check_idle_in_transaction(const struct look *l)
+{
+	int64_t limit = setting(l, "idle_in_transaction_session_timeout", 0) * UNIT_MS;
+	int64_t own = l->pool->idle_in_scope_timeout_us;
+	char a[32];
+
+	if (limit == 0 || (own && own < limit))
+		return;
+	findings_add(
+	    l->remote->findings, FINDING_WARNING, l->subject,
+	    "set idle_in_scope_timeout of the pool lower: it rolls back and keeps the connection",
+	    "idle_in_transaction_session_timeout = %s (%s) closes the server connection of a "
+	    "client that is slow in a transaction; the client loses its session",
+	    duration(limit, a, sizeof a), source(l, "idle_in_transaction_session_timeout"));
+}
+
+static void
+check_statement_timeout(const struct look *l)
+{
+	int64_t limit = setting(l, "statement_timeout", 0) * UNIT_MS;
+	const char *from = source(l, "statement_timeout");
+	char a[32], b[32];
+
+	if (limit == 0)
+		return;
+	if (l->pool->query_timeout_us && limit <= l->pool->query_timeout_us)
+		findings_add(
+		    l->remote->findings, FINDING_NOTE, l->subject, "leave one of them out",
+		    "statement_timeout = %s (%s) comes before query_timeout = %s, which never "
+		    "has anything to do",
+		    duration(limit, a, sizeof a), from,
+		    duration(l->pool->query_timeout_us, b, sizeof b));
+	else if (limit < UNIT_S)
+		findings_add(
+		    l->remote->findings, FINDING_WARNING, l->subject,
+		    "raise it, or set query_timeout of the pool instead",
+		    "statement_timeout = %s (%s) is also for what scopes leave to be run at "
+		    "their end",
+		    duration(limit, a, sizeof a), from);
+}
+
+static void
+check_read_only(const struct look *l, bool standby)
+{
+	PQconninfoOption *options = PQconninfoParse(l->pool->conninfo, NULL);
+	bool wanted = false;
+
+	for (PQconninfoOption *o = options; o && o->keyword; o++)
+		if (o->val && strcmp(o->keyword, "target_session_attrs") == 0)
+			wanted = strcmp(o->val, "any") != 0;
+	PQconninfoFree(options);
+	if (wanted)
+		return; /* whoever says that knows */
+	if (standby)
+		findings_add(l->remote->findings, FINDING_NOTE, l->subject,
+			     "for a primary: target_session_attrs=read-write in the conninfo, with "
+			     "all hosts",
+			     "the server is a standby: every transaction is read-only");
+	else if (is_on(l, "default_transaction_read_only"))
+		findings_add(
+		    l->remote->findings, FINDING_WARNING, l->subject,
+		    "switch it off, or say target_session_attrs=read-only in the conninfo if it "
+		    "is meant",
+		    "default_transaction_read_only is on (%s): writes fail",
+		    source(l, "default_transaction_read_only"));
+}
+
+static bool
+is_local(const PGconn *conn)
+{
+	const char *host = PQhost(conn), *address = PQhostaddr(conn);
+
+	return host == NULL || *host == 0 || *host == '/' || *host == '@' ||
+	       strcmp(host, "localhost") == 0 || strncmp(address ? address : "", "127.", 4) == 0 ||
+	       strcmp(address ? address : "", "::1") == 0;
+}
+
+/* What only matters over a network. */
+static void
+check_network(const struct look *l)
+{
+	PQconninfoOption *options;
+	bool watched = false;
+
+	if (is_local(l->conn))
+		return;
+	if (!PQsslInUse(l->conn))
+		findings_add(l->remote->findings, FINDING_WARNING, l->subject,
+			     "sslmode=verify-full and sslrootcert in the conninfo",
+			     "the connection to %s is not encrypted", PQhost(l->conn));
+	options = PQconninfoParse(l->pool->conninfo, NULL);
+	for (PQconninfoOption *o = options; o && o->keyword; o++)
+		watched |= o->val && (strcmp(o->keyword, "tcp_user_timeout") == 0 ||
+				      strcmp(o->keyword, "keepalives_idle") == 0);
+	PQconninfoFree(options);
+	if (!watched)
+		findings_add(
+		    l->remote->findings, FINDING_NOTE, l->subject,
+		    "tcp_user_timeout=10000 keepalives_idle=30 in the conninfo",
+		    "if %s vanishes without a word, clients that wait for its answer wait as "
+		    "long as the kernel does",
+		    PQhost(l->conn));
+	if (row_of(l, "client_connection_check_interval") >= 0 &&
+	    setting(l, "client_connection_check_interval", 0) == 0)
+		findings_add(
+		    l->remote->findings, FINDING_NOTE, l->subject,
+		    "client_connection_check_interval = 10s in postgresql.conf",
+		    "if this machine vanishes without a word, PostgreSQL goes on with what runs");
+}
+
+/* ---- places ---- */
+
+/* Connections that are not of the pools that lead to this server. */
+static long
+count_others(const struct look *l)
+{
+	const struct table *servers = l->remote->how->servers;
+	PGresult *r =
+	    ask(l, "SELECT pid FROM pg_stat_activity WHERE datname IS NOT NULL AND usename IS "
+		   "NOT NULL AND pid <> pg_backend_pid() AND "
+		   "coalesce(backend_type, 'client backend') = 'client backend'");
+	long n = 0;
+
+	if (r == NULL)
+		return -1;
+	for (int i = 0; i < PQntuples(r); i++) {
+		bool own = false;
+
+		for (unsigned k = 0; servers && k < table_rows(servers) && !own; k++) {
+			const char *pid = table_cell(servers, k, "remote_pid");
+
+			own = pid && strcmp(pid, PQgetvalue(r, i, 0)) == 0;
+		}
+		n += !own;
+	}
+	PQclear(r);
+	return n;
+}
+
+static void
+check_limit(const struct look *l, const char *what, const char *name, long limit)
+{
+	char *cure;
+
+	if (limit < 0 || limit >= l->pool->size)
+		return;
+	cure = mem_printf("ALTER %s \"%s\" CONNECTION LIMIT %lld, or a smaller size", what, name,
+			  (long long)l->pool->size);
+	findings_add(l->remote->findings, FINDING_PROBLEM, l->subject, cure,
+		     "size = %lld is more than the connection limit %ld of %s %s",
+		     (long long)l->pool->size, limit, what, name);
+	free(cure);
+}
+
+static void
+add_target(const struct look *l)
+{
+	struct remote *r = l->remote;
+	char *identity =
+	    ask_one(l, "SELECT (SELECT system_identifier FROM pg_control_system()) || ' ' "
+		       "|| pg_postmaster_start_time()");
+	struct target *t = NULL;
+	char *names;
+
+	if (identity == NULL || row_of(l, "max_connections") < 0) {
+		findings_add(
+		    r->findings, FINDING_NOTE, l->subject, NULL,
+		    "cannot look: this server does not tell how many connections it takes");
+		free(identity);
+		return;
+	}
+	for (unsigned i = 0; i < r->ntargets; i++)
+		if (strcmp(r->targets[i].identity, identity) == 0)
+			t = &r->targets[i];
+	if (t == NULL) {
+		r->targets = mem_realloc(r->targets, (r->ntargets + 1) * sizeof *r->targets);
+		t = &r->targets[r->ntargets++];
+		*t = (struct target){
+		    .identity = mem_strdup(identity),
+		    .pools = mem_strdup(""),
+		    .places = setting(l, "max_connections", 0) -
+			      setting(l, "superuser_reserved_connections", 0) -
+			      setting(l, "reserved_connections", 0),
+		    .others = count_others(l),
+		};
+	}
+	names = mem_printf("%s%s%s", t->pools, *t->pools ? ", " : "", l->pool->name);
+	free(t->pools);
+	t->pools = names;
+	t->sizes += l->pool->size;
+	free(identity);
+}
+
+static void
+check_target(struct findings *f, const struct target *t, bool daemon)
+{
+	char *subject = mem_printf("server of %s", t->pools), *cure;
+	const char *whose = daemon ? "others have" : "whoever is connected has";
+
+	cure = mem_printf("raise max_connections of PostgreSQL by %ld, or lower the sizes",
+			  t->sizes + (t->others > 0 ? t->others : 0) - t->places);
+	if (t->sizes > t->places)
+		findings_add(
+		    f, FINDING_PROBLEM, subject, cure,
+		    "the sizes of the pools make %ld, and max_connections leaves %ld places",
+		    t->sizes, t->places);
+	else if (t->others > 0 && t->sizes + t->others > t->places)
+		findings_add(
+		    f, FINDING_WARNING, subject, cure,
+		    "the sizes of the pools make %ld, %s %ld, and max_connections leaves %ld "
+		    "places",
+		    t->sizes, whose, t->others, t->places);
+	else if (t->others < 0)
+		findings_add(f, FINDING_NOTE, subject, NULL,
+			     "places for %ld connections; the pools take up to %ld; cannot look at "
+			     "how many others have",
+			     t->places, t->sizes);
+	else
+		findings_add(f, FINDING_OK, subject, NULL,
+			     "places for %ld connections; the pools take up to %ld, %s %ld now",
+			     t->places, t->sizes, whose, t->others);
+	free(cure);
+	free(subject);
+}
+
+/* ---- a pool ---- */
+
+static void
+check_version(const struct look *l)
+{
+	int version = PQserverVersion(l->conn), major = version / 10000;
+	const char *text = PQparameterStatus(l->conn, "server_version");
+
+	if (version == 0)
+		findings_add(l->remote->findings, FINDING_NOTE, l->subject, NULL,
+			     "cannot look: the server does not tell its version");
+	else if (major < OLDEST_MAJOR)
+		findings_add(
+		    l->remote->findings, FINDING_WARNING, l->subject, "update PostgreSQL",
+		    "answers; PostgreSQL %s is no longer maintained, and pgwith is not tested "
+		    "with it",
+		    text);
+	else if (major != TESTED_MAJOR)
+		findings_add(l->remote->findings, FINDING_NOTE, l->subject, NULL,
+			     "answers; PostgreSQL %s (pgwith is tested with %d)", text,
+			     TESTED_MAJOR);
+	else
+		findings_add(l->remote->findings, FINDING_OK, l->subject, NULL,
+			     "answers; PostgreSQL %s, as %s%s", text, PQuser(l->conn),
+			     PQsslInUse(l->conn) ? ", with TLS" : "");
+}
+
+static void
+look_at(struct look *l)
+{
+	char *standby = NULL;
+
+	check_version(l);
+	l->settings = ask(l, "SELECT name, reset_val, source FROM pg_settings");
+	if (l->settings == NULL) {
+		findings_add(l->remote->findings, FINDING_NOTE, l->subject, NULL,
+			     "cannot look at the server's settings: %s", PQerrorMessage(l->conn));
+		return;
+	}
+	PQclear(ask(l, "SET statement_timeout = '5s'"));
+	standby = ask_one(l, "SELECT pg_is_in_recovery()");
+	check_idle(l);
+	check_idle_in_transaction(l);
+	check_statement_timeout(l);
+	check_read_only(l, standby && *standby == 't');
+	check_network(l);
+	check_limit(
+	    l, "ROLE", PQuser(l->conn),
+	    ask_number(l, "SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user", -1));
+	check_limit(l, "DATABASE", PQdb(l->conn),
+		    ask_number(l,
+			       "SELECT datconnlimit FROM pg_database WHERE datname = "
+			       "current_database()",
+			       -1));
+	add_target(l);
+	free(standby);
+	PQclear(l->settings);
+}
+
+static void
+check_pool(struct remote *r, const struct conf_pool *pool)
+{
+	struct look l = {.remote = r, .pool = pool, .subject = mem_printf("pool %s", pool->name)};
+	const struct passwd *pw = getpwuid(geteuid());
+	const char *user = pool->role == CONF_ROLE_CLIENT ? r->how->user : NULL;
+
+	if (pool->role == CONF_ROLE_CLIENT && user == NULL && pw)
+		user = pw->pw_name;
+	l.conn = dial(r, pool, user);
+	if (PQstatus(l.conn) == CONNECTION_OK) {
+		look_at(&l);
+		if (pool->role == CONF_ROLE_CLIENT)
+			findings_add(r->findings, FINDING_NOTE, l.subject,
+				     "--user ROLE looks as another",
+				     "role = client: looked at as %s; other roles may not get in",
+				     PQuser(l.conn));
+	} else if (pool->role == CONF_ROLE_CLIENT) {
+		findings_add(r->findings, FINDING_WARNING, l.subject,
+			     "--user ROLE tries as another", "role = client: as %s: %s",
+			     user ? user : "?", PQerrorMessage(l.conn));
+	} else {
+		findings_add(r->findings, FINDING_PROBLEM, l.subject,
+			     cure_of(PQerrorMessage(l.conn)), "cannot connect: %s",
+			     PQerrorMessage(l.conn));
+	}
+	PQfinish(l.conn);
+	free(l.subject);
+}
+
+void
+remote_check(struct findings *f, const struct conf *conf, const struct remote_how *how)
+{
+	struct remote r = {.findings = f, .conf = conf, .how = how};
+
+	for (unsigned i = 0; i < conf->npools; i++)
+		check_pool(&r, &conf->pools[i]);
+	for (unsigned i = 0; i < r.ntargets; i++) {
+		check_target(f, &r.targets[i], how->servers != NULL);
+		free(r.targets[i].identity);
+		free(r.targets[i].pools);
+	}
+	free(r.targets);
+}
