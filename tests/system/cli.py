@@ -16,7 +16,7 @@ import time
 from pgwtest import check, equal, main, test, unavailable, wait_until, wire
 from pgwtest import child
 from pgwtest.daemon import SANITIZE_ENV, program
-from pgwtest.tap import Failure, Skip, slow_factor
+from pgwtest.tap import Failure, slow_factor
 
 SRCDIR = os.environ.get("PGWITH_SRCDIR", os.getcwd())
 
@@ -308,17 +308,10 @@ def watch_on_a_terminal(t):
     check(term.text.rstrip().endswith("\x1b[?1049l"), "the first screen again: %r" % term.text[-40:])
 
 
-def needs(d, command):
-    """Until the console has it."""
-    if not [r for r in d.show("HELP") if r["command"].startswith(command)]:
-        raise Skip("this pgwithd has no " + command)
-
-
 @test
 def waits(t):
     """what waits has no time limit but --timeout; given up, it says how things are"""
     d = start(t)
-    needs(d, "PAUSE")
     holder = t.client(d, "orders")
     holder.sql("BEGIN; SELECT 1")
     status, out, err = pgwith(d, "pause", "orders", "--timeout", "200ms")
@@ -349,7 +342,6 @@ def waits(t):
 def commands_that_act(t):
     """disable, enable, reconnect, drain, kill, set and shutdown do what they say"""
     d = start(t)
-    needs(d, "SHUTDOWN")
     c = t.client(d, "orders")
     before = c.value("SELECT pg_backend_pid()")
 
