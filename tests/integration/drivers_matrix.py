@@ -8,8 +8,8 @@ import subprocess
 import sys
 import threading
 
-from pgwtest import (Closed, Failure, ServerError, Skip, check, child, equal, main, note, slow_factor, test,
-                     unavailable, wait_until, wire)
+from pgwtest import (Closed, Failure, ServerError, Skip, check, child, equal, main, note, sanitized, slow_factor,
+                     test, unavailable, wait_until, wire)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAMS = os.path.join(HERE, "drivers")
@@ -236,6 +236,10 @@ def cell(t, key, feature):
 def add_tests():
     for key, driver in DRIVERS.items():
         for feature, title in FEATURES.items():
+            # What bulk.py and server_side.py do with the sanitizers is enough.
+            if sanitized() and feature in ("large", "restart"):
+                continue
+
             def run(t, key=key, feature=feature):
                 cell(t, key, feature)
             run.__name__ = key + "_" + feature

@@ -134,7 +134,9 @@ def fixture(t):
     shell.type("PATH=%s/src:$PATH; cd %s" % (BUILD, home))
 
     def here(text):
-        return text.replace("/usr/share/pgwith", os.path.join(os.path.dirname(os.path.abspath(MAN)), "sql")).replace("/tmp", home)
+        sql = os.path.join(os.path.dirname(os.path.abspath(MAN)), "sql")
+        return text.replace("/tmp", home).replace("/usr/share/pgwith", sql)
+
     shell.compare([(here(c), here(want)) for c, want in examples("pgwith-fixture.1", "sh")])
     check(not [name for name in os.listdir(home) if name.startswith(".s.PGSQL")], "its socket is gone")
 

@@ -11,7 +11,6 @@ os.environ.setdefault("PGWITH_TEST_BULK_MB", "16" if sanitized() else "64")
 import bulk  # noqa: E402,F401
 import cancel  # noqa: E402,F401
 import cleanup  # noqa: E402,F401
-import server_side  # noqa: E402,F401
 import storm  # noqa: E402,F401
 
 if __name__ == "__main__":
