@@ -576,6 +576,7 @@ main(void)
 	SRunner *r = srunner_create(s);
 	int failed;
 
+	srunner_set_fork_status(r, CK_FORK); /* there is one log in a process */
 	tcase_add_checked_fixture(t, capture, release);
 	tcase_add_test(t, levels_are_obeyed);
 	tcase_add_test(t, a_line_has_its_parts);
