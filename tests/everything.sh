@@ -187,14 +187,14 @@ suite 'system and integration tests' 1800 . make -s -j"$jobs" -k check-system
 step 'unit tests under valgrind' 1800 make -s check-valgrind
 if step 'sanitized build' 900 "$0" sanitized; then
 	# In one process each, as under valgrind: a fork for each of a thousand costs the sanitizers most.
-	suite 'unit tests, sanitized' 900 "$sanitized" env CK_FORK=no CHECK_ROUNDS=5000 \
+	suite 'unit tests, sanitized' 900 "$sanitized" env CK_FORK=no CK_TIMEOUT_MULTIPLIER=5 CHECK_ROUNDS=5000 \
 		make -s -k -C "$sanitized" -j"$jobs" check-unit
 	# Times are measured above; here there is four times as much for everything.
 	suite 'system and integration tests, sanitized' 2700 "$sanitized" \
 		make -s -k -C "$sanitized" -j$((jobs + 1)) check-system
 fi
 step 'installation' 600 make -s install-check
-step 'distribution' 1800 env CK_FORK=no CHECK_ROUNDS=1000 \
+step 'distribution' 1800 env CK_FORK=no CK_TIMEOUT_MULTIPLIER=5 CHECK_ROUNDS=1000 \
 	make -s -j"$jobs" distcheck-unit DISTCHECK_CONFIGURE_FLAGS=CFLAGS=-O0
 for left in pgwith-[0-9]*; do
 	[ ! -d "$left" ] || remove "$left"

@@ -11,7 +11,7 @@ one()
 	number=$1 test=$2
 	name=${test##*/}
 	mine=$dir/$number
-	PGWITH_VALGRIND=1 CK_FORK=no CK_TAP_LOG_FILE_NAME=$mine.tap CK_VERBOSITY=silent "$valgrind" -q \
+	PGWITH_VALGRIND=1 CK_FORK=no CK_TIMEOUT_MULTIPLIER=20 CK_TAP_LOG_FILE_NAME=$mine.tap CK_VERBOSITY=silent "$valgrind" -q \
 		--error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --track-fds=yes \
 		--child-silent-after-fork=yes --log-file="$mine.log" "$test" >"$mine.out" 2>&1 </dev/null
 	status=$?
