@@ -55,16 +55,32 @@ resize(struct idmap *m, size_t size)
 	free(old);
 }
 
-uint64_t
-idmap_add(struct idmap *m, void *owner)
+static void
+make_room(struct idmap *m)
 {
 	if (m->size == 0)
 		resize(m, IDMAP_SMALLEST);
 	else if ((m->count + 1) * 4 > m->size * 3)
 		resize(m, m->size * 2);
 	m->count++;
+}
+
+uint64_t
+idmap_add(struct idmap *m, void *owner)
+{
+	make_room(m);
 	put(m, ++m->last, owner);
 	return m->last;
+}
+
+bool
+idmap_put(struct idmap *m, uint64_t id, void *owner)
+{
+	if (id == 0 || id > m->last || idmap_get(m, id))
+		return false;
+	make_room(m);
+	put(m, id, owner);
+	return true;
 }
 
 static struct idmap_slot *

@@ -3,6 +3,7 @@
 #ifndef PGWITH_BASE_IDMAP_H
 #define PGWITH_BASE_IDMAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,10 @@ void idmap_clear(struct idmap *);
 
 /* Gives `owner` (not NULL, not taken over) a fresh id, which is never 0. */
 uint64_t idmap_add(struct idmap *, void *owner);
+
+/* Puts an owner in under the id that another process has given it, at most idmap->last. Returns
+ * false if it is in already, or was never given. */
+bool idmap_put(struct idmap *, uint64_t id, void *owner);
 
 /* The owner, or NULL if the id is not in. */
 void *idmap_get(const struct idmap *, uint64_t id);

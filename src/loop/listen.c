@@ -26,6 +26,7 @@ struct listen {
 	struct event event;
 	struct event retry;
 	bool paused;
+	bool held; /* by listen_hold() */
 	void (*accepted)(void *, int);
 	void *arg;
 };
@@ -70,7 +71,7 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 void
 listen_resume(struct listen *l)
 {
-	if (l == NULL || !l->paused)
+	if (l == NULL || !l->paused || l->held)
 		return;
 	l->paused = false;
 	event_del(&l->retry);
@@ -127,9 +128,9 @@ fail:
 	return -1;
 }
 
-struct listen *
-listen_new(struct loop *loop, const char *dir, unsigned port, mode_t mode, uid_t owner, gid_t group,
-	   void (*accepted)(void *, int), void *arg, char *why, size_t why_size)
+/* Returns NULL if the path is too long. */
+static struct listen *
+make(struct loop *loop, const char *dir, unsigned port, void (*accepted)(void *, int), void *arg)
 {
 	struct listen *l = mem_calloc(1, sizeof *l);
 	int n;
@@ -140,12 +141,53 @@ listen_new(struct loop *loop, const char *dir, unsigned port, mode_t mode, uid_t
 	l->arg = arg;
 	n = snprintf(l->path, sizeof l->path, "%s/.s.PGSQL.%u", dir, port);
 	if (n >= (int)sizeof l->path) {
-		snprintf(why, why_size, "the socket's path %s/.s.PGSQL.%u is longer than %zu bytes",
-			 dir, port, sizeof l->path - 1);
 		free(l);
 		return NULL;
 	}
 	snprintf(l->lock_path, sizeof l->lock_path, "%s.lock", l->path);
+	return l;
+}
+
+static void
+begin(struct listen *l)
+{
+	event_assign(&l->event, loop_base(l->loop), l->fd, EV_READ | EV_PERSIST, on_readable, l);
+	evtimer_assign(&l->retry, loop_base(l->loop), on_retry, l);
+	event_add(&l->event, NULL);
+}
+
+struct listen *
+listen_adopt(struct loop *loop, const char *dir, unsigned port, int fd, int lock_fd,
+	     void (*accepted)(void *, int), void *arg)
+{
+	struct sockaddr_un addr = {0};
+	socklen_t bytes = sizeof addr;
+	struct listen *l = make(loop, dir, port, accepted, arg);
+
+	if (l == NULL)
+		return NULL;
+	if (getsockname(fd, (struct sockaddr *)&addr, &bytes) < 0 || addr.sun_family != AF_UNIX ||
+	    strncmp(addr.sun_path, l->path, sizeof l->path) != 0) {
+		free(l);
+		return NULL;
+	}
+	l->fd = fd;
+	l->lock_fd = lock_fd;
+	begin(l);
+	return l;
+}
+
+struct listen *
+listen_new(struct loop *loop, const char *dir, unsigned port, mode_t mode, uid_t owner, gid_t group,
+	   void (*accepted)(void *, int), void *arg, char *why, size_t why_size)
+{
+	struct listen *l = make(loop, dir, port, accepted, arg);
+
+	if (l == NULL) {
+		snprintf(why, why_size, "the socket's path %s/.s.PGSQL.%u is longer than %zu bytes",
+			 dir, port, sizeof l->path - 1);
+		return NULL;
+	}
 	if (take_lock(l, why, why_size) < 0 ||
 	    make_socket(l, mode, owner, group, why, why_size) < 0) {
 		if (l->fd >= 0)
@@ -155,10 +197,27 @@ listen_new(struct loop *loop, const char *dir, unsigned port, mode_t mode, uid_t
 		free(l);
 		return NULL;
 	}
-	event_assign(&l->event, loop_base(loop), l->fd, EV_READ | EV_PERSIST, on_readable, l);
-	evtimer_assign(&l->retry, loop_base(loop), on_retry, l);
-	event_add(&l->event, NULL);
+	begin(l);
 	return l;
+}
+
+void
+listen_hold(struct listen *l)
+{
+	if (l == NULL || l->held)
+		return;
+	event_del(&l->event);
+	event_del(&l->retry);
+	l->held = true;
+}
+
+void
+listen_release(struct listen *l)
+{
+	if (l == NULL || !l->held)
+		return;
+	l->held = l->paused = false;
+	event_add(&l->event, NULL);
 }
 
 void
@@ -179,6 +238,12 @@ int
 listen_fd(const struct listen *l)
 {
 	return l->fd;
+}
+
+int
+listen_lock_fd(const struct listen *l)
+{
+	return l->lock_fd;
 }
 
 const char *

@@ -17,6 +17,16 @@ struct listen *listen_new(struct loop *, const char *dir, unsigned port, mode_t 
 			  gid_t group, void (*accepted)(void *arg, int fd), void *arg, char *why,
 			  size_t why_size);
 
+/* Goes on with the socket and the lock that another process had made for the same place by
+ * listen_new(), and takes them over. Returns NULL, and both are still the caller's, if the socket
+ * is another one's. */
+struct listen *listen_adopt(struct loop *, const char *dir, unsigned port, int fd, int lock_fd,
+			    void (*accepted)(void *arg, int fd), void *arg);
+
+/* Accepts nobody until listen_release(): whoever comes waits in the kernel. */
+void listen_hold(struct listen *);
+void listen_release(struct listen *);
+
 /* A descriptor was closed: accepting may go on. Cheap if it was not paused. */
 void listen_resume(struct listen *);
 
@@ -25,5 +35,6 @@ void listen_free(struct listen *);
 
 const char *listen_path(const struct listen *);
 int listen_fd(const struct listen *);
+int listen_lock_fd(const struct listen *);
 
 #endif

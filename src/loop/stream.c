@@ -331,8 +331,29 @@ stream_resume(struct stream *st)
 	if (!st->paused || st->fd < 0)
 		return;
 	st->paused = false;
+	if (st->held)
+		return;
 	if (!st->reading)
 		listen_for(st, EV_READ);
 	if (st->ssl && SSL_has_pending(st->ssl))
 		read_again(st);
+}
+
+void
+stream_hold(struct stream *st)
+{
+	if (st->fd < 0 || st->held)
+		return;
+	st->held = true;
+	st->reading = false;
+	event_del(&st->event);
+}
+
+void
+stream_release(struct stream *st)
+{
+	if (st->fd < 0 || !st->held)
+		return;
+	st->held = false;
+	listen_for(st, EV_READ);
 }

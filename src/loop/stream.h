@@ -43,6 +43,7 @@ struct stream {
 	struct buf out;
 	bool paused;           /* the owner does not want to read */
 	bool reading;          /* EV_READ is registered (it may be while paused) */
+	bool held;             /* by stream_hold(); beside `paused`, which is the owner's */
 	bool broken;           /* writing failed: output is dropped, the reader will see the end */
 	bool read_wants_write; /* TLS: the next read needs the descriptor writable */
 	uint64_t received;     /* bytes, ever */
@@ -82,5 +83,10 @@ stream_queued(const struct stream *st)
 /* No `readable` until stream_resume(). */
 void stream_pause(struct stream *);
 void stream_resume(struct stream *);
+
+/* Nothing is read and no hang-up is noticed until stream_release(), whatever the owner does:
+ * another process will read on. Output still goes. */
+void stream_hold(struct stream *);
+void stream_release(struct stream *);
 
 #endif

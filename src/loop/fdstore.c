@@ -1,0 +1,174 @@
+#include "loop/fdstore.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+#define FIRST_FD  3
+#define SETTLE_MS 5000
+#define SEND_S    5 /* a supervisor that does not listen must not hold us up for ever */
+
+static bool
+address(struct sockaddr_un *addr, socklen_t *bytes)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	size_t n = path ? strlen(path) : 0;
+
+	if (n < 2 || n >= sizeof addr->sun_path || (*path != '/' && *path != '@'))
+		return false;
+	memset(addr, 0, sizeof *addr);
+	addr->sun_family = AF_UNIX;
+	memcpy(addr->sun_path, path, n);
+	if (*path == '@')
+		addr->sun_path[0] = 0;
+	*bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+	return true;
+}
+
+bool
+fdstore_there(void)
+{
+	struct sockaddr_un addr;
+	socklen_t bytes;
+
+	return address(&addr, &bytes);
+}
+
+/* One datagram; `fd` goes with it unless it is -1. */
+static int
+say(const char *text, int fd)
+{
+	static const struct timeval patience = {SEND_S, 0};
+	struct sockaddr_un addr;
+	socklen_t bytes;
+	struct iovec iov = {.iov_base = (char *)text, .iov_len = strlen(text)};
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr msg = {.msg_name = &addr, .msg_iov = &iov, .msg_iovlen = 1};
+	int s, saved;
+	ssize_t n;
+
+	if (!address(&addr, &bytes)) {
+		errno = ENOTCONN;
+		return -E_IO;
+	}
+	msg.msg_namelen = bytes;
+	if (fd >= 0) {
+		msg.msg_control = control.space;
+		msg.msg_controllen = sizeof control.space;
+		control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof fd),
+						  .cmsg_level = SOL_SOCKET,
+						  .cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+	}
+	s = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (s < 0)
+		return -E_IO;
+	setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+	do
+		n = sendmsg(s, &msg, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	saved = errno;
+	close(s);
+	errno = saved;
+	return n < 0 ? -E_IO : 0;
+}
+
+int
+fdstore_keep(const char *name, int fd)
+{
+	char text[FDSTORE_NAME_MAX + 64];
+
+	/* FDPOLL: a connection whose other end is gone by then is ours to close, not theirs. */
+	snprintf(text, sizeof text, "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+	return say(text, fd);
+}
+
+int
+fdstore_forget(const char *name)
+{
+	char text[FDSTORE_NAME_MAX + 64];
+
+	snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	return say(text, -1);
+}
+
+/* sd_notify_barrier(3): the other end of the pipe is closed when its turn has come. */
+int
+fdstore_settle(void)
+{
+	struct pollfd wait;
+	int ends[2], r;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -E_IO;
+	r = say("BARRIER=1", ends[1]);
+	close(ends[1]);
+	wait = (struct pollfd){.fd = ends[0]};
+	if (r == 0 && poll(&wait, 1, SETTLE_MS) != 1) {
+		errno = ETIMEDOUT;
+		r = -E_IO;
+	}
+	close(ends[0]);
+	return r;
+}
+
+static bool
+for_us(unsigned *count)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+
+	if (pid == NULL || fds == NULL || strtoul(pid, NULL, 10) != (unsigned long)getpid())
+		return false;
+	*count = (unsigned)strtoul(fds, NULL, 10);
+	return *count > 0 && *count <= 1000000;
+}
+
+size_t
+fdstore_take(struct fdstore_fd **out)
+{
+	const char *names = getenv("LISTEN_FDNAMES");
+	struct fdstore_fd *list;
+	unsigned count;
+	size_t n = 0;
+
+	*out = NULL;
+	if (names == NULL || !for_us(&count))
+		return 0;
+	list = mem_calloc(count, sizeof *list);
+	for (unsigned i = 0; i < count && names; i++) {
+		size_t bytes = strcspn(names, ":");
+		int fd = FIRST_FD + (int)i, flags = fcntl(fd, F_GETFD);
+
+		if (strncmp(names, FDSTORE_PREFIX, sizeof FDSTORE_PREFIX - 1) == 0 && flags >= 0) {
+			fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
+			list[n++] =
+			    (struct fdstore_fd){.name = mem_strndup(names, bytes), .fd = fd};
+		}
+		names = names[bytes] ? names + bytes + 1 : NULL;
+	}
+	*out = list;
+	return n;
+}
+
+void
+fdstore_free(struct fdstore_fd *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (list[i].fd >= 0)
+			close(list[i].fd);
+		free(list[i].name);
+	}
+	free(list);
+}

@@ -1,0 +1,40 @@
+/* fdstore: descriptors that outlive this process, kept by whoever started it and given to the one
+ * that comes after it: systemd's file descriptor store (sd_notify(3), sd_listen_fds(3)), or any
+ * supervisor that speaks its protocol over NOTIFY_SOCKET. */
+#ifndef PGWITH_LOOP_FDSTORE_H
+#define PGWITH_LOOP_FDSTORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* All names of ours begin with this: the others in LISTEN_FDNAMES are somebody else's business. */
+#define FDSTORE_PREFIX   "pgwith-"
+#define FDSTORE_NAME_MAX 255
+
+/* Is there somebody who could keep them? */
+bool fdstore_there(void);
+
+/* Gives the descriptor to be kept; it stays open here. A name is used once. Returns 0, or -E_IO
+ * with errno. */
+int fdstore_keep(const char *name, int fd);
+
+/* Forgets what was kept under the name. Returns as fdstore_keep(). */
+int fdstore_forget(const char *name);
+
+/* Waits until all that was said has been heard. Returns 0, or -E_IO if that takes too long. */
+int fdstore_settle(void);
+
+/* One that was kept by the process before. */
+struct fdstore_fd {
+	char *name;
+	int fd; /* -1: taken */
+};
+
+/* All that were kept, close-on-exec now. Returns how many; the array, and the names, are the
+ * caller's to be freed by fdstore_free(). */
+size_t fdstore_take(struct fdstore_fd **);
+
+/* Closes those that were not taken. */
+void fdstore_free(struct fdstore_fd *, size_t count);
+
+#endif
