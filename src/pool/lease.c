@@ -234,6 +234,23 @@ lease_move(struct lease *to, struct lease *from)
 }
 
 void
+lease_adopt_held(struct lease *l, struct server *srv)
+{
+	set_state(l, LEASE_HELD);
+	l->pool = srv->pool;
+	l->srv = srv;
+	srv->lease = l;
+}
+
+void
+lease_adopt_waiting(struct lease *l, struct pool *pool)
+{
+	set_state(l, LEASE_WAITING);
+	l->pool = pool;
+	list_append(&pool->waiting, &l->node);
+}
+
+void
 lease_cancel(struct lease *l, uint64_t requester)
 {
 	server_cancel(l->srv, requester);

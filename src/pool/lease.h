@@ -104,6 +104,11 @@ void lease_forget(struct lease *);
 /* `to`, which is NONE, takes over what `from`, which is HELD, holds. The server does not notice. */
 void lease_move(struct lease *to, struct lease *from);
 
+/* From the process before: a bare lease, with its times, holds this server or waits in the pool,
+ * behind all others. Nobody is told. */
+void lease_adopt_held(struct lease *, struct server *);
+void lease_adopt_waiting(struct lease *, struct pool *);
+
 /* The client of a held lease asks to cancel what runs now; `requester` as in server_cancel(). */
 void lease_cancel(struct lease *, uint64_t requester);
 

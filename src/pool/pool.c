@@ -356,7 +356,8 @@ pool_fill(struct pool *pool)
 	const struct conf_pool *conf = pool->conf;
 	struct list *opening = &pool->servers[SERVER_CONNECTING];
 
-	if (pool->all->closing || gate_paused(pool) || !list_linked(&pool->node) || !may_try(pool))
+	if (pool->all->closing || pool->all->handing || gate_paused(pool) ||
+	    !list_linked(&pool->node) || !may_try(pool))
 		return;
 	/* With role = client nobody comes in by the group's own pool. */
 	if (conf->role == CONF_ROLE_CLIENT && pool->role == NULL)
@@ -369,6 +370,15 @@ pool_fill(struct pool *pool)
 			return;
 		server_open(pool);
 	}
+}
+
+const char *
+pool_reported(const char *name)
+{
+	for (size_t i = 0; i < sizeof reported / sizeof *reported; i++)
+		if (strcmp(reported[i], name) == 0)
+			return reported[i];
+	return NULL;
 }
 
 static void
@@ -421,6 +431,12 @@ pool_server_ready(struct pool *pool, struct server *srv)
 						       : "max_lifetime");
 		return;
 	}
+	if (pool->all->handing) {
+		/* The next process serves those who wait. */
+		if (!server_can_move(srv))
+			server_close(srv, "it cannot be handed over");
+		return;
+	}
 	if (give_way(pool, srv))
 		return;
 	if (n)
@@ -450,7 +466,8 @@ pool_take_idle(struct pool *pool)
 {
 	struct list_node *n = list_first(&pool->servers[SERVER_IDLE]);
 
-	return n && !gate_paused(pool) ? LIST_OBJ(n, struct server, node) : NULL;
+	return n && !gate_paused(pool) && !pool->all->handing ? LIST_OBJ(n, struct server, node)
+							      : NULL;
 }
 
 /* ---- waiting ---- */
@@ -580,7 +597,7 @@ sweep_idle(struct pool *pool, int64_t now)
 		else if (conf->idle_timeout_us > 0 && pool->count > least(pool) &&
 			 now - srv->idle_us >= conf->idle_timeout_us)
 			server_close(srv, "idle_timeout");
-		else if (conf->check_interval_us > 0 &&
+		else if (conf->check_interval_us > 0 && !pool->all->handing &&
 			 now - srv->used_us >= conf->check_interval_us)
 			server_check(srv);
 	}

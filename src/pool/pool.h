@@ -25,6 +25,7 @@ struct pools {
 	struct buf filtered; /* what of one read is for the client */
 	struct list list;    /* of struct pool */
 	bool closing;        /* nothing new is opened */
+	bool handing;        /* handover.h: nothing new is opened, nobody gets a lease */
 	/* Handed down: the cancel that `requester` asked for has ended. */
 	void (*cancelled)(void *arg, uint64_t requester);
 	void *cancelled_arg;
@@ -158,6 +159,9 @@ struct server *pool_oldest_idle(struct pool *group, const struct pool *except);
 
 /* Parameter of the last login, or NULL. */
 const char *pool_param(const struct pool *, const char *name);
+
+/* The name of pool_param.name, or NULL if PostgreSQL does not report that one. */
+const char *pool_reported(const char *name);
 
 /* What was kept for that statement, or NULL. */
 const struct pool_greeting *pool_greeting(const struct pool *, const char *setup);

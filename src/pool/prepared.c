@@ -1,4 +1,4 @@
-#include "pool/prepared.h"
+#include "pool/prepared_inside.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,54 +16,12 @@
 /* PostgreSQL looks at no more of a name (NAMEDATALEN). */
 #define NAME_BYTES 63
 
-/* One text: the body of a Parse behind its name, and the context. */
-struct text {
-	struct hash_node node;
-	unsigned refs;
-	size_t body_bytes;
-	size_t bytes; /* with the context */
-	uint8_t data[];
-};
-
-/* A name of a session. */
-struct named {
-	struct hash_node node;
-	struct text *text;
-	unsigned effects;
-	size_t length;
-	char name[];
-};
-
-/* A text that a server has. */
-struct prepared {
-	struct hash_node node; /* by the text's address */
-	struct list_node recent;
-	struct text *text;
-	uint64_t number;
-	bool pending;   /* its Parse is under way: it cannot be put out */
-	uint64_t syncs; /* progress.syncs when that went */
-};
-
-/* A tracked message: how to take it back. */
-struct pending {
-	struct tracked tracked;
-	struct prepared_set *set;
-	struct names *names;   /* NULL: the session has left, or none is concerned */
-	struct named *added;   /* this name came in */
-	struct named *removed; /* this one went, and is kept here until it is sure */
-	struct prepared *made; /* this text came to the server */
-	bool evicted;          /* one that the server had was closed */
-};
-
-static void pending_end(struct tracked *, enum progress_end);
-
-/* NULL if it is not one of ours. */
-static struct pending *
+struct pending *
 pending_of(struct list_node *l)
 {
 	struct tracked *t = LIST_OBJ(l, struct tracked, node);
 
-	return t->end == pending_end ? (struct pending *)t : NULL;
+	return t->end == prepared_pending_end ? (struct pending *)t : NULL;
 }
 
 /* ---- texts ---- */
@@ -104,7 +62,7 @@ text_find(const struct statements *all, const uint8_t *body, size_t bytes, const
 	return NULL;
 }
 
-static struct text *
+struct text *
 text_get(struct statements *all, const uint8_t *body, size_t bytes, const char *context)
 {
 	struct text *t = text_find(all, body, bytes, context);
@@ -125,7 +83,7 @@ text_get(struct statements *all, const uint8_t *body, size_t bytes, const char *
 	return t;
 }
 
-static void
+void
 text_put(struct statements *all, struct text *t)
 {
 	if (--t->refs > 0)
@@ -173,7 +131,7 @@ named_bytes(const struct named *named)
 	return sizeof *named + named->length + named->text->bytes;
 }
 
-static void
+void
 named_put_in(struct names *names, struct named *named)
 {
 	hash_add(&names->names, &named->node, hash_bytes(HASH_SEED, named->name, named->length));
@@ -281,7 +239,7 @@ prepared_find(const struct prepared_set *set, const struct text *t)
 	return n ? HASH_OBJ(n, struct prepared, node) : NULL;
 }
 
-static struct prepared *
+struct prepared *
 prepared_add(struct prepared_set *set, struct text *t)
 {
 	struct prepared *pre = mem_calloc(1, sizeof *pre);
@@ -342,7 +300,7 @@ pend(struct prepared_set *set, const struct progress *progress)
 	struct pending *p = mem_calloc(1, sizeof *p);
 
 	p->set = set;
-	tracked_add(&set->tracked, &p->tracked, progress, pending_end);
+	tracked_add(&set->tracked, &p->tracked, progress, prepared_pending_end);
 	return p;
 }
 
@@ -426,8 +384,8 @@ take_back(struct prepared_set *set, struct pending *p)
 		set->stale = true;
 }
 
-static void
-pending_end(struct tracked *t, enum progress_end end)
+void
+prepared_pending_end(struct tracked *t, enum progress_end end)
 {
 	struct pending *p = (struct pending *)t;
 

@@ -683,6 +683,68 @@ progress_forget_error(struct progress *p)
 		keep_text(p, NULL);
 }
 
+static void
+runs_pack(struct pack *pack, struct progress *p)
+{
+	uint32_t count = p->runs_count;
+
+	PACK(pack, count);
+	for (uint32_t i = 0; i < count && !pack->failed; i++) {
+		struct progress_run r = {0};
+
+		if (!pack_reading(pack))
+			r = *run_at(p, i);
+		PACK(pack, r.kind);
+		PACK(pack, r.count);
+		if (!pack_reading(pack))
+			continue;
+		push(p, r.kind);
+		run_at(p, p->runs_count - 1)->count = r.count;
+	}
+}
+
+void
+progress_pack(struct pack *p, struct progress *g)
+{
+	PACK(p, g->to_left);
+	PACK(p, g->ready_due);
+	PACK(p, g->extended);
+	PACK(p, g->from_left);
+	PACK(p, g->from_have);
+	PACK(p, g->from_header);
+	PACK(p, g->status);
+	PACK(p, g->skipping);
+	PACK(p, g->copy_ended);
+	PACK(p, g->copy);
+	PACK(p, g->unsure);
+	PACK(p, g->marked);
+	PACK(p, g->flushed);
+	PACK(p, g->mark);
+	PACK(p, g->swallowed);
+	PACK(p, g->failed);
+	PACK(p, g->failed_itself);
+	PACK(p, g->syncs);
+	PACK(p, g->own);
+	PACK(p, g->own_syncs);
+	PACK(p, g->own_failed);
+	PACK(p, g->rescue);
+	PACK(p, g->from_passed);
+	PACK(p, g->from_drop);
+	PACK(p, g->readies);
+	PACK(p, g->completes);
+	PACK(p, g->errors);
+	PACK(p, g->error);
+	PACK(p, g->fatal);
+	PACK(p, g->texts);
+	pack_str(p, &g->error_text);
+	PACK(p, g->peek_bytes);
+	PACK(p, g->peek);
+	PACK(p, g->watch);
+	PACK(p, g->deallocated_all);
+	PACK(p, g->deallocated);
+	runs_pack(p, g);
+}
+
 const char *
 progress_copy_name(const struct progress *p)
 {

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/pack.h"
 
 /* The end of a tracked message, or of several. */
 enum progress_end {
@@ -165,6 +166,9 @@ void progress_mark(struct progress *, struct buf *out);
 
 /* Forgets the last error, before a statement of our own. */
 void progress_forget_error(struct progress *);
+
+/* From one process to the next; tracked() is not a part of it. */
+void progress_pack(struct pack *, struct progress *);
 
 const char *progress_copy_name(const struct progress *);
 

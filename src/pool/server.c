@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -84,23 +85,35 @@ free_server(void *arg)
 	free(srv);
 }
 
+/* PQfinish() says Terminate. In the middle of a message that would become a part of it, and could
+ * complete half a statement. */
+static void
+end_stream(struct server *srv)
+{
+	static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
+	bool clean = progress_at_rest(&srv->progress) && stream_queued(&srv->stream) == 0;
+	int fd = stream_detach(&srv->stream);
+
+	if (!clean)
+		shutdown(fd, SHUT_RDWR);
+	if (srv->conn)
+		return;
+	if (clean)
+		send(fd, terminate, sizeof terminate, MSG_NOSIGNAL | MSG_DONTWAIT);
+	close(fd);
+}
+
 /* The descriptor is libpq's: the event goes first, then PQfinish() closes. */
 static void
 close_connection(struct server *srv)
 {
 	if (event_initialized(&srv->connect_event))
 		event_del(&srv->connect_event);
-	if (stream_open(&srv->stream)) {
-		bool clean = progress_at_rest(&srv->progress) && stream_queued(&srv->stream) == 0;
-		int fd = stream_detach(&srv->stream);
-
-		/* PQfinish() says Terminate. In the middle of a message that would become a part of
-		 * it, and could complete half a statement. */
-		if (!clean)
-			shutdown(fd, SHUT_RDWR);
-	}
+	if (stream_open(&srv->stream))
+		end_stream(srv);
 	PQfinish(srv->conn);
 	srv->conn = NULL;
+	cancel_key_drop(&srv->key);
 	conninfo_params_clear(&srv->params);
 }
 
@@ -141,6 +154,7 @@ connected(struct server *srv)
 	srv->connected_at = wall.tv_sec;
 	srv->connected_us = srv->idle_us = srv->used_us = loop_now_us(loop_of(srv));
 	srv->backend_pid = PQbackendPID(srv->conn);
+	cancel_key_take(&srv->key, srv->conn);
 	stream_init(&srv->stream, loop_of(srv), PQsocket(srv->conn), QUEUE_MAX, &stream_ops, srv);
 	if (ssl)
 		stream_set_ssl(&srv->stream, ssl);
@@ -212,6 +226,7 @@ start_connect(struct server *srv)
 		connect_failed(srv, PQerrorMessage(srv->conn));
 	} else {
 		PQsetNoticeProcessor(srv->conn, on_notice, srv);
+		cancel_key_watch(&srv->key, srv->conn);
 		poll_connect(srv, PGRES_POLLING_WRITING);
 	}
 }
@@ -303,6 +318,7 @@ server_try_next(struct server *srv)
 		 srv->pool->conf->name, PQhost(srv->conn), PQport(srv->conn));
 	event_del(&srv->connect_event);
 	PQfinish(srv->conn);
+	cancel_key_drop(&srv->key);
 	/* The list is in the order of the time. */
 	srv->since_us = loop_now_us(loop_of(srv));
 	list_remove(connecting, &srv->node);
@@ -311,21 +327,50 @@ server_try_next(struct server *srv)
 	return true;
 }
 
-struct server *
-server_open(struct pool *pool)
+/* Without an id. */
+static struct server *
+make(struct pool *pool, enum server_state state)
 {
 	struct server *srv = mem_calloc(1, sizeof *srv);
 
 	srv->pool = pool;
 	srv->stream.fd = -1;
-	srv->id = idmap_add(&pool->all->servers, srv);
-	srv->state = SERVER_CONNECTING;
+	srv->state = state;
 	srv->since_us = loop_now_us(pool->all->loop);
 	progress_init(&srv->progress);
 	prepared_init(&srv->prepared, &pool->all->statements, &srv->progress);
-	list_append(&pool->servers[SERVER_CONNECTING], &srv->node);
+	list_append(&pool->servers[state], &srv->node);
 	pool->count++;
 	pool->group->total++;
+	return srv;
+}
+
+struct server *
+server_adopt(struct pool *pool, uint64_t id, int fd, enum server_state state)
+{
+	struct server *srv;
+
+	if (id == 0 || id > pool->all->servers.last || idmap_get(&pool->all->servers, id))
+		return NULL;
+	srv = make(pool, state);
+	srv->id = id;
+	idmap_put(&pool->all->servers, id, srv);
+	stream_init(&srv->stream, pool->all->loop, fd, QUEUE_MAX, &stream_ops, srv);
+	return srv;
+}
+
+bool
+server_can_move(const struct server *srv)
+{
+	return stream_open(&srv->stream) && srv->stream.ssl == NULL && srv->key.known;
+}
+
+struct server *
+server_open(struct pool *pool)
+{
+	struct server *srv = make(pool, SERVER_CONNECTING);
+
+	srv->id = idmap_add(&pool->all->servers, srv);
 	log_debug("server %llu: connecting pool=%s", (unsigned long long)srv->id, pool->conf->name);
 	/* From the loop, not from here: a connect can fail at once, and the caller is in the middle
 	 * of something. */
@@ -406,7 +451,10 @@ struct cancel {
 	struct pools *all;
 	uint64_t server;
 	uint64_t requester;
-	PGcancel *request;
+	PGcancel *request; /* NULL: the next three */
+	struct cancel_place place;
+	int backend_pid;
+	uint32_t key;
 	bool sent;
 	char why[256];
 };
@@ -416,7 +464,11 @@ cancel_run(void *arg)
 {
 	struct cancel *job = arg;
 
-	job->sent = PQcancel(job->request, job->why, sizeof job->why);
+	if (job->request)
+		job->sent = PQcancel(job->request, job->why, sizeof job->why);
+	else
+		job->sent =
+		    cancel_send(&job->place, job->backend_pid, job->key, job->why, sizeof job->why);
 }
 
 static void
@@ -449,7 +501,12 @@ server_cancel(struct server *srv, uint64_t requester)
 	job->all = srv->pool->all;
 	job->server = srv->id;
 	job->requester = requester;
-	job->request = PQgetCancel(srv->conn);
+	if (srv->conn)
+		job->request = PQgetCancel(srv->conn);
+	/* If the place cannot be told, sending fails, and that is logged. */
+	cancel_find(&job->place, srv->stream.fd);
+	job->backend_pid = srv->backend_pid;
+	job->key = srv->key.key;
 	srv->cancels++;
 	srv->pool->stats.cancels++;
 	log_debug("server %llu: cancel backend=%d", (unsigned long long)srv->id, srv->backend_pid);

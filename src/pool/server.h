@@ -19,6 +19,7 @@
 
 #include "base/list.h"
 #include "loop/stream.h"
+#include "pool/cancel.h"
 #include "pool/cleanup.h"
 #include "pool/prepared.h"
 #include "pool/progress.h"
@@ -58,7 +59,8 @@ struct server {
 	int64_t used_us;      /* bytes came from it */
 	uint64_t leases;      /* ever */
 	int backend_pid;
-	PGconn *conn; /* login, TLS and cancel only */
+	struct cancel_key key;
+	PGconn *conn; /* login, TLS and cancel only; NULL: another process has logged in */
 	struct event connect_event;
 	struct conninfo_params params; /* CONNECTING: what libpq was given */
 };
@@ -70,6 +72,15 @@ struct server *server_open(struct pool *);
 /* CONNECTING, and its host is silent: tries the others. Returns false, and nothing has changed, if
  * there is none. */
 bool server_try_next(struct server *);
+
+/* Goes on with a connection that another process had, under its id: bare, in this state, at the end
+ * of its list, for the caller to fill in; takes over `fd`. Returns NULL, and `fd` is still the
+ * caller's, if the id is in use. */
+struct server *server_adopt(struct pool *, uint64_t id, int fd, enum server_state);
+
+/* Could another process go on with it: is it logged in, without TLS, and is its cancel key known?
+ */
+bool server_can_move(const struct server *);
 
 /* One read for the lease that holds the server, passed through progress. Returns 0 with what is for
  * the client (maybe nothing) at *data, until somebody else reads; -E_AGAIN; -E_CLOSED: the

@@ -183,3 +183,61 @@ unnamed_forget(struct unnamed *u, struct tracked_list *all)
 	text_put(u->text);
 	*u = (struct unnamed){.text = NULL};
 }
+
+/* ---- to the next process ---- */
+
+static void
+text_pack(struct pack *p, struct unnamed_text **text)
+{
+	struct unnamed_text *t = *text;
+	uint8_t *body = t ? t->body : NULL;
+	size_t bytes = t ? t->bytes : 0;
+	unsigned effects = t ? t->effects : 0;
+	bool there = t != NULL;
+
+	PACK(p, there);
+	PACK(p, effects);
+	pack_blob(p, &body, &bytes);
+	if (!pack_reading(p))
+		return;
+	*text = NULL;
+	if (there) {
+		t = mem_alloc(sizeof *t + bytes);
+		*t = (struct unnamed_text){.refs = 1, .effects = effects, .bytes = bytes};
+		if (bytes > 0)
+			memcpy(t->body, body, bytes);
+		*text = t;
+	}
+	free(body);
+}
+
+void
+unnamed_pack(struct pack *p, struct unnamed *u)
+{
+	text_pack(p, &u->text);
+	PACK(p, u->here);
+}
+
+struct tracked *
+unnamed_parse_pack(struct pack *p, struct tracked *t, struct unnamed *u)
+{
+	struct unnamed_parse *parse = (struct unnamed_parse *)t;
+	bool known;
+
+	if (pack_reading(p)) {
+		parse = mem_calloc(1, sizeof *parse);
+		parse->tracked.end = ended;
+	}
+	known = parse->unnamed != NULL;
+	PACK(p, known);
+	PACK(p, parse->before_here);
+	text_pack(p, &parse->before);
+	if (!pack_reading(p) || !known || u == NULL)
+		return &parse->tracked;
+	parse->unnamed = u;
+	parse->earlier = u->last;
+	if (u->last)
+		u->last->later = parse;
+	u->last = parse;
+	return &parse->tracked;
+}

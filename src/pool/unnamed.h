@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/pack.h"
 #include "pool/progress.h"
 #include "pool/tracked.h"
 
@@ -45,5 +46,12 @@ bool unnamed_unsettled(const struct unnamed *, const struct tracked_list *,
 /* It does not exist any more: a simple Query, or the session leaves. `all`: of the server that it
  * holds, or NULL. */
 void unnamed_forget(struct unnamed *, struct tracked_list *all);
+
+/* From one process to the next; without what is under way. */
+void unnamed_pack(struct pack *, struct unnamed *);
+/* One that is under way, of the session that holds the server (NULL: nobody does). Reading: `t` is
+ * NULL, and what was read is returned, the last one for that session so far; it is to be put into
+ * the list. */
+struct tracked *unnamed_parse_pack(struct pack *, struct tracked *t, struct unnamed *);
 
 #endif

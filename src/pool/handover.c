@@ -1,0 +1,393 @@
+#include "pool/handover.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "pool/gate.h"
+
+#define MARK       0x706f6f6cu
+#define RECORD_MAX (16 * 1024 * 1024) /* bytes of one server */
+#define CANNOT     "it cannot be handed over"
+
+/* ---- holding ---- */
+
+void
+handover_hold_pools(struct pools *all)
+{
+	struct list_node *n, *l, *after;
+
+	all->handing = true;
+	LIST_EACH (n, &all->list) {
+		struct pool *pool = LIST_OBJ(n, struct pool, node);
+		struct list *connecting = &pool->servers[SERVER_CONNECTING];
+
+		while ((l = list_first(connecting)) != NULL)
+			server_give_up(LIST_OBJ(l, struct server, node), "handover");
+		LIST_EACH_SAFE (l, after, &pool->servers[SERVER_IDLE]) {
+			struct server *srv = LIST_OBJ(l, struct server, node);
+
+			if (!server_can_move(srv))
+				server_close(srv, CANNOT);
+		}
+	}
+}
+
+void
+handover_release_pools(struct pools *all)
+{
+	struct list_node *n, *idle;
+
+	all->handing = false;
+	LIST_EACH (n, &all->list) {
+		struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		while (pool->waiting.count > 0 &&
+		       (idle = list_first(&pool->servers[SERVER_IDLE])) != NULL) {
+			unsigned waiting = pool->waiting.count;
+
+			pool_server_ready(pool, LIST_OBJ(idle, struct server, node));
+			if (pool->waiting.count == waiting &&
+			    idle == list_first(&pool->servers[SERVER_IDLE]))
+				break;
+		}
+		pool_fill(pool);
+	}
+}
+
+static bool
+settled(const struct server *srv)
+{
+	return (srv->state == SERVER_IDLE || srv->state == SERVER_LEASED) && srv->cancels == 0 &&
+	       !srv->progress.marked && server_can_move(srv);
+}
+
+bool
+handover_pools_ready(const struct pools *all)
+{
+	const struct list_node *n, *l;
+
+	LIST_EACH (n, &all->list) {
+		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
+
+		for (int i = 0; i < SERVER_CLOSED; i++)
+			LIST_EACH (l, &pool->servers[i])
+				if (!settled(LIST_OBJ(l, const struct server, node)))
+					return false;
+	}
+	return true;
+}
+
+void
+handover_pools_force(struct pools *all, const char *why)
+{
+	struct list_node *n, *l, *after;
+
+	LIST_EACH (n, &all->list) {
+		struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		for (int i = 0; i < SERVER_CLOSED; i++)
+			LIST_EACH_SAFE (l, after, &pool->servers[i]) {
+				struct server *srv = LIST_OBJ(l, struct server, node);
+
+				if (!settled(srv))
+					server_close(srv, why);
+			}
+	}
+}
+
+/* ---- pools ---- */
+
+static void
+params_pack(struct pack *p, struct pool *pool)
+{
+	uint32_t count = pool ? pool->nparams : 0;
+
+	PACK(p, count);
+	for (uint32_t i = 0; i < count && !p->failed; i++) {
+		char *name = pack_reading(p) ? NULL : (char *)pool->params[i].name;
+		char *value = pack_reading(p) ? NULL : pool->params[i].value;
+		const char *known;
+
+		pack_str(p, &name);
+		pack_str(p, &value);
+		if (!pack_reading(p))
+			continue;
+		known = name ? pool_reported(name) : NULL;
+		free(name);
+		if (pool && known && value && pool->nparams < POOL_PARAMS_MAX)
+			pool->params[pool->nparams++] = (struct pool_param){known, value};
+		else
+			free(value);
+	}
+}
+
+/* Servers of before at another place are of no use. Of passwords nothing is written down. */
+static uint64_t
+place_of(const struct pool *pool)
+{
+	const struct conf_pool *conf = pool->conf;
+	uint64_t hash = hash_bytes(HASH_SEED, conf->conninfo, strlen(conf->conninfo) + 1);
+
+	return conf->password ? hash_bytes(hash, conf->password, strlen(conf->password)) : hash;
+}
+
+static void
+values_pack(struct pack *p, struct pool *pool)
+{
+	struct pool none = {0}, *v = pool ? pool : &none;
+
+	PACK(p, v->gate);
+	PACK(p, v->paused);
+	PACK(p, v->paused_us);
+	PACK(p, v->stats);
+	PACK(p, v->period_start);
+	PACK(p, v->period);
+	PACK(p, v->period_us);
+}
+
+static void
+pool_pack(struct pack *p, struct handed_pools *h, uint32_t i, bool *moved)
+{
+	struct pool *pool = pack_reading(p) ? NULL : h->list[i];
+	char *name = pool ? (char *)pool->conf->name : NULL, *role = pool ? pool->role : NULL;
+	uint64_t place = pool ? place_of(pool) : 0;
+
+	pack_str(p, &name);
+	pack_str(p, &role);
+	PACK(p, place);
+	if (pack_reading(p) && name && !p->failed) {
+		pool = role ? pools_find(h->all, name, role) : gate_find(h->all, name);
+		/* It may have another kind of role now. */
+		if (pool && (pool->role == NULL) != (role == NULL))
+			pool = NULL;
+		h->list[i] = pool;
+		moved[i] = pool && place_of(pool) != place;
+	}
+	values_pack(p, pool);
+	params_pack(p, pool && !(pack_reading(p) && moved[i]) ? pool : NULL);
+	if (pack_reading(p)) {
+		free(name);
+		free(role);
+	}
+}
+
+static void
+number_pools(struct handed_pools *h)
+{
+	struct list_node *n;
+	uint32_t i = 0;
+
+	LIST_EACH (n, &h->all->list)
+		h->list[i++] = LIST_OBJ(n, struct pool, node);
+}
+
+struct pool *
+handover_pack_pool(struct pack *p, struct handed_pools *h, struct pool *pool)
+{
+	uint32_t number = 0;
+
+	for (; !pack_reading(p) && pool && h->list[number] != pool; number++)
+		;
+	if (!pack_reading(p) && pool == NULL)
+		number = h->count;
+	PACK(p, number);
+	if (!pack_reading(p))
+		return pool;
+	return number < h->count ? h->list[number] : NULL;
+}
+
+/* ---- servers ---- */
+
+static void
+server_values_pack(struct pack *p, struct server *srv)
+{
+	PACK(p, srv->retiring);
+	PACK(p, srv->since_us);
+	PACK(p, srv->connected_us);
+	PACK(p, srv->connected_at);
+	PACK(p, srv->idle_us);
+	PACK(p, srv->used_us);
+	PACK(p, srv->leases);
+	pack_str(p, &srv->context);
+	PACK(p, srv->stream.paused);
+	PACK(p, srv->stream.received);
+	PACK(p, srv->stream.sent);
+	progress_pack(p, &srv->progress);
+}
+
+static void
+server_pack(struct pack *p, struct handed_pools *h, struct server *srv)
+{
+	struct buf queued;
+
+	server_values_pack(p, srv);
+	prepared_pack(p, &srv->prepared, &h->texts);
+	if (!pack_reading(p)) {
+		pack_buf(p, &srv->stream.out);
+		return;
+	}
+	buf_init(&queued, RECORD_MAX);
+	pack_buf(p, &queued);
+	if (queued.len > 0)
+		stream_write(&srv->stream, buf_data(&queued), queued.len);
+	buf_clear(&queued);
+}
+
+/* What is known of a server before anything else is. */
+struct server_head {
+	uint64_t id;
+	int backend_pid;
+	uint32_t key;
+	enum server_state state;
+};
+
+/* Nobody wants it: what it does is ended. */
+static void
+refuse_server(const struct handed_pools *h, const struct server_head *head, int fd, const char *why)
+{
+	log_warnx("server %llu: not taken over backend=%d why=\"%s\"", (unsigned long long)head->id,
+		  head->backend_pid, why);
+	if (fd >= 0)
+		cancel_abandon(h->all->work, head->id, fd, head->backend_pid, head->key);
+}
+
+static void
+read_server(struct pack *record, struct handed_pools *h, const struct server_head *head,
+	    struct pool *pool, bool moved)
+{
+	int fd = h->take(h->arg, head->id);
+	struct server *srv;
+
+	if (fd < 0 || pool == NULL ||
+	    (srv = server_adopt(pool, head->id, fd, head->state)) == NULL) {
+		refuse_server(h, head, fd,
+			      fd < 0         ? "its descriptor was not kept"
+			      : pool == NULL ? "its pool is gone"
+					     : "its number is in use");
+		return;
+	}
+	srv->backend_pid = head->backend_pid;
+	srv->key.key = head->key;
+	srv->key.known = true;
+	server_pack(record, h, srv);
+	srv->retiring |= moved;
+	if (record->failed || (srv->state == SERVER_IDLE && srv->retiring))
+		server_close(srv, record->failed ? "its state was not understood"
+						 : "the pool was moved");
+}
+
+static void
+one_server_pack(struct pack *p, struct handed_pools *h, struct server *srv, const bool *moved)
+{
+	struct server_head head = {0};
+	struct pack record;
+	struct pool *pool;
+	struct buf out;
+	uint8_t *data = NULL;
+	size_t bytes = 0;
+	uint32_t i = 0;
+
+	if (srv) {
+		head.id = srv->id;
+		head.backend_pid = srv->backend_pid;
+		head.key = srv->key.key;
+		head.state = srv->state;
+	}
+	buf_init(&out, RECORD_MAX);
+	PACK(p, head);
+	pool = handover_pack_pool(p, h, srv ? srv->pool : NULL);
+	if (srv) {
+		pack_writer(&record, &out);
+		server_pack(&record, h, srv);
+		p->out->failed |= out.failed;
+		data = buf_data(&out);
+		bytes = out.len;
+	}
+	pack_blob(p, &data, &bytes);
+	buf_clear(&out);
+	if (!pack_reading(p))
+		return;
+	for (; pool && h->list[i] != pool; i++)
+		;
+	pack_reader(&record, data, bytes);
+	if (!p->failed && (head.state == SERVER_IDLE || head.state == SERVER_LEASED))
+		read_server(&record, h, &head, pool, pool && moved[i]);
+	free(data);
+}
+
+static void
+servers_pack(struct pack *p, struct handed_pools *h, const bool *moved)
+{
+	uint32_t count = 0;
+	struct list_node *n;
+
+	for (uint32_t i = 0; !pack_reading(p) && i < h->count; i++)
+		count += h->list[i]->count;
+	PACK(p, count);
+	for (uint32_t i = 0; pack_reading(p) && i < count && !p->failed; i++)
+		one_server_pack(p, h, NULL, moved);
+	for (uint32_t i = 0; !pack_reading(p) && i < h->count; i++)
+		for (int state = 0; state < SERVER_CLOSED; state++)
+			LIST_EACH (n, &h->list[i]->servers[state])
+				one_server_pack(p, h, LIST_OBJ(n, struct server, node), moved);
+}
+
+void
+handover_pack_pools(struct pack *p, struct handed_pools *h)
+{
+	bool *moved;
+
+	h->count = pack_reading(p) ? 0 : h->all->list.count;
+	PACK(p, h->count);
+	if (pack_reading(p) && h->count > p->left) {
+		p->failed = true;
+		h->count = 0;
+	}
+	h->list = mem_calloc(h->count + 1, sizeof(struct pool *));
+	moved = mem_calloc(h->count + 1, sizeof *moved);
+	if (!pack_reading(p))
+		number_pools(h);
+	PACK(p, h->all->servers.last);
+	for (uint32_t i = 0; i < h->count && !p->failed; i++)
+		pool_pack(p, h, i, moved);
+	pack_mark(p, MARK);
+	texts_pack(p, &h->all->statements, &h->texts);
+	servers_pack(p, h, moved);
+	pack_mark(p, MARK);
+	free(moved);
+}
+
+void
+handover_pools_clear(struct handed_pools *h, bool reading)
+{
+	texts_clear(&h->texts, reading);
+	free(h->list);
+	h->list = NULL;
+	h->count = 0;
+}
+
+/* ---- leases ---- */
+
+bool
+handover_pack_lease(struct pack *p, struct handed_pools *h, struct lease *l)
+{
+	enum lease_state state = l->state;
+	uint64_t server = l->srv ? l->srv->id : 0;
+	struct server *srv;
+
+	PACK(p, state);
+	PACK(p, server);
+	PACK(p, l->since_us);
+	PACK(p, l->waited_us);
+	PACK(p, l->paused_us);
+	if (!pack_reading(p) || state != LEASE_HELD)
+		return true;
+	srv = idmap_get(&h->all->servers, server);
+	if (srv == NULL || srv->state != SERVER_LEASED || srv->lease)
+		return false;
+	lease_adopt_held(l, srv);
+	return true;
+}
