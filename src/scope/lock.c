@@ -214,6 +214,26 @@ lock_enter(struct locks *all, struct lock_hold *h, const char *name, enum lock_m
 	return -E_AGAIN;
 }
 
+void
+lock_adopt(struct locks *all, struct lock_hold *h, const char *name, enum lock_mode mode,
+	   unsigned limit, uint64_t session, const struct lock_ops *ops, void *owner,
+	   enum lock_state state, bool upgrade)
+{
+	int64_t since_us = h->since_us;
+
+	*h = (struct lock_hold){
+	    .mode = mode,
+	    .ops = ops,
+	    .owner = owner,
+	    .session = session,
+	    .limit = limit,
+	    .lock = find_or_make(all, name, mode == LOCK_SEMAPHORE, limit),
+	    .upgrade = upgrade,
+	};
+	set_state(h, state);
+	h->since_us = since_us;
+}
+
 /* Gives the lock to all that can have it now. Their owners are told later, when nothing is half
  * done any more. */
 static void

@@ -84,6 +84,12 @@ void locks_clear(struct locks *);
 int lock_enter(struct locks *, struct lock_hold *, const char *name, enum lock_mode, unsigned limit,
 	       uint64_t session, const struct lock_ops *, void *owner);
 
+/* From another process: held, or waiting, behind all others that are, since hold->since_us. `hold`
+ * is NONE otherwise. The caller keeps the order, and knows that they go together. */
+void lock_adopt(struct locks *, struct lock_hold *, const char *name, enum lock_mode,
+		unsigned limit, uint64_t session, const struct lock_ops *, void *owner,
+		enum lock_state, bool upgrade);
+
 /* A waiting hold gives up its place, a held one is released; nothing happens to one that is NONE.
  * It is NONE at once and is not told anything any more, not even that it had been granted.
  * Afterwards others may be told by granted(). */

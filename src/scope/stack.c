@@ -260,6 +260,12 @@ scope_point_add(struct scope *f, const char *name)
 	return 0;
 }
 
+const char *
+scope_point_name(const struct list_node *n)
+{
+	return LIST_OBJ(n, const struct point, node)->name;
+}
+
 static struct point *
 last_point(const struct scope *f, const char *name)
 {

@@ -156,6 +156,8 @@ int scope_point_add(struct scope *, const char *name);
 bool scope_point_has(const struct scope *, const char *name);
 /* RELEASE (`itself` too) or ROLLBACK TO: those made after the last one of that name are gone. */
 void scope_point_cut(struct scope *, const char *name, bool itself);
+/* The name of one, of scope->points. */
+const char *scope_point_name(const struct list_node *);
 /* All but the first `n`. */
 void scope_points_keep(struct scope *, unsigned n);
 
