@@ -118,6 +118,8 @@ struct conf {
 	int64_t max_clients;
 	int64_t login_timeout_us;
 	int64_t shutdown_timeout_us;
+	bool handover; /* SIGTERM hands over, if there is somebody to hand to */
+	int64_t handover_timeout_us;
 	char *admin_users; /* comma-separated role names */
 	char *stats_users;
 	char *allow; /* as written; see conf_allows() */

@@ -160,6 +160,12 @@ on_signal(void *arg, int signo)
 	struct daemon *d = arg;
 
 	log_info("pgwithd: signal name=%s", signo == SIGTERM ? "SIGTERM" : "SIGINT");
+	/* systemd sends it behind what ExecStop= has asked for. */
+	if (signo == SIGTERM && d->handover.state == HANDOVER_HOLDING)
+		return;
+	if (signo == SIGTERM && d->conf->handover && handover_begin(d, true))
+		return;
+	handover_abort(d);
 	if (d->signals++ > 0) {
 		stop_now(d);
 		return;
@@ -169,6 +175,14 @@ on_signal(void *arg, int signo)
 	else
 		daemon_stop(d);
 	sweep_phase(d);
+}
+
+static void
+on_usr2(void *arg, int signo)
+{
+	log_info("pgwithd: signal name=%s", "SIGUSR2");
+	if (!handover_begin(arg, false))
+		log_warnx("pgwithd: no handover: nobody keeps descriptors, or it ends already");
 }
 
 static void
@@ -258,20 +272,40 @@ find_owner(const struct conf *conf, uid_t *owner, gid_t *group, char *why, size_
 	return 0;
 }
 
+/* The socket of the process before, or a new one. */
 static int
-start(struct daemon *d, char *why, size_t why_size)
+begin_listening(struct daemon *d, char *why, size_t why_size)
 {
 	const struct conf *conf = d->conf;
+	int fd = handover_take_fd(d, HANDOVER_LISTEN), lock_fd = handover_take_fd(d, HANDOVER_LOCK);
 	uid_t owner;
 	gid_t group;
 
 	if (find_owner(conf, &owner, &group, why, why_size) < 0)
 		return -E_NOTFOUND;
+	if (fd >= 0 && lock_fd >= 0)
+		d->listen = listen_adopt(d->loop, conf->listen, (unsigned)conf->port, fd, lock_fd,
+					 on_accept, d);
+	if (d->listen)
+		return 0;
+	if (fd >= 0)
+		close(fd);
+	if (lock_fd >= 0)
+		close(lock_fd);
 	d->listen =
 	    listen_new(d->loop, conf->listen, (unsigned)conf->port, (mode_t)conf->socket_mode,
 		       owner, group, on_accept, d, why, why_size);
-	if (d->listen == NULL)
-		return -E_IO;
+	return d->listen ? 0 : -E_IO;
+}
+
+static int
+start(struct daemon *d, char *why, size_t why_size)
+{
+	const struct conf *conf = d->conf;
+	int r = begin_listening(d, why, why_size);
+
+	if (r < 0)
+		return r;
 	for (unsigned i = 0; i < conf->npools; i++) {
 		char reason[256] = "";
 
@@ -280,6 +314,10 @@ start(struct daemon *d, char *why, size_t why_size)
 				 reason);
 			return -E_SYNTAX;
 		}
+	}
+	if (handover_read(d) < 0) {
+		snprintf(why, why_size, "the next start will be without it");
+		return -E_SYNTAX;
 	}
 	return 0;
 }
@@ -308,6 +346,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	buf_init(&d->ahead, AHEAD_MAX);
 	d->pools.cancelled = on_cancelled;
 	d->pools.cancelled_arg = d;
+	handover_open(d);
 	if (start(d, why, why_size) < 0) {
 		daemon_free(d);
 		return NULL;
@@ -315,6 +354,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	loop_on_signal(d->loop, SIGTERM, on_signal, d);
 	loop_on_signal(d->loop, SIGINT, on_signal, d);
 	loop_on_signal(d->loop, SIGHUP, on_hup, d);
+	loop_on_signal(d->loop, SIGUSR2, on_usr2, d);
 	loop_on_sweep(d->loop, sweep, d);
 	return d;
 }
@@ -329,6 +369,11 @@ daemon_run(struct daemon *d)
 		return EXIT_FAILURE;
 	}
 	log_info("pgwithd: ends");
+	if (d->handover.state == HANDOVER_HANDED) {
+		/* Whatever would be done about the end of a connection would reach it. */
+		log_flush();
+		_exit(EXIT_SUCCESS);
+	}
 	return EXIT_SUCCESS;
 }
 

@@ -16,6 +16,7 @@
 #include "scope/lock.h"
 #include "scope/timing.h"
 #include "scope/waits.h"
+#include "session/handover.h"
 #include "session/session.h"
 
 #define CONSOLE_DATABASE "pgwith"
@@ -64,9 +65,10 @@ struct daemon {
 	    ahead; /* request: what goes to a server in one write; empty between two of them */
 	const struct console_ops *console;
 	enum daemon_phase phase;
-	int64_t phase_us;     /* when it began */
-	int64_t drain_us;     /* DRAINING: for so long at most; -1: without limit */
-	unsigned signals;     /* to end that have come */
+	int64_t phase_us; /* when it began */
+	int64_t drain_us; /* DRAINING: for so long at most; -1: without limit */
+	unsigned signals; /* to end that have come */
+	struct handover handover;
 	int64_t started_at;   /* wall clock, seconds */
 	int64_t max_sessions; /* descriptors allow no more than this; console sessions may use the
 				 last ones */

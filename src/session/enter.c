@@ -356,7 +356,7 @@ on_lock(struct lock_hold *hold)
 	enter_go(s->scopes);
 }
 
-static const struct lock_ops lock_ops = {on_lock};
+const struct lock_ops enter_lock_ops = {on_lock};
 
 static void
 want_lock(struct scopes *sc, const struct wanted *w)
@@ -379,7 +379,7 @@ want_lock(struct scopes *sc, const struct wanted *w)
 	f->named = w->item->as != NULL;
 	set_deadline(sc, f, w->deadline_us);
 	r = lock_enter(&s->daemon->locks, &f->hold, w->item->key.text, mode, w->limit, s->id,
-		       &lock_ops, f);
+		       &enter_lock_ops, f);
 	if (r == -E_RANGE) {
 		snprintf(text, sizeof text, "semaphore \"%.60s\" is open with LIMIT %u, not %u",
 			 w->item->key.text, f->hold.limit, w->limit);
@@ -487,6 +487,40 @@ next_item(struct scopes *sc)
 		want_transaction(sc, &w);
 	else
 		want_lock(sc, &w);
+}
+
+/* ---- after another process ---- */
+
+static void
+adopt_deadline(struct scope *f, int64_t now)
+{
+	int64_t us = f->deadline_us > now ? f->deadline_us - now : 0;
+	struct timeval tv = {.tv_sec = us / UNIT_S, .tv_usec = us % UNIT_S};
+	struct session *s = f->owner;
+
+	if (f->deadline_us == 0)
+		return;
+	evtimer_assign(&f->timer, loop_base(s->daemon->loop), on_deadline, f);
+	if (f->state != SCOPE_EXPIRED && !f->expire_due)
+		evtimer_add(&f->timer, &tv);
+}
+
+void
+enter_adopted(struct scopes *sc)
+{
+	struct session *s = sc->session;
+	struct scope *f = sc->frame;
+	struct list_node *n;
+
+	LIST_EACH (n, &sc->stack.frames)
+		adopt_deadline(LIST_OBJ(n, struct scope, node), loop_now_us(s->daemon->loop));
+	if (sc->doing != SCOPES_ENTERING || f == NULL)
+		return;
+	if (f->pool)
+		waits_begin_lease(&s->daemon->waits, s->id, f->lease);
+	else
+		waits_begin_lock(&s->daemon->waits, s->id, &f->hold);
+	start_timer(sc, 0);
 }
 
 /* ---- on the server ---- */

@@ -458,11 +458,14 @@ request_resume(struct session *s)
 		buf_reset(&s->daemon->ahead);
 		return;
 	}
-	if (s->in.len == 0) {
+	if (s->in.len == 0 || s->stream.held) {
 		size_t none = 0;
 
 		flush(s, NULL, &none, 0);
 	}
+	/* Another process goes on. */
+	if (s->stream.held)
+		return;
 	/* A text of many statements comes before what is behind it, but for the data of its COPY.
 	 */
 	do {

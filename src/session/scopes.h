@@ -231,6 +231,10 @@ void scopes_refocus(struct session *);
 void enter_begin(struct scopes *);
 void enter_go(struct scopes *);
 void exit_go(struct scopes *);
+/* For those of the process before: timers run and waits are known again. */
+void enter_adopted(struct scopes *);
+/* Of every lock of a frame. */
+extern const struct lock_ops enter_lock_ops;
 /* Wakes one that waits: it has its lease, or will not get it. */
 void enter_granted(struct scopes *);
 void enter_refused(struct scopes *, struct err *);

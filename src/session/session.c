@@ -199,6 +199,26 @@ session_accept(struct daemon *d, int fd)
 	d->sessions_ever++;
 }
 
+struct session *
+session_adopt(struct daemon *d, uint64_t id, int fd, enum session_state state)
+{
+	struct session *s;
+
+	if (id == 0 || id > d->sessions.last || idmap_get(&d->sessions, id))
+		return NULL;
+	s = mem_calloc(1, sizeof *s);
+	s->daemon = d;
+	s->id = id;
+	idmap_put(&d->sessions, id, s);
+	s->state = state;
+	buf_init(&s->in, IN_MAX);
+	lease_init(&s->own, &relay_lease_ops, s, s->id);
+	s->lease = &s->own;
+	list_append(&d->in_state[state], &s->node);
+	stream_init(&s->stream, d->loop, fd, OUT_MAX, &stream_ops, s);
+	return s;
+}
+
 /* ---- telling ---- */
 
 void

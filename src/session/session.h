@@ -136,6 +136,11 @@ struct session {
 /* A new client on this descriptor, which is taken over. */
 void session_accept(struct daemon *, int fd);
 
+/* The same of one that another process had, under its id and in this state, at the end of its list;
+ * bare, for the caller to fill in. Returns NULL, and `fd` is still the caller's, if the id is in
+ * use. */
+struct session *session_adopt(struct daemon *, uint64_t id, int fd, enum session_state);
+
 /* Is its client gone, or told its last words? */
 static inline bool
 session_gone(const struct session *s)

@@ -1,0 +1,565 @@
+#include "session/handover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "pool/handover.h"
+#include "session/daemon.h"
+#include "session/heritage.h"
+#include "session/scopes.h"
+#include "wire/msg.h"
+
+#define LOOK_US   5000 /* between two looks at what is still to be waited for */
+#define STATE     FDSTORE_PREFIX "state"
+#define CLIENT    FDSTORE_PREFIX "client-"
+#define SERVER    FDSTORE_PREFIX "server-"
+#define STATE_MAX (UINT64_C(1) << 32)
+
+/* What the state begins with. */
+struct head {
+	char magic[8];
+	uint32_t version;
+	uint32_t sizes; /* of structures that are written as they are */
+	uint64_t bytes;
+	uint64_t hash; /* of those */
+};
+static const char magic[8] = {'P', 'G', 'W', 'I', 'T', 'H', 'D', 'S'};
+
+static uint32_t
+sizes(void)
+{
+	return (uint32_t)(sizeof(long) + 16 * sizeof(struct pool_stats) +
+			  1024 * sizeof(struct histogram));
+}
+
+/* ---- holding ---- */
+
+/* A transaction on a server that cannot be moved has to come to its end: its client is heard. */
+static bool
+must_finish(const struct session *s)
+{
+	const struct list_node *n;
+
+	if (s->own.state == LEASE_HELD && !server_can_move(s->own.srv))
+		return true;
+	if (s->scopes == NULL)
+		return false;
+	LIST_EACH (n, &s->scopes->stack.frames) {
+		const struct scope *f = LIST_OBJ(n, const struct scope, node);
+
+		if (f->own.state == LEASE_HELD && !server_can_move(f->own.srv))
+			return true;
+	}
+	return false;
+}
+
+static bool
+waits_in_scope(const struct session *s)
+{
+	const struct scopes *sc = s->scopes;
+	const struct scope *f = sc ? sc->frame : NULL;
+
+	return f && sc->doing == SCOPES_ENTERING && sc->step == STEP_WAIT && !sc->gone &&
+	       !sc->calming &&
+	       (f->pool ? f->lease->state == LEASE_WAITING : f->hold.state == LOCK_WAITING);
+}
+
+/* Is it in a state in which another process can go on with it? */
+static bool
+settled(const struct session *s)
+{
+	switch (s->state) {
+	case SESSION_STARTUP:
+	case SESSION_LOGIN:
+	case SESSION_IDLE:
+	case SESSION_WAITING:
+	case SESSION_ACTIVE:
+		return !must_finish(s) && (s->scopes == NULL || s->scopes->doing == SCOPES_NOTHING);
+	case SESSION_SCOPE:
+		return !must_finish(s) && waits_in_scope(s);
+	case SESSION_CONSOLE:
+		return !s->held;
+	default:
+		return false;
+	}
+}
+
+static void
+hold_sessions(struct daemon *d)
+{
+	struct list_node *n;
+
+	for (int i = 0; i < SESSION_CLOSING; i++)
+		LIST_EACH (n, &d->in_state[i]) {
+			struct session *s = LIST_OBJ(n, struct session, node);
+
+			if (!s->stream.held && !must_finish(s))
+				stream_hold(&s->stream);
+		}
+}
+
+static bool
+ready(const struct daemon *d)
+{
+	const struct list_node *n;
+
+	for (int i = 0; i < SESSION_CLOSED; i++)
+		LIST_EACH (n, &d->in_state[i])
+			if (!settled(LIST_OBJ(n, const struct session, node)))
+				return false;
+	return handover_pools_ready(&d->pools);
+}
+
+/* One that is closed may take others with it. */
+static void
+force_sessions(struct daemon *d)
+{
+	struct list_node *n;
+	struct err e;
+	uint64_t *ids = mem_calloc(daemon_sessions(d) + 1, sizeof *ids);
+	size_t count = 0;
+
+	for (int i = 0; i < SESSION_CLOSED; i++)
+		LIST_EACH (n, &d->in_state[i]) {
+			struct session *s = LIST_OBJ(n, struct session, node);
+
+			if (!settled(s))
+				ids[count++] = s->id;
+		}
+	err_make(&e, ERR_SHUTDOWN);
+	while (count > 0) {
+		struct session *s = idmap_get(&d->sessions, ids[--count]);
+
+		if (s && !session_gone(s))
+			session_fail(s, &e);
+		else if (s && s->state == SESSION_CLOSING)
+			session_close(s, CLEANUP_SHUTDOWN, "handover");
+	}
+	err_clear(&e);
+	free(ids);
+}
+
+/* Time is up. A second time, what is still there goes at once. */
+static void
+force(struct daemon *d)
+{
+	log_warnx("pgwithd: handover_timeout: what cannot be handed over is ended sessions=%u",
+		  daemon_sessions(d));
+	force_sessions(d);
+	handover_pools_force(&d->pools, "it cannot be handed over");
+	d->handover.forced = true;
+}
+
+static void
+release(struct daemon *d)
+{
+	struct list_node *n;
+
+	d->handover.state = HANDOVER_OFF;
+	for (int i = 0; i < SESSION_CLOSING; i++)
+		LIST_EACH (n, &d->in_state[i])
+			stream_release(&LIST_OBJ(n, struct session, node)->stream);
+	listen_release(d->listen);
+	handover_release_pools(&d->pools);
+	heritage_resume(d);
+}
+
+/* ---- giving ---- */
+
+static void
+client_name(char *out, size_t size, const struct session *s)
+{
+	const struct server *srv = s->lease->srv;
+	/* No error can be put into the middle of a message. */
+	bool between = stream_queued(&s->stream) == 0 && s->let_in &&
+		       (srv == NULL || srv->progress.from_have == 0 || srv->progress.from_drop);
+
+	snprintf(out, size, CLIENT "%llu-%d", (unsigned long long)s->id, between);
+}
+
+static void
+server_name(char *out, size_t size, const struct server *srv)
+{
+	snprintf(out, size, SERVER "%llu-%d-%u", (unsigned long long)srv->id, srv->backend_pid,
+		 srv->key.key);
+}
+
+/* A socket that the supervisor has made has no lock. */
+static int
+listener_fds(const struct daemon *d, int (*fn)(const char *name, int fd))
+{
+	int r = 0;
+
+	if (d->listen && listen_lock_fd(d->listen) >= 0)
+		r = fn(HANDOVER_LOCK, listen_lock_fd(d->listen));
+	if (d->listen && r == 0)
+		r = fn(HANDOVER_LISTEN, listen_fd(d->listen));
+	return r;
+}
+
+/* fn() for every descriptor that is kept. Returns 0, or what fn() returned first. */
+static int
+each_fd(struct daemon *d, int (*fn)(const char *name, int fd))
+{
+	char name[FDSTORE_NAME_MAX];
+	struct list_node *n, *l;
+	int r = listener_fds(d, fn);
+
+	for (int i = 0; i < SESSION_CLOSED; i++)
+		LIST_EACH (n, &d->in_state[i]) {
+			struct session *s = LIST_OBJ(n, struct session, node);
+
+			client_name(name, sizeof name, s);
+			if (r == 0)
+				r = fn(name, s->stream.fd);
+		}
+	LIST_EACH (n, &d->pools.list)
+		for (int i = 0; i < SERVER_CLOSED; i++)
+			LIST_EACH (l, &LIST_OBJ(n, struct pool, node)->servers[i]) {
+				struct server *srv = LIST_OBJ(l, struct server, node);
+
+				server_name(name, sizeof name, srv);
+				if (r == 0)
+					r = fn(name, srv->stream.fd);
+			}
+	return r;
+}
+
+static int
+forget(const char *name, int fd)
+{
+	fdstore_forget(name);
+	return 0;
+}
+
+static bool
+write_all(int fd, const void *data, size_t bytes)
+{
+	const uint8_t *at = data;
+
+	while (bytes > 0) {
+		ssize_t n = write(fd, at, bytes);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		at += n;
+		bytes -= (size_t)n;
+	}
+	return true;
+}
+
+/* Returns the sealed descriptor, or -1 with errno. */
+static int
+write_state(const struct buf *state)
+{
+	struct head head = {.version = HANDOVER_VERSION,
+			    .sizes = sizes(),
+			    .bytes = state->len,
+			    .hash = hash_bytes(HASH_SEED, buf_data(state), state->len)};
+	int fd = memfd_create("pgwith-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	memcpy(head.magic, magic, sizeof magic);
+	if (fd < 0)
+		return -1;
+	if (write_all(fd, &head, sizeof head) && write_all(fd, buf_data(state), state->len) &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int
+give(struct daemon *d, size_t *bytes)
+{
+	struct buf state;
+	struct pack p;
+	int fd = -1, r = -E_IO;
+
+	buf_init(&state, STATE_MAX);
+	pack_writer(&p, &state);
+	heritage_pack(&p, d);
+	*bytes = state.len;
+	if (state.failed)
+		errno = E2BIG;
+	else
+		fd = write_state(&state);
+	buf_clear(&state);
+	if (fd < 0)
+		return -E_IO;
+	if (each_fd(d, fdstore_keep) == 0 && fdstore_keep(STATE, fd) == 0)
+		r = fdstore_settle();
+	close(fd);
+	return r;
+}
+
+static unsigned
+count_servers(const struct pools *all)
+{
+	struct list_node *n;
+	unsigned count = 0;
+
+	LIST_EACH (n, &all->list)
+		count += LIST_OBJ(n, struct pool, node)->count;
+	return count;
+}
+
+static void
+hand_over(struct daemon *d)
+{
+	size_t bytes;
+	int64_t took = loop_now_us(d->loop) - d->handover.since_us;
+
+	if (give(d, &bytes) < 0) {
+		log_warn("pgwithd: cannot hand over");
+		fdstore_forget(STATE);
+		each_fd(d, forget);
+		release(d);
+		if (d->handover.ends)
+			daemon_drain(d);
+		return;
+	}
+	log_info("pgwithd: handed over sessions=%u servers=%u bytes=%zu waited=%.1fms",
+		 daemon_sessions(d), count_servers(&d->pools), bytes, (double)took / 1000);
+	d->handover.state = HANDOVER_HANDED;
+	loop_stop(d->loop);
+}
+
+static void
+look(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval later = {0, LOOK_US};
+	struct daemon *d = arg;
+	struct handover *h = &d->handover;
+
+	if (h->state != HANDOVER_HOLDING || d->phase != DAEMON_RUNNING)
+		return;
+	hold_sessions(d);
+	if (loop_now_us(d->loop) - h->since_us >= d->conf->handover_timeout_us && !ready(d))
+		force(d);
+	if (ready(d))
+		hand_over(d);
+	else
+		evtimer_add(&h->timer, &later);
+}
+
+bool
+handover_begin(struct daemon *d, bool ends)
+{
+	struct handover *h = &d->handover;
+
+	if (h->state != HANDOVER_OFF || d->phase != DAEMON_RUNNING || !fdstore_there())
+		return false;
+	log_info("pgwithd: hands over sessions=%u leased_or_cleaning=%u", daemon_sessions(d),
+		 pools_busy(&d->pools));
+	h->state = HANDOVER_HOLDING;
+	h->since_us = loop_now_us(d->loop);
+	h->forced = false;
+	h->ends = ends;
+	listen_hold(d->listen);
+	handover_hold_pools(&d->pools);
+	evtimer_assign(&h->timer, loop_base(d->loop), look, d);
+	look(-1, 0, d);
+	return true;
+}
+
+void
+handover_abort(struct daemon *d)
+{
+	if (d->handover.state != HANDOVER_HOLDING)
+		return;
+	evtimer_del(&d->handover.timer);
+	release(d);
+}
+
+/* ---- taking ---- */
+
+static struct fdstore_fd *
+find_fd(struct daemon *d, const char *name)
+{
+	for (size_t i = 0; i < d->handover.nfds; i++)
+		if (d->handover.fds[i].fd >= 0 && strcmp(d->handover.fds[i].name, name) == 0)
+			return &d->handover.fds[i];
+	return NULL;
+}
+
+static int
+take(struct fdstore_fd *f)
+{
+	int fd = f ? f->fd : -1;
+
+	if (f)
+		f->fd = -1;
+	return fd;
+}
+
+int
+handover_take_fd(struct daemon *d, const char *name)
+{
+	return take(find_fd(d, name));
+}
+
+/* What is wrong with it, or NULL: then it is mapped. */
+static const char *
+map_state(struct handover *h, int fd)
+{
+	struct head head;
+	struct stat st;
+	uint8_t *map;
+
+	if (fstat(fd, &st) < 0 || st.st_size < (off_t)sizeof head)
+		return "it is too short";
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (map == MAP_FAILED)
+		return "it cannot be read";
+	h->map = map;
+	h->map_bytes = (size_t)st.st_size;
+	memcpy(&head, map, sizeof head);
+	if (memcmp(head.magic, magic, sizeof magic) != 0)
+		return "it is no state of pgwithd";
+	if (head.version != HANDOVER_VERSION || head.sizes != sizes())
+		return "it is of another version";
+	if (head.bytes != h->map_bytes - sizeof head ||
+	    head.hash != hash_bytes(HASH_SEED, map + sizeof head, h->map_bytes - sizeof head))
+		return "it is damaged";
+	return NULL;
+}
+
+static void
+unmap_state(struct handover *h)
+{
+	if (h->map)
+		munmap(h->map, h->map_bytes);
+	h->map = NULL;
+	h->map_bytes = 0;
+}
+
+void
+handover_open(struct daemon *d)
+{
+	struct handover *h = &d->handover;
+	const char *wrong = "there is none";
+	int fd;
+
+	h->nfds = fdstore_take(&h->fds);
+	if (h->nfds == 0)
+		return;
+	fd = handover_take_fd(d, STATE);
+	/* Whatever happens to us, nobody tries this state again. */
+	fdstore_forget(STATE);
+	if (fd >= 0) {
+		wrong = map_state(h, fd);
+		close(fd);
+	}
+	if (wrong) {
+		unmap_state(h);
+		log_warnx("pgwithd: state not taken over, starts afresh descriptors=%zu why=\"%s\"",
+			  h->nfds, wrong);
+		return;
+	}
+	d->pools.handing = true;
+}
+
+/* Nobody goes on with it. */
+static void
+abandon(struct daemon *d, struct fdstore_fd *f)
+{
+	unsigned long long id;
+	unsigned key;
+	int pid, between;
+	struct buf out;
+	struct err e;
+
+	if (sscanf(f->name, SERVER "%llu-%d-%u", &id, &pid, &key) == 3) {
+		cancel_abandon(d->work, id, take(f), pid, key);
+		return;
+	}
+	if (sscanf(f->name, CLIENT "%llu-%d", &id, &between) == 2 && between) {
+		err_make(&e, ERR_SHUTDOWN);
+		buf_init(&out, 4096);
+		msg_report(&out, 'E', "FATAL", e.sqlstate, e.message, e.detail, e.hint);
+		send(f->fd, buf_data(&out), out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		buf_clear(&out);
+		err_clear(&e);
+	}
+}
+
+static void
+forget_fds(struct daemon *d)
+{
+	struct handover *h = &d->handover;
+
+	for (size_t i = 0; i < h->nfds; i++) {
+		fdstore_forget(h->fds[i].name);
+		if (h->fds[i].fd >= 0)
+			abandon(d, &h->fds[i]);
+	}
+	fdstore_free(h->fds, h->nfds);
+	h->fds = NULL;
+	h->nfds = 0;
+}
+
+/* By "client-12-", as the rest of the name is not known. */
+static int
+take_by(void *arg, const char *prefix, uint64_t id)
+{
+	struct daemon *d = arg;
+	char begin[FDSTORE_NAME_MAX];
+	int n = snprintf(begin, sizeof begin, "%s%llu-", prefix, (unsigned long long)id);
+
+	for (size_t i = 0; i < d->handover.nfds; i++)
+		if (d->handover.fds[i].fd >= 0 &&
+		    strncmp(d->handover.fds[i].name, begin, (size_t)n) == 0)
+			return take(&d->handover.fds[i]);
+	return -1;
+}
+
+static int
+take_client(void *arg, uint64_t id)
+{
+	return take_by(arg, CLIENT, id);
+}
+
+static int
+take_server(void *arg, uint64_t id)
+{
+	return take_by(arg, SERVER, id);
+}
+
+int
+handover_read(struct daemon *d)
+{
+	struct handover *h = &d->handover;
+	struct pack p;
+	bool failed;
+
+	if (h->map == NULL) {
+		forget_fds(d);
+		return 0;
+	}
+	pack_reader(&p, h->map + sizeof(struct head), h->map_bytes - sizeof(struct head));
+	heritage_read(&p, d, take_client, take_server);
+	failed = p.failed || p.left > 0;
+	unmap_state(h);
+	if (failed) {
+		log_error("pgwithd: the state of the process before is not understood");
+		return -E_SYNTAX;
+	}
+	forget_fds(d);
+	handover_release_pools(&d->pools);
+	heritage_resume(d);
+	log_info("pgwithd: taken over sessions=%u servers=%u", daemon_sessions(d),
+		 count_servers(&d->pools));
+	return 0;
+}

@@ -1,0 +1,657 @@
+#include "session/heritage.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "pool/handover.h"
+#include "scope/handover.h"
+#include "session/daemon.h"
+#include "session/parts.h"
+#include "session/scopes.h"
+#include "session/slow.h"
+
+#define MARK        0x73657373u
+#define RECORD_MAX  (128 * 1024 * 1024) /* bytes of one session: what is queued for it above all */
+#define LEAVING_MAX (1024 * 1024)
+
+/* The reading, or the writing, of one daemon. */
+struct heritage {
+	struct pack *p; /* of the session that is at work: its record */
+	struct daemon *d;
+	struct handed_pools pools;
+	int (*client)(void *arg, uint64_t id);
+	int (*server)(void *arg, uint64_t id);
+	uint64_t *lost; /* sessions that cannot go on */
+	size_t nlost;
+};
+
+/* ---- parts of a session ---- */
+
+static void
+values_pack(struct pack *p, struct session *s)
+{
+	PACK(p, s->secret);
+	PACK(p, s->minor);
+	PACK(p, s->uid);
+	PACK(p, s->gid);
+	PACK(p, s->pid);
+	PACK(p, s->drop_left);
+	PACK(p, s->pinned);
+	PACK(p, s->skip_sync);
+	PACK(p, s->discard);
+	PACK(p, s->changed);
+	PACK(p, s->let_in);
+	PACK(p, s->undone);
+	PACK(p, s->begun);
+	PACK(p, s->asks);
+	PACK(p, s->cancel_due);
+	PACK(p, s->unpin);
+	PACK(p, s->since_us);
+	PACK(p, s->connected_us);
+	PACK(p, s->connected_at);
+	PACK(p, s->request_us);
+	PACK(p, s->answer_us);
+	PACK(p, s->begun_us);
+	PACK(p, s->limited_us);
+	PACK(p, s->heard_us);
+	PACK(p, s->heard);
+	PACK(p, s->expired_by);
+	PACK(p, s->mode);
+	PACK(p, s->pin);
+	PACK(p, s->ending);
+	PACK(p, s->queries);
+	PACK(p, s->last_words);
+	PACK(p, s->stream.paused);
+	PACK(p, s->stream.received);
+	PACK(p, s->stream.sent);
+}
+
+/* Bytes of name NUL ... NUL. */
+static void
+list_pack(struct pack *p, char **list)
+{
+	uint8_t *data = (uint8_t *)*list;
+	size_t bytes = 0;
+
+	for (const char *at = *list; !pack_reading(p) && at && *at; at += strlen(at) + 1)
+		bytes = (size_t)(at - *list) + strlen(at) + 2;
+	pack_blob(p, &data, &bytes);
+	if (pack_reading(p))
+		*list = (char *)data;
+}
+
+static void
+startup_pack(struct pack *p, struct session *s)
+{
+	uint8_t *data = (uint8_t *)s->startup;
+	size_t bytes = s->startup_bytes;
+
+	pack_blob(p, &data, &bytes);
+	s->startup = (char *)data;
+	s->startup_bytes = (uint32_t)bytes;
+}
+
+static void
+bytes_pack(struct pack *p, struct session *s)
+{
+	struct buf queued;
+	bool leaving = s->leaving != NULL;
+
+	pack_buf(p, &s->in);
+	PACK(p, leaving);
+	if (leaving && s->leaving == NULL) {
+		s->leaving = mem_alloc(sizeof *s->leaving);
+		buf_init(s->leaving, LEAVING_MAX);
+	}
+	if (leaving)
+		pack_buf(p, s->leaving);
+	if (!pack_reading(p)) {
+		pack_buf(p, &s->stream.out);
+		return;
+	}
+	buf_init(&queued, RECORD_MAX);
+	pack_buf(p, &queued);
+	if (queued.len > 0)
+		stream_write(&s->stream, buf_data(&queued), queued.len);
+	buf_clear(&queued);
+}
+
+static void
+statements_pack(struct heritage *h, struct session *s)
+{
+	bool there = s->names != NULL;
+
+	PACK(h->p, there);
+	if (there && s->names == NULL) {
+		s->names = mem_alloc(sizeof *s->names);
+		names_init(s->names, &h->d->pools.statements);
+	}
+	if (there)
+		names_pack(h->p, s->names, &h->pools.texts);
+	unnamed_pack(h->p, &s->unnamed);
+}
+
+static void
+slow_pack(struct pack *p, struct session *s)
+{
+	struct slow none = {0}, *slow = &none;
+	bool there = s->slow != NULL;
+
+	PACK(p, there);
+	if (!there)
+		return;
+	if (pack_reading(p) && s->pool && slow_wanted(s->pool))
+		slow_watch(s);
+	if (s->slow)
+		slow = s->slow;
+	PACK(p, slow->began_us);
+	PACK(p, slow->granted_us);
+	PACK(p, slow->statements_before);
+	PACK(p, slow->errors_before);
+	PACK(p, slow->statements);
+}
+
+/* ---- scopes ---- */
+
+static void
+named_pack(struct pack *p, struct scope_named *n)
+{
+	pack_str(p, &n->name);
+	grammar_pack(p, &n->statement);
+	PACK(p, n->ntypes);
+	if (pack_reading(p)) {
+		if (n->ntypes > p->left) {
+			p->failed = true;
+			n->ntypes = 0;
+		}
+		n->types = n->ntypes ? mem_calloc(n->ntypes, sizeof *n->types) : NULL;
+	}
+	for (unsigned i = 0; i < n->ntypes; i++)
+		PACK(p, n->types[i]);
+	PACK(p, n->formats);
+	if (pack_reading(p) && (n->name == NULL || n->statement == NULL))
+		p->failed = true;
+}
+
+static void
+named_list_pack(struct pack *p, struct list *l)
+{
+	uint32_t count = l->count;
+	struct list_node *n;
+
+	PACK(p, count);
+	if (!pack_reading(p)) {
+		LIST_EACH (n, l)
+			named_pack(p, LIST_OBJ(n, struct scope_named, node));
+		return;
+	}
+	for (uint32_t i = 0; i < count && !p->failed; i++) {
+		struct scope_named *named = mem_calloc(1, sizeof *named);
+
+		named_pack(p, named);
+		list_append(l, &named->node);
+	}
+}
+
+static void
+parts_pack(struct pack *p, struct scopes *sc)
+{
+	named_list_pack(p, &sc->statements);
+	named_list_pack(p, &sc->portals);
+	PACK(p, sc->sync_due);
+	PACK(p, sc->bounded);
+	PACK(p, sc->bounded_failed);
+	pack_buf(p, &sc->parts);
+	PACK(p, sc->part_bytes);
+	PACK(p, sc->chars);
+	PACK(p, sc->in_part);
+	PACK(p, sc->part_sent);
+	PACK(p, sc->part_failed);
+}
+
+/* An ENTER that waits. Returns false if what it enters is not defined any more. */
+static bool
+doing_pack(struct pack *p, struct scopes *sc)
+{
+	uint32_t frame = sc->frame ? stack_place(&sc->stack, sc->frame) : STACK_NOWHERE;
+	char *def = sc->def ? sc->def->name : NULL;
+	bool good = true;
+
+	PACK(p, sc->doing);
+	PACK(p, sc->step);
+	PACK(p, sc->answer_type);
+	PACK(p, sc->formats);
+	grammar_pack(p, &sc->statement);
+	PACK(p, frame);
+	pack_str(p, &def);
+	PACK(p, sc->item);
+	PACK(p, sc->entered);
+	deferred_list_pack(p, &sc->run);
+	PACK(p, sc->wait_us);
+	PACK(p, sc->timed_out);
+	PACK(p, sc->rollback);
+	PACK(p, sc->good);
+	PACK(p, sc->attempts);
+	PACK(p, sc->exited);
+	PACK(p, sc->exit_us);
+	PACK(p, sc->began_us);
+	pack_buf(p, &sc->failure);
+	PACK(p, sc->cancel_us);
+	PACK(p, sc->expire_us);
+	PACK(p, sc->forced);
+	PACK(p, sc->own_cancel);
+	PACK(p, sc->point_sent);
+	PACK(p, sc->points_kept);
+	if (!pack_reading(p))
+		return true;
+	sc->frame = stack_at(&sc->stack, frame);
+	if (def) {
+		sc->def = conf_scope_keep(conf_scope(sc->session->daemon->conf, def));
+		good = sc->def != NULL;
+		free(def);
+	}
+	if (sc->doing == SCOPES_ENTERING &&
+	    (sc->frame == NULL || sc->statement == NULL || sc->item >= sc->statement->nitems))
+		p->failed = true;
+	return good;
+}
+
+/* Returns false if a frame has lost what it stands on. */
+static bool
+scopes_pack(struct heritage *h, struct session *s)
+{
+	struct pack *p = h->p;
+	bool there = s->scopes != NULL, good;
+	struct scopes *sc;
+
+	PACK(p, there);
+	if (!there)
+		return true;
+	sc = scopes_of(s);
+	PACK(p, sc->own_flags);
+	good = stack_pack(p, &h->pools, &sc->stack, &s->own, &relay_lease_ops, s, s->id);
+	good &= doing_pack(p, sc);
+	parts_pack(p, sc);
+	return good;
+}
+
+/* Which lease messages go by: the session's own, or that of a frame. */
+static void
+lease_pack(struct pack *p, struct session *s)
+{
+	uint32_t place = STACK_NOWHERE;
+	struct scope *f;
+
+	if (!pack_reading(p) && s->lease != &s->own)
+		place = stack_place(&s->scopes->stack, LIST_OBJ(s->lease, struct scope, own));
+	PACK(p, place);
+	if (!pack_reading(p) || place == STACK_NOWHERE || s->scopes == NULL)
+		return;
+	f = stack_at(&s->scopes->stack, place);
+	if (f)
+		s->lease = &f->own;
+}
+
+/* ---- a session ---- */
+
+/* Returns false if it cannot go on. */
+static bool
+session_pack(struct heritage *h, struct session *s)
+{
+	struct pack *p = h->p;
+	bool had_pool = s->pool != NULL, good = true;
+
+	values_pack(p, s);
+	PACK(p, had_pool);
+	s->pool = handover_pack_pool(p, &h->pools, s->pool);
+	pack_str(p, &s->role);
+	pack_str(p, &s->application);
+	pack_str(p, &s->setup);
+	startup_pack(p, s);
+	list_pack(p, &s->hidden);
+	bytes_pack(p, s);
+	statements_pack(h, s);
+	slow_pack(p, s);
+	good &= handover_pack_lease(p, &h->pools, &s->own);
+	good &= scopes_pack(h, s);
+	lease_pack(p, s);
+	pack_mark(p, MARK);
+	return good && (s->pool || !had_pool);
+}
+
+static void
+write_session(struct heritage *h, struct session *s)
+{
+	struct pack *all = h->p, record;
+	uint8_t *data;
+	size_t bytes;
+	struct buf out;
+
+	buf_init(&out, RECORD_MAX);
+	pack_writer(&record, &out);
+	h->p = &record;
+	session_pack(h, s);
+	h->p = all;
+	all->out->failed |= out.failed;
+	PACK(all, s->id);
+	PACK(all, s->state);
+	data = buf_data(&out);
+	bytes = out.len;
+	pack_blob(all, &data, &bytes);
+	buf_clear(&out);
+}
+
+static void
+lose(struct heritage *h, uint64_t id)
+{
+	h->lost = mem_realloc(h->lost, (h->nlost + 1) * sizeof *h->lost);
+	h->lost[h->nlost++] = id;
+}
+
+static bool
+may_come(enum session_state state)
+{
+	switch (state) {
+	case SESSION_STARTUP:
+	case SESSION_LOGIN:
+	case SESSION_IDLE:
+	case SESSION_WAITING:
+	case SESSION_ACTIVE:
+	case SESSION_SCOPE:
+	case SESSION_CONSOLE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void
+read_session(struct heritage *h)
+{
+	struct pack *all = h->p, record;
+	enum session_state state = SESSION_CLOSED;
+	struct session *s;
+	uint8_t *data;
+	size_t bytes = 0;
+	uint64_t id = 0;
+	int fd;
+
+	PACK(all, id);
+	PACK(all, state);
+	pack_blob(all, &data, &bytes);
+	if (!all->failed && !may_come(state))
+		all->failed = true;
+	if (!all->failed) {
+		fd = h->client(h->d, id);
+		s = fd < 0 ? NULL : session_adopt(h->d, id, fd, state);
+		if (s == NULL) {
+			log_warnx("session %llu: not taken over why=\"%s\"", (unsigned long long)id,
+				  fd < 0 ? "its descriptor was not kept" : "its number is in use");
+			if (fd >= 0)
+				close(fd);
+		} else {
+			pack_reader(&record, data, bytes);
+			h->p = &record;
+			if (!session_pack(h, s))
+				lose(h, id);
+			h->p = all;
+			all->failed |= record.failed;
+		}
+	}
+	free(data);
+}
+
+static void
+sessions_pack(struct heritage *h)
+{
+	struct daemon *d = h->d;
+	uint32_t count = daemon_sessions(d);
+	struct list_node *n;
+
+	PACK(h->p, d->sessions.last);
+	PACK(h->p, d->sessions_ever);
+	PACK(h->p, d->refused);
+	PACK(h->p, d->errors);
+	PACK(h->p, count);
+	for (int i = 0; !pack_reading(h->p) && i < SESSION_CLOSED; i++)
+		LIST_EACH (n, &d->in_state[i])
+			write_session(h, LIST_OBJ(n, struct session, node));
+	for (uint32_t i = 0; pack_reading(h->p) && i < count && !h->p->failed; i++)
+		read_session(h);
+	pack_mark(h->p, MARK);
+}
+
+/* ---- queues and locks ---- */
+
+static struct session *
+session_of(struct heritage *h, uint64_t id)
+{
+	return idmap_get(&h->d->sessions, id);
+}
+
+static void
+waiter_pack(struct heritage *h, struct pool *pool, struct lease *l)
+{
+	struct session *s = l ? l->owner : NULL;
+	uint64_t id = s ? s->id : 0;
+	uint32_t place = STACK_NOWHERE;
+	struct scope *f;
+
+	if (s && l != &s->own)
+		place = stack_place(&s->scopes->stack, LIST_OBJ(l, struct scope, own));
+	PACK(h->p, id);
+	PACK(h->p, place);
+	if (!pack_reading(h->p) || h->p->failed || pool == NULL || (s = session_of(h, id)) == NULL)
+		return;
+	f = place != STACK_NOWHERE && s->scopes ? stack_at(&s->scopes->stack, place) : NULL;
+	l = f ? &f->own : &s->own;
+	if (l->state == LEASE_NONE && (f || place == STACK_NOWHERE))
+		lease_adopt_waiting(l, pool);
+}
+
+static void
+queues_pack(struct heritage *h)
+{
+	for (uint32_t i = 0; i < h->pools.count && !h->p->failed; i++) {
+		struct pool *pool = h->pools.list[i];
+		uint32_t count = pack_reading(h->p) ? 0 : pool->waiting.count;
+		struct list_node *n = pack_reading(h->p) ? NULL : pool->waiting.head.next;
+
+		PACK(h->p, count);
+		for (uint32_t k = 0; k < count && !h->p->failed; k++) {
+			waiter_pack(h, pool, n ? LIST_OBJ(n, struct lease, node) : NULL);
+			if (n)
+				n = n->next;
+		}
+	}
+	pack_mark(h->p, MARK);
+}
+
+static struct stack *
+stack_of(void *arg, uint64_t session)
+{
+	struct session *s = session_of(arg, session);
+
+	return s && s->scopes ? &s->scopes->stack : NULL;
+}
+
+/* ---- what is on its way to the servers ---- */
+
+static void
+way_pack(struct heritage *h, struct server *srv)
+{
+	struct pack *all = h->p, record;
+	uint64_t id = srv ? srv->id : 0;
+	uint8_t *data = NULL;
+	size_t bytes = 0;
+	struct session *s;
+	struct buf out;
+
+	buf_init(&out, RECORD_MAX);
+	PACK(all, id);
+	if (srv) {
+		s = srv->lease ? srv->lease->owner : NULL;
+		pack_writer(&record, &out);
+		tracked_pack(&record, &srv->prepared, s ? s->names : NULL, s ? &s->unnamed : NULL,
+			     &h->pools.texts);
+		all->out->failed |= out.failed;
+		data = buf_data(&out);
+		bytes = out.len;
+	}
+	pack_blob(all, &data, &bytes);
+	buf_clear(&out);
+	if (!pack_reading(all))
+		return;
+	srv = idmap_get(&h->d->pools.servers, id);
+	if (srv && !all->failed) {
+		s = srv->lease ? srv->lease->owner : NULL;
+		pack_reader(&record, data, bytes);
+		tracked_pack(&record, &srv->prepared, s ? s->names : NULL, s ? &s->unnamed : NULL,
+			     &h->pools.texts);
+		all->failed |= record.failed && s;
+	}
+	free(data);
+}
+
+static void
+ways_pack(struct heritage *h)
+{
+	uint32_t count = 0;
+	struct list_node *n;
+
+	for (uint32_t i = 0; !pack_reading(h->p) && i < h->pools.count; i++)
+		count += h->pools.list[i]->servers[SERVER_LEASED].count;
+	PACK(h->p, count);
+	for (uint32_t i = 0; pack_reading(h->p) && i < count && !h->p->failed; i++)
+		way_pack(h, NULL);
+	for (uint32_t i = 0; !pack_reading(h->p) && i < h->pools.count; i++)
+		LIST_EACH (n, &h->pools.list[i]->servers[SERVER_LEASED])
+			way_pack(h, LIST_OBJ(n, struct server, node));
+	pack_mark(h->p, MARK);
+}
+
+/* ---- all ---- */
+
+static void
+all_pack(struct heritage *h)
+{
+	const struct locks_ties ties = {stack_of, &enter_lock_ops, h};
+
+	handover_pack_pools(h->p, &h->pools);
+	sessions_pack(h);
+	queues_pack(h);
+	locks_pack(h->p, &h->d->locks, &ties);
+	timing_pack(h->p, &h->d->timing);
+	ways_pack(h);
+}
+
+void
+heritage_pack(struct pack *p, struct daemon *d)
+{
+	struct heritage h = {.p = p, .d = d, .pools = {.all = &d->pools}};
+
+	all_pack(&h);
+	handover_pools_clear(&h.pools, false);
+}
+
+/* Leased, and nobody has come for it. */
+static void
+clean_orphans(struct daemon *d)
+{
+	struct list_node *n, *l, *after;
+
+	LIST_EACH (n, &d->pools.list)
+		LIST_EACH_SAFE (l, after, &LIST_OBJ(n, struct pool, node)->servers[SERVER_LEASED]) {
+			struct server *srv = LIST_OBJ(l, struct server, node);
+
+			if (srv->lease == NULL)
+				server_clean(srv, CLEANUP_CLIENT_GONE, NULL, false, true);
+		}
+}
+
+static void
+adopted(struct session *s)
+{
+	/* What is wanted of the client is decided by the state, as ever. */
+	if (s->scopes)
+		enter_adopted(s->scopes);
+	if (s->state == SESSION_WAITING && scopes_open(s))
+		waits_begin_lease(&s->daemon->waits, s->id, &s->own);
+	if (s->lease->state == LEASE_NONE && s->state == SESSION_WAITING)
+		session_set_state(s, SESSION_IDLE);
+}
+
+/* Their clients are told. */
+static void
+end_lost(struct heritage *h)
+{
+	struct err e;
+
+	err_make(&e, ERR_SHUTDOWN);
+	for (size_t i = 0; i < h->nlost; i++) {
+		struct session *s = session_of(h, h->lost[i]);
+
+		if (s)
+			session_fail(s, &e);
+	}
+	err_clear(&e);
+	free(h->lost);
+}
+
+void
+heritage_read(struct pack *p, struct daemon *d, int (*client)(void *arg, uint64_t id),
+	      int (*server)(void *arg, uint64_t id))
+{
+	struct heritage h = {.p = p,
+			     .d = d,
+			     .pools = {.all = &d->pools, .take = server, .arg = d},
+			     .client = client,
+			     .server = server};
+	struct list_node *n, *after;
+
+	all_pack(&h);
+	handover_pools_clear(&h.pools, true);
+	if (p->failed) {
+		free(h.lost);
+		return;
+	}
+	for (int i = 0; i < SESSION_CLOSED; i++)
+		LIST_EACH_SAFE (n, after, &d->in_state[i])
+			adopted(LIST_OBJ(n, struct session, node));
+	clean_orphans(d);
+	end_lost(&h);
+}
+
+/* What is in our own buffers raises no event. */
+static void
+resume(struct session *s)
+{
+	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE && s->state != SESSION_CONSOLE)
+		return;
+	if (s->in.len > 0 || (s->scopes && parts_pending(s))) {
+		stream_resume(&s->stream);
+		request_resume(s);
+	}
+}
+
+void
+heritage_resume(struct daemon *d)
+{
+	uint64_t *ids = mem_calloc(daemon_sessions(d) + 1, sizeof *ids);
+	size_t count = 0;
+	struct list_node *n;
+
+	for (int i = 0; i < SESSION_CLOSED; i++)
+		LIST_EACH (n, &d->in_state[i])
+			ids[count++] = LIST_OBJ(n, struct session, node)->id;
+	for (size_t i = 0; i < count; i++) {
+		struct session *s = idmap_get(&d->sessions, ids[i]);
+
+		if (s && !session_gone(s))
+			resume(s);
+	}
+	free(ids);
+}

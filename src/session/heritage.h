@@ -1,0 +1,21 @@
+/* heritage: all sessions, and what they have in all other layers, from one process to the next. */
+#ifndef PGWITH_SESSION_HERITAGE_H
+#define PGWITH_SESSION_HERITAGE_H
+
+#include "base/pack.h"
+
+struct daemon;
+
+/* Writes all of the daemon, which is settled (see handover.h). */
+void heritage_pack(struct pack *, struct daemon *);
+
+/* Reads it into a daemon whose pools are there, and held. The two give the descriptors of a client
+ * and of a server, by id, which are the caller's then; or -1. Sessions that have lost their
+ * client's descriptor, their server or their pool are ended. */
+void heritage_read(struct pack *, struct daemon *, int (*client)(void *arg, uint64_t id),
+		   int (*server)(void *arg, uint64_t id));
+
+/* All sessions go on with what is still there of their messages. */
+void heritage_resume(struct daemon *);
+
+#endif
