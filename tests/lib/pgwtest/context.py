@@ -9,6 +9,7 @@ from .cluster import Cluster
 from .daemon import Daemon, Fixture
 from .process import ClientProcess
 from .proxy import Proxy
+from .supervisor import SupervisedDaemon
 
 
 def conninfo(parts):
@@ -154,6 +155,16 @@ class Test:
             pool.setdefault("size", 1)
             pools = {"db": pool}
         d = Daemon(self.path(self._number("d")), pools, options, env=env, scopes=scopes)
+        self._undo.append((self._end_daemon, (d,)))
+        return d
+
+    def supervised(self, options=None, pools=None, scopes=None, **pool):
+        """The same below a supervisor that keeps descriptors: see supervisor.py."""
+        if pools is None:
+            pool.setdefault("conninfo", self.conninfo())
+            pool.setdefault("size", 1)
+            pools = {"db": pool}
+        d = SupervisedDaemon(self.path(self._number("s")), pools, options, scopes=scopes)
         self._undo.append((self._end_daemon, (d,)))
         return d
 

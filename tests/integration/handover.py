@@ -1,0 +1,333 @@
+"""Restart without dropping anyone: the next pgwithd goes on with sessions and servers."""
+
+import os
+import re
+import signal
+
+from pgwtest import Closed, check, equal, main, test, wait_until, wire
+from pgwtest.context import conninfo
+
+
+
+def backends(t):
+    return {a["pid"] for a in t.activity()}
+
+
+@test
+def idle_and_transaction(t):
+    """idle sessions, and one in a transaction, go on; the servers are the same; three times"""
+    t.sql("CREATE TABLE marks (a int)")
+    d = t.supervised(size=2)
+    idle, busy = t.client(d), t.client(d)
+    equal(idle.value("SELECT 1"), "1", "before")
+    busy.sql("BEGIN")
+    pid = busy.value("SELECT pg_backend_pid()")
+    before = backends(t)
+    for n in range(3):
+        busy.sql("INSERT INTO marks VALUES (%d)" % n)
+        d.restart()
+        equal(idle.value("SELECT %d" % n), str(n), "the idle session")
+        equal(busy.value("SELECT pg_backend_pid()"), pid, "the server of the transaction")
+    busy.sql("COMMIT")
+    equal(t.value("SELECT count(*) FROM marks"), "3", "rows")
+    check(before <= backends(t), "the servers are those of before")
+    equal(d.store.names(), [], "what the supervisor still keeps")
+    equal(d.pool()["sv_idle"], 2, "idle servers")
+
+
+@test
+def in_flight(t):
+    """a query that runs, half a result, half a COPY in both directions, half a message"""
+    t.sql("CREATE TABLE c (a int, b text)")
+    d = t.supervised(size=6)
+    runs, reads, copies, gives, half = (t.client(d) for _ in range(5))
+    runs.send(wire.query("SELECT pg_sleep(1), 'slept'"))
+    reads.send(wire.query("SELECT g, repeat('x', 1000) FROM generate_series(1, 20000) g"))
+    gives.send(wire.query("COPY (SELECT g, repeat('y', 1000) FROM generate_series(1, 20000) g) "
+                          "TO STDOUT"))
+    copies.send(wire.query("COPY c FROM STDIN"))
+    copies.until("G")
+    row = wire.copy_data(b"1\t" + b"z" * 100 + b"\n")
+    copies.send(row * 10 + row[:50])
+    text = wire.query("SELECT '%s'" % ("w" * 200000))
+    half.send(text[:150000])
+    wait_until(lambda: len([a for a in t.activity() if a["state"] == "active"]) >= 4, 5, "they run")
+    for _ in range(3):
+        d.restart()
+        copies.send(row[50:] + row * 10 + row[:50])
+    copies.send(row[50:] + wire.copy_done())
+    half.send(text[150000:])
+    equal(runs.until_ready().rows[0][1], "slept", "the query that ran")
+    r = reads.until_ready()
+    equal([row[0] for row in r.rows], [str(n) for n in range(1, 20001)], "the result")
+    r = gives.until_ready()
+    equal((r.errors, r.tags), ([], ["COPY 20000"]), "COPY TO")
+    equal(copies.until_ready().errors, [], "COPY FROM")
+    equal(t.value("SELECT count(*) FROM c"), "44", "rows that were copied")
+    equal(len(half.until_ready().rows[0][0]), 200000, "the long message")
+
+
+@test
+def waiting(t):
+    """sessions that wait stay in their order, and one that has gone meanwhile is not served"""
+    d = t.supervised(size=1)
+    holder = t.client(d)
+    holder.sql("BEGIN")
+    waiters = [t.client(d) for _ in range(5)]
+    t.sql("CREATE TABLE turns (id serial, who int)")
+    for n, c in enumerate(waiters):
+        c.send(wire.query("INSERT INTO turns (who) VALUES (%d)" % n))
+        wait_until(lambda n=n: d.waiting() == n + 1, 5, "it waits")
+    d.console_close()
+    d.restart()
+    equal(d.waiting(), 5, "sessions that wait")
+    waiters[1].drop()
+    wait_until(lambda: d.waiting() == 4, 5, "the one that has gone waits no longer")
+    holder.sql("COMMIT")
+    for n in (0, 2, 3, 4):
+        equal(waiters[n].until_ready().errors, [], "its error")
+    equal([r[0] for r in t.sql("SELECT who FROM turns ORDER BY id")], ["0", "2", "3", "4"],
+          "the order")
+
+
+@test
+def state_of_sessions(t):
+    """parameters, prepared statements, pins, cancel keys; a failed transaction"""
+    d = t.supervised(size=3)
+    a, b, c = t.client(d), t.client(d), t.client(d)
+    a.sql("SET work_mem = '7MB'")
+    a.send(wire.parse("SELECT $1::int + 1", "one") + wire.sync())
+    a.until_ready()
+    b.sql("LISTEN news")
+    c.sql("BEGIN")
+    equal([e.sqlstate for e in c.ask("SELECT 1/0").errors], ["22012"], "the error")
+    d.restart()
+    equal(a.value("SHOW work_mem"), "7MB", "the parameter")
+    a.send(wire.bind(["41"], statement="one") + wire.execute() + wire.sync())
+    equal(a.until_ready().rows[0][0], "42", "the prepared statement")
+    equal([e.sqlstate for e in c.ask("SELECT 1").errors], ["25P02"], "the failed transaction")
+    c.sql("ROLLBACK")
+    t.sql("NOTIFY news, 'x'")
+    r = b.ask("SELECT 1")
+    equal(len(r.rows), 1, "the pinned one goes on")
+    a.send(wire.query("SELECT pg_sleep(30)"))
+    wait_until(lambda: [x for x in t.activity() if "pg_sleep" in (x["query"] or "") and
+                        x["state"] == "active"], 5, "it runs")
+    d.restart()
+    a.cancel()
+    equal([e.sqlstate for e in a.until_ready().errors], ["57014"], "the cancel, with our own packet")
+
+
+@test
+def scopes_and_locks(t):
+    """scopes, locks, and who waits for them"""
+    t.sql("CREATE TABLE marks (a int)")
+    d = t.supervised(size=3)
+    a, b, c = t.client(d), t.client(d), t.client(d)
+    a.sql("ENTER LOCK 'nightly'")
+    a.sql("ENTER x ON db DEADLINE '60s'")
+    a.sql("INSERT INTO marks VALUES (1)")
+    a.sql("ENTER y")
+    a.sql("INSERT INTO marks VALUES (2)")
+    a.sql("DEFER 'INSERT INTO marks VALUES (3)'")
+    b.send(wire.query("ENTER LOCK 'nightly' AS mine"))
+    wait_until(lambda: len(d.show("LOCKS")) == 2, 5, "b waits")
+    c.send(wire.query("ENTER LOCK 'nightly' WAIT '30s'"))
+    wait_until(lambda: len(d.show("LOCKS")) == 3, 5, "c waits")
+    before = [(r["name"], r["mode"]) for r in d.show("LOCKS")]
+    d.console_close()
+    d.restart()
+    equal([(r["name"], r["mode"]) for r in d.show("LOCKS")], before, "SHOW LOCKS")
+    equal(len(a.ask("SHOW SCOPES").rows), 3, "the stack")
+    a.sql("EXIT y")
+    a.sql("EXIT x")
+    equal(t.value("SELECT sum(a) FROM marks"), "6", "what was done")
+    a.sql("EXIT ALL")
+    equal(b.until_ready().errors, [], "b has the lock")
+    b.sql("EXIT mine")
+    equal(c.until_ready().errors, [], "c has the lock")
+    c.sql("EXIT ALL")
+
+
+@test
+def pause_and_statistics(t):
+    """a pool that is paused stays so; numbers go on"""
+    d = t.supervised(size=1)
+    c = t.client(d)
+    for _ in range(7):
+        c.sql("SELECT 1")
+    d.console("PAUSE db")
+    total = {r["database"]: r for r in d.show("STATS")}["db"]["total_xact_count"]
+    d.console_close()
+    d.restart()
+    equal({r["database"]: r for r in d.show("STATS")}["db"]["total_xact_count"], total, "STATS")
+    c.send(wire.query("SELECT 5"))
+    wait_until(lambda: d.waiting() == 1, 5, "it waits")
+    d.console("RESUME db")
+    equal(c.until_ready().rows[0][0], "5", "the answer")
+
+
+@test
+def no_state(t):
+    """another version, a damaged state, none at all: a clean start, nobody hangs, queries are ended"""
+    def spoil_version(data):
+        return data[:8] + b"\xff" + data[9:]
+
+    def spoil_byte(data):
+        return data[:-1] + bytes([data[-1] ^ 1])
+
+    for spoil, why in ((spoil_version, "of another version"), (spoil_byte, "damaged"),
+                       (None, "there is none")):
+        d = t.supervised(size=2)
+        idle, runs = t.client(d), t.client(d)
+        idle.sql("SELECT 1")
+        runs.send(wire.query("SELECT pg_sleep(60)"))
+        wait_until(lambda: [x for x in t.activity() if x["state"] == "active"], 5, "it runs")
+        d.end()
+        fd = None
+        if spoil:
+            old = dict(d.store.take())["pgwith-state"]
+            data = spoil(os.pread(old, os.fstat(old).st_size, 0))
+            fd = os.memfd_create("spoiled")
+            os.write(fd, data)
+        d.store.replace("pgwith-state", fd)
+        d.start_next()
+        equal([e.sqlstate for e in idle.until_closed().errors], ["57P01"], "the idle one is told")
+        try:
+            runs.until_closed()
+        except Closed:
+            pass
+        wait_until(lambda: not [x for x in t.activity() if x["state"] == "active"], 5,
+                   "the query is cancelled")
+        check(re.search("state not taken over.*" + why, d.log_text()), "the log says why")
+        equal(t.client(d).value("SELECT 1"), "1", "a new client")
+        equal(d.store.names(), [], "what the supervisor still keeps")
+        d.stop()
+
+
+@test
+def what_was_not_kept(t):
+    """a store that is full: a session whose server was lost is told, a server without a session is
+    cleaned up"""
+    d = t.supervised(size=3)
+    clients = {}
+    for _ in range(2):
+        c = t.client(d)
+        c.sql("BEGIN")
+        clients[c.value("SELECT pg_backend_pid()")] = c
+    lost = []
+
+    def drop(name):
+        if name.startswith("pgwith-server-") and not lost:
+            lost.append(name.split("-")[3])
+            return True
+        return False
+
+    d.store.drop = drop
+    d.console_close()
+    d.end()
+    d.store.drop = lambda name: False
+    d.start_next()
+    equal([e.sqlstate for e in clients.pop(lost[0]).until_closed().errors], ["57P01"],
+          "the one whose server was lost is told")
+    equal(clients.popitem()[1].value("SELECT 1"), "1", "the other one goes on")
+    check(d.log_has("not taken over"), "the log says so")
+
+
+@test
+def time_is_up(t):
+    """an ENTER in the middle of PostgreSQL's own wait is ended after handover_timeout, alone"""
+    d = t.supervised(options={"handover_timeout": "300ms"}, size=3)
+    a, b, c = t.client(d), t.client(d), t.client(d)
+    a.sql("ENTER LOCK 'k' ON db")
+    b.send(wire.query("ENTER LOCK 'k' ON db WAIT '60s'"))
+    wait_until(lambda: t.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), 5, "b waits in PostgreSQL")
+    c.sql("BEGIN")
+    d.console_close()
+    d.restart()
+    equal([e.sqlstate for e in b.until_closed().errors], ["57P01"], "b is told")
+    a.sql("EXIT ALL")
+    c.sql("COMMIT")
+    check(d.log_has("handover_timeout"), "the log says so")
+
+
+@test
+def client_not_kept(t):
+    """a store that keeps no clients: their transactions are rolled back, the servers are the next
+    one's"""
+    d = t.supervised(size=1)
+    c = t.client(d)
+    c.sql("BEGIN")
+    pid = c.value("SELECT pg_backend_pid()")
+    d.console_close()
+    d.store.drop = lambda name: name.startswith("pgwith-client-")
+    d.end()
+    d.store.drop = lambda name: False
+    d.start_next()
+    equal(t.client(d).value("SELECT pg_backend_pid()"), pid, "the server is the next one's")
+    check(d.log_has("cleanup done"), "it was cleaned up")
+
+
+@test
+def nobody_takes_it(t):
+    """a supervisor that is gone: SIGUSR2 changes nothing, SIGTERM drains"""
+    d = t.supervised(size=2)
+    c, other = t.client(d), t.client(d)
+    c.sql("BEGIN")
+    os.unlink(d.store.path)
+    d.signal(signal.SIGUSR2)
+    wait_until(lambda: d.log_has("cannot hand over"), 5, "the log says so")
+    equal(c.value("SELECT 1"), "1", "the transaction goes on")
+    equal(t.client(d).backend() is not None, True, "a new client")
+    d.signal(signal.SIGTERM)
+    equal([e.sqlstate for e in other.until_closed().errors], ["57P01"], "the idle one is told")
+    c.sql("COMMIT")
+    equal(d.wait_end(10), 0, "the status")
+
+
+@test
+def over_tls(t):
+    """servers over TLS: an idle one is replaced, a transaction may end, or is ended by
+    handover_timeout"""
+    d = t.supervised(pools={"db": {"conninfo": conninfo(dict(t.cluster.tls_conninfo(), dbname=t.database)),
+                                   "size": 2},
+                            "other": {"conninfo": t.conninfo(), "size": 1}},
+                     options={"handover_timeout": "1s"})
+    idle, busy, plain = t.client(d), t.client(d), t.client(d, "other")
+    t.sql("CREATE TABLE marks (a int)")
+    plain.sql("BEGIN")
+    busy.sql("BEGIN; INSERT INTO marks VALUES (1)")
+    idle.sql("SELECT 1")
+    d.console_close()
+    d.signal(signal.SIGTERM)
+    wait_until(lambda: d.log_has("hands over"), 5, "it begins")
+    busy.sql("COMMIT")
+    equal(d.wait_end(10), 0, "the status")
+    d.start_next()
+    busy.sql("INSERT INTO marks VALUES (2)")
+    idle.sql("SELECT 1")
+    plain.sql("COMMIT")
+    busy.sql("BEGIN; INSERT INTO marks VALUES (3)")
+    d.restart()
+    equal([e.sqlstate for e in busy.until_closed().errors], ["57P01"], "it is told")
+    check(d.log_has("cannot be handed over"), "the log says so")
+    equal(idle.value("SELECT count(*) FROM marks"), "2", "rows")
+
+
+@test
+def by_signal(t):
+    """SIGUSR2 hands over without handover = on; without a supervisor it only says so"""
+    d = t.supervised(options={"handover": "off"})
+    c = t.client(d)
+    c.sql("BEGIN")
+    d.restart(signal.SIGUSR2)
+    c.sql("COMMIT")
+    d = t.daemon()
+    c = t.client(d)
+    d.signal(signal.SIGUSR2)
+    wait_until(lambda: d.log_has("no handover"), 5, "the log says so")
+    equal(c.value("SELECT 1"), "1", "it goes on")
+
+
+if __name__ == "__main__":
+    main(cluster={"tls": True})
