@@ -65,28 +65,38 @@ is_own(const struct progress_run *r)
 }
 
 static void
-push(struct progress *p, unsigned kind)
+more_room(struct progress *p)
+{
+	struct progress_run *more = mem_alloc(2 * p->runs_size * sizeof *more);
+
+	for (uint32_t i = 0; i < p->runs_count; i++)
+		more[i] = *run_at(p, i);
+	if (p->runs != p->inline_runs)
+		free(p->runs);
+	p->runs = more;
+	p->runs_size *= 2;
+	p->runs_first = 0;
+}
+
+static void
+push_many(struct progress *p, unsigned kind, uint32_t n)
 {
 	struct progress_run *last = p->runs_count ? run_at(p, p->runs_count - 1) : NULL;
 
 	/* COPY ends stay apart: each belongs to its own place. */
-	if (last && last->kind == kind && kind != RUN_COPY_END && last->count < UINT32_MAX) {
-		last->count++;
+	if (last && last->kind == kind && kind != RUN_COPY_END && last->count <= UINT32_MAX - n) {
+		last->count += n;
 		return;
 	}
-	if (p->runs_count == p->runs_size) {
-		struct progress_run *more = mem_alloc(2 * p->runs_size * sizeof *more);
+	if (p->runs_count == p->runs_size)
+		more_room(p);
+	*run_at(p, p->runs_count++) = (struct progress_run){(uint8_t)kind, n};
+}
 
-		for (uint32_t i = 0; i < p->runs_count; i++)
-			more[i] = *run_at(p, i);
-		if (p->runs != p->inline_runs)
-			free(p->runs);
-		p->runs = more;
-		p->runs_size *= 2;
-		p->runs_first = 0;
-	}
-	p->runs_count++;
-	*run_at(p, p->runs_count - 1) = (struct progress_run){(uint8_t)kind, 1};
+static void
+push(struct progress *p, unsigned kind)
+{
+	push_many(p, kind, 1);
 }
 
 static void
@@ -172,12 +182,6 @@ copy_takes(const struct progress *p)
 	       (p->runs_count == 0 || (p->runs_count == 1 && run_at(p, 0)->count == 1));
 }
 
-bool
-progress_full(const struct progress *p)
-{
-	return p->runs_count >= PROGRESS_RUNS_MAX;
-}
-
 /* ---- towards the server ---- */
 
 void
@@ -223,6 +227,16 @@ progress_sent(struct progress *p, char type)
 	default:
 		return; /* Flush and CopyData are answered by nothing */
 	}
+}
+
+void
+progress_sent_extended(struct progress *p, uint32_t n)
+{
+	if (p->skipping || n == 0)
+		return;
+	push_many(p, RUN_EXTENDED, n);
+	p->extended = true;
+	p->flushed = false;
 }
 
 bool

@@ -89,8 +89,7 @@ unnamed_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, c
 	if (p->skipping)
 		return;
 	begin(u, all, p, 0);
-	if (have == bytes && u->text && u->text->bytes == bytes && u->text->effects == effects &&
-	    memcmp(u->text->body, body, bytes) == 0) {
+	if (have == bytes && unnamed_is_same(u, body, bytes) && u->text->effects == effects) {
 		/* Many programs send the same text again and again. */
 		t = text_ref(u->text);
 	} else if (have == bytes && bytes <= TEXT_MAX) {
@@ -100,6 +99,19 @@ unnamed_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, c
 	}
 	text_put(u->text);
 	u->text = t;
+}
+
+bool
+unnamed_is_same(const struct unnamed *u, const uint8_t *body, size_t bytes)
+{
+	return u->text && u->text->bytes == bytes && memcmp(u->text->body, body, bytes) == 0;
+}
+
+void
+unnamed_again(struct unnamed *u, struct tracked_list *all, struct progress *p)
+{
+	if (!p->skipping)
+		begin(u, all, p, 0);
 }
 
 void
