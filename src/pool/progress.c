@@ -157,7 +157,7 @@ pop(struct progress *p)
 }
 
 /* Nothing answers these: they are over as soon as they are first. */
-static void
+static inline void
 pop_copy_ends(struct progress *p)
 {
 	while (first_is(p, RUN_COPY_END))
@@ -420,6 +420,24 @@ note_tag(struct progress *p, const uint8_t *body, size_t have)
 		p->deallocated_all = true;
 }
 
+/* An answer that ends one message of the extended protocol, or is part of a Query's. */
+static inline void
+answered(struct progress *p)
+{
+	struct progress_run *first = first_run(p);
+
+	if (first == NULL)
+		return;
+	/* The usual case: there are more of the kind, and nobody waits for this one. */
+	if (first->kind == RUN_EXTENDED && first->count > 1) {
+		first->count--;
+		return;
+	}
+	if ((first->kind & RUN_KIND) == RUN_EXTENDED)
+		pop(p);
+	pop_copy_ends(p);
+}
+
 /* `have` bytes of the body are at `body`; the rest was not kept. */
 static void
 message(struct progress *p, char type, const uint8_t *body, size_t have)
@@ -432,9 +450,8 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 	case 'n':
 	case 's':
 	case 'I':
-		if (first_is(p, RUN_EXTENDED))
-			pop(p);
-		break;
+		answered(p);
+		return;
 	case 'D':
 		if (p->marked && memmem(body, have, p->mark, sizeof p->mark - 1))
 			p->marked = false;
@@ -444,9 +461,8 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 		copy_closed(p);
 		if (p->watch)
 			note_tag(p, body, have);
-		if (first_is(p, RUN_EXTENDED))
-			pop(p);
-		break;
+		answered(p);
+		return;
 	case 'G':
 		copy_in_opened(p);
 		return;
@@ -458,14 +474,14 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 		return;
 	case 'E':
 		error_came(p, body, have);
-		break;
+		pop_copy_ends(p);
+		return;
 	case 'Z':
 		ready_came(p, have ? (char)body[0] : 'E');
 		return;
 	default:
 		return;
 	}
-	pop_copy_ends(p);
 }
 
 /* The bodies that are looked into. */
