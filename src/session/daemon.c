@@ -306,6 +306,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	timing_init(&d->timing);
 	pools_init(&d->pools, d->loop, d->work);
 	buf_init(&d->ahead, AHEAD_MAX);
+	buf_init(&d->reply, 64);
 	d->pools.cancelled = on_cancelled;
 	d->pools.cancelled_arg = d;
 	if (start(d, why, why_size) < 0) {
@@ -354,6 +355,7 @@ daemon_free(struct daemon *d)
 	timing_clear(&d->timing);
 	pools_clear(&d->pools);
 	buf_clear(&d->ahead);
+	buf_clear(&d->reply);
 	conf_free(d->conf);
 	free(d);
 }

@@ -62,6 +62,7 @@ struct daemon {
 	struct timing timing; /* of scopes */
 	struct buf
 	    ahead; /* request: what goes to a server in one write; empty between two of them */
+	struct buf reply; /* begin: an answer that is sent at once */
 	const struct console_ops *console;
 	enum daemon_phase phase;
 	int64_t phase_us;     /* when it began */
