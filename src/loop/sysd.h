@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SYSD_STATUS_US 1000000  /* between two changes of the status */
-#define SYSD_EXTEND_US 20000000 /* by how much a time-out is extended; a quarter of it: how often \
-				 */
+#define SYSD_STATUS_US 1000000 /* between two changes of the status */
+/* By how much a time-out is extended; a quarter of it: how often. */
+#define SYSD_EXTEND_US 20000000
 
 struct sysd;
 

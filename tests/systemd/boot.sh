@@ -29,6 +29,7 @@ umount -R -l /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 group=/sys/fs/cgroup/pgwith-boot.$$
 mkdir "$group"
+# shellcheck disable=SC2317 # it is reached, by the trap
 leave()
 {
 	echo $$ >/sys/fs/cgroup/cgroup.procs

@@ -14,7 +14,8 @@
 #include "base/log.h"
 #include "loop/sysd.h"
 
-#define FIRST 3 /* SD_LISTEN_FDS_START */
+#define FIRST  3 /* SD_LISTEN_FDS_START */
+#define HANDED 2 /* descriptors that are handed down at most */
 
 static char dir[] = "/tmp/check_sysd.XXXXXX";
 static char path[sizeof dir + 20], other[sizeof dir + 20];
@@ -360,16 +361,19 @@ START_TEST(without_a_manager_nothing_is_sent)
 }
 END_TEST
 
-/* Descriptor FIRST and those behind it are free, whatever the test was started with. */
 static void
 setup(void)
 {
 	char at[sizeof dir + 20];
 	int fd;
 
-	for (fd = FIRST; fd < FIRST + 4; fd++)
+	for (fd = FIRST; fd < FIRST + HANDED; fd++)
 		close(fd);
 	snprintf(at, sizeof at, "%s/notify", dir);
+	/* of one that has failed */
+	unlink(at);
+	unlink(path);
+	unlink(other);
 	fd = bound(SOCK_DGRAM, at);
 	manager = fcntl(fd, F_DUPFD_CLOEXEC, 100);
 	close(fd);
@@ -392,7 +396,7 @@ teardown(void)
 	unsetenv("LISTEN_FDNAMES");
 	unsetenv("WATCHDOG_USEC");
 	unsetenv("WATCHDOG_PID");
-	for (int fd = FIRST; fd < FIRST + 2; fd++)
+	for (int fd = FIRST; fd < FIRST + HANDED; fd++)
 		close(fd);
 }
 
@@ -407,6 +411,10 @@ main(void)
 	srunner_set_fork_status(r, CK_FORK); /* they use descriptors by their numbers */
 	if (mkdtemp(dir) == NULL)
 		return EXIT_FAILURE;
+	/* They are the tests', not libcheck's. */
+	for (int fd = FIRST; fd < FIRST + HANDED; fd++)
+		if (dup2(STDIN_FILENO, fd) != fd)
+			return EXIT_FAILURE;
 	snprintf(path, sizeof path, "%s/.s.PGSQL.1", dir);
 	snprintf(other, sizeof other, "%s/.s.PGSQL.2", dir);
 	tcase_add_checked_fixture(t, setup, teardown);
