@@ -11,6 +11,7 @@
 #include "conf/conf.h"
 #include "loop/listen.h"
 #include "loop/loop.h"
+#include "loop/sysd.h"
 #include "loop/work.h"
 #include "pool/pool.h"
 #include "scope/lock.h"
@@ -53,6 +54,7 @@ struct daemon {
 	struct conf *conf;
 	struct loop *loop;
 	struct work *work;
+	struct sysd *sysd;
 	struct listen *listen;
 	struct pools pools;
 	struct idmap sessions; /* id -> struct session */
@@ -75,7 +77,8 @@ struct daemon {
 	uint64_t refused; /* logins */
 	struct error_count errors[ERR_N];
 	uid_t self;
-	bool verbose; /* debug lines are logged, whatever log_level is */
+	bool reload_refused; /* the last one was */
+	bool verbose;        /* debug lines are logged, whatever log_level is */
 };
 
 /* Starts everything that `conf` says, which renew_check() has found to be good; takes it over.
