@@ -441,6 +441,8 @@ main(void)
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);
+	for (int fd = FIRST; fd < FIRST + HANDED; fd++)
+		close(fd);
 	rmdir(dir);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
