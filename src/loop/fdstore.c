@@ -14,7 +14,7 @@
 #include "base/mem.h"
 
 #define FIRST_FD  3
-#define SETTLE_MS 5000
+#define SETTLE_MS 20000 /* PID 1 compares each with all that it has */
 #define SEND_S    5 /* a supervisor that does not listen must not hold us up for ever */
 
 static bool
@@ -135,31 +135,97 @@ for_us(unsigned *count)
 	return *count > 0 && *count <= 1000000;
 }
 
+uint64_t
+fdstore_cookie(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t bytes = sizeof cookie;
+
+	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &bytes) < 0 ? 0 : cookie;
+}
+
+bool
+fdstore_has(const char *name)
+{
+	return strncmp(name, FDSTORE_PREFIX, sizeof FDSTORE_PREFIX - 1) == 0;
+}
+
+static int
+by_cookie(const void *a, const void *b)
+{
+	const struct fdstore_fd *x = a, *y = b;
+
+	return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
+}
+
+/* Calls fn() for each that was handed down to this process; `name` ends at a colon. */
+static void
+each_handed(void (*fn)(void *arg, int fd, const char *name, size_t bytes), void *arg)
+{
+	const char *names = getenv("LISTEN_FDNAMES");
+	unsigned count;
+
+	if (!for_us(&count))
+		return;
+	if (names == NULL)
+		names = "";
+	for (unsigned i = 0; i < count; i++) {
+		size_t bytes = strcspn(names, ":");
+
+		fn(arg, FIRST_FD + (int)i, names, bytes);
+		names += names[bytes] ? bytes + 1 : bytes;
+	}
+}
+
+struct taken {
+	struct fdstore_fd *list;
+	size_t count;
+};
+
+static void
+take(void *arg, int fd, const char *name, size_t bytes)
+{
+	struct taken *t = arg;
+	int flags = fcntl(fd, F_GETFD);
+
+	if (!fdstore_has(name) || flags < 0)
+		return;
+	fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
+	t->list[t->count++] = (struct fdstore_fd){
+	    .name = mem_strndup(name, bytes), .fd = fd, .cookie = fdstore_cookie(fd)};
+}
+
 size_t
 fdstore_take(struct fdstore_fd **out)
 {
-	const char *names = getenv("LISTEN_FDNAMES");
-	struct fdstore_fd *list;
-	unsigned count;
-	size_t n = 0;
+	struct taken t = {0};
+	unsigned count = 0;
 
 	*out = NULL;
-	if (names == NULL || !for_us(&count))
+	if (!for_us(&count))
 		return 0;
-	list = mem_calloc(count, sizeof *list);
-	for (unsigned i = 0; i < count && names; i++) {
-		size_t bytes = strcspn(names, ":");
-		int fd = FIRST_FD + (int)i, flags = fcntl(fd, F_GETFD);
+	t.list = mem_calloc(count, sizeof *t.list);
+	each_handed(take, &t);
+	qsort(t.list, t.count, sizeof *t.list, by_cookie);
+	*out = t.list;
+	return t.count;
+}
 
-		if (strncmp(names, FDSTORE_PREFIX, sizeof FDSTORE_PREFIX - 1) == 0 && flags >= 0) {
-			fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
-			list[n++] =
-			    (struct fdstore_fd){.name = mem_strndup(names, bytes), .fd = fd};
-		}
-		names = names[bytes] ? names + bytes + 1 : NULL;
-	}
-	*out = list;
-	return n;
+static void
+count_other(void *arg, int fd, const char *name, size_t bytes)
+{
+	unsigned *count = arg;
+
+	*count += !fdstore_has(name);
+}
+
+unsigned
+fdstore_others(void)
+{
+	unsigned count = 0;
+
+	each_handed(count_other, &count);
+	return count;
 }
 
 void

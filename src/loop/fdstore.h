@@ -6,19 +6,23 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-/* All names of ours begin with this: the others in LISTEN_FDNAMES are somebody else's business. */
-#define FDSTORE_PREFIX   "pgwith-"
+/* All names of ours begin with this, as the name of no unit can: the others in LISTEN_FDNAMES are
+ * somebody else's business. */
+#define FDSTORE_PREFIX   "pg/"
 #define FDSTORE_NAME_MAX 255
+/* Bytes of all names, with a separator each: they go to the next process in one variable of its
+ * environment (execve(2), MAX_ARG_STRLEN), in which there may be the names of others. */
+#define FDSTORE_NAMES_MAX (120 * 1024)
 
 /* Is there somebody who could keep them? */
 bool fdstore_there(void);
 
-/* Gives the descriptor to be kept; it stays open here. A name is used once. Returns 0, or -E_IO
- * with errno. */
+/* Gives the descriptor to be kept; it stays open here. Returns 0, or -E_IO with errno. */
 int fdstore_keep(const char *name, int fd);
 
-/* Forgets what was kept under the name. Returns as fdstore_keep(). */
+/* Forgets all that was kept under the name. Returns as fdstore_keep(). */
 int fdstore_forget(const char *name);
 
 /* Waits until all that was said has been heard. Returns 0, or -E_IO if that takes too long. */
@@ -27,12 +31,20 @@ int fdstore_settle(void);
 /* One that was kept by the process before. */
 struct fdstore_fd {
 	char *name;
-	int fd; /* -1: taken */
+	int fd;          /* -1: taken */
+	uint64_t cookie; /* fdstore_cookie() */
 };
 
-/* All that were kept, close-on-exec now. Returns how many; the array, and the names, are the
- * caller's to be freed by fdstore_free(). */
+/* A number that only this socket has, in every process; 0: it is none. */
+uint64_t fdstore_cookie(int fd);
+
+/* All that were kept, close-on-exec now, by their cookies. Returns how many; the array, and the
+ * names, are the caller's to be freed by fdstore_free(). */
 size_t fdstore_take(struct fdstore_fd **);
+
+/* Is this the name of one of ours? How many of others were handed down to this process? */
+bool fdstore_has(const char *name);
+unsigned fdstore_others(void);
 
 /* Closes those that were not taken. */
 void fdstore_free(struct fdstore_fd *, size_t count);

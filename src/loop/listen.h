@@ -2,6 +2,7 @@
 #ifndef PGWITH_LOOP_LISTEN_H
 #define PGWITH_LOOP_LISTEN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "loop/loop.h"
@@ -17,11 +18,19 @@ struct listen *listen_new(struct loop *, const char *dir, unsigned port, mode_t 
 			  gid_t group, void (*accepted)(void *arg, int fd), void *arg, char *why,
 			  size_t why_size);
 
+/* The same with `fd`, which listens there already and is somebody else's too: its permissions are
+ * left as they are, and so is the socket at the end. The lock is held where one can be made. Takes
+ * `fd` over. */
+struct listen *listen_adopt(struct loop *, int fd, const char *dir, unsigned port,
+			    void (*accepted)(void *arg, int fd), void *arg, char *why,
+			    size_t why_size);
+bool listen_adopted(const struct listen *);
+
 /* Goes on with the socket and the lock that another process had made for the same place by
  * listen_new(), and takes them over. Returns NULL, and both are still the caller's, if the socket
  * is another one's. */
-struct listen *listen_adopt(struct loop *, const char *dir, unsigned port, int fd, int lock_fd,
-			    void (*accepted)(void *arg, int fd), void *arg);
+struct listen *listen_inherit(struct loop *, int fd, int lock_fd, const char *dir, unsigned port,
+			      void (*accepted)(void *arg, int fd), void *arg);
 
 /* Accepts nobody until listen_release(): whoever comes waits in the kernel. */
 void listen_hold(struct listen *);
@@ -30,7 +39,7 @@ void listen_release(struct listen *);
 /* A descriptor was closed: accepting may go on. Cheap if it was not paused. */
 void listen_resume(struct listen *);
 
-/* Stops accepting, and removes the socket and the lock. NULL is allowed. */
+/* Stops accepting, and removes the lock, and the socket unless it was adopted. NULL is allowed. */
 void listen_free(struct listen *);
 
 const char *listen_path(const struct listen *);

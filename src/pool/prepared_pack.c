@@ -306,7 +306,7 @@ one_tracked_pack(struct pack *p, struct prepared_set *set, struct tracked *t, st
 		}
 		pending_pack(p, set, q, names, m);
 	} else {
-		t = unnamed_parse_pack(p, t, unnamed);
+		t = unnamed_parse_pack(p, t, &set->tracked, unnamed);
 	}
 	if (!pack_reading(p))
 		return;

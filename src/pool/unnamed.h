@@ -27,6 +27,11 @@ struct unnamed {
 void unnamed_parse(struct unnamed *, struct tracked_list *, struct progress *, const uint8_t *body,
 		   size_t have, size_t bytes, unsigned effects);
 
+/* Is this the body of the last one, all of which was here? */
+bool unnamed_is_same(const struct unnamed *, const uint8_t *body, size_t bytes);
+/* The same Parse again: goes to the server; progress is told. */
+void unnamed_again(struct unnamed *, struct tracked_list *, struct progress *);
+
 /* The same of a Close of it. */
 void unnamed_close(struct unnamed *, struct tracked_list *, struct progress *);
 
@@ -50,8 +55,9 @@ void unnamed_forget(struct unnamed *, struct tracked_list *all);
 /* From one process to the next; without what is under way. */
 void unnamed_pack(struct pack *, struct unnamed *);
 /* One that is under way, of the session that holds the server (NULL: nobody does). Reading: `t` is
- * NULL, and what was read is returned, the last one for that session so far; it is to be put into
- * the list. */
-struct tracked *unnamed_parse_pack(struct pack *, struct tracked *t, struct unnamed *);
+ * NULL, and what was read is returned, the last one for that session so far; the caller puts it
+ * into the list. */
+struct tracked *unnamed_parse_pack(struct pack *, struct tracked *t, struct tracked_list *,
+				   struct unnamed *);
 
 #endif

@@ -21,7 +21,8 @@
 
 #define LOOK_US   5000 /* between two looks at what is still to be waited for */
 #define STATE     FDSTORE_PREFIX "state"
-#define CLIENT    FDSTORE_PREFIX "client-"
+#define CLIENT    FDSTORE_PREFIX "c" /* of all of them: there may be many */
+#define MIDDLE    FDSTORE_PREFIX "m" /* the same, in the middle of an answer */
 #define SERVER    FDSTORE_PREFIX "server-"
 #define STATE_MAX (UINT64_C(1) << 32)
 
@@ -38,8 +39,16 @@ static const char magic[8] = {'P', 'G', 'W', 'I', 'T', 'H', 'D', 'S'};
 static uint32_t
 sizes(void)
 {
-	return (uint32_t)(sizeof(long) + 16 * sizeof(struct pool_stats) +
-			  1024 * sizeof(struct histogram));
+	static const size_t list[] = {sizeof(long),
+				      sizeof(struct pool_stats),
+				      sizeof(struct histogram),
+				      sizeof(struct scopes_formats),
+				      sizeof(struct scope_flags),
+				      sizeof(struct error_count) * ERR_N,
+				      SESSION_NSTATES,
+				      SCOPES_NDOING};
+
+	return (uint32_t)hash_bytes(HASH_SEED, list, sizeof list);
 }
 
 /* ---- holding ---- */
@@ -176,15 +185,15 @@ release(struct daemon *d)
 
 /* ---- giving ---- */
 
-static void
-client_name(char *out, size_t size, const struct session *s)
+static const char *
+client_name(const struct session *s)
 {
 	const struct server *srv = s->lease->srv;
 	/* No error can be put into the middle of a message. */
 	bool between = stream_queued(&s->stream) == 0 && s->let_in &&
 		       (srv == NULL || srv->progress.from_have == 0 || srv->progress.from_drop);
 
-	snprintf(out, size, CLIENT "%llu-%d", (unsigned long long)s->id, between);
+	return between ? CLIENT : MIDDLE;
 }
 
 static void
@@ -194,35 +203,27 @@ server_name(char *out, size_t size, const struct server *srv)
 		 srv->key.key);
 }
 
-/* A socket that the supervisor has made has no lock. */
-static int
-listener_fds(const struct daemon *d, int (*fn)(const char *name, int fd))
-{
-	int r = 0;
+typedef int fd_fn(void *arg, const char *name, int fd);
 
-	if (d->listen && listen_lock_fd(d->listen) >= 0)
-		r = fn(HANDOVER_LOCK, listen_lock_fd(d->listen));
-	if (d->listen && r == 0)
-		r = fn(HANDOVER_LISTEN, listen_fd(d->listen));
-	return r;
+/* A socket of the supervisor's is handed down by it anyway, and its lock is free when we are gone. */
+static int
+listener_fds(const struct daemon *d, fd_fn *fn, void *arg)
+{
+	int r;
+
+	if (d->listen == NULL || listen_adopted(d->listen))
+		return 0;
+	r = fn(arg, HANDOVER_LOCK, listen_lock_fd(d->listen));
+	return r < 0 ? r : fn(arg, HANDOVER_LISTEN, listen_fd(d->listen));
 }
 
-/* fn() for every descriptor that is kept. Returns 0, or what fn() returned first. */
 static int
-each_fd(struct daemon *d, int (*fn)(const char *name, int fd))
+server_fds(const struct daemon *d, fd_fn *fn, void *arg)
 {
 	char name[FDSTORE_NAME_MAX];
 	struct list_node *n, *l;
-	int r = listener_fds(d, fn);
+	int r = 0;
 
-	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->in_state[i]) {
-			struct session *s = LIST_OBJ(n, struct session, node);
-
-			client_name(name, sizeof name, s);
-			if (r == 0)
-				r = fn(name, s->stream.fd);
-		}
 	LIST_EACH (n, &d->pools.list)
 		for (int i = 0; i < SERVER_CLOSED; i++)
 			LIST_EACH (l, &LIST_OBJ(n, struct pool, node)->servers[i]) {
@@ -230,16 +231,67 @@ each_fd(struct daemon *d, int (*fn)(const char *name, int fd))
 
 				server_name(name, sizeof name, srv);
 				if (r == 0)
-					r = fn(name, srv->stream.fd);
+					r = fn(arg, name, srv->stream.fd);
 			}
 	return r;
 }
 
 static int
-forget(const char *name, int fd)
+client_fds(const struct daemon *d, fd_fn *fn, void *arg)
+{
+	struct list_node *n;
+	int r = 0;
+
+	for (int i = 0; i < SESSION_CLOSED; i++)
+		LIST_EACH (n, &d->in_state[i]) {
+			struct session *s = LIST_OBJ(n, struct session, node);
+
+			if (r == 0)
+				r = fn(arg, client_name(s), s->stream.fd);
+		}
+	return r;
+}
+
+/* fn() for every descriptor that is kept. Returns 0, or what fn() returned first. */
+static int
+each_fd(const struct daemon *d, fd_fn *fn, void *arg)
+{
+	int r = listener_fds(d, fn, arg);
+
+	if (r == 0)
+		r = client_fds(d, fn, arg);
+	return r < 0 ? r : server_fds(d, fn, arg);
+}
+
+static int
+count_name(void *arg, const char *name, int fd)
+{
+	size_t *bytes = arg;
+
+	*bytes += strlen(name) + 1;
+	return 0;
+}
+
+static int
+keep(void *arg, const char *name, int fd)
+{
+	return fdstore_keep(name, fd);
+}
+
+static int
+forget(void *arg, const char *name, int fd)
 {
 	fdstore_forget(name);
 	return 0;
+}
+
+static void
+forget_common(void)
+{
+	fdstore_forget(HANDOVER_LOCK);
+	fdstore_forget(HANDOVER_LISTEN);
+	fdstore_forget(CLIENT);
+	fdstore_forget(MIDDLE);
 }
 
 static bool
@@ -285,20 +337,22 @@ give(struct daemon *d, size_t *bytes)
 {
 	struct buf state;
 	struct pack p;
+	size_t names = sizeof STATE;
 	int fd = -1, r = -E_IO;
 
+	each_fd(d, count_name, &names);
 	buf_init(&state, STATE_MAX);
 	pack_writer(&p, &state);
 	heritage_pack(&p, d);
 	*bytes = state.len;
-	if (state.failed)
+	if (state.failed || names > FDSTORE_NAMES_MAX)
 		errno = E2BIG;
 	else
 		fd = write_state(&state);
 	buf_clear(&state);
 	if (fd < 0)
 		return -E_IO;
-	if (each_fd(d, fdstore_keep) == 0 && fdstore_keep(STATE, fd) == 0)
+	if (each_fd(d, keep, NULL) == 0 && fdstore_keep(STATE, fd) == 0)
 		r = fdstore_settle();
 	close(fd);
 	return r;
@@ -324,7 +378,8 @@ hand_over(struct daemon *d)
 	if (give(d, &bytes) < 0) {
 		log_warn("pgwithd: cannot hand over");
 		fdstore_forget(STATE);
-		each_fd(d, forget);
+		forget_common();
+		server_fds(d, forget, NULL);
 		release(d);
 		if (d->handover.ends)
 			daemon_drain(d);
@@ -446,13 +501,18 @@ unmap_state(struct handover *h)
 }
 
 void
+handover_take(struct daemon *d)
+{
+	d->handover.nfds = fdstore_take(&d->handover.fds);
+}
+
+void
 handover_open(struct daemon *d)
 {
 	struct handover *h = &d->handover;
 	const char *wrong = "there is none";
 	int fd;
 
-	h->nfds = fdstore_take(&h->fds);
 	if (h->nfds == 0)
 		return;
 	fd = handover_take_fd(d, STATE);
@@ -477,7 +537,7 @@ abandon(struct daemon *d, struct fdstore_fd *f)
 {
 	unsigned long long id;
 	unsigned key;
-	int pid, between;
+	int pid;
 	struct buf out;
 	struct err e;
 
@@ -485,7 +545,7 @@ abandon(struct daemon *d, struct fdstore_fd *f)
 		cancel_abandon(d->work, id, take(f), pid, key);
 		return;
 	}
-	if (sscanf(f->name, CLIENT "%llu-%d", &id, &between) == 2 && between) {
+	if (strcmp(f->name, CLIENT) == 0) {
 		err_make(&e, ERR_SHUTDOWN);
 		buf_init(&out, 4096);
 		msg_report(&out, 'E', "FATAL", e.sqlstate, e.message, e.detail, e.hint);
@@ -500,8 +560,11 @@ forget_fds(struct daemon *d)
 {
 	struct handover *h = &d->handover;
 
+	if (h->nfds > 0)
+		forget_common();
 	for (size_t i = 0; i < h->nfds; i++) {
-		fdstore_forget(h->fds[i].name);
+		if (strncmp(h->fds[i].name, SERVER, sizeof SERVER - 1) == 0)
+			fdstore_forget(h->fds[i].name);
 		if (h->fds[i].fd >= 0)
 			abandon(d, &h->fds[i]);
 	}
@@ -510,31 +573,36 @@ forget_fds(struct daemon *d)
 	h->nfds = 0;
 }
 
-/* By "client-12-", as the rest of the name is not known. */
 static int
-take_by(void *arg, const char *prefix, uint64_t id)
+compare_cookie(const void *key, const void *fd)
+{
+	const uint64_t cookie = *(const uint64_t *)key, other = ((const struct fdstore_fd *)fd)->cookie;
+
+	return cookie < other ? -1 : cookie > other;
+}
+
+static int
+take_client(void *arg, uint64_t cookie)
+{
+	struct handover *h = &((struct daemon *)arg)->handover;
+
+	return take(
+	    bsearch(&cookie, h->fds, h->nfds, sizeof(struct fdstore_fd), compare_cookie));
+}
+
+/* By "server-12-", as the rest of the name is not known. */
+static int
+take_server(void *arg, uint64_t id)
 {
 	struct daemon *d = arg;
 	char begin[FDSTORE_NAME_MAX];
-	int n = snprintf(begin, sizeof begin, "%s%llu-", prefix, (unsigned long long)id);
+	int n = snprintf(begin, sizeof begin, SERVER "%llu-", (unsigned long long)id);
 
 	for (size_t i = 0; i < d->handover.nfds; i++)
 		if (d->handover.fds[i].fd >= 0 &&
 		    strncmp(d->handover.fds[i].name, begin, (size_t)n) == 0)
 			return take(&d->handover.fds[i]);
 	return -1;
-}
-
-static int
-take_client(void *arg, uint64_t id)
-{
-	return take_by(arg, CLIENT, id);
-}
-
-static int
-take_server(void *arg, uint64_t id)
-{
-	return take_by(arg, SERVER, id);
 }
 
 int

@@ -49,8 +49,9 @@ bool handover_begin(struct daemon *, bool ends);
 /* While it holds: everything goes on as before. Nothing happens otherwise. */
 void handover_abort(struct daemon *);
 
-/* At the start: is there something of a process before? The pools are held then, until
- * handover_read(). */
+/* At the start, before sysd_new(): takes the descriptors that a process before has left. */
+void handover_take(struct daemon *);
+/* Is there something of a process before? The pools are held then, until handover_read(). */
 void handover_open(struct daemon *);
 /* The descriptor of that name, which is the caller's then; or -1. */
 int handover_take_fd(struct daemon *, const char *name);

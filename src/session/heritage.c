@@ -22,7 +22,7 @@ struct heritage {
 	struct pack *p; /* of the session that is at work: its record */
 	struct daemon *d;
 	struct handed_pools pools;
-	int (*client)(void *arg, uint64_t id);
+	int (*client)(void *arg, uint64_t cookie);
 	int (*server)(void *arg, uint64_t id);
 	uint64_t *lost; /* sessions that cannot go on */
 	size_t nlost;
@@ -326,6 +326,7 @@ static void
 write_session(struct heritage *h, struct session *s)
 {
 	struct pack *all = h->p, record;
+	uint64_t cookie = fdstore_cookie(s->stream.fd);
 	uint8_t *data;
 	size_t bytes;
 	struct buf out;
@@ -337,6 +338,7 @@ write_session(struct heritage *h, struct session *s)
 	h->p = all;
 	all->out->failed |= out.failed;
 	PACK(all, s->id);
+	PACK(all, cookie);
 	PACK(all, s->state);
 	data = buf_data(&out);
 	bytes = out.len;
@@ -376,16 +378,17 @@ read_session(struct heritage *h)
 	struct session *s;
 	uint8_t *data;
 	size_t bytes = 0;
-	uint64_t id = 0;
+	uint64_t id = 0, cookie = 0;
 	int fd;
 
 	PACK(all, id);
+	PACK(all, cookie);
 	PACK(all, state);
 	pack_blob(all, &data, &bytes);
 	if (!all->failed && !may_come(state))
 		all->failed = true;
 	if (!all->failed) {
-		fd = h->client(h->d, id);
+		fd = h->client(h->d, cookie);
 		s = fd < 0 ? NULL : session_adopt(h->d, id, fd, state);
 		if (s == NULL) {
 			log_warnx("session %llu: not taken over why=\"%s\"", (unsigned long long)id,
@@ -602,7 +605,7 @@ end_lost(struct heritage *h)
 }
 
 void
-heritage_read(struct pack *p, struct daemon *d, int (*client)(void *arg, uint64_t id),
+heritage_read(struct pack *p, struct daemon *d, int (*client)(void *arg, uint64_t cookie),
 	      int (*server)(void *arg, uint64_t id))
 {
 	struct heritage h = {.p = p,

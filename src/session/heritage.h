@@ -9,10 +9,10 @@ struct daemon;
 /* Writes all of the daemon, which is settled (see handover.h). */
 void heritage_pack(struct pack *, struct daemon *);
 
-/* Reads it into a daemon whose pools are there, and held. The two give the descriptors of a client
- * and of a server, by id, which are the caller's then; or -1. Sessions that have lost their
+/* Reads it into a daemon whose pools are there, and held. The two give the descriptors of a client,
+ * by fdstore_cookie(), and of a server, by id, which are the caller's then; or -1. Sessions that have lost their
  * client's descriptor, their server or their pool are ended. */
-void heritage_read(struct pack *, struct daemon *, int (*client)(void *arg, uint64_t id),
+void heritage_read(struct pack *, struct daemon *, int (*client)(void *arg, uint64_t cookie),
 		   int (*server)(void *arg, uint64_t id));
 
 /* All sessions go on with what is still there of their messages. */

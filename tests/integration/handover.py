@@ -186,11 +186,11 @@ def no_state(t):
         d.end()
         fd = None
         if spoil:
-            old = dict(d.store.take())["pgwith-state"]
+            old = dict(d.store.take())["pg/state"]
             data = spoil(os.pread(old, os.fstat(old).st_size, 0))
             fd = os.memfd_create("spoiled")
             os.write(fd, data)
-        d.store.replace("pgwith-state", fd)
+        d.store.replace("pg/state", fd)
         d.start_next()
         equal([e.sqlstate for e in idle.until_closed().errors], ["57P01"], "the idle one is told")
         try:
@@ -218,8 +218,8 @@ def what_was_not_kept(t):
     lost = []
 
     def drop(name):
-        if name.startswith("pgwith-server-") and not lost:
-            lost.append(name.split("-")[3])
+        if name.startswith("pg/server-") and not lost:
+            lost.append(name.split("-")[2])
             return True
         return False
 
@@ -260,7 +260,7 @@ def client_not_kept(t):
     c.sql("BEGIN")
     pid = c.value("SELECT pg_backend_pid()")
     d.console_close()
-    d.store.drop = lambda name: name.startswith("pgwith-client-")
+    d.store.drop = lambda name: name in ("pg/c", "pg/m")
     d.end()
     d.store.drop = lambda name: False
     d.start_next()
