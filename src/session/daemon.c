@@ -166,8 +166,10 @@ on_signal(void *arg, int signo)
 
 	log_info("pgwithd: signal name=%s", signo == SIGTERM ? "SIGTERM" : "SIGINT");
 	/* systemd sends it behind what ExecStop= has asked for. */
-	if (signo == SIGTERM && d->handover.state == HANDOVER_HOLDING)
+	if (signo == SIGTERM && d->handover.state == HANDOVER_HOLDING) {
+		d->handover.ends = true;
 		return;
+	}
 	if (signo == SIGTERM && d->conf->handover && handover_begin(d, true))
 		return;
 	handover_abort(d);
@@ -186,8 +188,7 @@ static void
 on_usr2(void *arg, int signo)
 {
 	log_info("pgwithd: signal name=%s", "SIGUSR2");
-	if (!handover_begin(arg, false))
-		log_warnx("pgwithd: no handover: nobody keeps descriptors, or it ends already");
+	handover_begin(arg, false);
 }
 
 static void

@@ -13,7 +13,9 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/conf.h"
 #include "pool/handover.h"
+#include "pool/renew.h"
 #include "session/daemon.h"
 #include "session/heritage.h"
 #include "session/scopes.h"
@@ -409,13 +411,45 @@ look(evutil_socket_t fd, short what, void *arg)
 		evtimer_add(&h->timer, &later);
 }
 
+/* With one that is not good the next process would not start, and nobody would be told. */
+static bool
+configuration_is_good(const struct daemon *d)
+{
+	struct conf_problems problems;
+	struct conf *next = conf_load(d->conf->path, &problems);
+	bool good;
+
+	if (next)
+		renew_check(next, &problems);
+	good = next && problems.count == 0;
+	conf_free(next);
+	conf_problems_clear(&problems);
+	return good;
+}
+
+/* Or NULL. */
+static const char *
+obstacle(const struct daemon *d)
+{
+	if (d->handover.state != HANDOVER_OFF || d->phase != DAEMON_RUNNING)
+		return "it ends already";
+	if (!fdstore_there())
+		return "nobody keeps descriptors";
+	if (!configuration_is_good(d))
+		return "the configuration cannot be used, see pgwithd -t";
+	return NULL;
+}
+
 bool
 handover_begin(struct daemon *d, bool ends)
 {
 	struct handover *h = &d->handover;
+	const char *why = obstacle(d);
 
-	if (h->state != HANDOVER_OFF || d->phase != DAEMON_RUNNING || !fdstore_there())
+	if (why) {
+		log_warnx("pgwithd: no handover why=\"%s\"", why);
 		return false;
+	}
 	log_info("pgwithd: hands over sessions=%u leased_or_cleaning=%u", daemon_sessions(d),
 		 pools_busy(&d->pools));
 	h->state = HANDOVER_HOLDING;

@@ -43,7 +43,8 @@ struct handover {
 };
 
 /* Begins. If the supervisor does not take it all, the daemon drains if it `ends`, and otherwise
- * goes on. Returns false if there is nobody to hand over to, or it is ending already. */
+ * goes on. Returns false, and has said why, if there is nobody to hand over to, the next process
+ * could not read its configuration, or this one is ending already. */
 bool handover_begin(struct daemon *, bool ends);
 
 /* While it holds: everything goes on as before. Nothing happens otherwise. */

@@ -35,7 +35,8 @@ status(const struct daemon *d, char *text)
 static bool
 ends(const struct daemon *d)
 {
-	return d->phase >= DAEMON_STOPPING || (d->phase == DAEMON_DRAINING && d->drain_us >= 0);
+	return d->phase >= DAEMON_STOPPING || (d->phase == DAEMON_DRAINING && d->drain_us >= 0) ||
+	       (d->handover.state == HANDOVER_HOLDING && d->handover.ends);
 }
 
 void

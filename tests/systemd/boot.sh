@@ -39,8 +39,8 @@ trap leave EXIT
 echo $$ >"$group/cgroup.procs"
 
 mkdir "$dir/out" "$dir/units"
-cp "$SCRIPT" "$dir/out/script.sh"
-cat >"$dir/units/inside.service" <<'END'
+cp "$(dirname "$SCRIPT")"/*.sh "$dir/out"
+cat >"$dir/units/inside.service" <<END
 [Unit]
 SuccessAction=exit-force
 FailureAction=exit-force
@@ -50,7 +50,7 @@ FailureActionExitStatus=3
 [Service]
 Type=oneshot
 TimeoutStartSec=infinity
-ExecStart=/bin/bash /out/script.sh
+ExecStart=/bin/bash /out/$(basename "$SCRIPT")
 ExecStopPost=/bin/sh -c 'journalctl --no-pager -b -o short-monotonic >/out/journal.txt'
 StandardOutput=append:/out/test.log
 StandardError=append:/out/test.log
