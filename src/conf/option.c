@@ -79,7 +79,7 @@ static const struct conf_option table[] = {
 	 .bare = UNIT_S, .default_text = "30s", .reloadable = true,
 	 .help = "After SIGTERM, running transactions have this long to end; then they are cancelled and rolled back."},
 	{"handover", IN_CONF(handover), .type = OPTION_BOOL, .default_text = "off", .reloadable = true,
-	 .help = "SIGTERM hands sessions and servers over to the pgwithd that is started next, if a supervisor keeps descriptors (systemd: FileDescriptorStoreMax). SIGUSR2 does so in any case."},
+	 .help = "SIGTERM hands sessions and servers over to the pgwithd that is started next, if a supervisor keeps descriptors. SIGUSR2 does so in any case, and is what pgwithd.service sends for a restart: off there, so that a stop drains."},
 	{"handover_timeout", IN_CONF(handover_timeout_us), .type = OPTION_DURATION, RANGE(0, UNIT_H),
 	 .bare = UNIT_S, .default_text = "5s", .reloadable = true,
 	 .help = "So long a handover waits for what cannot be handed over: transactions over TLS, scopes in the middle of ENTER or EXIT, cleanups. Then it is ended."},

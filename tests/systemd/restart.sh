@@ -4,9 +4,7 @@ set -u
 # shellcheck source=tests/systemd/common.sh
 . /out/common.sh
 
-RESTARTS=20
 CLIENTS=200
-EACH=60 # transactions of a client
 SLEEP=100 # ms, three times in each of them
 
 pg() { psql -AtqX -h /run/postgresql -U postgres -c "$1"; }
@@ -71,16 +69,16 @@ bench /tmp/quiet 10 -M simple
 judge /tmp/quiet 10
 ok "$CLIENTS clients, no restart: $(percentiles /tmp/quiet)"
 
-# load WORDS OPTION...: a load over the restarts, which are spread evenly over its first half: nobody has finished
+# load WORDS RESTARTS TRANSACTIONS OPTION...: a load over the restarts, which are spread evenly over its first half: nobody has finished
 load()
 {
-	local what=$1 n before pid took
-	shift
+	local what=$1 restarts=$2 each=$3 n before pid took
+	shift 3
 	handed=$(journal | grep -c 'handed over')
-	bench /tmp/load $EACH "$@"
+	bench /tmp/load "$each" "$@"
 	: >/tmp/took
-	for ((n = 1; n <= RESTARTS; n++)); do
-		within 120 finished $((CLIENTS * EACH * n / (2 * RESTARTS)))
+	for ((n = 1; n <= restarts; n++)); do
+		within 120 finished $((CLIENTS * each * n / (2 * restarts)))
 		pid=$(property MainPID)
 		before=$(date +%s%N)
 		systemctl restart pgwithd || fail "restart $n"
@@ -90,26 +88,26 @@ load()
 		[ "$(property MainPID)" != "$pid" ] || fail "restart $n has left the process"
 	done
 	kill -0 $bench 2>/dev/null || fail "pgbench has ended before the last restart"
-	judge /tmp/load $EACH
-	[ $(($(journal | grep -c 'handed over') - handed)) -eq $RESTARTS ] || fail "not every restart was a handover"
+	judge /tmp/load "$each"
+	[ $(($(journal | grep -c 'handed over') - handed)) -eq "$restarts" ] || fail "not every restart was a handover"
 	journal | grep -q 'not taken over\|handover_timeout\|cannot hand over' && fail "something was not taken over"
 	sort -n /tmp/took >/tmp/took.sorted
 	# A restart finds them in the middle of transactions.
 	local leased sessions
-	leased=$(field leased_or_cleaning 'hands over' | tail -n $RESTARTS | sort -n | head -n 1)
-	sessions=$(field sessions 'taken over' | tail -n $RESTARTS | sort -n | head -n 1)
+	leased=$(field leased_or_cleaning 'hands over' | tail -n "$restarts" | sort -n | head -n 1)
+	sessions=$(field sessions 'taken over' | tail -n "$restarts" | sort -n | head -n 1)
 	[ "$sessions" -ge $CLIENTS ] || fail "a restart has taken over $sessions sessions only"
 	[ "$leased" -gt 0 ] || fail "a restart has found nobody in a transaction"
-	ok "$what: $RESTARTS restarts, $((CLIENTS * EACH)) transactions, none lost or doubled: $(percentiles /tmp/load)"
+	ok "$what: $restarts restarts, $((CLIENTS * each)) transactions, none lost or doubled: $(percentiles /tmp/load)"
 	echo "# at each restart $sessions sessions and at least $leased transactions were open; systemctl restart took" \
-		"$(sed -n $((RESTARTS / 2))p /tmp/took.sorted) ms in the middle, $(tail -n 1 /tmp/took.sorted) ms at most;" \
-		"waiting for what had to end: $(field waited 'handed over' | tail -n $RESTARTS | sort -n | tail -n 1) ms at most"
+		"$(sed -n $((restarts / 2))p /tmp/took.sorted) ms in the middle, $(tail -n 1 /tmp/took.sorted) ms at most;" \
+		"waiting for what had to end: $(field waited 'handed over' | tail -n "$restarts" | sort -n | tail -n 1) ms at most"
 	rm -f /tmp/load*
 }
-load "simple protocol, 200 servers" -M simple
+load "simple protocol, 200 servers" 20 120 -M simple
 configure 60
 systemctl reload pgwithd
-load "prepared statements, 60 servers for them all" -M prepared
+load "prepared statements, 60 servers for them all" 5 40 -M prepared
 
 is NFileDescriptorStore 0 || fail "descriptors are left in the store"
 ok "the store is empty afterwards"
@@ -118,7 +116,7 @@ ok "the store is empty afterwards"
 systemctl stop pgwithd || fail "stop"
 configure 200
 systemctl start pgwithd.socket || fail "the socket unit"
-load "socket activation" -M extended
+load "socket activation" 5 40 -M extended
 systemctl stop pgwithd.socket pgwithd || fail "stop"
 systemctl start pgwithd || fail "start"
 
