@@ -15,7 +15,7 @@
 
 #define FIRST_FD  3
 #define SETTLE_MS 20000 /* PID 1 compares each with all that it has */
-#define SEND_S    5 /* a supervisor that does not listen must not hold us up for ever */
+#define SEND_S    5     /* a supervisor that does not listen must not hold us up for ever */
 
 static bool
 address(struct sockaddr_un *addr, socklen_t *bytes)

@@ -65,8 +65,8 @@ take_descriptors(struct sysd *s)
 	s->handed = mem_calloc((size_t)count, sizeof *s->handed);
 	for (int i = 0; i < count; i++) {
 		if (!fdstore_has(names[i]))
-			s->handed[s->nhanded++] = (struct handed){SD_LISTEN_FDS_START + i,
-								  mem_strdup(names[i])};
+			s->handed[s->nhanded++] =
+			    (struct handed){SD_LISTEN_FDS_START + i, mem_strdup(names[i])};
 		free(names[i]);
 	}
 	free(names);

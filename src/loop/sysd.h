@@ -14,7 +14,8 @@
 struct sysd;
 
 /* Takes what was handed down to this process, but for what fdstore_take() has taken before, and
- * removes it from the environment, but for NOTIFY_SOCKET. Before other descriptors are opened by number. */
+ * removes it from the environment, but for NOTIFY_SOCKET. Before other descriptors are opened by
+ * number. */
 struct sysd *sysd_new(void);
 
 /* Closes the descriptors that nobody has taken. NULL is allowed. */

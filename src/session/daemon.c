@@ -286,8 +286,8 @@ inherit_listener(struct daemon *d)
 	int fd = handover_take_fd(d, HANDOVER_LISTEN), lock_fd = handover_take_fd(d, HANDOVER_LOCK);
 
 	if (fd >= 0 && lock_fd >= 0)
-		d->listen = listen_inherit(d->loop, fd, lock_fd, conf->listen,
-					   (unsigned)conf->port, on_accept, d);
+		d->listen = listen_inherit(d->loop, fd, lock_fd, conf->listen, (unsigned)conf->port,
+					   on_accept, d);
 	if (d->listen)
 		return true;
 	if (fd >= 0)
@@ -394,11 +394,6 @@ daemon_run(struct daemon *d)
 		return EXIT_FAILURE;
 	}
 	log_info("pgwithd: ends");
-	if (d->handover.state == HANDOVER_HANDED) {
-		/* Whatever would be done about the end of a connection would reach it. */
-		log_flush();
-		_exit(EXIT_SUCCESS);
-	}
 	return EXIT_SUCCESS;
 }
 

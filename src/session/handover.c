@@ -207,7 +207,8 @@ server_name(char *out, size_t size, const struct server *srv)
 
 typedef int fd_fn(void *arg, const char *name, int fd);
 
-/* A socket of the supervisor's is handed down by it anyway, and its lock is free when we are gone. */
+/* A socket of the supervisor's is handed down by it anyway, and its lock is free when we are gone.
+ */
 static int
 listener_fds(const struct daemon *d, fd_fn *fn, void *arg)
 {
@@ -389,8 +390,12 @@ hand_over(struct daemon *d)
 	}
 	log_info("pgwithd: handed over sessions=%u servers=%u bytes=%zu waited=%.1fms",
 		 daemon_sessions(d), count_servers(&d->pools), bytes, (double)took / 1000);
-	d->handover.state = HANDOVER_HANDED;
-	loop_stop(d->loop);
+	log_info("pgwithd: ends");
+	log_flush();
+	/* At once: what this turn of the loop would still read, nobody would ever see again, and a
+	 * signal would drain what is the next process's. Nothing is closed: that would reach the
+	 * other ends. */
+	_exit(EXIT_SUCCESS);
 }
 
 static void
@@ -610,7 +615,8 @@ forget_fds(struct daemon *d)
 static int
 compare_cookie(const void *key, const void *fd)
 {
-	const uint64_t cookie = *(const uint64_t *)key, other = ((const struct fdstore_fd *)fd)->cookie;
+	const uint64_t cookie = *(const uint64_t *)key,
+		       other = ((const struct fdstore_fd *)fd)->cookie;
 
 	return cookie < other ? -1 : cookie > other;
 }
@@ -620,8 +626,7 @@ take_client(void *arg, uint64_t cookie)
 {
 	struct handover *h = &((struct daemon *)arg)->handover;
 
-	return take(
-	    bsearch(&cookie, h->fds, h->nfds, sizeof(struct fdstore_fd), compare_cookie));
+	return take(bsearch(&cookie, h->fds, h->nfds, sizeof(struct fdstore_fd), compare_cookie));
 }
 
 /* By "server-12-", as the rest of the name is not known. */

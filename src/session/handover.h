@@ -2,15 +2,14 @@
  * notices. Descriptors are given to the supervisor (loop/fdstore.h), everything else stands in a
  * sealed memfd beside them, in the format of HANDOVER_VERSION.
  *
- *	off -> holding -> handed
- *	         |  ^ |
- *	         +--+ +-> off: the supervisor took no descriptors
+ *	off -> holding -> (the process has ended)
+ *	         +-> off: the supervisor took no descriptors
  *
  * holding: clients are not read from, wherever they are, nobody gets a lease; what servers say
  *still comes, and what lasts but a moment (a question of ours, a cleanup, a cancel, COMMIT of a
- *scope) comes to its end. What has not after handover_timeout is ended. Then, within one turn of
- *the loop, everything is written down. The state is given last: without it the descriptors are of
- *no use, and the next process closes them. */
+ *scope) comes to its end. What has not after handover_timeout is ended. Then, between two events of
+ *the loop, everything is written down, and the process ends. The state is given last: without it
+ *the descriptors are of no use, and the next process closes them. */
 #ifndef PGWITH_SESSION_HANDOVER_H
 #define PGWITH_SESSION_HANDOVER_H
 
@@ -27,7 +26,7 @@
 
 struct daemon;
 
-enum handover_state { HANDOVER_OFF, HANDOVER_HOLDING, HANDOVER_HANDED };
+enum handover_state { HANDOVER_OFF, HANDOVER_HOLDING };
 
 struct handover {
 	enum handover_state state;

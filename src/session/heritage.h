@@ -10,8 +10,8 @@ struct daemon;
 void heritage_pack(struct pack *, struct daemon *);
 
 /* Reads it into a daemon whose pools are there, and held. The two give the descriptors of a client,
- * by fdstore_cookie(), and of a server, by id, which are the caller's then; or -1. Sessions that have lost their
- * client's descriptor, their server or their pool are ended. */
+ * by fdstore_cookie(), and of a server, by id, which are the caller's then; or -1. Sessions that
+ * have lost their client's descriptor, their server or their pool are ended. */
 void heritage_read(struct pack *, struct daemon *, int (*client)(void *arg, uint64_t cookie),
 		   int (*server)(void *arg, uint64_t id));
 

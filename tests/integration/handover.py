@@ -329,5 +329,43 @@ def by_signal(t):
     equal(c.value("SELECT 1"), "1", "it goes on")
 
 
+@test
+def all_in_one_turn(t):
+    """SIGUSR2, SIGTERM behind it, an answer and a new client come in one turn of the loop"""
+    d = t.supervised(options={"handover": "off"}, size=2)
+    runs, idle = t.client(d), t.client(d)
+    idle.sql("SELECT 1")
+    for n in range(3):
+        runs.send(wire.query("SELECT pg_sleep(0.2), %d" % n))
+        wait_until(lambda: [a for a in t.activity() if a["state"] == "active"], 5, "it runs")
+        d.signal(signal.SIGSTOP)
+        wait_until(lambda: not [a for a in t.activity() if a["state"] == "active"], 5,
+                   "PostgreSQL has answered")
+        d.signal(signal.SIGUSR2)
+        d.signal(signal.SIGTERM)
+        d.signal(signal.SIGCONT)
+        equal(d.wait_end(10), 0, "the status")
+        d.start_next()
+        equal(runs.until_ready().rows[0][1], str(n), "the answer")
+        equal(idle.value("SELECT %d" % n), str(n), "the idle session")
+
+
+@test
+def bad_configuration(t):
+    """nothing is handed over to a process that would not start: SIGUSR2 changes nothing, SIGTERM drains"""
+    d = t.supervised(size=1)
+    c, other = t.client(d), t.client(d)
+    c.sql("BEGIN")
+    with open(d.conf, "a") as f:
+        f.write("\n[nonsense]\n")
+    d.signal(signal.SIGUSR2)
+    wait_until(lambda: d.log_has("no handover.*the configuration"), 5, "the log says so")
+    equal(c.value("SELECT 1"), "1", "the transaction goes on")
+    d.signal(signal.SIGTERM)
+    equal([e.sqlstate for e in other.until_closed().errors], ["57P01"], "the idle one is told")
+    c.sql("COMMIT")
+    equal(d.wait_end(10), 0, "the status")
+
+
 if __name__ == "__main__":
     main(cluster={"tls": True})
