@@ -1,5 +1,5 @@
 """pgbench over restarts that hand over: no error, nothing lost, nothing doubled. PGWITH_HANDOVERS says how many
-restarts (default 4; `make check-handover` does 20)."""
+restarts (default 4). Not part of `make check`: `make check-handover` does 20."""
 
 import os
 import re

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "loop/fdstore.h"
 #include "loop/sysd.h"
 
 #define FIRST  3 /* SD_LISTEN_FDS_START */
@@ -249,6 +250,36 @@ START_TEST(a_socket_without_its_file_is_refused)
 }
 END_TEST
 
+START_TEST(what_the_process_before_has_left_is_not_looked_at)
+{
+	int pair[2], fd;
+	struct fdstore_fd *kept;
+	struct sysd *s;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	pair[1] = fcntl(pair[1], F_DUPFD_CLOEXEC, 100);
+	close(FIRST + 1);
+	fd = listening(path);
+	hand_down("pg/c:pgwith-x.socket", 2, (int[]){pair[0], fd});
+	ck_assert_uint_eq(fdstore_others(), 1);
+	ck_assert_uint_eq(fdstore_take(&kept), 1);
+	ck_assert_str_eq(kept->name, "pg/c");
+	ck_assert_int_eq(kept->fd, pair[0]);
+	ck_assert_uint_ne(kept->cookie, 0);
+	ck_assert_uint_eq(kept->cookie, fdstore_cookie(pair[0]));
+	ck_assert_uint_ne(kept->cookie, fdstore_cookie(pair[1]));
+	ck_assert_int_eq(fcntl(pair[0], F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	s = sysd_new();
+	ck_assert_int_eq(sysd_take_listener(s, path, why, sizeof why), fd);
+	sysd_free(s);
+	ck_assert_int_ge(fcntl(pair[0], F_GETFD), 0);
+	fdstore_free(kept, 1);
+	ck_assert_int_lt(fcntl(pair[0], F_GETFD), 0);
+	close(fd);
+	close(pair[1]);
+}
+END_TEST
+
 START_TEST(what_is_no_listening_unix_socket_is_refused)
 {
 	struct sockaddr_un abstract = {.sun_family = AF_UNIX, .sun_path = "\0check_sysd"};
@@ -429,6 +460,7 @@ main(void)
 	tcase_add_test(t, the_socket_is_found_by_another_way_to_its_file);
 	tcase_add_test(t, another_socket_is_refused_with_its_name);
 	tcase_add_test(t, a_socket_without_its_file_is_refused);
+	tcase_add_test(t, what_the_process_before_has_left_is_not_looked_at);
 	tcase_add_test(t, what_is_no_listening_unix_socket_is_refused);
 	tcase_add_test(t, one_too_many_is_refused);
 	tcase_add_test(t, sockets_of_another_process_are_not_ours);
