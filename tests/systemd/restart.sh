@@ -65,8 +65,11 @@ mkdir -p /etc/pgwith
 configure 200
 systemctl start pgwithd || fail "start"
 
-bench /tmp/quiet 10 -M simple
-judge /tmp/quiet 10
+# The servers are opened by this one.
+bench /tmp/warm 1 -M simple
+judge /tmp/warm 1
+bench /tmp/quiet 20 -M simple
+judge /tmp/quiet 20
 ok "$CLIENTS clients, no restart: $(percentiles /tmp/quiet)"
 
 # load WORDS RESTARTS TRANSACTIONS OPTION...: a load over the restarts, which are spread evenly over its first half: nobody has finished
