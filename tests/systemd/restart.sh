@@ -1,5 +1,6 @@
 #!/bin/bash
 # What make check-systemd runs in the booted system: systemctl restart, over which nobody loses anything.
+# shellcheck disable=SC2119 # journal has options, or none
 set -u
 # shellcheck source=tests/systemd/common.sh
 . /out/common.sh
