@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.." || exit 1
 work=build-check # below the tree: removed when all is well, kept to look at when not
 sanitized=$work/sanitized
 jobs=$(nproc)
+waiting_jobs=$((jobs + 1)) # of tests that wait more than they compute
 passed=0
 failed=0
 skipped=0
@@ -183,14 +184,14 @@ step 'formatting' 300 make -s format-check
 step 'shell scripts' 300 make -s shellcheck
 step 'manual pages' 300 make -s man-check
 suite 'unit tests' 900 . make -s -j"$jobs" -k check-unit
-suite 'system and integration tests' 1800 . make -s -j"$jobs" -k check-system
+suite 'system and integration tests' 1800 . make -s -j"$waiting_jobs" -k check-system
 step 'unit tests under valgrind' 1800 make -s check-valgrind
 if step 'sanitized build' 900 "$0" sanitized; then
 	# In one process each, as under valgrind: a fork for each of a thousand costs the sanitizers most.
 	suite 'unit tests, sanitized' 900 "$sanitized" env CK_FORK=no CK_TIMEOUT_MULTIPLIER=5 CHECK_ROUNDS=5000 \
 		make -s -k -C "$sanitized" -j"$jobs" check-unit
 	suite 'system and integration tests, sanitized' 2700 "$sanitized" \
-		make -s -k -C "$sanitized" -j"$jobs" check-system
+		make -s -k -C "$sanitized" -j"$waiting_jobs" check-system
 fi
 step 'installation' 600 make -s install-check
 step 'distribution' 1800 env CK_FORK=no CK_TIMEOUT_MULTIPLIER=5 CHECK_ROUNDS=1000 \

@@ -106,6 +106,7 @@ static const struct column pools_columns[] = {
     {"sv_retiring", COLUMN_INT},
     {"statements", COLUMN_BIGINT},
     {"statement_fails", COLUMN_BIGINT},
+    {"removed", COLUMN_INT},
 };
 
 /* How many idle sessions each pool has, counted in one walk: a session in state idle is in no list
@@ -235,6 +236,7 @@ pool_row(const struct pool *pool, unsigned idle, struct rows *r)
 	rows_number(r, retiring(pool));
 	rows_number(r, (int64_t)pool->stats.statements);
 	rows_number(r, (int64_t)pool->stats.statement_fails);
+	rows_number(r, pool->group->removed);
 	rows_end(r);
 }
 

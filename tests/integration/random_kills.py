@@ -18,7 +18,7 @@ import time
 from pgwtest import check, equal, main, note, sanitized, test, wait_until, wire
 from pgwtest.looks import check_clean, settings
 
-SCRIPTS = int(os.environ.get("PGWITH_TEST_SCRIPTS") or (600 if sanitized() else 2000))
+SCRIPTS = int(os.environ.get("PGWITH_TEST_SCRIPTS") or (400 if sanitized() else 2000))
 SIZE = 5
 ACCOUNTS = 40
 START = 1000

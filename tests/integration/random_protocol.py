@@ -14,7 +14,7 @@ import re
 
 from pgwtest import Failure, check, equal, main, note, sanitized, test, wait_until, wire
 
-SCRIPTS = int(os.environ.get("PGWITH_TEST_SCRIPTS") or (150 if sanitized() else 400))
+SCRIPTS = int(os.environ.get("PGWITH_TEST_SCRIPTS") or (100 if sanitized() else 240))
 
 SETUP = ("CREATE TABLE scrap (a int PRIMARY KEY, b text)",
          "INSERT INTO scrap SELECT i, 'x' FROM generate_series(1, 20) i",

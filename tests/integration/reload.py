@@ -55,6 +55,7 @@ def pools_come_and_go(t):
     e = error_of(d.connect, "new")
     equal((e.sqlstate, e.message), ("3D000", 'there is no pool "new"'), "it is removed")
     equal(c.value("SELECT pg_backend_pid()"), str(pid), "the session of the removed pool goes on in its transaction")
+    equal([d.pool(p)["removed"] for p in ("db", "new")], [0, 1], "SHOW POOLS")
     c.sql("COMMIT")
     equal(c.value("SELECT 5"), "5", "and behind it")
     # Another session, which opens scopes by name, finds it no more; its own session does.
@@ -64,7 +65,7 @@ def pools_come_and_go(t):
     d.reload(pools=both)
     with d.connect("new") as again:
         check(again.backend() in d.server_pids("new"), "the pool is the same again")
-    equal(int(d.pool("new")["opened"]), 2, "no server was lost")
+    equal([int(d.pool("new")[x]) for x in ("opened", "removed")], [2, 0], "no server was lost")
     d.reload(pools={"db": one(t)})
     c.close()
     wait_until(lambda: all(r["database"] != "new" for r in d.show("POOLS")), 5, "the pool vanishes")

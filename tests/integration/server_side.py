@@ -126,7 +126,7 @@ def cut_in_a_row(t):
     proxy = t.proxy()
     d = t.daemon(conninfo=t.conninfo(host=proxy.directory, port=proxy.port))
     c = t.client(d)
-    c.send(wire.query("SELECT repeat('x', 300000000)"))
+    c.send(wire.query("SELECT repeat('x', 30000000)"))
     equal(c.read()[0], "T", "the first message")
     proxy.cut()
     try:
@@ -372,7 +372,7 @@ def max_connections(t):
 def health_check(t):
     """an idle server whose connection hangs is found by the check and replaced"""
     proxy = t.proxy()
-    d = t.daemon(conninfo=t.conninfo(host=proxy.directory, port=proxy.port), check_interval="200ms")
+    d = t.daemon(conninfo=t.conninfo(host=proxy.directory, port=proxy.port), check_interval="200ms", connect_timeout="2s")
     with d.connect() as c:
         pid = c.backend()
     d.quiet()

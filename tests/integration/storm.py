@@ -13,7 +13,8 @@ DONE = 1.0  # seconds after the kill
 def storm(t, request, rounds=1, queries=1):
     """`queries`: of each client on a server that run one after the other, each until it is cancelled.
     With more than one, that takes as many cancels in a row, each of which costs PostgreSQL a new
-    process: as long as this machine takes for those just now is allowed on top."""
+    process (and a TLS handshake, over TLS): as long as this machine takes for those just now is
+    allowed on top."""
     t.sql("CREATE TABLE marks (a int, b text)")
     d = t.daemon(size=SIZE, min_size=SIZE, cleanup_timeout="10s")
     wait_until(lambda: len(d.servers()) == SIZE, 10, "all servers are open")
@@ -29,7 +30,7 @@ def storm(t, request, rounds=1, queries=1):
         side.stay()
 
     done = DONE
-    if queries > 1:
+    if queries > 1 or t.suite.tls:
         with t.direct() as c:
             done += seconds(lambda: [c.cancel() for _ in range(queries * SIZE)])[0]
 
