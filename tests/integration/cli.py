@@ -268,8 +268,8 @@ def imported(t):
     """a pgbouncer.ini of 36 settings, imported, runs the same programs as with PgBouncer"""
     directory = t.path("p")
     os.mkdir(directory)
-    t.sql("CREATE ROLE reporter LOGIN")
-    t.defer(lambda: t.sql("DROP OWNED BY reporter; DROP ROLE reporter"))
+    t.cluster.role("reporter")
+    t.defer(lambda: t.sql("DROP OWNED BY reporter"))
     child.run_ok([t.cluster.program("pgbench"), "-i", "-q", "-h", t.cluster.sockets, "-U", "postgres", t.database])
     t.sql("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reporter")
     ini = os.path.join(directory, "pgbouncer.ini")

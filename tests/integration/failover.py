@@ -7,8 +7,8 @@ import signal
 import threading
 import time
 
-from pgwtest import (Closed, Cluster, ServerError, check, child, equal, main, note, seconds,
-                     slow_factor, test, wait_until, wire)
+from pgwtest import (Closed, Cluster, ServerError, check, child, equal, main, note, only_local,
+                     seconds, slow_factor, test, wait_until, wire)
 from pgwtest.cluster import USER, free_port
 from pgwtest.context import conninfo
 from pgwtest.looks import error_of
@@ -52,6 +52,7 @@ class Pair:
     """A primary with a standby that has confirmed whatever the primary has acknowledged."""
 
     def __init__(self, t):
+        only_local("a primary and its standby")
         self.a = self._made(t, "a", lambda d: Cluster(d, tls=True, settings=PRIMARY,
                                                       hba="local replication all trust\n"))
         self.a.sql("CREATE TABLE done (n int)")
