@@ -92,6 +92,8 @@ class Running(Server):
             self._turn.sql("SELECT pg_advisory_lock(%d)" % ROLES_LOCK)
         if self.value("SELECT count(*) FROM pg_roles WHERE rolname = '%s'" % name) != "0":
             raise Skip("the server has a role %s already" % name)
+        if self.password is not None:
+            options += " PASSWORD '%s'" % self.password.replace("'", "''")
         super().role(name, options)
 
     def destroy(self):

@@ -221,6 +221,10 @@ class Client:
 
     def login(self):
         self.send(startup_packet(self.params))
+        return self.let_in()
+
+    def let_in(self):
+        """What follows the startup packet, up to ReadyForQuery."""
         if self._password is not None:
             self._authenticate()
         r = self.until_ready()
