@@ -189,9 +189,8 @@ if step 'sanitized build' 900 "$0" sanitized; then
 	# In one process each, as under valgrind: a fork for each of a thousand costs the sanitizers most.
 	suite 'unit tests, sanitized' 900 "$sanitized" env CK_FORK=no CK_TIMEOUT_MULTIPLIER=5 CHECK_ROUNDS=5000 \
 		make -s -k -C "$sanitized" -j"$jobs" check-unit
-	# Times are measured above; here there is four times as much for everything.
 	suite 'system and integration tests, sanitized' 2700 "$sanitized" \
-		make -s -k -C "$sanitized" -j$((jobs + 1)) check-system
+		make -s -k -C "$sanitized" -j"$jobs" check-system
 fi
 step 'installation' 600 make -s install-check
 step 'distribution' 1800 env CK_FORK=no CK_TIMEOUT_MULTIPLIER=5 CHECK_ROUNDS=1000 \

@@ -386,11 +386,11 @@ static void
 put_member(struct out *o, const char *name, const struct value *v)
 {
 	struct span *m = &o->members;
-	bool number = v->number && !v->more && is_json_number(v->text, v->digits);
-	const char *unit = v->text + v->digits;
+	bool number =
+	    v->number && !v->more && v->digits <= 24 && is_json_number(v->text, v->digits);
+	const char *unit = number ? v->text + v->digits : "";
 	size_t unit_bytes = number ? v->span.len - v->digits : 0;
 
-	number &= v->digits <= 24;
 	for (size_t i = 0; i < unit_bytes; i++)
 		number &= islower((unsigned char)unit[i]) != 0;
 	if (m->cut || m->len + 2 * NAME_BYTES > m->max) {

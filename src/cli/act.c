@@ -174,7 +174,7 @@ act_kill(const struct commands_entry *entry, const struct commands_how *how, str
 					       mem_strdup(args[1]))
 				      : ASK_USAGE;
 	if (strcmp(args[0], "scope") == 0) {
-		char *name;
+		char *name, *both;
 
 		if (!is_id(args[1]))
 			return ASK_USAGE;
@@ -182,7 +182,9 @@ act_kill(const struct commands_entry *entry, const struct commands_how *how, str
 			return act_on(entry, how, ask, "KILL SCOPE", mem_strdup(args[1]));
 		name = ask_name(args[2]);
 		args[2] = NULL;
-		return act_on(entry, how, ask, "KILL SCOPE", mem_printf("%s %s", args[1], name));
+		both = mem_printf("%s %s", args[1], name);
+		free(name);
+		return act_on(entry, how, ask, "KILL SCOPE", both);
 	}
 	near = words_nearest(args[0], kinds, sizeof kinds / sizeof *kinds);
 	fprintf(stderr, "pgwith: kill: \"%s\" is none of session, scope, server, pool", args[0]);

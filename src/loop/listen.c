@@ -25,6 +25,7 @@ struct listen {
 	char lock_path[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
 	struct event event;
 	struct event retry;
+	bool adopted; /* the socket is somebody else's too */
 	bool paused;
 	void (*accepted)(void *, int);
 	void *arg;
@@ -127,18 +128,18 @@ fail:
 	return -1;
 }
 
-struct listen *
-listen_new(struct loop *loop, const char *dir, unsigned port, mode_t mode, uid_t owner, gid_t group,
-	   void (*accepted)(void *, int), void *arg, char *why, size_t why_size)
+/* Without a socket yet. */
+static struct listen *
+make(struct loop *loop, const char *dir, unsigned port, void (*accepted)(void *, int), void *arg,
+     char *why, size_t why_size)
 {
 	struct listen *l = mem_calloc(1, sizeof *l);
-	int n;
+	int n = snprintf(l->path, sizeof l->path, "%s/.s.PGSQL.%u", dir, port);
 
 	l->loop = loop;
 	l->fd = l->lock_fd = -1;
 	l->accepted = accepted;
 	l->arg = arg;
-	n = snprintf(l->path, sizeof l->path, "%s/.s.PGSQL.%u", dir, port);
 	if (n >= (int)sizeof l->path) {
 		snprintf(why, why_size, "the socket's path %s/.s.PGSQL.%u is longer than %zu bytes",
 			 dir, port, sizeof l->path - 1);
@@ -146,18 +147,69 @@ listen_new(struct loop *loop, const char *dir, unsigned port, mode_t mode, uid_t
 		return NULL;
 	}
 	snprintf(l->lock_path, sizeof l->lock_path, "%s.lock", l->path);
+	return l;
+}
+
+static void
+start(struct listen *l)
+{
+	event_assign(&l->event, loop_base(l->loop), l->fd, EV_READ | EV_PERSIST, on_readable, l);
+	evtimer_assign(&l->retry, loop_base(l->loop), on_retry, l);
+	event_add(&l->event, NULL);
+}
+
+static void
+unmake(struct listen *l)
+{
+	if (l->fd >= 0)
+		close(l->fd);
+	if (l->lock_fd >= 0)
+		close(l->lock_fd);
+	free(l);
+}
+
+struct listen *
+listen_new(struct loop *loop, const char *dir, unsigned port, mode_t mode, uid_t owner, gid_t group,
+	   void (*accepted)(void *, int), void *arg, char *why, size_t why_size)
+{
+	struct listen *l = make(loop, dir, port, accepted, arg, why, why_size);
+
+	if (l == NULL)
+		return NULL;
 	if (take_lock(l, why, why_size) < 0 ||
 	    make_socket(l, mode, owner, group, why, why_size) < 0) {
-		if (l->fd >= 0)
-			close(l->fd);
-		if (l->lock_fd >= 0)
-			close(l->lock_fd);
-		free(l);
+		unmake(l);
 		return NULL;
 	}
-	event_assign(&l->event, loop_base(loop), l->fd, EV_READ | EV_PERSIST, on_readable, l);
-	evtimer_assign(&l->retry, loop_base(loop), on_retry, l);
-	event_add(&l->event, NULL);
+	start(l);
+	return l;
+}
+
+struct listen *
+listen_adopt(struct loop *loop, int fd, const char *dir, unsigned port,
+	     void (*accepted)(void *, int), void *arg, char *why, size_t why_size)
+{
+	struct listen *l = make(loop, dir, port, accepted, arg, why, why_size);
+	int flags = fcntl(fd, F_GETFL);
+
+	if (l == NULL) {
+		close(fd);
+		return NULL;
+	}
+	l->fd = fd;
+	l->adopted = true;
+	/* A directory may be another user's, who made the socket in it. */
+	if (take_lock(l, why, why_size) < 0 && l->lock_fd >= 0) {
+		unmake(l);
+		return NULL;
+	}
+	/* Clients are told the credentials of who called listen() last: requirepeer of libpq. */
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || listen(fd, SOMAXCONN) < 0) {
+		snprintf(why, why_size, "cannot listen on %s: %s", l->path, strerror(errno));
+		unmake(l);
+		return NULL;
+	}
+	start(l);
 	return l;
 }
 
@@ -168,11 +220,11 @@ listen_free(struct listen *l)
 		return;
 	event_del(&l->event);
 	event_del(&l->retry);
-	unlink(l->path);
-	close(l->fd);
-	unlink(l->lock_path);
-	close(l->lock_fd);
-	free(l);
+	if (!l->adopted)
+		unlink(l->path);
+	if (l->lock_fd >= 0)
+		unlink(l->lock_path);
+	unmake(l);
 }
 
 int

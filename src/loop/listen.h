@@ -17,10 +17,17 @@ struct listen *listen_new(struct loop *, const char *dir, unsigned port, mode_t 
 			  gid_t group, void (*accepted)(void *arg, int fd), void *arg, char *why,
 			  size_t why_size);
 
+/* The same with `fd`, which listens there already and is somebody else's too: its permissions are
+ * left as they are, and so is the socket at the end. The lock is held where one can be made. Takes
+ * `fd` over. */
+struct listen *listen_adopt(struct loop *, int fd, const char *dir, unsigned port,
+			    void (*accepted)(void *arg, int fd), void *arg, char *why,
+			    size_t why_size);
+
 /* A descriptor was closed: accepting may go on. Cheap if it was not paused. */
 void listen_resume(struct listen *);
 
-/* Stops accepting, and removes the socket and the lock. NULL is allowed. */
+/* Stops accepting, and removes the lock, and the socket unless it was adopted. NULL is allowed. */
 void listen_free(struct listen *);
 
 const char *listen_path(const struct listen *);

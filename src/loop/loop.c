@@ -24,10 +24,9 @@ struct on_signal {
 };
 
 struct loop {
+	struct loop_clock clock; /* the first */
 	struct event_base *base;
 	bool stopped;
-	bool now_known; /* now_us was read in this turn */
-	int64_t now_us;
 	struct deferred *deferred;
 	size_t ndeferred;
 	size_t deferred_size;
@@ -98,16 +97,13 @@ loop_base(struct loop *l)
 }
 
 int64_t
-loop_now_us(struct loop *l)
+loop_read_clock_(struct loop *l)
 {
 	struct timespec ts;
 
-	if (!l->now_known) {
-		clock_gettime(CLOCK_MONOTONIC, &ts);
-		l->now_us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-		l->now_known = true;
-	}
-	return l->now_us;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	l->clock.now_us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	return l->clock.now_us;
 }
 
 uint8_t *
@@ -184,7 +180,7 @@ loop_run(struct loop *l)
 	while (!l->stopped) {
 		/* What is deferred must not wait for the next event. */
 		run_deferred(l);
-		l->now_known = false;
+		l->clock.now_us = 0;
 		if (event_base_loop(l->base, EVLOOP_ONCE) < 0)
 			return -E_IO;
 	}

@@ -20,8 +20,20 @@ void loop_free(struct loop *);
 
 struct event_base *loop_base(struct loop *);
 
+/* What a loop begins with, for loop_now_us() alone. */
+struct loop_clock {
+	int64_t now_us; /* 0: not read in this turn */
+};
+int64_t loop_read_clock_(struct loop *);
+
 /* Monotonic microseconds, read once in a turn: all that happens in one turn has one time. */
-int64_t loop_now_us(struct loop *);
+static inline int64_t
+loop_now_us(struct loop *l)
+{
+	int64_t now_us = ((const struct loop_clock *)l)->now_us;
+
+	return now_us ? now_us : loop_read_clock_(l);
+}
 
 /* A buffer of LOOP_SCRATCH bytes that everyone reads into. Its contents last until the callback
  * returns or somebody else reads; what is to be kept is copied. */

@@ -356,6 +356,9 @@ pool_fill(struct pool *pool)
 	const struct conf_pool *conf = pool->conf;
 	struct list *opening = &pool->servers[SERVER_CONNECTING];
 
+	/* The usual case: there are enough. */
+	if (opening->count >= pool->waiting.count && pool->count >= conf->min_size)
+		return;
 	if (pool->all->closing || gate_paused(pool) || !list_linked(&pool->node) || !may_try(pool))
 		return;
 	/* With role = client nobody comes in by the group's own pool. */

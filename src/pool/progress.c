@@ -65,28 +65,38 @@ is_own(const struct progress_run *r)
 }
 
 static void
-push(struct progress *p, unsigned kind)
+more_room(struct progress *p)
+{
+	struct progress_run *more = mem_alloc(2 * p->runs_size * sizeof *more);
+
+	for (uint32_t i = 0; i < p->runs_count; i++)
+		more[i] = *run_at(p, i);
+	if (p->runs != p->inline_runs)
+		free(p->runs);
+	p->runs = more;
+	p->runs_size *= 2;
+	p->runs_first = 0;
+}
+
+static void
+push_many(struct progress *p, unsigned kind, uint32_t n)
 {
 	struct progress_run *last = p->runs_count ? run_at(p, p->runs_count - 1) : NULL;
 
 	/* COPY ends stay apart: each belongs to its own place. */
-	if (last && last->kind == kind && kind != RUN_COPY_END && last->count < UINT32_MAX) {
-		last->count++;
+	if (last && last->kind == kind && kind != RUN_COPY_END && last->count <= UINT32_MAX - n) {
+		last->count += n;
 		return;
 	}
-	if (p->runs_count == p->runs_size) {
-		struct progress_run *more = mem_alloc(2 * p->runs_size * sizeof *more);
+	if (p->runs_count == p->runs_size)
+		more_room(p);
+	*run_at(p, p->runs_count++) = (struct progress_run){(uint8_t)kind, n};
+}
 
-		for (uint32_t i = 0; i < p->runs_count; i++)
-			more[i] = *run_at(p, i);
-		if (p->runs != p->inline_runs)
-			free(p->runs);
-		p->runs = more;
-		p->runs_size *= 2;
-		p->runs_first = 0;
-	}
-	p->runs_count++;
-	*run_at(p, p->runs_count - 1) = (struct progress_run){(uint8_t)kind, 1};
+static void
+push(struct progress *p, unsigned kind)
+{
+	push_many(p, kind, 1);
 }
 
 static void
@@ -147,7 +157,7 @@ pop(struct progress *p)
 }
 
 /* Nothing answers these: they are over as soon as they are first. */
-static void
+static inline void
 pop_copy_ends(struct progress *p)
 {
 	while (first_is(p, RUN_COPY_END))
@@ -170,12 +180,6 @@ copy_takes(const struct progress *p)
 {
 	return p->copy == COPY_IN && !p->copy_ended &&
 	       (p->runs_count == 0 || (p->runs_count == 1 && run_at(p, 0)->count == 1));
-}
-
-bool
-progress_full(const struct progress *p)
-{
-	return p->runs_count >= PROGRESS_RUNS_MAX;
 }
 
 /* ---- towards the server ---- */
@@ -223,6 +227,16 @@ progress_sent(struct progress *p, char type)
 	default:
 		return; /* Flush and CopyData are answered by nothing */
 	}
+}
+
+void
+progress_sent_extended(struct progress *p, uint32_t n)
+{
+	if (p->skipping || n == 0)
+		return;
+	push_many(p, RUN_EXTENDED, n);
+	p->extended = true;
+	p->flushed = false;
 }
 
 bool
@@ -406,6 +420,24 @@ note_tag(struct progress *p, const uint8_t *body, size_t have)
 		p->deallocated_all = true;
 }
 
+/* An answer that ends one message of the extended protocol, or is part of a Query's. */
+static inline void
+answered(struct progress *p)
+{
+	struct progress_run *first = first_run(p);
+
+	if (first == NULL)
+		return;
+	/* The usual case: there are more of the kind, and nobody waits for this one. */
+	if (first->kind == RUN_EXTENDED && first->count > 1) {
+		first->count--;
+		return;
+	}
+	if ((first->kind & RUN_KIND) == RUN_EXTENDED)
+		pop(p);
+	pop_copy_ends(p);
+}
+
 /* `have` bytes of the body are at `body`; the rest was not kept. */
 static void
 message(struct progress *p, char type, const uint8_t *body, size_t have)
@@ -418,9 +450,8 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 	case 'n':
 	case 's':
 	case 'I':
-		if (first_is(p, RUN_EXTENDED))
-			pop(p);
-		break;
+		answered(p);
+		return;
 	case 'D':
 		if (p->marked && memmem(body, have, p->mark, sizeof p->mark - 1))
 			p->marked = false;
@@ -430,9 +461,8 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 		copy_closed(p);
 		if (p->watch)
 			note_tag(p, body, have);
-		if (first_is(p, RUN_EXTENDED))
-			pop(p);
-		break;
+		answered(p);
+		return;
 	case 'G':
 		copy_in_opened(p);
 		return;
@@ -444,14 +474,14 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 		return;
 	case 'E':
 		error_came(p, body, have);
-		break;
+		pop_copy_ends(p);
+		return;
 	case 'Z':
 		ready_came(p, have ? (char)body[0] : 'E');
 		return;
 	default:
 		return;
 	}
-	pop_copy_ends(p);
 }
 
 /* The bodies that are looked into. */

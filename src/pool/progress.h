@@ -102,6 +102,9 @@ void progress_clear(struct progress *);
 /* A message of this type goes to the server. If it is not complete yet, the caller sets to_left. */
 void progress_sent(struct progress *, char type);
 
+/* The same of `n` whole messages, each of them a Parse, Bind, Describe, Execute or Close. */
+void progress_sent_extended(struct progress *, uint32_t n);
+
 /* An extended-protocol message (Parse, Bind, Describe, Execute, Close) that is more than the
  * client's own goes to the server; `flags` says how. Returns false if the server will ignore it,
  * because it skips to Sync.
@@ -127,7 +130,11 @@ void progress_sent_part(struct progress *);
 void progress_sent_own_sync(struct progress *);
 
 /* Too much is unanswered: nothing more may be sent until answers have come. */
-bool progress_full(const struct progress *);
+static inline bool
+progress_full(const struct progress *p)
+{
+	return p->runs_count >= PROGRESS_RUNS_MAX;
+}
 
 /* Bytes came from the server. Returns 0, or -E_SYNTAX if they cannot be protocol v3: the connection
  * is of no use any more. */

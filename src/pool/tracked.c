@@ -1,5 +1,7 @@
 #include "pool/tracked.h"
 
+#include <stdlib.h>
+
 static void
 finish(struct tracked_list *all, struct list_node *n, enum progress_end end)
 {
@@ -32,6 +34,7 @@ void
 tracked_init(struct tracked_list *all, struct progress *p)
 {
 	list_init(&all->list);
+	all->spare = NULL;
 	p->tracked = ended;
 	p->tracked_arg = all;
 }
@@ -41,6 +44,8 @@ tracked_clear(struct tracked_list *all)
 {
 	while (all->list.count > 0)
 		finish(all, list_first(&all->list), PROGRESS_LOST);
+	free(all->spare);
+	all->spare = NULL;
 }
 
 void

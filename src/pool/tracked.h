@@ -18,6 +18,7 @@ struct tracked {
 
 struct tracked_list {
 	struct list list;
+	void *spare; /* unnamed: memory of one that has ended, for the next; or NULL */
 };
 
 /* Takes over progress.tracked. */

@@ -18,6 +18,7 @@ struct unnamed_text {
 /* A Parse that is under way. */
 struct unnamed_parse {
 	struct tracked tracked;
+	struct tracked_list *all;
 	struct unnamed *unnamed; /* NULL: nobody wants to know any more */
 	struct unnamed_text *before;
 	bool before_here;
@@ -62,16 +63,24 @@ ended(struct tracked *t, enum progress_end end)
 	if (u && parse->later)
 		parse->later->earlier = parse->earlier;
 	text_put(parse->before);
-	free(parse);
+	/* There is one in each exchange of many clients. */
+	if (parse->all->spare == NULL)
+		parse->all->spare = parse;
+	else
+		free(parse);
 }
 
 static void
 begin(struct unnamed *u, struct tracked_list *all, struct progress *p, unsigned flags)
 {
-	struct unnamed_parse *parse = mem_alloc(sizeof *parse);
+	struct unnamed_parse *parse = all->spare ? all->spare : mem_alloc(sizeof *parse);
 
-	*parse = (struct unnamed_parse){
-	    .unnamed = u, .before = text_ref(u->text), .before_here = u->here, .earlier = u->last};
+	all->spare = NULL;
+	*parse = (struct unnamed_parse){.all = all,
+					.unnamed = u,
+					.before = text_ref(u->text),
+					.before_here = u->here,
+					.earlier = u->last};
 	if (u->last)
 		u->last->later = parse;
 	u->last = parse;
@@ -89,8 +98,7 @@ unnamed_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, c
 	if (p->skipping)
 		return;
 	begin(u, all, p, 0);
-	if (have == bytes && u->text && u->text->bytes == bytes && u->text->effects == effects &&
-	    memcmp(u->text->body, body, bytes) == 0) {
+	if (have == bytes && unnamed_is_same(u, body, bytes) && u->text->effects == effects) {
 		/* Many programs send the same text again and again. */
 		t = text_ref(u->text);
 	} else if (have == bytes && bytes <= TEXT_MAX) {
@@ -100,6 +108,19 @@ unnamed_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, c
 	}
 	text_put(u->text);
 	u->text = t;
+}
+
+bool
+unnamed_is_same(const struct unnamed *u, const uint8_t *body, size_t bytes)
+{
+	return u->text && u->text->bytes == bytes && memcmp(u->text->body, body, bytes) == 0;
+}
+
+void
+unnamed_again(struct unnamed *u, struct tracked_list *all, struct progress *p)
+{
+	if (!p->skipping)
+		begin(u, all, p, 0);
 }
 
 void

@@ -26,6 +26,11 @@ struct unnamed {
 void unnamed_parse(struct unnamed *, struct tracked_list *, struct progress *, const uint8_t *body,
 		   size_t have, size_t bytes, unsigned effects);
 
+/* Is this the body of the last one, all of which was here? */
+bool unnamed_is_same(const struct unnamed *, const uint8_t *body, size_t bytes);
+/* The same Parse again: goes to the server; progress is told. */
+void unnamed_again(struct unnamed *, struct tracked_list *, struct progress *);
+
 /* The same of a Close of it. */
 void unnamed_close(struct unnamed *, struct tracked_list *, struct progress *);
 

@@ -22,6 +22,9 @@ plain(const char *sql, size_t bytes)
 	struct sqltext at;
 	bool noise = false, over = false;
 
+	first.word = sqltext_lone_word(sql, bytes);
+	if (first.word != SQLWORD_OTHER)
+		return first.word == SQLWORD_START ? SQLWORD_OTHER : first.word;
 	sqltext_init(&at, sql, bytes, 0);
 	sqltext_token(&at, &first);
 	while (sqltext_token(&at, &t) != SQLTEXT_END) {
@@ -48,19 +51,18 @@ forget_unnamed(struct session *s)
 static void
 answer(struct session *s, const char *tag, enum session_begun begun)
 {
-	struct buf out;
+	struct buf *out = &s->daemon->reply;
 
 	s->begun = begun;
 	/* As any simple Query does. */
 	forget_unnamed(s);
 	s->queries++;
 	s->pool->stats.queries++;
-	buf_init(&out, 64);
-	msg_complete(&out, tag);
+	buf_reset(out);
+	msg_complete(out, tag);
 	if (!parts_more(s))
-		msg_ready(&out, begin_status(s));
-	session_send_buf(s, &out);
-	buf_clear(&out);
+		msg_ready(out, begin_status(s));
+	session_send_buf(s, out);
 }
 
 /* The transaction has failed, or was ended, and this is not its end. */

@@ -13,10 +13,12 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/socket.h"
 #include "session/dismiss.h"
 #include "session/limits.h"
 #include "session/reload.h"
 #include "session/scopes.h"
+#include "session/service.h"
 
 #define WORKERS      32 /* cancels and name look-ups at once */
 #define POOL_WORKERS 4  /* of those, a pool's cancels, and its look-ups */
@@ -53,9 +55,11 @@ enter_phase(struct daemon *d, enum daemon_phase to)
 	d->phase_us = loop_now_us(d->loop);
 	log_info("pgwithd: %s sessions=%u leased_or_cleaning=%u was=%s", daemon_phase_name(d),
 		 daemon_sessions(d), pools_busy(&d->pools), was);
+	service_phase(d);
 }
 
-/* New clients are turned away by the missing socket. */
+/* New clients are turned away by the missing socket; those of one that is the service manager's
+ * wait for the next daemon. */
 static void
 stop_listening(struct daemon *d)
 {
@@ -151,6 +155,7 @@ sweep(void *arg)
 	dismiss_sweep(d);
 	sweep_phase(d);
 	d->console->sweep(d);
+	service_sweep(d);
 	log_sweep();
 }
 
@@ -258,18 +263,32 @@ find_owner(const struct conf *conf, uid_t *owner, gid_t *group, char *why, size_
 	return 0;
 }
 
+/* On the socket of the service manager, if it has one for us. */
+static struct listen *
+start_listening(struct daemon *d, char *why, size_t why_size)
+{
+	const struct conf *conf = d->conf;
+	char *path = socket_path(conf->listen, conf->port);
+	int fd = sysd_take_listener(d->sysd, path, why, why_size);
+	uid_t owner;
+	gid_t group;
+
+	free(path);
+	if (fd >= 0)
+		return listen_adopt(d->loop, fd, conf->listen, (unsigned)conf->port, on_accept, d,
+				    why, why_size);
+	if (fd != -E_NOTFOUND || find_owner(conf, &owner, &group, why, why_size) < 0)
+		return NULL;
+	return listen_new(d->loop, conf->listen, (unsigned)conf->port, (mode_t)conf->socket_mode,
+			  owner, group, on_accept, d, why, why_size);
+}
+
 static int
 start(struct daemon *d, char *why, size_t why_size)
 {
 	const struct conf *conf = d->conf;
-	uid_t owner;
-	gid_t group;
 
-	if (find_owner(conf, &owner, &group, why, why_size) < 0)
-		return -E_NOTFOUND;
-	d->listen =
-	    listen_new(d->loop, conf->listen, (unsigned)conf->port, (mode_t)conf->socket_mode,
-		       owner, group, on_accept, d, why, why_size);
+	d->listen = start_listening(d, why, why_size);
 	if (d->listen == NULL)
 		return -E_IO;
 	for (unsigned i = 0; i < conf->npools; i++) {
@@ -295,6 +314,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	d->self = geteuid();
 	clock_gettime(CLOCK_REALTIME, &wall);
 	d->started_at = wall.tv_sec;
+	d->sysd = sysd_new();
 	daemon_count_descriptors(d);
 	d->loop = loop_new();
 	d->work = work_new(d->loop, WORKERS, POOL_WORKERS);
@@ -306,6 +326,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	timing_init(&d->timing);
 	pools_init(&d->pools, d->loop, d->work);
 	buf_init(&d->ahead, AHEAD_MAX);
+	buf_init(&d->reply, 64);
 	d->pools.cancelled = on_cancelled;
 	d->pools.cancelled_arg = d;
 	if (start(d, why, why_size) < 0) {
@@ -324,6 +345,7 @@ daemon_run(struct daemon *d)
 {
 	log_info("pgwithd: ready version=%s socket=%s pools=%u max_clients=%lld", PACKAGE_VERSION,
 		 listen_path(d->listen), d->conf->npools, (long long)d->conf->max_clients);
+	service_ready(d);
 	if (loop_run(d->loop) < 0) {
 		log_error("pgwithd: the event loop failed: %s", strerror(errno));
 		return EXIT_FAILURE;
@@ -354,6 +376,8 @@ daemon_free(struct daemon *d)
 	timing_clear(&d->timing);
 	pools_clear(&d->pools);
 	buf_clear(&d->ahead);
+	buf_clear(&d->reply);
+	sysd_free(d->sysd);
 	conf_free(d->conf);
 	free(d);
 }

@@ -11,6 +11,7 @@
 #include "conf/conf.h"
 #include "loop/listen.h"
 #include "loop/loop.h"
+#include "loop/sysd.h"
 #include "loop/work.h"
 #include "pool/pool.h"
 #include "scope/lock.h"
@@ -53,6 +54,7 @@ struct daemon {
 	struct conf *conf;
 	struct loop *loop;
 	struct work *work;
+	struct sysd *sysd;
 	struct listen *listen;
 	struct pools pools;
 	struct idmap sessions; /* id -> struct session */
@@ -62,6 +64,7 @@ struct daemon {
 	struct timing timing; /* of scopes */
 	struct buf
 	    ahead; /* request: what goes to a server in one write; empty between two of them */
+	struct buf reply; /* begin: an answer that is sent at once */
 	const struct console_ops *console;
 	enum daemon_phase phase;
 	int64_t phase_us;     /* when it began */
@@ -74,7 +77,8 @@ struct daemon {
 	uint64_t refused; /* logins */
 	struct error_count errors[ERR_N];
 	uid_t self;
-	bool verbose; /* debug lines are logged, whatever log_level is */
+	bool reload_refused; /* the last one was */
+	bool verbose;        /* debug lines are logged, whatever log_level is */
 };
 
 /* Starts everything that `conf` says, which renew_check() has found to be good; takes it over.

@@ -7,6 +7,7 @@
 #include "pool/renew.h"
 #include "session/daemon.h"
 #include "session/scopes.h"
+#include "session/service.h"
 #include "session/state.h"
 
 #define DETAIL_MAX   4000 /* bytes of problems that a client is told */
@@ -267,15 +268,13 @@ say_problems(const struct conf_problems *problems, struct err *e)
 	free(all);
 }
 
-int
-reload(struct daemon *d, const struct reload_told *told, struct err *e)
+static int
+read_and_take(struct daemon *d, const struct reload_told *told, struct err *e)
 {
 	struct conf_problems problems;
 	struct conf *next;
 	unsigned changes;
 
-	if (d->phase != DAEMON_RUNNING)
-		return refuse(e, "pgwithd is shutting down");
 	next = conf_load(d->conf->path, &problems);
 	if (next)
 		renew_check(next, &problems);
@@ -289,6 +288,19 @@ reload(struct daemon *d, const struct reload_told *told, struct err *e)
 	log_info("pgwithd: reloaded pools=%u scopes=%u changed=%u file=%s", next->npools,
 		 next->nscopes, changes, next->path);
 	return 0;
+}
+
+int
+reload(struct daemon *d, const struct reload_told *told, struct err *e)
+{
+	int r;
+
+	if (d->phase != DAEMON_RUNNING)
+		return refuse(e, "pgwithd is shutting down");
+	service_reloading(d);
+	r = read_and_take(d, told, e);
+	service_reloaded(d, r == 0);
+	return r;
 }
 
 int

@@ -11,6 +11,7 @@
 #include "session/limits.h"
 #include "session/params.h"
 #include "session/parts.h"
+#include "session/quick.h"
 #include "session/scopes.h"
 #include "session/session.h"
 #include "session/slow.h"
@@ -351,6 +352,11 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 			at += pass(&s->lease->srv->progress.to_left, bytes - at);
 			continue;
 		}
+		if (s->state == SESSION_ACTIVE) {
+			at += quick_pass(s, data + at, bytes - at);
+			if (at == bytes)
+				break;
+		}
 		switch (frame_read(data + at, bytes - at, &f)) {
 		case 0:
 			break;
@@ -381,7 +387,13 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 			flush(s, data, &from, at);
 		if (session_gone(s))
 			return bytes;
-		v = judge(s, &m);
+		if (s->state == SESSION_IDLE && quick_opens(s, &m)) {
+			v = need_server(s, m.type);
+			if (v == FORWARD)
+				continue;
+		} else {
+			v = judge(s, &m);
+		}
 		if (v == OVER) {
 			/* Nobody else's server may get it. */
 			buf_reset(&s->daemon->ahead);

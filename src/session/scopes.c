@@ -259,18 +259,24 @@ scopes_implicit(struct session *s)
 	return f;
 }
 
-/* Is a cancel of ours under way, that could hit what the client sends next? */
+static bool
+is_cancelled(const struct lease *l)
+{
+	return l && l->state == LEASE_HELD && l->srv->cancels > 0;
+}
+
+/* Is a cancel of ours under way, that could hit what the client sends next? A session that is
+ * pinned keeps the server when the frame has ended. */
 static bool
 late_cancels(const struct scopes *sc)
 {
 	const struct list_node *n;
 
-	LIST_EACH (n, &sc->stack.frames) {
-		const struct scope *f = LIST_OBJ(n, const struct scope, node);
-
-		if (f->lease && f->lease->state == LEASE_HELD && f->lease->srv->cancels > 0)
+	if (is_cancelled(&sc->session->own))
+		return true;
+	LIST_EACH (n, &sc->stack.frames)
+		if (is_cancelled(LIST_OBJ(n, const struct scope, node)->lease))
 			return true;
-	}
 	return false;
 }
 

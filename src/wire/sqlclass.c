@@ -11,6 +11,8 @@
  * calls would make the work grow with the square of the text. */
 #define ARGUMENTS 40
 
+#define LONE_MAX 9 /* bytes of the longest text that lone() knows */
+
 /* What is known where a token has been read. */
 struct place {
 	struct sqltext text;
@@ -411,6 +413,24 @@ suspicious(const char *text, size_t length)
 	return block_suspicious(tail);
 }
 
+/* The ends of transactions are mostly so short, and their beginnings. */
+static unsigned
+lone(const char *text, size_t length)
+{
+	switch (sqltext_lone_word(text, length)) {
+	case SQLWORD_BEGIN:
+		return SQLCLASS_BEGIN;
+	case SQLWORD_COMMIT:
+	case SQLWORD_END:
+		return SQLCLASS_COMMIT;
+	case SQLWORD_ROLLBACK:
+	case SQLWORD_ABORT:
+		return SQLCLASS_ROLLBACK;
+	default:
+		return 0;
+	}
+}
+
 unsigned
 sqlclass_flags(const char *text, size_t length, unsigned flags)
 {
@@ -420,6 +440,8 @@ sqlclass_flags(const char *text, size_t length, unsigned flags)
 
 	if (length == 0)
 		return 0;
+	if (length <= LONE_MAX && (found = lone(text, length)) != 0)
+		return found;
 	sqltext_init(&at.text, text, length, flags);
 	at.first = at.previous = SQLWORD_OTHER;
 	at.previous_char = 0;

@@ -56,6 +56,14 @@ sqltext_word(const char *s, size_t length)
 	return SQLWORD_OTHER;
 }
 
+enum sqltext_word
+sqltext_lone_word(const char *text, size_t length)
+{
+	if (length > 0 && text[length - 1] == ';')
+		length--;
+	return sqltext_word(text, length);
+}
+
 const char *
 sqltext_word_name(enum sqltext_word w)
 {

@@ -97,6 +97,10 @@ enum sqltext_word {
 
 /* The word in that text, upper or lower case alike. */
 enum sqltext_word sqltext_word(const char *, size_t length);
+
+/* The word of a text that is that word and nothing else, but for a semicolon right behind it;
+ * SQLWORD_OTHER of any other text. */
+enum sqltext_word sqltext_lone_word(const char *text, size_t length);
 /* In lower case; "" for SQLWORD_OTHER. */
 const char *sqltext_word_name(enum sqltext_word);
 

@@ -24,10 +24,11 @@ class Mode:
     name: str
     arguments: list
     pool: str = "bench"  # of 20 servers; bench5 has 5, fewer than there are clients
+    named: bool = False  # needs named prepared statements, which Debian's PgBouncer 1.18 has not
 
 
-def select(protocol, threads, pool="bench"):
-    return ["-S", "-M", protocol, "-j", str(threads)], pool
+def select(protocol, threads, pool="bench", clients=CLIENTS):
+    return ["-S", "-M", protocol, "-j", str(threads), "-c", str(clients)], pool
 
 
 MODES = [
@@ -40,6 +41,8 @@ MODES = [
     Mode("tpcb-simple", ["-b", "tpcb-like", "-M", "simple", "-j", "2"]),
     Mode("select-simple-pool5", *select("simple", 2, "bench5")),
     Mode("select-extended-pool5", *select("extended", 2, "bench5")),
+    Mode("select-simple-pool5-c50", *select("simple", 2, "bench5", 50)),
+    Mode("select-prepared-pool5-c50", *select("prepared", 2, "bench5", 50), named=True),
     Mode("connect-simple", ["-S", "-C", "-M", "simple", "-j", "2"]),
 ]
 
@@ -115,7 +118,8 @@ def run_part(bench, names, modes, scale, rounds, seconds, say):
     result = {}
     for mode in modes:
         # A pool smaller than the number of clients has no meaning without a pooler.
-        through = [t for t in targets if t.pooler or mode.pool == "bench"]
+        through = [t for t in targets if (t.pooler or mode.pool == "bench")
+                   and not (mode.named and t.name == "pgbouncer")]
         cells = result[mode.name] = {t.name: {"rounds": []} for t in through}
         for target in through:  # fills pools and caches; not counted
             measure(bench, target, mode, scale, 1)

@@ -235,7 +235,7 @@ def under_load(t):
     if RELOADS >= 200:
         note("memory: %.1f MB in the middle, %.1f MB at the end" % (memory / 1e6, w.d.memory() / 1e6))
     for p, _ in w.benches.values():
-        p.send_signal(signal.SIGINT)
+        p.terminate()  # SIGINT is ignored in the background of a shell
         p.wait()
     for name in BENCHES:
         servers = w.d.quiet(name, 20)

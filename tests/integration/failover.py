@@ -254,7 +254,7 @@ class Silence:
 
 def silent(t, conninfo, pair):
     """The connections to the old primary are half open, and its address swallows new ones."""
-    d = t.daemon(conninfo=conninfo, size=3, retry_delay="100ms", connect_timeout="300ms",
+    d = t.daemon(conninfo=conninfo, size=3, retry_delay="100ms", connect_timeout="%dms" % (300 * slow_factor()),
                  check_interval="200ms", cleanup_timeout="500ms")
     idle = [t.client(d) for _ in range(4)]
     busy = t.client(d)

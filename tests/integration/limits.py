@@ -303,6 +303,27 @@ def kept(t):
 
 
 @test
+def late_cancel(t):
+    """the cancel of what took too long, if it comes late, hits nothing of a session that keeps its server"""
+    proxy = t.proxy()
+    d = start(t, "scope_deadline", conninfo=t.conninfo(host=proxy.directory, port=proxy.port), cleanup_timeout="30s")
+    t.sql("SELECT pg_advisory_lock(1)")
+    c = t.client(d)
+    c.sql("LISTEN news")
+    c.sql("BEGIN")
+    proxy.cancel_gate.clear()
+    c.send(wire.query("SELECT pg_advisory_lock(1)"))
+    wait_until(lambda: proxy.cancels > 0, 5, "the cancel is under way")
+    # The query ends by itself, before the cancel arrives.
+    t.sql("SELECT pg_advisory_unlock(1)")
+    wait_until(lambda: c.until_ready(), 5, "its answer")
+    c.send(wire.query("ROLLBACK") + wire.query("SELECT pg_sleep(0.2)"))
+    check(c.silent(0.3), "nothing of the client's runs while the cancel is under way")
+    proxy.cancel_gate.set()
+    equal([states(c.until_ready()) for _ in range(2)], [[], []], "what was sent meanwhile")
+
+
+@test
 def scopes(t):
     """scopes end by the same limits, and say so until they are exited"""
     d = start(t, "query_timeout", idle_in_scope_timeout="%dms" % (1500 * LIMIT))

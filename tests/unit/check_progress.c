@@ -111,6 +111,27 @@ add_answer(struct buf *b, const char *word)
 	}
 }
 
+/* One by one, and those of the extended protocol in runs. */
+static void
+say(struct talk *t, const char *types, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		progress_sent(&t->bytes, types[i]);
+		progress_sent(&t->cuts, types[i]);
+	}
+	while (n > 0) {
+		size_t run = strspn(types, "PBDEC");
+
+		if (run > n)
+			run = n;
+		progress_sent_extended(&t->whole, (uint32_t)run);
+		if (run == 0)
+			progress_sent(&t->whole, types[run++]);
+		types += run;
+		n -= run;
+	}
+}
+
 /* ">QS" sends a Query and a Sync; "C ZI" are answers that come in one read. */
 static void
 talk(struct talk *t, const char *text)
@@ -124,11 +145,7 @@ talk(struct talk *t, const char *text)
 		if (*text == '>') {
 			hear(t, buf_data(&b), b.len);
 			buf_drop(&b, b.len);
-			for (size_t i = 1; i < n; i++) {
-				progress_sent(&t->whole, text[i]);
-				progress_sent(&t->bytes, text[i]);
-				progress_sent(&t->cuts, text[i]);
-			}
+			say(t, text + 1, n - 1);
 		} else {
 			add_answer(&b, text);
 		}

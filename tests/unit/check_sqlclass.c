@@ -357,6 +357,23 @@ START_TEST(time_grows_with_the_text)
 }
 END_TEST
 
+/* A text of one word is looked at without tokens; behind a space it is not. */
+START_TEST(one_word_has_its_class)
+{
+	static const char *const ends[] = {"", ";", " ", " ;", ";;"};
+	char text[64];
+	int n;
+
+	for (enum sqltext_word w = SQLWORD_OTHER + 1; w < SQLWORD_N; w++)
+		for (unsigned i = 0; i < sizeof ends / sizeof *ends; i++) {
+			n = snprintf(text, sizeof text, " %s%s", sqltext_word_name(w), ends[i]);
+			ck_assert_msg(sqlclass(text + 1, (size_t)n - 1) ==
+					  sqlclass(text, (size_t)n),
+				      "%s", text);
+		}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -370,6 +387,7 @@ main(void)
 	tcase_add_test(t, surroundings_do_not_matter);
 	tcase_add_test(t, the_backslash_flag_matters);
 	tcase_add_test(t, every_prefix_stays_inside);
+	tcase_add_test(t, one_word_has_its_class);
 	tcase_add_test(t, bits_have_names);
 	tcase_add_loop_test(t, time_grows_with_the_text, 0, sizeof hostile / sizeof *hostile);
 	suite_add_tcase(s, t);

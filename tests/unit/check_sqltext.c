@@ -241,6 +241,13 @@ START_TEST(every_word_is_found)
 	}
 	ck_assert_int_eq(sqltext_word("", 0), SQLWORD_OTHER);
 	ck_assert_int_eq(sqltext_word("select", 6), SQLWORD_OTHER);
+	ck_assert_int_eq(sqltext_lone_word("Commit", 6), SQLWORD_COMMIT);
+	ck_assert_int_eq(sqltext_lone_word("commit;", 7), SQLWORD_COMMIT);
+	ck_assert_int_eq(sqltext_lone_word("commit ;", 8), SQLWORD_OTHER);
+	ck_assert_int_eq(sqltext_lone_word("commit;;", 8), SQLWORD_OTHER);
+	ck_assert_int_eq(sqltext_lone_word("commit work", 11), SQLWORD_OTHER);
+	ck_assert_int_eq(sqltext_lone_word(";", 1), SQLWORD_OTHER);
+	ck_assert_int_eq(sqltext_lone_word("", 0), SQLWORD_OTHER);
 	ck_assert_int_eq(sqltext_word("\xe1ll", 3), SQLWORD_OTHER);
 	ck_assert_int_eq(sqltext_word("setsetsetsetsetsetsetsetsetsetsetsetset", 39),
 			 SQLWORD_OTHER);

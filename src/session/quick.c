@@ -1,0 +1,103 @@
+#include "session/quick.h"
+
+#include "session/daemon.h"
+#include "wire/frame.h"
+
+/* Has the session nothing that an ordinary message could concern? */
+static bool
+is_plain(const struct session *s)
+{
+	return s->scopes == NULL && s->slow == NULL && s->begun == BEGUN_NOT && !s->skip_sync &&
+	       !(s->pinned & SESSION_PIN_MODE);
+}
+
+/* A Parse of the text of before, which does nothing to the session. */
+static bool
+is_repeated(const struct session *s, const uint8_t *body, size_t bytes)
+{
+	return unnamed_is_same(&s->unnamed, body, bytes) && !unnamed_has_effects(&s->unnamed);
+}
+
+bool
+quick_opens(const struct session *s, const struct message *m)
+{
+	/* A Sync behind it: see statement_adopted(). */
+	return m->type == 'P' && m->have == m->bytes && m->next != 'S' && is_plain(s) &&
+	       is_repeated(s, m->body, m->bytes);
+}
+
+/* The server has the unnamed statement, and that does nothing to the session. */
+static bool
+binds_freely(const struct session *s, const struct server *srv, const uint8_t *body, size_t bytes)
+{
+	return bytes >= 2 && body[0] == 0 && body[1] == 0 && s->unnamed.here &&
+	       !unnamed_has_effects(&s->unnamed) &&
+	       !unnamed_unsettled(&s->unnamed, &srv->prepared.tracked, &srv->progress);
+}
+
+/* Those that progress has not been told of yet. */
+static void
+tell(struct progress *p, uint32_t *extended)
+{
+	progress_sent_extended(p, *extended);
+	*extended = 0;
+}
+
+/* Returns false if the message is for others. */
+static bool
+pass(struct session *s, char type, const uint8_t *body, size_t bytes, uint32_t *extended)
+{
+	struct server *srv = s->lease->srv;
+
+	switch (type) {
+	case 'P':
+		if (!is_repeated(s, body, bytes))
+			return false;
+		tell(&srv->progress, extended);
+		unnamed_again(&s->unnamed, &srv->prepared.tracked, &srv->progress);
+		return true;
+	case 'B':
+		if (!binds_freely(s, srv, body, bytes))
+			return false;
+		break;
+	case 'D':
+	case 'C':
+		/* Of portals nothing is known. */
+		if (bytes == 0 || body[0] != 'P')
+			return false;
+		break;
+	case 'E':
+		break;
+	case 'S':
+		if (bytes > 0)
+			return false;
+		tell(&srv->progress, extended);
+		progress_sent(&srv->progress, 'S');
+		return true;
+	default:
+		return false;
+	}
+	++*extended;
+	return true;
+}
+
+size_t
+quick_pass(struct session *s, const uint8_t *data, size_t bytes)
+{
+	struct progress *p = &s->lease->srv->progress;
+	bool first = p->ready_due == 0;
+	uint32_t extended = 0;
+	size_t at = 0;
+	struct frame f;
+
+	if (!is_plain(s) || p->skipping || p->copy != COPY_NONE)
+		return 0;
+	while (!progress_full(p) && frame_read(data + at, bytes - at, &f) == 0 &&
+	       bytes - at - FRAME_HEADER >= f.body &&
+	       pass(s, f.type, data + at + FRAME_HEADER, f.body, &extended))
+		at += FRAME_HEADER + f.body;
+	if (at > 0 && first)
+		s->request_us = loop_now_us(s->daemon->loop);
+	tell(p, &extended);
+	return at;
+}

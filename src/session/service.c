@@ -1,0 +1,81 @@
+#include "session/service.h"
+
+#include <stdio.h>
+
+#include "session/daemon.h"
+
+#define STATUS_MAX 160
+
+static unsigned
+waiting(const struct daemon *d)
+{
+	const struct list_node *n;
+	unsigned count = 0;
+
+	LIST_EACH (n, &d->pools.list)
+		count += LIST_OBJ(n, const struct pool, node)->waiting.count;
+	return count;
+}
+
+/* Into `text` of STATUS_MAX bytes; returns it. */
+static const char *
+status(const struct daemon *d, char *text)
+{
+	unsigned sessions = daemon_sessions(d);
+	bool running = d->phase == DAEMON_RUNNING;
+
+	snprintf(text, STATUS_MAX, "%s%s%u session%s, %u leased, %u waiting%s",
+		 running ? "" : daemon_phase_name(d), running ? "" : ": ", sessions,
+		 sessions == 1 ? "" : "s", pools_busy(&d->pools), waiting(d),
+		 d->reload_refused ? "; the last reload was refused, see the log" : "");
+	return text;
+}
+
+/* Is the end a matter of time? */
+static bool
+ends(const struct daemon *d)
+{
+	return d->phase >= DAEMON_STOPPING || (d->phase == DAEMON_DRAINING && d->drain_us >= 0);
+}
+
+void
+service_ready(struct daemon *d)
+{
+	char text[STATUS_MAX];
+
+	sysd_ready(d->sysd, status(d, text));
+}
+
+void
+service_reloading(struct daemon *d)
+{
+	sysd_reloading(d->sysd);
+}
+
+void
+service_reloaded(struct daemon *d, bool taken)
+{
+	d->reload_refused = !taken;
+	service_ready(d);
+}
+
+void
+service_phase(struct daemon *d)
+{
+	char text[STATUS_MAX];
+
+	if (ends(d))
+		sysd_stopping(d->sysd, status(d, text));
+}
+
+void
+service_sweep(struct daemon *d)
+{
+	int64_t now_us = loop_now_us(d->loop);
+	char text[STATUS_MAX];
+
+	sysd_sweep(d->sysd, now_us);
+	if (ends(d))
+		sysd_extend(d->sysd, now_us);
+	sysd_status(d->sysd, now_us, status(d, text));
+}
