@@ -6,24 +6,17 @@ import glob
 import os
 import shutil
 import signal
-import socket
 import subprocess
 
 from . import child
-from .server import SETTINGS, USER, Server, bindir
+from .server import SETTINGS, USER, Server, bindir, free_port
 from .tap import Failure, check
+from .verified import RULES, TLS_RULES, Verified
 
 PORT = 5432
-PASSWORD = r"secret \ '7"  # of USER, if the cluster has TLS
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Cluster(Server):
+class Cluster(Verified, Server):
     def __init__(self, directory, connections=120, tls=False, settings=None, hba=None):
         """Makes and starts it. `tls`: also listen on 127.0.0.1 with certificates of its own CA, where
         only TLS with a password (SCRAM) gets in; the role `certified`, only with a certificate.
@@ -48,18 +41,15 @@ class Cluster(Server):
             for k, v in dict(own, **(settings or {})).items():
                 f.write("%s = '%s'\n" % (k, v))
             if tls:
-                self._certificates()
+                self.authority()
+                self._give_certificates()
                 f.write("ssl = on\nssl_ca_file = 'ca.crt'\nssl_min_protocol_version = 'TLSv1.2'\n")
         with open(os.path.join(self.data, "pg_hba.conf"), "w") as f:
-            f.write((hba or "") + "local all all trust\n")
-            if tls:
-                f.write("hostssl all certified 127.0.0.1/32 cert\n"
-                        "hostssl all all 127.0.0.1/32 scram-sha-256\n")
+            f.write((hba or "") + (TLS_RULES if tls else RULES))
         try:
             self.start()
             if tls:
-                self.sql("ALTER ROLE postgres PASSWORD '%s'" % PASSWORD.replace("'", "''"))
-                self.sql("CREATE ROLE certified LOGIN")
+                self.tls_roles()
         except BaseException:
             self.kill()
             raise
@@ -84,41 +74,13 @@ class Cluster(Server):
                 os.rename(making, template)
         child.run_ok(["cp", "-a", template, self.data])
 
-    def _certificates(self):
-        """A CA, the server's certificate, and one for the role `certified`, in directory/tls; what
-        the server needs is in its data directory."""
-        self.certificates = os.path.join(self.directory, "tls")
-        os.makedirs(self.certificates)
-        self.ca = self._certificate("ca", "/CN=pgwtest CA", ["-x509", "-days", "30"])
-        self._certificate("server", "/CN=server", ["-addext",
-                                                   "subjectAltName=DNS:localhost,IP:127.0.0.1"])
-        self._certificate("certified", "/CN=certified", [])
+    def _give_certificates(self):
+        """What the server needs of them is in its data directory."""
         for name in ("ca.crt", "server.crt", "server.key"):
             path = shutil.copy(os.path.join(self.certificates, name), self.data)
             os.chmod(path, 0o600)
             if os.geteuid() == 0:
                 shutil.chown(path, USER, USER)
-
-    def _certificate(self, name, subject, more):
-        """Makes NAME.key and NAME.crt, signed by the CA but for the CA itself."""
-        crt, key, csr = (os.path.join(self.certificates, name + e) for e in (".crt", ".key", ".csr"))
-        own = "-x509" in more
-        child.run_ok(["openssl", "req", "-new", "-nodes", "-newkey", "ec", "-pkeyopt",
-                      "ec_paramgen_curve:prime256v1", "-subj", subject, "-keyout", key,
-                      "-out", crt if own else csr] + more)
-        if not own:
-            child.run_ok(["openssl", "x509", "-req", "-in", csr, "-days", "30", "-CA", self.ca, "-CAkey",
-                          os.path.join(self.certificates, "ca.key"), "-CAcreateserial",
-                          "-copy_extensions", "copy", "-out", crt])
-        os.chmod(key, 0o600)
-        return crt
-
-    def tls_conninfo(self, **more):
-        """Of a connection over TLS, everything verified both ways, as a dict."""
-        parts = {"host": "127.0.0.1", "port": self.port, "user": USER, "password": PASSWORD,
-                 "sslmode": "verify-full", "sslrootcert": self.ca, "channel_binding": "require"}
-        parts.update(more)
-        return parts
 
     # -- life ------------------------------------------------------------------------------------
     def start(self):

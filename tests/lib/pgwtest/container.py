@@ -1,4 +1,5 @@
-"""A throw-away PostgreSQL in a container of its own, over a Unix socket in a shared folder; without network.
+"""A throw-away PostgreSQL in a container of its own, over a Unix socket in a shared folder; without network, or with
+127.0.0.1 for TLS.
 make integration (tests/integration/with-server.sh) sets what it needs:
 
 PGWITH_TEST_IMAGE   the image: PostgreSQL's official one, or any that has initdb, sh and the user postgres
@@ -11,8 +12,9 @@ import shlex
 import shutil
 
 from . import child
-from .server import SETTINGS, USER, Server, bindir
-from .tap import Failure, Skip, check, unavailable
+from .server import SETTINGS, USER, Server, bindir, free_port
+from .tap import Failure, check, unavailable
+from .verified import RULES, TLS_RULES, Verified
 
 INSIDE = "/pgwith"  # where the container has `directory`
 
@@ -26,6 +28,9 @@ for bin in /usr/lib/postgresql/*/bin /usr/local/bin /usr/bin; do
 	if [ -x "$bin/initdb" ]; then PATH=$bin:$PATH; break; fi
 done
 export PGDATA=/tmp/pgwith-data
+if [ -e /pgwith/tls/server.key ]; then
+	(umask 077; cat /pgwith/tls/server.key >/tmp/pgwith-server.key)
+fi
 [ -s "$PGDATA/PG_VERSION" ] || initdb -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions >/dev/null
 exec postgres "$@"
 """
@@ -39,28 +44,37 @@ def engine():
     return shlex.split(text)
 
 
-class Container(Server):
+class Container(Verified, Server):
     def __init__(self, directory, connections=120, tls=False, settings=None, hba=None):
-        """As Cluster, but without TLS and rules of its own."""
+        """As Cluster."""
         super().__init__()
-        if tls or hba:
-            raise Skip("certificates and rules of its own: only with PGWITH_TEST_SERVER=local")
         self.image = os.environ.get("PGWITH_TEST_IMAGE") or unavailable("PGWITH_TEST_IMAGE names no image")
         self.engine = engine()
         self.bin = bindir("pgbench")
         self.directory = directory
         self.sockets = os.path.join(directory, "s")
         self.log = os.path.join(directory, "postgres.log")
-        self.port = 5432
+        self.port = free_port() if tls else 5432
+        self.tls = tls
         self.id = None
         self._up = False
         self._look_pid = None
         os.mkdir(self.sockets)
         for d in (directory, self.sockets):
             os.chmod(d, 0o1777)
+        own = dict(SETTINGS, unix_socket_directories=INSIDE + "/s", port=self.port, max_connections=connections,
+                   listen_addresses="127.0.0.1" if tls else "", hba_file=INSIDE + "/pg_hba.conf")
+        with open(os.path.join(directory, "pg_hba.conf"), "w") as f:
+            f.write((hba or "") + (TLS_RULES if tls else RULES))
+        if tls:
+            self.authority()
+            os.chmod(os.path.join(self.certificates, "server.key"), 0o644)  # its reader in there may have any uid
+            own.update(ssl="on", ssl_min_protocol_version="TLSv1.2", ssl_key_file="/tmp/pgwith-server.key",
+                       ssl_cert_file=INSIDE + "/tls/server.crt", ssl_ca_file=INSIDE + "/tls/ca.crt")
         try:
-            self._run(dict(SETTINGS, unix_socket_directories=INSIDE + "/s", port=self.port,
-                           max_connections=connections, listen_addresses="", **(settings or {})))
+            self._run(dict(own, **(settings or {})))
+            if tls:
+                self.tls_roles()
         except BaseException:
             self.destroy()
             raise
@@ -71,7 +85,8 @@ class Container(Server):
     def _run(self, settings):
         options = [w for k, v in settings.items() for w in ("-c", "%s=%s" % (k, v))]
         more = shlex.split(os.environ.get("PGWITH_TEST_RUN", ""))
-        self.id = self._engine("create", "--label", "pgwith-test", "--network", "none", "--security-opt",
+        network = "host" if self.tls else "none"
+        self.id = self._engine("create", "--label", "pgwith-test", "--network", network, "--security-opt",
                                "label=disable", "--shm-size", "256m", "--user", USER, "-v",
                                "%s:%s" % (self.directory, INSIDE), "--entrypoint", "/bin/sh", *more, self.image,
                                "-c", ENTRY, "sh", *options)

@@ -26,8 +26,8 @@ def conninfo(parts):
 
 class Suite:
     """The fixtures that the tests of one script share: one PostgreSQL server, of the kind that
-    PGWITH_TEST_SERVER says, made when first asked for. cluster: keyword arguments of its class. tls: the servers of every test are reached over
-    TLS (for scripts that do not ask: if PGWITH_TEST_TLS is set)."""
+    PGWITH_TEST_SERVER says, made when first asked for. cluster: keyword arguments of its class. tls: the
+    servers of every test are reached over TLS (for scripts that do not ask: if PGWITH_TEST_TLS is set)."""
 
     def __init__(self, top, cluster=None, tls=False):
         self.top = top

@@ -28,7 +28,7 @@ class Running(Server):
     def __init__(self, directory, connections=None, tls=False, settings=None, hba=None):
         super().__init__()
         if tls or settings or hba:
-            raise Skip("settings and certificates of its own: only with PGWITH_TEST_SERVER=local")
+            raise Skip("settings and certificates of its own: not with PGWITH_TEST_SERVER=running")
         self.bin = bindir("pgbench")
         self._parse(os.environ.get("PGWITH_TEST_CONNINFO", ""))
         self._prefix = "pgwtest_%s_" % os.urandom(4).hex()

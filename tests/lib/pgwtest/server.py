@@ -3,6 +3,7 @@ below Server the suites get (context.py): local, container or running."""
 
 import glob
 import os
+import socket
 
 from . import wire
 from .tap import Skip, unavailable, wait_until
@@ -30,6 +31,12 @@ def kind():
     return os.environ.get("PGWITH_TEST_SERVER") or "local"
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 def only_local(what):
     """Skips a test for which clusters of this machine are made as it needs them."""
     if kind() != "local":
@@ -49,8 +56,8 @@ def bindir(program="psql"):
 
 
 class Server:
-    """What all kinds have. `sockets`: libpq's host. `ours`: started by the tests, and theirs alone, so that they may stop,
-    fill and crash it, signal its processes and read its log, a file named `log`."""
+    """What all kinds have. `sockets`: libpq's host. `ours`: started by the tests, and theirs alone, so that
+    they may stop, fill and crash it, signal its processes and read its log, a file named `log`."""
 
     ours = True
     password = None
