@@ -23,7 +23,9 @@ snapshot()
 		-printf '%y %m %u:%g %p %l\n' | sort -k4
 	find /etc /usr /lib /var/lib/systemd /opt /root /home -xdev -type f ! -path '/etc/*-' ! -path /etc/.pwd.lock \
 		! -path '*/random-seed' ! -path '*/timers/*' ! -path '*/.updated' ! -path /etc/machine-id -exec sha256sum {} + | sort -k2
-	ls -A /run/pgwith 2>/dev/null || true
+	find /run -xdev -mindepth 1 -maxdepth 1 -printf '%y %m %u:%g %p\n' | sort -k4
+	# by name, where a running system writes, too
+	find /run /tmp /var -xdev -name '*pgwith*' | sort
 }
 
 running()
@@ -52,11 +54,13 @@ done
 echo "ok: installed, and running as pgwith"
 
 # A pool of the administrator's, on the fixture, taken over by reload.
-runuser -u nobody -- sh -c 'mkdir /tmp/fixture && exec pgwith-fixture -l /tmp/fixture -p 5432 /tmp/fixture/shop.db' &
+# Not below /tmp: the service has a /tmp of its own. The fixture lets its own user in.
+install -d -o pgwith /run/fixture
+runuser -u pgwith -- pgwith-fixture -l /run/fixture -p 5432 /run/fixture/shop.db &
 fixture=$!
 cat >/etc/pgwith/conf.d/shop.conf <<'END'
 [pool shop]
-conninfo = host=/tmp/fixture port=5432 dbname=shop user=app
+conninfo = host=/run/fixture port=5432 dbname=shop user=app
 END
 echo '# mine' >>/etc/pgwith/pgwith.conf
 pid=$(main_pid)
@@ -79,8 +83,16 @@ running "upgraded"
 psql 'host=/run/pgwith port=6432 dbname=shop user=app' -Atqc 'SELECT 42' >/dev/null || fail "no answer after the upgrade"
 echo "ok: upgraded, the configuration is kept"
 
+pid=$(main_pid)
+dpkg -i /packages/next/*.deb || fail "installation of the same again"
+[ "$(main_pid)" != "$pid" ] || fail "installed again, and not restarted"
+running "installed again"
+grep -qx '# mine' /etc/pgwith/pgwith.conf || fail "installed again, and the configuration has changed"
+echo "ok: installed again"
+
 kill $fixture
 wait $fixture || true
+rm -r /run/fixture
 dpkg -r pgwith pgwith-fixture || fail "remove"
 [ "$(systemctl is-active pgwithd.service)" != active ] || fail "removed and running"
 [ ! -e /usr/sbin/pgwithd ] || fail "removed and there"
