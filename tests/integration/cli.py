@@ -60,7 +60,7 @@ def doctor_well(t):
 @test
 def doctor_server(t):
     """what the server has against the pools: places, limits, time limits, read-only"""
-    t.sql("CREATE ROLE %s LOGIN CONNECTION LIMIT 5" % t.database)
+    t.sql("CREATE ROLE %s %s CONNECTION LIMIT 5" % (t.database, t.cluster.login))
     for setting in ("idle_session_timeout = '1min'", "idle_in_transaction_session_timeout = '10s'",
                     "statement_timeout = '500ms'", "default_transaction_read_only = on"):
         t.sql("ALTER ROLE %s SET %s" % (t.database, setting))
@@ -270,7 +270,8 @@ def imported(t):
     os.mkdir(directory)
     t.cluster.role("reporter")
     t.defer(lambda: t.sql("DROP OWNED BY reporter"))
-    child.run_ok([t.cluster.program("pgbench"), "-i", "-q", "-h", t.cluster.sockets, "-U", "postgres", t.database])
+    child.run_ok([t.cluster.program("pgbench"), "-i", "-q", "-h", t.cluster.sockets, "-p", str(t.cluster.port),
+                  "-U", "postgres", t.database])
     t.sql("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reporter")
     ini = os.path.join(directory, "pgbouncer.ini")
     with open(ini, "w") as f:

@@ -52,6 +52,8 @@ class Running(Server):
         self.sockets = parts.pop("host", os.environ.get("PGHOST")) or "/var/run/postgresql"
         self.port = int(parts.pop("port", os.environ.get("PGPORT")) or 5432)
         self.password = parts.get("password", os.environ.get("PGPASSWORD"))
+        if self.password is not None:
+            self.login = "LOGIN PASSWORD '%s'" % self.password.replace("'", "''")
         check(parts.pop("user", USER) == USER, "PGWITH_TEST_CONNINFO: user is %s, always" % USER)
         check(parts.pop("dbname", USER) == USER, "PGWITH_TEST_CONNINFO: dbname is %s, always" % USER)
         unknown = sorted(set(parts) - set(ENVIRONMENT))
@@ -84,7 +86,7 @@ class Running(Server):
     def create_database(self, name):
         self.sql('CREATE DATABASE "%s" TEMPLATE template0 ENCODING UTF8 LC_COLLATE "C" LC_CTYPE "C"' % name)
 
-    def role(self, name, options="LOGIN"):
+    def role(self, name, options=None):
         if name in self._roles:
             return
         if self._turn is None:
@@ -92,8 +94,6 @@ class Running(Server):
             self._turn.sql("SELECT pg_advisory_lock(%d)" % ROLES_LOCK)
         if self.value("SELECT count(*) FROM pg_roles WHERE rolname = '%s'" % name) != "0":
             raise Skip("the server has a role %s already" % name)
-        if self.password is not None:
-            options += " PASSWORD '%s'" % self.password.replace("'", "''")
         super().role(name, options)
 
     def destroy(self):

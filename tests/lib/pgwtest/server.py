@@ -61,6 +61,7 @@ class Server:
 
     ours = True
     password = None
+    login = "LOGIN"  # options of a role that the daemon can log in as
 
     def __init__(self):
         self._looks = {}
@@ -103,10 +104,10 @@ class Server:
         """Of a test's database."""
         return "t%d" % number
 
-    def role(self, name, options="LOGIN"):
-        """Makes a role of that name, unless one of these tests has made it before."""
+    def role(self, name, options=None):
+        """Makes a role of that name, unless one of these tests has made it before; without options it can log in."""
         if name not in self._roles:
-            self.sql("CREATE ROLE %s %s" % (name, options))
+            self.sql("CREATE ROLE %s %s" % (name, self.login if options is None else options))
             self._roles.append(name)
 
     # -- looking ---------------------------------------------------------------------------------
