@@ -75,6 +75,11 @@ class Server:
         if not self.ours:
             raise Skip("%s: not on a server that others use (PGWITH_TEST_SERVER=running)" % what)
 
+    def without_password(self, what):
+        """Skips what gets in by conninfo alone; the password of a running server is in the environment."""
+        if self.password is not None:
+            raise Skip("%s: not with a password (PGWITH_TEST_SERVER=running)" % what)
+
     def restart(self, mode="fast"):
         self.stop(mode)
         self.start()
