@@ -44,6 +44,7 @@ def bad(findings):
 @test
 def doctor_well(t):
     """a good installation: nothing to complain of, everything looked at"""
+    t.cluster.without_password("doctor takes no password of the environment")
     d = t.daemon(size=5)
     d.connect().sql("SELECT 1")
     status, findings = doctor(d)
@@ -60,7 +61,8 @@ def doctor_well(t):
 @test
 def doctor_server(t):
     """what the server has against the pools: places, limits, time limits, read-only"""
-    t.sql("CREATE ROLE %s LOGIN CONNECTION LIMIT 5" % t.database)
+    t.cluster.without_password("doctor takes no password of the environment")
+    t.sql("CREATE ROLE %s %s CONNECTION LIMIT 5" % (t.database, t.cluster.login))
     for setting in ("idle_session_timeout = '1min'", "idle_in_transaction_session_timeout = '10s'",
                     "statement_timeout = '500ms'", "default_transaction_read_only = on"):
         t.sql("ALTER ROLE %s SET %s" % (t.database, setting))
@@ -100,6 +102,7 @@ def doctor_server(t):
 @test
 def doctor_pools(t):
     """servers that do not answer, each with the cure"""
+    t.cluster.without_password("doctor takes no password of the environment")
     passfile = t.path("pgpass")
     with open(passfile, "w") as f:
         f.write("*:*:*:*:x\n")
@@ -132,6 +135,7 @@ def doctor_pools(t):
 @test
 def doctor_here(t):
     """configuration, socket and daemon: broken lines, permissions, a stale socket, another file"""
+    t.cluster.without_password("doctor takes no password of the environment")
     d = t.daemon(options={"socket_mode": "0770"}, conninfo=t.conninfo(password="secret"), size=3)
     os.chmod(d.conf, 0o640)
     equal(bad(doctor(d)[1]), [], "at first")
@@ -266,11 +270,13 @@ def application(t, sockets):
 @test
 def imported(t):
     """a pgbouncer.ini of 36 settings, imported, runs the same programs as with PgBouncer"""
+    t.cluster.without_password("pgbouncer.ini has none")
     directory = t.path("p")
     os.mkdir(directory)
-    t.sql("CREATE ROLE reporter LOGIN")
-    t.defer(lambda: t.sql("DROP OWNED BY reporter; DROP ROLE reporter"))
-    child.run_ok([t.cluster.program("pgbench"), "-i", "-q", "-h", t.cluster.sockets, "-U", "postgres", t.database])
+    t.cluster.role("reporter")
+    t.defer(lambda: t.sql("DROP OWNED BY reporter"))
+    child.run_ok([t.cluster.program("pgbench"), "-i", "-q", "-h", t.cluster.sockets, "-p", str(t.cluster.port),
+                  "-U", "postgres", t.database])
     t.sql("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reporter")
     ini = os.path.join(directory, "pgbouncer.ini")
     with open(ini, "w") as f:

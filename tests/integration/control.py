@@ -467,7 +467,7 @@ def roles(t):
     """a pool with role = client is one pool for PAUSE, RECONNECT, DRAIN and KILL"""
     names = ["control_%d_%s" % (os.getpid(), x) for x in "ab"]
     for name in names:
-        t.cluster.sql("CREATE ROLE %s LOGIN" % name, t.database)
+        t.cluster.sql("CREATE ROLE %s %s" % (name, t.cluster.login), t.database)
         t.defer(t.cluster.sql, "DROP ROLE %s" % name, "postgres")
     d = t.daemon(role="client", size=4)
     k = console(t, d)

@@ -147,7 +147,7 @@ def proxied(t):
     p = t.proxy()
 
     def dial(**how):
-        return wire.Client(p.directory, p.port, t.database, **how)
+        return wire.Client(p.directory, p.port, t.database, password=t.cluster.password, **how)
 
     p.login_gate.clear()
     c = dial(login=False)
@@ -155,7 +155,7 @@ def proxied(t):
     wait_until(lambda: p.logins == 1, 5, "the login is seen")
     check(c.silent(), "the login is held")
     p.login_gate.set()
-    equal(c.until_ready().status, "I", "the login goes on")
+    equal(c.let_in().status, "I", "the login goes on")
     p.cut()
     check(c.hung_up(), "it is cut")
     p.refuse = True

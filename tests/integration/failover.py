@@ -7,11 +7,11 @@ import signal
 import threading
 import time
 
-from pgwtest import (Closed, Cluster, ServerError, check, child, equal, main, note, seconds,
-                     slow_factor, test, wait_until, wire)
-from pgwtest.cluster import USER, free_port
+from pgwtest import (Closed, Cluster, ServerError, check, child, equal, main, note, only_local,
+                     seconds, slow_factor, test, wait_until, wire)
 from pgwtest.context import conninfo
 from pgwtest.looks import error_of
+from pgwtest.server import USER, Server, free_port
 
 PRIMARY = {"wal_level": "replica", "max_wal_senders": "4", "wal_keep_size": "64MB"}
 LOST = {"57P01", "57P02", "57P03", "08006", "08001", "25006"}
@@ -21,12 +21,13 @@ class Standby(Cluster):
     """A streaming standby of a cluster."""
 
     def __init__(self, directory, primary):
+        Server.__init__(self)
         self.bin, self.directory, self.tls = primary.bin, directory, True
         self.sockets = os.path.join(directory, "s")
         self.data = os.path.join(directory, "data")
         self.log = os.path.join(directory, "postgres.log")
         self.ca, self.port = primary.ca, free_port()
-        self.process, self._looks = None, {}
+        self.process = None
         os.makedirs(self.sockets)
         if os.geteuid() == 0:
             for d in (directory, self.sockets):
@@ -52,6 +53,7 @@ class Pair:
     """A primary with a standby that has confirmed whatever the primary has acknowledged."""
 
     def __init__(self, t):
+        only_local("a primary and its standby")
         self.a = self._made(t, "a", lambda d: Cluster(d, tls=True, settings=PRIMARY,
                                                       hba="local replication all trust\n"))
         self.a.sql("CREATE TABLE done (n int)")

@@ -275,7 +275,7 @@ def role_that_is_gone(t):
     """a session whose role has been dropped does nothing as another, and its server serves on"""
     t.sql("CREATE TABLE x (a text)")
     w = Watch(t, t.daemon())
-    t.sql("CREATE ROLE gone")
+    t.cluster.role("gone")
     t.sql("GRANT INSERT ON x TO gone")
     for params, sql in (({}, "SET ROLE gone"), ({}, "SET SESSION AUTHORIZATION gone"),
                         ({"role": "gone"}, "SELECT 1")):

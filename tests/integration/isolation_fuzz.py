@@ -32,8 +32,8 @@ class Lab:
         self.t = t
         self.number = 0
         self.lock = threading.Lock()
-        if t.value("SELECT count(*) FROM pg_roles WHERE rolname = 'fz_one'") == "0":
-            t.sql("CREATE ROLE fz_one; CREATE ROLE fz_two")
+        for role in ("fz_one", "fz_two"):
+            t.cluster.role(role, "")
         t.sql(programs.COMMON)
         for i in range(PLACES):
             t.sql(programs.SETUP.replace("@S", self.schema(i)))

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from pgwtest import Failure, check, child, equal, main, slow_factor, test, unavailable
+from pgwtest import Failure, check, child, equal, main, only_local, slow_factor, test, unavailable
 from pgwtest.cluster import USER
 
 MAN = os.path.join(os.environ.get("PGWITH_SRCDIR", "."), "man")
@@ -108,6 +108,7 @@ class Shell:
 @test
 def tutorial(t):
     """every command of the tutorial, in one shell, as an ordinary user; in the end nothing is left"""
+    only_local("the tutorial makes its own cluster")
     if not os.access(BIN + "/initdb", os.X_OK):
         unavailable("no " + BIN)
     home = t.path("h")

@@ -178,7 +178,7 @@ def moved_during_login(t):
     with d.connect() as c:
         pid = c.backend()
     d.quiet()
-    os.kill(pid, signal.SIGSTOP)
+    t.cluster.signal(pid, signal.SIGSTOP)
     try:
         login = wire.Client(d.sockets, d.port, "db", "postgres", login=False)
         t.defer(login.close)
@@ -186,7 +186,7 @@ def moved_during_login(t):
         wait_until(lambda: [r["state"] for r in d.clients()] == ["setup"], 5, "the server is asked")
         d.reload(pools={"db": one(t, conninfo=second)})
     finally:
-        os.kill(pid, signal.SIGCONT)
+        t.cluster.signal(pid, signal.SIGCONT)
     equal(login.until_ready().errors, [], "it is let in")
     equal((login.parameters["DateStyle"], login.parameters["TimeZone"]), ("German, DMY", "Asia/Seoul"), "what it is told")
     equal(login.value("SELECT name || current_setting('TimeZone') FROM place"), "secondAsia/Seoul", "where it is")
@@ -363,7 +363,7 @@ def time_limits(t):
 def roles_of_a_group(t):
     """with role = client all roles of the pool follow"""
     for role in ("alice", "bob"):
-        t.sql("DO $$ BEGIN CREATE ROLE %s LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$" % role)
+        t.cluster.role(role)
     second = other_database(t)
     for name in (t.database, t.database + "_other"):
         t.cluster.sql("GRANT SELECT ON place TO alice, bob", name)

@@ -5,8 +5,7 @@ from pgwtest import check, equal, main, test, wait_until, wire
 
 def pool(t, **options):
     for role in ("alice", "bob", "carol"):
-        t.sql("DO $$ BEGIN CREATE ROLE %s LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
-              % role)
+        t.cluster.role(role)
     return t.daemon(role="client", **options)
 
 

@@ -1,6 +1,6 @@
 """What happens on PostgreSQL's side: backends end, the server restarts, cannot be reached, is full."""
 
-import os
+import signal
 import threading
 import time
 
@@ -338,6 +338,7 @@ def hanging_login(t):
 def max_connections(t):
     """PostgreSQL has no connection left: who holds one goes on, who wants one is told or waits, and all
     is well when there is room again"""
+    t.cluster.for_us_alone("every connection is taken")
     d = t.daemon(size=3, retry_delay="100ms", wait_timeout="2s")
     holder, second = t.client(d), t.client(d)
     holder.sql("BEGIN")
@@ -377,13 +378,13 @@ def health_check(t):
         pid = c.backend()
     d.quiet()
     # Stopped, the backend answers nothing, though its socket is open.
-    os.kill(pid, 19)
+    t.cluster.signal(pid, signal.SIGSTOP)
     try:
         wait_until(lambda: pid not in d.server_pids(), 20, "it is given up")
         c = t.client(d)
         check(c.backend() != pid, "another backend serves")
     finally:
-        os.kill(pid, 18)
+        t.cluster.signal(pid, signal.SIGCONT)
 
 
 if __name__ == "__main__":

@@ -224,7 +224,7 @@ def roles(t):
     """A role that is set, however it is spelled, is the session's and nobody else's"""
     w = Watch(t, t.daemon(size=1))
     d = w.daemon
-    t.sql("DO $$ BEGIN CREATE ROLE moves; EXCEPTION WHEN duplicate_object THEN END $$")
+    t.cluster.role("moves")
     for text in ("SET ROLE moves", "SET SESSION ROLE moves", 'SET "role" = moves', "SET role TO moves",
                  "SET SESSION AUTHORIZATION moves", "SET SESSION SESSION AUTHORIZATION moves",
                  "SET session_authorization = moves", 'SET "session_authorization" TO \'moves\'',
@@ -242,7 +242,7 @@ def refused_parameters(t):
     """If a server does not take what the session has set, nothing is answered as if it had"""
     w = Watch(t, t.daemon(size=1))
     d = w.daemon
-    t.sql("DO $$ BEGIN CREATE ROLE goes; EXCEPTION WHEN duplicate_object THEN END $$")
+    t.cluster.role("goes")
     a, b = d.connect(), d.connect()
     a.sql("SET ROLE goes")
     equal(b.value("SELECT current_user"), "postgres", "another session")

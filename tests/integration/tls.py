@@ -8,9 +8,9 @@ import time
 
 from pgwtest import (check, child, equal, main, seconds, slow_factor, test, unavailable, wait_until,
                      wire)
-from pgwtest.cluster import PASSWORD
 from pgwtest.daemon import program
 from pgwtest.looks import Watch, abandon, error_of, runs
+from pgwtest.verified import PASSWORD
 
 SSL = "SELECT ssl, version, client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 
@@ -73,7 +73,7 @@ def by_name(t):
 @test
 def unknown_authority(t):
     """a certificate of somebody else's authority is refused with libpq's reason"""
-    other = t.cluster._certificate("other", "/CN=another CA", ["-x509", "-days", "30"])
+    other = t.cluster.certificate("other", "/CN=another CA", ["-x509", "-days", "30"])
     text = refusal(t, conninfo=t.conninfo(sslrootcert=other))
     check("certificate verify failed" in text, "the reason: %s" % text)
 

@@ -1,15 +1,18 @@
 """What a test has in its hands: Test, one per test, and Suite, one per script."""
 
 import os
-import shutil
 import traceback
 
-from . import tap
+from . import server, tap
 from .cluster import Cluster
+from .container import Container
 from .daemon import Daemon, Fixture
 from .process import ClientProcess
 from .proxy import Proxy
+from .running import Running
 from .supervisor import SupervisedDaemon
+
+SERVERS = {"local": Cluster, "container": Container, "running": Running}
 
 
 def conninfo(parts):
@@ -23,9 +26,9 @@ def conninfo(parts):
 
 
 class Suite:
-    """The fixtures that the tests of one script share: one PostgreSQL cluster, made when first
-    asked for. cluster: keyword arguments of Cluster. tls: the servers of every test are reached over
-    TLS (for scripts that do not ask: if PGWITH_TEST_TLS is set)."""
+    """The fixtures that the tests of one script share: one PostgreSQL server, of the kind that
+    PGWITH_TEST_SERVER says, made when first asked for. cluster: keyword arguments of its class. tls: the
+    servers of every test are reached over TLS (for scripts that do not ask: if PGWITH_TEST_TLS is set)."""
 
     def __init__(self, top, cluster=None, tls=False):
         self.top = top
@@ -46,7 +49,8 @@ class Suite:
             os.mkdir(directory)
             os.chmod(directory, 0o755)
             try:
-                self._cluster = Cluster(directory, **self._options)
+                tap.check(server.kind() in SERVERS, "PGWITH_TEST_SERVER is one of " + ", ".join(SERVERS))
+                self._cluster = SERVERS[server.kind()](directory, **self._options)
             except (tap.Skip, tap.Failure) as e:
                 self._missing = e
                 raise
@@ -55,7 +59,7 @@ class Suite:
 
     def tails(self, note):
         """PostgreSQL's log since the last time."""
-        if self._cluster is None:
+        if self._cluster is None or not self._cluster.ours:
             return
         with open(self._cluster.log, errors="replace") as f:
             f.seek(self._log_seen)
@@ -69,9 +73,7 @@ class Suite:
     def close(self):
         try:
             if self._cluster is not None:
-                self._cluster.stop("immediate")
-                # Big, and of no use without a server.
-                shutil.rmtree(self._cluster.data, ignore_errors=True)
+                self._cluster.destroy()
         except Exception:
             return traceback.format_exc()
         return None
@@ -120,7 +122,7 @@ class Test:
         if self._database is None:
             cluster = self.cluster
             self.suite.databases += 1
-            self._database = "t%d" % self.suite.databases
+            self._database = cluster.database_name(self.suite.databases)
             cluster.create_database(self._database)
         return self._database
 

@@ -2,6 +2,9 @@
 also what no driver would. PostgreSQL 15 documentation, chapter 55.
 """
 
+import base64
+import hashlib
+import hmac
 import os
 import socket
 import struct
@@ -157,12 +160,43 @@ def dial(host, port, timeout=TIMEOUT):
     return socket.create_connection((host, port), timeout)
 
 
+class Scram:
+    """SCRAM-SHA-256 without channel binding (RFC 5802, RFC 7677), for passwords of ASCII."""
+
+    def __init__(self, password):
+        self._password = password.encode()
+        self._nonce = base64.b64encode(os.urandom(18)).decode()
+
+    def first(self):
+        """Body of the SASLInitialResponse."""
+        text = ("n,,n=,r=" + self._nonce).encode()
+        return cstr("SCRAM-SHA-256") + struct.pack("!i", len(text)) + text
+
+    def final(self, challenge):
+        """Body of the SASLResponse to the server's first message."""
+        parts = dict(item.split("=", 1) for item in challenge.decode().split(","))
+        if not parts["r"].startswith(self._nonce):
+            raise ValueError("SCRAM: another nonce than ours")
+        salted = hashlib.pbkdf2_hmac("sha256", self._password, base64.b64decode(parts["s"]), int(parts["i"]))
+        bare = "c=biws,r=" + parts["r"]
+        signed = ("n=,r=%s,%s,%s" % (self._nonce, challenge.decode(), bare)).encode()
+        key = hmac.digest(salted, b"Client Key", "sha256")
+        signature = hmac.digest(hashlib.sha256(key).digest(), signed, "sha256")
+        self._server = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), signed, "sha256")
+        proof = bytes(a ^ b for a, b in zip(key, signature))
+        return (bare + ",p=" + base64.b64encode(proof).decode()).encode()
+
+    def verify(self, answer):
+        if base64.b64decode(answer.decode().split("v=", 1)[1].split(",")[0]) != self._server:
+            raise ValueError("SCRAM: the server does not know the password")
+
+
 class Client:
     """One connection. Unless login=False, logged in when the constructor returns; an error at login
     is raised as ServerError."""
 
-    def __init__(self, host, port, dbname, user="postgres", login=True, timeout=TIMEOUT, **params):
-        self.host, self.port = host, port
+    def __init__(self, host, port, dbname, user="postgres", login=True, timeout=TIMEOUT, password=None, **params):
+        self.host, self.port, self._password = host, port, password
         self.sock = dial(host, port, timeout)
         self.buffer = bytearray()
         self.at = 0
@@ -187,10 +221,42 @@ class Client:
 
     def login(self):
         self.send(startup_packet(self.params))
+        return self.let_in()
+
+    def let_in(self):
+        """What follows the startup packet, up to ReadyForQuery."""
+        if self._password is not None:
+            self._authenticate()
         r = self.until_ready()
         if r.errors:
             raise r.errors[0]
         return r
+
+    def _authenticate(self):
+        """Up to AuthenticationOk. PostgreSQL 15 documentation, 55.2.1 Start-up."""
+        scram = Scram(self._password)
+        while True:
+            kind, body = self.read()
+            if kind == "E":
+                raise ServerError(body)
+            code, = struct.unpack_from("!i", body)
+            if kind != "R" or code == 0:
+                return
+            if code == 3:
+                answer = cstr(self._password)
+            elif code == 5:
+                inner = hashlib.md5((self._password + self.params["user"]).encode()).hexdigest()
+                answer = cstr("md5" + hashlib.md5(inner.encode() + body[4:8]).hexdigest())
+            elif code == 10:
+                answer = scram.first()
+            elif code == 11:
+                answer = scram.final(body[4:])
+            elif code == 12:
+                scram.verify(body[4:])
+                continue
+            else:
+                raise ValueError("the server asks for a way to log in that is not known here: %d" % code)
+            self.send(message("p", answer))
 
     # -- sending ---------------------------------------------------------------------------------
     def send(self, data):
