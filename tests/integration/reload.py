@@ -410,6 +410,7 @@ def circle_by_shrinking(t):
 @test
 def includes_and_secrets(t):
     """files of a folder are part of the configuration, and a secret may be in a file of its own"""
+    t.cluster.without_password("passwords of its own")
     d = t.daemon(pools={"db": one(t)})
     folder = os.path.join(d.directory, "conf.d")
     os.mkdir(folder)
