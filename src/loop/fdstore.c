@@ -14,7 +14,8 @@
 #include "base/mem.h"
 
 #define FIRST_FD  3
-#define SETTLE_MS 20000 /* PID 1 compares each with all that it has */
+#define SETTLE_MS 20000 /* PID 1 may have much else to do */
+#define BAG_FDS   253   /* of one message: SCM_MAX_FD of Linux */
 #define SEND_S    5     /* a supervisor that does not listen must not hold us up for ever */
 
 static bool
@@ -93,6 +94,49 @@ fdstore_keep(const char *name, int fd)
 	/* FDPOLL: a connection whose other end is gone by then is ours to close, not theirs. */
 	snprintf(text, sizeof text, "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
 	return say(text, fd);
+}
+
+static int
+put(int bag, const int *fds, size_t count)
+{
+	struct iovec iov = {.iov_base = "", .iov_len = 1};
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(BAG_FDS * sizeof *fds)];
+	} control = {0};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.space,
+			     .msg_controllen = CMSG_SPACE(count * sizeof *fds)};
+	ssize_t n;
+
+	control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(count * sizeof *fds),
+					  .cmsg_level = SOL_SOCKET,
+					  .cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(&control.header), fds, count * sizeof *fds);
+	do
+		n = sendmsg(bag, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	return n == 1 ? 0 : -E_IO;
+}
+
+int
+fdstore_keep_bag(const char *name, const int *fds, size_t count)
+{
+	int ends[2], r = 0, saved;
+
+	/* Of a stream, so that the number of messages is bounded by their bytes only. */
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return -E_IO;
+	for (size_t i = 0; i < count && r == 0; i += BAG_FDS)
+		r = put(ends[1], fds + i, count - i < BAG_FDS ? count - i : BAG_FDS);
+	if (r == 0)
+		r = fdstore_keep(name, ends[0]);
+	saved = errno;
+	close(ends[0]);
+	close(ends[1]);
+	errno = saved;
+	return r;
 }
 
 int
@@ -179,33 +223,83 @@ each_handed(void (*fn)(void *arg, int fd, const char *name, size_t bytes), void 
 
 struct taken {
 	struct fdstore_fd *list;
-	size_t count;
+	size_t count, room;
 };
+
+static void
+add(struct taken *t, int fd, const char *name, size_t bytes)
+{
+	if (t->count == t->room) {
+		t->room = t->room ? 2 * t->room : 64;
+		t->list = mem_realloc(t->list, t->room * sizeof *t->list);
+	}
+	t->list[t->count++] = (struct fdstore_fd){
+	    .name = mem_strndup(name, bytes), .fd = fd, .cookie = fdstore_cookie(fd)};
+}
+
+/* Takes one message out of the bag; false: there are no more. Those for which this process may not
+ * have a descriptor (RLIMIT_NOFILE) are closed by the kernel. */
+static bool
+unpack(struct taken *t, int bag, const char *name, size_t bytes)
+{
+	char byte;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(BAG_FDS * sizeof(int))];
+	} control;
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.space,
+			     .msg_controllen = sizeof control.space};
+	struct cmsghdr *c;
+	ssize_t n;
+
+	do
+		n = recvmsg(bag, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return false;
+	for (c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+		const unsigned char *at = CMSG_DATA(c), *end = (unsigned char *)c + c->cmsg_len;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (int fd; at + sizeof fd <= end; at += sizeof fd) {
+			memcpy(&fd, at, sizeof fd);
+			add(t, fd, name, bytes);
+		}
+	}
+	return true;
+}
 
 static void
 take(void *arg, int fd, const char *name, size_t bytes)
 {
-	struct taken *t = arg;
 	int flags = fcntl(fd, F_GETFD);
 
 	if (!fdstore_has(name) || flags < 0)
 		return;
 	fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
-	t->list[t->count++] = (struct fdstore_fd){
-	    .name = mem_strndup(name, bytes), .fd = fd, .cookie = fdstore_cookie(fd)};
+	if (strncmp(name, FDSTORE_BAG, sizeof FDSTORE_BAG - 1) != 0) {
+		add(arg, fd, name, bytes);
+		return;
+	}
+	while (unpack(arg, fd, name, bytes))
+		;
+	/* sd_listen_fds(3) wants all that were handed down to be open still. */
+	add(arg, fd, FDSTORE_BAG, sizeof FDSTORE_BAG - 1);
 }
 
 size_t
 fdstore_take(struct fdstore_fd **out)
 {
 	struct taken t = {0};
-	unsigned count = 0;
 
 	*out = NULL;
-	if (!for_us(&count))
-		return 0;
-	t.list = mem_calloc(count, sizeof *t.list);
 	each_handed(take, &t);
+	if (t.count == 0)
+		return 0;
 	qsort(t.list, t.count, sizeof *t.list, by_cookie);
 	*out = t.list;
 	return t.count;

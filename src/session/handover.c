@@ -23,8 +23,8 @@
 
 #define LOOK_US   5000 /* between two looks at what is still to be waited for */
 #define STATE     FDSTORE_PREFIX "state"
-#define CLIENT    FDSTORE_PREFIX "c" /* of all of them: there may be many */
-#define MIDDLE    FDSTORE_PREFIX "m" /* the same, in the middle of an answer */
+#define CLIENTS   FDSTORE_BAG "clients"
+#define MIDDLE    FDSTORE_BAG "middle" /* clients, too, in the middle of an answer */
 #define SERVER    FDSTORE_PREFIX "server-"
 #define STATE_MAX (UINT64_C(1) << 32)
 
@@ -188,14 +188,14 @@ release(struct daemon *d)
 /* ---- giving ---- */
 
 static const char *
-client_name(const struct session *s)
+client_bag(const struct session *s)
 {
 	const struct server *srv = s->lease->srv;
 	/* No error can be put into the middle of a message. */
 	bool between = stream_queued(&s->stream) == 0 && s->let_in &&
 		       (srv == NULL || srv->progress.from_have == 0 || srv->progress.from_drop);
 
-	return between ? CLIENT : MIDDLE;
+	return between ? CLIENTS : MIDDLE;
 }
 
 static void
@@ -240,29 +240,31 @@ server_fds(const struct daemon *d, fd_fn *fn, void *arg)
 }
 
 static int
-client_fds(const struct daemon *d, fd_fn *fn, void *arg)
+keep_clients(const struct daemon *d, const char *bag)
 {
+	int *fds = mem_calloc(daemon_sessions(d) + 1, sizeof *fds), r = 0;
 	struct list_node *n;
-	int r = 0;
+	size_t count = 0;
 
 	for (int i = 0; i < SESSION_CLOSED; i++)
 		LIST_EACH (n, &d->in_state[i]) {
-			struct session *s = LIST_OBJ(n, struct session, node);
+			const struct session *s = LIST_OBJ(n, const struct session, node);
 
-			if (r == 0)
-				r = fn(arg, client_name(s), s->stream.fd);
+			if (strcmp(client_bag(s), bag) == 0)
+				fds[count++] = s->stream.fd;
 		}
+	if (count > 0)
+		r = fdstore_keep_bag(bag, fds, count);
+	free(fds);
 	return r;
 }
 
-/* fn() for every descriptor that is kept. Returns 0, or what fn() returned first. */
+/* fn() for every descriptor that is kept by itself. Returns 0, or what fn() returned first. */
 static int
 each_fd(const struct daemon *d, fd_fn *fn, void *arg)
 {
 	int r = listener_fds(d, fn, arg);
 
-	if (r == 0)
-		r = client_fds(d, fn, arg);
 	return r < 0 ? r : server_fds(d, fn, arg);
 }
 
@@ -293,7 +295,7 @@ forget_common(void)
 {
 	fdstore_forget(HANDOVER_LOCK);
 	fdstore_forget(HANDOVER_LISTEN);
-	fdstore_forget(CLIENT);
+	fdstore_forget(CLIENTS);
 	fdstore_forget(MIDDLE);
 }
 
@@ -340,7 +342,7 @@ give(struct daemon *d, size_t *bytes)
 {
 	struct buf state;
 	struct pack p;
-	size_t names = sizeof STATE;
+	size_t names = sizeof STATE + sizeof CLIENTS + sizeof MIDDLE;
 	int fd = -1, r = -E_IO;
 
 	each_fd(d, count_name, &names);
@@ -355,7 +357,8 @@ give(struct daemon *d, size_t *bytes)
 	buf_clear(&state);
 	if (fd < 0)
 		return -E_IO;
-	if (each_fd(d, keep, NULL) == 0 && fdstore_keep(STATE, fd) == 0)
+	if (each_fd(d, keep, NULL) == 0 && keep_clients(d, CLIENTS) == 0 &&
+	    keep_clients(d, MIDDLE) == 0 && fdstore_keep(STATE, fd) == 0)
 		r = fdstore_settle();
 	close(fd);
 	return r;
@@ -584,7 +587,7 @@ abandon(struct daemon *d, struct fdstore_fd *f)
 		cancel_abandon(d->work, id, take(f), pid, key);
 		return;
 	}
-	if (strcmp(f->name, CLIENT) == 0) {
+	if (strcmp(f->name, CLIENTS) == 0) {
 		err_make(&e, ERR_SHUTDOWN);
 		buf_init(&out, 4096);
 		msg_report(&out, 'E', "FATAL", e.sqlstate, e.message, e.detail, e.hint);

@@ -260,7 +260,7 @@ def client_not_kept(t):
     c.sql("BEGIN")
     pid = c.value("SELECT pg_backend_pid()")
     d.console_close()
-    d.store.drop = lambda name: name in ("pg/c", "pg/m")
+    d.store.drop = lambda name: name.startswith("pg/bag-")
     d.end()
     d.store.drop = lambda name: False
     d.start_next()

@@ -372,6 +372,66 @@ START_TEST(without_libsystemd_sockets_are_refused)
 END_TEST
 #endif
 
+/* What the manager was given with the next message, which is left in `heard`. */
+static int
+given(void)
+{
+	struct iovec iov = {.iov_base = heard, .iov_len = sizeof heard - 1};
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.space,
+			     .msg_controllen = sizeof control.space};
+	ssize_t n = recvmsg(manager, &msg, MSG_DONTWAIT);
+	int fd;
+
+	ck_assert_int_gt(n, 0);
+	heard[n] = 0;
+	ck_assert_ptr_nonnull(CMSG_FIRSTHDR(&msg));
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof fd);
+	return fd;
+}
+
+START_TEST(a_bag_keeps_many_as_one)
+{
+	enum { MANY = 600 };
+	int fds[MANY], bag;
+	uint64_t cookies[MANY];
+	struct fdstore_fd *kept;
+	bool found[MANY] = {false};
+
+	for (int i = 0; i < MANY; i++) {
+		fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		ck_assert_int_ge(fds[i], 0);
+		cookies[i] = fdstore_cookie(fds[i]);
+	}
+	ck_assert_int_eq(fdstore_keep_bag("pg/bag-x", fds, MANY), 0);
+	for (int i = 0; i < MANY; i++)
+		close(fds[i]);
+	bag = given();
+	ck_assert_str_eq(heard, "FDSTORE=1\nFDPOLL=0\nFDNAME=pg/bag-x");
+	if (bag != FIRST) {
+		dup2(bag, FIRST);
+		close(bag);
+	}
+	hand_down("pg/bag-x", 1, (int[]){FIRST});
+	ck_assert_uint_eq(fdstore_take(&kept), MANY + 1);
+	for (int i = 0; i < MANY + 1; i++) {
+		ck_assert_str_eq(kept[i].name, kept[i].fd == FIRST ? "pg/bag-" : "pg/bag-x");
+		ck_assert_int_eq(fcntl(kept[i].fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+		ck_assert(i == 0 || kept[i - 1].cookie < kept[i].cookie);
+		for (int k = 0; k < MANY; k++)
+			found[k] |= kept[i].cookie == cookies[k];
+	}
+	for (int k = 0; k < MANY; k++)
+		ck_assert(found[k]);
+	fdstore_free(kept, MANY + 1);
+}
+END_TEST
+
 START_TEST(without_a_manager_nothing_is_sent)
 {
 	struct sysd *s;
@@ -468,6 +528,7 @@ main(void)
 #else
 	tcase_add_test(t, without_libsystemd_sockets_are_refused);
 #endif
+	tcase_add_test(t, a_bag_keeps_many_as_one);
 	tcase_add_test(t, without_a_manager_nothing_is_sent);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
