@@ -61,7 +61,7 @@ class Pair:
         self.a.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
         self.a.sql("ALTER SYSTEM SET synchronous_commit = on")
         self.a.sql("SELECT pg_reload_conf()")
-        wait_until(lambda: self.a.value("SELECT sync_state FROM pg_stat_replication") == "sync", 20,
+        wait_until(lambda: self.a.sql("SELECT sync_state FROM pg_stat_replication") == [("sync",)], 20,
                    "the standby is synchronous")
 
     @staticmethod
