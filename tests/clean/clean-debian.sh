@@ -8,6 +8,8 @@
 # cgroups and network are not touched (apt and the demo use the machine's network).
 set -eu
 source=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=tests/lib/debian.sh
+. "$source/tests/lib/debian.sh"
 base=${PGWITH_CLEAN_BASE:-/tmp/pgwith-clean-base.tar}
 
 die()
@@ -46,22 +48,7 @@ trap 'rm -rf --one-file-system "$dir"' EXIT
 trap 'exit 130' HUP INT TERM
 root=$dir/root
 
-# The machine's mirror and way out, if it is a Debian 12 itself.
-if [ ! -s "$base" ]; then
-	echo "clean-debian: making $base"
-	apt-config dump | grep -iE '^Acquire::(https?::(proxy|verify|cainfo)|check-|retries)' >"$dir/apt.conf" || true
-	sources=
-	# shellcheck disable=SC1091 # the system's
-	if [ "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" = bookworm ]; then
-		for list in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources; do
-			[ ! -s "$list" ] || sources="$sources $list"
-		done
-	fi
-	# shellcheck disable=SC2086 # a list of words
-	mmdebstrap --quiet --format=tar --variant=minbase --aptopt="$dir/apt.conf" --dpkgopt=force-unsafe-io \
-		bookworm "$base.new" ${sources:-http://deb.debian.org/debian}
-	mv "$base.new" "$base"
-fi
+debian_base "$base"
 
 mkdir "$root"
 tar -xf "$base" -C "$root" --exclude='./dev/*'
