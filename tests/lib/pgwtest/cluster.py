@@ -58,7 +58,8 @@ class Cluster(Verified, Server):
         """With PGWITH_TEST_TEMPLATE, a directory, the first cluster that is made leaves a copy of itself
         there, and the next ones are copies of that: it takes a quarter of the time."""
         template = os.environ.get("PGWITH_TEST_TEMPLATE")
-        fresh = ["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+        fresh = ["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions",
+                 "--wal-segsize=1"]
         if not template:
             child.run_ok([self.program("initdb"), "-D", self.data, *fresh], user=USER, timeout=120)
             return
