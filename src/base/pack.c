@@ -26,13 +26,15 @@ pack_bytes(struct pack *p, void *data, size_t bytes)
 		buf_add(p->out, data, bytes);
 		return;
 	}
+	/* Of nothing, `data` may be NULL. */
+	if (bytes == 0)
+		return;
 	if (p->failed || bytes > p->left) {
 		p->failed = true;
 		memset(data, 0, bytes);
 		return;
 	}
-	if (bytes > 0)
-		memcpy(data, p->at, bytes);
+	memcpy(data, p->at, bytes);
 	p->at += bytes;
 	p->left -= bytes;
 }
