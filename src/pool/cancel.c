@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -69,12 +70,46 @@ cancel_key_drop(struct cancel_key *k)
 	k->bytes = 0;
 }
 
-bool
-cancel_find(struct cancel_place *place, int fd)
+void
+cancel_find(struct cancel_place *place, int fd, const char *path)
 {
+	struct sockaddr_un *un = (struct sockaddr_un *)&place->addr;
+
+	memset(place, 0, sizeof *place);
 	place->bytes = sizeof place->addr;
-	return getpeername(fd, (struct sockaddr *)&place->addr, &place->bytes) == 0 &&
-	       place->bytes > sizeof place->addr.ss_family;
+	if (getpeername(fd, (struct sockaddr *)&place->addr, &place->bytes) < 0)
+		place->bytes = 0;
+	if (place->bytes == 0 || place->addr.ss_family != AF_UNIX || path == NULL || *path != '/' ||
+	    strlen(path) >= sizeof un->sun_path)
+		return;
+	memset(un->sun_path, 0, sizeof un->sun_path);
+	memcpy(un->sun_path, path, strlen(path));
+	place->bytes = sizeof *un;
+}
+
+void
+cancel_find_dialed(struct cancel_place *place, PGconn *conn)
+{
+	char path[sizeof((struct sockaddr_un *)0)->sun_path + 1];
+	const char *dir = PQhost(conn), *port = PQport(conn);
+
+	snprintf(path, sizeof path, "%s/.s.PGSQL.%s", dir ? dir : "", port ? port : "");
+	cancel_find(place, PQsocket(conn), path);
+}
+
+const char *
+cancel_path(const struct cancel_place *place, int fd)
+{
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&place->addr;
+	struct cancel_place own;
+
+	if (place->bytes == 0 || un->sun_family != AF_UNIX || un->sun_path[0] != '/')
+		return NULL;
+	cancel_find(&own, fd, NULL);
+	return strncmp(((struct sockaddr_un *)&own.addr)->sun_path, un->sun_path,
+		       sizeof un->sun_path) == 0
+		   ? NULL
+		   : un->sun_path;
 }
 
 static bool
@@ -130,6 +165,7 @@ cancel_send(const struct cancel_place *place, int pid, uint32_t key, char *why, 
 
 struct abandoned {
 	uint64_t id;
+	struct cancel_place place;
 	int fd, pid;
 	uint32_t key;
 	bool sent;
@@ -140,12 +176,8 @@ static void
 abandon_run(void *arg)
 {
 	struct abandoned *job = arg;
-	struct cancel_place place;
 
-	if (cancel_find(&place, job->fd))
-		job->sent = cancel_send(&place, job->pid, job->key, job->why, sizeof job->why);
-	else
-		snprintf(job->why, sizeof job->why, "%s", strerror(errno));
+	job->sent = cancel_send(&job->place, job->pid, job->key, job->why, sizeof job->why);
 	close(job->fd);
 }
 
@@ -161,10 +193,11 @@ abandon_done(void *arg)
 }
 
 void
-cancel_abandon(struct work *work, uint64_t id, int fd, int pid, uint32_t key)
+cancel_abandon(struct work *work, uint64_t id, int fd, const struct cancel_place *place, int pid,
+	       uint32_t key)
 {
 	struct abandoned *job = mem_calloc(1, sizeof *job);
 
-	*job = (struct abandoned){.id = id, .fd = fd, .pid = pid, .key = key};
+	*job = (struct abandoned){.id = id, .place = *place, .fd = fd, .pid = pid, .key = key};
 	work_submit(work, NULL, abandon_run, abandon_done, job);
 }

@@ -36,8 +36,16 @@ struct cancel_place {
 	socklen_t bytes;
 };
 
-/* The other end of a server's connection. Returns false if that cannot be told. */
-bool cancel_find(struct cancel_place *, int fd);
+/* The other end of a server's connection. Of a Unix socket, `path` is where we found it, if that is
+ * known: the server may have it elsewhere, in a container of its own. If nothing can be told,
+ * sending fails. */
+void cancel_find(struct cancel_place *, int fd, const char *path);
+
+/* The same by the connection that libpq has made. */
+void cancel_find_dialed(struct cancel_place *, PGconn *);
+
+/* The path, if the other end has it elsewhere, else NULL. */
+const char *cancel_path(const struct cancel_place *, int fd);
 
 /* Blocks until the other side has ended the connection, for some seconds at most: then it was
  * heard. Returns false with a reason in `why`. */
@@ -45,6 +53,7 @@ bool cancel_send(const struct cancel_place *, int pid, uint32_t key, char *why, 
 
 /* A server's connection that nobody will go on with: what it runs is cancelled, off the loop, and
  * then `fd`, which is taken over, is closed: PostgreSQL rolls back. `id` is for the log. */
-void cancel_abandon(struct work *, uint64_t id, int fd, int pid, uint32_t key);
+void cancel_abandon(struct work *, uint64_t id, int fd, const struct cancel_place *, int pid,
+		    uint32_t key);
 
 #endif

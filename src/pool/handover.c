@@ -241,6 +241,7 @@ struct server_head {
 	uint64_t id;
 	int backend_pid;
 	uint32_t key;
+	struct cancel_place place;
 	enum server_state state;
 };
 
@@ -251,7 +252,8 @@ refuse_server(const struct handed_pools *h, const struct server_head *head, int 
 	log_warnx("server %llu: not taken over backend=%d why=\"%s\"", (unsigned long long)head->id,
 		  head->backend_pid, why);
 	if (fd >= 0)
-		cancel_abandon(h->all->work, head->id, fd, head->backend_pid, head->key);
+		cancel_abandon(h->all->work, head->id, fd, &head->place, head->backend_pid,
+			       head->key);
 }
 
 static void
@@ -271,6 +273,7 @@ read_server(struct pack *record, struct handed_pools *h, const struct server_hea
 	}
 	srv->backend_pid = head->backend_pid;
 	srv->key.key = head->key;
+	srv->place = head->place;
 	srv->key.known = true;
 	server_pack(record, h, srv);
 	srv->retiring |= moved;
@@ -294,6 +297,7 @@ one_server_pack(struct pack *p, struct handed_pools *h, struct server *srv, cons
 		head.id = srv->id;
 		head.backend_pid = srv->backend_pid;
 		head.key = srv->key.key;
+		head.place = srv->place;
 		head.state = srv->state;
 	}
 	buf_init(&out, RECORD_MAX);

@@ -155,6 +155,7 @@ connected(struct server *srv)
 	srv->connected_us = srv->idle_us = srv->used_us = loop_now_us(loop_of(srv));
 	srv->backend_pid = PQbackendPID(srv->conn);
 	cancel_key_take(&srv->key, srv->conn);
+	cancel_find_dialed(&srv->place, srv->conn);
 	stream_init(&srv->stream, loop_of(srv), PQsocket(srv->conn), QUEUE_MAX, &stream_ops, srv);
 	if (ssl)
 		stream_set_ssl(&srv->stream, ssl);
@@ -503,8 +504,7 @@ server_cancel(struct server *srv, uint64_t requester)
 	job->requester = requester;
 	if (srv->conn)
 		job->request = PQgetCancel(srv->conn);
-	/* If the place cannot be told, sending fails, and that is logged. */
-	cancel_find(&job->place, srv->stream.fd);
+	job->place = srv->place;
 	job->backend_pid = srv->backend_pid;
 	job->key = srv->key.key;
 	srv->cancels++;

@@ -60,6 +60,7 @@ struct server {
 	uint64_t leases;      /* ever */
 	int backend_pid;
 	struct cancel_key key;
+	struct cancel_place place;
 	PGconn *conn; /* login, TLS and cancel only; NULL: another process has logged in */
 	struct event connect_event;
 	struct conninfo_params params; /* CONNECTING: what libpq was given */

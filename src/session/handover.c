@@ -198,11 +198,16 @@ client_bag(const struct session *s)
 	return between ? CLIENTS : MIDDLE;
 }
 
+/* All that is needed to cancel its query without the state. No name may have a colon in it. */
 static void
 server_name(char *out, size_t size, const struct server *srv)
 {
-	snprintf(out, size, SERVER "%llu-%d-%u", (unsigned long long)srv->id, srv->backend_pid,
-		 srv->key.key);
+	const char *path = cancel_path(&srv->place, srv->stream.fd);
+
+	if (path == NULL || strchr(path, ':'))
+		path = "";
+	snprintf(out, size, SERVER "%llu-%d-%u-%s", (unsigned long long)srv->id, srv->backend_pid,
+		 srv->key.key, path);
 }
 
 typedef int fd_fn(void *arg, const char *name, int fd);
@@ -579,12 +584,14 @@ abandon(struct daemon *d, struct fdstore_fd *f)
 {
 	unsigned long long id;
 	unsigned key;
-	int pid;
+	int pid, path = 0;
+	struct cancel_place place;
 	struct buf out;
 	struct err e;
 
-	if (sscanf(f->name, SERVER "%llu-%d-%u", &id, &pid, &key) == 3) {
-		cancel_abandon(d->work, id, take(f), pid, key);
+	if (sscanf(f->name, SERVER "%llu-%d-%u-%n", &id, &pid, &key, &path) == 3 && path > 0) {
+		cancel_find(&place, f->fd, f->name + path);
+		cancel_abandon(d->work, id, take(f), &place, pid, key);
 		return;
 	}
 	if (strcmp(f->name, CLIENTS) == 0) {

@@ -6,7 +6,7 @@ import signal
 
 from pgwtest import Closed, check, equal, main, test, wait_until, wire
 from pgwtest.context import conninfo
-
+from pgwtest.server import only_local
 
 
 def backends(t):
@@ -116,6 +116,35 @@ def state_of_sessions(t):
     d.restart()
     a.cancel()
     equal([e.sqlstate for e in a.until_ready().errors], ["57014"], "the cancel, with our own packet")
+
+
+@test
+def servers_elsewhere(t):
+    """what PostgreSQL calls its socket leads nowhere, as in a container: cancels go where libpq went"""
+    only_local("a socket by another name")
+    name = ".s.PGSQL.%d" % t.cluster.port
+    there, here = os.path.join(t.cluster.sockets, name), t.path("elsewhere")
+    os.mkdir(here)
+    os.link(there, os.path.join(here, name))
+    for state in (True, False):
+        d = t.supervised(conninfo=t.conninfo(host=here))
+        c = t.client(d)
+        c.send(wire.query("SELECT pg_sleep(60)"))
+        wait_until(lambda: [x for x in t.activity() if x["state"] == "active"], 5, "it runs")
+        os.rename(there, there + ".hidden")
+        try:
+            d.console_close()
+            d.end()
+            if not state:
+                d.store.replace("pg/state", None)
+            d.start_next()
+            if state:
+                c.cancel()
+                equal([e.sqlstate for e in c.until_ready().errors], ["57014"], "the client's cancel")
+            wait_until(lambda: not [x for x in t.activity() if x["state"] == "active"], 5, "it has ended")
+        finally:
+            os.rename(there + ".hidden", there)
+        d.stop()
 
 
 @test

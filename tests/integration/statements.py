@@ -1,6 +1,6 @@
 """Named prepared statements and parameters that move from server to server, where they go wrong."""
 
-from pgwtest import check, equal, main, test, wire
+from pgwtest import check, equal, main, test, wait_until, wire
 from pgwtest.looks import Watch
 
 GROUP = wire.sync()
@@ -192,7 +192,8 @@ def short_timeout(t):
     d = w.daemon
     a = d.connect()
     for i in range(20):
-        a.sql("SET statement_timeout = %d" % (1 + i % 2))
+        # The one before is in force for this one, too.
+        wait_until(lambda: not a.ask("SET statement_timeout = %d" % (1 + i % 2)).errors, 5, "it is set")
         r = a.ask("SELECT pg_sleep(1)")
         equal(r.errors[0].sqlstate, "57014", "it holds")
         with d.connect() as b:
