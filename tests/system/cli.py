@@ -484,7 +484,9 @@ def manual_examples(t):
         if "pause" in line:
             holder.sql("EXIT")
         if "--watch" in line:
-            line = "timeout --preserve-status -s INT 1 " + line
+            # In the foreground, or it sends SIGCONT, too: that undoes the SIGSTOP by which LeakSanitizer stops a
+            # process to look at it, and waits for ever.
+            line = "timeout --foreground --preserve-status -s INT 1 " + line
         status, out, err = child.run(["sh", "-c", line], env=environment(d))
         # The server of this pgbouncer.ini is not here, which the doctor must say.
         equal(status, int("doctor" in line), "%s:\n%s%s" % (line, out, err))
