@@ -29,11 +29,11 @@ def run(argv, timeout=60, env=None, user=None, stdin=None, cwd="/"):
     full_env.update(env or {})
     p = subprocess.Popen(wrap + list(argv), stdin=subprocess.PIPE if stdin is not None else
                          subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                         env=full_env, cwd=cwd)
+                         env=full_env, cwd=cwd, process_group=0)
     try:
         out, err = p.communicate(stdin.encode() if isinstance(stdin, str) else stdin, timeout)
     except subprocess.TimeoutExpired:
-        p.kill()
+        os.killpg(p.pid, signal.SIGKILL)  # what it has started holds the pipes, too
         out, err = p.communicate()
         raise Failure("%s did not end within %g s\n%s\n%s"
                       % (" ".join(argv), timeout, out[-2000:], err[-2000:])) from None
