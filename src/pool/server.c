@@ -590,6 +590,15 @@ server_step(struct server *srv)
 		cleanup_ended(srv);
 }
 
+bool
+server_limits_idle(const struct server *srv)
+{
+	static const char name[] = "'idle_session_timeout','";
+	const char *at = srv->context ? strcasestr(srv->context, name) : NULL;
+
+	return at && strtod(at + strlen(name), NULL) > 0;
+}
+
 void
 server_clean(struct server *srv, enum cleanup_why why, struct todo *todo, bool keep, bool discard)
 {
@@ -598,6 +607,7 @@ server_clean(struct server *srv, enum cleanup_why why, struct todo *todo, bool k
 		    "server %llu: cleanup begins pool=%s backend=%d why=\"%s\" status=%c due=%u",
 		    (unsigned long long)srv->id, srv->pool->conf->name, srv->backend_pid,
 		    cleanup_why_name(why), srv->progress.status, srv->progress.ready_due);
+	discard |= server_limits_idle(srv);
 	server_set_state(srv, SERVER_CLEANING);
 	cleanup_start(&srv->cleanup, why, todo, keep, discard, srv->pool->conf->cleanup_timeout_us,
 		      loop_now_us(loop_of(srv)));

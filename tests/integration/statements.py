@@ -207,6 +207,32 @@ def short_timeout(t):
 
 
 @test
+def idle_session_timeout(t):
+    """An idle_session_timeout of a session's does not end the server that it leaves behind"""
+    w = Watch(t, t.daemon(size=1))
+    d = w.daemon
+    idle = ("SELECT now() - state_change > '300ms' FROM pg_stat_activity WHERE pid = %d AND state = 'idle'" % w.pid)
+    for how in ("SET", "at the start", "in a scope", "killed"):
+        a = d.connect(options="-c Idle_Session_Timeout=100") if how == "at the start" else d.connect()
+        if how == "SET":
+            a.sql("SET idle_session_timeout = '100ms'")
+        elif how == "in a scope":
+            a.sql("ENTER a; SET idle_session_timeout = 100; EXIT")
+        elif how == "killed":
+            a.sql("SET idle_session_timeout = 100")
+            a.send(wire.query("SELECT pg_sleep(60)"))
+            w.runs("pg_sleep")
+            a.drop()
+        if how != "killed":
+            equal(a.value("SHOW idle_session_timeout"), "100ms", how)
+        wait_until(lambda: t.sql(idle) == [("t",)], 5, "idle for longer, %s" % how)
+        if how != "killed":
+            equal(a.value("SHOW idle_session_timeout"), "100ms", how)
+            a.close()
+    w.serves_clean()
+
+
+@test
 def short_timeout_at_the_end(t):
     """What a session with a statement_timeout of a millisecond leaves behind is undone on the same server"""
     w = Watch(t, t.daemon(size=1))
