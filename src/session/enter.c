@@ -1,4 +1,7 @@
 /* enter: ENTER, item by item. */
+#include "session/enter.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,147 +9,23 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "conf/conf.h"
-#include "pool/gate.h"
 #include "session/daemon.h"
+#include "session/opening.h"
 #include "session/scopes.h"
 #include "session/slow.h"
-#include "session/state.h"
-#include "wire/frame.h"
-#include "wire/sqlclass.h"
+#include "session/wanted.h"
 
-#define SCOPES_MAX 100 /* that one session has open */
-/* The server needs this long to say that its lock is free. */
-#define LOCK_WAIT_LEAST_US (20 * UNIT_MS)
-
-/* What an item asks for, found out. */
-struct wanted {
-	const struct grammar_item *item;
-	const struct conf_scope *def; /* or NULL */
-	const char *name;
-	struct pool *pool; /* NULL: a lock or semaphore of the daemon's */
-	int64_t deadline_us;
-	unsigned limit;
-};
-
-static void
-fail(struct scopes *sc, const struct err *e)
+void
+enter_fail(struct scopes *sc, const struct err *e)
 {
 	scopes_fail(sc, e);
 	sc->doing = SCOPES_UNDOING;
 }
 
-static const struct grammar_item *
-item_of(const struct scopes *sc)
+const struct grammar_item *
+enter_item(const struct scopes *sc)
 {
 	return &sc->statement->items[sc->item];
-}
-
-static const struct conf_scope *
-definition_of(const struct scopes *sc, const struct grammar_item *item)
-{
-	if (item->kind != GRAMMAR_TRANSACTION && item->kind != GRAMMAR_DEFINED)
-		return NULL;
-	return item->name ? conf_scope(sc->session->daemon->conf, item->name) : NULL;
-}
-
-/* ---- what is asked for ---- */
-
-static bool
-find_pool(struct scopes *sc, struct wanted *w, struct err *e)
-{
-	struct session *s = sc->session;
-	const char *name = w->item->pool             ? w->item->pool
-			   : w->def && *w->def->pool ? w->def->pool
-						     : NULL;
-
-	if (w->item->kind == GRAMMAR_SEMAPHORE || (w->item->kind == GRAMMAR_LOCK && name == NULL))
-		return true;
-	w->pool = name == NULL || strcmp(name, s->pool->conf->name) == 0
-		      ? s->pool
-		      : pools_find(&s->daemon->pools, name, s->role);
-	if (w->pool == NULL) {
-		err_make(e, ERR_SCOPE_NO_POOL, name);
-		return false;
-	}
-	/* As for a new session. */
-	if (w->pool->group != s->pool->group && gate_refuses(w->pool, e))
-		return false;
-	if (w->pool == s->pool ? s->mode == CONF_STATEMENT
-			       : w->pool->conf->mode == CONF_STATEMENT) {
-		err_make(e, ERR_STATEMENT_MODE, w->pool->conf->name);
-		return false;
-	}
-	return true;
-}
-
-/* A value whose text is no duration or number. */
-static bool
-bad_value(struct grammar_error *ge, struct err *e)
-{
-	err_make(e, ERR_SCOPE_VALUE, ge->expected);
-	free(ge->expected);
-	return false;
-}
-
-static bool
-read_values(struct scopes *sc, struct wanted *w, struct err *e)
-{
-	const struct grammar_item *item = w->item;
-	struct grammar_error ge;
-
-	sc->wait_us = w->def ? w->def->wait_us : CONF_UNSET;
-	w->deadline_us = w->def ? w->def->deadline_us : 0;
-	if (w->deadline_us == 0 && w->pool)
-		w->deadline_us = w->pool->conf->scope_deadline_us;
-	if (item->wait.given && grammar_duration(&item->wait, &sc->wait_us, &ge) < 0)
-		return bad_value(&ge, e);
-	if (item->deadline.given && grammar_duration(&item->deadline, &w->deadline_us, &ge) < 0)
-		return bad_value(&ge, e);
-	if (item->limit.given && grammar_limit(&item->limit, &w->limit, &ge) < 0)
-		return bad_value(&ge, e);
-	return true;
-}
-
-static bool
-understand(struct scopes *sc, struct wanted *w, struct err *e)
-{
-	const struct grammar_item *item = w->item;
-	char text[160];
-
-	/* A reload may change it while it is entered. */
-	conf_scope_drop(sc->def);
-	sc->def = w->def = conf_scope_keep(definition_of(sc, item));
-	if (item->kind == GRAMMAR_DEFINED && w->def == NULL) {
-		err_make(e, ERR_SCOPE_NOT_DEFINED, item->name);
-		return false;
-	}
-	if (w->def && w->def->nargs != item->nargs) {
-		snprintf(text, sizeof text, "scope \"%s\" takes %u arguments, not %u", w->def->name,
-			 w->def->nargs, item->nargs);
-		err_make(e, ERR_SCOPE_VALUE, text);
-		return false;
-	}
-	if (!find_pool(sc, w, e) || !read_values(sc, w, e))
-		return false;
-	w->name = item->as         ? item->as
-		  : item->name     ? item->name
-		  : item->key.text ? item->key.text
-				   : w->pool->conf->name;
-	if (*w->name == 0 || strlen(w->name) > SCOPE_NAME_MAX) {
-		snprintf(text, sizeof text, "the name of a scope or lock has 1 to %d bytes",
-			 SCOPE_NAME_MAX);
-		err_make(e, ERR_SCOPE_VALUE, text);
-		return false;
-	}
-	if (sc->stack.frames.count >= SCOPES_MAX) {
-		err_make(e, ERR_SCOPE_TOO_MANY, "open scopes of a session", SCOPES_MAX);
-		return false;
-	}
-	if (stack_find(&sc->stack, w->name)) {
-		err_make(e, ERR_SCOPE_EXISTS, w->name);
-		return false;
-	}
-	return true;
 }
 
 /* ---- waiting ---- */
@@ -163,8 +42,8 @@ name_of_wait(const struct scope *f)
 	return f->pool ? f->pool->conf->name : f->hold.lock ? f->hold.lock->name : f->name;
 }
 
-static void
-too_long(struct scopes *sc, struct err *e)
+void
+enter_too_long(struct scopes *sc, struct err *e)
 {
 	const struct scope *f = sc->frame;
 	char text[32];
@@ -177,8 +56,8 @@ too_long(struct scopes *sc, struct err *e)
 			 units_duration_str(sc->wait_us, text, sizeof text));
 }
 
-static void
-stop_timer(struct scopes *sc)
+void
+enter_stop_timer(struct scopes *sc)
 {
 	if (sc->timing)
 		evtimer_del(&sc->timer);
@@ -192,12 +71,12 @@ give_up(struct scopes *sc, struct err *e)
 	struct scope *f = sc->frame;
 
 	waits_end(&sc->session->daemon->waits, sc->session->id);
-	stop_timer(sc);
+	enter_stop_timer(sc);
 	if (f->pool)
 		lease_leave(f->lease);
 	else
 		lock_leave(&f->hold);
-	fail(sc, e);
+	enter_fail(sc, e);
 	err_clear(e);
 }
 
@@ -211,7 +90,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	if (sc->doing != SCOPES_ENTERING)
 		return;
 	if (sc->step == STEP_WAIT) {
-		too_long(sc, &e);
+		enter_too_long(sc, &e);
 		give_up(sc, &e);
 		enter_go(sc);
 		return;
@@ -225,8 +104,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 /* What WAIT leaves from now on, but at least that. */
-static void
-start_timer(struct scopes *sc, int64_t least_us)
+void
+enter_start_timer(struct scopes *sc, int64_t least_us)
 {
 	int64_t us = sc->frame->asked_us + sc->wait_us - loop_now_us(sc->session->daemon->loop);
 	struct timeval tv;
@@ -262,10 +141,10 @@ begin_waiting(struct scopes *sc)
 		free(circle);
 		give_up(sc, &e);
 	} else if (sc->wait_us == 0) {
-		too_long(sc, &e);
+		enter_too_long(sc, &e);
 		give_up(sc, &e);
 	} else {
-		start_timer(sc, 0);
+		enter_start_timer(sc, 0);
 	}
 }
 
@@ -332,7 +211,7 @@ got_it(struct scopes *sc)
 		slow_granted(s, f);
 	if (f->kind != SCOPE_IMPLICIT)
 		timing_add(scopes_timing(sc, f), TIMING_WAIT, f->granted_us - f->asked_us);
-	stop_timer(sc);
+	enter_stop_timer(sc);
 	if (f->pool == NULL) {
 		f->state = SCOPE_OPEN;
 		f->opened_us = f->granted_us;
@@ -384,7 +263,7 @@ want_lock(struct scopes *sc, const struct wanted *w)
 		snprintf(text, sizeof text, "semaphore \"%.60s\" is open with LIMIT %u, not %u",
 			 w->item->key.text, f->hold.limit, w->limit);
 		err_make(&e, ERR_SCOPE_VALUE, text);
-		fail(sc, &e);
+		enter_fail(sc, &e);
 		err_clear(&e);
 	} else if (r == -E_AGAIN) {
 		begin_waiting(sc);
@@ -418,7 +297,7 @@ want_lease(struct scopes *sc, struct scope *f)
 		scopes_fresh(s, f->lease);
 		got_it(sc);
 	} else {
-		fail(sc, &e);
+		enter_fail(sc, &e);
 		err_clear(&e);
 	}
 }
@@ -461,7 +340,7 @@ want_transaction(struct scopes *sc, const struct wanted *w)
 		got_it(sc);
 		return;
 	}
-	fail(sc, &e);
+	enter_fail(sc, &e);
 	err_clear(&e);
 }
 
@@ -469,12 +348,12 @@ static void
 next_item(struct scopes *sc)
 {
 	struct session *s = sc->session;
-	struct wanted w = {.item = item_of(sc)};
+	struct wanted w = {.item = enter_item(sc)};
 	struct err e;
 
 	sc->timed_out = false;
-	if (!understand(sc, &w, &e)) {
-		fail(sc, &e);
+	if (!wanted_find(&w, sc, &e)) {
+		enter_fail(sc, &e);
 		err_clear(&e);
 		return;
 	}
@@ -520,281 +399,7 @@ enter_adopted(struct scopes *sc)
 		waits_begin_lease(&s->daemon->waits, s->id, f->lease);
 	else
 		waits_begin_lock(&s->daemon->waits, s->id, &f->hold);
-	start_timer(sc, 0);
-}
-
-/* ---- on the server ---- */
-
-static void
-run_later(struct list *run, const char *sql, char **values, unsigned nvalues, uint64_t used)
-{
-	list_append(
-	    run,
-	    &deferred_new(DEFERRED_ALWAYS, sql, (const char *const *)values, nvalues, used)->node);
-}
-
-/* How many of the arguments the statement is given: up to the last that it uses. */
-static unsigned
-arguments(const struct conf_statement *st)
-{
-	return st->args == 0 ? 0 : 64 - (unsigned)__builtin_clzll(st->args);
-}
-
-static char **
-values_of(const struct grammar_item *item)
-{
-	char **values = mem_calloc(item->nargs + 1, sizeof *values);
-
-	for (unsigned i = 0; i < item->nargs; i++)
-		values[i] = item->args[i].text;
-	return values;
-}
-
-static void
-plan_lock(struct scopes *sc, const struct grammar_item *item)
-{
-	char *key = item->key.text;
-	char sql[128];
-
-	snprintf(sql, sizeof sql,
-		 "SELECT pg_catalog.pg_%sadvisory_xact_lock%s(pg_catalog.hashtextextended($1, 0))",
-		 sc->wait_us == 0 ? "try_" : "", item->shared ? "_shared" : "");
-	run_later(&sc->run, sql, &key, 1, 1);
-}
-
-/* Has a lock that may not be waited for been refused? */
-static bool
-not_locked(const struct scopes *sc)
-{
-	const uint8_t *at = buf_data(&sc->talk.kept), *end = at + sc->talk.kept.len;
-	struct frame f;
-
-	if (sc->frame->kind == SCOPE_IMPLICIT || item_of(sc)->kind != GRAMMAR_LOCK)
-		return false;
-	while (frame_read(at, (size_t)(end - at), &f) == 0 &&
-	       FRAME_HEADER + f.body <= (size_t)(end - at)) {
-		at += FRAME_HEADER + f.body;
-		/* A row of one column, which is true or false. */
-		if (f.type == 'D')
-			return at[-1] == 'f';
-	}
-	return false;
-}
-
-/* What is still to be run before the frame is open. */
-static void
-plan(struct scopes *sc)
-{
-	const struct grammar_item *item = item_of(sc);
-	const struct conf_scope *def = sc->def;
-	char **values = values_of(item);
-	enum grammar_access access = item->access;
-
-	if (def && access == GRAMMAR_ACCESS_DEFAULT)
-		access = (enum grammar_access)def->access;
-	if (sc->frame->kind == SCOPE_SAVEPOINT && access != GRAMMAR_ACCESS_DEFAULT)
-		run_later(&sc->run,
-			  access == GRAMMAR_READ_ONLY ? "SET TRANSACTION READ ONLY"
-						      : "SET TRANSACTION READ WRITE",
-			  NULL, 0, 0);
-	if (item->kind == GRAMMAR_LOCK)
-		plan_lock(sc, item);
-	for (unsigned i = 0; def && i < def->enter.count; i++) {
-		const struct conf_statement *st = &def->enter.list[i];
-
-		run_later(&sc->run, st->sql, values, arguments(st), st->args);
-	}
-	free(values);
-}
-
-static void
-defer_list(struct scope *f, enum deferred_when when, const struct conf_statements *list,
-	   bool backward, char **values)
-{
-	for (unsigned i = 0; i < list->count; i++) {
-		const struct conf_statement *st = &list->list[backward ? list->count - 1 - i : i];
-
-		scope_defer(f, when, st->sql, (const char *const *)values, arguments(st), st->args);
-	}
-}
-
-/* It is entered. What is deferred is run last first. */
-static void
-opened(struct scopes *sc)
-{
-	struct scope *f = sc->frame;
-	const struct conf_scope *def;
-	char **values;
-
-	stop_timer(sc);
-	f->state = SCOPE_OPEN;
-	f->opened_us = loop_now_us(sc->session->daemon->loop);
-	sc->step = STEP_NEXT;
-	if (f->kind == SCOPE_IMPLICIT)
-		return;
-	timing_add(scopes_timing(sc, f), TIMING_ENTER, f->opened_us - f->granted_us);
-	def = sc->def;
-	if (def) {
-		values = values_of(item_of(sc));
-		defer_list(f, DEFERRED_ON_COMMIT, &def->on_commit, true, values);
-		defer_list(f, DEFERRED_ON_ROLLBACK, &def->on_rollback, true, values);
-		defer_list(f, DEFERRED_CLEANUP, &def->cleanup, false, values);
-		free(values);
-	}
-	sc->item++;
-}
-
-static void
-send_begin(struct scopes *sc)
-{
-	static const char *const isolations[] = {
-	    [GRAMMAR_DEFAULT] = "",
-	    [GRAMMAR_SERIALIZABLE] = " ISOLATION LEVEL SERIALIZABLE",
-	    [GRAMMAR_REPEATABLE_READ] = " ISOLATION LEVEL REPEATABLE READ",
-	    [GRAMMAR_READ_COMMITTED] = " ISOLATION LEVEL READ COMMITTED",
-	    [GRAMMAR_READ_UNCOMMITTED] = " ISOLATION LEVEL READ UNCOMMITTED",
-	};
-	static const char *const accesses[] = {
-	    [GRAMMAR_ACCESS_DEFAULT] = "",
-	    [GRAMMAR_READ_ONLY] = " READ ONLY",
-	    [GRAMMAR_READ_WRITE] = " READ WRITE",
-	};
-	const struct conf_scope *def;
-	const struct grammar_item *item;
-	enum grammar_isolation isolation;
-	enum grammar_access access;
-	char sql[128];
-
-	sc->step = STEP_BEGIN;
-	if (sc->frame->kind == SCOPE_IMPLICIT) {
-		talk_query(sc->session, "BEGIN");
-		return;
-	}
-	if (sc->frame->kind == SCOPE_SAVEPOINT) {
-		snprintf(sql, sizeof sql, "SAVEPOINT pgwith_%u", sc->frame->serial);
-		talk_query(sc->session, sql);
-		return;
-	}
-	item = item_of(sc);
-	def = sc->def;
-	isolation = item->isolation;
-	access = item->access;
-	/* The two enums have the same order. */
-	if (def && isolation == GRAMMAR_DEFAULT)
-		isolation = (enum grammar_isolation)def->isolation;
-	if (def && access == GRAMMAR_ACCESS_DEFAULT)
-		access = (enum grammar_access)def->access;
-	snprintf(sql, sizeof sql, "BEGIN%s%s", isolations[isolation], accesses[access]);
-	talk_query(sc->session, sql);
-}
-
-_Static_assert((int)GRAMMAR_READ_UNCOMMITTED == (int)CONF_READ_UNCOMMITTED &&
-		   (int)GRAMMAR_SERIALIZABLE == (int)CONF_SERIALIZABLE &&
-		   (int)GRAMMAR_READ_WRITE == (int)CONF_READ_WRITE,
-	       "the same order");
-
-static void
-setup(struct scopes *sc)
-{
-	struct session *s = sc->session;
-	struct buf sql;
-
-	if (sc->frame->kind == SCOPE_SAVEPOINT || !state_differs(s)) {
-		send_begin(sc);
-		return;
-	}
-	buf_init(&sql, 1024 * 1024);
-	state_change(s, &sql);
-	buf_add_u8(&sql, 0);
-	talk_query(s, (char *)buf_data(&sql));
-	buf_clear(&sql);
-}
-
-/* The next statement of its definition. */
-static void
-next_statement(struct scopes *sc)
-{
-	struct session *s = sc->session;
-	struct list_node *n = list_first(&sc->run);
-	struct deferred *d;
-	struct err e;
-
-	if (sc->timed_out) {
-		too_long(sc, &e);
-		fail(sc, &e);
-		err_clear(&e);
-		return;
-	}
-	if (n == NULL) {
-		opened(sc);
-		return;
-	}
-	d = LIST_OBJ(n, struct deferred, node);
-	sc->step = STEP_STATEMENT;
-	talk_statement(s, d);
-	sc->talk.keep_rows = item_of(sc)->kind == GRAMMAR_LOCK && sc->wait_us == 0;
-	list_remove(&sc->run, n);
-	deferred_free(d);
-	/* The wait of a lock of PostgreSQL's goes on: its statement is the last one. */
-	if (item_of(sc)->kind == GRAMMAR_LOCK && sc->wait_us > 0 && list_first(&sc->run) == NULL)
-		start_timer(sc, LOCK_WAIT_LEAST_US);
-}
-
-/* A statement of ours has failed. */
-static void
-refused(struct scopes *sc)
-{
-	struct err e;
-
-	if (sc->timed_out) {
-		too_long(sc, &e);
-		fail(sc, &e);
-		err_clear(&e);
-		return;
-	}
-	if (sc->frame->expire_due) {
-		scopes_expired_error(sc->frame, &e);
-		fail(sc, &e);
-		err_clear(&e);
-		return;
-	}
-	/* A statement_timeout that another session has left there. */
-	if (sc->step == STEP_SETUP && ++sc->attempts < SCOPES_ATTEMPTS &&
-	    strcmp(sc->session->lease->srv->progress.error, "57014") == 0)
-		return;
-	scopes_fail_raw(sc, &sc->talk.error);
-	sc->doing = SCOPES_UNDOING;
-}
-
-/* A statement has ended. */
-static void
-heard(struct scopes *sc)
-{
-	struct session *s = sc->session;
-
-	sc->talk.ended = false;
-	if (talk_failed(s)) {
-		refused(sc);
-		return;
-	}
-	switch (sc->step) {
-	case STEP_SETUP:
-		state_applied(s);
-		send_begin(sc);
-		return;
-	case STEP_BEGIN:
-		sc->frame->begun = true;
-		if (sc->frame->kind == SCOPE_IMPLICIT)
-			opened(sc);
-		else
-			plan(sc);
-		if (sc->step == STEP_BEGIN)
-			next_statement(sc);
-		return;
-	default:
-		sc->timed_out |= not_locked(sc);
-		next_statement(sc);
-	}
+	enter_start_timer(sc, 0);
 }
 
 void
@@ -804,11 +409,11 @@ enter_go(struct scopes *sc)
 		if (sc->talk.busy)
 			return;
 		if (sc->talk.ended)
-			heard(sc);
+			opening_heard(sc);
 		else if (sc->step == STEP_WAIT)
 			return;
 		else if (sc->step == STEP_SETUP)
-			setup(sc);
+			opening_start(sc);
 		else if (sc->item == sc->statement->nitems)
 			break;
 		else
@@ -839,7 +444,7 @@ enter_undo(struct scopes *sc)
 	struct session *s = sc->session;
 	struct list_node *n;
 
-	stop_timer(sc);
+	enter_stop_timer(sc);
 	while ((n = list_first(&sc->run)) != NULL) {
 		list_remove(&sc->run, n);
 		deferred_free(LIST_OBJ(n, struct deferred, node));

@@ -1,0 +1,288 @@
+#include "session/opening.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+#include "conf/conf.h"
+#include "session/daemon.h"
+#include "session/enter.h"
+#include "session/scopes.h"
+#include "session/state.h"
+#include "wire/frame.h"
+
+/* The server needs this long to say that its lock is free. */
+#define LOCK_WAIT_LEAST_US (20 * UNIT_MS)
+
+static void
+run_later(struct list *run, const char *sql, char **values, unsigned nvalues, uint64_t used)
+{
+	list_append(
+	    run,
+	    &deferred_new(DEFERRED_ALWAYS, sql, (const char *const *)values, nvalues, used)->node);
+}
+
+/* How many of the arguments the statement is given: up to the last that it uses. */
+static unsigned
+arguments(const struct conf_statement *st)
+{
+	return st->args == 0 ? 0 : 64 - (unsigned)__builtin_clzll(st->args);
+}
+
+static char **
+values_of(const struct grammar_item *item)
+{
+	char **values = mem_calloc(item->nargs + 1, sizeof *values);
+
+	for (unsigned i = 0; i < item->nargs; i++)
+		values[i] = item->args[i].text;
+	return values;
+}
+
+static void
+plan_lock(struct scopes *sc, const struct grammar_item *item)
+{
+	char *key = item->key.text;
+	char sql[128];
+
+	snprintf(sql, sizeof sql,
+		 "SELECT pg_catalog.pg_%sadvisory_xact_lock%s(pg_catalog.hashtextextended($1, 0))",
+		 sc->wait_us == 0 ? "try_" : "", item->shared ? "_shared" : "");
+	run_later(&sc->run, sql, &key, 1, 1);
+}
+
+/* Has a lock that may not be waited for been refused? */
+static bool
+not_locked(const struct scopes *sc)
+{
+	const uint8_t *at = buf_data(&sc->talk.kept), *end = at + sc->talk.kept.len;
+	struct frame f;
+
+	if (sc->frame->kind == SCOPE_IMPLICIT || enter_item(sc)->kind != GRAMMAR_LOCK)
+		return false;
+	while (frame_read(at, (size_t)(end - at), &f) == 0 &&
+	       FRAME_HEADER + f.body <= (size_t)(end - at)) {
+		at += FRAME_HEADER + f.body;
+		/* A row of one column, which is true or false. */
+		if (f.type == 'D')
+			return at[-1] == 'f';
+	}
+	return false;
+}
+
+/* What is still to be run before the frame is open. */
+static void
+plan(struct scopes *sc)
+{
+	const struct grammar_item *item = enter_item(sc);
+	const struct conf_scope *def = sc->def;
+	char **values = values_of(item);
+	enum grammar_access access = item->access;
+
+	if (def && access == GRAMMAR_ACCESS_DEFAULT)
+		access = (enum grammar_access)def->access;
+	if (sc->frame->kind == SCOPE_SAVEPOINT && access != GRAMMAR_ACCESS_DEFAULT)
+		run_later(&sc->run,
+			  access == GRAMMAR_READ_ONLY ? "SET TRANSACTION READ ONLY"
+						      : "SET TRANSACTION READ WRITE",
+			  NULL, 0, 0);
+	if (item->kind == GRAMMAR_LOCK)
+		plan_lock(sc, item);
+	for (unsigned i = 0; def && i < def->enter.count; i++) {
+		const struct conf_statement *st = &def->enter.list[i];
+
+		run_later(&sc->run, st->sql, values, arguments(st), st->args);
+	}
+	free(values);
+}
+
+static void
+defer_list(struct scope *f, enum deferred_when when, const struct conf_statements *list,
+	   bool backward, char **values)
+{
+	for (unsigned i = 0; i < list->count; i++) {
+		const struct conf_statement *st = &list->list[backward ? list->count - 1 - i : i];
+
+		scope_defer(f, when, st->sql, (const char *const *)values, arguments(st), st->args);
+	}
+}
+
+/* It is entered. What is deferred is run last first. */
+static void
+opened(struct scopes *sc)
+{
+	struct scope *f = sc->frame;
+	const struct conf_scope *def;
+	char **values;
+
+	enter_stop_timer(sc);
+	f->state = SCOPE_OPEN;
+	f->opened_us = loop_now_us(sc->session->daemon->loop);
+	sc->step = STEP_NEXT;
+	if (f->kind == SCOPE_IMPLICIT)
+		return;
+	timing_add(scopes_timing(sc, f), TIMING_ENTER, f->opened_us - f->granted_us);
+	def = sc->def;
+	if (def) {
+		values = values_of(enter_item(sc));
+		defer_list(f, DEFERRED_ON_COMMIT, &def->on_commit, true, values);
+		defer_list(f, DEFERRED_ON_ROLLBACK, &def->on_rollback, true, values);
+		defer_list(f, DEFERRED_CLEANUP, &def->cleanup, false, values);
+		free(values);
+	}
+	sc->item++;
+}
+
+static void
+send_begin(struct scopes *sc)
+{
+	static const char *const isolations[] = {
+	    [GRAMMAR_DEFAULT] = "",
+	    [GRAMMAR_SERIALIZABLE] = " ISOLATION LEVEL SERIALIZABLE",
+	    [GRAMMAR_REPEATABLE_READ] = " ISOLATION LEVEL REPEATABLE READ",
+	    [GRAMMAR_READ_COMMITTED] = " ISOLATION LEVEL READ COMMITTED",
+	    [GRAMMAR_READ_UNCOMMITTED] = " ISOLATION LEVEL READ UNCOMMITTED",
+	};
+	static const char *const accesses[] = {
+	    [GRAMMAR_ACCESS_DEFAULT] = "",
+	    [GRAMMAR_READ_ONLY] = " READ ONLY",
+	    [GRAMMAR_READ_WRITE] = " READ WRITE",
+	};
+	const struct conf_scope *def;
+	const struct grammar_item *item;
+	enum grammar_isolation isolation;
+	enum grammar_access access;
+	char sql[128];
+
+	sc->step = STEP_BEGIN;
+	if (sc->frame->kind == SCOPE_IMPLICIT) {
+		talk_query(sc->session, "BEGIN");
+		return;
+	}
+	if (sc->frame->kind == SCOPE_SAVEPOINT) {
+		snprintf(sql, sizeof sql, "SAVEPOINT pgwith_%u", sc->frame->serial);
+		talk_query(sc->session, sql);
+		return;
+	}
+	item = enter_item(sc);
+	def = sc->def;
+	isolation = item->isolation;
+	access = item->access;
+	/* The two enums have the same order. */
+	if (def && isolation == GRAMMAR_DEFAULT)
+		isolation = (enum grammar_isolation)def->isolation;
+	if (def && access == GRAMMAR_ACCESS_DEFAULT)
+		access = (enum grammar_access)def->access;
+	snprintf(sql, sizeof sql, "BEGIN%s%s", isolations[isolation], accesses[access]);
+	talk_query(sc->session, sql);
+}
+
+_Static_assert((int)GRAMMAR_READ_UNCOMMITTED == (int)CONF_READ_UNCOMMITTED &&
+		   (int)GRAMMAR_SERIALIZABLE == (int)CONF_SERIALIZABLE &&
+		   (int)GRAMMAR_READ_WRITE == (int)CONF_READ_WRITE,
+	       "the same order");
+
+void
+opening_start(struct scopes *sc)
+{
+	struct session *s = sc->session;
+	struct buf sql;
+
+	if (sc->frame->kind == SCOPE_SAVEPOINT || !state_differs(s)) {
+		send_begin(sc);
+		return;
+	}
+	buf_init(&sql, 1024 * 1024);
+	state_change(s, &sql);
+	buf_add_u8(&sql, 0);
+	talk_query(s, (char *)buf_data(&sql));
+	buf_clear(&sql);
+}
+
+/* The next statement of its definition. */
+static void
+next_statement(struct scopes *sc)
+{
+	struct session *s = sc->session;
+	struct list_node *n = list_first(&sc->run);
+	struct deferred *d;
+	struct err e;
+
+	if (sc->timed_out) {
+		enter_too_long(sc, &e);
+		enter_fail(sc, &e);
+		err_clear(&e);
+		return;
+	}
+	if (n == NULL) {
+		opened(sc);
+		return;
+	}
+	d = LIST_OBJ(n, struct deferred, node);
+	sc->step = STEP_STATEMENT;
+	talk_statement(s, d);
+	sc->talk.keep_rows = enter_item(sc)->kind == GRAMMAR_LOCK && sc->wait_us == 0;
+	list_remove(&sc->run, n);
+	deferred_free(d);
+	/* The wait of a lock of PostgreSQL's goes on: its statement is the last one. */
+	if (enter_item(sc)->kind == GRAMMAR_LOCK && sc->wait_us > 0 && list_first(&sc->run) == NULL)
+		enter_start_timer(sc, LOCK_WAIT_LEAST_US);
+}
+
+/* A statement of ours has failed. */
+static void
+refused(struct scopes *sc)
+{
+	struct err e;
+
+	if (sc->timed_out) {
+		enter_too_long(sc, &e);
+		enter_fail(sc, &e);
+		err_clear(&e);
+		return;
+	}
+	if (sc->frame->expire_due) {
+		scopes_expired_error(sc->frame, &e);
+		enter_fail(sc, &e);
+		err_clear(&e);
+		return;
+	}
+	/* A statement_timeout that another session has left there. */
+	if (sc->step == STEP_SETUP && ++sc->attempts < SCOPES_ATTEMPTS &&
+	    strcmp(sc->session->lease->srv->progress.error, "57014") == 0)
+		return;
+	scopes_fail_raw(sc, &sc->talk.error);
+	sc->doing = SCOPES_UNDOING;
+}
+
+void
+opening_heard(struct scopes *sc)
+{
+	struct session *s = sc->session;
+
+	sc->talk.ended = false;
+	if (talk_failed(s)) {
+		refused(sc);
+		return;
+	}
+	switch (sc->step) {
+	case STEP_SETUP:
+		state_applied(s);
+		send_begin(sc);
+		return;
+	case STEP_BEGIN:
+		sc->frame->begun = true;
+		if (sc->frame->kind == SCOPE_IMPLICIT)
+			opened(sc);
+		else
+			plan(sc);
+		if (sc->step == STEP_BEGIN)
+			next_statement(sc);
+		return;
+	default:
+		sc->timed_out |= not_locked(sc);
+		next_statement(sc);
+	}
+}

@@ -1,0 +1,14 @@
+/* opening: what ENTER does on a server that it has: the session's parameters, BEGIN or SAVEPOINT,
+ * the statements of the scope's definition. Then the frame is open. */
+#ifndef PGWITH_SESSION_OPENING_H
+#define PGWITH_SESSION_OPENING_H
+
+struct scopes;
+
+/* In STEP_SETUP: the first of them goes to the server. */
+void opening_start(struct scopes *);
+
+/* One of them has ended: the next, or scopes->doing says that ENTER is to be undone. */
+void opening_heard(struct scopes *);
+
+#endif

@@ -1,0 +1,118 @@
+#include "session/wanted.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/conf.h"
+#include "pool/gate.h"
+#include "session/daemon.h"
+#include "session/scopes.h"
+
+#define SCOPES_MAX 100 /* that one session has open */
+
+static const struct conf_scope *
+definition_of(const struct scopes *sc, const struct grammar_item *item)
+{
+	if (item->kind != GRAMMAR_TRANSACTION && item->kind != GRAMMAR_DEFINED)
+		return NULL;
+	return item->name ? conf_scope(sc->session->daemon->conf, item->name) : NULL;
+}
+
+static bool
+find_pool(struct scopes *sc, struct wanted *w, struct err *e)
+{
+	struct session *s = sc->session;
+	const char *name = w->item->pool             ? w->item->pool
+			   : w->def && *w->def->pool ? w->def->pool
+						     : NULL;
+
+	if (w->item->kind == GRAMMAR_SEMAPHORE || (w->item->kind == GRAMMAR_LOCK && name == NULL))
+		return true;
+	w->pool = name == NULL || strcmp(name, s->pool->conf->name) == 0
+		      ? s->pool
+		      : pools_find(&s->daemon->pools, name, s->role);
+	if (w->pool == NULL) {
+		err_make(e, ERR_SCOPE_NO_POOL, name);
+		return false;
+	}
+	/* As for a new session. */
+	if (w->pool->group != s->pool->group && gate_refuses(w->pool, e))
+		return false;
+	if (w->pool == s->pool ? s->mode == CONF_STATEMENT
+			       : w->pool->conf->mode == CONF_STATEMENT) {
+		err_make(e, ERR_STATEMENT_MODE, w->pool->conf->name);
+		return false;
+	}
+	return true;
+}
+
+/* A value whose text is no duration or number. */
+static bool
+bad_value(struct grammar_error *ge, struct err *e)
+{
+	err_make(e, ERR_SCOPE_VALUE, ge->expected);
+	free(ge->expected);
+	return false;
+}
+
+static bool
+read_values(struct scopes *sc, struct wanted *w, struct err *e)
+{
+	const struct grammar_item *item = w->item;
+	struct grammar_error ge;
+
+	sc->wait_us = w->def ? w->def->wait_us : CONF_UNSET;
+	w->deadline_us = w->def ? w->def->deadline_us : 0;
+	if (w->deadline_us == 0 && w->pool)
+		w->deadline_us = w->pool->conf->scope_deadline_us;
+	if (item->wait.given && grammar_duration(&item->wait, &sc->wait_us, &ge) < 0)
+		return bad_value(&ge, e);
+	if (item->deadline.given && grammar_duration(&item->deadline, &w->deadline_us, &ge) < 0)
+		return bad_value(&ge, e);
+	if (item->limit.given && grammar_limit(&item->limit, &w->limit, &ge) < 0)
+		return bad_value(&ge, e);
+	return true;
+}
+
+bool
+wanted_find(struct wanted *w, struct scopes *sc, struct err *e)
+{
+	const struct grammar_item *item = w->item;
+	char text[160];
+
+	/* A reload may change it while it is entered. */
+	conf_scope_drop(sc->def);
+	sc->def = w->def = conf_scope_keep(definition_of(sc, item));
+	if (item->kind == GRAMMAR_DEFINED && w->def == NULL) {
+		err_make(e, ERR_SCOPE_NOT_DEFINED, item->name);
+		return false;
+	}
+	if (w->def && w->def->nargs != item->nargs) {
+		snprintf(text, sizeof text, "scope \"%s\" takes %u arguments, not %u", w->def->name,
+			 w->def->nargs, item->nargs);
+		err_make(e, ERR_SCOPE_VALUE, text);
+		return false;
+	}
+	if (!find_pool(sc, w, e) || !read_values(sc, w, e))
+		return false;
+	w->name = item->as         ? item->as
+		  : item->name     ? item->name
+		  : item->key.text ? item->key.text
+				   : w->pool->conf->name;
+	if (*w->name == 0 || strlen(w->name) > SCOPE_NAME_MAX) {
+		snprintf(text, sizeof text, "the name of a scope or lock has 1 to %d bytes",
+			 SCOPE_NAME_MAX);
+		err_make(e, ERR_SCOPE_VALUE, text);
+		return false;
+	}
+	if (sc->stack.frames.count >= SCOPES_MAX) {
+		err_make(e, ERR_SCOPE_TOO_MANY, "open scopes of a session", SCOPES_MAX);
+		return false;
+	}
+	if (stack_find(&sc->stack, w->name)) {
+		err_make(e, ERR_SCOPE_EXISTS, w->name);
+		return false;
+	}
+	return true;
+}

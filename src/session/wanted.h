@@ -1,0 +1,27 @@
+/* wanted: what an item of ENTER asks for, found out from its words and the configuration. */
+#ifndef PGWITH_SESSION_WANTED_H
+#define PGWITH_SESSION_WANTED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "scope/grammar.h"
+
+struct scopes;
+struct pool;
+
+struct wanted {
+	const struct grammar_item *item;
+	const struct conf_scope *def; /* or NULL */
+	const char *name;
+	struct pool *pool; /* NULL: a lock or semaphore of the daemon's */
+	int64_t deadline_us;
+	unsigned limit;
+};
+
+/* Finds the rest by w->item, and sets scopes->def and scopes->wait_us. Returns false and *e if it
+ * cannot be had, for whatever is known before it is waited for. */
+bool wanted_find(struct wanted *w, struct scopes *, struct err *e);
+
+#endif
