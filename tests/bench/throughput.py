@@ -37,6 +37,7 @@ MODES = [
     Mode("select-extended-j1", *select("extended", 1)),
     Mode("select-extended-j2", *select("extended", 2)),
     Mode("begin-simple", ["-f", "BEGIN_SCRIPT", "-M", "simple", "-j", "2"]),
+    Mode("begin-simple-pool5-c50", ["-f", "BEGIN_SCRIPT", "-M", "simple", "-j", "2", "-c", "50"], "bench5"),
     Mode("begin-extended", ["-f", "BEGIN_SCRIPT", "-M", "extended", "-j", "2"]),
     Mode("tpcb-simple", ["-b", "tpcb-like", "-M", "simple", "-j", "2"]),
     Mode("select-simple-pool5", *select("simple", 2, "bench5")),
