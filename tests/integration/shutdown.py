@@ -168,6 +168,20 @@ def daemon_killed(t):
 
 
 @test
+def daemon_killed_at_work(t):
+    """the same while a query runs: it ends when client_connection_check_interval says, if the pool sets that"""
+    d = t.daemon(conninfo=t.conninfo(options="-c client_connection_check_interval=100ms"))
+    c = t.client(d)
+    c.send(wire.query("SELECT pg_sleep(60)"))
+    wait_until(lambda: [a for a in t.activity() if a["state"] == "active"], 5, "it runs")
+    d.signal(signal.SIGKILL)
+    d.wait_end(5)
+    d.expect_status = -signal.SIGKILL
+    check(c.hung_up(2), "the client is cut off")
+    wait_until(lambda: not t.activity(), 5, "the backend has ended")
+
+
+@test
 def second_daemon(t):
     """a second daemon on the same socket is refused, the first serves on"""
     d = t.daemon()
