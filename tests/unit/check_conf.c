@@ -9,41 +9,14 @@
 #include "base/units.h"
 #include "conf/conf.h"
 #include "conf/option.h"
-
-static char dir[] = "/tmp/check_conf.XXXXXX";
-static char path[sizeof dir + 8];
-
-static struct conf *
-load_bytes(const char *text, size_t bytes, struct conf_problems *p)
-{
-	FILE *f = fopen(path, "w");
-
-	ck_assert_ptr_nonnull(f);
-	ck_assert_uint_eq(fwrite(text, 1, bytes, f), bytes);
-	ck_assert_int_eq(fclose(f), 0);
-	return conf_load(path, p);
-}
-
-/* Loads a file that is good. */
-static struct conf *
-good(const char *text)
-{
-	struct conf_problems p;
-	struct conf *c = load_bytes(text, strlen(text), &p);
-
-	ck_assert_msg(c != NULL, "line %u: %s", p.count ? p.list[0].line : 0,
-		      p.count ? p.list[0].text : "?");
-	ck_assert_uint_eq(p.count, 0);
-	conf_problems_clear(&p);
-	return c;
-}
+#include "conf_text.h"
 
 START_TEST(an_empty_section_gets_the_defaults)
 {
-	struct conf *c = good("[pool a]\nconninfo = dbname=a\n");
+	struct conf *c = conf_good("[pool a]\nconninfo = dbname=a\n");
 	const struct conf_pool *a = conf_pool(c, "a");
 
-	ck_assert_str_eq(c->path, path);
+	ck_assert_str_eq(c->path, conf_text_path);
 	ck_assert_str_eq(c->listen, "/run/pgwith");
 	ck_assert_int_eq(c->port, 6432);
 	ck_assert_int_eq(c->socket_mode, 0777);
@@ -82,7 +55,7 @@ END_TEST
 
 START_TEST(every_option_can_be_set)
 {
-	struct conf *c = good(
+	struct conf *c = conf_good(
 	    "\xef\xbb\xbf# a comment\r\n[pgwith]\r\nlisten = /tmp/x\r\nport = 5999\r\n"
 	    "socket_mode = 0660 ; for the group\nsocket_owner = root\nsocket_group = root\n"
 	    "max_clients = 5\nlogin_timeout = 250ms\nshutdown_timeout = 0\n"
@@ -128,9 +101,9 @@ END_TEST
 
 START_TEST(pools_inherit_from_pgwith_in_any_order)
 {
-	struct conf *c =
-	    good("[pool a]\nsize = 3\nmin_size = 1\n[pgwith]\nconninfo = dbname=all\nsize = 9\n"
-		 "wait_timeout = 2s\nmin_size = 0\n[pool b]\nconninfo = dbname=b\n");
+	struct conf *c = conf_good(
+	    "[pool a]\nsize = 3\nmin_size = 1\n[pgwith]\nconninfo = dbname=all\nsize = 9\n"
+	    "wait_timeout = 2s\nmin_size = 0\n[pool b]\nconninfo = dbname=b\n");
 	const struct conf_pool *a = &c->pools[0], *b = &c->pools[1];
 
 	ck_assert_uint_eq(c->npools, 2);
@@ -156,7 +129,7 @@ START_TEST(lines_may_be_long_and_may_be_continued)
 			       at, 1, 2);
 		char *expected =
 		    mem_printf("user=u application_name='%0*d   x   y' dbname=%0300d", at, 1, 2);
-		struct conf *c = good(text);
+		struct conf *c = conf_good(text);
 
 		ck_assert_str_eq(c->pools[0].conninfo, expected);
 		ck_assert_int_eq(c->pools[0].size, 3);
@@ -169,7 +142,7 @@ END_TEST
 
 START_TEST(indented_lines_continue)
 {
-	struct conf *c = good(
+	struct conf *c = conf_good(
 	    "[pool a]\nconninfo = host=h\n\tuser=app ; who\n\n  # which\n    dbname=db\nsize=1\n"
 	    "[pgwith]\nallow = a,\n  b,\n  c:d\nlisten =                                     "
 	    "                                                                              "
@@ -186,13 +159,13 @@ END_TEST
 START_TEST(a_value_can_be_as_long_as_its_line)
 {
 	char *text = mem_printf("[pool a]\nconninfo = dbname=%0*d\n", 8192 - 18, 1);
-	struct conf *c = good(text);
+	struct conf *c = conf_good(text);
 	struct conf_problems p;
 	char *more = mem_printf("[pool a]\nconninfo = dbname=%0*d\n", 8192 - 17, 1);
 
 	ck_assert_uint_eq(strlen(c->pools[0].conninfo), 8192 - 11);
 	conf_free(c);
-	ck_assert_ptr_null(load_bytes(more, strlen(more), &p));
+	ck_assert_ptr_null(conf_load_bytes(more, strlen(more), &p));
 	/* The first problem is that the pool has no conninfo, then. */
 	ck_assert_uint_eq(p.count, 2);
 	ck_assert_uint_eq(p.list[1].line, 2);
@@ -211,7 +184,6 @@ static const struct {
 	unsigned count; /* problems of the file; 0: any number */
 	const char *but;
 } broken[] = {
-#define POOL "[pool a]\nconninfo=dbname=a\n"
     {"", 0, "no pool: expected at least one section [pool NAME]", 1, NULL},
     {"# nothing\n\n", 0, "no pool", 1, NULL},
     {"[pgwith]\nport = 1\n", 0, "no pool", 1, NULL},
@@ -436,10 +408,10 @@ START_TEST(what_is_wrong_is_named_with_its_line)
 	struct conf_problems p;
 	bool found = false;
 
-	ck_assert_msg(load_bytes(broken[_i].text, strlen(broken[_i].text), &p) == NULL,
+	ck_assert_msg(conf_load_bytes(broken[_i].text, strlen(broken[_i].text), &p) == NULL,
 		      "loaded:\n%s", broken[_i].text);
 	for (unsigned i = 0; i < p.count; i++) {
-		ck_assert_str_eq(p.list[i].file, path);
+		ck_assert_str_eq(p.list[i].file, conf_text_path);
 		found |= p.list[i].line == broken[_i].line &&
 			 strstr(p.list[i].text, broken[_i].words) != NULL;
 		if (broken[_i].but)
@@ -461,7 +433,7 @@ START_TEST(all_problems_come_at_once_in_the_order_of_lines)
 	static const unsigned lines[] = {1, 3, 4, 5, 6, 7, 9, 10};
 	struct conf_problems p;
 
-	ck_assert_ptr_null(load_bytes(text, strlen(text), &p));
+	ck_assert_ptr_null(conf_load_bytes(text, strlen(text), &p));
 	ck_assert_uint_eq(p.count, sizeof lines / sizeof *lines);
 	for (unsigned i = 0; i < p.count; i++)
 		ck_assert_uint_eq(p.list[i].line, lines[i]);
@@ -479,7 +451,7 @@ START_TEST(a_file_that_cannot_be_read_says_why)
 	ck_assert_uint_eq(p.list[0].line, 0);
 	ck_assert_str_eq(p.list[0].text, "cannot open: No such file or directory");
 	conf_problems_clear(&p);
-	ck_assert_ptr_null(conf_load(dir, &p));
+	ck_assert_ptr_null(conf_load(conf_text_dir, &p));
 	ck_assert_uint_eq(p.count, 1);
 	ck_assert_str_eq(p.list[0].text, "cannot read: Is a directory");
 	conf_problems_clear(&p);
@@ -493,7 +465,7 @@ START_TEST(hostile_files_are_refused)
 	size_t bytes = (1 << 20) + 1;
 	char *big = mem_alloc(bytes);
 
-	ck_assert_ptr_null(load_bytes(nul, sizeof nul - 1, &p));
+	ck_assert_ptr_null(conf_load_bytes(nul, sizeof nul - 1, &p));
 	ck_assert_uint_eq(p.count, 3);
 	ck_assert_uint_eq(p.list[1].line, 2);
 	ck_assert_str_eq(p.list[1].text, "a NUL byte (0x00) in column 18: expected a text file");
@@ -501,22 +473,22 @@ START_TEST(hostile_files_are_refused)
 	conf_problems_clear(&p);
 
 	memset(big, 'x', bytes);
-	ck_assert_ptr_null(load_bytes(big, bytes, &p));
+	ck_assert_ptr_null(conf_load_bytes(big, bytes, &p));
 	ck_assert_uint_eq(p.count, 1);
 	ck_assert_str_eq(p.list[0].text, "too long: the maximum is 1048576 bytes");
 	conf_problems_clear(&p);
-	ck_assert_ptr_null(load_bytes(big, bytes - 1, &p));
+	ck_assert_ptr_null(conf_load_bytes(big, bytes - 1, &p));
 	ck_assert_uint_eq(p.list[0].line, 1);
 	ck_assert_ptr_nonnull(strstr(p.list[0].text, "the line has 1048576 bytes"));
 	conf_problems_clear(&p);
 
 	memset(big, '\n', bytes - 1);
-	ck_assert_ptr_null(load_bytes(big, bytes - 1, &p));
+	ck_assert_ptr_null(conf_load_bytes(big, bytes - 1, &p));
 	ck_assert_uint_eq(p.count, 1);
 	conf_problems_clear(&p);
 	for (size_t i = 0; i + 1 < bytes; i += 2)
 		big[i] = 'x';
-	ck_assert_ptr_null(load_bytes(big, bytes - 1, &p));
+	ck_assert_ptr_null(conf_load_bytes(big, bytes - 1, &p));
 	ck_assert_uint_eq(p.count, CONF_PROBLEMS_MAX + 1);
 	ck_assert_ptr_nonnull(
 	    strstr(p.list[CONF_PROBLEMS_MAX].text, "more problems are not shown"));
@@ -554,7 +526,7 @@ START_TEST(random_bytes_get_an_answer)
 				text[at] = spice[rand() % sizeof spice];
 			}
 		}
-		c = load_bytes(text, n, &p);
+		c = conf_load_bytes(text, n, &p);
 		ck_assert_msg((c != NULL) == (p.count == 0), "seed %d round %u", _i + 1, round);
 		loaded += c != NULL;
 		for (unsigned i = 0; i < p.count; i++)
@@ -570,11 +542,12 @@ END_TEST
 START_TEST(show_config_lists_every_option_with_its_source)
 {
 	struct conf *c =
-	    good("[pgwith]\nport=7000\nsize=9\n[pool a]\nconninfo=user=u password=geheim\n"
-		 "min_size=1\n[pool "
-		 "b]\nconninfo=postgresql://u:geheim@h/d?sslpassword=geheim\nsize=3\n");
+	    conf_good("[pgwith]\nport=7000\nsize=9\n[pool a]\nconninfo=user=u password=geheim\n"
+		      "min_size=1\n[pool "
+		      "b]\nconninfo=postgresql://u:geheim@h/d?sslpassword=geheim\nsize=3\n");
 	unsigned n = conf_entries(c), seen = 0;
-	char *source7000 = mem_printf("%s:2", path), *source9 = mem_printf("%s:3", path);
+	char *source7000 = mem_printf("%s:2", conf_text_path),
+	     *source9 = mem_printf("%s:3", conf_text_path);
 
 	for (unsigned i = 0; i < n; i++) {
 		struct conf_entry e;
@@ -611,226 +584,6 @@ START_TEST(show_config_lists_every_option_with_its_source)
 	ck_assert_uint_eq(seen, 15);
 	free(source7000);
 	free(source9);
-	conf_free(c);
-}
-END_TEST
-
-/* A scope, and what its list `enter` must be: the statements with a bar behind each. */
-static const struct {
-	const char *text;
-	const char *expected;
-	unsigned nargs;
-} lists[] = {
-    {"", "", 0},
-    {"enter =\n", "", 0},
-    {"enter = ;; ; ;\n", "", 0},
-    {"enter = SELECT 1\n", "SELECT 1|", 0},
-    {"enter: SELECT 1;\n", "SELECT 1|", 0},
-    {"enter = SELECT 1; SELECT 2\n", "SELECT 1|SELECT 2|", 0},
-    {"enter = SELECT 1 ; SELECT 2 ;\n", "SELECT 1|SELECT 2|", 0},
-    {"  enter = SELECT 1 ; SELECT 2\n", "SELECT 1|SELECT 2|", 0},
-    {"enter = ; SELECT 2\n", "SELECT 2|", 0},
-    {"enter =\n\tSELECT 1 ; SELECT 2 ;\n\n\t# SELECT 3;\n\t; SELECT 4\n\tSELECT 5\n",
-     "SELECT 1|SELECT 2|SELECT 5|", 0},
-    {"enter = SELECT 1, -- one ; or\n  2 -- two\n", "SELECT 1, -- one ; or\n2|", 0},
-    {"enter = SELECT 1 /* ; */ + 1 ;\n", "SELECT 1 /* ; */ + 1|", 0},
-    {"enter = SELECT 'a ; b'\n", "SELECT 'a ; b'|", 0},
-    {"enter = SELECT 'a\n ; a comment\n b'\n", "SELECT 'a\n\nb'|", 0},
-    {"enter = SELECT \"a ; b\"; SELECT E'\\' ; $9'\n", "SELECT \"a ; b\"|SELECT E'\\' ; $9'|", 0},
-    {"enter = DO $x$ BEGIN ; COMMIT ; END $x$ ; SELECT 1\n",
-     "DO $x$ BEGIN ; COMMIT ; END $x$|SELECT 1|", 0},
-    {"enter = CREATE FUNCTION pg_temp.f(int) RETURNS int\n  BEGIN ATOMIC\n  SELECT $2 ; END ;\n"
-     "  SELECT $1\n",
-     "CREATE FUNCTION pg_temp.f(int) RETURNS int\nBEGIN ATOMIC\nSELECT $2 ; END|SELECT $1|", 1},
-    {"enter = SELECT $2, $1; SELECT $001\n", "SELECT $2, $1|SELECT $001|", 2},
-    {"cleanup = SELECT $3, $2\nenter = SELECT $1\n", "SELECT $1|", 3},
-    {"enter = SELECT '$5', $1, \"$7\", $$ $8 $$, a$9\n", "SELECT '$5', $1, \"$7\", $$ $8 $$, a$9|",
-     1},
-    {"enter = SELECT begin, \"commit\" FROM enter; TABLE use\n",
-     "SELECT begin, \"commit\" FROM enter|TABLE use|", 0},
-    {"enter = SHOW work_mem; COPY t FROM '/stdin'\n", "SHOW work_mem|COPY t FROM '/stdin'|", 0},
-    {"enter = COPY (SELECT 1 FROM stdin) TO '/dev/null'\n",
-     "COPY (SELECT 1 FROM stdin) TO '/dev/null'|", 0},
-    {"enter = SET LOCAL x = 1; COMMIT PREPARED 'a'\n", "SET LOCAL x = 1|COMMIT PREPARED 'a'|", 0},
-};
-
-START_TEST(statements_are_split_as_sql)
-{
-	char *text = mem_printf(POOL "[scope s]\n%ssuppress = on ; off\n", lists[_i].text);
-	struct conf *c = good(text);
-	const struct conf_scope *s = conf_scope(c, "s");
-	char *found = mem_strdup("");
-
-	for (unsigned i = 0; i < s->enter.count; i++) {
-		char *more = mem_printf("%s%s|", found, s->enter.list[i].sql);
-
-		free(found);
-		found = more;
-	}
-	ck_assert_str_eq(found, lists[_i].expected);
-	ck_assert_uint_eq(s->nargs, lists[_i].nargs);
-	ck_assert(s->suppress);
-	free(found);
-	free(text);
-	conf_free(c);
-}
-END_TEST
-
-/* A semicolon behind a blank on every place of inih's buffer. */
-START_TEST(statements_may_stand_in_long_lines)
-{
-	for (int at = 150; at < 250; at++) {
-		char *text = mem_printf(POOL "[scope s]\nenter = SELECT '%0*d   ;  ; y' ; SELECT "
-					     "%0300d ; TABLE x\n  SELECT '%0*d  ; z' ; TABLE y\n",
-					at, 1, 2, at, 3);
-		char *first = mem_printf("SELECT '%0*d   ;  ; y'", at, 1);
-		struct conf *c = good(text);
-		const struct conf_statements *s = &conf_scope(c, "s")->enter;
-
-		ck_assert_uint_eq(s->count, 4);
-		ck_assert_str_eq(s->list[0].sql, first);
-		ck_assert_str_eq(s->list[3].sql, "TABLE y");
-		conf_free(c);
-		free(first);
-		free(text);
-	}
-}
-END_TEST
-
-START_TEST(a_scope_has_its_options)
-{
-	struct conf *c =
-	    good("[scope Plain-1.x]\n[scope full]\npool = a\nwait = 250ms\ndeadline = 30\n"
-		 "isolation = Repeatable Read\naccess = READ ONLY\nsuppress = yes\n"
-		 "enter = SELECT $1, $3\non_commit = SELECT $2\non_rollback = SELECT 3\n"
-		 "cleanup = SELECT 4; SELECT 5\n" POOL "[scope zero]\nwait = 0\n");
-	const struct conf_scope *plain = conf_scope(c, "Plain-1.x"), *full = conf_scope(c, "full");
-
-	ck_assert_uint_eq(c->nscopes, 3);
-	ck_assert_ptr_eq(plain, &c->scopes[0]);
-	ck_assert_ptr_null(conf_scope(c, "plain-1.x"));
-	ck_assert_ptr_null(conf_scope(c, ""));
-	ck_assert_str_eq(plain->pool, "");
-	ck_assert_int_eq(plain->wait_us, CONF_UNSET);
-	ck_assert_int_eq(plain->deadline_us, 0);
-	ck_assert_int_eq(plain->isolation, CONF_ISOLATION_DEFAULT);
-	ck_assert_int_eq(plain->access, CONF_ACCESS_DEFAULT);
-	ck_assert(!plain->suppress);
-	ck_assert_uint_eq(plain->enter.count + plain->on_commit.count + plain->on_rollback.count +
-			      plain->cleanup.count,
-			  0);
-	ck_assert_uint_eq(plain->nargs, 0);
-	ck_assert_int_eq(conf_scope(c, "zero")->wait_us, 0);
-	ck_assert_str_eq(full->pool, "a");
-	ck_assert_int_eq(full->wait_us, 250 * UNIT_MS);
-	ck_assert_int_eq(full->deadline_us, 30 * UNIT_S);
-	ck_assert_int_eq(full->isolation, CONF_REPEATABLE_READ);
-	ck_assert_int_eq(full->access, CONF_READ_ONLY);
-	ck_assert(full->suppress);
-	ck_assert_str_eq(full->enter.list[0].sql, "SELECT $1, $3");
-	ck_assert_uint_eq(full->enter.list[0].args, 5);
-	ck_assert_uint_eq(full->on_commit.list[0].args, 2);
-	ck_assert_str_eq(full->on_rollback.list[0].sql, "SELECT 3");
-	ck_assert_uint_eq(full->on_rollback.list[0].args, 0);
-	ck_assert_uint_eq(full->cleanup.count, 2);
-	ck_assert_uint_eq(full->nargs, 3);
-	conf_free(c);
-}
-END_TEST
-
-START_TEST(as_many_arguments_as_there_may_be)
-{
-	char *text = mem_strdup(POOL "[scope s]\nenter = SELECT $1");
-	struct conf *c;
-
-	for (unsigned n = 2; n <= CONF_ARGS_MAX; n++) {
-		char *more = mem_printf("%s, $%u", text, n);
-
-		free(text);
-		text = more;
-	}
-	c = good(text);
-	ck_assert_uint_eq(c->scopes[0].nargs, CONF_ARGS_MAX);
-	ck_assert_uint_eq(c->scopes[0].enter.list[0].args, UINT64_MAX);
-	conf_free(c);
-	free(text);
-}
-END_TEST
-
-START_TEST(there_are_not_too_many_scopes)
-{
-	char *text = mem_alloc(64 << 10);
-	size_t n = sprintf(text, "%s", POOL);
-	struct conf_problems p;
-
-	for (int i = 0; i < CONF_SCOPES_MAX; i++)
-		n += sprintf(text + n, "[scope s%d]\n", i);
-	/* Pools are counted on their own. */
-	n += sprintf(text + n, "[pool b]\nconninfo=dbname=b\n");
-	conf_free(good(text));
-	sprintf(text + n, "[scope more]\n");
-	ck_assert_ptr_null(load_bytes(text, strlen(text), &p));
-	ck_assert_uint_eq(p.count, 1);
-	ck_assert_uint_eq(p.list[0].line, CONF_SCOPES_MAX + 5);
-	ck_assert_str_eq(p.list[0].text, "too many scopes: the maximum is 1000");
-	conf_problems_clear(&p);
-	free(text);
-}
-END_TEST
-
-START_TEST(a_long_list_of_statements_is_refused)
-{
-	char *text = mem_alloc(100 << 10);
-	size_t n = sprintf(text, POOL "[scope s]\nenter =\n");
-	struct conf_problems p;
-
-	for (int i = 0; i < 10000; i++)
-		n += sprintf(text + n, " TABLE a;\n");
-	ck_assert_ptr_null(load_bytes(text, n, &p));
-	ck_assert_uint_eq(p.count, 1);
-	/* Each line has 8 bytes and its line end. */
-	ck_assert_uint_eq(p.list[0].line, 4 + CONF_VALUE_MAX / 9 + 1);
-	ck_assert_str_eq(p.list[0].text, "enter (line 4) is too long: the maximum is 65536 bytes");
-	conf_problems_clear(&p);
-	free(text);
-}
-END_TEST
-
-START_TEST(show_config_lists_the_scopes)
-{
-	struct conf *c = good(POOL "[scope s]\nenter = SELECT 1 ;\n  -- two\n  SELECT 2;\n"
-				   "wait = 90\n[scope t]\n");
-	unsigned n = conf_entries(c), seen[2] = {0, 0};
-	char *source = mem_printf("%s:4", path);
-
-	for (unsigned i = 0; i < n; i++) {
-		struct conf_entry e;
-		bool s, t;
-
-		conf_entry(c, i, &e);
-		s = strcmp(e.section, "scope s") == 0;
-		t = strcmp(e.section, "scope t") == 0;
-		seen[0] += s;
-		seen[1] += t;
-		if (s && strcmp(e.name, "enter") == 0) {
-			ck_assert_str_eq(e.value, "SELECT 1; SELECT 2");
-			ck_assert_str_eq(e.default_text, "");
-			ck_assert_str_eq(e.source, source);
-		} else if (s && strcmp(e.name, "wait") == 0) {
-			ck_assert_str_eq(e.value, "90s");
-		} else if (t && strcmp(e.name, "wait") == 0) {
-			ck_assert_str_eq(e.value, "");
-			ck_assert_str_eq(e.source, "default");
-		} else if (!s && !t) {
-			/* Nowhere else, and before them. */
-			ck_assert_str_ne(e.name, "enter");
-			ck_assert_uint_eq(seen[0] + seen[1], 0);
-		}
-		conf_entry_clear(&e);
-	}
-	ck_assert_uint_eq(seen[0], 10);
-	ck_assert_uint_eq(seen[1], 10);
-	free(source);
 	conf_free(c);
 }
 END_TEST
@@ -878,7 +631,7 @@ START_TEST(allow_lets_in_whom_it_names)
 {
 	char *text =
 	    mem_printf("[pgwith]\nallow=%s\n[pool a]\nconninfo=dbname=a\n", allows[_i].allow);
-	struct conf *c = good(text);
+	struct conf *c = conf_good(text);
 
 	ck_assert_msg(conf_allows(c, allows[_i].uid, allows[_i].user, 500, allows[_i].role) ==
 			  allows[_i].expected,
@@ -905,7 +658,7 @@ START_TEST(the_sample_file_is_good)
 	text[n] = '\0';
 	fclose(f);
 	free(sample);
-	c = good(text);
+	c = conf_good(text);
 	ck_assert_ptr_nonnull(conf_pool(c, "app"));
 	conf_free(c);
 	for (char *p = text; (p = strstr(p, "\n#")) != NULL; p++) {
@@ -914,7 +667,7 @@ START_TEST(the_sample_file_is_good)
 			shown++;
 		}
 	}
-	c = good(text);
+	c = conf_good(text);
 	option_table(&count);
 	ck_assert_uint_eq(shown, count); /* all but conninfo, and [scope tenant] */
 	ck_assert_ptr_nonnull(conf_scope(c, "tenant"));
@@ -943,7 +696,7 @@ START_TEST(the_examples_of_the_manual_are_good)
 	fclose(f);
 	free(page);
 	ck_assert_ptr_null(strchr(text, '\\'));
-	c = good(text);
+	c = conf_good(text);
 	ck_assert_uint_eq(c->npools, 2);
 	ck_assert_uint_eq(c->nscopes, 2);
 	ck_assert_int_eq(conf_scope(c, "tenant")->wait_us, 2 * UNIT_S);
@@ -969,255 +722,6 @@ START_TEST(lists_are_exact)
 }
 END_TEST
 
-/* ---- several files, and files of secrets ---- */
-
-/* The path of a file beside `path`. */
-static const char *
-beside(const char *name)
-{
-	static char text[4][sizeof dir + 40];
-	static unsigned next;
-	char *out = text[next++ % 4];
-
-	snprintf(out, sizeof *text, "%s/%s", dir, name);
-	return out;
-}
-
-static void
-put(const char *name, const char *text, mode_t mode)
-{
-	FILE *f = fopen(beside(name), "w");
-
-	ck_assert_ptr_nonnull(f);
-	ck_assert(fputs(text, f) >= 0);
-	ck_assert_int_eq(fclose(f), 0);
-	ck_assert_int_eq(chmod(beside(name), mode), 0);
-}
-
-static void
-take_away(const char *name)
-{
-	unlink(beside(name));
-}
-
-/* The source of an option, as SHOW CONFIG has it. */
-static const char *
-source(const struct conf *c, const char *section, const char *option)
-{
-	static char text[200];
-
-	for (unsigned i = 0; i < conf_entries(c); i++) {
-		struct conf_entry e;
-		bool found;
-
-		conf_entry(c, i, &e);
-		found = strcmp(e.section, section) == 0 && strcmp(e.name, option) == 0;
-		if (found)
-			snprintf(text, sizeof text, "%s", e.source);
-		conf_entry_clear(&e);
-		if (found)
-			return text;
-	}
-	return NULL;
-}
-
-START_TEST(files_are_included)
-{
-	char wanted[200];
-	struct conf *c;
-
-	put("2.inc", "[pool b]\nconninfo = dbname=b\n[pgwith]\n\nsize = 7\n", 0644);
-	put("10.inc", "[pool c]\nconninfo = dbname=c\n[scope s]\npool = a\n", 0644);
-	put("one", "# nothing\n", 0644);
-	c = good("[pgwith]\ninclude = one\ninclude = *.inc\ninclude = none*\nport = 7\n[pool a]\n"
-		 "conninfo = dbname=a\nsize = 3\n");
-	ck_assert_str_eq(c->include, "one, *.inc, none*");
-	ck_assert_uint_eq(c->npools, 3);
-	/* In the order of names. */
-	ck_assert_str_eq(c->pools[0].name, "a");
-	ck_assert_str_eq(c->pools[1].name, "c");
-	ck_assert_str_eq(c->pools[2].name, "b");
-	ck_assert_ptr_nonnull(conf_scope(c, "s"));
-	ck_assert_int_eq(c->pools[0].size, 3);
-	ck_assert_int_eq(c->pools[1].size, 7);
-	snprintf(wanted, sizeof wanted, "%s:8", path);
-	ck_assert_str_eq(source(c, "pool a", "size"), wanted);
-	snprintf(wanted, sizeof wanted, "%s:5", beside("2.inc"));
-	ck_assert_str_eq(source(c, "pool c", "size"), wanted);
-	ck_assert_str_eq(source(c, "pgwith", "size"), wanted);
-	ck_assert_str_eq(source(c, "pool c", "mode"), "default");
-	conf_free(c);
-	take_away("2.inc");
-	take_away("10.inc");
-	take_away("one");
-}
-END_TEST
-
-static const struct {
-	const char *text;
-	mode_t mode;
-	const char *words; /* NULL: it is good */
-} secrets[] = {
-    {"hushhush", 0600, NULL},
-    {" \n\thushhush \n\n", 0640, NULL},
-    {"hushhush", 0400, NULL},
-    {"hushhush", 0604, "(mode 0604): chmod 0600 "},
-    {"hushhush", 0620, "(mode 0620): chmod 0600 "},
-    {"", 0600, "is empty"},
-    {" \n", 0600, "is empty"},
-};
-
-START_TEST(a_password_may_be_in_a_file)
-{
-	char text[300];
-	struct conf_problems p;
-	struct conf *c;
-
-	snprintf(text, sizeof text, "[pool a]\nconninfo = dbname=a\npassword = file:%s\n",
-		 beside("secret"));
-	put("secret", secrets[_i].text, secrets[_i].mode);
-	c = load_bytes(text, strlen(text), &p);
-	if (secrets[_i].words == NULL) {
-		char *shown = NULL;
-
-		ck_assert_ptr_nonnull(c);
-		ck_assert_str_eq(c->pools[0].password, "hushhush");
-		shown = option_text(option_find("password"), &c->pools[0]);
-		ck_assert_str_eq(shown, "********");
-		free(shown);
-	} else {
-		ck_assert_ptr_null(c);
-		ck_assert_uint_eq(p.count, 1);
-		ck_assert_uint_eq(p.list[0].line, 3);
-		ck_assert_msg(strstr(p.list[0].text, secrets[_i].words) != NULL, "%s",
-			      p.list[0].text);
-	}
-	for (unsigned i = 0; i < p.count; i++)
-		ck_assert_ptr_null(strstr(p.list[i].text, "hushhush"));
-	conf_problems_clear(&p);
-	conf_free(c);
-	take_away("secret");
-}
-END_TEST
-
-/* ---- changes ---- */
-
-static const char two_pools[] = "[pgwith]\nsize = 5\nport = 7\n[pool a]\nconninfo = dbname=a\n"
-				"[pool b]\nconninfo = dbname=b\nsize = 2\n"
-				"[scope s]\nenter = SELECT $1\n";
-
-static struct conf *
-change(const struct conf *c, const char *option, const char *value, const char *pool,
-       const char *scope, const char *words)
-{
-	struct conf_change change = {option, value, pool, scope, "alice"};
-	char *why, *hint;
-	struct conf *next = conf_changed(c, &change, &why, &hint);
-
-	if (words) {
-		ck_assert_ptr_null(next);
-		ck_assert_msg(strstr(why, words) != NULL, "%s: %s", words, why);
-	} else {
-		ck_assert_msg(next != NULL, "%s", why);
-	}
-	free(why);
-	free(hint);
-	return next;
-}
-
-START_TEST(one_option_is_set)
-{
-	struct conf *c = good(two_pools), *d, *e, *f;
-
-	d = change(c, "size", "9", NULL, NULL, NULL);
-	ck_assert_int_eq(d->pools[0].size, 9);
-	ck_assert_int_eq(d->pools[1].size, 2);
-	ck_assert_int_eq(c->pools[0].size, 5);
-	ck_assert_str_eq(source(d, "pool a", "size"), "SET by alice");
-	ck_assert_str_eq(source(d, "pgwith", "size"), "SET by alice");
-	e = change(d, "size", "1", "a", NULL, NULL);
-	ck_assert_int_eq(e->pools[0].size, 1);
-	/* It has its own now. */
-	f = change(e, "size", "8", NULL, NULL, NULL);
-	ck_assert_int_eq(f->pools[0].size, 1);
-	ck_assert_int_eq(f->defaults.size, 8);
-	conf_free(f);
-	f = change(e, "on_commit", "SELECT $2", NULL, "s", NULL);
-	ck_assert_uint_eq(f->scopes[0].nargs, 2);
-	ck_assert_uint_eq(e->scopes[0].nargs, 1);
-	change(e, "on_commit", "SELECT $3", NULL, "s", "$2 nowhere");
-	change(e, "min_size", "2", "a", NULL, "larger than size");
-	change(e, "size", "0", "a", NULL, "from 1 to 10000");
-	change(e, "size", "2", "c", NULL, "no pool \"c\"");
-	change(e, "sizes", "2", "a", NULL, "unknown option");
-	change(e, "port", "8", NULL, NULL, "restart");
-	change(e, "include", "x", NULL, NULL, "in the file");
-	change(e, "port", "8", "a", NULL, "not one of a pool");
-	change(e, "pool", "x", NULL, "s", "no pool \"x\"");
-	conf_free(c);
-	conf_free(d);
-	conf_free(e);
-	conf_free(f);
-}
-END_TEST
-
-struct told {
-	char text[1000];
-};
-
-static void
-note_difference(void *arg, const struct conf_difference *d)
-{
-	struct told *t = arg;
-	size_t have = strlen(t->text);
-
-	snprintf(t->text + have, sizeof t->text - have, "%s %s %s>%s%s; ", d->section, d->option,
-		 d->was ? d->was : "", d->is ? d->is : "", d->refused ? " refused" : "");
-}
-
-START_TEST(two_snapshots_are_compared)
-{
-	struct conf *was = good(two_pools), *is;
-	struct told told = {""};
-	char wanted[200];
-
-	is =
-	    good("\n\n[pgwith]\nsize = 6\nport = 8\nmax_clients = 3\n[pool a]\nconninfo = dbname=a "
-		 "password=hushhush\nrole = client\n[scope s]\nenter = SELECT $1, 2\n");
-	conf_take_over(is, was, note_difference, &told);
-	conf_take_pool(is, conf_pool(was, "a"), note_difference, &told);
-	conf_take_pool(is, conf_pool(was, "b"), note_difference, &told);
-	ck_assert_str_eq(told.text, "pgwith port 7>8 refused; pgwith max_clients 10000>3; "
-				    "scope s enter >; "
-				    "pool a conninfo dbname=a>password=******** dbname=a; "
-				    "pool a role fixed>client refused; pool a size 5>6; ");
-	/* As it runs, and from where that is. */
-	ck_assert_int_eq(is->port, 7);
-	ck_assert_int_eq(is->pools[0].role, CONF_ROLE_FIXED);
-	ck_assert_str_eq(source(is, "pool a", "role"), "default");
-	snprintf(wanted, sizeof wanted, "%s:3", path);
-	ck_assert_str_eq(source(is, "pgwith", "port"), wanted);
-	conf_free(was);
-	conf_free(is);
-}
-END_TEST
-
-START_TEST(a_part_keeps_the_whole)
-{
-	struct conf *c = good(two_pools);
-	const struct conf_pool *a = conf_pool_keep(conf_pool(c, "a"));
-	const struct conf_scope *s = conf_scope_keep(conf_scope(c, "s"));
-
-	conf_free(c);
-	ck_assert_str_eq(a->conninfo, "dbname=a");
-	conf_pool_drop(a);
-	ck_assert_str_eq(s->name, "s");
-	conf_scope_drop(s);
-	ck_assert_ptr_null(conf_pool_keep(NULL));
-	conf_pool_drop(NULL);
-}
-END_TEST
-
 int
 main(void)
 {
@@ -1226,9 +730,8 @@ main(void)
 	SRunner *r = srunner_create(s);
 	int failed;
 
-	if (mkdtemp(dir) == NULL)
+	if (!conf_text_begin())
 		return EXIT_FAILURE;
-	snprintf(path, sizeof path, "%s/conf", dir);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, an_empty_section_gets_the_defaults);
 	tcase_add_test(t, every_option_can_be_set);
@@ -1243,27 +746,14 @@ main(void)
 	tcase_add_test(t, hostile_files_are_refused);
 	tcase_add_loop_test(t, random_bytes_get_an_answer, 0, 4);
 	tcase_add_test(t, show_config_lists_every_option_with_its_source);
-	tcase_add_loop_test(t, statements_are_split_as_sql, 0, sizeof lists / sizeof *lists);
-	tcase_add_test(t, statements_may_stand_in_long_lines);
-	tcase_add_test(t, a_scope_has_its_options);
-	tcase_add_test(t, as_many_arguments_as_there_may_be);
-	tcase_add_test(t, there_are_not_too_many_scopes);
-	tcase_add_test(t, a_long_list_of_statements_is_refused);
-	tcase_add_test(t, show_config_lists_the_scopes);
 	tcase_add_loop_test(t, allow_lets_in_whom_it_names, 0, sizeof allows / sizeof *allows);
 	tcase_add_test(t, the_sample_file_is_good);
 	tcase_add_test(t, the_examples_of_the_manual_are_good);
 	tcase_add_test(t, lists_are_exact);
-	tcase_add_test(t, files_are_included);
-	tcase_add_loop_test(t, a_password_may_be_in_a_file, 0, sizeof secrets / sizeof *secrets);
-	tcase_add_test(t, one_option_is_set);
-	tcase_add_test(t, two_snapshots_are_compared);
-	tcase_add_test(t, a_part_keeps_the_whole);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);
-	unlink(path);
-	rmdir(dir);
+	conf_text_end();
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
