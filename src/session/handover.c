@@ -198,13 +198,23 @@ client_bag(const struct session *s)
 	return between ? CLIENTS : MIDDLE;
 }
 
-/* All that is needed to cancel its query without the state. No name may have a colon in it. */
+/* systemd takes no other names (fdname_is_valid()). */
+static bool
+is_name(const char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text >= 127 || *text == ':')
+			return false;
+	return true;
+}
+
+/* All that is needed to cancel its query without the state. */
 static void
 server_name(char *out, size_t size, const struct server *srv)
 {
 	const char *path = cancel_path(&srv->place, srv->stream.fd);
 
-	if (path == NULL || strchr(path, ':'))
+	if (path == NULL || !is_name(path))
 		path = "";
 	snprintf(out, size, SERVER "%llu-%d-%u-%s", (unsigned long long)srv->id, srv->backend_pid,
 		 srv->key.key, path);
