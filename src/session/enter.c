@@ -351,7 +351,7 @@ next_item(struct scopes *sc)
 	struct wanted w = {.item = enter_item(sc)};
 	struct err e;
 
-	sc->timed_out = false;
+	sc->timed_out = sc->contended = false;
 	if (!wanted_find(&w, sc, &e)) {
 		enter_fail(sc, &e);
 		err_clear(&e);

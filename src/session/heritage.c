@@ -231,6 +231,7 @@ doing_pack(struct pack *p, struct scopes *sc)
 	PACK(p, sc->entered);
 	deferred_list_pack(p, &sc->run);
 	PACK(p, sc->wait_us);
+	PACK(p, sc->contended);
 	PACK(p, sc->timed_out);
 	PACK(p, sc->rollback);
 	PACK(p, sc->good);

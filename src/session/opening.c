@@ -13,7 +13,7 @@
 #include "session/state.h"
 #include "wire/frame.h"
 
-/* The server needs this long to say that its lock is free. */
+/* The server needs this long to say that its lock is free now. */
 #define LOCK_WAIT_LEAST_US (20 * UNIT_MS)
 
 static void
@@ -41,19 +41,21 @@ values_of(const struct grammar_item *item)
 	return values;
 }
 
+/* A lock is not waited for at first, so that one that is free is had however short WAIT is. */
 static void
 plan_lock(struct scopes *sc, const struct grammar_item *item)
 {
+	bool patient = sc->wait_us < 0 || sc->contended;
 	char *key = item->key.text;
 	char sql[128];
 
 	snprintf(sql, sizeof sql,
 		 "SELECT pg_catalog.pg_%sadvisory_xact_lock%s(pg_catalog.hashtextextended($1, 0))",
-		 sc->wait_us == 0 ? "try_" : "", item->shared ? "_shared" : "");
+		 patient ? "" : "try_", item->shared ? "_shared" : "");
 	run_later(&sc->run, sql, &key, 1, 1);
 }
 
-/* Has a lock that may not be waited for been refused? */
+/* Is the lock that was tried not free? */
 static bool
 not_locked(const struct scopes *sc)
 {
@@ -223,11 +225,10 @@ next_statement(struct scopes *sc)
 	d = LIST_OBJ(n, struct deferred, node);
 	sc->step = STEP_STATEMENT;
 	talk_statement(s, d);
-	sc->talk.keep_rows = enter_item(sc)->kind == GRAMMAR_LOCK && sc->wait_us == 0;
+	sc->talk.keep_rows = enter_item(sc)->kind == GRAMMAR_LOCK && !sc->contended;
 	list_remove(&sc->run, n);
 	deferred_free(d);
-	/* The wait of a lock of PostgreSQL's goes on: its statement is the last one. */
-	if (enter_item(sc)->kind == GRAMMAR_LOCK && sc->wait_us > 0 && list_first(&sc->run) == NULL)
+	if (sc->contended)
 		enter_start_timer(sc, LOCK_WAIT_LEAST_US);
 }
 
@@ -282,7 +283,13 @@ opening_heard(struct scopes *sc)
 			next_statement(sc);
 		return;
 	default:
-		sc->timed_out |= not_locked(sc);
+		if (!sc->contended && not_locked(sc)) {
+			sc->contended = true;
+			if (sc->wait_us > 0)
+				plan_lock(sc, enter_item(sc));
+			else
+				sc->timed_out = true;
+		}
 		next_statement(sc);
 	}
 }

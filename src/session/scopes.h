@@ -99,7 +99,8 @@ struct scopes {
 	struct event timer; /* WAIT */
 	bool timing;        /* the timer is on */
 	int64_t wait_us;
-	bool timed_out; /* the wait of a lock of PostgreSQL's was too long */
+	bool contended; /* a lock of PostgreSQL's was not free at once */
+	bool timed_out; /* its wait was too long */
 	bool rollback;  /* EXIT: as was asked for, or as an inner frame's failure wants it */
 	bool good;      /* the frame that is worked on ends well, so far */
 	bool after;     /* its transaction has ended */

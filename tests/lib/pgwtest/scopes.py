@@ -237,7 +237,8 @@ class Model:
 
     def advisory_taken(self, tx, key, shared):
         for s in self.sessions:
-            others = {id(f.tx): f.tx for f in s.frames if f.tx and f.tx is not tx}
+            # A transaction of BEGIN is a frame only while there are others in it.
+            others = {id(x): x for x in [f.tx for f in s.frames] + [s.plain] if x and x is not tx}
             for other in others.values():
                 for level in other.levels:
                     if any(k == key and not (shared and sh) for k, sh in level.locks):
