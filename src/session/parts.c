@@ -1,28 +1,14 @@
 #include "session/parts.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "session/daemon.h"
+#include "session/named.h"
 #include "session/scopes.h"
-#include "wire/frame.h"
 #include "wire/msg.h"
-#include "wire/reader.h"
 #include "wire/sqlclass.h"
 #include "wire/sqltext.h"
-
-#define NAMED_MAX 1000 /* scope statements that are prepared, and portals */
-
-static enum verdict
-refuse(struct session *s, char type, struct err *e)
-{
-	enum verdict v = scopes_refuse(s, type, e);
-
-	err_clear(e);
-	return v;
-}
 
 /* Of UTF-8, or of any encoding with one byte a character. */
 static unsigned
@@ -200,8 +186,8 @@ parts_sync(struct session *s)
 
 /* ---- one statement ---- */
 
-static struct grammar *
-parse(struct session *s, const char *sql, size_t bytes, struct err *e)
+struct grammar *
+parts_parse(struct session *s, const char *sql, size_t bytes, struct err *e)
 {
 	struct grammar *g;
 	struct grammar_error ge;
@@ -230,7 +216,7 @@ parses(struct session *s, const char *sql, size_t bytes, struct err *e)
 		sqltext_init(&text, sql + at, n, 0);
 		if (!sqltext_next(&text, &stmt) || !grammar_is(&stmt))
 			continue;
-		g = parse(s, sql + at, n, e);
+		g = parts_parse(s, sql + at, n, e);
 		if (g == NULL) {
 			e->position += characters(sql, at);
 			return false;
@@ -247,7 +233,7 @@ split(struct session *s, const char *sql, size_t bytes)
 	struct err e;
 
 	if (!parses(s, sql, bytes, &e))
-		return refuse(s, 'Q', &e);
+		return scopes_refuse(s, 'Q', &e);
 	buf_reset(&sc->parts);
 	buf_add(&sc->parts, sql, bytes);
 	sc->chars = 0;
@@ -272,333 +258,22 @@ query(struct session *s, const struct message *m, const char *sql, size_t bytes)
 
 	if (m->have < m->bytes || m->bytes > SESSION_WHOLE_MAX - 16) {
 		err_make(&e, ERR_SCOPE_TOO_LONG, SESSION_WHOLE_MAX - 16);
-		return refuse(s, m->type, &e);
+		return scopes_refuse(s, m->type, &e);
 	}
 	if ((v = settled(s)) != FORWARD)
 		return v;
 	if (!s->scopes->in_part && !has_one(sql, bytes))
 		return split(s, sql, bytes);
-	g = parse(s, sql, bytes, &e);
+	g = parts_parse(s, sql, bytes, &e);
 	if (g && g->nparams > 0) {
 		grammar_free(g);
 		err_make(&e, ERR_SCOPE_SYNTAX, "there is no parameter $1 in a simple query");
-		return refuse(s, m->type, &e);
+		return scopes_refuse(s, m->type, &e);
 	}
-	return g ? scopes_do(s, g, 'Q') : refuse(s, m->type, &e);
+	return g ? scopes_do(s, g, 'Q') : scopes_refuse(s, m->type, &e);
 }
 
 /* ---- the extended protocol ---- */
-
-static struct scope_named *
-find(const struct list *l, const char *name)
-{
-	struct list_node *n;
-
-	LIST_EACH (n, l)
-		if (strcmp(LIST_OBJ(n, struct scope_named, node)->name, name) == 0)
-			return LIST_OBJ(n, struct scope_named, node);
-	return NULL;
-}
-
-static void
-forget(struct list *l, struct scope_named *named)
-{
-	list_remove(l, &named->node);
-	free(named->name);
-	free(named->types);
-	grammar_free(named->statement);
-	free(named);
-}
-
-static void
-forget_name(struct list *l, const char *name)
-{
-	struct scope_named *named = find(l, name);
-
-	if (named)
-		forget(l, named);
-}
-
-static void
-forget_all(struct list *l)
-{
-	struct list_node *n;
-
-	while ((n = list_first(l)) != NULL)
-		forget(l, LIST_OBJ(n, struct scope_named, node));
-}
-
-void
-parts_clear(struct scopes *sc)
-{
-	forget_all(&sc->statements);
-	forget_all(&sc->portals);
-}
-
-static struct scope_named *
-keep(struct list *l, const char *name, struct grammar *g)
-{
-	struct scope_named *named = mem_calloc(1, sizeof *named);
-
-	named->name = mem_strdup(name);
-	named->statement = g;
-	list_append(l, &named->node);
-	return named;
-}
-
-static enum verdict
-acknowledge(struct session *s, char type)
-{
-	uint8_t message[] = {(uint8_t)type, 0, 0, 0, 4};
-
-	session_send(s, message, sizeof message);
-	return session_gone(s) ? OVER : DROP;
-}
-
-static enum verdict
-malformed(struct session *s)
-{
-	struct err e;
-
-	err_make(&e, ERR_PROTOCOL_VIOLATION, "a malformed message");
-	session_fail(s, &e);
-	err_clear(&e);
-	return OVER;
-}
-
-static enum verdict
-parse_message(struct session *s, const struct message *m, const char *sql, size_t bytes)
-{
-	struct scopes *sc = s->scopes;
-	const char *name = (const char *)m->body;
-	struct scope_named *named;
-	struct reader r;
-	struct grammar *g;
-	struct err e;
-
-	if (m->have < m->bytes) {
-		err_make(&e, ERR_SCOPE_TOO_LONG, SESSION_WHOLE_MAX);
-		return refuse(s, 'P', &e);
-	}
-	if (*name && (find(&sc->statements, name) ||
-		      (s->names && names_have(s->names, name, strlen(name))))) {
-		err_make(&e, ERR_STATEMENT_EXISTS, name);
-		return refuse(s, 'P', &e);
-	}
-	if (sc->statements.count >= NAMED_MAX) {
-		err_make(&e, ERR_SCOPE_TOO_MANY, "prepared scope statements", NAMED_MAX);
-		return refuse(s, 'P', &e);
-	}
-	if ((g = parse(s, sql, bytes, &e)) == NULL)
-		return refuse(s, 'P', &e);
-	if (*name == 0) {
-		forget_name(&sc->statements, "");
-		unnamed_forget(&s->unnamed,
-			       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
-	}
-	named = keep(&sc->statements, name, g);
-	reader_init(&r, m->body, m->bytes);
-	reader_str(&r);
-	reader_str(&r);
-	named->ntypes = reader_u16(&r);
-	if (named->ntypes > g->nparams)
-		named->ntypes = g->nparams;
-	named->types = mem_calloc(g->nparams + 1, sizeof *named->types);
-	for (unsigned i = 0; i < named->ntypes; i++)
-		named->types[i] = reader_u32(&r);
-	return acknowledge(s, '1');
-}
-
-/* A value of Bind as text, allocated; NULL if it cannot be understood. */
-static char *
-value_of(const uint8_t *p, uint32_t bytes, unsigned format, uint32_t type)
-{
-	enum {
-		BOOL = 16,
-		NAME = 19,
-		INT8 = 20,
-		INT2 = 21,
-		INT4 = 23,
-		TEXT = 25,
-		UNKNOWN = 705,
-		BPCHAR = 1042,
-		VARCHAR = 1043
-	};
-	int64_t number = 0;
-	char text[24];
-
-	if (format == 0 || type == 0 || type == TEXT || type == VARCHAR || type == UNKNOWN ||
-	    type == NAME || type == BPCHAR)
-		return memchr(p, 0, bytes) ? NULL : mem_strndup((const char *)p, bytes);
-	if (type == BOOL && bytes == 1)
-		return mem_strdup(*p ? "true" : "false");
-	if ((type == INT2 && bytes == 2) || (type == INT4 && bytes == 4) ||
-	    (type == INT8 && bytes == 8)) {
-		for (uint32_t i = 0; i < bytes; i++)
-			number = (int64_t)((uint64_t)number << 8 | p[i]);
-		if (bytes == 2)
-			number = (int16_t)number;
-		if (bytes == 4)
-			number = (int32_t)number;
-		snprintf(text, sizeof text, "%lld", (long long)number);
-		return mem_strdup(text);
-	}
-	return NULL;
-}
-
-/* Reads what Bind gives to the parameters. Returns false with the reason in *e; *broken: the
- * message is malformed. */
-static bool
-bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, struct err *e,
-	    bool *broken)
-{
-	unsigned nformats, n, given;
-	uint16_t formats[64] = {0};
-	char **values;
-	struct grammar_error ge;
-	bool good = true;
-
-	nformats = reader_u16(r);
-	for (unsigned i = 0; i < nformats; i++) {
-		uint16_t format = reader_u16(r);
-
-		if (i < sizeof formats / sizeof *formats)
-			formats[i] = format;
-	}
-	given = reader_u16(r);
-	*broken = r->failed;
-	if (*broken)
-		return false;
-	values = mem_calloc(given + 1, sizeof *values);
-	for (n = 0; n < given && good; n++) {
-		uint32_t bytes = reader_u32(r);
-		const uint8_t *p = bytes == UINT32_MAX ? NULL : reader_bytes(r, bytes);
-		unsigned format = nformats == 1            ? formats[0]
-				  : n < nformats && n < 64 ? formats[n]
-							   : 0;
-
-		if (r->failed) {
-			*broken = true;
-			good = false;
-		} else if (bytes != UINT32_MAX) {
-			values[n] = value_of(p, bytes, format, n < st->ntypes ? st->types[n] : 0);
-			if (values[n] == NULL) {
-				err_make(e, ERR_SCOPE_UNSUPPORTED,
-					 "a parameter of a scope statement is text, a whole number "
-					 "or a boolean");
-				good = false;
-			}
-		}
-	}
-	if (good && given > g->nparams) {
-		char text[96];
-
-		snprintf(text, sizeof text, "expected %u parameters, there are %u", g->nparams,
-			 given);
-		err_make(e, ERR_SCOPE_VALUE, text);
-		good = false;
-	}
-	if (good && grammar_bind(g, (const char *const *)values, given, &ge) < 0) {
-		err_make(e, ERR_SCOPE_VALUE, ge.expected);
-		free(ge.expected);
-		good = false;
-	}
-	for (unsigned i = 0; i < given; i++)
-		free(values[i]);
-	free(values);
-	return good;
-}
-
-/* What Bind says about the columns of the answer. */
-static void
-result_formats(struct reader *r, struct scopes_formats *formats)
-{
-	unsigned count = reader_u16(r);
-
-	formats->count = count > SCOPES_COLUMNS ? SCOPES_COLUMNS : count;
-	for (unsigned i = 0; i < formats->count; i++)
-		formats->list[i] = reader_u16(r);
-}
-
-static enum verdict
-bind_message(struct session *s, const struct message *m, const struct scope_named *st)
-{
-	struct scopes *sc = s->scopes;
-	struct grammar *g;
-	struct reader r;
-	const char *portal;
-	struct err e;
-	struct scopes_formats formats;
-	bool broken = false;
-
-	if (m->have < m->bytes) {
-		err_make(&e, ERR_SCOPE_TOO_LONG, SESSION_WHOLE_MAX);
-		return refuse(s, 'B', &e);
-	}
-	reader_init(&r, m->body, m->bytes);
-	portal = reader_str(&r);
-	reader_str(&r);
-	if (r.failed)
-		return malformed(s);
-	if (*portal && find(&sc->portals, portal)) {
-		err_make(&e, ERR_PORTAL_EXISTS, portal);
-		return refuse(s, 'B', &e);
-	}
-	if (sc->portals.count >= NAMED_MAX) {
-		err_make(&e, ERR_SCOPE_TOO_MANY, "portals of scope statements", NAMED_MAX);
-		return refuse(s, 'B', &e);
-	}
-	g = grammar_copy(st->statement);
-	if (!bind_values(st, &r, g, &e, &broken)) {
-		grammar_free(g);
-		return broken ? malformed(s) : refuse(s, 'B', &e);
-	}
-	result_formats(&r, &formats);
-	if (r.failed) {
-		grammar_free(g);
-		return malformed(s);
-	}
-	forget_name(&sc->portals, "");
-	keep(&sc->portals, portal, g)->formats = formats;
-	return acknowledge(s, '2');
-}
-
-static enum verdict
-describe_message(struct session *s, const struct scope_named *named, bool statement)
-{
-	struct buf out;
-	size_t at;
-
-	buf_init(&out, 1024 * 1024);
-	if (statement) {
-		at = msg_begin(&out, 't');
-		buf_add_u16(&out, (uint16_t)named->statement->nparams);
-		for (unsigned i = 0; i < named->statement->nparams; i++)
-			buf_add_u32(&out, named->types[i] ? named->types[i] : 25 /* text */);
-		msg_end(&out, at);
-	}
-	if (named->statement->verb == GRAMMAR_SHOW_SCOPES) {
-		scopes_describe(&out, &named->formats);
-	} else {
-		at = msg_begin(&out, 'n');
-		msg_end(&out, at);
-	}
-	session_send_buf(s, &out);
-	buf_clear(&out);
-	return session_gone(s) ? OVER : DROP;
-}
-
-static enum verdict
-execute_message(struct session *s, struct scope_named *portal)
-{
-	struct grammar *g = portal->statement;
-
-	/* A portal is for once, as that of any statement without rows. */
-	portal->statement = NULL;
-	s->scopes->formats = portal->formats;
-	forget(&s->scopes->portals, portal);
-	return scopes_do(s, g, 'E');
-}
 
 /* The names that a message gives, the second one where it has two; false if it is cut off. */
 static bool
@@ -630,11 +305,11 @@ named_of(const struct session *s, const struct message *m, const char *first, co
 
 	switch (m->type) {
 	case 'B':
-		return find(&sc->statements, second);
+		return named_statement(sc, second);
 	case 'E':
-		return find(&sc->portals, first);
+		return named_portal(sc, first);
 	default: /* D, C */
-		return find(m->body[0] == 'S' ? &sc->statements : &sc->portals, first);
+		return m->body[0] == 'S' ? named_statement(sc, first) : named_portal(sc, first);
 	}
 }
 
@@ -672,7 +347,7 @@ admit(struct session *s, struct message *m, unsigned set, const char *sql, size_
 		return FORWARD;
 	if ((v = settled(s)) != FORWARD)
 		return v;
-	return scopes_admit(s, set, sql, bytes, &e) ? FORWARD : refuse(s, m->type, &e);
+	return scopes_admit(s, set, sql, bytes, &e) ? FORWARD : scopes_refuse(s, m->type, &e);
 }
 
 /* What is new takes the place of a scope statement or portal without a name. */
@@ -680,9 +355,9 @@ static void
 replaces(struct session *s, const struct message *m, const char *name)
 {
 	if (m->type == 'P' && *name == 0)
-		forget_name(&s->scopes->statements, "");
+		named_replaced(s->scopes, 'P');
 	if (m->type == 'B' && *name == 0)
-		forget_name(&s->scopes->portals, "");
+		named_replaced(s->scopes, 'B');
 }
 
 static enum verdict
@@ -700,12 +375,12 @@ extended(struct session *s, struct message *m)
 		return FORWARD;
 	if (m->type == 'P') {
 		if (m->set & SQLCLASS_SCOPE)
-			return (v = settled(s)) == FORWARD ? parse_message(s, m, sql, bytes) : v;
-		if (*first && find(&s->scopes->statements, first)) {
+			return (v = settled(s)) == FORWARD ? named_parse(s, m, sql, bytes) : v;
+		if (*first && named_statement(s->scopes, first)) {
 			if ((v = settled(s)) != FORWARD)
 				return v;
 			err_make(&e, ERR_STATEMENT_EXISTS, first);
-			return refuse(s, 'P', &e);
+			return scopes_refuse(s, 'P', &e);
 		}
 		replaces(s, m, first);
 		/* What it does counts when it is bound. */
@@ -721,17 +396,7 @@ extended(struct session *s, struct message *m)
 	}
 	if ((v = settled(s)) != FORWARD)
 		return v;
-	switch (m->type) {
-	case 'B':
-		return bind_message(s, m, named);
-	case 'D':
-		return describe_message(s, named, m->body[0] == 'S');
-	case 'E':
-		return execute_message(s, named);
-	default:
-		forget(m->body[0] == 'S' ? &s->scopes->statements : &s->scopes->portals, named);
-		return acknowledge(s, '3');
-	}
+	return named_message(s, m, named);
 }
 
 /* A Sync. Of a transaction that has expired no server knows: that which messages go by is another
@@ -741,7 +406,7 @@ synced(struct session *s)
 {
 	struct buf out;
 
-	forget_all(&s->scopes->portals);
+	named_synced(s->scopes);
 	if (!scopes_expired(s) || s->state != SESSION_ACTIVE ||
 	    !progress_at_rest(&s->lease->srv->progress))
 		return FORWARD;
@@ -771,7 +436,7 @@ parts_judge(struct session *s, struct message *m)
 		sql = statement_text(m, &bytes);
 		if (m->set & SQLCLASS_SCOPE)
 			return query(s, m, sql, bytes);
-		forget_name(&sc->statements, "");
+		named_replaced(sc, 'P');
 		return admit(s, m, m->set, sql, bytes);
 	case 'F':
 		return admit(s, m, 0, NULL, 0);

@@ -1,5 +1,5 @@
 /* parts: the messages of a client that are, or contain, scope statements: texts of many statements,
- * which are done part by part, and prepared statements and portals of the extended protocol. */
+ * which are done part by part, and the extended protocol, as far as it is about them: see named. */
 #ifndef PGWITH_SESSION_PARTS_H
 #define PGWITH_SESSION_PARTS_H
 
@@ -28,7 +28,8 @@ void parts_sync(struct session *);
 void parts_run(struct session *,
 	       size_t (*handle)(struct session *, const uint8_t *data, size_t bytes));
 
-/* Frees what was prepared. */
-void parts_clear(struct scopes *);
+/* Understands one scope statement. Returns NULL, with the reason and its place in *e, if it cannot
+ * be. */
+struct grammar *parts_parse(struct session *, const char *sql, size_t bytes, struct err *e);
 
 #endif

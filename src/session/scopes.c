@@ -9,6 +9,7 @@
 #include "session/begin.h"
 #include "session/daemon.h"
 #include "session/limits.h"
+#include "session/named.h"
 #include "session/parts.h"
 #include "session/points.h"
 #include "session/slow.h"
@@ -43,7 +44,7 @@ scopes_free(struct scopes *sc)
 {
 	struct list_node *n;
 
-	parts_clear(sc);
+	named_clear(sc);
 	while ((n = list_first(&sc->run)) != NULL) {
 		list_remove(&sc->run, n);
 		deferred_free(LIST_OBJ(n, struct deferred, node));
@@ -165,9 +166,10 @@ scopes_notice(struct session *s, const char *severity, const struct err *e)
 }
 
 enum verdict
-scopes_refuse(struct session *s, char type, const struct err *e)
+scopes_refuse(struct session *s, char type, struct err *e)
 {
 	session_refuse(s, type, e);
+	err_clear(e);
 	return s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
 		       s->state == SESSION_LEAVING
 		   ? OVER
@@ -552,7 +554,6 @@ scopes_do(struct session *s, struct grammar *g, char type)
 {
 	struct scopes *sc = scopes_of(s);
 	enum grammar_verb verb = g->verb;
-	enum verdict v;
 	struct err e;
 	bool good;
 
@@ -571,9 +572,7 @@ scopes_do(struct session *s, struct grammar *g, char type)
 	grammar_free(g);
 	if (good)
 		return session_gone(s) ? OVER : DROP;
-	v = scopes_refuse(s, type, &e);
-	err_clear(&e);
-	return v;
+	return scopes_refuse(s, type, &e);
 }
 
 /* ---- ordinary statements ---- */

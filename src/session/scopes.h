@@ -154,8 +154,8 @@ bool scopes_open(const struct session *);
  * of the message that it answers. Returns what judge() returns: DROP, or OVER. */
 enum verdict scopes_do(struct session *, struct grammar *, char type);
 
-/* What the message is answered by, beside its own effects: an ErrorResponse. */
-enum verdict scopes_refuse(struct session *, char type, const struct err *);
+/* What the message is answered by, beside its own effects: an ErrorResponse. Clears the error. */
+enum verdict scopes_refuse(struct session *, char type, struct err *);
 
 /* May an ordinary statement of these SQLCLASS_... bits be run now? Then returns true; otherwise
  * *e says why not. */
