@@ -72,7 +72,7 @@ static const struct setting known[] = {
     {"server_check_query", SETTING_ELSEWHERE, NULL, NULL, NULL},
     {"server_reset_query", SETTING_NONE, NULL, NULL,
      "not needed: what a session leaves behind is found and undone, in every mode"},
-    {"server_reset_query_always", SETTING_NONE, NULL, NULL, "not needed: see server_reset_query"},
+    {"server_reset_query_always", SETTING_SAME, "discard_always", NULL, NULL},
     {"server_fast_close", SETTING_NONE, NULL, NULL,
      "not needed: in mode = session, pgwith kill pool does it"},
     {"server_round_robin", SETTING_NONE, NULL, NULL,

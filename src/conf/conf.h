@@ -49,6 +49,7 @@ struct conf_pool {
 	int64_t cleanup_timeout_us; /* all steps of one cleanup together */
 	int64_t retry_delay_us;     /* after a failed connect, fail at once for this long */
 	bool pin;                   /* a session may keep its server for what cannot be moved */
+	bool discard_always;        /* DISCARD ALL after every lease */
 	int64_t max_prepared_statements; /* kept on each server; 0: a session with one is pinned */
 	int64_t max_session_statements;  /* names of one session; one that has more is pinned */
 	bool lazy_begin;                 /* a plain BEGIN is answered without a server */

@@ -147,7 +147,7 @@ lease_return(struct lease *l, bool discard)
 {
 	struct server *srv = let_go(l);
 
-	discard |= server_limits_idle(srv);
+	discard |= server_must_discard(srv);
 	if (discard || srv->cancels > 0 || srv->progress.unsure) {
 		server_clean(srv, discard ? CLEANUP_RESTORE : CLEANUP_CANCEL_PENDING, NULL, false,
 			     discard);

@@ -536,12 +536,15 @@ cleanup_ended(struct server *srv)
 	int64_t took = loop_now_us(loop_of(srv)) - srv->cleanup.started_us;
 	const char *broken_why = srv->cleanup.broken_why;
 	bool good = srv->cleanup.state == CLEANUP_DONE;
+	/* That is nothing out of the ordinary, and can come after every transaction. */
+	bool usual = good && srv->cleanup.why == CLEANUP_RESTORE;
 	struct todo done;
 
-	log_info("server %llu: cleanup %s pool=%s backend=%d why=\"%s\" cancels=%u took=%.1fms",
-		 (unsigned long long)srv->id, good ? "done" : broken_why, pool->conf->name,
-		 srv->backend_pid, cleanup_why_name(srv->cleanup.why), srv->cleanup.cancels,
-		 (double)took / 1000);
+	(usual ? log_debug : log_info)(
+	    "server %llu: cleanup %s pool=%s backend=%d why=\"%s\" cancels=%u took=%.1fms",
+	    (unsigned long long)srv->id, good ? "done" : broken_why, pool->conf->name,
+	    srv->backend_pid, cleanup_why_name(srv->cleanup.why), srv->cleanup.cancels,
+	    (double)took / 1000);
 	if (!good) {
 		server_close(srv, broken_why);
 		return;
@@ -591,12 +594,12 @@ server_step(struct server *srv)
 }
 
 bool
-server_limits_idle(const struct server *srv)
+server_must_discard(const struct server *srv)
 {
 	static const char name[] = "'idle_session_timeout','";
 	const char *at = srv->context ? strcasestr(srv->context, name) : NULL;
 
-	return at && strtod(at + strlen(name), NULL) > 0;
+	return srv->pool->conf->discard_always || (at && strtod(at + strlen(name), NULL) > 0);
 }
 
 void
@@ -607,7 +610,7 @@ server_clean(struct server *srv, enum cleanup_why why, struct todo *todo, bool k
 		    "server %llu: cleanup begins pool=%s backend=%d why=\"%s\" status=%c due=%u",
 		    (unsigned long long)srv->id, srv->pool->conf->name, srv->backend_pid,
 		    cleanup_why_name(why), srv->progress.status, srv->progress.ready_due);
-	discard |= server_limits_idle(srv);
+	discard |= server_must_discard(srv);
 	server_set_state(srv, SERVER_CLEANING);
 	cleanup_start(&srv->cleanup, why, todo, keep, discard, srv->pool->conf->cleanup_timeout_us,
 		      loop_now_us(loop_of(srv)));

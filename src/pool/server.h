@@ -98,8 +98,9 @@ void server_set_state(struct server *, enum server_state);
  * ended, pools->cancelled() is called with `requester`, unless that is 0. */
 void server_cancel(struct server *, uint64_t requester);
 
-/* Has its last session set a limit that would make PostgreSQL end the server while it is idle? */
-bool server_limits_idle(const struct server *);
+/* Does it need DISCARD ALL before the next lease, whatever this one has done? Because the pool says
+ * so, or because a session has set a limit that would make PostgreSQL end the idle server. */
+bool server_must_discard(const struct server *);
 
 /* LEASED -> CLEANING. The rest as in cleanup_start(). */
 void server_clean(struct server *, enum cleanup_why, struct todo *todo, bool keep, bool discard);

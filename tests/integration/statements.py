@@ -233,6 +233,28 @@ def idle_session_timeout(t):
 
 
 @test
+def discard_always(t):
+    """What a function sets and locks by itself passes to nobody with discard_always, on the same server"""
+    t.sql("CREATE FUNCTION sly() RETURNS void LANGUAGE plpgsql AS $$BEGIN"
+          " PERFORM set_config('app.tenant', 'mine', false), set_config('work_mem', '3MB', false);"
+          " PERFORM pg_advisory_lock(7); END$$")
+    look = ("SELECT coalesce(current_setting('app.tenant', true), ''), current_setting('work_mem'), "
+            "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')")
+    for setting, seen in (("off", ("mine", "3MB", "1")), ("on", ("", "4MB", "0"))):
+        w = Watch(t, t.daemon(size=1, discard_always=setting))
+        a, b, c = (w.daemon.connect() for _ in range(3))
+        for how in ("SELECT sly()", "BEGIN; SELECT sly(); COMMIT", "ENTER x; SELECT sly(); EXIT"):
+            a.sql(how)
+            equal(b.sql(look), [seen], "after %s with %s" % (how, setting))
+        c.sql("SET my.own = 'c'; SET lock_timeout = '9s'")
+        equal(c.sql("SELECT current_setting('my.own'), current_setting('lock_timeout')"), [("c", "9s")], "its own")
+        equal(b.backend(), w.pid, "the server")
+        for client in (a, b, c):
+            client.close()
+        w.daemon.stop()
+
+
+@test
 def short_timeout_at_the_end(t):
     """What a session with a statement_timeout of a millisecond leaves behind is undone on the same server"""
     w = Watch(t, t.daemon(size=1))
