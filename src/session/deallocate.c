@@ -69,8 +69,9 @@ deallocate_note(struct session *s, const char *sql, size_t bytes)
 			sqltext_token(&at, &t);
 		if ((t.kind == SQLTEXT_NAME && t.word == SQLWORD_ALL) || !identifier(&t, name))
 			continue;
-		if (leave(s, name) && s->names && names_have(s->names, name, strlen(name)) &&
-		    srv->progress.status != 'E')
+		/* In a failed transaction too, as the text may end that before: what is empty can
+		 * be prepared there. */
+		if (leave(s, name) && s->names && names_have(s->names, name, strlen(name)))
 			prepared_decoy(&srv->prepared, &srv->progress, name, strlen(name),
 				       &s->daemon->ahead);
 		/* One of ours: they are never used again by their names. */

@@ -186,6 +186,19 @@ def eviction(t):
 
 
 @test
+def deallocated_behind_an_end(t):
+    """DEALLOCATE in a text that first ends the failed transaction it is sent in"""
+    q = wire.query
+    steps = (wire.parse("SELECT 1", "s1") + GROUP, q("BEGIN"), q("SELECT 1/0"), q("ROLLBACK; DEALLOCATE s1"),
+             run("s1"), wire.parse("SELECT 2", "s1") + GROUP, run("s1"), q("BEGIN"), q("SELECT 1/0"),
+             q("DEALLOCATE s1"), q("ROLLBACK"), run("s1"))
+    # One after the other: it is known that the transaction has failed.
+    with t.direct() as direct, t.daemon(size=1).connect() as client:
+        for n, step in enumerate(steps):
+            equal(pipeline(client, step), pipeline(direct, step), "step %d" % n)
+
+
+@test
 def short_timeout(t):
     """A statement_timeout of a millisecond is the session's, does not end it, and is nobody else's"""
     w = Watch(t, t.daemon(size=1))
