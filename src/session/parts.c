@@ -70,6 +70,33 @@ empty(const char *text, size_t bytes)
 	return !sqltext_next(&at, &stmt);
 }
 
+/* Is a part a scope statement? */
+static bool
+is_scope(const char *part, size_t bytes)
+{
+	struct sqltext at;
+	struct sqltext_stmt stmt;
+
+	sqltext_init(&at, part, bytes, 0);
+	return sqltext_next(&at, &stmt) && grammar_is(&stmt);
+}
+
+/* A Query of the next part. What PostgreSQL gets has blanks in the place of what was before it, so
+ * that the positions of its errors are those of the client's text. */
+static void
+part_message(const struct scopes *sc, struct buf *out)
+{
+	const char *text = (const char *)buf_data(&sc->parts);
+	size_t blanks = is_scope(text, sc->part_bytes) ? 0 : sc->chars;
+
+	buf_add_u8(out, 'Q');
+	buf_add_u32(out, (uint32_t)(4 + blanks + sc->part_bytes + 1));
+	while (blanks-- > 0)
+		buf_add_u8(out, ' ');
+	buf_add(out, text, sc->part_bytes);
+	buf_add_u8(out, 0);
+}
+
 /* A part was with the server, and that is at rest. */
 static void
 part_ended(struct session *s)
@@ -110,10 +137,7 @@ parts_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *d
 		if (empty(text + sc->part_bytes, sc->parts.len - sc->part_bytes))
 			sc->part_bytes = sc->parts.len;
 		buf_init(&message, SESSION_WHOLE_MAX + 16);
-		buf_add_u8(&message, 'Q');
-		buf_add_u32(&message, (uint32_t)(4 + sc->part_bytes + 1));
-		buf_add(&message, text, sc->part_bytes);
-		buf_add_u8(&message, 0);
+		part_message(sc, &message);
 		sc->part_failed = false;
 		sc->in_part = true;
 		used = handle(s, buf_data(&message), message.len);
@@ -208,13 +232,10 @@ static bool
 parses(struct session *s, const char *sql, size_t bytes, struct err *e)
 {
 	for (size_t at = 0, n; at < bytes; at += n) {
-		struct sqltext text;
-		struct sqltext_stmt stmt;
 		struct grammar *g;
 
 		n = part_of(sql + at, bytes - at);
-		sqltext_init(&text, sql + at, n, 0);
-		if (!sqltext_next(&text, &stmt) || !grammar_is(&stmt))
+		if (!is_scope(sql + at, n))
 			continue;
 		g = parts_parse(s, sql + at, n, e);
 		if (g == NULL) {

@@ -276,6 +276,19 @@ def killed_in_a_text(t):
 
 # ---- grammar by the wire ---------------------------------------------------------------------------
 @test
+def positions_of_others(t):
+    """the positions of PostgreSQL's own errors are those of the client's text, whatever stands before"""
+    _, c = scene(t)
+    for before in ("SELECT 'é'; ENTER a; EXIT; ", "ENTER a; SELECT 'éü', 1;\n", "ENTER a; SELECT 1; EXIT;\n\tENTER b; SELECT 2, "):
+        text = before + ("no_such" if before.endswith(", ") else "SELECT 1, no_such") + ", 3; EXIT"
+        r = c.ask(text)
+        equal([e.sqlstate for e in r.errors], ["42703"], "the error")
+        equal(int(r.errors[0].fields["P"]), text.index("no_such") + 1, "PostgreSQL's position in %r" % text)
+        if r.status != "I":
+            c.sql("EXIT ALL ROLLBACK")
+
+
+@test
 def positions(t):
     """what cannot be understood is a 42601 that points at the place, in characters, and says what was expected"""
     d, c = scene(t)
