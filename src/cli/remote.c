@@ -1,6 +1,7 @@
 #include "cli/remote.h"
 
 #include <libpq-fe.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #define TESTED_MAJOR 15 /* README.md, "Limits" */
 #define OLDEST_MAJOR 14 /* that the PostgreSQL project still maintains */
+#define AT_ONCE      16 /* servers that are connected to */
 
 /* One server with all pools that lead to it. */
 struct target {
@@ -33,7 +35,10 @@ struct remote {
 struct look {
 	struct remote *remote;
 	const struct conf_pool *pool;
+	const char *user; /* to log in as; NULL: the conninfo says it */
 	char *subject;
+	pthread_t thread; /* that connects, if there is one */
+	bool threaded;
 	PGconn *conn;
 	PGresult *settings; /* name, value, source */
 };
@@ -76,20 +81,24 @@ cure_of(const char *message)
 	return "check the conninfo, and that the server runs";
 }
 
-static PGconn *
-dial(const struct remote *r, const struct conf_pool *pool, const char *user)
+/* A thread: libpq blocks while it looks up names. */
+static void *
+dial(void *arg)
 {
-	int64_t us = pool->connect_timeout_us < r->how->timeout_us ? pool->connect_timeout_us
-								   : r->how->timeout_us;
+	struct look *l = arg;
+	const struct conf_pool *pool = l->pool;
+	int64_t longest = l->remote->how->timeout_us;
+	int64_t us = pool->connect_timeout_us < longest ? pool->connect_timeout_us : longest;
 	char seconds[24];
 	const char *password = pool->password && *pool->password ? pool->password : NULL;
 	const char *const keys[] = {"dbname", "connect_timeout", "application_name",
 				    "user",   "password",        NULL};
-	const char *values[] = {pool->conninfo, seconds, "pgwith doctor", user, password, NULL};
+	const char *values[] = {pool->conninfo, seconds, "pgwith doctor", l->user, password, NULL};
 
 	/* libpq knows whole seconds, and takes 1 for 2. */
 	snprintf(seconds, sizeof seconds, "%lld", (long long)((us + UNIT_S - 1) / UNIT_S));
-	return PQconnectdbParams(keys, values, 1);
+	l->conn = PQconnectdbParams(keys, values, 1);
+	return NULL;
 }
 
 static PGresult *
@@ -484,42 +493,56 @@ look_at(struct look *l)
 }
 
 static void
-check_pool(struct remote *r, const struct conf_pool *pool)
+begin(struct look *l, struct remote *r, const struct conf_pool *pool, const char *client)
 {
-	struct look l = {.remote = r, .pool = pool, .subject = mem_printf("pool %s", pool->name)};
-	const struct passwd *pw = getpwuid(geteuid());
-	const char *user = pool->role == CONF_ROLE_CLIENT ? r->how->user : NULL;
+	*l = (struct look){.remote = r, .pool = pool, .subject = mem_printf("pool %s", pool->name)};
+	if (pool->role == CONF_ROLE_CLIENT)
+		l->user = client;
+	l->threaded = pthread_create(&l->thread, NULL, dial, l) == 0;
+	if (!l->threaded)
+		dial(l);
+}
 
-	if (pool->role == CONF_ROLE_CLIENT && user == NULL && pw)
-		user = pw->pw_name;
-	l.conn = dial(r, pool, user);
-	if (PQstatus(l.conn) == CONNECTION_OK) {
-		look_at(&l);
-		if (pool->role == CONF_ROLE_CLIENT)
-			findings_add(r->findings, FINDING_NOTE, l.subject,
-				     "--user ROLE looks as another",
+static void
+finish(struct look *l)
+{
+	struct findings *f = l->remote->findings;
+	bool as_client = l->pool->role == CONF_ROLE_CLIENT;
+
+	if (l->threaded)
+		pthread_join(l->thread, NULL);
+	if (PQstatus(l->conn) == CONNECTION_OK) {
+		look_at(l);
+		if (as_client)
+			findings_add(f, FINDING_NOTE, l->subject, "--user ROLE looks as another",
 				     "role = client: looked at as %s; other roles may not get in",
-				     PQuser(l.conn));
-	} else if (pool->role == CONF_ROLE_CLIENT) {
-		findings_add(r->findings, FINDING_WARNING, l.subject,
-			     "--user ROLE tries as another", "role = client: as %s: %s",
-			     user ? user : "?", PQerrorMessage(l.conn));
+				     PQuser(l->conn));
+	} else if (as_client) {
+		findings_add(f, FINDING_WARNING, l->subject, "--user ROLE tries as another",
+			     "role = client: as %s: %s", l->user ? l->user : "?",
+			     PQerrorMessage(l->conn));
 	} else {
-		findings_add(r->findings, FINDING_PROBLEM, l.subject,
-			     cure_of(PQerrorMessage(l.conn)), "cannot connect: %s",
-			     PQerrorMessage(l.conn));
+		findings_add(f, FINDING_PROBLEM, l->subject, cure_of(PQerrorMessage(l->conn)),
+			     "cannot connect: %s", PQerrorMessage(l->conn));
 	}
-	PQfinish(l.conn);
-	free(l.subject);
+	PQfinish(l->conn);
+	free(l->subject);
 }
 
 void
 remote_check(struct findings *f, const struct conf *conf, const struct remote_how *how)
 {
 	struct remote r = {.findings = f, .conf = conf, .how = how};
+	struct look looks[AT_ONCE];
+	const struct passwd *pw = getpwuid(geteuid());
+	const char *client = how->user ? how->user : pw ? pw->pw_name : NULL;
 
-	for (unsigned i = 0; i < conf->npools; i++)
-		check_pool(&r, &conf->pools[i]);
+	for (unsigned i = 0, n; i < conf->npools; i += n) {
+		for (n = 0; n < AT_ONCE && i + n < conf->npools; n++)
+			begin(&looks[n], &r, &conf->pools[i + n], client);
+		for (unsigned k = 0; k < n; k++)
+			finish(&looks[k]);
+	}
 	for (unsigned i = 0; i < r.ntargets; i++) {
 		check_target(f, &r.targets[i], how->servers != NULL);
 		free(r.targets[i].identity);

@@ -5,7 +5,9 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import threading
 
 import psycopg
 
@@ -130,6 +132,32 @@ def doctor_pools(t):
     status, findings = doctor(d2)
     equal((status, bad(findings)), (0, []), "the stand-in")
     found(findings, "note", "pool db", "cannot look at the server's settings")
+
+
+@test
+def doctor_silent(t):
+    """servers that say nothing are waited for all at once"""
+    t.cluster.without_password("doctor takes no password of the environment")
+    directory, count = t.path("silent"), 5
+    os.mkdir(directory)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(os.path.join(directory, ".s.PGSQL.5432"))
+    listener.listen()
+    t.defer(listener.close)
+
+    def hang_up():
+        # None of them before all have come.
+        for c, _ in [listener.accept() for _ in range(count)]:
+            c.close()
+
+    threading.Thread(target=hang_up, daemon=True).start()
+    os.chmod(directory, 0o755)
+    os.chmod(os.path.join(directory, ".s.PGSQL.5432"), 0o777)
+    d = t.daemon(pools={"p%d" % i: {"conninfo": "host=%s port=5432 dbname=x user=y" % directory} for i in range(count)})
+    _, findings = doctor(d)
+    silent = [f["finding"] for f in findings if "cannot connect" in f["finding"]]
+    equal(len(silent), count, "pools")
+    check(all("closed the connection" in f for f in silent), "all had come: %r" % silent)
 
 
 @test
