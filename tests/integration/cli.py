@@ -43,6 +43,15 @@ def bad(findings):
     return [f for f in findings if f["level"] in ("warning", "problem")]
 
 
+def listens(path):
+    with socket.socket(socket.AF_UNIX) as s:
+        try:
+            s.connect(path)
+        except OSError:
+            return False
+    return True
+
+
 @test
 def doctor_well(t):
     """a good installation: nothing to complain of, everything looked at"""
@@ -340,7 +349,7 @@ def imported(t):
         bouncer = child.start(["/usr/sbin/pgbouncer", ini], os.path.join(directory, "bouncer.out"), user="postgres")
         t.defer(bouncer.wait)
         t.defer(bouncer.kill)
-        wait_until(lambda: os.path.exists(directory + "/.s.PGSQL.6543"), 10, "PgBouncer listens")
+        wait_until(lambda: listens(directory + "/.s.PGSQL.6543"), 10, "PgBouncer listens")
         want = application(t, directory)
         bouncer.terminate()
         bouncer.wait(20)
