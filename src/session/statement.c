@@ -337,6 +337,18 @@ statement_named(struct session *s, struct message *m)
 
 /* ---- waiting ---- */
 
+/* The SQLCLASS_... bits of what a Bind is about to run. */
+static unsigned
+bound_effects(const struct session *s, const char *name)
+{
+	const char *sql;
+	size_t bytes;
+
+	if (*name == 0)
+		return unnamed_effects(&s->unnamed, &sql, &bytes);
+	return s->names ? names_effects(s->names, name, strlen(name), &sql) : 0;
+}
+
 /* What the message means depends on answers that are still to come. In COPY IN it means nothing,
  * and the server must see it. */
 bool
@@ -345,13 +357,17 @@ statement_must_wait(const struct session *s, const struct message *m)
 	const struct server *srv = s->lease->srv;
 	const struct progress *p = &srv->progress;
 	const char *name;
+	unsigned set = m->set;
 
 	if (p->skipping || (p->copy == COPY_IN && !p->copy_ended) ||
 	    (srv->prepared.tracked.list.count == 0 && !p->watch))
 		return false;
-	if (m->set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL))
-		return deallocate_unsettled(s) ||
-		       (s->names && names_unsettled(s->names, &srv->prepared, p, NULL, 0));
+	if (m->type == 'B' && (name = name_of(m)) != NULL)
+		set |= bound_effects(s, name);
+	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) &&
+	    (deallocate_unsettled(s) ||
+	     (s->names && names_unsettled(s->names, &srv->prepared, p, NULL, 0))))
+		return true;
 	if ((m->type != 'P' && m->type != 'B' && m->type != 'D' && m->type != 'C') ||
 	    (m->type == 'P' && m->have > 0 && m->body[0] == 0))
 		return false;

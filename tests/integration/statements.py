@@ -199,6 +199,18 @@ def deallocated_behind_an_end(t):
 
 
 @test
+def deallocated_by_a_bind(t):
+    """A prepared DEALLOCATE behind a Parse whose outcome is not known yet"""
+    d = t.daemon(size=1)
+    with t.direct() as direct, d.connect() as client:
+        for c in (direct, client):
+            pipeline(c, wire.parse("DEALLOCATE s1", "d") + GROUP)
+        for text in ("SELECT nonsense", "SELECT 1"):
+            groups = (wire.parse(text, "s1") + GROUP, run("d"), run("s1"), run("d"))
+            equal(pipeline(client, *groups), pipeline(direct, *groups), text)
+
+
+@test
 def short_timeout(t):
     """A statement_timeout of a millisecond is the session's, does not end it, and is nobody else's"""
     w = Watch(t, t.daemon(size=1))
