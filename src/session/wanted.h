@@ -20,8 +20,8 @@ struct wanted {
 	unsigned limit;
 };
 
-/* Finds the rest by w->item, and sets scopes->def and scopes->wait_us. Returns false and *e if it is
- * known, before any wait, that it cannot be had. */
+/* Finds the rest by w->item, and sets scopes->def and scopes->wait_us. Returns false and *e if it
+ * is known, before any wait, that it cannot be had. */
 bool wanted_find(struct wanted *w, struct scopes *, struct err *e);
 
 #endif
