@@ -44,6 +44,16 @@ fdstore_there(void)
 	return address(&addr, &bytes);
 }
 
+size_t
+fdstore_max(void)
+{
+	const char *text = getenv("FDSTORE");
+	char *end = NULL;
+	unsigned long n = text ? strtoul(text, &end, 10) : 0;
+
+	return end == NULL || end == text || *end ? SIZE_MAX : n;
+}
+
 /* One datagram; `fd` goes with it unless it is -1. */
 static int
 say(const char *text, int fd)

@@ -20,6 +20,9 @@
 /* Is there somebody who could keep them? */
 bool fdstore_there(void);
 
+/* How many it keeps, as systemd 254 and later tells by FDSTORE; SIZE_MAX: it does not say. */
+size_t fdstore_max(void);
+
 /* Gives the descriptor to be kept; it stays open here. Returns 0, or -E_IO with errno. */
 int fdstore_keep(const char *name, int fd);
 

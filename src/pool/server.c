@@ -536,15 +536,16 @@ cleanup_ended(struct server *srv)
 	int64_t took = loop_now_us(loop_of(srv)) - srv->cleanup.started_us;
 	const char *broken_why = srv->cleanup.broken_why;
 	bool good = srv->cleanup.state == CLEANUP_DONE;
-	/* That is nothing out of the ordinary, and can come after every transaction. */
+	/* Nothing out of the ordinary: it can come after every transaction. */
 	bool usual = good && srv->cleanup.why == CLEANUP_RESTORE;
 	struct todo done;
 
-	(usual ? log_debug : log_info)(
-	    "server %llu: cleanup %s pool=%s backend=%d why=\"%s\" cancels=%u took=%.1fms",
-	    (unsigned long long)srv->id, good ? "done" : broken_why, pool->conf->name,
-	    srv->backend_pid, cleanup_why_name(srv->cleanup.why), srv->cleanup.cancels,
-	    (double)took / 1000);
+	if (!usual)
+		log_info(
+		    "server %llu: cleanup %s pool=%s backend=%d why=\"%s\" cancels=%u took=%.1fms",
+		    (unsigned long long)srv->id, good ? "done" : broken_why, pool->conf->name,
+		    srv->backend_pid, cleanup_why_name(srv->cleanup.why), srv->cleanup.cancels,
+		    (double)took / 1000);
 	if (!good) {
 		server_close(srv, broken_why);
 		return;

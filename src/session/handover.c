@@ -21,6 +21,7 @@
 #include "session/scopes.h"
 #include "wire/msg.h"
 
+#define OTHER_FDS 5    /* that are kept beside those of servers */
 #define LOOK_US   5000 /* between two looks at what is still to be waited for */
 #define STATE     FDSTORE_PREFIX "state"
 #define CLIENTS   FDSTORE_BAG "clients"
@@ -458,6 +459,8 @@ obstacle(const struct daemon *d)
 		return "it ends already";
 	if (!fdstore_there())
 		return "nobody keeps descriptors";
+	if (count_servers(&d->pools) + OTHER_FDS > fdstore_max())
+		return "FileDescriptorStoreMax is too small for the servers";
 	if (!configuration_is_good(d))
 		return "the configuration cannot be used, see pgwithd -t";
 	return NULL;

@@ -380,6 +380,21 @@ def all_in_one_turn(t):
 
 
 @test
+def small_store(t):
+    """nothing is handed over to a supervisor that says that it keeps fewer descriptors than there are"""
+    os.environ["FDSTORE"] = "6"
+    try:
+        d = t.supervised(size=2, min_size=2)
+    finally:
+        del os.environ["FDSTORE"]
+    wait_until(lambda: len(d.servers()) == 2, 5, "two servers")
+    c = t.client(d)
+    d.signal(signal.SIGUSR2)
+    wait_until(lambda: d.log_has("no handover.*FileDescriptorStoreMax"), 5, "the log says so")
+    equal(c.value("SELECT 1"), "1", "it goes on")
+
+
+@test
 def bad_configuration(t):
     """nothing is handed over to a process that would not start: SIGUSR2 changes nothing, SIGTERM drains"""
     d = t.supervised(size=1)
