@@ -6,7 +6,12 @@ connection: types, rows, tags, errors, transaction status, parameters, notificat
 - interleaved: twelve at once over three servers, with lazy_begin on and off.
 
 A program that fails is cut down to a short one, which is printed. PGWITH_FUZZ_PROGRAMS is the number of
-programs of all tests together; --seed repeats a run of `moved` exactly."""
+programs of all tests together; --seed repeats a run of `moved` exactly.
+
+In tens of thousands of programs there are a few that differ because a text is prepared again on another
+server, as pgwithd(8) says of prepared statements: one that fails there fails in Parse, and so before another
+error that it would have had first; an EXECUTE is described as it is then, and not as at the first Parse; and
+the Parse between them lets a statement see the rows of an INSERT ... RETURNING whose portal is suspended."""
 
 import os
 import queue
