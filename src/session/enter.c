@@ -16,9 +16,10 @@
 #include "session/wanted.h"
 
 void
-enter_fail(struct scopes *sc, const struct err *e)
+enter_fail(struct scopes *sc, struct err *e)
 {
 	scopes_fail(sc, e);
+	err_clear(e);
 	sc->doing = SCOPES_UNDOING;
 }
 
@@ -77,7 +78,6 @@ give_up(struct scopes *sc, struct err *e)
 	else
 		lock_leave(&f->hold);
 	enter_fail(sc, e);
-	err_clear(e);
 }
 
 static void
@@ -264,7 +264,6 @@ want_lock(struct scopes *sc, const struct wanted *w)
 			 w->item->key.text, f->hold.limit, w->limit);
 		err_make(&e, ERR_SCOPE_VALUE, text);
 		enter_fail(sc, &e);
-		err_clear(&e);
 	} else if (r == -E_AGAIN) {
 		begin_waiting(sc);
 	} else {
@@ -298,7 +297,6 @@ want_lease(struct scopes *sc, struct scope *f)
 		got_it(sc);
 	} else {
 		enter_fail(sc, &e);
-		err_clear(&e);
 	}
 }
 
@@ -341,7 +339,6 @@ want_transaction(struct scopes *sc, const struct wanted *w)
 		return;
 	}
 	enter_fail(sc, &e);
-	err_clear(&e);
 }
 
 static void
@@ -354,7 +351,6 @@ next_item(struct scopes *sc)
 	sc->timed_out = sc->contended = false;
 	if (!wanted_find(&w, sc, &e)) {
 		enter_fail(sc, &e);
-		err_clear(&e);
 		return;
 	}
 	if (slow_wanted(w.pool ? w.pool : s->pool))

@@ -12,8 +12,8 @@ struct scopes;
 /* What is being entered. */
 const struct grammar_item *enter_item(const struct scopes *);
 
-/* ENTER fails with the error, and what it has entered is to be undone. */
-void enter_fail(struct scopes *, const struct err *);
+/* ENTER fails with the error, which is cleared, and what it has entered is to be undone. */
+void enter_fail(struct scopes *, struct err *);
 
 /* The error of a wait that took longer than WAIT says. */
 void enter_too_long(struct scopes *, struct err *);

@@ -215,7 +215,6 @@ next_statement(struct scopes *sc)
 	if (sc->timed_out) {
 		enter_too_long(sc, &e);
 		enter_fail(sc, &e);
-		err_clear(&e);
 		return;
 	}
 	if (n == NULL) {
@@ -241,13 +240,11 @@ refused(struct scopes *sc)
 	if (sc->timed_out) {
 		enter_too_long(sc, &e);
 		enter_fail(sc, &e);
-		err_clear(&e);
 		return;
 	}
 	if (sc->frame->expire_due) {
 		scopes_expired_error(sc->frame, &e);
 		enter_fail(sc, &e);
-		err_clear(&e);
 		return;
 	}
 	/* A statement_timeout that another session has left there. */
