@@ -594,13 +594,23 @@ server_step(struct server *srv)
 		cleanup_ended(srv);
 }
 
+const char *
+server_has_set(const struct server *srv, const char *name)
+{
+	const char *at = srv->context ? strcasestr(srv->context, name) : NULL;
+
+	return at ? at + strlen(name) : NULL;
+}
+
 bool
 server_must_discard(const struct server *srv)
 {
-	static const char name[] = "'idle_session_timeout','";
-	const char *at = srv->context ? strcasestr(srv->context, name) : NULL;
+	const char *limit;
 
-	return srv->pool->conf->discard_always || (at && strtod(at + strlen(name), NULL) > 0);
+	if (srv->pool->conf->discard_always)
+		return true;
+	limit = server_has_set(srv, "'idle_session_timeout','");
+	return limit && strtod(limit, NULL) > 0;
 }
 
 void

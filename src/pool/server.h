@@ -98,6 +98,10 @@ void server_set_state(struct server *, enum server_state);
  * ended, pools->cancelled() is called with `requester`, unless that is 0. */
 void server_cancel(struct server *, uint64_t requester);
 
+/* The value that the last session has given to a parameter, up to a quote; NULL: none. `name` is as
+ * srv->context has it: 'NAME',' . */
+const char *server_has_set(const struct server *, const char *name);
+
 /* Does it need DISCARD ALL before the next lease, whatever this one has done? Because the pool says
  * so, or because a session has set a limit that would make PostgreSQL end the idle server. */
 bool server_must_discard(const struct server *);

@@ -88,13 +88,13 @@ part_message(const struct scopes *sc, struct buf *out)
 {
 	const char *text = (const char *)buf_data(&sc->parts);
 	size_t blanks = is_scope(text, sc->part_bytes) ? 0 : sc->chars;
+	size_t at = msg_begin(out, 'Q');
 
-	buf_add_u8(out, 'Q');
-	buf_add_u32(out, (uint32_t)(4 + blanks + sc->part_bytes + 1));
 	while (blanks-- > 0)
 		buf_add_u8(out, ' ');
 	buf_add(out, text, sc->part_bytes);
 	buf_add_u8(out, 0);
+	msg_end(out, at);
 }
 
 /* A part was with the server, and that is at rest. */
@@ -334,22 +334,6 @@ named_of(const struct session *s, const struct message *m, const char *first, co
 	}
 }
 
-/* Of an ordinary Bind: the SQLCLASS_... bits of what it is about to run, and its text. */
-static unsigned
-effects_of(const struct session *s, const char *name, const char **sql, size_t *bytes)
-{
-	unsigned set = 0;
-
-	*sql = "";
-	*bytes = 0;
-	if (*name == 0)
-		return unnamed_effects(&s->unnamed, sql, bytes);
-	if (s->names)
-		set = names_effects(s->names, name, strlen(name), sql);
-	*bytes = strlen(*sql);
-	return set;
-}
-
 #define CONTROL \
 	(SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_SAVEPOINT | SQLCLASS_PREPARE_TRANSACTION)
 
@@ -411,7 +395,7 @@ extended(struct session *s, struct message *m)
 	if (named == NULL) {
 		if (m->type == 'B') {
 			replaces(s, m, first);
-			set = effects_of(s, second, &sql, &bytes);
+			set = statement_bound(s, second, &sql, &bytes);
 		}
 		return m->type == 'C' ? FORWARD : admit(s, m, set, sql, bytes);
 	}

@@ -553,11 +553,9 @@ is_short(const char *value)
 bool
 state_is_hasty(const struct session *s)
 {
-	static const char name[] = "'statement_timeout','";
-	const char *have = s->lease->srv->context;
-	const char *at = have ? strcasestr(have, name) : NULL;
+	const char *value = server_has_set(s->lease->srv, "'statement_timeout','");
 
-	return at && is_short(at + strlen(name)) && state_differs(s);
+	return value && is_short(value) && state_differs(s);
 }
 
 bool

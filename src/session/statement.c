@@ -337,16 +337,19 @@ statement_named(struct session *s, struct message *m)
 
 /* ---- waiting ---- */
 
-/* The SQLCLASS_... bits of what a Bind is about to run. */
-static unsigned
-bound_effects(const struct session *s, const char *name)
+unsigned
+statement_bound(const struct session *s, const char *name, const char **sql, size_t *bytes)
 {
-	const char *sql;
-	size_t bytes;
+	unsigned set = 0;
 
+	*sql = "";
+	*bytes = 0;
 	if (*name == 0)
-		return unnamed_effects(&s->unnamed, &sql, &bytes);
-	return s->names ? names_effects(s->names, name, strlen(name), &sql) : 0;
+		return unnamed_effects(&s->unnamed, sql, bytes);
+	if (s->names)
+		set = names_effects(s->names, name, strlen(name), sql);
+	*bytes = strlen(*sql);
+	return set;
 }
 
 /* What the message means depends on answers that are still to come. In COPY IN it means nothing,
@@ -356,14 +359,15 @@ statement_must_wait(const struct session *s, const struct message *m)
 {
 	const struct server *srv = s->lease->srv;
 	const struct progress *p = &srv->progress;
-	const char *name;
+	const char *name, *sql;
 	unsigned set = m->set;
+	size_t bytes;
 
 	if (p->skipping || (p->copy == COPY_IN && !p->copy_ended) ||
 	    (srv->prepared.tracked.list.count == 0 && !p->watch))
 		return false;
 	if (m->type == 'B' && (name = name_of(m)) != NULL)
-		set |= bound_effects(s, name);
+		set |= statement_bound(s, name, &sql, &bytes);
 	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) &&
 	    (deallocate_unsettled(s) ||
 	     (s->names && names_unsettled(s->names, &srv->prepared, p, NULL, 0))))

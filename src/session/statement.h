@@ -36,6 +36,10 @@ struct message {
 /* The SQL text of a Query or Parse and its length, or NULL. */
 const char *statement_text(const struct message *, size_t *bytes);
 
+/* What a Bind of the prepared statement of that name is about to run: the SQLCLASS_... bits, and
+ * its text, as far as it is known. */
+unsigned statement_bound(const struct session *, const char *name, const char **sql, size_t *bytes);
+
 /* The bits of m->set, with SESSION_PIN_SETTING if it sets what only the server knows; the names
  * that it sets are noted. */
 unsigned statement_classify(struct session *, const struct message *);

@@ -529,3 +529,17 @@ backend_would_commit(const struct backend *b)
 	backend_clear(&other);
 	return other.committed;
 }
+
+bool backend_trace;
+
+void
+backend_tell(const char *who, const struct buf *b, size_t at)
+{
+	struct frame f;
+
+	if (!backend_trace)
+		return;
+	for (; frame_read(buf_data(b) + at, b->len - at, &f) == 0; at += FRAME_HEADER + f.body)
+		fprintf(stderr, "%s %c %.*s\n", who, f.type, (int)f.body,
+			(const char *)buf_data(b) + at + FRAME_HEADER);
+}

@@ -75,6 +75,11 @@ void backend_flush(struct backend *);
 /* A small random number of the model's own, and one of any seed. */
 uint32_t backend_random(uint32_t *seed, uint32_t below);
 
+/* CHECK_ROUNDS=1 CHECK_TRACE=1 CHECK_SEED=n tells the story of one round: the messages in the
+ * buffer from `at` on. */
+extern bool backend_trace;
+void backend_tell(const char *who, const struct buf *, size_t at);
+
 /* Client messages. `body` is a text that gets its NUL. */
 void backend_message(struct buf *, char type, const char *body);
 

@@ -11,21 +11,6 @@
 
 static uint32_t seed; /* CHECK_SEED, or the time */
 
-/* CHECK_ROUNDS=1 CHECK_TRACE=1 CHECK_SEED=n tells the story of one of them. */
-static bool trace;
-
-static void
-tell(const char *who, const struct buf *b, size_t at)
-{
-	struct frame f;
-
-	if (!trace)
-		return;
-	for (; frame_read(buf_data(b) + at, b->len - at, &f) == 0; at += FRAME_HEADER + f.body)
-		fprintf(stderr, "%s %c %.*s\n", who, f.type, (int)f.body,
-			(const char *)buf_data(b) + at + FRAME_HEADER);
-}
-
 struct play {
 	struct machine m;
 	struct backend b;
@@ -46,7 +31,7 @@ run(struct play *y, int messages)
 	size_t at = y->b.out.len;
 
 	backend_run(&y->b, messages);
-	tell("server", &y->b.out, at);
+	backend_tell("server", &y->b.out, at);
 }
 
 static uint32_t
@@ -61,7 +46,7 @@ client_sends(struct play *y, char type, const char *body)
 	size_t at = y->b.in.len;
 
 	backend_message(&y->b.in, type, body);
-	tell("client", &y->b.in, at);
+	backend_tell("client", &y->b.in, at);
 	progress_sent(&y->m.p, type);
 }
 
@@ -239,12 +224,12 @@ go_on_cleaning(struct play *y)
 		y->base_set = true;
 		y->base = y->b.committed;
 	}
-	if (trace)
+	if (backend_trace)
 		fprintf(stderr, "%s due=%u x=%d copy=%d cancels=%u\n",
 			cleanup_state_name(m->c.state), m->p.ready_due, m->p.extended, m->p.copy,
 			m->cancels);
 	if (m->out.len > 0) {
-		tell("daemon", &m->out, 0);
+		backend_tell("daemon", &m->out, 0);
 		buf_add(&y->b.in, buf_data(&m->out), m->out.len);
 		buf_drop(&m->out, m->out.len);
 	}
@@ -383,7 +368,7 @@ main(void)
 	const char *given = getenv("CHECK_SEED");
 	int failed;
 
-	trace = getenv("CHECK_TRACE") != NULL;
+	backend_trace = getenv("CHECK_TRACE") != NULL;
 	seed = given ? (uint32_t)strtoul(given, NULL, 10) : (uint32_t)time(NULL);
 	fprintf(stderr, "check_cleanup_random: CHECK_SEED=%u\n", seed);
 	tcase_set_timeout(t, 120);

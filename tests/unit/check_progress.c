@@ -551,22 +551,6 @@ END_TEST
 
 /* ---- random clients of a model backend ---- */
 
-/* CHECK_ROUNDS=1 CHECK_TRACE=1 CHECK_SEED=n tells the story of one of them. */
-static bool trace;
-
-/* The messages in the buffer from `at` on. */
-static void
-tell(const char *who, const struct buf *b, size_t at)
-{
-	struct frame f;
-
-	if (!trace)
-		return;
-	for (; frame_read(buf_data(b) + at, b->len - at, &f) == 0; at += FRAME_HEADER + f.body)
-		fprintf(stderr, "%s %c %.*s\n", who, f.type, (int)f.body,
-			(const char *)buf_data(b) + at + FRAME_HEADER);
-}
-
 struct play {
 	struct backend b;
 	struct progress p;
@@ -582,7 +566,7 @@ send_message(struct play *y, char type, const char *body)
 	size_t at = y->b.in.len;
 
 	backend_message(&y->b.in, type, body);
-	tell("client", &y->b.in, at);
+	backend_tell("client", &y->b.in, at);
 	progress_sent(&y->p, type);
 }
 
@@ -660,7 +644,7 @@ deliver(struct play *y, size_t most)
 	size_t n = y->b.out.len < most ? y->b.out.len : most;
 
 	ck_assert_int_eq(progress_received(&y->p, buf_data(&y->b.out), n), 0);
-	if (trace && n > 0)
+	if (backend_trace && n > 0)
 		fprintf(stderr, "  %zu of %zu bytes: rest=%d due=%u x=%d skip=%d copy=%d%s%s\n", n,
 			y->b.out.len, progress_at_rest(&y->p), y->p.ready_due, y->p.extended,
 			y->p.skipping, y->p.copy, y->p.unsure ? " unsure" : "",
@@ -675,7 +659,7 @@ run(struct play *y, int messages)
 	size_t at = y->b.out.len;
 
 	backend_run(&y->b, messages);
-	tell("server", &y->b.out, at);
+	backend_tell("server", &y->b.out, at);
 }
 
 /* Everything has been read and everything that was said has come. */
@@ -727,7 +711,7 @@ finish(struct play *y)
 			progress_mark(&y->p, &y->b.in);
 		if (progress_at_rest(&y->p))
 			break;
-		tell("daemon", &y->b.in, at);
+		backend_tell("daemon", &y->b.in, at);
 		/* Nothing but the protocol makes the server flush here. */
 		run(y, (int)backend_random(&y->seed, 4));
 		deliver(y, 1 + backend_random(&y->seed, 30));
@@ -809,7 +793,7 @@ main(void)
 	const char *given = getenv("CHECK_SEED");
 	int failed;
 
-	trace = getenv("CHECK_TRACE") != NULL;
+	backend_trace = getenv("CHECK_TRACE") != NULL;
 	seed = given ? (uint32_t)strtoul(given, NULL, 10) : (uint32_t)time(NULL);
 	fprintf(stderr, "check_progress: CHECK_SEED=%u\n", seed);
 	tcase_set_timeout(t, 120);
