@@ -212,6 +212,7 @@ server_values_pack(struct pack *p, struct server *srv)
 	PACK(p, srv->used_us);
 	PACK(p, srv->leases);
 	pack_str(p, &srv->context);
+	told_pack(p, &srv->pool->all->told, &srv->told);
 	PACK(p, srv->stream.paused);
 	PACK(p, srv->stream.received);
 	PACK(p, srv->stream.sent);

@@ -44,6 +44,7 @@ pools_init(struct pools *all, struct loop *loop, struct work *work)
 	idmap_init(&all->servers);
 	list_init(&all->list);
 	statements_init(&all->statements);
+	tolds_init(&all->told);
 	/* One read, and a header that had been kept back. */
 	buf_init(&all->filtered, LOOP_SCRATCH + 64);
 }
@@ -52,6 +53,7 @@ void
 pools_clear(struct pools *all)
 {
 	statements_clear(&all->statements);
+	tolds_clear(&all->told);
 	buf_clear(&all->filtered);
 	idmap_clear(&all->servers);
 }

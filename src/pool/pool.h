@@ -22,6 +22,7 @@ struct pools {
 	struct work *work;    /* cancels and name look-ups */
 	struct idmap servers; /* id -> struct server */
 	struct statements statements;
+	struct tolds told;
 	struct buf filtered; /* what of one read is for the client */
 	struct list list;    /* of struct pool */
 	bool closing;        /* nothing new is opened */

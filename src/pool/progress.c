@@ -17,13 +17,15 @@ enum run_kind {
 	RUN_SYNC,     /* the same */
 	RUN_COPY_END  /* CopyDone or CopyFail sent ahead of a COPY IN: answered by nothing */
 };
-#define RUN_KIND 0x0f /* the rest of progress_run.kind are flags, PROGRESS_OWN and so on */
+#define STATUS_MAX (64 * 1024) /* bytes of a ParameterStatus that is kept */
+#define RUN_KIND   0x0f        /* the rest of progress_run.kind are flags, PROGRESS_OWN and so on */
 
 void
 progress_init(struct progress *p)
 {
 	memset(p, 0, sizeof *p);
 	p->status = 'I';
+	buf_init(&p->status_body, STATUS_MAX);
 	p->runs = p->inline_runs;
 	p->runs_size = PROGRESS_RUNS_INLINE;
 }
@@ -34,6 +36,7 @@ progress_clear(struct progress *p)
 	if (p->runs != p->inline_runs)
 		free(p->runs);
 	free(p->error_text);
+	buf_clear(&p->status_body);
 	progress_init(p);
 }
 
@@ -420,6 +423,35 @@ note_tag(struct progress *p, const uint8_t *body, size_t have)
 		p->deallocated_all = true;
 }
 
+/* Two strings, name and value. Of one that was not kept whole only the beginning is there. */
+static void
+status_came(struct progress *p, const uint8_t *body, size_t have, bool whole)
+{
+	const uint8_t *end = have ? memchr(body, 0, have) : NULL;
+	const char *value = end ? (const char *)end + 1 : NULL;
+
+	if (p->told == NULL || end == NULL)
+		return;
+	if (!whole || have > STATUS_MAX)
+		value = NULL;
+	else if (memchr(value, 0, have - (size_t)(end + 1 - body)) == NULL)
+		return;
+	p->told(p->told_arg, (const char *)body, value);
+}
+
+/* The same, at the end of its last piece. */
+static void
+status_ended(struct progress *p)
+{
+	struct buf *b = &p->status_body;
+
+	if (b->failed)
+		status_came(p, p->peek, p->peek_bytes, false);
+	else
+		status_came(p, buf_data(b), b->len, true);
+	buf_clear(b);
+}
+
 /* An answer that ends one message of the extended protocol, or is part of a Query's. */
 static inline void
 answered(struct progress *p)
@@ -479,6 +511,9 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 	case 'Z':
 		ready_came(p, have ? (char)body[0] : 'E');
 		return;
+	case 'S':
+		status_came(p, body, have, true);
+		return;
 	default:
 		return;
 	}
@@ -488,7 +523,7 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 static bool
 wanted(const struct progress *p, char type)
 {
-	return type == 'Z' || type == 'E' || (type == 'D' && p->marked) ||
+	return type == 'Z' || type == 'E' || type == 'S' || (type == 'D' && p->marked) ||
 	       (type == 'C' && p->watch);
 }
 
@@ -610,6 +645,8 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 			memcpy(p->peek + p->peek_bytes, data, keep);
 			p->peek_bytes += keep;
 		}
+		if (p->from_header[0] == 'S')
+			buf_add(&p->status_body, data, n);
 		if (out && !p->from_drop)
 			buf_add(out, data, n);
 		p->from_left -= n;
@@ -620,7 +657,10 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 			p->from_drop = false;
 			if (p->peek_bytes == PROGRESS_PEEK)
 				end_peek(p);
-			message(p, (char)p->from_header[0], p->peek, p->peek_bytes);
+			if (p->from_header[0] == 'S')
+				status_ended(p);
+			else
+				message(p, (char)p->from_header[0], p->peek, p->peek_bytes);
 		}
 	}
 	return 0;
@@ -769,6 +809,8 @@ progress_pack(struct pack *p, struct progress *g)
 	pack_str(p, &g->error_text);
 	PACK(p, g->peek_bytes);
 	PACK(p, g->peek);
+	pack_buf(p, &g->status_body);
+	PACK(p, g->status_body.failed);
 	PACK(p, g->watch);
 	PACK(p, g->deallocated_all);
 	PACK(p, g->deallocated);

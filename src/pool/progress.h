@@ -80,6 +80,7 @@ struct progress {
 	char *error_text; /* what that error says, until it is forgotten; NULL: nothing */
 	uint16_t peek_bytes; /* bytes in peek */
 	uint8_t peek[PROGRESS_PEEK + 1];
+	struct buf status_body; /* of a ParameterStatus that comes in pieces */
 
 	bool watch;           /* the next three are wanted */
 	bool deallocated_all; /* a DEALLOCATE ALL or DISCARD ALL has been carried out */
@@ -88,6 +89,9 @@ struct progress {
 	/* Handed down: what became of the first `n` of the tracked messages that are under way. */
 	void (*tracked)(void *arg, uint32_t n, enum progress_end);
 	void *tracked_arg;
+	/* Handed down, or NULL: a ParameterStatus has come; `value` is NULL if it is too long. */
+	void (*told)(void *arg, const char *name, const char *value);
+	void *told_arg;
 
 	struct progress_run *runs; /* a ring: inline_runs, or allocated */
 	uint32_t runs_size;        /* a power of two */
@@ -174,7 +178,7 @@ void progress_mark(struct progress *, struct buf *out);
 /* Forgets the last error, before a statement of our own. */
 void progress_forget_error(struct progress *);
 
-/* From one process to the next; tracked() is not a part of it. */
+/* From one process to the next; tracked() and told() are not a part of it. */
 void progress_pack(struct pack *, struct progress *);
 
 const char *progress_copy_name(const struct progress *);

@@ -81,6 +81,7 @@ free_server(void *arg)
 
 	prepared_clear(&srv->prepared);
 	progress_clear(&srv->progress);
+	told_drop(&srv->pool->all->told, srv->told);
 	free(srv->context);
 	free(srv);
 }
@@ -154,6 +155,7 @@ connected(struct server *srv)
 	srv->connected_at = wall.tv_sec;
 	srv->connected_us = srv->idle_us = srv->used_us = loop_now_us(loop_of(srv));
 	srv->backend_pid = PQbackendPID(srv->conn);
+	srv->told = told_at_login(&srv->pool->all->told, srv->conn);
 	cancel_key_take(&srv->key, srv->conn);
 	cancel_find_dialed(&srv->place, srv->conn);
 	stream_init(&srv->stream, loop_of(srv), PQsocket(srv->conn), QUEUE_MAX, &stream_ops, srv);
@@ -328,6 +330,20 @@ server_try_next(struct server *srv)
 	return true;
 }
 
+static void
+note_told(void *arg, const char *name, const char *value)
+{
+	struct server *srv = arg;
+
+	srv->told = told_with(&srv->pool->all->told, srv->told, name, value);
+}
+
+const char *
+server_told(const struct server *srv, const char *name)
+{
+	return told_get(srv->told, name);
+}
+
 /* Without an id. */
 static struct server *
 make(struct pool *pool, enum server_state state)
@@ -339,6 +355,8 @@ make(struct pool *pool, enum server_state state)
 	srv->state = state;
 	srv->since_us = loop_now_us(pool->all->loop);
 	progress_init(&srv->progress);
+	srv->progress.told = note_told;
+	srv->progress.told_arg = srv;
 	prepared_init(&srv->prepared, &pool->all->statements, &srv->progress);
 	list_append(&pool->servers[state], &srv->node);
 	pool->count++;

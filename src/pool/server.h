@@ -24,6 +24,7 @@
 #include "pool/prepared.h"
 #include "pool/progress.h"
 #include "pool/resolve.h"
+#include "pool/told.h"
 
 struct lease;
 struct pool;
@@ -48,6 +49,7 @@ struct server {
 	struct progress progress;
 	struct cleanup cleanup;
 	struct prepared_set prepared;
+	struct told *told; /* what it has said of its parameters by ParameterStatus */
 	char *context; /* the statement that set the parameters it has now; NULL: it has its own */
 	unsigned cancels; /* CancelRequests under way */
 	bool retiring;    /* is closed instead of getting idle; not a state: the lease goes on */
@@ -101,6 +103,12 @@ void server_cancel(struct server *, uint64_t requester);
 /* The value that the last session has given to a parameter, up to a quote; NULL: none. `name` is as
  * srv->context has it: 'NAME',' . */
 const char *server_has_set(const struct server *, const char *name);
+
+/* What the server has said last of a parameter that PostgreSQL reports (TimeZone, client_encoding,
+ * session_authorization, ...): at login or since, idle or leased. In the middle of a transaction
+ * that is what the transaction has set. The name may be in any case. Valid until the server is read
+ * again. NULL: it has said nothing. */
+const char *server_told(const struct server *, const char *name);
 
 /* Does it need DISCARD ALL before the next lease, whatever this one has done? Because the pool says
  * so, or because a session has set a limit that would make PostgreSQL end the idle server. */

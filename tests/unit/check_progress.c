@@ -469,6 +469,52 @@ START_TEST(the_text_of_an_error)
 }
 END_TEST
 
+/* ---- ParameterStatus ---- */
+
+static void
+note_status(void *arg, const char *name, const char *value)
+{
+	char *said = arg;
+
+	snprintf(said + strlen(said), 256 - strlen(said), "%s=%.20s;", name, value ? value : "?");
+}
+
+START_TEST(parameter_status_is_told_however_it_is_cut)
+{
+	char *huge = mem_calloc(1, STATUS_MAX + 1);
+	struct buf b;
+
+	memset(huge, 'x', STATUS_MAX);
+	buf_init(&b, BYTES_MAX);
+	msg_ready(&b, 'I');
+	msg_parameter_status(&b, "TimeZone", "Asia/Tokyo");
+	msg_parameter_status(&b, "application_name", "");
+	msg_parameter_status(&b, "search_path", huge);
+	backend_message(&b, 'S', NULL);
+	backend_message(&b, 'S', "one string");
+	msg_parameter_status(&b, "DateStyle", "ISO, MDY");
+	msg_ready(&b, 'I');
+	for (size_t piece = 1; piece <= b.len; piece = piece < 40 ? piece + 1 : 3 * piece) {
+		struct progress p;
+		char said[256] = "";
+
+		progress_init(&p);
+		p.told = note_status;
+		p.told_arg = said;
+		for (size_t at = 0; at < b.len; at += piece)
+			ck_assert_int_eq(progress_received(&p, buf_data(&b) + at,
+							   b.len - at < piece ? b.len - at : piece),
+					 0);
+		ck_assert_str_eq(said, "TimeZone=Asia/Tokyo;application_name=;search_path=?;"
+				       "DateStyle=ISO, MDY;");
+		ck_assert_uint_eq(p.status_body.len, 0);
+		progress_clear(&p);
+	}
+	buf_clear(&b);
+	free(huge);
+}
+END_TEST
+
 START_TEST(garbage_never_breaks_it)
 {
 	for (int round = 0; round < 20000; round++) {
@@ -811,6 +857,7 @@ main(void)
 	tcase_add_test(t, impossible_lengths_are_refused);
 	tcase_add_test(t, long_bodies_pass);
 	tcase_add_test(t, the_text_of_an_error);
+	tcase_add_test(t, parameter_status_is_told_however_it_is_cut);
 	tcase_add_test(t, garbage_never_breaks_it);
 	tcase_add_test(t, runs_grow_to_their_limit_and_shrink_in_order);
 	tcase_add_test(t, names);
