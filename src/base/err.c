@@ -100,7 +100,7 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_SCOPE_ORDER] =
 	{"scope_order", "55000", false,
 	 "scope \"%s\" cannot be exited: scope \"%s\" is open inside it", /* name, name */
-	 "EXIT the inner one first, or EXIT ALL"},
+	 "LEAVE the inner one first, or LEAVE ALL"},
     [ERR_SCOPE_NO_TRANSACTION] = {"scope_no_transaction", "55000", false,
 				  "%s needs a scope that is a transaction",
 				  /* statement */
@@ -111,33 +111,33 @@ static const struct err_kind kinds[ERR_N] = {
 	 "COMMIT or ROLLBACK it first"},
     [ERR_SCOPE_ABORTED] = {"scope_aborted", "25P02", false,
 			   "%s cannot be done in a transaction that has failed", /* statement */
-			   "EXIT the scope, or ROLLBACK TO a savepoint of your own"},
+			   "LEAVE the scope, or ROLLBACK TO a savepoint of your own"},
     [ERR_SCOPE_END] =
 	{"scope_end", "2D000", false,
 	 "%s would end the transaction of scope \"%s\" behind its back", /* statement, name */
-	 "EXIT, or EXIT ROLLBACK"},
+	 "LEAVE, or LEAVE ROLLBACK"},
     [ERR_SCOPE_POINT] = {"scope_point", "3B001", false,
 			 "savepoint \"%s\" was not made inside scope \"%s\"", /* savepoint, name */
-			 "EXIT the scope first"},
+			 "LEAVE the scope first"},
     [ERR_SCOPE_FAILED] = {"scope_failed", "40000", false,
 			  "scope \"%s\" failed and was rolled back", /* name */
 			  NULL},
     [ERR_SCOPE_DEADLINE] = {"scope_deadline", "57014", false,
 			    "scope \"%s\" was ended: its deadline of %s has passed",
 			    /* name, duration */
-			    "EXIT it"},
+			    "LEAVE it"},
     [ERR_SCOPE_IDLE] =
 	{"scope_idle", "57014", false,
 	 "scope \"%s\" was ended: no statement came for longer than idle_in_scope_timeout, %s",
 	 /* name, duration */
-	 "EXIT it"},
+	 "LEAVE it"},
     [ERR_SCOPE_QUERY] = {"scope_query", "57014", false,
 			 "scope \"%s\" was ended: a statement took longer than query_timeout, %s",
 			 /* name, duration */
-			 "EXIT it"},
+			 "LEAVE it"},
     [ERR_SCOPE_KILLED] = {"scope_killed", "57014", false,
 			  "scope \"%s\" was ended by an administrator", /* name */
-			  "EXIT it"},
+			  "LEAVE it"},
     [ERR_SCOPE_LOCK_WAIT] = {"scope_lock_wait", "55P03", false,
 			     "%s \"%s\" did not become free within %s", /* kind, name, duration */
 			     "SHOW LOCKS on the console tells who has it"},

@@ -130,7 +130,7 @@ enter_section(struct loading *l, enum section_kind kind, const char *name, unsig
 	l->current = add_section(l, kind, name, line);
 }
 
-/* Words that ENTER and EXIT know: a scope with such a name could only be meant in quotes. */
+/* Words that ENTER and LEAVE know: a scope with such a name could only be meant in quotes. */
 static bool
 is_reserved(const char *name)
 {
@@ -151,7 +151,7 @@ name_problem(enum section_kind kind, const char *name)
 	if (kind == SECTION_POOL && strcmp(name, CONSOLE) == 0)
 		return "this name is the console's";
 	if (kind == SECTION_SCOPE && is_reserved(name))
-		return "LOCK, SEMAPHORE, ALL and ROLLBACK are words of ENTER and EXIT";
+		return "LOCK, SEMAPHORE, ALL and ROLLBACK are words of ENTER and LEAVE";
 	if (strlen(name) > CONF_NAME)
 		return "expected at most 63 characters";
 	if (name[strspn(name, letters)])

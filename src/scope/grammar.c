@@ -599,6 +599,13 @@ read_exit(struct parse *p, struct grammar *g)
 }
 
 static int
+read_leave(struct parse *p, struct grammar *g)
+{
+	g->leave = true;
+	return read_exit(p, g);
+}
+
+static int
 read_show(struct parse *p, struct grammar *g)
 {
 	int rc = read_word(p, "scopes", "SCOPES");
@@ -609,13 +616,12 @@ read_show(struct parse *p, struct grammar *g)
 
 static const struct verb {
 	const char *word, *tag;
+	enum grammar_verb verb;
 	int (*read)(struct parse *, struct grammar *);
 } verbs[] = {
-    [GRAMMAR_ENTER] = {"enter", "ENTER", read_enter},
-    [GRAMMAR_USE] = {"use", "USE", read_use},
-    [GRAMMAR_DEFER] = {"defer", "DEFER", read_defer},
-    [GRAMMAR_EXIT] = {"exit", "EXIT", read_exit},
-    [GRAMMAR_SHOW_SCOPES] = {"show", "SHOW", read_show},
+    {"enter", "ENTER", GRAMMAR_ENTER, read_enter}, {"use", "USE", GRAMMAR_USE, read_use},
+    {"defer", "DEFER", GRAMMAR_DEFER, read_defer}, {"leave", "LEAVE", GRAMMAR_EXIT, read_leave},
+    {"exit", "EXIT", GRAMMAR_EXIT, read_exit},     {"show", "SHOW", GRAMMAR_SHOW_SCOPES, read_show},
 };
 
 #define NVERBS (sizeof verbs / sizeof *verbs)
@@ -628,11 +634,11 @@ read_statement(struct parse *p, struct grammar *g)
 	for (unsigned i = 0; rc == 0 && i < NVERBS; i++) {
 		if (!is_word(p, verbs[i].word))
 			continue;
-		g->verb = i;
+		g->verb = verbs[i].verb;
 		rc = take(p);
 		return rc == 0 ? verbs[i].read(p, g) : rc;
 	}
-	return rc == 0 ? fail(p, "ENTER, USE, DEFER, EXIT or SHOW SCOPES") : rc;
+	return rc == 0 ? fail(p, "ENTER, USE, DEFER, LEAVE, EXIT or SHOW SCOPES") : rc;
 }
 
 int
@@ -668,6 +674,7 @@ grammar_is(const struct sqltext_stmt *s)
 	case SQLWORD_USE:
 	case SQLWORD_DEFER:
 	case SQLWORD_EXIT:
+	case SQLWORD_LEAVE:
 		return true;
 	case SQLWORD_SHOW:
 		/* SCOPES is not in the table of words, where it would cost each SELECT a look. */
@@ -683,5 +690,9 @@ grammar_is(const struct sqltext_stmt *s)
 const char *
 grammar_tag(const struct grammar *g)
 {
-	return verbs[g->verb].tag;
+	const struct verb *v = verbs;
+
+	while (v->verb != g->verb || (v->read == read_leave) != g->leave)
+		v++;
+	return v->tag;
 }

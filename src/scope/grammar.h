@@ -2,7 +2,7 @@
  * what a name means is the stack's business.
  *
  *	statement := ENTER [item {, item}] | USE which | DEFER [ON COMMIT | ON ROLLBACK] value
- *	           | EXIT [which | ALL] [ROLLBACK] | SHOW SCOPES
+ *	           | {LEAVE | EXIT} [which | ALL] [ROLLBACK] | SHOW SCOPES
  *	item      := name [AS name] ['(' [arg {, arg}] ')'] {clause}
  *	           | LOCK value {clause} | SEMAPHORE value {clause}
  *	clause    := ON pool | NEW | SHARED | LIMIT value | AS name | WAIT value | DEADLINE value
@@ -14,8 +14,8 @@
  *
  * Words are those of any case, names are folded to lower case unless quoted. The words of the
  * grammar are not reserved: where a name may stand they are names, but for LOCK and SEMAPHORE at
- *the start of an item, and ALL and ROLLBACK behind EXIT, which are names in quotes only. Each
- *clause stands once at most, in any order, where it means something: SHARED with LOCK; LIMIT with
+ * the start of an item, and ALL and ROLLBACK behind LEAVE, which are names in quotes only. Each
+ * clause stands once at most, in any order, where it means something: SHARED with LOCK; LIMIT with
  * SEMAPHORE, always; NEW, READ and ISOLATION with transactions; ON with all but SEMAPHORE; AS with
  * all but a transaction, which it makes a defined scope. */
 #ifndef PGWITH_SCOPE_GRAMMAR_H
@@ -98,6 +98,7 @@ struct grammar {
 	unsigned nitems;
 	char *name; /* USE; EXIT: NULL for the innermost, and for ALL */
 	bool all, rollback;
+	bool leave; /* EXIT: it was written as LEAVE, which psql does not take for its own */
 	enum grammar_when when;
 	struct grammar_value sql; /* DEFER */
 	unsigned nparams;         /* the highest $n */
@@ -139,7 +140,7 @@ struct grammar *grammar_copy(const struct grammar *);
 /* NULL is nothing. */
 void grammar_free(struct grammar *);
 
-/* "ENTER", "USE", "DEFER", "EXIT", "SHOW". */
+/* "ENTER", "USE", "DEFER", "LEAVE", "EXIT", "SHOW". */
 const char *grammar_tag(const struct grammar *);
 
 #endif

@@ -115,6 +115,7 @@ grammar_pack(struct pack *p, struct grammar **out)
 	pack_str(p, &g->name);
 	PACK(p, g->all);
 	PACK(p, g->rollback);
+	PACK(p, g->leave);
 	PACK(p, g->when);
 	value_pack(p, &g->sql);
 	PACK(p, g->nparams);

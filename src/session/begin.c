@@ -73,7 +73,7 @@ refuse(struct session *s, char type)
 
 	if (s->begun == BEGUN_EXPIRED && s->scopes && scopes_expired(s)) {
 		scopes_expired_error(stack_innermost(&s->scopes->stack), &e);
-		err_hint(&e, "ROLLBACK, then EXIT it");
+		err_hint(&e, "ROLLBACK, then LEAVE it");
 	} else if (s->begun == BEGUN_EXPIRED) {
 		limits_error(s->pool, (enum err_id)s->expired_by, &e);
 	} else {

@@ -183,7 +183,7 @@ tag_of(const struct scopes *sc, char *tag, size_t size)
 	int64_t took = loop_now_us(sc->session->daemon->loop) - sc->began_us;
 
 	if (g->verb == GRAMMAR_EXIT)
-		snprintf(tag, size, "EXIT %.63s %.1f ms", g->all ? "ALL" : sc->exited,
+		snprintf(tag, size, "%s %.63s %.1f ms", grammar_tag(g), g->all ? "ALL" : sc->exited,
 			 (double)took / 1000);
 	else
 		snprintf(tag, size, "%s", grammar_tag(g));
@@ -420,7 +420,7 @@ exit_target(struct session *s, const struct grammar *g, struct err *e)
 		return NULL;
 	}
 	if (scopes_plain(s)) {
-		err_make(e, ERR_SCOPE_IN_TRANSACTION, "EXIT");
+		err_make(e, ERR_SCOPE_IN_TRANSACTION, grammar_tag(g));
 		return NULL;
 	}
 	if (g->name) {
@@ -436,7 +436,7 @@ exit_target(struct session *s, const struct grammar *g, struct err *e)
 	/* Scopes around a transaction of BEGIN cannot be exited before that. */
 	out = stack_outside(st, f);
 	if (g->all && out && stack_outside(st, out)) {
-		err_make(e, ERR_SCOPE_IN_TRANSACTION, "EXIT ALL");
+		err_make(e, ERR_SCOPE_IN_TRANSACTION, g->leave ? "LEAVE ALL" : "EXIT ALL");
 		return NULL;
 	}
 	return f;

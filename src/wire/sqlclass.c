@@ -179,6 +179,7 @@ transaction(const struct place *at)
 	case SQLWORD_USE:
 	case SQLWORD_DEFER:
 	case SQLWORD_EXIT:
+	case SQLWORD_LEAVE:
 		return SQLCLASS_SCOPE;
 	case SQLWORD_SHOW:
 		return show(at->text);

@@ -45,7 +45,7 @@
 	X(SAVEPOINT, "SAVEPOINT")                                                                \
 	/* PREPARE TRANSACTION, which ends the transaction */                                    \
 	X(PREPARE_TRANSACTION, "PREPARE TRANSACTION")                                            \
-	/* ENTER, USE, DEFER, EXIT, SHOW SCOPES: pgwith's own, PostgreSQL has none of them */    \
+	/* ENTER, USE, DEFER, LEAVE, EXIT, SHOW SCOPES: pgwith's own, not PostgreSQL's */        \
 	X(SCOPE, "scope statement")
 
 enum {

@@ -45,6 +45,7 @@
 	X(l, 'h', HOLD, "hold")                                               \
 	X(l, 'i', INSERT, "insert")                                           \
 	X(l, 'i', INTO, "into")                                               \
+	X(l, 'l', LEAVE, "leave")                                             \
 	X(l, 'l', LISTEN, "listen")                                           \
 	X(l, 'l', LOAD, "load")                                               \
 	X(l, 'l', LOCAL, "local")                                             \

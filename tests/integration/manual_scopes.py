@@ -56,7 +56,7 @@ def sql(t):
     for text in of("sql"):
         status, out, err = child.run([t.cluster.program("psql"), "-X", "-v", "ON_ERROR_STOP=1"], stdin=text, env=env(d))
         equal((status, err), (0, ""), text + out)
-        check(re.search(r"^EXIT \w+ \d+\.\d ms$", out, re.M), "the tag of EXIT: " + out)
+        check(re.search(r"^LEAVE \w+ \d+\.\d ms$", out, re.M), "the tag of LEAVE: " + out)
     equal(rows(t, 1), ([1, 2, 3, 4, 5], [2], ["about to try", "done", "tenant 42"]), "rows")
     equal(t.sql("SELECT what FROM orders WHERE id >= 4 ORDER BY id"), [("OIL",), ("42",)], "what they did")
     over(d)

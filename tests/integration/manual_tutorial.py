@@ -114,16 +114,24 @@ def tutorial(t):
     home = t.path("h")
     os.mkdir(home)
     user = USER if os.geteuid() == 0 else None
-    Shell(t, home).compare(examples("pgwith-tutorial.7", "install"))
-    check(os.path.isfile(home + "/pgwith/share/man/man7/pgwith-tutorial.7"), "the page itself is installed")
+    # a clone beside it, of the name that clones have, is somebody's work
+    clone = os.path.join(home, "pgwith")
+    os.mkdir(clone)
+    shell = Shell(t, home)
+    shell.compare(examples("pgwith-tutorial.7", "install"))
+    place = shell.type("echo $try").strip()
+    equal((os.path.dirname(place), sorted(os.listdir(home))), (home, sorted(["pgwith", os.path.basename(place)])), "one new directory")
+    check(os.path.isfile(place + "/usr/share/man/man7/pgwith-tutorial.7"), "the page itself is installed")
     if user:
         status, _, err = child.run(["chown", "-R", user, home])
         equal(status, 0, err)
     commands = examples("pgwith-tutorial.7", "sh")
-    printed = Shell(t, home, user).compare(commands)
+    shell = Shell(t, home, user)
+    shell.type("try=" + place)
+    printed = shell.compare(commands)
     pids = [set(re.findall(r"\d{2,}", p)) for (c, _), p in zip(commands, printed) if c.startswith("pgwith servers")]
     check(len(pids) == 3 and len(pids[0]) == 2 and pids[0] == pids[1] == pids[2], "the server connections are the same: %r" % pids)
-    equal(os.listdir(home), [], "what is left")
+    equal(os.listdir(home), ["pgwith"], "what is left")
 
 
 @test

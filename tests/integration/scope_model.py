@@ -146,14 +146,15 @@ class Generator:
     def exit(self, s):
         roll = self.rng.random()
         back = self.chance(0.25)
+        word = self.rng.choice(("EXIT", "LEAVE"))
         name = None
         if roll < 0.15:
-            return Statement("exit", "EXIT ALL" + " ROLLBACK" * back, all=True, rollback=back)
+            return Statement("exit", word + " ALL" + " ROLLBACK" * back, all=True, rollback=back)
         if roll < 0.45:
             inner = s.innermost()
             name = inner.name if inner and inner.name and self.chance(0.7) else \
                 self.rng.choice("abcdefgxyz")
-        return Statement("exit", "EXIT" + (" " + name if name else "") + " ROLLBACK" * back,
+        return Statement("exit", word + (" " + name if name else "") + " ROLLBACK" * back,
                          name=name, rollback=back)
 
     def use(self, s):

@@ -2,8 +2,13 @@
 binding, prepared, pipelines), psycopg2, asyncpg, and the message sequences of JDBC."""
 
 import asyncio
+import os
+import pty
+import select
+import signal
+import time
 
-from pgwtest import check, child, equal, main, sanitized, test, unavailable, wire
+from pgwtest import check, child, equal, main, sanitized, slow_factor, test, unavailable, wire
 from pgwtest.scopelog import (all_quiet, connect, dial, driver, elapsed, events, number, pools, refused, story,
                               told, untouched, warm)
 
@@ -54,6 +59,66 @@ def psql_command(t):
     check("LINE 1: ENTER a ON" in err and err.splitlines()[2].endswith(" ^"), "the place: " + err)
     all_quiet(d, "db")
     equal(marks(t), ["1", "2"], "rows")
+
+
+class Typed:
+    """psql at a terminal, as a person has it."""
+
+    def __init__(self, t, d):
+        pid, self.fd = pty.fork()
+        if pid == 0:
+            os.environ.update(PSQL_PAGER="", PSQLRC="/dev/null", TERM="dumb")
+            os.execv(t.cluster.program("psql"), ["psql", "-X", "-At", d.dsn()])
+        self.pid, self.seen = pid, ""
+        t.defer(self.end)
+
+    def until(self, words):
+        """Reads until it has said the words, or has ended; returns whether it still runs."""
+        deadline = time.monotonic() + 20 * slow_factor()
+        while words not in self.seen and time.monotonic() < deadline:
+            if select.select([self.fd], [], [], 0.1)[0]:
+                try:
+                    got = os.read(self.fd, 4096)
+                except OSError:
+                    got = b""
+                if not got:
+                    return False
+                self.seen += got.decode()
+        check(words in self.seen, "%r in what psql says: %r" % (words, self.seen))
+        return True
+
+    def type(self, line, words):
+        self.seen = ""
+        os.write(self.fd, (line + "\n").encode())
+        return self.until(words)
+
+    def end(self):
+        os.close(self.fd)
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
+
+@test
+def psql_typed(t):
+    """psql at a terminal: a line with EXIT and nothing else ends psql, whatever a server could do; LEAVE in every
+    spelling ends the scope, and the work is there"""
+    d = scene(t)
+    spellings = ("LEAVE;", "leave;", "LEAVE ;", "LEAVE a;", "Leave all;", "LEAVE/* a */;", " LEAVE;", "LEAVE -- the end\n;",
+                 "EXIT a;", "EXIT ALL;", "SELECT 1; EXIT;")
+    psql = Typed(t, d)
+    psql.until("=> " if "=> " in psql.seen else "=")
+    for n, line in enumerate(spellings):
+        check(psql.type("ENTER a;", "ENTER\r\n"), "ENTER")
+        check(psql.type("INSERT INTO marks VALUES ('%d');" % n, "INSERT 0 1\r\n"), "INSERT")
+        check(psql.type(line, " ms\r\n"), "psql goes on behind %r" % line)
+        equal(marks(t)[-1:], [str(n)], "rows behind %r" % line)
+    psql.type("ENTER a; INSERT INTO marks VALUES ('lost');", "INSERT 0 1\r\n")
+    check(not psql.type("EXIT;", " ms\r\n"), "psql takes a bare EXIT for its own")
+    all_quiet(d, "db")
+    equal(marks(t), [str(n) for n in range(len(spellings))], "rows")
 
 
 @test

@@ -55,7 +55,7 @@ def the_end_is_refused(t):
                 "ROLLBACK AND CHAIN", "PREPARE TRANSACTION 'x'", "SELECT 1; COMMIT", "COMMIT; SELECT 1",
                 "BEGIN; END"):
         e = refuses(c, sql, "2D000", '"a"', "T")
-        check("EXIT" in e.hint, "the hint: %s" % e.hint)
+        check("LEAVE" in e.hint, "the hint: %s" % e.hint)
         if sql.count(";") == 0:
             refuses(c, sql, "2D000", '"a"', "T", extended=True)
     # Prepared before, and bound now.

@@ -308,7 +308,7 @@ static const struct {
     {POOL "[scopes x]\n", 3, "did you mean \"scope\"?", 1, NULL},
     {POOL "[scope lock]\n", 3,
      "a scope cannot be named \"lock\": LOCK, SEMAPHORE, ALL and ROLLBACK are words of ENTER and "
-     "EXIT",
+     "LEAVE",
      1, NULL},
     {POOL "[scope Semaphore]\n", 3, "cannot be named \"Semaphore\"", 1, NULL},
     {POOL "[scope ALL]\n", 3, "cannot be named \"ALL\"", 1, NULL},

@@ -147,6 +147,15 @@ static const struct {
     {"exit all rollback", "EXIT ALL ROLLBACK"},
     {"EXIT \"all\"", "EXIT 'all'"},
     {"EXIT \"rollback\" ROLLBACK", "EXIT 'rollback' ROLLBACK"},
+    {"LEAVE", "LEAVE"},
+    {"LEAVE a", "LEAVE 'a'"},
+    {"LEAVE a ROLLBACK;", "LEAVE 'a' ROLLBACK"},
+    {"LEAVE 'nightly' rollback", "LEAVE 'nightly' ROLLBACK"},
+    {"LEAVE ROLLBACK", "LEAVE ROLLBACK"},
+    {"LEAVE ALL", "LEAVE ALL"},
+    {"leave all rollback", "LEAVE ALL ROLLBACK"},
+    {"LEAVE \"all\"", "LEAVE 'all'"},
+    {"LEAVE \"rollback\" ROLLBACK", "LEAVE 'rollback' ROLLBACK"},
     {"SHOW SCOPES", "SHOW SCOPES"},
     {"show/**/scopes;", "SHOW SCOPES"},
 };
@@ -219,8 +228,9 @@ START_TEST(verbs_have_tags)
 		const char *text, *tag;
 		enum grammar_verb verb;
 	} cases[] = {
-	    {"ENTER a", "ENTER", GRAMMAR_ENTER},          {"USE a", "USE", GRAMMAR_USE},
-	    {"DEFER 'a'", "DEFER", GRAMMAR_DEFER},        {"EXIT", "EXIT", GRAMMAR_EXIT},
+	    {"ENTER a", "ENTER", GRAMMAR_ENTER},           {"USE a", "USE", GRAMMAR_USE},
+	    {"DEFER 'a'", "DEFER", GRAMMAR_DEFER},         {"EXIT", "EXIT", GRAMMAR_EXIT},
+	    {"leave all rollback", "LEAVE", GRAMMAR_EXIT}, {"exit all", "EXIT", GRAMMAR_EXIT},
 	    {"SHOW SCOPES", "SHOW", GRAMMAR_SHOW_SCOPES},
 	};
 
@@ -245,6 +255,9 @@ START_TEST(ours_are_told_by_first_words)
 	    {"USE x", true},
 	    {"DEFER", true},
 	    {"EXIT nonsense 5", true},
+	    {"lEave a", true},
+	    {"leaves", false},
+	    {"\"leave\"", false},
 	    {"SHOW SCOPES", true},
 	    {"show /* x */ scopes x", true},
 	    {"SHOW", false},
@@ -277,11 +290,11 @@ static const struct {
 	const char *text, *expected;
 } errors[] = {
     /* not ours */
-    {"@", "expected ENTER, USE, DEFER, EXIT or SHOW SCOPES " END_WORDS},
-    {" /* x */ @", "expected ENTER, USE, DEFER, EXIT or SHOW SCOPES " END_WORDS},
-    {"@;", "expected ENTER, USE, DEFER, EXIT or SHOW SCOPES at or near \";\""},
-    {" @SELECT 1", "expected ENTER, USE, DEFER, EXIT or SHOW SCOPES at or near \"SELECT\""},
-    {"@'enter'", "expected ENTER, USE, DEFER, EXIT or SHOW SCOPES at or near \"'enter'\""},
+    {"@", "expected ENTER, USE, DEFER, LEAVE, EXIT or SHOW SCOPES " END_WORDS},
+    {" /* x */ @", "expected ENTER, USE, DEFER, LEAVE, EXIT or SHOW SCOPES " END_WORDS},
+    {"@;", "expected ENTER, USE, DEFER, LEAVE, EXIT or SHOW SCOPES at or near \";\""},
+    {" @SELECT 1", "expected ENTER, USE, DEFER, LEAVE, EXIT or SHOW SCOPES at or near \"SELECT\""},
+    {"@'enter'", "expected ENTER, USE, DEFER, LEAVE, EXIT or SHOW SCOPES at or near \"'enter'\""},
     /* behind the end */
     {"ENTER;@;", "expected nothing more at or near \";\""},
     {"ENTER a; @EXIT", "expected nothing more at or near \"EXIT\""},
@@ -456,6 +469,12 @@ static const struct {
     {"EXIT ALL @a", "expected ROLLBACK or the end of the statement at or near \"a\""},
     {"EXIT ROLLBACK @a", "expected the end of the statement at or near \"a\""},
     {"EXIT ROLLBACK @ROLLBACK", "expected the end of the statement at or near \"ROLLBACK\""},
+    {"LEAVE @5", "expected a name, ALL, ROLLBACK or the end of the statement at or near \"5\""},
+    {"LEAVE a @b", "expected ROLLBACK or the end of the statement at or near \"b\""},
+    {"LEAVE a@, b", "expected ROLLBACK or the end of the statement at or near \",\""},
+    {"LEAVE ALL @a", "expected ROLLBACK or the end of the statement at or near \"a\""},
+    {"LEAVE ROLLBACK @a", "expected the end of the statement at or near \"a\""},
+    {"LEAVE ROLLBACK @ROLLBACK", "expected the end of the statement at or near \"ROLLBACK\""},
     {"SHOW@", "expected SCOPES " END_WORDS},
     {"SHOW @\"scopes\"", "expected SCOPES at or near \"\"scopes\"\""},
     {"SHOW SCOPES @a", "expected the end of the statement at or near \"a\""},

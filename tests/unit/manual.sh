@@ -36,7 +36,7 @@ verdict() {
 	fi
 }
 
-echo 1..8
+echo 1..9
 diff -u "$srcdir/man/pgwith.conf.5" "$tmp/pgwith.conf.5" >"$tmp/out" && [ -s "$tmp/options" ]
 verdict $? "pgwith.conf(5) describes every option as the table has it (else: make manual)" "$tmp/out"
 
@@ -83,4 +83,12 @@ elif [ "${CI:-}" = true ]; then
 else
 	echo "ok 7 # SKIP mandoc is missing"
 	echo "ok 8 # SKIP mandoc is missing"
+	number=8
 fi
+
+# psql takes such a line for a command of its own, and the work of the scope is lost.
+psql_ends='^[[:space:]]*(exit|quit)[[:space:]]*;?[[:space:]]*(--.*)?$'
+printf 'EXIT;\n' | grep -qiE "$psql_ends" &&
+	! grep -niE "$psql_ends" "$srcdir"/man/*.[1-9] "$srcdir/README.md" "$srcdir/NEWS" "$srcdir/conf/pgwith.conf" >"$tmp/out" &&
+	! grep -nE '"EXIT( it)?"' "$srcdir/src/base/err.c" >>"$tmp/out"
+verdict $? "no page shows a bare EXIT as something to type, and no hint says it" "$tmp/out"

@@ -156,6 +156,6 @@ def refused(conn, sql, sqlstate, words="", **how):
 
 def elapsed(tag):
     """Milliseconds of the command tag of EXIT."""
-    m = re.fullmatch(r"EXIT \S+ (\d+\.\d) ms", tag)
+    m = re.fullmatch(r"(?:EXIT|LEAVE) \S+ (\d+\.\d) ms", tag)
     check(m, "the tag of EXIT: %r" % tag)
     return float(m.group(1))

@@ -596,7 +596,7 @@ class Model:
         self.drop_implicit(s)
         if x.failure:
             raise Refused(*x.failure)
-        return "EXIT " + ("ALL" if st.all else f.name)
+        return st.sql.split(" ")[0] + " " + ("ALL" if st.all else f.name)
 
     def expire(self, s, f):
         """A deadline has passed."""
