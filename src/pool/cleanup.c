@@ -42,6 +42,7 @@ static const char *const whys[CLEANUP_NWHY] = {
     [CLEANUP_RESTORE] = "session state",
     [CLEANUP_SCOPE_END] = "scope ended",
     [CLEANUP_TIME_LIMIT] = "time limit",
+    [CLEANUP_UNREAD] = "unread",
 };
 
 const char *
@@ -181,6 +182,8 @@ run_first(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out
 	c->attempts++;
 	c->sent = c->running = true;
 	c->copy_failed = false;
+	/* The lease's own, of which the session has not heard. */
+	c->discard |= p->deallocated_all || p->deallocated > 0;
 	p->texts = p->watch = true;
 	p->deallocated_all = false;
 	p->deallocated = 0;
@@ -192,7 +195,8 @@ run_first(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out
 static bool
 ended_well(const struct cleanup *c)
 {
-	return c->why == CLEANUP_CANCEL_PENDING || c->why == CLEANUP_SCOPE_END;
+	return c->why == CLEANUP_CANCEL_PENDING || c->why == CLEANUP_SCOPE_END ||
+	       c->why == CLEANUP_UNREAD;
 }
 
 static bool
@@ -255,6 +259,11 @@ draining(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 	}
 	if (c->running)
 		settle(c, p, now_us);
+	/* What the lease goes on with would not have the session's parameters. */
+	if (c->keep && p->own_failed) {
+		cleanup_break(c, "it refused the parameters of the session", now_us);
+		return false;
+	}
 	at_rest(c, p, now_us);
 	return true;
 }
@@ -339,6 +348,9 @@ restoring(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out
 		cleanup_break(c, "DISCARD ALL failed", now_us);
 		return false;
 	}
+	/* Those of a session that were refused are gone with all the others. */
+	if (c->sent)
+		p->own_failed = false;
 	enter(c, CLEANUP_DONE, now_us);
 	return false;
 }
@@ -369,6 +381,8 @@ cleanup_step(struct cleanup *c, struct progress *p, unsigned cancels, int64_t no
 	struct cleanup_do todo = {0};
 	bool more = !too_late(c, now_us);
 
+	/* Whoever was to get the answers to what the server has skipped is gone, or told. */
+	p->rescue = 0;
 	while (more) {
 		switch (c->state) {
 		case CLEANUP_CANCELLING:

@@ -147,14 +147,17 @@ lease_return(struct lease *l, bool discard)
 {
 	struct server *srv = let_go(l);
 
-	discard |= server_must_discard(srv);
-	if (discard || srv->cancels > 0 || srv->progress.unsure) {
-		server_clean(srv, discard ? CLEANUP_RESTORE : CLEANUP_CANCEL_PENDING, NULL, false,
-			     discard);
+	discard |= server_must_discard(srv) || prepared_doubtful(&srv->prepared, &srv->progress);
+	if (discard || srv->cancels > 0 || srv->progress.unsure ||
+	    stream_queued(&srv->stream) > 0) {
+		server_clean(srv,
+			     discard                                    ? CLEANUP_RESTORE
+			     : srv->cancels > 0 || srv->progress.unsure ? CLEANUP_CANCEL_PENDING
+									: CLEANUP_UNREAD,
+			     NULL, false, discard);
 		return;
 	}
-	server_set_state(srv, SERVER_IDLE);
-	pool_server_ready(srv->pool, srv);
+	server_rest(srv);
 }
 
 void

@@ -469,10 +469,20 @@ pool_server_failed(struct pool *pool, const char *reason)
 struct server *
 pool_take_idle(struct pool *pool)
 {
-	struct list_node *n = list_first(&pool->servers[SERVER_IDLE]);
+	struct list_node *n;
 
-	return n && !gate_paused(pool) && !pool->all->handing ? LIST_OBJ(n, struct server, node)
-							      : NULL;
+	if (gate_paused(pool) || pool->all->handing)
+		return NULL;
+	while ((n = list_first(&pool->servers[SERVER_IDLE])) != NULL) {
+		struct server *srv = LIST_OBJ(n, struct server, node);
+		/* What has come meanwhile, or was not there before a restart of the daemon. */
+		const char *why = server_remains(srv);
+
+		if (why == NULL)
+			return srv;
+		server_unfit(srv, why);
+	}
+	return NULL;
 }
 
 /* ---- waiting ---- */

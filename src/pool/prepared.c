@@ -277,6 +277,18 @@ prepared_forget(struct prepared_set *set)
 	set->stale = set->decoys = false;
 }
 
+bool
+prepared_doubtful(const struct prepared_set *set, const struct progress *p)
+{
+	return set->stale || (set->decoys && p->errors != set->decoy_errors);
+}
+
+void
+prepared_renew(struct prepared_set *set)
+{
+	set->decoys = false;
+}
+
 void
 prepared_clear(struct prepared_set *set)
 {
@@ -745,6 +757,8 @@ prepared_decoy(struct prepared_set *set, struct progress *p, const char *name, s
 
 	if (!progress_sent_as(p, PROGRESS_OWN))
 		return;
+	if (!set->decoys)
+		set->decoy_errors = p->errors;
 	set->decoys = true;
 	/* One from before may have stayed. */
 	at = msg_begin(out, 'C');

@@ -48,12 +48,17 @@ struct prepared_set {
 	uint64_t last; /* number in the name given last; never used twice on this server */
 	bool stale;    /* it has statements that we have lost sight of, or that are out of date:
 			  DISCARD ALL */
-	bool decoys;   /* it was given some: after an error they may still be there */
+	bool decoys;   /* this lease has given it some: after an error they may still be there */
+	uint64_t decoy_errors; /* progress.errors when it was given the first of them */
 };
 void prepared_init(struct prepared_set *, struct statements *, struct progress *);
 void prepared_clear(struct prepared_set *);
 /* The server has deallocated everything. */
 void prepared_forget(struct prepared_set *);
+/* May it have statements that the next lease must not see? Then it needs a DISCARD ALL. */
+bool prepared_doubtful(const struct prepared_set *, const struct progress *);
+/* It has none, and the next lease begins. */
+void prepared_renew(struct prepared_set *);
 
 struct prepared_limits {
 	unsigned server_max; /* statements that a server keeps */

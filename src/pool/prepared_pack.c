@@ -123,6 +123,7 @@ prepared_pack(struct pack *p, struct prepared_set *set, const struct packed_text
 	PACK(p, set->last);
 	PACK(p, set->stale);
 	PACK(p, set->decoys);
+	PACK(p, set->decoy_errors);
 	pack_mark(p, MARK);
 }
 

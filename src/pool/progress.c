@@ -217,8 +217,7 @@ progress_sent(struct progress *p, char type)
 		}
 		push(p, RUN_SYNC);
 		p->ready_due++;
-		p->extended = false;
-		p->skipping = false;
+		p->extended = p->flushed = p->skipping = false;
 		return;
 	case 'c':
 	case 'f':
@@ -271,7 +270,7 @@ progress_sent_own_sync(struct progress *p)
 	p->own++;
 	p->own_syncs++;
 	p->ready_due++;
-	p->extended = p->skipping = false;
+	p->extended = p->flushed = p->skipping = false;
 }
 
 /* ---- from the server ---- */
@@ -298,6 +297,10 @@ copy_in_opened(struct progress *p)
 		} else if ((r.kind & RUN_KIND) == RUN_SYNC) {
 			p->swallowed += r.count;
 			p->ready_due -= r.count;
+			if (is_own_sync(&r)) {
+				p->own -= r.count;
+				p->own_syncs -= r.count;
+			}
 		} else {
 			p->copy_ended = over = true;
 		}
@@ -392,7 +395,9 @@ ready_came(struct progress *p, char status)
 		/* A COPY IN had failed before it could swallow its Sync: there the skipping ended.
 		 */
 		if (p->skipping)
-			p->skipping = p->extended = false;
+			p->skipping = p->extended = p->flushed = false;
+		else
+			p->stray |= !p->unsure;
 		return;
 	}
 	if (first_is(p, RUN_QUERY)) {
@@ -400,7 +405,7 @@ ready_came(struct progress *p, char status)
 		 * transaction. */
 		pop(p);
 		if (p->extended && !any_run(p, RUN_EXTENDED))
-			p->extended = false;
+			p->extended = p->flushed = false;
 	} else {
 		pop(p);
 	}
@@ -458,8 +463,10 @@ answered(struct progress *p)
 {
 	struct progress_run *first = first_run(p);
 
-	if (first == NULL)
+	if (first == NULL) {
+		p->stray |= !p->unsure;
 		return;
+	}
 	/* The usual case: there are more of the kind, and nobody waits for this one. */
 	if (first->kind == RUN_EXTENDED && first->count > 1) {
 		first->count--;
@@ -559,7 +566,7 @@ pass_header(struct progress *p, struct buf *out)
 	char type = (char)p->from_header[0];
 
 	/* It has begun to pass before there was anything to filter: it goes on. */
-	p->from_drop = p->from_passed == 0 && !for_client(p, &type);
+	p->from_drop |= p->from_passed == 0 && !for_client(p, &type);
 	if (p->from_drop)
 		return;
 	if (p->from_passed == 0)
@@ -682,6 +689,15 @@ progress_filter(struct progress *p, const uint8_t *data, size_t bytes, struct bu
 	return walk(p, data, bytes, out);
 }
 
+int
+progress_dropped(struct progress *p, const uint8_t *data, size_t bytes)
+{
+	int r = progress_received(p, data, bytes);
+
+	p->from_drop = p->from_have > 0;
+	return r;
+}
+
 /* ---- questions ---- */
 
 bool
@@ -695,6 +711,52 @@ bool
 progress_busy(const struct progress *p)
 {
 	return p->runs_count > 0 || p->copy != COPY_NONE;
+}
+
+const char *
+progress_remains(const struct progress *p)
+{
+	if (p->stray)
+		return "it has answered what it was not asked";
+	if (p->runs_count > 0 || p->ready_due > 0 || p->own > 0 || p->own_syncs > 0)
+		return "answers are still to come";
+	if (p->rescue > 0)
+		return "statements that it has skipped are still to be answered";
+	if (p->to_left > 0)
+		return "half of a message has been sent";
+	if (p->from_have > 0 || p->from_left > 0 || p->from_passed > 0 || p->from_drop)
+		return "half of a message has come";
+	if (p->status != 'I')
+		return "a transaction is open";
+	if (p->extended || p->flushed || p->skipping)
+		return "an exchange has no end";
+	if (p->copy != COPY_NONE || p->copy_ended || p->swallowed > 0)
+		return "a COPY is open";
+	if (p->unsure || p->marked)
+		return "it is not known what it will answer";
+	if (p->failed > 0 || p->failed_itself)
+		return "it is not known what has become of a message";
+	if (p->own_failed)
+		return "it has refused the parameters of a session";
+	if (p->fatal)
+		return "it has said its last words";
+	if (p->watch || p->deallocated_all || p->deallocated > 0 || p->texts || p->error_text ||
+	    p->error[0] || p->mark[0] || p->peek_bytes > 0)
+		return "what was kept for its last session is still there";
+	return NULL;
+}
+
+void
+progress_renew(struct progress *p)
+{
+	bool fatal = p->fatal;
+
+	progress_forget_error(p);
+	p->fatal = fatal;
+	p->watch = p->texts = p->deallocated_all = false;
+	p->deallocated = 0;
+	p->peek_bytes = 0;
+	p->mark[0] = 0;
 }
 
 void
@@ -738,7 +800,7 @@ progress_mark(struct progress *p, struct buf *out)
 		drop_first_run(p);
 	tell_failed(p);
 	p->ready_due = 0;
-	p->extended = p->skipping = p->unsure = false;
+	p->extended = p->flushed = p->skipping = p->unsure = false;
 	copy_closed(p);
 	progress_sent(p, 'Q');
 	p->marked = true;
@@ -803,6 +865,7 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->readies);
 	PACK(p, g->completes);
 	PACK(p, g->errors);
+	PACK(p, g->stray);
 	PACK(p, g->error);
 	PACK(p, g->fatal);
 	PACK(p, g->texts);

@@ -74,6 +74,7 @@ struct progress {
 	uint64_t readies;    /* ReadyForQuery, ever */
 	uint64_t completes;  /* CommandComplete, ever */
 	uint64_t errors;     /* ErrorResponse, ever */
+	bool stray;       /* an answer has come to what nobody has asked: the two are out of step */
 	char error[6];    /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */
 	bool fatal;       /* it was FATAL or PANIC: the server closes */
 	bool texts;       /* error_text is wanted */
@@ -155,12 +156,23 @@ progress_filters(const struct progress *p)
 /* As progress_received(), and adds to `out` what of these bytes is for the client. */
 int progress_filter(struct progress *, const uint8_t *data, size_t bytes, struct buf *out);
 
+/* As progress_received(), while nobody holds the server: the rest of a message that is half here is
+ * for no client either. */
+int progress_dropped(struct progress *, const uint8_t *data, size_t bytes);
+
 /* Everything sent has been answered, in both directions no message is half way, and no COPY is
  * open. The transaction status is progress.status. */
 bool progress_at_rest(const struct progress *);
 
 /* Something may be running in the server, so that a cancel makes sense. */
 bool progress_busy(const struct progress *);
+
+/* What is left of the conversation so far, that would mix with the next one: a static text, or NULL
+ * if every count, flag and list is at its zero, outside of a transaction. */
+const char *progress_remains(const struct progress *);
+
+/* The conversation is over: forgets what was kept only for whoever had it (errors, tags, texts). */
+void progress_renew(struct progress *);
 
 /* The client is gone: adds what brings the server to its next ReadyForQuery, as far as that is
  * needed and sure now; nothing if the server only has to be waited for. Called again after each

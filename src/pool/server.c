@@ -398,6 +398,68 @@ server_open(struct pool *pool)
 	return srv;
 }
 
+/* ---- between two leases ---- */
+
+/* The same, but for what belongs to the lease rather than to what it says. */
+static const char *
+unfinished(const struct server *srv)
+{
+	const char *why = progress_remains(&srv->progress);
+
+	if (why)
+		return why;
+	if (srv->prepared.tracked.list.count > 0)
+		return "it is not known what has become of a statement";
+	if (srv->cancels > 0)
+		return "a cancel is under way";
+	if (stream_queued(&srv->stream) > 0)
+		return "bytes for it are still queued";
+	return NULL;
+}
+
+const char *
+server_remains(const struct server *srv)
+{
+	const char *why = unfinished(srv);
+
+	if (why)
+		return why;
+	if (srv->lease)
+		return "it is leased";
+	if (srv->cleanup.state != CLEANUP_NONE || srv->cleanup.due.list.count > 0 ||
+	    srv->cleanup.done.list.count > 0)
+		return "its cleanup has not ended";
+	if (srv->prepared.stale || srv->prepared.decoys)
+		return "statements are left that nobody knows";
+	return NULL;
+}
+
+void
+server_unfit(struct server *srv, const char *why)
+{
+	/* A fault of pgwithd, or of what it talks to; it must not become a client's. */
+	log_warnx("server %llu: not used again pool=%s backend=%d why=\"%s\"",
+		  (unsigned long long)srv->id, srv->pool->conf->name, srv->backend_pid, why);
+	if (srv->state == SERVER_IDLE)
+		srv->pool->stats.broken++;
+	server_close(srv, why);
+}
+
+void
+server_rest(struct server *srv)
+{
+	const char *why;
+
+	progress_renew(&srv->progress);
+	prepared_renew(&srv->prepared);
+	if ((why = server_remains(srv)) != NULL) {
+		server_unfit(srv, why);
+		return;
+	}
+	server_set_state(srv, SERVER_IDLE);
+	pool_server_ready(srv->pool, srv);
+}
+
 /* ---- closing ---- */
 
 /* What became of the statements of its cleanup: counted, and told of what failed. */
@@ -542,8 +604,7 @@ give_back(struct server *srv, struct lease *lease)
 		lease->srv = NULL;
 	}
 	srv->idle_us = loop_now_us(loop_of(srv));
-	server_set_state(srv, SERVER_IDLE);
-	pool_server_ready(srv->pool, srv);
+	server_rest(srv);
 }
 
 static void
@@ -558,6 +619,13 @@ cleanup_ended(struct server *srv)
 	bool usual = good && srv->cleanup.why == CLEANUP_RESTORE;
 	struct todo done;
 
+	progress_renew(&srv->progress);
+	/* The same lease may go on: it must not be out of step either. */
+	if (good && (broken_why = unfinished(srv)) != NULL) {
+		good = usual = false;
+		log_warnx("server %llu: cleanup has left something why=\"%s\"",
+			  (unsigned long long)srv->id, broken_why);
+	}
 	if (!usual)
 		log_info(
 		    "server %llu: cleanup %s pool=%s backend=%d why=\"%s\" cancels=%u took=%.1fms",
@@ -583,7 +651,6 @@ cleanup_ended(struct server *srv)
 	pool->stats.cleanups++;
 	pool->stats.cleanup_us += took;
 	if (lease && srv->cleanup.keep) {
-		progress_forget_error(&srv->progress);
 		server_set_state(srv, SERVER_LEASED);
 	} else {
 		give_back(srv, lease);
@@ -608,6 +675,12 @@ server_step(struct server *srv)
 	buf_clear(&out);
 	if (todo.cancel)
 		server_cancel(srv, 0);
+	if (srv->cleanup.state == CLEANUP_DONE && stream_queued(&srv->stream) > 0) {
+		/* All is answered, and it has still to read what is not: on_drained() goes on. */
+		if (loop_now_us(loop_of(srv)) - srv->cleanup.step_us >= srv->cleanup.limit_us / 2)
+			server_close(srv, "it does not read what it was sent");
+		return;
+	}
 	if (srv->cleanup.state == CLEANUP_DONE || srv->cleanup.state == CLEANUP_BROKEN)
 		cleanup_ended(srv);
 }
@@ -710,7 +783,7 @@ swallow(struct server *srv)
 	if (n < 0)
 		return (int)n;
 	return understood(srv,
-			  progress_received(&srv->progress, loop_scratch(loop_of(srv)), (size_t)n));
+			  progress_dropped(&srv->progress, loop_scratch(loop_of(srv)), (size_t)n));
 }
 
 int
@@ -743,6 +816,7 @@ static void
 on_readable(struct stream *st, void *arg)
 {
 	struct server *srv = arg;
+	const char *why;
 
 	switch (srv->state) {
 	case SERVER_LEASED:
@@ -753,16 +827,18 @@ on_readable(struct stream *st, void *arg)
 			server_step(srv);
 		return;
 	case SERVER_CHECKING:
-		if (swallow(srv) == 0 && progress_at_rest(&srv->progress)) {
-			server_set_state(srv, SERVER_IDLE);
-			pool_server_ready(srv->pool, srv);
-		}
+		if (swallow(srv) == 0 && progress_at_rest(&srv->progress))
+			server_rest(srv);
 		return;
 	case SERVER_IDLE:
 		/* Parameter changes after a reload, notices: nobody's. A fatal error or the end
-		 * closes. */
-		if (swallow(srv) == 0 && srv->progress.fatal)
+		 * closes, and so does an answer, as nothing was asked. */
+		if (swallow(srv) < 0)
+			return;
+		if (srv->progress.fatal)
 			server_close(srv, end_reason(srv));
+		else if (srv->progress.from_have == 0 && (why = server_remains(srv)) != NULL)
+			server_unfit(srv, why);
 		return;
 	default:
 		return;
@@ -776,4 +852,6 @@ on_drained(struct stream *st, void *arg)
 
 	if (srv->state == SERVER_LEASED)
 		srv->lease->ops->drained(srv->lease);
+	else if (srv->state == SERVER_CLEANING && srv->cleanup.state == CLEANUP_DONE)
+		server_step(srv);
 }

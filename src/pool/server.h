@@ -93,6 +93,18 @@ int server_read(struct server *, const uint8_t **data, size_t *bytes);
 /* Writes or queues for the lease that holds it. Tell progress first. */
 void server_write(struct server *, const void *, size_t bytes);
 
+/* What is left of the conversation with its last session, that the next one could see: a static
+ * text, or NULL if it can have the server. Whatever describes a conversation, in the server or in
+ * what it consists of, is looked at here. */
+const char *server_remains(const struct server *);
+
+/* It has no lease any more: to IDLE, and to whoever waits. If anything of its last session remains,
+ * it is closed as broken instead. */
+void server_rest(struct server *);
+
+/* server_remains() has found something: warns, counts and closes. */
+void server_unfit(struct server *, const char *why);
+
 /* Moves it between the states and the pool's lists. */
 void server_set_state(struct server *, enum server_state);
 

@@ -90,8 +90,8 @@ deallocate_unsettled(const struct session *s)
 	return p->watch && p->ready_due > 0;
 }
 
-static void
-forget_leaving(struct session *s)
+void
+deallocate_forget(struct session *s)
 {
 	if (s->leaving)
 		buf_clear(s->leaving);
@@ -128,7 +128,7 @@ deallocate_answered(struct session *s)
 		if (s->names)
 			names_clear(s->names, &srv->prepared);
 		prepared_forget(&srv->prepared);
-		forget_leaving(s);
+		deallocate_forget(s);
 	}
 	if (p->ready_due > 0 || p->extended)
 		return;
@@ -136,5 +136,5 @@ deallocate_answered(struct session *s)
 	/* Decoys may be left on the server, under names that are not ours. */
 	if (s->leaving && s->leaving->len > 0)
 		srv->prepared.stale = true;
-	forget_leaving(s);
+	deallocate_forget(s);
 }

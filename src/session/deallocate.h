@@ -19,4 +19,7 @@ bool deallocate_unsettled(const struct session *);
 /* Bytes have come from the server of the lease: takes note of the tags among them. */
 void deallocate_answered(struct session *);
 
+/* A lease begins: what was under way in the one before is not known any more. */
+void deallocate_forget(struct session *);
+
 #endif

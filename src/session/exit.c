@@ -253,8 +253,8 @@ release(struct scopes *sc)
 	struct lease *l = s->lease;
 	const struct server *srv = l->srv;
 	bool foreign = l != &s->own;
-	bool discard = s->discard || srv->prepared.stale ||
-		       (srv->prepared.decoys && srv->progress.error[0]) || (foreign && s->pinned);
+	bool discard = s->discard || prepared_doubtful(&srv->prepared, &srv->progress) ||
+		       (foreign && s->pinned);
 
 	sc->step = STEP_GONE;
 	if (!foreign && s->pinned)

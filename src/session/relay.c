@@ -214,11 +214,7 @@ relay_setup(struct session *s)
 void
 relay_fresh(struct session *s)
 {
-	struct progress *p = &s->lease->srv->progress;
-
-	/* Of the session before. */
-	p->watch = p->deallocated_all = false;
-	p->deallocated = 0;
+	deallocate_forget(s);
 	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
 	s->cancel_due = false;
 	if (s->mode == CONF_SESSION)
@@ -349,9 +345,7 @@ failed(struct lease *l, const struct err *e)
 static void
 give_back(struct session *s)
 {
-	const struct server *srv = s->lease->srv;
-	bool discard =
-	    s->discard || srv->prepared.stale || (srv->prepared.decoys && srv->progress.error[0]);
+	bool discard = s->discard;
 
 	session_set_state(s, SESSION_IDLE);
 	lease_return(s->lease, discard);
@@ -381,8 +375,6 @@ end_lease(struct session *s)
 		return;
 	}
 	s->asks = 0;
-	if (srv->prepared.decoys && srv->progress.error[0])
-		srv->prepared.stale = true;
 	save(s);
 }
 

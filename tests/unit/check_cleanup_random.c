@@ -1,4 +1,5 @@
-/* Cleanup after random clients of a model backend, which are cut off anywhere. */
+/* Cleanup after random clients of a model backend, which are cut off anywhere, with messages of the
+ * daemon's own among theirs. The next client must be answered as if nobody had been there. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct play {
 	bool base_set;
 	unsigned base; /* work that was committed before the first statement ran */
 	unsigned late_hits;
+	unsigned tracked, told; /* messages of which must be known what became of them */
 };
 
 static void
@@ -66,16 +68,92 @@ any_statement(struct play *y)
 }
 
 static void
+is_told(void *arg, uint32_t n, enum progress_end end)
+{
+	struct play *y = arg;
+
+	ck_assert_uint_gt(n, 0);
+	y->told += n;
+	ck_assert_uint_le(y->told, y->tracked);
+}
+
+/* A message of the extended protocol that the daemon puts among the client's. */
+static void
+daemon_adds(struct play *y, char type, const char *body)
+{
+	static const unsigned kinds[] = {PROGRESS_OWN, PROGRESS_OWN | PROGRESS_TRACKED,
+					 PROGRESS_FOR_PARSE | PROGRESS_TRACKED, PROGRESS_TRACKED,
+					 0};
+	unsigned flags = kinds[roll(y, type == 'C' ? 5 : 2)];
+	size_t at = y->b.in.len;
+
+	if (!progress_sent_as(&y->m.p, flags))
+		return;
+	y->tracked += (flags & PROGRESS_TRACKED) != 0;
+	backend_message(&y->b.in, type, body);
+	backend_tell("daemon", &y->b.in, at);
+}
+
+/* What stands ahead of a client's first message: parameters, or a BEGIN. */
+static void
+daemon_acts(struct play *y)
+{
+	struct progress *p = &y->m.p;
+	size_t at;
+
+	switch (roll(y, 4)) {
+	case 0:
+		if (!progress_at_rest(p))
+			return;
+		daemon_adds(y, 'P', roll(y, 4) ? "set" : "fail");
+		daemon_adds(y, 'B', "");
+		daemon_adds(y, 'E', "all");
+		y->changed = true;
+		at = y->b.in.len;
+		backend_message(&y->b.in, 'S', NULL);
+		backend_tell("daemon", &y->b.in, at);
+		progress_sent_own_sync(p);
+		return;
+	case 1:
+		if (!progress_at_rest(p))
+			return;
+		progress_sent_part(p);
+		at = y->b.in.len;
+		backend_message(&y->b.in, 'Q', any_statement(y));
+		backend_tell("daemon", &y->b.in, at);
+		return;
+	case 2:
+		p->watch = true;
+		daemon_adds(y, 'C', "S");
+		daemon_adds(y, 'P', roll(y, 2) ? "" : "nonsense");
+		return;
+	default:
+		daemon_adds(y, 'P', roll(y, 3) ? "begin" : "nonsense");
+		daemon_adds(y, 'B', "");
+		daemon_adds(y, 'E', "all");
+	}
+}
+
+static void
 client_acts(struct play *y)
 {
+	if (y->m.p.rescue > 0) {
+		/* As the relay does it. */
+		for (; y->m.p.rescue > 0; y->m.p.rescue--)
+			client_sends(y, 'S', NULL);
+		return;
+	}
 	if (backend_copying(&y->b)) {
 		client_sends(y, "dddcfH"[roll(y, 6)], "1\n");
 		return;
 	}
-	switch (roll(y, 8)) {
+	switch (roll(y, 9)) {
 	case 0:
 	case 1:
 		client_sends(y, 'Q', any_statement(y));
+		return;
+	case 8:
+		daemon_acts(y);
 		return;
 	case 2:
 	case 3:
@@ -248,7 +326,8 @@ static void
 clean_up(struct play *y, bool keep)
 {
 	struct machine *m = &y->m;
-	bool rest = progress_at_rest(&m->p) && m->p.status == 'I' && roll(y, 2);
+	/* A server that has refused the session's parameters does not get there. */
+	bool rest = progress_at_rest(&m->p) && m->p.status == 'I' && !m->p.own_failed && roll(y, 2);
 	bool discard = !rest || y->changed;
 	uint32_t most = roll(y, 10) ? UINT32_MAX : roll(y, 50);
 	struct todo todo;
@@ -266,6 +345,9 @@ clean_up(struct play *y, bool keep)
 	y->lost = !over(y);
 	if (m->c.state != CLEANUP_DONE)
 		cleanup_abandon(&m->c, "gone");
+	else
+		ck_assert_msg(y->told == y->tracked, "seed %u: told of %u of %u", y->first_seed,
+			      y->told, y->tracked);
 	if (!y->half)
 		judge_todo(y, m->c.state != CLEANUP_DONE);
 }
@@ -283,6 +365,8 @@ judge(struct play *y)
 	}
 	if (b->dead || y->lost || (y->deaf && y->m.c.state == CLEANUP_BROKEN))
 		return;
+	if (y->m.c.state == CLEANUP_BROKEN && y->m.c.keep && y->m.p.own_failed)
+		return;
 	ck_assert_msg(y->m.c.state == CLEANUP_DONE, "seed %u: %s", s, y->m.c.broken_why);
 	ck_assert_uint_eq(y->m.cancels, 0);
 	backend_run(b, -1); /* what is left is answered by nothing */
@@ -291,6 +375,45 @@ judge(struct play *y)
 		      "seed %u: not idle", s);
 	ck_assert_msg(y->m.c.keep || !b->dirty, "seed %u: session state is left", s);
 	ck_assert_msg(b->work == 0, "seed %u: a transaction is left", s);
+	progress_renew(&y->m.p);
+	ck_assert_msg(progress_remains(&y->m.p) == NULL, "seed %u: %s", s,
+		      progress_remains(&y->m.p));
+}
+
+/* Whoever has the server next is answered, each question by its own answer, and nothing else. */
+static void
+next_client(struct play *y)
+{
+	struct backend *b = &y->b;
+	struct progress *p = &y->m.p;
+
+	/* A signal that comes while nothing runs is forgotten. */
+	b->cancel = false;
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t readies = p->readies;
+		struct buf got;
+
+		if (roll(y, 2)) {
+			client_sends(y, 'Q', "rows");
+		} else {
+			client_sends(y, 'P', "rows");
+			client_sends(y, 'B', "");
+			client_sends(y, 'E', "all");
+			client_sends(y, 'S', NULL);
+		}
+		run(y, -1);
+		buf_init(&got, 1024 * 1024);
+		ck_assert(!progress_filters(p));
+		ck_assert_int_eq(progress_filter(p, buf_data(&b->out), b->out.len, &got), 0);
+		ck_assert_msg(p->readies == readies + 1 && progress_at_rest(p) &&
+				  got.len == b->out.len &&
+				  memcmp(buf_data(&got), buf_data(&b->out), got.len) == 0,
+			      "seed %u: question %u of the next client", y->first_seed, i);
+		ck_assert_msg(progress_remains(p) == NULL, "seed %u: %s", y->first_seed,
+			      progress_remains(p));
+		buf_drop(&b->out, b->out.len);
+		buf_clear(&got);
+	}
 }
 
 struct tally {
@@ -304,6 +427,8 @@ play(uint32_t with, struct tally *tally)
 	uint32_t steps = roll(&y, 20);
 
 	machine_init(&y.m);
+	y.m.p.tracked = is_told;
+	y.m.p.tracked_arg = &y;
 	backend_init(&y.b, with ^ 0x5555);
 	while (steps-- > 0 && !y.b.dead) {
 		if (!backend_slow(&y.b) || roll(&y, 4) == 0)
@@ -331,12 +456,14 @@ play(uint32_t with, struct tally *tally)
 		clean_up(&y, false);
 		judge(&y);
 	}
-	if (y.b.dead || y.lost)
+	if (y.b.dead || y.lost) {
 		tally->dead++;
-	else if (y.m.c.state == CLEANUP_BROKEN)
+	} else if (y.m.c.state == CLEANUP_BROKEN) {
 		tally->broken++;
-	else
+	} else {
 		tally->done++;
+		next_client(&y);
+	}
 	backend_clear(&y.b);
 	machine_clear(&y.m);
 }

@@ -310,6 +310,7 @@ START_TEST(a_kept_lease_goes_on)
 	ck_assert_int_eq(st.srv->state, SERVER_LEASED);
 	ck_assert_uint_eq(st.pool->stats.xacts, 0);
 	/* Its owner reads again. */
+	progress_sent(&st.srv->progress, 'Q');
 	answers(&st, NULL, 'I');
 	ck_assert(strncmp(st.told, "readable", 8) == 0);
 	st.told[0] = 0;
@@ -513,6 +514,176 @@ START_TEST(only_what_is_held_moves)
 }
 END_TEST
 
+/* ---- what one session leaves must not meet the next ---- */
+
+#define LEFT(member)                                                                           \
+	{                                                                                      \
+#member, offsetof(struct server, member), sizeof(((struct server *)0)->member) \
+	}
+
+/* Of each lease, and set by hand here. */
+static const struct {
+	const char *name;
+	size_t at, bytes;
+} left_over[] = {
+    LEFT(progress.to_left),       LEFT(progress.ready_due),
+    LEFT(progress.extended),      LEFT(progress.from_left),
+    LEFT(progress.from_have),     LEFT(progress.skipping),
+    LEFT(progress.copy_ended),    LEFT(progress.copy),
+    LEFT(progress.marked),        LEFT(progress.flushed),
+    LEFT(progress.swallowed),     LEFT(progress.failed),
+    LEFT(progress.failed_itself), LEFT(progress.own),
+    LEFT(progress.own_syncs),     LEFT(progress.own_failed),
+    LEFT(progress.rescue),        LEFT(progress.from_passed),
+    LEFT(progress.from_drop),     LEFT(progress.stray),
+    LEFT(progress.fatal),         LEFT(prepared.tracked.list.count),
+};
+#define LEFT_OVER (sizeof left_over / sizeof *left_over)
+
+static void
+leave(struct stage *st, size_t i)
+{
+	memset((char *)st->srv + left_over[i].at, 1, left_over[i].bytes);
+}
+
+/* It is closed and counted, and the session that had it is not concerned. */
+static void
+is_closed(struct stage *st, const char *name)
+{
+	ck_assert_msg(st->srv->state == SERVER_CLOSED, "%s: %s", name, server_state_name(st->srv));
+	ck_assert_msg(st->pool->stats.broken == 1, "%s: not counted", name);
+	told(st, "");
+	/* Else the end of the test would end them once more. */
+	st->srv->progress.failed = 0;
+	st->srv->prepared.tracked.list.count = 0;
+}
+
+START_TEST(what_is_left_is_not_given_back)
+{
+	struct stage st;
+
+	setup(&st);
+	hold_it(&st);
+	leave(&st, (size_t)_i);
+	lease_return(&st.lease, false);
+	is_closed(&st, left_over[_i].name);
+	ck_assert_int_eq(st.lease.state, LEASE_NONE);
+	teardown(&st);
+}
+END_TEST
+
+START_TEST(what_is_left_is_not_taken)
+{
+	struct stage st;
+	struct err e;
+
+	setup(&st);
+	leave(&st, (size_t)_i);
+	ck_assert_int_eq(lease_enter(&st.lease, st.pool, &e), -E_AGAIN);
+	is_closed(&st, left_over[_i].name);
+	ck_assert_int_eq(st.lease.state, LEASE_WAITING);
+	teardown(&st);
+}
+END_TEST
+
+START_TEST(notes_are_forgotten)
+{
+	struct stage st;
+	struct progress *p;
+
+	setup(&st);
+	p = &st.srv->progress;
+	hold_it(&st);
+	p->watch = p->texts = p->deallocated_all = st.srv->prepared.decoys = true;
+	p->deallocated = 3;
+	p->error_text = mem_strdup("no");
+	memcpy(p->error, "22012", 6);
+	st.srv->prepared.decoy_errors = p->errors;
+	lease_return(&st.lease, false);
+	ck_assert_int_eq(st.srv->state, SERVER_IDLE);
+	ck_assert(!p->watch && !p->texts && !p->deallocated_all && !st.srv->prepared.decoys);
+	ck_assert(p->deallocated == 0 && p->error_text == NULL && p->error[0] == 0);
+	/* An error since: they may be there still. */
+	hold_it(&st);
+	st.srv->prepared.decoys = true;
+	p->errors++;
+	lease_return(&st.lease, false);
+	came(&st, "DISCARD ALL");
+	answers(&st, NULL, 'I');
+	ck_assert_int_eq(st.srv->state, SERVER_IDLE);
+	ck_assert(!st.srv->prepared.decoys);
+	teardown(&st);
+}
+END_TEST
+
+START_TEST(an_idle_server_answers)
+{
+	struct stage st;
+
+	setup(&st);
+	answers(&st, NULL, 'I');
+	/* Freed already, and another one is opened for nobody. */
+	ck_assert_uint_eq(st.pool->servers[SERVER_IDLE].count, 0);
+	ck_assert_uint_eq(st.pool->stats.broken, 1);
+	teardown(&st);
+}
+END_TEST
+
+START_TEST(an_idle_server_says_something_by_itself)
+{
+	const uint8_t *data;
+	size_t bytes;
+	struct stage st;
+	struct buf b;
+
+	/* In two parts: of a message that nobody was there for, nobody gets the other half. */
+	for (size_t first = 1; first < 26; first++) {
+		setup(&st);
+		buf_init(&b, BYTES_MAX);
+		msg_parameter_status(&b, "TimeZone", "Asia/Tokyo");
+		ck_assert_uint_eq(b.len, 25);
+		ck_assert_int_eq(send(st.fd, buf_data(&b), first, 0), (ssize_t)first);
+		turn(&st);
+		ck_assert_int_eq(st.srv->state, SERVER_IDLE);
+		if (first == b.len) {
+			hold_it(&st);
+			ck_assert_int_eq(send(st.fd, buf_data(&b), b.len, 0), (ssize_t)b.len);
+			ck_assert_int_eq(server_read(st.srv, &data, &bytes), 0);
+			ck_assert_uint_eq(bytes, b.len);
+		} else {
+			struct err e;
+
+			ck_assert_int_eq(lease_enter(&st.lease, st.pool, &e), -E_AGAIN);
+			is_closed(&st, "half a message");
+		}
+		buf_clear(&b);
+		teardown(&st);
+	}
+}
+END_TEST
+
+START_TEST(what_is_queued_is_waited_for)
+{
+	static uint8_t data[900 * 1024];
+	struct stage st;
+
+	setup(&st);
+	hold_it(&st);
+	server_write(st.srv, data, sizeof data);
+	ck_assert_uint_gt(stream_queued(&st.srv->stream), 0);
+	lease_return(&st.lease, false);
+	ck_assert_int_eq(st.srv->state, SERVER_CLEANING);
+	while (stream_queued(&st.srv->stream) > 0) {
+		ck_assert_int_eq(st.srv->state, SERVER_CLEANING);
+		while (recv(st.fd, data, sizeof data, 0) > 0)
+			;
+		turn(&st);
+	}
+	ck_assert_int_eq(st.srv->state, SERVER_IDLE);
+	teardown(&st);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -533,6 +704,12 @@ main(void)
 	tcase_add_test(t, a_server_that_is_lost);
 	tcase_add_test(t, what_deallocates_makes_it_stale);
 	tcase_add_test(t, a_lease_moves);
+	tcase_add_loop_test(t, what_is_left_is_not_given_back, 0, LEFT_OVER);
+	tcase_add_loop_test(t, what_is_left_is_not_taken, 0, LEFT_OVER);
+	tcase_add_test(t, notes_are_forgotten);
+	tcase_add_test(t, an_idle_server_answers);
+	tcase_add_test(t, an_idle_server_says_something_by_itself);
+	tcase_add_test(t, what_is_queued_is_waited_for);
 	tcase_add_exit_test(t, only_what_is_held_moves, 1);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);

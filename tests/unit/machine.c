@@ -144,6 +144,16 @@ broken(struct machine *m, const char *why)
 }
 
 void
+nothing_remains(struct machine *m)
+{
+	const char *why;
+
+	progress_renew(&m->p);
+	why = progress_remains(&m->p);
+	ck_assert_msg(why == NULL, "%s", why);
+}
+
+void
 done(struct machine *m)
 {
 	in_state(m, CLEANUP_DONE);
@@ -151,6 +161,7 @@ done(struct machine *m)
 	m->now_us += 2 * LIMIT_US;
 	step(m);
 	in_state(m, CLEANUP_DONE);
+	nothing_remains(m);
 	cleanup_over(&m->c);
 	in_state(m, CLEANUP_NONE);
 	machine_clear(m);

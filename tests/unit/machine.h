@@ -55,6 +55,9 @@ void cancel_ends(struct machine *m);
 /* It must have given up for that reason; the machine is cleared. */
 void broken(struct machine *m, const char *why);
 
+/* The next lease must find everything at its zero. */
+void nothing_remains(struct machine *m);
+
 /* It must be done and ask for nothing more; the machine is cleared. */
 void done(struct machine *m);
 
