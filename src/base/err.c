@@ -13,6 +13,7 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_PROTOCOL_VIOLATION] = {"protocol_violation", "08P01", true,
 				"invalid message from the client: %s", /* what */
 				NULL},
+    [ERR_MALFORMED] = {"malformed", "08P01", false, "invalid message format", NULL},
     [ERR_PROTOCOL_VERSION] =
 	{"protocol_version", "0A000", true,
 	 "unsupported frontend protocol %u.%u: pgwithd speaks 3.0", /* major, minor */

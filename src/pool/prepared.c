@@ -674,6 +674,9 @@ describe(struct names *names, struct prepared_set *set, struct progress *p,
 	if (bytes < 3 || body[0] != 'S' || body[1] == 0 || body[bytes - 1] != 0)
 		return PREPARED_AS_IT_IS;
 	length = strnlen((const char *)body + 1, bytes - 1);
+	/* The server refuses what stands behind the name. */
+	if (length + 2 != bytes)
+		return PREPARED_AS_IT_IS;
 	if (names_unsettled(names, set, p, (const char *)body + 1, length))
 		return PREPARED_WAIT;
 	v = use(names, set, p, limits, &quiet, (const char *)body + 1, length, name, out);
@@ -699,6 +702,9 @@ close_statement(struct names *names, struct prepared_set *set, struct progress *
 	if (bytes < 3 || body[0] != 'S' || body[1] == 0 || body[bytes - 1] != 0)
 		return PREPARED_AS_IT_IS;
 	length = strnlen((const char *)body + 1, bytes - 1);
+	/* The server refuses what stands behind the name. */
+	if (length + 2 != bytes)
+		return PREPARED_AS_IT_IS;
 	if (names_unsettled(names, set, p, (const char *)body + 1, length))
 		return PREPARED_WAIT;
 	named = named_find(names, (const char *)body + 1, length);

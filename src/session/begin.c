@@ -8,6 +8,7 @@
 #include "session/parts.h"
 #include "session/scopes.h"
 #include "session/state.h"
+#include "wire/formed.h"
 #include "wire/msg.h"
 #include "wire/reader.h"
 #include "wire/sqlclass.h"
@@ -242,7 +243,14 @@ enum verdict
 begin_expired(struct session *s, const struct message *m)
 {
 	struct buf out;
+	struct err e;
 
+	if (m->have == m->bytes && !formed_well(m->type, m->body, m->bytes)) {
+		err_make(&e, ERR_MALFORMED);
+		session_refuse(s, m->type == 'S' ? 'Q' : m->type, &e);
+		err_clear(&e);
+		return s->state == SESSION_IDLE || s->state == SESSION_ACTIVE ? DROP : OVER;
+	}
 	buf_init(&out, 64);
 	switch (m->type) {
 	case 'Q':

@@ -8,6 +8,7 @@
 #include "session/daemon.h"
 #include "session/parts.h"
 #include "session/scopes.h"
+#include "wire/formed.h"
 #include "wire/msg.h"
 #include "wire/reader.h"
 
@@ -104,14 +105,12 @@ acknowledge(struct session *s, char type)
 }
 
 static enum verdict
-malformed(struct session *s)
+malformed(struct session *s, char type)
 {
 	struct err e;
 
-	err_make(&e, ERR_PROTOCOL_VIOLATION, "a malformed message");
-	session_fail(s, &e);
-	err_clear(&e);
-	return OVER;
+	err_make(&e, ERR_MALFORMED);
+	return scopes_refuse(s, type, &e);
 }
 
 enum verdict
@@ -128,6 +127,8 @@ named_parse(struct session *s, const struct message *m, const char *sql, size_t 
 		err_make(&e, ERR_SCOPE_TOO_LONG, SESSION_WHOLE_MAX);
 		return scopes_refuse(s, 'P', &e);
 	}
+	if (!formed_well('P', m->body, m->bytes))
+		return malformed(s, 'P');
 	if (*name && (find(&sc->statements, name) ||
 		      (s->names && names_have(s->names, name, strlen(name))))) {
 		err_make(&e, ERR_STATEMENT_EXISTS, name);
@@ -194,11 +195,10 @@ value_of(const uint8_t *p, uint32_t bytes, unsigned format, uint32_t type)
 	return NULL;
 }
 
-/* Reads what Bind gives to the parameters. Returns false with the reason in *e; *broken: the
- * message is malformed. */
+/* Reads what a Bind that is well formed gives to the parameters. Returns false with the reason in
+ * *e. */
 static bool
-bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, struct err *e,
-	    bool *broken)
+bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, struct err *e)
 {
 	unsigned nformats, n, given;
 	uint16_t formats[64] = {0};
@@ -214,9 +214,6 @@ bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, s
 			formats[i] = format;
 	}
 	given = reader_u16(r);
-	*broken = r->failed;
-	if (*broken)
-		return false;
 	values = mem_calloc(given + 1, sizeof *values);
 	for (n = 0; n < given && good; n++) {
 		uint32_t bytes = reader_u32(r);
@@ -225,10 +222,7 @@ bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, s
 				  : n < nformats && n < 64 ? formats[n]
 							   : 0;
 
-		if (r->failed) {
-			*broken = true;
-			good = false;
-		} else if (bytes != UINT32_MAX) {
+		if (bytes != UINT32_MAX) {
 			values[n] = value_of(p, bytes, format, n < st->ntypes ? st->types[n] : 0);
 			if (values[n] == NULL) {
 				err_make(e, ERR_SCOPE_UNSUPPORTED,
@@ -277,7 +271,6 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 	const char *portal;
 	struct err e;
 	struct scopes_formats formats;
-	bool broken = false;
 
 	if (m->have < m->bytes) {
 		err_make(&e, ERR_SCOPE_TOO_LONG, SESSION_WHOLE_MAX);
@@ -286,8 +279,6 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 	reader_init(&r, m->body, m->bytes);
 	portal = reader_str(&r);
 	reader_str(&r);
-	if (r.failed)
-		return malformed(s);
 	if (*portal && find(&sc->portals, portal)) {
 		err_make(&e, ERR_PORTAL_EXISTS, portal);
 		return scopes_refuse(s, 'B', &e);
@@ -297,15 +288,11 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 		return scopes_refuse(s, 'B', &e);
 	}
 	g = grammar_copy(st->statement);
-	if (!bind_values(st, &r, g, &e, &broken)) {
+	if (!bind_values(st, &r, g, &e)) {
 		grammar_free(g);
-		return broken ? malformed(s) : scopes_refuse(s, 'B', &e);
+		return scopes_refuse(s, 'B', &e);
 	}
 	result_formats(&r, &formats);
-	if (r.failed) {
-		grammar_free(g);
-		return malformed(s);
-	}
 	forget_name(&sc->portals, "");
 	keep(&sc->portals, portal, g)->formats = formats;
 	return acknowledge(s, '2');
@@ -351,6 +338,8 @@ execute_message(struct session *s, struct scope_named *portal)
 enum verdict
 named_message(struct session *s, const struct message *m, struct scope_named *named)
 {
+	if (m->have == m->bytes && !formed_well(m->type, m->body, m->bytes))
+		return malformed(s, m->type);
 	switch (m->type) {
 	case 'B':
 		return bind_message(s, m, named);

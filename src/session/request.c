@@ -16,6 +16,7 @@
 #include "session/session.h"
 #include "session/slow.h"
 #include "session/statement.h"
+#include "wire/formed.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
@@ -103,6 +104,7 @@ without_lease(struct session *s, struct message *m)
 	switch (m->type) {
 	case 'Q':
 		if ((s->begun != BEGUN_NOT || m->set == SQLCLASS_BEGIN) && m->have == m->bytes &&
+		    formed_well('Q', m->body, m->bytes) &&
 		    begin_answer(s, m->set, (const char *)m->body,
 				 strnlen((const char *)m->body, m->have)))
 			return session_gone(s) ? OVER : DROP;
@@ -123,12 +125,15 @@ without_lease(struct session *s, struct message *m)
 			return session_gone(s) ? OVER : DROP;
 		return need_server(s, m->type);
 	case 'S':
+		if (m->bytes > 0)
+			return need_server(s, m->type);
 		buf_init(&out, 16);
 		msg_ready(&out, scopes_status(s));
 		session_send_buf(s, &out);
 		buf_clear(&out);
 		return s->state == SESSION_IDLE ? DROP : OVER;
 	case 'H': /* nothing to flush */
+		return m->bytes > 0 ? need_server(s, m->type) : DROP;
 	case 'd': /* the rest of a COPY that failed: PostgreSQL ignores it too */
 	case 'c':
 	case 'f':
@@ -138,9 +143,9 @@ without_lease(struct session *s, struct message *m)
 	}
 }
 
-/* What is wrong with a message of this type and length, or NULL. A Flush with a body must not reach
- * the server: its error makes the server skip to a Sync that nothing in the exchange calls for, and
- * the server's next client would be the one that is skipped. */
+#define SMALL_MAX 9996 /* bytes of a body that PostgreSQL reads of a message without one */
+
+/* What is wrong with a message of this type and length, or NULL. */
 static const char *
 nonsense(char type, size_t body)
 {
@@ -158,19 +163,24 @@ nonsense(char type, size_t body)
 		return NULL;
 	case 'S':
 	case 'H':
-		return body > 0 ? "a Sync or Flush with a body" : NULL;
+		return body > SMALL_MAX ? "a Sync or Flush that is too long" : NULL;
 	default:
 		return "unknown message type";
 	}
 }
 
 static void
-sent(struct session *s, char type)
+sent(struct session *s, const struct message *m)
 {
-	if (type == 'Q' && s->scopes)
+	struct progress *p = &s->lease->srv->progress;
+
+	if (m->type == 'Q' && s->scopes)
 		statement_query_sent(s);
+	else if (m->type == 'H' && m->bytes > 0 && (p->copy != COPY_IN || p->copy_ended))
+		/* The server answers it by an error, and ignores what comes up to the next Sync. */
+		progress_sent_extended(p, 1);
 	else
-		progress_sent(&s->lease->srv->progress, type);
+		progress_sent(p, m->type);
 }
 
 static enum verdict
@@ -193,7 +203,7 @@ with_lease(struct session *s, struct message *m)
 			limits_control(s, m->set);
 		if (s->slow)
 			slow_message(s, m);
-		sent(s, m->type);
+		sent(s, m);
 		return FORWARD;
 	}
 	if (m->set)
@@ -214,7 +224,7 @@ with_lease(struct session *s, struct message *m)
 	if (s->slow && v != HOLD)
 		slow_message(s, m);
 	if (v == FORWARD && !told)
-		sent(s, m->type);
+		sent(s, m);
 	return v;
 }
 
@@ -233,6 +243,11 @@ no_transaction(struct session *s, char type)
 	err_clear(&e);
 	return session_gone(s) ? OVER : DROP;
 }
+
+/* Texts that are answered here, or refused. */
+#define ANSWERED_HERE                                                            \
+	(SQLCLASS_SCOPE | SQLCLASS_BEGIN | SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | \
+	 SQLCLASS_SAVEPOINT | SQLCLASS_PREPARE_TRANSACTION)
 
 static enum verdict
 judge(struct session *s, struct message *m)
@@ -263,6 +278,9 @@ judge(struct session *s, struct message *m)
 	/* What the rest of it does is not known. */
 	if (sql && m->have < m->bytes)
 		m->set |= SQLCLASS_OPAQUE;
+	/* The server refuses a malformed message without a look at its text. */
+	else if ((m->set & ANSWERED_HERE) && !formed_well(m->type, m->body, m->bytes))
+		m->set &= ~ANSWERED_HERE;
 	if (s->begun == BEGUN_EXPIRED)
 		return begin_expired(s, m);
 	if ((s->scopes || (m->set & SQLCLASS_SCOPE)) && (v = parts_judge(s, m)) != FORWARD)

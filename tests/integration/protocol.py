@@ -307,18 +307,28 @@ def unknown_messages(t):
 
 @test
 def flush_with_a_body(t):
-    """a Flush or Sync with a body, behind whatever: it costs its sender the session, and no other waits for
-    an answer that PostgreSQL would skip"""
+    """a Flush or Sync with a body, behind whatever: an error as PostgreSQL's, also when its sender goes at once,
+    and no other waits for an answer that PostgreSQL would skip"""
     d = t.daemon(size=1)
     other = t.client(d)
     for before in (b"", wire.query("SELECT 1"), wire.message("F", b"junk"), wire.extended("SELECT 1"),
                    wire.message("E", b"junk") + wire.sync(), wire.query("BEGIN")):
         for bad in (wire.message("H", b"junk"), wire.message("S", b"junk")):
-            c = d.connect()
-            c.send(before + bad)
-            check(c.hung_up(5), "it is cut off")
-            c.drop()
-            equal(other.value("SELECT 77"), "77", "another client's answer")
+            for behind in (wire.sync() + wire.query("ROLLBACK") + wire.query("SELECT 8"), b""):
+                c, direct = d.connect(), t.cluster.connect(t.database)
+                for x in (c, direct):
+                    x.send(before + bad + behind)
+                if behind:
+                    got = []
+                    for x in (c, direct):
+                        got.append([])
+                        while not got[-1] or ("8",) not in got[-1][-1][1]:
+                            r = x.until_ready()
+                            got[-1].append((r.kinds, r.rows, [e.sqlstate for e in r.errors], r.status))
+                    equal(got[0], got[1], "the answers")
+                c.drop()
+                direct.drop()
+                equal(other.value("SELECT 77"), "77", "another client's answer")
     d.quiet()
 
 
