@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "wire/sqlname.h"
 #include "wire/sqltext.h"
 
 /* Tokens of a set_config() that are looked at for its third argument. A bound, as calls inside
@@ -21,41 +22,15 @@ struct place {
 	enum sqltext_word first;    /* of the statement's first token */
 	enum sqltext_word previous; /* of the token before this one */
 	char previous_char;         /* that token's if it was SQLTEXT_PUNCT, else 0 */
+	bool updates;               /* UPDATE was among the statement's tokens */
 };
-
-/* In quotes, the words that are names of the catalog are still the same; keywords are not. */
-static enum sqltext_word
-word_of(const struct sqltext_token *tok)
-{
-	enum sqltext_word w;
-
-	if (tok->kind != SQLTEXT_QUOTED || tok->start[0] != '"' || tok->length < 2)
-		return tok->word;
-	w = sqltext_word(tok->start + 1, tok->length - 2);
-	switch (w) {
-	case SQLWORD_PG_ADVISORY_LOCK:
-	case SQLWORD_PG_ADVISORY_LOCK_SHARED:
-	case SQLWORD_PG_ADVISORY_UNLOCK:
-	case SQLWORD_PG_ADVISORY_UNLOCK_ALL:
-	case SQLWORD_PG_ADVISORY_UNLOCK_SHARED:
-	case SQLWORD_PG_CATALOG:
-	case SQLWORD_PG_SETTINGS:
-	case SQLWORD_PG_TEMP:
-	case SQLWORD_PG_TRY_ADVISORY_LOCK:
-	case SQLWORD_PG_TRY_ADVISORY_LOCK_SHARED:
-	case SQLWORD_SET_CONFIG:
-		return w;
-	default:
-		return SQLWORD_OTHER;
-	}
-}
 
 /* Looking ahead: reads one token of a copy of the text. */
 static enum sqltext_word
 next(struct sqltext *ahead, struct sqltext_token *tok)
 {
 	sqltext_token(ahead, tok);
-	return word_of(tok);
+	return sqlname_word(tok, ahead->flags);
 }
 
 static bool
@@ -188,6 +163,37 @@ transaction(const struct place *at)
 	}
 }
 
+/* The first words of the statements that change no session state by themselves, the frequent ones
+ * first. Everything that is neither here nor known otherwise is a syntax error, or a statement of a
+ * PostgreSQL that is not known yet. */
+static bool
+is_harmless(const struct sqltext_token *tok)
+{
+	static const struct {
+		const char *word;
+		size_t length;
+	} words[] = {
+#define WORD(word) {word, sizeof word - 1}
+	    WORD("select"),  WORD("delete"),     WORD("values"),   WORD("copy"),
+	    WORD("table"),   WORD("fetch"),      WORD("move"),     WORD("lock"),
+	    WORD("notify"),  WORD("truncate"),   WORD("alter"),    WORD("grant"),
+	    WORD("revoke"),  WORD("comment"),    WORD("vacuum"),   WORD("analyze"),
+	    WORD("analyse"), WORD("cluster"),    WORD("reindex"),  WORD("refresh"),
+	    WORD("repack"),  WORD("checkpoint"), WORD("security"), WORD("reassign"),
+#undef WORD
+	};
+
+	if (tok->kind == SQLTEXT_PUNCT)
+		return *tok->start == '(';
+	if (tok->kind != SQLTEXT_NAME)
+		return false;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (tok->length == words[i].length &&
+		    strncasecmp(tok->start, words[i].word, tok->length) == 0)
+			return true;
+	return false;
+}
+
 static unsigned
 first_word(const struct place *at)
 {
@@ -214,6 +220,13 @@ first_word(const struct place *at)
 	case SQLWORD_DO:
 	case SQLWORD_CALL:
 		return SQLCLASS_OPAQUE;
+	case SQLWORD_EXECUTE:
+		return SQLCLASS_EXECUTE;
+	case SQLWORD_CREATE:
+	case SQLWORD_IMPORT:
+		return SQLCLASS_CREATE;
+	case SQLWORD_OTHER:
+		return is_harmless(&at->tok) ? 0 : SQLCLASS_UNSURE;
 	default:
 		return 0;
 	}
@@ -258,9 +271,10 @@ into(const struct place *at)
 	w = next(&ahead, &tok);
 	if (w == SQLWORD_LOCAL || w == SQLWORD_GLOBAL)
 		w = next(&ahead, &tok);
-	if (w == SQLWORD_TEMP || w == SQLWORD_TEMPORARY)
-		return next_is(&ahead, '.') ? 0 : SQLCLASS_TEMP;
-	return w == SQLWORD_PG_TEMP ? SQLCLASS_TEMP : 0;
+	if (w == SQLWORD_PG_TEMP ||
+	    ((w == SQLWORD_TEMP || w == SQLWORD_TEMPORARY) && !next_is(&ahead, '.')))
+		return SQLCLASS_TEMP | SQLCLASS_CREATE;
+	return SQLCLASS_CREATE;
 }
 
 /* A schema to create in, or the one that all is created in from now on. */
@@ -274,7 +288,8 @@ pg_temp(const struct place *at)
 	return 0;
 }
 
-/* UPDATE pg_settings does what set_config() does: 54.24 pg_settings. */
+/* UPDATE [ ONLY ] [ ( ] [ [ DATABASE . ] SCHEMA . ] pg_settings does what set_config() does:
+ * 54.24 pg_settings. */
 static unsigned
 update(struct sqltext ahead)
 {
@@ -283,7 +298,9 @@ update(struct sqltext ahead)
 
 	if (w == SQLWORD_ONLY)
 		w = next(&ahead, &tok);
-	if (w == SQLWORD_PG_CATALOG) {
+	while (is_punct(&tok, '('))
+		w = next(&ahead, &tok);
+	while (next_is(&ahead, '.')) {
 		next(&ahead, &tok);
 		w = next(&ahead, &tok);
 	}
@@ -324,13 +341,20 @@ set_config(struct sqltext ahead)
 	return SQLCLASS_SETCONFIG;
 }
 
+/* A name of a function that is called. Behind a full stop no argument need follow: (1).name. */
+static bool
+is_called(const struct place *at)
+{
+	return at->previous_char == '.' || next_is(&at->text, '(');
+}
+
 static unsigned
 any_word(const struct place *at)
 {
 	switch (at->word) {
 	case SQLWORD_CREATE:
 		if (at->first == SQLWORD_CREATE || at->first == SQLWORD_EXPLAIN)
-			return create(at->text);
+			return SQLCLASS_CREATE | create(at->text);
 		return 0;
 	case SQLWORD_INTO:
 		return into(at);
@@ -342,23 +366,48 @@ any_word(const struct place *at)
 		return 0;
 	case SQLWORD_UPDATE:
 		return update(at->text);
+	case SQLWORD_SETTING:
+		/* Of pg_settings, or of a view of it. */
+		return at->updates ? SQLCLASS_UNSURE : 0;
+	case SQLWORD_EXECUTE:
+		/* EXPLAIN ANALYZE EXECUTE, CREATE TABLE ... AS EXECUTE; not that of a trigger. */
+		return at->first == SQLWORD_EXPLAIN || at->previous == SQLWORD_AS ? SQLCLASS_EXECUTE
+										  : 0;
 	case SQLWORD_SET_CONFIG:
 		return set_config(at->text);
 	case SQLWORD_PG_ADVISORY_LOCK:
 	case SQLWORD_PG_ADVISORY_LOCK_SHARED:
 	case SQLWORD_PG_TRY_ADVISORY_LOCK:
 	case SQLWORD_PG_TRY_ADVISORY_LOCK_SHARED:
-		return next_is(&at->text, '(') ? SQLCLASS_LOCK : 0;
+		return is_called(at) ? SQLCLASS_LOCK : 0;
 	case SQLWORD_PG_ADVISORY_UNLOCK:
 	case SQLWORD_PG_ADVISORY_UNLOCK_ALL:
 	case SQLWORD_PG_ADVISORY_UNLOCK_SHARED:
-		return next_is(&at->text, '(') ? SQLCLASS_UNDO : 0;
+		return is_called(at) ? SQLCLASS_UNDO : 0;
+	case SQLWORD_QUERY_TO_XML:
+	case SQLWORD_QUERY_TO_XMLSCHEMA:
+	case SQLWORD_QUERY_TO_XML_AND_XMLSCHEMA:
+	case SQLWORD_TS_REWRITE:
+	case SQLWORD_TS_STAT:
+		return is_called(at) ? SQLCLASS_OPAQUE : 0;
 	default:
 		return 0;
 	}
 }
 
-/* SET search_path = 'pg_temp, ...' */
+/* Does the text have the word in it, which is in lower case? */
+static bool
+mentions(const char *text, size_t length, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (; length >= n; text++, length--)
+		if ((*text | 0x20) == *word && strncasecmp(text, word, n) == 0)
+			return true;
+	return false;
+}
+
+/* SET search_path = 'pg_temp, ...'. Other strings may be texts that a function executes. */
 static unsigned
 any_string(const struct place *at)
 {
@@ -367,6 +416,13 @@ any_string(const struct place *at)
 	if (at->first == SQLWORD_SET && (at->previous_char == '=' || at->previous == SQLWORD_TO) &&
 	    tok->length > 8 && strncasecmp(tok->start, "'pg_temp", 8) == 0)
 		return SQLCLASS_TEMP;
+	/* The body of a function is not executed now, and of a scope statement later. */
+	if (at->text.routine || at->first == SQLWORD_DEFER || at->first == SQLWORD_ENTER)
+		return 0;
+	if (mentions(tok->start, tok->length, "set_config") ||
+	    mentions(tok->start, tok->length, "pg_advisory") ||
+	    mentions(tok->start, tok->length, "pg_try_advisory"))
+		return SQLCLASS_OPAQUE;
 	return 0;
 }
 
@@ -385,22 +441,28 @@ block_at(const char *p)
 	return b | 0x20;
 }
 
-/* Does one of 16 places hold "temp", "pg_" or "t_co" (of set_config)? Reads 19 bytes. */
+/* Does one of 16 places hold "temp", "pg_", "into", "sett", "t_co" (of set_config), "ts_s" (of
+ * ts_stat), "ts_r", "to_x" (of query_to_xml) or &" (of U&"")? Reads 19 bytes. */
 static inline bool
 block_suspicious(const char *p)
 {
 	block a = block_at(p), b = block_at(p + 1), c = block_at(p + 2), d = block_at(p + 3);
-	block hits = (block)(((a == 't') & (((b == 'e') & (c == 'm') & (d == 'p')) |
-					    ((b == 0x7f) & (c == 'c') & (d == 'o')))) |
-			     ((a == 'p') & (b == 'g') & (c == 0x7f)));
+	block t = ((b == 'e') & (c == 'm') & (d == 'p')) | ((b == 0x7f) & (c == 'c') & (d == 'o')) |
+		  ((b == 's') & (c == 0x7f) & ((d == 's') | (d == 'r'))) |
+		  ((b == 'o') & (c == 0x7f) & (d == 'x'));
+	block hits = (block)(((a == 't') & t) | ((a == 'p') & (b == 'g') & (c == 0x7f)) |
+			     ((a == 'i') & (b == 'n') & (c == 't') & (d == 'o')) |
+			     ((a == 's') & (b == 'e') & (c == 't') & (d == 't')) |
+			     ((a == '&') & (b == '"')));
 	uint64_t halves[2];
 
 	memcpy(halves, &hits, sizeof halves);
 	return (halves[0] | halves[1]) != 0;
 }
 
-/* Every word that any_word() and any_string() look for, but for HOLD, comes with one of three
- * strings. A text without them, as nearly all are, is not split into tokens. */
+/* Every word that any_word() and any_string() look for comes with one of these strings, but for
+ * those that stand in statements which are always split into tokens. Most texts have none of them,
+ * and are not. */
 static bool
 suspicious(const char *text, size_t length)
 {
@@ -412,6 +474,30 @@ suspicious(const char *text, size_t length)
 			return true;
 	memcpy(tail, text + i, length - i);
 	return block_suspicious(tail);
+}
+
+/* Must a statement with this first word be split into tokens? `behind`: the rest of the text. */
+static bool
+needs_tokens(enum sqltext_word first, const char *behind, size_t length)
+{
+	switch (first) {
+	case SQLWORD_DECLARE:
+	case SQLWORD_EXPLAIN:
+	case SQLWORD_CREATE:
+		return true;
+	case SQLWORD_INSERT: {
+		/* INTO comes next, and is harmless. */
+		struct sqltext_token tok;
+		struct sqltext t;
+
+		sqltext_init(&t, behind, length, 0);
+		if (sqltext_token(&t, &tok) != SQLTEXT_NAME || tok.word != SQLWORD_INTO)
+			return true;
+		return suspicious(t.at, (size_t)(t.end - t.at));
+	}
+	default:
+		return suspicious(behind, length);
+	}
 }
 
 /* The ends of transactions are mostly so short, and their beginnings. */
@@ -446,12 +532,13 @@ sqlclass_flags(const char *text, size_t length, unsigned flags)
 	sqltext_init(&at.text, text, length, flags);
 	at.first = at.previous = SQLWORD_OTHER;
 	at.previous_char = 0;
+	at.updates = false;
 	for (;;) {
 		enum sqltext_kind kind = sqltext_token(&at.text, &at.tok);
 
 		if (kind == SQLTEXT_END)
 			return found;
-		at.word = word_of(&at.tok);
+		at.word = sqlname_word(&at.tok, flags);
 		/* A statement begins behind each semicolon, even where the text is not split: only
 		 * what cannot change a session may stand there, but a text may be made to look as
 		 * if a body did not end. */
@@ -461,17 +548,19 @@ sqlclass_flags(const char *text, size_t length, unsigned flags)
 		} else if (begins) {
 			begins = false;
 			at.first = at.word;
+			at.updates = at.word == SQLWORD_UPDATE;
+			found |= first_word(&at);
 			if (at.word != SQLWORD_OTHER) {
-				found |= first_word(&at) | any_word(&at);
+				found |= any_word(&at);
 				if (!inner)
 					found |= transaction(&at);
 			}
-			if (at.first != SQLWORD_DECLARE &&
-			    sqltext_single(at.tok.start, (size_t)(at.text.end - at.tok.start)) &&
-			    !suspicious(at.tok.start, (size_t)(at.text.end - at.tok.start)))
+			if (sqltext_single(at.text.at, (size_t)(at.text.end - at.text.at)) &&
+			    !needs_tokens(at.first, at.text.at, (size_t)(at.text.end - at.text.at)))
 				return found;
 		} else if (at.word != SQLWORD_OTHER) {
 			found |= any_word(&at);
+			at.updates |= at.word == SQLWORD_UPDATE;
 		} else if (kind == SQLTEXT_STRING) {
 			found |= any_string(&at);
 		}

@@ -1,7 +1,7 @@
 /* sqlclass: what SQL text may do to the state of the session that runs it, seen from its words
- * alone. It is a guess on the safe side: what only looks like a change counts as one. It cannot see
- * into functions, DO blocks, views, and texts that the server puts together itself; DO and CALL are
- * reported, the rest is not.
+ * alone. It is a guess on the safe side: what only looks like a change counts as one, and where the
+ * words do not tell for certain, SQLCLASS_UNSURE, SQLCLASS_CREATE or SQLCLASS_OPAQUE says so: then
+ * the server must be asked. It cannot see into functions, triggers and views of the user's.
  *
  * PostgreSQL 15 documentation: VI.I SQL Commands, 9.27 System Administration Functions, 20.1. */
 #ifndef PGWITH_WIRE_SQLCLASS_H
@@ -33,8 +33,14 @@
 	/* CLOSE, DROP, a call of pg_advisory_unlock[_shared|_all]: the session may have less to \
 	 * hold */                                                                               \
 	X(UNDO, "CLOSE, DROP or unlock")                                                         \
-	/* DO, CALL: may do anything */                                                          \
+	/* DO, CALL, what executes a text that is in a string: may do anything */                \
 	X(OPAQUE, "DO or CALL")                                                                  \
+	/* EXECUTE: may do what the statement does that was prepared by SQL */                   \
+	X(EXECUTE, "EXECUTE")                                                                    \
+	/* CREATE, SELECT INTO: what search_path leads to may be temporary */                    \
+	X(CREATE, "CREATE")                                                                      \
+	/* A statement that is not known, an UPDATE of what may be a view of pg_settings */      \
+	X(UNSURE, "unknown statement")                                                           \
 	/* BEGIN, START TRANSACTION; also what AND CHAIN begins */                               \
 	X(BEGIN, "BEGIN")                                                                        \
 	/* COMMIT, END; not COMMIT PREPARED */                                                   \

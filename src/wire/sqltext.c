@@ -108,6 +108,116 @@ span(const char *p, const char *end, unsigned class)
 	return p;
 }
 
+/* ---- encodings ---------------------------------------------------------------------------------
+ */
+
+unsigned
+sqltext_encoding(const char *name)
+{
+	/* PostgreSQL 15, src/common/encnames.c: lower case, letters and digits only. A name that
+	 * ends in * stands for all that begin so. */
+	static const struct {
+		const char *name;
+		unsigned flag;
+	} names[] = {
+	    {"sjis", SQLTEXT_SJIS},       {"shiftjis*", SQLTEXT_SJIS},    {"mskanji", SQLTEXT_SJIS},
+	    {"win932", SQLTEXT_SJIS},     {"windows932", SQLTEXT_SJIS},   {"big5", SQLTEXT_DOUBLE},
+	    {"win950", SQLTEXT_DOUBLE},   {"windows950", SQLTEXT_DOUBLE}, {"gbk", SQLTEXT_DOUBLE},
+	    {"win936", SQLTEXT_DOUBLE},   {"windows936", SQLTEXT_DOUBLE}, {"uhc", SQLTEXT_DOUBLE},
+	    {"win949", SQLTEXT_DOUBLE},   {"windows949", SQLTEXT_DOUBLE}, {"johab", SQLTEXT_DOUBLE},
+	    {"gb18030", SQLTEXT_GB18030}, {"euc*", SQLTEXT_EUC},          {"latin*", SQLTEXT_BYTES},
+	    {"iso8859*", SQLTEXT_BYTES},  {"koi8*", SQLTEXT_BYTES},       {"win*", SQLTEXT_BYTES},
+	    {"sqlascii", SQLTEXT_BYTES},  {"abc", SQLTEXT_BYTES},         {"alt", SQLTEXT_BYTES},
+	    {"tcvn*", SQLTEXT_BYTES},     {"vscii", SQLTEXT_BYTES},
+	};
+	char plain[32];
+	size_t n = 0;
+
+	for (; *name && n < sizeof plain - 1; name++)
+		if (is(*name, DIGIT | TAG) && *name != '_' && (uint8_t)*name < 0x80)
+			plain[n++] = *name >= 'A' && *name <= 'Z' ? (char)(*name | 0x20) : *name;
+	plain[n] = 0;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		size_t length = strcspn(names[i].name, "*");
+
+		if (strncmp(plain, names[i].name, length) == 0 &&
+		    (plain[length] == 0 || names[i].name[length] == '*'))
+			return names[i].flag;
+	}
+	return 0;
+}
+
+/* PostgreSQL 15, src/common/wchar.c. */
+static size_t
+character(uint8_t first, uint8_t second, unsigned flags)
+{
+	if (first < 0x80 || (flags & SQLTEXT_BYTES))
+		return 1;
+	if (flags & SQLTEXT_SJIS)
+		return first >= 0xa1 && first <= 0xdf ? 1 : 2;
+	if (flags & SQLTEXT_DOUBLE)
+		return 2;
+	if (flags & SQLTEXT_GB18030)
+		return second >= '0' && second <= '9' ? 4 : 2;
+	if (flags & SQLTEXT_EUC)
+		return first == 0x8f ? 3 : 2;
+	return first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
+size_t
+sqltext_character(const char *at, const char *end, unsigned flags)
+{
+	size_t left = (size_t)(end - at);
+	size_t n = character((uint8_t)at[0], left > 1 ? (uint8_t)at[1] : 0, flags);
+
+	return n < left ? n : left;
+}
+
+unsigned
+sqltext_characters(const char *text, size_t length, unsigned flags)
+{
+	const char *end = text + length;
+	unsigned n = 0;
+
+	if ((flags & ~(unsigned)SQLTEXT_BACKSLASH) == 0) {
+		for (const char *p = text; p < end; p++)
+			n += ((uint8_t)*p & 0xc0) != 0x80;
+		return n;
+	}
+	for (const char *p = text; p < end; p += sqltext_character(p, end, flags))
+		n++;
+	return n;
+}
+
+bool
+sqltext_is_ambiguous(const char *text, size_t length)
+{
+	const char *end = text + length;
+
+	if (length == 0)
+		return false;
+	if (memchr(text, '\\', length))
+		return true;
+	/* The tag of a dollar quote may have such a character in it. */
+	if (memchr(text, '$', length) == NULL)
+		return false;
+	for (const char *p = text; p < end; p++)
+		if ((uint8_t)*p >= 0x80)
+			return true;
+	return false;
+}
+
+/* As span(), of the characters of a word: in steps of whole characters where that matters. */
+static inline const char *
+span_word(const struct sqltext *t, const char *p, unsigned class)
+{
+	if (!(t->flags & SQLTEXT_HALVES))
+		return span(p, t->end, class);
+	while (p < t->end && is(*p, class))
+		p += sqltext_character(p, t->end, t->flags);
+	return p;
+}
+
 /* ---- comments and white space -----------------------------------------------------------------
  */
 
@@ -201,7 +311,9 @@ escaped(struct sqltext *t, const char *p)
 	const char *end = t->end, *more;
 
 	while (p < end) {
-		if (*p == '\\') {
+		if ((uint8_t)*p >= 0x80 && (t->flags & SQLTEXT_HALVES)) {
+			p += sqltext_character(p, end, t->flags);
+		} else if (*p == '\\') {
 			p += end - p >= 2 ? 2 : 1;
 		} else if (*p++ == '\'') {
 			if (p < end && *p == '\'') {
@@ -227,7 +339,7 @@ dollar_quoted(struct sqltext *t, const char *p)
 
 	p++;
 	if (p < end && is(*p, START))
-		p = span(p, end, TAG);
+		p = span_word(t, p, TAG);
 	if (p == end || *p != '$')
 		return NULL;
 	body = p + 1;
@@ -264,11 +376,36 @@ number(const char *p, const char *end)
 /* ---- tokens -----------------------------------------------------------------------------------
  */
 
+/* `p` is behind U&"..." or U&'...': the place behind UESCAPE and its string, or `p` if those do not
+ * follow. */
+static const char *
+uescape(const struct sqltext *t, const char *p)
+{
+	struct sqltext ahead = *t;
+	const char *q = skip_blank(&ahead, p), *end = t->end;
+
+	if (end - q < 7 || !same(q, "uescape", 7) || (q + 7 < end && is(q[7], CONT)))
+		return p;
+	q = skip_blank(&ahead, q + 7);
+	if (end - q >= 2 && (*q | 0x20) == 'e' && q[1] == '\'')
+		q = escaped(&ahead, q + 2);
+	else if (q < end && *q == '\'')
+		q = t->flags & SQLTEXT_BACKSLASH ? escaped(&ahead, q + 1)
+						 : quoted(&ahead, q + 1, '\'');
+	else if (q < end && *q == '$')
+		q = dollar_quoted(&ahead, q);
+	else
+		return p;
+	return q && !ahead.unterminated ? q : p;
+}
+
 /* A word, or what a quote that it introduces makes of it: E'' U&'' U&"" B'' X''. */
 static inline const char *
 name(struct sqltext *t, struct sqltext_token *tok)
 {
-	const char *end = t->end, *p = span(tok->start + 1, end, CONT);
+	const char *end = t->end;
+	const char *p = t->flags & SQLTEXT_HALVES ? span_word(t, tok->start, CONT)
+						  : span(tok->start + 1, end, CONT);
 	char c = tok->start[0] | 0x20;
 
 	tok->kind = SQLTEXT_NAME;
@@ -278,7 +415,8 @@ name(struct sqltext *t, struct sqltext_token *tok)
 	}
 	if (c == 'u' && *p == '&' && end - p >= 2 && (p[1] == '\'' || p[1] == '"')) {
 		tok->kind = p[1] == '"' ? SQLTEXT_QUOTED : SQLTEXT_STRING;
-		return quoted(t, p + 2, p[1]);
+		p = quoted(t, p + 2, p[1]);
+		return t->unterminated ? p : uescape(t, p);
 	}
 	if (*p == '\'' && (c == 'e' || c == 'b' || c == 'x')) {
 		tok->kind = SQLTEXT_STRING;

@@ -4,10 +4,11 @@
  *
  * The tokens are those of PostgreSQL 15's own scanner (documentation, 4.1 Lexical Structure;
  * src/backend/parser/scan.l), statements are split as psql splits them: not inside parentheses
- * (CREATE RULE ... DO (a; b)) nor inside the BEGIN ATOMIC ... END body of a function. The text must
- * be in an encoding in which bytes under 0x80 are always ASCII. That leaves out the client-only
- * ones (SJIS, BIG5, GBK, UHC, GB18030, JOHAB, SHIFT_JIS_2004), in which a backslash or a letter may
- * be half of a character. */
+ * (CREATE RULE ... DO (a; b)) nor inside the BEGIN ATOMIC ... END body of a function.
+ *
+ * How a text is read depends on two parameters of the session: standard_conforming_strings, and
+ * client_encoding, as in some encodings a backslash or a letter may be half of a character. The
+ * flags of sqltext_init() say both. */
 #ifndef PGWITH_WIRE_SQLTEXT_H
 #define PGWITH_WIRE_SQLTEXT_H
 
@@ -38,11 +39,14 @@
 	X(l, 'd', DROP, "drop")                                               \
 	X(l, 'e', END, "end")                                                 \
 	X(l, 'e', ENTER, "enter")                                             \
+	X(l, 'e', EXECUTE, "execute")                                         \
 	X(l, 'e', EXIT, "exit")                                               \
 	X(l, 'e', EXPLAIN, "explain")                                         \
+	X(l, 'f', FROM, "from")                                               \
 	X(l, 'f', FUNCTION, "function")                                       \
 	X(l, 'g', GLOBAL, "global")                                           \
 	X(l, 'h', HOLD, "hold")                                               \
+	X(l, 'i', IMPORT, "import")                                           \
 	X(l, 'i', INSERT, "insert")                                           \
 	X(l, 'i', INTO, "into")                                               \
 	X(l, 'l', LEAVE, "leave")                                             \
@@ -66,6 +70,9 @@
 	X(l, 'p', PREPARE, "prepare")                                         \
 	X(l, 'p', PREPARED, "prepared")                                       \
 	X(l, 'p', PROCEDURE, "procedure")                                     \
+	X(l, 'q', QUERY_TO_XML, "query_to_xml")                               \
+	X(l, 'q', QUERY_TO_XML_AND_XMLSCHEMA, "query_to_xml_and_xmlschema")   \
+	X(l, 'q', QUERY_TO_XMLSCHEMA, "query_to_xmlschema")                   \
 	X(l, 'r', RELEASE, "release")                                         \
 	X(l, 'r', REPLACE, "replace")                                         \
 	X(l, 'r', RESET, "reset")                                             \
@@ -75,6 +82,7 @@
 	X(l, 's', SESSION, "session")                                         \
 	X(l, 's', SET, "set")                                                 \
 	X(l, 's', SET_CONFIG, "set_config")                                   \
+	X(l, 's', SETTING, "setting")                                         \
 	X(l, 's', SHOW, "show")                                               \
 	X(l, 's', START, "start")                                             \
 	X(l, 't', TEMP, "temp")                                               \
@@ -82,6 +90,8 @@
 	X(l, 't', TO, "to")                                                   \
 	X(l, 't', TRANSACTION, "transaction")                                 \
 	X(l, 't', TRUE, "true")                                               \
+	X(l, 't', TS_REWRITE, "ts_rewrite")                                   \
+	X(l, 't', TS_STAT, "ts_stat")                                         \
 	X(l, 'u', UNLISTEN, "unlisten")                                       \
 	X(l, 'u', UPDATE, "update")                                           \
 	X(l, 'u', USE, "use")                                                 \
@@ -109,8 +119,8 @@ enum sqltext_kind {
 	SQLTEXT_END,    /* of the text; given again and again */
 	SQLTEXT_SPLIT,  /* the semicolon that ends a statement */
 	SQLTEXT_NAME,   /* an identifier or keyword without quotes */
-	SQLTEXT_QUOTED, /* "..." or U&"..." */
-	SQLTEXT_STRING, /* '...', E'...', U&'...', B'...', X'...', $tag$...$tag$ */
+	SQLTEXT_QUOTED, /* "..." or U&"...", with the UESCAPE '...' behind that */
+	SQLTEXT_STRING, /* '...', E'...', U&'...' with its UESCAPE, B'...', X'...', $tag$...$tag$ */
 	SQLTEXT_NUMBER, /* unsigned number, or a parameter: $1 */
 	SQLTEXT_PUNCT,  /* one character of anything else; a semicolon if it does not split */
 };
@@ -125,7 +135,27 @@ struct sqltext_token {
 /* Flags of sqltext_init(). */
 enum {
 	SQLTEXT_BACKSLASH = 1, /* standard_conforming_strings is off: '\' escapes in plain '...' */
+	/* The encoding, one of these at most. None: UTF-8. In the first three the second byte of a
+	 * character may be under 0x80. */
+	SQLTEXT_SJIS = 2,    /* SJIS, SHIFT_JIS_2004 */
+	SQLTEXT_DOUBLE = 4,  /* BIG5, GBK, UHC, JOHAB */
+	SQLTEXT_GB18030 = 8, /* GB18030 */
+	SQLTEXT_EUC = 16,    /* EUC_... */
+	SQLTEXT_BYTES = 32,  /* one byte a character: LATIN1, WIN1252, SQL_ASCII, ... */
+	SQLTEXT_HALVES = SQLTEXT_SJIS | SQLTEXT_DOUBLE | SQLTEXT_GB18030,
 };
+
+/* The flag of an encoding of PostgreSQL's, however that is spelled; 0 if it is UTF-8 or unknown. */
+unsigned sqltext_encoding(const char *name);
+
+/* Bytes of the character at `at`, which is before `end`: at least 1, and not beyond `end`. */
+size_t sqltext_character(const char *at, const char *end, unsigned flags);
+
+/* Characters in the text, as PostgreSQL counts the positions of its errors. */
+unsigned sqltext_characters(const char *text, size_t length, unsigned flags);
+
+/* Can the text be read in more than one way, if the flags are not known? */
+bool sqltext_is_ambiguous(const char *text, size_t length);
 
 #define SQLTEXT_FIRST 4 /* words of a statement that are kept */
 

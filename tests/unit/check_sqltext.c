@@ -50,6 +50,9 @@ static const struct {
     {"\"; b", "\"; b", NULL},
     {"u&\";\";b", "u&\";\"|b", NULL},
     {"U&\"\\\";b", "U&\"\\\"|b", NULL},
+    {"U&\"a\" UESCAPE ';'; b", "U&\"a\" UESCAPE ';'|b", NULL},
+    {"U&\"a\" UESCAPE ; b", "U&\"a\" UESCAPE|b", NULL},
+    {"U&\"a\" UESCAPE '; b", "U&\"a\" UESCAPE '; b", NULL},
     /* strings with a prefix */
     {"E'\\';'; b", "E'\\';'|b", NULL},
     {"e'\\\\'; b", "e'\\\\'|b", NULL},
@@ -394,6 +397,96 @@ START_TEST(time_grows_with_the_text)
 }
 END_TEST
 
+START_TEST(encodings_matter)
+{
+	static const struct {
+		const char *encoding, *text, *statements;
+	} texts[] = {
+	    /* In SJIS, 0x95 0x5c is one character. */
+	    {"SJIS", "E'\x95\\'; b", "E'\x95\\'|b"},
+	    {"UTF8", "E'\x95\\'; b", "E'\x95\\'; b"},
+	    {"LATIN1", "E'\x95\\'; b", "E'\x95\\'; b"},
+	    {"Shift-JIS-2004", "E'\x95\\'; b", "E'\x95\\'|b"},
+	    {"BIG5", "E'\xa5\\'; b", "E'\xa5\\'|b"},
+	    {"gbk", "E'\x95\\'; b", "E'\x95\\'|b"},
+	    {"windows-949", "E'\x95\\'; b", "E'\x95\\'|b"},
+	    {"GB18030", "E'\x95\\'; E'\x81\x30\x81\x30'; b", "E'\x95\\'|E'\x81\x30\x81\x30'|b"},
+	    /* Half-width katakana are one byte. */
+	    {"SJIS", "E'\xb1\\'; b", "E'\xb1\\'; b"},
+	    {"BIG5", "E'\xb1\\'; b", "E'\xb1\\'|b"},
+	    {"SJIS", "$\x95\\$;$\x95\\$; b", "$\x95\\$;$\x95\\$|b"},
+	    {"SJIS", "a\x95\\$x$; b", "a\x95\\$x$|b"},
+	    {"SJIS", "E'\x95", "E'\x95"},
+	};
+	struct sqltext_stmt stmt;
+	struct sqltext t;
+	char got[100];
+
+	for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) {
+		size_t n = 0;
+
+		sqltext_init(&t, texts[i].text, strlen(texts[i].text),
+			     sqltext_encoding(texts[i].encoding));
+		while (sqltext_next(&t, &stmt)) {
+			if (n > 0)
+				got[n++] = '|';
+			memcpy(got + n, stmt.start, stmt.length);
+			n += stmt.length;
+		}
+		got[n] = 0;
+		ck_assert_msg(strcmp(got, texts[i].statements) == 0, "%s %s: %s", texts[i].encoding,
+			      texts[i].text, got);
+	}
+}
+END_TEST
+
+START_TEST(characters_are_counted)
+{
+	static const struct {
+		const char *encoding, *text;
+		unsigned n;
+	} texts[] = {
+	    {"UTF8", "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 4},
+	    {"LATIN1", "a\xe9\xa9", 3},
+	    {"WIN1252", "\x80\x81", 2},
+	    {"KOI8R", "\xc1\xc2", 2},
+	    {"SQL_ASCII", "\xc3\xa9", 2},
+	    {"EUC_JP",
+	     "\xa4\xa2\x8e\xb1\x8f\xa2\xaf"
+	     "a",
+	     4},
+	    {"EUC_KR",
+	     "\xb0\xa1"
+	     "a",
+	     2},
+	    {"SJIS",
+	     "\x95\\\xb1"
+	     "a",
+	     3},
+	    {"BIG5", "\xa5\\a", 2},
+	    {"GB18030", "\x81\x30\x81\x30\x95\\a", 3},
+	    {"UTF8", "", 0},
+	};
+
+	for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++)
+		ck_assert_msg(sqltext_characters(texts[i].text, strlen(texts[i].text),
+						 sqltext_encoding(texts[i].encoding)) == texts[i].n,
+			      "%s %u", texts[i].encoding, i);
+}
+END_TEST
+
+START_TEST(ambiguous_texts_are_known)
+{
+	static const char *const yes[] = {"'\\'", "$\xc3\xa9$", "\xc3\xa9 $1"};
+	static const char *const no[] = {"", "SELECT 1", "\xc3\xa9", "$1 $$ $a$"};
+
+	for (unsigned i = 0; i < sizeof yes / sizeof *yes; i++)
+		ck_assert(sqltext_is_ambiguous(yes[i], strlen(yes[i])));
+	for (unsigned i = 0; i < sizeof no / sizeof *no; i++)
+		ck_assert(!sqltext_is_ambiguous(no[i], strlen(no[i])));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -410,6 +503,9 @@ main(void)
 	tcase_add_test(t, first_words_are_kept);
 	tcase_add_test(t, one_statement_is_seen_quickly);
 	tcase_add_test(t, nul_bytes_are_bytes);
+	tcase_add_test(t, encodings_matter);
+	tcase_add_test(t, characters_are_counted);
+	tcase_add_test(t, ambiguous_texts_are_known);
 	tcase_add_test(t, every_prefix_stays_inside);
 	tcase_add_loop_test(t, time_grows_with_the_text, 0, sizeof hostile / sizeof *hostile);
 	suite_add_tcase(s, t);

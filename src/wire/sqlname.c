@@ -1,0 +1,330 @@
+#include "wire/sqlname.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <strings.h>
+
+/* What is read, and where it goes. */
+struct reading {
+	const char *at, *end;
+	unsigned flags;
+	char *out;
+	size_t length, size;
+	bool bad;
+};
+
+static void
+put(struct reading *r, char c)
+{
+	if (c == 0 || r->length + 1 >= r->size)
+		r->bad = true;
+	else
+		r->out[r->length++] = c;
+}
+
+/* An escape stands for that character or byte. */
+static void
+put_escaped(struct reading *r, uint32_t c)
+{
+	if (c >= 0x80)
+		r->bad = true;
+	else
+		put(r, (char)c);
+}
+
+static unsigned
+digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return (unsigned)(c - '0');
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 99;
+}
+
+/* From `least` to `most` digits of that base. */
+static uint32_t
+digits(struct reading *r, unsigned base, unsigned least, unsigned most)
+{
+	uint32_t value = 0;
+	unsigned n = 0;
+
+	for (; n < most && r->at < r->end && digit(*r->at) < base; n++)
+		value = value * base + digit(*r->at++);
+	r->bad |= n < least;
+	return value;
+}
+
+/* Behind a backslash of E'...'. */
+static void
+backslash(struct reading *r)
+{
+	static const char names[] = "bfnrt", values[] = "\b\f\n\r\t";
+	const char *name;
+	char c;
+
+	if (r->at == r->end) {
+		r->bad = true;
+		return;
+	}
+	c = *r->at++;
+	name = c ? strchr(names, c) : NULL;
+	if (c >= '0' && c <= '7') {
+		r->at--;
+		put_escaped(r, digits(r, 8, 1, 3) & 0xff);
+	} else if (c == 'x' && r->at < r->end && digit(*r->at) < 16) {
+		put_escaped(r, digits(r, 16, 1, 2));
+	} else if (c == 'u' || c == 'U') {
+		put_escaped(r, c == 'u' ? digits(r, 16, 4, 4) : digits(r, 16, 8, 8));
+	} else if ((uint8_t)c >= 0x80) {
+		r->bad = true;
+	} else {
+		put(r, name ? values[name - names] : c);
+	}
+}
+
+/* Behind the escape character of U&: \XXXX or \+XXXXXX, or the character itself. */
+static void
+unicode(struct reading *r, char escape)
+{
+	if (r->at < r->end && *r->at == escape) {
+		r->at++;
+		put(r, escape);
+	} else if (r->at < r->end && *r->at == '+') {
+		r->at++;
+		put_escaped(r, digits(r, 16, 6, 6));
+	} else {
+		put_escaped(r, digits(r, 16, 4, 4));
+	}
+}
+
+/* All between the quotes. `escape`: that of U&, '\\' of E'', or 0. */
+static void
+unquote(struct reading *r, char quote, char escape, bool is_unicode)
+{
+	while (r->at < r->end && !r->bad) {
+		size_t n = sqltext_character(r->at, r->end, r->flags);
+		char c = *r->at;
+
+		if (escape && c == escape) {
+			r->at++;
+			if (is_unicode)
+				unicode(r, escape);
+			else
+				backslash(r);
+			continue;
+		}
+		if (c == quote) {
+			/* Doubled, or the string goes on in another pair of quotes. */
+			r->bad |= r->end - r->at < 2 || r->at[1] != quote;
+			r->at++;
+		}
+		while (n-- > 0 && r->at < r->end)
+			put(r, *r->at++);
+	}
+}
+
+/* '...', E'...' or $...$, from start to end. */
+static void
+plain_string(struct reading *r)
+{
+	const char *tag;
+	char escape = 0;
+
+	if (*r->at == '$') {
+		tag = memchr(r->at + 1, '$', (size_t)(r->end - r->at - 1));
+		if (tag == NULL || r->end - tag <= tag - r->at + 1) {
+			r->bad = true;
+			return;
+		}
+		r->end -= tag - r->at + 1;
+		r->at = tag + 1;
+		unquote(r, 0, 0, false);
+		return;
+	}
+	if (*r->at == '\'') {
+		escape = r->flags & SQLTEXT_BACKSLASH ? '\\' : 0;
+	} else if ((*r->at | 0x20) == 'e') {
+		escape = '\\';
+		r->at++;
+	} else {
+		r->bad = true;
+		return;
+	}
+	r->at++;
+	if (r->end - r->at < 1 || r->end[-1] != '\'') {
+		r->bad = true;
+		return;
+	}
+	r->end--;
+	unquote(r, '\'', escape, false);
+}
+
+/* The escape character that is said behind U&"..." or U&'...'; 0 if that is not certain. */
+static char
+escape_of(const char *at, const char *end, unsigned flags)
+{
+	char text[4];
+	struct reading r = {.end = end, .flags = flags, .out = text, .size = sizeof text};
+	struct sqltext_token tok;
+	struct sqltext t;
+
+	if (at == end)
+		return '\\';
+	/* The string is at the end, behind blanks, comments and the word. PostgreSQL takes no digit
+	 * of a number, no quote, no blank and no plus sign. */
+	sqltext_init(&t, at, (size_t)(end - at), flags);
+	while (sqltext_token(&t, &tok) != SQLTEXT_END && tok.kind != SQLTEXT_STRING)
+		;
+	r.at = tok.start;
+	if (tok.kind != SQLTEXT_STRING)
+		return 0;
+	plain_string(&r);
+	if (r.bad || r.length != 1 || digit(text[0]) < 16 || strchr("+'\" \t\n\r\f\v", text[0]))
+		return 0;
+	return text[0];
+}
+
+/* U&"..." or U&'...', maybe with UESCAPE. */
+static void
+unicode_string(struct reading *r)
+{
+	char quote = r->at[2], escape;
+	const char *p = r->at + 3, *close;
+
+	while ((close = memchr(p, quote, (size_t)(r->end - p))) != NULL && close + 1 < r->end &&
+	       close[1] == quote)
+		p = close + 2;
+	escape = close ? escape_of(close + 1, r->end, r->flags) : 0;
+	if (escape == 0) {
+		r->bad = true;
+		return;
+	}
+	r->at += 3;
+	r->end = close;
+	unquote(r, quote, escape, true);
+}
+
+static char
+lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+static void
+name(struct reading *r)
+{
+	while (r->at < r->end && !r->bad) {
+		size_t n = sqltext_character(r->at, r->end, r->flags);
+		bool alone = n == 1;
+
+		for (; n > 0; n--, r->at++)
+			put(r, alone ? lower(*r->at) : *r->at);
+	}
+}
+
+bool
+sqlname_is_ascii(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if ((uint8_t)text[i] >= 0x80)
+			return false;
+	return true;
+}
+
+/* PostgreSQL cuts behind the last whole character of its own encoding, which is known of ASCII. */
+static long
+cut(char *out, size_t length, unsigned flags)
+{
+	size_t n = SQLNAME_SIZE - 1;
+
+	if (length <= n)
+		return (long)length;
+	if (!(flags & ~(unsigned)SQLTEXT_BACKSLASH))
+		while (n > 0 && ((uint8_t)out[n] & 0xc0) == 0x80)
+			n--;
+	else if (!sqlname_is_ascii(out, length))
+		return -1;
+	out[n] = 0;
+	return (long)n;
+}
+
+long
+sqlname_read(const struct sqltext_token *tok, unsigned flags, char *out, size_t size)
+{
+	char text[1024];
+	bool is_name = tok->kind != SQLTEXT_STRING;
+	struct reading r = {.at = tok->start,
+			    .end = tok->start + tok->length,
+			    .flags = flags,
+			    .out = is_name ? text : out,
+			    .size = is_name ? sizeof text : size};
+	long n;
+
+	if (size == 0)
+		return -1;
+	out[0] = 0;
+	if (tok->kind != SQLTEXT_NAME && tok->kind != SQLTEXT_QUOTED && tok->kind != SQLTEXT_STRING)
+		return -1;
+	if (tok->kind == SQLTEXT_NAME) {
+		name(&r);
+	} else if (tok->length >= 4 && (*r.at | 0x20) == 'u' && r.at[1] == '&') {
+		unicode_string(&r);
+	} else if (tok->kind == SQLTEXT_STRING) {
+		plain_string(&r);
+	} else {
+		r.bad = tok->length < 3 || r.end[-1] != '"';
+		r.at++;
+		r.end--;
+		if (!r.bad)
+			unquote(&r, '"', 0, false);
+	}
+	if (r.bad)
+		return -1;
+	r.out[r.length] = 0;
+	if (!is_name)
+		return (long)r.length;
+	n = cut(text, r.length, flags);
+	if (n < 0 || (size_t)n >= size)
+		return -1;
+	memcpy(out, text, (size_t)n + 1);
+	return n;
+}
+
+enum sqltext_word
+sqlname_word(const struct sqltext_token *tok, unsigned flags)
+{
+	enum sqltext_word w;
+	char name_text[SQLNAME_SIZE];
+	long n;
+
+	if (tok->kind != SQLTEXT_QUOTED || tok->length < 3)
+		return tok->word;
+	if (*tok->start == '"') {
+		w = sqltext_word(tok->start + 1, tok->length - 2);
+	} else {
+		n = sqlname_read(tok, flags, name_text, sizeof name_text);
+		w = n > 0 ? sqltext_word(name_text, (size_t)n) : SQLWORD_OTHER;
+	}
+	switch (w) {
+	case SQLWORD_PG_ADVISORY_LOCK:
+	case SQLWORD_PG_ADVISORY_LOCK_SHARED:
+	case SQLWORD_PG_ADVISORY_UNLOCK:
+	case SQLWORD_PG_ADVISORY_UNLOCK_ALL:
+	case SQLWORD_PG_ADVISORY_UNLOCK_SHARED:
+	case SQLWORD_PG_CATALOG:
+	case SQLWORD_PG_SETTINGS:
+	case SQLWORD_PG_TEMP:
+	case SQLWORD_PG_TRY_ADVISORY_LOCK:
+	case SQLWORD_PG_TRY_ADVISORY_LOCK_SHARED:
+	case SQLWORD_QUERY_TO_XML:
+	case SQLWORD_QUERY_TO_XML_AND_XMLSCHEMA:
+	case SQLWORD_QUERY_TO_XMLSCHEMA:
+	case SQLWORD_SET_CONFIG:
+	case SQLWORD_SETTING:
+	case SQLWORD_TS_REWRITE:
+	case SQLWORD_TS_STAT:
+		return w;
+	default:
+		return SQLWORD_OTHER;
+	}
+}
