@@ -20,6 +20,9 @@
 
 #define TO(state) (1u << (state))
 
+/* A transaction_timeout under this may cut our own statements short: it ends the connection. */
+#define SHORT_TRANSACTION_MS 2000
+
 static const struct {
 	const char *name;
 	unsigned next;
@@ -701,7 +704,11 @@ server_must_discard(const struct server *srv)
 	if (srv->pool->conf->discard_always)
 		return true;
 	limit = server_has_set(srv, "'idle_session_timeout','");
-	return limit && strtod(limit, NULL) > 0;
+	if (limit && strtod(limit, NULL) > 0)
+		return true;
+	/* It may end the connection while that is given other parameters. */
+	limit = server_has_set(srv, "'transaction_timeout','");
+	return limit && strtod(limit, NULL) > 0 && strtod(limit, NULL) < SHORT_TRANSACTION_MS;
 }
 
 void

@@ -6,30 +6,11 @@
 #include "base/mem.h"
 #include "pool/pool.h"
 #include "session/daemon.h"
+#include "session/lexing.h"
+#include "wire/sqlname.h"
 #include "wire/sqltext.h"
 
-#define NAME_SIZE   64          /* PostgreSQL cuts longer names */
 #define LEAVING_MAX (64 * 1024) /* bytes of the names of one answer */
-
-/* The name that a token is for PostgreSQL. */
-static bool
-identifier(const struct sqltext_token *t, char *name)
-{
-	bool quoted = t->kind == SQLTEXT_QUOTED && t->length >= 2 && t->start[0] == '"';
-	size_t n = 0, end = t->length - (quoted ? 1 : 0);
-
-	if (!quoted && t->kind != SQLTEXT_NAME)
-		return false;
-	for (size_t i = quoted ? 1 : 0; i < end && n < NAME_SIZE - 1; i++) {
-		char c = t->start[i];
-
-		if (quoted && c == '"')
-			i++;
-		name[n++] = quoted || c < 'A' || c > 'Z' ? c : (char)(c - 'A' + 'a');
-	}
-	name[n] = 0;
-	return true;
-}
 
 /* Returns false if it is leaving already. */
 static bool
@@ -57,17 +38,19 @@ deallocate_note(struct session *s, const char *sql, size_t bytes)
 	struct server *srv = s->lease->srv;
 	struct sqltext_token t;
 	struct sqltext at;
-	char name[NAME_SIZE];
+	char name[SQLNAME_SIZE];
+	unsigned flags = lexing_flags(s, NULL);
 
 	srv->progress.watch = true;
-	sqltext_init(&at, sql, bytes, 0);
+	sqltext_init(&at, sql, bytes, flags);
 	while (sqltext_token(&at, &t) != SQLTEXT_END) {
 		if (t.word != SQLWORD_DEALLOCATE)
 			continue;
 		sqltext_token(&at, &t);
 		if (t.word == SQLWORD_PREPARE)
 			sqltext_token(&at, &t);
-		if ((t.kind == SQLTEXT_NAME && t.word == SQLWORD_ALL) || !identifier(&t, name))
+		if ((t.kind == SQLTEXT_NAME && t.word == SQLWORD_ALL) || t.kind == SQLTEXT_STRING ||
+		    sqlname_read(&t, flags, name, sizeof name) <= 0)
 			continue;
 		/* In a failed transaction too, as the text may end that before: what is empty can
 		 * be prepared there. */

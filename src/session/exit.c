@@ -276,8 +276,6 @@ save(struct scopes *sc)
 		sc->step = STEP_GONE;
 		return;
 	}
-	if (s->pinned == 0 && !s->discard)
-		s->undone = false;
 	if (s->lease == &s->own && keeps(s)) {
 		sc->step = STEP_GONE;
 		return;

@@ -207,6 +207,7 @@ parts_pack(struct pack *p, struct scopes *sc)
 	pack_buf(p, &sc->parts);
 	PACK(p, sc->part_bytes);
 	PACK(p, sc->chars);
+	PACK(p, sc->lexing);
 	PACK(p, sc->in_part);
 	PACK(p, sc->part_sent);
 	PACK(p, sc->part_failed);

@@ -4,22 +4,12 @@
 #include <string.h>
 
 #include "session/daemon.h"
+#include "session/lexing.h"
 #include "session/named.h"
 #include "session/scopes.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 #include "wire/sqltext.h"
-
-/* Of UTF-8, or of any encoding with one byte a character. */
-static unsigned
-characters(const char *text, size_t bytes)
-{
-	unsigned n = 0;
-
-	for (size_t i = 0; i < bytes; i++)
-		n += ((unsigned char)text[i] & 0xc0) != 0x80;
-	return n;
-}
 
 /* ---- texts of many statements ---- */
 
@@ -44,12 +34,12 @@ parts_drop(struct session *s)
 
 /* The next part of the text: a scope statement, or all before the next one. Returns its bytes. */
 static size_t
-part_of(const char *text, size_t bytes)
+part_of(const struct scopes *sc, const char *text, size_t bytes)
 {
 	struct sqltext at, before;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, text, bytes, 0);
+	sqltext_init(&at, text, bytes, sc->lexing);
 	if (!sqltext_next(&at, &stmt))
 		return bytes;
 	if (grammar_is(&stmt))
@@ -61,23 +51,23 @@ part_of(const char *text, size_t bytes)
 }
 
 static bool
-empty(const char *text, size_t bytes)
+empty(const struct scopes *sc, const char *text, size_t bytes)
 {
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, text, bytes, 0);
+	sqltext_init(&at, text, bytes, sc->lexing);
 	return !sqltext_next(&at, &stmt);
 }
 
 /* Is a part a scope statement? */
 static bool
-is_scope(const char *part, size_t bytes)
+is_scope(const struct scopes *sc, const char *part, size_t bytes)
 {
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, part, bytes, 0);
+	sqltext_init(&at, part, bytes, sc->lexing);
 	return sqltext_next(&at, &stmt) && grammar_is(&stmt);
 }
 
@@ -87,7 +77,7 @@ static void
 part_message(const struct scopes *sc, struct buf *out)
 {
 	const char *text = (const char *)buf_data(&sc->parts);
-	size_t blanks = is_scope(text, sc->part_bytes) ? 0 : sc->chars;
+	size_t blanks = is_scope(sc, text, sc->part_bytes) ? 0 : sc->chars;
 	size_t at = msg_begin(out, 'Q');
 
 	while (blanks-- > 0)
@@ -132,9 +122,9 @@ parts_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *d
 		if (sc->parts.len == 0 || session_gone(s))
 			return;
 		text = (const char *)buf_data(&sc->parts);
-		sc->part_bytes = part_of(text, sc->parts.len);
+		sc->part_bytes = part_of(sc, text, sc->parts.len);
 		/* What is empty behind the last statement belongs to it. */
-		if (empty(text + sc->part_bytes, sc->parts.len - sc->part_bytes))
+		if (empty(sc, text + sc->part_bytes, sc->parts.len - sc->part_bytes))
 			sc->part_bytes = sc->parts.len;
 		buf_init(&message, SESSION_WHOLE_MAX + 16);
 		part_message(sc, &message);
@@ -144,7 +134,8 @@ parts_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *d
 		sc->in_part = false;
 		/* An error has dropped them all. */
 		if (used > 0 && sc->parts.len > 0) {
-			sc->chars += characters((char *)buf_data(&sc->parts), sc->part_bytes);
+			sc->chars += sqltext_characters((char *)buf_data(&sc->parts),
+							sc->part_bytes, sc->lexing);
 			buf_drop(&sc->parts, sc->part_bytes);
 		}
 		buf_clear(&message);
@@ -216,11 +207,13 @@ parts_parse(struct session *s, const char *sql, size_t bytes, struct err *e)
 	struct grammar *g;
 	struct grammar_error ge;
 
-	if (grammar_parse(sql, bytes, 0, &g, &ge) == 0)
+	if (!s->scopes->in_part)
+		s->scopes->lexing = lexing_flags(s, NULL);
+	if (grammar_parse(sql, bytes, s->scopes->lexing, &g, &ge) == 0)
 		return g;
 	err_make(e, ERR_SCOPE_SYNTAX, ge.expected);
 	free(ge.expected);
-	e->position = 1 + characters(sql, ge.at);
+	e->position = 1 + sqltext_characters(sql, ge.at, s->scopes->lexing);
 	if (s->scopes->in_part)
 		e->position += s->scopes->chars;
 	return NULL;
@@ -234,12 +227,12 @@ parses(struct session *s, const char *sql, size_t bytes, struct err *e)
 	for (size_t at = 0, n; at < bytes; at += n) {
 		struct grammar *g;
 
-		n = part_of(sql + at, bytes - at);
-		if (!is_scope(sql + at, n))
+		n = part_of(s->scopes, sql + at, bytes - at);
+		if (!is_scope(s->scopes, sql + at, n))
 			continue;
 		g = parts_parse(s, sql + at, n, e);
 		if (g == NULL) {
-			e->position += characters(sql, at);
+			e->position += sqltext_characters(sql, at, s->scopes->lexing);
 			return false;
 		}
 		grammar_free(g);
@@ -263,11 +256,11 @@ split(struct session *s, const char *sql, size_t bytes)
 }
 
 static bool
-has_one(const char *sql, size_t bytes)
+has_one(const struct scopes *sc, const char *sql, size_t bytes)
 {
-	size_t first = part_of(sql, bytes);
+	size_t first = part_of(sc, sql, bytes);
 
-	return empty(sql + first, bytes - first);
+	return empty(sc, sql + first, bytes - first);
 }
 
 static enum verdict
@@ -283,7 +276,10 @@ query(struct session *s, const struct message *m, const char *sql, size_t bytes)
 	}
 	if ((v = settled(s)) != FORWARD)
 		return v;
-	if (!s->scopes->in_part && !has_one(sql, bytes))
+	/* The parts of a text are read as the whole of it. */
+	if (!s->scopes->in_part)
+		s->scopes->lexing = lexing_flags(s, NULL);
+	if (!s->scopes->in_part && !has_one(s->scopes, sql, bytes))
 		return split(s, sql, bytes);
 	g = parts_parse(s, sql, bytes, &e);
 	if (g && g->nparams > 0) {

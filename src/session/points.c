@@ -1,34 +1,11 @@
 #include "session/points.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "pool/server.h"
+#include "session/lexing.h"
+#include "wire/sqlname.h"
 #include "wire/sqltext.h"
-
-#define NAME_MAX_BYTES 63 /* PostgreSQL cuts longer ones, and so do we */
-
-/* The name as PostgreSQL understands it; false if there is none. */
-static bool
-name_of(const struct sqltext_token *t, char *name)
-{
-	size_t n = 0;
-
-	if (t->kind == SQLTEXT_NAME) {
-		for (; n < t->length && n < NAME_MAX_BYTES; n++)
-			name[n] = (char)tolower((unsigned char)t->start[n]);
-	} else if (t->kind == SQLTEXT_QUOTED && t->start[0] == '"') {
-		for (size_t i = 1; i + 1 < t->length && n < NAME_MAX_BYTES; i++) {
-			if (t->start[i] == '"')
-				i++;
-			name[n++] = t->start[i];
-		}
-	} else {
-		return false;
-	}
-	name[n] = 0;
-	return n > 0;
-}
 
 /* One statement of which `first` is the first word; the walk stands behind that. */
 static bool
@@ -37,7 +14,8 @@ follow(struct scopes *sc, struct scope *f, enum sqltext_word first, struct sqlte
 {
 	struct sqltext_token t;
 	bool to = first != SQLWORD_ROLLBACK;
-	char name[NAME_MAX_BYTES + 1];
+	char name[SQLNAME_SIZE];
+	long n;
 
 	do {
 		sqltext_token(at, &t);
@@ -45,8 +23,14 @@ follow(struct scopes *sc, struct scope *f, enum sqltext_word first, struct sqlte
 	} while (t.word == SQLWORD_SAVEPOINT || t.word == SQLWORD_TO || t.word == SQLWORD_WORK ||
 		 t.word == SQLWORD_TRANSACTION);
 	/* What PostgreSQL does not understand does nothing. */
-	if (!to || !name_of(&t, name))
+	if (!to || (t.kind != SQLTEXT_NAME && t.kind != SQLTEXT_QUOTED))
 		return true;
+	n = sqlname_read(&t, at->flags, name, sizeof name);
+	if (n < 0) {
+		err_make(e, ERR_SCOPE_UNSUPPORTED,
+			 "the name of a savepoint in a scope has no escapes in it");
+		return false;
+	}
 	if (first == SQLWORD_SAVEPOINT && strncmp(name, "pgwith_", 7) == 0) {
 		err_make(e, ERR_SCOPE_UNSUPPORTED,
 			 "savepoints named pgwith_... are those of scopes");
@@ -74,9 +58,10 @@ points_follow(struct scopes *sc, struct scope *f, const char *sql, size_t bytes,
 	struct progress *p = &sc->session->lease->srv->progress;
 	struct sqltext at;
 	struct sqltext_token t;
+	unsigned flags = lexing_flags(sc->session, NULL);
 	bool begins = true;
 
-	sqltext_init(&at, sql, bytes, 0);
+	sqltext_init(&at, sql, bytes, flags);
 	while (sqltext_token(&at, &t) == SQLTEXT_SPLIT)
 		;
 	/* In a transaction that has failed nothing else has an effect. */
@@ -86,7 +71,7 @@ points_follow(struct scopes *sc, struct scope *f, const char *sql, size_t bytes,
 	progress_forget_error(p);
 	sc->point_sent = true;
 	sc->points_kept = f->points.count;
-	sqltext_init(&at, sql, bytes, 0);
+	sqltext_init(&at, sql, bytes, flags);
 	while (sqltext_token(&at, &t) != SQLTEXT_END) {
 		if (begins &&
 		    (t.word == SQLWORD_SAVEPOINT || t.word == SQLWORD_RELEASE ||

@@ -368,8 +368,6 @@ end_lease(struct session *s)
 	}
 	if ((s->pinned & ~SESSION_PINS_ASKED) || (s->pinned && !s->undone))
 		return;
-	if (s->pinned == 0 && !s->discard)
-		s->undone = false;
 	if (!s->changed && !s->undone) {
 		give_back(s);
 		return;

@@ -8,6 +8,7 @@
 #include "session/begin.h"
 #include "session/daemon.h"
 #include "session/deallocate.h"
+#include "session/lexing.h"
 #include "session/limits.h"
 #include "session/params.h"
 #include "session/parts.h"
@@ -206,12 +207,12 @@ with_lease(struct session *s, struct message *m)
 		sent(s, m);
 		return FORWARD;
 	}
-	if (m->set)
+	if (m->set || m->type == 'F')
 		m->set = statement_classify(s, m);
 	if (!s->pin && (m->set & (STATEMENT_PINS | SESSION_PIN_SETTING)))
 		return statement_refuse(s, m, m->set & (STATEMENT_PINS | SESSION_PIN_SETTING));
-	if (m->type == 'Q' && m->set) {
-		size_t sql_bytes;
+	if ((m->type == 'Q' || m->type == 'F') && m->set) {
+		size_t sql_bytes = 0;
 		const char *sql = statement_text(m, &sql_bytes);
 
 		statement_effects(s, m->set, sql, sql_bytes, true);
@@ -274,7 +275,7 @@ judge(struct session *s, struct message *m)
 		return HOLD;
 	sql = statement_text(m, &bytes);
 	if (sql)
-		m->set = sqlclass(sql, bytes);
+		lexing_classify(s, m, sql, bytes);
 	/* What the rest of it does is not known. */
 	if (sql && m->have < m->bytes)
 		m->set |= SQLCLASS_OPAQUE;

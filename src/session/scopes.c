@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "session/begin.h"
 #include "session/daemon.h"
+#include "session/lexing.h"
 #include "session/limits.h"
 #include "session/named.h"
 #include "session/parts.h"
@@ -487,7 +488,7 @@ defer(struct session *s, const struct grammar *g, struct err *e)
 		scopes_expired_error(base->state == SCOPE_EXPIRED ? base : f, e);
 	else if (base->lease->srv->progress.status == 'E')
 		err_make(e, ERR_SCOPE_ABORTED, "DEFER");
-	else if (sqlclass(g->sql.text, strlen(g->sql.text)) & CONTROL)
+	else if (sqlclass_flags(g->sql.text, strlen(g->sql.text), lexing_flags(s, NULL)) & CONTROL)
 		err_make(e, ERR_SCOPE_UNSUPPORTED,
 			 "a deferred statement cannot begin or end a transaction or scope");
 	else if (f->deferred.count >= DEFERRED_MAX)

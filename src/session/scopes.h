@@ -136,6 +136,7 @@ struct scopes {
 	struct buf parts;    /* text of the statements that are still to be done */
 	size_t part_bytes;   /* of it, what is being judged */
 	unsigned chars;      /* characters before it */
+	unsigned lexing;     /* how the text is read: flags of sqltext_init() */
 	bool in_part;        /* one of them is being judged */
 	bool part_sent;      /* one of them is with the server */
 	bool part_failed;

@@ -1,6 +1,5 @@
 #include "session/state.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -8,173 +7,13 @@
 #include "base/mem.h"
 #include "pool/pool.h"
 #include "session/params.h"
+#include "session/unlisted.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/reader.h"
-#include "wire/sqltext.h"
+#include "wire/sqlname.h"
 
-#define NAMES_MAX 4096         /* bytes of all names of one session */
-#define SQL_MAX   (256 * 1024) /* bytes of the statement that sets it all */
-
-/* ---- what may have been set ---- */
-
-/* `name` is wanted in the answer, beside what pg_settings lists. */
-static bool
-want(struct session *s, const char *name, size_t length)
-{
-	struct buf names;
-	char *end;
-
-	if (length == 0 || length > 200)
-		return false;
-	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1)
-		if (strlen(p) == length && strncasecmp(p, name, length) == 0)
-			return true;
-	buf_init(&names, NAMES_MAX);
-	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1)
-		buf_add_str(&names, p);
-	buf_add(&names, name, length);
-	buf_add_u16(&names, 0);
-	if (names.failed) {
-		buf_clear(&names);
-		return false;
-	}
-	free(s->hidden);
-	s->hidden = mem_alloc(names.len);
-	memcpy(s->hidden, buf_data(&names), names.len);
-	end = s->hidden + names.len - 2 - length;
-	for (; *end; end++)
-		*end = (char)tolower((unsigned char)*end);
-	buf_clear(&names);
-	return true;
-}
-
-/* The text of a plain name or a plain string; false for anything with escapes. */
-static bool
-plain(const struct sqltext_token *t, const char **text, size_t *length)
-{
-	*text = t->start;
-	*length = t->length;
-	if (t->kind == SQLTEXT_NAME)
-		return true;
-	if ((t->kind != SQLTEXT_QUOTED && t->kind != SQLTEXT_STRING) || t->length < 2 ||
-	    (t->start[0] != '"' && t->start[0] != '\''))
-		return false;
-	*text += 1;
-	*length -= 2;
-	return memchr(*text, '\\', *length) == NULL && memchr(*text, t->start[0], *length) == NULL;
-}
-
-static bool
-is_word(const struct sqltext_token *t, const char *word)
-{
-	return t->kind == SQLTEXT_NAME && t->length == strlen(word) &&
-	       strncasecmp(t->start, word, t->length) == 0;
-}
-
-static bool
-is_char(const struct sqltext_token *t, char c)
-{
-	return t->kind == SQLTEXT_PUNCT && *t->start == c;
-}
-
-/* Parameters that pg_settings does not list although they have no dot in their name. */
-static bool
-is_unlisted(const char *name, size_t length)
-{
-	static const char *const names[] = {"role", "session_authorization"};
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (strlen(names[i]) == length && strncasecmp(names[i], name, length) == 0)
-			return true;
-	return false;
-}
-
-/* Behind SET or RESET: [SESSION] name[.name] ...; `t` is the token behind. Stops at the name's end.
- */
-static bool
-note_set(struct session *s, struct sqltext *at, struct sqltext_token *t)
-{
-	struct sqltext_token part;
-	const char *text;
-	char name[256];
-	size_t length, used = 0;
-	bool dotted = false;
-
-	while (is_word(t, "session")) {
-		sqltext_token(at, t);
-		if (is_word(t, "authorization"))
-			return want(s, "session_authorization", strlen("session_authorization")) &&
-			       want(s, "role", 4);
-		if (is_word(t, "characteristics"))
-			return true;
-	}
-	if (is_word(t, "role"))
-		return want(s, "role", 4);
-	for (part = *t;;) {
-		if (!plain(&part, &text, &length) || used + length + 1 >= sizeof name)
-			return false;
-		memcpy(name + used, text, length);
-		used += length;
-		sqltext_token(at, &part);
-		if (!is_char(&part, '.'))
-			break;
-		dotted = true;
-		name[used++] = '.';
-		sqltext_token(at, &part);
-	}
-	*t = part;
-	return dotted || is_unlisted(name, used) ? want(s, name, used) : true;
-}
-
-/* Behind set_config: ( 'name' , ... */
-static bool
-note_set_config(struct session *s, struct sqltext *at)
-{
-	struct sqltext_token t;
-	const char *text;
-	size_t length;
-
-	sqltext_token(at, &t);
-	if (!is_char(&t, '('))
-		return true;
-	sqltext_token(at, &t);
-	if (t.kind != SQLTEXT_STRING || !plain(&t, &text, &length))
-		return false;
-	sqltext_token(at, &t);
-	if (!is_char(&t, ','))
-		return false;
-	if (memchr(text, '.', length) || is_unlisted(text, length))
-		return want(s, text, length);
-	return true;
-}
-
-bool
-state_note(struct session *s, const char *sql, size_t bytes)
-{
-	struct sqltext at;
-	struct sqltext_token t;
-
-	sqltext_init(&at, sql, bytes, 0);
-	while (sqltext_token(&at, &t) != SQLTEXT_END) {
-		while (is_word(&t, "set") || is_word(&t, "reset")) {
-			sqltext_token(&at, &t);
-			if (is_word(&t, "local") || is_word(&t, "transaction") ||
-			    is_word(&t, "constraints"))
-				break;
-			if (!note_set(s, &at, &t))
-				return false;
-		}
-		/* UPDATE pg_settings sets by any expression. */
-		if (is_word(&t, "pg_settings"))
-			return false;
-		if ((is_word(&t, "set_config") || (t.kind == SQLTEXT_QUOTED && t.length == 12 &&
-						   memcmp(t.start, "\"set_config\"", 12) == 0)) &&
-		    !note_set_config(s, &at))
-			return false;
-	}
-	return true;
-}
+#define SQL_MAX (256 * 1024) /* bytes of the statement that sets it all */
 
 /* ---- asking ---- */
 
@@ -209,7 +48,9 @@ state_ask(const struct session *s, bool patient, struct buf *sql)
 				 "SET LOCAL statement_timeout = 0; ");
 	buf_add_fmt(sql,
 		    "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' AND "
-		    "name NOT LIKE 'transaction\\_%%'");
+		    /* These are the transaction's; transaction_timeout is not. */
+		    "name NOT IN ('transaction_isolation', 'transaction_read_only', "
+		    "'transaction_deferrable')");
 	if (patient)
 		buf_add_fmt(sql, " AND name <> 'statement_timeout'");
 	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1) {
@@ -242,11 +83,29 @@ take_kept(struct session *s, const char *letters)
 }
 
 struct settings {
+	const char *encoding; /* that the values are in */
 	struct buf sql;
 	struct buf names; /* of what is in sql: name NUL ... */
 	bool any;
 	bool temporary; /* search_path leads to pg_temp */
 };
+
+/* A server reads the statement by its own client_encoding, which may not be the session's: there is
+ * nothing but ASCII in it. */
+static void
+add_value(struct settings *set, const char *value)
+{
+	if (set->encoding == NULL || sqlname_is_ascii(value, strlen(value))) {
+		params_literal(&set->sql, value);
+		return;
+	}
+	buf_add_fmt(&set->sql, "pg_catalog.convert_from(pg_catalog.decode('");
+	for (; *value; value++)
+		buf_add_fmt(&set->sql, "%02x", (unsigned)(uint8_t)*value);
+	buf_add_fmt(&set->sql, "','hex'),");
+	params_literal(&set->sql, set->encoding);
+	buf_add_u8(&set->sql, ')');
+}
 
 static void
 add(struct settings *set, const char *name, const char *value)
@@ -255,7 +114,7 @@ add(struct settings *set, const char *name, const char *value)
 		    set->any ? ", pg_catalog.set_config(" : "SELECT pg_catalog.set_config(");
 	params_literal(&set->sql, name);
 	buf_add_u8(&set->sql, ',');
-	params_literal(&set->sql, value);
+	add_value(set, value);
 	buf_add_fmt(&set->sql, ",false)");
 	buf_add_str(&set->names, name);
 	set->any = true;
@@ -348,7 +207,7 @@ state_take(struct session *s, const struct buf *answer)
 	const uint8_t *at = buf_data(answer);
 	size_t left = answer->len;
 	struct server *srv = s->lease->srv;
-	struct settings set = {.any = false};
+	struct settings set = {.encoding = server_told(srv, "client_encoding"), .any = false};
 	struct identity who = {NULL, NULL};
 	struct frame f;
 	bool good;
@@ -371,6 +230,8 @@ state_take(struct session *s, const struct buf *answer)
 	free(who.role);
 	/* So far, it is what this server has. */
 	good = left == 0 && !set.sql.failed && !set.names.failed;
+	/* Of the startup packet nothing has been converted. */
+	set.encoding = NULL;
 	free(srv->context);
 	srv->context =
 	    good && set.any ? mem_strndup((char *)buf_data(&set.sql), set.sql.len) : NULL;
@@ -385,14 +246,6 @@ state_take(struct session *s, const struct buf *answer)
 	return good;
 }
 
-/* pg_settings does not list these. */
-static bool
-is_hidden(const char *name)
-{
-	return strchr(name, '.') || strcasecmp(name, "role") == 0 ||
-	       strcasecmp(name, "session_authorization") == 0;
-}
-
 void
 state_start(struct session *s)
 {
@@ -402,7 +255,7 @@ state_start(struct session *s)
 	while (at < end) {
 		const char *name = at;
 
-		if (is_hidden(name) && !want(s, name, strlen(name)))
+		if (!unlisted_startup(s, name))
 			s->pinned |= SESSION_PIN_SETTING;
 		at = name + strlen(name) + 1;
 		at += strlen(at) + 1;
@@ -482,7 +335,7 @@ state_discarded(struct session *s)
 	struct server *srv = s->lease->srv;
 
 	s->pinned &= SESSION_PIN_MODE;
-	s->changed = false;
+	s->changed = s->undone = false;
 	if (s->names)
 		names_clear(s->names, &srv->prepared);
 	prepared_forget(&srv->prepared);

@@ -11,11 +11,6 @@
 #include "pool/progress.h"
 #include "session/session.h"
 
-/* The text may set parameters. Notes the names of those that the server does not list by itself
- * (a.b, role, session_authorization). Returns false if a name cannot be known before it is
- * executed. */
-bool state_note(struct session *, const char *sql, size_t bytes);
-
 /* Adds the question for what the session has set now. `patient`: in a way that its own
  * statement_timeout does not end. */
 void state_ask(const struct session *, bool patient, struct buf *sql);

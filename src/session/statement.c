@@ -6,20 +6,29 @@
 #include "base/mem.h"
 #include "session/daemon.h"
 #include "session/deallocate.h"
+#include "session/lexing.h"
 #include "session/limits.h"
 #include "session/params.h"
 #include "session/parts.h"
 #include "session/scopes.h"
 #include "session/state.h"
+#include "session/unlisted.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 #include "wire/sqltext.h"
 
-/* After these, less may pin. What pins may fail, or end with its transaction (ON COMMIT DROP). */
-#define UNDOES                                                                          \
-	(SESSION_PINS_ASKED | SQLCLASS_UNDO | SQLCLASS_UNLISTEN | SQLCLASS_DEALLOCATE | \
-	 SQLCLASS_DISCARD_ALL | SQLCLASS_DISCARD_TEMP | SQLCLASS_OPAQUE)
+/* These may set parameters. */
+#define SETS                                                                          \
+	(SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE | \
+	 SQLCLASS_UNSURE)
+/* After these, the server has to say what pins the session: it may be less than was seen, as what
+ * pins may fail, or end with its transaction (ON COMMIT DROP); or more. */
+#define PINS_DOUBTFULLY                                                                   \
+	(SESSION_PINS_ASKED | SQLCLASS_DISCARD_TEMP | SQLCLASS_OPAQUE | SQLCLASS_CREATE | \
+	 SQLCLASS_UNSURE)
+/* After these, less may pin. */
+#define UNPINS (SQLCLASS_UNDO | SQLCLASS_UNLISTEN | SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)
 
 #define NAMES_BYTES_MAX (8 * 1024 * 1024) /* of one session's prepared statements */
 
@@ -53,17 +62,22 @@ statement_effects(struct session *s, unsigned set, const char *sql, size_t bytes
 
 	if (limits_there(s))
 		limits_control(s, set);
+	/* Of statements of the session's own, it was seen what they do when they were prepared. */
+	if ((set & SQLCLASS_EXECUTE) && !((s->pinned | set) & SQLCLASS_PREPARE))
+		set |= SQLCLASS_OPAQUE;
 	s->pinned |= set & (STATEMENT_PINS | SESSION_PIN_SETTING);
-	if (set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE))
+	if (set & SETS)
 		s->changed = true;
-	if ((set & UNDOES) || (s->pinned && s->changed))
+	if ((set & PINS_DOUBTFULLY) || ((set & UNPINS) && (s->pinned || s->discard)) ||
+	    (s->pinned && s->changed))
 		s->undone = true;
 	if (set & (SQLCLASS_OPAQUE | SQLCLASS_DISCARD_TEMP))
 		s->discard = true;
 	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) && sql)
 		deallocate_note(s, sql, bytes);
 	/* Behind a DISCARD ALL: it does not undo this. */
-	if (set & (STATEMENT_PINS | SESSION_PIN_SETTING | SQLCLASS_SET | SQLCLASS_SETCONFIG))
+	if (set & (SESSION_PIN_SETTING | STATEMENT_PINS | PINS_DOUBTFULLY |
+		   (SETS & ~SQLCLASS_DISCARD_ALL)))
 		s->unpin = false;
 	/* If it succeeds, everything that pinned is gone. Only where no other answer can be taken
 	 * for its own. */
@@ -73,16 +87,55 @@ statement_effects(struct session *s, unsigned set, const char *sql, size_t bytes
 	}
 }
 
+/* A FunctionCall, of a function by its oid (PostgreSQL 15, pg_proc.dat). Drivers call those for
+ * large objects so, which change nothing; any other one may do anything. set_config() has a name
+ * among its arguments. */
+static unsigned
+classify_call(const struct session *s, const struct message *m)
+{
+	static const uint32_t harmless[] = {
+	    /* lo_open, lo_close, loread, lowrite, lo_lseek, lo_creat, lo_tell, lo_unlink */
+	    952, 953, 954, 955, 956, 957, 958, 964,
+	    /* lo_create, lo_truncate, lo_lseek64, lo_tell64, lo_truncate64, lo_from_bytea, lo_get,
+	     * lo_put */
+	    715, 1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460};
+	const uint32_t set_config = 2078;
+	uint32_t oid = m->have >= 4 ? frame_u32(m->body) : 0;
+
+	for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+		if (oid == harmless[i])
+			return 0;
+	return SQLCLASS_OPAQUE | (oid == set_config && s->pin ? SESSION_PIN_SETTING : 0);
+}
+
+struct noting {
+	struct session *session;
+	const char *sql;
+	size_t bytes;
+};
+
+static bool
+note_as(void *arg, unsigned flags)
+{
+	const struct noting *n = arg;
+
+	return unlisted_note(n->session, n->sql, n->bytes, flags);
+}
+
 /* The bits of a text, and the names that it sets. */
 unsigned
 statement_classify(struct session *s, const struct message *m)
 {
-	size_t bytes;
-	const char *sql = statement_text(m, &bytes);
+	struct noting n = {.session = s};
+	bool known;
 
-	if ((m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)) && !state_note(s, sql, bytes))
-		return m->set | SESSION_PIN_SETTING;
-	return m->set;
+	if (m->type == 'F')
+		return classify_call(s, m);
+	n.sql = statement_text(m, &n.bytes);
+	if (!(m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_OPAQUE)) || n.sql == NULL)
+		return m->set;
+	known = m->unsure ? lexing_each(note_as, &n) : note_as(&n, m->lexing);
+	return known ? m->set : m->set | SESSION_PIN_SETTING;
 }
 
 /* ---- the unnamed statement ---- */

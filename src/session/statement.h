@@ -23,11 +23,13 @@ enum verdict {
 struct message {
 	char type;
 	const uint8_t *body;
-	size_t bytes; /* of the whole body */
-	size_t have;  /* of them here */
-	unsigned set; /* SQLCLASS_... of a Query or Parse */
-	char next;    /* type of the message behind it, 0 if none is here */
-	size_t used;  /* REPLACE: bytes that need not be forwarded, the header among them */
+	size_t bytes;    /* of the whole body */
+	size_t have;     /* of them here */
+	unsigned set;    /* SQLCLASS_... of a Query or Parse */
+	unsigned lexing; /* how its text is read: flags of sqltext_init() */
+	bool unsure;     /* there are other readings, in which it means something else */
+	char next;       /* type of the message behind it, 0 if none is here */
+	size_t used;     /* REPLACE: bytes that need not be forwarded, the header among them */
 };
 
 /* What changes session state that cannot be moved: the session keeps its server. */

@@ -6,9 +6,10 @@
 #include "pool/pool.h"
 #include "pool/todo.h"
 #include "session/daemon.h"
+#include "session/lexing.h"
 #include "session/scopes.h"
-#include "session/state.h"
 #include "session/statement.h"
+#include "session/unlisted.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
@@ -92,9 +93,11 @@ talk_ask(struct session *s, const char *sql)
 static void
 note_effects(struct session *s, const char *sql)
 {
-	unsigned set = sqlclass(sql, strlen(sql));
+	unsigned flags = lexing_flags(s, NULL);
+	unsigned set = sqlclass_flags(sql, strlen(sql), flags);
 
-	if ((set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)) && !state_note(s, sql, strlen(sql)))
+	if ((set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_OPAQUE)) &&
+	    !unlisted_note(s, sql, strlen(sql), flags))
 		set |= SESSION_PIN_SETTING;
 	statement_effects(s, set, NULL, 0, false);
 }

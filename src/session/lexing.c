@@ -1,0 +1,127 @@
+#include "session/lexing.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "pool/pool.h"
+#include "wire/sqlclass.h"
+#include "wire/sqltext.h"
+
+/* Nothing of the client's is unanswered. */
+static bool
+is_settled(const struct progress *p)
+{
+	return p->ready_due == p->own_syncs && !p->extended;
+}
+
+/* The value that the session's own statement for servers gives to a parameter: up to a quote. */
+static const char *
+of_setup(const struct session *s, const char *name)
+{
+	char text[64];
+	const char *at;
+
+	if (s->setup == NULL)
+		return NULL;
+	snprintf(text, sizeof text, "'%s','", name);
+	at = strcasestr(s->setup, text);
+	return at ? at + strlen(text) : NULL;
+}
+
+/* The value that is in force when the next text comes to the server, up to a NUL or a quote. */
+static const char *
+value_of(const struct session *s, const char *name)
+{
+	const struct lease *l = s->lease;
+	const char *value = NULL;
+
+	if (l->state == LEASE_HELD && l->srv->progress.own_syncs == 0)
+		value = server_told(l->srv, name);
+	if (value == NULL)
+		value = of_setup(s, name);
+	if (value == NULL)
+		value = pool_param(s->pool, name);
+	return value ? value : "";
+}
+
+/* PostgreSQL takes a boolean by any beginning of its words that is not ambiguous. */
+static bool
+is_off(const char *value)
+{
+	size_t n = strcspn(value, "'");
+
+	return (n > 0 && strncasecmp(value, "false", n) == 0) ||
+	       (n > 0 && strncasecmp(value, "no", n) == 0) ||
+	       (n > 1 && strncasecmp(value, "off", n) == 0) || (n == 1 && *value == '0');
+}
+
+unsigned
+lexing_flags(const struct session *s, bool *certain)
+{
+	char encoding[64];
+	const char *value;
+	unsigned flags = 0;
+
+	if (certain)
+		*certain = s->lease->state != LEASE_HELD || is_settled(&s->lease->srv->progress);
+	if (is_off(value_of(s, "standard_conforming_strings")))
+		flags |= SQLTEXT_BACKSLASH;
+	value = value_of(s, "client_encoding");
+	snprintf(encoding, sizeof encoding, "%.*s", (int)strcspn(value, "'"), value);
+	return flags | sqltext_encoding(encoding);
+}
+
+bool
+lexing_each(bool (*with)(void *arg, unsigned flags), void *arg)
+{
+	static const unsigned encodings[] = {0, SQLTEXT_SJIS, SQLTEXT_DOUBLE, SQLTEXT_GB18030};
+
+	for (unsigned i = 0; i < sizeof encodings / sizeof *encodings; i++)
+		if (!with(arg, encodings[i]) || !with(arg, encodings[i] | SQLTEXT_BACKSLASH))
+			return false;
+	return true;
+}
+
+struct readings {
+	const char *sql;
+	size_t bytes;
+	unsigned any, all; /* bits of any, and of all of them */
+};
+
+static bool
+read_as(void *arg, unsigned flags)
+{
+	struct readings *r = arg;
+	unsigned set = sqlclass_flags(r->sql, r->bytes, flags);
+
+	r->any |= set;
+	r->all &= set;
+	return true;
+}
+
+void
+lexing_classify(const struct session *s, struct message *m, const char *sql, size_t bytes)
+{
+	struct readings r = {.sql = sql, .bytes = bytes, .all = ~0u};
+	bool certain;
+
+	/* The usual case. */
+	if (!sqltext_is_ambiguous(sql, bytes)) {
+		m->set = sqlclass(sql, bytes);
+		return;
+	}
+	m->lexing = lexing_flags(s, &certain);
+	if (certain) {
+		m->set = sqlclass_flags(sql, bytes, m->lexing);
+		return;
+	}
+	lexing_each(read_as, &r);
+	m->set = r.any;
+	if (r.any == r.all)
+		return;
+	m->unsure = true;
+	/* What LOAD does cannot be asked for; DISCARD ALL is all that can be done. */
+	m->set &= ~(unsigned)((SQLCLASS_SCOPE | SQLCLASS_LOAD) & ~r.all);
+	m->set |= SQLCLASS_OPAQUE;
+}

@@ -1,0 +1,25 @@
+/* lexing: how PostgreSQL reads the texts of a session: where its quotes end depends on
+ * standard_conforming_strings and client_encoding. */
+#ifndef PGWITH_SESSION_LEXING_H
+#define PGWITH_SESSION_LEXING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "session/session.h"
+#include "session/statement.h"
+
+/* The flags of sqltext_init() for a text that goes to the server now. *certain (if not NULL): no
+ * answer to a message of the client's is due that may tell of other values. */
+unsigned lexing_flags(const struct session *, bool *certain);
+
+/* Sets m->set and m->lexing of a Query or Parse with that text. If it is not certain how it is
+ * read, all readings count, m->unsure is set, and no scope statement is seen that another reading
+ * does not have. */
+void lexing_classify(const struct session *, struct message *, const char *sql, size_t bytes);
+
+/* All the readings of a text that there are: calls `with` for each until that returns false.
+ * Returns false then. */
+bool lexing_each(bool (*with)(void *arg, unsigned flags), void *arg);
+
+#endif

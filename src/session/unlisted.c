@@ -1,0 +1,238 @@
+#include "session/unlisted.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "wire/sqlclass.h"
+#include "wire/sqlname.h"
+#include "wire/sqltext.h"
+
+#define NAME_SIZE 256  /* of the whole name of a parameter */
+#define NAMES_MAX 4096 /* bytes of all names of one session */
+#define DEPTH_MAX 2    /* of texts in the strings of a text */
+
+/* A walk over a text. */
+struct walk {
+	struct session *session;
+	struct sqltext text;
+	struct sqltext_token tok;
+	unsigned flags;
+	unsigned depth; /* 0: the client's text; else in a string of it */
+};
+
+/* ---- names -------------------------------------------------------------------------------------
+ */
+
+/* `name` is wanted in the answer, beside what pg_settings lists. */
+static bool
+want(struct session *s, const char *name, size_t length)
+{
+	struct buf names;
+	char *end;
+
+	/* The question may be asked in another encoding than that of the text. */
+	if (length == 0 || length > 200 || !sqlname_is_ascii(name, length))
+		return false;
+	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1)
+		if (strlen(p) == length && strncasecmp(p, name, length) == 0)
+			return true;
+	buf_init(&names, NAMES_MAX);
+	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1)
+		buf_add_str(&names, p);
+	buf_add(&names, name, length);
+	buf_add_u16(&names, 0);
+	if (names.failed) {
+		buf_clear(&names);
+		return false;
+	}
+	free(s->hidden);
+	s->hidden = mem_alloc(names.len);
+	memcpy(s->hidden, buf_data(&names), names.len);
+	end = s->hidden + names.len - 2 - length;
+	for (; *end; end++)
+		if (*end >= 'A' && *end <= 'Z')
+			*end = (char)(*end | 0x20);
+	buf_clear(&names);
+	return true;
+}
+
+static bool
+want_if_unlisted(struct session *s, const char *name, size_t length)
+{
+	static const char *const names[] = {"role", "session_authorization"};
+
+	if (memchr(name, '.', length))
+		return want(s, name, length);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcasecmp(names[i], name) == 0)
+			return want(s, names[i], strlen(names[i]));
+	return true;
+}
+
+bool
+unlisted_startup(struct session *s, const char *name)
+{
+	return want_if_unlisted(s, name, strlen(name));
+}
+
+/* ---- statements --------------------------------------------------------------------------------
+ */
+
+static bool
+is_word(const struct sqltext_token *t, const char *word)
+{
+	return t->kind == SQLTEXT_NAME && t->length == strlen(word) &&
+	       strncasecmp(t->start, word, t->length) == 0;
+}
+
+static bool
+is_char(const struct sqltext_token *t, char c)
+{
+	return t->kind == SQLTEXT_PUNCT && *t->start == c;
+}
+
+static void
+step(struct walk *w)
+{
+	sqltext_token(&w->text, &w->tok);
+}
+
+/* Does the name of a parameter end here, or go on, and no other word of SET stand here? */
+static bool
+is_name(const struct walk *w)
+{
+	struct sqltext ahead = w->text;
+	struct sqltext_token behind;
+
+	sqltext_token(&ahead, &behind);
+	return is_char(&behind, '.') || is_char(&behind, '=') || behind.word == SQLWORD_TO ||
+	       behind.word == SQLWORD_FROM;
+}
+
+/* Behind SET or RESET. */
+static bool
+note_set(struct walk *w)
+{
+	char name[NAME_SIZE];
+	size_t used = 0;
+	long n;
+
+	step(w);
+	while (w->tok.word == SQLWORD_SESSION && !is_name(w))
+		step(w);
+	if (is_word(&w->tok, "authorization"))
+		return want_if_unlisted(w->session, "session_authorization",
+					strlen("session_authorization")) &&
+		       want_if_unlisted(w->session, "role", strlen("role"));
+	/* It ends with the transaction. */
+	if (w->tok.word == SQLWORD_LOCAL && !is_name(w))
+		return true;
+	for (;;) {
+		if (w->tok.kind != SQLTEXT_NAME && w->tok.kind != SQLTEXT_QUOTED)
+			return true; /* not this statement */
+		n = sqlname_read(&w->tok, w->flags, name + used, sizeof name - used);
+		if (n < 0)
+			return false;
+		used += (size_t)n;
+		step(w);
+		if (!is_char(&w->tok, '.') || used + 2 > sizeof name)
+			break;
+		name[used++] = '.';
+		step(w);
+	}
+	return want_if_unlisted(w->session, name, used);
+}
+
+/* Behind set_config: ( 'name' [ :: text ] , ... */
+static bool
+note_set_config(struct walk *w)
+{
+	char name[NAME_SIZE];
+	long n;
+
+	step(w);
+	if (!is_char(&w->tok, '('))
+		return true;
+	step(w);
+	if (w->tok.kind != SQLTEXT_STRING)
+		return false;
+	n = sqlname_read(&w->tok, w->flags, name, sizeof name);
+	step(w);
+	if (is_char(&w->tok, ':')) {
+		step(w);
+		step(w);
+		if (!is_word(&w->tok, "text"))
+			return false;
+		step(w);
+	}
+	if (n < 0 || !is_char(&w->tok, ','))
+		return false;
+	return want_if_unlisted(w->session, name, (size_t)n);
+}
+
+/* ---- texts -------------------------------------------------------------------------------------
+ */
+
+static bool note(struct session *, const char *sql, size_t bytes, unsigned flags, unsigned depth);
+
+/* A string that may be a text: the body of DO, or what a function executes. `is_body`: it is
+ * executed for certain. */
+static bool
+note_string(struct walk *w, bool is_body)
+{
+	char *text;
+	long n;
+	bool known = true;
+
+	if (w->depth == DEPTH_MAX || w->tok.length < sizeof "''SET a.b = 1")
+		return true;
+	text = mem_alloc(w->tok.length + 1);
+	n = sqlname_read(&w->tok, w->flags, text, w->tok.length + 1);
+	if (n > 0)
+		known = note(w->session, text, (size_t)n, w->flags, w->depth + 1);
+	/* What is certain to be set, under a name that is not: the server is kept. */
+	if (n <= 0)
+		known = false;
+	else if (!known)
+		known = !(sqlclass_flags(text, (size_t)n, w->flags) & SQLCLASS_SETCONFIG);
+	free(text);
+	return known || !is_body;
+}
+
+static bool
+note(struct session *s, const char *sql, size_t bytes, unsigned flags, unsigned depth)
+{
+	struct walk w = {.session = s, .flags = flags, .depth = depth};
+	enum sqltext_word first = SQLWORD_OTHER;
+	bool begins = true, known = true;
+
+	sqltext_init(&w.text, sql, bytes, flags);
+	for (step(&w); w.tok.kind != SQLTEXT_END; step(&w)) {
+		bool starts = begins || depth > 0;
+
+		if (begins)
+			first = w.tok.word;
+		begins = is_char(&w.tok, ';') || w.tok.kind == SQLTEXT_SPLIT;
+		/* What these read may end at the next statement's beginning. */
+		while (starts && (w.tok.word == SQLWORD_SET || w.tok.word == SQLWORD_RESET)) {
+			known &= note_set(&w);
+			starts = depth > 0;
+			begins = is_char(&w.tok, ';') || w.tok.kind == SQLTEXT_SPLIT;
+		}
+		if (sqlname_word(&w.tok, flags) == SQLWORD_SET_CONFIG)
+			known &= note_set_config(&w);
+		if (w.tok.kind == SQLTEXT_STRING)
+			known &= note_string(&w, first == SQLWORD_DO && depth == 0);
+		if (w.tok.kind == SQLTEXT_END)
+			break;
+	}
+	return known;
+}
+
+bool
+unlisted_note(struct session *s, const char *sql, size_t bytes, unsigned flags)
+{
+	return note(s, sql, bytes, flags, 0);
+}
