@@ -16,12 +16,13 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_MALFORMED] = {"malformed", "08P01", false, "invalid message format", NULL},
     [ERR_PROTOCOL_VERSION] =
 	{"protocol_version", "0A000", true,
-	 "unsupported frontend protocol %u.%u: pgwithd speaks 3.0", /* major, minor */
+	 "unsupported frontend protocol %u.%u: server supports 3.0 to 3.2", /* major, minor */
 	 NULL},
-    [ERR_STARTUP_TOO_LONG] = {"startup_too_long", "08P01", true,
-			      "invalid length of startup packet: %u bytes", /* length */
-			      NULL},
-    [ERR_NO_USER] = {"no_user", "28000", true, "no user name in the startup packet", NULL},
+    [ERR_STARTUP_LAYOUT] = {"startup_layout", "08P01", true,
+			    "invalid startup packet layout: expected terminator as last byte",
+			    NULL},
+    [ERR_NO_USER] = {"no_user", "28000", true,
+		     "no PostgreSQL user name specified in startup packet", NULL},
     [ERR_NOT_ALLOWED] = {"not_allowed", "28000", true,
 			 "operating system user \"%s\" (uid %u) may not come in as role \"%s\"",
 			 /* user name, uid, role */
@@ -37,12 +38,11 @@ static const struct err_kind kinds[ERR_N] = {
 			      "raise max_clients in section [pgwith]"},
     [ERR_REPLICATION] = {"replication", "0A000", true, "replication connections cannot be pooled",
 			 NULL},
-    [ERR_STARTUP_OPTION] = {"startup_option", "22023", true,
-			    "cannot understand the startup parameter options: %s", /* what */
-			    "use -c name=value or --name=value"},
-    [ERR_LOGIN_TIMEOUT] = {"login_timeout", "08P01", true,
-			   "no complete startup packet within %s", /* duration */
-			   "raise login_timeout in section [pgwith]"},
+    [ERR_STARTUP_OPTION] = {"startup_option", "42601", true, "%s", /* what is wrong */
+			    NULL},
+    [ERR_STARTUP_VALUE] = {"startup_value", "22023", true,
+			   "invalid value for parameter \"%s\": \"%s\"", /* name, value */
+			   NULL},
     [ERR_WAIT_TIMEOUT] = {"wait_timeout", "53300", false,
 			  "no server connection of pool \"%s\" became free within %s",
 			  /* pool, duration */
@@ -156,6 +156,9 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_SERVER_LOST] = {"server_lost", "08006", true,
 			 "the server connection of pool \"%s\" was lost: %s", /* pool, reason */
 			 "reconnect; look into the server's log for the reason"},
+    [ERR_STARTUP_REFUSED] = {"startup_refused", "22023", true,
+			     "%s", /* the server's message; the SQLSTATE is the server's, too */
+			     NULL},
     [ERR_SETUP_FAILED] = {"setup_failed", "22023", true,
 			  "the startup parameters were refused by the server of pool \"%s\": %s",
 			  /* pool, the server's message */

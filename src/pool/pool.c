@@ -125,6 +125,21 @@ pools_find(struct pools *all, const char *name, const char *role)
 	return group ? make_pool(all, group->conf, group, role, why, sizeof why) : NULL;
 }
 
+const char *
+pools_told(const struct pools *all, const char *name, const char *parameter)
+{
+	const struct list_node *n;
+	const char *value = NULL;
+
+	LIST_EACH (n, &all->list) {
+		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
+
+		if (value == NULL && !pool->group->removed && strcmp(pool->conf->name, name) == 0)
+			value = pool_param(pool, parameter);
+	}
+	return value;
+}
+
 static void
 drop_greeting(struct pool *pool)
 {

@@ -123,6 +123,10 @@ void pool_free(struct pool *);
  * its own, made when it is first asked for; all of them together have `size` servers. */
 struct pool *pools_find(struct pools *, const char *name, const char *role);
 
+/* What the servers of the pool of that name, of whatever role, have said last of a parameter; NULL:
+ * nothing yet. */
+const char *pools_told(const struct pools *, const char *name, const char *parameter);
+
 /* Time limits of everything in all pools. */
 void pools_sweep(struct pools *);
 

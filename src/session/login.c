@@ -6,6 +6,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "pool/gate.h"
@@ -13,7 +15,7 @@
 #include "session/params.h"
 #include "session/session.h"
 #include "session/state.h"
-#include "wire/frame.h"
+#include "wire/canonical.h"
 #include "wire/msg.h"
 #include "wire/reader.h"
 #include "wire/startup.h"
@@ -45,10 +47,17 @@ may_come_in(struct session *s, struct err *e)
 	return false;
 }
 
+/* PostgreSQL 18 documentation, 54.7, BackendKeyData. */
+static size_t
+secret_bytes(const struct session *s)
+{
+	return s->minor >= 2 ? SESSION_SECRET : 4;
+}
+
 static void
 send_hello(struct session *s, struct buf *out)
 {
-	msg_backend_key(out, (uint32_t)s->id & 0x7fffffff, s->secret);
+	msg_backend_key(out, session_number(s), s->secret, secret_bytes(s));
 	msg_ready(out, 'I');
 	session_send_buf(s, out);
 }
@@ -190,37 +199,51 @@ login_again(struct session *s)
 
 /* ---- the packet ---- */
 
+/* Returns false with the reason in *e: this client replicates, or its value is none. */
 static bool
-is_replication(const char *value)
+check_replication(const char *value, struct err *e)
 {
-	/* Whatever PostgreSQL takes for false, by any prefix that it accepts. */
-	static const char *const no[] = {"false", "off", "no", "0"};
+	int on = value == NULL ? 0 : strcmp(value, "database") == 0 ? 1 : canonical_bool(value);
 
-	if (value == NULL)
-		return false;
-	for (size_t i = 0; i < sizeof no / sizeof *no; i++)
-		if (*value && strncasecmp(value, no[i], strlen(value)) == 0 &&
-		    strcasecmp(value, "o") != 0)
-			return false;
-	return true;
+	if (on == 0)
+		return true;
+	if (on > 0) {
+		err_make(e, ERR_REPLICATION);
+	} else {
+		err_make(e, ERR_STARTUP_VALUE, "replication", value);
+		err_hint(e, "Valid values are: \"false\", 0, \"true\", 1, \"database\".");
+	}
+	return false;
 }
 
-/* PostgreSQL 15 documentation, 55.2.1: a newer minor version, or options of the protocol that are
+/* The newest minor version that the servers of the pool speak: what 3.2 adds is between a client
+ * and pgwithd alone, but a client is to get what its server would say. Before there has been a
+ * server that is 3.0, which every client understands. */
+static unsigned
+newest_minor(const struct session *s, const char *database)
+{
+	const char *version = pools_told(&s->daemon->pools, database, "server_version");
+
+	return version && atoi(version) >= 18 ? 2 : 0;
+}
+
+/* PostgreSQL 18 documentation, 54.2.1: a newer minor version, or options of the protocol that are
  * not known, are answered with what is. */
 static void
-negotiate(struct session *s, const struct startup *st)
+negotiate(struct session *s, const struct startup *st, const char *database)
 {
 	const char *options[OPTIONS_MAX], *at = st->params, *name, *value;
-	unsigned n = 0;
+	unsigned n = 0, newest = newest_minor(s, database);
 	struct buf out;
 
 	while (startup_next(&at, &name, &value))
 		if (strncmp(name, "_pq_.", 5) == 0 && n < OPTIONS_MAX)
 			options[n++] = name;
-	if (st->minor == 0 && n == 0)
+	s->minor = st->minor < newest ? st->minor : newest;
+	if (s->minor == st->minor && n == 0)
 		return;
 	buf_init(&out, 2 * STARTUP_LARGEST);
-	msg_negotiate(&out, 0, options, n);
+	msg_negotiate(&out, 3 << 16 | s->minor, options, n);
 	session_send_buf(s, &out);
 	buf_clear(&out);
 }
@@ -229,12 +252,8 @@ negotiate(struct session *s, const struct startup *st)
 static bool
 check_packet(struct session *s, const struct startup *st, struct err *e)
 {
-	const char *user, *application, *replication;
+	const char *user, *application;
 
-	if (st->major != 3) {
-		err_make(e, ERR_PROTOCOL_VERSION, st->major, st->minor);
-		return false;
-	}
 	user = startup_get(st, "user");
 	if (user == NULL || *user == 0) {
 		err_make(e, ERR_NO_USER);
@@ -243,12 +262,7 @@ check_packet(struct session *s, const struct startup *st, struct err *e)
 	s->role = mem_strdup(user);
 	application = startup_get(st, "application_name");
 	s->application = mem_strdup(application ? application : "");
-	replication = startup_get(st, "replication");
-	if (is_replication(replication)) {
-		err_make(e, ERR_REPLICATION);
-		return false;
-	}
-	return may_come_in(s, e);
+	return check_replication(startup_get(st, "replication"), e) && may_come_in(s, e);
 }
 
 /* Returns false with the reason in *e. */
@@ -272,20 +286,24 @@ start(struct session *s, const struct startup *st)
 	struct daemon *d = s->daemon;
 	bool console;
 	const char *database;
-	char why[128];
 	struct buf params;
 	struct err e;
 
+	if (st->major != 3) {
+		err_make(&e, ERR_PROTOCOL_VERSION, st->major, st->minor);
+		refuse(s, &e);
+		return;
+	}
+	database = startup_get(st, "database");
+	if (database == NULL || *database == 0)
+		database = startup_get(st, "user");
+	negotiate(s, st, database ? database : "");
+	if (s->state != SESSION_STARTUP)
+		return;
 	if (!check_packet(s, st, &e)) {
 		refuse(s, &e);
 		return;
 	}
-	negotiate(s, st);
-	if (s->state != SESSION_STARTUP)
-		return;
-	database = startup_get(st, "database");
-	if (database == NULL || *database == 0)
-		database = s->role;
 	console = strcmp(database, CONSOLE_DATABASE) == 0;
 	if (!there_is_room(s, console, &e)) {
 		refuse(s, &e);
@@ -307,9 +325,8 @@ start(struct session *s, const struct startup *st)
 	}
 	s->mode = (uint8_t)s->pool->conf->mode;
 	s->pin = s->pool->conf->pin;
-	buf_init(&params, 2 * STARTUP_LARGEST);
-	if (params_read(st, &params, why, sizeof why) < 0) {
-		err_make(&e, ERR_STARTUP_OPTION, why);
+	buf_init(&params, PARAMS_MAX);
+	if (params_read(st, &params, &e) < 0) {
 		refuse(s, &e);
 	} else {
 		if (params.len > 0) {
@@ -327,16 +344,11 @@ start(struct session *s, const struct startup *st)
 static void
 cancel(struct session *s, const struct startup *st)
 {
-	struct daemon *d = s->daemon;
-	uint64_t id = (d->sessions.last & ~UINT64_C(0x7fffffff)) | st->pid;
-	struct session *target;
+	struct session *target = session_by_number(s->daemon, st->pid);
 
-	/* The key has the low bits of the id. */
-	if (id > d->sessions.last)
-		id -= UINT64_C(0x80000000);
-	target = idmap_get(&d->sessions, id);
 	session_set_state(s, SESSION_CANCEL);
-	if (target && st->secret_bytes == 4 && target->secret == frame_u32(st->secret) &&
+	if (target && st->secret_bytes == secret_bytes(target) &&
+	    CRYPTO_memcmp(target->secret, st->secret, st->secret_bytes) == 0 &&
 	    session_cancel(target, s->id))
 		return;
 	session_close(s, CLEANUP_CLIENT_LEFT, "cancel");
@@ -357,11 +369,16 @@ packet(struct session *s, const uint8_t *data, size_t bytes)
 	case -E_AGAIN:
 		return 0;
 	case -E_RANGE:
-		err_make(&e, ERR_STARTUP_TOO_LONG, st.length);
-		refuse(s, &e);
+		/* Whatever comes there knows nothing of the protocol, or of its errors. PostgreSQL
+		 * closes without a word. */
+		log_info_often("session %llu: refused uid=%u pid=%d why=\"invalid length of "
+			       "startup packet: %u\"",
+			       (unsigned long long)s->id, (unsigned)s->uid, (int)s->pid, st.length);
+		s->daemon->refused++;
+		session_close(s, CLEANUP_CLIENT_REFUSED, "no startup packet");
 		return 0;
 	default:
-		err_make(&e, ERR_PROTOCOL_VIOLATION, "malformed startup packet");
+		err_make(&e, ERR_STARTUP_LAYOUT);
 		refuse(s, &e);
 		return 0;
 	}

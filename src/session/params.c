@@ -2,12 +2,14 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/err.h"
-
-#define WORD_MAX 4096 /* bytes of one word of options; the packet itself is not much longer */
+#include "base/hash.h"
+#include "base/mem.h"
+#include "wire/switches.h"
 
 static bool
 for_login(const char *name)
@@ -21,85 +23,100 @@ for_login(const char *name)
 	return strncmp(name, "_pq_.", 5) == 0;
 }
 
-/* Cuts the next word at white space; a backslash takes the next character as it is. False at the
- * end. */
-static bool
-next_word(const char **at, char *word)
+/* ---- of several values the last one ---- */
+
+struct pair {
+	const char *name, *value;
+	uint64_t hash; /* of the name in small letters */
+};
+
+static uint64_t
+name_hash(const char *name)
 {
-	const char *p = *at;
+	uint64_t hash = HASH_SEED;
+
+	for (; *name; name++) {
+		char c = (char)tolower((unsigned char)*name);
+
+		hash = hash_bytes(hash, &c, 1);
+	}
+	return hash;
+}
+
+static bool
+comes_again(const struct pair *p, const struct pair *end)
+{
+	for (const struct pair *q = p + 1; q < end; q++)
+		if (q->hash == p->hash && strcasecmp(q->name, p->name) == 0)
+			return true;
+	return false;
+}
+
+static void
+add_last_ones(const struct buf *all, struct buf *out)
+{
+	const char *at = (const char *)buf_data(all), *end = at + all->len;
+	struct pair *pairs = mem_calloc(all->len / 2 + 1, sizeof *pairs);
 	size_t n = 0;
 
-	while (isspace((unsigned char)*p))
-		p++;
-	if (*p == 0)
-		return false;
-	while (*p && !isspace((unsigned char)*p)) {
-		if (*p == '\\' && p[1])
-			p++;
-		if (n < WORD_MAX - 1)
-			word[n++] = *p;
-		p++;
+	while (at < end) {
+		struct pair *p = &pairs[n++];
+
+		p->name = at;
+		p->value = at + strlen(at) + 1;
+		p->hash = name_hash(p->name);
+		at = p->value + strlen(p->value) + 1;
 	}
-	word[n] = 0;
-	*at = p;
-	return true;
+	for (size_t i = 0; i < n; i++) {
+		if (comes_again(&pairs[i], pairs + n))
+			continue;
+		buf_add_str(out, pairs[i].name);
+		buf_add_str(out, pairs[i].value);
+	}
+	free(pairs);
 }
 
-/* name=value; in a name a - stands for _ as in PostgreSQL's ParseLongOption(). */
-static int
-add_setting(char *setting, struct buf *out)
-{
-	char *equals = strchr(setting, '=');
-
-	if (equals == NULL || equals == setting)
-		return -E_SYNTAX;
-	*equals = 0;
-	for (char *p = setting; *p; p++)
-		if (*p == '-')
-			*p = '_';
-	buf_add_str(out, setting);
-	buf_add_str(out, equals + 1);
-	return 0;
-}
+/* ---- the packet ---- */
 
 static int
-read_options(const char *options, struct buf *out, char *why, size_t why_size)
+read_options(const char *options, struct buf *all, struct err *e)
 {
-	char word[WORD_MAX];
+	char why[512];
+	int r = switches_read(options, all, why, sizeof why);
 
-	while (next_word(&options, word)) {
-		int r;
-
-		if (strcmp(word, "-c") == 0)
-			r = next_word(&options, word) ? add_setting(word, out) : -E_SYNTAX;
-		else if (strncmp(word, "-c", 2) == 0 || strncmp(word, "--", 2) == 0)
-			r = add_setting(word + 2, out);
-		else
-			r = -E_SYNTAX;
-		if (r < 0) {
-			snprintf(why, why_size, "\"%.100s\"", word);
-			return r;
-		}
-	}
-	return 0;
+	if (r == 0)
+		return 0;
+	err_make(e, ERR_STARTUP_OPTION, why);
+	if (r == -E_SYNTAX)
+		err_hint(e, SWITCHES_HINT);
+	return -E_SYNTAX;
 }
 
 int
-params_read(const struct startup *st, struct buf *out, char *why, size_t why_size)
+params_read(const struct startup *st, struct buf *out, struct err *e)
 {
 	const char *at = st->params, *name, *value;
 	const char *options = startup_get(st, "options");
+	struct buf all;
+	int r = 0;
 
-	/* options first: a parameter of its own wins over them, as in PostgreSQL. */
-	if (options && read_options(options, out, why, why_size) < 0)
-		return -E_SYNTAX;
+	buf_init(&all, PARAMS_MAX);
+	if (options)
+		r = read_options(options, &all, e);
 	while (startup_next(&at, &name, &value)) {
 		if (for_login(name))
 			continue;
-		buf_add_str(out, name);
-		buf_add_str(out, value);
+		buf_add_str(&all, name);
+		buf_add_str(&all, value);
 	}
-	return 0;
+	if (r == 0 && all.failed) {
+		err_make(e, ERR_STARTUP_OPTION, "too many settings");
+		r = -E_SYNTAX;
+	}
+	if (r == 0)
+		add_last_ones(&all, out);
+	buf_clear(&all);
+	return r;
 }
 
 /* UTF8, utf-8, 'utf-8' and unicode are one encoding to PostgreSQL. */

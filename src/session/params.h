@@ -8,12 +8,14 @@
 #include "pool/pool.h"
 #include "wire/startup.h"
 
-/* Reads the parameters of a startup packet: those that are not for the login itself (user,
- * database, application_name, replication, _pq_.*), and what `options` says (-c name=value,
- * -cname=value, --name=value; PostgreSQL 15 documentation, 20.1.4 and pg_split_opts()), as name NUL
- * value NUL ... into `out`. Returns 0, or -E_SYNTAX with a text for people in `why` if options
- * cannot be understood. */
-int params_read(const struct startup *, struct buf *out, char *why, size_t why_size);
+#define PARAMS_MAX (256 * 1024) /* bytes; a packet of `options` made of switches comes to this */
+
+/* Reads the parameters of a startup packet: what `options` says (wire/switches.h), and behind that
+ * those that are not for the login itself (user, database, application_name, replication, _pq_.*),
+ * as name NUL value NUL ... into `out`. Of several values of one parameter the last one is there: a
+ * parameter of its own wins over `options`, as in PostgreSQL. Returns 0, or -E_SYNTAX with the
+ * reason in *e if options cannot be understood. */
+int params_read(const struct startup *, struct buf *out, struct err *e);
 
 /* Adds to `sql` the one statement that sets those that the pool's servers do not have anyway;
  * nothing if they have them all. */

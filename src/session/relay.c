@@ -1,4 +1,5 @@
 /* relay: a lease's life from the session's side, and what comes from its server. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,10 +103,30 @@ late_cancel(struct session *s)
 
 static void give(struct session *s);
 
-/* The answer's last row, if the server did not refuse; otherwise NULL, and its words, if it has
- * any, in *refused. */
+/* The server has refused the session's parameters: the client gets its words, and SQLSTATE. */
+static void
+end_refused(struct session *s, const uint8_t *report, size_t bytes)
+{
+	const char *text = msg_report_field(report, bytes, 'M');
+	struct err e;
+
+	err_make(&e, ERR_STARTUP_REFUSED, text ? text : "the server gives no reason");
+	snprintf(e.sqlstate, sizeof e.sqlstate, "%s", s->lease->srv->progress.error);
+	if ((text = msg_report_field(report, bytes, 'D')) != NULL)
+		err_detail(&e, "%s", text);
+	else if (s->let_in)
+		err_detail(&e,
+			   "The server of pool \"%s\" was to get the parameters of this session.",
+			   s->pool->conf->name);
+	if ((text = msg_report_field(report, bytes, 'H')) != NULL)
+		err_hint(&e, "%s", text);
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
+/* The answer's last row, if there is one, and its first ErrorResponse, if there is one. */
 static const uint8_t *
-read_answer(const struct buf *answer, size_t *bytes, const char **refused)
+read_answer(const struct buf *answer, size_t *bytes, const uint8_t **refused, size_t *refused_bytes)
 {
 	const uint8_t *at = buf_data(answer), *row = NULL;
 	size_t left = answer->len;
@@ -117,8 +138,10 @@ read_answer(const struct buf *answer, size_t *bytes, const char **refused)
 			row = at + FRAME_HEADER;
 			*bytes = f.body;
 		}
-		if (f.type == 'E' && *refused == NULL)
-			*refused = msg_report_field(at + FRAME_HEADER, f.body, 'M');
+		if (f.type == 'E' && *refused == NULL) {
+			*refused = at + FRAME_HEADER;
+			*refused_bytes = f.body;
+		}
 		at += FRAME_HEADER + f.body;
 		left -= FRAME_HEADER + f.body;
 	}
@@ -144,9 +167,9 @@ pass_on(struct session *s)
 static void
 setup_answered(struct session *s)
 {
-	const char *refused;
-	size_t bytes = 0;
-	const uint8_t *row = read_answer(s->answer, &bytes, &refused);
+	const uint8_t *refused;
+	size_t bytes = 0, refused_bytes = 0;
+	const uint8_t *row = read_answer(s->answer, &bytes, &refused, &refused_bytes);
 
 	if (strcmp(s->lease->srv->progress.error, "57014") == 0 && s->asks < ASKS_MAX) {
 		pass_on(s);
@@ -157,8 +180,12 @@ setup_answered(struct session *s)
 		}
 		return;
 	}
+	if (refused && s->lease->srv->progress.error[0]) {
+		end_refused(s, refused, refused_bytes);
+		return;
+	}
 	if (s->lease->srv->progress.error[0] || (row == NULL && !s->let_in)) {
-		end_by(s, refused ? refused : "it gives no reason");
+		end_by(s, "it gives no reason");
 		return;
 	}
 	if (s->let_in) {

@@ -189,7 +189,7 @@ session_accept(struct daemon *d, int fd)
 	s->gid = peer.gid;
 	s->pid = peer.pid;
 	/* Without a random secret anybody could cancel: the id can be guessed. */
-	if (getrandom(&s->secret, sizeof s->secret, 0) != sizeof s->secret)
+	if (getrandom(s->secret, sizeof s->secret, 0) != sizeof s->secret)
 		log_fatal("no random numbers");
 	buf_init(&s->in, IN_MAX);
 	lease_init(&s->own, &relay_lease_ops, s, s->id);
@@ -217,6 +217,17 @@ session_adopt(struct daemon *d, uint64_t id, int fd, enum session_state state)
 	list_append(&d->in_state[state], &s->node);
 	stream_init(&s->stream, d->loop, fd, OUT_MAX, &stream_ops, s);
 	return s;
+}
+
+struct session *
+session_by_number(struct daemon *d, uint32_t number)
+{
+	uint64_t last = d->sessions.last, part = number - SESSION_NUMBER_FIRST;
+
+	if (number < SESSION_NUMBER_FIRST || part >= SESSION_NUMBERS || part > last)
+		return NULL;
+	/* The last id that has this number. */
+	return idmap_get(&d->sessions, last - (last - part) % SESSION_NUMBERS);
 }
 
 /* ---- telling ---- */
@@ -452,14 +463,16 @@ session_sweep(struct daemon *d)
 	/* In order of time: whoever entered the state first stands first. */
 	while ((n = list_first(&d->in_state[SESSION_STARTUP])) != NULL) {
 		struct session *s = LIST_OBJ(n, struct session, node);
-		struct err e;
 
 		if (now - s->since_us < d->conf->login_timeout_us)
 			break;
-		err_make(&e, ERR_LOGIN_TIMEOUT,
-			 units_duration_str(d->conf->login_timeout_us, text, sizeof text));
-		session_fail(s, &e);
-		err_clear(&e);
+		/* As PostgreSQL, without a word: it may know nothing of the protocol. */
+		log_info_often("session %llu: refused uid=%u pid=%d why=\"no complete startup "
+			       "packet within %s\"",
+			       (unsigned long long)s->id, (unsigned)s->uid, (int)s->pid,
+			       units_duration_str(d->conf->login_timeout_us, text, sizeof text));
+		d->refused++;
+		session_close(s, CLEANUP_CLIENT_REFUSED, "login_timeout");
 	}
 	while ((n = list_first(&d->in_state[SESSION_CLOSING])) != NULL) {
 		struct session *s = LIST_OBJ(n, struct session, node);

@@ -54,6 +54,14 @@ enum session_begun {
 	BEGUN_EXPIRED /* a time limit has ended it: the same */
 };
 
+/* Bytes of a cancel key; of the protocol before 3.2 only the first four are used. */
+#define SESSION_SECRET 32
+
+/* What a client is given for its server's process id: numbers that no process can have (Linux ends
+ * at 2^22), so that a pg_cancel_backend() of one hits nobody, up to 2^31. */
+#define SESSION_NUMBER_FIRST UINT32_C(0x400000)
+#define SESSION_NUMBERS      UINT32_C(0x7fc00000)
+
 /* A message up to this size goes to the server only when it is complete. */
 #define SESSION_WHOLE_MAX (64 * 1024)
 
@@ -67,9 +75,9 @@ struct session {
 	struct pool *pool;
 	struct lease *lease; /* what its messages go by: its own, or that of an open scope */
 	struct lease own;
-	struct scopes *scopes; /* NULL: it has never sent a scope statement */
-	uint32_t secret;       /* of its cancel key; the other half is its id */
-	uint32_t minor;        /* protocol 3.minor that it asked for */
+	struct scopes *scopes;          /* NULL: it has never sent a scope statement */
+	uint8_t secret[SESSION_SECRET]; /* its cancel key, beside session_number() */
+	uint32_t minor;                 /* protocol 3.minor that is spoken */
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
@@ -140,6 +148,15 @@ void session_accept(struct daemon *, int fd);
  * bare, for the caller to fill in. Returns NULL, and `fd` is still the caller's, if the id is in
  * use. */
 struct session *session_adopt(struct daemon *, uint64_t id, int fd, enum session_state);
+
+/* The number in its BackendKeyData: of sessions that are there at the same time no two have the
+ * same. session_by_number() finds it, or NULL. */
+static inline uint32_t
+session_number(const struct session *s)
+{
+	return SESSION_NUMBER_FIRST + (uint32_t)(s->id % SESSION_NUMBERS);
+}
+struct session *session_by_number(struct daemon *, uint32_t number);
 
 /* Is its client gone, or told its last words? */
 static inline bool

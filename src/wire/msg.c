@@ -61,12 +61,12 @@ msg_parameter_status(struct buf *b, const char *name, const char *value)
 }
 
 void
-msg_backend_key(struct buf *b, uint32_t pid, uint32_t secret)
+msg_backend_key(struct buf *b, uint32_t pid, const uint8_t *key, size_t bytes)
 {
 	size_t at = msg_begin(b, 'K');
 
 	buf_add_u32(b, pid);
-	buf_add_u32(b, secret);
+	buf_add(b, key, bytes);
 	msg_end(b, at);
 }
 
@@ -89,11 +89,11 @@ msg_complete(struct buf *b, const char *tag)
 }
 
 void
-msg_negotiate(struct buf *b, uint32_t minor, const char *const *options, unsigned noptions)
+msg_negotiate(struct buf *b, uint32_t version, const char *const *options, unsigned noptions)
 {
 	size_t at = msg_begin(b, 'v');
 
-	buf_add_u32(b, minor);
+	buf_add_u32(b, version);
 	buf_add_u32(b, noptions);
 	for (unsigned i = 0; i < noptions; i++)
 		buf_add_str(b, options[i]);

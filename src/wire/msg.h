@@ -18,12 +18,13 @@ void msg_end(struct buf *, size_t at);
 /* Backend messages. */
 void msg_auth_ok(struct buf *);
 void msg_parameter_status(struct buf *, const char *name, const char *value);
-void msg_backend_key(struct buf *, uint32_t pid, uint32_t secret);
+/* The key has 4 bytes; up to 256 since protocol 3.2. */
+void msg_backend_key(struct buf *, uint32_t pid, const uint8_t *key, size_t bytes);
 void msg_ready(struct buf *, char status /* I, T, E */);
 void msg_complete(struct buf *, const char *tag);
-/* NegotiateProtocolVersion: the newest minor version known, and the `_pq_.` options that were not.
- */
-void msg_negotiate(struct buf *, uint32_t minor, const char *const *options, unsigned noptions);
+/* NegotiateProtocolVersion: the version that is spoken (3 << 16 | minor: PostgreSQL sends the whole
+ * of it, whatever the documentation of 15 says), and the `_pq_.` options that are not known. */
+void msg_negotiate(struct buf *, uint32_t version, const char *const *options, unsigned noptions);
 /* ErrorResponse or NoticeResponse ('E', 'N'). detail and hint may be NULL. */
 void msg_report(struct buf *, char type, const char *severity, const char *sqlstate,
 		const char *message, const char *detail, const char *hint);

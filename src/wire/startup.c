@@ -43,15 +43,15 @@ startup_read(const uint8_t *data, size_t bytes, struct startup *s)
 	switch (code) {
 	case 1234 << 16 | 5679:
 		s->kind = STARTUP_SSL;
-		return s->length == 8 ? 0 : -E_SYNTAX;
+		return 0;
 	case 1234 << 16 | 5680:
 		s->kind = STARTUP_GSSENC;
-		return s->length == 8 ? 0 : -E_SYNTAX;
+		return 0;
 	case 1234 << 16 | 5678:
 		s->kind = STARTUP_CANCEL;
 		/* Up to 256 bytes of key since protocol 3.2 (PostgreSQL 18, 54.2.1). */
-		if (s->length < 16 || s->length > 12 + 256)
-			return -E_SYNTAX;
+		if (s->length < 16 || s->length > 12 + STARTUP_KEY_MAX)
+			return -E_RANGE;
 		s->pid = frame_u32(data + 8);
 		s->secret = data + 12;
 		s->secret_bytes = s->length - 12;
@@ -81,10 +81,10 @@ startup_next(const char **at, const char **name, const char **value)
 const char *
 startup_get(const struct startup *s, const char *wanted)
 {
-	const char *at = s->params, *name, *value;
+	const char *at = s->params, *name, *value, *found = NULL;
 
 	while (at && startup_next(&at, &name, &value))
 		if (strcmp(name, wanted) == 0)
-			return value;
-	return NULL;
+			found = value;
+	return found;
 }

@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STARTUP_LARGEST 10000u /* bytes; PostgreSQL's MAX_STARTUP_PACKET_LENGTH */
+/* Bytes: PostgreSQL's MAX_STARTUP_PACKET_LENGTH, which does not count the length itself. */
+#define STARTUP_LARGEST 10004u
+#define STARTUP_KEY_MAX 256u /* bytes of a cancel key */
 
 enum startup_kind { STARTUP_PROTOCOL, STARTUP_SSL, STARTUP_GSSENC, STARTUP_CANCEL };
 
@@ -20,13 +22,15 @@ struct startup {
 };
 
 /* Reads the packet at the start of `data`. Returns 0; -E_AGAIN if more bytes are needed; -E_RANGE
- * if its length is impossible (s->length says which); -E_SYNTAX if its contents are. */
+ * if its length is impossible, so that it is no packet at all (s->length says which); -E_SYNTAX if
+ * its contents are. What stands in an SSLRequest or GSSENCRequest does not matter. */
 int startup_read(const uint8_t *data, size_t bytes, struct startup *s);
 
 /* Walks the parameters: *at starts as s->params; returns 1 with the next pair, or 0 at the end. */
 int startup_next(const char **at, const char **name, const char **value);
 
-/* Finds one parameter, or NULL. */
+/* The value of one parameter, or NULL; of several with that name the last one counts, as in
+ * PostgreSQL. */
 const char *startup_get(const struct startup *, const char *name);
 
 #endif

@@ -15,7 +15,7 @@ walk(const struct startup *s, const char *packet)
 		MUST(name > packet && value > name && at > value && at < end);
 		MUST(*name != 0);
 		MUST(value == name + strlen(name) + 1 && at == value + strlen(value) + 1);
-		MUST(startup_get(s, name) != NULL && startup_get(s, name) <= value);
+		MUST(startup_get(s, name) != NULL && startup_get(s, name) >= value);
 	}
 	MUST(at == end - 1);
 }
@@ -27,7 +27,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int result = startup_read(data, size, &s);
 
 	MUST(result == 0 || result == -E_AGAIN || result == -E_RANGE || result == -E_SYNTAX);
-	if (result == -E_RANGE)
+	if (result == -E_RANGE && s.kind != STARTUP_CANCEL)
 		MUST(s.length < 8 || s.length > STARTUP_LARGEST);
 	if (result == 0 || result == -E_SYNTAX) {
 		MUST(s.length >= 8 && s.length <= STARTUP_LARGEST && s.length <= size);
@@ -52,7 +52,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case STARTUP_SSL:
 	case STARTUP_GSSENC:
-		MUST(s.length == 8);
 		break;
 	}
 	return 0;

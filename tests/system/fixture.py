@@ -240,7 +240,7 @@ def test_login(s):
     with Raw(s.path) as c:
         c.send(c.startup(version=3 << 16 | 2, user="app", **{"_pq_.tail": "1"}))
         got = c.until("Z")
-        eq(got[0], ("v", struct.pack("!II", 0, 1) + b"_pq_.tail\0"))
+        eq(got[0], ("v", struct.pack("!II", 3 << 16, 1) + b"_pq_.tail\0"))
     with Raw(s.path) as c:
         eq(states(c.login(user="")), ["28000"])
         assert closed(c.sock)

@@ -28,14 +28,14 @@ START_TEST(messages_are_built_byte_by_byte)
 	IS(&b, "R\0\0\0\10\0\0\0\0");
 	msg_parameter_status(&b, "a", "bc");
 	IS(&b, "S\0\0\0\11a\0bc\0");
-	msg_backend_key(&b, 0x01020304, 0xfffefdfc);
+	msg_backend_key(&b, 0x01020304, (const uint8_t *)"\xff\xfe\xfd\xfc", 4);
 	IS(&b, "K\0\0\0\14\1\2\3\4\xff\xfe\xfd\xfc");
 	msg_ready(&b, 'T');
 	IS(&b, "Z\0\0\0\5T");
 	msg_complete(&b, "SELECT 1");
 	IS(&b, "C\0\0\0\15SELECT 1\0");
-	msg_negotiate(&b, 2, options, 2);
-	IS(&b, "v\0\0\0\x1a\0\0\0\2\0\0\0\2_pq_.a\0_pq_.b\0");
+	msg_negotiate(&b, 3 << 16 | 2, options, 2);
+	IS(&b, "v\0\0\0\x1a\0\3\0\2\0\0\0\2_pq_.a\0_pq_.b\0");
 	msg_report(&b, 'N', "NOTICE", "01000", "m", "d", "h");
 	IS(&b, "N\0\0\0\x25SNOTICE\0VNOTICE\0C01000\0Mm\0Dd\0Hh\0\0");
 	msg_report(&b, 'E', "ERROR", "XX000", "m", NULL, NULL);

@@ -18,24 +18,25 @@ packed(const char *text, char *out, size_t out_size)
 }
 
 static int
-read_params(const char *text, struct buf *out, char *why, size_t why_size)
+read_params(const char *text, struct buf *out, struct err *e)
 {
 	char params[10000];
 	struct startup st = {.kind = STARTUP_PROTOCOL, .major = 3, .params = params};
 
 	params[packed(text, params, sizeof params - 1) + 1] = 0;
 	buf_init(out, 65536);
-	return params_read(&st, out, why, why_size);
+	return params_read(&st, out, e);
 }
 
 static void
 reads(const char *text, const char *expected)
 {
-	char why[200] = "", want[10000];
+	char want[10000];
 	size_t n = packed(expected, want, sizeof want);
 	struct buf out;
+	struct err e = {.message = NULL};
 
-	ck_assert_msg(read_params(text, &out, why, sizeof why) == 0, "%s: %s", text, why);
+	ck_assert_msg(read_params(text, &out, &e) == 0, "%s: %s", text, e.message);
 	ck_assert_msg(out.len == n && (n == 0 || memcmp(buf_data(&out), want, n) == 0),
 		      "%s: %zu bytes", text, out.len);
 	buf_clear(&out);
@@ -44,12 +45,15 @@ reads(const char *text, const char *expected)
 static void
 refuses(const char *options, const char *reason)
 {
-	char text[10000], why[200] = "";
+	char text[10000];
 	struct buf out;
+	struct err e;
 
 	snprintf(text, sizeof text, "user|u|options|%s|", options);
-	ck_assert_int_eq(read_params(text, &out, why, sizeof why), -E_SYNTAX);
-	ck_assert_str_eq(why, reason);
+	ck_assert_int_eq(read_params(text, &out, &e), -E_SYNTAX);
+	ck_assert_str_eq(e.message, reason);
+	ck_assert_str_eq(e.sqlstate, "42601");
+	err_clear(&e);
 	buf_clear(&out);
 }
 
@@ -67,28 +71,37 @@ START_TEST(options)
 	reads("user|u|options|-ca=1 --b-c=2   -c\td=|", "a|1|b_c|2|d||");
 	reads("user|u|options|-c a=x\\ y\\\\z|", "a|x y\\z|");
 	reads("user|u|options|-c a=b=c|", "a|b=c|");
-	/* One of its own comes after, and so wins. */
-	reads("a|2|user|u|options|-c a=1|", "a|1|a|2|");
-	refuses("-c", "\"-c\"");
-	refuses("-c a", "\"a\"");
-	refuses("-c =1", "\"=1\"");
-	refuses("--a", "\"--a\"");
-	refuses("-B 5", "\"-B\"");
-	refuses("x", "\"x\"");
+	reads("user|u|options|-c =1|", "|1|");
+	refuses("-c", "invalid command-line argument for server process: -c");
+	refuses("-c a", "-c a requires a value");
+	refuses("--a", "--a requires a value");
+	refuses("x", "invalid command-line argument for server process: x");
+}
+END_TEST
+
+START_TEST(the_last_value_counts)
+{
+	/* One of its own comes after options, wherever it stands. */
+	reads("a|2|user|u|options|-c a=1|", "a|2|");
+	reads("user|u|options|-c a=1|a|2|", "a|2|");
+	reads("a|1|b|3|A|2|", "b|3|A|2|");
+	reads("user|u|options|-c a=1 --a=2 -c b=1 --A=3|", "b|1|A|3|");
+	reads("options|-c a=1|options|-c b=2|user|u|", "b|2|");
 }
 END_TEST
 
 START_TEST(a_long_word_overflows_nothing)
 {
 	char text[9500] = "user|u|options|-c a=";
-	char why[200];
 	struct buf out;
+	struct err e;
 	size_t n = strlen(text);
 
 	memset(text + n, 'x', sizeof text - n - 2);
 	strcpy(text + sizeof text - 2, "|");
-	read_params(text, &out, why, sizeof why);
-	ck_assert_uint_le(out.len, sizeof text);
+	ck_assert_int_eq(read_params(text, &out, &e), 0);
+	/* All of it arrives: "a", and what stands behind the "=". */
+	ck_assert_uint_eq(out.len, 2 + sizeof text - n - 2 + 1);
 	buf_clear(&out);
 }
 END_TEST
@@ -157,6 +170,7 @@ main(void)
 
 	tcase_add_test(t, what_is_for_the_login_is_left_out);
 	tcase_add_test(t, options);
+	tcase_add_test(t, the_last_value_counts);
 	tcase_add_test(t, a_long_word_overflows_nothing);
 	tcase_add_test(t, the_same_in_other_words);
 	tcase_add_test(t, only_what_differs_is_set);

@@ -304,7 +304,9 @@ class Client:
             name, value = body.split(b"\0")[:2]
             self.parameters[name.decode()] = value.decode()
         elif kind == "K":
-            self.key = struct.unpack("!ii", body)
+            # Since protocol 3.2 the second half may be longer than a number.
+            self.key = struct.unpack_from("!i", body)[0], (struct.unpack("!i", body[4:])[0]
+                                                           if len(body) == 8 else body[4:])
         elif kind == "Z":
             r.status = self.status = body.decode()
 
