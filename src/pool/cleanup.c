@@ -42,6 +42,7 @@ static const char *const whys[CLEANUP_NWHY] = {
     [CLEANUP_RESTORE] = "session state",
     [CLEANUP_SCOPE_END] = "scope ended",
     [CLEANUP_TIME_LIMIT] = "time limit",
+    [CLEANUP_HALF_BEGUN] = "half begun",
     [CLEANUP_UNREAD] = "unread",
 };
 
@@ -196,7 +197,7 @@ static bool
 ended_well(const struct cleanup *c)
 {
 	return c->why == CLEANUP_CANCEL_PENDING || c->why == CLEANUP_SCOPE_END ||
-	       c->why == CLEANUP_UNREAD;
+	       c->why == CLEANUP_HALF_BEGUN || c->why == CLEANUP_UNREAD;
 }
 
 static bool
@@ -233,7 +234,8 @@ static void
 at_rest(struct cleanup *c, const struct progress *p, int64_t now_us)
 {
 	c->rollbacks = 0;
-	enter(c, p->status == 'I' ? after_rollback(c) : CLEANUP_ROLLING_BACK, now_us);
+	enter(c, p->status == 'I' && !p->half_begun ? after_rollback(c) : CLEANUP_ROLLING_BACK,
+	      now_us);
 }
 
 static bool
@@ -287,7 +289,9 @@ rolling_back(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *
 	}
 	if (!progress_at_rest(p))
 		return false;
+	/* Of a transaction that was half begun, an error is the end. */
 	if (p->status == 'I') {
+		p->half_begun = false;
 		enter(c, after_rollback(c), now_us);
 		return true;
 	}

@@ -54,6 +54,7 @@ enum cleanup_why {
 	CLEANUP_RESTORE,    /* a normal end of a session that changed the server's session state */
 	CLEANUP_SCOPE_END,  /* a normal end, at rest, that leaves statements to be run */
 	CLEANUP_TIME_LIMIT, /* of the pool, in the middle of an exchange */
+	CLEANUP_HALF_BEGUN, /* a normal end, but its transaction may be: progress.half_begun */
 	CLEANUP_UNREAD,     /* a normal end, but the server has not read all that it was sent */
 	CLEANUP_NWHY
 };

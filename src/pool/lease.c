@@ -148,16 +148,16 @@ lease_return(struct lease *l, bool discard)
 	struct server *srv = let_go(l);
 
 	discard |= server_must_discard(srv) || prepared_doubtful(&srv->prepared, &srv->progress);
-	if (discard || srv->cancels > 0 || srv->progress.unsure ||
-	    stream_queued(&srv->stream) > 0) {
-		server_clean(srv,
-			     discard                                    ? CLEANUP_RESTORE
-			     : srv->cancels > 0 || srv->progress.unsure ? CLEANUP_CANCEL_PENDING
-									: CLEANUP_UNREAD,
-			     NULL, false, discard);
-		return;
-	}
-	server_rest(srv);
+	if (discard)
+		server_clean(srv, CLEANUP_RESTORE, NULL, false, true);
+	else if (srv->cancels > 0 || srv->progress.unsure)
+		server_clean(srv, CLEANUP_CANCEL_PENDING, NULL, false, false);
+	else if (srv->progress.half_begun)
+		server_clean(srv, CLEANUP_HALF_BEGUN, NULL, false, false);
+	else if (stream_queued(&srv->stream) > 0)
+		server_clean(srv, CLEANUP_UNREAD, NULL, false, false);
+	else
+		server_rest(srv);
 }
 
 void

@@ -195,6 +195,7 @@ progress_sent(struct progress *p, char type)
 	case 'F':
 		if (p->skipping)
 			return;
+		p->half_begun |= p->extended;
 		push(p, RUN_QUERY);
 		p->ready_due++;
 		return;
@@ -734,6 +735,8 @@ progress_remains(const struct progress *p)
 		return "a COPY is open";
 	if (p->unsure || p->marked)
 		return "it is not known what it will answer";
+	if (p->half_begun)
+		return "its next statement may fail";
 	if (p->failed > 0 || p->failed_itself)
 		return "it is not known what has become of a message";
 	if (p->own_failed)
@@ -800,7 +803,7 @@ progress_mark(struct progress *p, struct buf *out)
 		drop_first_run(p);
 	tell_failed(p);
 	p->ready_due = 0;
-	p->extended = p->flushed = p->skipping = p->unsure = false;
+	p->extended = p->flushed = p->skipping = p->unsure = p->half_begun = false;
 	copy_closed(p);
 	progress_sent(p, 'Q');
 	p->marked = true;
@@ -849,6 +852,7 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->copy_ended);
 	PACK(p, g->copy);
 	PACK(p, g->unsure);
+	PACK(p, g->half_begun);
 	PACK(p, g->marked);
 	PACK(p, g->flushed);
 	PACK(p, g->mark);

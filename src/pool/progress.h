@@ -56,6 +56,10 @@ struct progress {
 	 * come as far as that Sync cannot be told, so one more ReadyForQuery may come than is due.
 	 * Only a question with an answer of its own (progress_mark()) shows where the server is. */
 	bool unsure;
+	/* A Query was sent behind extended-protocol messages that no Sync had ended. PostgreSQL 18
+	 * can leave a transaction half begun then: it says I, and fails with XX000 in the next
+	 * statement, whoever sends that. Cleanup's ROLLBACK ends it. */
+	bool half_begun;
 	bool marked;        /* progress_mark() was sent and its answer has not come */
 	bool flushed;       /* progress_finish() has asked for the answers that the server holds */
 	char mark[17];      /* what the answer to the last mark holds */

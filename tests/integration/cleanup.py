@@ -240,6 +240,18 @@ def query_in_open_exchange(t):
     equal((r.rows, r.kinds), ([("1",), ("2",)], "12TDCTDCZ"), "first answer")
     equal(c.until_ready().kinds, "Z", "answer to the Sync")
     w.free_again()
+    # PostgreSQL 18 fails with XX000 in the statement behind that: it must not be another client's.
+    for messages in (wire.extended("SELECT 1") + wire.query("SELECT 2") + wire.sync(),
+                     wire.extended("SELECT 1") + wire.query("SELECT 2"),
+                     wire.extended("SELECT 1") + wire.query("SELECT 2") + wire.extended("SELECT 3") + wire.sync(),
+                     wire.parse("SELECT 1") + wire.query("SELECT 2") + wire.sync()):
+        c = t.client(w.daemon)
+        c.send(messages)
+        for _ in range(1 if messages.endswith(wire.query("SELECT 2")) else 2):
+            c.until_ready()
+        c.close()
+        equal(t.client(w.daemon).value("SELECT 4"), "4", "the next client's answer")
+        w.free_again()
 
 
 @test
