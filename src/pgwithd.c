@@ -84,8 +84,10 @@ load(const char *path)
 	struct conf_problems problems;
 	struct conf *conf = conf_load(path, &problems);
 
-	if (conf)
+	if (conf) {
 		renew_check(conf, &problems);
+		conf_check_names(conf, &problems);
+	}
 	if (problems.count > 0) {
 		conf_free(conf);
 		conf = NULL;

@@ -387,7 +387,8 @@ static void
 fill_lists(const struct daemon *d, struct rows *r)
 {
 	const struct list *in = d->in_state;
-	unsigned login = in[SESSION_STARTUP].count + in[SESSION_LOGIN].count;
+	unsigned login = in[SESSION_STARTUP].count + in[SESSION_LOOKUP].count +
+			 in[SESSION_LOGIN].count;
 
 	item(r, "databases", d->pools.list.count);
 	item(r, "users", count_roles(d));

@@ -24,9 +24,18 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_NO_USER] = {"no_user", "28000", true,
 		     "no PostgreSQL user name specified in startup packet", NULL},
     [ERR_NOT_ALLOWED] = {"not_allowed", "28000", true,
-			 "operating system user \"%s\" (uid %u) may not come in as role \"%s\"",
-			 /* user name, uid, role */
+			 "operating system user %s may not come in as role \"%s\"",
+			 /* user: "name" (uid n), role */
 			 "add the pair to the option allow of section [pgwith]"},
+    [ERR_NOT_A_USER] = {"not_a_user", "28000", false,
+			"operating system user %s may not use pool \"%s\"",
+			/* user: "name" (uid n), pool */
+			"add the user to the option users of the pool"},
+    [ERR_USER_LOOKUP] = {"user_lookup", "57P03", false,
+			 "the operating system does not tell who the user of uid %u is: %s",
+			 /* uid, why */
+			 "try again; the name service (nsswitch.conf(5)) is asked only for users "
+			 "whom allow and users do not name by their uid"},
     [ERR_NO_POOL] = {"no_pool", "3D000", true, "there is no pool \"%s\"", /* pool */
 		     "the database name of the connection names the pool; pools are the sections "
 		     "[pool NAME] of the configuration"},

@@ -116,6 +116,8 @@ check_conf(struct doctor *d)
 	struct conf_problems problems;
 
 	d->conf = conf_load(d->path, &problems);
+	if (d->conf)
+		conf_check_names(d->conf, &problems);
 	for (unsigned i = 0; i < problems.count; i++) {
 		const struct conf_problem *p = &problems.list[i];
 

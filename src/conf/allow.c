@@ -167,32 +167,144 @@ allow_check_roles(const char *list)
 	return NULL;
 }
 
-static bool
+bool
+allow_empty(const char *list)
+{
+	return is_empty(list);
+}
+
+bool
+allow_number(const char *text, id_t *id)
+{
+	uid_t value;
+
+	if (!span_uid((struct span){text, strlen(text)}, &value))
+		return false;
+	*id = value;
+	return true;
+}
+
+/* ---- the option users ---- */
+
+static const char *
+user_problem(struct span s)
+{
+	bool group = s.bytes > 0 && *s.at == '@';
+	struct span name = group ? (struct span){s.at + 1, s.bytes - 1} : s;
+	const char *why = name_problem(name, group ? "no group behind the @" : "an empty item");
+	uid_t id;
+
+	if (why)
+		return why;
+	if (group && span_is(name, "*"))
+		return "an asterisk stands alone: it is no pattern";
+	if (all_digits(name) && !span_uid(name, &id))
+		return group ? "not a gid" : "not a uid";
+	return NULL;
+}
+
+char *
+allow_check_users(const char *list)
+{
+	struct span s;
+	const char *why;
+
+	if (is_empty(list))
+		return NULL;
+	for (unsigned number = 1; next(&list, &s); number++)
+		if ((why = user_problem(s)) != NULL)
+			return item_refused(s, number, why, "USER, UID, @GROUP or * between commas");
+	return NULL;
+}
+
+static enum access
 user_matches(struct span s, uid_t uid, const char *user)
 {
 	uid_t listed;
 
 	if (s.at == NULL)
-		return true;
+		return ACCESS_YES;
 	/* Digits are always a uid: a user that is named "33" must not pass for uid 33. */
 	if (all_digits(s))
-		return span_uid(s, &listed) && listed == uid;
-	return *user && span_is(s, user);
+		return span_uid(s, &listed) && listed == uid ? ACCESS_YES : ACCESS_NO;
+	if (user == NULL)
+		return ACCESS_ASK;
+	return *user && span_is(s, user) ? ACCESS_YES : ACCESS_NO;
 }
 
-bool
-allow_matches(const char *list, uid_t uid, const char *user, const char *role)
+enum access
+allow_user(const char *list, uid_t uid, const char *user,
+	   enum access (*in_group)(void *arg, const char *group), void *arg)
 {
+	enum access all = ACCESS_NO, one;
+	struct span s;
+
+	while (next(&list, &s)) {
+		if (user_problem(s) != NULL)
+			continue;
+		if (span_is(s, "*")) {
+			one = ACCESS_YES;
+		} else if (*s.at == '@') {
+			char *group = mem_strndup(s.at + 1, s.bytes - 1);
+
+			one = in_group(arg, group);
+			free(group);
+		} else {
+			one = user_matches(s, uid, user);
+		}
+		if (one == ACCESS_YES)
+			return ACCESS_YES;
+		if (one == ACCESS_ASK)
+			all = ACCESS_ASK;
+	}
+	return all;
+}
+
+void
+allow_groups(const char *list, void (*fn)(void *arg, const char *group), void *arg)
+{
+	struct span s;
+	char *group;
+
+	while (next(&list, &s)) {
+		if (user_problem(s) != NULL || *s.at != '@')
+			continue;
+		group = mem_strndup(s.at + 1, s.bytes - 1);
+		fn(arg, group);
+		free(group);
+	}
+}
+
+/* ---- the option allow ---- */
+
+enum access
+allow_role(const char *list, uid_t uid, const char *user, const char *role)
+{
+	enum access all = ACCESS_NO, one;
 	struct span s;
 	struct item item;
 
 	while (next(&list, &s)) {
-		if (split(s, &item) != NULL)
+		if (split(s, &item) != NULL ||
+		    !(span_is(item.role, "*") || span_is(item.role, role)))
 			continue;
-		if (user_matches(item.user, uid, user) &&
-		    (span_is(item.role, "*") || span_is(item.role, role)))
-			return true;
+		one = user_matches(item.user, uid, user);
+		if (one == ACCESS_YES)
+			return ACCESS_YES;
+		if (one == ACCESS_ASK)
+			all = ACCESS_ASK;
 	}
+	return all;
+}
+
+bool
+allow_everybody(const char *list)
+{
+	struct span s;
+
+	while (next(&list, &s))
+		if (span_is(s, "*"))
+			return true;
 	return false;
 }
 

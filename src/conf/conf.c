@@ -94,6 +94,25 @@ conf_problem_add(struct conf_problems *p, const struct conf *c, const struct con
 	va_end(ap);
 }
 
+static void
+check_name(const struct conf *c, const char *option, char *(*check)(const char *),
+	   const char *value, struct conf_problems *p)
+{
+	char *why = check(value);
+
+	if (why)
+		conf_problem_add(p, c, &c->sources[option_index(option_find(option))], "%s: %s",
+				 option, why);
+	free(why);
+}
+
+void
+conf_check_names(const struct conf *c, struct conf_problems *p)
+{
+	check_name(c, "socket_owner", socket_check_owner, c->socket_owner, p);
+	check_name(c, "socket_group", socket_check_group, c->socket_group, p);
+}
+
 const struct conf_source *
 conf_pool_source(const struct conf_pool *pool, const char *option)
 {
@@ -150,16 +169,6 @@ conf_scope(const struct conf *c, const char *name)
 		if (strcmp(c->scopes[i].name, name) == 0)
 			return &c->scopes[i];
 	return NULL;
-}
-
-bool
-conf_allows(const struct conf *c, uid_t uid, const char *user, uid_t self, const char *role)
-{
-	if (uid == 0 || uid == self)
-		return true;
-	if (*user && strcmp(user, role) == 0)
-		return true;
-	return allow_matches(c->allow, uid, user, role);
 }
 
 bool

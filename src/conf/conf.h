@@ -35,6 +35,7 @@ struct conf_pool {
 	char *password; /* that goes with it, or "" */
 	enum conf_mode mode;
 	enum conf_role role;
+	char *users;  /* as written; see access_pool() */
 	int64_t size;            /* server connections at most, those in cleanup counted */
 	int64_t min_size;        /* opened at start and kept */
 	int64_t max_waiting;     /* sessions in the queue; 0: none may wait */
@@ -123,7 +124,7 @@ struct conf {
 	int64_t handover_timeout_us;
 	char *admin_users; /* comma-separated role names */
 	char *stats_users;
-	char *allow; /* as written; see conf_allows() */
+	char *allow; /* as written; see access_role() */
 	enum log_level log_level;
 	enum log_format log_format;
 	bool log_connections;
@@ -166,6 +167,10 @@ struct conf_problems {
  * with at least one problem in *p (initialised by this call; the caller clears it in both cases).
  */
 struct conf *conf_load(const char *path, struct conf_problems *p);
+/* Adds what is wrong with names that only the system knows: socket_owner and socket_group. The
+ * system may ask a name service over the network for them, so a running daemon does not: only a
+ * start uses them. */
+void conf_check_names(const struct conf *, struct conf_problems *);
 /* Gives a reference up; the last one frees. NULL is fine. */
 void conf_free(struct conf *);
 void conf_problems_clear(struct conf_problems *);
@@ -238,13 +243,6 @@ char *conf_socket(const struct conf *);
 const struct conf_pool *conf_pool(const struct conf *, const char *name);
 /* The scope that is defined under that name, or NULL. Names are compared exactly. */
 const struct conf_scope *conf_scope(const struct conf *, const char *name);
-
-/* May the operating system's user `uid`, whose name is `user` ("" if it has none), come in as
- * `role`? `allow` is a comma-separated list: "*" everyone as anyone, "app" everyone as that role,
- * "www-data:app" that user as that role, "www-data:*" that user as anyone, "1001:app" the same by
- * uid. An empty list: only what always holds: root and the daemon's own `self` as any role;
- * everybody else as the role of their own user name. */
-bool conf_allows(const struct conf *, uid_t uid, const char *user, uid_t self, const char *role);
 
 /* Is `role` in the comma-separated list? */
 bool conf_listed(const char *list, const char *role);

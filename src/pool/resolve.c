@@ -1,17 +1,21 @@
 #include "pool/resolve.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netdb.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
 
-#define HOSTS_MAX 64    /* of one conninfo */
-#define LIST_MAX  32768 /* bytes of a host list after resolving */
+#define HOSTS_MAX  64        /* of one conninfo */
+#define PASSWD_MAX (1 << 20) /* bytes of an entry of passwd */
+#define LIST_MAX   32768     /* bytes of a host list after resolving */
 
 struct conninfo {
 	PQconninfoOption *options; /* as given, with the defaults of service file and environment */
@@ -161,6 +165,8 @@ conninfo_new(const char *text, char *why, size_t why_size)
 	ci->options = expand(text, reason, sizeof reason);
 	if (ci->options)
 		r = find_hosts(ci, why, why_size);
+	if (r == 0 && conninfo_get(ci, "requirepeer"))
+		ci->names = true;
 	if (ci->options == NULL || (r == 0 && *reason)) {
 		snprintf(why, why_size, "%s", reason);
 		r = -E_SYNTAX;
@@ -278,11 +284,59 @@ look_up(struct lists *l, const char *host, const char *port, char *why, size_t w
 	freeaddrinfo(list);
 }
 
+/* Returns 0, or -E_IO with a reason if the system does not tell. */
+static int
+look_up_peer(const struct conninfo *ci, struct conninfo_params *p, char *why, size_t why_size)
+{
+	const char *peer = conninfo_get(ci, "requirepeer");
+	struct passwd pw, *found = NULL;
+	size_t bytes = 4096;
+	char *buf = NULL;
+	int e;
+
+	do {
+		buf = mem_realloc(buf, bytes);
+		e = getpwnam_r(peer, &pw, buf, bytes, &found);
+		bytes *= 2;
+	} while ((e == ERANGE && bytes <= PASSWD_MAX) || e == EINTR);
+	p->peer = mem_strdup(peer);
+	p->peer_uid = e == 0 && found ? pw.pw_uid : (uid_t)-1;
+	free(buf);
+	/* getpwnam(3) lists what may stand for "there is none". */
+	if (e == 0 || e == ENOENT || e == ESRCH || e == EBADF || e == EPERM)
+		return 0;
+	snprintf(why, why_size, "requirepeer: cannot look up user \"%s\": %s", peer, strerror(e));
+	return -E_IO;
+}
+
+int
+conninfo_params_check_peer(const struct conninfo_params *p, int fd, char *why, size_t why_size)
+{
+	struct sockaddr_storage a;
+	socklen_t bytes = sizeof a;
+	struct ucred cred;
+
+	if (p->peer == NULL || getpeername(fd, (struct sockaddr *)&a, &bytes) < 0 ||
+	    a.ss_family != AF_UNIX)
+		return 0;
+	bytes = sizeof cred;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &bytes) < 0) {
+		snprintf(why, why_size, "requirepeer: cannot tell who the server runs as: %s",
+			 strerror(errno));
+		return -E_STATE;
+	}
+	if (p->peer_uid != (uid_t)-1 && cred.uid == p->peer_uid)
+		return 0;
+	snprintf(why, why_size, "requirepeer specifies \"%s\", but the server runs as uid %u",
+		 p->peer, (unsigned)cred.uid);
+	return -E_STATE;
+}
+
 int
 conninfo_resolve(const struct conninfo *ci, struct conninfo_params *p, char *why, size_t why_size)
 {
-	static const char *const ours[] = {"host", "hostaddr", "port", "gssencmode",
-					   "fallback_application_name"};
+	static const char *const ours[] = {
+	    "host", "hostaddr", "port", "gssencmode", "fallback_application_name", "requirepeer"};
 	struct lists l;
 	bool failed;
 
@@ -304,6 +358,8 @@ conninfo_resolve(const struct conninfo *ci, struct conninfo_params *p, char *why
 	failed = l.host.failed || l.addr.failed || l.port.failed;
 	if (failed)
 		snprintf(why, why_size, "too many host addresses");
+	else if (conninfo_get(ci, "requirepeer"))
+		failed = look_up_peer(ci, p, why, why_size) < 0;
 	if (l.count > 0 && !failed) {
 		for (PQconninfoOption *o = ci->options; o->keyword; o++) {
 			bool own = false;
@@ -341,6 +397,7 @@ conninfo_params_clear(struct conninfo_params *p)
 	}
 	free(p->keywords);
 	free(p->values);
+	free(p->peer);
 	memset(p, 0, sizeof *p);
 }
 

@@ -181,8 +181,15 @@ static void on_connect_event(evutil_socket_t, short what, void *arg);
 static void
 poll_connect(struct server *srv, PostgresPollingStatusType status)
 {
+	char why[256];
 	short what;
 
+	/* libpq has connected its socket, and sent nothing yet. */
+	if (PQstatus(srv->conn) == CONNECTION_MADE &&
+	    conninfo_params_check_peer(&srv->params, PQsocket(srv->conn), why, sizeof why) < 0) {
+		connect_failed(srv, why);
+		return;
+	}
 	switch (status) {
 	case PGRES_POLLING_OK:
 		connected(srv);

@@ -14,14 +14,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/socket.h"
+#include "session/admit.h"
 #include "session/dismiss.h"
 #include "session/limits.h"
 #include "session/reload.h"
 #include "session/scopes.h"
 #include "session/service.h"
+#include "session/users.h"
 
-#define WORKERS      32 /* cancels and name look-ups at once */
-#define POOL_WORKERS 4  /* of those, a pool's cancels, and its look-ups */
+#define WORKERS      32 /* cancels and look-ups of hosts and users at once */
+#define POOL_WORKERS 4  /* of those, a pool's cancels, and its look-ups; those of users */
 #define AHEAD_MAX                                                                      \
 	(4 * 1024 * 1024) /* bytes for a server that are not the client's as they came \
 			   */
@@ -343,6 +345,28 @@ start(struct daemon *d, char *why, size_t why_size)
 	return 0;
 }
 
+static void
+set_if_missing(const char *name, const char *value)
+{
+	const char *now = getenv(name);
+
+	if (now == NULL || *now == 0)
+		setenv(name, value, 1);
+}
+
+/* Without them libpq asks the name service for the name and the home directory of our own user, for
+ * each connection and in the loop. They are what it would find. */
+static void
+tell_libpq_who_we_are(void)
+{
+	const struct passwd *pw = getpwuid(geteuid());
+
+	if (pw) {
+		set_if_missing("PGUSER", pw->pw_name);
+		set_if_missing("HOME", pw->pw_dir);
+	}
+}
+
 struct daemon *
 daemon_new(struct conf *conf, const struct console_ops *console, char *why, size_t why_size)
 {
@@ -352,6 +376,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	d->conf = conf;
 	d->console = console;
 	d->self = geteuid();
+	tell_libpq_who_we_are();
 	clock_gettime(CLOCK_REALTIME, &wall);
 	d->started_at = wall.tv_sec;
 	handover_take(d);
@@ -359,6 +384,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	daemon_count_descriptors(d);
 	d->loop = loop_new();
 	d->work = work_new(d->loop, WORKERS, POOL_WORKERS);
+	d->users = users_new(d->loop, d->work, admit_told, d);
 	idmap_init(&d->sessions);
 	for (int i = 0; i < SESSION_NSTATES; i++)
 		list_init(&d->in_state[i]);
@@ -411,6 +437,7 @@ daemon_free(struct daemon *d)
 				      "shutdown");
 	while ((n = list_first(&d->pools.list)) != NULL)
 		pool_free(LIST_OBJ(n, struct pool, node));
+	users_free(d->users);
 	work_free(d->work);
 	loop_free(d->loop);
 	idmap_clear(&d->sessions);

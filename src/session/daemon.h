@@ -55,6 +55,7 @@ struct daemon {
 	struct conf *conf;
 	struct loop *loop;
 	struct work *work;
+	struct users *users; /* who clients are */
 	struct sysd *sysd;
 	struct listen *listen;
 	struct pools pools;

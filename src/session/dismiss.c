@@ -67,7 +67,7 @@ void
 dismiss_all(struct daemon *d)
 {
 	static const enum session_state order[] = {
-	    SESSION_STARTUP, SESSION_LOGIN,  SESSION_IDLE,   SESSION_WAITING,
+	    SESSION_STARTUP, SESSION_LOOKUP, SESSION_LOGIN,  SESSION_IDLE,  SESSION_WAITING,
 	    SESSION_SETUP,   SESSION_SAVING, SESSION_ACTIVE, SESSION_SCOPE,
 	};
 
@@ -82,8 +82,10 @@ dismiss_resting(struct daemon *d)
 	struct list_node *n, *after;
 
 	/* While there is a socket, those who come may be for the console. */
-	if (d->listen == NULL)
+	if (d->listen == NULL) {
 		dismiss_state(d, SESSION_STARTUP);
+		dismiss_state(d, SESSION_LOOKUP);
+	}
 	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_LOGIN])
 		tell(LIST_OBJ(n, struct session, node));
 	for (unsigned i = 0; i < sizeof resting / sizeof *resting; i++)

@@ -349,10 +349,19 @@ next_item(struct scopes *sc)
 	struct err e;
 
 	sc->timed_out = sc->contended = false;
-	if (!wanted_find(&w, sc, &e)) {
+	switch (wanted_find(&w, sc, &e)) {
+	case ACCESS_YES:
+		break;
+	case ACCESS_NO:
 		enter_fail(sc, &e);
 		return;
+	case ACCESS_ASK:
+		if (sc->step != STEP_USER)
+			sc->user_us = loop_now_us(s->daemon->loop);
+		sc->step = STEP_USER;
+		return;
 	}
+	sc->step = STEP_NEXT;
 	if (slow_wanted(w.pool ? w.pool : s->pool))
 		slow_watch(s);
 	if (s->daemon->conf->log_scopes)
@@ -362,6 +371,32 @@ next_item(struct scopes *sc)
 		want_transaction(sc, &w);
 	else
 		want_lock(sc, &w);
+}
+
+bool
+scopes_look_up(const struct session *s)
+{
+	const struct scopes *sc = s->scopes;
+
+	return s->state == SESSION_SCOPE && sc->doing == SCOPES_ENTERING && sc->step == STEP_USER;
+}
+
+void
+enter_looked_up(struct scopes *sc)
+{
+	next_item(sc);
+	enter_go(sc);
+}
+
+void
+enter_not_looked_up(struct scopes *sc, const struct err *e)
+{
+	struct err copy;
+
+	err_copy(&copy, e);
+	sc->step = STEP_NEXT;
+	enter_fail(sc, &copy);
+	enter_go(sc);
 }
 
 /* ---- after another process ---- */
@@ -406,7 +441,7 @@ enter_go(struct scopes *sc)
 			return;
 		if (sc->talk.ended)
 			opening_heard(sc);
-		else if (sc->step == STEP_WAIT)
+		else if (sc->step == STEP_WAIT || sc->step == STEP_USER)
 			return;
 		else if (sc->step == STEP_SETUP)
 			opening_start(sc);

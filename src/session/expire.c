@@ -5,11 +5,13 @@
 
 #include "base/log.h"
 #include "base/units.h"
+#include "session/admit.h"
 #include "session/begin.h"
 #include "session/daemon.h"
 #include "session/limits.h"
 #include "session/parts.h"
 #include "session/scopes.h"
+#include "session/users.h"
 #include "wire/msg.h"
 
 #define RECANCEL_US 100000      /* until a cancel that has had no effect is sent again */
@@ -247,12 +249,42 @@ sweep_talk(struct session *s, int64_t now)
 	}
 }
 
+/* An ENTER that has waited too long for the operating system to tell who its user is. */
+static struct session *
+waits_too_long_for_user(const struct daemon *d, int64_t now)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &d->in_state[SESSION_SCOPE]) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+
+		if (scopes_look_up(s) && now - s->scopes->user_us >= USERS_WAIT_MAX)
+			return s;
+	}
+	return NULL;
+}
+
+static void
+sweep_look_ups(struct daemon *d, int64_t now)
+{
+	struct session *s;
+	struct err e;
+
+	/* Each one that ends may change the list. */
+	while ((s = waits_too_long_for_user(d, now)) != NULL) {
+		admit_too_late(s, USERS_WAIT_MAX, &e);
+		enter_not_looked_up(s->scopes, &e);
+		err_clear(&e);
+	}
+}
+
 void
 scopes_sweep(struct daemon *d)
 {
 	int64_t now = loop_now_us(d->loop);
 	struct list_node *n, *after;
 
+	sweep_look_ups(d, now);
 	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_SCOPE])
 		sweep_talk(LIST_OBJ(n, struct session, node), now);
 	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_ACTIVE]) {

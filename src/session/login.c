@@ -1,5 +1,4 @@
 /* login: from the first byte of a client to its first ReadyForQuery. */
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "pool/gate.h"
+#include "session/admit.h"
 #include "session/daemon.h"
 #include "session/params.h"
 #include "session/session.h"
@@ -28,23 +28,6 @@ refuse(struct session *s, struct err *e)
 	s->daemon->refused++;
 	session_fail(s, e);
 	err_clear(e);
-}
-
-/* ---- who may come in ---- */
-
-static bool
-may_come_in(struct session *s, struct err *e)
-{
-	struct passwd pw, *found = NULL;
-	char buf[4096];
-	const char *user;
-
-	getpwuid_r(s->uid, &pw, buf, sizeof buf, &found);
-	user = found ? found->pw_name : "";
-	if (conf_allows(s->daemon->conf, s->uid, user, s->daemon->self, s->role))
-		return true;
-	err_make(e, ERR_NOT_ALLOWED, user, (unsigned)s->uid, s->role);
-	return false;
 }
 
 /* PostgreSQL 18 documentation, 54.7, BackendKeyData. */
@@ -262,7 +245,7 @@ check_packet(struct session *s, const struct startup *st, struct err *e)
 	s->role = mem_strdup(user);
 	application = startup_get(st, "application_name");
 	s->application = mem_strdup(application ? application : "");
-	return check_replication(startup_get(st, "replication"), e) && may_come_in(s, e);
+	return check_replication(startup_get(st, "replication"), e);
 }
 
 /* Returns false with the reason in *e. */
@@ -280,30 +263,24 @@ there_is_room(const struct session *s, bool console, struct err *e)
 	return false;
 }
 
+static const char *
+database_of(const struct session *s, const struct startup *st)
+{
+	const char *database = startup_get(st, "database");
+
+	return database && *database ? database : s->role;
+}
+
+/* Its user may come in. */
 static void
-start(struct session *s, const struct startup *st)
+let_in(struct session *s, const struct startup *st)
 {
 	struct daemon *d = s->daemon;
+	const char *database = database_of(s, st);
 	bool console;
-	const char *database;
 	struct buf params;
 	struct err e;
 
-	if (st->major != 3) {
-		err_make(&e, ERR_PROTOCOL_VERSION, st->major, st->minor);
-		refuse(s, &e);
-		return;
-	}
-	database = startup_get(st, "database");
-	if (database == NULL || *database == 0)
-		database = startup_get(st, "user");
-	negotiate(s, st, database ? database : "");
-	if (s->state != SESSION_STARTUP)
-		return;
-	if (!check_packet(s, st, &e)) {
-		refuse(s, &e);
-		return;
-	}
 	console = strcmp(database, CONSOLE_DATABASE) == 0;
 	if (!there_is_room(s, console, &e)) {
 		refuse(s, &e);
@@ -337,6 +314,69 @@ start(struct session *s, const struct startup *st)
 		login_again(s);
 	}
 	buf_clear(&params);
+}
+
+/* May the user of the client do what the packet asks for? `data` is the packet. */
+static void
+admit(struct session *s, const struct startup *st, const uint8_t *data)
+{
+	struct err e;
+
+	switch (admit_login(s, s->role, database_of(s, st), &e)) {
+	case ACCESS_YES:
+		let_in(s, st);
+		return;
+	case ACCESS_NO:
+		refuse(s, &e);
+		return;
+	case ACCESS_ASK:
+		if (s->packet)
+			return;
+		s->packet = mem_alloc(st->length);
+		s->packet_bytes = st->length;
+		memcpy(s->packet, data, st->length);
+	}
+}
+
+static void
+start(struct session *s, const struct startup *st, const uint8_t *data)
+{
+	const char *database = startup_get(st, "database");
+	struct err e;
+
+	if (st->major != 3) {
+		err_make(&e, ERR_PROTOCOL_VERSION, st->major, st->minor);
+		refuse(s, &e);
+		return;
+	}
+	if (database == NULL || *database == 0)
+		database = startup_get(st, "user");
+	negotiate(s, st, database ? database : "");
+	if (s->state != SESSION_STARTUP)
+		return;
+	if (check_packet(s, st, &e))
+		admit(s, st, data);
+	else
+		refuse(s, &e);
+}
+
+void
+login_looked_up(struct session *s)
+{
+	struct startup st;
+	const uint8_t *data = (const uint8_t *)s->packet;
+
+	/* It was understood before. */
+	if (startup_read(data, s->packet_bytes, &st) == 0)
+		admit(s, &st, data);
+	if (s->state == SESSION_LOOKUP)
+		return;
+	free(s->packet);
+	s->packet = NULL;
+	if (s->state == SESSION_CONSOLE) {
+		stream_resume(&s->stream);
+		request_resume(s);
+	}
 }
 
 /* The requester stays until the cancel has ended, as PostgreSQL does it: a client that sees the end
@@ -393,7 +433,7 @@ packet(struct session *s, const uint8_t *data, size_t bytes)
 	default:
 		/* A client that does not wait to be let in: its first messages are kept. */
 		buf_add(&s->in, data + st.length, bytes - st.length);
-		start(s, &st);
+		start(s, &st, data);
 		return 0;
 	}
 }

@@ -1,6 +1,7 @@
 #include "session/reload.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -9,6 +10,7 @@
 #include "session/scopes.h"
 #include "session/service.h"
 #include "session/state.h"
+#include "session/users.h"
 
 #define DETAIL_MAX   4000 /* bytes of problems that a client is told */
 #define PROBLEMS_MAX 20   /* the same */
@@ -268,6 +270,15 @@ say_problems(const struct conf_problems *problems, struct err *e)
 	free(all);
 }
 
+/* pgwithd -c /dev/stdin, or a FIFO: to open it would wait for a writer. */
+static bool
+is_pipe(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
 static int
 read_and_take(struct daemon *d, const struct reload_told *told, struct err *e)
 {
@@ -275,6 +286,8 @@ read_and_take(struct daemon *d, const struct reload_told *told, struct err *e)
 	struct conf *next;
 	unsigned changes;
 
+	if (is_pipe(d->conf->path))
+		return refuse(e, "its file is a pipe, which can be read only once");
 	next = conf_load(d->conf->path, &problems);
 	if (next)
 		renew_check(next, &problems);
@@ -285,6 +298,7 @@ read_and_take(struct daemon *d, const struct reload_told *told, struct err *e)
 		return -E_SYNTAX;
 	}
 	changes = take(d, next, told);
+	users_forget(d->users);
 	log_info("pgwithd: reloaded pools=%u scopes=%u changed=%u file=%s", next->npools,
 		 next->nscopes, changes, next->path);
 	return 0;

@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "session/begin.h"
 #include "session/daemon.h"
+#include "session/enter.h"
 #include "session/lexing.h"
 #include "session/limits.h"
 #include "session/named.h"
@@ -736,6 +737,15 @@ scopes_cancel(struct session *s, uint64_t requester)
 		sc->attempts = SCOPES_ATTEMPTS;
 		lease_cancel(s->lease, requester);
 		return true;
+	}
+	if (sc->step == STEP_USER) {
+		const struct grammar_item *item = enter_item(sc);
+
+		err_make(&e, ERR_CANCELED_WAITING,
+			 item->pool ? item->pool : sc->def ? sc->def->pool : "");
+		enter_not_looked_up(sc, &e);
+		err_clear(&e);
+		return false;
 	}
 	if (sc->frame) {
 		err_make(&e, ERR_SCOPE_CANCELED, sc->frame->name);

@@ -40,6 +40,7 @@ enum scopes_doing {
 enum scopes_step {
 	STEP_NEXT, /* on to the next item or frame */
 	/* entering */
+	STEP_USER,      /* the operating system is asked whether the user may use the pool */
 	STEP_WAIT,      /* for the lease or the lock */
 	STEP_SETUP,     /* the server gets the session's parameters */
 	STEP_BEGIN,     /* BEGIN or SAVEPOINT */
@@ -99,6 +100,7 @@ struct scopes {
 	struct event timer; /* WAIT */
 	bool timing;        /* the timer is on */
 	int64_t wait_us;
+	int64_t user_us; /* STEP_USER: since then */
 	bool contended; /* a lock of PostgreSQL's was not free at once */
 	bool timed_out; /* its wait was too long */
 	bool rollback;  /* EXIT: as was asked for, or as an inner frame's failure wants it */
@@ -240,6 +242,11 @@ extern const struct lock_ops enter_lock_ops;
 /* Wakes one that waits: it has its lease, or will not get it. */
 void enter_granted(struct scopes *);
 void enter_refused(struct scopes *, struct err *);
+/* admit: in STEP_USER: what was asked for is known now; or it is not, for that reason. */
+void enter_looked_up(struct scopes *);
+void enter_not_looked_up(struct scopes *, const struct err *);
+/* Is it in STEP_USER? */
+bool scopes_look_up(const struct session *);
 /* What it has entered is exited again. */
 void enter_undo(struct scopes *);
 /* A lease was just taken for a scope: messages go by it. */

@@ -11,11 +11,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "session/admit.h"
 #include "session/begin.h"
 #include "session/daemon.h"
 #include "session/parts.h"
 #include "session/scopes.h"
 #include "session/slow.h"
+#include "session/users.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 
@@ -31,8 +33,11 @@ static const struct {
 	const char *name;
 	unsigned next;
 } states[SESSION_NSTATES] = {
-    [SESSION_STARTUP] = {"startup", TO(SESSION_LOGIN) | TO(SESSION_CANCEL) | TO(SESSION_IDLE) |
+    [SESSION_STARTUP] = {"startup", TO(SESSION_LOOKUP) | TO(SESSION_LOGIN) |
+					TO(SESSION_CANCEL) | TO(SESSION_IDLE) |
 					TO(SESSION_CONSOLE) | ENDS},
+    [SESSION_LOOKUP] = {"lookup",
+			TO(SESSION_LOGIN) | TO(SESSION_IDLE) | TO(SESSION_CONSOLE) | ENDS},
     [SESSION_LOGIN] = {"login", TO(SESSION_IDLE) | TO(SESSION_SETUP) | ENDS},
     [SESSION_CANCEL] = {"cancel", ENDS},
     [SESSION_IDLE] = {"idle", TO(SESSION_WAITING) | TO(SESSION_SETUP) | TO(SESSION_ACTIVE) |
@@ -365,6 +370,8 @@ free_session(void *arg)
 	struct session *s = arg;
 
 	buf_clear(&s->in);
+	user_drop(s->user);
+	free(s->packet);
 	free(s->role);
 	free(s->application);
 	if (s->answer)
@@ -473,6 +480,16 @@ session_sweep(struct daemon *d)
 			       units_duration_str(d->conf->login_timeout_us, text, sizeof text));
 		d->refused++;
 		session_close(s, CLEANUP_CLIENT_REFUSED, "login_timeout");
+	}
+	while ((n = list_first(&d->in_state[SESSION_LOOKUP])) != NULL) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+		struct err e;
+
+		if (now - s->since_us < d->conf->login_timeout_us)
+			break;
+		admit_too_late(s, d->conf->login_timeout_us, &e);
+		login_failed(s, &e);
+		err_clear(&e);
 	}
 	while ((n = list_first(&d->in_state[SESSION_CLOSING])) != NULL) {
 		struct session *s = LIST_OBJ(n, struct session, node);

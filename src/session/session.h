@@ -1,8 +1,8 @@
 /* session: one client connection.
  *
- *	startup -> login (-> setup) -> idle <-> waiting -> (setup ->) active -> idle
- *	   |                             ^---------------> (setup ->) active
- *	   +-> idle, console
+ *	startup (-> lookup) -> login (-> setup) -> idle <-> waiting -> (setup ->) active -> idle
+ *	   |          |                              ^---------------> (setup ->) active
+ *	   +----------+-> idle, console
  *	every state -> closing -> closed, or -> closed at once
  *
  *	active -> saving -> idle
@@ -30,6 +30,7 @@ struct daemon;
 
 enum session_state {
 	SESSION_STARTUP, /* the startup packet has not come */
+	SESSION_LOOKUP,  /* the operating system is asked who its user is: see admit.h */
 	SESSION_LOGIN,   /* waits for a server, to know the parameters that it has there */
 	SESSION_CANCEL,  /* a CancelRequest: stays until the cancel has ended */
 	SESSION_IDLE,    /* holds nothing */
@@ -81,6 +82,9 @@ struct session {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
+	struct user *user; /* what the system says of it (users.h); NULL: it was not asked */
+	char *packet;      /* SESSION_LOOKUP: its startup packet */
+	size_t packet_bytes;
 	char *role;        /* the user of its startup packet */
 	char *application; /* application_name, or "" */
 	char *startup;     /* its startup parameters (params.h) while it waits to be let in */
@@ -210,6 +214,8 @@ void session_sweep(struct daemon *);
 
 /* login: bytes in SESSION_STARTUP. */
 void login_readable(struct session *);
+/* login: in SESSION_LOOKUP: its user is known now. */
+void login_looked_up(struct session *);
 /* login: the lease that it waited for is there. */
 void login_granted(struct session *);
 /* login: the pool's parameters are known, and what the session's own make of them: the client is

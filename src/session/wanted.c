@@ -6,6 +6,7 @@
 
 #include "conf/conf.h"
 #include "pool/gate.h"
+#include "session/admit.h"
 #include "session/daemon.h"
 #include "session/scopes.h"
 
@@ -19,32 +20,45 @@ definition_of(const struct scopes *sc, const struct grammar_item *item)
 	return item->name ? conf_scope(sc->session->daemon->conf, item->name) : NULL;
 }
 
-static bool
+/* May the session use this pool, which is not its own? One that is not there says so later. */
+static enum access
+admit(struct session *s, const char *name, struct err *e)
+{
+	const struct pool *group = gate_find(&s->daemon->pools, name);
+
+	return group == NULL || group->removed || group == s->pool->group ? ACCESS_YES
+									  : admit_pool(s, group, e);
+}
+
+static enum access
 find_pool(struct scopes *sc, struct wanted *w, struct err *e)
 {
 	struct session *s = sc->session;
+	enum access may;
 	const char *name = w->item->pool             ? w->item->pool
 			   : w->def && *w->def->pool ? w->def->pool
 						     : NULL;
 
 	if (w->item->kind == GRAMMAR_SEMAPHORE || (w->item->kind == GRAMMAR_LOCK && name == NULL))
-		return true;
+		return ACCESS_YES;
+	/* As for a new session. */
+	if (name && (may = admit(s, name, e)) != ACCESS_YES)
+		return may;
 	w->pool = name == NULL || strcmp(name, s->pool->conf->name) == 0
 		      ? s->pool
 		      : pools_find(&s->daemon->pools, name, s->role);
 	if (w->pool == NULL) {
 		err_make(e, ERR_SCOPE_NO_POOL, name);
-		return false;
+		return ACCESS_NO;
 	}
-	/* As for a new session. */
 	if (w->pool->group != s->pool->group && gate_refuses(w->pool, e))
-		return false;
+		return ACCESS_NO;
 	if (w->pool == s->pool ? s->mode == CONF_STATEMENT
 			       : w->pool->conf->mode == CONF_STATEMENT) {
 		err_make(e, ERR_STATEMENT_MODE, w->pool->conf->name);
-		return false;
+		return ACCESS_NO;
 	}
-	return true;
+	return ACCESS_YES;
 }
 
 /* A value whose text is no duration or number. */
@@ -75,10 +89,11 @@ read_values(struct scopes *sc, struct wanted *w, struct err *e)
 	return true;
 }
 
-bool
+enum access
 wanted_find(struct wanted *w, struct scopes *sc, struct err *e)
 {
 	const struct grammar_item *item = w->item;
+	enum access may;
 	char text[160];
 
 	/* A reload may change it while it is entered. */
@@ -86,16 +101,19 @@ wanted_find(struct wanted *w, struct scopes *sc, struct err *e)
 	sc->def = w->def = conf_scope_keep(definition_of(sc, item));
 	if (item->kind == GRAMMAR_DEFINED && w->def == NULL) {
 		err_make(e, ERR_SCOPE_NOT_DEFINED, item->name);
-		return false;
+		return ACCESS_NO;
 	}
 	if (w->def && w->def->nargs != item->nargs) {
 		snprintf(text, sizeof text, "scope \"%s\" takes %u arguments, not %u", w->def->name,
 			 w->def->nargs, item->nargs);
 		err_make(e, ERR_SCOPE_VALUE, text);
-		return false;
+		return ACCESS_NO;
 	}
-	if (!find_pool(sc, w, e) || !read_values(sc, w, e))
-		return false;
+	may = find_pool(sc, w, e);
+	if (may != ACCESS_YES)
+		return may;
+	if (!read_values(sc, w, e))
+		return ACCESS_NO;
 	w->name = item->as         ? item->as
 		  : item->name     ? item->name
 		  : item->key.text ? item->key.text
@@ -104,15 +122,15 @@ wanted_find(struct wanted *w, struct scopes *sc, struct err *e)
 		snprintf(text, sizeof text, "the name of a scope or lock has 1 to %d bytes",
 			 SCOPE_NAME_MAX);
 		err_make(e, ERR_SCOPE_VALUE, text);
-		return false;
+		return ACCESS_NO;
 	}
 	if (sc->stack.frames.count >= SCOPES_MAX) {
 		err_make(e, ERR_SCOPE_TOO_MANY, "open scopes of a session", SCOPES_MAX);
-		return false;
+		return ACCESS_NO;
 	}
 	if (stack_find(&sc->stack, w->name)) {
 		err_make(e, ERR_SCOPE_EXISTS, w->name);
-		return false;
+		return ACCESS_NO;
 	}
-	return true;
+	return ACCESS_YES;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "conf/access.h"
 #include "scope/grammar.h"
 
 struct scopes;
@@ -20,8 +21,9 @@ struct wanted {
 	unsigned limit;
 };
 
-/* Finds the rest by w->item, and sets scopes->def and scopes->wait_us. Returns false and *e if it
- * is known, before any wait, that it cannot be had. */
-bool wanted_find(struct wanted *w, struct scopes *, struct err *e);
+/* Finds the rest by w->item, and sets scopes->def and scopes->wait_us. ACCESS_NO and *e if it is
+ * known, before any wait, that it cannot be had; ACCESS_ASK: the operating system is asked first
+ * whether the session's user may have it (admit.h). */
+enum access wanted_find(struct wanted *w, struct scopes *, struct err *e);
 
 #endif

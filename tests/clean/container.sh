@@ -84,6 +84,7 @@ listen = /run/pgwith
 allow = app
 [pool orders]
 conninfo = host=/sockets dbname=postgres user=postgres
+users = *
 size = 2
 retry_delay = 100ms
 END

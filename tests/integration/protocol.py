@@ -83,7 +83,7 @@ def login_errors(t):
 @test
 def allow(t):
     """allow: who may come in as whom"""
-    d = t.daemon(options={"allow": "app,12345:other"})
+    d = t.daemon(options={"allow": "app,12345:other", "users": "*"})
     d.connect(user="app").close()
     d.connect(user="postgres").close() if os.geteuid() == 0 else None
     if os.geteuid() != 0:

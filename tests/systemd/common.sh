@@ -61,6 +61,7 @@ admin_users = postgres
 ${2:-}
 [pool app]
 conninfo = host=/run/postgresql dbname=postgres user=postgres
+users = postgres, tester
 size = $1
 END
 }

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "conf/access.h"
 #include "conf/conf.h"
 #include "conf/option.h"
 #include "conf_text.h"
@@ -283,10 +284,15 @@ static const struct {
     {POOL "[pgwith]\nport = 65536\n", 4, "from 1 to 65535", 1, NULL},
     {POOL "[pgwith]\nsocket_mode = rw\n", 4, "an octal number from 0000 to 0777", 1, NULL},
     {POOL "[pgwith]\nsocket_mode = 0888\n", 4, "an octal number", 1, NULL},
-    {POOL "[pgwith]\nsocket_owner = no-such-user-here\n", 4, "expected the name of a user", 1,
-     NULL},
-    {POOL "[pgwith]\nsocket_group = no-such-group-here\n", 4, "expected the name of a group", 1,
-     NULL},
+    {POOL "users = a,,b\n", 3, "users: item 2, \"\": an empty item", 1, NULL},
+    {POOL "users = a b\n", 3, "a blank inside a name", 1, NULL},
+    {POOL "users = a:b\n", 3, "more than one colon", 1, NULL},
+    {POOL "users = @\n", 3, "no group behind the @", 1, NULL},
+    {POOL "users = @*\n", 3, "an asterisk stands alone", 1, NULL},
+    {POOL "users = a*\n", 3, "an asterisk stands alone", 1, NULL},
+    {POOL "users = 4294967295\n", 3, "not a uid", 1, NULL},
+    {POOL "users = 99999999999999999999\n", 3, "not a uid", 1, NULL},
+    {POOL "users = @4294967295\n", 3, "not a gid", 1, NULL},
     {POOL "[pgwith]\nlog_level = loud\n", 4, "one of debug, info, warn, error", 1, NULL},
     {POOL "[pgwith]\nlog_connections = maybe\n", 4, "on or off", 1, NULL},
     {POOL "[pgwith]\nallow = a,,b\n", 4, "item 2, \"\": an empty item", 1, NULL},
@@ -633,12 +639,103 @@ START_TEST(allow_lets_in_whom_it_names)
 	    mem_printf("[pgwith]\nallow=%s\n[pool a]\nconninfo=dbname=a\n", allows[_i].allow);
 	struct conf *c = conf_good(text);
 
-	ck_assert_msg(conf_allows(c, allows[_i].uid, allows[_i].user, 500, allows[_i].role) ==
-			  allows[_i].expected,
-		      "allow=%s user=%s role=%s", allows[_i].allow, allows[_i].user,
-		      allows[_i].role);
+	struct access_user u = {.uid = allows[_i].uid, .name = allows[_i].user};
+
+	ck_assert_msg(
+	    (access_role(c, 500, &u, allows[_i].role) == ACCESS_YES) == allows[_i].expected,
+	    "allow=%s user=%s role=%s", allows[_i].allow, allows[_i].user, allows[_i].role);
+	/* Without its name: the same, or it must be asked for; never more. */
+	u.name = NULL;
+	ck_assert(access_role(c, 500, &u, allows[_i].role) !=
+		  (allows[_i].expected ? ACCESS_NO : ACCESS_YES));
 	conf_free(c);
 	free(text);
+}
+END_TEST
+
+/* Who may use a pool. Groups that were asked for: staff, of which anna is a member, and extra, in
+ * which her process runs. */
+static const struct {
+	const char *users, *role, *login;
+	uid_t uid;
+	const char *name; /* NULL: it is not known yet */
+	enum access expected;
+} uses[] = {
+    {"", "fixed", "app", 0, NULL, ACCESS_YES},
+    {"", "fixed", "app", 500, NULL, ACCESS_YES},
+    {"bert", "fixed", "app", 0, NULL, ACCESS_YES},
+    {"bert", "fixed", "app", 500, NULL, ACCESS_YES},
+    {"", "fixed", "app", 33, NULL, ACCESS_ASK},
+    {"", "fixed", "app", 33, "anna", ACCESS_NO},
+    {"", "fixed", "anna", 33, "anna", ACCESS_YES},
+    {"", "fixed", "ann", 33, "anna", ACCESS_NO},
+    {"", "fixed", "", 33, "", ACCESS_NO},
+    {"", "fixed", NULL, 33, "anna", ACCESS_NO},
+    {"", "client", NULL, 33, NULL, ACCESS_YES},
+    {"bert", "client", NULL, 33, "anna", ACCESS_NO},
+    {"bert", "fixed", "anna", 33, "anna", ACCESS_NO},
+    {"*", "fixed", "app", 33, NULL, ACCESS_YES},
+    {"bert, *", "fixed", "app", 33, NULL, ACCESS_YES},
+    {"33", "fixed", "app", 33, NULL, ACCESS_YES},
+    {"033", "fixed", "app", 33, NULL, ACCESS_YES},
+    {"33", "fixed", "app", 34, NULL, ACCESS_NO},
+    {"33", "fixed", "app", 34, "33", ACCESS_NO},
+    {"anna", "fixed", "app", 33, NULL, ACCESS_ASK},
+    {"anna, 33", "fixed", "app", 33, NULL, ACCESS_YES},
+    {" bert ,\tanna ", "fixed", "app", 33, "anna", ACCESS_YES},
+    {"ANNA", "fixed", "app", 33, "anna", ACCESS_NO},
+    {"anna", "fixed", "app", 33, "", ACCESS_NO},
+    {"@staff", "fixed", "app", 33, NULL, ACCESS_ASK},
+    {"@staff", "fixed", "app", 33, "anna", ACCESS_YES},
+    {"staff", "fixed", "app", 33, "anna", ACCESS_NO},
+    {"@anna", "fixed", "app", 33, "anna", ACCESS_ASK}, /* that one was not asked for */
+    {"@anna, anna", "fixed", "app", 33, "anna", ACCESS_YES},
+    {"@extra", "fixed", "app", 33, "anna", ACCESS_YES},
+    {"@101", "fixed", "app", 33, NULL, ACCESS_YES},
+    {"@none", "fixed", "app", 33, "anna", ACCESS_NO},
+};
+
+START_TEST(users_let_in_whom_they_name)
+{
+	char *text = mem_printf("[pool a]\nconninfo=dbname=a\nrole=%s\nusers=%s\n", uses[_i].role,
+				uses[_i].users);
+	struct conf *c = conf_good(text);
+	const struct access_group groups[] = {
+	    {"staff", 100, true}, {"extra", 101, false}, {"none", (gid_t)-1, false}};
+	const gid_t gids[] = {(gid_t)33, 101};
+	struct access_user u = {
+	    .uid = uses[_i].uid, .name = uses[_i].name, .gids = gids, .ngids = 2};
+
+	if (u.name) {
+		u.groups = groups;
+		u.ngroups = 3;
+	}
+	ck_assert_msg(access_pool(&c->pools[0], uses[_i].login, 500, &u) == uses[_i].expected,
+		      "users=%s uid=%u", uses[_i].users, (unsigned)u.uid);
+	conf_free(c);
+	free(text);
+}
+END_TEST
+
+/* Names that the system must be asked for are not asked for by a load. */
+START_TEST(names_of_the_system_are_checked_apart)
+{
+	static const char *const wrong[] = {"socket_owner = no-such-user-here",
+					    "socket_group = no-such-group-here"};
+	struct conf_problems p = {NULL, 0};
+
+	for (unsigned i = 0; i < 2; i++) {
+		char *text = mem_printf("%s[pgwith]\n%s\n", POOL, wrong[i]);
+		struct conf *c = conf_good(text);
+
+		conf_check_names(c, &p);
+		ck_assert_uint_eq(p.count, 1);
+		ck_assert_uint_eq(p.list[0].line, 4);
+		ck_assert_ptr_nonnull(strstr(p.list[0].text, "there is none of that name"));
+		conf_problems_clear(&p);
+		conf_free(c);
+		free(text);
+	}
 }
 END_TEST
 
@@ -747,6 +844,8 @@ main(void)
 	tcase_add_loop_test(t, random_bytes_get_an_answer, 0, 4);
 	tcase_add_test(t, show_config_lists_every_option_with_its_source);
 	tcase_add_loop_test(t, allow_lets_in_whom_it_names, 0, sizeof allows / sizeof *allows);
+	tcase_add_loop_test(t, users_let_in_whom_they_name, 0, sizeof uses / sizeof *uses);
+	tcase_add_test(t, names_of_the_system_are_checked_apart);
 	tcase_add_test(t, the_sample_file_is_good);
 	tcase_add_test(t, the_examples_of_the_manual_are_good);
 	tcase_add_test(t, lists_are_exact);

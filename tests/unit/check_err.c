@@ -74,6 +74,8 @@ START_TEST(every_kind_can_be_made)
 			err_make(&e, id, "<1>", 4000000001u), first = 1;
 		else if (strcmp(kinds, "sus") == 0)
 			err_make(&e, id, "<1>", 4000000001u, "<2>"), first = second = 1;
+		else if (strcmp(kinds, "us") == 0)
+			err_make(&e, id, 4000000001u, "<1>"), first = 1;
 		else if (strcmp(kinds, "uc") == 0)
 			err_make(&e, id, 4000000001u, 'x');
 		else

@@ -1,0 +1,264 @@
+#include "session/admit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "pool/gate.h"
+#include "session/daemon.h"
+#include "session/scopes.h"
+#include "session/session.h"
+#include "session/users.h"
+
+/* ---- who it is ---- */
+
+/* The groups that the client's process was in when it connected (unix(7), SO_PEERGROUPS has those
+ * beside its main one). The caller frees. */
+static gid_t *
+process_groups(const struct session *s, unsigned *count)
+{
+	socklen_t bytes = 0;
+	gid_t *gids;
+
+	/* Asked with too little room, the kernel tells how much it needs. */
+	getsockopt(s->stream.fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &bytes);
+	gids = mem_alloc(bytes + sizeof *gids);
+	if (bytes > 0 && getsockopt(s->stream.fd, SOL_SOCKET, SO_PEERGROUPS, gids, &bytes) < 0)
+		bytes = 0;
+	*count = bytes / sizeof *gids;
+	gids[(*count)++] = s->gid;
+	return gids;
+}
+
+static struct access_user
+known_user(const struct session *s)
+{
+	struct access_user u = {.uid = s->uid};
+
+	if (s->user) {
+		u.name = s->user->name;
+		u.groups = s->user->groups;
+		u.ngroups = s->user->ngroups;
+	}
+	return u;
+}
+
+/* For people: its name, or its uid if it has none that can be written in a list. */
+static char *
+written_name(const struct session *s)
+{
+	const char *name = s->user ? s->user->name : "";
+	char *items = mem_printf("%s", name), *wrong;
+
+	wrong = *items == 0 || *items == '@' ? mem_strdup("") : allow_check_users(items);
+	if (wrong) {
+		free(items);
+		items = mem_printf("%u", (unsigned)s->uid);
+	}
+	free(wrong);
+	return items;
+}
+
+/* ---- what it may do ---- */
+
+/* "bob" (uid 1001) */
+static char *
+described(const struct session *s)
+{
+	return s->user && *s->user->name
+		   ? mem_printf("\"%s\" (uid %u)", s->user->name, (unsigned)s->uid)
+		   : mem_printf("of uid %u", (unsigned)s->uid);
+}
+
+static void
+refuse_role(const struct session *s, const char *role, struct err *e)
+{
+	char *user = described(s), *name = written_name(s);
+
+	err_make(e, ERR_NOT_ALLOWED, user, role);
+	err_detail(e, "everybody may come in as the role of their own name, root and the user of "
+		      "pgwithd as any role, and others as the option allow says");
+	err_hint(e,
+		 "connect with the user name \"%s\", or add %s:%s to the option allow in section "
+		 "[pgwith] of the configuration, and reload it",
+		 name, name, role);
+	free(user);
+	free(name);
+}
+
+static void
+refuse_pool(const struct session *s, const struct pool *group, const char *login, struct err *e)
+{
+	const struct conf_pool *conf = group->conf;
+	const struct conf_source *from = conf->snapshot ? conf_pool_source(conf, "users") : NULL;
+	bool common = from && from->file > 0 && from->inherited;
+	char *user = described(s), *name = written_name(s);
+	char *section = common ? mem_strdup("pgwith") : mem_printf("pool %s", conf->name);
+
+	err_make(e, ERR_NOT_A_USER, user, conf->name);
+	if (allow_empty(conf->users)) {
+		err_detail(e,
+			   "the pool has no option users: root, the user of pgwithd and the user "
+			   "\"%s\" may use it, since it logs in as the role \"%s\"",
+			   login ? login : "", login ? login : "");
+		err_hint(e, "write users = %s in section [%s] of the configuration, and reload it",
+			 name, section);
+	} else {
+		err_detail(e, "the option users of the pool names neither this user nor a group of "
+			      "it");
+		err_hint(e,
+			 "add %s to the option users in section [%s] of the configuration, and "
+			 "reload it",
+			 name, section);
+	}
+	free(user);
+	free(name);
+	free(section);
+}
+
+/* By what is known so far. `group`: NULL: none. */
+static enum access
+decide(struct session *s, const char *role, const struct pool *group, struct err *e)
+{
+	uid_t self = s->daemon->self;
+	struct access_user u = known_user(s);
+	enum access as_role = ACCESS_YES, in_pool = ACCESS_YES;
+	const char *login = NULL;
+	gid_t *gids = NULL;
+
+	if (s->uid == 0 || s->uid == self)
+		return ACCESS_YES;
+	if (role)
+		as_role = access_role(s->daemon->conf, self, &u, role);
+	if (group) {
+		if (group->conf->role == CONF_ROLE_FIXED)
+			login = conninfo_get(group->conninfo, "user");
+		if (strchr(group->conf->users, '@'))
+			u.gids = gids = process_groups(s, &u.ngids);
+		in_pool = access_pool(group->conf, login, self, &u);
+		free(gids);
+	}
+	if (as_role == ACCESS_NO)
+		refuse_role(s, role, e);
+	else if (in_pool == ACCESS_NO)
+		refuse_pool(s, group, login, e);
+	return as_role == ACCESS_NO || in_pool == ACCESS_NO     ? ACCESS_NO
+	       : as_role == ACCESS_ASK || in_pool == ACCESS_ASK ? ACCESS_ASK
+								: ACCESS_YES;
+}
+
+/* Decides; where a look-up is needed and its answer is there already, with that. */
+static enum access
+decide_or_ask(struct session *s, const char *role, const struct pool *group, struct err *e)
+{
+	struct daemon *d = s->daemon;
+	enum access r = decide(s, role, group, e);
+	struct user *user;
+	int found;
+
+	if (r != ACCESS_ASK)
+		return r;
+	found = users_find(d->users, s->uid, d->conf, &user);
+	if (found == 0) {
+		user_drop(s->user);
+		s->user = user;
+		return decide(s, role, group, e);
+	}
+	if (found == -E_AGAIN)
+		return ACCESS_ASK;
+	err_make(e, ERR_USER_LOOKUP, (unsigned)s->uid, "it is asked for too many users already");
+	return ACCESS_NO;
+}
+
+enum access
+admit_login(struct session *s, const char *role, const char *database, struct err *e)
+{
+	const struct pool *group = gate_find(&s->daemon->pools, database);
+	enum access r = decide_or_ask(s, role, group && !group->removed ? group : NULL, e);
+
+	if (r == ACCESS_ASK && s->state != SESSION_LOOKUP) {
+		session_set_state(s, SESSION_LOOKUP);
+		stream_pause(&s->stream);
+	}
+	return r;
+}
+
+enum access
+admit_pool(struct session *s, const struct pool *group, struct err *e)
+{
+	return decide_or_ask(s, NULL, group, e);
+}
+
+/* ---- an answer is there ---- */
+
+static void
+tell(struct session *s, struct user *user)
+{
+	struct err e;
+
+	if (s->state != SESSION_LOOKUP && s->state != SESSION_SCOPE)
+		return;
+	if (user->problem) {
+		err_make(&e, ERR_USER_LOOKUP, (unsigned)s->uid, user->problem);
+		if (s->state == SESSION_LOOKUP)
+			login_failed(s, &e);
+		else
+			enter_not_looked_up(s->scopes, &e);
+		err_clear(&e);
+		return;
+	}
+	user_drop(s->user);
+	s->user = user_keep(user);
+	if (s->state == SESSION_LOOKUP)
+		login_looked_up(s);
+	else
+		enter_looked_up(s->scopes);
+}
+
+static bool
+waits_for(const struct session *s, uid_t uid)
+{
+	return s->uid == uid && (s->state == SESSION_LOOKUP || scopes_look_up(s));
+}
+
+void
+admit_told(void *arg, struct user *user)
+{
+	struct daemon *d = arg;
+	static const enum session_state states[] = {SESSION_LOOKUP, SESSION_SCOPE};
+	uint64_t *ids = mem_calloc(daemon_sessions(d) + 1, sizeof *ids);
+	struct list_node *n;
+	size_t count = 0;
+
+	if (user->problem)
+		log_warnx("pgwithd: the system does not tell who a user is uid=%u why=\"%s\"",
+			  (unsigned)user->uid, user->problem);
+	/* To go on with one changes the lists, and may end others. */
+	for (unsigned i = 0; i < sizeof states / sizeof *states; i++)
+		LIST_EACH (n, &d->in_state[states[i]]) {
+			const struct session *s = LIST_OBJ(n, const struct session, node);
+
+			if (waits_for(s, user->uid))
+				ids[count++] = s->id;
+		}
+	for (size_t i = 0; i < count; i++) {
+		struct session *s = idmap_get(&d->sessions, ids[i]);
+
+		if (s && waits_for(s, user->uid))
+			tell(s, user);
+	}
+	free(ids);
+}
+
+void
+admit_too_late(const struct session *s, int64_t limit_us, struct err *e)
+{
+	char why[64], text[32];
+
+	snprintf(why, sizeof why, "no answer within %s",
+		 units_duration_str(limit_us, text, sizeof text));
+	err_make(e, ERR_USER_LOOKUP, (unsigned)s->uid, why);
+}

@@ -1,0 +1,353 @@
+#include "session/users.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/mem.h"
+
+#define ENTRY_MAX  (1 << 20) /* bytes of one entry of passwd or group */
+#define GROUPS_MAX 65536     /* of one user, as of a process: limits.h, NGROUPS_MAX */
+
+/* In the cache, the one that was used last first. */
+struct kept {
+	struct list_node node;
+	struct user *user;
+};
+
+/* A look-up. The thread has the user; the rest is the loop's. */
+struct asking {
+	struct list_node node;
+	struct users *users;
+	struct user *user; /* what comes out; uid and the names of its groups say what is asked */
+	bool stale;        /* a reload has come meanwhile: it is not kept */
+};
+
+struct users {
+	struct loop *loop;
+	struct work *work;
+	struct list kept;
+	struct list asking;
+	void (*told)(void *, struct user *);
+	void *arg;
+};
+
+/* ---- one answer ---- */
+
+struct user *
+user_keep(struct user *u)
+{
+	if (u)
+		u->references++;
+	return u;
+}
+
+void
+user_drop(struct user *u)
+{
+	if (u == NULL || --u->references > 0)
+		return;
+	for (unsigned i = 0; i < u->ngroups; i++)
+		free(u->groups[i].name);
+	free(u->groups);
+	free(u->name);
+	free(u->problem);
+	free(u);
+}
+
+static bool
+has_group(const struct user *u, const char *name)
+{
+	for (unsigned i = 0; i < u->ngroups; i++)
+		if (strcmp(u->groups[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static void
+add_group(void *arg, const char *name)
+{
+	struct user *u = arg;
+
+	if (has_group(u, name))
+		return;
+	u->groups = mem_realloc(u->groups, (u->ngroups + 1) * sizeof *u->groups);
+	u->groups[u->ngroups++] = (struct access_group){.name = mem_strdup(name), .gid = (gid_t)-1};
+}
+
+/* ---- asking: on a thread ---- */
+
+/* What getpwuid_r() and getgrnam_r() return where there is no such entry: POSIX leaves it open, and
+ * getpwnam(3) lists these. */
+static bool
+is_missing(int e)
+{
+	return e == 0 || e == ENOENT || e == ESRCH || e == EBADF || e == EPERM;
+}
+
+static void
+cannot_tell(struct user *u, const char *what, int e)
+{
+	if (u->problem == NULL)
+		u->problem = mem_printf("%s: %s", what, strerror(e));
+}
+
+/* The name, and the gid of its entry. False if the uid has none, or it cannot be told. */
+static bool
+ask_name(struct user *u, gid_t *gid)
+{
+	struct passwd pw, *found = NULL;
+	size_t bytes = 4096;
+	char *buf = NULL;
+	int e;
+
+	do {
+		buf = mem_realloc(buf, bytes);
+		e = getpwuid_r(u->uid, &pw, buf, bytes, &found);
+		bytes *= 2;
+	} while ((e == ERANGE && bytes <= ENTRY_MAX) || e == EINTR);
+	if (e == 0 && found) {
+		u->name = mem_strdup(pw.pw_name);
+		*gid = pw.pw_gid;
+	} else if (!is_missing(e)) {
+		cannot_tell(u, "getpwuid", e);
+	}
+	free(buf);
+	return u->name != NULL;
+}
+
+static void
+ask_gid(struct user *u, struct access_group *g)
+{
+	struct group gr, *found = NULL;
+	size_t bytes = 4096;
+	char *buf = NULL;
+	id_t number;
+	int e;
+
+	if (allow_number(g->name, &number)) {
+		g->gid = number;
+		return;
+	}
+	do {
+		buf = mem_realloc(buf, bytes);
+		e = getgrnam_r(g->name, &gr, buf, bytes, &found);
+		bytes *= 2;
+	} while ((e == ERANGE && bytes <= ENTRY_MAX) || e == EINTR);
+	if (e == 0 && found)
+		g->gid = gr.gr_gid;
+	else if (!is_missing(e))
+		cannot_tell(u, "getgrnam", e);
+	free(buf);
+}
+
+/* Where it is a member by the system's list, `gid` being its own group. */
+static void
+ask_membership(struct user *u, gid_t gid)
+{
+	int room = 64, count;
+	gid_t *gids = NULL;
+
+	for (;;) {
+		gids = mem_realloc(gids, (size_t)room * sizeof *gids);
+		count = room;
+		if (getgrouplist(u->name, gid, gids, &count) >= 0)
+			break;
+		if (room >= GROUPS_MAX) {
+			cannot_tell(u, "getgrouplist", E2BIG);
+			count = 0;
+			break;
+		}
+		room = count > room ? count : 2 * room;
+	}
+	for (unsigned i = 0; i < u->ngroups; i++)
+		for (int k = 0; k < count; k++)
+			u->groups[i].member |=
+			    u->groups[i].gid != (gid_t)-1 && u->groups[i].gid == gids[k];
+	free(gids);
+}
+
+static void
+ask(void *arg)
+{
+	struct user *u = ((struct asking *)arg)->user;
+	gid_t gid = (gid_t)-1;
+	bool named = ask_name(u, &gid);
+
+	for (unsigned i = 0; i < u->ngroups && u->problem == NULL; i++)
+		ask_gid(u, &u->groups[i]);
+	if (named && u->ngroups > 0 && u->problem == NULL)
+		ask_membership(u, gid);
+	if (u->name == NULL)
+		u->name = mem_strdup("");
+}
+
+/* ---- the answers that are kept ---- */
+
+static void
+unkeep(struct users *us, struct kept *k)
+{
+	list_remove(&us->kept, &k->node);
+	user_drop(k->user);
+	free(k);
+}
+
+static void
+keep(struct users *us, struct user *u)
+{
+	struct list_node *n, *after;
+	struct kept *k = mem_calloc(1, sizeof *k);
+
+	LIST_EACH_SAFE (n, after, &us->kept)
+		if (LIST_OBJ(n, struct kept, node)->user->uid == u->uid)
+			unkeep(us, LIST_OBJ(n, struct kept, node));
+	while (us->kept.count >= USERS_KEPT)
+		unkeep(us, LIST_OBJ(list_last(&us->kept), struct kept, node));
+	k->user = user_keep(u);
+	list_prepend(&us->kept, &k->node);
+}
+
+static void
+answered(void *arg)
+{
+	struct asking *a = arg;
+	struct users *us = a->users;
+
+	a->user->looked_us = loop_now_us(us->loop);
+	list_remove(&us->asking, &a->node);
+	/* Who asks again after a failure may have more luck. */
+	if (a->user->problem == NULL && !a->stale)
+		keep(us, a->user);
+	us->told(us->arg, a->user);
+	user_drop(a->user);
+	free(a);
+}
+
+/* Are all groups of the configuration among those that were asked for? */
+struct check {
+	const struct user *user;
+	bool all;
+};
+
+static void
+check_group(void *arg, const char *name)
+{
+	struct check *c = arg;
+
+	c->all = c->all && has_group(c->user, name);
+}
+
+static bool
+answers(const struct user *u, const struct conf *conf)
+{
+	struct check c = {u, true};
+
+	access_groups(conf, check_group, &c);
+	return c.all;
+}
+
+static struct user *
+find_kept(struct users *us, uid_t uid, const struct conf *conf)
+{
+	struct list_node *n, *after;
+
+	LIST_EACH_SAFE (n, after, &us->kept) {
+		struct kept *k = LIST_OBJ(n, struct kept, node);
+
+		if (k->user->uid != uid)
+			continue;
+		if (loop_now_us(us->loop) - k->user->looked_us >= USERS_AGE_US ||
+		    !answers(k->user, conf)) {
+			unkeep(us, k);
+			return NULL;
+		}
+		list_remove(&us->kept, n);
+		list_prepend(&us->kept, n);
+		return user_keep(k->user);
+	}
+	return NULL;
+}
+
+static bool
+is_asked(const struct users *us, uid_t uid, const struct conf *conf)
+{
+	const struct list_node *n;
+
+	LIST_EACH (n, &us->asking) {
+		const struct asking *a = LIST_OBJ(n, const struct asking, node);
+
+		/* The names of its groups do not change while the thread has it. */
+		if (a->user->uid == uid && !a->stale && answers(a->user, conf))
+			return true;
+	}
+	return false;
+}
+
+int
+users_find(struct users *us, uid_t uid, const struct conf *conf, struct user **user)
+{
+	struct asking *a;
+
+	*user = find_kept(us, uid, conf);
+	if (*user)
+		return 0;
+	if (is_asked(us, uid, conf))
+		return -E_AGAIN;
+	if (us->asking.count >= USERS_ASKED)
+		return -E_TOOBIG;
+	a = mem_calloc(1, sizeof *a);
+	a->users = us;
+	a->user = mem_calloc(1, sizeof *a->user);
+	a->user->references = 1;
+	a->user->uid = uid;
+	access_groups(conf, add_group, a->user);
+	list_append(&us->asking, &a->node);
+	/* All of them hang if the name service does: so they have a lane. */
+	work_submit(us->work, us, ask, answered, a);
+	return -E_AGAIN;
+}
+
+void
+users_forget(struct users *us)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&us->kept)) != NULL)
+		unkeep(us, LIST_OBJ(n, struct kept, node));
+	LIST_EACH (n, &us->asking)
+		LIST_OBJ(n, struct asking, node)->stale = true;
+}
+
+struct users *
+users_new(struct loop *loop, struct work *work, void (*told)(void *, struct user *), void *arg)
+{
+	struct users *us = mem_calloc(1, sizeof *us);
+
+	us->loop = loop;
+	us->work = work;
+	us->told = told;
+	us->arg = arg;
+	list_init(&us->kept);
+	list_init(&us->asking);
+	return us;
+}
+
+void
+users_free(struct users *us)
+{
+	struct list_node *n;
+
+	if (us == NULL)
+		return;
+	while ((n = list_first(&us->kept)) != NULL)
+		unkeep(us, LIST_OBJ(n, struct kept, node));
+	/* Threads still have what they ask for: it is left to the end of the process, as
+	 * work_free() leaves it. */
+	if (us->asking.count == 0)
+		free(us);
+}
