@@ -76,6 +76,11 @@ static const struct err_kind kinds[ERR_N] = {
 	 "the transaction has failed before pool \"%s\" had a server for it: "
 	 "commands are ignored until its end", /* pool */
 	 "ROLLBACK, and try again"},
+    [ERR_SEQUENCES] =
+	{"sequences", "55000", false,
+	 "the numbers of a sequence cannot be asked for in the text that ends a failed "
+	 "transaction",
+	 "ROLLBACK first, in a text of its own"},
     [ERR_STATEMENT_MODE] =
 	{"statement_mode", "0A000", false,
 	 "pool \"%s\" has mode statement: no transaction can be begun", /* pool */

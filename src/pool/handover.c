@@ -142,6 +142,7 @@ values_pack(struct pack *p, struct pool *pool)
 	PACK(p, v->gate);
 	PACK(p, v->paused);
 	PACK(p, v->paused_us);
+	PACK(p, v->sequences);
 	PACK(p, v->stats);
 	PACK(p, v->period_start);
 	PACK(p, v->period);
@@ -205,12 +206,14 @@ static void
 server_values_pack(struct pack *p, struct server *srv)
 {
 	PACK(p, srv->retiring);
+	PACK(p, srv->spoiled);
 	PACK(p, srv->since_us);
 	PACK(p, srv->connected_us);
 	PACK(p, srv->connected_at);
 	PACK(p, srv->idle_us);
 	PACK(p, srv->used_us);
 	PACK(p, srv->leases);
+	PACK(p, srv->sequences);
 	pack_str(p, &srv->context);
 	told_pack(p, &srv->pool->all->told, &srv->told);
 	PACK(p, srv->stream.paused);

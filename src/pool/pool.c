@@ -442,9 +442,10 @@ pool_server_ready(struct pool *pool, struct server *srv)
 {
 	struct list_node *n = list_first(&pool->waiting);
 
-	if (srv->retiring || gate_paused(pool) || outlived(pool, srv) || surplus(pool) ||
-	    (pool->all->closing && n == NULL)) {
+	if (srv->retiring || srv->spoiled || gate_paused(pool) || outlived(pool, srv) ||
+	    surplus(pool) || (pool->all->closing && n == NULL)) {
 		server_close(srv, srv->retiring        ? "retired"
+				  : srv->spoiled       ? "a session has left what nothing undoes"
 				  : gate_paused(pool)  ? "paused"
 				  : surplus(pool)      ? "the pool was made smaller"
 				  : pool->all->closing ? "shutdown"

@@ -90,6 +90,7 @@ struct pool {
 			 own pool has it for all of them */
 	enum pool_gate gate; /* the group's own pool has it for all of them; so the next */
 	bool paused;         /* nobody gets a lease */
+	bool sequences;      /* somebody has asked for numbers of sequences: session/sequences.h */
 	int64_t paused_us;   /* since then */
 	struct conninfo *conninfo;
 	struct list servers[SERVER_NSTATES]; /* idle: most recently used first; leased: longest held

@@ -158,6 +158,7 @@ connected(struct server *srv)
 	srv->connected_at = wall.tv_sec;
 	srv->connected_us = srv->idle_us = srv->used_us = loop_now_us(loop_of(srv));
 	srv->backend_pid = PQbackendPID(srv->conn);
+	srv->sequences = SERVER_NOBODYS;
 	srv->told = told_at_login(&srv->pool->all->told, srv->conn);
 	cancel_key_take(&srv->key, srv->conn);
 	cancel_find_dialed(&srv->place, srv->conn);
@@ -651,6 +652,7 @@ cleanup_ended(struct server *srv)
 		prepared_forget(&srv->prepared);
 		free(srv->context);
 		srv->context = NULL;
+		srv->sequences = SERVER_NOBODYS;
 	} else if (srv->cleanup.discard) {
 		/* One of the statements deallocated; the lease goes on. */
 		prepared_forget(&srv->prepared);

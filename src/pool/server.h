@@ -39,6 +39,9 @@ enum server_state {
 	SERVER_NSTATES
 };
 
+/* server.sequences: nobody has. */
+#define SERVER_NOBODYS UINT64_MAX
+
 struct server {
 	uint64_t id;
 	struct pool *pool;
@@ -53,6 +56,7 @@ struct server {
 	char *context; /* the statement that set the parameters it has now; NULL: it has its own */
 	unsigned cancels; /* CancelRequests under way */
 	bool retiring;    /* is closed instead of getting idle; not a state: the lease goes on */
+	bool spoiled;     /* the same: it has of a session what nothing undoes */
 	bool resolving;   /* CONNECTING: names are being looked up, there is no PGconn yet */
 	int64_t since_us; /* when the state was entered */
 	int64_t connected_us;
@@ -60,6 +64,9 @@ struct server {
 	int64_t idle_us;      /* its last lease or its login ended */
 	int64_t used_us;      /* bytes came from it */
 	uint64_t leases;      /* ever */
+	/* The session that alone can have used sequences on it since that state was new; 0: others
+	 * too. See session/sequences.h. */
+	uint64_t sequences;
 	int backend_pid;
 	struct cancel_key key;
 	struct cancel_place place;

@@ -63,6 +63,7 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->pin);
 	PACK(p, s->ending);
 	PACK(p, s->queries);
+	PACK(p, s->last_server);
 	PACK(p, s->last_words);
 	PACK(p, s->stream.paused);
 	PACK(p, s->stream.received);

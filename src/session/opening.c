@@ -10,6 +10,7 @@
 #include "session/daemon.h"
 #include "session/enter.h"
 #include "session/scopes.h"
+#include "session/sequences.h"
 #include "session/state.h"
 #include "wire/frame.h"
 
@@ -192,12 +193,15 @@ opening_start(struct scopes *sc)
 	struct session *s = sc->session;
 	struct buf sql;
 
-	if (sc->frame->kind == SCOPE_SAVEPOINT || !state_differs(s)) {
+	if (sc->frame->kind == SCOPE_SAVEPOINT || (!state_differs(s) && !sequences_due(s))) {
 		send_begin(sc);
 		return;
 	}
 	buf_init(&sql, 1024 * 1024);
-	state_change(s, &sql);
+	if (sequences_due(s))
+		buf_add_fmt(&sql, "DISCARD SEQUENCES; ");
+	if (state_differs(s))
+		state_change(s, &sql);
 	buf_add_u8(&sql, 0);
 	talk_query(s, (char *)buf_data(&sql));
 	buf_clear(&sql);
@@ -268,6 +272,8 @@ opening_heard(struct scopes *sc)
 	switch (sc->step) {
 	case STEP_SETUP:
 		state_applied(s);
+		if (sequences_due(s))
+			sequences_gone(s);
 		send_begin(sc);
 		return;
 	case STEP_BEGIN:

@@ -178,6 +178,9 @@ params_setup(const char *params, size_t bytes, const struct pool *pool, struct b
 		for (unsigned i = 0; i < pool->nparams; i++)
 			if (strcasecmp(pool->params[i].name, name) == 0)
 				reported = pool->params[i].value;
+		/* PostgreSQL seeds nothing by it. */
+		if (strcasecmp(name, "seed") == 0)
+			continue;
 		if (reported && params_same(name, value, reported))
 			continue;
 		buf_add_fmt(sql,

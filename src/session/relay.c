@@ -11,6 +11,7 @@
 #include "session/limits.h"
 #include "session/parts.h"
 #include "session/scopes.h"
+#include "session/sequences.h"
 #include "session/session.h"
 #include "session/slow.h"
 #include "session/state.h"
@@ -194,6 +195,8 @@ setup_answered(struct session *s)
 		if (s->state != SESSION_SETUP)
 			return;
 		state_applied(s);
+		if (sequences_due(s))
+			sequences_gone(s);
 		session_set_state(s, SESSION_ACTIVE);
 		stream_resume(&s->stream);
 		request_resume(s);
@@ -222,6 +225,8 @@ give(struct session *s)
 
 	s->asks++;
 	buf_init(&sql, ANSWER_MAX);
+	if (s->let_in && sequences_due(s))
+		buf_add_fmt(&sql, "DISCARD SEQUENCES; ");
 	state_change(s, &sql);
 	for (unsigned i = 0; i < pool->nparams && !s->let_in; i++)
 		buf_add_fmt(&sql, "%s pg_catalog.current_setting('%s', true)",
@@ -244,6 +249,7 @@ relay_fresh(struct session *s)
 	deallocate_forget(s);
 	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
 	s->cancel_due = false;
+	sequences_lease(s);
 	if (s->mode == CONF_SESSION)
 		s->pinned |= SESSION_PIN_MODE;
 }
@@ -266,6 +272,7 @@ relay_begin(struct session *s)
 	}
 	session_set_state(s, SESSION_ACTIVE);
 	state_apply(s, &s->daemon->ahead);
+	sequences_begin(s, &s->daemon->ahead);
 }
 
 /* ---- parameters that were set ---- */

@@ -14,6 +14,7 @@
 #include "session/parts.h"
 #include "session/quick.h"
 #include "session/scopes.h"
+#include "session/sequences.h"
 #include "session/session.h"
 #include "session/slow.h"
 #include "session/statement.h"
@@ -21,6 +22,7 @@
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
+#include "wire/sqlmention.h"
 #include "wire/sqltext.h"
 
 static void
@@ -189,13 +191,26 @@ with_lease(struct session *s, struct message *m)
 {
 	struct progress *p = &s->lease->srv->progress;
 	enum verdict v = FORWARD;
+	struct err e;
 	bool told;
 
 	if (progress_full(p) || statement_must_wait(s, m)) {
 		stream_pause(&s->stream);
 		return HOLD;
 	}
+	if (sequences_refuses(s, m->set)) {
+		err_make(&e, ERR_SEQUENCES);
+		session_refuse(s, m->type, &e);
+		err_clear(&e);
+		return session_gone(s) ? OVER : DROP;
+	}
 	begin_send(s, &s->daemon->ahead);
+	if (m->type == 'F')
+		sequences_mind_call(s, m);
+	else if (m->set & SQLMENTIONS) {
+		sequences_mind(s, m->set);
+		statement_spoils(s, m->set);
+	}
 	/* A session that keeps its server needs no help. */
 	if (s->pinned & SESSION_PIN_MODE) {
 		if (p->ready_due == 0)
@@ -274,8 +289,10 @@ judge(struct session *s, struct message *m)
 	    s->state == SESSION_SAVING || s->state == SESSION_SCOPE)
 		return HOLD;
 	sql = statement_text(m, &bytes);
-	if (sql)
+	if (sql) {
 		lexing_classify(s, m, sql, bytes);
+		m->set |= sqlmention(sql, bytes);
+	}
 	/* What the rest of it does is not known. */
 	if (sql && m->have < m->bytes)
 		m->set |= SQLCLASS_OPAQUE;

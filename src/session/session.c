@@ -20,6 +20,7 @@
 #include "session/users.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
+#include "wire/sqlmention.h"
 
 #define OUT_MAX \
 	(64 * 1024 * 1024) /* bytes queued for a client: an answer of the console may be long */
@@ -87,6 +88,8 @@ session_pin_word(unsigned pinned)
 		return "mode session";
 	if (pinned & SESSION_PIN_SETTING)
 		return "unknown setting";
+	if (pinned & SQLMENTION_SEED)
+		return "setseed";
 	return pinned ? sqlclass_name(pinned) : NULL;
 }
 

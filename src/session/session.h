@@ -129,6 +129,7 @@ struct session {
 	bool pin;             /* the same */
 	uint8_t ending; /* BEGUN_EXPIRED: how far its end is in the extended protocol: begin.c */
 	uint64_t queries;
+	uint64_t last_server; /* id of the one that it had last, or has */
 	struct slow *slow;  /* slow.h; NULL: nobody wants to hear of long scopes */
 	uint8_t last_words; /* enum err_id: what its end was told to be */
 };

@@ -341,6 +341,7 @@ state_discarded(struct session *s)
 	prepared_forget(&srv->prepared);
 	free(srv->context);
 	srv->context = NULL;
+	srv->sequences = s->id;
 	state_start(s);
 }
 

@@ -11,6 +11,7 @@
 #include "session/params.h"
 #include "session/parts.h"
 #include "session/scopes.h"
+#include "session/sequences.h"
 #include "session/state.h"
 #include "session/unlisted.h"
 #include "wire/frame.h"
@@ -54,6 +55,13 @@ statement_text(const struct message *m, size_t *bytes)
 	return (const char *)end + 1;
 }
 
+void
+statement_spoils(struct session *s, unsigned set)
+{
+	if (set & (SQLCLASS_LOAD | SQLMENTION_SEED))
+		s->lease->srv->spoiled = true;
+}
+
 /* A text with these effects is about to be executed. */
 void
 statement_effects(struct session *s, unsigned set, const char *sql, size_t bytes, bool simple)
@@ -65,6 +73,8 @@ statement_effects(struct session *s, unsigned set, const char *sql, size_t bytes
 	/* Of statements of the session's own, it was seen what they do when they were prepared. */
 	if ((set & SQLCLASS_EXECUTE) && !((s->pinned | set) & SQLCLASS_PREPARE))
 		set |= SQLCLASS_OPAQUE;
+	sequences_mind(s, set);
+	statement_spoils(s, set);
 	s->pinned |= set & (STATEMENT_PINS | SESSION_PIN_SETTING);
 	if (set & SETS)
 		s->changed = true;

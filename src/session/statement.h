@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "session/session.h"
+#include "wire/sqlmention.h"
 
 /* What becomes of a message. */
 enum verdict {
@@ -33,7 +34,7 @@ struct message {
 };
 
 /* What changes session state that cannot be moved: the session keeps its server. */
-#define STATEMENT_PINS (SESSION_PINS_ASKED | SQLCLASS_LOAD)
+#define STATEMENT_PINS (SESSION_PINS_ASKED | SQLCLASS_LOAD | SQLMENTION_SEED)
 
 /* The SQL text of a Query or Parse and its length, or NULL. */
 const char *statement_text(const struct message *, size_t *bytes);
@@ -49,6 +50,10 @@ unsigned statement_classify(struct session *, const struct message *);
 /* A text with these effects is about to be executed on the server that the session holds; `simple`:
  * it is a whole Query. */
 void statement_effects(struct session *, unsigned set, const char *sql, size_t bytes, bool simple);
+
+/* A text of these bits goes to the server. Some of what it can do there nothing can undo (LOAD, a
+ * seed of random()): then the connection is closed when the session gives it back. */
+void statement_spoils(struct session *, unsigned set);
 
 /* Follows the unnamed statement: what the message needs of it is added to daemon->ahead. Returns
  * true if progress has been told of the message. */

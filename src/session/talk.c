@@ -8,6 +8,7 @@
 #include "session/daemon.h"
 #include "session/lexing.h"
 #include "session/scopes.h"
+#include "session/sequences.h"
 #include "session/statement.h"
 #include "session/unlisted.h"
 #include "wire/frame.h"
@@ -99,7 +100,20 @@ note_effects(struct session *s, const char *sql)
 	if ((set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_OPAQUE)) &&
 	    !unlisted_note(s, sql, strlen(sql), flags))
 		set |= SESSION_PIN_SETTING;
+	set |= sqlmention(sql, strlen(sql)) & ~SQLMENTION_SEQUENCE;
 	statement_effects(s, set, NULL, 0, false);
+}
+
+/* As ahead of a statement of the client's. */
+static void
+discard_sequences(struct session *s, const char *sql)
+{
+	struct buf *ahead = &s->daemon->ahead;
+
+	sequences_mind(s, sqlmention(sql, strlen(sql)));
+	if (ahead->len > 0)
+		server_write(s->lease->srv, buf_data(ahead), ahead->len);
+	buf_reset(ahead);
 }
 
 void
@@ -110,6 +124,7 @@ talk_statement(struct session *s, const struct deferred *d)
 
 	note_effects(s, d->sql);
 	begin(s, false);
+	discard_sequences(s, d->sql);
 	send_todo(s, &stmt);
 }
 

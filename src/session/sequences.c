@@ -1,0 +1,99 @@
+#include "session/sequences.h"
+
+#include "pool/pool.h"
+#include "session/daemon.h"
+#include "session/state.h"
+#include "wire/frame.h"
+#include "wire/msg.h"
+#include "wire/sqlmention.h"
+
+void
+sequences_lease(struct session *s)
+{
+	struct server *srv = s->lease->srv;
+
+	/* What the session has had on another server since is not here. */
+	if (srv->sequences == SERVER_NOBODYS)
+		srv->sequences = s->id;
+	else if (srv->sequences != s->id || s->last_server != srv->id)
+		srv->sequences = 0;
+	s->last_server = srv->id;
+}
+
+bool
+sequences_due(const struct session *s)
+{
+	const struct server *srv = s->lease->srv;
+
+	/* One that keeps its server for good is not looked at later. */
+	return srv->sequences != s->id && (srv->pool->sequences || s->mode == CONF_SESSION);
+}
+
+void
+sequences_gone(struct session *s)
+{
+	s->lease->srv->sequences = s->id;
+}
+
+static void
+discard(struct session *s, struct buf *out)
+{
+	state_own(&s->lease->srv->progress, "DISCARD SEQUENCES", out);
+	s->unnamed.here = false;
+	sequences_gone(s);
+}
+
+void
+sequences_begin(struct session *s, struct buf *out)
+{
+	if (!sequences_due(s))
+		return;
+	discard(s, out);
+	msg_sync(out);
+	progress_sent_own_sync(&s->lease->srv->progress);
+}
+
+static bool
+is_failed(const struct progress *p)
+{
+	return p->status == 'E' && progress_at_rest(p);
+}
+
+void
+sequences_mind(struct session *s, unsigned set)
+{
+	struct server *srv = s->lease->srv;
+
+	if (!(set & SQLMENTION_SEQUENCE))
+		return;
+	srv->pool->sequences = true;
+	if (srv->sequences != s->id && !srv->progress.skipping && !is_failed(&srv->progress))
+		discard(s, &s->daemon->ahead);
+}
+
+void
+sequences_mind_call(struct session *s, const struct message *m)
+{
+	enum { NEXTVAL = 1574, CURRVAL = 1575, SETVAL = 1576, SETVAL3 = 1765, LASTVAL = 2559 };
+
+	if (m->have < 4)
+		return;
+	switch (frame_u32(m->body)) {
+	case NEXTVAL:
+	case CURRVAL:
+	case SETVAL:
+	case SETVAL3:
+	case LASTVAL:
+		sequences_mind(s, SQLMENTION_SEQUENCE);
+	}
+}
+
+bool
+sequences_refuses(const struct session *s, unsigned set)
+{
+	const struct server *srv = s->lease->srv;
+
+	return (set & SQLMENTION_SEQUENCE) && srv->sequences != s->id &&
+	       is_failed(&srv->progress) &&
+	       (set & (SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_SAVEPOINT));
+}

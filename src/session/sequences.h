@@ -1,0 +1,37 @@
+/* sequences: what lastval() and currval() say is the session's own, or nothing.
+ *
+ * A backend remembers what nextval() and setval() gave, for whoever uses it. srv->sequences is the
+ * session that alone can have had numbers from it since it was new, or since DISCARD SEQUENCES;
+ * where that is another, DISCARD SEQUENCES goes ahead of a text that could tell. PostgreSQL then
+ * says 55000 of what the session has had elsewhere. Once somebody has asked in a pool, it goes
+ * ahead of each lease that finds another's numbers, so that a session has its own from the
+ * beginning of its transaction. */
+#ifndef PGWITH_SESSION_SEQUENCES_H
+#define PGWITH_SESSION_SEQUENCES_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "session/session.h"
+#include "session/statement.h"
+
+/* The lease begins. */
+void sequences_lease(struct session *);
+
+/* Are there numbers of others on its server, which must go before its first statement? */
+bool sequences_due(const struct session *);
+/* Adds what discards them, up to a Sync of our own, if sequences_due(). Progress is told. */
+void sequences_begin(struct session *, struct buf *out);
+/* They are gone. */
+void sequences_gone(struct session *);
+
+/* The text of a Query, Parse or Bind with these bits, or this FunctionCall, goes to the server:
+ * the same, if it could tell of numbers. */
+void sequences_mind(struct session *, unsigned set);
+void sequences_mind_call(struct session *, const struct message *);
+
+/* Would it tell of them in a text that first ends a failed transaction? Nothing can be discarded
+ * there. */
+bool sequences_refuses(const struct session *, unsigned set);
+
+#endif

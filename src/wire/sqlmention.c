@@ -1,0 +1,125 @@
+#include "wire/sqlmention.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <strings.h>
+
+#include "wire/sqlclass.h"
+#include "wire/sqltext.h"
+
+_Static_assert(SQLCLASS_N <= 26, "the bits of sqlclass() are others");
+
+/* ---- nearly all texts have none of it ---- */
+
+typedef uint8_t block __attribute__((vector_size(16)));
+
+#define BLOCK_READ (sizeof(block) + 3) /* bytes that one look reads */
+
+/* In lower case; '_' becomes 0x7f. */
+static inline block
+block_at(const char *p)
+{
+	block b;
+
+	memcpy(&b, p, sizeof b);
+	return b | 0x20;
+}
+
+/* Does one of 16 places hold "tval" (of lastval, nextval, setval), "rrva" (of currval), "seed",
+ * "mp_b" (of temp_buffers) or "u&"? */
+static inline bool
+block_suspicious(const char *p)
+{
+	block a = block_at(p), b = block_at(p + 1), c = block_at(p + 2), d = block_at(p + 3);
+	block hits = (block)(((a == 't') & (b == 'v') & (c == 'a') & (d == 'l')) |
+			     ((a == 'r') & (b == 'r') & (c == 'v') & (d == 'a')) |
+			     ((a == 's') & (b == 'e') & (c == 'e') & (d == 'd')) |
+			     ((a == 'm') & (b == 'p') & (c == 0x7f) & (d == 'b')) |
+			     ((a == 'u') & (b == ('&' | 0x20))));
+	uint64_t halves[2];
+
+	memcpy(halves, &hits, sizeof halves);
+	return (halves[0] | halves[1]) != 0;
+}
+
+static bool
+suspicious(const char *text, size_t length)
+{
+	char tail[BLOCK_READ] = {0};
+	size_t i = 0;
+
+	for (; length - i >= BLOCK_READ; i += sizeof(block))
+		if (block_suspicious(text + i))
+			return true;
+	memcpy(tail, text + i, length - i);
+	return block_suspicious(tail);
+}
+
+/* ---- the words ---- */
+
+static bool
+has(const char *text, size_t length, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i + n <= length; i++)
+		if (tolower((unsigned char)text[i]) == *word && strncasecmp(text + i, word, n) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_seed(const struct sqltext_token *t)
+{
+	return (t->kind == SQLTEXT_NAME && t->length == 4 &&
+		strncasecmp(t->start, "seed", 4) == 0) ||
+	       (t->kind == SQLTEXT_QUOTED && t->length == 6 &&
+		strncasecmp(t->start, "\"seed\"", 6) == 0);
+}
+
+/* Has it a statement SET [SESSION | LOCAL] seed? Tables have columns of that name. */
+static bool
+sets_seed(const char *text, size_t length)
+{
+	struct sqltext_token t;
+	struct sqltext at;
+	bool begins = true;
+
+	sqltext_init(&at, text, length, 0);
+	while (sqltext_token(&at, &t) != SQLTEXT_END) {
+		bool set = begins && t.word == SQLWORD_SET;
+
+		begins = t.kind == SQLTEXT_SPLIT || (t.kind == SQLTEXT_PUNCT && *t.start == ';');
+		if (!set)
+			continue;
+		sqltext_token(&at, &t);
+		if (t.word == SQLWORD_SESSION || t.word == SQLWORD_LOCAL)
+			sqltext_token(&at, &t);
+		if (is_seed(&t))
+			return true;
+	}
+	return false;
+}
+
+unsigned
+sqlmention(const char *text, size_t length)
+{
+	static const char *const sequences[] = {"lastval", "currval", "nextval",
+						"setval",  "u&'",     "u&\""};
+	unsigned found = 0;
+
+	if (length == 0 || !suspicious(text, length))
+		return 0;
+	for (size_t i = 0; i < sizeof sequences / sizeof *sequences; i++)
+		if (has(text, length, sequences[i]))
+			found |= SQLMENTION_SEQUENCE;
+	if (has(text, length, "temp_buffers"))
+		found |= SQLMENTION_TEMP_BUFFERS;
+	if (has(text, length, "setseed") ||
+	    (has(text, length, "seed") &&
+	     (has(text, length, "set_config") || sets_seed(text, length))))
+		found |= SQLMENTION_SEED;
+	return found;
+}
