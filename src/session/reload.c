@@ -1,6 +1,7 @@
 #include "session/reload.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
@@ -23,15 +24,32 @@ struct changing {
 	unsigned changes;
 };
 
+/* Is it about a socket that the service manager has made? */
+static bool
+is_of_socket_unit(const struct daemon *d, const struct conf_difference *diff)
+{
+	static const char *const options[] = {"listen", "port", "socket_mode", "socket_owner",
+					      "socket_group"};
+
+	for (unsigned i = 0; i < sizeof options / sizeof *options; i++)
+		if (strcmp(diff->option, options[i]) == 0)
+			return d->listen && listen_adopted(d->listen);
+	return false;
+}
+
 static void
 needs_restart(const struct changing *c, const struct conf_difference *diff)
 {
-	char *text = mem_printf("option %s of [%s] stays \"%s\": \"%s\" needs a restart",
-				diff->option, diff->section, diff->was, diff->is);
+	const char *needs = is_of_socket_unit(c->daemon, diff)
+				? "the unit of the socket (pgwithd.socket) to be changed and restarted"
+				: "a restart";
+	char *text = mem_printf("option %s of [%s] stays \"%s\": \"%s\" needs %s", diff->option,
+				diff->section, diff->was, diff->is, needs);
 
 	log_warnx(
-	    "pgwithd: option needs a restart section=\"%s\" option=%s is=\"%s\" wanted=\"%s\"",
-	    diff->section, diff->option, diff->was, diff->is);
+	    "pgwithd: option needs a restart section=\"%s\" option=%s is=\"%s\" wanted=\"%s\" "
+	    "needs=\"%s\"",
+	    diff->section, diff->option, diff->was, diff->is, needs);
 	if (c->told->tell)
 		c->told->tell(c->told->arg, text);
 	free(text);
