@@ -306,11 +306,12 @@ saved(struct session *s)
 		save(s);
 		return;
 	}
-	if (!good && !s->undone) {
-		end_by(s, "it does not tell what the session has set");
+	if (!good && !s->undone && !s->pin) {
+		end_by(s, "what the session has set cannot be kept, and the pool has pin = off");
 		return;
 	}
-	/* A server that cannot say what is left may have anything. */
+	/* A server that cannot say what is left may have anything; what is too much to be kept
+	 * stays where it is. */
 	if (!good)
 		s->pinned |= SESSION_PIN_SETTING;
 	s->changed = s->undone = false;
@@ -325,7 +326,7 @@ static void
 answered(struct session *s, const uint8_t *data, size_t bytes)
 {
 	buf_add(s->answer, data, bytes);
-	if (s->answer->failed) {
+	if (s->answer->failed && s->state == SESSION_SETUP) {
 		end_by(s, "its answer is too long");
 		return;
 	}

@@ -142,6 +142,9 @@ whole_message(struct session *s)
 {
 	struct talk *t = &s->scopes->talk;
 
+	/* What is not kept whole is as good as nothing. */
+	if (t->one.failed && t->keep_rows)
+		t->kept.failed = true;
 	if (!t->one.failed && t->one.len > 0) {
 		if (t->header[0] == 'E' && t->error.len == 0)
 			buf_add(&t->error, buf_data(&t->one), t->one.len);
