@@ -85,23 +85,7 @@ group_at(struct list_node *n)
 	return pool->group == pool ? pool : NULL;
 }
 
-static bool
-has_limits(const struct conf_pool *conf)
-{
-	return conf->scope_deadline_us || conf->idle_in_scope_timeout_us || conf->query_timeout_us;
-}
-
 /* Before the group goes on with these options: what its sessions rely on. */
-static void
-prepare_session(struct session *s, struct pool *pool, const struct conf_pool *next, bool moves)
-{
-	if (moves && s->pool == pool && s->let_in)
-		state_moves(s);
-	/* Only in a pool with limits is it known when a transaction began. */
-	if (s->lease->pool == pool && has_limits(pool->conf) != has_limits(next))
-		s->begun_us = 0;
-}
-
 static void
 prepare_sessions(struct daemon *d, struct pool *group, const struct conf_pool *next)
 {
@@ -109,14 +93,16 @@ prepare_sessions(struct daemon *d, struct pool *group, const struct conf_pool *n
 
 	LIST_EACH (n, &d->pools.list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
-		bool moves = pool->group == group && renew_moves(pool, next);
 
-		if (pool->group != group || (!moves && has_limits(pool->conf) == has_limits(next)))
+		if (pool->group != group || !renew_moves(pool, next))
 			continue;
 		for (int i = 0; i < SESSION_CLOSING; i++)
-			LIST_EACH (m, &d->in_state[i])
-				prepare_session(LIST_OBJ(m, struct session, node), pool, next,
-						moves);
+			LIST_EACH (m, &d->in_state[i]) {
+				struct session *s = LIST_OBJ(m, struct session, node);
+
+				if (s->pool == pool && s->let_in)
+					state_moves(s);
+			}
 	}
 }
 

@@ -6,10 +6,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/begin.h"
+#include "session/control.h"
 #include "session/daemon.h"
 #include "session/deallocate.h"
 #include "session/lexing.h"
-#include "session/limits.h"
 #include "session/params.h"
 #include "session/parts.h"
 #include "session/quick.h"
@@ -131,7 +131,7 @@ without_lease(struct session *s, struct message *m)
 		if (m->bytes > 0)
 			return need_server(s, m->type);
 		buf_init(&out, 16);
-		msg_ready(&out, scopes_status(s));
+		session_ready(s, &out);
 		session_send_buf(s, &out);
 		buf_clear(&out);
 		return s->state == SESSION_IDLE ? DROP : OVER;
@@ -186,6 +186,22 @@ sent(struct session *s, const struct message *m)
 		progress_sent(p, m->type);
 }
 
+/* The client asks the server for something: not by the data of a COPY, nor by a Flush. */
+static void
+note_request(struct session *s, char type)
+{
+	const struct progress *p = &s->lease->srv->progress;
+	int64_t now;
+
+	if (type == 'H' || type == 'd' || type == 'c' || type == 'f')
+		return;
+	now = loop_now_us(s->daemon->loop);
+	/* A Sync is no more than the end of what the server may be at. */
+	if (type == 'S' ? p->runs_count == 0 : p->ready_due == p->own_syncs)
+		s->request_us = now;
+	lease_asks(s->lease, now);
+}
+
 static enum verdict
 with_lease(struct session *s, struct message *m)
 {
@@ -204,6 +220,7 @@ with_lease(struct session *s, struct message *m)
 		err_clear(&e);
 		return session_gone(s) ? OVER : DROP;
 	}
+	note_request(s, m->type);
 	begin_send(s, &s->daemon->ahead);
 	if (m->type == 'F')
 		sequences_mind_call(s, m);
@@ -213,10 +230,7 @@ with_lease(struct session *s, struct message *m)
 	}
 	/* A session that keeps its server needs no help. */
 	if (s->pinned & SESSION_PIN_MODE) {
-		if (p->ready_due == 0)
-			s->request_us = loop_now_us(s->daemon->loop);
-		if (limits_there(s))
-			limits_control(s, m->set);
+		control_message(s, m);
 		if (s->slow)
 			slow_message(s, m);
 		sent(s, m);
@@ -233,10 +247,10 @@ with_lease(struct session *s, struct message *m)
 		statement_effects(s, m->set, sql, sql_bytes, true);
 	}
 	told = statement_unnamed(s, m);
-	if (p->ready_due == 0)
-		s->request_us = loop_now_us(s->daemon->loop);
 	if (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C')
 		v = statement_named(s, m);
+	if (m->type == 'B')
+		progress_note(p, PROGRESS_WORKS);
 	if (s->slow && v != HOLD)
 		slow_message(s, m);
 	if (v == FORWARD && !told)

@@ -13,6 +13,7 @@
 #include "base/units.h"
 #include "session/admit.h"
 #include "session/begin.h"
+#include "session/control.h"
 #include "session/daemon.h"
 #include "session/parts.h"
 #include "session/scopes.h"
@@ -260,6 +261,15 @@ session_send_buf(struct session *s, const struct buf *b)
 }
 
 void
+session_ready(struct session *s, struct buf *out)
+{
+	msg_ready(out, scopes_status(s));
+	s->queries++;
+	if (s->pool)
+		s->pool->stats.queries++;
+}
+
+void
 session_log_error(const struct session *s, const struct err *e)
 {
 	if (s->daemon->conf->log_pooler_errors)
@@ -284,7 +294,7 @@ session_refuse(struct session *s, char type, const struct err *e)
 	if (s->begun == BEGUN_YES)
 		s->begun = BEGUN_FAILED;
 	if (type == 'Q' || type == 'F')
-		msg_ready(&out, scopes_status(s));
+		session_ready(s, &out);
 	else
 		s->skip_sync = true;
 	session_send_buf(s, &out);
@@ -388,6 +398,7 @@ free_session(void *arg)
 	free(s->startup);
 	free(s->setup);
 	slow_free(s);
+	control_free(s);
 	if (s->scopes)
 		scopes_free(s->scopes);
 	free(s);

@@ -117,10 +117,8 @@ struct session {
 	int64_t since_us; /* when the state was entered */
 	int64_t connected_us;
 	int64_t connected_at; /* wall clock, seconds */
-	int64_t request_us;   /* when the last request began */
+	int64_t request_us;   /* when the client has last asked for something */
 	int64_t answer_us;    /* limits: when a server last ended the answer to a statement */
-	int64_t begun_us;     /* limits: its own transaction began, or began anew; 0: there is none,
-				 or its end is under way */
 	int64_t limited_us;   /* limits: when a statement was last cancelled */
 	int64_t heard_us;     /* limits: when `heard` was seen to grow */
 	uint64_t heard;       /* limits: bytes of the client at the last look */
@@ -130,8 +128,9 @@ struct session {
 	uint8_t ending; /* BEGUN_EXPIRED: how far its end is in the extended protocol: begin.c */
 	uint64_t queries;
 	uint64_t last_server; /* id of the one that it had last, or has */
-	struct slow *slow;  /* slow.h; NULL: nobody wants to hear of long scopes */
-	uint8_t last_words; /* enum err_id: what its end was told to be */
+	struct control *control; /* control.h; NULL: nothing is kept there */
+	struct slow *slow;       /* slow.h; NULL: nobody wants to hear of long scopes */
+	uint8_t last_words;      /* enum err_id: what its end was told to be */
 };
 
 /* Why a session keeps its server, beside SQLCLASS_...: a prepared statement of the protocol that it
@@ -177,6 +176,9 @@ void session_set_state(struct session *, enum session_state);
 /* Writes or queues bytes for the client. Too slow a client that asks for too much is closed. */
 void session_send(struct session *, const void *, size_t bytes);
 void session_send_buf(struct session *, const struct buf *);
+
+/* Adds the ReadyForQuery that answers a request here, without a server, and counts it. */
+void session_ready(struct session *, struct buf *);
 
 /* The client is told this error of ours: that is logged. */
 void session_log_error(const struct session *, const struct err *);

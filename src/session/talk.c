@@ -204,6 +204,7 @@ talk_readable(struct session *s)
 	if (s->lease->state != LEASE_HELD || !t->busy)
 		return false;
 	if (progress_at_rest(&srv->progress)) {
+		lease_heard_own(s->lease, t->since_us);
 		t->busy = false;
 		t->ended = true;
 		return true;
