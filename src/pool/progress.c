@@ -219,7 +219,7 @@ progress_sent(struct progress *p, char type)
 			return;
 		push(p, RUN_EXTENDED);
 		p->extended = true;
-		p->flushed = false;
+		p->flushed = p->flush_sent = false;
 		return;
 	case 'S':
 		p->syncs++;
@@ -229,7 +229,7 @@ progress_sent(struct progress *p, char type)
 		}
 		push(p, RUN_SYNC | take_sending(p));
 		p->ready_due++;
-		p->extended = p->flushed = p->skipping = false;
+		p->extended = p->flushed = p->flush_sent = p->skipping = false;
 		return;
 	case 'c':
 	case 'f':
@@ -238,8 +238,11 @@ progress_sent(struct progress *p, char type)
 		else if (p->runs_count > 0 && !p->skipping)
 			push(p, RUN_COPY_END);
 		return;
+	case 'H':
+		p->flush_sent |= p->extended && !p->skipping && p->copy == COPY_NONE;
+		return;
 	default:
-		return; /* Flush and CopyData are answered by nothing */
+		return; /* CopyData is answered by nothing */
 	}
 }
 
@@ -250,7 +253,7 @@ progress_sent_extended(struct progress *p, uint32_t n)
 		return;
 	push_many(p, RUN_EXTENDED, n);
 	p->extended = true;
-	p->flushed = false;
+	p->flushed = p->flush_sent = false;
 }
 
 bool
@@ -262,7 +265,7 @@ progress_sent_as(struct progress *p, unsigned flags)
 	if (flags & (PROGRESS_OWN | PROGRESS_FOR_PARSE))
 		p->own++;
 	p->extended = true;
-	p->flushed = false;
+	p->flushed = p->flush_sent = false;
 	return true;
 }
 
@@ -282,7 +285,7 @@ progress_sent_own_sync(struct progress *p)
 	p->own++;
 	p->own_syncs++;
 	p->ready_due++;
-	p->extended = p->flushed = p->skipping = false;
+	p->extended = p->flushed = p->flush_sent = p->skipping = false;
 }
 
 /* ---- from the server ---- */
@@ -423,7 +426,7 @@ ready_came(struct progress *p, char status)
 		/* A COPY IN had failed before it could swallow its Sync: there the skipping ended.
 		 */
 		if (p->skipping)
-			p->skipping = p->extended = p->flushed = false;
+			p->skipping = p->extended = p->flushed = p->flush_sent = false;
 		else
 			p->stray |= !p->unsure;
 		count_ready(p, 0, was);
@@ -435,7 +438,7 @@ ready_came(struct progress *p, char status)
 		 * transaction. */
 		pop(p);
 		if (p->extended && !any_run(p, RUN_EXTENDED))
-			p->extended = p->flushed = false;
+			p->extended = p->flushed = p->flush_sent = false;
 	} else {
 		pop(p);
 	}
@@ -758,7 +761,7 @@ progress_remains(const struct progress *p)
 		return "half of a message has come";
 	if (p->status != 'I')
 		return "a transaction is open";
-	if (p->extended || p->flushed || p->skipping)
+	if (p->extended || p->flushed || p->flush_sent || p->skipping)
 		return "an exchange has no end";
 	if (p->copy != COPY_NONE || p->copy_ended || p->swallowed > 0)
 		return "a COPY is open";
@@ -846,7 +849,7 @@ progress_mark(struct progress *p, struct buf *out)
 	tell_failed(p);
 	p->ready_due = 0;
 	p->sending = 0;
-	p->extended = p->flushed = p->skipping = p->unsure = p->half_begun = false;
+	p->extended = p->flushed = p->flush_sent = p->skipping = p->unsure = p->half_begun = false;
 	copy_closed(p);
 	progress_sent(p, 'Q');
 	p->marked = true;
@@ -898,6 +901,7 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->half_begun);
 	PACK(p, g->marked);
 	PACK(p, g->flushed);
+	PACK(p, g->flush_sent);
 	PACK(p, g->mark);
 	PACK(p, g->swallowed);
 	PACK(p, g->failed);

@@ -62,6 +62,7 @@ struct progress {
 	bool half_begun;
 	bool marked;        /* progress_mark() was sent and its answer has not come */
 	bool flushed;       /* progress_finish() has asked for the answers that the server holds */
+	bool flush_sent;    /* so has the client. It may be swallowed by a COPY IN */
 	char mark[17];      /* what the answer to the last mark holds */
 	uint32_t swallowed; /* Syncs taken for swallowed by the COPY IN that is open */
 	uint32_t failed;    /* tracked messages that the error now being handled has skipped */

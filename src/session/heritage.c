@@ -36,6 +36,8 @@ values_pack(struct pack *p, struct session *s)
 {
 	PACK(p, s->secret);
 	PACK(p, s->minor);
+	PACK(p, s->asked_tls);
+	PACK(p, s->asked_gss);
 	PACK(p, s->uid);
 	PACK(p, s->gid);
 	PACK(p, s->pid);

@@ -479,6 +479,7 @@ readable(struct lease *l)
 				  "may have been done without them");
 		return;
 	}
+	s->unheard |= s->stream.broken && bytes > 0;
 	if (bytes > 0)
 		session_send(s, data, bytes);
 	if (s->state != SESSION_ACTIVE)

@@ -163,13 +163,27 @@ on_drained(struct stream *st, void *arg)
 	}
 	if (s->lease->state == LEASE_HELD)
 		stream_resume(&s->lease->srv->stream);
+	/* Its messages have waited for that. */
+	if (s->state == SESSION_IDLE || s->state == SESSION_ACTIVE || s->state == SESSION_CONSOLE) {
+		if (!s->held)
+			stream_resume(st);
+		request_resume(s);
+	}
 }
 
-/* While it is not read from: it waits, or its server is slow. */
-static void
+/* While it is not read from: it waits, or its server is slow. What stands before a Terminate is
+ * done all the same, unless it has not even begun. */
+static bool
 on_hangup(struct stream *st, void *arg)
 {
-	session_close(arg, CLEANUP_CLIENT_GONE, "client gone");
+	struct session *s = arg;
+	bool waits = s->state == SESSION_WAITING || s->state == SESSION_LOGIN ||
+		     (s->state == SESSION_CONSOLE && s->held);
+
+	if (!waits && request_said_terminate(s))
+		return false;
+	session_close(s, CLEANUP_CLIENT_GONE, "client gone");
+	return true;
 }
 
 static const struct stream_ops stream_ops = {on_readable, on_drained, on_hangup};

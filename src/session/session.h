@@ -79,6 +79,8 @@ struct session {
 	struct scopes *scopes;          /* NULL: it has never sent a scope statement */
 	uint8_t secret[SESSION_SECRET]; /* its cancel key, beside session_number() */
 	uint32_t minor;                 /* protocol 3.minor that is spoken */
+	bool asked_tls;                 /* it has sent an SSLRequest; */
+	bool asked_gss;                 /* a GSSENCRequest: each is answered once */
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
@@ -90,12 +92,14 @@ struct session {
 	char *startup;     /* its startup parameters (params.h) while it waits to be let in */
 	uint32_t startup_bytes;
 	uint32_t drop_left; /* bytes still to come of a message that is not wanted */
-	char *setup;        /* SQL that gives a server its startup parameters; NULL if they are the
-			       server's own */
-	unsigned pinned;    /* SQLCLASS_... bits and SESSION_PIN_...: why it keeps its server; 0: it
-			       does not */
-	bool skip_sync;     /* an error of ours in the extended protocol: dropped up to Sync. Not a
-			       state: any     state between login and closing can have it */
+	uint32_t owed;      /* a Terminate waits: ReadyForQuery that were due when it came */
+	bool unheard;    /* it waits, and a part of an answer came when nobody was there any more */
+	char *setup;     /* SQL that gives a server its startup parameters; NULL if they are the
+			    server's own */
+	unsigned pinned; /* SQLCLASS_... bits and SESSION_PIN_...: why it keeps its server; 0: it
+			    does not */
+	bool skip_sync;  /* an error of ours in the extended protocol: dropped up to Sync. Not a
+			    state: any     state between login and closing can have it */
 	bool discard; /* this lease may have changed the server's session state, though not for the
 		       * session to keep */
 	struct buf *answer;  /* SESSION_SETUP, SESSION_SAVING: what the server said so far */
@@ -233,6 +237,8 @@ void login_failed(struct session *, const struct err *);
 void request_readable(struct session *);
 /* request: goes on with what is in session->in: after a grant, an answer, a resume. */
 void request_resume(struct session *);
+/* request: is a Terminate the last that has come from the client, read or not? */
+bool request_said_terminate(const struct session *);
 /* request: the wait is over without a server; the message at the front of session->in, of this
  * type, is answered with the error, and the session goes on (or ends, if pgwithd shuts down). */
 void request_failed(struct session *, char type, const struct err *);

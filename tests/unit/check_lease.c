@@ -532,6 +532,7 @@ static const struct {
     LEFT(progress.from_have),     LEFT(progress.skipping),
     LEFT(progress.copy_ended),    LEFT(progress.copy),
     LEFT(progress.marked),        LEFT(progress.flushed),
+    LEFT(progress.flush_sent),
     LEFT(progress.swallowed),     LEFT(progress.failed),
     LEFT(progress.failed_itself), LEFT(progress.own),
     LEFT(progress.own_syncs),     LEFT(progress.own_failed),
