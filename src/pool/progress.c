@@ -18,8 +18,7 @@ enum run_kind {
 	RUN_COPY_END  /* CopyDone or CopyFail sent ahead of a COPY IN: answered by nothing */
 };
 #define STATUS_MAX (64 * 1024) /* bytes of a ParameterStatus that is kept */
-#define RUN_KIND   0x03        /* the rest of progress_run.kind are flags, PROGRESS_OWN and so on */
-#define RUN_DOES   (PROGRESS_BEGINS | PROGRESS_ENDS)
+#define RUN_KIND   0x0f        /* the rest of progress_run.kind are flags, PROGRESS_OWN and so on */
 
 void
 progress_init(struct progress *p)
@@ -113,17 +112,7 @@ remove_first_run(struct progress *p)
 static bool
 is_own_sync(const struct progress_run *r)
 {
-	return (r->kind & ~RUN_DOES) == (RUN_SYNC | PROGRESS_OWN);
-}
-
-/* What the exchange that is complete now does. */
-static unsigned
-take_sending(struct progress *p)
-{
-	unsigned does = p->sending & RUN_DOES;
-
-	p->sending = 0;
-	return does;
+	return r->kind == (RUN_SYNC | PROGRESS_OWN);
 }
 
 /* It was skipped, or never will be answered. */
@@ -207,7 +196,7 @@ progress_sent(struct progress *p, char type)
 		if (p->skipping)
 			return;
 		p->half_begun |= p->extended;
-		push(p, RUN_QUERY | take_sending(p));
+		push(p, RUN_QUERY);
 		p->ready_due++;
 		return;
 	case 'P':
@@ -219,7 +208,7 @@ progress_sent(struct progress *p, char type)
 			return;
 		push(p, RUN_EXTENDED);
 		p->extended = true;
-		p->flushed = p->flush_sent = false;
+		p->flushed = false;
 		return;
 	case 'S':
 		p->syncs++;
@@ -227,9 +216,9 @@ progress_sent(struct progress *p, char type)
 			p->swallowed++;
 			return;
 		}
-		push(p, RUN_SYNC | take_sending(p));
+		push(p, RUN_SYNC);
 		p->ready_due++;
-		p->extended = p->flushed = p->flush_sent = p->skipping = false;
+		p->extended = p->flushed = p->skipping = false;
 		return;
 	case 'c':
 	case 'f':
@@ -238,11 +227,8 @@ progress_sent(struct progress *p, char type)
 		else if (p->runs_count > 0 && !p->skipping)
 			push(p, RUN_COPY_END);
 		return;
-	case 'H':
-		p->flush_sent |= p->extended && !p->skipping && p->copy == COPY_NONE;
-		return;
 	default:
-		return; /* CopyData is answered by nothing */
+		return; /* Flush and CopyData are answered by nothing */
 	}
 }
 
@@ -253,7 +239,7 @@ progress_sent_extended(struct progress *p, uint32_t n)
 		return;
 	push_many(p, RUN_EXTENDED, n);
 	p->extended = true;
-	p->flushed = p->flush_sent = false;
+	p->flushed = false;
 }
 
 bool
@@ -265,14 +251,14 @@ progress_sent_as(struct progress *p, unsigned flags)
 	if (flags & (PROGRESS_OWN | PROGRESS_FOR_PARSE))
 		p->own++;
 	p->extended = true;
-	p->flushed = p->flush_sent = false;
+	p->flushed = false;
 	return true;
 }
 
 void
 progress_sent_part(struct progress *p)
 {
-	push(p, RUN_QUERY | PROGRESS_PART | take_sending(p));
+	push(p, RUN_QUERY | PROGRESS_PART);
 	p->own++;
 	p->ready_due++;
 }
@@ -280,12 +266,12 @@ progress_sent_part(struct progress *p)
 void
 progress_sent_own_sync(struct progress *p)
 {
-	push(p, RUN_SYNC | PROGRESS_OWN | take_sending(p));
+	push(p, RUN_SYNC | PROGRESS_OWN);
 	p->syncs++;
 	p->own++;
 	p->own_syncs++;
 	p->ready_due++;
-	p->extended = p->flushed = p->flush_sent = p->skipping = false;
+	p->extended = p->flushed = p->skipping = false;
 }
 
 /* ---- from the server ---- */
@@ -387,30 +373,14 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 		}
 		drop_first_run(p);
 	}
-	if (p->runs_count == 0) {
+	if (p->runs_count == 0)
 		p->skipping = true;
-		p->sending = 0;
-	}
 	tell_failed(p);
-}
-
-/* A ReadyForQuery that answers this run, after this status. */
-static void
-count_ready(struct progress *p, unsigned kind, char was)
-{
-	bool chained = was != 'I' && p->status != 'I' && (kind & RUN_DOES) == RUN_DOES;
-
-	if (kind & PROGRESS_OWN)
-		return;
-	p->answers += (kind & PROGRESS_PART) == 0;
-	p->rests += p->status == 'I' || chained;
 }
 
 static void
 ready_came(struct progress *p, char status)
 {
-	char was = p->status;
-
 	p->status = status;
 	p->readies++;
 	copy_closed(p);
@@ -426,19 +396,17 @@ ready_came(struct progress *p, char status)
 		/* A COPY IN had failed before it could swallow its Sync: there the skipping ended.
 		 */
 		if (p->skipping)
-			p->skipping = p->extended = p->flushed = p->flush_sent = false;
+			p->skipping = p->extended = p->flushed = false;
 		else
 			p->stray |= !p->unsure;
-		count_ready(p, 0, was);
 		return;
 	}
-	count_ready(p, first_run(p)->kind, was);
 	if (first_is(p, RUN_QUERY)) {
 		/* A simple Query ends the extended-protocol messages before it, and their
 		 * transaction. */
 		pop(p);
 		if (p->extended && !any_run(p, RUN_EXTENDED))
-			p->extended = p->flushed = p->flush_sent = false;
+			p->extended = p->flushed = false;
 	} else {
 		pop(p);
 	}
@@ -761,7 +729,7 @@ progress_remains(const struct progress *p)
 		return "half of a message has come";
 	if (p->status != 'I')
 		return "a transaction is open";
-	if (p->extended || p->flushed || p->flush_sent || p->skipping)
+	if (p->extended || p->flushed || p->skipping)
 		return "an exchange has no end";
 	if (p->copy != COPY_NONE || p->copy_ended || p->swallowed > 0)
 		return "a COPY is open";
@@ -791,20 +759,7 @@ progress_renew(struct progress *p)
 	p->watch = p->texts = p->deallocated_all = false;
 	p->deallocated = 0;
 	p->peek_bytes = 0;
-	p->sending = 0;
 	p->mark[0] = 0;
-}
-
-unsigned
-progress_exchange(const struct progress *p)
-{
-	for (uint32_t i = 0; i < p->runs_count; i++) {
-		const struct progress_run *r = run_at(p, i);
-
-		if ((r->kind & RUN_KIND) == RUN_QUERY || (r->kind & RUN_KIND) == RUN_SYNC)
-			return r->kind & RUN_DOES;
-	}
-	return p->sending & RUN_DOES;
 }
 
 void
@@ -848,8 +803,7 @@ progress_mark(struct progress *p, struct buf *out)
 		drop_first_run(p);
 	tell_failed(p);
 	p->ready_due = 0;
-	p->sending = 0;
-	p->extended = p->flushed = p->flush_sent = p->skipping = p->unsure = p->half_begun = false;
+	p->extended = p->flushed = p->skipping = p->unsure = p->half_begun = false;
 	copy_closed(p);
 	progress_sent(p, 'Q');
 	p->marked = true;
@@ -901,7 +855,6 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->half_begun);
 	PACK(p, g->marked);
 	PACK(p, g->flushed);
-	PACK(p, g->flush_sent);
 	PACK(p, g->mark);
 	PACK(p, g->swallowed);
 	PACK(p, g->failed);
@@ -914,9 +867,6 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->from_passed);
 	PACK(p, g->from_drop);
 	PACK(p, g->readies);
-	PACK(p, g->answers);
-	PACK(p, g->rests);
-	PACK(p, g->sending);
 	PACK(p, g->completes);
 	PACK(p, g->errors);
 	PACK(p, g->stray);

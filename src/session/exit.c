@@ -307,9 +307,9 @@ saved(struct scopes *sc)
 		sc->step = STEP_SAVE;
 		return;
 	}
-	if (!good && !s->undone && !s->pin) {
+	if (!good && !s->undone) {
 		err_make(&e, ERR_SETUP_FAILED, s->pool->conf->name,
-			 "what the session has set cannot be kept, and the pool has pin = off");
+			 "it does not tell what the session has set");
 		session_fail(s, &e);
 		err_clear(&e);
 		return;

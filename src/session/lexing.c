@@ -118,9 +118,9 @@ lexing_classify(const struct session *s, struct message *m, const char *sql, siz
 	}
 	lexing_each(read_as, &r);
 	m->set = r.any;
+	m->unsure = true;
 	if (r.any == r.all)
 		return;
-	m->unsure = true;
 	/* What LOAD does cannot be asked for; DISCARD ALL is all that can be done. */
 	m->set &= ~(unsigned)((SQLCLASS_SCOPE | SQLCLASS_LOAD) & ~r.all);
 	m->set |= SQLCLASS_OPAQUE;

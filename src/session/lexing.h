@@ -14,8 +14,8 @@
 unsigned lexing_flags(const struct session *, bool *certain);
 
 /* Sets m->set and m->lexing of a Query or Parse with that text. If it is not certain how it is
- * read, all readings count, m->unsure is set, and no scope statement is seen that another reading
- * does not have. */
+ * read, m->unsure is set, all readings count, and no scope statement is seen that one of them does
+ * not have. */
 void lexing_classify(const struct session *, struct message *, const char *sql, size_t bytes);
 
 /* All the readings of a text that there are: calls `with` for each until that returns false.

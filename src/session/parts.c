@@ -99,7 +99,7 @@ part_ended(struct session *s)
 		return;
 	parts_drop(s);
 	buf_init(&out, 16);
-	session_ready(s, &out);
+	msg_ready(&out, scopes_status(s));
 	session_send_buf(s, &out);
 	buf_clear(&out);
 }
@@ -240,6 +240,20 @@ parses(struct session *s, const char *sql, size_t bytes, struct err *e)
 	return true;
 }
 
+/* Does a quote or comment of the text not end? Then PostgreSQL, which reads the whole text before
+ * it runs any of it, refuses it. */
+static bool
+is_open(const struct scopes *sc, const char *text, size_t bytes)
+{
+	struct sqltext_stmt stmt;
+	struct sqltext at;
+
+	sqltext_init(&at, text, bytes, sc->lexing);
+	while (sqltext_next(&at, &stmt))
+		;
+	return at.unterminated;
+}
+
 static enum verdict
 split(struct session *s, const char *sql, size_t bytes)
 {
@@ -276,9 +290,6 @@ query(struct session *s, const struct message *m, const char *sql, size_t bytes)
 	}
 	if ((v = settled(s)) != FORWARD)
 		return v;
-	/* The parts of a text are read as the whole of it. */
-	if (!s->scopes->in_part)
-		s->scopes->lexing = lexing_flags(s, NULL);
 	if (!s->scopes->in_part && !has_one(s->scopes, sql, bytes))
 		return split(s, sql, bytes);
 	g = parts_parse(s, sql, bytes, &e);
@@ -412,7 +423,7 @@ synced(struct session *s)
 	    !progress_at_rest(&s->lease->srv->progress))
 		return FORWARD;
 	buf_init(&out, 16);
-	session_ready(s, &out);
+	msg_ready(&out, scopes_status(s));
 	session_send_buf(s, &out);
 	buf_clear(&out);
 	return session_gone(s) ? OVER : DROP;
@@ -435,7 +446,11 @@ parts_judge(struct session *s, struct message *m)
 	switch (m->type) {
 	case 'Q':
 		sql = statement_text(m, &bytes);
-		if (m->set & SQLCLASS_SCOPE)
+		/* The parts of a text are read as the whole of it. */
+		if ((m->set & SQLCLASS_SCOPE) && !sc->in_part)
+			sc->lexing = lexing_flags(s, NULL);
+		if ((m->set & SQLCLASS_SCOPE) &&
+		    (is_scope(sc, sql, bytes) || !is_open(sc, sql, bytes)))
 			return query(s, m, sql, bytes);
 		named_replaced(sc, 'P');
 		return admit(s, m, m->set, sql, bytes);

@@ -13,7 +13,6 @@
 #include "base/units.h"
 #include "session/admit.h"
 #include "session/begin.h"
-#include "session/control.h"
 #include "session/daemon.h"
 #include "session/parts.h"
 #include "session/scopes.h"
@@ -163,27 +162,13 @@ on_drained(struct stream *st, void *arg)
 	}
 	if (s->lease->state == LEASE_HELD)
 		stream_resume(&s->lease->srv->stream);
-	/* Its messages have waited for that. */
-	if (s->state == SESSION_IDLE || s->state == SESSION_ACTIVE || s->state == SESSION_CONSOLE) {
-		if (!s->held)
-			stream_resume(st);
-		request_resume(s);
-	}
 }
 
-/* While it is not read from: it waits, or its server is slow. What stands before a Terminate is
- * done all the same, unless it has not even begun. */
-static bool
+/* While it is not read from: it waits, or its server is slow. */
+static void
 on_hangup(struct stream *st, void *arg)
 {
-	struct session *s = arg;
-	bool waits = s->state == SESSION_WAITING || s->state == SESSION_LOGIN ||
-		     (s->state == SESSION_CONSOLE && s->held);
-
-	if (!waits && request_said_terminate(s))
-		return false;
-	session_close(s, CLEANUP_CLIENT_GONE, "client gone");
-	return true;
+	session_close(arg, CLEANUP_CLIENT_GONE, "client gone");
 }
 
 static const struct stream_ops stream_ops = {on_readable, on_drained, on_hangup};
@@ -275,15 +260,6 @@ session_send_buf(struct session *s, const struct buf *b)
 }
 
 void
-session_ready(struct session *s, struct buf *out)
-{
-	msg_ready(out, scopes_status(s));
-	s->queries++;
-	if (s->pool)
-		s->pool->stats.queries++;
-}
-
-void
 session_log_error(const struct session *s, const struct err *e)
 {
 	if (s->daemon->conf->log_pooler_errors)
@@ -308,7 +284,7 @@ session_refuse(struct session *s, char type, const struct err *e)
 	if (s->begun == BEGUN_YES)
 		s->begun = BEGUN_FAILED;
 	if (type == 'Q' || type == 'F')
-		session_ready(s, &out);
+		msg_ready(&out, scopes_status(s));
 	else
 		s->skip_sync = true;
 	session_send_buf(s, &out);
@@ -412,7 +388,6 @@ free_session(void *arg)
 	free(s->startup);
 	free(s->setup);
 	slow_free(s);
-	control_free(s);
 	if (s->scopes)
 		scopes_free(s->scopes);
 	free(s);

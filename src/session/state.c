@@ -17,19 +17,23 @@
 
 /* ---- asking ---- */
 
+/* Whatever operators search_path leads to. */
+#define EQUALS  "OPERATOR(pg_catalog.=)"
+#define DIFFERS "OPERATOR(pg_catalog.<>)"
+
 /* What pins, as the server knows it: a row with an empty name, and a letter for each that there is.
  * Outside a transaction all cursors are WITH HOLD, and all advisory locks are the session's. */
 static const char kept_question[] =
     " UNION ALL SELECT '', pg_catalog.concat("
     "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_listening_channels()) THEN 'l' END, "
-    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refclassid = "
-    "'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid = "
-    "pg_catalog.pg_my_temp_schema()) THEN 't' END, "
+    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refclassid " EQUALS
+    " 'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid " EQUALS
+    " pg_catalog.pg_my_temp_schema()) THEN 't' END, "
     "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql) THEN 'p' "
     "END, "
-    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE name <> '') THEN 'c' END, "
-    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = "
-    "pg_catalog.pg_backend_pid()) THEN 'a' END)";
+    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE name " DIFFERS " '') THEN 'c' END, "
+    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype " EQUALS
+    " 'advisory' AND pid " EQUALS " pg_catalog.pg_backend_pid()) THEN 'a' END)";
 
 static const struct {
 	char letter;
@@ -39,41 +43,25 @@ static const struct {
     {'c', SQLCLASS_HOLD},   {'a', SQLCLASS_LOCK},
 };
 
-static bool
-is_hidden(const struct session *s, const char *name)
-{
-	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1)
-		if (strcmp(p, name) == 0)
-			return true;
-	return false;
-}
-
 void
 state_ask(const struct session *s, bool patient, struct buf *sql)
 {
-	bool as_login;
-
 	if (patient)
 		buf_add_fmt(sql, "SELECT 'statement_timeout', "
 				 "pg_catalog.current_setting('statement_timeout'); "
 				 "SET LOCAL statement_timeout = 0; ");
-	/* A role sees only what it may see. As the one that logged in, for the length of the
-	 * question; not where SET SESSION AUTHORIZATION may have been, whose end would undo the
-	 * role's. */
-	as_login = is_hidden(s, "role") && !is_hidden(s, "session_authorization");
-	if (as_login)
-		buf_add_fmt(sql, "SELECT 'role', pg_catalog.current_setting('role'); "
-				 "SET LOCAL ROLE none; ");
-	buf_add_fmt(sql,
-		    "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' AND "
-		    /* These are the transaction's; transaction_timeout is not. */
-		    "name NOT IN ('transaction_isolation', 'transaction_read_only', "
-		    "'transaction_deferrable')");
+	buf_add_fmt(sql, "SELECT name, setting FROM pg_catalog.pg_settings WHERE source " EQUALS
+			 " 'session'"
+			 /* These three are the transaction's; transaction_timeout is not. */
+			 " AND name " DIFFERS " 'transaction_isolation'"
+			 " AND name " DIFFERS " 'transaction_read_only'"
+			 " AND name " DIFFERS " 'transaction_deferrable'");
 	if (patient)
-		buf_add_fmt(sql, " AND name <> 'statement_timeout'");
+		buf_add_fmt(sql, " AND name " DIFFERS " 'statement_timeout'");
+	buf_add_fmt(sql, " UNION ALL SELECT 'role', pg_catalog.current_setting('role')"
+			 " UNION ALL SELECT 'session_authorization', "
+			 "pg_catalog.current_setting('session_authorization')");
 	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1) {
-		if (as_login && strcmp(p, "role") == 0)
-			continue;
 		buf_add_fmt(sql, " UNION ALL SELECT ");
 		params_literal(sql, p);
 		buf_add_fmt(sql, ", pg_catalog.current_setting(");
@@ -149,52 +137,6 @@ has(const struct settings *set, const char *name)
 		if (strcasecmp(at, name) == 0)
 			return true;
 	return false;
-}
-
-/* The call of set_config() in a statement of ours that sets the parameter, or NULL. */
-static const char *
-find_call(const char *setup, const char *name, size_t *bytes)
-{
-	static const char begin[] = "pg_catalog.set_config('";
-	const char *at = setup, *end;
-	size_t length = strlen(name);
-
-	while (at && (at = strstr(at, begin)) != NULL) {
-		const char *text = at + sizeof begin - 1;
-		bool quoted = true;
-
-		/* What is in quotes has none but doubled ones. */
-		for (end = text; *end && (quoted || strncmp(end, ",false)", 7) != 0); end++)
-			quoted ^= *end == '\'';
-		if (*end == 0)
-			return NULL;
-		*bytes = (size_t)(end + 7 - at);
-		if (strncasecmp(text, name, length) == 0 && text[length] == '\'')
-			return at;
-		at = end;
-	}
-	return NULL;
-}
-
-/* Who has given up being the superuser by SET SESSION AUTHORIZATION does not see these any more,
- * and cannot have changed them since. */
-static void
-keep_unseen(const struct session *s, struct settings *set)
-{
-	static const char *const names[] = {"dynamic_library_path", "extension_control_path",
-					    "session_preload_libraries"};
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		size_t bytes;
-		const char *call = find_call(s->setup, names[i], &bytes);
-
-		if (call == NULL || has(set, names[i]))
-			continue;
-		buf_add_fmt(&set->sql, set->any ? ", " : "SELECT ");
-		buf_add(&set->sql, call, bytes);
-		buf_add_str(&set->names, names[i]);
-		set->any = true;
-	}
 }
 
 /* What was reset has the value of the startup packet again, which no server knows. */
@@ -289,15 +231,13 @@ state_take(struct session *s, const struct buf *answer)
 	if (set.temporary)
 		s->pinned |= SQLCLASS_TEMP;
 	if (who.authorization)
-		keep_unseen(s, &set);
-	if (who.authorization)
 		add(&set, "session_authorization", who.authorization);
 	if (who.role)
 		add(&set, "role", who.role);
 	free(who.authorization);
 	free(who.role);
 	/* So far, it is what this server has. */
-	good = left == 0 && !answer->failed && !set.sql.failed && !set.names.failed;
+	good = left == 0 && !set.sql.failed && !set.names.failed;
 	/* Of the startup packet nothing has been converted. */
 	set.encoding = NULL;
 	free(srv->context);
@@ -305,11 +245,7 @@ state_take(struct session *s, const struct buf *answer)
 	    good && set.any ? mem_strndup((char *)buf_data(&set.sql), set.sql.len) : NULL;
 	add_startup(s, &set);
 	good = good && !set.sql.failed;
-	if (!good) {
-		/* The session keeps the server, which needs nothing of what is known of it. */
-		free(srv->context);
-		srv->context = s->setup ? mem_strdup(s->setup) : NULL;
-	} else {
+	if (good) {
 		free(s->setup);
 		s->setup = set.any ? mem_strndup((char *)buf_data(&set.sql), set.sql.len) : NULL;
 	}

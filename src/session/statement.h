@@ -28,7 +28,7 @@ struct message {
 	size_t have;     /* of them here */
 	unsigned set;    /* SQLCLASS_... of a Query or Parse */
 	unsigned lexing; /* how its text is read: flags of sqltext_init() */
-	bool unsure;     /* there are other readings, in which it means something else */
+	bool unsure;     /* it may be read otherwise: see lexing_each() */
 	char next;       /* type of the message behind it, 0 if none is here */
 	size_t used;     /* REPLACE: bytes that need not be forwarded, the header among them */
 };

@@ -20,6 +20,7 @@ struct walk {
 	struct sqltext_token tok;
 	unsigned flags;
 	unsigned depth; /* 0: the client's text; else in a string of it */
+	bool executed;  /* the strings in it are executed, or may be: it is the body of DO */
 };
 
 /* ---- names -------------------------------------------------------------------------------------
@@ -58,17 +59,11 @@ want(struct session *s, const char *name, size_t length)
 	return true;
 }
 
+/* The server is always asked for role and session_authorization. */
 static bool
 want_if_unlisted(struct session *s, const char *name, size_t length)
 {
-	static const char *const names[] = {"role", "session_authorization"};
-
-	if (memchr(name, '.', length))
-		return want(s, name, length);
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (strcasecmp(names[i], name) == 0)
-			return want(s, names[i], strlen(names[i]));
-	return true;
+	return memchr(name, '.', length) ? want(s, name, length) : true;
 }
 
 bool
@@ -122,10 +117,6 @@ note_set(struct walk *w)
 	step(w);
 	while (w->tok.word == SQLWORD_SESSION && !is_name(w))
 		step(w);
-	if (is_word(&w->tok, "authorization"))
-		return want_if_unlisted(w->session, "session_authorization",
-					strlen("session_authorization")) &&
-		       want_if_unlisted(w->session, "role", strlen("role"));
 	/* It ends with the transaction. */
 	if (w->tok.word == SQLWORD_LOCAL && !is_name(w))
 		return true;
@@ -175,57 +166,52 @@ note_set_config(struct walk *w)
 /* ---- texts -------------------------------------------------------------------------------------
  */
 
-static bool note(struct session *, const char *sql, size_t bytes, unsigned flags, unsigned depth);
+static bool note(struct walk *, const char *sql, size_t bytes);
 
-/* A string that may be a text: the body of DO, or what a function executes. `is_body`: it is
- * executed for certain. */
+/* A string that may be a text: the body of DO, or what a function executes. `executed`: that is
+ * more than likely. */
 static bool
-note_string(struct walk *w, bool is_body)
+note_string(struct walk *w, bool executed)
 {
+	struct walk inner = {
+	    .session = w->session, .flags = w->flags, .depth = w->depth + 1, .executed = executed};
 	char *text;
 	long n;
-	bool known = true;
+	bool known;
 
 	if (w->depth == DEPTH_MAX || w->tok.length < sizeof "''SET a.b = 1")
 		return true;
 	text = mem_alloc(w->tok.length + 1);
 	n = sqlname_read(&w->tok, w->flags, text, w->tok.length + 1);
-	if (n > 0)
-		known = note(w->session, text, (size_t)n, w->flags, w->depth + 1);
-	/* What is certain to be set, under a name that is not: the server is kept. */
-	if (n <= 0)
-		known = false;
-	else if (!known)
-		known = !(sqlclass_flags(text, (size_t)n, w->flags) & SQLCLASS_SETCONFIG);
+	known = n > 0 && note(&inner, text, (size_t)n);
 	free(text);
-	return known || !is_body;
+	return known || !executed;
 }
 
 static bool
-note(struct session *s, const char *sql, size_t bytes, unsigned flags, unsigned depth)
+note(struct walk *w, const char *sql, size_t bytes)
 {
-	struct walk w = {.session = s, .flags = flags, .depth = depth};
 	enum sqltext_word first = SQLWORD_OTHER;
 	bool begins = true, known = true;
 
-	sqltext_init(&w.text, sql, bytes, flags);
-	for (step(&w); w.tok.kind != SQLTEXT_END; step(&w)) {
-		bool starts = begins || depth > 0;
+	sqltext_init(&w->text, sql, bytes, w->flags);
+	for (step(w); w->tok.kind != SQLTEXT_END; step(w)) {
+		bool starts = begins || w->depth > 0;
 
 		if (begins)
-			first = w.tok.word;
-		begins = is_char(&w.tok, ';') || w.tok.kind == SQLTEXT_SPLIT;
+			first = w->tok.word;
+		begins = is_char(&w->tok, ';') || w->tok.kind == SQLTEXT_SPLIT;
 		/* What these read may end at the next statement's beginning. */
-		while (starts && (w.tok.word == SQLWORD_SET || w.tok.word == SQLWORD_RESET)) {
-			known &= note_set(&w);
-			starts = depth > 0;
-			begins = is_char(&w.tok, ';') || w.tok.kind == SQLTEXT_SPLIT;
+		while (starts && (w->tok.word == SQLWORD_SET || w->tok.word == SQLWORD_RESET)) {
+			known &= note_set(w);
+			starts = w->depth > 0;
+			begins = is_char(&w->tok, ';') || w->tok.kind == SQLTEXT_SPLIT;
 		}
-		if (sqlname_word(&w.tok, flags) == SQLWORD_SET_CONFIG)
-			known &= note_set_config(&w);
-		if (w.tok.kind == SQLTEXT_STRING)
-			known &= note_string(&w, first == SQLWORD_DO && depth == 0);
-		if (w.tok.kind == SQLTEXT_END)
+		if (sqlname_word(&w->tok, w->flags) == SQLWORD_SET_CONFIG && sqlclass_sets(w->text))
+			known &= note_set_config(w);
+		if (w->tok.kind == SQLTEXT_STRING)
+			known &= note_string(w, w->executed || first == SQLWORD_DO);
+		if (w->tok.kind == SQLTEXT_END)
 			break;
 	}
 	return known;
@@ -234,5 +220,7 @@ note(struct session *s, const char *sql, size_t bytes, unsigned flags, unsigned 
 bool
 unlisted_note(struct session *s, const char *sql, size_t bytes, unsigned flags)
 {
-	return note(s, sql, bytes, flags, 0);
+	struct walk w = {.session = s, .flags = flags};
+
+	return note(&w, sql, bytes);
 }

@@ -426,6 +426,12 @@ any_string(const struct place *at)
 	return 0;
 }
 
+bool
+sqlclass_sets(struct sqltext behind)
+{
+	return set_config(behind) != 0;
+}
+
 /* ---- the whole --------------------------------------------------------------------------------
  */
 

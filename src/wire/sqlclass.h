@@ -7,7 +7,10 @@
 #ifndef PGWITH_WIRE_SQLCLASS_H
 #define PGWITH_WIRE_SQLCLASS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "wire/sqltext.h"
 
 /* X(SQLCLASS_..., name for people), a bit each in this order. */
 #define SQLCLASSES(X)                                                                            \
@@ -71,6 +74,10 @@ unsigned sqlclass(const char *text, size_t length);
 
 /* The same with the flags of sqltext_init(). */
 unsigned sqlclass_flags(const char *text, size_t length, unsigned flags);
+
+/* Is what stands at `behind`, behind the name set_config, the arguments of a call that sets for
+ * longer than the transaction? */
+bool sqlclass_sets(struct sqltext behind);
 
 /* The name for people of the lowest bit of the set, NULL if the set is empty. */
 const char *sqlclass_name(unsigned set);

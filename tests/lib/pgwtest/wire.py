@@ -293,7 +293,7 @@ class Client:
         elif kind == "D":
             r.rows.append(_row(body))
         elif kind == "C":
-            r.tags.append(body.rstrip(b"\0").decode())
+            r.tags.append(body.rstrip(b"\0").decode(errors="replace"))
         elif kind == "E":
             r.errors.append(ServerError(body))
         elif kind == "N":
@@ -302,7 +302,7 @@ class Client:
             r.copied.append(body)
         elif kind == "S":
             name, value = body.split(b"\0")[:2]
-            self.parameters[name.decode()] = value.decode()
+            self.parameters[name.decode()] = value.decode(errors="replace")
         elif kind == "K":
             # Since protocol 3.2 the second half may be longer than a number.
             self.key = struct.unpack_from("!i", body)[0], (struct.unpack("!i", body[4:])[0]
@@ -430,7 +430,7 @@ def _columns(body):
     names, at = [], 2
     for _ in range(count):
         end = body.index(b"\0", at)
-        names.append(body[at:end].decode())
+        names.append(body[at:end].decode(errors="replace"))
         at = end + 19
     return names
 
