@@ -42,7 +42,8 @@ static const struct commands_entry entries[] = {
      .help = "a summary, and an exit status for scripts",
      .details =
 	 "Exit status 1 means trouble: the last attempt to connect a pool failed, a session waits\n"
-	 "for longer than --max-wait, or pgwithd is shutting down.\n"},
+	 "for longer than --max-wait, a pool is paused, disabled or drained, or pgwithd is\n"
+	 "shutting down.\n"},
     SHOW("pools", "POOLS",
 	 "database,user,cl_idle,cl_active,cl_waiting,sv_active,sv_idle,sv_cleaning,sv_login,size,"
 	 "maxwait,last_error",

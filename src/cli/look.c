@@ -1,5 +1,6 @@
 #include "cli/look.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,8 @@ look_print(struct table *t, const char *columns, const struct commands_how *how)
 		fprintf(stderr, "pgwith: there is no column \"%.*s\"\n", (int)length, missing);
 		return ASK_USAGE;
 	}
+	if (table_has(t, "last_error"))
+		table_keep(t, "last_error");
 	print(t, how);
 	return ASK_GOOD;
 }
@@ -104,20 +107,41 @@ longest_wait_us(const struct table *pools, unsigned row)
 	return number(pools, row, "maxwait") * UNIT_S + number(pools, row, "maxwait_us");
 }
 
+/* Adds words to *all, which is NULL or holds some already. */
+static void __attribute__((format(printf, 2, 3))) add_trouble(char **all, const char *fmt, ...)
+{
+	char *more, *both;
+	va_list ap;
+
+	va_start(ap, fmt);
+	more = mem_vprintf(fmt, ap);
+	va_end(ap);
+	both = mem_printf("%s%s%s", *all ? *all : "", *all ? "; " : "", more);
+	free(more);
+	free(*all);
+	*all = both;
+}
+
 /* What is wrong with a pool, or NULL. The caller frees. */
 static char *
 trouble_of(const struct table *pools, unsigned row, const struct commands_how *how)
 {
 	const char *error = table_cell(pools, row, "last_error");
 	int64_t wait = longest_wait_us(pools, row);
-	char text[32];
+	char text[32], *all = NULL;
 
+	if (number(pools, row, "draining"))
+		add_trouble(&all, "drained by an administrator: clients are turned away");
+	else if (number(pools, row, "disabled"))
+		add_trouble(&all, "disabled by an administrator: clients are turned away");
+	if (number(pools, row, "paused"))
+		add_trouble(&all, "paused by an administrator: clients wait");
 	if (error)
-		return mem_strdup(error);
+		add_trouble(&all, "%s", error);
 	if (wait > how->max_wait_us)
-		return mem_printf("a session has waited for %s",
-				  units_elapsed_str(wait, text, sizeof text));
-	return NULL;
+		add_trouble(&all, "a session has waited for %s",
+			    units_elapsed_str(wait, text, sizeof text));
+	return all;
 }
 
 static void
@@ -146,6 +170,7 @@ summarize(struct table *to, const struct table *pools, const struct commands_how
 		table_column(to, summary[i].name, TABLE_NUMBER);
 	table_column(to, "longest_wait_ms", TABLE_NUMBER);
 	table_column(to, "trouble", TABLE_TEXT);
+	table_keep(to, "trouble");
 	for (unsigned row = 0; row < table_rows(pools); row++) {
 		char *trouble = trouble_of(pools, row, how);
 

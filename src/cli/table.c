@@ -25,12 +25,16 @@ struct table {
 	size_t nrows, room;
 	unsigned *shown; /* columns, in the order of printing; NULL: all */
 	unsigned nshown;
+	int kept; /* column that is never left out; -1: none */
 };
 
 struct table *
 table_new(void)
 {
-	return mem_calloc(1, sizeof(struct table));
+	struct table *t = mem_calloc(1, sizeof *t);
+
+	t->kept = -1;
+	return t;
 }
 
 void
@@ -108,6 +112,7 @@ table_marked(const struct table *t, const char *column, const char *text)
 		table_row(to, cells);
 	}
 	free(cells);
+	to->kept = t->kept < 0 ? -1 : t->kept + 1;
 	if (t->shown) {
 		to->shown = mem_calloc(t->nshown + 1, sizeof *to->shown);
 		for (unsigned i = 0; i < t->nshown; i++)
@@ -139,6 +144,12 @@ table_cell(const struct table *t, unsigned row, const char *column)
 	int i = find(t, column, strlen(column));
 
 	return i < 0 || row >= t->nrows ? NULL : t->cells[(size_t)row * t->ncolumns + (size_t)i];
+}
+
+void
+table_keep(struct table *t, const char *column)
+{
+	t->kept = find(t, column, strlen(column));
 }
 
 const char *
@@ -279,8 +290,9 @@ table_colour(enum table_mood mood)
 struct aligned {
 	const struct table *t;
 	const struct table_look *look;
-	size_t *widths; /* of the columns that are shown */
-	unsigned n;     /* columns that are printed */
+	unsigned *columns; /* that are printed */
+	size_t *widths;    /* of those */
+	unsigned n;        /* how many */
 	FILE *to;
 };
 
@@ -288,7 +300,7 @@ struct aligned {
 static void
 aligned_cell(const struct aligned *a, unsigned i, const char *text, const char *colour)
 {
-	bool right = a->t->columns[shown(a->t, i)].kind == TABLE_NUMBER, last = i + 1 == a->n;
+	bool right = a->t->columns[a->columns[i]].kind == TABLE_NUMBER, last = i + 1 == a->n;
 	size_t room = a->widths[i], bytes = strlen(text), w = width(text);
 	bool cut = w > room;
 
@@ -320,6 +332,30 @@ line_width(const struct aligned *a)
 
 #define NARROWEST 8 /* columns that are left of a text */
 
+static size_t
+least_width(const struct aligned *a, unsigned i)
+{
+	return (int)a->columns[i] == a->t->kept ? TABLE_KEPT : NARROWEST;
+}
+
+/* Leaves out the column furthest to the right that may be. False if there is none. */
+static bool
+leave_one_out(struct aligned *a)
+{
+	unsigned i = a->n;
+
+	while (i > 1 && (int)a->columns[i - 1] == a->t->kept)
+		i--;
+	if (i <= 1)
+		return false;
+	for (; i < a->n; i++) {
+		a->columns[i - 1] = a->columns[i];
+		a->widths[i - 1] = a->widths[i];
+	}
+	a->n--;
+	return true;
+}
+
 /* Takes from the widest text until the line fits, then leaves out columns at the right. */
 static void
 fit(struct aligned *a)
@@ -330,24 +366,27 @@ fit(struct aligned *a)
 		unsigned widest = a->n;
 
 		for (unsigned i = 0; i < a->n; i++)
-			if (a->t->columns[shown(a->t, i)].kind == TABLE_TEXT &&
-			    a->widths[i] > NARROWEST &&
+			if (a->t->columns[a->columns[i]].kind == TABLE_TEXT &&
+			    a->widths[i] > least_width(a, i) &&
 			    (widest == a->n || a->widths[i] > a->widths[widest]))
 				widest = i;
 		if (widest < a->n)
 			a->widths[widest]--;
-		else if (a->n > 1)
-			a->n--;
-		else
+		else if (!leave_one_out(a))
 			break;
 	}
+	/* Where nothing else is left to be taken. */
+	for (unsigned i = a->n; room && i-- > 0;)
+		while (a->t->columns[a->columns[i]].kind == TABLE_TEXT &&
+		       a->widths[i] > NARROWEST && line_width(a) > room)
+			a->widths[i]--;
 }
 
 static void
 measure(struct aligned *a)
 {
 	for (unsigned i = 0; i < a->n; i++) {
-		unsigned c = shown(a->t, i);
+		unsigned c = a->columns[i] = shown(a->t, i);
 
 		a->widths[i] = a->look->header ? width(a->t->columns[c].name) : 0;
 		for (size_t row = 0; row < a->t->nrows; row++) {
@@ -363,15 +402,20 @@ static void
 print_aligned(const struct table *t, const struct table_look *look, FILE *to)
 {
 	unsigned n = shown_count(t);
-	struct aligned a = {t, look, mem_calloc(n + 1, sizeof(size_t)), n, to};
+	struct aligned a = {.t = t,
+			    .look = look,
+			    .columns = mem_calloc(n + 1, sizeof(unsigned)),
+			    .widths = mem_calloc(n + 1, sizeof(size_t)),
+			    .n = n,
+			    .to = to};
 
 	measure(&a);
 	fit(&a);
 	for (unsigned i = 0; look->header && i < a.n; i++)
-		aligned_cell(&a, i, t->columns[shown(t, i)].name, look->colour ? "\033[1m" : "");
+		aligned_cell(&a, i, t->columns[a.columns[i]].name, look->colour ? "\033[1m" : "");
 	for (size_t row = 0; row < t->nrows; row++)
 		for (unsigned i = 0; i < a.n; i++) {
-			unsigned c = shown(t, i);
+			unsigned c = a.columns[i];
 			const char *text = cell(t, row, c);
 
 			aligned_cell(
@@ -380,6 +424,7 @@ print_aligned(const struct table *t, const struct table_look *look, FILE *to)
 		}
 	if (a.n < n && look->header)
 		fprintf(to, "(%u more columns do not fit: -o NAMES, --all)\n", n - a.n);
+	free(a.columns);
 	free(a.widths);
 }
 

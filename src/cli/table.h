@@ -52,6 +52,11 @@ bool table_has(const struct table *, const char *column);
  * or NULL. */
 const char *table_show(struct table *, const char *names, size_t *length);
 
+/* This column is not left out of a line that is too long, and its text keeps TABLE_KEPT characters.
+ */
+void table_keep(struct table *, const char *column);
+#define TABLE_KEPT 32
+
 /* Texts too wide for the terminal are cut, which an ellipsis shows; if that is not enough, columns
  * at the right are left out, which a last line says. */
 void table_print(const struct table *, const struct table_look *, FILE *);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "pool/gate.h"
+#include "pool/probe.h"
 
 /* What clients are told at login: the parameters that PostgreSQL reports (15 documentation, 55.2.7;
  * the last ones are newer). libpq cannot list them. */
@@ -431,6 +432,7 @@ surplus(const struct pool *pool)
 void
 pool_server_connected(struct pool *pool, struct server *srv)
 {
+	probe_connected(pool);
 	keep_params(pool, srv->conn);
 	err_clear(&pool->last_error);
 	pool->retry_us = 0;
@@ -675,5 +677,6 @@ pools_sweep(struct pools *all)
 		sweep_waiting(pool, now);
 		sweep_period(pool, now);
 		pool_fill(pool);
+		probe_sweep(pool, now);
 	}
 }

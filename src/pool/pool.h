@@ -99,6 +99,7 @@ struct pool {
 	struct list waiting;                 /* leases, first in first out */
 	struct err last_error;               /* of the last failed connect */
 	int64_t retry_us;                    /* not to be tried again before */
+	int64_t probe_us;                    /* probe.h: to be tried then; 0: not */
 	struct pool_param params[POOL_PARAMS_MAX]; /* of the last server that logged in */
 	unsigned nparams;                          /* 0: none has logged in yet */
 	struct list greetings;                     /* for these params; most recently kept last */

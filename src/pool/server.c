@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "pool/lease.h"
 #include "pool/pool.h"
+#include "pool/probe.h"
 #include "wire/msg.h"
 
 #define QUEUE_MAX \
@@ -138,13 +139,15 @@ static void
 connect_failed(struct server *srv, const char *reason)
 {
 	struct pool *pool = srv->pool;
-	char line[512];
+	char line[512], sqlstate[6];
 
 	/* libpq's reason is a line or more; one is enough, without its end. */
 	snprintf(line, sizeof line, "%.*s", (int)strcspn(reason, "\n"), reason);
+	probe_cut_sqlstate(line, sqlstate);
 	forget(srv);
 	pool->stats.open_fails++;
 	pool_server_failed(pool, line);
+	probe_failed(pool, sqlstate);
 }
 
 static void
@@ -240,6 +243,7 @@ start_connect(struct server *srv)
 		connect_failed(srv, PQerrorMessage(srv->conn));
 	} else {
 		PQsetNoticeProcessor(srv->conn, on_notice, srv);
+		PQsetErrorVerbosity(srv->conn, PQERRORS_VERBOSE); /* probe_cut_sqlstate() */
 		cancel_key_watch(&srv->key, srv->conn);
 		poll_connect(srv, PGRES_POLLING_WRITING);
 	}

@@ -4,8 +4,9 @@ import signal
 import threading
 import time
 
-from pgwtest import (Closed, ServerError, check, equal, main, seconds, slow_factor, test, wait_until,
-                     wire)
+from pgwtest import (Closed, ServerError, check, child, equal, main, only_local, seconds, slow_factor, test,
+                     wait_until, wire)
+from pgwtest.daemon import program
 from pgwtest.looks import Watch, error_of
 
 LOST = {"57P01", "57P02", "57P03", "08006", "08001"}
@@ -272,6 +273,55 @@ def goes_down_and_comes_back(t):
     finally:
         cluster.start()
     wait_until(lambda: not c.ask("SELECT 1").errors, 5, "the same session is served again")
+
+
+@test
+def back_again(t):
+    """a server that is back is seen without a client: the pool's error goes, and pgwith status is good again"""
+    only_local("stops the server")
+    t.cluster.role("alice")
+    d = t.daemon(pools={"db": {"conninfo": t.conninfo(), "retry_delay": "100ms"},
+                        "each": {"conninfo": t.conninfo(user=None), "role": "client", "retry_delay": "100ms"},
+                        "wrong": {"conninfo": t.conninfo(user="nosuchrole"), "retry_delay": "100ms"},
+                        "gone": {"conninfo": t.conninfo(host=t.path("nowhere")), "retry_delay": "100ms"}})
+
+    def errors():
+        return {r["database"]: r["last_error"] for r in d.show("POOLS") if r["last_error"]}
+
+    def status():
+        return child.run([program("pgwith"), "-S", d.sockets, "-p", str(d.port), "status"])
+
+    for user, pool in (("postgres", "db"), ("alice", "each"), ("postgres", "each")):
+        d.connect(pool, user=user).close()
+    equal(status()[0], 0, "all is well")
+    cluster = t.cluster
+    cluster.stop()
+    for user, pool in (("postgres", "db"), ("alice", "each"), ("postgres", "each")):
+        try:
+            with d.connect(pool, user=user) as c:
+                c.sql("SELECT 1")
+            check(False, "no server")
+        except (ServerError, Closed):
+            pass
+    wait_until(lambda: set(errors()) == {"db", "each"}, 10, "the errors are there: %s" % errors())
+    equal(status()[0], 1, "trouble")
+    cluster.start()
+    wait_until(lambda: not errors(), 15, "they are gone, though nobody came")
+    equal(status()[0], 0, "all is well again")
+    # What a new try cannot mend is not tried, while another pool is.
+    for pool in ("wrong", "gone"):
+        try:
+            d.connect(pool).sql("SELECT 1")
+        except (ServerError, Closed) as e:
+            check("28000" not in str(e).split(" ", 1)[1], "the SQLSTATE is not in the words: %s" % e)
+    wait_until(lambda: set(errors()) == {"wrong", "gone"}, 5, "both have failed")
+
+    def fails(pool):
+        return int({r["database"]: r["open_fails"] for r in d.show("POOLS")}[pool])
+    wrong, gone = fails("wrong"), fails("gone")
+    wait_until(lambda: fails("gone") >= gone + 2, 20, "a server that cannot be reached is tried again")
+    equal(fails("wrong"), wrong, "a role that is not there is not")
+    check("nosuchrole" in errors()["wrong"], errors())
 
 
 @test

@@ -161,6 +161,10 @@ def statuses(t):
     status, out, _ = pgwith(d, "status")
     equal(status, 1, "a pool in trouble")
     check("nowhere" in out, "which: " + out)
+    for columns in (60, 80, 100, 200):
+        text = on_terminal(t, d, "status", columns=columns)
+        check("trouble" in text and "cannot connect" in text, "%d columns: %s" % (columns, text))
+        check("cannot connect" in on_terminal(t, d, "pools", columns=columns), "pools, %d columns" % columns)
     equal(pgwith(d, "status", "-S", t.directory)[0], 3, "nobody there")
     if os.geteuid() != 0:
         unavailable("only root can be somebody else")
@@ -175,6 +179,23 @@ def statuses(t):
         finally:
             os.seteuid(0)
         equal(p[0], 4, "a stranger: %r" % (p,))
+
+
+@test
+def troubles(t):
+    """each state of a pool in which clients are not served is a trouble, and over when that is"""
+    f = t.fixture()
+    d = t.daemon({}, {"orders": {"conninfo": "host=%s port=%d dbname=main user=app" % (f.sockets, f.port)}})
+    for begin, end, word in (("PAUSE orders", "RESUME orders", "paused"), ("PAUSE", "RESUME", "paused"),
+                             ("DISABLE orders", "ENABLE orders", "disabled"), ("DRAIN orders", "ENABLE orders", "drained")):
+        equal(pgwith(d, "status")[0], 0, "before " + begin)
+        d.console(begin)
+        status, out, _ = pgwith(d, "status", "--json")
+        equal(status, 1, begin)
+        check(word in json.loads(out)[0]["trouble"], "%s: %s" % (begin, out))
+        check(word in on_terminal(t, d, "status", columns=80), "on a terminal")
+        d.console(end)
+    equal(pgwith(d, "status")[0], 0, "after all")
 
 
 @test

@@ -186,6 +186,17 @@ on_terminal(const struct table *t, unsigned width, bool colour)
 	return text;
 }
 
+/* Of a line: an ellipsis has three bytes. */
+static size_t
+utf8_columns(const char *line)
+{
+	size_t n = 0;
+
+	for (; *line; line++)
+		n += ((unsigned char)*line & 0xc0) != 0x80;
+	return n;
+}
+
 /* The widest text gives way first, numbers never do; then columns at the right go. */
 START_TEST(fits_the_terminal)
 {
@@ -220,6 +231,47 @@ START_TEST(fits_the_terminal)
 	/* One column is always there. */
 	ck_assert_ptr_nonnull(strstr(on_terminal(t, 3, false), "(2 more columns"));
 	table_free(t);
+}
+END_TEST
+
+/* Whatever the width, the column that is kept is there, and no line is longer, as long as two
+ * columns fit at all. */
+START_TEST(a_column_can_be_kept)
+{
+	static const char *const errors[] = {"", "no",
+					     "the server is not there at all, and never was"};
+
+	for (unsigned place = 0; place < 4; place++)
+		for (unsigned width = 20; width < 90; width++) {
+			struct table *t = table_new();
+			const char *cells[4] = {"a name that is long", "1234567", "17", "text"};
+
+			for (unsigned i = 0; i < 4; i++)
+				table_column(t, i == place ? "trouble" : "other",
+					     i == 1 || i == 2 ? TABLE_NUMBER : TABLE_TEXT);
+			for (unsigned row = 0; row < 3; row++) {
+				cells[place] = errors[row];
+				table_row(t, cells);
+			}
+			table_keep(t, "trouble");
+			if (place == 1 || place == 2) {
+				table_free(t); /* numbers are not cut */
+				continue;
+			}
+			const char *text = on_terminal(t, width, false);
+
+			ck_assert_ptr_nonnull(strstr(text, "trouble"));
+			ck_assert_ptr_nonnull(strstr(text, "the ser"));
+			for (const char *line = text; *line; line = strchr(line, '\n') + 1) {
+				char copy[400];
+
+				snprintf(copy, sizeof copy, "%.*s", (int)strcspn(line, "\n"), line);
+				if (*copy != '(')
+					ck_assert_msg(utf8_columns(copy) <= width, "%u: %s", width,
+						      copy);
+			}
+			table_free(t);
+		}
 }
 END_TEST
 
@@ -283,6 +335,7 @@ main(void)
 	tcase_add_test(t, strangers_text_is_harmless);
 	tcase_add_test(t, columns_can_be_chosen);
 	tcase_add_test(t, fits_the_terminal);
+	tcase_add_test(t, a_column_can_be_kept);
 	tcase_add_test(t, colours);
 	tcase_add_test(t, marked_with_a_column_in_front);
 	suite_add_tcase(s, t);
