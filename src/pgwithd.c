@@ -79,14 +79,16 @@ read_arguments(int argc, char **argv, struct arguments *a)
 }
 
 static struct conf *
-load(const char *path)
+load(const char *path, bool test)
 {
 	struct conf_problems problems;
 	struct conf *conf = conf_load(path, &problems);
 
 	if (conf) {
 		renew_check(conf, &problems);
-		conf_check_names(conf, &problems);
+		/* A start after a handover goes on without them. */
+		if (test)
+			conf_check_names(conf, &problems);
 	}
 	if (problems.count > 0) {
 		conf_free(conf);
@@ -116,7 +118,7 @@ main(int argc, char **argv)
 	log_init("pgwithd", LOG_INFO);
 	/* Of clients and servers that are gone, and of the reader of the log. */
 	signal(SIGPIPE, SIG_IGN);
-	conf = load(a.config);
+	conf = load(a.config, a.test);
 	if (conf == NULL)
 		return EXIT_USAGE;
 	if (a.test) {

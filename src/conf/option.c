@@ -158,7 +158,7 @@ static const struct conf_option table[] = {
 	 .help = "A plain BEGIN is answered at once and needs no server connection; the server gets it together with the next statement, when now() of the transaction begins. off: every BEGIN waits for a server connection."},
 	{"scope_deadline", IN_POOL(scope_deadline_us), .type = OPTION_DURATION, RANGE(0, 365 * DAY),
 	 .bare = UNIT_S, .default_text = "0", .reloadable = true,
-	 .help = "A scope or transaction that has no deadline of its own is cancelled and rolled back when it has lasted this long, waiting included. 0: no limit."},
+	 .help = "A scope or transaction that has no deadline of its own is cancelled and rolled back when it has lasted this long. A scope begins when ENTER asks for it, waiting included; a transaction when a server gets the first of its statements. 0: no limit."},
 	{"idle_in_scope_timeout", IN_POOL(idle_in_scope_timeout_us), .type = OPTION_DURATION, RANGE(0, 365 * DAY),
 	 .bare = UNIT_S, .default_text = "0", .reloadable = true,
 	 .help = "A scope or transaction whose client sends nothing for this long, while nothing is running for it, is rolled back. 0: no limit."},

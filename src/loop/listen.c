@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -215,25 +216,97 @@ listen_adopt(struct loop *loop, int fd, const char *dir, unsigned port,
 }
 
 struct listen *
-listen_inherit(struct loop *loop, int fd, int lock_fd, const char *dir, unsigned port,
-	       void (*accepted)(void *, int), void *arg)
+listen_inherit(struct loop *loop, int fd, int lock_fd, void (*accepted)(void *, int), void *arg)
 {
 	struct sockaddr_un addr = {0};
 	socklen_t bytes = sizeof addr;
-	char why[256];
-	struct listen *l = make(loop, dir, port, accepted, arg, why, sizeof why);
+	struct listen *l = mem_calloc(1, sizeof *l);
 
-	if (l == NULL)
-		return NULL;
+	/* To call listen() again tells clients our credentials: requirepeer of libpq. */
 	if (getsockname(fd, (struct sockaddr *)&addr, &bytes) < 0 || addr.sun_family != AF_UNIX ||
-	    strncmp(addr.sun_path, l->path, sizeof l->path) != 0 || listen(fd, SOMAXCONN) < 0) {
+	    addr.sun_path[0] != '/' || listen(fd, SOMAXCONN) < 0) {
 		free(l);
 		return NULL;
 	}
+	l->loop = loop;
+	l->accepted = accepted;
+	l->arg = arg;
+	snprintf(l->path, sizeof l->path, "%.*s", (int)sizeof addr.sun_path, addr.sun_path);
+	snprintf(l->lock_path, sizeof l->lock_path, "%s.lock", l->path);
 	l->fd = fd;
 	l->lock_fd = lock_fd;
 	start(l);
 	return l;
+}
+
+bool
+listen_is_at(const struct listen *l, const char *dir, unsigned port)
+{
+	char path[sizeof l->path];
+	struct stat a, b;
+	int n = snprintf(path, sizeof path, "%s/.s.PGSQL.%u", dir, port);
+
+	if (n < (int)sizeof path && strcmp(path, l->path) == 0)
+		return true;
+	/* /run and /var/run are one. */
+	return n < (int)sizeof path && stat(path, &a) == 0 && stat(l->path, &b) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+bool
+listen_is_there(const struct listen *l)
+{
+	struct stat st;
+
+	return stat(l->path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+/* The group that a new file in the directory of the socket has: unix(7), inode(7). */
+static gid_t
+new_group(const struct listen *l)
+{
+	char dir[sizeof l->path];
+	struct stat st;
+
+	snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(l->path, '/') - l->path), l->path);
+	return stat(*dir ? dir : "/", &st) == 0 && st.st_mode & S_ISGID ? st.st_gid : getegid();
+}
+
+int
+listen_permit(struct listen *l, mode_t mode, uid_t owner, gid_t group, char *why, size_t why_size)
+{
+	struct stat st;
+	const char *call = "look at";
+
+	if (stat(l->path, &st) < 0)
+		goto fail;
+	if (owner == (uid_t)-1)
+		owner = geteuid();
+	if (group == (gid_t)-1)
+		group = new_group(l);
+	call = "change the owner of";
+	if ((st.st_uid != owner || st.st_gid != group) && chown(l->path, owner, group) < 0)
+		goto fail;
+	call = "change the mode of";
+	if ((st.st_mode & 07777) != mode && chmod(l->path, mode) < 0)
+		goto fail;
+	return 0;
+fail:
+	snprintf(why, why_size, "cannot %s %s: %s", call, l->path, strerror(errno));
+	return -E_IO;
+}
+
+void
+listen_leave(struct listen *l)
+{
+	int client;
+
+	unlink(l->path);
+	while ((client = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0 ||
+	       errno == EINTR || errno == ECONNABORTED)
+		if (client >= 0)
+			l->accepted(l->arg, client);
+	listen_free(l);
 }
 
 bool

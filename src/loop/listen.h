@@ -26,11 +26,25 @@ struct listen *listen_adopt(struct loop *, int fd, const char *dir, unsigned por
 			    size_t why_size);
 bool listen_adopted(const struct listen *);
 
-/* Goes on with the socket and the lock that another process had made for the same place by
- * listen_new(), and takes them over. Returns NULL, and both are still the caller's, if the socket
- * is another one's. */
-struct listen *listen_inherit(struct loop *, int fd, int lock_fd, const char *dir, unsigned port,
+/* Goes on with the socket and the lock that another process had made by listen_new(), at whatever
+ * place, and takes them over. Returns NULL, and both are still the caller's, if the socket is no
+ * listening one of that kind. */
+struct listen *listen_inherit(struct loop *, int fd, int lock_fd,
 			      void (*accepted)(void *arg, int fd), void *arg);
+
+/* Is the socket at DIR/.s.PGSQL.PORT, by that name or another? */
+bool listen_is_at(const struct listen *, const char *dir, unsigned port);
+/* Is its file there? */
+bool listen_is_there(const struct listen *);
+
+/* Gives the socket's file the permission bits, owner and group that listen_new() would have given
+ * it. Returns 0, or -E_IO with a reason. */
+int listen_permit(struct listen *, mode_t mode, uid_t owner, gid_t group, char *why,
+		  size_t why_size);
+
+/* Gives the place up: nobody finds it any more, and who has come so far is accepted, all at once.
+ * Then as listen_free(). */
+void listen_leave(struct listen *);
 
 /* Accepts nobody until listen_release(): whoever comes waits in the kernel. */
 void listen_hold(struct listen *);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -304,14 +305,12 @@ on_event(evutil_socket_t fd, short what, void *arg)
 		st->ops->readable(st, st->arg);
 		return;
 	}
-	if (st->ops->hangup == NULL) {
+	if (what & EV_CLOSED && st->ops->hangup && st->ops->hangup(st, st->arg))
+		return;
+	if (what & EV_CLOSED || st->ops->hangup == NULL) {
 		/* Level-triggered: what nobody acts upon must not be reported again and again. */
 		event_del(&st->event);
 		st->reading = false;
-		return;
-	}
-	if (what & EV_CLOSED) {
-		st->ops->hangup(st, st->arg);
 		return;
 	}
 	/* Bytes while paused: now the interest in them must go, but not that in a hang-up. */
@@ -331,12 +330,39 @@ stream_resume(struct stream *st)
 	if (!st->paused || st->fd < 0)
 		return;
 	st->paused = false;
-	if (st->held)
+	if (st->held || st->finished)
 		return;
 	if (!st->reading)
 		listen_for(st, EV_READ);
 	if (st->ssl && SSL_has_pending(st->ssl))
 		read_again(st);
+}
+
+void
+stream_finish(struct stream *st)
+{
+	if (st->fd < 0 || st->finished)
+		return;
+	st->finished = true;
+	st->reading = false;
+	event_del(&st->event);
+}
+
+int
+stream_peek_last(const struct stream *st, void *to, size_t bytes)
+{
+	const int from_the_front = -1;
+	int there = 0, at;
+	ssize_t n = -1;
+
+	if (st->fd < 0 || st->ssl || ioctl(st->fd, FIONREAD, &there) < 0 || there < (int)bytes)
+		return -E_AGAIN;
+	at = there - (int)bytes;
+	if (setsockopt(st->fd, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at) < 0)
+		return -E_AGAIN;
+	n = recv(st->fd, to, bytes, MSG_PEEK | MSG_DONTWAIT);
+	setsockopt(st->fd, SOL_SOCKET, SO_PEEK_OFF, &from_the_front, sizeof from_the_front);
+	return n == (ssize_t)bytes ? 0 : -E_AGAIN;
 }
 
 void
@@ -355,5 +381,6 @@ stream_release(struct stream *st)
 	if (st->fd < 0 || !st->held)
 		return;
 	st->held = false;
-	listen_for(st, EV_READ);
+	if (!st->finished)
+		listen_for(st, EV_READ);
 }

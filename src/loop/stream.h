@@ -24,10 +24,10 @@ struct stream_ops {
 	void (*readable)(struct stream *, void *arg);
 	/* Everything that was queued has gone. */
 	void (*drained)(struct stream *, void *arg);
-	/* The other side hung up while reading was paused; bytes may still be there to be read. The
-	 * owner must close the stream. NULL: the end waits for stream_resume() like all other
-	 * bytes. */
-	void (*hangup)(struct stream *, void *arg);
+	/* The other side hung up while reading was paused; bytes may still be there to be read.
+	 * Returns true if the owner has closed the stream, false if the end has to wait for
+	 * stream_resume() like all other bytes. NULL: it always waits. */
+	bool (*hangup)(struct stream *, void *arg);
 };
 
 struct stream {
@@ -44,6 +44,7 @@ struct stream {
 	bool paused;           /* the owner does not want to read */
 	bool reading;          /* EV_READ is registered (it may be while paused) */
 	bool held;             /* by stream_hold(); beside `paused`, which is the owner's */
+	bool finished;         /* by stream_finish() */
 	bool broken;           /* writing failed: output is dropped, the reader will see the end */
 	bool read_wants_write; /* TLS: the next read needs the descriptor writable */
 	uint64_t received;     /* bytes, ever */
@@ -83,6 +84,14 @@ stream_queued(const struct stream *st)
 /* No `readable` until stream_resume(). */
 void stream_pause(struct stream *);
 void stream_resume(struct stream *);
+
+/* The other side has said all: nothing is read any more, and its end does not matter. Output still
+ * goes. */
+void stream_finish(struct stream *);
+
+/* The last bytes that have come and were not read, without taking them: 0, or -E_AGAIN if fewer are
+ * there. Not under TLS. */
+int stream_peek_last(const struct stream *, void *to, size_t bytes);
 
 /* Nothing is read and no hang-up is noticed until stream_release(), whatever the owner does:
  * another process will read on. Output still goes. */

@@ -72,11 +72,78 @@ lease_enter(struct lease *l, struct pool *pool, struct err *e)
 	return -E_AGAIN;
 }
 
+/* ---- what its client does ---- */
+
+static void
+end_transactions(struct lease *l, uint64_t count, int64_t now)
+{
+	struct pool_stats *stats = &l->pool->stats;
+
+	if (l->xact_us == 0)
+		return;
+	stats->xacts += count;
+	stats->xact_us += now - l->xact_us;
+	l->xact_us = 0;
+}
+
+static void
+end_exchange(struct lease *l, int64_t now)
+{
+	if (l->asked_us == 0)
+		return;
+	l->pool->stats.query_us += now - l->asked_us;
+	l->asked_us = 0;
+}
+
+void
+lease_heard(struct lease *l, uint64_t answers, uint64_t rests)
+{
+	const struct progress *p = &l->srv->progress;
+	bool owes = progress_owes(p), over = rests > 0 || (!owes && p->status == 'I');
+	int64_t now;
+
+	l->pool->stats.queries += answers;
+	/* Our own, ahead of the client's. */
+	if (answers == 0 && rests == 0 && owes)
+		return;
+	now = loop_now_us(l->pool->all->loop);
+	end_exchange(l, now);
+	if (over)
+		end_transactions(l, rests ? rests : 1, now);
+	if (owes)
+		lease_asks(l, now);
+	else if (over && p->status != 'I')
+		l->xact_us = now;
+}
+
+void
+lease_heard_own(struct lease *l, int64_t began_us)
+{
+	if (l->srv->progress.status == 'I')
+		end_transactions(l, 1, loop_now_us(l->pool->all->loop));
+	else if (l->xact_us == 0)
+		l->xact_us = began_us;
+}
+
+/* However far it was. */
+static void
+end_work(struct lease *l)
+{
+	int64_t now = loop_now_us(l->pool->all->loop);
+
+	l->pool->stats.queries += l->asked_us != 0;
+	end_exchange(l, now);
+	end_transactions(l, 1, now);
+}
+
+/* ---- its end ---- */
+
 /* It has neither a server nor a place in a queue any more. */
 static void
 be_none(struct lease *l)
 {
 	set_state(l, LEASE_NONE);
+	l->asked_us = l->xact_us = 0;
 	l->srv = NULL;
 	l->pool = NULL;
 }
@@ -122,10 +189,8 @@ lease_fail(struct lease *l, const struct err *e)
 static void
 stop_holding(struct lease *l)
 {
-	int64_t now = loop_now_us(l->pool->all->loop);
-
-	l->pool->stats.xact_us += now - l->since_us;
-	l->srv->idle_us = now;
+	end_work(l);
+	l->srv->idle_us = loop_now_us(l->pool->all->loop);
 	/* A slow client may have stopped the reading. */
 	stream_resume(&l->srv->stream);
 }
@@ -136,7 +201,6 @@ let_go(struct lease *l)
 	struct server *srv = l->srv;
 
 	stop_holding(l);
-	l->pool->stats.xacts++;
 	srv->lease = NULL;
 	be_none(l);
 	return srv;
@@ -174,8 +238,6 @@ lease_clean(struct lease *l, enum cleanup_why why, struct todo *todo, bool keep,
 	set_state(l, LEASE_CLEANING);
 	stop_holding(l);
 	l->since_us = loop_now_us(l->pool->all->loop);
-	if (!keep)
-		l->pool->stats.xacts++;
 	server_clean(srv, why, todo, keep, discard || srv->prepared.stale);
 }
 
@@ -185,8 +247,6 @@ lease_forget(struct lease *l)
 	if (l->state != LEASE_CLEANING)
 		return;
 	if (l->srv) {
-		if (l->srv->cleanup.keep)
-			l->pool->stats.xacts++;
 		cleanup_keep_not(&l->srv->cleanup);
 		l->srv->lease = NULL;
 	}
@@ -199,6 +259,7 @@ lease_lost(struct lease *l, struct todo *done, const char *why)
 	struct server *srv = l->srv;
 	bool cleaning = l->state == LEASE_CLEANING;
 
+	end_work(l);
 	srv->lease = NULL;
 	be_none(l);
 	if (cleaning)
@@ -233,6 +294,8 @@ lease_move(struct lease *to, struct lease *from)
 	to->srv = from->srv;
 	to->since_us = from->since_us;
 	to->waited_us = from->waited_us;
+	to->asked_us = from->asked_us;
+	to->xact_us = from->xact_us;
 	to->srv->lease = to;
 	be_none(from);
 }

@@ -67,6 +67,10 @@ struct lease {
 	int64_t since_us;      /* when the state was entered */
 	int64_t waited_us;     /* HELD: how long it had waited for it */
 	int64_t paused_us;     /* WAITING: for so long of that its pool was paused */
+	/* HELD: what the owner's client does there. Our own exchanges are no part of either. */
+	int64_t asked_us; /* since then the server works at the client's exchange; 0: it does not */
+	int64_t xact_us;  /* since then the client's transaction is open, or that exchange if it is
+			     not in one; 0: nothing is */
 };
 
 void lease_init(struct lease *, const struct lease_ops *, void *owner, uint64_t session);
@@ -103,6 +107,25 @@ void lease_forget(struct lease *);
 
 /* `to`, which is NONE, takes over what `from`, which is HELD, holds. The server does not notice. */
 void lease_move(struct lease *to, struct lease *from);
+
+/* HELD: a message of the client's that calls for an answer goes to the server. */
+static inline void
+lease_asks(struct lease *l, int64_t now_us)
+{
+	if (l->asked_us)
+		return;
+	l->asked_us = now_us;
+	if (l->xact_us == 0)
+		l->xact_us = now_us;
+}
+
+/* HELD: the server has said ReadyForQuery; `answers` and `rests`: what progress has counted more.
+ * The statistics of the pool are told. */
+void lease_heard(struct lease *, uint64_t answers, uint64_t rests);
+
+/* HELD: an exchange of our own for a scope has ended, which began at `began_us`. It may have begun
+ * or ended the scope's transaction. */
+void lease_heard_own(struct lease *, int64_t began_us);
 
 /* From the process before: a bare lease, with its times, holds this server or waits in the pool,
  * behind all others. Nobody is told. */

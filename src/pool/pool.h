@@ -34,14 +34,15 @@ struct pools {
 
 /* Sums since the start. Bytes are those of clients. */
 struct pool_stats {
-	uint64_t xacts;   /* leases that ended */
-	uint64_t queries; /* ReadyForQuery given to clients */
+	/* As PgBouncer's manual has them: of what clients do, not of the daemon's own exchanges. */
+	uint64_t xacts;   /* transactions; a statement outside of one is one */
+	uint64_t queries; /* requests: what is answered by a ReadyForQuery */
 	uint64_t received;
 	uint64_t sent;
-	int64_t xact_us;  /* held */
-	int64_t query_us; /* from the first unanswered request to the last answer */
-	int64_t wait_us;
-	uint64_t waits; /* leases that had to wait */
+	int64_t xact_us;  /* with a server, from the first request of each to its end */
+	int64_t query_us; /* with a server, from each request to its answer */
+	int64_t wait_us;  /* for a server */
+	uint64_t waits;   /* leases that had to wait */
 	uint64_t
 	    wait_fails;  /* of those, the ones that ended without a server (client gone excepted) */
 	uint64_t opened; /* servers logged in */

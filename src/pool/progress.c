@@ -18,7 +18,8 @@ enum run_kind {
 	RUN_COPY_END  /* CopyDone or CopyFail sent ahead of a COPY IN: answered by nothing */
 };
 #define STATUS_MAX (64 * 1024) /* bytes of a ParameterStatus that is kept */
-#define RUN_KIND   0x0f        /* the rest of progress_run.kind are flags, PROGRESS_OWN and so on */
+#define RUN_KIND   0x03        /* the rest of progress_run.kind are flags, PROGRESS_OWN and so on */
+#define RUN_DOES   (PROGRESS_BEGINS | PROGRESS_ENDS)
 
 void
 progress_init(struct progress *p)
@@ -112,7 +113,17 @@ remove_first_run(struct progress *p)
 static bool
 is_own_sync(const struct progress_run *r)
 {
-	return r->kind == (RUN_SYNC | PROGRESS_OWN);
+	return (r->kind & ~RUN_DOES) == (RUN_SYNC | PROGRESS_OWN);
+}
+
+/* What the exchange that is complete now does. */
+static unsigned
+take_sending(struct progress *p)
+{
+	unsigned does = p->sending & RUN_DOES;
+
+	p->sending = 0;
+	return does;
 }
 
 /* It was skipped, or never will be answered. */
@@ -196,7 +207,7 @@ progress_sent(struct progress *p, char type)
 		if (p->skipping)
 			return;
 		p->half_begun |= p->extended;
-		push(p, RUN_QUERY);
+		push(p, RUN_QUERY | take_sending(p));
 		p->ready_due++;
 		return;
 	case 'P':
@@ -208,7 +219,7 @@ progress_sent(struct progress *p, char type)
 			return;
 		push(p, RUN_EXTENDED);
 		p->extended = true;
-		p->flushed = false;
+		p->flushed = p->flush_sent = false;
 		return;
 	case 'S':
 		p->syncs++;
@@ -216,9 +227,9 @@ progress_sent(struct progress *p, char type)
 			p->swallowed++;
 			return;
 		}
-		push(p, RUN_SYNC);
+		push(p, RUN_SYNC | take_sending(p));
 		p->ready_due++;
-		p->extended = p->flushed = p->skipping = false;
+		p->extended = p->flushed = p->flush_sent = p->skipping = false;
 		return;
 	case 'c':
 	case 'f':
@@ -227,8 +238,11 @@ progress_sent(struct progress *p, char type)
 		else if (p->runs_count > 0 && !p->skipping)
 			push(p, RUN_COPY_END);
 		return;
+	case 'H':
+		p->flush_sent |= p->extended && !p->skipping && p->copy == COPY_NONE;
+		return;
 	default:
-		return; /* Flush and CopyData are answered by nothing */
+		return; /* CopyData is answered by nothing */
 	}
 }
 
@@ -239,7 +253,7 @@ progress_sent_extended(struct progress *p, uint32_t n)
 		return;
 	push_many(p, RUN_EXTENDED, n);
 	p->extended = true;
-	p->flushed = false;
+	p->flushed = p->flush_sent = false;
 }
 
 bool
@@ -251,14 +265,14 @@ progress_sent_as(struct progress *p, unsigned flags)
 	if (flags & (PROGRESS_OWN | PROGRESS_FOR_PARSE))
 		p->own++;
 	p->extended = true;
-	p->flushed = false;
+	p->flushed = p->flush_sent = false;
 	return true;
 }
 
 void
 progress_sent_part(struct progress *p)
 {
-	push(p, RUN_QUERY | PROGRESS_PART);
+	push(p, RUN_QUERY | PROGRESS_PART | take_sending(p));
 	p->own++;
 	p->ready_due++;
 }
@@ -266,12 +280,12 @@ progress_sent_part(struct progress *p)
 void
 progress_sent_own_sync(struct progress *p)
 {
-	push(p, RUN_SYNC | PROGRESS_OWN);
+	push(p, RUN_SYNC | PROGRESS_OWN | take_sending(p));
 	p->syncs++;
 	p->own++;
 	p->own_syncs++;
 	p->ready_due++;
-	p->extended = p->flushed = p->skipping = false;
+	p->extended = p->flushed = p->flush_sent = p->skipping = false;
 }
 
 /* ---- from the server ---- */
@@ -373,14 +387,30 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 		}
 		drop_first_run(p);
 	}
-	if (p->runs_count == 0)
+	if (p->runs_count == 0) {
 		p->skipping = true;
+		p->sending = 0;
+	}
 	tell_failed(p);
+}
+
+/* A ReadyForQuery that answers this run, after this status. */
+static void
+count_ready(struct progress *p, unsigned kind, char was)
+{
+	bool chained = was != 'I' && p->status != 'I' && (kind & RUN_DOES) == RUN_DOES;
+
+	if (kind & PROGRESS_OWN)
+		return;
+	p->answers += (kind & PROGRESS_PART) == 0;
+	p->rests += p->status == 'I' || chained;
 }
 
 static void
 ready_came(struct progress *p, char status)
 {
+	char was = p->status;
+
 	p->status = status;
 	p->readies++;
 	copy_closed(p);
@@ -396,17 +426,19 @@ ready_came(struct progress *p, char status)
 		/* A COPY IN had failed before it could swallow its Sync: there the skipping ended.
 		 */
 		if (p->skipping)
-			p->skipping = p->extended = p->flushed = false;
+			p->skipping = p->extended = p->flushed = p->flush_sent = false;
 		else
 			p->stray |= !p->unsure;
+		count_ready(p, 0, was);
 		return;
 	}
+	count_ready(p, first_run(p)->kind, was);
 	if (first_is(p, RUN_QUERY)) {
 		/* A simple Query ends the extended-protocol messages before it, and their
 		 * transaction. */
 		pop(p);
 		if (p->extended && !any_run(p, RUN_EXTENDED))
-			p->extended = p->flushed = false;
+			p->extended = p->flushed = p->flush_sent = false;
 	} else {
 		pop(p);
 	}
@@ -729,7 +761,7 @@ progress_remains(const struct progress *p)
 		return "half of a message has come";
 	if (p->status != 'I')
 		return "a transaction is open";
-	if (p->extended || p->flushed || p->skipping)
+	if (p->extended || p->flushed || p->flush_sent || p->skipping)
 		return "an exchange has no end";
 	if (p->copy != COPY_NONE || p->copy_ended || p->swallowed > 0)
 		return "a COPY is open";
@@ -759,7 +791,20 @@ progress_renew(struct progress *p)
 	p->watch = p->texts = p->deallocated_all = false;
 	p->deallocated = 0;
 	p->peek_bytes = 0;
+	p->sending = 0;
 	p->mark[0] = 0;
+}
+
+unsigned
+progress_exchange(const struct progress *p)
+{
+	for (uint32_t i = 0; i < p->runs_count; i++) {
+		const struct progress_run *r = run_at(p, i);
+
+		if ((r->kind & RUN_KIND) == RUN_QUERY || (r->kind & RUN_KIND) == RUN_SYNC)
+			return r->kind & RUN_DOES;
+	}
+	return p->sending & RUN_DOES;
 }
 
 void
@@ -803,7 +848,8 @@ progress_mark(struct progress *p, struct buf *out)
 		drop_first_run(p);
 	tell_failed(p);
 	p->ready_due = 0;
-	p->extended = p->flushed = p->skipping = p->unsure = p->half_begun = false;
+	p->sending = 0;
+	p->extended = p->flushed = p->flush_sent = p->skipping = p->unsure = p->half_begun = false;
 	copy_closed(p);
 	progress_sent(p, 'Q');
 	p->marked = true;
@@ -855,6 +901,7 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->half_begun);
 	PACK(p, g->marked);
 	PACK(p, g->flushed);
+	PACK(p, g->flush_sent);
 	PACK(p, g->mark);
 	PACK(p, g->swallowed);
 	PACK(p, g->failed);
@@ -867,6 +914,9 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->from_passed);
 	PACK(p, g->from_drop);
 	PACK(p, g->readies);
+	PACK(p, g->answers);
+	PACK(p, g->rests);
+	PACK(p, g->sending);
 	PACK(p, g->completes);
 	PACK(p, g->errors);
 	PACK(p, g->stray);

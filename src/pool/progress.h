@@ -62,6 +62,7 @@ struct progress {
 	bool half_begun;
 	bool marked;        /* progress_mark() was sent and its answer has not come */
 	bool flushed;       /* progress_finish() has asked for the answers that the server holds */
+	bool flush_sent;    /* so has the client. It may be swallowed by a COPY IN */
 	char mark[17];      /* what the answer to the last mark holds */
 	uint32_t swallowed; /* Syncs taken for swallowed by the COPY IN that is open */
 	uint32_t failed;    /* tracked messages that the error now being handled has skipped */
@@ -76,6 +77,10 @@ struct progress {
 	uint8_t from_passed; /* bytes of from_header that the client has got */
 	bool from_drop;      /* the message now passing is not for the client */
 	uint64_t readies;    /* ReadyForQuery, ever */
+	uint64_t answers;    /* of those, the ones that answer the client: not our own exchanges */
+	uint64_t rests;      /* transactions of the client's that have ended, ever */
+	uint8_t sending;     /* PROGRESS_BEGINS ...: the exchange of the client's that is not yet
+				ended by a Sync or Query */
 	uint64_t completes;  /* CommandComplete, ever */
 	uint64_t errors;     /* ErrorResponse, ever */
 	bool stray;       /* an answer has come to what nobody has asked: the two are out of step */
@@ -138,6 +143,31 @@ void progress_sent_part(struct progress *);
 /* A Sync of our own: the client does not get its ReadyForQuery, nor an error of what is before it:
  * see progress.own_failed. Nothing of the client's may be under way in the extended protocol. */
 void progress_sent_own_sync(struct progress *);
+
+/* What the client's texts do to its transaction. Said of each text before progress is told of the
+ * Query, or of the Sync that ends the exchange. */
+enum {
+	PROGRESS_BEGINS = 0x08, /* begins one */
+	PROGRESS_ENDS = 0x04,   /* ends one, before anything else; with BEGINS: in whatever order */
+	PROGRESS_WORKS = 0x01   /* anything else */
+};
+static inline void
+progress_note(struct progress *p, unsigned does)
+{
+	if (p->skipping || (does == PROGRESS_ENDS && (p->sending & PROGRESS_WORKS)))
+		return;
+	p->sending |= (uint8_t)does;
+}
+
+/* PROGRESS_BEGINS and PROGRESS_ENDS of the exchange that the server works at now. */
+unsigned progress_exchange(const struct progress *);
+
+/* Is an exchange under way, or begun: will the server say ReadyForQuery once more? */
+static inline bool
+progress_owes(const struct progress *p)
+{
+	return p->runs_count > 0 || p->extended || p->skipping;
+}
 
 /* Too much is unanswered: nothing more may be sent until answers have come. */
 static inline bool

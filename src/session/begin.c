@@ -57,12 +57,11 @@ answer(struct session *s, const char *tag, enum session_begun begun)
 	s->begun = begun;
 	/* As any simple Query does. */
 	forget_unnamed(s);
-	s->queries++;
-	s->pool->stats.queries++;
+	s->request_us = loop_now_us(s->daemon->loop);
 	buf_reset(out);
 	msg_complete(out, tag);
 	if (!parts_more(s))
-		msg_ready(out, begin_status(s));
+		session_ready(s, out);
 	session_send_buf(s, out);
 }
 
@@ -101,6 +100,9 @@ begin_answer(struct session *s, unsigned set, const char *sql, size_t bytes)
 	word =
 	    set == SQLCLASS_COMMIT || set == SQLCLASS_ROLLBACK ? plain(sql, bytes) : SQLWORD_OTHER;
 	if (word != SQLWORD_OTHER) {
+		/* No server has known of it. One that has failed was none, one that has expired
+		 * was counted then. */
+		s->pool->stats.xacts += s->begun == BEGUN_YES;
 		answer(s, set == SQLCLASS_COMMIT && s->begun == BEGUN_YES ? "COMMIT" : "ROLLBACK",
 		       BEGUN_NOT);
 		return true;
@@ -220,8 +222,6 @@ ending(struct session *s, const struct message *m, struct buf *out)
 			return false;
 		s->ending = 0;
 		s->begun = BEGUN_NOT;
-		s->queries++;
-		s->pool->stats.queries++;
 		msg_complete(out, "ROLLBACK");
 		return true;
 	default: /* C */
@@ -273,7 +273,7 @@ begin_expired(struct session *s, const struct message *m)
 		break;
 	case 'S':
 		s->ending &= (uint8_t)~ENDING_BOUND;
-		msg_ready(&out, begin_status(s));
+		session_ready(s, &out);
 		session_send_buf(s, &out);
 		break;
 	case 'F':
@@ -300,9 +300,8 @@ begin_send(struct session *s, struct buf *out)
 	if (s->begun != BEGUN_YES)
 		return;
 	s->begun = BEGUN_NOT;
-	if (limits_there(s))
-		limits_control(s, SQLCLASS_BEGIN);
 	p = &s->lease->srv->progress;
+	progress_note(p, PROGRESS_BEGINS);
 	for (int i = 0; i < 4; i++)
 		progress_sent_as(p, PROGRESS_OWN);
 	/* With the NUL at its end, which ends the name of the portal. */

@@ -280,23 +280,70 @@ find_owner(const struct conf *conf, uid_t *owner, gid_t *group, char *why, size_
 	return 0;
 }
 
-/* Goes on with the socket of the process before. */
-static bool
+/* The socket of the process before, or NULL. */
+static struct listen *
 inherit_listener(struct daemon *d)
 {
-	const struct conf *conf = d->conf;
 	int fd = handover_take_fd(d, HANDOVER_LISTEN), lock_fd = handover_take_fd(d, HANDOVER_LOCK);
+	struct listen *l = NULL;
 
 	if (fd >= 0 && lock_fd >= 0)
-		d->listen = listen_inherit(d->loop, fd, lock_fd, conf->listen, (unsigned)conf->port,
-					   on_accept, d);
-	if (d->listen)
-		return true;
+		l = listen_inherit(d->loop, fd, lock_fd, on_accept, d);
+	/* Somebody has removed its file: nobody finds it any more. */
+	if (l && !listen_is_there(l)) {
+		listen_free(l);
+		return NULL;
+	}
+	if (l)
+		return l;
 	if (fd >= 0)
 		close(fd);
 	if (lock_fd >= 0)
 		close(lock_fd);
-	return false;
+	return NULL;
+}
+
+static struct listen *
+new_listener(struct daemon *d, char *why, size_t why_size)
+{
+	const struct conf *conf = d->conf;
+	uid_t owner;
+	gid_t group;
+
+	if (find_owner(conf, &owner, &group, why, why_size) < 0)
+		return NULL;
+	return listen_new(d->loop, conf->listen, (unsigned)conf->port, (mode_t)conf->socket_mode,
+			  owner, group, on_accept, d, why, why_size);
+}
+
+/* The socket of the process before becomes what the configuration says now: clients that have been
+ * handed over must not be lost because that cannot be done. */
+static struct listen *
+follow_conf(struct daemon *d, struct listen *inherited)
+{
+	const struct conf *conf = d->conf;
+	struct listen *l;
+	char why[512];
+	uid_t owner;
+	gid_t group;
+
+	if (!listen_is_at(inherited, conf->listen, (unsigned)conf->port)) {
+		l = new_listener(d, why, sizeof why);
+		if (l) {
+			log_info("listen: moved was=%s is=%s", listen_path(inherited), listen_path(l));
+			listen_hold(inherited);
+			d->listen_before = inherited;
+			return l;
+		}
+		log_warnx("listen: stays where it was path=%s why=\"%s\"", listen_path(inherited),
+			  why);
+	}
+	if (find_owner(conf, &owner, &group, why, sizeof why) < 0 ||
+	    listen_permit(inherited, (mode_t)conf->socket_mode, owner, group, why, sizeof why) < 0)
+		log_warnx("listen: socket_mode, socket_owner and socket_group are not in force "
+			  "path=%s why=\"%s\"",
+			  listen_path(inherited), why);
+	return inherited;
 }
 
 /* On the socket of the service manager, if it has one for us. */
@@ -306,19 +353,25 @@ start_listening(struct daemon *d, char *why, size_t why_size)
 	const struct conf *conf = d->conf;
 	char *path = socket_path(conf->listen, conf->port);
 	int fd = sysd_take_listener(d->sysd, path, why, why_size);
-	uid_t owner;
-	gid_t group;
+	struct listen *inherited;
 
 	free(path);
 	if (fd >= 0)
 		return listen_adopt(d->loop, fd, conf->listen, (unsigned)conf->port, on_accept, d,
 				    why, why_size);
-	if (fd != -E_NOTFOUND || find_owner(conf, &owner, &group, why, why_size) < 0)
+	if (fd != -E_NOTFOUND)
 		return NULL;
-	if (inherit_listener(d))
-		return d->listen;
-	return listen_new(d->loop, conf->listen, (unsigned)conf->port, (mode_t)conf->socket_mode,
-			  owner, group, on_accept, d, why, why_size);
+	inherited = inherit_listener(d);
+	return inherited ? follow_conf(d, inherited) : new_listener(d, why, why_size);
+}
+
+/* Who has come to the place of before is not turned away. */
+static void
+leave_place_of_before(struct daemon *d)
+{
+	if (d->listen_before)
+		listen_leave(d->listen_before);
+	d->listen_before = NULL;
 }
 
 static int
@@ -342,6 +395,7 @@ start(struct daemon *d, char *why, size_t why_size)
 		snprintf(why, why_size, "the next start will be without it");
 		return -E_SYNTAX;
 	}
+	leave_place_of_before(d);
 	return 0;
 }
 
@@ -431,6 +485,7 @@ daemon_free(struct daemon *d)
 	d->pools.closing = true;
 	d->phase = DAEMON_STOPPED;
 	stop_listening(d);
+	listen_free(d->listen_before);
 	for (int i = 0; i < SESSION_CLOSED; i++)
 		while ((n = list_first(&d->in_state[i])) != NULL)
 			session_close(LIST_OBJ(n, struct session, node), CLEANUP_SHUTDOWN,

@@ -58,6 +58,7 @@ struct daemon {
 	struct users *users; /* who clients are */
 	struct sysd *sysd;
 	struct listen *listen;
+	struct listen *listen_before; /* at the start: of the process before, at another place */
 	struct pools pools;
 	struct idmap sessions; /* id -> struct session */
 	struct list in_state[SESSION_NSTATES];

@@ -307,9 +307,9 @@ saved(struct scopes *sc)
 		sc->step = STEP_SAVE;
 		return;
 	}
-	if (!good && !s->undone) {
+	if (!good && !s->undone && !s->pin) {
 		err_make(&e, ERR_SETUP_FAILED, s->pool->conf->name,
-			 "it does not tell what the session has set");
+			 "what the session has set cannot be kept, and the pool has pin = off");
 		session_fail(s, &e);
 		err_clear(&e);
 		return;

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "pool/handover.h"
 #include "scope/handover.h"
+#include "session/control.h"
 #include "session/daemon.h"
 #include "session/parts.h"
 #include "session/scopes.h"
@@ -35,6 +36,8 @@ values_pack(struct pack *p, struct session *s)
 {
 	PACK(p, s->secret);
 	PACK(p, s->minor);
+	PACK(p, s->asked_tls);
+	PACK(p, s->asked_gss);
 	PACK(p, s->uid);
 	PACK(p, s->gid);
 	PACK(p, s->pid);
@@ -54,7 +57,6 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->connected_at);
 	PACK(p, s->request_us);
 	PACK(p, s->answer_us);
-	PACK(p, s->begun_us);
 	PACK(p, s->limited_us);
 	PACK(p, s->heard_us);
 	PACK(p, s->heard);
@@ -133,6 +135,7 @@ statements_pack(struct heritage *h, struct session *s)
 	if (there)
 		names_pack(h->p, s->names, &h->pools.texts);
 	unnamed_pack(h->p, &s->unnamed);
+	control_pack(h->p, s);
 }
 
 static void

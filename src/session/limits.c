@@ -9,34 +9,15 @@
 #include "session/scopes.h"
 #include "session/slow.h"
 #include "wire/msg.h"
-#include "wire/sqlclass.h"
 
 #define RECANCEL_US UNIT_S /* until a cancel that has had no effect is sent again */
 
-/* ---- when what began ---- */
+/* ---- since when ---- */
 
 void
 limits_heard(struct session *s)
 {
-	char status = s->lease->srv->progress.status;
-
 	s->answer_us = loop_now_us(s->daemon->loop);
-	if (status == 'I')
-		s->begun_us = 0;
-	else if (s->begun_us == 0 && !scopes_holds(s))
-		s->begun_us = s->request_us;
-}
-
-void
-limits_control(struct session *s, unsigned set)
-{
-	if ((set & (SQLCLASS_BEGIN | SQLCLASS_COMMIT | SQLCLASS_ROLLBACK)) == 0 || scopes_holds(s))
-		return;
-	/* A transaction that follows has its own time; and an end that is under way is let be. */
-	if (set & (SQLCLASS_COMMIT | SQLCLASS_ROLLBACK))
-		s->begun_us = 0;
-	if ((set & SQLCLASS_BEGIN) && s->begun_us == 0)
-		s->begun_us = loop_now_us(s->daemon->loop);
 }
 
 /* A server that a session of the pool has, with what is known about both. */
@@ -46,6 +27,7 @@ struct look {
 	const struct progress *p;
 	const struct conf_pool *conf;
 	struct scope *base; /* the transaction that is a frame, or NULL */
+	unsigned does;      /* PROGRESS_BEGINS and PROGRESS_ENDS of what runs */
 	int64_t now_us;
 };
 
@@ -60,6 +42,7 @@ look_at(struct lease *l, int64_t now_us)
 			     .p = &l->srv->progress,
 			     .conf = l->pool->conf,
 			     .base = f ? scope_base(f) : NULL,
+			     .does = progress_exchange(&l->srv->progress),
 			     .now_us = now_us};
 }
 
@@ -73,14 +56,28 @@ later(int64_t a, int64_t b)
 static bool
 in_transaction(const struct look *k)
 {
-	return k->base || k->p->status != 'I' || k->s->begun_us;
+	return k->base || k->p->status != 'I' || (k->does & PROGRESS_BEGINS);
 }
 
-/* Its COMMIT or ROLLBACK is under way. */
+/* Its COMMIT or ROLLBACK is under way, and is let be. */
 static bool
 is_ending(const struct look *k)
 {
-	return k->base == NULL && k->p->status != 'I' && k->s->begun_us == 0;
+	return k->base == NULL && k->p->status != 'I' && k->does == PROGRESS_ENDS;
+}
+
+/* When the transaction that it is in began. What ends one and begins the next has the time of the
+ * next. */
+static int64_t
+begun(const struct look *k)
+{
+	if (k->base)
+		return k->base->asked_us;
+	if (!in_transaction(k) || k->lease->xact_us == 0)
+		return k->now_us;
+	return k->does == (PROGRESS_BEGINS | PROGRESS_ENDS)
+		   ? later(k->lease->xact_us, k->lease->asked_us)
+		   : k->lease->xact_us;
 }
 
 /* Does the server have something to do? Of an exchange that has had all its answers, no. */
@@ -126,13 +123,12 @@ static enum err_id
 over(struct look *k)
 {
 	const struct conf_pool *conf = k->conf;
-	int64_t begun = k->s->begun_us ? k->s->begun_us : k->base ? k->base->asked_us : k->now_us;
 	bool deadline = k->base == NULL || k->base->kind == SCOPE_IMPLICIT; /* others have theirs */
 	int64_t silent = conf->idle_in_scope_timeout_us ? silent_since(k) : 0;
 
 	if (is_ending(k))
 		return ERR_NONE;
-	if (conf->scope_deadline_us && deadline && k->now_us - begun >= conf->scope_deadline_us)
+	if (conf->scope_deadline_us && deadline && k->now_us - begun(k) >= conf->scope_deadline_us)
 		return ERR_SCOPE_DEADLINE;
 	if (conf->query_timeout_us && runs(k) &&
 	    k->now_us - later(k->s->request_us, k->s->answer_us) >= conf->query_timeout_us)

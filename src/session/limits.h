@@ -5,7 +5,11 @@
  *
  * A transaction of the client's own becomes a scope for that (SCOPE_IMPLICIT), and is ended as any
  * scope that has expired. Then the session is in BEGUN_EXPIRED: see begin.h. What is part of no
- * transaction is cancelled, and that is all. Nothing is done in pools without such a limit. */
+ * transaction is cancelled, and that is all. Nothing is done in pools without such a limit.
+ *
+ * What counts is what the client does, and not the daemon's own exchanges on its server. A
+ * transaction begins with the exchange that has its BEGIN: lease->xact_us. Until the server has
+ * answered that, the words that were sent (progress_exchange()) say that there is one. */
 #ifndef PGWITH_SESSION_LIMITS_H
 #define PGWITH_SESSION_LIMITS_H
 
@@ -13,7 +17,7 @@
 #include "pool/pool.h"
 #include "session/session.h"
 
-/* Has the pool of session->lease any? Otherwise nothing needs to be known. */
+/* Does the pool of session->lease set a time limit? */
 static inline bool
 limits_there(const struct session *s)
 {
@@ -25,9 +29,6 @@ limits_there(const struct session *s)
 
 /* relay: the server of session->lease has ended an answer, or part of one. */
 void limits_heard(struct session *);
-
-/* A text of these SQLCLASS_... bits is about to be executed by the server of session->lease. */
-void limits_control(struct session *, unsigned set);
 
 /* What the client of a transaction that was ended is told. `why`: ERR_SCOPE_DEADLINE,
  * ERR_SCOPE_IDLE, ERR_SCOPE_QUERY, or ERR_SCOPE_KILLED. */

@@ -138,7 +138,7 @@ scopes_show(struct session *s, char type)
 	snprintf(tag, sizeof tag, "SHOW %u", level);
 	msg_complete(&out, tag);
 	if (type == 'Q' && !parts_more(s))
-		msg_ready(&out, scopes_status(s));
+		session_ready(s, &out);
 	session_send_buf(s, &out);
 	buf_clear(&out);
 }

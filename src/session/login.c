@@ -394,6 +394,23 @@ cancel(struct session *s, const struct startup *st)
 	session_close(s, CLEANUP_CLIENT_LEFT, "cancel");
 }
 
+/* An encrypted connection is asked for, and not to be had. A second time it is taken for the number
+ * of a protocol, as PostgreSQL does (15, tcop/postmaster.c, ProcessStartupPacket()). */
+static size_t
+decline(struct session *s, bool *asked, unsigned minor)
+{
+	struct err e;
+
+	if (*asked) {
+		err_make(&e, ERR_PROTOCOL_VERSION, 1234, minor);
+		refuse(s, &e);
+		return 0;
+	}
+	*asked = true;
+	session_send(s, "N", 1);
+	return 8;
+}
+
 /* Returns how many bytes were used; 0: more are needed, or the session is over or on
  * its way in. */
 static size_t
@@ -424,9 +441,9 @@ packet(struct session *s, const uint8_t *data, size_t bytes)
 	}
 	switch (st.kind) {
 	case STARTUP_SSL:
+		return decline(s, &s->asked_tls, 5679);
 	case STARTUP_GSSENC:
-		session_send(s, "N", 1);
-		return st.length;
+		return decline(s, &s->asked_gss, 5680);
 	case STARTUP_CANCEL:
 		cancel(s, &st);
 		return 0;

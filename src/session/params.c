@@ -136,6 +136,10 @@ plain_encoding(const char *from, char *to, size_t size)
 bool
 params_same(const char *name, const char *wanted, const char *reported)
 {
+	static const char *const caseless[] = {"IntervalStyle", "TimeZone",
+					       "standard_conforming_strings",
+					       "default_transaction_read_only"};
+
 	if (strcasecmp(name, "client_encoding") == 0) {
 		char a[64], b[64];
 
@@ -150,7 +154,11 @@ params_same(const char *name, const char *wanted, const char *reported)
 		return strncasecmp(wanted, reported, n) == 0 &&
 		       (reported[n] == 0 || (n > 0 && reported[n] == ','));
 	}
-	return strcasecmp(wanted, reported) == 0;
+	/* Of others, such as search_path, PostgreSQL keeps the case. */
+	for (size_t i = 0; i < sizeof caseless / sizeof *caseless; i++)
+		if (strcasecmp(name, caseless[i]) == 0)
+			return strcasecmp(wanted, reported) == 0;
+	return strcmp(wanted, reported) == 0;
 }
 
 void

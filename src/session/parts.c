@@ -99,7 +99,7 @@ part_ended(struct session *s)
 		return;
 	parts_drop(s);
 	buf_init(&out, 16);
-	msg_ready(&out, scopes_status(s));
+	session_ready(s, &out);
 	session_send_buf(s, &out);
 	buf_clear(&out);
 }
@@ -423,7 +423,7 @@ synced(struct session *s)
 	    !progress_at_rest(&s->lease->srv->progress))
 		return FORWARD;
 	buf_init(&out, 16);
-	msg_ready(&out, scopes_status(s));
+	session_ready(s, &out);
 	session_send_buf(s, &out);
 	buf_clear(&out);
 	return session_gone(s) ? OVER : DROP;

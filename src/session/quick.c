@@ -59,6 +59,7 @@ pass(struct session *s, char type, const uint8_t *body, size_t bytes, uint32_t *
 	case 'B':
 		if (!binds_freely(s, srv, body, bytes))
 			return false;
+		progress_note(&srv->progress, PROGRESS_WORKS);
 		break;
 	case 'D':
 	case 'C':
@@ -85,7 +86,7 @@ size_t
 quick_pass(struct session *s, const uint8_t *data, size_t bytes)
 {
 	struct progress *p = &s->lease->srv->progress;
-	bool first = p->ready_due == 0;
+	bool first = p->ready_due == p->own_syncs;
 	uint32_t extended = 0;
 	size_t at = 0;
 	struct frame f;
@@ -96,8 +97,13 @@ quick_pass(struct session *s, const uint8_t *data, size_t bytes)
 	       bytes - at - FRAME_HEADER >= f.body &&
 	       pass(s, f.type, data + at + FRAME_HEADER, f.body, &extended))
 		at += FRAME_HEADER + f.body;
-	if (at > 0 && first)
-		s->request_us = loop_now_us(s->daemon->loop);
 	tell(p, &extended);
+	if (at > 0) {
+		int64_t now = loop_now_us(s->daemon->loop);
+
+		if (first)
+			s->request_us = now;
+		lease_asks(s->lease, now);
+	}
 	return at;
 }

@@ -258,7 +258,6 @@ void
 relay_begin(struct session *s)
 {
 	relay_fresh(s);
-	s->begun_us = 0;
 	if (slow_wanted(s->pool))
 		slow_watch(s);
 	if (s->slow)
@@ -306,11 +305,12 @@ saved(struct session *s)
 		save(s);
 		return;
 	}
-	if (!good && !s->undone) {
-		end_by(s, "it does not tell what the session has set");
+	if (!good && !s->undone && !s->pin) {
+		end_by(s, "what the session has set cannot be kept, and the pool has pin = off");
 		return;
 	}
-	/* A server that cannot say what is left may have anything. */
+	/* A server that cannot say what is left may have anything; what is too much to be kept
+	 * stays where it is. */
 	if (!good)
 		s->pinned |= SESSION_PIN_SETTING;
 	s->changed = s->undone = false;
@@ -325,7 +325,7 @@ static void
 answered(struct session *s, const uint8_t *data, size_t bytes)
 {
 	buf_add(s->answer, data, bytes);
-	if (s->answer->failed) {
+	if (s->answer->failed && s->state == SESSION_SETUP) {
 		end_by(s, "its answer is too long");
 		return;
 	}
@@ -428,18 +428,12 @@ rescue(struct server *srv)
 	buf_clear(&out);
 }
 
+/* The server has said ReadyForQuery, of which so many were answers to the client. */
 static void
-count(struct session *s, const struct progress *p, uint64_t readies, size_t bytes)
+count(struct session *s, uint64_t answers, uint64_t rests)
 {
-	struct pool_stats *stats = &s->pool->stats;
-
-	stats->sent += bytes;
-	if (p->readies == readies)
-		return;
-	s->queries += p->readies - readies;
-	stats->queries += p->readies - readies;
-	if (p->ready_due == 0)
-		stats->query_us += loop_now_us(s->daemon->loop) - s->request_us;
+	s->queries += answers;
+	lease_heard(s->lease, answers, rests);
 }
 
 /* In mode statement, a transaction that was begun behind our back. */
@@ -460,6 +454,7 @@ readable(struct lease *l)
 	struct server *srv = l->srv;
 	struct progress *p = &srv->progress;
 	uint64_t readies = p->readies, completes = p->completes;
+	uint64_t answers = p->answers, rests = p->rests;
 	const uint8_t *data;
 	size_t bytes;
 
@@ -484,11 +479,14 @@ readable(struct lease *l)
 				  "may have been done without them");
 		return;
 	}
+	s->unheard |= s->stream.broken && bytes > 0;
 	if (bytes > 0)
 		session_send(s, data, bytes);
 	if (s->state != SESSION_ACTIVE)
 		return;
-	count(s, p, readies, bytes);
+	s->pool->stats.sent += bytes;
+	if (p->readies != readies)
+		count(s, p->answers - answers, p->rests - rests);
 	if ((p->completes != completes || p->readies != readies) && limits_there(s))
 		limits_heard(s);
 	late_cancel(s);

@@ -1,6 +1,7 @@
 #include "session/reload.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
@@ -23,15 +24,32 @@ struct changing {
 	unsigned changes;
 };
 
+/* Is it about a socket that the service manager has made? */
+static bool
+is_of_socket_unit(const struct daemon *d, const struct conf_difference *diff)
+{
+	static const char *const options[] = {"listen", "port", "socket_mode", "socket_owner",
+					      "socket_group"};
+
+	for (unsigned i = 0; i < sizeof options / sizeof *options; i++)
+		if (strcmp(diff->option, options[i]) == 0)
+			return d->listen && listen_adopted(d->listen);
+	return false;
+}
+
 static void
 needs_restart(const struct changing *c, const struct conf_difference *diff)
 {
-	char *text = mem_printf("option %s of [%s] stays \"%s\": \"%s\" needs a restart",
-				diff->option, diff->section, diff->was, diff->is);
+	const char *needs = is_of_socket_unit(c->daemon, diff)
+				? "the unit of the socket (pgwithd.socket) to be changed and restarted"
+				: "a restart";
+	char *text = mem_printf("option %s of [%s] stays \"%s\": \"%s\" needs %s", diff->option,
+				diff->section, diff->was, diff->is, needs);
 
 	log_warnx(
-	    "pgwithd: option needs a restart section=\"%s\" option=%s is=\"%s\" wanted=\"%s\"",
-	    diff->section, diff->option, diff->was, diff->is);
+	    "pgwithd: option needs a restart section=\"%s\" option=%s is=\"%s\" wanted=\"%s\" "
+	    "needs=\"%s\"",
+	    diff->section, diff->option, diff->was, diff->is, needs);
 	if (c->told->tell)
 		c->told->tell(c->told->arg, text);
 	free(text);
@@ -67,23 +85,7 @@ group_at(struct list_node *n)
 	return pool->group == pool ? pool : NULL;
 }
 
-static bool
-has_limits(const struct conf_pool *conf)
-{
-	return conf->scope_deadline_us || conf->idle_in_scope_timeout_us || conf->query_timeout_us;
-}
-
 /* Before the group goes on with these options: what its sessions rely on. */
-static void
-prepare_session(struct session *s, struct pool *pool, const struct conf_pool *next, bool moves)
-{
-	if (moves && s->pool == pool && s->let_in)
-		state_moves(s);
-	/* Only in a pool with limits is it known when a transaction began. */
-	if (s->lease->pool == pool && has_limits(pool->conf) != has_limits(next))
-		s->begun_us = 0;
-}
-
 static void
 prepare_sessions(struct daemon *d, struct pool *group, const struct conf_pool *next)
 {
@@ -91,14 +93,16 @@ prepare_sessions(struct daemon *d, struct pool *group, const struct conf_pool *n
 
 	LIST_EACH (n, &d->pools.list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
-		bool moves = pool->group == group && renew_moves(pool, next);
 
-		if (pool->group != group || (!moves && has_limits(pool->conf) == has_limits(next)))
+		if (pool->group != group || !renew_moves(pool, next))
 			continue;
 		for (int i = 0; i < SESSION_CLOSING; i++)
-			LIST_EACH (m, &d->in_state[i])
-				prepare_session(LIST_OBJ(m, struct session, node), pool, next,
-						moves);
+			LIST_EACH (m, &d->in_state[i]) {
+				struct session *s = LIST_OBJ(m, struct session, node);
+
+				if (s->pool == pool && s->let_in)
+					state_moves(s);
+			}
 	}
 }
 

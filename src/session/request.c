@@ -6,10 +6,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/begin.h"
+#include "session/control.h"
 #include "session/daemon.h"
 #include "session/deallocate.h"
 #include "session/lexing.h"
-#include "session/limits.h"
 #include "session/params.h"
 #include "session/parts.h"
 #include "session/quick.h"
@@ -131,7 +131,7 @@ without_lease(struct session *s, struct message *m)
 		if (m->bytes > 0)
 			return need_server(s, m->type);
 		buf_init(&out, 16);
-		msg_ready(&out, scopes_status(s));
+		session_ready(s, &out);
 		session_send_buf(s, &out);
 		buf_clear(&out);
 		return s->state == SESSION_IDLE ? DROP : OVER;
@@ -186,6 +186,22 @@ sent(struct session *s, const struct message *m)
 		progress_sent(p, m->type);
 }
 
+/* The client asks the server for something: not by the data of a COPY, nor by a Flush. */
+static void
+note_request(struct session *s, char type)
+{
+	const struct progress *p = &s->lease->srv->progress;
+	int64_t now;
+
+	if (type == 'H' || type == 'd' || type == 'c' || type == 'f')
+		return;
+	now = loop_now_us(s->daemon->loop);
+	/* A Sync is no more than the end of what the server may be at. */
+	if (type == 'S' ? p->runs_count == 0 : p->ready_due == p->own_syncs)
+		s->request_us = now;
+	lease_asks(s->lease, now);
+}
+
 static enum verdict
 with_lease(struct session *s, struct message *m)
 {
@@ -204,6 +220,7 @@ with_lease(struct session *s, struct message *m)
 		err_clear(&e);
 		return session_gone(s) ? OVER : DROP;
 	}
+	note_request(s, m->type);
 	begin_send(s, &s->daemon->ahead);
 	if (m->type == 'F')
 		sequences_mind_call(s, m);
@@ -213,10 +230,7 @@ with_lease(struct session *s, struct message *m)
 	}
 	/* A session that keeps its server needs no help. */
 	if (s->pinned & SESSION_PIN_MODE) {
-		if (p->ready_due == 0)
-			s->request_us = loop_now_us(s->daemon->loop);
-		if (limits_there(s))
-			limits_control(s, m->set);
+		control_message(s, m);
 		if (s->slow)
 			slow_message(s, m);
 		sent(s, m);
@@ -233,10 +247,10 @@ with_lease(struct session *s, struct message *m)
 		statement_effects(s, m->set, sql, sql_bytes, true);
 	}
 	told = statement_unnamed(s, m);
-	if (p->ready_due == 0)
-		s->request_us = loop_now_us(s->daemon->loop);
 	if (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C')
 		v = statement_named(s, m);
+	if (m->type == 'B')
+		progress_note(p, PROGRESS_WORKS);
 	if (s->slow && v != HOLD)
 		slow_message(s, m);
 	if (v == FORWARD && !told)
@@ -265,6 +279,56 @@ no_transaction(struct session *s, char type)
 	(SQLCLASS_SCOPE | SQLCLASS_BEGIN | SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | \
 	 SQLCLASS_SAVEPOINT | SQLCLASS_PREPARE_TRANSACTION)
 
+/* ReadyForQuery that the client waits for. */
+static uint32_t
+client_due(const struct progress *p)
+{
+	return p->ready_due - p->own_syncs;
+}
+
+/* Is something still to be said of what stands before a Terminate? PostgreSQL reads that one when
+ * it has answered all else. Of an exchange without its Sync, and of a COPY without its end, nothing
+ * comes any more. */
+static bool
+is_owed(const struct session *s)
+{
+	const struct progress *p;
+
+	if (stream_queued(&s->stream) > 0 || (s->scopes && parts_pending(s)))
+		return true;
+	switch (s->state) {
+	case SESSION_WAITING:
+	case SESSION_SETUP:
+	case SESSION_SAVING:
+	case SESSION_SCOPE:
+		return true;
+	case SESSION_ACTIVE:
+		p = &s->lease->srv->progress;
+		/* PostgreSQL looks for the end of the connection when it has sent an answer. */
+		if (s->unheard || (s->stream.broken && client_due(p) < s->owed))
+			return false;
+		return (p->ready_due > 0 || (p->flush_sent && p->runs_count > 0)) &&
+		       (p->copy != COPY_IN || p->copy_ended);
+	default:
+		return false;
+	}
+}
+
+static enum verdict
+terminate(struct session *s)
+{
+	if (is_owed(s)) {
+		/* Most clients close at once, and what they have sent is done nevertheless. */
+		stream_finish(&s->stream);
+		if (s->state == SESSION_ACTIVE && client_due(&s->lease->srv->progress) > s->owed)
+			s->owed = client_due(&s->lease->srv->progress);
+		return HOLD;
+	}
+	session_close(s, s->stream.broken ? CLEANUP_CLIENT_GONE : CLEANUP_CLIENT_LEFT,
+		      s->stream.broken ? "client gone" : "client left");
+	return OVER;
+}
+
 static enum verdict
 judge(struct session *s, struct message *m)
 {
@@ -272,10 +336,8 @@ judge(struct session *s, struct message *m)
 	const char *sql, *wrong;
 	size_t bytes;
 
-	if (m->type == 'X') {
-		session_close(s, CLEANUP_CLIENT_LEFT, "client left");
-		return OVER;
-	}
+	if (m->type == 'X')
+		return terminate(s);
 	if ((wrong = nonsense(m->type, m->bytes)) != NULL) {
 		protocol_violation(s, wrong);
 		return OVER;
@@ -367,6 +429,16 @@ pass(uint32_t *left, size_t bytes)
 	return n;
 }
 
+/* The client does not read what it is told already: PostgreSQL would be waiting for that. */
+static bool
+is_deaf(struct session *s)
+{
+	if (stream_queued(&s->stream) == 0 || session_gone(s))
+		return false;
+	stream_pause(&s->stream);
+	return true;
+}
+
 /* Handles what can be handled of these bytes now; returns how many those are. */
 static size_t
 handle(struct session *s, const uint8_t *data, size_t bytes)
@@ -384,6 +456,8 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 			from = at;
 			continue;
 		}
+		if (is_deaf(s))
+			break;
 		if (s->state == SESSION_ACTIVE && s->lease->srv->progress.to_left > 0) {
 			at += pass(&s->lease->srv->progress.to_left, bytes - at);
 			continue;
@@ -481,8 +555,10 @@ console(struct session *s, const uint8_t *data, size_t bytes)
 		}
 		if (FRAME_HEADER + f.body > bytes - at)
 			break;
+		if (is_deaf(s))
+			break;
 		if (f.type == 'X') {
-			session_close(s, CLEANUP_CLIENT_LEFT, "client left");
+			terminate(s);
 			break;
 		}
 		s->daemon->console->message(s, f.type, data + at + FRAME_HEADER, f.body);
@@ -531,10 +607,34 @@ request_resume(struct session *s)
 	mind_server(s);
 }
 
+static bool
+is_terminate(const uint8_t *message)
+{
+	static const uint8_t terminate[FRAME_HEADER] = {'X', 0, 0, 0, 4};
+
+	return memcmp(message, terminate, sizeof terminate) == 0;
+}
+
+bool
+request_said_terminate(const struct session *s)
+{
+	uint8_t last[FRAME_HEADER];
+
+	if (stream_peek_last(&s->stream, last, sizeof last) == 0)
+		return is_terminate(last);
+	return s->in.len >= FRAME_HEADER &&
+	       is_terminate(buf_data(&s->in) + s->in.len - FRAME_HEADER);
+}
+
 static void
 read_failed(struct session *s, ssize_t r)
 {
-	if (r != -E_AGAIN)
+	if (r == -E_AGAIN)
+		return;
+	/* It is kept behind what is not done yet. */
+	if (s->in.len > 0 && request_said_terminate(s))
+		stream_finish(&s->stream);
+	else
 		session_close(s, CLEANUP_CLIENT_GONE, "client gone");
 }
 

@@ -213,9 +213,8 @@ answer(struct scopes *sc)
 		msg_complete(&out, tag);
 	}
 	if (sc->answer_type == 'Q' && !parts_more(s))
-		msg_ready(&out, scopes_status(s));
+		session_ready(s, &out);
 	buf_reset(&sc->failure);
-	s->queries++;
 	session_send_buf(s, &out);
 	buf_clear(&out);
 }
@@ -233,10 +232,6 @@ drop_implicit(struct scopes *sc)
 			s->begun = BEGUN_EXPIRED;
 			s->expired_by = (uint8_t)stack_reason(&sc->stack, f)->expired_by;
 			s->ending = 0;
-			s->begun_us = 0;
-		} else if (s->begun_us == 0 && s->own.state == LEASE_HELD &&
-			   s->own.srv->progress.status != 'I') {
-			s->begun_us = f->asked_us;
 		}
 		if (s->slow && f->state != SCOPE_EXPIRED)
 			slow_unframed(s, f);
@@ -249,8 +244,8 @@ struct scope *
 scopes_implicit(struct session *s)
 {
 	int64_t now = loop_now_us(s->daemon->loop);
-	struct scope *f =
-	    stack_push(&scopes_of(s)->stack, SCOPE_IMPLICIT, "", s->begun_us ? s->begun_us : now);
+	struct scope *f = stack_push(&scopes_of(s)->stack, SCOPE_IMPLICIT, "",
+				     s->own.xact_us ? s->own.xact_us : now);
 
 	f->owner = s;
 	f->pool = s->pool;
@@ -518,7 +513,7 @@ do_now(struct session *s, const struct grammar *g, struct err *e)
 	buf_init(&out, 256);
 	msg_complete(&out, grammar_tag(g));
 	if (s->scopes->answer_type == 'Q' && !parts_more(s))
-		msg_ready(&out, scopes_status(s));
+		session_ready(s, &out);
 	session_send_buf(s, &out);
 	buf_clear(&out);
 	return true;

@@ -13,6 +13,7 @@
 #include "base/units.h"
 #include "session/admit.h"
 #include "session/begin.h"
+#include "session/control.h"
 #include "session/daemon.h"
 #include "session/parts.h"
 #include "session/scopes.h"
@@ -162,13 +163,27 @@ on_drained(struct stream *st, void *arg)
 	}
 	if (s->lease->state == LEASE_HELD)
 		stream_resume(&s->lease->srv->stream);
+	/* Its messages have waited for that. */
+	if (s->state == SESSION_IDLE || s->state == SESSION_ACTIVE || s->state == SESSION_CONSOLE) {
+		if (!s->held)
+			stream_resume(st);
+		request_resume(s);
+	}
 }
 
-/* While it is not read from: it waits, or its server is slow. */
-static void
+/* While it is not read from: it waits, or its server is slow. What stands before a Terminate is
+ * done all the same, unless it has not even begun. */
+static bool
 on_hangup(struct stream *st, void *arg)
 {
-	session_close(arg, CLEANUP_CLIENT_GONE, "client gone");
+	struct session *s = arg;
+	bool waits = s->state == SESSION_WAITING || s->state == SESSION_LOGIN ||
+		     (s->state == SESSION_CONSOLE && s->held);
+
+	if (!waits && request_said_terminate(s))
+		return false;
+	session_close(s, CLEANUP_CLIENT_GONE, "client gone");
+	return true;
 }
 
 static const struct stream_ops stream_ops = {on_readable, on_drained, on_hangup};
@@ -260,6 +275,15 @@ session_send_buf(struct session *s, const struct buf *b)
 }
 
 void
+session_ready(struct session *s, struct buf *out)
+{
+	msg_ready(out, scopes_status(s));
+	s->queries++;
+	if (s->pool)
+		s->pool->stats.queries++;
+}
+
+void
 session_log_error(const struct session *s, const struct err *e)
 {
 	if (s->daemon->conf->log_pooler_errors)
@@ -284,7 +308,7 @@ session_refuse(struct session *s, char type, const struct err *e)
 	if (s->begun == BEGUN_YES)
 		s->begun = BEGUN_FAILED;
 	if (type == 'Q' || type == 'F')
-		msg_ready(&out, scopes_status(s));
+		session_ready(s, &out);
 	else
 		s->skip_sync = true;
 	session_send_buf(s, &out);
@@ -388,6 +412,7 @@ free_session(void *arg)
 	free(s->startup);
 	free(s->setup);
 	slow_free(s);
+	control_free(s);
 	if (s->scopes)
 		scopes_free(s->scopes);
 	free(s);

@@ -79,6 +79,8 @@ struct session {
 	struct scopes *scopes;          /* NULL: it has never sent a scope statement */
 	uint8_t secret[SESSION_SECRET]; /* its cancel key, beside session_number() */
 	uint32_t minor;                 /* protocol 3.minor that is spoken */
+	bool asked_tls;                 /* it has sent an SSLRequest; */
+	bool asked_gss;                 /* a GSSENCRequest: each is answered once */
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
@@ -90,12 +92,14 @@ struct session {
 	char *startup;     /* its startup parameters (params.h) while it waits to be let in */
 	uint32_t startup_bytes;
 	uint32_t drop_left; /* bytes still to come of a message that is not wanted */
-	char *setup;        /* SQL that gives a server its startup parameters; NULL if they are the
-			       server's own */
-	unsigned pinned;    /* SQLCLASS_... bits and SESSION_PIN_...: why it keeps its server; 0: it
-			       does not */
-	bool skip_sync;     /* an error of ours in the extended protocol: dropped up to Sync. Not a
-			       state: any     state between login and closing can have it */
+	uint32_t owed;      /* a Terminate waits: ReadyForQuery that were due when it came */
+	bool unheard;    /* it waits, and a part of an answer came when nobody was there any more */
+	char *setup;     /* SQL that gives a server its startup parameters; NULL if they are the
+			    server's own */
+	unsigned pinned; /* SQLCLASS_... bits and SESSION_PIN_...: why it keeps its server; 0: it
+			    does not */
+	bool skip_sync;  /* an error of ours in the extended protocol: dropped up to Sync. Not a
+			    state: any     state between login and closing can have it */
 	bool discard; /* this lease may have changed the server's session state, though not for the
 		       * session to keep */
 	struct buf *answer;  /* SESSION_SETUP, SESSION_SAVING: what the server said so far */
@@ -117,10 +121,8 @@ struct session {
 	int64_t since_us; /* when the state was entered */
 	int64_t connected_us;
 	int64_t connected_at; /* wall clock, seconds */
-	int64_t request_us;   /* when the last request began */
+	int64_t request_us;   /* when the client has last asked for something */
 	int64_t answer_us;    /* limits: when a server last ended the answer to a statement */
-	int64_t begun_us;     /* limits: its own transaction began, or began anew; 0: there is none,
-				 or its end is under way */
 	int64_t limited_us;   /* limits: when a statement was last cancelled */
 	int64_t heard_us;     /* limits: when `heard` was seen to grow */
 	uint64_t heard;       /* limits: bytes of the client at the last look */
@@ -130,8 +132,9 @@ struct session {
 	uint8_t ending; /* BEGUN_EXPIRED: how far its end is in the extended protocol: begin.c */
 	uint64_t queries;
 	uint64_t last_server; /* id of the one that it had last, or has */
-	struct slow *slow;  /* slow.h; NULL: nobody wants to hear of long scopes */
-	uint8_t last_words; /* enum err_id: what its end was told to be */
+	struct control *control; /* control.h; NULL: nothing is kept there */
+	struct slow *slow;       /* slow.h; NULL: nobody wants to hear of long scopes */
+	uint8_t last_words;      /* enum err_id: what its end was told to be */
 };
 
 /* Why a session keeps its server, beside SQLCLASS_...: a prepared statement of the protocol that it
@@ -177,6 +180,9 @@ void session_set_state(struct session *, enum session_state);
 /* Writes or queues bytes for the client. Too slow a client that asks for too much is closed. */
 void session_send(struct session *, const void *, size_t bytes);
 void session_send_buf(struct session *, const struct buf *);
+
+/* Adds the ReadyForQuery that answers a request here, without a server, and counts it. */
+void session_ready(struct session *, struct buf *);
 
 /* The client is told this error of ours: that is logged. */
 void session_log_error(const struct session *, const struct err *);
@@ -231,6 +237,8 @@ void login_failed(struct session *, const struct err *);
 void request_readable(struct session *);
 /* request: goes on with what is in session->in: after a grant, an answer, a resume. */
 void request_resume(struct session *);
+/* request: is a Terminate the last that has come from the client, read or not? */
+bool request_said_terminate(const struct session *);
 /* request: the wait is over without a server; the message at the front of session->in, of this
  * type, is answered with the error, and the session goes on (or ends, if pgwithd shuts down). */
 void request_failed(struct session *, char type, const struct err *);

@@ -43,13 +43,31 @@ static const struct {
     {'c', SQLCLASS_HOLD},   {'a', SQLCLASS_LOCK},
 };
 
+static bool
+is_hidden(const struct session *s, const char *name)
+{
+	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1)
+		if (strcmp(p, name) == 0)
+			return true;
+	return false;
+}
+
 void
 state_ask(const struct session *s, bool patient, struct buf *sql)
 {
+	bool as_login;
+
 	if (patient)
 		buf_add_fmt(sql, "SELECT 'statement_timeout', "
 				 "pg_catalog.current_setting('statement_timeout'); "
 				 "SET LOCAL statement_timeout = 0; ");
+	/* A role sees only what it may see. As the one that logged in, for the length of the
+	 * question; not where SET SESSION AUTHORIZATION may have been, whose end would undo the
+	 * role's. */
+	as_login = is_hidden(s, "role") && !is_hidden(s, "session_authorization");
+	if (as_login)
+		buf_add_fmt(sql, "SELECT 'role', pg_catalog.current_setting('role'); "
+				 "SET LOCAL ROLE none; ");
 	buf_add_fmt(sql, "SELECT name, setting FROM pg_catalog.pg_settings WHERE source " EQUALS
 			 " 'session'"
 			 /* These three are the transaction's; transaction_timeout is not. */
@@ -62,6 +80,8 @@ state_ask(const struct session *s, bool patient, struct buf *sql)
 			 " UNION ALL SELECT 'session_authorization', "
 			 "pg_catalog.current_setting('session_authorization')");
 	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1) {
+		if (strcmp(p, "role") == 0 || strcmp(p, "session_authorization") == 0)
+			continue;
 		buf_add_fmt(sql, " UNION ALL SELECT ");
 		params_literal(sql, p);
 		buf_add_fmt(sql, ", pg_catalog.current_setting(");
@@ -137,6 +157,52 @@ has(const struct settings *set, const char *name)
 		if (strcasecmp(at, name) == 0)
 			return true;
 	return false;
+}
+
+/* The call of set_config() in a statement of ours that sets the parameter, or NULL. */
+static const char *
+find_call(const char *setup, const char *name, size_t *bytes)
+{
+	static const char begin[] = "pg_catalog.set_config('";
+	const char *at = setup, *end;
+	size_t length = strlen(name);
+
+	while (at && (at = strstr(at, begin)) != NULL) {
+		const char *text = at + sizeof begin - 1;
+		bool quoted = true;
+
+		/* What is in quotes has none but doubled ones. */
+		for (end = text; *end && (quoted || strncmp(end, ",false)", 7) != 0); end++)
+			quoted ^= *end == '\'';
+		if (*end == 0)
+			return NULL;
+		*bytes = (size_t)(end + 7 - at);
+		if (strncasecmp(text, name, length) == 0 && text[length] == '\'')
+			return at;
+		at = end;
+	}
+	return NULL;
+}
+
+/* Who has given up being the superuser by SET SESSION AUTHORIZATION does not see these any more,
+ * and cannot have changed them since. */
+static void
+keep_unseen(const struct session *s, struct settings *set)
+{
+	static const char *const names[] = {"dynamic_library_path", "extension_control_path",
+					    "session_preload_libraries"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		size_t bytes;
+		const char *call = find_call(s->setup, names[i], &bytes);
+
+		if (call == NULL || has(set, names[i]))
+			continue;
+		buf_add_fmt(&set->sql, set->any ? ", " : "SELECT ");
+		buf_add(&set->sql, call, bytes);
+		buf_add_str(&set->names, names[i]);
+		set->any = true;
+	}
 }
 
 /* What was reset has the value of the startup packet again, which no server knows. */
@@ -231,13 +297,15 @@ state_take(struct session *s, const struct buf *answer)
 	if (set.temporary)
 		s->pinned |= SQLCLASS_TEMP;
 	if (who.authorization)
+		keep_unseen(s, &set);
+	if (who.authorization)
 		add(&set, "session_authorization", who.authorization);
 	if (who.role)
 		add(&set, "role", who.role);
 	free(who.authorization);
 	free(who.role);
 	/* So far, it is what this server has. */
-	good = left == 0 && !set.sql.failed && !set.names.failed;
+	good = left == 0 && !answer->failed && !set.sql.failed && !set.names.failed;
 	/* Of the startup packet nothing has been converted. */
 	set.encoding = NULL;
 	free(srv->context);
@@ -245,7 +313,11 @@ state_take(struct session *s, const struct buf *answer)
 	    good && set.any ? mem_strndup((char *)buf_data(&set.sql), set.sql.len) : NULL;
 	add_startup(s, &set);
 	good = good && !set.sql.failed;
-	if (good) {
+	if (!good) {
+		/* The session keeps the server, which needs nothing of what is known of it. */
+		free(srv->context);
+		srv->context = s->setup ? mem_strdup(s->setup) : NULL;
+	} else {
 		free(s->setup);
 		s->setup = set.any ? mem_strndup((char *)buf_data(&set.sql), set.sql.len) : NULL;
 	}

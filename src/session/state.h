@@ -15,7 +15,8 @@
  * statement_timeout does not end. */
 void state_ask(const struct session *, bool patient, struct buf *sql);
 
-/* Takes the answer, which is made of whole messages. Returns false if it is not understood. */
+/* Takes the answer, which is made of whole messages. Returns false if it is not understood, or is
+ * more than a session can keep: then nothing has changed. */
 bool state_take(struct session *, const struct buf *answer);
 
 /* Must the server that the session holds become another role before it does anything? */

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "session/control.h"
 #include "session/daemon.h"
 #include "session/deallocate.h"
 #include "session/lexing.h"
-#include "session/limits.h"
 #include "session/params.h"
 #include "session/parts.h"
 #include "session/scopes.h"
@@ -68,8 +68,7 @@ statement_effects(struct session *s, unsigned set, const char *sql, size_t bytes
 {
 	struct progress *p = &s->lease->srv->progress;
 
-	if (limits_there(s))
-		limits_control(s, set);
+	control_text(s, set, sql, bytes);
 	/* Of statements of the session's own, it was seen what they do when they were prepared. */
 	if ((set & SQLCLASS_EXECUTE) && !((s->pinned | set) & SQLCLASS_PREPARE))
 		set |= SQLCLASS_OPAQUE;
@@ -366,6 +365,7 @@ statement_named(struct session *s, struct message *m)
 	limits = limits_of(s);
 	pm = prepared_message_of(s, m);
 	if (limits.server_max == 0) {
+		control_message(s, m);
 		if (m->type == 'P' && !s->pin)
 			return statement_refuse(s, m, SESSION_PIN_STATEMENT);
 		if (m->type == 'P')

@@ -142,6 +142,9 @@ whole_message(struct session *s)
 {
 	struct talk *t = &s->scopes->talk;
 
+	/* What is not kept whole is as good as nothing. */
+	if (t->one.failed && t->keep_rows)
+		t->kept.failed = true;
 	if (!t->one.failed && t->one.len > 0) {
 		if (t->header[0] == 'E' && t->error.len == 0)
 			buf_add(&t->error, buf_data(&t->one), t->one.len);
@@ -201,6 +204,7 @@ talk_readable(struct session *s)
 	if (s->lease->state != LEASE_HELD || !t->busy)
 		return false;
 	if (progress_at_rest(&srv->progress)) {
+		lease_heard_own(s->lease, t->since_us);
 		t->busy = false;
 		t->ended = true;
 		return true;

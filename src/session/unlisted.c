@@ -59,11 +59,19 @@ want(struct session *s, const char *name, size_t length)
 	return true;
 }
 
-/* The server is always asked for role and session_authorization. */
+/* The server is always asked for role and session_authorization; but how, depends on whether they
+ * may have been set. */
 static bool
 want_if_unlisted(struct session *s, const char *name, size_t length)
 {
-	return memchr(name, '.', length) ? want(s, name, length) : true;
+	static const char *const names[] = {"role", "session_authorization"};
+
+	if (memchr(name, '.', length))
+		return want(s, name, length);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcasecmp(names[i], name) == 0)
+			return want(s, names[i], strlen(names[i]));
+	return true;
 }
 
 bool
@@ -117,6 +125,10 @@ note_set(struct walk *w)
 	step(w);
 	while (w->tok.word == SQLWORD_SESSION && !is_name(w))
 		step(w);
+	if (is_word(&w->tok, "authorization"))
+		return want_if_unlisted(w->session, "session_authorization",
+					strlen("session_authorization")) &&
+		       want_if_unlisted(w->session, "role", strlen("role"));
 	/* It ends with the transaction. */
 	if (w->tok.word == SQLWORD_LOCAL && !is_name(w))
 		return true;

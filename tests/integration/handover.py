@@ -411,5 +411,65 @@ def bad_configuration(t):
     equal(d.wait_end(10), 0, "the status")
 
 
+@test
+def socket_options(t):
+    """listen, port, socket_mode, socket_group and socket_owner are in force after a restart, and nobody is lost by it"""
+    d = t.supervised(size=2)
+    first = os.path.join(d.sockets, ".s.PGSQL.%d" % d.port)
+    c = t.client(d)
+    c.sql("BEGIN; CREATE TABLE x (i int)")
+    group = next(g for g in os.getgroups() + [0, 65534] if g != os.getegid()) if os.geteuid() == 0 else os.getegid()
+    name = __import__("grp").getgrgid(group).gr_name
+    root = os.geteuid() == 0
+
+    def restart(**options):
+        d.console_close()
+        d.rewrite(options)
+        d.restart()
+        equal(c.value("SELECT 1"), "1", "the transaction goes on with %s" % options)
+
+    for options, mode, gid, uid in (({"socket_mode": "0700"}, 0o700, os.getegid(), os.geteuid()),
+                                    ({"socket_mode": "0660", "socket_group": name}, 0o660, group, os.geteuid()),
+                                    ({"socket_owner": "nobody"} if root else {}, 0o777, os.getegid(), 65534 if root else os.geteuid()),
+                                    ({}, 0o777, os.getegid(), os.geteuid())):
+        restart(**options)
+        st = os.stat(first)
+        equal((st.st_mode & 0o7777, st.st_gid, st.st_uid), (mode, gid, uid), "the socket with %s" % options)
+        with d.connect() as new:
+            equal(new.value("SELECT 2"), "2", "a new client")
+    # what cannot be: the socket stays as it is
+    restart(socket_group="no-such-group", socket_mode="0700")
+    check(d.log_has("not in force.*no-such-group"), "the log says so")
+    equal(os.stat(first).st_mode & 0o7777, 0o777, "as it was")
+    restart(listen=os.path.join(d.directory, "nosuch"))
+    check(d.log_has("stays where it was.*nosuch"), "the log says so")
+    with d.connect() as new:
+        equal(new.value("SELECT 2"), "2", "a new client at the old place")
+    # the same place by another name
+    os.symlink(d.sockets, os.path.join(d.directory, "same"))
+    restart(listen=os.path.join(d.directory, "same"))
+    check(os.path.exists(first), "it is where it was")
+    # other places, and who is on the way to the one of before
+    for listen, port in ((d.sockets, 7000), (os.path.join(d.directory, "two"), 7000), (os.path.join(d.directory, "two"), 6432)):
+        os.makedirs(listen, exist_ok=True)
+        d.console_close()
+        before = os.path.join(d.sockets, ".s.PGSQL.%d" % d.port)
+        d.rewrite({"listen": listen, "port": port})
+        d.end()
+        late = d.connect(login=False)
+        late.send(wire.startup_packet(late.params))
+        d.sockets, d.port = listen, port
+        d.start_next()
+        late.let_in()
+        equal(late.value("SELECT 3"), "3", "who came to the place of before is served")
+        late.close()
+        equal(c.value("SELECT 1"), "1", "the transaction goes on")
+        with d.connect() as new:
+            equal(new.value("SELECT 2"), "2", "a new client at the new place")
+        check(not os.path.exists(before) and not os.path.exists(before + ".lock"), "nothing is left at the old one")
+    c.sql("COMMIT")
+    equal(t.value("SELECT count(*) FROM x"), "0", "it is committed")
+
+
 if __name__ == "__main__":
     main(cluster={"tls": True})

@@ -119,6 +119,14 @@ START_TEST(the_same_in_other_words)
 	ck_assert(!params_same("DateStyle", "ISO, MDY, x", "ISO, MDY"));
 	ck_assert(params_same("TimeZone", "utc", "UTC"));
 	ck_assert(!params_same("TimeZone", "UTC", "Europe/Berlin"));
+	ck_assert(params_same("standard_conforming_strings", "ON", "on"));
+	ck_assert(params_same("intervalstyle", "Postgres", "postgres"));
+	/* PostgreSQL keeps the case of these. */
+	ck_assert(!params_same("search_path", "\"Tenant\"", "\"tenant\""));
+	ck_assert(!params_same("application_name", "App", "app"));
+	ck_assert(!params_same("session_authorization", "Bob", "bob"));
+	ck_assert(params_same("search_path", "a, b", "a, b"));
+	ck_assert(!params_same("search_path", "a, b", "a,b"));
 }
 END_TEST
 

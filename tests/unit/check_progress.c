@@ -198,6 +198,102 @@ START_TEST(simple_queries)
 }
 END_TEST
 
+/* The client's ReadyForQuery and transactions that have ended, and what the exchange that runs
+ * does: b begins, e ends. In the text: b, e, w note what the next message means, o is a Sync of our
+ * own, p a Query that is part of the client's. */
+static void
+counts(const char *text, const char *expected)
+{
+	struct progress p;
+	struct buf b;
+	char is[32];
+
+	progress_init(&p);
+	buf_init(&b, BYTES_MAX);
+	for (const char *at = text; *at; at++) {
+		if (at > text && at[-1] == 'Z')
+			continue;
+		switch (*at) {
+		case ' ':
+			break;
+		case 'b':
+		case 'e':
+		case 'w':
+			progress_note(&p, *at == 'b'   ? PROGRESS_BEGINS
+					  : *at == 'e' ? PROGRESS_ENDS
+						       : PROGRESS_WORKS);
+			break;
+		case 'o':
+			progress_sent_own_sync(&p);
+			break;
+		case 'p':
+			progress_sent_part(&p);
+			break;
+		case 'Z':
+			msg_ready(&b, at[1]);
+			progress_received(&p, buf_data(&b), b.len);
+			buf_reset(&b);
+			break;
+		case 'c': /* CommandComplete, ErrorResponse */
+		case 'x':
+			add_answer(&b, *at == 'c' ? "C" : "E");
+			progress_received(&p, buf_data(&b), b.len);
+			buf_reset(&b);
+			break;
+		default:
+			progress_sent(&p, *at);
+		}
+	}
+	snprintf(is, sizeof is, "%u %u %s%s", (unsigned)p.answers, (unsigned)p.rests,
+		 progress_exchange(&p) & PROGRESS_BEGINS ? "b" : "",
+		 progress_exchange(&p) & PROGRESS_ENDS ? "e" : "");
+	ck_assert_msg(strcmp(is, expected) == 0, "after \"%s\": %s, not %s", text, is, expected);
+	progress_clear(&p);
+	buf_clear(&b);
+}
+
+START_TEST(what_is_the_clients)
+{
+	counts("", "0 0 ");
+	counts("Q ZI", "1 1 ");
+	counts("Q Q Q", "0 0 ");
+	counts("Q Q Q ZI ZI ZI", "3 3 ");
+	counts("bQ", "0 0 b");
+	counts("bQ ZT", "1 0 ");
+	counts("bQ wQ", "0 0 b");
+	counts("bQ wQ ZT", "1 0 ");
+	counts("wQ bQ", "0 0 ");
+	counts("wQ bQ ZI", "1 1 b");
+	counts("bQ wQ eQ ZT ZT", "2 0 e");
+	counts("bQ wQ eQ ZT ZT ZI", "3 1 ");
+	counts("bQ ZT beQ", "1 0 be");
+	counts("bQ ZT beQ ZT", "2 1 ");
+	counts("beQ ZT", "1 0 ");
+	counts("beQ ZI", "1 1 ");
+	/* The end is one only if it comes first. */
+	counts("bQ ZT weQ", "1 0 ");
+	counts("bQ ZT ewQ", "1 0 e");
+	counts("PbBE", "0 0 b");
+	counts("PbBE PwBE S", "0 0 b");
+	counts("PbBE PwBE PeBE S", "0 0 b");
+	counts("PbBE PwBE S ZT PwBE PeBE S", "1 0 ");
+	counts("PbBE PwBE S ZT PeBE S", "1 0 e");
+	counts("PbBE PwBE S ZT PeBE S ZI", "2 1 ");
+	/* Our own are nobody's, and what follows them is not theirs. */
+	counts("o ZI", "0 0 ");
+	counts("o bQ", "0 0 ");
+	counts("o bQ ZI", "0 0 b");
+	counts("o bQ ZI ZT", "1 0 ");
+	counts("p ZI Q ZI", "1 2 ");
+	counts("bp ZT wp", "0 0 ");
+	/* What is skipped means nothing. */
+	counts("P x bBE", "0 0 ");
+	counts("P x bBE S ZI", "1 1 ");
+	counts("bPBE x", "0 0 ");
+	counts("bQ c", "0 0 b");
+}
+END_TEST
+
 START_TEST(extended_exchanges)
 {
 	becomes(">P", "-0x");
@@ -844,6 +940,7 @@ main(void)
 	fprintf(stderr, "check_progress: CHECK_SEED=%u\n", seed);
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, simple_queries);
+	tcase_add_test(t, what_is_the_clients);
 	tcase_add_test(t, extended_exchanges);
 	tcase_add_test(t, errors_skip_to_sync);
 	tcase_add_test(t, copy_in_of_a_simple_query);

@@ -20,6 +20,7 @@ struct end {
 	unsigned readables, drains, hangups;
 	size_t got;
 	bool at_end;
+	bool waits; /* a hang-up does */
 };
 
 static void
@@ -46,13 +47,16 @@ on_drained(struct stream *st, void *arg)
 	e->drains++;
 }
 
-static void
+static bool
 on_hangup(struct stream *st, void *arg)
 {
 	struct end *e = arg;
 
 	e->hangups++;
+	if (e->waits)
+		return false;
 	stream_close(st);
+	return true;
 }
 
 static const struct stream_ops ops = {on_readable, on_drained, on_hangup};
@@ -227,6 +231,80 @@ START_TEST(a_hang_up_is_noticed_in_a_pause)
 }
 END_TEST
 
+START_TEST(a_hang_up_can_wait)
+{
+	struct end e;
+
+	make(&e, &ops);
+	e.waits = true;
+	stream_pause(&e.st);
+	ck_assert_int_eq(write(e.peer, "hello", 5), 5);
+	hang_up(&e);
+	ck_assert_uint_le(turns(&e), 3);
+	ck_assert_uint_eq(e.hangups, 1);
+	ck_assert_uint_eq(e.readables, 0);
+	stream_resume(&e.st);
+	ck_assert_uint_le(turns(&e), 3);
+	ck_assert_uint_eq(e.got, 5);
+	ck_assert(e.at_end);
+	end(&e);
+}
+END_TEST
+
+START_TEST(the_last_bytes_can_be_looked_at)
+{
+	char last[3];
+	struct end e;
+
+	make(&e, &ops);
+	stream_pause(&e.st);
+	ck_assert_int_eq(stream_peek_last(&e.st, last, 3), -E_AGAIN);
+	ck_assert_int_eq(write(e.peer, "he", 2), 2);
+	ck_assert_int_eq(stream_peek_last(&e.st, last, 3), -E_AGAIN);
+	ck_assert_int_eq(write(e.peer, "l", 1), 1);
+	ck_assert_int_eq(stream_peek_last(&e.st, last, 3), 0);
+	ck_assert_int_eq(memcmp(last, "hel", 3), 0);
+	ck_assert_int_eq(write(e.peer, "lo", 2), 2);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(stream_peek_last(&e.st, last, 3), 0);
+		ck_assert_int_eq(memcmp(last, "llo", 3), 0);
+	}
+	/* Nothing was taken, and a part that was does not matter. */
+	ck_assert_int_eq(stream_read(&e.st, last, 1), 1);
+	ck_assert_int_eq(last[0], 'h');
+	hang_up(&e);
+	ck_assert_int_eq(stream_peek_last(&e.st, last, 3), 0);
+	ck_assert_int_eq(memcmp(last, "llo", 3), 0);
+	end(&e);
+}
+END_TEST
+
+START_TEST(what_has_said_all_is_not_heard)
+{
+	for (int paused = 0; paused < 2; paused++) {
+		struct end e;
+
+		make(&e, &ops);
+		if (paused)
+			stream_pause(&e.st);
+		stream_finish(&e.st);
+		ck_assert_int_eq(write(e.peer, "hello", 5), 5);
+		if (paused)
+			stream_resume(&e.st);
+		stream_hold(&e.st);
+		stream_release(&e.st);
+		ck_assert_int_eq(stream_write(&e.st, "hello", 5), 0);
+		ck_assert_int_eq(recv(e.peer, &(char[5]){0}, 5, 0), 5);
+		hang_up(&e);
+		ck_assert_uint_eq(turns(&e), 0);
+		ck_assert_uint_eq(e.readables + e.hangups, 0);
+		ck_assert_int_eq(stream_write(&e.st, "hello", 5), 0);
+		ck_assert(e.st.broken);
+		end(&e);
+	}
+}
+END_TEST
+
 /* Only the other side's sending is over: half of a connection. */
 START_TEST(a_half_hang_up_is_noticed_in_a_pause)
 {
@@ -338,6 +416,9 @@ main(void)
 	tcase_add_test(t, a_pause_keeps_the_bytes_and_does_not_spin);
 	tcase_add_test(t, a_hang_up_is_noticed_in_a_pause);
 	tcase_add_test(t, a_half_hang_up_is_noticed_in_a_pause);
+	tcase_add_test(t, a_hang_up_can_wait);
+	tcase_add_test(t, the_last_bytes_can_be_looked_at);
+	tcase_add_test(t, what_has_said_all_is_not_heard);
 	tcase_add_test(t, without_a_hang_up_callback_the_end_waits);
 	tcase_add_test(t, writing_to_nobody_is_no_error);
 	tcase_add_test(t, a_hang_up_with_output_queued_does_not_spin);

@@ -1,0 +1,217 @@
+#include "session/control.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "pool/pool.h"
+#include "wire/sqlclass.h"
+#include "wire/sqltext.h"
+
+#define ENDS (SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_PREPARE_TRANSACTION)
+
+/* A prepared statement that begins or ends a transaction. */
+struct control_name {
+	struct list_node node;
+	unsigned does;
+	char name[];
+};
+
+struct control {
+	struct list names; /* oldest first */
+};
+
+/* ---- texts ---- */
+
+/* Is the end of a transaction the first thing that the text does? */
+static bool
+ends_first(const char *sql, size_t bytes)
+{
+	struct sqltext_token tok;
+	struct sqltext at;
+
+	sqltext_init(&at, sql, bytes, 0);
+	do
+		sqltext_token(&at, &tok);
+	while (tok.kind == SQLTEXT_SPLIT);
+	return tok.word == SQLWORD_COMMIT || tok.word == SQLWORD_END ||
+	       tok.word == SQLWORD_ROLLBACK || tok.word == SQLWORD_ABORT ||
+	       tok.word == SQLWORD_PREPARE;
+}
+
+/* PROGRESS_BEGINS and PROGRESS_ENDS of a text. */
+static unsigned
+does(unsigned set, const char *sql, size_t bytes)
+{
+	if ((set & (SQLCLASS_BEGIN | ENDS)) == 0)
+		return 0;
+	if (set & SQLCLASS_BEGIN)
+		return set & ENDS ? PROGRESS_BEGINS | PROGRESS_ENDS : PROGRESS_BEGINS;
+	return ends_first(sql, bytes) ? PROGRESS_ENDS : 0;
+}
+
+/* ---- names ---- */
+
+static struct control_name *
+find(const struct session *s, const char *name)
+{
+	struct list_node *n;
+
+	if (s->control)
+		LIST_EACH (n, &s->control->names) {
+			struct control_name *c = LIST_OBJ(n, struct control_name, node);
+
+			if (strcmp(c->name, name) == 0)
+				return c;
+		}
+	return NULL;
+}
+
+static void
+drop(struct session *s, struct control_name *c)
+{
+	list_remove(&s->control->names, &c->node);
+	free(c);
+}
+
+static void
+add(struct session *s, const char *name, unsigned what)
+{
+	struct control_name *c = mem_calloc(1, sizeof *c + strlen(name) + 1);
+
+	if (s->control == NULL) {
+		s->control = mem_alloc(sizeof *s->control);
+		list_init(&s->control->names);
+	}
+	strcpy(c->name, name);
+	c->does = what;
+	list_append(&s->control->names, &c->node);
+	if (s->control->names.count > CONTROL_NAMES_MAX)
+		drop(s, LIST_OBJ(list_first(&s->control->names), struct control_name, node));
+}
+
+static void
+forget_all(struct session *s)
+{
+	struct list_node *n;
+
+	while (s->control && (n = list_first(&s->control->names)) != NULL)
+		drop(s, LIST_OBJ(n, struct control_name, node));
+}
+
+void
+control_text(struct session *s, unsigned set, const char *sql, size_t bytes)
+{
+	/* Names may be another statement's from here on. */
+	if (set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE))
+		forget_all(s);
+	/* Statements at the end of a scope are no client's. */
+	if (sql)
+		progress_note(&s->lease->srv->progress, does(set, sql, bytes));
+}
+
+static void
+prepared(struct session *s, const struct message *m)
+{
+	const char *name = (const char *)m->body, *sql;
+	struct control_name *c;
+	size_t bytes;
+	unsigned what;
+
+	sql = statement_text(m, &bytes);
+	if (sql == NULL)
+		return;
+	c = find(s, name);
+	what = does(m->set, sql, bytes);
+	if (c)
+		drop(s, c);
+	if (what)
+		add(s, name, what);
+}
+
+/* Its statement's name stands behind its portal's. */
+static const struct control_name *
+bound(const struct session *s, const struct message *m)
+{
+	const uint8_t *end = m->body + m->have, *at = memchr(m->body, 0, m->have);
+
+	if (s->control == NULL || at == NULL || memchr(at + 1, 0, (size_t)(end - at - 1)) == NULL)
+		return NULL;
+	return find(s, (const char *)at + 1);
+}
+
+static void
+closed(struct session *s, const struct message *m)
+{
+	struct control_name *c;
+
+	if (s->control == NULL || m->have < 2 || m->body[0] != 'S' || m->body[m->have - 1] != 0)
+		return;
+	c = find(s, (const char *)m->body + 1);
+	if (c)
+		drop(s, c);
+}
+
+void
+control_message(struct session *s, const struct message *m)
+{
+	struct progress *p = &s->lease->srv->progress;
+	const struct control_name *c;
+	const char *sql;
+	size_t bytes;
+
+	switch (m->type) {
+	case 'Q':
+		sql = statement_text(m, &bytes);
+		control_text(s, m->set, sql, bytes);
+		return;
+	case 'P':
+		prepared(s, m);
+		return;
+	case 'B':
+		c = bound(s, m);
+		progress_note(p, c ? c->does : PROGRESS_WORKS);
+		return;
+	case 'C':
+		closed(s, m);
+		return;
+	default:
+		return;
+	}
+}
+
+/* ---- the whole ---- */
+
+void
+control_free(struct session *s)
+{
+	forget_all(s);
+	free(s->control);
+	s->control = NULL;
+}
+
+void
+control_pack(struct pack *p, struct session *s)
+{
+	uint32_t count = s->control ? s->control->names.count : 0;
+	struct list_node *n = s->control ? list_first(&s->control->names) : NULL;
+
+	PACK(p, count);
+	for (uint32_t i = 0; i < count && !p->failed; i++) {
+		struct control_name *c =
+		    pack_reading(p) ? NULL : LIST_OBJ(n, struct control_name, node);
+		char *name = c ? c->name : NULL;
+		unsigned what = c ? c->does : 0;
+
+		pack_str(p, &name);
+		PACK(p, what);
+		if (pack_reading(p)) {
+			if (name)
+				add(s, name, what);
+			free(name);
+		} else {
+			n = n->next;
+		}
+	}
+}

@@ -1,0 +1,134 @@
+"""Parameters of a session, wherever it is: those of its startup packet and those that it has set. The answer of a
+direct connection is the right one."""
+
+from pgwtest import check, equal, main, test, wait_until, wire
+
+
+class Moving:
+    """A client whose every statement can come to another server than the one before: others come between, which
+    have set other things."""
+
+    def __init__(self, t, d, **params):
+        self.t, self.d = t, d
+        self.c = t.client(d, **params)
+        self.others = [t.client(d) for _ in range(2)]
+        for i, o in enumerate(self.others):
+            o.sql("SET work_mem = '%dMB'" % (7 + i))
+
+    def move(self):
+        """Its last server is another's, for as long as it runs one statement."""
+        self.others.reverse()
+        self.others[0].sql("SHOW work_mem")
+
+    def ask(self, sql, extended=False):
+        self.move()
+        return self.c.ask_extended(sql) if extended else self.c.ask(sql)
+
+    def value(self, sql):
+        self.move()
+        return self.c.value(sql)
+
+
+# ---- values ----------------------------------------------------------------------------------------
+SIZES = [1, 1000, 60000, 250000, 262144, 300000, 600000, 1100000, 3000000]
+
+
+@test
+def long_values(t):
+    """a value of any length is the session's, here or by keeping its server, and nobody else's; with pin = off
+    the session that has one which cannot be kept is told at once"""
+    d = t.daemon(size=2)
+    for size in SIZES:
+        for sql in ("SELECT length(set_config('app.x', repeat('y', %d), false))" % size,
+                    "SELECT length(set_config('app.x', repeat('''\\', %d), false))" % (size // 2),
+                    "BEGIN; SELECT length(set_config('app.x', repeat('y', %d), false)); COMMIT" % size):
+            m = Moving(t, d)
+            got = m.ask(sql).rows
+            length = "SELECT length(current_setting('app.x', true))"
+            for _ in range(3):
+                equal([(m.value(length),)], got, "%d bytes" % size)
+                equal(m.others[0].value("SELECT coalesce(current_setting('app.x', true), '')"), "", "another's")
+            m.c.sql("SET app.x = 'short'")
+            equal(m.value("SHOW app.x"), "short", "set anew")
+            m.c.close()
+            for o in m.others:
+                o.close()
+    # In a scope.
+    for size in SIZES:
+        c = t.client(d)
+        c.sql("ENTER a")
+        c.sql("SELECT set_config('app.x', repeat('y', %d), false)" % size)
+        c.sql("EXIT a")
+        equal(c.value("SELECT length(current_setting('app.x'))"), str(size), "set in a scope")
+        c.close()
+    d.quiet()
+    d = t.daemon(size=1, pin="off")
+    for size in SIZES:
+        c = t.client(d)
+        c.ask("SELECT length(set_config('app.x', repeat('y', %d), false))" % size)
+        try:
+            equal(c.value("SELECT length(current_setting('app.x'))"), str(size), "it is kept")
+        except wire.ServerError as e:
+            check(size > 200000 and "pin = off" in e.message, "the error says it: %s" % e.message)
+        except wire.Closed:
+            check(False, "no word")
+        equal(t.client(d).value("SELECT coalesce(current_setting('app.x', true), '')"), "", "another's")
+
+
+@test
+def case_of_a_value(t):
+    """values that differ from the pool's default only in case are not the default"""
+    for schema in ("Tenant", "tenant"):
+        t.sql('CREATE SCHEMA "%s"' % schema)
+        t.sql('CREATE TABLE "%s".who AS SELECT \'%s\' AS name' % (schema, schema))
+    t.sql('ALTER DATABASE "%s" SET search_path = tenant' % t.database)
+    t.sql('ALTER DATABASE "%s" SET application_name = \'myapp\'' % t.database)
+    d = t.daemon(size=1)
+    for params in ({"search_path": '"Tenant"'}, {"search_path": '"tenant"'}, {"search_path": "Tenant"},
+                   {"options": '-c search_path="Tenant"'}, {"client_encoding": "utf8"}, {"client_encoding": "UTF-8"},
+                   {"timezone": "utc"}, {"datestyle": "iso, mdy"}, {"IntervalStyle": "POSTGRES"},
+                   {"standard_conforming_strings": "ON"}, {"default_transaction_read_only": "OFF"}, {}):
+        m = Moving(t, d, **params)
+        with t.cluster.connect(t.database, **params) as direct:
+            for ask in ("SELECT name FROM who", "SHOW search_path", "SHOW TimeZone", "SHOW client_encoding",
+                        "SHOW DateStyle", "SHOW IntervalStyle"):
+                equal(m.value(ask), direct.value(ask), "%s with %s" % (ask, params))
+        m.c.close()
+
+
+@test
+def what_only_a_superuser_sees(t):
+    """what a superuser has set is there again when the role that he has taken is given up, though that role cannot
+    see it: on the same server and on another, by SET ROLE and SET SESSION AUTHORIZATION"""
+    t.cluster.role("weak")
+    names = [r[0] for r in t.sql("SELECT name FROM pg_settings WHERE context = 'superuser' AND name IN"
+                                 " ('dynamic_library_path', 'session_preload_libraries')")]
+    check(names, "there are some")
+    d = t.daemon(size=2)
+    for take, give in (("SET ROLE weak", "RESET ROLE"), ("SET ROLE weak", "SET ROLE none"),
+                       ("SET SESSION AUTHORIZATION weak", "RESET SESSION AUTHORIZATION"),
+                       ("SET SESSION AUTHORIZATION weak; SET ROLE weak", "RESET SESSION AUTHORIZATION"),
+                       ("DO $$BEGIN SET ROLE weak; END$$", "RESET ROLE")):
+        m = Moving(t, d)
+        with t.cluster.connect(t.database) as direct:
+            for n in names:
+                for x in (m.ask, direct.ask):
+                    equal(x("SET %s = 'auto_explain'" % n).errors, [], "SET " + n)
+            for sql in ([take] if "$$" in take else take.split("; ")) + ["SET work_mem = '9MB'", "SELECT 1"]:
+                for x in (m.ask, direct.ask):
+                    equal(x(sql).errors, [], sql)
+            equal(m.value("SELECT current_user || session_user"), direct.value("SELECT current_user || session_user"),
+                  "the role in force")
+            equal([e.sqlstate for e in m.ask("SHOW " + names[0]).errors], ["42501"], "hidden")
+            m.move()
+            for x in (m.ask, direct.ask):
+                equal(x(give).errors, [], give)
+            for n in names + ["work_mem"]:
+                equal(m.value("SHOW " + n), direct.value("SHOW " + n), "%s after %s and %s" % (n, take, give))
+        m.c.close()
+    for name in names:
+        equal(t.client(d).value("SHOW " + name), t.value("SHOW " + name), "another's " + name)
+
+
+if __name__ == "__main__":
+    main()
