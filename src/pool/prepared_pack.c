@@ -34,12 +34,78 @@ text_pack(struct pack *p, struct packed_texts *texts, uint32_t i)
 	free(context);
 }
 
+static struct text *
+text_by_number(struct pack *p, struct text *t, const struct packed_texts *texts)
+{
+	uint32_t number = t ? t->number : 0;
+
+	PACK(p, number);
+	if (!pack_reading(p))
+		return t;
+	if (p->failed || number >= texts->count) {
+		p->failed = true;
+		return NULL;
+	}
+	return texts->list[number];
+}
+
+static void
+analysis_pack(struct pack *p, struct packed_texts *texts, uint32_t i)
+{
+	struct analysis *a = texts->analyses[i];
+	struct text *t = text_by_number(p, a ? a->text : NULL, texts);
+	struct description *d = a ? a->description : NULL;
+	uint64_t place = a ? a->place : 0;
+	bool shared = a && a->shared;
+
+	PACK(p, place);
+	PACK(p, shared);
+	description_pack(p, &d);
+	if (!pack_reading(p))
+		return;
+	if (t == NULL || p->failed || (shared && d == NULL)) {
+		p->failed = true;
+	} else if (shared) {
+		texts->analyses[i] = analysis_share(texts->all, t, place, d);
+	} else {
+		t->refs++;
+		texts->analyses[i] = analysis_new(texts->all, t, place, d);
+	}
+	description_put(d);
+}
+
+static void
+analyses_pack(struct pack *p, struct packed_texts *texts)
+{
+	uint32_t count = texts->all->every.count, n = 0;
+	struct list_node *l;
+
+	PACK(p, count);
+	if (pack_reading(p) && count > p->left) {
+		p->failed = true;
+		count = 0;
+	}
+	texts->analyses = mem_calloc(count + 1, sizeof(struct analysis *));
+	texts->analyses_count = count;
+	if (!pack_reading(p)) {
+		LIST_EACH (l, &texts->all->every) {
+			struct analysis *a = LIST_OBJ(l, struct analysis, every);
+
+			a->number = n;
+			texts->analyses[n++] = a;
+		}
+	}
+	for (uint32_t i = 0; i < count && !p->failed; i++)
+		analysis_pack(p, texts, i);
+}
+
 void
 texts_pack(struct pack *p, struct statements *all, struct packed_texts *texts)
 {
 	uint32_t count = (uint32_t)all->texts.count, n = 0;
 
 	*texts = (struct packed_texts){.all = all};
+	PACK(p, all->tick);
 	PACK(p, count);
 	if (count > 0 && pack_reading(p) && count > p->left) {
 		p->failed = true;
@@ -59,32 +125,36 @@ texts_pack(struct pack *p, struct statements *all, struct packed_texts *texts)
 	}
 	for (uint32_t i = 0; i < count; i++)
 		text_pack(p, texts, i);
+	analyses_pack(p, texts);
 	pack_mark(p, MARK);
 }
 
 void
 texts_clear(struct packed_texts *texts, bool reading)
 {
+	for (uint32_t i = 0; reading && i < texts->analyses_count; i++)
+		analysis_put(texts->all, texts->analyses[i]);
 	for (uint32_t i = 0; reading && i < texts->count; i++)
 		text_put(texts->all, texts->list[i]);
+	free(texts->analyses);
 	free(texts->list);
-	texts->list = NULL;
-	texts->count = 0;
+	*texts = (struct packed_texts){.all = texts->all};
 }
 
-static struct text *
-text_ref(struct pack *p, struct text *t, const struct packed_texts *texts)
+/* The analysis, without a reference of its own; or NULL. */
+static struct analysis *
+analysis_by_number(struct pack *p, struct analysis *a, const struct packed_texts *texts)
 {
-	uint32_t number = t ? t->number : 0;
+	uint32_t number = a ? a->number + 1 : 0;
 
 	PACK(p, number);
 	if (!pack_reading(p))
-		return t;
-	if (p->failed || number >= texts->count) {
+		return a;
+	if (p->failed || number > texts->analyses_count) {
 		p->failed = true;
 		return NULL;
 	}
-	return texts->list[number];
+	return number ? texts->analyses[number - 1] : NULL;
 }
 
 /* ---- a server's ---- */
@@ -93,14 +163,15 @@ static void
 one_pack(struct pack *p, struct prepared_set *set, struct prepared *pre,
 	 const struct packed_texts *texts)
 {
-	struct text *t = text_ref(p, pre ? pre->text : NULL, texts);
+	struct analysis *a = analysis_by_number(p, pre ? pre->analysis : NULL, texts);
 
-	if (t == NULL)
+	if (pre == NULL && p->failed)
 		return;
 	if (pre == NULL)
-		pre = prepared_add(set, t);
+		pre = prepared_add(set, a, 0);
 	PACK(p, pre->number);
-	PACK(p, pre->pending);
+	PACK(p, pre->made);
+	PACK(p, pre->under_way);
 	PACK(p, pre->syncs);
 }
 
@@ -124,40 +195,37 @@ prepared_pack(struct pack *p, struct prepared_set *set, const struct packed_text
 	PACK(p, set->stale);
 	PACK(p, set->decoys);
 	PACK(p, set->decoy_errors);
+	PACK(p, set->altered);
 	pack_mark(p, MARK);
-}
-
-static struct prepared *
-by_number(struct prepared_set *set, uint64_t number)
-{
-	struct list_node *n;
-
-	LIST_EACH (n, &set->recent)
-		if (LIST_OBJ(n, struct prepared, recent)->number == number)
-			return LIST_OBJ(n, struct prepared, recent);
-	return NULL;
 }
 
 /* ---- a session's ---- */
 
-/* Returns what was read. Its text has a reference for it. */
+/* Returns what was read. It has references for its analyses. */
 static struct named *
 named_pack(struct pack *p, struct named *named, const struct packed_texts *texts)
 {
-	struct text *t = text_ref(p, named ? named->text : NULL, texts);
+	struct named none = {.length = 0}, *from = named ? named : &none;
+	struct analysis *a = analysis_by_number(p, from->analysis, texts);
+	struct analysis *elsewhere = analysis_by_number(p, from->elsewhere, texts);
 	uint8_t *name = named ? (uint8_t *)named->name : NULL;
-	size_t length = named ? named->length : 0;
-	unsigned effects = named ? named->effects : 0;
+	size_t length = from->length;
 
-	PACK(p, effects);
+	PACK(p, from->origin);
+	PACK(p, from->since);
+	PACK(p, from->used);
+	PACK(p, from->asking);
+	PACK(p, from->renewing);
+	PACK(p, from->changed);
+	PACK(p, from->effects);
 	pack_blob(p, &name, &length);
 	if (!pack_reading(p))
 		return named;
-	if (t && !p->failed) {
+	if (a && !p->failed) {
 		named = mem_calloc(1, sizeof *named + length + 1);
-		named->text = t;
-		t->refs++;
-		named->effects = effects;
+		*named = none;
+		named->analysis = analysis_ref(a);
+		named->elsewhere = elsewhere ? analysis_ref(elsewhere) : NULL;
 		named->length = length;
 		if (length > 0)
 			memcpy(named->name, name, length);
@@ -190,6 +258,7 @@ names_pack(struct pack *p, struct names *names, const struct packed_texts *texts
 		named->number = ++number;
 		named_put_in(names, named);
 	}
+	PACK(p, names->uses);
 	pack_mark(p, MARK);
 }
 
@@ -245,13 +314,19 @@ pending_pack(struct pack *p, struct prepared_set *set, struct pending *q, struct
 	PACK(p, known);
 	PACK(p, made);
 	PACK(p, q->evicted);
+	PACK(p, q->describes);
+	PACK(p, q->renews);
+	PACK(p, q->shareable);
+	PACK(p, q->place);
+	description_pack(p, &q->got);
 	meant_pack(p, &q->added, m);
 	meant_pack(p, &q->removed, m);
+	meant_pack(p, &q->about, m);
 	if (!pack_reading(p))
 		return;
 	q->set = set;
 	q->names = known ? names : NULL;
-	q->made = made ? by_number(set, made) : NULL;
+	q->made = made ? prepared_by_number(set, made) : NULL;
 }
 
 /* Those that are not among the session's any more stand ahead. */
@@ -303,11 +378,12 @@ one_tracked_pack(struct pack *p, struct prepared_set *set, struct tracked *t, st
 		if (pack_reading(p)) {
 			q = mem_calloc(1, sizeof *q);
 			q->tracked.end = prepared_pending_end;
+			q->tracked.described = prepared_pending_described;
 			t = &q->tracked;
 		}
 		pending_pack(p, set, q, names, m);
 	} else {
-		t = unnamed_parse_pack(p, t, &set->tracked, unnamed);
+		t = unnamed_tracked_pack(p, t, &set->tracked, unnamed);
 	}
 	if (!pack_reading(p))
 		return;

@@ -7,13 +7,13 @@
 #include "pool/prepared.h"
 #include "pool/unnamed.h"
 
-struct text;
-
-/* All texts, by number. */
+/* All texts and analyses, by number. */
 struct packed_texts {
 	struct statements *all;
 	struct text **list;
 	uint32_t count;
+	struct analysis **analyses;
+	uint32_t analyses_count;
 };
 
 void texts_pack(struct pack *, struct statements *, struct packed_texts *);

@@ -20,6 +20,7 @@ enum run_kind {
 #define STATUS_MAX (64 * 1024) /* bytes of a ParameterStatus that is kept */
 #define RUN_KIND   0x03        /* the rest of progress_run.kind are flags, PROGRESS_OWN and so on */
 #define RUN_DOES   (PROGRESS_BEGINS | PROGRESS_ENDS)
+#define LOOK_MAX   (1024 * 1024) /* bytes of an answer that is kept for described() */
 
 void
 progress_init(struct progress *p)
@@ -27,6 +28,7 @@ progress_init(struct progress *p)
 	memset(p, 0, sizeof *p);
 	p->status = 'I';
 	buf_init(&p->status_body, STATUS_MAX);
+	buf_init(&p->look_body, LOOK_MAX);
 	p->runs = p->inline_runs;
 	p->runs_size = PROGRESS_RUNS_INLINE;
 }
@@ -65,7 +67,7 @@ first_is(const struct progress *p, enum run_kind kind)
 static bool
 is_own(const struct progress_run *r)
 {
-	return (r->kind & (PROGRESS_OWN | PROGRESS_FOR_PARSE | PROGRESS_PART)) != 0;
+	return (r->kind & (PROGRESS_OWN | PROGRESS_PART)) != 0;
 }
 
 static void
@@ -94,7 +96,7 @@ push_many(struct progress *p, unsigned kind, uint32_t n)
 	}
 	if (p->runs_count == p->runs_size)
 		more_room(p);
-	*run_at(p, p->runs_count++) = (struct progress_run){(uint8_t)kind, n};
+	*run_at(p, p->runs_count++) = (struct progress_run){(uint16_t)kind, n};
 }
 
 static void
@@ -262,7 +264,7 @@ progress_sent_as(struct progress *p, unsigned flags)
 	if (p->skipping)
 		return false;
 	push(p, RUN_EXTENDED | flags);
-	if (flags & (PROGRESS_OWN | PROGRESS_FOR_PARSE))
+	if (flags & PROGRESS_OWN)
 		p->own++;
 	p->extended = true;
 	p->flushed = p->flush_sent = false;
@@ -510,6 +512,14 @@ answered(struct progress *p)
 	pop_copy_ends(p);
 }
 
+/* Is a message of this type an answer that described() waits for? */
+static inline bool
+looked_at(const struct progress *p, char type)
+{
+	return (type == 't' || type == 'T' || type == 'n') && p->runs_count > 0 &&
+	       (run_at(p, 0)->kind & PROGRESS_LOOK);
+}
+
 /* `have` bytes of the body are at `body`; the rest was not kept. */
 static void
 message(struct progress *p, char type, const uint8_t *body, size_t have)
@@ -567,26 +577,24 @@ wanted(const struct progress *p, char type)
 	       (type == 'C' && p->watch);
 }
 
-/* Is the message that begins now for the client? A ParseComplete may have to be made of it. */
+/* Is the message that begins now for the client? */
 static bool
-for_client(const struct progress *p, char *type)
+for_client(const struct progress *p, char type)
 {
 	const struct progress_run *first = first_run(p);
 
 	if (first == NULL || !is_own(first))
 		return true;
 	if (first->kind & PROGRESS_PART)
-		return *type != 'Z';
-	switch (*type) {
+		return type != 'Z';
+	switch (type) {
 	case 'E': /* it answers what the client sent behind ours as well: all that is skipped */
-		return p->own_syncs == 0 || !is_own_exchange(p);
+		return !(first->kind & PROGRESS_QUIET) &&
+		       (p->own_syncs == 0 || !is_own_exchange(p));
 	case 'N':
 	case 'A':
 	case 'S':
 		return true;
-	case '3':
-		*type = '1';
-		return first->kind & PROGRESS_FOR_PARSE;
 	default:
 		return false;
 	}
@@ -596,17 +604,10 @@ for_client(const struct progress *p, char *type)
 static void
 pass_header(struct progress *p, struct buf *out)
 {
-	char type = (char)p->from_header[0];
-
 	/* It has begun to pass before there was anything to filter: it goes on. */
-	p->from_drop |= p->from_passed == 0 && !for_client(p, &type);
-	if (p->from_drop)
-		return;
-	if (p->from_passed == 0)
-		buf_add_u8(out, (uint8_t)type);
-	else
-		p->from_passed--;
-	buf_add(out, p->from_header + 1 + p->from_passed, FRAME_HEADER - 1 - p->from_passed);
+	p->from_drop |= p->from_passed == 0 && !for_client(p, (char)p->from_header[0]);
+	if (!p->from_drop)
+		buf_add(out, p->from_header + p->from_passed, FRAME_HEADER - p->from_passed);
 }
 
 /* What did not fit is cut off, so that a text still has its end, between two characters. */
@@ -627,12 +628,20 @@ end_peek(struct progress *p)
 static void
 pass_whole(const struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 {
-	char type = (char)data[0];
+	if (for_client(p, (char)data[0]))
+		buf_add(out, data, bytes);
+}
 
-	if (!for_client(p, &type))
-		return;
-	buf_add_u8(out, (uint8_t)type);
-	buf_add(out, data + 1, bytes - 1);
+/* An answer for described() has come in pieces. */
+static void
+look_ended(struct progress *p)
+{
+	struct buf *b = &p->look_body;
+
+	p->described(p->tracked_arg, (char)p->from_header[0], b->failed ? NULL : buf_data(b),
+		     b->len);
+	buf_clear(b);
+	buf_init(b, LOOK_MAX);
 }
 
 /* `out`: NULL, or what is for the client is added there. */
@@ -652,6 +661,9 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 			if (bytes - FRAME_HEADER >= f.body) {
 				if (out)
 					pass_whole(p, data, FRAME_HEADER + f.body, out);
+				if (looked_at(p, f.type))
+					p->described(p->tracked_arg, f.type, data + FRAME_HEADER,
+						     f.body);
 				message(p, f.type, data + FRAME_HEADER, f.body);
 				data += FRAME_HEADER + f.body;
 				bytes -= FRAME_HEADER + f.body;
@@ -687,6 +699,8 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 		}
 		if (p->from_header[0] == 'S')
 			buf_add(&p->status_body, data, n);
+		else if (looked_at(p, (char)p->from_header[0]))
+			buf_add(&p->look_body, data, n);
 		if (out && !p->from_drop)
 			buf_add(out, data, n);
 		p->from_left -= n;
@@ -697,6 +711,8 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 			p->from_drop = false;
 			if (p->peek_bytes == PROGRESS_PEEK)
 				end_peek(p);
+			if (looked_at(p, (char)p->from_header[0]))
+				look_ended(p);
 			if (p->from_header[0] == 'S')
 				status_ended(p);
 			else
@@ -776,7 +792,7 @@ progress_remains(const struct progress *p)
 	if (p->fatal)
 		return "it has said its last words";
 	if (p->watch || p->deallocated_all || p->deallocated > 0 || p->texts || p->error_text ||
-	    p->error[0] || p->mark[0] || p->peek_bytes > 0)
+	    p->error[0] || p->mark[0] || p->peek_bytes > 0 || p->look_body.len > 0)
 		return "what was kept for its last session is still there";
 	return NULL;
 }
@@ -928,6 +944,8 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->peek);
 	pack_buf(p, &g->status_body);
 	PACK(p, g->status_body.failed);
+	pack_buf(p, &g->look_body);
+	PACK(p, g->look_body.failed);
 	PACK(p, g->watch);
 	PACK(p, g->deallocated_all);
 	PACK(p, g->deallocated);

@@ -30,7 +30,7 @@ enum progress_copy { COPY_NONE, COPY_IN, COPY_OUT, COPY_BOTH };
 
 /* What was sent and is not yet answered, run-length coded in order. */
 struct progress_run {
-	uint8_t kind;
+	uint16_t kind;
 	uint32_t count;
 };
 
@@ -91,13 +91,17 @@ struct progress {
 	uint16_t peek_bytes; /* bytes in peek */
 	uint8_t peek[PROGRESS_PEEK + 1];
 	struct buf status_body; /* of a ParameterStatus that comes in pieces */
+	struct buf look_body;   /* of an answer for described() that does */
 
 	bool watch;           /* the next three are wanted */
 	bool deallocated_all; /* a DEALLOCATE ALL or DISCARD ALL has been carried out */
 	uint32_t deallocated; /* that many DEALLOCATE of single statements */
 
-	/* Handed down: what became of the first `n` of the tracked messages that are under way. */
+	/* Handed down: what became of the first `n` of the tracked messages that are under way;
+	 * and, of a PROGRESS_LOOK that is first of all, an answer: ParameterDescription ('t'),
+	 * RowDescription ('T') or NoData ('n'), as a whole. `body` is NULL if it is too long. */
 	void (*tracked)(void *arg, uint32_t n, enum progress_end);
+	void (*described)(void *arg, char type, const uint8_t *body, size_t bytes);
 	void *tracked_arg;
 	/* Handed down, or NULL: a ParameterStatus has come; `value` is NULL if it is too long. */
 	void (*told)(void *arg, const char *name, const char *value);
@@ -128,11 +132,11 @@ void progress_sent_extended(struct progress *, uint32_t n);
  * them: progress.rescue says how many; for each a Sync is due, whose ReadyForQuery is the client's.
  */
 enum {
-	PROGRESS_OWN = 0x80, /* the client does not get its answer, but an error */
-	PROGRESS_FOR_PARSE =
-	    0x40, /* a Close in place of the client's Parse: CloseComplete becomes ParseComplete */
+	PROGRESS_OWN = 0x80,     /* the client does not get its answer, but an error */
+	PROGRESS_QUIET = 0x40,   /* not even that: it has been told already */
 	PROGRESS_TRACKED = 0x20, /* tracked() tells what became of it */
-	PROGRESS_PART = 0x10 /* a Query that is part of the client's: see progress_sent_part() */
+	PROGRESS_PART = 0x10, /* a Query that is part of the client's: see progress_sent_part() */
+	PROGRESS_LOOK = 0x100 /* with TRACKED, a Describe: described() gets its answers */
 };
 bool progress_sent_as(struct progress *, unsigned flags);
 

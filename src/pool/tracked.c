@@ -30,12 +30,22 @@ ended(void *arg, uint32_t n, enum progress_end end)
 	}
 }
 
+static void
+described(void *arg, char type, const uint8_t *body, size_t bytes)
+{
+	struct tracked_list *all = arg;
+	struct tracked *t = LIST_OBJ(list_first(&all->list), struct tracked, node);
+
+	t->described(t, type, body, bytes);
+}
+
 void
 tracked_init(struct tracked_list *all, struct progress *p)
 {
 	list_init(&all->list);
 	all->spare = NULL;
 	p->tracked = ended;
+	p->described = described;
 	p->tracked_arg = all;
 }
 
@@ -54,5 +64,6 @@ tracked_add(struct tracked_list *all, struct tracked *t, const struct progress *
 {
 	t->syncs = p->syncs;
 	t->end = end;
+	t->described = NULL;
 	list_append(&all->list, &t->node);
 }

@@ -14,6 +14,8 @@ struct tracked {
 	uint64_t syncs; /* progress.syncs when it went */
 	/* Tells the end, and frees it. */
 	void (*end)(struct tracked *, enum progress_end);
+	/* With PROGRESS_LOOK: an answer to it, as progress.described(). */
+	void (*described)(struct tracked *, char type, const uint8_t *body, size_t bytes);
 };
 
 struct tracked_list {
@@ -21,12 +23,12 @@ struct tracked_list {
 	void *spare; /* unnamed: memory of one that has ended, for the next; or NULL */
 };
 
-/* Takes over progress.tracked. */
+/* Takes over progress.tracked and progress.described. */
 void tracked_init(struct tracked_list *, struct progress *);
 /* The connection is gone: the end of all is PROGRESS_LOST. */
 void tracked_clear(struct tracked_list *);
 
-/* The message goes now, marked PROGRESS_TRACKED. */
+/* The message goes now, marked PROGRESS_TRACKED. With PROGRESS_LOOK the caller sets `described`. */
 void tracked_add(struct tracked_list *, struct tracked *, const struct progress *,
 		 void (*end)(struct tracked *, enum progress_end));
 

@@ -21,12 +21,23 @@ struct unnamed_parse {
 	struct tracked_list *all;
 	struct unnamed *unnamed; /* NULL: nobody wants to know any more */
 	struct unnamed_text *before;
+	struct description *described_before;
 	bool before_here;
+	bool own; /* it is one more of the same, of ours: if that fails, the statement stays */
 	struct unnamed_parse *earlier, *later;
 };
 
+/* A Describe that is under way: the client's, or ours behind a Parse of ours. */
+struct unnamed_describe {
+	struct tracked tracked;
+	struct unnamed *unnamed; /* NULL: nobody wants to know any more */
+	uint64_t changes;        /* of it when this went */
+	bool renews;
+	struct description *got;
+};
+
 static struct unnamed_text *
-text_ref(struct unnamed_text *t)
+ref(struct unnamed_text *t)
 {
 	if (t)
 		t->refs++;
@@ -34,7 +45,7 @@ text_ref(struct unnamed_text *t)
 }
 
 static void
-text_put(struct unnamed_text *t)
+put(struct unnamed_text *t)
 {
 	if (t && --t->refs == 0)
 		free(t);
@@ -51,10 +62,16 @@ ended(struct tracked *t, enum progress_end end)
 		struct unnamed_text **text = parse->later ? &parse->later->before : &u->text;
 		bool *here = parse->later ? &parse->later->before_here : &u->here;
 
-		text_put(*text);
+		struct description **described =
+		    parse->later ? &parse->later->described_before : &u->described;
+		bool gone = end == PROGRESS_FAILED && !parse->own;
+
+		put(*text);
+		description_put(*described);
 		/* One that fails has removed the one before all the same. */
-		*text = end == PROGRESS_FAILED ? NULL : text_ref(parse->before);
-		*here = end == PROGRESS_FAILED || parse->before_here;
+		*text = gone ? NULL : ref(parse->before);
+		*described = gone ? NULL : description_ref(parse->described_before);
+		*here = gone || (parse->before_here && !parse->own);
 	}
 	if (u && u->last == parse)
 		u->last = parse->earlier;
@@ -62,12 +79,54 @@ ended(struct tracked *t, enum progress_end end)
 		parse->earlier->later = parse->later;
 	if (u && parse->later)
 		parse->later->earlier = parse->earlier;
-	text_put(parse->before);
+	put(parse->before);
+	description_put(parse->described_before);
 	/* There is one in each exchange of many clients. */
 	if (parse->all->spare == NULL)
 		parse->all->spare = parse;
 	else
 		free(parse);
+}
+
+static void
+describe_ended(struct tracked *t, enum progress_end end)
+{
+	struct unnamed_describe *describe = (struct unnamed_describe *)t;
+	struct unnamed *u = end == PROGRESS_LOST ? NULL : describe->unnamed;
+	struct description *d = describe->got;
+
+	if (u && u->changes == describe->changes) {
+		if (describe->renews) {
+			u->renewing = false;
+			u->here = end == PROGRESS_DONE && description_equal(u->described, d);
+			u->changed = end == PROGRESS_DONE && !u->here;
+		} else if (end == PROGRESS_DONE && d && d->complete) {
+			description_put(u->described);
+			u->described = description_ref(d);
+		}
+	}
+	description_put(d);
+	free(describe);
+}
+
+static void
+described(struct tracked *t, char type, const uint8_t *body, size_t bytes)
+{
+	description_take(&((struct unnamed_describe *)t)->got, type, body, bytes);
+}
+
+static void
+send_describe(struct unnamed *u, struct tracked_list *all, struct progress *p, unsigned flags,
+	      bool renews)
+{
+	struct unnamed_describe *describe = mem_calloc(1, sizeof *describe);
+
+	describe->unnamed = u;
+	describe->changes = u->changes;
+	describe->renews = renews;
+	progress_sent_as(p, flags | PROGRESS_TRACKED | PROGRESS_LOOK);
+	tracked_add(all, &describe->tracked, p, describe_ended);
+	describe->tracked.described = described;
 }
 
 static void
@@ -78,9 +137,18 @@ begin(struct unnamed *u, struct tracked_list *all, struct progress *p, unsigned 
 	all->spare = NULL;
 	*parse = (struct unnamed_parse){.all = all,
 					.unnamed = u,
-					.before = text_ref(u->text),
+					.before = ref(u->text),
 					.before_here = u->here,
+					.own = flags & PROGRESS_OWN,
+					.described_before = u->described,
 					.earlier = u->last};
+	/* What is parsed anew may be something else. */
+	if (parse->own)
+		description_ref(u->described);
+	else
+		u->described = NULL;
+	u->renewing = u->changed = false;
+	u->changes++;
 	if (u->last)
 		u->last->later = parse;
 	u->last = parse;
@@ -100,13 +168,13 @@ unnamed_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, c
 	begin(u, all, p, 0);
 	if (have == bytes && unnamed_is_same(u, body, bytes) && u->text->effects == effects) {
 		/* Many programs send the same text again and again. */
-		t = text_ref(u->text);
+		t = ref(u->text);
 	} else if (have == bytes && bytes <= TEXT_MAX) {
 		t = mem_alloc(sizeof *t + bytes);
 		*t = (struct unnamed_text){.refs = 1, .effects = effects, .bytes = bytes};
 		memcpy(t->body, body, bytes);
 	}
-	text_put(u->text);
+	put(u->text);
 	u->text = t;
 }
 
@@ -129,23 +197,62 @@ unnamed_close(struct unnamed *u, struct tracked_list *all, struct progress *p)
 	if (p->skipping)
 		return;
 	begin(u, all, p, 0);
-	text_put(u->text);
+	put(u->text);
 	u->text = NULL;
 }
 
-void
+/* Prepares it once more, with the types that its parameters were said to have, and asks what it is
+ * now. */
+static void
+renew(struct unnamed *u, struct tracked_list *all, struct progress *p, struct buf *out)
+{
+	const struct description *d = u->described;
+	size_t at = msg_begin(out, 'P');
+
+	buf_add_u8(out, 0);
+	buf_add_str(out, (const char *)u->text->body + 1);
+	buf_add_u16(out, d->ntypes);
+	for (unsigned i = 0; i < d->ntypes; i++)
+		buf_add_u32(out, d->types[i]);
+	msg_end(out, at);
+	begin(u, all, p, PROGRESS_OWN);
+	at = msg_begin(out, 'D');
+	buf_add_u8(out, 'S');
+	buf_add_u8(out, 0);
+	msg_end(out, at);
+	send_describe(u, all, p, PROGRESS_OWN, true);
+	u->here = false;
+	u->renewing = true;
+	/* The Sync is behind what waits for the answer. */
+	msg_flush(out);
+	p->flushed = true;
+}
+
+enum unnamed_use
 unnamed_need(struct unnamed *u, struct tracked_list *all, struct progress *p, struct buf *out)
 {
 	size_t at;
 
-	if (p->skipping || u->here)
-		return;
+	if (p->skipping)
+		return UNNAMED_READY;
+	if (u->changed) {
+		u->changed = u->here = false;
+		return UNNAMED_CHANGED;
+	}
+	if (u->here)
+		return UNNAMED_READY;
+	if (u->renewing)
+		return UNNAMED_WAIT;
+	if (u->text && u->described && (p->copy != COPY_IN || p->copy_ended)) {
+		renew(u, all, p, out);
+		return UNNAMED_WAIT;
+	}
 	if (u->text) {
 		begin(u, all, p, PROGRESS_OWN);
 		at = msg_begin(out, 'P');
 		buf_add(out, u->text->body, u->text->bytes);
 		msg_end(out, at);
-		return;
+		return UNNAMED_READY;
 	}
 	/* The server closes what it has of another session, and says no itself. */
 	progress_sent_as(p, PROGRESS_OWN);
@@ -153,6 +260,13 @@ unnamed_need(struct unnamed *u, struct tracked_list *all, struct progress *p, st
 	buf_add_u8(out, 'S');
 	buf_add_str(out, "");
 	msg_end(out, at);
+	return UNNAMED_READY;
+}
+
+void
+unnamed_describe(struct unnamed *u, struct tracked_list *all, struct progress *p)
+{
+	send_describe(u, all, p, 0, false);
 }
 
 bool
@@ -199,10 +313,14 @@ unnamed_forget(struct unnamed *u, struct tracked_list *all)
 
 			if (t->end == ended && ((struct unnamed_parse *)t)->unnamed == u)
 				((struct unnamed_parse *)t)->unnamed = NULL;
+			if (t->end == describe_ended &&
+			    ((struct unnamed_describe *)t)->unnamed == u)
+				((struct unnamed_describe *)t)->unnamed = NULL;
 		}
 	}
-	text_put(u->text);
-	*u = (struct unnamed){.text = NULL};
+	put(u->text);
+	description_put(u->described);
+	*u = (struct unnamed){.changes = u->changes + 1};
 }
 
 /* ---- to the next process ---- */
@@ -237,12 +355,15 @@ unnamed_pack(struct pack *p, struct unnamed *u)
 {
 	text_pack(p, &u->text);
 	PACK(p, u->here);
+	PACK(p, u->renewing);
+	PACK(p, u->changed);
+	PACK(p, u->changes);
+	description_pack(p, &u->described);
 }
 
-struct tracked *
-unnamed_parse_pack(struct pack *p, struct tracked *t, struct tracked_list *all, struct unnamed *u)
+static struct tracked *
+parse_pack(struct pack *p, struct unnamed_parse *parse, struct tracked_list *all, struct unnamed *u)
 {
-	struct unnamed_parse *parse = (struct unnamed_parse *)t;
 	bool known;
 
 	if (pack_reading(p)) {
@@ -253,7 +374,9 @@ unnamed_parse_pack(struct pack *p, struct tracked *t, struct tracked_list *all, 
 	known = parse->unnamed != NULL;
 	PACK(p, known);
 	PACK(p, parse->before_here);
+	PACK(p, parse->own);
 	text_pack(p, &parse->before);
+	description_pack(p, &parse->described_before);
 	if (!pack_reading(p) || !known || u == NULL)
 		return &parse->tracked;
 	parse->unnamed = u;
@@ -262,4 +385,34 @@ unnamed_parse_pack(struct pack *p, struct tracked *t, struct tracked_list *all, 
 		u->last->later = parse;
 	u->last = parse;
 	return &parse->tracked;
+}
+
+static struct tracked *
+describe_pack(struct pack *p, struct unnamed_describe *describe, struct unnamed *u)
+{
+	bool known;
+
+	if (pack_reading(p)) {
+		describe = mem_calloc(1, sizeof *describe);
+		describe->tracked.end = describe_ended;
+		describe->tracked.described = described;
+	}
+	known = describe->unnamed != NULL;
+	PACK(p, known);
+	PACK(p, describe->changes);
+	PACK(p, describe->renews);
+	description_pack(p, &describe->got);
+	if (pack_reading(p) && known)
+		describe->unnamed = u;
+	return &describe->tracked;
+}
+
+struct tracked *
+unnamed_tracked_pack(struct pack *p, struct tracked *t, struct tracked_list *all, struct unnamed *u)
+{
+	bool describes = t && t->end == describe_ended;
+
+	PACK(p, describes);
+	return describes ? describe_pack(p, (struct unnamed_describe *)t, u)
+			 : parse_pack(p, (struct unnamed_parse *)t, all, u);
 }

@@ -1,6 +1,7 @@
 /* unnamed: a session's unnamed prepared statement, which it may bind in a later lease, on another
  * server. As in prepared.h, everything takes effect when it is sent and is taken back if the server
- * skips it. No I/O. */
+ * skips it; and a statement that the client has had described is prepared on another server with
+ * the types that it was told of, and has to be what it was. No I/O. */
 #ifndef PGWITH_POOL_UNNAMED_H
 #define PGWITH_POOL_UNNAMED_H
 
@@ -10,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/pack.h"
+#include "pool/analysis.h"
 #include "pool/progress.h"
 #include "pool/tracked.h"
 
@@ -19,7 +21,11 @@ struct unnamed_parse;
 struct unnamed {
 	struct unnamed_text *text; /* NULL: there is none */
 	bool here; /* the server that is held has it (or has none either), not another session's */
-	struct unnamed_parse *last; /* the last one that is under way */
+	bool renewing;                 /* it is asked whether it is what it was: its use waits */
+	bool changed;                  /* it was not: the next use is told */
+	struct unnamed_parse *last;    /* the last one that is under way */
+	struct description *described; /* what the client was told of it; NULL: it has not asked */
+	uint64_t changes;              /* Parses and Closes, ever */
 };
 
 /* The client's Parse of it goes to the server as it is; progress is told. `have` of the body's
@@ -35,9 +41,17 @@ void unnamed_again(struct unnamed *, struct tracked_list *, struct progress *);
 /* The same of a Close of it. */
 void unnamed_close(struct unnamed *, struct tracked_list *, struct progress *);
 
-/* The next message uses it: adds what the server needs for that, so that it answers as if it had
- * been this session's alone. */
-void unnamed_need(struct unnamed *, struct tracked_list *, struct progress *, struct buf *out);
+/* What the next message, which uses it, has to do. */
+enum unnamed_use {
+	UNNAMED_READY,  /* it goes on: what the server needs for it has been added */
+	UNNAMED_WAIT,   /* an answer to what has been added comes first */
+	UNNAMED_CHANGED /* the result is another now: as PREPARED_CHANGED, but nothing is added */
+};
+enum unnamed_use unnamed_need(struct unnamed *, struct tracked_list *, struct progress *,
+			      struct buf *out);
+
+/* The client's Describe of it goes to the server, which has it, as it is; progress is told. */
+void unnamed_describe(struct unnamed *, struct tracked_list *, struct progress *);
 
 /* Was anything given to unnamed_parse() for its effects? */
 bool unnamed_has_effects(const struct unnamed *);
@@ -54,10 +68,10 @@ void unnamed_forget(struct unnamed *, struct tracked_list *all);
 
 /* From one process to the next; without what is under way. */
 void unnamed_pack(struct pack *, struct unnamed *);
-/* One that is under way, of the session that holds the server (NULL: nobody does). Reading: `t` is
- * NULL, and what was read is returned, the last one for that session so far; the caller puts it
- * into the list. */
-struct tracked *unnamed_parse_pack(struct pack *, struct tracked *t, struct tracked_list *,
-				   struct unnamed *);
+/* One message that is under way, of the session that holds the server (NULL: nobody does). Reading:
+ * `t` is NULL, and what was read is returned, the last one for that session so far; the caller puts
+ * it into the list. */
+struct tracked *unnamed_tracked_pack(struct pack *, struct tracked *t, struct tracked_list *,
+				     struct unnamed *);
 
 #endif

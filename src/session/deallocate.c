@@ -70,7 +70,7 @@ deallocate_unsettled(const struct session *s)
 {
 	const struct progress *p = &s->lease->srv->progress;
 
-	return p->watch && p->ready_due > 0;
+	return p->watch && progress_busy(p);
 }
 
 void

@@ -13,7 +13,7 @@
  * to daemon->ahead. Progress is told. */
 void deallocate_note(struct session *, const char *sql, size_t bytes);
 
-/* Is it unknown at present which names there are? Not if only a Sync will bring the answers. */
+/* Is it unknown at present which names there are? */
 bool deallocate_unsettled(const struct session *);
 
 /* Bytes have come from the server of the lease: takes note of the tags among them. */

@@ -10,6 +10,7 @@
 #include "session/dismiss.h"
 #include "session/limits.h"
 #include "session/parts.h"
+#include "session/reword.h"
 #include "session/scopes.h"
 #include "session/sequences.h"
 #include "session/session.h"
@@ -247,6 +248,7 @@ void
 relay_fresh(struct session *s)
 {
 	deallocate_forget(s);
+	s->unnamed.renewing = s->unnamed.changed = false;
 	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
 	s->cancel_due = false;
 	sequences_lease(s);
@@ -455,6 +457,7 @@ readable(struct lease *l)
 	struct progress *p = &srv->progress;
 	uint64_t readies = p->readies, completes = p->completes;
 	uint64_t answers = p->answers, rests = p->rests;
+	struct reword_from from = reword_from(p);
 	const uint8_t *data;
 	size_t bytes;
 
@@ -480,7 +483,9 @@ readable(struct lease *l)
 		return;
 	}
 	s->unheard |= s->stream.broken && bytes > 0;
-	if (bytes > 0)
+	if (p->errors != from.errors && s->names)
+		reword_errors(s, &from, data, bytes);
+	else if (bytes > 0)
 		session_send(s, data, bytes);
 	if (s->state != SESSION_ACTIVE)
 		return;
@@ -492,10 +497,6 @@ readable(struct lease *l)
 	late_cancel(s);
 	if (p->watch)
 		deallocate_answered(s);
-	/* Statements whose result has changed (cached plan must not change result type) must not be
-	 * used again. */
-	if (p->error[0] && strcmp(p->error, "0A000") == 0)
-		srv->prepared.stale = true;
 	if (p->rescue > 0)
 		rescue(srv);
 	if (s->scopes)

@@ -202,6 +202,16 @@ note_request(struct session *s, char type)
 	lease_asks(s->lease, now);
 }
 
+/* A message waits for answers that only the Sync behind it would bring. */
+static void
+ask_for_answers(struct progress *p, struct buf *out)
+{
+	if (!p->extended || p->flushed || p->runs_count == 0)
+		return;
+	msg_flush(out);
+	p->flushed = true;
+}
+
 static enum verdict
 with_lease(struct session *s, struct message *m)
 {
@@ -211,6 +221,7 @@ with_lease(struct session *s, struct message *m)
 	bool told;
 
 	if (progress_full(p) || statement_must_wait(s, m)) {
+		ask_for_answers(p, &s->daemon->ahead);
 		stream_pause(&s->stream);
 		return HOLD;
 	}
@@ -246,8 +257,9 @@ with_lease(struct session *s, struct message *m)
 
 		statement_effects(s, m->set, sql, sql_bytes, true);
 	}
-	told = statement_unnamed(s, m);
-	if (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C')
+	v = statement_unnamed(s, m, &told);
+	if (v == FORWARD && !told &&
+	    (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C'))
 		v = statement_named(s, m);
 	if (m->type == 'B')
 		progress_note(p, PROGRESS_WORKS);

@@ -17,6 +17,7 @@
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
+#include "wire/sqlmention.h"
 #include "wire/sqltext.h"
 
 /* These may set parameters. */
@@ -62,6 +63,20 @@ statement_spoils(struct session *s, unsigned set)
 		s->lease->srv->spoiled = true;
 }
 
+_Static_assert(1ull << SQLCLASS_N <= SQLMENTION_TEMP_BUFFERS, "two kinds of bits in one set");
+
+/* What is prepared from now on in this lease may depend on it. */
+static void
+note_altered(struct prepared_set *set, unsigned effects)
+{
+	if (effects & (SQLCLASS_DEFINES | SQLCLASS_CREATE | SQLCLASS_TEMP | SQLCLASS_OPAQUE |
+		       SQLCLASS_UNSURE | SQLCLASS_DISCARD_ALL | SQLCLASS_DISCARD_TEMP))
+		set->altered = PREPARED_OBJECTS;
+	else if ((effects & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_SET_LOCAL)) &&
+		 set->altered == PREPARED_UNALTERED)
+		set->altered = PREPARED_SETTINGS;
+}
+
 /* A text with these effects is about to be executed. */
 void
 statement_effects(struct session *s, unsigned set, const char *sql, size_t bytes, bool simple)
@@ -82,6 +97,7 @@ statement_effects(struct session *s, unsigned set, const char *sql, size_t bytes
 		s->undone = true;
 	if (set & (SQLCLASS_OPAQUE | SQLCLASS_DISCARD_TEMP))
 		s->discard = true;
+	note_altered(&s->lease->srv->prepared, set);
 	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) && sql)
 		deallocate_note(s, sql, bytes);
 	/* Behind a DISCARD ALL: it does not undo this. */
@@ -150,59 +166,111 @@ statement_classify(struct session *s, const struct message *m)
 /* ---- the unnamed statement ---- */
 
 /* The message uses the unnamed statement. */
-static void
+static enum unnamed_use
 need_unnamed(struct session *s, bool executes)
 {
 	struct server *srv = s->lease->srv;
+	enum unnamed_use use;
 
 	if (srv->progress.skipping)
-		return;
-	if (executes && unnamed_has_effects(&s->unnamed)) {
+		return UNNAMED_READY;
+	use = unnamed_need(&s->unnamed, &srv->prepared.tracked, &srv->progress, &s->daemon->ahead);
+	if (use == UNNAMED_READY && executes && unnamed_has_effects(&s->unnamed)) {
 		const char *sql;
 		size_t bytes;
 		unsigned effects = unnamed_effects(&s->unnamed, &sql, &bytes);
 
 		statement_effects(s, effects, sql, bytes, false);
 	}
-	unnamed_need(&s->unnamed, &srv->prepared.tracked, &srv->progress, &s->daemon->ahead);
+	return use;
 }
 
-/* Returns true if progress has been told of the message. */
-bool
-statement_unnamed(struct session *s, const struct message *m)
+/* PostgreSQL's own error (15 source, plancache.c). Programs that know of it prepare anew: they look
+ * at the name of the function, too. */
+static enum verdict
+tell_changed(struct session *s)
+{
+	static const char fields[] =
+	    "SERROR\0VERROR\0C0A000\0Mcached plan must not change result type"
+	    "\0Fplancache.c\0L716\0RRevalidateCachedQuery\0";
+	struct buf out;
+	size_t at;
+
+	buf_init(&out, sizeof fields + 16);
+	at = msg_begin(&out, 'E');
+	buf_add(&out, fields, sizeof fields); /* with the NUL that ends them */
+	msg_end(&out, at);
+	session_send_buf(s, &out);
+	buf_clear(&out);
+	return session_gone(s) ? OVER : DROP;
+}
+
+static enum verdict
+wait_for_answer(struct session *s)
+{
+	stream_pause(&s->stream);
+	return HOLD;
+}
+
+static enum verdict
+unnamed_used(struct session *s, bool executes)
+{
+	switch (need_unnamed(s, executes)) {
+	case UNNAMED_WAIT:
+		return wait_for_answer(s);
+	case UNNAMED_CHANGED:
+		prepared_fail(&s->lease->srv->progress, &s->daemon->ahead);
+		return tell_changed(s);
+	default:
+		return FORWARD;
+	}
+}
+
+enum verdict
+statement_unnamed(struct session *s, const struct message *m, bool *told)
 {
 	struct server *srv = s->lease->srv;
+	struct tracked_list *tracked = &srv->prepared.tracked;
 	const uint8_t *end;
+	enum verdict v;
 
+	*told = false;
 	switch (m->type) {
 	case 'Q':
 		/* It destroys the unnamed statement (15 documentation, 55.2.3). */
 		if (!srv->progress.skipping && (s->unnamed.text || s->unnamed.here))
-			unnamed_forget(&s->unnamed, &srv->prepared.tracked);
-		return false;
+			unnamed_forget(&s->unnamed, tracked);
+		return FORWARD;
 	case 'P':
 		if (m->have == 0 || m->body[0] != 0)
-			return false;
-		unnamed_parse(&s->unnamed, &srv->prepared.tracked, &srv->progress, m->body, m->have,
-			      m->bytes, m->set);
-		return true;
+			return FORWARD;
+		unnamed_parse(&s->unnamed, tracked, &srv->progress, m->body, m->have, m->bytes,
+			      m->set);
+		*told = true;
+		return FORWARD;
 	case 'B':
 		/* The portal's name, then the statement's. */
 		end = m->have > 0 ? memchr(m->body, 0, m->have) : NULL;
 		if (end && end + 1 < m->body + m->have && end[1] == 0)
-			need_unnamed(s, true);
-		return false;
+			return unnamed_used(s, true);
+		return FORWARD;
 	case 'D':
-		if (m->have == 2 && m->body[0] == 'S' && m->body[1] == 0)
-			need_unnamed(s, false);
-		return false;
+		if (m->have != 2 || m->body[0] != 'S' || m->body[1] != 0)
+			return FORWARD;
+		v = unnamed_used(s, false);
+		if (v == FORWARD && !srv->progress.skipping) {
+			unnamed_describe(&s->unnamed, tracked, &srv->progress);
+			*told = true;
+		}
+		return v;
 	case 'C':
 		if (m->have != 2 || m->body[0] != 'S' || m->body[1] != 0)
-			return false;
-		unnamed_close(&s->unnamed, &srv->prepared.tracked, &srv->progress);
-		return true;
+			return FORWARD;
+		unnamed_close(&s->unnamed, tracked, &srv->progress);
+		*told = true;
+		return FORWARD;
 	default:
-		return false;
+		return FORWARD;
 	}
 }
 
@@ -266,10 +334,25 @@ limits_of(const struct session *s)
 					NAMES_BYTES_MAX};
 }
 
+/* What is not known of the session's state, beside what its transaction does. */
+static enum prepared_altered
+altered_by(const struct session *s)
+{
+	if ((s->pinned & ~SESSION_PIN_STATEMENT) || s->undone || s->discard)
+		return PREPARED_OBJECTS;
+	return s->changed ? PREPARED_SETTINGS : PREPARED_UNALTERED;
+}
+
 static struct prepared_message
 prepared_message_of(const struct session *s, const struct message *m)
 {
+	const struct pool *pool = s->lease->srv ? s->lease->srv->pool : s->pool;
+	const char *name = pool->conf->name;
+
 	return (struct prepared_message){.type = m->type,
+					 .place = hash_bytes(HASH_SEED, name, strlen(name)),
+					 .altered = altered_by(s),
+					 .native = (s->pinned & SESSION_PIN_STATEMENT) != 0,
 					 .body = m->body,
 					 .bytes = m->bytes,
 					 .have = m->have,
@@ -287,16 +370,16 @@ make_names(struct session *s)
 }
 
 /* A Parse and nothing else, for which the session would have to wait, is answered here if the text
- * is prepared on another server. A program that prepares on one connection while its others hold
- * every server in transactions (pgbench -M prepared) would wait for itself. */
+ * is prepared on another server: it goes to the first one that is asked for it. A program that
+ * prepares on one connection while its others hold every server in transactions (pgbench -M
+ * prepared) would wait for itself. */
 bool
 statement_adopted(struct session *s, const struct message *m)
 {
 	static const uint8_t parse_complete[] = {'1', 0, 0, 0, 4};
 	struct prepared_limits limits;
 	struct prepared_message pm;
-	struct pool *pool = s->pool;
-	struct list_node *n;
+	const struct pool *pool = s->pool;
 
 	if (m->type != 'P' || m->next != 'S' || s->mode != CONF_TRANSACTION ||
 	    pool->servers[SERVER_IDLE].count > 0 || pool->conf->max_prepared_statements == 0 ||
@@ -305,15 +388,10 @@ statement_adopted(struct session *s, const struct message *m)
 	limits = limits_of(s);
 	pm = prepared_message_of(s, m);
 	make_names(s);
-	LIST_EACH (n, &pool->servers[SERVER_LEASED]) {
-		struct server *srv = LIST_OBJ(n, struct server, node);
-
-		if (!srv->retiring && prepared_adopt(s->names, &srv->prepared, &limits, &pm)) {
-			session_send(s, parse_complete, sizeof parse_complete);
-			return true;
-		}
-	}
-	return false;
+	if (!prepared_adopt(s->names, &limits, &pm))
+		return false;
+	session_send(s, parse_complete, sizeof parse_complete);
+	return true;
 }
 
 /* The name of a prepared statement that the message is about, or NULL. */
@@ -386,8 +464,9 @@ statement_named(struct session *s, struct message *m)
 		m->used = FRAME_HEADER + pm.used;
 		return REPLACE;
 	case PREPARED_WAIT:
-		stream_pause(&s->stream);
-		return HOLD;
+		return wait_for_answer(s);
+	case PREPARED_CHANGED:
+		return tell_changed(s);
 	case PREPARED_TOO_MANY:
 		if (!s->pin)
 			return statement_refuse(s, m, SESSION_PIN_STATEMENT);

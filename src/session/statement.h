@@ -55,9 +55,9 @@ void statement_effects(struct session *, unsigned set, const char *sql, size_t b
  * seed of random()): then the connection is closed when the session gives it back. */
 void statement_spoils(struct session *, unsigned set);
 
-/* Follows the unnamed statement: what the message needs of it is added to daemon->ahead. Returns
- * true if progress has been told of the message. */
-bool statement_unnamed(struct session *, const struct message *);
+/* Follows the unnamed statement: what the message needs of it is added to daemon->ahead. *told:
+ * progress has been told of the message. */
+enum verdict statement_unnamed(struct session *, const struct message *, bool *told);
 
 /* A whole Query goes to the server: tells progress. Of a text with scope statements it is a part.
  */

@@ -56,15 +56,16 @@ static unsigned
 set(struct sqltext ahead)
 {
 	struct sqltext_token tok;
+	enum sqltext_word word = next(&ahead, &tok);
 
-	switch (next(&ahead, &tok)) {
+	switch (word) {
 	case SQLWORD_LOCAL:
 	case SQLWORD_TRANSACTION:
 	case SQLWORD_CONSTRAINTS:
 		/* Or is this the name of a parameter, as in SET local.x = 1? */
 		if (next(&ahead, &tok) == SQLWORD_TO || is_punct(&tok, '=') || is_punct(&tok, '.'))
 			return SQLCLASS_SET;
-		return 0;
+		return word == SQLWORD_LOCAL ? SQLCLASS_SET_LOCAL : 0;
 	default:
 		return SQLCLASS_SET;
 	}
@@ -94,8 +95,6 @@ discard(struct sqltext ahead)
 	case SQLWORD_TEMP:
 	case SQLWORD_TEMPORARY:
 		return SQLCLASS_DISCARD_TEMP;
-	case SQLWORD_PLANS:
-		return SQLCLASS_DISCARD_PLANS;
 	case SQLWORD_SEQUENCES:
 		return SQLCLASS_DISCARD_SEQUENCES;
 	default:
@@ -192,6 +191,21 @@ is_harmless(const struct sqltext_token *tok)
 		    strncasecmp(tok->start, words[i].word, tok->length) == 0)
 			return true;
 	return false;
+}
+
+/* What defines something, whatever it is. */
+static unsigned
+defines(const struct sqltext_token *tok)
+{
+	static const char *const words[] = {"alter", "create", "drop", "import"};
+
+	if (tok->kind != SQLTEXT_NAME || tok->length < 4 || tok->length > 6)
+		return 0;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (strlen(words[i]) == tok->length &&
+		    strncasecmp(words[i], tok->start, tok->length) == 0)
+			return SQLCLASS_DEFINES;
+	return 0;
 }
 
 static unsigned
@@ -330,7 +344,7 @@ set_config(struct sqltext ahead)
 			if (--depth > 0)
 				continue;
 			if (commas == 2 && tokens == 2 && last == SQLWORD_TRUE)
-				return 0;
+				return SQLCLASS_SET_LOCAL;
 			break;
 		} else if (depth == 1 && is_punct(&tok, ',')) {
 			commas++;
@@ -556,6 +570,7 @@ sqlclass_flags(const char *text, size_t length, unsigned flags)
 			at.first = at.word;
 			at.updates = at.word == SQLWORD_UPDATE;
 			found |= first_word(&at);
+			found |= defines(&at.tok);
 			if (at.word != SQLWORD_OTHER) {
 				found |= any_word(&at);
 				if (!inner)

@@ -18,6 +18,10 @@
 	X(SET, "SET")                                                                            \
 	/* set_config() with anything but a plain true for is_local, UPDATE pg_settings */       \
 	X(SETCONFIG, "set_config")                                                               \
+	/* A parameter for the transaction: SET LOCAL, set_config() with true */                 \
+	X(SET_LOCAL, "SET LOCAL")                                                                \
+	/* CREATE, ALTER, DROP, IMPORT: what is parsed from then on may mean something else */   \
+	X(DEFINES, "CREATE, ALTER or DROP")                                                      \
 	X(LISTEN, "LISTEN")                                                                      \
 	X(UNLISTEN, "UNLISTEN")                                                                  \
 	/* A temporary table, view, sequence, or anything else made in pg_temp */                \
@@ -29,7 +33,6 @@
 	X(LOAD, "LOAD")                                                                          \
 	X(DISCARD_ALL, "DISCARD ALL")                                                            \
 	X(DISCARD_TEMP, "DISCARD TEMP")                                                          \
-	X(DISCARD_PLANS, "DISCARD PLANS")                                                        \
 	X(DISCARD_SEQUENCES, "DISCARD SEQUENCES")                                                \
 	/* A call of pg_[try_]advisory_lock[_shared], of whatever schema */                      \
 	X(LOCK, "advisory lock")                                                                 \

@@ -66,7 +66,6 @@
 	X(l, 'p', PG_TEMP, "pg_temp")                                         \
 	X(l, 'p', PG_TRY_ADVISORY_LOCK, "pg_try_advisory_lock")               \
 	X(l, 'p', PG_TRY_ADVISORY_LOCK_SHARED, "pg_try_advisory_lock_shared") \
-	X(l, 'p', PLANS, "plans")                                             \
 	X(l, 'p', PREPARE, "prepare")                                         \
 	X(l, 'p', PREPARED, "prepared")                                       \
 	X(l, 'p', PROCEDURE, "procedure")                                     \

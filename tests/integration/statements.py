@@ -20,6 +20,20 @@ def pipeline(client, *groups):
     return states([client.until_ready() for _ in groups])
 
 
+def told(results):
+    """As states(), with the whole errors: code, message, detail, context."""
+    return [[(e.sqlstate, e.message, e.detail, e.fields.get("W")) for e in r.errors] or r.rows for r in results]
+
+
+def step_by_step(client, groups):
+    """One after the other."""
+    results = []
+    for g in groups:
+        client.send(g)
+        results.append(client.until_ready())
+    return told(results)
+
+
 def alike(t, d, *groups):
     """The groups are answered as on a direct connection."""
     with t.direct() as direct:
@@ -117,6 +131,98 @@ def discard_all(t):
     alike(t, d, a, wire.query("BEGIN"), wire.query("DISCARD ALL"), b, wire.query("ROLLBACK"), run("a"), run("b"))
     alike(t, d, a, prepared, wire.bind(statement="x") + GROUP, run("a"))
     w.serves_clean()
+
+
+@test
+def deallocated_within_an_exchange(t):
+    """DEALLOCATE and DISCARD ALL, then Parse, Bind, Describe or Close of the same name, without a Sync between them"""
+    w = Watch(t, t.daemon(size=1))
+    d = w.daemon
+    p, b, e = wire.parse, wire.bind, wire.execute()
+    a = p("SELECT 1", "a") + GROUP
+    named = [p(text, "x") + GROUP for text in ("DEALLOCATE a", "DEALLOCATE ALL")]
+    for text in ("DEALLOCATE a", "DEALLOCATE ALL", 'deallocate prepare "a"'):
+        unnamed = p(text) + b() + e
+        for behind in (p("SELECT 2", "a") + b(statement="a") + e, b(statement="a") + e, wire.describe("S", "a"),
+                       wire.close_("S", "a") + p("SELECT 2", "a"), p("SELECT 2", "b") + b(statement="b") + e,
+                       p("SELECT 2", "a") + unnamed + p("SELECT 3", "a") + b(statement="a") + e,
+                       p("SELECT 2", "a") + p("SELECT 3", "a"), unnamed):
+            alike(t, d, a, unnamed + behind + GROUP, run("a"), run("b"))
+            for prepare in named:
+                alike(t, d, a, prepare, b(statement="x") + e + behind + GROUP, run("a"), run("x"))
+        # It was bound, and not executed yet.
+        alike(t, d, a, p(text) + b() + p("SELECT 2", "a") + GROUP, run("a"))
+        alike(t, d, a, p(text) + b() + b(portal="two", statement="a") + e + wire.execute("two") + GROUP, run("a"))
+        # In a transaction, and in one that fails behind it.
+        alike(t, d, a, wire.query("BEGIN"), unnamed + p("SELECT 2", "a") + p("SELECT 1/0") + b() + e + GROUP,
+              wire.query("ROLLBACK"), run("a"))
+        alike(t, d, a, wire.query("SELECT 1; %s" % text), p("SELECT 2", "a") + GROUP, run("a"))
+    discard = p("DISCARD ALL") + b() + e
+    for behind in (p("SELECT 2", "a") + b(statement="a") + e, b(statement="a") + e, p("SELECT 2", "b")):
+        alike(t, d, a, discard + behind + GROUP, run("a"), run("b"))
+        alike(t, d, a, p("DISCARD ALL", "x") + GROUP, b(statement="x") + e + behind + GROUP, run("a"), run("x"))
+    w.serves_clean()
+
+
+@test
+def names_in_errors(t):
+    """An error about a statement has the client's name for it, in every field"""
+    d = t.daemon(size=2)
+    two = wire.parse("SELECT $1::int + $2::int", "mine") + GROUP
+    again = wire.parse("SELECT $1::int + $2::int", "other name") + GROUP
+    groups = [two, again] + [wire.bind(["1"] * n, statement=name) + wire.execute() + GROUP
+                             for name in ("mine", "other name") for n in (0, 1, 2, 3)]
+    groups += [wire.bind(["1", "pgwith_1 x"], statement="mine") + GROUP,
+               wire.bind(statement="pgwith_1") + GROUP, wire.describe("S", "pgwith_2") + GROUP,
+               wire.bind(statement="pgwith_none") + GROUP, wire.bind(statement="none") + GROUP,
+               wire.describe("S", "pgwith_") + GROUP,
+               wire.parse("SELECT 1", "mine") + GROUP, wire.parse("SELECT 1", "pgwith_7") + GROUP,
+               wire.bind(["1"], statement="pgwith_7") + GROUP, wire.parse("SELECT 1", "pgwith_7") + GROUP,
+               wire.bind(["x" * 100, "2"], statement="mine") + GROUP, wire.query("DEALLOCATE nobody"),
+               wire.query("DEALLOCATE mine"), wire.bind(["1"], statement="mine") + GROUP]
+    with t.direct() as direct, d.connect() as client, d.connect() as holder:
+        wanted = step_by_step(direct, groups)
+        equal(step_by_step(client, groups), wanted, "the answers")
+        check(any("mine" in str(w) for w in wanted), "names are in them")
+        # In the middle of other answers, and on another server.
+        mixed = [wire.query("SELECT 1"), two, run("none"), wire.bind(["1"], statement="mine") + GROUP,
+                 wire.query("SELECT repeat('x', 100000)")]
+        for moved in (False, True):
+            if moved:
+                holder.sql("BEGIN")
+                holder.sql("SELECT 1")
+            for c in (direct, client):
+                c.send(b"".join(mixed))
+            equal(told([client.until_ready() for _ in mixed]), told([direct.until_ready() for _ in mixed]),
+                  "in a pipeline")
+
+
+@test
+def more_than_allowed(t):
+    """Beyond max_session_statements the names are still the session's: in use is in use, however long the text"""
+    long = "SELECT 2 /* %s */" % ("x" * 100000)
+    groups = [wire.parse("SELECT %d" % i, "s%d" % i) + GROUP for i in range(5)]
+    for n in (0, 3):
+        for text in ("SELECT 7", long):
+            groups += [wire.parse(text, "s%d" % n) + GROUP, run("s%d" % n)]
+    groups += [wire.close_("S", "s1") + GROUP, wire.parse("SELECT 8", "s4") + GROUP, run("s4"),
+               wire.parse(long, "s1") + GROUP, run("s1"), wire.parse("SELECT 9", "s1") + GROUP, run("s1"),
+               wire.query("DEALLOCATE s3"), run("s3"), wire.parse("SELECT 10", "s3") + GROUP, run("s3"),
+               wire.query("DEALLOCATE s0"), run("s0"), wire.parse("SELECT 11", "s0") + GROUP, run("s0"),
+               wire.query("DISCARD ALL")] + groups[:5] + [run("s%d" % i) for i in range(5)]
+    d = t.daemon(size=1, max_session_statements=3)
+    with t.direct() as direct:
+        wanted = step_by_step(direct, groups)
+    with d.connect() as client:
+        equal(step_by_step(client, groups), wanted, "the answers")
+    with d.connect() as client:
+        client.send(b"".join(groups))
+        equal(told([client.until_ready() for _ in groups]), wanted, "in a pipeline")
+    # The first long text of all.
+    with d.connect() as client, t.direct() as direct:
+        groups = [wire.parse("SELECT 1", "a") + GROUP, wire.parse(long, "a") + GROUP, run("a"),
+                  wire.parse(long, "b") + GROUP, wire.parse("SELECT 3", "b") + GROUP, run("b")]
+        equal(step_by_step(client, groups), step_by_step(direct, groups), "a long text")
 
 
 @test

@@ -187,7 +187,7 @@ execute(struct backend *b, const char *word, bool limit)
 	} else if (strcmp(word, "rows") == 0) {
 		if (b->in_query)
 			say(b, 'T', "column");
-		say(b, 'D', "row");
+		say(b, 'D', b->schema && *b->schema % 2 ? "other row" : "row");
 		if (limit && !b->suspended) {
 			b->suspended = true;
 			say(b, 's', NULL);
@@ -337,6 +337,47 @@ extended_message(struct backend *b, char type, const char *body)
 
 /* ---- statements with names ---- */
 
+static unsigned
+schema(const struct backend *b)
+{
+	return b->schema ? *b->schema : 0;
+}
+
+void
+backend_row_description(struct buf *out, unsigned type)
+{
+	size_t at = msg_begin(out, 'T');
+
+	buf_add_u16(out, 1);
+	buf_add_str(out, "column");
+	buf_add_u32(out, 0);
+	buf_add_u16(out, 0);
+	buf_add_u32(out, 100 + type);
+	buf_add_u16(out, 4);
+	buf_add_u32(out, UINT32_MAX);
+	buf_add_u16(out, 0);
+	msg_end(out, at);
+}
+
+void
+backend_no_parameters(struct buf *out)
+{
+	size_t at = msg_begin(out, 't');
+
+	buf_add_u16(out, 0);
+	msg_end(out, at);
+}
+
+/* Its result is another than it was. */
+static bool
+changed(struct backend *b, const struct backend_statement *has)
+{
+	if (strcmp(has->text, "rows") != 0 || has->schema == schema(b))
+		return false;
+	fail_with(b, "0A000");
+	return true;
+}
+
 static struct backend_statement *
 find(struct backend *b, const char *name)
 {
@@ -377,6 +418,7 @@ named_parse(struct backend *b, const char *name, const char *text)
 	}
 	snprintf(has->name, sizeof has->name, "%.63s", name);
 	snprintf(has->text, sizeof has->text, "%.31s", *text ? text : "empty");
+	has->schema = schema(b);
 	say(b, '1', NULL);
 }
 
@@ -408,13 +450,18 @@ named_message(struct backend *b, char type, const char *body)
 		 * through a pool, a server that has to prepare it first cannot. */
 		if (has == NULL) {
 			fail_with(b, "26000");
-		} else if (type == 'B' && !aborted(b, has->text)) {
+		} else if (aborted(b, has->text) || changed(b, has)) {
+			return;
+		} else if (type == 'B') {
 			memcpy(b->portal, has->text, sizeof b->portal);
 			b->suspended = false;
 			say(b, '2', NULL);
-		} else if (type == 'D' && !aborted(b, has->text)) {
-			say(b, 't', "none");
-			say(b, strcmp(has->text, "rows") ? 'n' : 'T', "column");
+		} else {
+			backend_no_parameters(&b->held);
+			if (strcmp(has->text, "rows") == 0)
+				backend_row_description(&b->held, schema(b));
+			else
+				say(b, 'n', NULL);
 		}
 	}
 }

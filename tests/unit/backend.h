@@ -17,6 +17,7 @@
 struct backend_statement {
 	char name[64];
 	char text[32];
+	unsigned schema; /* as it was at its Parse */
 };
 #define BACKEND_STATEMENTS 64
 
@@ -45,6 +46,9 @@ struct backend {
 	bool named;
 	unsigned statements;
 	struct backend_statement has[BACKEND_STATEMENTS];
+	/* What "rows" returns: a type of its own for each number. A named statement that was prepared
+	 * with another one cannot be used (0A000). NULL: 0. */
+	const unsigned *schema;
 	unsigned noise; /* in how many of 16 places N, A and S are put */
 	uint32_t seed;
 };
@@ -79,6 +83,10 @@ uint32_t backend_random(uint32_t *seed, uint32_t below);
  * buffer from `at` on. */
 extern bool backend_trace;
 void backend_tell(const char *who, const struct buf *, size_t at);
+
+/* Answers to a Describe: of a column of a type of that number, and of no parameters. */
+void backend_row_description(struct buf *, unsigned type);
+void backend_no_parameters(struct buf *);
 
 /* Client messages. `body` is a text that gets its NUL. */
 void backend_message(struct buf *, char type, const char *body);

@@ -82,9 +82,8 @@ static void
 daemon_adds(struct play *y, char type, const char *body)
 {
 	static const unsigned kinds[] = {PROGRESS_OWN, PROGRESS_OWN | PROGRESS_TRACKED,
-					 PROGRESS_FOR_PARSE | PROGRESS_TRACKED, PROGRESS_TRACKED,
-					 0};
-	unsigned flags = kinds[roll(y, type == 'C' ? 5 : 2)];
+					 PROGRESS_OWN | PROGRESS_QUIET, PROGRESS_TRACKED, 0};
+	unsigned flags = kinds[roll(y, type == 'C' ? 5 : 3)];
 	size_t at = y->b.in.len;
 
 	if (!progress_sent_as(&y->m.p, flags))

@@ -5,8 +5,10 @@
 #include <time.h>
 
 #include "backend.h"
-#include "pool/prepared.c"
+#include "base/mem.h"
+#include "pool/prepared_inside.h"
 #include "wire/frame.h"
+#include "wire/msg.h"
 
 #define BYTES_MAX (4 * 1024 * 1024)
 
@@ -22,6 +24,10 @@ struct bench {
 	struct prepared_limits limits;
 	struct buf out;
 	unsigned effects, executed; /* given to a Parse, and told by a Bind */
+	const char *context;        /* of the session; NULL: "" */
+	uint64_t place;
+	enum prepared_altered altered;
+	bool native;
 };
 
 static void
@@ -71,7 +77,10 @@ give(struct bench *t, char type, const char *body, size_t bytes, size_t have, si
 				     .body = (const uint8_t *)body,
 				     .bytes = bytes,
 				     .have = have,
-				     .context = "",
+				     .context = t->context ? t->context : "",
+				     .place = t->place,
+				     .altered = t->altered,
+				     .native = t->native,
 				     .effects = t->effects,
 				     .executes = executes,
 				     .arg = t};
@@ -105,8 +114,13 @@ hear(struct bench *t, const char *types)
 	struct buf b;
 
 	buf_init(&b, 1000);
+	/* A Describe's answers: t, and n, or T or U, which has another type. */
 	for (; *types; types++)
-		if (*types == 'E')
+		if (*types == 't')
+			backend_no_parameters(&b);
+		else if (*types == 'T' || *types == 'U')
+			backend_row_description(&b, *types == 'U');
+		else if (*types == 'E')
 			msg_report(&b, 'E', "ERROR", "42601", "no", NULL, NULL);
 		else if (*types == 'Z')
 			msg_ready(&b, 'I');
@@ -118,6 +132,21 @@ hear(struct bench *t, const char *types)
 
 #define PARSE_A "\0SELECT 1\0\0\0"
 
+/* Our Describe behind a Parse, of a name with one digit; and a Flush. */
+#define DESCRIBE(n)  "D\0\0\0\x0eSpgwith_" #n "\0"
+#define CLOSE(n)     "C\0\0\0\x0eSpgwith_" #n "\0"
+#define FLUSH        "H\0\0\0\4"
+#define USE(t, name) GIVE(t, 'B', "\0" name "\0\0\0\0\0\0\0")
+
+/* Another server takes the place of the one that the session has had. */
+static void
+move(struct bench *t)
+{
+	prepared_clear(&t->set);
+	prepared_init(&t->set, &t->all, &t->p);
+	buf_reset(&t->out);
+}
+
 START_TEST(messages_are_rewritten_byte_by_byte)
 {
 	struct bench t;
@@ -125,7 +154,7 @@ START_TEST(messages_are_rewritten_byte_by_byte)
 
 	bench_init(&t);
 	ck_assert_int_eq(GIVE(&t, 'P', "a\0SELECT 1\0\0\1\0\0\0\x17"), PREPARED_DONE);
-	SENT(&t, "P\0\0\0\x1cpgwith_1\0SELECT 1\0\0\1\0\0\0\x17");
+	SENT(&t, "P\0\0\0\x1cpgwith_1\0SELECT 1\0\0\1\0\0\0\x17" DESCRIBE(1));
 	ck_assert_int_eq(GIVE(&t, 'D', "Sa\0"), PREPARED_DONE);
 	SENT(&t, "D\0\0\0\x0eSpgwith_1\0");
 	ck_assert_int_eq(give(&t, 'B', BODY("po\0a\0\0\0\0\1\0\0\0\1x\0\0"), 16, &used),
@@ -168,35 +197,355 @@ START_TEST(names_of_ours_are_nobodys)
 }
 END_TEST
 
-START_TEST(a_text_is_shared)
+START_TEST(a_parse_of_the_client_goes_to_the_server)
 {
 	struct bench t;
-	struct names other;
 
 	bench_init(&t);
-	names_init(&other, &t.all);
 	ck_assert_int_eq(GIVE(&t, 'P', "a" PARSE_A), PREPARED_DONE);
-	hear(&t, "1");
+	hear(&t, "1tT");
 	buf_reset(&t.out);
-	/* At rest and well, a name is all that is needed; otherwise the server is asked. */
 	ck_assert_int_eq(GIVE(&t, 'P', "b" PARSE_A), PREPARED_DONE);
-	SENT(&t, "C\0\0\0\x11Spgwith_none\0");
-	hear(&t, "3");
+	SENT(&t, "P\0\0\0\x18pgwith_2\0SELECT 1\0\0\0" DESCRIBE(2));
+	hear(&t, "1tT");
+	/* They are the same: the older one is closed, and the newer one is both. */
+	ck_assert_uint_eq(t.set.recent.count, 2);
+	USE(&t, "a");
+	SENT(&t, CLOSE(1) "B\0\0\0\x14\0pgwith_2\0");
+	hear(&t, "32");
+	ck_assert_uint_eq(t.set.recent.count, 1);
+	USE(&t, "b");
+	SENT(&t, "B\0\0\0\x14\0pgwith_2\0");
+	hear(&t, "2");
+	ck_assert_uint_eq(t.all.every.count, 1);
+	/* In a transaction that has failed the server says no. */
 	t.p.status = 'E';
 	ck_assert_int_eq(GIVE(&t, 'P', "c" PARSE_A), PREPARED_DONE);
-	SENT(&t, "P\0\0\0\x18pgwith_0\0SELECT 1\0\0\0C\0\0\0\x0eSpgwith_0\0");
-	ck_assert_uint_eq(t.p.own, 1);
 	hear(&t, "E");
 	ck_assert(!names_have(&t.names, "c", 1));
 	ck_assert(names_have(&t.names, "a", 1) && names_have(&t.names, "b", 1));
 	ck_assert_uint_eq(t.all.texts.count, 1);
-	/* Other types of parameters or another context are another text. */
+	ck_assert_uint_eq(t.p.own, 0);
+	bench_clear(&t, true);
+}
+END_TEST
+
+/* What differs in anything that its Parse depends on stands apart on the server. */
+START_TEST(what_differs_is_not_shared)
+{
+	struct bench t;
+
+	bench_init(&t);
+	GIVE(&t, 'P', "a" PARSE_A);
+	hear(&t, "1tT");
+	/* Another result, declared types, context, place. */
+	GIVE(&t, 'P', "b" PARSE_A);
+	hear(&t, "1tU");
+	GIVE(&t, 'P', "c\0SELECT 1\0\0\1\0\0\0\x17");
+	hear(&t, "1tT");
+	t.context = "other";
+	GIVE(&t, 'P', "d" PARSE_A);
+	hear(&t, "1tT");
+	t.context = NULL;
+	t.place = 7;
+	GIVE(&t, 'P', "e" PARSE_A);
+	hear(&t, "1tT");
+	t.place = 0;
+	/* Where things have been created; and, with a literal, where something has been set. */
+	t.altered = PREPARED_OBJECTS;
+	GIVE(&t, 'P', "f" PARSE_A);
+	hear(&t, "1tT");
+	t.altered = PREPARED_SETTINGS;
+	GIVE(&t, 'P', "g\0SELECT 'x'\0\0\0");
+	hear(&t, "1tT");
+	t.altered = PREPARED_UNALTERED;
+	GIVE(&t, 'P', "h\0SELECT 'x'\0\0\0");
+	hear(&t, "1tT");
+	ck_assert_uint_eq(t.set.have.count, 8);
+	buf_reset(&t.out);
+	/* Without a literal it does not matter what has been set. */
+	t.altered = PREPARED_SETTINGS;
+	GIVE(&t, 'P', "i" PARSE_A);
+	hear(&t, "1tT");
+	ck_assert_uint_eq(t.set.have.count, 8);
+	/* The last reference to what nobody else may have goes with its name. */
+	t.altered = PREPARED_UNALTERED;
+	GIVE(&t, 'C', "Sf\0");
+	hear(&t, "33");
+	buf_reset(&t.out);
+	ck_assert_uint_eq(t.set.have.count, 7);
+	USE(&t, "c");
+	SENT(&t, CLOSE(6) "B\0\0\0\x14\0pgwith_3\0");
+	hear(&t, "32");
+	bench_clear(&t, true);
+}
+END_TEST
+
+START_TEST(what_a_literal_is)
+{
+	static const struct {
+		const char *sql;
+		bool has;
+	} cases[] = {
+	    {"SELECT 1, $1, \"a\" FROM t WHERE x IS NOT NULL", false},
+	    {"UPDATE t SET a = $1 WHERE nullable = b", false},
+	    {"SELECT ''", true},
+	    {"SELECT $$x$$", true},
+	    {"SELECT $a$x$a$", true},
+	    {"SELECT U&\"d\" FROM t", true},
+	    {"SELECT \xc3\xa4 FROM t", true},
+	    {"SELECT a = NULL FROM t", true},
+	    {"SELECT null\n= a FROM t", true},
+	    {"SELECT a = /* */ Null FROM t", true},
+	};
+	struct statements all;
+
+	statements_init(&all);
+	for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct text *t =
+		    text_get(&all, (const uint8_t *)cases[i].sql, strlen(cases[i].sql) + 1, "it's");
+
+		ck_assert_msg(t->settings == cases[i].has, "%s", cases[i].sql);
+		text_put(&all, t);
+	}
+	statements_clear(&all);
+}
+END_TEST
+
+/* On another server it is prepared with the types that it had, and has to be what it was. */
+START_TEST(on_another_server)
+{
+	struct bench t;
+
+	bench_init(&t);
+	GIVE(&t, 'P', "a" PARSE_A);
+	hear(&t, "1tT");
+	move(&t);
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_WAIT);
+	SENT(&t, "P\0\0\0\x18pgwith_1\0SELECT 1\0\0\0" DESCRIBE(1) FLUSH);
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_WAIT);
+	ck_assert_int_eq(GIVE(&t, 'D', "Sa\0"), PREPARED_WAIT);
+	SENT(&t, "");
+	hear(&t, "1tT");
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_PREFIX);
+	SENT(&t, "B\0\0\0\x14\0pgwith_1\0");
+	hear(&t, "2");
+	/* Another result: the client is told, each time, and the server keeps nothing of it. */
+	for (int i = 0; i < 2; i++) {
+		progress_sent(&t.p, 'S');
+		hear(&t, "Z");
+		move(&t);
+		ck_assert_int_eq(USE(&t, "a"), PREPARED_WAIT);
+		hear(&t, "1tU");
+		buf_reset(&t.out);
+		ck_assert_int_eq(USE(&t, "a"), PREPARED_CHANGED);
+		SENT(&t, CLOSE(1) "B\0\0\0\x17\0pgwith_none\0\0\0\0\0\0\0");
+		ck_assert_uint_eq(t.p.own, 2);
+		hear(&t, "3E");
+		ck_assert(t.p.skipping);
+		ck_assert_uint_eq(t.set.recent.count, 0);
+	}
 	progress_sent(&t.p, 'S');
 	hear(&t, "Z");
-	ck_assert_int_eq(GIVE(&t, 'P', "d\0SELECT 1\0\0\1\0\0\0\x17"), PREPARED_DONE);
-	ck_assert_uint_eq(t.all.texts.count, 2);
-	names_clear(&other, &t.set);
+	/* It cannot be prepared at all: the client gets the server's error. */
+	move(&t);
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_WAIT);
+	hear(&t, "E");
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_AS_IT_IS);
+	progress_sent(&t.p, 'S');
+	hear(&t, "Z");
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_WAIT);
+	hear(&t, "1tT");
+	buf_reset(&t.out);
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_PREFIX);
+	SENT(&t, "B\0\0\0\x14\0pgwith_2\0");
 	bench_clear(&t, true);
+}
+END_TEST
+
+/* The types that parameters had are declared. */
+START_TEST(resolved_types_are_kept)
+{
+	static const uint8_t types[] = {0, 2, 0, 0, 0, 25, 0, 0, 4, 1};
+	struct description *d = NULL;
+	struct bench t;
+
+	bench_init(&t);
+	GIVE(&t, 'P', "a\0$1, $2\0\0\1\0\0\0\0");
+	progress_sent(&t.p, 'S');
+	hear(&t, "1");
+	description_take(&d, 't', types, sizeof types);
+	description_take(&d, 'n', (const uint8_t *)"", 0);
+	pending_of(list_first(&t.set.tracked.list))->got = description_ref(d);
+	hear(&t, "nZ");
+	move(&t);
+	USE(&t, "a");
+	SENT(&t, "P\0\0\0\x1epgwith_1\0$1, $2\0\0\2\0\0\0\x19\0\0\4\1" DESCRIBE(1) FLUSH);
+	description_put(d);
+	bench_clear(&t, true);
+}
+END_TEST
+
+/* Who has prepared later is not given what was there before. */
+START_TEST(an_older_analysis_is_nobodys_who_came_later)
+{
+	struct bench t;
+	struct prepared_set first;
+
+	bench_init(&t);
+	GIVE(&t, 'P', "a" PARSE_A);
+	hear(&t, "1tT");
+	/* The second name is prepared on another server. */
+	first = t.set;
+	list_init(&first.recent);
+	while (t.set.recent.count > 0) {
+		struct list_node *n = list_first(&t.set.recent);
+
+		list_remove(&t.set.recent, n);
+		list_append(&first.recent, n);
+	}
+	prepared_init(&t.set, &t.all, &t.p);
+	GIVE(&t, 'P', "b" PARSE_A);
+	hear(&t, "1tT");
+	/* Who came first may use the newer one, */
+	buf_reset(&t.out);
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_PREFIX);
+	SENT(&t, "B\0\0\0\x14\0pgwith_1\0");
+	hear(&t, "2");
+	/* but not the other way round: it is prepared once more, for both. */
+	prepared_clear(&t.set);
+	t.set = first;
+	list_init(&t.set.recent);
+	list_init(&t.set.tracked.list);
+	while (first.recent.count > 0) {
+		struct list_node *n = list_first(&first.recent);
+
+		list_remove(&first.recent, n);
+		list_append(&t.set.recent, n);
+	}
+	t.p.tracked_arg = &t.set.tracked;
+	ck_assert_int_eq(USE(&t, "b"), PREPARED_WAIT);
+	hear(&t, "1tT");
+	buf_reset(&t.out);
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_PREFIX);
+	SENT(&t, CLOSE(1) "B\0\0\0\x14\0pgwith_2\0");
+	bench_clear(&t, true);
+}
+END_TEST
+
+START_TEST(a_parse_that_is_put_off)
+{
+	struct prepared_message m = {.type = 'P', .context = ""};
+	struct bench t;
+	int adopted = 0;
+
+	bench_init(&t);
+	GIVE(&t, 'P', "a" PARSE_A);
+	hear(&t, "1tT");
+	GIVE(&t, 'P', "l\0SELECT 'x'\0\0\0");
+	hear(&t, "1tT");
+	for (int i = 0; i < 5; i++) {
+		static const struct {
+			const char *body;
+			size_t bytes;
+		} bodies[] = {{BODY("b" PARSE_A)},
+			      {BODY("a" PARSE_A)},
+			      {BODY("c" PARSE_A)},
+			      {BODY("m\0SELECT 'x'\0\0\0")},
+			      {BODY("d" PARSE_A)}};
+
+		m.body = (const uint8_t *)bodies[i].body;
+		m.bytes = m.have = bodies[i].bytes;
+		m.altered = i == 2 ? PREPARED_SETTINGS : PREPARED_UNALTERED;
+		m.place = i == 4;
+		if (prepared_adopt(&t.names, &t.limits, &m)) {
+			adopted++;
+			ck_assert_int_eq(i, 0);
+		}
+	}
+	/* Neither a name in use, nor a literal, nor what was set, nor another place. */
+	ck_assert_int_eq(adopted, 1);
+	buf_reset(&t.out);
+	/* It is parsed as it stands at its first use, and nothing waits. */
+	ck_assert_int_eq(GIVE(&t, 'D', "Sb\0"), PREPARED_DONE);
+	SENT(&t, "P\0\0\0\x18pgwith_3\0SELECT 1\0\0\0" DESCRIBE(3) DESCRIBE(3));
+	hear(&t, "1tTtT");
+	move(&t);
+	ck_assert_int_eq(USE(&t, "b"), PREPARED_WAIT);
+	bench_clear(&t, true);
+}
+END_TEST
+
+/* In the pool of another scope it is whatever it is there. */
+START_TEST(in_another_database)
+{
+	struct bench t;
+
+	bench_init(&t);
+	GIVE(&t, 'P', "a" PARSE_A);
+	hear(&t, "1tT");
+	move(&t);
+	t.place = 3;
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_PREFIX);
+	hear(&t, "1tU2");
+	buf_reset(&t.out);
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_PREFIX);
+	SENT(&t, "B\0\0\0\x14\0pgwith_1\0");
+	hear(&t, "2");
+	move(&t);
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_WAIT);
+	hear(&t, "1tU");
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_PREFIX);
+	hear(&t, "2");
+	move(&t);
+	t.place = 0;
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_WAIT);
+	hear(&t, "1tT");
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_PREFIX);
+	bench_clear(&t, true);
+}
+END_TEST
+
+/* A session that has statements under its own names on its server. */
+START_TEST(native_names_are_the_servers)
+{
+	struct bench t;
+
+	bench_init(&t);
+	GIVE(&t, 'P', "a" PARSE_A);
+	hear(&t, "1tT");
+	buf_reset(&t.out);
+	t.native = true;
+	ck_assert_int_eq(GIVE(&t, 'P', "x" PARSE_A), PREPARED_TOO_MANY);
+	SENT(&t, "");
+	/* One that exists is said to do so, however long the other text is. */
+	ck_assert_int_eq(give(&t, 'P', BODY("a" PARSE_A), 4, NULL), PREPARED_AS_IT_IS);
+	SENT(&t, "C\0\0\0\7Sa\0P\0\0\0\x09"
+		 "a\0\0\0\0");
+	bench_clear(&t, false);
+}
+END_TEST
+
+START_TEST(names_in_errors)
+{
+	struct bench t;
+
+	bench_init(&t);
+	GIVE(&t, 'P', "first" PARSE_A);
+	hear(&t, "1tT");
+	GIVE(&t, 'P', "second" PARSE_A);
+	hear(&t, "1tT");
+	ck_assert_ptr_null(prepared_client_name(&t.names, &t.set, 1));
+	USE(&t, "first");
+	ck_assert_str_eq(prepared_client_name(&t.names, &t.set, 2), "first");
+	USE(&t, "second");
+	ck_assert_str_eq(prepared_client_name(&t.names, &t.set, 2), "second");
+	ck_assert_ptr_null(prepared_client_name(&t.names, &t.set, 3));
+	ck_assert_ptr_null(prepared_client_name(NULL, &t.set, 2));
+	ck_assert_ptr_null(prepared_client_name(&t.names, &t.set, 0));
+	USE(&t, "pgwith_2");
+	ck_assert_str_eq(prepared_client_name(&t.names, &t.set, 0), "pgwith_2");
+	bench_clear(&t, false);
 }
 END_TEST
 
@@ -211,7 +560,7 @@ START_TEST(a_name_that_exists_is_refused_by_the_server)
 	SENT(&t, "C\0\0\0\7Sa\0P\0\0\0\x09"
 		 "a\0\0\0\0");
 	ck_assert(t.set.stale);
-	hear(&t, "131E");
+	hear(&t, "1tT31E");
 	ck_assert(names_have(&t.names, "a", 1));
 	prepared_forget(&t.set);
 	ck_assert(!t.set.stale && !t.set.decoys);
@@ -225,7 +574,7 @@ START_TEST(what_fails_is_taken_back_in_reverse)
 
 	bench_init(&t);
 	GIVE(&t, 'P', "a" PARSE_A);
-	hear(&t, "1");
+	hear(&t, "1tT");
 	/* In one exchange: a goes, comes back as another, goes again. */
 	GIVE(&t, 'P', "x\0bad\0\0\0");
 	GIVE(&t, 'C', "Sa\0");
@@ -248,7 +597,7 @@ END_TEST
 
 START_TEST(later_exchanges_wait_for_what_they_depend_on)
 {
-	static const char *const answers[] = {"EZ", "1Z"};
+	static const char *const answers[] = {"EZ", "1tTZ"};
 
 	for (int i = 0; i < 2; i++) {
 		struct bench t;
@@ -262,8 +611,6 @@ START_TEST(later_exchanges_wait_for_what_they_depend_on)
 		ck_assert_int_eq(GIVE(&t, 'D', "Sa\0"), PREPARED_WAIT);
 		ck_assert_int_eq(GIVE(&t, 'B', "\0a\0\0\0\0\0\0\0"), PREPARED_WAIT);
 		ck_assert_int_eq(GIVE(&t, 'P', "a\0other\0\0\0"), PREPARED_WAIT);
-		/* Another name for the same text too; and it leaves nothing. */
-		ck_assert_int_eq(GIVE(&t, 'P', "b" PARSE_A), PREPARED_WAIT);
 		ck_assert_uint_eq(t.all.texts.count, 1);
 		SENT(&t, "");
 		/* What has nothing to do with it does not wait. */
@@ -282,7 +629,7 @@ START_TEST(a_name_closed_in_an_earlier_exchange_is_not_sure_either)
 
 	bench_init(&t);
 	GIVE(&t, 'P', "a" PARSE_A);
-	hear(&t, "1");
+	hear(&t, "1tT");
 	GIVE(&t, 'P', "x\0bad\0\0\0");
 	GIVE(&t, 'C', "Sa\0");
 	progress_sent(&t.p, 'S');
@@ -301,16 +648,19 @@ START_TEST(the_least_recently_used_goes)
 	t.limits.server_max = 2;
 	GIVE(&t, 'P', "a\0one\0\0\0");
 	GIVE(&t, 'P', "b\0two\0\0\0");
-	hear(&t, "11");
+	hear(&t, "1tn1tn");
 	GIVE(&t, 'D', "Sa\0");
 	hear(&t, "tn");
 	buf_reset(&t.out);
 	GIVE(&t, 'P', "c\0three\0\0\0");
-	SENT(&t, "C\0\0\0\x0eSpgwith_2\0P\0\0\0\x15pgwith_3\0three\0\0\0");
-	hear(&t, "31");
+	SENT(&t, CLOSE(2) "P\0\0\0\x15pgwith_3\0three\0\0\0" DESCRIBE(3));
+	hear(&t, "31tn");
 	/* It is prepared again where it is needed, under a name that was never used. */
-	GIVE(&t, 'B', "\0b\0\0\0\0\0\0\0");
-	SENT(&t, "C\0\0\0\x0eSpgwith_1\0P\0\0\0\x13pgwith_4\0two\0\0\0B\0\0\0\x14\0pgwith_4\0");
+	ck_assert_int_eq(USE(&t, "b"), PREPARED_WAIT);
+	SENT(&t, CLOSE(1) "P\0\0\0\x13pgwith_4\0two\0\0\0" DESCRIBE(4) FLUSH);
+	hear(&t, "31tn");
+	ck_assert_int_eq(USE(&t, "b"), PREPARED_PREFIX);
+	SENT(&t, "B\0\0\0\x14\0pgwith_4\0");
 	ck_assert_uint_eq(t.set.recent.count, 2);
 	bench_clear(&t, false);
 }
@@ -326,7 +676,7 @@ START_TEST(what_is_under_way_is_not_put_out)
 	GIVE(&t, 'P', "b\0two\0\0\0");
 	GIVE(&t, 'P', "c\0three\0\0\0");
 	ck_assert_uint_eq(t.set.recent.count, 3);
-	hear(&t, "111");
+	hear(&t, "1tn1tn1tn");
 	/* Too many have come: the next use brings them back to the limit. */
 	GIVE(&t, 'D', "Sa\0");
 	ck_assert_uint_eq(t.set.recent.count, 1);
@@ -341,7 +691,7 @@ START_TEST(an_eviction_that_was_skipped_leaves_something_behind)
 	bench_init(&t);
 	t.limits.server_max = 1;
 	GIVE(&t, 'P', "a\0one\0\0\0");
-	hear(&t, "1");
+	hear(&t, "1tn");
 	progress_sent(&t.p, 'E');
 	GIVE(&t, 'P', "b\0two\0\0\0");
 	ck_assert(!t.set.stale);
@@ -409,7 +759,7 @@ START_TEST(malformed_bodies_do_no_harm)
 
 	bench_init(&t);
 	GIVE(&t, 'P', "a" PARSE_A);
-	hear(&t, "1");
+	hear(&t, "1tT");
 	for (const char *type = "PBDC"; *type; type++)
 		for (size_t from = 0; from < sizeof body; from++)
 			for (size_t n = 0; n + from < sizeof body - 1; n++) {
@@ -451,10 +801,15 @@ START_TEST(effects_are_told_before_anything_is_sent)
 	bench_init(&t);
 	t.effects = 5;
 	GIVE(&t, 'P', "a" PARSE_A);
-	hear(&t, "1");
+	hear(&t, "1tT");
+	/* Not while it waits to be prepared again. */
 	prepared_forget(&t.set);
 	buf_reset(&t.out);
-	GIVE(&t, 'B', "\0a\0\0\0\0\0\0\0");
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_WAIT);
+	ck_assert_uint_eq(t.executed, 0);
+	hear(&t, "1tT");
+	buf_reset(&t.out);
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_PREFIX);
 	ck_assert_uint_eq(t.executed, 5);
 	buf_reset(&t.out);
 	GIVE(&t, 'D', "Sa\0");
@@ -475,7 +830,7 @@ START_TEST(names_that_are_dropped_while_their_parse_is_under_way)
 		else
 			names_drop(&t.names, &t.set, "a", 1);
 		names_drop(&t.names, &t.set, "a", 1);
-		hear(&t, i < 2 ? "E" : "1");
+		hear(&t, i < 2 ? "E" : "1tT");
 		ck_assert_uint_eq(t.set.tracked.list.count, 0);
 		ck_assert_uint_eq(t.set.recent.count, i < 2 ? 0 : 1);
 		bench_clear(&t, i % 2);
@@ -506,10 +861,10 @@ START_TEST(the_server_has_discarded_all_in_the_middle)
 	bench_init(&t);
 	GIVE(&t, 'P', "a" PARSE_A);
 	prepared_forget(&t.set);
-	hear(&t, "1");
+	hear(&t, "1tT");
 	buf_reset(&t.out);
-	GIVE(&t, 'D', "Sa\0");
-	SENT(&t, "P\0\0\0\x18pgwith_2\0SELECT 1\0\0\0D\0\0\0\x0eSpgwith_2\0");
+	ck_assert_int_eq(GIVE(&t, 'D', "Sa\0"), PREPARED_WAIT);
+	SENT(&t, "P\0\0\0\x18pgwith_2\0SELECT 1\0\0\0" DESCRIBE(2) FLUSH);
 	bench_clear(&t, false);
 }
 END_TEST
@@ -540,7 +895,9 @@ struct world {
 	struct server servers[SERVERS];
 	struct prepared_limits limits;
 	uint32_t seed, first_seed;
-	unsigned waits;
+	unsigned schema; /* what "rows" returns */
+	bool changes;    /* it becomes another now and then; else Parses are put off */
+	unsigned waits, changed, adopted;
 };
 
 static const char *const texts[] = {"work",     "rows",   "empty", "fail", "begin",  "commit",
@@ -604,7 +961,8 @@ pass_on(struct world *w, struct client *c)
 {
 	struct server *s = c->server;
 	uint8_t *data = buf_data(&c->todo);
-	struct prepared_message m = {.context = ""};
+	struct prepared_message m = {.context = pick(w, 3) ? "" : "other",
+				     .altered = (uint8_t)(pick(w, 4) ? 0 : pick(w, 3))};
 	struct frame f;
 	enum prepared_verdict v = PREPARED_AS_IT_IS;
 
@@ -626,11 +984,40 @@ pass_on(struct world *w, struct client *c)
 	case PREPARED_PREFIX:
 		buf_add(&s->b.in, m.body + m.used, m.bytes - m.used);
 		break;
+	case PREPARED_CHANGED:
+		w->changed++;
+		msg_report(&c->got, 'E', "ERROR", "0A000", "no", NULL, NULL);
+		break;
 	default:
 		ck_assert_int_eq(v, PREPARED_DONE);
 	}
 	buf_drop(&c->todo, FRAME_HEADER + f.body);
 	return true;
+}
+
+/* Without a server: a Parse with a Sync behind it may be answered. */
+static void
+adopt(struct world *w, struct client *c)
+{
+	struct prepared_message m = {.context = ""};
+	uint8_t *data = buf_data(&c->todo);
+	struct frame f, sync;
+	size_t whole;
+
+	if (w->changes || c->server || frame_read(data, c->todo.len, &f) < 0 || f.type != 'P')
+		return;
+	whole = FRAME_HEADER + f.body;
+	if (frame_read(data + whole, c->todo.len - whole, &sync) < 0 || sync.type != 'S')
+		return;
+	m.type = f.type;
+	m.body = data + FRAME_HEADER;
+	m.bytes = m.have = f.body;
+	if (!prepared_adopt(&c->names, &w->limits, &m))
+		return;
+	w->adopted++;
+	backend_message(&c->got, '1', NULL);
+	msg_ready(&c->got, 'I');
+	buf_drop(&c->todo, whole + FRAME_HEADER);
 }
 
 static void
@@ -799,24 +1186,30 @@ leave(struct world *w, struct client *c)
 	backend_clear(&c->own);
 	backend_init(&c->own, w->seed);
 	c->own.named = true;
+	c->own.schema = &w->schema;
 	names_init(&c->names, &w->all);
 }
 
-static unsigned
-play(uint32_t with)
+struct played {
+	unsigned waits, changed, adopted;
+};
+
+static void
+play(uint32_t with, struct played *sum)
 {
 	struct world *w = mem_calloc(1, sizeof *w);
 	uint32_t steps;
-	unsigned waits;
 
 	w->seed = w->first_seed = with;
 	statements_init(&w->all);
 	w->limits = (struct prepared_limits){1 + pick(w, 5), 100, 1000000};
+	w->changes = pick(w, 2);
 	for (int i = 0; i < CLIENTS; i++) {
 		struct client *c = &w->clients[i];
 
 		backend_init(&c->own, with);
 		c->own.named = true;
+		c->own.schema = &w->schema;
 		names_init(&c->names, &w->all);
 		buf_init(&c->todo, BYTES_MAX);
 		buf_init(&c->got, BYTES_MAX);
@@ -826,6 +1219,7 @@ play(uint32_t with)
 
 		backend_init(&s->b, with + (uint32_t)i);
 		s->b.named = true;
+		s->b.schema = &w->schema;
 		s->b.noise = pick(w, 3);
 		progress_init(&s->p);
 		prepared_init(&s->set, &w->all, &s->p);
@@ -841,6 +1235,7 @@ play(uint32_t with)
 		buf_add(&c->own.in, buf_data(&c->todo) + at, c->todo.len - at);
 		if (c->server == NULL)
 			lease(w, c);
+		adopt(w, c);
 		for (n = c->server ? pick(w, 12) : 0; n > 0 && c->todo.len > 0; n--)
 			if (!pass_on(w, c))
 				break;
@@ -856,6 +1251,9 @@ play(uint32_t with)
 			settle(w);
 			for (int i = 0; i < CLIENTS; i++)
 				compare(w, &w->clients[i]);
+			/* And now and then it is as it was before. */
+			if (w->changes)
+				w->schema = pick(w, 3);
 		}
 	}
 	settle(w);
@@ -877,22 +1275,26 @@ play(uint32_t with)
 	}
 	ck_assert_uint_eq(w->all.texts.count, 0);
 	statements_clear(&w->all);
-	waits = w->waits;
+	sum->waits += w->waits;
+	sum->changed += w->changed;
+	sum->adopted += w->adopted;
 	free(w);
-	return waits;
 }
 
 START_TEST(random_sessions_are_answered_as_by_servers_of_their_own)
 {
 	const char *given = getenv("CHECK_ROUNDS");
 	uint32_t rounds = given ? (uint32_t)atoi(given) : 3000;
-	unsigned waits = 0;
+	struct played sum = {0};
 
 	for (uint32_t i = 0; i < rounds; i++)
-		waits += play(seed + i);
+		play(seed + i, &sum);
 	/* Otherwise it has tested little. */
-	if (rounds >= 100)
-		ck_assert_uint_gt(waits, rounds / 2);
+	if (rounds >= 100) {
+		ck_assert_uint_gt(sum.waits, rounds / 2);
+		ck_assert_uint_gt(sum.changed, rounds / 50);
+		ck_assert_uint_gt(sum.adopted, rounds / 100);
+	}
 }
 END_TEST
 
@@ -910,7 +1312,16 @@ main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, messages_are_rewritten_byte_by_byte);
 	tcase_add_test(t, names_of_ours_are_nobodys);
-	tcase_add_test(t, a_text_is_shared);
+	tcase_add_test(t, a_parse_of_the_client_goes_to_the_server);
+	tcase_add_test(t, what_differs_is_not_shared);
+	tcase_add_test(t, what_a_literal_is);
+	tcase_add_test(t, on_another_server);
+	tcase_add_test(t, resolved_types_are_kept);
+	tcase_add_test(t, an_older_analysis_is_nobodys_who_came_later);
+	tcase_add_test(t, a_parse_that_is_put_off);
+	tcase_add_test(t, in_another_database);
+	tcase_add_test(t, native_names_are_the_servers);
+	tcase_add_test(t, names_in_errors);
 	tcase_add_test(t, a_name_that_exists_is_refused_by_the_server);
 	tcase_add_test(t, what_fails_is_taken_back_in_reverse);
 	tcase_add_test(t, later_exchanges_wait_for_what_they_depend_on);

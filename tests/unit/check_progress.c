@@ -532,6 +532,125 @@ START_TEST(long_bodies_pass)
 END_TEST
 
 /* Of what comes in pieces, as much as is peeked at, and no half character. */
+/* ---- answers that are looked at ---- */
+
+struct looked {
+	char types[8];
+	size_t bytes;
+};
+
+static void
+looked(void *arg, char type, const uint8_t *body, size_t bytes)
+{
+	struct looked *l = arg;
+
+	l->types[strlen(l->types)] = body ? type : '?';
+	l->bytes += bytes;
+}
+
+static void
+looked_ended(void *arg, uint32_t n, enum progress_end end)
+{
+	ck_assert_uint_eq(n, 1);
+	ck_assert_int_eq(end, PROGRESS_DONE);
+}
+
+/* A Describe of ours between two of the client's: however its answers come, they are shown whole,
+ * and the client gets its own. */
+START_TEST(a_describe_of_ours_is_shown)
+{
+	static const char columns[] = "\0\1name\0\0\0\0\0\0\0\0\0\0\x17\0\4\xff\xff\xff\xff\0";
+	struct buf answers, out;
+	struct looked l;
+	struct progress p;
+
+	buf_init(&answers, 1000);
+	buf_init(&out, 1000);
+	for (size_t step = 1; step < 90; step++) {
+		memset(&l, 0, sizeof l);
+		buf_reset(&answers);
+		buf_reset(&out);
+		progress_init(&p);
+		p.tracked = looked_ended;
+		p.described = looked;
+		p.tracked_arg = &l;
+		progress_sent(&p, 'D');
+		progress_sent_as(&p, PROGRESS_OWN | PROGRESS_TRACKED | PROGRESS_LOOK);
+		progress_sent(&p, 'D');
+		for (int i = 0; i < 3; i++) {
+			size_t at = msg_begin(&answers, 't');
+
+			buf_add_u16(&answers, 0);
+			msg_end(&answers, at);
+			at = msg_begin(&answers, 'T');
+			buf_add(&answers, columns, sizeof columns);
+			msg_end(&answers, at);
+		}
+		for (size_t at = 0; at < answers.len; at += step) {
+			size_t n = answers.len - at < step ? answers.len - at : step;
+
+			ck_assert_int_eq(progress_filter(&p, buf_data(&answers) + at, n, &out), 0);
+		}
+		ck_assert_str_eq(l.types, "tT");
+		ck_assert_uint_eq(l.bytes, 2 + sizeof columns);
+		ck_assert_uint_eq(out.len, answers.len / 3 * 2);
+		ck_assert_uint_eq(p.runs_count, 0);
+		ck_assert_uint_eq(p.own, 0);
+		progress_clear(&p);
+	}
+	buf_clear(&answers);
+	buf_clear(&out);
+}
+END_TEST
+
+/* Of one that is too long only that is told. */
+START_TEST(a_long_answer_is_not_kept)
+{
+	static const uint8_t header[] = {'T', 0, 0x20, 0, 4};
+	static uint8_t body[0x200000];
+	struct looked l = {.bytes = 0};
+	struct progress p;
+
+	progress_init(&p);
+	p.tracked = looked_ended;
+	p.described = looked;
+	p.tracked_arg = &l;
+	progress_sent_as(&p, PROGRESS_OWN | PROGRESS_TRACKED | PROGRESS_LOOK);
+	progress_received(&p, header, sizeof header);
+	progress_received(&p, body, sizeof body / 2);
+	progress_received(&p, body, sizeof body / 2);
+	ck_assert_str_eq(l.types, "?");
+	ck_assert_uint_eq(p.runs_count, 0);
+	progress_clear(&p);
+}
+END_TEST
+
+/* The client has been told already: it gets nothing, and the server skips. */
+START_TEST(a_quiet_failure)
+{
+	struct progress p;
+	struct buf in, out;
+
+	progress_init(&p);
+	buf_init(&in, 1000);
+	buf_init(&out, 1000);
+	progress_sent_as(&p, PROGRESS_OWN | PROGRESS_QUIET);
+	progress_sent(&p, 'E');
+	progress_sent(&p, 'S');
+	msg_report(&in, 'N', "NOTICE", "00000", "yes", NULL, NULL);
+	msg_report(&in, 'E', "ERROR", "26000", "no", NULL, NULL);
+	msg_ready(&in, 'I');
+	progress_filter(&p, buf_data(&in), in.len, &out);
+	ck_assert_uint_eq(*buf_data(&out), 'N');
+	ck_assert_ptr_null(memmem(buf_data(&out), out.len, "26000", 5));
+	ck_assert_int_eq(buf_data(&out)[out.len - 6], 'Z');
+	ck_assert(progress_at_rest(&p));
+	progress_clear(&p);
+	buf_clear(&in);
+	buf_clear(&out);
+}
+END_TEST
+
 START_TEST(the_text_of_an_error)
 {
 	for (size_t pad = 0; pad < 4; pad++) {
@@ -953,6 +1072,9 @@ main(void)
 	tcase_add_test(t, a_half_message_is_not_rest);
 	tcase_add_test(t, impossible_lengths_are_refused);
 	tcase_add_test(t, long_bodies_pass);
+	tcase_add_test(t, a_describe_of_ours_is_shown);
+	tcase_add_test(t, a_long_answer_is_not_kept);
+	tcase_add_test(t, a_quiet_failure);
 	tcase_add_test(t, the_text_of_an_error);
 	tcase_add_test(t, parameter_status_is_told_however_it_is_cut);
 	tcase_add_test(t, garbage_never_breaks_it);

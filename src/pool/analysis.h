@@ -1,0 +1,100 @@
+/* analysis: what PostgreSQL made of a text at a Parse: the types of its parameters and the columns
+ * of its result, which are fixed from then on (15 source, plancache.c: a plan that has become
+ * invalid is analysed anew with the same types, and another result is refused).
+ *
+ * What an analysis depends on:
+ * - the text and the types that the Parse declared, and the database;
+ * - the parameters and the role in force. search_path and role are looked at by PostgreSQL again at
+ *   each use, and the plan is made anew if they have changed; but constants are taken from literals
+ *   at the Parse, with the DateStyle, TimeZone ... of then;
+ * - the schema as it was, temporary objects and what the transaction itself has made among it.
+ *
+ * Analyses that were described alike, of one text in one context, are one and the same here, and
+ * whoever has it may use the same statement of a server. An analysis of which it is not sure what
+ * it depends on is never found by others. */
+#ifndef PGWITH_POOL_ANALYSIS_H
+#define PGWITH_POOL_ANALYSIS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/pack.h"
+
+/* All texts and analyses of the daemon. */
+struct statements {
+	struct hash texts;
+	struct hash analyses; /* those that can be shared */
+	struct list every;    /* every analysis */
+	size_t bytes;         /* that the texts take */
+	uint64_t tick; /* grows with each Parse that goes to a server, and with each answer */
+};
+void statements_init(struct statements *);
+void statements_clear(struct statements *);
+
+/* The body of a Parse behind its name, and the context: the parameters of the session, "" if they
+ * are the server's own. */
+struct text {
+	struct hash_node node;
+	unsigned refs;
+	uint32_t number; /* prepared_pack: its place among all */
+	bool settings;   /* its meaning depends on parameters that PostgreSQL looks at only once, or
+			    may do so: it has literals, or bytes that an encoding gives a meaning */
+	size_t body_bytes;
+	size_t bytes;            /* with the context */
+	struct analysis *latest; /* the last one that was shared and still is; NULL: none */
+	uint8_t data[];
+};
+
+/* The text, with one more reference; one more; and one less. */
+struct text *text_get(struct statements *, const uint8_t *body, size_t bytes, const char *context);
+struct text *text_find(const struct statements *, const uint8_t *body, size_t bytes,
+		       const char *context);
+void text_put(struct statements *, struct text *);
+/* Is this the context of the text? */
+bool text_has_context(const struct text *, const char *context);
+
+/* What a Describe of a statement is answered with, as far as it is fixed. */
+struct description {
+	unsigned refs;
+	uint64_t columns; /* a hash of their names, types and modifiers */
+	bool complete;    /* the columns are known, too */
+	uint16_t ntypes;
+	uint32_t types[];
+};
+
+/* Takes an answer: ParameterDescription ('t') makes *d, RowDescription ('T') or NoData ('n')
+ * completes it. `body` may be NULL: it is not known. */
+void description_take(struct description **d, char type, const uint8_t *body, size_t bytes);
+struct description *description_ref(struct description *);
+void description_put(struct description *); /* NULL is nothing */
+/* Both are known, and are the same. */
+bool description_equal(const struct description *, const struct description *);
+
+/* From one process to the next; NULL too. Reading: with one reference. */
+void description_pack(struct pack *, struct description **);
+
+struct analysis {
+	struct hash_node node; /* if it is shared */
+	struct list_node every;
+	unsigned refs;
+	uint32_t number; /* prepared_pack */
+	struct text *text;
+	uint64_t place;                  /* which database: a number of the caller's */
+	struct description *description; /* NULL: not known yet */
+	bool shared;
+};
+
+/* One of its own, with one reference; takes over that to the text. `d` (NULL: not known) gets one
+ * more. */
+struct analysis *analysis_new(struct statements *, struct text *, uint64_t place,
+			      struct description *d);
+/* The one that is shared, with one more reference. */
+struct analysis *analysis_share(struct statements *, struct text *, uint64_t place,
+				struct description *d);
+struct analysis *analysis_ref(struct analysis *);
+void analysis_put(struct statements *, struct analysis *); /* NULL is nothing */
+
+#endif

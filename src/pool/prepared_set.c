@@ -1,0 +1,316 @@
+/* The prepared statements of a server, and what became of messages about them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "pool/prepared_inside.h"
+
+void
+prepared_init(struct prepared_set *set, struct statements *all, struct progress *p)
+{
+	*set = (struct prepared_set){.all = all};
+	list_init(&set->recent);
+	tracked_init(&set->tracked, p);
+}
+
+/* ---- statements ---- */
+
+static uint64_t
+address(const struct analysis *a)
+{
+	return (uint64_t)(uintptr_t)a * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+struct prepared *
+prepared_find(const struct prepared_set *set, const struct analysis *a)
+{
+	struct hash_node *n = hash_first(&set->have, address(a));
+
+	return n ? HASH_OBJ(n, struct prepared, node) : NULL;
+}
+
+struct prepared *
+prepared_by_number(const struct prepared_set *set, uint64_t number)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &set->recent)
+		if (LIST_OBJ(n, struct prepared, recent)->number == number)
+			return LIST_OBJ(n, struct prepared, recent);
+	return NULL;
+}
+
+struct prepared *
+prepared_add(struct prepared_set *set, struct analysis *a, uint64_t made)
+{
+	struct prepared *pre = mem_calloc(1, sizeof *pre);
+
+	pre->number = ++set->last;
+	pre->made = made;
+	if (a) {
+		pre->analysis = analysis_ref(a);
+		hash_add(&set->have, &pre->node, address(a));
+	}
+	list_append(&set->recent, &pre->recent);
+	return pre;
+}
+
+/* Nobody finds it any more. */
+static void
+unhash(struct prepared_set *set, struct prepared *pre)
+{
+	if (pre->analysis == NULL)
+		return;
+	hash_remove(&set->have, &pre->node);
+	analysis_put(set->all, pre->analysis);
+	pre->analysis = NULL;
+}
+
+void
+prepared_remove(struct prepared_set *set, struct prepared *pre)
+{
+	unhash(set, pre);
+	list_remove(&set->recent, &pre->recent);
+	free(pre);
+}
+
+void
+prepared_retire(struct prepared_set *set, struct prepared *pre)
+{
+	unhash(set, pre);
+	list_remove(&set->recent, &pre->recent);
+	list_prepend(&set->recent, &pre->recent);
+}
+
+/* It is known what it is; the one that was before goes. */
+static void
+identify(struct prepared_set *set, struct prepared *pre, struct analysis *a)
+{
+	struct prepared *older = prepared_find(set, a);
+
+	if (pre->analysis == a)
+		return;
+	if (older)
+		prepared_retire(set, older);
+	analysis_ref(a);
+	unhash(set, pre);
+	pre->analysis = a;
+	hash_add(&set->have, &pre->node, address(a));
+}
+
+void
+prepared_forget(struct prepared_set *set)
+{
+	struct list_node *n, *after;
+
+	LIST_EACH (n, &set->tracked.list) {
+		struct pending *p = pending_of(n);
+
+		if (p)
+			p->made = NULL;
+	}
+	LIST_EACH_SAFE (n, after, &set->recent)
+		prepared_remove(set, LIST_OBJ(n, struct prepared, recent));
+	set->stale = set->decoys = false;
+}
+
+bool
+prepared_doubtful(const struct prepared_set *set, const struct progress *p)
+{
+	return set->stale || (set->decoys && p->errors != set->decoy_errors);
+}
+
+void
+prepared_renew(struct prepared_set *set)
+{
+	set->decoys = false;
+	set->altered = PREPARED_UNALTERED;
+	set->missing[0] = 0;
+}
+
+void
+prepared_clear(struct prepared_set *set)
+{
+	tracked_clear(&set->tracked);
+	prepared_forget(set);
+	hash_clear(&set->have);
+}
+
+/* ---- what became of a message ---- */
+
+struct pending *
+pending_of(struct list_node *l)
+{
+	struct tracked *t = LIST_OBJ(l, struct tracked, node);
+
+	return t->end == prepared_pending_end ? (struct pending *)t : NULL;
+}
+
+struct pending *
+prepared_pend(struct prepared_set *set, const struct progress *progress)
+{
+	struct pending *p = mem_calloc(1, sizeof *p);
+
+	p->set = set;
+	tracked_add(&set->tracked, &p->tracked, progress, prepared_pending_end);
+	p->tracked.described = prepared_pending_described;
+	return p;
+}
+
+void
+prepared_pending_described(struct tracked *t, char type, const uint8_t *body, size_t bytes)
+{
+	description_take(&((struct pending *)t)->got, type, body, bytes);
+}
+
+/* The one behind which the name has gone again, or NULL: a message that came after, and of which is
+ * not known yet what becomes of it. */
+static struct pending *
+remover(const struct prepared_set *set, const struct named *named)
+{
+	struct list_node *l;
+
+	LIST_EACH (l, &set->tracked.list) {
+		struct pending *p = pending_of(l);
+
+		if (p && p->removed == named)
+			return p;
+	}
+	return NULL;
+}
+
+static void
+take_back(struct prepared_set *set, struct pending *p)
+{
+	struct pending *later = p->names && p->added ? remover(set, p->added) : NULL;
+
+	if (later) {
+		/* What that one would put back is what was there before this one. */
+		named_free(set->all, p->added, set);
+		later->removed = p->removed;
+		p->removed = NULL;
+	} else if (p->names && p->added) {
+		named_take_out(p->names, p->added);
+		named_free(set->all, p->added, set);
+	}
+	if (p->names && p->removed) {
+		named_put_in(p->names, p->removed);
+		p->removed = NULL;
+	}
+	if (p->made)
+		prepared_remove(set, p->made);
+	/* It is still there, and we have lost sight of it. */
+	if (p->evicted)
+		set->stale = true;
+}
+
+/* A statement that is closed goes from the server, too, if nobody else may have it. */
+static void
+removed(struct prepared_set *set, const struct named *named)
+{
+	struct prepared *pre = NULL;
+
+	if (!named->analysis->shared)
+		pre = prepared_find(set, named->analysis);
+	if (pre && pre->under_way == 0)
+		prepared_retire(set, pre);
+}
+
+/* What the statement is, is known for the first time. */
+static void
+first_described(struct pending *p, struct named *named)
+{
+	struct statements *all = p->set->all;
+	struct analysis **slot = named ? named_analysis(p->names, named, p->place) : NULL;
+	struct analysis *was = slot ? *slot : p->made ? p->made->analysis : NULL, *a;
+
+	if (was == NULL || was->description || p->got == NULL || !p->got->complete)
+		return;
+	if (p->shareable) {
+		a = analysis_share(all, was->text, p->place, p->got);
+	} else {
+		a = analysis_ref(was);
+		a->description = description_ref(p->got);
+	}
+	if (p->made && p->made->analysis)
+		identify(p->set, p->made, a);
+	if (slot) {
+		analysis_put(all, *slot);
+		*slot = analysis_ref(a);
+	}
+	analysis_put(all, a);
+}
+
+/* Is it still what it was? */
+static void
+described_again(struct pending *p, struct named *named)
+{
+	struct statements *all = p->set->all;
+	struct analysis **slot = named_analysis(p->names, named, p->place), *was = *slot;
+
+	if (p->made == NULL)
+		return;
+	if (!description_equal(was->description, p->got)) {
+		named->changed = true;
+		prepared_retire(p->set, p->made);
+		return;
+	}
+	if (was->shared && !p->shareable) {
+		was->text->refs++;
+		*slot = analysis_new(all, was->text, was->place, was->description);
+		identify(p->set, p->made, *slot);
+		analysis_put(all, was);
+		return;
+	}
+	identify(p->set, p->made, was);
+}
+
+static void
+describe_ended(struct pending *p, enum progress_end end)
+{
+	struct named *named = end == PROGRESS_LOST ? NULL : p->about;
+
+	if (p->made)
+		p->made->under_way--;
+	if (named) {
+		named->asking--;
+		if (p->renews)
+			named->renewing = false;
+	}
+	if (end == PROGRESS_DONE && (!p->renews || named)) {
+		if (p->renews)
+			described_again(p, named);
+		else
+			first_described(p, named);
+		if (named && named->since == 0)
+			named->since = ++p->set->all->tick;
+	} else if (p->renews && p->made) {
+		prepared_retire(p->set, p->made);
+	}
+	description_put(p->got);
+}
+
+void
+prepared_pending_end(struct tracked *t, enum progress_end end)
+{
+	struct pending *p = (struct pending *)t;
+
+	if (p->describes) {
+		describe_ended(p, end);
+		free(p);
+		return;
+	}
+	if (end == PROGRESS_LOST) {
+		p->names = NULL;
+		p->made = NULL;
+	}
+	if (end != PROGRESS_DONE)
+		take_back(p->set, p);
+	else if (p->made)
+		p->made->under_way--;
+	if (p->removed && end == PROGRESS_DONE)
+		removed(p->set, p->removed);
+	if (p->removed)
+		named_free(p->set->all, p->removed, p->set);
+	free(p);
+}

@@ -1,0 +1,125 @@
+#include "session/reword.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "pool/pool.h"
+#include "wire/frame.h"
+#include "wire/msg.h"
+
+#define ERROR_MAX (64 * 1024) /* bytes of an error */
+
+/* The client's name for a statement of whose name of ours this is the beginning; *length: bytes of
+ * that. NULL: it is none. */
+static const char *
+client_name(const struct session *s, const char *text, size_t *length)
+{
+	const struct prepared_set *set = &s->lease->srv->prepared;
+	size_t prefix = strlen(prepared_prefix);
+	unsigned long long number;
+	char *end;
+
+	if (strncmp(text, prepared_nobodys, strlen(prepared_nobodys)) == 0) {
+		*length = strlen(prepared_nobodys);
+		return prepared_client_name(s->names, set, 0);
+	}
+	number = strtoull(text + prefix, &end, 10);
+	*length = (size_t)(end - text);
+	return *length > prefix && number > 0 ? prepared_client_name(s->names, set, number) : NULL;
+}
+
+/* Adds a field with the client's names for ours. Returns true if there was one that the server
+ * should have. */
+static bool
+add_field(const struct session *s, const char *text, struct buf *out)
+{
+	bool known = false;
+
+	const char *ours, *name;
+	size_t length;
+
+	while ((ours = strstr(text, prepared_prefix)) != NULL) {
+		buf_add(out, text, (size_t)(ours - text));
+		name = client_name(s, ours, &length);
+		if (name == NULL)
+			length = strlen(prepared_prefix);
+		else
+			known |= ours[length - 1] <= '9';
+		buf_add(out, name ? name : ours, name ? strlen(name) : length);
+		text = ours + length;
+	}
+	buf_add_str(out, text);
+	return known;
+}
+
+/* Only these two speak of prepared statements: 26000 invalid_sql_statement_name, and the number of
+ * parameters in a Bind is a 08P01 protocol_violation. In others such a text is the client's own. */
+static bool
+may_name(const char *sqlstate)
+{
+	return sqlstate && (strcmp(sqlstate, "26000") == 0 || strcmp(sqlstate, "08P01") == 0);
+}
+
+/* An ErrorResponse: fields, each a letter and a string, and a NUL. */
+static void
+add_error(struct session *s, const uint8_t *message, size_t bytes, struct buf *out)
+{
+	const char *at = (const char *)message + FRAME_HEADER, *end = (const char *)message + bytes;
+	const char *sqlstate = msg_report_field(message + FRAME_HEADER, bytes - FRAME_HEADER, 'C');
+	size_t message_at;
+	bool known = false;
+
+	if (!may_name(sqlstate) || end[-1] != 0 ||
+	    memmem(at, (size_t)(end - at), prepared_prefix, strlen(prepared_prefix)) == NULL) {
+		buf_add(out, message, bytes);
+		return;
+	}
+	message_at = msg_begin(out, 'E');
+	while (at < end && *at) {
+		buf_add_u8(out, (uint8_t)*at);
+		if (*at == 'M' || *at == 'D' || *at == 'H' || *at == 'W')
+			known |= add_field(s, at + 1, out);
+		else
+			buf_add_str(out, at + 1);
+		at += strlen(at) + 1;
+	}
+	buf_add_u8(out, 0);
+	msg_end(out, message_at);
+	/* Something has gone that we count on: all of it is made anew. */
+	if (known && strcmp(sqlstate, "26000") == 0)
+		s->lease->srv->prepared.stale = true;
+	if (out->failed) {
+		buf_clear(out);
+		buf_add(out, message, bytes);
+	}
+}
+
+void
+reword_errors(struct session *s, const struct reword_from *from, const uint8_t *data, size_t bytes)
+{
+	size_t at = 0, sent = 0;
+	struct buf out;
+	struct frame f;
+
+	/* The rest of a message that was passing. Of a half header it is not worth to know more. */
+	if (from->have > 0 && from->have < FRAME_HEADER)
+		at = bytes;
+	else if (from->have == FRAME_HEADER && !from->dropped)
+		at = from->left < bytes ? from->left : bytes;
+	while (at < bytes && frame_read(data + at, bytes - at, &f) == 0 &&
+	       FRAME_HEADER + f.body <= bytes - at) {
+		if (f.type == 'E' && f.body > 0 && f.body < ERROR_MAX) {
+			buf_init(&out, 2 * ERROR_MAX);
+			add_error(s, data + at, FRAME_HEADER + f.body, &out);
+			if (at > sent)
+				session_send(s, data + sent, at - sent);
+			session_send_buf(s, &out);
+			buf_clear(&out);
+			sent = at + FRAME_HEADER + f.body;
+		}
+		at += FRAME_HEADER + f.body;
+	}
+	if (bytes > sent)
+		session_send(s, data + sent, bytes - sent);
+}
