@@ -795,8 +795,8 @@ understood(struct server *srv, int r)
 }
 
 /* For nobody: read, followed, dropped. */
-static int
-swallow(struct server *srv)
+int
+server_drop(struct server *srv)
 {
 	ssize_t n = take(srv);
 
@@ -843,17 +843,17 @@ on_readable(struct stream *st, void *arg)
 		srv->lease->ops->readable(srv->lease);
 		return;
 	case SERVER_CLEANING:
-		if (swallow(srv) == 0)
+		if (server_drop(srv) == 0)
 			server_step(srv);
 		return;
 	case SERVER_CHECKING:
-		if (swallow(srv) == 0 && progress_at_rest(&srv->progress))
+		if (server_drop(srv) == 0 && progress_at_rest(&srv->progress))
 			server_rest(srv);
 		return;
 	case SERVER_IDLE:
 		/* Parameter changes after a reload, notices: nobody's. A fatal error or the end
 		 * closes, and so does an answer, as nothing was asked. */
-		if (swallow(srv) < 0)
+		if (server_drop(srv) < 0)
 			return;
 		if (srv->progress.fatal)
 			server_close(srv, end_reason(srv));

@@ -97,6 +97,10 @@ bool server_can_move(const struct server *);
  * connection is gone, and the lease has been told by lost(). */
 int server_read(struct server *, const uint8_t **data, size_t *bytes);
 
+/* The same, and what has come is for no client, not even the rest of a message that is half here.
+ */
+int server_drop(struct server *);
+
 /* Writes or queues for the lease that holds it. Tell progress first. */
 void server_write(struct server *, const void *, size_t bytes);
 

@@ -58,6 +58,9 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->request_us);
 	PACK(p, s->answer_us);
 	PACK(p, s->limited_us);
+	PACK(p, s->alone_us);
+	PACK(p, s->alone_answers);
+	PACK(p, s->alone_why);
 	PACK(p, s->heard_us);
 	PACK(p, s->heard);
 	PACK(p, s->expired_by);

@@ -111,7 +111,7 @@ kill_scope(struct session *s, const char *name, struct err *e)
 		kill_waiting(s);
 	else if (s->state == SESSION_SETUP ||
 		 (s->state == SESSION_ACTIVE && progress_busy(&s->lease->srv->progress)))
-		relay_cancel(s, 0);
+		limits_cancel(s, ERR_SCOPE_KILLED);
 	else
 		return not_there(s, "has no transaction open", e);
 	return 0;

@@ -210,6 +210,45 @@ drop_exchange(const struct look *k)
 	buf_clear(&out);
 }
 
+/* Does what was to end then still run? */
+static bool
+runs_alone(const struct session *s)
+{
+	const struct progress *p = s->lease->state == LEASE_HELD ? &s->lease->srv->progress : NULL;
+
+	return p && p->answers == s->alone_answers && progress_busy(p);
+}
+
+void
+limits_cancel(struct session *s, enum err_id why)
+{
+	if (s->alone_us == 0 || !runs_alone(s)) {
+		s->alone_us = loop_now_us(s->daemon->loop);
+		s->alone_answers = s->lease->srv->progress.answers;
+		s->alone_why = (uint8_t)why;
+	}
+	relay_cancel(s, 0);
+}
+
+/* PostgreSQL does not look for a cancel while it waits for somebody to read what it says, and it is
+ * not read from as long as the client does not read. */
+static void
+force_alone(struct session *s, int64_t now_us)
+{
+	struct err e;
+
+	if (!runs_alone(s)) {
+		s->alone_us = 0;
+		return;
+	}
+	if (now_us - s->alone_us < s->lease->pool->conf->cleanup_timeout_us)
+		return;
+	limits_error(s->lease->pool, s->alone_why, &e);
+	s->alone_us = 0;
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
 /* Not in a transaction: the statement is cancelled. */
 static void
 cancel_alone(const struct look *k, enum err_id why)
@@ -235,7 +274,7 @@ cancel_alone(const struct look *k, enum err_id why)
 		buf_clear(&out);
 	}
 	if (s->state == SESSION_ACTIVE)
-		relay_cancel(s, 0);
+		limits_cancel(s, why);
 }
 
 static void
@@ -299,8 +338,14 @@ limits_sweep(struct daemon *d)
 {
 	struct found found = {0};
 	int64_t now_us = loop_now_us(d->loop);
-	struct list_node *n;
+	struct list_node *n, *after;
 
+	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_ACTIVE]) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+
+		if (s->alone_us)
+			force_alone(s, now_us);
+	}
 	LIST_EACH (n, &d->pools.list) {
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
 		const struct conf_pool *conf = pool->conf;

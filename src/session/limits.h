@@ -37,6 +37,11 @@ void limits_error(const struct pool *, enum err_id why, struct err *);
 /* The option that is the limit. */
 const char *limits_option(enum err_id why);
 
+/* What runs outside of a transaction is to end because of `why`, and is cancelled. If it does not
+ * end within cleanup_timeout, because its client does not read the answer, the session ends
+ * instead. */
+void limits_cancel(struct session *, enum err_id why);
+
 void limits_sweep(struct daemon *);
 
 #endif

@@ -658,11 +658,8 @@ scopes_readable(struct session *s)
 void
 scopes_parked_readable(struct session *s, struct lease *l)
 {
-	const uint8_t *data;
-	size_t bytes;
-
 	/* Notices and changes of parameters at rest: the client looks elsewhere now. */
-	server_read(l->srv, &data, &bytes);
+	server_drop(l->srv);
 }
 
 void
@@ -737,7 +734,9 @@ scopes_cancel(struct session *s, uint64_t requester)
 		const struct grammar_item *item = enter_item(sc);
 
 		err_make(&e, ERR_CANCELED_WAITING,
-			 item->pool ? item->pool : sc->def ? sc->def->pool : "");
+			 item->pool ? item->pool
+			 : sc->def  ? sc->def->pool
+				    : "");
 		enter_not_looked_up(sc, &e);
 		err_clear(&e);
 		return false;

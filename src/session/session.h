@@ -124,14 +124,18 @@ struct session {
 	int64_t request_us;   /* when the client has last asked for something */
 	int64_t answer_us;    /* limits: when a server last ended the answer to a statement */
 	int64_t limited_us;   /* limits: when a statement was last cancelled */
-	int64_t heard_us;     /* limits: when `heard` was seen to grow */
-	uint64_t heard;       /* limits: bytes of the client at the last look */
-	uint8_t expired_by;   /* BEGUN_EXPIRED: enum err_id, what ended it */
-	uint8_t mode;         /* enum conf_mode: that of its pool when it came in */
-	bool pin;             /* the same */
+	int64_t alone_us;     /* limits: the statement that runs outside of a transaction was first
+				 to end then; 0: it may go on */
+	uint64_t alone_answers; /* progress.answers at that time */
+	uint8_t alone_why;      /* enum err_id */
+	int64_t heard_us;       /* limits: when `heard` was seen to grow */
+	uint64_t heard;         /* limits: bytes of the client at the last look */
+	uint8_t expired_by;     /* BEGUN_EXPIRED: enum err_id, what ended it */
+	uint8_t mode;           /* enum conf_mode: that of its pool when it came in */
+	bool pin;               /* the same */
 	uint8_t ending; /* BEGUN_EXPIRED: how far its end is in the extended protocol: begin.c */
 	uint64_t queries;
-	uint64_t last_server; /* id of the one that it had last, or has */
+	uint64_t last_server;    /* id of the one that it had last, or has */
 	struct control *control; /* control.h; NULL: nothing is kept there */
 	struct slow *slow;       /* slow.h; NULL: nobody wants to hear of long scopes */
 	uint8_t last_words;      /* enum err_id: what its end was told to be */

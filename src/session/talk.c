@@ -203,6 +203,9 @@ talk_readable(struct session *s)
 	skim(s, data, bytes);
 	if (s->lease->state != LEASE_HELD || !t->busy)
 		return false;
+	/* Notices, and nobody takes them. */
+	if (stream_queued(&s->stream) > 0)
+		stream_pause(&srv->stream);
 	if (progress_at_rest(&srv->progress)) {
 		lease_heard_own(s->lease, t->since_us);
 		t->busy = false;

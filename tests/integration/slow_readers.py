@@ -1,231 +1,176 @@
-"""Clients that do not read what they are told: pgwithd stops reading from them, as PostgreSQL does, and keeps no more
-than a little for each; what they hold is taken from them by time limits and administrators, whatever they were doing."""
+"""Clients that do not read what they have asked for lose their servers by time limits and by administrators, whatever they
+were doing, and in a transaction or not; nobody else is concerned."""
 
-import socket
-import struct
-import time
+from pgwtest import check, equal, main, note, seconds, slow_factor, test, wait_until, wire
 
-from pgwtest import check, equal, main, note, sanitized, seconds, slow_factor, test, wait_until, wire
+ROWS = "SELECT i, repeat('x', 1000) FROM generate_series(1, 100000) i"
+NOTICES = "DO $$BEGIN FOR i IN 1..200000 LOOP RAISE NOTICE '%', repeat('x', 1000); END LOOP; END$$"
 
-MB = 1 << 20
-FLOOD = 8 * MB         # sent at most
-GROWTH = 3 * MB        # of the daemon, whatever one client sends
+# Each says more than anybody keeps.
+STUCK = {
+    "rows": wire.query(ROWS),
+    "rows by the extended protocol": wire.extended(ROWS) + wire.sync(),
+    "rows, and no Sync": wire.extended(ROWS) + wire.flush(),
+    "a pipeline": (wire.extended(ROWS) + wire.sync()) * 3,
+    "COPY OUT": wire.query("COPY (%s) TO STDOUT" % ROWS),
+    "one row": wire.query("SELECT repeat('x', 100000000)"),
+    "notices": wire.query(NOTICES),
+    "many statements": wire.query("SELECT 1; %s; SELECT 2" % ROWS),
+    "a portal": wire.parse(ROWS) + wire.bind() + wire.execute(limit=50000) + wire.execute() + wire.sync(),
+}
+WHERE = {
+    "autocommit": [],
+    "BEGIN": ["BEGIN"],
+    "a scope": ["ENTER a"],
+    "two scopes": ["ENTER a", "ENTER b"],
+    "pinned": ["LISTEN x"],
+    "a cursor": ["BEGIN", "DECLARE c CURSOR WITH HOLD FOR " + ROWS, "COMMIT"],
+}
 
 
-def send_until_stuck(sock, unit, most=FLOOD, patience=0.5):
-    """Sends copies of `unit` until nobody takes any more of them for a while. Returns how many whole ones
-    went, and what is left of the last one."""
-    data = unit * (65536 // len(unit) + 1)
-    sent = 0
-    sock.setblocking(False)
-    last = time.monotonic()
+def stuck_clients(t, d, where):
+    """One of each kind, each on a server of its own, once they are stuck. Name to client."""
+    clients = {}
+    for place, before in where.items():
+        ways = {"FETCH": wire.query("FETCH ALL FROM c")} if place == "a cursor" else STUCK
+        if place not in ("autocommit", "BEGIN"):
+            ways = {way: ways[way] for way in ways if way in ("FETCH", "rows", "a pipeline", "COPY OUT")}
+        for way, data in ways.items():
+            c = t.client(d)
+            for sql in before:
+                equal(c.ask(sql).errors, [], sql)
+            c.send(data)
+            clients["%s, %s" % (place, way)] = c
+    held = {}
+
+    def all_wait():
+        # PostgreSQL waits for somebody to read what it says.
+        rows = [a for a in t.activity() if a["state"] == "active" and a["wait_event"] == "ClientWrite"]
+        held.update({a["pid"]: a for a in rows})
+        return len(rows) >= len(clients)
+    wait_until(all_wait, 20, "all %d are stuck" % len(clients))
+    return clients
+
+
+def is_free(t, d, within, what):
+    """Everybody else is served again."""
+    took, _ = seconds(lambda: d.quiet(within=within))
+    note("%s: %.1f s" % (what, took))
+    for _ in range(3):
+        c = t.client(d)
+        equal([c.value("SELECT %d" % i) for i in range(5)], ["%d" % i for i in range(5)], "the next client")
+        c.close()
+    wait_until(lambda: not [a for a in t.activity() if a["state"] == "active"], 5, "nothing runs")
+    check(not d.log_has("not used again|left something"), "every server was at its zero")
+
+
+def is_told(c, name, *states):
+    """What it had, and then the end, or its session goes on. It reads at last."""
+    r = wire.Result()
     try:
-        while sent < most and time.monotonic() - last < patience * slow_factor():
-            try:
-                n = sock.send(data[sent % len(unit):])
-                sent += n
-                last = time.monotonic()
-            except BlockingIOError:
-                time.sleep(0.005)
-    finally:
-        sock.settimeout(wire.TIMEOUT)
-    return sent // len(unit), unit[sent % len(unit):] if sent % len(unit) else b""
+        if "no Sync" in name:
+            c.send(wire.sync())
+        while r.status is None:
+            kind, body = c.read()
+            if kind in "EZ":
+                c.take(kind, body, r)
+    except (wire.Closed, ConnectionError):
+        pass
+    check([e.sqlstate for e in r.errors] in ([], ["57014"], *([x] for x in states)), "%s: %s" % (name, r.errors))
+    return r
 
 
-def growth(d, before):
-    return d.memory("VmHWM") - before
+OPTIONS = {"size": 40, "cleanup_timeout": "1s", "max_opening": 8}
 
 
-def settled(d):
-    """Its memory now, from which on its peak counts."""
-    d.reset_peak()
-    return d.memory()
-
-
-def flood(d, c, unit, answers, what):
-    """The client sends as much as it can without reading: that has an end, nobody else is concerned, and when it
-    reads, every answer is there, in order."""
-    before = settled(d)
-    count, rest = send_until_stuck(c.sock, unit)
-    check(count * len(unit) < FLOOD, "%s: %d bytes were taken" % (what, count * len(unit)))
-    if not sanitized():
-        check(growth(d, before) < GROWTH, "%s: the daemon has grown by %d kB" % (what, growth(d, before) // 1024))
-    took, _ = seconds(d.console, "SHOW VERSION")
-    check(took < 0.5 * slow_factor(), "%s: others are served" % what)
-    c.sock.setblocking(False)
-    left = rest
-    kinds = []
-    seen = 0
-    want = (count + (1 if rest else 0)) * answers.count("Z")
-    end = time.monotonic() + 30 * slow_factor()
-    while seen < want and time.monotonic() < end:
-        if left:
-            try:
-                left = left[c.sock.send(left):]
-            except BlockingIOError:
-                pass
-        try:
-            data = c.sock.recv(262144)
-            check(data, "%s: it is not ended" % what)
-            c.buffer += data
-        except BlockingIOError:
-            time.sleep(0.001)
-        while len(c.buffer) - c.at >= 5:
-            length, = struct.unpack_from("!i", c.buffer, c.at + 1)
-            if len(c.buffer) - c.at < length + 1:
-                break
-            kind = chr(c.buffer[c.at])
-            c.at += length + 1
-            if kind not in "NS":
-                kinds.append(kind)
-            seen += kind == "Z"
-        del c.buffer[:c.at]
-        c.at = 0
-    equal(seen, want, "%s: answers" % what)
-    got = "".join(kinds)
-    check(got == answers * (len(got) // len(answers)), "%s: in order: %s" % (what, got[:80]))
-    c.sock.settimeout(wire.TIMEOUT)
-
-
-def q(*texts):
-    return b"".join(wire.query(t) for t in texts)
+def limit(t, d, **pool):
+    """From now on the pool has this limit."""
+    d.reload(pools={"db": dict(OPTIONS, conninfo=t.conninfo(), **pool)})
 
 
 @test(timeout=120)
-def answers_of_our_own(t):
-    """floods of what pgwithd answers by itself: it stops reading, and forgets nothing"""
-    d = t.daemon(options={"lazy_begin": "on"}, scopes={"sc": {"enter": "SELECT 1"}})
-    floods = {
-        "Sync": (wire.sync(), "Z"),
-        "Syncs and Flushes": (wire.sync() + wire.flush() * 3, "Z"),
-        "BEGIN, COMMIT": (q("BEGIN", "COMMIT"), "CZCZ"),
-        "BEGIN, ROLLBACK": (q("BEGIN", "ROLLBACK"), "CZCZ"),
-        "locks": (q("ENTER LOCK 'l'", "LEAVE l"), "CZCZ"),
-        "SHOW SCOPES": (q("SHOW SCOPES"), "TCZ"),
-        "many in one text": (q("SHOW SCOPES;" * 200), "TC" * 200 + "Z"),
-        "syntax errors": (q("ENTER a ON"), "EZ"),
-        "a scope that is not open": (q("LEAVE nothing"), "EZ"),
-        "by the extended protocol": (wire.extended("SHOW SCOPES") + wire.sync(), "12TCZ"),
-        "errors by the extended protocol": (wire.extended("LEAVE nothing") + wire.sync(), "12nEZ"),
-        "half of it from PostgreSQL": (q("SELECT 1", "SHOW SCOPES"), "TDCZTCZ"),
-    }
-    for name, (unit, answers) in floods.items():
-        c = t.client(d)
-        flood(d, c, unit, answers, name)
-        equal(c.value("SELECT 5"), "5", name + ": it goes on")
-        c.close()
-    d.quiet()
+def query_timeout(t):
+    """query_timeout: each loses its server, wherever it is stuck"""
+    d = t.daemon(**OPTIONS)
+    clients = stuck_clients(t, d, WHERE)
+    limit(t, d, query_timeout="1s")
+    is_free(t, d, 8, "query_timeout")
+    for name, c in clients.items():
+        is_told(c, name)
 
 
-@test
-def answers_to_who_is_refused(t):
-    """the same of a transaction that a time limit has ended, of one that got no server, and with pin = off"""
-    d = t.daemon(options={"lazy_begin": "on"}, idle_in_scope_timeout="200ms", wait_timeout="100ms", pin="off")
-    c = t.client(d)
-    c.sql("BEGIN")
-    c.sql("SELECT 1")
-    d.quiet()
-    flood(d, c, q("SELECT 1"), "EZ", "ended by a limit")
-    flood(d, c, wire.parse("SELECT 1") + wire.sync(), "EZ", "ended by a limit, by the extended protocol")
-    c.sql("ROLLBACK")
-    flood(d, c, q("LISTEN a"), "EZ", "what would pin")
-    d.stop()
-    d = t.daemon(options={"lazy_begin": "on"}, wait_timeout="100ms")
-    c, holder = t.client(d), t.client(d)
-    holder.sql("BEGIN; SELECT 1")
-    c.sql("BEGIN")
-    equal([e.sqlstate for e in c.ask("SELECT 1").errors], ["53300"], "no server")
-    flood(d, c, q("SELECT 1"), "EZ", "a transaction that got no server")
+@test(timeout=120)
+def scope_deadline(t):
+    """scope_deadline: each that is in a transaction"""
+    d = t.daemon(**OPTIONS)
+    clients = stuck_clients(t, d, {k: WHERE[k] for k in ("BEGIN",)})
+    limit(t, d, scope_deadline="1s")
+    is_free(t, d, 8, "scope_deadline")
+    for name, c in clients.items():
+        is_told(c, name)
 
 
-@test
-def adopted_statements(t):
-    """Parse of what another server has, while all are leased"""
-    d = t.daemon(size=1)
-    holder, c = t.client(d), t.client(d)
-    holder.send(wire.parse("SELECT 1", "a") + wire.sync())
-    holder.until_ready()
-    holder.sql("BEGIN; SELECT 1")
-    unit = wire.parse("SELECT 1", "a") + wire.sync() + wire.close_("S", "a")
-    c.send(wire.parse("SELECT 1", "a") + wire.sync())
-    equal(c.until_ready().kinds, "1Z", "adopted")
-    check(unit and holder.status == "T", "held")
-
-
-@test
-def answers_of_the_console(t):
-    """the console's tables"""
-    d = t.daemon()
-    for name, unit, answers in (("SHOW VERSION", q("SHOW VERSION"), None), ("SHOW CONFIG", q("SHOW CONFIG"), None),
-                                ("SHOW CLIENTS", q("SHOW CLIENTS"), None), ("an error", q("SHOW NOTHING"), None),
-                                ("by the extended protocol", wire.extended("SHOW POOLS") + wire.sync(), None)):
-        c = t.client(d, "pgwith")
-        c.send(unit)
-        answers = c.until_ready().kinds.replace("N", "").replace("S", "")
-        if "CLIENTS" not in name:
-            flood(d, c, unit, answers, name)
+@test(timeout=180)
+def kills(t):
+    """KILL SCOPE, KILL SESSION, KILL SERVER, KILL POOL: each loses its server"""
+    d = t.daemon(**OPTIONS)
+    for kill in ("SCOPE", "SESSION", "SERVER", "POOL"):
+        clients = stuck_clients(t, d, WHERE)
+        if kill == "POOL":
+            d.console("KILL POOL db")
+        elif kill == "SERVER":
+            for s in d.servers():
+                if s["state"] not in ("idle", "closed"):
+                    d.console("KILL SERVER " + s["id"])
         else:
-            before = settled(d)
-            send_until_stuck(c.sock, unit)
-            check(sanitized() or growth(d, before) < GROWTH, "the daemon has grown by %d" % growth(d, before))
+            for s in d.clients():
+                d.console("KILL %s %s" % (kill, s["id"]))
+        is_free(t, d, 8, kill)
+        for name, c in clients.items():
+            is_told(c, name, "57P01", "08006")
+            c.drop()
+
+
+@test(timeout=120)
+def in_session_mode(t):
+    """the same with mode = session"""
+    d = t.daemon(mode="session", **OPTIONS)
+    clients = stuck_clients(t, d, {"autocommit": [], "BEGIN": ["BEGIN"]})
+    limit(t, d, query_timeout="1s", mode="session")
+    wait_until(lambda: not [a for a in t.activity() if a["state"] == "active"], 8, "nothing runs")
+    for name, c in clients.items():
+        is_told(c, name)
         c.drop()
+    is_free(t, d, 5, "mode = session")
 
 
-@test
-def before_the_login(t):
-    """negotiation requests: one of each kind, as PostgreSQL does it, and no memory"""
-    d = t.daemon()
-    ssl, gss = (struct.pack("!ii", 8, n) for n in (wire.SSL_REQUEST, wire.GSSENC_REQUEST))
+@test(timeout=120)
+def shutdown(t):
+    """SIGTERM ends a daemon whose clients do not read"""
+    for number in (15,):
+        d = t.daemon(options={"shutdown_timeout": "1s"}, **OPTIONS)
+        clients = stuck_clients(t, d, {k: WHERE[k] for k in ("autocommit", "BEGIN", "a scope")})
+        took, _ = seconds(d.stop, number)
+        check(took < 12 * slow_factor(), "signal %d: %.1f s" % (number, took))
+        for name, c in clients.items():
+            is_told(c, name, "57P01")
 
-    def dial(where):
-        s = wire.dial(*where)
-        t.defer(s.close)
-        return s
 
-    def answers(where, *requests):
-        """To one request after the other: refusals, the SQLSTATE of an error, and whether it has ended."""
-        s = dial(where)
-        got, ended = b"", False
-        for request in requests:
-            s.sendall(request)
-            s.settimeout(0.3 * slow_factor() if request is requests[-1] else wire.TIMEOUT)
-            try:
-                more = b""
-                while not ended and (request is requests[-1] or not more):
-                    more = s.recv(65536)
-                    got, ended = got + more, not more
-            except TimeoutError:
-                pass
-            except ConnectionError:
-                ended = True
-        rest = got.lstrip(b"N")
-        return len(got) - len(rest), wire.report_fields(rest[5:]).get("C") if rest else None, ended
-    here, there = (d.sockets, d.port), (t.cluster.sockets, t.cluster.port)
-    for requests in ((ssl,), (gss,), (ssl, gss), (gss, ssl), (ssl, ssl), (gss, gss), (ssl, gss, ssl), (gss, ssl, gss)):
-        again = len(set(requests)) < len(requests)
-        expected = (len(set(requests)), "0A000" if again else None, again)
-        if t.cluster.ours and not t.suite.tls:
-            equal(answers(there, *requests), expected, "PostgreSQL: %r" % (requests,))
-        equal(answers(here, *requests), expected, "%r" % (requests,))
-    equal(answers(here, ssl * 5000), (1, "0A000", True), "very many in one write")
-    # In pieces, each before the answer to the one before it.
-    s = dial(here)
-    for request in (ssl, gss):
-        s.sendall(request)
-        equal(s.recv(10), b"N", "refused")
-    c = wire.Client(d.sockets, d.port, "db", login=False)
-    c.sock.close()
-    c.sock = s
-    c.login()
-    equal(c.value("SELECT 1"), "1", "and in")
-    before = settled(d)
-    for data in (ssl, struct.pack("!iiii", 16, wire.CANCEL_REQUEST, 1, 1)):
-        for _ in range(20):
-            try:
-                send_until_stuck(dial(here), data, most=MB, patience=0.05)
-            except ConnectionError:
-                pass
-    check(sanitized() or growth(d, before) < GROWTH, "the daemon has grown by %d" % growth(d, before))
+@test(timeout=120)
+def they_go(t):
+    """a client that is stuck closes, or asks to be cancelled and reads on"""
+    d = t.daemon(**OPTIONS)
+    clients = stuck_clients(t, d, WHERE)
+    for c in clients.values():
+        c.drop()
+    is_free(t, d, 8, "gone")
+    clients = stuck_clients(t, d, {"autocommit": [], "BEGIN": ["BEGIN"]})
+    for name, c in clients.items():
+        c.cancel()
+        r = is_told(c, name)
+        check(r.errors or "one row" in name or "no Sync" in name, name + ": cancelled")
+        c.drop()
+    is_free(t, d, 8, "cancelled")
 
 
 main()
