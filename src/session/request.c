@@ -220,7 +220,7 @@ with_lease(struct session *s, struct message *m)
 	struct err e;
 	bool told;
 
-	if (progress_full(p) || statement_must_wait(s, m)) {
+	if (progress_full(p) || statement_must_wait(s, m) || sequences_must_wait(s, m)) {
 		ask_for_answers(p, &s->daemon->ahead);
 		stream_pause(&s->stream);
 		return HOLD;

@@ -63,12 +63,32 @@ void
 sequences_mind(struct session *s, unsigned set)
 {
 	struct server *srv = s->lease->srv;
+	struct progress *p = &srv->progress;
+	bool alone = progress_at_rest(p);
 
 	if (!(set & SQLMENTION_SEQUENCE))
 		return;
 	srv->pool->sequences = true;
-	if (srv->sequences != s->id && !srv->progress.skipping && !is_failed(&srv->progress))
-		discard(s, &s->daemon->ahead);
+	if (srv->sequences == s->id || p->skipping || is_failed(p))
+		return;
+	discard(s, &s->daemon->ahead);
+	/* Without a Sync, PostgreSQL 18 would take a Query behind it for a part of the same implicit
+	 * transaction, and leave that open. */
+	if (alone) {
+		msg_sync(&s->daemon->ahead);
+		progress_sent_own_sync(p);
+	}
+}
+
+bool
+sequences_must_wait(const struct session *s, const struct message *m)
+{
+	const struct server *srv = s->lease->srv;
+	const struct progress *p = &srv->progress;
+
+	return m->type == 'Q' && (m->set & SQLMENTION_SEQUENCE) && srv->sequences != s->id &&
+	       s->begun == BEGUN_NOT && !p->extended && p->copy == COPY_NONE &&
+	       !progress_at_rest(p);
 }
 
 void

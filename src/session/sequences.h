@@ -30,6 +30,9 @@ void sequences_gone(struct session *);
 void sequences_mind(struct session *, unsigned set);
 void sequences_mind_call(struct session *, const struct message *);
 
+/* Must it wait for the answers that are due, as those numbers can only go ahead of it then? */
+bool sequences_must_wait(const struct session *, const struct message *);
+
 /* Would it tell of them in a text that first ends a failed transaction? Nothing can be discarded
  * there. */
 bool sequences_refuses(const struct session *, unsigned set);
