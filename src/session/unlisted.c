@@ -200,11 +200,20 @@ note_string(struct walk *w, bool executed)
 	return known || !executed;
 }
 
+/* A function of PostgreSQL's that executes a text? */
+static bool
+runs_texts(enum sqltext_word w)
+{
+	return w == SQLWORD_QUERY_TO_XML || w == SQLWORD_QUERY_TO_XMLSCHEMA ||
+	       w == SQLWORD_QUERY_TO_XML_AND_XMLSCHEMA || w == SQLWORD_TS_REWRITE ||
+	       w == SQLWORD_TS_STAT;
+}
+
 static bool
 note(struct walk *w, const char *sql, size_t bytes)
 {
 	enum sqltext_word first = SQLWORD_OTHER;
-	bool begins = true, known = true;
+	bool begins = true, known = true, runs = false;
 
 	sqltext_init(&w->text, sql, bytes, w->flags);
 	for (step(w); w->tok.kind != SQLTEXT_END; step(w)) {
@@ -221,8 +230,9 @@ note(struct walk *w, const char *sql, size_t bytes)
 		}
 		if (sqlname_word(&w->tok, w->flags) == SQLWORD_SET_CONFIG && sqlclass_sets(w->text))
 			known &= note_set_config(w);
+		runs |= runs_texts(sqlname_word(&w->tok, w->flags));
 		if (w->tok.kind == SQLTEXT_STRING)
-			known &= note_string(w, w->executed || first == SQLWORD_DO);
+			known &= note_string(w, w->executed || runs || first == SQLWORD_DO);
 		if (w->tok.kind == SQLTEXT_END)
 			break;
 	}
