@@ -14,9 +14,13 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "cli/asuser.h"
+#include "cli/files.h"
 #include "cli/findings.h"
 #include "cli/remote.h"
+#include "conf/allow.h"
 #include "conf/conf.h"
+#include "pool/resolve.h"
 
 #define DRIFTS_SAID  5  /* options in a message */
 #define FDS_RESERVED 80 /* descriptors that pgwithd wants beyond clients and servers */
@@ -25,10 +29,12 @@ struct doctor {
 	struct findings findings;
 	const struct commands_how *how;
 	const char *path;  /* of the configuration */
+	char *absolute;    /* the same */
 	struct conf *conf; /* NULL: it cannot be used */
 	struct ask_whom whom;
 	char port[16];
 	struct table *servers; /* SHOW SERVERS, or NULL */
+	struct asuser daemon;  /* who it runs as; uid (uid_t)-1: not known */
 };
 
 /* ---- the configuration ---- */
@@ -86,27 +92,81 @@ check_file_mode(struct doctor *d)
 		check_secrets(d);
 }
 
-/* libpq passes over a password file that others can read. */
-static void
-check_passfile(struct doctor *d, const struct conf_pool *pool)
-{
-	PQconninfoOption *options = PQconninfoParse(pool->conninfo, NULL);
-	char *subject = mem_printf("pool %s", pool->name);
-	struct stat st;
+/* ---- who may come in ---- */
 
-	for (PQconninfoOption *o = options; o && o->keyword; o++) {
-		if (o->val == NULL || strcmp(o->keyword, "passfile") != 0)
-			continue;
-		if (stat(o->val, &st) < 0)
-			findings_add(&d->findings, FINDING_PROBLEM, subject,
-				     "make it, mode 600, owned by the user of pgwithd",
-				     "passfile %s: %s", o->val, strerror(errno));
-		else if (st.st_mode & (S_IRWXG | S_IRWXO))
-			findings_add(&d->findings, FINDING_PROBLEM, subject, "chmod 600",
-				     "passfile %s can be read by others, so libpq does not use it",
-				     o->val);
+static void
+check_user_name(struct doctor *d, const char *subject, const char *name)
+{
+	bool group = *name == '@';
+	id_t id;
+
+	if (strcmp(name, "*") == 0 || allow_number(name + group, &id) ||
+	    (group ? getgrnam(name + 1) != NULL : getpwnam(name) != NULL))
+		return;
+	findings_add(&d->findings, FINDING_WARNING, subject, "correct the name, or take it out",
+		     "users names \"%s\", and there is no such %s on this system", name,
+		     group ? "group" : "user");
+}
+
+static void
+check_user_names(struct doctor *d, const char *subject, const char *list)
+{
+	char *copy = mem_strdup(list), *at = copy, *item;
+
+	while ((item = strsep(&at, ",")) != NULL) {
+		item += strspn(item, " \t");
+		item[strcspn(item, " \t")] = 0;
+		if (*item)
+			check_user_name(d, subject, item);
 	}
-	PQconninfoFree(options);
+	free(copy);
+}
+
+/* Everybody on this machine may be anybody, or this or that role. */
+static bool
+allow_is_open(const char *allow)
+{
+	char *copy = mem_strdup(allow), *at = copy, *item;
+	bool open = false;
+
+	while ((item = strsep(&at, ",")) != NULL)
+		open |= item[strspn(item, " \t")] != 0 && strchr(item, ':') == NULL;
+	free(copy);
+	return open;
+}
+
+static void
+check_access(struct doctor *d, const struct conf_pool *pool)
+{
+	char *subject = mem_printf("pool %s", pool->name), *cure, why[256] = "";
+	struct conninfo *ci = conninfo_new(pool->conninfo, why, sizeof why);
+	const char *login = ci ? conninfo_get(ci, "user") : NULL;
+	bool all = allow_everybody(pool->users), none = allow_empty(pool->users);
+
+	cure = mem_printf("users = NAME, @GROUP in [pool %s], if that is not meant", pool->name);
+	if (all && pool->role == CONF_ROLE_FIXED)
+		findings_add(&d->findings, FINDING_WARNING, subject, cure,
+			     "users = *: every user of this machine may use it, and is \"%s\" in "
+			     "PostgreSQL",
+			     login ? login : "?");
+	else if ((all || none) && pool->role == CONF_ROLE_CLIENT && allow_is_open(d->conf->allow))
+		findings_add(
+		    &d->findings, FINDING_WARNING, subject, cure,
+		    "every user of this machine may use it, and allow = %s lets them come in "
+		    "as roles that are not theirs",
+		    d->conf->allow);
+	else if (none && pool->role == CONF_ROLE_FIXED && login)
+		findings_add(&d->findings, FINDING_NOTE, subject,
+			     "users = NAME, @GROUP in its section lets others use it",
+			     getpwnam(login)
+				 ? "it has no option users: root, the user of pgwithd and the "
+				   "system user \"%s\" may use it"
+				 : "it has no option users: root and the user of pgwithd may "
+				   "use it (a system user \"%s\" might, but there is none)",
+			     login);
+	check_user_names(d, subject, pool->users);
+	conninfo_free(ci);
+	free(cure);
 	free(subject);
 }
 
@@ -141,7 +201,7 @@ check_conf(struct doctor *d)
 			     "cannot look at the servers of the pools before that is put right");
 	check_file_mode(d);
 	for (unsigned i = 0; d->conf && i < d->conf->npools; i++)
-		check_passfile(d, &d->conf->pools[i]);
+		check_access(d, &d->conf->pools[i]);
 }
 
 /* ---- the socket ---- */
@@ -207,11 +267,13 @@ check_owner(struct doctor *d, const char *path, const struct stat *st)
 			     c->socket_group);
 }
 
-/* 0, or the errno of connecting. */
+/* 0, or the errno of connecting. Notes who is there. */
 static int
-try_connect(const char *path)
+try_connect(struct doctor *d, const char *path)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct ucred cred;
+	socklen_t bytes = sizeof cred;
 	int fd, e = 0;
 
 	if (strlen(path) >= sizeof addr.sun_path)
@@ -220,6 +282,8 @@ try_connect(const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
 		e = errno;
+	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &bytes) == 0)
+		asuser_of_process(&d->daemon, cred.pid, cred.uid, cred.gid);
 	if (fd >= 0)
 		close(fd);
 	return e;
@@ -248,7 +312,7 @@ check_socket(struct doctor *d)
 	}
 	if (d->conf && !d->how->socket_given)
 		check_owner(d, path, &st);
-	e = try_connect(path);
+	e = try_connect(d, path);
 	there = e == 0 || e == EAGAIN;
 	if (e == ECONNREFUSED)
 		findings_add(&d->findings, FINDING_PROBLEM, "socket",
@@ -430,6 +494,40 @@ open_console(struct doctor *d)
 	return ask;
 }
 
+/* What pgwithd itself has met, and what an administrator has done. */
+static void
+check_pool_row(struct doctor *d, const struct table *pools, unsigned row)
+{
+	const char *name = table_cell(pools, row, "database");
+	const char *error = table_cell(pools, row, "last_error");
+	const char *paused = table_cell(pools, row, "paused");
+	const char *disabled = table_cell(pools, row, "disabled");
+	char *subject = mem_printf("pool %s", name ? name : "?");
+
+	if (error)
+		findings_add(&d->findings, FINDING_PROBLEM, subject, remote_cure("", error),
+			     "pgwithd's own last attempt to connect failed: %s", error);
+	if (paused && strcmp(paused, "0") != 0)
+		findings_add(&d->findings, FINDING_WARNING, subject, "pgwith resume",
+			     "an administrator has paused it: its clients wait");
+	if (disabled && strcmp(disabled, "0") != 0)
+		findings_add(
+		    &d->findings, FINDING_WARNING, subject, "pgwith enable",
+		    "an administrator has disabled or drained it: clients are turned away");
+	free(subject);
+}
+
+static void
+check_running_pools(struct doctor *d, struct ask *ask)
+{
+	struct table *pools = NULL;
+
+	if (ask_for(ask, "SHOW POOLS", &pools) == ASK_GOOD)
+		for (unsigned i = 0; i < table_rows(pools); i++)
+			check_pool_row(d, pools, i);
+	table_free(pools);
+}
+
 static void
 check_daemon(struct doctor *d)
 {
@@ -439,11 +537,77 @@ check_daemon(struct doctor *d)
 	if (ask && ask_for(ask, "SHOW STATE", &state) == ASK_GOOD) {
 		check_versions(d, state);
 		check_drift(d, ask);
+		check_running_pools(d, ask);
 		ask_for(ask, "SHOW SERVERS", &d->servers);
 	}
 	check_descriptors(d, state ? fact(state, "pid") : NULL);
 	table_free(state);
 	ask_close(ask);
+}
+
+/* ---- as the daemon's user ---- */
+
+/* Can it read the configuration again, and all that this names? */
+static void
+reload_as_it(struct doctor *d, struct findings *f)
+{
+	struct conf_problems problems;
+	struct conf *conf = conf_load(d->absolute, &problems);
+
+	for (unsigned i = 0; conf == NULL && i < problems.count; i++) {
+		char *text = conf_problem_text(&problems.list[i]);
+
+		findings_add(f, FINDING_PROBLEM, "configuration",
+			     "let that user read it: chgrp and chmod 640",
+			     "read by %s, the user of "
+			     "pgwithd: %s",
+			     d->daemon.name, text);
+		free(text);
+	}
+	conf_problems_clear(&problems);
+	conf_free(conf);
+}
+
+static void
+look_as_it(struct findings *f, void *arg)
+{
+	struct doctor *d = arg;
+	struct remote_how remote = {d->how->whom.timeout_us, d->how->whom.user, d->servers};
+
+	reload_as_it(d, f);
+	files_check(f, d->conf, d->daemon.name);
+	remote_check(f, d->conf, &remote);
+}
+
+/* If it does not run: the user of the shipped unit, for the file of the shipped unit. */
+static void
+guess_user(struct doctor *d)
+{
+	bool shipped = strcmp(d->path, SYSCONFDIR "/pgwith/pgwith.conf") == 0;
+
+	if (d->daemon.uid != (uid_t)-1)
+		return;
+	if (shipped && geteuid() == 0 && asuser_of_name(&d->daemon, "pgwith"))
+		findings_add(
+		    &d->findings, FINDING_NOTE, "pgwithd", NULL,
+		    "it does not run; files and servers are looked at as pgwith, the user of "
+		    "pgwithd.service");
+	else
+		asuser_of_process(&d->daemon, 0, geteuid(), getegid());
+}
+
+static void
+check_as_it(struct doctor *d)
+{
+	guess_user(d);
+	if (!asuser_possible(&d->daemon))
+		findings_add(
+		    &d->findings, FINDING_NOTE, "pgwithd",
+		    "run pgwith doctor as root, or as that user",
+		    "it runs as %s: what follows is what we may read, and whom the servers "
+		    "let in as us",
+		    d->daemon.name);
+	asuser_look(&d->daemon, &d->findings, look_as_it, d);
 }
 
 /* ---- all ---- */
@@ -454,9 +618,14 @@ doctor_run(const struct commands_entry *entry, const struct commands_how *how, s
 {
 	struct doctor d = {.how = how,
 			   .path = how->config ? how->config : SYSCONFDIR "/pgwith/pgwith.conf",
-			   .whom = how->whom};
+			   .whom = how->whom,
+			   .daemon = {.uid = (uid_t)-1}};
 	bool problems;
 
+	/* The other user may see other files, and not our directory. */
+	d.absolute = realpath(d.path, NULL);
+	if (d.absolute == NULL)
+		d.absolute = mem_strdup(d.path);
 	/* It is not the daemon's. */
 	ask_forget_environment();
 	findings_init(&d.findings);
@@ -470,15 +639,14 @@ doctor_run(const struct commands_entry *entry, const struct commands_how *how, s
 		check_daemon(&d);
 	else
 		check_descriptors(&d, NULL);
-	if (d.conf) {
-		struct remote_how remote = {how->whom.timeout_us, how->whom.user, d.servers};
-
-		remote_check(&d.findings, d.conf, &remote);
-	}
+	if (d.conf)
+		check_as_it(&d);
 	findings_print(&d.findings, &how->look, stdout);
 	problems = d.findings.count[FINDING_PROBLEM] > 0;
 	findings_clear(&d.findings);
 	table_free(d.servers);
+	asuser_clear(&d.daemon);
+	free(d.absolute);
 	conf_free(d.conf);
 	return problems ? ASK_TROUBLE : ASK_GOOD;
 }

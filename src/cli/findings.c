@@ -8,6 +8,15 @@
 
 static const char *const levels[] = {"ok", "note", "warning", "problem"};
 
+enum finding_level
+findings_level(const char *name)
+{
+	for (int i = 0; i < FINDING_LEVELS; i++)
+		if (strcmp(name, levels[i]) == 0)
+			return i;
+	return FINDING_PROBLEM;
+}
+
 void
 findings_init(struct findings *f)
 {

@@ -19,6 +19,9 @@ struct findings {
 	unsigned count[FINDING_LEVELS];
 };
 
+/* The level of that name; FINDING_PROBLEM if there is none. */
+enum finding_level findings_level(const char *name);
+
 void findings_init(struct findings *);
 void findings_clear(struct findings *);
 

@@ -1,14 +1,17 @@
 #include "cli/remote.h"
 
 #include <libpq-fe.h>
+#include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "pool/resolve.h"
 
 #define TESTED_MAJOR 15 /* README.md, "Limits" */
 #define OLDEST_MAJOR 14 /* that the PostgreSQL project still maintains */
@@ -40,45 +43,199 @@ struct look {
 	pthread_t thread; /* that connects, if there is one */
 	bool threaded;
 	PGconn *conn;
+	char *why;          /* it cannot be connected to; or NULL */
+	char sqlstate[6];   /* of that, as the server said; or "" */
 	PGresult *settings; /* name, value, source */
 };
 
 /* ---- connecting ---- */
 
-/* What libpq or the server says, and what may help. */
+/* What the server says by its SQLSTATE, whatever its language is, and what may help. Where one
+ * SQLSTATE has several meanings the first line whose words the message has counts; of no words is
+ * the line for all others. */
+static const struct {
+	const char *sqlstate, *words, *cure;
+} answers[] = {
+    {"28000", "no pg_hba.conf entry",
+     "add a line for this user, database and address to pg_hba.conf, and reload PostgreSQL"},
+    {"28000", "pg_hba.conf rejects",
+     "a line of pg_hba.conf with \"reject\" is for this user, database and address: put one that "
+     "lets them in before it, and reload PostgreSQL"},
+    {"28000", "not permitted to log in",
+     "ALTER ROLE ... LOGIN, or name another user in the conninfo"},
+    {"28000", "does not exist", "CREATE ROLE ... LOGIN, or correct the user of the conninfo"},
+    {"28000", "eer authentication failed",
+     "PostgreSQL's user must be named as the system user of pgwithd, or be mapped to it: a map= in "
+     "pg_hba.conf and a line in pg_ident.conf"},
+    {"28000", "dent authentication failed", "correct pg_ident.conf, or the line of pg_hba.conf"},
+    {"28000", "ertificate", "check sslcert and sslkey, and that the certificate names the user"},
+    {"28000", "",
+     "PostgreSQL does not let this user in: look into pg_hba.conf, and whether the role exists and "
+     "may LOGIN; PostgreSQL's log says which"},
+    {"28P01", "",
+     "correct the password: of the conninfo, of the option password, or of the passfile, whose "
+     "first line that fits counts"},
+    {"3D000", "", "create the database (createdb), or correct dbname in the conninfo"},
+    {"42501", "", "GRANT CONNECT ON DATABASE ... TO the role of the conninfo"},
+    {"53300", "for role", "ALTER ROLE ... CONNECTION LIMIT, or lower the size of the pool"},
+    {"53300", "for database", "ALTER DATABASE ... CONNECTION LIMIT, or lower the size of the pool"},
+    {"53300", "",
+     "raise max_connections of PostgreSQL, or lower the sizes of the pools; see who is connected "
+     "in "
+     "pg_stat_activity"},
+    {"55000", "", "the database takes no connections: ALTER DATABASE ... ALLOW_CONNECTIONS true"},
+    {"57P03", "",
+     "wait until PostgreSQL has started (or see in its log why it has not); then look again"},
+    {"57P01", "", "PostgreSQL is being stopped: start it again"},
+    {"0A000", "", "the server does not speak this protocol, or not this option of the conninfo"},
+    {"08P01", "", "look into PostgreSQL's log: it did not understand the login"},
+    {"22023", "", "correct the options of the conninfo"},
+    {"42704", "", "correct the options of the conninfo"},
+};
+
+/* What libpq says by itself. */
 static const struct {
 	const char *words, *cure;
-} cures[] = {
+} failures[] = {
     {"No such file or directory",
      "start PostgreSQL, or correct host and port of the conninfo: the socket is not there"},
     {"Connection refused",
      "start PostgreSQL, or correct host and port of the conninfo: nobody listens there"},
+    {"Permission denied",
+     "pgwithd's user may not use the socket: see the directory and unix_socket_permissions of "
+     "PostgreSQL"},
     {"could not translate host name", "correct the host of the conninfo, or the name service"},
-    {"timeout expired", "look for a firewall or a wrong address: the host says nothing"},
-    {"no pg_hba.conf entry",
-     "add a line for this user, database and address to pg_hba.conf, and reload PostgreSQL"},
+    {"no answer within", "look for a firewall or a wrong address: the host says nothing"},
+    {"No route to host", "correct the host of the conninfo, or the network"},
+    {"Network is unreachable", "correct the host of the conninfo, or the network"},
+    {"requirepeer specifies", "correct requirepeer in the conninfo, or see who runs there"},
     {"no password supplied",
-     "give the password by a passfile that the daemon's user can read (mode 600)"},
-    {"authentication failed",
-     "correct user and password of the conninfo or its passfile; see PostgreSQL's log"},
+     "give the password by a passfile that the daemon's user can read (mode 600): a line "
+     "HOST:PORT:DATABASE:USER:PASSWORD that fits"},
     {"server does not support SSL", "switch ssl on in PostgreSQL, or lower sslmode"},
+    {"root certificate file",
+     "put the certificate of the CA there, as sslrootcert names it, or lower sslmode"},
+    {"private key file",
+     "correct sslkey: a plain file, of root (mode 640) or of pgwithd's user (600)"},
+    {"certificate verify failed",
+     "sslrootcert is not the CA of the server's certificate: get the right one"},
+    {"does not match host name",
+     "name the host as the server's certificate does, or have a certificate with that name"},
     {"certificate", "check sslrootcert, sslcert, sslkey and the name in the server's certificate"},
-    {"remaining connection slots",
-     "raise max_connections of PostgreSQL, or lower the sizes of the pools"},
-    {"too many connections", "raise the CONNECTION LIMIT of the role or database, or lower size"},
-    {"too many clients", "raise max_connections of PostgreSQL, or lower the sizes of the pools"},
-    {"does not exist", "create it, or correct the conninfo"},
+    {"SSL error", "see sslmode, and the TLS versions of both sides"},
     {"session is read-only", "none of the hosts is what target_session_attrs wants"},
     {"session is not read-only", "none of the hosts is what target_session_attrs wants"},
+    {"server is not in hot standby", "none of the hosts is what target_session_attrs wants"},
+    {"server is in hot standby", "none of the hosts is what target_session_attrs wants"},
+    {"definition of service",
+     "correct service in the conninfo, or the service file (PGSERVICEFILE)"},
+    {"server closed the connection",
+     "look into PostgreSQL's log; or what listens there is no PostgreSQL"},
 };
 
-static const char *
-cure_of(const char *message)
+const char *
+remote_cure(const char *sqlstate, const char *message)
 {
-	for (unsigned i = 0; i < sizeof cures / sizeof *cures; i++)
-		if (strstr(message, cures[i].words))
-			return cures[i].cure;
+	for (unsigned i = 0; *sqlstate && i < sizeof answers / sizeof *answers; i++)
+		if (strcmp(answers[i].sqlstate, sqlstate) == 0 && strstr(message, answers[i].words))
+			return answers[i].cure;
+	for (unsigned i = 0; i < sizeof failures / sizeof *failures; i++)
+		if (strstr(message, failures[i].words))
+			return failures[i].cure;
 	return "check the conninfo, and that the server runs";
+}
+
+/* The line that PQERRORS_VERBOSE adds at the end: where in the server's source it happened. */
+static bool
+is_location(const char *line, size_t bytes)
+{
+	while (bytes > 0 && line[bytes - 1] >= '0' && line[bytes - 1] <= '9')
+		bytes--;
+	return bytes > 3 && strncmp(line + bytes - 3, ".c:", 3) == 0;
+}
+
+/* Keeps what libpq says of a failure, for people, and its SQLSTATE. */
+static void
+note_failure(struct look *l, const char *message)
+{
+	char *words = mem_strdup(""), *more, *cut = mem_strdup(message);
+
+	conninfo_cut_sqlstate(cut, l->sqlstate);
+	for (const char *at = cut; *at; at += strcspn(at, "\n"), at += *at == '\n') {
+		size_t n = strcspn(at, "\n");
+
+		if (is_location(at, n))
+			continue;
+		more = mem_printf("%s%s%.*s", words, *words ? "\n" : "", (int)n, at);
+		free(words);
+		words = more;
+	}
+	free(cut);
+	free(l->why);
+	l->why = words;
+}
+
+static int64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * UNIT_S + ts.tv_nsec / 1000;
+}
+
+/* Waits until libpq can go on. False at the deadline. */
+static bool
+wait_for(PGconn *conn, PostgresPollingStatusType next, int64_t deadline_us)
+{
+	struct pollfd p = {.fd = PQsocket(conn),
+			   .events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+	int64_t left = deadline_us - now_us();
+
+	return left > 0 && poll(&p, 1, (int)(left / UNIT_MS) + 1) != 0;
+}
+
+/* One after the other, until one answers, as the daemon does it. */
+static void
+connect_to_hosts(struct look *l, struct conninfo_params *p, int64_t limit_us)
+{
+	PostgresPollingStatusType next;
+	char why[256], text[32];
+	int64_t deadline;
+
+	for (;;) {
+		deadline = now_us() + limit_us;
+		l->conn = PQconnectStartParams((const char *const *)p->keywords,
+					       (const char *const *)p->values, 0);
+		next = PQstatus(l->conn) == CONNECTION_BAD ? PGRES_POLLING_FAILED
+							   : PGRES_POLLING_WRITING;
+		PQsetErrorVerbosity(l->conn, PQERRORS_VERBOSE);
+		while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
+			if (PQstatus(l->conn) == CONNECTION_MADE &&
+			    conninfo_params_check_peer(p, PQsocket(l->conn), why, sizeof why) < 0) {
+				note_failure(l, why);
+				return;
+			}
+			if (!wait_for(l->conn, next, deadline))
+				break;
+			next = PQconnectPoll(l->conn);
+		}
+		if (next == PGRES_POLLING_OK) {
+			PQsetErrorVerbosity(l->conn, PQERRORS_DEFAULT);
+			return;
+		}
+		if (next == PGRES_POLLING_FAILED) {
+			note_failure(l, PQerrorMessage(l->conn));
+			return;
+		}
+		snprintf(why, sizeof why, "connection to server at \"%s\": no answer within %s",
+			 PQhost(l->conn), units_duration_str(limit_us, text, sizeof text));
+		note_failure(l, why);
+		if (conninfo_params_drop(p, PQhost(l->conn), PQhostaddr(l->conn), PQport(l->conn)) <
+		    0)
+			return;
+		PQfinish(l->conn);
+	}
 }
 
 /* A thread: libpq blocks while it looks up names. */
@@ -89,15 +246,22 @@ dial(void *arg)
 	const struct conf_pool *pool = l->pool;
 	int64_t longest = l->remote->how->timeout_us;
 	int64_t us = pool->connect_timeout_us < longest ? pool->connect_timeout_us : longest;
-	char seconds[24];
-	const char *password = pool->password && *pool->password ? pool->password : NULL;
-	const char *const keys[] = {"dbname", "connect_timeout", "application_name",
-				    "user",   "password",        NULL};
-	const char *values[] = {pool->conninfo, seconds, "pgwith doctor", l->user, password, NULL};
+	struct conninfo_params p = {0};
+	char why[512] = "";
+	struct conninfo *ci = conninfo_new(pool->conninfo, why, sizeof why);
 
-	/* libpq knows whole seconds, and takes 1 for 2. */
-	snprintf(seconds, sizeof seconds, "%lld", (long long)((us + UNIT_S - 1) / UNIT_S));
-	l->conn = PQconnectdbParams(keys, values, 1);
+	if (ci && l->user)
+		conninfo_set_user(ci, l->user);
+	if (ci && pool->password && *pool->password)
+		conninfo_set_password(ci, pool->password);
+	if (ci == NULL || conninfo_resolve(ci, &p, why, sizeof why) < 0) {
+		note_failure(l, why);
+	} else {
+		conninfo_params_add(&p, "application_name", "pgwith doctor");
+		connect_to_hosts(l, &p, us);
+	}
+	conninfo_params_clear(&p);
+	conninfo_free(ci);
 	return NULL;
 }
 
@@ -518,15 +682,21 @@ finish(struct look *l)
 				     "role = client: looked at as %s; other roles may not get in",
 				     PQuser(l->conn));
 	} else if (as_client) {
-		findings_add(f, FINDING_WARNING, l->subject, "--user ROLE tries as another",
-			     "role = client: as %s: %s", l->user ? l->user : "?",
-			     PQerrorMessage(l->conn));
+		char *cure = mem_printf("%s; --user ROLE tries as another",
+					remote_cure(l->sqlstate, l->why ? l->why : ""));
+
+		findings_add(f, FINDING_WARNING, l->subject, cure, "role = client: as %s: %s",
+			     l->user ? l->user : "?", l->why ? l->why : "");
+		free(cure);
 	} else {
-		findings_add(f, FINDING_PROBLEM, l->subject, cure_of(PQerrorMessage(l->conn)),
-			     "cannot connect: %s", PQerrorMessage(l->conn));
+		findings_add(f, FINDING_PROBLEM, l->subject,
+			     remote_cure(l->sqlstate, l->why ? l->why : ""),
+			     "cannot connect: %s%s%s%s", l->why ? l->why : "",
+			     *l->sqlstate ? " (" : "", l->sqlstate, *l->sqlstate ? ")" : "");
 	}
 	PQfinish(l->conn);
 	free(l->subject);
+	free(l->why);
 }
 
 void

@@ -16,4 +16,7 @@ struct remote_how {
 /* Looks at the server of every pool, and at those together that lead to the same one. */
 void remote_check(struct findings *, const struct conf *, const struct remote_how *);
 
+/* What may help against a failed connect, by its SQLSTATE ("": none) and message. Static. */
+const char *remote_cure(const char *sqlstate, const char *message);
+
 #endif

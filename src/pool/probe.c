@@ -5,31 +5,6 @@
 #include "base/units.h"
 #include "pool/gate.h"
 
-static bool
-is_sqlstate(const char *text)
-{
-	return strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") >= 5 && text[5] == ':' &&
-	       text[6] == ' ';
-}
-
-void
-probe_cut_sqlstate(char *line, char sqlstate[6])
-{
-	char *at = line;
-
-	*sqlstate = 0;
-	/* SEVERITY:  SQLSTATE: MESSAGE; the severity is in the server's language. */
-	while ((at = strstr(at, ":  ")) != NULL) {
-		at += 3;
-		if (!is_sqlstate(at))
-			continue;
-		memcpy(sqlstate, at, 5);
-		sqlstate[5] = 0;
-		memmove(at, at + 7, strlen(at + 7) + 1);
-		return;
-	}
-}
-
 /* Nobody is there, or the server is starting, stopping or full: PostgreSQL 15 documentation,
  * appendix A. */
 static bool

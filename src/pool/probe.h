@@ -10,10 +10,6 @@
 /* How long after a failure at least. */
 #define PROBE_US (2 * UNIT_S)
 
-/* Takes the SQLSTATE out of libpq's words of PQERRORS_VERBOSE, which stands between two colons in
- * the server's line. `sqlstate` gets it, or "" if the words are libpq's own. */
-void probe_cut_sqlstate(char *line, char sqlstate[6]);
-
 /* A connect has failed; pool->last_error is set. */
 void probe_failed(struct pool *, const char *sqlstate);
 /* A server has logged in: other roles of the pool need not wait for a try of their own. */

@@ -246,6 +246,12 @@ add_param(struct conninfo_params *p, const char *keyword, const char *value)
 	p->values[p->count] = NULL;
 }
 
+void
+conninfo_params_add(struct conninfo_params *p, const char *keyword, const char *value)
+{
+	add_param(p, keyword, value);
+}
+
 struct lists {
 	struct buf host, addr, port;
 	unsigned count;
@@ -451,4 +457,29 @@ conninfo_params_drop(struct conninfo_params *p, const char *host, const char *ho
 			free(parts[k][i]);
 	}
 	return at < n[0] && n[0] > 1 ? 0 : -E_NOTFOUND;
+}
+
+static bool
+is_sqlstate(const char *text)
+{
+	return strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") >= 5 && text[5] == ':' &&
+	       text[6] == ' ';
+}
+
+void
+conninfo_cut_sqlstate(char *line, char sqlstate[6])
+{
+	char *at = line;
+
+	*sqlstate = 0;
+	/* SEVERITY:  SQLSTATE: MESSAGE; the severity is in the server's language. */
+	while ((at = strstr(at, ":  ")) != NULL) {
+		at += 3;
+		if (!is_sqlstate(at))
+			continue;
+		memcpy(sqlstate, at, 5);
+		sqlstate[5] = 0;
+		memmove(at, at + 7, strlen(at + 7) + 1);
+		return;
+	}
 }

@@ -44,6 +44,9 @@ struct conninfo_params {
  * hostaddr=1.2.3.4,1.2.3.5), in the order of the system. Returns 0, or -E_NOTFOUND with a reason if
  * no host at all has an address. Thread-safe. */
 int conninfo_resolve(const struct conninfo *, struct conninfo_params *, char *why, size_t why_size);
+/* One more, which takes the place of another of that keyword. */
+void conninfo_params_add(struct conninfo_params *, const char *keyword, const char *value);
+
 /* Is whoever listens at the other end of the socket the user of requirepeer? As for libpq, only a
  * Unix socket tells. Returns 0, or -E_STATE with a reason. */
 int conninfo_params_check_peer(const struct conninfo_params *, int fd, char *why, size_t why_size);
@@ -54,5 +57,9 @@ void conninfo_params_clear(struct conninfo_params *);
  * -E_NOTFOUND (nothing has changed) if there is no other host. */
 int conninfo_params_drop(struct conninfo_params *, const char *host, const char *hostaddr,
 			 const char *port);
+
+/* Takes the SQLSTATE out of libpq's words of PQERRORS_VERBOSE, which stands between two colons in
+ * the server's line. `sqlstate` gets it, or "" if the words are libpq's own. */
+void conninfo_cut_sqlstate(char *line, char sqlstate[6]);
 
 #endif

@@ -143,7 +143,7 @@ connect_failed(struct server *srv, const char *reason)
 
 	/* libpq's reason is a line or more; one is enough, without its end. */
 	snprintf(line, sizeof line, "%.*s", (int)strcspn(reason, "\n"), reason);
-	probe_cut_sqlstate(line, sqlstate);
+	conninfo_cut_sqlstate(line, sqlstate);
 	forget(srv);
 	pool->stats.open_fails++;
 	pool_server_failed(pool, line);
@@ -243,7 +243,7 @@ start_connect(struct server *srv)
 		connect_failed(srv, PQerrorMessage(srv->conn));
 	} else {
 		PQsetNoticeProcessor(srv->conn, on_notice, srv);
-		PQsetErrorVerbosity(srv->conn, PQERRORS_VERBOSE); /* probe_cut_sqlstate() */
+		PQsetErrorVerbosity(srv->conn, PQERRORS_VERBOSE); /* conninfo_cut_sqlstate() */
 		cancel_key_watch(&srv->key, srv->conn);
 		poll_connect(srv, PGRES_POLLING_WRITING);
 	}

@@ -128,8 +128,8 @@ def doctor_pools(t):
         "client": {"conninfo": t.conninfo(user=None), "role": "client"}})
     _, findings = doctor(d, said="password file")  # libpq says it by itself
     check("chmod 600" in found(findings, "problem", "pool good", "can be read by others")["what_to_do"], "passfile")
-    for name, words, cure in (("nobody", "No such file", "start PostgreSQL"), ("nodb", '"nodb" does not exist', "create it"),
-                              ("norole", '"norole" does not exist', "create it"),
+    for name, words, cure in (("nobody", "No such file", "start PostgreSQL"), ("nodb", '"nodb" does not exist', "create the database"),
+                              ("norole", '"norole" does not exist', "CREATE ROLE"),
                               ("nossl", "refused", "nobody listens"), ("nohost", "could not translate", "host")):
         check(cure in found([f for f in findings if f["subject"] == "pool " + name], "problem", "pool " + name,
                             words)["what_to_do"], "the cure for " + name)

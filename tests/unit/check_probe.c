@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pool/probe.h"
+#include "pool/resolve.h"
 
 /* libpq's words of PQERRORS_VERBOSE, in whatever language the server speaks. */
 static const struct {
@@ -34,7 +34,7 @@ START_TEST(the_sqlstate_is_cut_out)
 	const char *cut = lines[_i].cut ? lines[_i].cut : lines[_i].line;
 
 	strcpy(line, lines[_i].line);
-	probe_cut_sqlstate(line, sqlstate);
+	conninfo_cut_sqlstate(line, sqlstate);
 	ck_assert_str_eq(line, cut);
 	ck_assert_str_eq(sqlstate, lines[_i].sqlstate);
 }
