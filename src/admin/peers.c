@@ -12,6 +12,7 @@
 
 #include "base/units.h"
 #include "pool/gate.h"
+#include "session/application.h"
 #include "session/scopes.h"
 
 #define PATH_MAX_BYTES 256 /* of the names of a session's scopes */
@@ -182,7 +183,7 @@ client_head(const struct daemon *d, const struct session *s, struct rows *r)
 		rows_text(r, "");
 	rows_number(r, s->pid);
 	rows_text(r, "");
-	rows_text(r, s->application ? s->application : "");
+	rows_text(r, application_name(s));
 }
 
 static void
@@ -340,7 +341,7 @@ server_head(const struct daemon *d, const struct server *srv, struct rows *r)
 		rows_text(r, "");
 	rows_number(r, srv->backend_pid);
 	rows_tls(r, srv);
-	rows_text(r, s && s->application ? s->application : "");
+	rows_text(r, s ? application_name(s) : "");
 }
 
 static void

@@ -100,28 +100,19 @@ handover_pools_force(struct pools *all, const char *why)
 
 /* ---- pools ---- */
 
+/* `pool`: NULL, if what is read is of no use. */
 static void
-params_pack(struct pack *p, struct pool *pool)
+params_pack(struct pack *p, struct tolds *all, struct pool *pool)
 {
-	uint32_t count = pool ? pool->nparams : 0;
+	struct told *told = pool ? pool->told : NULL;
 
-	PACK(p, count);
-	for (uint32_t i = 0; i < count && !p->failed; i++) {
-		char *name = pack_reading(p) ? NULL : (char *)pool->params[i].name;
-		char *value = pack_reading(p) ? NULL : pool->params[i].value;
-		const char *known;
-
-		pack_str(p, &name);
-		pack_str(p, &value);
-		if (!pack_reading(p))
-			continue;
-		known = name ? pool_reported(name) : NULL;
-		free(name);
-		if (pool && known && value && pool->nparams < POOL_PARAMS_MAX)
-			pool->params[pool->nparams++] = (struct pool_param){known, value};
-		else
-			free(value);
-	}
+	told_pack(p, all, &told);
+	if (!pack_reading(p))
+		return;
+	if (pool)
+		pool->told = told;
+	else
+		told_drop(all, told);
 }
 
 /* Servers of before at another place are of no use. Of passwords nothing is written down. */
@@ -168,7 +159,7 @@ pool_pack(struct pack *p, struct handed_pools *h, uint32_t i, bool *moved)
 		moved[i] = pool && place_of(pool) != place;
 	}
 	values_pack(p, pool);
-	params_pack(p, pool && !(pack_reading(p) && moved[i]) ? pool : NULL);
+	params_pack(p, &h->all->told, pool && !(pack_reading(p) && moved[i]) ? pool : NULL);
 	if (pack_reading(p)) {
 		free(name);
 		free(role);

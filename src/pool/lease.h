@@ -52,6 +52,10 @@ struct lease_ops {
 	 * statements that * had not been run yet have failed with 08006, or 08007 if nobody knows.
 	 * Needed only by those who call lease_clean(). */
 	void (*ended)(struct lease *, struct todo *done, bool broken);
+	/* The held server has said this of a parameter (NULL: too much to be kept). May be NULL. */
+	void (*told)(struct lease *, const char *name, const char *value);
+	/* As progress.own_ended(). May be NULL. */
+	void (*own_ended)(struct lease *, struct buf *out);
 	/* Who holds it, for people: session 12 (app, pid 4242, 42 s, idle in transaction). */
 	void (*describe)(const struct lease *, char *out, size_t out_size);
 };

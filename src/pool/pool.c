@@ -10,31 +10,11 @@
 #include "pool/gate.h"
 #include "pool/probe.h"
 
-/* What clients are told at login: the parameters that PostgreSQL reports (15 documentation, 55.2.7;
- * the last ones are newer). libpq cannot list them. */
-static const char *const reported[] = {
-    "server_version",
-    "server_encoding",
-    "client_encoding",
-    "application_name",
-    "default_transaction_read_only",
-    "in_hot_standby",
-    "is_superuser",
-    "session_authorization",
-    "DateStyle",
-    "IntervalStyle",
-    "TimeZone",
-    "integer_datetimes",
-    "standard_conforming_strings",
-    "scram_iterations",
-    "search_path",
-};
-
 /* With role = client: so much longer must somebody have waited for another role to get this one's
  * server. */
 #define ROLE_PATIENCE_US (100 * UNIT_MS)
-
-_Static_assert(sizeof reported / sizeof *reported <= POOL_PARAMS_MAX, "room for all of them");
+/* What servers have told is taken for true for so long. */
+#define STALE_US (1 * UNIT_S)
 
 void
 pools_init(struct pools *all, struct loop *loop, struct work *work)
@@ -91,7 +71,7 @@ make_pool(struct pools *all, const struct conf_pool *conf, struct pool *group, c
 	for (int i = 0; i < SERVER_NSTATES; i++)
 		list_init(&pool->servers[i]);
 	list_init(&pool->waiting);
-	list_init(&pool->greetings);
+	known_init(&pool->known);
 	pool->period_us = loop_now_us(all->loop);
 	list_append(&all->list, &pool->node);
 	pool_fill(pool);
@@ -142,51 +122,11 @@ pools_told(const struct pools *all, const char *name, const char *parameter)
 }
 
 static void
-drop_greeting(struct pool *pool)
-{
-	struct pool_greeting *g =
-	    LIST_OBJ(list_first(&pool->greetings), struct pool_greeting, node);
-
-	list_remove(&pool->greetings, &g->node);
-	free(g->setup);
-	free(g);
-}
-
-const struct pool_greeting *
-pool_greeting(const struct pool *pool, const char *setup)
-{
-	const struct list_node *n;
-
-	LIST_EACH (n, &pool->greetings) {
-		const struct pool_greeting *g = LIST_OBJ(n, const struct pool_greeting, node);
-
-		if (strcmp(g->setup, setup) == 0)
-			return g;
-	}
-	return NULL;
-}
-
-void
-pool_greeting_keep(struct pool *pool, const char *setup, const uint8_t *row, size_t bytes)
-{
-	struct pool_greeting *g = mem_calloc(1, sizeof *g + bytes);
-
-	g->setup = mem_strdup(setup);
-	g->bytes = bytes;
-	memcpy(g->row, row, bytes);
-	list_append(&pool->greetings, &g->node);
-	if (pool->greetings.count > POOL_GREETINGS_MAX)
-		drop_greeting(pool);
-}
-
-static void
 clear_params(struct pool *pool)
 {
-	while (pool->greetings.count > 0)
-		drop_greeting(pool);
-	for (unsigned i = 0; i < pool->nparams; i++)
-		free(pool->params[i].value);
-	pool->nparams = 0;
+	known_clear(&pool->known);
+	told_drop(&pool->all->told, pool->told);
+	pool->told = NULL;
 }
 
 void
@@ -257,13 +197,20 @@ pools_busy(const struct pools *all)
 	return busy;
 }
 
+bool
+pool_is_stale(const struct pool *pool)
+{
+	const char *standby = pool_param(pool, "in_hot_standby");
+
+	/* That a standby has been promoted is what clients are looking for. */
+	return loop_now_us(pool->all->loop) - pool->heard_us > STALE_US ||
+	       (standby && strcmp(standby, "on") == 0);
+}
+
 const char *
 pool_param(const struct pool *pool, const char *name)
 {
-	for (unsigned i = 0; i < pool->nparams; i++)
-		if (strcmp(pool->params[i].name, name) == 0)
-			return pool->params[i].value;
-	return NULL;
+	return told_get(pool->told, name);
 }
 
 /* ---- servers come and go ---- */
@@ -393,26 +340,27 @@ pool_fill(struct pool *pool)
 	}
 }
 
-const char *
-pool_reported(const char *name)
+void
+pool_heard(struct pool *pool, struct server *srv)
 {
-	for (size_t i = 0; i < sizeof reported / sizeof *reported; i++)
-		if (strcmp(reported[i], name) == 0)
-			return reported[i];
-	return NULL;
-}
+	const char *version = pool_param(pool, "server_version"), *at = NULL, *name, *value;
 
-static void
-keep_params(struct pool *pool, PGconn *conn)
-{
-	clear_params(pool);
-	for (size_t i = 0; i < sizeof reported / sizeof *reported; i++) {
-		const char *value = PQparameterStatus(conn, reported[i]);
-
-		if (value)
-			pool->params[pool->nparams++] =
-			    (struct pool_param){reported[i], mem_strdup(value)};
+	pool->heard_us = loop_now_us(pool->all->loop);
+	if (srv->told == srv->heard && srv->context == srv->heard_context)
+		return;
+	/* Another version may take other values, and report other parameters. */
+	value = told_get(srv->told, "server_version");
+	if (version == NULL || value == NULL || strcmp(version, value) != 0) {
+		known_clear(&pool->known);
+		if (srv->leases == 0)
+			clear_params(pool);
 	}
+	while (told_next(srv->told, &at, &name, &value))
+		if (!server_was_set(srv, name))
+			pool->told = told_with(&pool->all->told, pool->told, name, value);
+	told_drop(&pool->all->told, srv->heard);
+	srv->heard = told_keep(srv->told);
+	srv->heard_context = srv->context;
 }
 
 static bool
@@ -433,7 +381,7 @@ void
 pool_server_connected(struct pool *pool, struct server *srv)
 {
 	probe_connected(pool);
-	keep_params(pool, srv->conn);
+	pool_heard(pool, srv);
 	err_clear(&pool->last_error);
 	pool->retry_us = 0;
 	pool_server_ready(pool, srv);
@@ -503,6 +451,20 @@ pool_take_idle(struct pool *pool)
 	return NULL;
 }
 
+bool
+pool_is_free_soon(const struct pool *pool)
+{
+	const struct list *in = pool->servers;
+
+	if (gate_paused(pool) || pool->all->handing || pool->all->closing)
+		return false;
+	return in[SERVER_IDLE].count > 0 ||
+	       (pool->waiting.count == 0 &&
+		(in[SERVER_CLEANING].count + in[SERVER_CHECKING].count > 0 ||
+		 (pool->group->total - in[SERVER_CONNECTING].count < pool->conf->size &&
+		  may_try(pool))));
+}
+
 /* ---- waiting ---- */
 
 /* Who holds what: the numbers of an error of this pool. */
@@ -545,7 +507,7 @@ pool_refuses(struct pool *pool, struct err *e)
 	}
 	/* Before the first server has logged in nobody can be let in: logins wait without being
 	 * counted. */
-	if (pool->nparams > 0 && pool->waiting.count >= pool->conf->max_waiting) {
+	if (pool->told && pool->waiting.count >= pool->conf->max_waiting) {
 		err_make(e, ERR_QUEUE_FULL, pool->conf->name, (unsigned)pool->conf->max_waiting);
 		say_numbers(pool, e);
 		return true;

@@ -12,6 +12,7 @@
 #include "conf/conf.h"
 #include "loop/loop.h"
 #include "loop/work.h"
+#include "pool/known.h"
 #include "pool/lease.h"
 #include "pool/resolve.h"
 #include "pool/server.h"
@@ -63,22 +64,6 @@ enum pool_gate {
 	POOL_DRAINED   /* nobody new, and those who are in are told to go when they are at rest */
 };
 
-/* One ParameterStatus that clients get at login. */
-struct pool_param {
-	const char *name;
-	char *value;
-};
-#define POOL_PARAMS_MAX 16
-
-/* What pool.params are in a session with startup parameters of its own. */
-struct pool_greeting {
-	struct list_node node;
-	char *setup; /* the statement that sets those */
-	size_t bytes;
-	uint8_t row[]; /* the body of a DataRow with a column for each of pool.params */
-};
-#define POOL_GREETINGS_MAX 32
-
 struct pool {
 	struct pools *all;
 	struct list_node node;
@@ -101,9 +86,11 @@ struct pool {
 	struct err last_error;               /* of the last failed connect */
 	int64_t retry_us;                    /* not to be tried again before */
 	int64_t probe_us;                    /* probe.h: to be tried then; 0: not */
-	struct pool_param params[POOL_PARAMS_MAX]; /* of the last server that logged in */
-	unsigned nparams;                          /* 0: none has logged in yet */
-	struct list greetings;                     /* for these params; most recently kept last */
+	/* What its servers have said last of their parameters, where no session has set them; NULL:
+	 * none has logged in yet. */
+	struct told *told;
+	int64_t heard_us;   /* when one of them was last at the end of a statement */
+	struct known known; /* startup parameters that its servers have taken */
 	struct pool_stats stats;
 	struct pool_stats period_start; /* stats when the period began */
 	struct pool_stats period;       /* what the last whole period added */
@@ -147,6 +134,9 @@ void pool_fill(struct pool *);               /* opens what is needed, as far as 
 /* From the leases: the most recently used idle server, or NULL. */
 struct server *pool_take_idle(struct pool *);
 
+/* Is a server idle, or about to be, without anybody having to give one back? */
+bool pool_is_free_soon(const struct pool *);
+
 /* Is there a reason not even to wait? Then *e says it, and is the caller's to clear. */
 bool pool_refuses(struct pool *, struct err *e);
 
@@ -165,15 +155,15 @@ void pool_forget_place(struct pool *);
  * any); NULL if there is none. */
 struct server *pool_oldest_idle(struct pool *group, const struct pool *except);
 
-/* Parameter of the last login, or NULL. */
+/* What a server says of its parameters, as far as no session has set them, is what a client is told
+ * from now on. */
+void pool_heard(struct pool *, struct server *);
+
+/* May what they have told be out of date? A server says what has changed (a standby was promoted,
+ * its configuration reloaded) only at the end of a statement. */
+bool pool_is_stale(const struct pool *);
+
+/* What its servers have said last of a parameter, whose name may be in any case; NULL: nothing. */
 const char *pool_param(const struct pool *, const char *name);
-
-/* The name of pool_param.name, or NULL if PostgreSQL does not report that one. */
-const char *pool_reported(const char *name);
-
-/* What was kept for that statement, or NULL. */
-const struct pool_greeting *pool_greeting(const struct pool *, const char *setup);
-/* Keeps a copy. */
-void pool_greeting_keep(struct pool *, const char *setup, const uint8_t *row, size_t bytes);
 
 #endif

@@ -164,8 +164,8 @@ pop(struct progress *p)
 
 	if (is_own(r))
 		p->own--;
-	if (is_own_sync(r))
-		p->own_syncs--;
+	if (is_own_sync(r) && --p->own_syncs == 0)
+		p->own_ends = p->own_ended != NULL;
 	if (--r->count == 0)
 		remove_first_run(p);
 	if (tracked)
@@ -346,6 +346,12 @@ is_own_exchange(const struct progress *p)
 		else if (is_own_sync(run_at(p, i)))
 			return true;
 	return false;
+}
+
+bool
+progress_hides_status(const struct progress *p)
+{
+	return p->own_syncs > 0 && is_own(run_at(p, 0)) && is_own_exchange(p);
 }
 
 static void
@@ -591,9 +597,10 @@ for_client(const struct progress *p, char type)
 	case 'E': /* it answers what the client sent behind ours as well: all that is skipped */
 		return !(first->kind & PROGRESS_QUIET) &&
 		       (p->own_syncs == 0 || !is_own_exchange(p));
+	case 'S': /* what comes of ours, the client is told at its end, if it is news to it */
+		return p->own_syncs == 0 || !is_own_exchange(p);
 	case 'N':
 	case 'A':
-	case 'S':
 		return true;
 	default:
 		return false;
@@ -644,6 +651,16 @@ look_ended(struct progress *p)
 	buf_init(b, LOOK_MAX);
 }
 
+static inline void
+end_own(struct progress *p, struct buf *out)
+{
+	if (!p->own_ends)
+		return;
+	p->own_ends = false;
+	if (out)
+		p->own_ended(p->told_arg, out);
+}
+
 /* `out`: NULL, or what is for the client is added there. */
 static int
 walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
@@ -665,6 +682,7 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 					p->described(p->tracked_arg, f.type, data + FRAME_HEADER,
 						     f.body);
 				message(p, f.type, data + FRAME_HEADER, f.body);
+				end_own(p, out);
 				data += FRAME_HEADER + f.body;
 				bytes -= FRAME_HEADER + f.body;
 				continue;
@@ -717,6 +735,7 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 				status_ended(p);
 			else
 				message(p, (char)p->from_header[0], p->peek, p->peek_bytes);
+			end_own(p, out);
 		}
 	}
 	return 0;

@@ -105,7 +105,11 @@ struct progress {
 	void *tracked_arg;
 	/* Handed down, or NULL: a ParameterStatus has come; `value` is NULL if it is too long. */
 	void (*told)(void *arg, const char *name, const char *value);
-	void *told_arg;
+	/* Handed down, or NULL: all Syncs of our own have been answered. The client has got no
+	 * ParameterStatus of what was before them: what it has to hear is added to `out`. */
+	void (*own_ended)(void *arg, struct buf *out);
+	void *told_arg; /* of both */
+	bool own_ends;  /* own_ended() is due */
 
 	struct progress_run *runs; /* a ring: inline_runs, or allocated */
 	uint32_t runs_size;        /* a power of two */
@@ -190,6 +194,9 @@ progress_filters(const struct progress *p)
 {
 	return p->own > 0 || p->from_drop || p->from_passed != p->from_have;
 }
+
+/* Would a ParameterStatus that comes now be kept from the client, as it comes of what is ours? */
+bool progress_hides_status(const struct progress *);
 
 /* As progress_received(), and adds to `out` what of these bytes is for the client. */
 int progress_filter(struct progress *, const uint8_t *data, size_t bytes, struct buf *out);

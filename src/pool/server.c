@@ -70,6 +70,8 @@ server_set_state(struct server *srv, enum server_state to)
 	list_remove(&pool->servers[srv->state], &srv->node);
 	srv->state = to;
 	srv->since_us = loop_now_us(loop_of(srv));
+	if (to == SERVER_IDLE)
+		pool_heard(pool, srv);
 	if (to == SERVER_IDLE && was != SERVER_CHECKING)
 		list_prepend(&pool->servers[to], &srv->node);
 	else if (to != SERVER_CLOSED)
@@ -86,6 +88,7 @@ free_server(void *arg)
 	prepared_clear(&srv->prepared);
 	progress_clear(&srv->progress);
 	told_drop(&srv->pool->all->told, srv->told);
+	told_drop(&srv->pool->all->told, srv->heard);
 	free(srv->context);
 	free(srv);
 }
@@ -351,6 +354,18 @@ note_told(void *arg, const char *name, const char *value)
 	struct server *srv = arg;
 
 	srv->told = told_with(&srv->pool->all->told, srv->told, name, value);
+	if (srv->state == SERVER_LEASED && srv->lease && srv->lease->ops->told &&
+	    !progress_hides_status(&srv->progress))
+		srv->lease->ops->told(srv->lease, name, value);
+}
+
+static void
+own_ended(void *arg, struct buf *out)
+{
+	struct server *srv = arg;
+
+	if (srv->state == SERVER_LEASED && srv->lease && srv->lease->ops->own_ended)
+		srv->lease->ops->own_ended(srv->lease, out);
 }
 
 const char *
@@ -371,6 +386,7 @@ make(struct pool *pool, enum server_state state)
 	srv->since_us = loop_now_us(pool->all->loop);
 	progress_init(&srv->progress);
 	srv->progress.told = note_told;
+	srv->progress.own_ended = own_ended;
 	srv->progress.told_arg = srv;
 	prepared_init(&srv->prepared, &pool->all->statements, &srv->progress);
 	list_append(&pool->servers[state], &srv->node);
@@ -710,6 +726,22 @@ server_has_set(const struct server *srv, const char *name)
 }
 
 bool
+server_was_set(const struct server *srv, const char *name)
+{
+	char text[96];
+
+	/* Each session has one. */
+	if (strcmp(name, "application_name") == 0)
+		return srv->heard != NULL || srv->leases > 0;
+	/* Who it is, tells whether it is a superuser. */
+	if (strcmp(name, "is_superuser") == 0 || strcmp(name, "session_authorization") == 0)
+		return server_has_set(srv, "'role',") ||
+		       server_has_set(srv, "'session_authorization',");
+	snprintf(text, sizeof text, "'%s',", name);
+	return server_has_set(srv, text) != NULL;
+}
+
+bool
 server_must_discard(const struct server *srv)
 {
 	const char *limit;
@@ -855,6 +887,7 @@ on_readable(struct stream *st, void *arg)
 		 * closes, and so does an answer, as nothing was asked. */
 		if (server_drop(srv) < 0)
 			return;
+		pool_heard(srv->pool, srv);
 		if (srv->progress.fatal)
 			server_close(srv, end_reason(srv));
 		else if (srv->progress.from_have == 0 && (why = server_remains(srv)) != NULL)

@@ -52,7 +52,9 @@ struct server {
 	struct progress progress;
 	struct cleanup cleanup;
 	struct prepared_set prepared;
-	struct told *told; /* what it has said of its parameters by ParameterStatus */
+	struct told *told;         /* what it has said of its parameters by ParameterStatus */
+	struct told *heard;        /* the same when the pool last looked */
+	const char *heard_context; /* context at that time, not to be read */
 	char *context; /* the statement that set the parameters it has now; NULL: it has its own */
 	unsigned cancels; /* CancelRequests under way */
 	bool retiring;    /* is closed instead of getting idle; not a state: the lease goes on */
@@ -132,6 +134,9 @@ const char *server_has_set(const struct server *, const char *name);
  * that is what the transaction has set. The name may be in any case. Valid until the server is read
  * again. NULL: it has said nothing. */
 const char *server_told(const struct server *, const char *name);
+
+/* Is the value that the idle server has of this parameter one that a session has set? */
+bool server_was_set(const struct server *, const char *name);
 
 /* Does it need DISCARD ALL before the next lease, whatever this one has done? Because the pool says
  * so, or because a session has set a limit that would make PostgreSQL end the idle server. */

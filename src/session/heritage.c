@@ -47,6 +47,7 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->discard);
 	PACK(p, s->changed);
 	PACK(p, s->let_in);
+	PACK(p, s->unproven);
 	PACK(p, s->undone);
 	PACK(p, s->begun);
 	PACK(p, s->asks);
@@ -318,6 +319,9 @@ session_pack(struct heritage *h, struct session *s)
 	s->pool = handover_pack_pool(p, &h->pools, s->pool);
 	pack_str(p, &s->role);
 	pack_str(p, &s->application);
+	pack_str(p, &s->application_told);
+	pack_str(p, &s->application_set);
+	told_pack(p, &h->d->pools.told, &s->told);
 	pack_str(p, &s->setup);
 	startup_pack(p, s);
 	list_pack(p, &s->hidden);

@@ -9,18 +9,22 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "pool/gate.h"
 #include "session/admit.h"
+#include "session/application.h"
 #include "session/daemon.h"
 #include "session/params.h"
 #include "session/session.h"
 #include "session/state.h"
+#include "session/telling.h"
 #include "wire/canonical.h"
 #include "wire/msg.h"
-#include "wire/reader.h"
 #include "wire/startup.h"
 
-#define OPTIONS_MAX 32 /* `_pq_.` options that are named back */
+#define GREETING_MAX (256 * 1024)    /* bytes of all that is told at login */
+#define PATIENCE_US  (200 * UNIT_MS) /* a server that is free soon is waited for that long */
+#define OPTIONS_MAX  32              /* `_pq_.` options that are named back */
 
 static void
 refuse(struct session *s, struct err *e)
@@ -71,45 +75,6 @@ enter_console(struct session *s)
 
 /* ---- the pool's parameters ---- */
 
-/* The next column of a DataRow as a string; false if it is NULL, or too long to be told. */
-static bool
-own_value(struct reader *r, char *text, size_t size)
-{
-	int32_t bytes = (int32_t)reader_u32(r);
-	const uint8_t *p = bytes > 0 ? reader_bytes(r, (size_t)bytes) : NULL;
-
-	if (bytes < 0 || (size_t)bytes >= size || (bytes > 0 && p == NULL))
-		return false;
-	if (p)
-		memcpy(text, p, (size_t)bytes);
-	text[bytes] = 0;
-	return true;
-}
-
-static void
-add_welcome(struct session *s, struct buf *out)
-{
-	const struct pool *pool = s->pool;
-	const struct pool_greeting *own = s->setup ? pool_greeting(pool, s->setup) : NULL;
-	struct reader r;
-
-	if (own) {
-		reader_init(&r, own->row, own->bytes);
-		reader_u16(&r);
-	}
-	msg_auth_ok(out);
-	for (unsigned i = 0; i < pool->nparams; i++) {
-		const char *value = pool->params[i].value;
-		char text[256];
-
-		if (own && own_value(&r, text, sizeof text))
-			value = text;
-		if (strcmp(pool->params[i].name, "application_name") == 0)
-			value = s->application;
-		msg_parameter_status(out, pool->params[i].name, value);
-	}
-}
-
 void
 login_welcome(struct session *s)
 {
@@ -117,9 +82,13 @@ login_welcome(struct session *s)
 
 	session_set_state(s, SESSION_IDLE);
 	s->let_in = true;
+	free(s->shadowed);
+	s->shadowed = NULL;
+	s->shadowed_bytes = 0;
 	stream_resume(&s->stream);
-	buf_init(&out, 64 * 1024);
-	add_welcome(s, &out);
+	buf_init(&out, GREETING_MAX);
+	msg_auth_ok(&out);
+	telling_all(s, &out);
 	send_hello(s, &out);
 	buf_clear(&out);
 	if (s->daemon->conf->log_connections)
@@ -132,24 +101,36 @@ login_welcome(struct session *s)
 void
 login_failed(struct session *s, const struct err *e)
 {
+	/* Nothing but the question what a server makes of its startup parameters was in the way. */
+	if (s->state == SESSION_LOGIN && s->pool->told && e->id != ERR_SHUTDOWN) {
+		login_welcome(s);
+		return;
+	}
 	s->daemon->refused++;
 	session_fail(s, e);
 }
 
-/* Is it known what the client is to be told? */
+/* Can the client be let in now? If nobody has had its startup parameters before, a server is asked
+ * what it makes of them, where one is idle or about to be; an idle one is asked, too, for what may
+ * have changed since servers were last heard. A login waits for no other session: what
+ * a server makes of them is told, and what is wrong is refused, with the first statement. */
 static bool
-know_greeting(struct session *s)
+can_be_let_in(struct session *s)
 {
-	if (s->pool->nparams == 0)
+	if (s->pool->told == NULL)
 		return false;
 	state_start(s);
-	return s->setup == NULL || pool_greeting(s->pool, s->setup) != NULL;
+	s->unproven = !telling_start(s);
+	if (!s->unproven)
+		return !pool_is_stale(s->pool) ||
+		       (s->lease->srv == NULL && pool_take_idle(s->pool) == NULL);
+	return s->lease->srv == NULL && !pool_is_free_soon(s->pool);
 }
 
 void
 login_granted(struct session *s)
 {
-	if (know_greeting(s)) {
+	if (can_be_let_in(s)) {
 		lease_return(s->lease, false);
 		login_welcome(s);
 	} else {
@@ -163,7 +144,7 @@ login_again(struct session *s)
 	struct err e;
 	int r;
 
-	if (know_greeting(s)) {
+	if (can_be_let_in(s)) {
 		login_welcome(s);
 		return;
 	}
@@ -177,6 +158,24 @@ login_again(struct session *s)
 	} else {
 		login_failed(s, &e);
 		err_clear(&e);
+	}
+}
+
+void
+login_sweep(struct daemon *d)
+{
+	int64_t now = loop_now_us(d->loop);
+	struct list_node *n, *after;
+
+	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_LOGIN]) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+
+		if (now - s->since_us < PATIENCE_US)
+			return; /* they are in order of time */
+		if (s->pool->told == NULL)
+			continue;
+		lease_leave(s->lease);
+		login_welcome(s);
 	}
 }
 
@@ -235,7 +234,7 @@ negotiate(struct session *s, const struct startup *st, const char *database)
 static bool
 check_packet(struct session *s, const struct startup *st, struct err *e)
 {
-	const char *user, *application;
+	const char *user;
 
 	user = startup_get(st, "user");
 	if (user == NULL || *user == 0) {
@@ -243,8 +242,6 @@ check_packet(struct session *s, const struct startup *st, struct err *e)
 		return false;
 	}
 	s->role = mem_strdup(user);
-	application = startup_get(st, "application_name");
-	s->application = mem_strdup(application ? application : "");
 	return check_replication(startup_get(st, "replication"), e);
 }
 
@@ -263,6 +260,17 @@ there_is_room(const struct session *s, bool console, struct err *e)
 	return false;
 }
 
+static char *
+keep_params(const struct buf *params, uint32_t *bytes)
+{
+	char *kept = params->len > 0 ? mem_alloc(params->len) : NULL;
+
+	*bytes = (uint32_t)params->len;
+	if (kept)
+		memcpy(kept, buf_data(params), params->len);
+	return kept;
+}
+
 static const char *
 database_of(const struct session *s, const struct startup *st)
 {
@@ -278,7 +286,7 @@ let_in(struct session *s, const struct startup *st)
 	struct daemon *d = s->daemon;
 	const char *database = database_of(s, st);
 	bool console;
-	struct buf params;
+	struct buf params, shadowed;
 	struct err e;
 
 	console = strcmp(database, CONSOLE_DATABASE) == 0;
@@ -303,17 +311,17 @@ let_in(struct session *s, const struct startup *st)
 	s->mode = (uint8_t)s->pool->conf->mode;
 	s->pin = s->pool->conf->pin;
 	buf_init(&params, PARAMS_MAX);
-	if (params_read(st, &params, &e) < 0) {
+	buf_init(&shadowed, PARAMS_MAX);
+	if (params_read(st, &params, &shadowed, &e) < 0) {
 		refuse(s, &e);
 	} else {
-		if (params.len > 0) {
-			s->startup = mem_alloc(params.len);
-			s->startup_bytes = (uint32_t)params.len;
-			memcpy(s->startup, buf_data(&params), params.len);
-		}
+		application_take(s, &params);
+		s->startup = keep_params(&params, &s->startup_bytes);
+		s->shadowed = keep_params(&shadowed, &s->shadowed_bytes);
 		login_again(s);
 	}
 	buf_clear(&params);
+	buf_clear(&shadowed);
 }
 
 /* May the user of the client do what the packet asks for? `data` is the packet. */

@@ -9,13 +9,13 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "wire/canonical.h"
 #include "wire/switches.h"
 
 static bool
 for_login(const char *name)
 {
-	static const char *const names[] = {"user", "database", "application_name", "replication",
-					    "options"};
+	static const char *const names[] = {"user", "database", "replication", "options"};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (strcmp(name, names[i]) == 0)
@@ -43,17 +43,35 @@ name_hash(const char *name)
 	return hash;
 }
 
+/* `same`: with the same value. */
 static bool
-comes_again(const struct pair *p, const struct pair *end)
+comes_again(const struct pair *p, const struct pair *end, bool same)
 {
 	for (const struct pair *q = p + 1; q < end; q++)
-		if (q->hash == p->hash && strcasecmp(q->name, p->name) == 0)
+		if (q->hash == p->hash && strcasecmp(q->name, p->name) == 0 &&
+		    (!same || strcmp(q->value, p->value) == 0))
 			return true;
 	return false;
 }
 
+/* A DateStyle says only what it changes: the last one together with those before it. If one is not
+ * understood, it is the server's to refuse. */
+static const char *
+join_styles(const struct pair *first, const struct pair *last, char *text, size_t size)
+{
+	struct datestyle d = {-1, -1};
+
+	if (first == last)
+		return last->value;
+	for (const struct pair *p = first; p <= last; p++)
+		if (strcasecmp(p->name, last->name) == 0 && !canonical_datestyle(p->value, &d))
+			return last->value;
+	canonical_datestyle_text(&d, text, size);
+	return text;
+}
+
 static void
-add_last_ones(const struct buf *all, struct buf *out)
+add_last_ones(const struct buf *all, struct buf *out, struct buf *shadowed)
 {
 	const char *at = (const char *)buf_data(all), *end = at + all->len;
 	struct pair *pairs = mem_calloc(all->len / 2 + 1, sizeof *pairs);
@@ -68,10 +86,17 @@ add_last_ones(const struct buf *all, struct buf *out)
 		at = p->value + strlen(p->value) + 1;
 	}
 	for (size_t i = 0; i < n; i++) {
-		if (comes_again(&pairs[i], pairs + n))
+		struct buf *to = comes_again(&pairs[i], pairs + n, false) ? shadowed : out;
+		const char *value = pairs[i].value;
+		char style[64];
+
+		/* A SELECT has at most 1664 columns. */
+		if (to == shadowed && n > 500 && comes_again(&pairs[i], pairs + n, true))
 			continue;
-		buf_add_str(out, pairs[i].name);
-		buf_add_str(out, pairs[i].value);
+		if (to == out && strcasecmp(pairs[i].name, "DateStyle") == 0)
+			value = join_styles(pairs, &pairs[i], style, sizeof style);
+		buf_add_str(to, pairs[i].name);
+		buf_add_str(to, value);
 	}
 	free(pairs);
 }
@@ -93,7 +118,7 @@ read_options(const char *options, struct buf *all, struct err *e)
 }
 
 int
-params_read(const struct startup *st, struct buf *out, struct err *e)
+params_read(const struct startup *st, struct buf *out, struct buf *shadowed, struct err *e)
 {
 	const char *at = st->params, *name, *value;
 	const char *options = startup_get(st, "options");
@@ -114,7 +139,7 @@ params_read(const struct startup *st, struct buf *out, struct err *e)
 		r = -E_SYNTAX;
 	}
 	if (r == 0)
-		add_last_ones(&all, out);
+		add_last_ones(&all, out, shadowed);
 	buf_clear(&all);
 	return r;
 }
@@ -161,6 +186,18 @@ params_same(const char *name, const char *wanted, const char *reported)
 	return strcmp(wanted, reported) == 0;
 }
 
+bool
+params_fixed(const char *name)
+{
+	static const char *const names[] = {"server_version", "server_encoding", "is_superuser",
+					    "in_hot_standby", "integer_datetimes"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcasecmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 void
 params_literal(struct buf *sql, const char *text)
 {
@@ -174,29 +211,69 @@ params_literal(struct buf *sql, const char *text)
 }
 
 void
+params_bytes_literal(struct buf *sql, const char *text)
+{
+	const char *p = text;
+
+	while (*p && (unsigned char)*p < 0x80)
+		p++;
+	if (*p == 0) {
+		params_literal(sql, text);
+		return;
+	}
+	buf_add_fmt(sql, " E'");
+	for (; *text; text++) {
+		if ((unsigned char)*text >= 0x80) {
+			buf_add_fmt(sql, "\\x%02x", (unsigned char)*text);
+			continue;
+		}
+		if (*text == '\'' || *text == '\\')
+			buf_add_u8(sql, (uint8_t)*text);
+		buf_add_u8(sql, (uint8_t)*text);
+	}
+	buf_add_u8(sql, '\'');
+}
+
+static void
+add_call(const char *name, const char *value, bool first, struct buf *sql)
+{
+	buf_add_fmt(sql, first ? "SELECT pg_catalog.set_config(" : ", pg_catalog.set_config(");
+	params_bytes_literal(sql, name);
+	buf_add_u8(sql, ',');
+	params_bytes_literal(sql, value);
+	buf_add_fmt(sql, ",false)");
+}
+
+void
+params_calls(const char *params, size_t bytes, struct buf *sql)
+{
+	const char *at = params, *end = params + bytes;
+
+	while (at < end) {
+		const char *name = at, *value = name + strlen(name) + 1;
+
+		add_call(name, value, at == params, sql);
+		at = value + strlen(value) + 1;
+	}
+}
+
+void
 params_setup(const char *params, size_t bytes, const struct pool *pool, struct buf *sql)
 {
 	const char *at = params, *end = params + bytes;
 	bool any = false;
 
 	while (at < end) {
-		const char *name = at, *value = name + strlen(name) + 1, *reported = NULL;
+		const char *name = at, *value = name + strlen(name) + 1;
+		const char *reported = pool_param(pool, name);
 
 		at = value + strlen(value) + 1;
-		for (unsigned i = 0; i < pool->nparams; i++)
-			if (strcasecmp(pool->params[i].name, name) == 0)
-				reported = pool->params[i].value;
 		/* PostgreSQL seeds nothing by it. */
 		if (strcasecmp(name, "seed") == 0)
 			continue;
-		if (reported && params_same(name, value, reported))
+		if (reported && params_same(name, value, reported) && !params_fixed(name))
 			continue;
-		buf_add_fmt(sql,
-			    any ? ", pg_catalog.set_config(" : "SELECT pg_catalog.set_config(");
-		params_literal(sql, name);
-		buf_add_u8(sql, ',');
-		params_literal(sql, value);
-		buf_add_fmt(sql, ",false)");
+		add_call(name, value, !any, sql);
 		any = true;
 	}
 	if (any)

@@ -13,9 +13,10 @@
 /* Reads the parameters of a startup packet: what `options` says (wire/switches.h), and behind that
  * those that are not for the login itself (user, database, application_name, replication, _pq_.*),
  * as name NUL value NUL ... into `out`. Of several values of one parameter the last one is there: a
- * parameter of its own wins over `options`, as in PostgreSQL. Returns 0, or -E_SYNTAX with the
- * reason in *e if options cannot be understood. */
-int params_read(const struct startup *, struct buf *out, struct err *e);
+ * parameter of its own wins over `options`, as in PostgreSQL. Those before it, which PostgreSQL
+ * looks at too, go into `shadowed`. Returns 0, or -E_SYNTAX with the reason in *e if options cannot
+ * be understood. */
+int params_read(const struct startup *, struct buf *out, struct buf *shadowed, struct err *e);
 
 /* Adds to `sql` the one statement that sets those that the pool's servers do not have anyway;
  * nothing if they have them all. */
@@ -24,6 +25,16 @@ void params_setup(const char *params, size_t bytes, const struct pool *, struct 
 /* Adds the text as an SQL string, as quote_literal() does: right whatever
  * standard_conforming_strings is. */
 void params_literal(struct buf *sql, const char *text);
+
+/* The same of bytes in the server's encoding, whatever the client's is. */
+void params_bytes_literal(struct buf *sql, const char *text);
+
+/* Adds to `sql` the calls that set them, one behind the other; with a SELECT ahead, and nothing if
+ * there are none. */
+void params_calls(const char *params, size_t bytes, struct buf *sql);
+
+/* Is it reported, but nobody's to set? The server says so. */
+bool params_fixed(const char *name);
 
 /* Is this value what the server reports for the parameter, as far as spelling goes? */
 bool params_same(const char *name, const char *wanted, const char *reported);

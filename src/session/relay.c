@@ -9,6 +9,7 @@
 #include "session/deallocate.h"
 #include "session/dismiss.h"
 #include "session/limits.h"
+#include "session/params.h"
 #include "session/parts.h"
 #include "session/reword.h"
 #include "session/scopes.h"
@@ -16,6 +17,7 @@
 #include "session/session.h"
 #include "session/slow.h"
 #include "session/state.h"
+#include "session/telling.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 
@@ -113,6 +115,8 @@ end_refused(struct session *s, const uint8_t *report, size_t bytes)
 	struct err e;
 
 	err_make(&e, ERR_STARTUP_REFUSED, text ? text : "the server gives no reason");
+	if (s->let_in)
+		telling_unlearn(s);
 	snprintf(e.sqlstate, sizeof e.sqlstate, "%s", s->lease->srv->progress.error);
 	if ((text = msg_report_field(report, bytes, 'D')) != NULL)
 		err_detail(&e, "%s", text);
@@ -126,31 +130,27 @@ end_refused(struct session *s, const uint8_t *report, size_t bytes)
 	err_clear(&e);
 }
 
-/* The answer's last row, if there is one, and its first ErrorResponse, if there is one. */
+/* The answer's first ErrorResponse, or NULL. */
 static const uint8_t *
-read_answer(const struct buf *answer, size_t *bytes, const uint8_t **refused, size_t *refused_bytes)
+find_refusal(const struct buf *answer, size_t *bytes)
 {
-	const uint8_t *at = buf_data(answer), *row = NULL;
+	const uint8_t *at = buf_data(answer);
 	size_t left = answer->len;
 	struct frame f;
 
-	*refused = NULL;
 	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
-		if (f.type == 'D') {
-			row = at + FRAME_HEADER;
+		if (f.type == 'E') {
 			*bytes = f.body;
-		}
-		if (f.type == 'E' && *refused == NULL) {
-			*refused = at + FRAME_HEADER;
-			*refused_bytes = f.body;
+			return at + FRAME_HEADER;
 		}
 		at += FRAME_HEADER + f.body;
 		left -= FRAME_HEADER + f.body;
 	}
-	return row;
+	return NULL;
 }
 
-/* What came between is the client's. */
+/* What came between is the client's. What the session's parameters make of the server's, it is told
+ * otherwise. */
 static void
 pass_on(struct session *s)
 {
@@ -159,7 +159,7 @@ pass_on(struct session *s)
 	struct frame f;
 
 	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
-		if (f.type == 'A' || f.type == 'S')
+		if (f.type == 'A' || (f.type == 'S' && s->state != SESSION_SETUP))
 			session_send(s, at, FRAME_HEADER + f.body);
 		at += FRAME_HEADER + f.body;
 		left -= FRAME_HEADER + f.body;
@@ -169,9 +169,8 @@ pass_on(struct session *s)
 static void
 setup_answered(struct session *s)
 {
-	const uint8_t *refused;
-	size_t bytes = 0, refused_bytes = 0;
-	const uint8_t *row = read_answer(s->answer, &bytes, &refused, &refused_bytes);
+	size_t refused_bytes = 0;
+	const uint8_t *refused = find_refusal(s->answer, &refused_bytes);
 
 	if (strcmp(s->lease->srv->progress.error, "57014") == 0 && s->asks < ASKS_MAX) {
 		pass_on(s);
@@ -186,7 +185,7 @@ setup_answered(struct session *s)
 		end_refused(s, refused, refused_bytes);
 		return;
 	}
-	if (s->lease->srv->progress.error[0] || (row == NULL && !s->let_in)) {
+	if (s->lease->srv->progress.error[0]) {
 		end_by(s, "it gives no reason");
 		return;
 	}
@@ -198,7 +197,12 @@ setup_answered(struct session *s)
 		state_applied(s);
 		if (sequences_due(s))
 			sequences_gone(s);
+		if (s->unproven)
+			telling_learn(s);
 		session_set_state(s, SESSION_ACTIVE);
+		telling_send(s);
+		if (s->state != SESSION_ACTIVE)
+			return;
 		stream_resume(&s->stream);
 		request_resume(s);
 		late_cancel(s);
@@ -211,9 +215,9 @@ setup_answered(struct session *s)
 		login_again(s);
 		return;
 	}
-	pool_greeting_keep(s->pool, s->setup, row, bytes);
 	forget_answer(s);
 	state_applied(s);
+	telling_learn(s);
 	lease_return(s->lease, false);
 	login_welcome(s);
 }
@@ -221,17 +225,17 @@ setup_answered(struct session *s)
 static void
 give(struct session *s)
 {
-	const struct pool *pool = s->pool;
 	struct buf sql;
 
 	s->asks++;
 	buf_init(&sql, ANSWER_MAX);
 	if (s->let_in && sequences_due(s))
 		buf_add_fmt(&sql, "DISCARD SEQUENCES; ");
+	if (s->shadowed_bytes > 0) {
+		params_calls(s->shadowed, s->shadowed_bytes, &sql);
+		buf_add_fmt(&sql, "; RESET ROLE; RESET SESSION AUTHORIZATION; RESET ALL; ");
+	}
 	state_change(s, &sql);
-	for (unsigned i = 0; i < pool->nparams && !s->let_in; i++)
-		buf_add_fmt(&sql, "%s pg_catalog.current_setting('%s', true)",
-			    i == 0 ? "; SELECT" : ",", pool->params[i].name);
 	buf_add_u8(&sql, 0);
 	ask(s, SESSION_SETUP, (char *)buf_data(&sql));
 	buf_clear(&sql);
@@ -265,15 +269,16 @@ relay_begin(struct session *s)
 	if (s->slow)
 		slow_begin(s);
 	/* What a server has taken once, it will take again: that goes ahead of the first message.
-	 * But a role may have gone, nothing may be done as another, and what is cut short is tried
-	 * again. */
-	if (state_is_other(s) || state_is_hasty(s)) {
+	 * But a role may have gone, nothing may be done as another, what is cut short is tried
+	 * again, and the parameters of a login that had no server may be wrong. */
+	if (state_is_other(s) || state_is_hasty(s) || s->unproven) {
 		relay_setup(s);
 		return;
 	}
 	session_set_state(s, SESSION_ACTIVE);
 	state_apply(s, &s->daemon->ahead);
 	sequences_begin(s, &s->daemon->ahead);
+	telling_send(s);
 }
 
 /* ---- parameters that were set ---- */
@@ -534,6 +539,26 @@ drained(struct lease *l)
 }
 
 static void
+told(struct lease *l, const char *name, const char *value)
+{
+	struct session *s = session_of(l);
+
+	/* SETUP: see setup_answered(). */
+	if (l == s->lease &&
+	    (s->state == SESSION_ACTIVE || s->state == SESSION_SAVING || s->state == SESSION_SCOPE))
+		telling_heard(s, name, value);
+}
+
+static void
+own_ended(struct lease *l, struct buf *out)
+{
+	struct session *s = session_of(l);
+
+	if (l == s->lease && s->state == SESSION_ACTIVE)
+		telling_differences(s, out);
+}
+
+static void
 calm(struct lease *l)
 {
 	scopes_calm(session_of(l));
@@ -542,7 +567,12 @@ calm(struct lease *l)
 static void
 ended(struct lease *l, struct todo *done, bool broken)
 {
-	scopes_ended(session_of(l), l, done, broken);
+	struct session *s = session_of(l);
+
+	/* What the cleanup has brought about. */
+	if (l == s->lease && l->state == LEASE_HELD && !session_gone(s))
+		telling_send(s);
+	scopes_ended(s, l, done, broken);
 }
 
 static void
@@ -587,6 +617,8 @@ const struct lease_ops relay_lease_ops = {
     .drained = drained,
     .lost = lost,
     .describe = describe,
+    .told = told,
+    .own_ended = own_ended,
     .ended = ended,
     .calm = calm,
 };

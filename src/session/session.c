@@ -35,9 +35,8 @@ static const struct {
 	const char *name;
 	unsigned next;
 } states[SESSION_NSTATES] = {
-    [SESSION_STARTUP] = {"startup", TO(SESSION_LOOKUP) | TO(SESSION_LOGIN) |
-					TO(SESSION_CANCEL) | TO(SESSION_IDLE) |
-					TO(SESSION_CONSOLE) | ENDS},
+    [SESSION_STARTUP] = {"startup", TO(SESSION_LOOKUP) | TO(SESSION_LOGIN) | TO(SESSION_CANCEL) |
+					TO(SESSION_IDLE) | TO(SESSION_CONSOLE) | ENDS},
     [SESSION_LOOKUP] = {"lookup",
 			TO(SESSION_LOGIN) | TO(SESSION_IDLE) | TO(SESSION_CONSOLE) | ENDS},
     [SESSION_LOGIN] = {"login", TO(SESSION_IDLE) | TO(SESSION_SETUP) | ENDS},
@@ -401,6 +400,10 @@ free_session(void *arg)
 	free(s->packet);
 	free(s->role);
 	free(s->application);
+	free(s->application_told);
+	free(s->application_set);
+	free(s->shadowed);
+	told_drop(&s->daemon->pools.told, s->told);
 	if (s->answer)
 		buf_clear(s->answer);
 	free(s->answer);
@@ -519,6 +522,7 @@ session_sweep(struct daemon *d)
 		login_failed(s, &e);
 		err_clear(&e);
 	}
+	login_sweep(d);
 	while ((n = list_first(&d->in_state[SESSION_CLOSING])) != NULL) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 

@@ -87,10 +87,16 @@ struct session {
 	struct user *user; /* what the system says of it (users.h); NULL: it was not asked */
 	char *packet;      /* SESSION_LOOKUP: its startup packet */
 	size_t packet_bytes;
-	char *role;        /* the user of its startup packet */
-	char *application; /* application_name, or "" */
+	char *role; /* the user of its startup packet */
+	/* application.h: as the startup packet has it, and as servers tell of that; the one that
+	 * was set since, or NULL */
+	char *application, *application_told, *application_set;
+	struct told *told; /* telling.h: what the client has been told of parameters */
+	bool unproven;     /* let in without a server's having seen its startup parameters */
 	char *startup;     /* its startup parameters (params.h) while it waits to be let in */
 	uint32_t startup_bytes;
+	char *shadowed; /* login: values of those that others stand behind, to be looked at */
+	uint32_t shadowed_bytes;
 	uint32_t drop_left; /* bytes still to come of a message that is not wanted */
 	uint32_t owed;      /* a Terminate waits: ReadyForQuery that were due when it came */
 	bool unheard;    /* it waits, and a part of an answer came when nobody was there any more */
@@ -234,6 +240,8 @@ void login_granted(struct session *);
 void login_welcome(struct session *);
 /* login: what the server says is of no use, as the pool has been moved: asks again. */
 void login_again(struct session *);
+/* login: those that have waited long enough for a server that was said to be free soon. */
+void login_sweep(struct daemon *);
 /* login: they will not be. */
 void login_failed(struct session *, const struct err *);
 

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "pool/pool.h"
+#include "session/application.h"
 #include "session/params.h"
 #include "session/unlisted.h"
 #include "wire/frame.h"
@@ -115,7 +116,8 @@ struct settings {
 	struct buf sql;
 	struct buf names; /* of what is in sql: name NUL ... */
 	bool any;
-	bool temporary; /* search_path leads to pg_temp */
+	char *application; /* application_name, or NULL: it is the server's own */
+	bool temporary;    /* search_path leads to pg_temp */
 };
 
 /* A server reads the statement by its own client_encoding, which may not be the session's: there is
@@ -263,6 +265,9 @@ take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *
 		} else if (strcmp(name, "session_authorization") == 0) {
 			if ((own == NULL || strcmp(value, own) != 0) && who->authorization == NULL)
 				who->authorization = mem_strdup(value);
+		} else if (strcmp(name, "application_name") == 0) {
+			free(set->application);
+			set->application = mem_strdup(value);
 		} else if (strcmp(name, "is_superuser") != 0) {
 			/* What is created from now on is temporary, by whatever words. */
 			if (strcmp(name, "search_path") == 0 &&
@@ -311,6 +316,8 @@ state_take(struct session *s, const struct buf *answer)
 	free(srv->context);
 	srv->context =
 	    good && set.any ? mem_strndup((char *)buf_data(&set.sql), set.sql.len) : NULL;
+	application_set(s, set.application);
+	free(set.application);
 	add_startup(s, &set);
 	good = good && !set.sql.failed;
 	if (!good) {
@@ -422,6 +429,7 @@ state_discarded(struct session *s)
 	free(srv->context);
 	srv->context = NULL;
 	srv->sequences = s->id;
+	application_set(s, NULL);
 	state_start(s);
 }
 
@@ -497,7 +505,7 @@ state_differs(const struct session *s)
 {
 	const char *have = s->lease->srv->context;
 
-	return strcmp(have ? have : "", s->setup ? s->setup : "") != 0;
+	return strcmp(have ? have : "", s->setup ? s->setup : "") != 0 || application_differs(s);
 }
 
 void
@@ -507,8 +515,25 @@ state_change(const struct session *s, struct buf *sql)
 		buf_add_fmt(sql,
 			    "RESET statement_timeout; RESET ROLE; RESET SESSION AUTHORIZATION; "
 			    "RESET ALL; ");
-	if (s->setup)
-		buf_add_fmt(sql, "%s", s->setup);
+	buf_add_fmt(sql, "%s", s->setup ? s->setup : "");
+	/* What is reset above is the server's own. */
+	if (s->lease->srv->context || application_differs(s)) {
+		buf_add_fmt(sql, s->setup ? ", " : "SELECT ");
+		application_call(s, sql);
+	}
+}
+
+static void
+own_application(const struct session *s, struct buf *out)
+{
+	struct buf sql;
+
+	buf_init(&sql, SQL_MAX);
+	buf_add_fmt(&sql, "SELECT ");
+	application_call(s, &sql);
+	buf_add_u8(&sql, 0);
+	state_own(&s->lease->srv->progress, (char *)buf_data(&sql), out);
+	buf_clear(&sql);
 }
 
 void
@@ -516,12 +541,11 @@ state_apply(struct session *s, struct buf *out)
 {
 	struct server *srv = s->lease->srv;
 	const char *have = srv->context ? srv->context : "", *want_it = s->setup ? s->setup : "";
+	bool other = strcmp(have, want_it) != 0;
 
-	if (srv->context == NULL && s->setup == NULL)
+	if (!other && !application_differs(s))
 		return;
-	if (strcmp(have, want_it) == 0)
-		return;
-	if (*have) {
+	if (other && *have) {
 		/* In this order: the role that was taken may not be allowed to do the rest. */
 		if (strcasestr(have, "'role'"))
 			state_own(&srv->progress, "RESET ROLE", out);
@@ -529,8 +553,11 @@ state_apply(struct session *s, struct buf *out)
 			state_own(&srv->progress, "RESET SESSION AUTHORIZATION", out);
 		state_own(&srv->progress, "RESET ALL", out);
 	}
-	if (*want_it)
+	if (other && *want_it)
 		state_own(&srv->progress, want_it, out);
+	/* RESET ALL has taken it back. */
+	if ((other && *have) || application_differs(s))
+		own_application(s, out);
 	msg_sync(out);
 	progress_sent_own_sync(&srv->progress);
 	state_applied(s);

@@ -17,6 +17,8 @@ packed(const char *text, char *out, size_t out_size)
 	return n;
 }
 
+static struct buf shadowed;
+
 static int
 read_params(const char *text, struct buf *out, struct err *e)
 {
@@ -25,7 +27,9 @@ read_params(const char *text, struct buf *out, struct err *e)
 
 	params[packed(text, params, sizeof params - 1) + 1] = 0;
 	buf_init(out, 65536);
-	return params_read(&st, out, e);
+	buf_clear(&shadowed);
+	buf_init(&shadowed, 65536);
+	return params_read(&st, out, &shadowed, e);
 }
 
 static void
@@ -59,7 +63,8 @@ refuses(const char *options, const char *reason)
 
 START_TEST(what_is_for_the_login_is_left_out)
 {
-	reads("user|u|database|d|application_name|a|replication|0|_pq_.x|1|", "");
+	reads("user|u|database|d|application_name|a|replication|0|_pq_.x|1|",
+	      "application_name|a|");
 	reads("user|u|client_encoding|UTF8|DateStyle|ISO|", "client_encoding|UTF8|DateStyle|ISO|");
 }
 END_TEST
@@ -87,6 +92,15 @@ START_TEST(the_last_value_counts)
 	reads("a|1|b|3|A|2|", "b|3|A|2|");
 	reads("user|u|options|-c a=1 --a=2 -c b=1 --A=3|", "b|1|A|3|");
 	reads("options|-c a=1|options|-c b=2|user|u|", "b|2|");
+	/* A DateStyle goes on from the one before. */
+	reads("DateStyle|German|datestyle|SQL|", "datestyle|SQL, DMY|");
+	reads("DateStyle|DMY|options|-c DateStyle=ISO,YMD|", "DateStyle|ISO, DMY|");
+	reads("options|-e -c DateStyle=ISO|", "DateStyle|ISO, DMY|");
+	reads("options|-c DateStyle=x -c DateStyle=ISO|", "DateStyle|ISO|");
+	/* What has no effect is looked at all the same. */
+	reads("a|1|b|3|a|2|a|1|a|2|", "b|3|a|2|");
+	ck_assert_uint_eq(shadowed.len, 12);
+	ck_assert_mem_eq(buf_data(&shadowed), "a\0001\0a\0002\0a\0001\0", 12);
 }
 END_TEST
 
@@ -133,12 +147,15 @@ END_TEST
 static void
 sets(const char *text, const char *expected)
 {
-	char params[1000], zone[] = "UTC", encoding[] = "UTF8";
+	char params[1000];
 	size_t n = packed(text, params, sizeof params);
-	struct pool pool = {.params = {{"TimeZone", zone}, {"client_encoding", encoding}},
-			    .nparams = 2};
+	struct pool pool = {.told = NULL};
+	struct tolds all;
 	struct buf sql;
 
+	tolds_init(&all);
+	pool.told = told_with(&all, pool.told, "TimeZone", "UTC");
+	pool.told = told_with(&all, pool.told, "client_encoding", "UTF8");
 	buf_init(&sql, 65536);
 	params_setup(params, n, &pool, &sql);
 	if (*expected == 0)
@@ -146,6 +163,8 @@ sets(const char *text, const char *expected)
 	else
 		ck_assert_str_eq((char *)buf_data(&sql), expected);
 	buf_clear(&sql);
+	told_drop(&all, pool.told);
+	tolds_clear(&all);
 }
 
 START_TEST(only_what_differs_is_set)

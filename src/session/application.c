@@ -1,0 +1,134 @@
+#include "session/application.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "pool/pool.h"
+#include "session/params.h"
+#include "wire/canonical.h"
+
+#define NAME "application_name"
+/* What a server has for one if the conninfo of its pool does not say (pool/resolve.c). */
+#define FALLBACK "pgwith"
+
+#define TOLD_MAX (4 * CANONICAL_NAME_MAX + 8)
+
+void
+application_take(struct session *s, struct buf *params)
+{
+	const char *at = (const char *)buf_data(params), *end = at + params->len;
+	struct buf rest;
+
+	buf_init(&rest, PARAMS_MAX);
+	while (at < end) {
+		const char *name = at, *value = name + strlen(name) + 1;
+
+		at = value + strlen(value) + 1;
+		if (strcasecmp(name, NAME) == 0) {
+			free(s->application);
+			s->application = mem_strdup(value);
+		} else {
+			buf_add(&rest, name, (size_t)(at - name));
+		}
+	}
+	buf_reset(params);
+	buf_add(params, buf_data(&rest), rest.len);
+	buf_clear(&rest);
+}
+
+static bool
+is_utf8(const char *text)
+{
+	size_t bytes = strlen(text);
+	uint32_t character;
+	unsigned n;
+
+	for (; bytes > 0; text += n, bytes -= n)
+		if ((n = utf8_read(text, bytes, &character)) == 0)
+			return false;
+	return true;
+}
+
+static bool
+is_ascii(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 32 || (unsigned char)*text > 126)
+			return false;
+	return true;
+}
+
+/* The client does not say: it has none, as with PostgreSQL; unless the conninfo of the pool says
+ * one, or a setting of the server. */
+static char *
+by_default(const struct session *s)
+{
+	const char *own = pool_param(s->pool, NAME);
+
+	return mem_strdup(own && strcmp(own, FALLBACK) != 0 ? own : "");
+}
+
+void
+application_start(struct session *s)
+{
+	const char *encoding = pool_param(s->pool, "server_encoding");
+	const char *version = pool_param(s->pool, "server_version");
+	bool utf8 = encoding && strcmp(encoding, "UTF8") == 0;
+	char text[TOLD_MAX];
+
+	if (s->application == NULL)
+		s->application = by_default(s);
+	if (s->application_told)
+		return;
+	canonical_application(s->application, utf8, version ? atoi(version) : 0, text, sizeof text);
+	s->application[canonical_name_length(s->application, utf8)] = 0;
+	/* It is sent as a text of the server's encoding: what is none is sent as the server would
+	 * make it. */
+	if (!is_ascii(s->application) && !(utf8 && is_utf8(s->application))) {
+		text[CANONICAL_NAME_MAX] = 0;
+		free(s->application);
+		s->application = mem_strdup(text);
+	}
+	s->application_told = mem_strdup(text);
+}
+
+const char *
+application_name(const struct session *s)
+{
+	return s->application_set    ? s->application_set
+	       : s->application_told ? s->application_told
+	       : s->application      ? s->application
+				     : "";
+}
+
+void
+application_set(struct session *s, const char *value)
+{
+	free(s->application_set);
+	s->application_set =
+	    value && (s->application_told == NULL || strcmp(value, s->application_told) != 0)
+		? mem_strdup(value)
+		: NULL;
+}
+
+bool
+application_differs(const struct session *s)
+{
+	const char *have = server_told(s->lease->srv, NAME);
+
+	return have && strcmp(have, application_name(s)) != 0;
+}
+
+void
+application_call(const struct session *s, struct buf *sql)
+{
+	const char *value = s->application_set ? s->application_set : s->application;
+
+	buf_add_fmt(sql, "pg_catalog.set_config('" NAME "',");
+	params_bytes_literal(sql, value ? value : "");
+	buf_add_fmt(sql, ",false)");
+}

@@ -1,0 +1,180 @@
+#include "session/telling.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "pool/pool.h"
+#include "session/application.h"
+#include "session/daemon.h"
+#include "session/params.h"
+#include "wire/canonical.h"
+#include "wire/msg.h"
+
+#define OUT_MAX (256 * 1024)
+
+static struct tolds *
+all_of(struct session *s)
+{
+	return &s->daemon->pools.told;
+}
+
+static void
+replace(struct session *s, struct told *t)
+{
+	told_drop(all_of(s), s->told);
+	s->told = t;
+}
+
+/* ---- at login ---- */
+
+/* Who a client is can change from one day to the next, and changes what else it may set. */
+static bool
+is_identity(const char *name)
+{
+	return strcasecmp(name, "role") == 0 || strcasecmp(name, "session_authorization") == 0;
+}
+
+/* Of these the client's own word is most likely the server's, too, and harmless until that is told.
+ */
+static bool
+is_as_spelled(const char *name)
+{
+	return strcasecmp(name, "TimeZone") == 0 || strcasecmp(name, "search_path") == 0;
+}
+
+/* One startup parameter. Returns false if only a server can tell. */
+static bool
+tell_one(struct session *s, const char *name, const char *value)
+{
+	const char *before = told_get(s->told, name), *result;
+	const char *encoding = told_get(s->told, "server_encoding");
+	const char *version = told_get(s->told, "server_version");
+	char text[1024];
+
+	if (is_identity(name) || params_fixed(name))
+		return false;
+	if (before && params_same(name, value, before))
+		return true;
+	result = canonical_value(name, value, before, encoding, version ? atoi(version) : 0, text,
+				 sizeof text)
+		     ? text
+		     : known_result(&s->pool->known, name, value);
+	if (before && (result || is_as_spelled(name)))
+		s->told = told_with(all_of(s), s->told, name, result ? result : value);
+	return result != NULL;
+}
+
+/* Returns false if only a server can tell of one of them. */
+static bool
+tell_each(struct session *s, const char *at, size_t bytes)
+{
+	const char *end = at + bytes;
+	bool certain = true;
+
+	while (at < end) {
+		const char *name = at, *value = name + strlen(name) + 1;
+
+		certain &= tell_one(s, name, value);
+		at = value + strlen(value) + 1;
+	}
+	return certain;
+}
+
+bool
+telling_start(struct session *s)
+{
+	bool certain;
+
+	replace(s, told_keep(s->pool->told));
+	/* First: what they make of a parameter does not count in the end. */
+	certain = tell_each(s, s->shadowed, s->shadowed_bytes);
+	replace(s, told_keep(s->pool->told));
+	certain &= tell_each(s, s->startup, s->startup_bytes);
+	application_start(s);
+	s->told = told_with(all_of(s), s->told, "application_name", s->application_told);
+	return certain;
+}
+
+static void
+learn_each(struct session *s, const char *at, size_t bytes, bool reported)
+{
+	const char *end = at + bytes;
+
+	while (at < end) {
+		const char *name = at, *value = name + strlen(name) + 1;
+		const char *result = server_told(s->lease->srv, name);
+
+		/* What a DateStyle means depends on the one before. */
+		if (!is_identity(name) && strcasecmp(name, "DateStyle") != 0 &&
+		    (reported || result == NULL))
+			known_add(&s->pool->known, name, value, result ? result : "");
+		at = value + strlen(value) + 1;
+	}
+}
+
+void
+telling_learn(struct session *s)
+{
+	learn_each(s, s->startup, s->startup_bytes, true);
+	learn_each(s, s->shadowed, s->shadowed_bytes, false);
+	s->unproven = false;
+	if (s->let_in)
+		return;
+	replace(s, told_keep(s->lease->srv->told));
+	s->told = told_with(all_of(s), s->told, "application_name", s->application_told);
+}
+
+void
+telling_unlearn(struct session *s)
+{
+	known_clear(&s->pool->known);
+}
+
+void
+telling_all(const struct session *s, struct buf *out)
+{
+	const char *at = NULL, *name, *value;
+
+	while (told_next(s->told, &at, &name, &value))
+		msg_parameter_status(out, name, value);
+}
+
+/* ---- afterwards ---- */
+
+void
+telling_differences(struct session *s, struct buf *out)
+{
+	struct told *now = s->lease->srv->told;
+	const char *at = NULL, *name, *value, *had;
+
+	if (now == s->told)
+		return;
+	while (told_next(now, &at, &name, &value)) {
+		had = told_get(s->told, name);
+		if (had == NULL || strcmp(had, value) != 0)
+			msg_parameter_status(out, name, value);
+	}
+	replace(s, told_keep(now));
+}
+
+void
+telling_send(struct session *s)
+{
+	struct buf out;
+
+	if (s->lease->srv->told == s->told || s->lease->srv->progress.own_syncs > 0)
+		return;
+	buf_init(&out, OUT_MAX);
+	telling_differences(s, &out);
+	if (out.len > 0)
+		session_send_buf(s, &out);
+	buf_clear(&out);
+}
+
+void
+telling_heard(struct session *s, const char *name, const char *value)
+{
+	s->told = told_with(all_of(s), s->told, name, value);
+}
