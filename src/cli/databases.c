@@ -1,5 +1,6 @@
 #include "cli/databases.h"
 
+#include <libpq-fe.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,8 +102,7 @@ static const struct {
     {"auth_user", "clients have no passwords here: see allow"},
     {"auth_query", "clients have no passwords here: see allow"},
     {"auth_dbname", "clients have no passwords here: see allow"},
-    {"load_balance_hosts",
-     "hosts are tried in the order of the conninfo; load_balance_hosts of libpq 16 goes there"},
+    {"load_balance_hosts", NULL}, /* is_spread() */
 };
 
 /* For people: what of a database's line has no equivalent. No values: one may be a secret. */
@@ -114,6 +114,8 @@ pool_notes(const struct import *im, const struct pgbouncer_pairs *pairs)
 
 		while (k < n && strcmp(pool_keys[k].key, pairs->list[i].key) != 0)
 			k++;
+		if (k == n)
+			++*im->unknown;
 		if (k == n)
 			settings_out(im, "; %s: not known to pgwith import; see pgbouncer.ini(5)",
 				     pairs->list[i].key);
@@ -150,6 +152,47 @@ add_parameters(struct buf *b, const struct pgbouncer_pairs *pairs)
 	buf_clear(&options);
 }
 
+/* PgBouncer opens the connections to a list of hosts in turns, unless load_balance_hosts = disable;
+ * libpq goes from the first to the last, or at random since version 16. */
+static bool
+is_spread(const struct import *im, const struct pgbouncer_pairs *pairs)
+{
+	const char *host = pgbouncer_pair(pairs, "host");
+	const char *how = pgbouncer_pair(pairs, "load_balance_hosts");
+
+	if (how == NULL)
+		how = settings_get(im, "load_balance_hosts");
+	return host && strchr(host, ',') && (how == NULL || strcmp(how, "disable") != 0);
+}
+
+static bool
+libpq_spreads(void)
+{
+	PQconninfoOption *known = PQconndefaults();
+	bool found = false;
+
+	for (PQconninfoOption *o = known; o && o->keyword; o++)
+		found |= strcmp(o->keyword, "load_balance_hosts") == 0;
+	PQconninfoFree(known);
+	return found;
+}
+
+static void
+spread_note(const struct import *im, const struct pgbouncer_pairs *pairs)
+{
+	if (!is_spread(im, pairs))
+		return;
+	if (libpq_spreads())
+		settings_out(im, "; PgBouncer opens connections to the hosts in turns; with "
+				 "load_balance_hosts=random each goes to one by chance");
+	else
+		settings_out(
+		    im, "; LOST: PgBouncer opens connections to the hosts in turns; here all go "
+			"to the first host that\n;   answers, as libpq before version 16 cannot "
+			"spread them (later: load_balance_hosts=random in\n;   the conninfo). To "
+			"spread them now: a pool for each host.");
+}
+
 /* The conninfo of a pool. The caller frees. */
 static char *
 connection(const struct import *im, const char *name, const struct pgbouncer_pairs *pairs)
@@ -172,6 +215,8 @@ connection(const struct import *im, const char *name, const struct pgbouncer_pai
 		if (pgbouncer_pair(pairs, same[i]))
 			add_word(&b, same[i], pgbouncer_pair(pairs, same[i]));
 	add_parameters(&b, pairs);
+	if (is_spread(im, pairs) && libpq_spreads())
+		add_word(&b, "load_balance_hosts", "random");
 	if (*host != '/' && *host != '@')
 		add_common(im, &b);
 	if (im->how->passfile && pgbouncer_pair(pairs, "password") == NULL)
@@ -267,6 +312,7 @@ pool(struct import *im, const char *name, const struct pgbouncer_pairs *pairs)
 
 	fputc('\n', im->to);
 	if (why || wrong) {
+		++*im->unknown;
 		settings_out(im, "; database \"%s\" cannot be a pool: %s", name, why ? why : wrong);
 		if (why)
 			settings_out(
@@ -281,6 +327,7 @@ pool(struct import *im, const char *name, const struct pgbouncer_pairs *pairs)
 	if (!forced)
 		settings_out(
 		    im, "role = client  ; the server sees the client's role, as there is no user=");
+	spread_note(im, pairs);
 	if (pgbouncer_pair(pairs, "password"))
 		settings_out(im, "; with a password in it: chmod 640, or use a passfile");
 	if (mode)
@@ -304,6 +351,7 @@ database(struct import *im, const struct pgbouncer_setting *s)
 	const char *why = pgbouncer_connstr(s->value, &pairs);
 
 	if (why) {
+		++*im->unknown;
 		settings_out(im, "\n; database \"%s\" (%s:%u) cannot be understood: %s", s->key,
 			     s->file, s->line, why);
 	} else if (strcmp(s->key, FALLBACK) != 0) {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "base/mem.h"
 #include "cli/databases.h"
 #include "cli/settings.h"
+#include "cli/unit.h"
 
 /* ---- [pgwith] ---- */
 
@@ -69,6 +71,55 @@ passwords(const struct import *im)
 		    "text.");
 }
 
+/* The names of the auth_file as users of the system: what would mean something else in the option
+ * users is left out. */
+static char *
+user_list(const struct import *im)
+{
+	char *list = mem_strdup(""), *more;
+
+	for (unsigned i = 0; i < im->users.count; i++) {
+		const char *name = im->users.list[i].key;
+
+		if (*name == 0 || *name == '@' || strpbrk(name, " \t,:;*") ||
+		    name[strspn(name, "0123456789")] == 0)
+			continue;
+		more = mem_printf("%s%s%s", list, *list ? ", " : "", name);
+		free(list);
+		list = more;
+	}
+	return list;
+}
+
+/* Whom PgBouncer lets in by what it asks for, the pools let in by who they are. */
+static void
+who_may_use(const struct import *im, const char *type)
+{
+	char *names = user_list(im);
+	bool everybody = strcmp(type, "any") == 0 || strcmp(type, "trust") == 0;
+
+	if (everybody || (strcmp(type, "peer") == 0 && *names == 0)) {
+		settings_option(im, "users", "*", "everybody on this machine, as with PgBouncer");
+		settings_out(im,
+			     ";   LET IN: every user of this machine, into every pool. Name those "
+			     "who need it: users = NAME, @GROUP");
+	} else if (*names) {
+		settings_option(im, "users", names,
+				strcmp(type, "peer") == 0
+				    ? "auth_type = peer: the users of auth_file, as with PgBouncer"
+				    : "the system users named as in auth_file");
+		settings_out(im,
+			     ";   LET IN: root, pgwithd's own user, and the system users of these "
+			     "names, into every pool.");
+	} else {
+		settings_out(
+		    im, ";   LET IN: root and pgwithd's own user, and into pools with "
+			"role = client everybody as\n;   the role of their own name. Others need "
+			"a line\n; users = OSUSER, @GROUP");
+	}
+	free(names);
+}
+
 static void
 who_may_come(const struct import *im)
 {
@@ -95,14 +146,17 @@ who_may_come(const struct import *im)
 		settings_out(
 		    im,
 		    "; auth_type = %s: pgwith asks for no password. It knows which user of the\n"
-		    ";   operating system a client is, and lets root and its own user in as any "
-		    "role, everybody\n"
-		    ";   else as the role of their own name. Say who else may be whom:\n"
+		    ";   operating system a client is: those who knew a password come in only if "
+		    "they are named.\n"
+		    ";   Root and its own user are let in as any role, everybody else as the role "
+		    "of their own\n"
+		    ";   name. Say who else may be whom, and add them to users:\n"
 		    "; allow = %s",
 		    type ? type : "md5 (the default)", *pairs ? pairs : "OSUSER:ROLE");
 		free(pairs);
 	}
 	free(roles);
+	who_may_use(im, type ? type : "md5");
 	passwords(im);
 }
 
@@ -121,6 +175,7 @@ translate(const struct import *im, const struct pgbouncer_setting *s)
 	const struct setting *k = settings_find(s->key);
 
 	if (k == NULL) {
+		++*im->unknown;
 		settings_out(im, "; %s = %s: not known to pgwith import; see pgbouncer.ini(5)",
 			     s->key, s->value);
 		return;
@@ -188,6 +243,7 @@ write_passfile(const struct import *im)
 	const char *path = im->how->passfile;
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+	const struct passwd *pw;
 	bool bad;
 
 	if (f == NULL) {
@@ -215,6 +271,10 @@ write_passfile(const struct import *im)
 		fputc('\n', f);
 	}
 	bad = ferror(f) != 0;
+	/* Made by root for the user of the shipped unit, whom it would be of no use to otherwise.
+	 */
+	if (geteuid() == 0 && (pw = getpwnam("pgwith")) != NULL)
+		bad |= fchown(fd, pw->pw_uid, pw->pw_gid) < 0;
 	if (fclose(f) != 0 || bad) {
 		fprintf(stderr, "pgwith: %s: cannot write: %s\n", path, strerror(errno));
 		return ASK_TROUBLE;
@@ -222,22 +282,55 @@ write_passfile(const struct import *im)
 	return ASK_GOOD;
 }
 
+/* ---- sections that are none of PgBouncer's, or have no equivalent ---- */
+
+static void
+other_sections(const struct import *im)
+{
+	const char *last = "";
+
+	for (unsigned i = 0; i < im->from->count; i++) {
+		const char *name = im->from->list[i].section;
+
+		if (strcmp(name, "pgbouncer") == 0 || strcmp(name, "databases") == 0 ||
+		    strcmp(name, "users") == 0 || strcmp(name, last) == 0)
+			continue;
+		last = name;
+		if (strcmp(name, "peers") == 0) {
+			settings_out(
+			    im, "\n; [peers]: not needed: each pgwithd gets the cancels of its "
+				"own clients");
+			continue;
+		}
+		++*im->unknown;
+		settings_out(im,
+			     "\n; [%s]: this section is not known to pgwith import; see "
+			     "pgbouncer.ini(5)",
+			     name);
+	}
+}
+
 /* ---- all ---- */
 
 unsigned
 import_write(const struct pgbouncer *from, const struct pgbouncer_pairs *users,
-	     const struct commands_how *how, FILE *to)
+	     const struct commands_how *how, FILE *to, unsigned *unknown)
 {
 	struct import im = {.from = from, .how = how, .to = to};
 
 	if (users)
 		im.users = *users;
+	im.unknown = unknown;
 	settings_out(
 	    &im,
 	    "; Made by pgwith import. What has no equivalent stands in comments; check them, then\n"
-	    "; pgwithd -t. PgBouncer must be stopped before pgwithd takes its socket.");
+	    "; pgwithd -t, and pgwith doctor as root, which looks at the servers as pgwithd's user "
+	    "does.\n"
+	    "; PgBouncer must be stopped before pgwithd takes its socket.");
+	unit_write(&im);
 	main_section(&im);
 	databases_write(&im);
+	other_sections(&im);
 	return im.pools;
 }
 
@@ -264,6 +357,7 @@ import_run(const struct commands_entry *entry, const struct commands_how *how, s
 	struct pgbouncer from;
 	struct import im = {.from = &from, .how = how};
 	enum ask_status status = ASK_GOOD;
+	unsigned unknown = 0;
 
 	if (!pgbouncer_read(&from, args[0])) {
 		fprintf(stderr, "pgwith: %s\n", from.problem);
@@ -273,11 +367,17 @@ import_run(const struct commands_entry *entry, const struct commands_how *how, s
 	read_users(&from, &im.users);
 	if (how->passfile)
 		status = write_passfile(&im);
-	if (status == ASK_GOOD && import_write(&from, &im.users, how, stdout) == 0) {
+	if (status == ASK_GOOD && import_write(&from, &im.users, how, stdout, &unknown) == 0) {
 		fprintf(stderr,
 			"pgwith: %s makes no pool; if it has only the fallback *, name its "
 			"databases: --database NAME\n",
 			args[0]);
+		status = ASK_TROUBLE;
+	} else if (status == ASK_GOOD && unknown > 0) {
+		fprintf(stderr,
+			"pgwith: %u setting%s of %s could not be taken over: see the comments with "
+			"\"not known\", \"left as it is\" or \"cannot\"\n",
+			unknown, unknown == 1 ? "" : "s", args[0]);
 		status = ASK_TROUBLE;
 	}
 	pgbouncer_pairs_clear(&im.users);

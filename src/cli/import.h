@@ -9,8 +9,8 @@ enum ask_status import_run(const struct commands_entry *, const struct commands_
 			   char **args);
 
 /* Writes the configuration; `users` are those of the auth_file, or NULL. Returns how many pools it
- * has. */
+ * has, and in *unknown, which it adds to, how much is not known or could not be taken over. */
 unsigned import_write(const struct pgbouncer *, const struct pgbouncer_pairs *users,
-		      const struct commands_how *, FILE *);
+		      const struct commands_how *, FILE *, unsigned *unknown);
 
 #endif

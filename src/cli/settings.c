@@ -79,8 +79,7 @@ static const struct setting known[] = {
      "the server connection used last is lent first, so that surplus ones can be closed"},
     {"disable_pqexec", SETTING_NONE, NULL, NULL,
      "simple queries are always possible; who may run what is a matter of the role"},
-    {"load_balance_hosts", SETTING_NONE, NULL, NULL,
-     "hosts are tried in the order of the conninfo; load_balance_hosts of libpq 16 goes there"},
+    {"load_balance_hosts", SETTING_ELSEWHERE, NULL, NULL, NULL}, /* databases.c */
     {"autodb_idle_timeout", SETTING_NONE, NULL, NULL, "not needed: pools cost nothing while idle"},
     /* server connections, by libpq */
     {"server_tls_sslmode", SETTING_CONNINFO, "sslmode", NULL, NULL},
@@ -183,6 +182,8 @@ settings_option(const struct import *im, const char *name, const char *value, co
 	else
 		option_set(o, base, value, &wrong, NULL);
 	if (wrong)
+		++*im->unknown;
+	if (wrong)
 		settings_out(im, "; %s is left as it is: %s = %s: %s", name, why, value, wrong);
 	else
 		settings_out(im, "%s = %s  ; %s", name, value, why);
@@ -199,6 +200,7 @@ settings_seconds(const struct import *im, const char *name, const char *value, c
 	int64_t us = s * UNIT_S;
 
 	if (end == value || *end || s < 0 || s > 1e9) {
+		++*im->unknown;
 		settings_out(im, "; %s is left as it is: %s = %s: this is no number of seconds",
 			     name, why, value);
 		return;

@@ -15,7 +15,8 @@ struct import {
 	const struct commands_how *how;
 	struct pgbouncer_pairs users; /* of the auth_file */
 	FILE *to;
-	unsigned pools; /* so far */
+	unsigned pools;    /* so far */
+	unsigned *unknown; /* counts what is not known, or could not be taken over */
 };
 
 enum setting_kind {

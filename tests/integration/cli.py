@@ -338,7 +338,8 @@ def imported(t):
         equal(f.read(), "*:*:*:postgres:secret\\:pass\n", "the passfile")
     equal(pgwith("import", ini, "--passfile", passfile)[0], 2, "it is not overwritten")
     for words in ("reserve_pool_size = 2: ", "connect_query: ", "server_round_robin = 0: ", 'user "reporter"',
-                  "ignore_startup_parameters = ", "[pool other]", "allow = postgres, reporter  ;"):
+                  "ignore_startup_parameters = ", "[pool other]", "allow = postgres, reporter  ;",
+                  "users = *  ;", "LET IN: every user"):
         check(words in text, "%r in\n%s" % (words, text))
 
     want = None
@@ -387,6 +388,15 @@ def import_errors(t):
         got, _, err = pgwith("import", ini)
         equal(got, status, "status of %r: %s" % (text, err))
         check(said in err, "%r: %s" % (text, err))
+    # What it does not know is a loss, which the exit status tells; the rest is printed all the same.
+    with open(ini, "w") as f:
+        f.write("[databases]\na = host=h user=x\n[pgbouncer]\nmade_up = 1\nauth_type = md5\nauth_file = %s\n" % t.path("users"))
+    with open(t.path("users"), "w") as f:
+        f.write('"app" "x"\n"1001" "x"\n"@g" "x"\n"we:ird" "x"\n"reporter" "x"\n')
+    got, out, err = pgwith("import", ini)
+    equal(got, 1, "an unknown setting")
+    check("1 setting of" in err and "made_up = 1: not known" in out and "[pool a]" in out, err)
+    check("users = app, reporter  ;" in out and "LET IN: root, pgwithd's own user, and the system users of these names" in out, out)
     with open(ini, "wb") as f:
         f.write(b"[databases]\na\0b = x\n")
     equal(pgwith("import", ini)[0], 2, "a NUL")

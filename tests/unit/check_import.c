@@ -8,6 +8,8 @@
 #include "cli/pgbouncer.h"
 #include "conf/conf.h"
 
+static unsigned not_taken; /* by the import before */
+
 START_TEST(syntax)
 {
 	struct pgbouncer p;
@@ -161,7 +163,8 @@ imported(const char *text, const struct commands_how *how, struct conf **conf)
 	FILE *f = open_memstream(&out, &bytes);
 
 	ck_assert(pgbouncer_parse(&p, "x.ini", text));
-	import_write(&p, NULL, how, f);
+	not_taken = 0;
+	import_write(&p, NULL, how, f, &not_taken);
 	fclose(f);
 	pgbouncer_clear(&p);
 	path = file_with(out);
@@ -285,6 +288,89 @@ START_TEST(what_cannot_be)
 }
 END_TEST
 
+/* What the exit status is about: settings that are not known or cannot be taken over; not those of
+ * which it is known that they need nothing here. */
+static const struct {
+	const char *text;
+	unsigned lost;
+	const char *said; /* in the output, or NULL */
+} losses[] = {
+    {"[databases]\na = user=x\n", 0, NULL},
+    {"[databases]\na = user=x\n[pgbouncer]\nreserve_pool_size = 3\npidfile = /x\n", 0, NULL},
+    {"[databases]\na = user=x\n[pgbouncer]\nmade_up = 3\n", 1, "; made_up = 3: not known"},
+    {"[databases]\na = user=x\n[pgbouncer]\nmade_up = 3\nother = 1\n", 2, "; other = 1: not known"},
+    {"[databases]\na = user=x made_up=3\n", 1, "; made_up: not known"},
+    {"[databases]\na = user=x\n[pgbouncer]\nmax_client_conn = x\n", 1, "left as it is"},
+    {"[databases]\na = user=x\n[pgbouncer]\nquery_timeout = x\n", 1, "left as it is"},
+    {"[databases]\na = user=x\n[peers]\n1 = host=/x\n", 0, "; [peers]: not needed"},
+    {"[databases]\na = user=x\n[nonsense]\n1 = host=/x\n2 = 3\n", 1, "; [nonsense]: this section"},
+    {"[databases]\na = user=x\nb = host\n", 1, "; database \"b\""},
+    {"[databases]\na = user=x\n\"b c\" = user=x\n", 1, "cannot be a pool"},
+    /* hosts */
+    {"[databases]\na = host=h1,h2 user=x\n", 0,
+     "PgBouncer opens connections to the hosts in turns"},
+    {"[databases]\na = host=h1,h2 user=x load_balance_hosts=round-robin\n", 0, "in turns"},
+    {"[databases]\na = host=h1,h2 user=x\n[pgbouncer]\nload_balance_hosts = round-robin\n", 0,
+     "in turns"},
+    {"[databases]\na = host=h1 user=x\n[pgbouncer]\nserver_round_robin = 1\n", 0,
+     "; server_round_robin = 1"},
+    /* who comes in */
+    {"[databases]\na = user=x\n[pgbouncer]\nauth_type = trust\n", 0, "users = *  ;"},
+    {"[databases]\na = user=x\n[pgbouncer]\nauth_type = any\n", 0,
+     "LET IN: every user of this machine"},
+    {"[databases]\na = user=x\n[pgbouncer]\nauth_type = peer\n", 0, "users = *  ;"},
+    {"[databases]\na = user=x\n", 0, "LET IN: root and pgwithd's own user, and into pools"},
+    /* the unit */
+    {"[databases]\na = user=x\n", 0, ";   PrivateTmp=no"},
+    {"[databases]\na = host=h user=x\n[pgbouncer]\nunix_socket_dir = /nowhere/at/all\n", 0,
+     ";   ReadWritePaths=/nowhere/at/all"},
+    {"[databases]\na = host=h user=x\n[pgbouncer]\nunix_socket_dir = /nowhere/at/all\n", 0,
+     ";   /nowhere/at/all: is not there"},
+    {"[databases]\na = host=h user=x\n[pgbouncer]\nunix_socket_group = root\n", 0,
+     ";   SupplementaryGroups=root"},
+    {"[databases]\na = host=h user=x\n[pgbouncer]\nunix_socket_group = nosuchgroup\n", 0,
+     "nosuchgroup: unix_socket_group is no group"},
+    {"[databases]\na = host=h user=x\n[pgbouncer]\nserver_tls_key_file = /home/x/key\n", 0,
+     ";   ProtectHome=read-only"},
+    {"[databases]\na = host=h user=x\n[pgbouncer]\nserver_tls_ca_file = /etc/no/ca\n", 0,
+     ";   /etc/no/ca: must be readable by pgwith"},
+    {"[databases]\na = host=h user=x\n[pgbouncer]\nmax_client_conn = 100000\n", 0,
+     ";   LimitNOFILE="},
+};
+
+START_TEST(what_is_lost)
+{
+	struct conf *c;
+	char *out = imported(losses[_i].text, &no_options, &c);
+
+	ck_assert_ptr_nonnull(c);
+	ck_assert_msg(not_taken == losses[_i].lost, "%u of %s\n%s", not_taken, losses[_i].text,
+		      out);
+	ck_assert_msg(losses[_i].said == NULL || strstr(out, losses[_i].said),
+		      "not said: %s in\n%s", losses[_i].said, out);
+	conf_free(c);
+	free(out);
+}
+END_TEST
+
+/* Nothing is said of the unit where it is good as it is, and nothing of hosts that libpq would try
+ * in the same order. */
+START_TEST(what_needs_no_words)
+{
+	struct conf *c;
+	char *out = imported("[databases]\na = host=h1,h2 user=x load_balance_hosts=disable\n"
+			     "[pgbouncer]\nunix_socket_dir = /run/pgwith\nmax_client_conn = 1000\n",
+			     &no_options, &c);
+
+	ck_assert_ptr_nonnull(c);
+	ck_assert_uint_eq(not_taken, 0);
+	ck_assert_ptr_null(strstr(out, "[Service]"));
+	ck_assert_ptr_null(strstr(out, "in turns"));
+	conf_free(c);
+	free(out);
+}
+END_TEST
+
 START_TEST(fallback)
 {
 	struct commands_how how = {.databases = {"x", "named"}, .ndatabases = 2};
@@ -321,6 +407,8 @@ main(void)
 	tcase_add_test(t, values);
 	tcase_add_test(t, what_cannot_be);
 	tcase_add_test(t, fallback);
+	tcase_add_loop_test(t, what_is_lost, 0, sizeof losses / sizeof *losses);
+	tcase_add_test(t, what_needs_no_words);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
