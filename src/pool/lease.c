@@ -138,6 +138,28 @@ end_work(struct lease *l)
 
 /* ---- its end ---- */
 
+int
+lease_enter_fresh(struct lease *l, struct pool *pool, struct err *e)
+{
+	struct server *srv = pool_take_fresh(pool);
+
+	if (srv) {
+		hold(l, pool, srv);
+		return 0;
+	}
+	if (pool_refuses(pool, e))
+		return -E_STATE;
+	set_state(l, LEASE_WAITING);
+	l->pool = pool;
+	l->since_us = loop_now_us(pool->all->loop);
+	l->paused_us = 0;
+	l->fresh = true;
+	list_prepend(&pool->waiting, &l->node);
+	pool->stats.waits++;
+	pool_fill(pool);
+	return -E_AGAIN;
+}
+
 /* It has neither a server nor a place in a queue any more. */
 static void
 be_none(struct lease *l)
@@ -146,6 +168,7 @@ be_none(struct lease *l)
 	l->asked_us = l->xact_us = 0;
 	l->srv = NULL;
 	l->pool = NULL;
+	l->fresh = false;
 }
 
 /* It is in no queue any more. */
@@ -228,6 +251,12 @@ void
 lease_end(struct lease *l, enum cleanup_why why)
 {
 	server_clean(let_go(l), why, NULL, false, true);
+}
+
+void
+lease_close(struct lease *l, const char *why)
+{
+	server_close(let_go(l), why);
 }
 
 void

@@ -71,6 +71,7 @@ struct lease {
 	int64_t since_us;      /* when the state was entered */
 	int64_t waited_us;     /* HELD: how long it had waited for it */
 	int64_t paused_us;     /* WAITING: for so long of that its pool was paused */
+	bool fresh;            /* WAITING: for a server that nobody has had */
 	/* HELD: what the owner's client does there. Our own exchanges are no part of either. */
 	int64_t asked_us; /* since then the server works at the client's exchange; 0: it does not */
 	int64_t xact_us;  /* since then the client's transaction is open, or that exchange if it is
@@ -82,6 +83,14 @@ void lease_init(struct lease *, const struct lease_ops *, void *owner, uint64_t 
 /* Wants a server of the pool. Returns 0: held. -E_AGAIN: waiting, granted() or failed() will be
  * called. -E_STATE: refused at once, with the reason in *e, which the caller clears. */
 int lease_enter(struct lease *, struct pool *, struct err *e);
+
+/* The same of a server that nobody has had: a new connection, for which an idle one is closed if
+ * the pool is full. Others do not wait longer: it stands ahead of them, as it has had its turn. */
+int lease_enter_fresh(struct lease *, struct pool *, struct err *e);
+
+/* A held lease ends, and the server is closed: it is of no use for what its owner needs. `why` as
+ * in server_close(). */
+void lease_close(struct lease *, const char *why);
 
 /* A waiting lease gives up its place. */
 void lease_leave(struct lease *);

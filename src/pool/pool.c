@@ -239,11 +239,29 @@ pool_oldest_idle(struct pool *group, const struct pool *except)
 	return oldest;
 }
 
+/* Does somebody wait who can only be given a server that nobody has had, and none is being opened?
+ * They stand ahead. */
+static bool
+wants_fresh(const struct pool *pool)
+{
+	struct list_node *n = list_first(&pool->waiting);
+
+	return n && LIST_OBJ(n, struct lease, node)->fresh &&
+	       pool->servers[SERVER_CONNECTING].count == 0;
+}
+
 /* The group is full: the idle server of another role that has been idle longest makes room. */
 static bool
 make_room(struct pool *pool)
 {
 	struct server *oldest = pool_oldest_idle(pool->group, pool);
+	struct list_node *own = list_last(&pool->servers[SERVER_IDLE]);
+
+	if (oldest == NULL && own && wants_fresh(pool)) {
+		server_close(LIST_OBJ(own, struct server, node),
+			     "a session needs a new connection");
+		return pool->group->total < pool->conf->size;
+	}
 
 	if (oldest == NULL)
 		return false;
@@ -387,10 +405,22 @@ pool_server_connected(struct pool *pool, struct server *srv)
 	pool_server_ready(pool, srv);
 }
 
+/* The first in the queue that can be given this server; NULL: nobody. */
+static struct list_node *
+first_waiting(const struct pool *pool, const struct server *srv)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &pool->waiting)
+		if (srv->leases == 0 || !LIST_OBJ(n, struct lease, node)->fresh)
+			return n;
+	return NULL;
+}
+
 void
 pool_server_ready(struct pool *pool, struct server *srv)
 {
-	struct list_node *n = list_first(&pool->waiting);
+	struct list_node *n = first_waiting(pool, srv);
 
 	if (srv->retiring || srv->spoiled || gate_paused(pool) || outlived(pool, srv) ||
 	    surplus(pool) || (pool->all->closing && n == NULL)) {
@@ -410,8 +440,12 @@ pool_server_ready(struct pool *pool, struct server *srv)
 	}
 	if (give_way(pool, srv))
 		return;
-	if (n)
+	if (n) {
 		lease_grant(LIST_OBJ(n, struct lease, node), srv);
+	} else if (wants_fresh(pool) && pool->group->total >= pool->conf->size) {
+		server_close(srv, "a session needs a new connection");
+		return;
+	}
 	pool_fill(pool);
 }
 
@@ -463,6 +497,19 @@ pool_is_free_soon(const struct pool *pool)
 		(in[SERVER_CLEANING].count + in[SERVER_CHECKING].count > 0 ||
 		 (pool->group->total - in[SERVER_CONNECTING].count < pool->conf->size &&
 		  may_try(pool))));
+}
+
+struct server *
+pool_take_fresh(struct pool *pool)
+{
+	struct list_node *n;
+
+	if (pool_take_idle(pool) == NULL)
+		return NULL;
+	LIST_EACH (n, &pool->servers[SERVER_IDLE])
+		if (LIST_OBJ(n, struct server, node)->leases == 0)
+			return LIST_OBJ(n, struct server, node);
+	return NULL;
 }
 
 /* ---- waiting ---- */
@@ -525,20 +572,35 @@ pool_wait_error(const struct pool *pool, int64_t limit_us, struct err *e)
 	say_numbers(pool, e);
 }
 
+/* The first in the queue that waits since then. They are in the order of their time, but for those
+ * ahead. */
+static struct lease *
+first_overdue(const struct pool *pool, int64_t then)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &pool->waiting) {
+		struct lease *l = LIST_OBJ(n, struct lease, node);
+
+		if (l->since_us + l->paused_us <= then)
+			return l;
+		if (!l->fresh)
+			return NULL;
+	}
+	return NULL;
+}
+
 static void
 sweep_waiting(struct pool *pool, int64_t now)
 {
 	int64_t limit = pool->conf->wait_timeout_us;
-	struct list_node *n;
+	struct lease *l;
 
 	if (limit == 0 || gate_paused(pool))
 		return;
-	while ((n = list_first(&pool->waiting)) != NULL) {
-		struct lease *l = LIST_OBJ(n, struct lease, node);
+	while ((l = first_overdue(pool, now - limit)) != NULL) {
 		struct err e;
 
-		if (now - l->since_us - l->paused_us < limit)
-			return;
 		pool_wait_error(pool, limit, &e);
 		lease_fail(l, &e);
 		err_clear(&e);

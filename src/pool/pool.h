@@ -134,6 +134,9 @@ void pool_fill(struct pool *);               /* opens what is needed, as far as 
 /* From the leases: the most recently used idle server, or NULL. */
 struct server *pool_take_idle(struct pool *);
 
+/* The same of one that nobody has had. */
+struct server *pool_take_fresh(struct pool *);
+
 /* Is a server idle, or about to be, without anybody having to give one back? */
 bool pool_is_free_soon(const struct pool *);
 

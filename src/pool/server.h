@@ -39,6 +39,9 @@ enum server_state {
 	SERVER_NSTATES
 };
 
+/* Sets of parameters that are remembered. */
+#define SERVER_TAKEN 16
+
 /* server.sequences: nobody has. */
 #define SERVER_NOBODYS UINT64_MAX
 
@@ -69,6 +72,10 @@ struct server {
 	/* The session that alone can have used sequences on it since that state was new; 0: others
 	 * too. See session/sequences.h. */
 	uint64_t sequences;
+	uint64_t
+	    taken[SERVER_TAKEN]; /* sets of parameters that sessions have given it: session/state.c
+				  */
+	unsigned ntaken;         /* of them, ever */
 	int backend_pid;
 	struct cancel_key key;
 	struct cancel_place place;

@@ -300,6 +300,28 @@ want_lease(struct scopes *sc, struct scope *f)
 	}
 }
 
+void
+enter_again(struct scopes *sc)
+{
+	struct session *s = sc->session;
+	struct scope *f = sc->frame;
+	struct err e;
+	int r;
+
+	s->wants_fresh = true;
+	lease_close(f->lease, "it refused the parameters of a session");
+	r = lease_enter_fresh(f->lease, f->pool, &e);
+	if (r == -E_AGAIN) {
+		begin_waiting(sc);
+	} else if (r == 0) {
+		scopes_fresh(s, f->lease);
+		got_it(sc);
+	} else {
+		s->wants_fresh = false;
+		enter_fail(sc, &e);
+	}
+}
+
 static void
 want_transaction(struct scopes *sc, const struct wanted *w)
 {

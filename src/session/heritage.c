@@ -70,6 +70,8 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->ending);
 	PACK(p, s->queries);
 	PACK(p, s->last_server);
+	PACK(p, s->accepted);
+	PACK(p, s->refused);
 	PACK(p, s->last_words);
 	PACK(p, s->stream.paused);
 	PACK(p, s->stream.received);

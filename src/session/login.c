@@ -150,7 +150,7 @@ login_again(struct session *s)
 	}
 	if (s->state != SESSION_LOGIN)
 		session_set_state(s, SESSION_LOGIN);
-	r = lease_enter(s->lease, s->pool, &e);
+	r = relay_enter(s, &e);
 	if (r == -E_AGAIN) {
 		stream_pause(&s->stream);
 	} else if (r == 0) {

@@ -251,6 +251,14 @@ refused(struct scopes *sc)
 		enter_fail(sc, &e);
 		return;
 	}
+	/* Another server may take the session's parameters. */
+	if (sc->step == STEP_SETUP && state_may_be_taken(sc->session) &&
+	    strcmp(sc->session->lease->srv->progress.error, "57014") != 0 &&
+	    sc->session->lease == sc->frame->lease) {
+		enter_again(sc);
+		return;
+	}
+	sc->session->wants_fresh = false;
 	/* A statement_timeout that another session has left there. */
 	if (sc->step == STEP_SETUP && ++sc->attempts < SCOPES_ATTEMPTS &&
 	    strcmp(sc->session->lease->srv->progress.error, "57014") == 0)
@@ -271,7 +279,7 @@ opening_heard(struct scopes *sc)
 	}
 	switch (sc->step) {
 	case STEP_SETUP:
-		state_applied(s);
+		state_taken(s);
 		if (sequences_due(s))
 			sequences_gone(s);
 		send_begin(sc);

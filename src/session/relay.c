@@ -107,26 +107,126 @@ late_cancel(struct session *s)
 
 static void give(struct session *s);
 
-/* The server has refused the session's parameters: the client gets its words, and SQLSTATE. */
+/* What came between is the client's. What the session's parameters make of the server's, it is told
+ * otherwise. */
 static void
-end_refused(struct session *s, const uint8_t *report, size_t bytes)
+pass_on(struct session *s)
+{
+	const uint8_t *at = buf_data(s->answer);
+	size_t left = s->answer->len;
+	struct frame f;
+
+	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
+		if (f.type == 'A' || (f.type == 'S' && s->state != SESSION_SETUP))
+			session_send(s, at, FRAME_HEADER + f.body);
+		at += FRAME_HEADER + f.body;
+		left -= FRAME_HEADER + f.body;
+	}
+}
+
+/* The server has refused the session's parameters: its words, and SQLSTATE. */
+static void
+make_refusal(const struct session *s, const uint8_t *report, size_t bytes, struct err *e)
 {
 	const char *text = msg_report_field(report, bytes, 'M');
-	struct err e;
 
-	err_make(&e, ERR_STARTUP_REFUSED, text ? text : "the server gives no reason");
-	if (s->let_in)
-		telling_unlearn(s);
-	snprintf(e.sqlstate, sizeof e.sqlstate, "%s", s->lease->srv->progress.error);
+	err_make(e, ERR_STARTUP_REFUSED, text ? text : "the server gives no reason");
+	snprintf(e->sqlstate, sizeof e->sqlstate, "%s", s->lease->srv->progress.error);
 	if ((text = msg_report_field(report, bytes, 'D')) != NULL)
-		err_detail(&e, "%s", text);
+		err_detail(e, "%s", text);
 	else if (s->let_in)
-		err_detail(&e,
+		err_detail(e,
 			   "The server of pool \"%s\" was to get the parameters of this session.",
 			   s->pool->conf->name);
 	if ((text = msg_report_field(report, bytes, 'H')) != NULL)
-		err_hint(&e, "%s", text);
+		err_hint(e, "%s", text);
+	else if (s->let_in)
+		err_hint(e, "RESET ALL, or SET anew what is refused.");
+}
+
+static void
+end_refused(struct session *s, const uint8_t *report, size_t bytes)
+{
+	struct err e;
+
+	make_refusal(s, report, bytes, &e);
 	session_fail(s, &e);
+	err_clear(&e);
+}
+
+int
+relay_enter(struct session *s, struct err *e)
+{
+	return s->wants_fresh ? lease_enter_fresh(s->lease, s->pool, e)
+			      : lease_enter(s->lease, s->pool, e);
+}
+
+/* The message that the session needs a server for is answered by the error. */
+static void
+refuse_first(struct session *s, const struct err *e)
+{
+	request_failed(s, s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q', e);
+}
+
+/* The server that was to be given the session's parameters is gone, or was closed as it did not
+ * take them. Nothing of the client's has been executed: a new one is tried. */
+static void
+try_fresh(struct session *s)
+{
+	struct err e;
+	int r;
+
+	s->wants_fresh = true;
+	session_set_state(s, SESSION_IDLE);
+	r = relay_enter(s, &e);
+	if (r == -E_AGAIN && !scopes_may_wait(s, &e))
+		r = -E_STATE;
+	if (r == -E_AGAIN) {
+		session_set_state(s, SESSION_WAITING);
+		return;
+	}
+	if (r < 0) {
+		s->wants_fresh = false;
+		refuse_first(s, &e);
+		err_clear(&e);
+		return;
+	}
+	relay_begin(s);
+	if (s->state != SESSION_ACTIVE)
+		return;
+	stream_resume(&s->stream);
+	request_resume(s);
+}
+
+/* The server has refused what the session has set. What cannot be undone in a backend (temporary
+ * tables fix temp_buffers), or what has gone since (a role that the session before had), another
+ * one may not have; if a new one refuses it too, the client is told. */
+static void
+setup_refused(struct session *s, const uint8_t *report, size_t bytes)
+{
+	struct err e;
+
+	make_refusal(s, report, bytes, &e);
+	telling_unlearn(s);
+	pass_on(s);
+	forget_answer(s);
+	if (s->state != SESSION_SETUP) {
+		err_clear(&e);
+		return;
+	}
+	if (state_may_be_taken(s)) {
+		lease_close(s->lease, "it refused the parameters of a session");
+		try_fresh(s);
+	} else if (s->unproven) {
+		/* PostgreSQL would not have let it in. */
+		session_fail(s, &e);
+	} else {
+		s->wants_fresh = s->probes = false;
+		s->refused = true;
+		session_set_state(s, SESSION_IDLE);
+		lease_return(s->lease, true);
+		refuse_first(s, &e);
+	}
 	err_clear(&e);
 }
 
@@ -149,23 +249,6 @@ find_refusal(const struct buf *answer, size_t *bytes)
 	return NULL;
 }
 
-/* What came between is the client's. What the session's parameters make of the server's, it is told
- * otherwise. */
-static void
-pass_on(struct session *s)
-{
-	const uint8_t *at = buf_data(s->answer);
-	size_t left = s->answer->len;
-	struct frame f;
-
-	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
-		if (f.type == 'A' || (f.type == 'S' && s->state != SESSION_SETUP))
-			session_send(s, at, FRAME_HEADER + f.body);
-		at += FRAME_HEADER + f.body;
-		left -= FRAME_HEADER + f.body;
-	}
-}
-
 static void
 setup_answered(struct session *s)
 {
@@ -181,6 +264,18 @@ setup_answered(struct session *s)
 		}
 		return;
 	}
+	if (refused && s->lease->srv->progress.error[0] && s->let_in) {
+		setup_refused(s, refused, refused_bytes);
+		return;
+	}
+	/* What cannot be undone in a backend: see setup_refused(). */
+	if (refused && s->lease->srv->leases > 1 && state_may_be_taken(s)) {
+		forget_answer(s);
+		s->wants_fresh = true;
+		lease_close(s->lease, "it refused the startup parameters of a session");
+		login_again(s);
+		return;
+	}
 	if (refused && s->lease->srv->progress.error[0]) {
 		end_refused(s, refused, refused_bytes);
 		return;
@@ -194,7 +289,7 @@ setup_answered(struct session *s)
 		forget_answer(s);
 		if (s->state != SESSION_SETUP)
 			return;
-		state_applied(s);
+		state_taken(s);
 		if (sequences_due(s))
 			sequences_gone(s);
 		if (s->unproven)
@@ -216,11 +311,16 @@ setup_answered(struct session *s)
 		return;
 	}
 	forget_answer(s);
-	state_applied(s);
+	state_taken(s);
 	telling_learn(s);
 	lease_return(s->lease, false);
 	login_welcome(s);
 }
+
+/* Two values, as one of them may be what the server has. */
+static const char temp_buffers_probe[] =
+    "; SELECT pg_catalog.set_config('temp_buffers', '111', true), "
+    "pg_catalog.set_config('temp_buffers', '112', true)";
 
 static void
 give(struct session *s)
@@ -236,6 +336,8 @@ give(struct session *s)
 		buf_add_fmt(&sql, "; RESET ROLE; RESET SESSION AUTHORIZATION; RESET ALL; ");
 	}
 	state_change(s, &sql);
+	if (s->probes)
+		buf_add_fmt(&sql, "%s", temp_buffers_probe);
 	buf_add_u8(&sql, 0);
 	ask(s, SESSION_SETUP, (char *)buf_data(&sql));
 	buf_clear(&sql);
@@ -269,12 +371,13 @@ relay_begin(struct session *s)
 	if (s->slow)
 		slow_begin(s);
 	/* What a server has taken once, it will take again: that goes ahead of the first message.
-	 * But a role may have gone, nothing may be done as another, what is cut short is tried
-	 * again, and the parameters of a login that had no server may be wrong. */
-	if (state_is_other(s) || state_is_hasty(s) || s->unproven) {
+	 * Other things are waited for, so that another server can be tried; the parameters of a
+	 * login that had no server may be wrong. */
+	if (s->refused || s->probes || s->unproven || state_is_doubtful(s)) {
 		relay_setup(s);
 		return;
 	}
+	s->wants_fresh = false;
 	session_set_state(s, SESSION_ACTIVE);
 	state_apply(s, &s->daemon->ahead);
 	sequences_begin(s, &s->daemon->ahead);
@@ -584,6 +687,11 @@ lost(struct lease *l, const struct server *srv, const char *why)
 
 	if (s->scopes)
 		scopes_lost(s, l);
+	if (s->state == SESSION_SETUP && s->let_in && l == s->lease && !s->wants_fresh) {
+		forget_answer(s);
+		try_fresh(s);
+		return;
+	}
 	/* The client has read the server's own last words, or is in the middle of a message, where
 	 * no error can be put. */
 	if (s->state == SESSION_ACTIVE && l == s->lease && !p->own_failed &&

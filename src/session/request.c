@@ -17,6 +17,7 @@
 #include "session/sequences.h"
 #include "session/session.h"
 #include "session/slow.h"
+#include "session/state.h"
 #include "session/statement.h"
 #include "wire/formed.h"
 #include "wire/frame.h"
@@ -73,7 +74,7 @@ static enum verdict
 need_server(struct session *s, char type)
 {
 	struct err e;
-	int r = lease_enter(s->lease, s->pool, &e);
+	int r = relay_enter(s, &e);
 
 	if (r == 0) {
 		relay_begin(s);
@@ -106,6 +107,9 @@ without_lease(struct session *s, struct message *m)
 
 	switch (m->type) {
 	case 'Q':
+		if (s->refused && (m->set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
+			state_give_in(s);
+		s->probes = (m->set & SQLMENTION_TEMP_BUFFERS) != 0;
 		if ((s->begun != BEGUN_NOT || m->set == SQLCLASS_BEGIN) && m->have == m->bytes &&
 		    formed_well('Q', m->body, m->bytes) &&
 		    begin_answer(s, m->set, (const char *)m->body,
@@ -126,6 +130,9 @@ without_lease(struct session *s, struct message *m)
 		}
 		if (statement_adopted(s, m))
 			return session_gone(s) ? OVER : DROP;
+		if (s->refused && (m->set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
+			state_give_in(s);
+		s->probes = (m->set & SQLMENTION_TEMP_BUFFERS) != 0;
 		return need_server(s, m->type);
 	case 'S':
 		if (m->bytes > 0)

@@ -101,11 +101,11 @@ struct scopes {
 	bool timing;        /* the timer is on */
 	int64_t wait_us;
 	int64_t user_us; /* STEP_USER: since then */
-	bool contended; /* a lock of PostgreSQL's was not free at once */
-	bool timed_out; /* its wait was too long */
-	bool rollback;  /* EXIT: as was asked for, or as an inner frame's failure wants it */
-	bool good;      /* the frame that is worked on ends well, so far */
-	bool after;     /* its transaction has ended */
+	bool contended;  /* a lock of PostgreSQL's was not free at once */
+	bool timed_out;  /* its wait was too long */
+	bool rollback;   /* EXIT: as was asked for, or as an inner frame's failure wants it */
+	bool good;       /* the frame that is worked on ends well, so far */
+	bool after;      /* its transaction has ended */
 	struct list_node *next;  /* of its deferred statements */
 	bool cleaning;           /* those of its definition's cleanup are next, not the others */
 	int attempts;            /* of a statement of our own that was cut short */
@@ -247,6 +247,8 @@ void enter_looked_up(struct scopes *);
 void enter_not_looked_up(struct scopes *, const struct err *);
 /* Is it in STEP_USER? */
 bool scopes_look_up(const struct session *);
+/* Its server has not taken the session's parameters: it is closed, and a new one wanted. */
+void enter_again(struct scopes *);
 /* What it has entered is exited again. */
 void enter_undo(struct scopes *);
 /* A lease was just taken for a scope: messages go by it. */

@@ -119,6 +119,10 @@ struct session {
 	bool undone;  /* what pins it may be gone, or never have come to be: the server is asked */
 	uint8_t begun;    /* enum session_begun */
 	uint8_t asks;     /* SESSION_SETUP, SESSION_SAVING: times that the server was asked */
+	bool accepted;    /* a server has taken its parameters */
+	bool wants_fresh; /* a server has refused its parameters: the next is to be a new one */
+	bool refused;     /* so has a new one: no other is tried until they change */
+	bool probes;      /* it is about to set temp_buffers: not every server takes that */
 	bool cancel_due;  /* a cancel came before the client's own statement could run */
 	bool unpin;       /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
 	bool held;        /* console: a command goes on; the messages behind it wait. Not a state:
@@ -266,6 +270,8 @@ extern const struct lease_ops relay_lease_ops;
 void relay_setup(struct session *);
 /* relay: forgets what was known of the server of the lease before. */
 void relay_fresh(struct session *);
+/* relay: as lease_enter() for the session's next server. */
+int relay_enter(struct session *, struct err *);
 /* relay: the lease was just taken, at once or after waiting. */
 void relay_begin(struct session *);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "pool/pool.h"
 #include "session/application.h"
@@ -15,6 +16,107 @@
 #include "wire/sqlname.h"
 
 #define SQL_MAX (256 * 1024) /* bytes of the statement that sets it all */
+
+/* ---- the statement that sets it all ---- */
+
+/* One call of set_config() in it. */
+struct call {
+	const char *at, *end; /* of the call */
+	const char *name;     /* up to a quote */
+};
+
+/* The next one behind *at, which moves. Returns false if there is none. */
+static bool
+next_call(const char **at, struct call *c)
+{
+	static const char begin[] = "pg_catalog.set_config('", end[] = ",false)";
+	bool quoted = true;
+	const char *p;
+
+	c->at = *at ? strstr(*at, begin) : NULL;
+	if (c->at == NULL)
+		return false;
+	c->name = c->at + sizeof begin - 1;
+	/* What is in quotes has none but doubled ones. */
+	for (p = c->name; *p && (quoted || strncmp(p, end, sizeof end - 1) != 0); p++)
+		quoted ^= *p == '\'';
+	*at = c->end = *p ? p + sizeof end - 1 : p;
+	return true;
+}
+
+static bool
+is_call_of(const struct call *c, const char *name)
+{
+	size_t length = strlen(name);
+
+	return strncasecmp(c->name, name, length) == 0 && c->name[length] == '\'';
+}
+
+static bool
+is_call_of_any(const struct call *c, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (is_call_of(c, names[i]))
+			return true;
+	return false;
+}
+
+static const char *const identity[] = {"role", "session_authorization"};
+#define IDENTITY identity, sizeof identity / sizeof *identity
+
+/* What a server may refuse though it has taken it before: it names what can go, or can be fixed. */
+static const char *const refusable[] = {"temp_buffers", "default_tablespace", "temp_tablespaces",
+					"default_table_access_method",
+					"default_text_search_config"};
+#define REFUSABLE refusable, sizeof refusable / sizeof *refusable
+
+static bool
+has_call(const char *setup, const char *const *names, size_t count)
+{
+	struct call c;
+
+	while (next_call(&setup, &c))
+		if (is_call_of_any(&c, names, count))
+			return true;
+	return false;
+}
+
+/* Any name may be set that begins so, until the first DO loads the library. */
+static bool
+has_library(const char *setup)
+{
+	return setup && strcasestr(setup, "set_config('plpgsql.");
+}
+
+/* Of the names that it sets, whatever the values. */
+static uint64_t
+hash_names(const char *setup)
+{
+	uint64_t hash = HASH_SEED;
+	struct call c;
+
+	while (next_call(&setup, &c))
+		hash = hash_bytes(hash, c.name, strcspn(c.name, "'") + 1);
+	return hash;
+}
+
+static bool
+has_taken(const struct server *srv, uint64_t names)
+{
+	for (size_t i = 0; i < SERVER_TAKEN; i++)
+		if (srv->taken[i] == names)
+			return true;
+	return false;
+}
+
+static void
+note_taken(struct server *srv, const char *setup)
+{
+	uint64_t names = hash_names(setup);
+
+	if (setup && !has_taken(srv, names))
+		srv->taken[srv->ntaken++ % SERVER_TAKEN] = names;
+}
 
 /* ---- asking ---- */
 
@@ -161,31 +263,6 @@ has(const struct settings *set, const char *name)
 	return false;
 }
 
-/* The call of set_config() in a statement of ours that sets the parameter, or NULL. */
-static const char *
-find_call(const char *setup, const char *name, size_t *bytes)
-{
-	static const char begin[] = "pg_catalog.set_config('";
-	const char *at = setup, *end;
-	size_t length = strlen(name);
-
-	while (at && (at = strstr(at, begin)) != NULL) {
-		const char *text = at + sizeof begin - 1;
-		bool quoted = true;
-
-		/* What is in quotes has none but doubled ones. */
-		for (end = text; *end && (quoted || strncmp(end, ",false)", 7) != 0); end++)
-			quoted ^= *end == '\'';
-		if (*end == 0)
-			return NULL;
-		*bytes = (size_t)(end + 7 - at);
-		if (strncasecmp(text, name, length) == 0 && text[length] == '\'')
-			return at;
-		at = end;
-	}
-	return NULL;
-}
-
 /* Who has given up being the superuser by SET SESSION AUTHORIZATION does not see these any more,
  * and cannot have changed them since. */
 static void
@@ -194,15 +271,20 @@ keep_unseen(const struct session *s, struct settings *set)
 	static const char *const names[] = {"dynamic_library_path", "extension_control_path",
 					    "session_preload_libraries"};
 
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		size_t bytes;
-		const char *call = find_call(s->setup, names[i], &bytes);
+	const char *at = s->setup;
+	struct call c;
 
-		if (call == NULL || has(set, names[i]))
+	while (next_call(&at, &c)) {
+		char name[64];
+
+		if (!is_call_of_any(&c, names, sizeof names / sizeof *names))
+			continue;
+		snprintf(name, sizeof name, "%.*s", (int)strcspn(c.name, "'"), c.name);
+		if (has(set, name))
 			continue;
 		buf_add_fmt(&set->sql, set->any ? ", " : "SELECT ");
-		buf_add(&set->sql, call, bytes);
-		buf_add_str(&set->names, names[i]);
+		buf_add(&set->sql, c.at, (size_t)(c.end - c.at));
+		buf_add_str(&set->names, name);
 		set->any = true;
 	}
 }
@@ -325,6 +407,8 @@ state_take(struct session *s, const struct buf *answer)
 		free(srv->context);
 		srv->context = s->setup ? mem_strdup(s->setup) : NULL;
 	} else {
+		note_taken(srv, srv->context);
+		s->accepted = true;
 		free(s->setup);
 		s->setup = set.any ? mem_strndup((char *)buf_data(&set.sql), set.sql.len) : NULL;
 	}
@@ -458,21 +542,6 @@ state_own(struct progress *p, const char *sql, struct buf *out)
 		progress_sent_as(p, PROGRESS_OWN);
 }
 
-static bool
-has_identity(const char *setup)
-{
-	return strcasestr(setup, "set_config('role'") ||
-	       strcasestr(setup, "set_config('session_authorization'");
-}
-
-bool
-state_is_other(const struct session *s)
-{
-	const char *have = s->lease->srv->context;
-
-	return s->setup && has_identity(s->setup) && strcmp(have ? have : "", s->setup) != 0;
-}
-
 #define HASTY_MS 2000
 
 /* Of a value of statement_timeout, as a server spells it or a startup packet. */
@@ -492,12 +561,24 @@ is_short(const char *value)
 	return ms > 0 && ms < HASTY_MS;
 }
 
-bool
-state_is_hasty(const struct session *s)
+static bool
+is_hasty(const struct server *srv)
 {
-	const char *value = server_has_set(s->lease->srv, "'statement_timeout','");
+	const char *value = server_has_set(srv, "'statement_timeout','");
 
-	return value && is_short(value) && state_differs(s);
+	return value && is_short(value);
+}
+
+bool
+state_is_doubtful(const struct session *s)
+{
+	const struct server *srv = s->lease->srv;
+
+	if (strcmp(srv->context ? srv->context : "", s->setup ? s->setup : "") == 0)
+		return false;
+	return has_call(srv->context, IDENTITY) || has_call(s->setup, IDENTITY) ||
+	       has_call(s->setup, REFUSABLE) || has_library(s->setup) || is_hasty(srv) ||
+	       (s->setup && !has_taken(srv, hash_names(s->setup)));
 }
 
 bool
@@ -570,4 +651,46 @@ state_applied(struct session *s)
 
 	free(srv->context);
 	srv->context = s->setup ? mem_strdup(s->setup) : NULL;
+}
+
+bool
+state_may_be_taken(const struct session *s)
+{
+	if (s->refused || s->wants_fresh)
+		return false;
+	return s->accepted || has_call(s->setup, REFUSABLE) ||
+	       has_call(s->lease->srv->context, IDENTITY) || s->probes;
+}
+
+void
+state_taken(struct session *s)
+{
+	state_applied(s);
+	s->accepted = true;
+	note_taken(s->lease->srv, s->setup);
+	s->wants_fresh = s->refused = s->probes = false;
+}
+
+void
+state_give_in(struct session *s)
+{
+	const char *at = s->setup;
+	struct call c;
+	struct buf sql;
+
+	s->refused = false;
+	if (!has_call(s->setup, IDENTITY)) {
+		state_start(s);
+		return;
+	}
+	buf_init(&sql, SQL_MAX);
+	while (next_call(&at, &c)) {
+		if (is_call_of_any(&c, IDENTITY))
+			continue;
+		buf_add_fmt(&sql, sql.len > 0 ? ", " : "SELECT ");
+		buf_add(&sql, c.at, (size_t)(c.end - c.at));
+	}
+	free(s->setup);
+	s->setup = sql.len > 0 ? mem_strndup((char *)buf_data(&sql), sql.len) : NULL;
+	buf_clear(&sql);
 }

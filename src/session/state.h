@@ -19,12 +19,11 @@ void state_ask(const struct session *, bool patient, struct buf *sql);
  * more than a session can keep: then nothing has changed. */
 bool state_take(struct session *, const struct buf *answer);
 
-/* Must the server that the session holds become another role before it does anything? */
-bool state_is_other(const struct session *);
-
-/* Would the server that the session holds cut short what gives it other parameters, as it has a
- * short statement_timeout of another session's? */
-bool state_is_hasty(const struct session *);
+/* Is it not sure that the server that the session holds takes its parameters? It has not had these
+ * names yet; who the session is, or the one before, may not be there any more; what they name may
+ * have gone (a tablespace), or be fixed (temp_buffers); or a short statement_timeout of another
+ * session's would cut short what gives them. */
+bool state_is_doubtful(const struct session *);
 
 /* Adds what gives the server that the session holds its parameters, if that has others: messages of
  * our own, the last of them a Sync. Progress is told. Nothing if it has them. */
@@ -45,6 +44,16 @@ void state_moves(struct session *);
 
 /* The server has what the session wants now. */
 void state_applied(struct session *);
+/* The same, and it has said so: it will take these parameters again. */
+void state_taken(struct session *);
+
+/* It does not take them, as it has said. May a new server? One has taken them before, or it depends
+ * on what this one has done. */
+bool state_may_be_taken(const struct session *);
+
+/* No server takes what the session has set, and the client sets or resets something: who the
+ * session is is given up, or if it has set nothing of that kind, all that was set. */
+void state_give_in(struct session *);
 
 /* The client's DISCARD ALL has succeeded: the session and its server are as new. */
 void state_discarded(struct session *);
