@@ -36,6 +36,15 @@ lease_init(struct lease *l, const struct lease_ops *ops, void *owner, uint64_t s
 	*l = (struct lease){.ops = ops, .owner = owner, .session = session};
 }
 
+/* The client knows the server's process by a number of its own: notifications that come of its own
+ * NOTIFY have that, too. */
+static void
+name_backend(const struct lease *l, struct server *srv)
+{
+	srv->progress.own_pid = (uint32_t)srv->backend_pid;
+	srv->progress.given_pid = lease_number(l->session);
+}
+
 /* What lease_enter() and lease_grant() have in common. */
 static void
 hold(struct lease *l, struct pool *pool, struct server *srv)
@@ -46,6 +55,7 @@ hold(struct lease *l, struct pool *pool, struct server *srv)
 	l->since_us = loop_now_us(pool->all->loop);
 	l->waited_us = 0;
 	srv->lease = l;
+	name_backend(l, srv);
 	srv->leases++;
 	progress_forget_error(&srv->progress);
 	server_set_state(srv, SERVER_LEASED);
@@ -336,6 +346,7 @@ lease_adopt_held(struct lease *l, struct server *srv)
 	l->pool = srv->pool;
 	l->srv = srv;
 	srv->lease = l;
+	name_backend(l, srv);
 }
 
 void

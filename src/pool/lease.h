@@ -16,6 +16,17 @@ struct lease;
 struct pool;
 struct server;
 
+/* What a session's client is given for its server's process id: numbers that no process can have
+ * (Linux ends at 2^22), so that a pg_cancel_backend() of one hits nobody, below 2^31. Sessions that
+ * are there at the same time have different ones. */
+#define LEASE_NUMBER_FIRST UINT32_C(0x400000)
+#define LEASE_NUMBERS      UINT32_C(0x7fc00000)
+static inline uint32_t
+lease_number(uint64_t session)
+{
+	return LEASE_NUMBER_FIRST + (uint32_t)(session % LEASE_NUMBERS);
+}
+
 /*	none -> waiting -> held <-> cleaning -> none
  *	  +------------------^ |
  *	         waiting       +--------------> none

@@ -661,12 +661,57 @@ end_own(struct progress *p, struct buf *out)
 		p->own_ended(p->told_arg, out);
 }
 
+static void
+give_pid(const struct progress *p, uint8_t *pid)
+{
+	if (frame_u32(pid) != p->own_pid)
+		return;
+	for (int i = 0; i < 4; i++)
+		pid[i] = (uint8_t)(p->given_pid >> (24 - 8 * i));
+}
+
+static inline bool
+has_pid(const struct progress *p, const struct frame *f)
+{
+	return f->type == 'A' && p->given_pid != 0 && f->body >= 4;
+}
+
+/* The pid of a message whose header has come. Returns how many bytes have been dealt with, or
+ * `bytes` if more of the pid is to come. */
+static size_t
+take_pid(struct progress *p, uint8_t *data, size_t bytes, struct buf *out)
+{
+	size_t had = p->pid_have, n = sizeof p->pid - had;
+
+	if (n > bytes)
+		n = bytes;
+	memcpy(p->pid + had, data, n);
+	if (had + n < sizeof p->pid) {
+		p->pid_have += (uint8_t)n;
+		p->pid_cut = (uint8_t)n;
+	} else {
+		give_pid(p, p->pid);
+		p->pid_due = false;
+		p->pid_have = 0;
+		/* All of it is here: it goes on as it came. */
+		if (had == 0) {
+			memcpy(data, p->pid, sizeof p->pid);
+			return 0;
+		}
+		if (out && !p->from_drop)
+			buf_add(out, p->pid, sizeof p->pid);
+	}
+	p->from_left -= (uint32_t)n;
+	return n;
+}
+
 /* `out`: NULL, or what is for the client is added there. */
 static int
 walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 {
 	struct frame f;
 
+	p->pid_cut = 0;
 	while (bytes > 0) {
 		size_t n;
 
@@ -676,6 +721,8 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 			if (frame_read(data, bytes, &f) < 0)
 				return -E_SYNTAX;
 			if (bytes - FRAME_HEADER >= f.body) {
+				if (has_pid(p, &f))
+					give_pid(p, (uint8_t *)data + FRAME_HEADER);
 				if (out)
 					pass_whole(p, data, FRAME_HEADER + f.body, out);
 				if (looked_at(p, f.type))
@@ -701,10 +748,18 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 			if (frame_read(p->from_header, FRAME_HEADER, &f) < 0)
 				return -E_SYNTAX;
 			p->from_left = f.body;
+			p->pid_due = has_pid(p, &f);
 			p->peek_bytes = 0;
 			if (out)
 				pass_header(p, out);
 			p->from_passed = FRAME_HEADER;
+		}
+		if (p->pid_due && bytes > 0) {
+			n = take_pid(p, (uint8_t *)data, bytes, out);
+			data += n;
+			bytes -= n;
+			if (p->pid_due)
+				return 0;
 		}
 		n = p->from_left < bytes ? p->from_left : bytes;
 		if (wanted(p, (char)p->from_header[0]) && p->peek_bytes < PROGRESS_PEEK) {
@@ -961,6 +1016,11 @@ progress_pack(struct pack *p, struct progress *g)
 	pack_str(p, &g->error_text);
 	PACK(p, g->peek_bytes);
 	PACK(p, g->peek);
+	PACK(p, g->own_pid);
+	PACK(p, g->given_pid);
+	PACK(p, g->pid_due);
+	PACK(p, g->pid);
+	PACK(p, g->pid_have);
 	pack_buf(p, &g->status_body);
 	PACK(p, g->status_body.failed);
 	pack_buf(p, &g->look_body);

@@ -90,6 +90,12 @@ struct progress {
 	char *error_text; /* what that error says, until it is forgotten; NULL: nothing */
 	uint16_t peek_bytes; /* bytes in peek */
 	uint8_t peek[PROGRESS_PEEK + 1];
+	/* Notifications: the pid of the server's own process becomes the other one, which its
+	 * client was given; 0: it stays. If a pid comes in pieces, the first ones are kept back:
+	 * of the bytes that came last, the last `pid_cut` are not for the client yet. */
+	uint32_t own_pid, given_pid;
+	bool pid_due;
+	uint8_t pid[4], pid_have, pid_cut;
 	struct buf status_body; /* of a ParameterStatus that comes in pieces */
 	struct buf look_body;   /* of an answer for described() that does */
 
@@ -184,15 +190,15 @@ progress_full(const struct progress *p)
 	return p->runs_count >= PROGRESS_RUNS_MAX;
 }
 
-/* Bytes came from the server. Returns 0, or -E_SYNTAX if they cannot be protocol v3: the connection
- * is of no use any more. */
+/* Bytes came from the server; with given_pid, pids in them are changed in place. Returns 0, or
+ * -E_SYNTAX if they cannot be protocol v3: the connection is of no use any more. */
 int progress_received(struct progress *, const uint8_t *data, size_t bytes);
 
 /* Must the bytes that come next go through progress_filter()? */
 static inline bool
 progress_filters(const struct progress *p)
 {
-	return p->own > 0 || p->from_drop || p->from_passed != p->from_have;
+	return p->own > 0 || p->from_drop || p->from_passed != p->from_have || p->pid_have > 0;
 }
 
 /* Would a ParameterStatus that comes now be kept from the client, as it comes of what is ours? */

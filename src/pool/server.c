@@ -842,16 +842,21 @@ int
 server_read(struct server *srv, const uint8_t **data, size_t *bytes)
 {
 	struct buf *filtered = &srv->pool->all->filtered;
+	uint8_t *scratch = loop_scratch(loop_of(srv));
 	ssize_t n = take(srv);
+	int r;
 
 	if (n < 0)
 		return (int)n;
-	*data = loop_scratch(loop_of(srv));
+	*data = scratch;
 	*bytes = (size_t)n;
-	if (!progress_filters(&srv->progress))
-		return understood(srv, progress_received(&srv->progress, *data, *bytes));
+	if (!progress_filters(&srv->progress)) {
+		r = progress_received(&srv->progress, scratch, (size_t)n);
+		*bytes -= srv->progress.pid_cut;
+		return understood(srv, r);
+	}
 	buf_reset(filtered);
-	n = progress_filter(&srv->progress, *data, *bytes, filtered);
+	n = progress_filter(&srv->progress, scratch, (size_t)n, filtered);
 	*data = buf_data(filtered);
 	*bytes = filtered->len;
 	return understood(srv, (int)n);

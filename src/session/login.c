@@ -44,7 +44,7 @@ secret_bytes(const struct session *s)
 static void
 send_hello(struct session *s, struct buf *out)
 {
-	msg_backend_key(out, session_number(s), s->secret, secret_bytes(s));
+	msg_backend_key(out, lease_number(s->id), s->secret, secret_bytes(s));
 	msg_ready(out, 'I');
 	session_send_buf(s, out);
 }
@@ -405,7 +405,7 @@ cancel(struct session *s, const struct startup *st)
 /* An encrypted connection is asked for, and not to be had. A second time it is taken for the number
  * of a protocol, as PostgreSQL does (15, tcop/postmaster.c, ProcessStartupPacket()). */
 static size_t
-decline(struct session *s, bool *asked, unsigned minor)
+decline(struct session *s, const struct startup *st, bool *asked, unsigned minor)
 {
 	struct err e;
 
@@ -416,7 +416,7 @@ decline(struct session *s, bool *asked, unsigned minor)
 	}
 	*asked = true;
 	session_send(s, "N", 1);
-	return 8;
+	return st->length;
 }
 
 /* Returns how many bytes were used; 0: more are needed, or the session is over or on
@@ -449,9 +449,9 @@ packet(struct session *s, const uint8_t *data, size_t bytes)
 	}
 	switch (st.kind) {
 	case STARTUP_SSL:
-		return decline(s, &s->asked_tls, 5679);
+		return decline(s, &st, &s->asked_tls, 5679);
 	case STARTUP_GSSENC:
-		return decline(s, &s->asked_gss, 5680);
+		return decline(s, &st, &s->asked_gss, 5680);
 	case STARTUP_CANCEL:
 		cancel(s, &st);
 		return 0;

@@ -244,12 +244,12 @@ session_adopt(struct daemon *d, uint64_t id, int fd, enum session_state state)
 struct session *
 session_by_number(struct daemon *d, uint32_t number)
 {
-	uint64_t last = d->sessions.last, part = number - SESSION_NUMBER_FIRST;
+	uint64_t last = d->sessions.last, part = number - LEASE_NUMBER_FIRST;
 
-	if (number < SESSION_NUMBER_FIRST || part >= SESSION_NUMBERS || part > last)
+	if (number < LEASE_NUMBER_FIRST || part >= LEASE_NUMBERS || part > last)
 		return NULL;
 	/* The last id that has this number. */
-	return idmap_get(&d->sessions, last - (last - part) % SESSION_NUMBERS);
+	return idmap_get(&d->sessions, last - (last - part) % LEASE_NUMBERS);
 }
 
 /* ---- telling ---- */

@@ -58,11 +58,6 @@ enum session_begun {
 /* Bytes of a cancel key; of the protocol before 3.2 only the first four are used. */
 #define SESSION_SECRET 32
 
-/* What a client is given for its server's process id: numbers that no process can have (Linux ends
- * at 2^22), so that a pg_cancel_backend() of one hits nobody, up to 2^31. */
-#define SESSION_NUMBER_FIRST UINT32_C(0x400000)
-#define SESSION_NUMBERS      UINT32_C(0x7fc00000)
-
 /* A message up to this size goes to the server only when it is complete. */
 #define SESSION_WHOLE_MAX (64 * 1024)
 
@@ -171,13 +166,7 @@ void session_accept(struct daemon *, int fd);
  * use. */
 struct session *session_adopt(struct daemon *, uint64_t id, int fd, enum session_state);
 
-/* The number in its BackendKeyData: of sessions that are there at the same time no two have the
- * same. session_by_number() finds it, or NULL. */
-static inline uint32_t
-session_number(const struct session *s)
-{
-	return SESSION_NUMBER_FIRST + (uint32_t)(s->id % SESSION_NUMBERS);
-}
+/* The session with this lease_number() in its BackendKeyData, or NULL. */
 struct session *session_by_number(struct daemon *, uint32_t number);
 
 /* Is its client gone, or told its last words? */

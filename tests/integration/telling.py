@@ -264,6 +264,56 @@ def unreachable(t):
         wait_until(works, 10, "it is back")
 
 
+# ---- the number of a backend -----------------------------------------------------------------------
+def notifications(c, n):
+    """The next n: (pid, channel, payload)."""
+    got = []
+    while len(got) < n:
+        kind, body = c.read()
+        if kind == "A":
+            got.append((int.from_bytes(body[:4], "big"),) + tuple(x.decode() for x in body[4:].split(b"\0")[:2]))
+    return got
+
+
+@test
+def own_notifications(t):
+    """a listener recognises its own notifications by the process id that it was given, others' not; that id is no
+    process's, and a pg_cancel_backend() of it does nothing"""
+    d = t.daemon(size=3)
+    for options in ({}, {"options": "-c work_mem=5MB"}):
+        a, b, direct = t.client(d, **options), t.client(d), t.direct()
+        pid_max = int(open("/proc/sys/kernel/pid_max").read())
+        for c in (a, b):
+            check(max(pid_max, 1 << 22) <= c.key[0] < 1 << 31, "%d is no process" % c.key[0])
+        check(a.key[0] != b.key[0], "each has its own")
+        a.send(wire.query("LISTEN news; NOTIFY news, '0'"))
+        equal(notifications(a, 1), [(a.key[0], "news", "0")], "with LISTEN in one query")
+        a.until_ready()
+        for i in range(3):
+            a.send(wire.query("NOTIFY news, 'a%d'" % i))
+            equal(notifications(a, 1), [(a.key[0], "news", "a%d" % i)], "its own")
+            a.until_ready()
+        backend = a.backend()
+        a.send(wire.extended("SELECT pg_notify('news', $1)", ("x",)) + wire.sync())
+        equal(notifications(a, 1), [(a.key[0], "news", "x")], "its own, in the extended protocol")
+        a.until_ready()
+        b.sql("NOTIFY news, 'b'")
+        direct.sql("NOTIFY news, 'direct'")
+        others = notifications(a, 2)
+        equal([x[2] for x in others], ["b", "direct"], "others'")
+        check(all(x[0] not in (a.key[0], backend) for x in others), "others' are not its own: %r" % others)
+        equal(others[1][0], direct.backend(), "a backend of another's has its own")
+        many = 300
+        a.send(wire.query("SELECT pg_notify('news', i::text || repeat('.', i)) FROM generate_series(1, %d) i" % many))
+        got = notifications(a, many)
+        equal({x[0] for x in got}, {a.key[0]}, "many, cut anywhere")
+        a.until_ready()
+        equal(direct.value("SELECT count(*) FROM pg_stat_activity WHERE pid = %d" % a.key[0]), "0", "no backend")
+        equal(b.value("SELECT pg_cancel_backend(%d)" % a.key[0]), "f", "cancels nothing")
+        for c in (a, b):
+            c.close()
+
+
 # ---- application_name ------------------------------------------------------------------------------
 def seen(t):
     """What pg_stat_activity shows of the test's database."""

@@ -730,6 +730,67 @@ START_TEST(parameter_status_is_told_however_it_is_cut)
 }
 END_TEST
 
+/* ---- notifications ---- */
+
+static void
+add_notification(struct buf *b, uint32_t pid, const char *channel)
+{
+	size_t at = msg_begin(b, 'A');
+
+	buf_add_u32(b, pid);
+	buf_add_str(b, channel);
+	buf_add_str(b, "payload");
+	msg_end(b, at);
+}
+
+START_TEST(the_own_pid_is_given_as_another_however_it_is_cut)
+{
+	static const uint32_t pids[] = {4242, 4243, 4242, 0x109200, 4242};
+	struct buf came, wanted;
+
+	buf_init(&came, BYTES_MAX);
+	buf_init(&wanted, BYTES_MAX);
+	for (int i = 0; i < 5; i++) {
+		add_notification(&came, pids[i], "x");
+		add_notification(&wanted, pids[i] == 4242 ? 0x40abcd : pids[i], "x");
+		backend_message(&came, 'D', "row");
+		backend_message(&wanted, 'D', "row");
+	}
+	msg_ready(&came, 'I');
+	msg_ready(&wanted, 'I');
+	for (int round = 0; round < 2000; round++) {
+		struct progress p;
+		struct buf got;
+
+		progress_init(&p);
+		p.own_pid = 4242;
+		p.given_pid = 0x40abcd;
+		buf_init(&got, BYTES_MAX);
+		for (size_t at = 0; at < came.len;) {
+			size_t n = 1 + backend_random(&seed, round % 2 ? 4 : 40);
+			uint8_t part[64];
+
+			if (n > came.len - at)
+				n = came.len - at;
+			memcpy(part, buf_data(&came) + at, n);
+			at += n;
+			if (progress_filters(&p)) {
+				ck_assert_int_eq(progress_filter(&p, part, n, &got), 0);
+				continue;
+			}
+			ck_assert_int_eq(progress_received(&p, part, n), 0);
+			buf_add(&got, part, n - p.pid_cut);
+		}
+		ck_assert_uint_eq(got.len, wanted.len);
+		ck_assert_mem_eq(buf_data(&got), buf_data(&wanted), got.len);
+		buf_clear(&got);
+		progress_clear(&p);
+	}
+	buf_clear(&came);
+	buf_clear(&wanted);
+}
+END_TEST
+
 START_TEST(garbage_never_breaks_it)
 {
 	for (int round = 0; round < 20000; round++) {
@@ -1076,6 +1137,7 @@ main(void)
 	tcase_add_test(t, a_long_answer_is_not_kept);
 	tcase_add_test(t, a_quiet_failure);
 	tcase_add_test(t, the_text_of_an_error);
+	tcase_add_test(t, the_own_pid_is_given_as_another_however_it_is_cut);
 	tcase_add_test(t, parameter_status_is_told_however_it_is_cut);
 	tcase_add_test(t, garbage_never_breaks_it);
 	tcase_add_test(t, runs_grow_to_their_limit_and_shrink_in_order);
