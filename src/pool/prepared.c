@@ -107,7 +107,7 @@ struct passing {
 	struct prepared_set *set;
 	struct progress *p;
 	const struct prepared_limits *limits;
-	const struct prepared_message *m;
+	struct prepared_message *m;
 	struct buf *out;
 };
 
@@ -320,6 +320,7 @@ use(struct passing *it, const char *name, size_t length, char *out_name)
 	pre = find_usable(it->set, named, a);
 	if (named->changed) {
 		named->changed = false;
+		it->m->known = a->description;
 		prepared_fail(it->p, it->out);
 		return PREPARED_CHANGED;
 	}
@@ -389,7 +390,6 @@ static enum prepared_verdict
 describe(struct passing *it)
 {
 	const uint8_t *body = it->m->body;
-	struct prepared_message quiet = *it->m;
 	enum prepared_verdict v;
 	char name[NAME_SIZE];
 	size_t length;
@@ -402,8 +402,7 @@ describe(struct passing *it)
 		return PREPARED_AS_IT_IS;
 	if (names_unsettled(it->names, it->set, it->p, (const char *)body + 1, length))
 		return PREPARED_WAIT;
-	quiet.executes = NULL;
-	it->m = &quiet;
+	it->m->executes = NULL;
 	v = use(it, (const char *)body + 1, length, name);
 	if (v != PREPARED_DONE)
 		return v;

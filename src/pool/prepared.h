@@ -120,6 +120,7 @@ struct prepared_message {
 	bool native;      /* the server has statements of the session's under its own names */
 	unsigned effects; /* Parse: what the caller knows of the text */
 	size_t used;      /* PREPARED_PREFIX */
+	const struct description *known; /* PREPARED_CHANGED: what it was */
 	/* Bind: called before anything is added, with what was known of the text and with the text,
 	 * if there is a statement of that name and `effects` were not 0. */
 	void (*executes)(void *arg, unsigned effects, const char *sql);

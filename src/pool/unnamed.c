@@ -201,6 +201,17 @@ unnamed_close(struct unnamed *u, struct tracked_list *all, struct progress *p)
 	u->text = NULL;
 }
 
+void
+unnamed_ask(struct unnamed *u, struct tracked_list *all, struct progress *p, struct buf *out)
+{
+	size_t at = msg_begin(out, 'D');
+
+	buf_add_u8(out, 'S');
+	buf_add_u8(out, 0);
+	msg_end(out, at);
+	send_describe(u, all, p, PROGRESS_OWN, false);
+}
+
 /* Prepares it once more, with the types that its parameters were said to have, and asks what it is
  * now. */
 static void

@@ -1,6 +1,6 @@
 /* unnamed: a session's unnamed prepared statement, which it may bind in a later lease, on another
  * server. As in prepared.h, everything takes effect when it is sent and is taken back if the server
- * skips it; and a statement that the client has had described is prepared on another server with
+ * skips it; and a statement that is known by a Describe is prepared on another server with
  * the types that it was told of, and has to be what it was. No I/O. */
 #ifndef PGWITH_POOL_UNNAMED_H
 #define PGWITH_POOL_UNNAMED_H
@@ -24,7 +24,7 @@ struct unnamed {
 	bool renewing;                 /* it is asked whether it is what it was: its use waits */
 	bool changed;                  /* it was not: the next use is told */
 	struct unnamed_parse *last;    /* the last one that is under way */
-	struct description *described; /* what the client was told of it; NULL: it has not asked */
+	struct description *described; /* what the client was told of it; NULL: it is not known */
 	uint64_t changes;              /* Parses and Closes, ever */
 };
 
@@ -49,6 +49,9 @@ enum unnamed_use {
 };
 enum unnamed_use unnamed_need(struct unnamed *, struct tracked_list *, struct progress *,
 			      struct buf *out);
+
+/* Behind its Parse: asks what it is, for ourselves. */
+void unnamed_ask(struct unnamed *, struct tracked_list *, struct progress *, struct buf *out);
 
 /* The client's Describe of it goes to the server, which has it, as it is; progress is told. */
 void unnamed_describe(struct unnamed *, struct tracked_list *, struct progress *);

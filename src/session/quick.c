@@ -45,13 +45,13 @@ tell(struct progress *p, uint32_t *extended)
 
 /* Returns false if the message is for others. */
 static bool
-pass(struct session *s, char type, const uint8_t *body, size_t bytes, uint32_t *extended)
+pass(struct session *s, char type, const uint8_t *body, size_t bytes, char next, uint32_t *extended)
 {
 	struct server *srv = s->lease->srv;
 
 	switch (type) {
 	case 'P':
-		if (!is_repeated(s, body, bytes))
+		if (!is_repeated(s, body, bytes) || statement_is_left(next))
 			return false;
 		tell(&srv->progress, extended);
 		unnamed_again(&s->unnamed, &srv->prepared.tracked, &srv->progress);
@@ -94,9 +94,14 @@ quick_pass(struct session *s, const uint8_t *data, size_t bytes)
 	if (!is_plain(s) || p->skipping || p->copy != COPY_NONE)
 		return 0;
 	while (!progress_full(p) && frame_read(data + at, bytes - at, &f) == 0 &&
-	       bytes - at - FRAME_HEADER >= f.body &&
-	       pass(s, f.type, data + at + FRAME_HEADER, f.body, &extended))
-		at += FRAME_HEADER + f.body;
+	       bytes - at - FRAME_HEADER >= f.body) {
+		size_t end = at + FRAME_HEADER + f.body;
+
+		if (!pass(s, f.type, data + at + FRAME_HEADER, f.body,
+			  end < bytes ? (char)data[end] : 0, &extended))
+			break;
+		at = end;
+	}
 	tell(p, &extended);
 	if (at > 0) {
 		int64_t now = loop_now_us(s->daemon->loop);

@@ -424,6 +424,8 @@ may_add(const struct session *s, const struct message *m)
 		return true;
 	if (m->type != 'P' && m->type != 'B' && m->type != 'D' && m->type != 'C')
 		return false;
+	if (m->type == 'P' && statement_is_left(m->next))
+		return true;
 	/* The usual case, with the unnamed statement. */
 	return !statement_is_nameless(m) || !s->unnamed.here || unnamed_has_effects(&s->unnamed) ||
 	       !s->pin;

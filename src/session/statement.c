@@ -188,7 +188,7 @@ need_unnamed(struct session *s, bool executes)
 /* PostgreSQL's own error (15 source, plancache.c). Programs that know of it prepare anew: they look
  * at the name of the function, too. */
 static enum verdict
-tell_changed(struct session *s)
+tell_changed(struct session *s, char type, const struct description *known)
 {
 	static const char fields[] =
 	    "SERROR\0VERROR\0C0A000\0Mcached plan must not change result type"
@@ -196,7 +196,15 @@ tell_changed(struct session *s)
 	struct buf out;
 	size_t at;
 
-	buf_init(&out, sizeof fields + 16);
+	buf_init(&out, 512 * 1024);
+	/* That of the parameters it knows without the plan. */
+	if (type == 'D') {
+		at = msg_begin(&out, 't');
+		buf_add_u16(&out, known->ntypes);
+		for (unsigned i = 0; i < known->ntypes; i++)
+			buf_add_u32(&out, known->types[i]);
+		msg_end(&out, at);
+	}
 	at = msg_begin(&out, 'E');
 	buf_add(&out, fields, sizeof fields); /* with the NUL that ends them */
 	msg_end(&out, at);
@@ -213,21 +221,41 @@ wait_for_answer(struct session *s)
 }
 
 static enum verdict
-unnamed_used(struct session *s, bool executes)
+unnamed_used(struct session *s, char type)
 {
-	switch (need_unnamed(s, executes)) {
+	switch (need_unnamed(s, type == 'B')) {
 	case UNNAMED_WAIT:
 		return wait_for_answer(s);
 	case UNNAMED_CHANGED:
 		prepared_fail(&s->lease->srv->progress, &s->daemon->ahead);
-		return tell_changed(s);
+		return tell_changed(s, type, s->unnamed.described);
 	default:
 		return FORWARD;
 	}
 }
 
+static enum verdict
+parse_unnamed(struct session *s, struct message *m, bool *told)
+{
+	struct server *srv = s->lease->srv;
+	struct buf *out = &s->daemon->ahead;
+	size_t at;
+
+	*told = true;
+	unnamed_parse(&s->unnamed, &srv->prepared.tracked, &srv->progress, m->body, m->have,
+		      m->bytes, m->set);
+	if (srv->progress.skipping || !statement_is_left(m->next) || m->have < m->bytes)
+		return FORWARD;
+	at = msg_begin(out, 'P');
+	buf_add(out, m->body, m->bytes);
+	msg_end(out, at);
+	unnamed_ask(&s->unnamed, &srv->prepared.tracked, &srv->progress, out);
+	m->used = FRAME_HEADER + m->bytes;
+	return REPLACE;
+}
+
 enum verdict
-statement_unnamed(struct session *s, const struct message *m, bool *told)
+statement_unnamed(struct session *s, struct message *m, bool *told)
 {
 	struct server *srv = s->lease->srv;
 	struct tracked_list *tracked = &srv->prepared.tracked;
@@ -244,20 +272,17 @@ statement_unnamed(struct session *s, const struct message *m, bool *told)
 	case 'P':
 		if (m->have == 0 || m->body[0] != 0)
 			return FORWARD;
-		unnamed_parse(&s->unnamed, tracked, &srv->progress, m->body, m->have, m->bytes,
-			      m->set);
-		*told = true;
-		return FORWARD;
+		return parse_unnamed(s, m, told);
 	case 'B':
 		/* The portal's name, then the statement's. */
 		end = m->have > 0 ? memchr(m->body, 0, m->have) : NULL;
 		if (end && end + 1 < m->body + m->have && end[1] == 0)
-			return unnamed_used(s, true);
+			return unnamed_used(s, 'B');
 		return FORWARD;
 	case 'D':
 		if (m->have != 2 || m->body[0] != 'S' || m->body[1] != 0)
 			return FORWARD;
-		v = unnamed_used(s, false);
+		v = unnamed_used(s, 'D');
 		if (v == FORWARD && !srv->progress.skipping) {
 			unnamed_describe(&s->unnamed, tracked, &srv->progress);
 			*told = true;
@@ -466,7 +491,7 @@ statement_named(struct session *s, struct message *m)
 	case PREPARED_WAIT:
 		return wait_for_answer(s);
 	case PREPARED_CHANGED:
-		return tell_changed(s);
+		return tell_changed(s, m->type, pm.known);
 	case PREPARED_TOO_MANY:
 		if (!s->pin)
 			return statement_refuse(s, m, SESSION_PIN_STATEMENT);

@@ -55,9 +55,17 @@ void statement_effects(struct session *, unsigned set, const char *sql, size_t b
  * seed of random()): then the connection is closed when the session gives it back. */
 void statement_spoils(struct session *, unsigned set);
 
+/* Behind a Parse of the unnamed statement is a message of this type, or none (0): will the client
+ * come back to the statement later, maybe on another server? */
+static inline bool
+statement_is_left(char next)
+{
+	return next == 'S' || next == 'H' || next == 0;
+}
+
 /* Follows the unnamed statement: what the message needs of it is added to daemon->ahead. *told:
  * progress has been told of the message. */
-enum verdict statement_unnamed(struct session *, const struct message *, bool *told);
+enum verdict statement_unnamed(struct session *, struct message *, bool *told);
 
 /* A whole Query goes to the server: tells progress. Of a text with scope statements it is a part.
  */

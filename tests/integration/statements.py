@@ -165,6 +165,120 @@ def deallocated_within_an_exchange(t):
 
 
 @test
+def changed_results(t):
+    """A statement whose result has changed fails as PostgreSQL's own, on every server, in every kind of exchange"""
+    d = t.daemon(size=2)
+    setup = "DROP TABLE IF EXISTS acc; CREATE TABLE acc (id int, amount int); INSERT INTO acc VALUES (1, 1000)"
+    change = ("ALTER TABLE acc ALTER amount TYPE float4", "ALTER TABLE acc ADD more int", "DROP TABLE acc",
+              "ALTER TABLE acc RENAME amount TO sum", "ALTER TABLE acc ALTER id TYPE int",
+              "ALTER TABLE acc DROP id; ALTER TABLE acc ADD id int")
+    text = "SELECT * FROM acc WHERE id = $1"
+
+    def exchanges(name):
+        run = wire.bind(["1"], statement=name) + wire.execute()
+        binary = wire.bind(["1"], statement=name, result_formats=(1,)) + wire.describe() + wire.execute()
+        yield (run + GROUP,)
+        yield (binary + GROUP,)
+        yield (wire.describe("S", name) + GROUP,)
+        yield (wire.query("BEGIN"), run + wire.parse("SELECT 5") + wire.bind() + wire.execute() + GROUP,
+               wire.query("SELECT 1"), wire.query("ROLLBACK"))
+        if name:
+            # Behind and ahead of others in one exchange, and once more in the next one; and a new Parse.
+            other = wire.parse("SELECT 3") + wire.bind() + wire.execute()
+            yield (other + run + other + GROUP, run + GROUP, wire.query("SELECT 4"),
+                   wire.close_("S", name) + wire.parse(text, name) + binary + GROUP)
+
+    moves = 0
+    with t.direct() as direct, d.connect() as client, d.connect() as holder, t.direct() as admin:
+        for sql in change:
+            for name in ("s", ""):
+                for moved in (True, False):
+                    for number in range(len(list(exchanges(name)))):
+                        answers = []
+                        for c in (direct, client):
+                            admin.sql(setup)
+                            c.send(wire.close_("S", name) + wire.parse(text, name) + GROUP)
+                            c.until_ready()
+                            if moved and c is client:
+                                before = client.backend() if name else None
+                                holder.sql("BEGIN")
+                                holder.sql("SELECT 1")
+                            admin.sql(sql)
+                            groups = list(exchanges(name))[number]
+                            c.send(b"".join(groups))
+                            answers.append(
+                                [(r.kinds, r.rows, [(e.sqlstate, e.message, e.fields.get("R")) for e in r.errors], r.status)
+                                 for r in [c.until_ready() for _ in groups]])
+                            if moved and c is client:
+                                moves += bool(name) and client.backend() != before
+                                holder.sql("COMMIT")
+                        what = (sql, name, moved, number)
+                        if "DROP TABLE" in sql and number == 2:
+                            # The parameters, which it has told of before, come ahead of the server's error.
+                            answers[0][0] = (answers[0][0][0].replace("t", ""),) + answers[0][0][1:]
+                            answers[1][0] = (answers[1][0][0].replace("t", ""),) + answers[1][0][1:]
+                        equal(answers[1], answers[0], "%s" % (what,))
+        check(moves > 20, "it has moved %d times" % moves)
+
+
+@test
+def innocents(t):
+    """A statement that is prepared after a change works on every server, whoever has had it there before"""
+    d = t.daemon(size=3)
+    t.sql("CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE acc (code int, m mood); INSERT INTO acc VALUES (7, 'sad')")
+    texts = ("SELECT * FROM acc", "UPDATE acc SET code = $1 RETURNING code", "SELECT 'sad'::mood", "SELECT m FROM acc WHERE m = $1")
+    values = ((), ("0012",), (), ("sad",))
+
+    def uses(client):
+        return states([(client.send(wire.bind(v, statement="s%d" % n) + wire.execute() + GROUP), client.until_ready())[1]
+                       for n, v in enumerate(values)])
+
+    def prepare(client):
+        client.send(b"".join(wire.close_("S", "s%d" % n) + wire.parse(x, "s%d" % n) for n, x in enumerate(texts)) + GROUP)
+        return client.until_ready()
+
+    everywhere = [d.connect() for _ in range(3)]
+
+    def on_each_server(client):
+        """What it is answered on each of them."""
+        answers, pids = [], set()
+        for held in range(3):
+            for h in everywhere[:held]:
+                h.sql("BEGIN")
+                h.sql("SELECT 1")
+            client.sql("BEGIN")
+            answers.append(uses(client))
+            pids.add(client.backend())
+            client.sql("ROLLBACK")
+            for h in everywhere[:held]:
+                h.sql("COMMIT")
+        equal(len(pids), 3, "servers")
+        return answers
+
+    old = d.connect()
+    prepare(old)
+    on_each_server(old)
+    for change in ("ALTER TABLE acc ALTER code TYPE text", "ALTER TABLE acc ADD note text",
+                   "DROP TABLE acc; DROP TYPE mood; CREATE TYPE mood AS ENUM ('x', 'sad'); CREATE TABLE acc (code text, "
+                   "m mood); INSERT INTO acc VALUES ('0013', 'sad')"):
+        t.sql(change)
+        with d.connect() as innocent, t.direct() as direct:
+            equal(prepare(innocent).errors, [], "prepared after " + change)
+            prepare(direct)
+            direct.sql("BEGIN")
+            wanted = uses(direct)
+            direct.sql("ROLLBACK")
+            check(all(isinstance(w, list) for w in wanted), "on a direct connection: %r" % wanted)
+            equal(on_each_server(innocent), [wanted] * 3, "after " + change)
+            # Who has prepared before is told; who prepares again is not any more.
+            old.sql("BEGIN")
+            equal(uses(old)[0], "0A000", "the old one is told")
+            old.sql("ROLLBACK")
+            prepare(old)
+            equal(on_each_server(old), [wanted] * 3, "prepared again after " + change)
+
+
+@test
 def names_in_errors(t):
     """An error about a statement has the client's name for it, in every field"""
     d = t.daemon(size=2)
