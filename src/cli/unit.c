@@ -67,8 +67,8 @@ add_directory(struct unit *u)
 	if (*path != '/' || is_below(path, RUN_DIRECTORY) || is_below(path, "/var" RUN_DIRECTORY))
 		return;
 	see(u, path);
-	if (!is_below(path, "/tmp") && !is_below(path, "/var/tmp"))
-		buf_add_fmt(&u->lines, "ReadWritePaths=%s\n", path);
+	/* ProtectSystem=strict: everything else is read-only. */
+	buf_add_fmt(&u->lines, "ReadWritePaths=%s\n", path);
 	if (stat(path, &st) < 0) {
 		advise(u,
 		       "is not there: it must be made before pgwithd starts, and belong to " USER,

@@ -17,6 +17,7 @@
 #include "session/admit.h"
 #include "session/dismiss.h"
 #include "session/limits.h"
+#include "session/ourselves.h"
 #include "session/reload.h"
 #include "session/scopes.h"
 #include "session/service.h"
@@ -399,28 +400,6 @@ start(struct daemon *d, char *why, size_t why_size)
 	return 0;
 }
 
-static void
-set_if_missing(const char *name, const char *value)
-{
-	const char *now = getenv(name);
-
-	if (now == NULL || *now == 0)
-		setenv(name, value, 1);
-}
-
-/* Without them libpq asks the name service for the name and the home directory of our own user, for
- * each connection and in the loop. They are what it would find. */
-static void
-tell_libpq_who_we_are(void)
-{
-	const struct passwd *pw = getpwuid(geteuid());
-
-	if (pw) {
-		set_if_missing("PGUSER", pw->pw_name);
-		set_if_missing("HOME", pw->pw_dir);
-	}
-}
-
 struct daemon *
 daemon_new(struct conf *conf, const struct console_ops *console, char *why, size_t why_size)
 {
@@ -430,7 +409,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	d->conf = conf;
 	d->console = console;
 	d->self = geteuid();
-	tell_libpq_who_we_are();
+	ourselves_tell_libpq();
 	clock_gettime(CLOCK_REALTIME, &wall);
 	d->started_at = wall.tv_sec;
 	handover_take(d);

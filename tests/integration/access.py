@@ -9,6 +9,7 @@ import subprocess
 import time
 
 from pgwtest import ServerError, Skip, check, equal, main, note, sanitized, test, wait_until, wire
+from pgwtest.context import conninfo
 
 ANNA, BERT, NOBODY = 61001, 61002, 61003  # the last one has no name
 STAFF, EXTRA = 61100, 61101               # groups
@@ -441,6 +442,25 @@ def ends_while_it_hangs(t):
 
 
 @test
+def starts_while_it_hangs(t):
+    """a name service that says nothing does not keep the daemon from starting, nor root from coming in"""
+    names = Names(t)
+    names.write("hang")
+    began = time.monotonic()
+    names.env.update(PGUSER="")
+    d = t.daemon(options={"allow": ""}, pools={"db": {"conninfo": t.conninfo(), "users": "anna"}}, env=names.env)
+    os.chmod(t.directory, 0o755)
+    os.chmod(d.directory, 0o755)
+    check(time.monotonic() - began < 10, "it is there")
+    names.forget()
+    with d.connect() as c:
+        equal(c.value("SELECT 1"), "1", "root")
+    names.clear("hang")
+    equal(enters(d, ANNA, "db", "anna"), None, "anna, when it answers")
+    equal(names.in_loop(), [], "nothing is asked in the loop")
+
+
+@test
 def failing(t):
     """a name service that fails is an error that says so, and is asked again by the next login"""
     names = Names(t)
@@ -471,9 +491,12 @@ def nothing_in_the_loop(t):
     t.cluster.role("root")
     t.cluster.role("anna")
     host = "host=%s port=%s dbname=%s" % (t.cluster.sockets, t.cluster.port, t.database)
+    tls = conninfo(t.cluster.tls_conninfo(dbname=t.database))
+    by_name = conninfo(t.cluster.tls_conninfo(dbname=t.database, host="localhost"))
     env = dict(names.env, PGUSER="", HOME="")
     d = t.daemon(options={"allow": "*", "socket_group": "root", "socket_owner": "root"}, env=env, pools={
-        "db": {"conninfo": host, "users": "*"}, "each": {"conninfo": host, "role": "client", "users": "anna, @staff"},
+        "db": {"conninfo": host, "users": "*"}, "tls": {"conninfo": tls, "users": "*"},
+        "by_name": {"conninfo": by_name, "users": "*"}, "each": {"conninfo": host, "role": "client", "users": "anna, @staff"},
         "peer": {"conninfo": host + " user=anna requirepeer=postgres", "users": "*"},
         "wrong": {"conninfo": host + " user=anna requirepeer=nosuchuser", "users": "*"},
         "other": {"conninfo": host + " user=anna requirepeer=daemon", "users": "*"}})
@@ -485,6 +508,9 @@ def nothing_in_the_loop(t):
             c = connect(d, ANNA, pool, "anna")
             equal(c.value("SELECT session_user"), "root" if pool == "db" else "anna", pool)
             c.close()
+        for pool in ("tls", "by_name"):
+            with connect(d, ANNA, pool, "anna") as c:
+                equal(c.value("SELECT session_user"), "postgres", pool)
         for pool in ("wrong", "other"):
             e = enters(d, ANNA, pool, "anna")
             check(e and e.sqlstate == "08001" and "requirepeer" in e.message, "%s: %s" % (pool, e))
@@ -515,4 +541,4 @@ def reload_of_a_pipe(t):
     equal(len(d.show("VERSION")), 1, "it goes on")
 
 
-main()
+main(cluster={"tls": True})
