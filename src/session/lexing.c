@@ -121,7 +121,6 @@ lexing_classify(const struct session *s, struct message *m, const char *sql, siz
 	m->unsure = true;
 	if (r.any == r.all)
 		return;
-	/* What LOAD does cannot be asked for; DISCARD ALL is all that can be done. */
-	m->set &= ~(unsigned)((SQLCLASS_SCOPE | SQLCLASS_LOAD) & ~r.all);
+	m->set &= ~(unsigned)(SQLCLASS_SCOPE & ~r.all);
 	m->set |= SQLCLASS_OPAQUE;
 }

@@ -398,6 +398,12 @@ any_word(const struct place *at)
 	case SQLWORD_PG_ADVISORY_UNLOCK_ALL:
 	case SQLWORD_PG_ADVISORY_UNLOCK_SHARED:
 		return is_called(at) ? SQLCLASS_UNDO : 0;
+	case SQLWORD_DBLINK_CONNECT:
+	case SQLWORD_DBLINK_CONNECT_U:
+	case SQLWORD_PG_BACKUP_START:
+	case SQLWORD_PG_REPLICATION_ORIGIN_SESSION_SETUP:
+	case SQLWORD_PG_START_BACKUP:
+		return is_called(at) ? SQLCLASS_LOAD : 0;
 	case SQLWORD_QUERY_TO_XML:
 	case SQLWORD_QUERY_TO_XMLSCHEMA:
 	case SQLWORD_QUERY_TO_XML_AND_XMLSCHEMA:
@@ -433,6 +439,8 @@ any_string(const struct place *at)
 	/* The body of a function is not executed now, and of a scope statement later. */
 	if (at->text.routine || at->first == SQLWORD_DEFER || at->first == SQLWORD_ENTER)
 		return 0;
+	if (mentions(tok->start, tok->length, "dblink_connect"))
+		return SQLCLASS_OPAQUE | SQLCLASS_LOAD;
 	if (mentions(tok->start, tok->length, "set_config") ||
 	    mentions(tok->start, tok->length, "pg_advisory") ||
 	    mentions(tok->start, tok->length, "pg_try_advisory"))
@@ -462,7 +470,7 @@ block_at(const char *p)
 }
 
 /* Does one of 16 places hold "temp", "pg_", "into", "sett", "t_co" (of set_config), "ts_s" (of
- * ts_stat), "ts_r", "to_x" (of query_to_xml) or &" (of U&"")? Reads 19 bytes. */
+ * ts_stat), "ts_r", "to_x" (of query_to_xml), "dbli" or &" (of U&"")? Reads 19 bytes. */
 static inline bool
 block_suspicious(const char *p)
 {
@@ -473,6 +481,7 @@ block_suspicious(const char *p)
 	block hits = (block)(((a == 't') & t) | ((a == 'p') & (b == 'g') & (c == 0x7f)) |
 			     ((a == 'i') & (b == 'n') & (c == 't') & (d == 'o')) |
 			     ((a == 's') & (b == 'e') & (c == 't') & (d == 't')) |
+			     ((a == 'd') & (b == 'b') & (c == 'l') & (d == 'i')) |
 			     ((a == '&') & (b == '"')));
 	uint64_t halves[2];
 

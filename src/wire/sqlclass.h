@@ -30,7 +30,9 @@
 	X(DEALLOCATE, "DEALLOCATE")                                                              \
 	/* DECLARE ... WITH HOLD */                                                              \
 	X(HOLD, "WITH HOLD cursor")                                                              \
-	X(LOAD, "LOAD")                                                                          \
+	/* LOAD, or a call of a function that binds something to the backend for which there is  \
+	 * no question and no DISCARD: dblink_connect(), pg_backup_start(), ... */               \
+	X(LOAD, "LOAD or session function")                                                      \
 	X(DISCARD_ALL, "DISCARD ALL")                                                            \
 	X(DISCARD_TEMP, "DISCARD TEMP")                                                          \
 	X(DISCARD_SEQUENCES, "DISCARD SEQUENCES")                                                \

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "wire/sqlclass.h"
+#include "wire/sqlname.h"
 #include "wire/sqltext.h"
 
 _Static_assert(SQLCLASS_N <= 26, "the bits of sqlclass() are others");
@@ -103,6 +104,30 @@ sets_seed(const char *text, size_t length)
 	return false;
 }
 
+/* Names and strings with Unicode escapes. */
+static unsigned
+escaped(const char *text, size_t length)
+{
+	struct sqltext_token t;
+	struct sqltext at;
+	char says[256];
+	unsigned found = 0;
+	long n;
+
+	sqltext_init(&at, text, length, 0);
+	while (sqltext_token(&at, &t) != SQLTEXT_END) {
+		if ((t.kind != SQLTEXT_QUOTED && t.kind != SQLTEXT_STRING) || t.length < 2 ||
+		    t.start[1] != '&')
+			continue;
+		n = sqlname_read(&t, 0, says, sizeof says);
+		if (n > 0 && has(says, (size_t)n, "seed"))
+			found |= SQLMENTION_SEED;
+		if (n > 0 && has(says, (size_t)n, "temp_buffers"))
+			found |= SQLMENTION_TEMP_BUFFERS;
+	}
+	return found;
+}
+
 unsigned
 sqlmention(const char *text, size_t length)
 {
@@ -115,6 +140,8 @@ sqlmention(const char *text, size_t length)
 	for (size_t i = 0; i < sizeof sequences / sizeof *sequences; i++)
 		if (has(text, length, sequences[i]))
 			found |= SQLMENTION_SEQUENCE;
+	if (has(text, length, "u&"))
+		found |= escaped(text, length);
 	if (has(text, length, "temp_buffers"))
 		found |= SQLMENTION_TEMP_BUFFERS;
 	if (has(text, length, "setseed") ||

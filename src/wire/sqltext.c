@@ -16,14 +16,14 @@ static const struct {
 };
 
 /* By first letter: which lengths there are (most words of a text fail here), and the first row. */
-#define LENGTH(l, letter, word, text) | ((letter) == (l) ? 1u << (sizeof text - 1) : 0)
+#define LENGTH(l, letter, word, text) | ((letter) == (l) ? UINT64_C(1) << (sizeof text - 1) : 0)
 #define BEFORE(l, letter, word, text) +((letter) < (l))
 #define LETTER(l)                                        \
 	[(l) - 'a'] = {.lengths = 0 SQLWORDS(LENGTH, l), \
 		       .row = SQLWORD_OTHER + 1 SQLWORDS(BEFORE, l)}
 
 static const struct {
-	uint32_t lengths; /* bits */
+	uint64_t lengths; /* bits */
 	uint16_t row;
 } letters[32] = {
     LETTER('a'), LETTER('b'), LETTER('c'), LETTER('d'), LETTER('e'), LETTER('f'), LETTER('g'),
@@ -47,7 +47,7 @@ sqltext_word(const char *s, size_t length)
 {
 	unsigned letter = length ? (uint8_t)((s[0] | 0x20) - 'a') : 26;
 
-	if (letter >= 26 || length >= 32 || !(letters[letter].lengths >> length & 1))
+	if (letter >= 26 || length >= 64 || !(letters[letter].lengths >> length & 1))
 		return SQLWORD_OTHER;
 	for (unsigned w = letters[letter].row;
 	     w < SQLWORD_N && words[w].name[0] == (char)('a' + letter); w++)

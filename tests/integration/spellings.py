@@ -8,9 +8,9 @@ PGWITH_TEST_SPELLINGS is how often each text is run, each time in another spelli
 import os
 import select
 
-from pgwtest import check, equal, main, note, test, wire
+from pgwtest import Skip, check, equal, main, note, test, wire
 
-CUSTOM = ["app.user", "app.b", "session.x", "local.x", "role.x", "time.x", "names.x", "transaction.x", "constraints.x",
+CUSTOM = ["app.tenant", "app.user", "app.b", "session.x", "local.x", "role.x", "time.x", "names.x", "transaction.x", "constraints.x",
           "characteristics.x", "app.c.d"]
 
 LOOK = """SELECT 'setting', name, setting FROM pg_catalog.pg_settings WHERE name NOT LIKE 'transaction#_%' ESCAPE '#'
@@ -175,7 +175,7 @@ SETTINGS = [("work_mem", "3MB"), ("WORK_MEM", "5MB"), ("datestyle", "German"), (
             ("search_path", "pg_catalog"), ("default_transaction_isolation", "serializable"), ("statement_timeout", "10min"),
             ("default_transaction_read_only", "off"), ("default_transaction_deferrable", "on"),
             ("intervalstyle", "iso_8601"), ("bytea_output", "escape"), ("extra_float_digits", "0"),
-            ("lock_timeout", "9min"), ("idle_in_transaction_session_timeout", "20min"), ("client_encoding", "LATIN1"),
+            ("lock_timeout", "9min"), ("transaction_timeout", "19min"), ("idle_session_timeout", "0"), ("idle_in_transaction_session_timeout", "20min"), ("client_encoding", "LATIN1"),
             ("standard_conforming_strings", "off"), ("enable_seqscan", "off"), ("xmloption", "document")]
 
 
@@ -215,7 +215,7 @@ def of_parameters():
         lambda s: "SET LOCAL work_mem = '3MB'; SET work_mem FROM CURRENT",
         lambda s: "BEGIN; SET LOCAL work_mem = '3MB'; SET work_mem FROM CURRENT; SET LOCAL work_mem = '5MB'; COMMIT",
         lambda s: "SELECT " + s.set_config("work_mem", "3MB", "true"),
-        lambda s: "SELECT " + s.set_config("app.user", "x", "true"),
+        lambda s: "SELECT " + s.set_config("app.tenant", "x", "true"),
         lambda s: s.kw("UPDATE") + s.sp() + s.one("", "ONLY ") + s.one("", "pg_catalog.", s.name("pg_catalog") + ".") +
         s.name("pg_settings") + " SET setting = '3MB' WHERE name = 'work_mem'",
         lambda s: s.kw("UPDATE ONLY") + " (pg_catalog.pg_settings) SET setting = '3MB' WHERE name = 'work_mem'",
@@ -232,29 +232,29 @@ def of_parameters():
     )]
     out += [("custom", f) for f in (
         lambda s: "SELECT set_config('app.' || 'user', 'x', false)",
-        lambda s: "SELECT set_config('app.user'::text, 'x', false)",
-        lambda s: "SELECT set_config(CAST('app.user' AS text), 'x', false)",
-        lambda s: "SELECT set_config(n, 'x', false) FROM (VALUES ('app.user'), ('app.b')) v(n)",
-        lambda s: "SELECT " + s.function("set_config") + "('app.user', " + s.set_config("app.b", "x") + ", true)",
-        lambda s: "SELECT " + s.set_config("app.user", "x", "true") + ", " + s.set_config("app.b", "y"),
-        lambda s: "SELECT " + s.set_config("app.user", "x", "true") + " WHERE " + s.set_config("app.b", "y") + " = 'y'",
-        lambda s: "DO $$BEGIN PERFORM set_config('app.user', 'x', false); END$$",
+        lambda s: "SELECT set_config('app.tenant'::text, 'x', false)",
+        lambda s: "SELECT set_config(CAST('app.tenant' AS text), 'x', false)",
+        lambda s: "SELECT set_config(n, 'x', false) FROM (VALUES ('app.tenant'), ('app.b')) v(n)",
+        lambda s: "SELECT " + s.function("set_config") + "('app.tenant', " + s.set_config("app.b", "x") + ", true)",
+        lambda s: "SELECT " + s.set_config("app.tenant", "x", "true") + ", " + s.set_config("app.b", "y"),
+        lambda s: "SELECT " + s.set_config("app.tenant", "x", "true") + " WHERE " + s.set_config("app.b", "y") + " = 'y'",
+        lambda s: "DO $$BEGIN PERFORM set_config('app.tenant', 'x', false); END$$",
         lambda s: "DO $$BEGIN PERFORM set_config('app.' || 'user', 'x', false); END$$",
-        lambda s: "DO $$BEGIN SET app.user = 'x'; END$$",
-        lambda s: "DO $$BEGIN SET \"app.user\" = 'x'; SET LOCAL app.b = 'y'; END$$",
-        lambda s: "DO 'BEGIN EXECUTE ''SET app.user = 1''; END'",
-        lambda s: "DO " + s.string("BEGIN PERFORM " + "set_config('app.user', 'x', false); END"),
-        lambda s: "DECLARE c CURSOR WITH HOLD FOR SELECT " + s.set_config("app.user", "x") + "; CLOSE c",
-        lambda s: "BEGIN; DECLARE c CURSOR FOR SELECT " + s.set_config("app.user", "x") + "; FETCH c; COMMIT",
-        lambda s: "BEGIN; DECLARE c CURSOR FOR SELECT " + s.set_config("app.user", "x") + "; COMMIT",
-        lambda s: "PREPARE p AS SELECT " + s.set_config("app.user", "x") + "; EXECUTE p; DEALLOCATE p",
-        lambda s: "PREPARE p AS SELECT " + s.set_config("app.user", "x") + "; EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) EXECUTE p",
-        lambda s: "SELECT runs($$SELECT set_config('app.user', 'x', false)$$)",
-        lambda s: "CREATE TEMP TABLE made AS SELECT " + s.set_config("app.user", "x") + "; DROP TABLE made",
-        lambda s: "BEGIN; SET LOCAL app.user = 'x'; SET app.user FROM CURRENT; COMMIT",
-        lambda s: "SET app.user = 'x'; SET app.b TO 'y'; SET SESSION \"app\".\"c\".\"d\" = 'z'",
-        lambda s: "SET app.user = 'x'; DISCARD ALL",
-        lambda s: "SET app.user = 'x'; RESET ALL",
+        lambda s: "DO $$BEGIN SET app.tenant = 'x'; END$$",
+        lambda s: "DO $$BEGIN SET \"app.tenant\" = 'x'; SET LOCAL app.b = 'y'; END$$",
+        lambda s: "DO 'BEGIN EXECUTE ''SET app.tenant = 1''; END'",
+        lambda s: "DO " + s.string("BEGIN PERFORM " + "set_config('app.tenant', 'x', false); END"),
+        lambda s: "DECLARE c CURSOR WITH HOLD FOR SELECT " + s.set_config("app.tenant", "x") + "; CLOSE c",
+        lambda s: "BEGIN; DECLARE c CURSOR FOR SELECT " + s.set_config("app.tenant", "x") + "; FETCH c; COMMIT",
+        lambda s: "BEGIN; DECLARE c CURSOR FOR SELECT " + s.set_config("app.tenant", "x") + "; COMMIT",
+        lambda s: "PREPARE p AS SELECT " + s.set_config("app.tenant", "x") + "; EXECUTE p; DEALLOCATE p",
+        lambda s: "PREPARE p AS SELECT " + s.set_config("app.tenant", "x") + "; EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) EXECUTE p",
+        lambda s: "SELECT runs($$SELECT set_config('app.tenant', 'x', false)$$)",
+        lambda s: "CREATE TEMP TABLE made AS SELECT " + s.set_config("app.tenant", "x") + "; DROP TABLE made",
+        lambda s: "BEGIN; SET LOCAL app.tenant = 'x'; SET app.tenant FROM CURRENT; COMMIT",
+        lambda s: "SET app.tenant = 'x'; SET app.b TO 'y'; SET SESSION \"app\".\"c\".\"d\" = 'z'",
+        lambda s: "SET app.tenant = 'x'; DISCARD ALL",
+        lambda s: "SET app.tenant = 'x'; RESET ALL",
     )]
     for role in ("quiet", "it's"):
         def named(s, r=role):
@@ -581,17 +581,111 @@ def others(t):
     spelled(t, of_others(), TIMES)
 
 
+@test(timeout=300)
+def pin_off(t):
+    """with pin = off what would pin is refused or undone: another client sees nothing of it"""
+    bench = Bench(t, pin="off")
+    bench.begin()
+    s = Speller(t.random)
+    for kind, make in t.random.sample(TEXTS, min(len(TEXTS), 30 * TIMES)):
+        text = make(s)
+        many = ";" in text or text.startswith("BEGIN")
+        way = t.random.choice(MANY if many else list(WAYS))
+        a, b = bench.pooled(), bench.pooled()
+        try:
+            WAYS[way](a, text.replace("{n}", "5"))
+            if a.status != "I":
+                a.ask("ROLLBACK")
+            bench.nothing(look(b), "meanwhile")
+            look(a)
+        except Exception:
+            note("%s, %s: %r" % (kind, way, text))
+            raise
+        finally:
+            a.close()
+            b.close()
+
+
+@test(timeout=120)
+def long_texts(t):
+    """a text of which only the beginning is looked at"""
+    bench = Bench(t)
+    bench.begin()
+    for text in ("LISTEN chat", "CREATE TEMP TABLE tt (a int)", "SELECT pg_advisory_lock({n})", "SET work_mem = '3MB'",
+                 "PREPARE p AS SELECT 1", "SET ROLE quiet", "DECLARE c CURSOR WITH HOLD FOR SELECT 1"):
+        for way in t.random.sample(("simple", "rolled back", "committed", "pipelined"), min(TIMES, 4)):
+            for filler in ("SELECT '" + "x" * 70000 + "'; ", "/*" + "'" * 66000 + "*/", "SELECT 1;" * 8000):
+                if filler.startswith("SELECT 1") and way == "pipelined":
+                    continue
+                bench.run(way, lambda n, x=filler + text: x.replace("{n}", str(n)), "long")
+    # What is not named where it is looked at is lost for the session, and nobody else has it.
+    with bench.pooled() as a, bench.pooled() as b:
+        a.sql("SELECT '" + "x" * 70000 + "'; SET app.tenant = 'x'")
+        bench.nothing(look(b), "behind a long text")
+
+
+LIMITS = {"statement_timeout": "100ms", "lock_timeout": "1ms", "idle_in_transaction_session_timeout": "100ms",
+          "transaction_timeout": "100ms", "idle_session_timeout": "100ms", "client_connection_check_interval": "100ms",
+          "tcp_user_timeout": "100ms", "tcp_keepalives_idle": "1"}
+
+
+@test(timeout=120)
+def limits(t):
+    """a time limit that one session has set ends nothing of another one's"""
+    d = t.daemon(size=1)
+    known = {r[0] for r in t.sql("SELECT name FROM pg_settings")}
+    for name, value in LIMITS.items():
+        if name not in known:
+            continue
+        for short in (value, "1ms" if value.endswith("ms") else value):
+            b = d.connect()
+            ways = ("SET %s = '%s'" % (name, short), "SELECT set_config('%s', '%s', false)" % (name, short),
+                    "BEGIN; SET %s = '%s'; COMMIT" % (name, short))
+            for sql in t.random.sample(ways, min(TIMES - 1, 3) or 1):
+                a = d.connect()
+                a.ask(sql)
+                # In a transaction and in a statement that last longer, and idle for so long.
+                for waits in ("SELECT pg_sleep(0.12)", "BEGIN", "SELECT 1"):
+                    b.sql(waits)
+                    t.sql("SELECT pg_sleep(0.06)")
+                equal(b.ask("COMMIT").status, "I", "%s = %s of another session" % (name, short))
+                t.sql("SELECT pg_sleep(0.12)")
+                equal(b.value("SELECT 1"), "1", "%s = %s of another session, idle" % (name, short))
+                equal(b.value("SELECT setting FROM pg_settings WHERE name = '%s'" % name),
+                      t.value("SELECT setting FROM pg_settings WHERE name = '%s'" % name), name)
+                a.drop()
+            b.close()
+
+
+@test
+def session_functions(t):
+    """what a function binds to its backend for good is nobody else's"""
+    if t.value("SELECT count(*) FROM pg_available_extensions WHERE name = 'dblink'") == "0":
+        raise Skip("dblink is not installed")
+    t.sql("CREATE EXTENSION dblink")
+    d = t.daemon(size=1)
+    for sql in ("SELECT dblink_connect('mine', '{}')", "SELECT public.\"dblink_connect\"('mine', '{}')",
+                "DO $$BEGIN PERFORM dblink_connect('mine', '{}'); END$$"):
+        a = d.connect()
+        a.sql(sql.format(t.conninfo().replace("'", "''")))
+        equal(a.sql("SELECT dblink_get_connections()"), [("{mine}",)], "its own")
+        equal(a.sql("SELECT dblink_get_connections()"), [("{mine}",)], "its own, in the next transaction")
+        a.close()
+        with d.connect() as b:
+            equal(b.sql("SELECT dblink_get_connections()"), [(None,)], "another's")
+
+
 # ---- how a text is read ----------------------------------------------------------------------------
 # Texts that are one thing or another, as standard_conforming_strings will have it.
 BACKSLASHES = [
     r"SELECT 1, '\''; LISTEN ch; SELECT '\''", r"SELECT 'don\'t; exit; x'", r"SELECT '\\'; LISTEN ch", r"SELECT 'a\'; LISTEN ch; --'",
     r"SELECT E'\''; LISTEN ch; SELECT E'\''", r"SELECT '\''; CREATE TEMP TABLE tt (a int); SELECT '\''",
-    r"SELECT '\''; SET app.user = 'x'; SELECT '\''", r"SET app.user = '\''; SELECT 'y'", r"SELECT set_config('app\056user', 'x', false)",
+    r"SELECT '\''; SET app.tenant = 'x'; SELECT '\''", r"SET app.tenant = '\''; SELECT 'y'", r"SELECT set_config('app\056tenant', 'x', false)",
     r"SELECT '\'; LISTEN a; --'", r"SELECT '\''; SET LOCAL work_mem = '3MB'; SELECT '\''", r"SELECT '\''; DO 'BEGIN LISTEN ch; END'; SELECT '\''",
     r"PREPARE p AS SELECT '\''; DEALLOCATE p; SELECT '\''", r"PREPARE p AS SELECT '\'; DEALLOCATE p; --'", r"SELECT $$\$$; LISTEN ch; SELECT $$\$$",
     r"SELECT '\';' AS a; LISTEN ch", r"BEGIN; SELECT '\''; LISTEN ch; ROLLBACK; SELECT '\''", r"SELECT '\'; ROLLBACK; --'",
     r"""SELECT '\'"'; LISTEN "it's"; SELECT '"'""", r"SELECT 'a' '\''; LISTEN ch; SELECT '\''", "SELECT 'a'\n'\\''; LISTEN ch; SELECT '\\''",
-    r"SELECT pg_advisory_lock({n}), '\''; SELECT '\''", r"SELECT '\'', pg_advisory_lock({n})", r"SELECT 'set_config(\'app.user\', \'x\', false)'",
+    r"SELECT pg_advisory_lock({n}), '\''; SELECT '\''", r"SELECT '\'', pg_advisory_lock({n})", r"SELECT 'set_config(\'app.tenant\', \'x\', false)'",
 ]
 
 
@@ -669,7 +763,7 @@ def backslashes(t):
             "on again": set_in_same_write("SET standard_conforming_strings = off; RESET standard_conforming_strings"),
             "extended": given_before(OFF, "in one exchange"),
         }
-        for name, way in ways.items():
+        for name, way in t.random.sample(sorted(ways.items()), min(2 * TIMES + 1, len(ways))):
             bench.run(way, lambda k, x=text: x.replace("{n}", str(k)), name)
     # The look is one of the session that has it from its startup packet.
     bench.begin(standard_conforming_strings="off", escape_string_warning="off")
@@ -677,7 +771,7 @@ def backslashes(t):
     bench.begin()
     bench.nature |= {r[1] for r in fresh ^ bench.fresh[0] if r[0] == "setting"}
     for text in BACKSLASHES:
-        for way in ("simple", "pipelined", "committed"):
+        for way in t.random.sample(("simple", "pipelined", "committed"), min(TIMES, 3)):
             bench.run(rows_too(way), lambda k, x=text: x.replace("{n}", str(k)), "startup, " + way,
                       standard_conforming_strings="off", escape_string_warning="off")
 
@@ -693,7 +787,7 @@ def half_texts(h):
         b"SELECT E'" + h + b"'; LISTEN ch; SELECT E'x'", b"SELECT E'" + h + b"\\''; LISTEN ch; SELECT E'\\''",
         b"SELECT E'" + h + b"; LISTEN ch'", b"SELECT $" + h + b"$; EXIT; ' $" + h + b"$", b"SELECT $" + h + b"$ ' $" + h + b"$; LISTEN ch; --'",
         b"SELECT '" + h + b"'; LISTEN ch; SELECT 'x'", b'LISTEN "' + h + b'"', b"SELECT 1 AS " + h + b"; LISTEN ch", b"LISTEN ch" + h,
-        b"SET app.user = '" + h + b"'", b"SELECT set_config('app.user', E'" + h + b"', false)", b"SET \"app." + h + b"\" = 'x'",
+        b"SET app.tenant = '" + h + b"'", b"SELECT set_config('app.tenant', E'" + h + b"', false)", b"SET \"app." + h + b"\" = 'x'",
         b"SET app." + h + b" = 'x'", b"PREPARE \"p" + h + b"\" AS SELECT 1; DEALLOCATE \"p" + h + b"\"",
         b"SELECT E'" + h + b"', pg_advisory_lock({n})", b"CREATE TEMP TABLE \"" + h + b"\" (a int)", b"SELECT '" + h + b"\\'; LISTEN ch; --'",
         b"SELECT nonsense, '" + h + b"'", b"SELECT '" + h + h + b"', nonsense",
@@ -713,7 +807,7 @@ def encodings(t):
                     ("off", given_before(names + "; " + OFF, "simple"), {}), ("in the same write", set_in_same_write(names), {}),
                     ("local", in_transaction(names.replace("SET", "SET LOCAL")), {}),
                     ("local, over", local_in_same_write(names.replace("SET", "SET LOCAL")), {}))
-            for name, way, params in t.random.sample(ways, min(TIMES, len(ways))):
+            for name, way, params in t.random.sample(ways, min(max(TIMES - 1, 1), len(ways))):
                 if name == "startup":
                     bench.nature.add("client_encoding")
                 bench.run(way, lambda k, x=text: x.replace(b"{n}", str(k).encode()), encoding + ", " + name, **params)

@@ -225,7 +225,7 @@ START_TEST(every_word_is_found)
 		char changed[40];
 		size_t n = strlen(name);
 
-		ck_assert_uint_lt(n, 32);
+		ck_assert_uint_lt(n, 64);
 		ck_assert_msg(w == 1 || strcmp(sqltext_word_name(w - 1), name) < 0,
 			      "%s stands in the wrong place", name);
 		ck_assert_int_eq(sqltext_word(name, n), w);
