@@ -91,7 +91,7 @@ scopes_path(const struct session *s, char *out, size_t out_size)
 
 		length = snprintf(out + at, out_size - at, "%s%s%s%s", at ? " > " : "",
 				  lock ? scope_kind_name(f) : "", lock ? " " : "",
-				  f->kind == SCOPE_IMPLICIT ? "(transaction)" : f->name);
+				  scope_is_begin(f) ? "(transaction)" : f->name);
 		if (length < 0 || (size_t)length >= out_size - at) {
 			snprintf(out + out_size - 4, 4, "...");
 			break;

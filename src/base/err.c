@@ -134,6 +134,9 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_SCOPE_POINT] = {"scope_point", "3B001", false,
 			 "savepoint \"%s\" was not made inside scope \"%s\"", /* savepoint, name */
 			 "LEAVE the scope first"},
+    [ERR_SAVEPOINT_UNKNOWN] = {"savepoint_unknown", "3B001", false,
+			       "savepoint \"%s\" does not exist", /* savepoint */
+			       NULL},
     [ERR_SCOPE_FAILED] = {"scope_failed", "40000", false,
 			  "scope \"%s\" failed and was rolled back", /* name */
 			  NULL},
@@ -167,6 +170,10 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_SCOPE_STATEMENT] = {"scope_statement", "39000", false,
 			     "a statement of scope \"%s\" failed at its end: %s", /* name, reason */
 			     NULL},
+    [ERR_SCOPE_SWEPT] =
+	{"scope_swept", "01000", false,
+	 "%s has ended and rolled back %s %s", /* statement, the scopes, names */
+	 "LEAVE a scope before its connection goes back to a pool of the program's"},
     [ERR_SERVER_LOST] = {"server_lost", "08006", true,
 			 "the server connection of pool \"%s\" was lost: %s", /* pool, reason */
 			 "reconnect; look into the server's log for the reason"},

@@ -159,6 +159,7 @@ grammar_copy(const struct grammar *from)
 
 	*g = *from;
 	g->name = copied(from->name);
+	g->modes = copied(from->modes);
 	g->items = NULL;
 	if (g->nitems > 0) {
 		g->items = mem_calloc(g->nitems, sizeof *g->items);
@@ -203,5 +204,6 @@ grammar_free(struct grammar *g)
 	}
 	free(g->items);
 	free(g->name);
+	free(g->modes);
 	free(g);
 }

@@ -692,6 +692,16 @@ grammar_tag(const struct grammar *g)
 {
 	const struct verb *v = verbs;
 
+	switch (g->verb) {
+	case GRAMMAR_BEGIN:
+		return g->start ? "START TRANSACTION" : "BEGIN";
+	case GRAMMAR_COMMIT:
+		return "COMMIT";
+	case GRAMMAR_ROLLBACK:
+		return "ROLLBACK";
+	default:
+		break;
+	}
 	while (v->verb != g->verb || (v->read == read_leave) != g->leave)
 		v++;
 	return v->tag;

@@ -40,6 +40,10 @@ enum grammar_verb {
 	GRAMMAR_DEFER,
 	GRAMMAR_EXIT,
 	GRAMMAR_SHOW_SCOPES,
+	/* the client's own, in a scope: see block.h */
+	GRAMMAR_BEGIN,
+	GRAMMAR_COMMIT,
+	GRAMMAR_ROLLBACK,
 };
 
 enum grammar_kind {
@@ -102,6 +106,9 @@ struct grammar {
 	enum grammar_when when;
 	struct grammar_value sql; /* DEFER */
 	unsigned nparams;         /* the highest $n */
+	char *modes;              /* BEGIN: as written, READ ONLY for example; or NULL */
+	bool start;               /* BEGIN: it was written as START TRANSACTION */
+	bool chain;               /* COMMIT, ROLLBACK: AND CHAIN */
 };
 
 struct grammar_error {
@@ -140,7 +147,8 @@ struct grammar *grammar_copy(const struct grammar *);
 /* NULL is nothing. */
 void grammar_free(struct grammar *);
 
-/* "ENTER", "USE", "DEFER", "LEAVE", "EXIT", "SHOW". */
+/* "ENTER", "USE", "DEFER", "LEAVE", "EXIT", "SHOW"; "BEGIN", "START TRANSACTION", "COMMIT",
+ * "ROLLBACK". */
 const char *grammar_tag(const struct grammar *);
 
 #endif

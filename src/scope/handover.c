@@ -119,6 +119,9 @@ grammar_pack(struct pack *p, struct grammar **out)
 	PACK(p, g->when);
 	value_pack(p, &g->sql);
 	PACK(p, g->nparams);
+	pack_str(p, &g->modes);
+	PACK(p, g->start);
+	PACK(p, g->chain);
 }
 
 /* ---- frames ---- */
@@ -189,6 +192,7 @@ frame_values_pack(struct pack *p, struct scope *f)
 	PACK(p, f->opened_us);
 	PACK(p, f->deadline_us);
 	pack_str(p, &f->deadline_text);
+	pack_str(p, &f->modes);
 	PACK(p, f->statements_before);
 	PACK(p, f->hold.since_us);
 	PACK(p, f->hold.limit);

@@ -72,6 +72,7 @@ scope_free(void *frame)
 	scope_deferred_forget(f);
 	scope_points_keep(f, 0);
 	free(f->deadline_text);
+	free(f->modes);
 	free(f->name);
 	free(f);
 }
@@ -121,6 +122,18 @@ bool
 scope_is_transaction(const struct scope *f)
 {
 	return f->kind == SCOPE_TRANSACTION || f->kind == SCOPE_IMPLICIT;
+}
+
+bool
+scope_is_savepoint(const struct scope *f)
+{
+	return f->kind == SCOPE_SAVEPOINT || f->kind == SCOPE_BLOCK;
+}
+
+bool
+scope_is_begin(const struct scope *f)
+{
+	return f->kind == SCOPE_IMPLICIT || f->kind == SCOPE_BLOCK;
 }
 
 struct scope *
@@ -173,6 +186,17 @@ stack_of_lease(const struct stack *st, const struct lease *l)
 
 	for (f = stack_innermost(st); f; f = stack_outside(st, f))
 		if (scope_base(f) && scope_base(f)->lease == l)
+			return f;
+	return NULL;
+}
+
+struct scope *
+stack_begin(const struct stack *st)
+{
+	struct scope *f;
+
+	for (f = stack_innermost(st); f; f = stack_outside(st, f))
+		if (scope_is_begin(f))
 			return f;
 	return NULL;
 }
@@ -319,9 +343,16 @@ scope_kind_name(const struct scope *f)
 	    [SCOPE_SHARED_LOCK] = "shared lock",
 	    [SCOPE_SEMAPHORE] = "semaphore",
 	    [SCOPE_IMPLICIT] = "implicit",
+	    [SCOPE_BLOCK] = "block",
 	};
 
 	return names[f->kind];
+}
+
+const char *
+scope_shown(const struct scope *f)
+{
+	return scope_is_begin(f) ? "BEGIN" : f->name;
 }
 
 const char *

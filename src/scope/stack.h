@@ -29,6 +29,7 @@ enum scope_kind {
 	SCOPE_SHARED_LOCK,
 	SCOPE_SEMAPHORE,
 	SCOPE_IMPLICIT, /* the client's own BEGIN, in which scopes were entered */
+	SCOPE_BLOCK,    /* the client's own BEGIN inside of a scope: a savepoint on the server */
 };
 
 enum scope_state { SCOPE_ENTERING, SCOPE_OPEN, SCOPE_EXPIRED };
@@ -67,8 +68,8 @@ struct scope {
 	char *name;
 	enum scope_kind kind;
 	enum scope_state state;
-	struct pool *pool;   /* of a transaction, a savepoint, an implicit one; otherwise NULL */
-	struct scope *base;  /* of a savepoint: the frame whose transaction it is in */
+	struct pool *pool;   /* of all but locks and semaphores; otherwise NULL */
+	struct scope *base;  /* of a savepoint or block: the frame whose transaction it is in */
 	struct lease *lease; /* of a transaction: &own, or the session's */
 	struct lease own;
 	struct scope_flags flags; /* of `own` */
@@ -89,6 +90,7 @@ struct scope {
 	int64_t opened_us;
 	int64_t deadline_us;        /* 0: none */
 	char *deadline_text;        /* for people: 30s */
+	char *modes;                /* of a block: as its BEGIN had them, or NULL */
 	struct event timer;         /* of the deadline; assigned if deadline_us is not 0 */
 	uint64_t statements_before; /* the session had sent when it was asked for; kept by it */
 	void *owner;                /* the session */
@@ -164,5 +166,13 @@ void scope_points_keep(struct scope *, unsigned n);
 const char *scope_kind_name(const struct scope *);
 const char *scope_state_name(const struct scope *);
 bool scope_is_transaction(const struct scope *);
+/* Is it a savepoint on the server? */
+bool scope_is_savepoint(const struct scope *);
+/* Is it a BEGIN of the client's, which its COMMIT or ROLLBACK ends? */
+bool scope_is_begin(const struct scope *);
+/* The innermost BEGIN of the client's, or NULL. */
+struct scope *stack_begin(const struct stack *);
+/* The name for people: "BEGIN" for one that is the client's. */
+const char *scope_shown(const struct scope *);
 
 #endif

@@ -206,10 +206,11 @@ got_it(struct scopes *sc)
 
 	waits_end(&s->daemon->waits, s->id);
 	f->granted_us = loop_now_us(s->daemon->loop);
-	log_granted(sc, f);
-	if (s->slow)
+	if (f->kind != SCOPE_BLOCK)
+		log_granted(sc, f);
+	if (s->slow && f->kind != SCOPE_BLOCK)
 		slow_granted(s, f);
-	if (f->kind != SCOPE_IMPLICIT)
+	if (!scope_is_begin(f))
 		timing_add(scopes_timing(sc, f), TIMING_WAIT, f->granted_us - f->asked_us);
 	enter_stop_timer(sc);
 	if (f->pool == NULL) {
@@ -363,6 +364,19 @@ want_transaction(struct scopes *sc, const struct wanted *w)
 	enter_fail(sc, &e);
 }
 
+/* The client's BEGIN. */
+static void
+want_block(struct scopes *sc)
+{
+	struct scope *base = stack_current(&sc->stack), *f = push(sc, SCOPE_BLOCK, "");
+
+	f->pool = base->pool;
+	f->base = base;
+	f->modes = sc->statement->modes ? mem_strdup(sc->statement->modes) : NULL;
+	sc->wait_us = -1;
+	got_it(sc);
+}
+
 static void
 next_item(struct scopes *sc)
 {
@@ -371,6 +385,10 @@ next_item(struct scopes *sc)
 	struct err e;
 
 	sc->timed_out = sc->contended = false;
+	if (sc->statement->verb != GRAMMAR_ENTER) {
+		want_block(sc);
+		return;
+	}
 	switch (wanted_find(&w, sc, &e)) {
 	case ACCESS_YES:
 		break;
@@ -539,6 +557,17 @@ enter_begin(struct scopes *sc)
 		   stack_of_lease(&sc->stack, own) == NULL) {
 		scopes_implicit(s);
 	}
+	enter_go(sc);
+}
+
+void
+enter_chain(struct scopes *sc)
+{
+	sc->doing = SCOPES_ENTERING;
+	sc->step = STEP_NEXT;
+	sc->item = sc->entered = 0;
+	sc->frame = NULL;
+	sc->talk.ended = false;
 	enter_go(sc);
 }
 

@@ -84,7 +84,7 @@ fail(struct scopes *sc, const struct err *e, const struct buf *raw)
 static void
 scope_failed(struct scope *f, struct err *e)
 {
-	err_make(e, ERR_SCOPE_FAILED, f->name);
+	err_make(e, ERR_SCOPE_FAILED, scope_shown(f));
 	if (f->error[0])
 		err_detail(e, "first error: SQLSTATE %s", f->error);
 }
@@ -143,7 +143,7 @@ in_transaction(const struct session *s)
 static bool
 needs_point(const struct scopes *sc)
 {
-	return !sc->after || sc->frame->kind == SCOPE_SAVEPOINT;
+	return !sc->after || scope_is_savepoint(sc->frame);
 }
 
 static void
@@ -161,7 +161,7 @@ end_well(struct scopes *sc)
 	char sql[64];
 
 	sc->step = STEP_COMMIT;
-	if (sc->frame->kind != SCOPE_SAVEPOINT) {
+	if (!scope_is_savepoint(sc->frame)) {
 		talk_query(sc->session, "COMMIT");
 		return;
 	}
@@ -175,7 +175,7 @@ roll_back(struct scopes *sc)
 	char sql[128];
 
 	sc->step = STEP_ROLLBACK;
-	if (sc->frame->kind != SCOPE_SAVEPOINT) {
+	if (!scope_is_savepoint(sc->frame)) {
 		talk_query(sc->session, "ROLLBACK");
 		return;
 	}
@@ -229,7 +229,7 @@ rolled_back(struct scopes *sc)
 {
 	struct session *s = sc->session;
 
-	if (s->lease->srv->progress.status == (sc->frame->kind == SCOPE_SAVEPOINT ? 'T' : 'I')) {
+	if (s->lease->srv->progress.status == (scope_is_savepoint(sc->frame) ? 'T' : 'I')) {
 		sc->after = true;
 		rewind_to(sc, false);
 	} else if (++sc->attempts < SCOPES_ATTEMPTS) {
@@ -272,7 +272,7 @@ save(struct scopes *sc)
 	struct session *s = sc->session;
 	struct buf sql;
 
-	if (sc->frame->kind == SCOPE_SAVEPOINT) {
+	if (scope_is_savepoint(sc->frame)) {
 		sc->step = STEP_GONE;
 		return;
 	}
@@ -345,10 +345,15 @@ gone(struct scopes *sc)
 {
 	struct scope *f = sc->frame;
 	bool last = f == sc->last;
+	struct grammar *g = sc->statement;
 
 	if (f->suppress && sc->doing == SCOPES_EXITING && sc->failure.len > 0)
 		suppress(sc);
 
+	if (last && g && g->chain && f->modes) {
+		free(g->modes);
+		g->modes = mem_strdup(f->modes);
+	}
 	sc->frame = NULL;
 	sc->step = STEP_NEXT;
 	if (sc->doing == SCOPES_EXPIRING) {
@@ -356,9 +361,9 @@ gone(struct scopes *sc)
 		f->lease = NULL;
 		f->expire_due = false;
 		scope_deferred_forget(f);
-		if (f->kind != SCOPE_IMPLICIT)
+		if (!scope_is_begin(f))
 			scopes_log_end(sc, f, TIMING_EXPIRED, "expired");
-		else if (sc->session->slow)
+		else if (sc->session->slow && f->kind == SCOPE_IMPLICIT)
 			slow_frame(sc->session, f, "expired", sc->exit_us);
 		lock_leave(&f->hold);
 	} else {
@@ -415,9 +420,14 @@ begin_transaction_end(struct scopes *sc)
 		sc->good = false;
 		if (p->status == 'E' && f->error[0] == 0)
 			memcpy(f->error, p->error[0] ? p->error : "25P02", sizeof f->error);
-		scope_failed(f, &e);
-		fail(sc, &e, NULL);
-		err_clear(&e);
+		if (f->kind == SCOPE_BLOCK && !f->failed) {
+			/* The client knows: nothing has been done in it since. */
+			sc->lost = true;
+		} else {
+			scope_failed(f, &e);
+			fail(sc, &e, NULL);
+			err_clear(&e);
+		}
 	}
 	if (!f->begun || p->status == 'I') {
 		/* Of a savepoint that was not made nothing is left but the transaction's failure.
@@ -460,14 +470,17 @@ next(struct scopes *sc)
 	sc->after = false;
 	sc->attempts = 0;
 	sc->good = !sc->rollback && sc->doing == SCOPES_EXITING;
-	if (f->kind != SCOPE_IMPLICIT && s->daemon->conf->log_scopes)
+	if (!scope_is_begin(f) && s->daemon->conf->log_scopes)
 		log_info("session %llu: scope exit name=%s why=%s", (unsigned long long)s->id,
 			 f->name,
 			 sc->doing == SCOPES_EXPIRING  ? "expired"
 			 : sc->doing == SCOPES_UNDOING ? "not entered"
+			 : sc->swept                   ? "left behind"
 						       : "asked");
 	if (f->state == SCOPE_EXPIRED) {
-		if (sc->good) {
+		if (sc->good && f->kind == SCOPE_BLOCK) {
+			sc->lost = true;
+		} else if (sc->good) {
 			scopes_expired_error(f, &e);
 			fail(sc, &e, NULL);
 			err_clear(&e);
@@ -516,7 +529,7 @@ heard(struct scopes *sc)
 			return;
 		}
 		commit_refused(sc);
-		if (sc->frame->kind == SCOPE_SAVEPOINT || p->status != 'I') {
+		if (scope_is_savepoint(sc->frame) || p->status != 'I') {
 			roll_back(sc);
 		} else {
 			sc->after = true;

@@ -210,8 +210,8 @@ scopes_expire(struct session *s, struct scope *f, enum err_id why)
 	sc->expire_us = loop_now_us(s->daemon->loop);
 	sc->cancel_us = 0;
 	if (sc->doing == SCOPES_ENTERING && sc->frame && stack_within(&sc->stack, sc->frame, f)) {
+		/* Its own expired_by stays empty: the reason is that of the one around it. */
 		sc->frame->expire_due = true;
-		sc->frame->expired_by = why;
 		if (sc->talk.busy) {
 			sc->own_cancel = true;
 			lease_cancel(s->lease, 0);

@@ -51,7 +51,7 @@ end_frame(struct scopes *sc, struct scope *f)
 	sc->frame = f;
 	sc->exit_us = loop_now_us(s->daemon->loop);
 	sc->step = STEP_GONE;
-	if (f->kind != SCOPE_IMPLICIT && s->daemon->conf->log_scopes)
+	if (!scope_is_begin(f) && s->daemon->conf->log_scopes)
 		log_info("session %llu: scope exit name=%s why=\"%s\"", (unsigned long long)s->id,
 			 f->name, sc->gone_text);
 	if (base == NULL || base->lease == NULL)

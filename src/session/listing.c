@@ -45,7 +45,7 @@ scopes_view(const struct session *s, struct scope *f, struct scope_view *v)
 	int64_t now = loop_now_us(s->daemon->loop);
 
 	*v = (struct scope_view){
-	    .name = f->kind == SCOPE_IMPLICIT ? f->pool->conf->name : f->name,
+	    .name = scope_is_begin(f) ? f->pool->conf->name : f->name,
 	    .kind = scope_kind_name(f),
 	    .state = scope_state_name(f),
 	    .pool = f->pool ? f->pool->conf->name : NULL,

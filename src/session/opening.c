@@ -86,6 +86,12 @@ plan(struct scopes *sc)
 
 	if (def && access == GRAMMAR_ACCESS_DEFAULT)
 		access = (enum grammar_access)def->access;
+	if (sc->frame->modes) {
+		char *sql = mem_printf("SET TRANSACTION %s", sc->frame->modes);
+
+		run_later(&sc->run, sql, NULL, 0, 0);
+		free(sql);
+	}
 	if (sc->frame->kind == SCOPE_SAVEPOINT && access != GRAMMAR_ACCESS_DEFAULT)
 		run_later(&sc->run,
 			  access == GRAMMAR_READ_ONLY ? "SET TRANSACTION READ ONLY"
@@ -126,6 +132,10 @@ opened(struct scopes *sc)
 	sc->step = STEP_NEXT;
 	if (f->kind == SCOPE_IMPLICIT)
 		return;
+	if (f->kind == SCOPE_BLOCK) {
+		sc->item++;
+		return;
+	}
 	timing_add(scopes_timing(sc, f), TIMING_ENTER, f->opened_us - f->granted_us);
 	def = sc->def;
 	if (def) {
@@ -164,7 +174,7 @@ send_begin(struct scopes *sc)
 		talk_query(sc->session, "BEGIN");
 		return;
 	}
-	if (sc->frame->kind == SCOPE_SAVEPOINT) {
+	if (scope_is_savepoint(sc->frame)) {
 		snprintf(sql, sizeof sql, "SAVEPOINT pgwith_%u", sc->frame->serial);
 		talk_query(sc->session, sql);
 		return;
@@ -193,7 +203,7 @@ opening_start(struct scopes *sc)
 	struct session *s = sc->session;
 	struct buf sql;
 
-	if (sc->frame->kind == SCOPE_SAVEPOINT || (!state_differs(s) && !sequences_due(s))) {
+	if (scope_is_savepoint(sc->frame) || (!state_differs(s) && !sequences_due(s))) {
 		send_begin(sc);
 		return;
 	}

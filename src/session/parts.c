@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scope/block.h"
 #include "session/daemon.h"
 #include "session/lexing.h"
 #include "session/named.h"
@@ -32,7 +33,48 @@ parts_drop(struct session *s)
 		buf_reset(&s->scopes->parts);
 }
 
-/* The next part of the text: a scope statement, or all before the next one. Returns its bytes. */
+/* By which a program's own pool takes a connection back, or NULL. */
+static const char *
+reset_of(const struct sqltext_stmt *stmt)
+{
+	if (stmt->first[1] != SQLWORD_ALL)
+		return NULL;
+	return stmt->first[0] == SQLWORD_DISCARD ? "DISCARD ALL"
+	       : stmt->first[0] == SQLWORD_RESET ? "RESET ALL"
+						 : NULL;
+}
+
+/* Do statements go to the transaction of a scope, and can this one not be simply passed on then? */
+static bool
+is_control(const struct scopes *sc, const struct sqltext_stmt *stmt)
+{
+	const struct scope *base = stack_current(&sc->stack);
+
+	if (base == NULL)
+		return false;
+	/* Of a text with savepoints it is known how far it got. */
+	if (stack_top_of(&sc->stack, base)->kind == SCOPE_BLOCK &&
+	    (stmt->first[0] == SQLWORD_SAVEPOINT || stmt->first[0] == SQLWORD_RELEASE ||
+	     stmt->first[0] == SQLWORD_ROLLBACK))
+		return true;
+	return block_is(stmt);
+}
+
+/* The same of one that ends whatever scopes are open. */
+static bool
+is_reset(const struct scopes *sc, const struct sqltext_stmt *stmt)
+{
+	return sc->stack.frames.count > 0 && reset_of(stmt) != NULL;
+}
+
+static bool
+stands_alone(const struct scopes *sc, const struct sqltext_stmt *stmt)
+{
+	return grammar_is(stmt) || is_control(sc, stmt) || is_reset(sc, stmt);
+}
+
+/* The next part of the text: a statement that stands alone, or all before the next one. Returns its
+ * bytes. */
 static size_t
 part_of(const struct scopes *sc, const char *text, size_t bytes)
 {
@@ -42,12 +84,33 @@ part_of(const struct scopes *sc, const char *text, size_t bytes)
 	sqltext_init(&at, text, bytes, sc->lexing);
 	if (!sqltext_next(&at, &stmt))
 		return bytes;
-	if (grammar_is(&stmt))
+	if (stands_alone(sc, &stmt))
 		return (size_t)(at.at - text);
 	for (before = at; sqltext_next(&at, &stmt); before = at)
-		if (grammar_is(&stmt))
+		if (stands_alone(sc, &stmt))
 			return (size_t)(before.at - text);
 	return bytes;
+}
+
+#define DIVIDES                                                                      \
+	(SQLCLASS_BEGIN | SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_SAVEPOINT | \
+	 SQLCLASS_SET | SQLCLASS_DISCARD_ALL)
+
+/* Has the text a statement, other than those of scopes, that stands alone? */
+static bool
+divides(const struct session *s, unsigned set, const char *sql, size_t bytes, unsigned flags)
+{
+	const struct scopes *sc = s->scopes;
+	struct sqltext at;
+	struct sqltext_stmt stmt;
+
+	if (!(set & DIVIDES) || sc->stack.frames.count == 0)
+		return false;
+	sqltext_init(&at, sql, bytes, flags);
+	while (sqltext_next(&at, &stmt))
+		if (is_control(sc, &stmt) || is_reset(sc, &stmt))
+			return true;
+	return false;
 }
 
 static bool
@@ -209,6 +272,8 @@ parts_parse(struct session *s, const char *sql, size_t bytes, struct err *e)
 
 	if (!s->scopes->in_part)
 		s->scopes->lexing = lexing_flags(s, NULL);
+	if ((g = block_parse(sql, bytes, s->scopes->lexing)) != NULL)
+		return g;
 	if (grammar_parse(sql, bytes, s->scopes->lexing, &g, &ge) == 0)
 		return g;
 	err_make(e, ERR_SCOPE_SYNTAX, ge.expected);
@@ -277,8 +342,44 @@ has_one(const struct scopes *sc, const char *sql, size_t bytes)
 	return empty(sc, sql + first, bytes - first);
 }
 
+static enum verdict admit(struct session *, struct message *, unsigned set, const char *sql,
+			  size_t bytes);
+
+/* Ends all scopes that are open, if the text is a statement that does. In a transaction that the
+ * client has begun RESET ALL is a statement as any other; no pool would send it there. */
 static enum verdict
-query(struct session *s, const struct message *m, const char *sql, size_t bytes)
+reset(struct session *s, const char *sql, size_t bytes)
+{
+	struct sqltext at;
+	struct sqltext_stmt stmt;
+
+	sqltext_init(&at, sql, bytes, s->scopes->lexing);
+	if (!sqltext_next(&at, &stmt) || !is_reset(s->scopes, &stmt))
+		return FORWARD;
+	if (stmt.first[0] == SQLWORD_RESET && (scopes_plain(s) || stack_begin(&s->scopes->stack)))
+		return FORWARD;
+	return scopes_sweep_out(s, reset_of(&stmt));
+}
+
+/* A BEGIN, COMMIT or ROLLBACK of the client's, or what ends all scopes. The session is settled. */
+static enum verdict
+control(struct session *s, struct message *m, const char *sql, size_t bytes)
+{
+	enum verdict v = reset(s, sql, bytes);
+	struct grammar *g;
+
+	named_replaced(s->scopes, 'P');
+	if (v != FORWARD)
+		return v;
+	g = block_parse(sql, bytes, s->scopes->lexing);
+	if (g && scopes_takes(s, g))
+		return scopes_do(s, g, 'Q');
+	grammar_free(g);
+	return admit(s, m, m->set, sql, bytes);
+}
+
+static enum verdict
+query(struct session *s, struct message *m, const char *sql, size_t bytes)
 {
 	struct grammar *g;
 	struct err e;
@@ -292,6 +393,8 @@ query(struct session *s, const struct message *m, const char *sql, size_t bytes)
 		return v;
 	if (!s->scopes->in_part && !has_one(s->scopes, sql, bytes))
 		return split(s, sql, bytes);
+	if (!(m->set & SQLCLASS_SCOPE))
+		return control(s, m, sql, bytes);
 	g = parts_parse(s, sql, bytes, &e);
 	if (g && g->nparams > 0) {
 		grammar_free(g);
@@ -359,7 +462,15 @@ admit(struct session *s, struct message *m, unsigned set, const char *sql, size_
 		return FORWARD;
 	if ((v = settled(s)) != FORWARD)
 		return v;
-	return scopes_admit(s, set, sql, bytes, &e) ? FORWARD : scopes_refuse(s, m->type, &e);
+	if (scopes_admit(s, set, sql, bytes, &e))
+		return FORWARD;
+	/* In a transaction of the client's own it is an error as any other. */
+	if (e.id == ERR_SAVEPOINT_UNKNOWN && s->lease->srv->progress.status == 'T') {
+		v = statement_raise(s, m, &e);
+		err_clear(&e);
+		return v;
+	}
+	return scopes_refuse(s, m->type, &e);
 }
 
 /* What is new takes the place of a scope statement or portal without a name. */
@@ -372,6 +483,56 @@ replaces(struct session *s, const struct message *m, const char *name)
 		named_replaced(s->scopes, 'B');
 }
 
+/* The Bind of a statement that begins or ends a transaction, or ends all scopes. The portal of one
+ * that has to do with a scope is ours. */
+static enum verdict
+bind_control(struct session *s, const struct message *m, const char *sql, size_t bytes)
+{
+	struct scope_named named = {0};
+	enum verdict v = settled(s);
+
+	if (v != FORWARD)
+		return v;
+	s->scopes->lexing = lexing_flags(s, NULL);
+	if ((v = reset(s, sql, bytes)) != FORWARD)
+		return v;
+	named.statement = block_parse(sql, bytes, s->scopes->lexing);
+	if (named.statement && scopes_takes(s, named.statement))
+		v = named_message(s, m, &named);
+	grammar_free(named.statement);
+	return v;
+}
+
+/* Is what is not the end of the transaction refused where it is parsed? */
+static bool
+is_failed(const struct session *s)
+{
+	return scopes_expired(s) || scopes_status(s) == 'E';
+}
+
+/* The Parse of such a one in a scope that has failed, or has expired and no server knows of. */
+static enum verdict
+parse_control(struct session *s, const struct message *m, const char *sql, size_t bytes)
+{
+	struct grammar *g;
+	enum verdict v;
+	bool ours;
+
+	if (!divides(s, m->set, sql, bytes, m->lexing))
+		return FORWARD;
+	if ((v = settled(s)) != FORWARD)
+		return v;
+	s->scopes->lexing = lexing_flags(s, NULL);
+	if ((v = reset(s, sql, bytes)) != FORWARD)
+		return v;
+	if (!scopes_expired(s))
+		return FORWARD;
+	g = block_parse(sql, bytes, s->scopes->lexing);
+	ours = g && scopes_takes(s, g);
+	grammar_free(g);
+	return ours ? named_parse(s, m, sql, bytes) : FORWARD;
+}
+
 static enum verdict
 extended(struct session *s, struct message *m)
 {
@@ -382,6 +543,10 @@ extended(struct session *s, struct message *m)
 	unsigned set = 0;
 	struct err e;
 
+	/* A Sync of ours has gone ahead of this message. If what it ended has failed, what the
+	 * message is about may not be known any more. */
+	if (s->scopes->bounded && (v = settled(s)) != FORWARD)
+		return v;
 	sql = statement_text(m, &bytes);
 	if (!names_of(m, &first, &second))
 		return FORWARD;
@@ -395,6 +560,8 @@ extended(struct session *s, struct message *m)
 			return scopes_refuse(s, 'P', &e);
 		}
 		replaces(s, m, first);
+		if (is_failed(s) && (v = parse_control(s, m, sql, bytes)) != FORWARD)
+			return v;
 		/* What it does counts when it is bound. */
 		return admit(s, m, 0, NULL, 0);
 	}
@@ -403,6 +570,9 @@ extended(struct session *s, struct message *m)
 		if (m->type == 'B') {
 			replaces(s, m, first);
 			set = statement_bound(s, second, &sql, &bytes);
+			if (divides(s, set, sql, bytes, lexing_flags(s, NULL)) &&
+			    (v = bind_control(s, m, sql, bytes)) != FORWARD)
+				return v;
 		}
 		return m->type == 'C' ? FORWARD : admit(s, m, set, sql, bytes);
 	}
@@ -435,6 +605,7 @@ parts_judge(struct session *s, struct message *m)
 	struct scopes *sc = scopes_of(s);
 	const char *sql;
 	size_t bytes;
+	enum verdict v;
 
 	if (m->type == 'd' || m->type == 'c' || m->type == 'f')
 		return FORWARD;
@@ -447,9 +618,13 @@ parts_judge(struct session *s, struct message *m)
 	case 'Q':
 		sql = statement_text(m, &bytes);
 		/* The parts of a text are read as the whole of it. */
-		if ((m->set & SQLCLASS_SCOPE) && !sc->in_part)
+		if ((m->set & (SQLCLASS_SCOPE | DIVIDES)) && !sc->in_part)
 			sc->lexing = lexing_flags(s, NULL);
-		if ((m->set & SQLCLASS_SCOPE) &&
+		/* Where its statements begin must be known, if it may be one that ends scopes. */
+		if (m->unsure && (m->set & DIVIDES) && sc->stack.frames.count > 0 &&
+		    (v = settled(s)) != FORWARD)
+			return v;
+		if (((m->set & SQLCLASS_SCOPE) || divides(s, m->set, sql, bytes, sc->lexing)) &&
 		    (is_scope(sc, sql, bytes) || !is_open(sc, sql, bytes)))
 			return query(s, m, sql, bytes);
 		named_replaced(sc, 'P');

@@ -43,7 +43,10 @@ follow(struct scopes *sc, struct scope *f, enum sqltext_word first, struct sqlte
 		return false;
 	}
 	if (!scope_point_has(f, name)) {
-		err_make(e, ERR_SCOPE_POINT, name, f->name);
+		if (f->kind == SCOPE_BLOCK)
+			err_make(e, ERR_SAVEPOINT_UNKNOWN, name);
+		else
+			err_make(e, ERR_SCOPE_POINT, name, f->name);
 		return false;
 	}
 	scope_point_cut(f, name, first == SQLWORD_RELEASE);

@@ -184,7 +184,9 @@ tag_of(const struct scopes *sc, char *tag, size_t size)
 	const struct grammar *g = sc->statement;
 	int64_t took = loop_now_us(sc->session->daemon->loop) - sc->began_us;
 
-	if (g->verb == GRAMMAR_EXIT)
+	if (g->verb == GRAMMAR_COMMIT && sc->lost)
+		snprintf(tag, size, "ROLLBACK");
+	else if (g->verb == GRAMMAR_EXIT)
 		snprintf(tag, size, "%s %.63s %.1f ms", grammar_tag(g), g->all ? "ALL" : sc->exited,
 			 (double)took / 1000);
 	else
@@ -296,6 +298,12 @@ scopes_finish(struct scopes *sc)
 	sc->calming = !sc->gone && sc->own_cancel && late_cancels(sc);
 	if (sc->calming)
 		return;
+	if (sc->statement && sc->statement->chain && !sc->chained && !sc->gone &&
+	    sc->failure.len == 0) {
+		sc->chained = true;
+		enter_chain(sc);
+		return;
+	}
 	sc->own_cancel = false;
 	sc->doing = SCOPES_NOTHING;
 	sc->step = STEP_NEXT;
@@ -366,9 +374,9 @@ scopes_pop(struct scopes *sc, struct scope *f, enum timing_outcome outcome, cons
 
 	forget_deadline(sc, f);
 	/* One that has expired was counted then. */
-	if (f->kind != SCOPE_IMPLICIT && f->state != SCOPE_EXPIRED)
+	if (!scope_is_begin(f) && f->state != SCOPE_EXPIRED)
 		scopes_log_end(sc, f, outcome, word);
-	else if (s->slow && f->state != SCOPE_EXPIRED)
+	else if (s->slow && f->kind == SCOPE_IMPLICIT && f->state != SCOPE_EXPIRED)
 		slow_frame(s, f, word, sc->exit_us);
 	snprintf(sc->exited, sizeof sc->exited, "%s", f->name);
 	if (s->lease == &f->own)
@@ -398,6 +406,16 @@ scopes_plain(const struct session *s)
 		stack_of_lease(&s->scopes->stack, &s->own) == NULL);
 }
 
+/* The same, and those that scopes are around: the innermost thing that is open is the client's own.
+ */
+static bool
+begin_is_open(const struct session *s)
+{
+	const struct scope *f = stack_innermost(&s->scopes->stack);
+
+	return scopes_plain(s) || (f && f->kind == SCOPE_BLOCK);
+}
+
 static bool
 failed_transaction(const struct session *s)
 {
@@ -416,7 +434,7 @@ exit_target(struct session *s, const struct grammar *g, struct err *e)
 		err_make(e, ERR_SCOPE_NONE);
 		return NULL;
 	}
-	if (scopes_plain(s)) {
+	if (begin_is_open(s)) {
 		err_make(e, ERR_SCOPE_IN_TRANSACTION, grammar_tag(g));
 		return NULL;
 	}
@@ -428,7 +446,7 @@ exit_target(struct session *s, const struct grammar *g, struct err *e)
 			err_make(e, ERR_SCOPE_ORDER, g->name, innermost->name);
 		return f == innermost ? f : NULL;
 	}
-	while (g->all && (out = stack_outside(st, f)) != NULL && out->kind != SCOPE_IMPLICIT)
+	while (g->all && (out = stack_outside(st, f)) != NULL && !scope_is_begin(out))
 		f = out;
 	/* Scopes around a transaction of BEGIN cannot be exited before that. */
 	out = stack_outside(st, f);
@@ -453,7 +471,7 @@ use(struct session *s, const struct grammar *g, struct err *e)
 		err_make(e, ERR_SCOPE_NO_TRANSACTION, "USE");
 		return false;
 	}
-	if (scopes_plain(s)) {
+	if (begin_is_open(s)) {
 		err_make(e, ERR_SCOPE_IN_TRANSACTION, "USE");
 		return false;
 	}
@@ -496,6 +514,118 @@ defer(struct session *s, const struct grammar *g, struct err *e)
 	return false;
 }
 
+/* ---- the client's own BEGIN, COMMIT and ROLLBACK ---- */
+
+/* Is the innermost thing that is open a BEGIN that statements go to? */
+static bool
+in_block(const struct stack *st)
+{
+	struct scope *f = stack_innermost(st);
+
+	return f && f->kind == SCOPE_BLOCK && scope_base(f) == stack_current(st);
+}
+
+bool
+scopes_takes(const struct session *s, const struct grammar *g)
+{
+	const struct stack *st = &s->scopes->stack;
+	const struct scope *base = stack_current(st);
+
+	if (base == NULL)
+		return false;
+	switch (g->verb) {
+	case GRAMMAR_BEGIN:
+		/* PostgreSQL itself warns of a second one, and refuses one that comes too late. */
+		return !in_block(st) && base->state == SCOPE_OPEN && base->lease &&
+		       base->lease->state == LEASE_HELD &&
+		       base->lease->srv->progress.status == 'T' && !scopes_expired(s);
+	case GRAMMAR_COMMIT:
+		return in_block(st);
+	default:
+		return !g->chain || in_block(st);
+	}
+}
+
+/* Those that the client has left behind end: everything up to `last`, or the BEGINs only. */
+static void
+warn(struct session *s, const char *statement, const struct scope *last)
+{
+	const struct stack *st = &s->scopes->stack;
+	const struct scope *f = stack_innermost(st);
+	struct buf names;
+	unsigned count = 0;
+	struct err e;
+
+	buf_init(&names, FAILURE_MAX);
+	for (;; f = stack_outside(st, f)) {
+		if (!scope_is_begin(f))
+			buf_add_fmt(&names, "%s\"%s\"", count++ ? ", " : "", f->name);
+		if (f == last)
+			break;
+	}
+	buf_add_u8(&names, 0);
+	if (count > 0 && !names.failed) {
+		const char *text = (const char *)buf_data(&names);
+
+		s->scopes->swept = true;
+		log_warnx("session %llu: scopes left behind statement=%s count=%u names=%s "
+			  "application=%s pid=%d",
+			  (unsigned long long)s->id, statement, count, text, s->application,
+			  (int)s->pid);
+		err_make(&e, ERR_SCOPE_SWEPT, statement, count == 1 ? "the scope" : "the scopes",
+			 text);
+		scopes_notice(s, "WARNING", &e);
+		err_clear(&e);
+	}
+	buf_clear(&names);
+}
+
+/* The frame up to which the statement ends all, or NULL with the reason in *e. */
+static struct scope *
+control_target(struct session *s, const struct grammar *g, struct err *e)
+{
+	const struct stack *st = &s->scopes->stack;
+	struct scope *f;
+
+	/* What has been bound some time ago may not be possible any more. */
+	if (!scopes_takes(s, g)) {
+		err_make(e, ERR_SCOPE_NO_TRANSACTION, grammar_tag(g));
+		return NULL;
+	}
+	if (g->verb == GRAMMAR_COMMIT)
+		return stack_innermost(st);
+	if ((f = stack_begin(st)) == NULL)
+		f = stack_outermost(st);
+	warn(s, "ROLLBACK", f);
+	return f;
+}
+
+enum verdict
+scopes_sweep_out(struct session *s, const char *statement)
+{
+	struct scopes *sc = s->scopes;
+
+	if (sc->stack.frames.count == 0)
+		return FORWARD;
+	/* A transaction of BEGIN that is open inside of them ends with them. */
+	if (s->begun != BEGUN_NOT)
+		s->begun = BEGUN_NOT;
+	else if (scopes_plain(s))
+		scopes_implicit(s);
+	sc->swept = false;
+	warn(s, statement, stack_outermost(&sc->stack));
+	if (session_gone(s))
+		return OVER;
+	scopes_begin_work(s);
+	sc->answer_type = 0;
+	sc->inside = true;
+	exit_begin(sc, SCOPES_EXITING, stack_outermost(&sc->stack), true);
+	sc->inside = false;
+	if (session_gone(s))
+		return OVER;
+	return sc->doing == SCOPES_NOTHING ? FORWARD : HOLD;
+}
+
 /* ---- doing ---- */
 
 /* Done at once. Returns false with the reason in *e. */
@@ -536,12 +666,22 @@ do_work(struct session *s, const struct grammar *g, struct err *e)
 	}
 	if (g->verb == GRAMMAR_EXIT && (target = exit_target(s, g, e)) == NULL)
 		return false;
+	if (g->verb == GRAMMAR_BEGIN && !scopes_takes(s, g)) {
+		err_make(e, ERR_SCOPE_NO_TRANSACTION, grammar_tag(g));
+		return false;
+	}
+	sc->swept = sc->lost = sc->chained = false;
+	if ((g->verb == GRAMMAR_COMMIT || g->verb == GRAMMAR_ROLLBACK) &&
+	    (target = control_target(s, g, e)) == NULL)
+		return false;
+	if (session_gone(s))
+		return true;
 	scopes_begin_work(s);
 	sc->inside = true;
-	if (g->verb == GRAMMAR_ENTER)
+	if (target == NULL)
 		enter_begin(sc);
 	else
-		exit_begin(sc, SCOPES_EXITING, target, g->rollback);
+		exit_begin(sc, SCOPES_EXITING, target, g->rollback || g->verb == GRAMMAR_ROLLBACK);
 	sc->inside = false;
 	return true;
 }
@@ -550,7 +690,8 @@ enum verdict
 scopes_do(struct session *s, struct grammar *g, char type)
 {
 	struct scopes *sc = scopes_of(s);
-	enum grammar_verb verb = g->verb;
+	bool works =
+	    g->verb != GRAMMAR_USE && g->verb != GRAMMAR_DEFER && g->verb != GRAMMAR_SHOW_SCOPES;
 	struct err e;
 	bool good;
 
@@ -561,8 +702,8 @@ scopes_do(struct session *s, struct grammar *g, char type)
 	sc->statement = g;
 	sc->answer_type = type;
 	s->request_us = loop_now_us(s->daemon->loop);
-	good = verb == GRAMMAR_ENTER || verb == GRAMMAR_EXIT ? do_work(s, g, &e) : do_now(s, g, &e);
-	if (good && (verb == GRAMMAR_ENTER || verb == GRAMMAR_EXIT))
+	good = works ? do_work(s, g, &e) : do_now(s, g, &e);
+	if (good && works)
 		return session_gone(s) ? OVER : DROP;
 	sc->statement = NULL;
 	sc->answer_type = 0;
@@ -591,10 +732,10 @@ scopes_admit(struct session *s, unsigned set, const char *sql, size_t bytes, str
 		err_make(e, ERR_SCOPE_END,
 			 sqlclass_name(set & (SQLCLASS_COMMIT | SQLCLASS_ROLLBACK |
 					      SQLCLASS_PREPARE_TRANSACTION)),
-			 base->kind == SCOPE_IMPLICIT ? stack_innermost(st)->name : base->name);
+			 stack_begin(st) ? scope_shown(stack_innermost(st)) : base->name);
 		return false;
 	}
-	if ((set & SQLCLASS_SAVEPOINT) && top->kind == SCOPE_SAVEPOINT)
+	if ((set & SQLCLASS_SAVEPOINT) && scope_is_savepoint(top))
 		return points_follow(s->scopes, top, sql, bytes, e);
 	return true;
 }

@@ -105,6 +105,9 @@ struct scopes {
 	bool timed_out;  /* its wait was too long */
 	bool rollback;   /* EXIT: as was asked for, or as an inner frame's failure wants it */
 	bool good;       /* the frame that is worked on ends well, so far */
+	bool lost;       /* COMMIT: the client's own transaction was rolled back */
+	bool chained;    /* COMMIT AND CHAIN: the next one has begun */
+	bool swept;      /* EXIT: the client has left them behind */
 	bool after;      /* its transaction has ended */
 	struct list_node *next;  /* of its deferred statements */
 	bool cleaning;           /* those of its definition's cleanup are next, not the others */
@@ -156,6 +159,15 @@ bool scopes_open(const struct session *);
 /* Does one statement, which is the caller's. The session is settled: nothing is under way. `type`:
  * of the message that it answers. Returns what judge() returns: DROP, or OVER. */
 enum verdict scopes_do(struct session *, struct grammar *, char type);
+
+/* Has the text, a BEGIN, COMMIT or ROLLBACK of the client's, to do with a scope? Then scopes_do() does
+ * it; otherwise it is one as any other. */
+bool scopes_takes(const struct session *, const struct grammar *);
+
+/* A statement by which a program's own pool takes a connection back ends all that is open, as failed.
+ * Returns FORWARD if nothing is open any more; HOLD if that takes time: the message is judged again
+ * then. `statement` is its name for people. */
+enum verdict scopes_sweep_out(struct session *, const char *statement);
 
 /* What the message is answered by, beside its own effects: an ErrorResponse. Clears the error. */
 enum verdict scopes_refuse(struct session *, char type, struct err *);
@@ -233,6 +245,8 @@ void scopes_refocus(struct session *);
 
 /* Goes on with the steps of ENTER; of EXIT, undoing and expiring. */
 void enter_begin(struct scopes *);
+/* COMMIT AND CHAIN: the next block begins. */
+void enter_chain(struct scopes *);
 void enter_go(struct scopes *);
 void exit_go(struct scopes *);
 /* For those of the process before: timers run and waits are known again. */

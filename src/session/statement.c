@@ -313,22 +313,20 @@ statement_query_sent(struct session *s)
 	s->scopes->part_sent = true;
 }
 
-/* pin = off. The server itself is made to say no, so that a transaction fails as by any other
- * error. */
 enum verdict
-statement_refuse(struct session *s, struct message *m, unsigned why)
+statement_raise(struct session *s, struct message *m, const struct err *e)
 {
 	struct progress *p = &s->lease->srv->progress;
 	struct buf *out = &s->daemon->ahead, sql;
-	struct err e;
 
-	err_make(&e, ERR_PIN_OFF, s->pool->conf->name, session_pin_word(why));
 	buf_init(&sql, 4096);
 	buf_add_fmt(
-	    &sql, "DO $pgwith$BEGIN RAISE EXCEPTION USING ERRCODE = '%s', MESSAGE = ", e.sqlstate);
-	params_literal(&sql, e.message);
-	buf_add_fmt(&sql, ", HINT = ");
-	params_literal(&sql, e.hint);
+	    &sql, "DO $pgwith$BEGIN RAISE EXCEPTION USING ERRCODE = '%s', MESSAGE = ", e->sqlstate);
+	params_literal(&sql, e->message);
+	if (e->hint) {
+		buf_add_fmt(&sql, ", HINT = ");
+		params_literal(&sql, e->hint);
+	}
 	buf_add_str(&sql, "; END$pgwith$");
 	if (m->type == 'Q') {
 		msg_query(out, (char *)buf_data(&sql));
@@ -338,9 +336,20 @@ statement_refuse(struct session *s, struct message *m, unsigned why)
 		s->unnamed.here = false;
 	}
 	buf_clear(&sql);
-	err_clear(&e);
 	m->used = FRAME_HEADER + m->bytes;
 	return REPLACE;
+}
+
+enum verdict
+statement_refuse(struct session *s, struct message *m, unsigned why)
+{
+	enum verdict v;
+	struct err e;
+
+	err_make(&e, ERR_PIN_OFF, s->pool->conf->name, session_pin_word(why));
+	v = statement_raise(s, m, &e);
+	err_clear(&e);
+	return v;
 }
 
 /* ---- named statements ---- */

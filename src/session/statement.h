@@ -71,8 +71,11 @@ enum verdict statement_unnamed(struct session *, struct message *, bool *told);
  */
 void statement_query_sent(struct session *);
 
-/* pin = off: the server itself is made to say no, because of `why` (bits), so that a transaction
- * fails as by any other error. Returns REPLACE. */
+/* The server itself is made to say the error, so that a transaction fails as by any other. Returns
+ * REPLACE. */
+enum verdict statement_raise(struct session *, struct message *, const struct err *);
+
+/* The same for pin = off, because of `why` (bits). */
 enum verdict statement_refuse(struct session *, struct message *, unsigned why);
 
 /* Can it be told at once that no named statement has to do with this Parse, Bind, Describe or

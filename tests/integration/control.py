@@ -38,7 +38,7 @@ def failed(r, sqlstate, text):
 
 def client_row(d, c, pool="db"):
     """SHOW CLIENTS of this client: its cancel key has the id."""
-    return [x for x in d.clients(pool) if int(x["id"]) == c.key[0]][0]
+    return [x for x in d.clients(pool) if int(x["id"]) == c.session][0]
 
 
 def waits(d, count=1, pool="db"):
@@ -318,7 +318,7 @@ def kill_session(t):
     backend = c.backend()
     c.send(wire.query("SELECT pg_sleep(60)"))
     wait_until(lambda: [a for a in t.activity() if "pg_sleep" in a["query"]], 5, "it runs")
-    done(k, "KILL SESSION %d" % c.key[0])
+    done(k, "KILL SESSION %d" % c.session)
     told(c, "57P01", "ended by an administrator")
     wait_until(lambda: [(a["state"], a["xact"]) for a in t.activity()] == [("idle", None)], 5, "the backend is at rest")
     d.quiet()
@@ -332,10 +332,10 @@ def kill_session(t):
     waiter.send(wire.query("INSERT INTO marks VALUES (2)"))
     waits(d)
     for x in (idle, waiter):
-        done(k, "KILL SESSION %d" % x.key[0])
+        done(k, "KILL SESSION %d" % x.session)
         told(x, "57P01", "administrator")
     equal(d.waiting(), 0, "nobody waits")
-    e = k.ask("KILL SESSION %d" % k.key[0])
+    e = k.ask("KILL SESSION %d" % k.session)
     equal([state_of(x) for x in e.errors], [("FATAL", "57P01")], "the console")
     holder.sql("COMMIT")
     holder2.sql("COMMIT")
@@ -353,7 +353,7 @@ def kill_waiting(t):
         c.sql("LISTEN x")
         c.send(wire.query("ENTER " + what))
         wait_until(lambda: client_row(d, c)["waits_for"], 5, "it waits")
-        equal(k.ask("KILL SESSION %d; KILL SESSION %d" % (c.key[0], holder.key[0])).tags, ["KILL", "KILL"], "both in one turn")
+        equal(k.ask("KILL SESSION %d; KILL SESSION %d" % (c.session, holder.session)).tags, ["KILL", "KILL"], "both in one turn")
         for x in (c, holder):
             told(x, "57P01", "administrator")
         wait_until(lambda: not d.clients() and not d.show("LOCKS"), 5, "they are gone")
@@ -375,7 +375,7 @@ def kill_while_it_reads(t):
         c.until("D")
         reader = threading.Thread(target=c.until_closed)
         reader.start()
-        done(k, "KILL SESSION %d" % c.key[0])
+        done(k, "KILL SESSION %d" % c.session)
         reader.join()
         d.quiet()
         d.quiet("other")
@@ -391,7 +391,7 @@ def kill_in_a_message(t):
     c.send(wire.query("SELECT repeat('x', 5000000)"))
     c.until("T")
     wait_until(lambda: int(d.servers()[0]["from_left"] or 0) > 0 and d.servers()[0]["state"] == "leased", 10, "half a row")
-    done(k, "KILL SESSION %d" % c.key[0])
+    done(k, "KILL SESSION %d" % c.session)
     left = c.buffer[c.at:]  # some may have come with RowDescription
     while data := c.sock.recv(1 << 20):
         left += data
@@ -415,7 +415,7 @@ def kill_scope(t):
     c.sql("ENTER LOCK 'l'")
     c.send(wire.query("INSERT INTO marks SELECT 2 FROM pg_sleep(60)"))
     wait_until(lambda: [a for a in t.activity() if "pg_sleep" in a["query"]], 5, "it runs")
-    me = c.key[0]
+    me = c.session
     failed(k.ask("KILL SCOPE %d nosuch" % me), "42704", '"nosuch"')
     done(k, "KILL SCOPE %d b" % me)
     equal([e.sqlstate for e in c.until_ready().errors], ["57014"], "what ran")
@@ -448,14 +448,14 @@ def kill_entering(t):
     c.send(wire.query("ENTER a, LOCK 'l'"))
     wait_until(lambda: [x for x in d.show("LOCKS") if x["state"] == "waiting"], 5, "it waits for the lock")
     equal(client_row(d, c)["waits_for"], "lock l", "SHOW CLIENTS")
-    done(k, "KILL SCOPE %d l" % c.key[0])
+    done(k, "KILL SCOPE %d l" % c.session)
     failed(c.until_ready(), "57014", 'scope "l" was ended by an administrator')
     equal([x["name"] for x in d.show("SCOPES")], ["l", "h"], "what is open")
     other = t.client(d)
     other.sql("BEGIN")
     c.send(wire.query("ENTER a"))
     waits(d)
-    done(k, "KILL SCOPE %d" % c.key[0])
+    done(k, "KILL SCOPE %d" % c.session)
     failed(c.until_ready(), "57014", 'scope "a" was ended by an administrator')
     equal((d.waiting(), len(d.show("SCOPES"))), (0, 2), "nobody waits")
     other.sql("COMMIT")
@@ -503,7 +503,7 @@ def kill_transaction(t):
     d = t.daemon(lazy_begin="on")
     k = console(t, d)
     c = t.client(d)
-    me = c.key[0]
+    me = c.session
     failed(k.ask("KILL SCOPE %d" % me), "55000", "no transaction")
     # open on a server
     c.sql("BEGIN; SELECT 1")

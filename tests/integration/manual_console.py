@@ -47,7 +47,7 @@ def every_one(t):
     holder.sql("BEGIN")
     holder.ask("EXIT")
     out = shell(t, d, having("SHOW ERRORS"))
-    check("session %d of orders\n" % holder.key[0] in out, "who holds one: " + out)
+    check("session %d of orders\n" % holder.session in out, "who holds one: " + out)
     check("scope_none,55000,1," in out, "errors: " + out)
     holder.sql("COMMIT")
 

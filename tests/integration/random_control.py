@@ -59,13 +59,13 @@ class Storm:
                 time.sleep(0.02)
                 continue
             with self.lock:
-                self.ids[c.key[0]] = c
+                self.ids[c.session] = c
             try:
                 self.statements(c, r)
             except (Closed, ConnectionError):
                 self.count("ended")
             with self.lock:
-                del self.ids[c.key[0]]
+                del self.ids[c.session]
             (c.drop if r.random() < 0.5 else c.close)()
 
     # -- the console -----------------------------------------------------------------------------

@@ -167,7 +167,7 @@ class Generator:
         pick = self.rng.choices(
             ("enter", "plain", "exit", "defer", "use", "show", "control"),
             (40 if depth < 4 else 12, 18, 2 + 6 * depth, 10 if depth else 2, 4 if depth else 1, 3,
-             5 if alone else 0))[0]
+             5 if alone else 4 if s.current() else 0))[0]
         if pick == "enter":
             return self.enter(alone)
         if pick == "plain":
@@ -370,10 +370,10 @@ class Round:
             for got, w in zip(c.results, want):
                 compare(s.number, got, w)
             good &= len(c.results) == len(want)
-            events = self.lab.log.events.get(c.key[0], [])
+            events = self.lab.log.events.get(c.session, [])
             if events != s.log[:len(events)]:
                 raise Failure("the log of session %d (its id is %d): %s\nthe model's: %s"
-                              % (s.number, c.key[0], events, s.log))
+                              % (s.number, c.session, events, s.log))
             good &= len(events) == len(s.log)
         return good
 
@@ -382,7 +382,7 @@ class Round:
         for s, c in zip(self.model.sessions, self.clients):
             want = self.model.answers.get(s.number, [])[len(c.results):]
             out += ["answer of session %d: %s" % (s.number, w) for w in want]
-            events = self.lab.log.events.get(c.key[0], [])
+            events = self.lab.log.events.get(c.session, [])
             out += ["event of session %d: %s %s" % ((s.number,) + e) for e in s.log[len(events):]]
         return ", ".join(out) or "the servers: " + ", ".join(self.servers())
 
@@ -474,7 +474,7 @@ class Round:
             c.close()
         else:
             c.drop()
-        return c.key[0]
+        return c.session
 
     def replace(self, step):
         self.clients[step.session] = self.lab.connect(step.pool)
@@ -503,7 +503,7 @@ class Round:
         number = step.session
         st = step.statements[0]
         s = self.model.sessions[number]
-        before = len(self.lab.log.outcomes.get(self.clients[number].key[0], []))
+        before = len(self.lab.log.outcomes.get(self.clients[number].session, []))
         self.send(step, step.statements)
         session = self.drop(step)
         log = self.lab.log
@@ -638,7 +638,8 @@ def compare(number, got, want):
     tags = [re.sub(r" [0-9.]+ ms$", "", t) for t in got.tags]
     state = got.errors[0].sqlstate if got.errors else None
     good = (tags == want.tags and state == want.error and got.status == want.status and
-            len(got.errors) <= 1 and len(ours) == want.warnings and quiet == want.notices)
+            len(got.errors) <= 1 and len(ours) == want.warnings and quiet == want.notices and
+            [n["C"] for n in got.notices].count("01000") == want.swept)
     if good and want.detail:
         good = want.detail in (got.errors[0].detail or "")
     if good and want.shown is not None:

@@ -300,7 +300,7 @@ def psycopg3_async(t):
                     raise ValueError
             except ValueError:
                 pass
-            return c.info.backend_pid
+            return wire.session_of(c.info.backend_pid)
 
     session = asyncio.run(program())
     equal(story(d, session)[-4:], ["a enter", "a granted", "a exit", "a released rolled back"], "the log")

@@ -47,7 +47,7 @@ def killed_with_everything(t):
 
     def script(side):
         c = d.connect("p1")
-        side.say(c.key[0])
+        side.say(c.session)
         c.sql("ENTER a ON p1, LOCK 'l', b ON p2, SEMAPHORE 's' LIMIT 1, c ON p3;"
               "USE a; INSERT INTO marks VALUES ('a'); DEFER ON ROLLBACK 'INSERT INTO marks VALUES (''undone'')';"
               "USE c; INSERT INTO marks VALUES ('c')")
@@ -92,7 +92,7 @@ def killed_in_exit(t):
         c.drop()
         untouched(t, d, backends, within=2)
         equal(sorted(marks(t)), sorted(want), "rows after " + end)
-        equal(released(d, c.key[0]), ["b", "a"], "the order")
+        equal(released(d, c.session), ["b", "a"], "the order")
 
 
 @test
@@ -109,8 +109,8 @@ def killed_in_undoing(t):
     c.drop()
     untouched(t, d, backends, within=2)
     equal(marks(t), ["cleaned"], "rows")
-    told(d, c.key[0], ["a enter", "a granted", "b enter", "a exit", "a released rolled back"]
-         if "b enter" in story(d, c.key[0]) else ["a enter", "a granted", "a exit", "a released rolled back"])
+    told(d, c.session, ["a enter", "a granted", "b enter", "a exit", "a released rolled back"]
+         if "b enter" in story(d, c.session) else ["a enter", "a granted", "a exit", "a released rolled back"])
 
 
 # ---- deadlines -------------------------------------------------------------------------------------
@@ -119,8 +119,8 @@ LATE = 0.05  # what a deadline may be off by
 
 def expires(t, d, c, began, deadline, name="a"):
     """The frame expires at its time by the daemon's log, and its server has ended soon after."""
-    e = wait_for(d, "expired", name, c.key[0])
-    asked = [x for x in events(d, c.key[0], "enter") if x.name == name][-1]
+    e = wait_for(d, "expired", name, c.session)
+    asked = [x for x in events(d, c.session, "enter") if x.name == name][-1]
     late = e.at - asked.at - deadline
     check(-0.01 < late < LATE * slow_factor(), "the deadline was %.3f s late" % late)
     return e
@@ -128,7 +128,7 @@ def expires(t, d, c, began, deadline, name="a"):
 
 def after_expiry(t, d, c, backends, name="a"):
     """The session goes on; what goes to the scope is 57014 until it is exited."""
-    wait_for(d, "released", name, c.key[0])
+    wait_for(d, "released", name, c.session)
     untouched(t, d, backends)
     for ask in (c.ask, c.ask_extended):
         e = one_error(ask("INSERT INTO marks VALUES ('late')"), "57014", '"%s"' % name)
@@ -178,7 +178,7 @@ def deadline_in_copy(t):
     c.until("G")
     c.send(wire.copy_data(b"x\n"))
     expires(t, d, c, 0, 0.3)
-    wait_for(d, "released", "a", c.key[0])
+    wait_for(d, "released", "a", c.session)
     c.send(wire.copy_data(b"y\n") + wire.copy_done())
     r = c.until_ready()
     one_error(r, "57014")
@@ -203,7 +203,7 @@ def deadline_without_sync(t):
         c.send(sent)
         seen = c.until(upto) if upto else None
         expires(t, d, c, 0, 0.3)
-        wait_for(d, "released", "a", c.key[0])
+        wait_for(d, "released", "a", c.session)
         untouched(t, d, backends)
         c.send(wire.extended("INSERT INTO marks VALUES ('late')") + wire.sync())
         r = c.until_ready()
@@ -259,9 +259,9 @@ def deadline_of_an_outer_one(t):
     c = t.client(d, "p1")
     c.sql("ENTER top SUPPRESS, LOCK 'o', a ON p2 DEADLINE '400ms', sp ON p2, LOCK 'l'; INSERT INTO marks VALUES ('x')")
     one_error(c.ask(SLEEP), "57014")
-    wait_for(d, "released", "a", c.key[0])
-    equal(released(d, c.key[0]), ["l", "sp", "a"], "the order")
-    equal({e.fields["outcome"] for e in events(d, c.key[0], "released")}, {"expired"}, "the outcomes")
+    wait_for(d, "released", "a", c.session)
+    equal(released(d, c.session), ["l", "sp", "a"], "the order")
+    equal({e.fields["outcome"] for e in events(d, c.session, "released")}, {"expired"}, "the outcomes")
     equal(states(c), [("top", "open"), ("o", "open"), ("a", "expired"), ("sp", "expired"), ("l", "expired")],
           "SHOW SCOPES")
     one_error(c.ask("SELECT 1"), "57014", '"a"')
@@ -303,7 +303,7 @@ def deadline_of_a_lock(t):
 
     for n, begin in enumerate(("BEGIN", "BEGIN; INSERT INTO marks VALUES ('x')")):
         c.sql(enter + "; " + begin)
-        wait_for(d, "expired", "l", c.key[0], n + 2)
+        wait_for(d, "expired", "l", c.session, n + 2)
         one_error(c.ask("SELECT 1"), "57014", refused, begin)
         equal("ROLLBACK, then" in one_error(c.ask("EXIT"), "57014", refused, begin).hint, True, begin)
         equal([(r.tags, r.errors, r.status) for r in [c.ask("ROLLBACK")]], [(["ROLLBACK"], [], "I")], begin)
@@ -398,7 +398,7 @@ def cancel_while_entering(t):
     for items, name in (("a, LOCK 'l'", "l"), ("a, b ON p2", "b"), ("LOCK 'l'", "l")):
         seen = len(events(d))
         c.send(wire.query("ENTER " + items))
-        wait_until(lambda: [e for e in events(d, c.key[0], "enter", seen) if e.name == name], 5, "it waits")
+        wait_until(lambda: [e for e in events(d, c.session, "enter", seen) if e.name == name], 5, "it waits")
         c.cancel()
         one_error(c.until_ready(), "57014", '"%s"' % name)
         equal((c.status, states(c)), ("I", []), "nothing is entered")
@@ -461,8 +461,8 @@ def server_lost(t):
                 pass
         r = c.until_closed()
         check(r.errors and r.errors[-1].sqlstate in ("08006", "57P01"), "the error: %s" % r.errors)
-        wait_until(lambda: len(released(d, c.key[0])) == 3, 2, "all is released")
-        equal(released(d, c.key[0]), ["b", "l", "a"], "the order")
+        wait_until(lambda: len(released(d, c.session)) == 3, 2, "all is released")
+        equal(released(d, c.session), ["b", "l", "a"], "the order")
         all_quiet(d, "p1", "p2")
         equal(d.server_pids("p2"), {backends["p2"]}, "the other server")
         with d.connect("p1") as other:
@@ -481,8 +481,8 @@ def server_lost_in_exit(t):
     t.sql("SELECT pg_terminate_backend(%d)" % running(t)[0]["pid"])
     r = c.until_closed()
     check(r.errors, "an error")
-    wait_until(lambda: len(released(d, c.key[0])) == 3, 2, "all is released")
-    equal(released(d, c.key[0]), ["b", "l", "a"], "the order")
+    wait_until(lambda: len(released(d, c.session)) == 3, 2, "all is released")
+    equal(released(d, c.session), ["b", "l", "a"], "the order")
     all_quiet(d, "p1", "p2", within=5)
 
 
@@ -502,7 +502,7 @@ def daemon_ends(t):
     r = bad.until_closed()
     check([e.sqlstate for e in r.errors] == ["57P01"], "the error: %s" % r.errors)
     d.wait_end(10)
-    equal(released(d, bad.key[0]), ["sp", "l", "b"], "the order")
+    equal(released(d, bad.session), ["sp", "l", "b"], "the order")
     equal(marks(t), ["good", "late"], "rows")
     wait_until(lambda: not t.activity(), 5, "no backend is left")
 
@@ -511,7 +511,7 @@ def daemon_ends(t):
 def waits(d, c, sql, name):
     """Sends it and waits until the daemon says that it was asked for."""
     c.send(wire.query(sql))
-    wait_for(d, "enter", name, c.key[0])
+    wait_for(d, "enter", name, c.session)
 
 
 @test
@@ -532,7 +532,7 @@ def deadlocks(t):
         waits(d, one, "ENTER " + third, "w")
         took, r = seconds(two.ask, "ENTER " + fourth)
         e = one_error(r, "40P01", "", name)
-        check("session %d" % one.key[0] in e.detail and "session %d" % two.key[0] in e.detail,
+        check("session %d" % one.session in e.detail and "session %d" % two.session in e.detail,
               "the circle of %s: %s" % (name, e.detail))
         check(took < 1 * slow_factor(), "at once: %.3f s" % took)
         equal([x[0] for x in states(two)], [second.split(" AS ")[-1].split(" ")[-1].strip("'") if " AS " in second

@@ -4,6 +4,7 @@ import re
 import time
 from datetime import datetime
 
+from . import wire
 from .tap import check, equal, unavailable, wait_until
 
 EVENT = re.compile(r"^(\S+ \S+) pgwithd\[\d+\] info session (\d+): scope (enter|granted|exit|released|expired)"
@@ -12,7 +13,7 @@ FIELD = re.compile(r'(\w+)=("[^"]*"|\S*)')
 
 
 class Event:
-    """One line of the log. `session`: its id, which is the pid that the client was told."""
+    """One line of the log. `session`: its id."""
 
     def __init__(self, m):
         self.at = datetime.strptime(m.group(1), "%Y-%m-%d %H:%M:%S.%f").timestamp()
@@ -133,7 +134,7 @@ def dial(d, pool="db", **more):
 
 def number(conn):
     """The id of its session."""
-    return conn.info.backend_pid
+    return wire.session_of(conn.info.backend_pid)
 
 
 def refusal(conn, sql, values=None, **how):

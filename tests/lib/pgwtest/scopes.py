@@ -118,6 +118,16 @@ class Frame:
         self.error = ""
         self.deferred = []      # (when, Statement), first added first
 
+    @property
+    def begun(self):
+        """By the client's own BEGIN."""
+        return self.kind in ("implicit", "block")
+
+    @property
+    def inner(self):
+        """A savepoint on the server."""
+        return self.kind in ("savepoint", "block")
+
 
 class Hold:
     def __init__(self, session, mode):
@@ -168,6 +178,7 @@ class Answer:
         self.error = self.detail = None
         self.status = "I"
         self.warnings = 0       # of deferred statements
+        self.swept = 0          # warnings of scopes that were left behind
         self.notices = []       # of failures that were suppressed: SQLSTATEs
         self.shown = None       # rows of SHOW SCOPES
 
@@ -510,7 +521,9 @@ class Model:
         """The innermost frame ends. While expiring it stays, holding nothing."""
         good = x.doing == "exiting" and not x.rollback
         if f.state == "expired":
-            if good:
+            if good and f.kind == "block":
+                x.lost = True
+            elif good:
                 self.fail(s, f, x, "57014")
         elif f.base is None:
             if f.hold:
@@ -523,7 +536,7 @@ class Model:
                 s.waiting = None
         else:
             self.end_transaction(s, f, x, good)
-        if f.state != "expired":
+        if f.state != "expired" and not f.begun:
             s.log.append(("released", f.name))
         if x.doing == "expiring":
             f.state = "expired"
@@ -538,10 +551,13 @@ class Model:
         tx = f.tx
         if good and (tx.status == "E" or f.failed):
             good = False
-            self.fail(s, f, x, "40000", f.error)
+            if f.kind == "block" and not f.failed:
+                x.lost = True
+            else:
+                self.fail(s, f, x, "40000", f.error)
         if good:
             self.deferred(s, f, ("", "ON COMMIT"), tx)
-            if f.kind == "savepoint":
+            if f.inner:
                 tx.release()
                 return
             if not tx.levels[0].violates:
@@ -556,7 +572,7 @@ class Model:
                 loser.failed = True
                 loser.error = loser.error or "23503"
             self.fail(s, f, x, "23503", notice="40000")
-        if f.kind == "savepoint":
+        if f.inner:
             tx.back()
             self.deferred(s, f, ("", "ON ROLLBACK"), tx)
         else:
@@ -567,7 +583,7 @@ class Model:
         inner = s.innermost()
         if inner is None:
             raise Refused("55000")
-        if s.is_plain():
+        if s.is_plain() or inner.kind == "block":
             raise Refused("25001")
         upto = inner
         if st.name:
@@ -578,7 +594,7 @@ class Model:
                 raise Refused("55000")
         elif st.all:
             for f in reversed(s.frames):
-                if f.kind == "implicit":
+                if f.begun:
                     if f is not s.frames[0]:
                         raise Refused("25001")
                     break
@@ -614,12 +630,12 @@ class Model:
 
     # -- our other statements --------------------------------------------------------------------
     def use(self, s, st):
-        f = next((f for f in s.frames if f.name == st.name and f.kind != "implicit"), None)
+        f = next((f for f in s.frames if f.name == st.name and not f.begun), None)
         if f is None:
             raise Refused("42704")
         if f.base is None:
             raise Refused("55000")
-        if s.is_plain():
+        if s.is_plain() or s.innermost().kind == "block":
             raise Refused("25001")
         s.used = f
         return "USE"
@@ -646,7 +662,7 @@ class Model:
             state = f.state
             if state == "open" and (f.failed or (top and f.tx.status == "E")):
                 state = "failed"
-            rows.append((str(i + 1), s.pool if f.kind == "implicit" else f.name, f.kind,
+            rows.append((str(i + 1), f.pool if f.begun else f.name, f.kind,
                          f.pool, state, "t" if top and f.base is base else "f",
                          str(len(f.deferred)) if f.state != "expired" else None))
         s.answer.shown = rows
@@ -655,8 +671,47 @@ class Model:
     # -- ordinary statements ---------------------------------------------------------------------
     TAGS = {"insert": "INSERT 0 1", "violate": "INSERT 0 1", "select": "SELECT 1", "begin": "BEGIN"}
 
+    def takes(self, s, st, base):
+        """Has a BEGIN, COMMIT or ROLLBACK to do with a scope?"""
+        inner = s.innermost()
+        blocked = inner.kind == "block" and inner.base is base
+        if st.kind == "commit":
+            return blocked
+        if st.kind == "rollback":
+            return True
+        gone = inner.state == "expired" and not s.used
+        return not blocked and base.state == "open" and base.tx.status == "T" and not gone and \
+            s.top_of(base).state == "open"
+
+    def control(self, s, st, base):
+        if st.kind == "begin":
+            f = Frame("block", "")
+            f.pool, f.base, f.tx, f.state = base.pool, base, base.tx, "open"
+            f.tx.push()
+            s.frames.append(f)
+            return "BEGIN"
+        x = Exiting("exiting", st.kind == "rollback")
+        upto = s.innermost()
+        if st.kind == "rollback":
+            upto = next((f for f in reversed(s.frames) if f.begun), s.frames[0])
+            if any(not f.begun for f in s.frames[s.frames.index(upto):]):
+                s.answer.swept += 1
+        while True:
+            f = s.frames[-1]
+            self.end_frame(s, f, x)
+            if f.kind == "implicit":
+                s.plain = None
+            if f is upto:
+                break
+        self.drop_implicit(s)
+        if x.failure:
+            raise Refused(*x.failure)
+        return "COMMIT" if st.kind == "commit" and not x.lost else "ROLLBACK"
+
     def ordinary(self, s, st):
         base = s.current()
+        if base and st.kind in ("begin", "commit", "rollback") and self.takes(s, st, base):
+            return self.control(s, st, base)
         if s.frames and s.frames[-1].state == "expired" and not s.used:
             raise Refused("57014")
         if base is None and s.plain is None:
@@ -847,7 +902,7 @@ class Model:
             self.deferred(s, f, ("", "ON ROLLBACK"), None)
             if f.base is f:
                 self.give_server(s, f.pool)
-        if f.state != "expired" and f.kind != "implicit":
+        if f.state != "expired" and not f.begun:
             s.log.append(("released", f.name))
         s.frames.pop()
 
@@ -859,3 +914,4 @@ class Exiting:
     def __init__(self, doing, rollback):
         self.doing, self.rollback = doing, rollback
         self.failure = None
+        self.lost = False       # COMMIT of what has failed

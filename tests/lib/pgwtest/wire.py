@@ -44,6 +44,11 @@ def report_fields(body):
     return fields
 
 
+def session_of(number):
+    """The id of the session that was told this number in the place of a process id: they are above all of those."""
+    return number - 0x400000 if number >= 0x400000 else number
+
+
 class Result:
     """Everything up to and including one ReadyForQuery (or up to where reading stopped)."""
 
@@ -395,6 +400,11 @@ class Client:
     def backend(self):
         """The PostgreSQL process that serves this client now."""
         return int(self.value("SELECT pg_backend_pid()"))
+
+    @property
+    def session(self):
+        """The id of its session with pgwithd."""
+        return session_of(self.key[0])
 
     def cancel(self, pid=None, secret=None):
         """Sends a CancelRequest with our key (or another) and waits until its connection ends."""
