@@ -211,6 +211,13 @@ int progress_filter(struct progress *, const uint8_t *data, size_t bytes, struct
  * for no client either. */
 int progress_dropped(struct progress *, const uint8_t *data, size_t bytes);
 
+/* It waits for the data of a COPY, and takes no other message for what it is. */
+static inline bool
+progress_copies_in(const struct progress *p)
+{
+	return p->copy == COPY_IN && !p->copy_ended;
+}
+
 /* Everything sent has been answered, in both directions no message is half way, and no COPY is
  * open. The transaction status is progress.status. */
 bool progress_at_rest(const struct progress *);

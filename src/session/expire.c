@@ -89,7 +89,7 @@ nudge(struct session *s)
 	/* Not only when all is answered: without a Flush the server may keep its answers. A Query
 	 * that is under way ends an exchange before it (ours, the BEGIN) by itself. */
 	if (((p->extended && p->ready_due == 0) || p->skipping) && p->own_syncs == 0 &&
-	    p->to_left == 0 && p->copy == COPY_NONE) {
+	    p->to_left == 0 && !progress_copies_in(p)) {
 		/* One that has had an error already skips to its Sync. */
 		if (p->skipping) {
 			s->skip_sync = true;

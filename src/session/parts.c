@@ -234,7 +234,7 @@ settled(struct session *s)
 	}
 	/* As its Sync would, but for the ReadyForQuery. In a transaction of the client's it changes
 	 * nothing. */
-	if (p->extended && p->own_syncs == 0 && p->copy == COPY_NONE && !sc->bounded) {
+	if (p->extended && p->own_syncs == 0 && !progress_copies_in(p) && !sc->bounded) {
 		sc->bounded = true;
 		sc->bounded_failed = false;
 		sc->sync_due = true;
@@ -612,7 +612,7 @@ parts_judge(struct session *s, struct message *m)
 	/* What came behind a text waits until all of that is done. */
 	if (!sc->in_part && parts_pending(s))
 		return HOLD;
-	if (s->state == SESSION_ACTIVE && s->lease->srv->progress.copy == COPY_IN)
+	if (s->state == SESSION_ACTIVE && progress_copies_in(&s->lease->srv->progress))
 		return FORWARD;
 	switch (m->type) {
 	case 'Q':

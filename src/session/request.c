@@ -179,6 +179,14 @@ nonsense(char type, size_t body)
 	}
 }
 
+/* A Flush with a body is an error, but where a COPY IN swallows it: whether there is one is not
+ * known before what stands ahead has been answered. */
+static bool
+is_doubtful_flush(const struct progress *p, const struct message *m)
+{
+	return m->type == 'H' && m->bytes > 0 && p->runs_count > 0 && !progress_copies_in(p);
+}
+
 static void
 sent(struct session *s, const struct message *m)
 {
@@ -227,7 +235,8 @@ with_lease(struct session *s, struct message *m)
 	struct err e;
 	bool told;
 
-	if (progress_full(p) || statement_must_wait(s, m) || sequences_must_wait(s, m)) {
+	if (progress_full(p) || statement_must_wait(s, m) || sequences_must_wait(s, m) ||
+	    is_doubtful_flush(p, m)) {
 		ask_for_answers(p, &s->daemon->ahead);
 		stream_pause(&s->stream);
 		return HOLD;
@@ -530,8 +539,15 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 			buf_reset(&s->daemon->ahead);
 			return bytes;
 		}
-		if (v == HOLD)
+		if (v == HOLD) {
+			/* What was added (a Flush) stands behind what came before. */
+			if (from < at && s->daemon->ahead.len > 0 &&
+			    s->lease->state == LEASE_HELD) {
+				server_write(s->lease->srv, data + from, at - from);
+				from = at;
+			}
 			break;
+		}
 		if (v == DROP) {
 			flush(s, data, &from, at);
 			if (session_gone(s))
