@@ -82,9 +82,9 @@ login_welcome(struct session *s)
 
 	session_set_state(s, SESSION_IDLE);
 	s->let_in = true;
-	free(s->shadowed);
-	s->shadowed = NULL;
-	s->shadowed_bytes = 0;
+	free(s->repeated);
+	s->repeated = NULL;
+	s->repeated_bytes = 0;
 	stream_resume(&s->stream);
 	buf_init(&out, GREETING_MAX);
 	msg_auth_ok(&out);
@@ -286,7 +286,7 @@ let_in(struct session *s, const struct startup *st)
 	struct daemon *d = s->daemon;
 	const char *database = database_of(s, st);
 	bool console;
-	struct buf params, shadowed;
+	struct buf params, repeated;
 	struct err e;
 
 	console = strcmp(database, CONSOLE_DATABASE) == 0;
@@ -311,17 +311,17 @@ let_in(struct session *s, const struct startup *st)
 	s->mode = (uint8_t)s->pool->conf->mode;
 	s->pin = s->pool->conf->pin;
 	buf_init(&params, PARAMS_MAX);
-	buf_init(&shadowed, PARAMS_MAX);
-	if (params_read(st, &params, &shadowed, &e) < 0) {
+	buf_init(&repeated, PARAMS_MAX);
+	if (params_read(st, &params, &repeated, &e) < 0) {
 		refuse(s, &e);
 	} else {
 		application_take(s, &params);
 		s->startup = keep_params(&params, &s->startup_bytes);
-		s->shadowed = keep_params(&shadowed, &s->shadowed_bytes);
+		s->repeated = keep_params(&repeated, &s->repeated_bytes);
 		login_again(s);
 	}
 	buf_clear(&params);
-	buf_clear(&shadowed);
+	buf_clear(&repeated);
 }
 
 /* May the user of the client do what the packet asks for? `data` is the packet. */

@@ -64,17 +64,22 @@ join_styles(const struct pair *first, const struct pair *last, char *text, size_
 	if (first == last)
 		return last->value;
 	for (const struct pair *p = first; p <= last; p++)
-		if (strcasecmp(p->name, last->name) == 0 && !canonical_datestyle(p->value, &d))
+		if (strcasecmp(p->name, last->name) == 0 && strcasecmp(p->value, "default") != 0 &&
+		    !canonical_datestyle(p->value, &d))
 			return last->value;
+	/* DEFAULT is what those before it have set. */
+	if (d.style < 0 && d.order < 0)
+		return last->value;
 	canonical_datestyle_text(&d, text, size);
 	return text;
 }
 
 static void
-add_last_ones(const struct buf *all, struct buf *out, struct buf *shadowed)
+add_last_ones(const struct buf *all, struct buf *out, struct buf *repeated)
 {
 	const char *at = (const char *)buf_data(all), *end = at + all->len;
 	struct pair *pairs = mem_calloc(all->len / 2 + 1, sizeof *pairs);
+	bool any = false;
 	size_t n = 0;
 
 	while (at < end) {
@@ -86,17 +91,24 @@ add_last_ones(const struct buf *all, struct buf *out, struct buf *shadowed)
 		at = p->value + strlen(p->value) + 1;
 	}
 	for (size_t i = 0; i < n; i++) {
-		struct buf *to = comes_again(&pairs[i], pairs + n, false) ? shadowed : out;
 		const char *value = pairs[i].value;
 		char style[64];
 
-		/* A SELECT has at most 1664 columns. */
-		if (to == shadowed && n > 500 && comes_again(&pairs[i], pairs + n, true))
+		if (comes_again(&pairs[i], pairs + n, false)) {
+			any = true;
 			continue;
-		if (to == out && strcasecmp(pairs[i].name, "DateStyle") == 0)
+		}
+		if (strcasecmp(pairs[i].name, "DateStyle") == 0)
 			value = join_styles(pairs, &pairs[i], style, sizeof style);
-		buf_add_str(to, pairs[i].name);
-		buf_add_str(to, value);
+		buf_add_str(out, pairs[i].name);
+		buf_add_str(out, value);
+	}
+	for (size_t i = 0; any && i < n; i++) {
+		/* A SELECT has at most 1664 columns. */
+		if (n > 500 && comes_again(&pairs[i], pairs + n, true))
+			continue;
+		buf_add_str(repeated, pairs[i].name);
+		buf_add_str(repeated, pairs[i].value);
 	}
 	free(pairs);
 }
@@ -118,7 +130,7 @@ read_options(const char *options, struct buf *all, struct err *e)
 }
 
 int
-params_read(const struct startup *st, struct buf *out, struct buf *shadowed, struct err *e)
+params_read(const struct startup *st, struct buf *out, struct buf *repeated, struct err *e)
 {
 	const char *at = st->params, *name, *value;
 	const char *options = startup_get(st, "options");
@@ -139,7 +151,7 @@ params_read(const struct startup *st, struct buf *out, struct buf *shadowed, str
 		r = -E_SYNTAX;
 	}
 	if (r == 0)
-		add_last_ones(&all, out, shadowed);
+		add_last_ones(&all, out, repeated);
 	buf_clear(&all);
 	return r;
 }

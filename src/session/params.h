@@ -13,10 +13,10 @@
 /* Reads the parameters of a startup packet: what `options` says (wire/switches.h), and behind that
  * those that are not for the login itself (user, database, application_name, replication, _pq_.*),
  * as name NUL value NUL ... into `out`. Of several values of one parameter the last one is there: a
- * parameter of its own wins over `options`, as in PostgreSQL. Those before it, which PostgreSQL
- * looks at too, go into `shadowed`. Returns 0, or -E_SYNTAX with the reason in *e if options cannot
- * be understood. */
-int params_read(const struct startup *, struct buf *out, struct buf *shadowed, struct err *e);
+ * parameter of its own wins over `options`, as in PostgreSQL. If there are such, all values, which
+ * PostgreSQL looks at one by one, go into `repeated`. Returns 0, or -E_SYNTAX with the reason in *e
+ * if options cannot be understood. */
+int params_read(const struct startup *, struct buf *out, struct buf *repeated, struct err *e);
 
 /* Adds to `sql` the one statement that sets those that the pool's servers do not have anyway;
  * nothing if they have them all. */

@@ -331,8 +331,8 @@ give(struct session *s)
 	buf_init(&sql, ANSWER_MAX);
 	if (s->let_in && sequences_due(s))
 		buf_add_fmt(&sql, "DISCARD SEQUENCES; ");
-	if (s->shadowed_bytes > 0) {
-		params_calls(s->shadowed, s->shadowed_bytes, &sql);
+	if (s->repeated_bytes > 0) {
+		params_calls(s->repeated, s->repeated_bytes, &sql);
 		buf_add_fmt(&sql, "; RESET ROLE; RESET SESSION AUTHORIZATION; RESET ALL; ");
 	}
 	state_change(s, &sql);

@@ -402,7 +402,7 @@ free_session(void *arg)
 	free(s->application);
 	free(s->application_told);
 	free(s->application_set);
-	free(s->shadowed);
+	free(s->repeated);
 	told_drop(&s->daemon->pools.told, s->told);
 	if (s->answer)
 		buf_clear(s->answer);

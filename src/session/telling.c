@@ -88,8 +88,8 @@ telling_start(struct session *s)
 	bool certain;
 
 	replace(s, told_keep(s->pool->told));
-	/* First: what they make of a parameter does not count in the end. */
-	certain = tell_each(s, s->shadowed, s->shadowed_bytes);
+	/* What those that others stand behind make of a parameter does not count in the end. */
+	certain = tell_each(s, s->repeated, s->repeated_bytes);
 	replace(s, told_keep(s->pool->told));
 	certain &= tell_each(s, s->startup, s->startup_bytes);
 	application_start(s);
@@ -118,7 +118,7 @@ void
 telling_learn(struct session *s)
 {
 	learn_each(s, s->startup, s->startup_bytes, true);
-	learn_each(s, s->shadowed, s->shadowed_bytes, false);
+	learn_each(s, s->repeated, s->repeated_bytes, false);
 	s->unproven = false;
 	if (s->let_in)
 		return;

@@ -17,7 +17,7 @@ packed(const char *text, char *out, size_t out_size)
 	return n;
 }
 
-static struct buf shadowed;
+static struct buf repeated;
 
 static int
 read_params(const char *text, struct buf *out, struct err *e)
@@ -27,9 +27,9 @@ read_params(const char *text, struct buf *out, struct err *e)
 
 	params[packed(text, params, sizeof params - 1) + 1] = 0;
 	buf_init(out, 65536);
-	buf_clear(&shadowed);
-	buf_init(&shadowed, 65536);
-	return params_read(&st, out, &shadowed, e);
+	buf_clear(&repeated);
+	buf_init(&repeated, 65536);
+	return params_read(&st, out, &repeated, e);
 }
 
 static void
@@ -96,11 +96,13 @@ START_TEST(the_last_value_counts)
 	reads("DateStyle|German|datestyle|SQL|", "datestyle|SQL, DMY|");
 	reads("DateStyle|DMY|options|-c DateStyle=ISO,YMD|", "DateStyle|ISO, DMY|");
 	reads("options|-e -c DateStyle=ISO|", "DateStyle|ISO, DMY|");
+	reads("DateStyle|German|DATESTYLE|default|", "DATESTYLE|German, DMY|");
+	reads("DateStyle|default|DateStyle|DEFAULT|", "DateStyle|DEFAULT|");
 	reads("options|-c DateStyle=x -c DateStyle=ISO|", "DateStyle|ISO|");
 	/* What has no effect is looked at all the same. */
 	reads("a|1|b|3|a|2|a|1|a|2|", "b|3|a|2|");
-	ck_assert_uint_eq(shadowed.len, 12);
-	ck_assert_mem_eq(buf_data(&shadowed), "a\0001\0a\0002\0a\0001\0", 12);
+	ck_assert_uint_eq(repeated.len, 20);
+	ck_assert_mem_eq(buf_data(&repeated), "a\0001\0b\0003\0a\0002\0a\0001\0a\0002\0", 20);
 }
 END_TEST
 
