@@ -207,6 +207,8 @@ server_values_pack(struct pack *p, struct server *srv)
 	PACK(p, srv->sequences);
 	pack_str(p, &srv->context);
 	told_pack(p, &srv->pool->all->told, &srv->told);
+	told_pack(p, &srv->pool->all->told, &srv->told_at_login);
+	told_pack(p, &srv->pool->all->told, &srv->own);
 	PACK(p, srv->stream.paused);
 	PACK(p, srv->stream.received);
 	PACK(p, srv->stream.sent);

@@ -89,6 +89,8 @@ free_server(void *arg)
 	progress_clear(&srv->progress);
 	told_drop(&srv->pool->all->told, srv->told);
 	told_drop(&srv->pool->all->told, srv->heard);
+	told_drop(&srv->pool->all->told, srv->told_at_login);
+	told_drop(&srv->pool->all->told, srv->own);
 	free(srv->context);
 	free(srv);
 }
@@ -166,6 +168,8 @@ connected(struct server *srv)
 	srv->backend_pid = PQbackendPID(srv->conn);
 	srv->sequences = SERVER_NOBODYS;
 	srv->told = told_at_login(&srv->pool->all->told, srv->conn);
+	srv->told_at_login = told_keep(srv->told);
+	srv->own = told_keep(srv->told);
 	cancel_key_take(&srv->key, srv->conn);
 	cancel_find_dialed(&srv->place, srv->conn);
 	stream_init(&srv->stream, loop_of(srv), PQsocket(srv->conn), QUEUE_MAX, &stream_ops, srv);
@@ -352,8 +356,14 @@ static void
 note_told(void *arg, const char *name, const char *value)
 {
 	struct server *srv = arg;
+	char in_context[64];
 
 	srv->told = told_with(&srv->pool->all->told, srv->told, name, value);
+	if (srv->state == SERVER_IDLE || srv->state == SERVER_CHECKING) {
+		snprintf(in_context, sizeof in_context, "'%s',", name);
+		if (server_has_set(srv, in_context) == NULL)
+			srv->own = told_with(&srv->pool->all->told, srv->own, name, value);
+	}
 	if (srv->state == SERVER_LEASED && srv->lease && srv->lease->ops->told &&
 	    !progress_hides_status(&srv->progress))
 		srv->lease->ops->told(srv->lease, name, value);
@@ -673,6 +683,8 @@ cleanup_ended(struct server *srv)
 		free(srv->context);
 		srv->context = NULL;
 		srv->sequences = SERVER_NOBODYS;
+		told_drop(&pool->all->told, srv->own);
+		srv->own = told_keep(srv->told);
 	} else if (srv->cleanup.discard) {
 		/* One of the statements deallocated; the lease goes on. */
 		prepared_forget(&srv->prepared);

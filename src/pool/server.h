@@ -55,7 +55,10 @@ struct server {
 	struct progress progress;
 	struct cleanup cleanup;
 	struct prepared_set prepared;
-	struct told *told;         /* what it has said of its parameters by ParameterStatus */
+	struct told *told; /* what it has said of its parameters by ParameterStatus */
+	/* What it said at its login; and what it says, or would, without a session's parameters: it
+	 * may have read its configuration since. */
+	struct told *told_at_login, *own;
 	struct told *heard;        /* the same when the pool last looked */
 	const char *heard_context; /* context at that time, not to be read */
 	char *context; /* the statement that set the parameters it has now; NULL: it has its own */

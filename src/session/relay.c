@@ -358,6 +358,7 @@ relay_fresh(struct session *s)
 	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
 	s->cancel_due = false;
 	sequences_lease(s);
+	state_keep_told(s);
 	if (s->mode == CONF_SESSION)
 		s->pinned |= SESSION_PIN_MODE;
 }

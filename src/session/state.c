@@ -289,6 +289,15 @@ keep_unseen(const struct session *s, struct settings *set)
 	}
 }
 
+/* Has the server the value of a startup parameter of its own? */
+static bool
+has_of_its_own(const struct server *srv, const char *name, const char *value)
+{
+	const char *own = told_get(srv->own, name);
+
+	return own && params_same(name, value, own) && !params_fixed(name);
+}
+
 /* What was reset has the value of the startup packet again, which no server knows. */
 static void
 add_startup(const struct session *s, struct settings *set)
@@ -299,7 +308,7 @@ add_startup(const struct session *s, struct settings *set)
 		const char *name = at, *value = name + strlen(name) + 1;
 
 		/* SET SESSION AUTHORIZATION ends a SET ROLE. */
-		if (!has(set, name) &&
+		if (!has(set, name) && !has_of_its_own(s->lease->srv, name, value) &&
 		    (strcasecmp(name, "role") != 0 || !has(set, "session_authorization")))
 			add(set, name, value);
 		at = value + strlen(value) + 1;
@@ -436,67 +445,138 @@ state_start(struct session *s)
 	free(s->setup);
 	s->setup = sql.len > 0 && !sql.failed ? mem_strdup((char *)buf_data(&sql)) : NULL;
 	buf_clear(&sql);
-	if (s->setup == NULL) {
-		free(s->startup);
-		s->startup = NULL;
-		s->startup_bytes = 0;
-	}
 }
 
-/* Is it in the startup parameters, or set by the session? */
+/* ---- what was told ---- */
+
 static bool
-has_parameter(const struct session *s, const char *name)
+is_set(const struct session *s, const char *name)
 {
-	const char *at = s->startup, *end = at + s->startup_bytes;
-	char text[96];
+	const char *at = s->setup;
+	struct call c;
+
+	while (next_call(&at, &c))
+		if (is_call_of(&c, name))
+			return true;
+	return false;
+}
+
+/* The value of a startup parameter, or NULL. */
+static const char *
+startup_value(const char *at, size_t bytes, const char *name)
+{
+	const char *end = at + bytes;
 
 	for (; at < end; at += strlen(at) + 1) {
-		if (strcasecmp(at, name) == 0)
-			return true;
+		bool found = strcasecmp(at, name) == 0;
+
 		at += strlen(at) + 1;
+		if (found)
+			return at;
 	}
-	snprintf(text, sizeof text, "set_config('%s'", name);
-	return s->setup && strcasestr(s->setup, text) != NULL;
+	return NULL;
 }
 
-void
-state_moves(struct session *s)
+/* What it means to send and to read, and the server does not say with each. */
+static bool
+is_relied_on(const struct session *s, const char *name)
 {
-	/* What it means to send and to read, and the server does not say with each. */
-	static const char *const told[] = {"client_encoding", "DateStyle", "IntervalStyle",
-					   "TimeZone", "standard_conforming_strings"};
-	struct buf startup, sql;
+	static const char *const names[] = {"client_encoding", "DateStyle", "IntervalStyle",
+					    "TimeZone", "standard_conforming_strings"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcasecmp(names[i], name) == 0)
+			return true;
+	return strcasecmp(name, "application_name") != 0 && !params_fixed(name) &&
+	       startup_value(s->startup, s->startup_bytes, name);
+}
+
+/* The parameter is as if it had been in the startup packet with this value. */
+static void
+add_to_startup(struct session *s, const char *name, const char *value, struct buf *sql)
+{
+	const char *at = s->startup, *end = at + s->startup_bytes;
+	struct buf startup;
 
 	buf_init(&startup, SQL_MAX);
-	buf_init(&sql, SQL_MAX);
-	buf_add(&startup, s->startup ? s->startup : "", s->startup_bytes);
-	for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
-		const char *value = pool_param(s->pool, told[i]);
+	while (at < end) {
+		const char *n = at, *v = n + strlen(n) + 1;
 
-		if (value == NULL || has_parameter(s, told[i]))
-			continue;
-		buf_add_str(&startup, told[i]);
-		buf_add_str(&startup, value);
-		buf_add_fmt(&sql,
-			    sql.len ? ", pg_catalog.set_config('%s',"
-				    : "SELECT pg_catalog.set_config('%s',",
-			    told[i]);
-		params_literal(&sql, value);
-		buf_add_fmt(&sql, ",false)");
+		if (strcasecmp(n, name) != 0) {
+			buf_add_str(&startup, n);
+			buf_add_str(&startup, v);
+		}
+		at = v + strlen(v) + 1;
 	}
-	/* Behind them: who the session is comes last. */
-	if (s->setup)
-		buf_add_fmt(&sql, sql.len ? ", %s" : "SELECT %s", s->setup + strlen("SELECT "));
-	buf_add_u8(&sql, 0);
-	if (startup.len > s->startup_bytes && !sql.failed && !startup.failed) {
-		free(s->setup);
-		s->setup = mem_strdup((char *)buf_data(&sql));
+	buf_add_str(&startup, name);
+	buf_add_str(&startup, value);
+	buf_add_fmt(sql, sql->len ? ", pg_catalog.set_config(" : "SELECT pg_catalog.set_config(");
+	params_literal(sql, name);
+	buf_add_u8(sql, ',');
+	params_literal(sql, value);
+	buf_add_fmt(sql, ",false)");
+	if (!startup.failed) {
 		free(s->startup);
 		s->startup = mem_alloc(startup.len);
 		s->startup_bytes = (uint32_t)startup.len;
 		memcpy(s->startup, buf_data(&startup), startup.len);
 	}
 	buf_clear(&startup);
+}
+
+/* In front of what the session has set: who it is comes last. */
+static void
+put_ahead(struct session *s, struct buf *sql)
+{
+	if (s->setup && sql->len > 0)
+		buf_add_fmt(sql, ", %s", s->setup + strlen("SELECT "));
+	buf_add_u8(sql, 0);
+	if (sql->len > 1 && !sql->failed) {
+		free(s->setup);
+		s->setup = mem_strdup((char *)buf_data(sql));
+	}
+}
+
+void
+state_keep_told(struct session *s)
+{
+	const struct server *srv = s->lease->srv;
+	struct tolds *all = &srv->pool->all->told;
+	const char *at = NULL, *name, *value;
+	struct buf sql;
+
+	if (s->told == NULL || (s->told == s->seen_told && srv->own == s->seen_own) ||
+	    srv->own == s->told)
+		return;
+	told_drop(all, s->seen_told);
+	told_drop(all, s->seen_own);
+	s->seen_told = told_keep(s->told);
+	s->seen_own = told_keep(srv->own);
+	buf_init(&sql, SQL_MAX);
+	while (told_next(s->told, &at, &name, &value)) {
+		const char *own = told_get(srv->own, name),
+			   *was = told_get(srv->told_at_login, name);
+
+		/* One that has read its configuration anew tells its clients, as ever. */
+		if (own && was && strcmp(own, value) != 0 && strcmp(was, value) != 0 &&
+		    is_relied_on(s, name) && !is_set(s, name))
+			add_to_startup(s, name, value, &sql);
+	}
+	put_ahead(s, &sql);
+	buf_clear(&sql);
+}
+
+void
+state_moves(struct session *s)
+{
+	const char *at = NULL, *name, *value;
+	struct buf sql;
+
+	buf_init(&sql, SQL_MAX);
+	while (told_next(s->told, &at, &name, &value))
+		if (is_relied_on(s, name) && !is_set(s, name))
+			add_to_startup(s, name, value, &sql);
+	put_ahead(s, &sql);
 	buf_clear(&sql);
 }
 

@@ -42,6 +42,10 @@ void state_change(const struct session *, struct buf *sql);
  * client was told of those of its pool goes on to hold for it. */
 void state_moves(struct session *);
 
+/* The lease begins. A server that was opened since may have other defaults (ALTER ROLE ... SET):
+ * what the client was told, and relies on, goes on to hold. */
+void state_keep_told(struct session *);
+
 /* The server has what the session wants now. */
 void state_applied(struct session *);
 /* The same, and it has said so: it will take these parameters again. */

@@ -130,5 +130,72 @@ def what_only_a_superuser_sees(t):
         equal(t.client(d).value("SHOW " + name), t.value("SHOW " + name), "another's " + name)
 
 
+
+# ---- what was told and asked at login --------------------------------------------------------------
+RELIED_ON = {"client_encoding": "LATIN1", "DateStyle": "German, DMY", "IntervalStyle": "sql_standard",
+             "TimeZone": "Asia/Tokyo", "standard_conforming_strings": "off"}
+ASKED = [{}, {"client_encoding": "UTF8", "DateStyle": "ISO"}, {"client_encoding": "utf-8", "options": "-c datestyle=iso"},
+         {"TimeZone": "UTC", "IntervalStyle": "postgres", "standard_conforming_strings": "on"},
+         {"TimeZone": "Europe/Berlin", "DateStyle": "SQL, DMY"}, {"search_path": '"$user", public', "work_mem": "4MB"}]
+SHOWN = list(RELIED_ON) + ["search_path", "work_mem", "default_transaction_read_only"]
+
+
+def shown(c):
+    return {n: c.value("SHOW " + n) for n in SHOWN}
+
+
+@test
+def defaults_change(t):
+    """what a client was told or has asked for at login goes on to hold when servers come that have other defaults,
+    whoever has changed them and however the servers came; so it does after RESET; new clients have the new ones"""
+    t.sql("CREATE TABLE words (w text)")
+    t.sql("CREATE ROLE pooled LOGIN SUPERUSER")
+    for where in ("ROLE pooled", 'DATABASE "%s"' % t.database):
+        for how in ("RECONNECT", "killed", "one of two"):
+            d = t.daemon(size=2, conninfo=t.conninfo(user="pooled"))
+            clients = [(params, d.connect(**params)) for params in ASKED]
+            before = [(shown(c), dict(c.parameters)) for _, c in clients]
+            holder = d.connect()
+            if how == "one of two":
+                holder.sql("BEGIN; SELECT 1")
+            for name, value in RELIED_ON.items():
+                t.sql("ALTER %s SET %s = '%s'" % (where, name, value))
+            t.sql("ALTER %s SET search_path = nowhere" % where)
+            if how == "killed":
+                t.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'pooled'")
+                wait_until(lambda: not d.server_pids(), 5, "its servers are gone")
+            else:
+                d.console("RECONNECT")
+            if how == "one of two":
+                holder.sql("COMMIT")
+            for sql in (None, "RESET ALL", "RESET DateStyle", "DISCARD ALL", "SET TimeZone TO DEFAULT",
+                        "SET client_encoding = 'UTF8'"):
+                for i, (params, c) in enumerate(clients):
+                    if sql:
+                        c.sql(sql)
+                    now = shown(c)
+                    for name in RELIED_ON:
+                        equal(now[name], before[i][0][name], "%s of %s after %s, %s" % (name, params, how, sql))
+                        equal(c.parameters.get(name), before[i][1].get(name), "%s of %s as told" % (name, params))
+                    for name in params:
+                        if name in SHOWN:
+                            equal(now[name], before[i][0][name], "%s of %s after %s, %s" % (name, params, how, sql))
+            for params, c in clients:
+                c.send(wire.message("Q", "INSERT INTO public.words VALUES ('\u00e9')\0".encode()))
+                equal(c.until_ready().errors, [], "a word")
+            equal(t.sql("SELECT DISTINCT length(w) FROM words"), [("1",)], "it is one character each time")
+            with d.connect() as new, wire.Client(t.cluster.sockets, t.cluster.port, t.database, "pooled") as direct:
+                equal({n: new.value("SHOW " + n) for n in RELIED_ON}, {n: direct.value("SHOW " + n) for n in RELIED_ON},
+                      "of a new client")
+                equal({n: new.parameters[n] for n in RELIED_ON}, {n: direct.parameters[n] for n in RELIED_ON},
+                      "as it is told")
+            for _, c in clients:
+                c.close()
+            holder.close()
+            t.sql("ALTER %s RESET ALL; TRUNCATE words" % where)
+            d.stop()
+    t.sql("DROP ROLE pooled")
+
+
 if __name__ == "__main__":
     main()
