@@ -6,6 +6,7 @@
  *	calls	gets a line for each call: "main" or "thread", and its name
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -248,7 +249,10 @@ getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
 	    dlsym(RTLD_NEXT, "getaddrinfo");
 
-	if (hints == NULL || !(hints->ai_flags & AI_NUMERICHOST))
+	char address[16];
+
+	/* An address is not asked of anybody. */
+	if (node && inet_pton(AF_INET, node, address) != 1 && inet_pton(AF_INET6, node, address) != 1)
 		note("getaddrinfo");
 	return real(node, service, hints, out);
 }
