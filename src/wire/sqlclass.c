@@ -30,7 +30,7 @@ static enum sqltext_word
 next(struct sqltext *ahead, struct sqltext_token *tok)
 {
 	sqltext_token(ahead, tok);
-	return sqlname_word(tok, ahead->flags);
+	return tok->kind == SQLTEXT_QUOTED ? sqlname_word(tok, ahead->flags) : tok->word;
 }
 
 static bool
@@ -162,9 +162,21 @@ transaction(const struct place *at)
 	}
 }
 
-/* The first words of the statements that change no session state by themselves, the frequent ones
- * first. Everything that is neither here nor known otherwise is a syntax error, or a statement of a
- * PostgreSQL that is not known yet. */
+/* The most frequent word. */
+static inline bool
+is_select(const struct sqltext_token *tok)
+{
+	uint64_t word = 0;
+
+	if (tok->length != 6)
+		return false;
+	memcpy(&word, tok->start, 6);
+	return (word | 0x202020202020) == 0x7463656c6573;
+}
+
+/* The first words of the statements that change no session state by themselves. Everything that is
+ * neither here nor known otherwise is a syntax error, or a statement of a PostgreSQL that is not
+ * known yet. */
 static bool
 is_harmless(const struct sqltext_token *tok)
 {
@@ -173,12 +185,12 @@ is_harmless(const struct sqltext_token *tok)
 		size_t length;
 	} words[] = {
 #define WORD(word) {word, sizeof word - 1}
-	    WORD("select"),  WORD("delete"),     WORD("values"),   WORD("copy"),
-	    WORD("table"),   WORD("fetch"),      WORD("move"),     WORD("lock"),
-	    WORD("notify"),  WORD("truncate"),   WORD("alter"),    WORD("grant"),
-	    WORD("revoke"),  WORD("comment"),    WORD("vacuum"),   WORD("analyze"),
-	    WORD("analyse"), WORD("cluster"),    WORD("reindex"),  WORD("refresh"),
-	    WORD("repack"),  WORD("checkpoint"), WORD("security"), WORD("reassign"),
+	    WORD("delete"),     WORD("values"),   WORD("copy"),     WORD("table"),
+	    WORD("fetch"),      WORD("move"),     WORD("lock"),     WORD("notify"),
+	    WORD("truncate"),   WORD("alter"),    WORD("grant"),    WORD("revoke"),
+	    WORD("comment"),    WORD("vacuum"),   WORD("analyze"),  WORD("analyse"),
+	    WORD("cluster"),    WORD("reindex"),  WORD("refresh"),  WORD("repack"),
+	    WORD("checkpoint"), WORD("security"), WORD("reassign"),
 #undef WORD
 	};
 
@@ -186,6 +198,8 @@ is_harmless(const struct sqltext_token *tok)
 		return *tok->start == '(';
 	if (tok->kind != SQLTEXT_NAME)
 		return false;
+	if (is_select(tok))
+		return true;
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (tok->length == words[i].length &&
 		    strncasecmp(tok->start, words[i].word, tok->length) == 0)
@@ -199,7 +213,7 @@ defines(const struct sqltext_token *tok)
 {
 	static const char *const words[] = {"alter", "create", "drop", "import"};
 
-	if (tok->kind != SQLTEXT_NAME || tok->length < 4 || tok->length > 6)
+	if (tok->kind != SQLTEXT_NAME || tok->length < 4 || tok->length > 6 || is_select(tok))
 		return 0;
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (strlen(words[i]) == tok->length &&
@@ -314,7 +328,9 @@ update(struct sqltext ahead)
 		w = next(&ahead, &tok);
 	while (is_punct(&tok, '('))
 		w = next(&ahead, &tok);
-	while (next_is(&ahead, '.')) {
+	/* A blank and a letter: that was the whole name. */
+	while (!(ahead.end - ahead.at > 1 && ahead.at[0] == ' ' && ahead.at[1] > '9') &&
+	       next_is(&ahead, '.')) {
 		next(&ahead, &tok);
 		w = next(&ahead, &tok);
 	}
@@ -469,22 +485,29 @@ block_at(const char *p)
 	return b | 0x20;
 }
 
-/* Does one of 16 places hold "temp", "pg_", "into", "sett", "t_co" (of set_config), "ts_s" (of
- * ts_stat), "ts_r", "to_x" (of query_to_xml), "dbli" or &" (of U&"")? Reads 19 bytes. */
-static inline bool
-block_suspicious(const char *p)
+/* What is looked for beside what may stand in every statement. */
+enum { INTO = 1, SETTING = 2 };
+
+/* Does one of 16 places hold "temp", "pg_", "t_co" (of set_config), "k_co" (of dblink_connect),
+ * "ts_s" (of ts_stat), "ts_r", "to_x" (of query_to_xml) or &" (of U&""), or "into", or "sett"?
+ * Reads 19 bytes. */
+static inline __attribute__((always_inline)) bool
+block_suspicious(const char *p, unsigned beside)
 {
 	block a = block_at(p), b = block_at(p + 1), c = block_at(p + 2), d = block_at(p + 3);
-	block t = ((b == 'e') & (c == 'm') & (d == 'p')) | ((b == 0x7f) & (c == 'c') & (d == 'o')) |
-		  ((b == 's') & (c == 0x7f) & ((d == 's') | (d == 'r'))) |
-		  ((b == 'o') & (c == 0x7f) & (d == 'x'));
-	block hits = (block)(((a == 't') & t) | ((a == 'p') & (b == 'g') & (c == 0x7f)) |
-			     ((a == 'i') & (b == 'n') & (c == 't') & (d == 'o')) |
-			     ((a == 's') & (b == 'e') & (c == 't') & (d == 't')) |
-			     ((a == 'd') & (b == 'b') & (c == 'l') & (d == 'i')) |
+	block third = (block)(c == 0x7f), t = (block)(a == 't');
+	block co = (block)((b == 0x7f) & (c == 'c') & (d == 'o'));
+	block hits = (block)((co & (t | (a == 'k'))) | (t & (b == 'e') & (c == 'm') & (d == 'p')) |
+			     (third & (((a == 'p') & (b == 'g')) |
+				       (t & (((b == 's') & ((d == 's') | (d == 'r'))) |
+					     ((b == 'o') & (d == 'x')))))) |
 			     ((a == '&') & (b == '"')));
 	uint64_t halves[2];
 
+	if (beside & INTO)
+		hits |= (block)((a == 'i') & (b == 'n') & (c == 't') & (d == 'o'));
+	if (beside & SETTING)
+		hits |= (block)((a == 's') & (b == 'e') & (c == 't') & (d == 't'));
 	memcpy(halves, &hits, sizeof halves);
 	return (halves[0] | halves[1]) != 0;
 }
@@ -492,40 +515,50 @@ block_suspicious(const char *p)
 /* Every word that any_word() and any_string() look for comes with one of these strings, but for
  * those that stand in statements which are always split into tokens. Most texts have none of them,
  * and are not. */
-static bool
-suspicious(const char *text, size_t length)
+static inline __attribute__((always_inline)) bool
+suspicious(const char *text, size_t length, unsigned beside)
 {
 	char tail[19] = {0};
 	size_t i = 0;
 
 	for (; length - i >= sizeof tail; i += sizeof(block))
-		if (block_suspicious(text + i))
+		if (block_suspicious(text + i, beside))
 			return true;
 	memcpy(tail, text + i, length - i);
-	return block_suspicious(tail);
+	return block_suspicious(tail, beside);
 }
 
-/* Must a statement with this first word be split into tokens? `behind`: the rest of the text. */
+/* INTO comes next in an INSERT, and is harmless. */
 static bool
-needs_tokens(enum sqltext_word first, const char *behind, size_t length)
+insert_is_suspicious(const char *text, size_t length)
+{
+	while (length > 0 && *text == ' ') {
+		text++;
+		length--;
+	}
+	if (length < 5 || strncasecmp(text, "into ", 5) != 0)
+		return true;
+	return suspicious(text + 5, length - 5, INTO);
+}
+
+/* Must a statement with this first word be split into tokens? `selects`: the word is SELECT.
+ * `behind`: the rest of the text. */
+static bool
+needs_tokens(enum sqltext_word first, bool selects, const char *behind, size_t length)
 {
 	switch (first) {
 	case SQLWORD_DECLARE:
 	case SQLWORD_EXPLAIN:
 	case SQLWORD_CREATE:
 		return true;
-	case SQLWORD_INSERT: {
-		/* INTO comes next, and is harmless. */
-		struct sqltext_token tok;
-		struct sqltext t;
-
-		sqltext_init(&t, behind, length, 0);
-		if (sqltext_token(&t, &tok) != SQLTEXT_NAME || tok.word != SQLWORD_INTO)
-			return true;
-		return suspicious(t.at, (size_t)(t.end - t.at));
-	}
+	case SQLWORD_INSERT:
+		return insert_is_suspicious(behind, length);
+	case SQLWORD_UPDATE:
+		return suspicious(behind, length, SETTING);
 	default:
-		return suspicious(behind, length);
+		/* In a SELECT there can be no UPDATE; in a COPY there can. */
+		return selects ? suspicious(behind, length, INTO)
+			       : suspicious(behind, length, INTO | SETTING);
 	}
 }
 
@@ -567,7 +600,7 @@ sqlclass_flags(const char *text, size_t length, unsigned flags)
 
 		if (kind == SQLTEXT_END)
 			return found;
-		at.word = sqlname_word(&at.tok, flags);
+		at.word = kind == SQLTEXT_QUOTED ? sqlname_word(&at.tok, flags) : at.tok.word;
 		/* A statement begins behind each semicolon, even where the text is not split: only
 		 * what cannot change a session may stand there, but a text may be made to look as
 		 * if a body did not end. */
@@ -586,7 +619,8 @@ sqlclass_flags(const char *text, size_t length, unsigned flags)
 					found |= transaction(&at);
 			}
 			if (sqltext_single(at.text.at, (size_t)(at.text.end - at.text.at)) &&
-			    !needs_tokens(at.first, at.text.at, (size_t)(at.text.end - at.text.at)))
+			    !needs_tokens(at.first, is_select(&at.tok), at.text.at,
+					  (size_t)(at.text.end - at.text.at)))
 				return found;
 		} else if (at.word != SQLWORD_OTHER) {
 			found |= any_word(&at);

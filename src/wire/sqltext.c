@@ -189,22 +189,35 @@ sqltext_characters(const char *text, size_t length, unsigned flags)
 	return n;
 }
 
+typedef uint8_t block __attribute__((vector_size(16)));
+
 bool
 sqltext_is_ambiguous(const char *text, size_t length)
 {
-	const char *end = text + length;
+	block backslash = {0}, dollar = {0}, high = {0}, b;
+	char tail[sizeof(block)] = {0};
+	uint64_t halves[3][2];
+	size_t i = 0;
 
-	if (length == 0)
-		return false;
-	if (memchr(text, '\\', length))
-		return true;
-	/* The tag of a dollar quote may have such a character in it. */
-	if (memchr(text, '$', length) == NULL)
-		return false;
-	for (const char *p = text; p < end; p++)
-		if ((uint8_t)*p >= 0x80)
-			return true;
-	return false;
+	for (;; i += sizeof b) {
+		size_t left = length - i;
+
+		if (left < sizeof b)
+			memcpy(tail, text + i, left);
+		memcpy(&b, left < sizeof b ? tail : text + i, sizeof b);
+		backslash |= (block)(b == '\\');
+		dollar |= (block)(b == '$');
+		high |= b;
+		if (left <= sizeof b)
+			break;
+	}
+	memcpy(halves[0], &backslash, sizeof b);
+	memcpy(halves[1], &dollar, sizeof b);
+	memcpy(halves[2], &high, sizeof b);
+	/* The tag of a dollar quote may have half of a character in it. */
+	return (halves[0][0] | halves[0][1]) ||
+	       ((halves[1][0] | halves[1][1]) &&
+		((halves[2][0] | halves[2][1]) & UINT64_C(0x8080808080808080)));
 }
 
 /* As span(), of the characters of a word: in steps of whole characters where that matters. */

@@ -2,7 +2,10 @@
  * blanks, comments and semicolons; a statement taken alone is itself again; and the class of the
  * text has the bits of each of its statements. */
 #include "fuzz.h"
+#include <string.h>
+
 #include "wire/sqlclass.h"
+#include "wire/sqlname.h"
 #include "wire/sqltext.h"
 
 static unsigned
@@ -46,10 +49,38 @@ check(const char *text, size_t n, unsigned flags)
 	MUST(!sqltext_single(text, n) || count <= 1);
 }
 
+/* What a name or string says is no longer than it, and ends. */
+static void
+names(const char *text, size_t n)
+{
+	static const unsigned flags[] = {0, SQLTEXT_BACKSLASH, SQLTEXT_SJIS | SQLTEXT_BACKSLASH,
+					 SQLTEXT_GB18030};
+	struct sqltext_token tok;
+	struct sqltext t;
+	char out[100];
+
+	for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++) {
+		sqltext_init(&t, text, n, flags[i]);
+		while (sqltext_token(&t, &tok) != SQLTEXT_END) {
+			long said = sqlname_read(&tok, flags[i], out, sizeof out);
+
+			MUST(said < (long)sizeof out && said <= (long)tok.length);
+			MUST(said < 0 || strlen(out) == (size_t)said);
+			sqlname_word(&tok, flags[i]);
+		}
+	}
+	MUST(sqltext_characters(text, n, 0) <= n);
+	MUST(sqltext_characters(text, n, SQLTEXT_EUC) <= n);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	check((const char *)data, size, 0);
 	check((const char *)data, size, SQLTEXT_BACKSLASH);
+	check((const char *)data, size, SQLTEXT_SJIS);
+	check((const char *)data, size, SQLTEXT_DOUBLE | SQLTEXT_BACKSLASH);
+	check((const char *)data, size, SQLTEXT_GB18030);
+	names((const char *)data, size);
 	return 0;
 }

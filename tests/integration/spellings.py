@@ -222,6 +222,8 @@ def of_parameters():
         lambda s: "UPDATE pg_settings AS p SET setting = '3MB' WHERE p.name = 'work_mem'",
         lambda s: "UPDATE params SET " + s.name("setting") + " = '3MB' WHERE name = 'work_mem'",
         lambda s: "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) UPDATE pg_settings SET setting = '3MB' WHERE name = 'work_mem'",
+        lambda s: "COPY (UPDATE params SET setting = '3MB' WHERE name = 'work_mem' RETURNING 1) TO STDOUT",
+        lambda s: "WITH x AS (UPDATE params SET setting = '3MB' WHERE name = 'work_mem' RETURNING 1) SELECT count(*) FROM x",
         lambda s: s.kw("CALL") + " quiet_sets()", lambda s: s.kw("CALL") + " " + s.name("quiet_sets") + "()",
         lambda s: "DO $$BEGIN SET work_mem = '3MB'; END$$", lambda s: "DO 'BEGIN SET work_mem = ''3MB''; END' LANGUAGE plpgsql",
         lambda s: "DO $$BEGIN EXECUTE 'SET work' || '_mem = ''3MB'''; END$$",
