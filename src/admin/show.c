@@ -107,6 +107,7 @@ static const struct column pools_columns[] = {
     {"statements", COLUMN_BIGINT},
     {"statement_fails", COLUMN_BIGINT},
     {"removed", COLUMN_INT},
+    {"down_since", COLUMN_TEXT},
 };
 
 /* How many idle sessions each pool has, counted in one walk: a session in state idle is in no list
@@ -190,7 +191,7 @@ retiring(const struct pool *pool)
 }
 
 static void
-pool_row(const struct pool *pool, unsigned idle, struct rows *r)
+pool_row(const struct daemon *d, const struct pool *pool, unsigned idle, struct rows *r)
 {
 	const struct list *servers = pool->servers;
 	const struct list_node *first = list_first(&pool->waiting);
@@ -237,6 +238,10 @@ pool_row(const struct pool *pool, unsigned idle, struct rows *r)
 	rows_number(r, (int64_t)pool->stats.statements);
 	rows_number(r, (int64_t)pool->stats.statement_fails);
 	rows_number(r, pool->group->removed);
+	if (pool->down_us)
+		show_time(r, show_wall(d, pool->down_us));
+	else
+		rows_null(r);
 	rows_end(r);
 }
 
@@ -249,7 +254,7 @@ fill_pools(const struct daemon *d, struct rows *r)
 	LIST_EACH (n, &d->pools.list) {
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
 
-		pool_row(pool, idle_of(t, d->pools.list.count, pool), r);
+		pool_row(d, pool, idle_of(t, d->pools.list.count, pool), r);
 	}
 	free(t);
 }
@@ -387,8 +392,8 @@ static void
 fill_lists(const struct daemon *d, struct rows *r)
 {
 	const struct list *in = d->in_state;
-	unsigned login = in[SESSION_STARTUP].count + in[SESSION_LOOKUP].count +
-			 in[SESSION_LOGIN].count;
+	unsigned login =
+	    in[SESSION_STARTUP].count + in[SESSION_LOOKUP].count + in[SESSION_LOGIN].count;
 
 	item(r, "databases", d->pools.list.count);
 	item(r, "users", count_roles(d));

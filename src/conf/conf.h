@@ -48,7 +48,8 @@ struct conf_pool {
 	int64_t check_interval_us;  /* a server idle for this long is asked for a sign of life; 0:
 				       never */
 	int64_t cleanup_timeout_us; /* all steps of one cleanup together */
-	int64_t retry_delay_us;     /* after a failed connect, fail at once for this long */
+	int64_t retry_delay_us;     /* after a failed connect, the next one is not tried before */
+	bool wait_while_down;       /* clients wait while a server that was there cannot be reached */
 	bool pin;                   /* a session may keep its server for what cannot be moved */
 	bool discard_always;        /* DISCARD ALL after every lease */
 	int64_t max_prepared_statements; /* kept on each server; 0: a session with one is pinned */

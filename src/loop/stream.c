@@ -300,6 +300,7 @@ on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct stream *st = arg;
 
+	st->ended |= (what & EV_CLOSED) != 0;
 	if (!st->paused) {
 		/* The end comes through the reader, after the bytes before it. */
 		st->ops->readable(st, st->arg);
@@ -316,6 +317,15 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	/* Bytes while paused: now the interest in them must go, but not that in a hang-up. */
 	if (st->reading)
 		listen_for(st, 0);
+}
+
+bool
+stream_has_news(const struct stream *st)
+{
+	/* libevent puts all that the kernel has reported into its queue, before it calls anybody.
+	 */
+	return st->fd >= 0 && ((st->event.ev_evcallback.evcb_flags & EVLIST_ACTIVE) ||
+			       (st->again && event_pending(st->again, EV_TIMEOUT, NULL)));
 }
 
 void

@@ -46,6 +46,7 @@ struct stream {
 	bool held;             /* by stream_hold(); beside `paused`, which is the owner's */
 	bool finished;         /* by stream_finish() */
 	bool broken;           /* writing failed: output is dropped, the reader will see the end */
+	bool ended;            /* the other side has closed, behind what may still be read */
 	bool read_wants_write; /* TLS: the next read needs the descriptor writable */
 	uint64_t received;     /* bytes, ever */
 	uint64_t sent;         /* bytes handed to the kernel or to TLS, ever */
@@ -80,6 +81,10 @@ stream_queued(const struct stream *st)
 {
 	return st->out.len;
 }
+
+/* Will `readable` be called in this turn of the loop, for what the kernel has reported already?
+ * Costs no system call. */
+bool stream_has_news(const struct stream *);
 
 /* No `readable` until stream_resume(). */
 void stream_pause(struct stream *);

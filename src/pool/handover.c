@@ -133,6 +133,7 @@ values_pack(struct pack *p, struct pool *pool)
 	PACK(p, v->gate);
 	PACK(p, v->paused);
 	PACK(p, v->paused_us);
+	PACK(p, v->worked);
 	PACK(p, v->sequences);
 	PACK(p, v->stats);
 	PACK(p, v->period_start);
@@ -203,6 +204,7 @@ server_values_pack(struct pack *p, struct server *srv)
 	PACK(p, srv->connected_at);
 	PACK(p, srv->idle_us);
 	PACK(p, srv->used_us);
+	PACK(p, srv->spread);
 	PACK(p, srv->leases);
 	PACK(p, srv->sequences);
 	pack_str(p, &srv->context);

@@ -16,6 +16,13 @@
 /* What servers have told is taken for true for so long. */
 #define STALE_US (1 * UNIT_S)
 
+/* After a connection was lost, for so long the others are asked for a sign of life before they are
+ * lent. */
+#define DOUBT_US UNIT_S
+
+/* From an attempt that has failed to the next; then twice as long each time, up to retry_delay. */
+#define RETRY_FIRST_US (100 * UNIT_MS)
+
 void
 pools_init(struct pools *all, struct loop *loop, struct work *work)
 {
@@ -134,7 +141,9 @@ pool_forget_place(struct pool *pool)
 {
 	clear_params(pool);
 	err_clear(&pool->last_error);
-	pool->retry_us = 0;
+	pool->retry_us = pool->down_us = 0;
+	pool->attempts = 0;
+	pool->refused = pool->group->worked = false;
 }
 
 static void
@@ -219,6 +228,16 @@ static bool
 may_try(const struct pool *pool)
 {
 	return pool->retry_us == 0 || loop_now_us(pool->all->loop) >= pool->retry_us;
+}
+
+/* Does the last failed attempt concern nobody yet? PostgreSQL was there, and may be again: the first
+ * attempt is repeated in any case, the others if the pool says so. What PostgreSQL itself answers is
+ * the answer. */
+static bool
+is_patient(const struct pool *pool)
+{
+	return pool->group->worked && !pool->refused &&
+	       (pool->attempts <= 1 || pool->conf->wait_while_down);
 }
 
 struct server *
@@ -338,9 +357,13 @@ pool_fill(struct pool *pool)
 {
 	const struct conf_pool *conf = pool->conf;
 	struct list *opening = &pool->servers[SERVER_CONNECTING];
+	/* Those that are asked for a sign of life will be there at once, or be closed. */
+	unsigned wanted = pool->waiting.count > pool->servers[SERVER_CHECKING].count
+			      ? pool->waiting.count - pool->servers[SERVER_CHECKING].count
+			      : 0;
 
 	/* The usual case: there are enough. */
-	if (opening->count >= pool->waiting.count && pool->count >= conf->min_size)
+	if (opening->count >= wanted && pool->count >= conf->min_size)
 		return;
 	if (pool->all->closing || pool->all->handing || gate_paused(pool) ||
 	    !list_linked(&pool->node) || !may_try(pool))
@@ -348,8 +371,9 @@ pool_fill(struct pool *pool)
 	/* With role = client nobody comes in by the group's own pool. */
 	if (conf->role == CONF_ROLE_CLIENT && pool->role == NULL)
 		return;
-	while (opening->count < conf->max_opening &&
-	       (opening->count < pool->waiting.count || pool->count < least(pool))) {
+	/* While it is down, one attempt is enough to notice the end of that. */
+	while (opening->count < (pool->down_us ? 1 : conf->max_opening) &&
+	       (opening->count < wanted || pool->count < least(pool))) {
 		if (later_than_others(pool))
 			return;
 		if (pool->group->total >= conf->size && !make_room(pool))
@@ -384,8 +408,10 @@ pool_heard(struct pool *pool, struct server *srv)
 static bool
 outlived(const struct pool *pool, const struct server *srv)
 {
-	return pool->conf->max_lifetime_us > 0 &&
-	       loop_now_us(pool->all->loop) - srv->connected_us >= pool->conf->max_lifetime_us;
+	int64_t most = pool->conf->max_lifetime_us;
+
+	return most > 0 && loop_now_us(pool->all->loop) - srv->connected_us >=
+			       server_spread_us(srv, most);
 }
 
 /* It has become smaller. */
@@ -400,8 +426,15 @@ pool_server_connected(struct pool *pool, struct server *srv)
 {
 	probe_connected(pool);
 	pool_heard(pool, srv);
+	if (pool->down_us)
+		log_info("pool %s: can connect again after=%.1fs attempts=%u", pool->conf->name,
+			 (double)(loop_now_us(pool->all->loop) - pool->down_us) / UNIT_S,
+			 pool->attempts);
 	err_clear(&pool->last_error);
-	pool->retry_us = 0;
+	pool->retry_us = pool->down_us = 0;
+	pool->attempts = 0;
+	pool->refused = false;
+	pool->group->worked = true;
 	pool_server_ready(pool, srv);
 }
 
@@ -449,21 +482,71 @@ pool_server_ready(struct pool *pool, struct server *srv)
 	pool_fill(pool);
 }
 
-void
-pool_server_failed(struct pool *pool, const char *reason)
+/* PostgreSQL has answered the login, and another attempt would be answered the same: not if it has
+ * no room or starts up (57P03), or is none that target_session_attrs wants. */
+static bool
+is_refusal(const char *sqlstate)
 {
+	static const char *const passing[] = {"53", "57", "08", "58", "XX"};
+
+	for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
+		if (strncmp(sqlstate, passing[i], 2) == 0)
+			return false;
+	return *sqlstate != 0;
+}
+
+/* Until the next attempt: where somebody may be waiting, soon at first. */
+static int64_t
+pause_us(const struct pool *pool)
+{
+	int64_t most = pool->conf->retry_delay_us, us = RETRY_FIRST_US;
+
+	if (!is_patient(pool))
+		return most;
+	for (unsigned i = 1; i < pool->attempts && us < most; i++)
+		us *= 2;
+	return us < most ? us : most;
+}
+
+void
+pool_server_failed(struct pool *pool, const char *reason, const char *sqlstate)
+{
+	int64_t now = loop_now_us(pool->all->loop);
+	bool refused = is_refusal(sqlstate), news;
 	struct err e;
 
-	pool->retry_us = loop_now_us(pool->all->loop) + pool->conf->retry_delay_us;
 	err_make(&e, ERR_SERVER_UNREACHABLE, pool->conf->name, reason);
-	if (pool->last_error.id == ERR_NONE || strcmp(pool->last_error.message, e.message) != 0)
+	/* Once, and not for each attempt, whatever they fail by in turn; but what PostgreSQL itself
+	 * has to say. */
+	news = pool->last_error.id == ERR_NONE || refused != pool->refused ||
+	       (refused && strcmp(pool->last_error.message, e.message) != 0);
+	if (news)
 		log_warnx("pool %s: cannot connect why=\"%s\"", pool->conf->name, reason);
+	else
+		log_debug("pool %s: cannot connect why=\"%s\"", pool->conf->name, reason);
 	err_clear(&pool->last_error);
 	err_copy(&pool->last_error, &e);
+	pool->refused = refused;
+	if (may_try(pool)) {
+		pool->attempts++;
+		pool->retry_us = now + pause_us(pool);
+	}
+	if (pool->down_us == 0 && pool->count == pool->servers[SERVER_CONNECTING].count)
+		pool->down_us = now;
 	/* While others serve, or may yet come about, there is something to wait for. */
-	if (pool->count == 0)
+	if (pool->count == 0 && !is_patient(pool))
 		fail_waiters(pool, &e);
 	err_clear(&e);
+}
+
+/* A connection was lost a moment ago, and this one has said nothing since. */
+static bool
+is_doubtful(const struct pool *pool, const struct server *srv)
+{
+	int64_t loss_us = pool->group->loss_us;
+
+	return loss_us && srv->used_us <= loss_us &&
+	       loop_now_us(pool->all->loop) - loss_us < DOUBT_US;
 }
 
 struct server *
@@ -475,9 +558,21 @@ pool_take_idle(struct pool *pool)
 		return NULL;
 	while ((n = list_first(&pool->servers[SERVER_IDLE])) != NULL) {
 		struct server *srv = LIST_OBJ(n, struct server, node);
-		/* What has come meanwhile, or was not there before a restart of the daemon. */
-		const char *why = server_remains(srv);
+		const char *why;
 
+		/* It may have said its last words: nobody's statement must get lost in it. */
+		if (server_has_news(srv)) {
+			server_hear(srv);
+			if (srv->state != SERVER_IDLE)
+				continue;
+		}
+		/* Whatever has ended another may be about to end this one. */
+		if (is_doubtful(pool, srv)) {
+			server_check(srv);
+			return NULL;
+		}
+		/* What has come meanwhile, or was not there before a restart of the daemon. */
+		why = server_remains(srv);
 		if (why == NULL)
 			return srv;
 		server_unfit(srv, why);
@@ -548,7 +643,7 @@ pool_refuses(struct pool *pool, struct err *e)
 		return true;
 	}
 	if (pool->count == 0 && !gate_paused(pool) && pool->last_error.id != ERR_NONE &&
-	    !may_try(pool)) {
+	    !may_try(pool) && !is_patient(pool)) {
 		err_copy(e, &pool->last_error);
 		return true;
 	}
@@ -565,10 +660,17 @@ pool_refuses(struct pool *pool, struct err *e)
 void
 pool_wait_error(const struct pool *pool, int64_t limit_us, struct err *e)
 {
-	char text[32];
+	char text[32], down[32];
 
-	err_make(e, ERR_WAIT_TIMEOUT, pool->conf->name,
-		 units_duration_str(limit_us, text, sizeof text));
+	units_duration_str(limit_us, text, sizeof text);
+	if (pool->down_us && pool->last_error.id != ERR_NONE) {
+		err_copy(e, &pool->last_error);
+		err_detail(e, "waited for %s (wait_timeout); the pool is down for %s", text,
+			   units_elapsed_str(loop_now_us(pool->all->loop) - pool->down_us, down,
+					     sizeof down));
+		return;
+	}
+	err_make(e, ERR_WAIT_TIMEOUT, pool->conf->name, text);
 	say_numbers(pool, e);
 }
 
@@ -637,26 +739,42 @@ sweep_cleaning(struct pool *pool)
 		server_step(LIST_OBJ(n, struct server, node));
 }
 
+/* Is it the time for the server to be closed because of its age? One that is due gives way to those
+ * who wait, and to the successor of another that was closed, until it is as old as it may be. */
+static bool
+is_too_old(const struct pool *pool, const struct server *srv, int64_t now)
+{
+	if (!outlived(pool, srv))
+		return false;
+	return now - srv->connected_us >= pool->conf->max_lifetime_us ||
+	       (pool->servers[SERVER_CONNECTING].count == 0 && pool->waiting.count == 0);
+}
+
 static void
 sweep_idle(struct pool *pool, int64_t now)
 {
 	const struct conf_pool *conf = pool->conf;
 	struct list_node *n, *before;
+	bool closed = false;
 
-	/* From the least recently used. */
+	/* From the least recently used. One is closed in each sweep: whatever has made them all come
+	 * at once must not make all of them go at once. */
 	for (n = pool->servers[SERVER_IDLE].head.prev; n != &pool->servers[SERVER_IDLE].head;
 	     n = before) {
 		struct server *srv = LIST_OBJ(n, struct server, node);
 
 		before = n->prev;
-		if (outlived(pool, srv))
+		if (!closed && is_too_old(pool, srv, now)) {
+			closed = true;
 			server_close(srv, "max_lifetime");
-		else if (conf->idle_timeout_us > 0 && pool->count > least(pool) &&
-			 now - srv->idle_us >= conf->idle_timeout_us)
+		} else if (!closed && conf->idle_timeout_us > 0 && pool->count > least(pool) &&
+			   now - srv->idle_us >= conf->idle_timeout_us) {
+			closed = true;
 			server_close(srv, "idle_timeout");
-		else if (conf->check_interval_us > 0 && !pool->all->handing &&
-			 now - srv->used_us >= conf->check_interval_us)
+		} else if (conf->check_interval_us > 0 && !pool->all->handing &&
+			   now - srv->used_us >= server_spread_us(srv, conf->check_interval_us)) {
 			server_check(srv);
+		}
 	}
 	LIST_EACH_SAFE (n, before, &pool->servers[SERVER_CHECKING]) {
 		struct server *srv = LIST_OBJ(n, struct server, node);
@@ -664,6 +782,44 @@ sweep_idle(struct pool *pool, int64_t now)
 		if (now - srv->since_us >= conf->connect_timeout_us)
 			server_close(srv, "no sign of life");
 	}
+}
+
+static void
+add_stats(struct pool_stats *to, const struct pool_stats *s)
+{
+	to->xacts += s->xacts;
+	to->queries += s->queries;
+	to->received += s->received;
+	to->sent += s->sent;
+	to->xact_us += s->xact_us;
+	to->query_us += s->query_us;
+	to->wait_us += s->wait_us;
+	to->waits += s->waits;
+	to->wait_fails += s->wait_fails;
+	to->opened += s->opened;
+	to->open_fails += s->open_fails;
+	to->closed += s->closed;
+	to->broken += s->broken;
+	to->cleanups += s->cleanups;
+	to->cleanup_us += s->cleanup_us;
+	to->cancels += s->cancels;
+	to->statements += s->statements;
+	to->statement_fails += s->statement_fails;
+}
+
+void
+pool_stats_move(struct pool *to, struct pool *from)
+{
+	add_stats(&to->stats, &from->stats);
+	add_stats(&to->period_start, &from->period_start);
+	add_stats(&to->period, &from->period);
+	from->stats = from->period_start = from->period = (struct pool_stats){0};
+}
+
+bool
+pool_is_spent(const struct pool *pool)
+{
+	return pool->role && pool->count == 0 && pool->waiting.count == 0 && may_try(pool);
 }
 
 static void

@@ -72,6 +72,7 @@ struct pool {
 	char *role; /* that role, or NULL */
 	unsigned total;               /* servers of the whole group; kept in the group's own pool */
 	const struct conf_pool *conf; /* kept, until the end of the turn in which it has another */
+	bool used;                    /* while unused pools are looked for: somebody is in it */
 	bool removed; /* nobody new comes in, and it is freed when the last has left; the group's
 			 own pool has it for all of them */
 	enum pool_gate gate; /* the group's own pool has it for all of them; so the next */
@@ -83,9 +84,15 @@ struct pool {
 						first */
 	unsigned count;                      /* servers that exist, in whatever state */
 	struct list waiting;                 /* leases, first in first out */
-	struct err last_error;               /* of the last failed connect */
-	int64_t retry_us;                    /* not to be tried again before */
-	int64_t probe_us;                    /* probe.h: to be tried then; 0: not */
+	bool worked;     /* a server has logged in; the group's own pool has it for all of them */
+	bool refused;    /* at the last attempt PostgreSQL itself has said no */
+	int64_t loss_us; /* PostgreSQL has ended a connection of the group's; in its own pool */
+	int64_t down_us; /* no server is there, and none can be had since then; 0: not so */
+	unsigned
+	    attempts; /* that have failed since a server has logged in; those at once are one */
+	struct err last_error; /* of the last failed connect */
+	int64_t retry_us;      /* not to be tried again before */
+	int64_t probe_us;      /* probe.h: to be tried then; 0: not */
 	/* What its servers have said last of their parameters, where no session has set them; NULL:
 	 * none has logged in yet. */
 	struct told *told;
@@ -127,9 +134,10 @@ unsigned pools_busy(const struct pools *);
 /* From the servers. */
 void pool_server_connected(struct pool *, struct server *); /* logged in */
 void pool_server_ready(struct pool *, struct server *);     /* idle again: grant it or keep it */
-void pool_server_failed(struct pool *,
-			const char *reason); /* a connect failed (its server is closed) */
-void pool_fill(struct pool *);               /* opens what is needed, as far as the limits allow */
+/* A connect failed, whose server is closed. `sqlstate`: of PostgreSQL's answer; "": it has not
+ * given one. */
+void pool_server_failed(struct pool *, const char *reason, const char *sqlstate);
+void pool_fill(struct pool *); /* opens what is needed, as far as the limits allow */
 
 /* From the leases: the most recently used idle server, or NULL. */
 struct server *pool_take_idle(struct pool *);
@@ -139,6 +147,13 @@ struct server *pool_take_fresh(struct pool *);
 
 /* Is a server idle, or about to be, without anybody having to give one back? */
 bool pool_is_free_soon(const struct pool *);
+
+/* Moves the sums of a pool to another: they must not get less when it goes. */
+void pool_stats_move(struct pool *to, struct pool *from);
+
+/* Is it one of a role that has no server, and none that is to be waited for or not to be tried yet?
+ * Then it can go if no session is in it. */
+bool pool_is_spent(const struct pool *);
 
 /* Is there a reason not even to wait? Then *e says it, and is the caller's to clear. */
 bool pool_refuses(struct pool *, struct err *e);

@@ -36,7 +36,8 @@ probe_connected(struct pool *pool)
 		if (other->group != pool->group || other->probe_us == 0)
 			continue;
 		err_clear(&other->last_error);
-		other->retry_us = other->probe_us = 0;
+		other->retry_us = other->probe_us = other->down_us = 0;
+		other->attempts = 0;
 	}
 }
 

@@ -526,6 +526,15 @@ looked_at(const struct progress *p, char type)
 	       (run_at(p, 0)->kind & PROGRESS_LOOK);
 }
 
+/* What ends all backends at once is said as a warning (PostgreSQL, quickdie()). */
+static void
+notice_came(struct progress *p, const uint8_t *body, size_t have)
+{
+	const char *code = msg_report_field(body, have, 'C');
+
+	p->dying |= code && (strcmp(code, "57P01") == 0 || strcmp(code, "57P02") == 0);
+}
+
 /* `have` bytes of the body are at `body`; the rest was not kept. */
 static void
 message(struct progress *p, char type, const uint8_t *body, size_t have)
@@ -570,6 +579,9 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 	case 'S':
 		status_came(p, body, have, true);
 		return;
+	case 'N':
+		notice_came(p, body, have);
+		return;
 	default:
 		return;
 	}
@@ -579,8 +591,8 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 static bool
 wanted(const struct progress *p, char type)
 {
-	return type == 'Z' || type == 'E' || type == 'S' || (type == 'D' && p->marked) ||
-	       (type == 'C' && p->watch);
+	return type == 'Z' || type == 'E' || type == 'S' || type == 'N' ||
+	       (type == 'D' && p->marked) || (type == 'C' && p->watch);
 }
 
 /* Is the message that begins now for the client? */
@@ -710,6 +722,9 @@ static int
 walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 {
 	struct frame f;
+	bool unasked;
+
+	p->unasked = 0;
 
 	p->pid_cut = 0;
 	while (bytes > 0) {
@@ -728,7 +743,10 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 				if (looked_at(p, f.type))
 					p->described(p->tracked_arg, f.type, data + FRAME_HEADER,
 						     f.body);
+				unasked = f.type == 'E' && !progress_owes(p);
 				message(p, f.type, data + FRAME_HEADER, f.body);
+				if (unasked && p->fatal && p->unasked == 0)
+					p->unasked = bytes;
 				end_own(p, out);
 				data += FRAME_HEADER + f.body;
 				bytes -= FRAME_HEADER + f.body;
@@ -863,7 +881,7 @@ progress_remains(const struct progress *p)
 		return "it is not known what has become of a message";
 	if (p->own_failed)
 		return "it has refused the parameters of a session";
-	if (p->fatal)
+	if (p->fatal || p->dying)
 		return "it has said its last words";
 	if (p->watch || p->deallocated_all || p->deallocated > 0 || p->texts || p->error_text ||
 	    p->error[0] || p->mark[0] || p->peek_bytes > 0 || p->look_body.len > 0)
@@ -1012,6 +1030,7 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->stray);
 	PACK(p, g->error);
 	PACK(p, g->fatal);
+	PACK(p, g->dying);
 	PACK(p, g->texts);
 	pack_str(p, &g->error_text);
 	PACK(p, g->peek_bytes);

@@ -86,6 +86,9 @@ struct progress {
 	bool stray;       /* an answer has come to what nobody has asked: the two are out of step */
 	char error[6];    /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */
 	bool fatal;       /* it was FATAL or PANIC: the server closes */
+	bool dying;       /* a notice has said that the server closes */
+	size_t unasked;   /* so many bytes of the last ones are a FATAL that nothing was asked for,
+			     and what is behind it */
 	bool texts;       /* error_text is wanted */
 	char *error_text; /* what that error says, until it is forgotten; NULL: nothing */
 	uint16_t peek_bytes; /* bytes in peek */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -151,7 +152,7 @@ connect_failed(struct server *srv, const char *reason)
 	conninfo_cut_sqlstate(line, sqlstate);
 	forget(srv);
 	pool->stats.open_fails++;
-	pool_server_failed(pool, line);
+	pool_server_failed(pool, line, sqlstate);
 	probe_failed(pool, sqlstate);
 }
 
@@ -180,6 +181,8 @@ connected(struct server *srv)
 		 (unsigned long long)srv->id, pool->conf->name, srv->backend_pid,
 		 PQserverVersion(srv->conn), ssl ? SSL_get_version(ssl) : "no");
 	PQsetnonblocking(srv->conn, 1);
+	if (getrandom(&srv->spread, sizeof srv->spread, 0) != sizeof srv->spread)
+		srv->spread = 0;
 	conninfo_params_clear(&srv->params);
 	server_set_state(srv, SERVER_IDLE);
 	pool_server_connected(pool, srv);
@@ -441,6 +444,21 @@ server_open(struct pool *pool)
 
 /* ---- between two leases ---- */
 
+/* The FATAL that PostgreSQL says last is a better reason than the end of the connection. */
+static const char *
+end_reason(const struct server *srv)
+{
+	if (srv->progress.fatal)
+		return strcmp(srv->progress.error, "57P01") == 0
+			   ? "terminated by the administrator (57P01)"
+		       : strcmp(srv->progress.error, "57P02") == 0
+			   ? "another server process crashed (57P02)"
+			   : "the server ended the session with a fatal error";
+	if (srv->progress.dying)
+		return "all servers were ended at once";
+	return "the server closed the connection";
+}
+
 /* The same, but for what belongs to the lease rather than to what it says. */
 static const char *
 unfinished(const struct server *srv)
@@ -491,6 +509,11 @@ server_rest(struct server *srv)
 {
 	const char *why;
 
+	/* It ends, for whatever reason of PostgreSQL's. */
+	if (srv->progress.fatal || srv->progress.dying || srv->stream.ended) {
+		server_close(srv, end_reason(srv));
+		return;
+	}
 	progress_renew(&srv->progress);
 	prepared_renew(&srv->prepared);
 	if ((why = server_remains(srv)) != NULL) {
@@ -799,28 +822,16 @@ server_check(struct server *srv)
 
 /* ---- bytes ---- */
 
-/* The FATAL that PostgreSQL says last is a better reason than the end of the connection. */
-static const char *
-end_reason(const struct server *srv)
-{
-	if (srv->progress.fatal)
-		return strcmp(srv->progress.error, "57P01") == 0
-			   ? "terminated by the administrator (57P01)"
-		       : strcmp(srv->progress.error, "57P02") == 0
-			   ? "another server process crashed (57P02)"
-			   : "the server ended the session with a fatal error";
-	return "the server closed the connection";
-}
-
 /* One read. Returns bytes, -E_AGAIN, or -E_CLOSED. */
 static ssize_t
-take(struct server *srv)
+take(struct server *srv, uint8_t *to, size_t room)
 {
-	ssize_t n = stream_read(&srv->stream, loop_scratch(loop_of(srv)), LOOP_SCRATCH);
+	ssize_t n = stream_read(&srv->stream, to, room);
 
 	if (n == -E_AGAIN)
 		return n;
 	if (n <= 0) {
+		srv->pool->group->loss_us = loop_now_us(loop_of(srv));
 		server_close(srv,
 			     n == 0 || errno == ECONNRESET ? end_reason(srv) : strerror(errno));
 		return -E_CLOSED;
@@ -838,16 +849,25 @@ understood(struct server *srv, int r)
 	return -E_CLOSED;
 }
 
+static int
+swallow(struct server *srv, uint8_t *to, size_t room)
+{
+	ssize_t n = take(srv, to, room);
+
+	if (n < 0)
+		return (int)n;
+	if (understood(srv, progress_dropped(&srv->progress, to, (size_t)n)) < 0)
+		return -E_CLOSED;
+	if (srv->progress.fatal || srv->progress.dying)
+		srv->pool->group->loss_us = loop_now_us(loop_of(srv));
+	return 0;
+}
+
 /* For nobody: read, followed, dropped. */
 int
 server_drop(struct server *srv)
 {
-	ssize_t n = take(srv);
-
-	if (n < 0)
-		return (int)n;
-	return understood(srv,
-			  progress_dropped(&srv->progress, loop_scratch(loop_of(srv)), (size_t)n));
+	return swallow(srv, loop_scratch(loop_of(srv)), LOOP_SCRATCH);
 }
 
 int
@@ -855,7 +875,7 @@ server_read(struct server *srv, const uint8_t **data, size_t *bytes)
 {
 	struct buf *filtered = &srv->pool->all->filtered;
 	uint8_t *scratch = loop_scratch(loop_of(srv));
-	ssize_t n = take(srv);
+	ssize_t n = take(srv, scratch, LOOP_SCRATCH);
 	int r;
 
 	if (n < 0)
@@ -881,11 +901,28 @@ server_write(struct server *srv, const void *data, size_t bytes)
 		server_close(srv, "too much is queued for the server");
 }
 
+void
+server_hear(struct server *srv)
+{
+	/* Not the loop's: a client's bytes may be there, for which a server is looked for. */
+	uint8_t bytes[4096];
+	const char *why;
+
+	/* Parameter changes after a reload, notices: nobody's. A fatal error or the end closes, and
+	 * so does an answer, as nothing was asked. To the end: behind a notice it may be there. */
+	while (srv->state == SERVER_IDLE && swallow(srv, bytes, sizeof bytes) == 0) {
+		pool_heard(srv->pool, srv);
+		if (srv->progress.fatal || srv->progress.dying)
+			server_close(srv, end_reason(srv));
+		else if (srv->progress.from_have == 0 && (why = server_remains(srv)) != NULL)
+			server_unfit(srv, why);
+	}
+}
+
 static void
 on_readable(struct stream *st, void *arg)
 {
 	struct server *srv = arg;
-	const char *why;
 
 	switch (srv->state) {
 	case SERVER_LEASED:
@@ -900,15 +937,7 @@ on_readable(struct stream *st, void *arg)
 			server_rest(srv);
 		return;
 	case SERVER_IDLE:
-		/* Parameter changes after a reload, notices: nobody's. A fatal error or the end
-		 * closes, and so does an answer, as nothing was asked. */
-		if (server_drop(srv) < 0)
-			return;
-		pool_heard(srv->pool, srv);
-		if (srv->progress.fatal)
-			server_close(srv, end_reason(srv));
-		else if (srv->progress.from_have == 0 && (why = server_remains(srv)) != NULL)
-			server_unfit(srv, why);
+		server_hear(srv);
 		return;
 	default:
 		return;

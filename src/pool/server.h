@@ -71,6 +71,7 @@ struct server {
 	int64_t connected_at; /* wall clock, seconds */
 	int64_t idle_us;      /* its last lease or its login ended */
 	int64_t used_us;      /* bytes came from it */
+	uint16_t spread;      /* of 65536: how much of a tenth its times are shorter */
 	uint64_t leases;      /* ever */
 	/* The session that alone can have used sequences on it since that state was new; 0: others
 	 * too. See session/sequences.h. */
@@ -130,6 +131,23 @@ void server_unfit(struct server *, const char *why);
 
 /* Moves it between the states and the pool's lists. */
 void server_set_state(struct server *, enum server_state);
+
+/* A time of the pool, made shorter by up to a tenth, so that it is not over for all at once. */
+static inline int64_t
+server_spread_us(const struct server *srv, int64_t us)
+{
+	return us - (int64_t)((double)us / 10 * srv->spread / 65536);
+}
+
+/* IDLE: has something come from it that has not been read yet? */
+static inline bool
+server_has_news(const struct server *srv)
+{
+	return stream_has_news(&srv->stream);
+}
+
+/* IDLE: reads what has come. What ends the server closes it. */
+void server_hear(struct server *);
 
 /* Asks PostgreSQL to cancel what this server runs, off the loop. When the cancel connection has
  * ended, pools->cancelled() is called with `requester`, unless that is 0. */

@@ -75,6 +75,7 @@ struct daemon {
 	unsigned signals; /* to end that have come */
 	struct handover handover;
 	int64_t started_at;   /* wall clock, seconds */
+	int64_t roles_us;     /* when pools that nobody is in were looked for */
 	int64_t max_sessions; /* descriptors allow no more than this; console sessions may use the
 				 last ones */
 	uint64_t sessions_ever;

@@ -558,6 +558,18 @@ refuse_transaction(struct session *s)
 	err_clear(&e);
 }
 
+/* Behind its answer the server has said that it ends: how many of these bytes are that. A session
+ * that keeps no server has nothing to do with it. */
+static size_t
+bytes_unasked(const struct session *s, size_t bytes)
+{
+	const struct progress *p = &s->lease->srv->progress;
+
+	if (p->status != 'I' || s->pinned || (s->scopes && scopes_holds(s)))
+		return 0;
+	return p->unasked < bytes ? p->unasked : bytes;
+}
+
 static void
 readable(struct lease *l)
 {
@@ -592,6 +604,8 @@ readable(struct lease *l)
 		return;
 	}
 	s->unheard |= s->stream.broken && bytes > 0;
+	if (p->unasked > 0 && bytes > 0)
+		bytes -= bytes_unasked(s, bytes);
 	if (p->errors != from.errors && s->names)
 		reword_errors(s, &from, data, bytes);
 	else if (bytes > 0)
@@ -679,6 +693,29 @@ ended(struct lease *l, struct todo *done, bool broken)
 	scopes_ended(s, l, done, broken);
 }
 
+/* Has PostgreSQL ended the server for a reason that is none of the session's? */
+static bool
+ends_by_itself(const struct progress *p)
+{
+	return p->dying || (p->fatal && (strcmp(p->error, "57P01") == 0 ||
+					 strcmp(p->error, "57P02") == 0));
+}
+
+/* The server was not yet what the session wants it to be, and nothing of the client's has gone
+ * there: another one will do. */
+static void
+set_up_again(struct session *s)
+{
+	forget_answer(s);
+	if (!s->let_in) {
+		login_again(s);
+		return;
+	}
+	session_set_state(s, SESSION_IDLE);
+	stream_resume(&s->stream);
+	request_resume(s);
+}
+
 static void
 lost(struct lease *l, const struct server *srv, const char *why)
 {
@@ -686,6 +723,10 @@ lost(struct lease *l, const struct server *srv, const char *why)
 	const struct progress *p = &srv->progress;
 	struct err e;
 
+	if (s->state == SESSION_SETUP && l == s->lease && ends_by_itself(p)) {
+		set_up_again(s);
+		return;
+	}
 	if (s->scopes)
 		scopes_lost(s, l);
 	if (s->state == SESSION_SETUP && s->let_in && l == s->lease && !s->wants_fresh) {

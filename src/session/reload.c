@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "pool/renew.h"
 #include "session/daemon.h"
 #include "session/scopes.h"
@@ -387,10 +388,69 @@ is_used(const struct daemon *d, const struct pool *pool)
 	return false;
 }
 
+/* ---- pools of roles that nobody uses ---- */
+
+#define UNUSED_US UNIT_S /* from one look for them to the next */
+
+static void
+mark(struct pool *pool)
+{
+	if (pool)
+		pool->used = true;
+}
+
+static void
+mark_session(const struct session *s)
+{
+	const struct list_node *n;
+
+	mark(s->pool);
+	mark(s->own.pool);
+	if (s->scopes)
+		LIST_EACH (n, &s->scopes->stack.frames)
+			mark(LIST_OBJ(n, const struct scope, node)->pool);
+}
+
+/* With role = client, whoever asks for a role, or a name that is none, gets a pool. All sessions are
+ * looked at in one walk, and only if there may be one to go. */
+static void
+sweep_roles(struct daemon *d)
+{
+	int64_t now = loop_now_us(d->loop);
+	struct list_node *n, *after;
+	bool any = false;
+
+	if (now - d->roles_us < UNUSED_US || d->pools.handing)
+		return;
+	d->roles_us = now;
+	LIST_EACH (n, &d->pools.list) {
+		struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		pool->used = !pool_is_spent(pool);
+		any |= !pool->used;
+	}
+	if (!any)
+		return;
+	for (int i = 0; i < SESSION_CLOSED; i++)
+		LIST_EACH (n, &d->in_state[i])
+			mark_session(LIST_OBJ(n, const struct session, node));
+	LIST_EACH_SAFE (n, after, &d->pools.list) {
+		struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		if (pool->used || pool->group->removed)
+			continue;
+		log_debug("pool %s: nobody is in role=%s", pool->conf->name, pool->role);
+		pool_stats_move(pool->group, pool);
+		pool_free(pool);
+	}
+}
+
 void
 reload_sweep(struct daemon *d)
 {
 	struct list_node *n, *after;
+
+	sweep_roles(d);
 
 	LIST_EACH_SAFE (n, after, &d->pools.list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);

@@ -260,7 +260,7 @@ def down_at_start(t):
 @test
 def goes_down_and_comes_back(t):
     """PostgreSQL goes away while sessions are open and comes back: no session has to reconnect"""
-    d = t.daemon(size=2, retry_delay="100ms")
+    d = t.daemon(size=2, retry_delay="100ms", wait_while_down="off")
     c = t.client(d)
     c.sql("SELECT 1")
     cluster = t.cluster

@@ -201,14 +201,15 @@ def ends(t):
     d = t.daemon(size=1)
     numbers = Numbers(lambda: d.show("STATS"))
     for steps, last, want in (((), None, (0, 0)), (("SELECT 1",), None, (1, 1)), (("BEGIN",), None, (1, 1)),
-                              (("BEGIN", "SELECT 1"), None, (2, 1)), (("BEGIN",), "SELECT pg_sleep(30)", (2, 1)),
-                              ((), "SELECT pg_sleep(30)", (1, 1))):
+                              (("BEGIN", "SELECT 1"), None, (2, 1)), (("BEGIN",), "SELECT pg_sleep(%d)", (2, 1)),
+                              ((), "SELECT pg_sleep(%d)", (1, 1))):
         for drop in (True, False):
             c = t.client(d)
             for sql in steps:
                 c.sql(sql)
             if last:
-                c.send(query(last))
+                # Behind a Terminate, PostgreSQL carries on to the end.
+                c.send(query(last % (30 if drop else 1)))
                 wait_until(lambda: [a for a in t.activity() if "pg_sleep" in a["query"] and a["state"] == "active"], 5,
                            "it runs")
             c.drop() if drop else c.close()
@@ -279,7 +280,7 @@ def handed_over(t):
 # ---- PgBouncer ----
 
 class PgBouncer:
-    def __init__(self, t, mode):
+    def __init__(self, t, mode, more=""):
         binary = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
         if not binary:
             raise Skip("no pgbouncer on this machine")
@@ -293,8 +294,8 @@ class PgBouncer:
             f.write("[databases]\ndb = %s\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = %s\nlisten_port = 6432\n"
                     "auth_type = any\nadmin_users = postgres\npool_mode = %s\ndefault_pool_size = 2\n"
                     "server_reset_query =\nignore_startup_parameters = extra_float_digits\n"
-                    "logfile = %s/pgbouncer.log\npidfile =\n"
-                    % (t.conninfo(), self.directory, mode, self.directory))
+                    "logfile = %s/pgbouncer.log\npidfile =\n%s"
+                    % (t.conninfo(), self.directory, mode, self.directory, more))
         self.process = child.start([binary, conf], os.path.join(self.directory, "out.log"), user="postgres")
         t.defer(self.stop)
         wait_until(self._answers, 10, "pgbouncer answers")

@@ -327,6 +327,29 @@ START_TEST(a_kept_lease_goes_on)
 }
 END_TEST
 
+/* Its times are up to a tenth shorter, evenly, and never longer. */
+START_TEST(times_are_spread)
+{
+	static const int64_t times[] = {0, 1, 9, 1000000, 3600000000, INT64_C(31536000000000)};
+	struct server srv = {.spread = 0};
+
+	for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+		int64_t before = times[i];
+
+		for (unsigned spread = 0; spread <= UINT16_MAX; spread += 257) {
+			int64_t us;
+
+			srv.spread = (uint16_t)spread;
+			us = server_spread_us(&srv, times[i]);
+			ck_assert_int_le(us, before);
+			ck_assert_int_ge(us, times[i] - times[i] / 10);
+			ck_assert_int_le(before - us, times[i] / 2500 + 1);
+			before = us;
+		}
+	}
+}
+END_TEST
+
 static void
 clean_outer(struct stage *st, struct lease *l)
 {
@@ -700,6 +723,7 @@ main(void)
 	tcase_add_test(t, the_end_is_told);
 	tcase_add_test(t, nothing_to_do_is_told_at_once);
 	tcase_add_test(t, a_kept_lease_goes_on);
+	tcase_add_test(t, times_are_spread);
 	tcase_add_test(t, the_next_scope_is_cleaned_from_the_callback);
 	tcase_add_test(t, the_next_one_is_first);
 	tcase_add_test(t, an_owner_that_leaves);
