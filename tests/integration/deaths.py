@@ -11,7 +11,8 @@ import re
 import struct
 import time
 
-from pgwtest import check, equal, main, note, sanitized, test, wire
+from pgwtest import check, main, note, sanitized, test, wire
+from pgwtest.looks import Numbered
 
 DEATHS = int(os.environ.get("PGWITH_TEST_DEATHS") or (300 if sanitized() else 2000))
 ONLY = os.environ.get("PGWITH_TEST_DEATH")
@@ -195,54 +196,20 @@ def die(rng, d, c, at_end, ways):
             pass
         c.sock.close()
     else:
-        # It may have gone by itself, or have no scope.
-        for row in d.clients():
-            if row["application_name"] == c.params["application_name"]:
-                try:
-                    d.console("KILL %s %s" % (way, row["id"]))
-                except wire.ServerError as e:
-                    check(e.sqlstate in ("42704", "55000"), "KILL: %s" % e)
+        try:
+            d.console("KILL %s %d" % (way, c.session))
+        except wire.ServerError as e:
+            # It may have gone by itself, or have no scope.
+            check(e.sqlstate in ("42704", "55000"), "KILL: %s" % e)
         read_some(rng, c)
         c.sock.close()
     return way
 
 
 # ---- the next one ------------------------------------------------------------------------------------
-class Next:
+def another(d, **params):
     """A client that asks numbered questions."""
-
-    def __init__(self, d, **params):
-        self.c = d.connect(**params)
-        self.c.send(wire.parse("SELECT $1::int", "n") + wire.sync())
-        equal(self.c.until_ready().kinds.replace("S", ""), "1Z", "prepared")
-        self.n = 0
-
-    def questions(self, rng):
-        out = []
-        for _ in range(rng.randrange(3, 7)):
-            self.n += 1
-            n = self.n
-            out.append(rng.choice((
-                (wire.query("SELECT %d" % n), "TDCZ"),
-                (wire.extended("SELECT %d" % n) + wire.sync(), "12TDCZ"),
-                (wire.bind((n,), statement="n") + wire.execute() + wire.sync(), "2DCZ"),
-            )) + (str(n),))
-        return out
-
-    def ask(self, rng, what):
-        questions = self.questions(rng)
-        together = rng.random() < 0.5
-        if together:
-            self.c.send(b"".join(q[0] for q in questions))
-        for data, kinds, n in questions:
-            if not together:
-                self.c.send(data)
-            r = self.c.until_ready()
-            check((r.kinds.replace("S", ""), r.rows, r.status) == (kinds, [(n,)], "I"),
-                  "%s: asked for %s, got %s %s %s %s" % (what, n, r.kinds, r.rows, r.status, r.errors))
-
-    def close(self):
-        self.c.close()
+    return Numbered(d.connect(**params))
 
 
 # ---- the tests ---------------------------------------------------------------------------------------
@@ -267,7 +234,7 @@ def deaths(t, count, ways, options=None, **pool):
         t.sql(SCHEMA)
     d = t.daemon(options=dict({"log_level": os.environ.get("PGWITH_TEST_LOG_LEVEL", "info")}, **(options or {})), scopes={"sc": {"enter": "SELECT slow(1)", "cleanup": "SELECT 1"}},
                  **dict({"cleanup_timeout": "3s", "wait_timeout": "20s"}, **pool))
-    lookers = [Next(d), Next(d, timezone="Asia/Tokyo")] if pool.get("mode") != "session" else []
+    lookers = [another(d), another(d, timezone="Asia/Tokyo")] if pool.get("mode") != "session" else []
     seed = t.random.randrange(1 << 30)
     note("%d deaths, seed %d, %s %s" % (count, seed, options or "", pool))
     began = time.monotonic()
@@ -292,13 +259,13 @@ def deaths(t, count, ways, options=None, **pool):
         way = die(rng, d, c, at_end, ways)
         c.sock.close()
         what = "death %d of seed %d (%s): %s" % (i, seed, way, [m[:60] for m in whole])
-        who = rng.choice(lookers) if lookers and rng.random() < 0.9 else Next(d)
+        who = rng.choice(lookers) if lookers and rng.random() < 0.9 else another(d)
         try:
             who.ask(rng, what)
         except (wire.Closed, ConnectionError, TimeoutError) as e:
             check(False, "%s: %r" % (what, e))
         if who not in lookers:
-            who.close()
+            who.client.close()
         bad = given_up(d)
         check(not bad, "%s: %s" % (what, bad))
     note("%.1f ms each" % (1000 * (time.monotonic() - began) / count))

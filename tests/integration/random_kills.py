@@ -16,7 +16,7 @@ import socket
 import time
 
 from pgwtest import check, equal, main, note, sanitized, test, wait_until, wire
-from pgwtest.looks import check_clean, settings
+from pgwtest.looks import check_clean, numbered, settings
 
 SCRIPTS = int(os.environ.get("PGWITH_TEST_SCRIPTS") or (400 if sanitized() else 2000))
 SIZE = 5
@@ -194,6 +194,7 @@ def close_pool(t, d, pids, clean):
     equal({c.backend() for c in clients}, pids, "the backends of the next clients")
     for c in clients:
         c.sql("COMMIT")
+        numbered(c, t.random, "the next client")
         check_clean(c, clean)
         c.close()
 

@@ -13,6 +13,7 @@ import os
 import re
 
 from pgwtest import Failure, check, equal, main, note, sanitized, test, wait_until, wire
+from pgwtest.looks import numbered
 
 SCRIPTS = int(os.environ.get("PGWITH_TEST_SCRIPTS") or (100 if sanitized() else 240))
 
@@ -215,6 +216,8 @@ def same(t, pinned):
             with d.connect() as c:
                 pid = c.backend()
         equal(d.server_pids(), {pid}, "the server after " + describe(script))
+        with d.connect() as c:
+            numbered(c, t.random, "after " + describe(script))
     note("%d scripts, %d messages, %d connections given up by PostgreSQL" % (SCRIPTS // 2, total, lost))
     check(lost < SCRIPTS / 10, "most scripts are not given up")
 
@@ -270,6 +273,7 @@ def cut(t):
             equal(r.rows, [(str(pid), r.rows[0][1] and "", "0", plain, "0")],
                   "what the next client finds after " + describe(script))
             equal((r.status, r.kinds), ("I", "TDCZ"), "the answer after " + describe(script))
+            numbered(c, t.random, "after " + describe(script))
     d.quiet()
     equal(t.cluster.pids(t.database), {pid}, "the backends")
     note("%d scripts, %d connections given up by PostgreSQL" % (SCRIPTS, replaced))

@@ -21,6 +21,43 @@ def settings(client):
     return dict(client.sql("SELECT name, setting FROM pg_settings"))
 
 
+class Numbered:
+    """A client that asks numbered questions, of which each must be answered by its number, once and by nothing
+    else: whatever another client has left unanswered would be in the way."""
+
+    last = 0
+
+    def __init__(self, client):
+        self.client = client
+        client.send(wire.parse("SELECT $1::int", "pgwtest numbered") + wire.sync())
+        equal(client.until_ready().kinds.replace("S", ""), "1Z", "a question is prepared")
+
+    def ask(self, rng, what):
+        """A few of them, one by one or together, by either protocol."""
+        questions = []
+        for _ in range(rng.randrange(3, 7)):
+            Numbered.last += 1
+            n = Numbered.last
+            questions.append((n, *rng.choice((
+                (wire.query("SELECT %d" % n), "TDCZ"),
+                (wire.extended("SELECT %d" % n) + wire.sync(), "12TDCZ"),
+                (wire.bind((n,), statement="pgwtest numbered") + wire.execute() + wire.sync(), "2DCZ")))))
+        together = rng.random() < 0.5
+        if together:
+            self.client.send(b"".join(q[1] for q in questions))
+        for n, data, kinds in questions:
+            if not together:
+                self.client.send(data)
+            r = self.client.until_ready()
+            check((r.kinds.replace("S", ""), r.rows, r.status) == (kinds, [(str(n),)], "I"),
+                  "%s: asked for %d, got %s %s %s %s" % (what, n, r.kinds, r.rows, r.status, r.errors))
+
+
+def numbered(client, rng, what):
+    """The client asks some."""
+    Numbered(client).ask(rng, what)
+
+
 def check_clean(client, expected_settings):
     """The client finds nothing of an earlier one."""
     r = client.ask("SELECT 1")
