@@ -177,6 +177,17 @@ login_sweep(struct daemon *d)
 		lease_leave(s->lease);
 		login_welcome(s);
 	}
+	/* A server that was idle, and does not answer, will be seen to. */
+	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_SETUP]) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+
+		if (now - s->since_us < PATIENCE_US)
+			return;
+		if (s->let_in || s->pool->told == NULL)
+			continue;
+		relay_setup_not(s);
+		login_welcome(s);
+	}
 }
 
 /* ---- the packet ---- */

@@ -351,6 +351,13 @@ relay_setup(struct session *s)
 }
 
 void
+relay_setup_not(struct session *s)
+{
+	forget_answer(s);
+	lease_end(s->lease, CLEANUP_TIME_LIMIT);
+}
+
+void
 relay_fresh(struct session *s)
 {
 	deallocate_forget(s);

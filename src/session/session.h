@@ -259,6 +259,8 @@ extern const struct lease_ops relay_lease_ops;
 /* relay: gives the server of the lease the session's parameters and waits for it. At login, it is
  * asked what they make of those of the pool; that is kept and the client let in. */
 void relay_setup(struct session *);
+/* relay: at login, the server is not waited for any longer; cleanup goes on with it. */
+void relay_setup_not(struct session *);
 /* relay: forgets what was known of the server of the lease before. */
 void relay_fresh(struct session *);
 /* relay: as lease_enter() for the session's next server. */

@@ -2,7 +2,7 @@
 a busy pool. application_name."""
 
 import os
-
+import signal
 
 from pgwtest import Cluster, child, check, equal, main, seconds, slow_factor, test, wait_until, wire
 from pgwtest.looks import error_of
@@ -242,6 +242,25 @@ def many_spellings(t):
             if i % 10 == 0:
                 equal(c.sql("SELECT current_setting('search_path'), current_setting('application_name')"),
                       [("s%d" % i, "app %d" % i)], "its own")
+
+
+@test
+def silent(t):
+    """an idle server that does not answer keeps nobody out who is known; nor one with a value that is not"""
+    d = t.daemon(size=2, cleanup_timeout="500ms")
+    with d.connect(work_mem="7MB") as c:
+        c.sql("SELECT 1")
+    d.quiet()
+    pid = t.activity()[0]["pid"]
+    t.cluster.signal(pid, signal.SIGSTOP)
+    try:
+        for params in ({"work_mem": "9MB"}, {}, {"work_mem": "7MB"}):
+            took, c = seconds(lambda: t.client(d, **params))
+            check(took < 1.5 * slow_factor(), "in after %.3f s with %r" % (took, params))
+            equal(c.value("SHOW work_mem"), params.get("work_mem", "4MB"), "served by another one")
+            c.close()
+    finally:
+        t.cluster.signal(pid, signal.SIGCONT)
 
 
 @test
