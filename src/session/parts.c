@@ -26,6 +26,12 @@ parts_more(const struct session *s)
 	return s->scopes && s->scopes->parts.len > (s->scopes->in_part ? s->scopes->part_bytes : 0);
 }
 
+bool
+parts_waiting(const struct session *s)
+{
+	return s->scopes && s->scopes->parts.len > 0 && !s->scopes->part_sent;
+}
+
 void
 parts_drop(struct session *s)
 {

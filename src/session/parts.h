@@ -16,6 +16,8 @@ enum verdict parts_judge(struct session *, struct message *);
 bool parts_pending(const struct session *);
 /* The same, beside the one that is being judged. */
 bool parts_more(const struct session *);
+/* Is a part to be sent as soon as the server has done what went ahead of it? */
+bool parts_waiting(const struct session *);
 /* An error ends a text. */
 void parts_drop(struct session *);
 

@@ -631,7 +631,9 @@ readable(struct lease *l)
 		rescue(srv);
 	if (s->scopes)
 		scopes_heard(s);
-	if (progress_at_rest(p) && p->status == 'I' && !(s->scopes && scopes_holds(s))) {
+	/* What went ahead of a part of a text has been answered: now comes the part. */
+	if (progress_at_rest(p) && p->status == 'I' && !(s->scopes && scopes_holds(s)) &&
+	    !parts_waiting(s)) {
 		end_lease(s);
 	} else if (p->status != 'I' && s->mode == CONF_STATEMENT) {
 		refuse_transaction(s);

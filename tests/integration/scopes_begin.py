@@ -48,6 +48,7 @@ class Program:
 
     def __init__(self, rng):
         self.rng, self.next, self.points = rng, 0, 0
+        self.chains = rng.random() < 0.5
 
     def insert(self):
         self.next += 1
@@ -73,9 +74,9 @@ class Program:
 
     def block(self):
         rng = self.rng
-        out = [rng.choice(BEGINS if rng.random() < 0.85 else READ_ONLY)] + self.inside()
+        out = [rng.choice(BEGINS if self.chains or rng.random() < 0.85 else READ_ONLY)] + self.inside()
         # PostgreSQL 15 forgets READ ONLY over AND CHAIN if there was an error.
-        while out[0] not in READ_ONLY and rng.random() < 0.15:
+        while self.chains and rng.random() < 0.15:
             out += [rng.choice(CHAINS)] + self.inside()
         return out + [rng.choice(COMMITS if rng.random() < 0.6 else ROLLBACKS)]
 
