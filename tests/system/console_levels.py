@@ -40,7 +40,8 @@ class As:
 def start(t):
     f = t.fixture()
     return t.daemon({"admin_users": "boss", "stats_users": "watcher"},
-                    {"db": {"conninfo": "host=%s port=%d dbname=main user=postgres" % (f.sockets, f.port), "size": 5}})
+                    {"db": {"conninfo": "host=%s port=%d dbname=main user=postgres" % (f.sockets, f.port), "size": 5,
+                             "users": "*"}})
 
 
 def connect(t, d, database, role):
