@@ -819,7 +819,9 @@ pool_stats_move(struct pool *to, struct pool *from)
 bool
 pool_is_spent(const struct pool *pool)
 {
-	return pool->role && pool->count == 0 && pool->waiting.count == 0 && may_try(pool);
+	/* One that is only away (probe.h) is a role that there is. */
+	return pool->role && pool->count == 0 && pool->waiting.count == 0 && may_try(pool) &&
+	       (pool->probe_us == 0 || pool->told == NULL);
 }
 
 static void

@@ -109,7 +109,7 @@ def no_server_is_left(d):
 
 def moves(t, pair, conninfo, stop):
     """Idle sessions are served by the new primary without connecting again."""
-    d = t.daemon(conninfo=conninfo, size=3, min_size=2, retry_delay="100ms")
+    d = t.daemon(conninfo=conninfo, size=3, min_size=2, retry_delay="100ms", wait_timeout="1s")
     idle = [t.client(d) for _ in range(6)]
     for c in idle:
         c.sql("SET application_name = 'mine'")

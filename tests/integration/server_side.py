@@ -280,10 +280,11 @@ def back_again(t):
     """a server that is back is seen without a client: the pool's error goes, and pgwith status is good again"""
     only_local("stops the server")
     t.cluster.role("alice")
-    d = t.daemon(pools={"db": {"conninfo": t.conninfo(), "retry_delay": "100ms"},
-                        "each": {"conninfo": t.conninfo(user=None), "role": "client", "retry_delay": "100ms"},
-                        "wrong": {"conninfo": t.conninfo(user="nosuchrole"), "retry_delay": "100ms"},
-                        "gone": {"conninfo": t.conninfo(host=t.path("nowhere")), "retry_delay": "100ms"}})
+    d = t.daemon(pools={"db": {"conninfo": t.conninfo(), "retry_delay": "100ms", "wait_while_down": "off"},
+                        "each": {"conninfo": t.conninfo(user=None), "role": "client", "retry_delay": "100ms",
+                                 "wait_while_down": "off"},
+                        "wrong": {"conninfo": t.conninfo(user="nosuchrole"), "retry_delay": "100ms", "wait_while_down": "off"},
+                        "gone": {"conninfo": t.conninfo(host=t.path("nowhere")), "retry_delay": "100ms", "wait_while_down": "off"}})
 
     def errors():
         return {r["database"]: r["last_error"] for r in d.show("POOLS") if r["last_error"]}
