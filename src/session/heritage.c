@@ -59,6 +59,7 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->request_us);
 	PACK(p, s->answer_us);
 	PACK(p, s->limited_us);
+	PACK(p, s->exempt_us);
 	PACK(p, s->alone_us);
 	PACK(p, s->alone_answers);
 	PACK(p, s->alone_why);

@@ -66,6 +66,14 @@ is_ending(const struct look *k)
 	return k->base == NULL && k->p->status != 'I' && k->does == PROGRESS_ENDS;
 }
 
+/* Has the pool got its limits while the transaction was open? */
+static bool
+is_exempt(const struct look *k)
+{
+	return k->base == NULL && k->p->status != 'I' && k->s->exempt_us &&
+	       k->lease->xact_us == k->s->exempt_us;
+}
+
 /* When the transaction that it is in began. What ends one and begins the next has the time of the
  * next. */
 static int64_t
@@ -126,7 +134,7 @@ over(struct look *k)
 	bool deadline = k->base == NULL || k->base->kind == SCOPE_IMPLICIT; /* others have theirs */
 	int64_t silent = conf->idle_in_scope_timeout_us ? silent_since(k) : 0;
 
-	if (is_ending(k))
+	if (is_ending(k) || is_exempt(k))
 		return ERR_NONE;
 	if (conf->scope_deadline_us && deadline && k->now_us - begun(k) >= conf->scope_deadline_us)
 		return ERR_SCOPE_DEADLINE;

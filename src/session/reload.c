@@ -86,7 +86,22 @@ group_at(struct list_node *n)
 	return pool->group == pool ? pool : NULL;
 }
 
+static bool
+has_limits(const struct conf_pool *conf)
+{
+	return conf->scope_deadline_us || conf->idle_in_scope_timeout_us || conf->query_timeout_us;
+}
+
 /* Before the group goes on with these options: what its sessions rely on. */
+static void
+prepare_session(struct session *s, struct pool *pool, const struct conf_pool *next, bool moves)
+{
+	if (moves && s->pool == pool && s->let_in)
+		state_moves(s);
+	if (s->lease->pool == pool && !has_limits(pool->conf) && has_limits(next))
+		s->exempt_us = s->lease->xact_us;
+}
+
 static void
 prepare_sessions(struct daemon *d, struct pool *group, const struct conf_pool *next)
 {
@@ -94,16 +109,14 @@ prepare_sessions(struct daemon *d, struct pool *group, const struct conf_pool *n
 
 	LIST_EACH (n, &d->pools.list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
+		bool moves = pool->group == group && renew_moves(pool, next);
 
-		if (pool->group != group || !renew_moves(pool, next))
+		if (pool->group != group || (!moves && has_limits(pool->conf) == has_limits(next)))
 			continue;
 		for (int i = 0; i < SESSION_CLOSING; i++)
-			LIST_EACH (m, &d->in_state[i]) {
-				struct session *s = LIST_OBJ(m, struct session, node);
-
-				if (s->pool == pool && s->let_in)
-					state_moves(s);
-			}
+			LIST_EACH (m, &d->in_state[i])
+				prepare_session(LIST_OBJ(m, struct session, node), pool, next,
+						moves);
 	}
 }
 

@@ -131,6 +131,7 @@ struct session {
 	int64_t request_us;   /* when the client has last asked for something */
 	int64_t answer_us;    /* limits: when a server last ended the answer to a statement */
 	int64_t limited_us;   /* limits: when a statement was last cancelled */
+	int64_t exempt_us;    /* limits: the transaction that began then is older than they are */
 	int64_t alone_us;     /* limits: the statement that runs outside of a transaction was first
 				 to end then; 0: it may go on */
 	uint64_t alone_answers; /* progress.answers at that time */

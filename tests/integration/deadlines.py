@@ -304,17 +304,20 @@ def slow_reader(t):
 
 @test
 def brought_by_a_reload(t):
-    """limits that a reload brings hold for what runs, from its own beginning"""
-    d = t.daemon(size=2)
-    with d.connect() as c:
-        c.sql("BEGIN; SELECT 1")
-        time.sleep(LIMIT)
-        c.send(query("SELECT pg_sleep(30)"))
-        d.console("SET scope_deadline = '%dms' FOR POOL db" % (1000 * LIMIT))
-        started = time.monotonic()
-        equal(states(c.until_ready()), ["57014"], "a transaction that is there already")
-        check(time.monotonic() - started < LIMIT, "from its beginning")
-        c.sql("ROLLBACK")
+    """limits that a reload brings are for transactions that begin afterwards; a chained one is one of those"""
+    for options in ({}, {"mode": "session"}):
+        d = t.daemon(size=2, **options)
+        with d.connect() as c:
+            c.sql("BEGIN; SELECT 1")
+            d.console("SET scope_deadline = '%dms' FOR POOL db" % (1000 * LIMIT))
+            equal(c.ask("SELECT pg_sleep(%f)" % (1.5 * LIMIT)).errors, [], "a transaction that is there already")
+            c.sql("COMMIT AND CHAIN")
+            equal(c.ask(SHORT).errors, [], "its own time")
+            equal(states(c.ask("SELECT pg_sleep(30)")), ["57014"], "the next one")
+            c.sql("ROLLBACK")
+            c.sql("BEGIN")
+            equal(states(c.ask("SELECT pg_sleep(30)")), ["57014"], "and the one after that")
+            c.sql("ROLLBACK")
 
 
 if __name__ == "__main__":
