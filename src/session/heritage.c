@@ -72,6 +72,10 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->queries);
 	PACK(p, s->last_server);
 	PACK(p, s->accepted);
+	PACK(p, s->resets);
+	PACK(p, s->resets_named);
+	PACK(p, s->resets_local);
+	PACK(p, s->resetting);
 	PACK(p, s->refused);
 	PACK(p, s->last_words);
 	PACK(p, s->stream.paused);

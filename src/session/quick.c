@@ -1,14 +1,15 @@
 #include "session/quick.h"
 
 #include "session/daemon.h"
+#include "session/resets.h"
 #include "wire/frame.h"
 
 /* Has the session nothing that an ordinary message could concern? */
 static bool
 is_plain(const struct session *s)
 {
-	return s->scopes == NULL && s->slow == NULL && s->begun == BEGUN_NOT && !s->skip_sync &&
-	       !(s->pinned & SESSION_PIN_MODE);
+	return s->resets == RESETS_NONE && s->scopes == NULL && s->slow == NULL &&
+	       s->begun == BEGUN_NOT && !s->skip_sync && !(s->pinned & SESSION_PIN_MODE);
 }
 
 /* A Parse of the text of before, which does nothing to the session. */

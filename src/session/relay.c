@@ -11,6 +11,7 @@
 #include "session/limits.h"
 #include "session/params.h"
 #include "session/parts.h"
+#include "session/resets.h"
 #include "session/reword.h"
 #include "session/scopes.h"
 #include "session/sequences.h"
@@ -364,6 +365,8 @@ relay_fresh(struct session *s)
 	s->unnamed.renewing = s->unnamed.changed = false;
 	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
 	s->cancel_due = false;
+	s->resetting = false;
+	resets_forget(s);
 	sequences_lease(s);
 	state_keep_told(s);
 	if (s->mode == CONF_SESSION)
@@ -439,6 +442,54 @@ saved(struct session *s)
 	request_resume(s);
 }
 
+/* The startup parameters that the client has reset are set again, where it keeps the server.
+ * Returns true if the client waits for that. */
+static bool
+reset_again(struct session *s)
+{
+	const struct progress *p = &s->lease->srv->progress;
+	struct buf sql;
+	bool asked;
+
+	/* Elsewhere the next lease has them; a DISCARD ALL that has let it go, too. */
+	if (p->status == 'I' && !(s->scopes && scopes_holds(s)) &&
+	    (s->pinned == 0 || (s->unpin && p->error[0] == 0)))
+		return false;
+	buf_init(&sql, ANSWER_MAX);
+	asked = resets_sql(s, &sql);
+	if (asked) {
+		buf_add_u8(&sql, 0);
+		s->resetting = true;
+		ask(s, SESSION_SAVING, (char *)buf_data(&sql));
+	}
+	buf_clear(&sql);
+	return asked;
+}
+
+static void go_on(struct session *s);
+
+static void
+reset_answered(struct session *s)
+{
+	bool failed = s->lease->srv->progress.status == 'E';
+
+	pass_on(s);
+	forget_answer(s);
+	if (s->state != SESSION_SAVING)
+		return;
+	session_set_state(s, SESSION_ACTIVE);
+	/* The role in force may not set what the login has set: the transaction must not fail by
+	 * it. */
+	if (failed) {
+		ask(s, SESSION_SAVING,
+		    "ROLLBACK TO SAVEPOINT pgwith_startup; RELEASE SAVEPOINT pgwith_startup");
+		return;
+	}
+	s->resetting = false;
+	stream_resume(&s->stream);
+	go_on(s);
+}
+
 static void
 answered(struct session *s, const uint8_t *data, size_t bytes)
 {
@@ -451,6 +502,8 @@ answered(struct session *s, const uint8_t *data, size_t bytes)
 		return;
 	if (s->state == SESSION_SETUP)
 		setup_answered(s);
+	else if (s->resetting)
+		reset_answered(s);
 	else
 		saved(s);
 }
@@ -631,6 +684,18 @@ readable(struct lease *l)
 		rescue(srv);
 	if (s->scopes)
 		scopes_heard(s);
+	if (s->resets != RESETS_NONE && progress_at_rest(p) && !parts_waiting(s) && reset_again(s))
+		return;
+	go_on(s);
+}
+
+/* What the server has said is with the client, or was for us. */
+static void
+go_on(struct session *s)
+{
+	struct server *srv = s->lease->srv;
+	struct progress *p = &srv->progress;
+
 	/* What went ahead of a part of a text has been answered: now comes the part. */
 	if (progress_at_rest(p) && p->status == 'I' && !(s->scopes && scopes_holds(s)) &&
 	    !parts_waiting(s)) {

@@ -13,6 +13,7 @@
 #include "session/params.h"
 #include "session/parts.h"
 #include "session/quick.h"
+#include "session/resets.h"
 #include "session/scopes.h"
 #include "session/sequences.h"
 #include "session/session.h"
@@ -227,6 +228,35 @@ ask_for_answers(struct progress *p, struct buf *out)
 	p->flushed = true;
 }
 
+/* With mode session nothing is known of prepared statements: those that may reset count when they
+ * are prepared, and once one has a name, whenever one is bound. */
+static void
+note_resets(struct session *s, const struct message *m)
+{
+	size_t bytes = 0;
+	const char *sql = statement_text(m, &bytes);
+
+	if (s->startup_bytes == 0)
+		return;
+	if (m->set && sql)
+		resets_note(s, m->set, sql, bytes, m->lexing);
+	if (m->type == 'P' && s->resets != RESETS_NONE && m->have > 0 && m->body[0])
+		s->resets_named = true;
+	if (m->type == 'B' && s->resets_named && s->resets == RESETS_NONE)
+		s->resets = RESETS_LATER;
+}
+
+/* SET LOCAL x TO DEFAULT changes nothing for the session. */
+static void
+note_local_reset(struct session *s, const struct message *m)
+{
+	size_t bytes = 0;
+	const char *sql = statement_text(m, &bytes);
+
+	if (sql && sqltext_first(sql, bytes) == SQLWORD_SET)
+		resets_note(s, 0, sql, bytes, m->lexing);
+}
+
 static enum verdict
 with_lease(struct session *s, struct message *m)
 {
@@ -236,7 +266,7 @@ with_lease(struct session *s, struct message *m)
 	bool told;
 
 	if (progress_full(p) || statement_must_wait(s, m) || sequences_must_wait(s, m) ||
-	    is_doubtful_flush(p, m)) {
+	    is_doubtful_flush(p, m) || resets_hold(s, m->type)) {
 		ask_for_answers(p, &s->daemon->ahead);
 		stream_pause(&s->stream);
 		return HOLD;
@@ -257,12 +287,15 @@ with_lease(struct session *s, struct message *m)
 	}
 	/* A session that keeps its server needs no help. */
 	if (s->pinned & SESSION_PIN_MODE) {
+		note_resets(s, m);
 		control_message(s, m);
 		if (s->slow)
 			slow_message(s, m);
 		sent(s, m);
 		return FORWARD;
 	}
+	if (s->startup_bytes > 0 && !(m->set & SQLCLASS_SET) && (m->type == 'Q' || m->type == 'P'))
+		note_local_reset(s, m);
 	if (m->set || m->type == 'F')
 		m->set = statement_classify(s, m);
 	if (!s->pin && (m->set & (STATEMENT_PINS | SESSION_PIN_SETTING)))

@@ -16,6 +16,7 @@
 #include "session/control.h"
 #include "session/daemon.h"
 #include "session/parts.h"
+#include "session/resets.h"
 #include "session/scopes.h"
 #include "session/slow.h"
 #include "session/users.h"
@@ -414,6 +415,7 @@ free_session(void *arg)
 	free(s->leaving);
 	free(s->names);
 	free(s->hidden);
+	resets_forget(s);
 	free(s->startup);
 	free(s->setup);
 	slow_free(s);

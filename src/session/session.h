@@ -114,9 +114,14 @@ struct session {
 	bool changed; /* this lease may have set parameters */
 	bool let_in;  /* it has been answered at login; between login and here, setup is the same */
 	bool undone;  /* what pins it may be gone, or never have come to be: the server is asked */
-	uint8_t begun;    /* enum session_begun */
-	uint8_t asks;     /* SESSION_SETUP, SESSION_SAVING: times that the server was asked */
-	bool accepted;    /* a server has taken its parameters */
+	uint8_t begun;     /* enum session_begun */
+	uint8_t asks;      /* SESSION_SETUP, SESSION_SAVING: times that the server was asked */
+	uint8_t resets;    /* enum session_resets: resets.h */
+	bool resets_named; /* mode session: a named statement may reset */
+	bool resets_local; /* by SET LOCAL */
+	bool resetting;    /* SESSION_SAVING: the server sets them again */
+	struct buf *resets_names; /* which, as the texts say; or NULL */
+	bool accepted;            /* a server has taken its parameters */
 	bool wants_fresh; /* a server has refused its parameters: the next is to be a new one */
 	bool refused;     /* so has a new one: no other is tried until they change */
 	bool probes;      /* it is about to set temp_buffers: not every server takes that */

@@ -9,6 +9,7 @@
 #include "pool/pool.h"
 #include "session/application.h"
 #include "session/params.h"
+#include "session/resets.h"
 #include "session/unlisted.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
@@ -364,7 +365,9 @@ take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *
 			if (strcmp(name, "search_path") == 0 &&
 			    strncmp(value + (*value == '"'), "pg_temp", 7) == 0)
 				set->temporary = true;
-			add(set, name, value);
+			/* A name of the client's own is empty after RESET. */
+			if (*value || strchr(name, '.') == NULL || s->resets == RESETS_NONE)
+				add(set, name, value);
 		}
 	}
 	free(name);

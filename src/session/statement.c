@@ -10,6 +10,7 @@
 #include "session/lexing.h"
 #include "session/params.h"
 #include "session/parts.h"
+#include "session/resets.h"
 #include "session/scopes.h"
 #include "session/sequences.h"
 #include "session/state.h"
@@ -89,6 +90,8 @@ statement_effects(struct session *s, unsigned set, const char *sql, size_t bytes
 		set |= SQLCLASS_OPAQUE;
 	sequences_mind(s, set);
 	statement_spoils(s, set);
+	if (set & SETS)
+		resets_note(s, set, sql, bytes, lexing_flags(s, NULL));
 	s->pinned |= set & (STATEMENT_PINS | SESSION_PIN_SETTING);
 	if (set & SETS)
 		s->changed = true;

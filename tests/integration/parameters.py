@@ -197,5 +197,105 @@ def defaults_change(t):
     t.sql("DROP ROLE pooled")
 
 
+
+# ---- RESET -----------------------------------------------------------------------------------------
+PACKET = {"search_path": 'tenant, "$user", "Odd ""Name"', "DateStyle": "German", "work_mem": "5MB", "TimeZone": "Asia/Tokyo",
+          "options": "-c app.who=alice -c extra_float_digits=0 -c lock_timeout=3s"}
+LOOKED_AT = ["search_path", "DateStyle", "work_mem", "TimeZone", "app.who", "extra_float_digits", "lock_timeout",
+             "statement_timeout", "client_encoding"]
+LOOK = "SELECT " + ", ".join("current_setting('%s', true)" % n for n in LOOKED_AT)
+CHANGE = ("SET search_path = elsewhere; SET DateStyle = 'ISO, DMY'; SET work_mem = '6MB'; SET TimeZone = 'UTC';"
+          " SET app.who = 'bob'; SET extra_float_digits = 1; SET lock_timeout = '4s'; SET statement_timeout = '9s'")
+RESETS = ["RESET ALL", "reset /* x */ all", "RESET search_path", 'RESET "search_path"', "SET search_path TO DEFAULT",
+          "SET search_path = default", "SET SESSION DateStyle TO DEFAULT", "RESET work_mem; RESET app.who",
+          "SET app.who TO DEFAULT", "SET app.who = DEFAULT", 'RESET "app"."who"', "SET TIME ZONE DEFAULT",
+          "SET TIME ZONE LOCAL", "RESET TIME ZONE", "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;",
+          "RESET ALL; SET work_mem = '7MB'", "SET work_mem = '7MB'; RESET lock_timeout", "RESET statement_timeout",
+          "DO $$BEGIN RESET ALL; END$$", "SELECT set_config('work_mem', NULL, false)", "DISCARD ALL",
+          "RESET nonsense", "RESET ALL; SELECT 1/0", "SELECT 'RESET ALL'"]
+
+
+def steps(reset):
+    """Programs around a reset; each step is a Query, tuples are sent in one write."""
+    yield [CHANGE, reset, LOOK]
+    yield [CHANGE, (reset, LOOK), LOOK]
+    yield [reset, LOOK, CHANGE, LOOK, reset, (LOOK, "SELECT 1", LOOK)]
+    if reset == "DISCARD ALL":
+        return
+    if "DO" not in reset and "set_config" not in reset:
+        yield [CHANGE, "BEGIN", reset, LOOK, "ROLLBACK", LOOK]
+        yield [CHANGE, "BEGIN", (reset, LOOK), "SAVEPOINT x", "ROLLBACK TO x", LOOK, "COMMIT", LOOK]
+        yield [CHANGE, "BEGIN", reset, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SHOW transaction_isolation", LOOK,
+               "COMMIT", LOOK]
+        yield ["BEGIN", CHANGE, "SAVEPOINT a", reset, "ROLLBACK TO a", LOOK, reset, LOOK, "COMMIT", LOOK]
+    yield [CHANGE, "BEGIN", reset, "COMMIT", LOOK]
+
+
+LOCAL = [[CHANGE, "BEGIN", "SET LOCAL search_path TO DEFAULT", LOOK, "COMMIT", LOOK],
+         [CHANGE, "BEGIN", "SET LOCAL work_mem = DEFAULT", LOOK, "ROLLBACK", LOOK]]
+
+
+def run(x, program, extended):
+    """What the client sees of the values, and the errors."""
+    seen = []
+    for step in program:
+        if isinstance(step, tuple):
+            x.send(b"".join(wire.query(sql) for sql in step))
+            rs = [x.until_ready() for _ in step]
+        else:
+            rs = [(x.ask_extended if extended and step.count(";") == 0 else x.ask)(step)]
+        for sql, r in zip(step if isinstance(step, tuple) else (step,), rs):
+            seen.append((sql, r.rows if sql == LOOK else None, [e.sqlstate for e in r.errors], r.status))
+    return seen
+
+
+@test
+def resets(t):
+    """RESET in all its words comes back to what the startup packet has, as on a direct connection: with mode session,
+    pinned, free, in transactions, in one write with what stands behind"""
+    ways = {"session": dict(options={"mode": "session"}), "pinned": {}, "free": {}}
+    for way, how in ways.items():
+        d = t.daemon(size=4, **how)
+        for extended in (False, True):
+            for reset in RESETS:
+                for program in steps(reset):
+                    c, direct = d.connect(**PACKET), t.cluster.connect(t.database, **PACKET)
+                    if way == "pinned":
+                        for x in (c, direct):
+                            x.sql("LISTEN kept")
+                    got, want = run(c, program, extended), run(direct, program, extended)
+                    equal(got, want, "%s, extended=%s: %r" % (way, extended, program))
+                    for n in ("DateStyle", "TimeZone"):
+                        equal(c.parameters[n], direct.parameters[n], "%s as it was told after %r" % (n, program))
+                    c.close()
+                    direct.close()
+            for program in LOCAL:
+                with d.connect(**PACKET) as c, t.cluster.connect(t.database, **PACKET) as direct:
+                    equal(run(c, program, extended), run(direct, program, extended), "%s: %r" % (way, program))
+        d.stop()
+
+
+@test
+def resets_under_a_role(t):
+    """a reset under a role that may not set what the login has set fails nothing; a COPY and a prepared RESET too"""
+    t.cluster.role("weak")
+    t.sql("CREATE TABLE sink (a int); GRANT ALL ON sink TO weak")
+    d = t.daemon(size=1, options={"mode": "session"})
+    with d.connect(options="-c log_min_messages=error -c work_mem=5MB") as c:
+        for sql in ("SET ROLE weak", "BEGIN", "RESET ALL", "SELECT 1", "INSERT INTO sink VALUES (1)", "COMMIT", "RESET ROLE"):
+            equal(c.ask(sql).errors, [], sql)
+        c.send(wire.query("RESET ALL; COPY sink FROM STDIN") + wire.copy_data(b"7\n") + wire.copy_done() +
+               wire.query("SHOW work_mem"))
+        equal(c.until_ready().errors, [], "the copy")
+        equal(c.until_ready().value, "5MB", "behind it")
+        c.send(wire.parse("RESET ALL", "r") + wire.sync())
+        c.until_ready()
+        for _ in range(2):
+            c.sql("SET work_mem = '6MB'")
+            c.send(wire.bind(statement="r") + wire.execute() + wire.sync())
+            c.until_ready()
+            equal(c.value("SHOW work_mem"), "5MB", "prepared")
+
+
 if __name__ == "__main__":
     main()

@@ -541,12 +541,12 @@ def refused_parameters(t):
     a.sql("SET ROLE goes")
     equal(b.value("SELECT current_user"), "postgres", "another session")
     t.sql("DROP ROLE goes")
-    a.send(wire.query("SELECT current_user"))
-    r = a.until_closed()
     # A role is waited for before the statement goes.
-    equal([(e.severity, e.sqlstate) for e in r.errors], [("FATAL", "22023")], "the last words")
-    check("goes" in r.errors[0].message, "the server's reason: " + r.errors[0].message)
-    equal(r.rows, [], "rows")
+    for _ in range(2):
+        r = a.ask("SELECT current_user")
+        equal([(e.severity, e.sqlstate) for e in r.errors], [("ERROR", "22023")], "the error")
+        check("goes" in r.errors[0].message, "the server's reason: " + r.errors[0].message)
+        equal(r.rows, [], "rows")
     equal(b.value("SELECT current_user"), "postgres", "another session afterwards")
     b.close()
 

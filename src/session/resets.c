@@ -1,0 +1,404 @@
+#include "session/resets.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "pool/pool.h"
+#include "session/params.h"
+#include "session/state.h"
+#include "wire/sqlclass.h"
+#include "wire/sqltext.h"
+
+#define NAMES_MAX 4096 /* bytes of the names of one text */
+#define NAME_SIZE 256
+
+/* A text that is read. Its names: name NUL ..., the last word on each; "*" is all of them, '-'
+ * ahead: it was set. */
+struct walk {
+	struct sqltext at;
+	struct sqltext_token tok;
+	struct buf names;
+	bool local;
+};
+
+static bool
+is_word(const struct sqltext_token *t, const char *word)
+{
+	return t->kind == SQLTEXT_NAME && t->length == strlen(word) &&
+	       strncasecmp(t->start, word, t->length) == 0;
+}
+
+static bool
+is_char(const struct sqltext_token *t, char c)
+{
+	return t->kind == SQLTEXT_PUNCT && *t->start == c;
+}
+
+static void
+next(struct walk *w)
+{
+	sqltext_token(&w->at, &w->tok);
+}
+
+/* A dotted name, whose first token has been read; the one behind it is read. */
+static void
+read_name(struct walk *w, char *name)
+{
+	size_t used = 0;
+
+	for (;;) {
+		const char *text = w->tok.start;
+		size_t length = w->tok.length;
+
+		if (w->tok.kind == SQLTEXT_QUOTED && length >= 2 && *text == '"') {
+			text++;
+			length -= 2;
+		}
+		if (used + length + 2 > NAME_SIZE)
+			length = NAME_SIZE - 2 - used;
+		memcpy(name + used, text, length);
+		used += length;
+		next(w);
+		if (!is_char(&w->tok, '.') || used + 2 >= NAME_SIZE)
+			break;
+		name[used++] = '.';
+		next(w);
+	}
+	name[used] = 0;
+}
+
+static void
+add_name(struct walk *w, const char *prefix, const char *name)
+{
+	buf_add_fmt(&w->names, "%s%s", prefix, name);
+	buf_add_u8(&w->names, 0);
+}
+
+/* Behind RESET. */
+static void
+read_reset(struct walk *w)
+{
+	char name[NAME_SIZE];
+
+	if (is_word(&w->tok, "all")) {
+		add_name(w, "", "*");
+		return;
+	}
+	if (is_word(&w->tok, "session")) {
+		add_name(w, "", "session_authorization");
+		return;
+	}
+	if (is_word(&w->tok, "time")) {
+		add_name(w, "", "TimeZone");
+		return;
+	}
+	read_name(w, name);
+	add_name(w, "", name);
+}
+
+/* Behind SET. */
+static void
+read_set(struct walk *w)
+{
+	char name[NAME_SIZE];
+
+	if (is_word(&w->tok, "session") || is_word(&w->tok, "local")) {
+		w->local |= is_word(&w->tok, "local");
+		next(w);
+	}
+	if (is_word(&w->tok, "time")) {
+		next(w);
+		next(w);
+		add_name(w, is_word(&w->tok, "default") || is_word(&w->tok, "local") ? "" : "-",
+			 "TimeZone");
+		return;
+	}
+	if (is_word(&w->tok, "names")) {
+		next(w);
+		add_name(w,
+			 is_word(&w->tok, "default") || w->tok.kind == SQLTEXT_END ||
+				 w->tok.kind == SQLTEXT_SPLIT
+			     ? ""
+			     : "-",
+			 "client_encoding");
+		return;
+	}
+	read_name(w, name);
+	if (!is_char(&w->tok, '=') && w->tok.word != SQLWORD_TO)
+		return;
+	next(w);
+	add_name(w, is_word(&w->tok, "default") ? "" : "-", name);
+}
+
+static void
+read_text(struct walk *w, const char *sql, size_t bytes, unsigned flags)
+{
+	bool begins = true;
+
+	sqltext_init(&w->at, sql, bytes, flags);
+	for (next(w); w->tok.kind != SQLTEXT_END; begins ? (void)0 : next(w)) {
+		bool first = begins;
+
+		begins = w->tok.kind == SQLTEXT_SPLIT;
+		if (begins) {
+			next(w);
+			continue;
+		}
+		if (!first)
+			continue;
+		if (w->tok.word == SQLWORD_RESET) {
+			next(w);
+			read_reset(w);
+		} else if (w->tok.word == SQLWORD_SET) {
+			next(w);
+			read_set(w);
+		} else if (w->tok.word == SQLWORD_DISCARD) {
+			next(w);
+			if (w->tok.word == SQLWORD_ALL)
+				add_name(w, "", "*");
+		}
+		begins = w->tok.kind == SQLTEXT_SPLIT;
+		if (begins)
+			next(w);
+	}
+}
+
+/* Is anything of it reset, not only set? */
+static bool
+resets(const struct buf *names)
+{
+	const char *at = (const char *)buf_data(names), *end = at + names->len;
+
+	for (; at < end; at += strlen(at) + 1)
+		if (*at != '-')
+			return true;
+	return false;
+}
+
+static bool
+has(const char *text, size_t length, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i + n <= length; i++)
+		if (strncasecmp(text + i, word, n) == 0)
+			return true;
+	return false;
+}
+
+void
+resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsigned flags)
+{
+	struct walk w = {.local = false};
+
+	if (s->startup_bytes == 0 || sql == NULL)
+		return;
+	/* What is in strings is not read; the server is asked when the transaction has ended. */
+	if (((set & SQLCLASS_SETCONFIG) &&
+	     (has(sql, bytes, "null") || memchr(sql, '$', bytes) != NULL)) ||
+	    ((set & SQLCLASS_OPAQUE) && (has(sql, bytes, "reset") || has(sql, bytes, "default"))))
+		s->resets = RESETS_NOW;
+	buf_init(&w.names, NAMES_MAX);
+	read_text(&w, sql, bytes, flags);
+	if (resets(&w.names)) {
+		s->resets = RESETS_NOW;
+		s->resets_local = w.local;
+		if (s->resets_names == NULL) {
+			s->resets_names = mem_alloc(sizeof *s->resets_names);
+			buf_init(s->resets_names, NAMES_MAX);
+		}
+		buf_add(s->resets_names, buf_data(&w.names), w.names.len);
+	}
+	buf_clear(&w.names);
+}
+
+bool
+resets_hold(const struct session *s, char type)
+{
+	const struct progress *p = &s->lease->srv->progress;
+
+	/* Up to its Sync an exchange goes on; a COPY gets its data. */
+	return s->resets == RESETS_NOW && !p->extended && !p->skipping &&
+	       (p->copy == COPY_NONE || p->copy_ended) && !progress_at_rest(p) &&
+	       strchr("QPBDECFS", type) != NULL;
+}
+
+/* Has the client reset it, as far as its texts say? */
+static bool
+was_reset(const struct session *s, const char *name)
+{
+	const struct buf *names = s->resets_names;
+	const char *at = names ? (const char *)buf_data(names) : NULL;
+	const char *end = at + (names ? names->len : 0);
+	bool is_reset = false;
+
+	for (; at < end; at += strlen(at) + 1) {
+		if (strcmp(at, "*") == 0 && strcasecmp(name, "role") != 0 &&
+		    strcasecmp(name, "session_authorization") != 0)
+			is_reset = true;
+		else if (*at == '-' && strcasecmp(at + 1, name) == 0)
+			is_reset = false;
+		else if (strcasecmp(at, name) == 0)
+			is_reset = true;
+	}
+	return is_reset;
+}
+
+/* ---- in a transaction ---- */
+
+static void
+add_identifier(struct buf *sql, const char *name)
+{
+	buf_add_u8(sql, '"');
+	for (; *name; name++) {
+		if (*name == '.')
+			buf_add_fmt(sql, "\".\"");
+		else
+			buf_add_fmt(sql, *name == '"' ? "\"\"" : "%c", *name);
+	}
+	buf_add_u8(sql, '"');
+}
+
+/* Of these, a value in quotes is one element of the list. */
+static bool
+is_quoted_list(const char *name)
+{
+	size_t n = strlen(name);
+
+	return strcasecmp(name, "search_path") == 0 || strcasecmp(name, "temp_tablespaces") == 0 ||
+	       (n > 10 && strcasecmp(name + n - 10, "_libraries") == 0);
+}
+
+/* The elements as PostgreSQL's SplitIdentifierString() has them, each as a string. */
+static void
+add_list(struct buf *sql, const char *value)
+{
+	char element[1024];
+	bool any = false;
+
+	while (*value) {
+		size_t n = 0;
+		bool quoted;
+
+		value += strspn(value, " \t\n\r\f");
+		quoted = *value == '"';
+		for (value += quoted; *value && n < sizeof element - 1; value++) {
+			if (quoted && *value == '"' && *++value != '"')
+				break;
+			if (!quoted && strchr(", \t\n\r\f", *value))
+				break;
+			element[n++] =
+			    quoted || *value < 'A' || *value > 'Z' ? *value : (char)(*value | 32);
+		}
+		element[n] = 0;
+		if (any)
+			buf_add_fmt(sql, ", ");
+		params_literal(sql, element);
+		any = true;
+		value += strcspn(value, ",");
+		value += *value == ',';
+	}
+	if (!any)
+		buf_add_fmt(sql, "''");
+}
+
+/* No snapshot is taken, which the client's SET TRANSACTION may want to be the first to use. */
+static bool
+add_sets(struct session *s, struct buf *sql)
+{
+	const char *at = s->startup, *end = at + s->startup_bytes;
+	bool any = false;
+
+	while (at < end) {
+		const char *name = at, *value = name + strlen(name) + 1;
+
+		at = value + strlen(value) + 1;
+		if (!was_reset(s, name))
+			continue;
+		buf_add_fmt(sql, any ? "; SET %s" : "SAVEPOINT pgwith_startup; SET %s",
+			    s->resets_local ? "LOCAL " : "");
+		add_identifier(sql, name);
+		buf_add_fmt(sql, " TO ");
+		if (is_quoted_list(name))
+			add_list(sql, value);
+		else
+			params_literal(sql, value);
+		any = true;
+	}
+	if (any)
+		buf_add_fmt(sql, "; RELEASE SAVEPOINT pgwith_startup");
+	return any;
+}
+
+/* ---- outside of one ---- */
+
+static void
+add_pair(const char *name, const char *value, bool any, struct buf *sql)
+{
+	buf_add_fmt(sql, any ? ", (" : "(");
+	params_literal(sql, name);
+	buf_add_u8(sql, ',');
+	params_literal(sql, value);
+	buf_add_u8(sql, ')');
+}
+
+/* What pg_settings lists has been reset if its value is not the session's; of others it is not
+ * known, but for the texts and an empty value. */
+static bool
+add_question(struct session *s, struct buf *sql)
+{
+	const char *at = s->startup, *end = at + s->startup_bytes;
+	bool any = false;
+
+	buf_add_fmt(sql, "SELECT pg_catalog.set_config(v.name, v.value, false) FROM (VALUES ");
+	while (at < end) {
+		const char *name = at, *value = name + strlen(name) + 1;
+
+		at = value + strlen(value) + 1;
+		if (strcasecmp(name, "seed") == 0 || params_fixed(name) ||
+		    strcasecmp(name, "session_authorization") == 0 ||
+		    (strcasecmp(name, "role") == 0 && !was_reset(s, name)))
+			continue;
+		add_pair(name, value, any, sql);
+		any = true;
+	}
+	buf_add_fmt(sql, ") AS v (name, value) LEFT JOIN pg_catalog.pg_settings AS p ON "
+			 "pg_catalog.lower(p.name) OPERATOR(pg_catalog.=) pg_catalog.lower(v.name) "
+			 "WHERE CASE WHEN p.name IS NULL THEN coalesce(pg_catalog."
+			 "current_setting(v.name, true), '') OPERATOR(pg_catalog.=) ANY "
+			 "(ARRAY['', 'none']) ELSE p.source OPERATOR(pg_catalog.<>) 'session' END");
+	return any;
+}
+
+bool
+resets_sql(struct session *s, struct buf *sql)
+{
+	const struct progress *p = &s->lease->srv->progress;
+	bool any;
+
+	if (s->resets == RESETS_NONE)
+		return false;
+	if (p->status != 'I') {
+		/* What has failed is undone, and what it has reset. */
+		any = p->status == 'T' && s->resets == RESETS_NOW && add_sets(s, sql);
+		s->resets = RESETS_LATER;
+		if (s->resets_names)
+			buf_reset(s->resets_names);
+		return any;
+	}
+	any = add_question(s, sql);
+	resets_forget(s);
+	return any;
+}
+
+void
+resets_forget(struct session *s)
+{
+	s->resets = RESETS_NONE;
+	if (s->resets_names)
+		buf_clear(s->resets_names);
+	free(s->resets_names);
+	s->resets_names = NULL;
+}

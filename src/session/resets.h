@@ -1,0 +1,34 @@
+/* resets: RESET ALL, RESET x, SET x TO DEFAULT, DISCARD ALL and their like give a parameter the
+ * value of the startup packet in PostgreSQL. No server knows that of the session: where its lease
+ * goes on behind such a text (mode session, pinned, in a transaction), the startup parameters are
+ * set again when its answer has come, and what the client sends behind it waits for that. Elsewhere
+ * state.c does it for the next lease. */
+#ifndef PGWITH_SESSION_RESETS_H
+#define PGWITH_SESSION_RESETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "session/session.h"
+
+enum session_resets {
+	RESETS_NONE,
+	RESETS_LATER, /* some may have been reset; what is to be done in the transaction is done */
+	RESETS_NOW    /* the same, and nothing was done yet */
+};
+
+/* A text with these SQLCLASS_... bits goes to the server, read by these flags of sqltext_init(). */
+void resets_note(struct session *, unsigned set, const char *sql, size_t bytes, unsigned flags);
+
+/* Must the message of this type wait until the startup parameters are set again? */
+bool resets_hold(const struct session *, char type);
+
+/* The server is at rest, and the lease goes on: adds the SQL that sets them again. Returns false if
+ * there is nothing to be done. */
+bool resets_sql(struct session *, struct buf *sql);
+
+/* The lease has ended. */
+void resets_forget(struct session *);
+
+#endif
