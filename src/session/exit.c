@@ -315,7 +315,7 @@ saved(struct scopes *sc)
 		return;
 	}
 	if (!good)
-		s->pinned |= SESSION_PIN_SETTING;
+		state_untold(s, s->lease->srv->progress.error);
 	s->changed = s->undone = false;
 	release(sc);
 }

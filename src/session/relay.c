@@ -430,10 +430,8 @@ saved(struct session *s)
 		end_by(s, "what the session has set cannot be kept, and the pool has pin = off");
 		return;
 	}
-	/* A server that cannot say what is left may have anything; what is too much to be kept
-	 * stays where it is. */
 	if (!good)
-		s->pinned |= SESSION_PIN_SETTING;
+		state_untold(s, error);
 	s->changed = s->undone = false;
 	session_set_state(s, SESSION_ACTIVE);
 	if (s->pinned == 0)
@@ -771,8 +769,8 @@ ended(struct lease *l, struct todo *done, bool broken)
 static bool
 ends_by_itself(const struct progress *p)
 {
-	return p->dying || (p->fatal && (strcmp(p->error, "57P01") == 0 ||
-					 strcmp(p->error, "57P02") == 0));
+	return p->dying ||
+	       (p->fatal && (strcmp(p->error, "57P01") == 0 || strcmp(p->error, "57P02") == 0));
 }
 
 /* The server was not yet what the session wants it to be, and nothing of the client's has gone

@@ -197,6 +197,15 @@ state_ask(const struct session *s, bool patient, struct buf *sql)
 	buf_add_u8(sql, 0);
 }
 
+void
+state_untold(struct session *s, const char *sqlstate)
+{
+	if (s->pinned == 0 && !s->changed && strncmp(sqlstate, "42", 2) == 0)
+		s->discard = true;
+	else
+		s->pinned |= SESSION_PIN_SETTING;
+}
+
 /* What the server still has of the session, in the words of kept_question; no other pin counts. */
 static void
 take_kept(struct session *s, const char *letters)
@@ -363,7 +372,7 @@ take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *
 		} else if (strcmp(name, "is_superuser") != 0) {
 			/* What is created from now on is temporary, by whatever words. */
 			if (strcmp(name, "search_path") == 0 &&
-			    strncmp(value + (*value == '"'), "pg_temp", 7) == 0)
+			    strncasecmp(value + strspn(value, " \t\n\""), "pg_temp", 7) == 0)
 				set->temporary = true;
 			/* A name of the client's own is empty after RESET. */
 			if (*value || strchr(name, '.') == NULL || s->resets == RESETS_NONE)

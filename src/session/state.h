@@ -19,6 +19,11 @@ void state_ask(const struct session *, bool patient, struct buf *sql);
  * more than a session can keep: then nothing has changed. */
 bool state_take(struct session *, const struct buf *answer);
 
+/* The server has not told what is left of the session, or it is too much to be kept: the session
+ * keeps its server. If nothing was seen that pins, and the server does not know the question
+ * (SQLSTATE 42...), as what speaks the protocol need not be PostgreSQL, DISCARD ALL is enough. */
+void state_untold(struct session *, const char *sqlstate);
+
 /* Is it not sure that the server that the session holds takes its parameters? It has not had these
  * names yet; who the session is, or the one before, may not be there any more; what they name may
  * have gone (a tablespace), or be fixed (temp_buffers); or a short statement_timeout of another

@@ -122,6 +122,20 @@ def what_a_block_makes(t):
     equal(c.value("SHOW search_path"), "public, pg_temp", "its search_path")
 
 
+@test
+def not_postgresql(t):
+    """a server that does not know PostgreSQL's catalogs, and so not what a CREATE has left, is the next session's"""
+    f = t.fixture()
+    d = t.daemon(size=1, conninfo="host=%s port=%d dbname=x user=postgres" % (f.sockets, f.port))
+    c, other = t.client(d), t.client(d)
+    for sql in ("CREATE TABLE x (a int)", "ENTER a; CREATE TABLE y (a int); EXIT"):
+        c.sql(sql)
+        equal(other.value("SELECT 1"), "1", "another is served after " + sql)
+        free(d, sql)
+    c.sql("CREATE TEMP TABLE z (a int)")
+    equal(c.sql("SELECT * FROM z"), [], "its temporary table")
+
+
 # ---- prepared statements ---------------------------------------------------------------------------
 @test
 def parse_without_server(t):
