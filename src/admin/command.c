@@ -532,11 +532,19 @@ log_command(const struct command_call *call)
 {
 	const struct command_stmt *stmt = call->stmt;
 	const struct session *s = call->session;
-	char text[(COMMAND_ARGS + 1) * (COMMAND_ARG_MAX + 2)];
+	char text[(COMMAND_ARGS + 1) * (COMMAND_ARG_MAX + 2) + COMMAND_TEXT_MAX];
 	bool one = stmt->nargs > 0, two = stmt->nargs > 1;
+	const char *value = strchr(stmt->text, '=');
 
-	snprintf(text, sizeof text, "%s%s%s%s%s", stmt->command->words, one ? " " : "",
-		 one ? stmt->args[0] : "", two ? " " : "", two ? stmt->args[1] : "");
+	/* No passwords in the log. */
+	if (stmt->command->as_written && value && strcasestr(stmt->text, "password"))
+		snprintf(text, sizeof text, "%s %.*s (not shown)", stmt->command->words,
+			 (int)(value + 1 - stmt->text), stmt->text);
+	else if (stmt->command->as_written)
+		snprintf(text, sizeof text, "%s %s", stmt->command->words, stmt->text);
+	else
+		snprintf(text, sizeof text, "%s%s%s%s%s", stmt->command->words, one ? " " : "",
+			 one ? stmt->args[0] : "", two ? " " : "", two ? stmt->args[1] : "");
 	log_info("session %llu: command text=\"%s\" role=%s uid=%u pid=%d",
 		 (unsigned long long)s->id, text, s->role, (unsigned)s->uid, (int)s->pid);
 }

@@ -235,14 +235,17 @@ collect(const struct daemon *d, struct users *u)
 static void
 user_row(const struct daemon *d, const struct user *u, struct rows *r)
 {
-	enum command_level level = conf_listed(d->conf->admin_users, u->role)   ? COMMAND_ADMIN
-				   : conf_listed(d->conf->stats_users, u->role) ? COMMAND_STATS
-										: COMMAND_ANY;
+	/* As root comes only root, who may do everything. */
+	enum command_level level =
+	    strcmp(u->role, "root") == 0 || conf_listed(d->conf->admin_users, u->role)
+		? COMMAND_ADMIN
+	    : conf_listed(d->conf->stats_users, u->role) ? COMMAND_STATS
+							 : COMMAND_ANY;
 
 	rows_begin(r);
 	rows_text(r, u->role);
 	rows_null(r);
-	rows_text(r, command_level_name(level));
+	rows_text(r, level == COMMAND_ANY ? "none" : command_level_name(level));
 	rows_number(r, u->sessions);
 	rows_number(r, u->waiting);
 	rows_number(r, u->leased);

@@ -166,7 +166,10 @@ client_head(const struct daemon *d, const struct session *s, struct rows *r)
 	rows_text(r, s->pool                       ? s->pool->conf->name
 		     : s->state == SESSION_CONSOLE ? CONSOLE_DATABASE
 						   : NULL);
-	rows_text(r, session_state_name(s->state));
+	rows_text(r, s->state == SESSION_ACTIVE && srv && srv->progress.status != 'I' &&
+			     progress_at_rest(&srv->progress)
+			 ? "idle in transaction"
+			 : session_state_name(s->state));
 	rows_text(r, "unix");
 	rows_number(r, d->conf->port);
 	rows_text(r, "unix");

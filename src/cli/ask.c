@@ -287,6 +287,7 @@ struct patience {
 	int64_t deadline; /* 0: none */
 	int signals;      /* -1: a signal ends the process */
 	bool cancelled;   /* the statement has been, by us */
+	bool timed_out;   /* because its time was over */
 	int64_t timeout_us;
 };
 
@@ -302,6 +303,7 @@ give_up(struct ask *a, struct patience *p, enum came why)
 	if (p->signals < 0 || p->cancelled)
 		return false;
 	p->cancelled = true;
+	p->timed_out = why != CAME_SIGNAL;
 	p->deadline = now_us() + p->timeout_us;
 	interrupt_release(); /* PQcancel() waits, if the daemon hangs for ever */
 	cancel = PQgetCancel(a->conn);
@@ -347,7 +349,13 @@ failed(const struct ask *a, const PGresult *r, const struct patience *p)
 	/* Without an SQLSTATE: the connection has ended; 57P01: it is going to. */
 	if (a->ending && (sqlstate == NULL || strcmp(sqlstate, "57P01") == 0))
 		return ASK_GOOD;
-	say_error(r);
+	if (p->timed_out && sqlstate && strcmp(sqlstate, "57014") == 0)
+		fprintf(stderr,
+			"pgwith: timed out: the time of --timeout is over, and the command was "
+			"not waited for to its end\n"
+			"HINT: what it has begun goes on\n");
+	else
+		say_error(r);
 	if (p->cancelled && sqlstate && strcmp(sqlstate, "57014") == 0)
 		return ASK_CANCELLED;
 	return status_of(sqlstate);

@@ -545,12 +545,12 @@ print_csv(const struct table *t, bool header, FILE *to)
 
 	for (unsigned i = 0; header && i < n; i++) {
 		csv_field(t->columns[shown(t, i)].name, to);
-		fputs(i + 1 == n ? "\r\n" : ",", to);
+		fputs(i + 1 == n ? "\n" : ",", to);
 	}
 	for (size_t row = 0; row < t->nrows; row++)
 		for (unsigned i = 0; i < n; i++) {
 			csv_field(cell(t, row, shown(t, i)), to);
-			fputs(i + 1 == n ? "\r\n" : ",", to);
+			fputs(i + 1 == n ? "\n" : ",", to);
 		}
 }
 

@@ -301,6 +301,9 @@ let_in(struct session *s, const struct startup *st)
 	struct err e;
 
 	console = strcmp(database, CONSOLE_DATABASE) == 0;
+	/* PgBouncer's exporters and dashboards ask for it under that name. */
+	if (strcmp(database, "pgbouncer") == 0 && pools_find(&d->pools, database, s->role) == NULL)
+		console = true;
 	if (!there_is_room(s, console, &e)) {
 		refuse(s, &e);
 		return;

@@ -695,9 +695,28 @@ def inside(t):
     equal((fds["client", "db"]["link"], fds["server", "db"]["link"]), (fds["server", "db"]["fd"], fds["client", "db"]["fd"]), "SHOW FDS")
     check(all(x["cancel"] is None and x["password"] is None for x in fds.values()), "no secrets")
     users = {x["name"]: (x["level"], x["sessions"], x["leased"]) for x in d.show("USERS")}
-    equal(users, {"app": ("everyone", "1", "1"), "boss": ("admin", "0", "0"), "postgres": ("admin", "2", "0"),
+    equal(users, {"app": ("none", "1", "1"), "boss": ("admin", "0", "0"), "postgres": ("admin", "2", "0"),
                   "watcher": ("stats", "0", "0")}, "SHOW USERS")
     c.sql("COMMIT")
+
+
+@test
+def what_people_look_for(t):
+    """the console under PgBouncer's name; SET in the log as it was given, but no password; idle in transaction"""
+    d = t.daemon(size=1)
+    k = d.connect("pgbouncer")
+    t.defer(k.close)
+    equal(k.ask("SHOW VERSION").errors, [], "an exporter of PgBouncer's")
+    equal(k.ask("SET size = 5 FOR POOL db").errors, [], "SET")
+    a = t.client(d)
+    a.sql("BEGIN; SELECT 1")
+    wait_until(lambda: [c["state"] for c in d.clients("db")] == ["idle in transaction"], 5, "what it does")
+    a.sql("COMMIT")
+    k.ask("SET conninfo = 'host=/x password=secret' FOR POOL db")
+    with open(d.log) as f:
+        lines = [x for x in f if " command text=" in x]
+    check('text="SET size = 5 FOR POOL db"' in lines[0], "the log: %s" % lines)
+    check('text="SET conninfo = (not shown)"' in lines[1] and "secret" not in "".join(lines), "the log: %s" % lines)
 
 
 if __name__ == "__main__":

@@ -104,11 +104,11 @@ START_TEST(csv)
 {
 	struct table *t = sample();
 
-	ck_assert_str_eq(printed(t, TABLE_CSV, true), "name,count,good,note\r\n"
-						      "a,7,t,x\r\n"
-						      "longer,1234567,f,\r\n"
-						      "\"\",,,\"say \"\"hi\"\", \\ you\"\r\n");
-	ck_assert_ptr_nonnull(strstr(printed(t, TABLE_CSV, false), "a,7,t,x\r\n"));
+	ck_assert_str_eq(printed(t, TABLE_CSV, true), "name,count,good,note\n"
+						      "a,7,t,x\n"
+						      "longer,1234567,f,\n"
+						      "\"\",,,\"say \"\"hi\"\", \\ you\"\n");
+	ck_assert_ptr_nonnull(strstr(printed(t, TABLE_CSV, false), "a,7,t,x\n"));
 	ck_assert_ptr_null(strstr(printed(t, TABLE_CSV, false), "name"));
 	table_free(t);
 }
@@ -153,7 +153,7 @@ START_TEST(columns_can_be_chosen)
 
 	ck_assert_ptr_null(table_show(t, "count,name", &length));
 	ck_assert_str_eq(printed(t, TABLE_CSV, true),
-			 "count,name\r\n7,a\r\n1234567,longer\r\n,\"\"\r\n");
+			 "count,name\n7,a\n1234567,longer\n,\"\"\n");
 	missing = table_show(t, "note,nam,name,", &length);
 	ck_assert_ptr_nonnull(missing);
 	ck_assert_uint_eq(length, 3);
@@ -312,7 +312,7 @@ START_TEST(marked_with_a_column_in_front)
 	ck_assert_ptr_null(table_show(t, "count", &length));
 	m = table_marked(t, "time", "now");
 	ck_assert_str_eq(printed(m, TABLE_CSV, true),
-			 "time,count\r\nnow,7\r\nnow,1234567\r\nnow,\r\n");
+			 "time,count\nnow,7\nnow,1234567\nnow,\n");
 	table_free(m);
 	table_free(t);
 }
