@@ -215,6 +215,9 @@ defines(const struct sqltext_token *tok)
 
 	if (tok->kind != SQLTEXT_NAME || tok->length < 4 || tok->length > 6 || is_select(tok))
 		return 0;
+	/* Most texts begin with another letter. */
+	if (memchr("acdi", *tok->start | 0x20, 4) == NULL)
+		return 0;
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (strlen(words[i]) == tok->length &&
 		    strncasecmp(words[i], tok->start, tok->length) == 0)
