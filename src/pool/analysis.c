@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "wire/reader.h"
+#include "wire/sqltext.h"
 
 void
 statements_init(struct statements *all)
@@ -87,6 +88,22 @@ has_literals(const char *sql, size_t bytes)
 	return false;
 }
 
+bool
+text_is_loose(const char *sql, size_t bytes)
+{
+	static const char *const words[] = {"fetch", "execute"};
+	struct sqltext_token first;
+	struct sqltext at;
+
+	sqltext_init(&at, sql, bytes, 0);
+	sqltext_token(&at, &first);
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (first.kind == SQLTEXT_NAME && first.length == strlen(words[i]) &&
+		    strncasecmp(first.start, words[i], first.length) == 0)
+			return true;
+	return false;
+}
+
 struct text *
 text_get(struct statements *all, const uint8_t *body, size_t bytes, const char *context)
 {
@@ -104,6 +121,7 @@ text_get(struct statements *all, const uint8_t *body, size_t bytes, const char *
 	memcpy(t->data, body, bytes);
 	memcpy(t->data + bytes, context, context_bytes);
 	t->settings = has_literals((char *)t->data, strnlen((char *)t->data, bytes));
+	t->loose = text_is_loose((char *)t->data, strnlen((char *)t->data, bytes));
 	all->bytes += sizeof *t + t->bytes;
 	hash_add(&all->texts, &t->node, text_hash(body, bytes, context));
 	return t;

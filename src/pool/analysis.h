@@ -42,6 +42,7 @@ struct text {
 	uint32_t number; /* prepared_pack: its place among all */
 	bool settings;   /* its meaning depends on parameters that PostgreSQL looks at only once, or
 			    may do so: it has literals, or bytes that an encoding gives a meaning */
+	bool loose;      /* its result is not fixed by its Parse: see text_is_loose() */
 	size_t body_bytes;
 	size_t bytes;            /* with the context */
 	struct analysis *latest; /* the last one that was shared and still is; NULL: none */
@@ -53,6 +54,9 @@ struct text *text_get(struct statements *, const uint8_t *body, size_t bytes, co
 struct text *text_find(const struct statements *, const uint8_t *body, size_t bytes,
 		       const char *context);
 void text_put(struct statements *, struct text *);
+/* Is the result of such a text not fixed by its Parse? PostgreSQL looks at what FETCH and EXECUTE
+ * are about only when they are executed. */
+bool text_is_loose(const char *sql, size_t bytes);
 /* Is this the context of the text? */
 bool text_has_context(const struct text *, const char *context);
 

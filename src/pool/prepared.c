@@ -326,6 +326,9 @@ use(struct passing *it, const char *name, size_t length, char *out_name)
 	}
 	if (pre == NULL && copying(it->p))
 		return PREPARED_AS_IT_IS;
+	/* The server that was asked has been lost. */
+	if (it->set->tracked.list.count == 0)
+		named->renewing = false;
 	if (named->renewing ||
 	    (pre && pre->under_way > 0 && pre->syncs != it->p->syncs && !copying(it->p)))
 		return PREPARED_WAIT;

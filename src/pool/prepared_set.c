@@ -250,7 +250,7 @@ described_again(struct pending *p, struct named *named)
 
 	if (p->made == NULL)
 		return;
-	if (!description_equal(was->description, p->got)) {
+	if (!was->text->loose && !description_equal(was->description, p->got)) {
 		named->changed = true;
 		prepared_retire(p->set, p->made);
 		return;

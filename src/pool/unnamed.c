@@ -88,6 +88,14 @@ ended(struct tracked *t, enum progress_end end)
 		free(parse);
 }
 
+static bool
+is_loose(const struct unnamed_text *t)
+{
+	const char *sql = t ? (const char *)t->body + 1 : "";
+
+	return t && text_is_loose(sql, strnlen(sql, t->bytes - 1));
+}
+
 static void
 describe_ended(struct tracked *t, enum progress_end end)
 {
@@ -98,7 +106,8 @@ describe_ended(struct tracked *t, enum progress_end end)
 	if (u && u->changes == describe->changes) {
 		if (describe->renews) {
 			u->renewing = false;
-			u->here = end == PROGRESS_DONE && description_equal(u->described, d);
+			u->here = end == PROGRESS_DONE &&
+				  (description_equal(u->described, d) || is_loose(u->text));
 			u->changed = end == PROGRESS_DONE && !u->here;
 		} else if (end == PROGRESS_DONE && d && d->complete) {
 			description_put(u->described);

@@ -17,7 +17,7 @@ import os
 import struct
 import time
 
-from pgwtest import check, main, note, sanitized, test, wire
+from pgwtest import check, main, note, sanitized, test, wait_until, wire
 
 PROGRAMS = int(os.environ.get("PGWITH_PARSE_PROGRAMS") or (60 if sanitized() else 150))
 SESSIONS = 3
@@ -361,10 +361,10 @@ class Lab:
             for c in clients:
                 c.close()
         if rng is None:
-            # Its locks are gone, too.
-            while self.admin.value("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
-                                   "application_name = 'pgwtest-client' AND pid <> pg_backend_pid()") != "0":
-                pass
+            # Their locks are to be gone, too.
+            pids = ",".join(str(c.key[0]) for c in clients)
+            wait_until(lambda: self.admin.value("SELECT count(*) FROM pg_stat_activity WHERE pid IN (%s)" % pids) == "0",
+                       20, "the direct sessions have ended")
         return answers
 
 

@@ -222,6 +222,27 @@ def changed_results(t):
 
 
 @test
+def fetched(t):
+    """What a prepared FETCH returns is known when it is executed, on whatever server that is"""
+    d = t.daemon(size=2)
+    with t.direct() as direct, d.connect() as client, d.connect() as holder:
+        for name in ("f", ""):
+            got = []
+            for c in (direct, client):
+                pipeline(c, wire.close_("S", name) + wire.parse("FETCH ALL FROM cur", name) + GROUP)
+                if c is client:
+                    holder.sql("BEGIN")
+                    holder.sql("SELECT 1")
+                got.append(pipeline(c, wire.parse("BEGIN") + wire.bind() + wire.execute() + GROUP) if name else [])
+                got[-1] += pipeline(c, wire.parse("DECLARE cur CURSOR WITH HOLD FOR SELECT 1, 2", "d" + name) +
+                                    wire.bind(statement="d" + name) + wire.execute() + GROUP,
+                                    run(name), wire.query("CLOSE cur"), wire.query("COMMIT"),
+                                    wire.close_("S", "d" + name) + GROUP)
+                holder.sql("ROLLBACK")
+            equal(got[1], got[0], "%r" % name)
+
+
+@test
 def innocents(t):
     """A statement that is prepared after a change works on every server, whoever has had it there before"""
     d = t.daemon(size=3)

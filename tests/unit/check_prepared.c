@@ -363,6 +363,42 @@ START_TEST(on_another_server)
 }
 END_TEST
 
+/* What is fetched is known only then. */
+START_TEST(results_that_no_parse_fixes)
+{
+	struct bench t;
+
+	bench_init(&t);
+	GIVE(&t, 'P', "a\0/* */ Fetch ALL IN c\0\0\0");
+	hear(&t, "1tn");
+	move(&t);
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_WAIT);
+	hear(&t, "1tT");
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_PREFIX);
+	bench_clear(&t, true);
+}
+END_TEST
+
+/* The server is lost that was asked: the next one is. */
+START_TEST(a_server_that_is_lost_while_it_is_asked)
+{
+	struct bench t;
+
+	bench_init(&t);
+	GIVE(&t, 'P', "a" PARSE_A);
+	hear(&t, "1tT");
+	move(&t);
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_WAIT);
+	progress_clear(&t.p);
+	move(&t);
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_WAIT);
+	SENT(&t, "P\0\0\0\x18pgwith_1\0SELECT 1\0\0\0" DESCRIBE(1) FLUSH);
+	hear(&t, "1tT");
+	ck_assert_int_eq(USE(&t, "a"), PREPARED_PREFIX);
+	bench_clear(&t, true);
+}
+END_TEST
+
 /* The types that parameters had are declared. */
 START_TEST(resolved_types_are_kept)
 {
@@ -1317,6 +1353,8 @@ main(void)
 	tcase_add_test(t, what_a_literal_is);
 	tcase_add_test(t, on_another_server);
 	tcase_add_test(t, resolved_types_are_kept);
+	tcase_add_test(t, results_that_no_parse_fixes);
+	tcase_add_test(t, a_server_that_is_lost_while_it_is_asked);
 	tcase_add_test(t, an_older_analysis_is_nobodys_who_came_later);
 	tcase_add_test(t, a_parse_that_is_put_off);
 	tcase_add_test(t, in_another_database);
