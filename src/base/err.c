@@ -177,6 +177,8 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_SERVER_LOST] = {"server_lost", "08006", true,
 			 "the server connection of pool \"%s\" was lost: %s", /* pool, reason */
 			 "reconnect; look into the server's log for the reason"},
+    [ERR_SETTINGS_REFUSED] = {"settings_refused", "22023", false, "%s", /* the server's message */
+			      NULL},
     [ERR_STARTUP_REFUSED] = {"startup_refused", "22023", true,
 			     "%s", /* the server's message; the SQLSTATE is the server's, too */
 			     NULL},

@@ -78,6 +78,7 @@ enum err_id {
 	/* while leased */
 	ERR_SERVER_LOST,
 	ERR_STARTUP_REFUSED,
+	ERR_SETTINGS_REFUSED,
 	ERR_SETUP_FAILED,
 	ERR_MESSAGE_TOO_LONG,
 	/* the end */

@@ -131,7 +131,8 @@ make_refusal(const struct session *s, const uint8_t *report, size_t bytes, struc
 {
 	const char *text = msg_report_field(report, bytes, 'M');
 
-	err_make(e, ERR_STARTUP_REFUSED, text ? text : "the server gives no reason");
+	err_make(e, s->let_in && !s->unproven ? ERR_SETTINGS_REFUSED : ERR_STARTUP_REFUSED,
+		 text ? text : "the server gives no reason");
 	snprintf(e->sqlstate, sizeof e->sqlstate, "%s", s->lease->srv->progress.error);
 	if ((text = msg_report_field(report, bytes, 'D')) != NULL)
 		err_detail(e, "%s", text);

@@ -135,8 +135,8 @@ def the_guilty(t):
                 pids = set()
                 for _ in range(3):
                     r = c.ask_extended("SELECT 1") if extended else c.ask("SELECT 1")
-                    equal(([(e.sqlstate, e.message) for e in r.errors], r.status),
-                          ([("22023", 'role "gone" does not exist')], "I"), "a statement")
+                    equal(([(e.severity, e.sqlstate, e.message) for e in r.errors], r.status),
+                          ([("ERROR", "22023", 'role "gone" does not exist')], "I"), "a statement")
                     equal(other.value("SELECT 5"), "5", "another's")
                     pids.add(tuple(d.server_pids()))
                 check(len(pids) <= 2, "no new server for each: %r" % pids)
