@@ -11,7 +11,7 @@
 
 #define NAME_SIZE 256  /* of the whole name of a parameter */
 #define NAMES_MAX 4096 /* bytes of all names of one session */
-#define DEPTH_MAX 2    /* of texts in the strings of a text */
+#define DEPTH_MAX 4    /* of texts in the strings of a text */
 
 /* A walk over a text. */
 struct walk {
