@@ -117,14 +117,26 @@ login_failed(struct session *s, const struct err *e)
 static bool
 can_be_let_in(struct session *s)
 {
+	enum telling told;
+
 	if (s->pool->told == NULL)
 		return false;
 	state_start(s);
-	s->unproven = !telling_start(s);
-	if (!s->unproven)
-		return !pool_is_stale(s->pool) ||
-		       (s->lease->srv == NULL && pool_take_idle(s->pool) == NULL);
-	return s->lease->srv == NULL && !pool_is_free_soon(s->pool);
+	told = telling_start(s);
+	s->unproven = told != TELLING_CERTAIN;
+	if (told == TELLING_CERTAIN && !pool_is_stale(s->pool))
+		return true;
+	if (s->lease->srv)
+		return false;
+	switch (told) {
+	case TELLING_CERTAIN:
+		return pool_take_idle(s->pool) == NULL;
+	case TELLING_LIKELY:
+		return !pool_is_free_soon(s->pool);
+	default:
+		/* Worth PATIENCE_US. */
+		return gate_paused(s->pool);
+	}
 }
 
 void

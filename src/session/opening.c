@@ -12,6 +12,7 @@
 #include "session/scopes.h"
 #include "session/sequences.h"
 #include "session/state.h"
+#include "session/telling.h"
 #include "wire/frame.h"
 
 /* The server needs this long to say that its lock is free now. */
@@ -204,7 +205,9 @@ opening_start(struct scopes *sc)
 	struct buf sql;
 
 	if (scope_is_savepoint(sc->frame) || (!state_differs(s) && !sequences_due(s))) {
-		send_begin(sc);
+		telling_send(s);
+		if (s->state == SESSION_SCOPE)
+			send_begin(sc);
 		return;
 	}
 	buf_init(&sql, 1024 * 1024);
@@ -214,6 +217,7 @@ opening_start(struct scopes *sc)
 		state_change(s, &sql);
 	buf_add_u8(&sql, 0);
 	talk_query(s, (char *)buf_data(&sql));
+	sc->talk.setup = true;
 	buf_clear(&sql);
 }
 
@@ -292,7 +296,9 @@ opening_heard(struct scopes *sc)
 		state_taken(s);
 		if (sequences_due(s))
 			sequences_gone(s);
-		send_begin(sc);
+		telling_send(s);
+		if (s->state == SESSION_SCOPE)
+			send_begin(sc);
 		return;
 	case STEP_BEGIN:
 		sc->frame->begun = true;

@@ -735,6 +735,8 @@ told(struct lease *l, const char *name, const char *value)
 	struct session *s = session_of(l);
 
 	/* SETUP: see setup_answered(). */
+	if (s->state == SESSION_SCOPE && s->scopes->talk.setup)
+		return;
 	if (l == s->lease &&
 	    (s->state == SESSION_ACTIVE || s->state == SESSION_SAVING || s->state == SESSION_SCOPE))
 		telling_heard(s, name, value);

@@ -44,7 +44,7 @@ begin(struct session *s, bool keep_rows)
 	struct talk *t = &s->scopes->talk;
 
 	t->busy = true;
-	t->ended = t->cancelled = false;
+	t->ended = t->cancelled = t->setup = false;
 	t->keep_rows = keep_rows;
 	t->have = 0;
 	t->left = 0;
@@ -148,7 +148,8 @@ whole_message(struct session *s)
 	if (!t->one.failed && t->one.len > 0) {
 		if (t->header[0] == 'E' && t->error.len == 0)
 			buf_add(&t->error, buf_data(&t->one), t->one.len);
-		if (t->header[0] == 'A' || t->header[0] == 'N' || t->header[0] == 'S')
+		if (t->header[0] == 'A' || t->header[0] == 'N' ||
+		    (t->header[0] == 'S' && !t->setup))
 			session_send(s, buf_data(&t->one), t->one.len);
 		else if (t->keep_rows)
 			buf_add(&t->kept, buf_data(&t->one), t->one.len);

@@ -13,8 +13,9 @@
 struct session;
 
 struct talk {
-	bool busy;      /* a statement is under way */
-	bool ended;     /* it has ended, and nobody has asked yet */
+	bool setup; /* it gives the session's parameters: see telling.h for what the client hears */
+	bool busy;  /* a statement is under way */
+	bool ended; /* it has ended, and nobody has asked yet */
 	bool cancelled; /* it took too long, and a cancel was sent */
 	bool keep_rows; /* everything goes to `kept` */
 	uint8_t have;   /* bytes of the header that are there */

@@ -44,8 +44,22 @@ is_as_spelled(const char *name)
 	return strcasecmp(name, "TimeZone") == 0 || strcasecmp(name, "search_path") == 0;
 }
 
-/* One startup parameter. Returns false if only a server can tell. */
-static bool
+/* Is the role a superuser, as far as that was seen? Whether the client may be it now, is a server's
+ * to say. */
+static enum telling
+tell_role(struct session *s, const char *name, const char *value)
+{
+	const char *superuser =
+	    strcasecmp(name, "role") == 0 ? known_result(&s->pool->known, name, value) : NULL;
+
+	if (superuser == NULL)
+		return TELLING_UNKNOWN;
+	s->told = told_with(all_of(s), s->told, "is_superuser", superuser);
+	return TELLING_LIKELY;
+}
+
+/* One startup parameter. */
+static enum telling
 tell_one(struct session *s, const char *name, const char *value)
 {
 	const char *before = told_get(s->told, name), *result;
@@ -53,48 +67,61 @@ tell_one(struct session *s, const char *name, const char *value)
 	const char *version = told_get(s->told, "server_version");
 	char text[1024];
 
-	if (is_identity(name) || params_fixed(name))
-		return false;
+	if (is_identity(name))
+		return tell_role(s, name, value);
+	if (params_fixed(name))
+		return TELLING_LIKELY;
 	if (before && params_same(name, value, before))
-		return true;
+		return TELLING_CERTAIN;
 	result = canonical_value(name, value, before, encoding, version ? atoi(version) : 0, text,
 				 sizeof text)
 		     ? text
 		     : known_result(&s->pool->known, name, value);
 	if (before && (result || is_as_spelled(name)))
 		s->told = told_with(all_of(s), s->told, name, result ? result : value);
-	return result != NULL;
+	return result ? TELLING_CERTAIN : TELLING_LIKELY;
 }
 
-/* Returns false if only a server can tell of one of them. */
-static bool
+/* As the least certain of them. */
+static enum telling
 tell_each(struct session *s, const char *at, size_t bytes)
 {
 	const char *end = at + bytes;
-	bool certain = true;
+	enum telling least = TELLING_CERTAIN;
 
 	while (at < end) {
 		const char *name = at, *value = name + strlen(name) + 1;
+		enum telling one = tell_one(s, name, value);
 
-		certain &= tell_one(s, name, value);
+		if (one > least)
+			least = one;
 		at = value + strlen(value) + 1;
 	}
-	return certain;
+	return least;
 }
 
-bool
+enum telling
 telling_start(struct session *s)
 {
-	bool certain;
+	enum telling repeated, last;
 
 	replace(s, told_keep(s->pool->told));
 	/* What those that others stand behind make of a parameter does not count in the end. */
-	certain = tell_each(s, s->repeated, s->repeated_bytes);
+	repeated = tell_each(s, s->repeated, s->repeated_bytes);
 	replace(s, told_keep(s->pool->told));
-	certain &= tell_each(s, s->startup, s->startup_bytes);
+	last = tell_each(s, s->startup, s->startup_bytes);
 	application_start(s);
 	s->told = told_with(all_of(s), s->told, "application_name", s->application_told);
-	return certain;
+	return repeated > last ? repeated : last;
+}
+
+static void
+learn_role(struct session *s, const char *role)
+{
+	const char *superuser = server_told(s->lease->srv, "is_superuser");
+
+	if (superuser && !server_has_set(s->lease->srv, "'session_authorization',"))
+		known_add(&s->pool->known, "role", role, superuser);
 }
 
 static void
@@ -106,6 +133,8 @@ learn_each(struct session *s, const char *at, size_t bytes, bool reported)
 		const char *name = at, *value = name + strlen(name) + 1;
 		const char *result = server_told(s->lease->srv, name);
 
+		if (strcasecmp(name, "role") == 0 && reported)
+			learn_role(s, value);
 		/* What a DateStyle means depends on the one before. */
 		if (!is_identity(name) && strcasecmp(name, "DateStyle") != 0 &&
 		    (reported || result == NULL))

@@ -10,9 +10,14 @@
 #include "base/buf.h"
 #include "session/session.h"
 
-/* At login, when the pool has told something: what the client is to be told. Returns false if that
- * is not certain, as only a server can say whether it takes a startup parameter, or as what. */
-bool telling_start(struct session *);
+/* At login, when the pool has told something: what the client is to be told. */
+enum telling {
+	TELLING_CERTAIN,
+	TELLING_LIKELY, /* only a server can say whether it takes a startup parameter, or how it
+			   spells it */
+	TELLING_UNKNOWN /* who the client is, is not known: role, session_authorization */
+};
+enum telling telling_start(struct session *);
 
 /* The server that the session holds has taken the startup parameters: so all who have the same need
  * not ask. At login, what it says is what the client is to be told. */
