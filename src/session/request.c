@@ -236,8 +236,6 @@ note_resets(struct session *s, const struct message *m)
 	size_t bytes = 0;
 	const char *sql = statement_text(m, &bytes);
 
-	if (s->startup_bytes == 0)
-		return;
 	if (m->set && sql)
 		resets_note(s, m->set, sql, bytes, m->lexing);
 	if (m->type == 'P' && s->resets != RESETS_NONE && m->have > 0 && m->body[0])

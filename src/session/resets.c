@@ -193,7 +193,7 @@ resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsi
 {
 	struct walk w = {.local = false};
 
-	if (s->startup_bytes == 0 || sql == NULL)
+	if (sql == NULL)
 		return;
 	/* What is in strings is not read; the server is asked when the transaction has ended. */
 	if (((set & SQLCLASS_SETCONFIG) &&
@@ -244,6 +244,16 @@ was_reset(const struct session *s, const char *name)
 			is_reset = true;
 	}
 	return is_reset;
+}
+
+/* What is set again: the startup parameters, and application_name, which every session has. */
+static void
+add_startup(const struct session *s, struct buf *params)
+{
+	buf_init(params, PARAMS_MAX);
+	buf_add(params, s->startup ? s->startup : "", s->startup_bytes);
+	buf_add_str(params, "application_name");
+	buf_add_str(params, s->application_told ? s->application_told : "");
 }
 
 /* ---- in a transaction ---- */
@@ -308,9 +318,13 @@ add_list(struct buf *sql, const char *value)
 static bool
 add_sets(struct session *s, struct buf *sql)
 {
-	const char *at = s->startup, *end = at + s->startup_bytes;
+	const char *at, *end;
+	struct buf params;
 	bool any = false;
 
+	add_startup(s, &params);
+	at = (const char *)buf_data(&params);
+	end = at + params.len;
 	while (at < end) {
 		const char *name = at, *value = name + strlen(name) + 1;
 
@@ -327,6 +341,7 @@ add_sets(struct session *s, struct buf *sql)
 			params_literal(sql, value);
 		any = true;
 	}
+	buf_clear(&params);
 	if (any)
 		buf_add_fmt(sql, "; RELEASE SAVEPOINT pgwith_startup");
 	return any;
@@ -349,9 +364,13 @@ add_pair(const char *name, const char *value, bool any, struct buf *sql)
 static bool
 add_question(struct session *s, struct buf *sql)
 {
-	const char *at = s->startup, *end = at + s->startup_bytes;
+	const char *at, *end;
+	struct buf params;
 	bool any = false;
 
+	add_startup(s, &params);
+	at = (const char *)buf_data(&params);
+	end = at + params.len;
 	buf_add_fmt(sql, "SELECT pg_catalog.set_config(v.name, v.value, false) FROM (VALUES ");
 	while (at < end) {
 		const char *name = at, *value = name + strlen(name) + 1;
@@ -364,6 +383,7 @@ add_question(struct session *s, struct buf *sql)
 		add_pair(name, value, any, sql);
 		any = true;
 	}
+	buf_clear(&params);
 	buf_add_fmt(sql, ") AS v (name, value) LEFT JOIN pg_catalog.pg_settings AS p ON "
 			 "pg_catalog.lower(p.name) OPERATOR(pg_catalog.=) pg_catalog.lower(v.name) "
 			 "WHERE CASE WHEN p.name IS NULL THEN coalesce(pg_catalog."

@@ -377,6 +377,27 @@ def application_names(t):
 
 
 @test
+def names_after_reset(t):
+    """RESET and DISCARD ALL come back to the application_name of the startup packet, as on a direct connection"""
+    for how in ({}, {"mode": "session"}):
+        d = t.daemon(**how)
+        for name in ("x", "", "it's"):
+            for more in ({}, {"options": "-c work_mem=5MB"}):
+                c, direct = (f(application_name=name, **more) for f in (d.connect, t.direct))
+                if not how:
+                    c.sql("LISTEN a")
+                for sql in ("SET application_name = 'y'", "RESET application_name", "SET application_name = 'z'; RESET ALL",
+                            "SET application_name = 'z'", "SET application_name TO DEFAULT", "BEGIN",
+                            "SET application_name = 'y'", "RESET application_name", "COMMIT",
+                            "SET application_name = 'y'", "DISCARD ALL"):
+                    for x in (c, direct):
+                        x.sql(sql)
+                    got = [(x.ask("SHOW application_name").rows, x.parameters["application_name"]) for x in (c, direct)]
+                    equal(got[0], got[1], "%r, %r, %r after %s" % (how, name, more, sql))
+                c.close()
+
+
+@test
 def one_server_many_names(t):
     """distinct names cost no round trip and no statement where they are equal, and share prepared statements"""
     d = t.daemon()
