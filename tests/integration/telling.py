@@ -38,6 +38,7 @@ def reloaded(t):
     set_it.sql("SET DateStyle = 'Postgres, YMD'")
     pinned = t.client(d)
     pinned.sql("LISTEN x")
+    stays.sql("SELECT 1")  # by another server, which is idle from now on
     new = {"DateStyle": "German, DMY", "TimeZone": "Asia/Tokyo", "IntervalStyle": "iso_8601",
            "default_transaction_read_only": "on"}
     change(t, new)
