@@ -17,10 +17,11 @@ enum run_kind {
 	RUN_SYNC,     /* the same */
 	RUN_COPY_END  /* CopyDone or CopyFail sent ahead of a COPY IN: answered by nothing */
 };
-#define STATUS_MAX (64 * 1024) /* bytes of a ParameterStatus that is kept */
-#define RUN_KIND   0x03        /* the rest of progress_run.kind are flags, PROGRESS_OWN and so on */
-#define RUN_DOES   (PROGRESS_BEGINS | PROGRESS_ENDS)
-#define LOOK_MAX   (1024 * 1024) /* bytes of an answer that is kept for described() */
+#define STATUS_MAX  (64 * 1024) /* bytes of a ParameterStatus that is kept */
+#define INSTEAD_MAX (16 * 1024)
+#define RUN_KIND    0x03 /* the rest of progress_run.kind are flags, PROGRESS_OWN and so on */
+#define RUN_DOES    (PROGRESS_BEGINS | PROGRESS_ENDS)
+#define LOOK_MAX    (1024 * 1024) /* bytes of an answer that is kept for described() */
 
 void
 progress_init(struct progress *p)
@@ -34,12 +35,31 @@ progress_init(struct progress *p)
 }
 
 void
+progress_tell_as_said(struct progress *p)
+{
+	if (p->instead)
+		buf_clear(p->instead);
+	free(p->instead);
+	p->instead = NULL;
+}
+
+void
+progress_tell_instead(struct progress *p, const struct err *e)
+{
+	progress_tell_as_said(p);
+	p->instead = mem_alloc(sizeof *p->instead);
+	buf_init(p->instead, INSTEAD_MAX);
+	msg_err(p->instead, e);
+}
+
+void
 progress_clear(struct progress *p)
 {
 	if (p->runs != p->inline_runs)
 		free(p->runs);
 	free(p->error_text);
 	buf_clear(&p->status_body);
+	progress_tell_as_said(p);
 	progress_init(p);
 }
 
@@ -421,6 +441,8 @@ ready_came(struct progress *p, char status)
 
 	p->status = status;
 	p->readies++;
+	if (p->instead && p->ready_due <= 1)
+		progress_tell_as_said(p);
 	copy_closed(p);
 	/* Before the mark's own answer, a ReadyForQuery is the one too many. */
 	if (p->marked)
@@ -643,11 +665,30 @@ end_peek(struct progress *p)
 	p->peek_bytes = (uint16_t)(n + 1);
 }
 
+/* Is the ErrorResponse what a cancel of ours has brought about? One that comes in pieces, which is
+ * rare, is passed on as it is. */
+static bool
+is_cancelled_by_us(const struct progress *p, const uint8_t *body, size_t bytes)
+{
+	const char *sqlstate, *text;
+
+	if (p->instead == NULL || p->instead->failed)
+		return false;
+	sqlstate = msg_report_field(body, bytes, 'C');
+	text = msg_report_field(body, bytes, 'M');
+	return sqlstate && strcmp(sqlstate, "57014") == 0 &&
+	       !(text && strstr(text, "statement timeout"));
+}
+
 /* A message that is here in one piece. */
 static void
 pass_whole(const struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 {
-	if (for_client(p, (char)data[0]))
+	if (!for_client(p, (char)data[0]))
+		return;
+	if (data[0] == 'E' && is_cancelled_by_us(p, data + FRAME_HEADER, bytes - FRAME_HEADER))
+		buf_add(out, buf_data(p->instead), p->instead->len);
+	else
 		buf_add(out, data, bytes);
 }
 

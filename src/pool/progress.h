@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "base/pack.h"
 
 /* The end of a tracked message, or of several. */
@@ -90,6 +91,7 @@ struct progress {
 	size_t unasked;   /* so many bytes of the last ones are a FATAL that nothing was asked for,
 			     and what is behind it */
 	bool texts;       /* error_text is wanted */
+	struct buf *instead; /* an ErrorResponse: see progress_tell_instead(). NULL: none */
 	char *error_text; /* what that error says, until it is forgotten; NULL: nothing */
 	uint16_t peek_bytes; /* bytes in peek */
 	uint8_t peek[PROGRESS_PEEK + 1];
@@ -201,8 +203,15 @@ int progress_received(struct progress *, const uint8_t *data, size_t bytes);
 static inline bool
 progress_filters(const struct progress *p)
 {
-	return p->own > 0 || p->from_drop || p->from_passed != p->from_have || p->pid_have > 0;
+	return p->own > 0 || p->from_drop || p->from_passed != p->from_have || p->pid_have > 0 ||
+	       p->instead;
 }
+
+/* A cancel of ours goes to the server, because of the error: the client gets that in the place of the
+ * 57014 that PostgreSQL answers what runs now with, but for its own statement_timeout. */
+void progress_tell_instead(struct progress *, const struct err *);
+/* It does not: the client cancels too, or nothing runs any more. */
+void progress_tell_as_said(struct progress *);
 
 /* Would a ParameterStatus that comes now be kept from the client, as it comes of what is ours? */
 bool progress_hides_status(const struct progress *);

@@ -43,6 +43,36 @@ name_of_wait(const struct scope *f)
 	return f->pool ? f->pool->conf->name : f->hold.lock ? f->hold.lock->name : f->name;
 }
 
+/* Who has the lock that was waited for, as a pool's time-out says who has its servers. */
+static void
+name_holder(const struct scopes *sc, struct err *e)
+{
+	const struct lock *lock = sc->frame->hold.lock;
+	const struct daemon *d = sc->session->daemon;
+	unsigned others = 0;
+	char who[192] = "", more[48] = "", held[32] = "";
+	struct list_node *n;
+
+	if (lock == NULL)
+		return;
+	LIST_EACH (n, &lock->holders) {
+		const struct lock_hold *hold = LIST_OBJ(n, const struct lock_hold, node);
+		const struct session *s = idmap_get(&d->sessions, hold->session);
+
+		if (s == NULL || s == sc->session)
+			continue;
+		if (others++ > 0)
+			continue;
+		session_describe(s, who, sizeof who);
+		units_duration_str((loop_now_us(d->loop) - hold->since_us) / UNIT_MS * UNIT_MS,
+				   held, sizeof held);
+	}
+	if (others > 1)
+		snprintf(more, sizeof more, ", and by %u more", others - 1);
+	if (others > 0)
+		err_detail(e, "held for %s by %s%s", held, who, more);
+}
+
 void
 enter_too_long(struct scopes *sc, struct err *e)
 {
@@ -55,6 +85,8 @@ enter_too_long(struct scopes *sc, struct err *e)
 		err_make(e, ERR_SCOPE_LOCK_WAIT, f->pool ? "lock" : kind_of_wait(f),
 			 f->pool ? f->name : name_of_wait(f),
 			 units_duration_str(sc->wait_us, text, sizeof text));
+	if (f->pool == NULL)
+		name_holder(sc, e);
 }
 
 void

@@ -105,6 +105,11 @@ nudge(struct session *s)
 	buf_clear(&out);
 	if (s->lease->state == LEASE_HELD && progress_busy(p) &&
 	    now - sc->cancel_us >= RECANCEL_US) {
+		struct err e;
+
+		scopes_expired_error(first_due(sc), &e);
+		progress_tell_instead(p, &e);
+		err_clear(&e);
 		sc->cancel_us = now;
 		sc->own_cancel = true;
 		lease_cancel(s->lease, 0);

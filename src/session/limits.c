@@ -235,6 +235,14 @@ limits_cancel(struct session *s, enum err_id why)
 		s->alone_answers = s->lease->srv->progress.answers;
 		s->alone_why = (uint8_t)why;
 	}
+	if (s->lease->state == LEASE_HELD && progress_busy(&s->lease->srv->progress)) {
+		struct err e;
+
+		/* The error that the statement gets says why. */
+		limits_error(s->lease->pool, why, &e);
+		progress_tell_instead(&s->lease->srv->progress, &e);
+		err_clear(&e);
+	}
 	relay_cancel(s, 0);
 }
 

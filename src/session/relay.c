@@ -89,6 +89,9 @@ relay_cancel(struct session *s, uint64_t requester)
 	}
 	if (!progress_busy(&s->lease->srv->progress))
 		return false;
+	/* The client's own is told as PostgreSQL says it. */
+	if (requester)
+		progress_tell_as_said(&s->lease->srv->progress);
 	lease_cancel(s->lease, requester);
 	return true;
 }
@@ -363,6 +366,7 @@ void
 relay_fresh(struct session *s)
 {
 	deallocate_forget(s);
+	progress_tell_as_said(&s->lease->srv->progress);
 	s->unnamed.renewing = s->unnamed.changed = false;
 	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
 	s->cancel_due = false;

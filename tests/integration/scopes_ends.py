@@ -1,6 +1,8 @@
 """How scopes end when nobody asks for it: killed clients, deadlines and other limits, CancelRequests, lost servers,
 the daemon's own end; and waits that would never end."""
 
+import os
+import re
 import signal
 import time
 
@@ -575,6 +577,61 @@ def no_deadlock_invented(t):
         equal(c.until_ready().errors, [], "it is served")
         c.sql("EXIT ALL")
     untouched(t, d, backends)
+
+
+# ---- the words ---------------------------------------------------------------------------------------
+@test
+def the_error_says_why(t):
+    """a statement that a limit has cancelled: its own error names scope and limit, in either protocol; a cancel of the
+    client's and PostgreSQL's own time-outs are told as PostgreSQL says them"""
+    d = t.daemon(pools=pools(t, "db", size=2))
+    c = t.client(d)
+    sleep = "SELECT pg_sleep(60)"
+    for opens, words in (("ENTER a DEADLINE '150ms'", 'scope "a" was ended: its deadline of 150ms'),
+                         ("ENTER LOCK 'l' DEADLINE '150ms'", 'scope "l" was ended: its deadline of 150ms'),
+                         ("ENTER o DEADLINE '150ms'; ENTER i; BEGIN", 'scope "o" was ended: its deadline of 150ms')):
+        for ask in (c.ask, c.ask_extended):
+            c.sql(opens)
+            r = ask(sleep)
+            check([e.sqlstate for e in r.errors] == ["57014"] and words in r.errors[0].message, "%s: %s" % (opens, r.errors))
+            c.ask("ROLLBACK")
+            c.ask("LEAVE ALL ROLLBACK")
+
+    def running():
+        return [a for a in t.activity() if "pg_sleep" in (a["query"] or "") and a["state"] == "active"]
+
+    c.sql("ENTER a DEADLINE '1min'")
+    c.send(wire.query(sleep))
+    wait_until(running, 5, "it runs")
+    c.cancel()
+    equal([e.message for e in c.until_ready().errors], ["canceling statement due to user request"], "the client's own")
+    c.ask("LEAVE ROLLBACK")
+    c.send(wire.query(sleep))
+    wait_until(running, 5, "it runs")
+    with d.connect("pgwith") as k:
+        equal(k.ask("KILL SCOPE %d" % c.session).errors, [], "KILL SCOPE")
+    check("an administrator has ended it" in c.until_ready().errors[0].message, "an administrator's")
+    equal(c.ask("SELECT 1").errors, [], "nothing is left of it")
+    d2 = t.daemon(pools=pools(t, "db", size=1, query_timeout="200ms"))
+    c = t.client(d2)
+    for _ in range(2):
+        check("query_timeout, 200ms" in c.ask(sleep).errors[0].message, "query_timeout")
+        equal(c.ask("SELECT 1").errors, [], "nothing is left of it")
+    c.sql("SET statement_timeout = '50ms'")
+    equal([e.message for e in c.ask(sleep).errors], ["canceling statement due to statement timeout"], "PostgreSQL's own")
+
+
+@test
+def a_lock_names_its_holder(t):
+    """WAIT of a lock or semaphore is over: the error names who has it, by session, role and process, and for how long"""
+    d = t.daemon(pools=pools(t, "db", size=1))
+    a, b = t.client(d), t.client(d)
+    for what in ("LOCK 'l'", "LOCK 'l' SHARED", "SEMAPHORE 's' LIMIT 1"):
+        a.sql("ENTER " + what)
+        for wait in ("0", "50ms"):
+            e = one_error(b.ask("ENTER %s WAIT '%s'" % (what.replace(" SHARED", ""), wait)), "55P03")
+            check(re.fullmatch(r"held for \S+ by session %d \(.*pid %d.*\)" % (a.session, os.getpid()), e.detail or ""), "the detail: %s" % e.detail)
+        a.sql("LEAVE")
 
 
 if __name__ == "__main__":
