@@ -299,7 +299,7 @@ def deadline_of_a_lock(t):
 
     c.sql(enter)
     took, r = seconds(c.ask, SLEEP)
-    one_error(r, "57014", "canceling statement", "a statement")
+    one_error(r, "57014", "deadline of", "a statement")
     check(took < 0.35 + slow_factor(), "cancelled after %.3f s" % took)
     over("a statement")
 
