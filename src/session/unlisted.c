@@ -213,7 +213,7 @@ static bool
 note(struct walk *w, const char *sql, size_t bytes)
 {
 	enum sqltext_word first = SQLWORD_OTHER;
-	bool begins = true, known = true, runs = false;
+	bool begins = true, known = true, runs = false, string = false;
 
 	sqltext_init(&w->text, sql, bytes, w->flags);
 	for (step(w); w->tok.kind != SQLTEXT_END; step(w)) {
@@ -231,8 +231,13 @@ note(struct walk *w, const char *sql, size_t bytes)
 		if (sqlname_word(&w->tok, w->flags) == SQLWORD_SET_CONFIG && sqlclass_sets(w->text))
 			known &= note_set_config(w);
 		runs |= runs_texts(sqlname_word(&w->tok, w->flags));
-		if (w->tok.kind == SQLTEXT_STRING)
-			known &= note_string(w, w->executed || runs || first == SQLWORD_DO);
+		if (w->tok.kind == SQLTEXT_STRING) {
+			bool executed = w->executed || runs || first == SQLWORD_DO;
+
+			/* A string that goes on in another pair of quotes is not put together. */
+			known &= note_string(w, executed) && !(executed && string);
+		}
+		string = w->tok.kind == SQLTEXT_STRING;
 		if (w->tok.kind == SQLTEXT_END)
 			break;
 	}
