@@ -906,7 +906,8 @@ progress_remains(const struct progress *p)
 		return "statements that it has skipped are still to be answered";
 	if (p->to_left > 0)
 		return "half of a message has been sent";
-	if (p->from_have > 0 || p->from_left > 0 || p->from_passed > 0 || p->from_drop)
+	if (p->from_have > 0 || p->from_left > 0 || p->from_passed > 0 || p->from_drop ||
+	    p->pid_due || p->pid_have > 0 || p->pid_cut > 0 || p->status_body.len > 0)
 		return "half of a message has come";
 	if (p->status != 'I')
 		return "a transaction is open";
@@ -920,8 +921,8 @@ progress_remains(const struct progress *p)
 		return "its next statement may fail";
 	if (p->failed > 0 || p->failed_itself)
 		return "it is not known what has become of a message";
-	if (p->own_failed)
-		return "it has refused the parameters of a session";
+	if (p->own_failed || p->own_ends)
+		return "it has refused the parameters of a session, or not answered them";
 	if (p->fatal || p->dying)
 		return "it has said its last words";
 	if (p->watch || p->deallocated_all || p->deallocated > 0 || p->texts || p->error_text ||
