@@ -1,4 +1,5 @@
-/* unit: what an imported configuration needs beyond the shipped unit of systemd, pgwithd.service. */
+/* unit: what an imported configuration needs beyond the shipped unit of systemd, pgwithd.service.
+ */
 #ifndef PGWITH_CLI_UNIT_H
 #define PGWITH_CLI_UNIT_H
 

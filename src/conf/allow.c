@@ -213,7 +213,8 @@ allow_check_users(const char *list)
 		return NULL;
 	for (unsigned number = 1; next(&list, &s); number++)
 		if ((why = user_problem(s)) != NULL)
-			return item_refused(s, number, why, "USER, UID, @GROUP or * between commas");
+			return item_refused(s, number, why,
+					    "USER, UID, @GROUP or * between commas");
 	return NULL;
 }
 

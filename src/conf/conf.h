@@ -35,7 +35,7 @@ struct conf_pool {
 	char *password; /* that goes with it, or "" */
 	enum conf_mode mode;
 	enum conf_role role;
-	char *users;  /* as written; see access_pool() */
+	char *users;             /* as written; see access_pool() */
 	int64_t size;            /* server connections at most, those in cleanup counted */
 	int64_t min_size;        /* opened at start and kept */
 	int64_t max_waiting;     /* sessions in the queue; 0: none may wait */
@@ -49,9 +49,9 @@ struct conf_pool {
 				       never */
 	int64_t cleanup_timeout_us; /* all steps of one cleanup together */
 	int64_t retry_delay_us;     /* after a failed connect, the next one is not tried before */
-	bool wait_while_down;       /* clients wait while a server that was there cannot be reached */
-	bool pin;                   /* a session may keep its server for what cannot be moved */
-	bool discard_always;        /* DISCARD ALL after every lease */
+	bool wait_while_down; /* clients wait while a server that was there cannot be reached */
+	bool pin;             /* a session may keep its server for what cannot be moved */
+	bool discard_always;  /* DISCARD ALL after every lease */
 	int64_t max_prepared_statements; /* kept on each server; 0: a session with one is pinned */
 	int64_t max_session_statements;  /* names of one session; one that has more is pinned */
 	bool lazy_begin;                 /* a plain BEGIN is answered without a server */

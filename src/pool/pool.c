@@ -230,9 +230,9 @@ may_try(const struct pool *pool)
 	return pool->retry_us == 0 || loop_now_us(pool->all->loop) >= pool->retry_us;
 }
 
-/* Does the last failed attempt concern nobody yet? PostgreSQL was there, and may be again: the first
- * attempt is repeated in any case, the others if the pool says so. What PostgreSQL itself answers is
- * the answer. */
+/* Does the last failed attempt concern nobody yet? PostgreSQL was there, and may be again: the
+ * first attempt is repeated in any case, the others if the pool says so. What PostgreSQL itself
+ * answers is the answer. */
 static bool
 is_patient(const struct pool *pool)
 {
@@ -410,8 +410,8 @@ outlived(const struct pool *pool, const struct server *srv)
 {
 	int64_t most = pool->conf->max_lifetime_us;
 
-	return most > 0 && loop_now_us(pool->all->loop) - srv->connected_us >=
-			       server_spread_us(srv, most);
+	return most > 0 &&
+	       loop_now_us(pool->all->loop) - srv->connected_us >= server_spread_us(srv, most);
 }
 
 /* It has become smaller. */
@@ -757,8 +757,8 @@ sweep_idle(struct pool *pool, int64_t now)
 	struct list_node *n, *before;
 	bool closed = false;
 
-	/* From the least recently used. One is closed in each sweep: whatever has made them all come
-	 * at once must not make all of them go at once. */
+	/* From the least recently used. One is closed in each sweep: whatever has made them all
+	 * come at once must not make all of them go at once. */
 	for (n = pool->servers[SERVER_IDLE].head.prev; n != &pool->servers[SERVER_IDLE].head;
 	     n = before) {
 		struct server *srv = LIST_OBJ(n, struct server, node);

@@ -134,8 +134,8 @@ unsigned pools_busy(const struct pools *);
 /* From the servers. */
 void pool_server_connected(struct pool *, struct server *); /* logged in */
 void pool_server_ready(struct pool *, struct server *);     /* idle again: grant it or keep it */
-/* A connect failed, whose server is closed. `sqlstate`: of PostgreSQL's answer; "": it has not
- * given one. */
+/* A connect failed, whose server is closed. `sqlstate`: of PostgreSQL's answer, or of what makes
+ * the attempt useless; "": it has not given one. */
 void pool_server_failed(struct pool *, const char *reason, const char *sqlstate);
 void pool_fill(struct pool *); /* opens what is needed, as far as the limits allow */
 

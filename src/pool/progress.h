@@ -84,15 +84,15 @@ struct progress {
 				ended by a Sync or Query */
 	uint64_t completes;  /* CommandComplete, ever */
 	uint64_t errors;     /* ErrorResponse, ever */
-	bool stray;       /* an answer has come to what nobody has asked: the two are out of step */
-	char error[6];    /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */
-	bool fatal;       /* it was FATAL or PANIC: the server closes */
-	bool dying;       /* a notice has said that the server closes */
-	size_t unasked;   /* so many bytes of the last ones are a FATAL that nothing was asked for,
-			     and what is behind it */
-	bool texts;       /* error_text is wanted */
+	bool stray;     /* an answer has come to what nobody has asked: the two are out of step */
+	char error[6];  /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */
+	bool fatal;     /* it was FATAL or PANIC: the server closes */
+	bool dying;     /* a notice has said that the server closes */
+	size_t unasked; /* so many bytes of the last ones are a FATAL that nothing was asked for,
+			   and what is behind it */
+	bool texts;     /* error_text is wanted */
 	struct buf *instead; /* an ErrorResponse: see progress_tell_instead(). NULL: none */
-	char *error_text; /* what that error says, until it is forgotten; NULL: nothing */
+	char *error_text;    /* what that error says, until it is forgotten; NULL: nothing */
 	uint16_t peek_bytes; /* bytes in peek */
 	uint8_t peek[PROGRESS_PEEK + 1];
 	/* Notifications: the pid of the server's own process becomes the other one, which its
@@ -207,8 +207,8 @@ progress_filters(const struct progress *p)
 	       p->instead;
 }
 
-/* A cancel of ours goes to the server, because of the error: the client gets that in the place of the
- * 57014 that PostgreSQL answers what runs now with, but for its own statement_timeout. */
+/* A cancel of ours goes to the server, because of the error: the client gets that in the place of
+ * the 57014 that PostgreSQL answers what runs now with, but for its own statement_timeout. */
 void progress_tell_instead(struct progress *, const struct err *);
 /* It does not: the client cancels too, or nothing runs any more. */
 void progress_tell_as_said(struct progress *);

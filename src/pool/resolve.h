@@ -40,9 +40,9 @@ struct conninfo_params {
 	uid_t peer_uid; /* (uid_t)-1: there is no user of that name */
 };
 
-/* Blocks in getaddrinfo() and getpwnam() for each name. Every address becomes a host of its own (host=a,a
- * hostaddr=1.2.3.4,1.2.3.5), in the order of the system. Returns 0, or -E_NOTFOUND with a reason if
- * no host at all has an address. Thread-safe. */
+/* Blocks in getaddrinfo() and getpwnam() for each name. Every address becomes a host of its own
+ * (host=a,a hostaddr=1.2.3.4,1.2.3.5), in the order of the system. Returns 0, or -E_NOTFOUND with a
+ * reason if no host at all has an address. Thread-safe. */
 int conninfo_resolve(const struct conninfo *, struct conninfo_params *, char *why, size_t why_size);
 /* One more, which takes the place of another of that keyword. */
 void conninfo_params_add(struct conninfo_params *, const char *keyword, const char *value);

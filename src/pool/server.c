@@ -20,6 +20,9 @@
 #define QUEUE_MAX \
 	(1024 * 1024) /* bytes towards the server: one message of 64 kB and what is ours */
 
+/* PostgreSQL's config_file_error: nobody could be asked, and waiting does not help. */
+#define CONFIGURED_WRONG "F0000"
+
 #define TO(state) (1u << (state))
 
 /* A transaction_timeout under this may cut our own statements short: it ends the connection. */
@@ -141,19 +144,28 @@ forget(struct server *srv)
 	loop_defer(pool->all->loop, free_server, srv);
 }
 
+/* `sqlstate`: CONFIGURED_WRONG, or "" to look for one in the reason. */
 static void
-connect_failed(struct server *srv, const char *reason)
+connect_failed_by(struct server *srv, const char *reason, const char *sqlstate)
 {
 	struct pool *pool = srv->pool;
-	char line[512], sqlstate[6];
+	char line[512], found[6];
 
 	/* libpq's reason is a line or more; one is enough, without its end. */
 	snprintf(line, sizeof line, "%.*s", (int)strcspn(reason, "\n"), reason);
-	conninfo_cut_sqlstate(line, sqlstate);
+	conninfo_cut_sqlstate(line, found);
+	if (*sqlstate == 0)
+		sqlstate = found;
 	forget(srv);
 	pool->stats.open_fails++;
 	pool_server_failed(pool, line, sqlstate);
 	probe_failed(pool, sqlstate);
+}
+
+static void
+connect_failed(struct server *srv, const char *reason)
+{
+	connect_failed_by(srv, reason, "");
 }
 
 static void
@@ -201,7 +213,7 @@ poll_connect(struct server *srv, PostgresPollingStatusType status)
 	/* libpq has connected its socket, and sent nothing yet. */
 	if (PQstatus(srv->conn) == CONNECTION_MADE &&
 	    conninfo_params_check_peer(&srv->params, PQsocket(srv->conn), why, sizeof why) < 0) {
-		connect_failed(srv, why);
+		connect_failed_by(srv, why, CONFIGURED_WRONG);
 		return;
 	}
 	switch (status) {
@@ -305,7 +317,7 @@ look_up_names(struct server *srv)
 	job->conninfo = pool_conninfo(srv->pool->conf, srv->pool->role, job->why, sizeof job->why);
 	if (job->conninfo == NULL) {
 		/* It was good at the start: its service file has changed. */
-		connect_failed(srv, job->why);
+		connect_failed_by(srv, job->why, CONFIGURED_WRONG);
 		free(job);
 		return;
 	}

@@ -331,7 +331,8 @@ follow_conf(struct daemon *d, struct listen *inherited)
 	if (!listen_is_at(inherited, conf->listen, (unsigned)conf->port)) {
 		l = new_listener(d, why, sizeof why);
 		if (l) {
-			log_info("listen: moved was=%s is=%s", listen_path(inherited), listen_path(l));
+			log_info("listen: moved was=%s is=%s", listen_path(inherited),
+				 listen_path(l));
 			listen_hold(inherited);
 			d->listen_before = inherited;
 			return l;

@@ -41,9 +41,10 @@ is_of_socket_unit(const struct daemon *d, const struct conf_difference *diff)
 static void
 needs_restart(const struct changing *c, const struct conf_difference *diff)
 {
-	const char *needs = is_of_socket_unit(c->daemon, diff)
-				? "the unit of the socket (pgwithd.socket) to be changed and restarted"
-				: "a restart";
+	const char *needs =
+	    is_of_socket_unit(c->daemon, diff)
+		? "the unit of the socket (pgwithd.socket) to be changed and restarted"
+		: "a restart";
 	char *text = mem_printf("option %s of [%s] stays \"%s\": \"%s\" needs %s", diff->option,
 				diff->section, diff->was, diff->is, needs);
 
@@ -424,8 +425,8 @@ mark_session(const struct session *s)
 			mark(LIST_OBJ(n, const struct scope, node)->pool);
 }
 
-/* With role = client, whoever asks for a role, or a name that is none, gets a pool. All sessions are
- * looked at in one walk, and only if there may be one to go. */
+/* With role = client, whoever asks for a role, or a name that is none, gets a pool. All sessions
+ * are looked at in one walk, and only if there may be one to go. */
 static void
 sweep_roles(struct daemon *d)
 {

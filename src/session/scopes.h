@@ -160,13 +160,13 @@ bool scopes_open(const struct session *);
  * of the message that it answers. Returns what judge() returns: DROP, or OVER. */
 enum verdict scopes_do(struct session *, struct grammar *, char type);
 
-/* Has the text, a BEGIN, COMMIT or ROLLBACK of the client's, to do with a scope? Then scopes_do() does
- * it; otherwise it is one as any other. */
+/* Has the text, a BEGIN, COMMIT or ROLLBACK of the client's, to do with a scope? Then scopes_do()
+ * does it; otherwise it is one as any other. */
 bool scopes_takes(const struct session *, const struct grammar *);
 
-/* A statement by which a program's own pool takes a connection back ends all that is open, as failed.
- * Returns FORWARD if nothing is open any more; HOLD if that takes time: the message is judged again
- * then. `statement` is its name for people. */
+/* A statement by which a program's own pool takes a connection back ends all that is open, as
+ * failed. Returns FORWARD if nothing is open any more; HOLD if that takes time: the message is
+ * judged again then. `statement` is its name for people. */
 enum verdict scopes_sweep_out(struct session *, const char *statement);
 
 /* What the message is answered by, beside its own effects: an ErrorResponse. Clears the error. */

@@ -72,8 +72,8 @@ sequences_mind(struct session *s, unsigned set)
 	if (srv->sequences == s->id || p->skipping || is_failed(p))
 		return;
 	discard(s, &s->daemon->ahead);
-	/* Without a Sync, PostgreSQL 18 would take a Query behind it for a part of the same implicit
-	 * transaction, and leave that open. */
+	/* Without a Sync, PostgreSQL 18 would take a Query behind it for a part of the same
+	 * implicit transaction, and leave that open. */
 	if (alone) {
 		msg_sync(&s->daemon->ahead);
 		progress_sent_own_sync(p);

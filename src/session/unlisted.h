@@ -1,6 +1,6 @@
 /* unlisted: the parameters that a session may have set and that pg_settings does not list: those
- * with a point in their names (app.user). The server is asked for them by their names, which are found
- * in the texts of statements. */
+ * with a point in their names (app.user). The server is asked for them by their names, which are
+ * found in the texts of statements. */
 #ifndef PGWITH_SESSION_UNLISTED_H
 #define PGWITH_SESSION_UNLISTED_H
 

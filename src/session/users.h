@@ -36,8 +36,9 @@ struct users *users_new(struct loop *, struct work *, void (*told)(void *arg, st
 			void *arg);
 void users_free(struct users *);
 
-/* Returns 0 and *user, which is kept for the caller; -E_AGAIN: the system is being asked, and told()
- * is called later; -E_TOOBIG: it is asked for too many. `conf`: whose groups are asked for. */
+/* Returns 0 and *user, which is kept for the caller; -E_AGAIN: the system is being asked, and
+ * told() is called later; -E_TOOBIG: it is asked for too many. `conf`: whose groups are asked for.
+ */
 int users_find(struct users *, uid_t uid, const struct conf *, struct user **user);
 
 struct user *user_keep(struct user *);

@@ -1,8 +1,7 @@
 /* slow_nss: a name service for tests, by LD_PRELOAD. The folder $SLOW_NSS_DIR has
- *	passwd	NAME:UID:GID lines, group	NAME:GID:MEMBER,... lines; what is not there is asked of
- *		the system
- *	hang	while there is such a file, nothing is answered
- *	fail	while there is such a file, every answer is EIO
+ *	passwd	NAME:UID:GID lines, group	NAME:GID:MEMBER,... lines; what is not there is
+ *asked of the system hang	while there is such a file, nothing is answered fail	while there
+ *is such a file, every answer is EIO
  *	calls	gets a line for each call: "main" or "thread", and its name
  */
 #define _GNU_SOURCE
@@ -252,7 +251,8 @@ getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 	char address[16];
 
 	/* An address is not asked of anybody. */
-	if (node && inet_pton(AF_INET, node, address) != 1 && inet_pton(AF_INET6, node, address) != 1)
+	if (node && inet_pton(AF_INET, node, address) != 1 &&
+	    inet_pton(AF_INET6, node, address) != 1)
 		note("getaddrinfo");
 	return real(node, service, hints, out);
 }

@@ -46,8 +46,8 @@ struct backend {
 	bool named;
 	unsigned statements;
 	struct backend_statement has[BACKEND_STATEMENTS];
-	/* What "rows" returns: a type of its own for each number. A named statement that was prepared
-	 * with another one cannot be used (0A000). NULL: 0. */
+	/* What "rows" returns: a type of its own for each number. A named statement that was
+	 * prepared with another one cannot be used (0A000). NULL: 0. */
 	const unsigned *schema;
 	unsigned noise; /* in how many of 16 places N, A and S are put */
 	uint32_t seed;

@@ -21,7 +21,9 @@ START_TEST(every_row_is_well_formed)
 		for (enum err_id other = ERR_NONE; other < id; other++)
 			ck_assert_str_ne(err_kind(other)->name, k->name);
 		/* 00, 01 and 02 are not errors; but one is a warning. */
-		ck_assert_msg(id == ERR_NONE || id == ERR_SCOPE_SWEPT || strncmp(k->sqlstate, "02", 2) > 0, "%s", k->name);
+		ck_assert_msg(id == ERR_NONE || id == ERR_SCOPE_SWEPT ||
+				  strncmp(k->sqlstate, "02", 2) > 0,
+			      "%s", k->name);
 		/* As PostgreSQL words them: no capital, no full stop. */
 		ck_assert_msg(!isupper((unsigned char)k->message[0]), "%s", k->name);
 		ck_assert_msg(k->message[strlen(k->message) - 1] != '.', "%s", k->name);

@@ -152,8 +152,7 @@ START_TEST(columns_can_be_chosen)
 	size_t length = 0;
 
 	ck_assert_ptr_null(table_show(t, "count,name", &length));
-	ck_assert_str_eq(printed(t, TABLE_CSV, true),
-			 "count,name\n7,a\n1234567,longer\n,\"\"\n");
+	ck_assert_str_eq(printed(t, TABLE_CSV, true), "count,name\n7,a\n1234567,longer\n,\"\"\n");
 	missing = table_show(t, "note,nam,name,", &length);
 	ck_assert_ptr_nonnull(missing);
 	ck_assert_uint_eq(length, 3);
@@ -311,8 +310,7 @@ START_TEST(marked_with_a_column_in_front)
 
 	ck_assert_ptr_null(table_show(t, "count", &length));
 	m = table_marked(t, "time", "now");
-	ck_assert_str_eq(printed(m, TABLE_CSV, true),
-			 "time,count\nnow,7\nnow,1234567\nnow,\n");
+	ck_assert_str_eq(printed(m, TABLE_CSV, true), "time,count\nnow,7\nnow,1234567\nnow,\n");
 	table_free(m);
 	table_free(t);
 }
