@@ -80,21 +80,16 @@ def is_told(c, name, *states):
     return r
 
 
-OPTIONS = {"size": 40, "cleanup_timeout": "1s", "max_opening": 8}
-
-
-def limit(t, d, **pool):
-    """From now on the pool has this limit."""
-    d.reload(pools={"db": dict(OPTIONS, conninfo=t.conninfo(), **pool)})
+LIMIT = "%ds" % (5 * slow_factor())  # long enough for all of them to be stuck before it
+OPTIONS = {"size": 40, "min_size": 40, "cleanup_timeout": "1s", "max_opening": 8}
 
 
 @test(timeout=120)
 def query_timeout(t):
     """query_timeout: each loses its server, wherever it is stuck"""
-    d = t.daemon(**OPTIONS)
+    d = t.daemon(query_timeout=LIMIT, **OPTIONS)
     clients = stuck_clients(t, d, WHERE)
-    limit(t, d, query_timeout="1s")
-    is_free(t, d, 8, "query_timeout")
+    is_free(t, d, 15, "query_timeout")
     for name, c in clients.items():
         is_told(c, name)
 
@@ -102,10 +97,9 @@ def query_timeout(t):
 @test(timeout=120)
 def scope_deadline(t):
     """scope_deadline: each that is in a transaction"""
-    d = t.daemon(**OPTIONS)
+    d = t.daemon(scope_deadline=LIMIT, **OPTIONS)
     clients = stuck_clients(t, d, {k: WHERE[k] for k in ("BEGIN",)})
-    limit(t, d, scope_deadline="1s")
-    is_free(t, d, 8, "scope_deadline")
+    is_free(t, d, 15, "scope_deadline")
     for name, c in clients.items():
         is_told(c, name)
 
@@ -134,10 +128,9 @@ def kills(t):
 @test(timeout=120)
 def in_session_mode(t):
     """the same with mode = session"""
-    d = t.daemon(mode="session", **OPTIONS)
+    d = t.daemon(mode="session", query_timeout=LIMIT, **OPTIONS)
     clients = stuck_clients(t, d, {"autocommit": [], "BEGIN": ["BEGIN"]})
-    limit(t, d, query_timeout="1s", mode="session")
-    wait_until(lambda: not [a for a in t.activity() if a["state"] == "active"], 8, "nothing runs")
+    wait_until(lambda: not [a for a in t.activity() if a["state"] == "active"], 15, "nothing runs")
     for name, c in clients.items():
         is_told(c, name)
         c.drop()
