@@ -385,12 +385,13 @@ pool_fill(struct pool *pool)
 void
 pool_heard(struct pool *pool, struct server *srv)
 {
-	const char *version = pool_param(pool, "server_version"), *at = NULL, *name, *value;
+	const char *version, *at = NULL, *name, *value;
 
 	pool->heard_us = loop_now_us(pool->all->loop);
 	if (srv->told == srv->heard && srv->context == srv->heard_context)
 		return;
 	/* Another version may take other values, and report other parameters. */
+	version = pool_param(pool, "server_version");
 	value = told_get(srv->told, "server_version");
 	if (version == NULL || value == NULL || strcmp(version, value) != 0) {
 		known_clear(&pool->known);

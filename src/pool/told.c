@@ -107,6 +107,7 @@ intern(struct tolds *all, const void *pairs, size_t bytes)
 	t->uses = 1;
 	t->bytes = (uint32_t)bytes;
 	memcpy(t->pairs, pairs, bytes);
+	t->application = told_get(t, "application_name");
 	hash_add(&all->sets, &t->node, hash);
 	return t;
 }

@@ -17,7 +17,9 @@ struct told {
 	struct hash_node node;
 	unsigned uses;
 	uint32_t bytes;
-	char pairs[]; /* name NUL value NUL ..., `bytes` in all */
+	const char
+	    *application; /* the value of application_name, which each lease looks at; or NULL */
+	char pairs[];     /* name NUL value NUL ..., `bytes` in all */
 };
 
 /* All sets of the daemon. */

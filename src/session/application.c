@@ -118,7 +118,8 @@ application_set(struct session *s, const char *value)
 bool
 application_differs(const struct session *s)
 {
-	const char *have = server_told(s->lease->srv, NAME);
+	const struct told *told = s->lease->srv->told;
+	const char *have = told ? told->application : NULL;
 
 	return have && strcmp(have, application_name(s)) != 0;
 }
