@@ -470,7 +470,8 @@ class Round:
 
     def drop(self, step):
         c = self.clients[step.session]
-        if step.what == "kill":
+        # Behind a Terminate what has been asked for before is done nevertheless, and so is the wait for it.
+        if step.what == "kill" and not self.model.sessions[step.session].busy:
             c.close()
         else:
             c.drop()
