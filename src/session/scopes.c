@@ -552,32 +552,35 @@ warn(struct session *s, const char *statement, const struct scope *last)
 {
 	const struct stack *st = &s->scopes->stack;
 	const struct scope *f = stack_innermost(st);
-	struct buf names;
+	struct buf names, quoted;
 	unsigned count = 0;
 	struct err e;
 
 	buf_init(&names, FAILURE_MAX);
+	buf_init(&quoted, FAILURE_MAX);
 	for (;; f = stack_outside(st, f)) {
-		if (!scope_is_begin(f))
-			buf_add_fmt(&names, "%s\"%s\"", count++ ? ", " : "", f->name);
+		if (!scope_is_begin(f)) {
+			buf_add_fmt(&names, "%s%s", count ? ", " : "", f->name);
+			buf_add_fmt(&quoted, "%s\"%s\"", count++ ? ", " : "", f->name);
+		}
 		if (f == last)
 			break;
 	}
 	buf_add_u8(&names, 0);
-	if (count > 0 && !names.failed) {
-		const char *text = (const char *)buf_data(&names);
-
+	buf_add_u8(&quoted, 0);
+	if (count > 0 && !quoted.failed) {
 		s->scopes->swept = true;
-		log_warnx("session %llu: scopes left behind statement=%s count=%u names=%s "
+		log_warnx("session %llu: scopes left behind statement=\"%s\" count=%u names=\"%s\" "
 			  "application=%s pid=%d",
-			  (unsigned long long)s->id, statement, count, text, s->application,
-			  (int)s->pid);
+			  (unsigned long long)s->id, statement, count,
+			  (const char *)buf_data(&names), s->application, (int)s->pid);
 		err_make(&e, ERR_SCOPE_SWEPT, statement, count == 1 ? "the scope" : "the scopes",
-			 text);
+			 (const char *)buf_data(&quoted));
 		scopes_notice(s, "WARNING", &e);
 		err_clear(&e);
 	}
 	buf_clear(&names);
+	buf_clear(&quoted);
 }
 
 /* The frame up to which the statement ends all, or NULL with the reason in *e. */

@@ -419,7 +419,7 @@ def reset_by_a_text(t):
     # what repeats is folded
     with open(d.log) as f:
         lines = [x for x in f if "scopes left behind" in x]
-    check(" warn session " in lines[0] and 'statement="DISCARD ALL" count=1 names="\\"l\\""' in lines[0], "the log: %s" % lines[:3])
+    check(" warn session " in lines[0] and 'statement="DISCARD ALL" count=1 names="l"' in lines[0], "the log: %s" % lines[:3])
 
 
 @test

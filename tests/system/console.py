@@ -253,15 +253,15 @@ def meanings(t):
     equal([pool[k] for k in ("cl_active", "cl_waiting", "cl_idle", "sv_active", "sv_idle", "size")],
           [1, 1, 1, 1, 0, 1], "SHOW POOLS")
     clients = {c["state"]: c for c in d.clients()}
-    equal(sorted(clients), ["active", "idle", "waiting"], "states of clients")
+    equal(sorted(clients), ["idle", "idle in transaction", "waiting"], "states of clients")
     server = d.servers()[0]
     equal((server["state"], server["status"], server["link"], server["ptr"], server["session"]),
-          ("leased", "T", clients["active"]["ptr"], clients["active"]["link"], clients["active"]["id"]),
+          ("leased", "T", clients["idle in transaction"]["ptr"], clients["idle in transaction"]["link"], clients["idle in transaction"]["id"]),
           "SHOW SERVERS")
-    equal((clients["active"]["application_name"], clients["active"]["remote_pid"]),
+    equal((clients["idle in transaction"]["application_name"], clients["idle in transaction"]["remote_pid"]),
           ("holder", str(os.getpid())), "the holder")
     with open("/proc/self/comm") as f:
-        equal(clients["active"]["program"], f.read().strip(), "its program")
+        equal(clients["idle in transaction"]["program"], f.read().strip(), "its program")
     wait_until(lambda: int(d.pool()["maxwait_us"]) > 1000, 10, "the wait grows")
     check(int([c for c in d.clients() if c["state"] == "waiting"][0]["wait_us"]) > 0, "its wait")
     lists = {r["list"]: int(r["items"]) for r in d.show("LISTS")}
@@ -315,8 +315,8 @@ def scopes(t):
            ("s", "semaphore", "2", "app", "semaphore", "held", "0")], "SHOW LOCKS")
     clients = {x["user"]: x for x in d.clients()}
     equal([(clients[u]["state"], clients[u]["scopes"], clients[u]["leases"]) for u in ("app", "web", "old")],
-          [("active", "a > b > c > shared lock l > semaphore s", "2"), ("scope", "lock wanted", "0"),
-           ("active", "(transaction) > shared lock mine", "1")], "SHOW CLIENTS")
+          [("idle in transaction", "a > b > c > shared lock l > semaphore s", "2"), ("scope", "lock wanted", "0"),
+           ("idle in transaction", "(transaction) > shared lock mine", "1")], "SHOW CLIENTS")
     wait_until(lambda: int({x["user"]: x for x in d.clients()}["web"]["wait_us"]) > 0, 10, "the wait is shown")
     equal(sorted(x["session"] or "" for x in d.servers()), sorted([mine[0]["session"]] * 2 + [clients["old"]["id"]]),
           "SHOW SERVERS")
