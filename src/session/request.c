@@ -683,6 +683,22 @@ is_terminate(const uint8_t *message)
 	return memcmp(message, terminate, sizeof terminate) == 0;
 }
 
+/* Is the last of these messages, which must all be whole, a Terminate? The same bytes inside of a
+ * message that has no end are none. */
+static bool
+end_with_terminate(const uint8_t *data, size_t bytes)
+{
+	size_t at = 0;
+	struct frame f;
+
+	while (bytes - at > FRAME_HEADER) {
+		if (frame_read(data + at, bytes - at, &f) < 0 || f.body > bytes - at - FRAME_HEADER)
+			return false;
+		at += FRAME_HEADER + f.body;
+	}
+	return bytes - at == FRAME_HEADER && is_terminate(data + at);
+}
+
 bool
 request_said_terminate(const struct session *s)
 {
@@ -690,8 +706,7 @@ request_said_terminate(const struct session *s)
 
 	if (stream_peek_last(&s->stream, last, sizeof last) == 0)
 		return is_terminate(last);
-	return s->in.len >= FRAME_HEADER &&
-	       is_terminate(buf_data(&s->in) + s->in.len - FRAME_HEADER);
+	return end_with_terminate(buf_data(&s->in), s->in.len);
 }
 
 static void

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import select
 import socket
 import struct
 import time
@@ -364,7 +365,7 @@ def strangers_names(t):
     wait_until(lambda: d.clients(), 10, "it is in")
     row = d.clients()[0]
     equal((row["user"], row["application_name"]),
-          ("we\\xffird", "\\x1b[2Jx\\x0ay\u00e9\\xe2\\x80\\xae"), "its names")
+          ("we\\xffird", "?[2Jx?y?????"), "its names, the latter cleaned as PostgreSQL 15 does it")
     for how in ((), ("--json",), ("--csv",)):
         status, out, _ = pgwith(d, "clients", *how)
         equal(status, 0, "pgwith clients")
@@ -395,26 +396,25 @@ def many_clients(t):
 
 @test
 def slow_reader(t):
-    """who asks for much and does not read is closed; the others are served meanwhile"""
+    """who asks for much and does not read is not read from; the others are served, and memory is bounded"""
     d = start(t)
     other = console(t, d)
-    asked = 0
-    try:
-        with Somebody():
-            s = wire.dial(d.sockets, d.port)
-        t.defer(s.close)
-        s.sendall(wire.startup_packet({"user": "watcher", "database": "pgwith"}))
-        wait_until(lambda: len(d.show("CLIENTS")) == 3, 10, "it is in")
-        s.settimeout(20)
-        for asked in range(400):
-            s.sendall(wire.query("SHOW CONFIG;" * 100))
-    except (BrokenPipeError, ConnectionResetError):
-        pass
-    wait_until(lambda: len(d.show("CLIENTS")) == 2, 20, "it is closed")
-    check(d.log_has("does not read what it asked for"), "the log says why")
-    check(0 < asked < 399, "after %d" % asked)
+    with Somebody():
+        s = wire.dial(d.sockets, d.port)
+    t.defer(s.close)
+    s.sendall(wire.startup_packet({"user": "watcher", "database": "pgwith"}))
+    wait_until(lambda: len(d.show("CLIENTS")) == 3, 10, "it is in")
+    s.setblocking(False)
+    message = wire.query("SHOW CONFIG;" * 100)
+    sent = 0
+    while select.select([], [s], [], 1)[1]:
+        sent += s.send(message[sent % len(message):])
+        check(sent < 400 * len(message), "no end to what is read")
+    check(sent > len(message), "some of it was read: %d bytes" % sent)
     equal(other.ask("SHOW VERSION").errors, [], "the other")
-    wait_until(lambda: d.memory() < 60 << 20, 10, "the memory is given back")
+    check(d.memory() < 60 << 20, "the memory: %d" % d.memory())
+    s.close()
+    wait_until(lambda: len(d.show("CLIENTS")) == 2, 20, "it has gone")
 
 
 @test
