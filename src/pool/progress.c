@@ -371,7 +371,7 @@ is_own_exchange(const struct progress *p)
 bool
 progress_hides_status(const struct progress *p)
 {
-	return p->own_syncs > 0 && is_own(run_at(p, 0)) && is_own_exchange(p);
+	return p->statuses_kept || (p->own_syncs > 0 && is_own(run_at(p, 0)) && is_own_exchange(p));
 }
 
 static void
@@ -623,6 +623,8 @@ for_client(const struct progress *p, char type)
 {
 	const struct progress_run *first = first_run(p);
 
+	if (type == 'S' && p->statuses_kept)
+		return false;
 	if (first == NULL || !is_own(first))
 		return true;
 	if (first->kind & PROGRESS_PART)
@@ -641,14 +643,25 @@ for_client(const struct progress *p, char type)
 	}
 }
 
+/* A message of this type is about to be passed on: the end of an answer has what was kept ahead. */
+static inline void
+tell_statuses(const struct progress *p, char type, struct buf *out)
+{
+	if (type == 'Z' && p->statuses_kept && p->own_ended)
+		p->own_ended(p->told_arg, out);
+}
+
 /* The header is complete; what of it the client has not got goes out. */
 static void
 pass_header(struct progress *p, struct buf *out)
 {
 	/* It has begun to pass before there was anything to filter: it goes on. */
 	p->from_drop |= p->from_passed == 0 && !for_client(p, (char)p->from_header[0]);
-	if (!p->from_drop)
-		buf_add(out, p->from_header + p->from_passed, FRAME_HEADER - p->from_passed);
+	if (p->from_drop)
+		return;
+	if (p->from_passed == 0)
+		tell_statuses(p, (char)p->from_header[0], out);
+	buf_add(out, p->from_header + p->from_passed, FRAME_HEADER - p->from_passed);
 }
 
 /* What did not fit is cut off, so that a text still has its end, between two characters. */
@@ -686,6 +699,7 @@ pass_whole(const struct progress *p, const uint8_t *data, size_t bytes, struct b
 {
 	if (!for_client(p, (char)data[0]))
 		return;
+	tell_statuses(p, (char)data[0], out);
 	if (data[0] == 'E' && is_cancelled_by_us(p, data + FRAME_HEADER, bytes - FRAME_HEADER))
 		buf_add(out, buf_data(p->instead), p->instead->len);
 	else
@@ -938,7 +952,7 @@ progress_renew(struct progress *p)
 
 	progress_forget_error(p);
 	p->fatal = fatal;
-	p->watch = p->texts = p->deallocated_all = false;
+	p->watch = p->texts = p->deallocated_all = p->statuses_kept = false;
 	p->deallocated = 0;
 	p->peek_bytes = 0;
 	p->sending = 0;
@@ -1086,6 +1100,7 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->status_body.failed);
 	pack_buf(p, &g->look_body);
 	PACK(p, g->look_body.failed);
+	PACK(p, g->statuses_kept);
 	PACK(p, g->watch);
 	PACK(p, g->deallocated_all);
 	PACK(p, g->deallocated);

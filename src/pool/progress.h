@@ -121,6 +121,9 @@ struct progress {
 	void (*own_ended)(void *arg, struct buf *out);
 	void *told_arg; /* of both */
 	bool own_ends;  /* own_ended() is due */
+	/* No ParameterStatus is for the client as it comes: own_ended() is asked ahead of each
+	 * ReadyForQuery, and tells what the client is to be told. */
+	bool statuses_kept;
 
 	struct progress_run *runs; /* a ring: inline_runs, or allocated */
 	uint32_t runs_size;        /* a power of two */
@@ -203,8 +206,8 @@ int progress_received(struct progress *, const uint8_t *data, size_t bytes);
 static inline bool
 progress_filters(const struct progress *p)
 {
-	return p->own > 0 || p->from_drop || p->from_passed != p->from_have || p->pid_have > 0 ||
-	       p->instead;
+	return p->own > 0 || p->statuses_kept || p->from_drop || p->from_passed != p->from_have ||
+	       p->pid_have > 0 || p->instead;
 }
 
 /* A cancel of ours goes to the server, because of the error: the client gets that in the place of

@@ -75,6 +75,7 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->resets);
 	PACK(p, s->resets_named);
 	PACK(p, s->resets_local);
+	PACK(p, s->resets_errors);
 	PACK(p, s->resetting);
 	PACK(p, s->refused);
 	PACK(p, s->last_words);
@@ -329,6 +330,7 @@ session_pack(struct heritage *h, struct session *s)
 	pack_str(p, &s->application_told);
 	pack_str(p, &s->application_set);
 	told_pack(p, &h->d->pools.told, &s->told);
+	told_pack(p, &h->d->pools.told, &s->greeted);
 	pack_str(p, &s->setup);
 	startup_pack(p, s);
 	list_pack(p, &s->hidden);

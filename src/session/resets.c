@@ -210,6 +210,9 @@ resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsi
 			buf_init(s->resets_names, NAMES_MAX);
 		}
 		buf_add(s->resets_names, buf_data(&w.names), w.names.len);
+		/* PostgreSQL says nothing of what goes back to the startup packet's value. */
+		s->lease->srv->progress.statuses_kept = true;
+		s->resets_errors = s->lease->srv->progress.errors;
 	}
 	buf_clear(&w.names);
 }
@@ -244,6 +247,37 @@ was_reset(const struct session *s, const char *name)
 			is_reset = true;
 	}
 	return is_reset;
+}
+
+static bool
+is_startup(const struct session *s, const char *name)
+{
+	const char *at = s->startup, *end = at + s->startup_bytes;
+
+	while (at < end) {
+		if (strcasecmp(at, name) == 0)
+			return true;
+		at += strlen(at) + 1;
+		at += strlen(at) + 1;
+	}
+	return false;
+}
+
+bool
+resets_hide(const struct session *s, const char *name, const char *value)
+{
+	const struct server *srv = s->lease->srv;
+	const char *own = told_get(srv->own, name);
+
+	/* What has failed has reset nothing. */
+	if (s->resets == RESETS_NONE || srv->progress.errors != s->resets_errors ||
+	    (own && strcmp(own, value) != 0))
+		return false;
+	if (strcasecmp(name, "application_name") == 0)
+		return was_reset(s, name);
+	if (strcasecmp(name, "is_superuser") == 0)
+		name = "role";
+	return was_reset(s, name) && is_startup(s, name);
 }
 
 /* What is set again: the startup parameters, and application_name, which every session has. */
@@ -417,6 +451,8 @@ void
 resets_forget(struct session *s)
 {
 	s->resets = RESETS_NONE;
+	if (s->lease->srv)
+		s->lease->srv->progress.statuses_kept = false;
 	if (s->resets_names)
 		buf_clear(s->resets_names);
 	free(s->resets_names);

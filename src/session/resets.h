@@ -28,6 +28,10 @@ bool resets_hold(const struct session *, char type);
  * there is nothing to be done. */
 bool resets_sql(struct session *, struct buf *sql);
 
+/* Is this value that the server has of a parameter its own, as a text of the client's has reset it,
+ * so that the startup packet's is in force with the client's next message? */
+bool resets_hide(const struct session *, const char *name, const char *value);
+
 /* The lease has ended. */
 void resets_forget(struct session *);
 

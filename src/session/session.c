@@ -405,6 +405,7 @@ free_session(void *arg)
 	free(s->application_set);
 	free(s->repeated);
 	told_drop(&s->daemon->pools.told, s->told);
+	told_drop(&s->daemon->pools.told, s->greeted);
 	told_drop(&s->daemon->pools.told, s->seen_own);
 	told_drop(&s->daemon->pools.told, s->seen_told);
 	if (s->answer)

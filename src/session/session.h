@@ -88,9 +88,10 @@ struct session {
 	char *application, *application_told, *application_set;
 	struct told *seen_own, *seen_told; /* state.c: the server's own and the session's that were
 					      last compared */
-	struct told *told; /* telling.h: what the client has been told of parameters */
-	bool unproven;     /* let in without a server's having seen its startup parameters */
-	char *startup;     /* its startup parameters (params.h) while it waits to be let in */
+	struct told *told;    /* telling.h: what the client has been told of parameters */
+	struct told *greeted; /* the same, at login: of its startup parameters, their values */
+	bool unproven;        /* let in without a server's having seen its startup parameters */
+	char *startup;        /* its startup parameters (params.h) while it waits to be let in */
 	uint32_t startup_bytes;
 	char *repeated; /* login: all of them, if some are there more than once */
 	uint32_t repeated_bytes;
@@ -114,12 +115,13 @@ struct session {
 	bool changed; /* this lease may have set parameters */
 	bool let_in;  /* it has been answered at login; between login and here, setup is the same */
 	bool undone;  /* what pins it may be gone, or never have come to be: the server is asked */
-	uint8_t begun;     /* enum session_begun */
-	uint8_t asks;      /* SESSION_SETUP, SESSION_SAVING: times that the server was asked */
-	uint8_t resets;    /* enum session_resets: resets.h */
-	bool resets_named; /* mode session: a named statement may reset */
-	bool resets_local; /* by SET LOCAL */
-	bool resetting;    /* SESSION_SAVING: the server sets them again */
+	uint8_t begun;          /* enum session_begun */
+	uint8_t asks;           /* SESSION_SETUP, SESSION_SAVING: times that the server was asked */
+	uint8_t resets;         /* enum session_resets: resets.h */
+	bool resets_named;      /* mode session: a named statement may reset */
+	bool resets_local;      /* by SET LOCAL */
+	uint64_t resets_errors; /* progress.errors as the last of them went to the server */
+	bool resetting;         /* SESSION_SAVING: the server sets them again */
 	struct buf *resets_names; /* which, as the texts say; or NULL */
 	bool accepted;            /* a server has taken its parameters */
 	bool wants_fresh; /* a server has refused its parameters: the next is to be a new one */

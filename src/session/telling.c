@@ -9,6 +9,7 @@
 #include "session/application.h"
 #include "session/daemon.h"
 #include "session/params.h"
+#include "session/resets.h"
 #include "wire/canonical.h"
 #include "wire/msg.h"
 
@@ -162,10 +163,12 @@ telling_unlearn(struct session *s)
 }
 
 void
-telling_all(const struct session *s, struct buf *out)
+telling_all(struct session *s, struct buf *out)
 {
 	const char *at = NULL, *name, *value;
 
+	told_drop(all_of(s), s->greeted);
+	s->greeted = told_keep(s->told);
 	while (told_next(s->told, &at, &name, &value))
 		msg_parameter_status(out, name, value);
 }
@@ -175,17 +178,23 @@ telling_all(const struct session *s, struct buf *out)
 void
 telling_differences(struct session *s, struct buf *out)
 {
-	struct told *now = s->lease->srv->told;
-	const char *at = NULL, *name, *value, *had;
+	struct told *now = s->lease->srv->told, *told;
+	const char *at = NULL, *name, *value, *had, *own;
 
-	if (now == s->told)
+	if (now == s->told && s->resets == 0)
 		return;
+	told = told_keep(now);
 	while (told_next(now, &at, &name, &value)) {
+		own = resets_hide(s, name, value) ? told_get(s->greeted, name) : NULL;
+		if (own) {
+			told = told_with(all_of(s), told, name, own);
+			value = own;
+		}
 		had = told_get(s->told, name);
 		if (had == NULL || strcmp(had, value) != 0)
 			msg_parameter_status(out, name, value);
 	}
-	replace(s, told_keep(now));
+	replace(s, told);
 }
 
 void

@@ -27,10 +27,11 @@ void telling_learn(struct session *);
  */
 void telling_unlearn(struct session *);
 
-/* Adds ParameterStatus of all. */
-void telling_all(const struct session *, struct buf *out);
+/* Adds ParameterStatus of all, at login. */
+void telling_all(struct session *, struct buf *out);
 
-/* Adds ParameterStatus of what is otherwise on the server that the session holds. */
+/* Adds ParameterStatus of what is otherwise on the server that the session holds; what it has reset
+ * there is what it was told at login (resets.h). */
 void telling_differences(struct session *, struct buf *out);
 
 /* The same, sent; nothing while a server is still to be given the session's own parameters. */

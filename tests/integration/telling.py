@@ -29,6 +29,40 @@ def change(t, settings):
     t.cluster.sql("SELECT pg_reload_conf()")
 
 
+RESETS = (["RESET ALL"], ["DISCARD ALL"], ["BEGIN; RESET ALL; COMMIT"], ["BEGIN", "RESET ALL", "COMMIT"],
+          ["BEGIN", "RESET ALL", "ROLLBACK"], ["SELECT 1; RESET ALL"], ["SET DateStyle = 'German'", "RESET ALL"],
+          ["SET client_encoding = 'UTF8'", "RESET client_encoding"], ["RESET datestyle"],
+          ["SET TimeZone TO DEFAULT", "SET TIME ZONE DEFAULT"], ["SET standard_conforming_strings TO DEFAULT"],
+          ["RESET ALL; SET TimeZone = 'UTC'"], ["RESET ALL", "SET DateStyle = 'ISO, MDY'", "RESET DateStyle"],
+          ["SET application_name = 'x'", "RESET ALL"], ["RESET ROLE"], ["LISTEN x", "RESET ALL"],
+          ["SET default_transaction_read_only = off", "RESET default_transaction_read_only"])
+STARTUPS = ({}, {"client_encoding": "latin1"}, {"options": "-c standard_conforming_strings=off"},
+            {"DateStyle": "SQL, DMY", "TimeZone": "Asia/Tokyo", "application_name": "mine"},
+            {"default_transaction_read_only": "on", "IntervalStyle": "iso_8601"})
+
+
+@test
+def behind_resets(t):
+    """behind a RESET a client that has startup parameters is told what it is told directly, before it goes on:
+    it writes its next text by that"""
+    daemons = [t.daemon(size=2), t.daemon(size=2, mode="session")]
+    for startup in STARTUPS:
+        for texts in RESETS:
+            want = None
+            for c in [t.direct(**startup)] + [t.client(d, **startup) for d in daemons]:
+                got = []
+                for text in texts:
+                    for messages in (wire.query(text),) if ";" in text else (
+                            wire.query(text), wire.extended(text) + wire.sync()):
+                        c.send(messages)
+                        c.until_ready()
+                        got.append({n: c.parameters[n] for n in TOLD if n in c.parameters})
+                told_is_true(c, "behind %r" % texts)
+                c.close()
+                want = want or got
+                equal(got, want, "told by %r, startup %r" % (texts, startup))
+
+
 # ---- what changes on servers -----------------------------------------------------------------------
 @test
 def reloaded(t):

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -169,15 +170,10 @@ def statuses(t):
     if os.geteuid() != 0:
         unavailable("only root can be somebody else")
     # Whatever the level of a stranger is, he may not do that.
+    mine = shutil.copy(program("pgwith"), t.path("pgwith"))  # the build may be where he cannot go
     for words in (("shutdown",), ("pause",)):
-        os.seteuid(65534)
-        try:
-            p = child.run(["setpriv", "--reuid", "65534", "--clear-groups", program("pgwith"), "-U",
-                           "stranger", *words], env=environment(d))
-        except PermissionError:
-            unavailable("the build cannot be reached by others")
-        finally:
-            os.seteuid(0)
+        p = child.run(["setpriv", "--reuid", "65534", "--clear-groups", mine, "-U", "stranger", *words],
+                      env=environment(d))
         equal(p[0], 4, "a stranger: %r" % (p,))
 
 
