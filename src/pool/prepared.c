@@ -319,6 +319,10 @@ use(struct passing *it, const char *name, size_t length, char *out_name)
 	a = *named_analysis(it->names, named, it->m->place);
 	pre = find_usable(it->set, named, a);
 	if (named->changed) {
+		/* Into the middle of a notice, of which the rest is still to come, nothing can be
+		 * put. */
+		if (it->p->from_have > 0)
+			return PREPARED_WAIT;
 		named->changed = false;
 		it->m->known = a->description;
 		prepared_fail(it->p, it->out);

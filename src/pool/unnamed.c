@@ -256,6 +256,9 @@ unnamed_need(struct unnamed *u, struct tracked_list *all, struct progress *p, st
 	if (p->skipping)
 		return UNNAMED_READY;
 	if (u->changed) {
+		/* As in prepared.c: not into the middle of a notice. */
+		if (p->from_have > 0)
+			return UNNAMED_WAIT;
 		u->changed = u->here = false;
 		return UNNAMED_CHANGED;
 	}
