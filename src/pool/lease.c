@@ -61,11 +61,11 @@ hold(struct lease *l, struct pool *pool, struct server *srv)
 	server_set_state(srv, SERVER_LEASED);
 }
 
-int
-lease_enter(struct lease *l, struct pool *pool, struct err *e)
+/* Holds the server, or, if that is NULL, waits: at the end of the queue, or ahead of it for one
+ * that nobody has had. */
+static int
+hold_or_wait(struct lease *l, struct pool *pool, struct server *srv, bool fresh, struct err *e)
 {
-	struct server *srv = pool_take_idle(pool);
-
 	if (srv) {
 		hold(l, pool, srv);
 		return 0;
@@ -76,10 +76,21 @@ lease_enter(struct lease *l, struct pool *pool, struct err *e)
 	l->pool = pool;
 	l->since_us = loop_now_us(pool->all->loop);
 	l->paused_us = 0;
-	list_append(&pool->waiting, &l->node);
+	if (fresh) {
+		l->fresh = true;
+		list_prepend(&pool->waiting, &l->node);
+	} else {
+		list_append(&pool->waiting, &l->node);
+	}
 	pool->stats.waits++;
 	pool_fill(pool);
 	return -E_AGAIN;
+}
+
+int
+lease_enter(struct lease *l, struct pool *pool, struct err *e)
+{
+	return hold_or_wait(l, pool, pool_take_idle(pool), false, e);
 }
 
 /* ---- what its client does ---- */
@@ -151,23 +162,7 @@ end_work(struct lease *l)
 int
 lease_enter_fresh(struct lease *l, struct pool *pool, struct err *e)
 {
-	struct server *srv = pool_take_fresh(pool);
-
-	if (srv) {
-		hold(l, pool, srv);
-		return 0;
-	}
-	if (pool_refuses(pool, e))
-		return -E_STATE;
-	set_state(l, LEASE_WAITING);
-	l->pool = pool;
-	l->since_us = loop_now_us(pool->all->loop);
-	l->paused_us = 0;
-	l->fresh = true;
-	list_prepend(&pool->waiting, &l->node);
-	pool->stats.waits++;
-	pool_fill(pool);
-	return -E_AGAIN;
+	return hold_or_wait(l, pool, pool_take_fresh(pool), true, e);
 }
 
 /* It has neither a server nor a place in a queue any more. */
