@@ -165,18 +165,6 @@ static const struct column all_columns[] = {
 };
 
 static void
-add_stats(struct pool_stats *to, const struct pool_stats *s)
-{
-	to->xacts += s->xacts;
-	to->queries += s->queries;
-	to->received += s->received;
-	to->sent += s->sent;
-	to->xact_us += s->xact_us;
-	to->query_us += s->query_us;
-	to->wait_us += s->wait_us;
-}
-
-static void
 fill_totals(const struct daemon *d, struct rows *r)
 {
 	static const char *const names[2 * STATS] = {
@@ -192,8 +180,8 @@ fill_totals(const struct daemon *d, struct rows *r)
 	LIST_EACH (n, &d->pools.list) {
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
 
-		add_stats(&all, &pool->stats);
-		add_stats(&period, &pool->period);
+		pool_stats_add(&all, &pool->stats);
+		pool_stats_add(&period, &pool->period);
 	}
 	sums(&all, list);
 	averages(&period, list + STATS);

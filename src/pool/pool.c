@@ -785,8 +785,8 @@ sweep_idle(struct pool *pool, int64_t now)
 	}
 }
 
-static void
-add_stats(struct pool_stats *to, const struct pool_stats *s)
+void
+pool_stats_add(struct pool_stats *to, const struct pool_stats *s)
 {
 	to->xacts += s->xacts;
 	to->queries += s->queries;
@@ -811,9 +811,9 @@ add_stats(struct pool_stats *to, const struct pool_stats *s)
 void
 pool_stats_move(struct pool *to, struct pool *from)
 {
-	add_stats(&to->stats, &from->stats);
-	add_stats(&to->period_start, &from->period_start);
-	add_stats(&to->period, &from->period);
+	pool_stats_add(&to->stats, &from->stats);
+	pool_stats_add(&to->period_start, &from->period_start);
+	pool_stats_add(&to->period, &from->period);
 	from->stats = from->period_start = from->period = (struct pool_stats){0};
 }
 

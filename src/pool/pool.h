@@ -56,6 +56,8 @@ struct pool_stats {
 	uint64_t statements;      /* that leases left to be run in cleanup */
 	uint64_t statement_fails; /* of those, the ones that failed or could not be run */
 };
+/* Adds all of them. */
+void pool_stats_add(struct pool_stats *to, const struct pool_stats *);
 
 /* Whom an administrator lets into a pool. */
 enum pool_gate {
