@@ -1,10 +1,16 @@
 #!/bin/sh
-# No file includes upward: the layers of the design, in order, each may use itself and those before it.
+# The layers of the design, in order: each may use itself and those before it. No file includes upward, and, by the
+# symbols of the object files, none calls upward; no circle of modules spans folders, and none in a folder is large.
 srcdir=${PGWITH_SRCDIR:-.}
-echo 1..1
+builddir=${PGWITH_BUILDDIR:-.}
+chain='base wire loop conf pool scope session admin'
+echo 1..7
+
+# ---- includes ----
+
 # shellcheck disable=SC2016 # the dollars are awk's
-bad=$(cd "$srcdir/src" && find . -name '*.[ch]' | sed 's,^\./,,' | xargs awk '
-BEGIN { n = split("base wire loop conf pool scope session admin", chain, " "); for (i = 1; i <= n; i++) rank[chain[i]] = i
+bad=$(cd "$srcdir/src" && find . -name '*.[ch]' | sed 's,^\./,,' | xargs awk -v chain="$chain" '
+BEGIN { n = split(chain, folders, " "); for (i = 1; i <= n; i++) rank[folders[i]] = i
 	# programs of their own: they stand on what knows nothing of the daemon; pgwith reads its file, too
 	rank["fixture"] = 100; rank["cli"] = 100; to = "" }
 FNR == 1 { from = FILENAME ~ /\// ? FILENAME : "main/x"; sub(/\/.*/, "", from) }
@@ -23,3 +29,74 @@ FNR == 1 { from = FILENAME ~ /\// ? FILENAME : "main/x"; sub(/\/.*/, "", from) }
 	if (rank[to] > rank[from]) print FILENAME ": " from " includes upward from " to
 }')
 if [ -z "$bad" ]; then echo "ok 1 - no file includes upward"; else echo "$bad" | sed 's/^/# /'; echo "not ok 1 - no file includes upward"; fi
+
+# ---- calls ----
+
+# Reads what nm -A -P -g prints.
+circles()
+{
+	awk -v chain="$chain" -f "$srcdir/tests/unit/circles.awk"
+}
+
+# The object of every source; what was built from sources that are gone is not looked at.
+objects=$(cd "$srcdir/src" && find . -mindepth 2 -name '*.c' | sed 's,^\./\(.*\)\.c$,src/\1.o,' | sort)
+symbols=$(cd "$builddir" && echo "$objects" | xargs "${NM:-nm}" -A -P -g 2>&1)
+status=$?
+if ! echo "$symbols" | grep -q '^src/base/[a-z]*\.o: [a-z_0-9]* T '; then
+	# link-time optimization, or another system
+	echo "ok 2 - no circle of modules is too large # SKIP ${NM:-nm} tells no symbols"
+elif [ $status -ne 0 ]; then
+	echo "$symbols" | grep -v '\.o: ' | sed 's/^/# /'
+	echo "not ok 2 - every source of src/ is built"
+else
+	bad=$(echo "$symbols" | circles)
+	[ -z "$bad" ] || echo "$bad" | sed 's/^/# /'
+	[ -z "$bad" ] && echo "ok 2 - no circle of modules is too large" || echo "not ok 2 - no circle of modules is too large"
+fi
+
+# ---- the check itself, on made symbols ----
+
+n=2
+# finds NAME SYMBOLS EXPECTED: what circles says to the symbols.
+finds()
+{
+	n=$((n + 1))
+	said=$(echo "$2" | circles)
+	if [ "$said" = "$3" ]; then
+		echo "ok $n - $1"
+	else
+		printf 'expected: %s\nsaid: %s\n' "$3" "$said" | sed 's/^/# /'
+		echo "not ok $n - $1"
+	fi
+}
+# module FOLDER/NAME SYMBOL...: defines FOLDER_NAME, uses those.
+module()
+{
+	object=src/$1.o
+	echo "$object: $(echo "$1" | tr / _) T 0 1"
+	shift
+	for symbol; do
+		echo "$object: $symbol U         "
+	done
+}
+six=$(module conf/a conf_b; module conf/b conf_c base_x; module conf/c conf_d; module conf/d conf_e
+	module conf/e conf_f; module conf/f conf_a; module base/x printf)
+seven=$(module conf/a conf_b; module conf/b conf_c; module conf/c conf_d; module conf/d conf_e
+	module conf/e conf_f; module conf/f conf_g conf_b; module conf/g conf_a)
+spanning=$(module pool/p conf_c; module conf/c conf_d; module conf/d pool_p)
+upward=$(module scope/s pool_p; module pool/p; module pool/q scope_s; module conf/c; module pool/resolve
+	module cli/c pool_p conf_c; module cli/import/i cli_c pool_resolve)
+# two programs, each with a function of this name
+fixture=$(echo "src/fixture/serve.o: server_open T 0 1"; echo "src/pool/server.o: server_open T 0 1"
+	module fixture/f server_open; module pool/p server_open)
+
+finds "six in a circle may be, and calls downward" "$six" ""
+finds "seven in a circle are too many" "$seven" \
+	"a circle of 7 modules, 6 at most are allowed: conf/a conf/b conf/c conf/d conf/e conf/f conf/g"
+finds "a circle over two folders" "$spanning" \
+	"conf/d calls up: pool/p (pool_p)
+a circle of 3 modules spans folders: pool/p conf/c conf/d"
+finds "a call upward without a circle of modules" "$upward" \
+	"pool/q calls up: scope/s (scope_s)
+cli/c calls up: pool/p (pool_p)"
+finds "pgwith-fixture has names of its own" "$fixture" ""
