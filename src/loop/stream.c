@@ -1,6 +1,7 @@
 #include "loop/stream.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -16,15 +17,33 @@ static void on_event(evutil_socket_t, short what, void *arg);
 static void on_writable(evutil_socket_t, short what, void *arg);
 
 static void
-listen_for(struct stream *st, short what)
+listen_for(struct stream *st, enum stream_watch watch)
 {
+	static const short what[] = {
+	    [STREAM_WATCH_READ] = EV_READ | EV_CLOSED | EV_PERSIST,
+	    [STREAM_WATCH_EDGE] = EV_READ | EV_CLOSED | EV_PERSIST | EV_ET,
+	    [STREAM_WATCH_CLOSED] = EV_CLOSED | EV_PERSIST,
+	};
+
 	if (event_initialized(&st->event))
 		event_del(&st->event);
-	event_assign(&st->event, loop_base(st->loop), st->fd, what | EV_CLOSED | EV_PERSIST,
-		     on_event, st);
+	event_assign(&st->event, loop_base(st->loop), st->fd, what[watch], on_event, st);
 	if (event_add(&st->event, NULL) < 0)
 		log_fatal("cannot watch descriptor %d", st->fd);
-	st->reading = (what & EV_READ) != 0;
+	st->watch = watch;
+}
+
+static void
+listen_for_end(struct stream *st)
+{
+	listen_for(st, st->write_event ? STREAM_WATCH_CLOSED : STREAM_WATCH_EDGE);
+}
+
+static void
+listen_for_nothing(struct stream *st)
+{
+	event_del(&st->event);
+	st->watch = STREAM_WATCH_NOTHING;
 }
 
 void
@@ -37,7 +56,7 @@ stream_init(struct stream *st, struct loop *loop, int fd, size_t max_queue,
 	st->arg = arg;
 	st->fd = fd;
 	buf_init(&st->out, max_queue);
-	listen_for(st, EV_READ);
+	listen_for(st, STREAM_WATCH_READ);
 }
 
 /* In the next turn: others must get theirs, however much comes. */
@@ -80,6 +99,8 @@ stop_writing(struct stream *st)
 		return;
 	event_free(st->write_event);
 	st->write_event = NULL;
+	if (st->watch == STREAM_WATCH_CLOSED)
+		listen_for_end(st);
 }
 
 int
@@ -90,7 +111,7 @@ stream_detach(struct stream *st)
 	if (fd < 0)
 		return -1;
 	/* Before the descriptor is closed: afterwards its number may be another's. */
-	event_del(&st->event);
+	listen_for_nothing(st);
 	stop_writing(st);
 	if (st->again)
 		event_free(st->again);
@@ -156,6 +177,8 @@ want_write(struct stream *st)
 		return;
 	st->write_event =
 	    event_new(loop_base(st->loop), st->fd, EV_WRITE | EV_PERSIST, on_writable, st);
+	if (st->watch == STREAM_WATCH_EDGE)
+		listen_for_end(st);
 	if (st->write_event == NULL || event_add(st->write_event, NULL) < 0)
 		log_fatal("cannot watch descriptor %d", st->fd);
 }
@@ -182,7 +205,7 @@ read_tls(struct stream *st, uint8_t *to, size_t bytes)
 	r = ssl_result(st, n);
 	if (st->read_wants_write) {
 		/* More bytes are of no use before that, and would be reported again and again. */
-		listen_for(st, 0);
+		listen_for_end(st);
 		want_write(st);
 	}
 	if (done == 0)
@@ -288,17 +311,27 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	if (st->read_wants_write) {
 		st->read_wants_write = false;
 		if (!st->paused)
-			listen_for(st, EV_READ);
+			listen_for(st, STREAM_WATCH_READ);
 		event_active(&st->event, EV_READ, 0);
 	}
 	if (had && st->out.len == 0)
 		st->ops->drained(st, st->arg);
 }
 
+/* Has the other side hung up? It may be an error that says so, which is left for the reader. */
+static bool
+hung_up(const struct stream *st)
+{
+	struct pollfd p = {.fd = st->fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) == 1 && p.revents;
+}
+
 static void
 on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct stream *st = arg;
+	bool end, acts = st->ops->hangup != NULL;
 
 	st->ended |= (what & EV_CLOSED) != 0;
 	if (!st->paused) {
@@ -306,17 +339,18 @@ on_event(evutil_socket_t fd, short what, void *arg)
 		st->ops->readable(st, st->arg);
 		return;
 	}
-	if (what & EV_CLOSED && st->ops->hangup && st->ops->hangup(st, st->arg))
+	end = what & EV_CLOSED || (acts && what & EV_READ && hung_up(st));
+	st->ended |= end;
+	if (end && acts && st->ops->hangup(st, st->arg))
 		return;
-	if (what & EV_CLOSED || st->ops->hangup == NULL) {
+	if (end || !acts) {
 		/* Level-triggered: what nobody acts upon must not be reported again and again. */
-		event_del(&st->event);
-		st->reading = false;
+		listen_for_nothing(st);
 		return;
 	}
 	/* Bytes while paused: now the interest in them must go, but not that in a hang-up. */
-	if (st->reading)
-		listen_for(st, 0);
+	if (st->watch == STREAM_WATCH_READ)
+		listen_for_end(st);
 }
 
 bool
@@ -342,8 +376,8 @@ stream_resume(struct stream *st)
 	st->paused = false;
 	if (st->held || st->finished)
 		return;
-	if (!st->reading)
-		listen_for(st, EV_READ);
+	if (st->watch != STREAM_WATCH_READ)
+		listen_for(st, STREAM_WATCH_READ);
 	if (st->ssl && SSL_has_pending(st->ssl))
 		read_again(st);
 }
@@ -354,8 +388,7 @@ stream_finish(struct stream *st)
 	if (st->fd < 0 || st->finished)
 		return;
 	st->finished = true;
-	st->reading = false;
-	event_del(&st->event);
+	listen_for_nothing(st);
 }
 
 int
@@ -381,8 +414,7 @@ stream_hold(struct stream *st)
 	if (st->fd < 0 || st->held)
 		return;
 	st->held = true;
-	st->reading = false;
-	event_del(&st->event);
+	listen_for_nothing(st);
 }
 
 void
@@ -392,5 +424,5 @@ stream_release(struct stream *st)
 		return;
 	st->held = false;
 	if (!st->finished)
-		listen_for(st, EV_READ);
+		listen_for(st, STREAM_WATCH_READ);
 }

@@ -30,6 +30,18 @@ struct stream_ops {
 	bool (*hangup)(struct stream *, void *arg);
 };
 
+/* An event that is for EV_CLOSED only hears nothing of an error, such as ECONNRESET from somebody
+ * who closed with bytes unread, and epoll reports that for ever: libevent makes EV_READ and
+ * EV_WRITE of EPOLLERR. So in a pause EV_READ is registered too, edge-triggered, as far as nothing
+ * is queued: the event that writes is not edge-triggered, must not stand beside one that is, and
+ * hears of errors itself. */
+enum stream_watch {
+	STREAM_WATCH_NOTHING,
+	STREAM_WATCH_READ,   /* bytes and the end (it may be while paused) */
+	STREAM_WATCH_EDGE,   /* the end; bytes only as they come */
+	STREAM_WATCH_CLOSED, /* the end, but for errors */
+};
+
 struct stream {
 	struct loop *loop;
 	const struct stream_ops *ops;
@@ -37,12 +49,12 @@ struct stream {
 	int fd;   /* -1 once closed */
 	SSL *ssl; /* not owned; NULL without TLS */
 	struct event event;
+	enum stream_watch watch;   /* what `event` is registered for */
 	struct event *write_event; /* exists only while something is queued */
 	struct event
 	    *again; /* TLS: bytes are left in its buffers, of which the socket says nothing */
 	struct buf out;
 	bool paused;           /* the owner does not want to read */
-	bool reading;          /* EV_READ is registered (it may be while paused) */
 	bool held;             /* by stream_hold(); beside `paused`, which is the owner's */
 	bool finished;         /* by stream_finish() */
 	bool broken;           /* writing failed: output is dropped, the reader will see the end */

@@ -210,20 +210,34 @@ START_TEST(a_pause_keeps_the_bytes_and_does_not_spin)
 }
 END_TEST
 
+/* Bytes of ours that the other side has not read make its hang-up an error (ECONNRESET); bytes of
+ * its own that come before it may have ended the interest in them. */
 START_TEST(a_hang_up_is_noticed_in_a_pause)
 {
-	for (int unread = 0; unread < 2; unread++) {
+	static uint8_t block[100000];
+
+	for (int i = 0; i < 3 * 3 * 2; i++) {
+		enum { NONE, BEFORE, DURING } written = i % 3, came = i / 3 % 3;
+		bool queued = i / 9;
 		struct end e;
 
 		make(&e, &ops);
-		stream_pause(&e.st);
-		if (unread) {
+		if (came == BEFORE)
 			ck_assert_int_eq(write(e.peer, "hello", 5), 5);
-			turns(&e);
-		}
+		if (written == BEFORE)
+			ck_assert_int_eq(stream_write(&e.st, "answer", 6), 0);
+		stream_pause(&e.st);
+		turns(&e);
+		if (came == DURING)
+			ck_assert_int_eq(write(e.peer, "hello", 5), 5);
+		if (written == DURING)
+			ck_assert_int_eq(stream_write(&e.st, "answer", 6), 0);
+		while (queued && stream_queued(&e.st) == 0)
+			ck_assert_int_eq(stream_write(&e.st, block, sizeof block), 0);
+		ck_assert_uint_le(turns(&e), 3);
 		ck_assert_uint_eq(e.hangups, 0);
 		hang_up(&e);
-		ck_assert_uint_le(turns(&e), 2);
+		ck_assert_uint_le(turns(&e), 4);
 		ck_assert_uint_eq(e.hangups, 1);
 		ck_assert_uint_eq(e.readables, 0);
 		end(&e);
@@ -231,23 +245,59 @@ START_TEST(a_hang_up_is_noticed_in_a_pause)
 }
 END_TEST
 
+/* What was queued goes out while reading is paused; afterwards a hang-up is noticed as before. */
+START_TEST(a_hang_up_behind_queued_output_is_noticed_in_a_pause)
+{
+	static uint8_t block[100000];
+
+	for (int unread = 0; unread < 2; unread++) {
+		struct end e;
+
+		make(&e, &ops);
+		stream_pause(&e.st);
+		ck_assert_int_eq(write(e.peer, "hello", 5), 5);
+		turns(&e);
+		while (stream_queued(&e.st) == 0)
+			ck_assert_int_eq(stream_write(&e.st, block, sizeof block), 0);
+		for (int i = 0; i < 1000 && stream_queued(&e.st) > 0; i++) {
+			peer_reads(&e);
+			turns(&e);
+		}
+		ck_assert_uint_eq(stream_queued(&e.st), 0);
+		peer_reads(&e);
+		if (unread)
+			ck_assert_int_eq(stream_write(&e.st, "answer", 6), 0);
+		ck_assert_uint_le(turns(&e), 2);
+		ck_assert_uint_eq(e.hangups, 0);
+		hang_up(&e);
+		ck_assert_uint_le(turns(&e), 4);
+		ck_assert_uint_eq(e.hangups, 1);
+		end(&e);
+	}
+}
+END_TEST
+
 START_TEST(a_hang_up_can_wait)
 {
-	struct end e;
+	for (int unread = 0; unread < 2; unread++) {
+		struct end e;
 
-	make(&e, &ops);
-	e.waits = true;
-	stream_pause(&e.st);
-	ck_assert_int_eq(write(e.peer, "hello", 5), 5);
-	hang_up(&e);
-	ck_assert_uint_le(turns(&e), 3);
-	ck_assert_uint_eq(e.hangups, 1);
-	ck_assert_uint_eq(e.readables, 0);
-	stream_resume(&e.st);
-	ck_assert_uint_le(turns(&e), 3);
-	ck_assert_uint_eq(e.got, 5);
-	ck_assert(e.at_end);
-	end(&e);
+		make(&e, &ops);
+		e.waits = true;
+		if (unread)
+			ck_assert_int_eq(stream_write(&e.st, "answer", 6), 0);
+		stream_pause(&e.st);
+		ck_assert_int_eq(write(e.peer, "hello", 5), 5);
+		hang_up(&e);
+		ck_assert_uint_le(turns(&e), 3);
+		ck_assert_uint_eq(e.hangups, 1);
+		ck_assert_uint_eq(e.readables, 0);
+		stream_resume(&e.st);
+		ck_assert_uint_le(turns(&e), 3);
+		ck_assert_uint_eq(e.got, 5);
+		ck_assert(e.at_end);
+		end(&e);
+	}
 }
 END_TEST
 
@@ -416,6 +466,7 @@ main(void)
 	tcase_add_test(t, a_pause_keeps_the_bytes_and_does_not_spin);
 	tcase_add_test(t, a_hang_up_is_noticed_in_a_pause);
 	tcase_add_test(t, a_half_hang_up_is_noticed_in_a_pause);
+	tcase_add_test(t, a_hang_up_behind_queued_output_is_noticed_in_a_pause);
 	tcase_add_test(t, a_hang_up_can_wait);
 	tcase_add_test(t, the_last_bytes_can_be_looked_at);
 	tcase_add_test(t, what_has_said_all_is_not_heard);
