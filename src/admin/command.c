@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/words.h"
 #include "conf/option.h"
+#include "conf/quote.h"
 
 /* ---- commands ---- */
 
@@ -382,7 +383,7 @@ static int
 unknown(const char *text, size_t bytes, const struct command *table, unsigned count, struct err *e)
 {
 	char *typed = mem_strndup(text, bytes < TYPED_MAX + 1 ? bytes : TYPED_MAX + 1);
-	char *quoted = option_quote(typed), *message;
+	char *quoted = quote_text(typed), *message;
 	const char *meant = nearest(typed, table, count);
 
 	message = mem_printf("unknown command %s", quoted);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "conf/option.h"
+#include "conf/quote.h"
 
 /* A part of the list; not ended by a NUL. */
 struct span {
@@ -125,7 +125,7 @@ split(struct span s, struct item *item)
 static char *
 item_refused(struct span s, unsigned number, const char *why, const char *expected)
 {
-	char *text = mem_strndup(s.at, s.bytes), *quoted = option_quote(text);
+	char *text = mem_strndup(s.at, s.bytes), *quoted = quote_text(text);
 	char *out = mem_printf("item %u, %s: %s; expected %s", number, quoted, why, expected);
 
 	free(text);

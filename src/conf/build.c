@@ -2,7 +2,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/words.h"
 #include "conf/load.h"
+#include "conf/quote.h"
 #include "conf/socket.h"
 
 /* False if it was refused, which has been reported. */
@@ -142,8 +144,8 @@ check_scope_pool(struct loading *l, const struct conf *c, const struct conf_scop
 	names = mem_calloc(c->npools + 1, sizeof *names);
 	for (unsigned i = 0; i < c->npools; i++)
 		names[i] = c->pools[i].name;
-	nearest = option_nearest_of(scope->pool, names, c->npools);
-	quoted = option_quote(scope->pool);
+	nearest = words_nearest(scope->pool, names, c->npools);
+	quoted = quote_text(scope->pool);
 	load_problem(l, place_of(scope, option_find("pool")), "pool: there is no pool %s%s%s%s",
 		     quoted, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
 		     nearest ? "\"?" : "");

@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/words.h"
 #include "conf/load.h"
+#include "conf/quote.h"
 
 #define SET_BY "SET by "
 
@@ -117,9 +119,9 @@ find_target(struct conf *c, const struct conf_change *change, struct target *t, 
 	names = mem_calloc(count + 1, sizeof *names);
 	for (unsigned i = 0; i < count; i++)
 		names[i] = change->pool ? c->pools[i].name : c->scopes[i].name;
-	quoted = option_quote(wanted);
+	quoted = quote_text(wanted);
 	*why = mem_printf("there is no %s %s", change->pool ? "pool" : "scope", quoted);
-	*hint = nearest_hint(option_nearest_of(wanted, names, count));
+	*hint = nearest_hint(words_nearest(wanted, names, count));
 	free(quoted);
 	free(names);
 	return false;
@@ -129,7 +131,7 @@ static const struct conf_option *
 find_option(const struct conf_change *change, enum option_where section, char **why, char **hint)
 {
 	const struct conf_option *o = option_find(change->option);
-	char *quoted = option_quote(change->option);
+	char *quoted = quote_text(change->option);
 
 	if (o == NULL) {
 		*why = mem_printf("unknown option %s", quoted);

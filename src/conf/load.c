@@ -11,7 +11,9 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/words.h"
 #include "conf/inifile.h"
+#include "conf/quote.h"
 
 #define CONSOLE "pgwith" /* the name that no pool can have */
 
@@ -163,8 +165,8 @@ static void
 unknown_section(struct loading *l, const char *text, unsigned line)
 {
 	static const char *const words[] = {"pgwith", "pool", "scope"};
-	char *quoted = option_quote(text), *word = mem_strndup(text, strcspn(text, " \t:.\""));
-	const char *nearest = option_nearest_of(word, words, sizeof words / sizeof *words);
+	char *quoted = quote_text(text), *word = mem_strndup(text, strcspn(text, " \t:.\""));
+	const char *nearest = words_nearest(word, words, sizeof words / sizeof *words);
 
 	load_problem(l, here(l, line), "unknown section %s: expected " INIFILE_SECTIONS "%s%s%s",
 		     quoted, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
@@ -201,7 +203,7 @@ named_section(struct loading *l, unsigned k, const char *name, unsigned line)
 		return false;
 	}
 	if ((why = name_problem(kinds[k].kind, name)) != NULL) {
-		char *quoted = option_quote(name);
+		char *quoted = quote_text(name);
 
 		load_problem(l, here(l, line), "a %s cannot be named %s: %s", word, quoted, why);
 		free(quoted);
@@ -259,7 +261,7 @@ unknown_option(struct loading *l, const char *name, unsigned line)
 	const struct section *s = &l->sections[l->current];
 	const char *nearest = option_nearest(name, place_of(s->kind));
 	const char *ours = option_of_pgbouncer(name);
-	char *quoted = option_quote(name);
+	char *quoted = quote_text(name);
 
 	if (ours)
 		load_problem(l, here(l, line), "unknown option %s: PgBouncer's is here %s", quoted,

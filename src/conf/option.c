@@ -15,6 +15,7 @@
 #include "conf/allow.h"
 #include "conf/conf.h"
 #include "conf/conninfo.h"
+#include "conf/quote.h"
 #include "conf/script.h"
 #include "conf/secret.h"
 #include "conf/socket.h"
@@ -235,12 +236,6 @@ option_find(const char *name)
 
 /* ---- the nearest name ------------------------------------------------------------------------ */
 
-const char *
-option_nearest_of(const char *word, const char *const *words, unsigned count)
-{
-	return words_nearest(word, words, count);
-}
-
 bool
 option_fits(const struct conf_option *o, enum option_where section)
 {
@@ -256,7 +251,7 @@ option_nearest(const char *word, enum option_where section)
 	for (unsigned i = 0; i < TABLE_COUNT; i++)
 		if (option_fits(&table[i], section))
 			names[n++] = table[i].name;
-	return option_nearest_of(word, names, n);
+	return words_nearest(word, names, n);
 }
 
 const char *
@@ -300,25 +295,6 @@ option_of_pgbouncer(const char *name)
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
-
-char *
-option_quote(const char *text)
-{
-	char out[60 * 4 + 8], *p = out;
-	unsigned n = 0;
-
-	*p++ = '"';
-	for (; n < 60 && text[n]; n++) {
-		unsigned char c = text[n];
-
-		if (c < 0x20 || c >= 0x7f)
-			p += sprintf(p, "\\x%02x", c);
-		else
-			*p++ = c;
-	}
-	strcpy(p, text[n] ? "...\"" : "\"");
-	return mem_strdup(out);
-}
 
 static int64_t *
 number_at(void *base, const struct conf_option *o)
@@ -474,14 +450,14 @@ set_string(const struct conf_option *o, void *base, const char *text, char **why
 static char *
 refusal(const struct conf_option *o, const char *text)
 {
-	char *quoted = option_quote(text), *range = option_range(o), *why;
+	char *quoted = quote_text(text), *range = option_range(o), *why;
 	const char *nearest = NULL;
 	unsigned count = 0;
 
 	if (o->type == OPTION_ENUM) {
 		while (o->choices[count])
 			count++;
-		nearest = option_nearest_of(text, o->choices, count);
+		nearest = words_nearest(text, o->choices, count);
 	}
 	why = mem_printf("%s: expected %s%s%s%s%s%s", quoted, range,
 			 o->type == OPTION_DURATION ? ", like 250ms, 5s, 2min or 1h"

@@ -67,8 +67,6 @@ const char *option_nearest(const char *word, enum option_where section);
  * known.
  */
 const char *option_of_pgbouncer(const char *name);
-/* The nearest of `count` words, or NULL. */
-const char *option_nearest_of(const char *word, const char *const *words, unsigned count);
 
 /* Parses `text`, checks it and stores it in `base` (the struct that `where` says), which frees what
  * was there. Returns 0; or -E_SYNTAX or -E_RANGE, with *why, which the caller frees, and nothing
@@ -92,9 +90,5 @@ char *option_text(const struct conf_option *, const void *base);
 char *option_range(const struct conf_option *);
 /* The unit of a bare number ("s", "ms", "kB", ...), or NULL where there is none. */
 const char *option_bare_unit(const struct conf_option *);
-
-/* `text` in double quotes, for a message: cut at 60 characters, what is not printable as \xNN.
- * The caller frees. */
-char *option_quote(const char *text);
 
 #endif

@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
-#include "conf/option.h"
+#include "conf/quote.h"
 #include "wire/sqlclass.h"
 #include "wire/sqltext.h"
 
@@ -104,7 +104,7 @@ check(struct conf_statement *s)
 static char *
 refusal(const char *sql, char *why)
 {
-	char *line = mem_strndup(sql, strcspn(sql, "\n")), *quoted = option_quote(line);
+	char *line = mem_strndup(sql, strcspn(sql, "\n")), *quoted = quote_text(line);
 	char *words = mem_printf("%s cannot stand here: %s", quoted, why);
 
 	free(why);

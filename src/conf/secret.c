@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "conf/conf.h"
-#include "conf/option.h"
+#include "conf/quote.h"
 
 #define PREFIX      "file:"
 #define CREDENTIALS "CREDENTIALS_DIRECTORY"
@@ -32,7 +32,7 @@ path_of(const char *value, char **why)
 	if (*name == '/')
 		return mem_strdup(name);
 	if (*name == '\0' || strchr(name, '/')) {
-		char *quoted = option_quote(value);
+		char *quoted = quote_text(value);
 
 		*why = mem_printf(
 		    "%s: expected file:/PATH, or file:NAME of a credential of systemd", quoted);

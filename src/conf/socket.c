@@ -9,7 +9,7 @@
 #include <sys/un.h>
 
 #include "base/mem.h"
-#include "conf/option.h"
+#include "conf/quote.h"
 
 _Static_assert(SOCKET_PATH_MAX < sizeof((struct sockaddr_un *)NULL)->sun_path, "unix(7)");
 
@@ -28,7 +28,7 @@ socket_path(const char *directory, int64_t port)
 static char *
 refused(const char *text, const char *why)
 {
-	char *quoted = option_quote(text), *out = mem_printf("%s: %s", quoted, why);
+	char *quoted = quote_text(text), *out = mem_printf("%s: %s", quoted, why);
 
 	free(quoted);
 	return out;

@@ -7,6 +7,7 @@
 #include "base/units.h"
 #include "conf/conf.h"
 #include "conf/option.h"
+#include "conf/quote.h"
 
 START_TEST(every_row_of_the_table_is_sound)
 {
@@ -233,13 +234,13 @@ END_TEST
 
 START_TEST(quotes_are_short_and_printable)
 {
-	char *q = option_quote("a\n\x1b[31m\xff\x7f"), longer[200];
+	char *q = quote_text("a\n\x1b[31m\xff\x7f"), longer[200];
 
 	ck_assert_str_eq(q, "\"a\\x0a\\x1b[31m\\xff\\x7f\"");
 	free(q);
 	memset(longer, '\1', sizeof longer);
 	longer[199] = '\0';
-	q = option_quote(longer);
+	q = quote_text(longer);
 	ck_assert_uint_eq(strlen(q), 60 * 4 + 5);
 	free(q);
 }
