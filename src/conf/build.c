@@ -1,9 +1,10 @@
+#include "conf/build.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/words.h"
-#include "conf/load.h"
 #include "conf/quote.h"
 #include "conf/socket.h"
 
@@ -21,12 +22,12 @@ set(struct loading *l, const struct setting *s, void *base, struct conf_source *
 		return true;
 	if (s->option->type == OPTION_STATEMENTS) {
 		place.line += row;
-		load_problem(l, place, "%s: %s", s->option->name, why);
+		loading_problem(l, place, "%s: %s", s->option->name, why);
 	} else if (s->last_line > place.line) {
-		load_problem(l, place, "%s: %s (its indented lines, to line %u, continue it)",
-			     s->option->name, why, s->last_line);
+		loading_problem(l, place, "%s: %s (its indented lines, to line %u, continue it)",
+				s->option->name, why, s->last_line);
 	} else {
-		load_problem(l, place, "%s: %s", s->option->name, why);
+		loading_problem(l, place, "%s: %s", s->option->name, why);
 	}
 	free(why);
 	return false;
@@ -78,22 +79,22 @@ later(struct place place, const struct conf_source *from)
 }
 
 void
-load_check_pool(struct loading *l, const struct conf_pool *pool, struct place place)
+build_check_pool(struct loading *l, const struct conf_pool *pool, struct place place)
 {
 	const struct conf_source *conninfo = &pool->sources[option_index(option_find("conninfo"))],
 				 *min = &pool->sources[option_index(option_find("min_size"))],
 				 *size = &pool->sources[option_index(option_find("size"))];
 
 	if (pool->conninfo == NULL && conninfo->file == 0)
-		load_problem(l, place,
-			     "pool \"%s\" has no conninfo: expected one, like conninfo = "
-			     "host=/run/postgresql dbname=app user=app",
-			     pool->name);
+		loading_problem(l, place,
+				"pool \"%s\" has no conninfo: expected one, like conninfo = "
+				"host=/run/postgresql dbname=app user=app",
+				pool->name);
 	/* Where a number was refused, the default that stands in for it proves nothing. */
 	if (pool->min_size <= pool->size || is_reported(l, min) || is_reported(l, size))
 		return;
 	/* At the line of the pool itself if there is one, else where the pool begins. */
-	load_problem(
+	loading_problem(
 	    l, later(later(place, min), size),
 	    "pool \"%s\": min_size (%lld) is larger than size (%lld): raise size, or lower "
 	    "min_size",
@@ -119,7 +120,7 @@ add_pool(struct loading *l, struct conf *c, unsigned section)
 		pool->sources[i].inherited = true;
 	}
 	set_own(l, section, pool, pool->sources);
-	load_check_pool(l, pool, l->sections[section].place);
+	build_check_pool(l, pool, l->sections[section].place);
 }
 
 /* Where the option of a scope is set. */
@@ -146,9 +147,9 @@ check_scope_pool(struct loading *l, const struct conf *c, const struct conf_scop
 		names[i] = c->pools[i].name;
 	nearest = words_nearest(scope->pool, names, c->npools);
 	quoted = quote_text(scope->pool);
-	load_problem(l, place_of(scope, option_find("pool")), "pool: there is no pool %s%s%s%s",
-		     quoted, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-		     nearest ? "\"?" : "");
+	loading_problem(l, place_of(scope, option_find("pool")), "pool: there is no pool %s%s%s%s",
+			quoted, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+			nearest ? "\"?" : "");
 	free(quoted);
 	free(names);
 }
@@ -189,13 +190,13 @@ count_args(struct loading *l, struct conf_scope *scope)
 	while (missing < scope->nargs && used >> (missing - 1) & 1)
 		missing++;
 	if (missing < scope->nargs)
-		load_problem(l, place_of(scope, last),
-			     "%s: $%u is used, but $%u nowhere in scope \"%s\"", last->name,
-			     scope->nargs, missing, scope->name);
+		loading_problem(l, place_of(scope, last),
+				"%s: $%u is used, but $%u nowhere in scope \"%s\"", last->name,
+				scope->nargs, missing, scope->name);
 }
 
 void
-load_check_scope(struct loading *l, const struct conf *c, struct conf_scope *scope)
+build_check_scope(struct loading *l, const struct conf *c, struct conf_scope *scope)
 {
 	check_scope_pool(l, c, scope);
 	count_args(l, scope);
@@ -219,7 +220,7 @@ add_scope(struct loading *l, struct conf *c, unsigned section)
 	good = set_own(l, section, scope, scope->sources);
 	/* What was refused may use the arguments that are missing. */
 	if (good)
-		load_check_scope(l, c, scope);
+		build_check_scope(l, c, scope);
 	else
 		check_scope_pool(l, c, scope);
 }
@@ -233,10 +234,11 @@ check_socket(struct loading *l, const struct conf *c)
 
 	/* A directory that is wrong with any port has been reported. */
 	if (why == NULL && strlen(path) > SOCKET_PATH_MAX)
-		load_problem(l, place,
-			     "listen: too long: the path of the socket has %zu bytes; the system's "
-			     "maximum is %d",
-			     strlen(path), SOCKET_PATH_MAX);
+		loading_problem(
+		    l, place,
+		    "listen: too long: the path of the socket has %zu bytes; the system's "
+		    "maximum is %d",
+		    strlen(path), SOCKET_PATH_MAX);
 	free(why);
 	free(path);
 }
@@ -258,7 +260,7 @@ note_inclusions(struct loading *l, struct conf *c)
 }
 
 struct conf *
-load_snapshot(struct loading *l)
+build_snapshot(struct loading *l)
 {
 	const struct conf_option *table;
 	struct conf *c = mem_calloc(1, sizeof *c);
@@ -288,7 +290,7 @@ load_snapshot(struct loading *l)
 		if (l->sections[i].kind == SECTION_SCOPE)
 			add_scope(l, c, i);
 	if (c->npools == 0 && !l->lost)
-		load_problem(l, (struct place){0, 0},
-			     "no pool: expected at least one section [pool NAME]");
+		loading_problem(l, (struct place){0, 0},
+				"no pool: expected at least one section [pool NAME]");
 	return c;
 }

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "base/words.h"
-#include "conf/load.h"
+#include "conf/build.h"
 #include "conf/quote.h"
 
 #define SET_BY "SET by "
@@ -167,9 +167,9 @@ check_whole(struct conf *c)
 	char *why = NULL;
 
 	for (unsigned i = 0; i < c->npools; i++)
-		load_check_pool(&l, &c->pools[i], (struct place){0, 0});
+		build_check_pool(&l, &c->pools[i], (struct place){0, 0});
 	for (unsigned i = 0; i < c->nscopes; i++)
-		load_check_scope(&l, c, &c->scopes[i]);
+		build_check_scope(&l, c, &c->scopes[i]);
 	if (problems.count > 0)
 		why = mem_strdup(problems.list[0].text);
 	conf_problems_clear(&problems);

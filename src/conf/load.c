@@ -1,4 +1,4 @@
-#include "conf/load.h"
+#include "conf/conf.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,12 +12,13 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/words.h"
+#include "conf/build.h"
 #include "conf/inifile.h"
 #include "conf/quote.h"
 
 #define CONSOLE "pgwith" /* the name that no pool can have */
 
-/* ---- problems -------------------------------------------------------------------------------- */
+/* ---- places ---------------------------------------------------------------------------------- */
 
 static struct place
 here(const struct loading *l, unsigned line)
@@ -31,55 +32,6 @@ place_text(const struct loading *l, struct place p)
 {
 	return p.file == l->nfiles - 1 ? mem_printf("line %u", p.line)
 				       : mem_printf("%s:%u", l->files[p.file], p.line);
-}
-
-void
-load_problem(struct loading *l, struct place place, const char *fmt, ...)
-{
-	struct conf_problems *p = l->problems;
-	va_list ap;
-
-	if (p->count == CONF_PROBLEMS_MAX) {
-		l->unsaid++;
-		return;
-	}
-	p->list = mem_realloc(p->list, (p->count + 1) * sizeof *p->list);
-	va_start(ap, fmt);
-	p->list[p->count++] = (struct conf_problem){.file = mem_strdup(l->files[place.file]),
-						    .order = place.file,
-						    .line = place.line,
-						    .text = mem_vprintf(fmt, ap)};
-	va_end(ap);
-}
-
-static int
-by_place(const void *a, const void *b)
-{
-	const struct conf_problem *x = a, *y = b;
-
-	if (x->order != y->order)
-		return x->order < y->order ? -1 : 1;
-	/* What has no line comes last: 0 - 1 is the largest. */
-	if (x->line != y->line)
-		return x->line - 1 < y->line - 1 ? -1 : 1;
-	return strcmp(x->text, y->text);
-}
-
-static void
-finish_problems(struct loading *l)
-{
-	struct conf_problems *p = l->problems;
-	unsigned unsaid = l->unsaid;
-
-	if (p->count > 1)
-		qsort(p->list, p->count, sizeof *p->list, by_place);
-	if (unsaid == 0)
-		return;
-	p->list = mem_realloc(p->list, (p->count + 1) * sizeof *p->list);
-	p->list[p->count++] =
-	    (struct conf_problem){.file = mem_strdup(l->files[0]),
-				  .order = l->nfiles,
-				  .text = mem_printf("%u more problems are not shown", unsaid)};
 }
 
 /* ---- sections -------------------------------------------------------------------------------- */
@@ -121,11 +73,11 @@ enter_section(struct loading *l, enum section_kind kind, const char *name, unsig
 			return;
 		}
 		first = place_text(l, s->place);
-		load_problem(l, here(l, line), "duplicate section [%s%s]: the first is on %s",
-			     kind == SECTION_PGWITH ? "pgwith"
-			     : kind == SECTION_POOL ? "pool "
-						    : "scope ",
-			     name ? name : "", first);
+		loading_problem(l, here(l, line), "duplicate section [%s%s]: the first is on %s",
+				kind == SECTION_PGWITH ? "pgwith"
+				: kind == SECTION_POOL ? "pool "
+						       : "scope ",
+				name ? name : "", first);
 		free(first);
 		return;
 	}
@@ -168,9 +120,9 @@ unknown_section(struct loading *l, const char *text, unsigned line)
 	char *quoted = quote_text(text), *word = mem_strndup(text, strcspn(text, " \t:.\""));
 	const char *nearest = words_nearest(word, words, sizeof words / sizeof *words);
 
-	load_problem(l, here(l, line), "unknown section %s: expected " INIFILE_SECTIONS "%s%s%s",
-		     quoted, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-		     nearest ? "\"?" : "");
+	loading_problem(l, here(l, line), "unknown section %s: expected " INIFILE_SECTIONS "%s%s%s",
+			quoted, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+			nearest ? "\"?" : "");
 	free(quoted);
 	free(word);
 }
@@ -198,22 +150,22 @@ named_section(struct loading *l, unsigned k, const char *name, unsigned line)
 	unsigned count = 0;
 
 	if (*name == '\0') {
-		load_problem(l, here(l, line), "a %s without a name: expected [%s NAME]", word,
-			     word);
+		loading_problem(l, here(l, line), "a %s without a name: expected [%s NAME]", word,
+				word);
 		return false;
 	}
 	if ((why = name_problem(kinds[k].kind, name)) != NULL) {
 		char *quoted = quote_text(name);
 
-		load_problem(l, here(l, line), "a %s cannot be named %s: %s", word, quoted, why);
+		loading_problem(l, here(l, line), "a %s cannot be named %s: %s", word, quoted, why);
 		free(quoted);
 		/* Its options are checked all the same. */
 	}
 	for (unsigned i = 0; i < l->nsections; i++)
 		count += l->sections[i].kind == kinds[k].kind;
 	if (count >= kinds[k].max) {
-		load_problem(l, here(l, line), "too many %ss: the maximum is %u", word,
-			     kinds[k].max);
+		loading_problem(l, here(l, line), "too many %ss: the maximum is %u", word,
+				kinds[k].max);
 		return false;
 	}
 	enter_section(l, kinds[k].kind, name, line);
@@ -264,13 +216,13 @@ unknown_option(struct loading *l, const char *name, unsigned line)
 	char *quoted = quote_text(name);
 
 	if (ours)
-		load_problem(l, here(l, line), "unknown option %s: PgBouncer's is here %s", quoted,
-			     ours);
+		loading_problem(l, here(l, line), "unknown option %s: PgBouncer's is here %s",
+				quoted, ours);
 	else if (nearest)
-		load_problem(l, here(l, line), "unknown option %s; did you mean \"%s\"?", quoted,
-			     nearest);
+		loading_problem(l, here(l, line), "unknown option %s; did you mean \"%s\"?", quoted,
+				nearest);
 	else
-		load_problem(l, here(l, line), "unknown option %s; see pgwith.conf(5)", quoted);
+		loading_problem(l, here(l, line), "unknown option %s; see pgwith.conf(5)", quoted);
 	free(quoted);
 }
 
@@ -285,8 +237,8 @@ misplaced_option(struct loading *l, const struct conf_option *o, unsigned line)
 					    [OPTION_POOL] = "[pool NAME]",
 					    [OPTION_SCOPE] = "[scope NAME]"};
 
-	load_problem(l, here(l, line), "option %s is not one of %s: it belongs in %s", o->name,
-		     its[l->sections[l->current].kind], there[o->where]);
+	loading_problem(l, here(l, line), "option %s is not one of %s: it belongs in %s", o->name,
+			its[l->sections[l->current].kind], there[o->where]);
 }
 
 static void
@@ -298,8 +250,8 @@ add_setting(struct loading *l, const struct conf_option *o, const char *value, u
 		if (s->option == o && s->section == l->current) {
 			char *first = place_text(l, s->place);
 
-			load_problem(l, here(l, line), "duplicate option %s: the first is on %s",
-				     o->name, first);
+			loading_problem(l, here(l, line), "duplicate option %s: the first is on %s",
+					o->name, first);
 			free(first);
 			return;
 		}
@@ -318,16 +270,18 @@ static void
 add_inclusion(struct loading *l, const char *pattern, unsigned line)
 {
 	if (l->nfiles > 1) {
-		load_problem(l, here(l, line),
-			     "include cannot stand in a file that is itself included: move it to "
-			     "%s",
-			     l->files[0]);
+		loading_problem(
+		    l, here(l, line),
+		    "include cannot stand in a file that is itself included: move it to "
+		    "%s",
+		    l->files[0]);
 		return;
 	}
 	if (*pattern == '\0') {
-		load_problem(l, here(l, line),
-			     "include: expected the path of a file, or of several with wildcards, "
-			     "like conf.d/*.conf");
+		loading_problem(
+		    l, here(l, line),
+		    "include: expected the path of a file, or of several with wildcards, "
+		    "like conf.d/*.conf");
 		return;
 	}
 	l->inclusions = mem_realloc(l->inclusions, (l->ninclusions + 1) * sizeof *l->inclusions);
@@ -346,7 +300,7 @@ on_option(void *arg, const char *name, const char *value, unsigned line)
 	/* One problem for a section that is not known, not one for each line of it. */
 	if (s->kind == SECTION_LOST) {
 		if (!l->begun)
-			load_problem(
+			loading_problem(
 			    l, here(l, line),
 			    "an option before any section: expected [pgwith] or [pool NAME] "
 			    "first");
@@ -387,15 +341,17 @@ on_more(void *arg, const char *value, unsigned line)
 		return; /* what it continues has been reported */
 	s = &l->settings[l->nsettings - 1];
 	if (!s->option->many_lines) {
-		load_problem(l, here(l, line),
-			     "an indented line continues the one before it, and %s (line %u) takes "
-			     "only one: remove the indentation",
-			     s->option->name, s->place.line);
+		loading_problem(
+		    l, here(l, line),
+		    "an indented line continues the one before it, and %s (line %u) takes "
+		    "only one: remove the indentation",
+		    s->option->name, s->place.line);
 		return;
 	}
 	if (strlen(s->value) + (line - s->last_line) + strlen(value) > CONF_VALUE_MAX) {
-		load_problem(l, here(l, line), "%s (line %u) is too long: the maximum is %d bytes",
-			     s->option->name, s->place.line, CONF_VALUE_MAX);
+		loading_problem(l, here(l, line),
+				"%s (line %u) is too long: the maximum is %d bytes",
+				s->option->name, s->place.line, CONF_VALUE_MAX);
 		l->continuing = false;
 		return;
 	}
@@ -418,7 +374,7 @@ is_verbatim(void *arg, const char *name)
 static void
 on_problem(void *arg, const char *text, unsigned line)
 {
-	load_problem(arg, here(arg, line), "%s", text);
+	loading_problem(arg, here(arg, line), "%s", text);
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */
@@ -434,15 +390,15 @@ read_file(struct loading *l, int fd, struct buf *b)
 		uint8_t *room = buf_room(b, 64 << 10);
 
 		if (room == NULL) {
-			load_problem(l, here(l, 0), "too long: the maximum is %d bytes",
-				     CONF_FILE_MAX);
+			loading_problem(l, here(l, 0), "too long: the maximum is %d bytes",
+					CONF_FILE_MAX);
 			break;
 		}
 		n = read(fd, room, 64 << 10);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			load_problem(l, here(l, 0), "cannot read: %s", strerror(errno));
+			loading_problem(l, here(l, 0), "cannot read: %s", strerror(errno));
 		if (n <= 0)
 			break;
 		buf_grew(b, n);
@@ -460,18 +416,18 @@ open_file(struct loading *l, const char *path, const struct place *from)
 	struct stat st;
 
 	if (fd < 0 && from) {
-		load_problem(l, *from, "include: cannot open %s: %s", path, strerror(e));
+		loading_problem(l, *from, "include: cannot open %s: %s", path, strerror(e));
 		return -1;
 	}
 	if (from && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
-		load_problem(l, *from, "include: %s is not a regular file", path);
+		loading_problem(l, *from, "include: %s is not a regular file", path);
 		close(fd);
 		return -1;
 	}
 	l->files = mem_realloc(l->files, (l->nfiles + 1) * sizeof *l->files);
 	l->files[l->nfiles++] = mem_strdup(path);
 	if (fd < 0)
-		load_problem(l, here(l, 0), "cannot open: %s", strerror(e));
+		loading_problem(l, here(l, 0), "cannot open: %s", strerror(e));
 	return fd;
 }
 
@@ -522,8 +478,8 @@ load_matches(struct loading *l, const struct inclusion *in, const glob_t *found)
 {
 	for (size_t i = 0; i < found->gl_pathc; i++) {
 		if (l->nfiles > CONF_FILES_MAX) {
-			load_problem(l, in->place, "include: too many files: the maximum is %d",
-				     CONF_FILES_MAX);
+			loading_problem(l, in->place, "include: too many files: the maximum is %d",
+					CONF_FILES_MAX);
 			return;
 		}
 		load_file(l, found->gl_pathv[i], &in->place);
@@ -549,33 +505,13 @@ load_inclusion(struct loading *l, const struct inclusion *in)
 		case GLOB_NOMATCH:
 			break;
 		default:
-			load_problem(l, in->place,
-				     "include: cannot read the folder of %s: is it permitted?",
-				     path);
+			loading_problem(l, in->place,
+					"include: cannot read the folder of %s: is it permitted?",
+					path);
 		}
 		globfree(&found);
 	}
 	free(path);
-}
-
-static void
-loading_clear(struct loading *l)
-{
-	for (unsigned i = 0; i < l->nsections; i++)
-		free(l->sections[i].name);
-	for (unsigned i = 0; i < l->nsettings; i++) {
-		/* It may hold a password. */
-		explicit_bzero(l->settings[i].value, strlen(l->settings[i].value));
-		free(l->settings[i].value);
-	}
-	for (unsigned i = 0; i < l->ninclusions; i++)
-		free(l->inclusions[i].pattern);
-	for (unsigned i = 0; i < l->nfiles; i++)
-		free(l->files[i]);
-	free(l->sections);
-	free(l->settings);
-	free(l->inclusions);
-	free(l->files);
 }
 
 struct conf *
@@ -591,9 +527,9 @@ conf_load(const char *path, struct conf_problems *p)
 	if (p->count == 0 || p->list[0].line > 0) {
 		for (unsigned i = 0; i < l.ninclusions; i++)
 			load_inclusion(&l, &l.inclusions[i]);
-		c = load_snapshot(&l);
+		c = build_snapshot(&l);
 	}
-	finish_problems(&l);
+	loading_sort_problems(&l);
 	loading_clear(&l);
 	if (p->count > 0) {
 		conf_free(c);

@@ -1,7 +1,7 @@
-/* load: a file on its way to a snapshot. load.c reads it: every line is put where it belongs;
- * build.c parses the values then, so that a default for all pools may stand behind them. */
-#ifndef PGWITH_CONF_LOAD_H
-#define PGWITH_CONF_LOAD_H
+/* loading: a file on its way to a snapshot: its lines, each put where it belongs, and what is wrong
+ * with them. load.c reads the lines; build.c makes the snapshot of them. */
+#ifndef PGWITH_CONF_LOADING_H
+#define PGWITH_CONF_LOADING_H
 
 #include <stdbool.h>
 
@@ -59,15 +59,13 @@ struct setting {
 	unsigned last_line;
 };
 
-void load_problem(struct loading *, struct place, const char *fmt, ...)
+/* Adds a problem, unless there are CONF_PROBLEMS_MAX already: then it is only counted. */
+void loading_problem(struct loading *, struct place, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Puts the problems into the order of the lines, and says how many were only counted. */
+void loading_sort_problems(struct loading *);
 
-/* Parses and checks all that has been read. The caller frees, also where there were problems. */
-struct conf *load_snapshot(struct loading *);
-
-/* What only shows when a pool, or a scope, is complete. `place`: where it begins. */
-void load_check_pool(struct loading *, const struct conf_pool *, struct place);
-/* Counts the arguments of its statements, too. */
-void load_check_scope(struct loading *, const struct conf *, struct conf_scope *);
+/* Frees all but the problems, which are the caller's. */
+void loading_clear(struct loading *);
 
 #endif
