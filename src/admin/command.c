@@ -82,19 +82,19 @@ static const struct show help_show = SHOW_TABLE(help_columns, fill_help);
 #define SHOW_AT(l, w, table, h) \
 	{.words = "SHOW " w, .arguments = "", .level = (l), .tag = "SHOW", .show = &(table), \
 	 .help = (h)}
-#define SHOW(w, table, h) SHOW_AT(COMMAND_STATS, w, table, h)
+#define SHOW(w, table, h) SHOW_AT(LEVEL_STATS, w, table, h)
 /* Everyone sees one's own. */
 #define SHOW_OWN(w, table, h) \
-	{.words = "SHOW " w, .arguments = "", .others = COMMAND_STATS, .tag = "SHOW", \
+	{.words = "SHOW " w, .arguments = "", .others = LEVEL_STATS, .tag = "SHOW", \
 	 .show = &(table), .help = (h)}
 /* What administrators do. WAITS: their answer comes later. */
 #define WAITS(w, a, min, max, r, until, h) \
 	{.words = (w), .arguments = (a), .min_args = (min), .max_args = (max), \
-	 .level = COMMAND_ADMIN, .tag = (w), .run = (r), .wait = (until), .help = (h)}
+	 .level = LEVEL_ADMIN, .tag = (w), .run = (r), .wait = (until), .help = (h)}
 #define CONTROL(w, a, min, max, r, h) WAITS(w, a, min, max, r, NULL, h)
 #define KILL(w, a, min, max, l, r, h) \
 	{.words = (w), .arguments = (a), .min_args = (min), .max_args = (max), .level = (l), \
-	 .others = COMMAND_ADMIN, .tag = "KILL", .run = (r), .help = (h)}
+	 .others = LEVEL_ADMIN, .tag = "KILL", .run = (r), .help = (h)}
 /* What drivers and frameworks ask for; PostgreSQL gives the same for a connection at rest. */
 #define PARAMETER(w, name, v) \
 	{.words = "SHOW " w, .arguments = "", .tag = "SHOW", .run = run_parameter, \
@@ -124,10 +124,10 @@ static const struct command commands[] = {
     SHOW("ERRORS", show_errors, "how often clients were told which error of pgwithd, and when"),
     SHOW("MEM", show_mem, "what takes memory"),
     SHOW("SOCKETS", show_sockets, "both ends of all connections, and what their buffers hold"),
-    SHOW_AT(COMMAND_ADMIN, "FDS", show_fds, "descriptors, and which belong together"),
+    SHOW_AT(LEVEL_ADMIN, "FDS", show_fds, "descriptors, and which belong together"),
     SHOW("USERS", show_users, "the roles that are in or listed, and what they may do here"),
-    SHOW_AT(COMMAND_ANY, "VERSION", show_version, "the version of pgwithd"),
-    SHOW_AT(COMMAND_ANY, "HELP", help_show, "this list"),
+    SHOW_AT(LEVEL_ANY, "VERSION", show_version, "the version of pgwithd"),
+    SHOW_AT(LEVEL_ANY, "HELP", help_show, "this list"),
     {.words = "SHOW", .arguments = "", .tag = "SHOW", .show = &help_show},
 
     WAITS("PAUSE", "[POOL]", 0, 1, control_pause, control_paused,
@@ -141,14 +141,14 @@ static const struct command commands[] = {
 	    "replace all server connections, each when nobody uses it"),
     WAITS("WAIT_CLOSE", "[POOL]", 0, 1, control_check, control_closed,
 	  "returns when RECONNECT has replaced them all"),
-    KILL("KILL SESSION", "ID", 1, 1, COMMAND_ANY, control_kill_session, "end a session"),
-    KILL("KILL SCOPE", "SESSION [NAME]", 1, 2, COMMAND_ANY, control_kill_scope,
+    KILL("KILL SESSION", "ID", 1, 1, LEVEL_ANY, control_kill_session, "end a session"),
+    KILL("KILL SCOPE", "SESSION [NAME]", 1, 2, LEVEL_ANY, control_kill_scope,
 	 "end a scope, or the innermost transaction, of a session, which goes on"),
-    KILL("KILL SERVER", "ID", 1, 1, COMMAND_ADMIN, control_kill_server,
+    KILL("KILL SERVER", "ID", 1, 1, LEVEL_ADMIN, control_kill_server,
 	 "cancel what runs on a server connection, and close it"),
-    KILL("KILL POOL", "POOL", 1, 1, COMMAND_ADMIN, control_kill_pool, "end all sessions of a pool"),
+    KILL("KILL POOL", "POOL", 1, 1, LEVEL_ADMIN, control_kill_pool, "end all sessions of a pool"),
     /* As PgBouncer says it. */
-    KILL("KILL", "POOL", 1, 1, COMMAND_ADMIN, control_kill_pool, NULL),
+    KILL("KILL", "POOL", 1, 1, LEVEL_ADMIN, control_kill_pool, NULL),
     CONTROL("SHUTDOWN", "", 0, 0, control_shutdown,
 	    "end as by SIGTERM: transactions have shutdown_timeout"),
     CONTROL("SHUTDOWN NOW", "", 0, 0, control_shutdown_now,
@@ -186,7 +186,7 @@ static const struct command commands[] = {
      .run = run_select},
     {.words = "RELOAD",
      .arguments = "",
-     .level = COMMAND_ADMIN,
+     .level = LEVEL_ADMIN,
      .tag = "RELOAD",
      .run = configure_reload,
      .help = "read the configuration again; wholly or, if anything in it is wrong, not at all"},
@@ -194,7 +194,7 @@ static const struct command commands[] = {
      .arguments = "OPTION = VALUE [FOR POOL NAME | FOR SCOPE NAME]",
      .min_args = 1,
      .max_args = COMMAND_ANY_ARGS,
-     .level = COMMAND_ADMIN,
+     .level = LEVEL_ADMIN,
      .as_written = true,
      .tag = "SET",
      .run = configure_set,
@@ -251,9 +251,9 @@ fill_help(const struct daemon *d, struct rows *r)
 			 c->arguments);
 		rows_begin(r);
 		rows_text(r, usage);
-		rows_text(r, command_level_name(c->level));
+		rows_text(r, level_name(c->level));
 		rows_text(r, c->help);
-		rows_text(r, c->others > c->level ? command_level_name(c->others) : NULL);
+		rows_text(r, c->others > c->level ? level_name(c->others) : NULL);
 		rows_end(r);
 	}
 }
@@ -266,36 +266,12 @@ command_at(unsigned i)
 
 /* ---- levels ---- */
 
-enum command_level
-command_level(const struct session *s)
-{
-	const struct conf *conf = s->daemon->conf;
-
-	if (s->uid == 0 || s->uid == s->daemon->self || conf_listed(conf->admin_users, s->role))
-		return COMMAND_ADMIN;
-	return conf_listed(conf->stats_users, s->role) ? COMMAND_STATS : COMMAND_ANY;
-}
-
-const char *
-command_level_name(enum command_level level)
-{
-	static const char *const names[] = {"everyone", "stats", "admin"};
-
-	return names[level];
-}
-
-const struct session *
-command_own(const struct command_call *call)
-{
-	return call->level < call->stmt->command->others ? call->session : NULL;
-}
-
 static int
 denied(const struct command *c, struct err *e)
 {
 	err_make(e, ERR_CONSOLE_DENIED, c->words,
-		 c->level == COMMAND_ADMIN ? "roles in admin_users"
-					   : "roles in stats_users or admin_users");
+		 c->level == LEVEL_ADMIN ? "roles in admin_users"
+					 : "roles in stats_users or admin_users");
 	return -E_STATE;
 }
 
@@ -448,7 +424,7 @@ keep_text(struct command_stmt *stmt, const char *start, const char *end, struct 
 
 /* Privilege and number of arguments are checked here, for every command. */
 static int
-admit(const struct command *c, unsigned nargs, enum command_level level, struct err *e)
+admit(const struct command *c, unsigned nargs, enum level level, struct err *e)
 {
 	if (level < c->level)
 		return denied(c, e);
@@ -459,7 +435,7 @@ admit(const struct command *c, unsigned nargs, enum command_level level, struct 
 
 static int
 read_with(const struct command *table, unsigned count, const char *text, size_t bytes,
-	  enum command_level level, struct command_stmt *stmt, struct err *e)
+	  enum level level, struct command_stmt *stmt, struct err *e)
 {
 	struct sqltext_token tokens[WORDS_MAX + COMMAND_ARGS], beyond;
 	unsigned kept = 0, ntokens = 0, taken;
@@ -502,7 +478,7 @@ read_with(const struct command *table, unsigned count, const char *text, size_t 
 }
 
 int
-command_read(const char *text, size_t bytes, enum command_level level, struct command_stmt *stmt,
+command_read(const char *text, size_t bytes, enum level level, struct command_stmt *stmt,
 	     struct err *e)
 {
 	return read_with(commands, COMMANDS, text, bytes, level, stmt, e);
@@ -560,7 +536,7 @@ command_run(const struct command_call *call, struct err *e)
 	if (call->level < c->level)
 		return denied(c, e);
 	if (c->run) {
-		if (c->level == COMMAND_ADMIN || c->others == COMMAND_ADMIN)
+		if (c->level == LEVEL_ADMIN || c->others == LEVEL_ADMIN)
 			log_command(call);
 		r = c->run(call, e);
 		return r == 0 && c->wait ? c->wait(call, e) : r;
@@ -569,7 +545,9 @@ command_run(const struct command_call *call, struct err *e)
 		c->show->fill(call->daemon, call->rows);
 		return 0;
 	}
-	c->show->list(call->daemon, command_own(call), call->ids);
+	c->show->list(call->daemon,
+		      level_own(call->session, call->level, call->stmt->command->others),
+		      call->ids);
 	return command_go_on(call, e);
 }
 

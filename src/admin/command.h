@@ -6,16 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "admin/level.h"
 #include "admin/show.h"
 #include "base/err.h"
 #include "wire/sqltext.h"
-
-/* Who may use it. */
-enum command_level {
-	COMMAND_ANY,   /* whoever may come in as some role */
-	COMMAND_STATS, /* roles in stats_users */
-	COMMAND_ADMIN  /* roles in admin_users, root, and the user that pgwithd runs as */
-};
 
 #define COMMAND_ARGS     2  /* arguments that are kept */
 #define COMMAND_ARG_MAX  63 /* bytes of one, as of any name in PostgreSQL */
@@ -25,8 +19,8 @@ enum command_level {
 /* What a command works on. */
 struct command_call {
 	struct daemon *daemon;
-	struct session *session;  /* whose console it is */
-	enum command_level level; /* its */
+	struct session *session; /* whose console it is */
+	enum level level;        /* its */
 	const struct command_stmt *stmt;
 	struct rows *rows;    /* where its rows go */
 	bool *in_block;       /* the session is between BEGIN and COMMIT */
@@ -39,12 +33,13 @@ struct command {
 	const char *words;     /* upper case, one space between them */
 	const char *arguments; /* for people, "" if there are none */
 	unsigned min_args, max_args;
-	enum command_level level;  /* that is needed to use it */
-	enum command_level others; /* that is needed to see or touch sessions of others with it;
-				      one who has less sees and touches only his own */
-	bool as_written;           /* its arguments are kept as a text */
-	const char *tag;           /* of CommandComplete */
-	const struct show *show;   /* NULL: no rows */
+	enum level level; /* that is needed to use it */
+	/* That is needed to see or touch sessions of others with it. One who has less sees and
+	 * touches only his own. */
+	enum level others;
+	bool as_written;         /* its arguments are kept as a text */
+	const char *tag;         /* of CommandComplete */
+	const struct show *show; /* NULL: no rows */
 	/* NULL: show. Returns 0, or -E_... with the error in *e. */
 	int (*run)(const struct command_call *, struct err *e);
 	/* NULL, or what is asked once in a while after run(): has what it waits for come about?
@@ -64,15 +59,9 @@ struct command_stmt {
 	struct column parameter;
 };
 
-/* The level of a session. */
-enum command_level command_level(const struct session *);
-/* everyone, stats, admin */
-const char *command_level_name(enum command_level);
-
 /* Understands one statement and checks that a session of this level may use it, with this many
  * arguments. Returns 0; or -E_SYNTAX or -E_STATE with the error in *e. */
-int command_read(const char *text, size_t bytes, enum command_level, struct command_stmt *,
-		 struct err *e);
+int command_read(const char *text, size_t bytes, enum level, struct command_stmt *, struct err *e);
 
 /* The columns of the answer; 0 if it has no rows. */
 unsigned command_columns(const struct command_stmt *, const struct column **);
@@ -85,8 +74,4 @@ int command_go_on(const struct command_call *, struct err *e);
 
 /* The `i`-th of the table, or NULL. */
 const struct command *command_at(unsigned i);
-
-/* The session whose own sessions alone this call is about; NULL: all sessions. */
-const struct session *command_own(const struct command_call *);
-
 #endif

@@ -190,7 +190,7 @@ call(struct console *c, int (*fn)(const struct command_call *, struct err *), st
 	struct err warning = {.id = ERR_NONE};
 	const struct command_call how = {.daemon = c->session->daemon,
 					 .session = c->session,
-					 .level = command_level(c->session),
+					 .level = level_of(c->session),
 					 .stmt = &c->task.stmt,
 					 .rows = &c->task.rows,
 					 .in_block = &c->in_block,
@@ -351,8 +351,7 @@ simple_go(struct console *c, struct err *e)
 		struct command_stmt stmt;
 
 		t->statements++;
-		if (command_read(part.start, part.length, command_level(c->session), &stmt, e) ==
-			0 &&
+		if (command_read(part.start, part.length, level_of(c->session), &stmt, e) == 0 &&
 		    !simple_statement(c, &stmt, e)) {
 			hold(c);
 			return;
@@ -448,8 +447,8 @@ on_parse(struct console *c, struct reader *in)
 		refuse(c, &e);
 		return;
 	}
-	if (command_read(part.start ? part.start : "", part.length, command_level(c->session),
-			 &stmt, &e) < 0) {
+	if (command_read(part.start ? part.start : "", part.length, level_of(c->session), &stmt,
+			 &e) < 0) {
 		refuse(c, &e);
 		return;
 	}
@@ -746,7 +745,7 @@ console_message(struct session *s, char type, const uint8_t *body, size_t bytes)
 static bool
 console_reserved(const struct session *s)
 {
-	return command_level(s) > COMMAND_ANY;
+	return level_of(s) > LEVEL_ANY;
 }
 
 const struct console_ops console_ops = {

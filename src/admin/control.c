@@ -279,7 +279,8 @@ static struct session *
 session_named(const struct command_call *call, struct err *e)
 {
 	const char *text = call->stmt->args[0];
-	const struct session *own = command_own(call);
+	const struct session *own =
+	    level_own(call->session, call->level, call->stmt->command->others);
 	struct session *s = idmap_get(&call->daemon->sessions, read_id(text));
 
 	if (s == NULL || session_gone(s) || !show_is_own(own, s)) {

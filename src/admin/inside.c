@@ -7,7 +7,8 @@
 #include <malloc.h>
 #endif
 
-#include "admin/command.h"
+#include "admin/level.h"
+#include "admin/show.h"
 #include "base/mem.h"
 #include "session/scopes.h"
 
@@ -236,16 +237,15 @@ static void
 user_row(const struct daemon *d, const struct user *u, struct rows *r)
 {
 	/* As root comes only root, who may do everything. */
-	enum command_level level =
-	    strcmp(u->role, "root") == 0 || conf_listed(d->conf->admin_users, u->role)
-		? COMMAND_ADMIN
-	    : conf_listed(d->conf->stats_users, u->role) ? COMMAND_STATS
-							 : COMMAND_ANY;
+	enum level level =
+	    strcmp(u->role, "root") == 0 || conf_listed(d->conf->admin_users, u->role) ? LEVEL_ADMIN
+	    : conf_listed(d->conf->stats_users, u->role)                               ? LEVEL_STATS
+										       : LEVEL_ANY;
 
 	rows_begin(r);
 	rows_text(r, u->role);
 	rows_null(r);
-	rows_text(r, level == COMMAND_ANY ? "none" : command_level_name(level));
+	rows_text(r, level == LEVEL_ANY ? "none" : level_name(level));
 	rows_number(r, u->sessions);
 	rows_number(r, u->waiting);
 	rows_number(r, u->leased);

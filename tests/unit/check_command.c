@@ -4,23 +4,23 @@
 #include "admin/command.c"
 
 static const struct command some[] = {
-    {.words = "SHOW", .arguments = "", .level = COMMAND_STATS, .help = "h"},
-    {.words = "SHOW POOLS", .arguments = "", .level = COMMAND_STATS, .help = "h"},
-    {.words = "SHOW POOLS EVER", .arguments = "", .level = COMMAND_STATS, .help = "h"},
-    {.words = "PAUSE", .arguments = "[POOL]", .max_args = 1, .level = COMMAND_ADMIN, .help = "h"},
+    {.words = "SHOW", .arguments = "", .level = LEVEL_STATS, .help = "h"},
+    {.words = "SHOW POOLS", .arguments = "", .level = LEVEL_STATS, .help = "h"},
+    {.words = "SHOW POOLS EVER", .arguments = "", .level = LEVEL_STATS, .help = "h"},
+    {.words = "PAUSE", .arguments = "[POOL]", .max_args = 1, .level = LEVEL_ADMIN, .help = "h"},
     {.words = "KILL",
      .arguments = "POOL NUMBER",
      .min_args = 2,
      .max_args = 2,
-     .level = COMMAND_ADMIN,
+     .level = LEVEL_ADMIN,
      .help = "h"},
-    {.words = "SET", .arguments = "...", .max_args = COMMAND_ANY_ARGS, .level = COMMAND_ANY},
+    {.words = "SET", .arguments = "...", .max_args = COMMAND_ANY_ARGS, .level = LEVEL_ANY},
 };
 #define SOME (sizeof some / sizeof *some)
 
 /* The words of the command that was found; "" for an empty statement; NULL and the error in *e. */
 static const char *
-words_of(const char *text, enum command_level level, struct command_stmt *stmt, struct err *e)
+words_of(const char *text, enum level level, struct command_stmt *stmt, struct err *e)
 {
 	if (read_with(some, SOME, text, strlen(text), level, stmt, e) < 0)
 		return NULL;
@@ -43,7 +43,7 @@ START_TEST(the_most_words_win)
 	struct err e;
 
 	for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
-		const char *words = words_of(cases[i][0], COMMAND_ADMIN, &stmt, &e);
+		const char *words = words_of(cases[i][0], LEVEL_ADMIN, &stmt, &e);
 
 		ck_assert_ptr_nonnull(words);
 		ck_assert_str_eq(words, cases[i][1]);
@@ -57,26 +57,26 @@ START_TEST(arguments_are_kept_and_counted)
 	struct err e;
 	char text[200];
 
-	ck_assert_str_eq(words_of("pause", COMMAND_ADMIN, &stmt, &e), "PAUSE");
+	ck_assert_str_eq(words_of("pause", LEVEL_ADMIN, &stmt, &e), "PAUSE");
 	ck_assert_uint_eq(stmt.nargs, 0);
-	ck_assert_str_eq(words_of("kill \"My Pool\" 12;", COMMAND_ADMIN, &stmt, &e), "KILL");
+	ck_assert_str_eq(words_of("kill \"My Pool\" 12;", LEVEL_ADMIN, &stmt, &e), "KILL");
 	ck_assert_uint_eq(stmt.nargs, 2);
 	ck_assert_str_eq(stmt.args[0], "My Pool");
 	ck_assert_str_eq(stmt.args[1], "12");
-	ck_assert_ptr_null(words_of("kill a", COMMAND_ADMIN, &stmt, &e));
+	ck_assert_ptr_null(words_of("kill a", LEVEL_ADMIN, &stmt, &e));
 	ck_assert_str_eq(e.message, "wrong number of arguments: KILL POOL NUMBER");
 	err_clear(&e);
-	ck_assert_ptr_null(words_of("pause a b c d e f g h i", COMMAND_ADMIN, &stmt, &e));
+	ck_assert_ptr_null(words_of("pause a b c d e f g h i", LEVEL_ADMIN, &stmt, &e));
 	ck_assert_str_eq(e.sqlstate, "42601");
 	err_clear(&e);
 	snprintf(text, sizeof text, "pause %063d", 1);
-	ck_assert_str_eq(words_of(text, COMMAND_ADMIN, &stmt, &e), "PAUSE");
+	ck_assert_str_eq(words_of(text, LEVEL_ADMIN, &stmt, &e), "PAUSE");
 	ck_assert_uint_eq(strlen(stmt.args[0]), 63);
 	snprintf(text, sizeof text, "pause %064d", 1);
-	ck_assert_ptr_null(words_of(text, COMMAND_ADMIN, &stmt, &e));
+	ck_assert_ptr_null(words_of(text, LEVEL_ADMIN, &stmt, &e));
 	err_clear(&e);
 	/* A quote that does not end. */
-	ck_assert_str_eq(words_of("pause '", COMMAND_ADMIN, &stmt, &e), "PAUSE");
+	ck_assert_str_eq(words_of("pause '", LEVEL_ADMIN, &stmt, &e), "PAUSE");
 }
 END_TEST
 
@@ -85,20 +85,20 @@ START_TEST(privilege_comes_before_arguments)
 	struct command_stmt stmt;
 	struct err e;
 
-	ck_assert_str_eq(words_of("SHOW POOLS", COMMAND_STATS, &stmt, &e), "SHOW POOLS");
-	ck_assert_str_eq(words_of("SET a = b", COMMAND_STATS, &stmt, &e), "SET");
-	ck_assert_ptr_null(words_of("PAUSE", COMMAND_STATS, &stmt, &e));
+	ck_assert_str_eq(words_of("SHOW POOLS", LEVEL_STATS, &stmt, &e), "SHOW POOLS");
+	ck_assert_str_eq(words_of("SET a = b", LEVEL_STATS, &stmt, &e), "SET");
+	ck_assert_ptr_null(words_of("PAUSE", LEVEL_STATS, &stmt, &e));
 	ck_assert_str_eq(e.sqlstate, "42501");
 	ck_assert_ptr_nonnull(strstr(e.message, "PAUSE"));
 	err_clear(&e);
-	ck_assert_ptr_null(words_of("KILL", COMMAND_STATS, &stmt, &e));
+	ck_assert_ptr_null(words_of("KILL", LEVEL_STATS, &stmt, &e));
 	ck_assert_str_eq(e.sqlstate, "42501");
 	err_clear(&e);
-	ck_assert_ptr_null(words_of("SHOW POOLS", COMMAND_ANY, &stmt, &e));
+	ck_assert_ptr_null(words_of("SHOW POOLS", LEVEL_ANY, &stmt, &e));
 	ck_assert_str_eq(e.sqlstate, "42501");
 	ck_assert_ptr_nonnull(strstr(e.message, "stats_users or admin_users"));
 	err_clear(&e);
-	ck_assert_str_eq(words_of("SET a = b", COMMAND_ANY, &stmt, &e), "SET");
+	ck_assert_str_eq(words_of("SET a = b", LEVEL_ANY, &stmt, &e), "SET");
 }
 END_TEST
 
@@ -112,7 +112,7 @@ START_TEST(the_nearest_command_is_named)
 	struct err e;
 
 	for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
-		ck_assert_ptr_null(words_of(cases[i][0], COMMAND_ADMIN, &stmt, &e));
+		ck_assert_ptr_null(words_of(cases[i][0], LEVEL_ADMIN, &stmt, &e));
 		ck_assert_str_eq(e.sqlstate, "42601");
 		if (cases[i][1])
 			ck_assert_ptr_nonnull(strstr(e.hint, cases[i][1]));
@@ -135,8 +135,8 @@ START_TEST(the_table_is_sound)
 		ck_assert(c->run || (c->show && (c->show->fill || c->show->list)));
 		ck_assert(!c->show || !c->show->list == !c->show->each);
 		/* Who may not use it has no business with those of others. */
-		ck_assert(c->others == COMMAND_ANY || c->others >= c->level);
-		ck_assert(!c->wait || (c->run && c->level == COMMAND_ADMIN));
+		ck_assert(c->others == LEVEL_ANY || c->others >= c->level);
+		ck_assert(!c->wait || (c->run && c->level == LEVEL_ADMIN));
 		ck_assert(c->max_args == COMMAND_ANY_ARGS || c->max_args <= COMMAND_ARGS);
 		ck_assert_uint_le(c->min_args, c->max_args);
 		ck_assert(!c->parameter == !c->value);
@@ -172,15 +172,15 @@ START_TEST(levels)
 	struct daemon d = {.conf = &conf, .self = 77};
 	struct session s = {.daemon = &d, .uid = 5, .role = (char *)"boss"};
 
-	ck_assert_int_eq(command_level(&s), COMMAND_ADMIN);
+	ck_assert_int_eq(level_of(&s), LEVEL_ADMIN);
 	s.role = (char *)"watcher";
-	ck_assert_int_eq(command_level(&s), COMMAND_STATS);
+	ck_assert_int_eq(level_of(&s), LEVEL_STATS);
 	s.role = (char *)"bos";
-	ck_assert_int_eq(command_level(&s), COMMAND_ANY);
+	ck_assert_int_eq(level_of(&s), LEVEL_ANY);
 	s.uid = 77;
-	ck_assert_int_eq(command_level(&s), COMMAND_ADMIN);
+	ck_assert_int_eq(level_of(&s), LEVEL_ADMIN);
 	s.uid = 0;
-	ck_assert_int_eq(command_level(&s), COMMAND_ADMIN);
+	ck_assert_int_eq(level_of(&s), LEVEL_ADMIN);
 }
 END_TEST
 
@@ -237,8 +237,7 @@ START_TEST(no_text_harms)
 
 		for (int n = rand() % 12; n > 0; n--)
 			strcat(text, pieces[rand() % (int)(sizeof pieces / sizeof *pieces)]);
-		if (command_read(text, strlen(text), (enum command_level)(rand() % 3), &stmt, &e) <
-		    0)
+		if (command_read(text, strlen(text), (enum level)(rand() % 3), &stmt, &e) < 0)
 			err_clear(&e);
 	}
 }

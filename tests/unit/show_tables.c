@@ -147,8 +147,7 @@ list_commands(void)
 	const struct command *c;
 
 	for (unsigned i = 0; (c = command_at(i)) != NULL; i++) {
-		printf("%s %s %u ", command_level_name(c->level), command_level_name(c->others),
-		       c->min_args);
+		printf("%s %s %u ", level_name(c->level), level_name(c->others), c->min_args);
 		if (c->max_args == COMMAND_ANY_ARGS)
 			printf("-");
 		else

@@ -1,0 +1,25 @@
+#include "admin/level.h"
+
+enum level
+level_of(const struct session *s)
+{
+	const struct conf *conf = s->daemon->conf;
+
+	if (s->uid == 0 || s->uid == s->daemon->self || conf_listed(conf->admin_users, s->role))
+		return LEVEL_ADMIN;
+	return conf_listed(conf->stats_users, s->role) ? LEVEL_STATS : LEVEL_ANY;
+}
+
+const char *
+level_name(enum level level)
+{
+	static const char *const names[] = {"everyone", "stats", "admin"};
+
+	return names[level];
+}
+
+const struct session *
+level_own(const struct session *session, enum level level, enum level others)
+{
+	return level < others ? session : NULL;
+}
