@@ -1,64 +1,15 @@
 #include "cli/arguments.h"
 
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/units.h"
-#include "base/words.h"
+#include "cli/options.h"
 
 #define DIRECTORY "/run/pgwith"
 #define PORT      "6432"
-
-enum {
-	OPTION_JSON = 256,
-	OPTION_CSV,
-	OPTION_NO_HEADER,
-	OPTION_MAX_WAIT,
-	OPTION_COLOR,
-	OPTION_POOL,
-	OPTION_PASSFILE,
-	OPTION_DATABASE
-};
-
-static const struct option options[] = {
-    {"socket", required_argument, NULL, 'S'},
-    {"port", required_argument, NULL, 'p'},
-    {"user", required_argument, NULL, 'U'},
-    {"all", no_argument, NULL, 'a'},
-    {"columns", required_argument, NULL, 'o'},
-    {"watch", required_argument, NULL, 'W'},
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"csv", no_argument, NULL, OPTION_CSV},
-    {"no-header", no_argument, NULL, OPTION_NO_HEADER},
-    {"color", required_argument, NULL, OPTION_COLOR},
-    {"max-wait", required_argument, NULL, OPTION_MAX_WAIT},
-    {"pool", required_argument, NULL, OPTION_POOL},
-    {"config", required_argument, NULL, 'c'},
-    {"passfile", required_argument, NULL, OPTION_PASSFILE},
-    {"database", required_argument, NULL, OPTION_DATABASE},
-    {"timeout", required_argument, NULL, 'w'},
-    {"version", no_argument, NULL, 'V'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-#define OPTIONS (sizeof options / sizeof *options - 1)
-
-const struct arguments_option *
-arguments_options(unsigned *count)
-{
-	static struct arguments_option list[OPTIONS];
-	static char names[OPTIONS][24];
-
-	for (unsigned i = 0; i < OPTIONS; i++) {
-		snprintf(names[i], sizeof names[i], "--%s", options[i].name);
-		list[i] = (struct arguments_option){names[i], options[i].has_arg != no_argument};
-	}
-	*count = OPTIONS;
-	return list;
-}
 
 void
 arguments_usage(FILE *to)
@@ -153,18 +104,14 @@ add_database(struct commands_how *how, const char *name)
 static void
 mistyped(int c, const char *word)
 {
-	unsigned count;
-	const struct arguments_option *list = arguments_options(&count);
-	const char *names[OPTIONS], *near;
+	const char *near;
 
 	if (c == ':') {
 		fprintf(stderr, "pgwith: %s wants an argument; pgwith -h lists the options\n",
 			word);
 		return;
 	}
-	for (unsigned i = 0; i < count; i++)
-		names[i] = list[i].name;
-	near = strncmp(word, "--", 2) == 0 ? words_nearest(word, names, count) : NULL;
+	near = options_nearest(word);
 	fprintf(stderr, "pgwith: unknown option \"%s\"; ", word);
 	if (near)
 		fprintf(stderr, "did you mean \"%s\"?\n", near);
@@ -200,26 +147,26 @@ read_option(int c, struct arguments *a)
 		return true;
 	case 'W':
 		return read_duration("--watch", optarg, &how->watch_us);
-	case OPTION_JSON:
+	case OPTIONS_JSON:
 		how->look.format = TABLE_JSON;
 		return true;
-	case OPTION_CSV:
+	case OPTIONS_CSV:
 		how->look.format = TABLE_CSV;
 		return true;
-	case OPTION_NO_HEADER:
+	case OPTIONS_NO_HEADER:
 		how->look.header = false;
 		return true;
-	case OPTION_COLOR:
+	case OPTIONS_COLOR:
 		return read_colour(optarg, &how->look.colour);
-	case OPTION_MAX_WAIT:
+	case OPTIONS_MAX_WAIT:
 		return read_duration("--max-wait", optarg, &how->max_wait_us);
-	case OPTION_POOL:
+	case OPTIONS_POOL:
 		how->pool = optarg;
 		return true;
-	case OPTION_PASSFILE:
+	case OPTIONS_PASSFILE:
 		how->passfile = optarg;
 		return true;
-	case OPTION_DATABASE:
+	case OPTIONS_DATABASE:
 		return add_database(how, optarg);
 	case 'w':
 		how->timeout_given = true;
@@ -242,7 +189,7 @@ read_words(int argc, char **argv, struct arguments *a)
 	for (;;) {
 		int at = optind;
 		int c =
-		    only_words ? -1 : getopt_long(argc, argv, "+:S:p:U:ao:W:c:w:Vh", options, NULL);
+		    only_words ? -1 : getopt_long(argc, argv, OPTIONS_SHORT, options_table(), NULL);
 
 		if (c == 'V') {
 			printf("pgwith %s\n", PACKAGE_VERSION);

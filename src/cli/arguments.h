@@ -22,11 +22,4 @@ int arguments_read(int argc, char **argv, struct arguments *);
 
 void arguments_usage(FILE *);
 
-/* The long options, for completion. */
-struct arguments_option {
-	const char *name; /* with its dashes */
-	bool argument;
-};
-const struct arguments_option *arguments_options(unsigned *count);
-
 #endif

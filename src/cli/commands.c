@@ -24,6 +24,16 @@ run_help(const struct commands_entry *entry, const struct commands_how *how, str
 	return ASK_GOOD;
 }
 
+static enum ask_status
+run_completion(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
+	       char **args)
+{
+	unsigned count;
+	const struct commands_entry *table = commands_table(&count);
+
+	return complete_print(table, count, args[0]);
+}
+
 /* clang-format off */
 #define SHOW(n, s, c, h) \
 	{.name = (n), .arguments = "", .statement = "SHOW " s, .columns = (c), .run = look_table, .help = (h)}
@@ -165,7 +175,7 @@ static const struct commands_entry entries[] = {
      .max_args = 1,
      .word = COMMANDS_SHELL,
      .local = true,
-     .run = complete_print,
+     .run = run_completion,
      .help = "print the script by which a shell completes these words"},
     {.name = "help",
      .arguments = "[COMMAND]",

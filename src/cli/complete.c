@@ -4,43 +4,43 @@
 #include <string.h>
 
 #include "base/words.h"
-#include "cli/arguments.h"
+#include "cli/options.h"
 
 /* ---- what the scripts are made of ---- */
 
+struct table {
+	const struct commands_entry *entries;
+	unsigned count;
+};
+
 /* The commands whose arguments are such words, between `gap`. False if there are none. */
 static bool
-names_of(enum commands_word word, const char *gap)
+names_of(const struct table *t, enum commands_word word, const char *gap)
 {
-	unsigned count, n = 0;
-	const struct commands_entry *table = commands_table(&count);
+	unsigned n = 0;
 
-	for (unsigned i = 0; i < count; i++)
-		if (table[i].word == word)
-			printf("%s%s", n++ ? gap : "", table[i].name);
+	for (unsigned i = 0; i < t->count; i++)
+		if (t->entries[i].word == word)
+			printf("%s%s", n++ ? gap : "", t->entries[i].name);
 	return n > 0;
 }
 
 static void
-all_names(void)
+all_names(const struct table *t)
 {
-	unsigned count;
-	const struct commands_entry *table = commands_table(&count);
-
-	for (unsigned i = 0; i < count; i++)
-		printf("%s ", table[i].name);
+	for (unsigned i = 0; i < t->count; i++)
+		printf("%s ", t->entries[i].name);
 }
 
 /* The long options; `with`: only those that have an argument. */
 static void
 option_names(bool with, const char *gap)
 {
-	unsigned count, n = 0;
-	const struct arguments_option *options = arguments_options(&count);
+	unsigned n = 0;
 
-	for (unsigned i = 0; i < count; i++)
-		if (options[i].argument || !with)
-			printf("%s%s", n++ ? gap : "", options[i].name);
+	for (const struct option *o = options_table(); o->name; o++)
+		if (o->has_arg != no_argument || !with)
+			printf("%s--%s", n++ ? gap : "", o->name);
 }
 
 /* ---- bash ---- */
@@ -122,22 +122,22 @@ static const struct {
 };
 
 static void
-bash_lists(void)
+bash_lists(const struct table *t)
 {
 	for (unsigned i = 0; i < sizeof lists / sizeof *lists; i++) {
 		char gap[8];
 
 		snprintf(gap, sizeof gap, "|%u,", lists[i].at);
 		printf("\t\t\t%u,", lists[i].at);
-		names_of(lists[i].word, gap);
+		names_of(t, lists[i].word, gap);
 		printf(") %s ;;\n", lists[i].list);
 	}
 	printf("\t\t\t1,");
-	names_of(COMMANDS_FILE, "|1,");
+	names_of(t, COMMANDS_FILE, "|1,");
 	printf(") COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n\t\t\t1,");
-	names_of(COMMANDS_COMMAND, "|1,");
+	names_of(t, COMMANDS_COMMAND, "|1,");
 	printf(") list='");
-	all_names();
+	all_names(t);
 	printf("' ;;\n"
 	       "\t\t\t2,kill)\n"
 	       "\t\t\t\tcase ${words[1]} in\n"
@@ -152,16 +152,16 @@ bash_lists(void)
 }
 
 static void
-bash(void)
+bash(const struct table *t)
 {
 	fputs(bash_front, stdout);
 	option_names(true, "|");
 	fputs(bash_options, stdout);
 	option_names(false, " ");
 	fputs(bash_commands, stdout);
-	all_names();
+	all_names(t);
 	fputs(bash_after_commands, stdout);
-	bash_lists();
+	bash_lists(t);
 	fputs(bash_back, stdout);
 }
 
@@ -226,22 +226,22 @@ static const char zsh_back[] = "\t\t\tesac ;;\n"
 			       "_pgwith \"$@\"\n";
 
 static void
-zsh_lists(void)
+zsh_lists(const struct table *t)
 {
 	for (unsigned i = 0; i < sizeof lists / sizeof *lists; i++) {
 		char gap[8];
 
 		snprintf(gap, sizeof gap, "|%u,", lists[i].at);
 		printf("\t\t\t(%u,", lists[i].at);
-		names_of(lists[i].word, gap);
+		names_of(t, lists[i].word, gap);
 		printf(") %s ;;\n", lists[i].list);
 	}
 	printf("\t\t\t(1,");
-	names_of(COMMANDS_FILE, "|1,");
+	names_of(t, COMMANDS_FILE, "|1,");
 	printf(") _files; return ;;\n\t\t\t(1,");
-	names_of(COMMANDS_COMMAND, "|1,");
+	names_of(t, COMMANDS_COMMAND, "|1,");
 	printf(") list='");
-	all_names();
+	all_names(t);
 	printf("' ;;\n"
 	       "\t\t\t(2,kill)\n"
 	       "\t\t\t\tcase $before[2] in\n"
@@ -256,44 +256,41 @@ zsh_lists(void)
 }
 
 static void
-zsh(void)
+zsh(const struct table *t)
 {
-	unsigned count;
-	const struct commands_entry *table = commands_table(&count);
-
 	fputs(zsh_front, stdout);
 	option_names(true, "|");
 	fputs(zsh_options, stdout);
 	option_names(false, " ");
 	fputs(zsh_commands, stdout);
-	for (unsigned i = 0; i < count; i++) {
-		printf("\t\t\t\t\t'%s:", table[i].name);
-		for (const char *p = table[i].help; *p; p++)
+	for (unsigned i = 0; i < t->count; i++) {
+		printf("\t\t\t\t\t'%s:", t->entries[i].name);
+		for (const char *p = t->entries[i].help; *p; p++)
 			fputs(*p == '\'' ? "'\\''" : (char[]){*p, 0}, stdout);
 		fputs("'\n", stdout);
 	}
 	fputs(zsh_after_commands, stdout);
-	zsh_lists();
+	zsh_lists(t);
 	fputs(zsh_back, stdout);
 }
 
 enum ask_status
-complete_print(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
-	       char **args)
+complete_print(const struct commands_entry *entries, unsigned count, const char *shell)
 {
+	const struct table t = {entries, count};
 	static const char *const shells[] = {"bash", "zsh"};
 	const char *near;
 
-	if (strcmp(args[0], "bash") == 0) {
-		bash();
+	if (strcmp(shell, "bash") == 0) {
+		bash(&t);
 		return ASK_GOOD;
 	}
-	if (strcmp(args[0], "zsh") == 0) {
-		zsh();
+	if (strcmp(shell, "zsh") == 0) {
+		zsh(&t);
 		return ASK_GOOD;
 	}
-	near = words_nearest(args[0], shells, 2);
-	fprintf(stderr, "pgwith: completion: \"%s\" is neither bash nor zsh", args[0]);
+	near = words_nearest(shell, shells, 2);
+	fprintf(stderr, "pgwith: completion: \"%s\" is neither bash nor zsh", shell);
 	fprintf(stderr, near ? "; did you mean \"%s\"?\n" : "\n", near);
 	return ASK_USAGE;
 }

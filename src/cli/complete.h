@@ -5,7 +5,8 @@
 
 #include "cli/commands.h"
 
-enum ask_status complete_print(const struct commands_entry *, const struct commands_how *,
-			       struct ask *, char **args);
+/* Prints the script for "bash" or "zsh" that knows the `count` entries. */
+enum ask_status complete_print(const struct commands_entry *entries, unsigned count,
+			       const char *shell);
 
 #endif

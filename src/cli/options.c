@@ -1,0 +1,50 @@
+#include "cli/options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/words.h"
+
+static const struct option options[] = {
+    {"socket", required_argument, NULL, 'S'},
+    {"port", required_argument, NULL, 'p'},
+    {"user", required_argument, NULL, 'U'},
+    {"all", no_argument, NULL, 'a'},
+    {"columns", required_argument, NULL, 'o'},
+    {"watch", required_argument, NULL, 'W'},
+    {"json", no_argument, NULL, OPTIONS_JSON},
+    {"csv", no_argument, NULL, OPTIONS_CSV},
+    {"no-header", no_argument, NULL, OPTIONS_NO_HEADER},
+    {"color", required_argument, NULL, OPTIONS_COLOR},
+    {"max-wait", required_argument, NULL, OPTIONS_MAX_WAIT},
+    {"pool", required_argument, NULL, OPTIONS_POOL},
+    {"config", required_argument, NULL, 'c'},
+    {"passfile", required_argument, NULL, OPTIONS_PASSFILE},
+    {"database", required_argument, NULL, OPTIONS_DATABASE},
+    {"timeout", required_argument, NULL, 'w'},
+    {"version", no_argument, NULL, 'V'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+#define OPTIONS (sizeof options / sizeof *options - 1)
+
+const struct option *
+options_table(void)
+{
+	return options;
+}
+
+const char *
+options_nearest(const char *word)
+{
+	static char names[OPTIONS][24];
+	const char *list[OPTIONS];
+
+	if (strncmp(word, "--", 2) != 0)
+		return NULL;
+	for (unsigned i = 0; i < OPTIONS; i++) {
+		snprintf(names[i], sizeof names[i], "--%s", options[i].name);
+		list[i] = names[i];
+	}
+	return words_nearest(word, list, OPTIONS);
+}

@@ -1,0 +1,30 @@
+/* options: the table of pgwith's options. The command line is read by it, and the completions of
+ * the shells are made from it. */
+#ifndef PGWITH_CLI_OPTIONS_H
+#define PGWITH_CLI_OPTIONS_H
+
+#include <getopt.h>
+
+/* What getopt_long() returns for a long option that has no letter. */
+enum {
+	OPTIONS_JSON = 256,
+	OPTIONS_CSV,
+	OPTIONS_NO_HEADER,
+	OPTIONS_MAX_WAIT,
+	OPTIONS_COLOR,
+	OPTIONS_POOL,
+	OPTIONS_PASSFILE,
+	OPTIONS_DATABASE
+};
+
+/* The letters, for getopt_long(): options may stand before and behind the command. */
+#define OPTIONS_SHORT "+:S:p:U:ao:W:c:w:Vh"
+
+/* The long ones, for getopt_long(); the last entry has no name. */
+const struct option *options_table(void);
+
+/* The long option, with its dashes, that is nearest to a mistyped one, or NULL. Lasts until the
+ * next call. */
+const char *options_nearest(const char *word);
+
+#endif
