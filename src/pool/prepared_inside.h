@@ -58,8 +58,6 @@ size_t named_clip(size_t length);
 struct named *named_find(const struct names *, const char *name, size_t length);
 void named_put_in(struct names *, struct named *);
 void named_take_out(struct names *, struct named *);
-/* `set`: where Describes that are about it may be under way, or NULL. */
-void named_free(struct statements *, struct named *, struct prepared_set *set);
 /* Its analysis in that database. */
 struct analysis **named_analysis(struct names *, struct named *, uint64_t place);
 /* The name, NUL-ended, of a statement with this analysis: the one used last. NULL: there is none.

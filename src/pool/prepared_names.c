@@ -1,5 +1,5 @@
-/* The names of a session's prepared statements. */
-#include <stdlib.h>
+/* The names of a session's prepared statements. What becomes of them with messages that are under
+ * way is in prepared_set.c. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -61,24 +61,6 @@ named_take_out(struct names *names, struct named *named)
 	names->bytes -= named_bytes(named);
 }
 
-void
-named_free(struct statements *all, struct named *named, struct prepared_set *set)
-{
-	struct list_node *l;
-
-	if (set && named->asking > 0) {
-		LIST_EACH (l, &set->tracked.list) {
-			struct pending *p = pending_of(l);
-
-			if (p && p->about == named)
-				p->about = NULL;
-		}
-	}
-	analysis_put(all, named->analysis);
-	analysis_put(all, named->elsewhere);
-	free(named);
-}
-
 struct analysis **
 named_analysis(struct names *names, struct named *named, uint64_t place)
 {
@@ -129,77 +111,4 @@ names_effects(const struct names *names, const char *name, size_t length, const 
 
 	*sql = named ? (const char *)named->analysis->text->data : "";
 	return named ? named->effects : 0;
-}
-
-void
-names_drop(struct names *names, struct prepared_set *set, const char *name, size_t length)
-{
-	struct named *named = named_find(names, name, length);
-	struct list_node *l;
-
-	if (named == NULL)
-		return;
-	/* Its Parse may be under way: there is nothing to take back then. */
-	if (set) {
-		LIST_EACH (l, &set->tracked.list) {
-			struct pending *p = pending_of(l);
-
-			if (p && p->added == named)
-				p->added = NULL;
-		}
-	}
-	named_take_out(names, named);
-	named_free(names->all, named, set);
-}
-
-void
-names_clear(struct names *names, struct prepared_set *set)
-{
-	struct hash_node *n;
-	struct list_node *l;
-
-	if (set) {
-		LIST_EACH (l, &set->tracked.list) {
-			struct pending *p = pending_of(l);
-
-			if (p == NULL || p->names != names)
-				continue;
-			if (p->removed)
-				named_free(names->all, p->removed, NULL);
-			p->names = NULL;
-			p->added = p->removed = p->about = NULL;
-		}
-	}
-	while ((n = hash_any(&names->names)) != NULL) {
-		struct named *named = HASH_OBJ(n, struct named, node);
-
-		named_take_out(names, named);
-		named_free(names->all, named, NULL);
-	}
-	hash_clear(&names->names);
-}
-
-bool
-names_unsettled(const struct names *names, const struct prepared_set *set, const struct progress *p,
-		const char *name, size_t length)
-{
-	struct list_node *l;
-
-	/* In COPY IN no message means anything, and the server must see it. */
-	if (names == NULL || (p->copy == COPY_IN && !p->copy_ended))
-		return false;
-	length = named_clip(length);
-	LIST_EACH (l, &set->tracked.list) {
-		const struct pending *q = pending_of(l);
-
-		if (q == NULL)
-			continue;
-		if (q->tracked.syncs == p->syncs)
-			return false;
-		if (q->names == names && (q->added || q->removed) &&
-		    (name == NULL || named_is(q->added, name, length) ||
-		     named_is(q->removed, name, length)))
-			return true;
-	}
-	return false;
 }

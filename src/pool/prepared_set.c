@@ -157,6 +157,25 @@ prepared_pend(struct prepared_set *set, const struct progress *progress)
 	return p;
 }
 
+/* `set`: where Describes that are about it may be under way, or NULL. */
+static void
+free_named(struct statements *all, struct named *named, struct prepared_set *set)
+{
+	struct list_node *l;
+
+	if (set && named->asking > 0) {
+		LIST_EACH (l, &set->tracked.list) {
+			struct pending *p = pending_of(l);
+
+			if (p && p->about == named)
+				p->about = NULL;
+		}
+	}
+	analysis_put(all, named->analysis);
+	analysis_put(all, named->elsewhere);
+	free(named);
+}
+
 void
 prepared_pending_described(struct tracked *t, char type, const uint8_t *body, size_t bytes)
 {
@@ -186,12 +205,12 @@ take_back(struct prepared_set *set, struct pending *p)
 
 	if (later) {
 		/* What that one would put back is what was there before this one. */
-		named_free(set->all, p->added, set);
+		free_named(set->all, p->added, set);
 		later->removed = p->removed;
 		p->removed = NULL;
 	} else if (p->names && p->added) {
 		named_take_out(p->names, p->added);
-		named_free(set->all, p->added, set);
+		free_named(set->all, p->added, set);
 	}
 	if (p->names && p->removed) {
 		named_put_in(p->names, p->removed);
@@ -311,6 +330,81 @@ prepared_pending_end(struct tracked *t, enum progress_end end)
 	if (p->removed && end == PROGRESS_DONE)
 		removed(p->set, p->removed);
 	if (p->removed)
-		named_free(p->set->all, p->removed, p->set);
+		free_named(p->set->all, p->removed, p->set);
 	free(p);
+}
+
+/* ---- names, and messages about them that are under way ---- */
+
+void
+names_drop(struct names *names, struct prepared_set *set, const char *name, size_t length)
+{
+	struct named *named = named_find(names, name, length);
+	struct list_node *l;
+
+	if (named == NULL)
+		return;
+	/* Its Parse may be under way: there is nothing to take back then. */
+	if (set) {
+		LIST_EACH (l, &set->tracked.list) {
+			struct pending *p = pending_of(l);
+
+			if (p && p->added == named)
+				p->added = NULL;
+		}
+	}
+	named_take_out(names, named);
+	free_named(names->all, named, set);
+}
+
+void
+names_clear(struct names *names, struct prepared_set *set)
+{
+	struct hash_node *n;
+	struct list_node *l;
+
+	if (set) {
+		LIST_EACH (l, &set->tracked.list) {
+			struct pending *p = pending_of(l);
+
+			if (p == NULL || p->names != names)
+				continue;
+			if (p->removed)
+				free_named(names->all, p->removed, NULL);
+			p->names = NULL;
+			p->added = p->removed = p->about = NULL;
+		}
+	}
+	while ((n = hash_any(&names->names)) != NULL) {
+		struct named *named = HASH_OBJ(n, struct named, node);
+
+		named_take_out(names, named);
+		free_named(names->all, named, NULL);
+	}
+	hash_clear(&names->names);
+}
+
+bool
+names_unsettled(const struct names *names, const struct prepared_set *set, const struct progress *p,
+		const char *name, size_t length)
+{
+	struct list_node *l;
+
+	/* In COPY IN no message means anything, and the server must see it. */
+	if (names == NULL || (p->copy == COPY_IN && !p->copy_ended))
+		return false;
+	length = named_clip(length);
+	LIST_EACH (l, &set->tracked.list) {
+		const struct pending *q = pending_of(l);
+
+		if (q == NULL)
+			continue;
+		if (q->tracked.syncs == p->syncs)
+			return false;
+		if (q->names == names && (q->added || q->removed) &&
+		    (name == NULL || named_is(q->added, name, length) ||
+		     named_is(q->removed, name, length)))
+			return true;
+	}
+	return false;
 }
