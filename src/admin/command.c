@@ -109,7 +109,7 @@ static const struct command commands[] = {
     SHOW("POOLS", show_pools, "clients and servers of each pool by state, the longest wait, sums"),
     SHOW_OWN("CLIENTS", show_clients, "every session: who, in which pool, in which state"),
     SHOW_OWN("SERVERS", show_servers, "every server connection: its state, and whom it works for"),
-    SHOW_OWN("SCOPES", show_scopes, "every open scope of every session, outermost first"),
+    SHOW_OWN("SCOPES", show_scopes, "every open scope and transaction of every session"),
     SHOW("LOCKS", show_locks, "who has which lock or semaphore, and who waits for it"),
     SHOW("DATABASES", show_databases, "the pools and where they lead"),
     SHOW("LISTS", show_lists, "counts of everything"),

@@ -3,6 +3,7 @@
 #include "session/scopes.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "admin/show.h"
 #include "base/units.h"
@@ -18,30 +19,27 @@ static const struct column scopes_columns[] = {
 };
 
 static void
-scope_row(const struct session *s, struct scope *f, unsigned level, struct rows *r)
+scope_row(const struct session *s, const struct scope_view *v, unsigned level, struct rows *r)
 {
-	struct scope_view v;
-
-	scopes_view(s, f, &v);
 	rows_begin(r);
 	rows_number(r, (int64_t)s->id);
 	rows_number(r, s->pid);
 	rows_text(r, s->role);
 	rows_number(r, level);
-	rows_text(r, v.name);
-	rows_text(r, v.kind);
-	rows_text(r, v.pool);
-	rows_text(r, v.state);
-	rows_bool(r, v.current);
-	rows_number(r, v.elapsed_us / UNIT_MS);
-	rows_number(r, v.wait_us / UNIT_MS);
-	if (v.deadline_us < 0)
+	rows_text(r, v->name);
+	rows_text(r, v->kind);
+	rows_text(r, v->pool);
+	rows_text(r, v->state);
+	rows_bool(r, v->current);
+	rows_number(r, v->elapsed_us / UNIT_MS);
+	rows_number(r, v->wait_us / UNIT_MS);
+	if (v->deadline_us < 0)
 		rows_null(r);
 	else
-		rows_number(r, v.deadline_us / UNIT_MS);
-	rows_number(r, v.deferred);
-	if (v.backend_pid)
-		rows_number(r, v.backend_pid);
+		rows_number(r, v->deadline_us / UNIT_MS);
+	rows_number(r, v->deferred);
+	if (v->backend_pid)
+		rows_number(r, v->backend_pid);
 	else
 		rows_null(r);
 	rows_end(r);
@@ -55,8 +53,11 @@ list_scopes(const struct daemon *d, const struct session *own, struct show_ids *
 	for (int i = 0; i < SESSION_CLOSED; i++)
 		LIST_EACH (n, &d->in_state[i]) {
 			const struct session *s = LIST_OBJ(n, struct session, node);
+			struct scope_view v;
 
-			if (s->scopes && show_is_own(own, s))
+			if (((s->scopes && s->scopes->stack.frames.count > 0) ||
+			     scopes_view_plain(s, &v)) &&
+			    show_is_own(own, s))
 				show_ids_add(ids, s->id);
 		}
 }
@@ -65,40 +66,57 @@ static void
 each_scope(const struct daemon *d, uint64_t id, struct rows *r)
 {
 	const struct session *s = idmap_get(&d->sessions, id);
+	struct scope_view v;
 	struct list_node *n;
 	unsigned level = 0;
 
-	if (s == NULL || s->scopes == NULL)
+	if (s == NULL)
 		return;
-	LIST_EACH (n, &s->scopes->stack.frames)
-		scope_row(s, LIST_OBJ(n, struct scope, node), ++level, r);
+	if (s->scopes)
+		LIST_EACH (n, &s->scopes->stack.frames) {
+			scopes_view(s, LIST_OBJ(n, struct scope, node), &v);
+			scope_row(s, &v, ++level, r);
+		}
+	if (scopes_view_plain(s, &v))
+		scope_row(s, &v, ++level, r);
 }
 
 const struct show show_scopes = SHOW_LIST(scopes_columns, list_scopes, each_scope);
 
+/* Appends one name. Returns false if there is no room for it. */
+static bool
+add_to_path(char *out, size_t out_size, const char *kind, const char *name)
+{
+	size_t at = strlen(out);
+	int length;
+
+	length = snprintf(out + at, out_size - at, "%s%s%s%s", at ? " > " : "", kind,
+			  *kind ? " " : "", name);
+	if (length >= 0 && (size_t)length < out_size - at)
+		return true;
+	snprintf(out + out_size - 4, 4, "...");
+	return false;
+}
+
 const char *
 scopes_path(const struct session *s, char *out, size_t out_size)
 {
+	const char *begin = "(transaction)";
+	struct scope_view v;
 	struct list_node *n;
-	size_t at = 0;
 
-	if (s->scopes == NULL || s->scopes->stack.frames.count == 0)
-		return NULL;
-	LIST_EACH (n, &s->scopes->stack.frames) {
-		struct scope *f = LIST_OBJ(n, struct scope, node);
-		bool lock = scope_base(f) == NULL;
-		int length;
+	*out = 0;
+	if (s->scopes)
+		LIST_EACH (n, &s->scopes->stack.frames) {
+			struct scope *f = LIST_OBJ(n, struct scope, node);
 
-		length = snprintf(out + at, out_size - at, "%s%s%s%s", at ? " > " : "",
-				  lock ? scope_kind_name(f) : "", lock ? " " : "",
-				  scope_is_begin(f) ? "(transaction)" : f->name);
-		if (length < 0 || (size_t)length >= out_size - at) {
-			snprintf(out + out_size - 4, 4, "...");
-			break;
+			if (!add_to_path(out, out_size, scope_base(f) ? "" : scope_kind_name(f),
+					 scope_is_begin(f) ? begin : f->name))
+				return out;
 		}
-		at += (size_t)length;
-	}
-	return out;
+	if (scopes_view_plain(s, &v))
+		add_to_path(out, out_size, "", begin);
+	return *out ? out : NULL;
 }
 
 /* ---- locks ---- */

@@ -67,7 +67,7 @@ static const struct commands_entry entries[] = {
 	 "every server connection"),
     SHOW("scopes", "SCOPES",
 	 "session,pid,role,level,name,kind,pool,state,current,elapsed_ms,wait_ms,deadline_ms",
-	 "every open scope of every session"),
+	 "every open scope and transaction of every session"),
     SHOW("locks", "LOCKS", NULL, "who has which lock or semaphore, and who waits for it"),
     SHOW("stats", "STATS",
 	 "database,total_xact_count,total_query_count,total_received,total_sent,avg_xact_count,"

@@ -334,7 +334,7 @@ scope_points_keep(struct scope *f, unsigned n)
 /* ---- names for people ---- */
 
 const char *
-scope_kind_name(const struct scope *f)
+scope_kind_word(enum scope_kind kind)
 {
 	static const char *const names[] = {
 	    [SCOPE_TRANSACTION] = "transaction",
@@ -346,7 +346,13 @@ scope_kind_name(const struct scope *f)
 	    [SCOPE_BLOCK] = "block",
 	};
 
-	return names[f->kind];
+	return names[kind];
+}
+
+const char *
+scope_kind_name(const struct scope *f)
+{
+	return scope_kind_word(f->kind);
 }
 
 const char *

@@ -164,6 +164,7 @@ const char *scope_point_name(const struct list_node *);
 void scope_points_keep(struct scope *, unsigned n);
 
 const char *scope_kind_name(const struct scope *);
+const char *scope_kind_word(enum scope_kind);
 const char *scope_state_name(const struct scope *);
 bool scope_is_transaction(const struct scope *);
 /* Is it a savepoint on the server? */

@@ -55,6 +55,8 @@ answer(struct session *s, const char *tag, enum session_begun begun)
 	struct buf *out = &s->daemon->reply;
 
 	s->begun = begun;
+	if (begun == BEGUN_YES)
+		s->begun_us = loop_now_us(s->daemon->loop);
 	/* As any simple Query does. */
 	forget_unnamed(s);
 	s->request_us = loop_now_us(s->daemon->loop);
@@ -300,6 +302,7 @@ begin_send(struct session *s, struct buf *out)
 	if (s->begun != BEGUN_YES)
 		return;
 	s->begun = BEGUN_NOT;
+	s->begun_xact_us = s->own.xact_us;
 	p = &s->lease->srv->progress;
 	progress_note(p, PROGRESS_BEGINS);
 	for (int i = 0; i < 4; i++)

@@ -50,6 +50,8 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->unproven);
 	PACK(p, s->undone);
 	PACK(p, s->begun);
+	PACK(p, s->begun_us);
+	PACK(p, s->begun_xact_us);
 	PACK(p, s->asks);
 	PACK(p, s->cancel_due);
 	PACK(p, s->unpin);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "session/begin.h"
@@ -30,13 +31,33 @@ not_there(const struct session *s, const char *why, struct err *e)
 	return -E_STATE;
 }
 
+/* The scope of that name. A transaction of BEGIN has that of its pool, as SHOW SCOPES has it. */
+static struct scope *
+find_named(struct session *s, const char *name)
+{
+	struct scope *f = s->scopes && *name ? stack_find(&s->scopes->stack, name) : NULL;
+	struct list_node *n;
+
+	if (f == NULL && s->scopes)
+		LIST_EACH (n, &s->scopes->stack.frames) {
+			f = LIST_OBJ(n, struct scope, node);
+			if (f->kind == SCOPE_IMPLICIT && strcmp(f->pool->conf->name, name) == 0)
+				return f;
+			f = NULL;
+		}
+	return f;
+}
+
 static int
 kill_named(struct session *s, const char *name, struct err *e)
 {
-	struct scope *f = s->scopes ? stack_find(&s->scopes->stack, name) : NULL;
+	struct scope *f = find_named(s, name);
 	char what[SCOPE_NAME_MAX + 64];
+	struct scope_view v;
 
-	if (f == NULL || f->kind == SCOPE_IMPLICIT) {
+	if (f == NULL && scopes_view_plain(s, &v) && strcmp(v.name, name) == 0)
+		return kill_scope(s, NULL, e);
+	if (f == NULL) {
 		snprintf(what, sizeof what, "\"%s\" open in session %llu", name,
 			 (unsigned long long)s->id);
 		err_make(e, ERR_CONSOLE_UNKNOWN, "scope", what);

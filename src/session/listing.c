@@ -62,6 +62,59 @@ scopes_view(const struct session *s, struct scope *f, struct scope_view *v)
 		v->deadline_us = f->deadline_us > now ? f->deadline_us - now : 0;
 }
 
+/* Does the server work at a text that begins a transaction? Its answer has the status only at its
+ * end. */
+static bool
+is_beginning(const struct session *s)
+{
+	return s->own.state == LEASE_HELD &&
+	       !(s->scopes && stack_of_lease(&s->scopes->stack, &s->own)) &&
+	       (progress_exchange(&s->own.srv->progress) & PROGRESS_BEGINS);
+}
+
+/* When its BEGIN came: if that was answered without a server, its exchange began later. */
+static int64_t
+plain_since(const struct session *s)
+{
+	if (s->begun != BEGUN_NOT || (s->begun_us && s->begun_xact_us == s->own.xact_us))
+		return s->begun_us;
+	return s->own.xact_us ? s->own.xact_us : loop_now_us(s->daemon->loop);
+}
+
+static int64_t
+plain_waited(const struct session *s, int64_t since_us)
+{
+	if (s->own.state == LEASE_WAITING)
+		return loop_now_us(s->daemon->loop) - s->own.since_us;
+	/* A server that it had before is no wait of this transaction's. */
+	return s->own.state == LEASE_HELD && s->own.since_us > since_us ? s->own.waited_us : 0;
+}
+
+bool
+scopes_view_plain(const struct session *s, struct scope_view *v)
+{
+	const struct server *srv = s->own.state == LEASE_HELD ? s->own.srv : NULL;
+	bool failed = s->begun == BEGUN_FAILED ||
+		      (s->begun == BEGUN_NOT && srv && srv->progress.status == 'E');
+
+	if (s->pool == NULL || !(scopes_plain(s) || is_beginning(s)))
+		return false;
+	*v = (struct scope_view){
+	    .name = s->pool->conf->name,
+	    .kind = scope_kind_word(SCOPE_IMPLICIT),
+	    .state = s->begun == BEGUN_EXPIRED ? "expired"
+		     : failed                  ? "failed"
+					       : "open",
+	    .pool = s->pool->conf->name,
+	    .current = !(s->scopes && stack_current(&s->scopes->stack)),
+	    .elapsed_us = loop_now_us(s->daemon->loop) - plain_since(s),
+	    .wait_us = plain_waited(s, plain_since(s)),
+	    .deadline_us = -1,
+	    .backend_pid = srv ? srv->backend_pid : 0,
+	};
+	return true;
+}
+
 static void
 show_text(struct buf *out, const char *text)
 {
@@ -95,27 +148,25 @@ show_number(struct buf *out, const struct scopes_formats *formats, unsigned colu
 }
 
 static void
-show_row(struct session *s, struct scope *f, unsigned level, const struct scopes_formats *formats,
+show_row(const struct scope_view *v, unsigned level, const struct scopes_formats *formats,
 	 struct buf *out)
 {
-	struct scope_view v;
 	size_t at = msg_begin(out, 'D');
 
-	scopes_view(s, f, &v);
 	buf_add_u16(out, NCOLUMNS);
 	show_number(out, formats, 0, level);
-	show_text(out, v.name);
-	show_text(out, v.kind);
-	show_text(out, v.pool);
-	show_text(out, v.state);
-	show_number(out, formats, 5, v.current);
-	show_number(out, formats, 6, v.elapsed_us / UNIT_MS);
-	show_number(out, formats, 7, v.wait_us / UNIT_MS);
-	if (v.deadline_us < 0)
+	show_text(out, v->name);
+	show_text(out, v->kind);
+	show_text(out, v->pool);
+	show_text(out, v->state);
+	show_number(out, formats, 5, v->current);
+	show_number(out, formats, 6, v->elapsed_us / UNIT_MS);
+	show_number(out, formats, 7, v->wait_us / UNIT_MS);
+	if (v->deadline_us < 0)
 		show_text(out, NULL);
 	else
-		show_number(out, formats, 8, v.deadline_us / UNIT_MS);
-	show_number(out, formats, 9, v.deferred);
+		show_number(out, formats, 8, v->deadline_us / UNIT_MS);
+	show_number(out, formats, 9, v->deferred);
 	msg_end(out, at);
 }
 
@@ -123,6 +174,7 @@ void
 scopes_show(struct session *s, char type)
 {
 	struct scopes_formats formats = {0};
+	struct scope_view v;
 	struct list_node *n;
 	struct buf out;
 	unsigned level = 0;
@@ -133,8 +185,12 @@ scopes_show(struct session *s, char type)
 		scopes_describe(&out, &formats);
 	else
 		formats = s->scopes->formats;
-	LIST_EACH (n, &s->scopes->stack.frames)
-		show_row(s, LIST_OBJ(n, struct scope, node), ++level, &formats, &out);
+	LIST_EACH (n, &s->scopes->stack.frames) {
+		scopes_view(s, LIST_OBJ(n, struct scope, node), &v);
+		show_row(&v, ++level, &formats, &out);
+	}
+	if (scopes_view_plain(s, &v))
+		show_row(&v, ++level, &formats, &out);
 	snprintf(tag, sizeof tag, "SHOW %u", level);
 	msg_complete(&out, tag);
 	if (type == 'Q' && !parts_more(s))

@@ -232,6 +232,7 @@ drop_implicit(struct scopes *sc)
 		if (f->state == SCOPE_EXPIRED) {
 			/* Its client has not ended it. */
 			s->begun = BEGUN_EXPIRED;
+			s->begun_us = f->asked_us;
 			s->expired_by = (uint8_t)stack_reason(&sc->stack, f)->expired_by;
 			s->ending = 0;
 		}
@@ -403,7 +404,7 @@ scopes_plain(const struct session *s)
 {
 	return s->begun != BEGUN_NOT ||
 	       (s->own.state == LEASE_HELD && s->own.srv->progress.status != 'I' &&
-		stack_of_lease(&s->scopes->stack, &s->own) == NULL);
+		!(s->scopes && stack_of_lease(&s->scopes->stack, &s->own)));
 }
 
 /* The same, and those that scopes are around: the innermost thing that is open is the client's own.

@@ -218,7 +218,7 @@ bool scopes_expired(const struct session *);
 bool scopes_holds(const struct session *);
 /* relay: the server of a lease is gone, and the session will be told. */
 void scopes_lost(struct session *, struct lease *);
-/* One of its frames as SHOW SCOPES shows it. */
+/* What SHOW SCOPES shows of one that is open. */
 struct scope_view {
 	const char *name, *kind, *state;
 	const char *pool; /* or NULL */
@@ -229,6 +229,10 @@ struct scope_view {
 	int backend_pid;     /* of its server; 0: it has none now */
 };
 void scopes_view(const struct session *, struct scope *, struct scope_view *);
+/* The same of a transaction of BEGIN that is no frame: no scope was entered in it. It is the
+ * innermost of all, and may be one that no server knows of yet, or that has ended and whose client
+ * has not said so. Returns false if there is none. */
+bool scopes_view_plain(const struct session *, struct scope_view *);
 
 /* RowDescription of SHOW SCOPES. */
 void scopes_describe(struct buf *, const struct scopes_formats *);

@@ -116,6 +116,9 @@ struct session {
 	bool let_in;  /* it has been answered at login; between login and here, setup is the same */
 	bool undone;  /* what pins it may be gone, or never have come to be: the server is asked */
 	uint8_t begun;          /* enum session_begun */
+	int64_t begun_us;       /* when the BEGIN that was answered here came, or that of the
+				   transaction that has failed or expired */
+	int64_t begun_xact_us;  /* own.xact_us as that BEGIN went to a server */
 	uint8_t asks;           /* SESSION_SETUP, SESSION_SAVING: times that the server was asked */
 	uint8_t resets;         /* enum session_resets: resets.h */
 	bool resets_named;      /* mode session: a named statement may reset */

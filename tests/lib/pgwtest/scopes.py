@@ -665,6 +665,9 @@ class Model:
             rows.append((str(i + 1), f.pool if f.begun else f.name, f.kind,
                          f.pool, state, "t" if top and f.base is base else "f",
                          str(len(f.deferred)) if f.state != "expired" else None))
+        if s.is_plain():
+            rows.append((str(len(rows) + 1), s.pool, "implicit", s.pool, "failed" if s.plain.status == "E" else "open",
+                         "f" if base else "t", "0"))
         s.answer.shown = rows
         return "SHOW %d" % len(rows)
 
