@@ -69,7 +69,7 @@ main(int argc, char **argv)
 					       {"port", required_argument, NULL, 'p'},
 					       {"version", no_argument, NULL, 'v'},
 					       {NULL, 0, NULL, 0}};
-	struct server_options o = {.directory = "/tmp", .port = 5432};
+	struct serve_options o = {.directory = "/tmp", .port = 5432};
 	const char **scripts = mem_calloc((size_t)argc, sizeof *scripts);
 	enum log_level level = LOG_INFO;
 	int c, r;
@@ -114,7 +114,7 @@ main(int argc, char **argv)
 	o.scripts = scripts;
 	log_init("pgwith-fixture", level);
 	block_signals();
-	r = server_run(&o);
+	r = serve_run(&o);
 	log_flush();
 	free(scripts);
 	return r;

@@ -50,8 +50,8 @@ function visit(v,    n, i, w, next_of) {
 	if (low[v] == index_of[v])
 		component(v)
 }
-function component(v,    w, names, count, folders, spans, knot, fixture) {
-	knot = fixture = 1
+function component(v,    w, names, count, folders, spans, knot) {
+	knot = 1
 	do {
 		w = stack[depth--]
 		on_stack[w] = 0
@@ -61,11 +61,8 @@ function component(v,    w, names, count, folders, spans, knot, fixture) {
 			spans++
 		folders[folder_of(w)] = 1
 		knot = knot && folder_of(w) ~ KNOT_FOLDERS
-		fixture = fixture && folder_of(w) == "fixture"
 	} while (w != v)
-	if (count == 1)
-		return
-	if ((knot && count <= KNOT_MAX) || (fixture && count <= FIXTURE_MAX))
+	if (count == 1 || (knot && count <= KNOT_MAX))
 		return
 	if (spans > 1)
 		print "a circle of " count " modules spans folders:" names
@@ -75,10 +72,9 @@ function component(v,    w, names, count, folders, spans, knot, fixture) {
 
 BEGIN {
 	CIRCLE_MAX = 6
-	# Exceptions, for as long as these are being taken apart. The numbers may only go down.
+	# The one exception, for as long as the session is being taken apart. The number may only go down.
 	KNOT_FOLDERS = "^(session|executor|relay|daemon)$"
 	KNOT_MAX = 29
-	FIXTURE_MAX = 9
 	n = split(chain, folders_in_order, " ")
 	for (i = 1; i <= n; i++)
 		rank[folders_in_order[i]] = i
