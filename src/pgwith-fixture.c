@@ -13,7 +13,7 @@
 #define EXIT_USAGE 2
 
 static const char usage[] =
-    "usage: pgwith-fixture [-dv] [-i SQLFILE]... [-l SOCKETDIR] [-p PORT] DATABASE\n";
+    "usage: pgwith-fixture [-dhv] [-i SQLFILE]... [-l SOCKETDIR] [-p PORT] DATABASE\n";
 
 static const char help[] =
     "\n"
@@ -24,7 +24,7 @@ static const char help[] =
     "  -l, --listen SOCKETDIR  directory of the socket .s.PGSQL.PORT (default /tmp)\n"
     "  -p, --port PORT         number in the name of the socket (default 5432)\n"
     "  -v, --version           print the version\n"
-    "      --help              print this\n";
+    "  -h, --help              print this\n";
 
 static int
 misused(const char *why, const char *what)
