@@ -82,15 +82,16 @@ login_welcome(struct session *s)
 
 	session_set_state(s, SESSION_IDLE);
 	s->let_in = true;
-	free(s->repeated);
-	s->repeated = NULL;
-	s->repeated_bytes = 0;
 	stream_resume(&s->stream);
 	buf_init(&out, GREETING_MAX);
 	msg_auth_ok(&out);
+	params_notices(s->repeated, s->repeated_bytes, s->pool, &out);
 	telling_all(s, &out);
 	send_hello(s, &out);
 	buf_clear(&out);
+	/* What no server has judged yet, one does with the first statement. */
+	if (!s->unproven)
+		telling_forget_repeated(s);
 	if (s->daemon->conf->log_connections)
 		log_info("session %llu: in pool=%s role=%s uid=%u pid=%d",
 			 (unsigned long long)s->id, s->pool->conf->name, s->role, (unsigned)s->uid,

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "wire/canonical.h"
+#include "wire/msg.h"
 #include "wire/switches.h"
 
 static bool
@@ -74,9 +75,59 @@ join_styles(const struct pair *first, const struct pair *last, char *text, size_
 	return text;
 }
 
+/* PostgreSQL looks whether there is such a role, and whether the client may be it; but what a login
+ * makes of the name, the rest of the login undoes (15 and 18, utils/init/postinit.c). */
+static bool
+is_authorization(const char *name)
+{
+	return strcasecmp(name, "session_authorization") == 0;
+}
+
+static bool
+is_role(const char *name)
+{
+	return strcasecmp(name, "role") == 0;
+}
+
+/* Parameters whose values are names, which PostgreSQL cuts with a NOTICE (GUC_IS_NAME); those that
+ * only it can set are refused in any case. */
+static bool
+is_too_long(const char *name, const char *value)
+{
+	static const char *const names[] = {"application_name",
+					    "client_encoding",
+					    "default_table_access_method",
+					    "default_tablespace",
+					    "role",
+					    "session_authorization"};
+
+	if (strlen(value) <= CANONICAL_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcasecmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Is it not enough to set the last value of each? Then all are looked at one by one. */
+static bool
+needs_each(const struct pair *p, const struct pair *end)
+{
+	return comes_again(p, end, false) || is_authorization(p->name) ||
+	       (is_role(p->name) && p + 1 < end) || is_too_long(p->name, p->value);
+}
+
+static void
+add_pair(const struct pair *p, const char *value, struct buf *out)
+{
+	buf_add_str(out, p->name);
+	buf_add_str(out, value);
+}
+
 static void
 add_last_ones(const struct buf *all, struct buf *out, struct buf *repeated)
 {
+	const struct pair *role = NULL;
 	const char *at = (const char *)buf_data(all), *end = at + all->len;
 	struct pair *pairs = mem_calloc(all->len / 2 + 1, sizeof *pairs);
 	bool any = false;
@@ -94,21 +145,25 @@ add_last_ones(const struct buf *all, struct buf *out, struct buf *repeated)
 		const char *value = pairs[i].value;
 		char style[64];
 
-		if (comes_again(&pairs[i], pairs + n, false)) {
-			any = true;
+		any |= needs_each(&pairs[i], pairs + n);
+		if (comes_again(&pairs[i], pairs + n, false) || is_authorization(pairs[i].name))
+			continue;
+		/* Behind the others, which the login sets by its own right. */
+		if (is_role(pairs[i].name)) {
+			role = &pairs[i];
 			continue;
 		}
 		if (strcasecmp(pairs[i].name, "DateStyle") == 0)
 			value = join_styles(pairs, &pairs[i], style, sizeof style);
-		buf_add_str(out, pairs[i].name);
-		buf_add_str(out, value);
+		add_pair(&pairs[i], value, out);
 	}
+	if (role)
+		add_pair(role, role->value, out);
 	for (size_t i = 0; any && i < n; i++) {
 		/* A SELECT has at most 1664 columns. */
 		if (n > 500 && comes_again(&pairs[i], pairs + n, true))
 			continue;
-		buf_add_str(repeated, pairs[i].name);
-		buf_add_str(repeated, pairs[i].value);
+		add_pair(&pairs[i], pairs[i].value, repeated);
 	}
 	free(pairs);
 }
@@ -256,16 +311,85 @@ add_call(const char *name, const char *value, bool first, struct buf *sql)
 	buf_add_fmt(sql, ",false)");
 }
 
+/* It is what the transaction of the login has, and gone with that: PostgreSQL 18 lets it in, and
+ * what is no value for it is refused. Older ones refuse all but the value in force. */
+static bool
+is_of_login(const struct pool *pool, const char *name, const char *value)
+{
+	static const char *const levels[] = {"serializable", "repeatable read", "read committed",
+					     "read uncommitted"};
+	const char *version = pool_param(pool, "server_version");
+
+	if (version == NULL || atoi(version) < 18)
+		return false;
+	if (strcasecmp(name, "transaction_deferrable") == 0)
+		return canonical_bool(value) >= 0;
+	if (strcasecmp(name, "transaction_isolation") != 0)
+		return false;
+	for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+		if (strcasecmp(value, levels[i]) == 0)
+			return true;
+	return false;
+}
+
+static const char as_login[] = "RESET ROLE; RESET SESSION AUTHORIZATION; ";
+
 void
-params_calls(const char *params, size_t bytes, struct buf *sql)
+params_check(const char *params, size_t bytes, const struct pool *pool, struct buf *sql)
 {
 	const char *at = params, *end = params + bytes;
+	bool first = true;
+
+	buf_add_fmt(sql, "%s", as_login);
+	while (at < end) {
+		const char *name = at, *value = name + strlen(name) + 1;
+
+		at = value + strlen(value) + 1;
+		if (is_of_login(pool, name, value))
+			continue;
+		add_call(name, value, first, sql);
+		/* What stands behind it is judged by the right of the login. */
+		first = is_authorization(name) || is_role(name);
+		if (first)
+			buf_add_fmt(sql, "; %s", as_login);
+	}
+	buf_add_fmt(sql, "%s%sRESET ALL; ", first ? "" : "; ", as_login);
+}
+
+/* PostgreSQL says a NOTICE of this level if the client wants those of that level. */
+static bool
+hides_notices(const char *level)
+{
+	return strcasecmp(level, "warning") == 0 || strcasecmp(level, "error") == 0;
+}
+
+static void
+add_notice(const char *value, bool utf8, struct buf *out)
+{
+	size_t length = canonical_name_length(value, utf8), room = 2 * strlen(value) + 64;
+	char *text = mem_alloc(room);
+
+	snprintf(text, room, "identifier \"%s\" will be truncated to \"%.*s\"", value, (int)length,
+		 value);
+	msg_report(out, 'N', "NOTICE", "42622", text, NULL, NULL);
+	free(text);
+}
+
+void
+params_notices(const char *params, size_t bytes, const struct pool *pool, struct buf *out)
+{
+	const char *encoding = pool_param(pool, "server_encoding");
+	const char *at = params, *end = params + bytes;
+	bool hidden = false;
 
 	while (at < end) {
 		const char *name = at, *value = name + strlen(name) + 1;
 
-		add_call(name, value, at == params, sql);
 		at = value + strlen(value) + 1;
+		if (strcasecmp(name, "client_min_messages") == 0)
+			hidden = hides_notices(value);
+		if (!hidden && is_too_long(name, value))
+			add_notice(value, encoding && strcmp(encoding, "UTF8") == 0, out);
 	}
 }
 
@@ -281,7 +405,7 @@ params_setup(const char *params, size_t bytes, const struct pool *pool, struct b
 
 		at = value + strlen(value) + 1;
 		/* PostgreSQL seeds nothing by it. */
-		if (strcasecmp(name, "seed") == 0)
+		if (strcasecmp(name, "seed") == 0 || is_of_login(pool, name, value))
 			continue;
 		if (reported && params_same(name, value, reported) && !params_fixed(name))
 			continue;

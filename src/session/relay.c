@@ -336,10 +336,8 @@ give(struct session *s)
 	buf_init(&sql, ANSWER_MAX);
 	if (s->let_in && sequences_due(s))
 		buf_add_fmt(&sql, "DISCARD SEQUENCES; ");
-	if (s->repeated_bytes > 0) {
-		params_calls(s->repeated, s->repeated_bytes, &sql);
-		buf_add_fmt(&sql, "; RESET ROLE; RESET SESSION AUTHORIZATION; RESET ALL; ");
-	}
+	if (s->repeated_bytes > 0)
+		params_check(s->repeated, s->repeated_bytes, s->pool, &sql);
 	state_change(s, &sql);
 	if (s->probes)
 		buf_add_fmt(&sql, "%s", temp_buffers_probe);

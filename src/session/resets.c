@@ -108,6 +108,15 @@ read_set(struct walk *w)
 		w->local |= is_word(&w->tok, "local");
 		next(w);
 	}
+	if (is_word(&w->tok, "authorization")) {
+		next(w);
+		add_name(w, is_word(&w->tok, "default") ? "" : "-", "session_authorization");
+		return;
+	}
+	if (is_word(&w->tok, "role")) {
+		add_name(w, "-", "role");
+		return;
+	}
 	if (is_word(&w->tok, "time")) {
 		next(w);
 		next(w);
@@ -156,8 +165,10 @@ read_text(struct walk *w, const char *sql, size_t bytes, unsigned flags)
 			read_set(w);
 		} else if (w->tok.word == SQLWORD_DISCARD) {
 			next(w);
-			if (w->tok.word == SQLWORD_ALL)
+			if (w->tok.word == SQLWORD_ALL) {
 				add_name(w, "", "*");
+				add_name(w, "", "session_authorization");
+			}
 		}
 		begins = w->tok.kind == SQLTEXT_SPLIT;
 		if (begins)
@@ -237,16 +248,28 @@ was_reset(const struct session *s, const char *name)
 	const char *end = at + (names ? names->len : 0);
 	bool is_reset = false;
 
+	bool role = strcasecmp(name, "role") == 0;
+
 	for (; at < end; at += strlen(at) + 1) {
-		if (strcmp(at, "*") == 0 && strcasecmp(name, "role") != 0 &&
-		    strcasecmp(name, "session_authorization") != 0)
+		bool set = *at == '-';
+		const char *what = at + set;
+
+		if (strcmp(at, "*") == 0 && !role && strcasecmp(name, "session_authorization") != 0)
 			is_reset = true;
-		else if (*at == '-' && strcasecmp(at + 1, name) == 0)
-			is_reset = false;
-		else if (strcasecmp(at, name) == 0)
-			is_reset = true;
+		/* The role begins and ends with the authorization. */
+		else if (strcasecmp(what, name) == 0 ||
+			 (role && strcasecmp(what, "session_authorization") == 0))
+			is_reset = !set;
 	}
 	return is_reset;
+}
+
+bool
+resets_role(const struct session *s)
+{
+	/* Of what is in strings it is not known. */
+	return s->resets != RESETS_NONE &&
+	       (s->resets_names == NULL || s->resets_names->len == 0 || was_reset(s, "role"));
 }
 
 static bool
@@ -405,6 +428,9 @@ add_question(struct session *s, struct buf *sql)
 	add_startup(s, &params);
 	at = (const char *)buf_data(&params);
 	end = at + params.len;
+	/* The role in force may not set what the login has set. */
+	if (state_asks_as_login(s))
+		buf_add_fmt(sql, "SET LOCAL ROLE none; ");
 	buf_add_fmt(sql, "SELECT pg_catalog.set_config(v.name, v.value, false) FROM (VALUES ");
 	while (at < end) {
 		const char *name = at, *value = name + strlen(name) + 1;

@@ -32,6 +32,10 @@ bool resets_sql(struct session *, struct buf *sql);
  * so that the startup packet's is in force with the client's next message? */
 bool resets_hide(const struct session *, const char *name, const char *value);
 
+/* At the end of a lease the server says that it has no role: because the client has reset it, so
+ * that the startup packet's is in force (not: SET ROLE none)? */
+bool resets_role(const struct session *);
+
 /* The lease has ended. */
 void resets_forget(struct session *);
 

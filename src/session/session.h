@@ -93,7 +93,8 @@ struct session {
 	bool unproven;        /* let in without a server's having seen its startup parameters */
 	char *startup;        /* its startup parameters (params.h) while it waits to be let in */
 	uint32_t startup_bytes;
-	char *repeated; /* login: all of them, if some are there more than once */
+	char *repeated; /* all of them, if not only the last values count; until a server has
+			 * judged them */
 	uint32_t repeated_bytes;
 	uint32_t drop_left; /* bytes still to come of a message that is not wanted */
 	uint32_t owed;      /* a Terminate waits: ReadyForQuery that were due when it came */

@@ -156,20 +156,23 @@ is_hidden(const struct session *s, const char *name)
 	return false;
 }
 
+bool
+state_asks_as_login(const struct session *s)
+{
+	/* Not where SET SESSION AUTHORIZATION may have been, whose end would undo the role's. */
+	return is_hidden(s, "role") && !is_hidden(s, "session_authorization");
+}
+
 void
 state_ask(const struct session *s, bool patient, struct buf *sql)
 {
-	bool as_login;
-
 	if (patient)
 		buf_add_fmt(sql, "SELECT 'statement_timeout', "
 				 "pg_catalog.current_setting('statement_timeout'); "
 				 "SET LOCAL statement_timeout = 0; ");
-	/* A role sees only what it may see. As the one that logged in, for the length of the
-	 * question; not where SET SESSION AUTHORIZATION may have been, whose end would undo the
-	 * role's. */
-	as_login = is_hidden(s, "role") && !is_hidden(s, "session_authorization");
-	if (as_login)
+	/* A role sees only what it may see: as the one that logged in, for the length of the
+	 * question. */
+	if (state_asks_as_login(s))
 		buf_add_fmt(sql, "SELECT 'role', pg_catalog.current_setting('role'); "
 				 "SET LOCAL ROLE none; ");
 	buf_add_fmt(sql, "SELECT name, setting FROM pg_catalog.pg_settings WHERE source " EQUALS
@@ -299,6 +302,22 @@ keep_unseen(const struct session *s, struct settings *set)
 	}
 }
 
+/* The value of a startup parameter, or NULL. */
+static const char *
+startup_value(const char *at, size_t bytes, const char *name)
+{
+	const char *end = at + bytes;
+
+	for (; at < end; at += strlen(at) + 1) {
+		bool found = strcasecmp(at, name) == 0;
+
+		at += strlen(at) + 1;
+		if (found)
+			return at;
+	}
+	return NULL;
+}
+
 /* Has the server the value of a startup parameter of its own? */
 static bool
 has_of_its_own(const struct server *srv, const char *name, const char *value)
@@ -317,9 +336,8 @@ add_startup(const struct session *s, struct settings *set)
 	while (at < end) {
 		const char *name = at, *value = name + strlen(name) + 1;
 
-		/* SET SESSION AUTHORIZATION ends a SET ROLE. */
-		if (!has(set, name) && !has_of_its_own(s->lease->srv, name, value) &&
-		    (strcasecmp(name, "role") != 0 || !has(set, "session_authorization")))
+		if (strcasecmp(name, "role") != 0 && !has(set, name) &&
+		    !has_of_its_own(s->lease->srv, name, value))
 			add(set, name, value);
 		at = value + strlen(value) + 1;
 	}
@@ -342,6 +360,32 @@ struct identity {
 	char *authorization;
 	char *role;
 };
+
+static void
+add_identity(struct settings *set, const char *authorization, const char *role)
+{
+	if (authorization)
+		add(set, "session_authorization", authorization);
+	if (role)
+		add(set, "role", role);
+}
+
+/* The role of the startup packet if the client has come back to it, or NULL. */
+static const char *
+startup_role(const struct session *s, const struct identity *who)
+{
+	/* SET SESSION AUTHORIZATION ends a SET ROLE. */
+	return who->authorization == NULL && resets_role(s)
+		   ? startup_value(s->startup, s->startup_bytes, "role")
+		   : NULL;
+}
+
+/* What the server has, as a statement. NULL: nothing. */
+static char *
+make_setup(const struct settings *set)
+{
+	return set->any ? mem_strndup((char *)buf_data(&set->sql), set->sql.len) : NULL;
+}
 
 static void
 take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *set,
@@ -391,8 +435,10 @@ state_take(struct session *s, const struct buf *answer)
 	struct server *srv = s->lease->srv;
 	struct settings set = {.encoding = server_told(srv, "client_encoding"), .any = false};
 	struct identity who = {NULL, NULL};
+	const char *role;
 	struct frame f;
-	bool good;
+	size_t listed;
+	bool good, any;
 
 	buf_init(&set.sql, SQL_MAX);
 	buf_init(&set.names, SQL_MAX);
@@ -406,22 +452,26 @@ state_take(struct session *s, const struct buf *answer)
 		s->pinned |= SQLCLASS_TEMP;
 	if (who.authorization)
 		keep_unseen(s, &set);
-	if (who.authorization)
-		add(&set, "session_authorization", who.authorization);
-	if (who.role)
-		add(&set, "role", who.role);
-	free(who.authorization);
-	free(who.role);
+	listed = set.sql.len;
+	any = set.any;
+	add_identity(&set, who.authorization, who.role);
 	/* So far, it is what this server has. */
 	good = left == 0 && !answer->failed && !set.sql.failed && !set.names.failed;
-	/* Of the startup packet nothing has been converted. */
-	set.encoding = NULL;
 	free(srv->context);
-	srv->context =
-	    good && set.any ? mem_strndup((char *)buf_data(&set.sql), set.sql.len) : NULL;
+	srv->context = good ? make_setup(&set) : NULL;
+	/* Once more, behind the startup packet's, of which nothing has been converted. */
+	set.sql.len = listed;
+	set.any = any;
+	set.encoding = NULL;
 	application_set(s, set.application);
 	free(set.application);
 	add_startup(s, &set);
+	if (who.role == NULL && (role = startup_role(s, &who)) != NULL)
+		add(&set, "role", role);
+	set.encoding = server_told(srv, "client_encoding");
+	add_identity(&set, who.authorization, who.role);
+	free(who.authorization);
+	free(who.role);
 	good = good && !set.sql.failed;
 	if (!good) {
 		/* The session keeps the server, which needs nothing of what is known of it. */
@@ -431,7 +481,7 @@ state_take(struct session *s, const struct buf *answer)
 		note_taken(srv, srv->context);
 		s->accepted = true;
 		free(s->setup);
-		s->setup = set.any ? mem_strndup((char *)buf_data(&set.sql), set.sql.len) : NULL;
+		s->setup = make_setup(&set);
 	}
 	buf_clear(&set.sql);
 	buf_clear(&set.names);
@@ -471,22 +521,6 @@ is_set(const struct session *s, const char *name)
 		if (is_call_of(&c, name))
 			return true;
 	return false;
-}
-
-/* The value of a startup parameter, or NULL. */
-static const char *
-startup_value(const char *at, size_t bytes, const char *name)
-{
-	const char *end = at + bytes;
-
-	for (; at < end; at += strlen(at) + 1) {
-		bool found = strcasecmp(at, name) == 0;
-
-		at += strlen(at) + 1;
-		if (found)
-			return at;
-	}
-	return NULL;
 }
 
 /* What it means to send and to read, and the server does not say with each. */
@@ -689,8 +723,8 @@ state_change(const struct session *s, struct buf *sql)
 			    "RESET statement_timeout; RESET ROLE; RESET SESSION AUTHORIZATION; "
 			    "RESET ALL; ");
 	buf_add_fmt(sql, "%s", s->setup ? s->setup : "");
-	/* What is reset above is the server's own. */
-	if (s->lease->srv->context || application_differs(s)) {
+	/* What is reset above is the server's own; so it is behind params_check(). */
+	if (s->lease->srv->context || s->repeated_bytes > 0 || application_differs(s)) {
 		buf_add_fmt(sql, s->setup ? ", " : "SELECT ");
 		application_call(s, sql);
 	}

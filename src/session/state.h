@@ -15,6 +15,9 @@
  * statement_timeout does not end. */
 void state_ask(const struct session *, bool patient, struct buf *sql);
 
+/* Is the server asked as the role that it has logged in as, by SET LOCAL ROLE none? */
+bool state_asks_as_login(const struct session *);
+
 /* Takes the answer, which is made of whole messages. Returns false if it is not understood, or is
  * more than a session can keep: then nothing has changed. */
 bool state_take(struct session *, const struct buf *answer);

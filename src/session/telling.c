@@ -50,8 +50,7 @@ is_as_spelled(const char *name)
 static enum telling
 tell_role(struct session *s, const char *name, const char *value)
 {
-	const char *superuser =
-	    strcasecmp(name, "role") == 0 ? known_result(&s->pool->known, name, value) : NULL;
+	const char *superuser = known_result(&s->pool->known, name, value);
 
 	if (superuser == NULL)
 		return TELLING_UNKNOWN;
@@ -68,9 +67,10 @@ tell_one(struct session *s, const char *name, const char *value)
 	const char *version = told_get(s->told, "server_version");
 	char text[1024];
 
-	if (is_identity(name))
+	if (strcasecmp(name, "role") == 0)
 		return tell_role(s, name, value);
-	if (params_fixed(name))
+	/* Only a server can say whether there is such a role; it makes nothing of it. */
+	if (strcasecmp(name, "session_authorization") == 0 || params_fixed(name))
 		return TELLING_LIKELY;
 	if (before && params_same(name, value, before))
 		return TELLING_CERTAIN;
@@ -145,13 +145,23 @@ learn_each(struct session *s, const char *at, size_t bytes, bool reported)
 }
 
 void
+telling_forget_repeated(struct session *s)
+{
+	free(s->repeated);
+	s->repeated = NULL;
+	s->repeated_bytes = 0;
+}
+
+void
 telling_learn(struct session *s)
 {
 	learn_each(s, s->startup, s->startup_bytes, true);
 	learn_each(s, s->repeated, s->repeated_bytes, false);
 	s->unproven = false;
-	if (s->let_in)
+	if (s->let_in) {
+		telling_forget_repeated(s);
 		return;
+	}
 	replace(s, told_keep(s->lease->srv->told));
 	s->told = told_with(all_of(s), s->told, "application_name", s->application_told);
 }

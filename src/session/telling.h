@@ -15,13 +15,17 @@ enum telling {
 	TELLING_CERTAIN,
 	TELLING_LIKELY, /* only a server can say whether it takes a startup parameter, or how it
 			   spells it */
-	TELLING_UNKNOWN /* who the client is, is not known: role, session_authorization */
+	TELLING_UNKNOWN /* who the client is, is not known: role */
 };
 enum telling telling_start(struct session *);
 
 /* The server that the session holds has taken the startup parameters: so all who have the same need
  * not ask. At login, what it says is what the client is to be told. */
 void telling_learn(struct session *);
+
+/* The values of its startup packet that were to be looked at one by one (params_read()) have been.
+ */
+void telling_forget_repeated(struct session *);
 
 /* The server that the session holds has refused what others have taken: nothing is known for sure.
  */

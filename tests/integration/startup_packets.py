@@ -30,6 +30,7 @@ class Answer:
         self.client = client
         self.negotiated, self.key, self.error, self.told, self.notices = None, None, None, {}, []
         self.silent = self.ready = False
+        self.order = ""  # of the kinds of messages
         try:
             client.send(data + then)
         except OSError:
@@ -45,11 +46,15 @@ class Answer:
                     name, value = body.split(b"\0")[:2]
                     self.told[name.decode()] = value.decode(errors="replace")
                 elif kind == "N":
-                    self.notices.append(wire.report_fields(body))
+                    n = wire.report_fields(body)
+                    if n["S"] == "DEBUG":
+                        continue
+                    self.notices.append((n["S"], n["C"], n["M"]))
                 elif kind == "E":
                     self.error = wire.ServerError(body)
                 elif kind == "Z":
                     self.ready = True
+                self.order += kind if not self.order.endswith(kind) else ""
         except (Closed, ConnectionError):
             self.silent = self.error is None
 
@@ -61,6 +66,7 @@ class Answer:
         if self.error:
             return said + [("error", self.error.severity, self.error.sqlstate, self.error.message,
                             self.error.hint)]
+        said += [("order", self.order), ("notices", self.notices)]
         return said + [("key", len(self.key))] + sorted(self.told.items())
 
     def close(self):
@@ -92,10 +98,10 @@ def compare(t, d, pairs, database="db", role="postgres", looks=(), **how):
     what = "%r %r" % (pairs if len(str(pairs)) < 300 else str(pairs)[:300], how)
     try:
         same(b.words(), a.words(), what)
-        for name in looks if a.ready else ():
+        for name in looks if a.ready and b.ready else ():
             sql = "SELECT current_setting('%s')" % name
             same(ours.ask(sql).rows, direct.ask(sql).rows, "%s after %s" % (name, what))
-        if a.ready:
+        if a.ready and b.ready:
             told_is_true(ours, b.told, what)
     finally:
         a.close()
@@ -330,6 +336,185 @@ def each_value(t):
                 compare(t, d, [(name, value)], looks=looks)
                 count += 1
     note("%d packets" % count)
+    none_differs()
+
+
+# Of these a value other than the one in force ends the session, or makes it slow.
+LEFT_ALONE = {"temp_tablespaces",  # at a login PostgreSQL takes one that there is not, and nothing else does
+              "post_auth_delay", "pre_auth_delay", "exit_on_error", "local_preload_libraries",
+              "session_preload_libraries", "idle_session_timeout", "statement_timeout", "transaction_timeout",
+              "client_connection_check_interval", "jit_provider", "debug_io_direct"}
+
+def values_of(row):
+    """Values for a row of pg_settings: the one in force, others, and one that is none."""
+    name, context, kind, setting, boot, least, most, names = row
+    values = [setting or ""]
+    if name in LEFT_ALONE:
+        return values
+    if context in ("user", "superuser"):
+        if kind == "bool":
+            values += ["on", "off"]
+        elif kind == "enum":
+            values += names.strip("{}").replace('"', "").split(",")
+        elif kind in ("integer", "real"):
+            values += [boot, least, most]
+        values.append("x")
+    return sorted({v for v in values if v is not None})
+
+
+@test(timeout=300)
+def every_setting(t):
+    """every name that pg_settings lists, with several values each, as a superuser and as an ordinary role, beside
+    options and in them: the answer of PostgreSQL, and what is in force afterwards"""
+    t.cluster.role("ordinary")
+    rows = t.sql("SELECT name, context, vartype, setting, boot_val, min_val, max_val, enumvals::text"
+                 " FROM pg_settings WHERE context NOT IN ('backend', 'superuser-backend') ORDER BY name")
+    check(len(rows) > 300, "%d settings" % len(rows))
+    count = 0
+    for role in ("postgres", "ordinary"):
+        d = t.daemon(size=2, conninfo=t.conninfo(user=role))
+        for row in rows:
+            for value in values_of(row) if role == "postgres" else values_of(row)[:1]:
+                pairs = [(row[0], value)] if count % 2 else [("options", "-c %s=%s" % (row[0], escaped(value)))]
+                compare(t, d, pairs, role=role, looks=[] if "superuser" in row[1] and role != "postgres" else [row[0]])
+                count += 1
+    note("%d packets of %d settings" % (count, len(rows)))
+    none_differs()
+
+
+@test
+def as_it_starts(t):
+    """what a backend takes only as it starts cannot be had of a server that is there: refused, in PostgreSQL's words"""
+    rows = t.sql("SELECT name, setting FROM pg_settings WHERE context IN ('backend', 'superuser-backend')")
+    check(len(rows) >= 6, "%d settings" % len(rows))
+    d = t.daemon(size=2)
+    for name, value in rows:
+        for where, pairs in (("beside", [(name, value)]), ("in", [("options", "-c %s=%s" % (name, value))])):
+            c = d.connect(login=False)
+            a = Answer(c, packet([("user", "postgres"), ("database", "db")] + pairs))
+            equal((a.error.sqlstate, a.error.message),
+                  ("55P02", 'parameter "%s" cannot be set after connection start' % name), where + " options")
+            a.close()
+
+
+@test
+def identities(t):
+    """role and session_authorization: PostgreSQL looks whether the client may be that one; a role is set, behind all
+    other parameters, and the other name comes to nothing"""
+    for role in ("ordinary", "friend", "stranger"):
+        t.cluster.role(role)
+    t.sql("GRANT friend TO ordinary")
+    looks = ["role", "session_authorization", "is_superuser", "log_statement", "work_mem"]
+    who = "SELECT session_user, current_user, pg_catalog.current_setting('role')"
+    words = [who]
+    for sql in ("RESET SESSION AUTHORIZATION", "RESET ROLE", "SET ROLE friend", "RESET ROLE", "SET ROLE none",
+                "SET work_mem = '6MB'", "RESET work_mem", "RESET ROLE", "SET SESSION AUTHORIZATION DEFAULT",
+                "SET session_authorization TO DEFAULT", "SET SESSION AUTHORIZATION ordinary", "SET work_mem = '7MB'",
+                "RESET SESSION AUTHORIZATION", "SET ROLE none; RESET ALL", "RESET ALL", "RESET ROLE; SET ROLE none",
+                "SELECT pg_catalog.set_config('role', 'friend', false)", "DISCARD ALL", "RESET ALL"):
+        words += [sql, who, "SELECT pg_catalog.current_setting('work_mem'), pg_catalog.current_setting('log_statement')"]
+    count = 0
+    for login in ("postgres", "ordinary"):
+        for mode in ("transaction", "session"):
+            d = t.daemon(size=2, conninfo=t.conninfo(user=login), mode=mode)
+            names = ("postgres", "ordinary", "friend", "stranger", "nobody_at_all", "none", "default", "", "x" * 70)
+            cases = [[(p, v)] for p in ("session_authorization", "role", "Session_Authorization", "ROLE") for v in names]
+            other = [("log_statement", "all")] if login == "postgres" else [("work_mem", "5MB")]
+            for p in ("session_authorization", "role"):
+                cases += [[(p, "friend")] + other, other + [(p, "friend")], [(p, "nobody")] + [("work_mem", "bad")],
+                          [("work_mem", "bad"), (p, "nobody")], [(p, "nobody"), (p, "friend")],
+                          [(p, "friend"), (p, "nobody")], [(p, "friend"), (p, "none")]]
+            cases += [[("session_authorization", "friend"), ("role", "ordinary")] + other,
+                      [("role", "friend"), ("session_authorization", "ordinary")] + other,
+                      [("role", "stranger"), ("session_authorization", "stranger")]]
+            for pairs in cases:
+                for _ in range(2):
+                    compare(t, d, pairs, role=login, looks=looks)
+                    if " " not in "".join(v for _, v in pairs) and "" not in (v for _, v in pairs):
+                        compare(t, d, [("options", " ".join("-c %s=%s" % p for p in pairs))], role=login, looks=looks)
+                    count += 2
+                both = [Answer(c, packet([("user", login), ("database", n)] + pairs)) for c, n in
+                        ((t.cluster.connect(t.database, login=False), t.database), (d.connect(login=False), "db"))]
+                for n, sql in enumerate(words) if both[0].ready and both[1].ready else ():
+                    ours, direct = (a.client.ask(sql) for a in (both[1], both[0]))
+                    same((ours.rows, [e.sqlstate for e in ours.errors]),
+                         (direct.rows, [e.sqlstate for e in direct.errors]),
+                         "%s behind %s after %r in mode %s" % (sql, words[max(n - 2, 0):n], pairs, mode))
+                for a in both:
+                    a.close()
+            with d.connect() as c:
+                equal(c.sql("SELECT session_user, current_user"), [(login, login)], "the next client")
+    note("%d packets" % count)
+    none_differs()
+
+
+@test
+def when_no_server_can_judge(t):
+    """what only a server can refuse is refused with the first statement if all are lent at login, and harms nobody"""
+    t.cluster.role("friend")
+    d = t.daemon(size=1)
+    for pairs, error in (([("session_authorization", "nobody_at_all")], "22023"),
+                         ([("session_authorization", "friend")], None),
+                         ([("work_mem", "bad"), ("work_mem", "5MB")], "22023"),
+                         ([("role", "nobody_at_all"), ("work_mem", "5MB")], "22023"),
+                         ([("role", "friend"), ("log_statement", "all")], None)):
+        with d.connect() as holder:
+            holder.sql("BEGIN")
+            holder.sql("SELECT 1")
+            c = d.connect(login=False)
+            a = Answer(c, packet([("user", "postgres"), ("database", "db")] + pairs))
+            check(a.ready, "let in: %r" % pairs)
+            c.send(wire.query("SELECT session_user, current_user"))
+            wait_until(lambda: d.waiting() == 1, 10, "it waits")
+            holder.sql("COMMIT")
+            r = c.until("ZE")
+            equal([e.sqlstate for e in r.errors], [error] if error else [], repr(pairs))
+            if error is None:
+                equal(r.rows, [("postgres", dict(pairs).get("role", "postgres"))], repr(pairs))
+            c.drop()
+            equal(holder.sql("SELECT session_user, current_user"), [("postgres", "postgres")], "the neighbour")
+
+
+LONG = ["x" * 63, "x" * 64, "y" * 200, "\u00e9" * 40, "a" + "\u00e9" * 40, "\u20ac" * 25, "it's " * 20, '"%s"' % ("q" * 70),
+        "back\\slash" * 10, "tab\t" * 30]
+
+
+@test
+def long_names(t):
+    """what PostgreSQL cuts, it says in a NOTICE: application_name and the other names, alone, twice, beside and in
+    options, with client_min_messages ahead or behind, and in SET and set_config()"""
+    t.cluster.role("x" * 63)
+    d = t.daemon(size=2)
+    cases = []
+    for value in LONG:
+        cases += [[("application_name", value)], [("APPLICATION_NAME", value), ("work_mem", "5MB")]]
+        if all(ord(c) < 127 for c in value):
+            cases += [[("options", "-c application_name=" + escaped(value))],
+                      [("options", "-c application_name=" + escaped(value)), ("application_name", "short")]]
+    x = "x" * 70
+    for name in ("client_encoding", "default_tablespace", "default_table_access_method", "role",
+                 "session_authorization", "search_path", "my.name", "TimeZone", "default_text_search_config"):
+        cases += [[(name, x)], [("application_name", x), (name, x)]]
+    cases += [[("application_name", x), ("application_name", "y" * 80)], [("application_name", x), ("role", "none")]]
+    for level in ("debug5", "log", "notice", "WARNING", "error", "x"):
+        cases += [[("client_min_messages", level), ("application_name", x)],
+                  [("application_name", x), ("client_min_messages", level)],
+                  [("application_name", x), ("options", "-c client_min_messages=" + level)]]
+    for pairs in cases:
+        for _ in range(2):
+            compare(t, d, pairs, looks=["application_name", "role"])
+    for value in LONG:
+        for sql in ("SET application_name = %s", "SELECT set_config('application_name', %s, false)",
+                    "BEGIN; SET LOCAL application_name = %s; COMMIT", "SET role = %s"):
+            sql = sql % ("'%s'" % value.replace("'", "''"))
+            answers = []
+            for c in (t.cluster.connect(t.database), d.connect()):
+                c.send(wire.query(sql))
+                r = c.until_ready()
+                answers.append(([(n["S"], n["C"], n["M"]) for n in r.notices],
+                                [e.sqlstate for e in r.errors], c.value("SELECT current_setting('application_name')")))
+                c.close()
+            same(answers[1], answers[0], sql)
     none_differs()
 
 

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "session/params.h"
+#include "wire/msg.h"
 
 /* Parameters as name NUL value NUL ... are written here with | for NUL. */
 static size_t
@@ -106,6 +107,65 @@ START_TEST(the_last_value_counts)
 }
 END_TEST
 
+/* Are all values to be looked at one by one? */
+static void
+each_is_looked_at(const char *text, const char *expected)
+{
+	char want[1000];
+	size_t n = packed(expected, want, sizeof want);
+	struct buf out;
+	struct err e;
+
+	ck_assert_int_eq(read_params(text, &out, &e), 0);
+	ck_assert_msg(repeated.len == n && (n == 0 || memcmp(buf_data(&repeated), want, n) == 0),
+		      "%s: %zu bytes", text, repeated.len);
+	buf_clear(&out);
+}
+
+START_TEST(a_role_comes_last_and_an_authorization_to_nothing)
+{
+	reads("role|r|a|1|b|2|", "a|1|b|2|role|r|");
+	reads("Role|r|a|1|role|s|b|2|", "a|1|b|2|role|s|");
+	reads("session_authorization|r|a|1|", "a|1|");
+	reads("options|-c SESSION_AUTHORIZATION=r|", "");
+	each_is_looked_at("a|1|role|r|", "");
+	each_is_looked_at("role|r|a|1|", "role|r|a|1|");
+	each_is_looked_at("a|1|session_authorization|r|", "a|1|session_authorization|r|");
+	each_is_looked_at("a|1|A|2|", "a|1|A|2|");
+}
+END_TEST
+
+#define NAME_63 "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz01234567890"
+
+START_TEST(what_is_cut_is_said)
+{
+	static const char cut[] =
+	    "application_name|" NAME_63 "x|client_min_messages|WARNING|role|" NAME_63
+	    "y|client_min_messages|log|Role|" NAME_63 "z|a|" NAME_63 "q|",
+			  hidden[] = "client_min_messages|error|application_name|" NAME_63 "x|";
+	char params[1000];
+	size_t n = packed(cut, params, sizeof params);
+	struct pool pool = {.told = NULL};
+	const uint8_t *second;
+	struct buf out;
+
+	buf_init(&out, 65536);
+	params_notices(params, n, &pool, &out);
+	ck_assert_str_eq(msg_report_field(buf_data(&out) + 5, out.len - 5, 'M'),
+			 "identifier \"" NAME_63 "x\" will be truncated to \"" NAME_63 "\"");
+	ck_assert_str_eq(msg_report_field(buf_data(&out) + 5, out.len - 5, 'C'), "42622");
+	second = buf_data(&out) + out.len / 2;
+	ck_assert_int_eq(second[0], 'N');
+	ck_assert_str_eq(msg_report_field(second + 5, out.len / 2 - 5, 'M'),
+			 "identifier \"" NAME_63 "z\" will be truncated to \"" NAME_63 "\"");
+	buf_reset(&out);
+	n = packed(hidden, params, sizeof params);
+	params_notices(params, n, &pool, &out);
+	ck_assert_uint_eq(out.len, 0);
+	buf_clear(&out);
+}
+END_TEST
+
 START_TEST(a_long_word_overflows_nothing)
 {
 	char text[9500] = "user|u|options|-c a=";
@@ -200,6 +260,8 @@ main(void)
 	tcase_add_test(t, what_is_for_the_login_is_left_out);
 	tcase_add_test(t, options);
 	tcase_add_test(t, the_last_value_counts);
+	tcase_add_test(t, a_role_comes_last_and_an_authorization_to_nothing);
+	tcase_add_test(t, what_is_cut_is_said);
 	tcase_add_test(t, a_long_word_overflows_nothing);
 	tcase_add_test(t, the_same_in_other_words);
 	tcase_add_test(t, only_what_differs_is_set);
