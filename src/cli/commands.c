@@ -7,7 +7,7 @@
 #include "cli/act.h"
 #include "cli/complete.h"
 #include "cli/doctor.h"
-#include "cli/import.h"
+#include "cli/import/import.h"
 #include "cli/look.h"
 #include "cli/watch.h"
 

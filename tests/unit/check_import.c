@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "cli/import.h"
-#include "cli/pgbouncer.h"
+#include "cli/import/import.h"
+#include "cli/import/pgbouncer.h"
 #include "conf/conf.h"
 
 static unsigned not_taken; /* by the import before */

@@ -1,4 +1,4 @@
-#include "cli/databases.h"
+#include "cli/import/databases.h"
 
 #include <libpq-fe.h>
 #include <stdlib.h>

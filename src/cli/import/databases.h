@@ -1,8 +1,8 @@
 /* databases: the pools that PgBouncer's [databases] are. */
-#ifndef PGWITH_CLI_DATABASES_H
-#define PGWITH_CLI_DATABASES_H
+#ifndef PGWITH_CLI_IMPORT_DATABASES_H
+#define PGWITH_CLI_IMPORT_DATABASES_H
 
-#include "cli/settings.h"
+#include "cli/import/settings.h"
 
 /* Writes a section for each, and notes on [users]; counts them. */
 void databases_write(struct import *);

@@ -1,4 +1,4 @@
-#include "cli/import.h"
+#include "cli/import/import.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "cli/databases.h"
-#include "cli/settings.h"
-#include "cli/unit.h"
+#include "cli/import/databases.h"
+#include "cli/import/settings.h"
+#include "cli/import/unit.h"
 
 /* ---- [pgwith] ---- */
 

@@ -3,7 +3,7 @@
 #define PGWITH_CLI_IMPORT_H
 
 #include "cli/commands.h"
-#include "cli/pgbouncer.h"
+#include "cli/import/pgbouncer.h"
 
 enum ask_status import_run(const struct commands_entry *, const struct commands_how *, struct ask *,
 			   char **args);

@@ -1,4 +1,4 @@
-#include "cli/pgbouncer.h"
+#include "cli/import/pgbouncer.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* pgbouncer: what stands in the files of PgBouncer, by its own rules of syntax (its manual,
  * pgbouncer.ini(5): sections, key = value to the end of the line, # and ; at the front of a line
  * for comments, %include, connection strings with '' in quotes; the auth_file). */
-#ifndef PGWITH_CLI_PGBOUNCER_H
-#define PGWITH_CLI_PGBOUNCER_H
+#ifndef PGWITH_CLI_IMPORT_PGBOUNCER_H
+#define PGWITH_CLI_IMPORT_PGBOUNCER_H
 
 #include <stdbool.h>
 #include <stddef.h>

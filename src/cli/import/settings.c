@@ -1,4 +1,4 @@
-#include "cli/settings.h"
+#include "cli/import/settings.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

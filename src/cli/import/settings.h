@@ -1,11 +1,11 @@
 /* settings: what becomes of each setting of PgBouncer, and the lines that say it. */
-#ifndef PGWITH_CLI_SETTINGS_H
-#define PGWITH_CLI_SETTINGS_H
+#ifndef PGWITH_CLI_IMPORT_SETTINGS_H
+#define PGWITH_CLI_IMPORT_SETTINGS_H
 
 #include <stdio.h>
 
 #include "cli/commands.h"
-#include "cli/pgbouncer.h"
+#include "cli/import/pgbouncer.h"
 
 #define SETTINGS_DIRECTORY "/tmp" /* PgBouncer's default of unix_socket_dir */
 

@@ -1,4 +1,4 @@
-#include "cli/unit.h"
+#include "cli/import/unit.h"
 
 #include <grp.h>
 #include <pwd.h>

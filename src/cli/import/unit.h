@@ -1,9 +1,9 @@
 /* unit: what an imported configuration needs beyond the shipped unit of systemd, pgwithd.service.
  */
-#ifndef PGWITH_CLI_UNIT_H
-#define PGWITH_CLI_UNIT_H
+#ifndef PGWITH_CLI_IMPORT_UNIT_H
+#define PGWITH_CLI_IMPORT_UNIT_H
 
-#include "cli/settings.h"
+#include "cli/import/settings.h"
 
 /* Writes the drop-in, as comments; nothing if the unit is good as it is. */
 void unit_write(const struct import *);
