@@ -209,15 +209,6 @@ any_run(const struct progress *p, enum run_kind kind)
 	return false;
 }
 
-/* The COPY IN that is open gets what is sent now, if nothing but its data is before that: any other
- * message there ends the connection, or it has failed before it can read it. */
-static bool
-copy_takes(const struct progress *p)
-{
-	return p->copy == COPY_IN && !p->copy_ended &&
-	       (p->runs_count == 0 || (p->runs_count == 1 && run_at(p, 0)->count == 1));
-}
-
 /* ---- towards the server ---- */
 
 void
@@ -245,7 +236,7 @@ progress_sent(struct progress *p, char type)
 		return;
 	case 'S':
 		p->syncs++;
-		if (copy_takes(p)) {
+		if (progress_copy_takes(p)) {
 			p->swallowed++;
 			return;
 		}
@@ -255,7 +246,7 @@ progress_sent(struct progress *p, char type)
 		return;
 	case 'c':
 	case 'f':
-		if (copy_takes(p))
+		if (progress_copy_takes(p))
 			p->copy_ended = true;
 		else if (p->runs_count > 0 && !p->skipping)
 			push(p, RUN_COPY_END);
@@ -402,6 +393,9 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 	copy_closed(p);
 	if (p->own_syncs > 0 && is_own_exchange(p))
 		p->own_failed = true;
+	/* A message that was counted as nothing was an error to the server. */
+	if (p->runs_count == 0 && p->extended && !p->fatal)
+		p->skipping = p->unsure = true;
 	if (!first_is(p, RUN_EXTENDED))
 		return;
 	ours = first_run(p)->kind & PROGRESS_OWN;
@@ -974,7 +968,7 @@ progress_exchange(const struct progress *p)
 void
 progress_finish(struct progress *p, struct buf *out)
 {
-	if (copy_takes(p)) {
+	if (progress_copy_takes(p)) {
 		msg_copy_fail(out, "the client has gone");
 		progress_sent(p, 'f');
 	}

@@ -233,6 +233,16 @@ progress_copies_in(const struct progress *p)
 	return p->copy == COPY_IN && !p->copy_ended;
 }
 
+/* The COPY IN that is open gets what is sent now: nothing but its data is before that. Any other
+ * message there ends the connection, or it has failed before it can read it. */
+static inline bool
+progress_copy_takes(const struct progress *p)
+{
+	return progress_copies_in(p) &&
+	       (p->runs_count == 0 ||
+		(p->runs_count == 1 && p->runs[p->runs_first & (p->runs_size - 1)].count == 1));
+}
+
 /* Everything sent has been answered, in both directions no message is half way, and no COPY is
  * open. The transaction status is progress.status. */
 bool progress_at_rest(const struct progress *);

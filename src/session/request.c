@@ -185,7 +185,7 @@ nonsense(char type, size_t body)
 static bool
 is_doubtful_flush(const struct progress *p, const struct message *m)
 {
-	return m->type == 'H' && m->bytes > 0 && p->runs_count > 0 && !progress_copies_in(p);
+	return m->type == 'H' && m->bytes > 0 && p->runs_count > 0 && !progress_copy_takes(p);
 }
 
 static void
@@ -195,7 +195,7 @@ sent(struct session *s, const struct message *m)
 
 	if (m->type == 'Q' && s->scopes)
 		statement_query_sent(s);
-	else if (m->type == 'H' && m->bytes > 0 && (p->copy != COPY_IN || p->copy_ended))
+	else if (m->type == 'H' && m->bytes > 0 && !progress_copy_takes(p))
 		/* The server answers it by an error, and ignores what comes up to the next Sync. */
 		progress_sent_extended(p, 1);
 	else

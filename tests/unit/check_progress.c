@@ -400,6 +400,15 @@ START_TEST(copy_in_that_fails_leaves_a_doubt_or_none)
 }
 END_TEST
 
+START_TEST(an_error_that_nothing_is_due_for_is_of_a_message_that_counts_nothing)
+{
+	becomes(">Q G >dQPBEH E ZI E ZI 1 2 C", "-0x");
+	becomes(">Q G >dQPBEH E ZI E ZI 1 2 C E", "-0xku"); /* of a Flush with a body */
+	becomes(">Q G >dQPBEH E ZI E ZI 1 2 C E >S ZI", "I0u");
+	becomes(">Q C ZI E", "I0");
+}
+END_TEST
+
 START_TEST(copy_out)
 {
 	becomes(">Q H", "-1o");
@@ -1127,6 +1136,7 @@ main(void)
 	tcase_add_test(t, copy_in_of_a_simple_query);
 	tcase_add_test(t, copy_in_swallows_sync);
 	tcase_add_test(t, copy_in_that_fails_leaves_a_doubt_or_none);
+	tcase_add_test(t, an_error_that_nothing_is_due_for_is_of_a_message_that_counts_nothing);
 	tcase_add_test(t, copy_out);
 	tcase_add_test(t, async_messages_change_nothing);
 	tcase_add_test(t, what_makes_no_sense_does_no_harm);
