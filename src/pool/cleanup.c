@@ -63,6 +63,9 @@ enter(struct cleanup *c, enum cleanup_state to, int64_t now_us)
 {
 	if (!(states[c->state].next & TO(to)))
 		log_fatal("cleanup: illegal move %s -> %s", states[c->state].name, states[to].name);
+	if (log_debugging())
+		log_debug("server %llu: cleanup %s -> %s", (unsigned long long)c->server,
+			  states[c->state].name, states[to].name);
 	c->state = to;
 	c->step_us = now_us;
 	c->sent = false;
@@ -73,9 +76,11 @@ cleanup_start(struct cleanup *c, enum cleanup_why why, struct todo *todo, bool k
 	      int64_t limit_us, int64_t now_us)
 {
 	enum cleanup_state state = c->state;
+	uint64_t server = c->server;
 
 	memset(c, 0, sizeof *c);
 	c->state = state;
+	c->server = server;
 	c->why = why;
 	c->discard = discard && !keep;
 	c->keep = keep;

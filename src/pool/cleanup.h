@@ -61,6 +61,7 @@ enum cleanup_why {
 
 struct cleanup {
 	enum cleanup_state state;
+	uint64_t server; /* the id of the server that is cleaned up, for the log */
 	enum cleanup_why why;
 	int64_t started_us;
 	int64_t step_us;        /* when the state was entered */

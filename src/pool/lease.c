@@ -27,6 +27,9 @@ set_state(struct lease *l, enum lease_state to)
 	if (!(states[l->state].next & TO(to)))
 		log_fatal("lease: illegal move %s -> %s session=%llu", states[l->state].name,
 			  states[to].name, (unsigned long long)l->session);
+	if (log_debugging())
+		log_debug("session %llu: lease %s -> %s", (unsigned long long)l->session,
+			  states[l->state].name, states[to].name);
 	l->state = to;
 }
 

@@ -428,7 +428,7 @@ server_adopt(struct pool *pool, uint64_t id, int fd, enum server_state state)
 	if (id == 0 || id > pool->all->servers.last || idmap_get(&pool->all->servers, id))
 		return NULL;
 	srv = make(pool, state);
-	srv->id = id;
+	srv->id = srv->cleanup.server = id;
 	idmap_put(&pool->all->servers, id, srv);
 	stream_init(&srv->stream, pool->all->loop, fd, QUEUE_MAX, &stream_ops, srv);
 	return srv;
@@ -445,7 +445,7 @@ server_open(struct pool *pool)
 {
 	struct server *srv = make(pool, SERVER_CONNECTING);
 
-	srv->id = idmap_add(&pool->all->servers, srv);
+	srv->id = srv->cleanup.server = idmap_add(&pool->all->servers, srv);
 	log_debug("server %llu: connecting pool=%s", (unsigned long long)srv->id, pool->conf->name);
 	/* From the loop, not from here: a connect can fail at once, and the caller is in the middle
 	 * of something. */
