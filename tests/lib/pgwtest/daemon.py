@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from . import child, wire
-from .tap import Failure, check, sanitized, slow_factor, unavailable, wait_until
+from .tap import Failure, built, check, sanitized, slow_factor, unavailable, wait_until
 
 PORT = 6432
 SANITIZER = re.compile(r"ERROR: (Address|Leak|Thread)Sanitizer|runtime error:|SUMMARY: \w+Sanitizer")
@@ -20,8 +20,8 @@ SANITIZE_ENV = {
 
 
 def program(name):
-    """A program of this build."""
-    path = os.path.join(os.environ.get("PGWITH_BUILDDIR", os.getcwd()), "src", name)
+    """A program of this build; PGWITHD names another pgwithd, which the tests of this tree run instead."""
+    path = built(name)
     if not os.access(path, os.X_OK):
         unavailable("%s is not built (PGWITH_BUILDDIR names the build)" % path)
     return path
@@ -117,8 +117,10 @@ class Daemon(Program):
         top.update(options or {})
         self._written = top, pools, scopes
         self.write_conf(top, pools, scopes)
-        super().__init__([program("pgwithd"), "-c", self.conf],
-                         os.path.join(directory, "pgwithd.log"), env)
+        argv = [program("pgwithd"), "-c", self.conf]
+        if os.environ.get("PGWITH_TEST_LOGS"):
+            argv.append("-v")  # each move of a state, whatever level the test asks for
+        super().__init__(argv, os.path.join(directory, "pgwithd.log"), env)
         try:
             wait_until(self._answers, start_timeout, "pgwithd answers on its console")
         except BaseException:

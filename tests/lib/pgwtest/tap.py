@@ -63,11 +63,17 @@ def slow_factor():
     return 4.0 if sanitized() else 1.0
 
 
+def built(name):
+    """The path of a program under test."""
+    if name == "pgwithd" and os.environ.get("PGWITHD"):
+        return os.path.abspath(os.environ["PGWITHD"])
+    return os.path.join(os.path.abspath(os.environ.get("PGWITH_BUILDDIR", ".")), "src", name)
+
+
 def sanitized():
     """True if the daemon under test is built with AddressSanitizer."""
-    path = os.path.join(os.environ.get("PGWITH_BUILDDIR", "."), "src", "pgwithd")
     try:
-        with open(path, "rb") as f:
+        with open(built("pgwithd"), "rb") as f:
             return b"__asan_init" in f.read()
     except OSError:
         return False
@@ -139,6 +145,21 @@ def _tails(directory):
                 note("| " + line[:400])
 
 
+def _keep_logs(case, directory):
+    """With PGWITH_TEST_LOGS, a directory: the logs of the test's daemons are copied there, where
+    tests/moves reads them."""
+    kept = os.environ.get("PGWITH_TEST_LOGS")
+    if not kept:
+        return
+    script = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    for top, _, names in sorted(os.walk(directory)):
+        for name in names:
+            if name.endswith(".log"):
+                to = os.path.join(kept, script, case.name, os.path.relpath(top, directory))
+                os.makedirs(to, exist_ok=True)
+                shutil.copy(os.path.join(top, name), to)
+
+
 def _run_case(case, suite, top, rng_seed):
     """Returns None, or a Skip, or the text of the failure."""
     from .context import Test
@@ -173,6 +194,7 @@ def _run_case(case, suite, top, rng_seed):
     finally:
         signal.alarm(0)
         faulthandler.cancel_dump_traceback_later()
+        _keep_logs(case, directory)
     if problem:
         return problem
     shutil.rmtree(directory, ignore_errors=True)

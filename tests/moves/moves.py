@@ -1,0 +1,302 @@
+"""The oracle: what pgwithd does in the tests, recorded and compared. See README.md.
+
+    moves.py record FILE            records the pgwithd of this build
+    moves.py compare OLD NEW        compares two recordings
+    moves.py check OLD              OLD is a recording, a build or a pgwithd: compares it with this build
+    moves.py repeats FILE           what does not repeat in a recording of several runs
+    moves.py show FILE SCRIPT TEST  the sequences of one test
+
+The exit status is 0 if there is no difference, 1 if there is one, 2 if that could not be found out."""
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE]
+sys.dont_write_bytecode = True
+
+import calls  # noqa: E402
+import comparing  # noqa: E402
+import recording  # noqa: E402
+import runner  # noqa: E402
+import words  # noqa: E402
+
+# The seeded ones and those that go through every statement; what takes minutes, waits for times, or needs
+# much of a machine is left to --all.
+USUAL = """cancel cleanup console control deaths direct isolation isolation_fuzz last_word lazy_begin malformed
+modes parameters parse_environments pins protocol random_control random_kills random_protocol refused reload roles
+scope_model scopes scopes_begin scopes_ends scopes_more sequences server_side spellings startup_packets statements
+telling waiting""".split()
+# Under --all too: these need a machine of their own, or say nothing of the daemon.
+NEVER = {"drivers_matrix", "handover_load", "manual_tutorial", "over_tls", "bulk", "drivers", "administration"}
+SYSTEM = ["system/console.py", "system/cli.py", "system/console_levels.py"]
+CONFIRMING = 4  # more runs of what differs
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def scripts_of(opts):
+    """{script: words} of what is asked for."""
+    if opts.scripts:
+        chosen = {}
+        for text in opts.scripts:
+            script, _, case = text.partition(":")
+            if "/" not in script:
+                script = "integration/" + script
+            if not script.endswith(".py"):
+                script += ".py"
+            if not os.path.exists(os.path.join(runner.TESTS, script)):
+                raise recording.Problem("there is no tests/" + script)
+            chosen.setdefault(script, [])
+            if case:
+                chosen[script].append(case)
+        return chosen
+    if opts.all:
+        names = sorted(n[:-3] for n in os.listdir(os.path.join(runner.TESTS, "integration"))
+                       if n.endswith(".py") and n[:-3] not in NEVER)
+    else:
+        names = USUAL
+    return {**{"integration/%s.py" % n: [] for n in names}, **{s: [] for s in SYSTEM}}
+
+
+def program_of(where):
+    """The pgwithd of a build, or itself."""
+    for path in (os.path.join(where, "src", "pgwithd"), where):
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return os.path.abspath(path)
+    raise recording.Problem("%s: neither a recording nor a build nor a pgwithd" % where)
+
+
+def commit_of(path):
+    done = subprocess.run(["git", "-C", path, "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
+def plan_for(opts, program):
+    return runner.Plan(opts.build, program, opts.seed, opts.jobs, say, opts.keep)
+
+
+def make(opts, program, scripts, times, what):
+    """A new recording of the program."""
+    plan = plan_for(opts, program)
+    say("recording %s, %s: %d scripts, %d runs, seed %d" % (what, program, len(scripts), times, opts.seed))
+    started = time.monotonic()
+    rec = runner.record(plan, scripts, times)
+    rec.about = {"pgwithd": program, "digest": recording.digest(program),
+                 "commit": commit_of(os.path.dirname(program)), "tests": commit_of(HERE), "seed": opts.seed,
+                 "recorded": time.strftime("%Y-%m-%d %H:%M:%S")}
+    if not opts.no_calls and not opts.scripts:
+        os.environ.update(plan.environment())
+        rec.calls = calls.count(say)
+    say("recorded in %.0f s" % (time.monotonic() - started))
+    for script, case, kept in plan.failed:
+        say("FAILED  %s  %s: see %s" % (script, case, kept))
+    return rec
+
+
+def say_about(label, rec):
+    a = rec.about
+    runs = sorted({len(r) for r in rec.cases.values()})
+    say("%s: %s, commit %s, seed %s, tests of %s, %s runs of %d tests"
+        % (label, a.get("pgwithd"), a.get("commit"), a.get("seed"), a.get("tests"), "/".join(map(str, runs)), len(rec.cases)))
+
+
+def say_unrepeatable(rec):
+    found = comparing.unrepeatable(rec)
+    tests = {(script, case) for script, case, *_ in found}
+    many = sum(1 for runs in rec.cases.values() if len(runs) > 1)
+    say("%d of %d tests that were run more than once do not repeat in everything:" % (len(tests), many))
+    for script, case, kind, level, text in found:
+        say("  %s  %s  %s: %s; %s" % (script, case, kind, text,
+                                      "compared exactly by " + level if level else "compared by what does repeat"))
+
+
+def load_rules(opts):
+    return words.load(opts.words)
+
+
+def finish(opts, old, new, rules, comparison):
+    """The report; the exit status."""
+    say()
+    comparing.report(comparison, say, opts.most)
+    comparing.report_doubts(comparison, say)
+    for key, side in comparison.missing:
+        say("MISSING  %s  %s: only in the %s recording" % (*key, side))
+    for key, a, b in comparison.results:
+        say("RESULT  %s  %s: old %s, new %s" % (*key, "/".join(a), "/".join(b)))
+    if comparison.scripts_once:
+        say("not compared, since only one of the recordings has them: " + " ".join(comparison.scripts_once))
+    wrong_calls = calls.compare(old.calls, new.calls, say)
+    for r in rules:
+        say("words: %s: %s" % (r, "used %d times" % r.used if r.used else "NEVER USED"))
+    exact = sum(1 for v in comparison.verdicts if v.repeats)
+    levels = {}
+    for v in comparison.verdicts:
+        if not v.repeats:
+            levels[v.level or "what does repeat"] = levels.get(v.level or "what does repeat", 0) + 1
+    say("%d tests, %d subjects: %d compared exactly, in order%s; %d different"
+        % (len({(v.script, v.case) for v in comparison.verdicts}), len(comparison.verdicts), exact,
+           "".join(", %d by %s" % (n, level) for level, n in sorted(levels.items())), len(comparison.different)))
+    failed = [key for rec in (old, new) for key, runs in rec.cases.items() if any(r.result not in ("ok", "skip") for r in runs)]
+    for key in sorted(set(failed)):
+        say("FAILED in one of the recordings: %s  %s" % key)
+    if comparison.different or comparison.missing or comparison.results or wrong_calls:
+        say("DIFFERENT")
+        return 1
+    if failed or not comparison.verdicts:
+        say("no difference, but not everything could be seen")
+        return 2
+    say("no difference" + (", %d doubtful: more runs can tell" % len(comparison.doubtful) if comparison.doubtful else ""))
+    return 0
+
+
+def do_record(opts):
+    program = program_of(opts.program or opts.build)
+    rec = make(opts, program, scripts_of(opts), opts.runs, "the program")
+    rec.save(opts.file)
+    say_about("recorded", rec)
+    if opts.runs > 1:
+        say_unrepeatable(rec)
+    return 2 if any(r.result not in ("ok", "skip") for runs in rec.cases.values() for r in runs) else 0
+
+
+def do_compare(opts):
+    old, new, rules = recording.load(opts.old), recording.load(opts.new), load_rules(opts)
+    say_about("old", old)
+    say_about("new", new)
+    return finish(opts, old, new, rules, comparing.Comparison(old, new, rules))
+
+
+def old_for_check(opts, scripts):
+    """(the recording, the program if it can be run again)."""
+    try:
+        with open(opts.old, "rb") as f:
+            is_recording = f.read(2) == b"\x1f\x8b"
+    except OSError:
+        is_recording = False
+    if not is_recording:
+        program = program_of(opts.old)
+        return make(opts, program, scripts, opts.runs, "the old program"), program
+    old = recording.load(opts.old)
+    program = old.about.get("pgwithd")
+    if opts.seed != old.about.get("seed"):
+        raise recording.Problem("%s was recorded with --seed %s" % (opts.old, old.about.get("seed")))
+    if not program or not os.access(program, os.X_OK) or recording.digest(program) != old.about.get("digest"):
+        say("the recorded pgwithd %s is not there any more: what differs cannot be run again with it" % program)
+        program = None
+    return old, program
+
+
+def do_check(opts):
+    rules = load_rules(opts)
+    scripts = scripts_of(opts)
+    old, old_program = old_for_check(opts, scripts)
+    new_program = program_of(opts.program or opts.build)
+    if not opts.scripts and not opts.all:
+        scripts = {s: w for s, w in scripts.items() if s in old.scripts()}
+    new = make(opts, new_program, scripts, opts.runs, "the new program")
+    say_about("old", old)
+    say_about("new", new)
+    comparison = comparing.Comparison(old, new, rules)
+    suspects = comparison.suspects()
+    if suspects and opts.confirm:
+        say()
+        say("%d tests differ, or may, and are run again, %d times: %s" % (
+            sum(map(len, suspects.values())), opts.confirm,
+            " ".join("%s:%s" % (s, c) for s, cases in suspects.items() for c in cases)))
+        only = {(s, c) for s, cases in suspects.items() for c in cases}
+        for rec, program in ((old, old_program), (new, new_program)):
+            if program:
+                again = runner.record(plan_for(opts, program), suspects, opts.confirm)
+                again.cases = {key: runs for key, runs in again.cases.items() if key in only}
+                rec.merge(again)
+        for r in rules:
+            r.used = 0
+        comparison = comparing.Comparison(old, new, rules)
+    if opts.save:
+        new.save(opts.save)
+    say_unrepeatable(new)
+    return finish(opts, old, new, rules, comparison)
+
+
+def do_repeats(opts):
+    rec = recording.load(opts.file)
+    say_about(opts.file, rec)
+    say_unrepeatable(rec)
+    return 0
+
+
+def do_show(opts):
+    rec, shown = recording.load(opts.file), False
+    for (script, case), runs in sorted(rec.cases.items()):
+        if opts.script not in script or opts.test != case:
+            continue
+        for number, run in enumerate(runs, 1):
+            if opts.run not in (0, number):
+                continue
+            for daemon, stories in sorted(run.stories.items()):
+                for story in stories:
+                    shown = True
+                    say("%s %s, run %d, %s: %s %s" % (script, case, number, daemon, story.kind, story.name))
+                    for item in story.items:
+                        say("    %s" % item)
+    if not shown:
+        raise recording.Problem("%s has no such test or run" % opts.file)
+    return 0
+
+
+def arguments():
+    top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    sub = top.add_subparsers(dest="command", required=True)
+    running = argparse.ArgumentParser(add_help=False)
+    running.add_argument("scripts", nargs="*", help="SCRIPT or SCRIPT:WORD, such as pins or pins:undone; default: a usual set")
+    running.add_argument("--all", action="store_true", help="all scripts that can be recorded, about 20 minutes a run")
+    running.add_argument("--build", default=os.environ.get("PGWITH_BUILDDIR", os.getcwd()), help="this build's directory")
+    running.add_argument("--program", help="another pgwithd (or its build) than that of this build")
+    running.add_argument("--seed", type=int, default=1, help="of everything random in the tests; 0: any")
+    running.add_argument("--runs", type=int, default=2, help="how often each test is run")
+    running.add_argument("--jobs", type=int, default=os.cpu_count(), help="scripts side by side")
+    running.add_argument("--keep", metavar="DIRECTORY", help="the logs are kept there")
+    running.add_argument("--no-calls", action="store_true", help="does not count system calls")
+    reporting = argparse.ArgumentParser(add_help=False)
+    reporting.add_argument("--words", default=os.path.join(HERE, "words.txt"), help="the map of words")
+    reporting.add_argument("--most", type=int, default=20, help="differences shown whole")
+    p = sub.add_parser("record", parents=[running])
+    p.add_argument("-o", "--output", dest="file", required=True)
+    p = sub.add_parser("compare", parents=[reporting])
+    p.add_argument("old")
+    p.add_argument("new")
+    p = sub.add_parser("check", parents=[running, reporting])
+    p.add_argument("--old", required=True, help="a recording, a build, or a pgwithd")
+    p.add_argument("--confirm", type=int, default=CONFIRMING, help="more runs of what differs")
+    p.add_argument("--save", metavar="FILE", help="the new recording")
+    p = sub.add_parser("repeats")
+    p.add_argument("file")
+    p = sub.add_parser("show")
+    p.add_argument("file")
+    p.add_argument("script")
+    p.add_argument("test")
+    p.add_argument("--run", type=int, default=1, help="0: all")
+    return top.parse_args()
+
+
+def main():
+    opts = arguments()
+    if getattr(opts, "seed", None) == 0:
+        opts.seed = random.SystemRandom().randrange(1, 1 << 31)
+    try:
+        return {"record": do_record, "compare": do_compare, "check": do_check, "repeats": do_repeats,
+                "show": do_show}[opts.command](opts)
+    except (recording.Problem, words.Problem) as e:
+        print("moves.py: %s" % e, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

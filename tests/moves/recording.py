@@ -1,0 +1,94 @@
+"""A recording: what pgwithd did in each test, run by run. One file, compressed JSON."""
+
+import gzip
+import hashlib
+import json
+import os
+
+from reading import Move, Story
+
+FORMAT = 1
+
+
+class Problem(Exception):
+    """The file cannot be read, or is none of ours."""
+
+
+class Run:
+    """One run of one test. result: ok, not ok, skip. stories: {the daemon's directory: [Story]}; told:
+    {directory: [text]}."""
+
+    def __init__(self, result, stories=None, told=None):
+        self.result, self.stories, self.told = result, stories or {}, told or {}
+
+
+class Recording:
+    """about: what was run, as a dict. cases: {(script, test): [Run]}. calls: {exchange: [{call: count}]},
+    see calls.py."""
+
+    def __init__(self, about=None):
+        self.about, self.cases, self.calls = about or {}, {}, {}
+
+    def add(self, script, case, run):
+        self.cases.setdefault((script, case), []).append(run)
+
+    def scripts(self):
+        return sorted({script for script, _ in self.cases})
+
+    def merge(self, other):
+        """The other's runs come behind ours."""
+        for (script, case), runs in other.cases.items():
+            self.cases.setdefault((script, case), []).extend(runs)
+        for name, counts in other.calls.items():
+            self.calls.setdefault(name, []).extend(counts)
+
+    def save(self, path):
+        strings = {}
+
+        def number(item):
+            text = "\t".join((item.machine, item.old, item.new, item.rest)) if isinstance(item, Move) else item
+            return strings.setdefault(text, len(strings))
+
+        cases = []
+        for (script, case), runs in sorted(self.cases.items()):
+            cases.append([script, case, [
+                [r.result,
+                 {d: [[s.kind, s.name, [number(i) for i in s.items]] for s in stories] for d, stories in r.stories.items()},
+                 {d: [number(t) for t in told] for d, told in r.told.items()}] for r in runs]])
+        data = {"format": FORMAT, "about": self.about, "calls": self.calls, "cases": cases,
+                "strings": list(strings)}
+        making = "%s.%d" % (path, os.getpid())
+        with gzip.open(making, "wt", compresslevel=6) as f:
+            json.dump(data, f)
+        os.replace(making, path)
+
+
+def load(path):
+    try:
+        with gzip.open(path, "rt") as f:
+            data = json.load(f)
+    except (OSError, EOFError, ValueError) as e:
+        raise Problem("%s: not a recording: %s" % (path, e)) from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise Problem("%s: not a recording of format %d" % (path, FORMAT))
+    strings = [Move(*text.split("\t")) if text.count("\t") == 3 else text for text in data["strings"]]
+    rec = Recording(data["about"])
+    rec.calls = data["calls"]
+    for script, case, runs in data["cases"]:
+        for result, stories, told in runs:
+            run = Run(result)
+            for d, some in stories.items():
+                run.stories[d] = []
+                for kind, name, items in some:
+                    story = Story(kind, name)
+                    story.items = [strings[i] for i in items]
+                    run.stories[d].append(story)
+            for d, some in told.items():
+                run.told[d] = [strings[i] for i in some]
+            rec.add(script, case, run)
+    return rec
+
+
+def digest(path):
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
