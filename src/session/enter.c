@@ -584,6 +584,8 @@ enter_begin(struct scopes *sc)
 			slow_watch(s);
 		f = push(sc, SCOPE_IMPLICIT, "");
 		f->pool = s->pool;
+		/* As long as the pool lets any transaction wait. WAIT is for what is entered. */
+		sc->wait_us = -1;
 		want_lease(sc, f);
 	} else if (own->state == LEASE_HELD && own->srv->progress.status == 'T' &&
 		   stack_of_lease(&sc->stack, own) == NULL) {
