@@ -230,7 +230,7 @@ static void
 hold(struct console *c)
 {
 	c->session->held = true;
-	stream_pause(&c->session->stream);
+	session_begins_to_wait(c->session);
 	flush(c);
 	if (is_open(c) && c->task.ids.count > 0)
 		start_timer(c, 0);

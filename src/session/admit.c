@@ -181,7 +181,7 @@ admit_login(struct session *s, const char *role, const char *database, struct er
 
 	if (r == ACCESS_ASK && s->state != SESSION_LOOKUP) {
 		session_set_state(s, SESSION_LOOKUP);
-		stream_pause(&s->stream);
+		session_begins_to_wait(s);
 	}
 	return r;
 }

@@ -177,6 +177,7 @@ begin_waiting(struct scopes *sc)
 		give_up(sc, &e);
 	} else {
 		enter_start_timer(sc, 0);
+		session_begins_to_wait(s);
 	}
 }
 
@@ -431,6 +432,7 @@ next_item(struct scopes *sc)
 		if (sc->step != STEP_USER)
 			sc->user_us = loop_now_us(s->daemon->loop);
 		sc->step = STEP_USER;
+		session_begins_to_wait(s);
 		return;
 	}
 	sc->step = STEP_NEXT;
@@ -443,6 +445,15 @@ next_item(struct scopes *sc)
 		want_transaction(sc, &w);
 	else
 		want_lock(sc, &w);
+}
+
+bool
+scopes_wait(const struct session *s)
+{
+	const struct scopes *sc = s->scopes;
+
+	return s->state == SESSION_SCOPE && sc->doing == SCOPES_ENTERING &&
+	       (sc->step == STEP_WAIT || sc->step == STEP_USER);
 }
 
 bool

@@ -165,7 +165,7 @@ login_again(struct session *s)
 		session_set_state(s, SESSION_LOGIN);
 	r = relay_enter(s, &e);
 	if (r == -E_AGAIN) {
-		stream_pause(&s->stream);
+		session_begins_to_wait(s);
 	} else if (r == 0) {
 		login_granted(s);
 	} else {

@@ -188,6 +188,7 @@ try_fresh(struct session *s)
 		r = -E_STATE;
 	if (r == -E_AGAIN) {
 		session_set_state(s, SESSION_WAITING);
+		session_begins_to_wait(s);
 		return;
 	}
 	if (r < 0) {

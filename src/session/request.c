@@ -87,7 +87,7 @@ need_server(struct session *s, char type)
 		r = -E_STATE;
 	if (r == -E_AGAIN) {
 		session_set_state(s, SESSION_WAITING);
-		stream_pause(&s->stream);
+		session_begins_to_wait(s);
 		return HOLD;
 	}
 	if (e.id == ERR_SHUTDOWN)
@@ -373,12 +373,24 @@ is_owed(const struct session *s)
 	}
 }
 
+/* Can what stands before a Terminate come to wait for somebody else, or does it? Then it matters
+ * that the client hangs up. */
+static bool
+may_wait_yet(const struct session *s)
+{
+	return s->state == SESSION_WAITING || s->state == SESSION_SETUP ||
+	       s->state == SESSION_SCOPE || (s->scopes && parts_pending(s));
+}
+
 static enum verdict
 terminate(struct session *s)
 {
 	if (is_owed(s)) {
 		/* Most clients close at once, and what they have sent is done nevertheless. */
-		stream_finish(&s->stream);
+		if (may_wait_yet(s))
+			stream_pause(&s->stream);
+		else
+			stream_finish(&s->stream);
 		if (s->state == SESSION_ACTIVE && client_due(&s->lease->srv->progress) > s->owed)
 			s->owed = client_due(&s->lease->srv->progress);
 		return HOLD;
@@ -715,10 +727,12 @@ read_failed(struct session *s, ssize_t r)
 	if (r == -E_AGAIN)
 		return;
 	/* It is kept behind what is not done yet. */
-	if (s->in.len > 0 && request_said_terminate(s))
-		stream_finish(&s->stream);
-	else
+	if (s->in.len == 0 || !request_said_terminate(s))
 		session_close(s, CLEANUP_CLIENT_GONE, "client gone");
+	else if (s->in.len > FRAME_HEADER || may_wait_yet(s))
+		stream_pause(&s->stream);
+	else
+		stream_finish(&s->stream);
 }
 
 void

@@ -196,6 +196,9 @@ bool scopes_may_wait(struct session *, struct err *e);
 /* relay: the cancels of a lease have ended. */
 void scopes_calm(struct session *);
 
+/* SESSION_SCOPE: does ENTER wait for a server, a lock, or an answer of the system? */
+bool scopes_wait(const struct session *);
+
 /* session: a CancelRequest in SESSION_SCOPE. */
 bool scopes_cancel(struct session *, uint64_t requester);
 

@@ -171,16 +171,41 @@ on_drained(struct stream *st, void *arg)
 	}
 }
 
-/* While it is not read from: it waits, or its server is slow. What stands before a Terminate is
- * done all the same, unless it has not even begun. */
+/* Does it wait for somebody else: a server, a lock, an answer of the system? */
+static bool
+is_waiting(const struct session *s)
+{
+	switch (s->state) {
+	case SESSION_WAITING:
+	case SESSION_LOGIN:
+	case SESSION_LOOKUP:
+		return true;
+	case SESSION_SCOPE:
+		return scopes_wait(s);
+	default:
+		return s->state == SESSION_CONSOLE && s->held;
+	}
+}
+
+void
+session_begins_to_wait(struct session *s)
+{
+	stream_pause(&s->stream);
+	if (!s->stream.ended)
+		return;
+	/* on_hangup() has been told of the end already, when something ran. */
+	stream_resume(&s->stream);
+	stream_pause(&s->stream);
+}
+
+/* While it is not read from: it waits, or its server is slow. What runs, and stands before a
+ * Terminate, is done all the same; who only waits leaves at once. */
 static bool
 on_hangup(struct stream *st, void *arg)
 {
 	struct session *s = arg;
-	bool waits = s->state == SESSION_WAITING || s->state == SESSION_LOGIN ||
-		     (s->state == SESSION_CONSOLE && s->held);
 
-	if (!waits && request_said_terminate(s))
+	if (!is_waiting(s) && request_said_terminate(s))
 		return false;
 	session_close(s, CLEANUP_CLIENT_GONE, "client gone");
 	return true;

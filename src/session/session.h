@@ -194,6 +194,10 @@ session_gone(const struct session *s)
 /* Moves it between the states and the daemon's lists. */
 void session_set_state(struct session *, enum session_state);
 
+/* It waits for somebody else from now on (a server, a lock), and is not read from. If its client
+ * has hung up, it is closed in the next turn of the loop. */
+void session_begins_to_wait(struct session *);
+
 /* Writes or queues bytes for the client. Too slow a client that asks for too much is closed. */
 void session_send(struct session *, const void *, size_t bytes);
 void session_send_buf(struct session *, const struct buf *);

@@ -470,8 +470,8 @@ class Round:
 
     def drop(self, step):
         c = self.clients[step.session]
-        # Behind a Terminate what has been asked for before is done nevertheless, and so is the wait for it.
-        if step.what == "kill" and not self.model.sessions[step.session].busy:
+        # Behind a Terminate what runs is done nevertheless. Who waits leaves the queue either way.
+        if step.what == "kill" and not self.model.sessions[step.session].sleeping:
             c.close()
         else:
             c.drop()
