@@ -200,13 +200,16 @@ note_string(struct walk *w, bool executed)
 	return known || !executed;
 }
 
-/* A function of PostgreSQL's that executes a text? */
+/* A function that executes a text? */
 static bool
 runs_texts(enum sqltext_word w)
 {
-	return w == SQLWORD_QUERY_TO_XML || w == SQLWORD_QUERY_TO_XMLSCHEMA ||
-	       w == SQLWORD_QUERY_TO_XML_AND_XMLSCHEMA || w == SQLWORD_TS_REWRITE ||
-	       w == SQLWORD_TS_STAT;
+	switch (w) {
+	SQLWORDS_OF_RUNNERS:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static bool

@@ -423,11 +423,7 @@ any_word(const struct place *at)
 	case SQLWORD_PG_REPLICATION_ORIGIN_SESSION_SETUP:
 	case SQLWORD_PG_START_BACKUP:
 		return is_called(at) ? SQLCLASS_LOAD : 0;
-	case SQLWORD_QUERY_TO_XML:
-	case SQLWORD_QUERY_TO_XMLSCHEMA:
-	case SQLWORD_QUERY_TO_XML_AND_XMLSCHEMA:
-	case SQLWORD_TS_REWRITE:
-	case SQLWORD_TS_STAT:
+	SQLWORDS_OF_RUNNERS:
 		return is_called(at) ? SQLCLASS_OPAQUE : 0;
 	default:
 		return 0;
@@ -492,19 +488,22 @@ block_at(const char *p)
 enum { INTO = 1, SETTING = 2 };
 
 /* Does one of 16 places hold "temp", "pg_", "t_co" (of set_config), "k_co" (of dblink_connect),
- * "ts_s" (of ts_stat), "ts_r", "to_x" (of query_to_xml) or &" (of U&""), or "into", or "sett"?
- * Reads 19 bytes. */
+ * "ts_s" (of ts_stat), "ts_r", "to_x" (of query_to_xml), "th_t" (of xpath_table), "stab" (of
+ * crosstab), "ctby" (of connectby) or &" (of U&""), or "into", or "sett"? Reads 19 bytes. */
 static inline __attribute__((always_inline)) bool
 block_suspicious(const char *p, unsigned beside)
 {
 	block a = block_at(p), b = block_at(p + 1), c = block_at(p + 2), d = block_at(p + 3);
 	block third = (block)(c == 0x7f), t = (block)(a == 't');
 	block co = (block)((b == 0x7f) & (c == 'c') & (d == 'o'));
-	block hits = (block)((co & (t | (a == 'k'))) | (t & (b == 'e') & (c == 'm') & (d == 'p')) |
-			     (third & (((a == 'p') & (b == 'g')) |
-				       (t & (((b == 's') & ((d == 's') | (d == 'r'))) |
-					     ((b == 'o') & (d == 'x')))))) |
-			     ((a == '&') & (b == '"')));
+	block hits =
+	    (block)((co & (t | (a == 'k'))) | (t & (b == 'e') & (c == 'm') & (d == 'p')) |
+		    (third & (((a == 'p') & (b == 'g')) |
+			      (t & (((b == 's') & ((d == 's') | (d == 'r'))) |
+				    ((b == 'o') & (d == 'x')) | ((b == 'h') & (d == 't')))))) |
+		    ((b == 't') & (((a == 's') & (c == 'a') & (d == 'b')) |
+				   ((a == 'c') & (c == 'b') & (d == 'y')))) |
+		    ((a == '&') & (b == '"')));
 	uint64_t halves[2];
 
 	if (beside & INTO)

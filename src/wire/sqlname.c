@@ -321,13 +321,9 @@ sqlname_word(const struct sqltext_token *tok, unsigned flags)
 	case SQLWORD_PG_TEMP:
 	case SQLWORD_PG_TRY_ADVISORY_LOCK:
 	case SQLWORD_PG_TRY_ADVISORY_LOCK_SHARED:
-	case SQLWORD_QUERY_TO_XML:
-	case SQLWORD_QUERY_TO_XML_AND_XMLSCHEMA:
-	case SQLWORD_QUERY_TO_XMLSCHEMA:
 	case SQLWORD_SET_CONFIG:
 	case SQLWORD_SETTING:
-	case SQLWORD_TS_REWRITE:
-	case SQLWORD_TS_STAT:
+	SQLWORDS_OF_RUNNERS:
 		return w;
 	default:
 		return SQLWORD_OTHER;

@@ -29,8 +29,16 @@
 	X(l, 'c', CHAIN, "chain")                                                             \
 	X(l, 'c', CLOSE, "close")                                                             \
 	X(l, 'c', COMMIT, "commit")                                                           \
+	X(l, 'c', CONNECTBY, "connectby")                                                     \
 	X(l, 'c', CONSTRAINTS, "constraints")                                                 \
 	X(l, 'c', CREATE, "create")                                                           \
+	X(l, 'c', CROSSTAB, "crosstab")                                                       \
+	X(l, 'c', CROSSTAB2, "crosstab2")                                                     \
+	X(l, 'c', CROSSTAB3, "crosstab3")                                                     \
+	X(l, 'c', CROSSTAB4, "crosstab4")                                                     \
+	X(l, 'c', CURSOR_TO_XML, "cursor_to_xml")                                             \
+	X(l, 'd', DATABASE_TO_XML, "database_to_xml")                                         \
+	X(l, 'd', DATABASE_TO_XML_AND_XMLSCHEMA, "database_to_xml_and_xmlschema")             \
 	X(l, 'd', DBLINK_CONNECT, "dblink_connect")                                           \
 	X(l, 'd', DBLINK_CONNECT_U, "dblink_connect_u")                                       \
 	X(l, 'd', DEALLOCATE, "deallocate")                                                   \
@@ -82,6 +90,8 @@
 	X(l, 'r', RESET, "reset")                                                             \
 	X(l, 'r', ROLLBACK, "rollback")                                                       \
 	X(l, 's', SAVEPOINT, "savepoint")                                                     \
+	X(l, 's', SCHEMA_TO_XML, "schema_to_xml")                                             \
+	X(l, 's', SCHEMA_TO_XML_AND_XMLSCHEMA, "schema_to_xml_and_xmlschema")                 \
 	X(l, 's', SEQUENCES, "sequences")                                                     \
 	X(l, 's', SESSION, "session")                                                         \
 	X(l, 's', SET, "set")                                                                 \
@@ -89,6 +99,8 @@
 	X(l, 's', SETTING, "setting")                                                         \
 	X(l, 's', SHOW, "show")                                                               \
 	X(l, 's', START, "start")                                                             \
+	X(l, 't', TABLE_TO_XML, "table_to_xml")                                               \
+	X(l, 't', TABLE_TO_XML_AND_XMLSCHEMA, "table_to_xml_and_xmlschema")                   \
 	X(l, 't', TEMP, "temp")                                                               \
 	X(l, 't', TEMPORARY, "temporary")                                                     \
 	X(l, 't', TO, "to")                                                                   \
@@ -100,7 +112,8 @@
 	X(l, 'u', UPDATE, "update")                                                           \
 	X(l, 'u', USE, "use")                                                                 \
 	X(l, 'w', WITH, "with")                                                               \
-	X(l, 'w', WORK, "work")
+	X(l, 'w', WORK, "work")                                                               \
+	X(l, 'x', XPATH_TABLE, "xpath_table")
 
 enum sqltext_word {
 	SQLWORD_OTHER, /* any other word, and everything that is not a word */
@@ -109,6 +122,28 @@ enum sqltext_word {
 #undef SQLWORD_ENUM
 	    SQLWORD_N
 };
+
+/* Functions that execute a text that they get, or what a name stands for that they get (a view):
+ * those of PostgreSQL, of tablefunc and of xml2. */
+#define SQLWORDS_OF_RUNNERS                         \
+	case SQLWORD_CONNECTBY:                     \
+	case SQLWORD_CROSSTAB:                      \
+	case SQLWORD_CROSSTAB2:                     \
+	case SQLWORD_CROSSTAB3:                     \
+	case SQLWORD_CROSSTAB4:                     \
+	case SQLWORD_CURSOR_TO_XML:                 \
+	case SQLWORD_DATABASE_TO_XML:               \
+	case SQLWORD_DATABASE_TO_XML_AND_XMLSCHEMA: \
+	case SQLWORD_QUERY_TO_XML:                  \
+	case SQLWORD_QUERY_TO_XML_AND_XMLSCHEMA:    \
+	case SQLWORD_QUERY_TO_XMLSCHEMA:            \
+	case SQLWORD_SCHEMA_TO_XML:                 \
+	case SQLWORD_SCHEMA_TO_XML_AND_XMLSCHEMA:   \
+	case SQLWORD_TABLE_TO_XML:                  \
+	case SQLWORD_TABLE_TO_XML_AND_XMLSCHEMA:    \
+	case SQLWORD_TS_REWRITE:                    \
+	case SQLWORD_TS_STAT:                       \
+	case SQLWORD_XPATH_TABLE
 
 /* The word in that text, upper or lower case alike. */
 enum sqltext_word sqltext_word(const char *, size_t length);

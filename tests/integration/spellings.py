@@ -38,6 +38,8 @@ CREATE PROCEDURE quiet_sets() LANGUAGE plpgsql AS $$BEGIN SET work_mem = '3MB'; 
 CREATE PROCEDURE quiet_locks(n int) LANGUAGE plpgsql AS $$BEGIN PERFORM pg_advisory_lock(n); END$$;
 CREATE PROCEDURE quiet_listens() LANGUAGE plpgsql AS $$BEGIN LISTEN chat; END$$;
 CREATE PROCEDURE quiet_makes() LANGUAGE plpgsql AS $$BEGIN CREATE TEMP TABLE tt (a int); END$$;
+CREATE SCHEMA hides;
+CREATE VIEW hides.sets AS SELECT pg_catalog.set_config('work_mem', '3MB', false) AS a;
 CREATE FUNCTION runs(text) RETURNS void LANGUAGE plpgsql AS $$BEGIN EXECUTE $1; END$$;
 CREATE FUNCTION harmless(text) RETURNS text LANGUAGE sql SET work_mem = '7MB' AS 'SELECT $1';
 """
@@ -230,6 +232,18 @@ def of_parameters():
         lambda s: s.by_function("set_config('work_mem', '3MB', false)"),
         lambda s: "SELECT * FROM ts_stat(%s)" % s.string(
             "SELECT to_tsvector('simple', set_config('work_mem', '3MB', false))"),
+        lambda s: "SELECT ts_rewrite('a'::tsquery, %s)" % s.string(
+            "SELECT 'a'::tsquery, 'b'::tsquery FROM set_config('work_mem', '3MB', false)"),
+        lambda s: "SELECT " + s.function("query_to_xml_and_xmlschema") + "(%s, true, true, '')" % s.string(
+            "SELECT set_config('work_mem', '3MB', false)"),
+        lambda s: "SELECT " + s.function("table_to_xml") + "('hides.sets', true, true, '')",
+        lambda s: "SELECT " + s.function("table_to_xml_and_xmlschema") + "('hides.sets', true, true, '')",
+        lambda s: "SELECT " + s.function("schema_to_xml") + "('hides', true, true, '')",
+        lambda s: "SELECT " + s.function("schema_to_xml_and_xmlschema") + "('hides', true, true, '')",
+        lambda s: "SELECT length(" + s.function("database_to_xml") + "(true, true, '')::text) > 0",
+        lambda s: "SELECT length(" + s.function("database_to_xml_and_xmlschema") + "(true, true, '')::text) > 0",
+        lambda s: "BEGIN; DECLARE c CURSOR FOR SELECT * FROM hides.sets; SELECT " + s.function("cursor_to_xml")
+        + "('c', 1, true, true, ''); COMMIT",
         lambda s: "SELECT " + s.set_config("application_name", "me"),
     )]
     out += [("custom", f) for f in (
@@ -748,6 +762,33 @@ def in_transaction(setting):
 
 
 OFF = "SET standard_conforming_strings = off"
+
+
+@test
+def runners_of_extensions(t):
+    """functions of tablefunc and xml2 that execute a text, or a view by its name"""
+    d = t.daemon(size=1)
+    a, b = d.connect(), d.connect()
+    text = "SELECT set_config(''work_mem'', ''3MB'', false), ''c'', ''v''"
+    texts = {
+        "tablefunc": ["SELECT * FROM crosstab('%s') AS t(a text, b text)" % text,
+                      "SELECT * FROM public.\"crosstab\"('%s', 'SELECT $$c$$::text') AS t(a text, b text)" % text,
+                      "SELECT * FROM CROSSTAB2('%s')" % text, "SELECT * FROM crosstab3('%s')" % text,
+                      "SELECT * FROM U&\"crosstab\\0034\"('%s')" % text,
+                      "SELECT * FROM connectby('tree', 'k', 'p', 'x', 0) AS t(k text, p text, l int)"],
+        "xml2": ["SELECT * FROM xpath_table('k', 'x', 'docs', '/a', 'true') AS t(k text, a text)"]}
+    t.sql("CREATE VIEW tree AS SELECT 'y'::text AS k, 'x' || left(set_config('work_mem', '3MB', false), 0) AS p")
+    t.sql("CREATE VIEW docs AS SELECT set_config('work_mem', '3MB', false) AS k, '<a/>'::text AS x")
+    for extension, those in texts.items():
+        if t.value("SELECT count(*) FROM pg_available_extensions WHERE name = '%s'" % extension) == "0":
+            note("no " + extension)
+            continue
+        t.sql("CREATE EXTENSION %s SCHEMA public" % extension)
+        for sql in those:
+            equal([e.message for e in a.ask(sql).errors], [], sql)
+            equal(b.value("SHOW work_mem"), "4MB", "another client, after " + sql)
+            equal(a.value("SHOW work_mem"), "3MB", "its own, after " + sql)
+            a.sql("RESET work_mem")
 
 
 @test(timeout=600)
