@@ -5,7 +5,9 @@ recording) must be the same on both sides. What does not repeat must not be alwa
 the other. That a test does not repeat is known from its runs, and is said.
 
 Six levels, the strictest first; the first at which a test's runs agree with each other is compared
-exactly, and if none is, all are compared by what does repeat in them:
+exactly. At levels that do not repeat, an item that is always on one side and never on the other may be there by
+chance, in thousands of items even often: it is a difference if the two sides have more such items than (nearly) any
+other way to deal the same runs into two sides has (a permutation test). The levels:
 
   sequences   each subject's lines, whole, in their order; how often each sequence is there
   numberless  the same without the numbers in them
@@ -18,6 +20,8 @@ Of sessions on the console, which tests ask as often as they must wait, and of l
 (warnings, errors), only which ones there are is compared: "which"."""
 
 import difflib
+import itertools
+import random
 from collections import Counter
 
 import words as map_of_words
@@ -26,7 +30,9 @@ from reading import Move, masked
 LEVELS = ("sequences", "numberless", "unwaited", "episodes", "lines", "pairs")
 WHOLE = LEVELS[:4]  # their items are sequences
 WAITS = tuple(map_of_words.Rule("", "fold", ["new", machine, "waiting"]) for machine in ("lease", "session"))
-RUNS_TO_BE_SURE = 4  # of each side, for what does not repeat
+RUNS_TO_BE_SURE = 5  # of each side, for what does not repeat: 126 ways to deal them
+DEALS = 200          # at most so many of them are tried
+CHANCE = 0.01        # the share of them that may be as far apart as the two sides are
 SHOWN_LINES = 40
 
 
@@ -102,18 +108,39 @@ class Side:
         return all(r == runs[0] for r in runs)
 
 
+def _apart(old, new):
+    """Do the counts of an item in the runs of both sides say that the sides differ?"""
+    if not any(old) or not any(new):
+        return 0 not in old or 0 not in new
+    return old[0] != new[0] and len(set(old)) == 1 == len(set(new))
+
+
 class Item:
     """An item of a level, and how often it was in each run of either side."""
 
     def __init__(self, what, old, new):
         self.what, self.old, self.new = what, old, new
-        self.repeats = len(set(old)) == 1 and len(set(new)) == 1
 
-    @property
-    def apart(self):
-        if max(self.old) == 0 or max(self.new) == 0:
-            return min(self.old) > 0 or min(self.new) > 0
-        return self.repeats and self.old != self.new and self.old[0] != self.new[0]
+
+def _more_than_chance(old, new, kind, level, found):
+    """Have the two sides more items apart than any other way to deal the runs into two sides?"""
+    runs = old.counts(kind, level) + new.counts(kind, level)
+    numbers = [tuple(r[what] for r in runs) for what in set().union(*runs)]
+    numbers = [n for n in numbers if len(set(n)) > 1]
+    size = old.runs
+    true = set(range(size))
+    deals = list(itertools.islice(itertools.combinations(range(len(runs)), size), 20000))
+    deals = [d for d in deals if set(d) != true and (2 * size != len(runs) or set(range(len(runs))) - set(d) != true)]
+    if len(deals) > DEALS:
+        deals = random.Random(1).sample(deals, DEALS)
+    allowed = int(CHANCE * len(deals))
+    for deal in deals:
+        others = [i for i in range(len(runs)) if i not in deal]
+        count = sum(_apart([n[i] for i in deal], [n[i] for i in others]) for n in numbers)
+        allowed -= count >= found
+        if allowed < 0:
+            return False
+    return True
 
 
 class Verdict:
@@ -136,9 +163,10 @@ def _differing(old, new, kind, level):
     found = []
     for what in sorted(set().union(*a, *b), key=str):
         item = Item(what, [r[what] for r in a], [r[what] for r in b])
-        if item.apart:
+        if _apart(item.old, item.new):
             found.append(item)
-    return found
+    exact = old.repeats(kind, level) and new.repeats(kind, level)
+    return found if exact or found and _more_than_chance(old, new, kind, level, len(found)) else []
 
 
 def _doubtful(old, new, kind, level):

@@ -11,6 +11,7 @@ The exit status is 0 if there is no difference, 1 if there is one, 2 if that cou
 import argparse
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -25,16 +26,16 @@ import recording  # noqa: E402
 import runner  # noqa: E402
 import words  # noqa: E402
 
-# The seeded ones and those that go through every statement; what takes minutes, waits for times, or needs
-# much of a machine is left to --all.
-USUAL = """cancel cleanup console control deaths direct isolation isolation_fuzz last_word lazy_begin malformed
-modes parameters parse_environments pins protocol random_control random_kills random_protocol refused reload roles
-scope_model scopes scopes_begin scopes_ends scopes_more sequences server_side spellings startup_packets statements
-telling waiting""".split()
+# The seeded ones and those that go through every statement, the longest first; what takes minutes, waits for
+# times, or needs much of a machine is left to --all.
+USUAL = """spellings random_kills scopes_ends deaths roles parameters cleanup server_side scopes_more control
+parse_environments telling statements startup_packets last_word scope_model protocol reload sequences random_protocol
+refused scopes_begin scopes waiting malformed cancel isolation isolation_fuzz random_control console open_transactions
+direct pins modes lazy_begin""".split()
 # Under --all too: these need a machine of their own, or say nothing of the daemon.
 NEVER = {"drivers_matrix", "handover_load", "manual_tutorial", "over_tls", "bulk", "drivers", "administration"}
 SYSTEM = ["system/console.py", "system/cli.py", "system/console_levels.py"]
-CONFIRMING = 4  # more runs of what differs
+CONFIRMING = 4  # times that what differs is run again, if it goes on to differ
 
 
 def say(text=""):
@@ -87,12 +88,15 @@ def make(opts, program, scripts, times, what):
     plan = plan_for(opts, program)
     say("recording %s, %s: %d scripts, %d runs, seed %d" % (what, program, len(scripts), times, opts.seed))
     started = time.monotonic()
+    digest = recording.digest(program)
     rec = runner.record(plan, scripts, times)
-    rec.about = {"pgwithd": program, "digest": recording.digest(program),
+    rec.about = {"pgwithd": program, "digest": digest,
                  "commit": commit_of(os.path.dirname(program)), "tests": commit_of(HERE), "seed": opts.seed,
                  "recorded": time.strftime("%Y-%m-%d %H:%M:%S")}
     if not opts.no_calls and not opts.scripts:
-        os.environ.update(plan.environment())
+        if recording.digest(program) != digest:
+            raise recording.Problem("%s was built anew meanwhile" % program)
+        os.environ.update(plan_for(opts, program).environment())
         rec.calls = calls.count(say)
     say("recorded in %.0f s" % (time.monotonic() - started))
     for script, case, kept in plan.failed:
@@ -193,6 +197,18 @@ def old_for_check(opts, scripts):
     return old, program
 
 
+def run_again(opts, suspects, sides):
+    only = {(script, case) for script, cases in suspects.items() for case in cases}
+    for rec, program in sides:
+        if not program:
+            continue
+        if recording.digest(program) != rec.about["digest"]:
+            raise recording.Problem("%s was built anew meanwhile" % program)
+        more = runner.record(plan_for(opts, program), suspects)
+        more.cases = {key: runs for key, runs in more.cases.items() if key in only}
+        rec.merge(more)
+
+
 def do_check(opts):
     rules = load_rules(opts)
     scripts = scripts_of(opts)
@@ -204,18 +220,14 @@ def do_check(opts):
     say_about("old", old)
     say_about("new", new)
     comparison = comparing.Comparison(old, new, rules)
-    suspects = comparison.suspects()
-    if suspects and opts.confirm:
+    for again in range(opts.confirm):
+        suspects = comparison.suspects()
+        if not suspects:
+            break
         say()
-        say("%d tests differ, or may, and are run again, %d times: %s" % (
-            sum(map(len, suspects.values())), opts.confirm,
-            " ".join("%s:%s" % (s, c) for s, cases in suspects.items() for c in cases)))
-        only = {(s, c) for s, cases in suspects.items() for c in cases}
-        for rec, program in ((old, old_program), (new, new_program)):
-            if program:
-                again = runner.record(plan_for(opts, program), suspects, opts.confirm)
-                again.cases = {key: runs for key, runs in again.cases.items() if key in only}
-                rec.merge(again)
+        say("%d tests differ, or may, and are run again: %s" % (
+            sum(map(len, suspects.values())), " ".join("%s:%s" % (s, c) for s, cases in suspects.items() for c in cases)))
+        run_again(opts, suspects, ((old, old_program), (new, new_program)))
         for r in rules:
             r.used = 0
         comparison = comparing.Comparison(old, new, rules)
@@ -290,6 +302,7 @@ def main():
     opts = arguments()
     if getattr(opts, "seed", None) == 0:
         opts.seed = random.SystemRandom().randrange(1, 1 << 31)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         return {"record": do_record, "compare": do_compare, "check": do_check, "repeats": do_repeats,
                 "show": do_show}[opts.command](opts)

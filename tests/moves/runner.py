@@ -26,6 +26,12 @@ class Plan:
         self.build, self.program, self.seed = os.path.abspath(build), os.path.abspath(program), seed
         self.jobs, self.say, self.keep = jobs, say, keep
         self.failed = []  # (script, test, where the output is)
+        self.running = set()
+
+    def stop(self):
+        """Ends the scripts that run; each ends what it has started."""
+        for process in list(self.running):
+            process.terminate()
 
     def environment(self, logs=None, template=None):
         env = dict(os.environ, PGWITH_BUILDDIR=self.build, PGWITH_SRCDIR=os.path.dirname(TESTS),
@@ -58,11 +64,13 @@ def _run_script(plan, script, cases, directory, template):
         process = subprocess.Popen([sys.executable, os.path.join(TESTS, script), *cases], stdin=subprocess.DEVNULL,
                                    stdout=out, stderr=out, env=plan.environment(logs, template), cwd=plan.build,
                                    start_new_session=True)
+        plan.running.add(process)
         try:
             process.wait(SCRIPT_S)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        plan.running.discard(process)
     results = {}
     with open(output, errors="replace") as f:
         for line in f:
@@ -83,36 +91,50 @@ def _run_script(plan, script, cases, directory, template):
     return runs, time.monotonic() - started
 
 
+def _all(plan, rec, work, top):
+    with concurrent.futures.ThreadPoolExecutor(plan.jobs) as pool:
+        waiting = {}
+        for run, script, cases in work:
+            directory = os.path.join(top, "run%d" % run, script)
+            os.makedirs(directory)
+            waiting[pool.submit(_run_script, plan, script, cases, directory,
+                                os.path.join(top, "template", "cluster"))] = run, script, directory
+        try:
+            for future in concurrent.futures.as_completed(waiting):
+                _take(plan, rec, *waiting[future], *future.result())
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            plan.stop()
+            raise
+
+
+def _take(plan, rec, run, script, directory, runs, took):
+    bad = [case for case, r in runs.items() if r.result not in ("ok", "skip")]
+    plan.say("run %d  %-38s %3d tests %6.1f s%s" % (run + 1, script, len(runs), took,
+                                                  "  FAILED: " + " ".join(bad) if bad else ""))
+    for case, r in runs.items():
+        rec.add(script, case, r)
+    if bad:
+        kept = os.path.join(tempfile.gettempdir(), "pgwith-moves-failed", "%d" % os.getpid(),
+                            "run%d-%s" % (run + 1, script.replace("/", "-")))
+        shutil.copytree(directory, kept, dirs_exist_ok=True)
+        plan.failed += [(script, case, kept) for case in bad]
+    if not plan.keep:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 def record(plan, scripts, times=1):
-    """scripts: {script: [words that choose tests]}. Several scripts run side by side, the longest ones
-    first; `times` runs of each."""
+    """scripts: {script: [words that choose tests]}. plan.jobs of them run side by side; `times` runs of each."""
     rec = recording.Recording()
     top = tempfile.mkdtemp(prefix="pgw-moves-", dir=os.environ.get("PGWITH_TEST_TMP", "/tmp"))
     os.chmod(top, 0o755)
-    template = os.path.join(top, "template")
-    os.mkdir(template, 0o755)
+    os.mkdir(os.path.join(top, "template"), 0o755)
+    # A build that goes on meanwhile must not change what is recorded.
+    plan.program = shutil.copy(plan.program, os.path.join(top, "pgwithd"))
     work = [(run, script, cases) for run in range(times) for script, cases in scripts.items()]
     try:
-        with concurrent.futures.ThreadPoolExecutor(plan.jobs) as pool:
-            waiting = {}
-            for run, script, cases in work:
-                directory = os.path.join(top, "run%d" % run, script)
-                os.makedirs(directory)
-                waiting[pool.submit(_run_script, plan, script, cases, directory,
-                                    os.path.join(template, "cluster"))] = run, script, directory
-            for future in concurrent.futures.as_completed(waiting):
-                run, script, directory = waiting[future]
-                runs, took = future.result()
-                bad = [case for case, r in runs.items() if r.result not in ("ok", "skip")]
-                plan.say("run %d  %-38s %3d tests %6.1f s%s" % (run + 1, script, len(runs), took,
-                                                              "  FAILED: " + " ".join(bad) if bad else ""))
-                for case, r in runs.items():
-                    rec.add(script, case, r)
-                if bad:
-                    kept = os.path.join(tempfile.gettempdir(), "pgwith-moves-failed", "%d" % os.getpid(),
-                                        "run%d-%s" % (run + 1, script.replace("/", "-")))
-                    shutil.copytree(directory, kept, dirs_exist_ok=True)
-                    plan.failed += [(script, case, kept) for case in bad]
+        _all(plan, rec, work, top)
     finally:
         if plan.keep:
             shutil.copytree(top, plan.keep, dirs_exist_ok=True)

@@ -152,7 +152,8 @@ def what_does_not_repeat(t):
     equal(comparing.unrepeatable(recorded(a, d))[0][3], None, "no level repeats")
     saving = SESSION.replace("active -> idle", "active -> saving\nsaving -> idle")
     f = log(("session 1", BROKEN), ("session 2", saving), ("session 3", SESSION))
-    differs(recorded(a, d, b, d), recorded(e, f, c, f), "a move that is never there otherwise", "session: active -> saving")
+    differs(recorded(*[a, d, b, d] * 2), recorded(*[e, f, c, f] * 2), "a move that is never there otherwise", "session: active -> saving")
+    same(recorded(*[a, d, b, d] * 2), recorded(*[d, b, d, a] * 2), "in many runs")
     # Two runs that agreed by chance are known to be too few.
     comparison, text = compared(recorded(a, d), recorded(c, d))
     check(all(not v.sure for v in comparison.different), "two runs are not enough to be sure: " + text)
