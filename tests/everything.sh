@@ -151,22 +151,6 @@ $(sed -n 's/^SKIP \([^ ]*\).*/\1/p' "$cases" | sort -u | while read -r test; do
 	return 1
 }
 
-# The tree as `make dist` would pack it, configured and built with the sanitizers. Configured trees cannot
-# be built a second time out of place, so this is a copy.
-build_sanitized()
-{
-	make -s distdir distdir="$sanitized" &&
-		cd "$sanitized" && ./configure -q --enable-werror --enable-sanitize CFLAGS='-g -O1' &&
-		make -s -j"$jobs" all && make -s -j"$jobs" check TESTS=
-}
-
-# timeout(1) can only run programs: this script is also the program for its own longer steps.
-if [ "${1:-}" = sanitized ]; then
-	trap - EXIT HUP INT TERM
-	build_sanitized
-	exit
-fi
-
 remove "$work"
 mkdir "$work" || exit 1
 
@@ -195,7 +179,7 @@ step 'manual pages' 300 make -s man-check
 suite 'unit tests' 900 . make -s -j"$jobs" -k check-unit
 suite 'system and integration tests' 1800 . make -s -j"$waiting_jobs" -k check-system
 step 'unit tests under valgrind' 1800 make -s check-valgrind
-if step 'sanitized build' 900 "$0" sanitized; then
+if step 'sanitized build' 900 make -s -j"$jobs" sanitized SANITIZED="$sanitized"; then
 	# In one process each, as under valgrind: a fork for each of a thousand costs the sanitizers most.
 	suite 'unit tests, sanitized' 900 "$sanitized" env CK_FORK=no CK_TIMEOUT_MULTIPLIER=5 CHECK_ROUNDS=5000 \
 		make -s -k -C "$sanitized" -j"$jobs" check-unit
