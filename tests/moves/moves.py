@@ -28,7 +28,8 @@ import words  # noqa: E402
 
 # The seeded ones and those that go through every statement, the longest first; what takes minutes, waits for
 # times, or needs much of a machine is left to --all.
-USUAL = """spellings random_kills scopes_ends deaths roles parameters cleanup server_side scopes_more control
+USUAL = """spellings random_kills scopes_ends deaths roles parameters cleanup server_side scopes_texts
+scopes_clauses scopes_outcomes scopes_transactions control
 parse_environments telling statements startup_packets last_word scope_model protocol reload sequences random_protocol
 refused scopes_begin scopes waiting malformed cancel isolation isolation_fuzz random_control console open_transactions
 direct pins modes lazy_begin""".split()
