@@ -242,10 +242,10 @@ class Daemon(Program):
 
 class Fixture(Program):
     def __init__(self, directory, database=":memory:", sql=(), port=5432):
-        """Starts pgwith-fixture and returns when it accepts a login."""
+        """Starts pgwith-fixture, with its log of everything, and returns when it accepts a login."""
         os.makedirs(directory, exist_ok=True)
         self.sockets, self.port, self.database = directory, port, database
-        argv = [program("pgwith-fixture"), "-l", directory, "-p", str(port)]
+        argv = [program("pgwith-fixture"), "-d", "-l", directory, "-p", str(port)]
         for path in sql:
             argv += ["-i", path]
         super().__init__(argv + [database], os.path.join(directory, "fixture.log"))
@@ -266,14 +266,18 @@ class Fixture(Program):
     def connect(self, **params):
         return wire.Client(self.sockets, self.port, "main", "postgres", **params)
 
-    def stop(self, timeout=10.0):
+    def stop(self, number=signal.SIGTERM, timeout=30.0):
+        """Ends it, unless it has ended, and checks its exit status and its log."""
+        status = 0
         if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            self.wait_end(timeout)
-        finally:
-            self.destroy()
+            self.process.send_signal(number)
+            try:
+                status = self.wait_end(timeout)
+            finally:
+                self.destroy()
         self.check_log()
+        check(status == (-number if number == signal.SIGKILL else 0),
+              "pgwith-fixture ended with status %d, see %s" % (status, self.log))
 
 
 def seconds(function, *args):

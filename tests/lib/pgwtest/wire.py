@@ -85,13 +85,15 @@ def parse(sql, name="", types=()):
                    b"".join(struct.pack("!i", t) for t in types))
 
 
-def bind(values=(), portal="", statement="", result_formats=()):
-    body = cstr(portal) + cstr(statement) + struct.pack("!hh", 0, len(values))
+def bind(values=(), portal="", statement="", result_formats=(), formats=()):
+    """Values are sent as text; bytes as they are."""
+    body = cstr(portal) + cstr(statement) + struct.pack("!h", len(formats))
+    body += b"".join(struct.pack("!h", f) for f in formats) + struct.pack("!h", len(values))
     for v in values:
         if v is None:
             body += struct.pack("!i", -1)
         else:
-            data = str(v).encode()
+            data = v if isinstance(v, bytes) else str(v).encode()
             body += struct.pack("!i", len(data)) + data
     body += struct.pack("!h", len(result_formats))
     body += b"".join(struct.pack("!h", f) for f in result_formats)
@@ -139,8 +141,8 @@ def extended(sql, values=(), name=""):
     return parse(sql, name) + bind(values, statement=name) + describe() + execute()
 
 
-def startup_packet(params):
-    body = struct.pack("!i", PROTOCOL_3)
+def startup_packet(params, version=PROTOCOL_3):
+    body = struct.pack("!i", version)
     for k, v in params.items():
         body += cstr(k) + cstr(v)
     body += b"\0"
