@@ -98,7 +98,7 @@ def make(opts, program, scripts, times, what):
         if recording.digest(program) != digest:
             raise recording.Problem("%s was built anew meanwhile" % program)
         os.environ.update(plan_for(opts, program).environment())
-        rec.calls = calls.count(say)
+        rec.calls = calls.count(say, opts.seed)
     say("recorded in %.0f s" % (time.monotonic() - started))
     for script, case, kept in plan.failed:
         say("FAILED  %s  %s: see %s" % (script, case, kept))
