@@ -9,8 +9,8 @@
 #include "admin/console.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "daemon/daemon.h"
 #include "pool/renew.h"
-#include "session/daemon.h"
 
 #define EXIT_USAGE 2 /* wrong words on the command line, or a configuration that cannot be used */
 

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "conf/conf.h"
-#include "session/reload.h"
+#include "daemon/reload.h"
 
 /* ---- RELOAD ---- */
 

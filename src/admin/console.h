@@ -4,7 +4,7 @@
 #ifndef PGWITH_ADMIN_CONSOLE_H
 #define PGWITH_ADMIN_CONSOLE_H
 
-#include "session/daemon.h"
+#include "daemon/daemon.h"
 
 extern const struct console_ops console_ops;
 

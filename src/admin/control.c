@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "daemon/drain.h"
+#include "daemon/kill.h"
 #include "pool/gate.h"
-#include "session/dismiss.h"
-#include "session/kill.h"
 
 /* ---- which pools ---- */
 

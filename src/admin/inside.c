@@ -10,7 +10,7 @@
 #include "admin/level.h"
 #include "admin/show.h"
 #include "base/mem.h"
-#include "session/scopes.h"
+#include "executor/executor.h"
 
 /* ---- errors ---- */
 

@@ -3,7 +3,7 @@
 #ifndef PGWITH_ADMIN_LEVEL_H
 #define PGWITH_ADMIN_LEVEL_H
 
-#include "session/daemon.h"
+#include "daemon/daemon.h"
 
 enum level {
 	LEVEL_ANY,   /* whoever may come in as some role */

@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "base/units.h"
+#include "executor/executor.h"
 #include "pool/gate.h"
 #include "session/application.h"
-#include "session/scopes.h"
 
 #define PATH_MAX_BYTES 256 /* of the names of a session's scopes */
 

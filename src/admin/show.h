@@ -5,7 +5,7 @@
 #define PGWITH_ADMIN_SHOW_H
 
 #include "admin/rows.h"
-#include "session/daemon.h"
+#include "daemon/daemon.h"
 
 /* Of what a table has rows, by their ids. */
 struct show_ids {

@@ -7,9 +7,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/daemon.h"
+#include "executor/executor.h"
 #include "pool/gate.h"
-#include "session/daemon.h"
-#include "session/scopes.h"
 #include "session/session.h"
 #include "session/users.h"
 

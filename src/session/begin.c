@@ -2,12 +2,12 @@
 
 #include <string.h>
 
+#include "daemon/daemon.h"
+#include "executor/executor.h"
+#include "executor/split.h"
 #include "pool/pool.h"
-#include "session/daemon.h"
-#include "session/limits.h"
-#include "session/parts.h"
-#include "session/scopes.h"
-#include "session/state.h"
+#include "relay/limits.h"
+#include "session/context.h"
 #include "wire/formed.h"
 #include "wire/msg.h"
 #include "wire/reader.h"

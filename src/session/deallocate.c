@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "daemon/daemon.h"
 #include "pool/pool.h"
-#include "session/daemon.h"
 #include "session/lexing.h"
 #include "wire/sqlname.h"
 #include "wire/sqltext.h"

@@ -6,8 +6,8 @@
 
 #include "base/mem.h"
 #include "pool/pool.h"
+#include "session/context.h"
 #include "session/params.h"
-#include "session/state.h"
 #include "wire/sqlclass.h"
 #include "wire/sqltext.h"
 

@@ -1,8 +1,8 @@
 #include "session/sequences.h"
 
+#include "daemon/daemon.h"
 #include "pool/pool.h"
-#include "session/daemon.h"
-#include "session/state.h"
+#include "session/context.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlmention.h"

@@ -7,9 +7,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "daemon/daemon.h"
+#include "executor/executor.h"
 #include "pool/pool.h"
-#include "session/daemon.h"
-#include "session/scopes.h"
 
 #define WAITED_MAX 700 /* bytes of what a scope waited for */
 

@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/daemon.h"
+#include "executor/executor.h"
 #include "pool/pool.h"
 #include "pool/todo.h"
-#include "session/daemon.h"
 #include "session/lexing.h"
-#include "session/scopes.h"
 #include "session/sequences.h"
 #include "session/statement.h"
 #include "session/unlisted.h"

@@ -5,9 +5,9 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "daemon/daemon.h"
 #include "pool/pool.h"
 #include "session/application.h"
-#include "session/daemon.h"
 #include "session/params.h"
 #include "session/resets.h"
 #include "wire/canonical.h"

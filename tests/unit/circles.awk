@@ -28,7 +28,8 @@ function may_call(from, to) {
 		return rank[folder_of(to)] <= rank["wire"]
 	if (folder_of(from) == "cli")
 		return rank[folder_of(to)] <= rank["wire"] || folder_of(to) == "conf" || to == "pool/resolve"
-	return rank[folder_of(to)] < rank[folder_of(from)]
+	return rank[folder_of(to)] < rank[folder_of(from)] || \
+		(folder_of(from) ~ KNOT_FOLDERS && folder_of(to) ~ KNOT_FOLDERS)
 }
 
 # Tarjan: strongly connected components.
@@ -76,8 +77,12 @@ BEGIN {
 	KNOT_FOLDERS = "^(session|executor|relay|daemon)$"
 	KNOT_MAX = 29
 	n = split(chain, folders_in_order, " ")
-	for (i = 1; i <= n; i++)
-		rank[folders_in_order[i]] = i
+	for (i = 1; i <= n; i++) {
+		# a=b: two that have no order yet
+		k = split(folders_in_order[i], same, "=")
+		while (k)
+			rank[same[k--]] = i
+	}
 }
 {
 	module = module_of($1)

@@ -1,8 +1,8 @@
-#include "session/service.h"
+#include "daemon/service.h"
 
 #include <stdio.h>
 
-#include "session/daemon.h"
+#include "daemon/daemon.h"
 
 #define STATUS_MAX 160
 

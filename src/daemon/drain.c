@@ -1,7 +1,7 @@
-#include "session/dismiss.h"
+#include "daemon/drain.h"
 
+#include "executor/executor.h"
 #include "pool/gate.h"
-#include "session/scopes.h"
 
 bool
 dismiss_rests(const struct session *s)

@@ -3,7 +3,7 @@
 #ifndef PGWITH_SESSION_DISMISS_H
 #define PGWITH_SESSION_DISMISS_H
 
-#include "session/daemon.h"
+#include "daemon/daemon.h"
 
 /* Has it nothing open and nothing under way: no transaction, scope or statement? A pinned one may
  * be at rest. */

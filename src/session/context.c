@@ -1,4 +1,4 @@
-#include "session/state.h"
+#include "session/context.h"
 
 #include <stdlib.h>
 #include <string.h>

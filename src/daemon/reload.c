@@ -1,4 +1,4 @@
-#include "session/reload.h"
+#include "daemon/reload.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,11 +7,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "daemon/daemon.h"
+#include "daemon/service.h"
+#include "executor/executor.h"
 #include "pool/renew.h"
-#include "session/daemon.h"
-#include "session/scopes.h"
-#include "session/service.h"
-#include "session/state.h"
+#include "session/context.h"
 #include "session/users.h"
 
 #define DETAIL_MAX   4000 /* bytes of problems that a client is told */

@@ -1,4 +1,4 @@
-#include "session/handover.h"
+#include "daemon/handover.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,11 +14,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "daemon/daemon.h"
+#include "daemon/session_pack.h"
+#include "executor/executor.h"
 #include "pool/handover.h"
 #include "pool/renew.h"
-#include "session/daemon.h"
-#include "session/heritage.h"
-#include "session/scopes.h"
 #include "wire/msg.h"
 
 #define OTHER_FDS 5    /* that are kept beside those of servers */

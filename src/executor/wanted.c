@@ -1,14 +1,14 @@
-#include "session/wanted.h"
+#include "executor/wanted.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conf/conf.h"
+#include "daemon/daemon.h"
+#include "executor/executor.h"
 #include "pool/gate.h"
 #include "session/admit.h"
-#include "session/daemon.h"
-#include "session/scopes.h"
 
 #define SCOPES_MAX 100 /* that one session has open */
 

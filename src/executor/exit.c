@@ -5,10 +5,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "session/daemon.h"
-#include "session/scopes.h"
+#include "daemon/daemon.h"
+#include "executor/executor.h"
+#include "session/context.h"
 #include "session/slow.h"
-#include "session/state.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"

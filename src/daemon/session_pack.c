@@ -1,4 +1,4 @@
-#include "session/heritage.h"
+#include "daemon/session_pack.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,12 +6,12 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/daemon.h"
+#include "executor/executor.h"
+#include "executor/split.h"
 #include "pool/handover.h"
 #include "scope/handover.h"
 #include "session/control.h"
-#include "session/daemon.h"
-#include "session/parts.h"
-#include "session/scopes.h"
 #include "session/slow.h"
 
 #define MARK        0x73657373u

@@ -2,7 +2,7 @@
 #ifndef PGWITH_SESSION_KILL_H
 #define PGWITH_SESSION_KILL_H
 
-#include "session/daemon.h"
+#include "daemon/daemon.h"
 
 /* Its client is told, and what it holds is cleaned up. */
 void kill_session(struct session *);

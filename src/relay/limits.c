@@ -1,12 +1,12 @@
-#include "session/limits.h"
+#include "relay/limits.h"
 
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "session/daemon.h"
-#include "session/scopes.h"
+#include "daemon/daemon.h"
+#include "executor/executor.h"
 #include "session/slow.h"
 #include "wire/msg.h"
 

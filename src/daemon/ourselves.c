@@ -1,4 +1,4 @@
-#include "session/ourselves.h"
+#include "daemon/ourselves.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "session/scopes.h"
+#include "executor/executor.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,14 +6,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "daemon/daemon.h"
+#include "executor/enter.h"
+#include "executor/portal.h"
+#include "executor/savepoint.h"
+#include "executor/split.h"
+#include "relay/limits.h"
 #include "session/begin.h"
-#include "session/daemon.h"
-#include "session/enter.h"
 #include "session/lexing.h"
-#include "session/limits.h"
-#include "session/named.h"
-#include "session/parts.h"
-#include "session/points.h"
 #include "session/slow.h"
 #include "wire/frame.h"
 #include "wire/msg.h"

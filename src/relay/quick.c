@@ -1,6 +1,6 @@
-#include "session/quick.h"
+#include "relay/quick.h"
 
-#include "session/daemon.h"
+#include "daemon/daemon.h"
 #include "session/resets.h"
 #include "wire/frame.h"
 

@@ -1,13 +1,13 @@
-#include "session/named.h"
+#include "executor/portal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "session/daemon.h"
-#include "session/parts.h"
-#include "session/scopes.h"
+#include "daemon/daemon.h"
+#include "executor/executor.h"
+#include "executor/split.h"
 #include "wire/formed.h"
 #include "wire/msg.h"
 #include "wire/reader.h"

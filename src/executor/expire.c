@@ -5,12 +5,12 @@
 
 #include "base/log.h"
 #include "base/units.h"
+#include "daemon/daemon.h"
+#include "executor/executor.h"
+#include "executor/split.h"
+#include "relay/limits.h"
 #include "session/admit.h"
 #include "session/begin.h"
-#include "session/daemon.h"
-#include "session/limits.h"
-#include "session/parts.h"
-#include "session/scopes.h"
 #include "session/users.h"
 #include "wire/msg.h"
 

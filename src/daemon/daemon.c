@@ -1,4 +1,4 @@
-#include "session/daemon.h"
+#include "daemon/daemon.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -14,13 +14,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/socket.h"
+#include "daemon/drain.h"
+#include "daemon/ourselves.h"
+#include "daemon/reload.h"
+#include "daemon/service.h"
+#include "executor/executor.h"
+#include "relay/limits.h"
 #include "session/admit.h"
-#include "session/dismiss.h"
-#include "session/limits.h"
-#include "session/ourselves.h"
-#include "session/reload.h"
-#include "session/scopes.h"
-#include "session/service.h"
 #include "session/users.h"
 
 #define WORKERS      32 /* cancels and look-ups of hosts and users at once */

@@ -9,6 +9,7 @@
 #include "base/idmap.h"
 #include "base/list.h"
 #include "conf/conf.h"
+#include "daemon/handover.h"
 #include "loop/listen.h"
 #include "loop/loop.h"
 #include "loop/sysd.h"
@@ -17,7 +18,6 @@
 #include "scope/lock.h"
 #include "scope/timing.h"
 #include "scope/waits.h"
-#include "session/handover.h"
 #include "session/session.h"
 
 #define CONSOLE_DATABASE "pgwith"

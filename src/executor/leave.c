@@ -5,9 +5,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "session/daemon.h"
-#include "session/parts.h"
-#include "session/scopes.h"
+#include "daemon/daemon.h"
+#include "executor/executor.h"
+#include "executor/split.h"
 
 /* ---- what a frame leaves to be done ---- */
 

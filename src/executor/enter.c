@@ -1,5 +1,5 @@
 /* enter: ENTER, item by item. */
-#include "session/enter.h"
+#include "executor/enter.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,11 +9,11 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "conf/conf.h"
-#include "session/daemon.h"
-#include "session/opening.h"
-#include "session/scopes.h"
+#include "daemon/daemon.h"
+#include "executor/executor.h"
+#include "executor/opening.h"
+#include "executor/wanted.h"
 #include "session/slow.h"
-#include "session/wanted.h"
 
 void
 enter_fail(struct scopes *sc, struct err *e)

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/units.h"
-#include "session/daemon.h"
-#include "session/parts.h"
-#include "session/scopes.h"
+#include "daemon/daemon.h"
+#include "executor/executor.h"
+#include "executor/split.h"
 #include "wire/msg.h"
 
 static const struct msg_column columns[] = {

@@ -1,4 +1,4 @@
-#include "session/points.h"
+#include "executor/savepoint.h"
 
 #include <string.h>
 

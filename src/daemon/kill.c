@@ -1,13 +1,13 @@
-#include "session/kill.h"
+#include "daemon/kill.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "executor/executor.h"
+#include "relay/limits.h"
 #include "session/begin.h"
-#include "session/limits.h"
-#include "session/scopes.h"
 
 void
 kill_session(struct session *s)

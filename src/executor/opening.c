@@ -1,4 +1,4 @@
-#include "session/opening.h"
+#include "executor/opening.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,11 +7,11 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "conf/conf.h"
-#include "session/daemon.h"
-#include "session/enter.h"
-#include "session/scopes.h"
+#include "daemon/daemon.h"
+#include "executor/enter.h"
+#include "executor/executor.h"
+#include "session/context.h"
 #include "session/sequences.h"
-#include "session/state.h"
 #include "session/telling.h"
 #include "wire/frame.h"
 

@@ -1,13 +1,13 @@
-#include "session/parts.h"
+#include "executor/split.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/daemon.h"
+#include "executor/executor.h"
+#include "executor/portal.h"
 #include "scope/block.h"
-#include "session/daemon.h"
 #include "session/lexing.h"
-#include "session/named.h"
-#include "session/scopes.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 #include "wire/sqltext.h"

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
-#include "session/scopes.h"
+#include "executor/executor.h"
 
 /* A text with SAVEPOINT, RELEASE or ROLLBACK TO is about to be run in the frame. Takes note of what
  * it does. Returns false, with the reason in *e, if it would reach outside. */
