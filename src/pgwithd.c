@@ -131,7 +131,7 @@ main(int argc, char **argv)
 	log_set_format(conf->log_format);
 	d = daemon_new(conf, &console_ops, why, sizeof why);
 	if (d == NULL) {
-		log_error("pgwithd: cannot start: %s", why);
+		log_error("pgwithd", LOG_ALONE, "cannot start:", LOG_WORD(why));
 		log_flush();
 		return EXIT_FAILURE;
 	}

@@ -522,8 +522,8 @@ log_command(const struct command_call *call)
 	else
 		snprintf(text, sizeof text, "%s%s%s%s%s", stmt->command->words, one ? " " : "",
 			 one ? stmt->args[0] : "", two ? " " : "", two ? stmt->args[1] : "");
-	log_info("session %llu: command text=\"%s\" role=%s uid=%u pid=%d",
-		 (unsigned long long)s->id, text, s->role, (unsigned)s->uid, (int)s->pid);
+	log_info("session", s->id, "command", LOG_QUOTED("text", text), LOG_TEXT("role", s->role),
+		 LOG_NUMBER("uid", s->uid), LOG_NUMBER("pid", s->pid));
 }
 
 int

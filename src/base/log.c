@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,8 @@
 #include "base/logline.h"
 #include "base/logsink.h"
 
-#define FOLDS_MAX 16 /* kinds of lines that are remembered */
+#define FOLDS_MAX 16  /* kinds of lines that are remembered */
+#define HEAD_MAX  100 /* bytes */
 
 /* A kind of line that has been written: what repeats it is held back for a while. */
 struct fold {
@@ -24,16 +24,20 @@ struct fold {
 	struct logline last;
 };
 
+enum log_level log_lowest_ = LOG_INFO;
+
 static struct {
 	const char *program;
-	enum log_level lowest;
 	enum log_format format;
+	pthread_once_t at_fork;
 	pthread_mutex_t lock; /* of what follows, and of the sink */
 	struct fold folds[FOLDS_MAX];
 	unsigned long long lost;
 	time_t second; /* of the text in `seconds` */
 	char seconds[32];
-} logger = {.program = "pgwith", .lowest = LOG_INFO, .lock = PTHREAD_MUTEX_INITIALIZER};
+	char head[HEAD_MAX]; /* between time and level: program and process; "": to be made */
+	size_t head_bytes;
+} logger = {.program = "pgwith", .at_fork = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 static const struct {
 	const char *name;
@@ -45,20 +49,35 @@ static const struct {
     [LOG_ERROR] = {"error", 3},
 };
 
+/* A child has a process id of its own. */
+static void
+forget_head(void)
+{
+	logger.head_bytes = 0;
+}
+
+static void
+watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, forget_head);
+}
+
 void
 log_init(const char *program, enum log_level lowest)
 {
 	logger.program = program;
-	logger.lowest = lowest;
+	log_lowest_ = lowest;
 	logger.format = LOG_TEXT;
 	logger.seconds[0] = 0;
+	logger.head_bytes = 0;
+	pthread_once(&logger.at_fork, watch_forks);
 	logsink_open();
 }
 
 void
 log_set_level(enum log_level lowest)
 {
-	logger.lowest = lowest;
+	log_lowest_ = lowest;
 }
 
 bool
@@ -79,20 +98,25 @@ log_level_name(enum log_level level)
 	return levels[level].name;
 }
 
-bool
-log_debugging(void)
-{
-	return logger.lowest <= LOG_DEBUG;
-}
-
 /* ---- one line ---- */
 
+static size_t
+put(char *out, const char *text)
+{
+	size_t n = strlen(text);
+
+	memcpy(out, text, n);
+	return n;
+}
+
 /* Local time in text, as the other programs of the system write it; UTC in JSON: RFC 3339. */
-static void
-stamp(char *out, size_t size, bool json)
+static size_t
+put_time(char *out, bool json)
 {
 	struct timespec now;
+	unsigned ms;
 	struct tm tm;
+	size_t n;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (now.tv_sec != logger.second || logger.seconds[0] == 0) {
@@ -104,27 +128,48 @@ stamp(char *out, size_t size, bool json)
 			 json ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &tm);
 		logger.second = now.tv_sec;
 	}
-	snprintf(out, size, "%s.%03ld%s", logger.seconds, now.tv_nsec / 1000000, json ? "Z" : "");
+	ms = (unsigned)(now.tv_nsec / 1000000);
+	n = put(out, logger.seconds);
+	out[n++] = '.';
+	out[n++] = (char)('0' + ms / 100);
+	out[n++] = (char)('0' + ms / 10 % 10);
+	out[n++] = (char)('0' + ms % 10);
+	return n;
 }
 
-/* What stands ahead of the line; its length. */
+/* getpid(2) is a system call: once is enough. */
 static size_t
-begin_line(char *out, size_t size, enum log_level level)
+put_head(char *out, bool json)
+{
+	if (logger.head_bytes == 0)
+		logger.head_bytes = (size_t)snprintf(
+		    logger.head, sizeof logger.head,
+		    json ? "Z\",\"program\":\"%.32s\",\"process\":%d,\"level\":\"" : " %.32s[%d] ",
+		    logger.program, (int)getpid());
+	memcpy(out, logger.head, logger.head_bytes);
+	return logger.head_bytes;
+}
+
+/* What stands before the line; its length, less than 300. */
+static size_t
+begin_line(char *out, enum log_level level)
 {
 	bool json = logger.format == LOG_JSON;
-	char time[64], *at = out;
+	char *at = out;
 
-	if (logsink_is_journal())
-		at += snprintf(at, size, "<%d>", levels[level].priority);
-	if (logsink_is_journal() && !json)
-		return (size_t)(at - out);
-	stamp(time, sizeof time, json);
-	size -= (size_t)(at - out);
-	at += snprintf(
-	    at, size,
-	    json ? "{\"time\":\"%s\",\"program\":\"%.32s\",\"process\":%d,\"level\":\"%s\","
-		 : "%s %.32s[%d] %s ",
-	    time, logger.program, (int)getpid(), levels[level].name);
+	if (logsink_is_journal()) {
+		*at++ = '<';
+		*at++ = (char)('0' + levels[level].priority);
+		*at++ = '>';
+		if (!json)
+			return (size_t)(at - out);
+	}
+	if (json)
+		at += put(at, "{\"time\":\"");
+	at += put_time(at, json);
+	at += put_head(at, json);
+	at += put(at, levels[level].name);
+	at += put(at, json ? "\"," : " ");
 	return (size_t)(at - out);
 }
 
@@ -132,7 +177,7 @@ static bool
 write_line(enum log_level level, const struct logline *l, unsigned repeated)
 {
 	char line[LOGLINE_MAX + 300];
-	size_t n = begin_line(line, sizeof line, level);
+	size_t n = begin_line(line, level);
 	bool json = logger.format == LOG_JSON;
 
 	memcpy(line + n, l->body, l->len);
@@ -146,16 +191,6 @@ write_line(enum log_level level, const struct logline *l, unsigned repeated)
 	return logsink_write(line, n);
 }
 
-static void
-make(struct logline *l, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	logline_make(l, logger.format == LOG_JSON, fmt, ap, NULL);
-	va_end(ap);
-}
-
 /* As soon as there is room for it. */
 static void
 tell_lost(void)
@@ -164,7 +199,10 @@ tell_lost(void)
 
 	if (logger.lost == 0 || !logsink_ready())
 		return;
-	make(&l, "log: lines are lost: stderr did not take them lines=%llu", logger.lost);
+	logline_make(&l, logger.format == LOG_JSON,
+		     LOG_VALUES_("log", LOG_ALONE, "lines are lost: stderr did not take them",
+				 LOG_NUMBER("lines", logger.lost)),
+		     NULL);
 	if (write_line(LOG_WARN, &l, 0))
 		logger.lost = 0;
 }
@@ -227,14 +265,14 @@ find_fold(uint64_t kind)
 }
 
 static void
-fold(enum log_level level, const struct logline *l)
+fold(enum log_level level, uint64_t kind, const struct logline *l)
 {
 	int64_t now = now_us();
 	struct fold *f;
 
 	unfold_old(now);
-	f = find_fold(l->kind);
-	if (f->kind == l->kind) {
+	f = find_fold(kind);
+	if (f->kind == kind) {
 		f->held++;
 		f->level = level;
 		f->last = *l;
@@ -242,7 +280,7 @@ fold(enum log_level level, const struct logline *l)
 	}
 	if (f->kind)
 		unfold(f, now);
-	f->kind = l->kind;
+	f->kind = kind;
 	f->since_us = now;
 	emit(level, l, 0);
 }
@@ -278,79 +316,60 @@ log_set_format(enum log_format format)
 	pthread_mutex_lock(&logger.lock);
 	logger.format = format;
 	logger.seconds[0] = 0;
+	logger.head_bytes = 0;
 	pthread_mutex_unlock(&logger.lock);
 }
 
-/* ---- levels ---- */
+/* ---- calls ---- */
 
 enum folding { EVENT, FOLDED };
 
 static void
-log_at(enum log_level level, enum folding folding, int err, const char *fmt, va_list ap)
+log_at(enum log_level level, enum folding folding, const struct log_value *values,
+       const char *error)
 {
 	struct logline l;
 
 	pthread_mutex_lock(&logger.lock);
-	logline_make(&l, logger.format == LOG_JSON, fmt, ap, err ? strerror(err) : NULL);
+	logline_make(&l, logger.format == LOG_JSON, values, error);
 	if (folding == FOLDED)
-		fold(level, &l);
+		fold(level, logline_kind(values, error), &l);
 	else
 		emit(level, &l, 0);
 	pthread_mutex_unlock(&logger.lock);
 }
 
-#define LOG_AT(level, folding, err)                                  \
-	do {                                                         \
-		int saved_ = errno;                                  \
-		if ((level) >= logger.lowest) {                      \
-			va_list ap_;                                 \
-			va_start(ap_, fmt);                          \
-			log_at((level), (folding), (err), fmt, ap_); \
-			va_end(ap_);                                 \
-		}                                                    \
-		errno = saved_;                                      \
-	} while (0)
-
 void
-log_debug(const char *fmt, ...)
+log_event_(enum log_level level, const struct log_value *values)
 {
-	LOG_AT(LOG_DEBUG, EVENT, 0);
+	int saved = errno;
+
+	log_at(level, EVENT, values, NULL);
+	errno = saved;
 }
 
 void
-log_info(const char *fmt, ...)
+log_folded_(enum log_level level, const struct log_value *values)
 {
-	LOG_AT(LOG_INFO, EVENT, 0);
+	int saved = errno;
+
+	log_at(level, FOLDED, values, NULL);
+	errno = saved;
 }
 
 void
-log_info_often(const char *fmt, ...)
+log_errno_(enum log_level level, const struct log_value *values)
 {
-	LOG_AT(LOG_INFO, FOLDED, 0);
+	int saved = errno;
+
+	log_at(level, FOLDED, values, saved ? strerror(saved) : NULL);
+	errno = saved;
 }
 
 void
-log_warn(const char *fmt, ...)
-{
-	LOG_AT(LOG_WARN, FOLDED, saved_);
-}
-
-void
-log_warnx(const char *fmt, ...)
-{
-	LOG_AT(LOG_WARN, FOLDED, 0);
-}
-
-void
-log_error(const char *fmt, ...)
-{
-	LOG_AT(LOG_ERROR, FOLDED, 0);
-}
-
-void
-log_fatal(const char *fmt, ...)
+log_fatal_(const struct log_value *values)
 {
 	log_flush();
-	LOG_AT(LOG_ERROR, EVENT, 0);
+	log_at(LOG_ERROR, EVENT, values, NULL);
 	_exit(1);
 }

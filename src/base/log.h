@@ -1,8 +1,8 @@
 /* log: one line per event on stderr, its subject and id first, key=value after:
  *	session 42: wait ended why=timeout pool=orders waited=5.0s
  * warn: an operator should act. info: life cycle. debug: each state change. Never a password; no
- * SQL text above debug unless it was asked for. See logline.h for what the formats mean: a value
- * that comes from outside belongs behind a key of its own, at the end of the format.
+ * SQL text above debug unless it was asked for. See logvalue.h for how a call is written, and
+ * logline.h for how its line looks as text and as JSON.
  *
  * If stderr is the journal (JOURNAL_STREAM), a line starts with its priority, sd-daemon(3), and has
  * no time of its own in text.
@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/logvalue.h"
+
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_TEXT, LOG_JSON };
 
@@ -35,24 +37,42 @@ void log_set_format(enum log_format);
 bool log_level_parse(const char *, enum log_level *);
 const char *log_level_name(enum log_level);
 
-/* log_warn() adds strerror(errno), as in OpenBSD; log_warnx() does not. */
-void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void log_info_often(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void log_warnx(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The calls. The subject and its id or name, the words of the message, then values: see
+ * logvalue.h. A call costs nothing but a comparison if its level is not written; its arguments are
+ * evaluated only if it is.
+ *
+ * log_warn() adds strerror(errno), as in OpenBSD; log_warnx() does not. All leave errno alone.
+ *
+ *	log_info("session", s->id, "in", LOG_TEXT("pool", pool), LOG_NUMBER("uid", uid));
+ *	log_warnx("pool", name, "cannot connect", LOG_QUOTED("why", reason));
+ *	log_warn("listen", LOG_ALONE, "cannot accept", LOG_TEXT("path", path));
+ *	log_debug("session", s->id, "", LOG_MOVE("idle", "active")); */
+#define log_debug(...)      LOG_AT_(LOG_DEBUG, log_event_, __VA_ARGS__)
+#define log_info(...)       LOG_AT_(LOG_INFO, log_event_, __VA_ARGS__)
+#define log_info_often(...) LOG_AT_(LOG_INFO, log_folded_, __VA_ARGS__)
+#define log_warn(...)       LOG_AT_(LOG_WARN, log_errno_, __VA_ARGS__)
+#define log_warnx(...)      LOG_AT_(LOG_WARN, log_folded_, __VA_ARGS__)
+#define log_error(...)      LOG_AT_(LOG_ERROR, log_folded_, __VA_ARGS__)
 
 /* Writes the line and ends the process with status 1. Only for our own bugs and for memory. */
-void log_fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
-
-/* True if debug lines are written: asks before costly arguments are made. */
-bool log_debugging(void);
+#define log_fatal(...) log_fatal_(LOG_VALUES_(__VA_ARGS__))
 
 /* Writes what was held back for LOG_FOLD_US, and what is to be said of lines lost: several times a
  * second. */
 void log_sweep(void);
 /* Writes all that is held back: at the end. */
 void log_flush(void);
+
+/* ---- what the macros are made of ---- */
+
+#define LOG_AT_(level, function, ...) \
+	((level) < log_lowest_ ? (void)0 : function((level), LOG_VALUES_(__VA_ARGS__)))
+
+extern enum log_level log_lowest_;
+
+void log_event_(enum log_level, const struct log_value *);
+void log_folded_(enum log_level, const struct log_value *);
+void log_errno_(enum log_level, const struct log_value *);
+void log_fatal_(const struct log_value *) __attribute__((noreturn));
 
 #endif

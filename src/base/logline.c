@@ -1,14 +1,14 @@
 #include "base/logline.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/utf8.h"
 
-#define VALUE_MAX   1200 /* bytes of a value, or of a word with what it stands for, unescaped */
+#define VALUE_MAX   1200 /* bytes of a value, or of a word, unescaped */
 #define MESSAGE_MAX 1400 /* JSON: bytes of the message, escaped */
+#define MEMBERS_MAX 1900 /* JSON: bytes of the members, escaped */
 #define NAME_BYTES  48   /* bytes of the name of a member */
 #define CLOSE_MAX   8    /* room to end what was cut */
 
@@ -17,24 +17,6 @@ struct span {
 	char *at;
 	size_t len, max;
 	bool cut;
-};
-
-/* What a value is made of. */
-struct value {
-	char text[VALUE_MAX + CLOSE_MAX];
-	struct span span;
-	bool number;   /* it begins with a number that a conversion has made */
-	size_t digits; /* of which these are the bytes */
-	bool more;     /* a second conversion has added to it */
-};
-
-struct out {
-	bool json;
-	const char *at; /* in the format */
-	va_list ap;
-	uint64_t kind;
-	struct span text;    /* text: the line; JSON: the message */
-	struct span members; /* JSON: all but the message */
 };
 
 /* ---- bytes ---- */
@@ -149,225 +131,240 @@ needs_quotes(const char *text, size_t bytes)
 	return false;
 }
 
-/* ---- conversions ---- */
+/* ---- numbers ---- */
 
-struct spec {
-	char flags[6];
-	int width;
-	int precision; /* -1: none */
-	char length;   /* 0, H (hh), h, l, q (ll), j, z or t */
-	char type;
-};
+#define NUMBER_MAX 32                 /* bytes */
+#define EXACT_US   (INT64_C(1) << 50) /* more is not exact as a double */
 
-static int
-read_number(struct out *o)
-{
-	int n = 0;
-
-	if (*o->at == '*') {
-		o->at++;
-		return va_arg(o->ap, int);
-	}
-	while (isdigit((unsigned char)*o->at))
-		n = n * 10 + (*o->at++ - '0');
-	return n;
-}
-
-/* printf(3). The format stands at its %. */
-static void
-read_spec(struct out *o, struct spec *sp)
-{
-	size_t n = 0;
-
-	o->at++;
-	for (; *o->at && strchr("-+ #0", *o->at); o->at++)
-		if (n < sizeof sp->flags - 1)
-			sp->flags[n++] = *o->at;
-	sp->flags[n] = 0;
-	sp->width = read_number(o);
-	sp->precision = -1;
-	if (*o->at == '.') {
-		o->at++;
-		sp->precision = read_number(o);
-	}
-	sp->length = 0;
-	for (; *o->at && strchr("hlqjzt", *o->at); o->at++)
-		sp->length = sp->length != *o->at ? *o->at : *o->at == 'h' ? 'H' : 'q';
-	sp->type = *o->at ? *o->at++ : '%';
-}
-
-static long long
-signed_argument(struct out *o, char length)
-{
-	switch (length) {
-	case 'l':
-		return va_arg(o->ap, long);
-	case 'q':
-		return va_arg(o->ap, long long);
-	case 'j':
-		return va_arg(o->ap, intmax_t);
-	case 'z':
-		return (long long)va_arg(o->ap, size_t);
-	case 't':
-		return va_arg(o->ap, ptrdiff_t);
-	default:
-		return va_arg(o->ap, int);
-	}
-}
-
-static unsigned long long
-unsigned_argument(struct out *o, char length)
-{
-	if (length == 0 || length == 'h' || length == 'H')
-		return va_arg(o->ap, unsigned);
-	return (unsigned long long)signed_argument(o, length);
-}
-
-static void
-put_text(struct out *o, struct value *v, const char *text, size_t bytes)
-{
-	size_t fit;
-
-	o->kind = hash_bytes(o->kind, text, bytes);
-	/* So that "a", "bc" is not "ab", "c". */
-	o->kind = hash_bytes(o->kind, "", 1);
-	if (v->span.cut)
-		return;
-	fit = utf8_fit(text, bytes, v->span.max - 3 - v->span.len);
-	put(&v->span, text, fit);
-	/* The rest does not fit: that is to be seen. */
-	if (fit < bytes)
-		put(&v->span, text, v->span.max);
-}
-
-/* Most integers are plain. */
 static size_t
-put_digits(char *out, unsigned long long value, bool negative)
+format_integer(char *out, uint64_t size, bool negative)
 {
 	char digits[24];
 	size_t n = sizeof digits;
 
 	do
-		digits[--n] = (char)('0' + value % 10);
-	while ((value /= 10) > 0);
+		digits[--n] = (char)('0' + size % 10);
+	while ((size /= 10) > 0);
 	if (negative)
 		digits[--n] = '-';
 	memcpy(out, digits + n, sizeof digits - n);
 	return sizeof digits - n;
 }
 
+/* As printf("%.1f") of the quotient. It decides by the quotient's binary digits what lies just
+ * between two results: that is left to it. */
 static size_t
-format_integer(struct out *o, const struct spec *sp, char *out, size_t size)
+format_elapsed(char *out, int64_t us, unsigned unit_us)
 {
-	bool is_signed = sp->type == 'd' || sp->type == 'i';
-	long long value = is_signed ? signed_argument(o, sp->length)
-				    : (long long)unsigned_argument(o, sp->length);
-	bool negative = is_signed && value < 0;
-	char format[24];
-	int n;
-
-	if (sp->flags[0] == 0 && sp->width == 0 && sp->precision < 0 &&
-	    (is_signed || sp->type == 'u'))
-		return put_digits(out,
-				  negative ? -(unsigned long long)value : (unsigned long long)value,
-				  negative);
-	snprintf(format, sizeof format, "%%%s*.*ll%c", sp->flags, sp->type);
-	n = snprintf(out, size, format, sp->width, sp->precision, value);
-	return n > 0 && (size_t)n < size ? (size_t)n : 0;
-}
-
-static size_t
-format_double(struct out *o, const struct spec *sp, char *out, size_t size)
-{
-	char format[24];
-	int n;
-
-	snprintf(format, sizeof format, "%%%s*.*%c", sp->flags, sp->type);
-	n = snprintf(out, size, format, sp->width, sp->precision, va_arg(o->ap, double));
-	return n > 0 && (size_t)n < size ? (size_t)n : 0;
-}
-
-/* The conversion that the format stands at: what comes of it is added to the value. */
-static void
-convert(struct out *o, struct value *v)
-{
-	bool first = v->span.len == 0;
-	char number[400], c;
-	struct spec sp;
-	const char *s;
+	uint64_t size = us < 0 ? -(uint64_t)us : (uint64_t)us;
+	unsigned tenth = unit_us / 10;
 	size_t n;
 
-	read_spec(o, &sp);
-	switch (sp.type) {
-	case '%':
-		put(&v->span, "%", 1);
-		return;
-	case 's':
-		s = va_arg(o->ap, const char *);
-		if (s == NULL)
-			s = "(null)";
-		put_text(o, v, s, sp.precision >= 0 ? strnlen(s, (size_t)sp.precision) : strlen(s));
-		v->more = true;
-		return;
-	case 'c':
-		c = (char)va_arg(o->ap, int);
-		put_text(o, v, &c, 1);
-		v->more = true;
-		return;
-	case 'f':
-	case 'e':
-	case 'g':
-		n = format_double(o, &sp, number, sizeof number);
-		break;
-	default: /* d i u x X o */
-		n = format_integer(o, &sp, number, sizeof number);
-	}
-	put(&v->span, number, n);
-	v->more |= !first;
-	if (first && sp.type != 'x' && sp.type != 'X' && sp.type != 'o') {
-		v->number = true;
-		v->digits = v->span.len;
+	if (size % tenth == tenth / 2 || size > EXACT_US)
+		return (size_t)snprintf(out, NUMBER_MAX, "%.1f", (double)us / unit_us);
+	size = (size + tenth / 2) / tenth;
+	n = format_integer(out, size / 10, us < 0);
+	out[n++] = '.';
+	out[n++] = (char)('0' + size % 10);
+	return n;
+}
+
+/* The digits of the value and its unit, or NULL if it is no number. */
+static const char *
+format_number(const struct log_value *v, char *out, size_t *length)
+{
+	switch (v->is) {
+	case LOG_IS_SIGNED:
+		*length = (int64_t)v->number < 0 ? format_integer(out, -v->number, true)
+						 : format_integer(out, v->number, false);
+		return "";
+	case LOG_IS_UNSIGNED:
+		*length = format_integer(out, v->number, false);
+		return "";
+	case LOG_IS_MS:
+		*length = format_elapsed(out, (int64_t)v->number, 1000);
+		return "ms";
+	case LOG_IS_S:
+		*length = format_elapsed(out, (int64_t)v->number, 1000000);
+		return "s";
+	default:
+		return NULL;
 	}
 }
 
-/* Fills the value from the format up to one of these bytes, or its end. */
+/* ---- texts ---- */
+
+/* A text as far as it is shown. */
+struct shown {
+	const char *text;
+	size_t bytes;
+	bool cut;
+};
+
+static struct shown
+shown_text(const char *text, size_t bytes)
+{
+	struct shown s = {.text = text};
+
+	if (text == NULL)
+		return bytes == LOG_TO_NUL ? (struct shown){.text = "(null)", .bytes = 6}
+					   : (struct shown){.text = ""};
+	if (bytes == LOG_TO_NUL)
+		bytes = strlen(text);
+	s.bytes = utf8_fit(text, bytes, VALUE_MAX - 3);
+	s.cut = s.bytes < bytes;
+	return s;
+}
+
 static void
-read_value(struct out *o, struct value *v, const char *end)
+put_shown(struct span *to, const struct shown *s, enum escaping how)
 {
-	v->span = (struct span){.at = v->text, .max = VALUE_MAX};
-	v->number = v->more = false;
-	while (*o->at && strchr(end, *o->at) == NULL) {
-		size_t n = strcspn(o->at, "%\" :");
+	escape(to, s->text, s->bytes, how);
+	if (s->cut)
+		put_most(to, "...", 3);
+}
 
-		if (*o->at == '%') {
-			convert(o, v);
+/* A value that needs no escaping is there as a whole, or not at all. */
+static void
+put_plain(struct span *to, const struct shown *s)
+{
+	if (to->len + s->bytes + (s->cut ? 3 : 0) > to->max - 3)
+		put(to, s->text, to->max);
+	put(to, s->text, s->bytes);
+	if (s->cut)
+		put(to, "...", 3);
+}
+
+/* ---- the message ---- */
+
+/* A blank, unless it is the first word. */
+static void
+put_gap(struct span *s)
+{
+	if (s->len > 0)
+		put(s, " ", 1);
+}
+
+static void
+put_word(struct span *to, const char *text, size_t bytes, enum escaping how)
+{
+	struct shown s = shown_text(text, bytes);
+
+	put_gap(to);
+	put_shown(to, &s, how);
+}
+
+static void
+put_move(struct span *to, const struct log_value *v, enum escaping how)
+{
+	put_word(to, v->text, v->bytes, how);
+	put_word(to, "->", 2, how);
+	put_word(to, v->to, LOG_TO_NUL, how);
+}
+
+/* The values are those behind the subject: the message is the first of them. */
+static void
+put_message(struct span *to, const struct log_value *values, enum escaping how)
+{
+	const struct log_value *v = values->text[0] ? values : values + 1;
+	char number[NUMBER_MAX];
+	size_t length;
+
+	for (; v->is != LOG_IS_END; v++) {
+		if (v->key)
 			continue;
-		}
-		put(&v->span, o->at, n ? n : 1);
-		o->at += n ? n : 1;
+		if (v->is == LOG_IS_MOVE)
+			put_move(to, v, how);
+		else if (format_number(v, number, &length))
+			put_word(to, number, length, how);
+		else
+			put_word(to, v->text, v->bytes, how);
 	}
 }
 
-/* ---- fields ---- */
+/* ---- values as text ---- */
 
-/* RFC 8259, 6: no leading zeros, no plus sign, nothing like "inf". */
-static bool
-is_json_number(const char *s, size_t bytes)
+static void
+put_subject(struct span *to, const struct log_value *v)
 {
-	size_t at = 0;
+	struct shown s = shown_text(v->text, v->bytes);
+	char number[NUMBER_MAX];
 
-	if (at < bytes && s[at] == '-')
-		at++;
-	if (at == bytes || !isdigit((unsigned char)s[at]))
-		return false;
-	if (s[at] == '0' && at + 1 < bytes && isdigit((unsigned char)s[at + 1]))
-		return false;
-	for (; at < bytes; at++)
-		if (!isdigit((unsigned char)s[at]) &&
-		    !(s[at] == '.' && at + 1 < bytes && isdigit((unsigned char)s[at + 1])))
-			return false;
-	return true;
+	if (v->key[0] == 0)
+		return;
+	put_string(to, v->key);
+	if (v->is != LOG_IS_NOTHING)
+		put(to, " ", 1);
+	if (v->is == LOG_IS_TEXT)
+		put_shown(to, &s, PLAIN);
+	else if (format_number(v, number, &s.bytes))
+		put(to, number, s.bytes);
+	put(to, ":", 1);
 }
+
+/* Also if the line is full, there is room for the quote that ends the value. */
+static void
+put_quoted(struct span *to, const struct log_value *v)
+{
+	struct shown s = shown_text(v->text, v->bytes);
+	char number[NUMBER_MAX];
+
+	if (to->cut)
+		return;
+	put(to, "\"", 1);
+	put_shown(to, &s, QUOTED);
+	if (v->is == LOG_IS_PHRASE) {
+		put(to, " ", 1);
+		put(to, number, format_integer(number, v->number, false));
+	}
+	close_span(to, '"');
+}
+
+static void
+put_pair(struct span *to, const struct log_value *v)
+{
+	char number[NUMBER_MAX];
+	const char *unit;
+	struct shown s;
+	size_t length;
+
+	put_gap(to);
+	put_string(to, v->key);
+	put(to, "=", 1);
+	if (v->is == LOG_IS_QUOTED || v->is == LOG_IS_PHRASE) {
+		put_quoted(to, v);
+		return;
+	}
+	if ((unit = format_number(v, number, &length)) != NULL) {
+		memcpy(number + length, unit, strlen(unit));
+		put(to, number, length + strlen(unit));
+		return;
+	}
+	s = shown_text(v->text, v->bytes);
+	if (needs_quotes(s.text, s.bytes))
+		put_quoted(to, v);
+	else
+		put_plain(to, &s);
+}
+
+static void
+make_text(struct logline *l, const struct log_value *values, const char *error)
+{
+	struct span s = {.at = l->body, .max = LOGLINE_MAX - CLOSE_MAX};
+
+	put_subject(&s, values);
+	put_message(&s, values + 1, PLAIN);
+	for (const struct log_value *v = values + 1; v->is != LOG_IS_END; v++)
+		if (v->key)
+			put_pair(&s, v);
+	if (error) {
+		put_string(&s, ": ");
+		escape(&s, error, strlen(error), PLAIN);
+	}
+	l->len = s.len;
+}
+
+/* ---- values as JSON, RFC 8259 ---- */
 
 /* What log itself calls its members. */
 static bool
@@ -383,159 +380,70 @@ is_taken(const char *name)
 }
 
 static void
-put_member(struct out *o, const char *name, const struct value *v)
+put_member(struct span *to, const struct log_value *v)
 {
-	struct span *m = &o->members;
-	bool number =
-	    v->number && !v->more && v->digits <= 24 && is_json_number(v->text, v->digits);
-	const char *unit = number ? v->text + v->digits : "";
-	size_t unit_bytes = number ? v->span.len - v->digits : 0;
+	char number[NUMBER_MAX];
+	struct shown s;
+	const char *unit;
+	size_t length;
 
-	for (size_t i = 0; i < unit_bytes; i++)
-		number &= islower((unsigned char)unit[i]) != 0;
-	if (m->cut || m->len + 2 * NAME_BYTES > m->max) {
-		m->cut = true;
+	if (to->cut || to->len + 2 * NAME_BYTES > to->max) {
+		to->cut = true;
 		return;
 	}
-	put_string(m, ",\"");
-	put_string(m, name);
-	if (is_taken(name))
-		put_string(m, "_");
-	if (number && unit_bytes) {
-		put_string(m, "_");
-		put(m, unit, unit_bytes < 8 ? unit_bytes : 8);
+	unit = format_number(v, number, &length);
+	put(to, ",\"", 2);
+	put_string(to, v->key);
+	if (is_taken(v->key))
+		put(to, "_", 1);
+	if (unit && *unit) {
+		put(to, "_", 1);
+		put_string(to, unit);
 	}
-	put_string(m, "\":");
-	if (number) {
-		put(m, v->text, v->digits);
+	put(to, "\":", 2);
+	if (unit) {
+		put(to, number, length);
 		return;
 	}
-	put_string(m, "\"");
-	escape(m, v->text, v->span.len, JSON);
-	close_span(m, '"');
+	s = shown_text(v->text, v->bytes);
+	put(to, "\"", 1);
+	put_shown(to, &s, JSON);
+	if (v->is == LOG_IS_PHRASE) {
+		put(to, " ", 1);
+		put(to, number, format_integer(number, v->number, false));
+	}
+	close_span(to, '"');
 }
 
-/* A blank, unless it is the first word. */
-static void
-put_gap(struct span *s)
+/* A part of the line with a limit of its own, so that no part crowds out the others. */
+static struct span
+part_of(const struct span *whole, size_t max)
 {
-	if (s->len > 0)
-		put(s, " ", 1);
-}
-
-static size_t
-name_length(const char *s)
-{
-	size_t n = 0;
-
-	if (!islower((unsigned char)*s))
-		return 0;
-	while (islower((unsigned char)s[n]) || isdigit((unsigned char)s[n]) || s[n] == '_')
-		n++;
-	return n < NAME_BYTES ? n : 0;
-}
-
-/* key=value, at which the format stands. */
-static void
-pair(struct out *o)
-{
-	size_t n = name_length(o->at);
-	char name[NAME_BYTES + 1];
-	struct value v;
-	bool quoted;
-
-	memcpy(name, o->at, n);
-	name[n] = 0;
-	o->at += n + 1;
-	quoted = *o->at == '"';
-	if (quoted)
-		o->at++;
-	read_value(o, &v, quoted ? "\"" : " ");
-	if (quoted && *o->at)
-		o->at++;
-	if (o->json) {
-		put_member(o, name, &v);
-		return;
-	}
-	put_gap(&o->text);
-	put_string(&o->text, name);
-	put_string(&o->text, "=");
-	if (!quoted && !needs_quotes(v.text, v.span.len)) {
-		put(&o->text, v.text, v.span.len);
-		return;
-	}
-	if (o->text.cut)
-		return;
-	put_string(&o->text, "\"");
-	escape(&o->text, v.text, v.span.len, QUOTED);
-	close_span(&o->text, '"');
+	return (struct span){.at = whole->at + whole->len, .max = max - CLOSE_MAX};
 }
 
 static void
-word(struct out *o)
+make_json(struct logline *l, const struct log_value *values, const char *error)
 {
-	struct value v;
-
-	read_value(o, &v, " ");
-	put_gap(&o->text);
-	escape(&o->text, v.text, v.span.len, o->json ? JSON : PLAIN);
-}
-
-/* Does the format begin with "session %llu: " or "pgwithd: "? The length of the word, or 0. */
-static size_t
-subject_length(const char *fmt, bool *id)
-{
-	size_t n = name_length(fmt), rest;
-
-	*id = false;
-	if (n == 0 || fmt[n] == ':')
-		return n && fmt[n + 1] == ' ' ? n : 0;
-	if (fmt[n] != ' ' || fmt[n + 1] != '%')
-		return 0;
-	*id = true;
-	rest = n + 1 + strcspn(fmt + n + 1, ": ");
-	return fmt[rest] == ':' && fmt[rest + 1] == ' ' ? n : 0;
-}
-
-static void
-subject(struct out *o)
-{
-	char name[NAME_BYTES + 1];
-	struct value v;
-	bool id;
-	size_t n = subject_length(o->at, &id);
-
-	if (n == 0)
-		return;
-	memcpy(name, o->at, n);
-	name[n] = 0;
-	o->at += n + id;
-	read_value(o, &v, ":");
-	o->at += 2;
-	if (o->json && id) {
-		put_member(o, name, &v);
-	} else if (o->json) {
-		put_string(&o->members, ",\"subject\":\"");
-		put_string(&o->members, name);
-		put_string(&o->members, "\"");
-	} else {
-		put_string(&o->text, name);
-		put_string(&o->text, id ? " " : "");
-		escape(&o->text, v.text, v.span.len, PLAIN);
-		put_string(&o->text, ":");
-	}
-}
-
-/* The message, and everything else as members. */
-static void
-join(struct logline *l, const struct out *o, const char *error)
-{
-	struct span s = {.at = l->body, .max = LOGLINE_MAX - CLOSE_MAX};
+	struct span s = {.at = l->body, .max = LOGLINE_MAX - CLOSE_MAX}, part;
 
 	put_string(&s, "\"message\":\"");
-	put(&s, o->text.at, o->text.len);
-	put_string(&s, "\"");
-	put(&s, o->members.at, o->members.len);
+	part = part_of(&s, MESSAGE_MAX);
+	put_message(&part, values + 1, JSON);
+	s.len += part.len;
+	put(&s, "\"", 1);
+	part = part_of(&s, MEMBERS_MAX);
+	if (values->is != LOG_IS_NOTHING) {
+		put_member(&part, values);
+	} else if (values->key[0]) {
+		put_string(&part, ",\"subject\":\"");
+		put_string(&part, values->key);
+		put(&part, "\"", 1);
+	}
+	for (const struct log_value *v = values + 1; v->is != LOG_IS_END; v++)
+		if (v->key)
+			put_member(&part, v);
+	s.len += part.len;
 	if (error) {
 		put_string(&s, ",\"error\":\"");
 		escape(&s, error, strlen(error), JSON);
@@ -545,38 +453,34 @@ join(struct logline *l, const struct out *o, const char *error)
 }
 
 void
-logline_make(struct logline *l, bool json, const char *fmt, va_list ap, const char *error)
+logline_make(struct logline *l, bool json, const struct log_value *values, const char *error)
 {
-	char message[MESSAGE_MAX], members[LOGLINE_MAX - MESSAGE_MAX - 200];
-	struct out o = {.json = json, .at = fmt};
+	if (json)
+		make_json(l, values, error);
+	else
+		make_text(l, values, error);
+}
 
-	o.kind = hash_bytes(HASH_SEED, fmt, strlen(fmt));
-	o.text = json ? (struct span){.at = message, .max = sizeof message - CLOSE_MAX}
-		      : (struct span){.at = l->body, .max = LOGLINE_MAX - CLOSE_MAX};
-	o.members = (struct span){.at = members, .max = sizeof members - CLOSE_MAX};
-	va_copy(o.ap, ap);
-	subject(&o);
-	while (*o.at) {
-		size_t n = name_length(o.at);
+/* ---- kinds ---- */
 
-		if (*o.at == ' ')
-			o.at++;
-		else if (n > 0 && o.at[n] == '=')
-			pair(&o);
-		else
-			word(&o);
+/* With an end, so that "a", "bc" is not "ab", "c". */
+static uint64_t
+add_text(uint64_t kind, const char *text, size_t bytes)
+{
+	if (text)
+		kind = hash_bytes(kind, text, bytes == LOG_TO_NUL ? strlen(text) : bytes);
+	return hash_bytes(kind, "", 1);
+}
+
+uint64_t
+logline_kind(const struct log_value *values, const char *error)
+{
+	uint64_t kind = HASH_SEED;
+
+	for (const struct log_value *v = values; v->is != LOG_IS_END; v++) {
+		kind = add_text(kind, v->key, LOG_TO_NUL);
+		kind = add_text(kind, v->text, v->bytes);
+		kind = add_text(kind, v->to, LOG_TO_NUL);
 	}
-	va_end(o.ap);
-	if (json) {
-		join(l, &o, error);
-	} else {
-		if (error) {
-			put_string(&o.text, ": ");
-			escape(&o.text, error, strlen(error), PLAIN);
-		}
-		l->len = o.text.len;
-	}
-	if (error)
-		o.kind = hash_bytes(o.kind, error, strlen(error));
-	l->kind = o.kind;
+	return add_text(kind, error, LOG_TO_NUL);
 }

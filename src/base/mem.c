@@ -11,7 +11,7 @@ static void *
 checked(void *p, size_t bytes)
 {
 	if (p == NULL)
-		log_fatal("out of memory bytes=%zu", bytes);
+		log_fatal("", LOG_ALONE, "out of memory", LOG_NUMBER("bytes", bytes));
 	return p;
 }
 
@@ -51,7 +51,7 @@ mem_vprintf(const char *fmt, va_list ap)
 	char *s;
 
 	if (vasprintf(&s, fmt, ap) < 0)
-		log_fatal("out of memory in vasprintf");
+		log_fatal("", LOG_ALONE, "out of memory in vasprintf");
 	return s;
 }
 

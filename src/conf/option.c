@@ -517,7 +517,8 @@ option_set_default(const struct conf_option *o, void *base)
 	else if (parse_value(o, o->default_text, &value) == 0)
 		store_value(o, base, value);
 	else
-		log_fatal("option %s: its default %s is none", o->name, o->default_text);
+		log_fatal("option", o->name, "its default", LOG_WORD(o->default_text),
+			  LOG_WORD("is none"));
 }
 
 bool

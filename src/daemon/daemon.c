@@ -56,8 +56,9 @@ enter_phase(struct daemon *d, enum daemon_phase to)
 
 	d->phase = to;
 	d->phase_us = loop_now_us(d->loop);
-	log_info("pgwithd: %s sessions=%u leased_or_cleaning=%u was=%s", daemon_phase_name(d),
-		 daemon_sessions(d), pools_busy(&d->pools), was);
+	log_info("pgwithd", LOG_ALONE, "", LOG_WORD(daemon_phase_name(d)),
+		 LOG_NUMBER("sessions", daemon_sessions(d)),
+		 LOG_NUMBER("leased_or_cleaning", pools_busy(&d->pools)), LOG_TEXT("was", was));
 	service_phase(d);
 }
 
@@ -167,7 +168,8 @@ on_signal(void *arg, int signo)
 {
 	struct daemon *d = arg;
 
-	log_info("pgwithd: signal name=%s", signo == SIGTERM ? "SIGTERM" : "SIGINT");
+	log_info("pgwithd", LOG_ALONE, "signal",
+		 LOG_TEXT("name", signo == SIGTERM ? "SIGTERM" : "SIGINT"));
 	/* systemd sends it behind what ExecStop= has asked for. */
 	if (signo == SIGTERM && d->handover.state == HANDOVER_HOLDING) {
 		d->handover.ends = true;
@@ -190,7 +192,7 @@ on_signal(void *arg, int signo)
 static void
 on_usr2(void *arg, int signo)
 {
-	log_info("pgwithd: signal name=%s", "SIGUSR2");
+	log_info("pgwithd", LOG_ALONE, "signal", LOG_TEXT("name", "SIGUSR2"));
 	handover_begin(arg, false);
 }
 
@@ -199,7 +201,7 @@ on_hup(void *arg, int signo)
 {
 	struct err e;
 
-	log_info("pgwithd: signal name=%s", "SIGHUP");
+	log_info("pgwithd", LOG_ALONE, "signal", LOG_TEXT("name", "SIGHUP"));
 	if (reload(arg, &(struct reload_told){NULL, NULL}, &e) < 0)
 		err_clear(&e); /* has been logged */
 }
@@ -245,10 +247,11 @@ daemon_count_descriptors(struct daemon *d)
 		d->max_sessions = (int64_t)lim.rlim_cur - servers - FDS_RESERVED;
 		if (d->max_sessions < FDS_CONSOLE)
 			d->max_sessions = FDS_CONSOLE;
-		log_warnx("pgwithd: too few descriptors for max_clients: raise LimitNOFILE or "
-			  "ulimit -n, or lower it descriptors=%llu wanted=%lld sessions=%lld",
-			  (unsigned long long)lim.rlim_cur, (long long)wanted,
-			  (long long)d->max_sessions);
+		log_warnx("pgwithd", LOG_ALONE,
+			  "too few descriptors for max_clients: raise LimitNOFILE or ulimit -n, or "
+			  "lower it",
+			  LOG_NUMBER("descriptors", lim.rlim_cur), LOG_NUMBER("wanted", wanted),
+			  LOG_NUMBER("sessions", d->max_sessions));
 	}
 }
 
@@ -331,20 +334,21 @@ follow_conf(struct daemon *d, struct listen *inherited)
 	if (!listen_is_at(inherited, conf->listen, (unsigned)conf->port)) {
 		l = new_listener(d, why, sizeof why);
 		if (l) {
-			log_info("listen: moved was=%s is=%s", listen_path(inherited),
-				 listen_path(l));
+			log_info("listen", LOG_ALONE, "moved",
+				 LOG_TEXT("was", listen_path(inherited)),
+				 LOG_TEXT("is", listen_path(l)));
 			listen_hold(inherited);
 			d->listen_before = inherited;
 			return l;
 		}
-		log_warnx("listen: stays where it was path=%s why=\"%s\"", listen_path(inherited),
-			  why);
+		log_warnx("listen", LOG_ALONE, "stays where it was",
+			  LOG_TEXT("path", listen_path(inherited)), LOG_QUOTED("why", why));
 	}
 	if (find_owner(conf, &owner, &group, why, sizeof why) < 0 ||
 	    listen_permit(inherited, (mode_t)conf->socket_mode, owner, group, why, sizeof why) < 0)
-		log_warnx("listen: socket_mode, socket_owner and socket_group are not in force "
-			  "path=%s why=\"%s\"",
-			  listen_path(inherited), why);
+		log_warnx("listen", LOG_ALONE,
+			  "socket_mode, socket_owner and socket_group are not in force",
+			  LOG_TEXT("path", listen_path(inherited)), LOG_QUOTED("why", why));
 	return inherited;
 }
 
@@ -446,14 +450,16 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 int
 daemon_run(struct daemon *d)
 {
-	log_info("pgwithd: ready version=%s socket=%s pools=%u max_clients=%lld", PACKAGE_VERSION,
-		 listen_path(d->listen), d->conf->npools, (long long)d->conf->max_clients);
+	log_info("pgwithd", LOG_ALONE, "ready", LOG_TEXT("version", PACKAGE_VERSION),
+		 LOG_TEXT("socket", listen_path(d->listen)), LOG_NUMBER("pools", d->conf->npools),
+		 LOG_NUMBER("max_clients", d->conf->max_clients));
 	service_ready(d);
 	if (loop_run(d->loop) < 0) {
-		log_error("pgwithd: the event loop failed: %s", strerror(errno));
+		log_error("pgwithd", LOG_ALONE,
+			  "the event loop failed:", LOG_WORD(strerror(errno)));
 		return EXIT_FAILURE;
 	}
-	log_info("pgwithd: ends");
+	log_info("pgwithd", LOG_ALONE, "ends");
 	return EXIT_SUCCESS;
 }
 

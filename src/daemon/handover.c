@@ -165,8 +165,8 @@ force_sessions(struct daemon *d)
 static void
 force(struct daemon *d)
 {
-	log_warnx("pgwithd: handover_timeout: what cannot be handed over is ended sessions=%u",
-		  daemon_sessions(d));
+	log_warnx("pgwithd", LOG_ALONE, "handover_timeout: what cannot be handed over is ended",
+		  LOG_NUMBER("sessions", daemon_sessions(d)));
 	force_sessions(d);
 	handover_pools_force(&d->pools, "it cannot be handed over");
 	d->handover.forced = true;
@@ -398,7 +398,7 @@ hand_over(struct daemon *d)
 	int64_t took = loop_now_us(d->loop) - d->handover.since_us;
 
 	if (give(d, &bytes) < 0) {
-		log_warn("pgwithd: cannot hand over");
+		log_warn("pgwithd", LOG_ALONE, "cannot hand over");
 		fdstore_forget(STATE);
 		forget_common();
 		server_fds(d, forget, NULL);
@@ -407,9 +407,10 @@ hand_over(struct daemon *d)
 			daemon_drain(d);
 		return;
 	}
-	log_info("pgwithd: handed over sessions=%u servers=%u bytes=%zu waited=%.1fms",
-		 daemon_sessions(d), count_servers(&d->pools), bytes, (double)took / 1000);
-	log_info("pgwithd: ends");
+	log_info("pgwithd", LOG_ALONE, "handed over", LOG_NUMBER("sessions", daemon_sessions(d)),
+		 LOG_NUMBER("servers", count_servers(&d->pools)), LOG_NUMBER("bytes", bytes),
+		 LOG_MS("waited", took));
+	log_info("pgwithd", LOG_ALONE, "ends");
 	log_flush();
 	/* At once: what this turn of the loop would still read, nobody would ever see again, and a
 	 * signal would drain what is the next process's. Nothing is closed: that would reach the
@@ -473,11 +474,11 @@ handover_begin(struct daemon *d, bool ends)
 	const char *why = obstacle(d);
 
 	if (why) {
-		log_warnx("pgwithd: no handover why=\"%s\"", why);
+		log_warnx("pgwithd", LOG_ALONE, "no handover", LOG_QUOTED("why", why));
 		return false;
 	}
-	log_info("pgwithd: hands over sessions=%u leased_or_cleaning=%u", daemon_sessions(d),
-		 pools_busy(&d->pools));
+	log_info("pgwithd", LOG_ALONE, "hands over", LOG_NUMBER("sessions", daemon_sessions(d)),
+		 LOG_NUMBER("leased_or_cleaning", pools_busy(&d->pools)));
 	h->state = HANDOVER_HOLDING;
 	h->since_us = loop_now_us(d->loop);
 	h->forced = false;
@@ -584,8 +585,8 @@ handover_open(struct daemon *d)
 	}
 	if (wrong) {
 		unmap_state(h);
-		log_warnx("pgwithd: state not taken over, starts afresh descriptors=%zu why=\"%s\"",
-			  h->nfds, wrong);
+		log_warnx("pgwithd", LOG_ALONE, "state not taken over, starts afresh",
+			  LOG_NUMBER("descriptors", h->nfds), LOG_QUOTED("why", wrong));
 		return;
 	}
 	d->pools.handing = true;
@@ -683,13 +684,14 @@ handover_read(struct daemon *d)
 	failed = p.failed || p.left > 0;
 	unmap_state(h);
 	if (failed) {
-		log_error("pgwithd: the state of the process before is not understood");
+		log_error("pgwithd", LOG_ALONE,
+			  "the state of the process before is not understood");
 		return -E_SYNTAX;
 	}
 	forget_fds(d);
 	handover_release_pools(&d->pools);
 	heritage_resume(d);
-	log_info("pgwithd: taken over sessions=%u servers=%u", daemon_sessions(d),
-		 count_servers(&d->pools));
+	log_info("pgwithd", LOG_ALONE, "taken over", LOG_NUMBER("sessions", daemon_sessions(d)),
+		 LOG_NUMBER("servers", count_servers(&d->pools)));
 	return 0;
 }

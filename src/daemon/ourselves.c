@@ -128,8 +128,9 @@ ourselves_tell_libpq(void)
 		return;
 	}
 	if (!wait_for_answer(a)) {
-		log_warnx("pgwithd: the name service does not tell the name of our own user uid=%u",
-			  (unsigned)geteuid());
+		log_warnx("pgwithd", LOG_ALONE,
+			  "the name service does not tell the name of our own user",
+			  LOG_NUMBER("uid", geteuid()));
 		return;
 	}
 	set_if_missing("PGUSER", a->name);

@@ -48,10 +48,10 @@ needs_restart(const struct changing *c, const struct conf_difference *diff)
 	char *text = mem_printf("option %s of [%s] stays \"%s\": \"%s\" needs %s", diff->option,
 				diff->section, diff->was, diff->is, needs);
 
-	log_warnx(
-	    "pgwithd: option needs a restart section=\"%s\" option=%s is=\"%s\" wanted=\"%s\" "
-	    "needs=\"%s\"",
-	    diff->section, diff->option, diff->was, diff->is, needs);
+	log_warnx("pgwithd", LOG_ALONE, "option needs a restart",
+		  LOG_QUOTED("section", diff->section), LOG_TEXT("option", diff->option),
+		  LOG_QUOTED("is", diff->was), LOG_QUOTED("wanted", diff->is),
+		  LOG_QUOTED("needs", needs));
 	if (c->told->tell)
 		c->told->tell(c->told->arg, text);
 	free(text);
@@ -69,11 +69,12 @@ on_difference(void *arg, const struct conf_difference *diff)
 	c->changes++;
 	/* Statements are not logged. */
 	if (diff->was == NULL)
-		log_info("pgwithd: statements changed section=\"%s\" option=%s", diff->section,
-			 diff->option);
+		log_info("pgwithd", LOG_ALONE, "statements changed",
+			 LOG_QUOTED("section", diff->section), LOG_TEXT("option", diff->option));
 	else
-		log_info("pgwithd: option changed section=\"%s\" option=%s was=\"%s\" is=\"%s\"",
-			 diff->section, diff->option, diff->was, diff->is);
+		log_info("pgwithd", LOG_ALONE, "option changed",
+			 LOG_QUOTED("section", diff->section), LOG_TEXT("option", diff->option),
+			 LOG_QUOTED("was", diff->was), LOG_QUOTED("is", diff->is));
 }
 
 /* ---- what sessions hold ---- */
@@ -187,9 +188,9 @@ add_pool(struct daemon *d, const struct conf_pool *conf)
 	char why[256] = "";
 
 	if (pool_new(&d->pools, conf, why, sizeof why) == NULL)
-		log_warnx("pool %s: cannot be added why=\"%s\"", conf->name, why);
+		log_warnx("pool", conf->name, "cannot be added", LOG_QUOTED("why", why));
 	else
-		log_info("pool %s: added size=%lld", conf->name, (long long)conf->size);
+		log_info("pool", conf->name, "added", LOG_NUMBER("size", conf->size));
 }
 
 /* What has this name, if anybody is let into it or not. */
@@ -220,7 +221,7 @@ change_pools(struct daemon *d, const struct conf *next)
 			continue;
 		}
 		if (group->removed)
-			log_info("pool %s: is back", group->conf->name);
+			log_info("pool", group->conf->name, "is back");
 		prepare_sessions(d, group, &next->pools[i]);
 		renew_take(group, &next->pools[i]);
 	}
@@ -229,8 +230,8 @@ change_pools(struct daemon *d, const struct conf *next)
 
 		if (group == NULL || group->removed || conf_pool(next, group->conf->name))
 			continue;
-		log_info("pool %s: removed servers=%u waiting=%u", group->conf->name, group->total,
-			 group->waiting.count);
+		log_info("pool", group->conf->name, "removed", LOG_NUMBER("servers", group->total),
+			 LOG_NUMBER("waiting", group->waiting.count));
 		renew_remove(group);
 	}
 }
@@ -260,7 +261,7 @@ take(struct daemon *d, struct conf *next, const struct reload_told *told)
 static int
 refuse(struct err *e, const char *why)
 {
-	log_warnx("pgwithd: reload refused why=\"%s\"", why);
+	log_warnx("pgwithd", LOG_ALONE, "reload refused", LOG_QUOTED("why", why));
 	err_make(e, ERR_CONSOLE_RELOAD, why);
 	return -E_STATE;
 }
@@ -274,7 +275,7 @@ say_problems(const struct conf_problems *problems, struct err *e)
 	for (unsigned i = 0; i < problems->count; i++) {
 		char *text = conf_problem_text(&problems->list[i]), *more;
 
-		log_warnx("pgwithd: reload refused why=\"%s\"", text);
+		log_warnx("pgwithd", LOG_ALONE, "reload refused", LOG_QUOTED("why", text));
 		if (i < PROBLEMS_MAX && strlen(all) + strlen(text) < DETAIL_MAX) {
 			more = mem_printf("%s%s%s", all, i ? "\n" : "", text);
 			free(all);
@@ -318,8 +319,9 @@ read_and_take(struct daemon *d, const struct reload_told *told, struct err *e)
 	}
 	changes = take(d, next, told);
 	users_forget(d->users);
-	log_info("pgwithd: reloaded pools=%u scopes=%u changed=%u file=%s", next->npools,
-		 next->nscopes, changes, next->path);
+	log_info("pgwithd", LOG_ALONE, "reloaded", LOG_NUMBER("pools", next->npools),
+		 LOG_NUMBER("scopes", next->nscopes), LOG_NUMBER("changed", changes),
+		 LOG_TEXT("file", next->path));
 	return 0;
 }
 
@@ -355,7 +357,8 @@ reload_set(struct daemon *d, const struct conf_change *change, struct err *e)
 		next = NULL;
 	}
 	if (next) {
-		log_info("pgwithd: set option=%s role=%s", change->option, change->role);
+		log_info("pgwithd", LOG_ALONE, "set", LOG_TEXT("option", change->option),
+			 LOG_TEXT("role", change->role));
 		take(d, next, &(struct reload_told){NULL, NULL});
 		return 0;
 	}
@@ -453,7 +456,7 @@ sweep_roles(struct daemon *d)
 
 		if (pool->used || pool->group->removed)
 			continue;
-		log_debug("pool %s: nobody is in role=%s", pool->conf->name, pool->role);
+		log_debug("pool", pool->conf->name, "nobody is in", LOG_TEXT("role", pool->role));
 		pool_stats_move(pool->group, pool);
 		pool_free(pool);
 	}
@@ -472,7 +475,7 @@ reload_sweep(struct daemon *d)
 		if (!pool->group->removed || is_used(d, pool))
 			continue;
 		if (pool->group == pool)
-			log_info("pool %s: gone", pool->conf->name);
+			log_info("pool", pool->conf->name, "gone");
 		pool_free(pool);
 	}
 }

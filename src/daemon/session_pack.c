@@ -415,8 +415,9 @@ read_session(struct heritage *h)
 		fd = h->client(h->d, cookie);
 		s = fd < 0 ? NULL : session_adopt(h->d, id, fd, state);
 		if (s == NULL) {
-			log_warnx("session %llu: not taken over why=\"%s\"", (unsigned long long)id,
-				  fd < 0 ? "its descriptor was not kept" : "its number is in use");
+			log_warnx("session", id, "not taken over",
+				  LOG_QUOTED("why", fd < 0 ? "its descriptor was not kept"
+							   : "its number is in use"));
 			if (fd >= 0)
 				close(fd);
 		} else {

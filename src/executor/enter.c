@@ -225,9 +225,10 @@ log_granted(const struct scopes *sc, const struct scope *f)
 {
 	if (!sc->session->daemon->conf->log_scopes)
 		return;
-	log_info("session %llu: scope granted name=%s kind=\"%s\" pool=%s waited=%.1fms",
-		 (unsigned long long)sc->session->id, f->name, scope_kind_name(f),
-		 f->pool ? f->pool->conf->name : "", (double)(f->granted_us - f->asked_us) / 1000);
+	log_info("session", sc->session->id, "scope granted", LOG_TEXT("name", f->name),
+		 LOG_QUOTED("kind", scope_kind_name(f)),
+		 LOG_TEXT("pool", f->pool ? f->pool->conf->name : ""),
+		 LOG_MS("waited", f->granted_us - f->asked_us));
 }
 
 /* The lease or lock is there. */
@@ -439,8 +440,8 @@ next_item(struct scopes *sc)
 	if (slow_wanted(w.pool ? w.pool : s->pool))
 		slow_watch(s);
 	if (s->daemon->conf->log_scopes)
-		log_info("session %llu: scope enter name=%s pool=%s", (unsigned long long)s->id,
-			 w.name, w.pool ? w.pool->conf->name : "");
+		log_info("session", s->id, "scope enter", LOG_TEXT("name", w.name),
+			 LOG_TEXT("pool", w.pool ? w.pool->conf->name : ""));
 	if (w.pool)
 		want_transaction(sc, &w);
 	else

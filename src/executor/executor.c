@@ -348,10 +348,9 @@ scopes_log_end(struct scopes *sc, struct scope *f, enum timing_outcome outcome, 
 	int64_t held = f->opened_us ? sc->exit_us - f->opened_us : 0;
 
 	if (s->daemon->conf->log_scopes)
-		log_info("session %llu: scope released name=%s outcome=\"%s\" held=%.1fms "
-			 "cleanup=%.1fms",
-			 (unsigned long long)s->id, f->name, word, (double)held / 1000,
-			 (double)(now - sc->exit_us) / 1000);
+		log_info("session", s->id, "scope released", LOG_TEXT("name", f->name),
+			 LOG_QUOTED("outcome", word), LOG_MS("held", held),
+			 LOG_MS("cleanup", now - sc->exit_us));
 	if (s->slow)
 		slow_frame(s, f, word, sc->exit_us);
 	timing_count(scopes_timing(sc, f), outcome);
@@ -571,10 +570,10 @@ warn(struct session *s, const char *statement, const struct scope *last)
 	buf_add_u8(&quoted, 0);
 	if (count > 0 && !quoted.failed) {
 		s->scopes->swept = true;
-		log_warnx("session %llu: scopes left behind statement=\"%s\" count=%u names=\"%s\" "
-			  "application=%s pid=%d",
-			  (unsigned long long)s->id, statement, count,
-			  (const char *)buf_data(&names), s->application, (int)s->pid);
+		log_warnx("session", s->id, "scopes left behind",
+			  LOG_QUOTED("statement", statement), LOG_NUMBER("count", count),
+			  LOG_QUOTED("names", (const char *)buf_data(&names)),
+			  LOG_TEXT("application", s->application), LOG_NUMBER("pid", s->pid));
 		err_make(&e, ERR_SCOPE_SWEPT, statement, count == 1 ? "the scope" : "the scopes",
 			 (const char *)buf_data(&quoted));
 		scopes_notice(s, "WARNING", &e);

@@ -119,8 +119,8 @@ statement_failed(struct scopes *sc)
 	scopes_notice(s, "WARNING", &e);
 	err_clear(&e);
 	f->pool->stats.statement_fails++;
-	log_warnx("session %llu: scope statement failed name=%s sqlstate=%s",
-		  (unsigned long long)s->id, f->name, s->lease->srv->progress.error);
+	log_warnx("session", s->id, "scope statement failed", LOG_TEXT("name", f->name),
+		  LOG_TEXT("sqlstate", s->lease->srv->progress.error));
 }
 
 static void
@@ -471,12 +471,11 @@ next(struct scopes *sc)
 	sc->attempts = 0;
 	sc->good = !sc->rollback && sc->doing == SCOPES_EXITING;
 	if (!scope_is_begin(f) && s->daemon->conf->log_scopes)
-		log_info("session %llu: scope exit name=%s why=%s", (unsigned long long)s->id,
-			 f->name,
-			 sc->doing == SCOPES_EXPIRING  ? "expired"
-			 : sc->doing == SCOPES_UNDOING ? "not entered"
-			 : sc->swept                   ? "left behind"
-						       : "asked");
+		log_info("session", s->id, "scope exit", LOG_TEXT("name", f->name),
+			 LOG_TEXT("why", sc->doing == SCOPES_EXPIRING  ? "expired"
+					 : sc->doing == SCOPES_UNDOING ? "not entered"
+					 : sc->swept                   ? "left behind"
+								       : "asked"));
 	if (f->state == SCOPE_EXPIRED) {
 		if (sc->good && f->kind == SCOPE_BLOCK) {
 			sc->lost = true;

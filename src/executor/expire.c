@@ -205,11 +205,12 @@ scopes_expire(struct session *s, struct scope *f, enum err_id why)
 	if (f->expire_due || f->state == SCOPE_EXPIRED || sc->doing == SCOPES_LEAVING)
 		return;
 	if (f->kind == SCOPE_IMPLICIT)
-		log_info("session %llu: transaction expired pool=%s why=%s",
-			 (unsigned long long)s->id, f->pool->conf->name, limits_option(why));
+		log_info("session", s->id, "transaction expired",
+			 LOG_TEXT("pool", f->pool->conf->name),
+			 LOG_TEXT("why", limits_option(why)));
 	else
-		log_info("session %llu: scope expired name=%s why=%s", (unsigned long long)s->id,
-			 f->name, err_kind(why)->name);
+		log_info("session", s->id, "scope expired", LOG_TEXT("name", f->name),
+			 LOG_TEXT("why", err_kind(why)->name));
 	f->expired_by = why;
 	f->expire_due = true;
 	sc->expire_us = loop_now_us(s->daemon->loop);

@@ -52,8 +52,8 @@ end_frame(struct scopes *sc, struct scope *f)
 	sc->exit_us = loop_now_us(s->daemon->loop);
 	sc->step = STEP_GONE;
 	if (!scope_is_begin(f) && s->daemon->conf->log_scopes)
-		log_info("session %llu: scope exit name=%s why=\"%s\"", (unsigned long long)s->id,
-			 f->name, sc->gone_text);
+		log_info("session", s->id, "scope exit", LOG_TEXT("name", f->name),
+			 LOG_QUOTED("why", sc->gone_text));
 	if (base == NULL || base->lease == NULL)
 		return;
 	lease_leave(base->lease);

@@ -38,7 +38,7 @@ pause_accepting(struct listen *l)
 {
 	struct timeval second = {1, 0};
 
-	log_warn("listen: cannot accept path=%s", l->path);
+	log_warn("listen", LOG_ALONE, "cannot accept", LOG_TEXT("path", l->path));
 	event_del(&l->event);
 	event_add(&l->retry, &second);
 	l->paused = true;

@@ -46,7 +46,7 @@ loop_new(void)
 	struct loop *l = mem_calloc(1, sizeof *l);
 
 	if (config == NULL)
-		log_fatal("cannot make an event configuration");
+		log_fatal("", LOG_ALONE, "cannot make an event configuration");
 	/* One thread touches the base; worker threads report through an eventfd. */
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
 	/* Timers of libevent are few, and set rarely: it need not look at the clock in each turn.
@@ -57,7 +57,7 @@ loop_new(void)
 	l->base = event_base_new_with_config(config);
 	event_config_free(config);
 	if (l->base == NULL)
-		log_fatal("cannot make an event base that reports hang-ups (epoll)");
+		log_fatal("", LOG_ALONE, "cannot make an event base that reports hang-ups (epoll)");
 	return l;
 }
 
@@ -145,10 +145,10 @@ loop_on_sweep(struct loop *l, void (*fn)(void *), void *arg)
 	l->sweep_arg = arg;
 	l->sweep_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (l->sweep_fd < 0 || timerfd_settime(l->sweep_fd, 0, &timer, NULL) < 0)
-		log_fatal("cannot make a timer");
+		log_fatal("", LOG_ALONE, "cannot make a timer");
 	event_assign(&l->sweep, l->base, l->sweep_fd, EV_READ | EV_PERSIST, on_sweep, l);
 	if (event_add(&l->sweep, NULL) < 0)
-		log_fatal("cannot watch a timer");
+		log_fatal("", LOG_ALONE, "cannot watch a timer");
 }
 
 static void
@@ -165,7 +165,7 @@ loop_on_signal(struct loop *l, int signo, void (*fn)(void *, int), void *arg)
 	struct on_signal *s;
 
 	if (l->nsignals == LOOP_SIGNALS)
-		log_fatal("too many signals");
+		log_fatal("", LOG_ALONE, "too many signals");
 	s = &l->signals[l->nsignals++];
 	s->fn = fn;
 	s->arg = arg;

@@ -29,7 +29,7 @@ listen_for(struct stream *st, enum stream_watch watch)
 		event_del(&st->event);
 	event_assign(&st->event, loop_base(st->loop), st->fd, what[watch], on_event, st);
 	if (event_add(&st->event, NULL) < 0)
-		log_fatal("cannot watch descriptor %d", st->fd);
+		log_fatal("", LOG_ALONE, "cannot watch descriptor", LOG_WORD(st->fd));
 	st->watch = watch;
 }
 
@@ -80,7 +80,7 @@ stream_set_ssl(struct stream *st, SSL *ssl)
 	SSL_set_read_ahead(ssl, 1);
 	st->again = evtimer_new(loop_base(st->loop), on_event, st);
 	if (st->again == NULL)
-		log_fatal("cannot make an event for descriptor %d", st->fd);
+		log_fatal("", LOG_ALONE, "cannot make an event for descriptor", LOG_WORD(st->fd));
 	/* Bytes that TLS has read already raise no event. */
 	if (SSL_has_pending(ssl))
 		read_again(st);
@@ -180,7 +180,7 @@ want_write(struct stream *st)
 	if (st->watch == STREAM_WATCH_EDGE)
 		listen_for_end(st);
 	if (st->write_event == NULL || event_add(st->write_event, NULL) < 0)
-		log_fatal("cannot watch descriptor %d", st->fd);
+		log_fatal("", LOG_ALONE, "cannot watch descriptor", LOG_WORD(st->fd));
 }
 
 static ssize_t

@@ -78,11 +78,11 @@ take_watchdog(struct sysd *s)
 	int r = sd_watchdog_enabled(1, &s->watchdog_us);
 
 	if (r < 0)
-		log_warnx("sysd: WATCHDOG_USEC or WATCHDOG_PID cannot be understood");
+		log_warnx("sysd", LOG_ALONE, "WATCHDOG_USEC or WATCHDOG_PID cannot be understood");
 	if (r <= 0)
 		s->watchdog_us = 0;
 	else
-		log_info("sysd: watched signs=%.1fs", (double)s->watchdog_us / 2e6);
+		log_info("sysd", LOG_ALONE, "watched", LOG_S("signs", (int64_t)s->watchdog_us / 2));
 }
 
 static void
@@ -105,8 +105,9 @@ take_environment(struct sysd *s)
 	if (fdstore_others() > 0)
 		s->unusable = "pgwithd is built without libsystemd";
 	if (has("NOTIFY_SOCKET"))
-		log_warnx("sysd: the service manager is not told anything: pgwithd is built "
-			  "without libsystemd");
+		log_warnx("sysd", LOG_ALONE,
+			  "the service manager is not told anything: pgwithd is built without "
+			  "libsystemd");
 }
 
 static int
@@ -240,7 +241,7 @@ static void __attribute__((format(printf, 2, 3))) tell(struct sysd *s, const cha
 	r = notify(text);
 	if (r < 0) {
 		errno = -r;
-		log_warn("sysd: cannot tell the service manager");
+		log_warn("sysd", LOG_ALONE, "cannot tell the service manager");
 	}
 	free(text);
 }

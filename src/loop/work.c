@@ -99,7 +99,7 @@ thread_main(void *arg)
 		list_remove(&w->running, n);
 		list_append(&w->finished, n);
 		if (write(w->eventfd, &one, sizeof one) < 0)
-			log_warn("work: cannot wake the loop");
+			log_warn("work", LOG_ALONE, "cannot wake the loop");
 	}
 	w->threads--;
 	pthread_cond_signal(&w->ended);
@@ -125,7 +125,8 @@ start_thread(struct work *w)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r != 0) {
 		errno = r;
-		log_warn("work: cannot start a thread threads=%u", w->threads);
+		log_warn("work", LOG_ALONE, "cannot start a thread",
+			 LOG_NUMBER("threads", w->threads));
 	}
 	return r == 0;
 }
@@ -166,7 +167,7 @@ work_new(struct loop *loop, unsigned max_threads, unsigned max_lane)
 	w->max_lane = max_lane;
 	w->eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (w->eventfd < 0)
-		log_fatal("cannot make an eventfd: %s", strerror(errno));
+		log_fatal("", LOG_ALONE, "cannot make an eventfd:", LOG_WORD(strerror(errno)));
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->wake, NULL);
 	pthread_cond_init(&w->ended, NULL);
@@ -213,7 +214,7 @@ work_submit(struct work *w, const void *lane, void (*run)(void *), void (*done)(
 		list_append(&w->finished, &j->node);
 		pthread_mutex_unlock(&w->lock);
 		if (write(w->eventfd, &one, sizeof one) < 0)
-			log_warn("work: cannot wake the loop");
+			log_warn("work", LOG_ALONE, "cannot wake the loop");
 	}
 }
 

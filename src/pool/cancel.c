@@ -187,8 +187,7 @@ abandon_done(void *arg)
 	struct abandoned *job = arg;
 
 	if (!job->sent)
-		log_warnx("server %llu: cancel failed why=\"%s\"", (unsigned long long)job->id,
-			  job->why);
+		log_warnx("server", job->id, "cancel failed", LOG_QUOTED("why", job->why));
 	free(job);
 }
 

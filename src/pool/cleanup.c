@@ -62,10 +62,9 @@ static void
 enter(struct cleanup *c, enum cleanup_state to, int64_t now_us)
 {
 	if (!(states[c->state].next & TO(to)))
-		log_fatal("cleanup: illegal move %s -> %s", states[c->state].name, states[to].name);
-	if (log_debugging())
-		log_debug("server %llu: cleanup %s -> %s", (unsigned long long)c->server,
-			  states[c->state].name, states[to].name);
+		log_fatal("cleanup", LOG_ALONE, "illegal move",
+			  LOG_MOVE(states[c->state].name, states[to].name));
+	log_debug("server", c->server, "cleanup", LOG_MOVE(states[c->state].name, states[to].name));
 	c->state = to;
 	c->step_us = now_us;
 	c->sent = false;

@@ -248,8 +248,8 @@ struct server_head {
 static void
 refuse_server(const struct handed_pools *h, const struct server_head *head, int fd, const char *why)
 {
-	log_warnx("server %llu: not taken over backend=%d why=\"%s\"", (unsigned long long)head->id,
-		  head->backend_pid, why);
+	log_warnx("server", head->id, "not taken over", LOG_NUMBER("backend", head->backend_pid),
+		  LOG_QUOTED("why", why));
 	if (fd >= 0)
 		cancel_abandon(h->all->work, head->id, fd, &head->place, head->backend_pid,
 			       head->key);

@@ -25,11 +25,10 @@ static void
 set_state(struct lease *l, enum lease_state to)
 {
 	if (!(states[l->state].next & TO(to)))
-		log_fatal("lease: illegal move %s -> %s session=%llu", states[l->state].name,
-			  states[to].name, (unsigned long long)l->session);
-	if (log_debugging())
-		log_debug("session %llu: lease %s -> %s", (unsigned long long)l->session,
-			  states[l->state].name, states[to].name);
+		log_fatal("lease", LOG_ALONE, "illegal move",
+			  LOG_MOVE(states[l->state].name, states[to].name),
+			  LOG_NUMBER("session", l->session));
+	log_debug("session", l->session, "lease", LOG_MOVE(states[l->state].name, states[to].name));
 	l->state = to;
 }
 
@@ -324,8 +323,9 @@ void
 lease_move(struct lease *to, struct lease *from)
 {
 	if (from->state != LEASE_HELD || to->state != LEASE_NONE)
-		log_fatal("lease: illegal move of what is %s to what is %s",
-			  states[from->state].name, states[to->state].name);
+		log_fatal("lease", LOG_ALONE, "illegal move of what is",
+			  LOG_WORD(states[from->state].name), LOG_WORD("to what is"),
+			  LOG_WORD(states[to->state].name));
 	set_state(to, LEASE_HELD);
 	to->pool = from->pool;
 	to->srv = from->srv;

@@ -428,9 +428,9 @@ pool_server_connected(struct pool *pool, struct server *srv)
 	probe_connected(pool);
 	pool_heard(pool, srv);
 	if (pool->down_us)
-		log_info("pool %s: can connect again after=%.1fs attempts=%u", pool->conf->name,
-			 (double)(loop_now_us(pool->all->loop) - pool->down_us) / UNIT_S,
-			 pool->attempts);
+		log_info("pool", pool->conf->name, "can connect again",
+			 LOG_S("after", loop_now_us(pool->all->loop) - pool->down_us),
+			 LOG_NUMBER("attempts", pool->attempts));
 	err_clear(&pool->last_error);
 	pool->retry_us = pool->down_us = 0;
 	pool->attempts = 0;
@@ -522,9 +522,9 @@ pool_server_failed(struct pool *pool, const char *reason, const char *sqlstate)
 	news = pool->last_error.id == ERR_NONE || refused != pool->refused ||
 	       (refused && strcmp(pool->last_error.message, e.message) != 0);
 	if (news)
-		log_warnx("pool %s: cannot connect why=\"%s\"", pool->conf->name, reason);
+		log_warnx("pool", pool->conf->name, "cannot connect", LOG_QUOTED("why", reason));
 	else
-		log_debug("pool %s: cannot connect why=\"%s\"", pool->conf->name, reason);
+		log_debug("pool", pool->conf->name, "cannot connect", LOG_QUOTED("why", reason));
 	err_clear(&pool->last_error);
 	err_copy(&pool->last_error, &e);
 	pool->refused = refused;

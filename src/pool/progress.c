@@ -991,7 +991,7 @@ progress_mark(struct progress *p, struct buf *out)
 	char sql[64];
 
 	if (getrandom(&number, sizeof number, 0) != sizeof number)
-		log_fatal("no random numbers are to be had");
+		log_fatal("", LOG_ALONE, "no random numbers are to be had");
 	snprintf(p->mark, sizeof p->mark, "%016llx", (unsigned long long)number);
 	snprintf(sql, sizeof sql, "SELECT 'pgwith %s'", p->mark);
 	/* Where no COPY IN is open this is ignored. */

@@ -58,13 +58,13 @@ move(struct pool *pool)
 
 	if (ci == NULL) {
 		/* Its service file has changed since it was checked. */
-		log_warnx("pool %s: cannot be moved why=\"%s\"", pool->conf->name, why);
+		log_warnx("pool", pool->conf->name, "cannot be moved", LOG_QUOTED("why", why));
 		return;
 	}
 	conninfo_free(pool->conninfo);
 	pool->conninfo = ci;
-	log_info("pool %s: moved servers=%u leased=%u", pool->conf->name, pool->count,
-		 pool->servers[SERVER_LEASED].count);
+	log_info("pool", pool->conf->name, "moved", LOG_NUMBER("servers", pool->count),
+		 LOG_NUMBER("leased", pool->servers[SERVER_LEASED].count));
 	pool_forget_place(pool);
 	retire_all(pool);
 }

@@ -66,11 +66,10 @@ server_set_state(struct server *srv, enum server_state to)
 	enum server_state was = srv->state;
 
 	if (!(states[srv->state].next & TO(to)))
-		log_fatal("server %llu: illegal move %s -> %s", (unsigned long long)srv->id,
-			  states[srv->state].name, states[to].name);
-	if (log_debugging())
-		log_debug("server %llu: %s -> %s pool=%s", (unsigned long long)srv->id,
-			  states[srv->state].name, states[to].name, pool->conf->name);
+		log_fatal("server", srv->id, "illegal move",
+			  LOG_MOVE(states[srv->state].name, states[to].name));
+	log_debug("server", srv->id, "", LOG_MOVE(states[srv->state].name, states[to].name),
+		  LOG_TEXT("pool", pool->conf->name));
 	list_remove(&pool->servers[srv->state], &srv->node);
 	srv->state = to;
 	srv->since_us = loop_now_us(loop_of(srv));
@@ -189,9 +188,10 @@ connected(struct server *srv)
 	if (ssl)
 		stream_set_ssl(&srv->stream, ssl);
 	pool->stats.opened++;
-	log_info("server %llu: connected pool=%s backend=%d version=%d tls=%s",
-		 (unsigned long long)srv->id, pool->conf->name, srv->backend_pid,
-		 PQserverVersion(srv->conn), ssl ? SSL_get_version(ssl) : "no");
+	log_info("server", srv->id, "connected", LOG_TEXT("pool", pool->conf->name),
+		 LOG_NUMBER("backend", srv->backend_pid),
+		 LOG_NUMBER("version", PQserverVersion(srv->conn)),
+		 LOG_TEXT("tls", ssl ? SSL_get_version(ssl) : "no"));
 	PQsetnonblocking(srv->conn, 1);
 	if (getrandom(&srv->spread, sizeof srv->spread, 0) != sizeof srv->spread)
 		srv->spread = 0;
@@ -250,8 +250,7 @@ on_notice(void *arg, const char *text)
 {
 	struct server *srv = arg;
 
-	log_debug("server %llu: notice %.*s", (unsigned long long)srv->id, (int)strcspn(text, "\n"),
-		  text);
+	log_debug("server", srv->id, "notice", LOG_WORD_BYTES(text, strcspn(text, "\n")));
 }
 
 static void
@@ -354,8 +353,8 @@ server_try_next(struct server *srv)
 	if (srv->conn == NULL || conninfo_params_drop(p, PQhost(srv->conn), PQhostaddr(srv->conn),
 						      PQport(srv->conn)) < 0)
 		return false;
-	log_info("server %llu: host silent pool=%s host=%s port=%s", (unsigned long long)srv->id,
-		 srv->pool->conf->name, PQhost(srv->conn), PQport(srv->conn));
+	log_info("server", srv->id, "host silent", LOG_TEXT("pool", srv->pool->conf->name),
+		 LOG_TEXT("host", PQhost(srv->conn)), LOG_TEXT("port", PQport(srv->conn)));
 	event_del(&srv->connect_event);
 	PQfinish(srv->conn);
 	cancel_key_drop(&srv->key);
@@ -446,7 +445,7 @@ server_open(struct pool *pool)
 	struct server *srv = make(pool, SERVER_CONNECTING);
 
 	srv->id = srv->cleanup.server = idmap_add(&pool->all->servers, srv);
-	log_debug("server %llu: connecting pool=%s", (unsigned long long)srv->id, pool->conf->name);
+	log_debug("server", srv->id, "connecting", LOG_TEXT("pool", pool->conf->name));
 	/* From the loop, not from here: a connect can fail at once, and the caller is in the middle
 	 * of something. */
 	evtimer_assign(&srv->connect_event, loop_base(pool->all->loop), begin, srv);
@@ -509,8 +508,8 @@ void
 server_unfit(struct server *srv, const char *why)
 {
 	/* A fault of pgwithd, or of what it talks to; it must not become a client's. */
-	log_warnx("server %llu: not used again pool=%s backend=%d why=\"%s\"",
-		  (unsigned long long)srv->id, srv->pool->conf->name, srv->backend_pid, why);
+	log_warnx("server", srv->id, "not used again", LOG_TEXT("pool", srv->pool->conf->name),
+		  LOG_NUMBER("backend", srv->backend_pid), LOG_QUOTED("why", why));
 	if (srv->state == SERVER_IDLE)
 		srv->pool->stats.broken++;
 	server_close(srv, why);
@@ -554,9 +553,9 @@ take_done(struct server *srv, struct todo *done)
 		if (!s->failed)
 			continue;
 		stats->statement_fails++;
-		log_warnx("server %llu: statement failed pool=%s label=\"%s\" sqlstate=%s",
-			  (unsigned long long)srv->id, srv->pool->conf->name, s->label,
-			  s->sqlstate);
+		log_warnx("server", srv->id, "statement failed",
+			  LOG_TEXT("pool", srv->pool->conf->name), LOG_QUOTED("label", s->label),
+			  LOG_TEXT("sqlstate", s->sqlstate));
 	}
 }
 
@@ -574,10 +573,10 @@ server_close(struct server *srv, const char *why)
 		connect_failed(srv, why);
 		return;
 	}
-	log_info("server %llu: closed pool=%s backend=%d state=%s why=\"%s\" age=%.1fs",
-		 (unsigned long long)srv->id, pool->conf->name, srv->backend_pid,
-		 server_state_name(srv), why,
-		 (double)(loop_now_us(loop_of(srv)) - srv->connected_us) / 1e6);
+	log_info("server", srv->id, "closed", LOG_TEXT("pool", pool->conf->name),
+		 LOG_NUMBER("backend", srv->backend_pid), LOG_TEXT("state", server_state_name(srv)),
+		 LOG_QUOTED("why", why),
+		 LOG_S("age", loop_now_us(loop_of(srv)) - srv->connected_us));
 	if (was == SERVER_CLEANING)
 		cleanup_abandon(&srv->cleanup, why);
 	take_done(srv, &done);
@@ -596,8 +595,8 @@ server_give_up(struct server *srv, const char *why)
 {
 	struct pool *pool = srv->pool;
 
-	log_debug("server %llu: given up pool=%s why=\"%s\"", (unsigned long long)srv->id,
-		  pool->conf->name, why);
+	log_debug("server", srv->id, "given up", LOG_TEXT("pool", pool->conf->name),
+		  LOG_QUOTED("why", why));
 	forget(srv);
 	pool_fill(pool);
 }
@@ -635,8 +634,7 @@ cancel_done(void *arg)
 	struct server *srv = idmap_get(&job->all->servers, job->server);
 
 	if (!job->sent)
-		log_warnx("server %llu: cancel failed why=\"%s\"", (unsigned long long)job->server,
-			  job->why);
+		log_warnx("server", job->server, "cancel failed", LOG_QUOTED("why", job->why));
 	if (srv) {
 		srv->cancels--;
 		if (srv->state == SERVER_CLEANING)
@@ -665,7 +663,7 @@ server_cancel(struct server *srv, uint64_t requester)
 	job->key = srv->key.key;
 	srv->cancels++;
 	srv->pool->stats.cancels++;
-	log_debug("server %llu: cancel backend=%d", (unsigned long long)srv->id, srv->backend_pid);
+	log_debug("server", srv->id, "cancel", LOG_NUMBER("backend", srv->backend_pid));
 	work_submit(srv->pool->all->work, srv->pool, cancel_run, cancel_done, job);
 }
 
@@ -699,15 +697,15 @@ cleanup_ended(struct server *srv)
 	/* The same lease may go on: it must not be out of step either. */
 	if (good && (broken_why = unfinished(srv)) != NULL) {
 		good = usual = false;
-		log_warnx("server %llu: cleanup has left something why=\"%s\"",
-			  (unsigned long long)srv->id, broken_why);
+		log_warnx("server", srv->id, "cleanup has left something",
+			  LOG_QUOTED("why", broken_why));
 	}
 	if (!usual)
-		log_info(
-		    "server %llu: cleanup %s pool=%s backend=%d why=\"%s\" cancels=%u took=%.1fms",
-		    (unsigned long long)srv->id, good ? "done" : broken_why, pool->conf->name,
-		    srv->backend_pid, cleanup_why_name(srv->cleanup.why), srv->cleanup.cancels,
-		    (double)took / 1000);
+		log_info("server", srv->id, "cleanup", LOG_WORD(good ? "done" : broken_why),
+			 LOG_TEXT("pool", pool->conf->name),
+			 LOG_NUMBER("backend", srv->backend_pid),
+			 LOG_QUOTED("why", cleanup_why_name(srv->cleanup.why)),
+			 LOG_NUMBER("cancels", srv->cleanup.cancels), LOG_MS("took", took));
 	if (!good) {
 		server_close(srv, broken_why);
 		return;
@@ -807,10 +805,12 @@ void
 server_clean(struct server *srv, enum cleanup_why why, struct todo *todo, bool keep, bool discard)
 {
 	if (why <= CLEANUP_SHUTDOWN)
-		log_info(
-		    "server %llu: cleanup begins pool=%s backend=%d why=\"%s\" status=%c due=%u",
-		    (unsigned long long)srv->id, srv->pool->conf->name, srv->backend_pid,
-		    cleanup_why_name(why), srv->progress.status, srv->progress.ready_due);
+		log_info("server", srv->id, "cleanup begins",
+			 LOG_TEXT("pool", srv->pool->conf->name),
+			 LOG_NUMBER("backend", srv->backend_pid),
+			 LOG_QUOTED("why", cleanup_why_name(why)),
+			 LOG_BYTES("status", &srv->progress.status, 1),
+			 LOG_NUMBER("due", srv->progress.ready_due));
 	discard |= server_must_discard(srv);
 	server_set_state(srv, SERVER_CLEANING);
 	cleanup_start(&srv->cleanup, why, todo, keep, discard, srv->pool->conf->cleanup_timeout_us,

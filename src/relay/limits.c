@@ -275,8 +275,8 @@ cancel_alone(const struct look *k, enum err_id why)
 	if (k->now_us - s->limited_us < RECANCEL_US)
 		return;
 	s->limited_us = k->now_us;
-	log_info("session %llu: statement cancelled pool=%s why=%s", (unsigned long long)s->id,
-		 k->conf->name, limits_option(why));
+	log_info("session", s->id, "statement cancelled", LOG_TEXT("pool", k->conf->name),
+		 LOG_TEXT("why", limits_option(why)));
 	if (why == ERR_SCOPE_IDLE && (k->p->to_left > 0 || !copies_in(k))) {
 		drop_exchange(k);
 		return;

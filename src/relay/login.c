@@ -69,8 +69,8 @@ enter_console(struct session *s)
 	send_hello(s, &out);
 	buf_clear(&out);
 	if (conf->log_connections)
-		log_info("session %llu: console role=%s uid=%u pid=%d", (unsigned long long)s->id,
-			 s->role, (unsigned)s->uid, (int)s->pid);
+		log_info("session", s->id, "console", LOG_TEXT("role", s->role),
+			 LOG_NUMBER("uid", s->uid), LOG_NUMBER("pid", s->pid));
 }
 
 /* ---- the pool's parameters ---- */
@@ -93,9 +93,9 @@ login_welcome(struct session *s)
 	if (!s->unproven)
 		telling_forget_repeated(s);
 	if (s->daemon->conf->log_connections)
-		log_info("session %llu: in pool=%s role=%s uid=%u pid=%d",
-			 (unsigned long long)s->id, s->pool->conf->name, s->role, (unsigned)s->uid,
-			 (int)s->pid);
+		log_info("session", s->id, "in", LOG_TEXT("pool", s->pool->conf->name),
+			 LOG_TEXT("role", s->role), LOG_NUMBER("uid", s->uid),
+			 LOG_NUMBER("pid", s->pid));
 	request_resume(s);
 }
 
@@ -463,9 +463,9 @@ packet(struct session *s, const uint8_t *data, size_t bytes)
 	case -E_RANGE:
 		/* Whatever comes there knows nothing of the protocol, or of its errors. PostgreSQL
 		 * closes without a word. */
-		log_info_often("session %llu: refused uid=%u pid=%d why=\"invalid length of "
-			       "startup packet: %u\"",
-			       (unsigned long long)s->id, (unsigned)s->uid, (int)s->pid, st.length);
+		log_info_often("session", s->id, "refused", LOG_NUMBER("uid", s->uid),
+			       LOG_NUMBER("pid", s->pid),
+			       LOG_PHRASE("why", "invalid length of startup packet:", st.length));
 		s->daemon->refused++;
 		session_close(s, CLEANUP_CLIENT_REFUSED, "no startup packet");
 		return 0;

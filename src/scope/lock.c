@@ -37,7 +37,7 @@ locks_init(struct locks *all, struct loop *loop)
 	list_init(&all->list);
 	list_init(&all->granted);
 	if (getrandom(&all->seed, sizeof all->seed, 0) != sizeof all->seed)
-		log_fatal("no random numbers");
+		log_fatal("", LOG_ALONE, "no random numbers");
 }
 
 void
@@ -166,10 +166,10 @@ set_state(struct lock_hold *h, enum lock_state state)
 	struct lock *lock = h->lock;
 
 	if (!(states[h->state].next & TO(state)))
-		log_fatal("session %" PRIu64 ": illegal move of a lock: %s -> %s", h->session,
-			  states[h->state].name, states[state].name);
-	log_debug("session %" PRIu64 ": %s %s -> %s", h->session, lock_mode_name(h->mode),
-		  states[h->state].name, states[state].name);
+		log_fatal("session", h->session, "illegal move of a lock:",
+			  LOG_MOVE(states[h->state].name, states[state].name));
+	log_debug("session", h->session, "", LOG_WORD(lock_mode_name(h->mode)),
+		  LOG_MOVE(states[h->state].name, states[state].name));
 	if (h->state == LOCK_HELD) {
 		list_remove(&lock->holders, &h->node);
 		lock->exclusive -= h->mode == LOCK_EXCLUSIVE;

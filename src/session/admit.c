@@ -234,8 +234,8 @@ admit_told(void *arg, struct user *user)
 	size_t count = 0;
 
 	if (user->problem)
-		log_warnx("pgwithd: the system does not tell who a user is uid=%u why=\"%s\"",
-			  (unsigned)user->uid, user->problem);
+		log_warnx("pgwithd", LOG_ALONE, "the system does not tell who a user is",
+			  LOG_NUMBER("uid", user->uid), LOG_QUOTED("why", user->problem));
 	/* To go on with one changes the lists, and may end others. */
 	for (unsigned i = 0; i < sizeof states / sizeof *states; i++)
 		LIST_EACH (n, &d->in_state[states[i]]) {

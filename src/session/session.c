@@ -68,11 +68,9 @@ session_set_state(struct session *s, enum session_state to)
 	struct daemon *d = s->daemon;
 
 	if (!(states[s->state].next & TO(to)))
-		log_fatal("session %llu: illegal move %s -> %s", (unsigned long long)s->id,
-			  states[s->state].name, states[to].name);
-	if (log_debugging())
-		log_debug("session %llu: %s -> %s", (unsigned long long)s->id,
-			  states[s->state].name, states[to].name);
+		log_fatal("session", s->id, "illegal move",
+			  LOG_MOVE(states[s->state].name, states[to].name));
+	log_debug("session", s->id, "", LOG_MOVE(states[s->state].name, states[to].name));
 	list_remove(&d->in_state[s->state], &s->node);
 	s->state = to;
 	s->since_us = loop_now_us(d->loop);
@@ -238,7 +236,7 @@ session_accept(struct daemon *d, int fd)
 	s->pid = peer.pid;
 	/* Without a random secret anybody could cancel: the id can be guessed. */
 	if (getrandom(s->secret, sizeof s->secret, 0) != sizeof s->secret)
-		log_fatal("no random numbers");
+		log_fatal("", LOG_ALONE, "no random numbers");
 	buf_init(&s->in, IN_MAX);
 	lease_init(&s->own, &relay_lease_ops, s, s->id);
 	s->lease = &s->own;
@@ -313,10 +311,10 @@ session_log_error(const struct session *s, const struct err *e)
 {
 	if (s->daemon->conf->log_pooler_errors)
 		log_info_often(
-		    "session %llu: error pool=%s role=%s pid=%d sqlstate=%s kind=%s why=\"%s\"",
-		    (unsigned long long)s->id, s->pool ? s->pool->conf->name : "",
-		    s->role ? s->role : "", (int)s->pid, e->sqlstate, err_kind(e->id)->name,
-		    e->message);
+		    "session", s->id, "error", LOG_TEXT("pool", s->pool ? s->pool->conf->name : ""),
+		    LOG_TEXT("role", s->role ? s->role : ""), LOG_NUMBER("pid", s->pid),
+		    LOG_TEXT("sqlstate", e->sqlstate), LOG_TEXT("kind", err_kind(e->id)->name),
+		    LOG_QUOTED("why", e->message));
 }
 
 void
@@ -346,11 +344,12 @@ last_words(struct session *s, const struct err *e, struct buf *out)
 	const struct server *srv = s->state == SESSION_ACTIVE ? s->lease->srv : NULL;
 
 	if (s->daemon->conf->log_pooler_errors)
-		log_info_often(
-		    "session %llu: refused pool=%s role=%s pid=%d sqlstate=%s kind=%s why=\"%s\"",
-		    (unsigned long long)s->id, s->pool ? s->pool->conf->name : "",
-		    s->role ? s->role : "", (int)s->pid, e->sqlstate, err_kind(e->id)->name,
-		    e->message);
+		log_info_often("session", s->id, "refused",
+			       LOG_TEXT("pool", s->pool ? s->pool->conf->name : ""),
+			       LOG_TEXT("role", s->role ? s->role : ""), LOG_NUMBER("pid", s->pid),
+			       LOG_TEXT("sqlstate", e->sqlstate),
+			       LOG_TEXT("kind", err_kind(e->id)->name),
+			       LOG_QUOTED("why", e->message));
 	s->last_words = (uint8_t)e->id;
 	daemon_count_error(s->daemon, e);
 	/* No error can be put into the middle of a message. */
@@ -466,10 +465,10 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	if (s->slow)
 		slow_end(s, "cancelled", NULL);
 	if (was_in && d->conf->log_disconnections)
-		log_info("session %llu: left role=%s pid=%d why=\"%s\" queries=%llu",
-			 (unsigned long long)s->id, s->role, (int)s->pid,
-			 s->last_words ? err_kind(s->last_words)->name : text,
-			 (unsigned long long)s->queries);
+		log_info("session", s->id, "left", LOG_TEXT("role", s->role),
+			 LOG_NUMBER("pid", s->pid),
+			 LOG_QUOTED("why", s->last_words ? err_kind(s->last_words)->name : text),
+			 LOG_NUMBER("queries", s->queries));
 	session_set_state(s, SESSION_CLOSED);
 	stream_close(&s->stream);
 	idmap_remove(&d->sessions, s->id);
@@ -526,7 +525,7 @@ session_sweep(struct daemon *d)
 {
 	int64_t now = loop_now_us(d->loop);
 	struct list_node *n;
-	char text[32];
+	char text[32], why[80];
 
 	/* In order of time: whoever entered the state first stands first. */
 	while ((n = list_first(&d->in_state[SESSION_STARTUP])) != NULL) {
@@ -535,10 +534,10 @@ session_sweep(struct daemon *d)
 		if (now - s->since_us < d->conf->login_timeout_us)
 			break;
 		/* As PostgreSQL, without a word: it may know nothing of the protocol. */
-		log_info_often("session %llu: refused uid=%u pid=%d why=\"no complete startup "
-			       "packet within %s\"",
-			       (unsigned long long)s->id, (unsigned)s->uid, (int)s->pid,
-			       units_duration_str(d->conf->login_timeout_us, text, sizeof text));
+		snprintf(why, sizeof why, "no complete startup packet within %s",
+			 units_duration_str(d->conf->login_timeout_us, text, sizeof text));
+		log_info_often("session", s->id, "refused", LOG_NUMBER("uid", s->uid),
+			       LOG_NUMBER("pid", s->pid), LOG_QUOTED("why", why));
 		d->refused++;
 		session_close(s, CLEANUP_CLIENT_REFUSED, "login_timeout");
 	}

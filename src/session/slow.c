@@ -96,10 +96,11 @@ struct tale {
 	uint64_t statements;
 };
 
-static double
-ms(int64_t us)
+/* The clock of the loop may be behind that of what is measured. */
+static int64_t
+elapsed(int64_t us)
 {
-	return us > 0 ? (double)us / 1000 : 0;
+	return us > 0 ? us : 0;
 }
 
 static void
@@ -112,10 +113,10 @@ tell_statements(const struct session *s, const struct tale *t)
 		const struct slow_note *st = LIST_OBJ(n, const struct slow_note, node);
 
 		if (st->at_us >= t->began_us)
-			log_info(
-			    "session %llu: slow scope statement name=%s n=%u at=%.1fms sql=\"%s\"",
-			    (unsigned long long)s->id, t->scope, ++number,
-			    ms(st->at_us - t->began_us), st->text);
+			log_info("session", s->id, "slow scope statement",
+				 LOG_TEXT("name", t->scope), LOG_NUMBER("n", ++number),
+				 LOG_MS("at", elapsed(st->at_us - t->began_us)),
+				 LOG_QUOTED("sql", st->text));
 	}
 }
 
@@ -134,16 +135,15 @@ tell(const struct session *s, const struct tale *t)
 
 		if (w->at_us >= t->began_us)
 			buf_add_fmt(&waited, "%s%s %.1fms", waited.len ? ", " : "", w->text,
-				    ms(w->us));
+				    (double)elapsed(w->us) / 1000);
 	}
-	log_info("session %llu: slow scope name=%s kind=\"%s\" pool=%s role=%s outcome=\"%s\" "
-		 "sqlstate=%s "
-		 "took=%.1fms wait=%.1fms enter=%.1fms hold=%.1fms cleanup=%.1fms statements=%llu "
-		 "waited_for=\"%.*s\"",
-		 (unsigned long long)s->id, t->scope, t->kind, t->pool, s->role, t->outcome,
-		 t->sqlstate, ms(took), ms(t->wait_us), ms(t->enter_us), ms(t->hold_us),
-		 ms(t->cleanup_us), (unsigned long long)t->statements, (int)waited.len,
-		 waited.len ? (const char *)buf_data(&waited) : "");
+	log_info("session", s->id, "slow scope", LOG_TEXT("name", t->scope),
+		 LOG_QUOTED("kind", t->kind), LOG_TEXT("pool", t->pool), LOG_TEXT("role", s->role),
+		 LOG_QUOTED("outcome", t->outcome), LOG_TEXT("sqlstate", t->sqlstate),
+		 LOG_MS("took", elapsed(took)), LOG_MS("wait", elapsed(t->wait_us)),
+		 LOG_MS("enter", elapsed(t->enter_us)), LOG_MS("hold", elapsed(t->hold_us)),
+		 LOG_MS("cleanup", elapsed(t->cleanup_us)), LOG_NUMBER("statements", t->statements),
+		 LOG_QUOTED_BYTES("waited_for", buf_data(&waited), waited.len));
 	buf_clear(&waited);
 	if (t->conf->log_scope_statements)
 		tell_statements(s, t);

@@ -64,23 +64,26 @@ lines(const char *s)
 
 START_TEST(levels_are_obeyed)
 {
+	int evaluated = 0;
+
 	log_init("prog", LOG_WARN);
-	log_debug("d");
-	log_info("i");
+	log_debug("", LOG_ALONE, "d");
+	log_info("", LOG_ALONE, "i");
 	ck_assert_str_eq(written(), "");
-	log_warnx("w=%d", 5);
+	log_warnx("", LOG_ALONE, "", LOG_NUMBER("w", 5));
 	ck_assert_ptr_nonnull(strstr(written(), " warn w=5\n"));
-	log_error("e");
+	log_error("", LOG_ALONE, "e");
 	ck_assert_ptr_nonnull(strstr(written(), " error e\n"));
 	log_set_level(LOG_DEBUG);
-	ck_assert(log_debugging());
-	log_debug("d");
-	log_info("i");
+	log_debug("", LOG_ALONE, "d");
+	log_info("", LOG_ALONE, "i");
 	ck_assert_uint_eq(lines(written()), 2);
 	log_set_level(LOG_ERROR);
-	ck_assert(!log_debugging());
-	log_warn("w");
+	log_warn("", LOG_ALONE, "w", LOG_NUMBER("n", ++evaluated));
 	ck_assert_str_eq(written(), "");
+	ck_assert_int_eq(evaluated, 0);
+	log_error("", LOG_ALONE, "e", LOG_NUMBER("n", ++evaluated));
+	ck_assert_ptr_nonnull(strstr(written(), " error e n=1\n"));
 }
 END_TEST
 
@@ -91,7 +94,7 @@ START_TEST(a_line_has_its_parts)
 	int pid;
 
 	log_init("prog", LOG_INFO);
-	log_info("session 42: wait ended why=%s", "timeout");
+	log_info("session", 42, "wait ended", LOG_TEXT("why", "timeout"));
 	ck_assert_int_eq(sscanf(written(), "%u-%u-%u %u:%u:%u.%3u %19[^[][%d] %19s %49[^\n]", &year,
 				&month, &day, &hour, &minute, &second, &ms, program, &pid, level,
 				rest),
@@ -107,13 +110,13 @@ START_TEST(errno_is_told_and_kept)
 {
 	log_init("prog", LOG_INFO);
 	errno = ENOENT;
-	log_warn("open");
+	log_warn("", LOG_ALONE, "open");
 	ck_assert_int_eq(errno, ENOENT);
 	ck_assert_ptr_nonnull(strstr(written(), " warn open: No such file or directory\n"));
-	log_warnx("open");
+	log_warnx("", LOG_ALONE, "open");
 	ck_assert_ptr_nonnull(strstr(written(), " warn open\n"));
 	close(-1);
-	log_debug("nothing");
+	log_debug("", LOG_ALONE, "nothing");
 	ck_assert_int_eq(errno, EBADF);
 }
 END_TEST
@@ -127,8 +130,9 @@ START_TEST(lines_cannot_be_forged)
 		all[i - 1] = (char)i;
 	all[255] = 0;
 	log_init("prog", LOG_INFO);
-	log_info("user=%s", all);
-	log_info("user=%s", "x\r\n2024-01-01 00:00:00.000 prog[1] error forged\033[2J");
+	log_info("", LOG_ALONE, "", LOG_TEXT("user", all));
+	log_info("", LOG_ALONE, "",
+		 LOG_TEXT("user", "x\r\n2024-01-01 00:00:00.000 prog[1] error forged\033[2J"));
 	got = written();
 	ck_assert_uint_eq(lines(got), 2);
 	for (; *got; got++)
@@ -137,14 +141,14 @@ START_TEST(lines_cannot_be_forged)
 	memset(long_text, 'a', sizeof long_text - 1);
 	long_text[sizeof long_text - 1] = 0;
 	errno = ENOENT;
-	log_warn("%s", long_text);
+	log_warn("", LOG_ALONE, "", LOG_WORD(long_text));
 	got = written();
 	ck_assert_uint_eq(lines(got), 1);
 	ck_assert_int_eq(got[strlen(got) - 1], '\n');
 	ck_assert_uint_lt(strlen(got), 4000);
 	memset(long_text + 1900, 0, 1);
 	log_init(long_text, LOG_INFO);
-	log_warn("%s", long_text);
+	log_warn("", LOG_ALONE, "", LOG_WORD(long_text));
 	got = written();
 	ck_assert_uint_eq(lines(got), 1);
 	ck_assert_int_eq(got[strlen(got) - 1], '\n');
@@ -161,21 +165,21 @@ START_TEST(the_journal_gets_priorities)
 		 (unsigned long long)st.st_ino);
 	setenv("JOURNAL_STREAM", stream, 1);
 	log_init("prog", LOG_DEBUG);
-	log_debug("d");
-	log_info("i");
-	log_warnx("w");
-	log_error("e");
+	log_debug("", LOG_ALONE, "d");
+	log_info("", LOG_ALONE, "i");
+	log_warnx("", LOG_ALONE, "w");
+	log_error("", LOG_ALONE, "e");
 	ck_assert_str_eq(written(), "<7>d\n<6>i\n<4>w\n<3>e\n");
 	/* Inherited, but stderr is another file. */
 	snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)st.st_dev,
 		 (unsigned long long)st.st_ino + 1);
 	setenv("JOURNAL_STREAM", stream, 1);
 	log_init("prog", LOG_DEBUG);
-	log_info("i");
+	log_info("", LOG_ALONE, "i");
 	ck_assert_ptr_nonnull(strstr(written(), " info i\n"));
 	setenv("JOURNAL_STREAM", "nonsense", 1);
 	log_init("prog", LOG_DEBUG);
-	log_info("i");
+	log_info("", LOG_ALONE, "i");
 	ck_assert_ptr_nonnull(strstr(written(), " info i\n"));
 }
 END_TEST
@@ -206,7 +210,7 @@ START_TEST(fatal_ends_with_status_1)
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0)
-		log_fatal("out of %s", "memory");
+		log_fatal("", LOG_ALONE, "out of", LOG_WORD("memory"));
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 	ck_assert_ptr_nonnull(strstr(written(), " error out of memory\n"));
@@ -228,24 +232,28 @@ said(void)
 
 START_TEST(values_are_quoted_where_they_need_it)
 {
-	const char *volatile nothing = NULL;
+	const char *nothing = NULL;
 
 	log_init("prog", LOG_INFO);
-	log_info("session %llu: in pool=%s role=%s uid=%u", 12ULL, "orders", "app", 7U);
+	log_info("session", 12ULL, "in", LOG_TEXT("pool", "orders"), LOG_TEXT("role", "app"),
+		 LOG_NUMBER("uid", 7U));
 	ck_assert_str_eq(said(), "session 12: in pool=orders role=app uid=7");
-	log_info("session %u: in role=%s why=%s", 1U, "a b=c uid=0", "");
+	log_info("session", 1U, "in", LOG_TEXT("role", "a b=c uid=0"), LOG_TEXT("why", ""));
 	ck_assert_str_eq(said(), "session 1: in role=\"a b=c uid=0\" why=");
-	log_info("session %u: in role=%s why=\"%s\" n=%d", 1U, "say \"x\\", "gone", -4);
+	log_info("session", 1U, "in", LOG_TEXT("role", "say \"x\\"), LOG_QUOTED("why", "gone"),
+		 LOG_NUMBER("n", -4));
 	ck_assert_str_eq(said(), "session 1: in role=\"say \\\"x\\\\\" why=\"gone\" n=-4");
-	log_info("x: in role=%s bytes=%zu %s", "a\n\x1b\xff\xc2\x85\xc3\xa9", sizeof(char), "b\tc");
+	log_info("x", LOG_ALONE, "in", LOG_WORD("b\tc"),
+		 LOG_TEXT("role", "a\n\x1b\xff\xc2\x85\xc3\xa9"),
+		 LOG_NUMBER("bytes", sizeof(char)));
 	ck_assert_str_eq(said(),
-			 "x: in role=\"a\\x0a\\x1b\\xff\\xc2\\x85\xc3\xa9\" bytes=1 b\\x09c");
-	/* Not a key, and not a subject, but what the format says is one. */
-	log_info("%s", "session 3: x=1");
+			 "x: in b\\x09c role=\"a\\x0a\\x1b\\xff\\xc2\\x85\xc3\xa9\" bytes=1");
+	/* Not a key, and not a subject: only the call says what is one. */
+	log_info("", LOG_ALONE, "", LOG_WORD("session 3: x=1"));
 	ck_assert_str_eq(said(), "session 3: x=1");
-	log_info("took=%.1fms part=%.*s of=%-4d|%05.1f %c %% %x %s", 1.25, 2, "abc", 3, 2.5, 'c',
-		 255U, nothing);
-	ck_assert_str_eq(said(), "took=1.2ms part=ab of=\"3   |002.5\" c % ff (null)");
+	log_info("", LOG_ALONE, "", LOG_MS("took", 1250), LOG_BYTES("part", "abc", 2),
+		 LOG_TEXT("nothing", nothing));
+	ck_assert_str_eq(said(), "took=1.2ms part=ab nothing=(null)");
 }
 END_TEST
 
@@ -271,8 +279,8 @@ START_TEST(json_has_a_member_for_each_value)
 
 	log_init("prog", LOG_INFO);
 	log_set_format(LOG_JSON);
-	log_info("session %llu: wait ended why=%s waited=%.1fms n=%d age=%ds", 42ULL, "timeout",
-		 5.04, -3, 7);
+	log_info("session", 42ULL, "wait ended", LOG_TEXT("why", "timeout"), LOG_MS("waited", 5040),
+		 LOG_NUMBER("n", -3), LOG_S("age", 7000000));
 	ck_assert_int_eq(sscanf(written(),
 				"{\"time\":\"%4u-%2u-%2uT%2u:%2u:%2u.%3uZ\",\"program\":\"prog\","
 				"\"process\":%d,%n",
@@ -282,24 +290,23 @@ START_TEST(json_has_a_member_for_each_value)
 	ck_assert_int_eq(pid, getpid());
 	ck_assert_str_eq(text + end,
 			 "\"level\":\"info\",\"message\":\"wait ended\",\"session\":42,"
-			 "\"why\":\"timeout\",\"waited_ms\":5.0,\"n\":-3,\"age_s\":7}\n");
-	log_info("pgwithd: ready socket=%s", "/tmp/a");
+			 "\"why\":\"timeout\",\"waited_ms\":5.0,\"n\":-3,\"age_s\":7.0}\n");
+	log_info("pgwithd", LOG_ALONE, "ready", LOG_TEXT("socket", "/tmp/a"));
 	ck_assert_str_eq(
 	    members(),
 	    "info\",\"message\":\"ready\",\"subject\":\"pgwithd\",\"socket\":\"/tmp/a\"");
-	log_info("pool %s: cannot connect why=\"%s\"", "pool", "a \"b\"\\\n\t\x01\x7f\xff\xe2\x82");
+	log_info("pool", "pool", "cannot connect",
+		 LOG_QUOTED("why", "a \"b\"\\\n\t\x01\x7f\xff\xe2\x82"));
 	ck_assert_str_eq(members(),
 			 "info\",\"message\":\"cannot connect\",\"pool\":\"pool\",\"why\":"
 			 "\"a \\\"b\\\"\\\\\\n\\t\\u0001\\u007f\xef\xbf\xbd\xef\xbf\xbd"
 			 "\xef\xbf\xbd\"");
-	/* What is no JSON number is a string; log's own names stay its own. */
-	log_info("x=%05d y=%+d z=%f mask=%x time=%s a=%d.%d b=%d%s", 7, 7, 1.0 / 0.0, 255U, "noon",
-		 1, 2, 3, "mb");
+	/* Log's own names stay its own. */
+	log_info("", LOG_ALONE, "", LOG_TEXT("time", "noon"), LOG_MS("process", 700));
 	ck_assert_str_eq(members(),
-			 "info\",\"message\":\"\",\"x\":\"00007\",\"y\":\"+7\",\"z\":\"inf\","
-			 "\"mask\":\"ff\",\"time_\":\"noon\",\"a\":\"1.2\",\"b\":\"3mb\"");
+			 "info\",\"message\":\"\",\"time_\":\"noon\",\"process__ms\":0.7");
 	errno = ENOENT;
-	log_warn("file: cannot open path=%s", "/x");
+	log_warn("file", LOG_ALONE, "cannot open", LOG_TEXT("path", "/x"));
 	ck_assert_str_eq(members(), "warn\",\"message\":\"cannot open\",\"subject\":\"file\","
 				    "\"path\":\"/x\",\"error\":\"No such file or directory\"");
 }
@@ -318,7 +325,8 @@ START_TEST(json_that_is_too_long_is_still_json)
 		memset(value, 'a', shift);
 		for (size_t i = shift; i + 9 < sizeof value; i += 8)
 			memcpy(value + i, "\"\\\n\x01\xc3\xa9\xff-", 9);
-		log_info("%s a=%s b=%s c=%s d=%d", value, value, value, value, 1);
+		log_info("", LOG_ALONE, "", LOG_WORD(value), LOG_TEXT("a", value),
+			 LOG_TEXT("b", value), LOG_TEXT("c", value), LOG_NUMBER("d", 1));
 		got = members();
 		ck_assert_uint_lt(strlen(got), 4000);
 		ck_assert_ptr_nonnull(strstr(got, "...\",\"a\":\""));
@@ -331,9 +339,10 @@ START_TEST(json_that_is_too_long_is_still_json)
 		ck_assert_int_eq(at[-1], '"');
 	}
 	log_set_format(LOG_TEXT);
-	log_info("x why=\"%s\" n=%d", value, 1);
+	log_info("", LOG_ALONE, "x", LOG_QUOTED("why", value), LOG_NUMBER("n", 1));
 	ck_assert_ptr_nonnull(strstr(written(), "...\" n=1\n"));
-	log_info("x why=\"%s\" b=\"%s\" c=\"%s\" d=\"%s\"", value, value, value, value);
+	log_info("", LOG_ALONE, "x", LOG_QUOTED("why", value), LOG_QUOTED("b", value),
+		 LOG_QUOTED("c", value), LOG_QUOTED("d", value));
 	ck_assert_ptr_nonnull(strstr(written(), "...\"\n"));
 }
 END_TEST
@@ -344,16 +353,17 @@ START_TEST(what_repeats_is_counted)
 
 	log_init("prog", LOG_INFO);
 	for (int i = 0; i < 42; i++)
-		log_warnx("server %d: statement failed pool=%s took=%.1fms", i, "db", i * 0.5);
+		log_warnx("server", i, "statement failed", LOG_TEXT("pool", "db"),
+			  LOG_MS("took", i * 500));
 	got = written();
 	ck_assert_uint_eq(lines(got), 1);
 	ck_assert_ptr_nonnull(strstr(got, " warn server 0: statement failed pool=db took=0.0ms\n"));
 	/* Another kind: other words, another level, another error. */
-	log_warnx("server %d: statement failed pool=%s took=%.1fms", 1, "other", 1.0);
+	log_warnx("server", 1, "statement failed", LOG_TEXT("pool", "other"), LOG_MS("took", 1000));
 	errno = ENOENT;
-	log_warn("server: failed");
+	log_warn("server", LOG_ALONE, "failed");
 	errno = EIO;
-	log_warn("server: failed");
+	log_warn("server", LOG_ALONE, "failed");
 	ck_assert_uint_eq(lines(written()), 3);
 	/* The last of them, and how many, in the time that is promised. */
 	do {
@@ -365,19 +375,20 @@ START_TEST(what_repeats_is_counted)
 	    strstr(got, " warn server 41: statement failed pool=db took=20.5ms repeated=41\n"));
 	/* It goes on: not one more line before its time, and the rest at the end. */
 	for (int i = 0; i < 5; i++)
-		log_warnx("server %d: statement failed pool=%s took=%.1fms", i, "db", 1.0);
+		log_warnx("server", i, "statement failed", LOG_TEXT("pool", "db"),
+			  LOG_MS("took", 1000));
 	ck_assert_str_eq(written(), "");
 	log_set_format(LOG_JSON);
 	ck_assert_ptr_nonnull(strstr(written(), " took=1.0ms repeated=5\n"));
 	log_flush();
 	ck_assert_str_eq(written(), "");
-	log_info_often("a");
-	log_info_often("a");
+	log_info_often("", LOG_ALONE, "a");
+	log_info_often("", LOG_ALONE, "a");
 	log_flush();
 	ck_assert_ptr_nonnull(strstr(written(), "\"message\":\"a\",\"repeated\":1}\n"));
 	/* Events are all told. */
 	for (int i = 0; i < 3; i++)
-		log_info("session 1: b");
+		log_info("session", 1, "b");
 	ck_assert_uint_eq(lines(written()), 3);
 }
 END_TEST
@@ -389,8 +400,8 @@ START_TEST(more_kinds_than_are_remembered)
 	log_init("prog", LOG_INFO);
 	for (int i = 0; i < 200; i++) {
 		snprintf(kind, sizeof kind, "k%d", i % 50);
-		log_warnx("x kind=%s", kind);
-		log_warnx("x kind=%s", kind);
+		log_warnx("", LOG_ALONE, "x", LOG_TEXT("kind", kind));
+		log_warnx("", LOG_ALONE, "x", LOG_TEXT("kind", kind));
 	}
 	log_flush();
 	/* Each is told, twice: itself, and that it was repeated once. */
@@ -439,14 +450,14 @@ START_TEST(a_reader_that_is_stuck_is_not_waited_for)
 
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	for (int i = 0; i < 1000; i++)
-		log_info("line n=%d", i);
+		log_info("", LOG_ALONE, "line", LOG_NUMBER("n", i));
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	ms = (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
 	ck_assert_int_lt(ms, 1000); /* one wait, of 20 ms, and not a thousand */
 	read_all(fd, got, sizeof got);
 	ck_assert_ptr_null(strstr(got, "line"));
 	/* It reads again: it is told what it has missed, first. */
-	log_info("line n=%d", 1000);
+	log_info("", LOG_ALONE, "line", LOG_NUMBER("n", 1000));
 	read_all(fd, got, sizeof got);
 	ck_assert_uint_eq(lines(got), 2);
 	ck_assert_ptr_nonnull(
@@ -455,7 +466,7 @@ START_TEST(a_reader_that_is_stuck_is_not_waited_for)
 	close(fd);
 	/* And now it is gone. */
 	signal(SIGPIPE, SIG_IGN);
-	log_info("line n=%d", 1001);
+	log_info("", LOG_ALONE, "line", LOG_NUMBER("n", 1001));
 }
 END_TEST
 
@@ -464,7 +475,7 @@ START_TEST(a_sweep_tells_of_lost_lines)
 	int fd = full_pipe();
 	static char got[200000];
 
-	log_error("a");
+	log_error("", LOG_ALONE, "a");
 	read_all(fd, got, sizeof got);
 	log_sweep();
 	read_all(fd, got, sizeof got);
@@ -483,10 +494,10 @@ START_TEST(a_full_disk_loses_lines_and_nothing_else)
 	dup2(full, STDERR_FILENO);
 	log_init("prog", LOG_INFO);
 	for (int i = 0; i < 10; i++)
-		log_info("line n=%d", i);
+		log_info("", LOG_ALONE, "line", LOG_NUMBER("n", i));
 	/* There is room again. */
 	dup2(good, STDERR_FILENO);
-	log_info("line n=%d", 10);
+	log_info("", LOG_ALONE, "line", LOG_NUMBER("n", 10));
 	got = written();
 	ck_assert_uint_eq(lines(got), 2);
 	ck_assert_ptr_nonnull(strstr(got, " lines=10\n"));
@@ -511,9 +522,9 @@ START_TEST(a_line_that_was_cut_by_a_full_disk_is_ended)
 	dup2(out, STDERR_FILENO);
 	log_init("prog", LOG_INFO);
 	setrlimit(RLIMIT_FSIZE, &limit);
-	log_info("first");
+	log_info("", LOG_ALONE, "first");
 	setrlimit(RLIMIT_FSIZE, &old);
-	log_info("second");
+	log_info("", LOG_ALONE, "second");
 	dup2(good, STDERR_FILENO);
 	ck_assert_int_gt(pread(out, got, sizeof got - 1, 0), 0);
 	ck_assert_uint_eq(lines(got), 3);
@@ -536,10 +547,10 @@ START_TEST(a_socket_that_is_full_does_not_block)
 	close(fds[0]);
 	log_init("prog", LOG_INFO);
 	for (int i = 0; i < 20000; i++)
-		log_info("line n=%d", i);
+		log_info("", LOG_ALONE, "line", LOG_NUMBER("n", i));
 	n = read_all(fds[1], got, sizeof got);
 	ck_assert_uint_gt(n, 1000);
-	log_info("last");
+	log_info("", LOG_ALONE, "last");
 	read_all(fds[1], got, sizeof got);
 	ck_assert_ptr_nonnull(strstr(got, " log: lines are lost: stderr did not take them lines="));
 	ck_assert_ptr_nonnull(strstr(got, " info last\n"));
@@ -556,7 +567,7 @@ START_TEST(closed_descriptors_are_filled)
 	close(STDOUT_FILENO);
 	close(STDERR_FILENO);
 	log_init("prog", LOG_INFO);
-	log_info("nobody reads this");
+	log_info("", LOG_ALONE, "nobody reads this");
 	for (int fd = 0; fd <= 2; fd++)
 		ck_assert(fstat(fd, &st) == 0 && S_ISCHR(st.st_mode));
 	dup2(in, STDIN_FILENO);
