@@ -31,10 +31,11 @@ import words  # noqa: E402
 USUAL = """spellings random_kills scopes_ends deaths roles parameters cleanup server_side scopes_texts
 scopes_clauses scopes_outcomes scopes_transactions control
 parse_environments telling statements startup_packets last_word scope_model protocol reload sequences random_protocol
-refused scopes_begin scopes waiting malformed cancel isolation isolation_fuzz random_control console open_transactions
+refused scopes_begin scopes scopes_clauses scopes_outcomes scopes_texts scopes_transactions waiting malformed cancel isolation isolation_fuzz random_control console open_transactions
 direct pins modes lazy_begin""".split()
-# Under --all too: these need a machine of their own, or say nothing of the daemon.
-NEVER = {"drivers_matrix", "handover_load", "manual_tutorial", "over_tls", "bulk", "drivers", "administration"}
+# Not even under --all: these take long and say little of the daemon; logs and restarts look at a log without debug lines.
+NEVER = {"drivers_matrix", "handover_load", "manual_tutorial", "over_tls", "bulk", "drivers", "administration", "logs",
+         "restarts"}
 SYSTEM = ["system/console.py", "system/cli.py", "system/console_levels.py"]
 CONFIRMING = 4  # times that what differs is run again, if it goes on to differ
 
@@ -64,7 +65,11 @@ def scripts_of(opts):
                        if n.endswith(".py") and n[:-3] not in NEVER)
     else:
         names = USUAL
-    return {**{"integration/%s.py" % n: [] for n in names}, **{s: [] for s in SYSTEM}}
+    chosen = {**{"integration/%s.py" % n: [] for n in names}, **{s: [] for s in SYSTEM}}
+    gone = [s for s in chosen if not os.path.exists(os.path.join(runner.TESTS, s))]
+    if gone:
+        raise recording.Problem("USUAL or SYSTEM names what is not there: " + " ".join(gone))
+    return chosen
 
 
 def program_of(where):
@@ -84,7 +89,7 @@ def plan_for(opts, program):
     return runner.Plan(opts.build, program, opts.seed, opts.jobs, say, opts.keep)
 
 
-def make(opts, program, scripts, times, what):
+def make(opts, program, scripts, times, what, calls_too=True):
     """A new recording of the program."""
     plan = plan_for(opts, program)
     say("recording %s, %s: %d scripts, %d runs, seed %d" % (what, program, len(scripts), times, opts.seed))
@@ -93,8 +98,9 @@ def make(opts, program, scripts, times, what):
     rec = runner.record(plan, scripts, times)
     rec.about = {"pgwithd": program, "digest": digest,
                  "commit": commit_of(os.path.dirname(program)), "tests": commit_of(HERE), "seed": opts.seed,
+                 "scripts": {s: recording.digest(os.path.join(runner.TESTS, s)) for s in scripts},
                  "recorded": time.strftime("%Y-%m-%d %H:%M:%S")}
-    if not opts.no_calls and not opts.scripts:
+    if calls_too and not opts.no_calls and not opts.scripts:
         if recording.digest(program) != digest:
             raise recording.Problem("%s was built anew meanwhile" % program)
         os.environ.update(plan_for(opts, program).environment())
@@ -189,12 +195,24 @@ def old_for_check(opts, scripts):
         program = program_of(opts.old)
         return make(opts, program, scripts, opts.runs, "the old program"), program
     old = recording.load(opts.old)
+    for script in old.scripts():
+        path = os.path.join(runner.TESTS, script)
+        if not os.path.exists(path) or recording.digest(path) != old.about["scripts"].get(script):
+            say("tests/%s is %s since it was recorded" % (script, "another" if os.path.exists(path) else "gone"))
+            old.cases = {key: runs for key, runs in old.cases.items() if key[0] != script}
     program = old.about.get("pgwithd")
     if opts.seed != old.about.get("seed"):
         raise recording.Problem("%s was recorded with --seed %s" % (opts.old, old.about.get("seed")))
     if not program or not os.access(program, os.X_OK) or recording.digest(program) != old.about.get("digest"):
         say("the recorded pgwithd %s is not there any more: what differs cannot be run again with it" % program)
         program = None
+    lacking = {script: cases for script, cases in scripts.items() if script not in old.scripts()}
+    if lacking and program:
+        old.merge(make(opts, program, lacking, opts.runs, "the old program where the tests are others", calls_too=False))
+    elif lacking:
+        say("NOT COMPARED: " + " ".join(lacking))
+        for script in lacking:
+            del scripts[script]
     return old, program
 
 
@@ -215,8 +233,6 @@ def do_check(opts):
     scripts = scripts_of(opts)
     old, old_program = old_for_check(opts, scripts)
     new_program = program_of(opts.program or opts.build)
-    if not opts.scripts and not opts.all:
-        scripts = {s: w for s, w in scripts.items() if s in old.scripts()}
     new = make(opts, new_program, scripts, opts.runs, "the new program")
     say_about("old", old)
     say_about("new", new)
