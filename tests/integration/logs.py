@@ -313,8 +313,43 @@ def kind_of(line):
             tuple(w if w.endswith("=") or not re.search(r"%|\b[A-Z]{3,}$", w) or "SIGHUP" in w else "*" for w in words))
 
 
+CALL = re.compile(r'\b(?:log_(?:info|info_often|warn|warnx|error)|LOG_VALUES_)\((?=\s*")')
+PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|.', re.S)
+
+
+def arguments(source, at):
+    """Those of the call whose parenthesis has just been opened."""
+    found, depth = [""], 0
+    for piece in PIECE.findall(source[at:]):
+        depth += (piece in "([{") - (piece in ")]}")
+        if depth < 0:
+            return [a.strip() for a in found]
+        if piece == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += piece
+    raise AssertionError("no end of a call")
+
+
+def literal(text):
+    return "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', text))
+
+
+def line_of(subject, who, words, *values):
+    """The line that a call of log.h writes, with %s for what varies."""
+    message, pairs = [literal(words)], []
+    for v in values:
+        if v.startswith("LOG_MOVE("):
+            message.append("%s -> %s")
+        elif v.startswith("LOG_WORD"):
+            message.append(literal(v) if v.startswith('LOG_WORD("') else "%s")
+        else:
+            pairs.append(re.match(r'LOG_[A-Z_]+\("([a-z0-9_]+)"', v).group(1) + "=%s")
+    return "%s%s: %s" % (literal(subject), "" if who == "LOG_ALONE" else " %s", " ".join(message + pairs).strip())
+
+
 def said_by_source():
-    """The formats of all lines that the daemon can write, other than debug and fatal."""
+    """All lines that the daemon can write, other than debug and fatal."""
     found = {}
     for folder, _, files in os.walk(SOURCE):
         for name in files:
@@ -322,9 +357,8 @@ def said_by_source():
                 continue
             with open(os.path.join(folder, name)) as f:
                 source = f.read()
-            for m in re.finditer(r'\b(?:log_(?:info|info_often|warn|warnx|error)|make)\(\s*(?:&l,\s*)?'
-                                 r'((?:"(?:[^"\\]|\\.)*"\s*)+)', source):
-                text = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', m.group(1))).replace('\\"', '"')
+            for m in CALL.finditer(source):
+                text = line_of(*arguments(source, m.end()))
                 found[kind_of(text)] = "%s: %s" % (name, text)
     return found
 
