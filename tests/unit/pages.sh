@@ -1,0 +1,90 @@
+#!/bin/sh
+# What the pages for developers name is there: files, targets of make, options of configure, and, in back quotes,
+# functions, tables and other names of the sources.
+srcdir=${PGWITH_SRCDIR:-.}
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+cd "$srcdir" || exit 1
+pages='CONTRIBUTING.md README.md tests/integration/README.md tests/moves/README.md'
+
+number=0
+# verdict NAME: good if $tmp/found is not empty and $tmp/missing is
+verdict() {
+	number=$((number + 1))
+	if [ -s "$tmp/found" ] && [ ! -s "$tmp/missing" ]; then
+		echo "ok $number - $1"
+	else
+		[ -s "$tmp/found" ] || echo "# nothing was found"
+		sort -u "$tmp/missing" | sed 's/^/# missing: /'
+		echo "not ok $number - $1"
+	fi
+	: >"$tmp/found"
+	: >"$tmp/missing"
+}
+: >"$tmp/found"
+: >"$tmp/missing"
+
+echo 1..4
+
+# A program, or its log, may be named that is built from a source of its name. Words in capitals stand for any.
+for page in $pages; do
+	grep -oE '(^|[^A-Za-z0-9_./-])((src|tests|man|conf|sql|systemd)/[A-Za-z0-9_./-]+|[A-Z][A-Za-z]*\.(am|ac|md)|configure\.ac|NEWS)' "$page" |
+		sed -E 's/^[^A-Za-z]//; s/\.$//' | grep -vE '[A-Z]{3,}\.c$' | sort -u >"$tmp/names"
+	while read -r name; do
+		echo "$name" >>"$tmp/found"
+		# Debian's tools want systemd/debian at the top
+		case $name in systemd/debian/*) [ ! -d debian ] || name=${name#systemd/} ;; esac
+		[ -e "${name%.log}" ] || [ -e "${name%.log}.c" ] || [ -e "$(dirname "$page")/$name" ] || echo "$page: $name" >>"$tmp/missing"
+	done <"$tmp/names"
+done
+verdict "every file that a page names is there"
+
+# Code is what stands in back quotes, and lines with four blanks ahead. Behind `make` there are targets and VARIABLE=value.
+for page in $pages; do
+	awk '
+	function targets(code,    words, n, i) {
+		sub(/[#|&)].*/, "", code)
+		n = split(code, words, " ")
+		for (i = 1; i <= n && words[i] != "make"; i++)
+			;
+		while (++i <= n && words[i] ~ /^(-|[a-z]+(-[a-z]+)*$|[A-Z_]+=)/)
+			if (words[i] ~ /^[a-z]/)
+				print words[i]
+	}
+	/^    / { targets(substr($0, 5)); next }
+	{ n = split($0, parts, "`"); for (i = 2; i <= n; i += 2) targets(parts[i]) }' "$page" | sort -u >"$tmp/names"
+	while read -r name; do
+		case $name in
+		# those that automake makes
+		all | check | clean | distclean | dist | distcheck | install | uninstall) continue ;;
+		esac
+		echo "$name" >>"$tmp/found"
+		grep -qE "^$name:" Makefile.am || echo "$page: make $name" >>"$tmp/missing"
+	done <"$tmp/names"
+done
+verdict "every target of make that a page names is in Makefile.am"
+
+for page in $pages; do
+	grep -oE '[-]-enable-[a-z]+' "$page" | sed 's/--enable-//' | sort -u >"$tmp/names"
+	while read -r name; do
+		echo "$name" >>"$tmp/found"
+		grep -qF "AC_ARG_ENABLE([$name]" configure.ac || echo "$page: --enable-$name" >>"$tmp/missing"
+	done <"$tmp/names"
+done
+verdict "every --enable- that a page names is an option of configure"
+
+# `name()`, `name[]`, `struct name`, `enum name`, and words in capitals
+# shellcheck disable=SC2016 # back quotes
+grep -oE '`[^`]+`' CONTRIBUTING.md | tr -d '`' |
+	grep -xE '[a-z_0-9]+(\(\)|\[\])|(struct|enum) [a-z_0-9]+|[A-Z]+(_[A-Z]+)+|[A-Z]{5,}' | grep -vxF NEWS | sort -u >"$tmp/found"
+while read -r name; do
+	case $name in
+	*'()') pattern="^${name%??}\\(" ;;
+	*'[]') pattern=" ${name%??}\\[[A-Z_]*\\] = \\{" ;;
+	*' '*) pattern="^$name \\{" ;;
+	*) pattern="(^|[^A-Z_])$name($|[^A-Z_])" ;;
+	esac
+	grep -rqE --include='*.[ch]' --include='*.py' "$pattern" src tests || grep -qE "$pattern" Makefile.am bootstrap ||
+		echo "CONTRIBUTING.md: $name" >>"$tmp/missing"
+done <"$tmp/found"
+verdict "every function, table, struct and word in capitals that CONTRIBUTING.md names is in the sources"
