@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/utf8.h"
+#include "base/buf.h"
 #include "wire/msg.h"
 
 /* pg_type.dat */
@@ -84,7 +84,7 @@ rows_text(struct rows *r, const char *text)
 	}
 	assert(r->cell < r->ncolumns && r->columns[r->cell].type == COLUMN_TEXT);
 	buf_add_u32(r->out, 0);
-	utf8_clean(r->out, text, strlen(text));
+	buf_add_clean(r->out, text, strlen(text));
 	if (!r->out->failed)
 		put_u32(buf_data(r->out) + at, (uint32_t)(r->out->len - at - 4));
 	r->cell++;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #define BUF_SMALLEST 256 /* bytes of the first allocation */
 
@@ -87,6 +88,29 @@ buf_add_fmt(struct buf *b, const char *fmt, ...)
 		b->len += n;
 	}
 	va_end(again);
+}
+
+void
+buf_add_clean(struct buf *b, const char *text, size_t bytes)
+{
+	size_t at = 0, good = 0; /* from `good` on everything is fit to be added as it is */
+
+	while (at < bytes) {
+		uint32_t c;
+		unsigned length = utf8_read(text + at, bytes - at, &c);
+
+		if (length > 0 && !utf8_is_control(c)) {
+			at += length;
+			continue;
+		}
+		buf_add(b, text + good, at - good);
+		if (length == 0)
+			length = 1;
+		for (; length > 0; length--, at++)
+			buf_add_fmt(b, "\\x%02x", (uint8_t)text[at]);
+		good = at;
+	}
+	buf_add(b, text + good, bytes - good);
 }
 
 void

@@ -87,6 +87,11 @@ void buf_add_str(struct buf *, const char *);
 /* By printf(3)'s rules, without a NUL at the end. */
 void buf_add_fmt(struct buf *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* The text as valid UTF-8 without control characters (see utf8.h): what is none goes in as \xNN,
+ * byte by byte, so that the text of a stranger can neither break a driver's decoding nor steer a
+ * terminal. No NUL is added. */
+void buf_add_clean(struct buf *, const char *text, size_t bytes);
+
 /* Takes `bytes` (at most what is in) out at the front. Memory is kept, unless the buffer gets
  * empty. */
 void buf_drop(struct buf *, size_t bytes);

@@ -101,13 +101,3 @@ hash_any(const struct hash *h)
 			return h->chains[i];
 	return NULL;
 }
-
-uint64_t
-hash_bytes(uint64_t seed, const void *data, size_t bytes)
-{
-	const unsigned char *p = data;
-
-	for (size_t i = 0; i < bytes; i++)
-		seed = (seed ^ p[i]) * UINT64_C(0x100000001b3);
-	return seed;
-}

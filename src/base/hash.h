@@ -35,9 +35,4 @@ void hash_remove(struct hash *, struct hash_node *);
 /* Any node, or NULL: for emptying a table. */
 struct hash_node *hash_any(const struct hash *);
 
-/* A hash of bytes (FNV-1a), to go on with from `seed`; HASH_SEED to begin. Not for keys that an
- * enemy chooses to collide without bound: chains are bounded by the callers' limits. */
-#define HASH_SEED UINT64_C(0xcbf29ce484222325)
-uint64_t hash_bytes(uint64_t seed, const void *, size_t bytes);
-
 #endif

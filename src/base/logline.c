@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/fnv.h"
 #include "base/utf8.h"
 
 #define VALUE_MAX   1200 /* bytes of a value, or of a word, unescaped */
@@ -468,14 +468,14 @@ static uint64_t
 add_text(uint64_t kind, const char *text, size_t bytes)
 {
 	if (text)
-		kind = hash_bytes(kind, text, bytes == LOG_TO_NUL ? strlen(text) : bytes);
-	return hash_bytes(kind, "", 1);
+		kind = fnv_bytes(kind, text, bytes == LOG_TO_NUL ? strlen(text) : bytes);
+	return fnv_bytes(kind, "", 1);
 }
 
 uint64_t
 logline_kind(const struct log_value *values, const char *error)
 {
-	uint64_t kind = HASH_SEED;
+	uint64_t kind = FNV_SEED;
 
 	for (const struct log_value *v = values; v->is != LOG_IS_END; v++) {
 		kind = add_text(kind, v->key, LOG_TO_NUL);

@@ -47,26 +47,3 @@ utf8_is_control(uint32_t c)
 	       (c >= 0x200e && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
 	       (c >= 0x2066 && c <= 0x2069);
 }
-
-void
-utf8_clean(struct buf *b, const char *text, size_t bytes)
-{
-	size_t at = 0, good = 0; /* from `good` on everything is fit to be added as it is */
-
-	while (at < bytes) {
-		uint32_t c;
-		unsigned length = utf8_read(text + at, bytes - at, &c);
-
-		if (length > 0 && !utf8_is_control(c)) {
-			at += length;
-			continue;
-		}
-		buf_add(b, text + good, at - good);
-		if (length == 0)
-			length = 1;
-		for (; length > 0; length--, at++)
-			buf_add_fmt(b, "\\x%02x", (uint8_t)text[at]);
-		good = at;
-	}
-	buf_add(b, text + good, bytes - good);
-}

@@ -1,12 +1,10 @@
-/* utf8: characters of UTF-8, and text of strangers made fit to be shown. */
+/* utf8: characters of UTF-8. */
 #ifndef PGWITH_BASE_UTF8_H
 #define PGWITH_BASE_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "base/buf.h"
 
 /* Reads the character at the front of `bytes` (at least 1) bytes. Returns its length (1 to 4), or
  * 0 if these bytes are no character of UTF-8 (overlong forms, surrogates and everything over
@@ -19,9 +17,5 @@ bool utf8_is_control(uint32_t character);
 /* How many of the first `bytes` bytes can be kept, at most `max`, without cutting a character in
  * two (text that is no UTF-8 is cut anywhere). */
 size_t utf8_fit(const char *, size_t bytes, size_t max);
-
-/* Adds the text as valid UTF-8 without control characters: what is none goes in as \xNN, byte by
- * byte, so that it can neither break a driver's decoding nor steer a terminal. No NUL is added. */
-void utf8_clean(struct buf *, const char *, size_t bytes);
 
 #endif

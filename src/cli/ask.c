@@ -12,7 +12,6 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "base/utf8.h"
 #include "cli/interrupt.h"
 
 extern char **environ;
@@ -71,7 +70,7 @@ say(const char *front, const char *text, size_t bytes)
 	struct buf b;
 
 	buf_init(&b, 1 << 20);
-	utf8_clean(&b, text, bytes);
+	buf_add_clean(&b, text, bytes);
 	fprintf(stderr, "%s%.*s\n", front, (int)b.len, b.len ? (const char *)buf_data(&b) : "");
 	buf_clear(&b);
 }

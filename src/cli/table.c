@@ -59,7 +59,7 @@ clean(const char *text)
 	char *copy;
 
 	buf_init(&b, CELL_MAX);
-	utf8_clean(&b, text, strlen(text));
+	buf_add_clean(&b, text, strlen(text));
 	copy = b.len ? mem_strndup((const char *)buf_data(&b), b.len) : mem_strdup("");
 	buf_clear(&b);
 	return copy;

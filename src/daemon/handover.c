@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/hash.h"
+#include "base/fnv.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
@@ -51,7 +51,7 @@ sizes(void)
 				      SESSION_NSTATES,
 				      SCOPES_NDOING};
 
-	return (uint32_t)hash_bytes(HASH_SEED, list, sizeof list);
+	return (uint32_t)fnv_bytes(FNV_SEED, list, sizeof list);
 }
 
 /* ---- holding ---- */
@@ -340,7 +340,7 @@ write_state(const struct buf *state)
 	struct head head = {.version = HANDOVER_VERSION,
 			    .sizes = sizes(),
 			    .bytes = state->len,
-			    .hash = hash_bytes(HASH_SEED, buf_data(state), state->len)};
+			    .hash = fnv_bytes(FNV_SEED, buf_data(state), state->len)};
 	int fd = memfd_create("pgwith-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	memcpy(head.magic, magic, sizeof magic);
@@ -547,7 +547,7 @@ map_state(struct handover *h, int fd)
 	if (head.version != HANDOVER_VERSION || head.sizes != sizes())
 		return "it is of another version";
 	if (head.bytes != h->map_bytes - sizeof head ||
-	    head.hash != hash_bytes(HASH_SEED, map + sizeof head, h->map_bytes - sizeof head))
+	    head.hash != fnv_bytes(FNV_SEED, map + sizeof head, h->map_bytes - sizeof head))
 		return "it is damaged";
 	return NULL;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/fnv.h"
 #include "base/mem.h"
 #include "wire/reader.h"
 #include "wire/sqltext.h"
@@ -31,7 +32,7 @@ statements_clear(struct statements *all)
 static uint64_t
 text_hash(const uint8_t *body, size_t bytes, const char *context)
 {
-	return hash_bytes(hash_bytes(HASH_SEED, body, bytes), context, strlen(context));
+	return fnv_bytes(fnv_bytes(FNV_SEED, body, bytes), context, strlen(context));
 }
 
 bool
@@ -168,16 +169,16 @@ columns(const uint8_t *body, size_t bytes, uint64_t *hash)
 	unsigned n;
 
 	reader_init(&r, body, bytes);
-	*hash = HASH_SEED;
+	*hash = FNV_SEED;
 	for (n = reader_u16(&r); n > 0 && !r.failed; n--) {
 		const char *name = reader_str(&r);
 		const uint8_t *rest = reader_bytes(&r, 18);
 
 		if (rest == NULL)
 			break;
-		*hash = hash_bytes(*hash, name, strlen(name) + 1);
-		*hash = hash_bytes(*hash, rest + 6, 4);
-		*hash = hash_bytes(*hash, rest + 12, 4);
+		*hash = fnv_bytes(*hash, name, strlen(name) + 1);
+		*hash = fnv_bytes(*hash, rest + 6, 4);
+		*hash = fnv_bytes(*hash, rest + 12, 4);
 	}
 	return n == 0 && !r.failed;
 }
@@ -272,8 +273,8 @@ analysis_hash(const struct text *t, uint64_t place, const struct description *d)
 {
 	uint64_t parts[] = {(uint64_t)(uintptr_t)t, place, d->columns};
 
-	return hash_bytes(hash_bytes(HASH_SEED, parts, sizeof parts), d->types,
-			  d->ntypes * sizeof d->types[0]);
+	return fnv_bytes(fnv_bytes(FNV_SEED, parts, sizeof parts), d->types,
+			 d->ntypes * sizeof d->types[0]);
 }
 
 struct analysis *

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/fnv.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "pool/gate.h"
@@ -120,9 +120,9 @@ static uint64_t
 place_of(const struct pool *pool)
 {
 	const struct conf_pool *conf = pool->conf;
-	uint64_t hash = hash_bytes(HASH_SEED, conf->conninfo, strlen(conf->conninfo) + 1);
+	uint64_t hash = fnv_bytes(FNV_SEED, conf->conninfo, strlen(conf->conninfo) + 1);
 
-	return conf->password ? hash_bytes(hash, conf->password, strlen(conf->password)) : hash;
+	return conf->password ? fnv_bytes(hash, conf->password, strlen(conf->password)) : hash;
 }
 
 static void

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/fnv.h"
 #include "base/mem.h"
 
 #define ANSWERS_MAX 1000
@@ -49,14 +50,14 @@ known_clear(struct known *k)
 static uint64_t
 hash_of(const char *name, const char *value)
 {
-	uint64_t hash = HASH_SEED;
+	uint64_t hash = FNV_SEED;
 
 	for (; *name; name++) {
 		char c = (char)tolower((unsigned char)*name);
 
-		hash = hash_bytes(hash, &c, 1);
+		hash = fnv_bytes(hash, &c, 1);
 	}
-	return hash_bytes(hash, value, strlen(value) + 1);
+	return fnv_bytes(hash, value, strlen(value) + 1);
 }
 
 static struct answer *

@@ -2,6 +2,7 @@
  * way is in prepared_set.c. */
 #include <string.h>
 
+#include "base/fnv.h"
 #include "base/mem.h"
 #include "pool/prepared_inside.h"
 
@@ -31,7 +32,7 @@ named_find(const struct names *names, const char *name, size_t length)
 	if (names == NULL || names->names.count == 0)
 		return NULL;
 	length = named_clip(length);
-	n = hash_first(&names->names, hash_bytes(HASH_SEED, name, length));
+	n = hash_first(&names->names, fnv_bytes(FNV_SEED, name, length));
 	for (; n; n = hash_next(n)) {
 		struct named *named = HASH_OBJ(n, struct named, node);
 
@@ -50,7 +51,7 @@ named_bytes(const struct named *named)
 void
 named_put_in(struct names *names, struct named *named)
 {
-	hash_add(&names->names, &named->node, hash_bytes(HASH_SEED, named->name, named->length));
+	hash_add(&names->names, &named->node, fnv_bytes(FNV_SEED, named->name, named->length));
 	names->bytes += named_bytes(named);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/fnv.h"
 #include "base/mem.h"
 
 #define SET_MAX (128 * 1024) /* bytes of one set */
@@ -93,7 +94,7 @@ told_get(const struct told *t, const char *wanted)
 static struct told *
 intern(struct tolds *all, const void *pairs, size_t bytes)
 {
-	uint64_t hash = hash_bytes(HASH_SEED, pairs, bytes);
+	uint64_t hash = fnv_bytes(FNV_SEED, pairs, bytes);
 	struct told *t;
 
 	if (bytes == 0)

@@ -8,7 +8,6 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 
 #define SHOWN 40 /* bytes of a text that an error shows */
 
@@ -271,7 +270,7 @@ literal_shown(const char *text, size_t bytes)
 			bytes--;
 	}
 	buf_init(&b, 4 * SHOWN + 4);
-	utf8_clean(&b, text, bytes);
+	buf_add_clean(&b, text, bytes);
 	if (cut)
 		buf_add_str(&b, "...");
 	else

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "base/err.h"
+#include "base/fnv.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -67,7 +68,7 @@ static struct lock *
 find_or_make(struct locks *all, const char *name, bool semaphore, unsigned limit)
 {
 	size_t bytes = strlen(name);
-	uint64_t hash = hash_bytes(all->seed + semaphore, name, bytes);
+	uint64_t hash = fnv_bytes(all->seed + semaphore, name, bytes);
 	struct lock *lock = find(all, name, semaphore, hash);
 
 	if (lock)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fnv.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -60,11 +61,11 @@ struct timing_row *
 timing_row(struct timing *t, const char *pool, const char *scope)
 {
 	size_t pool_bytes = kept(pool), scope_bytes = kept(scope);
-	uint64_t hash = hash_bytes(HASH_SEED, pool, pool_bytes);
+	uint64_t hash = fnv_bytes(FNV_SEED, pool, pool_bytes);
 	struct timing_row *row;
 	struct hash_node *n;
 
-	hash = hash_bytes(hash_bytes(hash, "", 1), scope, scope_bytes);
+	hash = fnv_bytes(fnv_bytes(hash, "", 1), scope, scope_bytes);
 	for (n = hash_first(&t->table, hash); n; n = hash_next(n)) {
 		row = HASH_OBJ(n, struct timing_row, hashed);
 		if (is_name(row->pool, pool, pool_bytes) && is_name(row->scope, scope, scope_bytes))

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/fnv.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "pool/pool.h"
@@ -25,7 +26,7 @@ struct wait {
 static uint64_t
 hash_session(uint64_t session)
 {
-	return hash_bytes(HASH_SEED, &session, sizeof session);
+	return fnv_bytes(FNV_SEED, &session, sizeof session);
 }
 
 static struct wait *
@@ -138,8 +139,8 @@ find_or_add(struct graph *g, const struct point *key, bool *added)
 	struct hash_node *n;
 	struct point *p;
 
-	hash = hash_bytes(hash, &key->semaphore, sizeof key->semaphore);
-	hash = hash_bytes(hash, &key->group, sizeof key->group);
+	hash = fnv_bytes(hash, &key->semaphore, sizeof key->semaphore);
+	hash = fnv_bytes(hash, &key->group, sizeof key->group);
 	*added = false;
 	for (n = hash_first(&g->table, hash); n; n = hash_next(n)) {
 		p = HASH_OBJ(n, struct point, hashed);
@@ -439,7 +440,7 @@ say_name(struct buf *b, const char *kind, const char *name)
 	size_t bytes = strlen(name), shown = utf8_fit(name, bytes, NAME_MAX_SHOWN);
 
 	buf_add_fmt(b, "%s \"", kind);
-	utf8_clean(b, name, shown);
+	buf_add_clean(b, name, shown);
 	buf_add_fmt(b, "%s\"", shown < bytes ? "..." : "");
 }
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/hash.h"
+#include "base/fnv.h"
 #include "base/mem.h"
 #include "pool/pool.h"
 #include "session/application.h"
@@ -93,11 +93,11 @@ has_library(const char *setup)
 static uint64_t
 hash_names(const char *setup)
 {
-	uint64_t hash = HASH_SEED;
+	uint64_t hash = FNV_SEED;
 	struct call c;
 
 	while (next_call(&setup, &c))
-		hash = hash_bytes(hash, c.name, strcspn(c.name, "'") + 1);
+		hash = fnv_bytes(hash, c.name, strcspn(c.name, "'") + 1);
 	return hash;
 }
 

@@ -7,7 +7,7 @@
 #include <strings.h>
 
 #include "base/err.h"
-#include "base/hash.h"
+#include "base/fnv.h"
 #include "base/mem.h"
 #include "wire/canonical.h"
 #include "wire/msg.h"
@@ -34,12 +34,12 @@ struct pair {
 static uint64_t
 name_hash(const char *name)
 {
-	uint64_t hash = HASH_SEED;
+	uint64_t hash = FNV_SEED;
 
 	for (; *name; name++) {
 		char c = (char)tolower((unsigned char)*name);
 
-		hash = hash_bytes(hash, &c, 1);
+		hash = fnv_bytes(hash, &c, 1);
 	}
 	return hash;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fnv.h"
 #include "base/mem.h"
 #include "daemon/daemon.h"
 #include "executor/executor.h"
@@ -387,7 +388,7 @@ prepared_message_of(const struct session *s, const struct message *m)
 	const char *name = pool->conf->name;
 
 	return (struct prepared_message){.type = m->type,
-					 .place = hash_bytes(HASH_SEED, name, strlen(name)),
+					 .place = fnv_bytes(FNV_SEED, name, strlen(name)),
 					 .altered = altered_by(s),
 					 .native = (s->pinned & SESSION_PIN_STATEMENT) != 0,
 					 .body = m->body,

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/utf8.h"
 
 static char *
@@ -11,7 +12,7 @@ cleaned(const char *text, size_t bytes)
 	struct buf b;
 
 	buf_init(&b, sizeof out - 1);
-	utf8_clean(&b, text, bytes);
+	buf_add_clean(&b, text, bytes);
 	ck_assert(!b.failed);
 	memcpy(out, b.len ? (char *)buf_data(&b) : "", b.len);
 	out[b.len] = 0;
