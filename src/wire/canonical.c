@@ -11,7 +11,7 @@
 int
 canonical_bool(const char *value)
 {
-	/* Any beginning will do, but for that of `on` and `off`. */
+	/* The first letters are enough (t, fal), but "o" alone could be on or off. */
 	static const struct {
 		const char *word;
 		size_t shortest;
@@ -28,7 +28,7 @@ canonical_bool(const char *value)
 
 /* ---- client_encoding ---- */
 
-/* PostgreSQL 15, common/encnames.c, pg_encname_tbl: in small letters, without other characters. */
+/* PostgreSQL 15, common/encnames.c, pg_encname_tbl: names as lower-case letters and digits only. */
 static const struct {
 	const char *name, *canonical;
 } encodings[] = {
@@ -133,7 +133,8 @@ canonical_encoding(const char *value)
 	return NULL;
 }
 
-/* Can a server of that encoding convert to the other one? UTF8 can, to all but one. */
+/* Is it certain that a server with the encoding `server` can convert to `client`? One with UTF8 can
+ * convert to all but MULE_INTERNAL. */
 static bool
 converts(const char *server, const char *client)
 {
@@ -150,30 +151,31 @@ static const char *const orders[] = {"YMD", "DMY", "MDY"};
 enum { GERMAN = 2, YMD = 0, DMY, MDY };
 
 static bool
-is_word(const char *word, const char *wanted)
+same_ignoring_case(const char *word, const char *wanted)
 {
 	return strcasecmp(word, wanted) == 0;
 }
 
-/* One word of it: PostgreSQL 15, commands/variable.c, check_datestyle(). */
+/* Reads one word of a DateStyle into `said`. Returns false if it is no such word, or contradicts an
+ * earlier one. PostgreSQL 15, commands/variable.c, check_datestyle(). */
 static bool
 read_style(const char *word, struct datestyle *said)
 {
 	int style = -1, order = -1;
 
-	if (is_word(word, "ISO"))
+	if (same_ignoring_case(word, "ISO"))
 		style = 0;
-	else if (is_word(word, "SQL"))
+	else if (same_ignoring_case(word, "SQL"))
 		style = 1;
-	else if (is_word(word, "German"))
+	else if (same_ignoring_case(word, "German"))
 		style = GERMAN;
 	else if (strncasecmp(word, "POSTGRES", 8) == 0)
 		style = 3;
-	else if (is_word(word, "YMD"))
+	else if (same_ignoring_case(word, "YMD"))
 		order = YMD;
-	else if (is_word(word, "DMY") || strncasecmp(word, "EURO", 4) == 0)
+	else if (same_ignoring_case(word, "DMY") || strncasecmp(word, "EURO", 4) == 0)
 		order = DMY;
-	else if (is_word(word, "MDY") || is_word(word, "US") ||
+	else if (same_ignoring_case(word, "MDY") || same_ignoring_case(word, "US") ||
 		 strncasecmp(word, "NONEURO", 7) == 0)
 		order = MDY;
 	else
@@ -204,7 +206,7 @@ canonical_datestyle(const char *value, struct datestyle *d)
 		snprintf(word, sizeof word, "%.*s", (int)length, value);
 		value += length;
 		value += strspn(value, " \t\n\r\f\v");
-		/* A comma, and something behind it, or the end. */
+		/* Behind a word stands the end, or a comma with something behind that. */
 		if (*value && (*value != ',' || value[1] == 0))
 			return false;
 		value += *value == ',';
@@ -257,16 +259,19 @@ canonical_application(const char *value, bool utf8, int version, char *text, siz
 	}
 }
 
-/* ---- any ---- */
+/* ---- any parameter ---- */
 
+/* Returns false if the value does not fit. */
 static bool
-say(const char *value, char *text, size_t size)
+write_value(const char *value, char *text, size_t size)
 {
 	return (size_t)snprintf(text, size, "%s", value) < size;
 }
 
+/* Is `value` a plain decimal number, without blanks and leading zeros, in that range? Other
+ * spellings of a number (0x1, " 1") are left to the server. */
 static bool
-small_int(const char *value, int least, int most)
+is_plain_number(const char *value, int least, int most)
 {
 	size_t digits = strspn(value + (*value == '-'), "0123456789");
 
@@ -282,35 +287,35 @@ canonical_value(const char *name, const char *value, const char *before,
 					       "iso_8601"};
 	struct datestyle d = {-1, -1};
 
-	if (is_word(name, "client_encoding")) {
+	if (same_ignoring_case(name, "client_encoding")) {
 		value = canonical_encoding(value);
 		return value && server_encoding && converts(server_encoding, value) &&
-		       say(value, text, size);
+		       write_value(value, text, size);
 	}
-	if (is_word(name, "DateStyle")) {
+	if (same_ignoring_case(name, "DateStyle")) {
 		if (before == NULL || !canonical_datestyle(before, &d) ||
 		    !canonical_datestyle(value, &d) || d.style < 0 || d.order < 0)
 			return false;
 		canonical_datestyle_text(&d, text, size);
 		return true;
 	}
-	if (is_word(name, "application_name")) {
+	if (same_ignoring_case(name, "application_name")) {
 		canonical_application(value, true, version, text, size);
 		return true;
 	}
-	if (is_word(name, "standard_conforming_strings") ||
-	    is_word(name, "default_transaction_read_only")) {
+	if (same_ignoring_case(name, "standard_conforming_strings") ||
+	    same_ignoring_case(name, "default_transaction_read_only")) {
 		int on = canonical_bool(value);
 
-		return on >= 0 && say(on ? "on" : "off", text, size);
+		return on >= 0 && write_value(on ? "on" : "off", text, size);
 	}
-	if (is_word(name, "IntervalStyle")) {
+	if (same_ignoring_case(name, "IntervalStyle")) {
 		for (size_t i = 0; i < sizeof interval / sizeof *interval; i++)
-			if (is_word(value, interval[i]))
-				return say(interval[i], text, size);
+			if (same_ignoring_case(value, interval[i]))
+				return write_value(interval[i], text, size);
 		return false;
 	}
-	if (is_word(name, "extra_float_digits"))
-		return small_int(value, -15, 3) && say("", text, size);
+	if (same_ignoring_case(name, "extra_float_digits"))
+		return is_plain_number(value, -15, 3) && write_value("", text, size);
 	return false;
 }

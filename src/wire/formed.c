@@ -22,9 +22,10 @@ skip_values(struct reader *r)
 	}
 }
 
-/* Describe and Close: S or P, and a name. */
+/* The fields of Describe and Close: S (statement) or P (portal), and a name. Returns false if the
+ * first is neither. */
 static bool
-names_one(struct reader *r)
+read_kind_and_name(struct reader *r)
 {
 	uint8_t kind = reader_u8(r);
 
@@ -56,7 +57,7 @@ formed_well(char type, const void *body, size_t bytes)
 		break;
 	case 'D':
 	case 'C':
-		if (!names_one(&r))
+		if (!read_kind_and_name(&r))
 			return false;
 		break;
 	case 'E':

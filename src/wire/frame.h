@@ -25,7 +25,7 @@ frame_u32(const uint8_t *p)
 
 /* Reads the header at `data`. Returns 0, -E_AGAIN if fewer than FRAME_HEADER bytes are there,
  * -E_RANGE if the length is impossible (under 4, or body over FRAME_LARGEST; f->type and f->body
- * are set as far as known). Inline, as it is done twice for every message that passes. */
+ * are set as far as known). Inline, because it runs twice for every message that passes. */
 static inline int
 frame_read(const uint8_t *data, size_t bytes, struct frame *f)
 {

@@ -5,8 +5,8 @@
 
 #include "wire/reader.h"
 
-/* A message that did not fit leaves no half of itself behind: what was there before stays sendable.
- */
+/* Takes the first part of a message that did not fit out of the buf again: the whole messages
+ * before it can still be sent. */
 static void
 truncate_to(struct buf *b, size_t at)
 {
@@ -101,7 +101,7 @@ msg_negotiate(struct buf *b, uint32_t version, const char *const *options, unsig
 }
 
 static void
-field(struct buf *b, char name, const char *value)
+add_field(struct buf *b, char name, const char *value)
 {
 	if (value == NULL)
 		return;
@@ -109,24 +109,24 @@ field(struct buf *b, char name, const char *value)
 	buf_add_str(b, value);
 }
 
-/* `position`: 0 for none. */
+/* ErrorResponse or NoticeResponse. `position`: 0 for none. */
 static void
-report(struct buf *b, char type, const char *severity, const char *sqlstate, const char *message,
-       const char *detail, const char *hint, unsigned position)
+add_report(struct buf *b, char type, const char *severity, const char *sqlstate,
+	   const char *message, const char *detail, const char *hint, unsigned position)
 {
 	char number[16];
 
 	size_t at = msg_begin(b, type);
 
-	field(b, 'S', severity);
-	field(b, 'V', severity);
-	field(b, 'C', sqlstate);
-	field(b, 'M', message);
-	field(b, 'D', detail);
-	field(b, 'H', hint);
+	add_field(b, 'S', severity);
+	add_field(b, 'V', severity);
+	add_field(b, 'C', sqlstate);
+	add_field(b, 'M', message);
+	add_field(b, 'D', detail);
+	add_field(b, 'H', hint);
 	if (position > 0) {
 		snprintf(number, sizeof number, "%u", position);
-		field(b, 'P', number);
+		add_field(b, 'P', number);
 	}
 	buf_add_u8(b, 0);
 	msg_end(b, at);
@@ -136,20 +136,20 @@ void
 msg_report(struct buf *b, char type, const char *severity, const char *sqlstate,
 	   const char *message, const char *detail, const char *hint)
 {
-	report(b, type, severity, sqlstate, message, detail, hint, 0);
+	add_report(b, type, severity, sqlstate, message, detail, hint, 0);
 }
 
 void
 msg_err(struct buf *b, const struct err *e)
 {
-	report(b, 'E', err_kind(e->id)->fatal ? "FATAL" : "ERROR", e->sqlstate, e->message,
-	       e->detail, e->hint, e->position);
+	add_report(b, 'E', err_kind(e->id)->fatal ? "FATAL" : "ERROR", e->sqlstate, e->message,
+		   e->detail, e->hint, e->position);
 }
 
 void
 msg_notice(struct buf *b, const char *severity, const struct err *e)
 {
-	report(b, 'N', severity, e->sqlstate, e->message, e->detail, e->hint, 0);
+	add_report(b, 'N', severity, e->sqlstate, e->message, e->detail, e->hint, 0);
 }
 
 void
@@ -170,7 +170,7 @@ msg_row_description(struct buf *b, const struct msg_column *c, unsigned n)
 	msg_end(b, at);
 }
 
-/* A count and that many texts, as in DataRow and Bind. */
+/* The number of values and the values, as in DataRow and Bind. */
 static void
 add_values(struct buf *b, const char *const *values, unsigned n)
 {

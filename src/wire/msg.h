@@ -1,6 +1,7 @@
-/* msg: building protocol v3 messages into a buf, and reading those that need it.
- * PostgreSQL 15 documentation, 55.7 Message Formats. Builders add one whole message each; a message
- * that does not fit into the buf sets the buf's sticky error, and nothing of it is left there. */
+/* msg: builds protocol v3 messages in a buf, and reads the fields of reported errors.
+ * PostgreSQL 15 documentation, 55.7 Message Formats. Each builder adds one whole message. If the
+ * message does not fit into the buf, the buf's sticky error is set and no part of the message is
+ * left in it. */
 #ifndef PGWITH_WIRE_MSG_H
 #define PGWITH_WIRE_MSG_H
 
@@ -10,8 +11,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* Any message by hand: msg_begin() adds the type and a length to be filled in, msg_end() fills it
- * in. `at` is what msg_begin() returned. */
+/* For messages that have no builder: msg_begin() adds the type and room for the length, the caller
+ * adds the fields, msg_end() fills the length in. `at` is what msg_begin() returned. */
 size_t msg_begin(struct buf *, char type);
 void msg_end(struct buf *, size_t at);
 
@@ -22,15 +23,16 @@ void msg_parameter_status(struct buf *, const char *name, const char *value);
 void msg_backend_key(struct buf *, uint32_t pid, const uint8_t *key, size_t bytes);
 void msg_ready(struct buf *, char status /* I, T, E */);
 void msg_complete(struct buf *, const char *tag);
-/* NegotiateProtocolVersion: the version that is spoken (3 << 16 | minor: PostgreSQL sends the whole
- * of it, whatever the documentation of 15 says), and the `_pq_.` options that are not known. */
+/* NegotiateProtocolVersion. `version` is the one spoken from now on, 3 << 16 | minor: PostgreSQL
+ * sends both numbers, although the documentation of 15 says only the minor one. `options` are the
+ * `_pq_.` options of the client that are not known. */
 void msg_negotiate(struct buf *, uint32_t version, const char *const *options, unsigned noptions);
 /* ErrorResponse or NoticeResponse ('E', 'N'). detail and hint may be NULL. */
 void msg_report(struct buf *, char type, const char *severity, const char *sqlstate,
 		const char *message, const char *detail, const char *hint);
 /* ErrorResponse of one of our own errors, its severity from the table. */
 void msg_err(struct buf *, const struct err *);
-/* NoticeResponse with the words of an error; severity NOTICE or WARNING. */
+/* NoticeResponse with the message, DETAIL and HINT of an error; severity NOTICE or WARNING. */
 void msg_notice(struct buf *, const char *severity, const struct err *);
 
 /* One column of a RowDescription; oid, size and modifier as in pg_type and pg_attribute. */
@@ -42,14 +44,15 @@ struct msg_column {
 	uint16_t format; /* 0 text, 1 binary */
 };
 void msg_row_description(struct buf *, const struct msg_column *, unsigned n);
-/* A row of text values; NULL is NULL. */
+/* A row of text values; a NULL pointer is SQL's NULL. */
 void msg_data_row(struct buf *, const char *const *values, unsigned n);
 
 /* Frontend messages. */
 void msg_query(struct buf *, const char *sql);
-/* Types of parameters are left to the server; values are texts, NULL is NULL. */
+/* `types` are the oids of the first `ntypes` parameters; the server infers the others. */
 void msg_parse(struct buf *, const char *statement, const char *sql, const uint32_t *types,
 	       unsigned ntypes);
+/* All values are texts; a NULL pointer is SQL's NULL. The results are asked for as texts. */
 void msg_bind(struct buf *, const char *portal, const char *statement, const char *const *values,
 	      unsigned n);
 void msg_execute(struct buf *, const char *portal); /* all rows */
@@ -61,8 +64,9 @@ void msg_terminate(struct buf *);
 void msg_startup(struct buf *, const char *const *pairs);
 void msg_cancel_request(struct buf *, uint32_t pid, uint32_t secret);
 
-/* One field of an ErrorResponse's or NoticeResponse's body (55.8: 'C' SQLSTATE, 'M' message, 'S'
- * severity...), pointing into the body, or NULL. */
+/* The value of one field in the body of an ErrorResponse or NoticeResponse (55.8: 'C' SQLSTATE, 'M'
+ * message, 'S' severity ...). Returns a pointer into the body, or NULL if there is no such field.
+ */
 const char *msg_report_field(const uint8_t *body, size_t bytes, char field);
 
 #endif

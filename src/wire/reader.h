@@ -1,5 +1,5 @@
-/* reader: takes the fields out of one message's body. Reading past the end gives zeros and empty
- * strings and sets `failed`, so that a parser makes all its calls and tests once. */
+/* reader: reads the fields of one message's body, one after the other. A read past the end returns
+ * 0 or an empty string and sets `failed`, so that a parser reads all fields and tests once. */
 #ifndef PGWITH_WIRE_READER_H
 #define PGWITH_WIRE_READER_H
 
@@ -20,9 +20,9 @@ uint32_t reader_u32(struct reader *);
 uint64_t reader_u64(struct reader *);
 /* A NUL-ended string inside the body; never NULL. */
 const char *reader_str(struct reader *);
-/* `bytes` bytes inside the body, NULL if they are not there. */
+/* The next `bytes` bytes, inside the body; NULL if there are fewer. */
 const uint8_t *reader_bytes(struct reader *, size_t bytes);
-/* True if nothing failed and nothing is left. */
+/* True if no read failed and no byte is left. */
 bool reader_done(const struct reader *);
 
 #endif

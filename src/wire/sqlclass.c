@@ -8,13 +8,13 @@
 #include "wire/sqlname.h"
 #include "wire/sqltext.h"
 
-/* Tokens of a set_config() that are looked at for its third argument. A bound, as calls inside
- * calls would make the work grow with the square of the text. */
+/* So many tokens of a set_config() are read to find its third argument. Without a bound, calls
+ * inside calls would make the work grow with the square of the text. */
 #define ARGUMENTS 40
 
-#define LONE_MAX 9 /* bytes of the longest text that lone() knows */
+#define LONE_MAX 9 /* bytes of the longest text that classify_lone_word() knows */
 
-/* What is known where a token has been read. */
+/* A token that has been read, and what the statement has had before it. */
 struct place {
 	struct sqltext text;
 	struct sqltext_token tok;
@@ -25,9 +25,9 @@ struct place {
 	bool updates;               /* UPDATE was among the statement's tokens */
 };
 
-/* Looking ahead: reads one token of a copy of the text. */
+/* Reads one token of `ahead`, which is a copy of the walk over the text. */
 static enum sqltext_word
-next(struct sqltext *ahead, struct sqltext_token *tok)
+read_ahead(struct sqltext *ahead, struct sqltext_token *tok)
 {
 	sqltext_token(ahead, tok);
 	return tok->kind == SQLTEXT_QUOTED ? sqlname_word(tok, ahead->flags) : tok->word;
@@ -45,25 +45,25 @@ next_is(const struct sqltext *t, char c)
 	struct sqltext ahead = *t;
 	struct sqltext_token tok;
 
-	next(&ahead, &tok);
+	read_ahead(&ahead, &tok);
 	return is_punct(&tok, c);
 }
 
-/* ---- by the first word ------------------------------------------------------------------------
- */
+/* ---- by a statement's first word: each function returns its SQLCLASS_... bits ---- */
 
 static unsigned
-set(struct sqltext ahead)
+classify_set(struct sqltext ahead)
 {
 	struct sqltext_token tok;
-	enum sqltext_word word = next(&ahead, &tok);
+	enum sqltext_word word = read_ahead(&ahead, &tok);
 
 	switch (word) {
 	case SQLWORD_LOCAL:
 	case SQLWORD_TRANSACTION:
 	case SQLWORD_CONSTRAINTS:
-		/* Or is this the name of a parameter, as in SET local.x = 1? */
-		if (next(&ahead, &tok) == SQLWORD_TO || is_punct(&tok, '=') || is_punct(&tok, '.'))
+		/* The word may also begin the name of a parameter: SET local.x = 1. */
+		if (read_ahead(&ahead, &tok) == SQLWORD_TO || is_punct(&tok, '=') ||
+		    is_punct(&tok, '.'))
 			return SQLCLASS_SET;
 		return word == SQLWORD_LOCAL ? SQLCLASS_SET_LOCAL : 0;
 	default:
@@ -72,24 +72,24 @@ set(struct sqltext ahead)
 }
 
 static unsigned
-prepare(struct sqltext ahead)
+classify_prepare(struct sqltext ahead)
 {
 	struct sqltext_token tok;
 
-	if (next(&ahead, &tok) != SQLWORD_TRANSACTION)
+	if (read_ahead(&ahead, &tok) != SQLWORD_TRANSACTION)
 		return SQLCLASS_PREPARE;
 	/* A prepared statement may have that name. */
-	if (next(&ahead, &tok) == SQLWORD_AS || is_punct(&tok, '('))
+	if (read_ahead(&ahead, &tok) == SQLWORD_AS || is_punct(&tok, '('))
 		return SQLCLASS_PREPARE;
 	return SQLCLASS_PREPARE_TRANSACTION;
 }
 
 static unsigned
-discard(struct sqltext ahead)
+classify_discard(struct sqltext ahead)
 {
 	struct sqltext_token tok;
 
-	switch (next(&ahead, &tok)) {
+	switch (read_ahead(&ahead, &tok)) {
 	case SQLWORD_ALL:
 		return SQLCLASS_DISCARD_ALL;
 	case SQLWORD_TEMP:
@@ -104,37 +104,37 @@ discard(struct sqltext ahead)
 
 /* COMMIT and ROLLBACK: { PREPARED | [ WORK | TRANSACTION ] [ TO ... | AND CHAIN ] } */
 static unsigned
-finish(struct sqltext ahead, unsigned outcome)
+classify_commit(struct sqltext ahead, unsigned outcome)
 {
 	struct sqltext_token tok;
-	enum sqltext_word w = next(&ahead, &tok);
+	enum sqltext_word w = read_ahead(&ahead, &tok);
 
 	if (w == SQLWORD_PREPARED)
 		return 0;
 	if (w == SQLWORD_WORK || w == SQLWORD_TRANSACTION)
-		w = next(&ahead, &tok);
+		w = read_ahead(&ahead, &tok);
 	if (w == SQLWORD_TO && outcome == SQLCLASS_ROLLBACK)
 		return SQLCLASS_SAVEPOINT;
-	if (w == SQLWORD_AND && next(&ahead, &tok) == SQLWORD_CHAIN)
+	if (w == SQLWORD_AND && read_ahead(&ahead, &tok) == SQLWORD_CHAIN)
 		return outcome | SQLCLASS_BEGIN;
 	return outcome;
 }
 
 static unsigned
-show(struct sqltext ahead)
+classify_show(struct sqltext ahead)
 {
 	struct sqltext_token tok;
 
-	next(&ahead, &tok);
+	read_ahead(&ahead, &tok);
 	if (tok.kind == SQLTEXT_NAME && tok.length == 6 && strncasecmp(tok.start, "scopes", 6) == 0)
 		return SQLCLASS_SCOPE;
 	return 0;
 }
 
-/* Transaction commands and scope statements: not in the body of a function or rule, where END is
- * the body's. */
+/* Transaction commands and scope statements. Must not be asked in the body of a function or rule,
+ * whose END ends the body. */
 static unsigned
-transaction(const struct place *at)
+classify_transaction(const struct place *at)
 {
 	switch (at->word) {
 	case SQLWORD_BEGIN:
@@ -142,10 +142,10 @@ transaction(const struct place *at)
 		return SQLCLASS_BEGIN;
 	case SQLWORD_COMMIT:
 	case SQLWORD_END:
-		return finish(at->text, SQLCLASS_COMMIT);
+		return classify_commit(at->text, SQLCLASS_COMMIT);
 	case SQLWORD_ROLLBACK:
 	case SQLWORD_ABORT:
-		return finish(at->text, SQLCLASS_ROLLBACK);
+		return classify_commit(at->text, SQLCLASS_ROLLBACK);
 	case SQLWORD_SAVEPOINT:
 	case SQLWORD_RELEASE:
 		return SQLCLASS_SAVEPOINT;
@@ -156,13 +156,13 @@ transaction(const struct place *at)
 	case SQLWORD_LEAVE:
 		return SQLCLASS_SCOPE;
 	case SQLWORD_SHOW:
-		return show(at->text);
+		return classify_show(at->text);
 	default:
 		return 0;
 	}
 }
 
-/* The most frequent word. */
+/* SELECT is the most frequent word, so it is compared in one step. */
 static inline bool
 is_select(const struct sqltext_token *tok)
 {
@@ -174,9 +174,8 @@ is_select(const struct sqltext_token *tok)
 	return (word | 0x202020202020) == 0x7463656c6573;
 }
 
-/* The first words of the statements that change no session state by themselves. Everything that is
- * neither here nor known otherwise is a syntax error, or a statement of a PostgreSQL that is not
- * known yet. */
+/* Does a statement that begins so change no session state by itself? First words that stand neither
+ * here nor in SQLWORDS are syntax errors, or statements of a newer PostgreSQL. */
 static bool
 is_harmless(const struct sqltext_token *tok)
 {
@@ -207,15 +206,15 @@ is_harmless(const struct sqltext_token *tok)
 	return false;
 }
 
-/* What defines something, whatever it is. */
+/* SQLCLASS_DEFINES, if a statement that begins so defines something. */
 static unsigned
-defines(const struct sqltext_token *tok)
+classify_definition(const struct sqltext_token *tok)
 {
 	static const char *const words[] = {"alter", "create", "drop", "import"};
 
 	if (tok->kind != SQLTEXT_NAME || tok->length < 4 || tok->length > 6 || is_select(tok))
 		return 0;
-	/* Most texts begin with another letter. */
+	/* Most texts begin with another letter: they need no comparison. */
 	if (memchr("acdi", *tok->start | 0x20, 4) == NULL)
 		return 0;
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -226,11 +225,11 @@ defines(const struct sqltext_token *tok)
 }
 
 static unsigned
-first_word(const struct place *at)
+classify_first_word(const struct place *at)
 {
 	switch (at->word) {
 	case SQLWORD_SET:
-		return set(at->text);
+		return classify_set(at->text);
 	case SQLWORD_RESET:
 		return SQLCLASS_SET;
 	case SQLWORD_LISTEN:
@@ -238,13 +237,13 @@ first_word(const struct place *at)
 	case SQLWORD_UNLISTEN:
 		return SQLCLASS_UNLISTEN;
 	case SQLWORD_PREPARE:
-		return prepare(at->text);
+		return classify_prepare(at->text);
 	case SQLWORD_DEALLOCATE:
 		return SQLCLASS_DEALLOCATE;
 	case SQLWORD_LOAD:
 		return SQLCLASS_LOAD;
 	case SQLWORD_DISCARD:
-		return discard(at->text);
+		return classify_discard(at->text);
 	case SQLWORD_CLOSE:
 	case SQLWORD_DROP:
 		return SQLCLASS_UNDO;
@@ -263,17 +262,16 @@ first_word(const struct place *at)
 	}
 }
 
-/* ---- words anywhere ---------------------------------------------------------------------------
- */
+/* ---- by words anywhere in a statement ---- */
 
 /* CREATE [ OR REPLACE ] [ LOCAL | GLOBAL ] TEMP */
 static unsigned
-create(struct sqltext ahead)
+classify_create(struct sqltext ahead)
 {
 	struct sqltext_token tok;
 
 	for (;;) {
-		switch (next(&ahead, &tok)) {
+		switch (read_ahead(&ahead, &tok)) {
 		case SQLWORD_OR:
 		case SQLWORD_REPLACE:
 		case SQLWORD_LOCAL:
@@ -288,10 +286,10 @@ create(struct sqltext ahead)
 	}
 }
 
-/* SELECT ... INTO { [ LOCAL | GLOBAL ] TEMP | pg_temp . }. A table may be called temp, and in
- * INSERT INTO and MERGE INTO it is. */
+/* SELECT ... INTO { [ LOCAL | GLOBAL ] TEMP | pg_temp . }. In INSERT INTO temp and MERGE INTO temp,
+ * temp is the name of a table. */
 static unsigned
-into(const struct place *at)
+classify_into(const struct place *at)
 {
 	struct sqltext ahead = at->text;
 	struct sqltext_token tok;
@@ -299,18 +297,19 @@ into(const struct place *at)
 
 	if (at->previous == SQLWORD_INSERT || at->previous == SQLWORD_MERGE)
 		return 0;
-	w = next(&ahead, &tok);
+	w = read_ahead(&ahead, &tok);
 	if (w == SQLWORD_LOCAL || w == SQLWORD_GLOBAL)
-		w = next(&ahead, &tok);
+		w = read_ahead(&ahead, &tok);
 	if (w == SQLWORD_PG_TEMP ||
 	    ((w == SQLWORD_TEMP || w == SQLWORD_TEMPORARY) && !next_is(&ahead, '.')))
 		return SQLCLASS_TEMP | SQLCLASS_CREATE;
 	return SQLCLASS_CREATE;
 }
 
-/* A schema to create in, or the one that all is created in from now on. */
+/* CREATE ... pg_temp.name, or SET search_path TO pg_temp, which makes all that is created from then
+ * on temporary. */
 static unsigned
-pg_temp(const struct place *at)
+classify_pg_temp(const struct place *at)
 {
 	if (at->first == SQLWORD_CREATE || at->first == SQLWORD_EXPLAIN)
 		return next_is(&at->text, '.') ? SQLCLASS_TEMP : 0;
@@ -322,37 +321,37 @@ pg_temp(const struct place *at)
 /* UPDATE [ ONLY ] [ ( ] [ [ DATABASE . ] SCHEMA . ] pg_settings does what set_config() does:
  * 54.24 pg_settings. */
 static unsigned
-update(struct sqltext ahead)
+classify_update(struct sqltext ahead)
 {
 	struct sqltext_token tok;
-	enum sqltext_word w = next(&ahead, &tok);
+	enum sqltext_word w = read_ahead(&ahead, &tok);
 
 	if (w == SQLWORD_ONLY)
-		w = next(&ahead, &tok);
+		w = read_ahead(&ahead, &tok);
 	while (is_punct(&tok, '('))
-		w = next(&ahead, &tok);
-	/* A blank and a letter: that was the whole name. */
+		w = read_ahead(&ahead, &tok);
+	/* Names joined by full stops. A blank and a letter behind one mean that it was the last. */
 	while (!(ahead.end - ahead.at > 1 && ahead.at[0] == ' ' && ahead.at[1] > '9') &&
 	       next_is(&ahead, '.')) {
-		next(&ahead, &tok);
-		w = next(&ahead, &tok);
+		read_ahead(&ahead, &tok);
+		w = read_ahead(&ahead, &tok);
 	}
 	return w == SQLWORD_PG_SETTINGS ? SQLCLASS_SETCONFIG : 0;
 }
 
-/* set_config(name, value, is_local) */
+/* set_config(name, value, is_local): `ahead` stands behind the function's name. */
 static unsigned
-set_config(struct sqltext ahead)
+classify_set_config(struct sqltext ahead)
 {
 	unsigned depth = 1, commas = 0, tokens = 0;
 	enum sqltext_word last = SQLWORD_OTHER;
 	struct sqltext_token tok;
 
-	next(&ahead, &tok);
+	read_ahead(&ahead, &tok);
 	if (!is_punct(&tok, '('))
 		return 0;
 	for (unsigned i = 0; i < ARGUMENTS; i++) {
-		enum sqltext_word w = next(&ahead, &tok);
+		enum sqltext_word w = read_ahead(&ahead, &tok);
 
 		if (tok.kind == SQLTEXT_END)
 			break;
@@ -374,7 +373,8 @@ set_config(struct sqltext ahead)
 	return SQLCLASS_SETCONFIG;
 }
 
-/* A name of a function that is called. Behind a full stop no argument need follow: (1).name. */
+/* Is the name a function that is called? Behind a full stop, arguments need not follow: (1).name
+ * calls name(1). */
 static bool
 is_called(const struct place *at)
 {
@@ -382,32 +382,33 @@ is_called(const struct place *at)
 }
 
 static unsigned
-any_word(const struct place *at)
+classify_word(const struct place *at)
 {
 	switch (at->word) {
 	case SQLWORD_CREATE:
 		if (at->first == SQLWORD_CREATE || at->first == SQLWORD_EXPLAIN)
-			return SQLCLASS_CREATE | create(at->text);
+			return SQLCLASS_CREATE | classify_create(at->text);
 		return 0;
 	case SQLWORD_INTO:
-		return into(at);
+		return classify_into(at);
 	case SQLWORD_PG_TEMP:
-		return pg_temp(at);
+		return classify_pg_temp(at);
 	case SQLWORD_HOLD:
 		if (at->first == SQLWORD_DECLARE && at->previous == SQLWORD_WITH)
 			return SQLCLASS_HOLD;
 		return 0;
 	case SQLWORD_UPDATE:
-		return update(at->text);
+		return classify_update(at->text);
 	case SQLWORD_SETTING:
-		/* Of pg_settings, or of a view of it. */
+		/* A column of pg_settings, or of a view of it. */
 		return at->updates ? SQLCLASS_UNSURE : 0;
 	case SQLWORD_EXECUTE:
-		/* EXPLAIN ANALYZE EXECUTE, CREATE TABLE ... AS EXECUTE; not that of a trigger. */
+		/* EXPLAIN ANALYZE EXECUTE, CREATE TABLE ... AS EXECUTE; but not CREATE TRIGGER ...
+		 * EXECUTE FUNCTION. */
 		return at->first == SQLWORD_EXPLAIN || at->previous == SQLWORD_AS ? SQLCLASS_EXECUTE
 										  : 0;
 	case SQLWORD_SET_CONFIG:
-		return set_config(at->text);
+		return classify_set_config(at->text);
 	case SQLWORD_PG_ADVISORY_LOCK:
 	case SQLWORD_PG_ADVISORY_LOCK_SHARED:
 	case SQLWORD_PG_TRY_ADVISORY_LOCK:
@@ -430,7 +431,7 @@ any_word(const struct place *at)
 	}
 }
 
-/* Does the text have the word in it, which is in lower case? */
+/* Does the text contain the lower-case word, in any case? */
 static bool
 mentions(const char *text, size_t length, const char *word)
 {
@@ -442,16 +443,17 @@ mentions(const char *text, size_t length, const char *word)
 	return false;
 }
 
-/* SET search_path = 'pg_temp, ...'. Other strings may be texts that a function executes. */
+/* SET search_path = 'pg_temp, ...'. Any other string may be a text that a function executes. */
 static unsigned
-any_string(const struct place *at)
+classify_string(const struct place *at)
 {
 	const struct sqltext_token *tok = &at->tok;
 
 	if (at->first == SQLWORD_SET && (at->previous_char == '=' || at->previous == SQLWORD_TO) &&
 	    tok->length > 8 && strncasecmp(tok->start, "'pg_temp", 8) == 0)
 		return SQLCLASS_TEMP;
-	/* The body of a function is not executed now, and of a scope statement later. */
+	/* The body of a function is not executed now; the text of a scope statement is judged when
+	 * it is. */
 	if (at->text.routine || at->first == SQLWORD_DEFER || at->first == SQLWORD_ENTER)
 		return 0;
 	if (mentions(tok->start, tok->length, "dblink_connect"))
@@ -466,15 +468,14 @@ any_string(const struct place *at)
 bool
 sqlclass_sets(struct sqltext behind)
 {
-	return set_config(behind) != 0;
+	return classify_set_config(behind) != 0;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole text ---- */
 
 typedef uint8_t block __attribute__((vector_size(16)));
 
-/* Letters in lower case; '_' becomes 0x7f. */
+/* 16 bytes with bit 0x20 set: letters in lower case, '_' as 0x7f. */
 static inline block
 block_at(const char *p)
 {
@@ -484,12 +485,13 @@ block_at(const char *p)
 	return b | 0x20;
 }
 
-/* What is looked for beside what may stand in every statement. */
+/* Words that block_suspicious() looks for only in some statements. */
 enum { INTO = 1, SETTING = 2 };
 
-/* Does one of 16 places hold "temp", "pg_", "t_co" (of set_config), "k_co" (of dblink_connect),
- * "ts_s" (of ts_stat), "ts_r", "to_x" (of query_to_xml), "th_t" (of xpath_table), "stab" (of
- * crosstab), "ctby" (of connectby) or &" (of U&""), or "into", or "sett"? Reads 19 bytes. */
+/* Does one of these begin at one of the 16 bytes: "temp", "pg_", "t_co" (of set_config), "k_co" (of
+ * dblink_connect), "ts_s" (of ts_stat), "ts_r" (of ts_rewrite), "to_x" (of query_to_xml), "th_t"
+ * (of xpath_table), "stab" (of crosstab), "ctby" (of connectby), &" (of U&""), and as `beside` says
+ * "into" and "sett"? Reads 19 bytes. */
 static inline __attribute__((always_inline)) bool
 block_suspicious(const char *p, unsigned beside)
 {
@@ -514,9 +516,9 @@ block_suspicious(const char *p, unsigned beside)
 	return (halves[0] | halves[1]) != 0;
 }
 
-/* Every word that any_word() and any_string() look for comes with one of these strings, but for
- * those that stand in statements which are always split into tokens. Most texts have none of them,
- * and are not. */
+/* Must the text be split into tokens, which is expensive? Each word that classify_word() and
+ * classify_string() look for contains one of block_suspicious()'s strings, but for words of
+ * statements that needs_tokens() splits anyway. Most texts contain none. */
 static inline __attribute__((always_inline)) bool
 suspicious(const char *text, size_t length, unsigned beside)
 {
@@ -530,7 +532,7 @@ suspicious(const char *text, size_t length, unsigned beside)
 	return block_suspicious(tail, beside);
 }
 
-/* INTO comes next in an INSERT, and is harmless. */
+/* As suspicious(), behind INSERT: the INTO that comes next is harmless. */
 static bool
 insert_is_suspicious(const char *text, size_t length)
 {
@@ -543,8 +545,8 @@ insert_is_suspicious(const char *text, size_t length)
 	return suspicious(text + 5, length - 5, INTO);
 }
 
-/* Must a statement with this first word be split into tokens? `selects`: the word is SELECT.
- * `behind`: the rest of the text. */
+/* Must the one statement of a text be split into tokens? `first` is its first word, `selects` says
+ * that this is SELECT, `behind` is the rest of the text. */
 static bool
 needs_tokens(enum sqltext_word first, bool selects, const char *behind, size_t length)
 {
@@ -564,9 +566,9 @@ needs_tokens(enum sqltext_word first, bool selects, const char *behind, size_t l
 	}
 }
 
-/* The ends of transactions are mostly so short, and their beginnings. */
+/* BEGIN, COMMIT and the like mostly stand alone: a shortcut for these texts. 0 for all others. */
 static unsigned
-lone(const char *text, size_t length)
+classify_lone_word(const char *text, size_t length)
 {
 	switch (sqltext_lone_word(text, length)) {
 	case SQLWORD_BEGIN:
@@ -591,7 +593,7 @@ sqlclass_flags(const char *text, size_t length, unsigned flags)
 
 	if (length == 0)
 		return 0;
-	if (length <= LONE_MAX && (found = lone(text, length)) != 0)
+	if (length <= LONE_MAX && (found = classify_lone_word(text, length)) != 0)
 		return found;
 	sqltext_init(&at.text, text, length, flags);
 	at.first = at.previous = SQLWORD_OTHER;
@@ -603,9 +605,9 @@ sqlclass_flags(const char *text, size_t length, unsigned flags)
 		if (kind == SQLTEXT_END)
 			return found;
 		at.word = kind == SQLTEXT_QUOTED ? sqlname_word(&at.tok, flags) : at.tok.word;
-		/* A statement begins behind each semicolon, even where the text is not split: only
-		 * what cannot change a session may stand there, but a text may be made to look as
-		 * if a body did not end. */
+		/* A statement begins behind each semicolon, even where the text is not split (in
+		 * parentheses or in a body). A true body has no statement that can change the
+		 * session, but a crafted text may look as if its body had not ended. */
 		if (kind == SQLTEXT_SPLIT || (kind == SQLTEXT_PUNCT && *at.tok.start == ';')) {
 			begins = true;
 			inner = kind == SQLTEXT_PUNCT;
@@ -613,22 +615,22 @@ sqlclass_flags(const char *text, size_t length, unsigned flags)
 			begins = false;
 			at.first = at.word;
 			at.updates = at.word == SQLWORD_UPDATE;
-			found |= first_word(&at);
-			found |= defines(&at.tok);
+			found |= classify_first_word(&at);
+			found |= classify_definition(&at.tok);
 			if (at.word != SQLWORD_OTHER) {
-				found |= any_word(&at);
+				found |= classify_word(&at);
 				if (!inner)
-					found |= transaction(&at);
+					found |= classify_transaction(&at);
 			}
 			if (sqltext_single(at.text.at, (size_t)(at.text.end - at.text.at)) &&
 			    !needs_tokens(at.first, is_select(&at.tok), at.text.at,
 					  (size_t)(at.text.end - at.text.at)))
 				return found;
 		} else if (at.word != SQLWORD_OTHER) {
-			found |= any_word(&at);
+			found |= classify_word(&at);
 			at.updates |= at.word == SQLWORD_UPDATE;
 		} else if (kind == SQLTEXT_STRING) {
-			found |= any_string(&at);
+			found |= classify_string(&at);
 		}
 		at.previous = at.word;
 		at.previous_char = kind == SQLTEXT_PUNCT ? *at.tok.start : 0;

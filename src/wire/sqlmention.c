@@ -10,15 +10,15 @@
 #include "wire/sqlname.h"
 #include "wire/sqltext.h"
 
-_Static_assert(SQLCLASS_N <= 26, "the bits of sqlclass() are others");
+_Static_assert(SQLCLASS_N <= 26, "a bit of sqlclass() is a bit of sqlmention(), too");
 
-/* ---- nearly all texts have none of it ---- */
+/* ---- a quick look, as nearly all texts mention nothing ---- */
 
 typedef uint8_t block __attribute__((vector_size(16)));
 
-#define BLOCK_READ (sizeof(block) + 3) /* bytes that one look reads */
+#define BLOCK_READ (sizeof(block) + 3) /* bytes that block_suspicious() reads */
 
-/* In lower case; '_' becomes 0x7f. */
+/* 16 bytes with bit 0x20 set: letters in lower case, '_' as 0x7f. */
 static inline block
 block_at(const char *p)
 {
@@ -28,8 +28,8 @@ block_at(const char *p)
 	return b | 0x20;
 }
 
-/* Does one of 16 places hold "tval" (of lastval, nextval, setval), "rrva" (of currval), "seed",
- * "mp_b" (of temp_buffers) or "u&"? */
+/* Does "tval" (of lastval, nextval, setval), "rrva" (of currval), "seed", "mp_b" (of temp_buffers)
+ * or "u&" begin at one of the 16 bytes? */
 static inline bool
 block_suspicious(const char *p)
 {
@@ -60,8 +60,9 @@ suspicious(const char *text, size_t length)
 
 /* ---- the words ---- */
 
+/* Does the text contain the lower-case word, in any case? */
 static bool
-has(const char *text, size_t length, const char *word)
+has_word(const char *text, size_t length, const char *word)
 {
 	size_t n = strlen(word);
 
@@ -80,7 +81,7 @@ is_seed(const struct sqltext_token *t)
 		strncasecmp(t->start, "\"seed\"", 6) == 0);
 }
 
-/* Has it a statement SET [SESSION | LOCAL] seed? Tables have columns of that name. */
+/* Is there a statement SET [SESSION | LOCAL] seed? The word alone may be the name of a column. */
 static bool
 sets_seed(const char *text, size_t length)
 {
@@ -104,9 +105,9 @@ sets_seed(const char *text, size_t length)
 	return false;
 }
 
-/* Names and strings with Unicode escapes. */
+/* The bits of what names and strings with Unicode escapes (U&"...", U&'...') say. */
 static unsigned
-escaped(const char *text, size_t length)
+mentions_in_escapes(const char *text, size_t length)
 {
 	struct sqltext_token t;
 	struct sqltext at;
@@ -120,9 +121,9 @@ escaped(const char *text, size_t length)
 		    t.start[1] != '&')
 			continue;
 		n = sqlname_read(&t, 0, says, sizeof says);
-		if (n > 0 && has(says, (size_t)n, "seed"))
+		if (n > 0 && has_word(says, (size_t)n, "seed"))
 			found |= SQLMENTION_SEED;
-		if (n > 0 && has(says, (size_t)n, "temp_buffers"))
+		if (n > 0 && has_word(says, (size_t)n, "temp_buffers"))
 			found |= SQLMENTION_TEMP_BUFFERS;
 	}
 	return found;
@@ -138,15 +139,15 @@ sqlmention(const char *text, size_t length)
 	if (length == 0 || !suspicious(text, length))
 		return 0;
 	for (size_t i = 0; i < sizeof sequences / sizeof *sequences; i++)
-		if (has(text, length, sequences[i]))
+		if (has_word(text, length, sequences[i]))
 			found |= SQLMENTION_SEQUENCE;
-	if (has(text, length, "u&"))
-		found |= escaped(text, length);
-	if (has(text, length, "temp_buffers"))
+	if (has_word(text, length, "u&"))
+		found |= mentions_in_escapes(text, length);
+	if (has_word(text, length, "temp_buffers"))
 		found |= SQLMENTION_TEMP_BUFFERS;
-	if (has(text, length, "setseed") ||
-	    (has(text, length, "seed") &&
-	     (has(text, length, "set_config") || sets_seed(text, length))))
+	if (has_word(text, length, "setseed") ||
+	    (has_word(text, length, "seed") &&
+	     (has_word(text, length, "set_config") || sets_seed(text, length))))
 		found |= SQLMENTION_SEED;
 	return found;
 }

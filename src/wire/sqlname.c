@@ -4,17 +4,16 @@
 #include <string.h>
 #include <strings.h>
 
-/* What is read, and where it goes. */
 struct reading {
-	const char *at, *end;
+	const char *at, *end; /* the text that is left to read */
 	unsigned flags;
 	char *out;
-	size_t length, size;
-	bool bad;
+	size_t length, size; /* written to `out`, and its room */
+	bool bad;            /* the value is not certain: sqlname_read() returns -1 */
 };
 
 static void
-put(struct reading *r, char c)
+add_char(struct reading *r, char c)
 {
 	if (c == 0 || r->length + 1 >= r->size)
 		r->bad = true;
@@ -22,14 +21,14 @@ put(struct reading *r, char c)
 		r->out[r->length++] = c;
 }
 
-/* An escape stands for that character or byte. */
+/* Adds the character or byte that an escape stands for. */
 static void
-put_escaped(struct reading *r, uint32_t c)
+add_escaped_char(struct reading *r, uint32_t c)
 {
 	if (c >= 0x80)
 		r->bad = true;
 	else
-		put(r, (char)c);
+		add_char(r, (char)c);
 }
 
 static unsigned
@@ -41,9 +40,9 @@ digit(char c)
 	return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 99;
 }
 
-/* From `least` to `most` digits of that base. */
+/* Reads from `least` to `most` digits of that base. */
 static uint32_t
-digits(struct reading *r, unsigned base, unsigned least, unsigned most)
+read_digits(struct reading *r, unsigned base, unsigned least, unsigned most)
 {
 	uint32_t value = 0;
 	unsigned n = 0;
@@ -54,9 +53,9 @@ digits(struct reading *r, unsigned base, unsigned least, unsigned most)
 	return value;
 }
 
-/* Behind a backslash of E'...'. */
+/* Reads the rest of an escape of E'...', behind its backslash. */
 static void
-backslash(struct reading *r)
+read_backslash_escape(struct reading *r)
 {
 	static const char names[] = "bfnrt", values[] = "\b\f\n\r\t";
 	const char *name;
@@ -70,36 +69,37 @@ backslash(struct reading *r)
 	name = c ? strchr(names, c) : NULL;
 	if (c >= '0' && c <= '7') {
 		r->at--;
-		put_escaped(r, digits(r, 8, 1, 3) & 0xff);
+		add_escaped_char(r, read_digits(r, 8, 1, 3) & 0xff);
 	} else if (c == 'x' && r->at < r->end && digit(*r->at) < 16) {
-		put_escaped(r, digits(r, 16, 1, 2));
+		add_escaped_char(r, read_digits(r, 16, 1, 2));
 	} else if (c == 'u' || c == 'U') {
-		put_escaped(r, c == 'u' ? digits(r, 16, 4, 4) : digits(r, 16, 8, 8));
+		add_escaped_char(r, c == 'u' ? read_digits(r, 16, 4, 4) : read_digits(r, 16, 8, 8));
 	} else if ((uint8_t)c >= 0x80) {
 		r->bad = true;
 	} else {
-		put(r, name ? values[name - names] : c);
+		add_char(r, name ? values[name - names] : c);
 	}
 }
 
-/* Behind the escape character of U&: \XXXX or \+XXXXXX, or the character itself. */
+/* Reads the rest of an escape of U&"..." or U&'...', behind its escape character: XXXX, +XXXXXX, or
+ * the escape character again, which stands for itself. */
 static void
-unicode(struct reading *r, char escape)
+read_unicode_escape(struct reading *r, char escape)
 {
 	if (r->at < r->end && *r->at == escape) {
 		r->at++;
-		put(r, escape);
+		add_char(r, escape);
 	} else if (r->at < r->end && *r->at == '+') {
 		r->at++;
-		put_escaped(r, digits(r, 16, 6, 6));
+		add_escaped_char(r, read_digits(r, 16, 6, 6));
 	} else {
-		put_escaped(r, digits(r, 16, 4, 4));
+		add_escaped_char(r, read_digits(r, 16, 4, 4));
 	}
 }
 
-/* All between the quotes. `escape`: that of U&, '\\' of E'', or 0. */
+/* Reads all between two quotes. `escape`: the escape character of U&, '\\' of E'', or 0. */
 static void
-unquote(struct reading *r, char quote, char escape, bool is_unicode)
+read_between_quotes(struct reading *r, char quote, char escape, bool is_unicode)
 {
 	while (r->at < r->end && !r->bad) {
 		size_t n = sqltext_character(r->at, r->end, r->flags);
@@ -108,24 +108,25 @@ unquote(struct reading *r, char quote, char escape, bool is_unicode)
 		if (escape && c == escape) {
 			r->at++;
 			if (is_unicode)
-				unicode(r, escape);
+				read_unicode_escape(r, escape);
 			else
-				backslash(r);
+				read_backslash_escape(r);
 			continue;
 		}
 		if (c == quote) {
-			/* Doubled, or the string goes on in another pair of quotes. */
+			/* A doubled quote stands for one. With anything else behind it, the string
+			 * goes on in another pair of quotes, which is not read. */
 			r->bad |= r->end - r->at < 2 || r->at[1] != quote;
 			r->at++;
 		}
 		while (n-- > 0 && r->at < r->end)
-			put(r, *r->at++);
+			add_char(r, *r->at++);
 	}
 }
 
-/* '...', E'...' or $...$, from start to end. */
+/* Reads '...', E'...' or $...$, with the quotes. */
 static void
-plain_string(struct reading *r)
+read_plain_string(struct reading *r)
 {
 	const char *tag;
 	char escape = 0;
@@ -138,7 +139,7 @@ plain_string(struct reading *r)
 		}
 		r->end -= tag - r->at + 1;
 		r->at = tag + 1;
-		unquote(r, 0, 0, false);
+		read_between_quotes(r, 0, 0, false);
 		return;
 	}
 	if (*r->at == '\'') {
@@ -156,12 +157,13 @@ plain_string(struct reading *r)
 		return;
 	}
 	r->end--;
-	unquote(r, '\'', escape, false);
+	read_between_quotes(r, '\'', escape, false);
 }
 
-/* The escape character that is said behind U&"..." or U&'...'; 0 if that is not certain. */
+/* The escape character of a U&"..." or U&'...', behind which `at` stands: that of its UESCAPE, or a
+ * backslash. 0 if it is not certain. */
 static char
-escape_of(const char *at, const char *end, unsigned flags)
+uescape_character(const char *at, const char *end, unsigned flags)
 {
 	char text[4];
 	struct reading r = {.end = end, .flags = flags, .out = text, .size = sizeof text};
@@ -170,23 +172,23 @@ escape_of(const char *at, const char *end, unsigned flags)
 
 	if (at == end)
 		return '\\';
-	/* The string is at the end, behind blanks, comments and the word. PostgreSQL takes no digit
-	 * of a number, no quote, no blank and no plus sign. */
+	/* UESCAPE and its string stand there, with blanks and comments between. PostgreSQL takes no
+	 * hexadecimal digit, quote, blank or plus sign as escape character. */
 	sqltext_init(&t, at, (size_t)(end - at), flags);
 	while (sqltext_token(&t, &tok) != SQLTEXT_END && tok.kind != SQLTEXT_STRING)
 		;
 	r.at = tok.start;
 	if (tok.kind != SQLTEXT_STRING)
 		return 0;
-	plain_string(&r);
+	read_plain_string(&r);
 	if (r.bad || r.length != 1 || digit(text[0]) < 16 || strchr("+'\" \t\n\r\f\v", text[0]))
 		return 0;
 	return text[0];
 }
 
-/* U&"..." or U&'...', maybe with UESCAPE. */
+/* Reads U&"..." or U&'...', with its UESCAPE if there is one. */
 static void
-unicode_string(struct reading *r)
+read_unicode_string(struct reading *r)
 {
 	char quote = r->at[2], escape;
 	const char *p = r->at + 3, *close;
@@ -194,14 +196,14 @@ unicode_string(struct reading *r)
 	while ((close = memchr(p, quote, (size_t)(r->end - p))) != NULL && close + 1 < r->end &&
 	       close[1] == quote)
 		p = close + 2;
-	escape = close ? escape_of(close + 1, r->end, r->flags) : 0;
+	escape = close ? uescape_character(close + 1, r->end, r->flags) : 0;
 	if (escape == 0) {
 		r->bad = true;
 		return;
 	}
 	r->at += 3;
 	r->end = close;
-	unquote(r, quote, escape, true);
+	read_between_quotes(r, quote, escape, true);
 }
 
 static char
@@ -210,15 +212,16 @@ lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
+/* Reads a name without quotes: letters of ASCII in lower case. */
 static void
-name(struct reading *r)
+read_plain_name(struct reading *r)
 {
 	while (r->at < r->end && !r->bad) {
 		size_t n = sqltext_character(r->at, r->end, r->flags);
 		bool alone = n == 1;
 
 		for (; n > 0; n--, r->at++)
-			put(r, alone ? lower(*r->at) : *r->at);
+			add_char(r, alone ? lower(*r->at) : *r->at);
 	}
 }
 
@@ -231,9 +234,10 @@ sqlname_is_ascii(const char *text, size_t length)
 	return true;
 }
 
-/* PostgreSQL cuts behind the last whole character of its own encoding, which is known of ASCII. */
+/* Cuts a long name. PostgreSQL cuts between two characters of the server's encoding. Without flags
+ * that is taken to be UTF-8; with another encoding the cut is certain only if all is ASCII. */
 static long
-cut(char *out, size_t length, unsigned flags)
+cut_name(char *out, size_t length, unsigned flags)
 {
 	size_t n = SQLNAME_SIZE - 1;
 
@@ -266,24 +270,24 @@ sqlname_read(const struct sqltext_token *tok, unsigned flags, char *out, size_t 
 	if (tok->kind != SQLTEXT_NAME && tok->kind != SQLTEXT_QUOTED && tok->kind != SQLTEXT_STRING)
 		return -1;
 	if (tok->kind == SQLTEXT_NAME) {
-		name(&r);
+		read_plain_name(&r);
 	} else if (tok->length >= 4 && (*r.at | 0x20) == 'u' && r.at[1] == '&') {
-		unicode_string(&r);
+		read_unicode_string(&r);
 	} else if (tok->kind == SQLTEXT_STRING) {
-		plain_string(&r);
+		read_plain_string(&r);
 	} else {
 		r.bad = tok->length < 3 || r.end[-1] != '"';
 		r.at++;
 		r.end--;
 		if (!r.bad)
-			unquote(&r, '"', 0, false);
+			read_between_quotes(&r, '"', 0, false);
 	}
 	if (r.bad)
 		return -1;
 	r.out[r.length] = 0;
 	if (!is_name)
 		return (long)r.length;
-	n = cut(text, r.length, flags);
+	n = cut_name(text, r.length, flags);
 	if (n < 0 || (size_t)n >= size)
 		return -1;
 	memcpy(out, text, (size_t)n + 1);

@@ -3,8 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* ---- words ------------------------------------------------------------------------------------
- */
+/* ---- words ---- */
 
 static const struct {
 	const char *name;
@@ -15,7 +14,8 @@ static const struct {
 #undef ROW
 };
 
-/* By first letter: which lengths there are (most words of a text fail here), and the first row. */
+/* For each first letter: the lengths of its words (most words of a text are ruled out by that), and
+ * the row of `words` where they begin. */
 #define LENGTH(l, letter, word, text) | ((letter) == (l) ? UINT64_C(1) << (sizeof text - 1) : 0)
 #define BEFORE(l, letter, word, text) +((letter) < (l))
 #define LETTER(l)                                        \
@@ -23,7 +23,7 @@ static const struct {
 		       .row = SQLWORD_OTHER + 1 SQLWORDS(BEFORE, l)}
 
 static const struct {
-	uint64_t lengths; /* bits */
+	uint64_t lengths; /* bit n: there is a word of n bytes */
 	uint16_t row;
 } letters[32] = {
     LETTER('a'), LETTER('b'), LETTER('c'), LETTER('d'), LETTER('e'), LETTER('f'), LETTER('g'),
@@ -32,9 +32,10 @@ static const struct {
     LETTER('v'), LETTER('w'), LETTER('x'), LETTER('y'), LETTER('z'),
 };
 
-/* `lower` is of lower-case letters and underscores; an underscore has no other case. */
+/* Are they the same word, in any case of `s`? `lower` has only lower-case letters, digits and
+ * underscores. */
 static bool
-same(const char *s, const char *lower, size_t length)
+same_word(const char *s, const char *lower, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
 		if (s[i] != lower[i] && (s[i] | 0x20) != lower[i])
@@ -51,7 +52,7 @@ sqltext_word(const char *s, size_t length)
 		return SQLWORD_OTHER;
 	for (unsigned w = letters[letter].row;
 	     w < SQLWORD_N && words[w].name[0] == (char)('a' + letter); w++)
-		if (words[w].length == length && same(s, words[w].name, length))
+		if (words[w].length == length && same_word(s, words[w].name, length))
 			return w;
 	return SQLWORD_OTHER;
 }
@@ -70,15 +71,14 @@ sqltext_word_name(enum sqltext_word w)
 	return words[w].name;
 }
 
-/* ---- characters -------------------------------------------------------------------------------
- */
+/* ---- characters ---- */
 
 enum {
 	SPACE = 1,
 	START = 2,
 	CONT = 4,
 	DIGIT = 8,
-	TAG = 16 /* of a dollar quote, after its first */
+	TAG = 16 /* may stand in the tag of a dollar quote, behind its first character */
 };
 
 /* scan.l: ident_start, ident_cont, dolq_cont, space (with the \v of PostgreSQL 16). */
@@ -94,28 +94,27 @@ static const uint8_t classes[256] = {
 };
 
 static inline bool
-is(char c, unsigned class)
+in_class(char c, unsigned class)
 {
 	return classes[(uint8_t)c] & class;
 }
 
-/* The first character from `p` on that is not of the class. */
+/* Skips characters of the class. */
 static inline const char *
-span(const char *p, const char *end, unsigned class)
+skip_class(const char *p, const char *end, unsigned class)
 {
-	while (p < end && is(*p, class))
+	while (p < end && in_class(*p, class))
 		p++;
 	return p;
 }
 
-/* ---- encodings ---------------------------------------------------------------------------------
- */
+/* ---- encodings ---- */
 
 unsigned
 sqltext_encoding(const char *name)
 {
-	/* PostgreSQL 15, src/common/encnames.c: lower case, letters and digits only. A name that
-	 * ends in * stands for all that begin so. */
+	/* PostgreSQL 15, src/common/encnames.c: names as lower-case letters and digits only. A name
+	 * that ends in * stands for all names that begin with it. */
 	static const struct {
 		const char *name;
 		unsigned flag;
@@ -134,7 +133,7 @@ sqltext_encoding(const char *name)
 	size_t n = 0;
 
 	for (; *name && n < sizeof plain - 1; name++)
-		if (is(*name, DIGIT | TAG) && *name != '_' && (uint8_t)*name < 0x80)
+		if (in_class(*name, DIGIT | TAG) && *name != '_' && (uint8_t)*name < 0x80)
 			plain[n++] = *name >= 'A' && *name <= 'Z' ? (char)(*name | 0x20) : *name;
 	plain[n] = 0;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -147,9 +146,9 @@ sqltext_encoding(const char *name)
 	return 0;
 }
 
-/* PostgreSQL 15, src/common/wchar.c. */
+/* The bytes of a character, by its first two. PostgreSQL 15, src/common/wchar.c. */
 static size_t
-character(uint8_t first, uint8_t second, unsigned flags)
+character_bytes(uint8_t first, uint8_t second, unsigned flags)
 {
 	if (first < 0x80 || (flags & SQLTEXT_BYTES))
 		return 1;
@@ -168,7 +167,7 @@ size_t
 sqltext_character(const char *at, const char *end, unsigned flags)
 {
 	size_t left = (size_t)(end - at);
-	size_t n = character((uint8_t)at[0], left > 1 ? (uint8_t)at[1] : 0, flags);
+	size_t n = character_bytes((uint8_t)at[0], left > 1 ? (uint8_t)at[1] : 0, flags);
 
 	return n < left ? n : left;
 }
@@ -214,25 +213,26 @@ sqltext_is_ambiguous(const char *text, size_t length)
 	memcpy(halves[0], &backslash, sizeof b);
 	memcpy(halves[1], &dollar, sizeof b);
 	memcpy(halves[2], &high, sizeof b);
-	/* The tag of a dollar quote may have half of a character in it. */
+	/* A dollar sign matters only beside bytes from 0x80 on: the tag of a dollar quote may have
+	 * a character in it whose second byte looks like ASCII. */
 	return (halves[0][0] | halves[0][1]) ||
 	       ((halves[1][0] | halves[1][1]) &&
 		((halves[2][0] | halves[2][1]) & UINT64_C(0x8080808080808080)));
 }
 
-/* As span(), of the characters of a word: in steps of whole characters where that matters. */
+/* As skip_class(), for the characters of a word: in encodings in which the second byte of a
+ * character may look like ASCII, it goes by whole characters. */
 static inline const char *
-span_word(const struct sqltext *t, const char *p, unsigned class)
+skip_word(const struct sqltext *t, const char *p, unsigned class)
 {
 	if (!(t->flags & SQLTEXT_HALVES))
-		return span(p, t->end, class);
-	while (p < t->end && is(*p, class))
+		return skip_class(p, t->end, class);
+	while (p < t->end && in_class(*p, class))
 		p += sqltext_character(p, t->end, t->flags);
 	return p;
 }
 
-/* ---- comments and white space -----------------------------------------------------------------
- */
+/* ---- comments and white space ---- */
 
 static const char *
 line_end(const char *p, const char *end)
@@ -242,9 +242,9 @@ line_end(const char *p, const char *end)
 	return p;
 }
 
-/* `p` is behind the first slash and asterisk. They nest. */
+/* `p` is behind the first slash and asterisk of a comment. Comments nest. */
 static const char *
-comment(struct sqltext *t, const char *p)
+skip_comment(struct sqltext *t, const char *p)
 {
 	const char *end = t->end;
 	size_t depth = 1;
@@ -269,11 +269,11 @@ skip_blank(struct sqltext *t, const char *p)
 	const char *end = t->end;
 
 	for (;;) {
-		p = span(p, end, SPACE);
+		p = skip_class(p, end, SPACE);
 		if (end - p < 2 || p[0] != p[1]) {
 			if (end - p < 2 || p[0] != '/' || p[1] != '*')
 				return p;
-			p = comment(t, p + 2);
+			p = skip_comment(t, p + 2);
 		} else {
 			if (p[0] != '-')
 				return p;
@@ -282,13 +282,14 @@ skip_blank(struct sqltext *t, const char *p)
 	}
 }
 
-/* ---- quotes: each takes the place behind what opens it and returns the place behind what closes
- * it, or the end ---------------------------------------------------------------------------------
- */
+/* ---- quotes ---- */
 
-/* '...' and "...", in which the quote doubled stands for itself. */
+/* Each function takes the place behind an opening quote and returns the place behind the closing
+ * one, or the end of the text. */
+
+/* '...' and "...", in which a doubled quote stands for one. */
 static const char *
-quoted(struct sqltext *t, const char *p, char quote)
+skip_quoted(struct sqltext *t, const char *p, char quote)
 {
 	while ((p = memchr(p, quote, (size_t)(t->end - p))) != NULL) {
 		p++;
@@ -300,10 +301,11 @@ quoted(struct sqltext *t, const char *p, char quote)
 	return t->end;
 }
 
-/* A string goes on in another pair of quotes if at least one line end, and else only white space
- * and -- comments, are between them; a backslash keeps its meaning there. */
+/* `p` is behind a string with escapes. The string goes on in another pair of quotes if a line end,
+ * and besides only white space and -- comments, stand between the two; in the second pair, too, a
+ * backslash escapes. Returns the place behind that pair's opening quote, or NULL. */
 static const char *
-continued(const char *p, const char *end)
+continuation(const char *p, const char *end)
 {
 	bool line = false;
 
@@ -312,14 +314,15 @@ continued(const char *p, const char *end)
 			line = true;
 		else if (end - p >= 2 && p[0] == '-' && p[1] == '-')
 			p = line_end(p, end) - 1;
-		else if (!is(*p, SPACE))
+		else if (!in_class(*p, SPACE))
 			break;
 	}
 	return line && p < end && *p == '\'' ? p + 1 : NULL;
 }
 
+/* E'...', and '...' with SQLTEXT_BACKSLASH. */
 static const char *
-escaped(struct sqltext *t, const char *p)
+skip_escaped(struct sqltext *t, const char *p)
 {
 	const char *end = t->end, *more;
 
@@ -333,7 +336,7 @@ escaped(struct sqltext *t, const char *p)
 				p++;
 				continue;
 			}
-			more = continued(p, end);
+			more = continuation(p, end);
 			if (more == NULL)
 				return p;
 			p = more;
@@ -343,16 +346,17 @@ escaped(struct sqltext *t, const char *p)
 	return end;
 }
 
-/* `p` is at a dollar sign that does not belong to a word. NULL if it opens no quote. */
+/* $tag$...$tag$. Unlike the others, `p` is at the first dollar sign (which is no part of a word).
+ * Returns NULL if that opens no quote. */
 static const char *
-dollar_quoted(struct sqltext *t, const char *p)
+skip_dollar_quoted(struct sqltext *t, const char *p)
 {
 	const char *end = t->end, *tag = p, *body;
 	size_t length;
 
 	p++;
-	if (p < end && is(*p, START))
-		p = span_word(t, p, TAG);
+	if (p < end && in_class(*p, START))
+		p = skip_word(t, p, TAG);
 	if (p == end || *p != '$')
 		return NULL;
 	body = p + 1;
@@ -367,58 +371,57 @@ dollar_quoted(struct sqltext *t, const char *p)
 	return end;
 }
 
-/* 12, 1.5, 1e-3. Letters that come at once behind it are the next token, as in PostgreSQL 14. */
+/* 12, 1.5, 1e-3. Letters right behind a number are the next token, as in PostgreSQL 14. */
 static const char *
-number(const char *p, const char *end)
+skip_number(const char *p, const char *end)
 {
 	const char *e;
 
-	p = span(p, end, DIGIT);
+	p = skip_class(p, end, DIGIT);
 	if (p < end && *p == '.')
-		p = span(p + 1, end, DIGIT);
+		p = skip_class(p + 1, end, DIGIT);
 	if (p < end && (*p | 0x20) == 'e') {
 		e = p + 1;
 		if (e < end && (*e == '-' || *e == '+'))
 			e++;
-		if (e < end && is(*e, DIGIT))
-			p = span(e, end, DIGIT);
+		if (e < end && in_class(*e, DIGIT))
+			p = skip_class(e, end, DIGIT);
 	}
 	return p;
 }
 
-/* ---- tokens -----------------------------------------------------------------------------------
- */
+/* ---- tokens ---- */
 
-/* `p` is behind U&"..." or U&'...': the place behind UESCAPE and its string, or `p` if those do not
- * follow. */
+/* `p` is behind U&"..." or U&'...'. Returns the place behind UESCAPE and its string if they follow,
+ * else `p`. */
 static const char *
-uescape(const struct sqltext *t, const char *p)
+skip_uescape(const struct sqltext *t, const char *p)
 {
 	struct sqltext ahead = *t;
 	const char *q = skip_blank(&ahead, p), *end = t->end;
 
-	if (end - q < 7 || !same(q, "uescape", 7) || (q + 7 < end && is(q[7], CONT)))
+	if (end - q < 7 || !same_word(q, "uescape", 7) || (q + 7 < end && in_class(q[7], CONT)))
 		return p;
 	q = skip_blank(&ahead, q + 7);
 	if (end - q >= 2 && (*q | 0x20) == 'e' && q[1] == '\'')
-		q = escaped(&ahead, q + 2);
+		q = skip_escaped(&ahead, q + 2);
 	else if (q < end && *q == '\'')
-		q = t->flags & SQLTEXT_BACKSLASH ? escaped(&ahead, q + 1)
-						 : quoted(&ahead, q + 1, '\'');
+		q = t->flags & SQLTEXT_BACKSLASH ? skip_escaped(&ahead, q + 1)
+						 : skip_quoted(&ahead, q + 1, '\'');
 	else if (q < end && *q == '$')
-		q = dollar_quoted(&ahead, q);
+		q = skip_dollar_quoted(&ahead, q);
 	else
 		return p;
 	return q && !ahead.unterminated ? q : p;
 }
 
-/* A word, or what a quote that it introduces makes of it: E'' U&'' U&"" B'' X''. */
+/* Reads a word; or a string or name whose prefix looks like one: E'' U&'' U&"" B'' X''. */
 static inline const char *
-name(struct sqltext *t, struct sqltext_token *tok)
+read_word(struct sqltext *t, struct sqltext_token *tok)
 {
 	const char *end = t->end;
-	const char *p = t->flags & SQLTEXT_HALVES ? span_word(t, tok->start, CONT)
-						  : span(tok->start + 1, end, CONT);
+	const char *p = t->flags & SQLTEXT_HALVES ? skip_word(t, tok->start, CONT)
+						  : skip_class(tok->start + 1, end, CONT);
 	char c = tok->start[0] | 0x20;
 
 	tok->kind = SQLTEXT_NAME;
@@ -428,20 +431,21 @@ name(struct sqltext *t, struct sqltext_token *tok)
 	}
 	if (c == 'u' && *p == '&' && end - p >= 2 && (p[1] == '\'' || p[1] == '"')) {
 		tok->kind = p[1] == '"' ? SQLTEXT_QUOTED : SQLTEXT_STRING;
-		p = quoted(t, p + 2, p[1]);
-		return t->unterminated ? p : uescape(t, p);
+		p = skip_quoted(t, p + 2, p[1]);
+		return t->unterminated ? p : skip_uescape(t, p);
 	}
 	if (*p == '\'' && (c == 'e' || c == 'b' || c == 'x')) {
 		tok->kind = SQLTEXT_STRING;
-		return c == 'e' ? escaped(t, p + 1) : quoted(t, p + 1, '\'');
+		return c == 'e' ? skip_escaped(t, p + 1) : skip_quoted(t, p + 1, '\'');
 	}
 	return p;
 }
 
-/* BEGIN ATOMIC opens a body, CASE an inner level, END closes either. The words are names where they
- * follow AS or a full stop. As in psql, what is in parentheses does not count. */
+/* Follows the nesting in CREATE FUNCTION: BEGIN ATOMIC opens a body, CASE an inner level, END
+ * closes either. Behind AS or a full stop, these words are names and do not count; neither does
+ * anything in parentheses, as in psql. */
 static void
-routine_token(struct sqltext *t, const struct sqltext_token *tok)
+follow_routine(struct sqltext *t, const struct sqltext_token *tok)
 {
 	if (t->depth == 0 && !t->after_point && t->last != SQLWORD_AS) {
 		if (tok->word == SQLWORD_ATOMIC && t->last == SQLWORD_BEGIN && t->atomic == 0)
@@ -478,8 +482,9 @@ sqltext_init(struct sqltext *t, const char *text, size_t length, unsigned flags)
 	statement_begins(t);
 }
 
+/* Reads a token that begins with neither a letter nor a digit: quotes, parameters, operators. */
 static const char *
-punctuation(struct sqltext *t, struct sqltext_token *tok)
+read_punctuation(struct sqltext *t, struct sqltext_token *tok)
 {
 	const char *p = tok->start + 1;
 
@@ -498,16 +503,16 @@ punctuation(struct sqltext *t, struct sqltext_token *tok)
 		break;
 	case '"':
 		tok->kind = SQLTEXT_QUOTED;
-		return quoted(t, p, '"');
+		return skip_quoted(t, p, '"');
 	case '\'':
 		tok->kind = SQLTEXT_STRING;
-		return t->flags & SQLTEXT_BACKSLASH ? escaped(t, p) : quoted(t, p, '\'');
+		return t->flags & SQLTEXT_BACKSLASH ? skip_escaped(t, p) : skip_quoted(t, p, '\'');
 	case '$':
-		if (p < t->end && is(*p, DIGIT)) {
+		if (p < t->end && in_class(*p, DIGIT)) {
 			tok->kind = SQLTEXT_NUMBER;
-			return span(p, t->end, DIGIT);
+			return skip_class(p, t->end, DIGIT);
 		}
-		p = dollar_quoted(t, tok->start);
+		p = skip_dollar_quoted(t, tok->start);
 		if (p == NULL)
 			return tok->start + 1;
 		tok->kind = SQLTEXT_STRING;
@@ -528,13 +533,13 @@ sqltext_token(struct sqltext *t, struct sqltext_token *tok)
 		t->at = p;
 		return SQLTEXT_END;
 	}
-	if (is(*p, START)) {
-		p = name(t, tok);
-	} else if (is(*p, DIGIT)) {
+	if (in_class(*p, START)) {
+		p = read_word(t, tok);
+	} else if (in_class(*p, DIGIT)) {
 		tok->kind = SQLTEXT_NUMBER;
-		p = number(p, t->end);
+		p = skip_number(p, t->end);
 	} else {
-		p = punctuation(t, tok);
+		p = read_punctuation(t, tok);
 	}
 	t->at = p;
 	tok->length = (size_t)(p - tok->start);
@@ -543,7 +548,7 @@ sqltext_token(struct sqltext *t, struct sqltext_token *tok)
 		return SQLTEXT_SPLIT;
 	}
 	if (t->routine)
-		routine_token(t, tok);
+		follow_routine(t, tok);
 	if (t->tokens < SQLTEXT_FIRST) {
 		t->first[t->tokens] = tok->word;
 		if ((tok->word == SQLWORD_FUNCTION || tok->word == SQLWORD_PROCEDURE) &&
@@ -556,8 +561,7 @@ sqltext_token(struct sqltext *t, struct sqltext_token *tok)
 	return tok->kind;
 }
 
-/* ---- statements -------------------------------------------------------------------------------
- */
+/* ---- statements ---- */
 
 bool
 sqltext_next(struct sqltext *t, struct sqltext_stmt *s)
@@ -572,7 +576,7 @@ sqltext_next(struct sqltext *t, struct sqltext_stmt *s)
 	s->start = tok.start;
 	do {
 		end = tok.start + tok.length;
-		/* Now, as the semicolon wipes them out. */
+		/* Copied while they are there: the semicolon clears t->first. */
 		if (t->tokens <= SQLTEXT_FIRST)
 			memcpy(s->first, t->first, sizeof s->first);
 		sqltext_token(t, &tok);
@@ -597,5 +601,5 @@ sqltext_single(const char *text, size_t length)
 {
 	const char *p = length ? memchr(text, ';', length) : NULL;
 
-	return p == NULL || span(p + 1, text + length, SPACE) == text + length;
+	return p == NULL || skip_class(p + 1, text + length, SPACE) == text + length;
 }

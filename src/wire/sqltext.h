@@ -1,22 +1,22 @@
-/* sqltext: SQL text as tokens and statements. No I/O, no allocation, no copies: tokens and
- * statements point into the text. Every text is accepted; what the server would refuse (an
- * unterminated quote, say) runs to the end.
+/* sqltext: splits SQL text into tokens and statements. No I/O, no allocation, no copies: tokens and
+ * statements point into the text. Every text is accepted; a token that the server would refuse,
+ * such as an unterminated quote, runs to the end of the text.
  *
  * The tokens are those of PostgreSQL 15's own scanner (documentation, 4.1 Lexical Structure;
- * src/backend/parser/scan.l), statements are split as psql splits them: not inside parentheses
+ * src/backend/parser/scan.l). Statements are split as psql splits them: not inside parentheses
  * (CREATE RULE ... DO (a; b)) nor inside the BEGIN ATOMIC ... END body of a function.
  *
  * How a text is read depends on two parameters of the session: standard_conforming_strings, and
- * client_encoding, as in some encodings a backslash or a letter may be half of a character. The
- * flags of sqltext_init() say both. */
+ * client_encoding, because in some encodings a byte that looks like a backslash or a letter may be
+ * half of a character. The flags of sqltext_init() give both. */
 #ifndef PGWITH_WIRE_SQLTEXT_H
 #define PGWITH_WIRE_SQLTEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The words that somebody asks for: X(l, first letter, SQLWORD_..., text), in alphabetical order.
- * `l` is passed through. */
+/* The words that some module asks for: X(l, first letter, SQLWORD_..., text), sorted by their first
+ * letters, as sqltext.c needs them. `l` is passed through. */
 #define SQLWORDS(X, l)                                                                        \
 	X(l, 'a', ABORT, "abort")                                                             \
 	X(l, 'a', ALL, "all")                                                                 \
@@ -123,8 +123,8 @@ enum sqltext_word {
 	    SQLWORD_N
 };
 
-/* Functions that execute a text that they get, or what a name stands for that they get (a view):
- * those of PostgreSQL, of tablefunc and of xml2. */
+/* The functions of PostgreSQL, tablefunc and xml2 that execute a text which they get as argument,
+ * or read a relation whose name they get (it may be a view, which calls functions). */
 #define SQLWORDS_OF_RUNNERS                         \
 	case SQLWORD_CONNECTBY:                     \
 	case SQLWORD_CROSSTAB:                      \
@@ -145,17 +145,16 @@ enum sqltext_word {
 	case SQLWORD_TS_STAT:                       \
 	case SQLWORD_XPATH_TABLE
 
-/* The word in that text, upper or lower case alike. */
+/* Which word is the text, in any case of its letters? SQLWORD_OTHER if none of SQLWORDS. */
 enum sqltext_word sqltext_word(const char *, size_t length);
 
-/* The word of a text that is that word and nothing else, but for a semicolon right behind it;
- * SQLWORD_OTHER of any other text. */
+/* The same, but one semicolon may stand right behind the word. */
 enum sqltext_word sqltext_lone_word(const char *text, size_t length);
-/* In lower case; "" for SQLWORD_OTHER. */
+/* The word's text in lower case; "" for SQLWORD_OTHER. */
 const char *sqltext_word_name(enum sqltext_word);
 
 enum sqltext_kind {
-	SQLTEXT_END,    /* of the text; given again and again */
+	SQLTEXT_END,    /* of the text; returned by every further call */
 	SQLTEXT_SPLIT,  /* the semicolon that ends a statement */
 	SQLTEXT_NAME,   /* an identifier or keyword without quotes */
 	SQLTEXT_QUOTED, /* "..." or U&"...", with the UESCAPE '...' behind that */
@@ -174,8 +173,8 @@ struct sqltext_token {
 /* Flags of sqltext_init(). */
 enum {
 	SQLTEXT_BACKSLASH = 1, /* standard_conforming_strings is off: '\' escapes in plain '...' */
-	/* The encoding, one of these at most. None: UTF-8. In the first three the second byte of a
-	 * character may be under 0x80. */
+	/* The encoding: one of these at most; none means UTF-8. In the first three, the second byte
+	 * of a character may be under 0x80 and look like ASCII. */
 	SQLTEXT_SJIS = 2,    /* SJIS, SHIFT_JIS_2004 */
 	SQLTEXT_DOUBLE = 4,  /* BIG5, GBK, UHC, JOHAB */
 	SQLTEXT_GB18030 = 8, /* GB18030 */
@@ -184,37 +183,38 @@ enum {
 	SQLTEXT_HALVES = SQLTEXT_SJIS | SQLTEXT_DOUBLE | SQLTEXT_GB18030,
 };
 
-/* The flag of an encoding of PostgreSQL's, however that is spelled; 0 if it is UTF-8 or unknown. */
+/* The flag of an encoding, in any spelling that PostgreSQL takes; 0 if it is UTF-8 or unknown. */
 unsigned sqltext_encoding(const char *name);
 
-/* Bytes of the character at `at`, which is before `end`: at least 1, and not beyond `end`. */
+/* The length in bytes of the character at `at` (before `end`): at least 1, not beyond `end`. */
 size_t sqltext_character(const char *at, const char *end, unsigned flags);
 
-/* Characters in the text, as PostgreSQL counts the positions of its errors. */
+/* How many characters the text has, as PostgreSQL counts them for the position of an error. */
 unsigned sqltext_characters(const char *text, size_t length, unsigned flags);
 
-/* Can the text be read in more than one way, if the flags are not known? */
+/* May the text have other tokens with other flags of sqltext_init()? False for most texts: they
+ * have no backslash, and no dollar sign beside a byte from 0x80 on. */
 bool sqltext_is_ambiguous(const char *text, size_t length);
 
-#define SQLTEXT_FIRST 4 /* words of a statement that are kept */
+#define SQLTEXT_FIRST 4 /* how many first words of a statement are kept */
 
-/* A walk over a text. May be copied, to look ahead. */
+/* A walk over a text. May be copied to look ahead: the copy walks on, the original stays. */
 struct sqltext {
 	const char *at, *end;
 	unsigned flags;
 	bool unterminated;                      /* a quote or comment ran to the end */
 	bool routine;                           /* the statement is CREATE FUNCTION or PROCEDURE */
 	bool after_point;                       /* in a routine: the last token was a full stop */
-	size_t depth;                           /* parentheses that are open */
+	size_t depth;                           /* how many parentheses are open */
 	size_t atomic;                          /* in a routine: BEGIN ATOMIC and CASEs open */
-	size_t tokens;                          /* of this statement, so far */
+	size_t tokens;                          /* of this statement, read so far */
 	enum sqltext_word last;                 /* in a routine: of the last token */
 	enum sqltext_word first[SQLTEXT_FIRST]; /* of this statement */
 };
 
 void sqltext_init(struct sqltext *, const char *text, size_t length, unsigned flags);
 
-/* The next token; comments and white space are passed over. Returns its kind. */
+/* Reads the next token; comments and white space are skipped. Returns its kind. */
 enum sqltext_kind sqltext_token(struct sqltext *, struct sqltext_token *);
 
 struct sqltext_stmt {
@@ -223,15 +223,15 @@ struct sqltext_stmt {
 	enum sqltext_word first[SQLTEXT_FIRST]; /* of its first tokens, SQLWORD_OTHER where none */
 };
 
-/* The next statement that is not empty; false at the end. Not to be mixed with sqltext_token()
- * inside a statement. */
+/* Reads the next statement that is not empty; false at the end. Must not be called in the middle of
+ * a statement that sqltext_token() has begun to read. */
 bool sqltext_next(struct sqltext *, struct sqltext_stmt *);
 
-/* The first word of the text's first token: SQLWORD_OTHER if that token is not one of the words. */
+/* The word of the text's first token; SQLWORD_OTHER if that token is none of SQLWORDS. */
 enum sqltext_word sqltext_first(const char *text, size_t length);
 
-/* True if the text is one statement at most, as far as a look for semicolons can tell: then it
- * needs no splitting. False does not mean that there are more. */
+/* A quick test: true if the text has no semicolon before its end, and so is one statement at most.
+ * False does not mean that it has several: a semicolon may stand in a string. */
 bool sqltext_single(const char *text, size_t length);
 
 #endif

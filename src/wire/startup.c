@@ -61,8 +61,7 @@ startup_read(const uint8_t *data, size_t bytes, struct startup *s)
 	s->major = code >> 16;
 	s->minor = code & 0xffff;
 	if (s->major != 3)
-		return 0; /* the parameters of other versions look different; the caller refuses
-			     them */
+		return 0; /* other versions have other parameters; the caller refuses the version */
 	s->params = (const char *)data + 8;
 	return check_params(s->params, s->length - 8);
 }

@@ -1,4 +1,5 @@
-/* startup: the packets that have no type byte. PostgreSQL 15 documentation, 55.2.1 and 55.7. */
+/* startup: reads the first packet of a connection (StartupMessage, SSLRequest, GSSENCRequest,
+ * CancelRequest), which has no type byte. PostgreSQL 15 documentation, 55.2.1 and 55.7. */
 #ifndef PGWITH_WIRE_STARTUP_H
 #define PGWITH_WIRE_STARTUP_H
 
@@ -22,15 +23,15 @@ struct startup {
 };
 
 /* Reads the packet at the start of `data`. Returns 0; -E_AGAIN if more bytes are needed; -E_RANGE
- * if its length is impossible, so that it is no packet at all (s->length says which); -E_SYNTAX if
- * its contents are. What stands in an SSLRequest or GSSENCRequest does not matter. */
+ * if the length (s->length) is impossible, so that this is no startup packet; -E_SYNTAX if the
+ * parameters are malformed. Of an SSLRequest or GSSENCRequest, only length and code are read. */
 int startup_read(const uint8_t *data, size_t bytes, struct startup *s);
 
-/* Walks the parameters: *at starts as s->params; returns 1 with the next pair, or 0 at the end. */
+/* Walks the parameters. *at starts as s->params; returns 1 with the next pair, or 0 at the end. */
 int startup_next(const char **at, const char **name, const char **value);
 
-/* The value of one parameter, or NULL; of several with that name the last one counts, as in
- * PostgreSQL. */
+/* The value of one parameter, or NULL. If the name stands there several times, the last one counts,
+ * as in PostgreSQL. */
 const char *startup_get(const struct startup *, const char *name);
 
 #endif

@@ -18,7 +18,7 @@ struct words {
 
 /* Words end at white space; a backslash takes the next character as it is. */
 static void
-split(const char *from, struct words *w)
+split_words(const char *from, struct words *w)
 {
 	size_t bytes = strlen(from);
 	char *to = w->text = mem_alloc(bytes + 1);
@@ -42,8 +42,8 @@ split(const char *from, struct words *w)
 
 /* ---- what a switch stands for ---- */
 
-/* Those that only the start of the whole server understands are ignored, as PostgreSQL does:
- * b, C, D, E, j, n, r, T, v. */
+/* Short switches that set one parameter. As PostgreSQL does, b, C, D, E, j, n, r, T and v are taken
+ * and ignored, because they matter only where the whole server is started. */
 static const struct {
 	char letter;
 	const char *name;
@@ -65,33 +65,34 @@ static const struct {
     {'W', "post_auth_delay", NULL},
 };
 
-#define FLAGS          "bEeFijlnOPsT"
-#define WITH_ARGUMENTS "BcCDdfhkNprStvW-"
+#define FLAGS          "bEeFijlnOPsT"     /* switches without an argument */
+#define WITH_ARGUMENTS "BcCDdfhkNprStvW-" /* '-' is --name=value */
 
 static void
-set(struct buf *out, const char *name, const char *value)
+add_setting(struct buf *out, const char *name, const char *value)
 {
 	buf_add_str(out, name);
 	buf_add_str(out, value);
 }
 
 static void
-set_debug_level(struct buf *out, int level)
+add_debug_level(struct buf *out, int level)
 {
 	char text[32];
 
 	snprintf(text, sizeof text, "debug%d", level);
-	set(out, "log_min_messages", level > 0 ? text : "notice");
+	add_setting(out, "log_min_messages", level > 0 ? text : "notice");
 	if (level >= 2)
-		set(out, "log_statement", "all");
+		add_setting(out, "log_statement", "all");
 	if (level >= 3)
-		set(out, "debug_print_parse", "true");
+		add_setting(out, "debug_print_parse", "true");
 	if (level >= 4)
-		set(out, "debug_print_plan", "true");
+		add_setting(out, "debug_print_plan", "true");
 	if (level >= 5)
-		set(out, "debug_print_rewritten", "true");
+		add_setting(out, "debug_print_rewritten", "true");
 }
 
+/* -f: the kind of plan that is forbidden. Returns false if there is no such kind. */
 static bool
 forbid_plan(struct buf *out, char letter)
 {
@@ -102,10 +103,11 @@ forbid_plan(struct buf *out, char letter)
 	const char *at = letter ? strchr(letters, letter) : NULL;
 
 	if (at)
-		set(out, names[at - letters], "false");
+		add_setting(out, names[at - letters], "false");
 	return at != NULL;
 }
 
+/* -t: the statistics that are logged. Returns false if there are none of that name. */
 static bool
 show_statistics(struct buf *out, const char *what)
 {
@@ -115,13 +117,13 @@ show_statistics(struct buf *out, const char *what)
 							 : NULL;
 
 	if (name)
-		set(out, name, "true");
+		add_setting(out, name, "true");
 	return name != NULL;
 }
 
-/* name=value; a - in a name stands for _. */
+/* -c name=value and --name=value; a - in a name stands for _. */
 static int
-set_long(struct buf *out, char letter, const char *setting, char *why, size_t why_size)
+add_named_setting(struct buf *out, char letter, const char *setting, char *why, size_t why_size)
 {
 	size_t length = strcspn(setting, "=");
 	char *name = mem_strndup(setting, length);
@@ -134,55 +136,55 @@ set_long(struct buf *out, char letter, const char *setting, char *why, size_t wh
 			 letter == '-' ? "--%s requires a value" : "-c %s requires a value",
 			 setting);
 	else
-		set(out, name, setting + length + 1);
+		add_setting(out, name, setting + length + 1);
 	free(name);
 	return setting[length] == 0 ? -E_NOTFOUND : 0;
 }
 
 static int
-apply(struct buf *out, char letter, const char *argument, char *why, size_t why_size)
+add_switch(struct buf *out, char letter, const char *argument, char *why, size_t why_size)
 {
 	bool good = true;
 
 	if (letter == 'c' || letter == '-')
-		return set_long(out, letter, argument, why, why_size);
+		return add_named_setting(out, letter, argument, why, why_size);
 	if (letter == 'd')
-		set_debug_level(out, atoi(argument));
+		add_debug_level(out, atoi(argument));
 	else if (letter == 'f')
 		good = forbid_plan(out, *argument);
 	else if (letter == 't')
 		good = show_statistics(out, argument);
 	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
 		if (plain[i].letter == letter)
-			set(out, plain[i].name, plain[i].value ? plain[i].value : argument);
+			add_setting(out, plain[i].name, plain[i].value ? plain[i].value : argument);
 	return good ? 0 : -E_SYNTAX;
 }
 
 /* ---- the command line, as getopt(3) of glibc reads it ---- */
 
-/* Its place; the next character of a word that holds several switches, or "". */
 struct place {
-	size_t next;
-	const char *more;
+	size_t next; /* index of the word that is being read */
+	const char
+	    *more; /* the switches left in that word (-es is two); "" at a word's beginning */
 };
 
-/* Returns 0, or as switches_read(). */
+/* Reads one switch, with its argument. Returns as switches_read(). */
 static int
-one_switch(const struct words *w, struct place *at, struct buf *out, char *why, size_t why_size)
+read_switch(const struct words *w, struct place *at, struct buf *out, char *why, size_t why_size)
 {
 	char letter = *at->more++;
 	const char *argument = NULL;
 
 	if (letter != '-' && strchr(FLAGS, letter)) {
 		at->next += *at->more == 0;
-		return apply(out, letter, "", why, why_size);
+		return add_switch(out, letter, "", why, why_size);
 	}
 	if (letter != ':' && strchr(WITH_ARGUMENTS, letter)) {
 		argument = *at->more ? at->more : w->list[at->next + 1];
 		at->next += *at->more ? 1 : 2;
 		at->more = "";
 		if (argument)
-			return apply(out, letter, argument, why, why_size);
+			return add_switch(out, letter, argument, why, why_size);
 		at->next = w->count;
 		return -E_SYNTAX;
 	}
@@ -191,7 +193,7 @@ one_switch(const struct words *w, struct place *at, struct buf *out, char *why, 
 }
 
 static int
-invalid(const char *argument, char *why, size_t why_size)
+refuse_argument(const char *argument, char *why, size_t why_size)
 {
 	snprintf(why, why_size, "invalid command-line argument for server process: %s", argument);
 	return -E_SYNTAX;
@@ -201,7 +203,7 @@ static int
 read_words(const struct words *w, struct buf *out, char *why, size_t why_size)
 {
 	struct place at = {0, ""};
-	const char *extra = NULL; /* the first word that is no switch: told of at the end */
+	const char *extra = NULL; /* the first word that is no switch: refused behind the others */
 
 	while (at.next < w->count) {
 		const char *word = w->list[at.next];
@@ -221,15 +223,15 @@ read_words(const struct words *w, struct buf *out, char *why, size_t why_size)
 			}
 			at.more = word + 1;
 		}
-		r = one_switch(w, &at, out, why, why_size);
+		r = read_switch(w, &at, out, why, why_size);
 		/* PostgreSQL names the word before the one that getopt() goes on with. */
 		if (r == -E_SYNTAX)
-			return invalid(at.next > 0 ? w->list[at.next - 1] : "postgres", why,
-				       why_size);
+			return refuse_argument(at.next > 0 ? w->list[at.next - 1] : "postgres", why,
+					       why_size);
 		if (r < 0)
 			return r;
 	}
-	return extra ? invalid(extra, why, why_size) : 0;
+	return extra ? refuse_argument(extra, why, why_size) : 0;
 }
 
 int
@@ -238,7 +240,7 @@ switches_read(const char *options, struct buf *out, char *why, size_t why_size)
 	struct words w;
 	int r;
 
-	split(options, &w);
+	split_words(options, &w);
 	r = read_words(&w, out, why, why_size);
 	free(w.list);
 	free(w.text);
