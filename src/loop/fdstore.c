@@ -13,13 +13,14 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-#define FIRST_FD  3
-#define SETTLE_MS 20000 /* PID 1 may have much else to do */
-#define BAG_FDS   253   /* of one message: SCM_MAX_FD of Linux */
-#define SEND_S    5     /* a supervisor that does not listen must not hold us up for ever */
+#define FIRST_FD  3     /* handed-down descriptors have the numbers from this one on */
+#define SETTLE_MS 20000 /* long, as PID 1 may be busy */
+#define BAG_FDS   253   /* descriptors in one message at most: SCM_MAX_FD of Linux */
+#define SEND_S    5     /* a supervisor that does not read must not stop pgwithd for ever */
 
+/* The address of NOTIFY_SOCKET. False: there is none. */
 static bool
-address(struct sockaddr_un *addr, socklen_t *bytes)
+supervisor_address(struct sockaddr_un *addr, socklen_t *bytes)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	size_t n = path ? strlen(path) : 0;
@@ -41,7 +42,7 @@ fdstore_there(void)
 	struct sockaddr_un addr;
 	socklen_t bytes;
 
-	return address(&addr, &bytes);
+	return supervisor_address(&addr, &bytes);
 }
 
 size_t
@@ -54,9 +55,9 @@ fdstore_max(void)
 	return end == NULL || end == text || *end ? SIZE_MAX : n;
 }
 
-/* One datagram; `fd` goes with it unless it is -1. */
+/* Sends one datagram to the supervisor; `fd` goes with it unless it is -1. */
 static int
-say(const char *text, int fd)
+send_to_supervisor(const char *text, int fd)
 {
 	static const struct timeval patience = {SEND_S, 0};
 	struct sockaddr_un addr;
@@ -70,7 +71,7 @@ say(const char *text, int fd)
 	int s, saved;
 	ssize_t n;
 
-	if (!address(&addr, &bytes)) {
+	if (!supervisor_address(&addr, &bytes)) {
 		errno = ENOTCONN;
 		return -E_IO;
 	}
@@ -101,13 +102,15 @@ fdstore_keep(const char *name, int fd)
 {
 	char text[FDSTORE_NAME_MAX + 64];
 
-	/* FDPOLL: a connection whose other end is gone by then is ours to close, not theirs. */
+	/* FDPOLL=0: the supervisor keeps a connection even when its other end hangs up, because the
+	 * next pgwithd must see that and close it. */
 	snprintf(text, sizeof text, "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
-	return say(text, fd);
+	return send_to_supervisor(text, fd);
 }
 
+/* Sends up to BAG_FDS descriptors into the bag. */
 static int
-put(int bag, const int *fds, size_t count)
+fill_bag(int bag, const int *fds, size_t count)
 {
 	struct iovec iov = {.iov_base = "", .iov_len = 1};
 	union {
@@ -135,11 +138,12 @@ fdstore_keep_bag(const char *name, const int *fds, size_t count)
 {
 	int ends[2], r = 0, saved;
 
-	/* Of a stream, so that the number of messages is bounded by their bytes only. */
+	/* A stream socket bounds the bytes that wait in it; a datagram socket would bound the
+	 * number of messages, and much lower. */
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return -E_IO;
 	for (size_t i = 0; i < count && r == 0; i += BAG_FDS)
-		r = put(ends[1], fds + i, count - i < BAG_FDS ? count - i : BAG_FDS);
+		r = fill_bag(ends[1], fds + i, count - i < BAG_FDS ? count - i : BAG_FDS);
 	if (r == 0)
 		r = fdstore_keep(name, ends[0]);
 	saved = errno;
@@ -155,10 +159,10 @@ fdstore_forget(const char *name)
 	char text[FDSTORE_NAME_MAX + 64];
 
 	snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s", name);
-	return say(text, -1);
+	return send_to_supervisor(text, -1);
 }
 
-/* sd_notify_barrier(3): the other end of the pipe is closed when its turn has come. */
+/* sd_notify_barrier(3): the supervisor closes its end of the pipe once it gets to this message. */
 int
 fdstore_settle(void)
 {
@@ -167,7 +171,7 @@ fdstore_settle(void)
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -E_IO;
-	r = say("BARRIER=1", ends[1]);
+	r = send_to_supervisor("BARRIER=1", ends[1]);
 	close(ends[1]);
 	wait = (struct pollfd){.fd = ends[0]};
 	if (r == 0 && poll(&wait, 1, SETTLE_MS) != 1) {
@@ -178,8 +182,9 @@ fdstore_settle(void)
 	return r;
 }
 
+/* How many descriptors were handed down. False: none, or they were meant for another process. */
 static bool
-for_us(unsigned *count)
+count_handed(unsigned *count)
 {
 	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
 
@@ -212,14 +217,15 @@ by_cookie(const void *a, const void *b)
 	return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
 }
 
-/* Calls fn() for each that was handed down to this process; `name` ends at a colon. */
+/* Calls fn() for each descriptor that was handed down to this process. `name` has `bytes` bytes and
+ * no NUL behind them. */
 static void
 each_handed(void (*fn)(void *arg, int fd, const char *name, size_t bytes), void *arg)
 {
 	const char *names = getenv("LISTEN_FDNAMES");
 	unsigned count;
 
-	if (!for_us(&count))
+	if (!count_handed(&count))
 		return;
 	if (names == NULL)
 		names = "";
@@ -237,7 +243,7 @@ struct taken {
 };
 
 static void
-add(struct taken *t, int fd, const char *name, size_t bytes)
+add_taken(struct taken *t, int fd, const char *name, size_t bytes)
 {
 	if (t->count == t->room) {
 		t->room = t->room ? 2 * t->room : 64;
@@ -247,10 +253,10 @@ add(struct taken *t, int fd, const char *name, size_t bytes)
 	    .name = mem_strndup(name, bytes), .fd = fd, .cookie = fdstore_cookie(fd)};
 }
 
-/* Takes one message out of the bag; false: there are no more. Those for which this process may not
- * have a descriptor (RLIMIT_NOFILE) are closed by the kernel. */
+/* Takes one message out of the bag; false: there is no other. The kernel closes descriptors for
+ * which this process has no room (RLIMIT_NOFILE). */
 static bool
-unpack(struct taken *t, int bag, const char *name, size_t bytes)
+empty_bag(struct taken *t, int bag, const char *name, size_t bytes)
 {
 	char byte;
 	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
@@ -277,14 +283,14 @@ unpack(struct taken *t, int bag, const char *name, size_t bytes)
 			continue;
 		for (int fd; at + sizeof fd <= end; at += sizeof fd) {
 			memcpy(&fd, at, sizeof fd);
-			add(t, fd, name, bytes);
+			add_taken(t, fd, name, bytes);
 		}
 	}
 	return true;
 }
 
 static void
-take(void *arg, int fd, const char *name, size_t bytes)
+take_handed(void *arg, int fd, const char *name, size_t bytes)
 {
 	int flags = fcntl(fd, F_GETFD);
 
@@ -292,13 +298,13 @@ take(void *arg, int fd, const char *name, size_t bytes)
 		return;
 	fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
 	if (strncmp(name, FDSTORE_BAG, sizeof FDSTORE_BAG - 1) != 0) {
-		add(arg, fd, name, bytes);
+		add_taken(arg, fd, name, bytes);
 		return;
 	}
-	while (unpack(arg, fd, name, bytes))
+	while (empty_bag(arg, fd, name, bytes))
 		;
-	/* sd_listen_fds(3) wants all that were handed down to be open still. */
-	add(arg, fd, FDSTORE_BAG, sizeof FDSTORE_BAG - 1);
+	/* The bag stays open: sd_listen_fds(3) expects all handed-down descriptors to be open. */
+	add_taken(arg, fd, FDSTORE_BAG, sizeof FDSTORE_BAG - 1);
 }
 
 size_t
@@ -307,7 +313,7 @@ fdstore_take(struct fdstore_fd **out)
 	struct taken t = {0};
 
 	*out = NULL;
-	each_handed(take, &t);
+	each_handed(take_handed, &t);
 	if (t.count == 0)
 		return 0;
 	qsort(t.list, t.count, sizeof *t.list, by_cookie);

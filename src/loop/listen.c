@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define ACCEPTS_PER_WAKE 64 /* so that a storm of clients does not starve those that are in */
+#define ACCEPTS_PER_WAKE 64 /* a storm of new clients must not starve the sessions */
 
 struct listen {
 	struct loop *loop;
@@ -26,9 +26,9 @@ struct listen {
 	char lock_path[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
 	struct event event;
 	struct event retry;
-	bool adopted; /* the socket is somebody else's too */
-	bool paused;
-	bool held; /* by listen_hold() */
+	bool adopted; /* by listen_adopt() */
+	bool paused;  /* out of descriptors: `retry` or listen_resume() ends it */
+	bool held;    /* by listen_hold() */
 	void (*accepted)(void *, int);
 	void *arg;
 };
@@ -45,7 +45,7 @@ pause_accepting(struct listen *l)
 }
 
 static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+on_connection(evutil_socket_t fd, short what, void *arg)
 {
 	struct listen *l = arg;
 
@@ -80,7 +80,8 @@ listen_resume(struct listen *l)
 	event_add(&l->event, NULL);
 }
 
-/* The lock outlives no process, so that a dead daemon's socket can be told from a living one's. */
+/* The kernel drops the lock when its process dies. So a socket whose lock can be taken is a dead
+ * daemon's. */
 static int
 take_lock(struct listen *l, char *why, size_t why_size)
 {
@@ -96,8 +97,8 @@ take_lock(struct listen *l, char *why, size_t why_size)
 	return 0;
 }
 
-/* Nobody can connect between bind() and listen(): the permissions are in force before the first
- * client. */
+/* Owner and mode are set between bind() and listen(), when nobody can connect yet: so they are in
+ * force before the first client. */
 static int
 make_socket(struct listen *l, mode_t mode, uid_t owner, gid_t group, char *why, size_t why_size)
 {
@@ -130,10 +131,10 @@ fail:
 	return -1;
 }
 
-/* Without a socket yet. */
+/* Makes the struct, without a socket yet. */
 static struct listen *
-make(struct loop *loop, const char *dir, unsigned port, void (*accepted)(void *, int), void *arg,
-     char *why, size_t why_size)
+alloc_listen(struct loop *loop, const char *dir, unsigned port, void (*accepted)(void *, int),
+	     void *arg, char *why, size_t why_size)
 {
 	struct listen *l = mem_calloc(1, sizeof *l);
 	int n = snprintf(l->path, sizeof l->path, "%s/.s.PGSQL.%u", dir, port);
@@ -153,15 +154,15 @@ make(struct loop *loop, const char *dir, unsigned port, void (*accepted)(void *,
 }
 
 static void
-start(struct listen *l)
+start_accepting(struct listen *l)
 {
-	event_assign(&l->event, loop_base(l->loop), l->fd, EV_READ | EV_PERSIST, on_readable, l);
+	event_assign(&l->event, loop_base(l->loop), l->fd, EV_READ | EV_PERSIST, on_connection, l);
 	evtimer_assign(&l->retry, loop_base(l->loop), on_retry, l);
 	event_add(&l->event, NULL);
 }
 
 static void
-unmake(struct listen *l)
+close_and_free(struct listen *l)
 {
 	if (l->fd >= 0)
 		close(l->fd);
@@ -174,16 +175,16 @@ struct listen *
 listen_new(struct loop *loop, const char *dir, unsigned port, mode_t mode, uid_t owner, gid_t group,
 	   void (*accepted)(void *, int), void *arg, char *why, size_t why_size)
 {
-	struct listen *l = make(loop, dir, port, accepted, arg, why, why_size);
+	struct listen *l = alloc_listen(loop, dir, port, accepted, arg, why, why_size);
 
 	if (l == NULL)
 		return NULL;
 	if (take_lock(l, why, why_size) < 0 ||
 	    make_socket(l, mode, owner, group, why, why_size) < 0) {
-		unmake(l);
+		close_and_free(l);
 		return NULL;
 	}
-	start(l);
+	start_accepting(l);
 	return l;
 }
 
@@ -191,7 +192,7 @@ struct listen *
 listen_adopt(struct loop *loop, int fd, const char *dir, unsigned port,
 	     void (*accepted)(void *, int), void *arg, char *why, size_t why_size)
 {
-	struct listen *l = make(loop, dir, port, accepted, arg, why, why_size);
+	struct listen *l = alloc_listen(loop, dir, port, accepted, arg, why, why_size);
 	int flags = fcntl(fd, F_GETFL);
 
 	if (l == NULL) {
@@ -200,18 +201,20 @@ listen_adopt(struct loop *loop, int fd, const char *dir, unsigned port,
 	}
 	l->fd = fd;
 	l->adopted = true;
-	/* A directory may be another user's, who made the socket in it. */
+	/* The lock may be missing: the directory may belong to the user who made the socket, and
+	 * not be writable for this process. But it must not be another process's. */
 	if (take_lock(l, why, why_size) < 0 && l->lock_fd >= 0) {
-		unmake(l);
+		close_and_free(l);
 		return NULL;
 	}
-	/* Clients are told the credentials of who called listen() last: requirepeer of libpq. */
+	/* The kernel tells clients the credentials of the process that called listen() last, and
+	 * libpq's requirepeer checks them. */
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || listen(fd, SOMAXCONN) < 0) {
 		snprintf(why, why_size, "cannot listen on %s: %s", l->path, strerror(errno));
-		unmake(l);
+		close_and_free(l);
 		return NULL;
 	}
-	start(l);
+	start_accepting(l);
 	return l;
 }
 
@@ -222,7 +225,8 @@ listen_inherit(struct loop *loop, int fd, int lock_fd, void (*accepted)(void *, 
 	socklen_t bytes = sizeof addr;
 	struct listen *l = mem_calloc(1, sizeof *l);
 
-	/* To call listen() again tells clients our credentials: requirepeer of libpq. */
+	/* listen() again: the kernel tells clients the credentials of the process that called it
+	 * last, and libpq's requirepeer checks them. */
 	if (getsockname(fd, (struct sockaddr *)&addr, &bytes) < 0 || addr.sun_family != AF_UNIX ||
 	    addr.sun_path[0] != '/' || listen(fd, SOMAXCONN) < 0) {
 		free(l);
@@ -235,7 +239,7 @@ listen_inherit(struct loop *loop, int fd, int lock_fd, void (*accepted)(void *, 
 	snprintf(l->lock_path, sizeof l->lock_path, "%s.lock", l->path);
 	l->fd = fd;
 	l->lock_fd = lock_fd;
-	start(l);
+	start_accepting(l);
 	return l;
 }
 
@@ -248,7 +252,7 @@ listen_is_at(const struct listen *l, const char *dir, unsigned port)
 
 	if (n < (int)sizeof path && strcmp(path, l->path) == 0)
 		return true;
-	/* /run and /var/run are one. */
+	/* The same file may have two paths: /run and /var/run. */
 	return n < (int)sizeof path && stat(path, &a) == 0 && stat(l->path, &b) == 0 &&
 	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
@@ -261,7 +265,7 @@ listen_is_there(const struct listen *l)
 	return stat(l->path, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
-/* The group that a new file in the directory of the socket has: unix(7), inode(7). */
+/* The group that a new file in the socket's directory gets: unix(7), inode(7). */
 static gid_t
 new_group(const struct listen *l)
 {
@@ -345,7 +349,7 @@ listen_free(struct listen *l)
 		unlink(l->path);
 	if (l->lock_fd >= 0)
 		unlink(l->lock_path);
-	unmake(l);
+	close_and_free(l);
 }
 
 int

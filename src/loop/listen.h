@@ -1,4 +1,4 @@
-/* listen: the listening Unix socket. */
+/* listen: the listening Unix socket, and the lock file beside it. */
 #ifndef PGWITH_LOOP_LISTEN_H
 #define PGWITH_LOOP_LISTEN_H
 
@@ -9,32 +9,33 @@
 
 struct listen;
 
-/* Makes DIR/.s.PGSQL.PORT with the permission bits, owner and group ((uid_t)-1, (gid_t)-1:
- * unchanged) in force before the first client can come, and accepts: accepted(arg, fd) gets each
- * connection, non-blocking and close-on-exec. A socket that nobody serves any more is replaced; the
- * lock file DIR/.s.PGSQL.PORT.lock (flock(2)) says which. Out of descriptors it pauses until
- * listen_resume() or for a second. Returns NULL with one line of reason in `why`. */
+/* Makes the socket DIR/.s.PGSQL.PORT and accepts connections: accepted(arg, fd) gets each of them,
+ * non-blocking and close-on-exec. Permission bits, owner and group ((uid_t)-1, (gid_t)-1:
+ * unchanged) are in force before the first client can connect. The lock file
+ * DIR/.s.PGSQL.PORT.lock (flock(2)) tells whether a process serves the place already; a socket that
+ * a dead process left there is replaced. If this process runs out of descriptors, accepting pauses
+ * until listen_resume(), a second at most. Returns NULL with one line of reason in `why`. */
 struct listen *listen_new(struct loop *, const char *dir, unsigned port, mode_t mode, uid_t owner,
 			  gid_t group, void (*accepted)(void *arg, int fd), void *arg, char *why,
 			  size_t why_size);
 
-/* The same with `fd`, which listens there already and is somebody else's too: its permissions are
- * left as they are, and so is the socket at the end. The lock is held where one can be made. Takes
- * `fd` over. */
+/* As listen_new(), with the socket `fd`, which listens at that place already and belongs to the
+ * service manager, too: its permissions are not changed, and its file is not removed at the end.
+ * The lock is taken if the directory permits to make one. `fd` is closed in the end, even if this
+ * fails. */
 struct listen *listen_adopt(struct loop *, int fd, const char *dir, unsigned port,
 			    void (*accepted)(void *arg, int fd), void *arg, char *why,
 			    size_t why_size);
 bool listen_adopted(const struct listen *);
 
-/* Goes on with the socket and the lock that another process had made by listen_new(), at whatever
- * place, and takes them over. Returns NULL, and both are still the caller's, if the socket is no
- * listening one of that kind. */
+/* Goes on with a socket and a lock that listen_new() has made in the process before, at the place
+ * where they are. Returns NULL if `fd` is no such socket; then both still belong to the caller. */
 struct listen *listen_inherit(struct loop *, int fd, int lock_fd,
 			      void (*accepted)(void *arg, int fd), void *arg);
 
-/* Is the socket at DIR/.s.PGSQL.PORT, by that name or another? */
+/* Is this socket the one at DIR/.s.PGSQL.PORT, maybe by another path? */
 bool listen_is_at(const struct listen *, const char *dir, unsigned port);
-/* Is its file there? */
+/* Does the socket's file still exist? */
 bool listen_is_there(const struct listen *);
 
 /* Gives the socket's file the permission bits, owner and group that listen_new() would have given
@@ -42,18 +43,19 @@ bool listen_is_there(const struct listen *);
 int listen_permit(struct listen *, mode_t mode, uid_t owner, gid_t group, char *why,
 		  size_t why_size);
 
-/* Gives the place up: nobody finds it any more, and who has come so far is accepted, all at once.
- * Then as listen_free(). */
+/* Gives the place up: removes the file, so that nobody can connect any more, accepts every client
+ * that has connected so far, and frees as listen_free(). */
 void listen_leave(struct listen *);
 
-/* Accepts nobody until listen_release(): whoever comes waits in the kernel. */
+/* Accepts nobody until listen_release(): new clients wait in the kernel's queue. */
 void listen_hold(struct listen *);
 void listen_release(struct listen *);
 
-/* A descriptor was closed: accepting may go on. Cheap if it was not paused. */
+/* To be called when a descriptor was closed: ends a pause. Cheap if there is none. */
 void listen_resume(struct listen *);
 
-/* Stops accepting, and removes the lock, and the socket unless it was adopted. NULL is allowed. */
+/* Stops accepting, removes the lock file, and the socket's file unless it was adopted. NULL is
+ * allowed. */
 void listen_free(struct listen *);
 
 const char *listen_path(const struct listen *);

@@ -24,14 +24,14 @@ struct on_signal {
 };
 
 struct loop {
-	struct loop_clock clock; /* the first */
+	struct loop_clock clock; /* must be the first member: loop_now_us() */
 	struct event_base *base;
 	bool stopped;
 	struct deferred *deferred;
 	size_t ndeferred;
 	size_t deferred_size;
 	struct event sweep;
-	int sweep_fd; /* a timer in the kernel */
+	int sweep_fd; /* a timerfd */
 	void (*sweep_fn)(void *);
 	void *sweep_arg;
 	struct on_signal signals[LOOP_SIGNALS];
@@ -47,12 +47,12 @@ loop_new(void)
 
 	if (config == NULL)
 		log_fatal("", LOG_ALONE, "cannot make an event configuration");
-	/* One thread touches the base; worker threads report through an eventfd. */
+	/* No locks: only this thread uses the base. Worker threads write to an eventfd. */
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-	/* Timers of libevent are few, and set rarely: it need not look at the clock in each turn.
-	 */
+	/* Few timers of libevent are in use, and they are set rarely. So libevent need not read the
+	 * clock in each turn. */
 	event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME);
-	/* EV_CLOSED needs epoll: it tells of a hang-up without reading. */
+	/* EV_CLOSED reports a hang-up without reading. It needs epoll. */
 	event_config_require_features(config, EV_FEATURE_EARLY_CLOSE);
 	l->base = event_base_new_with_config(config);
 	event_config_free(config);
@@ -64,7 +64,7 @@ loop_new(void)
 static void
 run_deferred(struct loop *l)
 {
-	/* One that is run may defer another. */
+	/* A deferred call may defer another, so ndeferred may grow here. */
 	for (size_t i = 0; i < l->ndeferred; i++) {
 		struct deferred d = l->deferred[i];
 
@@ -128,7 +128,7 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 	struct loop *l = arg;
 	uint64_t times;
 
-	/* Sweeps that were missed are not made up for. */
+	/* One call, even if several periods have passed. */
 	if (read(fd, &times, sizeof times) == sizeof times)
 		l->sweep_fn(l->sweep_arg);
 }
@@ -136,8 +136,9 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 void
 loop_on_sweep(struct loop *l, void (*fn)(void *), void *arg)
 {
-	/* Not a timer of libevent: with one, each wait for events has a time-out, which the kernel
-	 * has to set up and to take down, thousands of times a second where there is much to do. */
+	/* A timerfd and not a timer of libevent: that one would give every wait for events a
+	 * time-out, which the kernel sets up and takes down, thousands of times a second under
+	 * load. */
 	const struct timespec period = {0, LOOP_SWEEP_US * 1000};
 	const struct itimerspec timer = {period, period};
 
@@ -178,7 +179,7 @@ loop_run(struct loop *l)
 {
 	l->stopped = false;
 	while (!l->stopped) {
-		/* What is deferred must not wait for the next event. */
+		/* The turn ends here. Deferred calls must not wait for the next event. */
 		run_deferred(l);
 		l->clock.now_us = 0;
 		if (event_base_loop(l->base, EVLOOP_ONCE) < 0)

@@ -1,4 +1,5 @@
-/* loop: the one event loop. Time, signals, work deferred to the end of a turn, and the sweep. */
+/* loop: the one event loop: time, signals, calls deferred to the end of a turn, and the sweep. A
+ * turn is one wait for events and all callbacks that follow. */
 #ifndef PGWITH_LOOP_LOOP_H
 #define PGWITH_LOOP_LOOP_H
 
@@ -14,19 +15,18 @@
 struct loop;
 
 struct loop *loop_new(void);
-/* Runs what is still deferred, then frees. Everything that was registered must have been removed.
- */
+/* Runs the calls that are still deferred, then frees. The caller has removed its own events. */
 void loop_free(struct loop *);
 
 struct event_base *loop_base(struct loop *);
 
-/* What a loop begins with, for loop_now_us() alone. */
+/* The first member of struct loop, known here so that loop_now_us() can be inline. */
 struct loop_clock {
 	int64_t now_us; /* 0: not read in this turn */
 };
 int64_t loop_read_clock_(struct loop *);
 
-/* Monotonic microseconds, read once in a turn: all that happens in one turn has one time. */
+/* Monotonic microseconds, read once a turn: everything in one turn happens at the same time. */
 static inline int64_t
 loop_now_us(struct loop *l)
 {
@@ -35,16 +35,16 @@ loop_now_us(struct loop *l)
 	return now_us ? now_us : loop_read_clock_(l);
 }
 
-/* A buffer of LOOP_SCRATCH bytes that everyone reads into. Its contents last until the callback
- * returns or somebody else reads; what is to be kept is copied. */
+/* A buffer of LOOP_SCRATCH bytes that all streams are read into. Its contents last until the
+ * callback returns or something else is read into it; copy what is to be kept. */
 uint8_t *loop_scratch(struct loop *);
 
-/* Calls fn(arg) at the end of this turn, in the order of the calls. What the loop can reach is
- * freed this way, so that it does not disappear under a callback that still uses it. */
+/* Calls fn(arg) at the end of this turn, in the order of the calls of loop_defer(). Objects that
+ * callbacks use are freed this way, so that none disappears under a callback that still uses it. */
 void loop_defer(struct loop *, void (*fn)(void *arg), void *arg);
 
-/* Calls fn(arg) every LOOP_SWEEP_US: time-outs of many objects are found by walking lists that are
- * ordered by time. One sweeper. */
+/* Calls fn(arg) every LOOP_SWEEP_US, so that time-outs of many objects are found by walking lists
+ * that are ordered by time. There is one sweeper: to be called once. */
 void loop_on_sweep(struct loop *, void (*fn)(void *arg), void *arg);
 
 /* Calls fn(arg, signo) in the loop, not in the signal handler. At most LOOP_SIGNALS signals. */

@@ -16,8 +16,9 @@
 static void on_event(evutil_socket_t, short what, void *arg);
 static void on_writable(evutil_socket_t, short what, void *arg);
 
+/* Changes what `event` is registered for. */
 static void
-listen_for(struct stream *st, enum stream_watch watch)
+set_watch(struct stream *st, enum stream_watch watch)
 {
 	static const short what[] = {
 	    [STREAM_WATCH_READ] = EV_READ | EV_CLOSED | EV_PERSIST,
@@ -34,13 +35,13 @@ listen_for(struct stream *st, enum stream_watch watch)
 }
 
 static void
-listen_for_end(struct stream *st)
+watch_in_pause(struct stream *st)
 {
-	listen_for(st, st->write_event ? STREAM_WATCH_CLOSED : STREAM_WATCH_EDGE);
+	set_watch(st, st->write_event ? STREAM_WATCH_CLOSED : STREAM_WATCH_EDGE);
 }
 
 static void
-listen_for_nothing(struct stream *st)
+watch_nothing(struct stream *st)
 {
 	event_del(&st->event);
 	st->watch = STREAM_WATCH_NOTHING;
@@ -56,10 +57,11 @@ stream_init(struct stream *st, struct loop *loop, int fd, size_t max_queue,
 	st->arg = arg;
 	st->fd = fd;
 	buf_init(&st->out, max_queue);
-	listen_for(st, STREAM_WATCH_READ);
+	set_watch(st, STREAM_WATCH_READ);
 }
 
-/* In the next turn: others must get theirs, however much comes. */
+/* Calls `readable` in the next turn, and not at once, so that a stream with many bytes does not
+ * starve the others. */
 static void
 read_again(struct stream *st)
 {
@@ -72,16 +74,17 @@ void
 stream_set_ssl(struct stream *st, SSL *ssl)
 {
 	st->ssl = ssl;
-	/* A write never has to wait for a read: on_writable() would spin. */
+	/* Without renegotiation, a write never has to wait for a read, for which on_writable()
+	 * would spin. */
 	SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
-	/* What is queued may move in memory, and may go in parts. */
+	/* Queued output may be sent in parts, and may move in memory between two attempts. */
 	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	/* One system call for what there is, instead of two for each record. */
+	/* One system call reads all that has come, instead of two for each record. */
 	SSL_set_read_ahead(ssl, 1);
 	st->again = evtimer_new(loop_base(st->loop), on_event, st);
 	if (st->again == NULL)
 		log_fatal("", LOG_ALONE, "cannot make an event for descriptor", LOG_WORD(st->fd));
-	/* Bytes that TLS has read already raise no event. */
+	/* Bytes that OpenSSL has read already raise no event. */
 	if (SSL_has_pending(ssl))
 		read_again(st);
 }
@@ -100,7 +103,7 @@ stop_writing(struct stream *st)
 	event_free(st->write_event);
 	st->write_event = NULL;
 	if (st->watch == STREAM_WATCH_CLOSED)
-		listen_for_end(st);
+		watch_in_pause(st);
 }
 
 int
@@ -110,8 +113,8 @@ stream_detach(struct stream *st)
 
 	if (fd < 0)
 		return -1;
-	/* Before the descriptor is closed: afterwards its number may be another's. */
-	listen_for_nothing(st);
+	/* Events go before the descriptor is closed, when its number may become another's. */
+	watch_nothing(st);
 	stop_writing(st);
 	if (st->again)
 		event_free(st->again);
@@ -131,16 +134,18 @@ stream_close(struct stream *st)
 		close(fd);
 }
 
-/* SSL_get_error() looks at the thread's queue of errors before it looks at the connection, and
- * others leave theirs there: libpq does, when a handshake fails or is given up. */
+/* Clears OpenSSL's queue of errors, which all connections of a thread share: SSL_get_error() would
+ * take an old error there for one of this connection. libpq leaves errors in it when a handshake
+ * fails or is given up. */
 static void
-forget_errors(void)
+clear_tls_errors(void)
 {
 	if (ERR_peek_error() != 0)
 		ERR_clear_error();
 	errno = 0;
 }
 
+/* What SSL_read() or SSL_write() means by returning `n`: as stream_read() returns it. */
 static ssize_t
 ssl_result(struct stream *st, int n)
 {
@@ -157,8 +162,8 @@ ssl_result(struct stream *st, int n)
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;
 	case SSL_ERROR_SYSCALL:
-		/* No error: the other side closed without close_notify, as PostgreSQL does when it
-		 * dies. */
+		/* errno is 0: the other side closed without a close_notify, as PostgreSQL does when
+		 * it dies. That is an end, not an error. */
 		errno = saved;
 		return saved ? -E_IO : 0;
 	default:
@@ -178,7 +183,7 @@ want_write(struct stream *st)
 	st->write_event =
 	    event_new(loop_base(st->loop), st->fd, EV_WRITE | EV_PERSIST, on_writable, st);
 	if (st->watch == STREAM_WATCH_EDGE)
-		listen_for_end(st);
+		watch_in_pause(st);
 	if (st->write_event == NULL || event_add(st->write_event, NULL) < 0)
 		log_fatal("", LOG_ALONE, "cannot watch descriptor", LOG_WORD(st->fd));
 }
@@ -192,7 +197,7 @@ read_tls(struct stream *st, uint8_t *to, size_t bytes)
 
 	st->read_wants_write = false;
 	do {
-		forget_errors();
+		clear_tls_errors();
 		n = SSL_read(st->ssl, to + done, (int)(bytes - done));
 		if (n > 0)
 			done += (size_t)n;
@@ -204,13 +209,14 @@ read_tls(struct stream *st, uint8_t *to, size_t bytes)
 	}
 	r = ssl_result(st, n);
 	if (st->read_wants_write) {
-		/* More bytes are of no use before that, and would be reported again and again. */
-		listen_for_end(st);
+		/* Until the write is done, SSL_read() cannot use more bytes, and a level-triggered
+		 * event would report them in every turn. */
+		watch_in_pause(st);
 		want_write(st);
 	}
 	if (done == 0)
 		return r;
-	/* The bytes first; OpenSSL says the end again. */
+	/* The bytes are returned first; OpenSSL reports the end again at the next read. */
 	if (r != -E_AGAIN)
 		read_again(st);
 	return (ssize_t)done;
@@ -238,16 +244,17 @@ stream_read(struct stream *st, void *to, size_t bytes)
 	return n;
 }
 
-/* Hands over as much as goes now. Returns the bytes that went; a failure drops everything. */
+/* Sends as much as can be sent at once. Returns how many bytes the caller need not queue: those
+ * that were sent, or, if the connection is broken, all. */
 static size_t
-push(struct stream *st, const uint8_t *data, size_t bytes)
+send_now(struct stream *st, const uint8_t *data, size_t bytes)
 {
 	size_t done = 0;
 	ssize_t n;
 
 	while (done < bytes && !st->broken) {
 		if (st->ssl) {
-			forget_errors();
+			clear_tls_errors();
 			n = SSL_write(st->ssl, data + done, (int)(bytes - done));
 			if (n <= 0) {
 				bool reading = st->read_wants_write;
@@ -270,7 +277,7 @@ push(struct stream *st, const uint8_t *data, size_t bytes)
 			}
 		}
 		done += (size_t)n;
-		/* A short count says that the socket is full: asking again would only say so. */
+		/* After a short count the socket is full: another send() would fail with EAGAIN. */
 		if (st->ssl == NULL)
 			break;
 	}
@@ -286,7 +293,7 @@ stream_write(struct stream *st, const void *data, size_t bytes)
 	if (st->fd < 0 || st->broken || bytes == 0)
 		return 0;
 	if (st->out.len == 0)
-		done = push(st, data, bytes);
+		done = send_now(st, data, bytes);
 	if (done == bytes)
 		return 0;
 	buf_add(&st->out, (const uint8_t *)data + done, bytes - done);
@@ -305,20 +312,21 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	bool had = st->out.len > 0;
 
 	if (had)
-		buf_drop(&st->out, push(st, buf_data(&st->out), st->out.len));
+		buf_drop(&st->out, send_now(st, buf_data(&st->out), st->out.len));
 	if (st->out.len == 0)
 		stop_writing(st);
 	if (st->read_wants_write) {
 		st->read_wants_write = false;
 		if (!st->paused)
-			listen_for(st, STREAM_WATCH_READ);
+			set_watch(st, STREAM_WATCH_READ);
 		event_active(&st->event, EV_READ, 0);
 	}
 	if (had && st->out.len == 0)
 		st->ops->drained(st, st->arg);
 }
 
-/* Has the other side hung up? It may be an error that says so, which is left for the reader. */
+/* Has the other side hung up, or is there an error? An error is not fetched here: the reader gets
+ * it. */
 static bool
 hung_up(const struct stream *st)
 {
@@ -335,7 +343,7 @@ on_event(evutil_socket_t fd, short what, void *arg)
 
 	st->ended |= (what & EV_CLOSED) != 0;
 	if (!st->paused) {
-		/* The end comes through the reader, after the bytes before it. */
+		/* The reader gets the end, after the bytes before it. */
 		st->ops->readable(st, st->arg);
 		return;
 	}
@@ -344,20 +352,20 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	if (end && acts && st->ops->hangup(st, st->arg))
 		return;
 	if (end || !acts) {
-		/* Level-triggered: what nobody acts upon must not be reported again and again. */
-		listen_for_nothing(st);
+		/* Nobody acts upon it now, and a level-triggered event would report it in every
+		 * turn. stream_resume() watches again. */
+		watch_nothing(st);
 		return;
 	}
-	/* Bytes while paused: now the interest in them must go, but not that in a hang-up. */
+	/* Bytes in a pause: from now on, watch only for a hang-up. */
 	if (st->watch == STREAM_WATCH_READ)
-		listen_for_end(st);
+		watch_in_pause(st);
 }
 
 bool
 stream_has_news(const struct stream *st)
 {
-	/* libevent puts all that the kernel has reported into its queue, before it calls anybody.
-	 */
+	/* Before its first callback in a turn, libevent marks all events that are due as active. */
 	return st->fd >= 0 && ((st->event.ev_evcallback.evcb_flags & EVLIST_ACTIVE) ||
 			       (st->again && event_pending(st->again, EV_TIMEOUT, NULL)));
 }
@@ -377,7 +385,7 @@ stream_resume(struct stream *st)
 	if (st->held || st->finished)
 		return;
 	if (st->watch != STREAM_WATCH_READ)
-		listen_for(st, STREAM_WATCH_READ);
+		set_watch(st, STREAM_WATCH_READ);
 	if (st->ssl && SSL_has_pending(st->ssl))
 		read_again(st);
 }
@@ -388,7 +396,7 @@ stream_finish(struct stream *st)
 	if (st->fd < 0 || st->finished)
 		return;
 	st->finished = true;
-	listen_for_nothing(st);
+	watch_nothing(st);
 }
 
 int
@@ -414,7 +422,7 @@ stream_hold(struct stream *st)
 	if (st->fd < 0 || st->held)
 		return;
 	st->held = true;
-	listen_for_nothing(st);
+	watch_nothing(st);
 }
 
 void
@@ -424,5 +432,5 @@ stream_release(struct stream *st)
 		return;
 	st->held = false;
 	if (!st->finished)
-		listen_for(st, STREAM_WATCH_READ);
+		set_watch(st, STREAM_WATCH_READ);
 }

@@ -1,11 +1,12 @@
-/* stream: one descriptor, or one SSL * over it: every read, write and close of a connection.
- * Interest in events is decided here and nowhere else.
+/* stream: one connection, by its descriptor or an SSL * over it. Every read, write and close of a
+ * connection is done here, and only this module decides which events are watched.
  *
- * Writing never blocks: what the kernel does not take is queued, and `drained` is called when all
- * of it has gone. Whoever writes looks at stream_queued() and stops the reading of the other side.
+ * Writing never blocks: bytes that the kernel does not take are queued, and `drained` is called
+ * when all of them have been sent. The writer looks at stream_queued() and stops the reading of the
+ * side that the bytes come from.
  *
- * Reading is paused lazily: the interest is given up only if bytes do arrive while paused, so that
- * a short pause costs no system call. A hang-up is noticed while paused. */
+ * A pause in reading is lazy: the event is given up only when bytes do arrive in the pause, so that
+ * a short pause costs no system call. A hang-up is noticed in a pause, too. */
 #ifndef PGWITH_LOOP_STREAM_H
 #define PGWITH_LOOP_STREAM_H
 
@@ -20,26 +21,27 @@
 struct stream;
 
 struct stream_ops {
-	/* There is something to read, or the end. Reads with stream_read(), once. */
+	/* Bytes, or the end, can be read. The callback calls stream_read(), once. */
 	void (*readable)(struct stream *, void *arg);
-	/* Everything that was queued has gone. */
+	/* The queue has become empty. */
 	void (*drained)(struct stream *, void *arg);
-	/* The other side hung up while reading was paused; bytes may still be there to be read.
-	 * Returns true if the owner has closed the stream, false if the end has to wait for
-	 * stream_resume() like all other bytes. NULL: it always waits. */
+	/* The other side hung up while reading was paused; there may still be bytes before the end.
+	 * Returns true if the owner has closed the stream; false if it wants to read on after
+	 * stream_resume(), and get the end there. NULL means always false. */
 	bool (*hangup)(struct stream *, void *arg);
 };
 
-/* An event that is for EV_CLOSED only hears nothing of an error, such as ECONNRESET from somebody
- * who closed with bytes unread, and epoll reports that for ever: libevent makes EV_READ and
- * EV_WRITE of EPOLLERR. So in a pause EV_READ is registered too, edge-triggered, as far as nothing
- * is queued: the event that writes is not edge-triggered, must not stand beside one that is, and
- * hears of errors itself. */
+/* What `event` of a stream is registered for. In a pause, EV_CLOSED alone is not enough: libevent
+ * turns EPOLLERR (ECONNRESET, for instance, after the other side closed with bytes unread) into
+ * EV_READ and EV_WRITE. An event without these is not told, while epoll reports the error in every
+ * turn. So EV_READ is registered in a pause, too, edge-triggered. But while output is queued there
+ * is an event for EV_WRITE, which is level-triggered and must not stand beside an edge-triggered
+ * one: then EV_CLOSED alone is registered, and the error reaches the event for EV_WRITE. */
 enum stream_watch {
 	STREAM_WATCH_NOTHING,
-	STREAM_WATCH_READ,   /* bytes and the end (it may be while paused) */
-	STREAM_WATCH_EDGE,   /* the end; bytes only as they come */
-	STREAM_WATCH_CLOSED, /* the end, but for errors */
+	STREAM_WATCH_READ,   /* bytes and the end; kept at the beginning of a pause */
+	STREAM_WATCH_EDGE,   /* in a pause: the end, and each arrival of bytes once */
+	STREAM_WATCH_CLOSED, /* in a pause while output is queued: the end, but no error */
 };
 
 struct stream {
@@ -50,22 +52,21 @@ struct stream {
 	SSL *ssl; /* not owned; NULL without TLS */
 	struct event event;
 	enum stream_watch watch;   /* what `event` is registered for */
-	struct event *write_event; /* exists only while something is queued */
-	struct event
-	    *again; /* TLS: bytes are left in its buffers, of which the socket says nothing */
+	struct event *write_event; /* exists only while output is queued, or read_wants_write */
+	/* TLS: reads again in the next turn, for bytes that OpenSSL has and the socket no more. */
+	struct event *again;
 	struct buf out;
 	bool paused;           /* the owner does not want to read */
-	bool held;             /* by stream_hold(); beside `paused`, which is the owner's */
+	bool held;             /* by stream_hold(); independent of `paused`, which is the owner's */
 	bool finished;         /* by stream_finish() */
 	bool broken;           /* writing failed: output is dropped, the reader will see the end */
-	bool ended;            /* the other side has closed, behind what may still be read */
+	bool ended;            /* the other side has closed; bytes before the end may be unread */
 	bool read_wants_write; /* TLS: the next read needs the descriptor writable */
 	uint64_t received;     /* bytes, ever */
 	uint64_t sent;         /* bytes handed to the kernel or to TLS, ever */
 };
 
-/* Takes `fd` (non-blocking), and starts reading. `max_queue`: bytes of output that may be queued.
- */
+/* Takes `fd` (non-blocking) and starts reading. At most `max_queue` bytes of output are queued. */
 void stream_init(struct stream *, struct loop *, int fd, size_t max_queue,
 		 const struct stream_ops *, void *arg);
 
@@ -74,18 +75,19 @@ void stream_set_ssl(struct stream *, SSL *ssl);
 
 bool stream_open(const struct stream *);
 
-/* Removes the events, forgets the output, and gives the descriptor back (the caller closes it), or
- * closes it. Nothing happens on a closed stream. */
+/* Both remove the events and drop the queued output. stream_detach() returns the descriptor, which
+ * the caller closes; stream_close() closes it. On a closed stream nothing happens (-1). */
 int stream_detach(struct stream *);
 void stream_close(struct stream *);
 
-/* One read; under TLS, of as many records as there are. Returns bytes (at least 1), 0 at the end,
- * -E_AGAIN, or -E_IO with errno. */
+/* Reads once; under TLS, as many records as have come. Returns the number of bytes (at least 1), 0
+ * at the end, -E_AGAIN, or -E_IO with errno. */
 ssize_t stream_read(struct stream *, void *to, size_t bytes);
 
-/* Writes or queues everything. Returns 0, or -E_TOOBIG if the queue would get over its maximum
- * (nothing of this call is sent then). A connection that is gone is no error here: the reader will
- * see it. */
+/* Sends the bytes, and queues those that cannot be sent at once. Returns 0, or -E_TOOBIG if the
+ * queue would exceed its maximum; then the caller has to close the stream, as a part of the bytes
+ * may have been sent. If the connection is gone, the bytes are dropped and 0 is returned, because
+ * the reader will see the end. */
 int stream_write(struct stream *, const void *, size_t bytes);
 
 static inline size_t
@@ -94,24 +96,23 @@ stream_queued(const struct stream *st)
 	return st->out.len;
 }
 
-/* Will `readable` be called in this turn of the loop, for what the kernel has reported already?
- * Costs no system call. */
+/* Has the kernel reported bytes for which `readable` is still to be called in this turn of the loop
+ * (under TLS: or in the next one)? Costs no system call. */
 bool stream_has_news(const struct stream *);
 
-/* No `readable` until stream_resume(). */
+/* `readable` is not called until stream_resume(). */
 void stream_pause(struct stream *);
 void stream_resume(struct stream *);
 
-/* The other side has said all: nothing is read any more, and its end does not matter. Output still
- * goes. */
+/* Ends reading for good: neither bytes nor a hang-up are noticed any more. Output is still sent. */
 void stream_finish(struct stream *);
 
-/* The last bytes that have come and were not read, without taking them: 0, or -E_AGAIN if fewer are
- * there. Not under TLS. */
+/* Copies the last `bytes` bytes that have arrived and are unread, and leaves them unread. Returns
+ * 0, or -E_AGAIN if there are fewer, or under TLS. */
 int stream_peek_last(const struct stream *, void *to, size_t bytes);
 
-/* Nothing is read and no hang-up is noticed until stream_release(), whatever the owner does:
- * another process will read on. Output still goes. */
+/* Until stream_release(), nothing is read and no hang-up is noticed, not even after
+ * stream_resume(), because another process is to read on. Output is still sent. */
 void stream_hold(struct stream *);
 void stream_release(struct stream *);
 

@@ -32,17 +32,18 @@ struct handed {
 struct sysd {
 	struct handed *handed;
 	unsigned nhanded;
-	const char *unusable; /* why what was handed down cannot be used; or NULL */
+	const char *unusable; /* why the handed-down descriptors cannot be used; or NULL */
 	bool listened_to;     /* there is a NOTIFY_SOCKET */
-	uint64_t watchdog_us; /* the manager waits for a sign of life for so long; 0: for none */
-	int64_t sign_us;      /* when the last one was sent; 0: none yet */
+	uint64_t watchdog_us; /* the manager waits so long for a sign of life; 0: for none */
+	int64_t sign_us;      /* when the last sign of life was sent; 0: none yet */
 	int64_t extended_us;  /* when the last extension was asked for; 0: none yet */
-	int64_t status_us;    /* when the status was said last */
-	char *status;         /* that */
+	int64_t status_us;    /* when sysd_status() last sent the status */
+	char *status;         /* the status that was sent last */
 };
 
+/* Is the variable of the environment set, and not empty? */
 static bool
-has(const char *variable)
+is_set(const char *variable)
 {
 	const char *value = getenv(variable);
 
@@ -86,10 +87,10 @@ take_watchdog(struct sysd *s)
 }
 
 static void
-take_environment(struct sysd *s)
+read_environment(struct sysd *s)
 {
 	take_descriptors(s);
-	s->listened_to = has("NOTIFY_SOCKET");
+	s->listened_to = is_set("NOTIFY_SOCKET");
 	take_watchdog(s);
 }
 
@@ -100,11 +101,11 @@ notify(const char *text)
 }
 #else
 static void
-take_environment(struct sysd *s)
+read_environment(struct sysd *s)
 {
 	if (fdstore_others() > 0)
 		s->unusable = "pgwithd is built without libsystemd";
-	if (has("NOTIFY_SOCKET"))
+	if (is_set("NOTIFY_SOCKET"))
 		log_warnx("sysd", LOG_ALONE,
 			  "the service manager is not told anything: pgwithd is built without "
 			  "libsystemd");
@@ -123,7 +124,7 @@ sysd_new(void)
 	struct sysd *s = mem_calloc(1, sizeof *s);
 
 	s->status = mem_strdup("");
-	take_environment(s);
+	read_environment(s);
 	return s;
 }
 
@@ -144,8 +145,8 @@ sysd_free(struct sysd *s)
 
 /* ---- socket activation ---- */
 
-/* Fills `path` with where the descriptor listens. Returns false if it is no listening Unix socket
- * of a file. */
+/* Fills `path` with the place where the descriptor listens. Returns false if it is not a listening
+ * Unix socket that has a file. */
 static bool
 listens_at(int fd, char *path, size_t size)
 {
@@ -162,7 +163,7 @@ listens_at(int fd, char *path, size_t size)
 	return true;
 }
 
-/* /run and /var/run are one. */
+/* The same file may have two paths: /run and /var/run. */
 static bool
 same_file(const char *a, const char *b)
 {
@@ -225,9 +226,9 @@ sysd_take_listener(struct sysd *s, const char *path, char *why, size_t why_size)
 	return fd;
 }
 
-/* ---- telling ---- */
+/* ---- the state of the service ---- */
 
-static void __attribute__((format(printf, 2, 3))) tell(struct sysd *s, const char *fmt, ...)
+static void __attribute__((format(printf, 2, 3))) tell_manager(struct sysd *s, const char *fmt, ...)
 {
 	va_list ap;
 	char *text;
@@ -257,7 +258,7 @@ void
 sysd_ready(struct sysd *s, const char *status)
 {
 	keep_status(s, status);
-	tell(s, "READY=1\nSTATUS=%s", status);
+	tell_manager(s, "READY=1\nSTATUS=%s", status);
 }
 
 void
@@ -265,17 +266,18 @@ sysd_reloading(struct sysd *s)
 {
 	struct timespec now;
 
-	/* Not the time of the loop's turn: it has to be later than when a reload was asked for. */
+	/* Not the time of the loop's turn, because systemd takes only a time later than that at
+	 * which it asked for the reload. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	tell(s, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
-	     (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+	tell_manager(s, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
+		     (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 }
 
 void
 sysd_stopping(struct sysd *s, const char *status)
 {
 	keep_status(s, status);
-	tell(s, "STOPPING=1\nSTATUS=%s", status);
+	tell_manager(s, "STOPPING=1\nSTATUS=%s", status);
 }
 
 void
@@ -286,7 +288,7 @@ sysd_status(struct sysd *s, int64_t now_us, const char *status)
 		return;
 	s->status_us = now_us;
 	keep_status(s, status);
-	tell(s, "STATUS=%s", status);
+	tell_manager(s, "STATUS=%s", status);
 }
 
 void
@@ -295,7 +297,7 @@ sysd_extend(struct sysd *s, int64_t now_us)
 	if (s->extended_us != 0 && now_us - s->extended_us < SYSD_EXTEND_US / 4)
 		return;
 	s->extended_us = now_us;
-	tell(s, "EXTEND_TIMEOUT_USEC=%d", SYSD_EXTEND_US);
+	tell_manager(s, "EXTEND_TIMEOUT_USEC=%d", SYSD_EXTEND_US);
 }
 
 void
@@ -305,5 +307,5 @@ sysd_sweep(struct sysd *s, int64_t now_us)
 	    (s->sign_us != 0 && now_us - s->sign_us < (int64_t)(s->watchdog_us / 2)))
 		return;
 	s->sign_us = now_us;
-	tell(s, "WATCHDOG=1");
+	tell_manager(s, "WATCHDOG=1");
 }

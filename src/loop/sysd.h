@@ -1,46 +1,49 @@
-/* sysd: the service manager (systemd): what it has handed down in the environment (NOTIFY_SOCKET,
- * WATCHDOG_USEC and WATCHDOG_PID, LISTEN_FDS and LISTEN_FDNAMES), and what it is told by
- * sd_notify(3). Started by nobody of that kind, or built without libsystemd, nothing is sent. */
+/* sysd: talks with the service manager, systemd. It reads what that handed down in the environment
+ * (NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID, LISTEN_FDS and LISTEN_FDNAMES), and tells it the
+ * state of the service by sd_notify(3). Without a service manager, or without libsystemd in the
+ * build, nothing is sent. */
 #ifndef PGWITH_LOOP_SYSD_H
 #define PGWITH_LOOP_SYSD_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define SYSD_STATUS_US 1000000 /* between two changes of the status */
-/* By how much a time-out is extended; a quarter of it: how often. */
+#define SYSD_STATUS_US 1000000 /* at least, between two changes of the status */
+/* A time-out of the service manager is extended by so much, four times in that time. */
 #define SYSD_EXTEND_US 20000000
 
 struct sysd;
 
-/* Takes what was handed down to this process, but for what fdstore_take() has taken before, and
- * removes it from the environment, but for NOTIFY_SOCKET. Before other descriptors are opened by
- * number. */
+/* Takes what was handed down to this process, except the descriptors of fdstore_take(), and removes
+ * it from the environment, except NOTIFY_SOCKET. To be called early: the handed-down descriptors
+ * are known by their numbers, from 3 on. */
 struct sysd *sysd_new(void);
 
-/* Closes the descriptors that nobody has taken. NULL is allowed. */
+/* Closes the handed-down descriptors that were not taken, and frees. NULL is allowed. */
 void sysd_free(struct sysd *);
 
-/* Socket activation: the listening socket at `path`, for the caller to close. -E_NOTFOUND: nothing
- * was handed down, the caller makes its own. -E_STATE, with one line of reason in `why`: something
- * was, and it is not this socket alone. */
+/* Socket activation: returns the handed-down socket that listens at `path`; the caller closes it.
+ * -E_NOTFOUND: no socket was handed down, so the caller makes its own. -E_STATE, with one line of
+ * reason in `why`: something else was handed down, instead of this socket or beside it. */
 int sysd_take_listener(struct sysd *, const char *path, char *why, size_t why_size);
 
-/* The state of the service. `status` is a line for people, without a newline.
- * ready: READY=1, also after reloading. reloading: RELOADING=1, ends by ready. */
+/* Tell the state of the service. `status` is a line for people, without a newline. sysd_ready()
+ * (READY=1) also ends what sysd_reloading() (RELOADING=1) began. */
 void sysd_ready(struct sysd *, const char *status);
 void sysd_reloading(struct sysd *);
 void sysd_stopping(struct sysd *, const char *status);
 
-/* STATUS=, if it differs from the last one; not more often than every SYSD_STATUS_US, so that a
- * change may need a later call to be said. `now_us` is loop_now_us() here and below. */
+/* Tells the status line (STATUS=) if it has changed, once in SYSD_STATUS_US at most. To be called
+ * again and again: a change that comes too early is told by a later call. `now_us` is loop_now_us()
+ * here and below. */
 void sysd_status(struct sysd *, int64_t now_us, const char *status);
 
-/* Starting or stopping takes its time, and goes on: to be called by every sweep of it. */
+/* To be called by every sweep while a start or stop goes on: extends the service manager's time-out
+ * for it. */
 void sysd_extend(struct sysd *, int64_t now_us);
 
-/* The sign of life: WATCHDOG=1, at half of the time that the manager waits for one. To be called by
- * the loop's sweep and nowhere else: it says that the loop turns. */
+/* Sends a sign of life (WATCHDOG=1), at half of the time that the service manager waits for one. To
+ * be called by the loop's sweep and nowhere else, because the sign says that the loop turns. */
 void sysd_sweep(struct sysd *, int64_t now_us);
 
 #endif

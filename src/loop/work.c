@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define IDLE_S 5 /* a thread without work ends after this */
+#define IDLE_S 5 /* a thread that has been idle for so long ends */
 
 struct job {
 	struct list_node node; /* in todo, running or finished */
@@ -25,13 +25,13 @@ struct job {
 };
 
 struct work {
-	/* the loop's */
+	/* used by the loop only */
 	struct event event;
 	int eventfd;
 	unsigned pending;
 	unsigned max_threads;
 	unsigned max_lane; /* jobs of one lane that run at once */
-	/* under the lock */
+	/* used under the lock */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	pthread_cond_t ended;
@@ -43,8 +43,8 @@ struct work {
 	bool ending;
 };
 
-/* The first job that may run now. One that may not will be found by the thread that ends a job of
- * its lane. */
+/* The first job that may run now, or NULL. A job that may not, because its lane is full, is found
+ * later by the thread that ends a job of that lane. */
 static struct list_node *
 first_to_run(const struct work *w)
 {
@@ -107,7 +107,7 @@ thread_main(void *arg)
 	return NULL;
 }
 
-/* Signals are the loop's: threads block them all. */
+/* Threads block all signals, which are for the loop. */
 static bool
 start_thread(struct work *w)
 {
@@ -205,8 +205,8 @@ work_submit(struct work *w, const void *lane, void (*run)(void *), void (*done)(
 		pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
 	if (direct) {
-		/* Not one thread is to be had: blocking the loop for a moment beats never doing it.
-		 */
+		/* No thread can be started, and none exists that would run the job later: so it
+		 * runs here, although it may block the loop. */
 		uint64_t one = 1;
 
 		run(arg);
