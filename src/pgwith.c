@@ -35,7 +35,8 @@ main(int argc, char **argv)
 	int status;
 
 	log_init("pgwith", LOG_WARN);
-	/* What pgwithd says is UTF-8, whatever the terminal is; only widths depend on this. */
+	/* The answers of pgwithd are UTF-8, whatever the terminal is. The locale decides only how
+	 * wide a character is. */
 	setlocale(LC_CTYPE, "C.UTF-8");
 	status = arguments_read(argc, argv, &a);
 	if (status < 0)

@@ -8,11 +8,11 @@
 #include "base/words.h"
 #include "cli/look.h"
 
-#define POOLS_SAID 10 /* names in a message */
+#define POOLS_SAID 10 /* names of pools in one message */
 
 /* ---- pools ---- */
 
-/* Is there a pool of that name? If not, stderr says which there are. */
+/* Checks that there is a pool of that name. If there is none, stderr says which there are. */
 static enum ask_status
 find_pool(struct ask *ask, const char *name)
 {
@@ -55,7 +55,7 @@ is_set(const struct table *t, unsigned row, const char *column)
 	return text && strcmp(text, "0") != 0;
 }
 
-/* After a command has been cancelled: how the pool, or each, is now. */
+/* After a command has been cancelled: says in which state the pool, or each pool, is now. */
 static void
 say_pools(struct ask *ask, const char *only)
 {
@@ -70,7 +70,8 @@ say_pools(struct ask *ask, const char *only)
 
 		if (name == NULL || (only && strcmp(name, only) != 0))
 			continue;
-		/* With role = client there is a line for each role, too; the first is for all. */
+		/* A pool with role = client has a row for all roles together, and one for each role
+		 * behind it: skip those. */
 		if (i > 0 && strcmp(name, table_cell(t, i - 1, "name")) == 0)
 			continue;
 		fprintf(stderr, "pgwith: pool %s is now %s%s%s, and has %s server connections",
@@ -89,7 +90,7 @@ say_pools(struct ask *ask, const char *only)
 
 /* ---- statements ---- */
 
-/* Sends it, and prints the rows if it has any. */
+/* Sends the statement, and prints the rows if there are any. */
 static enum ask_status
 act(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
     const char *statement)
@@ -108,7 +109,7 @@ act(const struct commands_entry *entry, const struct commands_how *how, struct a
 	return status;
 }
 
-/* The same with one name or value behind it, quoted already, which is freed. */
+/* The same with one name or value behind the statement. `word` is quoted already; it is freed. */
 static enum ask_status
 act_on(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
        const char *words, char *quoted)
@@ -221,7 +222,7 @@ act_set(const struct commands_entry *entry, const struct commands_how *how, stru
 	return status;
 }
 
-/* How pgwithd is, after a shutdown that nobody waits for any more. */
+/* After a wait for a shutdown has been cancelled: says in which phase pgwithd is now. */
 static void
 say_phase(struct ask *ask)
 {
@@ -238,7 +239,7 @@ say_phase(struct ask *ask)
 	table_free(t);
 }
 
-/* Waits for the end of pgwithd, which may end before it has answered. */
+/* Ends pgwithd and waits until it has gone. It may go before it has answered. */
 static enum ask_status
 shut_down(const struct commands_how *how, struct ask *ask, const char *statement)
 {

@@ -4,8 +4,8 @@
 
 #include "cli/commands.h"
 
-/* The statement of the entry, with a pool's name if one is given. Says what state is left if it is
- * cancelled. */
+/* Runs the statement of the entry, with a pool's name if one is given. If the command is cancelled,
+ * says in which state the pools are left. */
 enum ask_status act_pool(const struct commands_entry *, const struct commands_how *, struct ask *,
 			 char **args);
 enum ask_status act_kill(const struct commands_entry *, const struct commands_how *, struct ask *,

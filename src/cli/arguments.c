@@ -55,7 +55,7 @@ read_duration(const char *option, const char *text, int64_t *us)
 	return false;
 }
 
-/* auto: on a terminal that has colours, unless the user has none of it (no-color.org). */
+/* auto: colours if stdout is a terminal that has them, unless NO_COLOR is set (no-color.org). */
 static bool
 read_colour(const char *text, bool *colour)
 {
@@ -75,7 +75,7 @@ read_colour(const char *text, bool *colour)
 	return true;
 }
 
-/* The columns of the terminal; 0 if stdout is none. */
+/* The width of the terminal in columns; 0 if stdout is no terminal. */
 static unsigned
 terminal_width(void)
 {
@@ -100,9 +100,9 @@ add_database(struct commands_how *how, const char *name)
 	return true;
 }
 
-/* What getopt cannot make sense of. */
+/* Says on stderr what is wrong with an option that getopt_long() does not take. */
 static void
-mistyped(int c, const char *word)
+say_mistyped(int c, const char *word)
 {
 	const char *near;
 
@@ -179,7 +179,8 @@ read_option(int c, struct arguments *a)
 	}
 }
 
-/* Options may stand before and behind the command; after -- there are none. */
+/* Reads the words of the command line. Options may stand before and behind the command; after --
+ * every word is an argument. */
 static int
 read_words(int argc, char **argv, struct arguments *a)
 {
@@ -196,7 +197,7 @@ read_words(int argc, char **argv, struct arguments *a)
 			return ASK_GOOD;
 		}
 		if (c == '?' || c == ':') {
-			mistyped(c, argv[at]);
+			say_mistyped(c, argv[at]);
 			return ASK_USAGE;
 		}
 		if (c != -1) {

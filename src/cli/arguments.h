@@ -7,7 +7,7 @@
 
 #include "cli/commands.h"
 
-#define ARGUMENTS_MAX 16 /* words that are no options */
+#define ARGUMENTS_MAX 16 /* words of the command line that are no options */
 
 struct arguments {
 	struct commands_how how;
@@ -16,8 +16,9 @@ struct arguments {
 	unsigned nwords;
 };
 
-/* Reads it; what it points to is of argv and the environment. Returns -1 to go on, or the exit
- * status: the version has been printed, or stderr says what is wrong. */
+/* Reads the command line. The strings that *arguments points to belong to argv and the environment.
+ * Returns -1 to go on; otherwise the exit status: the version has been printed, or stderr says what
+ * is wrong. */
 int arguments_read(int argc, char **argv, struct arguments *);
 
 void arguments_usage(FILE *);

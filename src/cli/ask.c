@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <libpq-fe.h>
@@ -12,6 +11,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "cli/clock.h"
 #include "cli/interrupt.h"
 
 extern char **environ;
@@ -19,29 +19,22 @@ extern char **environ;
 struct ask {
 	PGconn *conn;
 	int64_t timeout_us;
-	bool ending; /* the daemon is to go: that it says so is no news */
+	bool ending; /* the statement ends pgwithd: its notice of that is not printed */
 };
 
-static int64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * UNIT_S + ts.tv_nsec / 1000;
-}
-
-/* What came first. */
+/* What ended a wait. */
 enum came { CAME_ANSWER, CAME_TIME, CAME_SIGNAL };
 
-/* Waits for the socket, until `deadline` (0: for ever), and for a signal if `signals` is not -1. */
+/* Waits for the socket until `deadline` (0: without limit), and for a signal unless `signals` is
+ * -1. */
 static enum came
 wait_either(PGconn *conn, short events, int64_t deadline, int signals)
 {
 	for (;;) {
 		struct pollfd p[] = {{.fd = PQsocket(conn), .events = events},
 				     {.fd = signals, .events = POLLIN}};
-		int64_t left_ms = deadline ? (deadline - now_us() + UNIT_MS - 1) / UNIT_MS : 60000;
+		int64_t left_ms =
+		    deadline ? (deadline - clock_us() + UNIT_MS - 1) / UNIT_MS : 60000;
 		int r;
 
 		if (left_ms <= 0)
@@ -54,7 +47,7 @@ wait_either(PGconn *conn, short events, int64_t deadline, int signals)
 	}
 }
 
-/* Waits for the socket. False if it is not ready at `deadline`. */
+/* Waits for the socket. False if it is not ready by `deadline`. */
 static bool
 wait_for(PGconn *conn, short events, int64_t deadline)
 {
@@ -63,9 +56,10 @@ wait_for(PGconn *conn, short events, int64_t deadline)
 
 /* ---- words ---- */
 
-/* A line for stderr: what the other side says may not steer the terminal. */
+/* Writes a line to stderr. Control characters are made harmless: the text comes from the other
+ * side, and must not steer the terminal. */
 static void
-say(const char *front, const char *text, size_t bytes)
+say_clean(const char *front, const char *text, size_t bytes)
 {
 	struct buf b;
 
@@ -86,7 +80,7 @@ say_lines(const char *text)
 		text += strspn(text, "\t ");
 		n = strcspn(text, "\n");
 		if (n > 0)
-			say(front, text, n);
+			say_clean(front, text, n);
 		front = "  ";
 		text += n + (text[n] == '\n');
 	}
@@ -111,7 +105,7 @@ status_of(const char *sqlstate)
 	if (strncmp(sqlstate, "42", 2) == 0 || strncmp(sqlstate, "0A", 2) == 0 ||
 	    strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "3D", 2) == 0)
 		return ASK_USAGE;
-	/* The daemon ends, or has no room. */
+	/* pgwithd is ending, or has no room for another session. */
 	if (strncmp(sqlstate, "57P", 3) == 0 || strncmp(sqlstate, "53", 2) == 0)
 		return ASK_UNREACHABLE;
 	return ASK_TROUBLE;
@@ -119,7 +113,7 @@ status_of(const char *sqlstate)
 
 /* ---- connecting ---- */
 
-/* PGWITH_* is ours. */
+/* PGWITH_* are variables of pgwith, not of libpq. */
 void
 ask_forget_environment(void)
 {
@@ -141,9 +135,10 @@ ask_forget_environment(void)
 }
 
 static PGconn *
-start(const struct ask_whom *whom)
+start_connection(const struct ask_whom *whom)
 {
-	/* A directory must not look like the name of a host. */
+	/* libpq takes a `host` for a directory only if it begins with a slash: a relative path is
+	 * made absolute. */
 	char *here = *whom->directory == '/' ? NULL : getcwd(NULL, 0);
 	char *directory =
 	    here ? mem_printf("%s/%s", here, whom->directory) : mem_strdup(whom->directory);
@@ -165,8 +160,8 @@ start(const struct ask_whom *whom)
 	return conn;
 }
 
-/* libpq 15 gives no SQLSTATE of a login that failed, but writes it if it is told to be verbose:
- * "...FATAL:  28000: text". */
+/* libpq 15 has no SQLSTATE for a login that failed. With verbose errors it stands in the message:
+ * "... FATAL: 28000: text". */
 static enum ask_status
 login_failed(PGconn *conn)
 {
@@ -181,7 +176,7 @@ login_failed(PGconn *conn)
 	return status_of(state) == ASK_TROUBLE ? ASK_UNREACHABLE : status_of(state);
 }
 
-/* Notices and warnings: with their severity, which an error of ours does not need. */
+/* Prints notices and warnings with their severity. */
 static void
 on_notice(void *arg, const PGresult *r)
 {
@@ -196,7 +191,7 @@ on_notice(void *arg, const PGresult *r)
 enum ask_status
 ask_open(const struct ask_whom *whom, struct ask **ask)
 {
-	int64_t deadline = now_us() + whom->timeout_us;
+	int64_t deadline = clock_us() + whom->timeout_us;
 	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
 	enum ask_status status;
 	PGconn *conn;
@@ -208,7 +203,7 @@ ask_open(const struct ask_whom *whom, struct ask **ask)
 		return ASK_USAGE;
 	}
 	ask_forget_environment();
-	conn = start(whom);
+	conn = start_connection(whom);
 	if (conn == NULL || PQstatus(conn) == CONNECTION_BAD)
 		next = PGRES_POLLING_FAILED;
 	else
@@ -281,16 +276,17 @@ table_of(const PGresult *r)
 	return t;
 }
 
-/* How long an answer is waited for. */
+/* How long to wait for an answer. */
 struct patience {
 	int64_t deadline; /* 0: none */
 	int signals;      /* -1: a signal ends the process */
-	bool cancelled;   /* the statement has been, by us */
-	bool timed_out;   /* because its time was over */
+	bool cancelled;   /* we have sent a cancel for the statement */
+	bool timed_out;   /* ... because its time limit had passed */
 	int64_t timeout_us;
 };
 
-/* Time is over, or a signal has come: cancels, once. False if there is no more to wait for. */
+/* After a time limit or a signal: cancels the statement, but only once. False if there is nothing
+ * more to wait for. */
 static bool
 give_up(struct ask *a, struct patience *p, enum came why)
 {
@@ -303,16 +299,18 @@ give_up(struct ask *a, struct patience *p, enum came why)
 		return false;
 	p->cancelled = true;
 	p->timed_out = why != CAME_SIGNAL;
-	p->deadline = now_us() + p->timeout_us;
-	interrupt_release(); /* PQcancel() waits, if the daemon hangs for ever */
+	p->deadline = clock_us() + p->timeout_us;
+	/* a second signal ends the process, even if PQcancel() waits for a daemon that hangs */
+	interrupt_release();
 	cancel = PQgetCancel(a->conn);
 	if (cancel == NULL || !PQcancel(cancel, text, sizeof text))
-		p->deadline = now_us(); /* nobody is there any more */
+		/* The cancel did not arrive: do not wait for its answer. */
+		p->deadline = clock_us();
 	PQfreeCancel(cancel);
 	return true;
 }
 
-/* The one result, NULL if it does not come in time. */
+/* The result of the statement; NULL if it does not come in time. */
 static PGresult *
 wait_result(struct ask *a, struct patience *p)
 {
@@ -329,7 +327,7 @@ wait_result(struct ask *a, struct patience *p)
 				return NULL;
 			}
 			if (!PQconsumeInput(a->conn))
-				break; /* PQgetResult() tells */
+				break; /* PQgetResult() has the reason */
 		}
 		r = PQgetResult(a->conn);
 		if (first == NULL)
@@ -341,11 +339,12 @@ wait_result(struct ask *a, struct patience *p)
 }
 
 static enum ask_status
-failed(const struct ask *a, const PGresult *r, const struct patience *p)
+say_failure(const struct ask *a, const PGresult *r, const struct patience *p)
 {
 	const char *sqlstate = PQresultErrorField(r, PG_DIAG_SQLSTATE);
 
-	/* Without an SQLSTATE: the connection has ended; 57P01: it is going to. */
+	/* For a statement that ends pgwithd, a lost connection (no SQLSTATE) and 57P01 (pgwithd is
+	 * ending) are success. */
 	if (a->ending && (sqlstate == NULL || strcmp(sqlstate, "57P01") == 0))
 		return ASK_GOOD;
 	if (p->timed_out && sqlstate && strcmp(sqlstate, "57014") == 0)
@@ -361,13 +360,14 @@ failed(const struct ask *a, const PGresult *r, const struct patience *p)
 }
 
 static enum ask_status
-ask(struct ask *a, const char *statement, struct patience *p, struct table **answer)
+send_and_wait(struct ask *a, const char *statement, struct patience *p, struct table **answer)
 {
 	enum ask_status status = ASK_GOOD;
 	PGresult *r = NULL;
 
 	*answer = NULL;
-	/* The extended protocol takes one statement only: nothing can be smuggled in behind it. */
+	/* The extended protocol takes one statement only: a word of the command line cannot add a
+	 * second one. */
 	if (!PQsendQueryParams(a->conn, statement, 0, NULL, NULL, NULL, NULL, 0)) {
 		say_lines(PQerrorMessage(a->conn));
 		return ASK_UNREACHABLE;
@@ -380,7 +380,7 @@ ask(struct ask *a, const char *statement, struct patience *p, struct table **ans
 		*answer = table_of(r);
 		break;
 	case PGRES_FATAL_ERROR:
-		status = failed(a, r, p);
+		status = say_failure(a, r, p);
 		if (status == ASK_GOOD)
 			*answer = table_new();
 		break;
@@ -395,19 +395,19 @@ ask(struct ask *a, const char *statement, struct patience *p, struct table **ans
 enum ask_status
 ask_for(struct ask *a, const char *statement, struct table **answer)
 {
-	struct patience p = {.deadline = now_us() + a->timeout_us, .signals = -1};
+	struct patience p = {.deadline = clock_us() + a->timeout_us, .signals = -1};
 
-	return ask(a, statement, &p, answer);
+	return send_and_wait(a, statement, &p, answer);
 }
 
 enum ask_status
 ask_wait(struct ask *a, const char *statement, int64_t limit_us, struct table **answer)
 {
-	struct patience p = {.deadline = limit_us ? now_us() + limit_us : 0,
+	struct patience p = {.deadline = limit_us ? clock_us() + limit_us : 0,
 			     .signals = interrupt_fd(),
 			     .timeout_us = a->timeout_us};
 
-	return ask(a, statement, &p, answer);
+	return send_and_wait(a, statement, &p, answer);
 }
 
 enum ask_status
@@ -419,7 +419,7 @@ ask_end(struct ask *a, const char *statement, int64_t limit_us, struct table **a
 
 /* ---- quoting ---- */
 
-/* The quote is doubled inside, as in SQL. */
+/* The text in quotes; quotes inside are doubled, as in SQL. */
 static char *
 quoted(const char *text, char quote)
 {

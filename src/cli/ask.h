@@ -1,5 +1,6 @@
-/* ask: a question to the console of pgwithd, over libpq. Nothing of the environment but what the
- * caller says has a part in it: PGHOST, PGSSLMODE, PGSERVICE and the like are for other servers. */
+/* ask: sends statements to the console of pgwithd, over libpq. Of the environment libpq uses
+ * nothing but what the caller passes: PGHOST, PGSSLMODE, PGSERVICE and the like are meant for other
+ * servers. */
 #ifndef PGWITH_CLI_ASK_H
 #define PGWITH_CLI_ASK_H
 
@@ -7,47 +8,46 @@
 
 #include "cli/table.h"
 
-/* What became of it; the exit statuses of pgwith. */
+/* The outcome. These are the exit statuses of pgwith. */
 enum ask_status {
 	ASK_GOOD = 0,
-	ASK_TROUBLE = 1, /* the answer is there, and it is no good news; or it could not be done */
-	ASK_USAGE = 2,   /* the question cannot be understood */
-	ASK_UNREACHABLE = 3, /* nobody is there, or does not answer in time */
-	ASK_REFUSED = 4,     /* the user may not ask that */
-	ASK_CANCELLED =
-	    5 /* it was waited for, and then cancelled: by a signal, or after the time */
+	ASK_TROUBLE = 1,     /* there is an answer, and it is bad news; or the command failed */
+	ASK_USAGE = 2,       /* the command is wrong */
+	ASK_UNREACHABLE = 3, /* pgwithd cannot be reached, or does not answer in time */
+	ASK_REFUSED = 4,     /* the user may not do that */
+	ASK_CANCELLED = 5 /* the command waited, and was cancelled by a signal or its time limit */
 };
 
 struct ask_whom {
 	const char *directory; /* of the socket */
 	const char *port;
 	const char *user;   /* NULL: the operating system's user */
-	int64_t timeout_us; /* for login and answer each */
+	int64_t timeout_us; /* time limit of the login, and of each answer */
 };
 
 struct ask;
 
-/* Takes out of the environment what libpq would read by itself. ask_open() does it, too. */
+/* Removes from the environment the variables that libpq would read. ask_open() does so, too. */
 void ask_forget_environment(void);
 
 /* Connects. On failure *ask is NULL and the reason is on stderr. */
 enum ask_status ask_open(const struct ask_whom *, struct ask **ask);
 void ask_close(struct ask *);
 
-/* Asks with one statement. On failure *answer is NULL and the reason is on stderr; otherwise the
- * caller frees it. Notices and warnings go to stderr. */
+/* Sends one statement and returns its rows, which the caller frees. On failure *answer is NULL and
+ * the reason is on stderr. Notices and warnings go to stderr. */
 enum ask_status ask_for(struct ask *, const char *statement, struct table **answer);
 
-/* The same with a statement that may wait for others: for at most `limit_us` (0: however long), and
- * then, or on SIGINT or SIGTERM, it is cancelled. A second signal does not wait for that. */
+/* The same for a statement that may wait for others. After `limit_us` (0: no limit), or on SIGINT
+ * or SIGTERM, it is cancelled. A second signal ends the process. */
 enum ask_status ask_wait(struct ask *, const char *statement, int64_t limit_us,
 			 struct table **answer);
 
-/* As ask_wait(), with a statement that ends pgwithd: that it goes is a good answer. */
+/* As ask_wait(), for a statement that ends pgwithd: a connection that ends is success. */
 enum ask_status ask_end(struct ask *, const char *statement, int64_t limit_us,
 			struct table **answer);
 
-/* `text` as the console reads it back: in double quotes (a name), in single ones (a value). The
+/* `text` quoted for the console: as a name, in double quotes, or as a value, in single quotes. The
  * caller frees. */
 char *ask_name(const char *text);
 char *ask_value(const char *text);

@@ -26,7 +26,7 @@ add_group(struct asuser *u, gid_t gid)
 	u->groups[u->ngroups++] = gid;
 }
 
-/* Of its line in /proc/PID/status. */
+/* Reads the supplementary groups of the process from /proc/PID/status. */
 static bool
 groups_of_process(struct asuser *u)
 {
@@ -109,7 +109,7 @@ asuser_possible(const struct asuser *u)
 
 /* ---- becoming it ---- */
 
-/* What libpq looks at. */
+/* Is it a variable that libpq reads? */
 static bool
 is_wanted(const char *variable)
 {
@@ -117,7 +117,7 @@ is_wanted(const char *variable)
 }
 
 static void
-take_environment(const struct asuser *u)
+adopt_environment(const struct asuser *u)
 {
 	char *path = mem_printf("/proc/%d/environ", (int)u->pid),
 	     *text = mem_alloc(ENVIRON_MAX + 1);
@@ -141,9 +141,10 @@ take_environment(const struct asuser *u)
 	free(path);
 }
 
-/* A sandbox may show it other files than us (PrivateTmp, ProtectHome). */
+/* Enters the mount namespace of the daemon: a sandbox may show it other files than us (PrivateTmp,
+ * ProtectHome). */
 static void
-take_files(const struct asuser *u)
+enter_namespace(const struct asuser *u)
 {
 	char *path = mem_printf("/proc/%d/ns/mnt", (int)u->pid);
 	int fd = u->pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
@@ -151,7 +152,7 @@ take_files(const struct asuser *u)
 	bool same = fd < 0 || fstat(fd, &its) < 0 || stat("/proc/self/ns/mnt", &ours) < 0 ||
 		    its.st_ino == ours.st_ino;
 
-	/* If it cannot be, we look at ours. */
+	/* Without that right we look at our own files. */
 	if (!same && setns(fd, CLONE_NEWNS) < 0)
 		errno = 0;
 	if (fd >= 0)
@@ -160,10 +161,10 @@ take_files(const struct asuser *u)
 }
 
 static bool
-become(const struct asuser *u)
+become_user(const struct asuser *u)
 {
-	take_files(u);
-	take_environment(u);
+	enter_namespace(u);
+	adopt_environment(u);
 	return setgroups((size_t)u->ngroups, u->groups) == 0 &&
 	       setresgid(u->gid, u->gid, u->gid) == 0 && setresuid(u->uid, u->uid, u->uid) == 0;
 }
@@ -181,7 +182,7 @@ write_findings(const struct findings *f, FILE *to)
 		for (unsigned i = 0; i < CELLS; i++) {
 			const char *text = table_cell(f->table, row, columns[i]);
 
-			/* What is NULL has one byte less. */
+			/* A text has a `=` ahead, so that NULL can be told from an empty text. */
 			if (text)
 				fputc('=', to);
 			fputs(text ? text : "", to);
@@ -189,7 +190,7 @@ write_findings(const struct findings *f, FILE *to)
 		}
 }
 
-/* Returns false if they are not whole. */
+/* Reads what write_findings() has written. False if a finding is incomplete. */
 static bool
 read_findings(struct findings *f, FILE *from)
 {
@@ -210,7 +211,7 @@ read_findings(struct findings *f, FILE *from)
 }
 
 static void
-child(const struct asuser *u, void (*look)(struct findings *, void *), void *arg, int fd)
+run_child(const struct asuser *u, void (*look)(struct findings *, void *), void *arg, int fd)
 {
 	struct findings found;
 	FILE *to = fdopen(fd, "w");
@@ -218,7 +219,7 @@ child(const struct asuser *u, void (*look)(struct findings *, void *), void *arg
 	findings_init(&found);
 	if (to == NULL)
 		_exit(EXIT_FAILURE);
-	if (become(u))
+	if (become_user(u))
 		look(&found, arg);
 	else
 		findings_add(&found, FINDING_NOTE, "pgwithd", NULL,
@@ -247,7 +248,7 @@ asuser_look(const struct asuser *u, struct findings *f, void (*look)(struct find
 	pid = fork();
 	if (pid == 0) {
 		close(ends[0]);
-		child(u, look, arg, ends[1]);
+		run_child(u, look, arg, ends[1]);
 	}
 	close(ends[1]);
 	from = fdopen(ends[0], "r");

@@ -1,5 +1,5 @@
-/* asuser: does what the daemon would do, as the daemon's user: with its groups, its environment and
- * its view of the file system. */
+/* asuser: calls a function as the user of the daemon, with the daemon's groups, environment and
+ * view of the file system. */
 #ifndef PGWITH_CLI_ASUSER_H
 #define PGWITH_CLI_ASUSER_H
 
@@ -13,21 +13,21 @@ struct asuser {
 	gid_t gid;
 	gid_t *groups;
 	int ngroups;
-	pid_t pid;  /* of the daemon; 0: it does not run, or cannot be seen */
-	char *name; /* of the user, or its uid in digits */
+	pid_t pid;  /* the daemon's; 0: it does not run, or its process cannot be read */
+	char *name; /* of the user; without a name, the uid in digits */
 };
 
-/* Whoever runs the process of that pid (0: not known), whose uid and gid are these. */
+/* The user of process `pid` (0: not known). `uid` and `gid` are the process's. */
 void asuser_of_process(struct asuser *, pid_t, uid_t, gid_t);
 /* A user by name. False if there is none. */
 bool asuser_of_name(struct asuser *, const char *name);
 void asuser_clear(struct asuser *);
 
-/* Are we that user already, or can we become it? */
+/* Are we that user, or can we become it? */
 bool asuser_possible(const struct asuser *);
 
-/* look(findings, arg) as that user, in a process of its own unless we are the user already; what it
- * finds is added to the findings. */
+/* Calls look(findings, arg) as that user: in a child process, unless we are the user already. What
+ * it finds is added to the findings. */
 void asuser_look(const struct asuser *, struct findings *,
 		 void (*look)(struct findings *, void *arg), void *arg);
 

@@ -11,7 +11,7 @@
 #include "cli/look.h"
 #include "cli/watch.h"
 
-/* pgwith.c answers it before there is anything to run. */
+/* pgwith.c calls this before it connects to pgwithd. */
 static enum ask_status
 run_help(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
 	 char **args)
@@ -232,7 +232,7 @@ commands_help(const struct commands_entry *entry, FILE *to)
 			entry->columns);
 }
 
-/* Can it be asked again and again? */
+/* Does it only look, so that --watch can repeat it? */
 static bool
 is_look(const struct commands_entry *entry)
 {

@@ -9,27 +9,30 @@
 #include "cli/ask.h"
 #include "cli/table.h"
 
-#define COMMANDS_DATABASES_MAX 256 /* of --database */
+#define COMMANDS_DATABASES_MAX 256 /* how often --database may be given */
 
-/* What the command line says. */
+/* The options of the command line. */
 struct commands_how {
 	struct ask_whom whom;
-	bool timeout_given; /* then it bounds what waits for others, too */
+	bool timeout_given; /* --timeout was given: it limits commands that wait for others, too */
 	struct table_look look;
-	bool all;            /* every column, where an aligned table has only some */
-	const char *columns; /* those that are wanted, or NULL */
+	bool all;            /* print every column, where an aligned table has only some */
+	const char *columns; /* the names of the columns to print, or NULL */
 	int64_t max_wait_us; /* status: a longer wait is trouble */
-	int64_t watch_us;    /* 0: once */
-	const char *stamp;  /* watched: the time, which becomes a column of JSON and CSV; or NULL */
-	const char *pool;   /* set: of that pool only; or NULL */
-	const char *config; /* doctor: the file; or NULL */
-	bool socket_given;  /* doctor: whom is said on the command line */
-	const char *passfile;                          /* import: where the passwords go; or NULL */
-	const char *databases[COMMANDS_DATABASES_MAX]; /* import: pools for the fallback */
+	int64_t watch_us;    /* interval of --watch; 0: run once */
+	/* with --watch: the time, which becomes a column of JSON and CSV; otherwise NULL */
+	const char *stamp;
+	const char *pool;   /* of `set`: only for this pool; or NULL */
+	const char *config; /* of `doctor`: the configuration file; or NULL */
+	bool socket_given;  /* of `doctor`: the socket is given on the command line */
+	/* of `import`: the file to write the passwords to; or NULL */
+	const char *passfile;
+	/* of `import`: databases that PgBouncer has by its fallback: each becomes a pool */
+	const char *databases[COMMANDS_DATABASES_MAX];
 	unsigned ndatabases;
 };
 
-/* What an argument is, for completion. */
+/* The kind of a command's argument, for completion. */
 enum commands_word {
 	COMMANDS_NOTHING,
 	COMMANDS_POOL,
@@ -44,31 +47,32 @@ enum commands_word {
 
 struct commands_entry {
 	const char *name;
-	const char *arguments; /* for people, "" if there are none */
+	const char *arguments; /* for people; "" if there are none */
 	unsigned min_args, max_args;
 	enum commands_word word;
-	bool local;            /* needs no pgwithd: `ask` is NULL */
-	bool waits;            /* for others, with no time limit of its own */
-	const char *statement; /* for the console, or its first word; NULL: `run` knows */
-	const char *columns;   /* of an aligned table; NULL: all */
+	bool local; /* needs no connection to pgwithd: `ask` is NULL */
+	bool waits; /* it waits for others, without a time limit of its own */
+	/* the statement for the console, or its first words; NULL: `run` makes it */
+	const char *statement;
+	const char *columns; /* the columns of an aligned table; NULL: all */
 	enum ask_status (*run)(const struct commands_entry *, const struct commands_how *,
 			       struct ask *ask, char **args);
 	const char *help;    /* one line */
-	const char *details; /* more, for `pgwith help NAME`; or NULL */
+	const char *details; /* further lines, for `pgwith help NAME`; or NULL */
 };
 
 /* The table. */
 const struct commands_entry *commands_table(unsigned *count);
 
-/* The entry of that name. NULL if there is none: stderr says so, and which one is near. */
+/* The entry of that name. If there is none, NULL, and stderr says so and names the nearest one. */
 const struct commands_entry *commands_find(const char *name);
 
-/* Every subcommand with its line of help. */
+/* Prints every subcommand with its line of help. */
 void commands_list(FILE *);
-/* More about one. */
+/* Prints the help of one subcommand. */
 void commands_help(const struct commands_entry *, FILE *);
 
-/* Runs it, with `args` (ending in NULL), again and again if it is to be watched. Returns the exit
+/* Runs the command with `args` (ending in NULL); repeats it if --watch is given. Returns the exit
  * status. */
 enum ask_status commands_run(const struct commands_entry *, const struct commands_how *,
 			     char **args);

@@ -13,7 +13,8 @@ struct table {
 	unsigned count;
 };
 
-/* The commands whose arguments are such words, between `gap`. False if there are none. */
+/* Prints the names of the commands whose arguments are of this kind, `gap` between them. False if
+ * there are none. */
 static bool
 names_of(const struct table *t, enum commands_word word, const char *gap)
 {
@@ -32,7 +33,7 @@ all_names(const struct table *t)
 		printf("%s ", t->entries[i].name);
 }
 
-/* The long options; `with`: only those that have an argument. */
+/* Prints the long options; `with`: only those that take an argument. */
 static void
 option_names(bool with, const char *gap)
 {
@@ -107,11 +108,11 @@ static const char bash_back[] = "\t\t\tesac ;;\n"
 				"\n"
 				"complete -F _pgwith pgwith\n";
 
-/* What completes the arguments of a kind of command; %d: how many words stand before. */
+/* The words that complete an argument, by the kind of command. */
 static const struct {
 	enum commands_word word;
-	unsigned at;      /* words before it */
-	const char *list; /* of both shells */
+	unsigned at;      /* how many words of the command stand before the argument */
+	const char *list; /* the words, for both shells */
 } lists[] = {
     {COMMANDS_POOL, 1, "list=$(_pgwith_ask databases -o name | sort -u)"},
     {COMMANDS_SHOW, 1, "list=$(_pgwith_ask show -o command | sed -n 's/^SHOW //p')"},

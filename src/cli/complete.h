@@ -1,5 +1,5 @@
-/* complete: scripts by which shells complete pgwith's words, made from the table of commands. Names
- * of pools, ids of sessions and the like are asked of pgwithd when they are wanted. */
+/* complete: scripts by which shells complete the words of pgwith, made from the table of commands.
+ * Names of pools, ids of sessions and the like are asked of pgwithd each time. */
 #ifndef PGWITH_CLI_COMPLETE_H
 #define PGWITH_CLI_COMPLETE_H
 

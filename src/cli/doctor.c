@@ -22,25 +22,25 @@
 #include "conf/conf.h"
 #include "pool/resolve.h"
 
-#define DRIFTS_SAID  5  /* options in a message */
-#define FDS_RESERVED 80 /* descriptors that pgwithd wants beyond clients and servers */
+#define DRIFTS_SAID  5  /* options named in one message */
+#define FDS_RESERVED 80 /* descriptors that pgwithd needs besides those of clients and servers */
 
 struct doctor {
 	struct findings findings;
 	const struct commands_how *how;
-	const char *path;  /* of the configuration */
-	char *absolute;    /* the same */
-	struct conf *conf; /* NULL: it cannot be used */
+	const char *path;  /* of the configuration file, as given */
+	char *absolute;    /* the same as an absolute path */
+	struct conf *conf; /* NULL: the file is wrong */
 	struct ask_whom whom;
 	char port[16];
 	struct table *servers; /* SHOW SERVERS, or NULL */
-	struct asuser daemon;  /* who it runs as; uid (uid_t)-1: not known */
+	struct asuser daemon;  /* the user that pgwithd runs as; uid (uid_t)-1: not known */
 };
 
 /* ---- the configuration ---- */
 
-/* The file in which an option is that has a password in it, as SHOW CONFIG would hide it. The
- * caller frees; NULL if it has none. */
+/* The file that holds option `i`, if its value has a password in it, which SHOW CONFIG hides. NULL
+ * if it has none. The caller frees. */
 static char *
 secret_file(const struct conf *conf, unsigned i)
 {
@@ -122,7 +122,8 @@ check_user_names(struct doctor *d, const char *subject, const char *list)
 	free(copy);
 }
 
-/* Everybody on this machine may be anybody, or this or that role. */
+/* Does `allow` let every user of this machine come in as a role that is not theirs, by `*` or a
+ * role without a user ahead? */
 static bool
 allow_is_open(const char *allow)
 {
@@ -206,7 +207,8 @@ check_conf(struct doctor *d)
 
 /* ---- the socket ---- */
 
-/* Every directory on the way must let others through, or only the daemon's own user gets in. */
+/* Checks that every directory of the path lets others through: otherwise only the daemon's own user
+ * can connect. */
 static void
 check_way(struct doctor *d, const char *directory)
 {
@@ -267,7 +269,7 @@ check_owner(struct doctor *d, const char *path, const struct stat *st)
 			     c->socket_group);
 }
 
-/* 0, or the errno of connecting. Notes who is there. */
+/* Connects to the socket and notes which process listens. 0, or the errno. */
 static int
 try_connect(struct doctor *d, const char *path)
 {
@@ -289,7 +291,7 @@ try_connect(struct doctor *d, const char *path)
 	return e;
 }
 
-/* Is somebody there? */
+/* Checks the socket. True if a daemon listens. */
 static bool
 check_socket(struct doctor *d)
 {
@@ -335,7 +337,7 @@ out:
 /* ---- the daemon ---- */
 
 static const char *
-fact(const struct table *state, const char *key)
+state_value(const struct table *state, const char *key)
 {
 	for (unsigned row = 0; row < table_rows(state); row++) {
 		const char *name = table_cell(state, row, "key");
@@ -346,7 +348,7 @@ fact(const struct table *state, const char *key)
 	return NULL;
 }
 
-/* The descriptors that the process may have. -1 if it does not show them to us. */
+/* The process's limit of descriptors. -1 if we cannot read it. */
 static long long
 descriptors_of(const char *pid)
 {
@@ -364,7 +366,8 @@ descriptors_of(const char *pid)
 	return n;
 }
 
-/* `pid`: of the daemon; NULL if it does not run. */
+/* Compares the limit of descriptors with what clients and servers may need. `pid`: the daemon's;
+ * NULL if it does not run. */
 static void
 check_descriptors(struct doctor *d, const char *pid)
 {
@@ -398,12 +401,12 @@ check_descriptors(struct doctor *d, const char *pid)
 static void
 check_versions(struct doctor *d, const struct table *state)
 {
-	const char *version = fact(state, "version");
+	const char *version = state_value(state, "version");
 
 	if (version && strcmp(version, PACKAGE_VERSION) == 0)
 		findings_add(&d->findings, FINDING_OK, "pgwithd", NULL,
-			     "answers; version %s, %s, pid %s", version, fact(state, "phase"),
-			     fact(state, "pid"));
+			     "answers; version %s, %s, pid %s", version,
+			     state_value(state, "phase"), state_value(state, "pid"));
 	else
 		findings_add(
 		    &d->findings, FINDING_WARNING, "pgwithd",
@@ -411,9 +414,9 @@ check_versions(struct doctor *d, const struct table *state)
 		    "it is version %s, this command %s", version ? version : "?", PACKAGE_VERSION);
 }
 
-/* The value with which the daemon runs, or NULL. */
+/* The value that the daemon has for the option, or NULL. */
 static const char *
-running(const struct table *config, const struct conf_entry *e)
+running_value(const struct table *config, const struct conf_entry *e)
 {
 	for (unsigned i = 0; i < table_rows(config); i++) {
 		const char *section = table_cell(config, i, "section");
@@ -425,7 +428,7 @@ running(const struct table *config, const struct conf_entry *e)
 	return NULL;
 }
 
-/* Does it run with what the file says now? */
+/* Checks that the daemon runs with the options that the file has now. */
 static void
 check_drift(struct doctor *d, struct ask *ask)
 {
@@ -442,7 +445,7 @@ check_drift(struct doctor *d, struct ask *ask)
 		const char *now;
 
 		conf_entry(d->conf, i, &e);
-		now = running(config, &e);
+		now = running_value(config, &e);
 		if ((now == NULL || strcmp(now, e.value ? e.value : "") != 0) &&
 		    n++ < DRIFTS_SAID) {
 			char *more = mem_printf(
@@ -463,7 +466,7 @@ check_drift(struct doctor *d, struct ask *ask)
 	table_free(config);
 }
 
-/* Opens the console; what goes wrong with it becomes a finding instead of lines on stderr. */
+/* Opens the console. A failure becomes a finding, instead of a line on stderr. */
 static struct ask *
 open_console(struct doctor *d)
 {
@@ -494,7 +497,7 @@ open_console(struct doctor *d)
 	return ask;
 }
 
-/* What pgwithd itself has met, and what an administrator has done. */
+/* Reports the pool's last error, and what an administrator has done to it (PAUSE, DISABLE ...). */
 static void
 check_pool_row(struct doctor *d, const struct table *pools, unsigned row)
 {
@@ -540,16 +543,17 @@ check_daemon(struct doctor *d)
 		check_running_pools(d, ask);
 		ask_for(ask, "SHOW SERVERS", &d->servers);
 	}
-	check_descriptors(d, state ? fact(state, "pid") : NULL);
+	check_descriptors(d, state ? state_value(state, "pid") : NULL);
 	table_free(state);
 	ask_close(ask);
 }
 
 /* ---- as the daemon's user ---- */
 
-/* Can it read the configuration again, and all that this names? */
+/* Runs as the daemon's user: checks that RELOAD could read the configuration and every file that
+ * the configuration names. */
 static void
-reload_as_it(struct doctor *d, struct findings *f)
+load_as_daemon(struct doctor *d, struct findings *f)
 {
 	struct conf_problems problems;
 	struct conf *conf = conf_load(d->absolute, &problems);
@@ -569,17 +573,18 @@ reload_as_it(struct doctor *d, struct findings *f)
 }
 
 static void
-look_as_it(struct findings *f, void *arg)
+look_as_daemon(struct findings *f, void *arg)
 {
 	struct doctor *d = arg;
 	struct remote_how remote = {d->how->whom.timeout_us, d->how->whom.user, d->servers};
 
-	reload_as_it(d, f);
+	load_as_daemon(d, f);
 	files_check(f, d->conf, d->daemon.name);
 	remote_check(f, d->conf, &remote);
 }
 
-/* If it does not run: the user of the shipped unit, for the file of the shipped unit. */
+/* If pgwithd does not run: for the configuration of the shipped unit its user is assumed to be the
+ * unit's, otherwise ours. */
 static void
 guess_user(struct doctor *d)
 {
@@ -597,7 +602,7 @@ guess_user(struct doctor *d)
 }
 
 static void
-check_as_it(struct doctor *d)
+check_as_daemon(struct doctor *d)
 {
 	guess_user(d);
 	if (!asuser_possible(&d->daemon))
@@ -607,7 +612,7 @@ check_as_it(struct doctor *d)
 		    "it runs as %s: what follows is what we may read, and whom the servers "
 		    "let in as us",
 		    d->daemon.name);
-	asuser_look(&d->daemon, &d->findings, look_as_it, d);
+	asuser_look(&d->daemon, &d->findings, look_as_daemon, d);
 }
 
 /* ---- all ---- */
@@ -622,11 +627,11 @@ doctor_run(const struct commands_entry *entry, const struct commands_how *how, s
 			   .daemon = {.uid = (uid_t)-1}};
 	bool problems;
 
-	/* The other user may see other files, and not our directory. */
+	/* As the daemon's user we may see other files, and have another working directory. */
 	d.absolute = realpath(d.path, NULL);
 	if (d.absolute == NULL)
 		d.absolute = mem_strdup(d.path);
-	/* It is not the daemon's. */
+	/* Our environment is not the daemon's: pools must not depend on it. */
 	ask_forget_environment();
 	findings_init(&d.findings);
 	check_conf(&d);
@@ -640,7 +645,7 @@ doctor_run(const struct commands_entry *entry, const struct commands_how *how, s
 	else
 		check_descriptors(&d, NULL);
 	if (d.conf)
-		check_as_it(&d);
+		check_as_daemon(&d);
 	findings_print(&d.findings, &how->look, stdout);
 	problems = d.findings.count[FINDING_PROBLEM] > 0;
 	findings_clear(&d.findings);

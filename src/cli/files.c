@@ -17,7 +17,8 @@ struct files {
 
 /* ---- one file ---- */
 
-/* Can it be opened? Otherwise that is a problem, unless it is `optional` and not there. */
+/* Can the file be opened? If not, that is a problem, unless the file is `optional` and does not
+ * exist. */
 static bool
 readable(const struct files *f, const char *what, const char *path, bool optional, struct stat *st)
 {
@@ -31,7 +32,7 @@ readable(const struct files *f, const char *what, const char *path, bool optiona
 	}
 	if (e == 0)
 		return true;
-	/* libpq says nothing of one that it cannot see. */
+	/* libpq ignores a file that it cannot stat(). */
 	if (optional && stat(path, st) < 0)
 		return false;
 	if (e == EACCES)
@@ -46,7 +47,7 @@ readable(const struct files *f, const char *what, const char *path, bool optiona
 	return false;
 }
 
-/* libpq passes over a password file that others can read. */
+/* libpq ignores a password file that others can read. */
 static void
 check_passfile(const struct files *f, const struct conninfo *ci, bool given)
 {
@@ -60,14 +61,15 @@ check_passfile(const struct files *f, const struct conninfo *ci, bool given)
 			     "passfile %s can be read by others, so libpq does not use it", path);
 }
 
-/* PostgreSQL 15 documentation, 34.19.2: root's may be read by its group. */
+/* PostgreSQL 15 documentation, 34.19.2: only the owner may read a key; one that root owns may be
+ * read by its group, too. */
 static void
 check_key(const struct files *f, const char *path)
 {
 	struct stat st;
 	mode_t bad = S_IRWXG | S_IRWXO;
 
-	/* "engine:..." is none of a file. */
+	/* "engine:..." names a key of an OpenSSL engine, not a file. */
 	if (strchr(path, ':') || !readable(f, "sslkey", path, false, &st))
 		return;
 	if (st.st_uid == 0)
@@ -99,7 +101,7 @@ check_pool(struct files *f, const struct conf_pool *pool)
 		findings_add(f->findings, FINDING_PROBLEM, subject,
 			     "correct the conninfo, or the service file", "conninfo: %s", why);
 	for (unsigned i = 0; ci && i < sizeof plain / sizeof *plain; i++)
-		/* libpq 16 knows "system". */
+		/* "system" is no file since libpq 16: the operating system's certificates. */
 		if ((path = conninfo_get(ci, plain[i])) != NULL && strcmp(path, "system") != 0)
 			readable(f, plain[i], path, false, &st);
 	if (ci && (path = conninfo_get(ci, "sslkey")) != NULL)

@@ -34,7 +34,7 @@ findings_clear(struct findings *f)
 	f->table = NULL;
 }
 
-/* libpq's words come in several lines, some of them indented. */
+/* Makes one line of libpq's message, which has several, some of them indented. */
 static void
 join_lines(char *text)
 {

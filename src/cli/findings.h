@@ -1,4 +1,4 @@
-/* findings: what the doctor has found, each with what to do about it. */
+/* findings: what `pgwith doctor` has found, each with what to do about it. */
 #ifndef PGWITH_CLI_FINDINGS_H
 #define PGWITH_CLI_FINDINGS_H
 
@@ -8,8 +8,8 @@
 
 enum finding_level {
 	FINDING_OK,
-	FINDING_NOTE,    /* worth knowing; also what could not be looked at */
-	FINDING_WARNING, /* works, until something happens */
+	FINDING_NOTE,    /* worth knowing, or could not be checked */
+	FINDING_WARNING, /* works until something happens */
 	FINDING_PROBLEM, /* does not work */
 	FINDING_LEVELS
 };
@@ -29,7 +29,7 @@ void findings_clear(struct findings *);
 void findings_add(struct findings *, enum finding_level, const char *subject, const char *cure,
 		  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-/* As lines for people, with a sum at the end; or as JSON or CSV. */
+/* Prints them: as lines for people, with a count at the end, or as JSON or CSV. */
 void findings_print(const struct findings *, const struct table_look *, FILE *);
 
 #endif

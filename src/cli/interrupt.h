@@ -1,15 +1,16 @@
-/* interrupt: SIGINT and SIGTERM as something to wait for, for commands that last. */
+/* interrupt: SIGINT and SIGTERM as a descriptor, for commands that wait. */
 #ifndef PGWITH_CLI_INTERRUPT_H
 #define PGWITH_CLI_INTERRUPT_H
 
-/* From now on the signals end nothing by themselves, but make the descriptor readable. The same
- * one at each call; -1 if there can be none, and then they end the process as ever. */
+/* From now on the signals do not end the process, but make the descriptor readable. Returns the
+ * same descriptor each time; -1 if there can be none: then the signals end the process as
+ * before. */
 int interrupt_fd(void);
 
-/* The signal that has come, taken; 0 if none has. */
+/* Takes a signal that has come, and returns its number; 0 if none has. */
 int interrupt_take(void);
 
-/* Signals end the process again. */
+/* From now on the signals end the process again. */
 void interrupt_release(void);
 
 #endif

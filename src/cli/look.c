@@ -10,12 +10,12 @@
 /* ---- tables ---- */
 
 static void
-print(const struct table *t, const struct commands_how *how)
+print_table(const struct table *t, const struct commands_how *how)
 {
 	struct table_look look = how->look;
 	struct table *marked = NULL;
 
-	/* Who asks for many columns gets them. */
+	/* With --all or -o nothing is left out to fit the terminal. */
 	if (how->all || how->columns)
 		look.width = 0;
 	if (how->stamp && look.format != TABLE_ALIGNED)
@@ -40,7 +40,7 @@ look_print(struct table *t, const char *columns, const struct commands_how *how)
 	}
 	if (table_has(t, "last_error"))
 		table_keep(t, "last_error");
-	print(t, how);
+	print_table(t, how);
 	return ASK_GOOD;
 }
 
@@ -83,7 +83,7 @@ look_show(const struct commands_entry *entry, const struct commands_how *how, st
 
 /* ---- status ---- */
 
-/* Columns of the summary; all but the last are numbers of SHOW POOLS. */
+/* Columns of the summary. All but the last are numbers of SHOW POOLS. */
 static const struct {
 	const char *name, *from;
 } summary[] = {
@@ -94,7 +94,7 @@ static const struct {
 #define SUMMARY (sizeof summary / sizeof *summary)
 
 static int64_t
-number(const struct table *t, unsigned row, const char *column)
+number_of(const struct table *t, unsigned row, const char *column)
 {
 	const char *text = table_cell(t, row, column);
 
@@ -104,10 +104,10 @@ number(const struct table *t, unsigned row, const char *column)
 static int64_t
 longest_wait_us(const struct table *pools, unsigned row)
 {
-	return number(pools, row, "maxwait") * UNIT_S + number(pools, row, "maxwait_us");
+	return number_of(pools, row, "maxwait") * UNIT_S + number_of(pools, row, "maxwait_us");
 }
 
-/* Adds words to *all, which is NULL or holds some already. */
+/* Adds a phrase to *all, which is NULL or holds some already. */
 static void __attribute__((format(printf, 2, 3))) add_trouble(char **all, const char *fmt, ...)
 {
 	char *more, *both;
@@ -130,11 +130,11 @@ trouble_of(const struct table *pools, unsigned row, const struct commands_how *h
 	int64_t wait = longest_wait_us(pools, row);
 	char text[32], *all = NULL;
 
-	if (number(pools, row, "draining"))
+	if (number_of(pools, row, "draining"))
 		add_trouble(&all, "drained by an administrator: clients are turned away");
-	else if (number(pools, row, "disabled"))
+	else if (number_of(pools, row, "disabled"))
 		add_trouble(&all, "disabled by an administrator: clients are turned away");
-	if (number(pools, row, "paused"))
+	if (number_of(pools, row, "paused"))
 		add_trouble(&all, "paused by an administrator: clients wait");
 	if (error)
 		add_trouble(&all, "%s", error);
@@ -159,7 +159,7 @@ summary_row(struct table *to, const struct table *pools, unsigned row, const cha
 	table_row(to, cells);
 }
 
-/* Fills the summary in; returns the number of pools in trouble. */
+/* Fills in the summary. Returns the number of pools in trouble. */
 static unsigned
 summarize(struct table *to, const struct table *pools, const struct commands_how *how)
 {
@@ -183,7 +183,7 @@ summarize(struct table *to, const struct table *pools, const struct commands_how
 
 /* A value of SHOW STATE. */
 static const char *
-fact(const struct table *state, const char *key)
+state_value(const struct table *state, const char *key)
 {
 	for (unsigned row = 0; row < table_rows(state); row++) {
 		const char *name = table_cell(state, row, "key");
@@ -200,10 +200,11 @@ headline(const struct table *state)
 {
 	char up[32];
 
-	units_elapsed_str(strtoll(fact(state, "uptime_s"), NULL, 10) * UNIT_S, up, sizeof up);
-	printf("pgwithd %s (pid %s): %s, up %s, %s of %s sessions\n", fact(state, "version"),
-	       fact(state, "pid"), fact(state, "phase"), up, fact(state, "sessions"),
-	       fact(state, "max_clients"));
+	units_elapsed_str(strtoll(state_value(state, "uptime_s"), NULL, 10) * UNIT_S, up,
+			  sizeof up);
+	printf("pgwithd %s (pid %s): %s, up %s, %s of %s sessions\n", state_value(state, "version"),
+	       state_value(state, "pid"), state_value(state, "phase"), up,
+	       state_value(state, "sessions"), state_value(state, "max_clients"));
 }
 
 enum ask_status
@@ -222,7 +223,8 @@ look_status(const struct commands_entry *entry, const struct commands_how *how, 
 	if (how->look.format == TABLE_ALIGNED && how->look.header)
 		headline(state);
 	status = look_print(out, NULL, how);
-	if (status == ASK_GOOD && (troubles > 0 || strcmp(fact(state, "phase"), "running") != 0))
+	if (status == ASK_GOOD &&
+	    (troubles > 0 || strcmp(state_value(state, "phase"), "running") != 0))
 		status = ASK_TROUBLE;
 out:
 	table_free(state);

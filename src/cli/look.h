@@ -4,15 +4,16 @@
 
 #include "cli/commands.h"
 
-/* Prints an answer as the command line wants it; `columns` are those of an aligned table. */
+/* Prints an answer in the form that the command line asks for. `columns`: those of an aligned
+ * table. */
 enum ask_status look_print(struct table *, const char *columns, const struct commands_how *);
 
 enum ask_status look_table(const struct commands_entry *, const struct commands_how *, struct ask *,
 			   char **args);
-/* SHOW and whatever words follow. */
+/* Runs SHOW with the words of the command line. */
 enum ask_status look_show(const struct commands_entry *, const struct commands_how *, struct ask *,
 			  char **args);
-/* The summary: trouble if a pool is in trouble. */
+/* Prints the summary. ASK_TROUBLE if a pool is in trouble. */
 enum ask_status look_status(const struct commands_entry *, const struct commands_how *,
 			    struct ask *, char **args);
 

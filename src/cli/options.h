@@ -1,5 +1,5 @@
-/* options: the table of pgwith's options. The command line is read by it, and the completions of
- * the shells are made from it. */
+/* options: the table of pgwith's options. The command line is read by it, and the shells'
+ * completions are made from it. */
 #ifndef PGWITH_CLI_OPTIONS_H
 #define PGWITH_CLI_OPTIONS_H
 
@@ -17,10 +17,11 @@ enum {
 	OPTIONS_DATABASE
 };
 
-/* The letters, for getopt_long(): options may stand before and behind the command. */
+/* The letters, for getopt_long(). With the + it stops at each word, so that options may stand
+ * before and behind the command; with the : it tells a missing argument from an unknown option. */
 #define OPTIONS_SHORT "+:S:p:U:ao:W:c:w:Vh"
 
-/* The long ones, for getopt_long(); the last entry has no name. */
+/* The long options, for getopt_long(); the last entry has no name. */
 const struct option *options_table(void);
 
 /* The long option, with its dashes, that is nearest to a mistyped one, or NULL. Lasts until the

@@ -6,24 +6,24 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "cli/clock.h"
 #include "pool/resolve.h"
 
 #define TESTED_MAJOR 15 /* README.md, "Limits" */
 #define OLDEST_MAJOR 14 /* that the PostgreSQL project still maintains */
-#define AT_ONCE      16 /* servers that are connected to */
+#define AT_ONCE      16 /* pools that are connected to side by side */
 
-/* One server with all pools that lead to it. */
+/* One server, with all pools that lead to it. */
 struct target {
-	char *identity; /* of the cluster and its start */
+	char *identity; /* system identifier of the cluster, and when it was started */
 	char *pools;    /* their names, for people */
-	long sizes;     /* of them together */
-	long places;    /* max_connections without those that are reserved */
-	long others;    /* connections that are not of these pools; -1: not known */
+	long sizes;     /* sum of the pools' sizes */
+	long places;    /* max_connections less those that are reserved */
+	long others;    /* connections that are none of these pools'; -1: not known */
 };
 
 struct remote {
@@ -34,25 +34,25 @@ struct remote {
 	unsigned ntargets;
 };
 
-/* A pool while it is looked at. */
+/* A pool that is being checked. */
 struct look {
 	struct remote *remote;
 	const struct conf_pool *pool;
-	const char *user; /* to log in as; NULL: the conninfo says it */
+	const char *user; /* role to log in as; NULL: that of the conninfo */
 	char *subject;
-	pthread_t thread; /* that connects, if there is one */
+	pthread_t thread; /* the thread that connects, if `threaded` */
 	bool threaded;
 	PGconn *conn;
-	char *why;          /* it cannot be connected to; or NULL */
-	char sqlstate[6];   /* of that, as the server said; or "" */
-	PGresult *settings; /* name, value, source */
+	char *why;          /* why it could not be connected to; or NULL */
+	char sqlstate[6];   /* SQLSTATE of that, if the server sent one; or "" */
+	PGresult *settings; /* rows of name, value, source */
 };
 
 /* ---- connecting ---- */
 
-/* What the server says by its SQLSTATE, whatever its language is, and what may help. Where one
- * SQLSTATE has several meanings the first line whose words the message has counts; of no words is
- * the line for all others. */
+/* What may help, by the SQLSTATE, which does not depend on the server's language. If an SQLSTATE
+ * has several meanings, the first line counts whose words are in the message; a line without words
+ * stands for all other messages. */
 static const struct {
 	const char *sqlstate, *words, *cure;
 } answers[] = {
@@ -93,7 +93,7 @@ static const struct {
     {"42704", "", "correct the options of the conninfo"},
 };
 
-/* What libpq says by itself. */
+/* The same for errors that libpq finds, which have no SQLSTATE. */
 static const struct {
 	const char *words, *cure;
 } failures[] = {
@@ -145,7 +145,7 @@ remote_cure(const char *sqlstate, const char *message)
 	return "check the conninfo, and that the server runs";
 }
 
-/* The line that PQERRORS_VERBOSE adds at the end: where in the server's source it happened. */
+/* Is it the line that PQERRORS_VERBOSE adds at the end, with the place in the server's source? */
 static bool
 is_location(const char *line, size_t bytes)
 {
@@ -154,7 +154,7 @@ is_location(const char *line, size_t bytes)
 	return bytes > 3 && strncmp(line + bytes - 3, ".c:", 3) == 0;
 }
 
-/* Keeps what libpq says of a failure, for people, and its SQLSTATE. */
+/* Keeps libpq's message about a failure, for people, and its SQLSTATE. */
 static void
 note_failure(struct look *l, const char *message)
 {
@@ -175,27 +175,18 @@ note_failure(struct look *l, const char *message)
 	l->why = words;
 }
 
-static int64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * UNIT_S + ts.tv_nsec / 1000;
-}
-
-/* Waits until libpq can go on. False at the deadline. */
+/* Waits until libpq can go on. False if `deadline_us` has passed. */
 static bool
 wait_for(PGconn *conn, PostgresPollingStatusType next, int64_t deadline_us)
 {
 	struct pollfd p = {.fd = PQsocket(conn),
 			   .events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT};
-	int64_t left = deadline_us - now_us();
+	int64_t left = deadline_us - clock_us();
 
 	return left > 0 && poll(&p, 1, (int)(left / UNIT_MS) + 1) != 0;
 }
 
-/* One after the other, until one answers, as the daemon does it. */
+/* Tries the hosts one after the other until one answers, as the daemon does. */
 static void
 connect_to_hosts(struct look *l, struct conninfo_params *p, int64_t limit_us)
 {
@@ -204,7 +195,7 @@ connect_to_hosts(struct look *l, struct conninfo_params *p, int64_t limit_us)
 	int64_t deadline;
 
 	for (;;) {
-		deadline = now_us() + limit_us;
+		deadline = clock_us() + limit_us;
 		l->conn = PQconnectStartParams((const char *const *)p->keywords,
 					       (const char *const *)p->values, 0);
 		next = PQstatus(l->conn) == CONNECTION_BAD ? PGRES_POLLING_FAILED
@@ -238,9 +229,9 @@ connect_to_hosts(struct look *l, struct conninfo_params *p, int64_t limit_us)
 	}
 }
 
-/* A thread: libpq blocks while it looks up names. */
+/* Connects, in a thread of its own, because libpq blocks while it looks up names. */
 static void *
-dial(void *arg)
+connect_thread(void *arg)
 {
 	struct look *l = arg;
 	const struct conf_pool *pool = l->pool;
@@ -266,7 +257,7 @@ dial(void *arg)
 }
 
 static PGresult *
-ask(const struct look *l, const char *sql)
+query(const struct look *l, const char *sql)
 {
 	PGresult *r = PQexec(l->conn, sql);
 
@@ -276,11 +267,11 @@ ask(const struct look *l, const char *sql)
 	return NULL;
 }
 
-/* The first column of the first row. The caller frees; NULL if there is none. */
+/* Asks for one value. The caller frees; NULL if there is none. */
 static char *
-ask_one(const struct look *l, const char *sql)
+query_value(const struct look *l, const char *sql)
 {
-	PGresult *r = ask(l, sql);
+	PGresult *r = query(l, sql);
 	char *text = NULL;
 
 	if (r && PQntuples(r) == 1 && !PQgetisnull(r, 0, 0))
@@ -290,9 +281,9 @@ ask_one(const struct look *l, const char *sql)
 }
 
 static long
-ask_number(const struct look *l, const char *sql, long otherwise)
+query_number(const struct look *l, const char *sql, long otherwise)
 {
-	char *text = ask_one(l, sql);
+	char *text = query_value(l, sql);
 	long n = text ? strtol(text, NULL, 10) : otherwise;
 
 	free(text);
@@ -310,9 +301,10 @@ row_of(const struct look *l, const char *name)
 	return -1;
 }
 
-/* What a new connection of the pool begins with; `otherwise` if the server has no such setting. */
+/* The value of a setting in a new connection of the pool; `otherwise` if the server has no such
+ * setting. */
 static long
-setting(const struct look *l, const char *name, long otherwise)
+setting_value(const struct look *l, const char *name, long otherwise)
 {
 	int i = row_of(l, name);
 
@@ -327,26 +319,20 @@ is_on(const struct look *l, const char *name)
 	return i >= 0 && strcmp(PQgetvalue(l->settings, i, 1), "on") == 0;
 }
 
-/* Who set it, for people. */
+/* Where the setting was made, for people. */
 static const char *
-source(const struct look *l, const char *name)
+source_of(const struct look *l, const char *name)
 {
 	int i = row_of(l, name);
 
 	return i < 0 ? "" : PQgetvalue(l->settings, i, 2);
 }
 
-static const char *
-duration(int64_t us, char *out, size_t out_size)
-{
-	return units_duration_str(us, out, out_size);
-}
-
-/* Idle server connections that the server ends before the pool does. */
+/* Warns of a server that ends idle connections before the pool does. */
 static void
 check_idle(const struct look *l)
 {
-	int64_t limit = setting(l, "idle_session_timeout", 0) * UNIT_MS;
+	int64_t limit = setting_value(l, "idle_session_timeout", 0) * UNIT_MS;
 	int64_t own = l->pool->idle_timeout_us;
 	char a[32], b[32], *cure;
 
@@ -360,21 +346,22 @@ check_idle(const struct look *l)
 		findings_add(
 		    l->remote->findings, FINDING_WARNING, l->subject, cure,
 		    "idle_session_timeout = %s (%s) ends the %lld connections that min_size keeps",
-		    duration(limit, a, sizeof a), source(l, "idle_session_timeout"),
+		    units_duration_str(limit, a, sizeof a), source_of(l, "idle_session_timeout"),
 		    (long long)l->pool->min_size);
 	else
 		findings_add(l->remote->findings, FINDING_WARNING, l->subject, cure,
 			     "idle_session_timeout = %s (%s) ends idle connections before the pool "
 			     "does (idle_timeout = %s): each costs a new login",
-			     duration(limit, a, sizeof a), source(l, "idle_session_timeout"),
-			     own ? duration(own, b, sizeof b) : "never");
+			     units_duration_str(limit, a, sizeof a),
+			     source_of(l, "idle_session_timeout"),
+			     own ? units_duration_str(own, b, sizeof b) : "never");
 	free(cure);
 }
 
 static void
 check_idle_in_transaction(const struct look *l)
 {
-	int64_t limit = setting(l, "idle_in_transaction_session_timeout", 0) * UNIT_MS;
+	int64_t limit = setting_value(l, "idle_in_transaction_session_timeout", 0) * UNIT_MS;
 	int64_t own = l->pool->idle_in_scope_timeout_us;
 	char a[32];
 
@@ -385,14 +372,15 @@ check_idle_in_transaction(const struct look *l)
 	    "set idle_in_scope_timeout of the pool lower: it rolls back and keeps the connection",
 	    "idle_in_transaction_session_timeout = %s (%s) closes the server connection of a "
 	    "client that is slow in a transaction; the client loses its session",
-	    duration(limit, a, sizeof a), source(l, "idle_in_transaction_session_timeout"));
+	    units_duration_str(limit, a, sizeof a),
+	    source_of(l, "idle_in_transaction_session_timeout"));
 }
 
 static void
 check_statement_timeout(const struct look *l)
 {
-	int64_t limit = setting(l, "statement_timeout", 0) * UNIT_MS;
-	const char *from = source(l, "statement_timeout");
+	int64_t limit = setting_value(l, "statement_timeout", 0) * UNIT_MS;
+	const char *from = source_of(l, "statement_timeout");
 	char a[32], b[32];
 
 	if (limit == 0)
@@ -402,15 +390,15 @@ check_statement_timeout(const struct look *l)
 		    l->remote->findings, FINDING_NOTE, l->subject, "leave one of them out",
 		    "statement_timeout = %s (%s) comes before query_timeout = %s, which never "
 		    "has anything to do",
-		    duration(limit, a, sizeof a), from,
-		    duration(l->pool->query_timeout_us, b, sizeof b));
+		    units_duration_str(limit, a, sizeof a), from,
+		    units_duration_str(l->pool->query_timeout_us, b, sizeof b));
 	else if (limit < UNIT_S)
 		findings_add(
 		    l->remote->findings, FINDING_WARNING, l->subject,
 		    "raise it, or set query_timeout of the pool instead",
 		    "statement_timeout = %s (%s) is also for what scopes leave to be run at "
 		    "their end",
-		    duration(limit, a, sizeof a), from);
+		    units_duration_str(limit, a, sizeof a), from);
 }
 
 static void
@@ -424,7 +412,7 @@ check_read_only(const struct look *l, bool standby)
 			wanted = strcmp(o->val, "any") != 0;
 	PQconninfoFree(options);
 	if (wanted)
-		return; /* whoever says that knows */
+		return; /* set by the conninfo itself, on purpose */
 	if (standby)
 		findings_add(l->remote->findings, FINDING_NOTE, l->subject,
 			     "for a primary: target_session_attrs=read-write in the conninfo, with "
@@ -436,7 +424,7 @@ check_read_only(const struct look *l, bool standby)
 		    "switch it off, or say target_session_attrs=read-only in the conninfo if it "
 		    "is meant",
 		    "default_transaction_read_only is on (%s): writes fail",
-		    source(l, "default_transaction_read_only"));
+		    source_of(l, "default_transaction_read_only"));
 }
 
 static bool
@@ -449,7 +437,7 @@ is_local(const PGconn *conn)
 	       strcmp(address ? address : "", "::1") == 0;
 }
 
-/* What only matters over a network. */
+/* Checks what matters only over a network. */
 static void
 check_network(const struct look *l)
 {
@@ -475,7 +463,7 @@ check_network(const struct look *l)
 		    "long as the kernel does",
 		    PQhost(l->conn));
 	if (row_of(l, "client_connection_check_interval") >= 0 &&
-	    setting(l, "client_connection_check_interval", 0) == 0)
+	    setting_value(l, "client_connection_check_interval", 0) == 0)
 		findings_add(
 		    l->remote->findings, FINDING_NOTE, l->subject,
 		    "client_connection_check_interval = 10s in postgresql.conf",
@@ -484,15 +472,15 @@ check_network(const struct look *l)
 
 /* ---- places ---- */
 
-/* Connections that are not of the pools that lead to this server. */
+/* Counts the connections that are none of the pools' that lead to this server. */
 static long
 count_others(const struct look *l)
 {
 	const struct table *servers = l->remote->how->servers;
 	PGresult *r =
-	    ask(l, "SELECT pid FROM pg_stat_activity WHERE datname IS NOT NULL AND usename IS "
-		   "NOT NULL AND pid <> pg_backend_pid() AND "
-		   "coalesce(backend_type, 'client backend') = 'client backend'");
+	    query(l, "SELECT pid FROM pg_stat_activity WHERE datname IS NOT NULL AND usename IS "
+		     "NOT NULL AND pid <> pg_backend_pid() AND "
+		     "coalesce(backend_type, 'client backend') = 'client backend'");
 	long n = 0;
 
 	if (r == NULL)
@@ -531,8 +519,8 @@ add_target(const struct look *l)
 {
 	struct remote *r = l->remote;
 	char *identity =
-	    ask_one(l, "SELECT (SELECT system_identifier FROM pg_control_system()) || ' ' "
-		       "|| pg_postmaster_start_time()");
+	    query_value(l, "SELECT (SELECT system_identifier FROM pg_control_system()) || ' ' "
+			   "|| pg_postmaster_start_time()");
 	struct target *t = NULL;
 	char *names;
 
@@ -552,9 +540,9 @@ add_target(const struct look *l)
 		*t = (struct target){
 		    .identity = mem_strdup(identity),
 		    .pools = mem_strdup(""),
-		    .places = setting(l, "max_connections", 0) -
-			      setting(l, "superuser_reserved_connections", 0) -
-			      setting(l, "reserved_connections", 0),
+		    .places = setting_value(l, "max_connections", 0) -
+			      setting_value(l, "superuser_reserved_connections", 0) -
+			      setting_value(l, "reserved_connections", 0),
 		    .others = count_others(l),
 		};
 	}
@@ -630,14 +618,14 @@ look_at(struct look *l)
 	char *standby = NULL;
 
 	check_version(l);
-	l->settings = ask(l, "SELECT name, reset_val, source FROM pg_settings");
+	l->settings = query(l, "SELECT name, reset_val, source FROM pg_settings");
 	if (l->settings == NULL) {
 		findings_add(l->remote->findings, FINDING_NOTE, l->subject, NULL,
 			     "cannot look at the server's settings: %s", PQerrorMessage(l->conn));
 		return;
 	}
-	PQclear(ask(l, "SET statement_timeout = '5s'"));
-	standby = ask_one(l, "SELECT pg_is_in_recovery()");
+	PQclear(query(l, "SET statement_timeout = '5s'"));
+	standby = query_value(l, "SELECT pg_is_in_recovery()");
 	check_idle(l);
 	check_idle_in_transaction(l);
 	check_statement_timeout(l);
@@ -645,30 +633,30 @@ look_at(struct look *l)
 	check_network(l);
 	check_limit(
 	    l, "ROLE", PQuser(l->conn),
-	    ask_number(l, "SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user", -1));
+	    query_number(l, "SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user", -1));
 	check_limit(l, "DATABASE", PQdb(l->conn),
-		    ask_number(l,
-			       "SELECT datconnlimit FROM pg_database WHERE datname = "
-			       "current_database()",
-			       -1));
+		    query_number(l,
+				 "SELECT datconnlimit FROM pg_database WHERE datname = "
+				 "current_database()",
+				 -1));
 	add_target(l);
 	free(standby);
 	PQclear(l->settings);
 }
 
 static void
-begin(struct look *l, struct remote *r, const struct conf_pool *pool, const char *client)
+start_look(struct look *l, struct remote *r, const struct conf_pool *pool, const char *client)
 {
 	*l = (struct look){.remote = r, .pool = pool, .subject = mem_printf("pool %s", pool->name)};
 	if (pool->role == CONF_ROLE_CLIENT)
 		l->user = client;
-	l->threaded = pthread_create(&l->thread, NULL, dial, l) == 0;
+	l->threaded = pthread_create(&l->thread, NULL, connect_thread, l) == 0;
 	if (!l->threaded)
-		dial(l);
+		connect_thread(l);
 }
 
 static void
-finish(struct look *l)
+finish_look(struct look *l)
 {
 	struct findings *f = l->remote->findings;
 	bool as_client = l->pool->role == CONF_ROLE_CLIENT;
@@ -709,9 +697,9 @@ remote_check(struct findings *f, const struct conf *conf, const struct remote_ho
 
 	for (unsigned i = 0, n; i < conf->npools; i += n) {
 		for (n = 0; n < AT_ONCE && i + n < conf->npools; n++)
-			begin(&looks[n], &r, &conf->pools[i + n], client);
+			start_look(&looks[n], &r, &conf->pools[i + n], client);
 		for (unsigned k = 0; k < n; k++)
-			finish(&looks[k]);
+			finish_look(&looks[k]);
 	}
 	for (unsigned i = 0; i < r.ntargets; i++) {
 		check_target(f, &r.targets[i], how->servers != NULL);

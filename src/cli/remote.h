@@ -1,4 +1,4 @@
-/* remote: the servers that the pools lead to, each asked over a connection of our own. */
+/* remote: checks the servers that the pools lead to, over a connection to each. */
 #ifndef PGWITH_CLI_REMOTE_H
 #define PGWITH_CLI_REMOTE_H
 
@@ -8,12 +8,12 @@
 #include "conf/conf.h"
 
 struct remote_how {
-	int64_t timeout_us;          /* of one connect */
-	const char *user;            /* for pools with role = client; or NULL */
-	const struct table *servers; /* SHOW SERVERS of the daemon that runs; or NULL */
+	int64_t timeout_us;          /* time limit of connecting */
+	const char *user;            /* role for pools with role = client; or NULL */
+	const struct table *servers; /* SHOW SERVERS of the running daemon; or NULL */
 };
 
-/* Looks at the server of every pool, and at those together that lead to the same one. */
+/* Checks the server of every pool, and together those pools that lead to the same server. */
 void remote_check(struct findings *, const struct conf *, const struct remote_how *);
 
 /* What may help against a failed connect, by its SQLSTATE ("": none) and message. Static. */

@@ -21,11 +21,11 @@ struct column {
 struct table {
 	struct column *columns;
 	unsigned ncolumns;
-	char **cells; /* row by row */
+	char **cells; /* all cells, row by row */
 	size_t nrows, room;
-	unsigned *shown; /* columns, in the order of printing; NULL: all */
+	unsigned *shown; /* columns to print, in this order; NULL: all */
 	unsigned nshown;
-	int kept; /* column that is never left out; -1: none */
+	int kept; /* the column that table_keep() names; -1: none */
 };
 
 struct table *
@@ -53,7 +53,7 @@ table_free(struct table *t)
 }
 
 static char *
-clean(const char *text)
+clean_copy(const char *text)
 {
 	struct buf b;
 	char *copy;
@@ -69,7 +69,7 @@ void
 table_column(struct table *t, const char *name, enum table_kind kind)
 {
 	t->columns = mem_realloc(t->columns, (t->ncolumns + 1) * sizeof *t->columns);
-	t->columns[t->ncolumns++] = (struct column){clean(name), kind};
+	t->columns[t->ncolumns++] = (struct column){clean_copy(name), kind};
 }
 
 void
@@ -80,7 +80,7 @@ table_row(struct table *t, const char *const *cells)
 		t->cells = mem_realloc(t->cells, t->room * t->ncolumns * sizeof *t->cells);
 	}
 	for (unsigned i = 0; i < t->ncolumns; i++)
-		t->cells[t->nrows * t->ncolumns + i] = cells[i] ? clean(cells[i]) : NULL;
+		t->cells[t->nrows * t->ncolumns + i] = cells[i] ? clean_copy(cells[i]) : NULL;
 	t->nrows++;
 }
 
@@ -123,7 +123,7 @@ table_marked(const struct table *t, const char *column, const char *text)
 }
 
 static int
-find(const struct table *t, const char *name, size_t length)
+find_column(const struct table *t, const char *name, size_t length)
 {
 	for (unsigned i = 0; i < t->ncolumns; i++)
 		if (strlen(t->columns[i].name) == length &&
@@ -135,13 +135,13 @@ find(const struct table *t, const char *name, size_t length)
 bool
 table_has(const struct table *t, const char *column)
 {
-	return find(t, column, strlen(column)) >= 0;
+	return find_column(t, column, strlen(column)) >= 0;
 }
 
 const char *
 table_cell(const struct table *t, unsigned row, const char *column)
 {
-	int i = find(t, column, strlen(column));
+	int i = find_column(t, column, strlen(column));
 
 	return i < 0 || row >= t->nrows ? NULL : t->cells[(size_t)row * t->ncolumns + (size_t)i];
 }
@@ -149,7 +149,7 @@ table_cell(const struct table *t, unsigned row, const char *column)
 void
 table_keep(struct table *t, const char *column)
 {
-	t->kept = find(t, column, strlen(column));
+	t->kept = find_column(t, column, strlen(column));
 }
 
 const char *
@@ -162,7 +162,7 @@ table_show(struct table *t, const char *names, size_t *length)
 	t->nshown = 0;
 	while (*names) {
 		size_t n = strcspn(names, ",");
-		int i = find(t, names, n);
+		int i = find_column(t, names, n);
 
 		if (i >= 0) {
 			t->shown[t->nshown++] = (unsigned)i;
@@ -197,7 +197,7 @@ cell(const struct table *t, size_t row, unsigned column)
 
 /* ---- aligned ---- */
 
-/* Columns of a terminal that the bytes take. */
+/* The width of the text on a terminal. */
 static size_t
 width_of(const char *text, size_t left)
 {
@@ -205,7 +205,7 @@ width_of(const char *text, size_t left)
 
 	while (left > 0) {
 		uint32_t c;
-		unsigned n = utf8_read(text, left, &c); /* never 0: cells are clean */
+		unsigned n = utf8_read(text, left, &c); /* never 0: cells are valid UTF-8 */
 		int w = wcwidth((wchar_t)c);
 
 		columns += w < 0 ? 1 : (size_t)w;
@@ -221,7 +221,7 @@ width(const char *text)
 	return width_of(text, strlen(text));
 }
 
-/* The bytes of as many characters as fit into so many columns. */
+/* The number of bytes of as many characters as fit into `columns`. */
 static size_t
 fitting(const char *text, size_t columns)
 {
@@ -253,7 +253,7 @@ table_mood(const char *column, const char *cell)
 {
 	static const struct {
 		const char *columns,
-		    *words; /* between blanks; no words: a number over 0, or any text */
+		    *words; /* separated by blanks; no words: a number over 0, or any text */
 		enum table_mood mood;
 	} moods[] = {
 	    {" state phase level ", " active leased ok running open held good ", TABLE_GOOD},
@@ -286,17 +286,17 @@ table_colour(enum table_mood mood)
 	return colours[mood];
 }
 
-/* An aligned table on its way out. */
+/* An aligned table that is being printed. */
 struct aligned {
 	const struct table *t;
 	const struct table_look *look;
-	unsigned *columns; /* that are printed */
-	size_t *widths;    /* of those */
+	unsigned *columns; /* those that are printed */
+	size_t *widths;    /* their widths */
 	unsigned n;        /* how many */
 	FILE *to;
 };
 
-/* The last column of a line gets no spaces behind it. */
+/* Prints a cell. The last one of a line gets no spaces behind it. */
 static void
 aligned_cell(const struct aligned *a, unsigned i, const char *text, const char *colour)
 {
@@ -330,7 +330,7 @@ line_width(const struct aligned *a)
 	return sum;
 }
 
-#define NARROWEST 8 /* columns that are left of a text */
+#define NARROWEST 8 /* a text is not made narrower than this */
 
 static size_t
 least_width(const struct aligned *a, unsigned i)
@@ -338,7 +338,7 @@ least_width(const struct aligned *a, unsigned i)
 	return (int)a->columns[i] == a->t->kept ? TABLE_KEPT : NARROWEST;
 }
 
-/* Leaves out the column furthest to the right that may be. False if there is none. */
+/* Leaves out the rightmost column that may be left out. False if there is none. */
 static bool
 leave_one_out(struct aligned *a)
 {
@@ -356,9 +356,10 @@ leave_one_out(struct aligned *a)
 	return true;
 }
 
-/* Takes from the widest text until the line fits, then leaves out columns at the right. */
+/* Makes the table fit: makes the widest text narrower again and again, then leaves out columns at
+ * the right. */
 static void
-fit(struct aligned *a)
+fit_to_width(struct aligned *a)
 {
 	size_t room = a->look->width;
 
@@ -375,7 +376,7 @@ fit(struct aligned *a)
 		else if (!leave_one_out(a))
 			break;
 	}
-	/* Where nothing else is left to be taken. */
+	/* If that is not enough, the texts that are kept are made narrower. */
 	for (unsigned i = a->n; room && i-- > 0;)
 		while (a->t->columns[a->columns[i]].kind == TABLE_TEXT &&
 		       a->widths[i] > NARROWEST && line_width(a) > room)
@@ -383,7 +384,7 @@ fit(struct aligned *a)
 }
 
 static void
-measure(struct aligned *a)
+measure_columns(struct aligned *a)
 {
 	for (unsigned i = 0; i < a->n; i++) {
 		unsigned c = a->columns[i] = shown(a->t, i);
@@ -409,8 +410,8 @@ print_aligned(const struct table *t, const struct table_look *look, FILE *to)
 			    .n = n,
 			    .to = to};
 
-	measure(&a);
-	fit(&a);
+	measure_columns(&a);
+	fit_to_width(&a);
 	for (unsigned i = 0; look->header && i < a.n; i++)
 		aligned_cell(&a, i, t->columns[a.columns[i]].name, look->colour ? "\033[1m" : "");
 	for (size_t row = 0; row < t->nrows; row++)
@@ -430,7 +431,7 @@ print_aligned(const struct table *t, const struct table_look *look, FILE *to)
 
 /* ---- JSON ---- */
 
-/* RFC 8259, section 7. Control characters cannot be in a clean text, but it costs nothing. */
+/* RFC 8259, section 7. Cells have no control characters; they are escaped all the same. */
 static void
 json_text(const char *text, FILE *to)
 {
@@ -456,7 +457,7 @@ skip_digits(const char *p)
 	return p;
 }
 
-/* RFC 8259, section 6: what PostgreSQL calls a number need not be one there (NaN). */
+/* RFC 8259, section 6. Not every number of PostgreSQL is one there (NaN). */
 static bool
 is_number(const char *p)
 {

@@ -12,14 +12,15 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "cli/clock.h"
 #include "cli/interrupt.h"
 
-/* The other screen of the terminal, without a cursor; and back. */
+/* To the terminal's alternate screen, without a cursor; and back. */
 #define SCREEN_ON  "\033[?1049h\033[?25l"
 #define SCREEN_OFF "\033[?25h\033[?1049l"
 #define HOME       "\033[H"
-#define LINE_END   "\033[K" /* what was there behind it */
-#define REST       "\033[J" /* what was there below */
+#define LINE_END   "\033[K" /* clears the rest of the line */
+#define REST       "\033[J" /* clears the rest of the screen */
 
 struct watch {
 	const struct commands_entry *entry;
@@ -27,22 +28,13 @@ struct watch {
 	char **args;
 	struct ask *ask;
 	bool terminal;
-	bool good; /* it has been answered once */
+	bool good; /* one answer has come */
 	enum ask_status status;
 };
 
-static int64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * UNIT_S + ts.tv_nsec / 1000;
-}
-
-/* One answer on stdout. */
+/* Runs the command once; its output goes to stdout. */
 static void
-answer(struct watch *w)
+run_once(struct watch *w)
 {
 	enum ask_status status = ASK_GOOD;
 
@@ -59,7 +51,7 @@ answer(struct watch *w)
 }
 
 static struct winsize
-size(void)
+screen_size(void)
 {
 	struct winsize s = {0};
 
@@ -68,7 +60,7 @@ size(void)
 	return s;
 }
 
-/* The lines that the screen has room for. */
+/* Draws as many lines as the screen has room for. */
 static void
 draw_lines(const char *text, unsigned rows, FILE *to)
 {
@@ -82,12 +74,12 @@ draw_lines(const char *text, unsigned rows, FILE *to)
 	}
 }
 
-/* What the command prints is caught and put on the screen in one piece, so that nothing flickers.
- */
+/* Runs the command, keeps its output, and draws it in one piece, so that the screen does not
+ * flicker. */
 static void
 redraw(struct watch *w, const char *stamp)
 {
-	struct winsize s = size();
+	struct winsize s = screen_size();
 	FILE *screen = stdout;
 	char *text = NULL, every[32];
 	size_t bytes = 0;
@@ -101,7 +93,7 @@ redraw(struct watch *w, const char *stamp)
 		stdout = screen;
 		return;
 	}
-	answer(w);
+	run_once(w);
 	fclose(stdout);
 	stdout = screen;
 	draw_lines(text, s.ws_row > 3 ? s.ws_row - 2 : 1, screen);
@@ -114,14 +106,15 @@ follow(struct watch *w, const char *stamp)
 {
 	if (w->how.look.format == TABLE_ALIGNED)
 		printf("%s\n", stamp);
-	answer(w);
+	run_once(w);
 	if (w->how.look.format == TABLE_ALIGNED)
 		putchar('\n');
 	else if (w->how.look.format == TABLE_CSV && w->good)
-		w->how.look.header = false; /* once */
+		w->how.look.header = false; /* print it once only */
 }
 
-/* False at the end: of the time to wait for the next one, a signal or a closed pipe. */
+/* Waits until `next`. False if the command is to end: by a signal, or because the pipe is
+ * closed. */
 static bool
 wait_until(const struct watch *w, int64_t next)
 {
@@ -129,7 +122,7 @@ wait_until(const struct watch *w, int64_t next)
 			     {.fd = w->terminal ? -1 : STDOUT_FILENO}};
 
 	for (;;) {
-		int64_t left_ms = (next - now_us() + UNIT_MS - 1) / UNIT_MS;
+		int64_t left_ms = (next - clock_us() + UNIT_MS - 1) / UNIT_MS;
 		int r;
 
 		if (left_ms <= 0)
@@ -152,8 +145,8 @@ stamp_now(char *out, size_t out_size)
 	strftime(out, out_size, "%Y-%m-%d %H:%M:%S%z", &tm);
 }
 
-/* Nobody reads any more: that is how a pipe ends. What is left goes nowhere, without a complaint.
- */
+/* The reader of our output has gone, which is how a pipe ends. The rest of the output is dropped
+ * without an error. */
 static void
 forget_output(void)
 {
@@ -170,7 +163,7 @@ enum ask_status
 watch_run(const struct commands_entry *entry, const struct commands_how *how, char **args)
 {
 	struct watch w = {.entry = entry, .how = *how, .args = args, .terminal = false};
-	int64_t next = now_us();
+	int64_t next = clock_us();
 	char stamp[40];
 	bool more;
 
@@ -187,12 +180,13 @@ watch_run(const struct commands_entry *entry, const struct commands_how *how, ch
 		else
 			follow(&w, stamp);
 		more = fflush(stdout) == 0 && !ferror(stdout);
-		/* A first answer that fails is wrong words, or a daemon that does not run. */
+		/* If the first answer is an error, the command is wrong or pgwithd does not run:
+		 * that ends it. */
 		if (!w.good || w.status == ASK_USAGE || w.status == ASK_REFUSED)
 			break;
 		next += how->watch_us;
-		if (next < now_us())
-			next = now_us();
+		if (next < clock_us())
+			next = clock_us();
 		more = more && wait_until(&w, next);
 	} while (more);
 	if (w.terminal)

@@ -1,12 +1,12 @@
-/* watch: a command again and again. */
+/* watch: runs a command again and again. */
 #ifndef PGWITH_CLI_WATCH_H
 #define PGWITH_CLI_WATCH_H
 
 #include "cli/commands.h"
 
-/* Until a signal, or until nobody reads any more: that ends well. On a terminal each answer takes
- * the place of the one before; elsewhere they follow each other, with their time. If pgwithd goes
- * away, it is tried again. */
+/* Runs the command until a signal comes or the reader of the output has gone; both are success. On
+ * a terminal each answer replaces the one before; elsewhere they follow each other, with their
+ * time. If pgwithd goes away, tries again. */
 enum ask_status watch_run(const struct commands_entry *, const struct commands_how *, char **args);
 
 #endif

@@ -11,8 +11,8 @@
 
 #define FALLBACK "*"
 
-/* PostgreSQL 15 documentation, 34.1.1.1: quotes around what is empty or has blanks, and a backslash
- * before a quote or backslash. */
+/* Adds a value of a conninfo. PostgreSQL 15 documentation, 34.1.1.1: a value that is empty or has
+ * blanks stands in quotes, and a backslash stands before a quote or backslash. */
 static void
 add_value(struct buf *b, const char *value)
 {
@@ -34,7 +34,8 @@ add_word(struct buf *b, const char *keyword, const char *value)
 	add_value(b, value);
 }
 
-/* The lowest of a list of TLS versions, as libpq writes it; NULL: libpq's own default. */
+/* The lowest of a list of TLS versions, in libpq's spelling; NULL if that is libpq's own
+ * default. */
 static const char *
 lowest_tls(const char *list)
 {
@@ -51,7 +52,7 @@ lowest_tls(const char *list)
 	return NULL;
 }
 
-/* What [pgbouncer] says about all connections over TCP. */
+/* Adds what [pgbouncer] sets for all server connections over TCP. */
 static void
 add_common(const struct import *im, struct buf *b)
 {
@@ -66,7 +67,7 @@ add_common(const struct import *im, struct buf *b)
 			continue;
 		if (strcmp(k->option, "ssl_min_protocol_version") == 0)
 			value = lowest_tls(value);
-		/* There, 0 of a number is: as the system has it. */
+		/* PgBouncer's 0 of a number means the system's default: leave the keyword out. */
 		else if (strcmp(value, "0") == 0 && strcmp(k->option, "keepalives") != 0)
 			value = NULL;
 		if (value)
@@ -76,7 +77,7 @@ add_common(const struct import *im, struct buf *b)
 
 static const struct {
 	const char *key;
-	const char *note; /* NULL: it has been understood elsewhere */
+	const char *note; /* NULL: it is taken over elsewhere */
 } pool_keys[] = {
     {"host", NULL},
     {"port", NULL},
@@ -105,7 +106,8 @@ static const struct {
     {"load_balance_hosts", NULL}, /* is_spread() */
 };
 
-/* For people: what of a database's line has no equivalent. No values: one may be a secret. */
+/* Writes comments about the keywords of a database that have no equivalent. No values: one may be a
+ * secret. */
 static void
 pool_notes(const struct import *im, const struct pgbouncer_pairs *pairs)
 {
@@ -124,7 +126,7 @@ pool_notes(const struct import *im, const struct pgbouncer_pairs *pairs)
 	}
 }
 
-/* datestyle and timezone have no keyword in libpq. */
+/* Adds datestyle and timezone, which libpq has no keyword for, as `options`. */
 static void
 add_parameters(struct buf *b, const struct pgbouncer_pairs *pairs)
 {
@@ -138,7 +140,8 @@ add_parameters(struct buf *b, const struct pgbouncer_pairs *pairs)
 		if (value == NULL)
 			continue;
 		buf_add_fmt(&options, "%s-c %s=", options.len ? " " : "", names[i]);
-		/* As the server splits options: a backslash before a blank or backslash. */
+		/* The server splits `options` at blanks: a backslash stands before a blank or
+		 * backslash. */
 		for (; *value; value++) {
 			if (*value == ' ' || *value == '\\')
 				buf_add_u8(&options, '\\');
@@ -152,8 +155,8 @@ add_parameters(struct buf *b, const struct pgbouncer_pairs *pairs)
 	buf_clear(&options);
 }
 
-/* PgBouncer opens the connections to a list of hosts in turns, unless load_balance_hosts = disable;
- * libpq goes from the first to the last, or at random since version 16. */
+/* PgBouncer connects to the hosts of a list in turn, unless load_balance_hosts = disable. libpq
+ * tries them from first to last or, since version 16, in random order. */
 static bool
 is_spread(const struct import *im, const struct pgbouncer_pairs *pairs)
 {
@@ -195,7 +198,7 @@ spread_note(const struct import *im, const struct pgbouncer_pairs *pairs)
 
 /* The conninfo of a pool. The caller frees. */
 static char *
-connection(const struct import *im, const char *name, const struct pgbouncer_pairs *pairs)
+pool_conninfo(const struct import *im, const char *name, const struct pgbouncer_pairs *pairs)
 {
 	static const char *const same[] = {"user", "password", "client_encoding",
 					   "application_name"};
@@ -229,7 +232,7 @@ connection(const struct import *im, const char *name, const struct pgbouncer_pai
 }
 
 static long
-number(const char *text, long otherwise)
+number_or(const char *text, long otherwise)
 {
 	char *end;
 	long n = text ? strtol(text, &end, 10) : otherwise;
@@ -238,7 +241,7 @@ number(const char *text, long otherwise)
 }
 
 static long
-least(long a, long b)
+smaller_limit(long a, long b)
 {
 	return b > 0 && b < a ? b : a;
 }
@@ -249,22 +252,23 @@ pool_sizes(const struct import *im, const struct pgbouncer_pairs *pairs, bool fo
 	const char *own = pgbouncer_pair(pairs, "pool_size");
 	const char *own_max = pgbouncer_pair(pairs, "max_db_connections");
 	const char *own_min = pgbouncer_pair(pairs, "min_pool_size");
-	long common = number(settings_get(im, "default_pool_size"), 20), size = number(own, common);
-	long max = number(own_max ? own_max : settings_get(im, "max_db_connections"), 0);
-	long common_min = number(settings_get(im, "min_pool_size"), 0),
-	     min = number(own_min, common_min);
+	long common = number_or(settings_get(im, "default_pool_size"), 20),
+	     size = number_or(own, common);
+	long max = number_or(own_max ? own_max : settings_get(im, "max_db_connections"), 0);
+	long common_min = number_or(settings_get(im, "min_pool_size"), 0),
+	     min = number_or(own_min, common_min);
 	char text[32];
 
-	snprintf(text, sizeof text, "%ld", least(size, max));
-	if (own || least(size, max) != common)
+	snprintf(text, sizeof text, "%ld", smaller_limit(size, max));
+	if (own || smaller_limit(size, max) != common)
 		settings_option(im, "size", text,
-				max && least(size, max) == max ? "max_db_connections"
-							       : "pool_size");
+				max && smaller_limit(size, max) == max ? "max_db_connections"
+								       : "pool_size");
 	if (!forced)
 		settings_out(im,
 			     "; size is for all roles together: PgBouncer gives each role as many");
-	if (min > least(size, max))
-		min = least(size, max);
+	if (min > smaller_limit(size, max))
+		min = smaller_limit(size, max);
 	snprintf(text, sizeof text, "%ld", min);
 	if (own_min || min != common_min)
 		settings_option(im, "min_size", text, "min_pool_size");
@@ -285,7 +289,7 @@ name_problem(const char *name)
 	return NULL;
 }
 
-/* What cannot be written in a file of pgwith; NULL if it can. */
+/* Why the conninfo cannot stand in a file of pgwith; NULL if it can. */
 static char *
 conninfo_problem(const char *conninfo)
 {
@@ -302,13 +306,13 @@ conninfo_problem(const char *conninfo)
 }
 
 static void
-pool(struct import *im, const char *name, const struct pgbouncer_pairs *pairs)
+write_pool(struct import *im, const char *name, const struct pgbouncer_pairs *pairs)
 {
 	const char *mode = pgbouncer_pair(pairs, "pool_mode");
 	const char *wait = pgbouncer_pair(pairs, "query_wait_timeout");
 	const char *lifetime = pgbouncer_pair(pairs, "server_lifetime"), *why = name_problem(name);
 	bool forced = pgbouncer_pair(pairs, "user") != NULL;
-	char *conninfo = connection(im, name, pairs), *wrong = conninfo_problem(conninfo);
+	char *conninfo = pool_conninfo(im, name, pairs), *wrong = conninfo_problem(conninfo);
 
 	fputc('\n', im->to);
 	if (why || wrong) {
@@ -345,7 +349,7 @@ done:
 }
 
 static void
-database(struct import *im, const struct pgbouncer_setting *s)
+write_database(struct import *im, const struct pgbouncer_setting *s)
 {
 	struct pgbouncer_pairs pairs;
 	const char *why = pgbouncer_connstr(s->value, &pairs);
@@ -355,7 +359,7 @@ database(struct import *im, const struct pgbouncer_setting *s)
 		settings_out(im, "\n; database \"%s\" (%s:%u) cannot be understood: %s", s->key,
 			     s->file, s->line, why);
 	} else if (strcmp(s->key, FALLBACK) != 0) {
-		pool(im, s->key, &pairs);
+		write_pool(im, s->key, &pairs);
 	} else {
 		settings_out(
 		    im,
@@ -363,7 +367,7 @@ database(struct import *im, const struct pgbouncer_setting *s)
 		    "import --database NAME\n; adds one like those that PgBouncer would make.");
 		for (unsigned i = 0; i < im->how->ndatabases; i++)
 			if (!pgbouncer_get(im->from, "databases", im->how->databases[i]))
-				pool(im, im->how->databases[i], &pairs);
+				write_pool(im, im->how->databases[i], &pairs);
 	}
 	pgbouncer_pairs_clear(&pairs);
 }
@@ -376,7 +380,7 @@ databases_write(struct import *im)
 
 		if (strcmp(s->section, "databases") == 0 &&
 		    pgbouncer_get(im->from, "databases", s->key) == s->value)
-			database(im, s);
+			write_database(im, s);
 	}
 	for (unsigned i = 0; i < im->from->count; i++)
 		if (strcmp(im->from->list[i].section, "users") == 0)

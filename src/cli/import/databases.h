@@ -1,10 +1,10 @@
-/* databases: the pools that PgBouncer's [databases] are. */
+/* databases: makes pools of PgBouncer's [databases]. */
 #ifndef PGWITH_CLI_IMPORT_DATABASES_H
 #define PGWITH_CLI_IMPORT_DATABASES_H
 
 #include "cli/import/settings.h"
 
-/* Writes a section for each, and notes on [users]; counts them. */
+/* Writes a section for each database, and notes on [users]. Counts the pools. */
 void databases_write(struct import *);
 
 #endif

@@ -15,7 +15,7 @@
 /* ---- [pgwith] ---- */
 
 static void
-directory(const struct import *im)
+write_directory(const struct import *im)
 {
 	const char *value = settings_get(im, "unix_socket_dir");
 
@@ -31,7 +31,8 @@ directory(const struct import *im)
 	}
 }
 
-/* The names of the auth_file, between commas, each behind `front`; "" if there are none. */
+/* The names in the auth_file, each behind `front`, with commas between them; "" if there are
+ * none. */
 static char *
 role_list(const struct import *im, const char *front)
 {
@@ -52,7 +53,7 @@ role_list(const struct import *im, const char *front)
 }
 
 static void
-passwords(const struct import *im)
+note_passwords(const struct import *im)
 {
 	unsigned stored = 0;
 
@@ -71,8 +72,8 @@ passwords(const struct import *im)
 		    "text.");
 }
 
-/* The names of the auth_file as users of the system: what would mean something else in the option
- * users is left out. */
+/* The names in the auth_file as system users, for the option users. A name that would mean
+ * something else there is left out. */
 static char *
 user_list(const struct import *im)
 {
@@ -91,9 +92,10 @@ user_list(const struct import *im)
 	return list;
 }
 
-/* Whom PgBouncer lets in by what it asks for, the pools let in by who they are. */
+/* Writes the option users. PgBouncer lets clients in by a password or certificate; pgwith by which
+ * system user they are. */
 static void
-who_may_use(const struct import *im, const char *type)
+write_users(const struct import *im, const char *type)
 {
 	char *names = user_list(im);
 	bool everybody = strcmp(type, "any") == 0 || strcmp(type, "trust") == 0;
@@ -121,7 +123,7 @@ who_may_use(const struct import *im, const char *type)
 }
 
 static void
-who_may_come(const struct import *im)
+write_allow(const struct import *im)
 {
 	const char *type = settings_get(im, "auth_type");
 	char *roles = role_list(im, "");
@@ -156,12 +158,12 @@ who_may_come(const struct import *im)
 		free(pairs);
 	}
 	free(roles);
-	who_may_use(im, type ? type : "md5");
-	passwords(im);
+	write_users(im, type ? type : "md5");
+	note_passwords(im);
 }
 
 static void
-by_name(const struct import *im, const struct setting *k, const char *name, const char *value)
+write_same(const struct import *im, const struct setting *k, const char *name, const char *value)
 {
 	if (k->kind == SETTING_SECONDS)
 		settings_seconds(im, k->option, value, name);
@@ -170,7 +172,7 @@ by_name(const struct import *im, const struct setting *k, const char *name, cons
 }
 
 static void
-translate(const struct import *im, const struct pgbouncer_setting *s)
+write_setting(const struct import *im, const struct pgbouncer_setting *s)
 {
 	const struct setting *k = settings_find(s->key);
 
@@ -183,10 +185,10 @@ translate(const struct import *im, const struct pgbouncer_setting *s)
 	switch (k->kind) {
 	case SETTING_SECONDS:
 	case SETTING_SAME:
-		by_name(im, k, s->key, s->value);
+		write_same(im, k, s->key, s->value);
 		break;
 	case SETTING_NONE:
-		/* An empty one asks for nothing. */
+		/* An empty value needs no note. */
 		if (*s->value)
 			settings_out(im, "; %s = %s: %s", s->key, s->value, k->note);
 		break;
@@ -194,7 +196,7 @@ translate(const struct import *im, const struct pgbouncer_setting *s)
 		settings_special(im, s->key, s->value);
 		break;
 	case SETTING_CONNINFO:
-		break; /* connection() */
+		break; /* databases.c writes it into each conninfo */
 	}
 }
 
@@ -205,14 +207,14 @@ main_section(const struct import *im)
 	const struct setting *table = settings_table(&count);
 
 	settings_out(im, "[pgwith]");
-	directory(im);
-	who_may_come(im);
+	write_directory(im);
+	write_allow(im);
 	for (unsigned i = 0; i < im->from->count; i++) {
 		const struct pgbouncer_setting *s = &im->from->list[i];
 
-		/* Of two, the last counts. */
+		/* If a setting is given twice, the last one counts. */
 		if (strcmp(s->section, "pgbouncer") == 0 && settings_get(im, s->key) == s->value)
-			translate(im, s);
+			write_setting(im, s);
 	}
 	for (unsigned i = 0; i < count; i++)
 		if (table[i].standard && table[i].kind != SETTING_ELSEWHERE &&
@@ -236,7 +238,8 @@ passfile_word(FILE *f, const char *text)
 		fprintf(f, *text == ':' || *text == '\\' ? "\\%c" : "%c", *text);
 }
 
-/* PostgreSQL 15 documentation, 34.16 The Password File. */
+/* Writes the passwords of the auth_file as a passfile (PostgreSQL 15 documentation, 34.16 The
+ * Password File). */
 static enum ask_status
 write_passfile(const struct import *im)
 {
@@ -271,8 +274,7 @@ write_passfile(const struct import *im)
 		fputc('\n', f);
 	}
 	bad = ferror(f) != 0;
-	/* Made by root for the user of the shipped unit, whom it would be of no use to otherwise.
-	 */
+	/* Root makes the file for the user of the shipped unit, who could not read it otherwise. */
 	if (geteuid() == 0 && (pw = getpwnam("pgwith")) != NULL)
 		bad |= fchown(fd, pw->pw_uid, pw->pw_gid) < 0;
 	if (fclose(f) != 0 || bad) {
@@ -334,7 +336,7 @@ import_write(const struct pgbouncer *from, const struct pgbouncer_pairs *users,
 	return im.pools;
 }
 
-/* The auth_file, if there is one. */
+/* Reads the auth_file, if there is one. */
 static void
 read_users(const struct pgbouncer *from, struct pgbouncer_pairs *users)
 {

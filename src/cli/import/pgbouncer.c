@@ -8,12 +8,12 @@
 
 #include "base/mem.h"
 
-#define INCLUDES_MAX 10 /* files within files */
+#define INCLUDES_MAX 10 /* depth of %include */
 
 struct reading {
 	struct pgbouncer *p;
 	const char *path;
-	const char *at; /* what has not been read */
+	const char *at; /* the rest of the text */
 	unsigned line;
 	char *section;
 	unsigned depth;
@@ -21,7 +21,7 @@ struct reading {
 
 /* ---- files ---- */
 
-/* The whole file as a text. NULL with a reason, which the caller frees. */
+/* The contents of the file. NULL and a reason, which the caller frees. */
 static char *
 read_file(const char *path, char **why)
 {
@@ -54,7 +54,7 @@ read_file(const char *path, char **why)
 /* ---- the syntax ---- */
 
 static bool
-problem(struct reading *r, const char *what)
+set_problem(struct reading *r, const char *what)
 {
 	if (r->p->problem == NULL)
 		r->p->problem = mem_printf("%s:%u: %s", r->path, r->line, what);
@@ -74,10 +74,10 @@ trimmed(const char *start, const char *end)
 static bool read_text(struct pgbouncer *, const char *path, const char *text, char **section,
 		      unsigned depth);
 
-/* As PgBouncer has it, a file beside the working directory; else one beside the file that names it,
- * as the working directory is hardly the daemon's. */
+/* Reads an included file. PgBouncer looks in its working directory; since ours is hardly the same,
+ * the directory of the including file is tried next. */
 static bool
-include(struct reading *r, const char *name)
+read_include(struct reading *r, const char *name)
 {
 	const char *slash = strrchr(r->path, '/');
 	char *why = NULL, *path = mem_strdup(name), *text;
@@ -85,7 +85,7 @@ include(struct reading *r, const char *name)
 
 	if (r->depth == INCLUDES_MAX) {
 		free(path);
-		return problem(r, "more than 10 files within files");
+		return set_problem(r, "more than 10 files within files");
 	}
 	text = read_file(path, &why);
 	if (text == NULL && *name != '/' && slash) {
@@ -98,14 +98,14 @@ include(struct reading *r, const char *name)
 	if (text)
 		good = read_text(r->p, path, text, &r->section, r->depth + 1);
 	else
-		problem(r, why);
+		set_problem(r, why);
 	free(why);
 	free(text);
 	free(path);
 	return good;
 }
 
-/* A key: bare, or in double quotes, which are doubled inside. NULL if it is none. */
+/* Reads a key: bare, or in double quotes, which are doubled inside. NULL if there is none. */
 static char *
 read_key(const char **at, const char *end)
 {
@@ -141,11 +141,11 @@ read_setting(struct reading *r, const char *start, const char *end)
 		start++;
 	if (key == NULL || *key == 0 || start == end || *start != '=') {
 		free(key);
-		return problem(r, "expected KEY = VALUE");
+		return set_problem(r, "expected KEY = VALUE");
 	}
 	if (r->section == NULL) {
 		free(key);
-		return problem(r, "a setting before any section");
+		return set_problem(r, "a setting before any section");
 	}
 	p->list = mem_realloc(p->list, (p->count + 1) * sizeof *p->list);
 	p->list[p->count++] = (struct pgbouncer_setting){.section = mem_strdup(r->section),
@@ -168,22 +168,22 @@ read_line(struct reading *r, const char *start, const char *end)
 		end--;
 	for (const char *p = start; p < end; p++)
 		if (iscntrl((unsigned char)*p) && *p != '\t')
-			return problem(r, "a control character");
+			return set_problem(r, "a control character");
 	if (start == end || *start == '#' || *start == ';')
 		return true;
 	if (*start == '[') {
 		close = memchr(start, ']', end - start);
 		if (close == NULL)
-			return problem(r, "a section without ]");
+			return set_problem(r, "a section without ]");
 		free(r->section);
 		r->section = trimmed(start + 1, close);
-		/* Something may stand behind the bracket. */
+		/* A setting may stand on the same line, behind the bracket. */
 		return read_line(r, close + 1, end);
 	}
 	if ((size_t)(end - start) > sizeof word && strncmp(start, word, sizeof word - 1) == 0 &&
 	    isspace((unsigned char)start[sizeof word - 1])) {
 		char *name = trimmed(start + sizeof word, end);
-		bool good = include(r, name);
+		bool good = read_include(r, name);
 
 		free(name);
 		return good;
@@ -191,7 +191,7 @@ read_line(struct reading *r, const char *start, const char *end)
 	return read_setting(r, start, end);
 }
 
-/* `section`: that in which the text begins, and then that in which it ends. */
+/* *section: the section in which the text begins; at the end, the one in which it ends. */
 static bool
 read_text(struct pgbouncer *p, const char *path, const char *text, char **section, unsigned depth)
 {
@@ -272,7 +272,8 @@ add_pair(struct pgbouncer_pairs *pairs, char *key, char *value)
 	pairs->list[pairs->count++] = (struct pgbouncer_pair){key, value};
 }
 
-/* A text in quotes, which are doubled inside; *at is behind it then. NULL if it does not end. */
+/* Reads a text in double quotes, which are doubled inside, and moves *at behind it. NULL if the
+ * text does not end. */
 static char *
 read_quoted(const char **at)
 {
@@ -358,7 +359,7 @@ pgbouncer_users(const char *path, struct pgbouncer_pairs *pairs)
 		if (password)
 			add_pair(pairs, user, password);
 		else
-			free(user); /* PgBouncer, too, passes over such a line */
+			free(user); /* PgBouncer ignores such a line, too */
 		free(copy);
 		line += n + (line[n] == '\n');
 	}

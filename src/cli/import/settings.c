@@ -176,7 +176,7 @@ settings_option(const struct import *im, const char *name, const char *value, co
 	void *base = o->where == OPTION_POOL ? (void *)&pool : (void *)&conf;
 	char *wrong = NULL;
 
-	/* Behind a blank a ; would begin a comment. */
+	/* Behind a blank, a ; would begin a comment in pgwith.conf. */
 	if (strstr(value, " ;") || strstr(value, "\t;") || *value == ';')
 		wrong = mem_strdup("a ; behind a blank cannot be written here");
 	else
@@ -205,7 +205,8 @@ settings_seconds(const struct import *im, const char *name, const char *value, c
 			     name, why, value);
 		return;
 	}
-	/* Where 0 means no limit and there must be one, the longest is the nearest. */
+	/* PgBouncer's 0 means no limit. If pgwith's option must have a limit, the longest comes
+	 * nearest. */
 	if (us > o->max || (us == 0 && o->min > 0))
 		us = o->max;
 	else if (us < o->min)
@@ -219,7 +220,8 @@ settings_special(const struct import *im, const char *name, const char *value)
 	bool zero = strtod(value, NULL) == 0;
 
 	if (strcmp(name, "server_lifetime") == 0) {
-		/* There, 0 is: used once. Here, it would be: for ever. */
+		/* In PgBouncer, 0 means that a connection is used once; in pgwith, that it never
+		 * gets too old. */
 		if (zero)
 			settings_option(im, "max_lifetime", "1ms",
 					"server_lifetime = 0: used once");

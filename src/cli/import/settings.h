@@ -1,4 +1,5 @@
-/* settings: what becomes of each setting of PgBouncer, and the lines that say it. */
+/* settings: the table of PgBouncer's settings, with what each becomes in pgwith, and the lines that
+ * are written for it. */
 #ifndef PGWITH_CLI_IMPORT_SETTINGS_H
 #define PGWITH_CLI_IMPORT_SETTINGS_H
 
@@ -9,48 +10,49 @@
 
 #define SETTINGS_DIRECTORY "/tmp" /* PgBouncer's default of unix_socket_dir */
 
-/* A configuration on its way out. */
+/* A configuration that is being written. */
 struct import {
 	const struct pgbouncer *from;
 	const struct commands_how *how;
-	struct pgbouncer_pairs users; /* of the auth_file */
+	struct pgbouncer_pairs users; /* users and passwords of the auth_file */
 	FILE *to;
-	unsigned pools;    /* so far */
-	unsigned *unknown; /* counts what is not known, or could not be taken over */
+	unsigned pools;    /* how many have been written */
+	unsigned *unknown; /* how many settings are not known, or could not be taken over */
 };
 
 enum setting_kind {
-	SETTING_SECONDS,   /* a duration, which may have a fraction */
-	SETTING_SAME,      /* the value as it is */
-	SETTING_CONNINFO,  /* into the conninfo of each pool */
+	/* a number of seconds, which may have a fraction: an option of type duration */
+	SETTING_SECONDS,
+	SETTING_SAME,      /* the value is taken over as it is */
+	SETTING_CONNINFO,  /* goes into the conninfo of each pool */
 	SETTING_NONE,      /* no equivalent: `note` says why none is needed, or what to do */
-	SETTING_ELSEWHERE, /* settings_special(), or together with others */
+	SETTING_ELSEWHERE, /* settings_special() does it, or it is read together with others */
 };
 
 struct setting {
-	const char *name; /* one that ends in _ stands for all that begin so */
+	const char *name; /* a name that ends in _ stands for all that begin so */
 	enum setting_kind kind;
-	const char *option;   /* of pgwith, or the keyword of a conninfo */
-	const char *standard; /* PgBouncer's default, if that of pgwith is another */
+	const char *option;   /* pgwith's option, or the keyword of a conninfo */
+	const char *standard; /* PgBouncer's default, if pgwith's is another */
 	const char *note;
 };
 
 const struct setting *settings_table(unsigned *count);
-/* NULL if it is not known. */
+/* The entry of a setting; NULL if the name is not known. */
 const struct setting *settings_find(const char *name);
 
-/* What [pgbouncer] says, or NULL. */
+/* The value in [pgbouncer], or NULL. */
 const char *settings_get(const struct import *, const char *name);
 
-/* A line. */
+/* Writes a line. */
 void settings_out(const struct import *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-/* An option, if pgwith takes the value; else a comment that says why not. `why`: where it comes
- * from. */
+/* Writes an option, if its value is right for pgwith; otherwise a comment that says why not. `why`:
+ * which setting it comes from. */
 void settings_option(const struct import *, const char *name, const char *value, const char *why);
-/* The same with PgBouncer's number of seconds, brought into the range of the option. */
+/* The same with a number of seconds, which is brought into the range of the option. */
 void settings_seconds(const struct import *, const char *name, const char *value, const char *why);
-/* Those whose values mean another thing here. */
+/* Writes the settings whose values mean something else in pgwith. */
 void settings_special(const struct import *, const char *name, const char *value);
 
 #endif

@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 
-/* As systemd/service.in and systemd/pgwithd.service.in have it. */
+/* As in systemd/service.in and systemd/pgwithd.service.in. */
 #define USER          "pgwith"
 #define RUN_DIRECTORY "/run/pgwith"
 #define DESCRIPTORS   65536
@@ -21,12 +21,12 @@ struct unit {
 	const struct import *im;
 	struct buf lines;  /* of [Service] */
 	struct buf groups; /* of SupplementaryGroups= */
-	struct buf advice; /* what is not the unit's: comments */
+	struct buf advice; /* comments about what cannot be set in a unit */
 	bool tmp, home;
 };
 
 static void
-advise(struct unit *u, const char *text, const char *path)
+add_advice(struct unit *u, const char *text, const char *path)
 {
 	buf_add_fmt(&u->advice, ";   %s: %s\n", path, text);
 }
@@ -45,16 +45,16 @@ is_below(const char *path, const char *directory)
 	return strncmp(path, directory, n) == 0 && (path[n] == 0 || path[n] == '/');
 }
 
-/* A file or directory that the daemon uses: its sandbox may hide it. */
+/* Notes a file or directory that the daemon uses, if the unit's sandbox hides it. */
 static void
-see(struct unit *u, const char *path)
+note_path(struct unit *u, const char *path)
 {
 	u->tmp |= is_below(path, "/tmp") || is_below(path, "/var/tmp");
 	u->home |=
 	    is_below(path, "/home") || is_below(path, "/root") || is_below(path, "/run/user");
 }
 
-/* The directory of the socket: the daemon makes files there. */
+/* The directory of the socket, where the daemon makes files. */
 static void
 add_directory(struct unit *u)
 {
@@ -66,13 +66,13 @@ add_directory(struct unit *u)
 		path = SETTINGS_DIRECTORY;
 	if (*path != '/' || is_below(path, RUN_DIRECTORY) || is_below(path, "/var" RUN_DIRECTORY))
 		return;
-	see(u, path);
-	/* ProtectSystem=strict: everything else is read-only. */
+	note_path(u, path);
+	/* With ProtectSystem=strict every other directory is read-only. */
 	buf_add_fmt(&u->lines, "ReadWritePaths=%s\n", path);
 	if (stat(path, &st) < 0) {
-		advise(u,
-		       "is not there: it must be made before pgwithd starts, and belong to " USER,
-		       path);
+		add_advice(
+		    u, "is not there: it must be made before pgwithd starts, and belong to " USER,
+		    path);
 		return;
 	}
 	if (st.st_mode & S_IWOTH)
@@ -81,11 +81,11 @@ add_directory(struct unit *u)
 	if (st.st_mode & S_IWGRP && gr)
 		add_group(u, gr->gr_name);
 	else
-		advise(u,
-		       "pgwithd must be able to make its socket there: chown it to " USER
-		       ", or say listen = " RUN_DIRECTORY " and host=" RUN_DIRECTORY
-		       " in the programs",
-		       path);
+		add_advice(u,
+			   "pgwithd must be able to make its socket there: chown it to " USER
+			   ", or say listen = " RUN_DIRECTORY " and host=" RUN_DIRECTORY
+			   " in the programs",
+			   path);
 }
 
 static void
@@ -97,13 +97,14 @@ add_socket_group(struct unit *u)
 		return;
 	add_group(u, group);
 	if (getgrnam(group) == NULL)
-		advise(u,
-		       "unix_socket_group is no group of this system: take socket_group out, or "
-		       "make it",
-		       group);
+		add_advice(
+		    u,
+		    "unix_socket_group is no group of this system: take socket_group out, or "
+		    "make it",
+		    group);
 }
 
-/* May the user of the unit read it? As far as the file's own permissions tell. */
+/* May the user of the unit read the file? Judged by the file's own permissions. */
 static bool
 is_readable(const char *path)
 {
@@ -127,24 +128,24 @@ add_files(struct unit *u)
 
 		if (path == NULL || *path != '/')
 			continue;
-		see(u, path);
+		note_path(u, path);
 		if (!is_readable(path))
-			advise(u,
-			       i == 2 ? "chown " USER
-					", chmod 600: the key must be readable by " USER
-				      : "must be readable by " USER,
-			       path);
+			add_advice(u,
+				   i == 2 ? "chown " USER
+					    ", chmod 600: the key must be readable by " USER
+					  : "must be readable by " USER,
+				   path);
 	}
 	if (u->im->how->passfile) {
-		see(u, u->im->how->passfile);
+		note_path(u, u->im->how->passfile);
 		if (!is_readable(u->im->how->passfile))
-			advise(u,
-			       "chown " USER ", chmod 600: the passwords must be readable by " USER,
-			       u->im->how->passfile);
+			add_advice(
+			    u, "chown " USER ", chmod 600: the passwords must be readable by " USER,
+			    u->im->how->passfile);
 	}
 }
 
-/* Servers whose sockets are in a directory that the sandbox hides. */
+/* Notes servers whose sockets are in a directory that the sandbox hides. */
 static void
 add_servers(struct unit *u)
 {
@@ -161,7 +162,7 @@ add_servers(struct unit *u)
 			host = pgbouncer_pair(&pairs, "host");
 			if (host == NULL || *host == 0)
 				host = dir && *dir ? dir : SETTINGS_DIRECTORY;
-			see(u, host);
+			note_path(u, host);
 		}
 		pgbouncer_pairs_clear(&pairs);
 	}
