@@ -16,12 +16,12 @@ access_role(const struct conf *c, uid_t self, const struct access_user *u, const
 	if (u->uid == 0 || u->uid == self || is_own_name(u, role))
 		return ACCESS_YES;
 	r = allow_role(c->allow, u->uid, u->name, role);
-	/* It may be the user's own name. */
+	/* Without a name it is not known whether `role` is the user's own. */
 	return r == ACCESS_NO && u->name == NULL ? ACCESS_ASK : r;
 }
 
 static bool
-runs_in(const struct access_user *u, gid_t gid)
+has_gid(const struct access_user *u, gid_t gid)
 {
 	for (unsigned i = 0; i < u->ngids; i++)
 		if (u->gids[i] == gid)
@@ -35,13 +35,13 @@ in_group(void *arg, const char *group)
 	const struct access_user *u = arg;
 	id_t gid;
 
-	if (allow_number(group, &gid) && runs_in(u, gid))
+	if (allow_number(group, &gid) && has_gid(u, gid))
 		return ACCESS_YES;
 	for (unsigned i = 0; i < u->ngroups; i++) {
 		const struct access_group *g = &u->groups[i];
 
 		if (strcmp(g->name, group) == 0)
-			return g->member || (g->gid != (gid_t)-1 && runs_in(u, g->gid)) ? ACCESS_YES
+			return g->member || (g->gid != (gid_t)-1 && has_gid(u, g->gid)) ? ACCESS_YES
 											: ACCESS_NO;
 	}
 	return ACCESS_ASK;

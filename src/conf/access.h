@@ -1,5 +1,6 @@
-/* access: may a user of the operating system come in as a role, and use a pool? Decided from what
- * is known of the user; ACCESS_ASK where that is not enough. */
+/* access: may a user of the operating system log in as a role, and use a pool? The answer is given
+ * by what is known of the user so far. ACCESS_ASK: that is not enough; the caller asks the system
+ * for the user's name and groups, and then asks here again. */
 #ifndef PGWITH_CONF_ACCESS_H
 #define PGWITH_CONF_ACCESS_H
 
@@ -9,39 +10,40 @@
 #include "conf/allow.h"
 #include "conf/conf.h"
 
-/* A group that an option users names. */
+/* A group that the option users of some pool names. */
 struct access_group {
 	char *name;  /* as written: a name, or a gid in digits */
 	gid_t gid;   /* (gid_t)-1: there is no such group */
-	bool member; /* the user is, by the system's own list */
+	bool member; /* the system lists the user as a member */
 };
 
-/* A user, as far as it is known. */
+/* What is known of a user. */
 struct access_user {
 	uid_t uid;
 	const char *name; /* NULL: not known; "": the uid has none */
-	/* Groups that were asked for. */
+	/* The groups that the system has been asked about. */
 	const struct access_group *groups;
 	unsigned ngroups;
-	/* The groups of the client's process. */
+	/* The groups of the client's process: known without asking. */
 	const gid_t *gids;
 	unsigned ngids;
 };
 
-/* May the user come in as `role`? `self` is the uid of the daemon. Always: root and `self` as any
- * role, everybody else as the role of their own name. More by the option allow: "*" everyone as
- * anyone, "app" everyone as that role, "www-data:app" that user as that role, "www-data:*" that
- * user as anyone, "1001:app" the same by uid. */
+/* May the user log in as `role`? `self` is the uid of the daemon. Root and `self` may as any role,
+ * everybody else as the role that is named as they are. The option allow lets in more: "*" everyone
+ * as anyone, "app" everyone as that role, "www-data:app" that user as that role, "www-data:*" that
+ * user as anyone, "1001:app" the user with that uid as that role. */
 enum access access_role(const struct conf *, uid_t self, const struct access_user *,
 			const char *role);
 
-/* May the user use the pool? Always: root and `self`. Others by the option users; if that is empty,
- * with role = fixed the user whose name is `login`, the role that the pool logs in as, and with
- * role = client everybody. */
+/* May the user use the pool? Root and `self` always may. Of the others, those in the option users.
+ * If that is empty: with role = fixed the user whose name is `login`, the role that the pool logs
+ * in as; with role = client everybody. */
 enum access access_pool(const struct conf_pool *, const char *login, uid_t self,
 			const struct access_user *);
 
-/* Calls fn(arg, group) for each group that a pool names, maybe several times for one. */
+/* Calls fn(arg, group) for each group that the option users of a pool names. If several pools name
+ * a group, fn() is called several times for it. */
 void access_groups(const struct conf *, void (*fn)(void *arg, const char *group), void *arg);
 
 #endif

@@ -13,7 +13,7 @@ struct span {
 	size_t bytes;
 };
 
-/* USER:ROLE, or ROLE alone, for which `user` is not there (at == NULL). */
+/* USER:ROLE; or ROLE alone, then user.at is NULL. */
 struct item {
 	struct span user;
 	struct span role;
@@ -33,10 +33,10 @@ span_is(struct span s, const char *word)
 	return strlen(word) == s.bytes && memcmp(s.at, word, s.bytes) == 0;
 }
 
-/* The next item at *list, without the blanks around it; *list goes behind its comma, or is NULL
- * when it was the last. False if there is none. */
+/* Reads the next item at *list, without the blanks around it, and moves *list behind its comma, or
+ * sets it to NULL behind the last item. False if there is no item left. */
 static bool
-next(const char **list, struct span *s)
+next_item(const char **list, struct span *s)
 {
 	const char *end;
 
@@ -57,9 +57,10 @@ is_empty(const char *list)
 	return list[strspn(list, blanks)] == '\0';
 }
 
-/* One name of an item: not empty, no blanks, no colon, and no asterisk unless it stands alone. */
+/* A name in an item must not be empty, nor have blanks, a colon, or an asterisk beside other
+ * characters. Returns NULL, or what is wrong; `missing` says that in words if the name is empty. */
 static const char *
-name_problem(struct span s, const char *missing)
+item_name_problem(struct span s, const char *missing)
 {
 	if (s.bytes == 0)
 		return missing;
@@ -74,7 +75,7 @@ name_problem(struct span s, const char *missing)
 	return NULL;
 }
 
-/* uid of a user that is written in digits; false if it is not. A uid of all ones is none. */
+/* Reads a uid or gid in digits. False: it is none. (uid_t)-1 is no uid: chown(2). */
 static bool
 span_uid(struct span s, uid_t *uid)
 {
@@ -97,9 +98,9 @@ all_digits(struct span s)
 	return s.bytes > 0 && strspn(s.at, "0123456789") >= s.bytes;
 }
 
-/* Splits an item at its colon. Returns NULL, or what is wrong with it. */
+/* Splits an item of allow at its colon. Returns NULL, or what is wrong with the item. */
 static const char *
-split(struct span s, struct item *item)
+split_item(struct span s, struct item *item)
 {
 	const char *colon = memchr(s.at, ':', s.bytes), *why;
 	uid_t uid;
@@ -111,7 +112,7 @@ split(struct span s, struct item *item)
 	if (colon) {
 		item->user = (struct span){s.at, colon - s.at};
 		item->role = (struct span){colon + 1, s.bytes - (colon + 1 - s.at)};
-		why = name_problem(item->user, "no user before the colon");
+		why = item_name_problem(item->user, "no user before the colon");
 		if (why)
 			return why;
 		if (span_is(item->user, "*"))
@@ -119,7 +120,7 @@ split(struct span s, struct item *item)
 		if (all_digits(item->user) && !span_uid(item->user, &uid))
 			return "not a uid";
 	}
-	return name_problem(item->role, "no role behind the colon");
+	return item_name_problem(item->role, "no role behind the colon");
 }
 
 static char *
@@ -142,8 +143,8 @@ allow_check(const char *list)
 
 	if (is_empty(list))
 		return NULL;
-	for (unsigned number = 1; next(&list, &s); number++)
-		if ((why = split(s, &item)) != NULL)
+	for (unsigned number = 1; next_item(&list, &s); number++)
+		if ((why = split_item(s, &item)) != NULL)
 			return item_refused(s, number, why,
 					    "ROLE, USER:ROLE, USER:* or * between commas");
 	return NULL;
@@ -157,8 +158,8 @@ allow_check_roles(const char *list)
 
 	if (is_empty(list))
 		return NULL;
-	for (unsigned number = 1; next(&list, &s); number++) {
-		why = name_problem(s, "an empty item");
+	for (unsigned number = 1; next_item(&list, &s); number++) {
+		why = item_name_problem(s, "an empty item");
 		if (why == NULL && span_is(s, "*"))
 			why = "everyone cannot be meant here";
 		if (why)
@@ -186,12 +187,14 @@ allow_number(const char *text, id_t *id)
 
 /* ---- the option users ---- */
 
+/* What is wrong with an item of users, or NULL. */
 static const char *
 user_problem(struct span s)
 {
 	bool group = s.bytes > 0 && *s.at == '@';
 	struct span name = group ? (struct span){s.at + 1, s.bytes - 1} : s;
-	const char *why = name_problem(name, group ? "no group behind the @" : "an empty item");
+	const char *why =
+	    item_name_problem(name, group ? "no group behind the @" : "an empty item");
 	uid_t id;
 
 	if (why)
@@ -211,13 +214,15 @@ allow_check_users(const char *list)
 
 	if (is_empty(list))
 		return NULL;
-	for (unsigned number = 1; next(&list, &s); number++)
+	for (unsigned number = 1; next_item(&list, &s); number++)
 		if ((why = user_problem(s)) != NULL)
 			return item_refused(s, number, why,
 					    "USER, UID, @GROUP or * between commas");
 	return NULL;
 }
 
+/* Does the name or uid in the list mean this user? One that is not there (s.at is NULL) means
+ * everybody. */
 static enum access
 user_matches(struct span s, uid_t uid, const char *user)
 {
@@ -225,7 +230,7 @@ user_matches(struct span s, uid_t uid, const char *user)
 
 	if (s.at == NULL)
 		return ACCESS_YES;
-	/* Digits are always a uid: a user that is named "33" must not pass for uid 33. */
+	/* Digits are always a uid. So a user whose name is "33" does not pass for uid 33. */
 	if (all_digits(s))
 		return span_uid(s, &listed) && listed == uid ? ACCESS_YES : ACCESS_NO;
 	if (user == NULL)
@@ -240,7 +245,7 @@ allow_user(const char *list, uid_t uid, const char *user,
 	enum access all = ACCESS_NO, one;
 	struct span s;
 
-	while (next(&list, &s)) {
+	while (next_item(&list, &s)) {
 		if (user_problem(s) != NULL)
 			continue;
 		if (span_is(s, "*")) {
@@ -267,7 +272,7 @@ allow_groups(const char *list, void (*fn)(void *arg, const char *group), void *a
 	struct span s;
 	char *group;
 
-	while (next(&list, &s)) {
+	while (next_item(&list, &s)) {
 		if (user_problem(s) != NULL || *s.at != '@')
 			continue;
 		group = mem_strndup(s.at + 1, s.bytes - 1);
@@ -285,8 +290,8 @@ allow_role(const char *list, uid_t uid, const char *user, const char *role)
 	struct span s;
 	struct item item;
 
-	while (next(&list, &s)) {
-		if (split(s, &item) != NULL ||
+	while (next_item(&list, &s)) {
+		if (split_item(s, &item) != NULL ||
 		    !(span_is(item.role, "*") || span_is(item.role, role)))
 			continue;
 		one = user_matches(item.user, uid, user);
@@ -303,7 +308,7 @@ allow_everybody(const char *list)
 {
 	struct span s;
 
-	while (next(&list, &s))
+	while (next_item(&list, &s))
 		if (span_is(s, "*"))
 			return true;
 	return false;
@@ -314,7 +319,7 @@ allow_listed(const char *list, const char *role)
 {
 	struct span s;
 
-	while (next(&list, &s))
+	while (next_item(&list, &s))
 		if (s.bytes > 0 && span_is(s, role))
 			return true;
 	return false;

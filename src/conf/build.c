@@ -8,15 +8,15 @@
 #include "conf/quote.h"
 #include "conf/socket.h"
 
-/* False if it was refused, which has been reported. */
+/* Stores one option. False if its value is wrong, which is reported here. */
 static bool
-set(struct loading *l, const struct setting *s, void *base, struct conf_source *sources)
+set_option(struct loading *l, const struct setting *s, void *base, struct conf_source *sources)
 {
 	struct place place = s->place;
 	unsigned row = 0;
 	char *why;
 
-	/* Also when it is refused: an option that is wrong is not missing. */
+	/* Noted even if the value is wrong, so that the option is not also reported as missing. */
 	sources[option_index(s->option)] = (struct conf_source){place.file + 1, place.line, false};
 	if (option_set(s->option, base, s->value, &why, &row) == 0)
 		return true;
@@ -33,7 +33,7 @@ set(struct loading *l, const struct setting *s, void *base, struct conf_source *
 	return false;
 }
 
-/* Sets what stands in [pgwith]. */
+/* Stores the options in [pgwith]. */
 static void
 set_common(struct loading *l, struct conf *c)
 {
@@ -41,12 +41,12 @@ set_common(struct loading *l, struct conf *c)
 		const struct setting *s = &l->settings[i];
 
 		if (l->sections[s->section].kind == SECTION_PGWITH)
-			set(l, s, s->option->where == OPTION_POOL ? (void *)&c->defaults : c,
-			    c->sources);
+			set_option(l, s, s->option->where == OPTION_POOL ? (void *)&c->defaults : c,
+				   c->sources);
 	}
 }
 
-/* Sets what stands in the section of a pool or scope. False if any of it was refused. */
+/* Stores the options in the section of a pool or scope. False if any value is wrong. */
 static bool
 set_own(struct loading *l, unsigned section, void *base, struct conf_source *sources)
 {
@@ -54,11 +54,11 @@ set_own(struct loading *l, unsigned section, void *base, struct conf_source *sou
 
 	for (unsigned i = 0; i < l->nsettings; i++)
 		if (l->settings[i].section == section)
-			good &= set(l, &l->settings[i], base, sources);
+			good &= set_option(l, &l->settings[i], base, sources);
 	return good;
 }
 
-/* Has a problem of the line that sets an option been reported? */
+/* Has a problem been reported in the line that sets the option? */
 static bool
 is_reported(const struct loading *l, const struct conf_source *from)
 {
@@ -69,7 +69,7 @@ is_reported(const struct loading *l, const struct conf_source *from)
 	return false;
 }
 
-/* The later of the place and the line that sets an option, if that is in the same file. */
+/* The line that sets an option, if it is behind `place` in the same file, else `place`. */
 static struct place
 later(struct place place, const struct conf_source *from)
 {
@@ -90,10 +90,10 @@ build_check_pool(struct loading *l, const struct conf_pool *pool, struct place p
 				"pool \"%s\" has no conninfo: expected one, like conninfo = "
 				"host=/run/postgresql dbname=app user=app",
 				pool->name);
-	/* Where a number was refused, the default that stands in for it proves nothing. */
+	/* If one of the numbers was refused, its default was compared here: that means nothing. */
 	if (pool->min_size <= pool->size || is_reported(l, min) || is_reported(l, size))
 		return;
-	/* At the line of the pool itself if there is one, else where the pool begins. */
+	/* Reported at the line in the pool's section that sets one of them, else at its first. */
 	loading_problem(
 	    l, later(later(place, min), size),
 	    "pool \"%s\": min_size (%lld) is larger than size (%lld): raise size, or lower "
@@ -123,23 +123,23 @@ add_pool(struct loading *l, struct conf *c, unsigned section)
 	build_check_pool(l, pool, l->sections[section].place);
 }
 
-/* Where the option of a scope is set. */
+/* The line that sets an option of a scope. */
 static struct place
-place_of(const struct conf_scope *scope, const struct conf_option *o)
+option_place(const struct conf_scope *scope, const struct conf_option *o)
 {
 	const struct conf_source *from = &scope->sources[option_index(o)];
 
 	return (struct place){from->file ? from->file - 1 : 0, from->line};
 }
 
-/* The pool that a scope names. */
+/* Is there the pool that a scope names? */
 static void
 check_scope_pool(struct loading *l, const struct conf *c, const struct conf_scope *scope)
 {
 	const char **names, *nearest;
 	char *quoted;
 
-	/* It may be one that could not be understood. */
+	/* If a section could not be understood, it may be that pool. */
 	if (*scope->pool == '\0' || conf_pool(c, scope->pool) || l->lost)
 		return;
 	names = mem_calloc(c->npools + 1, sizeof *names);
@@ -147,9 +147,9 @@ check_scope_pool(struct loading *l, const struct conf *c, const struct conf_scop
 		names[i] = c->pools[i].name;
 	nearest = words_nearest(scope->pool, names, c->npools);
 	quoted = quote_text(scope->pool);
-	loading_problem(l, place_of(scope, option_find("pool")), "pool: there is no pool %s%s%s%s",
-			quoted, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-			nearest ? "\"?" : "");
+	loading_problem(
+	    l, option_place(scope, option_find("pool")), "pool: there is no pool %s%s%s%s", quoted,
+	    nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
 	free(quoted);
 	free(names);
 }
@@ -164,7 +164,7 @@ highest_arg(uint64_t args)
 	return n;
 }
 
-/* Counts the arguments: every one up to the highest must be used. */
+/* Counts the arguments ($1 ...) of all statements. Every one up to the highest must be used. */
 static void
 count_args(struct loading *l, struct conf_scope *scope)
 {
@@ -190,7 +190,7 @@ count_args(struct loading *l, struct conf_scope *scope)
 	while (missing < scope->nargs && used >> (missing - 1) & 1)
 		missing++;
 	if (missing < scope->nargs)
-		loading_problem(l, place_of(scope, last),
+		loading_problem(l, option_place(scope, last),
 				"%s: $%u is used, but $%u nowhere in scope \"%s\"", last->name,
 				scope->nargs, missing, scope->name);
 }
@@ -218,7 +218,7 @@ add_scope(struct loading *l, struct conf *c, unsigned section)
 		if (table[i].where == OPTION_SCOPE)
 			option_set_default(&table[i], scope);
 	good = set_own(l, section, scope, scope->sources);
-	/* What was refused may use the arguments that are missing. */
+	/* Arguments that seem to be missing may stand in statements that were refused. */
 	if (good)
 		build_check_scope(l, c, scope);
 	else
@@ -232,7 +232,7 @@ check_socket(struct loading *l, const struct conf *c)
 	struct place place = {from->file ? from->file - 1 : 0, from->line};
 	char *path = conf_socket(c), *why = socket_check_directory(c->listen);
 
-	/* A directory that is wrong with any port has been reported. */
+	/* If the directory alone is wrong, that has been reported. */
 	if (why == NULL && strlen(path) > SOCKET_PATH_MAX)
 		loading_problem(
 		    l, place,
@@ -243,7 +243,7 @@ check_socket(struct loading *l, const struct conf *c)
 	free(path);
 }
 
-/* The files it includes, for SHOW CONFIG. */
+/* Stores the patterns of included files as the value of the option include, for SHOW CONFIG. */
 static void
 note_inclusions(struct loading *l, struct conf *c)
 {

@@ -1,16 +1,17 @@
-/* build: makes the snapshot of a file that has been read. All lines are known by then, so that a
- * default for all pools may stand behind them. */
+/* build: makes a snapshot from a file that has been read. All its lines are known by then, so
+ * [pgwith] may set a default for all pools behind the pools' sections. */
 #ifndef PGWITH_CONF_BUILD_H
 #define PGWITH_CONF_BUILD_H
 
 #include "conf/loading.h"
 
-/* Parses and checks all that has been read. The caller frees, also where there were problems. */
+/* Parses and checks all values. Returns a snapshot even if there are problems (struct loading has
+ * them); the caller frees it with conf_free(). */
 struct conf *build_snapshot(struct loading *);
 
-/* What only shows when a pool, or a scope, is complete. `place`: where it begins. */
+/* Checks options of a pool against each other. `place`: where its section begins. */
 void build_check_pool(struct loading *, const struct conf_pool *, struct place);
-/* Counts the arguments of its statements, too. */
+/* Checks options of a scope against each other, and counts the arguments of its statements. */
 void build_check_scope(struct loading *, const struct conf *, struct conf_scope *);
 
 #endif

@@ -1,4 +1,5 @@
-/* change: from one snapshot to the next: by SET, and what a reload makes of two. */
+/* change: how one snapshot follows another: SET changes a copy of it, and a reload takes over from
+ * it what only a restart may change. The functions are in conf.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +36,7 @@ copy_sources(const struct conf_source *from)
 	return to;
 }
 
-/* The number, from 1, that a file or whatever set something has among those of a snapshot. */
+/* The place of a file's name, or of "SET by ROLE", in c->files, from 1; added if it is new. */
 static unsigned
 file_number(struct conf *c, const char *name)
 {
@@ -48,7 +49,7 @@ file_number(struct conf *c, const char *name)
 }
 
 static struct conf *
-copy(const struct conf *from)
+copy_snapshot(const struct conf *from)
 {
 	struct conf *c = mem_calloc(1, sizeof *c);
 
@@ -83,7 +84,7 @@ copy(const struct conf *from)
 
 /* ---- SET ------------------------------------------------------------------------------------- */
 
-/* What one option of a change belongs to. */
+/* The section that SET changes; `pool` and `scope` are NULL if it is [pgwith]. */
 struct target {
 	enum option_where section;
 	struct conf_pool *pool;
@@ -158,7 +159,7 @@ find_option(const struct conf_change *change, enum option_where section, char **
 	return o;
 }
 
-/* The first problem of what has become of all sections. */
+/* Checks all pools and scopes after the change. Returns NULL, or the first problem. */
 static char *
 check_whole(struct conf *c)
 {
@@ -182,7 +183,8 @@ set_source(struct conf_source *sources, const struct conf_option *o, unsigned fi
 	sources[option_index(o)] = (struct conf_source){file, 0, inherited};
 }
 
-/* Stores the value. Returns NULL, or what is wrong with it. */
+/* Stores the value, and, if it is a default for all pools, in each pool that has no own one.
+ * Returns NULL, or what is wrong with the value. */
 static char *
 change_value(struct conf *c, const struct conf_option *o, const struct target *t, const char *value,
 	     unsigned file)
@@ -213,7 +215,7 @@ change_value(struct conf *c, const struct conf_option *o, const struct target *t
 struct conf *
 conf_changed(const struct conf *old, const struct conf_change *change, char **why, char **hint)
 {
-	struct conf *c = copy(old);
+	struct conf *c = copy_snapshot(old);
 	const struct conf_option *o = NULL;
 	char *by = mem_printf(SET_BY "%s", change->role);
 	struct target t;
@@ -238,7 +240,7 @@ conf_changed(const struct conf *old, const struct conf_change *change, char **wh
 	return c;
 }
 
-/* ---- two snapshots --------------------------------------------------------------------------- */
+/* ---- a reload -------------------------------------------------------------------------------- */
 
 struct comparing {
 	struct conf *next;
@@ -247,11 +249,12 @@ struct comparing {
 	void *arg;
 };
 
-/* Compares one section. NULL where there is none: that is no difference of options. */
+/* Tells the differences of one section, and takes over what only a restart may change. `next` and
+ * `running` are what the options' offsets are of: a conf, conf_pool or conf_scope. */
 static void
-compare(const struct comparing *c, enum option_where where, const char *section, void *next,
-	struct conf_source *next_sources, const void *running,
-	const struct conf_source *running_sources)
+compare_section(const struct comparing *c, enum option_where where, const char *section, void *next,
+		struct conf_source *next_sources, const void *running,
+		const struct conf_source *running_sources)
 {
 	const struct conf_option *table;
 	unsigned count;
@@ -280,7 +283,7 @@ compare(const struct comparing *c, enum option_where where, const char *section,
 }
 
 static void
-take_pool(const struct comparing *c, const struct conf_pool *running)
+compare_pool(const struct comparing *c, const struct conf_pool *running)
 {
 	struct conf_pool *next = (struct conf_pool *)conf_pool(c->next, running->name);
 	char *section;
@@ -288,7 +291,7 @@ take_pool(const struct comparing *c, const struct conf_pool *running)
 	if (next == NULL)
 		return;
 	section = mem_printf("pool %s", running->name);
-	compare(c, OPTION_POOL, section, next, next->sources, running, running->sources);
+	compare_section(c, OPTION_POOL, section, next, next->sources, running, running->sources);
 	free(section);
 }
 
@@ -297,7 +300,7 @@ conf_take_pool(struct conf *next, const struct conf_pool *running, conf_tell *te
 {
 	struct comparing c = {next, running->snapshot, tell, arg};
 
-	take_pool(&c, running);
+	compare_pool(&c, running);
 }
 
 void
@@ -305,7 +308,8 @@ conf_take_over(struct conf *next, const struct conf *running, conf_tell *tell, v
 {
 	struct comparing c = {next, running, tell, arg};
 
-	compare(&c, OPTION_PGWITH, "pgwith", next, next->sources, running, running->sources);
+	compare_section(&c, OPTION_PGWITH, "pgwith", next, next->sources, running,
+			running->sources);
 	for (unsigned i = 0; i < running->nscopes; i++) {
 		const struct conf_scope *was = &running->scopes[i];
 		struct conf_scope *is = (struct conf_scope *)conf_scope(next, was->name);
@@ -314,7 +318,7 @@ conf_take_over(struct conf *next, const struct conf *running, conf_tell *tell, v
 		if (is == NULL)
 			continue;
 		section = mem_printf("scope %s", was->name);
-		compare(&c, OPTION_SCOPE, section, is, is->sources, was, was->sources);
+		compare_section(&c, OPTION_SCOPE, section, is, is->sources, was, was->sources);
 		free(section);
 	}
 }

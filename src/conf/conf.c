@@ -8,7 +8,7 @@
 #include "conf/option.h"
 #include "conf/socket.h"
 
-/* Frees what the options of one place hold. */
+/* Frees the values of all options of `base`, which is of the kind that `where` says. */
 static void
 options_clear(enum option_where where, void *base)
 {
@@ -119,7 +119,7 @@ conf_pool_source(const struct conf_pool *pool, const char *option)
 	return &pool->sources[option_index(option_find(option))];
 }
 
-/* ---- parts that are kept --------------------------------------------------------------------- */
+/* ---- references to a part ---- */
 
 const struct conf_pool *
 conf_pool_keep(const struct conf_pool *pool)
@@ -151,7 +151,7 @@ conf_scope_drop(const struct conf_scope *scope)
 		conf_free(scope->snapshot);
 }
 
-/* ---- questions ------------------------------------------------------------------------------- */
+/* ---- looking up ---- */
 
 const struct conf_pool *
 conf_pool(const struct conf *c, const char *name)
@@ -183,9 +183,9 @@ conf_socket(const struct conf *c)
 	return socket_path(c->listen, c->port);
 }
 
-/* Options of the table that may stand in [pgwith], in a pool, in a scope. */
+/* How many options of the table may stand in a section of that kind? */
 static unsigned
-options_of(enum option_where section)
+count_options(enum option_where section)
 {
 	const struct conf_option *table;
 	unsigned count, n = 0;
@@ -196,9 +196,9 @@ options_of(enum option_where section)
 	return n;
 }
 
-/* The `i`-th of those. */
+/* The `i`-th of those, from 0. */
 static const struct conf_option *
-option_of(enum option_where section, unsigned i)
+nth_option(enum option_where section, unsigned i)
 {
 	const struct conf_option *o;
 	unsigned count;
@@ -211,27 +211,27 @@ option_of(enum option_where section, unsigned i)
 unsigned
 conf_entries(const struct conf *c)
 {
-	return options_of(OPTION_PGWITH) + c->npools * options_of(OPTION_POOL) +
-	       c->nscopes * options_of(OPTION_SCOPE);
+	return count_options(OPTION_PGWITH) + c->npools * count_options(OPTION_POOL) +
+	       c->nscopes * count_options(OPTION_SCOPE);
 }
 
 void
 conf_entry(const struct conf *c, unsigned i, struct conf_entry *e)
 {
-	unsigned common = options_of(OPTION_PGWITH), own = options_of(OPTION_POOL);
+	unsigned common = count_options(OPTION_PGWITH), own = count_options(OPTION_POOL);
 	const struct conf_option *o;
 	const struct conf_source *from = c->sources;
 	const void *base = c;
 
 	if (i < common) {
-		o = option_of(OPTION_PGWITH, i);
+		o = nth_option(OPTION_PGWITH, i);
 		if (o->where == OPTION_POOL)
 			base = &c->defaults;
 		e->section = mem_strdup("pgwith");
 	} else if ((i -= common) < c->npools * own) {
 		const struct conf_pool *pool = &c->pools[i / own];
 
-		o = option_of(OPTION_POOL, i % own);
+		o = nth_option(OPTION_POOL, i % own);
 		base = pool;
 		from = pool->sources;
 		e->section = mem_printf("pool %s", pool->name);
@@ -239,8 +239,8 @@ conf_entry(const struct conf *c, unsigned i, struct conf_entry *e)
 		const struct conf_scope *scope;
 
 		i -= c->npools * own;
-		scope = &c->scopes[i / options_of(OPTION_SCOPE)];
-		o = option_of(OPTION_SCOPE, i % options_of(OPTION_SCOPE));
+		scope = &c->scopes[i / count_options(OPTION_SCOPE)];
+		o = nth_option(OPTION_SCOPE, i % count_options(OPTION_SCOPE));
 		base = scope;
 		from = scope->sources;
 		e->section = mem_printf("scope %s", scope->name);

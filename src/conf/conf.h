@@ -1,6 +1,7 @@
-/* conf: the configuration as one immutable snapshot. Loading either gives a whole one that has been
- * checked, or every problem of the file at once. A reload makes a new snapshot, and so does SET;
- * who still needs a part of the old one keeps it. */
+/* conf: the configuration as one immutable snapshot. Loading a file gives either a snapshot that
+ * has been checked as a whole, or all problems of the file at once. A reload makes a new snapshot,
+ * and so does SET. A pool or scope that is still needed after that keeps a reference to the old
+ * one. */
 #ifndef PGWITH_CONF_CONF_H
 #define PGWITH_CONF_CONF_H
 
@@ -15,53 +16,50 @@
 enum conf_mode { CONF_TRANSACTION, CONF_SESSION, CONF_STATEMENT };
 const char *conf_mode_name(enum conf_mode);
 
-/* As whom its servers log in: as conninfo says, or each as the role of its client. */
+/* As whom a pool's servers log in: as conninfo says, or each as the role of its client. */
 enum conf_role { CONF_ROLE_FIXED, CONF_ROLE_CLIENT };
 
-/* Where the value of an option is from. */
+/* Where the value of an option comes from. */
 struct conf_source {
 	unsigned file;  /* 0: it is the default; otherwise conf->files[file - 1] */
-	unsigned line;  /* of that file; 0: no file, but what its name says */
-	bool inherited; /* of a pool: [pgwith] has set it for all */
+	unsigned line;  /* of that file; 0: that is no file, but "SET by ROLE" */
+	bool inherited; /* a pool's option that [pgwith] sets for all pools */
 };
 
 struct conf;
 
 /* One section [pool NAME]. */
 struct conf_pool {
-	struct conf *snapshot; /* that it is a part of; NULL: of none, as in tests */
+	struct conf *snapshot; /* the snapshot that this is a part of; NULL in some tests */
 	char *name;
-	char *conninfo; /* libpq's */
-	char *password; /* that goes with it, or "" */
+	char *conninfo; /* a connection string or URI of libpq */
+	char *password; /* that goes with conninfo, or "" */
 	enum conf_mode mode;
 	enum conf_role role;
-	char *users;             /* as written; see access_pool() */
-	int64_t size;            /* server connections at most, those in cleanup counted */
-	int64_t min_size;        /* opened at start and kept */
-	int64_t max_waiting;     /* sessions in the queue; 0: none may wait */
-	int64_t max_opening;     /* connections being made at once */
-	int64_t wait_timeout_us; /* in the queue; 0: no limit */
-	int64_t
-	    idle_timeout_us; /* a server idle for longer is closed, down to min_size; 0: never */
-	int64_t max_lifetime_us; /* a server older than this is closed when it is idle; 0: never */
+	char *users;                /* as written; see access_pool() */
+	int64_t size;               /* server connections at most, those in cleanup counted */
+	int64_t min_size;           /* opened at start and kept */
+	int64_t max_waiting;        /* sessions in the queue; 0: none may wait */
+	int64_t max_opening;        /* connections being made at once */
+	int64_t wait_timeout_us;    /* in the queue; 0: no limit */
+	int64_t idle_timeout_us;    /* longer idle servers are closed, down to min_size; 0: never */
+	int64_t max_lifetime_us;    /* older servers are closed once they are idle; 0: never */
 	int64_t connect_timeout_us; /* for one server login at one host, name resolution included */
-	int64_t check_interval_us;  /* a server idle for this long is asked for a sign of life; 0:
-				       never */
-	int64_t cleanup_timeout_us; /* all steps of one cleanup together */
-	int64_t retry_delay_us;     /* after a failed connect, the next one is not tried before */
+	int64_t check_interval_us;  /* servers idle for so long are checked; 0: never */
+	int64_t cleanup_timeout_us; /* for all steps of one cleanup together */
+	int64_t retry_delay_us;     /* between a failed connect and the next one */
 	bool wait_while_down; /* clients wait while a server that was there cannot be reached */
-	bool pin;             /* a session may keep its server for what cannot be moved */
+	bool pin;             /* a session may keep its server for state that cannot be moved */
 	bool discard_always;  /* DISCARD ALL after every lease */
 	int64_t max_prepared_statements; /* kept on each server; 0: a session with one is pinned */
-	int64_t max_session_statements;  /* names of one session; one that has more is pinned */
+	int64_t max_session_statements;  /* a session with more named statements is pinned */
 	bool lazy_begin;                 /* a plain BEGIN is answered without a server */
-	int64_t scope_deadline_us;       /* of scopes and transactions without their own; 0: none */
-	int64_t
-	    idle_in_scope_timeout_us; /* a silent client's scope or transaction ends; 0: never */
-	int64_t query_timeout_us;     /* a longer statement is cancelled; 0: never */
-	int64_t log_scope_longer_than_us; /* such scopes are logged; 0: none */
+	int64_t scope_deadline_us; /* for scopes and transactions without their own; 0: none */
+	int64_t idle_in_scope_timeout_us; /* silent clients' transactions are ended; 0: never */
+	int64_t query_timeout_us;         /* a longer statement is cancelled; 0: never */
+	int64_t log_scope_longer_than_us; /* longer scopes are logged; 0: none */
 	bool log_scope_statements;        /* with their SQL */
-	struct conf_source *sources;      /* by option_index() */
+	struct conf_source *sources;      /* indexed by option_index() */
 };
 
 /* How the transaction of a scope begins. */
@@ -75,12 +73,13 @@ enum conf_isolation {
 enum conf_access { CONF_ACCESS_DEFAULT, CONF_READ_ONLY, CONF_READ_WRITE };
 
 /* Statements of a scope, in the order in which they are run. Each is exactly one statement, without
- * its semicolon, that neither begins nor ends a transaction or scope and needs nothing from the
- * client. */
+ * its semicolon. It neither begins nor ends a transaction or scope, and transfers no data from or
+ * to the client (COPY). */
 struct conf_statement {
 	char *sql;
-	uint64_t args; /* bit n-1: it uses $n. The server must be told a type of those that it
-			  does not use below its highest */
+	/* Bit n-1: the statement uses $n. If it does not use an argument below its highest, the
+	 * server must be told a type for that one, as it cannot infer any. */
+	uint64_t args;
 };
 struct conf_statements {
 	struct conf_statement *list;
@@ -92,7 +91,7 @@ struct conf_scope {
 	struct conf *snapshot; /* as in a pool */
 	char *name;
 	char *pool;          /* a pool's name; "": the session's own */
-	int64_t wait_us;     /* 0: does not wait; CONF_UNSET: not given */
+	int64_t wait_us;     /* 0: ENTER does not wait; CONF_UNSET: not given */
 	int64_t deadline_us; /* 0: none of its own */
 	enum conf_isolation isolation;
 	enum conf_access access;
@@ -100,19 +99,18 @@ struct conf_scope {
 	struct conf_statements enter;       /* in the transaction, after BEGIN or SAVEPOINT */
 	struct conf_statements on_commit;   /* in the transaction, before it is committed */
 	struct conf_statements on_rollback; /* after it was rolled back */
-	struct conf_statements cleanup;     /* after it has ended, however */
-	unsigned nargs;                     /* the highest $n of all; none below it is unused */
+	struct conf_statements cleanup;     /* after it has ended in either way */
+	unsigned nargs;                     /* the highest $n; all below it are used */
 	struct conf_source *sources;        /* as in a pool */
 };
 
 struct conf {
 	unsigned references;
 	char *path;   /* the file, or NULL */
-	char **files; /* that one, and those that it includes; or who has set something: SET by app
-		       */
+	char **files; /* sources of values: the file, those that it includes, and "SET by ROLE" */
 	unsigned nfiles;
 	/* section [pgwith] */
-	char *include; /* what it includes, as written, separated by commas */
+	char *include; /* the patterns of files to include, as written, separated by commas */
 	char *listen;  /* directory of the socket */
 	int64_t port;
 	int64_t socket_mode; /* permission bits of the socket */
@@ -121,7 +119,7 @@ struct conf {
 	int64_t max_clients;
 	int64_t login_timeout_us;
 	int64_t shutdown_timeout_us;
-	bool handover; /* SIGTERM hands over, if there is somebody to hand to */
+	bool handover; /* SIGTERM hands over, if a supervisor keeps descriptors */
 	int64_t handover_timeout_us;
 	char *admin_users; /* comma-separated role names */
 	char *stats_users;
@@ -132,9 +130,9 @@ struct conf {
 	bool log_disconnections;
 	bool log_pooler_errors;
 	bool log_scopes;
-	struct conf_source *sources; /* by option_index(); of the pools' options too */
+	struct conf_source *sources; /* indexed by option_index(); of the pools' defaults, too */
 
-	struct conf_pool defaults; /* what [pgwith] says about all pools; it has no name */
+	struct conf_pool defaults; /* the options of pools in [pgwith]; it has no name */
 	struct conf_pool *pools;   /* in the order of the file */
 	unsigned npools;
 	struct conf_scope *scopes; /* in the order of the file */
@@ -144,10 +142,9 @@ struct conf {
 /* One thing that is wrong in a file. */
 struct conf_problem {
 	char *file;
-	unsigned order; /* of the file among those that were read */
-	unsigned line;  /* 1-based; 0 where no line can be named */
-	char *
-	    text; /* what is wrong, what was expected, and the nearest known name if there is one */
+	unsigned order; /* place of the file among those that were read */
+	unsigned line;  /* from 1; 0 where no line can be named */
+	char *text;     /* what is wrong, what was expected, and maybe the nearest known name */
 };
 struct conf_problems {
 	struct conf_problem *list;
@@ -155,67 +152,68 @@ struct conf_problems {
 };
 
 #define CONF_FILE_MAX     (1 << 20)  /* bytes of a file */
-#define CONF_FILES_MAX    1000       /* that are included */
+#define CONF_FILES_MAX    1000       /* files that are included */
 #define CONF_VALUE_MAX    (64 << 10) /* bytes of one value, all its lines together */
-#define CONF_NAME         63 /* bytes of a pool's or scope's name, as of any in PostgreSQL */
+#define CONF_NAME         63 /* bytes of a pool's or scope's name, as of any name in PostgreSQL */
 #define CONF_POOLS_MAX    1000
 #define CONF_SCOPES_MAX   1000
 #define CONF_ARGS_MAX     64 /* arguments of a scope: $1 to $64 */
 #define CONF_UNSET        (-1)
-#define CONF_PROBLEMS_MAX 100 /* problems in words; one more says how many there are beyond */
+#define CONF_PROBLEMS_MAX 100 /* problems that are listed; one more tells how many are left out */
 
 /* Loads and checks a file. Returns the snapshot (the caller frees it with conf_free()), or NULL
- * with at least one problem in *p (initialised by this call; the caller clears it in both cases).
- */
+ * with at least one problem in *p. This call initialises *p; the caller clears it in both cases. */
 struct conf *conf_load(const char *path, struct conf_problems *p);
-/* Adds what is wrong with names that only the system knows: socket_owner and socket_group. The
- * system may ask a name service over the network for them, so a running daemon does not: only a
- * start uses them. */
+/* Checks names that only the system knows, socket_owner and socket_group, and adds what is wrong.
+ * Called at a start and never in a running daemon, because the system may ask a name service over
+ * the network; only a start uses these names. */
 void conf_check_names(const struct conf *, struct conf_problems *);
-/* Gives a reference up; the last one frees. NULL is fine. */
+/* Drops a reference; the last one frees. NULL is fine. */
 void conf_free(struct conf *);
 void conf_problems_clear(struct conf_problems *);
-/* For people: FILE:LINE: TEXT. The caller frees. */
+/* The problem as text for people, FILE:LINE: TEXT. The caller frees. */
 char *conf_problem_text(const struct conf_problem *);
-/* Adds one that shows only above this layer, of the value of an option. */
+/* Adds a problem with the value of an option that only a module above conf can find. */
 void conf_problem_add(struct conf_problems *, const struct conf *, const struct conf_source *,
 		      const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-/* Where the option of a pool, which is one of the table, is from. */
+/* Where the value of a pool's option comes from. `option` must be in the table. */
 const struct conf_source *conf_pool_source(const struct conf_pool *, const char *option);
 
-/* One more reference to the snapshot that it is a part of; NULL is fine. Returns it. */
+/* Take a reference to the snapshot that the pool or scope is a part of, and return the pool or
+ * scope. NULL is fine. */
 const struct conf_pool *conf_pool_keep(const struct conf_pool *);
 const struct conf_scope *conf_scope_keep(const struct conf_scope *);
-/* Gives that up. */
+/* Drop that reference. */
 void conf_pool_drop(const struct conf_pool *);
 void conf_scope_drop(const struct conf_scope *);
 
-/* ---- a running configuration changes ---- */
+/* ---- changes of a running configuration ---- */
 
-/* What SET asks for. `pool` and `scope` name a section, or are NULL both: that of [pgwith]. */
+/* What SET asks for. `pool` or `scope` names the section; both are NULL for [pgwith]. */
 struct conf_change {
 	const char *option, *value;
 	const char *pool, *scope;
 	const char *role; /* who asks */
 };
 
-/* A snapshot with that change; as a default for all pools it changes those that have none of their
- * own. Returns NULL if it cannot be, with the reason in *why and, if something can be said to it,
- * in *hint (otherwise NULL); the caller frees both. */
+/* Makes a snapshot with that change. The default of an option of pools also changes each pool that
+ * does not set the option itself. Returns NULL if the change is refused, with the reason in *why
+ * and a hint in *hint (NULL if there is none); the caller frees both. */
 struct conf *conf_changed(const struct conf *, const struct conf_change *, char **why, char **hint);
 
-/* One option that two snapshots have differently; texts without passwords. */
+/* An option that differs between two snapshots. Passwords are hidden. */
 struct conf_difference {
 	const char *section; /* "pgwith", "pool NAME" or "scope NAME" */
 	const char *option;
-	const char *was, *is; /* NULL: they are statements */
+	const char *was, *is; /* NULL if the values are statements */
 	bool refused;         /* only a restart can change it: `is` is what the file wants */
 };
 typedef void conf_tell(void *arg, const struct conf_difference *);
 
-/* Before `next` comes in force instead of `running`: what only a restart can change is made as it
- * is in `running`, and every difference is told. conf_take_over() is for [pgwith], but for its
- * defaults for pools, and for the scopes; conf_take_pool() for one pool that runs now. */
+/* To be called before `next` replaces `running`: both functions call tell(arg, difference) for
+ * every difference, and change `next` back to `running` in options that only a restart can change.
+ * conf_take_over() does so for the scopes and for [pgwith] without its defaults for pools,
+ * conf_take_pool() for one pool that runs now. */
 void conf_take_over(struct conf *next, const struct conf *running, conf_tell *tell, void *arg);
 void conf_take_pool(struct conf *next, const struct conf_pool *running, conf_tell *tell, void *arg);
 
@@ -230,10 +228,10 @@ struct conf_entry {
 	const char *help;         /* static */
 };
 
-/* How many there are: every option of [pgwith], the pools' defaults among them, then every option
- * of each pool, then every option of each scope. */
+/* How many entries there are: every option of [pgwith], the pools' defaults among them, then every
+ * option of each pool, then every option of each scope. */
 unsigned conf_entries(const struct conf *);
-/* Fills in the `i`-th; the caller clears it. */
+/* Fills in the `i`-th entry, from 0; the caller clears it. */
 void conf_entry(const struct conf *, unsigned i, struct conf_entry *);
 void conf_entry_clear(struct conf_entry *);
 
@@ -242,7 +240,7 @@ char *conf_socket(const struct conf *);
 
 /* The pool of that name, or NULL. */
 const struct conf_pool *conf_pool(const struct conf *, const char *name);
-/* The scope that is defined under that name, or NULL. Names are compared exactly. */
+/* The scope that is defined by that name, or NULL. Names are compared exactly. */
 const struct conf_scope *conf_scope(const struct conf *, const char *name);
 
 /* Is `role` in the comma-separated list? */

@@ -10,10 +10,10 @@
 #include "base/mem.h"
 #include "base/words.h"
 
-#define SHOWN_MAX \
-	(256 << 10) /* bytes; a value of the file is shorter, quoting at most doubles it */
+/* Bytes: more than twice CONF_VALUE_MAX, because quoting may double the length of a value. */
+#define SHOWN_MAX (256 << 10)
 
-/* What cannot stand in a conninfo, because the daemon itself decides it. */
+/* Settings that cannot stand in a conninfo, because pgwithd decides them. */
 static const struct {
 	const char *keyword;
 	const char *accepted; /* the one value that changes nothing, or NULL */
@@ -24,7 +24,7 @@ static const struct {
     {"gssencmode", "disable", "bytes encrypted by GSSAPI cannot be relayed; use TLS (sslmode)"},
 };
 
-/* Might what libpq quotes from it be part of a password? */
+/* May a quotation from it in a message of libpq be part of a password? */
 static bool
 may_hold_password(const char *conninfo)
 {
@@ -52,7 +52,7 @@ libpq_words(const char *message, const char *conninfo)
 	struct buf b;
 	char *out;
 
-	/* With quotes in it, where a quotation ends cannot be told. */
+	/* If the conninfo has quotes itself, the end of a quotation cannot be found. */
 	if (hide && strchr(conninfo, '"'))
 		return mem_strdup("libpq cannot parse it (its words may hold the password)");
 	buf_init(&b, SHOWN_MAX);
@@ -78,8 +78,8 @@ libpq_words(const char *message, const char *conninfo)
 	return out;
 }
 
-/* libpq's keyword that is nearest to the one that it does not know, or NULL; it is the library's
- * for as long as *known is not freed. */
+/* The keyword of libpq that is nearest to the one that libpq's message calls invalid, or NULL. It
+ * points into *known, which the caller frees with PQconninfoFree(). */
 static const char *
 nearest_keyword(const char *message, const char *conninfo, PQconninfoOption **known)
 {
@@ -100,9 +100,9 @@ nearest_keyword(const char *message, const char *conninfo, PQconninfoOption **kn
 	return nearest;
 }
 
-/* What is wrong, in libpq's words and with what may be meant. */
+/* libpq's message in one line, with what may have been meant. */
 static char *
-refusal(const char *message, const char *conninfo)
+explain_parse_error(const char *message, const char *conninfo)
 {
 	PQconninfoOption *known;
 	const char *nearest = nearest_keyword(message, conninfo, &known);
@@ -131,7 +131,7 @@ conninfo_check(const char *conninfo)
 		    "dbname=app user=app\"");
 	options = PQconninfoParse(conninfo, &message);
 	if (options == NULL) {
-		why = refusal(message ? message : "out of memory", conninfo);
+		why = explain_parse_error(message ? message : "out of memory", conninfo);
 		PQfreemem(message);
 		return why;
 	}
@@ -148,10 +148,10 @@ conninfo_check(const char *conninfo)
 	return why;
 }
 
-/* PostgreSQL 15 documentation, 34.1.1.1: quotes around what is empty or has blanks, and a backslash
- * before a quote or backslash. */
+/* PostgreSQL 15 documentation, 34.1.1.1: quotes around a value that is empty or has blanks, and a
+ * backslash before each quote and backslash. */
 static void
-add_value(struct buf *b, const char *value)
+add_setting_value(struct buf *b, const char *value)
 {
 	bool quotes = *value == '\0' || strpbrk(value, " \t'\\") != NULL;
 
@@ -182,12 +182,11 @@ conninfo_shown(const char *conninfo)
 		if (b.len > 0)
 			buf_add_u8(&b, ' ');
 		buf_add_fmt(&b, "%s=", o->keyword);
-		/* "*" marks a password field; sslpassword has it too. libpq-fe.h, PQconninfoOption
-		 */
+		/* "*" marks passwords, sslpassword too: libpq-fe.h, PQconninfoOption. */
 		if (o->dispchar && *o->dispchar == '*')
 			buf_add_fmt(&b, "********");
 		else
-			add_value(&b, o->val);
+			add_setting_value(&b, o->val);
 	}
 	PQconninfoFree(options);
 	out = b.len ? mem_strndup((char *)buf_data(&b), b.len) : mem_strdup("");

@@ -1,13 +1,13 @@
-/* conninfo: libpq's connection strings, as far as the configuration must understand them. Passwords
- * that stand in one never get into a message. */
+/* conninfo: checks libpq's connection strings, and shows them. A password in one never gets into a
+ * message. */
 #ifndef PGWITH_CONF_CONNINFO_H
 #define PGWITH_CONF_CONNINFO_H
 
-/* NULL, or what is wrong, which the caller frees: empty, libpq cannot parse it, or it sets what the
- * daemon must have for itself. */
+/* Returns NULL, or what is wrong, which the caller frees: it is empty, libpq cannot parse it, or it
+ * sets something that only pgwithd decides. */
 char *conninfo_check(const char *);
 
-/* The settings with every password replaced by ********, for people. The caller frees. */
+/* The settings for people, each password replaced by ********. The caller frees. */
 char *conninfo_shown(const char *);
 
 #endif

@@ -9,17 +9,17 @@
 
 #include "base/mem.h"
 
-/* inih reads through our reader, one call a line, and each time gets a line that fits into its
- * buffer (200 bytes in Debian's build). Of a longer one it gets the beginning, in which it finds
- * the name; the handler puts `rest` behind the value. */
+/* inih gets the lines from read_line(), one a call, into its own buffer (200 bytes in Debian's
+ * build). Of a longer line it gets the beginning, in which it finds the name, and handle_pair()
+ * puts `rest` behind the value that inih found. */
 struct reading {
-	const char *at; /* what has not been read */
+	const char *at; /* the text that has not been read */
 	const char *end;
 	unsigned line;
 	char *text;       /* the line, without comment and without blanks at its end */
 	size_t given;     /* bytes of `text` that inih got */
-	const char *rest; /* of `text` that inih did not get; "" if it got all */
-	bool awaited;     /* the line is not empty: the handler must be called for it */
+	const char *rest; /* the part of `text` that inih did not get, maybe "" */
+	bool awaited;     /* the line is not empty: inih must call handle_pair() for it */
 	bool named;       /* the section has an option, which an indented line continues */
 	const struct inifile_calls *calls;
 	void *arg;
@@ -32,14 +32,14 @@ is_blank(char c)
 }
 
 static void
-problem(const struct reading *r, const char *text)
+report_line(const struct reading *r, const char *text)
 {
 	r->calls->problem(r->arg, text, r->line);
 }
 
-/* The next line of the file, without its newline. */
+/* Reads the next line of the file, without its newline. */
 static void
-take_line(struct reading *r, const char **start, size_t *bytes)
+next_line(struct reading *r, const char **start, size_t *bytes)
 {
 	const char *newline = memchr(r->at, '\n', r->end - r->at);
 
@@ -55,7 +55,7 @@ take_line(struct reading *r, const char **start, size_t *bytes)
 	}
 }
 
-/* Says what is wrong with the bytes of a line, if they cannot be text. */
+/* Are the bytes of a line text, and not too long? If not, that is reported here. */
 static bool
 is_text(const struct reading *r, const char *start, size_t bytes)
 {
@@ -66,7 +66,7 @@ is_text(const struct reading *r, const char *start, size_t bytes)
 		    words, sizeof words,
 		    "the line has %zu bytes; the maximum is %d: continue it on an indented line",
 		    bytes, INIFILE_LINE_MAX);
-		problem(r, words);
+		report_line(r, words);
 		return false;
 	}
 	for (size_t i = 0; i < bytes; i++) {
@@ -76,7 +76,7 @@ is_text(const struct reading *r, const char *start, size_t bytes)
 			snprintf(words, sizeof words,
 				 "%s (0x%02x) in column %zu: expected a text file",
 				 c ? "a control character" : "a NUL byte", c, i + 1);
-			problem(r, words);
+			report_line(r, words);
 			return false;
 		}
 	}
@@ -107,7 +107,8 @@ is_verbatim(const struct reading *r, const char *start, size_t bytes)
 	return verbatim;
 }
 
-/* The place of a comment as inih has it: ; or # as the first character, or ; behind a blank. */
+/* Where the comment in a line begins, by inih's rules: at ; or # as the first character, or at a ;
+ * behind a blank. `bytes` if there is none. */
 static size_t
 comment_at(const char *start, size_t bytes)
 {
@@ -123,7 +124,7 @@ comment_at(const char *start, size_t bytes)
 	return bytes;
 }
 
-/* Bytes of the line before its comment and the blanks at its end. */
+/* How many bytes the line has before its comment, without the blanks at the end. */
 static size_t
 without_comment(const struct reading *r, const char *start, size_t bytes)
 {
@@ -132,7 +133,7 @@ without_comment(const struct reading *r, const char *start, size_t bytes)
 
 	while (blanks < comment && is_blank(start[blanks]))
 		blanks++;
-	/* One that is the whole line always is a comment. */
+	/* A ; or # as the first character is a comment even among lines of SQL. */
 	if (blanks == comment || !is_verbatim(r, start, bytes))
 		bytes = comment;
 	while (bytes > 0 && is_blank(start[bytes - 1]))
@@ -140,19 +141,20 @@ without_comment(const struct reading *r, const char *start, size_t bytes)
 	return bytes;
 }
 
-/* `text` begins with the bracket. inih cuts long names, drops what is behind the bracket, and
- * does not call for a section without options: so sections are read here, and inih only learns
- * that a new one has begun. */
+/* Reads a section's line; `text` begins with the bracket. It is read here and not by inih, because
+ * inih cuts long names, ignores text behind the bracket, and does not call its handler for a
+ * section without options. inih only learns that a new section has begun. */
 static void
-section_line(struct reading *r, char *text)
+read_section(struct reading *r, char *text)
 {
 	size_t bytes = strlen(text);
 	char *close = strchr(text, ']');
 
 	if (close == NULL)
-		problem(r, "no ] at the end: expected " INIFILE_SECTIONS);
+		report_line(r, "no ] at the end: expected " INIFILE_SECTIONS);
 	else if (close != text + bytes - 1)
-		problem(r, "text behind the ]: expected " INIFILE_SECTIONS " alone in its line");
+		report_line(r,
+			    "text behind the ]: expected " INIFILE_SECTIONS " alone in its line");
 	if (close != text + bytes - 1) {
 		r->calls->section(r->arg, NULL, r->line);
 		return;
@@ -165,16 +167,17 @@ section_line(struct reading *r, char *text)
 	r->calls->section(r->arg, text, r->line);
 }
 
+/* Reports the line before, if inih did not call handle_pair() for it. */
 static void
-end_of_line(struct reading *r)
+check_line_was_used(struct reading *r)
 {
 	if (r->awaited)
-		problem(r,
-			"expected NAME = VALUE, a [SECTION], or a comment that begins with # or ;");
+		report_line(
+		    r, "expected NAME = VALUE, a [SECTION], or a comment that begins with # or ;");
 	r->awaited = false;
 }
 
-/* fgets(3) for inih. */
+/* Gives inih the next line, as fgets(3) would. */
 static char *
 read_line(char *out, int size, void *stream)
 {
@@ -183,10 +186,10 @@ read_line(char *out, int size, void *stream)
 	char *first;
 	size_t bytes;
 
-	end_of_line(r);
+	check_line_was_used(r);
 	if (r->at == r->end || size < 8)
 		return NULL;
-	take_line(r, &start, &bytes);
+	next_line(r, &start, &bytes);
 	bytes = is_text(r, start, bytes) ? without_comment(r, start, bytes) : 0;
 	memcpy(r->text, start, bytes);
 	r->text[bytes] = '\0';
@@ -194,13 +197,13 @@ read_line(char *out, int size, void *stream)
 		first++;
 	if (*first == '[') {
 		r->named = false;
-		section_line(r, first);
+		read_section(r, first);
 		strcpy(out, "[s]\n");
 		return out;
 	}
 	r->awaited = *first != '\0';
 	r->given = bytes < (size_t)size - 2 ? bytes : (size_t)size - 2;
-	/* Nor does it get a semicolon that it would take for a comment. */
+	/* inih would take a semicolon of SQL for a comment: it gets the line up to there. */
 	r->given = comment_at(r->text, r->given);
 	r->rest = r->text + r->given;
 	memcpy(out, r->text, r->given);
@@ -208,7 +211,7 @@ read_line(char *out, int size, void *stream)
 	return out;
 }
 
-/* The value that inih found, with the part of the line that it did not get. */
+/* The value that inih found, and behind it the part of the line that inih did not get. */
 static char *
 whole_value(const struct reading *r, const char *value)
 {
@@ -216,7 +219,7 @@ whole_value(const struct reading *r, const char *value)
 
 	if (*r->rest == '\0')
 		return mem_strdup(value);
-	/* inih took the blanks away that were at the end of its part. */
+	/* inih removed the blanks at the end of its part: they belong to the value. */
 	while (blanks < r->given && is_blank(r->text[r->given - 1 - blanks]))
 		blanks++;
 	if (*value)
@@ -226,10 +229,10 @@ whole_value(const struct reading *r, const char *value)
 	return mem_strdup(value);
 }
 
-/* What inih hands over for a continuing line is the whole of it; of another, only what is behind
- * the sign of equality. */
+/* Does the line continue an option? Then `value`, which inih found, is the whole line; else it is
+ * only the part behind the sign of equality. */
 static bool
-continues(const struct reading *r, const char *value)
+is_continuation(const struct reading *r, const char *value)
 {
 	size_t first = 0, end = r->given;
 
@@ -242,7 +245,7 @@ continues(const struct reading *r, const char *value)
 }
 
 static int
-handle(void *arg, const char *section, const char *name, const char *value)
+handle_pair(void *arg, const char *section, const char *name, const char *value)
 {
 	struct reading *r = arg;
 	char *whole;
@@ -252,7 +255,7 @@ handle(void *arg, const char *section, const char *name, const char *value)
 		return 1;
 	r->awaited = false;
 	whole = whole_value(r, value);
-	if (continues(r, value))
+	if (is_continuation(r, value))
 		r->calls->more(r->arg, whole, r->line);
 	else
 		r->calls->option(r->arg, name, whole, r->line);
@@ -268,7 +271,7 @@ inifile_read(const char *text, size_t bytes, const struct inifile_calls *calls, 
 	    .at = text, .end = text + bytes, .rest = "", .calls = calls, .arg = arg};
 
 	r.text = mem_alloc(INIFILE_LINE_MAX + 1);
-	ini_parse_stream(read_line, &r, handle, &r);
-	end_of_line(&r);
+	ini_parse_stream(read_line, &r, handle_pair, &r);
+	check_line_was_used(&r);
 	free(r.text);
 }

@@ -1,6 +1,7 @@
-/* inifile: the syntax of the file, by inih, and what inih alone would let pass: lines that are
- * longer than its buffer, NUL and control characters, a section's name that it would cut, text
- * behind the bracket, and every line that cannot be understood instead of the first. */
+/* inifile: reads the syntax of the configuration file with the library inih, and catches what inih
+ * alone would let pass: lines longer than its buffer, NUL and control characters, a section's name
+ * that it would cut, text behind the bracket. Every line with an error is reported, not only the
+ * first. */
 #ifndef PGWITH_CONF_INIFILE_H
 #define PGWITH_CONF_INIFILE_H
 
@@ -10,21 +11,20 @@
 #define INIFILE_LINE_MAX 8192                                    /* bytes of one line */
 #define INIFILE_SECTIONS "[pgwith], [pool NAME] or [scope NAME]" /* for messages */
 
-/* The strings live only during the call; lines are counted from 1. */
+/* Called for each line. The strings live only during the call; lines are counted from 1. */
 struct inifile_calls {
-	/* What stands in the brackets, without blanks around it; NULL if the line is broken. */
+	/* A line [text], without the blanks around the text; NULL if the line has an error. */
 	void (*section)(void *, const char *text, unsigned line);
 	void (*option)(void *, const char *name, const char *value, unsigned line);
 	/* An indented line that continues the option before it. */
 	void (*more)(void *, const char *value, unsigned line);
 	void (*problem)(void *, const char *text, unsigned line);
-	/* Is a ; part of this option's values even behind a blank, where it would begin a comment?
-	 * NULL: of the option that an indented line continues. */
+	/* Does a ; behind a blank belong to this option's value, and begin no comment (SQL)? NULL
+	 * asks for the option that an indented line continues. */
 	bool (*verbatim)(void *, const char *name);
 };
 
-/* Reads the text, which may be any bytes, and makes the calls with `arg` in the order of the lines.
- */
+/* Reads the text, which may be any bytes, and makes the calls in the order of the lines. */
 void inifile_read(const char *text, size_t bytes, const struct inifile_calls *, void *arg);
 
 #endif

@@ -16,7 +16,7 @@
 #include "conf/inifile.h"
 #include "conf/quote.h"
 
-#define CONSOLE "pgwith" /* the name that no pool can have */
+#define CONSOLE "pgwith" /* the database of the console: no pool can have this name */
 
 /* ---- places ---------------------------------------------------------------------------------- */
 
@@ -26,7 +26,8 @@ here(const struct loading *l, unsigned line)
 	return (struct place){l->nfiles - 1, line};
 }
 
-/* For people, from the line `at`: line 7; or, in another file, FILE:7. The caller frees. */
+/* A place for people: "line 7", or FILE:7 if it is not in the file that is read now. The caller
+ * frees. */
 static char *
 place_text(const struct loading *l, struct place p)
 {
@@ -36,7 +37,7 @@ place_text(const struct loading *l, struct place p)
 
 /* ---- sections -------------------------------------------------------------------------------- */
 
-/* The sections that there may be many of, each with a name. */
+/* The kinds of sections that have a name, so that there may be many of them. */
 static const struct {
 	enum section_kind kind;
 	const char *word;
@@ -56,8 +57,8 @@ add_section(struct loading *l, enum section_kind kind, const char *name, unsigne
 	return l->nsections++;
 }
 
-/* Goes on with the section that there is already, or begins it. Each file may have its own part of
- * [pgwith]. */
+/* Makes a section the current one; adds it if it is new. [pgwith] may stand once in each file, all
+ * others once at all. */
 static void
 enter_section(struct loading *l, enum section_kind kind, const char *name, unsigned line)
 {
@@ -84,7 +85,7 @@ enter_section(struct loading *l, enum section_kind kind, const char *name, unsig
 	l->current = add_section(l, kind, name, line);
 }
 
-/* Words that ENTER and LEAVE know: a scope with such a name could only be meant in quotes. */
+/* Words of ENTER and LEAVE: a scope with such a name would always have to be quoted there. */
 static bool
 is_reserved(const char *name)
 {
@@ -97,7 +98,7 @@ is_reserved(const char *name)
 }
 
 static const char *
-name_problem(enum section_kind kind, const char *name)
+section_name_problem(enum section_kind kind, const char *name)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 				      "0123456789_-.";
@@ -114,7 +115,7 @@ name_problem(enum section_kind kind, const char *name)
 }
 
 static void
-unknown_section(struct loading *l, const char *text, unsigned line)
+report_unknown_section(struct loading *l, const char *text, unsigned line)
 {
 	static const char *const words[] = {"pgwith", "pool", "scope"};
 	char *quoted = quote_text(text), *word = mem_strndup(text, strcspn(text, " \t:.\""));
@@ -127,7 +128,7 @@ unknown_section(struct loading *l, const char *text, unsigned line)
 	free(word);
 }
 
-/* The place in kinds[] of what is in the brackets, KINDS if none. */
+/* The place in kinds[] of the text in a section's brackets; KINDS if it is of none. */
 static unsigned
 kind_of(const char *text)
 {
@@ -142,9 +143,9 @@ kind_of(const char *text)
 	return k;
 }
 
-/* Begins a section that has a name. False if it is not known now what it is. */
+/* Begins a section that has a name. False if it cannot be begun: its options will be ignored. */
 static bool
-named_section(struct loading *l, unsigned k, const char *name, unsigned line)
+begin_named_section(struct loading *l, unsigned k, const char *name, unsigned line)
 {
 	const char *word = kinds[k].word, *why;
 	unsigned count = 0;
@@ -154,12 +155,12 @@ named_section(struct loading *l, unsigned k, const char *name, unsigned line)
 				word);
 		return false;
 	}
-	if ((why = name_problem(kinds[k].kind, name)) != NULL) {
+	if ((why = section_name_problem(kinds[k].kind, name)) != NULL) {
 		char *quoted = quote_text(name);
 
 		loading_problem(l, here(l, line), "a %s cannot be named %s: %s", word, quoted, why);
 		free(quoted);
-		/* Its options are checked all the same. */
+		/* No return: the section's options are to be checked, too. */
 	}
 	for (unsigned i = 0; i < l->nsections; i++)
 		count += l->sections[i].kind == kinds[k].kind;
@@ -182,15 +183,15 @@ on_section(void *arg, const char *text, unsigned line)
 	l->begun = true;
 	l->current = 0;
 	if (text == NULL) {
-		l->lost = true; /* has been reported */
+		l->lost = true; /* the problem has been reported */
 	} else if (strcmp(text, "pgwith") == 0) {
 		enter_section(l, SECTION_PGWITH, NULL, line);
 	} else if ((k = kind_of(text)) == KINDS) {
-		unknown_section(l, text, line);
+		report_unknown_section(l, text, line);
 		l->lost = true;
 	} else {
 		text += strlen(kinds[k].word);
-		if (!named_section(l, k, text + strspn(text, " \t"), line) &&
+		if (!begin_named_section(l, k, text + strspn(text, " \t"), line) &&
 		    kinds[k].kind == SECTION_POOL)
 			l->lost = true;
 	}
@@ -198,9 +199,9 @@ on_section(void *arg, const char *text, unsigned line)
 
 /* ---- options --------------------------------------------------------------------------------- */
 
-/* The place whose options may stand in a section. */
+/* Which options may stand in a section of that kind? */
 static enum option_where
-place_of(enum section_kind kind)
+options_of_kind(enum section_kind kind)
 {
 	return kind == SECTION_POOL    ? OPTION_POOL
 	       : kind == SECTION_SCOPE ? OPTION_SCOPE
@@ -208,10 +209,10 @@ place_of(enum section_kind kind)
 }
 
 static void
-unknown_option(struct loading *l, const char *name, unsigned line)
+report_unknown_option(struct loading *l, const char *name, unsigned line)
 {
 	const struct section *s = &l->sections[l->current];
-	const char *nearest = option_nearest(name, place_of(s->kind));
+	const char *nearest = option_nearest(name, options_of_kind(s->kind));
 	const char *ours = option_of_pgbouncer(name);
 	char *quoted = quote_text(name);
 
@@ -227,7 +228,7 @@ unknown_option(struct loading *l, const char *name, unsigned line)
 }
 
 static void
-misplaced_option(struct loading *l, const struct conf_option *o, unsigned line)
+report_misplaced_option(struct loading *l, const struct conf_option *o, unsigned line)
 {
 	static const char *const its[] = {[SECTION_LOST] = "",
 					  [SECTION_PGWITH] = "[pgwith]",
@@ -265,7 +266,7 @@ add_setting(struct loading *l, const struct conf_option *o, const char *value, u
 	l->continuing = true;
 }
 
-/* Notes the files that are to be read behind this one. */
+/* Notes files that are to be read after this one. */
 static void
 add_inclusion(struct loading *l, const char *pattern, unsigned line)
 {
@@ -297,7 +298,7 @@ on_option(void *arg, const char *name, const char *value, unsigned line)
 	const struct conf_option *o = option_find(name);
 
 	l->continuing = false;
-	/* One problem for a section that is not known, not one for each line of it. */
+	/* An unknown section is one problem, which has been reported, and not one for each line. */
 	if (s->kind == SECTION_LOST) {
 		if (!l->begun)
 			loading_problem(
@@ -307,19 +308,19 @@ on_option(void *arg, const char *name, const char *value, unsigned line)
 		return;
 	}
 	if (o == NULL)
-		unknown_option(l, name, line);
-	else if (!option_fits(o, place_of(s->kind)))
-		misplaced_option(l, o, line);
+		report_unknown_option(l, name, line);
+	else if (!option_fits(o, options_of_kind(s->kind)))
+		report_misplaced_option(l, o, line);
 	else if (o->repeats)
 		add_inclusion(l, value, line);
 	else
 		add_setting(l, o, value, line);
 }
 
-/* Puts a line behind the value so far. Lines of SQL keep their line ends, as a comment ends with
- * one, and as many of them as the file has: so a place in the value tells the line. */
+/* Adds an indented line to the value. In SQL, line ends are kept, because they end comments, and
+ * empty lines too, so that a problem's line in the file follows from its line in the value. */
 static void
-join(struct setting *s, const char *value, unsigned line)
+append_line(struct setting *s, const char *value, unsigned line)
 {
 	bool sql = s->option->type == OPTION_STATEMENTS;
 	size_t have = strlen(s->value), more = strlen(value);
@@ -338,7 +339,7 @@ on_more(void *arg, const char *value, unsigned line)
 	struct setting *s;
 
 	if (!l->continuing)
-		return; /* what it continues has been reported */
+		return; /* the option that it continues has been reported */
 	s = &l->settings[l->nsettings - 1];
 	if (!s->option->many_lines) {
 		loading_problem(
@@ -355,7 +356,7 @@ on_more(void *arg, const char *value, unsigned line)
 		l->continuing = false;
 		return;
 	}
-	join(s, value, line);
+	append_line(s, value, line);
 }
 
 static bool
@@ -379,9 +380,9 @@ on_problem(void *arg, const char *text, unsigned line)
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-/* The whole file. False if it cannot be read, which has been reported. */
+/* Reads the whole file. False if that fails, which is reported here. */
 static bool
-read_file(struct loading *l, int fd, struct buf *b)
+read_into_buf(struct loading *l, int fd, struct buf *b)
 {
 	unsigned before = l->problems->count + l->unsaid;
 	ssize_t n;
@@ -406,12 +407,12 @@ read_file(struct loading *l, int fd, struct buf *b)
 	return l->problems->count + l->unsaid == before;
 }
 
-/* Opens it and begins its part. Returns -1 if that cannot be, which has been reported: of a file
- * that is included (`from` is not NULL) where that is. */
+/* Opens a file and adds it to l->files. `from` is the place that includes it, NULL for the main
+ * file. Returns -1 if that fails; the problem is reported here, at `from` if there is one. */
 static int
 open_file(struct loading *l, const char *path, const struct place *from)
 {
-	/* A pipe must not keep a running daemon waiting. */
+	/* O_NONBLOCK: a named pipe must not keep a running daemon waiting. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | (from ? O_NONBLOCK : 0)), e = errno;
 	struct stat st;
 
@@ -449,18 +450,18 @@ load_file(struct loading *l, const char *path, const struct place *from)
 	buf_init(&file, CONF_FILE_MAX + (64 << 10));
 	l->current = 0;
 	l->begun = l->continuing = false;
-	if (read_file(l, fd, &file))
+	if (read_into_buf(l, fd, &file))
 		inifile_read((char *)buf_data(&file), file.len, &calls, l);
 	else
 		l->lost = true;
 	close(fd);
-	/* It may hold a password. */
+	/* The file may hold a password. */
 	if (file.len > 0)
 		explicit_bzero((void *)buf_data(&file), file.len);
 	buf_clear(&file);
 }
 
-/* A folder that is not there has no files. */
+/* Called by glob(3). A folder that does not exist is no error: it has no files. */
 static int
 glob_failed(const char *path, int e)
 {
@@ -486,7 +487,8 @@ load_matches(struct loading *l, const struct inclusion *in, const glob_t *found)
 	}
 }
 
-/* A path is relative to the folder of the file that names it. No match is no problem. */
+/* Loads the files that an include names. A relative path is relative to the folder of the main
+ * file. A pattern that matches no file is no problem. */
 static void
 load_inclusion(struct loading *l, const struct inclusion *in)
 {

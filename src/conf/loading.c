@@ -31,7 +31,7 @@ by_place(const void *a, const void *b)
 
 	if (x->order != y->order)
 		return x->order < y->order ? -1 : 1;
-	/* What has no line comes last: 0 - 1 is the largest. */
+	/* Problems without a line (0) come last: 0 - 1 is the largest unsigned number. */
 	if (x->line != y->line)
 		return x->line - 1 < y->line - 1 ? -1 : 1;
 	return strcmp(x->text, y->text);

@@ -1,5 +1,6 @@
-/* loading: a file on its way to a snapshot: its lines, each put where it belongs, and what is wrong
- * with them. load.c reads the lines; build.c makes the snapshot of them. */
+/* loading: what has been read of the configuration's files, before it becomes a snapshot: sections,
+ * options as written, and the problems found so far. load.c fills it in from the lines; build.c
+ * makes the snapshot from it. */
 #ifndef PGWITH_CONF_LOADING_H
 #define PGWITH_CONF_LOADING_H
 
@@ -10,29 +11,29 @@
 
 /* A line of one of the files. */
 struct place {
-	unsigned file; /* from 0: the first one that was read */
-	unsigned line; /* 0 where none can be named */
+	unsigned file; /* place in `files` of struct loading */
+	unsigned line; /* from 1; 0 where no line can be named */
 };
 
 struct loading {
-	char **files; /* that have been begun */
+	char **files; /* those that are read or have been read, in that order */
 	unsigned nfiles;
 	struct conf_problems *problems;
-	unsigned unsaid; /* problems beyond CONF_PROBLEMS_MAX */
+	unsigned unsaid; /* problems beyond CONF_PROBLEMS_MAX: only counted */
 	struct section *sections;
 	unsigned nsections;
-	unsigned current; /* section that is being read; sections[0] is the place of lost options */
-	bool begun;       /* a section of this file has been seen, known or not */
-	bool lost;        /* one of them could not be understood: it may have been a pool */
+	unsigned current; /* section that is being read; sections[0] is SECTION_LOST */
+	bool begun;       /* this file has had a section, known or not */
+	bool lost;        /* a section or file could not be understood: pools may be missing */
 	struct setting *settings;
 	unsigned nsettings;
-	bool continuing; /* settings[nsettings - 1] is what an indented line continues */
+	bool continuing; /* an indented line continues settings[nsettings - 1] */
 	struct inclusion *inclusions;
 	unsigned ninclusions;
 };
 
 enum section_kind {
-	SECTION_LOST, /* outside of any section, or in one that is not known */
+	SECTION_LOST, /* options before any section, or in a section that is not known */
 	SECTION_PGWITH,
 	SECTION_POOL,
 	SECTION_SCOPE,
@@ -44,7 +45,7 @@ struct section {
 	struct place place;
 };
 
-/* Files that are to be read too. */
+/* A value of the option include. */
 struct inclusion {
 	char *pattern;
 	struct place place;
@@ -59,10 +60,10 @@ struct setting {
 	unsigned last_line;
 };
 
-/* Adds a problem, unless there are CONF_PROBLEMS_MAX already: then it is only counted. */
+/* Adds a problem. If there are CONF_PROBLEMS_MAX already, it is only counted. */
 void loading_problem(struct loading *, struct place, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Puts the problems into the order of the lines, and says how many were only counted. */
+/* Sorts the problems by their lines, and adds one that tells how many were only counted. */
 void loading_sort_problems(struct loading *);
 
 /* Frees all but the problems, which are the caller's. */

@@ -26,7 +26,7 @@
 #define IN_SCOPE(f) .where = OPTION_SCOPE, .offset = offsetof(struct conf_scope, f)
 #define RANGE(a, b) .min = (a), .max = (b)
 
-/* By enum log_level. */
+/* The choices of enums, each in the order of its enum. */
 static const char *const modes[] = {"transaction", "session", "statement", NULL};
 _Static_assert(CONF_TRANSACTION == 0 && CONF_STATEMENT == 2, "modes goes by the enum");
 static const char *const roles[] = {"fixed", "client", NULL};
@@ -234,7 +234,7 @@ option_find(const char *name)
 	return NULL;
 }
 
-/* ---- the nearest name ------------------------------------------------------------------------ */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 bool
 option_fits(const struct conf_option *o, enum option_where section)
@@ -334,7 +334,7 @@ parse_bool(const char *s, bool *value)
 	return -E_SYNTAX;
 }
 
-/* strtoll() alone would take blanks, a plus sign and an empty text. */
+/* The characters are checked first, as strtoll() takes blanks, a plus sign and an empty text. */
 static int
 parse_number(const char *s, int base, int64_t *value)
 {
@@ -354,7 +354,7 @@ may_be_unset(const struct conf_option *o)
 	return o->type == OPTION_DURATION && o->default_text && *o->default_text == '\0';
 }
 
-/* Any type that is kept as an int64_t. */
+/* Parses a value of all types but strings and statements, as a number. */
 static int
 parse_value(const struct conf_option *o, const char *text, int64_t *value)
 {
@@ -427,7 +427,7 @@ stored_value(const struct conf_option *o, const void *base)
 	return *(const int64_t *)at;
 }
 
-/* Takes `why`, if it is not NULL. Returns 0 or -E_SYNTAX. */
+/* Stores a string, or what stands in the file that it names. Returns 0, or -E_SYNTAX with *why. */
 static int
 set_string(const struct conf_option *o, void *base, const char *text, char **why)
 {
@@ -446,9 +446,9 @@ set_string(const struct conf_option *o, void *base, const char *text, char **why
 	return *why ? -E_SYNTAX : 0;
 }
 
-/* What is wrong with a value that could not be parsed. */
+/* What is wrong with a value that could not be parsed, for people. */
 static char *
-refusal(const struct conf_option *o, const char *text)
+explain_value(const struct conf_option *o, const char *text)
 {
 	char *quoted = quote_text(text), *range = option_range(o), *why;
 	const char *nearest = NULL;
@@ -496,7 +496,7 @@ option_set(const struct conf_option *o, void *base, const char *text, char **why
 		return set_string(o, base, text, why);
 	e = parse_value(o, text, &value);
 	if (e) {
-		*why = refusal(o, text);
+		*why = explain_value(o, text);
 		return e;
 	}
 	store_value(o, base, value);
@@ -579,7 +579,7 @@ option_clear(const struct conf_option *o, void *base)
 	}
 }
 
-/* ---- in words -------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static char *
 value_text(const struct conf_option *o, int64_t value)

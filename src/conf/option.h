@@ -1,5 +1,5 @@
-/* option: the one table of everything that can be configured. Parsing, range checks, defaults, SHOW
- * CONFIG, the sample file and the check of the manual are all made from it. */
+/* option: the one table of all options. Parsing, range checks, defaults, SHOW CONFIG, the sample
+ * file and the check of the manual are all made from it. */
 #ifndef PGWITH_CONF_OPTION_H
 #define PGWITH_CONF_OPTION_H
 
@@ -9,15 +9,14 @@
 
 struct conf_statements;
 
-/* The struct that `offset` is of, and the section that the option belongs to. */
+/* The section that an option belongs to, and the struct that `offset` is an offset in. */
 enum option_where {
-	OPTION_PGWITH, /* struct conf; section [pgwith] */
-	OPTION_POOL,   /* struct conf_pool; section [pool NAME], or [pgwith] as the default for all
-			  pools */
-	OPTION_SCOPE,  /* struct conf_scope; section [scope NAME] */
+	OPTION_PGWITH, /* [pgwith]; struct conf */
+	OPTION_POOL,   /* [pool NAME], or [pgwith] for all pools; struct conf_pool */
+	OPTION_SCOPE,  /* [scope NAME]; struct conf_scope */
 };
 
-/* The type of what stands at `offset` is in parentheses. */
+/* In parentheses: the C type of the value at `offset`. */
 enum option_type {
 	OPTION_BOOL,       /* on, off, yes, no, true, false, 1, 0 (bool) */
 	OPTION_INTEGER,    /* (int64_t) */
@@ -35,17 +34,18 @@ struct conf_option {
 	enum option_where where;
 	enum option_type type;
 	size_t offset;
-	int64_t min, max;         /* of numbers, in the unit that is kept */
-	int64_t bare;             /* what a bare number of a duration or size is multiplied by */
-	const char *default_text; /* as it would be written; NULL: there is none, it must be given;
-				     "" of a duration: CONF_UNSET */
+	int64_t min, max; /* bounds of a number, in the unit in which it is kept */
+	int64_t bare;     /* a duration or size without a unit is multiplied by this */
+	/* The default as it would be written. NULL: there is none, the option must be given; "" of
+	 * a duration: CONF_UNSET. */
+	const char *default_text;
 	const char *const *choices; /* of an enum, ending in NULL */
-	/* More that a string or list must be. Returns NULL, or what is wrong (the caller frees). */
+	/* Checks a string or list further. Returns NULL, or what is wrong (the caller frees). */
 	char *(*check)(const char *);
-	bool many_lines; /* indented lines below it continue it, of statements always */
-	bool repeats;    /* may be given several times; read by load.c, and only from a file */
-	/* Of what may hold a password, which is never quoted in a message and may be in a file of
-	 * its own (secret.h): the value for people, which the caller frees. */
+	bool many_lines; /* indented lines below may continue the value; true for statements */
+	bool repeats;    /* may be given several times; only in a file, where load.c reads it */
+	/* Not NULL if the value may hold a password: then it is never quoted in a message, and may
+	 * be in a file of its own (secret.h). Returns the value for people; the caller frees. */
 	char *(*shown)(const char *);
 	bool reloadable; /* a running daemon takes a new value over */
 	const char *help;
@@ -56,39 +56,39 @@ const struct conf_option *option_table(unsigned *count);
 /* The place of an option in the table. */
 unsigned option_index(const struct conf_option *);
 
-/* NULL if there is none of that name. */
+/* The option of that name, or NULL. */
 const struct conf_option *option_find(const char *name);
-/* May it stand in the section of that place? Those of pools also may in [pgwith]. */
+/* May the option stand in a section of that kind? A pool's option also may stand in [pgwith]. */
 bool option_fits(const struct conf_option *, enum option_where section);
-/* The name of the table that is nearest to a word which is none, or NULL if none is near, among
- * those that may stand in the section of that place. */
+/* For a word that is no option: the nearest name among the options that may stand in a section of
+ * that kind, or NULL if none is near. */
 const char *option_nearest(const char *word, enum option_where section);
-/* What PgBouncer's option of that name is called here, for people; NULL if it is none that is
- * known.
- */
+/* What replaces PgBouncer's option of that name, in words for people; NULL if it is not known. */
 const char *option_of_pgbouncer(const char *name);
 
-/* Parses `text`, checks it and stores it in `base` (the struct that `where` says), which frees what
- * was there. Returns 0; or -E_SYNTAX or -E_RANGE, with *why, which the caller frees, and nothing
- * stored; *row, if not NULL, then is the line of the text that is wrong, from 0. */
+/* In all of these, `base` is the struct that `where` of the option names. */
+
+/* Parses and checks `text` and stores the value; the old one is freed. Returns 0; or -E_SYNTAX or
+ * -E_RANGE, with what is wrong in *why, which the caller frees, and nothing stored. Then *row, if
+ * `row` is not NULL, is the line of the text that is wrong, from 0. */
 int option_set(const struct conf_option *, void *base, const char *text, char **why, unsigned *row);
-/* Stores the default, or nothing if there is none. */
+/* Stores the default. Stores nothing if there is none. */
 void option_set_default(const struct conf_option *, void *base);
-/* Do both have the same value? */
+/* Is the option's value the same in both? */
 bool option_same(const struct conf_option *, const void *, const void *);
-/* Gives `to` its own copy of what `from` has. */
+/* Copies the option's value; the old one is freed. */
 void option_copy(const struct conf_option *, void *to, const void *from);
-/* Frees what a string or statements option holds. */
+/* Frees the value of an option of strings or statements. */
 void option_clear(const struct conf_option *, void *base);
 
-/* What an OPTION_STATEMENTS holds; NULL of any other type. */
+/* The value of an OPTION_STATEMENTS; NULL for other types. */
 const struct conf_statements *option_statements(const struct conf_option *, const void *base);
 
-/* The value as it would be written, without passwords. The caller frees. */
+/* The value as it would be written, passwords hidden. The caller frees. */
 char *option_text(const struct conf_option *, const void *base);
-/* What may be written, for people: "an integer from 1 to 10000". The caller frees. */
+/* Which values are allowed, for people: "an integer from 1 to 10000". The caller frees. */
 char *option_range(const struct conf_option *);
-/* The unit of a bare number ("s", "ms", "kB", ...), or NULL where there is none. */
+/* The unit of a number without one ("s", "ms", "kB" ...); NULL if the type has no units. */
 const char *option_bare_unit(const struct conf_option *);
 
 #endif

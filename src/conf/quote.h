@@ -1,9 +1,9 @@
-/* quote: text from outside, made fit for a message. */
+/* quote: makes text from outside safe to stand in a message. */
 #ifndef PGWITH_CONF_QUOTE_H
 #define PGWITH_CONF_QUOTE_H
 
-/* `text` in double quotes: cut at 60 characters, what is not printable as \xNN. The caller frees.
- */
+/* The text in double quotes, cut at 60 bytes; bytes that are not printable ASCII become \xNN. The
+ * caller frees. */
 char *quote_text(const char *text);
 
 #endif

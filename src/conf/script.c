@@ -14,13 +14,13 @@
 	 SQLCLASS_PREPARE_TRANSACTION)
 
 static bool
-is_word(const struct sqltext_token *t, const char *word)
+token_is(const struct sqltext_token *t, const char *word)
 {
 	return t->kind == SQLTEXT_NAME && t->length == strlen(word) &&
 	       strncasecmp(t->start, word, t->length) == 0;
 }
 
-/* COPY ... FROM STDIN, COPY ... TO STDOUT. Words in parentheses are those of a query. */
+/* Is it COPY ... FROM STDIN or COPY ... TO STDOUT? Words in parentheses belong to a query. */
 static bool
 is_copy(const char *sql)
 {
@@ -29,21 +29,21 @@ is_copy(const char *sql)
 
 	sqltext_init(&text, sql, strlen(sql), 0);
 	sqltext_token(&text, &t);
-	if (!is_word(&t, "copy"))
+	if (!token_is(&t, "copy"))
 		return false;
 	while (sqltext_token(&text, &t) != SQLTEXT_END) {
-		bool way = text.depth == 0 && (is_word(&t, "from") || is_word(&t, "to"));
+		bool way = text.depth == 0 && (token_is(&t, "from") || token_is(&t, "to"));
 
 		if (!way)
 			continue;
 		sqltext_token(&text, &t);
-		if (is_word(&t, "stdin") || is_word(&t, "stdout"))
+		if (token_is(&t, "stdin") || token_is(&t, "stdout"))
 			return true;
 	}
 	return false;
 }
 
-/* The number of an argument, 0 if it can be none. */
+/* The number n of an argument $n; 0 if it is too large or not a number. */
 static unsigned
 arg_number(const struct sqltext_token *t)
 {
@@ -54,7 +54,7 @@ arg_number(const struct sqltext_token *t)
 	return n <= CONF_ARGS_MAX ? n : 0;
 }
 
-/* Finds the arguments of a statement. Returns NULL, or what is wrong. */
+/* Finds the arguments that a statement uses. Returns NULL, or what is wrong. */
 static char *
 find_args(struct conf_statement *s)
 {
@@ -67,7 +67,7 @@ find_args(struct conf_statement *s)
 		unsigned n;
 
 		set |= text.tokens == 1 && t.word == SQLWORD_SET;
-		/* In the body of a function they are that function's. */
+		/* In the body of a function, $n is an argument of that function. */
 		if (t.kind != SQLTEXT_NUMBER || *t.start != '$' || text.atomic > 0)
 			continue;
 		n = arg_number(&t);
@@ -86,7 +86,7 @@ find_args(struct conf_statement *s)
 
 /* Checks a statement and finds its arguments. Returns NULL, or what is wrong. */
 static char *
-check(struct conf_statement *s)
+check_statement(struct conf_statement *s)
 {
 	unsigned class = sqlclass(s->sql, strlen(s->sql));
 
@@ -100,9 +100,9 @@ check(struct conf_statement *s)
 	return find_args(s);
 }
 
-/* In words why a statement, which its first line tells, is refused; takes `why`. */
+/* Why a statement is refused, for people, with its first line. Frees `why`. */
 static char *
-refusal(const char *sql, char *why)
+explain_statement(const char *sql, char *why)
 {
 	char *line = mem_strndup(sql, strcspn(sql, "\n")), *quoted = quote_text(line);
 	char *words = mem_printf("%s cannot stand here: %s", quoted, why);
@@ -138,11 +138,11 @@ script_parse(const char *text, struct conf_statements *out, unsigned *row)
 		all.list = mem_realloc(all.list, (all.count + 1) * sizeof *all.list);
 		new = &all.list[all.count++];
 		*new = (struct conf_statement){.sql = mem_strndup(s.start, s.length)};
-		if (!walk.unterminated && (why = check(new)) != NULL)
-			why = refusal(new->sql, why);
+		if (!walk.unterminated && (why = check_statement(new)) != NULL)
+			why = explain_statement(new->sql, why);
 	}
 	if (why == NULL && walk.unterminated)
-		why = refusal(s.start, mem_strdup("a quote or comment does not end"));
+		why = explain_statement(s.start, mem_strdup("a quote or comment does not end"));
 	if (why == NULL) {
 		*out = all;
 		return NULL;

@@ -21,9 +21,9 @@ secret_is_file(const char *value)
 	return strncmp(value, PREFIX, strlen(PREFIX)) == 0;
 }
 
-/* NULL, with *why. */
+/* The path of the file that a value names; NULL, with *why, if it names none. */
 static char *
-path_of(const char *value, char **why)
+secret_path(const char *value, char **why)
 {
 	const char *name = value + strlen(PREFIX), *folder;
 
@@ -50,7 +50,7 @@ path_of(const char *value, char **why)
 	return mem_printf("%s/%s", folder, name);
 }
 
-/* NULL, or what is wrong with the file as such. */
+/* Checks type, permissions and size of the file. Returns NULL, or what is wrong. */
 static char *
 check_file(int fd, const char *path)
 {
@@ -60,7 +60,8 @@ check_file(int fd, const char *path)
 		return mem_printf("cannot look at %s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return mem_printf("%s is not a regular file", path);
-	/* A group is the administrator's choice, and what systemd gives has one by its ACL. */
+	/* The group may read: the administrator chose it, and systemd's credentials have an ACL,
+	 * whose mask shows in these bits. */
 	if (st.st_mode & (S_IRWXO | S_IWGRP))
 		return mem_printf("%s is open to others (mode %04o): chmod 0600 %s", path,
 				  (unsigned)st.st_mode & 07777, path);
@@ -69,7 +70,7 @@ check_file(int fd, const char *path)
 	return NULL;
 }
 
-/* Takes the blanks and line ends around it away. Returns NULL, or what is wrong. */
+/* Removes the blanks and line ends around the text. Returns NULL, or what is wrong with it. */
 static char *
 trim(char *text, size_t bytes, const char *path)
 {
@@ -112,7 +113,7 @@ read_whole(int fd, const char *path, char **why)
 char *
 secret_read(const char *value, char **why)
 {
-	char *path = path_of(value, why), *text = NULL;
+	char *path = secret_path(value, why), *text = NULL;
 	int fd;
 
 	if (path == NULL)

@@ -1,5 +1,5 @@
-/* secret: values that may hold a password and can stand in a file of their own: file:/path, or
- * file:NAME in the folder of systemd's credentials (systemd.exec(5), LoadCredential=). */
+/* secret: values that may hold a password, and that can stand in a file of their own: file:/PATH,
+ * or file:NAME for a credential of systemd (systemd.exec(5), LoadCredential=). */
 #ifndef PGWITH_CONF_SECRET_H
 #define PGWITH_CONF_SECRET_H
 
@@ -8,15 +8,15 @@
 /* Does the value name a file? */
 bool secret_is_file(const char *value);
 
-/* What stands in the file that the value names, without blanks and line ends around it. Returns
- * NULL with what is wrong in *why, in which nothing of the contents is; the caller frees. It is
- * wrong too if everybody may read it. */
+/* The contents of the file that the value names, without the blanks and line ends around them.
+ * Returns NULL, with what is wrong in *why, if the file cannot be read, or if everybody may read it
+ * or its group may write it. *why never contains a part of the contents. The caller frees both. */
 char *secret_read(const char *value, char **why);
 
-/* Overwrites and frees. NULL is fine. */
+/* Overwrites the text, and frees it. NULL is fine. */
 void secret_free(char *);
 
-/* For people: that there is one. The caller frees. */
+/* The value for people: ********, or nothing if it is empty. The caller frees. */
 char *secret_shown(const char *);
 
 #endif

@@ -26,7 +26,7 @@ socket_path(const char *directory, int64_t port)
 }
 
 static char *
-refused(const char *text, const char *why)
+explain_refusal(const char *text, const char *why)
 {
 	char *quoted = quote_text(text), *out = mem_printf("%s: %s", quoted, why);
 
@@ -41,10 +41,10 @@ socket_check_directory(const char *text)
 	size_t shortest;
 
 	if (*text != '/')
-		return refused(text, "expected an absolute path");
+		return explain_refusal(text, "expected an absolute path");
 	if (strstr(text, " #") || strstr(text, "\t#"))
-		return refused(text, "a comment behind a value begins with ;");
-	/* With the real port it is checked again, when both are known. */
+		return explain_refusal(text, "a comment behind a value begins with ;");
+	/* The shortest path that is possible; check_socket() of build.c checks the real one. */
 	path = socket_path(text, 1);
 	shortest = strlen(path);
 	free(path);
@@ -59,7 +59,8 @@ char *
 socket_check_owner(const char *text)
 {
 	if (*text && getpwnam(text) == NULL)
-		return refused(text, "expected the name of a user; there is none of that name");
+		return explain_refusal(text,
+				       "expected the name of a user; there is none of that name");
 	return NULL;
 }
 
@@ -67,6 +68,7 @@ char *
 socket_check_group(const char *text)
 {
 	if (*text && getgrnam(text) == NULL)
-		return refused(text, "expected the name of a group; there is none of that name");
+		return explain_refusal(text,
+				       "expected the name of a group; there is none of that name");
 	return NULL;
 }

@@ -1,19 +1,20 @@
-/* socket: what the configuration may say about the listening socket. */
+/* socket: the options of the listening socket: its path, and checks of them. */
 #ifndef PGWITH_CONF_SOCKET_H
 #define PGWITH_CONF_SOCKET_H
 
 #include <stdint.h>
 
-/* Bytes of a socket's path at most: sun_path of unix(7) without the NUL. */
+/* Bytes of a socket's path at most: sun_path of unix(7), without the NUL. */
 #define SOCKET_PATH_MAX 107
 
 /* The path of the socket, LISTEN/.s.PGSQL.PORT as libpq has it. The caller frees. */
 char *socket_path(const char *directory, int64_t port);
 
-/* Checks of option values. Return NULL, or what is wrong, which the caller frees. The last two ask
- * the system for the name, which may take long: not for a running daemon. */
+/* Check the options listen, socket_owner, socket_group. Return NULL, or what is wrong, which the
+ * caller frees. The last two ask the system whether the name exists, which may take long: they must
+ * not be called in a running daemon. An empty name is right. */
 char *socket_check_directory(const char *);
-char *socket_check_owner(const char *); /* a user that there is, or "" */
+char *socket_check_owner(const char *);
 char *socket_check_group(const char *);
 
 #endif
