@@ -26,7 +26,8 @@ cancel_key_watch(struct cancel_key *k, PGconn *conn)
 	PQsetTraceFlags(conn, PQTRACE_SUPPRESS_TIMESTAMPS);
 }
 
-/* The line of the last login that was tried: the backend's process, and the key. */
+/* Reads the server's process id and key from the trace: the last line of that kind, which belongs
+ * to the last login that was tried. */
 static void
 read_trace(struct cancel_key *k, int backend)
 {
@@ -62,7 +63,7 @@ cancel_key_drop(struct cancel_key *k)
 		return;
 	fclose(k->trace);
 	k->trace = NULL;
-	/* It has what was said of passwords. */
+	/* The trace has the exchange about passwords in it. */
 	if (k->text)
 		explicit_bzero(k->text, k->bytes);
 	free(k->text);
@@ -130,7 +131,8 @@ say_it(int fd, int pid, uint32_t key)
 	return n == 16;
 }
 
-/* The server says nothing; it closes when the signal has been sent. */
+/* Waits until the server closes the connection, which it does without an answer, once the signal
+ * has been sent. */
 static bool
 hear_end(int fd)
 {

@@ -1,6 +1,6 @@
-/* cancel: the key by which a server's query is cancelled, and the CancelRequest that uses it,
- * without libpq: for connections of which no PGconn is left (PostgreSQL 15 documentation, 55.2.8).
- */
+/* cancel: the key by which a server's query is cancelled, and the CancelRequest that uses it. It
+ * works without libpq, for connections that have no PGconn (PostgreSQL 15 documentation,
+ * 55.2.8). */
 #ifndef PGWITH_POOL_CANCEL_H
 #define PGWITH_POOL_CANCEL_H
 
@@ -14,45 +14,46 @@
 
 #include "loop/work.h"
 
-/* What libpq is told at login and does not tell. All zero at first. */
+/* The key of a connection. libpq gets it at login and has no function for it, so it is read from
+ * libpq's trace. All zero at first. */
 struct cancel_key {
 	bool known;
 	uint32_t key;
-	FILE *trace; /* login: libpq's trace goes there, which is where it can be read */
+	FILE *trace; /* during login: libpq writes its trace there */
 	char *text;
 	size_t bytes;
 };
 
-/* A login begins on this connection. */
+/* Before a login: begins to trace the connection. */
 void cancel_key_watch(struct cancel_key *, PGconn *);
-/* It has ended well. */
+/* After a good login: reads the key. */
 void cancel_key_take(struct cancel_key *, PGconn *);
-/* After PQfinish(), if it was not taken. */
+/* After PQfinish(), if the login failed: ends the trace. */
 void cancel_key_drop(struct cancel_key *);
 
-/* Where a CancelRequest must go. */
+/* The address for a CancelRequest. */
 struct cancel_place {
 	struct sockaddr_storage addr;
 	socklen_t bytes;
 };
 
-/* The other end of a server's connection. Of a Unix socket, `path` is where we found it, if that is
- * known: the server may have it elsewhere, in a container of its own. If nothing can be told,
- * sending fails. */
+/* Finds the address of the other end of a server's connection. For a Unix socket, `path` is where
+ * we found the socket, if that is known: the server itself may have it elsewhere, in a container of
+ * its own. If no address can be found, sending fails. */
 void cancel_find(struct cancel_place *, int fd, const char *path);
 
-/* The same by the connection that libpq has made. */
+/* The same for a connection that libpq has made. */
 void cancel_find_dialed(struct cancel_place *, PGconn *);
 
-/* The path, if the other end has it elsewhere, else NULL. */
+/* The path of the socket, if the other end has it elsewhere; otherwise NULL. */
 const char *cancel_path(const struct cancel_place *, int fd);
 
-/* Blocks until the other side has ended the connection, for some seconds at most: then it was
- * heard. Returns false with a reason in `why`. */
+/* Sends a CancelRequest, and blocks until the other side has closed the connection, for some
+ * seconds at most: then the cancel has been heard. False with a reason in `why`. */
 bool cancel_send(const struct cancel_place *, int pid, uint32_t key, char *why, size_t why_size);
 
-/* A server's connection that nobody will go on with: what it runs is cancelled, off the loop, and
- * then `fd`, which is taken over, is closed: PostgreSQL rolls back. `id` is for the log. */
+/* Ends a server's connection that nobody will go on with: cancels what it runs, in a worker thread,
+ * and then closes `fd`, which it takes over; PostgreSQL rolls back. `id` is for the log. */
 void cancel_abandon(struct work *, uint64_t id, int fd, const struct cancel_place *, int pid,
 		    uint32_t key);
 

@@ -5,11 +5,13 @@
 #include "base/log.h"
 #include "wire/msg.h"
 
-/* A query of a pipeline that follows a cancelled one is cancelled when it starts, or after this. A
- * cancel that hits the moment between two queries is lost, so asking again is not optional. */
+/* In a pipeline each query has to be cancelled: again when the next one starts, and after this
+ * time, because a cancel that arrives between two queries hits neither. */
 #define RECANCEL_US 100000
-#define ATTEMPTS    2  /* of a statement of the owner's: a late cancel can hit the first */
-#define OWN_MAX     20 /* of one of our own: a statement_timeout of the session's can hit many */
+/* tries of a statement of the owner's: a cancel that comes late can hit the first one */
+#define ATTEMPTS 2
+/* tries of a statement of our own: a statement_timeout that the session has set can hit many */
+#define OWN_MAX 20
 
 #define TO(state) (1u << (state))
 
@@ -150,15 +152,16 @@ ran_out(const struct cleanup *c, int64_t now_us)
 	return now_us - c->limited_us >= c->limit_us / 2;
 }
 
-/* Everything is answered: what became of the one that was running? It stays due if a late cancel
- * has hit it. */
+/* Notes what became of the statement that was running: everything has been answered. If a late
+ * cancel has hit the statement, it stays due and runs once more. */
 static void
 settle(struct cleanup *c, struct progress *p, int64_t now_us)
 {
 	struct todo_stmt *s = first_due(c);
 
 	c->running = p->texts = false;
-	/* Prepared statements are gone that others count on. */
+	/* It has deallocated statements that other sessions share: DISCARD ALL makes the server's
+	 * list true again. */
 	c->discard |= p->deallocated_all || p->deallocated > 0;
 	p->watch = p->deallocated_all = false;
 	p->deallocated = 0;
@@ -187,7 +190,7 @@ run_first(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out
 	c->attempts++;
 	c->sent = c->running = true;
 	c->copy_failed = false;
-	/* The lease's own, of which the session has not heard. */
+	/* What the lease itself has deallocated, before the session has read the answer. */
 	c->discard |= p->deallocated_all || p->deallocated > 0;
 	p->texts = p->watch = true;
 	p->deallocated_all = false;
@@ -196,7 +199,8 @@ run_first(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out
 
 /* ---- the steps: each returns true if there is more to do at once ---- */
 
-/* Then nothing runs, unless that is in doubt and no answer comes, or it is our own. */
+/* The lease ended normally, so nothing of the client's runs and no cancel is needed, unless we
+ * ourselves have sent something. */
 static bool
 ended_well(const struct cleanup *c)
 {
@@ -209,7 +213,7 @@ cancelling(struct cleanup *c, struct progress *p, unsigned cancels, int64_t now_
 	   struct cleanup_do *todo)
 {
 	if (p->to_left > 0) {
-		/* Made-up bytes could execute half a statement. */
+		/* Completing the message with made-up bytes could execute half a statement. */
 		cleanup_break(c, "the client left in the middle of a message", now_us);
 		return false;
 	}
@@ -227,7 +231,7 @@ cancelling(struct cleanup *c, struct progress *p, unsigned cancels, int64_t now_
 	return true;
 }
 
-/* What is next, without a transaction to be left. */
+/* The state that follows when no transaction is open. */
 static enum cleanup_state
 after_rollback(const struct cleanup *c)
 {
@@ -246,13 +250,15 @@ static bool
 draining(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 {
 	progress_finish(p, out);
-	/* What is due cannot be told: asked at once, and again when a cancel may have hit that. */
+	/* It is not known how many answers are due: ask with a mark, and ask again if a cancel may
+	 * have hit that question. */
 	if (p->unsure || (p->marked && !c->sent)) {
 		progress_mark(p, out);
 		c->sent = true;
 	}
 	if (!progress_at_rest(p)) {
-		/* While marked, what is answered is not counted: only time tells. */
+		/* Until the mark is answered, ReadyForQuery is not counted: then only the time says
+		 * when to cancel again. */
 		bool next_query = c->readies != p->readies && !p->marked;
 
 		if (progress_busy(p) && (c->cancels > 0 || p->marked) &&
@@ -265,7 +271,8 @@ draining(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 	}
 	if (c->running)
 		settle(c, p, now_us);
-	/* What the lease goes on with would not have the session's parameters. */
+	/* The server has refused the session's parameters: the session must not go on with
+	 * others. */
 	if (c->keep && p->own_failed) {
 		cleanup_break(c, "it refused the parameters of the session", now_us);
 		return false;
@@ -293,7 +300,7 @@ rolling_back(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *
 	}
 	if (!progress_at_rest(p))
 		return false;
-	/* Of a transaction that was half begun, an error is the end. */
+	/* A transaction that was half begun ends by ROLLBACK even if that fails. */
 	if (p->status == 'I') {
 		p->half_begun = false;
 		enter(c, after_rollback(c), now_us);
@@ -322,7 +329,8 @@ running(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 			enter(c, CLEANUP_CANCELLING, now_us);
 			return true;
 		}
-		/* Data for a COPY IN there is none. Behind its failure a Sync may be due. */
+		/* We have no data for a COPY IN: it is made to fail, and a Sync may be due behind
+		 * that. */
 		c->copy_failed |= p->copy == COPY_IN;
 		if (p->copy == COPY_IN || p->skipping)
 			progress_finish(p, out);
@@ -340,7 +348,8 @@ static bool
 restoring(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 {
 	if (c->discard && !c->keep && !c->sent) {
-		/* After one that was cut short, the limit that may have done it is lifted first. */
+		/* If DISCARD ALL was cancelled, the cause may be the session's statement_timeout:
+		 * switch that off, then try again. */
 		c->lifting = c->restores > 0 && !c->lifting;
 		c->restores++;
 		send_own(c, p, c->lifting ? "SET statement_timeout = 0" : "DISCARD ALL", out);
@@ -356,15 +365,16 @@ restoring(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out
 		cleanup_break(c, "DISCARD ALL failed", now_us);
 		return false;
 	}
-	/* Those of a session that were refused are gone with all the others. */
+	/* DISCARD ALL has undone all parameters, also those that the server had refused in part. */
 	if (c->sent)
 		p->own_failed = false;
 	enter(c, CLEANUP_DONE, now_us);
 	return false;
 }
 
-/* No step may take more than half of the whole limit, so that one that hangs leaves time for the
- * news. A statement that does is cancelled: running() sees to that. */
+/* Is the time over? No step may take more than half of the limit, so that after one that hangs
+ * there is time to tell the owner. A statement of the owner's that takes too long is cancelled in
+ * running(). */
 static bool
 too_late(struct cleanup *c, int64_t now_us)
 {
@@ -389,7 +399,8 @@ cleanup_step(struct cleanup *c, struct progress *p, unsigned cancels, int64_t no
 	struct cleanup_do todo = {0};
 	bool more = !too_late(c, now_us);
 
-	/* Whoever was to get the answers to what the server has skipped is gone, or told. */
+	/* Queries of the client's that the server has skipped need no answer any more: the client
+	 * has gone, or has been told. */
 	p->rescue = 0;
 	while (more) {
 		switch (c->state) {

@@ -19,7 +19,8 @@ each(struct pool *pool, void (*fn)(struct pool *))
 
 /* ---- servers ---- */
 
-/* Another one may be begun in its place, behind these. */
+/* Another attempt may be started for each that is given up; it goes to the end of the list, so only
+ * those of now are counted. */
 static void
 give_up_connecting(struct pool *pool)
 {
@@ -84,7 +85,7 @@ gate_pause(struct pool *pool)
 	each(group, empty);
 }
 
-/* The pause does not count for those who wait. */
+/* Counts the pause for those who wait, so that wait_timeout leaves it out. */
 static void
 forgive(struct pool *pool)
 {

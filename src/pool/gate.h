@@ -1,17 +1,20 @@
 /* gate: what an administrator does to whole pools: who may come in, who may lease, and which
- * servers are to be replaced. Each takes any pool of a group, and is about all of them. */
+ * servers are to be replaced. Each function takes any pool of a group and applies to the whole
+ * group. */
 #ifndef PGWITH_POOL_GATE_H
 #define PGWITH_POOL_GATE_H
 
 #include "pool/pool.h"
 
-/* Nobody gets a lease any more, and servers are closed as soon as nobody holds them. Who waits goes
- * on waiting, without wait_timeout. */
+/* Pauses the group: nobody gets a lease any more, and each server is closed as soon as nobody holds
+ * it. Sessions that wait go on waiting, and wait_timeout stands still. */
 void gate_pause(struct pool *);
-/* Whoever has waited is served. Returns false if it was not paused. */
+/* Ends the pause; sessions that have waited are served. Returns false if the group was not
+ * paused. */
 bool gate_resume(struct pool *);
 
-/* Servers that are there now are closed: idle ones at once, others when they are returned. */
+/* Replaces the servers that exist now: idle ones are closed at once, others when they are
+ * returned. */
 void gate_reconnect(struct pool *);
 
 void gate_set(struct pool *, enum pool_gate);
@@ -28,14 +31,14 @@ gate_of(const struct pool *pool)
 	return pool->group->gate;
 }
 
-/* May nobody new come in? Then *e says it, and is the caller's to clear. */
+/* Is the pool closed to new sessions? If so, *e has the error, and is the caller's to clear. */
 bool gate_refuses(const struct pool *, struct err *e);
 
-/* Servers that exist, and of those the ones that are to be closed when they are returned. */
+/* How many servers the group has, and how many of them will be closed when they are returned. */
 unsigned gate_servers(const struct pool *);
 unsigned gate_retiring(const struct pool *);
 
-/* The pool that stands for the group of that name, or NULL. */
+/* The group's own pool, by its name; or NULL. */
 struct pool *gate_find(const struct pools *, const char *name);
 
 #endif

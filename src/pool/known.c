@@ -16,7 +16,7 @@ struct answer {
 	struct hash_node node;
 	struct list_node recent;
 	size_t bytes;
-	const char *value, *result; /* in text */
+	const char *value, *result; /* both in `text` */
 	char text[];                /* name NUL value NUL result NUL */
 };
 

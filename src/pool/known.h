@@ -1,6 +1,6 @@
-/* known: what the servers of a pool have made of startup parameters: which values they take, and
- * what a reported parameter is then. With it a login with parameters that some client has had
- * before needs no server. Bounded: the least recently used are forgotten. No I/O. */
+/* known: which values of startup parameters the servers of a pool have taken, and what they then
+ * report of each parameter. So a login needs no server if some client has had the same parameters
+ * before. The number is bounded: the least recently used ones are forgotten. No I/O. */
 #ifndef PGWITH_POOL_KNOWN_H
 #define PGWITH_POOL_KNOWN_H
 
@@ -12,18 +12,19 @@
 struct known {
 	struct hash answers;
 	struct list recent; /* least recently used first */
-	size_t bytes;       /* that they take */
+	size_t bytes;       /* memory that they take */
 };
 
 void known_init(struct known *);
 /* Forgets everything. */
 void known_clear(struct known *);
 
-/* The server has taken this value; `result`: what it reports of the parameter then, or "" if it
- * reports nothing of it. */
+/* Notes that a server has taken this value. `result`: what it then reports of the parameter; "" if
+ * it reports nothing. */
 void known_add(struct known *, const char *name, const char *value, const char *result);
 
-/* The result, valid until the next change; NULL: no server has been seen to take the value. */
+/* What a server reports after it has taken this value; valid until the next change. NULL: no server
+ * has been seen to take the value. */
 const char *known_result(struct known *, const char *name, const char *value);
 
 #endif

@@ -38,8 +38,8 @@ lease_init(struct lease *l, const struct lease_ops *ops, void *owner, uint64_t s
 	*l = (struct lease){.ops = ops, .owner = owner, .session = session};
 }
 
-/* The client knows the server's process by a number of its own: notifications that come of its own
- * NOTIFY have that, too. */
+/* The client was told a number of its own for the server's process id: notifications of its own
+ * NOTIFY must have it, too. */
 static void
 name_backend(const struct lease *l, struct server *srv)
 {
@@ -47,7 +47,7 @@ name_backend(const struct lease *l, struct server *srv)
 	srv->progress.given_pid = lease_number(l->session);
 }
 
-/* What lease_enter() and lease_grant() have in common. */
+/* The lease gets this server. */
 static void
 hold(struct lease *l, struct pool *pool, struct server *srv)
 {
@@ -63,8 +63,8 @@ hold(struct lease *l, struct pool *pool, struct server *srv)
 	server_set_state(srv, SERVER_LEASED);
 }
 
-/* Holds the server, or, if that is NULL, waits: at the end of the queue, or ahead of it for one
- * that nobody has had. */
+/* Holds `srv`; if that is NULL, waits: at the end of the queue, or with `fresh` at its front, for a
+ * server that nobody has had. */
 static int
 hold_or_wait(struct lease *l, struct pool *pool, struct server *srv, bool fresh, struct err *e)
 {
@@ -126,7 +126,7 @@ lease_heard(struct lease *l, uint64_t answers, uint64_t rests)
 	int64_t now;
 
 	l->pool->stats.queries += answers;
-	/* Our own, ahead of the client's. */
+	/* An exchange of our own ended, ahead of the client's: it is not counted. */
 	if (answers == 0 && rests == 0 && owes)
 		return;
 	now = loop_now_us(l->pool->all->loop);
@@ -148,7 +148,7 @@ lease_heard_own(struct lease *l, int64_t began_us)
 		l->xact_us = began_us;
 }
 
-/* However far it was. */
+/* Ends the statistics of an exchange and a transaction that break off. */
 static void
 end_work(struct lease *l)
 {
@@ -167,7 +167,7 @@ lease_enter_fresh(struct lease *l, struct pool *pool, struct err *e)
 	return hold_or_wait(l, pool, pool_take_fresh(pool), true, e);
 }
 
-/* It has neither a server nor a place in a queue any more. */
+/* Makes it NONE: it has neither a server nor a place in a queue any more. */
 static void
 be_none(struct lease *l)
 {
@@ -178,7 +178,7 @@ be_none(struct lease *l)
 	l->fresh = false;
 }
 
-/* It is in no queue any more. */
+/* Takes it out of the queue, and makes it NONE. */
 static void
 stop_waiting(struct lease *l)
 {
@@ -221,7 +221,7 @@ stop_holding(struct lease *l)
 {
 	end_work(l);
 	l->srv->idle_us = loop_now_us(l->pool->all->loop);
-	/* A slow client may have stopped the reading. */
+	/* Reading may have been stopped because the client was slow. */
 	stream_resume(&l->srv->stream);
 }
 
@@ -307,7 +307,7 @@ lease_lost(struct lease *l, struct todo *done, const char *why)
 void
 lease_cleaned(struct lease *l, struct todo *done)
 {
-	/* Its owner has left while the server was given to the next one. */
+	/* The owner has left the lease while the server was given to the next one. */
 	if (l->state != LEASE_CLEANING)
 		return;
 	if (l->srv) {

@@ -10,17 +10,17 @@
 #include "pool/gate.h"
 #include "pool/probe.h"
 
-/* With role = client: so much longer must somebody have waited for another role to get this one's
- * server. */
+/* With role = client: the server of one role is given up for another role only if somebody has
+ * waited for that longer by this much. */
 #define ROLE_PATIENCE_US (100 * UNIT_MS)
-/* What servers have told is taken for true for so long. */
+/* How long the last reports of parameters are taken to be true. */
 #define STALE_US (1 * UNIT_S)
 
-/* After a connection was lost, for so long the others are asked for a sign of life before they are
- * lent. */
+/* After a connection was lost: for this long, other servers are asked for a sign of life before
+ * they are lent. */
 #define DOUBT_US UNIT_S
 
-/* From an attempt that has failed to the next; then twice as long each time, up to retry_delay. */
+/* From the first failed attempt to the next one; the pause doubles each time, up to retry_delay. */
 #define RETRY_FIRST_US (100 * UNIT_MS)
 
 void
@@ -33,7 +33,7 @@ pools_init(struct pools *all, struct loop *loop, struct work *work)
 	list_init(&all->list);
 	statements_init(&all->statements);
 	tolds_init(&all->told);
-	/* One read, and a header that had been kept back. */
+	/* What one read can give, and a header that was kept back before. */
 	buf_init(&all->filtered, LOOP_SCRATCH + 64);
 }
 
@@ -58,7 +58,7 @@ pool_conninfo(const struct conf_pool *conf, const char *role, char *why, size_t 
 	return ci;
 }
 
-/* `group`: NULL, or the pool of which it serves one role. */
+/* `group`: NULL, or the pool of which the new one serves one role. */
 static struct pool *
 make_pool(struct pools *all, const struct conf_pool *conf, struct pool *group, const char *role,
 	  char *why, size_t why_size)
@@ -109,7 +109,7 @@ pools_find(struct pools *all, const char *name, const char *role)
 		if (pool->role == NULL)
 			group = pool;
 	}
-	/* Its conninfo was understood when the group was made. */
+	/* The conninfo is right: the group was made from it. */
 	return group ? make_pool(all, group->conf, group, role, why, sizeof why) : NULL;
 }
 
@@ -165,7 +165,8 @@ fail_waiters(struct pool *pool, const struct err *e)
 	struct list_node *n;
 	unsigned most = pool->waiting.count;
 
-	/* One that fails may ask again at once: it goes to the end, behind those that are meant. */
+	/* A session that is refused may ask again at once. It then stands at the end, behind those
+	 * that are counted here. */
 	while (most-- > 0 && (n = list_first(&pool->waiting)) != NULL)
 		lease_fail(LIST_OBJ(n, struct lease, node), e);
 }
@@ -177,8 +178,8 @@ pool_free(struct pool *pool)
 	struct err e;
 
 	list_remove(&pool->all->list, &pool->node);
-	/* A group outlives its parts: they are freed with it, at the end of the turn, in this
-	 * order. */
+	/* A group lasts longer than its parts: both are freed at the end of the turn, in the order
+	 * of these calls. */
 	err_make(&e, ERR_SHUTDOWN);
 	fail_waiters(pool, &e);
 	err_clear(&e);
@@ -211,7 +212,7 @@ pool_is_stale(const struct pool *pool)
 {
 	const char *standby = pool_param(pool, "in_hot_standby");
 
-	/* That a standby has been promoted is what clients are looking for. */
+	/* A standby may have been promoted since, which is just what clients look for. */
 	return loop_now_us(pool->all->loop) - pool->heard_us > STALE_US ||
 	       (standby && strcmp(standby, "on") == 0);
 }
@@ -230,9 +231,9 @@ may_try(const struct pool *pool)
 	return pool->retry_us == 0 || loop_now_us(pool->all->loop) >= pool->retry_us;
 }
 
-/* Does the last failed attempt concern nobody yet? PostgreSQL was there, and may be again: the
- * first attempt is repeated in any case, the others if the pool says so. What PostgreSQL itself
- * answers is the answer. */
+/* Do sessions go on waiting after the last failed attempt? Only if a server had logged in before:
+ * PostgreSQL may be back soon, so the first attempt is repeated in any case, later ones with
+ * wait_while_down. An answer of PostgreSQL's own, such as a wrong password, is told at once. */
 static bool
 is_patient(const struct pool *pool)
 {
@@ -258,8 +259,8 @@ pool_oldest_idle(struct pool *group, const struct pool *except)
 	return oldest;
 }
 
-/* Does somebody wait who can only be given a server that nobody has had, and none is being opened?
- * They stand ahead. */
+/* Does the first session of the queue need a server that nobody has had, and none is being opened?
+ * (Such sessions stand at the front.) */
 static bool
 wants_fresh(const struct pool *pool)
 {
@@ -269,7 +270,8 @@ wants_fresh(const struct pool *pool)
 	       pool->servers[SERVER_CONNECTING].count == 0;
 }
 
-/* The group is full: the idle server of another role that has been idle longest makes room. */
+/* The group is full: makes room by closing the server of another role that has been idle
+ * longest. */
 static bool
 make_room(struct pool *pool)
 {
@@ -288,8 +290,8 @@ make_room(struct pool *pool)
 	return pool->group->total < pool->conf->size;
 }
 
-/* The pool of the same group, another than this, whose first waiter has waited longest; NULL if
- * none waits. */
+/* The other pool of the same group whose first session has waited longest; NULL if nobody waits
+ * there. */
 static struct pool *
 other_waiting(const struct pool *pool, int64_t *since_us)
 {
@@ -312,7 +314,7 @@ other_waiting(const struct pool *pool, int64_t *since_us)
 	return longest;
 }
 
-/* Is the place that is free, the last one, for another role's waiter? */
+/* Is there only one free place, and somebody of another role who should have it? */
 static bool
 later_than_others(const struct pool *pool)
 {
@@ -327,8 +329,9 @@ later_than_others(const struct pool *pool)
 	       other->servers[SERVER_CONNECTING].count < other->waiting.count;
 }
 
-/* A server that is free here is given up for another role, if somebody waits for that role longer
- * than anybody for this one; a little longer does not count, since it costs a login. */
+/* Gives a free server up for another role, if somebody waits for that role longer than anybody for
+ * this one. The difference must be ROLE_PATIENCE_US, since the change costs a login. Returns false
+ * if the server stays. */
 static bool
 give_way(struct pool *pool, struct server *srv)
 {
@@ -345,7 +348,7 @@ give_way(struct pool *pool, struct server *srv)
 	return true;
 }
 
-/* Servers that are kept though nobody wants them now. */
+/* How many servers are kept even if nobody wants them. */
 static int64_t
 least(const struct pool *pool)
 {
@@ -357,21 +360,21 @@ pool_fill(struct pool *pool)
 {
 	const struct conf_pool *conf = pool->conf;
 	struct list *opening = &pool->servers[SERVER_CONNECTING];
-	/* Those that are asked for a sign of life will be there at once, or be closed. */
+	/* A server in SERVER_CHECKING will be free at once, or be closed. */
 	unsigned wanted = pool->waiting.count > pool->servers[SERVER_CHECKING].count
 			      ? pool->waiting.count - pool->servers[SERVER_CHECKING].count
 			      : 0;
 
-	/* The usual case: there are enough. */
+	/* The usual case: there are enough servers. */
 	if (opening->count >= wanted && pool->count >= conf->min_size)
 		return;
 	if (pool->all->closing || pool->all->handing || gate_paused(pool) ||
 	    !list_linked(&pool->node) || !may_try(pool))
 		return;
-	/* With role = client nobody comes in by the group's own pool. */
+	/* With role = client the group's own pool has no sessions. */
 	if (conf->role == CONF_ROLE_CLIENT && pool->role == NULL)
 		return;
-	/* While it is down, one attempt is enough to notice the end of that. */
+	/* While the server is down, one attempt at a time is enough to notice its return. */
 	while (opening->count < (pool->down_us ? 1 : conf->max_opening) &&
 	       (opening->count < wanted || pool->count < least(pool))) {
 		if (later_than_others(pool))
@@ -390,7 +393,7 @@ pool_heard(struct pool *pool, struct server *srv)
 	pool->heard_us = loop_now_us(pool->all->loop);
 	if (srv->told == srv->heard && srv->context == srv->heard_context)
 		return;
-	/* Another version may take other values, and report other parameters. */
+	/* Another version of PostgreSQL may take other values and report other parameters. */
 	version = pool_param(pool, "server_version");
 	value = told_get(srv->told, "server_version");
 	if (version == NULL || value == NULL || strcmp(version, value) != 0) {
@@ -415,7 +418,7 @@ outlived(const struct pool *pool, const struct server *srv)
 	       loop_now_us(pool->all->loop) - srv->connected_us >= server_spread_us(srv, most);
 }
 
-/* It has become smaller. */
+/* Has a reload made the pool smaller than it is? */
 static bool
 surplus(const struct pool *pool)
 {
@@ -439,7 +442,7 @@ pool_server_connected(struct pool *pool, struct server *srv)
 	pool_server_ready(pool, srv);
 }
 
-/* The first in the queue that can be given this server; NULL: nobody. */
+/* The first lease of the queue that can be given this server; NULL: none. */
 static struct list_node *
 first_waiting(const struct pool *pool, const struct server *srv)
 {
@@ -467,7 +470,7 @@ pool_server_ready(struct pool *pool, struct server *srv)
 		return;
 	}
 	if (pool->all->handing) {
-		/* The next process serves those who wait. */
+		/* Sessions that wait are served by the next process. */
 		if (!server_can_move(srv))
 			server_close(srv, "it cannot be handed over");
 		return;
@@ -483,8 +486,8 @@ pool_server_ready(struct pool *pool, struct server *srv)
 	pool_fill(pool);
 }
 
-/* PostgreSQL has answered the login, and another attempt would be answered the same: not if it has
- * no room or starts up (57P03), or is none that target_session_attrs wants. */
+/* Has PostgreSQL refused the login in a way that the next attempt would meet again? Not if it has
+ * no room or is starting (53..., 57P03), or is not what target_session_attrs asks for. */
 static bool
 is_refusal(const char *sqlstate)
 {
@@ -496,7 +499,7 @@ is_refusal(const char *sqlstate)
 	return *sqlstate != 0;
 }
 
-/* Until the next attempt: where somebody may be waiting, soon at first. */
+/* The pause before the next attempt: short at first, as long as sessions go on waiting. */
 static int64_t
 pause_us(const struct pool *pool)
 {
@@ -517,8 +520,8 @@ pool_server_failed(struct pool *pool, const char *reason, const char *sqlstate)
 	struct err e;
 
 	err_make(&e, ERR_SERVER_UNREACHABLE, pool->conf->name, reason);
-	/* Once, and not for each attempt, whatever they fail by in turn; but what PostgreSQL itself
-	 * has to say. */
+	/* Warn once, not for each attempt, even if the reasons take turns; but warn of each new
+	 * answer of PostgreSQL's own. */
 	news = pool->last_error.id == ERR_NONE || refused != pool->refused ||
 	       (refused && strcmp(pool->last_error.message, e.message) != 0);
 	if (news)
@@ -534,13 +537,13 @@ pool_server_failed(struct pool *pool, const char *reason, const char *sqlstate)
 	}
 	if (pool->down_us == 0 && pool->count == pool->servers[SERVER_CONNECTING].count)
 		pool->down_us = now;
-	/* While others serve, or may yet come about, there is something to wait for. */
+	/* As long as other servers work, or this one may come back, waiting makes sense. */
 	if (pool->count == 0 && !is_patient(pool))
 		fail_waiters(pool, &e);
 	err_clear(&e);
 }
 
-/* A connection was lost a moment ago, and this one has said nothing since. */
+/* Was a connection lost a moment ago, and has this server sent nothing since? */
 static bool
 is_doubtful(const struct pool *pool, const struct server *srv)
 {
@@ -561,18 +564,19 @@ pool_take_idle(struct pool *pool)
 		struct server *srv = LIST_OBJ(n, struct server, node);
 		const char *why;
 
-		/* It may have said its last words: nobody's statement must get lost in it. */
+		/* It may have sent its last words: no client's statement must get lost in it. */
 		if (server_has_news(srv)) {
 			server_hear(srv);
 			if (srv->state != SERVER_IDLE)
 				continue;
 		}
-		/* Whatever has ended another may be about to end this one. */
+		/* What has ended another connection may be about to end this one. */
 		if (is_doubtful(pool, srv)) {
 			server_check(srv);
 			return NULL;
 		}
-		/* What has come meanwhile, or was not there before a restart of the daemon. */
+		/* Something may have come meanwhile, or have been there before a restart of the
+		 * daemon. */
 		why = server_remains(srv);
 		if (why == NULL)
 			return srv;
@@ -610,7 +614,7 @@ pool_take_fresh(struct pool *pool)
 
 /* ---- waiting ---- */
 
-/* Who holds what: the numbers of an error of this pool. */
+/* Adds to an error of this pool who holds its servers. */
 static void
 say_numbers(const struct pool *pool, struct err *e)
 {
@@ -648,8 +652,8 @@ pool_refuses(struct pool *pool, struct err *e)
 		err_copy(e, &pool->last_error);
 		return true;
 	}
-	/* Before the first server has logged in nobody can be let in: logins wait without being
-	 * counted. */
+	/* max_waiting counts only after the first server has logged in: before that every session
+	 * must wait. */
 	if (pool->told && pool->waiting.count >= pool->conf->max_waiting) {
 		err_make(e, ERR_QUEUE_FULL, pool->conf->name, (unsigned)pool->conf->max_waiting);
 		say_numbers(pool, e);
@@ -675,8 +679,8 @@ pool_wait_error(const struct pool *pool, int64_t limit_us, struct err *e)
 	say_numbers(pool, e);
 }
 
-/* The first in the queue that waits since then. They are in the order of their time, but for those
- * ahead. */
+/* The first lease of the queue that has waited since `then` or longer. The queue is in order of
+ * time, but for the leases at its front that need a new server. */
 static struct lease *
 first_overdue(const struct pool *pool, int64_t then)
 {
@@ -722,7 +726,7 @@ sweep_connecting(struct pool *pool, int64_t now)
 		struct server *srv = LIST_OBJ(n, struct server, node);
 
 		if (now - srv->since_us < pool->conf->connect_timeout_us)
-			return; /* they are in order of their start */
+			return; /* the list is in order of their start */
 		if (server_try_next(srv))
 			continue;
 		snprintf(text, sizeof text, "no answer within %s",
@@ -740,8 +744,9 @@ sweep_cleaning(struct pool *pool)
 		server_step(LIST_OBJ(n, struct server, node));
 }
 
-/* Is it the time for the server to be closed because of its age? One that is due gives way to those
- * who wait, and to the successor of another that was closed, until it is as old as it may be. */
+/* Must the idle server be closed because of its age? A server that is due gives way to sessions
+ * that wait, and to the successor of another one that was closed, until it is as old as it may
+ * be. */
 static bool
 is_too_old(const struct pool *pool, const struct server *srv, int64_t now)
 {
@@ -758,8 +763,8 @@ sweep_idle(struct pool *pool, int64_t now)
 	struct list_node *n, *before;
 	bool closed = false;
 
-	/* From the least recently used. One is closed in each sweep: whatever has made them all
-	 * come at once must not make all of them go at once. */
+	/* Begin with the least recently used. Only one is closed in each sweep, so that servers
+	 * that were opened all at once are not closed all at once. */
 	for (n = pool->servers[SERVER_IDLE].head.prev; n != &pool->servers[SERVER_IDLE].head;
 	     n = before) {
 		struct server *srv = LIST_OBJ(n, struct server, node);
@@ -820,7 +825,7 @@ pool_stats_move(struct pool *to, struct pool *from)
 bool
 pool_is_spent(const struct pool *pool)
 {
-	/* One that is only away (probe.h) is a role that there is. */
+	/* A pool whose server is only away (probe_us) belongs to a role that exists. */
 	return pool->role && pool->count == 0 && pool->waiting.count == 0 && may_try(pool) &&
 	       (pool->probe_us == 0 || pool->told == NULL);
 }

@@ -1,4 +1,5 @@
-/* pool: a named set of servers made from one conninfo, and the queue of those who wait for one. */
+/* pool: a named set of servers with the same conninfo, and the queue of the leases that wait for
+ * one. */
 #ifndef PGWITH_POOL_POOL_H
 #define PGWITH_POOL_POOL_H
 
@@ -20,170 +21,180 @@
 /* All pools, and what they share. */
 struct pools {
 	struct loop *loop;
-	struct work *work;    /* cancels and name look-ups */
+	struct work *work;    /* threads for cancels and name look-ups */
 	struct idmap servers; /* id -> struct server */
 	struct statements statements;
 	struct tolds told;
-	struct buf filtered; /* what of one read is for the client */
+	struct buf filtered; /* the part of one read that is for the client */
 	struct list list;    /* of struct pool */
-	bool closing;        /* nothing new is opened */
-	bool handing;        /* handover.h: nothing new is opened, nobody gets a lease */
-	/* Handed down: the cancel that `requester` asked for has ended. */
+	bool closing;        /* shutdown: no server is opened any more */
+	bool handing;        /* handover.h: no server is opened, and nobody gets a lease */
+	/* Handed down: called when the cancel that `requester` asked for has ended. */
 	void (*cancelled)(void *arg, uint64_t requester);
 	void *cancelled_arg;
 };
 
 /* Sums since the start. Bytes are those of clients. */
 struct pool_stats {
-	/* As PgBouncer's manual has them: of what clients do, not of the daemon's own exchanges. */
-	uint64_t xacts;   /* transactions; a statement outside of one is one */
-	uint64_t queries; /* requests: what is answered by a ReadyForQuery */
+	/* As in PgBouncer's manual. They count what clients do, not the daemon's own exchanges. */
+	uint64_t xacts;   /* transactions; a statement outside of a transaction counts as one */
+	uint64_t queries; /* requests that are answered by a ReadyForQuery */
 	uint64_t received;
 	uint64_t sent;
-	int64_t xact_us;  /* with a server, from the first request of each to its end */
-	int64_t query_us; /* with a server, from each request to its answer */
-	int64_t wait_us;  /* for a server */
+	/* time with a server, from the first request of a transaction to its end */
+	int64_t xact_us;
+	int64_t query_us; /* time with a server, from each request to its answer */
+	int64_t wait_us;  /* time of waiting for a server */
 	uint64_t waits;   /* leases that had to wait */
 	uint64_t
-	    wait_fails;  /* of those, the ones that ended without a server (client gone excepted) */
+	    /* waits that ended without a server, but not because the client had gone */
+	    wait_fails;
 	uint64_t opened; /* servers logged in */
 	uint64_t open_fails;
-	uint64_t closed;   /* servers closed for whatever reason */
-	uint64_t broken;   /* of those, the ones that cleanup could not save, or that were lost */
-	uint64_t cleanups; /* that ended well */
+	uint64_t closed;   /* servers closed, for any reason */
+	uint64_t broken;   /* servers closed because cleanup failed or the connection was lost */
+	uint64_t cleanups; /* cleanups that ended well */
 	int64_t cleanup_us;
 	uint64_t cancels;         /* CancelRequests sent */
-	uint64_t statements;      /* that leases left to be run in cleanup */
-	uint64_t statement_fails; /* of those, the ones that failed or could not be run */
+	uint64_t statements;      /* statements that leases left to be run in cleanup */
+	uint64_t statement_fails; /* statements of those that failed or could not be run */
 };
-/* Adds all of them. */
+/* Adds every sum. */
 void pool_stats_add(struct pool_stats *to, const struct pool_stats *);
 
-/* Whom an administrator lets into a pool. */
+/* Whom the administrator lets into a pool. */
 enum pool_gate {
 	POOL_ENABLED,
-	POOL_DISABLED, /* nobody new */
-	POOL_DRAINED   /* nobody new, and those who are in are told to go when they are at rest */
+	POOL_DISABLED, /* nobody new comes in */
+	POOL_DRAINED   /* nobody new comes in, and each session is ended when it is at rest */
 };
 
 struct pool {
 	struct pools *all;
 	struct list_node node;
 	struct pool
-	    *group; /* itself; or the pool whose clients of one role it serves (role = client) */
-	char *role; /* that role, or NULL */
-	unsigned total;               /* servers of the whole group; kept in the group's own pool */
-	const struct conf_pool *conf; /* kept, until the end of the turn in which it has another */
-	bool used;                    /* while unused pools are looked for: somebody is in it */
-	bool removed; /* nobody new comes in, and it is freed when the last has left; the group's
-			 own pool has it for all of them */
-	enum pool_gate gate; /* the group's own pool has it for all of them; so the next */
-	bool paused;         /* nobody gets a lease */
-	bool sequences;      /* somebody has asked for numbers of sequences: session/sequences.h */
-	int64_t paused_us;   /* since then */
+	    /* the pool itself or, with role = client, the pool of which this one serves one role */
+	    *group;
+	char *role; /* the role that it serves, or NULL */
+	/* servers of the whole group; counted in the group's own pool */
+	unsigned total;
+	/* counted reference; an old one is freed at the end of the turn */
+	const struct conf_pool *conf;
+	bool used; /* while unused pools are looked for: somebody uses it */
+	/* nobody new comes in, and the pool is freed when the last session has left. Only the
+	 * group's own pool has this set */
+	bool removed;
+	/* the group's own pool has it for the whole group; so for `paused` and `paused_us` */
+	enum pool_gate gate;
+	bool paused;       /* nobody gets a lease */
+	bool sequences;    /* a session has asked for numbers of sequences: session/sequences.h */
+	int64_t paused_us; /* since then */
 	struct conninfo *conninfo;
-	struct list servers[SERVER_NSTATES]; /* idle: most recently used first; leased: longest held
-						first */
-	unsigned count;                      /* servers that exist, in whatever state */
-	struct list waiting;                 /* leases, first in first out */
-	bool worked;     /* a server has logged in; the group's own pool has it for all of them */
-	bool refused;    /* at the last attempt PostgreSQL itself has said no */
-	int64_t loss_us; /* PostgreSQL has ended a connection of the group's; in its own pool */
-	int64_t down_us; /* no server is there, and none can be had since then; 0: not so */
+	/* idle ones: most recently used first; leased ones: longest held first */
+	struct list servers[SERVER_NSTATES];
+	unsigned count;      /* servers of this pool, in any state */
+	struct list waiting; /* leases that wait, first in first out */
+	/* a server has logged in once; in the group's own pool, for the whole group */
+	bool worked;
+	bool refused; /* at the last attempt PostgreSQL itself refused the login */
+	/* when PostgreSQL last ended a connection of the group; in the group's own pool */
+	int64_t loss_us;
+	int64_t down_us; /* since when there is no server and none can be opened; 0: not so */
 	unsigned
-	    attempts; /* that have failed since a server has logged in; those at once are one */
+	    /* failed attempts since a server last logged in; several at the same time count once */
+	    attempts;
 	struct err last_error; /* of the last failed connect */
-	int64_t retry_us;      /* not to be tried again before */
-	int64_t probe_us;      /* probe.h: to be tried then; 0: not */
-	/* What its servers have said last of their parameters, where no session has set them; NULL:
-	 * none has logged in yet. */
+	int64_t retry_us;      /* no attempt before this time */
+	int64_t probe_us;      /* probe.h: when to try; 0: no try is planned */
+	/* What its servers last reported of their parameters, as far as no session had set them;
+	 * NULL: none has logged in yet. */
 	struct told *told;
-	int64_t heard_us;   /* when one of them was last at the end of a statement */
-	struct known known; /* startup parameters that its servers have taken */
+	int64_t heard_us;   /* when such a report was last up to date: at the end of a statement */
+	struct known known; /* values of startup parameters that its servers have taken */
 	struct pool_stats stats;
-	struct pool_stats period_start; /* stats when the period began */
-	struct pool_stats period;       /* what the last whole period added */
+	struct pool_stats period_start; /* `stats` when the period began */
+	struct pool_stats period;       /* what the last complete period added */
 	int64_t period_us;              /* when the period began */
 };
 #define POOL_PERIOD_US (60 * INT64_C(1000000)) /* PgBouncer's stats_period */
 
 void pools_init(struct pools *, struct loop *, struct work *);
-/* After the last pool has been freed. */
+/* Call it after the last pool has been freed. */
 void pools_clear(struct pools *);
 
-/* Makes the pool and opens its min_size; keeps `conf`. Returns NULL and a reason in `why` if the
- * conninfo cannot be parsed. */
+/* Makes the pool and opens min_size servers; keeps a reference to `conf`. NULL and a reason in
+ * `why` if the conninfo is wrong. */
 struct pool *pool_new(struct pools *, const struct conf_pool *conf, char *why, size_t why_size);
 
-/* Closes every server and fails every waiter; frees at the end of the turn. */
+/* Closes every server and fails every wait; frees the pool at the end of the turn. */
 void pool_free(struct pool *);
 
-/* The pool of that name for a client of that role, or NULL: with role = client each role has one of
- * its own, made when it is first asked for; all of them together have `size` servers. */
+/* The pool of that name for a client of that role, or NULL. With role = client each role has a pool
+ * of its own, made when it is first asked for; together they have at most `size` servers. */
 struct pool *pools_find(struct pools *, const char *name, const char *role);
 
-/* What the servers of the pool of that name, of whatever role, have said last of a parameter; NULL:
- * nothing yet. */
+/* What a server of the pool of that name, of any role, last reported of a parameter; NULL: nothing
+ * yet. */
 const char *pools_told(const struct pools *, const char *name, const char *parameter);
 
-/* Time limits of everything in all pools. */
+/* Checks the time limits of everything in all pools. */
 void pools_sweep(struct pools *);
 
-/* Servers in use: leased, or in cleanup. */
+/* How many servers are leased or in cleanup. */
 unsigned pool_busy(const struct pool *);
 unsigned pools_busy(const struct pools *);
 
-/* From the servers. */
-void pool_server_connected(struct pool *, struct server *); /* logged in */
-void pool_server_ready(struct pool *, struct server *);     /* idle again: grant it or keep it */
-/* A connect failed, whose server is closed. `sqlstate`: of PostgreSQL's answer, or of what makes
- * the attempt useless; "": it has not given one. */
+/* Called by servers. */
+void pool_server_connected(struct pool *, struct server *); /* it has logged in */
+/* it is idle: goes to a lease that waits, stays idle, or is closed */
+void pool_server_ready(struct pool *, struct server *);
+/* A server could not connect, and is closed. `sqlstate`: of PostgreSQL's answer, or of what makes
+ * the attempt useless; "" if there was no answer. */
 void pool_server_failed(struct pool *, const char *reason, const char *sqlstate);
-void pool_fill(struct pool *); /* opens what is needed, as far as the limits allow */
+void pool_fill(struct pool *); /* opens servers as needed, as far as the limits allow */
 
-/* From the leases: the most recently used idle server, or NULL. */
+/* Called by leases: the most recently used idle server, or NULL. */
 struct server *pool_take_idle(struct pool *);
 
-/* The same of one that nobody has had. */
+/* The same for a server that nobody has had. */
 struct server *pool_take_fresh(struct pool *);
 
-/* Is a server idle, or about to be, without anybody having to give one back? */
+/* Is a server idle, or about to be, even if nobody returns one? */
 bool pool_is_free_soon(const struct pool *);
 
-/* Moves the sums of a pool to another: they must not get less when it goes. */
+/* Moves the sums of a pool to another one, so that totals do not fall when it goes. */
 void pool_stats_move(struct pool *to, struct pool *from);
 
-/* Is it one of a role that has no server, and none that is to be waited for or not to be tried yet?
- * Then it can go if no session is in it. */
+/* May a pool of one role be freed, if no session is in it? So it is if it has no server, nobody
+ * waits, and no pause between attempts has to be remembered. */
 bool pool_is_spent(const struct pool *);
 
-/* Is there a reason not even to wait? Then *e says it, and is the caller's to clear. */
+/* Is there a reason not even to wait? If so, *e has it, and is the caller's to clear. */
 bool pool_refuses(struct pool *, struct err *e);
 
-/* The error of a wait that lasted longer than `limit_us`, with who holds what; the caller's to
- * clear. */
+/* Makes the error of a wait that lasted longer than `limit_us`, with who holds the servers; the
+ * caller clears it. */
 void pool_wait_error(const struct pool *, int64_t limit_us, struct err *e);
 
-/* A conninfo for a server of the pool; otherwise as conninfo_new(). `role`: NULL, or the one that
- * it is to log in as. */
+/* The conninfo for a server of the pool. `role`: NULL, or the role that the server logs in as.
+ * Otherwise as conninfo_new(). */
 struct conninfo *pool_conninfo(const struct conf_pool *, const char *role, char *why,
 			       size_t why_size);
-/* The servers that come now are at another place: what is known from those of before is forgotten.
- */
+/* From now on the servers are at another place: forgets what is known from those before. */
 void pool_forget_place(struct pool *);
-/* The idle server of the group that has been idle for longest, but for those of `except` (NULL: of
- * any); NULL if there is none. */
+/* The server of the group that has been idle longest, except those of `except` (NULL: none is
+ * excepted); NULL if no server is idle. */
 struct server *pool_oldest_idle(struct pool *group, const struct pool *except);
 
-/* What a server says of its parameters, as far as no session has set them, is what a client is told
- * from now on. */
+/* Takes over what the server reports of its parameters, as far as no session has set them: clients
+ * are told that from now on. */
 void pool_heard(struct pool *, struct server *);
 
-/* May what they have told be out of date? A server says what has changed (a standby was promoted,
- * its configuration reloaded) only at the end of a statement. */
+/* May the reports be out of date? A server reports a change (a standby was promoted, the
+ * configuration reloaded) only at the end of a statement. */
 bool pool_is_stale(const struct pool *);
 
-/* What its servers have said last of a parameter, whose name may be in any case; NULL: nothing. */
+/* What its servers last reported of a parameter, whose name may be in any case; NULL: nothing. */
 const char *pool_param(const struct pool *, const char *name);
 
 #endif

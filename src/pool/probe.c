@@ -5,8 +5,8 @@
 #include "base/units.h"
 #include "pool/gate.h"
 
-/* Nobody is there, or the server is starting, stopping or full: PostgreSQL 15 documentation,
- * appendix A. */
+/* Could the error pass by itself? So it is if there is no answer, or the server is starting,
+ * stopping or full: PostgreSQL 15 documentation, appendix A. */
 static bool
 may_pass(const char *sqlstate)
 {
@@ -62,7 +62,7 @@ probe_sweep(struct pool *pool, int64_t now)
 
 	if (pool->probe_us == 0 || now < pool->probe_us)
 		return;
-	/* Who waits, or min_size, has it tried. */
+	/* If somebody waits, or min_size is not reached, pool_fill() tries anyway. */
 	if (pool->last_error.id == ERR_NONE || pool->count > 0 || pool->waiting.count > 0 ||
 	    pool->group->removed || pool->group->total >= pool->conf->size || all->closing ||
 	    all->handing || gate_paused(pool) || gate_of(pool) != POOL_ENABLED ||

@@ -1,20 +1,20 @@
-/* probe: a pool whose server could not be reached tries again by itself, also while no client asks:
- * so that its error is gone soon after the server is back, and whoever watches it (pgwith status)
- * sees that. What a try cannot mend (a wrong password, a database that is not there) waits for the
- * next client. */
+/* probe: a pool whose server could not be reached tries again by itself, even if no client asks. So
+ * its error is gone soon after the server is back, and `pgwith status` shows that. An error that
+ * does not pass by itself (a wrong password, a database that does not exist) waits for the next
+ * client. */
 #ifndef PGWITH_POOL_PROBE_H
 #define PGWITH_POOL_PROBE_H
 
 #include "pool/pool.h"
 
-/* How long after a failure at least. */
+/* The shortest pause after a failure. */
 #define PROBE_US (2 * UNIT_S)
 
-/* A connect has failed; pool->last_error is set. */
+/* A connect has failed; pool->last_error has been set. */
 void probe_failed(struct pool *, const char *sqlstate);
-/* A server has logged in: other roles of the pool need not wait for a try of their own. */
+/* A server has logged in: pools of other roles need not wait for a try of their own. */
 void probe_connected(struct pool *);
-/* Tries again, if it is time. */
+/* Tries again if the time has come. */
 void probe_sweep(struct pool *, int64_t now);
 
 #endif

@@ -32,7 +32,7 @@ renew_moves(const struct pool *pool, const struct conf_pool *conf)
 	return moves;
 }
 
-/* None of the servers that are there now will be leased again. */
+/* Makes sure that none of the servers of now is leased again. */
 static void
 retire_all(struct pool *pool)
 {
@@ -43,7 +43,8 @@ retire_all(struct pool *pool)
 	for (int i = 0; i < SERVER_CLOSED; i++)
 		LIST_EACH (n, &pool->servers[i])
 			LIST_OBJ(n, struct server, node)->retiring = true;
-	/* For each, another may be opened, behind these. */
+	/* Another attempt may be started for each that is given up; it goes to the end of the list,
+	 * so only those of now are counted. */
 	for (unsigned most = connecting->count; most > 0; most--)
 		server_give_up(LIST_OBJ(list_first(connecting), struct server, node), MOVED);
 	while ((n = list_first(idle)) != NULL)
@@ -57,7 +58,7 @@ move(struct pool *pool)
 	struct conninfo *ci = pool_conninfo(pool->conf, pool->role, why, sizeof why);
 
 	if (ci == NULL) {
-		/* Its service file has changed since it was checked. */
+		/* The service file has changed since the conninfo was checked. */
 		log_warnx("pool", pool->conf->name, "cannot be moved", LOG_QUOTED("why", why));
 		return;
 	}
@@ -84,7 +85,8 @@ last_connecting(struct pool *group)
 	return NULL;
 }
 
-/* Those that are at work are closed when they come back: pool_server_ready(). */
+/* Closes idle servers while there are too many. Servers at work are closed when they come back:
+ * pool_server_ready(). */
 static void
 shed(struct pool *group)
 {
@@ -119,7 +121,7 @@ renew_take(struct pool *group, const struct conf_pool *conf)
 
 		if (pool->group != group)
 			continue;
-		/* Whoever called us may still look at it. */
+		/* The caller may still read it: freed at the end of the turn. */
 		loop_defer(group->all->loop, drop, (void *)pool->conf);
 		pool->conf = conf_pool_keep(conf);
 	}

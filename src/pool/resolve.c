@@ -13,22 +13,23 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-#define HOSTS_MAX  64        /* of one conninfo */
+#define HOSTS_MAX  64        /* hosts of one conninfo */
 #define PASSWD_MAX (1 << 20) /* bytes of an entry of passwd */
 #define LIST_MAX   32768     /* bytes of a host list after resolving */
 
 struct conninfo {
-	PQconninfoOption *options; /* as given, with the defaults of service file and environment */
+	/* as in the text, with the defaults of service file and environment */
+	PQconninfoOption *options;
 	char *host[HOSTS_MAX];
-	char *hostaddr[HOSTS_MAX]; /* "" where it must be looked up */
+	char *hostaddr[HOSTS_MAX]; /* "" if it must be looked up */
 	char *port[HOSTS_MAX];
 	unsigned hosts;
 	bool names;
-	char *user;     /* in place of the option's, or NULL */
-	char *password; /* the same */
+	char *user;     /* replaces the option of that name, or NULL */
+	char *password; /* replaces the option of that name, or NULL */
 };
 
-/* Cuts a comma-separated list into at most HOSTS_MAX copies. Returns how many there are. */
+/* Cuts a list at its commas into at most HOSTS_MAX copies. Returns how many there are. */
 static unsigned
 cut(const char *list, char **parts)
 {
@@ -53,7 +54,8 @@ is_name(const char *host)
 	char addr[128];
 	size_t len;
 
-	/* "" is the default socket directory, '/' a directory, '@' an abstract socket. */
+	/* No name to look up: "" is the default socket directory, '/...' a directory, '@...' an
+	 * abstract socket. */
 	if (*host == 0 || *host == '/' || *host == '@')
 		return false;
 	len = strcspn(host, "%"); /* fe80::1%eth0 */
@@ -75,10 +77,10 @@ conninfo_get(const struct conninfo *ci, const char *keyword)
 	return NULL;
 }
 
-/* PQconninfo() of a connection that cannot come about shows every option with its service file and
- * environment applied: there is no other public way to libpq's defaults. "x" is no gssencmode
- * (which is ours in any case), so libpq stops before it opens a socket; if it stops for another
- * reason, that one goes to `why`. */
+/* All options of a conninfo, with the service file and the environment applied. PQconninfo() of a
+ * connection that cannot come about has them: libpq has no other public way to its defaults. "x" is
+ * no value of gssencmode (which we set ourselves in any case), so libpq stops before it opens a
+ * socket; if it stops for another reason, `why` has that. */
 static PQconninfoOption *
 expand(const char *text, char *why, size_t why_size)
 {
@@ -221,7 +223,7 @@ conninfo_same(const struct conninfo *a, const struct conninfo *b)
 	if (strcmp(or_empty(a->user), or_empty(b->user)) != 0 ||
 	    strcmp(or_empty(a->password), or_empty(b->password)) != 0)
 		return false;
-	/* libpq's own list, in its order. */
+	/* The keywords are libpq's own, so both lists have the same order. */
 	for (unsigned i = 0; a->options[i].keyword; i++)
 		if (strcmp(or_empty(a->options[i].val), or_empty(b->options[i].val)) != 0)
 			return false;
@@ -267,7 +269,7 @@ add_host(struct lists *l, const char *host, const char *addr, const char *port)
 	buf_add_fmt(&l->port, "%s%s", comma, port);
 }
 
-/* Adds all addresses of the name; if it has none, says why. */
+/* Adds all addresses of the name. If it has none, `why` says so. */
 static void
 look_up(struct lists *l, const char *host, const char *port, char *why, size_t why_size)
 {
@@ -290,7 +292,7 @@ look_up(struct lists *l, const char *host, const char *port, char *why, size_t w
 	freeaddrinfo(list);
 }
 
-/* Returns 0, or -E_IO with a reason if the system does not tell. */
+/* Looks up the user of requirepeer. Returns 0, or -E_IO with a reason if the system cannot tell. */
 static int
 look_up_peer(const struct conninfo *ci, struct conninfo_params *p, char *why, size_t why_size)
 {
@@ -308,7 +310,7 @@ look_up_peer(const struct conninfo *ci, struct conninfo_params *p, char *why, si
 	p->peer = mem_strdup(peer);
 	p->peer_uid = e == 0 && found ? pw.pw_uid : (uid_t)-1;
 	free(buf);
-	/* getpwnam(3) lists what may stand for "there is none". */
+	/* The errors that getpwnam(3) lists for "no such user". */
 	if (e == 0 || e == ENOENT || e == ESRCH || e == EBADF || e == EPERM)
 		return 0;
 	snprintf(why, why_size, "requirepeer: cannot look up user \"%s\": %s", peer, strerror(e));
@@ -380,7 +382,8 @@ conninfo_resolve(const struct conninfo *ci, struct conninfo_params *p, char *why
 		add_param(p, "host", (char *)buf_data(&l.host));
 		add_param(p, "hostaddr", (char *)buf_data(&l.addr));
 		add_param(p, "port", (char *)buf_data(&l.port));
-		/* GSS encryption happens inside libpq: there would be no bytes to relay. */
+		/* GSS encryption would happen inside libpq, out of reach of a relay of raw
+		 * bytes. */
 		if (ci->user)
 			add_param(p, "user", ci->user);
 		if (ci->password)
@@ -416,7 +419,7 @@ value_of(const struct conninfo_params *p, const char *keyword)
 	return NULL;
 }
 
-/* A port or an address that is not given has been libpq's to find. */
+/* A port or address that the conninfo does not have was chosen by libpq. */
 static bool
 matches(const char *given, const char *now)
 {
@@ -472,7 +475,7 @@ conninfo_cut_sqlstate(char *line, char sqlstate[6])
 	char *at = line;
 
 	*sqlstate = 0;
-	/* SEVERITY:  SQLSTATE: MESSAGE; the severity is in the server's language. */
+	/* The line is SEVERITY: SQLSTATE: MESSAGE, and the severity is in the server's language. */
 	while ((at = strstr(at, ":  ")) != NULL) {
 		at += 3;
 		if (!is_sqlstate(at))

@@ -8,7 +8,7 @@
 #include "wire/msg.h"
 
 #define VALUES_MAX 65535 /* PostgreSQL 15 documentation, 55.7: Bind counts them in 16 bits */
-#define FRAMES     128   /* bytes of the messages of one statement, more than all but its texts */
+#define FRAMES     128   /* bytes of a statement's messages without its texts, at most */
 
 void
 todo_init(struct todo *t)
@@ -67,7 +67,7 @@ todo_move(struct todo *to, struct todo *from)
 	}
 }
 
-/* An upper bound of what todo_send() adds. */
+/* An upper bound of the bytes that todo_send() adds. */
 static size_t
 bytes_of(const struct todo_stmt *s)
 {
@@ -78,10 +78,10 @@ bytes_of(const struct todo_stmt *s)
 	return bytes;
 }
 
-#define TEXT 25 /* its number in pg_type */
+#define TEXT 25 /* oid in pg_type */
 
-/* PostgreSQL guesses the type of a parameter from where it stands in the text; of one that does not
- * stand there it must be told. Returns how many types there are. */
+/* PostgreSQL infers the type of a parameter from its place in the text. A parameter that the text
+ * does not use must be given a type. Returns how many types there are. */
 static unsigned
 types_of(const struct todo_stmt *s, uint32_t types[64])
 {

@@ -10,7 +10,7 @@
 #define SET_MAX (128 * 1024) /* bytes of one set */
 
 /* The parameters that PostgreSQL reports (15 documentation, 55.2.7; the last ones are newer). libpq
- * knows what it has heard but cannot list it. */
+ * can be asked for each, but cannot list them. */
 static const char *const reported[] = {
     "server_version",
     "server_encoding",
@@ -90,7 +90,7 @@ told_get(const struct told *t, const char *wanted)
 	return NULL;
 }
 
-/* The set with these pairs, which are sorted: the one that there is, or a new one. */
+/* The set with these pairs, which are sorted: the existing one, or a new one. */
 static struct told *
 intern(struct tolds *all, const void *pairs, size_t bytes)
 {
@@ -164,7 +164,7 @@ told_at_login(struct tolds *all, const PGconn *conn)
 	return t;
 }
 
-/* Are they whole pairs? */
+/* Are the bytes complete pairs? */
 static bool
 well_formed(const char *pairs, size_t bytes)
 {

@@ -1,7 +1,6 @@
-/* told: what a server has said by ParameterStatus, and what a client has been told that way: names
- * and values, sorted by name. A set is never changed, and there is one of each: two sets are equal
- * if their pointers are, so a comparison costs nothing where nothing has changed. NULL is the empty
- * set. No I/O. */
+/* told: sets of parameters, as a server has reported them or a client has been told of them by
+ * ParameterStatus: names and values, sorted by name. A set never changes, and no two sets are
+ * equal: to compare two sets, compare the pointers. NULL is the empty set. No I/O. */
 #ifndef PGWITH_POOL_TOLD_H
 #define PGWITH_POOL_TOLD_H
 
@@ -18,7 +17,7 @@ struct told {
 	unsigned uses;
 	uint32_t bytes;
 	const char
-	    *application; /* the value of application_name, which each lease looks at; or NULL */
+	    *application; /* the value of application_name, which each lease needs; or NULL */
 	char pairs[];     /* name NUL value NUL ..., `bytes` in all */
 };
 
@@ -29,24 +28,26 @@ struct tolds {
 void tolds_init(struct tolds *);
 void tolds_clear(struct tolds *);
 
-/* One more user of the set, and one less. */
+/* Adds a reference to the set; drops one. */
 struct told *told_keep(struct told *);
 void told_drop(struct tolds *, struct told *);
 
-/* The value of a parameter, whose name may be in any case; NULL: it has not been told. */
+/* The value of a parameter, whose name may be in any case; NULL: it is not in the set. */
 const char *told_get(const struct told *, const char *name);
 
-/* The set with this value (NULL: without the parameter). The caller's use of `t` becomes its use of
- * the result. A set is bounded: what does not fit is not told. */
+/* The set with this value changed (NULL: without the parameter). Takes the caller's reference to
+ * `t` and returns one to the result. The size of a set is bounded: a value that does not fit is
+ * left out. */
 struct told *told_with(struct tolds *, struct told *t, const char *name, const char *value);
 
-/* What libpq has heard at login, of the parameters that PostgreSQL is known to report. */
+/* The set that the server reported to libpq at login, of the parameters that PostgreSQL is known to
+ * report. */
 struct told *told_at_login(struct tolds *, const PGconn *);
 
-/* Walks: *at starts as NULL; returns 1 with the next pair, or 0 at the end. */
+/* Steps through the set: *at starts as NULL. Returns 1 with the next pair, or 0 at the end. */
 int told_next(const struct told *, const char **at, const char **name, const char **value);
 
-/* From one process to the next. */
+/* Handover. */
 void told_pack(struct pack *, struct tolds *, struct told **);
 
 #endif

@@ -20,7 +20,7 @@ ended(void *arg, uint32_t n, enum progress_end end)
 		finish(all, list_first(&all->list), PROGRESS_DONE);
 		return;
 	}
-	/* Those are the first n; what was done last is taken back first. */
+	/* The first n of the list have ended. What they did is taken back in reverse order. */
 	for (; n > 0; n--) {
 		struct list_node *l = list_first(&all->list);
 

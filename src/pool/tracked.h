@@ -1,5 +1,5 @@
-/* tracked: messages that have gone to a server and of which must be known what became of them, in
- * the order in which they went. */
+/* tracked: messages that were sent to a server, and whose outcome must be known, in the order in
+ * which they went. */
 #ifndef PGWITH_POOL_TRACKED_H
 #define PGWITH_POOL_TRACKED_H
 
@@ -8,27 +8,28 @@
 #include "base/list.h"
 #include "pool/progress.h"
 
-/* Embedded first in what its owner must remember. */
+/* The first member of the owner's own struct, which has what the owner must remember. */
 struct tracked {
 	struct list_node node;
-	uint64_t syncs; /* progress.syncs when it went */
-	/* Tells the end, and frees it. */
+	uint64_t syncs; /* progress.syncs when it was sent */
+	/* Called once, at its end: acts on the outcome, and frees it. */
 	void (*end)(struct tracked *, enum progress_end);
-	/* With PROGRESS_LOOK: an answer to it, as progress.described(). */
+	/* With PROGRESS_LOOK: gets the answers, as progress.described(). */
 	void (*described)(struct tracked *, char type, const uint8_t *body, size_t bytes);
 };
 
 struct tracked_list {
 	struct list list;
-	void *spare; /* unnamed: memory of one that has ended, for the next; or NULL */
+	void *spare; /* memory of an ended unnamed_parse, to be used again; or NULL */
 };
 
-/* Takes over progress.tracked and progress.described. */
+/* Sets progress.tracked and progress.described. */
 void tracked_init(struct tracked_list *, struct progress *);
-/* The connection is gone: the end of all is PROGRESS_LOST. */
+/* The connection is lost: every message ends as PROGRESS_LOST. */
 void tracked_clear(struct tracked_list *);
 
-/* The message goes now, marked PROGRESS_TRACKED. With PROGRESS_LOOK the caller sets `described`. */
+/* The message is sent now, marked PROGRESS_TRACKED. With PROGRESS_LOOK the caller sets
+ * `described`. */
 void tracked_add(struct tracked_list *, struct tracked *, const struct progress *,
 		 void (*end)(struct tracked *, enum progress_end));
 
