@@ -1,6 +1,6 @@
 /* daemon: the whole of pgwithd. All state hangs from here. */
-#ifndef PGWITH_SESSION_DAEMON_H
-#define PGWITH_SESSION_DAEMON_H
+#ifndef PGWITH_DAEMON_DAEMON_H
+#define PGWITH_DAEMON_DAEMON_H
 
 #include <stdbool.h>
 #include <stdint.h>

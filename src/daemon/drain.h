@@ -1,7 +1,7 @@
 /* dismiss: sessions that must go because the daemon ends or their pool is drained. Who is at rest
  * is told and closed at once, the others when they get there. */
-#ifndef PGWITH_SESSION_DISMISS_H
-#define PGWITH_SESSION_DISMISS_H
+#ifndef PGWITH_DAEMON_DRAIN_H
+#define PGWITH_DAEMON_DRAIN_H
 
 #include "daemon/daemon.h"
 

@@ -10,8 +10,8 @@
  *scope) comes to its end. What has not after handover_timeout is ended. Then, between two events of
  *the loop, everything is written down, and the process ends. The state is given last: without it
  *the descriptors are of no use, and the next process closes them. */
-#ifndef PGWITH_SESSION_HANDOVER_H
-#define PGWITH_SESSION_HANDOVER_H
+#ifndef PGWITH_DAEMON_HANDOVER_H
+#define PGWITH_DAEMON_HANDOVER_H
 
 #include <stdbool.h>
 #include <stddef.h>

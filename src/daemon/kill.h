@@ -1,6 +1,6 @@
 /* kill: sessions, scopes and servers are ended by an administrator. */
-#ifndef PGWITH_SESSION_KILL_H
-#define PGWITH_SESSION_KILL_H
+#ifndef PGWITH_DAEMON_KILL_H
+#define PGWITH_DAEMON_KILL_H
 
 #include "daemon/daemon.h"
 

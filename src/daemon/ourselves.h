@@ -1,6 +1,6 @@
 /* ourselves: who pgwithd runs as, told to libpq before the loop begins. */
-#ifndef PGWITH_SESSION_OURSELVES_H
-#define PGWITH_SESSION_OURSELVES_H
+#ifndef PGWITH_DAEMON_OURSELVES_H
+#define PGWITH_DAEMON_OURSELVES_H
 
 /* Sets $PGUSER and $HOME to what libpq would find, where they are missing: otherwise it asks the
  * name service for the name and the home directory of our user, for each connection and in the

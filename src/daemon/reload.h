@@ -1,7 +1,7 @@
 /* reload: the daemon goes on with another configuration, wholly or not at all: by SIGHUP and RELOAD
  * with what is in the file now, by SET with one option that is different. */
-#ifndef PGWITH_SESSION_RELOAD_H
-#define PGWITH_SESSION_RELOAD_H
+#ifndef PGWITH_DAEMON_RELOAD_H
+#define PGWITH_DAEMON_RELOAD_H
 
 #include "base/err.h"
 #include "conf/conf.h"

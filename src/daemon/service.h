@@ -1,6 +1,6 @@
 /* service: what the service manager is told of the daemon. loop/sysd.h has the words. */
-#ifndef PGWITH_SESSION_SERVICE_H
-#define PGWITH_SESSION_SERVICE_H
+#ifndef PGWITH_DAEMON_SERVICE_H
+#define PGWITH_DAEMON_SERVICE_H
 
 #include <stdbool.h>
 

@@ -1,6 +1,6 @@
 /* heritage: all sessions, and what they have in all other layers, from one process to the next. */
-#ifndef PGWITH_SESSION_HERITAGE_H
-#define PGWITH_SESSION_HERITAGE_H
+#ifndef PGWITH_DAEMON_SESSION_PACK_H
+#define PGWITH_DAEMON_SESSION_PACK_H
 
 #include "base/pack.h"
 

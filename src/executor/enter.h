@@ -1,6 +1,6 @@
 /* enter: what it shares with opening. What others call is in scopes.h. */
-#ifndef PGWITH_SESSION_ENTER_H
-#define PGWITH_SESSION_ENTER_H
+#ifndef PGWITH_EXECUTOR_ENTER_H
+#define PGWITH_EXECUTOR_ENTER_H
 
 #include <stdint.h>
 

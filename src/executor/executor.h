@@ -11,8 +11,8 @@
  * While something is done the session is in SESSION_SCOPE (SESSION_LEAVING), and the client is not
  * read from. Otherwise session->lease is the lease that statements go by: that of the current
  * transaction, or the session's own. */
-#ifndef PGWITH_SESSION_SCOPES_H
-#define PGWITH_SESSION_SCOPES_H
+#ifndef PGWITH_EXECUTOR_EXECUTOR_H
+#define PGWITH_EXECUTOR_EXECUTOR_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,8 +22,8 @@
 #include "scope/grammar.h"
 #include "scope/stack.h"
 #include "scope/timing.h"
+#include "session/message.h"
 #include "session/session.h"
-#include "session/statement.h"
 #include "session/talk.h"
 
 enum scopes_doing {

@@ -1,7 +1,7 @@
 /* opening: what ENTER does on a server that it has: the session's parameters, BEGIN or SAVEPOINT,
  * the statements of the scope's definition. Then the frame is open. */
-#ifndef PGWITH_SESSION_OPENING_H
-#define PGWITH_SESSION_OPENING_H
+#ifndef PGWITH_EXECUTOR_OPENING_H
+#define PGWITH_EXECUTOR_OPENING_H
 
 struct scopes;
 

@@ -1,10 +1,10 @@
 /* named: scope statements that are prepared, and their portals. The session is settled: nothing of
  * the client's is under way. */
-#ifndef PGWITH_SESSION_NAMED_H
-#define PGWITH_SESSION_NAMED_H
+#ifndef PGWITH_EXECUTOR_PORTAL_H
+#define PGWITH_EXECUTOR_PORTAL_H
 
+#include "session/message.h"
 #include "session/session.h"
-#include "session/statement.h"
 
 struct scopes;
 struct scope_named;

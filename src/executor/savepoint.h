@@ -1,7 +1,7 @@
 /* points: the client's own savepoints inside a savepoint scope. They work, but must not reach over
  * the scope's own savepoint on the server. */
-#ifndef PGWITH_SESSION_POINTS_H
-#define PGWITH_SESSION_POINTS_H
+#ifndef PGWITH_EXECUTOR_SAVEPOINT_H
+#define PGWITH_EXECUTOR_SAVEPOINT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -553,7 +553,7 @@ extended(struct session *s, struct message *m)
 	 * message is about may not be known any more. */
 	if (s->scopes->bounded && (v = settled(s)) != FORWARD)
 		return v;
-	sql = statement_text(m, &bytes);
+	sql = message_text(m, &bytes);
 	if (!names_of(m, &first, &second))
 		return FORWARD;
 	if (m->type == 'P') {
@@ -622,7 +622,7 @@ parts_judge(struct session *s, struct message *m)
 		return FORWARD;
 	switch (m->type) {
 	case 'Q':
-		sql = statement_text(m, &bytes);
+		sql = message_text(m, &bytes);
 		/* The parts of a text are read as the whole of it. */
 		if ((m->set & (SQLCLASS_SCOPE | DIVIDES)) && !sc->in_part)
 			sc->lexing = lexing_flags(s, NULL);

@@ -1,12 +1,12 @@
 /* parts: the messages of a client that are, or contain, scope statements: texts of many statements,
  * which are done part by part, and the extended protocol, as far as it is about them: see named. */
-#ifndef PGWITH_SESSION_PARTS_H
-#define PGWITH_SESSION_PARTS_H
+#ifndef PGWITH_EXECUTOR_SPLIT_H
+#define PGWITH_EXECUTOR_SPLIT_H
 
 #include <stdbool.h>
 
+#include "session/message.h"
 #include "session/session.h"
-#include "session/statement.h"
 
 /* A message of a session that has, or has had, scopes, or of a text with a scope statement.
  * FORWARD: it is an ordinary one, to be handled as such. */

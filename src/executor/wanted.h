@@ -1,6 +1,6 @@
 /* wanted: what an item of ENTER asks for, found out from its words and the configuration. */
-#ifndef PGWITH_SESSION_WANTED_H
-#define PGWITH_SESSION_WANTED_H
+#ifndef PGWITH_EXECUTOR_WANTED_H
+#define PGWITH_EXECUTOR_WANTED_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -234,7 +234,7 @@ static void
 note_resets(struct session *s, const struct message *m)
 {
 	size_t bytes = 0;
-	const char *sql = statement_text(m, &bytes);
+	const char *sql = message_text(m, &bytes);
 
 	if (m->set && sql)
 		resets_note(s, m->set, sql, bytes, m->lexing);
@@ -249,7 +249,7 @@ static void
 note_local_reset(struct session *s, const struct message *m)
 {
 	size_t bytes = 0;
-	const char *sql = statement_text(m, &bytes);
+	const char *sql = message_text(m, &bytes);
 
 	if (sql && sqltext_first(sql, bytes) == SQLWORD_SET)
 		resets_note(s, 0, sql, bytes, m->lexing);
@@ -300,7 +300,7 @@ with_lease(struct session *s, struct message *m)
 		return statement_refuse(s, m, m->set & (STATEMENT_PINS | SESSION_PIN_SETTING));
 	if ((m->type == 'Q' || m->type == 'F') && m->set) {
 		size_t sql_bytes = 0;
-		const char *sql = statement_text(m, &sql_bytes);
+		const char *sql = message_text(m, &sql_bytes);
 
 		statement_effects(s, m->set, sql, sql_bytes, true);
 	}
@@ -421,7 +421,7 @@ judge(struct session *s, struct message *m)
 	if (s->state == SESSION_WAITING || s->state == SESSION_SETUP ||
 	    s->state == SESSION_SAVING || s->state == SESSION_SCOPE)
 		return HOLD;
-	sql = statement_text(m, &bytes);
+	sql = message_text(m, &bytes);
 	if (sql) {
 		lexing_classify(s, m, sql, bytes);
 		m->set |= sqlmention(sql, bytes);

@@ -10,8 +10,8 @@
  * What counts is what the client does, and not the daemon's own exchanges on its server. A
  * transaction begins with the exchange that has its BEGIN: lease->xact_us. Until the server has
  * answered that, the words that were sent (progress_exchange()) say that there is one. */
-#ifndef PGWITH_SESSION_LIMITS_H
-#define PGWITH_SESSION_LIMITS_H
+#ifndef PGWITH_RELAY_LIMITS_H
+#define PGWITH_RELAY_LIMITS_H
 
 #include "base/err.h"
 #include "pool/pool.h"

@@ -2,15 +2,15 @@
  * statement, Executes, Syncs, and a Parse of the very text of before. They are followed here, many
  * at a time, in a session that has nothing else to be looked at; what becomes of them is what
  * request would have made of each. */
-#ifndef PGWITH_SESSION_QUICK_H
-#define PGWITH_SESSION_QUICK_H
+#ifndef PGWITH_RELAY_QUICK_H
+#define PGWITH_RELAY_QUICK_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "session/message.h"
 #include "session/session.h"
-#include "session/statement.h"
 
 /* Whole messages at the beginning of `data` that go to the server as they are: progress is told of
  * them. Returns their bytes, maybe 0: what is next is for others to judge. */

@@ -159,7 +159,7 @@ static bool
 ending_parsed(struct session *s, const struct message *m, const char *name)
 {
 	size_t bytes;
-	const char *sql = statement_text(m, &bytes);
+	const char *sql = message_text(m, &bytes);
 
 	if (*name || sql == NULL || m->have < m->bytes || !ends(m->set, sql, bytes))
 		return false;

@@ -9,8 +9,8 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "session/message.h"
 #include "session/session.h"
-#include "session/statement.h"
 
 /* A Query of a session without a server; `set` are the SQLCLASS_... bits of the whole text. Returns
  * true if it was answered here. */

@@ -1,8 +1,8 @@
 /* state: the parameters of a session (SET), which go with it from server to server. What a session
  * has set is not guessed from its statements: after a lease in which it may have set something, the
  * server is asked. What is kept is the one statement that sets it all again: session->setup. */
-#ifndef PGWITH_SESSION_STATE_H
-#define PGWITH_SESSION_STATE_H
+#ifndef PGWITH_SESSION_CONTEXT_H
+#define PGWITH_SESSION_CONTEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

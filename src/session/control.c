@@ -119,7 +119,7 @@ prepared(struct session *s, const struct message *m)
 	size_t bytes;
 	unsigned what;
 
-	sql = statement_text(m, &bytes);
+	sql = message_text(m, &bytes);
 	if (sql == NULL)
 		return;
 	c = find(s, name);
@@ -163,7 +163,7 @@ control_message(struct session *s, const struct message *m)
 
 	switch (m->type) {
 	case 'Q':
-		sql = statement_text(m, &bytes);
+		sql = message_text(m, &bytes);
 		control_text(s, m->set, sql, bytes);
 		return;
 	case 'P':

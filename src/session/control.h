@@ -9,8 +9,8 @@
 #define PGWITH_SESSION_CONTROL_H
 
 #include "base/pack.h"
+#include "session/message.h"
 #include "session/session.h"
-#include "session/statement.h"
 
 #define CONTROL_NAMES_MAX 32 /* of one session; the oldest goes first */
 

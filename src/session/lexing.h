@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "session/message.h"
 #include "session/session.h"
-#include "session/statement.h"
 
 /* The flags of sqltext_init() for a text that goes to the server now. *certain (if not NULL): no
  * answer to a message of the client's is due that may tell of other values. */

@@ -12,8 +12,8 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "session/message.h"
 #include "session/session.h"
-#include "session/statement.h"
 
 /* The lease begins. */
 void sequences_lease(struct session *);

@@ -188,7 +188,7 @@ slow_statement(struct session *s, const struct message *m)
 	size_t bytes = 0;
 
 	if (m->type == 'Q' || (m->type == 'P' && m->have > 0 && m->body[0] == 0)) {
-		sql = statement_text(m, &bytes);
+		sql = message_text(m, &bytes);
 	} else if (m->type == 'B' && s->names && (end = memchr(m->body, 0, m->have)) != NULL) {
 		/* Behind the name of the portal. */
 		name = end + 1;

@@ -10,8 +10,8 @@
 #include "base/list.h"
 #include "pool/pool.h"
 #include "scope/stack.h"
+#include "session/message.h"
 #include "session/session.h"
-#include "session/statement.h"
 
 #define SLOW_NOTES_MAX 16  /* waits, and statements, that are kept of a session; the last ones */
 #define SLOW_SQL_MAX   500 /* bytes of a statement */

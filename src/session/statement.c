@@ -38,26 +38,6 @@
 
 /* ---- what a message changes ---- */
 
-const char *
-statement_text(const struct message *m, size_t *bytes)
-{
-	const uint8_t *end;
-
-	if (m->type == 'Q') {
-		/* The NUL that ends it is mostly the last byte. */
-		if (m->have > 0 && m->have == m->bytes && m->body[m->have - 1] == 0)
-			*bytes = m->have - 1;
-		else
-			*bytes = strnlen((const char *)m->body, m->have);
-		return (const char *)m->body;
-	}
-	end = m->type == 'P' && m->have > 0 ? memchr(m->body, 0, m->have) : NULL;
-	if (end == NULL)
-		return NULL;
-	*bytes = strnlen((const char *)end + 1, m->have - (size_t)(end + 1 - m->body));
-	return (const char *)end + 1;
-}
-
 void
 statement_spoils(struct session *s, unsigned set)
 {
@@ -160,7 +140,7 @@ statement_classify(struct session *s, const struct message *m)
 
 	if (m->type == 'F')
 		return classify_call(s, m);
-	n.sql = statement_text(m, &n.bytes);
+	n.sql = message_text(m, &n.bytes);
 	if (!(m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_OPAQUE)) || n.sql == NULL)
 		return m->set;
 	known = m->unsure ? lexing_each(note_as, &n) : note_as(&n, m->lexing);

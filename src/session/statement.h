@@ -7,37 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "session/message.h"
 #include "session/session.h"
 #include "wire/sqlmention.h"
 
-/* What becomes of a message. */
-enum verdict {
-	FORWARD, /* it goes to the server as it came */
-	REPLACE, /* what goes instead has been added to daemon->ahead, for the first `used` bytes of
-		    it */
-	DROP,    /* it was answered here, or is ignored */
-	HOLD,    /* it waits where it is */
-	OVER     /* the session goes */
-};
-
-/* A message, as far as it is here. */
-struct message {
-	char type;
-	const uint8_t *body;
-	size_t bytes;    /* of the whole body */
-	size_t have;     /* of them here */
-	unsigned set;    /* SQLCLASS_... of a Query or Parse */
-	unsigned lexing; /* how its text is read: flags of sqltext_init() */
-	bool unsure;     /* it may be read otherwise: see lexing_each() */
-	char next;       /* type of the message behind it, 0 if none is here */
-	size_t used;     /* REPLACE: bytes that need not be forwarded, the header among them */
-};
-
 /* What changes session state that cannot be moved: the session keeps its server. */
 #define STATEMENT_PINS (SESSION_PINS_ASKED | SQLCLASS_LOAD | SQLMENTION_SEED)
-
-/* The SQL text of a Query or Parse and its length, or NULL. */
-const char *statement_text(const struct message *, size_t *bytes);
 
 /* What a Bind of the prepared statement of that name is about to run: the SQLCLASS_... bits, and
  * its text, as far as it is known. */
