@@ -5,6 +5,9 @@
 
 #include "admin/command.h"
 #include "base/mem.h"
+#include "relay/inbound.h"
+#include "session/end.h"
+#include "session/reply.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/reader.h"

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,7 +21,9 @@
 #include "daemon/service.h"
 #include "executor/executor.h"
 #include "relay/limits.h"
+#include "relay/login.h"
 #include "session/admit.h"
+#include "session/end.h"
 #include "session/users.h"
 
 #define WORKERS      32 /* cancels and look-ups of hosts and users at once */
@@ -152,7 +155,8 @@ sweep(void *arg)
 	struct daemon *d = arg;
 
 	pools_sweep(&d->pools);
-	session_sweep(d);
+	login_sweep(d);
+	end_sweep(d);
 	scopes_sweep(d);
 	limits_sweep(d);
 	reload_sweep(d);
@@ -211,7 +215,17 @@ on_hup(void *arg, int signo)
 static void
 on_accept(void *arg, int fd)
 {
-	session_accept(arg, fd);
+	struct daemon *d = arg;
+	struct ucred peer = {0};
+	socklen_t len = sizeof peer;
+
+	if (d->phase > DAEMON_DRAINING || daemon_sessions(d) >= d->max_sessions ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+		close(fd);
+		return;
+	}
+	session_new(d, fd, &peer);
+	d->sessions_ever++;
 }
 
 static void

@@ -2,6 +2,7 @@
 
 #include "executor/executor.h"
 #include "pool/gate.h"
+#include "session/end.h"
 
 bool
 dismiss_rests(const struct session *s)

@@ -19,6 +19,7 @@
 #include "executor/executor.h"
 #include "pool/handover.h"
 #include "pool/renew.h"
+#include "session/end.h"
 #include "wire/msg.h"
 
 #define OTHER_FDS 5    /* that are kept beside those of servers */

@@ -6,8 +6,10 @@
 
 #include "base/mem.h"
 #include "executor/executor.h"
+#include "relay/inbound.h"
 #include "relay/limits.h"
 #include "session/begin.h"
+#include "session/end.h"
 
 void
 kill_session(struct session *s)

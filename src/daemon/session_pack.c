@@ -10,8 +10,11 @@
 #include "executor/executor.h"
 #include "executor/split.h"
 #include "pool/handover.h"
+#include "relay/inbound.h"
+#include "relay/outbound.h"
 #include "scope/handover.h"
 #include "session/control.h"
+#include "session/end.h"
 #include "session/slow.h"
 
 #define MARK        0x73657373u

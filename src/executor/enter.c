@@ -13,6 +13,7 @@
 #include "executor/executor.h"
 #include "executor/opening.h"
 #include "executor/wanted.h"
+#include "relay/outbound.h"
 #include "session/slow.h"
 
 void

@@ -8,6 +8,7 @@
 #include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "session/context.h"
+#include "session/end.h"
 #include "session/slow.h"
 #include "wire/frame.h"
 #include "wire/msg.h"

@@ -8,9 +8,12 @@
 #include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/split.h"
+#include "relay/inbound.h"
 #include "relay/limits.h"
 #include "session/admit.h"
 #include "session/begin.h"
+#include "session/end.h"
+#include "session/reply.h"
 #include "session/users.h"
 #include "wire/msg.h"
 

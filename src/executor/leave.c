@@ -8,6 +8,7 @@
 #include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/split.h"
+#include "session/end.h"
 
 /* ---- what a frame leaves to be done ---- */
 

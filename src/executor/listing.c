@@ -6,6 +6,7 @@
 #include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/split.h"
+#include "session/reply.h"
 #include "wire/msg.h"
 
 static const struct msg_column columns[] = {

@@ -8,6 +8,7 @@
 #include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/split.h"
+#include "session/reply.h"
 #include "wire/formed.h"
 #include "wire/msg.h"
 #include "wire/reader.h"

@@ -8,6 +8,8 @@
 #include "executor/portal.h"
 #include "scope/block.h"
 #include "session/lexing.h"
+#include "session/reply.h"
+#include "session/statement.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 #include "wire/sqltext.h"

@@ -1,5 +1,5 @@
-/* request: what a message of the client means now: which ones need a server, which are answered
- * here, which wait. Bytes go on to the server in as few writes as they came in reads. */
+#include "relay/inbound.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,13 +8,17 @@
 #include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/split.h"
+#include "relay/login.h"
+#include "relay/outbound.h"
 #include "relay/quick.h"
 #include "session/begin.h"
 #include "session/context.h"
 #include "session/control.h"
 #include "session/deallocate.h"
+#include "session/end.h"
 #include "session/lexing.h"
 #include "session/params.h"
+#include "session/reply.h"
 #include "session/resets.h"
 #include "session/sequences.h"
 #include "session/session.h"
@@ -69,6 +73,17 @@ request_failed(struct session *s, char type, const struct err *e)
 	session_refuse(s, type, e);
 	stream_resume(&s->stream);
 	request_resume(s);
+}
+
+void
+session_give_up(struct session *s, const struct err *e)
+{
+	/* What it waits with is the first message that is kept. */
+	char type = s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q';
+
+	lease_leave(s->lease);
+	waits_end(&s->daemon->waits, s->id);
+	request_failed(s, type, e);
 }
 
 static enum verdict
@@ -781,3 +796,80 @@ request_readable(struct session *s)
 		s->pool->stats.received += (uint64_t)r;
 	request_resume(s);
 }
+
+/* ---- the stream ---- */
+
+static void
+on_readable(struct stream *st, void *arg)
+{
+	struct session *s = arg;
+
+	switch (s->state) {
+	case SESSION_STARTUP:
+		login_readable(s);
+		return;
+	case SESSION_CLOSING:
+	case SESSION_CANCEL: {
+		/* Nothing more is wanted; only the end matters. */
+		ssize_t n = stream_read(st, loop_scratch(s->daemon->loop), LOOP_SCRATCH);
+
+		if (n == 0 || (n < 0 && n != -E_AGAIN))
+			session_close(s, CLEANUP_CLIENT_GONE, "client gone");
+		return;
+	}
+	case SESSION_CLOSED:
+		return;
+	default:
+		request_readable(s);
+	}
+}
+
+static void
+on_drained(struct stream *st, void *arg)
+{
+	struct session *s = arg;
+
+	if (s->state == SESSION_CLOSING) {
+		session_close(s, CLEANUP_CLIENT_REFUSED, "told");
+		return;
+	}
+	if (s->lease->state == LEASE_HELD)
+		stream_resume(&s->lease->srv->stream);
+	/* Its messages have waited for that. */
+	if (s->state == SESSION_IDLE || s->state == SESSION_ACTIVE || s->state == SESSION_CONSOLE) {
+		if (!s->held)
+			stream_resume(st);
+		request_resume(s);
+	}
+}
+
+/* Does it wait for somebody else: a server, a lock, an answer of the system? */
+static bool
+is_waiting(const struct session *s)
+{
+	switch (s->state) {
+	case SESSION_WAITING:
+	case SESSION_LOGIN:
+	case SESSION_LOOKUP:
+		return true;
+	case SESSION_SCOPE:
+		return scopes_wait(s);
+	default:
+		return s->state == SESSION_CONSOLE && s->held;
+	}
+}
+
+/* While it is not read from: it waits, or its server is slow. What runs, and stands before a
+ * Terminate, is done all the same; who only waits leaves at once. */
+static bool
+on_hangup(struct stream *st, void *arg)
+{
+	struct session *s = arg;
+
+	if (!is_waiting(s) && request_said_terminate(s))
+		return false;
+	session_close(s, CLEANUP_CLIENT_GONE, "client gone");
+	return true;
+}
+
+const struct stream_ops inbound_stream_ops = {on_readable, on_drained, on_hangup};

@@ -7,6 +7,9 @@
 #include "base/units.h"
 #include "daemon/daemon.h"
 #include "executor/executor.h"
+#include "relay/cancel.h"
+#include "session/end.h"
+#include "session/reply.h"
 #include "session/slow.h"
 #include "wire/msg.h"
 

@@ -1,4 +1,5 @@
-/* login: from the first byte of a client to its first ReadyForQuery. */
+#include "relay/login.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +13,15 @@
 #include "base/units.h"
 #include "daemon/daemon.h"
 #include "pool/gate.h"
+#include "relay/cancel.h"
+#include "relay/inbound.h"
+#include "relay/outbound.h"
 #include "session/admit.h"
 #include "session/application.h"
 #include "session/context.h"
+#include "session/end.h"
 #include "session/params.h"
+#include "session/reply.h"
 #include "session/session.h"
 #include "session/telling.h"
 #include "wire/canonical.h"
@@ -171,35 +177,6 @@ login_again(struct session *s)
 	} else {
 		login_failed(s, &e);
 		err_clear(&e);
-	}
-}
-
-void
-login_sweep(struct daemon *d)
-{
-	int64_t now = loop_now_us(d->loop);
-	struct list_node *n, *after;
-
-	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_LOGIN]) {
-		struct session *s = LIST_OBJ(n, struct session, node);
-
-		if (now - s->since_us < PATIENCE_US)
-			return; /* they are in order of time */
-		if (s->pool->told == NULL)
-			continue;
-		lease_leave(s->lease);
-		login_welcome(s);
-	}
-	/* A server that was idle, and does not answer, will be seen to. */
-	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_SETUP]) {
-		struct session *s = LIST_OBJ(n, struct session, node);
-
-		if (now - s->since_us < PATIENCE_US)
-			return;
-		if (s->let_in || s->pool->told == NULL)
-			continue;
-		relay_setup_not(s);
-		login_welcome(s);
 	}
 }
 
@@ -518,4 +495,84 @@ login_readable(struct session *s)
 	if (s->state != SESSION_STARTUP)
 		return;
 	buf_add(&s->in, data + used, bytes - used);
+}
+
+/* ---- time limits ---- */
+
+/* In order of time: whoever entered a state first stands first. */
+
+static void
+sweep_startup(struct daemon *d, int64_t now)
+{
+	struct list_node *n;
+	char text[32], why[80];
+
+	while ((n = list_first(&d->in_state[SESSION_STARTUP])) != NULL) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+
+		if (now - s->since_us < d->conf->login_timeout_us)
+			break;
+		/* As PostgreSQL, without a word: it may know nothing of the protocol. */
+		snprintf(why, sizeof why, "no complete startup packet within %s",
+			 units_duration_str(d->conf->login_timeout_us, text, sizeof text));
+		log_info_often("session", s->id, "refused", LOG_NUMBER("uid", s->uid),
+			       LOG_NUMBER("pid", s->pid), LOG_QUOTED("why", why));
+		d->refused++;
+		session_close(s, CLEANUP_CLIENT_REFUSED, "login_timeout");
+	}
+}
+
+static void
+sweep_lookup(struct daemon *d, int64_t now)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&d->in_state[SESSION_LOOKUP])) != NULL) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+		struct err e;
+
+		if (now - s->since_us < d->conf->login_timeout_us)
+			break;
+		admit_too_late(s, d->conf->login_timeout_us, &e);
+		login_failed(s, &e);
+		err_clear(&e);
+	}
+}
+
+static void
+sweep_waiting(struct daemon *d, int64_t now)
+{
+	struct list_node *n, *after;
+
+	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_LOGIN]) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+
+		if (now - s->since_us < PATIENCE_US)
+			return; /* they are in order of time */
+		if (s->pool->told == NULL)
+			continue;
+		lease_leave(s->lease);
+		login_welcome(s);
+	}
+	/* A server that was idle, and does not answer, will be seen to. */
+	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_SETUP]) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+
+		if (now - s->since_us < PATIENCE_US)
+			return;
+		if (s->let_in || s->pool->told == NULL)
+			continue;
+		relay_setup_not(s);
+		login_welcome(s);
+	}
+}
+
+void
+login_sweep(struct daemon *d)
+{
+	int64_t now = loop_now_us(d->loop);
+
+	sweep_startup(d, now);
+	sweep_lookup(d, now);
+	sweep_waiting(d, now);
 }

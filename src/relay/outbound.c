@@ -1,4 +1,5 @@
-/* relay: a lease's life from the session's side, and what comes from its server. */
+#include "relay/outbound.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +10,15 @@
 #include "daemon/drain.h"
 #include "executor/executor.h"
 #include "executor/split.h"
+#include "relay/cancel.h"
+#include "relay/inbound.h"
 #include "relay/limits.h"
+#include "relay/login.h"
 #include "session/context.h"
 #include "session/deallocate.h"
+#include "session/end.h"
 #include "session/params.h"
+#include "session/reply.h"
 #include "session/resets.h"
 #include "session/reword.h"
 #include "session/sequences.h"
@@ -69,40 +75,6 @@ end_by(struct session *s, const char *why)
 	err_make(&e, ERR_SETUP_FAILED, s->pool->conf->name, why);
 	session_fail(s, &e);
 	err_clear(&e);
-}
-
-/* ---- cancel ---- */
-
-/* The server does something for us first, of which the client must see nothing. */
-static bool
-own_first(const struct session *s)
-{
-	return s->state == SESSION_SETUP || s->lease->srv->progress.own_syncs > 0;
-}
-
-bool
-relay_cancel(struct session *s, uint64_t requester)
-{
-	if (own_first(s)) {
-		s->cancel_due = true;
-		return false;
-	}
-	if (!progress_busy(&s->lease->srv->progress))
-		return false;
-	/* The client's own is told as PostgreSQL says it. */
-	if (requester)
-		progress_tell_as_said(&s->lease->srv->progress);
-	lease_cancel(s->lease, requester);
-	return true;
-}
-
-static void
-late_cancel(struct session *s)
-{
-	if (!s->cancel_due || s->lease->state != LEASE_HELD || own_first(s))
-		return;
-	s->cancel_due = false;
-	relay_cancel(s, 0);
 }
 
 /* ---- startup parameters ---- */
@@ -306,7 +278,7 @@ setup_answered(struct session *s)
 			return;
 		stream_resume(&s->stream);
 		request_resume(s);
-		late_cancel(s);
+		relay_cancel_late(s);
 		return;
 	}
 	if (s->lease->srv->retiring) {
@@ -679,7 +651,7 @@ readable(struct lease *l)
 		count(s, p->answers - answers, p->rests - rests);
 	if ((p->completes != completes || p->readies != readies) && limits_there(s))
 		limits_heard(s);
-	late_cancel(s);
+	relay_cancel_late(s);
 	if (p->watch)
 		deallocate_answered(s);
 	if (p->rescue > 0)

@@ -2,6 +2,7 @@
 
 #include "daemon/daemon.h"
 #include "session/resets.h"
+#include "session/statement.h"
 #include "wire/frame.h"
 
 /* Has the session nothing that an ordinary message could concern? */

@@ -10,6 +10,7 @@
 #include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "pool/gate.h"
+#include "relay/login.h"
 #include "session/session.h"
 #include "session/users.h"
 

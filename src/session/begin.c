@@ -8,6 +8,7 @@
 #include "pool/pool.h"
 #include "relay/limits.h"
 #include "session/context.h"
+#include "session/reply.h"
 #include "wire/formed.h"
 #include "wire/msg.h"
 #include "wire/reader.h"

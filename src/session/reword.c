@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "pool/pool.h"
+#include "session/reply.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 

@@ -27,6 +27,7 @@
 #include "wire/sqlclass.h"
 
 struct daemon;
+struct ucred;
 
 enum session_state {
 	SESSION_STARTUP, /* the startup packet has not come */
@@ -172,11 +173,11 @@ struct session {
 #define SESSION_PINS_ASKED \
 	(SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE | SQLCLASS_HOLD | SQLCLASS_LOCK)
 
-/* A new client on this descriptor, which is taken over. */
-void session_accept(struct daemon *, int fd);
+/* A new client on this descriptor, which is taken over: in SESSION_STARTUP. */
+struct session *session_new(struct daemon *, int fd, const struct ucred *peer);
 
-/* The same of one that another process had, under its id and in this state, at the end of its list;
- * bare, for the caller to fill in. Returns NULL, and `fd` is still the caller's, if the id is in
+/* One that another process had, under its id and in this state, at the end of its list; bare, for
+ * the caller to fill in. Returns NULL, and `fd` is still the caller's, if the id is in
  * use. */
 struct session *session_adopt(struct daemon *, uint64_t id, int fd, enum session_state);
 
@@ -198,34 +199,6 @@ void session_set_state(struct session *, enum session_state);
  * has hung up, it is closed in the next turn of the loop. */
 void session_begins_to_wait(struct session *);
 
-/* Writes or queues bytes for the client. Too slow a client that asks for too much is closed. */
-void session_send(struct session *, const void *, size_t bytes);
-void session_send_buf(struct session *, const struct buf *);
-
-/* Adds the ReadyForQuery that answers a request here, without a server, and counts it. */
-void session_ready(struct session *, struct buf *);
-
-/* The client is told this error of ours: that is logged. */
-void session_log_error(const struct session *, const struct err *);
-
-/* Tells the client and closes: by the error's kind, which is a fatal one. */
-void session_fail(struct session *, const struct err *);
-
-/* Closes at once and frees at the end of the turn. A lease that is held ends by cleanup, because of
- * `why`. Safe on a closed one. `text` is for the log. */
-void session_close(struct session *, enum cleanup_why why, const char *text);
-
-/* The client is told an error of ours, and goes on: ReadyForQuery behind it, or nothing up to Sync
- * if the message was of the extended protocol. */
-void session_refuse(struct session *, char type, const struct err *);
-
-/* WAITING: it waits no longer, and the message that it waits with is answered by the error. */
-void session_give_up(struct session *, const struct err *);
-
-/* A cancel of this session's client: what runs now, or the wait. `requester` is the session to be
- * closed when that has been done. Returns false if there is nothing to wait for. */
-bool session_cancel(struct session *, uint64_t requester);
-
 /* Name for people: session 12 (app, pid 4242, 42 s, idle in transaction). */
 void session_describe(const struct session *, char *out, size_t out_size);
 
@@ -234,54 +207,5 @@ const char *session_state_name(enum session_state);
 const char *session_pin_name(const struct session *);
 /* The same of a set of bits. */
 const char *session_pin_word(unsigned pinned);
-
-/* Time limits of sessions. */
-void session_sweep(struct daemon *);
-
-/* ---- between the modules of this layer ---- */
-
-/* login: bytes in SESSION_STARTUP. */
-void login_readable(struct session *);
-/* login: in SESSION_LOOKUP: its user is known now. */
-void login_looked_up(struct session *);
-/* login: the lease that it waited for is there. */
-void login_granted(struct session *);
-/* login: the pool's parameters are known, and what the session's own make of them: the client is
- * let in. */
-void login_welcome(struct session *);
-/* login: what the server says is of no use, as the pool has been moved: asks again. */
-void login_again(struct session *);
-/* login: those that have waited long enough for a server that was said to be free soon. */
-void login_sweep(struct daemon *);
-/* login: they will not be. */
-void login_failed(struct session *, const struct err *);
-
-/* request: bytes of a client that is in. */
-void request_readable(struct session *);
-/* request: goes on with what is in session->in: after a grant, an answer, a resume. */
-void request_resume(struct session *);
-/* request: is a Terminate the last that has come from the client, read or not? */
-bool request_said_terminate(const struct session *);
-/* request: the wait is over without a server; the message at the front of session->in, of this
- * type, is answered with the error, and the session goes on (or ends, if pgwithd shuts down). */
-void request_failed(struct session *, char type, const struct err *);
-
-/* relay: a cancel of what the server that it holds runs for it, by and by if that is not yet the
- * client's own. Returns false if there is nothing to wait for. */
-bool relay_cancel(struct session *, uint64_t requester);
-
-/* relay: the ops of every session's lease. */
-extern const struct lease_ops relay_lease_ops;
-/* relay: gives the server of the lease the session's parameters and waits for it. At login, it is
- * asked what they make of those of the pool; that is kept and the client let in. */
-void relay_setup(struct session *);
-/* relay: at login, the server is not waited for any longer; cleanup goes on with it. */
-void relay_setup_not(struct session *);
-/* relay: forgets what was known of the server of the lease before. */
-void relay_fresh(struct session *);
-/* relay: as lease_enter() for the session's next server. */
-int relay_enter(struct session *, struct err *);
-/* relay: the lease was just taken, at once or after waiting. */
-void relay_begin(struct session *);
 
 #endif

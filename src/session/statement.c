@@ -13,6 +13,7 @@
 #include "session/deallocate.h"
 #include "session/lexing.h"
 #include "session/params.h"
+#include "session/reply.h"
 #include "session/resets.h"
 #include "session/sequences.h"
 #include "session/unlisted.h"

@@ -9,6 +9,7 @@
 #include "pool/pool.h"
 #include "session/application.h"
 #include "session/params.h"
+#include "session/reply.h"
 #include "session/resets.h"
 #include "wire/canonical.h"
 #include "wire/msg.h"

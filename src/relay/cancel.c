@@ -1,0 +1,64 @@
+#include "relay/cancel.h"
+
+#include "daemon/daemon.h"
+#include "executor/executor.h"
+#include "pool/pool.h"
+#include "pool/server.h"
+#include "relay/inbound.h"
+#include "session/session.h"
+
+/* The server does something for us first, of which the client must see nothing. */
+static bool
+own_first(const struct session *s)
+{
+	return s->state == SESSION_SETUP || s->lease->srv->progress.own_syncs > 0;
+}
+
+bool
+relay_cancel(struct session *s, uint64_t requester)
+{
+	if (own_first(s)) {
+		s->cancel_due = true;
+		return false;
+	}
+	if (!progress_busy(&s->lease->srv->progress))
+		return false;
+	/* The client's own is told as PostgreSQL says it. */
+	if (requester)
+		progress_tell_as_said(&s->lease->srv->progress);
+	lease_cancel(s->lease, requester);
+	return true;
+}
+
+void
+relay_cancel_late(struct session *s)
+{
+	if (!s->cancel_due || s->lease->state != LEASE_HELD || own_first(s))
+		return;
+	s->cancel_due = false;
+	relay_cancel(s, 0);
+}
+
+bool
+session_cancel(struct session *s, uint64_t requester)
+{
+	struct err e;
+
+	switch (s->state) {
+	case SESSION_SETUP:
+	case SESSION_ACTIVE:
+		return relay_cancel(s, requester);
+	case SESSION_SCOPE:
+		return scopes_cancel(s, requester);
+	case SESSION_WAITING:
+		err_make(&e, ERR_CANCELED_WAITING, s->pool->conf->name);
+		session_give_up(s, &e);
+		err_clear(&e);
+		return false;
+	case SESSION_CONSOLE:
+		s->daemon->console->cancelled(s);
+		return false;
+	default:
+		return false;
+	}
+}

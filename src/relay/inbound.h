@@ -1,0 +1,31 @@
+/* inbound: what a message of the client means now: which ones need a server, which are answered
+ * here, which wait. Bytes go on to the server in as few writes as they came in reads. */
+#ifndef PGWITH_RELAY_INBOUND_H
+#define PGWITH_RELAY_INBOUND_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "loop/stream.h"
+#include "session/session.h"
+
+/* Of every client's stream. */
+extern const struct stream_ops inbound_stream_ops;
+
+/* Bytes of a client that is in. */
+void request_readable(struct session *);
+
+/* Goes on with what is in session->in: after a grant, an answer, a resume. */
+void request_resume(struct session *);
+
+/* Is a Terminate the last that has come from the client, read or not? */
+bool request_said_terminate(const struct session *);
+
+/* The wait is over without a server; the message at the front of session->in, of this
+ * type, is answered with the error, and the session goes on (or ends, if pgwithd shuts down). */
+void request_failed(struct session *, char type, const struct err *);
+
+/* WAITING: it waits no longer, and the message that it waits with is answered by the error. */
+void session_give_up(struct session *, const struct err *);
+
+#endif

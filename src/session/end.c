@@ -1,0 +1,189 @@
+#include "session/end.h"
+
+#include <stdlib.h>
+
+#include "base/idmap.h"
+#include "base/log.h"
+#include "base/logvalue.h"
+#include "base/units.h"
+#include "daemon/daemon.h"
+#include "executor/executor.h"
+#include "loop/listen.h"
+#include "pool/pool.h"
+#include "pool/prepared.h"
+#include "pool/server.h"
+#include "pool/told.h"
+#include "scope/waits.h"
+#include "session/control.h"
+#include "session/reply.h"
+#include "session/resets.h"
+#include "session/session.h"
+#include "session/slow.h"
+#include "session/users.h"
+#include "wire/msg.h"
+
+#define CLOSING_US (5 * UNIT_S) /* to take its last words */
+
+/* ---- telling ---- */
+
+static void
+last_words(struct session *s, const struct err *e, struct buf *out)
+{
+	const struct server *srv = s->state == SESSION_ACTIVE ? s->lease->srv : NULL;
+
+	if (s->daemon->conf->log_pooler_errors)
+		log_info_often("session", s->id, "refused",
+			       LOG_TEXT("pool", s->pool ? s->pool->conf->name : ""),
+			       LOG_TEXT("role", s->role ? s->role : ""), LOG_NUMBER("pid", s->pid),
+			       LOG_TEXT("sqlstate", e->sqlstate),
+			       LOG_TEXT("kind", err_kind(e->id)->name),
+			       LOG_QUOTED("why", e->message));
+	s->last_words = (uint8_t)e->id;
+	daemon_count_error(s->daemon, e);
+	/* No error can be put into the middle of a message. */
+	if (srv && srv->progress.from_have > 0 && !srv->progress.from_drop)
+		return;
+	/* The last words are fatal, whatever they are elsewhere. */
+	msg_report(out, 'E', "FATAL", e->sqlstate, e->message, e->detail, e->hint);
+}
+
+static enum cleanup_why
+cleanup_because(const struct err *e)
+{
+	return e->id == ERR_SHUTDOWN || e->id == ERR_DRAINED ? CLEANUP_SHUTDOWN
+	       : e->id == ERR_KILLED                         ? CLEANUP_KILLED
+							     : CLEANUP_CLIENT_REFUSED;
+}
+
+/* Its scopes are not kept open for a client that reads slowly: what the kernel does not take of the
+ * last words at once is lost. */
+static void
+tell_and_leave(struct session *s, const struct err *e)
+{
+	struct buf out;
+
+	buf_init(&out, 64 * 1024);
+	last_words(s, e, &out);
+	session_send_buf(s, &out);
+	buf_clear(&out);
+	session_close(s, cleanup_because(e), err_kind(e->id)->name);
+}
+
+void
+session_fail(struct session *s, const struct err *e)
+{
+	struct buf out;
+
+	if (s->state == SESSION_CLOSING || s->state == SESSION_CLOSED ||
+	    s->state == SESSION_LEAVING)
+		return;
+	if (scopes_open(s)) {
+		tell_and_leave(s, e);
+		return;
+	}
+	buf_init(&out, 64 * 1024);
+	last_words(s, e, &out);
+	if (s->names)
+		names_clear(s->names, s->lease->srv ? &s->lease->srv->prepared : NULL);
+	unnamed_forget(&s->unnamed, s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
+	if (s->slow)
+		slow_end(s, "error", e->sqlstate);
+	if (s->lease->state == LEASE_HELD)
+		lease_end(s->lease, cleanup_because(e));
+	else
+		lease_leave(s->lease);
+	session_set_state(s, SESSION_CLOSING);
+	session_send_buf(s, &out);
+	buf_clear(&out);
+	if (s->state == SESSION_CLOSING && stream_queued(&s->stream) == 0)
+		session_close(s, CLEANUP_CLIENT_REFUSED, "told");
+	else
+		stream_resume(&s->stream);
+}
+
+/* ---- the end ---- */
+
+static void
+free_session(void *arg)
+{
+	struct session *s = arg;
+
+	buf_clear(&s->in);
+	user_drop(s->user);
+	free(s->packet);
+	free(s->role);
+	free(s->application);
+	free(s->application_told);
+	free(s->application_set);
+	free(s->repeated);
+	told_drop(&s->daemon->pools.told, s->told);
+	told_drop(&s->daemon->pools.told, s->greeted);
+	told_drop(&s->daemon->pools.told, s->seen_own);
+	told_drop(&s->daemon->pools.told, s->seen_told);
+	if (s->answer)
+		buf_clear(s->answer);
+	free(s->answer);
+	if (s->leaving)
+		buf_clear(s->leaving);
+	free(s->leaving);
+	free(s->names);
+	free(s->hidden);
+	resets_forget(s);
+	free(s->startup);
+	free(s->setup);
+	slow_free(s);
+	control_free(s);
+	if (s->scopes)
+		scopes_free(s->scopes);
+	free(s);
+}
+
+void
+session_close(struct session *s, enum cleanup_why why, const char *text)
+{
+	struct daemon *d = s->daemon;
+	bool was_in = s->let_in;
+
+	if (s->state == SESSION_CLOSED)
+		return;
+	if (s->scopes && scopes_leave(s, why, text))
+		return;
+	if (s->console)
+		d->console->closed(s);
+	if (s->slow)
+		slow_end(s, "cancelled", NULL);
+	if (was_in && d->conf->log_disconnections)
+		log_info("session", s->id, "left", LOG_TEXT("role", s->role),
+			 LOG_NUMBER("pid", s->pid),
+			 LOG_QUOTED("why", s->last_words ? err_kind(s->last_words)->name : text),
+			 LOG_NUMBER("queries", s->queries));
+	session_set_state(s, SESSION_CLOSED);
+	stream_close(&s->stream);
+	idmap_remove(&d->sessions, s->id);
+	waits_end(&d->waits, s->id);
+	listen_resume(d->listen);
+	loop_defer(d->loop, free_session, s);
+	if (s->names)
+		names_clear(s->names, s->lease->srv ? &s->lease->srv->prepared : NULL);
+	unnamed_forget(&s->unnamed, s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
+	/* Last: the server may be granted to another session from here. */
+	if (s->lease->state == LEASE_HELD)
+		lease_end(s->lease, why);
+	else
+		lease_leave(s->lease);
+}
+
+void
+end_sweep(struct daemon *d)
+{
+	int64_t now = loop_now_us(d->loop);
+	struct list_node *n;
+
+	while ((n = list_first(&d->in_state[SESSION_CLOSING])) != NULL) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+
+		if (now - s->since_us < CLOSING_US)
+			break;
+		session_close(s, CLEANUP_CLIENT_REFUSED, "it did not take its last words");
+	}
+}

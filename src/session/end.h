@@ -1,0 +1,19 @@
+/* end: a session ends: its client is told why, if it can be, and what it has goes. */
+#ifndef PGWITH_SESSION_END_H
+#define PGWITH_SESSION_END_H
+
+#include "base/err.h"
+#include "pool/cleanup.h"
+#include "session/session.h"
+
+/* Tells the client and closes: by the error's kind, which is a fatal one. */
+void session_fail(struct session *, const struct err *);
+
+/* Closes at once and frees at the end of the turn. A lease that is held ends by cleanup, because of
+ * `why`. Safe on a closed one. `text` is for the log. */
+void session_close(struct session *, enum cleanup_why why, const char *text);
+
+/* Those that do not take their last words in time. */
+void end_sweep(struct daemon *);
+
+#endif

@@ -1,0 +1,71 @@
+#include "session/reply.h"
+
+#include "base/log.h"
+#include "base/logvalue.h"
+#include "daemon/daemon.h"
+#include "executor/executor.h"
+#include "executor/split.h"
+#include "pool/pool.h"
+#include "session/end.h"
+#include "session/session.h"
+#include "wire/msg.h"
+
+void
+session_send(struct session *s, const void *data, size_t bytes)
+{
+	/* Its client is gone, and what has begun goes on. */
+	if (s->stream.fd < 0)
+		return;
+	if (stream_write(&s->stream, data, bytes) < 0)
+		session_close(s, CLEANUP_CLIENT_REFUSED, "it does not read what it asked for");
+}
+
+void
+session_send_buf(struct session *s, const struct buf *b)
+{
+	if (b->failed)
+		session_close(s, CLEANUP_CLIENT_REFUSED, "the answer is too long");
+	else
+		session_send(s, buf_data(b), b->len);
+}
+
+void
+session_ready(struct session *s, struct buf *out)
+{
+	msg_ready(out, scopes_status(s));
+	s->queries++;
+	if (s->pool)
+		s->pool->stats.queries++;
+}
+
+void
+session_log_error(const struct session *s, const struct err *e)
+{
+	if (s->daemon->conf->log_pooler_errors)
+		log_info_often(
+		    "session", s->id, "error", LOG_TEXT("pool", s->pool ? s->pool->conf->name : ""),
+		    LOG_TEXT("role", s->role ? s->role : ""), LOG_NUMBER("pid", s->pid),
+		    LOG_TEXT("sqlstate", e->sqlstate), LOG_TEXT("kind", err_kind(e->id)->name),
+		    LOG_QUOTED("why", e->message));
+}
+
+void
+session_refuse(struct session *s, char type, const struct err *e)
+{
+	struct buf out;
+
+	session_log_error(s, e);
+	buf_init(&out, 64 * 1024);
+	parts_drop(s);
+	msg_err(&out, e);
+	daemon_count_error(s->daemon, e);
+	/* A transaction that was begun here has failed. */
+	if (s->begun == BEGUN_YES)
+		s->begun = BEGUN_FAILED;
+	if (type == 'Q' || type == 'F')
+		session_ready(s, &out);
+	else
+		s->skip_sync = true;
+	session_send_buf(s, &out);
+	buf_clear(&out);
+}

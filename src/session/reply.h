@@ -1,0 +1,23 @@
+/* reply: what a client is sent that no server has said. */
+#ifndef PGWITH_SESSION_REPLY_H
+#define PGWITH_SESSION_REPLY_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "session/session.h"
+
+/* Writes or queues bytes for the client. Too slow a client that asks for too much is closed. */
+void session_send(struct session *, const void *, size_t bytes);
+void session_send_buf(struct session *, const struct buf *);
+
+/* Adds the ReadyForQuery that answers a request here, without a server, and counts it. */
+void session_ready(struct session *, struct buf *);
+
+/* The client is told this error of ours: that is logged. */
+void session_log_error(const struct session *, const struct err *);
+
+/* The client is told an error of ours, and goes on: ReadyForQuery behind it, or nothing up to Sync
+ * if the message was of the extended protocol. */
+void session_refuse(struct session *, char type, const struct err *);
+
+#endif
