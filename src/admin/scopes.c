@@ -7,6 +7,7 @@
 
 #include "admin/show.h"
 #include "base/units.h"
+#include "executor/listing.h"
 
 /* ---- scopes ---- */
 

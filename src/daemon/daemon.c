@@ -20,6 +20,7 @@
 #include "daemon/reload.h"
 #include "daemon/service.h"
 #include "executor/executor.h"
+#include "executor/expire.h"
 #include "relay/limits.h"
 #include "relay/login.h"
 #include "session/admit.h"

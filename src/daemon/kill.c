@@ -6,6 +6,8 @@
 
 #include "base/mem.h"
 #include "executor/executor.h"
+#include "executor/expire.h"
+#include "executor/listing.h"
 #include "relay/inbound.h"
 #include "relay/limits.h"
 #include "session/begin.h"

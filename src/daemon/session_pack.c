@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/daemon.h"
+#include "executor/enter.h"
 #include "executor/executor.h"
 #include "executor/split.h"
 #include "pool/handover.h"
@@ -15,6 +16,7 @@
 #include "scope/handover.h"
 #include "session/control.h"
 #include "session/end.h"
+#include "session/script.h"
 #include "session/slow.h"
 
 #define MARK        0x73657373u

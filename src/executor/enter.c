@@ -1,4 +1,3 @@
-/* enter: ENTER, item by item. */
 #include "executor/enter.h"
 
 #include <stdio.h>
@@ -11,6 +10,8 @@
 #include "conf/conf.h"
 #include "daemon/daemon.h"
 #include "executor/executor.h"
+#include "executor/exit.h"
+#include "executor/expire.h"
 #include "executor/opening.h"
 #include "executor/wanted.h"
 #include "relay/outbound.h"
@@ -518,6 +519,42 @@ enter_adopted(struct scopes *sc)
 	enter_start_timer(sc, 0);
 }
 
+/* The first is the one that was entered first. */
+static struct scope *
+first_entered(const struct scopes *sc)
+{
+	struct scope *f = stack_innermost(&sc->stack);
+
+	for (unsigned i = 1; i < sc->entered; i++)
+		f = stack_outside(&sc->stack, f);
+	return f;
+}
+
+/* What it has entered is exited again. */
+static void
+undo(struct scopes *sc)
+{
+	struct session *s = sc->session;
+	struct list_node *n;
+
+	enter_stop_timer(sc);
+	while ((n = list_first(&sc->run)) != NULL) {
+		list_remove(&sc->run, n);
+		deferred_free(LIST_OBJ(n, struct deferred, node));
+	}
+	if (sc->entered > 0) {
+		exit_begin(sc, SCOPES_UNDOING, first_entered(sc), true);
+		return;
+	}
+	/* It was the client's own BEGIN that could not be had. */
+	if (sc->frame && sc->frame->kind == SCOPE_IMPLICIT) {
+		s->begun = BEGUN_YES;
+		exit_begin(sc, SCOPES_UNDOING, sc->frame, true);
+		return;
+	}
+	scopes_finish(sc);
+}
+
 void
 enter_go(struct scopes *sc)
 {
@@ -540,42 +577,7 @@ enter_go(struct scopes *sc)
 	if (sc->doing == SCOPES_ENTERING)
 		scopes_finish(sc);
 	else if (sc->doing == SCOPES_UNDOING)
-		enter_undo(sc);
-}
-
-/* The first is the one that was entered first. */
-static struct scope *
-first_entered(const struct scopes *sc)
-{
-	struct scope *f = stack_innermost(&sc->stack);
-
-	for (unsigned i = 1; i < sc->entered; i++)
-		f = stack_outside(&sc->stack, f);
-	return f;
-}
-
-void
-enter_undo(struct scopes *sc)
-{
-	struct session *s = sc->session;
-	struct list_node *n;
-
-	enter_stop_timer(sc);
-	while ((n = list_first(&sc->run)) != NULL) {
-		list_remove(&sc->run, n);
-		deferred_free(LIST_OBJ(n, struct deferred, node));
-	}
-	if (sc->entered > 0) {
-		exit_begin(sc, SCOPES_UNDOING, first_entered(sc), true);
-		return;
-	}
-	/* It was the client's own BEGIN that could not be had. */
-	if (sc->frame && sc->frame->kind == SCOPE_IMPLICIT) {
-		s->begun = BEGUN_YES;
-		exit_begin(sc, SCOPES_UNDOING, sc->frame, true);
-		return;
-	}
-	scopes_finish(sc);
+		undo(sc);
 }
 
 void

@@ -1,4 +1,4 @@
-/* enter: what it shares with opening. What others call is in scopes.h. */
+/* enter: ENTER, item by item. */
 #ifndef PGWITH_EXECUTOR_ENTER_H
 #define PGWITH_EXECUTOR_ENTER_H
 
@@ -6,8 +6,42 @@
 
 #include "base/err.h"
 #include "scope/grammar.h"
+#include "scope/lock.h"
+#include "session/scopes.h"
 
-struct scopes;
+/* Begins it: sc->statement is what is to be entered. */
+void enter_begin(struct scopes *);
+
+/* COMMIT AND CHAIN: the next block begins. */
+void enter_chain(struct scopes *);
+
+/* Goes on with it. */
+void enter_go(struct scopes *);
+
+/* Wakes one that waits: it has its lease, or will not get it. */
+void enter_granted(struct scopes *);
+void enter_refused(struct scopes *, struct err *);
+
+/* In STEP_USER: what was asked for is known now; or it is not, for that reason. */
+void enter_looked_up(struct scopes *);
+void enter_not_looked_up(struct scopes *, const struct err *);
+
+/* Is it in STEP_USER? */
+bool scopes_look_up(const struct session *);
+
+/* SESSION_SCOPE: does ENTER wait for a server, a lock, or an answer of the system? */
+bool scopes_wait(const struct session *);
+
+/* For those of the process before: timers run and waits are known again. */
+void enter_adopted(struct scopes *);
+
+/* Of every lock of a frame. */
+extern const struct lock_ops enter_lock_ops;
+
+/* ---- between enter and opening ---- */
+
+/* Its server has not taken the session's parameters: it is closed, and a new one wanted. */
+void enter_again(struct scopes *);
 
 /* What is being entered. */
 const struct grammar_item *enter_item(const struct scopes *);

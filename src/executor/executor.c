@@ -8,6 +8,10 @@
 #include "base/units.h"
 #include "daemon/daemon.h"
 #include "executor/enter.h"
+#include "executor/exit.h"
+#include "executor/expire.h"
+#include "executor/leave.h"
+#include "executor/listing.h"
 #include "executor/portal.h"
 #include "executor/savepoint.h"
 #include "executor/split.h"
@@ -18,6 +22,7 @@
 #include "session/end.h"
 #include "session/lexing.h"
 #include "session/reply.h"
+#include "session/script.h"
 #include "session/slow.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
@@ -26,88 +31,6 @@
 #define FAILURE_MAX  (64 * 1024) /* bytes of an error that is the answer */
 #define DEFERRED_MAX 1000        /* statements of one scope */
 
-struct scopes *
-scopes_of(struct session *s)
-{
-	struct scopes *sc = s->scopes;
-
-	if (sc)
-		return sc;
-	sc = s->scopes = mem_calloc(1, sizeof *sc);
-	sc->session = s;
-	stack_init(&sc->stack);
-	talk_init(&sc->talk);
-	list_init(&sc->run);
-	list_init(&sc->statements);
-	list_init(&sc->portals);
-	buf_init(&sc->failure, FAILURE_MAX);
-	buf_init(&sc->parts, SESSION_WHOLE_MAX);
-	return sc;
-}
-
-void
-scopes_free(struct scopes *sc)
-{
-	struct list_node *n;
-
-	named_clear(sc);
-	while ((n = list_first(&sc->run)) != NULL) {
-		list_remove(&sc->run, n);
-		deferred_free(LIST_OBJ(n, struct deferred, node));
-	}
-	conf_scope_drop(sc->def);
-	grammar_free(sc->statement);
-	talk_clear(&sc->talk);
-	buf_clear(&sc->failure);
-	buf_clear(&sc->parts);
-	free(sc);
-}
-
-bool
-scopes_open(const struct session *s)
-{
-	return s->scopes &&
-	       (s->scopes->stack.frames.count > 0 || s->scopes->doing != SCOPES_NOTHING);
-}
-
-/* ---- which lease messages go by ---- */
-
-static struct scope_flags *
-flags_of(struct session *s, struct lease *l)
-{
-	return l == &s->own ? &s->scopes->own_flags : &LIST_OBJ(l, struct scope, own)->flags;
-}
-
-void
-scopes_focus(struct session *s, struct lease *l)
-{
-	struct scope_flags *f;
-
-	if (s->lease == l)
-		return;
-	*flags_of(s, s->lease) = (struct scope_flags){.pinned = s->pinned,
-						      .discard = s->discard,
-						      .changed = s->changed,
-						      .undone = s->undone,
-						      .unpin = s->unpin};
-	s->lease = l;
-	f = flags_of(s, l);
-	s->pinned = f->pinned;
-	s->discard = f->discard;
-	s->changed = f->changed;
-	s->undone = f->undone;
-	s->unpin = f->unpin;
-	s->unnamed.here = false;
-}
-
-void
-scopes_refocus(struct session *s)
-{
-	struct scope *f = stack_current(&s->scopes->stack);
-
-	scopes_focus(s, f && f->lease && f->lease->state == LEASE_HELD ? f->lease : &s->own);
-}
-
 void
 scopes_fresh(struct session *s, struct lease *l)
 {
@@ -115,72 +38,7 @@ scopes_fresh(struct session *s, struct lease *l)
 	relay_fresh(s);
 }
 
-/* Outside of any work the state says whether messages go by a lease. */
-static void
-settle_state(struct session *s)
-{
-	enum session_state to;
-
-	scopes_refocus(s);
-	to = s->lease->state == LEASE_HELD ? SESSION_ACTIVE : SESSION_IDLE;
-	if (s->state != to)
-		session_set_state(s, to);
-}
-
 /* ---- answers ---- */
-
-char
-scopes_status(const struct session *s)
-{
-	const struct scope *f = s->scopes ? stack_current(&s->scopes->stack) : NULL;
-
-	if (s->begun == BEGUN_EXPIRED)
-		return 'E';
-	if (f)
-		return f->lease && f->lease->state == LEASE_HELD ? f->lease->srv->progress.status
-								 : 'E';
-	return s->own.state == LEASE_HELD ? s->own.srv->progress.status : begin_status(s);
-}
-
-void
-scopes_fail_raw(struct scopes *sc, const struct buf *message)
-{
-	if (sc->failure.len == 0)
-		buf_add(&sc->failure, buf_data(message), message->len);
-}
-
-void
-scopes_fail(struct scopes *sc, const struct err *e)
-{
-	if (sc->failure.len > 0)
-		return;
-	session_log_error(sc->session, e);
-	msg_err(&sc->failure, e);
-	daemon_count_error(sc->session->daemon, e);
-}
-
-void
-scopes_notice(struct session *s, const char *severity, const struct err *e)
-{
-	struct buf out;
-
-	buf_init(&out, FAILURE_MAX);
-	msg_notice(&out, severity, e);
-	daemon_count_error(s->daemon, e);
-	session_send_buf(s, &out);
-	buf_clear(&out);
-}
-
-enum verdict
-scopes_refuse(struct session *s, char type, struct err *e)
-{
-	session_refuse(s, type, e);
-	err_clear(e);
-	return s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
-		       s->state == SESSION_LEAVING
-		   ? OVER
-		   : DROP;
-}
 
 static void
 tag_of(const struct scopes *sc, char *tag, size_t size)
@@ -223,46 +81,6 @@ answer(struct scopes *sc)
 	buf_reset(&sc->failure);
 	session_send_buf(s, &out);
 	buf_clear(&out);
-}
-
-/* A transaction of the client's own is plain again when nothing is open inside it. */
-static void
-drop_implicit(struct scopes *sc)
-{
-	struct scope *f = stack_innermost(&sc->stack);
-	struct session *s = sc->session;
-
-	if (f && f->kind == SCOPE_IMPLICIT) {
-		if (f->state == SCOPE_EXPIRED) {
-			/* Its client has not ended it. */
-			s->begun = BEGUN_EXPIRED;
-			s->begun_us = f->asked_us;
-			s->expired_by = (uint8_t)stack_reason(&sc->stack, f)->expired_by;
-			s->ending = 0;
-		}
-		if (s->slow && f->state != SCOPE_EXPIRED)
-			slow_unframed(s, f);
-		stack_pop(&sc->stack, f);
-		loop_defer(s->daemon->loop, scope_free, f);
-	}
-}
-
-struct scope *
-scopes_implicit(struct session *s)
-{
-	int64_t now = loop_now_us(s->daemon->loop);
-	struct scope *f = stack_push(&scopes_of(s)->stack, SCOPE_IMPLICIT, "",
-				     s->own.xact_us ? s->own.xact_us : now);
-
-	f->owner = s;
-	f->pool = s->pool;
-	f->lease = &s->own;
-	f->state = SCOPE_OPEN;
-	f->begun = true;
-	f->granted_us = f->opened_us = f->asked_us;
-	if (s->slow)
-		f->statements_before = s->slow->statements_before;
-	return f;
 }
 
 static bool
@@ -319,8 +137,8 @@ scopes_finish(struct scopes *sc)
 		session_close(s, sc->gone_why, sc->gone_text);
 		return;
 	}
-	drop_implicit(sc);
-	settle_state(s);
+	frame_drop_implicit(sc);
+	frame_settle_state(s);
 	if (sc->answer_type)
 		answer(sc);
 	sc->answer_type = 0;
@@ -334,81 +152,7 @@ scopes_finish(struct scopes *sc)
 		request_resume(s);
 }
 
-/* ---- frames end ---- */
-
-struct timing_row *
-scopes_timing(struct scopes *sc, const struct scope *f)
-{
-	/* Locks that are named by what they protect would fill the table. */
-	return timing_row(&sc->session->daemon->timing, f->pool ? f->pool->conf->name : "",
-			  f->named ? f->name : scope_kind_name(f));
-}
-
-void
-scopes_log_end(struct scopes *sc, struct scope *f, enum timing_outcome outcome, const char *word)
-{
-	struct session *s = sc->session;
-	int64_t now = loop_now_us(s->daemon->loop);
-	int64_t held = f->opened_us ? sc->exit_us - f->opened_us : 0;
-
-	if (s->daemon->conf->log_scopes)
-		log_info("session", s->id, "scope released", LOG_TEXT("name", f->name),
-			 LOG_QUOTED("outcome", word), LOG_MS("held", held),
-			 LOG_MS("cleanup", now - sc->exit_us));
-	if (s->slow)
-		slow_frame(s, f, word, sc->exit_us);
-	timing_count(scopes_timing(sc, f), outcome);
-	if (f->opened_us)
-		timing_add(scopes_timing(sc, f), TIMING_HOLD, held);
-	timing_add(scopes_timing(sc, f), TIMING_CLEANUP, now - sc->exit_us);
-}
-
-static void
-forget_deadline(struct scopes *sc, struct scope *f)
-{
-	if (f->deadline_us)
-		evtimer_del(&f->timer);
-	f->expire_due = false;
-}
-
-void
-scopes_pop(struct scopes *sc, struct scope *f, enum timing_outcome outcome, const char *word)
-{
-	struct session *s = sc->session;
-
-	forget_deadline(sc, f);
-	/* One that has expired was counted then. */
-	if (!scope_is_begin(f) && f->state != SCOPE_EXPIRED)
-		scopes_log_end(sc, f, outcome, word);
-	else if (s->slow && f->kind == SCOPE_IMPLICIT && f->state != SCOPE_EXPIRED)
-		slow_frame(s, f, word, sc->exit_us);
-	snprintf(sc->exited, sizeof sc->exited, "%s", f->name);
-	if (s->lease == &f->own)
-		scopes_focus(s, &s->own);
-	stack_pop(&sc->stack, f);
-	loop_defer(s->daemon->loop, scope_free, f);
-	/* At last, so that the log tells of this one's end before it tells that the next one has
-	 * it. */
-	lock_leave(&f->hold);
-}
-
 /* ---- statements ---- */
-
-void
-scopes_begin_work(struct session *s)
-{
-	session_set_state(s, SESSION_SCOPE);
-	stream_pause(&s->stream);
-	buf_reset(&s->scopes->failure);
-}
-
-bool
-scopes_plain(const struct session *s)
-{
-	return s->begun != BEGUN_NOT ||
-	       (s->own.state == LEASE_HELD && s->own.srv->progress.status != 'I' &&
-		!(s->scopes && stack_of_lease(&s->scopes->stack, &s->own)));
-}
 
 /* The same, and those that scopes are around: the innermost thing that is open is the client's own.
  */
@@ -480,7 +224,7 @@ use(struct session *s, const struct grammar *g, struct err *e)
 		return false;
 	}
 	st->used = f;
-	settle_state(s);
+	frame_settle_state(s);
 	return true;
 }
 
@@ -774,7 +518,7 @@ scopes_heard(struct session *s)
 	if (p->status == 'I' && f->kind == SCOPE_IMPLICIT && f->expire_due &&
 	    f == stack_innermost(&sc->stack)) {
 		sc->forced = false;
-		drop_implicit(sc);
+		frame_drop_implicit(sc);
 		return;
 	}
 	/* It was ended in a way that was not seen coming. */
@@ -782,12 +526,6 @@ scopes_heard(struct session *s)
 		scope_fail(f, "25P01");
 		scope_fail(scope_base(f), "25P01");
 	}
-}
-
-bool
-scopes_holds(const struct session *s)
-{
-	return s->scopes && stack_of_lease(&s->scopes->stack, s->lease) != NULL;
 }
 
 void

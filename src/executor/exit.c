@@ -1,5 +1,5 @@
-/* exit: scopes end, innermost first: EXIT, what an ENTER that failed had entered, and what a time
- * limit ends. For a session whose client is gone see leave.c. */
+#include "executor/exit.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +9,7 @@
 #include "executor/executor.h"
 #include "session/context.h"
 #include "session/end.h"
+#include "session/reply.h"
 #include "session/slow.h"
 #include "wire/frame.h"
 #include "wire/msg.h"

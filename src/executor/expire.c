@@ -1,12 +1,14 @@
-/* expire: time limits end scopes. What the client has under way there is brought to its end first,
- * so that the server connection can be kept. */
+#include "executor/expire.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/units.h"
 #include "daemon/daemon.h"
+#include "executor/enter.h"
 #include "executor/executor.h"
+#include "executor/exit.h"
 #include "executor/split.h"
 #include "relay/inbound.h"
 #include "relay/limits.h"
@@ -19,50 +21,6 @@
 
 #define RECANCEL_US 100000      /* until a cancel that has had no effect is sent again */
 #define ERROR_MAX   (64 * 1024) /* bytes of one that the client is told */
-
-void
-scopes_expired_error(const struct scope *frame, struct err *e)
-{
-	const struct session *s = frame->owner;
-	const struct scope *f = stack_reason(&s->scopes->stack, frame);
-	const struct conf_pool *conf = f->pool ? f->pool->conf : NULL;
-	char text[32];
-
-	if (f->kind == SCOPE_IMPLICIT) {
-		limits_error(f->pool, f->expired_by, e);
-		return;
-	}
-	switch (f->expired_by) {
-	case ERR_SCOPE_IDLE:
-		err_make(e, ERR_SCOPE_IDLE, f->name,
-			 units_duration_str(conf ? conf->idle_in_scope_timeout_us : 0, text,
-					    sizeof text));
-		return;
-	case ERR_SCOPE_QUERY:
-		err_make(e, ERR_SCOPE_QUERY, f->name,
-			 units_duration_str(conf ? conf->query_timeout_us : 0, text, sizeof text));
-		return;
-	case ERR_SCOPE_KILLED:
-		err_make(e, ERR_SCOPE_KILLED, f->name);
-		return;
-	default:
-		err_make(e, ERR_SCOPE_DEADLINE, f->name, f->deadline_text ? f->deadline_text : "");
-	}
-}
-
-bool
-scopes_expired(const struct session *s)
-{
-	/* All that the client says is inside of it, unless USE has named one around it. */
-	const struct stack *st = &s->scopes->stack;
-	const struct scope *f = stack_innermost(st);
-	struct scope *base = st->used ? scope_base(st->used) : NULL;
-
-	if (f == NULL || f->state != SCOPE_EXPIRED)
-		return false;
-	return base == NULL || base->state == SCOPE_EXPIRED ||
-	       stack_top_of(st, base)->state == SCOPE_EXPIRED;
-}
 
 static struct scope *
 first_due(const struct scopes *sc)

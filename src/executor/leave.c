@@ -1,5 +1,5 @@
-/* leave: the client of a session is gone. What it had open ends innermost first, each when the one
- * inside it has ended; the servers' part of it is the cleanup machine's. */
+#include "executor/leave.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +9,7 @@
 #include "executor/executor.h"
 #include "executor/split.h"
 #include "session/end.h"
+#include "session/script.h"
 
 /* ---- what a frame leaves to be done ---- */
 
@@ -66,7 +67,7 @@ end_frame(struct scopes *sc, struct scope *f)
 	todo_clear(&todo);
 }
 
-void
+static void
 leave_go(struct scopes *sc)
 {
 	struct session *s = sc->session;

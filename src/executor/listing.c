@@ -1,4 +1,5 @@
-/* listing: what SHOW SCOPES tells a session of its own scopes. */
+#include "executor/listing.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "executor/executor.h"
 #include "executor/split.h"
 #include "session/reply.h"
+#include "session/script.h"
 #include "wire/msg.h"
 
 static const struct msg_column columns[] = {

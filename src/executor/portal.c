@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "daemon/daemon.h"
 #include "executor/executor.h"
+#include "executor/listing.h"
 #include "executor/split.h"
 #include "session/reply.h"
 #include "wire/formed.h"
@@ -14,87 +15,6 @@
 #include "wire/reader.h"
 
 #define NAMED_MAX 1000 /* scope statements that are prepared, and portals */
-
-static struct scope_named *
-find(const struct list *l, const char *name)
-{
-	struct list_node *n;
-
-	LIST_EACH (n, l)
-		if (strcmp(LIST_OBJ(n, struct scope_named, node)->name, name) == 0)
-			return LIST_OBJ(n, struct scope_named, node);
-	return NULL;
-}
-
-static void
-forget(struct list *l, struct scope_named *named)
-{
-	list_remove(l, &named->node);
-	free(named->name);
-	free(named->types);
-	grammar_free(named->statement);
-	free(named);
-}
-
-static void
-forget_name(struct list *l, const char *name)
-{
-	struct scope_named *named = find(l, name);
-
-	if (named)
-		forget(l, named);
-}
-
-static void
-forget_all(struct list *l)
-{
-	struct list_node *n;
-
-	while ((n = list_first(l)) != NULL)
-		forget(l, LIST_OBJ(n, struct scope_named, node));
-}
-
-void
-named_clear(struct scopes *sc)
-{
-	forget_all(&sc->statements);
-	forget_all(&sc->portals);
-}
-
-struct scope_named *
-named_statement(const struct scopes *sc, const char *name)
-{
-	return find(&sc->statements, name);
-}
-
-struct scope_named *
-named_portal(const struct scopes *sc, const char *name)
-{
-	return find(&sc->portals, name);
-}
-
-void
-named_replaced(struct scopes *sc, char type)
-{
-	forget_name(type == 'P' ? &sc->statements : &sc->portals, "");
-}
-
-void
-named_synced(struct scopes *sc)
-{
-	forget_all(&sc->portals);
-}
-
-static struct scope_named *
-keep(struct list *l, const char *name, struct grammar *g)
-{
-	struct scope_named *named = mem_calloc(1, sizeof *named);
-
-	named->name = mem_strdup(name);
-	named->statement = g;
-	list_append(l, &named->node);
-	return named;
-}
 
 static enum verdict
 acknowledge(struct session *s, char type)
@@ -130,7 +50,7 @@ named_parse(struct session *s, const struct message *m, const char *sql, size_t 
 	}
 	if (!formed_well('P', m->body, m->bytes))
 		return malformed(s, 'P');
-	if (*name && (find(&sc->statements, name) ||
+	if (*name && (named_by_name(&sc->statements, name) ||
 		      (s->names && names_have(s->names, name, strlen(name))))) {
 		err_make(&e, ERR_STATEMENT_EXISTS, name);
 		return scopes_refuse(s, 'P', &e);
@@ -142,11 +62,11 @@ named_parse(struct session *s, const struct message *m, const char *sql, size_t 
 	if ((g = parts_parse(s, sql, bytes, &e)) == NULL)
 		return scopes_refuse(s, 'P', &e);
 	if (*name == 0) {
-		forget_name(&sc->statements, "");
+		named_drop_name(&sc->statements, "");
 		unnamed_forget(&s->unnamed,
 			       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
 	}
-	named = keep(&sc->statements, name, g);
+	named = named_add(&sc->statements, name, g);
 	reader_init(&r, m->body, m->bytes);
 	reader_str(&r);
 	reader_str(&r);
@@ -280,7 +200,7 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 	reader_init(&r, m->body, m->bytes);
 	portal = reader_str(&r);
 	reader_str(&r);
-	if (*portal && find(&sc->portals, portal)) {
+	if (*portal && named_by_name(&sc->portals, portal)) {
 		err_make(&e, ERR_PORTAL_EXISTS, portal);
 		return scopes_refuse(s, 'B', &e);
 	}
@@ -294,8 +214,8 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 		return scopes_refuse(s, 'B', &e);
 	}
 	result_formats(&r, &formats);
-	forget_name(&sc->portals, "");
-	keep(&sc->portals, portal, g)->formats = formats;
+	named_drop_name(&sc->portals, "");
+	named_add(&sc->portals, portal, g)->formats = formats;
 	return acknowledge(s, '2');
 }
 
@@ -332,7 +252,7 @@ execute_message(struct session *s, struct scope_named *portal)
 	/* A portal is for once, as that of any statement without rows. */
 	portal->statement = NULL;
 	s->scopes->formats = portal->formats;
-	forget(&s->scopes->portals, portal);
+	named_drop(&s->scopes->portals, portal);
 	return scopes_do(s, g, 'E');
 }
 
@@ -349,7 +269,7 @@ named_message(struct session *s, const struct message *m, struct scope_named *na
 	case 'E':
 		return execute_message(s, named);
 	default: /* C */
-		forget(m->body[0] == 'S' ? &s->scopes->statements : &s->scopes->portals, named);
+		named_drop(m->body[0] == 'S' ? &s->scopes->statements : &s->scopes->portals, named);
 		return acknowledge(s, '3');
 	}
 }

@@ -9,23 +9,10 @@
 struct scopes;
 struct scope_named;
 
-/* Or NULL. */
-struct scope_named *named_statement(const struct scopes *, const char *name);
-struct scope_named *named_portal(const struct scopes *, const char *name);
-
 /* A Parse whose text, `sql`, is a scope statement. */
 enum verdict named_parse(struct session *, const struct message *, const char *sql, size_t bytes);
 
 /* A Bind, Describe, Execute or Close of one. */
 enum verdict named_message(struct session *, const struct message *, struct scope_named *);
-
-/* A Parse or Bind of another kind takes the place of the one without a name. */
-void named_replaced(struct scopes *, char type);
-
-/* A Sync ends the portals. */
-void named_synced(struct scopes *);
-
-/* Frees them all. */
-void named_clear(struct scopes *);
 
 #endif

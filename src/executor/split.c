@@ -9,37 +9,13 @@
 #include "scope/block.h"
 #include "session/lexing.h"
 #include "session/reply.h"
+#include "session/script.h"
 #include "session/statement.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 #include "wire/sqltext.h"
 
 /* ---- texts of many statements ---- */
-
-bool
-parts_pending(const struct session *s)
-{
-	return s->scopes && (s->scopes->parts.len > 0 || s->scopes->part_sent);
-}
-
-bool
-parts_more(const struct session *s)
-{
-	return s->scopes && s->scopes->parts.len > (s->scopes->in_part ? s->scopes->part_bytes : 0);
-}
-
-bool
-parts_waiting(const struct session *s)
-{
-	return s->scopes && s->scopes->parts.len > 0 && !s->scopes->part_sent;
-}
-
-void
-parts_drop(struct session *s)
-{
-	if (s->scopes)
-		buf_reset(&s->scopes->parts);
-}
 
 /* By which a program's own pool takes a connection back, or NULL. */
 static const char *

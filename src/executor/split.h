@@ -12,15 +12,6 @@
  * FORWARD: it is an ordinary one, to be handled as such. */
 enum verdict parts_judge(struct session *, struct message *);
 
-/* Are parts of a text still to be done? */
-bool parts_pending(const struct session *);
-/* The same, beside the one that is being judged. */
-bool parts_more(const struct session *);
-/* Is a part to be sent as soon as the server has done what went ahead of it? */
-bool parts_waiting(const struct session *);
-/* An error ends a text. */
-void parts_drop(struct session *);
-
 /* All that came before a scope statement has been sent: if that needs to be ended by a Sync of
  * ours, sends it. */
 void parts_sync(struct session *);

@@ -7,6 +7,7 @@
 #include "base/units.h"
 #include "daemon/daemon.h"
 #include "executor/executor.h"
+#include "executor/expire.h"
 #include "relay/cancel.h"
 #include "session/end.h"
 #include "session/reply.h"

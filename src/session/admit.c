@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/daemon.h"
+#include "executor/enter.h"
 #include "executor/executor.h"
 #include "pool/gate.h"
 #include "relay/login.h"

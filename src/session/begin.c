@@ -9,6 +9,7 @@
 #include "relay/limits.h"
 #include "session/context.h"
 #include "session/reply.h"
+#include "session/script.h"
 #include "wire/formed.h"
 #include "wire/msg.h"
 #include "wire/reader.h"

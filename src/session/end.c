@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "daemon/daemon.h"
 #include "executor/executor.h"
+#include "executor/leave.h"
 #include "loop/listen.h"
 #include "pool/pool.h"
 #include "pool/prepared.h"

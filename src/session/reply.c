@@ -7,6 +7,7 @@
 #include "executor/split.h"
 #include "pool/pool.h"
 #include "session/end.h"
+#include "session/script.h"
 #include "session/session.h"
 #include "wire/msg.h"
 
@@ -68,4 +69,27 @@ session_refuse(struct session *s, char type, const struct err *e)
 		s->skip_sync = true;
 	session_send_buf(s, &out);
 	buf_clear(&out);
+}
+
+void
+scopes_notice(struct session *s, const char *severity, const struct err *e)
+{
+	struct buf out;
+
+	buf_init(&out, 64 * 1024);
+	msg_notice(&out, severity, e);
+	daemon_count_error(s->daemon, e);
+	session_send_buf(s, &out);
+	buf_clear(&out);
+}
+
+enum verdict
+scopes_refuse(struct session *s, char type, struct err *e)
+{
+	session_refuse(s, type, e);
+	err_clear(e);
+	return s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
+		       s->state == SESSION_LEAVING
+		   ? OVER
+		   : DROP;
 }

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "session/message.h"
 #include "session/session.h"
 
 /* Writes or queues bytes for the client. Too slow a client that asks for too much is closed. */
@@ -19,5 +20,11 @@ void session_log_error(const struct session *, const struct err *);
 /* The client is told an error of ours, and goes on: ReadyForQuery behind it, or nothing up to Sync
  * if the message was of the extended protocol. */
 void session_refuse(struct session *, char type, const struct err *);
+
+/* The same, and the error is cleared. Returns what becomes of the message. */
+enum verdict scopes_refuse(struct session *, char type, struct err *);
+
+/* A NoticeResponse of that severity; the error is the caller's. */
+void scopes_notice(struct session *, const char *severity, const struct err *);
 
 #endif

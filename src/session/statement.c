@@ -15,6 +15,7 @@
 #include "session/params.h"
 #include "session/reply.h"
 #include "session/resets.h"
+#include "session/script.h"
 #include "session/sequences.h"
 #include "session/unlisted.h"
 #include "wire/frame.h"

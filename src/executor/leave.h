@@ -1,0 +1,18 @@
+/* leave: the client of a session is gone. What it had open ends innermost first, each when the one
+ * inside it has ended; the servers' part of it is the cleanup machine's. */
+#ifndef PGWITH_EXECUTOR_LEAVE_H
+#define PGWITH_EXECUTOR_LEAVE_H
+
+#include <stdbool.h>
+
+#include "pool/cleanup.h"
+#include "session/scopes.h"
+
+/* It is to be closed. Returns true if that has to wait until its scopes have ended:
+ * session_close() is called again then. */
+bool scopes_leave(struct session *, enum cleanup_why, const char *text);
+
+/* A cleanup has ended. */
+void leave_ended(struct scopes *);
+
+#endif

@@ -1,0 +1,33 @@
+/* listing: what SHOW SCOPES tells a session of its own scopes. */
+#ifndef PGWITH_EXECUTOR_LISTING_H
+#define PGWITH_EXECUTOR_LISTING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "session/scopes.h"
+
+/* What SHOW SCOPES shows of one that is open. */
+struct scope_view {
+	const char *name, *kind, *state;
+	const char *pool; /* or NULL */
+	bool current;     /* statements go to it */
+	unsigned deferred;
+	int64_t elapsed_us, wait_us;
+	int64_t deadline_us; /* that are left, at least 0; -1: there is none */
+	int backend_pid;     /* of its server; 0: it has none now */
+};
+void scopes_view(const struct session *, struct scope *, struct scope_view *);
+
+/* The same of a transaction of BEGIN that is no frame: no scope was entered in it. It is the
+ * innermost of all, and may be one that no server knows of yet, or that has ended and whose client
+ * has not said so. Returns false if there is none. */
+bool scopes_view_plain(const struct session *, struct scope_view *);
+
+/* RowDescription of SHOW SCOPES. */
+void scopes_describe(struct buf *, const struct scopes_formats *);
+
+/* Answers SHOW SCOPES; `type` is that of the message. */
+void scopes_show(struct session *, char type);
+
+#endif

@@ -1,0 +1,88 @@
+#include "session/named.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "session/scopes.h"
+
+struct scope_named *
+named_by_name(const struct list *l, const char *name)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, l)
+		if (strcmp(LIST_OBJ(n, struct scope_named, node)->name, name) == 0)
+			return LIST_OBJ(n, struct scope_named, node);
+	return NULL;
+}
+
+void
+named_drop(struct list *l, struct scope_named *named)
+{
+	list_remove(l, &named->node);
+	free(named->name);
+	free(named->types);
+	grammar_free(named->statement);
+	free(named);
+}
+
+void
+named_drop_name(struct list *l, const char *name)
+{
+	struct scope_named *named = named_by_name(l, name);
+
+	if (named)
+		named_drop(l, named);
+}
+
+static void
+forget_all(struct list *l)
+{
+	struct list_node *n;
+
+	while ((n = list_first(l)) != NULL)
+		named_drop(l, LIST_OBJ(n, struct scope_named, node));
+}
+
+void
+named_clear(struct scopes *sc)
+{
+	forget_all(&sc->statements);
+	forget_all(&sc->portals);
+}
+
+struct scope_named *
+named_statement(const struct scopes *sc, const char *name)
+{
+	return named_by_name(&sc->statements, name);
+}
+
+struct scope_named *
+named_portal(const struct scopes *sc, const char *name)
+{
+	return named_by_name(&sc->portals, name);
+}
+
+void
+named_replaced(struct scopes *sc, char type)
+{
+	named_drop_name(type == 'P' ? &sc->statements : &sc->portals, "");
+}
+
+void
+named_synced(struct scopes *sc)
+{
+	forget_all(&sc->portals);
+}
+
+struct scope_named *
+named_add(struct list *l, const char *name, struct grammar *g)
+{
+	struct scope_named *named = mem_calloc(1, sizeof *named);
+
+	named->name = mem_strdup(name);
+	named->statement = g;
+	list_append(l, &named->node);
+	return named;
+}
