@@ -201,8 +201,8 @@ control_drain(const struct command_call *call, struct err *e)
 	if (pool == NULL)
 		return -E_NOTFOUND;
 	gate_set(pool, POOL_DRAINED);
-	dismiss_resting(call->daemon);
-	users = dismiss_users(call->daemon, pool);
+	drain_resting(call->daemon);
+	users = drain_users(call->daemon, pool);
 	if (users > 0)
 		notice(call, "waiting for %u session%s", users, users == 1 ? "" : "s");
 	return 0;
@@ -217,7 +217,7 @@ control_drained(const struct command_call *call, struct err *e)
 		return 0;
 	if (gate_of(pool) != POOL_DRAINED)
 		return undone(call, "ENABLE or DISABLE", e);
-	return dismiss_users(call->daemon, pool) > 0 ? -E_AGAIN : 0;
+	return drain_users(call->daemon, pool) > 0 ? -E_AGAIN : 0;
 }
 
 /* ---- RECONNECT, WAIT_CLOSE ---- */

@@ -23,6 +23,7 @@
 #include "executor/expire.h"
 #include "relay/limits.h"
 #include "relay/login.h"
+#include "relay/lookup.h"
 #include "session/admit.h"
 #include "session/end.h"
 #include "session/users.h"
@@ -89,7 +90,7 @@ daemon_drain_scopes(struct daemon *d)
 		return;
 	d->drain_us = -1;
 	enter_phase(d, DAEMON_DRAINING);
-	dismiss_resting(d);
+	drain_resting(d);
 }
 
 void
@@ -100,7 +101,7 @@ daemon_drain(struct daemon *d)
 	d->drain_us = d->conf->shutdown_timeout_us;
 	enter_phase(d, DAEMON_DRAINING);
 	stop_listening(d);
-	dismiss_resting(d);
+	drain_resting(d);
 }
 
 void
@@ -111,10 +112,10 @@ daemon_stop(struct daemon *d)
 	enter_phase(d, DAEMON_STOPPING);
 	stop_listening(d);
 	d->pools.closing = true;
-	dismiss_all(d);
+	drain_all(d);
 	/* Whoever waits for this is answered first. */
 	d->console->sweep(d);
-	dismiss_state(d, SESSION_CONSOLE);
+	drain_state(d, SESSION_CONSOLE);
 }
 
 static void
@@ -138,7 +139,7 @@ sweep_phase(struct daemon *d)
 			daemon_stop(d);
 		return;
 	case DAEMON_DRAINING:
-		if (dismiss_at_work(d) == 0 || (d->drain_us >= 0 && took >= d->drain_us))
+		if (drain_at_work(d) == 0 || (d->drain_us >= 0 && took >= d->drain_us))
 			daemon_stop(d);
 		return;
 	case DAEMON_STOPPING:
@@ -161,7 +162,7 @@ sweep(void *arg)
 	scopes_sweep(d);
 	limits_sweep(d);
 	reload_sweep(d);
-	dismiss_sweep(d);
+	drain_sweep(d);
 	sweep_phase(d);
 	d->console->sweep(d);
 	service_sweep(d);
@@ -437,7 +438,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	daemon_count_descriptors(d);
 	d->loop = loop_new();
 	d->work = work_new(d->loop, WORKERS, POOL_WORKERS);
-	d->users = users_new(d->loop, d->work, admit_told, d);
+	d->users = users_new(d->loop, d->work, lookup_told, d);
 	idmap_init(&d->sessions);
 	for (int i = 0; i < SESSION_NSTATES; i++)
 		list_init(&d->in_state[i]);

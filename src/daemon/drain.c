@@ -2,58 +2,11 @@
 
 #include "executor/executor.h"
 #include "pool/gate.h"
+#include "session/dismiss.h"
 #include "session/end.h"
 
-bool
-dismiss_rests(const struct session *s)
-{
-	const struct progress *p;
-
-	if (scopes_open(s))
-		return false;
-	switch (s->state) {
-	case SESSION_IDLE:
-		return s->begun == BEGUN_NOT;
-	case SESSION_ACTIVE:
-		p = &s->lease->srv->progress;
-		return progress_at_rest(p) && p->status == 'I';
-	default:
-		return false;
-	}
-}
-
-static bool
-must_go(const struct session *s, struct err *e)
-{
-	if (s->daemon->phase >= DAEMON_DRAINING)
-		err_make(e, ERR_SHUTDOWN);
-	else if (s->pool && gate_of(s->pool) == POOL_DRAINED)
-		err_make(e, ERR_DRAINED, s->pool->conf->name);
-	else
-		return false;
-	return true;
-}
-
-static void
-tell(struct session *s)
-{
-	struct err e;
-
-	if (!must_go(s, &e))
-		return;
-	session_fail(s, &e);
-	err_clear(&e);
-}
-
 void
-dismiss_due(struct session *s)
-{
-	if (dismiss_rests(s))
-		tell(s);
-}
-
-void
-dismiss_state(struct daemon *d, enum session_state state)
+drain_state(struct daemon *d, enum session_state state)
 {
 	struct list_node *n, *after;
 	struct err e;
@@ -65,7 +18,7 @@ dismiss_state(struct daemon *d, enum session_state state)
 }
 
 void
-dismiss_all(struct daemon *d)
+drain_all(struct daemon *d)
 {
 	static const enum session_state order[] = {
 	    SESSION_STARTUP, SESSION_LOOKUP, SESSION_LOGIN,  SESSION_IDLE,  SESSION_WAITING,
@@ -73,29 +26,29 @@ dismiss_all(struct daemon *d)
 	};
 
 	for (unsigned i = 0; i < sizeof order / sizeof *order; i++)
-		dismiss_state(d, order[i]);
+		drain_state(d, order[i]);
 }
 
 void
-dismiss_resting(struct daemon *d)
+drain_resting(struct daemon *d)
 {
 	static const enum session_state resting[] = {SESSION_IDLE, SESSION_ACTIVE};
 	struct list_node *n, *after;
 
 	/* While there is a socket, those who come may be for the console. */
 	if (d->listen == NULL) {
-		dismiss_state(d, SESSION_STARTUP);
-		dismiss_state(d, SESSION_LOOKUP);
+		drain_state(d, SESSION_STARTUP);
+		drain_state(d, SESSION_LOOKUP);
 	}
 	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_LOGIN])
-		tell(LIST_OBJ(n, struct session, node));
+		dismiss_now(LIST_OBJ(n, struct session, node));
 	for (unsigned i = 0; i < sizeof resting / sizeof *resting; i++)
 		LIST_EACH_SAFE (n, after, &d->in_state[resting[i]])
 			dismiss_due(LIST_OBJ(n, struct session, node));
 }
 
 void
-dismiss_sweep(struct daemon *d)
+drain_sweep(struct daemon *d)
 {
 	bool wanted = d->phase == DAEMON_DRAINING;
 	struct list_node *n;
@@ -103,11 +56,11 @@ dismiss_sweep(struct daemon *d)
 	LIST_EACH (n, &d->pools.list)
 		wanted |= gate_of(LIST_OBJ(n, struct pool, node)) == POOL_DRAINED;
 	if (wanted)
-		dismiss_resting(d);
+		drain_resting(d);
 }
 
 unsigned
-dismiss_at_work(const struct daemon *d)
+drain_at_work(const struct daemon *d)
 {
 	unsigned count = d->in_state[SESSION_WAITING].count + d->in_state[SESSION_SETUP].count +
 			 d->in_state[SESSION_SAVING].count + d->in_state[SESSION_ACTIVE].count +
@@ -120,7 +73,7 @@ dismiss_at_work(const struct daemon *d)
 }
 
 unsigned
-dismiss_users(const struct daemon *d, const struct pool *pool)
+drain_users(const struct daemon *d, const struct pool *pool)
 {
 	const struct list_node *n, *m;
 	unsigned count = 0;

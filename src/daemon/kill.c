@@ -12,6 +12,7 @@
 #include "relay/limits.h"
 #include "session/begin.h"
 #include "session/end.h"
+#include "session/expiry.h"
 
 void
 kill_session(struct session *s)
@@ -82,7 +83,7 @@ kill_begun(struct session *s)
 	begin_expire(s, ERR_SCOPE_KILLED);
 	if (s->state != SESSION_WAITING)
 		return;
-	limits_error(s->pool, ERR_SCOPE_KILLED, &e);
+	expiry_error(s->pool, ERR_SCOPE_KILLED, &e);
 	session_give_up(s, &e);
 	err_clear(&e);
 }

@@ -20,6 +20,7 @@
 #include "relay/outbound.h"
 #include "session/begin.h"
 #include "session/end.h"
+#include "session/hold.h"
 #include "session/lexing.h"
 #include "session/reply.h"
 #include "session/script.h"
@@ -35,7 +36,7 @@ void
 scopes_fresh(struct session *s, struct lease *l)
 {
 	scopes_focus(s, l);
-	relay_fresh(s);
+	hold_begin(s);
 }
 
 /* ---- answers ---- */

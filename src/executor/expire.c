@@ -15,6 +15,7 @@
 #include "session/admit.h"
 #include "session/begin.h"
 #include "session/end.h"
+#include "session/expiry.h"
 #include "session/reply.h"
 #include "session/users.h"
 #include "wire/msg.h"
@@ -168,7 +169,7 @@ scopes_expire(struct session *s, struct scope *f, enum err_id why)
 	if (f->kind == SCOPE_IMPLICIT)
 		log_info("session", s->id, "transaction expired",
 			 LOG_TEXT("pool", f->pool->conf->name),
-			 LOG_TEXT("why", limits_option(why)));
+			 LOG_TEXT("why", expiry_option(why)));
 	else
 		log_info("session", s->id, "scope expired", LOG_TEXT("name", f->name),
 			 LOG_TEXT("why", err_kind(why)->name));

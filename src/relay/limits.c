@@ -10,6 +10,7 @@
 #include "executor/expire.h"
 #include "relay/cancel.h"
 #include "session/end.h"
+#include "session/expiry.h"
 #include "session/reply.h"
 #include "session/slow.h"
 #include "wire/msg.h"
@@ -154,41 +155,6 @@ over(struct look *k)
 
 /* ---- the end ---- */
 
-const char *
-limits_option(enum err_id why)
-{
-	return why == ERR_SCOPE_IDLE     ? "idle_in_scope_timeout"
-	       : why == ERR_SCOPE_QUERY  ? "query_timeout"
-	       : why == ERR_SCOPE_KILLED ? "killed"
-					 : "scope_deadline";
-}
-
-void
-limits_error(const struct pool *pool, enum err_id why, struct err *e)
-{
-	const struct conf_pool *conf = pool->conf;
-	char limit[32], text[128];
-
-	switch (why) {
-	case ERR_SCOPE_IDLE:
-		snprintf(text, sizeof text,
-			 "no statement came for longer than idle_in_scope_timeout, %s",
-			 units_duration_str(conf->idle_in_scope_timeout_us, limit, sizeof limit));
-		break;
-	case ERR_SCOPE_QUERY:
-		snprintf(text, sizeof text, "a statement took longer than query_timeout, %s",
-			 units_duration_str(conf->query_timeout_us, limit, sizeof limit));
-		break;
-	case ERR_SCOPE_KILLED:
-		snprintf(text, sizeof text, "an administrator has ended it");
-		break;
-	default:
-		snprintf(text, sizeof text, "it lasted longer than scope_deadline, %s",
-			 units_duration_str(conf->scope_deadline_us, limit, sizeof limit));
-	}
-	err_make(e, ERR_TRANSACTION_EXPIRED, text);
-}
-
 /* The client has begun an exchange, or a message, and does not go on with it. What PostgreSQL holds
  * for it so far is rolled back. */
 static void
@@ -198,7 +164,7 @@ drop_exchange(const struct look *k)
 	struct buf out;
 	struct err e;
 
-	limits_error(k->lease->pool, ERR_SCOPE_IDLE, &e);
+	expiry_error(k->lease->pool, ERR_SCOPE_IDLE, &e);
 	/* No error can be put into the middle of anything, and what pins would be lost. */
 	if (k->p->to_left > 0 || k->p->from_have > 0 || s->pinned) {
 		session_fail(s, &e);
@@ -243,7 +209,7 @@ limits_cancel(struct session *s, enum err_id why)
 		struct err e;
 
 		/* The error that the statement gets says why. */
-		limits_error(s->lease->pool, why, &e);
+		expiry_error(s->lease->pool, why, &e);
 		progress_tell_instead(&s->lease->srv->progress, &e);
 		err_clear(&e);
 	}
@@ -263,7 +229,7 @@ force_alone(struct session *s, int64_t now_us)
 	}
 	if (now_us - s->alone_us < s->lease->pool->conf->cleanup_timeout_us)
 		return;
-	limits_error(s->lease->pool, s->alone_why, &e);
+	expiry_error(s->lease->pool, s->alone_why, &e);
 	s->alone_us = 0;
 	session_fail(s, &e);
 	err_clear(&e);
@@ -280,7 +246,7 @@ cancel_alone(const struct look *k, enum err_id why)
 		return;
 	s->limited_us = k->now_us;
 	log_info("session", s->id, "statement cancelled", LOG_TEXT("pool", k->conf->name),
-		 LOG_TEXT("why", limits_option(why)));
+		 LOG_TEXT("why", expiry_option(why)));
 	if (why == ERR_SCOPE_IDLE && (k->p->to_left > 0 || !copies_in(k))) {
 		drop_exchange(k);
 		return;

@@ -30,13 +30,6 @@ limits_there(const struct session *s)
 /* relay: the server of session->lease has ended an answer, or part of one. */
 void limits_heard(struct session *);
 
-/* What the client of a transaction that was ended is told. `why`: ERR_SCOPE_DEADLINE,
- * ERR_SCOPE_IDLE, ERR_SCOPE_QUERY, or ERR_SCOPE_KILLED. */
-void limits_error(const struct pool *, enum err_id why, struct err *);
-
-/* The option that is the limit. */
-const char *limits_option(enum err_id why);
-
 /* What runs outside of a transaction is to end because of `why`, and is cancelled. If it does not
  * end within cleanup_timeout, because its client does not read the answer, the session ends
  * instead. */

@@ -17,7 +17,9 @@
 #include "relay/login.h"
 #include "session/context.h"
 #include "session/deallocate.h"
+#include "session/dismiss.h"
 #include "session/end.h"
+#include "session/hold.h"
 #include "session/params.h"
 #include "session/reply.h"
 #include "session/resets.h"
@@ -336,25 +338,9 @@ relay_setup_not(struct session *s)
 }
 
 void
-relay_fresh(struct session *s)
-{
-	deallocate_forget(s);
-	progress_tell_as_said(&s->lease->srv->progress);
-	s->unnamed.renewing = s->unnamed.changed = false;
-	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
-	s->cancel_due = false;
-	s->resetting = false;
-	resets_forget(s);
-	sequences_lease(s);
-	state_keep_told(s);
-	if (s->mode == CONF_SESSION)
-		s->pinned |= SESSION_PIN_MODE;
-}
-
-void
 relay_begin(struct session *s)
 {
-	relay_fresh(s);
+	hold_begin(s);
 	if (slow_wanted(s->pool))
 		slow_watch(s);
 	if (s->slow)

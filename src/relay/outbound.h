@@ -16,9 +16,6 @@ void relay_setup(struct session *);
 /* At login, the server is not waited for any longer; cleanup goes on with it. */
 void relay_setup_not(struct session *);
 
-/* Forgets what was known of the server of the lease before. */
-void relay_fresh(struct session *);
-
 /* As lease_enter() for the session's next server. */
 int relay_enter(struct session *, struct err *);
 

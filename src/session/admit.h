@@ -22,9 +22,6 @@ enum access admit_login(struct session *, const char *role, const char *database
  * enter_looked_up() is called then. */
 enum access admit_pool(struct session *, const struct pool *group, struct err *e);
 
-/* Of daemon->users. */
-void admit_told(void *daemon, struct user *);
-
 /* ERR_USER_LOOKUP: the system has not told in time. */
 void admit_too_late(const struct session *, int64_t limit_us, struct err *e);
 

@@ -8,6 +8,7 @@
 #include "pool/pool.h"
 #include "relay/limits.h"
 #include "session/context.h"
+#include "session/expiry.h"
 #include "session/reply.h"
 #include "session/script.h"
 #include "wire/formed.h"
@@ -79,7 +80,7 @@ refuse(struct session *s, char type)
 		scopes_expired_error(stack_innermost(&s->scopes->stack), &e);
 		err_hint(&e, "ROLLBACK, then LEAVE it");
 	} else if (s->begun == BEGUN_EXPIRED) {
-		limits_error(s->pool, (enum err_id)s->expired_by, &e);
+		expiry_error(s->pool, (enum err_id)s->expired_by, &e);
 	} else {
 		err_make(&e, ERR_IN_FAILED_TRANSACTION, s->pool->conf->name);
 	}
@@ -311,10 +312,4 @@ begin_send(struct session *s, struct buf *out)
 		progress_sent_as(p, PROGRESS_OWN);
 	/* With the NUL at its end, which ends the name of the portal. */
 	buf_add(out, begin, sizeof begin);
-}
-
-char
-begin_status(const struct session *s)
-{
-	return s->begun == BEGUN_NOT ? 'I' : s->begun == BEGUN_YES ? 'T' : 'E';
 }

@@ -24,13 +24,17 @@ bool begin_refuses(struct session *, unsigned set);
  * here. What does not end the transaction is refused. */
 enum verdict begin_expired(struct session *, const struct message *);
 
-/* BEGUN_YES -> BEGUN_EXPIRED, because of `why` (see limits_error()). */
+/* BEGUN_YES -> BEGUN_EXPIRED, because of `why` (see expiry_error()). */
 void begin_expire(struct session *, enum err_id why);
 
 /* The session has a server now: adds the BEGIN, if one is due. Progress is told. */
 void begin_send(struct session *, struct buf *out);
 
 /* The transaction status of a session without a server: I, T or E. */
-char begin_status(const struct session *);
+static inline char
+begin_status(const struct session *s)
+{
+	return s->begun == BEGUN_NOT ? 'I' : s->begun == BEGUN_YES ? 'T' : 'E';
+}
 
 #endif

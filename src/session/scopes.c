@@ -11,6 +11,7 @@
 #include "pool/server.h"
 #include "relay/limits.h"
 #include "session/begin.h"
+#include "session/expiry.h"
 #include "session/session.h"
 #include "session/slow.h"
 
@@ -150,7 +151,7 @@ scopes_expired_error(const struct scope *frame, struct err *e)
 	char text[32];
 
 	if (f->kind == SCOPE_IMPLICIT) {
-		limits_error(f->pool, f->expired_by, e);
+		expiry_error(f->pool, f->expired_by, e);
 		return;
 	}
 	switch (f->expired_by) {

@@ -1,0 +1,71 @@
+#include "relay/lookup.h"
+
+#include <stdlib.h>
+
+#include "base/idmap.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/daemon.h"
+#include "executor/enter.h"
+#include "relay/login.h"
+#include "session/session.h"
+#include "session/users.h"
+
+static void
+tell(struct session *s, struct user *user)
+{
+	struct err e;
+
+	if (s->state != SESSION_LOOKUP && s->state != SESSION_SCOPE)
+		return;
+	if (user->problem) {
+		err_make(&e, ERR_USER_LOOKUP, (unsigned)s->uid, user->problem);
+		if (s->state == SESSION_LOOKUP)
+			login_failed(s, &e);
+		else
+			enter_not_looked_up(s->scopes, &e);
+		err_clear(&e);
+		return;
+	}
+	user_drop(s->user);
+	s->user = user_keep(user);
+	if (s->state == SESSION_LOOKUP)
+		login_looked_up(s);
+	else
+		enter_looked_up(s->scopes);
+}
+
+static bool
+waits_for(const struct session *s, uid_t uid)
+{
+	return s->uid == uid && (s->state == SESSION_LOOKUP || scopes_look_up(s));
+}
+
+void
+lookup_told(void *arg, struct user *user)
+{
+	struct daemon *d = arg;
+	static const enum session_state states[] = {SESSION_LOOKUP, SESSION_SCOPE};
+	uint64_t *ids = mem_calloc(daemon_sessions(d) + 1, sizeof *ids);
+	struct list_node *n;
+	size_t count = 0;
+
+	if (user->problem)
+		log_warnx("pgwithd", LOG_ALONE, "the system does not tell who a user is",
+			  LOG_NUMBER("uid", user->uid), LOG_QUOTED("why", user->problem));
+	/* To go on with one changes the lists, and may end others. */
+	for (unsigned i = 0; i < sizeof states / sizeof *states; i++)
+		LIST_EACH (n, &d->in_state[states[i]]) {
+			const struct session *s = LIST_OBJ(n, const struct session, node);
+
+			if (waits_for(s, user->uid))
+				ids[count++] = s->id;
+		}
+	for (size_t i = 0; i < count; i++) {
+		struct session *s = idmap_get(&d->sessions, ids[i]);
+
+		if (s && waits_for(s, user->uid))
+			tell(s, user);
+	}
+	free(ids);
+}

@@ -1,0 +1,10 @@
+/* lookup: the operating system has told who a user is: those that wait for it go on. */
+#ifndef PGWITH_RELAY_LOOKUP_H
+#define PGWITH_RELAY_LOOKUP_H
+
+struct user;
+
+/* Of daemon->users. */
+void lookup_told(void *daemon, struct user *);
+
+#endif

@@ -1,0 +1,57 @@
+#include "session/dismiss.h"
+
+#include "daemon/daemon.h"
+#include "pool/gate.h"
+#include "pool/pool.h"
+#include "pool/server.h"
+#include "session/end.h"
+#include "session/scopes.h"
+#include "session/session.h"
+
+bool
+dismiss_rests(const struct session *s)
+{
+	const struct progress *p;
+
+	if (scopes_open(s))
+		return false;
+	switch (s->state) {
+	case SESSION_IDLE:
+		return s->begun == BEGUN_NOT;
+	case SESSION_ACTIVE:
+		p = &s->lease->srv->progress;
+		return progress_at_rest(p) && p->status == 'I';
+	default:
+		return false;
+	}
+}
+
+static bool
+must_go(const struct session *s, struct err *e)
+{
+	if (s->daemon->phase >= DAEMON_DRAINING)
+		err_make(e, ERR_SHUTDOWN);
+	else if (s->pool && gate_of(s->pool) == POOL_DRAINED)
+		err_make(e, ERR_DRAINED, s->pool->conf->name);
+	else
+		return false;
+	return true;
+}
+
+void
+dismiss_now(struct session *s)
+{
+	struct err e;
+
+	if (!must_go(s, &e))
+		return;
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
+void
+dismiss_due(struct session *s)
+{
+	if (dismiss_rests(s))
+		dismiss_now(s);
+}

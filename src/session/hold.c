@@ -1,0 +1,25 @@
+#include "session/hold.h"
+
+#include "conf/conf.h"
+#include "pool/server.h"
+#include "session/context.h"
+#include "session/deallocate.h"
+#include "session/resets.h"
+#include "session/sequences.h"
+#include "session/session.h"
+
+void
+hold_begin(struct session *s)
+{
+	deallocate_forget(s);
+	progress_tell_as_said(&s->lease->srv->progress);
+	s->unnamed.renewing = s->unnamed.changed = false;
+	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
+	s->cancel_due = false;
+	s->resetting = false;
+	resets_forget(s);
+	sequences_lease(s);
+	state_keep_told(s);
+	if (s->mode == CONF_SESSION)
+		s->pinned |= SESSION_PIN_MODE;
+}
