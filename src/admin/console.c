@@ -92,7 +92,7 @@ console_of(struct session *s)
 	buf_init(&c->out, ANSWER_MAX);
 	list_init(&c->statements);
 	list_init(&c->portals);
-	evtimer_assign(&c->timer, loop_base(s->daemon->loop), on_timer, c);
+	evtimer_assign(&c->timer, loop_base(s->site->loop), on_timer, c);
 	s->console = c;
 	return c;
 }
@@ -119,7 +119,7 @@ console_closed(struct session *s)
 	if (c == NULL)
 		return;
 	evtimer_del(&c->timer);
-	loop_defer(s->daemon->loop, console_free, c);
+	loop_defer(s->site->loop, console_free, c);
 	s->console = NULL;
 }
 
@@ -151,7 +151,7 @@ static void
 add_err(struct console *c, const struct err *e)
 {
 	msg_err(&c->out, e);
-	daemon_count_error(c->session->daemon, e);
+	site_count_error(c->session->site, e);
 }
 
 static void
@@ -191,7 +191,7 @@ call(struct console *c, int (*fn)(const struct command_call *, struct err *), st
 {
 	char *notice = NULL;
 	struct err warning = {.id = ERR_NONE};
-	const struct command_call how = {.daemon = c->session->daemon,
+	const struct command_call how = {.daemon = daemon_of(c->session),
 					 .session = c->session,
 					 .level = level_of(c->session),
 					 .stmt = &c->task.stmt,
@@ -296,11 +296,11 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-console_sweep(struct daemon *d)
+console_sweep(struct site *site)
 {
 	struct list_node *n, *after;
 
-	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_CONSOLE]) {
+	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_CONSOLE]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 		struct console *c = s->console;
 
@@ -705,7 +705,7 @@ console_message(struct session *s, char type, const uint8_t *body, size_t bytes)
 	reader_init(&in, body, bytes);
 	if (s->skip_sync && type != 'S')
 		return;
-	s->request_us = loop_now_us(s->daemon->loop);
+	s->request_us = loop_now_us(s->site->loop);
 	switch (type) {
 	case 'Q':
 		on_query(c, &in);

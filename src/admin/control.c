@@ -24,7 +24,7 @@ is_meant(const struct command_call *call, const struct pool *pool)
 static struct pool *
 named(const struct command_call *call, struct err *e)
 {
-	struct pool *pool = gate_find(&call->daemon->pools, call->stmt->args[0]);
+	struct pool *pool = gate_find(&call->daemon->site.pools, call->stmt->args[0]);
 	char text[COMMAND_ARG_MAX + 8];
 
 	if (pool == NULL) {
@@ -71,7 +71,7 @@ held_longest(const struct command_call *call, char *out, size_t out_size)
 	const struct server *longest = NULL;
 	struct list_node *n, *first;
 
-	LIST_EACH (n, &call->daemon->pools.list) {
+	LIST_EACH (n, &call->daemon->site.pools.list) {
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		first = list_first(&pool->servers[SERVER_LEASED]);
@@ -106,7 +106,7 @@ control_pause(const struct command_call *call, struct err *e)
 
 	if (control_check(call, e) < 0)
 		return -E_NOTFOUND;
-	LIST_EACH (n, &call->daemon->pools.list) {
+	LIST_EACH (n, &call->daemon->site.pools.list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		if (!is_meant(call, pool))
@@ -129,7 +129,7 @@ control_paused(const struct command_call *call, struct err *e)
 	struct list_node *n;
 	unsigned servers = 0, paused = 0, pools = 0;
 
-	LIST_EACH (n, &call->daemon->pools.list) {
+	LIST_EACH (n, &call->daemon->site.pools.list) {
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		if (!is_meant(call, pool))
@@ -154,7 +154,7 @@ control_resume(const struct command_call *call, struct err *e)
 
 	if (control_check(call, e) < 0)
 		return -E_NOTFOUND;
-	LIST_EACH (n, &call->daemon->pools.list) {
+	LIST_EACH (n, &call->daemon->site.pools.list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		if (is_meant(call, pool))
@@ -211,7 +211,7 @@ control_drain(const struct command_call *call, struct err *e)
 int
 control_drained(const struct command_call *call, struct err *e)
 {
-	const struct pool *pool = gate_find(&call->daemon->pools, call->stmt->args[0]);
+	const struct pool *pool = gate_find(&call->daemon->site.pools, call->stmt->args[0]);
 
 	if (pool == NULL)
 		return 0;
@@ -229,7 +229,7 @@ control_reconnect(const struct command_call *call, struct err *e)
 
 	if (control_check(call, e) < 0)
 		return -E_NOTFOUND;
-	LIST_EACH (n, &call->daemon->pools.list) {
+	LIST_EACH (n, &call->daemon->site.pools.list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		if (is_meant(call, pool))
@@ -243,7 +243,7 @@ control_closed(const struct command_call *call, struct err *e)
 {
 	struct list_node *n;
 
-	LIST_EACH (n, &call->daemon->pools.list) {
+	LIST_EACH (n, &call->daemon->site.pools.list) {
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		if (is_meant(call, pool) && gate_retiring(pool) > 0)
@@ -281,7 +281,7 @@ session_named(const struct command_call *call, struct err *e)
 	const char *text = call->stmt->args[0];
 	const struct session *own =
 	    level_own(call->session, call->level, call->stmt->command->others);
-	struct session *s = idmap_get(&call->daemon->sessions, read_id(text));
+	struct session *s = idmap_get(&call->daemon->site.sessions, read_id(text));
 
 	if (s == NULL || session_gone(s) || !show_is_own(own, s)) {
 		unknown_id(own ? "session of yours" : "session", text, e);
@@ -315,7 +315,7 @@ int
 control_kill_server(const struct command_call *call, struct err *e)
 {
 	const char *text = call->stmt->args[0];
-	struct server *srv = idmap_get(&call->daemon->pools.servers, read_id(text));
+	struct server *srv = idmap_get(&call->daemon->site.pools.servers, read_id(text));
 
 	if (srv == NULL)
 		return unknown_id("server connection", text, e);
@@ -355,7 +355,7 @@ int
 control_shutdown_now(const struct command_call *call, struct err *e)
 {
 	/* When this has been answered. */
-	loop_defer(call->daemon->loop, stop, call->daemon);
+	loop_defer(call->daemon->site.loop, stop, call->daemon);
 	return 0;
 }
 
@@ -376,5 +376,5 @@ control_after_clients(const struct command_call *call, struct err *e)
 int
 control_stopped(const struct command_call *call, struct err *e)
 {
-	return call->daemon->phase >= DAEMON_STOPPING ? 0 : -E_AGAIN;
+	return call->daemon->site.phase >= SITE_STOPPING ? 0 : -E_AGAIN;
 }

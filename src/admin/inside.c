@@ -25,7 +25,7 @@ static void
 fill_errors(const struct daemon *d, struct rows *r)
 {
 	for (int id = ERR_NONE + 1; id < ERR_N; id++) {
-		const struct error_count *c = &d->errors[id];
+		const struct error_count *c = &d->site.errors[id];
 
 		rows_begin(r);
 		rows_text(r, err_kind(id)->name);
@@ -139,26 +139,26 @@ fill_mem(const struct daemon *d, struct rows *r)
 {
 	struct sums sum = {0};
 	const struct list_node *n;
-	uint64_t texts = d->pools.statements.texts.count;
+	uint64_t texts = d->site.pools.statements.texts.count;
 
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->in_state[i])
+		LIST_EACH (n, &d->site.in_state[i])
 			add_session(&sum, LIST_OBJ(n, const struct session, node));
-	LIST_EACH (n, &d->pools.list)
+	LIST_EACH (n, &d->site.pools.list)
 		add_servers(&sum, LIST_OBJ(n, const struct pool, node));
-	mem_row(r, "sessions", sizeof(struct session), d->sessions.count,
-		d->sessions.count * sizeof(struct session));
-	mem_row(r, "servers", sizeof(struct server), d->pools.servers.count,
-		d->pools.servers.count * sizeof(struct server));
-	mem_row(r, "pools", sizeof(struct pool), d->pools.list.count,
-		d->pools.list.count * sizeof(struct pool));
+	mem_row(r, "sessions", sizeof(struct session), d->site.sessions.count,
+		d->site.sessions.count * sizeof(struct session));
+	mem_row(r, "servers", sizeof(struct server), d->site.pools.servers.count,
+		d->site.pools.servers.count * sizeof(struct server));
+	mem_row(r, "pools", sizeof(struct pool), d->site.pools.list.count,
+		d->site.pools.list.count * sizeof(struct pool));
 	mem_row(r, "buffers", 0, sum.buffers, sum.buffer_bytes);
 	mem_row(r, "scope_stacks", sizeof(struct scopes), sum.scopes,
 		sum.scopes * sizeof(struct scopes));
 	mem_row(r, "scopes", sizeof(struct scope), sum.frames, sum.frames * sizeof(struct scope));
-	mem_row(r, "locks", sizeof(struct lock), d->locks.list.count,
-		d->locks.list.count * sizeof(struct lock));
-	mem_row(r, "statement_texts", 0, texts, d->pools.statements.bytes);
+	mem_row(r, "locks", sizeof(struct lock), d->site.locks.list.count,
+		d->site.locks.list.count * sizeof(struct lock));
+	mem_row(r, "statement_texts", 0, texts, d->site.pools.statements.bytes);
 	mem_row(r, "session_statements", 0, sum.names, sum.name_bytes);
 	mem_row(r, "server_statements", 0, sum.prepared, 0);
 	mem_row(r, "parameters", 0, sum.notes, sum.note_bytes);
@@ -216,13 +216,13 @@ collect(const struct daemon *d, struct users *u)
 	const struct list_node *n;
 	size_t names = 2;
 
-	u->listed = mem_printf("%s,%s", d->conf->admin_users, d->conf->stats_users);
+	u->listed = mem_printf("%s,%s", d->site.conf->admin_users, d->site.conf->stats_users);
 	for (const char *p = u->listed; *p; p++)
 		names += *p == ',';
-	u->list = mem_calloc(d->sessions.count + names, sizeof *u->list);
+	u->list = mem_calloc(d->site.sessions.count + names, sizeof *u->list);
 	add_listed(u);
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->in_state[i]) {
+		LIST_EACH (n, &d->site.in_state[i]) {
 			const struct session *s = LIST_OBJ(n, const struct session, node);
 
 			if (s->role)
@@ -238,9 +238,10 @@ user_row(const struct daemon *d, const struct user *u, struct rows *r)
 {
 	/* As root comes only root, who may do everything. */
 	enum level level =
-	    strcmp(u->role, "root") == 0 || conf_listed(d->conf->admin_users, u->role) ? LEVEL_ADMIN
-	    : conf_listed(d->conf->stats_users, u->role)                               ? LEVEL_STATS
-										       : LEVEL_ANY;
+	    strcmp(u->role, "root") == 0 || conf_listed(d->site.conf->admin_users, u->role)
+		? LEVEL_ADMIN
+	    : conf_listed(d->site.conf->stats_users, u->role) ? LEVEL_STATS
+							      : LEVEL_ANY;
 
 	rows_begin(r);
 	rows_text(r, u->role);

@@ -3,9 +3,9 @@
 enum level
 level_of(const struct session *s)
 {
-	const struct conf *conf = s->daemon->conf;
+	const struct conf *conf = s->site->conf;
 
-	if (s->uid == 0 || s->uid == s->daemon->self || conf_listed(conf->admin_users, s->role))
+	if (s->uid == 0 || s->uid == s->site->self || conf_listed(conf->admin_users, s->role))
 		return LEVEL_ADMIN;
 	return conf_listed(conf->stats_users, s->role) ? LEVEL_STATS : LEVEL_ANY;
 }

@@ -151,7 +151,7 @@ holds_up(const struct session *s)
 		return word;
 	if (s->pool && gate_of(s->pool) == POOL_DRAINED)
 		return "DRAIN";
-	return s->daemon->phase != DAEMON_RUNNING && s->pool ? "SHUTDOWN" : NULL;
+	return s->site->phase != SITE_RUNNING && s->pool ? "SHUTDOWN" : NULL;
 }
 
 /* PgBouncer's columns. */
@@ -159,7 +159,7 @@ static void
 client_head(const struct daemon *d, const struct session *s, struct rows *r)
 {
 	const struct server *srv = s->lease->state == LEASE_HELD ? s->lease->srv : NULL;
-	int64_t wait = waits_since(s) ? loop_now_us(d->loop) - waits_since(s) : 0;
+	int64_t wait = waits_since(s) ? loop_now_us(d->site.loop) - waits_since(s) : 0;
 
 	rows_text(r, "C");
 	rows_text(r, s->role);
@@ -171,9 +171,9 @@ client_head(const struct daemon *d, const struct session *s, struct rows *r)
 			 ? "idle in transaction"
 			 : session_state_name(s->state));
 	rows_text(r, "unix");
-	rows_number(r, d->conf->port);
+	rows_number(r, d->site.conf->port);
 	rows_text(r, "unix");
-	rows_number(r, d->conf->port);
+	rows_number(r, d->site.conf->port);
 	show_time(r, s->connected_at);
 	show_time(r, s->request_us ? show_wall(d, s->request_us) : s->connected_at);
 	rows_number(r, wait / UNIT_S);
@@ -192,9 +192,9 @@ client_head(const struct daemon *d, const struct session *s, struct rows *r)
 static void
 client_row(const struct daemon *d, uint64_t id, struct rows *r)
 {
-	const struct session *s = idmap_get(&d->sessions, id);
+	const struct session *s = idmap_get(&d->site.sessions, id);
 	const struct server *srv;
-	int64_t now = loop_now_us(d->loop);
+	int64_t now = loop_now_us(d->site.loop);
 	char name[64], path[PATH_MAX_BYTES];
 
 	if (s == NULL)
@@ -350,8 +350,8 @@ server_head(const struct daemon *d, const struct server *srv, struct rows *r)
 static void
 server_row(const struct daemon *d, uint64_t id, struct rows *r)
 {
-	const struct server *srv = idmap_get(&d->pools.servers, id);
-	int64_t now = loop_now_us(d->loop);
+	const struct server *srv = idmap_get(&d->site.pools.servers, id);
+	int64_t now = loop_now_us(d->site.loop);
 	const struct session *s;
 
 	if (srv == NULL)
@@ -383,7 +383,7 @@ list_servers(const struct daemon *d, const struct session *own, struct show_ids 
 {
 	struct list_node *n, *m;
 
-	LIST_EACH (n, &d->pools.list) {
+	LIST_EACH (n, &d->site.pools.list) {
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		for (int i = 0; i < SERVER_CLOSED; i++)
@@ -461,9 +461,9 @@ socket_row(struct rows *r, const struct stream *st, uint32_t left, size_t kept)
 static void
 either_row(const struct daemon *d, uint64_t id, struct rows *r)
 {
-	const struct session *s = id & OF_SERVER ? NULL : idmap_get(&d->sessions, id);
+	const struct session *s = id & OF_SERVER ? NULL : idmap_get(&d->site.sessions, id);
 	const struct server *srv =
-	    id & OF_SERVER ? idmap_get(&d->pools.servers, id & ~OF_SERVER) : NULL;
+	    id & OF_SERVER ? idmap_get(&d->site.pools.servers, id & ~OF_SERVER) : NULL;
 
 	if (s) {
 		rows_begin(r);
@@ -563,13 +563,13 @@ list_fds(const struct daemon *d, const struct session *own, struct show_ids *ids
 static void
 each_fd(const struct daemon *d, uint64_t id, struct rows *r)
 {
-	const struct session *s = id & OF_SERVER ? NULL : idmap_get(&d->sessions, id);
+	const struct session *s = id & OF_SERVER ? NULL : idmap_get(&d->site.sessions, id);
 	const struct server *srv =
-	    id & OF_SERVER ? idmap_get(&d->pools.servers, id & ~OF_SERVER) : NULL;
+	    id & OF_SERVER ? idmap_get(&d->site.pools.servers, id & ~OF_SERVER) : NULL;
 	int fd = srv && srv->conn ? PQsocket(srv->conn) : -1;
 
-	if (id == 0 && d->listen) {
-		fd_row(r, listen_fd(d->listen), "pooler", NULL, NULL, -1);
+	if (id == 0 && d->site.listen) {
+		fd_row(r, listen_fd(d->site.listen), "pooler", NULL, NULL, -1);
 		rows_null(r);
 		rows_null(r);
 		rows_end(r);

@@ -52,7 +52,7 @@ list_scopes(const struct daemon *d, const struct session *own, struct show_ids *
 	struct list_node *n;
 
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->in_state[i]) {
+		LIST_EACH (n, &d->site.in_state[i]) {
 			const struct session *s = LIST_OBJ(n, struct session, node);
 			struct scope_view v;
 
@@ -66,7 +66,7 @@ list_scopes(const struct daemon *d, const struct session *own, struct show_ids *
 static void
 each_scope(const struct daemon *d, uint64_t id, struct rows *r)
 {
-	const struct session *s = idmap_get(&d->sessions, id);
+	const struct session *s = idmap_get(&d->site.sessions, id);
 	struct scope_view v;
 	struct list_node *n;
 	unsigned level = 0;
@@ -139,7 +139,7 @@ lock_row(void *arg, const struct lock *lock, const struct lock_hold *hold, unsig
 {
 	const struct to *to = arg;
 	struct rows *r = to->rows;
-	const struct session *s = idmap_get(&to->daemon->sessions, hold->session);
+	const struct session *s = idmap_get(&to->daemon->site.sessions, hold->session);
 
 	rows_begin(r);
 	rows_text(r, lock->name);
@@ -157,7 +157,7 @@ lock_row(void *arg, const struct lock *lock, const struct lock_hold *hold, unsig
 	rows_text(r, lock_mode_name(hold->mode));
 	rows_text(r, position == 0 ? "held" : "waiting");
 	rows_number(r, position);
-	rows_number(r, (loop_now_us(to->daemon->loop) - hold->since_us) / UNIT_MS);
+	rows_number(r, (loop_now_us(to->daemon->site.loop) - hold->since_us) / UNIT_MS);
 	rows_end(r);
 }
 
@@ -166,7 +166,7 @@ fill_locks(const struct daemon *d, struct rows *r)
 {
 	struct to to = {d, r};
 
-	locks_each(&d->locks, lock_row, &to);
+	locks_each(&d->site.locks, lock_row, &to);
 }
 
 const struct show show_locks = SHOW_TABLE(locks_columns, fill_locks);
@@ -221,7 +221,7 @@ stats_row(void *arg, const struct timing_row *row)
 static void
 fill_scope_stats(const struct daemon *d, struct rows *r)
 {
-	timing_each(&d->timing, stats_row, r);
+	timing_each(&d->site.timing, stats_row, r);
 }
 
 const struct show show_scope_stats = SHOW_TABLE(scope_stats_columns, fill_scope_stats);

@@ -41,7 +41,7 @@ show_list_sessions(const struct daemon *d, const struct session *own, struct sho
 	struct list_node *n;
 
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->in_state[i]) {
+		LIST_EACH (n, &d->site.in_state[i]) {
 			const struct session *s = LIST_OBJ(n, struct session, node);
 
 			if (show_is_own(own, s))
@@ -64,7 +64,7 @@ show_time(struct rows *r, int64_t at)
 int64_t
 show_wall(const struct daemon *d, int64_t us)
 {
-	return time(NULL) - (loop_now_us(d->loop) - us) / UNIT_S;
+	return time(NULL) - (loop_now_us(d->site.loop) - us) / UNIT_S;
 }
 
 /* ---- pools ---- */
@@ -129,14 +129,14 @@ by_pool(const void *a, const void *b)
 static struct tally *
 count_idle(const struct daemon *d)
 {
-	unsigned npools = d->pools.list.count, i = 0;
+	unsigned npools = d->site.pools.list.count, i = 0;
 	struct tally *t = mem_calloc(npools + 1, sizeof *t);
 	struct list_node *n;
 
-	LIST_EACH (n, &d->pools.list)
+	LIST_EACH (n, &d->site.pools.list)
 		t[i++].pool = LIST_OBJ(n, struct pool, node);
 	qsort(t, npools, sizeof *t, by_pool);
-	LIST_EACH (n, &d->in_state[SESSION_IDLE]) {
+	LIST_EACH (n, &d->site.in_state[SESSION_IDLE]) {
 		struct tally key = {.pool = LIST_OBJ(n, struct session, node)->pool};
 		struct tally *found = bsearch(&key, t, npools, sizeof *t, by_pool);
 
@@ -251,10 +251,10 @@ fill_pools(const struct daemon *d, struct rows *r)
 	struct tally *t = count_idle(d);
 	struct list_node *n;
 
-	LIST_EACH (n, &d->pools.list) {
+	LIST_EACH (n, &d->site.pools.list) {
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
 
-		pool_row(d, pool, idle_of(t, d->pools.list.count, pool), r);
+		pool_row(d, pool, idle_of(t, d->site.pools.list.count, pool), r);
 	}
 	free(t);
 }
@@ -314,7 +314,7 @@ fill_databases(const struct daemon *d, struct rows *r)
 {
 	struct list_node *n;
 
-	LIST_EACH (n, &d->pools.list)
+	LIST_EACH (n, &d->site.pools.list)
 		database_row(LIST_OBJ(n, struct pool, node), r);
 }
 
@@ -337,12 +337,12 @@ by_text(const void *a, const void *b)
 static unsigned
 count_roles(const struct daemon *d)
 {
-	const char **roles = mem_calloc(d->sessions.count + 1, sizeof *roles);
+	const char **roles = mem_calloc(d->site.sessions.count + 1, sizeof *roles);
 	unsigned n = 0, distinct = 0;
 	struct list_node *node;
 
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (node, &d->in_state[i]) {
+		LIST_EACH (node, &d->site.in_state[i]) {
 			const char *role = LIST_OBJ(node, struct session, node)->role;
 
 			if (role)
@@ -361,7 +361,7 @@ count_servers(const struct daemon *d, enum server_state state)
 	struct list_node *n;
 	unsigned count = 0;
 
-	LIST_EACH (n, &d->pools.list)
+	LIST_EACH (n, &d->site.pools.list)
 		count += LIST_OBJ(n, struct pool, node)->servers[state].count;
 	return count;
 }
@@ -373,7 +373,7 @@ count_resolving(const struct daemon *d)
 	struct list_node *n, *m;
 	unsigned count = 0;
 
-	LIST_EACH (n, &d->pools.list)
+	LIST_EACH (n, &d->site.pools.list)
 		LIST_EACH (m, &LIST_OBJ(n, struct pool, node)->servers[SERVER_CONNECTING])
 			count += LIST_OBJ(m, struct server, node)->resolving;
 	return count;
@@ -391,18 +391,18 @@ item(struct rows *r, const char *name, int64_t items)
 static void
 fill_lists(const struct daemon *d, struct rows *r)
 {
-	const struct list *in = d->in_state;
+	const struct list *in = d->site.in_state;
 	unsigned login =
 	    in[SESSION_STARTUP].count + in[SESSION_LOOKUP].count + in[SESSION_LOGIN].count;
 
-	item(r, "databases", d->pools.list.count);
+	item(r, "databases", d->site.pools.list.count);
 	item(r, "users", count_roles(d));
-	item(r, "pools", d->pools.list.count);
+	item(r, "pools", d->site.pools.list.count);
 	item(r, "free_clients", 0); /* nothing is kept of those that are gone */
-	item(r, "used_clients", (int64_t)d->sessions.count - login);
+	item(r, "used_clients", (int64_t)d->site.sessions.count - login);
 	item(r, "login_clients", login);
 	item(r, "free_servers", 0);
-	item(r, "used_servers", (int64_t)d->pools.servers.count);
+	item(r, "used_servers", (int64_t)d->site.pools.servers.count);
 	item(r, "dns_names", 0); /* the system's resolver does that */
 	item(r, "dns_zones", 0);
 	item(r, "dns_queries", count_resolving(d));
@@ -420,7 +420,7 @@ fill_lists(const struct daemon *d, struct rows *r)
 	item(r, "leased_servers", count_servers(d, SERVER_LEASED));
 	item(r, "checking_servers", count_servers(d, SERVER_CHECKING));
 	item(r, "cleaning_servers", count_servers(d, SERVER_CLEANING));
-	item(r, "locks", d->locks.list.count);
+	item(r, "locks", d->site.locks.list.count);
 	item(r, "work_pending", work_pending(d->work));
 }
 
@@ -442,12 +442,12 @@ static const struct column config_columns[] = {
 static void
 fill_config(const struct daemon *d, struct rows *r)
 {
-	unsigned entries = conf_entries(d->conf);
+	unsigned entries = conf_entries(d->site.conf);
 
 	for (unsigned i = 0; i < entries; i++) {
 		struct conf_entry e;
 
-		conf_entry(d->conf, i, &e);
+		conf_entry(d->site.conf, i, &e);
 		rows_begin(r);
 		rows_text(r, e.name);
 		rows_text(r, e.value);
@@ -503,28 +503,28 @@ all_paused(const struct daemon *d)
 {
 	struct list_node *n;
 
-	LIST_EACH (n, &d->pools.list)
+	LIST_EACH (n, &d->site.pools.list)
 		if (!gate_paused(LIST_OBJ(n, struct pool, node)))
 			return false;
-	return d->pools.list.count > 0;
+	return d->site.pools.list.count > 0;
 }
 
 static void
 fill_state(const struct daemon *d, struct rows *r)
 {
-	fact(r, "active", "%s", d->phase == DAEMON_RUNNING ? "yes" : "no");
+	fact(r, "active", "%s", d->site.phase == SITE_RUNNING ? "yes" : "no");
 	fact(r, "paused", "%s", all_paused(d) ? "yes" : "no");
 	fact(r, "suspended", "no");
 	fact(r, "version", "%s", PACKAGE_VERSION);
 	fact(r, "phase", "%s", daemon_phase_name(d));
 	fact(r, "pid", "%d", (int)getpid());
 	fact(r, "uptime_s", "%lld", (long long)(time(NULL) - d->started_at));
-	fact(r, "config_file", "%s", d->conf->path ? d->conf->path : "");
-	fact(r, "sessions", "%u", daemon_sessions(d));
-	fact(r, "max_clients", "%lld", (long long)d->conf->max_clients);
+	fact(r, "config_file", "%s", d->site.conf->path ? d->site.conf->path : "");
+	fact(r, "sessions", "%u", site_sessions(&d->site));
+	fact(r, "max_clients", "%lld", (long long)d->site.conf->max_clients);
 	fact(r, "max_sessions", "%lld", (long long)d->max_sessions);
 	fact(r, "sessions_ever", "%llu", (unsigned long long)d->sessions_ever);
-	fact(r, "logins_refused", "%llu", (unsigned long long)d->refused);
+	fact(r, "logins_refused", "%llu", (unsigned long long)d->site.refused);
 }
 
 const struct show show_state = SHOW_TABLE(state_columns, fill_state);

@@ -94,7 +94,7 @@ fill_stats(const struct daemon *d, struct rows *r)
 	int64_t list[STATS];
 	struct list_node *n;
 
-	LIST_EACH (n, &d->pools.list) {
+	LIST_EACH (n, &d->site.pools.list) {
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		rows_begin(r);
@@ -125,7 +125,7 @@ fill_stats_totals(const struct daemon *d, struct rows *r)
 	int64_t list[STATS];
 	struct list_node *n;
 
-	LIST_EACH (n, &d->pools.list) {
+	LIST_EACH (n, &d->site.pools.list) {
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		rows_begin(r);
@@ -144,7 +144,7 @@ fill_stats_averages(const struct daemon *d, struct rows *r)
 	int64_t list[STATS];
 	struct list_node *n;
 
-	LIST_EACH (n, &d->pools.list) {
+	LIST_EACH (n, &d->site.pools.list) {
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		rows_begin(r);
@@ -177,7 +177,7 @@ fill_totals(const struct daemon *d, struct rows *r)
 	int64_t list[2 * STATS];
 	struct list_node *n;
 
-	LIST_EACH (n, &d->pools.list) {
+	LIST_EACH (n, &d->site.pools.list) {
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		pool_stats_add(&all, &pool->stats);

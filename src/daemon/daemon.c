@@ -37,33 +37,28 @@
 	64 /* descriptors for servers' logins, cancels, threads, the log, and the console */
 #define FDS_CONSOLE 16 /* sessions over max_clients, for whoever looks what is wrong */
 
-unsigned
-daemon_sessions(const struct daemon *d)
-{
-	return (unsigned)d->sessions.count;
-}
-
 const char *
 daemon_phase_name(const struct daemon *d)
 {
 	static const char *const names[] = {"running", "emptying", "draining", "stopping",
 					    "stopped"};
 
-	return names[d->phase];
+	return names[d->site.phase];
 }
 
 /* ---- the end ---- */
 
 static void
-enter_phase(struct daemon *d, enum daemon_phase to)
+enter_phase(struct daemon *d, enum site_phase to)
 {
 	const char *was = daemon_phase_name(d);
 
-	d->phase = to;
-	d->phase_us = loop_now_us(d->loop);
+	d->site.phase = to;
+	d->phase_us = loop_now_us(d->site.loop);
 	log_info("pgwithd", LOG_ALONE, "", LOG_WORD(daemon_phase_name(d)),
-		 LOG_NUMBER("sessions", daemon_sessions(d)),
-		 LOG_NUMBER("leased_or_cleaning", pools_busy(&d->pools)), LOG_TEXT("was", was));
+		 LOG_NUMBER("sessions", site_sessions(&d->site)),
+		 LOG_NUMBER("leased_or_cleaning", pools_busy(&d->site.pools)),
+		 LOG_TEXT("was", was));
 	service_phase(d);
 }
 
@@ -72,34 +67,34 @@ enter_phase(struct daemon *d, enum daemon_phase to)
 static void
 stop_listening(struct daemon *d)
 {
-	listen_free(d->listen);
-	d->listen = NULL;
+	listen_free(d->site.listen);
+	d->site.listen = NULL;
 }
 
 void
 daemon_drain_clients(struct daemon *d)
 {
-	if (d->phase == DAEMON_RUNNING)
-		enter_phase(d, DAEMON_EMPTYING);
+	if (d->site.phase == SITE_RUNNING)
+		enter_phase(d, SITE_EMPTYING);
 }
 
 void
 daemon_drain_scopes(struct daemon *d)
 {
-	if (d->phase >= DAEMON_DRAINING)
+	if (d->site.phase >= SITE_DRAINING)
 		return;
 	d->drain_us = -1;
-	enter_phase(d, DAEMON_DRAINING);
+	enter_phase(d, SITE_DRAINING);
 	drain_resting(d);
 }
 
 void
 daemon_drain(struct daemon *d)
 {
-	if (d->phase > DAEMON_DRAINING || (d->phase == DAEMON_DRAINING && d->drain_us >= 0))
+	if (d->site.phase > SITE_DRAINING || (d->site.phase == SITE_DRAINING && d->drain_us >= 0))
 		return;
-	d->drain_us = d->conf->shutdown_timeout_us;
-	enter_phase(d, DAEMON_DRAINING);
+	d->drain_us = d->site.conf->shutdown_timeout_us;
+	enter_phase(d, SITE_DRAINING);
 	stop_listening(d);
 	drain_resting(d);
 }
@@ -107,45 +102,46 @@ daemon_drain(struct daemon *d)
 void
 daemon_stop(struct daemon *d)
 {
-	if (d->phase >= DAEMON_STOPPING)
+	if (d->site.phase >= SITE_STOPPING)
 		return;
-	enter_phase(d, DAEMON_STOPPING);
+	enter_phase(d, SITE_STOPPING);
 	stop_listening(d);
-	d->pools.closing = true;
+	d->site.pools.closing = true;
 	drain_all(d);
 	/* Whoever waits for this is answered first. */
-	d->console->sweep(d);
+	d->site.console->sweep(&d->site);
 	drain_state(d, SESSION_CONSOLE);
 }
 
 static void
 stop_now(struct daemon *d)
 {
-	enter_phase(d, DAEMON_STOPPED);
-	loop_stop(d->loop);
+	enter_phase(d, SITE_STOPPED);
+	loop_stop(d->site.loop);
 }
 
 static void
 sweep_phase(struct daemon *d)
 {
-	int64_t took = loop_now_us(d->loop) - d->phase_us;
+	int64_t took = loop_now_us(d->site.loop) - d->phase_us;
 
-	switch (d->phase) {
-	case DAEMON_RUNNING:
-	case DAEMON_STOPPED:
+	switch (d->site.phase) {
+	case SITE_RUNNING:
+	case SITE_STOPPED:
 		return;
-	case DAEMON_EMPTYING:
-		if (daemon_sessions(d) == d->in_state[SESSION_CONSOLE].count)
+	case SITE_EMPTYING:
+		if (site_sessions(&d->site) == d->site.in_state[SESSION_CONSOLE].count)
 			daemon_stop(d);
 		return;
-	case DAEMON_DRAINING:
+	case SITE_DRAINING:
 		if (drain_at_work(d) == 0 || (d->drain_us >= 0 && took >= d->drain_us))
 			daemon_stop(d);
 		return;
-	case DAEMON_STOPPING:
+	case SITE_STOPPING:
 		/* Cleanups have time limits of their own; last words too. */
-		if (pools_busy(&d->pools) == 0 && d->in_state[SESSION_CLOSING].count == 0 &&
-		    d->in_state[SESSION_LEAVING].count == 0)
+		if (pools_busy(&d->site.pools) == 0 &&
+		    d->site.in_state[SESSION_CLOSING].count == 0 &&
+		    d->site.in_state[SESSION_LEAVING].count == 0)
 			stop_now(d);
 		return;
 	}
@@ -156,15 +152,15 @@ sweep(void *arg)
 {
 	struct daemon *d = arg;
 
-	pools_sweep(&d->pools);
-	login_sweep(d);
-	end_sweep(d);
-	scopes_sweep(d);
-	limits_sweep(d);
+	pools_sweep(&d->site.pools);
+	login_sweep(&d->site);
+	end_sweep(&d->site);
+	scopes_sweep(&d->site);
+	limits_sweep(&d->site);
 	reload_sweep(d);
 	drain_sweep(d);
 	sweep_phase(d);
-	d->console->sweep(d);
+	d->site.console->sweep(&d->site);
 	service_sweep(d);
 	log_sweep();
 }
@@ -181,7 +177,7 @@ on_signal(void *arg, int signo)
 		d->handover.ends = true;
 		return;
 	}
-	if (signo == SIGTERM && d->conf->handover && handover_begin(d, true))
+	if (signo == SIGTERM && d->site.conf->handover && handover_begin(d, true))
 		return;
 	handover_abort(d);
 	if (d->signals++ > 0) {
@@ -221,12 +217,12 @@ on_accept(void *arg, int fd)
 	struct ucred peer = {0};
 	socklen_t len = sizeof peer;
 
-	if (d->phase > DAEMON_DRAINING || daemon_sessions(d) >= d->max_sessions ||
+	if (d->site.phase > SITE_DRAINING || site_sessions(&d->site) >= d->max_sessions ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
 		close(fd);
 		return;
 	}
-	session_new(d, fd, &peer);
+	session_new(&d->site, fd, &peer);
 	d->sessions_ever++;
 }
 
@@ -234,7 +230,7 @@ static void
 on_cancelled(void *arg, uint64_t requester)
 {
 	struct daemon *d = arg;
-	struct session *s = idmap_get(&d->sessions, requester);
+	struct session *s = idmap_get(&d->site.sessions, requester);
 
 	if (s)
 		session_close(s, CLEANUP_CLIENT_LEFT, "cancel sent");
@@ -247,9 +243,9 @@ daemon_count_descriptors(struct daemon *d)
 	struct rlimit lim = {0};
 	int64_t servers = 0, wanted;
 
-	for (unsigned i = 0; i < d->conf->npools; i++)
-		servers += d->conf->pools[i].size;
-	wanted = d->conf->max_clients + FDS_CONSOLE + servers + FDS_RESERVED;
+	for (unsigned i = 0; i < d->site.conf->npools; i++)
+		servers += d->site.conf->pools[i].size;
+	wanted = d->site.conf->max_clients + FDS_CONSOLE + servers + FDS_RESERVED;
 	getrlimit(RLIMIT_NOFILE, &lim);
 	if (lim.rlim_cur < lim.rlim_max) {
 		rlim_t before = lim.rlim_cur;
@@ -258,7 +254,7 @@ daemon_count_descriptors(struct daemon *d)
 		if (setrlimit(RLIMIT_NOFILE, &lim) < 0)
 			lim.rlim_cur = before;
 	}
-	d->max_sessions = d->conf->max_clients + FDS_CONSOLE;
+	d->max_sessions = d->site.conf->max_clients + FDS_CONSOLE;
 	if (lim.rlim_cur != RLIM_INFINITY && (int64_t)lim.rlim_cur < wanted) {
 		d->max_sessions = (int64_t)lim.rlim_cur - servers - FDS_RESERVED;
 		if (d->max_sessions < FDS_CONSOLE)
@@ -308,7 +304,7 @@ inherit_listener(struct daemon *d)
 	struct listen *l = NULL;
 
 	if (fd >= 0 && lock_fd >= 0)
-		l = listen_inherit(d->loop, fd, lock_fd, on_accept, d);
+		l = listen_inherit(d->site.loop, fd, lock_fd, on_accept, d);
 	/* Somebody has removed its file: nobody finds it any more. */
 	if (l && !listen_is_there(l)) {
 		listen_free(l);
@@ -326,14 +322,14 @@ inherit_listener(struct daemon *d)
 static struct listen *
 new_listener(struct daemon *d, char *why, size_t why_size)
 {
-	const struct conf *conf = d->conf;
+	const struct conf *conf = d->site.conf;
 	uid_t owner;
 	gid_t group;
 
 	if (find_owner(conf, &owner, &group, why, why_size) < 0)
 		return NULL;
-	return listen_new(d->loop, conf->listen, (unsigned)conf->port, (mode_t)conf->socket_mode,
-			  owner, group, on_accept, d, why, why_size);
+	return listen_new(d->site.loop, conf->listen, (unsigned)conf->port,
+			  (mode_t)conf->socket_mode, owner, group, on_accept, d, why, why_size);
 }
 
 /* The socket of the process before becomes what the configuration says now: clients that have been
@@ -341,7 +337,7 @@ new_listener(struct daemon *d, char *why, size_t why_size)
 static struct listen *
 follow_conf(struct daemon *d, struct listen *inherited)
 {
-	const struct conf *conf = d->conf;
+	const struct conf *conf = d->site.conf;
 	struct listen *l;
 	char why[512];
 	uid_t owner;
@@ -372,15 +368,15 @@ follow_conf(struct daemon *d, struct listen *inherited)
 static struct listen *
 start_listening(struct daemon *d, char *why, size_t why_size)
 {
-	const struct conf *conf = d->conf;
+	const struct conf *conf = d->site.conf;
 	char *path = socket_path(conf->listen, conf->port);
 	int fd = sysd_take_listener(d->sysd, path, why, why_size);
 	struct listen *inherited;
 
 	free(path);
 	if (fd >= 0)
-		return listen_adopt(d->loop, fd, conf->listen, (unsigned)conf->port, on_accept, d,
-				    why, why_size);
+		return listen_adopt(d->site.loop, fd, conf->listen, (unsigned)conf->port, on_accept,
+				    d, why, why_size);
 	if (fd != -E_NOTFOUND)
 		return NULL;
 	inherited = inherit_listener(d);
@@ -399,15 +395,15 @@ leave_place_of_before(struct daemon *d)
 static int
 start(struct daemon *d, char *why, size_t why_size)
 {
-	const struct conf *conf = d->conf;
+	const struct conf *conf = d->site.conf;
 
-	d->listen = start_listening(d, why, why_size);
-	if (d->listen == NULL)
+	d->site.listen = start_listening(d, why, why_size);
+	if (d->site.listen == NULL)
 		return -E_IO;
 	for (unsigned i = 0; i < conf->npools; i++) {
 		char reason[256] = "";
 
-		if (pool_new(&d->pools, &conf->pools[i], reason, sizeof reason) == NULL) {
+		if (pool_new(&d->site.pools, &conf->pools[i], reason, sizeof reason) == NULL) {
 			snprintf(why, why_size, "pool %s: conninfo: %s", conf->pools[i].name,
 				 reason);
 			return -E_SYNTAX;
@@ -427,39 +423,39 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	struct daemon *d = mem_calloc(1, sizeof *d);
 	struct timespec wall;
 
-	d->conf = conf;
-	d->console = console;
-	d->self = geteuid();
+	d->site.conf = conf;
+	d->site.console = console;
+	d->site.self = geteuid();
 	ourselves_tell_libpq();
 	clock_gettime(CLOCK_REALTIME, &wall);
 	d->started_at = wall.tv_sec;
 	handover_take(d);
 	d->sysd = sysd_new();
 	daemon_count_descriptors(d);
-	d->loop = loop_new();
-	d->work = work_new(d->loop, WORKERS, POOL_WORKERS);
-	d->users = users_new(d->loop, d->work, lookup_told, d);
-	idmap_init(&d->sessions);
+	d->site.loop = loop_new();
+	d->work = work_new(d->site.loop, WORKERS, POOL_WORKERS);
+	d->site.users = users_new(d->site.loop, d->work, lookup_told, &d->site);
+	idmap_init(&d->site.sessions);
 	for (int i = 0; i < SESSION_NSTATES; i++)
-		list_init(&d->in_state[i]);
-	locks_init(&d->locks, d->loop);
-	waits_init(&d->waits);
-	timing_init(&d->timing);
-	pools_init(&d->pools, d->loop, d->work);
-	buf_init(&d->ahead, AHEAD_MAX);
-	buf_init(&d->reply, 64);
-	d->pools.cancelled = on_cancelled;
-	d->pools.cancelled_arg = d;
+		list_init(&d->site.in_state[i]);
+	locks_init(&d->site.locks, d->site.loop);
+	waits_init(&d->site.waits);
+	timing_init(&d->site.timing);
+	pools_init(&d->site.pools, d->site.loop, d->work);
+	buf_init(&d->site.ahead, AHEAD_MAX);
+	buf_init(&d->site.reply, 64);
+	d->site.pools.cancelled = on_cancelled;
+	d->site.pools.cancelled_arg = d;
 	handover_open(d);
 	if (start(d, why, why_size) < 0) {
 		daemon_free(d);
 		return NULL;
 	}
-	loop_on_signal(d->loop, SIGTERM, on_signal, d);
-	loop_on_signal(d->loop, SIGINT, on_signal, d);
-	loop_on_signal(d->loop, SIGHUP, on_hup, d);
-	loop_on_signal(d->loop, SIGUSR2, on_usr2, d);
-	loop_on_sweep(d->loop, sweep, d);
+	loop_on_signal(d->site.loop, SIGTERM, on_signal, d);
+	loop_on_signal(d->site.loop, SIGINT, on_signal, d);
+	loop_on_signal(d->site.loop, SIGHUP, on_hup, d);
+	loop_on_signal(d->site.loop, SIGUSR2, on_usr2, d);
+	loop_on_sweep(d->site.loop, sweep, d);
 	return d;
 }
 
@@ -467,10 +463,11 @@ int
 daemon_run(struct daemon *d)
 {
 	log_info("pgwithd", LOG_ALONE, "ready", LOG_TEXT("version", PACKAGE_VERSION),
-		 LOG_TEXT("socket", listen_path(d->listen)), LOG_NUMBER("pools", d->conf->npools),
-		 LOG_NUMBER("max_clients", d->conf->max_clients));
+		 LOG_TEXT("socket", listen_path(d->site.listen)),
+		 LOG_NUMBER("pools", d->site.conf->npools),
+		 LOG_NUMBER("max_clients", d->site.conf->max_clients));
 	service_ready(d);
-	if (loop_run(d->loop) < 0) {
+	if (loop_run(d->site.loop) < 0) {
 		log_error("pgwithd", LOG_ALONE,
 			  "the event loop failed:", LOG_WORD(strerror(errno)));
 		return EXIT_FAILURE;
@@ -484,27 +481,27 @@ daemon_free(struct daemon *d)
 {
 	struct list_node *n;
 
-	d->pools.closing = true;
-	d->phase = DAEMON_STOPPED;
+	d->site.pools.closing = true;
+	d->site.phase = SITE_STOPPED;
 	stop_listening(d);
 	listen_free(d->listen_before);
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		while ((n = list_first(&d->in_state[i])) != NULL)
+		while ((n = list_first(&d->site.in_state[i])) != NULL)
 			session_close(LIST_OBJ(n, struct session, node), CLEANUP_SHUTDOWN,
 				      "shutdown");
-	while ((n = list_first(&d->pools.list)) != NULL)
+	while ((n = list_first(&d->site.pools.list)) != NULL)
 		pool_free(LIST_OBJ(n, struct pool, node));
-	users_free(d->users);
+	users_free(d->site.users);
 	work_free(d->work);
-	loop_free(d->loop);
-	idmap_clear(&d->sessions);
-	locks_clear(&d->locks);
-	waits_clear(&d->waits);
-	timing_clear(&d->timing);
-	pools_clear(&d->pools);
-	buf_clear(&d->ahead);
-	buf_clear(&d->reply);
+	loop_free(d->site.loop);
+	idmap_clear(&d->site.sessions);
+	locks_clear(&d->site.locks);
+	waits_clear(&d->site.waits);
+	timing_clear(&d->site.timing);
+	pools_clear(&d->site.pools);
+	buf_clear(&d->site.ahead);
+	buf_clear(&d->site.reply);
 	sysd_free(d->sysd);
-	conf_free(d->conf);
+	conf_free(d->site.conf);
 	free(d);
 }

@@ -19,72 +19,32 @@
 #include "scope/timing.h"
 #include "scope/waits.h"
 #include "session/session.h"
-
-#define CONSOLE_DATABASE "pgwith"
-
-/* The console is a layer above: what it does for a session is handed down. */
-struct console_ops {
-	/* One whole message of a session in SESSION_CONSOLE. */
-	void (*message)(struct session *, char type, const uint8_t *body, size_t bytes);
-	/* May it use the descriptors that are kept back for whoever looks what is wrong? */
-	bool (*reserved)(const struct session *);
-	/* A session whose `console` is set goes, in whatever state it is. */
-	void (*closed)(struct session *);
-	/* Its client does not want to wait any longer for a command that goes on. */
-	void (*cancelled)(struct session *);
-	/* Once in a while, and when the phase changes: what is waited for may be there. */
-	void (*sweep)(struct daemon *);
-};
-
-enum daemon_phase {
-	DAEMON_RUNNING,
-	DAEMON_EMPTYING, /* no new clients; those that are there may stay for as long as they like
-			  */
-	DAEMON_DRAINING, /* no new clients; those in a transaction may finish it */
-	DAEMON_STOPPING, /* all leases end by cleanup */
-	DAEMON_STOPPED
-};
-
-/* How often clients were told one kind of error. */
-struct error_count {
-	uint64_t count;
-	int64_t last_us;
-};
+#include "session/site.h"
 
 struct daemon {
-	struct conf *conf;
-	struct loop *loop;
+	struct site site; /* what sessions know of it */
 	struct work *work;
-	struct users *users; /* who clients are */
 	struct sysd *sysd;
-	struct listen *listen;
 	struct listen *listen_before; /* at the start: of the process before, at another place */
-	struct pools pools;
-	struct idmap sessions; /* id -> struct session */
-	struct list in_state[SESSION_NSTATES];
-	struct locks locks;
-	struct waits waits;
-	struct timing timing; /* of scopes */
-	struct buf
-	    ahead; /* request: what goes to a server in one write; empty between two of them */
-	struct buf reply; /* begin: an answer that is sent at once */
-	const struct console_ops *console;
-	enum daemon_phase phase;
-	int64_t phase_us; /* when it began */
-	int64_t drain_us; /* DRAINING: for so long at most; -1: without limit */
-	unsigned signals; /* to end that have come */
+	int64_t phase_us;             /* when site.phase began */
+	int64_t drain_us;             /* DRAINING: for so long at most; -1: without limit */
+	unsigned signals;             /* to end that have come */
 	struct handover handover;
 	int64_t started_at;   /* wall clock, seconds */
 	int64_t roles_us;     /* when pools that nobody is in were looked for */
 	int64_t max_sessions; /* descriptors allow no more than this; console sessions may use the
 				 last ones */
 	uint64_t sessions_ever;
-	uint64_t refused; /* logins */
-	struct error_count errors[ERR_N];
-	uid_t self;
 	bool reload_refused; /* the last one was */
 	bool verbose;        /* debug lines are logged, whatever log_level is */
 };
+
+/* The daemon of a session. */
+static inline struct daemon *
+daemon_of(const struct session *s)
+{
+	return LIST_OBJ(s->site, struct daemon, site);
+}
 
 /* Starts everything that `conf` says, which renew_check() has found to be good; takes it over.
  * Returns NULL with a reason in `why` (conf is freed then too). */
@@ -108,22 +68,9 @@ void daemon_stop(struct daemon *);
 void daemon_drain_scopes(struct daemon *);
 void daemon_drain_clients(struct daemon *);
 
-/* A client is told this error. */
-static inline void
-daemon_count_error(struct daemon *d, const struct err *e)
-{
-	if (e->id == ERR_NONE)
-		return;
-	d->errors[e->id].count++;
-	d->errors[e->id].last_us = loop_now_us(d->loop);
-}
-
 /* Counts the descriptors that the configuration wants, and how many sessions are left by those that
  * there are. */
 void daemon_count_descriptors(struct daemon *);
-
-/* Sessions that are not closed. */
-unsigned daemon_sessions(const struct daemon *);
 
 const char *daemon_phase_name(const struct daemon *);
 

@@ -12,7 +12,7 @@ drain_state(struct daemon *d, enum session_state state)
 	struct err e;
 
 	err_make(&e, ERR_SHUTDOWN);
-	LIST_EACH_SAFE (n, after, &d->in_state[state])
+	LIST_EACH_SAFE (n, after, &d->site.in_state[state])
 		session_fail(LIST_OBJ(n, struct session, node), &e);
 	err_clear(&e);
 }
@@ -36,24 +36,24 @@ drain_resting(struct daemon *d)
 	struct list_node *n, *after;
 
 	/* While there is a socket, those who come may be for the console. */
-	if (d->listen == NULL) {
+	if (d->site.listen == NULL) {
 		drain_state(d, SESSION_STARTUP);
 		drain_state(d, SESSION_LOOKUP);
 	}
-	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_LOGIN])
+	LIST_EACH_SAFE (n, after, &d->site.in_state[SESSION_LOGIN])
 		dismiss_now(LIST_OBJ(n, struct session, node));
 	for (unsigned i = 0; i < sizeof resting / sizeof *resting; i++)
-		LIST_EACH_SAFE (n, after, &d->in_state[resting[i]])
+		LIST_EACH_SAFE (n, after, &d->site.in_state[resting[i]])
 			dismiss_due(LIST_OBJ(n, struct session, node));
 }
 
 void
 drain_sweep(struct daemon *d)
 {
-	bool wanted = d->phase == DAEMON_DRAINING;
+	bool wanted = d->site.phase == SITE_DRAINING;
 	struct list_node *n;
 
-	LIST_EACH (n, &d->pools.list)
+	LIST_EACH (n, &d->site.pools.list)
 		wanted |= gate_of(LIST_OBJ(n, struct pool, node)) == POOL_DRAINED;
 	if (wanted)
 		drain_resting(d);
@@ -62,12 +62,13 @@ drain_sweep(struct daemon *d)
 unsigned
 drain_at_work(const struct daemon *d)
 {
-	unsigned count = d->in_state[SESSION_WAITING].count + d->in_state[SESSION_SETUP].count +
-			 d->in_state[SESSION_SAVING].count + d->in_state[SESSION_ACTIVE].count +
-			 d->in_state[SESSION_SCOPE].count + d->in_state[SESSION_LEAVING].count;
+	unsigned count =
+	    d->site.in_state[SESSION_WAITING].count + d->site.in_state[SESSION_SETUP].count +
+	    d->site.in_state[SESSION_SAVING].count + d->site.in_state[SESSION_ACTIVE].count +
+	    d->site.in_state[SESSION_SCOPE].count + d->site.in_state[SESSION_LEAVING].count;
 	const struct list_node *n;
 
-	LIST_EACH (n, &d->in_state[SESSION_IDLE])
+	LIST_EACH (n, &d->site.in_state[SESSION_IDLE])
 		count += !dismiss_rests(LIST_OBJ(n, const struct session, node));
 	return count;
 }
@@ -79,12 +80,12 @@ drain_users(const struct daemon *d, const struct pool *pool)
 	unsigned count = 0;
 
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->in_state[i]) {
+		LIST_EACH (n, &d->site.in_state[i]) {
 			const struct session *s = LIST_OBJ(n, const struct session, node);
 
 			count += s->pool && s->pool->group == pool->group;
 		}
-	LIST_EACH (n, &d->pools.list) {
+	LIST_EACH (n, &d->site.pools.list) {
 		const struct pool *part = LIST_OBJ(n, const struct pool, node);
 
 		if (part->group != pool->group)

@@ -113,7 +113,7 @@ hold_sessions(struct daemon *d)
 	struct list_node *n;
 
 	for (int i = 0; i < SESSION_CLOSING; i++)
-		LIST_EACH (n, &d->in_state[i]) {
+		LIST_EACH (n, &d->site.in_state[i]) {
 			struct session *s = LIST_OBJ(n, struct session, node);
 
 			if (!s->stream.held && !must_finish(s))
@@ -127,10 +127,10 @@ ready(const struct daemon *d)
 	const struct list_node *n;
 
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->in_state[i])
+		LIST_EACH (n, &d->site.in_state[i])
 			if (!settled(LIST_OBJ(n, const struct session, node)))
 				return false;
-	return handover_pools_ready(&d->pools);
+	return handover_pools_ready(&d->site.pools);
 }
 
 /* One that is closed may take others with it. */
@@ -139,11 +139,11 @@ force_sessions(struct daemon *d)
 {
 	struct list_node *n;
 	struct err e;
-	uint64_t *ids = mem_calloc(daemon_sessions(d) + 1, sizeof *ids);
+	uint64_t *ids = mem_calloc(site_sessions(&d->site) + 1, sizeof *ids);
 	size_t count = 0;
 
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->in_state[i]) {
+		LIST_EACH (n, &d->site.in_state[i]) {
 			struct session *s = LIST_OBJ(n, struct session, node);
 
 			if (!settled(s))
@@ -151,7 +151,7 @@ force_sessions(struct daemon *d)
 		}
 	err_make(&e, ERR_SHUTDOWN);
 	while (count > 0) {
-		struct session *s = idmap_get(&d->sessions, ids[--count]);
+		struct session *s = idmap_get(&d->site.sessions, ids[--count]);
 
 		if (s && !session_gone(s))
 			session_fail(s, &e);
@@ -167,9 +167,9 @@ static void
 force(struct daemon *d)
 {
 	log_warnx("pgwithd", LOG_ALONE, "handover_timeout: what cannot be handed over is ended",
-		  LOG_NUMBER("sessions", daemon_sessions(d)));
+		  LOG_NUMBER("sessions", site_sessions(&d->site)));
 	force_sessions(d);
-	handover_pools_force(&d->pools, "it cannot be handed over");
+	handover_pools_force(&d->site.pools, "it cannot be handed over");
 	d->handover.forced = true;
 }
 
@@ -180,10 +180,10 @@ release(struct daemon *d)
 
 	d->handover.state = HANDOVER_OFF;
 	for (int i = 0; i < SESSION_CLOSING; i++)
-		LIST_EACH (n, &d->in_state[i])
+		LIST_EACH (n, &d->site.in_state[i])
 			stream_release(&LIST_OBJ(n, struct session, node)->stream);
-	listen_release(d->listen);
-	handover_release_pools(&d->pools);
+	listen_release(d->site.listen);
+	handover_release_pools(&d->site.pools);
 	heritage_resume(d);
 }
 
@@ -231,10 +231,10 @@ listener_fds(const struct daemon *d, fd_fn *fn, void *arg)
 {
 	int r;
 
-	if (d->listen == NULL || listen_adopted(d->listen))
+	if (d->site.listen == NULL || listen_adopted(d->site.listen))
 		return 0;
-	r = fn(arg, HANDOVER_LOCK, listen_lock_fd(d->listen));
-	return r < 0 ? r : fn(arg, HANDOVER_LISTEN, listen_fd(d->listen));
+	r = fn(arg, HANDOVER_LOCK, listen_lock_fd(d->site.listen));
+	return r < 0 ? r : fn(arg, HANDOVER_LISTEN, listen_fd(d->site.listen));
 }
 
 static int
@@ -244,7 +244,7 @@ server_fds(const struct daemon *d, fd_fn *fn, void *arg)
 	struct list_node *n, *l;
 	int r = 0;
 
-	LIST_EACH (n, &d->pools.list)
+	LIST_EACH (n, &d->site.pools.list)
 		for (int i = 0; i < SERVER_CLOSED; i++)
 			LIST_EACH (l, &LIST_OBJ(n, struct pool, node)->servers[i]) {
 				struct server *srv = LIST_OBJ(l, struct server, node);
@@ -259,12 +259,12 @@ server_fds(const struct daemon *d, fd_fn *fn, void *arg)
 static int
 keep_clients(const struct daemon *d, const char *bag)
 {
-	int *fds = mem_calloc(daemon_sessions(d) + 1, sizeof *fds), r = 0;
+	int *fds = mem_calloc(site_sessions(&d->site) + 1, sizeof *fds), r = 0;
 	struct list_node *n;
 	size_t count = 0;
 
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->in_state[i]) {
+		LIST_EACH (n, &d->site.in_state[i]) {
 			const struct session *s = LIST_OBJ(n, const struct session, node);
 
 			if (strcmp(client_bag(s), bag) == 0)
@@ -396,7 +396,7 @@ static void
 hand_over(struct daemon *d)
 {
 	size_t bytes;
-	int64_t took = loop_now_us(d->loop) - d->handover.since_us;
+	int64_t took = loop_now_us(d->site.loop) - d->handover.since_us;
 
 	if (give(d, &bytes) < 0) {
 		log_warn("pgwithd", LOG_ALONE, "cannot hand over");
@@ -408,8 +408,9 @@ hand_over(struct daemon *d)
 			daemon_drain(d);
 		return;
 	}
-	log_info("pgwithd", LOG_ALONE, "handed over", LOG_NUMBER("sessions", daemon_sessions(d)),
-		 LOG_NUMBER("servers", count_servers(&d->pools)), LOG_NUMBER("bytes", bytes),
+	log_info("pgwithd", LOG_ALONE, "handed over",
+		 LOG_NUMBER("sessions", site_sessions(&d->site)),
+		 LOG_NUMBER("servers", count_servers(&d->site.pools)), LOG_NUMBER("bytes", bytes),
 		 LOG_MS("waited", took));
 	log_info("pgwithd", LOG_ALONE, "ends");
 	log_flush();
@@ -426,10 +427,11 @@ look(evutil_socket_t fd, short what, void *arg)
 	struct daemon *d = arg;
 	struct handover *h = &d->handover;
 
-	if (h->state != HANDOVER_HOLDING || d->phase != DAEMON_RUNNING)
+	if (h->state != HANDOVER_HOLDING || d->site.phase != SITE_RUNNING)
 		return;
 	hold_sessions(d);
-	if (loop_now_us(d->loop) - h->since_us >= d->conf->handover_timeout_us && !ready(d))
+	if (loop_now_us(d->site.loop) - h->since_us >= d->site.conf->handover_timeout_us &&
+	    !ready(d))
 		force(d);
 	if (ready(d))
 		hand_over(d);
@@ -442,7 +444,7 @@ static bool
 configuration_is_good(const struct daemon *d)
 {
 	struct conf_problems problems;
-	struct conf *next = conf_load(d->conf->path, &problems);
+	struct conf *next = conf_load(d->site.conf->path, &problems);
 	bool good;
 
 	if (next)
@@ -457,11 +459,11 @@ configuration_is_good(const struct daemon *d)
 static const char *
 obstacle(const struct daemon *d)
 {
-	if (d->handover.state != HANDOVER_OFF || d->phase != DAEMON_RUNNING)
+	if (d->handover.state != HANDOVER_OFF || d->site.phase != SITE_RUNNING)
 		return "it ends already";
 	if (!fdstore_there())
 		return "nobody keeps descriptors";
-	if (count_servers(&d->pools) + OTHER_FDS > fdstore_max())
+	if (count_servers(&d->site.pools) + OTHER_FDS > fdstore_max())
 		return "FileDescriptorStoreMax is too small for the servers";
 	if (!configuration_is_good(d))
 		return "the configuration cannot be used, see pgwithd -t";
@@ -478,15 +480,16 @@ handover_begin(struct daemon *d, bool ends)
 		log_warnx("pgwithd", LOG_ALONE, "no handover", LOG_QUOTED("why", why));
 		return false;
 	}
-	log_info("pgwithd", LOG_ALONE, "hands over", LOG_NUMBER("sessions", daemon_sessions(d)),
-		 LOG_NUMBER("leased_or_cleaning", pools_busy(&d->pools)));
+	log_info("pgwithd", LOG_ALONE, "hands over",
+		 LOG_NUMBER("sessions", site_sessions(&d->site)),
+		 LOG_NUMBER("leased_or_cleaning", pools_busy(&d->site.pools)));
 	h->state = HANDOVER_HOLDING;
-	h->since_us = loop_now_us(d->loop);
+	h->since_us = loop_now_us(d->site.loop);
 	h->forced = false;
 	h->ends = ends;
-	listen_hold(d->listen);
-	handover_hold_pools(&d->pools);
-	evtimer_assign(&h->timer, loop_base(d->loop), look, d);
+	listen_hold(d->site.listen);
+	handover_hold_pools(&d->site.pools);
+	evtimer_assign(&h->timer, loop_base(d->site.loop), look, d);
 	look(-1, 0, d);
 	return true;
 }
@@ -590,7 +593,7 @@ handover_open(struct daemon *d)
 			  LOG_NUMBER("descriptors", h->nfds), LOG_QUOTED("why", wrong));
 		return;
 	}
-	d->pools.handing = true;
+	d->site.pools.handing = true;
 }
 
 /* Nobody goes on with it. */
@@ -690,9 +693,10 @@ handover_read(struct daemon *d)
 		return -E_SYNTAX;
 	}
 	forget_fds(d);
-	handover_release_pools(&d->pools);
+	handover_release_pools(&d->site.pools);
 	heritage_resume(d);
-	log_info("pgwithd", LOG_ALONE, "taken over", LOG_NUMBER("sessions", daemon_sessions(d)),
-		 LOG_NUMBER("servers", count_servers(&d->pools)));
+	log_info("pgwithd", LOG_ALONE, "taken over",
+		 LOG_NUMBER("sessions", site_sessions(&d->site)),
+		 LOG_NUMBER("servers", count_servers(&d->site.pools)));
 	return 0;
 }

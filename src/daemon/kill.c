@@ -165,7 +165,7 @@ kill_visitor(const struct daemon *d, const struct pool *pool)
 {
 	struct list_node *n, *m;
 
-	LIST_EACH (n, &d->pools.list) {
+	LIST_EACH (n, &d->site.pools.list) {
 		struct pool *part = LIST_OBJ(n, struct pool, node);
 
 		if (part->group != pool->group)
@@ -189,19 +189,19 @@ kill_visitor(const struct daemon *d, const struct pool *pool)
 unsigned
 kill_pool(struct daemon *d, struct pool *pool)
 {
-	uint64_t *ids = mem_calloc(d->sessions.count + 1, sizeof *ids);
+	uint64_t *ids = mem_calloc(d->site.sessions.count + 1, sizeof *ids);
 	unsigned count = 0, told = 0;
 	struct list_node *n;
 
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->in_state[i]) {
+		LIST_EACH (n, &d->site.in_state[i]) {
 			const struct session *s = LIST_OBJ(n, struct session, node);
 
 			if (s->pool && s->pool->group == pool->group && !session_gone(s))
 				ids[count++] = s->id;
 		}
 	for (unsigned i = 0; i < count; i++) {
-		struct session *s = idmap_get(&d->sessions, ids[i]);
+		struct session *s = idmap_get(&d->site.sessions, ids[i]);
 
 		if (s && !session_gone(s)) {
 			kill_session(s);

@@ -34,7 +34,7 @@ is_of_socket_unit(const struct daemon *d, const struct conf_difference *diff)
 
 	for (unsigned i = 0; i < sizeof options / sizeof *options; i++)
 		if (strcmp(diff->option, options[i]) == 0)
-			return d->listen && listen_adopted(d->listen);
+			return d->site.listen && listen_adopted(d->site.listen);
 	return false;
 }
 
@@ -109,14 +109,14 @@ prepare_sessions(struct daemon *d, struct pool *group, const struct conf_pool *n
 {
 	struct list_node *n, *m;
 
-	LIST_EACH (n, &d->pools.list) {
+	LIST_EACH (n, &d->site.pools.list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 		bool moves = pool->group == group && renew_moves(pool, next);
 
 		if (pool->group != group || (!moves && has_limits(pool->conf) == has_limits(next)))
 			continue;
 		for (int i = 0; i < SESSION_CLOSING; i++)
-			LIST_EACH (m, &d->in_state[i])
+			LIST_EACH (m, &d->site.in_state[i])
 				prepare_session(LIST_OBJ(m, struct session, node), pool, next,
 						moves);
 	}
@@ -143,7 +143,7 @@ break_circle(struct daemon *d, struct session *s)
 	char *circle;
 	struct err e;
 
-	if (l == NULL || !waits_closed(&d->waits, s->id, &circle))
+	if (l == NULL || !waits_closed(&d->site.waits, s->id, &circle))
 		return;
 	err_make(&e, ERR_SCOPE_DEADLOCK, "pool", l->pool->conf->name);
 	err_detail(&e, "%s", circle);
@@ -155,18 +155,18 @@ break_circle(struct daemon *d, struct session *s)
 static void
 break_circles(struct daemon *d)
 {
-	unsigned count = 0,
-		 room = d->in_state[SESSION_WAITING].count + d->in_state[SESSION_SCOPE].count;
+	unsigned count = 0, room = d->site.in_state[SESSION_WAITING].count +
+				   d->site.in_state[SESSION_SCOPE].count;
 	uint64_t *ids = mem_calloc(room + 1, sizeof *ids);
 	struct list_node *n;
 
 	/* To end a wait changes the lists. */
-	LIST_EACH (n, &d->in_state[SESSION_WAITING])
+	LIST_EACH (n, &d->site.in_state[SESSION_WAITING])
 		ids[count++] = LIST_OBJ(n, struct session, node)->id;
-	LIST_EACH (n, &d->in_state[SESSION_SCOPE])
+	LIST_EACH (n, &d->site.in_state[SESSION_SCOPE])
 		ids[count++] = LIST_OBJ(n, struct session, node)->id;
 	for (unsigned i = 0; i < count; i++) {
-		struct session *s = idmap_get(&d->sessions, ids[i]);
+		struct session *s = idmap_get(&d->site.sessions, ids[i]);
 
 		if (s)
 			break_circle(d, s);
@@ -187,7 +187,7 @@ add_pool(struct daemon *d, const struct conf_pool *conf)
 {
 	char why[256] = "";
 
-	if (pool_new(&d->pools, conf, why, sizeof why) == NULL)
+	if (pool_new(&d->site.pools, conf, why, sizeof why) == NULL)
 		log_warnx("pool", conf->name, "cannot be added", LOG_QUOTED("why", why));
 	else
 		log_info("pool", conf->name, "added", LOG_NUMBER("size", conf->size));
@@ -199,7 +199,7 @@ find_group(struct daemon *d, const char *name)
 {
 	struct list_node *n;
 
-	LIST_EACH (n, &d->pools.list) {
+	LIST_EACH (n, &d->site.pools.list) {
 		struct pool *group = group_at(n);
 
 		if (group && strcmp(group->conf->name, name) == 0)
@@ -225,7 +225,7 @@ change_pools(struct daemon *d, const struct conf *next)
 		prepare_sessions(d, group, &next->pools[i]);
 		renew_take(group, &next->pools[i]);
 	}
-	LIST_EACH (n, &d->pools.list) {
+	LIST_EACH (n, &d->site.pools.list) {
 		struct pool *group = group_at(n);
 
 		if (group == NULL || group->removed || conf_pool(next, group->conf->name))
@@ -243,13 +243,13 @@ take(struct daemon *d, struct conf *next, const struct reload_told *told)
 	struct changing c = {d, told, 0};
 	struct list_node *n;
 
-	conf_take_over(next, d->conf, on_difference, &c);
-	LIST_EACH (n, &d->pools.list)
+	conf_take_over(next, d->site.conf, on_difference, &c);
+	LIST_EACH (n, &d->site.pools.list)
 		if (group_at(n))
 			conf_take_pool(next, group_at(n)->conf, on_difference, &c);
 	/* Whoever called us may still look at it. */
-	loop_defer(d->loop, drop, d->conf);
-	d->conf = next;
+	loop_defer(d->site.loop, drop, d->site.conf);
+	d->site.conf = next;
 	change_pools(d, next);
 	daemon_count_descriptors(d);
 	log_set_level(d->verbose ? LOG_DEBUG : next->log_level);
@@ -306,9 +306,9 @@ read_and_take(struct daemon *d, const struct reload_told *told, struct err *e)
 	struct conf *next;
 	unsigned changes;
 
-	if (is_pipe(d->conf->path))
+	if (is_pipe(d->site.conf->path))
 		return refuse(e, "its file is a pipe, which can be read only once");
-	next = conf_load(d->conf->path, &problems);
+	next = conf_load(d->site.conf->path, &problems);
 	if (next)
 		renew_check(next, &problems);
 	if (problems.count > 0) {
@@ -318,7 +318,7 @@ read_and_take(struct daemon *d, const struct reload_told *told, struct err *e)
 		return -E_SYNTAX;
 	}
 	changes = take(d, next, told);
-	users_forget(d->users);
+	users_forget(d->site.users);
 	log_info("pgwithd", LOG_ALONE, "reloaded", LOG_NUMBER("pools", next->npools),
 		 LOG_NUMBER("scopes", next->nscopes), LOG_NUMBER("changed", changes),
 		 LOG_TEXT("file", next->path));
@@ -330,7 +330,7 @@ reload(struct daemon *d, const struct reload_told *told, struct err *e)
 {
 	int r;
 
-	if (d->phase != DAEMON_RUNNING)
+	if (d->site.phase != SITE_RUNNING)
 		return refuse(e, "pgwithd is shutting down");
 	service_reloading(d);
 	r = read_and_take(d, told, e);
@@ -345,9 +345,9 @@ reload_set(struct daemon *d, const struct conf_change *change, struct err *e)
 	struct conf_problems problems = {NULL, 0};
 	struct conf *next;
 
-	if (d->phase != DAEMON_RUNNING)
+	if (d->site.phase != SITE_RUNNING)
 		return refuse(e, "pgwithd is shutting down");
-	next = conf_changed(d->conf, change, &why, &hint);
+	next = conf_changed(d->site.conf, change, &why, &hint);
 	if (next)
 		renew_check(next, &problems);
 	if (problems.count > 0) {
@@ -394,12 +394,12 @@ is_used(const struct daemon *d, const struct pool *pool)
 
 	if (!renew_is_idle(pool))
 		return true;
-	LIST_EACH (n, &d->pools.list)
+	LIST_EACH (n, &d->site.pools.list)
 		if (pool->group == pool && LIST_OBJ(n, const struct pool, node) != pool &&
 		    LIST_OBJ(n, const struct pool, node)->group == pool)
 			return true; /* after the pools of its roles */
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->in_state[i])
+		LIST_EACH (n, &d->site.in_state[i])
 			if (session_uses(LIST_OBJ(n, const struct session, node), pool))
 				return true;
 	return false;
@@ -433,14 +433,14 @@ mark_session(const struct session *s)
 static void
 sweep_roles(struct daemon *d)
 {
-	int64_t now = loop_now_us(d->loop);
+	int64_t now = loop_now_us(d->site.loop);
 	struct list_node *n, *after;
 	bool any = false;
 
-	if (now - d->roles_us < UNUSED_US || d->pools.handing)
+	if (now - d->roles_us < UNUSED_US || d->site.pools.handing)
 		return;
 	d->roles_us = now;
-	LIST_EACH (n, &d->pools.list) {
+	LIST_EACH (n, &d->site.pools.list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		pool->used = !pool_is_spent(pool);
@@ -449,9 +449,9 @@ sweep_roles(struct daemon *d)
 	if (!any)
 		return;
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->in_state[i])
+		LIST_EACH (n, &d->site.in_state[i])
 			mark_session(LIST_OBJ(n, const struct session, node));
-	LIST_EACH_SAFE (n, after, &d->pools.list) {
+	LIST_EACH_SAFE (n, after, &d->site.pools.list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		if (pool->used || pool->group->removed)
@@ -469,7 +469,7 @@ reload_sweep(struct daemon *d)
 
 	sweep_roles(d);
 
-	LIST_EACH_SAFE (n, after, &d->pools.list) {
+	LIST_EACH_SAFE (n, after, &d->site.pools.list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		if (!pool->group->removed || is_used(d, pool))

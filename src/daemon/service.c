@@ -12,7 +12,7 @@ waiting(const struct daemon *d)
 	const struct list_node *n;
 	unsigned count = 0;
 
-	LIST_EACH (n, &d->pools.list)
+	LIST_EACH (n, &d->site.pools.list)
 		count += LIST_OBJ(n, const struct pool, node)->waiting.count;
 	return count;
 }
@@ -21,12 +21,12 @@ waiting(const struct daemon *d)
 static const char *
 status(const struct daemon *d, char *text)
 {
-	unsigned sessions = daemon_sessions(d);
-	bool running = d->phase == DAEMON_RUNNING;
+	unsigned sessions = site_sessions(&d->site);
+	bool running = d->site.phase == SITE_RUNNING;
 
 	snprintf(text, STATUS_MAX, "%s%s%u session%s, %u leased, %u waiting%s",
 		 running ? "" : daemon_phase_name(d), running ? "" : ": ", sessions,
-		 sessions == 1 ? "" : "s", pools_busy(&d->pools), waiting(d),
+		 sessions == 1 ? "" : "s", pools_busy(&d->site.pools), waiting(d),
 		 d->reload_refused ? "; the last reload was refused, see the log" : "");
 	return text;
 }
@@ -35,7 +35,8 @@ status(const struct daemon *d, char *text)
 static bool
 ends(const struct daemon *d)
 {
-	return d->phase >= DAEMON_STOPPING || (d->phase == DAEMON_DRAINING && d->drain_us >= 0) ||
+	return d->site.phase >= SITE_STOPPING ||
+	       (d->site.phase == SITE_DRAINING && d->drain_us >= 0) ||
 	       (d->handover.state == HANDOVER_HOLDING && d->handover.ends);
 }
 
@@ -72,7 +73,7 @@ service_phase(struct daemon *d)
 void
 service_sweep(struct daemon *d)
 {
-	int64_t now_us = loop_now_us(d->loop);
+	int64_t now_us = loop_now_us(d->site.loop);
 	char text[STATUS_MAX];
 
 	sysd_sweep(d->sysd, now_us);

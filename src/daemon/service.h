@@ -13,8 +13,8 @@ void service_ready(struct daemon *);
 void service_reloading(struct daemon *);
 void service_reloaded(struct daemon *, bool taken);
 
-/* daemon->phase has changed. That it ends is told when that is a matter of time: before, whoever
- * wants it to end sooner must still be able to ask the manager for it. */
+/* daemon->site.phase has changed. That it ends is told when that is a matter of time: before,
+ * whoever wants it to end sooner must still be able to ask the manager for it. */
 void service_phase(struct daemon *);
 
 /* Status, sign of life, and more time for an end that goes on. */

@@ -149,7 +149,7 @@ statements_pack(struct heritage *h, struct session *s)
 	PACK(h->p, there);
 	if (there && s->names == NULL) {
 		s->names = mem_alloc(sizeof *s->names);
-		names_init(s->names, &h->d->pools.statements);
+		names_init(s->names, &h->d->site.pools.statements);
 	}
 	if (there)
 		names_pack(h->p, s->names, &h->pools.texts);
@@ -274,7 +274,7 @@ doing_pack(struct pack *p, struct scopes *sc)
 		return true;
 	sc->frame = stack_at(&sc->stack, frame);
 	if (def) {
-		sc->def = conf_scope_keep(conf_scope(sc->session->daemon->conf, def));
+		sc->def = conf_scope_keep(conf_scope(sc->session->site->conf, def));
 		good = sc->def != NULL;
 		free(def);
 	}
@@ -336,8 +336,8 @@ session_pack(struct heritage *h, struct session *s)
 	pack_str(p, &s->application);
 	pack_str(p, &s->application_told);
 	pack_str(p, &s->application_set);
-	told_pack(p, &h->d->pools.told, &s->told);
-	told_pack(p, &h->d->pools.told, &s->greeted);
+	told_pack(p, &h->d->site.pools.told, &s->told);
+	told_pack(p, &h->d->site.pools.told, &s->greeted);
 	pack_str(p, &s->setup);
 	startup_pack(p, s);
 	list_pack(p, &s->hidden);
@@ -418,7 +418,7 @@ read_session(struct heritage *h)
 		all->failed = true;
 	if (!all->failed) {
 		fd = h->client(h->d, cookie);
-		s = fd < 0 ? NULL : session_adopt(h->d, id, fd, state);
+		s = fd < 0 ? NULL : session_adopt(&h->d->site, id, fd, state);
 		if (s == NULL) {
 			log_warnx("session", id, "not taken over",
 				  LOG_QUOTED("why", fd < 0 ? "its descriptor was not kept"
@@ -441,16 +441,16 @@ static void
 sessions_pack(struct heritage *h)
 {
 	struct daemon *d = h->d;
-	uint32_t count = daemon_sessions(d);
+	uint32_t count = site_sessions(&d->site);
 	struct list_node *n;
 
-	PACK(h->p, d->sessions.last);
+	PACK(h->p, d->site.sessions.last);
 	PACK(h->p, d->sessions_ever);
-	PACK(h->p, d->refused);
-	PACK(h->p, d->errors);
+	PACK(h->p, d->site.refused);
+	PACK(h->p, d->site.errors);
 	PACK(h->p, count);
 	for (int i = 0; !pack_reading(h->p) && i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->in_state[i])
+		LIST_EACH (n, &d->site.in_state[i])
 			write_session(h, LIST_OBJ(n, struct session, node));
 	for (uint32_t i = 0; pack_reading(h->p) && i < count && !h->p->failed; i++)
 		read_session(h);
@@ -462,7 +462,7 @@ sessions_pack(struct heritage *h)
 static struct session *
 session_of(struct heritage *h, uint64_t id)
 {
-	return idmap_get(&h->d->sessions, id);
+	return idmap_get(&h->d->site.sessions, id);
 }
 
 static void
@@ -538,7 +538,7 @@ way_pack(struct heritage *h, struct server *srv)
 	buf_clear(&out);
 	if (!pack_reading(all))
 		return;
-	srv = idmap_get(&h->d->pools.servers, id);
+	srv = idmap_get(&h->d->site.pools.servers, id);
 	if (srv && !all->failed) {
 		s = srv->lease ? srv->lease->owner : NULL;
 		pack_reader(&record, data, bytes);
@@ -576,15 +576,15 @@ all_pack(struct heritage *h)
 	handover_pack_pools(h->p, &h->pools);
 	sessions_pack(h);
 	queues_pack(h);
-	locks_pack(h->p, &h->d->locks, &ties);
-	timing_pack(h->p, &h->d->timing);
+	locks_pack(h->p, &h->d->site.locks, &ties);
+	timing_pack(h->p, &h->d->site.timing);
 	ways_pack(h);
 }
 
 void
 heritage_pack(struct pack *p, struct daemon *d)
 {
-	struct heritage h = {.p = p, .d = d, .pools = {.all = &d->pools}};
+	struct heritage h = {.p = p, .d = d, .pools = {.all = &d->site.pools}};
 
 	all_pack(&h);
 	handover_pools_clear(&h.pools, false);
@@ -596,7 +596,7 @@ clean_orphans(struct daemon *d)
 {
 	struct list_node *n, *l, *after;
 
-	LIST_EACH (n, &d->pools.list)
+	LIST_EACH (n, &d->site.pools.list)
 		LIST_EACH_SAFE (l, after, &LIST_OBJ(n, struct pool, node)->servers[SERVER_LEASED]) {
 			struct server *srv = LIST_OBJ(l, struct server, node);
 
@@ -612,7 +612,7 @@ adopted(struct session *s)
 	if (s->scopes)
 		enter_adopted(s->scopes);
 	if (s->state == SESSION_WAITING && scopes_open(s))
-		waits_begin_lease(&s->daemon->waits, s->id, &s->own);
+		waits_begin_lease(&s->site->waits, s->id, &s->own);
 	if (s->lease->state == LEASE_NONE && s->state == SESSION_WAITING)
 		session_set_state(s, SESSION_IDLE);
 }
@@ -640,7 +640,7 @@ heritage_read(struct pack *p, struct daemon *d, int (*client)(void *arg, uint64_
 {
 	struct heritage h = {.p = p,
 			     .d = d,
-			     .pools = {.all = &d->pools, .take = server, .arg = d},
+			     .pools = {.all = &d->site.pools, .take = server, .arg = d},
 			     .client = client,
 			     .server = server};
 	struct list_node *n, *after;
@@ -652,7 +652,7 @@ heritage_read(struct pack *p, struct daemon *d, int (*client)(void *arg, uint64_
 		return;
 	}
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH_SAFE (n, after, &d->in_state[i])
+		LIST_EACH_SAFE (n, after, &d->site.in_state[i])
 			adopted(LIST_OBJ(n, struct session, node));
 	clean_orphans(d);
 	end_lost(&h);
@@ -673,15 +673,15 @@ resume(struct session *s)
 void
 heritage_resume(struct daemon *d)
 {
-	uint64_t *ids = mem_calloc(daemon_sessions(d) + 1, sizeof *ids);
+	uint64_t *ids = mem_calloc(site_sessions(&d->site) + 1, sizeof *ids);
 	size_t count = 0;
 	struct list_node *n;
 
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->in_state[i])
+		LIST_EACH (n, &d->site.in_state[i])
 			ids[count++] = LIST_OBJ(n, struct session, node)->id;
 	for (size_t i = 0; i < count; i++) {
-		struct session *s = idmap_get(&d->sessions, ids[i]);
+		struct session *s = idmap_get(&d->site.sessions, ids[i]);
 
 		if (s && !session_gone(s))
 			resume(s);

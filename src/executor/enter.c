@@ -8,13 +8,13 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "conf/conf.h"
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/exit.h"
 #include "executor/expire.h"
 #include "executor/opening.h"
 #include "executor/wanted.h"
 #include "relay/outbound.h"
+#include "session/site.h"
 #include "session/slow.h"
 
 void
@@ -50,7 +50,7 @@ static void
 name_holder(const struct scopes *sc, struct err *e)
 {
 	const struct lock *lock = sc->frame->hold.lock;
-	const struct daemon *d = sc->session->daemon;
+	const struct site *site = sc->session->site;
 	unsigned others = 0;
 	char who[192] = "", more[48] = "", held[32] = "";
 	struct list_node *n;
@@ -59,14 +59,14 @@ name_holder(const struct scopes *sc, struct err *e)
 		return;
 	LIST_EACH (n, &lock->holders) {
 		const struct lock_hold *hold = LIST_OBJ(n, const struct lock_hold, node);
-		const struct session *s = idmap_get(&d->sessions, hold->session);
+		const struct session *s = idmap_get(&site->sessions, hold->session);
 
 		if (s == NULL || s == sc->session)
 			continue;
 		if (others++ > 0)
 			continue;
 		session_describe(s, who, sizeof who);
-		units_duration_str((loop_now_us(d->loop) - hold->since_us) / UNIT_MS * UNIT_MS,
+		units_duration_str((loop_now_us(site->loop) - hold->since_us) / UNIT_MS * UNIT_MS,
 				   held, sizeof held);
 	}
 	if (others > 1)
@@ -105,7 +105,7 @@ give_up(struct scopes *sc, struct err *e)
 {
 	struct scope *f = sc->frame;
 
-	waits_end(&sc->session->daemon->waits, sc->session->id);
+	waits_end(&sc->session->site->waits, sc->session->id);
 	enter_stop_timer(sc);
 	if (f->pool)
 		lease_leave(f->lease);
@@ -141,7 +141,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 void
 enter_start_timer(struct scopes *sc, int64_t least_us)
 {
-	int64_t us = sc->frame->asked_us + sc->wait_us - loop_now_us(sc->session->daemon->loop);
+	int64_t us = sc->frame->asked_us + sc->wait_us - loop_now_us(sc->session->site->loop);
 	struct timeval tv;
 
 	if (sc->wait_us < 0)
@@ -149,7 +149,7 @@ enter_start_timer(struct scopes *sc, int64_t least_us)
 	if (us < least_us)
 		us = least_us;
 	tv = (struct timeval){.tv_sec = us / UNIT_S, .tv_usec = us % UNIT_S};
-	evtimer_assign(&sc->timer, loop_base(sc->session->daemon->loop), on_timer, sc);
+	evtimer_assign(&sc->timer, loop_base(sc->session->site->loop), on_timer, sc);
 	evtimer_add(&sc->timer, &tv);
 	sc->timing = true;
 }
@@ -159,7 +159,7 @@ static void
 begin_waiting(struct scopes *sc)
 {
 	struct session *s = sc->session;
-	struct waits *waits = &s->daemon->waits;
+	struct waits *waits = &s->site->waits;
 	struct scope *f = sc->frame;
 	char *circle = NULL;
 	struct err e;
@@ -203,7 +203,7 @@ set_deadline(struct scopes *sc, struct scope *f, int64_t us)
 		return;
 	f->deadline_us = f->asked_us + us;
 	f->deadline_text = mem_strdup(units_duration_str(us, text, sizeof text));
-	evtimer_assign(&f->timer, loop_base(sc->session->daemon->loop), on_deadline, f);
+	evtimer_assign(&f->timer, loop_base(sc->session->site->loop), on_deadline, f);
 	evtimer_add(&f->timer, &tv);
 }
 
@@ -211,7 +211,7 @@ static struct scope *
 push(struct scopes *sc, enum scope_kind kind, const char *name)
 {
 	struct session *s = sc->session;
-	struct scope *f = stack_push(&sc->stack, kind, name, loop_now_us(s->daemon->loop));
+	struct scope *f = stack_push(&sc->stack, kind, name, loop_now_us(s->site->loop));
 
 	f->owner = s;
 	if (s->slow)
@@ -225,7 +225,7 @@ push(struct scopes *sc, enum scope_kind kind, const char *name)
 static void
 log_granted(const struct scopes *sc, const struct scope *f)
 {
-	if (!sc->session->daemon->conf->log_scopes)
+	if (!sc->session->site->conf->log_scopes)
 		return;
 	log_info("session", sc->session->id, "scope granted", LOG_TEXT("name", f->name),
 		 LOG_QUOTED("kind", scope_kind_name(f)),
@@ -240,8 +240,8 @@ got_it(struct scopes *sc)
 	struct session *s = sc->session;
 	struct scope *f = sc->frame;
 
-	waits_end(&s->daemon->waits, s->id);
-	f->granted_us = loop_now_us(s->daemon->loop);
+	waits_end(&s->site->waits, s->id);
+	f->granted_us = loop_now_us(s->site->loop);
 	if (f->kind != SCOPE_BLOCK)
 		log_granted(sc, f);
 	if (s->slow && f->kind != SCOPE_BLOCK)
@@ -294,7 +294,7 @@ want_lock(struct scopes *sc, const struct wanted *w)
 	f->suppress = w->item->suppress;
 	f->named = w->item->as != NULL;
 	set_deadline(sc, f, w->deadline_us);
-	r = lock_enter(&s->daemon->locks, &f->hold, w->item->key.text, mode, w->limit, s->id,
+	r = lock_enter(&s->site->locks, &f->hold, w->item->key.text, mode, w->limit, s->id,
 		       &enter_lock_ops, f);
 	if (r == -E_RANGE) {
 		snprintf(text, sizeof text, "semaphore \"%.60s\" is open with LIMIT %u, not %u",
@@ -433,7 +433,7 @@ next_item(struct scopes *sc)
 		return;
 	case ACCESS_ASK:
 		if (sc->step != STEP_USER)
-			sc->user_us = loop_now_us(s->daemon->loop);
+			sc->user_us = loop_now_us(s->site->loop);
 		sc->step = STEP_USER;
 		session_begins_to_wait(s);
 		return;
@@ -441,7 +441,7 @@ next_item(struct scopes *sc)
 	sc->step = STEP_NEXT;
 	if (slow_wanted(w.pool ? w.pool : s->pool))
 		slow_watch(s);
-	if (s->daemon->conf->log_scopes)
+	if (s->site->conf->log_scopes)
 		log_info("session", s->id, "scope enter", LOG_TEXT("name", w.name),
 			 LOG_TEXT("pool", w.pool ? w.pool->conf->name : ""));
 	if (w.pool)
@@ -496,7 +496,7 @@ adopt_deadline(struct scope *f, int64_t now)
 
 	if (f->deadline_us == 0)
 		return;
-	evtimer_assign(&f->timer, loop_base(s->daemon->loop), on_deadline, f);
+	evtimer_assign(&f->timer, loop_base(s->site->loop), on_deadline, f);
 	if (f->state != SCOPE_EXPIRED && !f->expire_due)
 		evtimer_add(&f->timer, &tv);
 }
@@ -509,13 +509,13 @@ enter_adopted(struct scopes *sc)
 	struct list_node *n;
 
 	LIST_EACH (n, &sc->stack.frames)
-		adopt_deadline(LIST_OBJ(n, struct scope, node), loop_now_us(s->daemon->loop));
+		adopt_deadline(LIST_OBJ(n, struct scope, node), loop_now_us(s->site->loop));
 	if (sc->doing != SCOPES_ENTERING || f == NULL)
 		return;
 	if (f->pool)
-		waits_begin_lease(&s->daemon->waits, s->id, f->lease);
+		waits_begin_lease(&s->site->waits, s->id, f->lease);
 	else
-		waits_begin_lock(&s->daemon->waits, s->id, &f->hold);
+		waits_begin_lock(&s->site->waits, s->id, &f->hold);
 	enter_start_timer(sc, 0);
 }
 

@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "daemon/daemon.h"
 #include "executor/enter.h"
 #include "executor/exit.h"
 #include "executor/expire.h"
@@ -24,6 +23,7 @@
 #include "session/lexing.h"
 #include "session/reply.h"
 #include "session/script.h"
+#include "session/site.h"
 #include "session/slow.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
@@ -45,7 +45,7 @@ static void
 tag_of(const struct scopes *sc, char *tag, size_t size)
 {
 	const struct grammar *g = sc->statement;
-	int64_t took = loop_now_us(sc->session->daemon->loop) - sc->began_us;
+	int64_t took = loop_now_us(sc->session->site->loop) - sc->began_us;
 
 	if (g->verb == GRAMMAR_COMMIT && sc->lost)
 		snprintf(tag, size, "ROLLBACK");
@@ -453,7 +453,7 @@ scopes_do(struct session *s, struct grammar *g, char type)
 			       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
 	sc->statement = g;
 	sc->answer_type = type;
-	s->request_us = loop_now_us(s->daemon->loop);
+	s->request_us = loop_now_us(s->site->loop);
 	good = works ? do_work(s, g, &e) : do_now(s, g, &e);
 	if (good && works)
 		return session_gone(s) ? OVER : DROP;
@@ -581,13 +581,13 @@ scopes_lost(struct session *s, struct lease *l)
 	/* The session goes on to leave. */
 	sc->talk.busy = sc->talk.ended = false;
 	sc->doing = SCOPES_NOTHING;
-	waits_end(&s->daemon->waits, s->id);
+	waits_end(&s->site->waits, s->id);
 }
 
 bool
 scopes_may_wait(struct session *s, struct err *e)
 {
-	struct waits *waits = &s->daemon->waits;
+	struct waits *waits = &s->site->waits;
 	char *circle = NULL;
 
 	if (!scopes_open(s))

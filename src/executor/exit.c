@@ -5,11 +5,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "session/context.h"
 #include "session/end.h"
 #include "session/reply.h"
+#include "session/site.h"
 #include "session/slow.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
@@ -408,7 +408,7 @@ begin_transaction_end(struct scopes *sc)
 	struct err e;
 
 	if (f->kind == SCOPE_TRANSACTION && f->lease && f->lease->state == LEASE_WAITING) {
-		waits_end(&s->daemon->waits, s->id);
+		waits_end(&s->site->waits, s->id);
 		lease_leave(f->lease);
 	}
 	if (holds_nothing(f)) {
@@ -468,11 +468,11 @@ next(struct scopes *sc)
 	if (f == NULL)
 		return false;
 	sc->frame = f;
-	sc->exit_us = loop_now_us(s->daemon->loop);
+	sc->exit_us = loop_now_us(s->site->loop);
 	sc->after = false;
 	sc->attempts = 0;
 	sc->good = !sc->rollback && sc->doing == SCOPES_EXITING;
-	if (!scope_is_begin(f) && s->daemon->conf->log_scopes)
+	if (!scope_is_begin(f) && s->site->conf->log_scopes)
 		log_info("session", s->id, "scope exit", LOG_TEXT("name", f->name),
 			 LOG_TEXT("why", sc->doing == SCOPES_EXPIRING  ? "expired"
 					 : sc->doing == SCOPES_UNDOING ? "not entered"
@@ -489,7 +489,7 @@ next(struct scopes *sc)
 		sc->good = false;
 		sc->step = STEP_GONE;
 	} else if (scope_base(f) == NULL) {
-		waits_end(&s->daemon->waits, s->id);
+		waits_end(&s->site->waits, s->id);
 		sc->step = STEP_GONE;
 	} else {
 		begin_transaction_end(sc);

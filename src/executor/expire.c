@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 #include "base/units.h"
-#include "daemon/daemon.h"
 #include "executor/enter.h"
 #include "executor/executor.h"
 #include "executor/exit.h"
@@ -17,6 +16,7 @@
 #include "session/end.h"
 #include "session/expiry.h"
 #include "session/reply.h"
+#include "session/site.h"
 #include "session/users.h"
 #include "wire/msg.h"
 
@@ -40,7 +40,7 @@ nudge(struct session *s)
 {
 	struct scopes *sc = s->scopes;
 	struct progress *p = &s->lease->srv->progress;
-	int64_t now = loop_now_us(s->daemon->loop);
+	int64_t now = loop_now_us(s->site->loop);
 	struct buf out;
 
 	buf_init(&out, 256);
@@ -104,7 +104,7 @@ tell(struct session *s, const struct scope *f)
 	session_log_error(s, &e);
 	buf_init(&out, ERROR_MAX);
 	msg_err(&out, &e);
-	daemon_count_error(s->daemon, &e);
+	site_count_error(s->site, &e);
 	session_send_buf(s, &out);
 	buf_clear(&out);
 	err_clear(&e);
@@ -115,7 +115,7 @@ scopes_settle(struct session *s)
 {
 	struct scopes *sc = s->scopes;
 	struct scope *f = first_due(sc), *top;
-	int64_t now = loop_now_us(s->daemon->loop);
+	int64_t now = loop_now_us(s->site->loop);
 
 	if (f == NULL || sc->doing != SCOPES_NOTHING || session_gone(s))
 		return;
@@ -175,7 +175,7 @@ scopes_expire(struct session *s, struct scope *f, enum err_id why)
 			 LOG_TEXT("why", err_kind(why)->name));
 	f->expired_by = why;
 	f->expire_due = true;
-	sc->expire_us = loop_now_us(s->daemon->loop);
+	sc->expire_us = loop_now_us(s->site->loop);
 	sc->cancel_us = 0;
 	if (sc->doing == SCOPES_ENTERING && sc->frame && stack_within(&sc->stack, sc->frame, f)) {
 		/* Its own expired_by stays empty: the reason is that of the one around it. */
@@ -219,11 +219,11 @@ sweep_talk(struct session *s, int64_t now)
 
 /* An ENTER that has waited too long for the operating system to tell who its user is. */
 static struct session *
-waits_too_long_for_user(const struct daemon *d, int64_t now)
+waits_too_long_for_user(const struct site *site, int64_t now)
 {
 	struct list_node *n;
 
-	LIST_EACH (n, &d->in_state[SESSION_SCOPE]) {
+	LIST_EACH (n, &site->in_state[SESSION_SCOPE]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
 		if (scopes_look_up(s) && now - s->scopes->user_us >= USERS_WAIT_MAX)
@@ -233,13 +233,13 @@ waits_too_long_for_user(const struct daemon *d, int64_t now)
 }
 
 static void
-sweep_look_ups(struct daemon *d, int64_t now)
+sweep_look_ups(struct site *site, int64_t now)
 {
 	struct session *s;
 	struct err e;
 
 	/* Each one that ends may change the list. */
-	while ((s = waits_too_long_for_user(d, now)) != NULL) {
+	while ((s = waits_too_long_for_user(site, now)) != NULL) {
 		admit_too_late(s, USERS_WAIT_MAX, &e);
 		enter_not_looked_up(s->scopes, &e);
 		err_clear(&e);
@@ -247,15 +247,15 @@ sweep_look_ups(struct daemon *d, int64_t now)
 }
 
 void
-scopes_sweep(struct daemon *d)
+scopes_sweep(struct site *site)
 {
-	int64_t now = loop_now_us(d->loop);
+	int64_t now = loop_now_us(site->loop);
 	struct list_node *n, *after;
 
-	sweep_look_ups(d, now);
-	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_SCOPE])
+	sweep_look_ups(site, now);
+	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_SCOPE])
 		sweep_talk(LIST_OBJ(n, struct session, node), now);
-	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_ACTIVE]) {
+	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_ACTIVE]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
 		if (s->scopes)

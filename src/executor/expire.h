@@ -13,6 +13,6 @@ void scopes_expire(struct session *, struct scope *, enum err_id);
 void scopes_settle(struct session *);
 
 /* Time limits. */
-void scopes_sweep(struct daemon *);
+void scopes_sweep(struct site *);
 
 #endif

@@ -3,9 +3,9 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "daemon/daemon.h"
 #include "session/reply.h"
 #include "session/session.h"
+#include "session/site.h"
 #include "session/slow.h"
 #include "wire/msg.h"
 
@@ -44,7 +44,7 @@ scopes_fail(struct scopes *sc, const struct err *e)
 		return;
 	session_log_error(sc->session, e);
 	msg_err(&sc->failure, e);
-	daemon_count_error(sc->session->daemon, e);
+	site_count_error(sc->session->site, e);
 }
 
 /* ---- frames end ---- */
@@ -66,7 +66,7 @@ frame_drop_implicit(struct scopes *sc)
 		if (s->slow && f->state != SCOPE_EXPIRED)
 			slow_unframed(s, f);
 		stack_pop(&sc->stack, f);
-		loop_defer(s->daemon->loop, scope_free, f);
+		loop_defer(s->site->loop, scope_free, f);
 	}
 }
 
@@ -74,10 +74,10 @@ void
 scopes_log_end(struct scopes *sc, struct scope *f, enum timing_outcome outcome, const char *word)
 {
 	struct session *s = sc->session;
-	int64_t now = loop_now_us(s->daemon->loop);
+	int64_t now = loop_now_us(s->site->loop);
 	int64_t held = f->opened_us ? sc->exit_us - f->opened_us : 0;
 
-	if (s->daemon->conf->log_scopes)
+	if (s->site->conf->log_scopes)
 		log_info("session", s->id, "scope released", LOG_TEXT("name", f->name),
 			 LOG_QUOTED("outcome", word), LOG_MS("held", held),
 			 LOG_MS("cleanup", now - sc->exit_us));
@@ -112,7 +112,7 @@ scopes_pop(struct scopes *sc, struct scope *f, enum timing_outcome outcome, cons
 	if (s->lease == &f->own)
 		scopes_focus(s, &s->own);
 	stack_pop(&sc->stack, f);
-	loop_defer(s->daemon->loop, scope_free, f);
+	loop_defer(s->site->loop, scope_free, f);
 	/* At last, so that the log tells of this one's end before it tells that the next one has
 	 * it. */
 	lock_leave(&f->hold);

@@ -5,11 +5,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/split.h"
 #include "session/end.h"
 #include "session/script.h"
+#include "session/site.h"
 
 /* ---- what a frame leaves to be done ---- */
 
@@ -51,9 +51,9 @@ end_frame(struct scopes *sc, struct scope *f)
 	struct todo todo;
 
 	sc->frame = f;
-	sc->exit_us = loop_now_us(s->daemon->loop);
+	sc->exit_us = loop_now_us(s->site->loop);
 	sc->step = STEP_GONE;
-	if (!scope_is_begin(f) && s->daemon->conf->log_scopes)
+	if (!scope_is_begin(f) && s->site->conf->log_scopes)
 		log_info("session", s->id, "scope exit", LOG_TEXT("name", f->name),
 			 LOG_QUOTED("why", sc->gone_text));
 	if (base == NULL || base->lease == NULL)
@@ -120,7 +120,7 @@ begin(struct scopes *sc)
 	struct prepared_set *set = s->lease->srv ? &s->lease->srv->prepared : NULL;
 
 	parts_drop(s);
-	waits_end(&s->daemon->waits, s->id);
+	waits_end(&s->site->waits, s->id);
 	if (sc->timing)
 		evtimer_del(&sc->timer);
 	sc->timing = false;
@@ -152,7 +152,7 @@ abandon(struct scopes *sc)
 	struct session *s = sc->session;
 	struct scope *f;
 
-	waits_end(&s->daemon->waits, s->id);
+	waits_end(&s->site->waits, s->id);
 	if (sc->timing)
 		evtimer_del(&sc->timer);
 	sc->timing = false;
@@ -186,7 +186,7 @@ scopes_leave(struct session *s, enum cleanup_why why, const char *text)
 		sc->gone_why = why;
 		sc->gone_text = text;
 	}
-	if (s->daemon->phase == DAEMON_STOPPED) {
+	if (s->site->phase == SITE_STOPPED) {
 		abandon(sc);
 		return false;
 	}

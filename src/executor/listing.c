@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "base/units.h"
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/split.h"
 #include "session/reply.h"
 #include "session/script.h"
+#include "session/site.h"
 #include "wire/msg.h"
 
 static const struct msg_column columns[] = {
@@ -45,7 +45,7 @@ scopes_view(const struct session *s, struct scope *f, struct scope_view *v)
 	const struct lease *l = base ? base->lease : NULL;
 	const struct server *srv = l && l->state == LEASE_HELD ? l->srv : NULL;
 	bool top = base && stack_top_of(st, base) == f;
-	int64_t now = loop_now_us(s->daemon->loop);
+	int64_t now = loop_now_us(s->site->loop);
 
 	*v = (struct scope_view){
 	    .name = scope_is_begin(f) ? f->pool->conf->name : f->name,
@@ -81,14 +81,14 @@ plain_since(const struct session *s)
 {
 	if (s->begun != BEGUN_NOT || (s->begun_us && s->begun_xact_us == s->own.xact_us))
 		return s->begun_us;
-	return s->own.xact_us ? s->own.xact_us : loop_now_us(s->daemon->loop);
+	return s->own.xact_us ? s->own.xact_us : loop_now_us(s->site->loop);
 }
 
 static int64_t
 plain_waited(const struct session *s, int64_t since_us)
 {
 	if (s->own.state == LEASE_WAITING)
-		return loop_now_us(s->daemon->loop) - s->own.since_us;
+		return loop_now_us(s->site->loop) - s->own.since_us;
 	/* A server that it had before is no wait of this transaction's. */
 	return s->own.state == LEASE_HELD && s->own.since_us > since_us ? s->own.waited_us : 0;
 }
@@ -110,7 +110,7 @@ scopes_view_plain(const struct session *s, struct scope_view *v)
 					       : "open",
 	    .pool = s->pool->conf->name,
 	    .current = !(s->scopes && stack_current(&s->scopes->stack)),
-	    .elapsed_us = loop_now_us(s->daemon->loop) - plain_since(s),
+	    .elapsed_us = loop_now_us(s->site->loop) - plain_since(s),
 	    .wait_us = plain_waited(s, plain_since(s)),
 	    .deadline_us = -1,
 	    .backend_pid = srv ? srv->backend_pid : 0,

@@ -7,11 +7,11 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "conf/conf.h"
-#include "daemon/daemon.h"
 #include "executor/enter.h"
 #include "executor/executor.h"
 #include "session/context.h"
 #include "session/sequences.h"
+#include "session/site.h"
 #include "session/telling.h"
 #include "wire/frame.h"
 
@@ -129,7 +129,7 @@ opened(struct scopes *sc)
 
 	enter_stop_timer(sc);
 	f->state = SCOPE_OPEN;
-	f->opened_us = loop_now_us(sc->session->daemon->loop);
+	f->opened_us = loop_now_us(sc->session->site->loop);
 	sc->step = STEP_NEXT;
 	if (f->kind == SCOPE_IMPLICIT)
 		return;

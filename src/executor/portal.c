@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/listing.h"
 #include "executor/split.h"
 #include "session/reply.h"
+#include "session/site.h"
 #include "wire/formed.h"
 #include "wire/msg.h"
 #include "wire/reader.h"

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/portal.h"
 #include "scope/block.h"
 #include "session/lexing.h"
 #include "session/reply.h"
 #include "session/script.h"
+#include "session/site.h"
 #include "session/statement.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "conf/conf.h"
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "pool/gate.h"
 #include "session/admit.h"
+#include "session/site.h"
 
 #define SCOPES_MAX 100 /* that one session has open */
 
@@ -17,14 +17,14 @@ definition_of(const struct scopes *sc, const struct grammar_item *item)
 {
 	if (item->kind != GRAMMAR_TRANSACTION && item->kind != GRAMMAR_DEFINED)
 		return NULL;
-	return item->name ? conf_scope(sc->session->daemon->conf, item->name) : NULL;
+	return item->name ? conf_scope(sc->session->site->conf, item->name) : NULL;
 }
 
 /* May the session use this pool, which is not its own? One that is not there says so later. */
 static enum access
 admit(struct session *s, const char *name, struct err *e)
 {
-	const struct pool *group = gate_find(&s->daemon->pools, name);
+	const struct pool *group = gate_find(&s->site->pools, name);
 
 	return group == NULL || group->removed || group == s->pool->group ? ACCESS_YES
 									  : admit_pool(s, group, e);
@@ -46,7 +46,7 @@ find_pool(struct scopes *sc, struct wanted *w, struct err *e)
 		return may;
 	w->pool = name == NULL || strcmp(name, s->pool->conf->name) == 0
 		      ? s->pool
-		      : pools_find(&s->daemon->pools, name, s->role);
+		      : pools_find(&s->site->pools, name, s->role);
 	if (w->pool == NULL) {
 		err_make(e, ERR_SCOPE_NO_POOL, name);
 		return ACCESS_NO;

@@ -1,11 +1,11 @@
 #include "relay/cancel.h"
 
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "pool/pool.h"
 #include "pool/server.h"
 #include "relay/inbound.h"
 #include "session/session.h"
+#include "session/site.h"
 
 /* The server does something for us first, of which the client must see nothing. */
 static bool
@@ -56,7 +56,7 @@ session_cancel(struct session *s, uint64_t requester)
 		err_clear(&e);
 		return false;
 	case SESSION_CONSOLE:
-		s->daemon->console->cancelled(s);
+		s->site->console->cancelled(s);
 		return false;
 	default:
 		return false;

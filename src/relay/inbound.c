@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/daemon.h"
 #include "executor/enter.h"
 #include "executor/executor.h"
 #include "executor/split.h"
@@ -24,6 +23,7 @@
 #include "session/script.h"
 #include "session/sequences.h"
 #include "session/session.h"
+#include "session/site.h"
 #include "session/slow.h"
 #include "session/statement.h"
 #include "wire/formed.h"
@@ -84,7 +84,7 @@ session_give_up(struct session *s, const struct err *e)
 	char type = s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q';
 
 	lease_leave(s->lease);
-	waits_end(&s->daemon->waits, s->id);
+	waits_end(&s->site->waits, s->id);
 	request_failed(s, type, e);
 }
 
@@ -228,7 +228,7 @@ note_request(struct session *s, char type)
 
 	if (type == 'H' || type == 'd' || type == 'c' || type == 'f')
 		return;
-	now = loop_now_us(s->daemon->loop);
+	now = loop_now_us(s->site->loop);
 	/* A Sync is no more than the end of what the server may be at. */
 	if (type == 'S' ? p->runs_count == 0 : p->ready_due == p->own_syncs)
 		s->request_us = now;
@@ -282,7 +282,7 @@ with_lease(struct session *s, struct message *m)
 
 	if (progress_full(p) || statement_must_wait(s, m) || sequences_must_wait(s, m) ||
 	    is_doubtful_flush(p, m) || resets_hold(s, m->type)) {
-		ask_for_answers(p, &s->daemon->ahead);
+		ask_for_answers(p, &s->site->ahead);
 		stream_pause(&s->stream);
 		return HOLD;
 	}
@@ -293,7 +293,7 @@ with_lease(struct session *s, struct message *m)
 		return session_gone(s) ? OVER : DROP;
 	}
 	note_request(s, m->type);
-	begin_send(s, &s->daemon->ahead);
+	begin_send(s, &s->site->ahead);
 	if (m->type == 'F')
 		sequences_mind_call(s, m);
 	else if (m->set & SQLMENTIONS) {
@@ -468,7 +468,7 @@ judge(struct session *s, struct message *m)
 static void
 flush(struct session *s, const uint8_t *data, size_t *from, size_t to)
 {
-	struct buf *ahead = &s->daemon->ahead;
+	struct buf *ahead = &s->site->ahead;
 
 	if (s->lease->state != LEASE_HELD) {
 		buf_reset(ahead);
@@ -505,7 +505,7 @@ static void
 gather(struct session *s, const uint8_t *data, size_t *from, size_t to)
 {
 	if (s->lease->state == LEASE_HELD)
-		buf_add(&s->daemon->ahead, data + *from, to - *from);
+		buf_add(&s->site->ahead, data + *from, to - *from);
 	*from = to;
 }
 
@@ -581,7 +581,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		m.next = whole < bytes - at ? (char)data[at + whole] : 0;
 		/* What is added ahead stands behind what came before; and what ends the session
 		 * must not keep back what progress has been told of. */
-		if (from < at && (s->daemon->ahead.len > 0 || may_add(s, &m)))
+		if (from < at && (s->site->ahead.len > 0 || may_add(s, &m)))
 			gather(s, data, &from, at);
 		if (f.type == 'X' || nonsense(f.type, f.body))
 			flush(s, data, &from, at);
@@ -596,13 +596,12 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		}
 		if (v == OVER) {
 			/* Nobody else's server may get it. */
-			buf_reset(&s->daemon->ahead);
+			buf_reset(&s->site->ahead);
 			return bytes;
 		}
 		if (v == HOLD) {
 			/* What was added (a Flush) stands behind what came before. */
-			if (from < at && s->daemon->ahead.len > 0 &&
-			    s->lease->state == LEASE_HELD) {
+			if (from < at && s->site->ahead.len > 0 && s->lease->state == LEASE_HELD) {
 				server_write(s->lease->srv, data + from, at - from);
 				from = at;
 			}
@@ -658,7 +657,7 @@ console(struct session *s, const uint8_t *data, size_t bytes)
 			terminate(s);
 			break;
 		}
-		s->daemon->console->message(s, f.type, data + at + FRAME_HEADER, f.body);
+		s->site->console->message(s, f.type, data + at + FRAME_HEADER, f.body);
 		at += FRAME_HEADER + f.body;
 	}
 	return session_gone(s) ? bytes : at;
@@ -676,7 +675,7 @@ request_resume(struct session *s)
 	size_t used;
 
 	if (session_gone(s)) {
-		buf_reset(&s->daemon->ahead);
+		buf_reset(&s->site->ahead);
 		return;
 	}
 	if (s->in.len == 0 || s->stream.held) {
@@ -761,7 +760,7 @@ request_readable(struct session *s)
 
 	if (s->in.len == 0) {
 		/* The usual case: nothing is kept, nothing is copied. */
-		to = loop_scratch(s->daemon->loop);
+		to = loop_scratch(s->site->loop);
 		r = stream_read(&s->stream, to, LOOP_SCRATCH);
 		if (r <= 0) {
 			read_failed(s, r);
@@ -813,7 +812,7 @@ on_readable(struct stream *st, void *arg)
 	case SESSION_CLOSING:
 	case SESSION_CANCEL: {
 		/* Nothing more is wanted; only the end matters. */
-		ssize_t n = stream_read(st, loop_scratch(s->daemon->loop), LOOP_SCRATCH);
+		ssize_t n = stream_read(st, loop_scratch(s->site->loop), LOOP_SCRATCH);
 
 		if (n == 0 || (n < 0 && n != -E_AGAIN))
 			session_close(s, CLEANUP_CLIENT_GONE, "client gone");

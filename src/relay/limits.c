@@ -5,13 +5,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/expire.h"
 #include "relay/cancel.h"
 #include "session/end.h"
 #include "session/expiry.h"
 #include "session/reply.h"
+#include "session/site.h"
 #include "session/slow.h"
 #include "wire/msg.h"
 
@@ -22,7 +22,7 @@
 void
 limits_heard(struct session *s)
 {
-	s->answer_us = loop_now_us(s->daemon->loop);
+	s->answer_us = loop_now_us(s->site->loop);
 }
 
 /* A server that a session of the pool has, with what is known about both. */
@@ -176,7 +176,7 @@ drop_exchange(const struct look *k)
 	if (!k->p->skipping) {
 		session_log_error(s, &e);
 		msg_err(&out, &e);
-		daemon_count_error(s->daemon, &e);
+		site_count_error(s->site, &e);
 	}
 	if (s->slow)
 		slow_end(s, "expired", e.sqlstate);
@@ -201,7 +201,7 @@ void
 limits_cancel(struct session *s, enum err_id why)
 {
 	if (s->alone_us == 0 || !runs_alone(s)) {
-		s->alone_us = loop_now_us(s->daemon->loop);
+		s->alone_us = loop_now_us(s->site->loop);
 		s->alone_answers = s->lease->srv->progress.answers;
 		s->alone_why = (uint8_t)why;
 	}
@@ -320,19 +320,19 @@ sweep_pool(const struct pool *pool, struct found *found, int64_t now_us)
 }
 
 void
-limits_sweep(struct daemon *d)
+limits_sweep(struct site *site)
 {
 	struct found found = {0};
-	int64_t now_us = loop_now_us(d->loop);
+	int64_t now_us = loop_now_us(site->loop);
 	struct list_node *n, *after;
 
-	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_ACTIVE]) {
+	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_ACTIVE]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
 		if (s->alone_us)
 			force_alone(s, now_us);
 	}
-	LIST_EACH (n, &d->pools.list) {
+	LIST_EACH (n, &site->pools.list) {
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
 		const struct conf_pool *conf = pool->conf;
 
@@ -341,7 +341,7 @@ limits_sweep(struct daemon *d)
 			sweep_pool(pool, &found, now_us);
 	}
 	for (unsigned i = 0; i < found.count; i++) {
-		const struct server *srv = idmap_get(&d->pools.servers, found.ids[i]);
+		const struct server *srv = idmap_get(&site->pools.servers, found.ids[i]);
 		enum err_id why;
 		struct look k;
 

@@ -35,6 +35,6 @@ void limits_heard(struct session *);
  * instead. */
 void limits_cancel(struct session *, enum err_id why);
 
-void limits_sweep(struct daemon *);
+void limits_sweep(struct site *);
 
 #endif

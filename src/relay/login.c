@@ -11,7 +11,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "daemon/daemon.h"
 #include "pool/gate.h"
 #include "relay/cancel.h"
 #include "relay/inbound.h"
@@ -23,6 +22,7 @@
 #include "session/params.h"
 #include "session/reply.h"
 #include "session/session.h"
+#include "session/site.h"
 #include "session/telling.h"
 #include "wire/canonical.h"
 #include "wire/msg.h"
@@ -35,7 +35,7 @@
 static void
 refuse(struct session *s, struct err *e)
 {
-	s->daemon->refused++;
+	s->site->refused++;
 	session_fail(s, e);
 	err_clear(e);
 }
@@ -58,7 +58,7 @@ send_hello(struct session *s, struct buf *out)
 static void
 enter_console(struct session *s)
 {
-	const struct conf *conf = s->daemon->conf;
+	const struct conf *conf = s->site->conf;
 	struct buf out;
 
 	session_set_state(s, SESSION_CONSOLE);
@@ -98,7 +98,7 @@ login_welcome(struct session *s)
 	/* What no server has judged yet, one does with the first statement. */
 	if (!s->unproven)
 		telling_forget_repeated(s);
-	if (s->daemon->conf->log_connections)
+	if (s->site->conf->log_connections)
 		log_info("session", s->id, "in", LOG_TEXT("pool", s->pool->conf->name),
 			 LOG_TEXT("role", s->role), LOG_NUMBER("uid", s->uid),
 			 LOG_NUMBER("pid", s->pid));
@@ -113,7 +113,7 @@ login_failed(struct session *s, const struct err *e)
 		login_welcome(s);
 		return;
 	}
-	s->daemon->refused++;
+	s->site->refused++;
 	session_fail(s, e);
 }
 
@@ -205,7 +205,7 @@ check_replication(const char *value, struct err *e)
 static unsigned
 newest_minor(const struct session *s, const char *database)
 {
-	const char *version = pools_told(&s->daemon->pools, database, "server_version");
+	const char *version = pools_told(&s->site->pools, database, "server_version");
 
 	return version && atoi(version) >= 18 ? 2 : 0;
 }
@@ -250,11 +250,12 @@ check_packet(struct session *s, const struct startup *st, struct err *e)
 static bool
 there_is_room(const struct session *s, bool console, struct err *e)
 {
-	const struct daemon *d = s->daemon;
+	const struct site *site = s->site;
 
-	if (daemon_sessions(d) > d->conf->max_clients && !(console && d->console->reserved(s)))
-		err_make(e, ERR_TOO_MANY_CLIENTS, (unsigned)d->conf->max_clients);
-	else if (d->phase != DAEMON_RUNNING && !console)
+	if (site_sessions(site) > site->conf->max_clients &&
+	    !(console && site->console->reserved(s)))
+		err_make(e, ERR_TOO_MANY_CLIENTS, (unsigned)site->conf->max_clients);
+	else if (site->phase != SITE_RUNNING && !console)
 		err_make(e, ERR_SHUTDOWN);
 	else
 		return true;
@@ -284,7 +285,7 @@ database_of(const struct session *s, const struct startup *st)
 static void
 let_in(struct session *s, const struct startup *st)
 {
-	struct daemon *d = s->daemon;
+	struct site *site = s->site;
 	const char *database = database_of(s, st);
 	bool console;
 	struct buf params, repeated;
@@ -292,7 +293,8 @@ let_in(struct session *s, const struct startup *st)
 
 	console = strcmp(database, CONSOLE_DATABASE) == 0;
 	/* PgBouncer's exporters and dashboards ask for it under that name. */
-	if (strcmp(database, "pgbouncer") == 0 && pools_find(&d->pools, database, s->role) == NULL)
+	if (strcmp(database, "pgbouncer") == 0 &&
+	    pools_find(&site->pools, database, s->role) == NULL)
 		console = true;
 	if (!there_is_room(s, console, &e)) {
 		refuse(s, &e);
@@ -302,7 +304,7 @@ let_in(struct session *s, const struct startup *st)
 		enter_console(s);
 		return;
 	}
-	s->pool = pools_find(&d->pools, database, s->role);
+	s->pool = pools_find(&site->pools, database, s->role);
 	if (s->pool == NULL) {
 		err_make(&e, ERR_NO_POOL, database);
 		refuse(s, &e);
@@ -396,7 +398,7 @@ login_looked_up(struct session *s)
 static void
 cancel(struct session *s, const struct startup *st)
 {
-	struct session *target = session_by_number(s->daemon, st->pid);
+	struct session *target = session_by_number(s->site, st->pid);
 
 	session_set_state(s, SESSION_CANCEL);
 	if (target && st->secret_bytes == secret_bytes(target) &&
@@ -443,7 +445,7 @@ packet(struct session *s, const uint8_t *data, size_t bytes)
 		log_info_often("session", s->id, "refused", LOG_NUMBER("uid", s->uid),
 			       LOG_NUMBER("pid", s->pid),
 			       LOG_PHRASE("why", "invalid length of startup packet:", st.length));
-		s->daemon->refused++;
+		s->site->refused++;
 		session_close(s, CLEANUP_CLIENT_REFUSED, "no startup packet");
 		return 0;
 	default:
@@ -502,49 +504,49 @@ login_readable(struct session *s)
 /* In order of time: whoever entered a state first stands first. */
 
 static void
-sweep_startup(struct daemon *d, int64_t now)
+sweep_startup(struct site *site, int64_t now)
 {
 	struct list_node *n;
 	char text[32], why[80];
 
-	while ((n = list_first(&d->in_state[SESSION_STARTUP])) != NULL) {
+	while ((n = list_first(&site->in_state[SESSION_STARTUP])) != NULL) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
-		if (now - s->since_us < d->conf->login_timeout_us)
+		if (now - s->since_us < site->conf->login_timeout_us)
 			break;
 		/* As PostgreSQL, without a word: it may know nothing of the protocol. */
 		snprintf(why, sizeof why, "no complete startup packet within %s",
-			 units_duration_str(d->conf->login_timeout_us, text, sizeof text));
+			 units_duration_str(site->conf->login_timeout_us, text, sizeof text));
 		log_info_often("session", s->id, "refused", LOG_NUMBER("uid", s->uid),
 			       LOG_NUMBER("pid", s->pid), LOG_QUOTED("why", why));
-		d->refused++;
+		site->refused++;
 		session_close(s, CLEANUP_CLIENT_REFUSED, "login_timeout");
 	}
 }
 
 static void
-sweep_lookup(struct daemon *d, int64_t now)
+sweep_lookup(struct site *site, int64_t now)
 {
 	struct list_node *n;
 
-	while ((n = list_first(&d->in_state[SESSION_LOOKUP])) != NULL) {
+	while ((n = list_first(&site->in_state[SESSION_LOOKUP])) != NULL) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 		struct err e;
 
-		if (now - s->since_us < d->conf->login_timeout_us)
+		if (now - s->since_us < site->conf->login_timeout_us)
 			break;
-		admit_too_late(s, d->conf->login_timeout_us, &e);
+		admit_too_late(s, site->conf->login_timeout_us, &e);
 		login_failed(s, &e);
 		err_clear(&e);
 	}
 }
 
 static void
-sweep_waiting(struct daemon *d, int64_t now)
+sweep_waiting(struct site *site, int64_t now)
 {
 	struct list_node *n, *after;
 
-	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_LOGIN]) {
+	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_LOGIN]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
 		if (now - s->since_us < PATIENCE_US)
@@ -555,7 +557,7 @@ sweep_waiting(struct daemon *d, int64_t now)
 		login_welcome(s);
 	}
 	/* A server that was idle, and does not answer, will be seen to. */
-	LIST_EACH_SAFE (n, after, &d->in_state[SESSION_SETUP]) {
+	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_SETUP]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
 		if (now - s->since_us < PATIENCE_US)
@@ -568,11 +570,11 @@ sweep_waiting(struct daemon *d, int64_t now)
 }
 
 void
-login_sweep(struct daemon *d)
+login_sweep(struct site *site)
 {
-	int64_t now = loop_now_us(d->loop);
+	int64_t now = loop_now_us(site->loop);
 
-	sweep_startup(d, now);
-	sweep_lookup(d, now);
-	sweep_waiting(d, now);
+	sweep_startup(site, now);
+	sweep_lookup(site, now);
+	sweep_waiting(site, now);
 }

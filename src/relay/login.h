@@ -21,7 +21,7 @@ void login_welcome(struct session *);
 void login_again(struct session *);
 
 /* Time limits of those that are not in yet. */
-void login_sweep(struct daemon *);
+void login_sweep(struct site *);
 
 /* They will not be. */
 void login_failed(struct session *, const struct err *);

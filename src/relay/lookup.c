@@ -5,10 +5,10 @@
 #include "base/idmap.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/daemon.h"
 #include "executor/enter.h"
 #include "relay/login.h"
 #include "session/session.h"
+#include "session/site.h"
 #include "session/users.h"
 
 static void
@@ -44,9 +44,9 @@ waits_for(const struct session *s, uid_t uid)
 void
 lookup_told(void *arg, struct user *user)
 {
-	struct daemon *d = arg;
+	struct site *site = arg;
 	static const enum session_state states[] = {SESSION_LOOKUP, SESSION_SCOPE};
-	uint64_t *ids = mem_calloc(daemon_sessions(d) + 1, sizeof *ids);
+	uint64_t *ids = mem_calloc(site_sessions(site) + 1, sizeof *ids);
 	struct list_node *n;
 	size_t count = 0;
 
@@ -55,14 +55,14 @@ lookup_told(void *arg, struct user *user)
 			  LOG_NUMBER("uid", user->uid), LOG_QUOTED("why", user->problem));
 	/* To go on with one changes the lists, and may end others. */
 	for (unsigned i = 0; i < sizeof states / sizeof *states; i++)
-		LIST_EACH (n, &d->in_state[states[i]]) {
+		LIST_EACH (n, &site->in_state[states[i]]) {
 			const struct session *s = LIST_OBJ(n, const struct session, node);
 
 			if (waits_for(s, user->uid))
 				ids[count++] = s->id;
 		}
 	for (size_t i = 0; i < count; i++) {
-		struct session *s = idmap_get(&d->sessions, ids[i]);
+		struct session *s = idmap_get(&site->sessions, ids[i]);
 
 		if (s && waits_for(s, user->uid))
 			tell(s, user);

@@ -4,7 +4,7 @@
 
 struct user;
 
-/* Of daemon->users. */
-void lookup_told(void *daemon, struct user *);
+/* Of site->users. */
+void lookup_told(void *site, struct user *);
 
 #endif

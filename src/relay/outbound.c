@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/daemon.h"
 #include "daemon/drain.h"
 #include "executor/executor.h"
 #include "executor/expire.h"
@@ -27,6 +26,7 @@
 #include "session/script.h"
 #include "session/sequences.h"
 #include "session/session.h"
+#include "session/site.h"
 #include "session/slow.h"
 #include "session/telling.h"
 #include "wire/frame.h"
@@ -354,8 +354,8 @@ relay_begin(struct session *s)
 	}
 	s->wants_fresh = false;
 	session_set_state(s, SESSION_ACTIVE);
-	state_apply(s, &s->daemon->ahead);
-	sequences_begin(s, &s->daemon->ahead);
+	state_apply(s, &s->site->ahead);
+	sequences_begin(s, &s->site->ahead);
 	telling_send(s);
 }
 
@@ -485,7 +485,7 @@ granted(struct lease *l)
 		scopes_granted(s, l);
 		return;
 	}
-	waits_end(&s->daemon->waits, s->id);
+	waits_end(&s->site->waits, s->id);
 	relay_begin(s);
 	if (s->state != SESSION_ACTIVE)
 		return;
@@ -498,7 +498,7 @@ failed(struct lease *l, const struct err *e)
 {
 	struct session *s = session_of(l);
 
-	waits_end(&s->daemon->waits, s->id);
+	waits_end(&s->site->waits, s->id);
 	if (s->state == SESSION_LOGIN)
 		login_failed(s, e);
 	else if (s->state == SESSION_SCOPE)

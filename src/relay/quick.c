@@ -1,7 +1,7 @@
 #include "relay/quick.h"
 
-#include "daemon/daemon.h"
 #include "session/resets.h"
+#include "session/site.h"
 #include "session/statement.h"
 #include "wire/frame.h"
 
@@ -106,7 +106,7 @@ quick_pass(struct session *s, const uint8_t *data, size_t bytes)
 	}
 	tell(p, &extended);
 	if (at > 0) {
-		int64_t now = loop_now_us(s->daemon->loop);
+		int64_t now = loop_now_us(s->site->loop);
 
 		if (first)
 			s->request_us = now;

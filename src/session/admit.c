@@ -7,12 +7,12 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/daemon.h"
 #include "executor/enter.h"
 #include "executor/executor.h"
 #include "pool/gate.h"
 #include "relay/login.h"
 #include "session/session.h"
+#include "session/site.h"
 #include "session/users.h"
 
 /* ---- who it is ---- */
@@ -125,7 +125,7 @@ refuse_pool(const struct session *s, const struct pool *group, const char *login
 static enum access
 decide(struct session *s, const char *role, const struct pool *group, struct err *e)
 {
-	uid_t self = s->daemon->self;
+	uid_t self = s->site->self;
 	struct access_user u = known_user(s);
 	enum access as_role = ACCESS_YES, in_pool = ACCESS_YES;
 	const char *login = NULL;
@@ -134,7 +134,7 @@ decide(struct session *s, const char *role, const struct pool *group, struct err
 	if (s->uid == 0 || s->uid == self)
 		return ACCESS_YES;
 	if (role)
-		as_role = access_role(s->daemon->conf, self, &u, role);
+		as_role = access_role(s->site->conf, self, &u, role);
 	if (group) {
 		if (group->conf->role == CONF_ROLE_FIXED)
 			login = conninfo_get(group->conninfo, "user");
@@ -156,14 +156,14 @@ decide(struct session *s, const char *role, const struct pool *group, struct err
 static enum access
 decide_or_ask(struct session *s, const char *role, const struct pool *group, struct err *e)
 {
-	struct daemon *d = s->daemon;
+	struct site *site = s->site;
 	enum access r = decide(s, role, group, e);
 	struct user *user;
 	int found;
 
 	if (r != ACCESS_ASK)
 		return r;
-	found = users_find(d->users, s->uid, d->conf, &user);
+	found = users_find(site->users, s->uid, site->conf, &user);
 	if (found == 0) {
 		user_drop(s->user);
 		s->user = user;
@@ -178,7 +178,7 @@ decide_or_ask(struct session *s, const char *role, const struct pool *group, str
 enum access
 admit_login(struct session *s, const char *role, const char *database, struct err *e)
 {
-	const struct pool *group = gate_find(&s->daemon->pools, database);
+	const struct pool *group = gate_find(&s->site->pools, database);
 	enum access r = decide_or_ask(s, role, group && !group->removed ? group : NULL, e);
 
 	if (r == ACCESS_ASK && s->state != SESSION_LOOKUP) {

@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "conf/access.h"
 
-struct daemon;
+struct site;
 struct pool;
 struct session;
 struct user;

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/split.h"
 #include "pool/pool.h"
@@ -11,6 +10,7 @@
 #include "session/expiry.h"
 #include "session/reply.h"
 #include "session/script.h"
+#include "session/site.h"
 #include "wire/formed.h"
 #include "wire/msg.h"
 #include "wire/reader.h"
@@ -55,14 +55,14 @@ forget_unnamed(struct session *s)
 static void
 answer(struct session *s, const char *tag, enum session_begun begun)
 {
-	struct buf *out = &s->daemon->reply;
+	struct buf *out = &s->site->reply;
 
 	s->begun = begun;
 	if (begun == BEGUN_YES)
-		s->begun_us = loop_now_us(s->daemon->loop);
+		s->begun_us = loop_now_us(s->site->loop);
 	/* As any simple Query does. */
 	forget_unnamed(s);
-	s->request_us = loop_now_us(s->daemon->loop);
+	s->request_us = loop_now_us(s->site->loop);
 	buf_reset(out);
 	msg_complete(out, tag);
 	if (!parts_more(s))

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "daemon/daemon.h"
 #include "pool/pool.h"
 #include "session/lexing.h"
+#include "session/site.h"
 #include "wire/sqlname.h"
 #include "wire/sqltext.h"
 
@@ -56,7 +56,7 @@ deallocate_note(struct session *s, const char *sql, size_t bytes)
 		 * be prepared there. */
 		if (leave(s, name) && s->names && names_have(s->names, name, strlen(name)))
 			prepared_decoy(&srv->prepared, &srv->progress, name, strlen(name),
-				       &s->daemon->ahead);
+				       &s->site->ahead);
 		/* One of ours: they are never used again by their names. */
 		if (strncmp(name, "pgwith_", 7) == 0) {
 			prepared_forget(&srv->prepared);

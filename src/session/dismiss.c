@@ -1,12 +1,12 @@
 #include "session/dismiss.h"
 
-#include "daemon/daemon.h"
 #include "pool/gate.h"
 #include "pool/pool.h"
 #include "pool/server.h"
 #include "session/end.h"
 #include "session/scopes.h"
 #include "session/session.h"
+#include "session/site.h"
 
 bool
 dismiss_rests(const struct session *s)
@@ -29,7 +29,7 @@ dismiss_rests(const struct session *s)
 static bool
 must_go(const struct session *s, struct err *e)
 {
-	if (s->daemon->phase >= DAEMON_DRAINING)
+	if (s->site->phase >= SITE_DRAINING)
 		err_make(e, ERR_SHUTDOWN);
 	else if (s->pool && gate_of(s->pool) == POOL_DRAINED)
 		err_make(e, ERR_DRAINED, s->pool->conf->name);

@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "base/logvalue.h"
 #include "base/units.h"
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/leave.h"
 #include "loop/listen.h"
@@ -19,6 +18,7 @@
 #include "session/reply.h"
 #include "session/resets.h"
 #include "session/session.h"
+#include "session/site.h"
 #include "session/slow.h"
 #include "session/users.h"
 #include "wire/msg.h"
@@ -32,7 +32,7 @@ last_words(struct session *s, const struct err *e, struct buf *out)
 {
 	const struct server *srv = s->state == SESSION_ACTIVE ? s->lease->srv : NULL;
 
-	if (s->daemon->conf->log_pooler_errors)
+	if (s->site->conf->log_pooler_errors)
 		log_info_often("session", s->id, "refused",
 			       LOG_TEXT("pool", s->pool ? s->pool->conf->name : ""),
 			       LOG_TEXT("role", s->role ? s->role : ""), LOG_NUMBER("pid", s->pid),
@@ -40,7 +40,7 @@ last_words(struct session *s, const struct err *e, struct buf *out)
 			       LOG_TEXT("kind", err_kind(e->id)->name),
 			       LOG_QUOTED("why", e->message));
 	s->last_words = (uint8_t)e->id;
-	daemon_count_error(s->daemon, e);
+	site_count_error(s->site, e);
 	/* No error can be put into the middle of a message. */
 	if (srv && srv->progress.from_have > 0 && !srv->progress.from_drop)
 		return;
@@ -117,10 +117,10 @@ free_session(void *arg)
 	free(s->application_told);
 	free(s->application_set);
 	free(s->repeated);
-	told_drop(&s->daemon->pools.told, s->told);
-	told_drop(&s->daemon->pools.told, s->greeted);
-	told_drop(&s->daemon->pools.told, s->seen_own);
-	told_drop(&s->daemon->pools.told, s->seen_told);
+	told_drop(&s->site->pools.told, s->told);
+	told_drop(&s->site->pools.told, s->greeted);
+	told_drop(&s->site->pools.told, s->seen_own);
+	told_drop(&s->site->pools.told, s->seen_told);
 	if (s->answer)
 		buf_clear(s->answer);
 	free(s->answer);
@@ -142,7 +142,7 @@ free_session(void *arg)
 void
 session_close(struct session *s, enum cleanup_why why, const char *text)
 {
-	struct daemon *d = s->daemon;
+	struct site *site = s->site;
 	bool was_in = s->let_in;
 
 	if (s->state == SESSION_CLOSED)
@@ -150,20 +150,20 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	if (s->scopes && scopes_leave(s, why, text))
 		return;
 	if (s->console)
-		d->console->closed(s);
+		site->console->closed(s);
 	if (s->slow)
 		slow_end(s, "cancelled", NULL);
-	if (was_in && d->conf->log_disconnections)
+	if (was_in && site->conf->log_disconnections)
 		log_info("session", s->id, "left", LOG_TEXT("role", s->role),
 			 LOG_NUMBER("pid", s->pid),
 			 LOG_QUOTED("why", s->last_words ? err_kind(s->last_words)->name : text),
 			 LOG_NUMBER("queries", s->queries));
 	session_set_state(s, SESSION_CLOSED);
 	stream_close(&s->stream);
-	idmap_remove(&d->sessions, s->id);
-	waits_end(&d->waits, s->id);
-	listen_resume(d->listen);
-	loop_defer(d->loop, free_session, s);
+	idmap_remove(&site->sessions, s->id);
+	waits_end(&site->waits, s->id);
+	listen_resume(site->listen);
+	loop_defer(site->loop, free_session, s);
 	if (s->names)
 		names_clear(s->names, s->lease->srv ? &s->lease->srv->prepared : NULL);
 	unnamed_forget(&s->unnamed, s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
@@ -175,12 +175,12 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 }
 
 void
-end_sweep(struct daemon *d)
+end_sweep(struct site *site)
 {
-	int64_t now = loop_now_us(d->loop);
+	int64_t now = loop_now_us(site->loop);
 	struct list_node *n;
 
-	while ((n = list_first(&d->in_state[SESSION_CLOSING])) != NULL) {
+	while ((n = list_first(&site->in_state[SESSION_CLOSING])) != NULL) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
 		if (now - s->since_us < CLOSING_US)

@@ -14,6 +14,6 @@ void session_fail(struct session *, const struct err *);
 void session_close(struct session *, enum cleanup_why why, const char *text);
 
 /* Those that do not take their last words in time. */
-void end_sweep(struct daemon *);
+void end_sweep(struct site *);
 
 #endif

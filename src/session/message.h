@@ -10,7 +10,7 @@
 /* What becomes of a message. */
 enum verdict {
 	FORWARD, /* it goes to the server as it came */
-	REPLACE, /* what goes instead has been added to daemon->ahead, for the first `used` bytes of
+	REPLACE, /* what goes instead has been added to site->ahead, for the first `used` bytes of
 		    it */
 	DROP,    /* it was answered here, or is ignored */
 	HOLD,    /* it waits where it is */

@@ -2,13 +2,13 @@
 
 #include "base/log.h"
 #include "base/logvalue.h"
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/split.h"
 #include "pool/pool.h"
 #include "session/end.h"
 #include "session/script.h"
 #include "session/session.h"
+#include "session/site.h"
 #include "wire/msg.h"
 
 void
@@ -42,7 +42,7 @@ session_ready(struct session *s, struct buf *out)
 void
 session_log_error(const struct session *s, const struct err *e)
 {
-	if (s->daemon->conf->log_pooler_errors)
+	if (s->site->conf->log_pooler_errors)
 		log_info_often(
 		    "session", s->id, "error", LOG_TEXT("pool", s->pool ? s->pool->conf->name : ""),
 		    LOG_TEXT("role", s->role ? s->role : ""), LOG_NUMBER("pid", s->pid),
@@ -59,7 +59,7 @@ session_refuse(struct session *s, char type, const struct err *e)
 	buf_init(&out, 64 * 1024);
 	parts_drop(s);
 	msg_err(&out, e);
-	daemon_count_error(s->daemon, e);
+	site_count_error(s->site, e);
 	/* A transaction that was begun here has failed. */
 	if (s->begun == BEGUN_YES)
 		s->begun = BEGUN_FAILED;
@@ -78,7 +78,7 @@ scopes_notice(struct session *s, const char *severity, const struct err *e)
 
 	buf_init(&out, 64 * 1024);
 	msg_notice(&out, severity, e);
-	daemon_count_error(s->daemon, e);
+	site_count_error(s->site, e);
 	session_send_buf(s, &out);
 	buf_clear(&out);
 }

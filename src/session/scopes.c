@@ -6,13 +6,13 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "conf/conf.h"
-#include "daemon/daemon.h"
 #include "pool/pool.h"
 #include "pool/server.h"
 #include "relay/limits.h"
 #include "session/begin.h"
 #include "session/expiry.h"
 #include "session/session.h"
+#include "session/site.h"
 #include "session/slow.h"
 
 #define FAILURE_MAX (64 * 1024) /* bytes of an error that is the answer */
@@ -175,7 +175,7 @@ scopes_expired_error(const struct scope *frame, struct err *e)
 struct scope *
 scopes_implicit(struct session *s)
 {
-	int64_t now = loop_now_us(s->daemon->loop);
+	int64_t now = loop_now_us(s->site->loop);
 	struct scope *f = stack_push(&scopes_of(s)->stack, SCOPE_IMPLICIT, "",
 				     s->own.xact_us ? s->own.xact_us : now);
 
@@ -194,6 +194,6 @@ struct timing_row *
 scopes_timing(struct scopes *sc, const struct scope *f)
 {
 	/* Locks that are named by what they protect would fill the table. */
-	return timing_row(&sc->session->daemon->timing, f->pool ? f->pool->conf->name : "",
+	return timing_row(&sc->session->site->timing, f->pool ? f->pool->conf->name : "",
 			  f->named ? f->name : scope_kind_name(f));
 }

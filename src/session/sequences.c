@@ -1,8 +1,8 @@
 #include "session/sequences.h"
 
-#include "daemon/daemon.h"
 #include "pool/pool.h"
 #include "session/context.h"
+#include "session/site.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlmention.h"
@@ -71,11 +71,11 @@ sequences_mind(struct session *s, unsigned set)
 	srv->pool->sequences = true;
 	if (srv->sequences == s->id || p->skipping || is_failed(p))
 		return;
-	discard(s, &s->daemon->ahead);
+	discard(s, &s->site->ahead);
 	/* Without a Sync, PostgreSQL 18 would take a Query behind it for a part of the same
 	 * implicit transaction, and leave that open. */
 	if (alone) {
-		msg_sync(&s->daemon->ahead);
+		msg_sync(&s->site->ahead);
 		progress_sent_own_sync(p);
 	}
 }

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/split.h"
 #include "relay/inbound.h"
@@ -17,6 +16,7 @@
 #include "session/begin.h"
 #include "session/control.h"
 #include "session/resets.h"
+#include "session/site.h"
 #include "session/slow.h"
 #include "session/users.h"
 #include "wire/msg.h"
@@ -63,17 +63,17 @@ session_state_name(enum session_state state)
 void
 session_set_state(struct session *s, enum session_state to)
 {
-	struct daemon *d = s->daemon;
+	struct site *site = s->site;
 
 	if (!(states[s->state].next & TO(to)))
 		log_fatal("session", s->id, "illegal move",
 			  LOG_MOVE(states[s->state].name, states[to].name));
 	log_debug("session", s->id, "", LOG_MOVE(states[s->state].name, states[to].name));
-	list_remove(&d->in_state[s->state], &s->node);
+	list_remove(&site->in_state[s->state], &s->node);
 	s->state = to;
-	s->since_us = loop_now_us(d->loop);
+	s->since_us = loop_now_us(site->loop);
 	if (to != SESSION_CLOSED)
-		list_append(&d->in_state[to], &s->node);
+		list_append(&site->in_state[to], &s->node);
 }
 
 const char *
@@ -113,12 +113,12 @@ session_describe(const struct session *s, char *out, size_t out_size)
 		else
 			doing = "idle, pinned";
 	}
-	snprintf(out, out_size, "session %llu (%s, pid %d, %s, %s)", (unsigned long long)s->id,
-		 s->role ? s->role : "?", (int)s->pid,
-		 units_elapsed_str(loop_now_us(s->daemon->loop) -
-				       (srv ? s->lease->since_us : s->since_us),
-				   elapsed, sizeof elapsed),
-		 doing);
+	snprintf(
+	    out, out_size, "session %llu (%s, pid %d, %s, %s)", (unsigned long long)s->id,
+	    s->role ? s->role : "?", (int)s->pid,
+	    units_elapsed_str(loop_now_us(s->site->loop) - (srv ? s->lease->since_us : s->since_us),
+			      elapsed, sizeof elapsed),
+	    doing);
 }
 
 void
@@ -136,25 +136,25 @@ session_begins_to_wait(struct session *s)
 
 /* `s` has its id. */
 static void
-start(struct session *s, struct daemon *d, int fd, enum session_state state)
+start(struct session *s, struct site *site, int fd, enum session_state state)
 {
-	s->daemon = d;
+	s->site = site;
 	s->state = state;
 	buf_init(&s->in, IN_MAX);
 	lease_init(&s->own, &relay_lease_ops, s, s->id);
 	s->lease = &s->own;
-	list_append(&d->in_state[state], &s->node);
-	stream_init(&s->stream, d->loop, fd, OUT_MAX, &inbound_stream_ops, s);
+	list_append(&site->in_state[state], &s->node);
+	stream_init(&s->stream, site->loop, fd, OUT_MAX, &inbound_stream_ops, s);
 }
 
 struct session *
-session_new(struct daemon *d, int fd, const struct ucred *peer)
+session_new(struct site *site, int fd, const struct ucred *peer)
 {
 	struct session *s = mem_calloc(1, sizeof *s);
 	struct timespec wall;
 
-	s->id = idmap_add(&d->sessions, s);
-	s->connected_us = s->since_us = loop_now_us(d->loop);
+	s->id = idmap_add(&site->sessions, s);
+	s->connected_us = s->since_us = loop_now_us(site->loop);
 	clock_gettime(CLOCK_REALTIME, &wall);
 	s->connected_at = wall.tv_sec;
 	s->uid = peer->uid;
@@ -163,31 +163,31 @@ session_new(struct daemon *d, int fd, const struct ucred *peer)
 	/* Without a random secret anybody could cancel: the id can be guessed. */
 	if (getrandom(s->secret, sizeof s->secret, 0) != sizeof s->secret)
 		log_fatal("", LOG_ALONE, "no random numbers");
-	start(s, d, fd, SESSION_STARTUP);
+	start(s, site, fd, SESSION_STARTUP);
 	return s;
 }
 
 struct session *
-session_adopt(struct daemon *d, uint64_t id, int fd, enum session_state state)
+session_adopt(struct site *site, uint64_t id, int fd, enum session_state state)
 {
 	struct session *s;
 
-	if (id == 0 || id > d->sessions.last || idmap_get(&d->sessions, id))
+	if (id == 0 || id > site->sessions.last || idmap_get(&site->sessions, id))
 		return NULL;
 	s = mem_calloc(1, sizeof *s);
 	s->id = id;
-	idmap_put(&d->sessions, id, s);
-	start(s, d, fd, state);
+	idmap_put(&site->sessions, id, s);
+	start(s, site, fd, state);
 	return s;
 }
 
 struct session *
-session_by_number(struct daemon *d, uint32_t number)
+session_by_number(struct site *site, uint32_t number)
 {
-	uint64_t last = d->sessions.last, part = number - LEASE_NUMBER_FIRST;
+	uint64_t last = site->sessions.last, part = number - LEASE_NUMBER_FIRST;
 
 	if (number < LEASE_NUMBER_FIRST || part >= LEASE_NUMBERS || part > last)
 		return NULL;
 	/* The last id that has this number. */
-	return idmap_get(&d->sessions, last - (last - part) % LEASE_NUMBERS);
+	return idmap_get(&site->sessions, last - (last - part) % LEASE_NUMBERS);
 }

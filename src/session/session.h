@@ -26,7 +26,7 @@
 #include "pool/unnamed.h"
 #include "wire/sqlclass.h"
 
-struct daemon;
+struct site;
 struct ucred;
 
 enum session_state {
@@ -64,9 +64,9 @@ enum session_begun {
 
 struct session {
 	uint64_t id;
-	struct daemon *daemon;
+	struct site *site;
 	enum session_state state;
-	struct list_node node; /* in daemon->in_state[state]; a closed one is in none */
+	struct list_node node; /* in site->in_state[state]; a closed one is in none */
 	struct stream stream;
 	struct buf in; /* bytes of the client that could not be handled yet */
 	struct pool *pool;
@@ -174,15 +174,15 @@ struct session {
 	(SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE | SQLCLASS_HOLD | SQLCLASS_LOCK)
 
 /* A new client on this descriptor, which is taken over: in SESSION_STARTUP. */
-struct session *session_new(struct daemon *, int fd, const struct ucred *peer);
+struct session *session_new(struct site *, int fd, const struct ucred *peer);
 
 /* One that another process had, under its id and in this state, at the end of its list; bare, for
  * the caller to fill in. Returns NULL, and `fd` is still the caller's, if the id is in
  * use. */
-struct session *session_adopt(struct daemon *, uint64_t id, int fd, enum session_state);
+struct session *session_adopt(struct site *, uint64_t id, int fd, enum session_state);
 
 /* The session with this lease_number() in its BackendKeyData, or NULL. */
-struct session *session_by_number(struct daemon *, uint32_t number);
+struct session *session_by_number(struct site *, uint32_t number);
 
 /* Is its client gone, or told its last words? */
 static inline bool

@@ -7,9 +7,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "pool/pool.h"
+#include "session/site.h"
 
 #define WAITED_MAX 700 /* bytes of what a scope waited for */
 
@@ -73,7 +73,7 @@ slow_free(struct session *s)
 static int64_t
 now_of(const struct session *s)
 {
-	return loop_now_us(s->daemon->loop);
+	return loop_now_us(s->site->loop);
 }
 
 /* Is nothing open any more that the notes are of? */

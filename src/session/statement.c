@@ -5,7 +5,6 @@
 
 #include "base/fnv.h"
 #include "base/mem.h"
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "executor/split.h"
 #include "session/context.h"
@@ -17,6 +16,7 @@
 #include "session/resets.h"
 #include "session/script.h"
 #include "session/sequences.h"
+#include "session/site.h"
 #include "session/unlisted.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
@@ -160,7 +160,7 @@ need_unnamed(struct session *s, bool executes)
 
 	if (srv->progress.skipping)
 		return UNNAMED_READY;
-	use = unnamed_need(&s->unnamed, &srv->prepared.tracked, &srv->progress, &s->daemon->ahead);
+	use = unnamed_need(&s->unnamed, &srv->prepared.tracked, &srv->progress, &s->site->ahead);
 	if (use == UNNAMED_READY && executes && unnamed_has_effects(&s->unnamed)) {
 		const char *sql;
 		size_t bytes;
@@ -213,7 +213,7 @@ unnamed_used(struct session *s, char type)
 	case UNNAMED_WAIT:
 		return wait_for_answer(s);
 	case UNNAMED_CHANGED:
-		prepared_fail(&s->lease->srv->progress, &s->daemon->ahead);
+		prepared_fail(&s->lease->srv->progress, &s->site->ahead);
 		return tell_changed(s, type, s->unnamed.described);
 	default:
 		return FORWARD;
@@ -224,7 +224,7 @@ static enum verdict
 parse_unnamed(struct session *s, struct message *m, bool *told)
 {
 	struct server *srv = s->lease->srv;
-	struct buf *out = &s->daemon->ahead;
+	struct buf *out = &s->site->ahead;
 	size_t at;
 
 	*told = true;
@@ -303,7 +303,7 @@ enum verdict
 statement_raise(struct session *s, struct message *m, const struct err *e)
 {
 	struct progress *p = &s->lease->srv->progress;
-	struct buf *out = &s->daemon->ahead, sql;
+	struct buf *out = &s->site->ahead, sql;
 
 	buf_init(&sql, 4096);
 	buf_add_fmt(
@@ -386,7 +386,7 @@ make_names(struct session *s)
 	if (s->names)
 		return;
 	s->names = mem_alloc(sizeof *s->names);
-	names_init(s->names, &s->daemon->pools.statements);
+	names_init(s->names, &s->site->pools.statements);
 }
 
 /* A Parse and nothing else, for which the session would have to wait, is answered here if the text
@@ -475,7 +475,7 @@ statement_named(struct session *s, struct message *m)
 	pm.executes = executes;
 	pm.arg = s;
 	v = prepared_message(s->names, &srv->prepared, &srv->progress, &limits, &pm,
-			     &s->daemon->ahead);
+			     &s->site->ahead);
 	switch (v) {
 	case PREPARED_DONE:
 		m->used = FRAME_HEADER + m->bytes;

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/daemon.h"
 #include "executor/executor.h"
 #include "pool/pool.h"
 #include "pool/todo.h"
@@ -11,6 +10,7 @@
 #include "session/lexing.h"
 #include "session/reply.h"
 #include "session/sequences.h"
+#include "session/site.h"
 #include "session/statement.h"
 #include "session/unlisted.h"
 #include "wire/frame.h"
@@ -50,7 +50,7 @@ begin(struct session *s, bool keep_rows)
 	t->keep_rows = keep_rows;
 	t->have = 0;
 	t->left = 0;
-	t->since_us = loop_now_us(s->daemon->loop);
+	t->since_us = loop_now_us(s->site->loop);
 	buf_clear(&t->kept);
 	buf_clear(&t->error);
 	buf_reset(&t->one);
@@ -110,7 +110,7 @@ note_effects(struct session *s, const char *sql)
 static void
 discard_sequences(struct session *s, const char *sql)
 {
-	struct buf *ahead = &s->daemon->ahead;
+	struct buf *ahead = &s->site->ahead;
 
 	sequences_mind(s, sqlmention(sql, strlen(sql)));
 	if (ahead->len > 0)

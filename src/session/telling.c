@@ -5,12 +5,12 @@
 #include <strings.h>
 
 #include "base/mem.h"
-#include "daemon/daemon.h"
 #include "pool/pool.h"
 #include "session/application.h"
 #include "session/params.h"
 #include "session/reply.h"
 #include "session/resets.h"
+#include "session/site.h"
 #include "wire/canonical.h"
 #include "wire/msg.h"
 
@@ -19,7 +19,7 @@
 static struct tolds *
 all_of(struct session *s)
 {
-	return &s->daemon->pools.told;
+	return &s->site->pools.told;
 }
 
 static void

@@ -169,8 +169,8 @@ END_TEST
 START_TEST(levels)
 {
 	struct conf conf = {.admin_users = (char *)"boss, root", .stats_users = (char *)"watcher"};
-	struct daemon d = {.conf = &conf, .self = 77};
-	struct session s = {.daemon = &d, .uid = 5, .role = (char *)"boss"};
+	struct site site = {.conf = &conf, .self = 77};
+	struct session s = {.site = &site, .uid = 5, .role = (char *)"boss"};
 
 	ck_assert_int_eq(level_of(&s), LEVEL_ADMIN);
 	s.role = (char *)"watcher";

@@ -1,0 +1,92 @@
+/* site: what the sessions of the daemon share. */
+#ifndef PGWITH_SESSION_SITE_H
+#define PGWITH_SESSION_SITE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/idmap.h"
+#include "base/list.h"
+#include "conf/conf.h"
+#include "loop/listen.h"
+#include "loop/loop.h"
+#include "pool/pool.h"
+#include "scope/lock.h"
+#include "scope/timing.h"
+#include "scope/waits.h"
+#include "session/session.h"
+
+struct users;
+
+#define CONSOLE_DATABASE "pgwith"
+
+/* The console is a layer above: what it does is handed down. */
+struct console_ops {
+	/* One whole message of a session in SESSION_CONSOLE. */
+	void (*message)(struct session *, char type, const uint8_t *body, size_t bytes);
+	/* May it use the descriptors that are kept back for whoever looks what is wrong? */
+	bool (*reserved)(const struct session *);
+	/* A session whose `console` is set goes, in whatever state it is. */
+	void (*closed)(struct session *);
+	/* Its client does not want to wait any longer for a command that goes on. */
+	void (*cancelled)(struct session *);
+	/* Once in a while, and when the phase changes: what is waited for may be there. */
+	void (*sweep)(struct site *);
+};
+
+/* How far the end of the daemon has come. */
+enum site_phase {
+	SITE_RUNNING,
+	SITE_EMPTYING, /* no new clients; those that are there may stay for as long as they like
+			*/
+	SITE_DRAINING, /* no new clients; those in a transaction may finish it */
+	SITE_STOPPING, /* all leases end by cleanup */
+	SITE_STOPPED
+};
+
+/* How often clients were told one kind of error. */
+struct error_count {
+	uint64_t count;
+	int64_t last_us;
+};
+
+struct site {
+	struct conf *conf;
+	struct loop *loop;
+	struct users *users; /* who clients are */
+	struct listen *listen;
+	struct pools pools;
+	struct idmap sessions; /* id -> struct session */
+	struct list in_state[SESSION_NSTATES];
+	struct locks locks;
+	struct waits waits;
+	struct timing timing; /* of scopes */
+	struct buf ahead;     /* what goes to a server in one write; empty between two of them */
+	struct buf reply;     /* begin: an answer that is sent at once */
+	const struct console_ops *console;
+	enum site_phase phase;
+	uint64_t refused; /* logins */
+	struct error_count errors[ERR_N];
+	uid_t self;
+};
+
+/* A client is told this error. */
+static inline void
+site_count_error(struct site *site, const struct err *e)
+{
+	if (e->id == ERR_NONE)
+		return;
+	site->errors[e->id].count++;
+	site->errors[e->id].last_us = loop_now_us(site->loop);
+}
+
+/* Sessions that are not closed. */
+static inline unsigned
+site_sessions(const struct site *site)
+{
+	return (unsigned)site->sessions.count;
+}
+
+#endif
