@@ -1,6 +1,5 @@
 /* SHOW SCOPES, SHOW LOCKS and SHOW SCOPE_STATS. The first is another table than the SHOW SCOPES of
  * an ordinary session, which sees its own. */
-#include "executor/executor.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -21,6 +21,7 @@
 #include "daemon/service.h"
 #include "executor/executor.h"
 #include "executor/expire.h"
+#include "relay/inbound.h"
 #include "relay/limits.h"
 #include "relay/login.h"
 #include "relay/lookup.h"
@@ -425,6 +426,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 
 	d->site.conf = conf;
 	d->site.console = console;
+	d->site.ops = &inbound_session_ops;
 	d->site.self = geteuid();
 	ourselves_tell_libpq();
 	clock_gettime(CLOCK_REALTIME, &wall);

@@ -1,6 +1,5 @@
 #include "daemon/drain.h"
 
-#include "executor/executor.h"
 #include "pool/gate.h"
 #include "session/dismiss.h"
 #include "session/end.h"

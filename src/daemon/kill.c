@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "executor/executor.h"
 #include "executor/expire.h"
 #include "executor/listing.h"
 #include "relay/inbound.h"

@@ -8,8 +8,6 @@
 #include "base/mem.h"
 #include "daemon/daemon.h"
 #include "executor/enter.h"
-#include "executor/executor.h"
-#include "executor/split.h"
 #include "pool/handover.h"
 #include "relay/inbound.h"
 #include "relay/outbound.h"

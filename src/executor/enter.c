@@ -13,7 +13,6 @@
 #include "executor/expire.h"
 #include "executor/opening.h"
 #include "executor/wanted.h"
-#include "relay/outbound.h"
 #include "session/site.h"
 #include "session/slow.h"
 
@@ -319,7 +318,7 @@ want_lease(struct scopes *sc, struct scope *f)
 	if (f->pool == s->pool && stack_of_lease(&sc->stack, &s->own) == NULL) {
 		f->lease = &s->own;
 	} else {
-		lease_init(&f->own, &relay_lease_ops, s, s->id);
+		lease_init(&f->own, s->site->ops->lease, s, s->id);
 		f->lease = &f->own;
 	}
 	if (f->lease->state == LEASE_HELD) {

@@ -11,20 +11,13 @@
 #include "executor/expire.h"
 #include "executor/leave.h"
 #include "executor/listing.h"
-#include "executor/portal.h"
 #include "executor/savepoint.h"
-#include "executor/split.h"
-#include "relay/inbound.h"
-#include "relay/limits.h"
-#include "relay/outbound.h"
-#include "session/begin.h"
 #include "session/end.h"
 #include "session/hold.h"
 #include "session/lexing.h"
 #include "session/reply.h"
 #include "session/script.h"
 #include "session/site.h"
-#include "session/slow.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
@@ -150,7 +143,7 @@ scopes_finish(struct scopes *sc)
 		return;
 	stream_resume(&s->stream);
 	if (!sc->inside)
-		request_resume(s);
+		s->site->ops->resume(s);
 }
 
 /* ---- statements ---- */

@@ -6,11 +6,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "executor/enter.h"
-#include "executor/executor.h"
 #include "executor/exit.h"
-#include "executor/split.h"
-#include "relay/inbound.h"
-#include "relay/limits.h"
 #include "session/admit.h"
 #include "session/begin.h"
 #include "session/end.h"
@@ -154,7 +150,7 @@ expire_plain(struct session *s, const struct scope *f, enum err_id why)
 	if (s->state != SESSION_WAITING)
 		return;
 	scopes_expired_error(f, &e);
-	session_give_up(s, &e);
+	s->site->ops->give_up(s, &e);
 	err_clear(&e);
 }
 

@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "executor/executor.h"
-#include "executor/split.h"
 #include "session/end.h"
 #include "session/script.h"
 #include "session/site.h"

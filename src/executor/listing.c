@@ -4,8 +4,6 @@
 #include <string.h>
 
 #include "base/units.h"
-#include "executor/executor.h"
-#include "executor/split.h"
 #include "session/reply.h"
 #include "session/script.h"
 #include "session/site.h"

@@ -5,7 +5,6 @@
 #include "pool/server.h"
 #include "relay/inbound.h"
 #include "session/session.h"
-#include "session/site.h"
 
 /* The server does something for us first, of which the client must see nothing. */
 static bool

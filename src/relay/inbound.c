@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "executor/enter.h"
 #include "executor/executor.h"
+#include "executor/leave.h"
 #include "executor/split.h"
 #include "relay/login.h"
 #include "relay/outbound.h"
@@ -14,10 +15,8 @@
 #include "session/begin.h"
 #include "session/context.h"
 #include "session/control.h"
-#include "session/deallocate.h"
 #include "session/end.h"
 #include "session/lexing.h"
-#include "session/params.h"
 #include "session/reply.h"
 #include "session/resets.h"
 #include "session/script.h"
@@ -873,4 +872,12 @@ on_hangup(struct stream *st, void *arg)
 	return true;
 }
 
-const struct stream_ops inbound_stream_ops = {on_readable, on_drained, on_hangup};
+static const struct stream_ops stream_ops = {on_readable, on_drained, on_hangup};
+
+const struct session_ops inbound_session_ops = {
+    .stream = &stream_ops,
+    .lease = &relay_lease_ops,
+    .resume = request_resume,
+    .give_up = session_give_up,
+    .leave = scopes_leave,
+};

@@ -6,11 +6,11 @@
 #include <stdbool.h>
 
 #include "base/err.h"
-#include "loop/stream.h"
 #include "session/session.h"
+#include "session/site.h"
 
-/* Of every client's stream. */
-extern const struct stream_ops inbound_stream_ops;
+/* Of all sessions. */
+extern const struct session_ops inbound_session_ops;
 
 /* Bytes of a client that is in. */
 void request_readable(struct session *);

@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "executor/executor.h"
 #include "executor/expire.h"
 #include "relay/cancel.h"
 #include "session/end.h"

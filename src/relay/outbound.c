@@ -6,10 +6,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "daemon/drain.h"
 #include "executor/executor.h"
 #include "executor/expire.h"
-#include "executor/split.h"
 #include "relay/cancel.h"
 #include "relay/inbound.h"
 #include "relay/limits.h"
@@ -26,7 +24,6 @@
 #include "session/script.h"
 #include "session/sequences.h"
 #include "session/session.h"
-#include "session/site.h"
 #include "session/slow.h"
 #include "session/telling.h"
 #include "wire/frame.h"

@@ -7,10 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "executor/enter.h"
-#include "executor/executor.h"
 #include "pool/gate.h"
-#include "relay/login.h"
 #include "session/session.h"
 #include "session/site.h"
 #include "session/users.h"

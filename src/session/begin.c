@@ -2,13 +2,10 @@
 
 #include <string.h>
 
-#include "executor/executor.h"
-#include "executor/split.h"
 #include "pool/pool.h"
-#include "relay/limits.h"
-#include "session/context.h"
 #include "session/expiry.h"
 #include "session/reply.h"
+#include "session/scopes.h"
 #include "session/script.h"
 #include "session/site.h"
 #include "wire/formed.h"

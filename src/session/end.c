@@ -6,8 +6,6 @@
 #include "base/log.h"
 #include "base/logvalue.h"
 #include "base/units.h"
-#include "executor/executor.h"
-#include "executor/leave.h"
 #include "loop/listen.h"
 #include "pool/pool.h"
 #include "pool/prepared.h"
@@ -17,6 +15,7 @@
 #include "session/control.h"
 #include "session/reply.h"
 #include "session/resets.h"
+#include "session/scopes.h"
 #include "session/session.h"
 #include "session/site.h"
 #include "session/slow.h"
@@ -147,7 +146,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 
 	if (s->state == SESSION_CLOSED)
 		return;
-	if (s->scopes && scopes_leave(s, why, text))
+	if (s->scopes && site->ops->leave(s, why, text))
 		return;
 	if (s->console)
 		site->console->closed(s);

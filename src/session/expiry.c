@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "base/units.h"
-#include "session/session.h"
 
 const char *
 expiry_option(enum err_id why)

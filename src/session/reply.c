@@ -2,10 +2,9 @@
 
 #include "base/log.h"
 #include "base/logvalue.h"
-#include "executor/executor.h"
-#include "executor/split.h"
 #include "pool/pool.h"
 #include "session/end.h"
+#include "session/scopes.h"
 #include "session/script.h"
 #include "session/session.h"
 #include "session/site.h"

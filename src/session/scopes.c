@@ -8,7 +8,6 @@
 #include "conf/conf.h"
 #include "pool/pool.h"
 #include "pool/server.h"
-#include "relay/limits.h"
 #include "session/begin.h"
 #include "session/expiry.h"
 #include "session/session.h"

@@ -8,17 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "executor/executor.h"
-#include "executor/split.h"
-#include "relay/inbound.h"
-#include "relay/outbound.h"
-#include "session/admit.h"
-#include "session/begin.h"
-#include "session/control.h"
-#include "session/resets.h"
 #include "session/site.h"
-#include "session/slow.h"
-#include "session/users.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 #include "wire/sqlmention.h"
@@ -141,10 +131,10 @@ start(struct session *s, struct site *site, int fd, enum session_state state)
 	s->site = site;
 	s->state = state;
 	buf_init(&s->in, IN_MAX);
-	lease_init(&s->own, &relay_lease_ops, s, s->id);
+	lease_init(&s->own, site->ops->lease, s, s->id);
 	s->lease = &s->own;
 	list_append(&site->in_state[state], &s->node);
-	stream_init(&s->stream, site->loop, fd, OUT_MAX, &inbound_stream_ops, s);
+	stream_init(&s->stream, site->loop, fd, OUT_MAX, site->ops->stream, s);
 }
 
 struct session *

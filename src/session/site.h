@@ -52,6 +52,20 @@ struct error_count {
 	int64_t last_us;
 };
 
+/* The layers above decide what a session does next: what they do for it is handed down. */
+struct session_ops {
+	const struct stream_ops *stream; /* of its client */
+	const struct lease_ops *lease;   /* of each of its leases */
+	/* It goes on with what is kept of its messages. */
+	void (*resume)(struct session *);
+	/* WAITING: it waits no longer, and the message that it waits with is answered by the error.
+	 */
+	void (*give_up)(struct session *, const struct err *);
+	/* It has scopes and is to be closed. Returns true if that has to wait until they have
+	 * ended: session_close() is called again then. */
+	bool (*leave)(struct session *, enum cleanup_why, const char *text);
+};
+
 struct site {
 	struct conf *conf;
 	struct loop *loop;
@@ -66,6 +80,7 @@ struct site {
 	struct buf ahead;     /* what goes to a server in one write; empty between two of them */
 	struct buf reply;     /* begin: an answer that is sent at once */
 	const struct console_ops *console;
+	const struct session_ops *ops;
 	enum site_phase phase;
 	uint64_t refused; /* logins */
 	struct error_count errors[ERR_N];

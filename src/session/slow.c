@@ -7,8 +7,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "executor/executor.h"
 #include "pool/pool.h"
+#include "session/scopes.h"
 #include "session/site.h"
 
 #define WAITED_MAX 700 /* bytes of what a scope waited for */

@@ -5,8 +5,6 @@
 
 #include "base/fnv.h"
 #include "base/mem.h"
-#include "executor/executor.h"
-#include "executor/split.h"
 #include "session/context.h"
 #include "session/control.h"
 #include "session/deallocate.h"
@@ -14,6 +12,7 @@
 #include "session/params.h"
 #include "session/reply.h"
 #include "session/resets.h"
+#include "session/scopes.h"
 #include "session/script.h"
 #include "session/sequences.h"
 #include "session/site.h"

@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "executor/executor.h"
 #include "pool/pool.h"
 #include "pool/todo.h"
 #include "session/end.h"
 #include "session/lexing.h"
 #include "session/reply.h"
+#include "session/scopes.h"
 #include "session/sequences.h"
 #include "session/site.h"
 #include "session/statement.h"

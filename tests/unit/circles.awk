@@ -28,8 +28,7 @@ function may_call(from, to) {
 		return rank[folder_of(to)] <= rank["wire"]
 	if (folder_of(from) == "cli")
 		return rank[folder_of(to)] <= rank["wire"] || folder_of(to) == "conf" || to == "pool/resolve"
-	return rank[folder_of(to)] < rank[folder_of(from)] || \
-		(folder_of(from) ~ KNOT_FOLDERS && folder_of(to) ~ KNOT_FOLDERS)
+	return rank[folder_of(to)] < rank[folder_of(from)]
 }
 
 # Tarjan: strongly connected components.
@@ -51,8 +50,7 @@ function visit(v,    n, i, w, next_of) {
 	if (low[v] == index_of[v])
 		component(v)
 }
-function component(v,    w, names, count, folders, spans, knot) {
-	knot = 1
+function component(v,    w, names, count, folders, spans) {
 	do {
 		w = stack[depth--]
 		on_stack[w] = 0
@@ -61,9 +59,8 @@ function component(v,    w, names, count, folders, spans, knot) {
 		if (!(folder_of(w) in folders))
 			spans++
 		folders[folder_of(w)] = 1
-		knot = knot && folder_of(w) ~ KNOT_FOLDERS
 	} while (w != v)
-	if (count == 1 || (knot && count <= KNOT_MAX))
+	if (count == 1)
 		return
 	if (spans > 1)
 		print "a circle of " count " modules spans folders:" names
@@ -73,16 +70,9 @@ function component(v,    w, names, count, folders, spans, knot) {
 
 BEGIN {
 	CIRCLE_MAX = 6
-	# The one exception, for as long as the session is being taken apart. The number may only go down.
-	KNOT_FOLDERS = "^(session|executor|relay|daemon)$"
-	KNOT_MAX = 29
 	n = split(chain, folders_in_order, " ")
-	for (i = 1; i <= n; i++) {
-		# a=b: two that have no order yet
-		k = split(folders_in_order[i], same, "=")
-		while (k)
-			rank[same[k--]] = i
-	}
+	for (i = 1; i <= n; i++)
+		rank[folders_in_order[i]] = i
 }
 {
 	module = module_of($1)

@@ -3,14 +3,14 @@
 # symbols of the object files, none calls upward; no circle of modules spans folders, and none in a folder is large.
 srcdir=${PGWITH_SRCDIR:-.}
 builddir=${PGWITH_BUILDDIR:-.}
-chain='base wire loop conf pool scope session=executor=relay=daemon admin'
+chain='base wire loop conf pool scope session executor relay daemon admin'
 echo 1..7
 
 # ---- includes ----
 
 # shellcheck disable=SC2016 # the dollars are awk's
 bad=$(cd "$srcdir/src" && find . -name '*.[ch]' | sed 's,^\./,,' | xargs awk -v chain="$chain" '
-BEGIN { n = split(chain, folders, " "); for (i = 1; i <= n; i++) { k = split(folders[i], same, "="); while (k) rank[same[k--]] = i }
+BEGIN { n = split(chain, folders, " "); for (i = 1; i <= n; i++) rank[folders[i]] = i
 	# programs of their own: they stand on what knows nothing of the daemon; pgwith reads its file, too
 	rank["fixture"] = 100; rank["cli"] = 100; to = "" }
 FNR == 1 { from = FILENAME ~ /\// ? FILENAME : "main/x"; sub(/\/.*/, "", from) }
