@@ -136,7 +136,7 @@ static void
 flush(struct console *c)
 {
 	if (is_open(c))
-		session_send_buf(c->session, &c->out);
+		reply_send_buf(c->session, &c->out);
 	buf_clear(&c->out);
 }
 
@@ -261,7 +261,7 @@ finish(struct console *c, int result, struct err *e)
 	if (!is_open(c) || s->held)
 		return;
 	stream_resume(&s->stream);
-	request_resume(s);
+	inbound_resume(s);
 }
 
 static void

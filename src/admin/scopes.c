@@ -56,7 +56,7 @@ list_scopes(const struct daemon *d, const struct session *own, struct show_ids *
 			struct scope_view v;
 
 			if (((s->scopes && s->scopes->stack.frames.count > 0) ||
-			     scopes_view_plain(s, &v)) &&
+			     listing_view_plain(s, &v)) &&
 			    show_is_own(own, s))
 				show_ids_add(ids, s->id);
 		}
@@ -74,10 +74,10 @@ each_scope(const struct daemon *d, uint64_t id, struct rows *r)
 		return;
 	if (s->scopes)
 		LIST_EACH (n, &s->scopes->stack.frames) {
-			scopes_view(s, LIST_OBJ(n, struct scope, node), &v);
+			listing_view(s, LIST_OBJ(n, struct scope, node), &v);
 			scope_row(s, &v, ++level, r);
 		}
-	if (scopes_view_plain(s, &v))
+	if (listing_view_plain(s, &v))
 		scope_row(s, &v, ++level, r);
 }
 
@@ -114,7 +114,7 @@ scopes_path(const struct session *s, char *out, size_t out_size)
 					 scope_is_begin(f) ? begin : f->name))
 				return out;
 		}
-	if (scopes_view_plain(s, &v))
+	if (listing_view_plain(s, &v))
 		add_to_path(out, out_size, "", begin);
 	return *out ? out : NULL;
 }

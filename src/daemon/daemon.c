@@ -156,7 +156,7 @@ sweep(void *arg)
 	pools_sweep(&d->site.pools);
 	login_sweep(&d->site);
 	end_sweep(&d->site);
-	scopes_sweep(&d->site);
+	expire_sweep(&d->site);
 	limits_sweep(&d->site);
 	reload_sweep(d);
 	drain_sweep(d);

@@ -184,7 +184,7 @@ release(struct daemon *d)
 			stream_release(&LIST_OBJ(n, struct session, node)->stream);
 	listen_release(d->site.listen);
 	handover_release_pools(&d->site.pools);
-	heritage_resume(d);
+	session_pack_resume(d);
 }
 
 /* ---- giving ---- */
@@ -365,7 +365,7 @@ give(struct daemon *d, size_t *bytes)
 	each_fd(d, count_name, &names);
 	buf_init(&state, STATE_MAX);
 	pack_writer(&p, &state);
-	heritage_pack(&p, d);
+	session_pack_all(&p, d);
 	*bytes = state.len;
 	if (state.failed || names > FDSTORE_NAMES_MAX)
 		errno = E2BIG;
@@ -684,7 +684,7 @@ handover_read(struct daemon *d)
 		return 0;
 	}
 	pack_reader(&p, h->map + sizeof(struct head), h->map_bytes - sizeof(struct head));
-	heritage_read(&p, d, take_client, take_server);
+	session_pack_read(&p, d, take_client, take_server);
 	failed = p.failed || p.left > 0;
 	unmap_state(h);
 	if (failed) {
@@ -694,7 +694,7 @@ handover_read(struct daemon *d)
 	}
 	forget_fds(d);
 	handover_release_pools(&d->site.pools);
-	heritage_resume(d);
+	session_pack_resume(d);
 	log_info("pgwithd", LOG_ALONE, "taken over",
 		 LOG_NUMBER("sessions", site_sessions(&d->site)),
 		 LOG_NUMBER("servers", count_servers(&d->site.pools)));

@@ -59,7 +59,7 @@ kill_named(struct session *s, const char *name, struct err *e)
 	char what[SCOPE_NAME_MAX + 64];
 	struct scope_view v;
 
-	if (f == NULL && scopes_view_plain(s, &v) && strcmp(v.name, name) == 0)
+	if (f == NULL && listing_view_plain(s, &v) && strcmp(v.name, name) == 0)
 		return kill_scope(s, NULL, e);
 	if (f == NULL) {
 		snprintf(what, sizeof what, "\"%s\" open in session %llu", name,
@@ -69,7 +69,7 @@ kill_named(struct session *s, const char *name, struct err *e)
 	}
 	if (f->state == SCOPE_EXPIRED)
 		return not_there(s, "has that scope ended already, and has only to exit it", e);
-	scopes_expire(s, f, ERR_SCOPE_KILLED);
+	expire_scope(s, f, ERR_SCOPE_KILLED);
 	return 0;
 }
 
@@ -83,7 +83,7 @@ kill_begun(struct session *s)
 	if (s->state != SESSION_WAITING)
 		return;
 	expiry_error(s->pool, ERR_SCOPE_KILLED, &e);
-	session_give_up(s, &e);
+	inbound_give_up(s, &e);
 	err_clear(&e);
 }
 
@@ -93,7 +93,7 @@ kill_waiting(struct session *s)
 	struct err e;
 
 	err_make(&e, ERR_STATEMENT_KILLED, s->pool->conf->name);
-	session_give_up(s, &e);
+	inbound_give_up(s, &e);
 	err_clear(&e);
 }
 
@@ -129,9 +129,9 @@ kill_scope(struct session *s, const char *name, struct err *e)
 		 (f && f->state == SCOPE_EXPIRED))
 		return not_there(s, "has its transaction ended already, and has only to say so", e);
 	else if (has_plain(s) && open)
-		scopes_expire(s, scopes_implicit(s), ERR_SCOPE_KILLED);
+		expire_scope(s, scopes_implicit(s), ERR_SCOPE_KILLED);
 	else if (f)
-		scopes_expire(s, f, ERR_SCOPE_KILLED);
+		expire_scope(s, f, ERR_SCOPE_KILLED);
 	else if (s->state == SESSION_WAITING)
 		kill_waiting(s);
 	else if (s->state == SESSION_SETUP ||
@@ -178,7 +178,7 @@ kill_visitor(const struct daemon *d, const struct pool *pool)
 			if (s->pool->group == pool->group || base == NULL || base->expire_due ||
 			    base->state == SCOPE_EXPIRED || s->scopes->doing == SCOPES_LEAVING)
 				continue;
-			scopes_expire(s, base, ERR_SCOPE_KILLED);
+			expire_scope(s, base, ERR_SCOPE_KILLED);
 			return true;
 		}
 	}

@@ -99,7 +99,7 @@ static void
 prepare_session(struct session *s, struct pool *pool, const struct conf_pool *next, bool moves)
 {
 	if (moves && s->pool == pool && s->let_in)
-		state_moves(s);
+		context_moves(s);
 	if (s->lease->pool == pool && !has_limits(pool->conf) && has_limits(next))
 		s->exempt_us = s->lease->xact_us;
 }

@@ -295,7 +295,7 @@ scopes_pack(struct heritage *h, struct session *s)
 		return true;
 	sc = scopes_of(s);
 	PACK(p, sc->own_flags);
-	good = stack_pack(p, &h->pools, &sc->stack, &s->own, &relay_lease_ops, s, s->id);
+	good = stack_pack(p, &h->pools, &sc->stack, &s->own, &outbound_lease_ops, s, s->id);
 	good &= doing_pack(p, sc);
 	parts_pack(p, sc);
 	return good;
@@ -580,7 +580,7 @@ all_pack(struct heritage *h)
 }
 
 void
-heritage_pack(struct pack *p, struct daemon *d)
+session_pack_all(struct pack *p, struct daemon *d)
 {
 	struct heritage h = {.p = p, .d = d, .pools = {.all = &d->site.pools}};
 
@@ -633,8 +633,8 @@ end_lost(struct heritage *h)
 }
 
 void
-heritage_read(struct pack *p, struct daemon *d, int (*client)(void *arg, uint64_t cookie),
-	      int (*server)(void *arg, uint64_t id))
+session_pack_read(struct pack *p, struct daemon *d, int (*client)(void *arg, uint64_t cookie),
+		  int (*server)(void *arg, uint64_t id))
 {
 	struct heritage h = {.p = p,
 			     .d = d,
@@ -662,14 +662,14 @@ resume(struct session *s)
 {
 	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE && s->state != SESSION_CONSOLE)
 		return;
-	if (s->in.len > 0 || (s->scopes && parts_pending(s))) {
+	if (s->in.len > 0 || (s->scopes && script_pending(s))) {
 		stream_resume(&s->stream);
-		request_resume(s);
+		inbound_resume(s);
 	}
 }
 
 void
-heritage_resume(struct daemon *d)
+session_pack_resume(struct daemon *d)
 {
 	uint64_t *ids = mem_calloc(site_sessions(&d->site) + 1, sizeof *ids);
 	size_t count = 0;

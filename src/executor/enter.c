@@ -19,7 +19,7 @@
 void
 enter_fail(struct scopes *sc, struct err *e)
 {
-	scopes_fail(sc, e);
+	frame_fail(sc, e);
 	err_clear(e);
 	sc->doing = SCOPES_UNDOING;
 }
@@ -189,7 +189,7 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	struct scope *f = arg;
 
-	scopes_expire(f->owner, f, ERR_SCOPE_DEADLINE);
+	expire_scope(f->owner, f, ERR_SCOPE_DEADLINE);
 }
 
 static void
@@ -329,7 +329,7 @@ want_lease(struct scopes *sc, struct scope *f)
 	if (r == -E_AGAIN) {
 		begin_waiting(sc);
 	} else if (r == 0) {
-		scopes_fresh(s, f->lease);
+		executor_fresh(s, f->lease);
 		got_it(sc);
 	} else {
 		enter_fail(sc, &e);
@@ -350,7 +350,7 @@ enter_again(struct scopes *sc)
 	if (r == -E_AGAIN) {
 		begin_waiting(sc);
 	} else if (r == 0) {
-		scopes_fresh(s, f->lease);
+		executor_fresh(s, f->lease);
 		got_it(sc);
 	} else {
 		s->wants_fresh = false;
@@ -450,7 +450,7 @@ next_item(struct scopes *sc)
 }
 
 bool
-scopes_wait(const struct session *s)
+enter_waits(const struct session *s)
 {
 	const struct scopes *sc = s->scopes;
 
@@ -459,7 +459,7 @@ scopes_wait(const struct session *s)
 }
 
 bool
-scopes_look_up(const struct session *s)
+enter_looks_up(const struct session *s)
 {
 	const struct scopes *sc = s->scopes;
 
@@ -551,7 +551,7 @@ undo(struct scopes *sc)
 		exit_begin(sc, SCOPES_UNDOING, sc->frame, true);
 		return;
 	}
-	scopes_finish(sc);
+	executor_finish(sc);
 }
 
 void
@@ -574,7 +574,7 @@ enter_go(struct scopes *sc)
 			return;
 	}
 	if (sc->doing == SCOPES_ENTERING)
-		scopes_finish(sc);
+		executor_finish(sc);
 	else if (sc->doing == SCOPES_UNDOING)
 		undo(sc);
 }

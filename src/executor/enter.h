@@ -27,10 +27,10 @@ void enter_looked_up(struct scopes *);
 void enter_not_looked_up(struct scopes *, const struct err *);
 
 /* Is it in STEP_USER? */
-bool scopes_look_up(const struct session *);
+bool enter_looks_up(const struct session *);
 
 /* SESSION_SCOPE: does ENTER wait for a server, a lock, or an answer of the system? */
-bool scopes_wait(const struct session *);
+bool enter_waits(const struct session *);
 
 /* For those of the process before: timers run and waits are known again. */
 void enter_adopted(struct scopes *);

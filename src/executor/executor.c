@@ -26,7 +26,7 @@
 #define DEFERRED_MAX 1000        /* statements of one scope */
 
 void
-scopes_fresh(struct session *s, struct lease *l)
+executor_fresh(struct session *s, struct lease *l)
 {
 	scopes_focus(s, l);
 	hold_begin(s);
@@ -60,7 +60,7 @@ answer(struct scopes *sc)
 	buf_init(&out, FAILURE_MAX + 1024);
 	if (sc->failure.len > 0) {
 		buf_add(&out, buf_data(&sc->failure), sc->failure.len);
-		parts_drop(s);
+		script_drop(s);
 		if (sc->answer_type != 'Q')
 			s->skip_sync = true;
 		/* The client's BEGIN for which no server could be had. */
@@ -70,10 +70,10 @@ answer(struct scopes *sc)
 		tag_of(sc, tag, sizeof tag);
 		msg_complete(&out, tag);
 	}
-	if (sc->answer_type == 'Q' && !parts_more(s))
-		session_ready(s, &out);
+	if (sc->answer_type == 'Q' && !script_more(s))
+		reply_ready(s, &out);
 	buf_reset(&sc->failure);
-	session_send_buf(s, &out);
+	reply_send_buf(s, &out);
 	buf_clear(&out);
 }
 
@@ -99,16 +99,16 @@ late_cancels(const struct scopes *sc)
 }
 
 void
-scopes_calm(struct session *s)
+executor_calm(struct session *s)
 {
 	struct scopes *sc = s->scopes;
 
 	if (sc && sc->calming && !late_cancels(sc))
-		scopes_finish(sc);
+		executor_finish(sc);
 }
 
 void
-scopes_finish(struct scopes *sc)
+executor_finish(struct scopes *sc)
 {
 	struct session *s = sc->session;
 
@@ -138,7 +138,7 @@ scopes_finish(struct scopes *sc)
 	sc->answer_type = 0;
 	grammar_free(sc->statement);
 	sc->statement = NULL;
-	scopes_settle(s);
+	expire_settle(s);
 	if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 		return;
 	stream_resume(&s->stream);
@@ -268,7 +268,7 @@ in_block(const struct stack *st)
 }
 
 bool
-scopes_takes(const struct session *s, const struct grammar *g)
+executor_takes(const struct session *s, const struct grammar *g)
 {
 	const struct stack *st = &s->scopes->stack;
 	const struct scope *base = stack_current(st);
@@ -318,7 +318,7 @@ warn(struct session *s, const char *statement, const struct scope *last)
 			  LOG_TEXT("application", s->application), LOG_NUMBER("pid", s->pid));
 		err_make(&e, ERR_SCOPE_SWEPT, statement, count == 1 ? "the scope" : "the scopes",
 			 (const char *)buf_data(&quoted));
-		scopes_notice(s, "WARNING", &e);
+		reply_notice(s, "WARNING", &e);
 		err_clear(&e);
 	}
 	buf_clear(&names);
@@ -333,7 +333,7 @@ control_target(struct session *s, const struct grammar *g, struct err *e)
 	struct scope *f;
 
 	/* What has been bound some time ago may not be possible any more. */
-	if (!scopes_takes(s, g)) {
+	if (!executor_takes(s, g)) {
 		err_make(e, ERR_SCOPE_NO_TRANSACTION, grammar_tag(g));
 		return NULL;
 	}
@@ -346,7 +346,7 @@ control_target(struct session *s, const struct grammar *g, struct err *e)
 }
 
 enum verdict
-scopes_sweep_out(struct session *s, const char *statement)
+executor_sweep_out(struct session *s, const char *statement)
 {
 	struct scopes *sc = s->scopes;
 
@@ -361,7 +361,7 @@ scopes_sweep_out(struct session *s, const char *statement)
 	warn(s, statement, stack_outermost(&sc->stack));
 	if (session_gone(s))
 		return OVER;
-	scopes_begin_work(s);
+	frame_begin_work(s);
 	sc->answer_type = 0;
 	sc->inside = true;
 	exit_begin(sc, SCOPES_EXITING, stack_outermost(&sc->stack), true);
@@ -380,16 +380,16 @@ do_now(struct session *s, const struct grammar *g, struct err *e)
 	struct buf out;
 
 	if (g->verb == GRAMMAR_SHOW_SCOPES) {
-		scopes_show(s, s->scopes->answer_type);
+		listing_show(s, s->scopes->answer_type);
 		return true;
 	}
 	if (!(g->verb == GRAMMAR_USE ? use(s, g, e) : defer(s, g, e)))
 		return false;
 	buf_init(&out, 256);
 	msg_complete(&out, grammar_tag(g));
-	if (s->scopes->answer_type == 'Q' && !parts_more(s))
-		session_ready(s, &out);
-	session_send_buf(s, &out);
+	if (s->scopes->answer_type == 'Q' && !script_more(s))
+		reply_ready(s, &out);
+	reply_send_buf(s, &out);
 	buf_clear(&out);
 	return true;
 }
@@ -411,7 +411,7 @@ do_work(struct session *s, const struct grammar *g, struct err *e)
 	}
 	if (g->verb == GRAMMAR_EXIT && (target = exit_target(s, g, e)) == NULL)
 		return false;
-	if (g->verb == GRAMMAR_BEGIN && !scopes_takes(s, g)) {
+	if (g->verb == GRAMMAR_BEGIN && !executor_takes(s, g)) {
 		err_make(e, ERR_SCOPE_NO_TRANSACTION, grammar_tag(g));
 		return false;
 	}
@@ -421,7 +421,7 @@ do_work(struct session *s, const struct grammar *g, struct err *e)
 		return false;
 	if (session_gone(s))
 		return true;
-	scopes_begin_work(s);
+	frame_begin_work(s);
 	sc->inside = true;
 	if (target == NULL)
 		enter_begin(sc);
@@ -432,7 +432,7 @@ do_work(struct session *s, const struct grammar *g, struct err *e)
 }
 
 enum verdict
-scopes_do(struct session *s, struct grammar *g, char type)
+executor_do(struct session *s, struct grammar *g, char type)
 {
 	struct scopes *sc = scopes_of(s);
 	bool works =
@@ -455,13 +455,13 @@ scopes_do(struct session *s, struct grammar *g, char type)
 	grammar_free(g);
 	if (good)
 		return session_gone(s) ? OVER : DROP;
-	return scopes_refuse(s, type, &e);
+	return reply_refuse_message(s, type, &e);
 }
 
 /* ---- ordinary statements ---- */
 
 bool
-scopes_admit(struct session *s, unsigned set, const char *sql, size_t bytes, struct err *e)
+executor_admit(struct session *s, unsigned set, const char *sql, size_t bytes, struct err *e)
 {
 	const struct stack *st = &s->scopes->stack;
 	struct scope *base = stack_current(st), *top;
@@ -481,14 +481,14 @@ scopes_admit(struct session *s, unsigned set, const char *sql, size_t bytes, str
 		return false;
 	}
 	if ((set & SQLCLASS_SAVEPOINT) && scope_is_savepoint(top))
-		return points_follow(s->scopes, top, sql, bytes, e);
+		return savepoint_follow(s->scopes, top, sql, bytes, e);
 	return true;
 }
 
 /* ---- what the server says ---- */
 
 void
-scopes_heard(struct session *s)
+executor_heard(struct session *s)
 {
 	struct scopes *sc = s->scopes;
 	const struct progress *p = &s->lease->srv->progress;
@@ -523,7 +523,7 @@ scopes_heard(struct session *s)
 }
 
 void
-scopes_readable(struct session *s)
+executor_readable(struct session *s)
 {
 	struct scopes *sc = s->scopes;
 
@@ -536,21 +536,21 @@ scopes_readable(struct session *s)
 }
 
 void
-scopes_parked_readable(struct session *s, struct lease *l)
+executor_parked_readable(struct session *s, struct lease *l)
 {
 	/* Notices and changes of parameters at rest: the client looks elsewhere now. */
 	server_drop(l->srv);
 }
 
 void
-scopes_granted(struct session *s, struct lease *l)
+executor_granted(struct session *s, struct lease *l)
 {
-	scopes_fresh(s, l);
+	executor_fresh(s, l);
 	enter_granted(s->scopes);
 }
 
 void
-scopes_failed(struct session *s, struct lease *l, const struct err *e)
+executor_failed(struct session *s, struct lease *l, const struct err *e)
 {
 	struct err copy;
 
@@ -559,13 +559,13 @@ scopes_failed(struct session *s, struct lease *l, const struct err *e)
 }
 
 void
-scopes_ended(struct session *s, struct lease *l, struct todo *done, bool broken)
+executor_ended(struct session *s, struct lease *l, struct todo *done, bool broken)
 {
 	leave_ended(s->scopes);
 }
 
 void
-scopes_lost(struct session *s, struct lease *l)
+executor_lost(struct session *s, struct lease *l)
 {
 	struct scopes *sc = s->scopes;
 
@@ -578,7 +578,7 @@ scopes_lost(struct session *s, struct lease *l)
 }
 
 bool
-scopes_may_wait(struct session *s, struct err *e)
+executor_may_wait(struct session *s, struct err *e)
 {
 	struct waits *waits = &s->site->waits;
 	char *circle = NULL;
@@ -597,7 +597,7 @@ scopes_may_wait(struct session *s, struct err *e)
 }
 
 bool
-scopes_cancel(struct session *s, uint64_t requester)
+executor_cancel(struct session *s, uint64_t requester)
 {
 	struct scopes *sc = s->scopes;
 	struct err e;

@@ -11,50 +11,50 @@
 
 /* Does one statement, which is the caller's. The session is settled: nothing is under way. `type`:
  * of the message that it answers. Returns what judge() returns: DROP, or OVER. */
-enum verdict scopes_do(struct session *, struct grammar *, char type);
+enum verdict executor_do(struct session *, struct grammar *, char type);
 
-/* Has the text, a BEGIN, COMMIT or ROLLBACK of the client's, to do with a scope? Then scopes_do()
+/* Has the text, a BEGIN, COMMIT or ROLLBACK of the client's, to do with a scope? Then executor_do()
  * does it; otherwise it is one as any other. */
-bool scopes_takes(const struct session *, const struct grammar *);
+bool executor_takes(const struct session *, const struct grammar *);
 
 /* A statement by which a program's own pool takes a connection back ends all that is open, as
  * failed. Returns FORWARD if nothing is open any more; HOLD if that takes time: the message is
  * judged again then. `statement` is its name for people. */
-enum verdict scopes_sweep_out(struct session *, const char *statement);
+enum verdict executor_sweep_out(struct session *, const char *statement);
 
 /* May an ordinary statement of these SQLCLASS_... bits be run now? Then returns true; otherwise
  * *e says why not. */
-bool scopes_admit(struct session *, unsigned set, const char *sql, size_t bytes, struct err *e);
+bool executor_admit(struct session *, unsigned set, const char *sql, size_t bytes, struct err *e);
 
 /* Bytes have come from the server of session->lease, in SESSION_ACTIVE. */
-void scopes_heard(struct session *);
+void executor_heard(struct session *);
 
 /* The same in SESSION_SCOPE and SESSION_LEAVING. */
-void scopes_readable(struct session *);
+void executor_readable(struct session *);
 
 /* Of a lease that is not session->lease. */
-void scopes_parked_readable(struct session *, struct lease *);
-void scopes_granted(struct session *, struct lease *);
-void scopes_failed(struct session *, struct lease *, const struct err *);
-void scopes_ended(struct session *, struct lease *, struct todo *done, bool broken);
+void executor_parked_readable(struct session *, struct lease *);
+void executor_granted(struct session *, struct lease *);
+void executor_failed(struct session *, struct lease *, const struct err *);
+void executor_ended(struct session *, struct lease *, struct todo *done, bool broken);
 
 /* A lease was just taken for a scope: messages go by it. */
-void scopes_fresh(struct session *, struct lease *);
+void executor_fresh(struct session *, struct lease *);
 
 /* A plain statement has to wait for a server of the pool; the session may hold locks. Returns false
  * and *e if that would close a circle. */
-bool scopes_may_wait(struct session *, struct err *e);
+bool executor_may_wait(struct session *, struct err *e);
 
 /* The cancels of a lease have ended. */
-void scopes_calm(struct session *);
+void executor_calm(struct session *);
 
 /* A CancelRequest in SESSION_SCOPE. */
-bool scopes_cancel(struct session *, uint64_t requester);
+bool executor_cancel(struct session *, uint64_t requester);
 
 /* The server of a lease is gone, and the session will be told. */
-void scopes_lost(struct session *, struct lease *);
+void executor_lost(struct session *, struct lease *);
 
 /* All has been done: the client is answered. */
-void scopes_finish(struct scopes *);
+void executor_finish(struct scopes *);
 
 #endif

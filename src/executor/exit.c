@@ -72,13 +72,13 @@ fail(struct scopes *sc, const struct err *e, const struct buf *raw)
 	if (sc->doing == SCOPES_UNDOING || sc->doing == SCOPES_EXPIRING)
 		return;
 	if (f->suppress) {
-		scopes_notice(sc->session, "NOTICE", e);
+		reply_notice(sc->session, "NOTICE", e);
 		return;
 	}
 	if (raw)
-		scopes_fail_raw(sc, raw);
+		frame_fail_raw(sc, raw);
 	else
-		scopes_fail(sc, e);
+		frame_fail(sc, e);
 	/* As an exception that leaves a block: what is around it fails too. */
 	sc->rollback = true;
 }
@@ -118,7 +118,7 @@ statement_failed(struct scopes *sc)
 
 	err_make(&e, ERR_SCOPE_STATEMENT, f->name, talk_message(s));
 	memcpy(e.sqlstate, s->lease->srv->progress.error, sizeof e.sqlstate);
-	scopes_notice(s, "WARNING", &e);
+	reply_notice(s, "WARNING", &e);
 	err_clear(&e);
 	f->pool->stats.statement_fails++;
 	log_warnx("session", s->id, "scope statement failed", LOG_TEXT("name", f->name),
@@ -292,7 +292,7 @@ save(struct scopes *sc)
 		return;
 	}
 	buf_init(&sql, 1024 * 1024);
-	state_ask(s, true, &sql);
+	context_ask(s, true, &sql);
 	talk_ask(s, (char *)buf_data(&sql));
 	buf_clear(&sql);
 }
@@ -301,7 +301,7 @@ static void
 saved(struct scopes *sc)
 {
 	struct session *s = sc->session;
-	bool good = !talk_failed(s) && state_take(s, &sc->talk.kept);
+	bool good = !talk_failed(s) && context_take(s, &sc->talk.kept);
 	struct err e;
 
 	if (!good && strcmp(s->lease->srv->progress.error, "57014") == 0 &&
@@ -317,7 +317,7 @@ saved(struct scopes *sc)
 		return;
 	}
 	if (!good)
-		state_untold(s, s->lease->srv->progress.error);
+		context_untold(s, s->lease->srv->progress.error);
 	s->changed = s->undone = false;
 	release(sc);
 }
@@ -336,7 +336,7 @@ suppress(struct scopes *sc)
 				    sc->failure.len - FRAME_HEADER, 'C');
 	scope_fail(f, sqlstate ? sqlstate : "40000");
 	scope_failed(f, &e);
-	scopes_notice(sc->session, "NOTICE", &e);
+	reply_notice(sc->session, "NOTICE", &e);
 	err_clear(&e);
 	buf_reset(&sc->failure);
 	sc->rollback = sc->statement->rollback;
@@ -364,19 +364,19 @@ gone(struct scopes *sc)
 		f->expire_due = false;
 		scope_deferred_forget(f);
 		if (!scope_is_begin(f))
-			scopes_log_end(sc, f, TIMING_EXPIRED, "expired");
+			frame_log_end(sc, f, TIMING_EXPIRED, "expired");
 		else if (sc->session->slow && f->kind == SCOPE_IMPLICIT)
 			slow_frame(sc->session, f, "expired", sc->exit_us);
 		lock_leave(&f->hold);
 	} else {
-		scopes_pop(sc, f,
-			   f->state == SCOPE_EXPIRED ? TIMING_EXPIRED
-			   : sc->good                ? TIMING_SUCCESS
-						     : TIMING_ERROR,
-			   f->state == SCOPE_EXPIRED  ? "expired"
-			   : sc->good                 ? "success"
-			   : f->failed || f->error[0] ? "error"
-						      : "rolled back");
+		frame_pop(sc, f,
+			  f->state == SCOPE_EXPIRED ? TIMING_EXPIRED
+			  : sc->good                ? TIMING_SUCCESS
+						    : TIMING_ERROR,
+			  f->state == SCOPE_EXPIRED  ? "expired"
+			  : sc->good                 ? "success"
+			  : f->failed || f->error[0] ? "error"
+						     : "rolled back");
 	}
 	if (last)
 		sc->last = NULL;
@@ -565,7 +565,7 @@ exit_go(struct scopes *sc)
 		else if (!next(sc))
 			break;
 	}
-	scopes_finish(sc);
+	executor_finish(sc);
 }
 
 void

@@ -5,7 +5,7 @@
 
 #include "executor/executor.h"
 
-/* Begins them: all frames from the innermost to `last`. */
+/* Begins it: all frames from the innermost to `last`. */
 void exit_begin(struct scopes *, enum scopes_doing, struct scope *last, bool rollback);
 
 /* Goes on with it. */

@@ -97,17 +97,17 @@ tell(struct session *s, const struct scope *f)
 	if (s->lease->state == LEASE_HELD && s->lease->srv->progress.error[0])
 		return;
 	scopes_expired_error(f, &e);
-	session_log_error(s, &e);
+	reply_log_error(s, &e);
 	buf_init(&out, ERROR_MAX);
 	msg_err(&out, &e);
 	site_count_error(s->site, &e);
-	session_send_buf(s, &out);
+	reply_send_buf(s, &out);
 	buf_clear(&out);
 	err_clear(&e);
 }
 
 void
-scopes_settle(struct session *s)
+expire_settle(struct session *s)
 {
 	struct scopes *sc = s->scopes;
 	struct scope *f = first_due(sc), *top;
@@ -132,7 +132,7 @@ scopes_settle(struct session *s)
 		tell(s, f);
 	if (session_gone(s))
 		return;
-	scopes_begin_work(s);
+	frame_begin_work(s);
 	sc->answer_type = 0;
 	exit_begin(sc, SCOPES_EXPIRING, f, true);
 }
@@ -155,7 +155,7 @@ expire_plain(struct session *s, const struct scope *f, enum err_id why)
 }
 
 void
-scopes_expire(struct session *s, struct scope *f, enum err_id why)
+expire_scope(struct session *s, struct scope *f, enum err_id why)
 {
 	struct scopes *sc = s->scopes;
 	struct err e;
@@ -187,7 +187,7 @@ scopes_expire(struct session *s, struct scope *f, enum err_id why)
 	}
 	if (f->kind != SCOPE_IMPLICIT && sc->doing == SCOPES_NOTHING)
 		expire_plain(s, f, why);
-	scopes_settle(s);
+	expire_settle(s);
 }
 
 /* Statements at the end of a scope have the time of a cleanup. */
@@ -222,7 +222,7 @@ waits_too_long_for_user(const struct site *site, int64_t now)
 	LIST_EACH (n, &site->in_state[SESSION_SCOPE]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
-		if (scopes_look_up(s) && now - s->scopes->user_us >= USERS_WAIT_MAX)
+		if (enter_looks_up(s) && now - s->scopes->user_us >= USERS_WAIT_MAX)
 			return s;
 	}
 	return NULL;
@@ -243,7 +243,7 @@ sweep_look_ups(struct site *site, int64_t now)
 }
 
 void
-scopes_sweep(struct site *site)
+expire_sweep(struct site *site)
 {
 	int64_t now = loop_now_us(site->loop);
 	struct list_node *n, *after;
@@ -255,6 +255,6 @@ scopes_sweep(struct site *site)
 		struct session *s = LIST_OBJ(n, struct session, node);
 
 		if (s->scopes)
-			scopes_settle(s);
+			expire_settle(s);
 	}
 }

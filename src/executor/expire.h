@@ -7,12 +7,12 @@
 #include "session/scopes.h"
 
 /* The frame is to end as soon as possible, because of that limit. */
-void scopes_expire(struct session *, struct scope *, enum err_id);
+void expire_scope(struct session *, struct scope *, enum err_id);
 
 /* Goes on with what has to wait for the server to be at rest. */
-void scopes_settle(struct session *);
+void expire_settle(struct session *);
 
 /* Time limits. */
-void scopes_sweep(struct site *);
+void expire_sweep(struct site *);
 
 #endif

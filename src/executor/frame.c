@@ -12,7 +12,7 @@
 /* ---- the work ---- */
 
 void
-scopes_begin_work(struct session *s)
+frame_begin_work(struct session *s)
 {
 	session_set_state(s, SESSION_SCOPE);
 	stream_pause(&s->stream);
@@ -31,18 +31,18 @@ frame_settle_state(struct session *s)
 }
 
 void
-scopes_fail_raw(struct scopes *sc, const struct buf *message)
+frame_fail_raw(struct scopes *sc, const struct buf *message)
 {
 	if (sc->failure.len == 0)
 		buf_add(&sc->failure, buf_data(message), message->len);
 }
 
 void
-scopes_fail(struct scopes *sc, const struct err *e)
+frame_fail(struct scopes *sc, const struct err *e)
 {
 	if (sc->failure.len > 0)
 		return;
-	session_log_error(sc->session, e);
+	reply_log_error(sc->session, e);
 	msg_err(&sc->failure, e);
 	site_count_error(sc->session->site, e);
 }
@@ -71,7 +71,7 @@ frame_drop_implicit(struct scopes *sc)
 }
 
 void
-scopes_log_end(struct scopes *sc, struct scope *f, enum timing_outcome outcome, const char *word)
+frame_log_end(struct scopes *sc, struct scope *f, enum timing_outcome outcome, const char *word)
 {
 	struct session *s = sc->session;
 	int64_t now = loop_now_us(s->site->loop);
@@ -98,14 +98,14 @@ forget_deadline(struct scopes *sc, struct scope *f)
 }
 
 void
-scopes_pop(struct scopes *sc, struct scope *f, enum timing_outcome outcome, const char *word)
+frame_pop(struct scopes *sc, struct scope *f, enum timing_outcome outcome, const char *word)
 {
 	struct session *s = sc->session;
 
 	forget_deadline(sc, f);
 	/* One that has expired was counted then. */
 	if (!scope_is_begin(f) && f->state != SCOPE_EXPIRED)
-		scopes_log_end(sc, f, outcome, word);
+		frame_log_end(sc, f, outcome, word);
 	else if (s->slow && f->kind == SCOPE_IMPLICIT && f->state != SCOPE_EXPIRED)
 		slow_frame(s, f, word, sc->exit_us);
 	snprintf(sc->exited, sizeof sc->exited, "%s", f->name);

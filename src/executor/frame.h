@@ -6,23 +6,23 @@
 #include "base/err.h"
 #include "session/scopes.h"
 
-/* The session is at work until scopes_finish(). */
-void scopes_begin_work(struct session *);
+/* The session is at work until executor_finish(). */
+void frame_begin_work(struct session *);
 
 /* Outside of any work the state says whether messages go by a lease. */
 void frame_settle_state(struct session *);
 
 /* Keeps the first error as the answer. */
-void scopes_fail(struct scopes *, const struct err *);
-void scopes_fail_raw(struct scopes *, const struct buf *message);
+void frame_fail(struct scopes *, const struct err *);
+void frame_fail_raw(struct scopes *, const struct buf *message);
 
 /* A transaction of the client's own is plain again when nothing is open inside it. */
 void frame_drop_implicit(struct scopes *);
 
 /* The frame, innermost and holding nothing but a lock, is gone. */
-void scopes_pop(struct scopes *, struct scope *, enum timing_outcome, const char *word);
+void frame_pop(struct scopes *, struct scope *, enum timing_outcome, const char *word);
 
 /* The same is logged and counted of one that has expired and stays. */
-void scopes_log_end(struct scopes *, struct scope *, enum timing_outcome, const char *word);
+void frame_log_end(struct scopes *, struct scope *, enum timing_outcome, const char *word);
 
 #endif

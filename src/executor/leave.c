@@ -78,7 +78,7 @@ leave_go(struct scopes *sc)
 	sc->leaving = true;
 	while (sc->step != STEP_WAIT) {
 		if (sc->step == STEP_GONE && sc->frame)
-			scopes_pop(sc, sc->frame, TIMING_CANCELLED, "cancelled");
+			frame_pop(sc, sc->frame, TIMING_CANCELLED, "cancelled");
 		sc->frame = NULL;
 		sc->step = STEP_NEXT;
 		f = stack_innermost(&sc->stack);
@@ -118,7 +118,7 @@ begin(struct scopes *sc)
 	struct session *s = sc->session;
 	struct prepared_set *set = s->lease->srv ? &s->lease->srv->prepared : NULL;
 
-	parts_drop(s);
+	script_drop(s);
 	waits_end(&s->site->waits, s->id);
 	if (sc->timing)
 		evtimer_del(&sc->timer);
@@ -167,14 +167,14 @@ abandon(struct scopes *sc)
 			if (l->state == LEASE_HELD)
 				lease_end(l, sc->gone_why);
 		}
-		scopes_pop(sc, f, TIMING_CANCELLED, "abandoned");
+		frame_pop(sc, f, TIMING_CANCELLED, "abandoned");
 	}
 	lease_leave(&s->own);
 	lease_forget(&s->own);
 }
 
 bool
-scopes_leave(struct session *s, enum cleanup_why why, const char *text)
+leave_scopes(struct session *s, enum cleanup_why why, const char *text)
 {
 	struct scopes *sc = s->scopes;
 

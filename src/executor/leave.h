@@ -10,7 +10,7 @@
 
 /* It is to be closed. Returns true if that has to wait until its scopes have ended:
  * session_close() is called again then. */
-bool scopes_leave(struct session *, enum cleanup_why, const char *text);
+bool leave_scopes(struct session *, enum cleanup_why, const char *text);
 
 /* A cleanup has ended. */
 void leave_ended(struct scopes *);

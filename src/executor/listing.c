@@ -25,7 +25,7 @@ format_of(const struct scopes_formats *f, unsigned column)
 }
 
 void
-scopes_describe(struct buf *out, const struct scopes_formats *formats)
+listing_describe(struct buf *out, const struct scopes_formats *formats)
 {
 	struct msg_column list[NCOLUMNS];
 
@@ -36,7 +36,7 @@ scopes_describe(struct buf *out, const struct scopes_formats *formats)
 }
 
 void
-scopes_view(const struct session *s, struct scope *f, struct scope_view *v)
+listing_view(const struct session *s, struct scope *f, struct scope_view *v)
 {
 	const struct stack *st = &s->scopes->stack;
 	struct scope *base = scope_base(f);
@@ -92,7 +92,7 @@ plain_waited(const struct session *s, int64_t since_us)
 }
 
 bool
-scopes_view_plain(const struct session *s, struct scope_view *v)
+listing_view_plain(const struct session *s, struct scope_view *v)
 {
 	const struct server *srv = s->own.state == LEASE_HELD ? s->own.srv : NULL;
 	bool failed = s->begun == BEGUN_FAILED ||
@@ -172,7 +172,7 @@ show_row(const struct scope_view *v, unsigned level, const struct scopes_formats
 }
 
 void
-scopes_show(struct session *s, char type)
+listing_show(struct session *s, char type)
 {
 	struct scopes_formats formats = {0};
 	struct scope_view v;
@@ -183,19 +183,19 @@ scopes_show(struct session *s, char type)
 
 	buf_init(&out, 1024 * 1024);
 	if (type == 'Q')
-		scopes_describe(&out, &formats);
+		listing_describe(&out, &formats);
 	else
 		formats = s->scopes->formats;
 	LIST_EACH (n, &s->scopes->stack.frames) {
-		scopes_view(s, LIST_OBJ(n, struct scope, node), &v);
+		listing_view(s, LIST_OBJ(n, struct scope, node), &v);
 		show_row(&v, ++level, &formats, &out);
 	}
-	if (scopes_view_plain(s, &v))
+	if (listing_view_plain(s, &v))
 		show_row(&v, ++level, &formats, &out);
 	snprintf(tag, sizeof tag, "SHOW %u", level);
 	msg_complete(&out, tag);
-	if (type == 'Q' && !parts_more(s))
-		session_ready(s, &out);
-	session_send_buf(s, &out);
+	if (type == 'Q' && !script_more(s))
+		reply_ready(s, &out);
+	reply_send_buf(s, &out);
 	buf_clear(&out);
 }

@@ -17,17 +17,17 @@ struct scope_view {
 	int64_t deadline_us; /* that are left, at least 0; -1: there is none */
 	int backend_pid;     /* of its server; 0: it has none now */
 };
-void scopes_view(const struct session *, struct scope *, struct scope_view *);
+void listing_view(const struct session *, struct scope *, struct scope_view *);
 
 /* The same of a transaction of BEGIN that is no frame: no scope was entered in it. It is the
  * innermost of all, and may be one that no server knows of yet, or that has ended and whose client
  * has not said so. Returns false if there is none. */
-bool scopes_view_plain(const struct session *, struct scope_view *);
+bool listing_view_plain(const struct session *, struct scope_view *);
 
 /* RowDescription of SHOW SCOPES. */
-void scopes_describe(struct buf *, const struct scopes_formats *);
+void listing_describe(struct buf *, const struct scopes_formats *);
 
 /* Answers SHOW SCOPES; `type` is that of the message. */
-void scopes_show(struct session *, char type);
+void listing_show(struct session *, char type);
 
 #endif

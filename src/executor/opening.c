@@ -204,7 +204,7 @@ opening_start(struct scopes *sc)
 	struct session *s = sc->session;
 	struct buf sql;
 
-	if (scope_is_savepoint(sc->frame) || (!state_differs(s) && !sequences_due(s))) {
+	if (scope_is_savepoint(sc->frame) || (!context_differs(s) && !sequences_due(s))) {
 		telling_send(s);
 		if (s->state == SESSION_SCOPE)
 			send_begin(sc);
@@ -213,8 +213,8 @@ opening_start(struct scopes *sc)
 	buf_init(&sql, 1024 * 1024);
 	if (sequences_due(s))
 		buf_add_fmt(&sql, "DISCARD SEQUENCES; ");
-	if (state_differs(s))
-		state_change(s, &sql);
+	if (context_differs(s))
+		context_change(s, &sql);
 	buf_add_u8(&sql, 0);
 	talk_query(s, (char *)buf_data(&sql));
 	sc->talk.setup = true;
@@ -266,7 +266,7 @@ refused(struct scopes *sc)
 		return;
 	}
 	/* Another server may take the session's parameters. */
-	if (sc->step == STEP_SETUP && state_may_be_taken(sc->session) &&
+	if (sc->step == STEP_SETUP && context_may_be_taken(sc->session) &&
 	    strcmp(sc->session->lease->srv->progress.error, "57014") != 0 &&
 	    sc->session->lease == sc->frame->lease) {
 		enter_again(sc);
@@ -277,7 +277,7 @@ refused(struct scopes *sc)
 	if (sc->step == STEP_SETUP && ++sc->attempts < SCOPES_ATTEMPTS &&
 	    strcmp(sc->session->lease->srv->progress.error, "57014") == 0)
 		return;
-	scopes_fail_raw(sc, &sc->talk.error);
+	frame_fail_raw(sc, &sc->talk.error);
 	sc->doing = SCOPES_UNDOING;
 }
 
@@ -293,7 +293,7 @@ opening_heard(struct scopes *sc)
 	}
 	switch (sc->step) {
 	case STEP_SETUP:
-		state_taken(s);
+		context_taken(s);
 		if (sequences_due(s))
 			sequences_gone(s);
 		telling_send(s);

@@ -21,7 +21,7 @@ acknowledge(struct session *s, char type)
 {
 	uint8_t message[] = {(uint8_t)type, 0, 0, 0, 4};
 
-	session_send(s, message, sizeof message);
+	reply_send(s, message, sizeof message);
 	return session_gone(s) ? OVER : DROP;
 }
 
@@ -31,11 +31,11 @@ malformed(struct session *s, char type)
 	struct err e;
 
 	err_make(&e, ERR_MALFORMED);
-	return scopes_refuse(s, type, &e);
+	return reply_refuse_message(s, type, &e);
 }
 
 enum verdict
-named_parse(struct session *s, const struct message *m, const char *sql, size_t bytes)
+portal_parse(struct session *s, const struct message *m, const char *sql, size_t bytes)
 {
 	struct scopes *sc = s->scopes;
 	const char *name = (const char *)m->body;
@@ -46,21 +46,21 @@ named_parse(struct session *s, const struct message *m, const char *sql, size_t 
 
 	if (m->have < m->bytes) {
 		err_make(&e, ERR_SCOPE_TOO_LONG, SESSION_WHOLE_MAX);
-		return scopes_refuse(s, 'P', &e);
+		return reply_refuse_message(s, 'P', &e);
 	}
 	if (!formed_well('P', m->body, m->bytes))
 		return malformed(s, 'P');
 	if (*name && (named_by_name(&sc->statements, name) ||
 		      (s->names && names_have(s->names, name, strlen(name))))) {
 		err_make(&e, ERR_STATEMENT_EXISTS, name);
-		return scopes_refuse(s, 'P', &e);
+		return reply_refuse_message(s, 'P', &e);
 	}
 	if (sc->statements.count >= NAMED_MAX) {
 		err_make(&e, ERR_SCOPE_TOO_MANY, "prepared scope statements", NAMED_MAX);
-		return scopes_refuse(s, 'P', &e);
+		return reply_refuse_message(s, 'P', &e);
 	}
-	if ((g = parts_parse(s, sql, bytes, &e)) == NULL)
-		return scopes_refuse(s, 'P', &e);
+	if ((g = split_parse(s, sql, bytes, &e)) == NULL)
+		return reply_refuse_message(s, 'P', &e);
 	if (*name == 0) {
 		named_drop_name(&sc->statements, "");
 		unnamed_forget(&s->unnamed,
@@ -195,23 +195,23 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 
 	if (m->have < m->bytes) {
 		err_make(&e, ERR_SCOPE_TOO_LONG, SESSION_WHOLE_MAX);
-		return scopes_refuse(s, 'B', &e);
+		return reply_refuse_message(s, 'B', &e);
 	}
 	reader_init(&r, m->body, m->bytes);
 	portal = reader_str(&r);
 	reader_str(&r);
 	if (*portal && named_by_name(&sc->portals, portal)) {
 		err_make(&e, ERR_PORTAL_EXISTS, portal);
-		return scopes_refuse(s, 'B', &e);
+		return reply_refuse_message(s, 'B', &e);
 	}
 	if (sc->portals.count >= NAMED_MAX) {
 		err_make(&e, ERR_SCOPE_TOO_MANY, "portals of scope statements", NAMED_MAX);
-		return scopes_refuse(s, 'B', &e);
+		return reply_refuse_message(s, 'B', &e);
 	}
 	g = grammar_copy(st->statement);
 	if (!bind_values(st, &r, g, &e)) {
 		grammar_free(g);
-		return scopes_refuse(s, 'B', &e);
+		return reply_refuse_message(s, 'B', &e);
 	}
 	result_formats(&r, &formats);
 	named_drop_name(&sc->portals, "");
@@ -234,12 +234,12 @@ describe_message(struct session *s, const struct scope_named *named, bool statem
 		msg_end(&out, at);
 	}
 	if (named->statement->verb == GRAMMAR_SHOW_SCOPES) {
-		scopes_describe(&out, &named->formats);
+		listing_describe(&out, &named->formats);
 	} else {
 		at = msg_begin(&out, 'n');
 		msg_end(&out, at);
 	}
-	session_send_buf(s, &out);
+	reply_send_buf(s, &out);
 	buf_clear(&out);
 	return session_gone(s) ? OVER : DROP;
 }
@@ -253,11 +253,11 @@ execute_message(struct session *s, struct scope_named *portal)
 	portal->statement = NULL;
 	s->scopes->formats = portal->formats;
 	named_drop(&s->scopes->portals, portal);
-	return scopes_do(s, g, 'E');
+	return executor_do(s, g, 'E');
 }
 
 enum verdict
-named_message(struct session *s, const struct message *m, struct scope_named *named)
+portal_message(struct session *s, const struct message *m, struct scope_named *named)
 {
 	if (m->have == m->bytes && !formed_well(m->type, m->body, m->bytes))
 		return malformed(s, m->type);

@@ -1,5 +1,5 @@
-/* named: scope statements that are prepared, and their portals. The session is settled: nothing of
- * the client's is under way. */
+/* portal: the messages about scope statements that are prepared, and their portals. The session is
+ * settled: nothing of the client's is under way. */
 #ifndef PGWITH_EXECUTOR_PORTAL_H
 #define PGWITH_EXECUTOR_PORTAL_H
 
@@ -10,9 +10,9 @@ struct scopes;
 struct scope_named;
 
 /* A Parse whose text, `sql`, is a scope statement. */
-enum verdict named_parse(struct session *, const struct message *, const char *sql, size_t bytes);
+enum verdict portal_parse(struct session *, const struct message *, const char *sql, size_t bytes);
 
 /* A Bind, Describe, Execute or Close of one. */
-enum verdict named_message(struct session *, const struct message *, struct scope_named *);
+enum verdict portal_message(struct session *, const struct message *, struct scope_named *);
 
 #endif

@@ -56,7 +56,7 @@ follow(struct scopes *sc, struct scope *f, enum sqltext_word first, struct sqlte
 }
 
 bool
-points_follow(struct scopes *sc, struct scope *f, const char *sql, size_t bytes, struct err *e)
+savepoint_follow(struct scopes *sc, struct scope *f, const char *sql, size_t bytes, struct err *e)
 {
 	struct progress *p = &sc->session->lease->srv->progress;
 	struct sqltext at;

@@ -144,19 +144,19 @@ part_ended(struct session *s)
 	sc->part_sent = false;
 	if (!sc->part_failed)
 		return;
-	parts_drop(s);
+	script_drop(s);
 	buf_init(&out, 16);
-	session_ready(s, &out);
-	session_send_buf(s, &out);
+	reply_ready(s, &out);
+	reply_send_buf(s, &out);
 	buf_clear(&out);
 }
 
 void
-parts_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *data, size_t bytes))
+split_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *data, size_t bytes))
 {
 	struct scopes *sc = s->scopes;
 
-	while (parts_pending(s)) {
+	while (script_pending(s)) {
 		struct buf message;
 		const char *text;
 		size_t used;
@@ -228,7 +228,7 @@ settled(struct session *s)
 }
 
 void
-parts_sync(struct session *s)
+split_sync(struct session *s)
 {
 	struct scopes *sc = s->scopes;
 	struct progress *p;
@@ -249,7 +249,7 @@ parts_sync(struct session *s)
 /* ---- one statement ---- */
 
 struct grammar *
-parts_parse(struct session *s, const char *sql, size_t bytes, struct err *e)
+split_parse(struct session *s, const char *sql, size_t bytes, struct err *e)
 {
 	struct grammar *g;
 	struct grammar_error ge;
@@ -279,7 +279,7 @@ parses(struct session *s, const char *sql, size_t bytes, struct err *e)
 		n = part_of(s->scopes, sql + at, bytes - at);
 		if (!is_scope(s->scopes, sql + at, n))
 			continue;
-		g = parts_parse(s, sql + at, n, e);
+		g = split_parse(s, sql + at, n, e);
 		if (g == NULL) {
 			e->position += sqltext_characters(sql, at, s->scopes->lexing);
 			return false;
@@ -310,7 +310,7 @@ split(struct session *s, const char *sql, size_t bytes)
 	struct err e;
 
 	if (!parses(s, sql, bytes, &e))
-		return scopes_refuse(s, 'Q', &e);
+		return reply_refuse_message(s, 'Q', &e);
 	buf_reset(&sc->parts);
 	buf_add(&sc->parts, sql, bytes);
 	sc->chars = 0;
@@ -342,7 +342,7 @@ reset(struct session *s, const char *sql, size_t bytes)
 		return FORWARD;
 	if (stmt.first[0] == SQLWORD_RESET && (scopes_plain(s) || stack_begin(&s->scopes->stack)))
 		return FORWARD;
-	return scopes_sweep_out(s, reset_of(&stmt));
+	return executor_sweep_out(s, reset_of(&stmt));
 }
 
 /* A BEGIN, COMMIT or ROLLBACK of the client's, or what ends all scopes. The session is settled. */
@@ -356,8 +356,8 @@ control(struct session *s, struct message *m, const char *sql, size_t bytes)
 	if (v != FORWARD)
 		return v;
 	g = block_parse(sql, bytes, s->scopes->lexing);
-	if (g && scopes_takes(s, g))
-		return scopes_do(s, g, 'Q');
+	if (g && executor_takes(s, g))
+		return executor_do(s, g, 'Q');
 	grammar_free(g);
 	return admit(s, m, m->set, sql, bytes);
 }
@@ -371,7 +371,7 @@ query(struct session *s, struct message *m, const char *sql, size_t bytes)
 
 	if (m->have < m->bytes || m->bytes > SESSION_WHOLE_MAX - 16) {
 		err_make(&e, ERR_SCOPE_TOO_LONG, SESSION_WHOLE_MAX - 16);
-		return scopes_refuse(s, m->type, &e);
+		return reply_refuse_message(s, m->type, &e);
 	}
 	if ((v = settled(s)) != FORWARD)
 		return v;
@@ -379,13 +379,13 @@ query(struct session *s, struct message *m, const char *sql, size_t bytes)
 		return split(s, sql, bytes);
 	if (!(m->set & SQLCLASS_SCOPE))
 		return control(s, m, sql, bytes);
-	g = parts_parse(s, sql, bytes, &e);
+	g = split_parse(s, sql, bytes, &e);
 	if (g && g->nparams > 0) {
 		grammar_free(g);
 		err_make(&e, ERR_SCOPE_SYNTAX, "there is no parameter $1 in a simple query");
-		return scopes_refuse(s, m->type, &e);
+		return reply_refuse_message(s, m->type, &e);
 	}
-	return g ? scopes_do(s, g, 'Q') : scopes_refuse(s, m->type, &e);
+	return g ? executor_do(s, g, 'Q') : reply_refuse_message(s, m->type, &e);
 }
 
 /* ---- the extended protocol ---- */
@@ -446,7 +446,7 @@ admit(struct session *s, struct message *m, unsigned set, const char *sql, size_
 		return FORWARD;
 	if ((v = settled(s)) != FORWARD)
 		return v;
-	if (scopes_admit(s, set, sql, bytes, &e))
+	if (executor_admit(s, set, sql, bytes, &e))
 		return FORWARD;
 	/* In a transaction of the client's own it is an error as any other. */
 	if (e.id == ERR_SAVEPOINT_UNKNOWN && s->lease->srv->progress.status == 'T') {
@@ -454,7 +454,7 @@ admit(struct session *s, struct message *m, unsigned set, const char *sql, size_
 		err_clear(&e);
 		return v;
 	}
-	return scopes_refuse(s, m->type, &e);
+	return reply_refuse_message(s, m->type, &e);
 }
 
 /* What is new takes the place of a scope statement or portal without a name. */
@@ -481,8 +481,8 @@ bind_control(struct session *s, const struct message *m, const char *sql, size_t
 	if ((v = reset(s, sql, bytes)) != FORWARD)
 		return v;
 	named.statement = block_parse(sql, bytes, s->scopes->lexing);
-	if (named.statement && scopes_takes(s, named.statement))
-		v = named_message(s, m, &named);
+	if (named.statement && executor_takes(s, named.statement))
+		v = portal_message(s, m, &named);
 	grammar_free(named.statement);
 	return v;
 }
@@ -512,9 +512,9 @@ parse_control(struct session *s, const struct message *m, const char *sql, size_
 	if (!scopes_expired(s))
 		return FORWARD;
 	g = block_parse(sql, bytes, s->scopes->lexing);
-	ours = g && scopes_takes(s, g);
+	ours = g && executor_takes(s, g);
 	grammar_free(g);
-	return ours ? named_parse(s, m, sql, bytes) : FORWARD;
+	return ours ? portal_parse(s, m, sql, bytes) : FORWARD;
 }
 
 static enum verdict
@@ -536,12 +536,12 @@ extended(struct session *s, struct message *m)
 		return FORWARD;
 	if (m->type == 'P') {
 		if (m->set & SQLCLASS_SCOPE)
-			return (v = settled(s)) == FORWARD ? named_parse(s, m, sql, bytes) : v;
+			return (v = settled(s)) == FORWARD ? portal_parse(s, m, sql, bytes) : v;
 		if (*first && named_statement(s->scopes, first)) {
 			if ((v = settled(s)) != FORWARD)
 				return v;
 			err_make(&e, ERR_STATEMENT_EXISTS, first);
-			return scopes_refuse(s, 'P', &e);
+			return reply_refuse_message(s, 'P', &e);
 		}
 		replaces(s, m, first);
 		if (is_failed(s) && (v = parse_control(s, m, sql, bytes)) != FORWARD)
@@ -562,7 +562,7 @@ extended(struct session *s, struct message *m)
 	}
 	if ((v = settled(s)) != FORWARD)
 		return v;
-	return named_message(s, m, named);
+	return portal_message(s, m, named);
 }
 
 /* A Sync. Of a transaction that has expired no server knows: that which messages go by is another
@@ -577,14 +577,14 @@ synced(struct session *s)
 	    !progress_at_rest(&s->lease->srv->progress))
 		return FORWARD;
 	buf_init(&out, 16);
-	session_ready(s, &out);
-	session_send_buf(s, &out);
+	reply_ready(s, &out);
+	reply_send_buf(s, &out);
 	buf_clear(&out);
 	return session_gone(s) ? OVER : DROP;
 }
 
 enum verdict
-parts_judge(struct session *s, struct message *m)
+split_judge(struct session *s, struct message *m)
 {
 	struct scopes *sc = scopes_of(s);
 	const char *sql;
@@ -594,7 +594,7 @@ parts_judge(struct session *s, struct message *m)
 	if (m->type == 'd' || m->type == 'c' || m->type == 'f')
 		return FORWARD;
 	/* What came behind a text waits until all of that is done. */
-	if (!sc->in_part && parts_pending(s))
+	if (!sc->in_part && script_pending(s))
 		return HOLD;
 	if (s->state == SESSION_ACTIVE && progress_copies_in(&s->lease->srv->progress))
 		return FORWARD;

@@ -14,7 +14,7 @@ own_first(const struct session *s)
 }
 
 bool
-relay_cancel(struct session *s, uint64_t requester)
+cancel_statement(struct session *s, uint64_t requester)
 {
 	if (own_first(s)) {
 		s->cancel_due = true;
@@ -30,28 +30,28 @@ relay_cancel(struct session *s, uint64_t requester)
 }
 
 void
-relay_cancel_late(struct session *s)
+cancel_late(struct session *s)
 {
 	if (!s->cancel_due || s->lease->state != LEASE_HELD || own_first(s))
 		return;
 	s->cancel_due = false;
-	relay_cancel(s, 0);
+	cancel_statement(s, 0);
 }
 
 bool
-session_cancel(struct session *s, uint64_t requester)
+cancel_session(struct session *s, uint64_t requester)
 {
 	struct err e;
 
 	switch (s->state) {
 	case SESSION_SETUP:
 	case SESSION_ACTIVE:
-		return relay_cancel(s, requester);
+		return cancel_statement(s, requester);
 	case SESSION_SCOPE:
-		return scopes_cancel(s, requester);
+		return executor_cancel(s, requester);
 	case SESSION_WAITING:
 		err_make(&e, ERR_CANCELED_WAITING, s->pool->conf->name);
-		session_give_up(s, &e);
+		inbound_give_up(s, &e);
 		err_clear(&e);
 		return false;
 	case SESSION_CONSOLE:

@@ -9,13 +9,13 @@
 
 /* A cancel of this session's client: what runs now, or the wait. `requester` is the session to be
  * closed when that has been done. Returns false if there is nothing to wait for. */
-bool session_cancel(struct session *, uint64_t requester);
+bool cancel_session(struct session *, uint64_t requester);
 
 /* A cancel of what the server that it holds runs for it, by and by if that is not yet the
  * client's own. Returns false if there is nothing to wait for. */
-bool relay_cancel(struct session *, uint64_t requester);
+bool cancel_statement(struct session *, uint64_t requester);
 
 /* A cancel came before the client's own statement could run: now it can. */
-void relay_cancel_late(struct session *);
+void cancel_late(struct session *);
 
 #endif

@@ -45,7 +45,7 @@ protocol_violation(struct session *s, const char *what)
 /* ---- entering ---- */
 
 void
-request_failed(struct session *s, char type, const struct err *e)
+inbound_failed(struct session *s, char type, const struct err *e)
 {
 	if (s->state == SESSION_WAITING && slow_wanted(s->pool)) {
 		slow_watch(s);
@@ -58,8 +58,8 @@ request_failed(struct session *s, char type, const struct err *e)
 		return;
 	}
 	/* The message that could not get a server is answered by the error. */
-	if (parts_pending(s)) {
-		parts_drop(s);
+	if (script_pending(s)) {
+		script_drop(s);
 	} else if (s->in.len >= FRAME_HEADER) {
 		struct frame f;
 
@@ -71,35 +71,35 @@ request_failed(struct session *s, char type, const struct err *e)
 			buf_drop(&s->in, s->in.len);
 		}
 	}
-	session_refuse(s, type, e);
+	reply_refuse(s, type, e);
 	stream_resume(&s->stream);
-	request_resume(s);
+	inbound_resume(s);
 }
 
 void
-session_give_up(struct session *s, const struct err *e)
+inbound_give_up(struct session *s, const struct err *e)
 {
 	/* What it waits with is the first message that is kept. */
-	char type = s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q';
+	char type = s->in.len && !script_pending(s) ? (char)*buf_data(&s->in) : 'Q';
 
 	lease_leave(s->lease);
 	waits_end(&s->site->waits, s->id);
-	request_failed(s, type, e);
+	inbound_failed(s, type, e);
 }
 
 static enum verdict
 need_server(struct session *s, char type)
 {
 	struct err e;
-	int r = relay_enter(s, &e);
+	int r = outbound_enter(s, &e);
 
 	if (r == 0) {
-		relay_begin(s);
+		outbound_begin(s);
 		return s->state == SESSION_ACTIVE  ? FORWARD
 		       : s->state == SESSION_SETUP ? HOLD
 						   : OVER;
 	}
-	if (r == -E_AGAIN && !scopes_may_wait(s, &e))
+	if (r == -E_AGAIN && !executor_may_wait(s, &e))
 		r = -E_STATE;
 	if (r == -E_AGAIN) {
 		session_set_state(s, SESSION_WAITING);
@@ -109,7 +109,7 @@ need_server(struct session *s, char type)
 	if (e.id == ERR_SHUTDOWN)
 		session_fail(s, &e);
 	else
-		session_refuse(s, type, &e);
+		reply_refuse(s, type, &e);
 	err_clear(&e);
 	return s->state == SESSION_IDLE ? DROP : OVER;
 }
@@ -125,7 +125,7 @@ without_lease(struct session *s, struct message *m)
 	switch (m->type) {
 	case 'Q':
 		if (s->refused && (m->set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
-			state_give_in(s);
+			context_give_in(s);
 		s->probes = (m->set & SQLMENTION_TEMP_BUFFERS) != 0;
 		if ((s->begun != BEGUN_NOT || m->set == SQLCLASS_BEGIN) && m->have == m->bytes &&
 		    formed_well('Q', m->body, m->bytes) &&
@@ -141,22 +141,22 @@ without_lease(struct session *s, struct message *m)
 	case 'C':
 		if (begin_refuses(s, m->set)) {
 			err_make(&e, ERR_IN_FAILED_TRANSACTION, s->pool->conf->name);
-			session_refuse(s, m->type, &e);
+			reply_refuse(s, m->type, &e);
 			err_clear(&e);
 			return session_gone(s) ? OVER : DROP;
 		}
 		if (statement_adopted(s, m))
 			return session_gone(s) ? OVER : DROP;
 		if (s->refused && (m->set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
-			state_give_in(s);
+			context_give_in(s);
 		s->probes = (m->set & SQLMENTION_TEMP_BUFFERS) != 0;
 		return need_server(s, m->type);
 	case 'S':
 		if (m->bytes > 0)
 			return need_server(s, m->type);
 		buf_init(&out, 16);
-		session_ready(s, &out);
-		session_send_buf(s, &out);
+		reply_ready(s, &out);
+		reply_send_buf(s, &out);
 		buf_clear(&out);
 		return s->state == SESSION_IDLE ? DROP : OVER;
 	case 'H': /* nothing to flush */
@@ -287,7 +287,7 @@ with_lease(struct session *s, struct message *m)
 	}
 	if (sequences_refuses(s, m->set)) {
 		err_make(&e, ERR_SEQUENCES);
-		session_refuse(s, m->type, &e);
+		reply_refuse(s, m->type, &e);
 		err_clear(&e);
 		return session_gone(s) ? OVER : DROP;
 	}
@@ -344,7 +344,7 @@ no_transaction(struct session *s, char type)
 	if (s->state == SESSION_ACTIVE)
 		session_fail(s, &e);
 	else
-		session_refuse(s, type, &e);
+		reply_refuse(s, type, &e);
 	err_clear(&e);
 	return session_gone(s) ? OVER : DROP;
 }
@@ -369,7 +369,7 @@ is_owed(const struct session *s)
 {
 	const struct progress *p;
 
-	if (stream_queued(&s->stream) > 0 || (s->scopes && parts_pending(s)))
+	if (stream_queued(&s->stream) > 0 || (s->scopes && script_pending(s)))
 		return true;
 	switch (s->state) {
 	case SESSION_WAITING:
@@ -395,7 +395,7 @@ static bool
 may_wait_yet(const struct session *s)
 {
 	return s->state == SESSION_WAITING || s->state == SESSION_SETUP ||
-	       s->state == SESSION_SCOPE || (s->scopes && parts_pending(s));
+	       s->state == SESSION_SCOPE || (s->scopes && script_pending(s));
 }
 
 static enum verdict
@@ -450,7 +450,7 @@ judge(struct session *s, struct message *m)
 		m->set &= ~ANSWERED_HERE;
 	if (s->begun == BEGUN_EXPIRED)
 		return begin_expired(s, m);
-	if ((s->scopes || (m->set & SQLCLASS_SCOPE)) && (v = parts_judge(s, m)) != FORWARD)
+	if ((s->scopes || (m->set & SQLCLASS_SCOPE)) && (v = split_judge(s, m)) != FORWARD)
 		return v;
 	if ((m->set & SQLCLASS_BEGIN) && s->mode == CONF_STATEMENT)
 		return no_transaction(s, m->type);
@@ -623,7 +623,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 	}
 	flush(s, data, &from, at);
 	if (s->scopes)
-		parts_sync(s);
+		split_sync(s);
 	return at;
 }
 
@@ -669,7 +669,7 @@ dispatch(struct session *s, const uint8_t *data, size_t bytes)
 }
 
 void
-request_resume(struct session *s)
+inbound_resume(struct session *s)
 {
 	size_t used;
 
@@ -689,8 +689,8 @@ request_resume(struct session *s)
 	 */
 	do {
 		used = 0;
-		if (s->scopes && parts_pending(s))
-			parts_run(s, handle);
+		if (s->scopes && script_pending(s))
+			split_run(s, handle);
 		if (session_gone(s))
 			return;
 		if (s->in.len > 0)
@@ -698,7 +698,7 @@ request_resume(struct session *s)
 		if (session_gone(s))
 			return;
 		buf_drop(&s->in, used);
-	} while (used > 0 && s->scopes && parts_pending(s));
+	} while (used > 0 && s->scopes && script_pending(s));
 	mind_server(s);
 }
 
@@ -727,7 +727,7 @@ end_with_terminate(const uint8_t *data, size_t bytes)
 }
 
 bool
-request_said_terminate(const struct session *s)
+inbound_said_terminate(const struct session *s)
 {
 	uint8_t last[FRAME_HEADER];
 
@@ -742,7 +742,7 @@ read_failed(struct session *s, ssize_t r)
 	if (r == -E_AGAIN)
 		return;
 	/* It is kept behind what is not done yet. */
-	if (s->in.len == 0 || !request_said_terminate(s))
+	if (s->in.len == 0 || !inbound_said_terminate(s))
 		session_close(s, CLEANUP_CLIENT_GONE, "client gone");
 	else if (s->in.len > FRAME_HEADER || may_wait_yet(s))
 		stream_pause(&s->stream);
@@ -751,7 +751,7 @@ read_failed(struct session *s, ssize_t r)
 }
 
 void
-request_readable(struct session *s)
+inbound_readable(struct session *s)
 {
 	size_t room, used;
 	uint8_t *to;
@@ -772,8 +772,8 @@ request_readable(struct session *s)
 			s->pool->stats.received += (uint64_t)r;
 		if (used < (size_t)r)
 			buf_add(&s->in, to + used, (size_t)r - used);
-		if (s->scopes && parts_pending(s))
-			request_resume(s);
+		if (s->scopes && script_pending(s))
+			inbound_resume(s);
 		else
 			mind_server(s);
 		return;
@@ -794,7 +794,7 @@ request_readable(struct session *s)
 	buf_grew(&s->in, (size_t)r);
 	if (s->pool)
 		s->pool->stats.received += (uint64_t)r;
-	request_resume(s);
+	inbound_resume(s);
 }
 
 /* ---- the stream ---- */
@@ -820,7 +820,7 @@ on_readable(struct stream *st, void *arg)
 	case SESSION_CLOSED:
 		return;
 	default:
-		request_readable(s);
+		inbound_readable(s);
 	}
 }
 
@@ -839,7 +839,7 @@ on_drained(struct stream *st, void *arg)
 	if (s->state == SESSION_IDLE || s->state == SESSION_ACTIVE || s->state == SESSION_CONSOLE) {
 		if (!s->held)
 			stream_resume(st);
-		request_resume(s);
+		inbound_resume(s);
 	}
 }
 
@@ -853,7 +853,7 @@ is_waiting(const struct session *s)
 	case SESSION_LOOKUP:
 		return true;
 	case SESSION_SCOPE:
-		return scopes_wait(s);
+		return enter_waits(s);
 	default:
 		return s->state == SESSION_CONSOLE && s->held;
 	}
@@ -866,7 +866,7 @@ on_hangup(struct stream *st, void *arg)
 {
 	struct session *s = arg;
 
-	if (!is_waiting(s) && request_said_terminate(s))
+	if (!is_waiting(s) && inbound_said_terminate(s))
 		return false;
 	session_close(s, CLEANUP_CLIENT_GONE, "client gone");
 	return true;
@@ -876,8 +876,8 @@ static const struct stream_ops stream_ops = {on_readable, on_drained, on_hangup}
 
 const struct session_ops inbound_session_ops = {
     .stream = &stream_ops,
-    .lease = &relay_lease_ops,
-    .resume = request_resume,
-    .give_up = session_give_up,
-    .leave = scopes_leave,
+    .lease = &outbound_lease_ops,
+    .resume = inbound_resume,
+    .give_up = inbound_give_up,
+    .leave = leave_scopes,
 };

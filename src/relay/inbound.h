@@ -13,19 +13,19 @@
 extern const struct session_ops inbound_session_ops;
 
 /* Bytes of a client that is in. */
-void request_readable(struct session *);
+void inbound_readable(struct session *);
 
 /* Goes on with what is in session->in: after a grant, an answer, a resume. */
-void request_resume(struct session *);
+void inbound_resume(struct session *);
 
 /* Is a Terminate the last that has come from the client, read or not? */
-bool request_said_terminate(const struct session *);
+bool inbound_said_terminate(const struct session *);
 
 /* The wait is over without a server; the message at the front of session->in, of this
  * type, is answered with the error, and the session goes on (or ends, if pgwithd shuts down). */
-void request_failed(struct session *, char type, const struct err *);
+void inbound_failed(struct session *, char type, const struct err *);
 
 /* WAITING: it waits no longer, and the message that it waits with is answered by the error. */
-void session_give_up(struct session *, const struct err *);
+void inbound_give_up(struct session *, const struct err *);
 
 #endif

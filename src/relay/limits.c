@@ -173,7 +173,7 @@ drop_exchange(const struct look *k)
 	buf_init(&out, 64 * 1024);
 	/* It has been told that something failed, and is to send Sync. */
 	if (!k->p->skipping) {
-		session_log_error(s, &e);
+		reply_log_error(s, &e);
 		msg_err(&out, &e);
 		site_count_error(s->site, &e);
 	}
@@ -183,7 +183,7 @@ drop_exchange(const struct look *k)
 	s->skip_sync = true;
 	session_set_state(s, SESSION_IDLE);
 	lease_end(k->lease, CLEANUP_TIME_LIMIT);
-	session_send_buf(s, &out);
+	reply_send_buf(s, &out);
 	buf_clear(&out);
 }
 
@@ -212,7 +212,7 @@ limits_cancel(struct session *s, enum err_id why)
 		progress_tell_instead(&s->lease->srv->progress, &e);
 		err_clear(&e);
 	}
-	relay_cancel(s, 0);
+	cancel_statement(s, 0);
 }
 
 /* PostgreSQL does not look for a cancel while it waits for somebody to read what it says, and it is
@@ -266,9 +266,9 @@ static void
 end(const struct look *k, enum err_id why)
 {
 	if (k->base)
-		scopes_expire(k->s, k->base, why);
+		expire_scope(k->s, k->base, why);
 	else if (in_transaction(k))
-		scopes_expire(k->s, scopes_implicit(k->s), why);
+		expire_scope(k->s, scopes_implicit(k->s), why);
 	else
 		cancel_alone(k, why);
 }

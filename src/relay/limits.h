@@ -27,7 +27,7 @@ limits_there(const struct session *s)
 		conf->query_timeout_us) != 0;
 }
 
-/* relay: the server of session->lease has ended an answer, or part of one. */
+/* The server of session->lease has ended an answer, or part of one. */
 void limits_heard(struct session *);
 
 /* What runs outside of a transaction is to end because of `why`, and is cancelled. If it does not

@@ -52,7 +52,7 @@ send_hello(struct session *s, struct buf *out)
 {
 	msg_backend_key(out, lease_number(s->id), s->secret, secret_bytes(s));
 	msg_ready(out, 'I');
-	session_send_buf(s, out);
+	reply_send_buf(s, out);
 }
 
 static void
@@ -102,7 +102,7 @@ login_welcome(struct session *s)
 		log_info("session", s->id, "in", LOG_TEXT("pool", s->pool->conf->name),
 			 LOG_TEXT("role", s->role), LOG_NUMBER("uid", s->uid),
 			 LOG_NUMBER("pid", s->pid));
-	request_resume(s);
+	inbound_resume(s);
 }
 
 void
@@ -128,7 +128,7 @@ can_be_let_in(struct session *s)
 
 	if (s->pool->told == NULL)
 		return false;
-	state_start(s);
+	context_start(s);
 	told = telling_start(s);
 	s->unproven = told != TELLING_CERTAIN;
 	if (told == TELLING_CERTAIN && !pool_is_stale(s->pool))
@@ -153,7 +153,7 @@ login_granted(struct session *s)
 		lease_return(s->lease, false);
 		login_welcome(s);
 	} else {
-		relay_setup(s);
+		outbound_setup(s);
 	}
 }
 
@@ -169,7 +169,7 @@ login_again(struct session *s)
 	}
 	if (s->state != SESSION_LOGIN)
 		session_set_state(s, SESSION_LOGIN);
-	r = relay_enter(s, &e);
+	r = outbound_enter(s, &e);
 	if (r == -E_AGAIN) {
 		session_begins_to_wait(s);
 	} else if (r == 0) {
@@ -227,7 +227,7 @@ negotiate(struct session *s, const struct startup *st, const char *database)
 		return;
 	buf_init(&out, 2 * STARTUP_LARGEST);
 	msg_negotiate(&out, 3 << 16 | s->minor, options, n);
-	session_send_buf(s, &out);
+	reply_send_buf(s, &out);
 	buf_clear(&out);
 }
 
@@ -389,7 +389,7 @@ login_looked_up(struct session *s)
 	s->packet = NULL;
 	if (s->state == SESSION_CONSOLE) {
 		stream_resume(&s->stream);
-		request_resume(s);
+		inbound_resume(s);
 	}
 }
 
@@ -403,7 +403,7 @@ cancel(struct session *s, const struct startup *st)
 	session_set_state(s, SESSION_CANCEL);
 	if (target && st->secret_bytes == secret_bytes(target) &&
 	    CRYPTO_memcmp(target->secret, st->secret, st->secret_bytes) == 0 &&
-	    session_cancel(target, s->id))
+	    cancel_session(target, s->id))
 		return;
 	session_close(s, CLEANUP_CLIENT_LEFT, "cancel");
 }
@@ -421,7 +421,7 @@ decline(struct session *s, const struct startup *st, bool *asked, unsigned minor
 		return 0;
 	}
 	*asked = true;
-	session_send(s, "N", 1);
+	reply_send(s, "N", 1);
 	return st->length;
 }
 
@@ -493,7 +493,7 @@ login_readable(struct session *s)
 		used += n;
 	} while (n > 0 && s->state == SESSION_STARTUP);
 	if (s->state == SESSION_CONSOLE)
-		request_resume(s);
+		inbound_resume(s);
 	if (s->state != SESSION_STARTUP)
 		return;
 	buf_add(&s->in, data + used, bytes - used);
@@ -564,7 +564,7 @@ sweep_waiting(struct site *site, int64_t now)
 			return;
 		if (s->let_in || s->pool->told == NULL)
 			continue;
-		relay_setup_not(s);
+		outbound_setup_not(s);
 		login_welcome(s);
 	}
 }

@@ -23,7 +23,8 @@ void login_again(struct session *);
 /* Time limits of those that are not in yet. */
 void login_sweep(struct site *);
 
-/* They will not be. */
+/* What it waits for does not come: it is told, or let in if nothing but its own parameters was in
+ * question. */
 void login_failed(struct session *, const struct err *);
 
 #endif

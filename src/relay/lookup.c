@@ -38,7 +38,7 @@ tell(struct session *s, struct user *user)
 static bool
 waits_for(const struct session *s, uid_t uid)
 {
-	return s->uid == uid && (s->state == SESSION_LOOKUP || scopes_look_up(s));
+	return s->uid == uid && (s->state == SESSION_LOOKUP || enter_looks_up(s));
 }
 
 void

@@ -95,7 +95,7 @@ pass_on(struct session *s)
 
 	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
 		if (f.type == 'A' || (f.type == 'S' && s->state != SESSION_SETUP))
-			session_send(s, at, FRAME_HEADER + f.body);
+			reply_send(s, at, FRAME_HEADER + f.body);
 		at += FRAME_HEADER + f.body;
 		left -= FRAME_HEADER + f.body;
 	}
@@ -133,7 +133,7 @@ end_refused(struct session *s, const uint8_t *report, size_t bytes)
 }
 
 int
-relay_enter(struct session *s, struct err *e)
+outbound_enter(struct session *s, struct err *e)
 {
 	return s->wants_fresh ? lease_enter_fresh(s->lease, s->pool, e)
 			      : lease_enter(s->lease, s->pool, e);
@@ -143,7 +143,7 @@ relay_enter(struct session *s, struct err *e)
 static void
 refuse_first(struct session *s, const struct err *e)
 {
-	request_failed(s, s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q', e);
+	inbound_failed(s, s->in.len && !script_pending(s) ? (char)*buf_data(&s->in) : 'Q', e);
 }
 
 /* The server that was to be given the session's parameters is gone, or was closed as it did not
@@ -156,8 +156,8 @@ try_fresh(struct session *s)
 
 	s->wants_fresh = true;
 	session_set_state(s, SESSION_IDLE);
-	r = relay_enter(s, &e);
-	if (r == -E_AGAIN && !scopes_may_wait(s, &e))
+	r = outbound_enter(s, &e);
+	if (r == -E_AGAIN && !executor_may_wait(s, &e))
 		r = -E_STATE;
 	if (r == -E_AGAIN) {
 		session_set_state(s, SESSION_WAITING);
@@ -170,11 +170,11 @@ try_fresh(struct session *s)
 		err_clear(&e);
 		return;
 	}
-	relay_begin(s);
+	outbound_begin(s);
 	if (s->state != SESSION_ACTIVE)
 		return;
 	stream_resume(&s->stream);
-	request_resume(s);
+	inbound_resume(s);
 }
 
 /* The server has refused what the session has set. What cannot be undone in a backend (temporary
@@ -193,7 +193,7 @@ setup_refused(struct session *s, const uint8_t *report, size_t bytes)
 		err_clear(&e);
 		return;
 	}
-	if (state_may_be_taken(s)) {
+	if (context_may_be_taken(s)) {
 		lease_close(s->lease, "it refused the parameters of a session");
 		try_fresh(s);
 	} else if (s->unproven) {
@@ -248,7 +248,7 @@ setup_answered(struct session *s)
 		return;
 	}
 	/* What cannot be undone in a backend: see setup_refused(). */
-	if (refused && s->lease->srv->leases > 1 && state_may_be_taken(s)) {
+	if (refused && s->lease->srv->leases > 1 && context_may_be_taken(s)) {
 		forget_answer(s);
 		s->wants_fresh = true;
 		lease_close(s->lease, "it refused the startup parameters of a session");
@@ -268,7 +268,7 @@ setup_answered(struct session *s)
 		forget_answer(s);
 		if (s->state != SESSION_SETUP)
 			return;
-		state_taken(s);
+		context_taken(s);
 		if (sequences_due(s))
 			sequences_gone(s);
 		if (s->unproven)
@@ -278,19 +278,19 @@ setup_answered(struct session *s)
 		if (s->state != SESSION_ACTIVE)
 			return;
 		stream_resume(&s->stream);
-		request_resume(s);
-		relay_cancel_late(s);
+		inbound_resume(s);
+		cancel_late(s);
 		return;
 	}
 	if (s->lease->srv->retiring) {
 		forget_answer(s);
-		state_applied(s);
+		context_applied(s);
 		lease_return(s->lease, false);
 		login_again(s);
 		return;
 	}
 	forget_answer(s);
-	state_taken(s);
+	context_taken(s);
 	telling_learn(s);
 	lease_return(s->lease, false);
 	login_welcome(s);
@@ -312,7 +312,7 @@ give(struct session *s)
 		buf_add_fmt(&sql, "DISCARD SEQUENCES; ");
 	if (s->repeated_bytes > 0)
 		params_check(s->repeated, s->repeated_bytes, s->pool, &sql);
-	state_change(s, &sql);
+	context_change(s, &sql);
 	if (s->probes)
 		buf_add_fmt(&sql, "%s", temp_buffers_probe);
 	buf_add_u8(&sql, 0);
@@ -321,21 +321,21 @@ give(struct session *s)
 }
 
 void
-relay_setup(struct session *s)
+outbound_setup(struct session *s)
 {
 	s->asks = 0;
 	give(s);
 }
 
 void
-relay_setup_not(struct session *s)
+outbound_setup_not(struct session *s)
 {
 	forget_answer(s);
 	lease_end(s->lease, CLEANUP_TIME_LIMIT);
 }
 
 void
-relay_begin(struct session *s)
+outbound_begin(struct session *s)
 {
 	hold_begin(s);
 	if (slow_wanted(s->pool))
@@ -345,13 +345,13 @@ relay_begin(struct session *s)
 	/* What a server has taken once, it will take again: that goes ahead of the first message.
 	 * Other things are waited for, so that another server can be tried; the parameters of a
 	 * login that had no server may be wrong. */
-	if (s->refused || s->probes || s->unproven || state_is_doubtful(s)) {
-		relay_setup(s);
+	if (s->refused || s->probes || s->unproven || context_is_doubtful(s)) {
+		outbound_setup(s);
 		return;
 	}
 	s->wants_fresh = false;
 	session_set_state(s, SESSION_ACTIVE);
-	state_apply(s, &s->site->ahead);
+	context_apply(s, &s->site->ahead);
 	sequences_begin(s, &s->site->ahead);
 	telling_send(s);
 }
@@ -366,7 +366,7 @@ save(struct session *s)
 	struct buf sql;
 
 	buf_init(&sql, ANSWER_MAX);
-	state_ask(s, s->asks++ > 0, &sql);
+	context_ask(s, s->asks++ > 0, &sql);
 	ask(s, SESSION_SAVING, (char *)buf_data(&sql));
 	buf_clear(&sql);
 }
@@ -375,7 +375,7 @@ static void
 saved(struct session *s)
 {
 	const char *error = s->lease->srv->progress.error;
-	bool good = error[0] == 0 && state_take(s, s->answer);
+	bool good = error[0] == 0 && context_take(s, s->answer);
 
 	pass_on(s);
 	forget_answer(s);
@@ -392,13 +392,13 @@ saved(struct session *s)
 		return;
 	}
 	if (!good)
-		state_untold(s, error);
+		context_untold(s, error);
 	s->changed = s->undone = false;
 	session_set_state(s, SESSION_ACTIVE);
 	if (s->pinned == 0)
 		give_back(s);
 	stream_resume(&s->stream);
-	request_resume(s);
+	inbound_resume(s);
 }
 
 /* The startup parameters that the client has reset are set again, where it keeps the server.
@@ -479,15 +479,15 @@ granted(struct lease *l)
 		return;
 	}
 	if (s->state == SESSION_SCOPE) {
-		scopes_granted(s, l);
+		executor_granted(s, l);
 		return;
 	}
 	waits_end(&s->site->waits, s->id);
-	relay_begin(s);
+	outbound_begin(s);
 	if (s->state != SESSION_ACTIVE)
 		return;
 	stream_resume(&s->stream);
-	request_resume(s);
+	inbound_resume(s);
 }
 
 static void
@@ -499,9 +499,9 @@ failed(struct lease *l, const struct err *e)
 	if (s->state == SESSION_LOGIN)
 		login_failed(s, e);
 	else if (s->state == SESSION_SCOPE)
-		scopes_failed(s, l, e);
+		executor_failed(s, l, e);
 	else
-		request_failed(s, s->in.len && !parts_pending(s) ? (char)*buf_data(&s->in) : 'Q',
+		inbound_failed(s, s->in.len && !script_pending(s) ? (char)*buf_data(&s->in) : 'Q',
 			       e);
 }
 
@@ -528,7 +528,7 @@ end_lease(struct session *s)
 	if (s->unpin) {
 		s->unpin = false;
 		if (srv->progress.error[0] == 0)
-			state_discarded(s);
+			context_discarded(s);
 	}
 	if ((s->pinned & ~SESSION_PINS_ASKED) || (s->pinned && !s->undone))
 		return;
@@ -603,11 +603,11 @@ readable(struct lease *l)
 
 	/* What is still to be ended in a session that leaves is nobody's to read. */
 	if (l != s->lease || s->state == SESSION_LEAVING) {
-		scopes_parked_readable(s, l);
+		executor_parked_readable(s, l);
 		return;
 	}
 	if (s->state == SESSION_SCOPE) {
-		scopes_readable(s);
+		executor_readable(s);
 		return;
 	}
 	if (server_read(srv, &data, &bytes) < 0)
@@ -628,7 +628,7 @@ readable(struct lease *l)
 	if (p->errors != from.errors && s->names)
 		reword_errors(s, &from, data, bytes);
 	else if (bytes > 0)
-		session_send(s, data, bytes);
+		reply_send(s, data, bytes);
 	if (s->state != SESSION_ACTIVE)
 		return;
 	s->pool->stats.sent += bytes;
@@ -636,14 +636,14 @@ readable(struct lease *l)
 		count(s, p->answers - answers, p->rests - rests);
 	if ((p->completes != completes || p->readies != readies) && limits_there(s))
 		limits_heard(s);
-	relay_cancel_late(s);
+	cancel_late(s);
 	if (p->watch)
 		deallocate_answered(s);
 	if (p->rescue > 0)
 		rescue(srv);
 	if (s->scopes)
-		scopes_heard(s);
-	if (s->resets != RESETS_NONE && progress_at_rest(p) && !parts_waiting(s) && reset_again(s))
+		executor_heard(s);
+	if (s->resets != RESETS_NONE && progress_at_rest(p) && !script_waiting(s) && reset_again(s))
 		return;
 	go_on(s);
 }
@@ -657,7 +657,7 @@ go_on(struct session *s)
 
 	/* What went ahead of a part of a text has been answered: now comes the part. */
 	if (progress_at_rest(p) && p->status == 'I' && !(s->scopes && scopes_holds(s)) &&
-	    !parts_waiting(s)) {
+	    !script_waiting(s)) {
 		end_lease(s);
 	} else if (p->status != 'I' && s->mode == CONF_STATEMENT) {
 		refuse_transaction(s);
@@ -667,14 +667,14 @@ go_on(struct session *s)
 		stream_pause(&srv->stream);
 	/* Messages that came while there was too much unanswered, or behind the last one. */
 	if (s->scopes) {
-		scopes_settle(s);
+		expire_settle(s);
 		if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 			return;
 	}
-	if (s->state != SESSION_SAVING && (s->in.len > 0 || (s->scopes && parts_pending(s))) &&
+	if (s->state != SESSION_SAVING && (s->in.len > 0 || (s->scopes && script_pending(s))) &&
 	    (s->lease->srv == NULL || stream_queued(&s->lease->srv->stream) == 0)) {
 		stream_resume(&s->stream);
-		request_resume(s);
+		inbound_resume(s);
 	}
 }
 
@@ -686,7 +686,7 @@ drained(struct lease *l)
 	if (s->state != SESSION_ACTIVE || l != s->lease)
 		return;
 	stream_resume(&s->stream);
-	request_resume(s);
+	inbound_resume(s);
 }
 
 static void
@@ -714,7 +714,7 @@ own_ended(struct lease *l, struct buf *out)
 static void
 calm(struct lease *l)
 {
-	scopes_calm(session_of(l));
+	executor_calm(session_of(l));
 }
 
 static void
@@ -725,7 +725,7 @@ ended(struct lease *l, struct todo *done, bool broken)
 	/* What the cleanup has brought about. */
 	if (l == s->lease && l->state == LEASE_HELD && !session_gone(s))
 		telling_send(s);
-	scopes_ended(s, l, done, broken);
+	executor_ended(s, l, done, broken);
 }
 
 /* Has PostgreSQL ended the server for a reason that is none of the session's? */
@@ -748,7 +748,7 @@ set_up_again(struct session *s)
 	}
 	session_set_state(s, SESSION_IDLE);
 	stream_resume(&s->stream);
-	request_resume(s);
+	inbound_resume(s);
 }
 
 static void
@@ -763,7 +763,7 @@ lost(struct lease *l, const struct server *srv, const char *why)
 		return;
 	}
 	if (s->scopes)
-		scopes_lost(s, l);
+		executor_lost(s, l);
 	if (s->state == SESSION_SETUP && s->let_in && l == s->lease && !s->wants_fresh) {
 		forget_answer(s);
 		try_fresh(s);
@@ -795,7 +795,7 @@ describe(const struct lease *l, char *out, size_t out_size)
 	session_describe(l->owner, out, out_size);
 }
 
-const struct lease_ops relay_lease_ops = {
+const struct lease_ops outbound_lease_ops = {
     .granted = granted,
     .failed = failed,
     .readable = readable,

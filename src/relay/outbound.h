@@ -7,19 +7,19 @@
 #include "session/session.h"
 
 /* The ops of every session's lease. */
-extern const struct lease_ops relay_lease_ops;
+extern const struct lease_ops outbound_lease_ops;
 
 /* Gives the server of the lease the session's parameters and waits for it. At login, it is
  * asked what they make of those of the pool; that is kept and the client let in. */
-void relay_setup(struct session *);
+void outbound_setup(struct session *);
 
 /* At login, the server is not waited for any longer; cleanup goes on with it. */
-void relay_setup_not(struct session *);
+void outbound_setup_not(struct session *);
 
 /* As lease_enter() for the session's next server. */
-int relay_enter(struct session *, struct err *);
+int outbound_enter(struct session *, struct err *);
 
 /* The lease was just taken, at once or after waiting. */
-void relay_begin(struct session *);
+void outbound_begin(struct session *);
 
 #endif

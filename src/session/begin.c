@@ -62,9 +62,9 @@ answer(struct session *s, const char *tag, enum session_begun begun)
 	s->request_us = loop_now_us(s->site->loop);
 	buf_reset(out);
 	msg_complete(out, tag);
-	if (!parts_more(s))
-		session_ready(s, out);
-	session_send_buf(s, out);
+	if (!script_more(s))
+		reply_ready(s, out);
+	reply_send_buf(s, out);
 }
 
 /* The transaction has failed, or was ended, and this is not its end. */
@@ -81,7 +81,7 @@ refuse(struct session *s, char type)
 	} else {
 		err_make(&e, ERR_IN_FAILED_TRANSACTION, s->pool->conf->name);
 	}
-	session_refuse(s, type, &e);
+	reply_refuse(s, type, &e);
 	err_clear(&e);
 }
 
@@ -249,7 +249,7 @@ begin_expired(struct session *s, const struct message *m)
 
 	if (m->have == m->bytes && !formed_well(m->type, m->body, m->bytes)) {
 		err_make(&e, ERR_MALFORMED);
-		session_refuse(s, m->type == 'S' ? 'Q' : m->type, &e);
+		reply_refuse(s, m->type == 'S' ? 'Q' : m->type, &e);
 		err_clear(&e);
 		return s->state == SESSION_IDLE || s->state == SESSION_ACTIVE ? DROP : OVER;
 	}
@@ -269,14 +269,14 @@ begin_expired(struct session *s, const struct message *m)
 	case 'E':
 	case 'C':
 		if (ending(s, m, &out))
-			session_send_buf(s, &out);
+			reply_send_buf(s, &out);
 		else
 			refuse(s, m->type);
 		break;
 	case 'S':
 		s->ending &= (uint8_t)~ENDING_BOUND;
-		session_ready(s, &out);
-		session_send_buf(s, &out);
+		reply_ready(s, &out);
+		reply_send_buf(s, &out);
 		break;
 	case 'F':
 		refuse(s, 'F');
@@ -291,7 +291,8 @@ begin_expired(struct session *s, const struct message *m)
 void
 begin_send(struct session *s, struct buf *out)
 {
-	/* Parse, Bind and Execute, as state_own() makes them, and Close: the client has no portal.
+	/* Parse, Bind and Execute, as context_own() makes them, and Close: the client has no
+	 * portal.
 	 */
 	static const char begin[] = "P\0\0\0\15\0BEGIN\0\0\0"
 				    "B\0\0\0\14\0\0\0\0\0\0\0\0"

@@ -157,14 +157,14 @@ is_hidden(const struct session *s, const char *name)
 }
 
 bool
-state_asks_as_login(const struct session *s)
+context_asks_as_login(const struct session *s)
 {
 	/* Not where SET SESSION AUTHORIZATION may have been, whose end would undo the role's. */
 	return is_hidden(s, "role") && !is_hidden(s, "session_authorization");
 }
 
 void
-state_ask(const struct session *s, bool patient, struct buf *sql)
+context_ask(const struct session *s, bool patient, struct buf *sql)
 {
 	if (patient)
 		buf_add_fmt(sql, "SELECT 'statement_timeout', "
@@ -172,7 +172,7 @@ state_ask(const struct session *s, bool patient, struct buf *sql)
 				 "SET LOCAL statement_timeout = 0; ");
 	/* A role sees only what it may see: as the one that logged in, for the length of the
 	 * question. */
-	if (state_asks_as_login(s))
+	if (context_asks_as_login(s))
 		buf_add_fmt(sql, "SELECT 'role', pg_catalog.current_setting('role'); "
 				 "SET LOCAL ROLE none; ");
 	buf_add_fmt(sql, "SELECT name, setting FROM pg_catalog.pg_settings WHERE source " EQUALS
@@ -201,7 +201,7 @@ state_ask(const struct session *s, bool patient, struct buf *sql)
 }
 
 void
-state_untold(struct session *s, const char *sqlstate)
+context_untold(struct session *s, const char *sqlstate)
 {
 	if (s->pinned == 0 && !s->changed && strncmp(sqlstate, "42", 2) == 0)
 		s->discard = true;
@@ -428,7 +428,7 @@ take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *
 }
 
 bool
-state_take(struct session *s, const struct buf *answer)
+context_take(struct session *s, const struct buf *answer)
 {
 	const uint8_t *at = buf_data(answer);
 	size_t left = answer->len;
@@ -489,7 +489,7 @@ state_take(struct session *s, const struct buf *answer)
 }
 
 void
-state_start(struct session *s)
+context_start(struct session *s)
 {
 	const char *at = s->startup, *end = at + s->startup_bytes;
 	struct buf sql;
@@ -584,7 +584,7 @@ put_ahead(struct session *s, struct buf *sql)
 }
 
 void
-state_keep_told(struct session *s)
+context_keep_told(struct session *s)
 {
 	const struct server *srv = s->lease->srv;
 	struct tolds *all = &srv->pool->all->told;
@@ -613,7 +613,7 @@ state_keep_told(struct session *s)
 }
 
 void
-state_moves(struct session *s)
+context_moves(struct session *s)
 {
 	const char *at = NULL, *name, *value;
 	struct buf sql;
@@ -627,7 +627,7 @@ state_moves(struct session *s)
 }
 
 void
-state_discarded(struct session *s)
+context_discarded(struct session *s)
 {
 	struct server *srv = s->lease->srv;
 
@@ -640,13 +640,13 @@ state_discarded(struct session *s)
 	srv->context = NULL;
 	srv->sequences = s->id;
 	application_set(s, NULL);
-	state_start(s);
+	context_start(s);
 }
 
 /* ---- giving ---- */
 
 void
-state_own(struct progress *p, const char *sql, struct buf *out)
+context_own(struct progress *p, const char *sql, struct buf *out)
 {
 	size_t at = msg_begin(out, 'P');
 
@@ -696,7 +696,7 @@ is_hasty(const struct server *srv)
 }
 
 bool
-state_is_doubtful(const struct session *s)
+context_is_doubtful(const struct session *s)
 {
 	const struct server *srv = s->lease->srv;
 
@@ -708,7 +708,7 @@ state_is_doubtful(const struct session *s)
 }
 
 bool
-state_differs(const struct session *s)
+context_differs(const struct session *s)
 {
 	const char *have = s->lease->srv->context;
 
@@ -716,7 +716,7 @@ state_differs(const struct session *s)
 }
 
 void
-state_change(const struct session *s, struct buf *sql)
+context_change(const struct session *s, struct buf *sql)
 {
 	if (s->lease->srv->context)
 		buf_add_fmt(sql,
@@ -739,12 +739,12 @@ own_application(const struct session *s, struct buf *out)
 	buf_add_fmt(&sql, "SELECT ");
 	application_call(s, &sql);
 	buf_add_u8(&sql, 0);
-	state_own(&s->lease->srv->progress, (char *)buf_data(&sql), out);
+	context_own(&s->lease->srv->progress, (char *)buf_data(&sql), out);
 	buf_clear(&sql);
 }
 
 void
-state_apply(struct session *s, struct buf *out)
+context_apply(struct session *s, struct buf *out)
 {
 	struct server *srv = s->lease->srv;
 	const char *have = srv->context ? srv->context : "", *want_it = s->setup ? s->setup : "";
@@ -755,23 +755,23 @@ state_apply(struct session *s, struct buf *out)
 	if (other && *have) {
 		/* In this order: the role that was taken may not be allowed to do the rest. */
 		if (strcasestr(have, "'role'"))
-			state_own(&srv->progress, "RESET ROLE", out);
+			context_own(&srv->progress, "RESET ROLE", out);
 		if (strcasestr(have, "'session_authorization'"))
-			state_own(&srv->progress, "RESET SESSION AUTHORIZATION", out);
-		state_own(&srv->progress, "RESET ALL", out);
+			context_own(&srv->progress, "RESET SESSION AUTHORIZATION", out);
+		context_own(&srv->progress, "RESET ALL", out);
 	}
 	if (other && *want_it)
-		state_own(&srv->progress, want_it, out);
+		context_own(&srv->progress, want_it, out);
 	/* RESET ALL has taken it back. */
 	if ((other && *have) || application_differs(s))
 		own_application(s, out);
 	msg_sync(out);
 	progress_sent_own_sync(&srv->progress);
-	state_applied(s);
+	context_applied(s);
 }
 
 void
-state_applied(struct session *s)
+context_applied(struct session *s)
 {
 	struct server *srv = s->lease->srv;
 
@@ -780,7 +780,7 @@ state_applied(struct session *s)
 }
 
 bool
-state_may_be_taken(const struct session *s)
+context_may_be_taken(const struct session *s)
 {
 	if (s->refused || s->wants_fresh)
 		return false;
@@ -789,16 +789,16 @@ state_may_be_taken(const struct session *s)
 }
 
 void
-state_taken(struct session *s)
+context_taken(struct session *s)
 {
-	state_applied(s);
+	context_applied(s);
 	s->accepted = true;
 	note_taken(s->lease->srv, s->setup);
 	s->wants_fresh = s->refused = s->probes = false;
 }
 
 void
-state_give_in(struct session *s)
+context_give_in(struct session *s)
 {
 	const char *at = s->setup;
 	struct call c;
@@ -806,7 +806,7 @@ state_give_in(struct session *s)
 
 	s->refused = false;
 	if (!has_call(s->setup, IDENTITY)) {
-		state_start(s);
+		context_start(s);
 		return;
 	}
 	buf_init(&sql, SQL_MAX);

@@ -1,6 +1,7 @@
-/* state: the parameters of a session (SET), which go with it from server to server. What a session
- * has set is not guessed from its statements: after a lease in which it may have set something, the
- * server is asked. What is kept is the one statement that sets it all again: session->setup. */
+/* context: the parameters of a session (SET), which go with it from server to server. What a
+ * session has set is not guessed from its statements: after a lease in which it may have set
+ * something, the server is asked. What is kept is the one statement that sets it all again:
+ * session->setup. */
 #ifndef PGWITH_SESSION_CONTEXT_H
 #define PGWITH_SESSION_CONTEXT_H
 
@@ -13,65 +14,65 @@
 
 /* Adds the question for what the session has set now. `patient`: in a way that its own
  * statement_timeout does not end. */
-void state_ask(const struct session *, bool patient, struct buf *sql);
+void context_ask(const struct session *, bool patient, struct buf *sql);
 
 /* Is the server asked as the role that it has logged in as, by SET LOCAL ROLE none? */
-bool state_asks_as_login(const struct session *);
+bool context_asks_as_login(const struct session *);
 
 /* Takes the answer, which is made of whole messages. Returns false if it is not understood, or is
  * more than a session can keep: then nothing has changed. */
-bool state_take(struct session *, const struct buf *answer);
+bool context_take(struct session *, const struct buf *answer);
 
 /* The server has not told what is left of the session, or it is too much to be kept: the session
  * keeps its server. If nothing was seen that pins, and the server does not know the question
  * (SQLSTATE 42...), as what speaks the protocol need not be PostgreSQL, DISCARD ALL is enough. */
-void state_untold(struct session *, const char *sqlstate);
+void context_untold(struct session *, const char *sqlstate);
 
 /* Is it not sure that the server that the session holds takes its parameters? It has not had these
  * names yet; who the session is, or the one before, may not be there any more; what they name may
  * have gone (a tablespace), or be fixed (temp_buffers); or a short statement_timeout of another
  * session's would cut short what gives them. */
-bool state_is_doubtful(const struct session *);
+bool context_is_doubtful(const struct session *);
 
 /* Adds what gives the server that the session holds its parameters, if that has others: messages of
  * our own, the last of them a Sync. Progress is told. Nothing if it has them. */
-void state_apply(struct session *, struct buf *out);
+void context_apply(struct session *, struct buf *out);
 
 /* Adds a statement of our own: Parse, Bind, Execute, without a Sync; the unnamed statement is lost.
  * Progress is told. */
-void state_own(struct progress *, const char *sql, struct buf *out);
+void context_own(struct progress *, const char *sql, struct buf *out);
 
-/* Has the server that the session holds other parameters than the session's? Then state_change()
+/* Has the server that the session holds other parameters than the session's? Then context_change()
  * adds SQL, without a NUL, that gives it those. */
-bool state_differs(const struct session *);
-void state_change(const struct session *, struct buf *sql);
+bool context_differs(const struct session *);
+void context_change(const struct session *, struct buf *sql);
 
 /* The session's pool is about to be moved to another place, whose defaults may be others: what the
  * client was told of those of its pool goes on to hold for it. */
-void state_moves(struct session *);
+void context_moves(struct session *);
 
 /* The lease begins. A server that was opened since may have other defaults (ALTER ROLE ... SET):
  * what the client was told, and relies on, goes on to hold. */
-void state_keep_told(struct session *);
+void context_keep_told(struct session *);
 
 /* The server has what the session wants now. */
-void state_applied(struct session *);
+void context_applied(struct session *);
 /* The same, and it has said so: it will take these parameters again. */
-void state_taken(struct session *);
+void context_taken(struct session *);
 
 /* It does not take them, as it has said. May a new server? One has taken them before, or it depends
  * on what this one has done. */
-bool state_may_be_taken(const struct session *);
+bool context_may_be_taken(const struct session *);
 
 /* No server takes what the session has set, and the client sets or resets something: who the
  * session is is given up, or if it has set nothing of that kind, all that was set. */
-void state_give_in(struct session *);
+void context_give_in(struct session *);
 
 /* The client's DISCARD ALL has succeeded: the session and its server are as new. */
-void state_discarded(struct session *);
+void context_discarded(struct session *);
 
 /* session->setup as it is at the beginning: the startup parameters that the pool's servers do not
  * have. */
-void state_start(struct session *);
+void context_start(struct session *);
 
 #endif

@@ -64,7 +64,7 @@ tell_and_leave(struct session *s, const struct err *e)
 
 	buf_init(&out, 64 * 1024);
 	last_words(s, e, &out);
-	session_send_buf(s, &out);
+	reply_send_buf(s, &out);
 	buf_clear(&out);
 	session_close(s, cleanup_because(e), err_kind(e->id)->name);
 }
@@ -93,7 +93,7 @@ session_fail(struct session *s, const struct err *e)
 	else
 		lease_leave(s->lease);
 	session_set_state(s, SESSION_CLOSING);
-	session_send_buf(s, &out);
+	reply_send_buf(s, &out);
 	buf_clear(&out);
 	if (s->state == SESSION_CLOSING && stream_queued(&s->stream) == 0)
 		session_close(s, CLEANUP_CLIENT_REFUSED, "told");

@@ -19,7 +19,7 @@ hold_begin(struct session *s)
 	s->resetting = false;
 	resets_forget(s);
 	sequences_lease(s);
-	state_keep_told(s);
+	context_keep_told(s);
 	if (s->mode == CONF_SESSION)
 		s->pinned |= SESSION_PIN_MODE;
 }

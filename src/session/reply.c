@@ -11,7 +11,7 @@
 #include "wire/msg.h"
 
 void
-session_send(struct session *s, const void *data, size_t bytes)
+reply_send(struct session *s, const void *data, size_t bytes)
 {
 	/* Its client is gone, and what has begun goes on. */
 	if (s->stream.fd < 0)
@@ -21,16 +21,16 @@ session_send(struct session *s, const void *data, size_t bytes)
 }
 
 void
-session_send_buf(struct session *s, const struct buf *b)
+reply_send_buf(struct session *s, const struct buf *b)
 {
 	if (b->failed)
 		session_close(s, CLEANUP_CLIENT_REFUSED, "the answer is too long");
 	else
-		session_send(s, buf_data(b), b->len);
+		reply_send(s, buf_data(b), b->len);
 }
 
 void
-session_ready(struct session *s, struct buf *out)
+reply_ready(struct session *s, struct buf *out)
 {
 	msg_ready(out, scopes_status(s));
 	s->queries++;
@@ -39,7 +39,7 @@ session_ready(struct session *s, struct buf *out)
 }
 
 void
-session_log_error(const struct session *s, const struct err *e)
+reply_log_error(const struct session *s, const struct err *e)
 {
 	if (s->site->conf->log_pooler_errors)
 		log_info_often(
@@ -50,42 +50,42 @@ session_log_error(const struct session *s, const struct err *e)
 }
 
 void
-session_refuse(struct session *s, char type, const struct err *e)
+reply_refuse(struct session *s, char type, const struct err *e)
 {
 	struct buf out;
 
-	session_log_error(s, e);
+	reply_log_error(s, e);
 	buf_init(&out, 64 * 1024);
-	parts_drop(s);
+	script_drop(s);
 	msg_err(&out, e);
 	site_count_error(s->site, e);
 	/* A transaction that was begun here has failed. */
 	if (s->begun == BEGUN_YES)
 		s->begun = BEGUN_FAILED;
 	if (type == 'Q' || type == 'F')
-		session_ready(s, &out);
+		reply_ready(s, &out);
 	else
 		s->skip_sync = true;
-	session_send_buf(s, &out);
+	reply_send_buf(s, &out);
 	buf_clear(&out);
 }
 
 void
-scopes_notice(struct session *s, const char *severity, const struct err *e)
+reply_notice(struct session *s, const char *severity, const struct err *e)
 {
 	struct buf out;
 
 	buf_init(&out, 64 * 1024);
 	msg_notice(&out, severity, e);
 	site_count_error(s->site, e);
-	session_send_buf(s, &out);
+	reply_send_buf(s, &out);
 	buf_clear(&out);
 }
 
 enum verdict
-scopes_refuse(struct session *s, char type, struct err *e)
+reply_refuse_message(struct session *s, char type, struct err *e)
 {
-	session_refuse(s, type, e);
+	reply_refuse(s, type, e);
 	err_clear(e);
 	return s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
 		       s->state == SESSION_LEAVING

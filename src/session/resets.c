@@ -429,7 +429,7 @@ add_question(struct session *s, struct buf *sql)
 	at = (const char *)buf_data(&params);
 	end = at + params.len;
 	/* The role in force may not set what the login has set. */
-	if (state_asks_as_login(s))
+	if (context_asks_as_login(s))
 		buf_add_fmt(sql, "SET LOCAL ROLE none; ");
 	buf_add_fmt(sql, "SELECT pg_catalog.set_config(v.name, v.value, false) FROM (VALUES ");
 	while (at < end) {

@@ -2,7 +2,7 @@
  * value of the startup packet in PostgreSQL. No server knows that of the session: where its lease
  * goes on behind such a text (mode session, pinned, in a transaction), the startup parameters are
  * set again when its answer has come, and what the client sends behind it waits for that. Elsewhere
- * state.c does it for the next lease. */
+ * context.c does it for the next lease. */
 #ifndef PGWITH_SESSION_RESETS_H
 #define PGWITH_SESSION_RESETS_H
 

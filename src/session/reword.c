@@ -114,13 +114,13 @@ reword_errors(struct session *s, const struct reword_from *from, const uint8_t *
 			buf_init(&out, 2 * ERROR_MAX);
 			add_error(s, data + at, FRAME_HEADER + f.body, &out);
 			if (at > sent)
-				session_send(s, data + sent, at - sent);
-			session_send_buf(s, &out);
+				reply_send(s, data + sent, at - sent);
+			reply_send_buf(s, &out);
 			buf_clear(&out);
 			sent = at + FRAME_HEADER + f.body;
 		}
 		at += FRAME_HEADER + f.body;
 	}
 	if (bytes > sent)
-		session_send(s, data + sent, bytes - sent);
+		reply_send(s, data + sent, bytes - sent);
 }

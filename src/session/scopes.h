@@ -106,7 +106,7 @@ struct scopes {
 	bool forced;          /* for that, a Sync of ours has ended the client's exchange */
 	bool own_cancel;      /* we have sent a cancel: a late one must not hit the client */
 	bool calming;         /* all is done but for that */
-	bool point_sent;      /* a savepoint of the client's is under way: see points.h */
+	bool point_sent;      /* a savepoint of the client's is under way: see savepoint.h */
 	unsigned points_kept; /* of the frame's: they are there even if it fails */
 
 	/* the client is gone */
@@ -115,7 +115,7 @@ struct scopes {
 	enum cleanup_why gone_why;
 	const char *gone_text;
 
-	/* the extended protocol, and texts of many statements: see parts.h */
+	/* the extended protocol, and texts of many statements: see split.h */
 	struct list statements, portals; /* of struct scope_named */
 	bool sync_due;                   /* that Sync is to be sent */
 	bool bounded;        /* a Sync of ours is under way, ahead of a scope statement */
@@ -145,7 +145,7 @@ bool scopes_holds(const struct session *);
 /* Do statements go to a transaction that a time limit has ended? */
 bool scopes_expired(const struct session *);
 
-/* What expired means for it. */
+/* Why statements of a frame that has expired are refused. */
 void scopes_expired_error(const struct scope *, struct err *);
 
 /* The transaction status that a ReadyForQuery of ours tells. */

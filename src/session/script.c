@@ -3,25 +3,25 @@
 #include "session/scopes.h"
 
 bool
-parts_pending(const struct session *s)
+script_pending(const struct session *s)
 {
 	return s->scopes && (s->scopes->parts.len > 0 || s->scopes->part_sent);
 }
 
 bool
-parts_more(const struct session *s)
+script_more(const struct session *s)
 {
 	return s->scopes && s->scopes->parts.len > (s->scopes->in_part ? s->scopes->part_bytes : 0);
 }
 
 bool
-parts_waiting(const struct session *s)
+script_waiting(const struct session *s)
 {
 	return s->scopes && s->scopes->parts.len > 0 && !s->scopes->part_sent;
 }
 
 void
-parts_drop(struct session *s)
+script_drop(struct session *s)
 {
 	if (s->scopes)
 		buf_reset(&s->scopes->parts);

@@ -8,15 +8,15 @@
 #include "session/session.h"
 
 /* Are parts of a text still to be done? */
-bool parts_pending(const struct session *);
+bool script_pending(const struct session *);
 
 /* The same, beside the one that is being judged. */
-bool parts_more(const struct session *);
+bool script_more(const struct session *);
 
 /* Is a part to be sent as soon as the server has done what went ahead of it? */
-bool parts_waiting(const struct session *);
+bool script_waiting(const struct session *);
 
 /* An error ends a text. */
-void parts_drop(struct session *);
+void script_drop(struct session *);
 
 #endif

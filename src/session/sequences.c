@@ -38,7 +38,7 @@ sequences_gone(struct session *s)
 static void
 discard(struct session *s, struct buf *out)
 {
-	state_own(&s->lease->srv->progress, "DISCARD SEQUENCES", out);
+	context_own(&s->lease->srv->progress, "DISCARD SEQUENCES", out);
 	s->unnamed.here = false;
 	sequences_gone(s);
 }

@@ -87,8 +87,8 @@ struct session {
 	/* application.h: as the startup packet has it, and as servers tell of that; the one that
 	 * was set since, or NULL */
 	char *application, *application_told, *application_set;
-	struct told *seen_own, *seen_told; /* state.c: the server's own and the session's that were
-					      last compared */
+	struct told *seen_own, *seen_told; /* context.c: the server's own and the session's that
+					      were last compared */
 	struct told *told;    /* telling.h: what the client has been told of parameters */
 	struct told *greeted; /* the same, at login: of its startup parameters, their values */
 	bool unproven;        /* let in without a server's having seen its startup parameters */

@@ -193,7 +193,7 @@ tell_changed(struct session *s, char type, const struct description *known)
 	at = msg_begin(&out, 'E');
 	buf_add(&out, fields, sizeof fields); /* with the NUL that ends them */
 	msg_end(&out, at);
-	session_send_buf(s, &out);
+	reply_send_buf(s, &out);
 	buf_clear(&out);
 	return session_gone(s) ? OVER : DROP;
 }
@@ -289,7 +289,7 @@ statement_query_sent(struct session *s)
 {
 	struct progress *p = &s->lease->srv->progress;
 
-	if (!parts_more(s)) {
+	if (!script_more(s)) {
 		progress_sent(p, 'Q');
 		return;
 	}
@@ -317,7 +317,7 @@ statement_raise(struct session *s, struct message *m, const struct err *e)
 		msg_query(out, (char *)buf_data(&sql));
 		statement_query_sent(s);
 	} else {
-		state_own(p, (char *)buf_data(&sql), out);
+		context_own(p, (char *)buf_data(&sql), out);
 		s->unnamed.here = false;
 	}
 	buf_clear(&sql);
@@ -409,7 +409,7 @@ statement_adopted(struct session *s, const struct message *m)
 	make_names(s);
 	if (!prepared_adopt(s->names, &limits, &pm))
 		return false;
-	session_send(s, parse_complete, sizeof parse_complete);
+	reply_send(s, parse_complete, sizeof parse_complete);
 	return true;
 }
 

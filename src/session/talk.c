@@ -152,7 +152,7 @@ whole_message(struct session *s)
 			buf_add(&t->error, buf_data(&t->one), t->one.len);
 		if (t->header[0] == 'A' || t->header[0] == 'N' ||
 		    (t->header[0] == 'S' && !t->setup))
-			session_send(s, buf_data(&t->one), t->one.len);
+			reply_send(s, buf_data(&t->one), t->one.len);
 		else if (t->keep_rows)
 			buf_add(&t->kept, buf_data(&t->one), t->one.len);
 	}

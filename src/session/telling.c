@@ -218,7 +218,7 @@ telling_send(struct session *s)
 	buf_init(&out, OUT_MAX);
 	telling_differences(s, &out);
 	if (out.len > 0)
-		session_send_buf(s, &out);
+		reply_send_buf(s, &out);
 	buf_clear(&out);
 }
 
