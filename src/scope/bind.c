@@ -1,4 +1,5 @@
-/* bind: what becomes of a statement once it is read: parameters, the meaning of values, copies. */
+/* bind: the functions of grammar.h for a statement that has been read: they give parameters their
+ * values, interpret values, copy and free. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,13 +9,13 @@
 #include "scope/grammar.h"
 #include "scope/literal.h"
 
-/* ---- values -----------------------------------------------------------------------------------
- */
+/* ---- values ---- */
 
-/* What is done with each value; `null`: it may be NULL. */
+/* Called for a value; `null` says that it may be NULL. */
 typedef int (*visitor)(struct grammar_value *, bool null, void *context);
 
-/* Every value, until a visit does not return 0; that is then the result. */
+/* Calls visit() for every value of the statement, until it returns something else than 0, which is
+ * then returned. */
 static int
 each_value(struct grammar *g, visitor visit, void *context)
 {
@@ -92,7 +93,7 @@ grammar_bind(struct grammar *g, const char *const *values, unsigned n, struct gr
 	return rc == 0 ? each_value(g, set_value, &b) : rc;
 }
 
-/* `wanted` was, and is not what the value says. */
+/* Fills *error in: the value should be what `wanted` says. Returns rc. */
 static int
 fail_value(const struct grammar_value *v, int rc, const char *wanted, struct grammar_error *error)
 {
@@ -134,11 +135,10 @@ grammar_limit(const struct grammar_value *v, unsigned *limit, struct grammar_err
 	return 0;
 }
 
-/* ---- memory -----------------------------------------------------------------------------------
- */
+/* ---- memory ---- */
 
 static char *
-copied(const char *s)
+copy_string(const char *s)
 {
 	return s ? mem_strdup(s) : NULL;
 }
@@ -148,7 +148,7 @@ copy_value(struct grammar_value *v, bool null, void *context)
 {
 	(void)null;
 	(void)context;
-	v->text = copied(v->text);
+	v->text = copy_string(v->text);
 	return 0;
 }
 
@@ -158,8 +158,8 @@ grammar_copy(const struct grammar *from)
 	struct grammar *g = mem_alloc(sizeof *g);
 
 	*g = *from;
-	g->name = copied(from->name);
-	g->modes = copied(from->modes);
+	g->name = copy_string(from->name);
+	g->modes = copy_string(from->modes);
 	g->items = NULL;
 	if (g->nitems > 0) {
 		g->items = mem_calloc(g->nitems, sizeof *g->items);
@@ -169,9 +169,9 @@ grammar_copy(const struct grammar *from)
 		struct grammar_item *item = &g->items[i];
 		const struct grammar_value *args = item->args;
 
-		item->name = copied(item->name);
-		item->as = copied(item->as);
-		item->pool = copied(item->pool);
+		item->name = copy_string(item->name);
+		item->as = copy_string(item->as);
+		item->pool = copy_string(item->pool);
 		if (item->nargs > 0) {
 			item->args = mem_calloc(item->nargs, sizeof *args);
 			memcpy(item->args, args, item->nargs * sizeof *args);

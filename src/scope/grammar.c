@@ -11,21 +11,21 @@
 #include "base/mem.h"
 #include "scope/literal.h"
 
-/* A walk over a statement: `tok` is the token that is looked at, not yet taken. Every function that
- * reads returns 0, or what grammar_parse() returns, with the error filled in. */
+/* A walk over a statement. `tok` is the current token. A read_...() or clause_...() function reads
+ * from the current token on, makes the first one behind what it has read the current one, and
+ * returns 0; or the error that grammar_parse() returns, with p->error filled in. */
 struct parse {
 	struct sqltext text;
 	struct sqltext_token tok;
-	const char *start; /* of the text */
+	const char *start; /* of the statement */
 	unsigned flags;    /* of sqltext_init() */
 	struct grammar *grammar;
 	struct grammar_error *error;
 };
 
-/* ---- errors -----------------------------------------------------------------------------------
- */
+/* ---- errors: each function fills p->error in, and returns `rc` or -E_SYNTAX ---- */
 
-/* `wanted` is what should stand at `at`, where `bytes` belong together; none at the end. */
+/* `wanted` should stand at `at`, instead of these `bytes` bytes; 0 at the end of the statement. */
 static int
 fail_at(struct parse *p, int rc, const char *at, size_t bytes, const char *wanted)
 {
@@ -40,9 +40,9 @@ fail_at(struct parse *p, int rc, const char *at, size_t bytes, const char *wante
 	return rc;
 }
 
-/* Something else should stand where the token does. */
+/* `wanted` should stand instead of the current token. */
 static int
-fail(struct parse *p, const char *wanted)
+fail_token(struct parse *p, const char *wanted)
 {
 	return fail_at(p, -E_SYNTAX, p->tok.start, p->tok.length, wanted);
 }
@@ -72,24 +72,23 @@ fail_literal(struct parse *p, int rc, const struct literal_fault *fault)
 	return fail_at(p, rc, fault->at, (size_t)(end - fault->at), fault->why);
 }
 
-/* ---- tokens -----------------------------------------------------------------------------------
- */
+/* ---- tokens ---- */
 
-/* Takes the token and looks at the next. */
+/* Makes the next token the current one. */
 static int
-take(struct parse *p)
+next_token(struct parse *p)
 {
 	sqltext_token(&p->text, &p->tok);
 	if (!p->text.unterminated)
 		return 0;
 	if (p->tok.kind == SQLTEXT_END)
-		return fail(p, "*/ behind the comment");
-	return fail(p, "a quote that ends");
+		return fail_token(p, "*/ behind the comment");
+	return fail_token(p, "a quote that ends");
 }
 
-/* `word` in lower case. */
+/* Is the current token this word, which is given in lower case? */
 static bool
-is_word(const struct parse *p, const char *word)
+at_word(const struct parse *p, const char *word)
 {
 	size_t n = strlen(word);
 
@@ -98,49 +97,48 @@ is_word(const struct parse *p, const char *word)
 }
 
 static bool
-is_punct(const struct parse *p, char c)
+at_punct(const struct parse *p, char c)
 {
 	return p->tok.kind == SQLTEXT_PUNCT && *p->tok.start == c;
 }
 
 static bool
-is_name(const struct parse *p)
+at_name(const struct parse *p)
 {
 	return p->tok.kind == SQLTEXT_NAME || p->tok.kind == SQLTEXT_QUOTED;
 }
 
-/* Of the statement. */
+/* Is the current token the end of the statement? */
 static bool
-is_end(const struct parse *p)
+at_statement_end(const struct parse *p)
 {
 	return p->tok.kind == SQLTEXT_END || p->tok.kind == SQLTEXT_SPLIT;
 }
 
-/* One semicolon may stand behind the statement, and nothing else. */
+/* Reads the end of the statement: one semicolon may stand there, and nothing behind it. */
 static int
 read_end(struct parse *p, const char *wanted)
 {
 	int rc;
 
-	if (!is_end(p))
-		return fail(p, wanted);
+	if (!at_statement_end(p))
+		return fail_token(p, wanted);
 	if (p->tok.kind == SQLTEXT_END)
 		return 0;
-	rc = take(p);
+	rc = next_token(p);
 	if (rc == 0 && p->tok.kind != SQLTEXT_END)
-		rc = fail(p, "nothing more");
+		rc = fail_token(p, "nothing more");
 	return rc;
 }
 
-/* Takes the word, which is in lower case. */
+/* Reads this word, which is given in lower case. */
 static int
 read_word(struct parse *p, const char *word, const char *wanted)
 {
-	return is_word(p, word) ? take(p) : fail(p, wanted);
+	return at_word(p, word) ? next_token(p) : fail_token(p, wanted);
 }
 
-/* ---- names and values -------------------------------------------------------------------------
- */
+/* ---- names and values ---- */
 
 static int
 read_name(struct parse *p, char **name, const char *wanted)
@@ -148,14 +146,14 @@ read_name(struct parse *p, char **name, const char *wanted)
 	struct literal_fault fault;
 	int rc;
 
-	if (!is_name(p))
-		return fail(p, wanted);
+	if (!at_name(p))
+		return fail_token(p, wanted);
 	rc = literal_name(&p->tok, GRAMMAR_NAME, name, &fault);
 	if (rc == -E_TOOBIG)
 		return fail_fmt(p, rc, "a name of at most %d bytes", GRAMMAR_NAME);
 	if (rc != 0)
 		return fail_literal(p, rc, &fault);
-	return take(p);
+	return next_token(p);
 }
 
 static int
@@ -168,10 +166,10 @@ read_string(struct parse *p, char **text)
 		return fail_fmt(p, rc, "a string of at most %d bytes", GRAMMAR_TEXT);
 	if (rc != 0)
 		return fail_literal(p, rc, &fault);
-	return take(p);
+	return next_token(p);
 }
 
-/* $n, at the token. */
+/* $n */
 static int
 read_param(struct parse *p, struct grammar_value *v)
 {
@@ -184,10 +182,11 @@ read_param(struct parse *p, struct grammar_value *v)
 	v->param = n;
 	if (p->grammar->nparams < n)
 		p->grammar->nparams = n;
-	return take(p);
+	return next_token(p);
 }
 
-/* sqltext ends a number where letters begin, as PostgreSQL 14 does: 2s is two tokens. */
+/* A number or $n. Letters right behind it are an error here: 2s, which sqltext reads as two tokens,
+ * must be quoted. */
 static int
 read_number(struct parse *p, struct grammar_value *v, bool negative)
 {
@@ -196,7 +195,7 @@ read_number(struct parse *p, struct grammar_value *v, bool negative)
 	int rc;
 
 	if (number.start[0] == '$' && negative)
-		return fail(p, "a number");
+		return fail_token(p, "a number");
 	if (number.start[0] != '$') {
 		if (bytes > GRAMMAR_TEXT)
 			return fail_fmt(p, -E_TOOBIG, "a number of at most %d bytes", GRAMMAR_TEXT);
@@ -204,11 +203,11 @@ read_number(struct parse *p, struct grammar_value *v, bool negative)
 		v->text[0] = '-';
 		memcpy(v->text + negative, number.start, number.length);
 		v->text[bytes] = 0;
-		rc = take(p);
+		rc = next_token(p);
 	} else {
 		rc = read_param(p, v);
 	}
-	if (rc == 0 && is_name(p) && p->tok.start == number.start + number.length)
+	if (rc == 0 && at_name(p) && p->tok.start == number.start + number.length)
 		return fail_at(p, -E_SYNTAX, number.start, number.length + p->tok.length,
 			       "a value in quotes, as '2s' is,");
 	return rc;
@@ -225,7 +224,7 @@ read_value(struct parse *p, struct grammar_value *v, const char *wanted)
 	case SQLTEXT_NUMBER:
 		return read_number(p, v, false);
 	default:
-		return fail(p, wanted);
+		return fail_token(p, wanted);
 	}
 }
 
@@ -236,28 +235,28 @@ read_arg(struct parse *p, struct grammar_value *v)
 
 	v->at = (size_t)(p->tok.start - p->start);
 	v->given = true;
-	if (is_word(p, "null"))
-		return take(p);
-	if (is_word(p, "true") || is_word(p, "false")) {
-		v->text = mem_strdup(is_word(p, "true") ? "true" : "false");
-		return take(p);
+	if (at_word(p, "null"))
+		return next_token(p);
+	if (at_word(p, "true") || at_word(p, "false")) {
+		v->text = mem_strdup(at_word(p, "true") ? "true" : "false");
+		return next_token(p);
 	}
-	if (!is_punct(p, '-'))
+	if (!at_punct(p, '-'))
 		return read_value(p, v, "a string, number, parameter, TRUE, FALSE or NULL");
-	rc = take(p);
+	rc = next_token(p);
 	if (rc != 0)
 		return rc;
-	return p->tok.kind == SQLTEXT_NUMBER ? read_number(p, v, true) : fail(p, "a number");
+	return p->tok.kind == SQLTEXT_NUMBER ? read_number(p, v, true) : fail_token(p, "a number");
 }
 
-/* '(' [arg {, arg}] ')', at the parenthesis. */
+/* '(' [arg {, arg}] ')' */
 static int
 read_args(struct parse *p, struct grammar_item *item)
 {
-	int rc = take(p);
+	int rc = next_token(p);
 
-	if (rc == 0 && is_punct(p, ')'))
-		return take(p);
+	if (rc == 0 && at_punct(p, ')'))
+		return next_token(p);
 	while (rc == 0) {
 		if (item->nargs == GRAMMAR_ARGS)
 			return fail_fmt(p, -E_TOOBIG, "at most %d arguments", GRAMMAR_ARGS);
@@ -266,14 +265,14 @@ read_args(struct parse *p, struct grammar_item *item)
 		rc = read_arg(p, &item->args[item->nargs++]);
 		if (rc != 0)
 			break;
-		if (is_punct(p, ')'))
-			return take(p);
-		rc = is_punct(p, ',') ? take(p) : fail(p, "',' or ')'");
+		if (at_punct(p, ')'))
+			return next_token(p);
+		rc = at_punct(p, ',') ? next_token(p) : fail_token(p, "',' or ')'");
 	}
 	return rc;
 }
 
-/* The name of an open scope, which may be the text of a lock. */
+/* The name of an open scope; or a string, as the text of a lock may serve as its name. */
 static int
 read_which(struct parse *p, char **name, const char *wanted)
 {
@@ -282,8 +281,7 @@ read_which(struct parse *p, char **name, const char *wanted)
 	return read_name(p, name, wanted);
 }
 
-/* ---- clauses: each reads what stands behind its word ------------------------------------------
- */
+/* ---- clauses: each function reads what stands behind the clause's word ---- */
 
 static int
 clause_on(struct parse *p, struct grammar_item *item)
@@ -342,13 +340,13 @@ clause_deadline(struct parse *p, struct grammar_item *item)
 static int
 clause_read(struct parse *p, struct grammar_item *item)
 {
-	if (is_word(p, "only"))
+	if (at_word(p, "only"))
 		item->access = GRAMMAR_READ_ONLY;
-	else if (is_word(p, "write"))
+	else if (at_word(p, "write"))
 		item->access = GRAMMAR_READ_WRITE;
 	else
-		return fail(p, "ONLY or WRITE");
-	return take(p);
+		return fail_token(p, "ONLY or WRITE");
+	return next_token(p);
 }
 
 static int
@@ -358,13 +356,13 @@ clause_isolation(struct parse *p, struct grammar_item *item)
 
 	if (rc != 0)
 		return rc;
-	if (is_word(p, "serializable")) {
+	if (at_word(p, "serializable")) {
 		item->isolation = GRAMMAR_SERIALIZABLE;
-		return take(p);
+		return next_token(p);
 	}
-	if (is_word(p, "repeatable")) {
+	if (at_word(p, "repeatable")) {
 		item->isolation = GRAMMAR_REPEATABLE_READ;
-		rc = take(p);
+		rc = next_token(p);
 		return rc == 0 ? read_word(p, "read", "READ") : rc;
 	}
 	rc = read_word(p, "read",
@@ -372,22 +370,21 @@ clause_isolation(struct parse *p, struct grammar_item *item)
 	if (rc != 0)
 		return rc;
 	item->isolation =
-	    is_word(p, "committed") ? GRAMMAR_READ_COMMITTED : GRAMMAR_READ_UNCOMMITTED;
-	if (is_word(p, "committed"))
-		return take(p);
+	    at_word(p, "committed") ? GRAMMAR_READ_COMMITTED : GRAMMAR_READ_UNCOMMITTED;
+	if (at_word(p, "committed"))
+		return next_token(p);
 	return read_word(p, "uncommitted", "COMMITTED or UNCOMMITTED");
 }
 
-/* ---- items ------------------------------------------------------------------------------------
- */
+/* ---- items ---- */
 
 #define KIND(k)   (1u << GRAMMAR_##k)
 #define ALL_KINDS (KIND(TRANSACTION) | KIND(LOCK) | KIND(SEMAPHORE) | KIND(DEFINED))
 
 static const struct clause {
 	const char *word, *shown;
-	unsigned kinds;   /* of the items that it may stand behind */
-	const char *only; /* these kinds, for people */
+	unsigned kinds;   /* KIND() of the items that may have the clause */
+	const char *only; /* these kinds for people; NULL: all */
 	int (*read)(struct parse *, struct grammar_item *);
 } clauses[] = {
     {"as", "AS", ALL_KINDS, NULL, clause_as},
@@ -405,7 +402,8 @@ static const struct clause {
 #define NCLAUSES  (sizeof clauses / sizeof *clauses)
 #define CLAUSE_AS 0
 
-/* What can still stand behind the item. `args`: a parenthesis too. */
+/* Fails with the list of all that may stand here: the clauses that the item may have and has not
+ * (`seen`), and, if `args`, arguments in parentheses. */
 static int
 fail_clause(struct parse *p, const struct grammar_item *item, unsigned seen, bool args)
 {
@@ -418,23 +416,24 @@ fail_clause(struct parse *p, const struct grammar_item *item, unsigned seen, boo
 					      clauses[i].shown);
 	snprintf(wanted + n, sizeof wanted - n, "%s',' or the end of the statement",
 		 args ? "'(', " : "");
-	return fail(p, wanted);
+	return fail_token(p, wanted);
 }
 
-/* The clause whose word the token is, NCLAUSES if none. */
+/* The place in clauses[] of the clause whose word is the current token; NCLAUSES if it is none. */
 static unsigned
 clause_here(const struct parse *p)
 {
 	unsigned i = 0;
 
-	while (i < NCLAUSES && !is_word(p, clauses[i].word))
+	while (i < NCLAUSES && !at_word(p, clauses[i].word))
 		i++;
 	return i;
 }
 
-/* AS or a parenthesis makes a transaction a defined scope, which has fewer clauses. */
+/* Called for AS or a parenthesis, which make a transaction a defined scope. Fails if the item has a
+ * clause that a defined scope cannot have. */
 static int
-define(struct parse *p, struct grammar_item *item, unsigned seen)
+make_defined(struct parse *p, struct grammar_item *item, unsigned seen)
 {
 	if (item->kind != GRAMMAR_TRANSACTION)
 		return 0;
@@ -455,15 +454,15 @@ read_clause(struct parse *p, struct grammar_item *item, unsigned i, unsigned see
 	if (seen & 1u << i)
 		return fail_fmt(p, -E_SYNTAX, "%s once only", c->shown);
 	if (i == CLAUSE_AS)
-		rc = define(p, item, seen);
+		rc = make_defined(p, item, seen);
 	else if (!(c->kinds & 1u << item->kind))
 		rc = fail_fmt(p, -E_SYNTAX, "no %s, which goes with %s only,", c->shown, c->only);
 	if (rc == 0)
-		rc = take(p);
+		rc = next_token(p);
 	return rc == 0 ? c->read(p, item) : rc;
 }
 
-/* Everything behind what the item begins with. */
+/* Reads arguments and clauses, up to the end of the item. */
 static int
 read_clauses(struct parse *p, struct grammar_item *item)
 {
@@ -471,11 +470,11 @@ read_clauses(struct parse *p, struct grammar_item *item)
 	unsigned seen = 0;
 	int rc = 0;
 
-	while (rc == 0 && !is_end(p) && !is_punct(p, ',')) {
+	while (rc == 0 && !at_statement_end(p) && !at_punct(p, ',')) {
 		unsigned i = clause_here(p);
 
-		if (args && is_punct(p, '(')) {
-			rc = define(p, item, seen);
+		if (args && at_punct(p, '(')) {
+			rc = make_defined(p, item, seen);
 			if (rc == 0)
 				rc = read_args(p, item);
 			args = false;
@@ -484,12 +483,12 @@ read_clauses(struct parse *p, struct grammar_item *item)
 		} else {
 			rc = read_clause(p, item, i, seen);
 			seen |= 1u << i;
-			/* Arguments come before all clauses but AS. */
+			/* Arguments must stand before all clauses but AS. */
 			args = args && i == CLAUSE_AS;
 		}
 	}
 	if (rc == 0 && item->kind == GRAMMAR_SEMAPHORE && !item->limit.given)
-		return fail(p, "LIMIT");
+		return fail_token(p, "LIMIT");
 	return rc;
 }
 
@@ -499,9 +498,9 @@ read_item(struct parse *p, struct grammar_item *item)
 	int rc;
 
 	item->at = (size_t)(p->tok.start - p->start);
-	if (is_word(p, "lock") || is_word(p, "semaphore")) {
-		item->kind = is_word(p, "lock") ? GRAMMAR_LOCK : GRAMMAR_SEMAPHORE;
-		rc = take(p);
+	if (at_word(p, "lock") || at_word(p, "semaphore")) {
+		item->kind = at_word(p, "lock") ? GRAMMAR_LOCK : GRAMMAR_SEMAPHORE;
+		rc = next_token(p);
 		if (rc == 0)
 			rc = read_value(p, &item->key,
 					item->kind == GRAMMAR_LOCK
@@ -513,8 +512,7 @@ read_item(struct parse *p, struct grammar_item *item)
 	return rc == 0 ? read_clauses(p, item) : rc;
 }
 
-/* ---- statements: each behind its first word ---------------------------------------------------
- */
+/* ---- statements: each function reads what stands behind the first word ---- */
 
 static struct grammar_item *
 add_item(struct grammar *g)
@@ -528,7 +526,7 @@ read_enter(struct parse *p, struct grammar *g)
 {
 	int rc;
 
-	if (is_end(p)) {
+	if (at_statement_end(p)) {
 		add_item(g)->at = (size_t)(p->tok.start - p->start);
 		return read_end(p, "");
 	}
@@ -538,9 +536,9 @@ read_enter(struct parse *p, struct grammar *g)
 		rc = read_item(p, add_item(g));
 		if (rc != 0)
 			return rc;
-		if (!is_punct(p, ','))
+		if (!at_punct(p, ','))
 			return read_end(p, "',' or the end of the statement");
-		rc = take(p);
+		rc = next_token(p);
 		if (rc != 0)
 			return rc;
 	}
@@ -559,15 +557,15 @@ read_defer(struct parse *p, struct grammar *g)
 {
 	int rc = 0;
 
-	if (is_word(p, "on")) {
-		rc = take(p);
-		if (rc == 0 && is_word(p, "commit"))
+	if (at_word(p, "on")) {
+		rc = next_token(p);
+		if (rc == 0 && at_word(p, "commit"))
 			g->when = GRAMMAR_ON_COMMIT;
-		else if (rc == 0 && is_word(p, "rollback"))
+		else if (rc == 0 && at_word(p, "rollback"))
 			g->when = GRAMMAR_ON_ROLLBACK;
 		else
-			return rc == 0 ? fail(p, "COMMIT or ROLLBACK") : rc;
-		rc = take(p);
+			return rc == 0 ? fail_token(p, "COMMIT or ROLLBACK") : rc;
+		rc = next_token(p);
 	}
 	if (rc == 0)
 		rc = read_value(p, &g->sql,
@@ -582,18 +580,18 @@ read_exit(struct parse *p, struct grammar *g)
 	const char *wanted = "a name, ALL, ROLLBACK or the end of the statement";
 	int rc = 0;
 
-	if (is_word(p, "all")) {
+	if (at_word(p, "all")) {
 		g->all = true;
-		rc = take(p);
-	} else if (!is_word(p, "rollback") && !is_end(p)) {
+		rc = next_token(p);
+	} else if (!at_word(p, "rollback") && !at_statement_end(p)) {
 		rc = read_which(p, &g->name, wanted);
 	}
 	if (g->all || g->name)
 		wanted = "ROLLBACK or the end of the statement";
-	if (rc == 0 && is_word(p, "rollback")) {
+	if (rc == 0 && at_word(p, "rollback")) {
 		g->rollback = true;
 		wanted = "the end of the statement";
-		rc = take(p);
+		rc = next_token(p);
 	}
 	return rc == 0 ? read_end(p, wanted) : rc;
 }
@@ -629,16 +627,16 @@ static const struct verb {
 static int
 read_statement(struct parse *p, struct grammar *g)
 {
-	int rc = take(p);
+	int rc = next_token(p);
 
 	for (unsigned i = 0; rc == 0 && i < NVERBS; i++) {
-		if (!is_word(p, verbs[i].word))
+		if (!at_word(p, verbs[i].word))
 			continue;
 		g->verb = verbs[i].verb;
-		rc = take(p);
+		rc = next_token(p);
 		return rc == 0 ? verbs[i].read(p, g) : rc;
 	}
-	return rc == 0 ? fail(p, "ENTER, USE, DEFER, LEAVE, EXIT or SHOW SCOPES") : rc;
+	return rc == 0 ? fail_token(p, "ENTER, USE, DEFER, LEAVE, EXIT or SHOW SCOPES") : rc;
 }
 
 int
@@ -677,11 +675,12 @@ grammar_is(const struct sqltext_stmt *s)
 	case SQLWORD_LEAVE:
 		return true;
 	case SQLWORD_SHOW:
-		/* SCOPES is not in the table of words, where it would cost each SELECT a look. */
+		/* SCOPES is compared here. In the table of words, it would cost time for each other
+		 * word of that length and first letter. */
 		sqltext_init(&p.text, s->start, s->length, 0);
 		sqltext_token(&p.text, &p.tok);
 		sqltext_token(&p.text, &p.tok);
-		return is_word(&p, "scopes");
+		return at_word(&p, "scopes");
 	default:
 		return false;
 	}

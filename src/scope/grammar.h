@@ -1,5 +1,5 @@
-/* grammar: the scope statements, from text to what was asked for. No I/O; nothing is looked up:
- * what a name means is the stack's business.
+/* grammar: reads a scope statement into a struct grammar. No I/O. Nothing is looked up: the
+ * executor finds out, with the stack, what a name means.
  *
  *	statement := ENTER [item {, item}] | USE which | DEFER [ON COMMIT | ON ROLLBACK] value
  *	           | {LEAVE | EXIT} [which | ALL] [ROLLBACK] | SHOW SCOPES
@@ -12,12 +12,13 @@
  *	arg       := value | TRUE | FALSE | NULL | -number
  *	which     := name | 'string' | E'string' | $tag$string$tag$
  *
- * Words are those of any case, names are folded to lower case unless quoted. The words of the
- * grammar are not reserved: where a name may stand they are names, but for LOCK and SEMAPHORE at
- * the start of an item, and ALL and ROLLBACK behind LEAVE, which are names in quotes only. Each
- * clause stands once at most, in any order, where it means something: SHARED with LOCK; LIMIT with
- * SEMAPHORE, always; NEW, READ and ISOLATION with transactions; ON with all but SEMAPHORE; AS with
- * all but a transaction, which it makes a defined scope. */
+ * Words may be in any case. Names become lower case unless they are quoted. The grammar's words are
+ * not reserved: where a name may stand, they are names. Exceptions are LOCK and SEMAPHORE at the
+ * start of an item, and ALL and ROLLBACK behind LEAVE: as names they must be quoted. Each clause
+ * may stand once, in any order, but only with items for which it means something: SHARED with LOCK;
+ * LIMIT with SEMAPHORE, where it must stand; NEW, READ and ISOLATION with a transaction; ON with
+ * all but SEMAPHORE; AS with all. AS gives the scope its name; behind a name, it also makes the
+ * item a defined scope. */
 #ifndef PGWITH_SCOPE_GRAMMAR_H
 #define PGWITH_SCOPE_GRAMMAR_H
 
@@ -27,8 +28,8 @@
 
 #include "wire/sqltext.h"
 
-#define GRAMMAR_ITEMS  32      /* of an ENTER, at most */
-#define GRAMMAR_ARGS   64      /* of an item */
+#define GRAMMAR_ITEMS  32      /* items of one ENTER at most */
+#define GRAMMAR_ARGS   64      /* arguments of one item at most */
 #define GRAMMAR_NAME   63      /* bytes of a name; PostgreSQL 15 documentation, 4.1.1 */
 #define GRAMMAR_TEXT   65536   /* bytes of a value */
 #define GRAMMAR_PARAMS 65535   /* the highest $n: Bind counts them in 16 bits */
@@ -74,10 +75,10 @@ enum grammar_when {
 };
 
 struct grammar_value {
-	char *text;     /* decoded; NULL: SQL NULL, or a parameter that is not bound yet */
-	unsigned param; /* n of $n, 0: none */
-	size_t at;      /* byte offset in the text, for errors */
-	bool given;     /* it was written; everything else is 0 if not */
+	char *text;     /* decoded; NULL: SQL's NULL, or a parameter that is not bound yet */
+	unsigned param; /* n, if it was written as $n; else 0 */
+	size_t at;      /* byte offset in the statement, for errors */
+	bool given;     /* it was written; if not, all other members are 0 */
 };
 
 struct grammar_item {
@@ -93,7 +94,7 @@ struct grammar_item {
 	bool shared, suppress;
 	enum grammar_isolation isolation;
 	enum grammar_access access;
-	size_t at; /* byte offset of its first token; of the end, for the item of an empty ENTER */
+	size_t at; /* byte offset of its first token; for an empty ENTER, that of the end */
 };
 
 struct grammar {
@@ -102,53 +103,53 @@ struct grammar {
 	unsigned nitems;
 	char *name; /* USE; EXIT: NULL for the innermost, and for ALL */
 	bool all, rollback;
-	bool leave; /* EXIT: it was written as LEAVE, which psql does not take for its own */
+	bool leave; /* EXIT: it was written as LEAVE (psql takes EXIT for its own command) */
 	enum grammar_when when;
 	struct grammar_value sql; /* DEFER */
-	unsigned nparams;         /* the highest $n */
+	unsigned nparams;         /* n of the highest $n */
 	char *modes;              /* BEGIN: as written, READ ONLY for example; or NULL */
 	bool start;               /* BEGIN: it was written as START TRANSACTION */
 	bool chain;               /* COMMIT, ROLLBACK: AND CHAIN */
 };
 
 struct grammar_error {
-	size_t at;      /* byte offset of the place in the text */
+	size_t at;      /* byte offset of the error in the statement */
 	char *expected; /* for people: `expected a pool at or near "5"`; the caller frees it */
 };
 
-/* Is this statement one of ours, by its first words? Cheap. */
+/* Is it a scope statement, by its first words? Cheap. */
 bool grammar_is(const struct sqltext_stmt *);
 
 /* Reads one statement, which may have comments and white space around it and one semicolon behind
- * it. The flags are those of sqltext_init(). On success *out is the caller's, to be freed with
- * grammar_free(), and *error is left alone. Otherwise *out is NULL and *error is filled in; returns
- * -E_SYNTAX, or -E_TOOBIG if something is longer or more than the bounds above. */
+ * it. The flags are those of sqltext_init(). Returns 0 with *out, which the caller frees by
+ * grammar_free(), and does not touch *error. Otherwise *out is NULL, *error is filled in, and it
+ * returns -E_SYNTAX, or -E_TOOBIG if one of the bounds above is exceeded. */
 int grammar_parse(const char *text, size_t bytes, unsigned flags, struct grammar **out,
 		  struct grammar_error *error);
 
-/* Gives the parameters their values (copied): values[0] is $1, NULL is SQL NULL. May be done again
- * with others. Returns 0; -E_RANGE if there are fewer than nparams; -E_SYNTAX for NULL where only
- * an argument may be NULL; -E_TOOBIG for a value over GRAMMAR_TEXT. Then *error is filled in, and
- * nothing has changed. */
+/* Gives the parameters their values, which are copied: values[0] is that of $1, a NULL pointer is
+ * SQL's NULL. May be called again with other values. Returns 0; or, with *error filled in and
+ * nothing changed: -E_RANGE if there are fewer than nparams values; -E_SYNTAX for a NULL that is
+ * not an argument; -E_TOOBIG for a value longer than GRAMMAR_TEXT. */
 int grammar_bind(struct grammar *, const char *const *values, unsigned n,
 		 struct grammar_error *error);
 
-/* What WAIT and DEADLINE say, in us. Units as base/units has them; a bare number is in ms, as in
- * PostgreSQL's own time-outs. The value must be given and bound. Returns 0, or -E_SYNTAX or
- * -E_RANGE with *error filled in. */
+/* The value of WAIT or DEADLINE, in us. Units are those of base/units; a number without a unit is
+ * in ms, as in PostgreSQL's own time-outs. The value must be given and bound. Returns 0, or
+ * -E_SYNTAX or -E_RANGE with *error filled in. */
 int grammar_duration(const struct grammar_value *, int64_t *us, struct grammar_error *error);
 
-/* What LIMIT says: a whole number from 1 to GRAMMAR_LIMIT. As grammar_duration() otherwise. */
+/* The value of LIMIT, a whole number from 1 to GRAMMAR_LIMIT. Otherwise as grammar_duration(). */
 int grammar_limit(const struct grammar_value *, unsigned *limit, struct grammar_error *error);
 
 /* A deep copy. */
 struct grammar *grammar_copy(const struct grammar *);
 
-/* NULL is nothing. */
+/* NULL is allowed. */
 void grammar_free(struct grammar *);
 
-/* "ENTER", "USE", "DEFER", "LEAVE", "EXIT", "SHOW"; "BEGIN", "START TRANSACTION", "COMMIT",
- * "ROLLBACK". */
+/* The command tag: "ENTER", "USE", "DEFER", "LEAVE", "EXIT", "SHOW", "BEGIN", "START TRANSACTION",
+ * "COMMIT", "ROLLBACK". */
 const char *grammar_tag(const struct grammar *);
 
 #endif

@@ -7,7 +7,7 @@
 
 #define MARK 0x73636f70u
 
-/* ---- statements that are left to be run ---- */
+/* ---- deferred statements ---- */
 
 static void
 deferred_pack(struct pack *p, struct deferred *d)
@@ -49,7 +49,7 @@ deferred_list_pack(struct pack *p, struct list *l)
 	}
 }
 
-/* ---- statements of the grammar ---- */
+/* ---- scope statements ---- */
 
 static void
 value_pack(struct pack *p, struct grammar_value *v)
@@ -331,7 +331,7 @@ locks_pack(struct pack *p, struct locks *all, const struct locks_ties *ties)
 	pack_mark(p, MARK);
 }
 
-/* ---- times ---- */
+/* ---- timings ---- */
 
 static void
 row_pack(struct pack *p, struct timing_row *row)

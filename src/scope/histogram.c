@@ -13,7 +13,7 @@ histogram_bucket(int64_t us)
 		return us < 0 ? 0 : (unsigned)us;
 	if (us > HISTOGRAM_TOP_US)
 		us = HISTOGRAM_TOP_US;
-	/* The highest bit and the STEP_BITS behind it. */
+	/* The highest bit of `us` and the STEP_BITS bits behind it select the bucket. */
 	power = 63 - (unsigned)__builtin_clzll((unsigned long long)us) - STEP_BITS;
 	return power * HISTOGRAM_STEPS + (unsigned)(us >> power);
 }
@@ -66,7 +66,7 @@ histogram_percentile(const struct histogram *h, double percent)
 		return h->max_us;
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
 		seen += h->buckets[i];
-		/* The one that is not before any other is the first, not the none before it. */
+		/* seen > 0: percent 0 means the first bucket that is not empty. */
 		if (seen > 0 && (double)seen >= wanted) {
 			int64_t low, high, middle;
 

@@ -1,7 +1,7 @@
-/* histogram: how long things took, in microseconds, in fixed memory. Up to 16 us each value has a
- * bucket of its own; above, each power of two is divided into 16 buckets, so that what is read
- * back is at most 3.2 % away from what was added. Longer than an hour counts as an hour, but for
- * the sum and the maximum, which are exact. */
+/* histogram: counts durations, in microseconds, in fixed memory. Up to 16 us, each value has a
+ * bucket of its own; above, each power of two is divided into 16 buckets, so that a percentile is
+ * at most 3.2 % away from the true one. A duration of more than an hour is counted as an hour; but
+ * sum and maximum are exact. */
 #ifndef PGWITH_SCOPE_HISTOGRAM_H
 #define PGWITH_SCOPE_HISTOGRAM_H
 
@@ -11,10 +11,10 @@
 #define HISTOGRAM_TOP_US  (INT64_C(3600) * 1000000)
 #define HISTOGRAM_BUCKETS 459 /* histogram_bucket(HISTOGRAM_TOP_US) is the last */
 
-/* All zero when it is empty. */
+/* An empty one is all zero. */
 struct histogram {
 	uint64_t count;
-	uint64_t sum_us; /* stays at its maximum */
+	uint64_t sum_us; /* stays at UINT64_MAX instead of wrapping */
 	int64_t max_us;
 	uint64_t buckets[HISTOGRAM_BUCKETS];
 };
@@ -22,14 +22,14 @@ struct histogram {
 /* A negative duration counts as 0. */
 void histogram_add(struct histogram *, int64_t us);
 
-/* Adds all of `from`. */
+/* Adds all durations of `from`. */
 void histogram_merge(struct histogram *to, const struct histogram *from);
 
-/* The duration that `percent` (0 to 100) of all are not longer than; 0 if there are none. 100 is
- * the exact maximum. */
+/* The duration that `percent` (0 to 100) of all durations do not exceed; 0 if the histogram is
+ * empty. 100 gives the exact maximum. */
 int64_t histogram_percentile(const struct histogram *, double percent);
 
-/* The bucket of a duration, and the durations that are in a bucket: from *low to *high. */
+/* The bucket that a duration is counted in, and the shortest and longest duration of a bucket. */
 unsigned histogram_bucket(int64_t us);
 void histogram_bounds(unsigned bucket, int64_t *low_us, int64_t *high_us);
 

@@ -9,16 +9,16 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-#define SHOWN 40 /* bytes of a text that an error shows */
+#define SHOWN 40 /* bytes of a text that an error shows at most */
 
-/* Text that grows up to its maximum. */
+/* The decoded text, which grows up to `max` bytes. */
 struct text {
 	char *bytes;
 	size_t length, max;
-	bool full; /* something did not fit */
+	bool full; /* a byte did not fit */
 };
 
-/* `most`: the length of what is read, which gets no longer by being decoded. */
+/* `most`: the length of the text before it is decoded; decoding never makes it longer. */
 static void
 text_init(struct text *t, size_t most, size_t max)
 {
@@ -29,7 +29,7 @@ text_init(struct text *t, size_t most, size_t max)
 }
 
 static void
-put(struct text *t, char c)
+append_char(struct text *t, char c)
 {
 	if (t->length == t->max)
 		t->full = true;
@@ -38,36 +38,35 @@ put(struct text *t, char c)
 }
 
 static void
-put_utf8(struct text *t, uint32_t c)
+append_utf8(struct text *t, uint32_t c)
 {
 	if (c < 0x80) {
-		put(t, (char)c);
+		append_char(t, (char)c);
 		return;
 	}
 	if (c < 0x800) {
-		put(t, (char)(0xc0 | c >> 6));
+		append_char(t, (char)(0xc0 | c >> 6));
 	} else {
 		if (c < 0x10000) {
-			put(t, (char)(0xe0 | c >> 12));
+			append_char(t, (char)(0xe0 | c >> 12));
 		} else {
-			put(t, (char)(0xf0 | c >> 18));
-			put(t, (char)(0x80 | (c >> 12 & 0x3f)));
+			append_char(t, (char)(0xf0 | c >> 18));
+			append_char(t, (char)(0x80 | (c >> 12 & 0x3f)));
 		}
-		put(t, (char)(0x80 | (c >> 6 & 0x3f)));
+		append_char(t, (char)(0x80 | (c >> 6 & 0x3f)));
 	}
-	put(t, (char)(0x80 | (c & 0x3f)));
+	append_char(t, (char)(0x80 | (c & 0x3f)));
 }
 
 static int
-refuse(struct literal_fault *fault, const char *at, const char *why)
+set_fault(struct literal_fault *fault, const char *at, const char *why)
 {
 	fault->at = at;
 	fault->why = why;
 	return -E_SYNTAX;
 }
 
-/* ---- escapes ----------------------------------------------------------------------------------
- */
+/* ---- escapes ---- */
 
 static int
 digit(char c)
@@ -78,9 +77,9 @@ digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
 }
 
-/* Up to `most` digits of that base from *p on, which moves behind them. Returns how many. */
+/* Reads up to `most` digits of that base and moves *p behind them. Returns how many they were. */
 static unsigned
-digits(const char **p, const char *end, int base, unsigned most, uint32_t *value)
+scan_digits(const char **p, const char *end, int base, unsigned most, uint32_t *value)
 {
 	unsigned n = 0;
 
@@ -89,104 +88,104 @@ digits(const char **p, const char *end, int base, unsigned most, uint32_t *value
 	return n;
 }
 
-/* \uXXXX or \UXXXXXXXX; *p is at the letter. False if digits are missing. */
+/* Reads uXXXX or UXXXXXXXX, behind the backslash. False if digits are missing. */
 static bool
-code_point(const char **p, const char *end, uint32_t *c)
+scan_code_point(const char **p, const char *end, uint32_t *c)
 {
 	unsigned wanted = **p == 'u' ? 4 : 8;
 
 	++*p;
-	return digits(p, end, 16, wanted, c) == wanted;
+	return scan_digits(p, end, 16, wanted, c) == wanted;
 }
 
-/* As scan.l, xeunicode and xeunicodefail: two surrogates make one character, written one at once
- * behind the other. */
+/* Decodes \uXXXX or \UXXXXXXXX. Two surrogates, one right behind the other, make one character: as
+ * scan.l, xeunicode and xeunicodefail. */
 static int
-unicode(struct text *t, const char **p, const char *end, struct literal_fault *fault)
+decode_unicode_escape(struct text *t, const char **p, const char *end, struct literal_fault *fault)
 {
 	const char *backslash = *p - 1;
 	uint32_t c, second;
 
-	if (!code_point(p, end, &c))
-		return refuse(fault, backslash, "\\uXXXX or \\UXXXXXXXX");
+	if (!scan_code_point(p, end, &c))
+		return set_fault(fault, backslash, "\\uXXXX or \\UXXXXXXXX");
 	if (c >= 0xd800 && c <= 0xdbff) {
 		if (end - *p < 2 || **p != '\\' || ((*p)[1] | 0x20) != 'u')
-			return refuse(fault, backslash, "both halves of a surrogate pair");
+			return set_fault(fault, backslash, "both halves of a surrogate pair");
 		++*p;
-		if (!code_point(p, end, &second) || second < 0xdc00 || second > 0xdfff)
-			return refuse(fault, backslash, "both halves of a surrogate pair");
+		if (!scan_code_point(p, end, &second) || second < 0xdc00 || second > 0xdfff)
+			return set_fault(fault, backslash, "both halves of a surrogate pair");
 		c = 0x10000 + ((c & 0x3ff) << 10 | (second & 0x3ff));
 	} else if (c >= 0xdc00 && c <= 0xdfff) {
-		return refuse(fault, backslash, "both halves of a surrogate pair");
+		return set_fault(fault, backslash, "both halves of a surrogate pair");
 	}
 	if (c == 0 || c > 0x10ffff)
-		return refuse(fault, backslash, "a Unicode character other than NUL");
-	put_utf8(t, c);
+		return set_fault(fault, backslash, "a Unicode character other than NUL");
+	append_utf8(t, c);
 	return 0;
 }
 
-/* *p is behind the backslash, and moves behind the escape. */
+/* Decodes an escape: *p is behind its backslash, and moves behind the escape. */
 static int
-escape(struct text *t, const char **p, const char *end, struct literal_fault *fault)
+decode_escape(struct text *t, const char **p, const char *end, struct literal_fault *fault)
 {
 	static const char names[] = "bfnrt", values[] = "\b\f\n\r\t";
 	const char *backslash = *p - 1, *name;
 	uint32_t value;
 
 	if (**p == 'u' || **p == 'U')
-		return unicode(t, p, end, fault);
+		return decode_unicode_escape(t, p, end, fault);
 	if (**p >= '0' && **p <= '7') {
-		digits(p, end, 8, 3, &value);
+		scan_digits(p, end, 8, 3, &value);
 	} else if (**p == 'x' && end - *p >= 2 && digit((*p)[1]) < 16) {
 		++*p;
-		digits(p, end, 16, 2, &value);
+		scan_digits(p, end, 16, 2, &value);
 	} else {
 		name = **p ? strchr(names, **p) : NULL;
 		value = (uint8_t)(name ? values[name - names] : **p);
 		++*p;
 	}
-	/* \400 and up lose their ninth bit, as in PostgreSQL. */
+	/* Octal escapes from \400 on lose their ninth bit, as in PostgreSQL. */
 	if ((value & 0xff) == 0)
-		return refuse(fault, backslash, "a string without NUL");
-	put(t, (char)value);
+		return set_fault(fault, backslash, "a string without NUL");
+	append_char(t, (char)value);
 	return 0;
 }
 
-/* ---- quotes -----------------------------------------------------------------------------------
- */
+/* ---- quotes ---- */
 
-/* What stands between the quotes, from `p` to `end`. */
+/* Decodes the text between the quotes, from `p` to `end`. `quote`: 0 for a dollar quote. */
 static int
-unquote(struct text *t, const char *p, const char *end, char quote, bool escapes,
-	struct literal_fault *fault)
+decode_quoted(struct text *t, const char *p, const char *end, char quote, bool escapes,
+	      struct literal_fault *fault)
 {
 	int rc;
 
 	while (p < end) {
 		if (*p == 0)
-			return refuse(fault, p, "text without NUL");
+			return set_fault(fault, p, "text without NUL");
 		if (*p == '\\' && escapes) {
 			p++;
-			rc = escape(t, &p, end, fault);
+			rc = decode_escape(t, &p, end, fault);
 			if (rc != 0)
 				return rc;
 			continue;
 		}
 		if (*p == quote) {
-			/* sqltext takes an E'' with what continues it on another line for one
-			 * token. */
+			/* A lone quote: the token is an E'...' that goes on in another pair of
+			 * quotes on the next line, which sqltext reads as one token. */
 			if (end - p < 2 || p[1] != quote)
-				return refuse(fault, p, "the string in one pair of quotes");
+				return set_fault(fault, p, "the string in one pair of quotes");
 			p++;
 		}
-		put(t, *p++);
+		append_char(t, *p++);
 	}
 	return 0;
 }
 
-/* Ends it: the text becomes the caller's, or is freed. */
+/* Returns rc, or -E_TOOBIG if the text did not fit. The text is given to the caller if that is 0,
+ * else freed. */
 static int
-finish(struct text *t, int rc, char **out)
+finish_text(struct text *t, int rc, char **out)
 {
 	if (rc == 0 && t->full)
 		rc = -E_TOOBIG;
@@ -219,12 +218,12 @@ literal_string(const struct sqltext_token *tok, unsigned flags, size_t max, char
 		p += *p == '\'' ? 1 : 2;
 		end--;
 	} else {
-		return refuse(fault, p, "a string as '...', E'...' or $$...$$");
+		return set_fault(fault, p, "a string as '...', E'...' or $$...$$");
 	}
 	text_init(&t, (size_t)(end - p), max);
 	fault->at = tok->start;
 	fault->why = "a shorter string";
-	return finish(&t, unquote(&t, p, end, quote, escapes, fault), text);
+	return finish_text(&t, decode_quoted(&t, p, end, quote, escapes, fault), text);
 }
 
 static char
@@ -242,18 +241,18 @@ literal_name(const struct sqltext_token *tok, size_t max, char **name, struct li
 
 	*name = NULL;
 	if (tok->kind == SQLTEXT_QUOTED && (*p != '"' || tok->length < 3))
-		return refuse(fault, p,
-			      *p == '"' ? "a name that is not empty" : "a name without U&");
+		return set_fault(fault, p,
+				 *p == '"' ? "a name that is not empty" : "a name without U&");
 	text_init(&t, tok->length, max);
 	fault->at = p;
 	fault->why = "a shorter name";
 	if (tok->kind == SQLTEXT_QUOTED) {
-		rc = unquote(&t, p + 1, p + tok->length - 1, '"', false, fault);
+		rc = decode_quoted(&t, p + 1, p + tok->length - 1, '"', false, fault);
 	} else {
 		for (size_t i = 0; i < tok->length; i++)
-			put(&t, lower(p[i]));
+			append_char(&t, lower(p[i]));
 	}
-	return finish(&t, rc, name);
+	return finish_text(&t, rc, name);
 }
 
 char *
@@ -265,7 +264,7 @@ literal_shown(const char *text, size_t bytes)
 
 	if (cut) {
 		bytes = SHOWN;
-		/* Not within a character of UTF-8. */
+		/* The cut must not be inside a character of UTF-8. */
 		while (bytes > 1 && (text[bytes] & 0xc0) == 0x80)
 			bytes--;
 	}

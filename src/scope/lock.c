@@ -48,10 +48,10 @@ locks_clear(struct locks *all)
 	hash_clear(&all->table);
 }
 
-/* ---- which lock ---- */
+/* ---- finding a lock ---- */
 
 static struct lock *
-find(struct locks *all, const char *name, bool semaphore, uint64_t hash)
+find_lock(struct locks *all, const char *name, bool semaphore, uint64_t hash)
 {
 	struct hash_node *n;
 
@@ -69,7 +69,7 @@ find_or_make(struct locks *all, const char *name, bool semaphore, unsigned limit
 {
 	size_t bytes = strlen(name);
 	uint64_t hash = fnv_bytes(all->seed + semaphore, name, bytes);
-	struct lock *lock = find(all, name, semaphore, hash);
+	struct lock *lock = find_lock(all, name, semaphore, hash);
 
 	if (lock)
 		return lock;
@@ -93,7 +93,7 @@ free_lock(struct lock *lock)
 	free(lock);
 }
 
-/* ---- who may have it ---- */
+/* ---- may a hold be granted? ---- */
 
 bool
 lock_conflicts(const struct lock_hold *h, const struct lock_hold *held)
@@ -110,9 +110,9 @@ lock_ahead(const struct lock_hold *h)
 		   : LIST_OBJ(h->node.prev, const struct lock_hold, node);
 }
 
-/* Has the session the lock, in whatever mode? */
+/* Does the session hold the lock, in any mode? */
 static bool
-has(const struct lock *lock, uint64_t session)
+session_holds(const struct lock *lock, uint64_t session)
 {
 	const struct list_node *n;
 
@@ -122,7 +122,7 @@ has(const struct lock *lock, uint64_t session)
 	return false;
 }
 
-/* Is it free for `h`, the queue apart? */
+/* Would `h` be compatible with the holders? Those who wait are not considered. */
 static bool
 is_free(const struct lock *lock, const struct lock_hold *h)
 {
@@ -130,7 +130,7 @@ is_free(const struct lock *lock, const struct lock_hold *h)
 
 	if (h->mode == LOCK_SEMAPHORE)
 		return lock->holders.count < lock->limit;
-	/* Without an exclusive one among them, all are alike to a shared one. */
+	/* A shortcut: a shared hold conflicts only with exclusive ones. */
 	if (h->mode == LOCK_SHARED && lock->exclusive == 0)
 		return true;
 	LIST_EACH (n, &lock->holders)
@@ -139,18 +139,19 @@ is_free(const struct lock *lock, const struct lock_hold *h)
 	return true;
 }
 
-/* May `h`, which is new, pass those who wait? */
+/* May the new hold `h` overtake those who wait? */
 static bool
 may_pass(const struct lock *lock, const struct lock_hold *h)
 {
-	return lock->waiting.count == 0 || (h->mode != LOCK_SEMAPHORE && has(lock, h->session));
+	return lock->waiting.count == 0 ||
+	       (h->mode != LOCK_SEMAPHORE && session_holds(lock, h->session));
 }
 
 /* ---- the moves ---- */
 
-/* Before which in the queue? Upgrades are before all others. */
+/* The node in the queue before which `h` is put: upgrades stand before all others. */
 static struct list_node *
-place(struct lock *lock, const struct lock_hold *h)
+queue_place(struct lock *lock, const struct lock_hold *h)
 {
 	struct list_node *n;
 
@@ -181,7 +182,7 @@ set_state(struct lock_hold *h, enum lock_state state)
 		list_append(&lock->holders, &h->node);
 		lock->exclusive += h->mode == LOCK_EXCLUSIVE;
 	} else if (state == LOCK_WAITING) {
-		list_insert(&lock->waiting, &h->node, place(lock, h));
+		list_insert(&lock->waiting, &h->node, queue_place(lock, h));
 	}
 	h->state = state;
 	h->since_us = loop_now_us(lock->all->loop);
@@ -210,7 +211,7 @@ lock_enter(struct locks *all, struct lock_hold *h, const char *name, enum lock_m
 		set_state(h, LOCK_HELD);
 		return 0;
 	}
-	h->upgrade = mode == LOCK_EXCLUSIVE && has(lock, session);
+	h->upgrade = mode == LOCK_EXCLUSIVE && session_holds(lock, session);
 	set_state(h, LOCK_WAITING);
 	return -E_AGAIN;
 }
@@ -235,10 +236,10 @@ lock_adopt(struct locks *all, struct lock_hold *h, const char *name, enum lock_m
 	h->since_us = since_us;
 }
 
-/* Gives the lock to all that can have it now. Their owners are told later, when nothing is half
- * done any more. */
+/* Grants all waiting holds that can be granted now. Their owners are told later, by tell_granted(),
+ * when all locks are consistent again. */
 static void
-grant(struct lock *lock)
+grant_waiting(struct lock *lock)
 {
 	struct list_node *n;
 
@@ -252,10 +253,11 @@ grant(struct lock *lock)
 	}
 }
 
-/* One at a time: what is told may change all the rest. Only the outermost call tells, so that a
- * chain of sessions which each let the next one go on does not use up the stack. */
+/* Calls granted() for one hold after the other; each call may change the list. A call inside
+ * granted() returns at once and leaves the rest to the outermost one: so a long chain of sessions,
+ * each of which releases a lock for the next, does not use up the C stack. */
 static void
-tell(struct locks *all)
+tell_granted(struct locks *all)
 {
 	struct list_node *n;
 
@@ -284,11 +286,11 @@ lock_leave(struct lock_hold *h)
 		list_remove(&all->granted, &h->tell);
 	set_state(h, LOCK_NONE);
 	h->lock = NULL;
-	grant(lock);
-	/* Without holders the first one that waits would have been granted. */
+	grant_waiting(lock);
+	/* Without holders there are no waiters either: the first one would have been granted. */
 	if (lock->holders.count == 0)
 		free_lock(lock);
-	tell(all);
+	tell_granted(all);
 }
 
 /* ---- for people ---- */

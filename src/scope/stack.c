@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-/* A savepoint of the client. */
+/* One of the client's own savepoints, in scope->points. */
 struct point {
 	struct list_node node;
 	char name[];
@@ -242,7 +242,7 @@ scope_fail(struct scope *f, const char *sqlstate)
 		memcpy(f->error, sqlstate, sizeof f->error);
 }
 
-/* ---- what they leave behind ---- */
+/* ---- deferred statements ---- */
 
 struct deferred *
 deferred_new(enum deferred_when when, const char *sql, const char *const *values, unsigned nvalues,

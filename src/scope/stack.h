@@ -1,11 +1,11 @@
 /* stack: the scopes that one session has open, outermost first, and what follows from their order:
- * which one an ENTER is nested in, which server statements go to, which one may be exited. Decides;
- * does no I/O.
+ * which scope an ENTER is nested in, to which server statements go, which scope may be exited. Each
+ * scope is a frame. Decides, and does no I/O.
  *
  *	entering -> open -> (gone)
  *	    |        |  ^
- *	    |        v  |     a frame that has expired stays until it is exited: its statements are
- *	    |     expired     answered with the reason, and it holds nothing any more
+ *	    |        v  |     A frame that has expired stays until it is exited. It holds
+ *	    |     expired     nothing any more; its statements are answered with the reason.
  *	    v        v
  *	  (gone)   (gone)
  */
@@ -34,24 +34,24 @@ enum scope_kind {
 
 enum scope_state { SCOPE_ENTERING, SCOPE_OPEN, SCOPE_EXPIRED };
 
-/* When a statement that a scope leaves behind is to be run. */
+/* When a deferred statement is run. */
 enum deferred_when {
 	DEFERRED_ALWAYS,      /* before the commit, or after the rollback */
-	DEFERRED_ON_COMMIT,   /* before it */
-	DEFERRED_ON_ROLLBACK, /* after it */
-	DEFERRED_CLEANUP,     /* after the end, whatever it was */
+	DEFERRED_ON_COMMIT,   /* before the commit */
+	DEFERRED_ON_ROLLBACK, /* after the rollback */
+	DEFERRED_CLEANUP,     /* after the end in either way */
 };
 
-/* A statement that is run when its scope ends. */
+/* A statement that is run when its scope ends: by DEFER, or by the scope's definition. */
 struct deferred {
 	struct list_node node;
 	enum deferred_when when;
 	char *sql;
-	char **values; /* of $1 ...; a NULL is SQL NULL */
+	char **values; /* of $1 ...; a NULL pointer is SQL's NULL */
 	unsigned nvalues;
-	uint64_t used; /* bit n-1: the text has $n */
+	uint64_t used; /* bit n-1: the statement uses $n */
 };
-/* Copies everything. */
+/* Copies the statement and its values. */
 struct deferred *deferred_new(enum deferred_when, const char *sql, const char *const *values,
 			      unsigned nvalues, uint64_t used);
 void deferred_free(struct deferred *);
@@ -68,53 +68,53 @@ struct scope {
 	char *name;
 	enum scope_kind kind;
 	enum scope_state state;
-	struct pool *pool;   /* of all but locks and semaphores; otherwise NULL */
-	struct scope *base;  /* of a savepoint or block: the frame whose transaction it is in */
-	struct lease *lease; /* of a transaction: &own, or the session's */
+	struct pool *pool;   /* NULL for a lock or semaphore */
+	struct scope *base;  /* of a savepoint or block: the frame of its transaction */
+	struct lease *lease; /* of a transaction: &own, or the session's lease */
 	struct lease own;
 	struct scope_flags flags; /* of `own` */
 	struct lock_hold hold;
-	unsigned serial; /* its savepoint on the server is pgwith_SERIAL */
-	bool named;      /* by the client, other than a lock by its text */
+	unsigned serial; /* its savepoint on the server is named pgwith_SERIAL */
+	bool named;      /* the client gave the name; false for a lock named by its text */
 	bool begun;      /* BEGIN or SAVEPOINT has been carried out */
 	bool suppress;
 	bool failed;            /* its transaction cannot commit: `error` says why */
 	char error[6];          /* SQLSTATE of the first error in it, "" if there was none */
-	enum err_id expired_by; /* EXPIRED: what ended it */
-	bool expire_due;        /* expired_by holds, and it must be ended as soon as that is
-				   possible. Not a state: it is still open, or entering */
-	struct list deferred;   /* first added first */
+	enum err_id expired_by; /* EXPIRED, or expire_due: which limit it is */
+	bool expire_due;        /* a limit has passed, and the frame is still to be ended. Not a
+				 * state: until that is possible it is open, or entering */
+	struct list deferred;   /* struct deferred, the oldest first */
 	struct list points;     /* the client's own savepoints inside a savepoint frame */
-	int64_t asked_us;       /* monotonic, as all times here */
-	int64_t granted_us;     /* lease or lock was there; 0: not yet */
+	int64_t asked_us;       /* when ENTER asked for it; monotonic, as all times here */
+	int64_t granted_us;     /* when it got its lease or lock; 0: not yet */
 	int64_t opened_us;
 	int64_t deadline_us;        /* 0: none */
 	char *deadline_text;        /* for people: 30s */
-	char *modes;                /* of a block: as its BEGIN had them, or NULL */
+	char *modes;                /* of a block: the modes in its BEGIN, or NULL */
 	struct event timer;         /* of the deadline; assigned if deadline_us is not 0 */
-	uint64_t statements_before; /* the session had sent when it was asked for; kept by it */
+	uint64_t statements_before; /* statements of the session before this frame; kept by it */
 	void *owner;                /* the session */
 };
 
-#define SCOPE_NAME_MAX   255  /* bytes, as locks may have long names */
+#define SCOPE_NAME_MAX   255  /* bytes: the text of a lock may be a long name */
 #define SCOPE_POINTS_MAX 1000 /* savepoints of the client in one frame */
 
 struct stack {
 	struct list frames;
-	struct scope *used; /* named by USE, or NULL: the innermost transaction is */
-	unsigned serial;    /* given last */
+	struct scope *used; /* the frame that USE named; NULL: use the innermost transaction */
+	unsigned serial;    /* the one that was given last */
 };
 
 void stack_init(struct stack *);
 
-/* A new innermost frame in state ENTERING; copies the name. */
+/* Adds a new innermost frame in state ENTERING; copies the name. */
 struct scope *stack_push(struct stack *, enum scope_kind, const char *name, int64_t now_us);
-/* Takes a frame, which holds nothing any more, out; it is freed with scope_free(), at the earliest
- * at the end of the loop's turn. */
+/* Removes a frame, which must hold nothing any more. The caller frees it with scope_free(), at the
+ * earliest at the end of the loop's turn. */
 void stack_pop(struct stack *, struct scope *);
 void scope_free(void *frame);
 
-/* NULL if there is none. */
+/* The innermost frame, the outermost frame, the frame of that name; NULL if there is none. */
 struct scope *stack_innermost(const struct stack *);
 struct scope *stack_outermost(const struct stack *);
 struct scope *stack_find(const struct stack *, const char *name);
@@ -123,44 +123,44 @@ struct scope *stack_outside(const struct stack *, const struct scope *);
 /* The frame inside this one, or NULL. */
 struct scope *stack_inside(const struct stack *, const struct scope *);
 
-/* The frame whose transaction it is in: itself, its base, or NULL for a lock. */
+/* The frame of the transaction that the frame is in: itself, its base, or NULL for a lock. */
 struct scope *scope_base(struct scope *);
-/* The transaction that statements go to now (a frame with a lease, or one that has expired), or
- * NULL. */
+/* The frame of the transaction that statements go to now (it may have expired), or NULL. */
 struct scope *stack_current(const struct stack *);
-/* The innermost open transaction of that pool, in which a savepoint would be made, or NULL. */
+/* The innermost open transaction on that pool, in which ENTER makes a savepoint, or NULL. */
 struct scope *stack_transaction_on(const struct stack *, const struct pool *);
-/* The innermost frame, savepoint or transaction, of that transaction. */
+/* The innermost frame in the transaction of the frame `base`: a savepoint, or `base` itself. */
 struct scope *stack_top_of(const struct stack *, const struct scope *base);
-/* The innermost frame that has the lease, or NULL. */
+/* The innermost frame in a transaction that has this lease, or NULL. */
 struct scope *stack_of_lease(const struct stack *, const struct lease *);
-/* Around `f`: the nearest one that has something to roll back; NULL if there is none, or if one
- * with SUPPRESS stands between. */
+/* The nearest frame around this one that is a transaction or in one: it fails with this one. NULL
+ * if there is none, or if a frame with SUPPRESS stands between. */
 struct scope *stack_loser(const struct stack *, const struct scope *);
-/* The frame whose time limit has ended this one: itself, or one around it. */
+/* The frame whose limit has ended this one: itself, or one around it. */
 const struct scope *stack_reason(const struct stack *, const struct scope *);
-/* Is it `f`, or inside `f`? */
+/* Is `inner` the frame `f`, or inside it? */
 bool stack_within(const struct stack *, const struct scope *inner, const struct scope *f);
 
-/* It cannot commit any more. The first reason stays. */
+/* Marks a frame whose transaction cannot commit any more. The first SQLSTATE stays. */
 void scope_fail(struct scope *, const char *sqlstate);
 
-/* Copies everything. */
+/* Adds a deferred statement; copies the statement and its values. */
 void scope_defer(struct scope *, enum deferred_when, const char *sql, const char *const *values,
 		 unsigned nvalues, uint64_t used);
 
-/* They have been run. */
+/* Frees the frame's deferred statements. */
 void scope_deferred_forget(struct scope *);
 
-/* The client's own savepoints in a savepoint frame (of frames of other kinds PostgreSQL itself
- * takes care). Returns -E_TOOBIG if there are too many. */
+/* Note one of the client's own savepoints in a savepoint frame, and ask for one. (In frames of
+ * other kinds, PostgreSQL itself keeps them in order.) Returns -E_TOOBIG if there are too many. */
 int scope_point_add(struct scope *, const char *name);
 bool scope_point_has(const struct scope *, const char *name);
-/* RELEASE (`itself` too) or ROLLBACK TO: those made after the last one of that name are gone. */
+/* For ROLLBACK TO: removes those made after the last one of that name. For RELEASE (`itself`): that
+ * one, too. */
 void scope_point_cut(struct scope *, const char *name, bool itself);
-/* The name of one, of scope->points. */
+/* The name of a savepoint in scope->points. */
 const char *scope_point_name(const struct list_node *);
-/* All but the first `n`. */
+/* Removes all but the first `n`. */
 void scope_points_keep(struct scope *, unsigned n);
 
 const char *scope_kind_name(const struct scope *);
@@ -169,11 +169,11 @@ const char *scope_state_name(const struct scope *);
 bool scope_is_transaction(const struct scope *);
 /* Is it a savepoint on the server? */
 bool scope_is_savepoint(const struct scope *);
-/* Is it a BEGIN of the client's, which its COMMIT or ROLLBACK ends? */
+/* Was it begun by the client's own BEGIN, so that COMMIT or ROLLBACK ends it? */
 bool scope_is_begin(const struct scope *);
-/* The innermost BEGIN of the client's, or NULL. */
+/* The innermost frame of that kind, or NULL. */
 struct scope *stack_begin(const struct stack *);
-/* The name for people: "BEGIN" for one that is the client's. */
+/* The name for people: "BEGIN" for one that the client's BEGIN began. */
 const char *scope_shown(const struct scope *);
 
 #endif

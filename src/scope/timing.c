@@ -44,15 +44,15 @@ timing_clear(struct timing *t)
 	list_init(&t->rows);
 }
 
-/* Bytes of the name that are kept. */
+/* How many bytes of the name are kept, without cutting a character of UTF-8. */
 static size_t
-kept(const char *name)
+kept_bytes(const char *name)
 {
 	return utf8_fit(name, strnlen(name, TIMING_NAME_MAX + 1), TIMING_NAME_MAX);
 }
 
 static bool
-is_name(const char *kept_name, const char *name, size_t bytes)
+equals_kept(const char *kept_name, const char *name, size_t bytes)
 {
 	return strncmp(kept_name, name, bytes) == 0 && kept_name[bytes] == '\0';
 }
@@ -60,7 +60,7 @@ is_name(const char *kept_name, const char *name, size_t bytes)
 struct timing_row *
 timing_row(struct timing *t, const char *pool, const char *scope)
 {
-	size_t pool_bytes = kept(pool), scope_bytes = kept(scope);
+	size_t pool_bytes = kept_bytes(pool), scope_bytes = kept_bytes(scope);
 	uint64_t hash = fnv_bytes(FNV_SEED, pool, pool_bytes);
 	struct timing_row *row;
 	struct hash_node *n;
@@ -68,7 +68,8 @@ timing_row(struct timing *t, const char *pool, const char *scope)
 	hash = fnv_bytes(fnv_bytes(hash, "", 1), scope, scope_bytes);
 	for (n = hash_first(&t->table, hash); n; n = hash_next(n)) {
 		row = HASH_OBJ(n, struct timing_row, hashed);
-		if (is_name(row->pool, pool, pool_bytes) && is_name(row->scope, scope, scope_bytes))
+		if (equals_kept(row->pool, pool, pool_bytes) &&
+		    equals_kept(row->scope, scope, scope_bytes))
 			return row;
 	}
 	if (t->rows.count >= TIMING_ROWS_MAX)

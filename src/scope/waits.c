@@ -11,13 +11,13 @@
 #include "pool/pool.h"
 
 #define NAME_MAX_SHOWN 63        /* bytes of a lock's name in a circle */
-#define STEPS_SHOWN    16        /* of a circle */
-#define CIRCLE_MAX     (8 << 10) /* bytes */
+#define STEPS_SHOWN    16        /* steps of a circle that are told */
+#define CIRCLE_MAX     (8 << 10) /* bytes of the text of a circle */
 
 struct wait {
 	struct hash_node hashed;
 	uint64_t session;
-	const struct lock_hold *hold; /* one of these two */
+	const struct lock_hold *hold; /* one of these two is set */
 	const struct lease *lease;
 };
 
@@ -47,7 +47,7 @@ waits_init(struct waits *w)
 }
 
 static void
-forget(struct waits *w, struct wait *wait)
+remove_wait(struct waits *w, struct wait *wait)
 {
 	hash_remove(&w->table, &wait->hashed);
 	free(wait);
@@ -59,12 +59,12 @@ waits_clear(struct waits *w)
 	struct hash_node *n;
 
 	while ((n = hash_any(&w->table)) != NULL)
-		forget(w, HASH_OBJ(n, struct wait, hashed));
+		remove_wait(w, HASH_OBJ(n, struct wait, hashed));
 	hash_clear(&w->table);
 }
 
 static struct wait *
-begin(struct waits *w, uint64_t session)
+register_wait(struct waits *w, uint64_t session)
 {
 	struct wait *wait = find_wait(w, session);
 
@@ -81,13 +81,13 @@ begin(struct waits *w, uint64_t session)
 void
 waits_begin_lock(struct waits *w, uint64_t session, const struct lock_hold *hold)
 {
-	begin(w, session)->hold = hold;
+	register_wait(w, session)->hold = hold;
 }
 
 void
 waits_begin_lease(struct waits *w, uint64_t session, const struct lease *lease)
 {
-	begin(w, session)->lease = lease;
+	register_wait(w, session)->lease = lease;
 }
 
 void
@@ -96,27 +96,28 @@ waits_end(struct waits *w, uint64_t session)
 	struct wait *wait = find_wait(w, session);
 
 	if (wait)
-		forget(w, wait);
+		remove_wait(w, wait);
 }
 
 /* ---- the graph of what can be reached ---- */
 
-/* A session; or a source, which is what several can give: a semaphore, or a server of a group of
- * pools. A session needs all that it has edges to, a source needs one of them. */
+/* A session; or a source, which is a semaphore or a group of pools, from which several sessions can
+ * give something back. A session can go on when all points that it needs can go on; a source, when
+ * enough of them can (mostly one). */
 struct point {
 	struct hash_node hashed;
-	struct point *next;           /* found after this one */
+	struct point *next;           /* the point that was found after this one */
 	uint64_t session;             /* 0: a source */
-	const struct lock *semaphore; /* a source is one of these two */
+	const struct lock *semaphore; /* of a source, one of these two */
 	const struct pool *group;
-	const struct lock_hold *hold; /* a session waits for one of these two, or for nothing */
+	const struct lock_hold *hold; /* of a session: what it waits for, or both NULL */
 	const struct lease *lease;
 	struct edge *needs, *last_need;
 	struct edge *needed_by;
-	unsigned missing; /* of the needs, before it can go on; of a source's, one or more */
+	unsigned missing; /* so many of the points it needs must still become able to go on */
 	bool can_go;
 	struct point *next_to_go;
-	struct point *back; /* towards the asking session; NULL: no way was found yet */
+	struct point *back; /* the next point towards the asking session; NULL: not found yet */
 };
 
 struct edge {
@@ -129,7 +130,8 @@ struct graph {
 	const struct waits *waits;
 	struct hash table; /* struct point */
 	struct point *first, *last;
-	struct point *to_go; /* they can go on, and those who need them do not know */
+	struct point
+	    *to_go; /* points that can go on; those who need them are still to be counted */
 };
 
 static struct point *
@@ -160,7 +162,8 @@ find_or_add(struct graph *g, const struct point *key, bool *added)
 	return p;
 }
 
-/* `queued`: the hold by which it was found waiting, or NULL. */
+/* `queued`: the hold of the session that was found in a queue; it counts if the session is not
+ * registered. Or NULL. */
 static struct point *
 add_session(struct graph *g, uint64_t session, const struct lock_hold *queued)
 {
@@ -190,7 +193,7 @@ add_source(struct graph *g, const struct lock *semaphore, const struct pool *gro
 }
 
 static void
-need(struct point *from, struct point *to)
+add_need(struct point *from, struct point *to)
 {
 	struct edge *e = mem_calloc(1, sizeof *e);
 
@@ -208,40 +211,41 @@ need(struct point *from, struct point *to)
 }
 
 static void
-need_lock(struct graph *g, struct point *p)
+add_needs_of_lock(struct graph *g, struct point *p)
 {
 	const struct lock_hold *ahead = lock_ahead(p->hold);
 	const struct list_node *n;
 
 	if (ahead) {
-		need(p, add_session(g, ahead->session, ahead));
+		add_need(p, add_session(g, ahead->session, ahead));
 		return;
 	}
 	LIST_EACH (n, &p->hold->lock->holders) {
 		const struct lock_hold *held = LIST_OBJ(n, const struct lock_hold, node);
 
 		if (lock_conflicts(p->hold, held))
-			need(p, add_session(g, held->session, NULL));
+			add_need(p, add_session(g, held->session, NULL));
 	}
 }
 
 static void
-need_holder(struct graph *g, struct point *p)
+add_needs_of_semaphore(struct graph *g, struct point *p)
 {
 	const struct list_node *n;
 
 	LIST_EACH (n, &p->semaphore->holders)
-		need(p, add_session(g, LIST_OBJ(n, const struct lock_hold, node)->session, NULL));
+		add_need(p,
+			 add_session(g, LIST_OBJ(n, const struct lock_hold, node)->session, NULL));
 }
 
-/* The others are free, or get free by themselves. */
+/* How many servers of the pool are leased? All others are free, or will be without a session. */
 static unsigned
-leased(const struct pool *pool)
+count_leased(const struct pool *pool)
 {
 	const struct list_node *n;
 	unsigned count = 0;
 
-	/* One without a lease is on its way to cleanup. */
+	/* A server in this list that has no lease is about to go to cleanup. */
 	LIST_EACH (n, &pool->servers[SERVER_LEASED])
 		count += LIST_OBJ(n, const struct server, node)->lease != NULL;
 	return count;
@@ -258,7 +262,7 @@ next_of_group(const struct pool *group, const struct list_node *n)
 }
 
 static void
-need_server(struct graph *g, struct point *p)
+add_needs_of_group(struct graph *g, struct point *p)
 {
 	const struct list_node *head = &p->group->all->list.head, *n;
 	const struct pool *pool;
@@ -266,12 +270,12 @@ need_server(struct graph *g, struct point *p)
 
 	for (pool = next_of_group(p->group, head); pool;
 	     pool = next_of_group(p->group, &pool->node))
-		count += leased(pool);
+		count += count_leased(pool);
 	if (count < p->group->conf->size) {
 		p->missing = 0;
 		return;
 	}
-	/* More than one, if the group has become smaller: the first that come back are closed. */
+	/* More than one if `size` was lowered: the first servers that come back are closed. */
 	p->missing = (unsigned)(count - p->group->conf->size + 1);
 	for (pool = next_of_group(p->group, head); pool;
 	     pool = next_of_group(p->group, &pool->node))
@@ -279,48 +283,48 @@ need_server(struct graph *g, struct point *p)
 			const struct lease *l = LIST_OBJ(n, const struct server, node)->lease;
 
 			if (l)
-				need(p, add_session(g, l->session, NULL));
+				add_need(p, add_session(g, l->session, NULL));
 		}
 }
 
 static void
-look(struct graph *g, struct point *p)
+add_needs(struct graph *g, struct point *p)
 {
 	if (p->semaphore)
-		need_holder(g, p);
+		add_needs_of_semaphore(g, p);
 	else if (p->group)
-		need_server(g, p);
+		add_needs_of_group(g, p);
 	else if (p->lease)
-		need(p, add_source(g, NULL, p->lease->pool->group));
+		add_need(p, add_source(g, NULL, p->lease->pool->group));
 	else if (p->hold && p->hold->lock->semaphore)
-		need(p, add_source(g, p->hold->lock, NULL));
+		add_need(p, add_source(g, p->hold->lock, NULL));
 	else if (p->hold)
-		need_lock(g, p);
+		add_needs_of_lock(g, p);
 }
 
 static void
-go(struct graph *g, struct point *p)
+mark_can_go(struct graph *g, struct point *p)
 {
 	p->can_go = true;
 	p->next_to_go = g->to_go;
 	g->to_go = p;
 }
 
-/* Lets everybody go on who can. */
+/* Finds all points that can go on, until nothing changes. */
 static void
-reduce(struct graph *g)
+find_who_can_go(struct graph *g)
 {
 	struct point *p;
 	struct edge *e;
 
 	for (p = g->first; p; p = p->next)
 		if (p->missing == 0)
-			go(g, p);
+			mark_can_go(g, p);
 	while ((p = g->to_go) != NULL) {
 		g->to_go = p->next_to_go;
 		for (e = p->needed_by; e; e = e->next_needer)
 			if (e->from->missing > 0 && --e->from->missing == 0)
-				go(g, e->from);
+				mark_can_go(g, e->from);
 	}
 }
 
@@ -332,10 +336,10 @@ graph_make(struct graph *g, const struct waits *w, uint64_t session)
 	*g = (struct graph){.waits = w};
 	hash_init(&g->table);
 	asking = add_session(g, session, NULL);
-	/* What is found is added behind the others. */
+	/* The list grows in this loop: new points are added at its end. */
 	for (p = g->first; p; p = p->next)
-		look(g, p);
-	reduce(g);
+		add_needs(g, p);
+	find_who_can_go(g);
 	return asking;
 }
 
@@ -358,7 +362,8 @@ graph_clear(struct graph *g)
 
 /* ---- the circle in words ---- */
 
-/* The points of a way that ends where it was before; all of them cannot go on. */
+/* Points that cannot go on, each waiting for the next; the last is a point that was passed before.
+ */
 struct way {
 	const struct point **points;
 	size_t count;
@@ -371,14 +376,14 @@ way_add(struct way *way, const struct point *p)
 	way->points[way->count++] = p;
 }
 
-/* The shortest way from the asking session back to it; an empty one if there is none. */
+/* Finds the shortest way from the asking session back to it. The way is empty if there is none. */
 static void
 find_way_back(struct point *asking, struct way *way)
 {
 	struct point *queue = asking, *last = asking, *p;
 	struct edge *e;
 
-	/* `next_to_go` has done its work, and is the queue now. */
+	/* A breadth-first search. Its queue is linked by `next_to_go`, which is free for it now. */
 	asking->back = asking;
 	asking->next_to_go = NULL;
 	for (; queue; queue = queue->next_to_go)
@@ -406,9 +411,9 @@ found:
 	}
 }
 
-/* There is a circle that was there before, and this session is not in it: some way into it, up to
- * the session that is met again. All points on it were reached from here before, so they have
- * `back`, until it serves as a mark. */
+/* The asking session waits for a circle of others, which was there before. Finds some way into that
+ * circle, up to a session that is met for the second time. find_way_back() has set `back` of all
+ * points that are met; it is cleared here to mark a session that has been met. */
 static void
 find_other_circle(struct point *asking, struct way *way)
 {
@@ -428,6 +433,7 @@ find_other_circle(struct point *asking, struct way *way)
 	}
 }
 
+/* Does the session wait for a lock behind another session that waits? */
 static bool
 is_queued(const struct point *p)
 {
@@ -435,7 +441,7 @@ is_queued(const struct point *p)
 }
 
 static void
-say_name(struct buf *b, const char *kind, const char *name)
+add_name(struct buf *b, const char *kind, const char *name)
 {
 	size_t bytes = strlen(name), shown = utf8_fit(name, bytes, NAME_MAX_SHOWN);
 
@@ -468,21 +474,21 @@ servers_of(const struct pool *group, uint64_t session)
 	return count;
 }
 
-/* Why `p` waits for `next`, by way of `source` or directly (NULL). */
+/* Writes why `p` waits for `next`: by way of `source`, or directly (NULL). */
 static void
-say_step(struct buf *b, const struct point *p, const struct point *source, const struct point *next)
+add_step(struct buf *b, const struct point *p, const struct point *source, const struct point *next)
 {
 	buf_add_fmt(b, "session %" PRIu64 " waits for ", p->session);
 	if (source == NULL) {
-		say_name(b, "lock", p->hold->lock->name);
+		add_name(b, "lock", p->hold->lock->name);
 		buf_add_fmt(b, ", %s session %" PRIu64, is_queued(p) ? "behind" : "held by",
 			    next->session);
 		return;
 	}
 	if (source->semaphore)
-		say_name(b, "semaphore", source->semaphore->name);
+		add_name(b, "semaphore", source->semaphore->name);
 	else
-		say_name(b, "pool", source->group->conf->name);
+		add_name(b, "pool", source->group->conf->name);
 	buf_add_fmt(b, ", of which session %" PRIu64 " holds %u of %lld", next->session,
 		    source->semaphore ? holds_of(source->semaphore, next->session)
 				      : servers_of(source->group, next->session),
@@ -491,7 +497,7 @@ say_step(struct buf *b, const struct point *p, const struct point *source, const
 }
 
 static char *
-say_way(const struct way *way)
+way_text(const struct way *way)
 {
 	const struct point *end = way->points[way->count - 1];
 	struct buf b;
@@ -508,13 +514,13 @@ say_way(const struct way *way)
 		}
 		if (way->points[i]->session == 0)
 			source = way->points[i++];
-		/* Of those who stand in one queue behind each other, only the last and the first;
-		 * and the one where the circle closes. */
+		/* Of sessions that stand behind each other in one queue, only the last and the
+		 * first are told, and the one where the circle closes. */
 		while (is_queued(p) && way->points[i] != end && is_queued(way->points[i]) &&
 		       way->points[i]->hold->lock == p->hold->lock)
 			i++;
 		buf_add_fmt(&b, "%s", steps > 0 ? "; " : "");
-		say_step(&b, p, source, way->points[i]);
+		add_step(&b, p, source, way->points[i]);
 	}
 	text = mem_strndup((char *)buf_data(&b), b.len);
 	buf_clear(&b);
@@ -522,7 +528,7 @@ say_way(const struct way *way)
 }
 
 static char *
-say_circle(struct point *asking)
+circle_text(struct point *asking)
 {
 	struct way way = {0};
 	char *text;
@@ -530,7 +536,7 @@ say_circle(struct point *asking)
 	find_way_back(asking, &way);
 	if (way.count == 0)
 		find_other_circle(asking, &way);
-	text = say_way(&way);
+	text = way_text(&way);
 	free(way.points);
 	return text;
 }
@@ -543,7 +549,7 @@ waits_closed(const struct waits *w, uint64_t session, char **circle)
 	bool closed = !asking->can_go;
 
 	if (circle)
-		*circle = closed ? say_circle(asking) : NULL;
+		*circle = closed ? circle_text(asking) : NULL;
 	graph_clear(&g);
 	return closed;
 }

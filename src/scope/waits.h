@@ -1,23 +1,24 @@
 /* waits: who waits for whom, over locks, semaphores and pools together. A wait that can never end
  * is found when it begins.
  *
- * A session that waits for nothing can go on, and may release all that it has. One that waits can
- * go on
- *	for a lock: if every other session whose hold conflicts, and every session that waits
- *		before it, can go on;
- *	for a semaphore: if at least one session that holds it can;
- *	for a server: if at least one in the pool (in all pools of its group, if these share their
- *		size) is free, or will be without anybody's doing (connecting, checking, cleaning),
- *		or may still be opened, or is leased for a session that can go on.
- * Who waits before it for a semaphore or for a server makes no difference: they get theirs, and
- * then can go on. What cannot go on by repeating these rules never can (the general AND-OR model:
- * Knapp, Deadlock detection in distributed databases, ACM Computing Surveys 19(4), 1987).
+ * A session that waits for nothing can go on, and may release all that it holds. A session that
+ * waits can go on
+ *	for a lock: if every other session with a conflicting hold, and every session that waits
+ *		for it before this one, can go on;
+ *	for a semaphore: if at least one session that holds it can go on;
+ *	for a server: if at least one server of the pool (of all pools of its group, if these share
+ *		their size) is free, or will be free without a session (connecting, checking,
+ *		cleaning), or may still be opened, or is leased by a session that can go on.
+ * Sessions that wait before it for the same semaphore or pool make no difference: they get theirs
+ * first, and can go on then. A session that cannot go on after these rules have been applied until
+ * nothing changes can never go on (the general AND-OR model: Knapp, Deadlock detection in
+ * distributed databases, ACM Computing Surveys 19(4), 1987).
  *
- * Whose a leased server is, lease->session tells: all leases of a session must have its id.
+ * lease->session tells which session a server is leased by: all leases of a session have its id.
  *
- * If every wait is asked about when it begins and the refused ones are given up, no circle is ever
- * there; for a wait of a session that holds nothing (nobody can wait for it) the question can be
- * left out. A circle that goes on inside PostgreSQL (row locks, advisory locks) is not seen. */
+ * The caller asks waits_closed() about every wait when it begins, and gives up a wait that can
+ * never end. So there never is a circle. A session that holds nothing need not ask: nobody can wait
+ * for it. A circle that is closed inside PostgreSQL (row locks, advisory locks) is not seen. */
 #ifndef PGWITH_SCOPE_WAITS_H
 #define PGWITH_SCOPE_WAITS_H
 
@@ -34,24 +35,23 @@ struct waits {
 };
 
 void waits_init(struct waits *);
-/* Sessions that are still registered are forgotten. */
+/* Also removes sessions that are still registered. */
 void waits_clear(struct waits *);
 
-/* From now on the session waits for this. Whoever holds a lock, a semaphore or a server must be
- * registered while it waits for another; who holds nothing (a plain client in the queue of a pool)
- * need not be. The hold or lease must stay where it is until waits_end(); one that is not WAITING
- * any more (granted, failed, left) does not count. A session waits for one thing at a time: what
- * it was registered with before is forgotten. */
+/* Register what a session waits for. A session that holds a lock, a semaphore or a server must be
+ * registered while it waits; one that holds nothing (a plain client in the queue of a pool) need
+ * not be. The hold or lease must stay in its place in memory until waits_end(). If it is not
+ * WAITING any more (granted, failed, left), it does not count. A session waits for one thing at a
+ * time: a second registration replaces the first. */
 void waits_begin_lock(struct waits *, uint64_t session, const struct lock_hold *);
 void waits_begin_lease(struct waits *, uint64_t session, const struct lease *);
-/* Nothing happens if it is not registered. */
+/* Removes the registration, if there is one. */
 void waits_end(struct waits *, uint64_t session);
 
-/* After the wait of `session` was registered: is it one that can never end? Then *circle (the
- * caller frees it; NULL if false is returned; `circle` itself may be NULL) is the reason for
- * people, bounded and clean UTF-8: session 12 waits for lock "a", held by session 13; session 13
- * waits for pool "orders", of which session 12 holds 1 of 1. Nothing is changed. Looks only at what
- * can be reached from this session. */
+/* Can the registered wait of `session` never end? Then *circle is the reason for people, bounded
+ * and clean UTF-8: session 12 waits for lock "a", held by session 13; session 13 waits for pool
+ * "orders", of which session 12 holds 1 of 1. The caller frees it; it is NULL if false is returned.
+ * `circle` may be NULL. Nothing is changed; only what this session can reach is looked at. */
 bool waits_closed(const struct waits *, uint64_t session, char **circle);
 
 #endif
