@@ -522,8 +522,9 @@ log_command(const struct command_call *call)
 	else
 		snprintf(text, sizeof text, "%s%s%s%s%s", stmt->command->words, one ? " " : "",
 			 one ? stmt->args[0] : "", two ? " " : "", two ? stmt->args[1] : "");
-	log_info("session", s->id, "command", LOG_QUOTED("text", text), LOG_TEXT("role", s->role),
-		 LOG_NUMBER("uid", s->uid), LOG_NUMBER("pid", s->pid));
+	log_info("session", s->id, "command", LOG_QUOTED("text", text),
+		 LOG_TEXT("role", s->peer.role), LOG_NUMBER("uid", s->peer.uid),
+		 LOG_NUMBER("pid", s->peer.pid));
 }
 
 int

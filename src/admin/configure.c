@@ -155,7 +155,7 @@ configure_set(const struct command_call *call, struct err *e)
 				      .value = s.value,
 				      .pool = s.pool,
 				      .scope = s.scope,
-				      .role = call->session->role};
+				      .role = call->session->peer.role};
 	r = reload_set(call->daemon, &change, e);
 	explicit_bzero(s.copy, strlen(call->stmt->text));
 	free(s.copy);

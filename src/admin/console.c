@@ -214,7 +214,7 @@ call(struct console *c, int (*fn)(const struct command_call *, struct err *), st
 static int
 run(struct console *c, const struct command_stmt *stmt, const struct rows *rows, struct err *e)
 {
-	c->session->queries++;
+	c->session->activity.queries++;
 	c->task.stmt = *stmt;
 	c->task.rows = *rows;
 	return call(c, command_run, e);
@@ -705,7 +705,7 @@ console_message(struct session *s, char type, const uint8_t *body, size_t bytes)
 	reader_init(&in, body, bytes);
 	if (s->skip_sync && type != 'S')
 		return;
-	s->request_us = loop_now_us(s->site->loop);
+	s->activity.request_us = loop_now_us(s->site->loop);
 	switch (type) {
 	case 'Q':
 		on_query(c, &in);

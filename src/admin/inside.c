@@ -94,13 +94,13 @@ add_session(struct sums *sum, const struct session *s)
 		add_buf(sum, &s->scopes->parts);
 		add_buf(sum, &s->scopes->failure);
 	}
-	if (s->names) {
-		sum->names += s->names->names.count;
-		sum->name_bytes += s->names->bytes;
+	if (s->context.names) {
+		sum->names += s->context.names->names.count;
+		sum->name_bytes += s->context.names->bytes;
 	}
-	if (s->setup) {
+	if (s->context.parameters_sql) {
 		sum->notes++;
-		sum->note_bytes += strlen(s->setup) + 1;
+		sum->note_bytes += strlen(s->context.parameters_sql) + 1;
 	}
 }
 
@@ -225,9 +225,9 @@ collect(const struct daemon *d, struct users *u)
 		LIST_EACH (n, &d->site.in_state[i]) {
 			const struct session *s = LIST_OBJ(n, const struct session, node);
 
-			if (s->role)
+			if (s->peer.role)
 				u->list[u->count++] =
-				    (struct user){s->role, 1, s->lease->state == LEASE_WAITING,
+				    (struct user){s->peer.role, 1, s->lease->state == LEASE_WAITING,
 						  s->lease->srv != NULL};
 		}
 	qsort(u->list, u->count, sizeof *u->list, by_role);

@@ -5,9 +5,10 @@ level_of(const struct session *s)
 {
 	const struct conf *conf = s->site->conf;
 
-	if (s->uid == 0 || s->uid == s->site->self || conf_listed(conf->admin_users, s->role))
+	if (s->peer.uid == 0 || s->peer.uid == s->site->self ||
+	    conf_listed(conf->admin_users, s->peer.role))
 		return LEVEL_ADMIN;
-	return conf_listed(conf->stats_users, s->role) ? LEVEL_STATS : LEVEL_ANY;
+	return conf_listed(conf->stats_users, s->peer.role) ? LEVEL_STATS : LEVEL_ANY;
 }
 
 const char *

@@ -162,7 +162,7 @@ client_head(const struct daemon *d, const struct session *s, struct rows *r)
 	int64_t wait = waits_since(s) ? loop_now_us(d->site.loop) - waits_since(s) : 0;
 
 	rows_text(r, "C");
-	rows_text(r, s->role);
+	rows_text(r, s->peer.role);
 	rows_text(r, s->pool                       ? s->pool->conf->name
 		     : s->state == SESSION_CONSOLE ? CONSOLE_DATABASE
 						   : NULL);
@@ -174,8 +174,9 @@ client_head(const struct daemon *d, const struct session *s, struct rows *r)
 	rows_number(r, d->site.conf->port);
 	rows_text(r, "unix");
 	rows_number(r, d->site.conf->port);
-	show_time(r, s->connected_at);
-	show_time(r, s->request_us ? show_wall(d, s->request_us) : s->connected_at);
+	show_time(r, s->peer.connected_at);
+	show_time(r, s->activity.request_us ? show_wall(d, s->activity.request_us)
+					    : s->peer.connected_at);
 	rows_number(r, wait / UNIT_S);
 	rows_number(r, wait % UNIT_S);
 	rows_number(r, s->state == SESSION_CLOSING);
@@ -184,7 +185,7 @@ client_head(const struct daemon *d, const struct session *s, struct rows *r)
 		rows_link(r, 's', srv->id);
 	else
 		rows_text(r, "");
-	rows_number(r, s->pid);
+	rows_number(r, s->peer.pid);
 	rows_text(r, "");
 	rows_text(r, application_name(s));
 }
@@ -203,10 +204,10 @@ client_row(const struct daemon *d, uint64_t id, struct rows *r)
 	rows_begin(r);
 	client_head(d, s, r);
 	rows_number(r, (int64_t)s->id);
-	rows_number(r, s->uid);
-	rows_text(r, program(s->pid, name, sizeof name));
+	rows_number(r, s->peer.uid);
+	rows_text(r, program(s->peer.pid, name, sizeof name));
 	rows_text(r, session_pin_name(s));
-	rows_number(r, (int64_t)s->queries);
+	rows_number(r, (int64_t)s->activity.queries);
 	rows_number(r, (int64_t)s->stream.received);
 	rows_number(r, (int64_t)s->stream.sent);
 	rows_number(r, now - s->since_us);
@@ -527,7 +528,7 @@ session_fd(const struct session *s, struct rows *r)
 {
 	const struct server *srv = s->lease->srv;
 
-	fd_row(r, s->stream.fd, "client", s->role, s->pool ? s->pool->conf->name : NULL,
+	fd_row(r, s->stream.fd, "client", s->peer.role, s->pool ? s->pool->conf->name : NULL,
 	       srv ? srv->stream.fd : -1);
 	rows_number(r, (int64_t)s->id);
 	if (srv)

@@ -23,8 +23,8 @@ scope_row(const struct session *s, const struct scope_view *v, unsigned level, s
 {
 	rows_begin(r);
 	rows_number(r, (int64_t)s->id);
-	rows_number(r, s->pid);
-	rows_text(r, s->role);
+	rows_number(r, s->peer.pid);
+	rows_text(r, s->peer.role);
 	rows_number(r, level);
 	rows_text(r, v->name);
 	rows_text(r, v->kind);
@@ -149,10 +149,10 @@ lock_row(void *arg, const struct lock *lock, const struct lock_hold *hold, unsig
 		rows_null(r);
 	rows_number(r, (int64_t)hold->session);
 	if (s)
-		rows_number(r, s->pid);
+		rows_number(r, s->peer.pid);
 	else
 		rows_null(r);
-	rows_text(r, s ? s->role : NULL);
+	rows_text(r, s ? s->peer.role : NULL);
 	rows_text(r, lock_mode_name(hold->mode));
 	rows_text(r, position == 0 ? "held" : "waiting");
 	rows_number(r, position);

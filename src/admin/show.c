@@ -32,7 +32,8 @@ show_ids_clear(struct show_ids *ids)
 bool
 show_is_own(const struct session *own, const struct session *s)
 {
-	return own == NULL || (s->uid == own->uid && s->role && strcmp(s->role, own->role) == 0);
+	return own == NULL || (s->peer.uid == own->peer.uid && s->peer.role &&
+			       strcmp(s->peer.role, own->peer.role) == 0);
 }
 
 void
@@ -343,7 +344,7 @@ count_roles(const struct daemon *d)
 
 	for (int i = 0; i < SESSION_CLOSED; i++)
 		LIST_EACH (node, &d->site.in_state[i]) {
-			const char *role = LIST_OBJ(node, struct session, node)->role;
+			const char *role = LIST_OBJ(node, struct session, node)->peer.role;
 
 			if (role)
 				roles[n++] = role;

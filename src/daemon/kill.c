@@ -123,9 +123,10 @@ kill_scope(struct session *s, const char *name, struct err *e)
 
 	if (name)
 		return kill_named(s, name, e);
-	if (s->begun == BEGUN_YES && (s->state == SESSION_IDLE || s->state == SESSION_WAITING))
+	if (s->block.begun == BEGUN_YES &&
+	    (s->state == SESSION_IDLE || s->state == SESSION_WAITING))
 		kill_begun(s);
-	else if (s->begun == BEGUN_EXPIRED || s->begun == BEGUN_FAILED ||
+	else if (s->block.begun == BEGUN_EXPIRED || s->block.begun == BEGUN_FAILED ||
 		 (f && f->state == SCOPE_EXPIRED))
 		return not_there(s, "has its transaction ended already, and has only to say so", e);
 	else if (has_plain(s) && open)

@@ -101,7 +101,7 @@ prepare_session(struct session *s, struct pool *pool, const struct conf_pool *ne
 	if (moves && s->pool == pool && s->let_in)
 		context_moves(s);
 	if (s->lease->pool == pool && !has_limits(pool->conf) && has_limits(next))
-		s->exempt_us = s->lease->xact_us;
+		s->activity.exempt_us = s->lease->xact_us;
 }
 
 static void

@@ -37,52 +37,51 @@ struct heritage {
 static void
 values_pack(struct pack *p, struct session *s)
 {
-	PACK(p, s->secret);
-	PACK(p, s->minor);
-	PACK(p, s->asked_tls);
-	PACK(p, s->asked_gss);
-	PACK(p, s->uid);
-	PACK(p, s->gid);
-	PACK(p, s->pid);
+	PACK(p, s->peer.secret);
+	PACK(p, s->peer.minor);
+	PACK(p, s->peer.asked_tls);
+	PACK(p, s->peer.asked_gss);
+	PACK(p, s->peer.uid);
+	PACK(p, s->peer.gid);
+	PACK(p, s->peer.pid);
 	PACK(p, s->drop_left);
 	PACK(p, s->pinned);
 	PACK(p, s->skip_sync);
 	PACK(p, s->discard);
 	PACK(p, s->changed);
 	PACK(p, s->let_in);
-	PACK(p, s->unproven);
+	PACK(p, s->context.unproven);
 	PACK(p, s->undone);
-	PACK(p, s->begun);
-	PACK(p, s->begun_us);
-	PACK(p, s->begun_xact_us);
+	PACK(p, s->block.begun);
+	PACK(p, s->block.begun_us);
+	PACK(p, s->block.begun_xact_us);
 	PACK(p, s->asks);
 	PACK(p, s->cancel_due);
 	PACK(p, s->unpin);
 	PACK(p, s->since_us);
-	PACK(p, s->connected_us);
-	PACK(p, s->connected_at);
-	PACK(p, s->request_us);
-	PACK(p, s->answer_us);
-	PACK(p, s->limited_us);
-	PACK(p, s->exempt_us);
-	PACK(p, s->alone_us);
-	PACK(p, s->alone_answers);
-	PACK(p, s->alone_why);
-	PACK(p, s->heard_us);
-	PACK(p, s->heard);
-	PACK(p, s->expired_by);
-	PACK(p, s->mode);
-	PACK(p, s->pin);
-	PACK(p, s->ending);
-	PACK(p, s->queries);
-	PACK(p, s->last_server);
-	PACK(p, s->accepted);
-	PACK(p, s->resets);
-	PACK(p, s->resets_named);
-	PACK(p, s->resets_local);
-	PACK(p, s->resets_errors);
-	PACK(p, s->resetting);
-	PACK(p, s->refused);
+	PACK(p, s->peer.connected_at);
+	PACK(p, s->activity.request_us);
+	PACK(p, s->activity.answer_us);
+	PACK(p, s->activity.limited_us);
+	PACK(p, s->activity.exempt_us);
+	PACK(p, s->activity.alone_us);
+	PACK(p, s->activity.alone_answers);
+	PACK(p, s->activity.alone_why);
+	PACK(p, s->activity.heard_us);
+	PACK(p, s->activity.heard);
+	PACK(p, s->block.expired_by);
+	PACK(p, s->context.mode);
+	PACK(p, s->context.pin);
+	PACK(p, s->block.ending);
+	PACK(p, s->activity.queries);
+	PACK(p, s->context.last_server);
+	PACK(p, s->context.accepted);
+	PACK(p, s->context.resets);
+	PACK(p, s->context.resets_named);
+	PACK(p, s->context.resets_local);
+	PACK(p, s->context.resets_errors);
+	PACK(p, s->context.resetting);
+	PACK(p, s->context.refused);
 	PACK(p, s->last_words);
 	PACK(p, s->stream.paused);
 	PACK(p, s->stream.received);
@@ -106,12 +105,12 @@ list_pack(struct pack *p, char **list)
 static void
 startup_pack(struct pack *p, struct session *s)
 {
-	uint8_t *data = (uint8_t *)s->startup;
-	size_t bytes = s->startup_bytes;
+	uint8_t *data = (uint8_t *)s->context.startup;
+	size_t bytes = s->context.startup_bytes;
 
 	pack_blob(p, &data, &bytes);
-	s->startup = (char *)data;
-	s->startup_bytes = (uint32_t)bytes;
+	s->context.startup = (char *)data;
+	s->context.startup_bytes = (uint32_t)bytes;
 }
 
 static void
@@ -142,16 +141,16 @@ bytes_pack(struct pack *p, struct session *s)
 static void
 statements_pack(struct heritage *h, struct session *s)
 {
-	bool there = s->names != NULL;
+	bool there = s->context.names != NULL;
 
 	PACK(h->p, there);
-	if (there && s->names == NULL) {
-		s->names = mem_alloc(sizeof *s->names);
-		names_init(s->names, &h->d->site.pools.statements);
+	if (there && s->context.names == NULL) {
+		s->context.names = mem_alloc(sizeof *s->context.names);
+		names_init(s->context.names, &h->d->site.pools.statements);
 	}
 	if (there)
-		names_pack(h->p, s->names, &h->pools.texts);
-	unnamed_pack(h->p, &s->unnamed);
+		names_pack(h->p, s->context.names, &h->pools.texts);
+	unnamed_pack(h->p, &s->context.unnamed);
 	control_pack(h->p, s);
 }
 
@@ -330,15 +329,15 @@ session_pack(struct heritage *h, struct session *s)
 	values_pack(p, s);
 	PACK(p, had_pool);
 	s->pool = handover_pack_pool(p, &h->pools, s->pool);
-	pack_str(p, &s->role);
-	pack_str(p, &s->application);
-	pack_str(p, &s->application_told);
-	pack_str(p, &s->application_set);
-	told_pack(p, &h->d->site.pools.told, &s->told);
-	told_pack(p, &h->d->site.pools.told, &s->greeted);
-	pack_str(p, &s->setup);
+	pack_str(p, &s->peer.role);
+	pack_str(p, &s->context.application);
+	pack_str(p, &s->context.application_told);
+	pack_str(p, &s->context.application_set);
+	told_pack(p, &h->d->site.pools.told, &s->context.told);
+	told_pack(p, &h->d->site.pools.told, &s->context.greeted);
+	pack_str(p, &s->context.parameters_sql);
 	startup_pack(p, s);
-	list_pack(p, &s->hidden);
+	list_pack(p, &s->context.unlisted);
 	bytes_pack(p, s);
 	statements_pack(h, s);
 	slow_pack(p, s);
@@ -526,8 +525,8 @@ way_pack(struct heritage *h, struct server *srv)
 	if (srv) {
 		s = srv->lease ? srv->lease->owner : NULL;
 		pack_writer(&record, &out);
-		tracked_pack(&record, &srv->prepared, s ? s->names : NULL, s ? &s->unnamed : NULL,
-			     &h->pools.texts);
+		tracked_pack(&record, &srv->prepared, s ? s->context.names : NULL,
+			     s ? &s->context.unnamed : NULL, &h->pools.texts);
 		all->out->failed |= out.failed;
 		data = buf_data(&out);
 		bytes = out.len;
@@ -540,8 +539,8 @@ way_pack(struct heritage *h, struct server *srv)
 	if (srv && !all->failed) {
 		s = srv->lease ? srv->lease->owner : NULL;
 		pack_reader(&record, data, bytes);
-		tracked_pack(&record, &srv->prepared, s ? s->names : NULL, s ? &s->unnamed : NULL,
-			     &h->pools.texts);
+		tracked_pack(&record, &srv->prepared, s ? s->context.names : NULL,
+			     s ? &s->context.unnamed : NULL, &h->pools.texts);
 		all->failed |= record.failed && s;
 	}
 	free(data);

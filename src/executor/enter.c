@@ -344,7 +344,7 @@ enter_again(struct scopes *sc)
 	struct err e;
 	int r;
 
-	s->wants_fresh = true;
+	s->context.wants_fresh = true;
 	lease_close(f->lease, "it refused the parameters of a session");
 	r = lease_enter_fresh(f->lease, f->pool, &e);
 	if (r == -E_AGAIN) {
@@ -353,7 +353,7 @@ enter_again(struct scopes *sc)
 		executor_fresh(s, f->lease);
 		got_it(sc);
 	} else {
-		s->wants_fresh = false;
+		s->context.wants_fresh = false;
 		enter_fail(sc, &e);
 	}
 }
@@ -547,7 +547,7 @@ undo(struct scopes *sc)
 	}
 	/* It was the client's own BEGIN that could not be had. */
 	if (sc->frame && sc->frame->kind == SCOPE_IMPLICIT) {
-		s->begun = BEGUN_YES;
+		s->block.begun = BEGUN_YES;
 		exit_begin(sc, SCOPES_UNDOING, sc->frame, true);
 		return;
 	}
@@ -591,9 +591,9 @@ enter_begin(struct scopes *sc)
 	sc->item = sc->entered = 0;
 	sc->frame = NULL;
 	sc->talk.ended = false;
-	if (s->begun == BEGUN_YES) {
+	if (s->block.begun == BEGUN_YES) {
 		/* The client's BEGIN, of which no server knows yet. */
-		s->begun = BEGUN_NOT;
+		s->block.begun = BEGUN_NOT;
 		if (slow_wanted(s->pool))
 			slow_watch(s);
 		f = push(sc, SCOPE_IMPLICIT, "");

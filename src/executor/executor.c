@@ -64,8 +64,8 @@ answer(struct scopes *sc)
 		if (sc->answer_type != 'Q')
 			s->skip_sync = true;
 		/* The client's BEGIN for which no server could be had. */
-		if (s->begun == BEGUN_YES)
-			s->begun = BEGUN_FAILED;
+		if (s->block.begun == BEGUN_YES)
+			s->block.begun = BEGUN_FAILED;
 	} else {
 		tag_of(sc, tag, sizeof tag);
 		msg_complete(&out, tag);
@@ -161,8 +161,9 @@ begin_is_open(const struct session *s)
 static bool
 failed_transaction(const struct session *s)
 {
-	return s->begun == BEGUN_FAILED || s->begun == BEGUN_EXPIRED ||
-	       (scopes_plain(s) && s->begun == BEGUN_NOT && s->own.srv->progress.status == 'E');
+	return s->block.begun == BEGUN_FAILED || s->block.begun == BEGUN_EXPIRED ||
+	       (scopes_plain(s) && s->block.begun == BEGUN_NOT &&
+		s->own.srv->progress.status == 'E');
 }
 
 /* The outermost frame that the EXIT is about, or NULL with the reason in *e. */
@@ -315,7 +316,8 @@ warn(struct session *s, const char *statement, const struct scope *last)
 		log_warnx("session", s->id, "scopes left behind",
 			  LOG_QUOTED("statement", statement), LOG_NUMBER("count", count),
 			  LOG_QUOTED("names", (const char *)buf_data(&names)),
-			  LOG_TEXT("application", s->application), LOG_NUMBER("pid", s->pid));
+			  LOG_TEXT("application", s->context.application),
+			  LOG_NUMBER("pid", s->peer.pid));
 		err_make(&e, ERR_SCOPE_SWEPT, statement, count == 1 ? "the scope" : "the scopes",
 			 (const char *)buf_data(&quoted));
 		reply_notice(s, "WARNING", &e);
@@ -353,8 +355,8 @@ executor_sweep_out(struct session *s, const char *statement)
 	if (sc->stack.frames.count == 0)
 		return FORWARD;
 	/* A transaction of BEGIN that is open inside of them ends with them. */
-	if (s->begun != BEGUN_NOT)
-		s->begun = BEGUN_NOT;
+	if (s->block.begun != BEGUN_NOT)
+		s->block.begun = BEGUN_NOT;
 	else if (scopes_plain(s))
 		scopes_implicit(s);
 	sc->swept = false;
@@ -442,11 +444,11 @@ executor_do(struct session *s, struct grammar *g, char type)
 
 	/* As any simple Query does. */
 	if (type == 'Q')
-		unnamed_forget(&s->unnamed,
+		unnamed_forget(&s->context.unnamed,
 			       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
 	sc->statement = g;
 	sc->answer_type = type;
-	s->request_us = loop_now_us(s->site->loop);
+	s->activity.request_us = loop_now_us(s->site->loop);
 	good = works ? do_work(s, g, &e) : do_now(s, g, &e);
 	if (good && works)
 		return session_gone(s) ? OVER : DROP;

@@ -309,7 +309,7 @@ saved(struct scopes *sc)
 		sc->step = STEP_SAVE;
 		return;
 	}
-	if (!good && !s->undone && !s->pin) {
+	if (!good && !s->undone && !s->context.pin) {
 		err_make(&e, ERR_SETUP_FAILED, s->pool->conf->name,
 			 "what the session has set cannot be kept, and the pool has pin = off");
 		session_fail(s, &e);

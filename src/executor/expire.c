@@ -143,9 +143,9 @@ expire_plain(struct session *s, const struct scope *f, enum err_id why)
 {
 	struct err e;
 
-	if (s->begun == BEGUN_YES)
+	if (s->block.begun == BEGUN_YES)
 		begin_expire(s, why);
-	if (scopes_plain(s) && s->begun == BEGUN_NOT)
+	if (scopes_plain(s) && s->block.begun == BEGUN_NOT)
 		scopes_implicit(s);
 	if (s->state != SESSION_WAITING)
 		return;

@@ -58,10 +58,10 @@ frame_drop_implicit(struct scopes *sc)
 	if (f && f->kind == SCOPE_IMPLICIT) {
 		if (f->state == SCOPE_EXPIRED) {
 			/* Its client has not ended it. */
-			s->begun = BEGUN_EXPIRED;
-			s->begun_us = f->asked_us;
-			s->expired_by = (uint8_t)stack_reason(&sc->stack, f)->expired_by;
-			s->ending = 0;
+			s->block.begun = BEGUN_EXPIRED;
+			s->block.begun_us = f->asked_us;
+			s->block.expired_by = (uint8_t)stack_reason(&sc->stack, f)->expired_by;
+			s->block.ending = 0;
 		}
 		if (s->slow && f->state != SCOPE_EXPIRED)
 			slow_unframed(s, f);

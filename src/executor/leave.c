@@ -129,9 +129,9 @@ begin(struct scopes *sc)
 	sc->step = STEP_NEXT;
 	stream_close(&s->stream);
 	session_set_state(s, SESSION_LEAVING);
-	if (s->names)
-		names_clear(s->names, set);
-	unnamed_forget(&s->unnamed, set ? &set->tracked : NULL);
+	if (s->context.names)
+		names_clear(s->context.names, set);
+	unnamed_forget(&s->context.unnamed, set ? &set->tracked : NULL);
 	lease_leave(&s->own);
 	stop_waiting(stack_innermost(&sc->stack));
 	/* Its own lease, if no scope has it, is what was taken last, or is at rest. */

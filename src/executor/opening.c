@@ -272,7 +272,7 @@ refused(struct scopes *sc)
 		enter_again(sc);
 		return;
 	}
-	sc->session->wants_fresh = false;
+	sc->session->context.wants_fresh = false;
 	/* A statement_timeout that another session has left there. */
 	if (sc->step == STEP_SETUP && ++sc->attempts < SCOPES_ATTEMPTS &&
 	    strcmp(sc->session->lease->srv->progress.error, "57014") == 0)

@@ -51,7 +51,7 @@ portal_parse(struct session *s, const struct message *m, const char *sql, size_t
 	if (!formed_well('P', m->body, m->bytes))
 		return malformed(s, 'P');
 	if (*name && (named_by_name(&sc->statements, name) ||
-		      (s->names && names_have(s->names, name, strlen(name))))) {
+		      (s->context.names && names_have(s->context.names, name, strlen(name))))) {
 		err_make(&e, ERR_STATEMENT_EXISTS, name);
 		return reply_refuse_message(s, 'P', &e);
 	}
@@ -63,7 +63,7 @@ portal_parse(struct session *s, const struct message *m, const char *sql, size_t
 		return reply_refuse_message(s, 'P', &e);
 	if (*name == 0) {
 		named_drop_name(&sc->statements, "");
-		unnamed_forget(&s->unnamed,
+		unnamed_forget(&s->context.unnamed,
 			       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
 	}
 	named = named_add(&sc->statements, name, g);

@@ -46,14 +46,14 @@ find_pool(struct scopes *sc, struct wanted *w, struct err *e)
 		return may;
 	w->pool = name == NULL || strcmp(name, s->pool->conf->name) == 0
 		      ? s->pool
-		      : pools_find(&s->site->pools, name, s->role);
+		      : pools_find(&s->site->pools, name, s->peer.role);
 	if (w->pool == NULL) {
 		err_make(e, ERR_SCOPE_NO_POOL, name);
 		return ACCESS_NO;
 	}
 	if (w->pool->group != s->pool->group && gate_refuses(w->pool, e))
 		return ACCESS_NO;
-	if (w->pool == s->pool ? s->mode == CONF_STATEMENT
+	if (w->pool == s->pool ? s->context.mode == CONF_STATEMENT
 			       : w->pool->conf->mode == CONF_STATEMENT) {
 		err_make(e, ERR_STATEMENT_MODE, w->pool->conf->name);
 		return ACCESS_NO;

@@ -124,11 +124,11 @@ without_lease(struct session *s, struct message *m)
 
 	switch (m->type) {
 	case 'Q':
-		if (s->refused && (m->set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
+		if (s->context.refused && (m->set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
 			context_give_in(s);
-		s->probes = (m->set & SQLMENTION_TEMP_BUFFERS) != 0;
-		if ((s->begun != BEGUN_NOT || m->set == SQLCLASS_BEGIN) && m->have == m->bytes &&
-		    formed_well('Q', m->body, m->bytes) &&
+		s->context.probes = (m->set & SQLMENTION_TEMP_BUFFERS) != 0;
+		if ((s->block.begun != BEGUN_NOT || m->set == SQLCLASS_BEGIN) &&
+		    m->have == m->bytes && formed_well('Q', m->body, m->bytes) &&
 		    begin_answer(s, m->set, (const char *)m->body,
 				 strnlen((const char *)m->body, m->have)))
 			return session_gone(s) ? OVER : DROP;
@@ -147,9 +147,9 @@ without_lease(struct session *s, struct message *m)
 		}
 		if (statement_adopted(s, m))
 			return session_gone(s) ? OVER : DROP;
-		if (s->refused && (m->set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
+		if (s->context.refused && (m->set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
 			context_give_in(s);
-		s->probes = (m->set & SQLMENTION_TEMP_BUFFERS) != 0;
+		s->context.probes = (m->set & SQLMENTION_TEMP_BUFFERS) != 0;
 		return need_server(s, m->type);
 	case 'S':
 		if (m->bytes > 0)
@@ -230,7 +230,7 @@ note_request(struct session *s, char type)
 	now = loop_now_us(s->site->loop);
 	/* A Sync is no more than the end of what the server may be at. */
 	if (type == 'S' ? p->runs_count == 0 : p->ready_due == p->own_syncs)
-		s->request_us = now;
+		s->activity.request_us = now;
 	lease_asks(s->lease, now);
 }
 
@@ -254,10 +254,10 @@ note_resets(struct session *s, const struct message *m)
 
 	if (m->set && sql)
 		resets_note(s, m->set, sql, bytes, m->lexing);
-	if (m->type == 'P' && s->resets != RESETS_NONE && m->have > 0 && m->body[0])
-		s->resets_named = true;
-	if (m->type == 'B' && s->resets_named && s->resets == RESETS_NONE)
-		s->resets = RESETS_LATER;
+	if (m->type == 'P' && s->context.resets != RESETS_NONE && m->have > 0 && m->body[0])
+		s->context.resets_named = true;
+	if (m->type == 'B' && s->context.resets_named && s->context.resets == RESETS_NONE)
+		s->context.resets = RESETS_LATER;
 }
 
 /* SET LOCAL x TO DEFAULT changes nothing for the session. */
@@ -308,11 +308,12 @@ with_lease(struct session *s, struct message *m)
 		sent(s, m);
 		return FORWARD;
 	}
-	if (s->startup_bytes > 0 && !(m->set & SQLCLASS_SET) && (m->type == 'Q' || m->type == 'P'))
+	if (s->context.startup_bytes > 0 && !(m->set & SQLCLASS_SET) &&
+	    (m->type == 'Q' || m->type == 'P'))
 		note_local_reset(s, m);
 	if (m->set || m->type == 'F')
 		m->set = statement_classify(s, m);
-	if (!s->pin && (m->set & (STATEMENT_PINS | SESSION_PIN_SETTING)))
+	if (!s->context.pin && (m->set & (STATEMENT_PINS | SESSION_PIN_SETTING)))
 		return statement_refuse(s, m, m->set & (STATEMENT_PINS | SESSION_PIN_SETTING));
 	if ((m->type == 'Q' || m->type == 'F') && m->set) {
 		size_t sql_bytes = 0;
@@ -448,11 +449,11 @@ judge(struct session *s, struct message *m)
 	/* The server refuses a malformed message without a look at its text. */
 	else if ((m->set & ANSWERED_HERE) && !formed_well(m->type, m->body, m->bytes))
 		m->set &= ~ANSWERED_HERE;
-	if (s->begun == BEGUN_EXPIRED)
+	if (s->block.begun == BEGUN_EXPIRED)
 		return begin_expired(s, m);
 	if ((s->scopes || (m->set & SQLCLASS_SCOPE)) && (v = split_judge(s, m)) != FORWARD)
 		return v;
-	if ((m->set & SQLCLASS_BEGIN) && s->mode == CONF_STATEMENT)
+	if ((m->set & SQLCLASS_BEGIN) && s->context.mode == CONF_STATEMENT)
 		return no_transaction(s, m->type);
 	if (s->state == SESSION_IDLE)
 		v = without_lease(s, m);
@@ -488,15 +489,15 @@ flush(struct session *s, const uint8_t *data, size_t *from, size_t to)
 static bool
 may_add(const struct session *s, const struct message *m)
 {
-	if (s->begun || m->type == 'Q')
+	if (s->block.begun || m->type == 'Q')
 		return true;
 	if (m->type != 'P' && m->type != 'B' && m->type != 'D' && m->type != 'C')
 		return false;
 	if (m->type == 'P' && statement_is_left(m->next))
 		return true;
 	/* The usual case, with the unnamed statement. */
-	return !statement_is_nameless(m) || !s->unnamed.here || unnamed_has_effects(&s->unnamed) ||
-	       !s->pin;
+	return !statement_is_nameless(m) || !s->context.unnamed.here ||
+	       unnamed_has_effects(&s->context.unnamed) || !s->context.pin;
 }
 
 /* Moves data[*from, to) to what stands ahead, so that more can be added behind it. */

@@ -21,7 +21,7 @@
 void
 limits_heard(struct session *s)
 {
-	s->answer_us = loop_now_us(s->site->loop);
+	s->activity.answer_us = loop_now_us(s->site->loop);
 }
 
 /* A server that a session of the pool has, with what is known about both. */
@@ -74,8 +74,8 @@ is_ending(const struct look *k)
 static bool
 is_exempt(const struct look *k)
 {
-	return k->base == NULL && k->p->status != 'I' && k->s->exempt_us &&
-	       k->lease->xact_us == k->s->exempt_us;
+	return k->base == NULL && k->p->status != 'I' && k->s->activity.exempt_us &&
+	       k->lease->xact_us == k->s->activity.exempt_us;
 }
 
 /* When the transaction that it is in began. What ends one and begins the next has the time of the
@@ -119,15 +119,15 @@ static int64_t
 silent_since(struct look *k)
 {
 	struct session *s = k->s;
-	int64_t since =
-	    later(later(s->answer_us, s->request_us), later(s->since_us, k->lease->since_us));
+	int64_t since = later(later(s->activity.answer_us, s->activity.request_us),
+			      later(s->since_us, k->lease->since_us));
 
 	/* In the middle of something nobody notes the time of each message. */
-	if (s->heard != s->stream.received) {
-		s->heard = s->stream.received;
-		s->heard_us = k->now_us;
+	if (s->activity.heard != s->stream.received) {
+		s->activity.heard = s->stream.received;
+		s->activity.heard_us = k->now_us;
 	}
-	return progress_at_rest(k->p) ? since : later(since, s->heard_us);
+	return progress_at_rest(k->p) ? since : later(since, s->activity.heard_us);
 }
 
 /* What has taken too long, or ERR_NONE. */
@@ -143,7 +143,8 @@ over(struct look *k)
 	if (conf->scope_deadline_us && deadline && k->now_us - begun(k) >= conf->scope_deadline_us)
 		return ERR_SCOPE_DEADLINE;
 	if (conf->query_timeout_us && runs(k) &&
-	    k->now_us - later(k->s->request_us, k->s->answer_us) >= conf->query_timeout_us)
+	    k->now_us - later(k->s->activity.request_us, k->s->activity.answer_us) >=
+		conf->query_timeout_us)
 		return ERR_SCOPE_QUERY;
 	if (conf->idle_in_scope_timeout_us && waits_for_client(k) &&
 	    (in_transaction(k) || !progress_at_rest(k->p)) &&
@@ -193,16 +194,16 @@ runs_alone(const struct session *s)
 {
 	const struct progress *p = s->lease->state == LEASE_HELD ? &s->lease->srv->progress : NULL;
 
-	return p && p->answers == s->alone_answers && progress_busy(p);
+	return p && p->answers == s->activity.alone_answers && progress_busy(p);
 }
 
 void
 limits_cancel(struct session *s, enum err_id why)
 {
-	if (s->alone_us == 0 || !runs_alone(s)) {
-		s->alone_us = loop_now_us(s->site->loop);
-		s->alone_answers = s->lease->srv->progress.answers;
-		s->alone_why = (uint8_t)why;
+	if (s->activity.alone_us == 0 || !runs_alone(s)) {
+		s->activity.alone_us = loop_now_us(s->site->loop);
+		s->activity.alone_answers = s->lease->srv->progress.answers;
+		s->activity.alone_why = (uint8_t)why;
 	}
 	if (s->lease->state == LEASE_HELD && progress_busy(&s->lease->srv->progress)) {
 		struct err e;
@@ -223,13 +224,13 @@ force_alone(struct session *s, int64_t now_us)
 	struct err e;
 
 	if (!runs_alone(s)) {
-		s->alone_us = 0;
+		s->activity.alone_us = 0;
 		return;
 	}
-	if (now_us - s->alone_us < s->lease->pool->conf->cleanup_timeout_us)
+	if (now_us - s->activity.alone_us < s->lease->pool->conf->cleanup_timeout_us)
 		return;
-	expiry_error(s->lease->pool, s->alone_why, &e);
-	s->alone_us = 0;
+	expiry_error(s->lease->pool, s->activity.alone_why, &e);
+	s->activity.alone_us = 0;
 	session_fail(s, &e);
 	err_clear(&e);
 }
@@ -241,9 +242,9 @@ cancel_alone(const struct look *k, enum err_id why)
 	struct session *s = k->s;
 	struct buf out;
 
-	if (k->now_us - s->limited_us < RECANCEL_US)
+	if (k->now_us - s->activity.limited_us < RECANCEL_US)
 		return;
-	s->limited_us = k->now_us;
+	s->activity.limited_us = k->now_us;
 	log_info("session", s->id, "statement cancelled", LOG_TEXT("pool", k->conf->name),
 		 LOG_TEXT("why", expiry_option(why)));
 	if (why == ERR_SCOPE_IDLE && (k->p->to_left > 0 || !copies_in(k))) {
@@ -328,7 +329,7 @@ limits_sweep(struct site *site)
 	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_ACTIVE]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
-		if (s->alone_us)
+		if (s->activity.alone_us)
 			force_alone(s, now_us);
 	}
 	LIST_EACH (n, &site->pools.list) {

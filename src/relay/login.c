@@ -44,13 +44,13 @@ refuse(struct session *s, struct err *e)
 static size_t
 secret_bytes(const struct session *s)
 {
-	return s->minor >= 2 ? SESSION_SECRET : 4;
+	return s->peer.minor >= 2 ? PEER_SECRET : 4;
 }
 
 static void
 send_hello(struct session *s, struct buf *out)
 {
-	msg_backend_key(out, lease_number(s->id), s->secret, secret_bytes(s));
+	msg_backend_key(out, lease_number(s->id), s->peer.secret, secret_bytes(s));
 	msg_ready(out, 'I');
 	reply_send_buf(s, out);
 }
@@ -75,8 +75,8 @@ enter_console(struct session *s)
 	send_hello(s, &out);
 	buf_clear(&out);
 	if (conf->log_connections)
-		log_info("session", s->id, "console", LOG_TEXT("role", s->role),
-			 LOG_NUMBER("uid", s->uid), LOG_NUMBER("pid", s->pid));
+		log_info("session", s->id, "console", LOG_TEXT("role", s->peer.role),
+			 LOG_NUMBER("uid", s->peer.uid), LOG_NUMBER("pid", s->peer.pid));
 }
 
 /* ---- the pool's parameters ---- */
@@ -91,17 +91,17 @@ login_welcome(struct session *s)
 	stream_resume(&s->stream);
 	buf_init(&out, GREETING_MAX);
 	msg_auth_ok(&out);
-	params_notices(s->repeated, s->repeated_bytes, s->pool, &out);
+	params_notices(s->context.repeated, s->context.repeated_bytes, s->pool, &out);
 	telling_all(s, &out);
 	send_hello(s, &out);
 	buf_clear(&out);
 	/* What no server has judged yet, one does with the first statement. */
-	if (!s->unproven)
+	if (!s->context.unproven)
 		telling_forget_repeated(s);
 	if (s->site->conf->log_connections)
 		log_info("session", s->id, "in", LOG_TEXT("pool", s->pool->conf->name),
-			 LOG_TEXT("role", s->role), LOG_NUMBER("uid", s->uid),
-			 LOG_NUMBER("pid", s->pid));
+			 LOG_TEXT("role", s->peer.role), LOG_NUMBER("uid", s->peer.uid),
+			 LOG_NUMBER("pid", s->peer.pid));
 	inbound_resume(s);
 }
 
@@ -130,7 +130,7 @@ can_be_let_in(struct session *s)
 		return false;
 	context_start(s);
 	told = telling_start(s);
-	s->unproven = told != TELLING_CERTAIN;
+	s->context.unproven = told != TELLING_CERTAIN;
 	if (told == TELLING_CERTAIN && !pool_is_stale(s->pool))
 		return true;
 	if (s->lease->srv)
@@ -222,11 +222,11 @@ negotiate(struct session *s, const struct startup *st, const char *database)
 	while (startup_next(&at, &name, &value))
 		if (strncmp(name, "_pq_.", 5) == 0 && n < OPTIONS_MAX)
 			options[n++] = name;
-	s->minor = st->minor < newest ? st->minor : newest;
-	if (s->minor == st->minor && n == 0)
+	s->peer.minor = st->minor < newest ? st->minor : newest;
+	if (s->peer.minor == st->minor && n == 0)
 		return;
 	buf_init(&out, 2 * STARTUP_LARGEST);
-	msg_negotiate(&out, 3 << 16 | s->minor, options, n);
+	msg_negotiate(&out, 3 << 16 | s->peer.minor, options, n);
 	reply_send_buf(s, &out);
 	buf_clear(&out);
 }
@@ -242,7 +242,7 @@ check_packet(struct session *s, const struct startup *st, struct err *e)
 		err_make(e, ERR_NO_USER);
 		return false;
 	}
-	s->role = mem_strdup(user);
+	s->peer.role = mem_strdup(user);
 	return check_replication(startup_get(st, "replication"), e);
 }
 
@@ -278,7 +278,7 @@ database_of(const struct session *s, const struct startup *st)
 {
 	const char *database = startup_get(st, "database");
 
-	return database && *database ? database : s->role;
+	return database && *database ? database : s->peer.role;
 }
 
 /* Its user may come in. */
@@ -294,7 +294,7 @@ let_in(struct session *s, const struct startup *st)
 	console = strcmp(database, CONSOLE_DATABASE) == 0;
 	/* PgBouncer's exporters and dashboards ask for it under that name. */
 	if (strcmp(database, "pgbouncer") == 0 &&
-	    pools_find(&site->pools, database, s->role) == NULL)
+	    pools_find(&site->pools, database, s->peer.role) == NULL)
 		console = true;
 	if (!there_is_room(s, console, &e)) {
 		refuse(s, &e);
@@ -304,7 +304,7 @@ let_in(struct session *s, const struct startup *st)
 		enter_console(s);
 		return;
 	}
-	s->pool = pools_find(&site->pools, database, s->role);
+	s->pool = pools_find(&site->pools, database, s->peer.role);
 	if (s->pool == NULL) {
 		err_make(&e, ERR_NO_POOL, database);
 		refuse(s, &e);
@@ -314,16 +314,16 @@ let_in(struct session *s, const struct startup *st)
 		refuse(s, &e);
 		return;
 	}
-	s->mode = (uint8_t)s->pool->conf->mode;
-	s->pin = s->pool->conf->pin;
+	s->context.mode = (uint8_t)s->pool->conf->mode;
+	s->context.pin = s->pool->conf->pin;
 	buf_init(&params, PARAMS_MAX);
 	buf_init(&repeated, PARAMS_MAX);
 	if (params_read(st, &params, &repeated, &e) < 0) {
 		refuse(s, &e);
 	} else {
 		application_take(s, &params);
-		s->startup = keep_params(&params, &s->startup_bytes);
-		s->repeated = keep_params(&repeated, &s->repeated_bytes);
+		s->context.startup = keep_params(&params, &s->context.startup_bytes);
+		s->context.repeated = keep_params(&repeated, &s->context.repeated_bytes);
 		login_again(s);
 	}
 	buf_clear(&params);
@@ -336,7 +336,7 @@ admit(struct session *s, const struct startup *st, const uint8_t *data)
 {
 	struct err e;
 
-	switch (admit_login(s, s->role, database_of(s, st), &e)) {
+	switch (admit_login(s, s->peer.role, database_of(s, st), &e)) {
 	case ACCESS_YES:
 		let_in(s, st);
 		return;
@@ -344,11 +344,11 @@ admit(struct session *s, const struct startup *st, const uint8_t *data)
 		refuse(s, &e);
 		return;
 	case ACCESS_ASK:
-		if (s->packet)
+		if (s->peer.packet)
 			return;
-		s->packet = mem_alloc(st->length);
-		s->packet_bytes = st->length;
-		memcpy(s->packet, data, st->length);
+		s->peer.packet = mem_alloc(st->length);
+		s->peer.packet_bytes = st->length;
+		memcpy(s->peer.packet, data, st->length);
 	}
 }
 
@@ -378,15 +378,15 @@ void
 login_looked_up(struct session *s)
 {
 	struct startup st;
-	const uint8_t *data = (const uint8_t *)s->packet;
+	const uint8_t *data = (const uint8_t *)s->peer.packet;
 
 	/* It was understood before. */
-	if (startup_read(data, s->packet_bytes, &st) == 0)
+	if (startup_read(data, s->peer.packet_bytes, &st) == 0)
 		admit(s, &st, data);
 	if (s->state == SESSION_LOOKUP)
 		return;
-	free(s->packet);
-	s->packet = NULL;
+	free(s->peer.packet);
+	s->peer.packet = NULL;
 	if (s->state == SESSION_CONSOLE) {
 		stream_resume(&s->stream);
 		inbound_resume(s);
@@ -402,7 +402,7 @@ cancel(struct session *s, const struct startup *st)
 
 	session_set_state(s, SESSION_CANCEL);
 	if (target && st->secret_bytes == secret_bytes(target) &&
-	    CRYPTO_memcmp(target->secret, st->secret, st->secret_bytes) == 0 &&
+	    CRYPTO_memcmp(target->peer.secret, st->secret, st->secret_bytes) == 0 &&
 	    cancel_session(target, s->id))
 		return;
 	session_close(s, CLEANUP_CLIENT_LEFT, "cancel");
@@ -442,8 +442,8 @@ packet(struct session *s, const uint8_t *data, size_t bytes)
 	case -E_RANGE:
 		/* Whatever comes there knows nothing of the protocol, or of its errors. PostgreSQL
 		 * closes without a word. */
-		log_info_often("session", s->id, "refused", LOG_NUMBER("uid", s->uid),
-			       LOG_NUMBER("pid", s->pid),
+		log_info_often("session", s->id, "refused", LOG_NUMBER("uid", s->peer.uid),
+			       LOG_NUMBER("pid", s->peer.pid),
 			       LOG_PHRASE("why", "invalid length of startup packet:", st.length));
 		s->site->refused++;
 		session_close(s, CLEANUP_CLIENT_REFUSED, "no startup packet");
@@ -455,9 +455,9 @@ packet(struct session *s, const uint8_t *data, size_t bytes)
 	}
 	switch (st.kind) {
 	case STARTUP_SSL:
-		return decline(s, &st, &s->asked_tls, 5679);
+		return decline(s, &st, &s->peer.asked_tls, 5679);
 	case STARTUP_GSSENC:
-		return decline(s, &st, &s->asked_gss, 5680);
+		return decline(s, &st, &s->peer.asked_gss, 5680);
 	case STARTUP_CANCEL:
 		cancel(s, &st);
 		return 0;
@@ -517,8 +517,8 @@ sweep_startup(struct site *site, int64_t now)
 		/* As PostgreSQL, without a word: it may know nothing of the protocol. */
 		snprintf(why, sizeof why, "no complete startup packet within %s",
 			 units_duration_str(site->conf->login_timeout_us, text, sizeof text));
-		log_info_often("session", s->id, "refused", LOG_NUMBER("uid", s->uid),
-			       LOG_NUMBER("pid", s->pid), LOG_QUOTED("why", why));
+		log_info_often("session", s->id, "refused", LOG_NUMBER("uid", s->peer.uid),
+			       LOG_NUMBER("pid", s->peer.pid), LOG_QUOTED("why", why));
 		site->refused++;
 		session_close(s, CLEANUP_CLIENT_REFUSED, "login_timeout");
 	}

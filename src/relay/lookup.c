@@ -19,7 +19,7 @@ tell(struct session *s, struct user *user)
 	if (s->state != SESSION_LOOKUP && s->state != SESSION_SCOPE)
 		return;
 	if (user->problem) {
-		err_make(&e, ERR_USER_LOOKUP, (unsigned)s->uid, user->problem);
+		err_make(&e, ERR_USER_LOOKUP, (unsigned)s->peer.uid, user->problem);
 		if (s->state == SESSION_LOOKUP)
 			login_failed(s, &e);
 		else
@@ -27,8 +27,8 @@ tell(struct session *s, struct user *user)
 		err_clear(&e);
 		return;
 	}
-	user_drop(s->user);
-	s->user = user_keep(user);
+	user_drop(s->peer.user);
+	s->peer.user = user_keep(user);
 	if (s->state == SESSION_LOOKUP)
 		login_looked_up(s);
 	else
@@ -38,7 +38,7 @@ tell(struct session *s, struct user *user)
 static bool
 waits_for(const struct session *s, uid_t uid)
 {
-	return s->uid == uid && (s->state == SESSION_LOOKUP || enter_looks_up(s));
+	return s->peer.uid == uid && (s->state == SESSION_LOOKUP || enter_looks_up(s));
 }
 
 void

@@ -53,7 +53,7 @@ ask(struct session *s, enum session_state state, const char *sql)
 	buf_init(&out, 2 * ANSWER_MAX);
 	progress_forget_error(&srv->progress);
 	/* Any Query destroys the server's unnamed statement. The session's may be used again. */
-	s->unnamed.here = false;
+	s->context.unnamed.here = false;
 	msg_query(&out, sql);
 	progress_sent(&srv->progress, 'Q');
 	server_write(srv, buf_data(&out), out.len);
@@ -107,7 +107,7 @@ make_refusal(const struct session *s, const uint8_t *report, size_t bytes, struc
 {
 	const char *text = msg_report_field(report, bytes, 'M');
 
-	err_make(e, s->let_in && !s->unproven ? ERR_SETTINGS_REFUSED : ERR_STARTUP_REFUSED,
+	err_make(e, s->let_in && !s->context.unproven ? ERR_SETTINGS_REFUSED : ERR_STARTUP_REFUSED,
 		 text ? text : "the server gives no reason");
 	snprintf(e->sqlstate, sizeof e->sqlstate, "%s", s->lease->srv->progress.error);
 	if ((text = msg_report_field(report, bytes, 'D')) != NULL)
@@ -135,8 +135,8 @@ end_refused(struct session *s, const uint8_t *report, size_t bytes)
 int
 outbound_enter(struct session *s, struct err *e)
 {
-	return s->wants_fresh ? lease_enter_fresh(s->lease, s->pool, e)
-			      : lease_enter(s->lease, s->pool, e);
+	return s->context.wants_fresh ? lease_enter_fresh(s->lease, s->pool, e)
+				      : lease_enter(s->lease, s->pool, e);
 }
 
 /* The message that the session needs a server for is answered by the error. */
@@ -154,7 +154,7 @@ try_fresh(struct session *s)
 	struct err e;
 	int r;
 
-	s->wants_fresh = true;
+	s->context.wants_fresh = true;
 	session_set_state(s, SESSION_IDLE);
 	r = outbound_enter(s, &e);
 	if (r == -E_AGAIN && !executor_may_wait(s, &e))
@@ -165,7 +165,7 @@ try_fresh(struct session *s)
 		return;
 	}
 	if (r < 0) {
-		s->wants_fresh = false;
+		s->context.wants_fresh = false;
 		refuse_first(s, &e);
 		err_clear(&e);
 		return;
@@ -196,12 +196,12 @@ setup_refused(struct session *s, const uint8_t *report, size_t bytes)
 	if (context_may_be_taken(s)) {
 		lease_close(s->lease, "it refused the parameters of a session");
 		try_fresh(s);
-	} else if (s->unproven) {
+	} else if (s->context.unproven) {
 		/* PostgreSQL would not have let it in. */
 		session_fail(s, &e);
 	} else {
-		s->wants_fresh = s->probes = false;
-		s->refused = true;
+		s->context.wants_fresh = s->context.probes = false;
+		s->context.refused = true;
 		session_set_state(s, SESSION_IDLE);
 		lease_return(s->lease, true);
 		refuse_first(s, &e);
@@ -250,7 +250,7 @@ setup_answered(struct session *s)
 	/* What cannot be undone in a backend: see setup_refused(). */
 	if (refused && s->lease->srv->leases > 1 && context_may_be_taken(s)) {
 		forget_answer(s);
-		s->wants_fresh = true;
+		s->context.wants_fresh = true;
 		lease_close(s->lease, "it refused the startup parameters of a session");
 		login_again(s);
 		return;
@@ -271,7 +271,7 @@ setup_answered(struct session *s)
 		context_taken(s);
 		if (sequences_due(s))
 			sequences_gone(s);
-		if (s->unproven)
+		if (s->context.unproven)
 			telling_learn(s);
 		session_set_state(s, SESSION_ACTIVE);
 		telling_send(s);
@@ -310,10 +310,10 @@ give(struct session *s)
 	buf_init(&sql, ANSWER_MAX);
 	if (s->let_in && sequences_due(s))
 		buf_add_fmt(&sql, "DISCARD SEQUENCES; ");
-	if (s->repeated_bytes > 0)
-		params_check(s->repeated, s->repeated_bytes, s->pool, &sql);
+	if (s->context.repeated_bytes > 0)
+		params_check(s->context.repeated, s->context.repeated_bytes, s->pool, &sql);
 	context_change(s, &sql);
-	if (s->probes)
+	if (s->context.probes)
 		buf_add_fmt(&sql, "%s", temp_buffers_probe);
 	buf_add_u8(&sql, 0);
 	ask(s, SESSION_SETUP, (char *)buf_data(&sql));
@@ -345,11 +345,12 @@ outbound_begin(struct session *s)
 	/* What a server has taken once, it will take again: that goes ahead of the first message.
 	 * Other things are waited for, so that another server can be tried; the parameters of a
 	 * login that had no server may be wrong. */
-	if (s->refused || s->probes || s->unproven || context_is_doubtful(s)) {
+	if (s->context.refused || s->context.probes || s->context.unproven ||
+	    context_is_doubtful(s)) {
 		outbound_setup(s);
 		return;
 	}
-	s->wants_fresh = false;
+	s->context.wants_fresh = false;
 	session_set_state(s, SESSION_ACTIVE);
 	context_apply(s, &s->site->ahead);
 	sequences_begin(s, &s->site->ahead);
@@ -387,7 +388,7 @@ saved(struct session *s)
 		save(s);
 		return;
 	}
-	if (!good && !s->undone && !s->pin) {
+	if (!good && !s->undone && !s->context.pin) {
 		end_by(s, "what the session has set cannot be kept, and the pool has pin = off");
 		return;
 	}
@@ -418,7 +419,7 @@ reset_again(struct session *s)
 	asked = resets_sql(s, &sql);
 	if (asked) {
 		buf_add_u8(&sql, 0);
-		s->resetting = true;
+		s->context.resetting = true;
 		ask(s, SESSION_SAVING, (char *)buf_data(&sql));
 	}
 	buf_clear(&sql);
@@ -444,7 +445,7 @@ reset_answered(struct session *s)
 		    "ROLLBACK TO SAVEPOINT pgwith_startup; RELEASE SAVEPOINT pgwith_startup");
 		return;
 	}
-	s->resetting = false;
+	s->context.resetting = false;
 	stream_resume(&s->stream);
 	go_on(s);
 }
@@ -461,7 +462,7 @@ answered(struct session *s, const uint8_t *data, size_t bytes)
 		return;
 	if (s->state == SESSION_SETUP)
 		setup_answered(s);
-	else if (s->resetting)
+	else if (s->context.resetting)
 		reset_answered(s);
 	else
 		saved(s);
@@ -562,7 +563,7 @@ rescue(struct server *srv)
 static void
 count(struct session *s, uint64_t answers, uint64_t rests)
 {
-	s->queries += answers;
+	s->activity.queries += answers;
 	lease_heard(s->lease, answers, rests);
 }
 
@@ -625,7 +626,7 @@ readable(struct lease *l)
 	s->unheard |= s->stream.broken && bytes > 0;
 	if (p->unasked > 0 && bytes > 0)
 		bytes -= bytes_unasked(s, bytes);
-	if (p->errors != from.errors && s->names)
+	if (p->errors != from.errors && s->context.names)
 		reword_errors(s, &from, data, bytes);
 	else if (bytes > 0)
 		reply_send(s, data, bytes);
@@ -643,7 +644,8 @@ readable(struct lease *l)
 		rescue(srv);
 	if (s->scopes)
 		executor_heard(s);
-	if (s->resets != RESETS_NONE && progress_at_rest(p) && !script_waiting(s) && reset_again(s))
+	if (s->context.resets != RESETS_NONE && progress_at_rest(p) && !script_waiting(s) &&
+	    reset_again(s))
 		return;
 	go_on(s);
 }
@@ -659,7 +661,7 @@ go_on(struct session *s)
 	if (progress_at_rest(p) && p->status == 'I' && !(s->scopes && scopes_holds(s)) &&
 	    !script_waiting(s)) {
 		end_lease(s);
-	} else if (p->status != 'I' && s->mode == CONF_STATEMENT) {
+	} else if (p->status != 'I' && s->context.mode == CONF_STATEMENT) {
 		refuse_transaction(s);
 		return;
 	}
@@ -764,7 +766,7 @@ lost(struct lease *l, const struct server *srv, const char *why)
 	}
 	if (s->scopes)
 		executor_lost(s, l);
-	if (s->state == SESSION_SETUP && s->let_in && l == s->lease && !s->wants_fresh) {
+	if (s->state == SESSION_SETUP && s->let_in && l == s->lease && !s->context.wants_fresh) {
 		forget_answer(s);
 		try_fresh(s);
 		return;

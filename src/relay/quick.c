@@ -9,15 +9,16 @@
 static bool
 is_plain(const struct session *s)
 {
-	return s->resets == RESETS_NONE && s->scopes == NULL && s->slow == NULL &&
-	       s->begun == BEGUN_NOT && !s->skip_sync && !(s->pinned & SESSION_PIN_MODE);
+	return s->context.resets == RESETS_NONE && s->scopes == NULL && s->slow == NULL &&
+	       s->block.begun == BEGUN_NOT && !s->skip_sync && !(s->pinned & SESSION_PIN_MODE);
 }
 
 /* A Parse of the text of before, which does nothing to the session. */
 static bool
 is_repeated(const struct session *s, const uint8_t *body, size_t bytes)
 {
-	return unnamed_is_same(&s->unnamed, body, bytes) && !unnamed_has_effects(&s->unnamed);
+	return unnamed_is_same(&s->context.unnamed, body, bytes) &&
+	       !unnamed_has_effects(&s->context.unnamed);
 }
 
 bool
@@ -32,9 +33,9 @@ quick_opens(const struct session *s, const struct message *m)
 static bool
 binds_freely(const struct session *s, const struct server *srv, const uint8_t *body, size_t bytes)
 {
-	return bytes >= 2 && body[0] == 0 && body[1] == 0 && s->unnamed.here &&
-	       !unnamed_has_effects(&s->unnamed) &&
-	       !unnamed_unsettled(&s->unnamed, &srv->prepared.tracked, &srv->progress);
+	return bytes >= 2 && body[0] == 0 && body[1] == 0 && s->context.unnamed.here &&
+	       !unnamed_has_effects(&s->context.unnamed) &&
+	       !unnamed_unsettled(&s->context.unnamed, &srv->prepared.tracked, &srv->progress);
 }
 
 /* Those that progress has not been told of yet. */
@@ -56,7 +57,7 @@ pass(struct session *s, char type, const uint8_t *body, size_t bytes, char next,
 		if (!is_repeated(s, body, bytes) || statement_is_left(next))
 			return false;
 		tell(&srv->progress, extended);
-		unnamed_again(&s->unnamed, &srv->prepared.tracked, &srv->progress);
+		unnamed_again(&s->context.unnamed, &srv->prepared.tracked, &srv->progress);
 		return true;
 	case 'B':
 		if (!binds_freely(s, srv, body, bytes))
@@ -109,7 +110,7 @@ quick_pass(struct session *s, const uint8_t *data, size_t bytes)
 		int64_t now = loop_now_us(s->site->loop);
 
 		if (first)
-			s->request_us = now;
+			s->activity.request_us = now;
 		lease_asks(s->lease, now);
 	}
 	return at;

@@ -28,19 +28,19 @@ process_groups(const struct session *s, unsigned *count)
 	if (bytes > 0 && getsockopt(s->stream.fd, SOL_SOCKET, SO_PEERGROUPS, gids, &bytes) < 0)
 		bytes = 0;
 	*count = bytes / sizeof *gids;
-	gids[(*count)++] = s->gid;
+	gids[(*count)++] = s->peer.gid;
 	return gids;
 }
 
 static struct access_user
 known_user(const struct session *s)
 {
-	struct access_user u = {.uid = s->uid};
+	struct access_user u = {.uid = s->peer.uid};
 
-	if (s->user) {
-		u.name = s->user->name;
-		u.groups = s->user->groups;
-		u.ngroups = s->user->ngroups;
+	if (s->peer.user) {
+		u.name = s->peer.user->name;
+		u.groups = s->peer.user->groups;
+		u.ngroups = s->peer.user->ngroups;
 	}
 	return u;
 }
@@ -49,13 +49,13 @@ known_user(const struct session *s)
 static char *
 written_name(const struct session *s)
 {
-	const char *name = s->user ? s->user->name : "";
+	const char *name = s->peer.user ? s->peer.user->name : "";
 	char *items = mem_printf("%s", name), *wrong;
 
 	wrong = *items == 0 || *items == '@' ? mem_strdup("") : allow_check_users(items);
 	if (wrong) {
 		free(items);
-		items = mem_printf("%u", (unsigned)s->uid);
+		items = mem_printf("%u", (unsigned)s->peer.uid);
 	}
 	free(wrong);
 	return items;
@@ -67,9 +67,9 @@ written_name(const struct session *s)
 static char *
 described(const struct session *s)
 {
-	return s->user && *s->user->name
-		   ? mem_printf("\"%s\" (uid %u)", s->user->name, (unsigned)s->uid)
-		   : mem_printf("of uid %u", (unsigned)s->uid);
+	return s->peer.user && *s->peer.user->name
+		   ? mem_printf("\"%s\" (uid %u)", s->peer.user->name, (unsigned)s->peer.uid)
+		   : mem_printf("of uid %u", (unsigned)s->peer.uid);
 }
 
 static void
@@ -128,7 +128,7 @@ decide(struct session *s, const char *role, const struct pool *group, struct err
 	const char *login = NULL;
 	gid_t *gids = NULL;
 
-	if (s->uid == 0 || s->uid == self)
+	if (s->peer.uid == 0 || s->peer.uid == self)
 		return ACCESS_YES;
 	if (role)
 		as_role = access_role(s->site->conf, self, &u, role);
@@ -160,15 +160,16 @@ decide_or_ask(struct session *s, const char *role, const struct pool *group, str
 
 	if (r != ACCESS_ASK)
 		return r;
-	found = users_find(site->users, s->uid, site->conf, &user);
+	found = users_find(site->users, s->peer.uid, site->conf, &user);
 	if (found == 0) {
-		user_drop(s->user);
-		s->user = user;
+		user_drop(s->peer.user);
+		s->peer.user = user;
 		return decide(s, role, group, e);
 	}
 	if (found == -E_AGAIN)
 		return ACCESS_ASK;
-	err_make(e, ERR_USER_LOOKUP, (unsigned)s->uid, "it is asked for too many users already");
+	err_make(e, ERR_USER_LOOKUP, (unsigned)s->peer.uid,
+		 "it is asked for too many users already");
 	return ACCESS_NO;
 }
 
@@ -198,5 +199,5 @@ admit_too_late(const struct session *s, int64_t limit_us, struct err *e)
 
 	snprintf(why, sizeof why, "no answer within %s",
 		 units_duration_str(limit_us, text, sizeof text));
-	err_make(e, ERR_USER_LOOKUP, (unsigned)s->uid, why);
+	err_make(e, ERR_USER_LOOKUP, (unsigned)s->peer.uid, why);
 }

@@ -29,8 +29,8 @@ application_take(struct session *s, struct buf *params)
 
 		at = value + strlen(value) + 1;
 		if (strcasecmp(name, NAME) == 0) {
-			free(s->application);
-			s->application = mem_strdup(value);
+			free(s->context.application);
+			s->context.application = mem_strdup(value);
 		} else {
 			buf_add(&rest, name, (size_t)(at - name));
 		}
@@ -80,39 +80,40 @@ application_start(struct session *s)
 	bool utf8 = encoding && strcmp(encoding, "UTF8") == 0;
 	char text[TOLD_MAX];
 
-	if (s->application == NULL)
-		s->application = by_default(s);
-	if (s->application_told)
+	if (s->context.application == NULL)
+		s->context.application = by_default(s);
+	if (s->context.application_told)
 		return;
-	canonical_application(s->application, utf8, version ? atoi(version) : 0, text, sizeof text);
-	s->application[canonical_name_length(s->application, utf8)] = 0;
+	canonical_application(s->context.application, utf8, version ? atoi(version) : 0, text,
+			      sizeof text);
+	s->context.application[canonical_name_length(s->context.application, utf8)] = 0;
 	/* It is sent as a text of the server's encoding: what is none is sent as the server would
 	 * make it. */
-	if (!is_ascii(s->application) && !(utf8 && is_utf8(s->application))) {
+	if (!is_ascii(s->context.application) && !(utf8 && is_utf8(s->context.application))) {
 		text[CANONICAL_NAME_MAX] = 0;
-		free(s->application);
-		s->application = mem_strdup(text);
+		free(s->context.application);
+		s->context.application = mem_strdup(text);
 	}
-	s->application_told = mem_strdup(text);
+	s->context.application_told = mem_strdup(text);
 }
 
 const char *
 application_name(const struct session *s)
 {
-	return s->application_set    ? s->application_set
-	       : s->application_told ? s->application_told
-	       : s->application      ? s->application
-				     : "";
+	return s->context.application_set    ? s->context.application_set
+	       : s->context.application_told ? s->context.application_told
+	       : s->context.application      ? s->context.application
+					     : "";
 }
 
 void
 application_set(struct session *s, const char *value)
 {
-	free(s->application_set);
-	s->application_set =
-	    value && (s->application_told == NULL || strcmp(value, s->application_told) != 0)
-		? mem_strdup(value)
-		: NULL;
+	free(s->context.application_set);
+	s->context.application_set = value && (s->context.application_told == NULL ||
+					       strcmp(value, s->context.application_told) != 0)
+					 ? mem_strdup(value)
+					 : NULL;
 }
 
 bool
@@ -127,7 +128,8 @@ application_differs(const struct session *s)
 void
 application_call(const struct session *s, struct buf *sql)
 {
-	const char *value = s->application_set ? s->application_set : s->application;
+	const char *value =
+	    s->context.application_set ? s->context.application_set : s->context.application;
 
 	buf_add_fmt(sql, "pg_catalog.set_config('" NAME "',");
 	params_bytes_literal(sql, value ? value : "");

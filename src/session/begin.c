@@ -46,7 +46,8 @@ plain(const char *sql, size_t bytes)
 static void
 forget_unnamed(struct session *s)
 {
-	unnamed_forget(&s->unnamed, s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
+	unnamed_forget(&s->context.unnamed,
+		       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
 }
 
 static void
@@ -54,12 +55,12 @@ answer(struct session *s, const char *tag, enum session_begun begun)
 {
 	struct buf *out = &s->site->reply;
 
-	s->begun = begun;
+	s->block.begun = begun;
 	if (begun == BEGUN_YES)
-		s->begun_us = loop_now_us(s->site->loop);
+		s->block.begun_us = loop_now_us(s->site->loop);
 	/* As any simple Query does. */
 	forget_unnamed(s);
-	s->request_us = loop_now_us(s->site->loop);
+	s->activity.request_us = loop_now_us(s->site->loop);
 	buf_reset(out);
 	msg_complete(out, tag);
 	if (!script_more(s))
@@ -73,11 +74,11 @@ refuse(struct session *s, char type)
 {
 	struct err e;
 
-	if (s->begun == BEGUN_EXPIRED && s->scopes && scopes_expired(s)) {
+	if (s->block.begun == BEGUN_EXPIRED && s->scopes && scopes_expired(s)) {
 		scopes_expired_error(stack_innermost(&s->scopes->stack), &e);
 		err_hint(&e, "ROLLBACK, then LEAVE it");
-	} else if (s->begun == BEGUN_EXPIRED) {
-		expiry_error(s->pool, (enum err_id)s->expired_by, &e);
+	} else if (s->block.begun == BEGUN_EXPIRED) {
+		expiry_error(s->pool, (enum err_id)s->block.expired_by, &e);
 	} else {
 		err_make(&e, ERR_IN_FAILED_TRANSACTION, s->pool->conf->name);
 	}
@@ -90,7 +91,7 @@ begin_answer(struct session *s, unsigned set, const char *sql, size_t bytes)
 {
 	enum sqltext_word word;
 
-	if (s->begun == BEGUN_NOT) {
+	if (s->block.begun == BEGUN_NOT) {
 		if (set != SQLCLASS_BEGIN || !s->pool->conf->lazy_begin)
 			return false;
 		word = plain(sql, bytes);
@@ -104,12 +105,14 @@ begin_answer(struct session *s, unsigned set, const char *sql, size_t bytes)
 	if (word != SQLWORD_OTHER) {
 		/* No server has known of it. One that has failed was none, one that has expired
 		 * was counted then. */
-		s->pool->stats.xacts += s->begun == BEGUN_YES;
-		answer(s, set == SQLCLASS_COMMIT && s->begun == BEGUN_YES ? "COMMIT" : "ROLLBACK",
+		s->pool->stats.xacts += s->block.begun == BEGUN_YES;
+		answer(s,
+		       set == SQLCLASS_COMMIT && s->block.begun == BEGUN_YES ? "COMMIT"
+									     : "ROLLBACK",
 		       BEGUN_NOT);
 		return true;
 	}
-	if (s->begun == BEGUN_YES)
+	if (s->block.begun == BEGUN_YES)
 		return false;
 	refuse(s, 'Q');
 	return true;
@@ -118,19 +121,19 @@ begin_answer(struct session *s, unsigned set, const char *sql, size_t bytes)
 bool
 begin_refuses(struct session *s, unsigned set)
 {
-	if (s->begun != BEGUN_FAILED)
+	if (s->block.begun != BEGUN_FAILED)
 		return false;
 	if (set != SQLCLASS_ROLLBACK)
 		return true;
 	/* Any server says ROLLBACK to it. */
-	s->begun = BEGUN_NOT;
+	s->block.begun = BEGUN_NOT;
 	return false;
 }
 
 /* ---- after a time limit ---- */
 
-/* s->ending: the unnamed statement is a COMMIT or ROLLBACK, which nobody else knows of; the unnamed
- * portal has one. */
+/* block.ending: the unnamed statement is a COMMIT or ROLLBACK, which nobody else knows of; the
+ * unnamed portal has one. */
 enum { ENDING_PARSED = 1, ENDING_BOUND = 2 };
 
 static bool
@@ -148,10 +151,10 @@ name_ends(const struct session *s, const char *name)
 	unsigned set;
 
 	if (*name == 0)
-		return s->ending & ENDING_PARSED;
-	if (s->names == NULL)
+		return s->block.ending & ENDING_PARSED;
+	if (s->context.names == NULL)
 		return false;
-	set = names_effects(s->names, name, strlen(name), &sql);
+	set = names_effects(s->context.names, name, strlen(name), &sql);
 	return ends(set, sql, strlen(sql));
 }
 
@@ -164,7 +167,7 @@ ending_parsed(struct session *s, const struct message *m, const char *name)
 	if (*name || sql == NULL || m->have < m->bytes || !ends(m->set, sql, bytes))
 		return false;
 	forget_unnamed(s);
-	s->ending = ENDING_PARSED;
+	s->block.ending = ENDING_PARSED;
 	return true;
 }
 
@@ -172,11 +175,11 @@ static void
 ending_closed(struct session *s, char kind, const char *name)
 {
 	if (kind == 'P')
-		s->ending &= (uint8_t)~ENDING_BOUND;
+		s->block.ending &= (uint8_t)~ENDING_BOUND;
 	else if (*name == 0)
-		s->ending &= (uint8_t)~ENDING_PARSED;
-	else if (s->names)
-		names_drop(s->names, s->lease->srv ? &s->lease->srv->prepared : NULL, name,
+		s->block.ending &= (uint8_t)~ENDING_PARSED;
+	else if (s->context.names)
+		names_drop(s->context.names, s->lease->srv ? &s->lease->srv->prepared : NULL, name,
 			   strlen(name));
 }
 
@@ -205,11 +208,12 @@ ending(struct session *s, const struct message *m, struct buf *out)
 	case 'B':
 		if (*first || !name_ends(s, second))
 			return false;
-		s->ending |= ENDING_BOUND;
+		s->block.ending |= ENDING_BOUND;
 		msg_end(out, msg_begin(out, '2'));
 		return true;
 	case 'D':
-		if (kind == 'S' ? !name_ends(s, first) : *first || !(s->ending & ENDING_BOUND))
+		if (kind == 'S' ? !name_ends(s, first)
+				: *first || !(s->block.ending & ENDING_BOUND))
 			return false;
 		if (kind == 'S') {
 			size_t at = msg_begin(out, 't');
@@ -220,10 +224,10 @@ ending(struct session *s, const struct message *m, struct buf *out)
 		msg_end(out, msg_begin(out, 'n'));
 		return true;
 	case 'E':
-		if (*first || !(s->ending & ENDING_BOUND))
+		if (*first || !(s->block.ending & ENDING_BOUND))
 			return false;
-		s->ending = 0;
-		s->begun = BEGUN_NOT;
+		s->block.ending = 0;
+		s->block.begun = BEGUN_NOT;
 		msg_complete(out, "ROLLBACK");
 		return true;
 	default: /* C */
@@ -236,9 +240,9 @@ ending(struct session *s, const struct message *m, struct buf *out)
 void
 begin_expire(struct session *s, enum err_id why)
 {
-	s->begun = BEGUN_EXPIRED;
-	s->expired_by = (uint8_t)why;
-	s->ending = 0;
+	s->block.begun = BEGUN_EXPIRED;
+	s->block.expired_by = (uint8_t)why;
+	s->block.ending = 0;
 }
 
 enum verdict
@@ -256,7 +260,7 @@ begin_expired(struct session *s, const struct message *m)
 	buf_init(&out, 64);
 	switch (m->type) {
 	case 'Q':
-		s->ending = 0;
+		s->block.ending = 0;
 		if (m->have < m->bytes)
 			refuse(s, 'Q');
 		else
@@ -274,7 +278,7 @@ begin_expired(struct session *s, const struct message *m)
 			refuse(s, m->type);
 		break;
 	case 'S':
-		s->ending &= (uint8_t)~ENDING_BOUND;
+		s->block.ending &= (uint8_t)~ENDING_BOUND;
 		reply_ready(s, &out);
 		reply_send_buf(s, &out);
 		break;
@@ -300,10 +304,10 @@ begin_send(struct session *s, struct buf *out)
 				    "C\0\0\0\6P";
 	struct progress *p;
 
-	if (s->begun != BEGUN_YES)
+	if (s->block.begun != BEGUN_YES)
 		return;
-	s->begun = BEGUN_NOT;
-	s->begun_xact_us = s->own.xact_us;
+	s->block.begun = BEGUN_NOT;
+	s->block.begun_xact_us = s->own.xact_us;
 	p = &s->lease->srv->progress;
 	progress_note(p, PROGRESS_BEGINS);
 	for (int i = 0; i < 4; i++)

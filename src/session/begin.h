@@ -34,7 +34,7 @@ void begin_send(struct session *, struct buf *out);
 static inline char
 begin_status(const struct session *s)
 {
-	return s->begun == BEGUN_NOT ? 'I' : s->begun == BEGUN_YES ? 'T' : 'E';
+	return s->block.begun == BEGUN_NOT ? 'I' : s->block.begun == BEGUN_YES ? 'T' : 'E';
 }
 
 #endif

@@ -150,7 +150,7 @@ static const struct {
 static bool
 is_hidden(const struct session *s, const char *name)
 {
-	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1)
+	for (const char *p = s->context.unlisted; p && *p; p += strlen(p) + 1)
 		if (strcmp(p, name) == 0)
 			return true;
 	return false;
@@ -186,7 +186,7 @@ context_ask(const struct session *s, bool patient, struct buf *sql)
 	buf_add_fmt(sql, " UNION ALL SELECT 'role', pg_catalog.current_setting('role')"
 			 " UNION ALL SELECT 'session_authorization', "
 			 "pg_catalog.current_setting('session_authorization')");
-	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1) {
+	for (const char *p = s->context.unlisted; p && *p; p += strlen(p) + 1) {
 		if (strcmp(p, "role") == 0 || strcmp(p, "session_authorization") == 0)
 			continue;
 		buf_add_fmt(sql, " UNION ALL SELECT ");
@@ -219,7 +219,7 @@ take_kept(struct session *s, const char *letters)
 		if (strchr(letters, kept_letters[i].letter))
 			kept |= kept_letters[i].bit;
 	/* With pin = off it is not for the session to keep. */
-	if (kept && !s->pin) {
+	if (kept && !s->context.pin) {
 		s->discard = true;
 		kept = 0;
 	}
@@ -284,7 +284,7 @@ keep_unseen(const struct session *s, struct settings *set)
 	static const char *const names[] = {"dynamic_library_path", "extension_control_path",
 					    "session_preload_libraries"};
 
-	const char *at = s->setup;
+	const char *at = s->context.parameters_sql;
 	struct call c;
 
 	while (next_call(&at, &c)) {
@@ -331,7 +331,7 @@ has_of_its_own(const struct server *srv, const char *name, const char *value)
 static void
 add_startup(const struct session *s, struct settings *set)
 {
-	const char *at = s->startup, *end = at + s->startup_bytes;
+	const char *at = s->context.startup, *end = at + s->context.startup_bytes;
 
 	while (at < end) {
 		const char *name = at, *value = name + strlen(name) + 1;
@@ -376,7 +376,7 @@ startup_role(const struct session *s, const struct identity *who)
 {
 	/* SET SESSION AUTHORIZATION ends a SET ROLE. */
 	return who->authorization == NULL && resets_role(s)
-		   ? startup_value(s->startup, s->startup_bytes, "role")
+		   ? startup_value(s->context.startup, s->context.startup_bytes, "role")
 		   : NULL;
 }
 
@@ -419,7 +419,7 @@ take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *
 			    strncasecmp(value + strspn(value, " \t\n\""), "pg_temp", 7) == 0)
 				set->temporary = true;
 			/* A name of the client's own is empty after RESET. */
-			if (*value || strchr(name, '.') == NULL || s->resets == RESETS_NONE)
+			if (*value || strchr(name, '.') == NULL || s->context.resets == RESETS_NONE)
 				add(set, name, value);
 		}
 	}
@@ -476,12 +476,13 @@ context_take(struct session *s, const struct buf *answer)
 	if (!good) {
 		/* The session keeps the server, which needs nothing of what is known of it. */
 		free(srv->context);
-		srv->context = s->setup ? mem_strdup(s->setup) : NULL;
+		srv->context =
+		    s->context.parameters_sql ? mem_strdup(s->context.parameters_sql) : NULL;
 	} else {
 		note_taken(srv, srv->context);
-		s->accepted = true;
-		free(s->setup);
-		s->setup = make_setup(&set);
+		s->context.accepted = true;
+		free(s->context.parameters_sql);
+		s->context.parameters_sql = make_setup(&set);
 	}
 	buf_clear(&set.sql);
 	buf_clear(&set.names);
@@ -491,7 +492,7 @@ context_take(struct session *s, const struct buf *answer)
 void
 context_start(struct session *s)
 {
-	const char *at = s->startup, *end = at + s->startup_bytes;
+	const char *at = s->context.startup, *end = at + s->context.startup_bytes;
 	struct buf sql;
 
 	while (at < end) {
@@ -503,9 +504,10 @@ context_start(struct session *s)
 		at += strlen(at) + 1;
 	}
 	buf_init(&sql, SQL_MAX);
-	params_setup(s->startup, s->startup_bytes, s->pool, &sql);
-	free(s->setup);
-	s->setup = sql.len > 0 && !sql.failed ? mem_strdup((char *)buf_data(&sql)) : NULL;
+	params_setup(s->context.startup, s->context.startup_bytes, s->pool, &sql);
+	free(s->context.parameters_sql);
+	s->context.parameters_sql =
+	    sql.len > 0 && !sql.failed ? mem_strdup((char *)buf_data(&sql)) : NULL;
 	buf_clear(&sql);
 }
 
@@ -514,7 +516,7 @@ context_start(struct session *s)
 static bool
 is_set(const struct session *s, const char *name)
 {
-	const char *at = s->setup;
+	const char *at = s->context.parameters_sql;
 	struct call c;
 
 	while (next_call(&at, &c))
@@ -534,14 +536,14 @@ is_relied_on(const struct session *s, const char *name)
 		if (strcasecmp(names[i], name) == 0)
 			return true;
 	return strcasecmp(name, "application_name") != 0 && !params_fixed(name) &&
-	       startup_value(s->startup, s->startup_bytes, name);
+	       startup_value(s->context.startup, s->context.startup_bytes, name);
 }
 
 /* The parameter is as if it had been in the startup packet with this value. */
 static void
 add_to_startup(struct session *s, const char *name, const char *value, struct buf *sql)
 {
-	const char *at = s->startup, *end = at + s->startup_bytes;
+	const char *at = s->context.startup, *end = at + s->context.startup_bytes;
 	struct buf startup;
 
 	buf_init(&startup, SQL_MAX);
@@ -562,10 +564,10 @@ add_to_startup(struct session *s, const char *name, const char *value, struct bu
 	params_literal(sql, value);
 	buf_add_fmt(sql, ",false)");
 	if (!startup.failed) {
-		free(s->startup);
-		s->startup = mem_alloc(startup.len);
-		s->startup_bytes = (uint32_t)startup.len;
-		memcpy(s->startup, buf_data(&startup), startup.len);
+		free(s->context.startup);
+		s->context.startup = mem_alloc(startup.len);
+		s->context.startup_bytes = (uint32_t)startup.len;
+		memcpy(s->context.startup, buf_data(&startup), startup.len);
 	}
 	buf_clear(&startup);
 }
@@ -574,12 +576,12 @@ add_to_startup(struct session *s, const char *name, const char *value, struct bu
 static void
 put_ahead(struct session *s, struct buf *sql)
 {
-	if (s->setup && sql->len > 0)
-		buf_add_fmt(sql, ", %s", s->setup + strlen("SELECT "));
+	if (s->context.parameters_sql && sql->len > 0)
+		buf_add_fmt(sql, ", %s", s->context.parameters_sql + strlen("SELECT "));
 	buf_add_u8(sql, 0);
 	if (sql->len > 1 && !sql->failed) {
-		free(s->setup);
-		s->setup = mem_strdup((char *)buf_data(sql));
+		free(s->context.parameters_sql);
+		s->context.parameters_sql = mem_strdup((char *)buf_data(sql));
 	}
 }
 
@@ -591,15 +593,16 @@ context_keep_told(struct session *s)
 	const char *at = NULL, *name, *value;
 	struct buf sql;
 
-	if (s->told == NULL || (s->told == s->seen_told && srv->own == s->seen_own) ||
-	    srv->own == s->told)
+	if (s->context.told == NULL ||
+	    (s->context.told == s->context.seen_told && srv->own == s->context.seen_own) ||
+	    srv->own == s->context.told)
 		return;
-	told_drop(all, s->seen_told);
-	told_drop(all, s->seen_own);
-	s->seen_told = told_keep(s->told);
-	s->seen_own = told_keep(srv->own);
+	told_drop(all, s->context.seen_told);
+	told_drop(all, s->context.seen_own);
+	s->context.seen_told = told_keep(s->context.told);
+	s->context.seen_own = told_keep(srv->own);
 	buf_init(&sql, SQL_MAX);
-	while (told_next(s->told, &at, &name, &value)) {
+	while (told_next(s->context.told, &at, &name, &value)) {
 		const char *own = told_get(srv->own, name),
 			   *was = told_get(srv->told_at_login, name);
 
@@ -619,7 +622,7 @@ context_moves(struct session *s)
 	struct buf sql;
 
 	buf_init(&sql, SQL_MAX);
-	while (told_next(s->told, &at, &name, &value))
+	while (told_next(s->context.told, &at, &name, &value))
 		if (is_relied_on(s, name) && !is_set(s, name))
 			add_to_startup(s, name, value, &sql);
 	put_ahead(s, &sql);
@@ -633,8 +636,8 @@ context_discarded(struct session *s)
 
 	s->pinned &= SESSION_PIN_MODE;
 	s->changed = s->undone = false;
-	if (s->names)
-		names_clear(s->names, &srv->prepared);
+	if (s->context.names)
+		names_clear(s->context.names, &srv->prepared);
 	prepared_forget(&srv->prepared);
 	free(srv->context);
 	srv->context = NULL;
@@ -700,11 +703,14 @@ context_is_doubtful(const struct session *s)
 {
 	const struct server *srv = s->lease->srv;
 
-	if (strcmp(srv->context ? srv->context : "", s->setup ? s->setup : "") == 0)
+	if (strcmp(srv->context ? srv->context : "",
+		   s->context.parameters_sql ? s->context.parameters_sql : "") == 0)
 		return false;
-	return has_call(srv->context, IDENTITY) || has_call(s->setup, IDENTITY) ||
-	       has_call(s->setup, REFUSABLE) || has_library(s->setup) || is_hasty(srv) ||
-	       (s->setup && !has_taken(srv, hash_names(s->setup)));
+	return has_call(srv->context, IDENTITY) || has_call(s->context.parameters_sql, IDENTITY) ||
+	       has_call(s->context.parameters_sql, REFUSABLE) ||
+	       has_library(s->context.parameters_sql) || is_hasty(srv) ||
+	       (s->context.parameters_sql &&
+		!has_taken(srv, hash_names(s->context.parameters_sql)));
 }
 
 bool
@@ -712,7 +718,9 @@ context_differs(const struct session *s)
 {
 	const char *have = s->lease->srv->context;
 
-	return strcmp(have ? have : "", s->setup ? s->setup : "") != 0 || application_differs(s);
+	return strcmp(have ? have : "",
+		      s->context.parameters_sql ? s->context.parameters_sql : "") != 0 ||
+	       application_differs(s);
 }
 
 void
@@ -722,10 +730,10 @@ context_change(const struct session *s, struct buf *sql)
 		buf_add_fmt(sql,
 			    "RESET statement_timeout; RESET ROLE; RESET SESSION AUTHORIZATION; "
 			    "RESET ALL; ");
-	buf_add_fmt(sql, "%s", s->setup ? s->setup : "");
+	buf_add_fmt(sql, "%s", s->context.parameters_sql ? s->context.parameters_sql : "");
 	/* What is reset above is the server's own; so it is behind params_check(). */
-	if (s->lease->srv->context || s->repeated_bytes > 0 || application_differs(s)) {
-		buf_add_fmt(sql, s->setup ? ", " : "SELECT ");
+	if (s->lease->srv->context || s->context.repeated_bytes > 0 || application_differs(s)) {
+		buf_add_fmt(sql, s->context.parameters_sql ? ", " : "SELECT ");
 		application_call(s, sql);
 	}
 }
@@ -747,7 +755,8 @@ void
 context_apply(struct session *s, struct buf *out)
 {
 	struct server *srv = s->lease->srv;
-	const char *have = srv->context ? srv->context : "", *want_it = s->setup ? s->setup : "";
+	const char *have = srv->context ? srv->context : "",
+		   *want_it = s->context.parameters_sql ? s->context.parameters_sql : "";
 	bool other = strcmp(have, want_it) != 0;
 
 	if (!other && !application_differs(s))
@@ -776,36 +785,36 @@ context_applied(struct session *s)
 	struct server *srv = s->lease->srv;
 
 	free(srv->context);
-	srv->context = s->setup ? mem_strdup(s->setup) : NULL;
+	srv->context = s->context.parameters_sql ? mem_strdup(s->context.parameters_sql) : NULL;
 }
 
 bool
 context_may_be_taken(const struct session *s)
 {
-	if (s->refused || s->wants_fresh)
+	if (s->context.refused || s->context.wants_fresh)
 		return false;
-	return s->accepted || has_call(s->setup, REFUSABLE) ||
-	       has_call(s->lease->srv->context, IDENTITY) || s->probes;
+	return s->context.accepted || has_call(s->context.parameters_sql, REFUSABLE) ||
+	       has_call(s->lease->srv->context, IDENTITY) || s->context.probes;
 }
 
 void
 context_taken(struct session *s)
 {
 	context_applied(s);
-	s->accepted = true;
-	note_taken(s->lease->srv, s->setup);
-	s->wants_fresh = s->refused = s->probes = false;
+	s->context.accepted = true;
+	note_taken(s->lease->srv, s->context.parameters_sql);
+	s->context.wants_fresh = s->context.refused = s->context.probes = false;
 }
 
 void
 context_give_in(struct session *s)
 {
-	const char *at = s->setup;
+	const char *at = s->context.parameters_sql;
 	struct call c;
 	struct buf sql;
 
-	s->refused = false;
-	if (!has_call(s->setup, IDENTITY)) {
+	s->context.refused = false;
+	if (!has_call(s->context.parameters_sql, IDENTITY)) {
 		context_start(s);
 		return;
 	}
@@ -816,7 +825,25 @@ context_give_in(struct session *s)
 		buf_add_fmt(&sql, sql.len > 0 ? ", " : "SELECT ");
 		buf_add(&sql, c.at, (size_t)(c.end - c.at));
 	}
-	free(s->setup);
-	s->setup = sql.len > 0 ? mem_strndup((char *)buf_data(&sql), sql.len) : NULL;
+	free(s->context.parameters_sql);
+	s->context.parameters_sql =
+	    sql.len > 0 ? mem_strndup((char *)buf_data(&sql), sql.len) : NULL;
 	buf_clear(&sql);
+}
+
+void
+context_clear(struct context *c, struct tolds *all)
+{
+	free(c->startup);
+	free(c->repeated);
+	free(c->parameters_sql);
+	free(c->unlisted);
+	free(c->application);
+	free(c->application_told);
+	free(c->application_set);
+	told_drop(all, c->told);
+	told_drop(all, c->greeted);
+	told_drop(all, c->seen_own);
+	told_drop(all, c->seen_told);
+	free(c->names);
 }

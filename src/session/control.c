@@ -58,8 +58,8 @@ find(const struct session *s, const char *name)
 {
 	struct list_node *n;
 
-	if (s->control)
-		LIST_EACH (n, &s->control->names) {
+	if (s->context.control)
+		LIST_EACH (n, &s->context.control->names) {
 			struct control_name *c = LIST_OBJ(n, struct control_name, node);
 
 			if (strcmp(c->name, name) == 0)
@@ -71,7 +71,7 @@ find(const struct session *s, const char *name)
 static void
 drop(struct session *s, struct control_name *c)
 {
-	list_remove(&s->control->names, &c->node);
+	list_remove(&s->context.control->names, &c->node);
 	free(c);
 }
 
@@ -80,15 +80,16 @@ add(struct session *s, const char *name, unsigned what)
 {
 	struct control_name *c = mem_calloc(1, sizeof *c + strlen(name) + 1);
 
-	if (s->control == NULL) {
-		s->control = mem_alloc(sizeof *s->control);
-		list_init(&s->control->names);
+	if (s->context.control == NULL) {
+		s->context.control = mem_alloc(sizeof *s->context.control);
+		list_init(&s->context.control->names);
 	}
 	strcpy(c->name, name);
 	c->does = what;
-	list_append(&s->control->names, &c->node);
-	if (s->control->names.count > CONTROL_NAMES_MAX)
-		drop(s, LIST_OBJ(list_first(&s->control->names), struct control_name, node));
+	list_append(&s->context.control->names, &c->node);
+	if (s->context.control->names.count > CONTROL_NAMES_MAX)
+		drop(s,
+		     LIST_OBJ(list_first(&s->context.control->names), struct control_name, node));
 }
 
 static void
@@ -96,7 +97,7 @@ forget_all(struct session *s)
 {
 	struct list_node *n;
 
-	while (s->control && (n = list_first(&s->control->names)) != NULL)
+	while (s->context.control && (n = list_first(&s->context.control->names)) != NULL)
 		drop(s, LIST_OBJ(n, struct control_name, node));
 }
 
@@ -136,7 +137,8 @@ bound(const struct session *s, const struct message *m)
 {
 	const uint8_t *end = m->body + m->have, *at = memchr(m->body, 0, m->have);
 
-	if (s->control == NULL || at == NULL || memchr(at + 1, 0, (size_t)(end - at - 1)) == NULL)
+	if (s->context.control == NULL || at == NULL ||
+	    memchr(at + 1, 0, (size_t)(end - at - 1)) == NULL)
 		return NULL;
 	return find(s, (const char *)at + 1);
 }
@@ -146,7 +148,8 @@ closed(struct session *s, const struct message *m)
 {
 	struct control_name *c;
 
-	if (s->control == NULL || m->have < 2 || m->body[0] != 'S' || m->body[m->have - 1] != 0)
+	if (s->context.control == NULL || m->have < 2 || m->body[0] != 'S' ||
+	    m->body[m->have - 1] != 0)
 		return;
 	c = find(s, (const char *)m->body + 1);
 	if (c)
@@ -187,15 +190,15 @@ void
 control_free(struct session *s)
 {
 	forget_all(s);
-	free(s->control);
-	s->control = NULL;
+	free(s->context.control);
+	s->context.control = NULL;
 }
 
 void
 control_pack(struct pack *p, struct session *s)
 {
-	uint32_t count = s->control ? s->control->names.count : 0;
-	struct list_node *n = s->control ? list_first(&s->control->names) : NULL;
+	uint32_t count = s->context.control ? s->context.control->names.count : 0;
+	struct list_node *n = s->context.control ? list_first(&s->context.control->names) : NULL;
 
 	PACK(p, count);
 	for (uint32_t i = 0; i < count && !p->failed; i++) {

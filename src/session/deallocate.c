@@ -54,7 +54,8 @@ deallocate_note(struct session *s, const char *sql, size_t bytes)
 			continue;
 		/* In a failed transaction too, as the text may end that before: what is empty can
 		 * be prepared there. */
-		if (leave(s, name) && s->names && names_have(s->names, name, strlen(name)))
+		if (leave(s, name) && s->context.names &&
+		    names_have(s->context.names, name, strlen(name)))
 			prepared_decoy(&srv->prepared, &srv->progress, name, strlen(name),
 				       &s->site->ahead);
 		/* One of ours: they are never used again by their names. */
@@ -91,8 +92,8 @@ left(struct session *s, struct server *srv)
 	if (s->leaving == NULL || s->leaving->len == 0)
 		return;
 	name = (const char *)buf_data(s->leaving);
-	if (s->names)
-		names_drop(s->names, &srv->prepared, name, strlen(name));
+	if (s->context.names)
+		names_drop(s->context.names, &srv->prepared, name, strlen(name));
 	buf_drop(s->leaving, strlen(name) + 1);
 }
 
@@ -108,8 +109,8 @@ deallocate_answered(struct session *s)
 		p->deallocated_all = false;
 		if (srv->prepared.tracked.list.count > 0)
 			srv->prepared.stale = true;
-		if (s->names)
-			names_clear(s->names, &srv->prepared);
+		if (s->context.names)
+			names_clear(s->context.names, &srv->prepared);
 		prepared_forget(&srv->prepared);
 		deallocate_forget(s);
 	}

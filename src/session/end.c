@@ -10,7 +10,6 @@
 #include "pool/pool.h"
 #include "pool/prepared.h"
 #include "pool/server.h"
-#include "pool/told.h"
 #include "scope/waits.h"
 #include "session/control.h"
 #include "session/reply.h"
@@ -19,7 +18,6 @@
 #include "session/session.h"
 #include "session/site.h"
 #include "session/slow.h"
-#include "session/users.h"
 #include "wire/msg.h"
 
 #define CLOSING_US (5 * UNIT_S) /* to take its last words */
@@ -34,8 +32,8 @@ last_words(struct session *s, const struct err *e, struct buf *out)
 	if (s->site->conf->log_pooler_errors)
 		log_info_often("session", s->id, "refused",
 			       LOG_TEXT("pool", s->pool ? s->pool->conf->name : ""),
-			       LOG_TEXT("role", s->role ? s->role : ""), LOG_NUMBER("pid", s->pid),
-			       LOG_TEXT("sqlstate", e->sqlstate),
+			       LOG_TEXT("role", s->peer.role ? s->peer.role : ""),
+			       LOG_NUMBER("pid", s->peer.pid), LOG_TEXT("sqlstate", e->sqlstate),
 			       LOG_TEXT("kind", err_kind(e->id)->name),
 			       LOG_QUOTED("why", e->message));
 	s->last_words = (uint8_t)e->id;
@@ -83,9 +81,10 @@ session_fail(struct session *s, const struct err *e)
 	}
 	buf_init(&out, 64 * 1024);
 	last_words(s, e, &out);
-	if (s->names)
-		names_clear(s->names, s->lease->srv ? &s->lease->srv->prepared : NULL);
-	unnamed_forget(&s->unnamed, s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
+	if (s->context.names)
+		names_clear(s->context.names, s->lease->srv ? &s->lease->srv->prepared : NULL);
+	unnamed_forget(&s->context.unnamed,
+		       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
 	if (s->slow)
 		slow_end(s, "error", e->sqlstate);
 	if (s->lease->state == LEASE_HELD)
@@ -109,30 +108,17 @@ free_session(void *arg)
 	struct session *s = arg;
 
 	buf_clear(&s->in);
-	user_drop(s->user);
-	free(s->packet);
-	free(s->role);
-	free(s->application);
-	free(s->application_told);
-	free(s->application_set);
-	free(s->repeated);
-	told_drop(&s->site->pools.told, s->told);
-	told_drop(&s->site->pools.told, s->greeted);
-	told_drop(&s->site->pools.told, s->seen_own);
-	told_drop(&s->site->pools.told, s->seen_told);
 	if (s->answer)
 		buf_clear(s->answer);
 	free(s->answer);
 	if (s->leaving)
 		buf_clear(s->leaving);
 	free(s->leaving);
-	free(s->names);
-	free(s->hidden);
 	resets_forget(s);
-	free(s->startup);
-	free(s->setup);
 	slow_free(s);
 	control_free(s);
+	peer_clear(&s->peer);
+	context_clear(&s->context, &s->site->pools.told);
 	if (s->scopes)
 		scopes_free(s->scopes);
 	free(s);
@@ -153,19 +139,20 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	if (s->slow)
 		slow_end(s, "cancelled", NULL);
 	if (was_in && site->conf->log_disconnections)
-		log_info("session", s->id, "left", LOG_TEXT("role", s->role),
-			 LOG_NUMBER("pid", s->pid),
+		log_info("session", s->id, "left", LOG_TEXT("role", s->peer.role),
+			 LOG_NUMBER("pid", s->peer.pid),
 			 LOG_QUOTED("why", s->last_words ? err_kind(s->last_words)->name : text),
-			 LOG_NUMBER("queries", s->queries));
+			 LOG_NUMBER("queries", s->activity.queries));
 	session_set_state(s, SESSION_CLOSED);
 	stream_close(&s->stream);
 	idmap_remove(&site->sessions, s->id);
 	waits_end(&site->waits, s->id);
 	listen_resume(site->listen);
 	loop_defer(site->loop, free_session, s);
-	if (s->names)
-		names_clear(s->names, s->lease->srv ? &s->lease->srv->prepared : NULL);
-	unnamed_forget(&s->unnamed, s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
+	if (s->context.names)
+		names_clear(s->context.names, s->lease->srv ? &s->lease->srv->prepared : NULL);
+	unnamed_forget(&s->context.unnamed,
+		       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
 	/* Last: the server may be granted to another session from here. */
 	if (s->lease->state == LEASE_HELD)
 		lease_end(s->lease, why);

@@ -13,13 +13,13 @@ hold_begin(struct session *s)
 {
 	deallocate_forget(s);
 	progress_tell_as_said(&s->lease->srv->progress);
-	s->unnamed.renewing = s->unnamed.changed = false;
-	s->unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
+	s->context.unnamed.renewing = s->context.unnamed.changed = false;
+	s->context.unnamed.here = s->unpin = s->discard = s->changed = s->undone = false;
 	s->cancel_due = false;
-	s->resetting = false;
+	s->context.resetting = false;
 	resets_forget(s);
 	sequences_lease(s);
 	context_keep_told(s);
-	if (s->mode == CONF_SESSION)
+	if (s->context.mode == CONF_SESSION)
 		s->pinned |= SESSION_PIN_MODE;
 }

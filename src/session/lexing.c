@@ -22,10 +22,10 @@ of_setup(const struct session *s, const char *name)
 	char text[64];
 	const char *at;
 
-	if (s->setup == NULL)
+	if (s->context.parameters_sql == NULL)
 		return NULL;
 	snprintf(text, sizeof text, "'%s','", name);
-	at = strcasestr(s->setup, text);
+	at = strcasestr(s->context.parameters_sql, text);
 	return at ? at + strlen(text) : NULL;
 }
 

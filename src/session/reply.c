@@ -33,7 +33,7 @@ void
 reply_ready(struct session *s, struct buf *out)
 {
 	msg_ready(out, scopes_status(s));
-	s->queries++;
+	s->activity.queries++;
 	if (s->pool)
 		s->pool->stats.queries++;
 }
@@ -44,9 +44,9 @@ reply_log_error(const struct session *s, const struct err *e)
 	if (s->site->conf->log_pooler_errors)
 		log_info_often(
 		    "session", s->id, "error", LOG_TEXT("pool", s->pool ? s->pool->conf->name : ""),
-		    LOG_TEXT("role", s->role ? s->role : ""), LOG_NUMBER("pid", s->pid),
-		    LOG_TEXT("sqlstate", e->sqlstate), LOG_TEXT("kind", err_kind(e->id)->name),
-		    LOG_QUOTED("why", e->message));
+		    LOG_TEXT("role", s->peer.role ? s->peer.role : ""),
+		    LOG_NUMBER("pid", s->peer.pid), LOG_TEXT("sqlstate", e->sqlstate),
+		    LOG_TEXT("kind", err_kind(e->id)->name), LOG_QUOTED("why", e->message));
 }
 
 void
@@ -60,8 +60,8 @@ reply_refuse(struct session *s, char type, const struct err *e)
 	msg_err(&out, e);
 	site_count_error(s->site, e);
 	/* A transaction that was begun here has failed. */
-	if (s->begun == BEGUN_YES)
-		s->begun = BEGUN_FAILED;
+	if (s->block.begun == BEGUN_YES)
+		s->block.begun = BEGUN_FAILED;
 	if (type == 'Q' || type == 'F')
 		reply_ready(s, &out);
 	else

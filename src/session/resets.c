@@ -210,20 +210,20 @@ resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsi
 	if (((set & SQLCLASS_SETCONFIG) &&
 	     (has(sql, bytes, "null") || memchr(sql, '$', bytes) != NULL)) ||
 	    ((set & SQLCLASS_OPAQUE) && (has(sql, bytes, "reset") || has(sql, bytes, "default"))))
-		s->resets = RESETS_NOW;
+		s->context.resets = RESETS_NOW;
 	buf_init(&w.names, NAMES_MAX);
 	read_text(&w, sql, bytes, flags);
 	if (resets(&w.names)) {
-		s->resets = RESETS_NOW;
-		s->resets_local = w.local;
-		if (s->resets_names == NULL) {
-			s->resets_names = mem_alloc(sizeof *s->resets_names);
-			buf_init(s->resets_names, NAMES_MAX);
+		s->context.resets = RESETS_NOW;
+		s->context.resets_local = w.local;
+		if (s->context.resets_names == NULL) {
+			s->context.resets_names = mem_alloc(sizeof *s->context.resets_names);
+			buf_init(s->context.resets_names, NAMES_MAX);
 		}
-		buf_add(s->resets_names, buf_data(&w.names), w.names.len);
+		buf_add(s->context.resets_names, buf_data(&w.names), w.names.len);
 		/* PostgreSQL says nothing of what goes back to the startup packet's value. */
 		s->lease->srv->progress.statuses_kept = true;
-		s->resets_errors = s->lease->srv->progress.errors;
+		s->context.resets_errors = s->lease->srv->progress.errors;
 	}
 	buf_clear(&w.names);
 }
@@ -234,7 +234,7 @@ resets_hold(const struct session *s, char type)
 	const struct progress *p = &s->lease->srv->progress;
 
 	/* Up to its Sync an exchange goes on; a COPY gets its data. */
-	return s->resets == RESETS_NOW && !p->extended && !p->skipping &&
+	return s->context.resets == RESETS_NOW && !p->extended && !p->skipping &&
 	       (p->copy == COPY_NONE || p->copy_ended) && !progress_at_rest(p) &&
 	       strchr("QPBDECFS", type) != NULL;
 }
@@ -243,7 +243,7 @@ resets_hold(const struct session *s, char type)
 static bool
 was_reset(const struct session *s, const char *name)
 {
-	const struct buf *names = s->resets_names;
+	const struct buf *names = s->context.resets_names;
 	const char *at = names ? (const char *)buf_data(names) : NULL;
 	const char *end = at + (names ? names->len : 0);
 	bool is_reset = false;
@@ -268,14 +268,15 @@ bool
 resets_role(const struct session *s)
 {
 	/* Of what is in strings it is not known. */
-	return s->resets != RESETS_NONE &&
-	       (s->resets_names == NULL || s->resets_names->len == 0 || was_reset(s, "role"));
+	return s->context.resets != RESETS_NONE &&
+	       (s->context.resets_names == NULL || s->context.resets_names->len == 0 ||
+		was_reset(s, "role"));
 }
 
 static bool
 is_startup(const struct session *s, const char *name)
 {
-	const char *at = s->startup, *end = at + s->startup_bytes;
+	const char *at = s->context.startup, *end = at + s->context.startup_bytes;
 
 	while (at < end) {
 		if (strcasecmp(at, name) == 0)
@@ -293,7 +294,7 @@ resets_hide(const struct session *s, const char *name, const char *value)
 	const char *own = told_get(srv->own, name);
 
 	/* What has failed has reset nothing. */
-	if (s->resets == RESETS_NONE || srv->progress.errors != s->resets_errors ||
+	if (s->context.resets == RESETS_NONE || srv->progress.errors != s->context.resets_errors ||
 	    (own && strcmp(own, value) != 0))
 		return false;
 	if (strcasecmp(name, "application_name") == 0)
@@ -308,9 +309,9 @@ static void
 add_startup(const struct session *s, struct buf *params)
 {
 	buf_init(params, PARAMS_MAX);
-	buf_add(params, s->startup ? s->startup : "", s->startup_bytes);
+	buf_add(params, s->context.startup ? s->context.startup : "", s->context.startup_bytes);
 	buf_add_str(params, "application_name");
-	buf_add_str(params, s->application_told ? s->application_told : "");
+	buf_add_str(params, s->context.application_told ? s->context.application_told : "");
 }
 
 /* ---- in a transaction ---- */
@@ -389,7 +390,7 @@ add_sets(struct session *s, struct buf *sql)
 		if (!was_reset(s, name))
 			continue;
 		buf_add_fmt(sql, any ? "; SET %s" : "SAVEPOINT pgwith_startup; SET %s",
-			    s->resets_local ? "LOCAL " : "");
+			    s->context.resets_local ? "LOCAL " : "");
 		add_identifier(sql, name);
 		buf_add_fmt(sql, " TO ");
 		if (is_quoted_list(name))
@@ -458,14 +459,14 @@ resets_sql(struct session *s, struct buf *sql)
 	const struct progress *p = &s->lease->srv->progress;
 	bool any;
 
-	if (s->resets == RESETS_NONE)
+	if (s->context.resets == RESETS_NONE)
 		return false;
 	if (p->status != 'I') {
 		/* What has failed is undone, and what it has reset. */
-		any = p->status == 'T' && s->resets == RESETS_NOW && add_sets(s, sql);
-		s->resets = RESETS_LATER;
-		if (s->resets_names)
-			buf_reset(s->resets_names);
+		any = p->status == 'T' && s->context.resets == RESETS_NOW && add_sets(s, sql);
+		s->context.resets = RESETS_LATER;
+		if (s->context.resets_names)
+			buf_reset(s->context.resets_names);
 		return any;
 	}
 	any = add_question(s, sql);
@@ -476,11 +477,11 @@ resets_sql(struct session *s, struct buf *sql)
 void
 resets_forget(struct session *s)
 {
-	s->resets = RESETS_NONE;
+	s->context.resets = RESETS_NONE;
 	if (s->lease->srv)
 		s->lease->srv->progress.statuses_kept = false;
-	if (s->resets_names)
-		buf_clear(s->resets_names);
-	free(s->resets_names);
-	s->resets_names = NULL;
+	if (s->context.resets_names)
+		buf_clear(s->context.resets_names);
+	free(s->context.resets_names);
+	s->context.resets_names = NULL;
 }

@@ -23,11 +23,12 @@ client_name(const struct session *s, const char *text, size_t *length)
 
 	if (strncmp(text, prepared_nobodys, strlen(prepared_nobodys)) == 0) {
 		*length = strlen(prepared_nobodys);
-		return prepared_client_name(s->names, set, 0);
+		return prepared_client_name(s->context.names, set, 0);
 	}
 	number = strtoull(text + prefix, &end, 10);
 	*length = (size_t)(end - text);
-	return *length > prefix && number > 0 ? prepared_client_name(s->names, set, number) : NULL;
+	return *length > prefix && number > 0 ? prepared_client_name(s->context.names, set, number)
+					      : NULL;
 }
 
 /* Adds a field with the client's names for ours. Returns true if there was one that the server

@@ -87,7 +87,7 @@ scopes_focus(struct session *s, struct lease *l)
 	s->changed = f->changed;
 	s->undone = f->undone;
 	s->unpin = f->unpin;
-	s->unnamed.here = false;
+	s->context.unnamed.here = false;
 }
 
 void
@@ -103,7 +103,7 @@ scopes_refocus(struct session *s)
 bool
 scopes_plain(const struct session *s)
 {
-	return s->begun != BEGUN_NOT ||
+	return s->block.begun != BEGUN_NOT ||
 	       (s->own.state == LEASE_HELD && s->own.srv->progress.status != 'I' &&
 		!(s->scopes && stack_of_lease(&s->scopes->stack, &s->own)));
 }
@@ -119,7 +119,7 @@ scopes_status(const struct session *s)
 {
 	const struct scope *f = s->scopes ? stack_current(&s->scopes->stack) : NULL;
 
-	if (s->begun == BEGUN_EXPIRED)
+	if (s->block.begun == BEGUN_EXPIRED)
 		return 'E';
 	if (f)
 		return f->lease && f->lease->state == LEASE_HELD ? f->lease->srv->progress.status

@@ -15,9 +15,9 @@ sequences_lease(struct session *s)
 	/* What the session has had on another server since is not here. */
 	if (srv->sequences == SERVER_NOBODYS)
 		srv->sequences = s->id;
-	else if (srv->sequences != s->id || s->last_server != srv->id)
+	else if (srv->sequences != s->id || s->context.last_server != srv->id)
 		srv->sequences = 0;
-	s->last_server = srv->id;
+	s->context.last_server = srv->id;
 }
 
 bool
@@ -26,7 +26,7 @@ sequences_due(const struct session *s)
 	const struct server *srv = s->lease->srv;
 
 	/* One that keeps its server for good is not looked at later. */
-	return srv->sequences != s->id && (srv->pool->sequences || s->mode == CONF_SESSION);
+	return srv->sequences != s->id && (srv->pool->sequences || s->context.mode == CONF_SESSION);
 }
 
 void
@@ -39,7 +39,7 @@ static void
 discard(struct session *s, struct buf *out)
 {
 	context_own(&s->lease->srv->progress, "DISCARD SEQUENCES", out);
-	s->unnamed.here = false;
+	s->context.unnamed.here = false;
 	sequences_gone(s);
 }
 
@@ -87,7 +87,7 @@ sequences_must_wait(const struct session *s, const struct message *m)
 	const struct progress *p = &srv->progress;
 
 	return m->type == 'Q' && (m->set & SQLMENTION_SEQUENCE) && srv->sequences != s->id &&
-	       s->begun == BEGUN_NOT && !p->extended && p->copy == COPY_NONE &&
+	       s->block.begun == BEGUN_NOT && !p->extended && p->copy == COPY_NONE &&
 	       !progress_at_rest(p);
 }
 

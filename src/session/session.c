@@ -105,7 +105,7 @@ session_describe(const struct session *s, char *out, size_t out_size)
 	}
 	snprintf(
 	    out, out_size, "session %llu (%s, pid %d, %s, %s)", (unsigned long long)s->id,
-	    s->role ? s->role : "?", (int)s->pid,
+	    s->peer.role ? s->peer.role : "?", (int)s->peer.pid,
 	    units_elapsed_str(loop_now_us(s->site->loop) - (srv ? s->lease->since_us : s->since_us),
 			      elapsed, sizeof elapsed),
 	    doing);
@@ -144,14 +144,14 @@ session_new(struct site *site, int fd, const struct ucred *peer)
 	struct timespec wall;
 
 	s->id = idmap_add(&site->sessions, s);
-	s->connected_us = s->since_us = loop_now_us(site->loop);
+	s->since_us = loop_now_us(site->loop);
 	clock_gettime(CLOCK_REALTIME, &wall);
-	s->connected_at = wall.tv_sec;
-	s->uid = peer->uid;
-	s->gid = peer->gid;
-	s->pid = peer->pid;
+	s->peer.connected_at = wall.tv_sec;
+	s->peer.uid = peer->uid;
+	s->peer.gid = peer->gid;
+	s->peer.pid = peer->pid;
 	/* Without a random secret anybody could cancel: the id can be guessed. */
-	if (getrandom(s->secret, sizeof s->secret, 0) != sizeof s->secret)
+	if (getrandom(s->peer.secret, sizeof s->peer.secret, 0) != sizeof s->peer.secret)
 		log_fatal("", LOG_ALONE, "no random numbers");
 	start(s, site, fd, SESSION_STARTUP);
 	return s;

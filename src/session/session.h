@@ -23,7 +23,10 @@
 #include "base/list.h"
 #include "loop/stream.h"
 #include "pool/lease.h"
-#include "pool/unnamed.h"
+#include "session/activity.h"
+#include "session/block.h"
+#include "session/context.h"
+#include "session/peer.h"
 #include "wire/sqlclass.h"
 
 struct site;
@@ -48,17 +51,6 @@ enum session_state {
 	SESSION_NSTATES
 };
 
-/* A transaction that the client has begun and no server knows of yet. */
-enum session_begun {
-	BEGUN_NOT,
-	BEGUN_YES,    /* BEGIN was answered here */
-	BEGUN_FAILED, /* no server could be had for it: nothing but its end is accepted */
-	BEGUN_EXPIRED /* a time limit has ended it: the same */
-};
-
-/* Bytes of a cancel key; of the protocol before 3.2 only the first four are used. */
-#define SESSION_SECRET 32
-
 /* A message up to this size goes to the server only when it is complete. */
 #define SESSION_WHOLE_MAX (64 * 1024)
 
@@ -67,98 +59,40 @@ struct session {
 	struct site *site;
 	enum session_state state;
 	struct list_node node; /* in site->in_state[state]; a closed one is in none */
+	int64_t since_us;      /* when the state was entered */
 	struct stream stream;
 	struct buf in; /* bytes of the client that could not be handled yet */
 	struct pool *pool;
+	struct peer peer;
+	struct context context;
+	struct block block;
+	struct activity activity;
 	struct lease *lease; /* what its messages go by: its own, or that of an open scope */
 	struct lease own;
-	struct scopes *scopes;          /* NULL: it has never sent a scope statement */
-	uint8_t secret[SESSION_SECRET]; /* its cancel key, beside session_number() */
-	uint32_t minor;                 /* protocol 3.minor that is spoken */
-	bool asked_tls;                 /* it has sent an SSLRequest; */
-	bool asked_gss;                 /* a GSSENCRequest: each is answered once */
-	uid_t uid;
-	gid_t gid;
-	pid_t pid;
-	struct user *user; /* what the system says of it (users.h); NULL: it was not asked */
-	char *packet;      /* SESSION_LOOKUP: its startup packet */
-	size_t packet_bytes;
-	char *role; /* the user of its startup packet */
-	/* application.h: as the startup packet has it, and as servers tell of that; the one that
-	 * was set since, or NULL */
-	char *application, *application_told, *application_set;
-	struct told *seen_own, *seen_told; /* context.c: the server's own and the session's that
-					      were last compared */
-	struct told *told;    /* telling.h: what the client has been told of parameters */
-	struct told *greeted; /* the same, at login: of its startup parameters, their values */
-	bool unproven;        /* let in without a server's having seen its startup parameters */
-	char *startup;        /* its startup parameters (params.h) while it waits to be let in */
-	uint32_t startup_bytes;
-	char *repeated; /* all of them, if not only the last values count; until a server has
-			 * judged them */
-	uint32_t repeated_bytes;
-	uint32_t drop_left; /* bytes still to come of a message that is not wanted */
-	uint32_t owed;      /* a Terminate waits: ReadyForQuery that were due when it came */
+	struct scopes *scopes; /* NULL: it has never sent a scope statement */
+	uint32_t drop_left;    /* bytes still to come of a message that is not wanted */
+	uint32_t owed;         /* a Terminate waits: ReadyForQuery that were due when it came */
 	bool unheard;    /* it waits, and a part of an answer came when nobody was there any more */
-	char *setup;     /* SQL that gives a server its startup parameters; NULL if they are the
-			    server's own */
 	unsigned pinned; /* SQLCLASS_... bits and SESSION_PIN_...: why it keeps its server; 0: it
 			    does not */
 	bool skip_sync;  /* an error of ours in the extended protocol: dropped up to Sync. Not a
 			    state: any     state between login and closing can have it */
 	bool discard; /* this lease may have changed the server's session state, though not for the
 		       * session to keep */
-	struct buf *answer;  /* SESSION_SETUP, SESSION_SAVING: what the server said so far */
-	struct names *names; /* its named prepared statements; NULL: it has had none */
-	struct unnamed unnamed;
+	struct buf *answer; /* SESSION_SETUP, SESSION_SAVING: what the server said so far */
+	uint8_t asks;       /* SESSION_SETUP, SESSION_SAVING: times that the server was asked */
 	struct buf
 	    *leaving; /* names, each NUL-ended, that a DEALLOCATE under way is about; or NULL */
-	char *hidden; /* names of parameters that must be asked for: name NUL ... NUL; or NULL */
 	bool changed; /* this lease may have set parameters */
-	bool let_in;  /* it has been answered at login; between login and here, setup is the same */
+	bool let_in;  /* it has been answered at login */
 	bool undone;  /* what pins it may be gone, or never have come to be: the server is asked */
-	uint8_t begun;          /* enum session_begun */
-	int64_t begun_us;       /* when the BEGIN that was answered here came, or that of the
-				   transaction that has failed or expired */
-	int64_t begun_xact_us;  /* own.xact_us as that BEGIN went to a server */
-	uint8_t asks;           /* SESSION_SETUP, SESSION_SAVING: times that the server was asked */
-	uint8_t resets;         /* enum session_resets: resets.h */
-	bool resets_named;      /* mode session: a named statement may reset */
-	bool resets_local;      /* by SET LOCAL */
-	uint64_t resets_errors; /* progress.errors as the last of them went to the server */
-	bool resetting;         /* SESSION_SAVING: the server sets them again */
-	struct buf *resets_names; /* which, as the texts say; or NULL */
-	bool accepted;            /* a server has taken its parameters */
-	bool wants_fresh; /* a server has refused its parameters: the next is to be a new one */
-	bool refused;     /* so has a new one: no other is tried until they change */
-	bool probes;      /* it is about to set temp_buffers: not every server takes that */
-	bool cancel_due;  /* a cancel came before the client's own statement could run */
-	bool unpin;       /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
-	bool held;        /* console: a command goes on; the messages behind it wait. Not a state:
-			     it is as much a session of the console meanwhile */
-	void *console;    /* the console's */
-	int64_t since_us; /* when the state was entered */
-	int64_t connected_us;
-	int64_t connected_at; /* wall clock, seconds */
-	int64_t request_us;   /* when the client has last asked for something */
-	int64_t answer_us;    /* limits: when a server last ended the answer to a statement */
-	int64_t limited_us;   /* limits: when a statement was last cancelled */
-	int64_t exempt_us;    /* limits: the transaction that began then is older than they are */
-	int64_t alone_us;     /* limits: the statement that runs outside of a transaction was first
-				 to end then; 0: it may go on */
-	uint64_t alone_answers; /* progress.answers at that time */
-	uint8_t alone_why;      /* enum err_id */
-	int64_t heard_us;       /* limits: when `heard` was seen to grow */
-	uint64_t heard;         /* limits: bytes of the client at the last look */
-	uint8_t expired_by;     /* BEGUN_EXPIRED: enum err_id, what ended it */
-	uint8_t mode;           /* enum conf_mode: that of its pool when it came in */
-	bool pin;               /* the same */
-	uint8_t ending; /* BEGUN_EXPIRED: how far its end is in the extended protocol: begin.c */
-	uint64_t queries;
-	uint64_t last_server;    /* id of the one that it had last, or has */
-	struct control *control; /* control.h; NULL: nothing is kept there */
-	struct slow *slow;       /* slow.h; NULL: nobody wants to hear of long scopes */
-	uint8_t last_words;      /* enum err_id: what its end was told to be */
+	bool cancel_due;    /* a cancel came before the client's own statement could run */
+	bool unpin;         /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
+	bool held;          /* console: a command goes on; the messages behind it wait. Not a state:
+			       it is as much a session of the console meanwhile */
+	void *console;      /* the console's */
+	struct slow *slow;  /* slow.h; NULL: nobody wants to hear of long scopes */
+	uint8_t last_words; /* enum err_id: what its end was told to be */
 };
 
 /* Why a session keeps its server, beside SQLCLASS_...: a prepared statement of the protocol that it

@@ -138,11 +138,12 @@ tell(const struct session *s, const struct tale *t)
 				    (double)elapsed(w->us) / 1000);
 	}
 	log_info("session", s->id, "slow scope", LOG_TEXT("name", t->scope),
-		 LOG_QUOTED("kind", t->kind), LOG_TEXT("pool", t->pool), LOG_TEXT("role", s->role),
-		 LOG_QUOTED("outcome", t->outcome), LOG_TEXT("sqlstate", t->sqlstate),
-		 LOG_MS("took", elapsed(took)), LOG_MS("wait", elapsed(t->wait_us)),
-		 LOG_MS("enter", elapsed(t->enter_us)), LOG_MS("hold", elapsed(t->hold_us)),
-		 LOG_MS("cleanup", elapsed(t->cleanup_us)), LOG_NUMBER("statements", t->statements),
+		 LOG_QUOTED("kind", t->kind), LOG_TEXT("pool", t->pool),
+		 LOG_TEXT("role", s->peer.role), LOG_QUOTED("outcome", t->outcome),
+		 LOG_TEXT("sqlstate", t->sqlstate), LOG_MS("took", elapsed(took)),
+		 LOG_MS("wait", elapsed(t->wait_us)), LOG_MS("enter", elapsed(t->enter_us)),
+		 LOG_MS("hold", elapsed(t->hold_us)), LOG_MS("cleanup", elapsed(t->cleanup_us)),
+		 LOG_NUMBER("statements", t->statements),
 		 LOG_QUOTED_BYTES("waited_for", buf_data(&waited), waited.len));
 	buf_clear(&waited);
 	if (t->conf->log_scope_statements)
@@ -189,12 +190,13 @@ slow_statement(struct session *s, const struct message *m)
 
 	if (m->type == 'Q' || (m->type == 'P' && m->have > 0 && m->body[0] == 0)) {
 		sql = message_text(m, &bytes);
-	} else if (m->type == 'B' && s->names && (end = memchr(m->body, 0, m->have)) != NULL) {
+	} else if (m->type == 'B' && s->context.names &&
+		   (end = memchr(m->body, 0, m->have)) != NULL) {
 		/* Behind the name of the portal. */
 		name = end + 1;
 		end = memchr(name, 0, m->have - (size_t)(name - (const char *)m->body));
 		if (end && end > name)
-			names_effects(s->names, name, (size_t)(end - name), &sql);
+			names_effects(s->context.names, name, (size_t)(end - name), &sql);
 		bytes = sql ? strlen(sql) : 0;
 	}
 	if (bytes > 0)

@@ -115,7 +115,7 @@ classify_call(const struct session *s, const struct message *m)
 	for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
 		if (oid == harmless[i])
 			return 0;
-	return SQLCLASS_OPAQUE | (oid == set_config && s->pin ? SESSION_PIN_SETTING : 0);
+	return SQLCLASS_OPAQUE | (oid == set_config && s->context.pin ? SESSION_PIN_SETTING : 0);
 }
 
 struct noting {
@@ -159,11 +159,12 @@ need_unnamed(struct session *s, bool executes)
 
 	if (srv->progress.skipping)
 		return UNNAMED_READY;
-	use = unnamed_need(&s->unnamed, &srv->prepared.tracked, &srv->progress, &s->site->ahead);
-	if (use == UNNAMED_READY && executes && unnamed_has_effects(&s->unnamed)) {
+	use = unnamed_need(&s->context.unnamed, &srv->prepared.tracked, &srv->progress,
+			   &s->site->ahead);
+	if (use == UNNAMED_READY && executes && unnamed_has_effects(&s->context.unnamed)) {
 		const char *sql;
 		size_t bytes;
-		unsigned effects = unnamed_effects(&s->unnamed, &sql, &bytes);
+		unsigned effects = unnamed_effects(&s->context.unnamed, &sql, &bytes);
 
 		statement_effects(s, effects, sql, bytes, false);
 	}
@@ -213,7 +214,7 @@ unnamed_used(struct session *s, char type)
 		return wait_for_answer(s);
 	case UNNAMED_CHANGED:
 		prepared_fail(&s->lease->srv->progress, &s->site->ahead);
-		return tell_changed(s, type, s->unnamed.described);
+		return tell_changed(s, type, s->context.unnamed.described);
 	default:
 		return FORWARD;
 	}
@@ -227,14 +228,14 @@ parse_unnamed(struct session *s, struct message *m, bool *told)
 	size_t at;
 
 	*told = true;
-	unnamed_parse(&s->unnamed, &srv->prepared.tracked, &srv->progress, m->body, m->have,
+	unnamed_parse(&s->context.unnamed, &srv->prepared.tracked, &srv->progress, m->body, m->have,
 		      m->bytes, m->set);
 	if (srv->progress.skipping || !statement_is_left(m->next) || m->have < m->bytes)
 		return FORWARD;
 	at = msg_begin(out, 'P');
 	buf_add(out, m->body, m->bytes);
 	msg_end(out, at);
-	unnamed_ask(&s->unnamed, &srv->prepared.tracked, &srv->progress, out);
+	unnamed_ask(&s->context.unnamed, &srv->prepared.tracked, &srv->progress, out);
 	m->used = FRAME_HEADER + m->bytes;
 	return REPLACE;
 }
@@ -251,8 +252,8 @@ statement_unnamed(struct session *s, struct message *m, bool *told)
 	switch (m->type) {
 	case 'Q':
 		/* It destroys the unnamed statement (15 documentation, 55.2.3). */
-		if (!srv->progress.skipping && (s->unnamed.text || s->unnamed.here))
-			unnamed_forget(&s->unnamed, tracked);
+		if (!srv->progress.skipping && (s->context.unnamed.text || s->context.unnamed.here))
+			unnamed_forget(&s->context.unnamed, tracked);
 		return FORWARD;
 	case 'P':
 		if (m->have == 0 || m->body[0] != 0)
@@ -269,14 +270,14 @@ statement_unnamed(struct session *s, struct message *m, bool *told)
 			return FORWARD;
 		v = unnamed_used(s, 'D');
 		if (v == FORWARD && !srv->progress.skipping) {
-			unnamed_describe(&s->unnamed, tracked, &srv->progress);
+			unnamed_describe(&s->context.unnamed, tracked, &srv->progress);
 			*told = true;
 		}
 		return v;
 	case 'C':
 		if (m->have != 2 || m->body[0] != 'S' || m->body[1] != 0)
 			return FORWARD;
-		unnamed_close(&s->unnamed, tracked, &srv->progress);
+		unnamed_close(&s->context.unnamed, tracked, &srv->progress);
 		*told = true;
 		return FORWARD;
 	default:
@@ -318,7 +319,7 @@ statement_raise(struct session *s, struct message *m, const struct err *e)
 		statement_query_sent(s);
 	} else {
 		context_own(p, (char *)buf_data(&sql), out);
-		s->unnamed.here = false;
+		s->context.unnamed.here = false;
 	}
 	buf_clear(&sql);
 	m->used = FRAME_HEADER + m->bytes;
@@ -347,7 +348,7 @@ limits_of(const struct session *s)
 
 	/* Those that the session has are known to no server by its own names for them: one that has
 	 * had some goes on so when a reload has made it 0. */
-	if (server_max == 0 && s->names)
+	if (server_max == 0 && s->context.names)
 		server_max = 1;
 	return (struct prepared_limits){server_max, (unsigned)conf->max_session_statements,
 					NAMES_BYTES_MAX};
@@ -368,24 +369,25 @@ prepared_message_of(const struct session *s, const struct message *m)
 	const struct pool *pool = s->lease->srv ? s->lease->srv->pool : s->pool;
 	const char *name = pool->conf->name;
 
-	return (struct prepared_message){.type = m->type,
-					 .place = fnv_bytes(FNV_SEED, name, strlen(name)),
-					 .altered = altered_by(s),
-					 .native = (s->pinned & SESSION_PIN_STATEMENT) != 0,
-					 .body = m->body,
-					 .bytes = m->bytes,
-					 .have = m->have,
-					 .context = s->setup ? s->setup : "",
-					 .effects = m->type == 'P' ? m->set : 0};
+	return (struct prepared_message){
+	    .type = m->type,
+	    .place = fnv_bytes(FNV_SEED, name, strlen(name)),
+	    .altered = altered_by(s),
+	    .native = (s->pinned & SESSION_PIN_STATEMENT) != 0,
+	    .body = m->body,
+	    .bytes = m->bytes,
+	    .have = m->have,
+	    .context = s->context.parameters_sql ? s->context.parameters_sql : "",
+	    .effects = m->type == 'P' ? m->set : 0};
 }
 
 static void
 make_names(struct session *s)
 {
-	if (s->names)
+	if (s->context.names)
 		return;
-	s->names = mem_alloc(sizeof *s->names);
-	names_init(s->names, &s->site->pools.statements);
+	s->context.names = mem_alloc(sizeof *s->context.names);
+	names_init(s->context.names, &s->site->pools.statements);
 }
 
 /* A Parse and nothing else, for which the session would have to wait, is answered here if the text
@@ -400,14 +402,14 @@ statement_adopted(struct session *s, const struct message *m)
 	struct prepared_message pm;
 	const struct pool *pool = s->pool;
 
-	if (m->type != 'P' || m->next != 'S' || s->mode != CONF_TRANSACTION ||
+	if (m->type != 'P' || m->next != 'S' || s->context.mode != CONF_TRANSACTION ||
 	    pool->servers[SERVER_IDLE].count > 0 || pool->conf->max_prepared_statements == 0 ||
 	    (m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)))
 		return false;
 	limits = limits_of(s);
 	pm = prepared_message_of(s, m);
 	make_names(s);
-	if (!prepared_adopt(s->names, &limits, &pm))
+	if (!prepared_adopt(s->context.names, &limits, &pm))
 		return false;
 	reply_send(s, parse_complete, sizeof parse_complete);
 	return true;
@@ -463,7 +465,7 @@ statement_named(struct session *s, struct message *m)
 	pm = prepared_message_of(s, m);
 	if (limits.server_max == 0) {
 		control_message(s, m);
-		if (m->type == 'P' && !s->pin)
+		if (m->type == 'P' && !s->context.pin)
 			return statement_refuse(s, m, SESSION_PIN_STATEMENT);
 		if (m->type == 'P')
 			s->pinned |= SESSION_PIN_STATEMENT;
@@ -473,7 +475,7 @@ statement_named(struct session *s, struct message *m)
 		make_names(s);
 	pm.executes = executes;
 	pm.arg = s;
-	v = prepared_message(s->names, &srv->prepared, &srv->progress, &limits, &pm,
+	v = prepared_message(s->context.names, &srv->prepared, &srv->progress, &limits, &pm,
 			     &s->site->ahead);
 	switch (v) {
 	case PREPARED_DONE:
@@ -487,7 +489,7 @@ statement_named(struct session *s, struct message *m)
 	case PREPARED_CHANGED:
 		return tell_changed(s, m->type, pm.known);
 	case PREPARED_TOO_MANY:
-		if (!s->pin)
+		if (!s->context.pin)
 			return statement_refuse(s, m, SESSION_PIN_STATEMENT);
 		s->pinned |= SESSION_PIN_STATEMENT;
 		return FORWARD;
@@ -506,9 +508,9 @@ statement_bound(const struct session *s, const char *name, const char **sql, siz
 	*sql = "";
 	*bytes = 0;
 	if (*name == 0)
-		return unnamed_effects(&s->unnamed, sql, bytes);
-	if (s->names)
-		set = names_effects(s->names, name, strlen(name), sql);
+		return unnamed_effects(&s->context.unnamed, sql, bytes);
+	if (s->context.names)
+		set = names_effects(s->context.names, name, strlen(name), sql);
 	*bytes = strlen(*sql);
 	return set;
 }
@@ -531,7 +533,7 @@ statement_must_wait(const struct session *s, const struct message *m)
 		set |= statement_bound(s, name, &sql, &bytes);
 	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) &&
 	    (deallocate_unsettled(s) ||
-	     (s->names && names_unsettled(s->names, &srv->prepared, p, NULL, 0))))
+	     (s->context.names && names_unsettled(s->context.names, &srv->prepared, p, NULL, 0))))
 		return true;
 	if ((m->type != 'P' && m->type != 'B' && m->type != 'D' && m->type != 'C') ||
 	    (m->type == 'P' && m->have > 0 && m->body[0] == 0))
@@ -543,6 +545,7 @@ statement_must_wait(const struct session *s, const struct message *m)
 		return true;
 	if (*name == 0)
 		return (m->type == 'B' || m->type == 'D') &&
-		       unnamed_unsettled(&s->unnamed, &srv->prepared.tracked, p);
-	return s->names && names_unsettled(s->names, &srv->prepared, p, name, strlen(name));
+		       unnamed_unsettled(&s->context.unnamed, &srv->prepared.tracked, p);
+	return s->context.names &&
+	       names_unsettled(s->context.names, &srv->prepared, p, name, strlen(name));
 }

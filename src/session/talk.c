@@ -56,7 +56,7 @@ begin(struct session *s, bool keep_rows)
 	buf_reset(&t->one);
 	progress_forget_error(&s->lease->srv->progress);
 	/* The server's unnamed statement is gone; the session's may be used again. */
-	s->unnamed.here = false;
+	s->context.unnamed.here = false;
 }
 
 static void

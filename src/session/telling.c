@@ -25,8 +25,8 @@ all_of(struct session *s)
 static void
 replace(struct session *s, struct told *t)
 {
-	told_drop(all_of(s), s->told);
-	s->told = t;
+	told_drop(all_of(s), s->context.told);
+	s->context.told = t;
 }
 
 /* ---- at login ---- */
@@ -55,7 +55,7 @@ tell_role(struct session *s, const char *name, const char *value)
 
 	if (superuser == NULL)
 		return TELLING_UNKNOWN;
-	s->told = told_with(all_of(s), s->told, "is_superuser", superuser);
+	s->context.told = told_with(all_of(s), s->context.told, "is_superuser", superuser);
 	return TELLING_LIKELY;
 }
 
@@ -63,9 +63,9 @@ tell_role(struct session *s, const char *name, const char *value)
 static enum telling
 tell_one(struct session *s, const char *name, const char *value)
 {
-	const char *before = told_get(s->told, name), *result;
-	const char *encoding = told_get(s->told, "server_encoding");
-	const char *version = told_get(s->told, "server_version");
+	const char *before = told_get(s->context.told, name), *result;
+	const char *encoding = told_get(s->context.told, "server_encoding");
+	const char *version = told_get(s->context.told, "server_version");
 	char text[1024];
 
 	if (strcasecmp(name, "role") == 0)
@@ -80,7 +80,8 @@ tell_one(struct session *s, const char *name, const char *value)
 		     ? text
 		     : known_result(&s->pool->known, name, value);
 	if (before && (result || is_as_spelled(name)))
-		s->told = told_with(all_of(s), s->told, name, result ? result : value);
+		s->context.told =
+		    told_with(all_of(s), s->context.told, name, result ? result : value);
 	return result ? TELLING_CERTAIN : TELLING_LIKELY;
 }
 
@@ -109,11 +110,12 @@ telling_start(struct session *s)
 
 	replace(s, told_keep(s->pool->told));
 	/* What those that others stand behind make of a parameter does not count in the end. */
-	repeated = tell_each(s, s->repeated, s->repeated_bytes);
+	repeated = tell_each(s, s->context.repeated, s->context.repeated_bytes);
 	replace(s, told_keep(s->pool->told));
-	last = tell_each(s, s->startup, s->startup_bytes);
+	last = tell_each(s, s->context.startup, s->context.startup_bytes);
 	application_start(s);
-	s->told = told_with(all_of(s), s->told, "application_name", s->application_told);
+	s->context.told =
+	    told_with(all_of(s), s->context.told, "application_name", s->context.application_told);
 	return repeated > last ? repeated : last;
 }
 
@@ -148,23 +150,24 @@ learn_each(struct session *s, const char *at, size_t bytes, bool reported)
 void
 telling_forget_repeated(struct session *s)
 {
-	free(s->repeated);
-	s->repeated = NULL;
-	s->repeated_bytes = 0;
+	free(s->context.repeated);
+	s->context.repeated = NULL;
+	s->context.repeated_bytes = 0;
 }
 
 void
 telling_learn(struct session *s)
 {
-	learn_each(s, s->startup, s->startup_bytes, true);
-	learn_each(s, s->repeated, s->repeated_bytes, false);
-	s->unproven = false;
+	learn_each(s, s->context.startup, s->context.startup_bytes, true);
+	learn_each(s, s->context.repeated, s->context.repeated_bytes, false);
+	s->context.unproven = false;
 	if (s->let_in) {
 		telling_forget_repeated(s);
 		return;
 	}
 	replace(s, told_keep(s->lease->srv->told));
-	s->told = told_with(all_of(s), s->told, "application_name", s->application_told);
+	s->context.told =
+	    told_with(all_of(s), s->context.told, "application_name", s->context.application_told);
 }
 
 void
@@ -178,9 +181,9 @@ telling_all(struct session *s, struct buf *out)
 {
 	const char *at = NULL, *name, *value;
 
-	told_drop(all_of(s), s->greeted);
-	s->greeted = told_keep(s->told);
-	while (told_next(s->told, &at, &name, &value))
+	told_drop(all_of(s), s->context.greeted);
+	s->context.greeted = told_keep(s->context.told);
+	while (told_next(s->context.told, &at, &name, &value))
 		msg_parameter_status(out, name, value);
 }
 
@@ -192,16 +195,16 @@ telling_differences(struct session *s, struct buf *out)
 	struct told *now = s->lease->srv->told, *told;
 	const char *at = NULL, *name, *value, *had, *own;
 
-	if (now == s->told && s->resets == 0)
+	if (now == s->context.told && s->context.resets == 0)
 		return;
 	told = told_keep(now);
 	while (told_next(now, &at, &name, &value)) {
-		own = resets_hide(s, name, value) ? told_get(s->greeted, name) : NULL;
+		own = resets_hide(s, name, value) ? told_get(s->context.greeted, name) : NULL;
 		if (own) {
 			told = told_with(all_of(s), told, name, own);
 			value = own;
 		}
-		had = told_get(s->told, name);
+		had = told_get(s->context.told, name);
 		if (had == NULL || strcmp(had, value) != 0)
 			msg_parameter_status(out, name, value);
 	}
@@ -213,7 +216,7 @@ telling_send(struct session *s)
 {
 	struct buf out;
 
-	if (s->lease->srv->told == s->told || s->lease->srv->progress.own_syncs > 0)
+	if (s->lease->srv->told == s->context.told || s->lease->srv->progress.own_syncs > 0)
 		return;
 	buf_init(&out, OUT_MAX);
 	telling_differences(s, &out);
@@ -225,5 +228,5 @@ telling_send(struct session *s)
 void
 telling_heard(struct session *s, const char *name, const char *value)
 {
-	s->told = told_with(all_of(s), s->told, name, value);
+	s->context.told = told_with(all_of(s), s->context.told, name, value);
 }

@@ -36,11 +36,11 @@ want(struct session *s, const char *name, size_t length)
 	/* The question may be asked in another encoding than that of the text. */
 	if (length == 0 || length > 200 || !sqlname_is_ascii(name, length))
 		return false;
-	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1)
+	for (const char *p = s->context.unlisted; p && *p; p += strlen(p) + 1)
 		if (strlen(p) == length && strncasecmp(p, name, length) == 0)
 			return true;
 	buf_init(&names, NAMES_MAX);
-	for (const char *p = s->hidden; p && *p; p += strlen(p) + 1)
+	for (const char *p = s->context.unlisted; p && *p; p += strlen(p) + 1)
 		buf_add_str(&names, p);
 	buf_add(&names, name, length);
 	buf_add_u16(&names, 0);
@@ -48,10 +48,10 @@ want(struct session *s, const char *name, size_t length)
 		buf_clear(&names);
 		return false;
 	}
-	free(s->hidden);
-	s->hidden = mem_alloc(names.len);
-	memcpy(s->hidden, buf_data(&names), names.len);
-	end = s->hidden + names.len - 2 - length;
+	free(s->context.unlisted);
+	s->context.unlisted = mem_alloc(names.len);
+	memcpy(s->context.unlisted, buf_data(&names), names.len);
+	end = s->context.unlisted + names.len - 2 - length;
 	for (; *end; end++)
 		if (*end >= 'A' && *end <= 'Z')
 			*end = (char)(*end | 0x20);

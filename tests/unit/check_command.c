@@ -152,15 +152,15 @@ END_TEST
 /* One's own sessions alone are shown to those who may not see others. */
 START_TEST(own_is_user_and_role)
 {
-	struct session me = {.uid = 5, .role = (char *)"app"}, other = me, nobody = me;
+	struct session me = {.peer.uid = 5, .peer.role = (char *)"app"}, other = me, nobody = me;
 
 	ck_assert(show_is_own(&me, &other) && show_is_own(NULL, &other));
-	other.role = (char *)"web";
+	other.peer.role = (char *)"web";
 	ck_assert(!show_is_own(&me, &other));
 	other = me;
-	other.uid = 6;
+	other.peer.uid = 6;
 	ck_assert(!show_is_own(&me, &other));
-	nobody.role = NULL; /* has not said who it is */
+	nobody.peer.role = NULL; /* has not said who it is */
 	ck_assert(!show_is_own(&me, &nobody));
 }
 END_TEST
@@ -170,16 +170,16 @@ START_TEST(levels)
 {
 	struct conf conf = {.admin_users = (char *)"boss, root", .stats_users = (char *)"watcher"};
 	struct site site = {.conf = &conf, .self = 77};
-	struct session s = {.site = &site, .uid = 5, .role = (char *)"boss"};
+	struct session s = {.site = &site, .peer.uid = 5, .peer.role = (char *)"boss"};
 
 	ck_assert_int_eq(level_of(&s), LEVEL_ADMIN);
-	s.role = (char *)"watcher";
+	s.peer.role = (char *)"watcher";
 	ck_assert_int_eq(level_of(&s), LEVEL_STATS);
-	s.role = (char *)"bos";
+	s.peer.role = (char *)"bos";
 	ck_assert_int_eq(level_of(&s), LEVEL_ANY);
-	s.uid = 77;
+	s.peer.uid = 77;
 	ck_assert_int_eq(level_of(&s), LEVEL_ADMIN);
-	s.uid = 0;
+	s.peer.uid = 0;
 	ck_assert_int_eq(level_of(&s), LEVEL_ADMIN);
 }
 END_TEST

@@ -1,0 +1,35 @@
+/* peer: the client of a session, as the operating system and its startup packet describe it. */
+#ifndef PGWITH_SESSION_PEER_H
+#define PGWITH_SESSION_PEER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Bytes of a cancel key; of the protocol before 3.2 only the first four are used. */
+#define PEER_SECRET 32
+
+struct user;
+
+/* The session owns what the pointers point to, and frees it by peer_clear(). */
+struct peer {
+	uint8_t secret[PEER_SECRET]; /* its cancel key, beside session_number() */
+	uint32_t minor;              /* protocol 3.minor that is spoken */
+	bool asked_tls;              /* it has sent an SSLRequest; */
+	bool asked_gss;              /* a GSSENCRequest: each is answered once */
+	uid_t uid;                   /* of the process that has connected (SO_PEERCRED) */
+	gid_t gid;
+	pid_t pid;
+	struct user *user; /* what the system says of the uid (users.h), a reference of its own;
+			    * NULL: the system was not asked */
+	char *packet;      /* SESSION_LOOKUP: its startup packet; NULL elsewhere */
+	size_t packet_bytes;
+	char *role;           /* the user of its startup packet; NULL before that */
+	int64_t connected_at; /* wall clock, seconds */
+};
+
+/* Frees what belongs to it. */
+void peer_clear(struct peer *);
+
+#endif
