@@ -5,7 +5,7 @@
 
 #include "executor/executor.h"
 #include "executor/portal.h"
-#include "scope/block.h"
+#include "scope/transaction.h"
 #include "session/lexing.h"
 #include "session/reply.h"
 #include "session/script.h"
@@ -41,7 +41,7 @@ is_control(const struct scopes *sc, const struct sqltext_stmt *stmt)
 	    (stmt->first[0] == SQLWORD_SAVEPOINT || stmt->first[0] == SQLWORD_RELEASE ||
 	     stmt->first[0] == SQLWORD_ROLLBACK))
 		return true;
-	return block_is(stmt);
+	return transaction_is(stmt);
 }
 
 /* The same of one that ends whatever scopes are open. */
@@ -256,7 +256,7 @@ split_parse(struct session *s, const char *sql, size_t bytes, struct err *e)
 
 	if (!s->scopes->in_part)
 		s->scopes->lexing = lexing_flags(s, NULL);
-	if ((g = block_parse(sql, bytes, s->scopes->lexing)) != NULL)
+	if ((g = transaction_parse(sql, bytes, s->scopes->lexing)) != NULL)
 		return g;
 	if (grammar_parse(sql, bytes, s->scopes->lexing, &g, &ge) == 0)
 		return g;
@@ -355,7 +355,7 @@ control(struct session *s, struct message *m, const char *sql, size_t bytes)
 	named_replaced(s->scopes, 'P');
 	if (v != FORWARD)
 		return v;
-	g = block_parse(sql, bytes, s->scopes->lexing);
+	g = transaction_parse(sql, bytes, s->scopes->lexing);
 	if (g && executor_takes(s, g))
 		return executor_do(s, g, 'Q');
 	grammar_free(g);
@@ -480,7 +480,7 @@ bind_control(struct session *s, const struct message *m, const char *sql, size_t
 	s->scopes->lexing = lexing_flags(s, NULL);
 	if ((v = reset(s, sql, bytes)) != FORWARD)
 		return v;
-	named.statement = block_parse(sql, bytes, s->scopes->lexing);
+	named.statement = transaction_parse(sql, bytes, s->scopes->lexing);
 	if (named.statement && executor_takes(s, named.statement))
 		v = portal_message(s, m, &named);
 	grammar_free(named.statement);
@@ -511,7 +511,7 @@ parse_control(struct session *s, const struct message *m, const char *sql, size_
 		return v;
 	if (!scopes_expired(s))
 		return FORWARD;
-	g = block_parse(sql, bytes, s->scopes->lexing);
+	g = transaction_parse(sql, bytes, s->scopes->lexing);
 	ours = g && executor_takes(s, g);
 	grammar_free(g);
 	return ours ? portal_parse(s, m, sql, bytes) : FORWARD;

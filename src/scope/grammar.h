@@ -41,7 +41,7 @@ enum grammar_verb {
 	GRAMMAR_DEFER,
 	GRAMMAR_EXIT,
 	GRAMMAR_SHOW_SCOPES,
-	/* the client's own, in a scope: see block.h */
+	/* the client's own, in a scope: see transaction.h */
 	GRAMMAR_BEGIN,
 	GRAMMAR_COMMIT,
 	GRAMMAR_ROLLBACK,

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "scope/block.h"
+#include "scope/transaction.h"
 
 /* In memory of just its size, so that ASan and valgrind see a step past the end. */
 static struct grammar *
@@ -17,8 +17,8 @@ parsed(const char *text, bool *is)
 
 	memcpy(exact, text, n);
 	sqltext_init(&t, exact, n, 0);
-	*is = sqltext_next(&t, &stmt) && block_is(&stmt);
-	g = block_parse(exact, n, 0);
+	*is = sqltext_next(&t, &stmt) && transaction_is(&stmt);
+	g = transaction_parse(exact, n, 0);
 	free(exact);
 	return g;
 }
@@ -121,8 +121,8 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("block");
-	TCase *t = tcase_create("block");
+	Suite *s = suite_create("transaction");
+	TCase *t = tcase_create("transaction");
 	SRunner *r = srunner_create(s);
 	int failed;
 

@@ -1,4 +1,4 @@
-#include "scope/block.h"
+#include "scope/transaction.h"
 
 #include <string.h>
 #include <strings.h>
@@ -6,7 +6,7 @@
 #include "base/mem.h"
 
 bool
-block_is(const struct sqltext_stmt *s)
+transaction_is(const struct sqltext_stmt *s)
 {
 	const enum sqltext_word *w = s->first;
 
@@ -149,7 +149,7 @@ read_statement(struct sqltext *at, struct grammar *g)
 }
 
 struct grammar *
-block_parse(const char *text, size_t bytes, unsigned flags)
+transaction_parse(const char *text, size_t bytes, unsigned flags)
 {
 	struct grammar *g = mem_calloc(1, sizeof *g);
 	struct sqltext at;
