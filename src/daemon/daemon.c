@@ -31,9 +31,6 @@
 
 #define WORKERS      32 /* cancels and look-ups of hosts and users at once */
 #define POOL_WORKERS 4  /* of those, a pool's cancels, and its look-ups; those of users */
-#define AHEAD_MAX                                                                      \
-	(4 * 1024 * 1024) /* bytes for a server that are not the client's as they came \
-			   */
 #define FDS_RESERVED \
 	64 /* descriptors for servers' logins, cancels, threads, the log, and the console */
 #define FDS_CONSOLE 16 /* sessions over max_clients, for whoever looks what is wrong */
@@ -444,7 +441,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	waits_init(&d->site.waits);
 	timing_init(&d->site.timing);
 	pools_init(&d->site.pools, d->site.loop, d->work);
-	buf_init(&d->site.ahead, AHEAD_MAX);
+	batch_init(&d->site.batch);
 	buf_init(&d->site.reply, 64);
 	d->site.pools.cancelled = on_cancelled;
 	d->site.pools.cancelled_arg = d;
@@ -501,7 +498,7 @@ daemon_free(struct daemon *d)
 	waits_clear(&d->site.waits);
 	timing_clear(&d->site.timing);
 	pools_clear(&d->site.pools);
-	buf_clear(&d->site.ahead);
+	batch_clear(&d->site.batch);
 	buf_clear(&d->site.reply);
 	sysd_free(d->sysd);
 	conf_free(d->site.conf);

@@ -202,6 +202,11 @@ settled(struct session *s)
 	struct progress *p;
 
 	if (s->state == SESSION_IDLE || progress_at_rest(&s->lease->srv->progress)) {
+		/* A Flush, or the rest of a COPY: nothing answers them. The statement may let go of
+		 * the server. */
+		batch_flush(s);
+		if (session_gone(s))
+			return OVER;
 		if (!sc->bounded)
 			return FORWARD;
 		sc->bounded = false;

@@ -41,7 +41,7 @@ void unnamed_again(struct unnamed *, struct tracked_list *, struct progress *);
 /* The same of a Close of it. */
 void unnamed_close(struct unnamed *, struct tracked_list *, struct progress *);
 
-/* What the next message, which uses it, has to do. */
+/* What the next message, which uses it, has to do. `out` is not looked at if it is here. */
 enum unnamed_use {
 	UNNAMED_READY,  /* it goes on: what the server needs for it has been added */
 	UNNAMED_WAIT,   /* an answer to what has been added comes first */

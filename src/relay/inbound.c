@@ -12,6 +12,7 @@
 #include "relay/login.h"
 #include "relay/outbound.h"
 #include "relay/quick.h"
+#include "session/batch.h"
 #include "session/begin.h"
 #include "session/context.h"
 #include "session/control.h"
@@ -236,11 +237,11 @@ note_request(struct session *s, char type)
 
 /* A message waits for answers that only the Sync behind it would bring. */
 static void
-ask_for_answers(struct progress *p, struct buf *out)
+ask_for_answers(struct session *s, struct progress *p)
 {
 	if (!p->extended || p->flushed || p->runs_count == 0)
 		return;
-	msg_flush(out);
+	msg_flush(batch_for(s));
 	p->flushed = true;
 }
 
@@ -281,7 +282,7 @@ with_lease(struct session *s, struct message *m)
 
 	if (progress_full(p) || statement_must_wait(s, m) || sequences_must_wait(s, m) ||
 	    is_doubtful_flush(p, m) || resets_hold(s, m->type)) {
-		ask_for_answers(p, &s->site->ahead);
+		ask_for_answers(s, p);
 		stream_pause(&s->stream);
 		return HOLD;
 	}
@@ -292,7 +293,7 @@ with_lease(struct session *s, struct message *m)
 		return session_gone(s) ? OVER : DROP;
 	}
 	note_request(s, m->type);
-	begin_send(s, &s->site->ahead);
+	begin_send(s);
 	if (m->type == 'F')
 		sequences_mind_call(s, m);
 	else if (m->set & SQLMENTIONS) {
@@ -464,54 +465,16 @@ judge(struct session *s, struct message *m)
 
 /* ---- many messages ---- */
 
-/* Sends what stands ahead and data[*from, to) to the server, in one write, if there is anything. */
 static void
-flush(struct session *s, const uint8_t *data, size_t *from, size_t to)
+flush(struct session *s)
 {
-	struct buf *ahead = &s->site->ahead;
-
-	if (s->lease->state != LEASE_HELD) {
-		buf_reset(ahead);
-	} else if (ahead->len > 0) {
-		buf_add(ahead, data + *from, to - *from);
-		if (ahead->failed)
-			session_close(s, CLEANUP_CLIENT_REFUSED, "too much at once");
-		else
-			server_write(s->lease->srv, buf_data(ahead), ahead->len);
-		buf_reset(ahead);
-	} else if (*from < to) {
-		server_write(s->lease->srv, data + *from, to - *from);
-	}
-	*from = to;
+	if (!batch_flush(s))
+		session_close(s, CLEANUP_CLIENT_REFUSED, "too much at once");
 }
 
-/* May something be added ahead of, or in place of, this message? */
-static bool
-may_add(const struct session *s, const struct message *m)
-{
-	if (s->block.begun || m->type == 'Q')
-		return true;
-	if (m->type != 'P' && m->type != 'B' && m->type != 'D' && m->type != 'C')
-		return false;
-	if (m->type == 'P' && statement_is_left(m->next))
-		return true;
-	/* The usual case, with the unnamed statement. */
-	return !statement_is_nameless(m) || !s->context.unnamed.here ||
-	       unnamed_has_effects(&s->context.unnamed) || !s->context.pin;
-}
-
-/* Moves data[*from, to) to what stands ahead, so that more can be added behind it. */
-static void
-gather(struct session *s, const uint8_t *data, size_t *from, size_t to)
-{
-	if (s->lease->state == LEASE_HELD)
-		buf_add(&s->site->ahead, data + *from, to - *from);
-	*from = to;
-}
-
-/* Part of the message that is passing, or of one that is dropped. */
+/* How many of these bytes belong to a message of which so many are still to come. */
 static size_t
-pass(uint32_t *left, size_t bytes)
+rest_of(uint32_t *left, size_t bytes)
 {
 	size_t n = *left < bytes ? *left : bytes;
 
@@ -529,102 +492,113 @@ is_deaf(struct session *s)
 	return true;
 }
 
+/* The rest of a message that passes, and the common messages behind it. Returns their bytes. */
+static size_t
+pass_known(struct session *s, const uint8_t *data, size_t bytes)
+{
+	size_t n;
+
+	if (s->state != SESSION_ACTIVE)
+		return 0;
+	n = rest_of(&s->lease->srv->progress.to_left, bytes);
+	n += quick_pass(s, data + n, bytes - n);
+	batch_pass(s, data, n);
+	return n;
+}
+
+/* Is enough of the message here for it to be judged? A message over 64 kB is judged once its first
+ * 64 kB are here, so the verdict does not depend on how reads split it. */
+static bool
+may_be_judged(const struct frame *f, size_t bytes)
+{
+	size_t whole = (size_t)FRAME_HEADER + f->body;
+
+	if (whole <= bytes)
+		return true;
+	if (whole <= SESSION_WHOLE_MAX)
+		return false;
+	return f->type == 'd' || nonsense(f->type, f->body) != NULL || bytes >= SESSION_WHOLE_MAX;
+}
+
+/* The message at the front of these bytes. Returns false if it is not here yet, or if the session
+ * has ended. */
+static bool
+next_message(struct session *s, const uint8_t *data, size_t bytes, struct message *m)
+{
+	struct frame f;
+	size_t whole;
+	int r = frame_read(data, bytes, &f);
+
+	if (r == -E_AGAIN)
+		return false;
+	if (r < 0) {
+		protocol_violation(s, "impossible message length");
+		return false;
+	}
+	if (!may_be_judged(&f, bytes))
+		return false;
+	whole = (size_t)FRAME_HEADER + f.body;
+	*m = (struct message){.type = f.type, .body = data + FRAME_HEADER, .bytes = f.body};
+	m->have = (whole < bytes ? whole : bytes) - FRAME_HEADER;
+	m->next = whole < bytes ? (char)data[whole] : 0;
+	return true;
+}
+
+/* Carries out the verdict on a message. Returns how many of its bytes are done; what is left of a
+ * message that does not pass is dropped as it comes. */
+static size_t
+carry_out(struct session *s, enum verdict v, const struct message *m)
+{
+	size_t here = FRAME_HEADER + m->have, whole = FRAME_HEADER + m->bytes;
+	size_t replaced = v == REPLACE ? m->used : 0;
+
+	if (v == DROP)
+		flush(s);
+	if (v == DROP || replaced >= whole) {
+		s->drop_left = (uint32_t)whole;
+		return 0;
+	}
+	if (whole > here)
+		s->lease->srv->progress.to_left = (uint32_t)(whole - here);
+	batch_pass(s, m->body - FRAME_HEADER + replaced, here - replaced);
+	return here;
+}
+
 /* Handles what can be handled of these bytes now; returns how many those are. */
 static size_t
 handle(struct session *s, const uint8_t *data, size_t bytes)
 {
-	size_t at = 0, from = 0;
+	size_t at = 0;
 
-	while (at < bytes) {
-		struct frame f;
+	while (at < bytes && !session_gone(s)) {
 		struct message m;
 		enum verdict v;
-		size_t whole;
 
 		if (s->drop_left > 0) {
-			at += pass(&s->drop_left, bytes - at);
-			from = at;
+			at += rest_of(&s->drop_left, bytes - at);
 			continue;
 		}
 		if (is_deaf(s))
 			break;
-		if (s->state == SESSION_ACTIVE && s->lease->srv->progress.to_left > 0) {
-			at += pass(&s->lease->srv->progress.to_left, bytes - at);
-			continue;
-		}
-		if (s->state == SESSION_ACTIVE) {
-			at += quick_pass(s, data + at, bytes - at);
-			if (at == bytes)
-				break;
-		}
-		switch (frame_read(data + at, bytes - at, &f)) {
-		case 0:
+		at += pass_known(s, data + at, bytes - at);
+		if (at == bytes || !next_message(s, data + at, bytes - at, &m))
 			break;
-		case -E_AGAIN:
-			flush(s, data, &from, at);
-			return at;
-		default:
-			flush(s, data, &from, at);
-			protocol_violation(s, "impossible message length");
-			return bytes;
-		}
-		whole = (size_t)FRAME_HEADER + f.body;
-		/* Of a longer one, so much must be here that what is decided now does not depend on
-		 * how it came. */
-		if (whole > bytes - at && (whole <= SESSION_WHOLE_MAX ||
-					   (f.type != 'd' && nonsense(f.type, f.body) == NULL &&
-					    bytes - at < SESSION_WHOLE_MAX)))
-			break;
-		m = (struct message){
-		    .type = f.type, .body = data + at + FRAME_HEADER, .bytes = f.body};
-		m.have = (whole < bytes - at ? whole : bytes - at) - FRAME_HEADER;
-		m.next = whole < bytes - at ? (char)data[at + whole] : 0;
-		/* What is added ahead stands behind what came before; and what ends the session
-		 * must not keep back what progress has been told of. */
-		if (from < at && (s->site->ahead.len > 0 || may_add(s, &m)))
-			gather(s, data, &from, at);
-		if (f.type == 'X' || nonsense(f.type, f.body))
-			flush(s, data, &from, at);
-		if (session_gone(s))
-			return bytes;
-		if (s->state == SESSION_IDLE && quick_opens(s, &m)) {
-			v = need_server(s, m.type);
-			if (v == FORWARD)
-				continue;
-		} else {
+		if (s->state != SESSION_IDLE || !quick_opens(s, &m))
 			v = judge(s, &m);
-		}
-		if (v == OVER) {
-			/* Nobody else's server may get it. */
-			buf_reset(&s->site->ahead);
-			return bytes;
-		}
-		if (v == HOLD) {
-			/* What was added (a Flush) stands behind what came before. */
-			if (from < at && s->site->ahead.len > 0 && s->lease->state == LEASE_HELD) {
-				server_write(s->lease->srv, data + from, at - from);
-				from = at;
-			}
+		else if ((v = need_server(s, m.type)) == FORWARD)
+			continue; /* the quick path takes the message now */
+		if (v == HOLD || v == OVER)
 			break;
-		}
-		if (v == DROP) {
-			flush(s, data, &from, at);
-			if (session_gone(s))
-				return bytes;
-			s->drop_left = (uint32_t)whole;
-			continue;
-		}
-		if (v == REPLACE)
-			from = at + (m.used < whole ? m.used : whole);
-		if (whole > bytes - at) {
-			s->lease->srv->progress.to_left = (uint32_t)(whole - (bytes - at));
-			whole = bytes - at;
-		}
-		at += whole;
+		at += carry_out(s, v, &m);
 	}
-	flush(s, data, &from, at);
-	if (s->scopes)
+	if (session_gone(s)) {
+		batch_drop(s);
+		return bytes;
+	}
+	flush(s);
+	if (s->scopes && !session_gone(s))
 		split_sync(s);
+	batch_check(s);
 	return at;
 }
 
@@ -669,20 +643,17 @@ dispatch(struct session *s, const uint8_t *data, size_t bytes)
 	return s->state == SESSION_CONSOLE ? console(s, data, bytes) : handle(s, data, bytes);
 }
 
-void
-inbound_resume(struct session *s)
+static void
+resume(struct session *s)
 {
 	size_t used;
 
 	if (session_gone(s)) {
-		buf_reset(&s->site->ahead);
+		batch_drop(s);
 		return;
 	}
-	if (s->in.len == 0 || s->stream.held) {
-		size_t none = 0;
-
-		flush(s, NULL, &none, 0);
-	}
+	if (s->in.len == 0 || s->stream.held)
+		flush(s);
 	/* Another process goes on. */
 	if (s->stream.held)
 		return;
@@ -701,6 +672,13 @@ inbound_resume(struct session *s)
 		buf_drop(&s->in, used);
 	} while (used > 0 && s->scopes && script_pending(s));
 	mind_server(s);
+}
+
+void
+inbound_resume(struct session *s)
+{
+	resume(s);
+	batch_check(s);
 }
 
 static bool

@@ -352,8 +352,8 @@ outbound_begin(struct session *s)
 	}
 	s->context.wants_fresh = false;
 	session_set_state(s, SESSION_ACTIVE);
-	context_apply(s, &s->site->ahead);
-	sequences_begin(s, &s->site->ahead);
+	context_apply(s, batch_for(s));
+	sequences_begin(s, batch_for(s));
 	telling_send(s);
 }
 

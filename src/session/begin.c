@@ -293,7 +293,7 @@ begin_expired(struct session *s, const struct message *m)
 }
 
 void
-begin_send(struct session *s, struct buf *out)
+begin_send(struct session *s)
 {
 	/* Parse, Bind and Execute, as context_own() makes them, and Close: the client has no
 	 * portal.
@@ -313,5 +313,5 @@ begin_send(struct session *s, struct buf *out)
 	for (int i = 0; i < 4; i++)
 		progress_sent_as(p, PROGRESS_OWN);
 	/* With the NUL at its end, which ends the name of the portal. */
-	buf_add(out, begin, sizeof begin);
+	buf_add(batch_for(s), begin, sizeof begin);
 }

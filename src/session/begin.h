@@ -27,8 +27,8 @@ enum verdict begin_expired(struct session *, const struct message *);
 /* BEGUN_YES -> BEGUN_EXPIRED, because of `why` (see expiry_error()). */
 void begin_expire(struct session *, enum err_id why);
 
-/* The session has a server now: adds the BEGIN, if one is due. Progress is told. */
-void begin_send(struct session *, struct buf *out);
+/* The session has a server now: adds the BEGIN to the batch, if one is due. Progress is told. */
+void begin_send(struct session *);
 
 /* The transaction status of a session without a server: I, T or E. */
 static inline char

@@ -57,7 +57,7 @@ deallocate_note(struct session *s, const char *sql, size_t bytes)
 		if (leave(s, name) && s->context.names &&
 		    names_have(s->context.names, name, strlen(name)))
 			prepared_decoy(&srv->prepared, &srv->progress, name, strlen(name),
-				       &s->site->ahead);
+				       batch_for(s));
 		/* One of ours: they are never used again by their names. */
 		if (strncmp(name, "pgwith_", 7) == 0) {
 			prepared_forget(&srv->prepared);

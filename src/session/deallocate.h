@@ -10,7 +10,7 @@
 #include "session/session.h"
 
 /* A text with such statements is about to be sent for execution: adds what must stand ahead of it
- * to site->ahead. Progress is told. */
+ * to the batch. Progress is told. */
 void deallocate_note(struct session *, const char *sql, size_t bytes);
 
 /* Is it unknown at present which names there are? */

@@ -79,6 +79,9 @@ session_fail(struct session *s, const struct err *e)
 		tell_and_leave(s, e);
 		return;
 	}
+	batch_end(s);
+	if (session_gone(s))
+		return;
 	buf_init(&out, 64 * 1024);
 	last_words(s, e, &out);
 	if (s->context.names)
@@ -130,6 +133,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	struct site *site = s->site;
 	bool was_in = s->let_in;
 
+	batch_end(s);
 	if (s->state == SESSION_CLOSED)
 		return;
 	if (s->scopes && site->ops->leave(s, why, text))

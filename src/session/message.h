@@ -10,8 +10,7 @@
 /* What becomes of a message. */
 enum verdict {
 	FORWARD, /* it goes to the server as it came */
-	REPLACE, /* what goes instead has been added to site->ahead, for the first `used` bytes of
-		    it */
+	REPLACE, /* what goes instead of its first `used` bytes has been added to the batch */
 	DROP,    /* it was answered here, or is ignored */
 	HOLD,    /* it waits where it is */
 	OVER     /* the session goes */

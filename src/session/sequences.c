@@ -71,11 +71,11 @@ sequences_mind(struct session *s, unsigned set)
 	srv->pool->sequences = true;
 	if (srv->sequences == s->id || p->skipping || is_failed(p))
 		return;
-	discard(s, &s->site->ahead);
+	discard(s, batch_for(s));
 	/* Without a Sync, PostgreSQL 18 would take a Query behind it for a part of the same
 	 * implicit transaction, and leave that open. */
 	if (alone) {
-		msg_sync(&s->site->ahead);
+		msg_sync(batch_for(s));
 		progress_sent_own_sync(p);
 	}
 }

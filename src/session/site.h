@@ -16,6 +16,7 @@
 #include "scope/lock.h"
 #include "scope/timing.h"
 #include "scope/waits.h"
+#include "session/batch.h"
 #include "session/session.h"
 
 struct users;
@@ -77,7 +78,7 @@ struct site {
 	struct locks locks;
 	struct waits waits;
 	struct timing timing; /* of scopes */
-	struct buf ahead;     /* what goes to a server in one write; empty between two of them */
+	struct batch batch;   /* what goes to the server of the session that is at work */
 	struct buf reply;     /* begin: an answer that is sent at once */
 	const struct console_ops *console;
 	const struct session_ops *ops;

@@ -159,8 +159,9 @@ need_unnamed(struct session *s, bool executes)
 
 	if (srv->progress.skipping)
 		return UNNAMED_READY;
+	/* One that is there needs no bytes, and what has been passed is not copied for it. */
 	use = unnamed_need(&s->context.unnamed, &srv->prepared.tracked, &srv->progress,
-			   &s->site->ahead);
+			   s->context.unnamed.here ? NULL : batch_for(s));
 	if (use == UNNAMED_READY && executes && unnamed_has_effects(&s->context.unnamed)) {
 		const char *sql;
 		size_t bytes;
@@ -213,7 +214,7 @@ unnamed_used(struct session *s, char type)
 	case UNNAMED_WAIT:
 		return wait_for_answer(s);
 	case UNNAMED_CHANGED:
-		prepared_fail(&s->lease->srv->progress, &s->site->ahead);
+		prepared_fail(&s->lease->srv->progress, batch_for(s));
 		return tell_changed(s, type, s->context.unnamed.described);
 	default:
 		return FORWARD;
@@ -224,7 +225,7 @@ static enum verdict
 parse_unnamed(struct session *s, struct message *m, bool *told)
 {
 	struct server *srv = s->lease->srv;
-	struct buf *out = &s->site->ahead;
+	struct buf *out;
 	size_t at;
 
 	*told = true;
@@ -232,6 +233,7 @@ parse_unnamed(struct session *s, struct message *m, bool *told)
 		      m->bytes, m->set);
 	if (srv->progress.skipping || !statement_is_left(m->next) || m->have < m->bytes)
 		return FORWARD;
+	out = batch_for(s);
 	at = msg_begin(out, 'P');
 	buf_add(out, m->body, m->bytes);
 	msg_end(out, at);
@@ -303,7 +305,7 @@ enum verdict
 statement_raise(struct session *s, struct message *m, const struct err *e)
 {
 	struct progress *p = &s->lease->srv->progress;
-	struct buf *out = &s->site->ahead, sql;
+	struct buf *out = batch_for(s), sql;
 
 	buf_init(&sql, 4096);
 	buf_add_fmt(
@@ -476,7 +478,7 @@ statement_named(struct session *s, struct message *m)
 	pm.executes = executes;
 	pm.arg = s;
 	v = prepared_message(s->context.names, &srv->prepared, &srv->progress, &limits, &pm,
-			     &s->site->ahead);
+			     batch_for(s));
 	switch (v) {
 	case PREPARED_DONE:
 		m->used = FRAME_HEADER + m->bytes;

@@ -38,7 +38,7 @@ statement_is_left(char next)
 	return next == 'S' || next == 'H' || next == 0;
 }
 
-/* Follows the unnamed statement: what the message needs of it is added to site->ahead. *told:
+/* Follows the unnamed statement: what the message needs of it is added to the batch. *told:
  * progress has been told of the message. */
 enum verdict statement_unnamed(struct session *, struct message *, bool *told);
 

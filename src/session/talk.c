@@ -110,12 +110,8 @@ note_effects(struct session *s, const char *sql)
 static void
 discard_sequences(struct session *s, const char *sql)
 {
-	struct buf *ahead = &s->site->ahead;
-
 	sequences_mind(s, sqlmention(sql, strlen(sql)));
-	if (ahead->len > 0)
-		server_write(s->lease->srv, buf_data(ahead), ahead->len);
-	buf_reset(ahead);
+	batch_flush(s);
 }
 
 void

@@ -57,6 +57,19 @@ def statement_mode(t):
 
 
 @test
+def statement_mode_behind_others(t):
+    """mode = statement: a BEGIN in one write behind a statement that has not been answered ends the session; the
+    statement has gone to the server, which another client gets at once"""
+    d = t.daemon(mode="statement", size=1)
+    a, b = d.connect(), t.client(d)
+    pid = b.backend()
+    a.send(wire.query("SELECT pg_sleep(30)") + wire.query("BEGIN"))
+    equal(a.until_closed().errors[-1].sqlstate, "0A000", "the last words")
+    equal(b.backend(), pid, "the server is as before")
+    d.quiet()
+
+
+@test
 def statement_mode_extended(t):
     """mode = statement: BEGIN by Parse is refused, the rest up to Sync with it"""
     w = Watch(t, t.daemon(mode="statement", size=1))

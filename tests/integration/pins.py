@@ -192,5 +192,23 @@ def pin_off(t):
     equal(c.value("SELECT count(*) FROM pg_class WHERE relname = 'left_over'"), "0", "what a block left")
 
 
+@test
+def pin_off_in_a_long_text(t):
+    """pin = off: a text of more than 64 kB that would pin, which comes in many reads, is that error too, and what
+    comes behind it is served"""
+    d = t.daemon(size=1, pin="off")
+    c = t.client(d)
+    long = "-- " + "x" * 300000 + "\n"
+    for message in (wire.query("LISTEN chat; " + long), wire.parse("LISTEN chat; " + long) + wire.sync(),
+                    wire.parse("LISTEN chat; " + long, "named") + wire.sync()):
+        for size in (len(message), 10000, 70000):
+            for at in range(0, len(message), size):
+                c.send(message[at:at + size])
+            r = c.until_ready()
+            equal(([e.sqlstate for e in r.errors], r.status), (["0A000"], "I"), "in pieces of %d" % size)
+            equal(c.value("SELECT 7"), "7", "behind it")
+    d.quiet()
+
+
 if __name__ == "__main__":
     main()

@@ -25,6 +25,28 @@ def one_text(t):
 
 
 @test
+def behind_what_nothing_answers(t):
+    """a scope statement in one write behind messages that PostgreSQL does not answer: a Flush, what is left of a COPY
+    that has failed"""
+    d, c = scene(t)
+    silent = wire.flush() + wire.copy_data(b"left") + wire.flush()
+    for end in (wire.query("EXIT a"), wire.extended("EXIT a") + wire.sync()):
+        for scope in ("a", "b"):
+            c.sql("ENTER " + scope)
+            c.sql("INSERT INTO marks VALUES ('%s')" % scope)
+            c.send(silent + end.replace(b"EXIT a", b"EXIT " + scope.encode()))
+            equal((c.until_ready().errors, c.status), ([], "I"), "EXIT " + scope)
+            c.sql("BEGIN")
+            c.sql("SELECT 1")
+            c.send(silent + wire.query("ENTER " + scope))
+            equal((c.until_ready().errors, c.status), ([], "T"), "ENTER " + scope)
+            c.sql("EXIT ALL")
+            c.sql("ROLLBACK")
+    equal(frames(c), [], "scopes")
+    all_quiet(d, "db")
+
+
+@test
 def text_in_the_queue(t):
     """a text with a scope statement behind an ordinary one waits for a server; it goes on when it has it, before who came later"""
     d, a = scene(t, size=1)

@@ -110,6 +110,31 @@ def where_it_is_asked(t):
 
 
 @test
+def behind_what_came_with_it(t):
+    """the first to ask in a pool does so in one write behind other messages: the others' numbers are discarded behind
+    those, and each answer is that of its own message"""
+    prepare(t)
+    before = {"exchange": wire.extended("SELECT 11"), "query": wire.query("SELECT 11")}
+    asks = {"Parse": wire.extended("SELECT lastval()") + wire.sync(), "FunctionCall": call(2559)}
+    for first in before:
+        for ask in asks:
+            if first == "exchange" and ask == "FunctionCall":
+                continue  # PostgreSQL takes none before the Sync
+            d = t.daemon(size=1)
+            with d.connect() as other, d.connect() as c:
+                other.sql("INSERT INTO item (v) VALUES (1)")
+                c.sql("BEGIN; SELECT 1")
+                c.send(before[first] + asks[ask])
+                answers = [c.until_ready() for _ in range(2 if first == "query" else 1)]
+                name = "%s behind %s" % (ask, first)
+                equal([tag for r in answers for tag in r.tags], ["SELECT 1"], "the tags, " + name)
+                equal([row for r in answers for row in r.rows], [("11",)], "the rows, " + name)
+                equal(states(answers[-1]), ["55000"], "the other's are not told, " + name)
+                c.sql("ROLLBACK")
+            d.stop()
+
+
+@test
 def its_own(t):
     """a session has its own numbers in the transaction that got them, whatever others did before, and afterwards as
     long as nobody else came between"""
