@@ -81,7 +81,7 @@ buf_add_fmt(struct buf *b, const char *fmt, ...)
 	va_copy(again, ap);
 	n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
-	/* vsnprintf() writes a NUL after the text: room for it, but it does not count. */
+	/* + 1: vsnprintf() writes a NUL behind the text, which needs room but is not added. */
 	room = n < 0 ? NULL : buf_room(b, (size_t)n + 1);
 	if (room != NULL) {
 		vsnprintf((char *)room, (size_t)n + 1, fmt, again);
@@ -93,7 +93,7 @@ buf_add_fmt(struct buf *b, const char *fmt, ...)
 void
 buf_add_clean(struct buf *b, const char *text, size_t bytes)
 {
-	size_t at = 0, good = 0; /* from `good` on everything is fit to be added as it is */
+	size_t at = 0, good = 0; /* bytes from `good` to `at` can be added as they are */
 
 	while (at < bytes) {
 		uint32_t c;

@@ -1,6 +1,6 @@
-/* buf: a queue of bytes with a hard maximum. Bytes go in at the end and out at the front. A sticky
- * error (memory is never the reason: only the maximum) lets a builder make many calls and test
- * once. */
+/* buf: a queue of bytes with a hard maximum: bytes are added at the end and dropped at the front.
+ * If bytes would exceed the maximum, they are not added and `failed` is set, and every later call
+ * that adds does nothing: so a builder makes many calls and tests once. */
 #ifndef PGWITH_BASE_BUF_H
 #define PGWITH_BASE_BUF_H
 
@@ -11,31 +11,32 @@
 
 struct buf {
 	uint8_t *mem;
-	size_t start; /* first byte that is still in */
-	size_t len;   /* bytes in */
+	size_t start; /* place in `mem` of the first byte that is in the buffer */
+	size_t len;   /* bytes in the buffer */
 	size_t size;  /* bytes allocated */
-	size_t max;   /* bytes that may be in */
-	bool failed;  /* something did not fit; nothing was added since */
+	size_t max;   /* bytes that may be in the buffer */
+	bool failed;  /* something did not fit; nothing has been added since */
 };
 
 /* An empty buffer that holds at most `max` bytes. Allocates nothing yet. */
 void buf_init(struct buf *, size_t max);
 
-/* Frees the memory; the buffer is empty, good, and usable again. */
+/* Frees the memory. The buffer is empty, has no error, and can be used again. */
 void buf_clear(struct buf *);
 
-/* The first byte that is in; valid until the next call that adds. */
+/* The bytes in the buffer; the pointer is valid until the next call that adds. */
 static inline uint8_t *
 buf_data(const struct buf *b)
 {
 	return b->mem + b->start;
 }
 
-/* buf_room() where there is not enough, or not yet. */
+/* The part of buf_room() that is not inline: moves, allocates, or fails. */
 uint8_t *buf_more_room_(struct buf *, size_t bytes);
 
-/* Room for `bytes` more at the end, to be filled by the caller and made part of the buffer with
- * buf_grew(). NULL (and the error sticks) if that is over the maximum. */
+/* Returns room for `bytes` more bytes at the end. The caller writes there, and makes what it has
+ * written part of the buffer with buf_grew(). NULL, with `failed` set, if that exceeds the
+ * maximum. */
 static inline uint8_t *
 buf_room(struct buf *b, size_t bytes)
 {
@@ -46,7 +47,7 @@ buf_room(struct buf *b, size_t bytes)
 
 void buf_grew(struct buf *, size_t bytes);
 
-/* Adds bytes at the end. Too many: the error sticks, and nothing of them is added. */
+/* Adds all the bytes at the end, or none, with `failed` set. */
 static inline void
 buf_add(struct buf *b, const void *data, size_t bytes)
 {
@@ -64,7 +65,7 @@ buf_add_u8(struct buf *b, uint8_t v)
 	buf_add(b, &v, 1);
 }
 
-/* In network order. */
+/* Add numbers in network order. */
 static inline void
 buf_add_u16(struct buf *b, uint16_t v)
 {
@@ -82,20 +83,20 @@ buf_add_u32(struct buf *b, uint32_t v)
 }
 
 void buf_add_u64(struct buf *, uint64_t);
-/* The characters with the NUL that ends them. */
+/* Adds the characters and the NUL behind them. */
 void buf_add_str(struct buf *, const char *);
-/* By printf(3)'s rules, without a NUL at the end. */
+/* Adds text by printf(3)'s rules, without a NUL. */
 void buf_add_fmt(struct buf *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* The text as valid UTF-8 without control characters (see utf8.h): what is none goes in as \xNN,
- * byte by byte, so that the text of a stranger can neither break a driver's decoding nor steer a
- * terminal. No NUL is added. */
+/* Adds the text as valid UTF-8 without control characters (see utf8.h); each other byte becomes
+ * \xNN. So text from outside can neither break a driver's decoding nor control a terminal. No NUL
+ * is added. */
 void buf_add_clean(struct buf *, const char *text, size_t bytes);
 
-/* Takes `bytes` (at most what is in) out at the front. Memory is kept, unless the buffer gets
+/* Drops `bytes` bytes (at most all) at the front. Memory is kept, unless the buffer becomes
  * empty. */
 void buf_drop(struct buf *, size_t bytes);
-/* As buf_drop() of everything, but the memory is kept for the next use. */
+/* Drops all bytes, but keeps the memory for the next use. */
 void buf_reset(struct buf *);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "base/mem.h"
 
-/* SQLSTATEs: PostgreSQL 15 documentation, appendix A. The comment behind a row names the arguments
- * of its message. */
+/* SQLSTATEs: PostgreSQL 15 documentation, appendix A. A comment beside each message names its
+ * arguments. */
 static const struct err_kind kinds[ERR_N] = {
     [ERR_NONE] = {"none", "00000", false, "no error", NULL},
     [ERR_PROTOCOL_VIOLATION] = {"protocol_violation", "08P01", true,
@@ -164,8 +164,8 @@ static const struct err_kind kinds[ERR_N] = {
 			    NULL},
     [ERR_SCOPE_DEADLOCK] =
 	{"scope_deadlock", "40P01", false,
-	 "waiting for %s \"%s\" would never end: sessions would wait for each other", /* kind, name
-										       */
+	 /* kind, name */
+	 "waiting for %s \"%s\" would never end: sessions would wait for each other",
 	 "enter locks and pools in the same order everywhere"},
     [ERR_SCOPE_STATEMENT] = {"scope_statement", "39000", false,
 			     "a statement of scope \"%s\" failed at its end: %s", /* name, reason */
@@ -203,8 +203,8 @@ static const struct err_kind kinds[ERR_N] = {
 			    "%s may be used by %s only", /* command, who */
 			    "SHOW HELP tells the level of each command; admin_users and "
 			    "stats_users in section [pgwith] are the levels"},
-    [ERR_CONSOLE_UNKNOWN] = {"console_unknown", "42704", false, "there is no %s %s", /* of what,
-										      which */
+    [ERR_CONSOLE_UNKNOWN] = {"console_unknown", "42704", false,
+			     "there is no %s %s", /* what, name */
 			     NULL},
     [ERR_CONSOLE_STATE] = {"console_state", "55000", false, "%s", /* why not */ NULL},
     [ERR_CONSOLE_CANCELED] =

@@ -1,6 +1,5 @@
-/* err: what can go wrong. Functions return 0 or one of -E_...; what a client is told is a struct
- * err, whose kind stands in one table with its SQLSTATE (the manual is checked against that table).
- */
+/* err: errors. Functions return 0 or one of -E_... An error that a client is told is a struct err;
+ * its kind stands with SQLSTATE and message in one table, which the manual is checked against. */
 #ifndef PGWITH_BASE_ERR_H
 #define PGWITH_BASE_ERR_H
 
@@ -8,13 +7,13 @@
 
 /* Results of functions, returned negated. */
 enum {
-	E_SYNTAX = 1, /* text or bytes that cannot be understood */
-	E_RANGE,      /* understood, but out of bounds */
-	E_STATE,      /* not possible now */
-	E_AGAIN,      /* would block, or more bytes are needed */
-	E_CLOSED,     /* the other side has gone */
+	E_SYNTAX = 1, /* a text, or bytes, cannot be understood */
+	E_RANGE,      /* a value is out of bounds */
+	E_STATE,      /* not possible in this state */
+	E_AGAIN,      /* the call would block, or more bytes are needed */
+	E_CLOSED,     /* the other side is gone */
 	E_IO,         /* a system call failed; errno says why */
-	E_TOOBIG,     /* over a maximum */
+	E_TOOBIG,     /* something exceeds a maximum */
 	E_NOTFOUND,
 };
 
@@ -106,31 +105,31 @@ struct err_kind {
 	const char *name;     /* as in the manual: wait_timeout */
 	const char *sqlstate; /* five characters */
 	bool fatal;           /* severity FATAL and the session ends; otherwise ERROR */
-	const char *message;  /* printf format; what its arguments are stands in err.c */
+	const char *message;  /* printf format; a comment in err.c names the arguments */
 	const char *hint;     /* what can be done about it, or NULL */
 };
 
-/* The row of an id; for ERR_NONE one with the name "none". */
+/* The row of an id; that of ERR_NONE has the name "none". */
 const struct err_kind *err_kind(enum err_id);
 
-/* An error with its words. The strings belong to it. */
+/* An error with its texts, which belong to it. */
 struct err {
 	enum err_id id;
-	char sqlstate[6]; /* the kind's, or a server's own, passed on */
+	char sqlstate[6]; /* the kind's; or that of a server's error which is passed on */
 	char *message;
 	char *detail;      /* or NULL */
 	char *hint;        /* or NULL */
-	unsigned position; /* character in the text, from 1; 0: none */
+	unsigned position; /* of the error in the statement, in characters from 1; 0: none */
 };
 
-/* Makes *e (which is uninitialised or cleared) an error of that kind; the arguments are those of
- * the kind's format. The hint is the kind's. */
+/* Makes *e, which is uninitialised or cleared, an error of that kind. The arguments are those of
+ * the kind's message. The hint is the kind's, until err_hint(). */
 void err_make(struct err *e, enum err_id, ...);
 void err_detail(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A deep copy. */
 void err_copy(struct err *to, const struct err *from);
-/* Frees the words; *e is ERR_NONE afterwards. */
+/* Frees the texts. *e is ERR_NONE then. */
 void err_clear(struct err *e);
 
 #endif

@@ -1,6 +1,6 @@
-/* fnv: a hash of bytes, FNV-1a (draft-eastlake-fnv), to go on with from `seed`; FNV_SEED to begin.
- * Not for keys that an enemy chooses to collide without bound: chains are bounded by the callers'
- * limits. */
+/* fnv: a hash of bytes, FNV-1a (draft-eastlake-fnv). Begins with FNV_SEED; to hash several parts,
+ * the result for one is the seed for the next. An attacker can choose keys that collide: a caller
+ * must either bound the number of keys or begin with a secret seed. */
 #ifndef PGWITH_BASE_FNV_H
 #define PGWITH_BASE_FNV_H
 

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 
-#define HASH_SMALLEST 8 /* chains */
+#define HASH_SMALLEST 8 /* chains of the first allocation */
 
 void
 hash_init(struct hash *h)

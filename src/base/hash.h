@@ -1,5 +1,5 @@
-/* hash: an intrusive table of chains. A node is part of the object, which is looked up by a 64-bit
- * hash and compared by the caller. Grows by itself. */
+/* hash: an intrusive hash table. A node is a member of the object. The table finds nodes by a
+ * 64-bit hash; the caller compares the objects. It grows as needed. */
 #ifndef PGWITH_BASE_HASH_H
 #define PGWITH_BASE_HASH_H
 
@@ -14,25 +14,25 @@ struct hash_node {
 struct hash {
 	struct hash_node **chains; /* NULL while empty */
 	size_t size;               /* chains, a power of two */
-	size_t count;              /* nodes in */
+	size_t count;              /* nodes in the table */
 };
 
 #define HASH_OBJ(node, type, member) ((type *)((char *)(node)-offsetof(type, member)))
 
 void hash_init(struct hash *);
-/* Frees the chains; the nodes are their owners'. */
+/* Frees the chains. The nodes belong to their owners. */
 void hash_clear(struct hash *);
 
 /* The first node with this hash, and the next one after `n`; NULL if there is none. */
 struct hash_node *hash_first(const struct hash *, uint64_t hash);
 struct hash_node *hash_next(const struct hash_node *n);
 
-/* Puts a node, which is in no table, in. */
+/* Adds a node, which must be in no table. */
 void hash_add(struct hash *, struct hash_node *, uint64_t hash);
-/* Takes a node, which is in, out. */
+/* Removes a node, which must be in this table. */
 void hash_remove(struct hash *, struct hash_node *);
 
-/* Any node, or NULL: for emptying a table. */
+/* Some node, or NULL if the table is empty: for emptying a table. */
 struct hash_node *hash_any(const struct hash *);
 
 #endif

@@ -9,7 +9,7 @@ struct idmap_slot {
 	void *owner;
 };
 
-#define IDMAP_SMALLEST 64 /* slots */
+#define IDMAP_SMALLEST 64 /* slots of the first allocation */
 
 void
 idmap_init(struct idmap *m)
@@ -24,7 +24,8 @@ idmap_clear(struct idmap *m)
 	idmap_init(m);
 }
 
-/* Fibonacci hashing: consecutive ids land far apart, so that removals leave short runs. */
+/* The slot where the search for an id begins. Fibonacci hashing puts consecutive ids far apart, so
+ * that runs of used slots stay short. */
 static size_t
 home(const struct idmap *m, uint64_t id)
 {
@@ -32,7 +33,7 @@ home(const struct idmap *m, uint64_t id)
 }
 
 static void
-put(struct idmap *m, uint64_t id, void *owner)
+insert_id(struct idmap *m, uint64_t id, void *owner)
 {
 	size_t i = home(m, id);
 
@@ -51,12 +52,12 @@ resize(struct idmap *m, size_t size)
 	m->size = size;
 	for (size_t i = 0; i < old_size; i++)
 		if (old[i].id != 0)
-			put(m, old[i].id, old[i].owner);
+			insert_id(m, old[i].id, old[i].owner);
 	free(old);
 }
 
 static void
-make_room(struct idmap *m)
+count_and_grow(struct idmap *m)
 {
 	if (m->size == 0)
 		resize(m, IDMAP_SMALLEST);
@@ -68,8 +69,8 @@ make_room(struct idmap *m)
 uint64_t
 idmap_add(struct idmap *m, void *owner)
 {
-	make_room(m);
-	put(m, ++m->last, owner);
+	count_and_grow(m);
+	insert_id(m, ++m->last, owner);
 	return m->last;
 }
 
@@ -78,13 +79,13 @@ idmap_put(struct idmap *m, uint64_t id, void *owner)
 {
 	if (id == 0 || id > m->last || idmap_get(m, id))
 		return false;
-	make_room(m);
-	put(m, id, owner);
+	count_and_grow(m);
+	insert_id(m, id, owner);
 	return true;
 }
 
 static struct idmap_slot *
-find(const struct idmap *m, uint64_t id)
+find_slot(const struct idmap *m, uint64_t id)
 {
 	if (m->size == 0 || id == 0)
 		return NULL;
@@ -97,7 +98,7 @@ find(const struct idmap *m, uint64_t id)
 void *
 idmap_get(const struct idmap *m, uint64_t id)
 {
-	struct idmap_slot *s = find(m, id);
+	struct idmap_slot *s = find_slot(m, id);
 
 	return s ? s->owner : NULL;
 }
@@ -105,13 +106,15 @@ idmap_get(const struct idmap *m, uint64_t id)
 void
 idmap_remove(struct idmap *m, uint64_t id)
 {
-	struct idmap_slot *s = find(m, id);
+	struct idmap_slot *s = find_slot(m, id);
 	size_t hole, i;
 
 	if (s == NULL)
 		return;
 	m->count--;
-	/* Close the run behind the hole: whoever may not stand behind it any more moves into it. */
+	/* A search ends at a free slot. So an id behind the hole whose search begins at the hole or
+	 * before it moves into the hole, and leaves a new hole, until the run of used slots
+	 * ends. */
 	hole = s - m->slots;
 	for (i = (hole + 1) & (m->size - 1); m->slots[i].id != 0; i = (i + 1) & (m->size - 1)) {
 		size_t h = home(m, m->slots[i].id);

@@ -1,5 +1,6 @@
-/* idmap: 64-bit ids for what crosses an asynchronous gap. Ids are never used twice; a late answer
- * looks its owner up and finds nothing if the owner is gone. */
+/* idmap: 64-bit ids for objects that wait for an answer (a query, a timer, a thread). The answer
+ * carries the id and looks the object up by it. Ids are never used twice, so a late answer finds
+ * nothing if the object is gone. */
 #ifndef PGWITH_BASE_IDMAP_H
 #define PGWITH_BASE_IDMAP_H
 
@@ -10,24 +11,24 @@
 struct idmap {
 	struct idmap_slot *slots; /* open addressing, linear probing; NULL while empty */
 	size_t size;              /* slots, a power of two */
-	size_t count;             /* ids in */
-	uint64_t last;            /* id given last; the first one is 1 */
+	size_t count;             /* ids in the map */
+	uint64_t last;            /* the id that was given last; the first one is 1 */
 };
 
 void idmap_init(struct idmap *);
 void idmap_clear(struct idmap *);
 
-/* Gives `owner` (not NULL, not taken over) a fresh id, which is never 0. */
+/* Adds `owner` (not NULL; the map does not free it) and returns its new id, which is never 0. */
 uint64_t idmap_add(struct idmap *, void *owner);
 
-/* Puts an owner in under the id that another process has given it, at most idmap->last. Returns
- * false if it is in already, or was never given. */
+/* Adds an owner with the id that another process has given it; idmap->last must be set to the last
+ * one given there. Returns false if the id is in the map already, or larger than that. */
 bool idmap_put(struct idmap *, uint64_t id, void *owner);
 
-/* The owner, or NULL if the id is not in. */
+/* The owner, or NULL if the id is not in the map. */
 void *idmap_get(const struct idmap *, uint64_t id);
 
-/* Takes the id out; nothing happens if it is not in. */
+/* Removes the id. Does nothing if it is not in the map. */
 void idmap_remove(struct idmap *, uint64_t id);
 
 #endif

@@ -1,5 +1,5 @@
-/* list: an intrusive, counted, doubly linked list. A node is part of the object; an object is in at
- * most one list by each of its nodes. A node that is in no list has next == NULL. */
+/* list: an intrusive, counted, doubly linked list. A node is a member of the object, and is in one
+ * list at most. The `next` of a node that is in no list is NULL. */
 #ifndef PGWITH_BASE_LIST_H
 #define PGWITH_BASE_LIST_H
 
@@ -20,7 +20,7 @@ struct list {
 /* The object that contains `node` as its member `member`. */
 #define LIST_OBJ(node, type, member) ((type *)((char *)(node)-offsetof(type, member)))
 
-/* Walks `n` (a struct list_node *) over the list; only LIST_EACH_SAFE allows removing `n`. */
+/* Walk `n` (a struct list_node *) over the list. In LIST_EACH_SAFE `n` may be removed. */
 #define LIST_EACH(n, l) for ((n) = (l)->head.next; (n) != &(l)->head; (n) = (n)->next)
 #define LIST_EACH_SAFE(n, after, l)                                        \
 	for ((n) = (l)->head.next, (after) = (n)->next; (n) != &(l)->head; \
@@ -39,7 +39,7 @@ list_linked(const struct list_node *n)
 	return n->next != NULL;
 }
 
-/* `before` is in `l`, or its head (then `n` gets the last one). */
+/* Inserts `n` before the node `before` of `l`; at the end if that is &l->head. */
 static inline void
 list_insert(struct list *l, struct list_node *n, struct list_node *before)
 {
@@ -74,7 +74,7 @@ list_remove(struct list *l, struct list_node *n)
 	l->count--;
 }
 
-/* NULL if the list is empty. */
+/* The first and the last node; NULL if the list is empty. */
 static inline struct list_node *
 list_first(const struct list *l)
 {

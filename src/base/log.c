@@ -15,7 +15,7 @@
 #define FOLDS_MAX 16  /* kinds of lines that are remembered */
 #define HEAD_MAX  100 /* bytes */
 
-/* A kind of line that has been written: what repeats it is held back for a while. */
+/* A kind of line that has been written: further lines of that kind are held back for a while. */
 struct fold {
 	uint64_t kind; /* 0: none */
 	int64_t since_us;
@@ -30,13 +30,13 @@ static struct {
 	const char *program;
 	enum log_format format;
 	pthread_once_t at_fork;
-	pthread_mutex_t lock; /* of what follows, and of the sink */
+	pthread_mutex_t lock; /* protects all below, and the sink */
 	struct fold folds[FOLDS_MAX];
 	unsigned long long lost;
-	time_t second; /* of the text in `seconds` */
+	time_t second; /* that `seconds` is the text of */
 	char seconds[32];
-	char head[HEAD_MAX]; /* between time and level: program and process; "": to be made */
-	size_t head_bytes;
+	char head[HEAD_MAX]; /* the part between time and level: program and process id */
+	size_t head_bytes;   /* 0: `head` is still to be made */
 } logger = {.program = "pgwith", .at_fork = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 static const struct {
@@ -49,7 +49,7 @@ static const struct {
     [LOG_ERROR] = {"error", 3},
 };
 
-/* A child has a process id of its own. */
+/* Called in a child after fork(2), which has another process id. */
 static void
 forget_head(void)
 {
@@ -101,7 +101,7 @@ log_level_name(enum log_level level)
 /* ---- one line ---- */
 
 static size_t
-put(char *out, const char *text)
+append_text(char *out, const char *text)
 {
 	size_t n = strlen(text);
 
@@ -111,7 +111,7 @@ put(char *out, const char *text)
 
 /* Local time in text, as the other programs of the system write it; UTC in JSON: RFC 3339. */
 static size_t
-put_time(char *out, bool json)
+append_time(char *out, bool json)
 {
 	struct timespec now;
 	unsigned ms;
@@ -129,7 +129,7 @@ put_time(char *out, bool json)
 		logger.second = now.tv_sec;
 	}
 	ms = (unsigned)(now.tv_nsec / 1000000);
-	n = put(out, logger.seconds);
+	n = append_text(out, logger.seconds);
 	out[n++] = '.';
 	out[n++] = (char)('0' + ms / 100);
 	out[n++] = (char)('0' + ms / 10 % 10);
@@ -137,9 +137,9 @@ put_time(char *out, bool json)
 	return n;
 }
 
-/* getpid(2) is a system call: once is enough. */
+/* The head is made once, because getpid(2) is a system call. */
 static size_t
-put_head(char *out, bool json)
+append_head(char *out, bool json)
 {
 	if (logger.head_bytes == 0)
 		logger.head_bytes = (size_t)snprintf(
@@ -150,7 +150,8 @@ put_head(char *out, bool json)
 	return logger.head_bytes;
 }
 
-/* What stands before the line; its length, less than 300. */
+/* Writes all that stands before the caller's part of a line. Returns its length, under 300
+ * bytes. */
 static size_t
 begin_line(char *out, enum log_level level)
 {
@@ -165,11 +166,11 @@ begin_line(char *out, enum log_level level)
 			return (size_t)(at - out);
 	}
 	if (json)
-		at += put(at, "{\"time\":\"");
-	at += put_time(at, json);
-	at += put_head(at, json);
-	at += put(at, levels[level].name);
-	at += put(at, json ? "\"," : " ");
+		at += append_text(at, "{\"time\":\"");
+	at += append_time(at, json);
+	at += append_head(at, json);
+	at += append_text(at, levels[level].name);
+	at += append_text(at, json ? "\"," : " ");
 	return (size_t)(at - out);
 }
 
@@ -191,7 +192,7 @@ write_line(enum log_level level, const struct logline *l, unsigned repeated)
 	return logsink_write(line, n);
 }
 
-/* As soon as there is room for it. */
+/* Writes how many lines were lost, as soon as stderr takes that. */
 static void
 tell_lost(void)
 {
@@ -211,7 +212,7 @@ static void
 emit(enum log_level level, const struct logline *l, unsigned repeated)
 {
 	tell_lost();
-	/* In order: behind a gap that has not been told of, nothing is written. */
+	/* The number of lost lines is written where they are missing: before it, no other line. */
 	if (logger.lost > 0 || !write_line(level, l, repeated))
 		logger.lost++;
 }
@@ -219,7 +220,7 @@ emit(enum log_level level, const struct logline *l, unsigned repeated)
 /* ---- folding ---- */
 
 static int64_t
-now_us(void)
+monotonic_us(void)
 {
 	struct timespec now;
 
@@ -227,7 +228,8 @@ now_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* Writes what it holds; what comes next is held back again for a while, if anything had come. */
+/* Writes the last line that was held back, if there is one; then the kind is remembered for another
+ * period, else it is forgotten. */
 static void
 unfold(struct fold *f, int64_t now)
 {
@@ -249,7 +251,8 @@ unfold_old(int64_t now)
 			unfold(f, now);
 }
 
-/* That of the kind; or one to be used for it: a free one, else the oldest. */
+/* The fold of that kind; if there is none, one that can be used for it: a free one, or the
+ * oldest. */
 static struct fold *
 find_fold(uint64_t kind)
 {
@@ -267,7 +270,7 @@ find_fold(uint64_t kind)
 static void
 fold(enum log_level level, uint64_t kind, const struct logline *l)
 {
-	int64_t now = now_us();
+	int64_t now = monotonic_us();
 	struct fold *f;
 
 	unfold_old(now);
@@ -289,7 +292,7 @@ void
 log_sweep(void)
 {
 	pthread_mutex_lock(&logger.lock);
-	unfold_old(now_us());
+	unfold_old(monotonic_us());
 	tell_lost();
 	pthread_mutex_unlock(&logger.lock);
 }
@@ -310,7 +313,7 @@ log_flush(void)
 void
 log_set_format(enum log_format format)
 {
-	/* What is held has the format of before. */
+	/* Lines that are held back have the old format. */
 	if (format != logger.format)
 		log_flush();
 	pthread_mutex_lock(&logger.lock);

@@ -1,18 +1,18 @@
-/* log: one line per event on stderr, its subject and id first, key=value after:
+/* log: writes one line for each event to stderr: its subject and id first, key=value after:
  *	session 42: wait ended why=timeout pool=orders waited=5.0s
- * warn: an operator should act. info: life cycle. debug: each state change. Never a password; no
- * SQL text above debug unless it was asked for. See logvalue.h for how a call is written, and
- * logline.h for how its line looks as text and as JSON.
+ * warn: an operator should act. info: life cycle. debug: each state change. A password is never
+ * logged, and SQL only at debug, unless an option asks for it. logvalue.h tells how a call is
+ * written, logline.h how its line looks as text and as JSON.
  *
  * If stderr is the journal (JOURNAL_STREAM), a line starts with its priority, sd-daemon(3), and has
  * no time of its own in text.
  *
- * What repeats is folded: of lines of warn and error, and of log_info_often(), that differ in
- * numbers only (ids, process ids, times), the first one is written; those that follow within
- * LOG_FOLD_US are counted, and then the last of them is written with repeated=N, N being all that
- * were held back. Other lines of info, and those of debug, are events, and are all written.
+ * Repeated lines are folded. Lines are of one kind if they differ only in numbers (ids, process
+ * ids, times). The first line of a kind is written; those that follow within LOG_FOLD_US are
+ * counted, and then the last of them is written with repeated=N, the number of lines that were held
+ * back. This holds for warn, error and log_info_often(). All other lines are always written.
  *
- * Lines that stderr does not take are counted, and a later one says how many were lost. Any thread
+ * If stderr does not take a line, it is lost, and a later line tells how many were lost. Any thread
  * may log. */
 #ifndef PGWITH_BASE_LOG_H
 #define PGWITH_BASE_LOG_H
@@ -27,8 +27,8 @@ enum log_format { LOG_TEXT, LOG_JSON };
 
 #define LOG_FOLD_US 1000000
 
-/* Names the program and the lowest level that is written, in text. `program` is kept, not copied.
- * Opens descriptors 0 to 2 on /dev/null if they are closed. */
+/* Sets the program's name and the lowest level that is written; the format is text. `program` must
+ * stay valid: it is not copied. Opens descriptors 0 to 2 on /dev/null if they are closed. */
 void log_init(const char *program, enum log_level lowest);
 void log_set_level(enum log_level lowest);
 void log_set_format(enum log_format);

@@ -10,9 +10,10 @@
 #define MESSAGE_MAX 1400 /* JSON: bytes of the message, escaped */
 #define MEMBERS_MAX 1900 /* JSON: bytes of the members, escaped */
 #define NAME_BYTES  48   /* bytes of the name of a member */
-#define CLOSE_MAX   8    /* room to end what was cut */
+#define CLOSE_MAX   8    /* bytes left free for close_span() */
 
-/* Bytes up to `max`; then "..." and no more, but for what close_span() adds. */
+/* A text that grows up to `max` bytes. What does not fit is replaced by "...", and nothing is added
+ * after that but by close_span(). */
 struct span {
 	char *at;
 	size_t len, max;
@@ -22,7 +23,7 @@ struct span {
 /* ---- bytes ---- */
 
 static void
-put(struct span *s, const void *bytes, size_t n)
+put_bytes(struct span *s, const void *bytes, size_t n)
 {
 	if (s->cut)
 		return;
@@ -36,27 +37,27 @@ put(struct span *s, const void *bytes, size_t n)
 	s->len += n;
 }
 
-/* As much of it as there is room for; it may be cut anywhere. */
+/* Adds as many of the bytes as there is room for: they may be cut anywhere. */
 static void
 put_most(struct span *s, const void *bytes, size_t n)
 {
 	size_t room = s->max - 3 - s->len;
 
 	if (s->cut || n <= room) {
-		put(s, bytes, n);
+		put_bytes(s, bytes, n);
 		return;
 	}
-	put(s, bytes, room);
-	put(s, bytes, n - room);
+	put_bytes(s, bytes, room);
+	put_bytes(s, bytes, n - room);
 }
 
 static void
 put_string(struct span *s, const char *text)
 {
-	put(s, text, strlen(text));
+	put_bytes(s, text, strlen(text));
 }
 
-/* Also if it is full. */
+/* Adds a character even if the span is full: for the quote that ends a value. */
 static void
 close_span(struct span *s, char c)
 {
@@ -71,27 +72,27 @@ put_control(struct span *to, const char *bytes, unsigned length, uint32_t c, enu
 	char hex[16];
 
 	if (how == JSON && c == '\n') {
-		put(to, "\\n", 2);
+		put_bytes(to, "\\n", 2);
 	} else if (how == JSON && c == '\t') {
-		put(to, "\\t", 2);
+		put_bytes(to, "\\t", 2);
 	} else if (how == JSON) {
-		put(to, hex, (size_t)snprintf(hex, sizeof hex, "\\u%04x", (unsigned)c));
+		put_bytes(to, hex, (size_t)snprintf(hex, sizeof hex, "\\u%04x", (unsigned)c));
 	} else {
 		for (unsigned i = 0; i < length; i++)
-			put(to, hex,
-			    (size_t)snprintf(hex, sizeof hex, "\\x%02x", (uint8_t)bytes[i]));
+			put_bytes(to, hex,
+				  (size_t)snprintf(hex, sizeof hex, "\\x%02x", (uint8_t)bytes[i]));
 	}
 }
 
 static void
-escape(struct span *to, const char *text, size_t bytes, enum escaping how)
+put_escaped(struct span *to, const char *text, size_t bytes, enum escaping how)
 {
 	for (size_t at = 0; at < bytes;) {
 		uint32_t c;
 		unsigned length;
 		size_t plain = at;
 
-		/* The usual bytes. */
+		/* Printable ASCII, which is most of it, is added at once. */
 		while (plain < bytes && text[plain] >= ' ' && text[plain] <= '~' &&
 		       text[plain] != '"' && text[plain] != '\\')
 			plain++;
@@ -101,7 +102,7 @@ escape(struct span *to, const char *text, size_t bytes, enum escaping how)
 			return;
 		length = utf8_read(text + at, bytes - at, &c);
 		if (length == 0 && how == JSON) {
-			put(to, "\xef\xbf\xbd", 3);
+			put_bytes(to, "\xef\xbf\xbd", 3);
 		} else if (length == 0) {
 			put_control(to, text + at, 1, 0, how);
 		} else if (utf8_is_control(c)) {
@@ -111,7 +112,7 @@ escape(struct span *to, const char *text, size_t bytes, enum escaping how)
 			unsigned more = how != PLAIN && (c == '"' || c == '\\');
 
 			memcpy(both + more, text + at, length);
-			put(to, both, more + length);
+			put_bytes(to, both, more + length);
 		}
 		at += length ? length : 1;
 	}
@@ -133,8 +134,8 @@ needs_quotes(const char *text, size_t bytes)
 
 /* ---- numbers ---- */
 
-#define NUMBER_MAX 32                 /* bytes */
-#define EXACT_US   (INT64_C(1) << 50) /* more is not exact as a double */
+#define NUMBER_MAX 32                 /* bytes of a number as text */
+#define EXACT_US   (INT64_C(1) << 50) /* a larger number may not be exact as a double */
 
 static size_t
 format_integer(char *out, uint64_t size, bool negative)
@@ -151,8 +152,8 @@ format_integer(char *out, uint64_t size, bool negative)
 	return sizeof digits - n;
 }
 
-/* As printf("%.1f") of the quotient. It decides by the quotient's binary digits what lies just
- * between two results: that is left to it. */
+/* Writes us / unit_us as printf("%.1f") does. If that lies just between two results, printf()
+ * itself is called, because it decides by the binary digits of the quotient. */
 static size_t
 format_elapsed(char *out, int64_t us, unsigned unit_us)
 {
@@ -169,7 +170,8 @@ format_elapsed(char *out, int64_t us, unsigned unit_us)
 	return n;
 }
 
-/* The digits of the value and its unit, or NULL if it is no number. */
+/* Writes the value's digits to `out` and returns its unit, "" if it has none; NULL if the value is
+ * not a number. */
 static const char *
 format_number(const struct log_value *v, char *out, size_t *length)
 {
@@ -194,7 +196,7 @@ format_number(const struct log_value *v, char *out, size_t *length)
 
 /* ---- texts ---- */
 
-/* A text as far as it is shown. */
+/* The part of a text that is shown. */
 struct shown {
 	const char *text;
 	size_t bytes;
@@ -219,30 +221,30 @@ shown_text(const char *text, size_t bytes)
 static void
 put_shown(struct span *to, const struct shown *s, enum escaping how)
 {
-	escape(to, s->text, s->bytes, how);
+	put_escaped(to, s->text, s->bytes, how);
 	if (s->cut)
 		put_most(to, "...", 3);
 }
 
-/* A value that needs no escaping is there as a whole, or not at all. */
+/* Adds a value that needs no escaping, as a whole or not at all. */
 static void
 put_plain(struct span *to, const struct shown *s)
 {
 	if (to->len + s->bytes + (s->cut ? 3 : 0) > to->max - 3)
-		put(to, s->text, to->max);
-	put(to, s->text, s->bytes);
+		put_bytes(to, s->text, to->max);
+	put_bytes(to, s->text, s->bytes);
 	if (s->cut)
-		put(to, "...", 3);
+		put_bytes(to, "...", 3);
 }
 
 /* ---- the message ---- */
 
-/* A blank, unless it is the first word. */
+/* Adds a blank, unless the span is empty. */
 static void
 put_gap(struct span *s)
 {
 	if (s->len > 0)
-		put(s, " ", 1);
+		put_bytes(s, " ", 1);
 }
 
 static void
@@ -262,7 +264,7 @@ put_move(struct span *to, const struct log_value *v, enum escaping how)
 	put_word(to, v->to, LOG_TO_NUL, how);
 }
 
-/* The values are those behind the subject: the message is the first of them. */
+/* Adds the words of the message. `values` begins behind the subject, with the message. */
 static void
 put_message(struct span *to, const struct log_value *values, enum escaping how)
 {
@@ -294,15 +296,15 @@ put_subject(struct span *to, const struct log_value *v)
 		return;
 	put_string(to, v->key);
 	if (v->is != LOG_IS_NOTHING)
-		put(to, " ", 1);
+		put_bytes(to, " ", 1);
 	if (v->is == LOG_IS_TEXT)
 		put_shown(to, &s, PLAIN);
 	else if (format_number(v, number, &s.bytes))
-		put(to, number, s.bytes);
-	put(to, ":", 1);
+		put_bytes(to, number, s.bytes);
+	put_bytes(to, ":", 1);
 }
 
-/* Also if the line is full, there is room for the quote that ends the value. */
+/* Adds a value in quotes. The last quote is added even if the line is full. */
 static void
 put_quoted(struct span *to, const struct log_value *v)
 {
@@ -311,11 +313,11 @@ put_quoted(struct span *to, const struct log_value *v)
 
 	if (to->cut)
 		return;
-	put(to, "\"", 1);
+	put_bytes(to, "\"", 1);
 	put_shown(to, &s, QUOTED);
 	if (v->is == LOG_IS_PHRASE) {
-		put(to, " ", 1);
-		put(to, number, format_integer(number, v->number, false));
+		put_bytes(to, " ", 1);
+		put_bytes(to, number, format_integer(number, v->number, false));
 	}
 	close_span(to, '"');
 }
@@ -330,14 +332,14 @@ put_pair(struct span *to, const struct log_value *v)
 
 	put_gap(to);
 	put_string(to, v->key);
-	put(to, "=", 1);
+	put_bytes(to, "=", 1);
 	if (v->is == LOG_IS_QUOTED || v->is == LOG_IS_PHRASE) {
 		put_quoted(to, v);
 		return;
 	}
 	if ((unit = format_number(v, number, &length)) != NULL) {
 		memcpy(number + length, unit, strlen(unit));
-		put(to, number, length + strlen(unit));
+		put_bytes(to, number, length + strlen(unit));
 		return;
 	}
 	s = shown_text(v->text, v->bytes);
@@ -359,14 +361,14 @@ make_text(struct logline *l, const struct log_value *values, const char *error)
 			put_pair(&s, v);
 	if (error) {
 		put_string(&s, ": ");
-		escape(&s, error, strlen(error), PLAIN);
+		put_escaped(&s, error, strlen(error), PLAIN);
 	}
 	l->len = s.len;
 }
 
 /* ---- values as JSON, RFC 8259 ---- */
 
-/* What log itself calls its members. */
+/* Is it the name of a member that log itself writes? */
 static bool
 is_taken(const char *name)
 {
@@ -392,30 +394,30 @@ put_member(struct span *to, const struct log_value *v)
 		return;
 	}
 	unit = format_number(v, number, &length);
-	put(to, ",\"", 2);
+	put_bytes(to, ",\"", 2);
 	put_string(to, v->key);
 	if (is_taken(v->key))
-		put(to, "_", 1);
+		put_bytes(to, "_", 1);
 	if (unit && *unit) {
-		put(to, "_", 1);
+		put_bytes(to, "_", 1);
 		put_string(to, unit);
 	}
-	put(to, "\":", 2);
+	put_bytes(to, "\":", 2);
 	if (unit) {
-		put(to, number, length);
+		put_bytes(to, number, length);
 		return;
 	}
 	s = shown_text(v->text, v->bytes);
-	put(to, "\"", 1);
+	put_bytes(to, "\"", 1);
 	put_shown(to, &s, JSON);
 	if (v->is == LOG_IS_PHRASE) {
-		put(to, " ", 1);
-		put(to, number, format_integer(number, v->number, false));
+		put_bytes(to, " ", 1);
+		put_bytes(to, number, format_integer(number, v->number, false));
 	}
 	close_span(to, '"');
 }
 
-/* A part of the line with a limit of its own, so that no part crowds out the others. */
+/* A part of the line with its own maximum, so that a long part leaves room for the others. */
 static struct span
 part_of(const struct span *whole, size_t max)
 {
@@ -431,14 +433,14 @@ make_json(struct logline *l, const struct log_value *values, const char *error)
 	part = part_of(&s, MESSAGE_MAX);
 	put_message(&part, values + 1, JSON);
 	s.len += part.len;
-	put(&s, "\"", 1);
+	put_bytes(&s, "\"", 1);
 	part = part_of(&s, MEMBERS_MAX);
 	if (values->is != LOG_IS_NOTHING) {
 		put_member(&part, values);
 	} else if (values->key[0]) {
 		put_string(&part, ",\"subject\":\"");
 		put_string(&part, values->key);
-		put(&part, "\"", 1);
+		put_bytes(&part, "\"", 1);
 	}
 	for (const struct log_value *v = values + 1; v->is != LOG_IS_END; v++)
 		if (v->key)
@@ -446,7 +448,7 @@ make_json(struct logline *l, const struct log_value *values, const char *error)
 	s.len += part.len;
 	if (error) {
 		put_string(&s, ",\"error\":\"");
-		escape(&s, error, strlen(error), JSON);
+		put_escaped(&s, error, strlen(error), JSON);
 		close_span(&s, '"');
 	}
 	l->len = s.len;
@@ -463,9 +465,9 @@ logline_make(struct logline *l, bool json, const struct log_value *values, const
 
 /* ---- kinds ---- */
 
-/* With an end, so that "a", "bc" is not "ab", "c". */
+/* Hashes a text with its end, so that "a", "bc" differs from "ab", "c". */
 static uint64_t
-add_text(uint64_t kind, const char *text, size_t bytes)
+hash_text(uint64_t kind, const char *text, size_t bytes)
 {
 	if (text)
 		kind = fnv_bytes(kind, text, bytes == LOG_TO_NUL ? strlen(text) : bytes);
@@ -478,9 +480,9 @@ logline_kind(const struct log_value *values, const char *error)
 	uint64_t kind = FNV_SEED;
 
 	for (const struct log_value *v = values; v->is != LOG_IS_END; v++) {
-		kind = add_text(kind, v->key, LOG_TO_NUL);
-		kind = add_text(kind, v->text, v->bytes);
-		kind = add_text(kind, v->to, LOG_TO_NUL);
+		kind = hash_text(kind, v->key, LOG_TO_NUL);
+		kind = hash_text(kind, v->text, v->bytes);
+		kind = hash_text(kind, v->to, LOG_TO_NUL);
 	}
-	return add_text(kind, error, LOG_TO_NUL);
+	return hash_text(kind, error, LOG_TO_NUL);
 }

@@ -10,18 +10,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TRIES_MAX 3 /* of a line that is not taken although it should be */
+#define TRIES_MAX 3 /* for a line that is not taken although poll(2) said so */
 
 static struct {
 	bool journal;
-	bool can_block; /* a pipe, a socket or a terminal */
+	bool can_block; /* stderr is a pipe, a socket or a terminal */
 	bool socket;
-	bool stuck; /* it has been waited for in vain */
-	bool torn;  /* a line has been written in part */
+	bool stuck; /* the last wait for the reader was in vain */
+	bool torn;  /* only a part of the last line was written */
 } sink;
 
-/* systemd.exec(5): JOURNAL_STREAM is device:inode of the stream. It is inherited by all that a
- * service starts, whose stderr may well be a terminal or a file. */
+/* JOURNAL_STREAM is device:inode of the journal's stream: systemd.exec(5). They are compared,
+ * because programs that a service starts inherit the variable, but may have another stderr. */
 static bool
 is_journal(const struct stat *st)
 {
@@ -57,21 +57,21 @@ logsink_is_journal(void)
 	return sink.journal;
 }
 
-/* Does the kernel take a line without making us wait? For a pipe that is so if PIPE_BUF bytes are
- * free. */
+/* Can a line be written without waiting, within so many milliseconds? A pipe is ready if it has
+ * PIPE_BUF bytes free. */
 static bool
-takes(int wait_ms)
+poll_stderr(int wait_ms)
 {
 	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
 
-	/* An error is for write() to find. */
+	/* An error counts as ready: write() will report it. */
 	return poll(&p, 1, wait_ms) != 0;
 }
 
 bool
 logsink_ready(void)
 {
-	return !sink.can_block || takes(0);
+	return !sink.can_block || poll_stderr(0);
 }
 
 static ssize_t
@@ -89,7 +89,7 @@ write_once(const char *line, size_t bytes)
 static bool
 wait_for_reader(void)
 {
-	if (takes(sink.stuck ? 0 : LOGSINK_WAIT_MS)) {
+	if (poll_stderr(sink.stuck ? 0 : LOGSINK_WAIT_MS)) {
 		sink.stuck = false;
 		return true;
 	}

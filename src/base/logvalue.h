@@ -1,5 +1,5 @@
-/* logvalue: what a line of the log is made of. A call of log.h names the subject of the line, the
- * words of the message and then its values, each by a macro that says how the value is shown:
+/* logvalue: the parts of a line of the log. A call of log.h names the subject of the line, the
+ * words of the message and then the values, each by a macro that says how the value is shown:
  *
  *	log_info("session", s->id, "scope granted", LOG_TEXT("name", f->name),
  *		 LOG_MS("waited", f->granted_us - f->asked_us));
@@ -7,9 +7,9 @@
  *	session 42: scope granted name=audit waited=5.0ms
  *	"message":"scope granted","session":42,"name":"audit","waited_ms":5.0
  *
- * Subject, words and keys are string literals; everything else that does not have the type which
- * the macro asks for does not compile. A key is a lower-case word of at most 47 bytes: letters,
- * digits and underscores, a letter first. */
+ * Subject, words and keys are string literals. A call does not compile if they are not, or if a
+ * value does not have the type that its macro asks for. A key is a lower-case word of 47 bytes at
+ * most: letters, digits and underscores, beginning with a letter. */
 #ifndef PGWITH_BASE_LOGVALUE_H
 #define PGWITH_BASE_LOGVALUE_H
 
@@ -25,12 +25,12 @@
 
 /* ---- values: key=value, or a member of the JSON object ---- */
 
-/* A text up to its NUL, or one of so many bytes. It stands in double quotes if it has blanks,
+/* A text up to its NUL, or of so many bytes. It stands in double quotes if it contains blanks,
  * quotes, backslashes or bytes that must be escaped. NULL is shown as (null). */
 #define LOG_TEXT(key, text)         log_text_(LOG_LITERAL_(key), LOG_CHARS_(text))
 #define LOG_BYTES(key, data, bytes) log_bytes_(LOG_LITERAL_(key), (data), (bytes), LOG_IS_TEXT)
 
-/* The same, always in quotes: for sentences, SQL and whatever a stranger has chosen. */
+/* The same, always in quotes: for sentences, SQL and text from outside. */
 #define LOG_QUOTED(key, text) log_quoted_(LOG_LITERAL_(key), LOG_CHARS_(text))
 #define LOG_QUOTED_BYTES(key, data, bytes) \
 	log_bytes_(LOG_LITERAL_(key), (data), (bytes), LOG_IS_QUOTED)
@@ -41,8 +41,8 @@
 	_Generic((number), LOG_INTEGERS_(log_signed_, log_unsigned_))        \
 		(LOG_LITERAL_(key), (number))
 
-/* One more word of the message: a text or an integer. Words come before the values, wherever
- * they stand in the call. */
+/* One more word of the message: a text or an integer. In the line, all words stand before all
+ * values, in whatever order the call has them. */
 #define LOG_WORD(word)                                                       \
 	_Generic((word), char *: log_word_, const char *: log_word_,         \
 		 LOG_INTEGERS_(log_word_signed_, log_word_unsigned_))(word)
@@ -58,8 +58,8 @@
 #define LOG_MS(key, us) log_elapsed_(LOG_LITERAL_(key), (us), LOG_IS_MS)
 #define LOG_S(key, us)  log_elapsed_(LOG_LITERAL_(key), (us), LOG_IS_S)
 
-/* A sentence, which is a literal, with an unsigned number at its end: why="invalid length: 7".
- * Lines that differ in this number only are of one kind, as with LOG_NUMBER(). */
+/* A sentence, which is a literal, and an unsigned number at its end: why="invalid length: 7". Lines
+ * that differ only in this number are of one kind, as with LOG_NUMBER(). */
 #define LOG_PHRASE(key, words, number) log_phrase_(LOG_LITERAL_(key), LOG_LITERAL_(words), (number))
 
 /* ---- what the macros are made of ---- */
@@ -96,7 +96,7 @@ struct log_value {
 				    ##__VA_ARGS__,                  \
 				    {.is = LOG_IS_END}})
 
-/* What is no literal does not stand between literals. */
+/* Only a string literal can stand between two others. */
 #define LOG_LITERAL_(literal) "" literal ""
 
 /* clang-format off */

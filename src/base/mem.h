@@ -1,5 +1,5 @@
-/* mem: allocation that does not fail. When memory is out the daemon ends with a log line and
- * systemd starts it again; sizes that come from outside are checked before they get here. */
+/* mem: allocation that does not fail: if there is no memory, the process ends with a log line, and
+ * systemd starts the daemon again. Sizes that come from outside must be checked before. */
 #ifndef PGWITH_BASE_MEM_H
 #define PGWITH_BASE_MEM_H
 
@@ -14,7 +14,7 @@ void *mem_realloc(void *, size_t bytes) __attribute__((returns_nonnull));
 char *mem_strdup(const char *) __attribute__((malloc, returns_nonnull));
 char *mem_strndup(const char *, size_t max) __attribute__((malloc, returns_nonnull));
 
-/* A fresh string made by printf(3)'s rules. */
+/* A new string by printf(3)'s rules, which the caller frees. */
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
 char *mem_vprintf(const char *fmt, va_list) __attribute__((format(printf, 1, 0), returns_nonnull));
 

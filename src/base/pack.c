@@ -26,7 +26,7 @@ pack_bytes(struct pack *p, void *data, size_t bytes)
 		buf_add(p->out, data, bytes);
 		return;
 	}
-	/* Of nothing, `data` may be NULL. */
+	/* With 0 bytes, `data` may be NULL, which memcpy() must not get. */
 	if (bytes == 0)
 		return;
 	if (p->failed || bytes > p->left) {

@@ -1,6 +1,6 @@
-/* pack: what a process hands to the one that comes after it. One function a structure does both: it
- * writes the fields, or reads them, so that the two cannot differ. Numbers stand as this machine
- * has them: whoever reads must first have seen that the format is the very same. */
+/* pack: the bytes that a process hands to the next one. For each structure one function does both,
+ * writing and reading its fields, so that the two cannot differ. Numbers are in this machine's own
+ * layout: before reading, the caller must have checked that the version is exactly the same. */
 #ifndef PGWITH_BASE_PACK_H
 #define PGWITH_BASE_PACK_H
 
@@ -11,10 +11,10 @@
 #include "base/buf.h"
 
 struct pack {
-	struct buf *out; /* NULL: reads */
+	struct buf *out; /* NULL when reading */
 	const uint8_t *at;
 	size_t left;
-	bool failed; /* reading: it is not what was expected; everything else is read as zeros */
+	bool failed; /* when reading: the bytes are wrong; all that follows is read as zeros */
 };
 
 void pack_writer(struct pack *, struct buf *out);
@@ -26,20 +26,21 @@ pack_reading(const struct pack *p)
 	return p->out == NULL;
 }
 
-/* What is there as it is: numbers, and structures without pointers. */
+/* The bytes as they are: for numbers, and for structures without pointers. */
 void pack_bytes(struct pack *, void *data, size_t bytes);
 #define PACK(p, field) pack_bytes((p), &(field), sizeof(field))
 
-/* A string, NULL too. Reading: the caller frees it. */
+/* A string, which may be NULL. When reading, a new one that the caller frees. */
 void pack_str(struct pack *, char **);
 
-/* Bytes of the heap, and how many; NULL if there are none. Reading: the caller frees them. */
+/* So many bytes on the heap; NULL if there are none. When reading, the caller frees them. */
 void pack_blob(struct pack *, uint8_t **data, size_t *bytes);
 
-/* What is in a buffer; reading: is added, as far as that is allowed. */
+/* The bytes in a buffer. When reading, they are added to it, up to its maximum. */
 void pack_buf(struct pack *, struct buf *);
 
-/* A number that stands between parts, so that a reader who has lost its way fails soon. */
+/* A known number between two parts: if reader and writer have come to differ, reading fails
+ * there. */
 void pack_mark(struct pack *, uint32_t mark);
 
 #endif

@@ -15,7 +15,7 @@ struct unit {
 	int64_t factor;
 };
 
-/* Largest first: the printers take the first one that divides. */
+/* Largest first, because print() takes the first unit that divides the value. */
 static const struct unit durations[] = {
     {"d", 24 * UNIT_H}, {"h", UNIT_H}, {"min", UNIT_MIN}, {"s", UNIT_S},
     {"ms", UNIT_MS},    {"us", 1},     {NULL, 0},
@@ -27,9 +27,10 @@ static const struct unit sizes[] = {
 
 #define LARGEST INT64_C(9200000000000000000) /* leaves room to add a time of day */
 
-/* A whole number exactly: a double has 53 bits. False if it is out of range or not whole. */
+/* Reads a whole number exactly, which a double (53 bits) could not. False if it is out of range or
+ * not whole. */
 static bool
-whole(const char *s, const char *end, int64_t factor, int64_t *out)
+parse_whole(const char *s, const char *end, int64_t factor, int64_t *out)
 {
 	int64_t value = 0;
 
@@ -55,7 +56,7 @@ parse(const char *s, const struct unit *units, int64_t bare, int64_t *out)
 
 	while (isspace((unsigned char)*s))
 		s++;
-	/* strtod() alone would take "inf", "nan" and "0x10". */
+	/* The characters are checked first, because strtod() takes "inf", "nan" and "0x10". */
 	if (!isdigit((unsigned char)*s) && *s != '.')
 		return *s == '-' && isdigit((unsigned char)s[1]) ? -E_RANGE : -E_SYNTAX;
 	if (s[0] == '0' && (s[1] == 'x' || s[1] == 'X'))
@@ -79,7 +80,7 @@ parse(const char *s, const struct unit *units, int64_t bare, int64_t *out)
 			return -E_SYNTAX;
 		factor = units->factor;
 	}
-	if (whole(s, end, factor, out))
+	if (parse_whole(s, end, factor, out))
 		return 0;
 	value = round(value * (double)factor);
 	if (!(value < (double)LARGEST))

@@ -34,7 +34,8 @@ utf8_fit(const char *text, size_t bytes, size_t max)
 
 	if (bytes <= max)
 		return bytes;
-	/* The byte behind the cut must not belong to a character that began before it. */
+	/* Move the cut back while the byte behind it belongs to a character that begins before
+	 * it. */
 	while (fit > 0 && max - fit < 3 && ((uint8_t)text[fit] & 0xc0) == 0x80)
 		fit--;
 	return fit;

@@ -3,9 +3,9 @@
 #include <ctype.h>
 #include <string.h>
 
-#define WORD_MAX 40 /* longer words are near to nothing */
+#define WORD_MAX 40 /* bytes: for a longer word, none is near */
 
-/* Levenshtein's distance, letters of both cases the same. */
+/* Levenshtein's distance; upper and lower case are the same. */
 static unsigned
 distance(const char *a, const char *b)
 {
@@ -36,7 +36,8 @@ const char *
 words_nearest(const char *word, const char *const *words, unsigned count)
 {
 	size_t length = strlen(word);
-	unsigned best = length / 3 > 2 ? length / 3 + 1 : 3; /* this far is not near any more */
+	unsigned best =
+	    length / 3 > 2 ? length / 3 + 1 : 3; /* a word is near below this distance */
 	const char *nearest = NULL;
 
 	if (length == 0 || length > WORD_MAX)

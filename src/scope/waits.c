@@ -362,8 +362,7 @@ graph_clear(struct graph *g)
 
 /* ---- the circle in words ---- */
 
-/* Points that cannot go on, each waiting for the next; the last is a point that was passed before.
- */
+/* Points that cannot go on, each waiting for the next; the last one is met for the second time. */
 struct way {
 	const struct point **points;
 	size_t count;

@@ -65,8 +65,8 @@ void msg_startup(struct buf *, const char *const *pairs);
 void msg_cancel_request(struct buf *, uint32_t pid, uint32_t secret);
 
 /* The value of one field in the body of an ErrorResponse or NoticeResponse (55.8: 'C' SQLSTATE, 'M'
- * message, 'S' severity ...). Returns a pointer into the body, or NULL if there is no such field.
- */
+ * message, 'S' severity ...). Returns a pointer into the body, or NULL if there is no such
+ * field. */
 const char *msg_report_field(const uint8_t *body, size_t bytes, char field);
 
 #endif
