@@ -422,7 +422,7 @@ fill_lists(const struct daemon *d, struct rows *r)
 	item(r, "checking_servers", count_servers(d, SERVER_CHECKING));
 	item(r, "cleaning_servers", count_servers(d, SERVER_CLEANING));
 	item(r, "locks", d->site.locks.list.count);
-	item(r, "work_pending", work_pending(d->work));
+	item(r, "work_pending", threads_pending(d->threads));
 }
 
 const struct show show_lists = SHOW_TABLE(lists_columns, fill_lists);

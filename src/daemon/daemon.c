@@ -432,15 +432,15 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	d->sysd = sysd_new();
 	daemon_count_descriptors(d);
 	d->site.loop = loop_new();
-	d->work = work_new(d->site.loop, WORKERS, POOL_WORKERS);
-	d->site.users = users_new(d->site.loop, d->work, lookup_told, &d->site);
+	d->threads = threads_new(d->site.loop, WORKERS, POOL_WORKERS);
+	d->site.users = users_new(d->site.loop, d->threads, lookup_told, &d->site);
 	idmap_init(&d->site.sessions);
 	for (int i = 0; i < SESSION_NSTATES; i++)
 		list_init(&d->site.in_state[i]);
 	locks_init(&d->site.locks, d->site.loop);
 	waits_init(&d->site.waits);
 	timing_init(&d->site.timing);
-	pools_init(&d->site.pools, d->site.loop, d->work);
+	pools_init(&d->site.pools, d->site.loop, d->threads);
 	batch_init(&d->site.batch);
 	buf_init(&d->site.reply, 64);
 	d->site.pools.cancelled = on_cancelled;
@@ -491,7 +491,7 @@ daemon_free(struct daemon *d)
 	while ((n = list_first(&d->site.pools.list)) != NULL)
 		pool_free(LIST_OBJ(n, struct pool, node));
 	users_free(d->site.users);
-	work_free(d->work);
+	threads_free(d->threads);
 	loop_free(d->site.loop);
 	idmap_clear(&d->site.sessions);
 	locks_clear(&d->site.locks);

@@ -13,7 +13,7 @@
 #include "loop/listen.h"
 #include "loop/loop.h"
 #include "loop/sysd.h"
-#include "loop/work.h"
+#include "loop/threads.h"
 #include "pool/pool.h"
 #include "scope/lock.h"
 #include "scope/timing.h"
@@ -23,7 +23,7 @@
 
 struct daemon {
 	struct site site; /* what sessions know of it */
-	struct work *work;
+	struct threads *threads;
 	struct sysd *sysd;
 	struct listen *listen_before; /* at the start: of the process before, at another place */
 	int64_t phase_us;             /* when site.phase began */

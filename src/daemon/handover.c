@@ -609,7 +609,7 @@ abandon(struct daemon *d, struct fdstore_fd *f)
 
 	if (sscanf(f->name, SERVER "%llu-%d-%u-%n", &id, &pid, &key, &path) == 3 && path > 0) {
 		cancel_find(&place, f->fd, f->name + path);
-		cancel_abandon(d->work, id, take(f), &place, pid, key);
+		cancel_abandon(d->threads, id, take(f), &place, pid, key);
 		return;
 	}
 	if (strcmp(f->name, CLIENTS) == 0) {

@@ -194,11 +194,11 @@ abandon_done(void *arg)
 }
 
 void
-cancel_abandon(struct work *work, uint64_t id, int fd, const struct cancel_place *place, int pid,
-	       uint32_t key)
+cancel_abandon(struct threads *threads, uint64_t id, int fd, const struct cancel_place *place,
+	       int pid, uint32_t key)
 {
 	struct abandoned *job = mem_calloc(1, sizeof *job);
 
 	*job = (struct abandoned){.id = id, .place = *place, .fd = fd, .pid = pid, .key = key};
-	work_submit(work, NULL, abandon_run, abandon_done, job);
+	threads_submit(threads, NULL, abandon_run, abandon_done, job);
 }

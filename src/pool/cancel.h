@@ -12,7 +12,7 @@
 
 #include <libpq-fe.h>
 
-#include "loop/work.h"
+#include "loop/threads.h"
 
 /* The key of a connection. libpq gets it at login and has no function for it, so it is read from
  * libpq's trace. All zero at first. */
@@ -54,7 +54,7 @@ bool cancel_send(const struct cancel_place *, int pid, uint32_t key, char *why, 
 
 /* Ends a server's connection that nobody will go on with: cancels what it runs, in a worker thread,
  * and then closes `fd`, which it takes over; PostgreSQL rolls back. `id` is for the log. */
-void cancel_abandon(struct work *, uint64_t id, int fd, const struct cancel_place *, int pid,
+void cancel_abandon(struct threads *, uint64_t id, int fd, const struct cancel_place *, int pid,
 		    uint32_t key);
 
 #endif

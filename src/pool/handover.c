@@ -251,7 +251,7 @@ refuse_server(const struct handed_pools *h, const struct server_head *head, int 
 	log_warnx("server", head->id, "not taken over", LOG_NUMBER("backend", head->backend_pid),
 		  LOG_QUOTED("why", why));
 	if (fd >= 0)
-		cancel_abandon(h->all->work, head->id, fd, &head->place, head->backend_pid,
+		cancel_abandon(h->all->threads, head->id, fd, &head->place, head->backend_pid,
 			       head->key);
 }
 

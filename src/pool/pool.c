@@ -24,11 +24,11 @@
 #define RETRY_FIRST_US (100 * UNIT_MS)
 
 void
-pools_init(struct pools *all, struct loop *loop, struct work *work)
+pools_init(struct pools *all, struct loop *loop, struct threads *threads)
 {
 	memset(all, 0, sizeof *all);
 	all->loop = loop;
-	all->work = work;
+	all->threads = threads;
 	idmap_init(&all->servers);
 	list_init(&all->list);
 	statements_init(&all->statements);

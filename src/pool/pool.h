@@ -12,7 +12,7 @@
 #include "base/list.h"
 #include "conf/conf.h"
 #include "loop/loop.h"
-#include "loop/work.h"
+#include "loop/threads.h"
 #include "pool/known.h"
 #include "pool/lease.h"
 #include "pool/resolve.h"
@@ -21,8 +21,8 @@
 /* All pools, and what they share. */
 struct pools {
 	struct loop *loop;
-	struct work *work;    /* threads for cancels and name look-ups */
-	struct idmap servers; /* id -> struct server */
+	struct threads *threads; /* threads for cancels and name look-ups */
+	struct idmap servers;    /* id -> struct server */
 	struct statements statements;
 	struct tolds told;
 	struct buf filtered; /* the part of one read that is for the client */
@@ -118,7 +118,7 @@ struct pool {
 };
 #define POOL_PERIOD_US (60 * INT64_C(1000000)) /* PgBouncer's stats_period */
 
-void pools_init(struct pools *, struct loop *, struct work *);
+void pools_init(struct pools *, struct loop *, struct threads *);
 /* Call it after the last pool has been freed. */
 void pools_clear(struct pools *);
 

@@ -325,7 +325,8 @@ look_up_names(struct server *srv)
 	srv->resolving = true;
 	/* Another lane than that of the cancels: when a host falls silent, they hang, and the pool
 	 * must be able to look for another host. */
-	work_submit(srv->pool->all->work, &srv->pool->waiting, look_up_run, look_up_done, job);
+	threads_submit(srv->pool->all->threads, &srv->pool->waiting, look_up_run, look_up_done,
+		       job);
 }
 
 static void
@@ -664,7 +665,7 @@ server_cancel(struct server *srv, uint64_t requester)
 	srv->cancels++;
 	srv->pool->stats.cancels++;
 	log_debug("server", srv->id, "cancel", LOG_NUMBER("backend", srv->backend_pid));
-	work_submit(srv->pool->all->work, srv->pool, cancel_run, cancel_done, job);
+	threads_submit(srv->pool->all->threads, srv->pool, cancel_run, cancel_done, job);
 }
 
 /* ---- cleaning ---- */

@@ -30,7 +30,7 @@ struct asking {
 
 struct users {
 	struct loop *loop;
-	struct work *work;
+	struct threads *threads;
 	struct list kept;
 	struct list asking;
 	void (*told)(void *, struct user *);
@@ -308,7 +308,7 @@ users_find(struct users *us, uid_t uid, const struct conf *conf, struct user **u
 	access_groups(conf, add_group, a->user);
 	list_append(&us->asking, &a->node);
 	/* All of them hang if the name service does: so they have a lane. */
-	work_submit(us->work, us, ask, answered, a);
+	threads_submit(us->threads, us, ask, answered, a);
 	return -E_AGAIN;
 }
 
@@ -324,12 +324,13 @@ users_forget(struct users *us)
 }
 
 struct users *
-users_new(struct loop *loop, struct work *work, void (*told)(void *, struct user *), void *arg)
+users_new(struct loop *loop, struct threads *threads, void (*told)(void *, struct user *),
+	  void *arg)
 {
 	struct users *us = mem_calloc(1, sizeof *us);
 
 	us->loop = loop;
-	us->work = work;
+	us->threads = threads;
 	us->told = told;
 	us->arg = arg;
 	list_init(&us->kept);
@@ -347,7 +348,7 @@ users_free(struct users *us)
 	while ((n = list_first(&us->kept)) != NULL)
 		unkeep(us, LIST_OBJ(n, struct kept, node));
 	/* Threads still have what they ask for: it is left to the end of the process, as
-	 * work_free() leaves it. */
+	 * threads_free() leaves it. */
 	if (us->asking.count == 0)
 		free(us);
 }

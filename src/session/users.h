@@ -11,7 +11,7 @@
 
 #include "base/units.h"
 #include "conf/access.h"
-#include "loop/work.h"
+#include "loop/threads.h"
 
 #define USERS_KEPT     1000
 #define USERS_ASKED    1000 /* look-ups that are under way; more are refused */
@@ -32,7 +32,7 @@ struct user {
 };
 
 /* told(arg, user): an answer is there; `user` is kept by whoever wants it for longer. */
-struct users *users_new(struct loop *, struct work *, void (*told)(void *arg, struct user *),
+struct users *users_new(struct loop *, struct threads *, void (*told)(void *arg, struct user *),
 			void *arg);
 void users_free(struct users *);
 

@@ -7,7 +7,7 @@
 
 #include "conf/conf.h"
 #include "loop/loop.h"
-#include "loop/work.h"
+#include "loop/threads.h"
 #include "pool/server.c"
 #include "wire/frame.h"
 
@@ -124,7 +124,7 @@ setup(struct stage *st)
 
 	memset(st, 0, sizeof *st);
 	st->loop = loop_new();
-	pools_init(&st->pools, st->loop, work_new(st->loop, 1, 1));
+	pools_init(&st->pools, st->loop, threads_new(st->loop, 1, 1));
 	st->conf = (struct conf_pool){.name = "p",
 				      .conninfo = "host=/nonexistent",
 				      .size = 1,
@@ -153,9 +153,9 @@ teardown(struct stage *st)
 	if (st->pool)
 		pool_free(st->pool);
 	turn(st);
-	while (work_pending(st->pools.work) > 0)
+	while (threads_pending(st->pools.threads) > 0)
 		turn(st);
-	work_free(st->pools.work);
+	threads_free(st->pools.threads);
 	loop_free(st->loop);
 	pools_clear(&st->pools);
 	close(st->own_fd);

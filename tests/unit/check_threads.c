@@ -5,12 +5,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "loop/work.h"
+#include "loop/threads.h"
 
 #define MANY 5000
 
 static struct loop *loop;
-static struct work *work;
+static struct threads *workers;
 static pthread_t main_thread;
 static atomic_uint running, most_running, runs;
 static unsigned dones, order[MANY];
@@ -49,7 +49,7 @@ submit(unsigned from, unsigned to, bool waits)
 {
 	for (unsigned i = from; i < to; i++) {
 		jobs[i] = (struct one){i, waits};
-		work_submit(work, NULL, run, done, &jobs[i]);
+		threads_submit(workers, NULL, run, done, &jobs[i]);
 	}
 }
 
@@ -66,14 +66,14 @@ begin(unsigned threads)
 	main_thread = pthread_self();
 	sem_init(&gate, 0, 0);
 	loop = loop_new();
-	work = work_new(loop, threads, 2);
+	workers = threads_new(loop, threads, 2);
 }
 
 static void
 end(void)
 {
-	ck_assert_uint_eq(work_pending(work), 0);
-	work_free(work);
+	ck_assert_uint_eq(threads_pending(workers), 0);
+	threads_free(workers);
 	loop_free(loop);
 	sem_destroy(&gate);
 }
@@ -82,7 +82,7 @@ START_TEST(one_thread_keeps_the_order)
 {
 	begin(1);
 	submit(0, MANY, false);
-	ck_assert_uint_eq(work_pending(work), MANY);
+	ck_assert_uint_eq(threads_pending(workers), MANY);
 	until_done(MANY);
 	for (unsigned i = 0; i < MANY; i++)
 		ck_assert_uint_eq(order[i], i);
@@ -124,14 +124,14 @@ done_submits(void *arg)
 {
 	dones++;
 	if (dones < 100)
-		work_submit(work, NULL, run, done_submits, arg);
+		threads_submit(workers, NULL, run, done_submits, arg);
 }
 
 START_TEST(a_job_that_ends_may_submit_another)
 {
 	begin(2);
 	jobs[0] = (struct one){0, false};
-	work_submit(work, NULL, run, done_submits, &jobs[0]);
+	threads_submit(workers, NULL, run, done_submits, &jobs[0]);
 	until_done(100);
 	end();
 }
@@ -145,13 +145,13 @@ START_TEST(a_lane_that_hangs)
 	begin(4);
 	for (unsigned i = 0; i < 10; i++) {
 		jobs[i] = (struct one){i, true};
-		work_submit(work, &a, run, done, &jobs[i]);
+		threads_submit(workers, &a, run, done, &jobs[i]);
 	}
 	while (running < 2)
 		sched_yield();
 	for (unsigned i = 10; i < 20; i++) {
 		jobs[i] = (struct one){i, false};
-		work_submit(work, i % 2 ? &b : NULL, run, done, &jobs[i]);
+		threads_submit(workers, i % 2 ? &b : NULL, run, done, &jobs[i]);
 	}
 	until_done(10);
 	for (unsigned i = 0; i < 10; i++)
@@ -171,8 +171,8 @@ START_TEST(freed_with_jobs_pending)
 	submit(0, 3, true);
 	while (running < 2)
 		sched_yield();
-	work_free(work);
-	ck_assert_uint_eq(work_pending(work), 3);
+	threads_free(workers);
+	ck_assert_uint_eq(threads_pending(workers), 3);
 	loop_free(loop);
 	for (int i = 0; i < 3; i++)
 		sem_post(&gate);
@@ -184,7 +184,7 @@ END_TEST
 
 START_TEST(nothing_to_free)
 {
-	work_free(NULL);
+	threads_free(NULL);
 	begin(1);
 	end();
 }
@@ -193,8 +193,8 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("work");
-	TCase *t = tcase_create("work");
+	Suite *s = suite_create("threads");
+	TCase *t = tcase_create("threads");
 	SRunner *r = srunner_create(s);
 	int failed;
 

@@ -1,4 +1,4 @@
-#include "loop/work.h"
+#include "loop/threads.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -24,7 +24,7 @@ struct job {
 	void *arg;
 };
 
-struct work {
+struct threads {
 	/* used by the loop only */
 	struct event event;
 	int eventfd;
@@ -46,7 +46,7 @@ struct work {
 /* The first job that may run now, or NULL. A job that may not, because its lane is full, is found
  * later by the thread that ends a job of that lane. */
 static struct list_node *
-first_to_run(const struct work *w)
+first_to_run(const struct threads *w)
 {
 	struct list_node *n, *m;
 
@@ -66,7 +66,7 @@ first_to_run(const struct work *w)
 static void *
 thread_main(void *arg)
 {
-	struct work *w = arg;
+	struct threads *w = arg;
 	struct timespec until;
 	uint64_t one = 1;
 
@@ -109,7 +109,7 @@ thread_main(void *arg)
 
 /* Threads block all signals, which are for the loop. */
 static bool
-start_thread(struct work *w)
+start_thread(struct threads *w)
 {
 	sigset_t all, before;
 	pthread_attr_t attr;
@@ -134,7 +134,7 @@ start_thread(struct work *w)
 static void
 on_finished(evutil_socket_t fd, short what, void *arg)
 {
-	struct work *w = arg;
+	struct threads *w = arg;
 	struct list_node *n;
 	struct list mine;
 	uint64_t count;
@@ -158,10 +158,10 @@ on_finished(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-struct work *
-work_new(struct loop *loop, unsigned max_threads, unsigned max_lane)
+struct threads *
+threads_new(struct loop *loop, unsigned max_threads, unsigned max_lane)
 {
-	struct work *w = mem_calloc(1, sizeof *w);
+	struct threads *w = mem_calloc(1, sizeof *w);
 
 	w->max_threads = max_threads;
 	w->max_lane = max_lane;
@@ -180,7 +180,8 @@ work_new(struct loop *loop, unsigned max_threads, unsigned max_lane)
 }
 
 void
-work_submit(struct work *w, const void *lane, void (*run)(void *), void (*done)(void *), void *arg)
+threads_submit(struct threads *w, const void *lane, void (*run)(void *), void (*done)(void *),
+	       void *arg)
 {
 	struct job *j = mem_calloc(1, sizeof *j);
 	bool direct = false;
@@ -219,13 +220,13 @@ work_submit(struct work *w, const void *lane, void (*run)(void *), void (*done)(
 }
 
 unsigned
-work_pending(const struct work *w)
+threads_pending(const struct threads *w)
 {
 	return w->pending;
 }
 
 void
-work_free(struct work *w)
+threads_free(struct threads *w)
 {
 	if (w == NULL)
 		return;
