@@ -92,7 +92,8 @@ add_session(struct sums *sum, const struct session *s)
 		sum->scopes++;
 		sum->frames += s->scopes->stack.frames.count;
 		add_buf(sum, &s->scopes->parts);
-		add_buf(sum, &s->scopes->failure);
+		if (s->scopes->work)
+			add_buf(sum, &s->scopes->work->failure);
 	}
 	if (s->context.names) {
 		sum->names += s->context.names->names.count;

@@ -50,7 +50,7 @@ sizes(void)
 				      sizeof(struct scope_flags),
 				      sizeof(struct error_count) * ERR_N,
 				      SESSION_NSTATES,
-				      SCOPES_NDOING};
+				      WORK_NPURPOSES};
 
 	return (uint32_t)fnv_bytes(FNV_SEED, list, sizeof list);
 }
@@ -79,11 +79,10 @@ must_finish(const struct session *s)
 static bool
 waits_in_scope(const struct session *s)
 {
-	const struct scopes *sc = s->scopes;
-	const struct scope *f = sc ? sc->frame : NULL;
+	const struct work *work = s->scopes->work;
+	const struct scope *f = work->frame;
 
-	return f && sc->doing == SCOPES_ENTERING && sc->step == STEP_WAIT && !sc->gone &&
-	       !sc->calming &&
+	return work->purpose == WORK_ENTER && work->state == WORK_WAIT && !s->scopes->gone &&
 	       (f->pool ? f->lease->state == LEASE_WAITING : f->hold.state == LOCK_WAITING);
 }
 
@@ -97,7 +96,7 @@ settled(const struct session *s)
 	case SESSION_IDLE:
 	case SESSION_WAITING:
 	case SESSION_ACTIVE:
-		return !must_finish(s) && (s->scopes == NULL || s->scopes->doing == SCOPES_NOTHING);
+		return !must_finish(s) && work_purpose(s) == WORK_NONE;
 	case SESSION_SCOPE:
 		return !must_finish(s) && waits_in_scope(s);
 	case SESSION_CONSOLE:

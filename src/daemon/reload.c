@@ -126,13 +126,12 @@ prepare_sessions(struct daemon *d, struct pool *group, const struct conf_pool *n
 static struct lease *
 waits_for_lease(const struct session *s)
 {
-	const struct scopes *sc = s->scopes;
+	const struct work *work = s->scopes ? s->scopes->work : NULL;
+	const struct scope *f = work ? work->frame : NULL;
 
 	if (s->own.state == LEASE_WAITING)
 		return (struct lease *)&s->own;
-	return sc && sc->frame && sc->frame->lease && sc->frame->lease->state == LEASE_WAITING
-		   ? sc->frame->lease
-		   : NULL;
+	return f && f->lease && f->lease->state == LEASE_WAITING ? f->lease : NULL;
 }
 
 /* A pool that has become smaller may have closed a circle, of which nobody has asked. */

@@ -233,50 +233,86 @@ parts_pack(struct pack *p, struct scopes *sc)
 	PACK(p, sc->part_failed);
 }
 
-/* An ENTER that waits. Returns false if what it enters is not defined any more. */
+/* The work: an ENTER that waits, or none. */
+static struct work *
+work_pack(struct pack *p, struct session *s)
+{
+	struct work *work = s->scopes->work;
+	enum work_purpose purpose = work_purpose(s);
+	enum work_state state = work ? work->state : WORK_NEXT;
+
+	PACK(p, purpose);
+	PACK(p, state);
+	if (!pack_reading(p) || p->failed || purpose == WORK_NONE)
+		return work;
+	if (purpose != WORK_ENTER || state != WORK_WAIT) {
+		p->failed = true;
+		return NULL;
+	}
+	return work_adopt(s);
+}
+
+/* What a session without work has of it. */
+static void
+no_work(struct work *none)
+{
+	*none = (struct work){.purpose = WORK_NONE};
+	list_init(&none->run);
+	buf_init(&none->failure, WORK_FAILURE_MAX);
+}
+
+/* Returns false if what an ENTER that waits enters is not defined any more. */
 static bool
 doing_pack(struct pack *p, struct scopes *sc)
 {
-	uint32_t frame = sc->frame ? stack_place(&sc->stack, sc->frame) : STACK_NOWHERE;
-	char *def = sc->def ? sc->def->name : NULL;
+	struct work none, *work = work_pack(p, sc->session);
+	uint32_t frame = STACK_NOWHERE;
 	bool good = true;
+	char *def;
 
-	PACK(p, sc->doing);
-	PACK(p, sc->step);
-	PACK(p, sc->answer_type);
+	if (work == NULL) {
+		no_work(&none);
+		work = &none;
+	}
+	if (work->frame)
+		frame = stack_place(&sc->stack, work->frame);
+	def = work->def ? work->def->name : NULL;
+	PACK(p, work->answer_type);
 	PACK(p, sc->formats);
-	grammar_pack(p, &sc->statement);
+	grammar_pack(p, &work->statement);
 	PACK(p, frame);
 	pack_str(p, &def);
-	PACK(p, sc->item);
-	PACK(p, sc->entered);
-	deferred_list_pack(p, &sc->run);
-	PACK(p, sc->wait_us);
-	PACK(p, sc->contended);
-	PACK(p, sc->timed_out);
-	PACK(p, sc->rollback);
-	PACK(p, sc->good);
-	PACK(p, sc->attempts);
-	PACK(p, sc->exited);
-	PACK(p, sc->exit_us);
-	PACK(p, sc->began_us);
-	pack_buf(p, &sc->failure);
-	PACK(p, sc->cancel_us);
-	PACK(p, sc->expire_us);
-	PACK(p, sc->forced);
-	PACK(p, sc->own_cancel);
+	PACK(p, work->item);
+	PACK(p, work->entered);
+	deferred_list_pack(p, &work->run);
+	PACK(p, work->wait_us);
+	PACK(p, work->contended);
+	PACK(p, work->timed_out);
+	PACK(p, work->rollback);
+	PACK(p, work->good);
+	PACK(p, work->attempts);
+	PACK(p, work->exited);
+	PACK(p, work->exit_us);
+	PACK(p, work->began_us);
+	pack_buf(p, &work->failure);
+	PACK(p, sc->expiry.cancel_us);
+	PACK(p, sc->expiry.expire_us);
+	PACK(p, sc->expiry.forced);
+	PACK(p, sc->expiry.own_cancel);
 	PACK(p, sc->point_sent);
 	PACK(p, sc->points_kept);
 	if (!pack_reading(p))
 		return true;
-	sc->frame = stack_at(&sc->stack, frame);
-	if (def) {
-		sc->def = conf_scope_keep(conf_scope(sc->session->site->conf, def));
-		good = sc->def != NULL;
-		free(def);
+	work->frame = stack_at(&sc->stack, frame);
+	if (def && work != &none) {
+		work->def = conf_scope_keep(conf_scope(sc->session->site->conf, def));
+		good = work->def != NULL;
 	}
-	if (sc->doing == SCOPES_ENTERING &&
-	    (sc->frame == NULL || sc->statement == NULL || sc->item >= sc->statement->nitems))
+	free(def);
+	if (work == &none)
+		work_clear(&none);
+	else if (work->frame == NULL || work->statement == NULL ||
+		 work->item >= work->statement->nitems)
 		p->failed = true;
 	return good;
 }
@@ -607,7 +643,7 @@ adopted(struct session *s)
 {
 	/* What is wanted of the client is decided by the state, as ever. */
 	if (s->scopes)
-		enter_adopted(s->scopes);
+		enter_adopted(s);
 	if (s->state == SESSION_WAITING && scopes_open(s))
 		waits_begin_lease(&s->site->waits, s->id, &s->own);
 	if (s->lease->state == LEASE_NONE && s->state == SESSION_WAITING)

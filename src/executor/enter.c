@@ -17,17 +17,17 @@
 #include "session/slow.h"
 
 void
-enter_fail(struct scopes *sc, struct err *e)
+enter_fail(struct work *work, struct err *e)
 {
-	frame_fail(sc, e);
+	frame_fail(work, e);
 	err_clear(e);
-	sc->doing = SCOPES_UNDOING;
+	work_turn(work, WORK_UNDO);
 }
 
 const struct grammar_item *
-enter_item(const struct scopes *sc)
+enter_item(const struct work *work)
 {
-	return &sc->statement->items[sc->item];
+	return &work->statement->items[work->item];
 }
 
 /* ---- waiting ---- */
@@ -46,10 +46,10 @@ name_of_wait(const struct scope *f)
 
 /* Who has the lock that was waited for, as a pool's time-out says who has its servers. */
 static void
-name_holder(const struct scopes *sc, struct err *e)
+name_holder(const struct work *work, struct err *e)
 {
-	const struct lock *lock = sc->frame->hold.lock;
-	const struct site *site = sc->session->site;
+	const struct lock *lock = work->frame->hold.lock;
+	const struct site *site = work->session->site;
 	unsigned others = 0;
 	char who[192] = "", more[48] = "", held[32] = "";
 	struct list_node *n;
@@ -60,7 +60,7 @@ name_holder(const struct scopes *sc, struct err *e)
 		const struct lock_hold *hold = LIST_OBJ(n, const struct lock_hold, node);
 		const struct session *s = idmap_get(&site->sessions, hold->session);
 
-		if (s == NULL || s == sc->session)
+		if (s == NULL || s == work->session)
 			continue;
 		if (others++ > 0)
 			continue;
@@ -75,95 +75,95 @@ name_holder(const struct scopes *sc, struct err *e)
 }
 
 void
-enter_too_long(struct scopes *sc, struct err *e)
+enter_too_long(struct work *work, struct err *e)
 {
-	const struct scope *f = sc->frame;
+	const struct scope *f = work->frame;
 	char text[32];
 
-	if (f->pool && !sc->timed_out)
-		pool_wait_error(f->pool, sc->wait_us, e);
+	if (f->pool && !work->timed_out)
+		pool_wait_error(f->pool, work->wait_us, e);
 	else
 		err_make(e, ERR_SCOPE_LOCK_WAIT, f->pool ? "lock" : kind_of_wait(f),
 			 f->pool ? f->name : name_of_wait(f),
-			 units_duration_str(sc->wait_us, text, sizeof text));
+			 units_duration_str(work->wait_us, text, sizeof text));
 	if (f->pool == NULL)
-		name_holder(sc, e);
+		name_holder(work, e);
 }
 
 void
-enter_stop_timer(struct scopes *sc)
+enter_stop_timer(struct work *work)
 {
-	if (sc->timing)
-		evtimer_del(&sc->timer);
-	sc->timing = false;
+	if (work->timing)
+		evtimer_del(&work->timer);
+	work->timing = false;
 }
 
 /* Gives up waiting for it, because of the error. */
 static void
-give_up(struct scopes *sc, struct err *e)
+give_up(struct work *work, struct err *e)
 {
-	struct scope *f = sc->frame;
+	struct scope *f = work->frame;
 
-	waits_end(&sc->session->site->waits, sc->session->id);
-	enter_stop_timer(sc);
+	waits_end(&work->session->site->waits, work->session->id);
+	enter_stop_timer(work);
 	if (f->pool)
 		lease_leave(f->lease);
 	else
 		lock_leave(&f->hold);
-	enter_fail(sc, e);
+	enter_fail(work, e);
 }
 
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct scopes *sc = arg;
+	struct work *work = arg;
 	struct err e;
 
-	sc->timing = false;
-	if (sc->doing != SCOPES_ENTERING)
+	work->timing = false;
+	if (work->purpose != WORK_ENTER)
 		return;
-	if (sc->step == STEP_WAIT) {
-		enter_too_long(sc, &e);
-		give_up(sc, &e);
-		enter_go(sc);
+	if (work->state == WORK_WAIT) {
+		enter_too_long(work, &e);
+		give_up(work, &e);
+		enter_go(work);
 		return;
 	}
 	/* The wait is one of PostgreSQL's own: for a lock. */
-	sc->timed_out = true;
-	if (sc->step == STEP_STATEMENT && sc->talk.busy) {
-		sc->own_cancel = true;
-		lease_cancel(sc->session->lease, 0);
+	work->timed_out = true;
+	if (work->state == WORK_RUN && work->scopes->talk.busy) {
+		work->scopes->expiry.own_cancel = true;
+		lease_cancel(work->session->lease, 0);
 	}
 }
 
 /* What WAIT leaves from now on, but at least that. */
 void
-enter_start_timer(struct scopes *sc, int64_t least_us)
+enter_start_timer(struct work *work, int64_t least_us)
 {
-	int64_t us = sc->frame->asked_us + sc->wait_us - loop_now_us(sc->session->site->loop);
+	int64_t us = work->frame->asked_us + work->wait_us - loop_now_us(work->session->site->loop);
 	struct timeval tv;
 
-	if (sc->wait_us < 0)
+	if (work->wait_us < 0)
 		return;
 	if (us < least_us)
 		us = least_us;
 	tv = (struct timeval){.tv_sec = us / UNIT_S, .tv_usec = us % UNIT_S};
-	evtimer_assign(&sc->timer, loop_base(sc->session->site->loop), on_timer, sc);
-	evtimer_add(&sc->timer, &tv);
-	sc->timing = true;
+	evtimer_assign(&work->timer, loop_base(work->session->site->loop), on_timer, work);
+	evtimer_add(&work->timer, &tv);
+	work->timing = true;
 }
 
 /* The frame waits now: may it? */
 static void
-begin_waiting(struct scopes *sc)
+begin_waiting(struct work *work)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 	struct waits *waits = &s->site->waits;
-	struct scope *f = sc->frame;
+	struct scope *f = work->frame;
 	char *circle = NULL;
 	struct err e;
 
-	sc->step = STEP_WAIT;
+	work_set_state(work, WORK_WAIT);
 	if (f->pool)
 		waits_begin_lease(waits, s->id, f->lease);
 	else
@@ -172,12 +172,12 @@ begin_waiting(struct scopes *sc)
 		err_make(&e, ERR_SCOPE_DEADLOCK, kind_of_wait(f), name_of_wait(f));
 		err_detail(&e, "%s", circle);
 		free(circle);
-		give_up(sc, &e);
-	} else if (sc->wait_us == 0) {
-		enter_too_long(sc, &e);
-		give_up(sc, &e);
+		give_up(work, &e);
+	} else if (work->wait_us == 0) {
+		enter_too_long(work, &e);
+		give_up(work, &e);
 	} else {
-		enter_start_timer(sc, 0);
+		enter_start_timer(work, 0);
 		session_begins_to_wait(s);
 	}
 }
@@ -193,7 +193,7 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-set_deadline(struct scopes *sc, struct scope *f, int64_t us)
+set_deadline(struct work *work, struct scope *f, int64_t us)
 {
 	struct timeval tv = {.tv_sec = us / UNIT_S, .tv_usec = us % UNIT_S};
 	char text[32];
@@ -202,31 +202,31 @@ set_deadline(struct scopes *sc, struct scope *f, int64_t us)
 		return;
 	f->deadline_us = f->asked_us + us;
 	f->deadline_text = mem_strdup(units_duration_str(us, text, sizeof text));
-	evtimer_assign(&f->timer, loop_base(sc->session->site->loop), on_deadline, f);
+	evtimer_assign(&f->timer, loop_base(work->session->site->loop), on_deadline, f);
 	evtimer_add(&f->timer, &tv);
 }
 
 static struct scope *
-push(struct scopes *sc, enum scope_kind kind, const char *name)
+push(struct work *work, enum scope_kind kind, const char *name)
 {
-	struct session *s = sc->session;
-	struct scope *f = stack_push(&sc->stack, kind, name, loop_now_us(s->site->loop));
+	struct session *s = work->session;
+	struct scope *f = stack_push(&work->scopes->stack, kind, name, loop_now_us(s->site->loop));
 
 	f->owner = s;
 	if (s->slow)
 		f->statements_before = s->slow->statements;
-	sc->frame = f;
+	work->frame = f;
 	if (kind != SCOPE_IMPLICIT)
-		sc->entered++;
+		work->entered++;
 	return f;
 }
 
 static void
-log_granted(const struct scopes *sc, const struct scope *f)
+log_granted(const struct work *work, const struct scope *f)
 {
-	if (!sc->session->site->conf->log_scopes)
+	if (!work->session->site->conf->log_scopes)
 		return;
-	log_info("session", sc->session->id, "scope granted", LOG_TEXT("name", f->name),
+	log_info("session", work->session->id, "scope granted", LOG_TEXT("name", f->name),
 		 LOG_QUOTED("kind", scope_kind_name(f)),
 		 LOG_TEXT("pool", f->pool ? f->pool->conf->name : ""),
 		 LOG_MS("waited", f->granted_us - f->asked_us));
@@ -234,31 +234,33 @@ log_granted(const struct scopes *sc, const struct scope *f)
 
 /* The lease or lock is there. */
 static void
-got_it(struct scopes *sc)
+got_it(struct work *work)
 {
-	struct session *s = sc->session;
-	struct scope *f = sc->frame;
+	struct session *s = work->session;
+	struct scope *f = work->frame;
 
 	waits_end(&s->site->waits, s->id);
 	f->granted_us = loop_now_us(s->site->loop);
 	if (f->kind != SCOPE_BLOCK)
-		log_granted(sc, f);
+		log_granted(work, f);
 	if (s->slow && f->kind != SCOPE_BLOCK)
 		slow_granted(s, f);
 	if (!scope_is_begin(f))
-		timing_add(scopes_timing(sc, f), TIMING_WAIT, f->granted_us - f->asked_us);
-	enter_stop_timer(sc);
+		timing_add(scopes_timing(work->scopes, f), TIMING_WAIT,
+			   f->granted_us - f->asked_us);
+	enter_stop_timer(work);
 	if (f->pool == NULL) {
 		f->state = SCOPE_OPEN;
 		f->opened_us = f->granted_us;
-		timing_add(scopes_timing(sc, f), TIMING_ENTER, 0);
-		sc->item++;
-		sc->step = STEP_NEXT;
+		timing_add(scopes_timing(work->scopes, f), TIMING_ENTER, 0);
+		work->item++;
+		if (work->state != WORK_NEXT)
+			work_set_state(work, WORK_NEXT);
 		return;
 	}
 	scopes_focus(s, f->base ? f->base->lease : f->lease);
-	sc->attempts = 0;
-	sc->step = STEP_SETUP;
+	work->attempts = 0;
+	work_set_state(work, WORK_SETUP);
 }
 
 static void
@@ -267,14 +269,13 @@ on_lock(struct lock_hold *hold)
 	struct scope *f = LIST_OBJ(hold, struct scope, hold);
 	struct session *s = f->owner;
 
-	got_it(s->scopes);
-	enter_go(s->scopes);
+	enter_granted(s->scopes->work);
 }
 
 const struct lock_ops enter_lock_ops = {on_lock};
 
 static void
-want_lock(struct scopes *sc, const struct wanted *w)
+want_lock(struct work *work, const struct wanted *w)
 {
 	static const enum scope_kind kinds[] = {
 	    [LOCK_EXCLUSIVE] = SCOPE_LOCK,
@@ -284,63 +285,63 @@ want_lock(struct scopes *sc, const struct wanted *w)
 	enum lock_mode mode = w->item->kind == GRAMMAR_SEMAPHORE ? LOCK_SEMAPHORE
 			      : w->item->shared                  ? LOCK_SHARED
 								 : LOCK_EXCLUSIVE;
-	struct session *s = sc->session;
-	struct scope *f = push(sc, kinds[mode], w->name);
+	struct session *s = work->session;
+	struct scope *f = push(work, kinds[mode], w->name);
 	char text[160];
 	struct err e;
 	int r;
 
 	f->suppress = w->item->suppress;
 	f->named = w->item->as != NULL;
-	set_deadline(sc, f, w->deadline_us);
+	set_deadline(work, f, w->deadline_us);
 	r = lock_enter(&s->site->locks, &f->hold, w->item->key.text, mode, w->limit, s->id,
 		       &enter_lock_ops, f);
 	if (r == -E_RANGE) {
 		snprintf(text, sizeof text, "semaphore \"%.60s\" is open with LIMIT %u, not %u",
 			 w->item->key.text, f->hold.limit, w->limit);
 		err_make(&e, ERR_SCOPE_VALUE, text);
-		enter_fail(sc, &e);
+		enter_fail(work, &e);
 	} else if (r == -E_AGAIN) {
-		begin_waiting(sc);
+		begin_waiting(work);
 	} else {
-		got_it(sc);
+		got_it(work);
 	}
 }
 
 static void
-want_lease(struct scopes *sc, struct scope *f)
+want_lease(struct work *work, struct scope *f)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 	struct err e;
 	int r;
 
 	/* Its own lease if that is free, so that what pins the session is there. */
-	if (f->pool == s->pool && stack_of_lease(&sc->stack, &s->own) == NULL) {
+	if (f->pool == s->pool && stack_of_lease(&work->scopes->stack, &s->own) == NULL) {
 		f->lease = &s->own;
 	} else {
 		lease_init(&f->own, s->site->ops->lease, s, s->id);
 		f->lease = &f->own;
 	}
 	if (f->lease->state == LEASE_HELD) {
-		got_it(sc);
+		got_it(work);
 		return;
 	}
 	r = lease_enter(f->lease, f->pool, &e);
 	if (r == -E_AGAIN) {
-		begin_waiting(sc);
+		begin_waiting(work);
 	} else if (r == 0) {
 		executor_fresh(s, f->lease);
-		got_it(sc);
+		got_it(work);
 	} else {
-		enter_fail(sc, &e);
+		enter_fail(work, &e);
 	}
 }
 
 void
-enter_again(struct scopes *sc)
+enter_again(struct work *work)
 {
-	struct session *s = sc->session;
-	struct scope *f = sc->frame;
+	struct session *s = work->session;
+	struct scope *f = work->frame;
 	struct err e;
 	int r;
 
@@ -348,31 +349,32 @@ enter_again(struct scopes *sc)
 	lease_close(f->lease, "it refused the parameters of a session");
 	r = lease_enter_fresh(f->lease, f->pool, &e);
 	if (r == -E_AGAIN) {
-		begin_waiting(sc);
+		begin_waiting(work);
 	} else if (r == 0) {
 		executor_fresh(s, f->lease);
-		got_it(sc);
+		got_it(work);
 	} else {
 		s->context.wants_fresh = false;
-		enter_fail(sc, &e);
+		enter_fail(work, &e);
 	}
 }
 
 static void
-want_transaction(struct scopes *sc, const struct wanted *w)
+want_transaction(struct work *work, const struct wanted *w)
 {
 	const struct grammar_item *item = w->item;
-	struct scope *base = item->fresh ? NULL : stack_transaction_on(&sc->stack, w->pool);
+	struct scope *base =
+	    item->fresh ? NULL : stack_transaction_on(&work->scopes->stack, w->pool);
 	struct scope *f;
 	struct err e;
 
 	if (base == NULL) {
-		f = push(sc, SCOPE_TRANSACTION, w->name);
+		f = push(work, SCOPE_TRANSACTION, w->name);
 		f->pool = w->pool;
 		f->named = item->name != NULL || item->as != NULL;
 		f->suppress = item->suppress || (w->def && w->def->suppress);
-		set_deadline(sc, f, w->deadline_us);
-		want_lease(sc, f);
+		set_deadline(work, f, w->deadline_us);
+		want_lease(work, f);
 		return;
 	}
 	if (base->lease->srv->progress.status == 'E' || base->failed) {
@@ -385,103 +387,109 @@ want_transaction(struct scopes *sc, const struct wanted *w)
 		    "isolation level of its own");
 		err_hint(&e, "NEW makes it a second transaction");
 	} else {
-		f = push(sc, SCOPE_SAVEPOINT, w->name);
+		f = push(work, SCOPE_SAVEPOINT, w->name);
 		f->pool = w->pool;
 		f->base = base;
 		f->named = item->name != NULL || item->as != NULL;
 		f->suppress = item->suppress || (w->def && w->def->suppress);
 		/* A deadline of the pool is that of the whole transaction. */
 		if (item->deadline.given || (w->def && w->def->deadline_us > 0))
-			set_deadline(sc, f, w->deadline_us);
-		got_it(sc);
+			set_deadline(work, f, w->deadline_us);
+		got_it(work);
 		return;
 	}
-	enter_fail(sc, &e);
+	enter_fail(work, &e);
 }
 
 /* The client's BEGIN. */
 static void
-want_block(struct scopes *sc)
+want_block(struct work *work)
 {
-	struct scope *base = stack_current(&sc->stack), *f = push(sc, SCOPE_BLOCK, "");
+	struct scope *base = stack_current(&work->scopes->stack), *f = push(work, SCOPE_BLOCK, "");
 
 	f->pool = base->pool;
 	f->base = base;
-	f->modes = sc->statement->modes ? mem_strdup(sc->statement->modes) : NULL;
-	sc->wait_us = -1;
-	got_it(sc);
+	f->modes = work->statement->modes ? mem_strdup(work->statement->modes) : NULL;
+	work->wait_us = -1;
+	got_it(work);
 }
 
 static void
-next_item(struct scopes *sc)
+next_item(struct work *work)
 {
-	struct session *s = sc->session;
-	struct wanted w = {.item = enter_item(sc)};
+	struct session *s = work->session;
+	struct wanted w = {.item = enter_item(work)};
 	struct err e;
 
-	sc->timed_out = sc->contended = false;
-	if (sc->statement->verb != GRAMMAR_ENTER) {
-		want_block(sc);
+	work->timed_out = work->contended = false;
+	if (work->statement->verb != GRAMMAR_ENTER) {
+		want_block(work);
 		return;
 	}
-	switch (wanted_find(&w, sc, &e)) {
+	switch (wanted_find(&w, work, &e)) {
 	case ACCESS_YES:
 		break;
 	case ACCESS_NO:
-		enter_fail(sc, &e);
+		enter_fail(work, &e);
 		return;
 	case ACCESS_ASK:
-		if (sc->step != STEP_USER)
-			sc->user_us = loop_now_us(s->site->loop);
-		sc->step = STEP_USER;
+		if (work->state != WORK_USER) {
+			work->user_us = loop_now_us(s->site->loop);
+			work_set_state(work, WORK_USER);
+		}
 		session_begins_to_wait(s);
 		return;
 	}
-	sc->step = STEP_NEXT;
+	if (work->state == WORK_USER)
+		work_set_state(work, WORK_NEXT);
 	if (slow_wanted(w.pool ? w.pool : s->pool))
 		slow_watch(s);
 	if (s->site->conf->log_scopes)
 		log_info("session", s->id, "scope enter", LOG_TEXT("name", w.name),
 			 LOG_TEXT("pool", w.pool ? w.pool->conf->name : ""));
 	if (w.pool)
-		want_transaction(sc, &w);
+		want_transaction(work, &w);
 	else
-		want_lock(sc, &w);
+		want_lock(work, &w);
 }
 
 bool
 enter_waits(const struct session *s)
 {
-	const struct scopes *sc = s->scopes;
+	const struct work *work = s->scopes ? s->scopes->work : NULL;
 
-	return s->state == SESSION_SCOPE && sc->doing == SCOPES_ENTERING &&
-	       (sc->step == STEP_WAIT || sc->step == STEP_USER);
+	return s->state == SESSION_SCOPE && work && work->purpose == WORK_ENTER &&
+	       (work->state == WORK_WAIT || work->state == WORK_USER);
 }
 
 bool
 enter_looks_up(const struct session *s)
 {
-	const struct scopes *sc = s->scopes;
+	const struct work *work = s->scopes ? s->scopes->work : NULL;
 
-	return s->state == SESSION_SCOPE && sc->doing == SCOPES_ENTERING && sc->step == STEP_USER;
+	return s->state == SESSION_SCOPE && work && work->purpose == WORK_ENTER &&
+	       work->state == WORK_USER;
 }
 
 void
-enter_looked_up(struct scopes *sc)
+enter_looked_up(struct session *s)
 {
-	next_item(sc);
-	enter_go(sc);
+	struct work *work = s->scopes->work;
+
+	next_item(work);
+	enter_go(work);
 }
 
 void
-enter_not_looked_up(struct scopes *sc, const struct err *e)
+enter_not_looked_up(struct session *s, const struct err *e)
 {
+	struct work *work = s->scopes->work;
 	struct err copy;
 
 	err_copy(&copy, e);
-	sc->step = STEP_NEXT;
-	enter_fail(sc, &copy);
-	enter_go(sc);
+	work_set_state(work, WORK_NEXT);
+	enter_fail(work, &copy);
+	enter_go(work);
 }
 
 /* ---- after another process ---- */
@@ -501,136 +509,132 @@ adopt_deadline(struct scope *f, int64_t now)
 }
 
 void
-enter_adopted(struct scopes *sc)
+enter_adopted(struct session *s)
 {
-	struct session *s = sc->session;
-	struct scope *f = sc->frame;
+	struct work *work = s->scopes->work;
 	struct list_node *n;
+	struct scope *f;
 
-	LIST_EACH (n, &sc->stack.frames)
+	LIST_EACH (n, &s->scopes->stack.frames)
 		adopt_deadline(LIST_OBJ(n, struct scope, node), loop_now_us(s->site->loop));
-	if (sc->doing != SCOPES_ENTERING || f == NULL)
+	if (work == NULL)
 		return;
+	f = work->frame;
 	if (f->pool)
 		waits_begin_lease(&s->site->waits, s->id, f->lease);
 	else
 		waits_begin_lock(&s->site->waits, s->id, &f->hold);
-	enter_start_timer(sc, 0);
+	enter_start_timer(work, 0);
 }
 
 /* The first is the one that was entered first. */
 static struct scope *
-first_entered(const struct scopes *sc)
+first_entered(const struct work *work)
 {
-	struct scope *f = stack_innermost(&sc->stack);
+	struct scope *f = stack_innermost(&work->scopes->stack);
 
-	for (unsigned i = 1; i < sc->entered; i++)
-		f = stack_outside(&sc->stack, f);
+	for (unsigned i = 1; i < work->entered; i++)
+		f = stack_outside(&work->scopes->stack, f);
 	return f;
 }
 
 /* What it has entered is exited again. */
 static void
-undo(struct scopes *sc)
+undo(struct work *work)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 	struct list_node *n;
 
-	enter_stop_timer(sc);
-	while ((n = list_first(&sc->run)) != NULL) {
-		list_remove(&sc->run, n);
+	enter_stop_timer(work);
+	while ((n = list_first(&work->run)) != NULL) {
+		list_remove(&work->run, n);
 		deferred_free(LIST_OBJ(n, struct deferred, node));
 	}
-	if (sc->entered > 0) {
-		exit_begin(sc, SCOPES_UNDOING, first_entered(sc), true);
+	if (work->entered > 0) {
+		exit_begin(work, first_entered(work), true);
 		return;
 	}
 	/* It was the client's own BEGIN that could not be had. */
-	if (sc->frame && sc->frame->kind == SCOPE_IMPLICIT) {
+	if (work->frame && work->frame->kind == SCOPE_IMPLICIT) {
 		s->block.begun = BEGUN_YES;
-		exit_begin(sc, SCOPES_UNDOING, sc->frame, true);
+		exit_begin(work, work->frame, true);
 		return;
 	}
-	executor_finish(sc);
+	executor_finish(work);
 }
 
 void
-enter_go(struct scopes *sc)
+enter_go(struct work *work)
 {
-	while (sc->doing == SCOPES_ENTERING) {
-		if (sc->talk.busy)
+	while (work->purpose == WORK_ENTER) {
+		if (work->scopes->talk.busy)
 			return;
-		if (sc->talk.ended)
-			opening_heard(sc);
-		else if (sc->step == STEP_WAIT || sc->step == STEP_USER)
+		if (work->scopes->talk.ended)
+			opening_heard(work);
+		else if (work->state == WORK_WAIT || work->state == WORK_USER)
 			return;
-		else if (sc->step == STEP_SETUP)
-			opening_start(sc);
-		else if (sc->item == sc->statement->nitems)
+		else if (work->state == WORK_SETUP)
+			opening_start(work);
+		else if (work->item == work->statement->nitems)
 			break;
 		else
-			next_item(sc);
-		if (sc->session->state == SESSION_CLOSED || sc->gone)
+			next_item(work);
+		if (work->session->state == SESSION_CLOSED || work->scopes->gone)
 			return;
 	}
-	if (sc->doing == SCOPES_ENTERING)
-		executor_finish(sc);
-	else if (sc->doing == SCOPES_UNDOING)
-		undo(sc);
+	if (work->purpose == WORK_ENTER)
+		executor_finish(work);
+	else if (work->purpose == WORK_UNDO)
+		undo(work);
 }
 
 void
-enter_begin(struct scopes *sc)
+enter_begin(struct work *work)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 	const struct lease *own = &s->own;
 	struct scope *f;
 
-	sc->doing = SCOPES_ENTERING;
-	sc->step = STEP_NEXT;
-	sc->item = sc->entered = 0;
-	sc->frame = NULL;
-	sc->talk.ended = false;
+	work->scopes->talk.ended = false;
 	if (s->block.begun == BEGUN_YES) {
 		/* The client's BEGIN, of which no server knows yet. */
 		s->block.begun = BEGUN_NOT;
 		if (slow_wanted(s->pool))
 			slow_watch(s);
-		f = push(sc, SCOPE_IMPLICIT, "");
+		f = push(work, SCOPE_IMPLICIT, "");
 		f->pool = s->pool;
 		/* As long as the pool lets any transaction wait. WAIT is for what is entered. */
-		sc->wait_us = -1;
-		want_lease(sc, f);
+		work->wait_us = -1;
+		want_lease(work, f);
 	} else if (own->state == LEASE_HELD && own->srv->progress.status == 'T' &&
-		   stack_of_lease(&sc->stack, own) == NULL) {
+		   stack_of_lease(&work->scopes->stack, own) == NULL) {
 		scopes_implicit(s);
 	}
-	enter_go(sc);
+	enter_go(work);
 }
 
 void
-enter_chain(struct scopes *sc)
+enter_chain(struct work *work)
 {
-	sc->doing = SCOPES_ENTERING;
-	sc->step = STEP_NEXT;
-	sc->item = sc->entered = 0;
-	sc->frame = NULL;
-	sc->talk.ended = false;
-	enter_go(sc);
+	work_turn(work, WORK_ENTER);
+	work->item = work->entered = 0;
+	work->frame = NULL;
+	work->scopes->talk.ended = false;
+	enter_go(work);
 }
 
 void
-enter_granted(struct scopes *sc)
+enter_granted(struct work *work)
 {
-	got_it(sc);
-	enter_go(sc);
+	got_it(work);
+	enter_go(work);
 }
 
 void
-enter_refused(struct scopes *sc, struct err *e)
+enter_refused(struct work *work, struct err *e)
 {
-	if (sc->step == STEP_WAIT) {
-		give_up(sc, e);
-		enter_go(sc);
+	if (work->state == WORK_WAIT) {
+		give_up(work, e);
+		enter_go(work);
 	}
 }

@@ -35,44 +35,43 @@ executor_fresh(struct session *s, struct lease *l)
 /* ---- answers ---- */
 
 static void
-tag_of(const struct scopes *sc, char *tag, size_t size)
+tag_of(const struct work *work, char *tag, size_t size)
 {
-	const struct grammar *g = sc->statement;
-	int64_t took = loop_now_us(sc->session->site->loop) - sc->began_us;
+	const struct grammar *g = work->statement;
+	int64_t took = loop_now_us(work->session->site->loop) - work->began_us;
 
-	if (g->verb == GRAMMAR_COMMIT && sc->lost)
+	if (g->verb == GRAMMAR_COMMIT && work->lost)
 		snprintf(tag, size, "ROLLBACK");
 	else if (g->verb == GRAMMAR_EXIT)
-		snprintf(tag, size, "%s %.63s %.1f ms", grammar_tag(g), g->all ? "ALL" : sc->exited,
-			 (double)took / 1000);
+		snprintf(tag, size, "%s %.63s %.1f ms", grammar_tag(g),
+			 g->all ? "ALL" : work->exited, (double)took / 1000);
 	else
 		snprintf(tag, size, "%s", grammar_tag(g));
 }
 
 /* The statement has been done, or has failed. */
 static void
-answer(struct scopes *sc)
+answer(struct work *work)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 	struct buf out;
 	char tag[160];
 
 	buf_init(&out, FAILURE_MAX + 1024);
-	if (sc->failure.len > 0) {
-		buf_add(&out, buf_data(&sc->failure), sc->failure.len);
+	if (work->failure.len > 0) {
+		buf_add(&out, buf_data(&work->failure), work->failure.len);
 		script_drop(s);
-		if (sc->answer_type != 'Q')
+		if (work->answer_type != 'Q')
 			s->skip_sync = true;
 		/* The client's BEGIN for which no server could be had. */
 		if (s->block.begun == BEGUN_YES)
 			s->block.begun = BEGUN_FAILED;
 	} else {
-		tag_of(sc, tag, sizeof tag);
+		tag_of(work, tag, sizeof tag);
 		msg_complete(&out, tag);
 	}
-	if (sc->answer_type == 'Q' && !script_more(s))
+	if (work->answer_type == 'Q' && !script_more(s))
 		reply_ready(s, &out);
-	buf_reset(&sc->failure);
 	reply_send_buf(s, &out);
 	buf_clear(&out);
 }
@@ -101,43 +100,39 @@ late_cancels(const struct scopes *sc)
 void
 executor_calm(struct session *s)
 {
-	struct scopes *sc = s->scopes;
+	struct work *work = s->scopes ? s->scopes->work : NULL;
 
-	if (sc && sc->calming && !late_cancels(sc))
-		executor_finish(sc);
+	if (work && work->state == WORK_CANCELS && !late_cancels(s->scopes))
+		executor_finish(work);
 }
 
 void
-executor_finish(struct scopes *sc)
+executor_finish(struct work *work)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
+	struct scopes *sc = s->scopes;
 
-	sc->calming = !sc->gone && sc->own_cancel && late_cancels(sc);
-	if (sc->calming)
-		return;
-	if (sc->statement && sc->statement->chain && !sc->chained && !sc->gone &&
-	    sc->failure.len == 0) {
-		sc->chained = true;
-		enter_chain(sc);
+	if (!sc->gone && sc->expiry.own_cancel && late_cancels(sc)) {
+		work_set_state(work, WORK_CANCELS);
 		return;
 	}
-	sc->own_cancel = false;
-	sc->doing = SCOPES_NOTHING;
-	sc->step = STEP_NEXT;
-	sc->frame = sc->last = NULL;
-	conf_scope_drop(sc->def);
-	sc->def = NULL;
+	if (work->statement && work->statement->chain && !work->chained && !sc->gone &&
+	    work->failure.len == 0) {
+		work->chained = true;
+		enter_chain(work);
+		return;
+	}
+	sc->expiry.own_cancel = false;
+	/* Before the answer: a client that has gone by then leaves at once. */
+	work_end(work);
 	if (sc->gone) {
 		session_close(s, sc->gone_why, sc->gone_text);
 		return;
 	}
-	frame_drop_implicit(sc);
+	frame_drop_implicit(s);
 	frame_settle_state(s);
-	if (sc->answer_type)
-		answer(sc);
-	sc->answer_type = 0;
-	grammar_free(sc->statement);
-	sc->statement = NULL;
+	if (work->answer_type)
+		answer(work);
 	expire_settle(s);
 	if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 		return;
@@ -289,8 +284,9 @@ executor_takes(const struct session *s, const struct grammar *g)
 	}
 }
 
-/* Those that the client has left behind end: everything up to `last`, or the BEGINs only. */
-static void
+/* Those that the client has left behind end: everything up to `last`, or the BEGINs only. Returns
+ * true if there are scopes among them. */
+static bool
 warn(struct session *s, const char *statement, const struct scope *last)
 {
 	const struct stack *st = &s->scopes->stack;
@@ -298,6 +294,7 @@ warn(struct session *s, const char *statement, const struct scope *last)
 	struct buf names, quoted;
 	unsigned count = 0;
 	struct err e;
+	bool swept;
 
 	buf_init(&names, FAILURE_MAX);
 	buf_init(&quoted, FAILURE_MAX);
@@ -311,8 +308,8 @@ warn(struct session *s, const char *statement, const struct scope *last)
 	}
 	buf_add_u8(&names, 0);
 	buf_add_u8(&quoted, 0);
-	if (count > 0 && !quoted.failed) {
-		s->scopes->swept = true;
+	swept = count > 0 && !quoted.failed;
+	if (swept) {
 		log_warnx("session", s->id, "scopes left behind",
 			  LOG_QUOTED("statement", statement), LOG_NUMBER("count", count),
 			  LOG_QUOTED("names", (const char *)buf_data(&names)),
@@ -325,11 +322,13 @@ warn(struct session *s, const char *statement, const struct scope *last)
 	}
 	buf_clear(&names);
 	buf_clear(&quoted);
+	return swept;
 }
 
-/* The frame up to which the statement ends all, or NULL with the reason in *e. */
+/* The frame up to which the statement ends all, or NULL with the reason in *e. Sets *swept if the
+ * client has left scopes behind. */
 static struct scope *
-control_target(struct session *s, const struct grammar *g, struct err *e)
+control_target(struct session *s, const struct grammar *g, bool *swept, struct err *e)
 {
 	const struct stack *st = &s->scopes->stack;
 	struct scope *f;
@@ -343,7 +342,7 @@ control_target(struct session *s, const struct grammar *g, struct err *e)
 		return stack_innermost(st);
 	if ((f = stack_begin(st)) == NULL)
 		f = stack_outermost(st);
-	warn(s, "ROLLBACK", f);
+	*swept = warn(s, "ROLLBACK", f);
 	return f;
 }
 
@@ -351,6 +350,8 @@ enum verdict
 executor_sweep_out(struct session *s, const char *statement)
 {
 	struct scopes *sc = s->scopes;
+	struct work *work;
+	bool swept;
 
 	if (sc->stack.frames.count == 0)
 		return FORWARD;
@@ -359,48 +360,50 @@ executor_sweep_out(struct session *s, const char *statement)
 		s->block.begun = BEGUN_NOT;
 	else if (scopes_plain(s))
 		scopes_implicit(s);
-	sc->swept = false;
-	warn(s, statement, stack_outermost(&sc->stack));
+	swept = warn(s, statement, stack_outermost(&sc->stack));
 	if (session_gone(s))
 		return OVER;
-	frame_begin_work(s);
-	sc->answer_type = 0;
+	work = frame_begin_work(s, WORK_EXIT);
+	work->swept = swept;
 	sc->inside = true;
-	exit_begin(sc, SCOPES_EXITING, stack_outermost(&sc->stack), true);
+	exit_begin(work, stack_outermost(&sc->stack), true);
 	sc->inside = false;
 	if (session_gone(s))
 		return OVER;
-	return sc->doing == SCOPES_NOTHING ? FORWARD : HOLD;
+	return sc->work ? HOLD : FORWARD;
 }
 
 /* ---- doing ---- */
 
 /* Done at once. Returns false with the reason in *e. */
 static bool
-do_now(struct session *s, const struct grammar *g, struct err *e)
+do_now(struct session *s, const struct grammar *g, char type, struct err *e)
 {
 	struct buf out;
 
 	if (g->verb == GRAMMAR_SHOW_SCOPES) {
-		listing_show(s, s->scopes->answer_type);
+		listing_show(s, type);
 		return true;
 	}
 	if (!(g->verb == GRAMMAR_USE ? use(s, g, e) : defer(s, g, e)))
 		return false;
 	buf_init(&out, 256);
 	msg_complete(&out, grammar_tag(g));
-	if (s->scopes->answer_type == 'Q' && !script_more(s))
+	if (type == 'Q' && !script_more(s))
 		reply_ready(s, &out);
 	reply_send_buf(s, &out);
 	buf_clear(&out);
 	return true;
 }
 
-/* ENTER and EXIT may go on for long. Returns false with the reason in *e. */
+/* ENTER and EXIT may go on for long: the statement is the work's then. Returns false with the
+ * reason in *e. */
 static bool
-do_work(struct session *s, const struct grammar *g, struct err *e)
+do_work(struct session *s, struct grammar *g, char type, struct err *e)
 {
 	struct scopes *sc = s->scopes;
+	struct work *work;
+	bool swept = false;
 	struct scope *target = NULL, *f = stack_innermost(&sc->stack);
 
 	if (g->verb == GRAMMAR_ENTER && failed_transaction(s)) {
@@ -417,18 +420,22 @@ do_work(struct session *s, const struct grammar *g, struct err *e)
 		err_make(e, ERR_SCOPE_NO_TRANSACTION, grammar_tag(g));
 		return false;
 	}
-	sc->swept = sc->lost = sc->chained = false;
 	if ((g->verb == GRAMMAR_COMMIT || g->verb == GRAMMAR_ROLLBACK) &&
-	    (target = control_target(s, g, e)) == NULL)
+	    (target = control_target(s, g, &swept, e)) == NULL)
 		return false;
-	if (session_gone(s))
+	if (session_gone(s)) {
+		grammar_free(g);
 		return true;
-	frame_begin_work(s);
+	}
+	work = frame_begin_work(s, target ? WORK_EXIT : WORK_ENTER);
+	work->statement = g;
+	work->answer_type = type;
+	work->swept = swept;
 	sc->inside = true;
 	if (target == NULL)
-		enter_begin(sc);
+		enter_begin(work);
 	else
-		exit_begin(sc, SCOPES_EXITING, target, g->rollback || g->verb == GRAMMAR_ROLLBACK);
+		exit_begin(work, target, g->rollback || g->verb == GRAMMAR_ROLLBACK);
 	sc->inside = false;
 	return true;
 }
@@ -436,7 +443,6 @@ do_work(struct session *s, const struct grammar *g, struct err *e)
 enum verdict
 executor_do(struct session *s, struct grammar *g, char type)
 {
-	struct scopes *sc = scopes_of(s);
 	bool works =
 	    g->verb != GRAMMAR_USE && g->verb != GRAMMAR_DEFER && g->verb != GRAMMAR_SHOW_SCOPES;
 	struct err e;
@@ -446,14 +452,11 @@ executor_do(struct session *s, struct grammar *g, char type)
 	if (type == 'Q')
 		unnamed_forget(&s->context.unnamed,
 			       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
-	sc->statement = g;
-	sc->answer_type = type;
+	scopes_of(s);
 	s->activity.request_us = loop_now_us(s->site->loop);
-	good = works ? do_work(s, g, &e) : do_now(s, g, &e);
+	good = works ? do_work(s, g, type, &e) : do_now(s, g, type, &e);
 	if (good && works)
 		return session_gone(s) ? OVER : DROP;
-	sc->statement = NULL;
-	sc->answer_type = 0;
 	grammar_free(g);
 	if (good)
 		return session_gone(s) ? OVER : DROP;
@@ -513,8 +516,8 @@ executor_heard(struct session *s)
 	/* The client's own COMMIT was quicker than the time limit. */
 	if (p->status == 'I' && f->kind == SCOPE_IMPLICIT && f->expire_due &&
 	    f == stack_innermost(&sc->stack)) {
-		sc->forced = false;
-		frame_drop_implicit(sc);
+		sc->expiry.forced = false;
+		frame_drop_implicit(s);
 		return;
 	}
 	/* It was ended in a way that was not seen coming. */
@@ -527,14 +530,15 @@ executor_heard(struct session *s)
 void
 executor_readable(struct session *s)
 {
-	struct scopes *sc = s->scopes;
+	struct work *work;
 
 	if (!talk_readable(s))
 		return;
-	if (sc->doing == SCOPES_ENTERING)
-		enter_go(sc);
+	work = s->scopes->work;
+	if (work->purpose == WORK_ENTER)
+		enter_go(work);
 	else
-		exit_go(sc);
+		exit_go(work);
 }
 
 void
@@ -548,7 +552,7 @@ void
 executor_granted(struct session *s, struct lease *l)
 {
 	executor_fresh(s, l);
-	enter_granted(s->scopes);
+	enter_granted(s->scopes->work);
 }
 
 void
@@ -557,13 +561,13 @@ executor_failed(struct session *s, struct lease *l, const struct err *e)
 	struct err copy;
 
 	err_copy(&copy, e);
-	enter_refused(s->scopes, &copy);
+	enter_refused(s->scopes->work, &copy);
 }
 
 void
 executor_ended(struct session *s, struct lease *l, struct todo *done, bool broken)
 {
-	leave_ended(s->scopes);
+	leave_ended(s->scopes->work);
 }
 
 void
@@ -571,11 +575,11 @@ executor_lost(struct session *s, struct lease *l)
 {
 	struct scopes *sc = s->scopes;
 
-	if (sc->doing == SCOPES_LEAVING || sc->doing == SCOPES_NOTHING)
+	if (sc->work == NULL || sc->work->purpose == WORK_LEAVE)
 		return;
 	/* The session goes on to leave. */
 	sc->talk.busy = sc->talk.ended = false;
-	sc->doing = SCOPES_NOTHING;
+	work_end(sc->work);
 	waits_end(&s->site->waits, s->id);
 }
 
@@ -601,31 +605,31 @@ executor_may_wait(struct session *s, struct err *e)
 bool
 executor_cancel(struct session *s, uint64_t requester)
 {
-	struct scopes *sc = s->scopes;
+	struct work *work = s->scopes->work;
 	struct err e;
 
 	/* What ends is not interrupted. */
-	if (sc->doing != SCOPES_ENTERING)
+	if (work->purpose != WORK_ENTER)
 		return false;
-	if (sc->talk.busy) {
-		sc->attempts = SCOPES_ATTEMPTS;
+	if (s->scopes->talk.busy) {
+		work->attempts = WORK_ATTEMPTS;
 		lease_cancel(s->lease, requester);
 		return true;
 	}
-	if (sc->step == STEP_USER) {
-		const struct grammar_item *item = enter_item(sc);
+	if (work->state == WORK_USER) {
+		const struct grammar_item *item = enter_item(work);
 
 		err_make(&e, ERR_CANCELED_WAITING,
-			 item->pool ? item->pool
-			 : sc->def  ? sc->def->pool
-				    : "");
-		enter_not_looked_up(sc, &e);
+			 item->pool  ? item->pool
+			 : work->def ? work->def->pool
+				     : "");
+		enter_not_looked_up(s, &e);
 		err_clear(&e);
 		return false;
 	}
-	if (sc->frame) {
-		err_make(&e, ERR_SCOPE_CANCELED, sc->frame->name);
-		enter_refused(sc, &e);
+	if (work->frame) {
+		err_make(&e, ERR_SCOPE_CANCELED, work->frame->name);
+		enter_refused(work, &e);
 	}
 	return false;
 }

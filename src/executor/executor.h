@@ -55,6 +55,6 @@ bool executor_cancel(struct session *, uint64_t requester);
 void executor_lost(struct session *, struct lease *);
 
 /* All has been done: the client is answered. */
-void executor_finish(struct scopes *);
+void executor_finish(struct work *);
 
 #endif

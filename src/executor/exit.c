@@ -19,45 +19,57 @@
 
 /* Is it to be run now? */
 static bool
-due(const struct scopes *sc, const struct deferred *d)
+due(const struct work *work, const struct deferred *d)
 {
-	if (sc->cleaning)
+	switch (work->phase) {
+	case WORK_CLEANUP:
 		return d->when == DEFERRED_CLEANUP;
-	if (sc->after)
+	case WORK_AFTER:
 		return d->when == DEFERRED_ALWAYS || d->when == DEFERRED_ON_ROLLBACK;
-	return d->when == DEFERRED_ALWAYS || d->when == DEFERRED_ON_COMMIT;
+	default:
+		return d->when == DEFERRED_ALWAYS || d->when == DEFERRED_ON_COMMIT;
+	}
 }
 
-/* From here on they are run: last added first, but those of the definition's cleanup as written. */
+/* Those of the phase are next: last added first, but those of the definition's cleanup as written.
+ */
 static void
-rewind_to(struct scopes *sc, bool cleaning)
+rewind_to(struct work *work, enum work_phase phase)
 {
-	struct list *l = &sc->frame->deferred;
+	struct list *l = &work->frame->deferred;
 
-	sc->cleaning = cleaning;
-	sc->next = cleaning ? list_first(l) : list_last(l);
-	sc->step = STEP_RUN;
+	if (work->phase != phase)
+		work_set_phase(work, phase);
+	work->next = phase == WORK_CLEANUP ? list_first(l) : list_last(l);
+}
+
+/* From here on they are run. */
+static void
+run_those(struct work *work, enum work_phase phase)
+{
+	rewind_to(work, phase);
+	work_set_state(work, WORK_RUN);
 }
 
 /* The next one that is due, or NULL. */
 static struct deferred *
-take_next(struct scopes *sc)
+take_next(struct work *work)
 {
-	struct list_node *end = &sc->frame->deferred.head;
+	struct list_node *end = &work->frame->deferred.head;
 
 	for (;;) {
-		struct list_node *n = sc->next;
+		struct list_node *n = work->next;
 		struct deferred *d;
 
 		if (n == NULL || n == end) {
-			if (!sc->after || sc->cleaning)
+			if (work->phase != WORK_AFTER)
 				return NULL;
-			rewind_to(sc, true);
+			rewind_to(work, WORK_CLEANUP);
 			continue;
 		}
-		sc->next = sc->cleaning ? n->next : n->prev;
+		work->next = work->phase == WORK_CLEANUP ? n->next : n->prev;
 		d = LIST_OBJ(n, struct deferred, node);
-		if (due(sc, d))
+		if (due(work, d))
 			return d;
 	}
 }
@@ -65,22 +77,22 @@ take_next(struct scopes *sc)
 /* ---- what happened ---- */
 
 static void
-fail(struct scopes *sc, const struct err *e, const struct buf *raw)
+fail(struct work *work, const struct err *e, const struct buf *raw)
 {
-	struct scope *f = sc->frame;
+	struct scope *f = work->frame;
 
-	if (sc->doing == SCOPES_UNDOING || sc->doing == SCOPES_EXPIRING)
+	if (work->purpose == WORK_UNDO || work->purpose == WORK_EXPIRE)
 		return;
 	if (f->suppress) {
-		reply_notice(sc->session, "NOTICE", e);
+		reply_notice(work->session, "NOTICE", e);
 		return;
 	}
 	if (raw)
-		frame_fail_raw(sc, raw);
+		frame_fail_raw(work, raw);
 	else
-		frame_fail(sc, e);
+		frame_fail(work, e);
 	/* As an exception that leaves a block: what is around it fails too. */
-	sc->rollback = true;
+	work->rollback = true;
 }
 
 static void
@@ -93,27 +105,27 @@ scope_failed(struct scope *f, struct err *e)
 
 /* PostgreSQL does not commit. */
 static void
-commit_refused(struct scopes *sc)
+commit_refused(struct work *work)
 {
-	struct session *s = sc->session;
-	struct scope *f = sc->frame, *loser = stack_loser(&sc->stack, f);
+	struct session *s = work->session;
+	struct scope *f = work->frame, *loser = stack_loser(&work->scopes->stack, f);
 	struct err e;
 
 	if (f->error[0] == 0)
 		memcpy(f->error, s->lease->srv->progress.error, sizeof f->error);
 	scope_failed(f, &e);
-	if (loser && !f->suppress && sc->doing == SCOPES_EXITING)
+	if (loser && !f->suppress && work->purpose == WORK_EXIT)
 		scope_fail(loser, f->error);
-	fail(sc, &e, &sc->talk.error);
+	fail(work, &e, &work->scopes->talk.error);
 	err_clear(&e);
-	sc->good = false;
+	work->good = false;
 }
 
 static void
-statement_failed(struct scopes *sc)
+statement_failed(struct work *work)
 {
-	struct session *s = sc->session;
-	struct scope *f = sc->frame;
+	struct session *s = work->session;
+	struct scope *f = work->frame;
 	struct err e;
 
 	err_make(&e, ERR_SCOPE_STATEMENT, f->name, talk_message(s));
@@ -126,11 +138,11 @@ statement_failed(struct scopes *sc)
 }
 
 static void
-statement_ran(struct scopes *sc)
+statement_ran(struct work *work)
 {
-	sc->frame->pool->stats.statements++;
-	if (talk_failed(sc->session))
-		statement_failed(sc);
+	work->frame->pool->stats.statements++;
+	if (talk_failed(work->session))
+		statement_failed(work);
 }
 
 /* ---- steps ---- */
@@ -143,99 +155,98 @@ in_transaction(const struct session *s)
 
 /* What runs inside a transaction must not fail it. */
 static bool
-needs_point(const struct scopes *sc)
+needs_point(const struct work *work)
 {
-	return !sc->after || scope_is_savepoint(sc->frame);
+	return work->phase == WORK_BEFORE || scope_is_savepoint(work->frame);
 }
 
 static void
-run_deferred(struct scopes *sc, const struct deferred *d)
+run_deferred(struct work *work, const struct deferred *d)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 
-	sc->step = STEP_DEFERRED;
+	work_set_state(work, WORK_DEFERRED);
 	talk_statement(s, d);
 }
 
 static void
-end_well(struct scopes *sc)
+end_well(struct work *work)
 {
 	char sql[64];
 
-	sc->step = STEP_COMMIT;
-	if (!scope_is_savepoint(sc->frame)) {
-		talk_query(sc->session, "COMMIT");
+	work_set_state(work, WORK_COMMIT);
+	if (!scope_is_savepoint(work->frame)) {
+		talk_query(work->session, "COMMIT");
 		return;
 	}
-	snprintf(sql, sizeof sql, "RELEASE SAVEPOINT pgwith_%u", sc->frame->serial);
-	talk_query(sc->session, sql);
+	snprintf(sql, sizeof sql, "RELEASE SAVEPOINT pgwith_%u", work->frame->serial);
+	talk_query(work->session, sql);
 }
 
 static void
-roll_back(struct scopes *sc)
+roll_back(struct work *work)
 {
 	char sql[128];
 
-	sc->step = STEP_ROLLBACK;
-	if (!scope_is_savepoint(sc->frame)) {
-		talk_query(sc->session, "ROLLBACK");
+	work_set_state(work, WORK_ROLLBACK);
+	if (!scope_is_savepoint(work->frame)) {
+		talk_query(work->session, "ROLLBACK");
 		return;
 	}
 	snprintf(sql, sizeof sql, "ROLLBACK TO SAVEPOINT pgwith_%u; RELEASE SAVEPOINT pgwith_%u",
-		 sc->frame->serial, sc->frame->serial);
-	talk_query(sc->session, sql);
+		 work->frame->serial, work->frame->serial);
+	talk_query(work->session, sql);
 }
 
 static void
-run(struct scopes *sc)
+run(struct work *work)
 {
-	struct deferred *d = take_next(sc);
+	struct deferred *d = take_next(work);
 
 	if (d == NULL) {
-		if (sc->after)
-			sc->step = STEP_SAVE;
+		if (work->phase != WORK_BEFORE)
+			work_set_state(work, WORK_SAVE);
 		else
-			end_well(sc);
+			end_well(work);
 		return;
 	}
-	if (needs_point(sc)) {
-		sc->step = STEP_POINT;
-		sc->point = d;
-		talk_query(sc->session, "SAVEPOINT pgwith_deferred");
+	if (needs_point(work)) {
+		work_set_state(work, WORK_POINT);
+		work->point = d;
+		talk_query(work->session, "SAVEPOINT pgwith_deferred");
 		return;
 	}
-	run_deferred(sc, d);
+	run_deferred(work, d);
 }
 
 /* The statement, or what had to stand around it, has ended. */
 static void
-deferred_ended(struct scopes *sc)
+deferred_ended(struct work *work)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 	bool failed = talk_failed(s);
 
-	statement_ran(sc);
-	sc->step = STEP_UNPOINT;
-	if (needs_point(sc))
+	statement_ran(work);
+	work_set_state(work, WORK_UNPOINT);
+	if (needs_point(work))
 		talk_query(s, failed ? "ROLLBACK TO SAVEPOINT pgwith_deferred; "
 				       "RELEASE SAVEPOINT pgwith_deferred"
 				     : "RELEASE SAVEPOINT pgwith_deferred");
 	else if (in_transaction(s))
 		talk_query(s, "ROLLBACK");
 	else
-		sc->step = STEP_RUN;
+		work_set_state(work, WORK_RUN);
 }
 
 static void
-rolled_back(struct scopes *sc)
+rolled_back(struct work *work)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 
-	if (s->lease->srv->progress.status == (scope_is_savepoint(sc->frame) ? 'T' : 'I')) {
-		sc->after = true;
-		rewind_to(sc, false);
-	} else if (++sc->attempts < SCOPES_ATTEMPTS) {
-		roll_back(sc);
+	if (s->lease->srv->progress.status == (scope_is_savepoint(work->frame) ? 'T' : 'I')) {
+		run_those(work, WORK_AFTER);
+	} else if (++work->attempts < WORK_ATTEMPTS) {
+		roll_back(work);
 	} else {
 		server_close(s->lease->srv, "ROLLBACK failed");
 	}
@@ -249,37 +260,37 @@ keeps(const struct session *s)
 }
 
 static void
-release(struct scopes *sc)
+release(struct work *work)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 	struct lease *l = s->lease;
 	const struct server *srv = l->srv;
 	bool foreign = l != &s->own;
 	bool discard = s->discard || prepared_doubtful(&srv->prepared, &srv->progress) ||
 		       (foreign && s->pinned);
 
-	sc->step = STEP_GONE;
+	work_set_state(work, WORK_DONE);
 	if (!foreign && s->pinned)
 		return;
 	if (foreign)
 		scopes_focus(s, &s->own);
-	sc->returning = l;
-	sc->discard = discard;
+	work->returning = l;
+	work->discard = discard;
 }
 
 /* The transaction is over, and with it the lease, unless it is the session's and pinned. */
 static void
-save(struct scopes *sc)
+save(struct work *work)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 	struct buf sql;
 
-	if (scope_is_savepoint(sc->frame)) {
-		sc->step = STEP_GONE;
+	if (scope_is_savepoint(work->frame)) {
+		work_set_state(work, WORK_DONE);
 		return;
 	}
 	if (s->lease == &s->own && keeps(s)) {
-		sc->step = STEP_GONE;
+		work_set_state(work, WORK_DONE);
 		return;
 	}
 	if (s->lease != &s->own) {
@@ -288,7 +299,7 @@ save(struct scopes *sc)
 		s->undone = false;
 	}
 	if (!s->changed && !s->undone) {
-		release(sc);
+		release(work);
 		return;
 	}
 	buf_init(&sql, 1024 * 1024);
@@ -298,17 +309,15 @@ save(struct scopes *sc)
 }
 
 static void
-saved(struct scopes *sc)
+saved(struct work *work)
 {
-	struct session *s = sc->session;
-	bool good = !talk_failed(s) && context_take(s, &sc->talk.kept);
+	struct session *s = work->session;
+	bool good = !talk_failed(s) && context_take(s, &work->scopes->talk.kept);
 	struct err e;
 
 	if (!good && strcmp(s->lease->srv->progress.error, "57014") == 0 &&
-	    ++sc->attempts < SCOPES_ATTEMPTS) {
-		sc->step = STEP_SAVE;
+	    ++work->attempts < WORK_ATTEMPTS)
 		return;
-	}
 	if (!good && !s->undone && !s->context.pin) {
 		err_make(&e, ERR_SETUP_FAILED, s->pool->conf->name,
 			 "what the session has set cannot be kept, and the pool has pin = off");
@@ -319,74 +328,74 @@ saved(struct scopes *sc)
 	if (!good)
 		context_untold(s, s->lease->srv->progress.error);
 	s->changed = s->undone = false;
-	release(sc);
+	release(work);
 }
 
 /* ---- frames ---- */
 
 /* EXIT ALL: the failure of a frame inside this one ends here. */
 static void
-suppress(struct scopes *sc)
+suppress(struct work *work)
 {
-	struct scope *f = sc->frame;
+	struct scope *f = work->frame;
 	const char *sqlstate;
 	struct err e;
 
-	sqlstate = msg_report_field(buf_data(&sc->failure) + FRAME_HEADER,
-				    sc->failure.len - FRAME_HEADER, 'C');
+	sqlstate = msg_report_field(buf_data(&work->failure) + FRAME_HEADER,
+				    work->failure.len - FRAME_HEADER, 'C');
 	scope_fail(f, sqlstate ? sqlstate : "40000");
 	scope_failed(f, &e);
-	reply_notice(sc->session, "NOTICE", &e);
+	reply_notice(work->session, "NOTICE", &e);
 	err_clear(&e);
-	buf_reset(&sc->failure);
-	sc->rollback = sc->statement->rollback;
+	buf_reset(&work->failure);
+	work->rollback = work->statement->rollback;
 }
 
 static void
-gone(struct scopes *sc)
+gone(struct work *work)
 {
-	struct scope *f = sc->frame;
-	bool last = f == sc->last;
-	struct grammar *g = sc->statement;
+	struct scope *f = work->frame;
+	bool last = f == work->last;
+	struct grammar *g = work->statement;
 
-	if (f->suppress && sc->doing == SCOPES_EXITING && sc->failure.len > 0)
-		suppress(sc);
+	if (f->suppress && work->purpose == WORK_EXIT && work->failure.len > 0)
+		suppress(work);
 
 	if (last && g && g->chain && f->modes) {
 		free(g->modes);
 		g->modes = mem_strdup(f->modes);
 	}
-	sc->frame = NULL;
-	sc->step = STEP_NEXT;
-	if (sc->doing == SCOPES_EXPIRING) {
+	work->frame = NULL;
+	work_set_state(work, WORK_NEXT);
+	if (work->purpose == WORK_EXPIRE) {
 		f->state = SCOPE_EXPIRED;
 		f->lease = NULL;
 		f->expire_due = false;
 		scope_deferred_forget(f);
 		if (!scope_is_begin(f))
-			frame_log_end(sc, f, TIMING_EXPIRED, "expired");
-		else if (sc->session->slow && f->kind == SCOPE_IMPLICIT)
-			slow_frame(sc->session, f, "expired", sc->exit_us);
+			frame_log_end(work, f, TIMING_EXPIRED, "expired");
+		else if (work->session->slow && f->kind == SCOPE_IMPLICIT)
+			slow_frame(work->session, f, "expired", work->exit_us);
 		lock_leave(&f->hold);
 	} else {
-		frame_pop(sc, f,
+		frame_pop(work, f,
 			  f->state == SCOPE_EXPIRED ? TIMING_EXPIRED
-			  : sc->good                ? TIMING_SUCCESS
+			  : work->good              ? TIMING_SUCCESS
 						    : TIMING_ERROR,
 			  f->state == SCOPE_EXPIRED  ? "expired"
-			  : sc->good                 ? "success"
+			  : work->good               ? "success"
 			  : f->failed || f->error[0] ? "error"
 						     : "rolled back");
 	}
 	if (last)
-		sc->last = NULL;
+		work->last = NULL;
 	/* At last, so that the log tells of this one's end before the next session has the server.
 	 */
-	if (sc->returning) {
-		struct lease *l = sc->returning;
+	if (work->returning) {
+		struct lease *l = work->returning;
 
-		sc->returning = NULL;
-		lease_return(l, sc->discard);
+		work->returning = NULL;
+		lease_return(l, work->discard);
 	}
 }
 
@@ -400,10 +409,10 @@ holds_nothing(const struct scope *f)
 }
 
 static void
-begin_transaction_end(struct scopes *sc)
+begin_transaction_end(struct work *work)
 {
-	struct session *s = sc->session;
-	struct scope *f = sc->frame;
+	struct session *s = work->session;
+	struct scope *f = work->frame;
 	struct progress *p;
 	struct err e;
 
@@ -412,171 +421,167 @@ begin_transaction_end(struct scopes *sc)
 		lease_leave(f->lease);
 	}
 	if (holds_nothing(f)) {
-		sc->good = false;
-		sc->step = STEP_GONE;
+		work->good = false;
+		work_set_state(work, WORK_DONE);
 		return;
 	}
 	scopes_focus(s, scope_base(f)->lease);
 	p = &s->lease->srv->progress;
-	if (sc->good && (p->status != 'T' || f->failed)) {
-		sc->good = false;
+	if (work->good && (p->status != 'T' || f->failed)) {
+		work->good = false;
 		if (p->status == 'E' && f->error[0] == 0)
 			memcpy(f->error, p->error[0] ? p->error : "25P02", sizeof f->error);
 		if (f->kind == SCOPE_BLOCK && !f->failed) {
 			/* The client knows: nothing has been done in it since. */
-			sc->lost = true;
+			work->lost = true;
 		} else {
 			scope_failed(f, &e);
-			fail(sc, &e, NULL);
+			fail(work, &e, NULL);
 			err_clear(&e);
 		}
 	}
 	if (!f->begun || p->status == 'I') {
 		/* Of a savepoint that was not made nothing is left but the transaction's failure.
 		 */
-		sc->after = true;
-		rewind_to(sc, false);
-	} else if (sc->good) {
-		rewind_to(sc, false);
+		run_those(work, WORK_AFTER);
+	} else if (work->good) {
+		run_those(work, WORK_BEFORE);
 	} else {
-		roll_back(sc);
+		roll_back(work);
 	}
 }
 
 /* The innermost one that is still to be done; NULL: all are. */
 static struct scope *
-next_frame(const struct scopes *sc)
+next_frame(const struct work *work)
 {
-	struct scope *f = stack_innermost(&sc->stack);
+	struct scope *f = stack_innermost(&work->scopes->stack);
 
-	if (sc->last == NULL)
+	if (work->last == NULL)
 		return NULL;
-	if (sc->doing != SCOPES_EXPIRING)
+	if (work->purpose != WORK_EXPIRE)
 		return f;
-	while (f->state == SCOPE_EXPIRED && f != sc->last)
-		f = stack_outside(&sc->stack, f);
+	while (f->state == SCOPE_EXPIRED && f != work->last)
+		f = stack_outside(&work->scopes->stack, f);
 	return f->state == SCOPE_EXPIRED ? NULL : f;
 }
 
 static bool
-next(struct scopes *sc)
+next(struct work *work)
 {
-	struct session *s = sc->session;
-	struct scope *f = next_frame(sc);
+	struct session *s = work->session;
+	struct scope *f = next_frame(work);
 	struct err e;
 
 	if (f == NULL)
 		return false;
-	sc->frame = f;
-	sc->exit_us = loop_now_us(s->site->loop);
-	sc->after = false;
-	sc->attempts = 0;
-	sc->good = !sc->rollback && sc->doing == SCOPES_EXITING;
+	work->frame = f;
+	work->exit_us = loop_now_us(s->site->loop);
+	work_set_phase(work, WORK_BEFORE);
+	work->attempts = 0;
+	work->good = !work->rollback && work->purpose == WORK_EXIT;
 	if (!scope_is_begin(f) && s->site->conf->log_scopes)
 		log_info("session", s->id, "scope exit", LOG_TEXT("name", f->name),
-			 LOG_TEXT("why", sc->doing == SCOPES_EXPIRING  ? "expired"
-					 : sc->doing == SCOPES_UNDOING ? "not entered"
-					 : sc->swept                   ? "left behind"
-								       : "asked"));
+			 LOG_TEXT("why", work->purpose == WORK_EXPIRE ? "expired"
+					 : work->purpose == WORK_UNDO ? "not entered"
+					 : work->swept                ? "left behind"
+								      : "asked"));
 	if (f->state == SCOPE_EXPIRED) {
-		if (sc->good && f->kind == SCOPE_BLOCK) {
-			sc->lost = true;
-		} else if (sc->good) {
+		if (work->good && f->kind == SCOPE_BLOCK) {
+			work->lost = true;
+		} else if (work->good) {
 			scopes_expired_error(f, &e);
-			fail(sc, &e, NULL);
+			fail(work, &e, NULL);
 			err_clear(&e);
 		}
-		sc->good = false;
-		sc->step = STEP_GONE;
+		work->good = false;
+		work_set_state(work, WORK_DONE);
 	} else if (scope_base(f) == NULL) {
 		waits_end(&s->site->waits, s->id);
-		sc->step = STEP_GONE;
+		work_set_state(work, WORK_DONE);
 	} else {
-		begin_transaction_end(sc);
+		begin_transaction_end(work);
 	}
 	return true;
 }
 
 static void
-heard(struct scopes *sc)
+heard(struct work *work)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 	struct progress *p = &s->lease->srv->progress;
 
-	sc->talk.ended = false;
-	switch (sc->step) {
-	case STEP_POINT:
+	work->scopes->talk.ended = false;
+	switch (work->state) {
+	case WORK_POINT:
 		if (!talk_failed(s)) {
-			run_deferred(sc, sc->point);
-		} else if (sc->after) {
-			statement_failed(sc);
-			sc->step = STEP_RUN;
+			run_deferred(work, work->point);
+		} else if (work->phase != WORK_BEFORE) {
+			statement_failed(work);
+			work_set_state(work, WORK_RUN);
 		} else {
-			sc->good = false;
-			commit_refused(sc);
-			roll_back(sc);
+			work->good = false;
+			commit_refused(work);
+			roll_back(work);
 		}
 		return;
-	case STEP_DEFERRED:
-		deferred_ended(sc);
+	case WORK_DEFERRED:
+		deferred_ended(work);
 		return;
-	case STEP_UNPOINT:
-		sc->step = STEP_RUN;
+	case WORK_UNPOINT:
+		work_set_state(work, WORK_RUN);
 		return;
-	case STEP_COMMIT:
+	case WORK_COMMIT:
 		if (!talk_failed(s)) {
-			sc->after = true;
-			rewind_to(sc, true);
+			run_those(work, WORK_CLEANUP);
 			return;
 		}
-		commit_refused(sc);
-		if (scope_is_savepoint(sc->frame) || p->status != 'I') {
-			roll_back(sc);
+		commit_refused(work);
+		if (scope_is_savepoint(work->frame) || p->status != 'I') {
+			roll_back(work);
 		} else {
-			sc->after = true;
-			rewind_to(sc, false);
+			run_those(work, WORK_AFTER);
 		}
 		return;
-	case STEP_ROLLBACK:
-		rolled_back(sc);
+	case WORK_ROLLBACK:
+		rolled_back(work);
 		return;
 	default:
-		saved(sc);
+		saved(work);
 	}
 }
 
 void
-exit_go(struct scopes *sc)
+exit_go(struct work *work)
 {
-	const struct session *s = sc->session;
+	const struct session *s = work->session;
 
 	for (;;) {
-		if (s->state == SESSION_CLOSED || s->state == SESSION_CLOSING || sc->talk.busy ||
-		    sc->doing == SCOPES_NOTHING || sc->doing == SCOPES_LEAVING)
+		if (s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
+		    work->scopes->talk.busy || work->purpose == WORK_NONE ||
+		    work->purpose == WORK_LEAVE)
 			return;
-		if (sc->talk.ended)
-			heard(sc);
-		else if (sc->step == STEP_RUN)
-			run(sc);
-		else if (sc->step == STEP_SAVE)
-			save(sc);
-		else if (sc->step == STEP_GONE)
-			gone(sc);
-		else if (!next(sc))
+		if (work->scopes->talk.ended)
+			heard(work);
+		else if (work->state == WORK_RUN)
+			run(work);
+		else if (work->state == WORK_SAVE)
+			save(work);
+		else if (work->state == WORK_DONE)
+			gone(work);
+		else if (!next(work))
 			break;
 	}
-	executor_finish(sc);
+	executor_finish(work);
 }
 
 void
-exit_begin(struct scopes *sc, enum scopes_doing doing, struct scope *last, bool rollback)
+exit_begin(struct work *work, struct scope *last, bool rollback)
 {
-	sc->doing = doing;
-	sc->step = STEP_NEXT;
-	sc->frame = NULL;
-	sc->last = last;
-	sc->rollback = rollback;
-	sc->talk.ended = false;
-	sc->began_us = last->asked_us;
-	exit_go(sc);
+	work->frame = NULL;
+	work->last = last;
+	work->rollback = rollback;
+	work->scopes->talk.ended = false;
+	work->began_us = last->asked_us;
+	exit_go(work);
 }

@@ -5,10 +5,10 @@
 
 #include "executor/executor.h"
 
-/* Begins it: all frames from the innermost to `last`. */
-void exit_begin(struct scopes *, enum scopes_doing, struct scope *last, bool rollback);
+/* Begins it, for the purpose of the work: all frames from the innermost to `last`. */
+void exit_begin(struct work *, struct scope *last, bool rollback);
 
 /* Goes on with it. */
-void exit_go(struct scopes *);
+void exit_go(struct work *);
 
 #endif

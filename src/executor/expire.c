@@ -52,7 +52,7 @@ nudge(struct session *s)
 		if (p->skipping) {
 			s->skip_sync = true;
 		} else {
-			sc->forced = true;
+			sc->expiry.forced = true;
 			progress_forget_error(p);
 		}
 		msg_sync(&out);
@@ -62,14 +62,14 @@ nudge(struct session *s)
 		server_write(s->lease->srv, buf_data(&out), out.len);
 	buf_clear(&out);
 	if (s->lease->state == LEASE_HELD && progress_busy(p) &&
-	    now - sc->cancel_us >= RECANCEL_US) {
+	    now - sc->expiry.cancel_us >= RECANCEL_US) {
 		struct err e;
 
 		scopes_expired_error(first_due(sc), &e);
 		progress_tell_instead(p, &e);
 		err_clear(&e);
-		sc->cancel_us = now;
-		sc->own_cancel = true;
+		sc->expiry.cancel_us = now;
+		sc->expiry.own_cancel = true;
 		lease_cancel(s->lease, 0);
 	}
 }
@@ -91,7 +91,7 @@ tell(struct session *s, const struct scope *f)
 	struct buf out;
 	struct err e;
 
-	s->scopes->forced = false;
+	s->scopes->expiry.forced = false;
 	s->skip_sync = true;
 	/* Its statement was cancelled, which it has heard. */
 	if (s->lease->state == LEASE_HELD && s->lease->srv->progress.error[0])
@@ -113,7 +113,7 @@ expire_settle(struct session *s)
 	struct scope *f = first_due(sc), *top;
 	int64_t now = loop_now_us(s->site->loop);
 
-	if (f == NULL || sc->doing != SCOPES_NOTHING || session_gone(s))
+	if (f == NULL || sc->work || session_gone(s))
 		return;
 	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE)
 		return;
@@ -122,19 +122,17 @@ expire_settle(struct session *s)
 		/* What runs outside of it has to end by itself. */
 		if (top && !stack_within(&sc->stack, top, f))
 			return;
-		if (now - sc->expire_us > s->lease->pool->conf->cleanup_timeout_us)
+		if (now - sc->expiry.expire_us > s->lease->pool->conf->cleanup_timeout_us)
 			give_up(s, f);
 		else
 			nudge(s);
 		return;
 	}
-	if (sc->forced)
+	if (sc->expiry.forced)
 		tell(s, f);
 	if (session_gone(s))
 		return;
-	frame_begin_work(s);
-	sc->answer_type = 0;
-	exit_begin(sc, SCOPES_EXPIRING, f, true);
+	exit_begin(frame_begin_work(s, WORK_EXPIRE), f, true);
 }
 
 /* What the client does inside, by itself: waits, or has a transaction of BEGIN. */
@@ -158,9 +156,10 @@ void
 expire_scope(struct session *s, struct scope *f, enum err_id why)
 {
 	struct scopes *sc = s->scopes;
+	struct work *work = sc->work;
 	struct err e;
 
-	if (f->expire_due || f->state == SCOPE_EXPIRED || sc->doing == SCOPES_LEAVING)
+	if (f->expire_due || f->state == SCOPE_EXPIRED || work_purpose(s) == WORK_LEAVE)
 		return;
 	if (f->kind == SCOPE_IMPLICIT)
 		log_info("session", s->id, "transaction expired",
@@ -171,21 +170,22 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 			 LOG_TEXT("why", err_kind(why)->name));
 	f->expired_by = why;
 	f->expire_due = true;
-	sc->expire_us = loop_now_us(s->site->loop);
-	sc->cancel_us = 0;
-	if (sc->doing == SCOPES_ENTERING && sc->frame && stack_within(&sc->stack, sc->frame, f)) {
+	sc->expiry.expire_us = loop_now_us(s->site->loop);
+	sc->expiry.cancel_us = 0;
+	if (work && work->purpose == WORK_ENTER && work->frame &&
+	    stack_within(&sc->stack, work->frame, f)) {
 		/* Its own expired_by stays empty: the reason is that of the one around it. */
-		sc->frame->expire_due = true;
+		work->frame->expire_due = true;
 		if (sc->talk.busy) {
-			sc->own_cancel = true;
+			sc->expiry.own_cancel = true;
 			lease_cancel(s->lease, 0);
 		} else {
 			scopes_expired_error(f, &e);
-			enter_refused(sc, &e);
+			enter_refused(work, &e);
 		}
 		return;
 	}
-	if (f->kind != SCOPE_IMPLICIT && sc->doing == SCOPES_NOTHING)
+	if (f->kind != SCOPE_IMPLICIT && work == NULL)
 		expire_plain(s, f, why);
 	expire_settle(s);
 }
@@ -198,15 +198,15 @@ sweep_talk(struct session *s, int64_t now)
 	struct talk *t = &sc->talk;
 	int64_t limit;
 
-	if (sc->doing == SCOPES_ENTERING || !t->busy || s->lease->state != LEASE_HELD)
+	if (sc->work->purpose == WORK_ENTER || !t->busy || s->lease->state != LEASE_HELD)
 		return;
 	limit = s->lease->pool->conf->cleanup_timeout_us;
 	/* A COMMIT may have to wait for other machines. */
-	if (sc->step == STEP_COMMIT || now - t->since_us < limit)
+	if (sc->work->state == WORK_COMMIT || now - t->since_us < limit)
 		return;
 	if (!t->cancelled) {
 		t->cancelled = true;
-		sc->own_cancel = true;
+		sc->expiry.own_cancel = true;
 		lease_cancel(s->lease, 0);
 	} else if (now - t->since_us > 2 * limit) {
 		server_close(s->lease->srv, "time ran out at the end of a scope");
@@ -222,7 +222,7 @@ waits_too_long_for_user(const struct site *site, int64_t now)
 	LIST_EACH (n, &site->in_state[SESSION_SCOPE]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
-		if (enter_looks_up(s) && now - s->scopes->user_us >= USERS_WAIT_MAX)
+		if (enter_looks_up(s) && now - s->scopes->work->user_us >= USERS_WAIT_MAX)
 			return s;
 	}
 	return NULL;
@@ -237,7 +237,7 @@ sweep_look_ups(struct site *site, int64_t now)
 	/* Each one that ends may change the list. */
 	while ((s = waits_too_long_for_user(site, now)) != NULL) {
 		admit_too_late(s, USERS_WAIT_MAX, &e);
-		enter_not_looked_up(s->scopes, &e);
+		enter_not_looked_up(s, &e);
 		err_clear(&e);
 	}
 }

@@ -11,12 +11,12 @@
 
 /* ---- the work ---- */
 
-void
-frame_begin_work(struct session *s)
+struct work *
+frame_begin_work(struct session *s, enum work_purpose purpose)
 {
 	session_set_state(s, SESSION_SCOPE);
 	stream_pause(&s->stream);
-	buf_reset(&s->scopes->failure);
+	return work_begin(s, purpose);
 }
 
 void
@@ -31,66 +31,66 @@ frame_settle_state(struct session *s)
 }
 
 void
-frame_fail_raw(struct scopes *sc, const struct buf *message)
+frame_fail_raw(struct work *work, const struct buf *message)
 {
-	if (sc->failure.len == 0)
-		buf_add(&sc->failure, buf_data(message), message->len);
+	if (work->failure.len == 0)
+		buf_add(&work->failure, buf_data(message), message->len);
 }
 
 void
-frame_fail(struct scopes *sc, const struct err *e)
+frame_fail(struct work *work, const struct err *e)
 {
-	if (sc->failure.len > 0)
+	if (work->failure.len > 0)
 		return;
-	reply_log_error(sc->session, e);
-	msg_err(&sc->failure, e);
-	site_count_error(sc->session->site, e);
+	reply_log_error(work->session, e);
+	msg_err(&work->failure, e);
+	site_count_error(work->session->site, e);
 }
 
 /* ---- frames end ---- */
 
 void
-frame_drop_implicit(struct scopes *sc)
+frame_drop_implicit(struct session *s)
 {
-	struct scope *f = stack_innermost(&sc->stack);
-	struct session *s = sc->session;
+	struct stack *st = &s->scopes->stack;
+	struct scope *f = stack_innermost(st);
 
 	if (f && f->kind == SCOPE_IMPLICIT) {
 		if (f->state == SCOPE_EXPIRED) {
 			/* Its client has not ended it. */
 			s->block.begun = BEGUN_EXPIRED;
 			s->block.begun_us = f->asked_us;
-			s->block.expired_by = (uint8_t)stack_reason(&sc->stack, f)->expired_by;
+			s->block.expired_by = (uint8_t)stack_reason(st, f)->expired_by;
 			s->block.ending = 0;
 		}
 		if (s->slow && f->state != SCOPE_EXPIRED)
 			slow_unframed(s, f);
-		stack_pop(&sc->stack, f);
+		stack_pop(st, f);
 		loop_defer(s->site->loop, scope_free, f);
 	}
 }
 
 void
-frame_log_end(struct scopes *sc, struct scope *f, enum timing_outcome outcome, const char *word)
+frame_log_end(struct work *work, struct scope *f, enum timing_outcome outcome, const char *word)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 	int64_t now = loop_now_us(s->site->loop);
-	int64_t held = f->opened_us ? sc->exit_us - f->opened_us : 0;
+	int64_t held = f->opened_us ? work->exit_us - f->opened_us : 0;
 
 	if (s->site->conf->log_scopes)
 		log_info("session", s->id, "scope released", LOG_TEXT("name", f->name),
 			 LOG_QUOTED("outcome", word), LOG_MS("held", held),
-			 LOG_MS("cleanup", now - sc->exit_us));
+			 LOG_MS("cleanup", now - work->exit_us));
 	if (s->slow)
-		slow_frame(s, f, word, sc->exit_us);
-	timing_count(scopes_timing(sc, f), outcome);
+		slow_frame(s, f, word, work->exit_us);
+	timing_count(scopes_timing(work->scopes, f), outcome);
 	if (f->opened_us)
-		timing_add(scopes_timing(sc, f), TIMING_HOLD, held);
-	timing_add(scopes_timing(sc, f), TIMING_CLEANUP, now - sc->exit_us);
+		timing_add(scopes_timing(work->scopes, f), TIMING_HOLD, held);
+	timing_add(scopes_timing(work->scopes, f), TIMING_CLEANUP, now - work->exit_us);
 }
 
 static void
-forget_deadline(struct scopes *sc, struct scope *f)
+forget_deadline(struct scope *f)
 {
 	if (f->deadline_us)
 		evtimer_del(&f->timer);
@@ -98,20 +98,20 @@ forget_deadline(struct scopes *sc, struct scope *f)
 }
 
 void
-frame_pop(struct scopes *sc, struct scope *f, enum timing_outcome outcome, const char *word)
+frame_pop(struct work *work, struct scope *f, enum timing_outcome outcome, const char *word)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 
-	forget_deadline(sc, f);
+	forget_deadline(f);
 	/* One that has expired was counted then. */
 	if (!scope_is_begin(f) && f->state != SCOPE_EXPIRED)
-		frame_log_end(sc, f, outcome, word);
+		frame_log_end(work, f, outcome, word);
 	else if (s->slow && f->kind == SCOPE_IMPLICIT && f->state != SCOPE_EXPIRED)
-		slow_frame(s, f, word, sc->exit_us);
-	snprintf(sc->exited, sizeof sc->exited, "%s", f->name);
+		slow_frame(s, f, word, work->exit_us);
+	snprintf(work->exited, sizeof work->exited, "%s", f->name);
 	if (s->lease == &f->own)
 		scopes_focus(s, &s->own);
-	stack_pop(&sc->stack, f);
+	stack_pop(&work->scopes->stack, f);
 	loop_defer(s->site->loop, scope_free, f);
 	/* At last, so that the log tells of this one's end before it tells that the next one has
 	 * it. */

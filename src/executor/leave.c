@@ -43,61 +43,63 @@ plan(const struct scope *f, struct todo *todo)
 
 /* Begins to end the innermost one. */
 static void
-end_frame(struct scopes *sc, struct scope *f)
+end_frame(struct work *work, struct scope *f)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 	struct scope *base = scope_base(f);
 	struct todo todo;
 
-	sc->frame = f;
-	sc->exit_us = loop_now_us(s->site->loop);
-	sc->step = STEP_GONE;
+	work->frame = f;
+	work->exit_us = loop_now_us(s->site->loop);
 	if (!scope_is_begin(f) && s->site->conf->log_scopes)
 		log_info("session", s->id, "scope exit", LOG_TEXT("name", f->name),
-			 LOG_QUOTED("why", sc->gone_text));
-	if (base == NULL || base->lease == NULL)
+			 LOG_QUOTED("why", work->scopes->gone_text));
+	if (base && base->lease)
+		lease_leave(base->lease);
+	if (base == NULL || base->lease == NULL || base->lease->state != LEASE_HELD) {
+		work_set_state(work, WORK_DONE);
 		return;
-	lease_leave(base->lease);
-	if (base->lease->state != LEASE_HELD)
-		return;
+	}
 	plan(f, &todo);
-	sc->step = STEP_WAIT;
-	lease_clean(base->lease, sc->gone_why, &todo, f != base, true);
+	work_set_state(work, WORK_CLEAN);
+	lease_clean(base->lease, work->scopes->gone_why, &todo, f != base, true);
 	todo_clear(&todo);
 }
 
 static void
-leave_go(struct scopes *sc)
+leave_go(struct work *work)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 	struct scope *f;
 
 	/* A cleanup that ends at once comes back to here. */
-	if (sc->leaving)
+	if (work->scopes->leaving)
 		return;
-	sc->leaving = true;
-	while (sc->step != STEP_WAIT) {
-		if (sc->step == STEP_GONE && sc->frame)
-			frame_pop(sc, sc->frame, TIMING_CANCELLED, "cancelled");
-		sc->frame = NULL;
-		sc->step = STEP_NEXT;
-		f = stack_innermost(&sc->stack);
+	work->scopes->leaving = true;
+	while (work->state != WORK_CLEAN) {
+		if (work->state == WORK_DONE) {
+			if (work->frame)
+				frame_pop(work, work->frame, TIMING_CANCELLED, "cancelled");
+			work->frame = NULL;
+			work_set_state(work, WORK_NEXT);
+		}
+		f = stack_innermost(&work->scopes->stack);
 		if (f == NULL)
 			break;
-		end_frame(sc, f);
+		end_frame(work, f);
 	}
-	sc->leaving = false;
-	if (sc->step == STEP_WAIT)
+	work->scopes->leaving = false;
+	if (work->state == WORK_CLEAN)
 		return;
-	sc->doing = SCOPES_NOTHING;
-	session_close(s, sc->gone_why, sc->gone_text);
+	work_end(work);
+	session_close(s, work->scopes->gone_why, work->scopes->gone_text);
 }
 
 void
-leave_ended(struct scopes *sc)
+leave_ended(struct work *work)
 {
-	sc->step = STEP_GONE;
-	leave_go(sc);
+	work_set_state(work, WORK_DONE);
+	leave_go(work);
 }
 
 /* What it waits for must not come any more: something else may have to end first. */
@@ -116,17 +118,15 @@ static void
 begin(struct scopes *sc)
 {
 	struct session *s = sc->session;
+	struct work *work;
 	struct prepared_set *set = s->lease->srv ? &s->lease->srv->prepared : NULL;
 
 	script_drop(s);
 	waits_end(&s->site->waits, s->id);
-	if (sc->timing)
-		evtimer_del(&sc->timer);
-	sc->timing = false;
-	sc->doing = SCOPES_LEAVING;
+	if (sc->work)
+		work_end(sc->work);
+	work = work_begin(s, WORK_LEAVE);
 	sc->talk.busy = sc->talk.ended = false;
-	sc->frame = NULL;
-	sc->step = STEP_NEXT;
 	stream_close(&s->stream);
 	session_set_state(s, SESSION_LEAVING);
 	if (s->context.names)
@@ -136,12 +136,11 @@ begin(struct scopes *sc)
 	stop_waiting(stack_innermost(&sc->stack));
 	/* Its own lease, if no scope has it, is what was taken last, or is at rest. */
 	if (s->own.state == LEASE_HELD && stack_of_lease(&sc->stack, &s->own) == NULL) {
-		sc->step = STEP_WAIT;
+		work_set_state(work, WORK_CLEAN);
 		lease_clean(&s->own, sc->gone_why, NULL, false, true);
-		if (sc->step == STEP_WAIT)
-			return;
+	} else {
+		leave_go(work);
 	}
-	leave_go(sc);
 }
 
 /* The daemon ends now: nothing is waited for. */
@@ -149,13 +148,14 @@ static void
 abandon(struct scopes *sc)
 {
 	struct session *s = sc->session;
+	struct work *work;
 	struct scope *f;
 
 	waits_end(&s->site->waits, s->id);
-	if (sc->timing)
-		evtimer_del(&sc->timer);
-	sc->timing = false;
-	sc->doing = SCOPES_NOTHING;
+	if (sc->work)
+		work_end(sc->work);
+	work = work_begin(s, WORK_LEAVE);
+	work->exit_us = loop_now_us(s->site->loop);
 	s->lease = &s->own;
 	while ((f = stack_innermost(&sc->stack)) != NULL) {
 		struct lease *l = f->lease;
@@ -167,10 +167,11 @@ abandon(struct scopes *sc)
 			if (l->state == LEASE_HELD)
 				lease_end(l, sc->gone_why);
 		}
-		frame_pop(sc, f, TIMING_CANCELLED, "abandoned");
+		frame_pop(work, f, TIMING_CANCELLED, "abandoned");
 	}
 	lease_leave(&s->own);
 	lease_forget(&s->own);
+	work_end(work);
 }
 
 bool
@@ -178,7 +179,7 @@ leave_scopes(struct session *s, enum cleanup_why why, const char *text)
 {
 	struct scopes *sc = s->scopes;
 
-	if (sc->doing == SCOPES_NOTHING && sc->stack.frames.count == 0)
+	if (sc->work == NULL && sc->stack.frames.count == 0)
 		return false;
 	if (!sc->gone) {
 		sc->gone = true;
@@ -189,12 +190,12 @@ leave_scopes(struct session *s, enum cleanup_why why, const char *text)
 		abandon(sc);
 		return false;
 	}
-	switch (sc->doing) {
-	case SCOPES_LEAVING:
+	switch (work_purpose(s)) {
+	case WORK_LEAVE:
 		return true;
-	case SCOPES_UNDOING:
-	case SCOPES_EXITING:
-	case SCOPES_EXPIRING:
+	case WORK_UNDO:
+	case WORK_EXIT:
+	case WORK_EXPIRE:
 		/* What has begun is ended first. */
 		stream_close(&s->stream);
 		return true;

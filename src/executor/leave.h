@@ -5,14 +5,14 @@
 
 #include <stdbool.h>
 
+#include "executor/work.h"
 #include "pool/cleanup.h"
-#include "session/scopes.h"
 
 /* It is to be closed. Returns true if that has to wait until its scopes have ended:
  * session_close() is called again then. */
 bool leave_scopes(struct session *, enum cleanup_why, const char *text);
 
 /* A cleanup has ended. */
-void leave_ended(struct scopes *);
+void leave_ended(struct work *);
 
 #endif

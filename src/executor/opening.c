@@ -45,26 +45,27 @@ values_of(const struct grammar_item *item)
 
 /* A lock is not waited for at first, so that one that is free is had however short WAIT is. */
 static void
-plan_lock(struct scopes *sc, const struct grammar_item *item)
+plan_lock(struct work *work, const struct grammar_item *item)
 {
-	bool patient = sc->wait_us < 0 || sc->contended;
+	bool patient = work->wait_us < 0 || work->contended;
 	char *key = item->key.text;
 	char sql[128];
 
 	snprintf(sql, sizeof sql,
 		 "SELECT pg_catalog.pg_%sadvisory_xact_lock%s(pg_catalog.hashtextextended($1, 0))",
 		 patient ? "" : "try_", item->shared ? "_shared" : "");
-	run_later(&sc->run, sql, &key, 1, 1);
+	run_later(&work->run, sql, &key, 1, 1);
 }
 
 /* Is the lock that was tried not free? */
 static bool
-not_locked(const struct scopes *sc)
+not_locked(const struct work *work)
 {
-	const uint8_t *at = buf_data(&sc->talk.kept), *end = at + sc->talk.kept.len;
+	const uint8_t *at = buf_data(&work->scopes->talk.kept),
+		      *end = at + work->scopes->talk.kept.len;
 	struct frame f;
 
-	if (sc->frame->kind == SCOPE_IMPLICIT || enter_item(sc)->kind != GRAMMAR_LOCK)
+	if (work->frame->kind == SCOPE_IMPLICIT || enter_item(work)->kind != GRAMMAR_LOCK)
 		return false;
 	while (frame_read(at, (size_t)(end - at), &f) == 0 &&
 	       FRAME_HEADER + f.body <= (size_t)(end - at)) {
@@ -78,32 +79,32 @@ not_locked(const struct scopes *sc)
 
 /* What is still to be run before the frame is open. */
 static void
-plan(struct scopes *sc)
+plan(struct work *work)
 {
-	const struct grammar_item *item = enter_item(sc);
-	const struct conf_scope *def = sc->def;
+	const struct grammar_item *item = enter_item(work);
+	const struct conf_scope *def = work->def;
 	char **values = values_of(item);
 	enum grammar_access access = item->access;
 
 	if (def && access == GRAMMAR_ACCESS_DEFAULT)
 		access = (enum grammar_access)def->access;
-	if (sc->frame->modes) {
-		char *sql = mem_printf("SET TRANSACTION %s", sc->frame->modes);
+	if (work->frame->modes) {
+		char *sql = mem_printf("SET TRANSACTION %s", work->frame->modes);
 
-		run_later(&sc->run, sql, NULL, 0, 0);
+		run_later(&work->run, sql, NULL, 0, 0);
 		free(sql);
 	}
-	if (sc->frame->kind == SCOPE_SAVEPOINT && access != GRAMMAR_ACCESS_DEFAULT)
-		run_later(&sc->run,
+	if (work->frame->kind == SCOPE_SAVEPOINT && access != GRAMMAR_ACCESS_DEFAULT)
+		run_later(&work->run,
 			  access == GRAMMAR_READ_ONLY ? "SET TRANSACTION READ ONLY"
 						      : "SET TRANSACTION READ WRITE",
 			  NULL, 0, 0);
 	if (item->kind == GRAMMAR_LOCK)
-		plan_lock(sc, item);
+		plan_lock(work, item);
 	for (unsigned i = 0; def && i < def->enter.count; i++) {
 		const struct conf_statement *st = &def->enter.list[i];
 
-		run_later(&sc->run, st->sql, values, arguments(st), st->args);
+		run_later(&work->run, st->sql, values, arguments(st), st->args);
 	}
 	free(values);
 }
@@ -121,36 +122,36 @@ defer_list(struct scope *f, enum deferred_when when, const struct conf_statement
 
 /* It is entered. What is deferred is run last first. */
 static void
-opened(struct scopes *sc)
+opened(struct work *work)
 {
-	struct scope *f = sc->frame;
+	struct scope *f = work->frame;
 	const struct conf_scope *def;
 	char **values;
 
-	enter_stop_timer(sc);
+	enter_stop_timer(work);
 	f->state = SCOPE_OPEN;
-	f->opened_us = loop_now_us(sc->session->site->loop);
-	sc->step = STEP_NEXT;
+	f->opened_us = loop_now_us(work->session->site->loop);
+	work_set_state(work, WORK_NEXT);
 	if (f->kind == SCOPE_IMPLICIT)
 		return;
 	if (f->kind == SCOPE_BLOCK) {
-		sc->item++;
+		work->item++;
 		return;
 	}
-	timing_add(scopes_timing(sc, f), TIMING_ENTER, f->opened_us - f->granted_us);
-	def = sc->def;
+	timing_add(scopes_timing(work->scopes, f), TIMING_ENTER, f->opened_us - f->granted_us);
+	def = work->def;
 	if (def) {
-		values = values_of(enter_item(sc));
+		values = values_of(enter_item(work));
 		defer_list(f, DEFERRED_ON_COMMIT, &def->on_commit, true, values);
 		defer_list(f, DEFERRED_ON_ROLLBACK, &def->on_rollback, true, values);
 		defer_list(f, DEFERRED_CLEANUP, &def->cleanup, false, values);
 		free(values);
 	}
-	sc->item++;
+	work->item++;
 }
 
 static void
-send_begin(struct scopes *sc)
+send_begin(struct work *work)
 {
 	static const char *const isolations[] = {
 	    [GRAMMAR_DEFAULT] = "",
@@ -170,18 +171,18 @@ send_begin(struct scopes *sc)
 	enum grammar_access access;
 	char sql[128];
 
-	sc->step = STEP_BEGIN;
-	if (sc->frame->kind == SCOPE_IMPLICIT) {
-		talk_query(sc->session, "BEGIN");
+	work_set_state(work, WORK_BEGIN);
+	if (work->frame->kind == SCOPE_IMPLICIT) {
+		talk_query(work->session, "BEGIN");
 		return;
 	}
-	if (scope_is_savepoint(sc->frame)) {
-		snprintf(sql, sizeof sql, "SAVEPOINT pgwith_%u", sc->frame->serial);
-		talk_query(sc->session, sql);
+	if (scope_is_savepoint(work->frame)) {
+		snprintf(sql, sizeof sql, "SAVEPOINT pgwith_%u", work->frame->serial);
+		talk_query(work->session, sql);
 		return;
 	}
-	item = enter_item(sc);
-	def = sc->def;
+	item = enter_item(work);
+	def = work->def;
 	isolation = item->isolation;
 	access = item->access;
 	/* The two enums have the same order. */
@@ -190,7 +191,7 @@ send_begin(struct scopes *sc)
 	if (def && access == GRAMMAR_ACCESS_DEFAULT)
 		access = (enum grammar_access)def->access;
 	snprintf(sql, sizeof sql, "BEGIN%s%s", isolations[isolation], accesses[access]);
-	talk_query(sc->session, sql);
+	talk_query(work->session, sql);
 }
 
 _Static_assert((int)GRAMMAR_READ_UNCOMMITTED == (int)CONF_READ_UNCOMMITTED &&
@@ -199,15 +200,15 @@ _Static_assert((int)GRAMMAR_READ_UNCOMMITTED == (int)CONF_READ_UNCOMMITTED &&
 	       "the same order");
 
 void
-opening_start(struct scopes *sc)
+opening_start(struct work *work)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 	struct buf sql;
 
-	if (scope_is_savepoint(sc->frame) || (!context_differs(s) && !sequences_due(s))) {
+	if (scope_is_savepoint(work->frame) || (!context_differs(s) && !sequences_due(s))) {
 		telling_send(s);
 		if (s->state == SESSION_SCOPE)
-			send_begin(sc);
+			send_begin(work);
 		return;
 	}
 	buf_init(&sql, 1024 * 1024);
@@ -217,106 +218,106 @@ opening_start(struct scopes *sc)
 		context_change(s, &sql);
 	buf_add_u8(&sql, 0);
 	talk_query(s, (char *)buf_data(&sql));
-	sc->talk.setup = true;
+	work->scopes->talk.setup = true;
 	buf_clear(&sql);
 }
 
 /* The next statement of its definition. */
 static void
-next_statement(struct scopes *sc)
+next_statement(struct work *work)
 {
-	struct session *s = sc->session;
-	struct list_node *n = list_first(&sc->run);
+	struct session *s = work->session;
+	struct list_node *n = list_first(&work->run);
 	struct deferred *d;
 	struct err e;
 
-	if (sc->timed_out) {
-		enter_too_long(sc, &e);
-		enter_fail(sc, &e);
+	if (work->timed_out) {
+		enter_too_long(work, &e);
+		enter_fail(work, &e);
 		return;
 	}
 	if (n == NULL) {
-		opened(sc);
+		opened(work);
 		return;
 	}
 	d = LIST_OBJ(n, struct deferred, node);
-	sc->step = STEP_STATEMENT;
+	work_set_state(work, WORK_RUN);
 	talk_statement(s, d);
-	sc->talk.keep_rows = enter_item(sc)->kind == GRAMMAR_LOCK && !sc->contended;
-	list_remove(&sc->run, n);
+	work->scopes->talk.keep_rows = enter_item(work)->kind == GRAMMAR_LOCK && !work->contended;
+	list_remove(&work->run, n);
 	deferred_free(d);
-	if (sc->contended)
-		enter_start_timer(sc, LOCK_WAIT_LEAST_US);
+	if (work->contended)
+		enter_start_timer(work, LOCK_WAIT_LEAST_US);
 }
 
 /* A statement of ours has failed. */
 static void
-refused(struct scopes *sc)
+refused(struct work *work)
 {
 	struct err e;
 
-	if (sc->timed_out) {
-		enter_too_long(sc, &e);
-		enter_fail(sc, &e);
+	if (work->timed_out) {
+		enter_too_long(work, &e);
+		enter_fail(work, &e);
 		return;
 	}
-	if (sc->frame->expire_due) {
-		scopes_expired_error(sc->frame, &e);
-		enter_fail(sc, &e);
+	if (work->frame->expire_due) {
+		scopes_expired_error(work->frame, &e);
+		enter_fail(work, &e);
 		return;
 	}
 	/* Another server may take the session's parameters. */
-	if (sc->step == STEP_SETUP && context_may_be_taken(sc->session) &&
-	    strcmp(sc->session->lease->srv->progress.error, "57014") != 0 &&
-	    sc->session->lease == sc->frame->lease) {
-		enter_again(sc);
+	if (work->state == WORK_SETUP && context_may_be_taken(work->session) &&
+	    strcmp(work->session->lease->srv->progress.error, "57014") != 0 &&
+	    work->session->lease == work->frame->lease) {
+		enter_again(work);
 		return;
 	}
-	sc->session->context.wants_fresh = false;
+	work->session->context.wants_fresh = false;
 	/* A statement_timeout that another session has left there. */
-	if (sc->step == STEP_SETUP && ++sc->attempts < SCOPES_ATTEMPTS &&
-	    strcmp(sc->session->lease->srv->progress.error, "57014") == 0)
+	if (work->state == WORK_SETUP && ++work->attempts < WORK_ATTEMPTS &&
+	    strcmp(work->session->lease->srv->progress.error, "57014") == 0)
 		return;
-	frame_fail_raw(sc, &sc->talk.error);
-	sc->doing = SCOPES_UNDOING;
+	frame_fail_raw(work, &work->scopes->talk.error);
+	work_turn(work, WORK_UNDO);
 }
 
 void
-opening_heard(struct scopes *sc)
+opening_heard(struct work *work)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 
-	sc->talk.ended = false;
+	work->scopes->talk.ended = false;
 	if (talk_failed(s)) {
-		refused(sc);
+		refused(work);
 		return;
 	}
-	switch (sc->step) {
-	case STEP_SETUP:
+	switch (work->state) {
+	case WORK_SETUP:
 		context_taken(s);
 		if (sequences_due(s))
 			sequences_gone(s);
 		telling_send(s);
 		if (s->state == SESSION_SCOPE)
-			send_begin(sc);
+			send_begin(work);
 		return;
-	case STEP_BEGIN:
-		sc->frame->begun = true;
-		if (sc->frame->kind == SCOPE_IMPLICIT)
-			opened(sc);
+	case WORK_BEGIN:
+		work->frame->begun = true;
+		if (work->frame->kind == SCOPE_IMPLICIT)
+			opened(work);
 		else
-			plan(sc);
-		if (sc->step == STEP_BEGIN)
-			next_statement(sc);
+			plan(work);
+		if (work->state == WORK_BEGIN)
+			next_statement(work);
 		return;
 	default:
-		if (!sc->contended && not_locked(sc)) {
-			sc->contended = true;
-			if (sc->wait_us > 0)
-				plan_lock(sc, enter_item(sc));
+		if (!work->contended && not_locked(work)) {
+			work->contended = true;
+			if (work->wait_us > 0)
+				plan_lock(work, enter_item(work));
 			else
-				sc->timed_out = true;
+				work->timed_out = true;
 		}
-		next_statement(sc);
+		next_statement(work);
 	}
 }

@@ -3,12 +3,12 @@
 #ifndef PGWITH_EXECUTOR_OPENING_H
 #define PGWITH_EXECUTOR_OPENING_H
 
-struct scopes;
+struct work;
 
-/* In STEP_SETUP: the first of them goes to the server. */
-void opening_start(struct scopes *);
+/* In WORK_SETUP: the first of them goes to the server. */
+void opening_start(struct work *);
 
-/* One of them has ended: the next, or scopes->doing says that ENTER is to be undone. */
-void opening_heard(struct scopes *);
+/* One of them has ended: the next, or the work is to UNDO. */
+void opening_heard(struct work *);
 
 #endif

@@ -13,11 +13,11 @@
 #define SCOPES_MAX 100 /* that one session has open */
 
 static const struct conf_scope *
-definition_of(const struct scopes *sc, const struct grammar_item *item)
+definition_of(const struct work *work, const struct grammar_item *item)
 {
 	if (item->kind != GRAMMAR_TRANSACTION && item->kind != GRAMMAR_DEFINED)
 		return NULL;
-	return item->name ? conf_scope(sc->session->site->conf, item->name) : NULL;
+	return item->name ? conf_scope(work->session->site->conf, item->name) : NULL;
 }
 
 /* May the session use this pool, which is not its own? One that is not there says so later. */
@@ -31,9 +31,9 @@ admit(struct session *s, const char *name, struct err *e)
 }
 
 static enum access
-find_pool(struct scopes *sc, struct wanted *w, struct err *e)
+find_pool(struct work *work, struct wanted *w, struct err *e)
 {
-	struct session *s = sc->session;
+	struct session *s = work->session;
 	enum access may;
 	const char *name = w->item->pool             ? w->item->pool
 			   : w->def && *w->def->pool ? w->def->pool
@@ -71,16 +71,16 @@ bad_value(struct grammar_error *ge, struct err *e)
 }
 
 static bool
-read_values(struct scopes *sc, struct wanted *w, struct err *e)
+read_values(struct work *work, struct wanted *w, struct err *e)
 {
 	const struct grammar_item *item = w->item;
 	struct grammar_error ge;
 
-	sc->wait_us = w->def ? w->def->wait_us : CONF_UNSET;
+	work->wait_us = w->def ? w->def->wait_us : CONF_UNSET;
 	w->deadline_us = w->def ? w->def->deadline_us : 0;
 	if (w->deadline_us == 0 && w->pool)
 		w->deadline_us = w->pool->conf->scope_deadline_us;
-	if (item->wait.given && grammar_duration(&item->wait, &sc->wait_us, &ge) < 0)
+	if (item->wait.given && grammar_duration(&item->wait, &work->wait_us, &ge) < 0)
 		return bad_value(&ge, e);
 	if (item->deadline.given && grammar_duration(&item->deadline, &w->deadline_us, &ge) < 0)
 		return bad_value(&ge, e);
@@ -90,15 +90,15 @@ read_values(struct scopes *sc, struct wanted *w, struct err *e)
 }
 
 enum access
-wanted_find(struct wanted *w, struct scopes *sc, struct err *e)
+wanted_find(struct wanted *w, struct work *work, struct err *e)
 {
 	const struct grammar_item *item = w->item;
 	enum access may;
 	char text[160];
 
 	/* A reload may change it while it is entered. */
-	conf_scope_drop(sc->def);
-	sc->def = w->def = conf_scope_keep(definition_of(sc, item));
+	conf_scope_drop(work->def);
+	work->def = w->def = conf_scope_keep(definition_of(work, item));
 	if (item->kind == GRAMMAR_DEFINED && w->def == NULL) {
 		err_make(e, ERR_SCOPE_NOT_DEFINED, item->name);
 		return ACCESS_NO;
@@ -109,10 +109,10 @@ wanted_find(struct wanted *w, struct scopes *sc, struct err *e)
 		err_make(e, ERR_SCOPE_VALUE, text);
 		return ACCESS_NO;
 	}
-	may = find_pool(sc, w, e);
+	may = find_pool(work, w, e);
 	if (may != ACCESS_YES)
 		return may;
-	if (!read_values(sc, w, e))
+	if (!read_values(work, w, e))
 		return ACCESS_NO;
 	w->name = item->as         ? item->as
 		  : item->name     ? item->name
@@ -124,11 +124,11 @@ wanted_find(struct wanted *w, struct scopes *sc, struct err *e)
 		err_make(e, ERR_SCOPE_VALUE, text);
 		return ACCESS_NO;
 	}
-	if (sc->stack.frames.count >= SCOPES_MAX) {
+	if (work->scopes->stack.frames.count >= SCOPES_MAX) {
 		err_make(e, ERR_SCOPE_TOO_MANY, "open scopes of a session", SCOPES_MAX);
 		return ACCESS_NO;
 	}
-	if (stack_find(&sc->stack, w->name)) {
+	if (stack_find(&work->scopes->stack, w->name)) {
 		err_make(e, ERR_SCOPE_EXISTS, w->name);
 		return ACCESS_NO;
 	}

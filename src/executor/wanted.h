@@ -9,7 +9,7 @@
 #include "conf/access.h"
 #include "scope/grammar.h"
 
-struct scopes;
+struct work;
 struct pool;
 
 struct wanted {
@@ -21,9 +21,9 @@ struct wanted {
 	unsigned limit;
 };
 
-/* Finds the rest by w->item, and sets scopes->def and scopes->wait_us. ACCESS_NO and *e if it is
+/* Finds the rest by w->item, and sets work->def and work->wait_us. ACCESS_NO and *e if it is
  * known, before any wait, that it cannot be had; ACCESS_ASK: the operating system is asked first
  * whether the session's user may have it (admit.h). */
-enum access wanted_find(struct wanted *w, struct scopes *, struct err *e);
+enum access wanted_find(struct wanted *w, struct work *, struct err *e);
 
 #endif

@@ -23,7 +23,7 @@ tell(struct session *s, struct user *user)
 		if (s->state == SESSION_LOOKUP)
 			login_failed(s, &e);
 		else
-			enter_not_looked_up(s->scopes, &e);
+			enter_not_looked_up(s, &e);
 		err_clear(&e);
 		return;
 	}
@@ -32,7 +32,7 @@ tell(struct session *s, struct user *user)
 	if (s->state == SESSION_LOOKUP)
 		login_looked_up(s);
 	else
-		enter_looked_up(s->scopes);
+		enter_looked_up(s);
 }
 
 static bool

@@ -14,8 +14,6 @@
 #include "session/site.h"
 #include "session/slow.h"
 
-#define FAILURE_MAX (64 * 1024) /* bytes of an error that is the answer */
-
 struct scopes *
 scopes_of(struct session *s)
 {
@@ -27,10 +25,8 @@ scopes_of(struct session *s)
 	sc->session = s;
 	stack_init(&sc->stack);
 	talk_init(&sc->talk);
-	list_init(&sc->run);
 	list_init(&sc->statements);
 	list_init(&sc->portals);
-	buf_init(&sc->failure, FAILURE_MAX);
 	buf_init(&sc->parts, SESSION_WHOLE_MAX);
 	return sc;
 }
@@ -38,17 +34,8 @@ scopes_of(struct session *s)
 void
 scopes_free(struct scopes *sc)
 {
-	struct list_node *n;
-
 	named_clear(sc);
-	while ((n = list_first(&sc->run)) != NULL) {
-		list_remove(&sc->run, n);
-		deferred_free(LIST_OBJ(n, struct deferred, node));
-	}
-	conf_scope_drop(sc->def);
-	grammar_free(sc->statement);
 	talk_clear(&sc->talk);
-	buf_clear(&sc->failure);
 	buf_clear(&sc->parts);
 	free(sc);
 }
@@ -56,8 +43,7 @@ scopes_free(struct scopes *sc)
 bool
 scopes_open(const struct session *s)
 {
-	return s->scopes &&
-	       (s->scopes->stack.frames.count > 0 || s->scopes->doing != SCOPES_NOTHING);
+	return s->scopes && (s->scopes->stack.frames.count > 0 || s->scopes->work);
 }
 
 /* ---- which lease messages go by ---- */
