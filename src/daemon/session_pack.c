@@ -219,8 +219,8 @@ named_list_pack(struct pack *p, struct list *l)
 static void
 parts_pack(struct pack *p, struct scopes *sc)
 {
-	named_list_pack(p, &sc->statements);
-	named_list_pack(p, &sc->portals);
+	named_list_pack(p, &sc->named.statements);
+	named_list_pack(p, &sc->named.portals);
 	PACK(p, sc->sync_due);
 	PACK(p, sc->bounded);
 	PACK(p, sc->bounded_failed);
@@ -278,7 +278,7 @@ doing_pack(struct pack *p, struct scopes *sc)
 		frame = stack_place(&sc->stack, work->frame);
 	def = work->def ? work->def->name : NULL;
 	PACK(p, work->answer_type);
-	PACK(p, sc->formats);
+	PACK(p, sc->named.formats);
 	grammar_pack(p, &work->statement);
 	PACK(p, frame);
 	pack_str(p, &def);

@@ -50,23 +50,23 @@ portal_parse(struct session *s, const struct message *m, const char *sql, size_t
 	}
 	if (!formed_well('P', m->body, m->bytes))
 		return malformed(s, 'P');
-	if (*name && (named_by_name(&sc->statements, name) ||
+	if (*name && (named_by_name(&sc->named.statements, name) ||
 		      (s->context.names && names_have(s->context.names, name, strlen(name))))) {
 		err_make(&e, ERR_STATEMENT_EXISTS, name);
 		return reply_refuse_message(s, 'P', &e);
 	}
-	if (sc->statements.count >= NAMED_MAX) {
+	if (sc->named.statements.count >= NAMED_MAX) {
 		err_make(&e, ERR_SCOPE_TOO_MANY, "prepared scope statements", NAMED_MAX);
 		return reply_refuse_message(s, 'P', &e);
 	}
 	if ((g = split_parse(s, sql, bytes, &e)) == NULL)
 		return reply_refuse_message(s, 'P', &e);
 	if (*name == 0) {
-		named_drop_name(&sc->statements, "");
+		named_drop_name(&sc->named.statements, "");
 		unnamed_forget(&s->context.unnamed,
 			       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
 	}
-	named = named_add(&sc->statements, name, g);
+	named = named_add(&sc->named.statements, name, g);
 	reader_init(&r, m->body, m->bytes);
 	reader_str(&r);
 	reader_str(&r);
@@ -200,11 +200,11 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 	reader_init(&r, m->body, m->bytes);
 	portal = reader_str(&r);
 	reader_str(&r);
-	if (*portal && named_by_name(&sc->portals, portal)) {
+	if (*portal && named_by_name(&sc->named.portals, portal)) {
 		err_make(&e, ERR_PORTAL_EXISTS, portal);
 		return reply_refuse_message(s, 'B', &e);
 	}
-	if (sc->portals.count >= NAMED_MAX) {
+	if (sc->named.portals.count >= NAMED_MAX) {
 		err_make(&e, ERR_SCOPE_TOO_MANY, "portals of scope statements", NAMED_MAX);
 		return reply_refuse_message(s, 'B', &e);
 	}
@@ -214,8 +214,8 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 		return reply_refuse_message(s, 'B', &e);
 	}
 	result_formats(&r, &formats);
-	named_drop_name(&sc->portals, "");
-	named_add(&sc->portals, portal, g)->formats = formats;
+	named_drop_name(&sc->named.portals, "");
+	named_add(&sc->named.portals, portal, g)->formats = formats;
 	return acknowledge(s, '2');
 }
 
@@ -251,8 +251,8 @@ execute_message(struct session *s, struct scope_named *portal)
 
 	/* A portal is for once, as that of any statement without rows. */
 	portal->statement = NULL;
-	s->scopes->formats = portal->formats;
-	named_drop(&s->scopes->portals, portal);
+	s->scopes->named.formats = portal->formats;
+	named_drop(&s->scopes->named.portals, portal);
 	return executor_do(s, g, 'E');
 }
 
@@ -269,7 +269,9 @@ portal_message(struct session *s, const struct message *m, struct scope_named *n
 	case 'E':
 		return execute_message(s, named);
 	default: /* C */
-		named_drop(m->body[0] == 'S' ? &s->scopes->statements : &s->scopes->portals, named);
+		named_drop(m->body[0] == 'S' ? &s->scopes->named.statements
+					     : &s->scopes->named.portals,
+			   named);
 		return acknowledge(s, '3');
 	}
 }

@@ -357,7 +357,7 @@ control(struct session *s, struct message *m, const char *sql, size_t bytes)
 	enum verdict v = reset(s, sql, bytes);
 	struct grammar *g;
 
-	named_replaced(s->scopes, 'P');
+	named_replaced(&s->scopes->named, 'P');
 	if (v != FORWARD)
 		return v;
 	g = transaction_parse(sql, bytes, s->scopes->lexing);
@@ -425,11 +425,12 @@ named_of(const struct session *s, const struct message *m, const char *first, co
 
 	switch (m->type) {
 	case 'B':
-		return named_statement(sc, second);
+		return named_statement(&sc->named, second);
 	case 'E':
-		return named_portal(sc, first);
+		return named_portal(&sc->named, first);
 	default: /* D, C */
-		return m->body[0] == 'S' ? named_statement(sc, first) : named_portal(sc, first);
+		return m->body[0] == 'S' ? named_statement(&sc->named, first)
+					 : named_portal(&sc->named, first);
 	}
 }
 
@@ -467,9 +468,9 @@ static void
 replaces(struct session *s, const struct message *m, const char *name)
 {
 	if (m->type == 'P' && *name == 0)
-		named_replaced(s->scopes, 'P');
+		named_replaced(&s->scopes->named, 'P');
 	if (m->type == 'B' && *name == 0)
-		named_replaced(s->scopes, 'B');
+		named_replaced(&s->scopes->named, 'B');
 }
 
 /* The Bind of a statement that begins or ends a transaction, or ends all scopes. The portal of one
@@ -542,7 +543,7 @@ extended(struct session *s, struct message *m)
 	if (m->type == 'P') {
 		if (m->set & SQLCLASS_SCOPE)
 			return (v = settled(s)) == FORWARD ? portal_parse(s, m, sql, bytes) : v;
-		if (*first && named_statement(s->scopes, first)) {
+		if (*first && named_statement(&s->scopes->named, first)) {
 			if ((v = settled(s)) != FORWARD)
 				return v;
 			err_make(&e, ERR_STATEMENT_EXISTS, first);
@@ -577,7 +578,7 @@ synced(struct session *s)
 {
 	struct buf out;
 
-	named_synced(s->scopes);
+	named_synced(&s->scopes->named);
 	if (!scopes_expired(s) || s->state != SESSION_ACTIVE ||
 	    !progress_at_rest(&s->lease->srv->progress))
 		return FORWARD;
@@ -616,7 +617,7 @@ split_judge(struct session *s, struct message *m)
 		if (((m->set & SQLCLASS_SCOPE) || divides(s, m->set, sql, bytes, sc->lexing)) &&
 		    (is_scope(sc, sql, bytes) || !is_open(sc, sql, bytes)))
 			return query(s, m, sql, bytes);
-		named_replaced(sc, 'P');
+		named_replaced(&sc->named, 'P');
 		return admit(s, m, m->set, sql, bytes);
 	case 'F':
 		return admit(s, m, 0, NULL, 0);

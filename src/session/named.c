@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "session/scopes.h"
 
 struct scope_named *
 named_by_name(const struct list *l, const char *name)
@@ -46,34 +45,42 @@ forget_all(struct list *l)
 }
 
 void
-named_clear(struct scopes *sc)
+named_init(struct named *all)
 {
-	forget_all(&sc->statements);
-	forget_all(&sc->portals);
-}
-
-struct scope_named *
-named_statement(const struct scopes *sc, const char *name)
-{
-	return named_by_name(&sc->statements, name);
-}
-
-struct scope_named *
-named_portal(const struct scopes *sc, const char *name)
-{
-	return named_by_name(&sc->portals, name);
+	*all = (struct named){0};
+	list_init(&all->statements);
+	list_init(&all->portals);
 }
 
 void
-named_replaced(struct scopes *sc, char type)
+named_clear(struct named *all)
 {
-	named_drop_name(type == 'P' ? &sc->statements : &sc->portals, "");
+	forget_all(&all->statements);
+	forget_all(&all->portals);
+}
+
+struct scope_named *
+named_statement(const struct named *all, const char *name)
+{
+	return named_by_name(&all->statements, name);
+}
+
+struct scope_named *
+named_portal(const struct named *all, const char *name)
+{
+	return named_by_name(&all->portals, name);
 }
 
 void
-named_synced(struct scopes *sc)
+named_replaced(struct named *all, char type)
 {
-	forget_all(&sc->portals);
+	named_drop_name(type == 'P' ? &all->statements : &all->portals, "");
+}
+
+void
+named_synced(struct named *all)
+{
+	forget_all(&all->portals);
 }
 
 struct scope_named *

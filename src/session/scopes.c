@@ -25,8 +25,7 @@ scopes_of(struct session *s)
 	sc->session = s;
 	stack_init(&sc->stack);
 	talk_init(&sc->talk);
-	list_init(&sc->statements);
-	list_init(&sc->portals);
+	named_init(&sc->named);
 	buf_init(&sc->parts, SESSION_WHOLE_MAX);
 	return sc;
 }
@@ -34,7 +33,7 @@ scopes_of(struct session *s)
 void
 scopes_free(struct scopes *sc)
 {
-	named_clear(sc);
+	named_clear(&sc->named);
 	talk_clear(&sc->talk);
 	buf_clear(&sc->parts);
 	free(sc);

@@ -31,8 +31,8 @@ struct scopes {
 
 	struct work *work; /* that is being done about them, or NULL */
 	bool inside;       /* judge is on the stack: it goes on with the client's bytes */
-	struct scopes_formats formats; /* of the Execute that is being carried out */
 	struct expiry expiry;
+	struct named named;
 	bool point_sent;      /* a savepoint of the client's is under way: see savepoint.h */
 	unsigned points_kept; /* of the frame's: they are there even if it fails */
 
@@ -43,8 +43,7 @@ struct scopes {
 	const char *gone_text;
 
 	/* the extended protocol, and texts of many statements: see split.h */
-	struct list statements, portals; /* of struct scope_named */
-	bool sync_due;                   /* that Sync is to be sent */
+	bool sync_due;       /* that Sync is to be sent */
 	bool bounded;        /* a Sync of ours is under way, ahead of a scope statement */
 	bool bounded_failed; /* what it ended has failed */
 	struct buf parts;    /* text of the statements that are still to be done */
