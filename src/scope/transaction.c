@@ -28,28 +28,29 @@ transaction_is(const struct sqltext_stmt *s)
 }
 
 static bool
-is_word(const struct sqltext_token *t, const char *word)
+is_keyword(const struct sqltext_token *t, const char *word)
 {
 	return t->kind == SQLTEXT_NAME && t->length == strlen(word) &&
 	       strncasecmp(t->start, word, t->length) == 0;
 }
 
-/* Takes the next token if it is that word. */
+/* Reads the next token if it is this word, which is in lower case; else the text stays where it
+ * is. */
 static bool
-take(struct sqltext *at, const char *word)
+accept_word(struct sqltext *at, const char *word)
 {
 	struct sqltext ahead = *at;
 	struct sqltext_token t;
 
 	sqltext_token(&ahead, &t);
-	if (!is_word(&t, word))
+	if (!is_keyword(&t, word))
 		return false;
 	*at = ahead;
 	return true;
 }
 
 static bool
-at_end(struct sqltext at)
+nothing_follows(struct sqltext at)
 {
 	struct sqltext_token t;
 
@@ -61,29 +62,30 @@ at_end(struct sqltext at)
 static bool
 read_level(struct sqltext *at)
 {
-	if (!take(at, "level"))
+	if (!accept_word(at, "level"))
 		return false;
-	if (take(at, "serializable"))
+	if (accept_word(at, "serializable"))
 		return true;
-	if (take(at, "repeatable"))
-		return take(at, "read");
-	return take(at, "read") && (take(at, "committed") || take(at, "uncommitted"));
+	if (accept_word(at, "repeatable"))
+		return accept_word(at, "read");
+	return accept_word(at, "read") &&
+	       (accept_word(at, "committed") || accept_word(at, "uncommitted"));
 }
 
 static bool
 read_mode(struct sqltext *at)
 {
-	if (take(at, "isolation"))
+	if (accept_word(at, "isolation"))
 		return read_level(at);
-	if (take(at, "read"))
-		return take(at, "only") || take(at, "write");
-	if (take(at, "not"))
-		return take(at, "deferrable");
-	return take(at, "deferrable");
+	if (accept_word(at, "read"))
+		return accept_word(at, "only") || accept_word(at, "write");
+	if (accept_word(at, "not"))
+		return accept_word(at, "deferrable");
+	return accept_word(at, "deferrable");
 }
 
 static bool
-take_comma(struct sqltext *at)
+accept_comma(struct sqltext *at)
 {
 	struct sqltext ahead = *at;
 	struct sqltext_token t;
@@ -94,20 +96,20 @@ take_comma(struct sqltext *at)
 	return true;
 }
 
-/* The modes are kept as they are written. */
+/* Reads the modes, and keeps their text as it is written. */
 static bool
 read_modes(struct sqltext *at, struct grammar *g)
 {
 	const char *start = at->at;
 
-	if (at_end(*at))
+	if (nothing_follows(*at))
 		return true;
 	do {
 		if (!read_mode(at))
 			return false;
-		take_comma(at);
-	} while (!at_end(*at));
-	/* A comma must have a mode behind it. */
+		accept_comma(at);
+	} while (!nothing_follows(*at));
+	/* A comma at the end has no mode behind it. */
 	if (at->at[-1] == ',')
 		return false;
 	g->modes = mem_strndup(start, (size_t)(at->at - start));
@@ -117,34 +119,34 @@ read_modes(struct sqltext *at, struct grammar *g)
 static bool
 read_chain(struct sqltext *at, struct grammar *g)
 {
-	if (!take(at, "and"))
+	if (!accept_word(at, "and"))
 		return true;
-	if (take(at, "no"))
-		return take(at, "chain");
+	if (accept_word(at, "no"))
+		return accept_word(at, "chain");
 	g->chain = true;
-	return take(at, "chain");
+	return accept_word(at, "chain");
 }
 
 static bool
 read_statement(struct sqltext *at, struct grammar *g)
 {
-	if (take(at, "start")) {
+	if (accept_word(at, "start")) {
 		g->start = true;
-		return take(at, "transaction") && read_modes(at, g);
+		return accept_word(at, "transaction") && read_modes(at, g);
 	}
-	if (take(at, "begin")) {
-		if (!take(at, "work"))
-			take(at, "transaction");
+	if (accept_word(at, "begin")) {
+		if (!accept_word(at, "work"))
+			accept_word(at, "transaction");
 		return read_modes(at, g);
 	}
-	if (take(at, "commit") || take(at, "end"))
+	if (accept_word(at, "commit") || accept_word(at, "end"))
 		g->verb = GRAMMAR_COMMIT;
-	else if (take(at, "rollback") || take(at, "abort"))
+	else if (accept_word(at, "rollback") || accept_word(at, "abort"))
 		g->verb = GRAMMAR_ROLLBACK;
 	else
 		return false;
-	if (!take(at, "work"))
-		take(at, "transaction");
+	if (!accept_word(at, "work"))
+		accept_word(at, "transaction");
 	return read_chain(at, g);
 }
 
@@ -155,11 +157,11 @@ transaction_parse(const char *text, size_t bytes, unsigned flags)
 	struct sqltext at;
 
 	g->verb = GRAMMAR_BEGIN;
-	/* What is begun is entered as an item of ENTER is. */
+	/* The executor enters a BEGIN as if it were the only item of an ENTER. */
 	g->nitems = 1;
 	g->items = mem_calloc(1, sizeof *g->items);
 	sqltext_init(&at, text, bytes, flags);
-	if (read_statement(&at, g) && at_end(at))
+	if (read_statement(&at, g) && nothing_follows(at))
 		return g;
 	grammar_free(g);
 	return NULL;
