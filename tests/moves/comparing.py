@@ -317,6 +317,17 @@ def _report_sequences(fewer, more, a, b, say, most=3):
         say("    ... and %d more sequences" % hidden)
 
 
+def _varying(side, kind, most=3):
+    """The lines whose number varies most from run to run, in words."""
+    counts = side.counts(kind, "lines")
+    spread = Counter()
+    for line in set().union(*counts):
+        numbers = [c[line] for c in counts]
+        spread[line] = max(numbers) - min(numbers)
+    texts = ["%s (by %d)" % (line[:70], n) for line, n in spread.most_common(most) if n]
+    return ", varying: " + ", ".join(texts) if texts else ""
+
+
 def unrepeatable(rec, rules=()):
     """[(script, case, kind, level, text)] of a recording: what does not repeat from run to run, up to which
     level it does, and how much of it."""
@@ -340,6 +351,6 @@ def unrepeatable(rec, rules=()):
             counts = side.counts(kind, level if level in WHOLE else "episodes")
             steady = sum(min(c[w] for c in counts) for w in counts[0])
             whole = max(sum(c.values()) for c in counts)
-            found.append((script, case, kind, level, "%d of %d %s repeat" % (
-                steady, whole, level if level in WHOLE else "episodes")))
+            text = "%d of %d %s repeat" % (steady, whole, level if level in WHOLE else "episodes")
+            found.append((script, case, kind, level, text + _varying(side, kind)))
     return found
