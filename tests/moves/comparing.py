@@ -230,10 +230,10 @@ class Comparison:
     def doubtful(self):
         return [v for v in self.verdicts if v.doubtful]
 
-    def suspects(self):
-        """The tests that differ, or may: {script: [case]}."""
+    def suspects(self, doubts):
+        """The tests that differ, and with `doubts` those that may: {script: [case]}."""
         found = {}
-        for script, case in sorted({(v.script, v.case) for v in self.different + self.doubtful} | {key for key, _, _ in self.results}):
+        for script, case in sorted({(v.script, v.case) for v in self.different + (self.doubtful if doubts else [])} | {key for key, _, _ in self.results}):
             found.setdefault(script, []).append(case)
         return found
 
@@ -276,8 +276,10 @@ def report(comparison, say, most=20):
             say("DIFFERENT  %s  %s: %s" % (v.script, v.case, v.kind))
 
 
-def report_doubts(comparison, say):
-    for v in comparison.doubtful:
+def report_doubts(comparison, say, most):
+    for v in comparison.doubtful[most:]:
+        say("DOUBTFUL  %s  %s: %s" % (v.script, v.case, v.kind))
+    for v in comparison.doubtful[:most]:
         a, b = comparison.sides[v.script, v.case]
         say("DOUBTFUL  %s  %s: %s (%d old runs, %d new ones): on one side it never was so, on the other sometimes"
             % (v.script, v.case, v.kind, a.runs, b.runs))

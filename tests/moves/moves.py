@@ -136,7 +136,7 @@ def finish(opts, old, new, rules, comparison):
     """The report; the exit status."""
     say()
     comparing.report(comparison, say, opts.most)
-    comparing.report_doubts(comparison, say)
+    comparing.report_doubts(comparison, say, opts.most // 2)
     for key, side in comparison.missing:
         say("MISSING  %s  %s: only in the %s recording" % (*key, side))
     for key, a, b in comparison.results:
@@ -223,7 +223,8 @@ def run_again(opts, suspects, sides):
             continue
         if recording.digest(program) != rec.about["digest"]:
             raise recording.Problem("%s was built anew meanwhile" % program)
-        more = runner.record(plan_for(opts, program), suspects)
+        exactly = {script: ["=" + case for case in cases] for script, cases in suspects.items()}
+        more = runner.record(plan_for(opts, program), exactly)
         more.cases = {key: runs for key, runs in more.cases.items() if key in only}
         rec.merge(more)
 
@@ -238,7 +239,7 @@ def do_check(opts):
     say_about("new", new)
     comparison = comparing.Comparison(old, new, rules)
     for again in range(opts.confirm):
-        suspects = comparison.suspects()
+        suspects = comparison.suspects(doubts=again == 0)
         if not suspects:
             break
         say()

@@ -206,13 +206,14 @@ def main(**suite_options):
     from .context import Suite
 
     args = argparse.ArgumentParser(description="TAP tests")
-    args.add_argument("name", nargs="*", help="run only tests whose name or title contains it")
+    args.add_argument("name", nargs="*", help="run only tests whose name or title contains it; =NAME: only that one")
     args.add_argument("--seed", type=int, default=None)
     args.add_argument("--list", action="store_true")
     args.add_argument("--keep", action="store_true", help="keep every test's directory")
     opts = args.parse_args()
     chosen = [c for c in _cases
-              if not opts.name or any(n in c.name or n in c.title for n in opts.name)]
+              if not opts.name or any(n[1:] == c.name if n.startswith("=") else n in c.name or n in c.title
+                                      for n in opts.name)]
     if opts.list:
         for c in chosen:
             print("%-40s %s" % (c.name, c.title))
