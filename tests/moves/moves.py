@@ -235,6 +235,8 @@ def do_check(opts):
     old, old_program = old_for_check(opts, scripts)
     new_program = program_of(opts.program or opts.build)
     new = make(opts, new_program, scripts, opts.runs, "the new program")
+    if opts.save:
+        new.save(opts.save)
     say_about("old", old)
     say_about("new", new)
     comparison = comparing.Comparison(old, new, rules)
@@ -316,11 +318,16 @@ def arguments():
     return top.parse_args()
 
 
+def ended(number, frame):
+    say("moves.py: ended by signal %d, nothing is known" % number)
+    sys.exit(2)
+
+
 def main():
     opts = arguments()
     if getattr(opts, "seed", None) == 0:
         opts.seed = random.SystemRandom().randrange(1, 1 << 31)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, ended)
     try:
         return {"record": do_record, "compare": do_compare, "check": do_check, "repeats": do_repeats,
                 "show": do_show}[opts.command](opts)
