@@ -4,7 +4,7 @@
 srcdir=${PGWITH_SRCDIR:-.}
 builddir=${PGWITH_BUILDDIR:-.}
 chain='base wire loop conf pool scope session executor relay daemon admin'
-echo 1..7
+echo 1..9
 
 # ---- includes ----
 
@@ -100,3 +100,38 @@ finds "a call upward without a circle of modules" "$upward" \
 	"pool/q calls up: scope/s (scope_s)
 cli/c calls up: pool/p (pool_p)"
 finds "pgwith-fixture has names of its own" "$fixture" ""
+
+# ---- states ----
+
+# Reads FILE:LINE:TEXT of lines with an assignment to a state: those outside of the module whose setter checks the move.
+writers()
+{
+	awk '
+	BEGIN {
+		owner["work"] = "executor/work.c"; owner["s"] = owner["session"] = "session/session.c"
+		owner["srv"] = owner["server"] = "pool/server.c"; owner["l"] = owner["lease"] = "pool/lease.c"
+	}
+	{
+		split($0, part, ":")
+		text = $0
+		while (match(text, /[a-z_]+->(state|purpose|phase) = /)) {
+			of = substr(text, RSTART, RLENGTH); sub(/->.*/, "", of)
+			if (of in owner && part[1] != owner[of]) print
+			text = substr(text, RSTART + RLENGTH)
+		}
+	}'
+}
+bad=$(cd "$srcdir/src" && grep -nE -- '->(state|purpose|phase) = ' session/*.c executor/*.c relay/*.c daemon/*.c admin/*.c pool/*.c | writers)
+[ -z "$bad" ] || echo "$bad" | sed 's/^/# /'
+[ -z "$bad" ] && echo "ok 8 - a state has no writer but its setter" || echo "not ok 8 - a state has no writer but its setter"
+made='executor/exit.c:1:	sc->work->state = WORK_DONE;
+executor/work.c:2:	work->state = to;
+relay/inbound.c:3:	f->state = SCOPE_OPEN;
+relay/inbound.c:4:	s->state = SESSION_IDLE;'
+said=$(echo "$made" | writers | cut -d: -f1,2 | tr '\n' ' ')
+if [ "$said" = "executor/exit.c:1 relay/inbound.c:4 " ]; then
+	echo "ok 9 - writers of a state are found"
+else
+	echo "# said: $said"
+	echo "not ok 9 - writers of a state are found"
+fi
