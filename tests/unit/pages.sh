@@ -5,7 +5,7 @@ srcdir=${PGWITH_SRCDIR:-.}
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 cd "$srcdir" || exit 1
-pages='CONTRIBUTING.md README.md tests/integration/README.md tests/moves/README.md'
+pages='ARCHITECTURE.md CONTRIBUTING.md README.md tests/integration/README.md tests/moves/README.md'
 
 number=0
 # verdict NAME: good if $tmp/found is not empty and $tmp/missing is
@@ -24,7 +24,7 @@ verdict() {
 : >"$tmp/found"
 : >"$tmp/missing"
 
-echo 1..4
+echo 1..6
 
 # A program, or its log, may be named that is built from a source of its name. Words in capitals stand for any.
 for page in $pages; do
@@ -34,6 +34,8 @@ for page in $pages; do
 		echo "$name" >>"$tmp/found"
 		# Debian's tools want systemd/debian at the top
 		case $name in systemd/debian/*) [ ! -d debian ] || name=${name#systemd/} ;; esac
+		# those of ARCHITECTURE.md, which begin below src/, are looked at further down
+		[ "$page" != ARCHITECTURE.md ] || [ ! -e "src/$name" ] || continue
 		[ -e "${name%.log}" ] || [ -e "${name%.log}.c" ] || [ -e "$(dirname "$page")/$name" ] || echo "$page: $name" >>"$tmp/missing"
 	done <"$tmp/names"
 done
@@ -88,3 +90,64 @@ while read -r name; do
 		echo "CONTRIBUTING.md: $name" >>"$tmp/missing"
 done <"$tmp/found"
 verdict "every function, table, struct and word in capitals that CONTRIBUTING.md names is in the sources"
+
+# `name()` in `folder/file.c`, and the diagrams: see pages.awk
+# where_it_says PAGE: what of it is not where the page says, and how many names there are
+sources=$(find src tests -name '*.[ch]' -o -name '*.py')
+where_it_says() {
+	# shellcheck disable=SC2086 # many files
+	awk -f tests/unit/pages.awk $sources page=1 "$1"
+}
+where_it_says ARCHITECTURE.md >"$tmp/names"
+sed -n '$p' "$tmp/names" | grep -vx '0 names' >"$tmp/found"
+sed '$d' "$tmp/names" >"$tmp/missing"
+verdict "every file, function, structure, test and diagram of ARCHITECTURE.md is where it says"
+
+# The check itself, on a page with names that are right (the first three lines) and names that are not.
+cat >"$tmp/page" <<'END'
+`struct session`; `base/buf.c`: `buf_init()`; `lease_end()`, `lease_return()` in `pool/lease.c`, `kinds[]` of `base/err.c`; `session->in`, `ERR_NONE`,
+`tests/unit/check_buf.c`: `what_goes_in_comes_out`. `pool/lease.h`:
+
+    none -> waiting -> held <-> cleaning -> none
+      +------------------^ |
+             waiting       +--------------> none
+                +-------------------------> none
+
+- `base/nothing.c`, `nowhere/`
+- `base/buf.c`: `buf_nothing()`, `lease_end()`, `struct session` and `kinds[]`
+- `buf_init()`
+- `lease_end()` in `base/buf.c`
+- `struct nothing`, `session->nothing`, `ERR_NOTHING`
+- `tests/unit/check_buf.c`: `what_goes_in`
+
+The first line of the diagram is left out. `pool/lease.h`:
+
+      +------------------^ |
+             waiting       +--------------> none
+                +-------------------------> none
+
+An arrow is another one. `scope/lock.h`:
+
+    none -> waiting -> held -> none
+      +-----------------^
+             waiting -> none
+END
+sed 's/^/:/' >"$tmp/expected" <<'END'
+9: base/nothing.c
+9: nowhere/
+10: buf_nothing() in src/base/buf.c
+10: lease_end() in src/base/buf.c
+10: struct session in src/base/buf.c
+10: kinds[] in src/base/buf.c
+11: buf_init() stands beside no file
+12: lease_end() in src/base/buf.c
+13: struct nothing
+13: session->nothing
+13: ERR_NOTHING
+14: what_goes_in in tests/unit/check_buf.c
+16: the diagram in src/pool/lease.h is another one
+22: the diagram in src/scope/lock.h is another one
+END
+where_it_says "$tmp/page" | sed '$d' | sed 's/^[^:]*//' >"$tmp/found"
+diff "$tmp/expected" "$tmp/found" >"$tmp/missing"
+verdict "the check of ARCHITECTURE.md finds what is wrong, and nothing else"
