@@ -37,9 +37,9 @@ void log_set_format(enum log_format);
 bool log_level_parse(const char *, enum log_level *);
 const char *log_level_name(enum log_level);
 
-/* The calls. The subject and its id or name, the words of the message, then values: see
- * logvalue.h. A call costs nothing but a comparison if its level is not written; its arguments are
- * evaluated only if it is.
+/* The arguments of a call are the subject, its id or name, the words of the message, then values:
+ * see logvalue.h. If the level is not written, the call costs one comparison, and its arguments are
+ * not evaluated.
  *
  * log_warn() adds strerror(errno), as in OpenBSD; log_warnx() does not. All leave errno alone.
  *
@@ -54,13 +54,14 @@ const char *log_level_name(enum log_level);
 #define log_warnx(...)      LOG_AT_(LOG_WARN, log_folded_, __VA_ARGS__)
 #define log_error(...)      LOG_AT_(LOG_ERROR, log_folded_, __VA_ARGS__)
 
-/* Writes the line and ends the process with status 1. Only for our own bugs and for memory. */
+/* Writes the line and ends the process with status 1. Only for bugs of pgwith itself, and when
+ * there is no memory. */
 #define log_fatal(...) log_fatal_(LOG_VALUES_(__VA_ARGS__))
 
-/* Writes what was held back for LOG_FOLD_US, and what is to be said of lines lost: several times a
- * second. */
+/* To be called several times a second: writes lines that have been held back for LOG_FOLD_US, and
+ * how many lines were lost. */
 void log_sweep(void);
-/* Writes all that is held back: at the end. */
+/* To be called at the end: writes all lines that are held back. */
 void log_flush(void);
 
 /* ---- what the macros are made of ---- */

@@ -13,8 +13,8 @@ char *allow_check(const char *list);
 char *allow_check_roles(const char *list);
 char *allow_check_users(const char *list);
 
-/* May this user? ACCESS_ASK: what is known of the user does not decide it, so the operating system
- * must be asked for the user's name or groups. */
+/* Whether a user may do something. ACCESS_ASK: what is known of the user is not enough to decide,
+ * so the operating system must be asked for the user's name or groups. */
 enum access { ACCESS_NO, ACCESS_YES, ACCESS_ASK };
 
 /* Does an item of `list`, the option allow, let the user in as `role`? Rights that need no item are
