@@ -473,6 +473,30 @@ def server_lost(t):
 
 
 @test
+def server_lost_in_enter(t):
+    """a server is lost during ENTER's second item, that of either item: the client is told, all is released"""
+    d, _ = scene(t, "p1", "p2", size=2)
+    holder = t.client(d, "p1")
+    holder.sql("ENTER LOCK 'l' ON p1")
+    for lost in ("of the second item", "of the first item"):
+        c = d.connect("p1")
+        c.send(wire.query("ENTER a ON p2; INSERT INTO marks VALUES ('x'); SELECT pg_backend_pid()"))
+        first = int(c.until_ready().rows[0][0])
+        c.send(wire.query("ENTER b ON p2 NEW, LOCK 'l' ON p1 AS k"))
+        asleep(t, "pg_advisory_xact_lock")
+        second = running(t, "pg_advisory_xact_lock")[0]["pid"]
+        t.sql("SELECT pg_terminate_backend(%d)" % (second if lost == "of the second item" else first))
+        one_error(c.until_closed(), "08006", "", lost)
+        wait_until(lambda: len(released(d, c.session)) == 3, 5, "all is released")
+        equal(released(d, c.session), ["k", "b", "a"], "the order")
+        equal(marks(t), [], "rows")
+    holder.sql("EXIT")
+    all_quiet(d, "p1", "p2")
+    with d.connect("p1") as other:
+        other.sql("ENTER a ON p2, LOCK 'l' ON p1; EXIT ALL")
+
+
+@test
 def server_lost_in_exit(t):
     """a server is lost during the exit of one scope: the others are released, and the daemon goes on"""
     d, _ = scene(t, "p1", "p2")
