@@ -91,7 +91,7 @@ add_session(struct sums *sum, const struct session *s)
 	if (s->scopes) {
 		sum->scopes++;
 		sum->frames += s->scopes->stack.frames.count;
-		add_buf(sum, &s->scopes->parts);
+		add_buf(sum, &s->scopes->script.text);
 		if (s->scopes->work)
 			add_buf(sum, &s->scopes->work->failure);
 	}

@@ -221,16 +221,10 @@ parts_pack(struct pack *p, struct scopes *sc)
 {
 	named_list_pack(p, &sc->named.statements);
 	named_list_pack(p, &sc->named.portals);
-	PACK(p, sc->sync_due);
-	PACK(p, sc->bounded);
-	PACK(p, sc->bounded_failed);
-	pack_buf(p, &sc->parts);
-	PACK(p, sc->part_bytes);
-	PACK(p, sc->chars);
-	PACK(p, sc->lexing);
-	PACK(p, sc->in_part);
-	PACK(p, sc->part_sent);
-	PACK(p, sc->part_failed);
+	PACK(p, sc->boundary);
+	if (pack_reading(p) && sc->boundary >= BOUNDARY_NSTATES)
+		p->failed = true;
+	script_pack(p, &sc->script);
 }
 
 /* The work: an ENTER that waits, or none. */

@@ -500,8 +500,8 @@ executor_heard(struct session *s)
 	struct scope *f;
 
 	if (p->error[0]) {
-		sc->bounded_failed |= sc->bounded;
-		sc->part_failed |= sc->part_sent;
+		boundary_heard_error(s);
+		script_heard_error(s);
 	}
 	f = stack_of_lease(&sc->stack, s->lease);
 	if (f == NULL || !progress_at_rest(p))

@@ -65,7 +65,7 @@ part_of(const struct scopes *sc, const char *text, size_t bytes)
 	struct sqltext at, before;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, text, bytes, sc->lexing);
+	sqltext_init(&at, text, bytes, sc->script.lexing);
 	if (!sqltext_next(&at, &stmt))
 		return bytes;
 	if (stands_alone(sc, &stmt))
@@ -103,7 +103,7 @@ empty(const struct scopes *sc, const char *text, size_t bytes)
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, text, bytes, sc->lexing);
+	sqltext_init(&at, text, bytes, sc->script.lexing);
 	return !sqltext_next(&at, &stmt);
 }
 
@@ -114,7 +114,7 @@ is_scope(const struct scopes *sc, const char *part, size_t bytes)
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, part, bytes, sc->lexing);
+	sqltext_init(&at, part, bytes, sc->script.lexing);
 	return sqltext_next(&at, &stmt) && grammar_is(&stmt);
 }
 
@@ -123,13 +123,13 @@ is_scope(const struct scopes *sc, const char *part, size_t bytes)
 static void
 part_message(const struct scopes *sc, struct buf *out)
 {
-	const char *text = (const char *)buf_data(&sc->parts);
-	size_t blanks = is_scope(sc, text, sc->part_bytes) ? 0 : sc->chars;
+	const char *text = (const char *)buf_data(&sc->script.text);
+	size_t blanks = is_scope(sc, text, sc->script.part_bytes) ? 0 : sc->script.chars;
 	size_t at = msg_begin(out, 'Q');
 
 	while (blanks-- > 0)
 		buf_add_u8(out, ' ');
-	buf_add(out, text, sc->part_bytes);
+	buf_add(out, text, sc->script.part_bytes);
 	buf_add_u8(out, 0);
 	msg_end(out, at);
 }
@@ -138,13 +138,10 @@ part_message(const struct scopes *sc, struct buf *out)
 static void
 part_ended(struct session *s)
 {
-	struct scopes *sc = s->scopes;
 	struct buf out;
 
-	sc->part_sent = false;
-	if (!sc->part_failed)
+	if (script_done(s))
 		return;
-	script_drop(s);
 	buf_init(&out, 16);
 	reply_ready(s, &out);
 	reply_send_buf(s, &out);
@@ -155,6 +152,7 @@ void
 split_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *data, size_t bytes))
 {
 	struct scopes *sc = s->scopes;
+	struct script *sp = &sc->script;
 
 	while (script_pending(s)) {
 		struct buf message;
@@ -164,27 +162,22 @@ split_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *d
 		if (s->state != SESSION_IDLE &&
 		    (s->state != SESSION_ACTIVE || !progress_at_rest(&s->lease->srv->progress)))
 			return;
-		if (sc->part_sent)
+		if (!script_waiting(s))
 			part_ended(s);
-		if (sc->parts.len == 0 || session_gone(s))
+		if (!script_waiting(s) || session_gone(s))
 			return;
-		text = (const char *)buf_data(&sc->parts);
-		sc->part_bytes = part_of(sc, text, sc->parts.len);
+		text = (const char *)buf_data(&sp->text);
+		sp->part_bytes = part_of(sc, text, sp->text.len);
 		/* What is empty behind the last statement belongs to it. */
-		if (empty(sc, text + sc->part_bytes, sc->parts.len - sc->part_bytes))
-			sc->part_bytes = sc->parts.len;
+		if (empty(sc, text + sp->part_bytes, sp->text.len - sp->part_bytes))
+			sp->part_bytes = sp->text.len;
 		buf_init(&message, SESSION_WHOLE_MAX + 16);
 		part_message(sc, &message);
-		sc->part_failed = false;
-		sc->in_part = true;
+		sp->judging = true;
 		used = handle(s, buf_data(&message), message.len);
-		sc->in_part = false;
-		/* An error has dropped them all. */
-		if (used > 0 && sc->parts.len > 0) {
-			sc->chars += sqltext_characters((char *)buf_data(&sc->parts),
-							sc->part_bytes, sc->lexing);
-			buf_drop(&sc->parts, sc->part_bytes);
-		}
+		sp->judging = false;
+		if (used > 0)
+			script_judged(s);
 		buf_clear(&message);
 		if (used == 0 || session_gone(s))
 			return;
@@ -200,6 +193,7 @@ settled(struct session *s)
 {
 	struct scopes *sc = scopes_of(s);
 	struct progress *p;
+	bool failed;
 
 	if (s->state == SESSION_IDLE || progress_at_rest(&s->lease->srv->progress)) {
 		/* A Flush, or the rest of a COPY: nothing answers them. The statement may let go of
@@ -207,10 +201,11 @@ settled(struct session *s)
 		batch_flush(s);
 		if (session_gone(s))
 			return OVER;
-		if (!sc->bounded)
+		if (sc->boundary == BOUNDARY_NONE)
 			return FORWARD;
-		sc->bounded = false;
-		if (!sc->bounded_failed)
+		failed = sc->boundary == BOUNDARY_FAILED;
+		boundary_set(s, BOUNDARY_NONE);
+		if (!failed)
 			return FORWARD;
 		s->skip_sync = true;
 		return DROP;
@@ -223,11 +218,9 @@ settled(struct session *s)
 	}
 	/* As its Sync would, but for the ReadyForQuery. In a transaction of the client's it changes
 	 * nothing. */
-	if (p->extended && p->own_syncs == 0 && !progress_copies_in(p) && !sc->bounded) {
-		sc->bounded = true;
-		sc->bounded_failed = false;
-		sc->sync_due = true;
-	}
+	if (p->extended && p->own_syncs == 0 && !progress_copies_in(p) &&
+	    sc->boundary == BOUNDARY_NONE)
+		boundary_set(s, BOUNDARY_DUE);
 	stream_pause(&s->stream);
 	return HOLD;
 }
@@ -235,13 +228,12 @@ settled(struct session *s)
 void
 split_sync(struct session *s)
 {
-	struct scopes *sc = s->scopes;
 	struct progress *p;
 	struct buf out;
 
-	if (!sc->sync_due || s->lease->state != LEASE_HELD)
+	if (s->scopes->boundary != BOUNDARY_DUE || s->lease->state != LEASE_HELD)
 		return;
-	sc->sync_due = false;
+	boundary_set(s, BOUNDARY_SENT);
 	p = &s->lease->srv->progress;
 	buf_init(&out, 16);
 	progress_forget_error(p);
@@ -259,17 +251,17 @@ split_parse(struct session *s, const char *sql, size_t bytes, struct err *e)
 	struct grammar *g;
 	struct grammar_error ge;
 
-	if (!s->scopes->in_part)
-		s->scopes->lexing = lexing_flags(s, NULL);
-	if ((g = transaction_parse(sql, bytes, s->scopes->lexing)) != NULL)
+	if (!s->scopes->script.judging)
+		s->scopes->script.lexing = lexing_flags(s, NULL);
+	if ((g = transaction_parse(sql, bytes, s->scopes->script.lexing)) != NULL)
 		return g;
-	if (grammar_parse(sql, bytes, s->scopes->lexing, &g, &ge) == 0)
+	if (grammar_parse(sql, bytes, s->scopes->script.lexing, &g, &ge) == 0)
 		return g;
 	err_make(e, ERR_SCOPE_SYNTAX, ge.expected);
 	free(ge.expected);
-	e->position = 1 + sqltext_characters(sql, ge.at, s->scopes->lexing);
-	if (s->scopes->in_part)
-		e->position += s->scopes->chars;
+	e->position = 1 + sqltext_characters(sql, ge.at, s->scopes->script.lexing);
+	if (s->scopes->script.judging)
+		e->position += s->scopes->script.chars;
 	return NULL;
 }
 
@@ -286,7 +278,7 @@ parses(struct session *s, const char *sql, size_t bytes, struct err *e)
 			continue;
 		g = split_parse(s, sql + at, n, e);
 		if (g == NULL) {
-			e->position += sqltext_characters(sql, at, s->scopes->lexing);
+			e->position += sqltext_characters(sql, at, s->scopes->script.lexing);
 			return false;
 		}
 		grammar_free(g);
@@ -302,7 +294,7 @@ is_open(const struct scopes *sc, const char *text, size_t bytes)
 	struct sqltext_stmt stmt;
 	struct sqltext at;
 
-	sqltext_init(&at, text, bytes, sc->lexing);
+	sqltext_init(&at, text, bytes, sc->script.lexing);
 	while (sqltext_next(&at, &stmt))
 		;
 	return at.unterminated;
@@ -311,15 +303,11 @@ is_open(const struct scopes *sc, const char *text, size_t bytes)
 static enum verdict
 split(struct session *s, const char *sql, size_t bytes)
 {
-	struct scopes *sc = s->scopes;
 	struct err e;
 
 	if (!parses(s, sql, bytes, &e))
 		return reply_refuse_message(s, 'Q', &e);
-	buf_reset(&sc->parts);
-	buf_add(&sc->parts, sql, bytes);
-	sc->chars = 0;
-	sc->part_sent = false;
+	script_start(s, sql, bytes);
 	return DROP;
 }
 
@@ -342,7 +330,7 @@ reset(struct session *s, const char *sql, size_t bytes)
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, sql, bytes, s->scopes->lexing);
+	sqltext_init(&at, sql, bytes, s->scopes->script.lexing);
 	if (!sqltext_next(&at, &stmt) || !is_reset(s->scopes, &stmt))
 		return FORWARD;
 	if (stmt.first[0] == SQLWORD_RESET && (scopes_plain(s) || stack_begin(&s->scopes->stack)))
@@ -360,7 +348,7 @@ control(struct session *s, struct message *m, const char *sql, size_t bytes)
 	named_replaced(&s->scopes->named, 'P');
 	if (v != FORWARD)
 		return v;
-	g = transaction_parse(sql, bytes, s->scopes->lexing);
+	g = transaction_parse(sql, bytes, s->scopes->script.lexing);
 	if (g && executor_takes(s, g))
 		return executor_do(s, g, 'Q');
 	grammar_free(g);
@@ -380,7 +368,7 @@ query(struct session *s, struct message *m, const char *sql, size_t bytes)
 	}
 	if ((v = settled(s)) != FORWARD)
 		return v;
-	if (!s->scopes->in_part && !has_one(s->scopes, sql, bytes))
+	if (!s->scopes->script.judging && !has_one(s->scopes, sql, bytes))
 		return split(s, sql, bytes);
 	if (!(m->set & SQLCLASS_SCOPE))
 		return control(s, m, sql, bytes);
@@ -483,10 +471,10 @@ bind_control(struct session *s, const struct message *m, const char *sql, size_t
 
 	if (v != FORWARD)
 		return v;
-	s->scopes->lexing = lexing_flags(s, NULL);
+	s->scopes->script.lexing = lexing_flags(s, NULL);
 	if ((v = reset(s, sql, bytes)) != FORWARD)
 		return v;
-	named.statement = transaction_parse(sql, bytes, s->scopes->lexing);
+	named.statement = transaction_parse(sql, bytes, s->scopes->script.lexing);
 	if (named.statement && executor_takes(s, named.statement))
 		v = portal_message(s, m, &named);
 	grammar_free(named.statement);
@@ -512,12 +500,12 @@ parse_control(struct session *s, const struct message *m, const char *sql, size_
 		return FORWARD;
 	if ((v = settled(s)) != FORWARD)
 		return v;
-	s->scopes->lexing = lexing_flags(s, NULL);
+	s->scopes->script.lexing = lexing_flags(s, NULL);
 	if ((v = reset(s, sql, bytes)) != FORWARD)
 		return v;
 	if (!scopes_expired(s))
 		return FORWARD;
-	g = transaction_parse(sql, bytes, s->scopes->lexing);
+	g = transaction_parse(sql, bytes, s->scopes->script.lexing);
 	ours = g && executor_takes(s, g);
 	grammar_free(g);
 	return ours ? portal_parse(s, m, sql, bytes) : FORWARD;
@@ -535,7 +523,7 @@ extended(struct session *s, struct message *m)
 
 	/* A Sync of ours has gone ahead of this message. If what it ended has failed, what the
 	 * message is about may not be known any more. */
-	if (s->scopes->bounded && (v = settled(s)) != FORWARD)
+	if (s->scopes->boundary != BOUNDARY_NONE && (v = settled(s)) != FORWARD)
 		return v;
 	sql = message_text(m, &bytes);
 	if (!names_of(m, &first, &second))
@@ -600,7 +588,7 @@ split_judge(struct session *s, struct message *m)
 	if (m->type == 'd' || m->type == 'c' || m->type == 'f')
 		return FORWARD;
 	/* What came behind a text waits until all of that is done. */
-	if (!sc->in_part && script_pending(s))
+	if (!sc->script.judging && script_pending(s))
 		return HOLD;
 	if (s->state == SESSION_ACTIVE && progress_copies_in(&s->lease->srv->progress))
 		return FORWARD;
@@ -608,13 +596,14 @@ split_judge(struct session *s, struct message *m)
 	case 'Q':
 		sql = message_text(m, &bytes);
 		/* The parts of a text are read as the whole of it. */
-		if ((m->set & (SQLCLASS_SCOPE | DIVIDES)) && !sc->in_part)
-			sc->lexing = lexing_flags(s, NULL);
+		if ((m->set & (SQLCLASS_SCOPE | DIVIDES)) && !sc->script.judging)
+			sc->script.lexing = lexing_flags(s, NULL);
 		/* Where its statements begin must be known, if it may be one that ends scopes. */
 		if (m->unsure && (m->set & DIVIDES) && sc->stack.frames.count > 0 &&
 		    (v = settled(s)) != FORWARD)
 			return v;
-		if (((m->set & SQLCLASS_SCOPE) || divides(s, m->set, sql, bytes, sc->lexing)) &&
+		if (((m->set & SQLCLASS_SCOPE) ||
+		     divides(s, m->set, sql, bytes, sc->script.lexing)) &&
 		    (is_scope(sc, sql, bytes) || !is_open(sc, sql, bytes)))
 			return query(s, m, sql, bytes);
 		named_replaced(&sc->named, 'P');

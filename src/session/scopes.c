@@ -26,7 +26,7 @@ scopes_of(struct session *s)
 	stack_init(&sc->stack);
 	talk_init(&sc->talk);
 	named_init(&sc->named);
-	buf_init(&sc->parts, SESSION_WHOLE_MAX);
+	buf_init(&sc->script.text, SESSION_WHOLE_MAX);
 	return sc;
 }
 
@@ -35,7 +35,7 @@ scopes_free(struct scopes *sc)
 {
 	named_clear(&sc->named);
 	talk_clear(&sc->talk);
-	buf_clear(&sc->parts);
+	buf_clear(&sc->script.text);
 	free(sc);
 }
 

@@ -15,9 +15,11 @@
 #include "scope/grammar.h"
 #include "scope/stack.h"
 #include "scope/timing.h"
+#include "session/boundary.h"
 #include "session/expiry.h"
 #include "session/message.h"
 #include "session/named.h"
+#include "session/script.h"
 #include "session/session.h"
 #include "session/talk.h"
 
@@ -43,16 +45,8 @@ struct scopes {
 	const char *gone_text;
 
 	/* the extended protocol, and texts of many statements: see split.h */
-	bool sync_due;       /* that Sync is to be sent */
-	bool bounded;        /* a Sync of ours is under way, ahead of a scope statement */
-	bool bounded_failed; /* what it ended has failed */
-	struct buf parts;    /* text of the statements that are still to be done */
-	size_t part_bytes;   /* of it, what is being judged */
-	unsigned chars;      /* characters before it */
-	unsigned lexing;     /* how the text is read: flags of sqltext_init() */
-	bool in_part;        /* one of them is being judged */
-	bool part_sent;      /* one of them is with the server */
-	bool part_failed;
+	enum boundary boundary;
+	struct script script;
 };
 
 /* Makes session->scopes if it is not there. */

@@ -1,28 +1,128 @@
 #include "session/script.h"
 
+#include "base/log.h"
+#include "base/pack.h"
 #include "session/scopes.h"
+#include "wire/sqltext.h"
+
+#define TO(state) (1u << (state))
+
+static const struct {
+	const char *name;
+	unsigned next;
+} states[SCRIPT_NSTATES] = {
+    [SCRIPT_EMPTY] = {"empty", TO(SCRIPT_NEXT)},
+    [SCRIPT_NEXT] = {"next", TO(SCRIPT_SENT) | TO(SCRIPT_EMPTY)},
+    [SCRIPT_SENT] = {"sent", TO(SCRIPT_NEXT) | TO(SCRIPT_FAILED) | TO(SCRIPT_EMPTY)},
+    [SCRIPT_FAILED] = {"failed", TO(SCRIPT_EMPTY)},
+};
+
+const char *
+script_state_name(enum script_state state)
+{
+	return states[state].name;
+}
+
+static void
+set_state(const struct session *s, enum script_state to)
+{
+	struct script *sp = &s->scopes->script;
+
+	if (!(states[sp->state].next & TO(to)))
+		log_fatal("session", s->id, "illegal move of a script",
+			  LOG_MOVE(states[sp->state].name, states[to].name));
+	log_debug("session", s->id, "script", LOG_MOVE(states[sp->state].name, states[to].name));
+	sp->state = to;
+}
 
 bool
 script_pending(const struct session *s)
 {
-	return s->scopes && (s->scopes->parts.len > 0 || s->scopes->part_sent);
+	return s->scopes && s->scopes->script.state != SCRIPT_EMPTY;
 }
 
 bool
 script_more(const struct session *s)
 {
-	return s->scopes && s->scopes->parts.len > (s->scopes->in_part ? s->scopes->part_bytes : 0);
+	const struct script *sp = s->scopes ? &s->scopes->script : NULL;
+
+	return sp && sp->text.len > (sp->judging ? sp->part_bytes : 0);
 }
 
 bool
 script_waiting(const struct session *s)
 {
-	return s->scopes && s->scopes->parts.len > 0 && !s->scopes->part_sent;
+	return s->scopes && s->scopes->script.state == SCRIPT_NEXT;
+}
+
+void
+script_start(struct session *s, const char *sql, size_t bytes)
+{
+	struct script *sp = &s->scopes->script;
+
+	set_state(s, SCRIPT_NEXT);
+	buf_add(&sp->text, sql, bytes);
+	sp->chars = 0;
+}
+
+void
+script_sent(struct session *s)
+{
+	set_state(s, SCRIPT_SENT);
+}
+
+void
+script_heard_error(struct session *s)
+{
+	if (s->scopes->script.state == SCRIPT_SENT)
+		set_state(s, SCRIPT_FAILED);
+}
+
+bool
+script_done(struct session *s)
+{
+	struct script *sp = &s->scopes->script;
+	bool good = sp->state == SCRIPT_SENT;
+
+	if (!good)
+		buf_reset(&sp->text);
+	set_state(s, sp->text.len > 0 ? SCRIPT_NEXT : SCRIPT_EMPTY);
+	return good;
+}
+
+void
+script_judged(struct session *s)
+{
+	struct script *sp = &s->scopes->script;
+
+	/* An error has dropped them all. */
+	if (sp->text.len == 0)
+		return;
+	sp->chars += sqltext_characters((char *)buf_data(&sp->text), sp->part_bytes, sp->lexing);
+	buf_drop(&sp->text, sp->part_bytes);
+	if (sp->state == SCRIPT_NEXT && sp->text.len == 0)
+		set_state(s, SCRIPT_EMPTY);
 }
 
 void
 script_drop(struct session *s)
 {
-	if (s->scopes)
-		buf_reset(&s->scopes->parts);
+	if (s->scopes == NULL)
+		return;
+	buf_reset(&s->scopes->script.text);
+	if (s->scopes->script.state == SCRIPT_NEXT)
+		set_state(s, SCRIPT_EMPTY);
+}
+
+void
+script_pack(struct pack *p, struct script *sp)
+{
+	PACK(p, sp->state);
+	pack_buf(p, &sp->text);
+	PACK(p, sp->part_bytes);
+	PACK(p, sp->chars);
+	PACK(p, sp->lexing);
+	if (pack_reading(p) &&
+	    (sp->state >= SCRIPT_NSTATES || (sp->state == SCRIPT_NEXT && sp->text.len == 0)))
+		p->failed = true;
 }

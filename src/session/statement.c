@@ -298,7 +298,7 @@ statement_query_sent(struct session *s)
 	}
 	progress_forget_error(p);
 	progress_sent_part(p);
-	s->scopes->part_sent = true;
+	script_sent(s);
 }
 
 enum verdict

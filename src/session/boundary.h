@@ -1,0 +1,25 @@
+/* boundary: in the extended protocol a scope statement stands behind messages that no Sync has
+ * ended yet. They are ended by a Sync of ours, so that they are done before the scope is entered
+ * or exited.
+ *
+ *	none -> due        the exchange of the client's is to be ended
+ *	due -> sent        the Sync has gone to the server
+ *	sent -> none       what it ended is done
+ *	sent -> failed     the server says an error
+ *	failed -> none     it is at rest: the client's messages are dropped up to its Sync */
+#ifndef PGWITH_SESSION_BOUNDARY_H
+#define PGWITH_SESSION_BOUNDARY_H
+
+#include "session/session.h"
+
+enum boundary { BOUNDARY_NONE, BOUNDARY_DUE, BOUNDARY_SENT, BOUNDARY_FAILED, BOUNDARY_NSTATES };
+
+const char *boundary_name(enum boundary);
+
+/* Moves session->scopes->boundary. */
+void boundary_set(struct session *, enum boundary);
+
+/* The server has said an error: if it does what a Sync of ours ends, that has failed. */
+void boundary_heard_error(struct session *);
+
+#endif
