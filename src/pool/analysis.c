@@ -59,7 +59,8 @@ text_find(const struct statements *all, const uint8_t *body, size_t bytes, const
 	return NULL;
 }
 
-/* Behind white space in this direction; or may a comment stand there? */
+/* Does `=` stand next, behind white space, in the direction of `step`; or a character that may
+ * begin or end a comment, behind which it may stand? */
 static bool
 is_compared(const char *sql, size_t bytes, size_t at, int step)
 {
@@ -69,8 +70,8 @@ is_compared(const char *sql, size_t bytes, size_t at, int step)
 	return false;
 }
 
-/* A literal in any of its forms, a name that is not ASCII, or x = NULL, which
- * transform_null_equals changes. */
+/* Has the text a literal in any of its forms, a name that is not ASCII, or x = NULL, which
+ * transform_null_equals changes? */
 static bool
 has_literals(const char *sql, size_t bytes)
 {
@@ -140,9 +141,10 @@ text_put(struct statements *all, struct text *t)
 
 /* ---- descriptions ---- */
 
-/* 15 documentation, 55.7: the number of parameters, and an oid for each. */
+/* Reads a ParameterDescription (15 documentation, 55.7): the number of parameters, and an oid for
+ * each. */
 static struct description *
-parameters(const uint8_t *body, size_t bytes)
+read_parameters(const uint8_t *body, size_t bytes)
 {
 	struct description *d;
 	struct reader r;
@@ -160,10 +162,11 @@ parameters(const uint8_t *body, size_t bytes)
 	return d;
 }
 
-/* The number of columns, and for each its name, table, number there, type, size, modifier, format.
- * Table, number and format may change without any harm to who has read the description before. */
+/* Hashes a RowDescription: for each column name, type, size and modifier. Its table, number in the
+ * table and format are left out: who has read an earlier description is not harmed if they
+ * change. */
 static bool
-columns(const uint8_t *body, size_t bytes, uint64_t *hash)
+hash_columns(const uint8_t *body, size_t bytes, uint64_t *hash)
 {
 	struct reader r;
 	unsigned n;
@@ -190,14 +193,14 @@ description_take(struct description **d, char type, const uint8_t *body, size_t 
 
 	if (type == 't') {
 		description_put(*d);
-		*d = body ? parameters(body, bytes) : NULL;
+		*d = body ? read_parameters(body, bytes) : NULL;
 		return;
 	}
 	if (*d == NULL)
 		return;
 	(*d)->columns = 0;
 	if (type == 'T')
-		good = body && columns(body, bytes, &(*d)->columns);
+		good = body && hash_columns(body, bytes, &(*d)->columns);
 	(*d)->complete = good;
 }
 

@@ -26,41 +26,44 @@
 /* All texts and analyses of the daemon. */
 struct statements {
 	struct hash texts;
-	struct hash analyses; /* those that can be shared */
+	struct hash analyses; /* analyses that can be shared */
 	struct list every;    /* every analysis */
-	size_t bytes;         /* that the texts take */
-	uint64_t tick; /* grows with each Parse that goes to a server, and with each answer */
+	size_t bytes;         /* memory that the texts take */
+	uint64_t tick; /* grows with each Parse that is sent to a server, and with each answer */
 };
 void statements_init(struct statements *);
 void statements_clear(struct statements *);
 
-/* The body of a Parse behind its name, and the context: the parameters of the session, "" if they
+/* The body of a Parse without its name, and its context: the parameters of the session, "" if they
  * are the server's own. */
 struct text {
 	struct hash_node node;
 	unsigned refs;
-	uint32_t number; /* prepared_pack: its place among all */
-	bool settings;   /* its meaning depends on parameters that PostgreSQL looks at only once, or
-			    may do so: it has literals, or bytes that an encoding gives a meaning */
-	bool loose;      /* its result is not fixed by its Parse: see text_is_loose() */
+	uint32_t number; /* for prepared_pack: its place among all texts */
+	/* its meaning depends, or may depend, on parameters that PostgreSQL reads only at the
+	 * Parse: it has literals, or bytes whose meaning depends on the encoding */
+	bool settings;
+	bool loose; /* the Parse does not fix its result: see text_is_loose() */
 	size_t body_bytes;
-	size_t bytes;            /* with the context */
-	struct analysis *latest; /* the last one that was shared and still is; NULL: none */
+	size_t bytes; /* of the body and the context */
+	/* the analysis of it that was shared last and still exists; or NULL */
+	struct analysis *latest;
 	uint8_t data[];
 };
 
-/* The text, with one more reference; one more; and one less. */
+/* text_get(): the text, made if it is new, with one more reference. text_find(): the text, or NULL,
+ * without one. text_put(): drops one. */
 struct text *text_get(struct statements *, const uint8_t *body, size_t bytes, const char *context);
 struct text *text_find(const struct statements *, const uint8_t *body, size_t bytes,
 		       const char *context);
 void text_put(struct statements *, struct text *);
-/* Is the result of such a text not fixed by its Parse? PostgreSQL looks at what FETCH and EXECUTE
- * are about only when they are executed. */
+/* Is it a text whose result its Parse does not fix? PostgreSQL looks only at execution at what
+ * FETCH and EXECUTE give. */
 bool text_is_loose(const char *sql, size_t bytes);
 /* Is this the context of the text? */
 bool text_has_context(const struct text *, const char *context);
 
-/* What a Describe of a statement is answered with, as far as it is fixed. */
+/* The answer to a Describe of a statement, as far as it is fixed. */
 struct description {
 	unsigned refs;
 	uint64_t columns; /* a hash of their names, types and modifiers */
@@ -69,33 +72,33 @@ struct description {
 	uint32_t types[];
 };
 
-/* Takes an answer: ParameterDescription ('t') makes *d, RowDescription ('T') or NoData ('n')
- * completes it. `body` may be NULL: it is not known. */
+/* Takes an answer: ParameterDescription ('t') makes *d; RowDescription ('T') or NoData ('n')
+ * completes it. `body` may be NULL: not known. */
 void description_take(struct description **d, char type, const uint8_t *body, size_t bytes);
 struct description *description_ref(struct description *);
 void description_put(struct description *); /* NULL is nothing */
-/* Both are known, and are the same. */
+/* Are both known, and the same? */
 bool description_equal(const struct description *, const struct description *);
 
-/* From one process to the next; NULL too. Reading: with one reference. */
+/* Handover; *d may be NULL. Reading: with one reference. */
 void description_pack(struct pack *, struct description **);
 
 struct analysis {
-	struct hash_node node; /* if it is shared */
+	struct hash_node node; /* used if it is shared */
 	struct list_node every;
 	unsigned refs;
 	uint32_t number; /* prepared_pack */
 	struct text *text;
-	uint64_t place;                  /* which database: a number of the caller's */
+	uint64_t place;                  /* the database: a number that the caller chooses */
 	struct description *description; /* NULL: not known yet */
 	bool shared;
 };
 
-/* One of its own, with one reference; takes over that to the text. `d` (NULL: not known) gets one
- * more. */
+/* A new analysis, not shared, with one reference. Takes over the caller's reference to the text;
+ * `d` (NULL: not known) gets one more. */
 struct analysis *analysis_new(struct statements *, struct text *, uint64_t place,
 			      struct description *d);
-/* The one that is shared, with one more reference. */
+/* The shared analysis of these, made if there is none, with one more reference. */
 struct analysis *analysis_share(struct statements *, struct text *, uint64_t place,
 				struct description *d);
 struct analysis *analysis_ref(struct analysis *);

@@ -114,7 +114,7 @@ cancel_path(const struct cancel_place *place, int fd)
 }
 
 static bool
-say_it(int fd, int pid, uint32_t key)
+send_request(int fd, int pid, uint32_t key)
 {
 	struct buf out;
 	ssize_t n;
@@ -157,7 +157,7 @@ cancel_send(const struct cancel_place *place, int pid, uint32_t key, char *why, 
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	}
 	done = fd >= 0 && connect(fd, (const struct sockaddr *)&place->addr, place->bytes) == 0 &&
-	       say_it(fd, pid, key) && hear_end(fd);
+	       send_request(fd, pid, key) && hear_end(fd);
 	if (!done)
 		snprintf(why, why_size, "%s", strerror(errno));
 	if (fd >= 0)

@@ -61,7 +61,7 @@ cleanup_why_name(enum cleanup_why why)
 }
 
 static void
-enter(struct cleanup *c, enum cleanup_state to, int64_t now_us)
+set_state(struct cleanup *c, enum cleanup_state to, int64_t now_us)
 {
 	if (!(states[c->state].next & TO(to)))
 		log_fatal("cleanup", LOG_ALONE, "illegal move",
@@ -91,7 +91,7 @@ cleanup_start(struct cleanup *c, enum cleanup_why why, struct todo *todo, bool k
 	todo_init(&c->done);
 	if (todo)
 		todo_move(&c->due, todo);
-	enter(c, CLEANUP_CANCELLING, now_us);
+	set_state(c, CLEANUP_CANCELLING, now_us);
 }
 
 void
@@ -104,14 +104,14 @@ cleanup_keep_not(struct cleanup *c)
 void
 cleanup_break(struct cleanup *c, const char *why, int64_t now_us)
 {
-	enter(c, CLEANUP_BROKEN, now_us);
+	set_state(c, CLEANUP_BROKEN, now_us);
 	c->broken_why = why;
 }
 
 void
 cleanup_over(struct cleanup *c)
 {
-	enter(c, CLEANUP_NONE, 0);
+	set_state(c, CLEANUP_NONE, 0);
 	todo_clear(&c->due);
 	todo_clear(&c->done);
 }
@@ -139,7 +139,7 @@ cleanup_abandon(struct cleanup *c, const char *why)
 /* ---- the lease's statements ---- */
 
 static void
-be_done(struct cleanup *c, struct todo_stmt *s)
+move_to_done(struct cleanup *c, struct todo_stmt *s)
 {
 	c->attempts = 0;
 	list_remove(&c->due.list, &s->node);
@@ -155,7 +155,7 @@ ran_out(const struct cleanup *c, int64_t now_us)
 /* Notes what became of the statement that was running: everything has been answered. If a late
  * cancel has hit the statement, it stays due and runs once more. */
 static void
-settle(struct cleanup *c, struct progress *p, int64_t now_us)
+note_outcome(struct cleanup *c, struct progress *p, int64_t now_us)
 {
 	struct todo_stmt *s = first_due(c);
 
@@ -168,7 +168,7 @@ settle(struct cleanup *c, struct progress *p, int64_t now_us)
 	if (strcmp(p->error, "57014") == 0 && c->attempts < ATTEMPTS && !c->copy_failed &&
 	    !ran_out(c, now_us))
 		return;
-	be_done(c, s);
+	move_to_done(c, s);
 	if (p->error[0])
 		todo_fail(s, p->error, p->error_text);
 	else if (p->status != 'I')
@@ -184,7 +184,7 @@ run_first(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out
 		c->limited_us = now_us;
 	if (todo_send(s, p, out) < 0) {
 		todo_fail(s, "54000", "it is too long");
-		be_done(c, s);
+		move_to_done(c, s);
 		return;
 	}
 	c->attempts++;
@@ -227,7 +227,7 @@ cancelling(struct cleanup *c, struct progress *p, unsigned cancels, int64_t now_
 	if (cancels > 0)
 		return false;
 	c->cancelled_us = now_us;
-	enter(c, CLEANUP_DRAINING, now_us);
+	set_state(c, CLEANUP_DRAINING, now_us);
 	return true;
 }
 
@@ -242,8 +242,8 @@ static void
 at_rest(struct cleanup *c, const struct progress *p, int64_t now_us)
 {
 	c->rollbacks = 0;
-	enter(c, p->status == 'I' && !p->half_begun ? after_rollback(c) : CLEANUP_ROLLING_BACK,
-	      now_us);
+	set_state(c, p->status == 'I' && !p->half_begun ? after_rollback(c) : CLEANUP_ROLLING_BACK,
+		  now_us);
 }
 
 static bool
@@ -264,13 +264,13 @@ draining(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 		if (progress_busy(p) && (c->cancels > 0 || p->marked) &&
 		    (next_query || now_us - c->cancelled_us >= RECANCEL_US)) {
 			c->readies = p->readies;
-			enter(c, CLEANUP_CANCELLING, now_us);
+			set_state(c, CLEANUP_CANCELLING, now_us);
 			return true;
 		}
 		return false;
 	}
 	if (c->running)
-		settle(c, p, now_us);
+		note_outcome(c, p, now_us);
 	/* The server has refused the session's parameters: the session must not go on with
 	 * others. */
 	if (c->keep && p->own_failed) {
@@ -303,7 +303,7 @@ rolling_back(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *
 	/* A transaction that was half begun ends by ROLLBACK even if that fails. */
 	if (p->status == 'I') {
 		p->half_begun = false;
-		enter(c, after_rollback(c), now_us);
+		set_state(c, after_rollback(c), now_us);
 		return true;
 	}
 	if (strcmp(p->error, "57014") == 0 && c->rollbacks < OWN_MAX) {
@@ -326,7 +326,7 @@ running(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 	}
 	if (!progress_at_rest(p)) {
 		if (ran_out(c, now_us)) {
-			enter(c, CLEANUP_CANCELLING, now_us);
+			set_state(c, CLEANUP_CANCELLING, now_us);
 			return true;
 		}
 		/* We have no data for a COPY IN: it is made to fail, and a Sync may be due behind
@@ -336,9 +336,9 @@ running(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 			progress_finish(p, out);
 		return false;
 	}
-	settle(c, p, now_us);
+	note_outcome(c, p, now_us);
 	if (p->unsure)
-		enter(c, CLEANUP_CANCELLING, now_us);
+		set_state(c, CLEANUP_CANCELLING, now_us);
 	else
 		at_rest(c, p, now_us);
 	return true;
@@ -368,7 +368,7 @@ restoring(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out
 	/* DISCARD ALL has undone all parameters, also those that the server had refused in part. */
 	if (c->sent)
 		p->own_failed = false;
-	enter(c, CLEANUP_DONE, now_us);
+	set_state(c, CLEANUP_DONE, now_us);
 	return false;
 }
 

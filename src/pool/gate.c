@@ -4,7 +4,7 @@
 
 /* Calls fn for each pool of the group. */
 static void
-each(struct pool *pool, void (*fn)(struct pool *))
+for_each_part(struct pool *pool, void (*fn)(struct pool *))
 {
 	struct pool *group = pool->group;
 	struct list_node *n, *after;
@@ -61,13 +61,13 @@ reconnect(struct pool *pool)
 void
 gate_reconnect(struct pool *pool)
 {
-	each(pool, reconnect);
+	for_each_part(pool, reconnect);
 }
 
 /* ---- pause ---- */
 
 static void
-empty(struct pool *pool)
+close_unused(struct pool *pool)
 {
 	give_up_connecting(pool);
 	close_idle(pool, "paused");
@@ -82,12 +82,12 @@ gate_pause(struct pool *pool)
 		group->paused = true;
 		group->paused_us = loop_now_us(group->all->loop);
 	}
-	each(group, empty);
+	for_each_part(group, close_unused);
 }
 
 /* Counts the pause for those who wait, so that wait_timeout leaves it out. */
 static void
-forgive(struct pool *pool)
+count_pause(struct pool *pool)
 {
 	int64_t now = loop_now_us(pool->all->loop), began = pool->group->paused_us;
 	struct list_node *n;
@@ -106,9 +106,9 @@ gate_resume(struct pool *pool)
 
 	if (!group->paused)
 		return false;
-	each(group, forgive);
+	for_each_part(group, count_pause);
 	group->paused = false;
-	each(group, pool_fill);
+	for_each_part(group, pool_fill);
 	return true;
 }
 

@@ -9,7 +9,7 @@
 #include "pool/gate.h"
 
 #define MARK       0x706f6f6cu
-#define RECORD_MAX (16 * 1024 * 1024) /* bytes of one server */
+#define RECORD_MAX (16 * 1024 * 1024) /* bytes of one server's record, at most */
 #define CANNOT     "it cannot be handed over"
 
 /* ---- holding ---- */
@@ -58,7 +58,7 @@ handover_release_pools(struct pools *all)
 }
 
 static bool
-settled(const struct server *srv)
+can_move_now(const struct server *srv)
 {
 	return (srv->state == SERVER_IDLE || srv->state == SERVER_LEASED) && srv->cancels == 0 &&
 	       !srv->progress.marked && server_can_move(srv);
@@ -74,7 +74,7 @@ handover_pools_ready(const struct pools *all)
 
 		for (int i = 0; i < SERVER_CLOSED; i++)
 			LIST_EACH (l, &pool->servers[i])
-				if (!settled(LIST_OBJ(l, const struct server, node)))
+				if (!can_move_now(LIST_OBJ(l, const struct server, node)))
 					return false;
 	}
 	return true;
@@ -92,7 +92,7 @@ handover_pools_force(struct pools *all, const char *why)
 			LIST_EACH_SAFE (l, after, &pool->servers[i]) {
 				struct server *srv = LIST_OBJ(l, struct server, node);
 
-				if (!settled(srv))
+				if (!can_move_now(srv))
 					server_close(srv, why);
 			}
 	}
@@ -100,7 +100,7 @@ handover_pools_force(struct pools *all, const char *why)
 
 /* ---- pools ---- */
 
-/* `pool`: NULL, if what is read is of no use. */
+/* Packs the parameters of a pool. `pool`: NULL if what is read is of no use. */
 static void
 params_pack(struct pack *p, struct tolds *all, struct pool *pool)
 {
@@ -115,7 +115,8 @@ params_pack(struct pack *p, struct tolds *all, struct pool *pool)
 		told_drop(all, told);
 }
 
-/* Servers of before at another place are of no use. Of passwords nothing is written down. */
+/* A hash of the conninfo: a server that leads to another place is of no use to the next process. A
+ * hash, because no password is written down. */
 static uint64_t
 place_of(const struct pool *pool)
 {
@@ -153,7 +154,7 @@ pool_pack(struct pack *p, struct handed_pools *h, uint32_t i, bool *moved)
 	PACK(p, place);
 	if (pack_reading(p) && name && !p->failed) {
 		pool = role ? pools_find(h->all, name, role) : gate_find(h->all, name);
-		/* It may have another kind of role now. */
+		/* `role` of its configuration may have changed between fixed and client. */
 		if (pool && (pool->role == NULL) != (role == NULL))
 			pool = NULL;
 		h->list[i] = pool;
@@ -235,7 +236,7 @@ server_pack(struct pack *p, struct handed_pools *h, struct server *srv)
 	buf_clear(&queued);
 }
 
-/* What is known of a server before anything else is. */
+/* The head of a server's record. */
 struct server_head {
 	uint64_t id;
 	int backend_pid;
@@ -244,7 +245,7 @@ struct server_head {
 	enum server_state state;
 };
 
-/* Nobody wants it: what it does is ended. */
+/* Ends a server that nobody takes over: what it runs is cancelled. */
 static void
 refuse_server(const struct handed_pools *h, const struct server_head *head, int fd, const char *why)
 {

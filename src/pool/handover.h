@@ -1,5 +1,5 @@
-/* handover: pools and their servers, from one process to the next. What waits in them is the
- * sessions'. */
+/* handover: hands pools and their servers over to the next process. Sessions pack what waits in
+ * them. */
 #ifndef PGWITH_POOL_HANDOVER_H
 #define PGWITH_POOL_HANDOVER_H
 
@@ -7,39 +7,41 @@
 #include "pool/pool.h"
 #include "pool/prepared_pack.h"
 
-/* Of the process before, or for the next one. */
+/* The pools of the process before, or for the next one. */
 struct handed_pools {
 	struct pools *all;
-	struct pool **list; /* by number; NULL: the configuration has it no more */
+	struct pool **list; /* by number; NULL: not in the configuration any more */
 	uint32_t count;
 	struct packed_texts texts;
-	/* Reading: gives the descriptor of a server, which is the caller's then; or -1. */
+	/* Reading: returns the descriptor of a server, which is the caller's from then on; or
+	 * -1. */
 	int (*take)(void *arg, uint64_t server);
 	void *arg;
 };
 
-/* Servers that are being opened are given up, and those that cannot be moved are closed when nobody
- * holds them; nobody gets a lease. handover_end() takes that back. */
+/* Holds all pools: attempts to connect are given up, servers that cannot be moved are closed when
+ * nobody holds them, and nobody gets a lease. handover_release_pools() ends that. */
 void handover_hold_pools(struct pools *);
 void handover_release_pools(struct pools *);
 
-/* Is no server in a state that only lasts for a moment, or cannot be moved? */
+/* Can all servers be moved now? Not if one is in a state that only lasts for a moment, or cannot be
+ * moved. */
 bool handover_pools_ready(const struct pools *);
 
-/* Closes those that are. */
+/* Closes the servers that cannot be moved now. */
 void handover_pools_force(struct pools *, const char *why);
 
-/* All of them, without what is under way in the servers. Reading: the pools of the configuration
- * are there, and held. A server of a pool that is at another place now, or is not there any more,
- * is marked to be closed when its lease ends; an idle one is closed at once. */
+/* Packs all pools, without messages under way. Reading: the pools of the configuration exist and
+ * are held. A server whose pool leads to another place now, or is gone, is closed when its lease
+ * ends; an idle one at once. */
 void handover_pack_pools(struct pack *, struct handed_pools *);
 
-/* The pool of that number in the file; reading: NULL if it is not there. */
+/* Packs which pool it is, by number; reading: NULL if it is not there. */
 struct pool *handover_pack_pool(struct pack *, struct handed_pools *, struct pool *);
 
-/* A lease that is NONE, HELD or WAITING (reading: NONE, and initialized). One that waits is put
- * into its queue by the session, with the times that were read. Returns false if it was HELD, and
- * its server could not be taken over. */
+/* Packs a lease that is NONE, HELD or WAITING (reading: initialized, NONE). The session puts one
+ * that waits into its queue, with the times that were read. False if it was HELD and its server
+ * could not be taken over. */
 bool handover_pack_lease(struct pack *, struct handed_pools *, struct lease *);
 
 void handover_pools_clear(struct handed_pools *, bool reading);

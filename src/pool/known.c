@@ -29,7 +29,7 @@ known_init(struct known *k)
 }
 
 static void
-forget(struct known *k, struct answer *a)
+forget_answer(struct known *k, struct answer *a)
 {
 	hash_remove(&k->answers, &a->node);
 	list_remove(&k->recent, &a->recent);
@@ -43,7 +43,7 @@ known_clear(struct known *k)
 	struct list_node *n;
 
 	while ((n = list_first(&k->recent)) != NULL)
-		forget(k, LIST_OBJ(n, struct answer, recent));
+		forget_answer(k, LIST_OBJ(n, struct answer, recent));
 	hash_clear(&k->answers);
 }
 
@@ -61,7 +61,7 @@ hash_of(const char *name, const char *value)
 }
 
 static struct answer *
-find(const struct known *k, const char *name, const char *value)
+find_answer(const struct known *k, const char *name, const char *value)
 {
 	struct hash_node *n = hash_first(&k->answers, hash_of(name, value));
 
@@ -78,10 +78,10 @@ void
 known_add(struct known *k, const char *name, const char *value, const char *result)
 {
 	size_t names = strlen(name) + 1, values = strlen(value) + 1, results = strlen(result) + 1;
-	struct answer *a = find(k, name, value);
+	struct answer *a = find_answer(k, name, value);
 
 	if (a)
-		forget(k, a);
+		forget_answer(k, a);
 	if (names > VALUE_MAX || values > VALUE_MAX || results > VALUE_MAX)
 		return;
 	a = mem_calloc(1, sizeof *a + names + values + results);
@@ -95,13 +95,13 @@ known_add(struct known *k, const char *name, const char *value, const char *resu
 	list_append(&k->recent, &a->recent);
 	k->bytes += a->bytes;
 	while (k->recent.count > ANSWERS_MAX || k->bytes > BYTES_MAX)
-		forget(k, LIST_OBJ(list_first(&k->recent), struct answer, recent));
+		forget_answer(k, LIST_OBJ(list_first(&k->recent), struct answer, recent));
 }
 
 const char *
 known_result(struct known *k, const char *name, const char *value)
 {
-	struct answer *a = find(k, name, value);
+	struct answer *a = find_answer(k, name, value);
 
 	if (a == NULL)
 		return NULL;

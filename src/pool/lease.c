@@ -49,7 +49,7 @@ name_backend(const struct lease *l, struct server *srv)
 
 /* The lease gets this server. */
 static void
-hold(struct lease *l, struct pool *pool, struct server *srv)
+hold_server(struct lease *l, struct pool *pool, struct server *srv)
 {
 	set_state(l, LEASE_HELD);
 	l->pool = pool;
@@ -69,7 +69,7 @@ static int
 hold_or_wait(struct lease *l, struct pool *pool, struct server *srv, bool fresh, struct err *e)
 {
 	if (srv) {
-		hold(l, pool, srv);
+		hold_server(l, pool, srv);
 		return 0;
 	}
 	if (pool_refuses(pool, e))
@@ -169,7 +169,7 @@ lease_enter_fresh(struct lease *l, struct pool *pool, struct err *e)
 
 /* Makes it NONE: it has neither a server nor a place in a queue any more. */
 static void
-be_none(struct lease *l)
+set_none(struct lease *l)
 {
 	set_state(l, LEASE_NONE);
 	l->asked_us = l->xact_us = 0;
@@ -186,7 +186,7 @@ stop_waiting(struct lease *l)
 
 	list_remove(&pool->waiting, &l->node);
 	pool->stats.wait_us += loop_now_us(pool->all->loop) - l->since_us;
-	be_none(l);
+	set_none(l);
 }
 
 void
@@ -203,7 +203,7 @@ lease_grant(struct lease *l, struct server *srv)
 	int64_t asked_us = l->since_us;
 
 	stop_waiting(l);
-	hold(l, pool, srv);
+	hold_server(l, pool, srv);
 	l->waited_us = l->since_us - asked_us;
 	l->ops->granted(l);
 }
@@ -226,20 +226,20 @@ stop_holding(struct lease *l)
 }
 
 static struct server *
-let_go(struct lease *l)
+release_server(struct lease *l)
 {
 	struct server *srv = l->srv;
 
 	stop_holding(l);
 	srv->lease = NULL;
-	be_none(l);
+	set_none(l);
 	return srv;
 }
 
 void
 lease_return(struct lease *l, bool discard)
 {
-	struct server *srv = let_go(l);
+	struct server *srv = release_server(l);
 
 	discard |= server_must_discard(srv) || prepared_doubtful(&srv->prepared, &srv->progress);
 	if (discard)
@@ -257,13 +257,13 @@ lease_return(struct lease *l, bool discard)
 void
 lease_end(struct lease *l, enum cleanup_why why)
 {
-	server_clean(let_go(l), why, NULL, false, true);
+	server_clean(release_server(l), why, NULL, false, true);
 }
 
 void
 lease_close(struct lease *l, const char *why)
 {
-	server_close(let_go(l), why);
+	server_close(release_server(l), why);
 }
 
 void
@@ -286,7 +286,7 @@ lease_forget(struct lease *l)
 		cleanup_keep_not(&l->srv->cleanup);
 		l->srv->lease = NULL;
 	}
-	be_none(l);
+	set_none(l);
 }
 
 void
@@ -297,7 +297,7 @@ lease_lost(struct lease *l, struct todo *done, const char *why)
 
 	end_work(l);
 	srv->lease = NULL;
-	be_none(l);
+	set_none(l);
 	if (cleaning)
 		l->ops->ended(l, done, true);
 	else
@@ -314,7 +314,7 @@ lease_cleaned(struct lease *l, struct todo *done)
 		set_state(l, LEASE_HELD);
 		l->since_us = loop_now_us(l->pool->all->loop);
 	} else {
-		be_none(l);
+		set_none(l);
 	}
 	l->ops->ended(l, done, false);
 }
@@ -334,7 +334,7 @@ lease_move(struct lease *to, struct lease *from)
 	to->asked_us = from->asked_us;
 	to->xact_us = from->xact_us;
 	to->srv->lease = to;
-	be_none(from);
+	set_none(from);
 }
 
 void

@@ -350,7 +350,7 @@ give_way(struct pool *pool, struct server *srv)
 
 /* How many servers are kept even if nobody wants them. */
 static int64_t
-least(const struct pool *pool)
+least_servers(const struct pool *pool)
 {
 	return pool->group->removed || pool->role ? 0 : pool->conf->min_size;
 }
@@ -376,7 +376,7 @@ pool_fill(struct pool *pool)
 		return;
 	/* While the server is down, one attempt at a time is enough to notice its return. */
 	while (opening->count < (pool->down_us ? 1 : conf->max_opening) &&
-	       (opening->count < wanted || pool->count < least(pool))) {
+	       (opening->count < wanted || pool->count < least_servers(pool))) {
 		if (later_than_others(pool))
 			return;
 		if (pool->group->total >= conf->size && !make_room(pool))
@@ -410,7 +410,7 @@ pool_heard(struct pool *pool, struct server *srv)
 }
 
 static bool
-outlived(const struct pool *pool, const struct server *srv)
+is_over_lifetime(const struct pool *pool, const struct server *srv)
 {
 	int64_t most = pool->conf->max_lifetime_us;
 
@@ -420,7 +420,7 @@ outlived(const struct pool *pool, const struct server *srv)
 
 /* Has a reload made the pool smaller than it is? */
 static bool
-surplus(const struct pool *pool)
+is_too_large(const struct pool *pool)
 {
 	return pool->group->total > pool->conf->size;
 }
@@ -459,12 +459,12 @@ pool_server_ready(struct pool *pool, struct server *srv)
 {
 	struct list_node *n = first_waiting(pool, srv);
 
-	if (srv->retiring || srv->spoiled || gate_paused(pool) || outlived(pool, srv) ||
-	    surplus(pool) || (pool->all->closing && n == NULL)) {
+	if (srv->retiring || srv->spoiled || gate_paused(pool) || is_over_lifetime(pool, srv) ||
+	    is_too_large(pool) || (pool->all->closing && n == NULL)) {
 		server_close(srv, srv->retiring        ? "retired"
 				  : srv->spoiled       ? "a session has left what nothing undoes"
 				  : gate_paused(pool)  ? "paused"
-				  : surplus(pool)      ? "the pool was made smaller"
+				  : is_too_large(pool) ? "the pool was made smaller"
 				  : pool->all->closing ? "shutdown"
 						       : "max_lifetime");
 		return;
@@ -750,7 +750,7 @@ sweep_cleaning(struct pool *pool)
 static bool
 is_too_old(const struct pool *pool, const struct server *srv, int64_t now)
 {
-	if (!outlived(pool, srv))
+	if (!is_over_lifetime(pool, srv))
 		return false;
 	return now - srv->connected_us >= pool->conf->max_lifetime_us ||
 	       (pool->servers[SERVER_CONNECTING].count == 0 && pool->waiting.count == 0);
@@ -773,7 +773,8 @@ sweep_idle(struct pool *pool, int64_t now)
 		if (!closed && is_too_old(pool, srv, now)) {
 			closed = true;
 			server_close(srv, "max_lifetime");
-		} else if (!closed && conf->idle_timeout_us > 0 && pool->count > least(pool) &&
+		} else if (!closed && conf->idle_timeout_us > 0 &&
+			   pool->count > least_servers(pool) &&
 			   now - srv->idle_us >= conf->idle_timeout_us) {
 			closed = true;
 			server_close(srv, "idle_timeout");

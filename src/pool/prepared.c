@@ -6,9 +6,9 @@
 #include "pool/prepared_inside.h"
 #include "wire/msg.h"
 
-#define NAME_SIZE 32 /* bytes of a name of ours on a server */
+#define NAME_SIZE 32 /* size of a name that we give a statement on a server */
 #define OURS      "pgwith_"
-#define NOBODYS   OURS "none" /* no server ever has it */
+#define NOBODYS   OURS "none" /* no server ever has a statement of this name */
 
 const char prepared_prefix[] = OURS;
 const char prepared_nobodys[] = NOBODYS;
@@ -20,9 +20,9 @@ server_name(const struct prepared *pre, char *out)
 	return out;
 }
 
-/* In COPY IN no message means anything, and the server must see it. */
+/* In COPY IN only its data means anything, and the server must see every other message, to fail. */
 static bool
-copying(const struct progress *p)
+in_copy(const struct progress *p)
 {
 	return p->copy == COPY_IN && !p->copy_ended;
 }
@@ -78,7 +78,8 @@ least_recent(const struct prepared_set *set)
 	return n ? LIST_OBJ(n, struct prepared, recent) : NULL;
 }
 
-/* Room for one more: the least recently used one goes, unless it is on its way. */
+/* Makes room for one more statement: the least recently used ones are closed, unless they are under
+ * way. */
 static void
 make_room(struct prepared_set *set, struct progress *p, unsigned max, struct buf *out)
 {
@@ -91,7 +92,7 @@ make_room(struct prepared_set *set, struct progress *p, unsigned max, struct buf
 	}
 }
 
-/* Those that are of no use any more. */
+/* Closes the statements that are of no use any more. */
 static void
 close_retired(struct prepared_set *set, struct progress *p, struct buf *out)
 {
@@ -101,7 +102,7 @@ close_retired(struct prepared_set *set, struct progress *p, struct buf *out)
 		close_one(set, p, pre, out);
 }
 
-/* What a message that is being passed on has to do with. */
+/* A message that is being passed on, and everything that has to do with it. */
 struct passing {
 	struct names *names;
 	struct prepared_set *set;
@@ -111,7 +112,7 @@ struct passing {
 	struct buf *out;
 };
 
-/* May others have what is prepared now for this text? */
+/* May other sessions use what is prepared now for this text? */
 static bool
 is_shareable(const struct passing *it, const struct text *t)
 {
@@ -122,7 +123,8 @@ is_shareable(const struct passing *it, const struct text *t)
 	return altered == PREPARED_UNALTERED || (altered == PREPARED_SETTINGS && !t->settings);
 }
 
-/* A Parse of the session's, with its declared types or with those that the parameters have got. */
+/* Adds a Parse of the session's text: with the types that it declared, or with `d`, with those that
+ * the parameters have got. */
 static void
 add_session_parse(const char *name, const struct text *t, const struct description *d,
 		  struct buf *out)
@@ -142,9 +144,9 @@ add_session_parse(const char *name, const struct text *t, const struct descripti
 	msg_end(out, at);
 }
 
-/* The server gets a statement that it has not, as this analysis, by a Parse with these flags; and
- * is asked what it is, for this name. `d`: what it was before, or NULL. Returns what became of the
- * Parse. */
+/* Gives the server a statement that it lacks, as this analysis, by a Parse with these flags and a
+ * Describe, whose answer is for `named`. `d`: how the statement was described before, or NULL.
+ * Returns the Parse that is under way. */
 static struct pending *
 send_parse(struct passing *it, struct named *named, struct analysis *a, struct description *d,
 	   unsigned flags)
@@ -176,7 +178,8 @@ send_parse(struct passing *it, struct named *named, struct analysis *a, struct d
 	return parse;
 }
 
-/* Of two that a server may have, the one that this name may use. */
+/* The server's statement of this analysis, if this name may use it: it must not be older than the
+ * name's own Parse. */
 static struct prepared *
 find_usable(const struct prepared_set *set, const struct named *named, const struct analysis *a)
 {
@@ -185,9 +188,9 @@ find_usable(const struct prepared_set *set, const struct named *named, const str
 	return pre && (pre->made == named->origin || pre->made > named->since) ? pre : NULL;
 }
 
-/* A statement that is known is prepared once more, and compared with what it was. */
+/* Prepares a statement once more whose description is known, to compare that. */
 static void
-renew(struct passing *it, struct named *named, const struct analysis *was)
+prepare_again(struct passing *it, struct named *named, const struct analysis *was)
 {
 	struct statements *all = it->set->all;
 	struct analysis *a;
@@ -197,7 +200,8 @@ renew(struct passing *it, struct named *named, const struct analysis *was)
 	send_parse(it, named, a, was->description, PROGRESS_OWN);
 	analysis_put(all, a);
 	named->renewing = true;
-	/* The Sync is behind what waits for the answer. */
+	/* The client's Sync stands behind the message that waits, so only a Flush makes the server
+	 * answer. */
 	msg_flush(it->out);
 	it->p->flushed = true;
 }
@@ -222,7 +226,7 @@ is_ours(const char *name, size_t length)
 	return length >= sizeof OURS - 1 && memcmp(name, OURS, sizeof OURS - 1) == 0;
 }
 
-/* A new name of the session for an analysis, of which it takes over the reference. */
+/* A new name of the session for an analysis; takes over the caller's reference. */
 static struct named *
 named_new(struct names *names, const uint8_t *name, size_t length, struct analysis *a,
 	  unsigned effects)
@@ -266,9 +270,9 @@ prepared_adopt(struct names *names, const struct prepared_limits *limits,
 	return true;
 }
 
-/* Parse: name, then the text. */
+/* A Parse: the name, then the text. */
 static enum prepared_verdict
-parse(struct passing *it)
+parse_statement(struct passing *it)
 {
 	const struct prepared_message *m = it->m;
 	const uint8_t *nul = memchr(m->body, 0, m->have);
@@ -282,13 +286,14 @@ parse(struct passing *it)
 	if (names_unsettled(it->names, it->set, it->p, name, length))
 		return PREPARED_WAIT;
 	if (named) {
-		/* The server has it under another name: its own error says that it exists. The
-		 * decoy stays. */
+		/* The name exists in the session, but the server knows the statement by another
+		 * name. A decoy of this name lets the server itself say that it exists. */
 		prepared_decoy(it->set, it->p, name, length, it->out);
 		it->set->stale = true;
 		return PREPARED_AS_IT_IS;
 	}
-	/* A session that has some under its own names goes on so: the server knows which. */
+	/* A session that has statements under its own names on the server keeps doing so: only the
+	 * server knows which. */
 	if (m->native || m->have < m->bytes || names_full(it->names, it->limits, m->bytes))
 		return PREPARED_TOO_MANY;
 	a = analysis_new(all, text_get(all, nul + 1, rest, m->context), m->place, NULL);
@@ -300,15 +305,17 @@ parse(struct passing *it)
 	return PREPARED_DONE;
 }
 
-/* The name that stands on the server for the one that the client gives, into `out_name`. */
+/* Finds or makes the statement that the client's name means, and puts the server's name for it into
+ * `out_name`. */
 static enum prepared_verdict
-use(struct passing *it, const char *name, size_t length, char *out_name)
+use_statement(struct passing *it, const char *name, size_t length, char *out_name)
 {
 	struct named *named = length ? named_find(it->names, name, length) : NULL;
 	struct analysis *a;
 	struct prepared *pre;
 
-	/* One that does not exist: the server says so. Ours are none of its business. */
+	/* The name does not exist: the server says so. But a name of the form of ours must not
+	 * reach another session's statement. */
 	if (named == NULL && !is_ours(name, length))
 		return PREPARED_AS_IT_IS;
 	if (named == NULL) {
@@ -319,8 +326,8 @@ use(struct passing *it, const char *name, size_t length, char *out_name)
 	a = *named_analysis(it->names, named, it->m->place);
 	pre = find_usable(it->set, named, a);
 	if (named->changed) {
-		/* Into the middle of a notice, of which the rest is still to come, nothing can be
-		 * put. */
+		/* Nothing can be put into the middle of a message that the client has got a part
+		 * of, such as a notice. */
 		if (it->p->from_have > 0)
 			return PREPARED_WAIT;
 		named->changed = false;
@@ -328,20 +335,20 @@ use(struct passing *it, const char *name, size_t length, char *out_name)
 		prepared_fail(it->p, it->out);
 		return PREPARED_CHANGED;
 	}
-	if (pre == NULL && copying(it->p))
+	if (pre == NULL && in_copy(it->p))
 		return PREPARED_AS_IT_IS;
-	/* The server that was asked has been lost. */
+	/* Nothing is under way: the server that was asked has been lost. */
 	if (it->set->tracked.list.count == 0)
 		named->renewing = false;
 	if (named->renewing ||
-	    (pre && pre->under_way > 0 && pre->syncs != it->p->syncs && !copying(it->p)))
+	    (pre && pre->under_way > 0 && pre->syncs != it->p->syncs && !in_copy(it->p)))
 		return PREPARED_WAIT;
 	if (pre == NULL && a->description) {
-		renew(it, named, a);
+		prepare_again(it, named, a);
 		return PREPARED_WAIT;
 	}
 	if (named->effects && it->m->executes) {
-		/* It may be one that deallocates itself, or all of ours on this server. */
+		/* The text may deallocate this very statement, or all of ours on this server. */
 		it->m->executes(it->m->arg, named->effects, (const char *)a->text->data);
 		pre = find_usable(it->set, named, a);
 	}
@@ -352,15 +359,15 @@ use(struct passing *it, const char *name, size_t length, char *out_name)
 	named->used = ++it->names->uses;
 	list_remove(&it->set->recent, &pre->recent);
 	list_append(&it->set->recent, &pre->recent);
-	/* While many were on their way there may have been too many. */
+	/* While many were under way, none could be closed: there may be too many now. */
 	make_room(it->set, it->p, it->limits->server_max + 1, it->out);
 	server_name(pre, out_name);
 	return PREPARED_DONE;
 }
 
-/* Bind: portal, statement, and so on. m->used: the bytes of the body that `out` stands for. */
+/* A Bind: portal, statement, and so on. m->used: the bytes of its body that `out` replaces. */
 static enum prepared_verdict
-bind(struct passing *it, struct prepared_message *m)
+bind_statement(struct passing *it, struct prepared_message *m)
 {
 	struct buf *out = it->out;
 	const uint8_t *body = m->body;
@@ -380,7 +387,7 @@ bind(struct passing *it, struct prepared_message *m)
 	length = (size_t)(end - portal_end - 1);
 	if (names_unsettled(it->names, it->set, it->p, name, length))
 		return PREPARED_WAIT;
-	v = use(it, name, length, buffer);
+	v = use_statement(it, name, length, buffer);
 	if (v != PREPARED_DONE)
 		return v;
 	name = buffer;
@@ -394,7 +401,7 @@ bind(struct passing *it, struct prepared_message *m)
 }
 
 static enum prepared_verdict
-describe(struct passing *it)
+describe_statement(struct passing *it)
 {
 	const uint8_t *body = it->m->body;
 	enum prepared_verdict v;
@@ -404,13 +411,13 @@ describe(struct passing *it)
 	if (it->m->bytes < 3 || body[0] != 'S' || body[1] == 0 || body[it->m->bytes - 1] != 0)
 		return PREPARED_AS_IT_IS;
 	length = strnlen((const char *)body + 1, it->m->bytes - 1);
-	/* The server refuses what stands behind the name. */
+	/* Bytes behind the name are an error: the server itself says so. */
 	if (length + 2 != it->m->bytes)
 		return PREPARED_AS_IT_IS;
 	if (names_unsettled(it->names, it->set, it->p, (const char *)body + 1, length))
 		return PREPARED_WAIT;
 	it->m->executes = NULL;
-	v = use(it, (const char *)body + 1, length, name);
+	v = use_statement(it, (const char *)body + 1, length, name);
 	if (v != PREPARED_DONE)
 		return v;
 	progress_sent_as(it->p, 0);
@@ -418,7 +425,8 @@ describe(struct passing *it)
 	return PREPARED_DONE;
 }
 
-/* The server's own copy stays: others may use it. Closing what does not exist there is no error. */
+/* A Close of a statement. The server's copy stays, because other sessions may use it. To close a
+ * name that does not exist is no error. */
 static enum prepared_verdict
 close_statement(struct passing *it)
 {
@@ -434,7 +442,7 @@ close_statement(struct passing *it)
 	if (bytes < 3 || body[0] != 'S' || body[1] == 0 || body[bytes - 1] != 0)
 		return PREPARED_AS_IT_IS;
 	length = strnlen((const char *)body + 1, bytes - 1);
-	/* The server refuses what stands behind the name. */
+	/* Bytes behind the name are an error: the server itself says so. */
 	if (length + 2 != bytes)
 		return PREPARED_AS_IT_IS;
 	if (names_unsettled(names, it->set, p, (const char *)body + 1, length))
@@ -447,7 +455,7 @@ close_statement(struct passing *it)
 		add_close(NOBODYS, out);
 		return PREPARED_DONE;
 	}
-	/* Under its own name there may be a decoy. */
+	/* The name itself may be that of a decoy, which must go, too. */
 	progress_sent_as(p, PROGRESS_TRACKED);
 	add_close(is_ours(named->name, named->length) ? NOBODYS : (const char *)body + 1, out);
 	named_take_out(names, named);
@@ -463,20 +471,20 @@ prepared_message(struct names *names, struct prepared_set *set, struct progress 
 {
 	struct passing it = {names, set, p, limits, m, out};
 
-	/* The server ignores it, as it is. */
+	/* The server ignores it in any case. */
 	if (p->skipping)
 		return PREPARED_AS_IT_IS;
-	if (!copying(p))
+	if (!in_copy(p))
 		close_retired(set, p, out);
 	switch (m->type) {
 	case 'P':
 		if (m->have == 0 || memchr(m->body, 0, m->have) == NULL)
 			return PREPARED_BROKEN;
-		return m->body[0] == 0 ? PREPARED_AS_IT_IS : parse(&it);
+		return m->body[0] == 0 ? PREPARED_AS_IT_IS : parse_statement(&it);
 	case 'B':
-		return bind(&it, m);
+		return bind_statement(&it, m);
 	case 'D':
-		return m->have < m->bytes ? PREPARED_AS_IT_IS : describe(&it);
+		return m->have < m->bytes ? PREPARED_AS_IT_IS : describe_statement(&it);
 	case 'C':
 		return m->have < m->bytes ? PREPARED_AS_IT_IS : close_statement(&it);
 	default:
@@ -505,7 +513,7 @@ prepared_decoy(struct prepared_set *set, struct progress *p, const char *name, s
 	if (!set->decoys)
 		set->decoy_errors = p->errors;
 	set->decoys = true;
-	/* One from before may have stayed. */
+	/* A decoy from before may still be there. */
 	at = msg_begin(out, 'C');
 	buf_add_u8(out, 'S');
 	buf_add(out, name, length);

@@ -44,46 +44,52 @@
 
 struct prepared_set;
 
-/* What one session has prepared. */
+/* The names of one session's statements. */
 struct names {
 	struct statements *all;
 	struct hash names;
-	size_t bytes;  /* of all of them, texts included */
-	uint64_t uses; /* that there were */
+	size_t bytes;  /* memory of all, texts included */
+	uint64_t uses; /* how many Binds and Describes there were */
 };
 void names_init(struct names *, struct statements *);
-/* The session leaves, or has no statements any more. `set`: the server that it holds, or NULL. */
+/* The session leaves, or has no statements any more. `set`: of the server that it holds, or
+ * NULL. */
 void names_clear(struct names *, struct prepared_set *set);
 
-/* How much of what an analysis depends on is not known: more is worse. */
+/* What may have changed that an analysis depends on, without our knowing how; a greater one
+ * includes the others. */
 enum prepared_altered {
 	PREPARED_UNALTERED,
-	PREPARED_SETTINGS, /* something may have been set: what literals mean */
-	PREPARED_OBJECTS   /* something may have been created, altered or dropped */
+	PREPARED_SETTINGS, /* parameters: the meaning of literals */
+	PREPARED_OBJECTS   /* objects may have been created, altered or dropped */
 };
 
-/* What one server has. */
+/* The statements of one server. */
 struct prepared_set {
 	struct statements *all;
-	struct hash have;   /* by analysis */
-	struct list recent; /* least recently used first; ahead of them those that are of no use any
-			       more, and are to be closed */
+	struct hash have; /* by analysis */
+	/* least recently used first; before them those that are of no use any more and will be
+	 * closed */
+	struct list recent;
 	struct tracked_list tracked;
-	uint64_t last; /* number in the name given last; never used twice on this server */
-	bool stale;    /* it has statements that we have lost sight of, or that are out of date:
-			  DISCARD ALL */
-	bool decoys;   /* this lease has given it some: after an error they may still be there */
-	uint64_t decoy_errors; /* progress.errors when it was given the first of them */
-	uint8_t altered;       /* enum prepared_altered: what this lease has done. The caller's */
-	char missing[64];      /* the client's name for NOBODYS in the next error, or "" */
+	/* number in the name that was given last; no number is used twice on a server */
+	uint64_t last;
+	/* it has statements that we do not know of, or that are out of date: DISCARD ALL is due */
+	bool stale;
+	bool decoys; /* this lease has made decoys: after an error they may still be there */
+	uint64_t decoy_errors; /* progress.errors when the first of them was made */
+	/* enum prepared_altered: what this lease may have changed. The caller sets it */
+	uint8_t altered;
+	/* the client's name that NOBODYS stands for in the next error, or "" */
+	char missing[64];
 };
 void prepared_init(struct prepared_set *, struct statements *, struct progress *);
 void prepared_clear(struct prepared_set *);
-/* The server has deallocated everything. */
+/* The server has deallocated all statements. */
 void prepared_forget(struct prepared_set *);
-/* May it have statements that the next lease must not see? Then it needs a DISCARD ALL. */
+/* May it have statements that the next lease must not see, so that it needs a DISCARD ALL? */
 bool prepared_doubtful(const struct prepared_set *, const struct progress *);
-/* It has none, and the next lease begins. */
+/* It has none of these: forgets what was noted for this lease. */
 void prepared_renew(struct prepared_set *);
 
 struct prepared_limits {
@@ -92,79 +98,86 @@ struct prepared_limits {
 	size_t bytes_max;    /* of one session */
 };
 
-/* What became of a message of the client. */
+/* What to do with a message of the client's. */
 enum prepared_verdict {
-	PREPARED_AS_IT_IS, /* it is not about a named statement, or needs no change: forward it */
-	PREPARED_DONE, /* what is needed instead is in `out`, and progress has been told: drop it */
-	PREPARED_PREFIX,   /* the same, but only up to the first `used` bytes of its body: the rest
-			      follows */
-	PREPARED_WAIT,     /* what it is about depends on an answer that is due: ask again then.
-			      That may be one to what is in `out` */
-	PREPARED_CHANGED,  /* its result is another now: the client is to be told so. What makes the
-			      server fail, too, and say nothing, is in `out`. All that was sent
-			      before has been answered. Drop it */
-	PREPARED_TOO_MANY, /* the session has too many */
+	PREPARED_AS_IT_IS, /* forward it: it is not about a named statement, or needs no change */
+	PREPARED_DONE, /* drop it: what is needed instead is in `out`, and progress has been told */
+	/* the same for the first `used` bytes of its body; the rest of it follows */
+	PREPARED_PREFIX,
+	/* try again when an answer has come: the meaning of the name depends on that. It may be an
+	 * answer to what is in `out` */
+	PREPARED_WAIT,
+	/* drop it, and tell the client: the statement's result is another now. `out` has what makes
+	 * the server fail, too, without an answer. Everything that was sent before has been
+	 * answered */
+	PREPARED_CHANGED,
+	PREPARED_TOO_MANY, /* the session has too many names */
 	PREPARED_BROKEN    /* the body is malformed */
 };
 
-/* A message of the client. */
+/* A message of the client's. */
 struct prepared_message {
-	char type;           /* P, B, D or C */
+	char type;           /* Parse, Bind, Describe or Close: P, B, D or C */
 	const uint8_t *body; /* `have` of its `bytes` are here */
 	size_t bytes, have;
-	/* Parse: what a text depends on beside itself: the session's parameters, "" if they are the
-	 * server's own. */
+	/* Parse: what the meaning of the text depends on: the session's parameters, "" if they are
+	 * the server's own. */
 	const char *context;
-	uint64_t place;   /* the server's database: statements of others are others */
-	uint8_t altered;  /* enum prepared_altered, of the session: beside what the set says */
-	bool native;      /* the server has statements of the session's under its own names */
-	unsigned effects; /* Parse: what the caller knows of the text */
+	uint64_t place; /* the server's database: other databases have other statements */
+	/* enum prepared_altered: what the session may have changed, besides what the set says */
+	uint8_t altered;
+	/* the server has statements of the session's under the session's own names */
+	bool native;
+	unsigned effects; /* Parse: what the caller knows of the text's effects */
 	size_t used;      /* PREPARED_PREFIX */
-	const struct description *known; /* PREPARED_CHANGED: what it was */
-	/* Bind: called before anything is added, with what was known of the text and with the text,
-	 * if there is a statement of that name and `effects` were not 0. */
+	/* PREPARED_CHANGED: how the statement was described before */
+	const struct description *known;
+	/* Bind: called before anything is added, with `effects` and text of the statement, if that
+	 * exists and `effects` are not 0. */
 	void (*executes)(void *arg, unsigned effects, const char *sql);
 	void *arg;
 };
 
-/* It is to go to this server. `names` may be NULL, unless it is a Parse. */
+/* Decides about a message that is to go to this server. `names` may be NULL, unless it is a
+ * Parse. */
 enum prepared_verdict prepared_message(struct names *, struct prepared_set *, struct progress *,
 				       const struct prepared_limits *, struct prepared_message *,
 				       struct buf *out);
 
-/* Adds what makes the server fail, skip to the next Sync, and say nothing to the client. */
+/* Adds a message that makes the server fail and skip to the next Sync, without an answer for the
+ * client. */
 void prepared_fail(struct progress *, struct buf *out);
 
-/* Without a server at hand: is the message a Parse of a new name, whole, for a text that a server
- * has, and that means the same a little later? Then the session has the name from now on, and the
- * client can be told ParseComplete. */
+/* While no server is held: can a Parse be answered at once, since it has a new name, is complete,
+ * has no doubtful meaning, and some server has its text? If so, the session has the name from now
+ * on, and the caller tells the client ParseComplete. */
 bool prepared_adopt(struct names *, const struct prepared_limits *,
 		    const struct prepared_message *);
 
-/* The error that a server has given speaks of a statement by our name for it: `number` of a name
- * that begins with prepared_prefix, 0 for the one that never exists. Returns the client's, which
- * lasts until the next call of anything here; NULL: it is not known. */
+/* For an error of a server that has our name for a statement in it: `number` is in that name behind
+ * prepared_prefix; 0: the one that never exists. Returns the client's name, which lasts until the
+ * next call of anything here; NULL: not known. */
 extern const char prepared_prefix[];
 extern const char prepared_nobodys[];
 const char *prepared_client_name(const struct names *, const struct prepared_set *,
 				 uint64_t number);
 
-/* Does the session have a statement of that name (not NUL-ended)? */
+/* Does the session have a statement of this name (not NUL-ended)? */
 bool names_have(const struct names *, const char *name, size_t length);
-/* What was said of its effects with its Parse, and its text until the next change; 0 and "" if
- * there is none. */
+/* The effects that were noted with its Parse, and its text, valid until the next change; 0 and ""
+ * if there is no such statement. */
 unsigned names_effects(const struct names *, const char *name, size_t length, const char **sql);
-/* It deallocates one by SQL on this server, or says so without one. `set`: of the server that it
- * holds, or NULL. */
+/* The session deallocates a statement by SQL, on a server or without one. `set`: of the server that
+ * it holds, or NULL. */
 void names_drop(struct names *, struct prepared_set *, const char *name, size_t length);
 
-/* Did a message that changes this name (NULL: any name) go before the last Sync, and is its answer
- * still to come? Then it is not known what the name stands for now. `names` may be NULL. */
+/* Was a message sent before the last Sync that changes this name (NULL: any name), and is its
+ * answer still to come? Then it is not known what the name means now. `names` may be NULL. */
 bool names_unsettled(const struct names *, const struct prepared_set *, const struct progress *,
 		     const char *name, size_t length);
 
-/* Ahead of a DEALLOCATE by SQL: gives the server, of which the session's names are not known there,
- * a statement of that name, so that it can be deallocated. */
+/* Ahead of a DEALLOCATE by SQL: gives the server, which does not know the session's names, a
+ * statement of this name, so that it can be deallocated. */
 void prepared_decoy(struct prepared_set *, struct progress *, const char *name, size_t length,
 		    struct buf *out);
 

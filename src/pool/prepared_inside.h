@@ -1,5 +1,5 @@
-/* prepared_inside: what prepared.c, prepared_names.c, prepared_set.c and prepared_pack.c share, and
- * nobody else looks at. */
+/* prepared_inside: what prepared.c, prepared_names.c, prepared_set.c and prepared_pack.c share.
+ * Nobody else includes it. */
 #ifndef PGWITH_POOL_PREPARED_INSIDE_H
 #define PGWITH_POOL_PREPARED_INSIDE_H
 
@@ -8,15 +8,18 @@
 /* A name of a session. */
 struct named {
 	struct hash_node node;
-	struct analysis *analysis; /* not known yet while its first Parse is under way or put off */
+	/* without a description until its first Parse has been answered */
+	struct analysis *analysis;
 	struct analysis *elsewhere; /* the same in another database, by a scope; or NULL */
 	uint64_t origin;            /* number of its own Parse; 0: that was put off */
-	uint64_t since;  /* when that was answered: what was sent before is none of its */
-	uint32_t asking; /* Describes of ours under way that are about it */
+	/* number of the answer to that: statements that were sent before it are not used for this
+	 * name */
+	uint64_t since;
+	uint32_t asking; /* Describes of ours under way for it */
 	uint64_t used;   /* names.uses when it was last bound or described */
-	bool renewing;   /* one of them is to tell whether it is still the same: it waits */
-	bool changed;    /* it was not: the next use is told */
-	uint32_t number; /* prepared_pack: its place among those of its session */
+	bool renewing;   /* one of those will tell whether its result has changed: uses wait */
+	bool changed;    /* its result has changed: the next use is told so */
+	uint32_t number; /* for prepared_pack: its place among the names of its session */
 	unsigned effects;
 	size_t length;
 	char name[];
@@ -24,60 +27,62 @@ struct named {
 
 /* A statement that a server has. */
 struct prepared {
-	struct hash_node node; /* by the analysis's address */
+	struct hash_node node; /* in `have`, by the analysis's address */
 	struct list_node recent;
 	struct analysis *analysis; /* NULL: of no use any more */
-	uint64_t number;           /* in its name */
-	uint64_t made;             /* number of its Parse among all */
-	uint32_t under_way;        /* Parse and Describe not yet answered: it cannot be put out */
-	uint64_t syncs;            /* progress.syncs when they went */
+	uint64_t number;           /* number in its name */
+	uint64_t made;             /* number of its Parse among those of all servers */
+	/* Parse and Describe that are not answered yet: until then it cannot be closed */
+	uint32_t under_way;
+	uint64_t syncs; /* progress.syncs when they were sent */
 };
 
-/* A tracked message: how to take it back. */
+/* A message under way, and how to take back what it has changed. */
 struct pending {
 	struct tracked tracked;
 	struct prepared_set *set;
-	struct names *names;     /* NULL: the session has left, or none is concerned */
-	struct named *added;     /* this name came in */
-	struct named *removed;   /* this one went, and is kept here until it is sure */
-	struct prepared *made;   /* this statement came to the server; NULL: it has gone again */
-	bool evicted;            /* one that the server had was closed */
+	struct names *names;   /* NULL: no session is concerned, or it has left */
+	struct named *added;   /* the name that it made */
+	struct named *removed; /* the name that it closed, kept until the outcome is known */
+	/* the statement that it made on the server; NULL if that has gone again */
+	struct prepared *made;
+	bool evicted;            /* it closes a statement of the server's */
 	bool describes;          /* it is the Describe behind the Parse of `made` */
-	bool renews;             /* of a statement that is known already */
-	bool shareable;          /* others may have it, too */
-	struct named *about;     /* describes: whose statement; NULL: its name has gone */
-	uint64_t place;          /* describes */
-	struct description *got; /* describes: so far */
+	bool renews;             /* the statement had been described before */
+	bool shareable;          /* other sessions may use the statement */
+	struct named *about;     /* of a Describe: whose statement; NULL: that name has gone */
+	uint64_t place;          /* of a Describe: the database */
+	struct description *got; /* of a Describe: the answer so far */
 };
 
 /* ---- prepared_names.c ---- */
 
-#define PREPARED_NAME_BYTES 63 /* PostgreSQL looks at no more of a name (NAMEDATALEN) */
+#define PREPARED_NAME_BYTES 63 /* PostgreSQL ignores the rest of a name (NAMEDATALEN) */
 
 size_t named_clip(size_t length);
 struct named *named_find(const struct names *, const char *name, size_t length);
 void named_put_in(struct names *, struct named *);
 void named_take_out(struct names *, struct named *);
-/* Its analysis in that database. */
+/* The name's analysis in that database. */
 struct analysis **named_analysis(struct names *, struct named *, uint64_t place);
-/* The name, NUL-ended, of a statement with this analysis: the one used last. NULL: there is none.
- */
+/* The session's name (NUL-ended) for a statement of this analysis: the one used last. NULL: there
+ * is none. */
 const char *names_using(const struct names *, const struct analysis *);
 bool named_is(const struct named *, const char *name, size_t length);
 
 /* ---- prepared_set.c ---- */
 
-/* The server has it, and takes a reference (NULL: it is of no use any more); its name's number is
- * the next one. */
+/* Adds a statement that the server has now, with a new number in its name; takes a reference to the
+ * analysis (NULL: the statement is of no use any more). */
 struct prepared *prepared_add(struct prepared_set *, struct analysis *, uint64_t made);
 void prepared_remove(struct prepared_set *, struct prepared *);
 struct prepared *prepared_find(const struct prepared_set *, const struct analysis *);
 struct prepared *prepared_by_number(const struct prepared_set *, uint64_t number);
-/* It is of no use any more: closed with the next message. */
+/* Marks it as of no use: it is closed with the next message. */
 void prepared_retire(struct prepared_set *, struct prepared *);
 
 struct pending *prepared_pend(struct prepared_set *, const struct progress *);
-/* NULL if it is not one of these. */
+/* The pending message of a tracked one; NULL if it is of another kind. */
 struct pending *pending_of(struct list_node *);
 void prepared_pending_end(struct tracked *, enum progress_end);
 void prepared_pending_described(struct tracked *, char type, const uint8_t *body, size_t bytes);

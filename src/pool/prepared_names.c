@@ -1,5 +1,5 @@
-/* The names of a session's prepared statements. What becomes of them with messages that are under
- * way is in prepared_set.c. */
+/* The names of a session's prepared statements. prepared_set.c has what happens when messages about
+ * them are answered. */
 #include <string.h>
 
 #include "base/fnv.h"

@@ -201,7 +201,7 @@ prepared_pack(struct pack *p, struct prepared_set *set, const struct packed_text
 
 /* ---- a session's ---- */
 
-/* Returns what was read. It has references for its analyses. */
+/* Returns the name that was read, with references to its analyses. */
 static struct named *
 named_pack(struct pack *p, struct named *named, const struct packed_texts *texts)
 {
@@ -264,8 +264,8 @@ names_pack(struct pack *p, struct names *names, const struct packed_texts *texts
 
 /* ---- on its way ---- */
 
-/* The names that may be meant, by number: those that the session has, and those that are kept until
- * it is sure that they have gone. */
+/* Names by number: those that the session has, and those that are kept until it is certain that
+ * they have gone. */
 struct meant {
 	struct named **list;
 	uint32_t count, size;
@@ -329,7 +329,7 @@ pending_pack(struct pack *p, struct prepared_set *set, struct pending *q, struct
 	q->made = made ? prepared_by_number(set, made) : NULL;
 }
 
-/* Those that are not among the session's any more stand ahead. */
+/* Names that the session does not have any more stand first. */
 static void
 removed_pack(struct pack *p, struct prepared_set *set, struct meant *m,
 	     const struct packed_texts *texts)
@@ -363,7 +363,7 @@ removed_pack(struct pack *p, struct prepared_set *set, struct meant *m,
 	}
 }
 
-/* Reading: makes it. */
+/* Packs one message under way; reading, makes it. */
 static void
 one_tracked_pack(struct pack *p, struct prepared_set *set, struct tracked *t, struct names *names,
 		 struct unnamed *unnamed, struct meant *m)

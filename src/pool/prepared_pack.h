@@ -1,5 +1,5 @@
-/* prepared_pack: prepared statements, and what is on its way to a server, from one process to the
- * next. In this order: texts, then servers and sessions, then what is on its way. */
+/* prepared_pack: hands over prepared statements and messages under way to the next process. In this
+ * order: texts, then servers and sessions, then messages under way. */
 #ifndef PGWITH_POOL_PREPARED_PACK_H
 #define PGWITH_POOL_PREPARED_PACK_H
 
@@ -17,17 +17,17 @@ struct packed_texts {
 };
 
 void texts_pack(struct pack *, struct statements *, struct packed_texts *);
-/* Those that nobody uses are gone. */
+/* Call it at the end. Reading: frees the texts and analyses that nobody uses. */
 void texts_clear(struct packed_texts *, bool reading);
 
-/* What a server has. */
+/* The statements of a server. */
 void prepared_pack(struct pack *, struct prepared_set *, const struct packed_texts *);
 
-/* What a session has prepared. */
+/* The names of a session. */
 void names_pack(struct pack *, struct names *, const struct packed_texts *);
 
-/* What is on its way to the server, and its answers, for the session that holds it: its names
- * (NULL: it has had none) and its unnamed statement; or NULL, NULL. */
+/* The messages under way to a server, for the session that holds it: its names (NULL: it has had
+ * none) and its unnamed statement; or NULL, NULL. */
 void tracked_pack(struct pack *, struct prepared_set *, struct names *, struct unnamed *,
 		  const struct packed_texts *);
 

@@ -1,4 +1,4 @@
-/* The prepared statements of a server, and what became of messages about them. */
+/* The prepared statements of a server, and what happens when messages about them are answered. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,9 +55,9 @@ prepared_add(struct prepared_set *set, struct analysis *a, uint64_t made)
 	return pre;
 }
 
-/* Nobody finds it any more. */
+/* Takes it out of the hash: it cannot be found any more. */
 static void
-unhash(struct prepared_set *set, struct prepared *pre)
+take_out_of_hash(struct prepared_set *set, struct prepared *pre)
 {
 	if (pre->analysis == NULL)
 		return;
@@ -69,7 +69,7 @@ unhash(struct prepared_set *set, struct prepared *pre)
 void
 prepared_remove(struct prepared_set *set, struct prepared *pre)
 {
-	unhash(set, pre);
+	take_out_of_hash(set, pre);
 	list_remove(&set->recent, &pre->recent);
 	free(pre);
 }
@@ -77,14 +77,14 @@ prepared_remove(struct prepared_set *set, struct prepared *pre)
 void
 prepared_retire(struct prepared_set *set, struct prepared *pre)
 {
-	unhash(set, pre);
+	take_out_of_hash(set, pre);
 	list_remove(&set->recent, &pre->recent);
 	list_prepend(&set->recent, &pre->recent);
 }
 
-/* It is known what it is; the one that was before goes. */
+/* Its analysis is known now; an older statement of the same analysis is retired. */
 static void
-identify(struct prepared_set *set, struct prepared *pre, struct analysis *a)
+set_analysis(struct prepared_set *set, struct prepared *pre, struct analysis *a)
 {
 	struct prepared *older = prepared_find(set, a);
 
@@ -93,7 +93,7 @@ identify(struct prepared_set *set, struct prepared *pre, struct analysis *a)
 	if (older)
 		prepared_retire(set, older);
 	analysis_ref(a);
-	unhash(set, pre);
+	take_out_of_hash(set, pre);
 	pre->analysis = a;
 	hash_add(&set->have, &pre->node, address(a));
 }
@@ -157,7 +157,7 @@ prepared_pend(struct prepared_set *set, const struct progress *progress)
 	return p;
 }
 
-/* `set`: where Describes that are about it may be under way, or NULL. */
+/* Frees a name. `set`: where Describes for it may be under way, or NULL. */
 static void
 free_named(struct statements *all, struct named *named, struct prepared_set *set)
 {
@@ -182,10 +182,10 @@ prepared_pending_described(struct tracked *t, char type, const uint8_t *body, si
 	description_take(&((struct pending *)t)->got, type, body, bytes);
 }
 
-/* The one behind which the name has gone again, or NULL: a message that came after, and of which is
- * not known yet what becomes of it. */
+/* The later message that removed this name again, and is not answered yet; NULL if there is
+ * none. */
 static struct pending *
-remover(const struct prepared_set *set, const struct named *named)
+later_removal(const struct prepared_set *set, const struct named *named)
 {
 	struct list_node *l;
 
@@ -201,10 +201,11 @@ remover(const struct prepared_set *set, const struct named *named)
 static void
 take_back(struct prepared_set *set, struct pending *p)
 {
-	struct pending *later = p->names && p->added ? remover(set, p->added) : NULL;
+	struct pending *later = p->names && p->added ? later_removal(set, p->added) : NULL;
 
 	if (later) {
-		/* What that one would put back is what was there before this one. */
+		/* If the later message is taken back, it must restore the name from before this
+		 * one. */
 		free_named(set->all, p->added, set);
 		later->removed = p->removed;
 		p->removed = NULL;
@@ -218,14 +219,15 @@ take_back(struct prepared_set *set, struct pending *p)
 	}
 	if (p->made)
 		prepared_remove(set, p->made);
-	/* It is still there, and we have lost sight of it. */
+	/* The statement was not closed: it is on the server, and we do not know it any more. */
 	if (p->evicted)
 		set->stale = true;
 }
 
-/* A statement that is closed goes from the server, too, if nobody else may have it. */
+/* The client closed a name: the server's statement is closed, too, if no other session may use
+ * it. */
 static void
-removed(struct prepared_set *set, const struct named *named)
+retire_unshared(struct prepared_set *set, const struct named *named)
 {
 	struct prepared *pre = NULL;
 
@@ -235,7 +237,7 @@ removed(struct prepared_set *set, const struct named *named)
 		prepared_retire(set, pre);
 }
 
-/* What the statement is, is known for the first time. */
+/* The first description of a statement has come. */
 static void
 first_described(struct pending *p, struct named *named)
 {
@@ -252,7 +254,7 @@ first_described(struct pending *p, struct named *named)
 		a->description = description_ref(p->got);
 	}
 	if (p->made && p->made->analysis)
-		identify(p->set, p->made, a);
+		set_analysis(p->set, p->made, a);
 	if (slot) {
 		analysis_put(all, *slot);
 		*slot = analysis_ref(a);
@@ -260,7 +262,7 @@ first_described(struct pending *p, struct named *named)
 	analysis_put(all, a);
 }
 
-/* Is it still what it was? */
+/* Another description of a known statement has come: has its result changed? */
 static void
 described_again(struct pending *p, struct named *named)
 {
@@ -277,11 +279,11 @@ described_again(struct pending *p, struct named *named)
 	if (was->shared && !p->shareable) {
 		was->text->refs++;
 		*slot = analysis_new(all, was->text, was->place, was->description);
-		identify(p->set, p->made, *slot);
+		set_analysis(p->set, p->made, *slot);
 		analysis_put(all, was);
 		return;
 	}
-	identify(p->set, p->made, was);
+	set_analysis(p->set, p->made, was);
 }
 
 static void
@@ -328,7 +330,7 @@ prepared_pending_end(struct tracked *t, enum progress_end end)
 	else if (p->made)
 		p->made->under_way--;
 	if (p->removed && end == PROGRESS_DONE)
-		removed(p->set, p->removed);
+		retire_unshared(p->set, p->removed);
 	if (p->removed)
 		free_named(p->set->all, p->removed, p->set);
 	free(p);
@@ -344,7 +346,7 @@ names_drop(struct names *names, struct prepared_set *set, const char *name, size
 
 	if (named == NULL)
 		return;
-	/* Its Parse may be under way: there is nothing to take back then. */
+	/* If its Parse is under way, there is nothing to take back any more. */
 	if (set) {
 		LIST_EACH (l, &set->tracked.list) {
 			struct pending *p = pending_of(l);
@@ -390,7 +392,8 @@ names_unsettled(const struct names *names, const struct prepared_set *set, const
 {
 	struct list_node *l;
 
-	/* In COPY IN no message means anything, and the server must see it. */
+	/* In COPY IN only its data means anything, and the server must see every other message, to
+	 * fail. */
 	if (names == NULL || (p->copy == COPY_IN && !p->copy_ended))
 		return false;
 	length = named_clip(length);

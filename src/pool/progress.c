@@ -13,15 +13,16 @@
 
 enum run_kind {
 	RUN_EXTENDED, /* Parse, Bind, Describe, Execute, Close: answered one by one */
-	RUN_QUERY,    /* Query, FunctionCall: answered by ReadyForQuery */
-	RUN_SYNC,     /* the same */
+	RUN_QUERY,    /* Query, FunctionCall: answered by a ReadyForQuery */
+	RUN_SYNC,     /* Sync: answered by a ReadyForQuery */
 	RUN_COPY_END  /* CopyDone or CopyFail sent ahead of a COPY IN: answered by nothing */
 };
-#define STATUS_MAX  (64 * 1024) /* bytes of a ParameterStatus that is kept */
+#define STATUS_MAX  (64 * 1024) /* bytes of a ParameterStatus that is kept, at most */
 #define INSTEAD_MAX (16 * 1024)
-#define RUN_KIND    0x03 /* the rest of progress_run.kind are flags, PROGRESS_OWN and so on */
-#define RUN_DOES    (PROGRESS_BEGINS | PROGRESS_ENDS)
-#define LOOK_MAX    (1024 * 1024) /* bytes of an answer that is kept for described() */
+/* enum run_kind; the other bits of progress_run.kind are flags, PROGRESS_OWN and so on */
+#define RUN_KIND 0x03
+#define RUN_DOES (PROGRESS_BEGINS | PROGRESS_ENDS)
+#define LOOK_MAX (1024 * 1024) /* bytes of an answer that is kept for described(), at most */
 
 void
 progress_init(struct progress *p)
@@ -83,7 +84,7 @@ first_is(const struct progress *p, enum run_kind kind)
 	return p->runs_count && (run_at(p, 0)->kind & RUN_KIND) == kind;
 }
 
-/* Its answers, or some of them, are not passed on as they come. */
+/* Is it a run whose answers, or some of them, are kept from the client? */
 static bool
 is_own(const struct progress_run *r)
 {
@@ -109,7 +110,7 @@ push_many(struct progress *p, unsigned kind, uint32_t n)
 {
 	struct progress_run *last = p->runs_count ? run_at(p, p->runs_count - 1) : NULL;
 
-	/* COPY ends stay apart: each belongs to its own place. */
+	/* Each COPY end has a run of its own, because each has its own place in the order. */
 	if (last && last->kind == kind && kind != RUN_COPY_END && last->count <= UINT32_MAX - n) {
 		last->count += n;
 		return;
@@ -138,7 +139,7 @@ is_own_sync(const struct progress_run *r)
 	return (r->kind & ~RUN_DOES) == (RUN_SYNC | PROGRESS_OWN);
 }
 
-/* What the exchange that is complete now does. */
+/* Takes what the texts of the exchange do (PROGRESS_BEGINS ...) for the run that completes it. */
 static unsigned
 take_sending(struct progress *p)
 {
@@ -148,7 +149,7 @@ take_sending(struct progress *p)
 	return does;
 }
 
-/* It was skipped, or never will be answered. */
+/* Removes the first run without answers: it was skipped, or its answers will never come. */
 static void
 drop_first_run(struct progress *p)
 {
@@ -175,7 +176,7 @@ tell_failed(struct progress *p)
 		p->tracked(p->tracked_arg, n, end);
 }
 
-/* One of the first run has been answered. */
+/* One message of the first run has been answered. */
 static void
 pop(struct progress *p)
 {
@@ -192,7 +193,8 @@ pop(struct progress *p)
 		p->tracked(p->tracked_arg, 1, PROGRESS_DONE);
 }
 
-/* Nothing answers these: they are over as soon as they are first. */
+/* Removes CopyDone and CopyFail from the front: they have no answer, so all that is known of them
+ * is that what was before them has been answered. */
 static inline void
 pop_copy_ends(struct progress *p)
 {
@@ -255,7 +257,7 @@ progress_sent(struct progress *p, char type)
 		p->flush_sent |= p->extended && !p->skipping && p->copy == COPY_NONE;
 		return;
 	default:
-		return; /* CopyData is answered by nothing */
+		return; /* CopyData has no answer */
 	}
 }
 
@@ -303,8 +305,8 @@ progress_sent_own_sync(struct progress *p)
 
 /* ---- from the server ---- */
 
-/* CopyInResponse. Syncs that went ahead of the data are swallowed, up to the end of the data if
- * that went ahead too, or up to a message that no COPY survives. */
+/* CopyInResponse came. Syncs that were sent ahead of the data are swallowed: up to the end of the
+ * data, if that was sent ahead too, or up to a message that makes the COPY fail. */
 static void
 copy_in_opened(struct progress *p)
 {
@@ -334,7 +336,8 @@ copy_in_opened(struct progress *p)
 		}
 	}
 	p->runs_count = kept;
-	/* A Sync behind the end of the data counts as ever; otherwise none has gone since. */
+	/* If a Sync was sent behind the end of the data, the server will read it; if not, the
+	 * exchange has no Sync yet. */
 	if (in_extended && p->swallowed > 0 && !any_run(p, RUN_SYNC))
 		p->extended = true;
 }
@@ -347,7 +350,7 @@ copy_closed(struct progress *p)
 	p->swallowed = 0;
 }
 
-/* Does an error now hit messages of ours that end with a Sync of ours? */
+/* Would an error that comes now belong to messages of ours that end with a Sync of ours? */
 static bool
 is_own_exchange(const struct progress *p)
 {
@@ -393,14 +396,15 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 	copy_closed(p);
 	if (p->own_syncs > 0 && is_own_exchange(p))
 		p->own_failed = true;
-	/* A message that was counted as nothing was an error to the server. */
+	/* No answer was due: the error is of a message that we had taken to be ignored by the
+	 * server. */
 	if (p->runs_count == 0 && p->extended && !p->fatal)
 		p->skipping = p->unsure = true;
 	if (!first_is(p, RUN_EXTENDED))
 		return;
 	ours = first_run(p)->kind & PROGRESS_OWN;
 	p->failed_itself = first_run(p)->kind & PROGRESS_TRACKED;
-	/* The server skips to the next Sync. Queries on the way are never answered. */
+	/* The server skips everything up to the next Sync. Queries among it are never answered. */
 	while (p->runs_count > 0 && !first_is(p, RUN_SYNC)) {
 		if (first_is(p, RUN_QUERY)) {
 			p->ready_due -= first_run(p)->count;
@@ -416,7 +420,7 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 	tell_failed(p);
 }
 
-/* A ReadyForQuery that answers this run, after this status. */
+/* Counts a ReadyForQuery that answers a run of this kind; `was`: the status before it. */
 static void
 count_ready(struct progress *p, unsigned kind, char was)
 {
@@ -438,17 +442,19 @@ ready_came(struct progress *p, char status)
 	if (p->instead && p->ready_due <= 1)
 		progress_tell_as_said(p);
 	copy_closed(p);
-	/* Before the mark's own answer, a ReadyForQuery is the one too many. */
+	/* As long as the mark has not been answered, this may be the ReadyForQuery that was not
+	 * due. */
 	if (p->marked)
 		return;
 	pop_copy_ends(p);
-	/* Only after bytes that we do not understand is anything but a Sync or a Query first. */
+	/* A Sync or Query is first now, unless the server has sent something that we do not
+	 * understand. */
 	while (first_is(p, RUN_EXTENDED))
 		drop_first_run(p);
 	tell_failed(p);
 	if (p->runs_count == 0) {
-		/* A COPY IN had failed before it could swallow its Sync: there the skipping ended.
-		 */
+		/* A COPY IN had failed before it read the Sync that we had taken for swallowed: the
+		 * Sync has ended the skipping. */
 		if (p->skipping)
 			p->skipping = p->extended = p->flushed = p->flush_sent = false;
 		else
@@ -485,7 +491,8 @@ note_tag(struct progress *p, const uint8_t *body, size_t have)
 		p->deallocated_all = true;
 }
 
-/* Two strings, name and value. Of one that was not kept whole only the beginning is there. */
+/* A ParameterStatus came: two strings, name and value. If it was not kept `whole`, only its
+ * beginning is there. */
 static void
 status_came(struct progress *p, const uint8_t *body, size_t have, bool whole)
 {
@@ -501,7 +508,7 @@ status_came(struct progress *p, const uint8_t *body, size_t have, bool whole)
 	p->told(p->told_arg, (const char *)body, value);
 }
 
-/* The same, at the end of its last piece. */
+/* The same, at the end of a message that came in pieces. */
 static void
 status_ended(struct progress *p)
 {
@@ -514,9 +521,9 @@ status_ended(struct progress *p)
 	buf_clear(b);
 }
 
-/* An answer that ends one message of the extended protocol, or is part of a Query's. */
+/* An answer came that ends one message of the extended protocol, or is part of a Query's answer. */
 static inline void
-answered(struct progress *p)
+answer_came(struct progress *p)
 {
 	struct progress_run *first = first_run(p);
 
@@ -524,7 +531,8 @@ answered(struct progress *p)
 		p->stray |= !p->unsure;
 		return;
 	}
-	/* The usual case: there are more of the kind, and nobody waits for this one. */
+	/* The usual case: the run has more messages, and nobody waits for the outcome of this
+	 * one. */
 	if (first->kind == RUN_EXTENDED && first->count > 1) {
 		first->count--;
 		return;
@@ -542,7 +550,8 @@ looked_at(const struct progress *p, char type)
 	       (run_at(p, 0)->kind & PROGRESS_LOOK);
 }
 
-/* What ends all backends at once is said as a warning (PostgreSQL, quickdie()). */
+/* When PostgreSQL ends all backends at once, each sends a warning instead of an error
+ * (quickdie()). */
 static void
 notice_came(struct progress *p, const uint8_t *body, size_t have)
 {
@@ -551,9 +560,9 @@ notice_came(struct progress *p, const uint8_t *body, size_t have)
 	p->dying |= code && (strcmp(code, "57P01") == 0 || strcmp(code, "57P02") == 0);
 }
 
-/* `have` bytes of the body are at `body`; the rest was not kept. */
+/* A message came. `have` bytes of its body are at `body`; the others were not kept. */
 static void
-message(struct progress *p, char type, const uint8_t *body, size_t have)
+message_came(struct progress *p, char type, const uint8_t *body, size_t have)
 {
 	switch (type) {
 	case 'T': /* RowDescription answers a Describe, or is part of a Query's answer */
@@ -563,7 +572,7 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 	case 'n':
 	case 's':
 	case 'I':
-		answered(p);
+		answer_came(p);
 		return;
 	case 'D':
 		if (p->marked && memmem(body, have, p->mark, sizeof p->mark - 1))
@@ -574,7 +583,7 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 		copy_closed(p);
 		if (p->watch)
 			note_tag(p, body, have);
-		answered(p);
+		answer_came(p);
 		return;
 	case 'G':
 		copy_in_opened(p);
@@ -603,9 +612,9 @@ message(struct progress *p, char type, const uint8_t *body, size_t have)
 	}
 }
 
-/* The bodies that are looked into. */
+/* Is the body of such a message read here, so that its beginning must be kept? */
 static bool
-wanted(const struct progress *p, char type)
+is_looked_into(const struct progress *p, char type)
 {
 	return type == 'Z' || type == 'E' || type == 'S' || type == 'N' ||
 	       (type == 'D' && p->marked) || (type == 'C' && p->watch);
@@ -624,10 +633,14 @@ for_client(const struct progress *p, char type)
 	if (first->kind & PROGRESS_PART)
 		return type != 'Z';
 	switch (type) {
-	case 'E': /* it answers what the client sent behind ours as well: all that is skipped */
+	/* an error makes the server skip what the client sent behind ours, too: it is the answer to
+	 * that */
+	case 'E':
 		return !(first->kind & PROGRESS_QUIET) &&
 		       (p->own_syncs == 0 || !is_own_exchange(p));
-	case 'S': /* what comes of ours, the client is told at its end, if it is news to it */
+	/* changes by messages of ours: own_ended() tells the client at their end, if anything is
+	 * new to it */
+	case 'S':
 		return p->own_syncs == 0 || !is_own_exchange(p);
 	case 'N':
 	case 'A':
@@ -637,7 +650,8 @@ for_client(const struct progress *p, char type)
 	}
 }
 
-/* A message of this type is about to be passed on: the end of an answer has what was kept ahead. */
+/* A message of this type is about to be passed on: ahead of a ReadyForQuery, parameters that were
+ * kept back are told. */
 static inline void
 tell_statuses(const struct progress *p, char type, struct buf *out)
 {
@@ -645,11 +659,11 @@ tell_statuses(const struct progress *p, char type, struct buf *out)
 		p->own_ended(p->told_arg, out);
 }
 
-/* The header is complete; what of it the client has not got goes out. */
+/* The header is complete: passes on the part of it that the client has not got. */
 static void
 pass_header(struct progress *p, struct buf *out)
 {
-	/* It has begun to pass before there was anything to filter: it goes on. */
+	/* If its first bytes were passed on when nothing had to be filtered, the rest follows. */
 	p->from_drop |= p->from_passed == 0 && !for_client(p, (char)p->from_header[0]);
 	if (p->from_drop)
 		return;
@@ -658,7 +672,8 @@ pass_header(struct progress *p, struct buf *out)
 	buf_add(out, p->from_header + p->from_passed, FRAME_HEADER - p->from_passed);
 }
 
-/* What did not fit is cut off, so that a text still has its end, between two characters. */
+/* Cuts a body that did not fit into `peek`, between two characters, so that its last text ends with
+ * a NUL. */
 static void
 end_peek(struct progress *p)
 {
@@ -672,8 +687,8 @@ end_peek(struct progress *p)
 	p->peek_bytes = (uint16_t)(n + 1);
 }
 
-/* Is the ErrorResponse what a cancel of ours has brought about? One that comes in pieces, which is
- * rare, is passed on as it is. */
+/* Is the ErrorResponse the result of our own cancel? An error that comes in pieces, which is rare,
+ * is passed on as it is. */
 static bool
 is_cancelled_by_us(const struct progress *p, const uint8_t *body, size_t bytes)
 {
@@ -687,7 +702,7 @@ is_cancelled_by_us(const struct progress *p, const uint8_t *body, size_t bytes)
 	       !(text && strstr(text, "statement timeout"));
 }
 
-/* A message that is here in one piece. */
+/* Passes on a message that came in one piece. */
 static void
 pass_whole(const struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 {
@@ -700,7 +715,7 @@ pass_whole(const struct progress *p, const uint8_t *data, size_t bytes, struct b
 		buf_add(out, data, bytes);
 }
 
-/* An answer for described() has come in pieces. */
+/* An answer for described() that came in pieces is complete. */
 static void
 look_ended(struct progress *p)
 {
@@ -737,8 +752,8 @@ has_pid(const struct progress *p, const struct frame *f)
 	return f->type == 'A' && p->given_pid != 0 && f->body >= 4;
 }
 
-/* The pid of a message whose header has come. Returns how many bytes have been dealt with, or
- * `bytes` if more of the pid is to come. */
+/* Reads the pid of a message whose header has come, and replaces it. Returns how many bytes have
+ * been dealt with: `bytes` if more of the pid is to come. */
 static size_t
 take_pid(struct progress *p, uint8_t *data, size_t bytes, struct buf *out)
 {
@@ -754,7 +769,8 @@ take_pid(struct progress *p, uint8_t *data, size_t bytes, struct buf *out)
 		give_pid(p, p->pid);
 		p->pid_due = false;
 		p->pid_have = 0;
-		/* All of it is here: it goes on as it came. */
+		/* The pid came in one piece: it is replaced in place, and passed on with the
+		 * rest. */
 		if (had == 0) {
 			memcpy(data, p->pid, sizeof p->pid);
 			return 0;
@@ -766,9 +782,10 @@ take_pid(struct progress *p, uint8_t *data, size_t bytes, struct buf *out)
 	return n;
 }
 
-/* `out`: NULL, or what is for the client is added there. */
+/* Follows the bytes from the server. What is for the client is added to `out`, unless that is
+ * NULL. */
 static int
-walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
+follow_bytes(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 {
 	struct frame f;
 	bool unasked;
@@ -780,8 +797,7 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 		size_t n;
 
 		if (p->from_have == 0 && bytes >= FRAME_HEADER) {
-			/* The usual case: the header, and mostly the body, are here in one piece.
-			 */
+			/* The usual case: the header, and mostly the body, came in one piece. */
 			if (frame_read(data, bytes, &f) < 0)
 				return -E_SYNTAX;
 			if (bytes - FRAME_HEADER >= f.body) {
@@ -793,7 +809,7 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 					p->described(p->tracked_arg, f.type, data + FRAME_HEADER,
 						     f.body);
 				unasked = f.type == 'E' && !progress_owes(p);
-				message(p, f.type, data + FRAME_HEADER, f.body);
+				message_came(p, f.type, data + FRAME_HEADER, f.body);
 				if (unasked && p->fatal && p->unasked == 0)
 					p->unasked = bytes;
 				end_own(p, out);
@@ -829,7 +845,7 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 				return 0;
 		}
 		n = p->from_left < bytes ? p->from_left : bytes;
-		if (wanted(p, (char)p->from_header[0]) && p->peek_bytes < PROGRESS_PEEK) {
+		if (is_looked_into(p, (char)p->from_header[0]) && p->peek_bytes < PROGRESS_PEEK) {
 			size_t keep = PROGRESS_PEEK - p->peek_bytes;
 
 			if (keep > n)
@@ -856,7 +872,7 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 			if (p->from_header[0] == 'S')
 				status_ended(p);
 			else
-				message(p, (char)p->from_header[0], p->peek, p->peek_bytes);
+				message_came(p, (char)p->from_header[0], p->peek, p->peek_bytes);
 			end_own(p, out);
 		}
 	}
@@ -866,9 +882,9 @@ walk(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 int
 progress_received(struct progress *p, const uint8_t *data, size_t bytes)
 {
-	int r = walk(p, data, bytes, NULL);
+	int r = follow_bytes(p, data, bytes, NULL);
 
-	/* All of it is the client's, a half header too. */
+	/* Nothing is filtered: a half header has gone to the client as well. */
 	p->from_passed = p->from_have;
 	return r;
 }
@@ -876,7 +892,7 @@ progress_received(struct progress *p, const uint8_t *data, size_t bytes)
 int
 progress_filter(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 {
-	return walk(p, data, bytes, out);
+	return follow_bytes(p, data, bytes, out);
 }
 
 int
@@ -994,11 +1010,11 @@ progress_mark(struct progress *p, struct buf *out)
 		log_fatal("", LOG_ALONE, "no random numbers are to be had");
 	snprintf(p->mark, sizeof p->mark, "%016llx", (unsigned long long)number);
 	snprintf(sql, sizeof sql, "SELECT 'pgwith %s'", p->mark);
-	/* Where no COPY IN is open this is ignored. */
+	/* The server ignores a CopyFail if no COPY IN is open. */
 	if (p->copy == COPY_IN && !p->copy_ended)
 		msg_copy_fail(out, "the client has gone");
-	/* If the server is skipping, the Sync ends that; if not, the ROLLBACK has left it nothing
-	 * to commit. */
+	/* If the server is skipping, the Sync ends that; if it is not, the ROLLBACK has left
+	 * nothing that the Sync could commit. */
 	msg_query(out, "ROLLBACK");
 	msg_sync(out);
 	msg_query(out, sql);

@@ -19,17 +19,19 @@
 #include "base/err.h"
 #include "base/pack.h"
 
-/* The end of a tracked message, or of several. */
+/* How a tracked message, or several, ended. */
 enum progress_end {
 	PROGRESS_DONE,    /* it was carried out */
-	PROGRESS_FAILED,  /* the first of them failed, the others were skipped */
-	PROGRESS_SKIPPED, /* they were skipped */
-	PROGRESS_LOST     /* nobody will know: the connection is gone. Who sent it may be too */
+	PROGRESS_FAILED,  /* the first one failed, the others were skipped */
+	PROGRESS_SKIPPED, /* all were skipped */
+	/* the connection is lost, so nobody knows. The session that sent it may be gone, too */
+	PROGRESS_LOST
 };
 
 enum progress_copy { COPY_NONE, COPY_IN, COPY_OUT, COPY_BOTH };
 
-/* What was sent and is not yet answered, run-length coded in order. */
+/* Messages that were sent and are not yet answered: in order, and equal ones that follow each other
+ * as one run. */
 struct progress_run {
 	uint16_t kind;
 	uint32_t count;
@@ -37,141 +39,156 @@ struct progress_run {
 
 #define PROGRESS_RUNS_INLINE 8
 #define PROGRESS_RUNS_MAX    65536
-#define PROGRESS_PEEK        128 /* bytes kept of a body that comes in pieces */
+#define PROGRESS_PEEK        128 /* bytes that are kept of a body that comes in pieces */
 
 struct progress {
 	/* towards the server */
 	uint32_t to_left; /* bytes of the message now passing that the client has not sent yet */
 	uint32_t
 	    ready_due; /* Queries, function calls and Syncs not yet answered by ReadyForQuery */
-	bool extended; /* extended-protocol messages have gone since the last Sync */
+	bool extended; /* extended-protocol messages have been sent since the last Sync */
 	/* from the server */
 	uint32_t from_left;     /* bytes of the message now passing still to come */
-	uint8_t from_have;      /* bytes of its header that are there; FRAME_HEADER: all */
+	uint8_t from_have;      /* bytes of its header that have come; FRAME_HEADER: all */
 	uint8_t from_header[5]; /* its header */
-	char status;            /* of the last ReadyForQuery: I, T or E */
+	char status;            /* transaction status of the last ReadyForQuery: I, T or E */
 	bool skipping;          /* the server ignores everything up to the next Sync */
-	bool copy_ended;        /* COPY IN: CopyDone or CopyFail has gone */
+	bool copy_ended;        /* COPY IN: CopyDone or CopyFail has been sent */
 	uint8_t copy;           /* enum progress_copy */
-	/* A COPY IN failed for which a Sync had been taken for swallowed: whether the server had
-	 * come as far as that Sync cannot be told, so one more ReadyForQuery may come than is due.
+	/* A COPY IN has failed, and a Sync had been taken for swallowed by it. It is not known
+	 * whether the server had read that Sync, so one more ReadyForQuery may come than is due.
 	 * Only a question with an answer of its own (progress_mark()) shows where the server is. */
 	bool unsure;
-	/* A Query was sent behind extended-protocol messages that no Sync had ended. PostgreSQL 18
-	 * can leave a transaction half begun then: it says I, and fails with XX000 in the next
-	 * statement, whoever sends that. Cleanup's ROLLBACK ends it. */
+	/* A Query was sent behind extended-protocol messages without a Sync between. PostgreSQL 18
+	 * can then leave a transaction half begun: it reports I, and the next statement fails with
+	 * XX000, whoever sends it. Cleanup's ROLLBACK ends that. */
 	bool half_begun;
-	bool marked;        /* progress_mark() was sent and its answer has not come */
-	bool flushed;       /* progress_finish() has asked for the answers that the server holds */
-	bool flush_sent;    /* so has the client. It may be swallowed by a COPY IN */
-	char mark[17];      /* what the answer to the last mark holds */
-	uint32_t swallowed; /* Syncs taken for swallowed by the COPY IN that is open */
-	uint32_t failed;    /* tracked messages that the error now being handled has skipped */
-	bool failed_itself; /* the first of them is the one that failed */
-	uint64_t syncs;     /* Syncs sent, ever */
-	uint32_t own;       /* messages of ours unanswered: their answers are not the client's */
-	uint32_t own_syncs; /* Syncs among them */
-	bool own_failed; /* messages of ours up to a Sync of ours have failed: the server is not as
-			    it should be, and runs what came behind */
+	bool marked; /* progress_mark() has been sent and its answer has not come */
+	/* progress_finish() has sent a Flush, so that the server sends the answers that it holds */
+	bool flushed;
+	bool flush_sent;    /* the client has sent a Flush. A COPY IN may swallow it */
+	char mark[17];      /* text that is in the answer to the last mark only */
+	uint32_t swallowed; /* Syncs that the open COPY IN is taken to have swallowed */
+	uint32_t failed;    /* tracked messages that the error now being handled has hit */
+	bool failed_itself; /* the first of those has failed, and not been skipped */
+	uint64_t syncs;     /* Syncs sent since login */
+	/* messages of our own that are unanswered: their answers are not the client's */
+	uint32_t own;
+	uint32_t own_syncs; /* Syncs among those */
+	/* messages of ours, up to a Sync of ours, have failed: the server has not the parameters
+	 * that it should have, and it runs what was sent behind them */
+	bool own_failed;
 	uint32_t
-	    rescue; /* Queries of the client that a failed message of ours made the server skip */
+	    /* Queries of the client's that the server has skipped because of a failed message of
+	     * ours */
+	    rescue;
 	uint8_t from_passed; /* bytes of from_header that the client has got */
 	bool from_drop;      /* the message now passing is not for the client */
-	uint64_t readies;    /* ReadyForQuery, ever */
-	uint64_t answers;    /* of those, the ones that answer the client: not our own exchanges */
-	uint64_t rests;      /* transactions of the client's that have ended, ever */
-	uint8_t sending;     /* PROGRESS_BEGINS ...: the exchange of the client's that is not yet
-				ended by a Sync or Query */
-	uint64_t completes;  /* CommandComplete, ever */
-	uint64_t errors;     /* ErrorResponse, ever */
-	bool stray;     /* an answer has come to what nobody has asked: the two are out of step */
-	char error[6];  /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */
-	bool fatal;     /* it was FATAL or PANIC: the server closes */
-	bool dying;     /* a notice has said that the server closes */
-	size_t unasked; /* so many bytes of the last ones are a FATAL that nothing was asked for,
-			   and what is behind it */
-	bool texts;     /* error_text is wanted */
-	struct buf *instead; /* an ErrorResponse: see progress_tell_instead(). NULL: none */
-	char *error_text;    /* what that error says, until it is forgotten; NULL: nothing */
+	uint64_t readies;    /* ReadyForQuery since login */
+	/* ReadyForQuery since login that answer the client, not exchanges of our own */
+	uint64_t answers;
+	uint64_t rests; /* transactions of the client's that have ended since login */
+	/* PROGRESS_BEGINS ... of the client's exchange that no Sync or Query has completed yet */
+	uint8_t sending;
+	uint64_t completes; /* CommandComplete since login */
+	uint64_t errors;    /* ErrorResponse since login */
+	/* an answer came that nothing was due for: we and the server are out of step */
+	bool stray;
+	char error[6]; /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */
+	bool fatal;    /* that was FATAL or PANIC: the server closes the connection */
+	bool dying;    /* a notice said that the server will close the connection */
+	/* how many bytes at the end of the last ones are a FATAL error that no message asked for,
+	 * and what follows it */
+	size_t unasked;
+	bool texts; /* keep error_text */
+	/* an ErrorResponse for the client, see progress_tell_instead(); NULL: none */
+	struct buf *instead;
+	char *error_text;    /* message of the last error, until it is forgotten; NULL: not kept */
 	uint16_t peek_bytes; /* bytes in peek */
 	uint8_t peek[PROGRESS_PEEK + 1];
-	/* Notifications: the pid of the server's own process becomes the other one, which its
-	 * client was given; 0: it stays. If a pid comes in pieces, the first ones are kept back:
-	 * of the bytes that came last, the last `pid_cut` are not for the client yet. */
+	/* In notifications, the pid of the server's own process (own_pid) is replaced by the one
+	 * that its client was told (given_pid; 0: not replaced). If a pid comes in pieces, the
+	 * first ones are kept back: the last `pid_cut` of the bytes that came last are not for the
+	 * client yet. */
 	uint32_t own_pid, given_pid;
 	bool pid_due;
 	uint8_t pid[4], pid_have, pid_cut;
-	struct buf status_body; /* of a ParameterStatus that comes in pieces */
-	struct buf look_body;   /* of an answer for described() that does */
+	struct buf status_body; /* body of a ParameterStatus that comes in pieces */
+	struct buf look_body;   /* body of an answer for described() that comes in pieces */
 
-	bool watch;           /* the next three are wanted */
+	bool watch;           /* count the DEALLOCATEs below */
 	bool deallocated_all; /* a DEALLOCATE ALL or DISCARD ALL has been carried out */
-	uint32_t deallocated; /* that many DEALLOCATE of single statements */
+	uint32_t deallocated; /* how many statements have been deallocated one by one */
 
-	/* Handed down: what became of the first `n` of the tracked messages that are under way;
-	 * and, of a PROGRESS_LOOK that is first of all, an answer: ParameterDescription ('t'),
-	 * RowDescription ('T') or NoData ('n'), as a whole. `body` is NULL if it is too long. */
+	/* Set by the owner. tracked(): how the first `n` of the tracked messages that are under way
+	 * have ended. described(): an answer to a message with PROGRESS_LOOK that is the first of
+	 * all: ParameterDescription ('t'), RowDescription ('T') or NoData ('n'), as a whole; `body`
+	 * is NULL if it is too long. */
 	void (*tracked)(void *arg, uint32_t n, enum progress_end);
 	void (*described)(void *arg, char type, const uint8_t *body, size_t bytes);
 	void *tracked_arg;
-	/* Handed down, or NULL: a ParameterStatus has come; `value` is NULL if it is too long. */
+	/* Set by the owner, or NULL: a ParameterStatus has come; `value` is NULL if it is too
+	 * long. */
 	void (*told)(void *arg, const char *name, const char *value);
-	/* Handed down, or NULL: all Syncs of our own have been answered. The client has got no
-	 * ParameterStatus of what was before them: what it has to hear is added to `out`. */
+	/* Set by the owner, or NULL: all Syncs of our own have been answered. No ParameterStatus of
+	 * the messages before them went to the client: what it must be told is added to `out`. */
 	void (*own_ended)(void *arg, struct buf *out);
-	void *told_arg; /* of both */
-	bool own_ends;  /* own_ended() is due */
-	/* No ParameterStatus is for the client as it comes: own_ended() is asked ahead of each
-	 * ReadyForQuery, and tells what the client is to be told. */
+	void *told_arg; /* argument of told() and own_ended() */
+	bool own_ends;  /* own_ended() must be called */
+	/* No ParameterStatus goes to the client as it comes: ahead of each ReadyForQuery
+	 * own_ended() adds those that the client must be told. */
 	bool statuses_kept;
 
-	struct progress_run *runs; /* a ring: inline_runs, or allocated */
+	struct progress_run *runs; /* a ring buffer: inline_runs, or allocated */
 	uint32_t runs_size;        /* a power of two */
 	uint32_t runs_first;
 	uint32_t runs_count;
 	struct progress_run inline_runs[PROGRESS_RUNS_INLINE];
 };
 
-/* A server right after login: idle, nothing due. */
+/* The state of a server right after login: idle, nothing due. */
 void progress_init(struct progress *);
 void progress_clear(struct progress *);
 
-/* A message of this type goes to the server. If it is not complete yet, the caller sets to_left. */
+/* A message of this type is sent to the server. If not all of it has been, the caller sets
+ * to_left. */
 void progress_sent(struct progress *, char type);
 
-/* The same of `n` whole messages, each of them a Parse, Bind, Describe, Execute or Close. */
+/* The same for `n` whole messages, each of them a Parse, Bind, Describe, Execute or Close. */
 void progress_sent_extended(struct progress *, uint32_t n);
 
-/* An extended-protocol message (Parse, Bind, Describe, Execute, Close) that is more than the
- * client's own goes to the server; `flags` says how. Returns false if the server will ignore it,
- * because it skips to Sync.
- *
- * If one of our own fails, and the client has sent simple Queries behind it, the server has skipped
- * them: progress.rescue says how many; for each a Sync is due, whose ReadyForQuery is the client's.
- */
+/* An extended-protocol message (Parse, Bind, Describe, Execute, Close) is sent that is ours, or
+ * more than just the client's; `flags` says how. Returns false if the server will ignore it,
+ * because it skips to Sync. If a message of ours fails, and the client has sent simple Queries
+ * behind it, the server skips these; progress.rescue counts them. For each of them a Sync must be
+ * sent, whose ReadyForQuery is the client's. */
 enum {
-	PROGRESS_OWN = 0x80,     /* the client does not get its answer, but an error */
-	PROGRESS_QUIET = 0x40,   /* not even that: it has been told already */
-	PROGRESS_TRACKED = 0x20, /* tracked() tells what became of it */
-	PROGRESS_PART = 0x10, /* a Query that is part of the client's: see progress_sent_part() */
-	PROGRESS_LOOK = 0x100 /* with TRACKED, a Describe: described() gets its answers */
+	PROGRESS_OWN = 0x80, /* the client does not get its answer; but it gets its error */
+	/* the client does not get its error either: it has been told already */
+	PROGRESS_QUIET = 0x40,
+	PROGRESS_TRACKED = 0x20, /* tracked() is called at its end */
+	PROGRESS_PART = 0x10, /* a Query that is a part of the client's: see progress_sent_part() */
+	PROGRESS_LOOK = 0x100 /* with PROGRESS_TRACKED, a Describe: described() gets its answers */
 };
 bool progress_sent_as(struct progress *, unsigned flags);
 
-/* A Query that is not the last part of the client's goes to the server: the client gets its
- * answers, but not its ReadyForQuery. Nothing may be under way. */
+/* A Query is sent that is a part of the client's Query, and not the last: the client gets its
+ * answers, but not its ReadyForQuery. Nothing else may be under way. */
 void progress_sent_part(struct progress *);
 
-/* A Sync of our own: the client does not get its ReadyForQuery, nor an error of what is before it:
- * see progress.own_failed. Nothing of the client's may be under way in the extended protocol. */
+/* A Sync of our own is sent: the client gets neither its ReadyForQuery nor an error of what is
+ * before it, see progress.own_failed. No extended-protocol message of the client's may be under
+ * way. */
 void progress_sent_own_sync(struct progress *);
 
-/* What the client's texts do to its transaction. Said of each text before progress is told of the
- * Query, or of the Sync that ends the exchange. */
+/* What a text of the client's does to its transaction. The caller notes it for each text before it
+ * tells progress of the Query, or of the Sync that ends the exchange. */
 enum {
-	PROGRESS_BEGINS = 0x08, /* begins one */
-	PROGRESS_ENDS = 0x04,   /* ends one, before anything else; with BEGINS: in whatever order */
-	PROGRESS_WORKS = 0x01   /* anything else */
+	PROGRESS_BEGINS = 0x08, /* begins a transaction */
+	/* ends a transaction, before it does anything else; with PROGRESS_BEGINS, the order is not
+	 * known */
+	PROGRESS_ENDS = 0x04,
+	PROGRESS_WORKS = 0x01 /* does something else */
 };
 static inline void
 progress_note(struct progress *p, unsigned does)
@@ -181,25 +198,25 @@ progress_note(struct progress *p, unsigned does)
 	p->sending |= (uint8_t)does;
 }
 
-/* PROGRESS_BEGINS and PROGRESS_ENDS of the exchange that the server works at now. */
+/* PROGRESS_BEGINS and PROGRESS_ENDS of the exchange that the server is working at. */
 unsigned progress_exchange(const struct progress *);
 
-/* Is an exchange under way, or begun: will the server say ReadyForQuery once more? */
+/* Is an exchange under way or begun, so that one more ReadyForQuery will come? */
 static inline bool
 progress_owes(const struct progress *p)
 {
 	return p->runs_count > 0 || p->extended || p->skipping;
 }
 
-/* Too much is unanswered: nothing more may be sent until answers have come. */
+/* Is so much unanswered that nothing more may be sent until answers have come? */
 static inline bool
 progress_full(const struct progress *p)
 {
 	return p->runs_count >= PROGRESS_RUNS_MAX;
 }
 
-/* Bytes came from the server; with given_pid, pids in them are changed in place. Returns 0, or
- * -E_SYNTAX if they cannot be protocol v3: the connection is of no use any more. */
+/* Bytes came from the server. With given_pid, pids in them are replaced in place. Returns 0; or
+ * -E_SYNTAX if the bytes cannot be protocol v3: the connection is useless then. */
 int progress_received(struct progress *, const uint8_t *data, size_t bytes);
 
 /* Must the bytes that come next go through progress_filter()? */
@@ -210,31 +227,32 @@ progress_filters(const struct progress *p)
 	       p->pid_have > 0 || p->instead;
 }
 
-/* A cancel of ours goes to the server, because of the error: the client gets that in the place of
- * the 57014 that PostgreSQL answers what runs now with, but for its own statement_timeout. */
+/* We send a cancel because of the error *err: the client gets that error instead of the 57014 of
+ * the statement that runs now. A 57014 of PostgreSQL's own statement_timeout is passed on. */
 void progress_tell_instead(struct progress *, const struct err *);
-/* It does not: the client cancels too, or nothing runs any more. */
+/* Ends that: the client has sent a cancel, too, or nothing runs any more. */
 void progress_tell_as_said(struct progress *);
 
-/* Would a ParameterStatus that comes now be kept from the client, as it comes of what is ours? */
+/* Would a ParameterStatus that comes now be kept from the client, because messages of ours cause
+ * it? */
 bool progress_hides_status(const struct progress *);
 
-/* As progress_received(), and adds to `out` what of these bytes is for the client. */
+/* As progress_received(); adds to `out` the part of these bytes that is for the client. */
 int progress_filter(struct progress *, const uint8_t *data, size_t bytes, struct buf *out);
 
-/* As progress_received(), while nobody holds the server: the rest of a message that is half here is
- * for no client either. */
+/* As progress_received(), while nobody holds the server: nothing is for a client, nor is the rest
+ * of a message of which a part has come. */
 int progress_dropped(struct progress *, const uint8_t *data, size_t bytes);
 
-/* It waits for the data of a COPY, and takes no other message for what it is. */
+/* Does the server wait for the data of a COPY, so that it takes no other message? */
 static inline bool
 progress_copies_in(const struct progress *p)
 {
 	return p->copy == COPY_IN && !p->copy_ended;
 }
 
-/* The COPY IN that is open gets what is sent now: nothing but its data is before that. Any other
- * message there ends the connection, or it has failed before it can read it. */
+/* Will the open COPY IN read what is sent now, since nothing but its data is before that? A message
+ * that is no data ends the connection, or is read after the COPY has failed. */
 static inline bool
 progress_copy_takes(const struct progress *p)
 {
@@ -243,37 +261,37 @@ progress_copy_takes(const struct progress *p)
 		(p->runs_count == 1 && p->runs[p->runs_first & (p->runs_size - 1)].count == 1));
 }
 
-/* Everything sent has been answered, in both directions no message is half way, and no COPY is
- * open. The transaction status is progress.status. */
+/* Has everything that was sent been answered, is no message half way in either direction, and no
+ * COPY open? The transaction status is progress.status. */
 bool progress_at_rest(const struct progress *);
 
-/* Something may be running in the server, so that a cancel makes sense. */
+/* May something be running in the server, so that a cancel makes sense? */
 bool progress_busy(const struct progress *);
 
-/* What is left of the conversation so far, that would mix with the next one: a static text, or NULL
- * if every count, flag and list is at its zero, outside of a transaction. */
+/* What is left of the conversation so far that would mix with the next one: a static text; NULL if
+ * every count, flag and list is zero and no transaction is open. */
 const char *progress_remains(const struct progress *);
 
-/* The conversation is over: forgets what was kept only for whoever had it (errors, tags, texts). */
+/* The conversation is over: forgets what was kept only for its session (errors, tags, texts). */
 void progress_renew(struct progress *);
 
-/* The client is gone: adds what brings the server to its next ReadyForQuery, as far as that is
- * needed and sure now; nothing if the server only has to be waited for. Called again after each
- * answer. Nothing of it commits: of an exchange without Sync, which PostgreSQL would roll back at
- * the end of the connection, first the answers are asked for (Flush), since it could be opening a
- * COPY IN or fail; then CopyFail, Sync or ROLLBACK ends it. */
+/* The client is gone: adds the messages that bring the server to its next ReadyForQuery, as far as
+ * they are needed and safe now; adds nothing if waiting is enough. Called again after each answer.
+ * Nothing of this commits: an exchange without a Sync, which PostgreSQL would roll back at the end
+ * of the connection, first gets a Flush, because an answer may open a COPY IN or be an error; then
+ * CopyFail, Sync or ROLLBACK ends it. */
 void progress_finish(struct progress *, struct buf *out);
 
-/* For `unsure`: forgets what is due, ends a COPY IN, and adds a question whose answer
- * cannot be mistaken, nor made up by the client: a number that nobody can guess. Everything before
- * that answer is dropped. At rest again, `unsure` is over. It rolls back. If its answer does not
- * come, because a cancel hit it, it can be asked again: only the last one counts. */
+/* For `unsure`: forgets what is due, ends a COPY IN, rolls back, and adds a question (the mark)
+ * whose answer cannot be mistaken, nor made up by the client: a random number. Everything before
+ * that answer is dropped; once the server is at rest again, `unsure` is over. If a cancel hit the
+ * question, it can be asked again: only the last one counts. */
 void progress_mark(struct progress *, struct buf *out);
 
 /* Forgets the last error, before a statement of our own. */
 void progress_forget_error(struct progress *);
 
-/* From one process to the next; tracked() and told() are not a part of it. */
+/* Handover; the functions that the owner has set are not a part of it. */
 void progress_pack(struct pack *, struct progress *);
 
 const char *progress_copy_name(const struct progress *);

@@ -52,7 +52,7 @@ retire_all(struct pool *pool)
 }
 
 static void
-move(struct pool *pool)
+change_place(struct pool *pool)
 {
 	char why[512];
 	struct conninfo *ci = pool_conninfo(pool->conf, pool->role, why, sizeof why);
@@ -88,7 +88,7 @@ last_connecting(struct pool *group)
 /* Closes idle servers while there are too many. Servers at work are closed when they come back:
  * pool_server_ready(). */
 static void
-shed(struct pool *group)
+close_surplus(struct pool *group)
 {
 	while (group->total > group->conf->size) {
 		struct server *srv = pool_oldest_idle(group, NULL);
@@ -105,7 +105,7 @@ shed(struct pool *group)
 }
 
 static void
-drop(void *conf)
+drop_conf(void *conf)
 {
 	conf_pool_drop(conf);
 }
@@ -122,16 +122,16 @@ renew_take(struct pool *group, const struct conf_pool *conf)
 		if (pool->group != group)
 			continue;
 		/* The caller may still read it: freed at the end of the turn. */
-		loop_defer(group->all->loop, drop, (void *)pool->conf);
+		loop_defer(group->all->loop, drop_conf, (void *)pool->conf);
 		pool->conf = conf_pool_keep(conf);
 	}
 	LIST_EACH (n, &group->all->list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
 		if (pool->group == group && renew_moves(pool, conf))
-			move(pool);
+			change_place(pool);
 	}
-	shed(group);
+	close_surplus(group);
 	LIST_EACH_SAFE (n, after, &group->all->list)
 		if (LIST_OBJ(n, struct pool, node)->group == group)
 			pool_fill(LIST_OBJ(n, struct pool, node));

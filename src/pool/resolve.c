@@ -31,7 +31,7 @@ struct conninfo {
 
 /* Cuts a list at its commas into at most HOSTS_MAX copies. Returns how many there are. */
 static unsigned
-cut(const char *list, char **parts)
+split_list(const char *list, char **parts)
 {
 	unsigned n = 0;
 
@@ -48,7 +48,7 @@ cut(const char *list, char **parts)
 }
 
 static bool
-is_name(const char *host)
+is_host_name(const char *host)
 {
 	struct in6_addr any;
 	char addr[128];
@@ -111,15 +111,15 @@ find_hosts(struct conninfo *ci, char *why, size_t why_size)
 	unsigned hosts = 0, addrs = 0, nports;
 
 	if (host)
-		hosts = cut(host, ci->host);
+		hosts = split_list(host, ci->host);
 	if (hostaddr)
-		addrs = cut(hostaddr, ci->hostaddr);
+		addrs = split_list(hostaddr, ci->hostaddr);
 	ci->hosts = hosts > addrs ? hosts : addrs;
 	if (ci->hosts == 0) {
 		ci->host[0] = mem_strdup("");
 		ci->hosts = hosts = 1;
 	}
-	nports = cut(port ? port : "", ports);
+	nports = split_list(port ? port : "", ports);
 	if (ci->hosts <= HOSTS_MAX && nports <= HOSTS_MAX) {
 		for (unsigned i = 0; i < ci->hosts; i++) {
 			if (i >= hosts)
@@ -127,7 +127,7 @@ find_hosts(struct conninfo *ci, char *why, size_t why_size)
 			if (i >= addrs)
 				ci->hostaddr[i] = mem_strdup("");
 			ci->port[i] = mem_strdup(nports > 1 && i < nports ? ports[i] : ports[0]);
-			if (*ci->hostaddr[i] == 0 && is_name(ci->host[i]))
+			if (*ci->hostaddr[i] == 0 && is_host_name(ci->host[i]))
 				ci->names = true;
 		}
 	}
@@ -354,7 +354,7 @@ conninfo_resolve(const struct conninfo *ci, struct conninfo_params *p, char *why
 	buf_init(&l.port, LIST_MAX);
 	l.count = 0;
 	for (unsigned i = 0; i < ci->hosts; i++) {
-		if (*ci->hostaddr[i] == 0 && is_name(ci->host[i])) {
+		if (*ci->hostaddr[i] == 0 && is_host_name(ci->host[i])) {
 			look_up(&l, ci->host[i], ci->port[i], why, why_size);
 		} else {
 			add_host(&l, ci->host[i], ci->hostaddr[i], ci->port[i]);
@@ -437,7 +437,7 @@ conninfo_params_drop(struct conninfo_params *p, const char *host, const char *ho
 
 	for (int k = 0; k < 3; k++) {
 		lists[k] = value_of(p, keywords[k]);
-		n[k] = lists[k] ? cut(*lists[k], parts[k]) : 0;
+		n[k] = lists[k] ? split_list(*lists[k], parts[k]) : 0;
 	}
 	if (n[0] <= HOSTS_MAX && n[0] == n[1] && n[0] == n[2])
 		while (at < n[0] &&

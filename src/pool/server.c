@@ -17,15 +17,16 @@
 #include "pool/probe.h"
 #include "wire/msg.h"
 
-#define QUEUE_MAX \
-	(1024 * 1024) /* bytes towards the server: one message of 64 kB and what is ours */
+/* Bytes towards the server that may be queued: one message of 64 kB, and messages of ours. */
+#define QUEUE_MAX (1024 * 1024)
 
-/* PostgreSQL's config_file_error: nobody could be asked, and waiting does not help. */
+/* PostgreSQL's config_file_error. Used for a configuration of ours that is wrong: no server could
+ * be asked, and waiting does not help. */
 #define CONFIGURED_WRONG "F0000"
 
 #define TO(state) (1u << (state))
 
-/* A transaction_timeout under this may cut our own statements short: it ends the connection. */
+/* A transaction_timeout shorter than this may end the connection while our own statements run. */
 #define SHORT_TRANSACTION_MS 2000
 
 static const struct {
@@ -43,7 +44,8 @@ static const struct {
 static void on_readable(struct stream *, void *arg);
 static void on_drained(struct stream *, void *arg);
 
-/* No hangup: the end of a server is read after the bytes before it. */
+/* No `hangup`: the end of a server's connection is noticed by reading, after the bytes before
+ * it. */
 static const struct stream_ops stream_ops = {.readable = on_readable, .drained = on_drained};
 
 static struct loop *
@@ -98,8 +100,8 @@ free_server(void *arg)
 	free(srv);
 }
 
-/* PQfinish() says Terminate. In the middle of a message that would become a part of it, and could
- * complete half a statement. */
+/* PQfinish() sends Terminate. Behind half a message the server would take it for the rest of that,
+ * and could execute half a statement: so our side is shut down first. */
 static void
 end_stream(struct server *srv)
 {
@@ -116,7 +118,7 @@ end_stream(struct server *srv)
 	close(fd);
 }
 
-/* The descriptor is libpq's: the event goes first, then PQfinish() closes. */
+/* The descriptor belongs to libpq: the event is removed first, then PQfinish() closes it. */
 static void
 close_connection(struct server *srv)
 {
@@ -131,7 +133,7 @@ close_connection(struct server *srv)
 }
 
 static void
-forget(struct server *srv)
+remove_server(struct server *srv)
 {
 	struct pool *pool = srv->pool;
 
@@ -143,19 +145,20 @@ forget(struct server *srv)
 	loop_defer(pool->all->loop, free_server, srv);
 }
 
-/* `sqlstate`: CONFIGURED_WRONG, or "" to look for one in the reason. */
+/* The attempt to connect has failed. `sqlstate`: CONFIGURED_WRONG, or "" to take it from the
+ * reason. */
 static void
 connect_failed_by(struct server *srv, const char *reason, const char *sqlstate)
 {
 	struct pool *pool = srv->pool;
 	char line[512], found[6];
 
-	/* libpq's reason is a line or more; one is enough, without its end. */
+	/* libpq's reason has one line or more: the first one, without its end, is enough. */
 	snprintf(line, sizeof line, "%.*s", (int)strcspn(reason, "\n"), reason);
 	conninfo_cut_sqlstate(line, found);
 	if (*sqlstate == 0)
 		sqlstate = found;
-	forget(srv);
+	remove_server(srv);
 	pool->stats.open_fails++;
 	pool_server_failed(pool, line, sqlstate);
 	probe_failed(pool, sqlstate);
@@ -168,7 +171,7 @@ connect_failed(struct server *srv, const char *reason)
 }
 
 static void
-connected(struct server *srv)
+login_ended(struct server *srv)
 {
 	struct pool *pool = srv->pool;
 	struct timespec wall;
@@ -202,15 +205,15 @@ connected(struct server *srv)
 
 static void on_connect_event(evutil_socket_t, short what, void *arg);
 
-/* libpq may close its socket and open another one: the event is removed before, and made anew after
- * each PQconnectPoll(). */
+/* libpq may close its socket and open another: the event is removed before PQconnectPoll() and made
+ * anew after it. */
 static void
 poll_connect(struct server *srv, PostgresPollingStatusType status)
 {
 	char why[256];
 	short what;
 
-	/* libpq has connected its socket, and sent nothing yet. */
+	/* libpq has connected its socket and sent nothing yet. */
 	if (PQstatus(srv->conn) == CONNECTION_MADE &&
 	    conninfo_params_check_peer(&srv->params, PQsocket(srv->conn), why, sizeof why) < 0) {
 		connect_failed_by(srv, why, CONFIGURED_WRONG);
@@ -218,7 +221,7 @@ poll_connect(struct server *srv, PostgresPollingStatusType status)
 	}
 	switch (status) {
 	case PGRES_POLLING_OK:
-		connected(srv);
+		login_ended(srv);
 		return;
 	case PGRES_POLLING_READING:
 		what = EV_READ;
@@ -240,11 +243,11 @@ on_connect_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *srv = arg;
 
-	/* Not persistent: it is removed already. */
+	/* The event is not persistent, so it has been removed. */
 	poll_connect(srv, PQconnectPoll(srv->conn));
 }
 
-/* During login; otherwise libpq would write to stderr. */
+/* Notices during login, which libpq would write to stderr. */
 static void
 on_notice(void *arg, const char *text)
 {
@@ -264,13 +267,14 @@ start_connect(struct server *srv)
 		connect_failed(srv, PQerrorMessage(srv->conn));
 	} else {
 		PQsetNoticeProcessor(srv->conn, on_notice, srv);
-		PQsetErrorVerbosity(srv->conn, PQERRORS_VERBOSE); /* conninfo_cut_sqlstate() */
+		PQsetErrorVerbosity(srv->conn, PQERRORS_VERBOSE); /* for conninfo_cut_sqlstate() */
 		cancel_key_watch(&srv->key, srv->conn);
 		poll_connect(srv, PGRES_POLLING_WRITING);
 	}
 }
 
-/* A name look-up on its way through a thread. It has a conninfo of its own: the pool may go. */
+/* A name look-up in a worker thread. It has a conninfo of its own, because the pool may be freed
+ * meanwhile. */
 struct look_up {
 	struct pools *all;
 	uint64_t server;
@@ -315,7 +319,7 @@ look_up_names(struct server *srv)
 
 	job->conninfo = pool_conninfo(srv->pool->conf, srv->pool->role, job->why, sizeof job->why);
 	if (job->conninfo == NULL) {
-		/* It was good at the start: its service file has changed. */
+		/* The conninfo was right at the start: its service file has changed. */
 		connect_failed_by(srv, job->why, CONFIGURED_WRONG);
 		free(job);
 		return;
@@ -323,14 +327,14 @@ look_up_names(struct server *srv)
 	job->all = srv->pool->all;
 	job->server = srv->id;
 	srv->resolving = true;
-	/* Another lane than that of the cancels: when a host falls silent, they hang, and the pool
-	 * must be able to look for another host. */
+	/* Look-ups have a queue of their own, apart from cancels: if a host falls silent, cancels
+	 * hang, and the pool must still be able to look up another host. */
 	threads_submit(srv->pool->all->threads, &srv->pool->waiting, look_up_run, look_up_done,
 		       job);
 }
 
 static void
-begin(evutil_socket_t fd, short what, void *arg)
+begin_connect(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *srv = arg;
 	char why[256] = "";
@@ -359,7 +363,7 @@ server_try_next(struct server *srv)
 	event_del(&srv->connect_event);
 	PQfinish(srv->conn);
 	cancel_key_drop(&srv->key);
-	/* The list is in the order of the time. */
+	/* The list is in order of this time. */
 	srv->since_us = loop_now_us(loop_of(srv));
 	list_remove(connecting, &srv->node);
 	list_append(connecting, &srv->node);
@@ -399,9 +403,9 @@ server_told(const struct server *srv, const char *name)
 	return told_get(srv->told, name);
 }
 
-/* Without an id. */
+/* A new server, without an id. */
 static struct server *
-make(struct pool *pool, enum server_state state)
+make_server(struct pool *pool, enum server_state state)
 {
 	struct server *srv = mem_calloc(1, sizeof *srv);
 
@@ -427,7 +431,7 @@ server_adopt(struct pool *pool, uint64_t id, int fd, enum server_state state)
 
 	if (id == 0 || id > pool->all->servers.last || idmap_get(&pool->all->servers, id))
 		return NULL;
-	srv = make(pool, state);
+	srv = make_server(pool, state);
 	srv->id = srv->cleanup.server = id;
 	idmap_put(&pool->all->servers, id, srv);
 	stream_init(&srv->stream, pool->all->loop, fd, QUEUE_MAX, &stream_ops, srv);
@@ -443,20 +447,20 @@ server_can_move(const struct server *srv)
 struct server *
 server_open(struct pool *pool)
 {
-	struct server *srv = make(pool, SERVER_CONNECTING);
+	struct server *srv = make_server(pool, SERVER_CONNECTING);
 
 	srv->id = srv->cleanup.server = idmap_add(&pool->all->servers, srv);
 	log_debug("server", srv->id, "connecting", LOG_TEXT("pool", pool->conf->name));
-	/* From the loop, not from here: a connect can fail at once, and the caller is in the middle
-	 * of something. */
-	evtimer_assign(&srv->connect_event, loop_base(pool->all->loop), begin, srv);
+	/* Connecting begins from the loop, because it can fail at once, while the caller is in the
+	 * middle of something. */
+	evtimer_assign(&srv->connect_event, loop_base(pool->all->loop), begin_connect, srv);
 	event_active(&srv->connect_event, EV_TIMEOUT, 0);
 	return srv;
 }
 
 /* ---- between two leases ---- */
 
-/* The FATAL that PostgreSQL says last is a better reason than the end of the connection. */
+/* Why the connection ended: if PostgreSQL's last message was FATAL, that is the better reason. */
 static const char *
 end_reason(const struct server *srv)
 {
@@ -471,9 +475,9 @@ end_reason(const struct server *srv)
 	return "the server closed the connection";
 }
 
-/* The same, but for what belongs to the lease rather than to what it says. */
+/* As server_remains(), but only about the conversation, not about lease and cleanup. */
 static const char *
-unfinished(const struct server *srv)
+conversation_remains(const struct server *srv)
 {
 	const char *why = progress_remains(&srv->progress);
 
@@ -491,7 +495,7 @@ unfinished(const struct server *srv)
 const char *
 server_remains(const struct server *srv)
 {
-	const char *why = unfinished(srv);
+	const char *why = conversation_remains(srv);
 
 	if (why)
 		return why;
@@ -508,7 +512,7 @@ server_remains(const struct server *srv)
 void
 server_unfit(struct server *srv, const char *why)
 {
-	/* A fault of pgwithd, or of what it talks to; it must not become a client's. */
+	/* A fault of pgwithd, or of the server. No client must suffer from it. */
 	log_warnx("server", srv->id, "not used again", LOG_TEXT("pool", srv->pool->conf->name),
 		  LOG_NUMBER("backend", srv->backend_pid), LOG_QUOTED("why", why));
 	if (srv->state == SERVER_IDLE)
@@ -521,7 +525,7 @@ server_rest(struct server *srv)
 {
 	const char *why;
 
-	/* It ends, for whatever reason of PostgreSQL's. */
+	/* PostgreSQL ends the connection, for some reason of its own. */
 	if (srv->progress.fatal || srv->progress.dying || srv->stream.ended) {
 		server_close(srv, end_reason(srv));
 		return;
@@ -538,7 +542,8 @@ server_rest(struct server *srv)
 
 /* ---- closing ---- */
 
-/* What became of the statements of its cleanup: counted, and told of what failed. */
+/* Takes the statements of its cleanup that have ended, counts them, and warns of each that
+ * failed. */
 static void
 take_done(struct server *srv, struct todo *done)
 {
@@ -581,7 +586,7 @@ server_close(struct server *srv, const char *why)
 	if (was == SERVER_CLEANING)
 		cleanup_abandon(&srv->cleanup, why);
 	take_done(srv, &done);
-	forget(srv);
+	remove_server(srv);
 	pool->stats.closed++;
 	if (was != SERVER_IDLE)
 		pool->stats.broken++;
@@ -598,7 +603,7 @@ server_give_up(struct server *srv, const char *why)
 
 	log_debug("server", srv->id, "given up", LOG_TEXT("pool", pool->conf->name),
 		  LOG_QUOTED("why", why));
-	forget(srv);
+	remove_server(srv);
 	pool_fill(pool);
 }
 
@@ -608,7 +613,7 @@ struct cancel {
 	struct pools *all;
 	uint64_t server;
 	uint64_t requester;
-	PGcancel *request; /* NULL: the next three */
+	PGcancel *request; /* libpq's; NULL: the next three are used */
 	struct cancel_place place;
 	int backend_pid;
 	uint32_t key;
@@ -670,9 +675,9 @@ server_cancel(struct server *srv, uint64_t requester)
 
 /* ---- cleaning ---- */
 
-/* Clean: it is nobody's, and at once the next one's. */
+/* After cleanup: takes the server from the lease, and gives it to the next one. */
 static void
-give_back(struct server *srv, struct lease *lease)
+return_server(struct server *srv, struct lease *lease)
 {
 	if (lease) {
 		srv->lease = NULL;
@@ -690,13 +695,14 @@ cleanup_ended(struct server *srv)
 	int64_t took = loop_now_us(loop_of(srv)) - srv->cleanup.started_us;
 	const char *broken_why = srv->cleanup.broken_why;
 	bool good = srv->cleanup.state == CLEANUP_DONE;
-	/* Nothing out of the ordinary: it can come after every transaction. */
+	/* Not worth a line at level info: every transaction of a session can end so. */
 	bool usual = good && srv->cleanup.why == CLEANUP_RESTORE;
 	struct todo done;
 
 	progress_renew(&srv->progress);
-	/* The same lease may go on: it must not be out of step either. */
-	if (good && (broken_why = unfinished(srv)) != NULL) {
+	/* Checked also if the same lease goes on: client and server must not be out of step
+	 * either. */
+	if (good && (broken_why = conversation_remains(srv)) != NULL) {
 		good = usual = false;
 		log_warnx("server", srv->id, "cleanup has left something",
 			  LOG_QUOTED("why", broken_why));
@@ -712,7 +718,7 @@ cleanup_ended(struct server *srv)
 		return;
 	}
 	if (srv->cleanup.restores > 0) {
-		/* DISCARD ALL. */
+		/* DISCARD ALL was run. */
 		prepared_forget(&srv->prepared);
 		free(srv->context);
 		srv->context = NULL;
@@ -720,7 +726,7 @@ cleanup_ended(struct server *srv)
 		told_drop(&pool->all->told, srv->own);
 		srv->own = told_keep(srv->told);
 	} else if (srv->cleanup.discard) {
-		/* One of the statements deallocated; the lease goes on. */
+		/* A statement of the lease's has deallocated something, and the lease goes on. */
 		prepared_forget(&srv->prepared);
 		srv->prepared.stale = true;
 	}
@@ -731,9 +737,9 @@ cleanup_ended(struct server *srv)
 	if (lease && srv->cleanup.keep) {
 		server_set_state(srv, SERVER_LEASED);
 	} else {
-		give_back(srv, lease);
+		return_server(srv, lease);
 	}
-	/* Behind the grant to the next one, who was first. */
+	/* After the grant to the next lease, which had waited. */
 	if (lease)
 		lease_cleaned(lease, &done);
 	todo_clear(&done);
@@ -754,7 +760,8 @@ server_step(struct server *srv)
 	if (todo.cancel)
 		server_cancel(srv, 0);
 	if (srv->cleanup.state == CLEANUP_DONE && stream_queued(&srv->stream) > 0) {
-		/* All is answered, and it has still to read what is not: on_drained() goes on. */
+		/* Everything has been answered, but the server has not read all that we sent.
+		 * on_drained() goes on. */
 		if (loop_now_us(loop_of(srv)) - srv->cleanup.step_us >= srv->cleanup.limit_us / 2)
 			server_close(srv, "it does not read what it was sent");
 		return;
@@ -776,10 +783,10 @@ server_was_set(const struct server *srv, const char *name)
 {
 	char text[96];
 
-	/* Each session has one. */
+	/* Every session sets application_name. */
 	if (strcmp(name, "application_name") == 0)
 		return srv->heard != NULL || srv->leases > 0;
-	/* Who it is, tells whether it is a superuser. */
+	/* is_superuser follows from the role. */
 	if (strcmp(name, "is_superuser") == 0 || strcmp(name, "session_authorization") == 0)
 		return server_has_set(srv, "'role',") ||
 		       server_has_set(srv, "'session_authorization',");
@@ -797,7 +804,7 @@ server_must_discard(const struct server *srv)
 	limit = server_has_set(srv, "'idle_session_timeout','");
 	if (limit && strtod(limit, NULL) > 0)
 		return true;
-	/* It may end the connection while that is given other parameters. */
+	/* It may end the connection while the next session's parameters are set. */
 	limit = server_has_set(srv, "'transaction_timeout','");
 	return limit && strtod(limit, NULL) > 0 && strtod(limit, NULL) < SHORT_TRANSACTION_MS;
 }
@@ -835,9 +842,9 @@ server_check(struct server *srv)
 
 /* ---- bytes ---- */
 
-/* One read. Returns bytes, -E_AGAIN, or -E_CLOSED. */
+/* Reads once. Returns the number of bytes, -E_AGAIN, or -E_CLOSED: the server is closed. */
 static ssize_t
-take(struct server *srv, uint8_t *to, size_t room)
+read_once(struct server *srv, uint8_t *to, size_t room)
 {
 	ssize_t n = stream_read(&srv->stream, to, room);
 
@@ -854,7 +861,7 @@ take(struct server *srv, uint8_t *to, size_t room)
 }
 
 static int
-understood(struct server *srv, int r)
+check_protocol(struct server *srv, int r)
 {
 	if (r == 0)
 		return 0;
@@ -863,24 +870,24 @@ understood(struct server *srv, int r)
 }
 
 static int
-swallow(struct server *srv, uint8_t *to, size_t room)
+read_and_drop(struct server *srv, uint8_t *to, size_t room)
 {
-	ssize_t n = take(srv, to, room);
+	ssize_t n = read_once(srv, to, room);
 
 	if (n < 0)
 		return (int)n;
-	if (understood(srv, progress_dropped(&srv->progress, to, (size_t)n)) < 0)
+	if (check_protocol(srv, progress_dropped(&srv->progress, to, (size_t)n)) < 0)
 		return -E_CLOSED;
 	if (srv->progress.fatal || srv->progress.dying)
 		srv->pool->group->loss_us = loop_now_us(loop_of(srv));
 	return 0;
 }
 
-/* For nobody: read, followed, dropped. */
+/* Reads, follows the protocol, and drops the bytes: they are for no client. */
 int
 server_drop(struct server *srv)
 {
-	return swallow(srv, loop_scratch(loop_of(srv)), LOOP_SCRATCH);
+	return read_and_drop(srv, loop_scratch(loop_of(srv)), LOOP_SCRATCH);
 }
 
 int
@@ -888,7 +895,7 @@ server_read(struct server *srv, const uint8_t **data, size_t *bytes)
 {
 	struct buf *filtered = &srv->pool->all->filtered;
 	uint8_t *scratch = loop_scratch(loop_of(srv));
-	ssize_t n = take(srv, scratch, LOOP_SCRATCH);
+	ssize_t n = read_once(srv, scratch, LOOP_SCRATCH);
 	int r;
 
 	if (n < 0)
@@ -898,13 +905,13 @@ server_read(struct server *srv, const uint8_t **data, size_t *bytes)
 	if (!progress_filters(&srv->progress)) {
 		r = progress_received(&srv->progress, scratch, (size_t)n);
 		*bytes -= srv->progress.pid_cut;
-		return understood(srv, r);
+		return check_protocol(srv, r);
 	}
 	buf_reset(filtered);
 	n = progress_filter(&srv->progress, scratch, (size_t)n, filtered);
 	*data = buf_data(filtered);
 	*bytes = filtered->len;
-	return understood(srv, (int)n);
+	return check_protocol(srv, (int)n);
 }
 
 void
@@ -917,13 +924,15 @@ server_write(struct server *srv, const void *data, size_t bytes)
 void
 server_hear(struct server *srv)
 {
-	/* Not the loop's: a client's bytes may be there, for which a server is looked for. */
+	/* Not the loop's scratch buffer: it may hold the bytes of a client, for which a server is
+	 * looked for. */
 	uint8_t bytes[4096];
 	const char *why;
 
-	/* Parameter changes after a reload, notices: nobody's. A fatal error or the end closes, and
-	 * so does an answer, as nothing was asked. To the end: behind a notice it may be there. */
-	while (srv->state == SERVER_IDLE && swallow(srv, bytes, sizeof bytes) == 0) {
+	/* Notices, and parameters that changed by a reload, are for nobody. A fatal error or the
+	 * end closes the server; so does an answer, since nothing was asked. Read to the end: a
+	 * fatal error may stand behind a notice. */
+	while (srv->state == SERVER_IDLE && read_and_drop(srv, bytes, sizeof bytes) == 0) {
 		pool_heard(srv->pool, srv);
 		if (srv->progress.fatal || srv->progress.dying)
 			server_close(srv, end_reason(srv));

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 static void
-finish(struct tracked_list *all, struct list_node *n, enum progress_end end)
+end_message(struct tracked_list *all, struct list_node *n, enum progress_end end)
 {
 	struct tracked *t = LIST_OBJ(n, struct tracked, node);
 
@@ -12,12 +12,12 @@ finish(struct tracked_list *all, struct list_node *n, enum progress_end end)
 }
 
 static void
-ended(void *arg, uint32_t n, enum progress_end end)
+messages_ended(void *arg, uint32_t n, enum progress_end end)
 {
 	struct tracked_list *all = arg;
 
 	if (end == PROGRESS_DONE) {
-		finish(all, list_first(&all->list), PROGRESS_DONE);
+		end_message(all, list_first(&all->list), PROGRESS_DONE);
 		return;
 	}
 	/* The first n of the list have ended. What they did is taken back in reverse order. */
@@ -26,12 +26,12 @@ ended(void *arg, uint32_t n, enum progress_end end)
 
 		for (uint32_t i = 1; i < n; i++)
 			l = l->next;
-		finish(all, l, n == 1 ? end : PROGRESS_SKIPPED);
+		end_message(all, l, n == 1 ? end : PROGRESS_SKIPPED);
 	}
 }
 
 static void
-described(void *arg, char type, const uint8_t *body, size_t bytes)
+message_described(void *arg, char type, const uint8_t *body, size_t bytes)
 {
 	struct tracked_list *all = arg;
 	struct tracked *t = LIST_OBJ(list_first(&all->list), struct tracked, node);
@@ -44,8 +44,8 @@ tracked_init(struct tracked_list *all, struct progress *p)
 {
 	list_init(&all->list);
 	all->spare = NULL;
-	p->tracked = ended;
-	p->described = described;
+	p->tracked = messages_ended;
+	p->described = message_described;
 	p->tracked_arg = all;
 }
 
@@ -53,7 +53,7 @@ void
 tracked_clear(struct tracked_list *all)
 {
 	while (all->list.count > 0)
-		finish(all, list_first(&all->list), PROGRESS_LOST);
+		end_message(all, list_first(&all->list), PROGRESS_LOST);
 	free(all->spare);
 	all->spare = NULL;
 }

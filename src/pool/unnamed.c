@@ -6,38 +6,39 @@
 #include "base/mem.h"
 #include "wire/msg.h"
 
-#define TEXT_MAX (64 * 1024) /* bytes of a Parse that is kept */
+#define TEXT_MAX (64 * 1024) /* bytes of a Parse that is kept, at most */
 
 struct unnamed_text {
 	unsigned refs;
 	unsigned effects;
 	size_t bytes;
-	uint8_t body[]; /* of the Parse message, its empty name first */
+	uint8_t body[]; /* body of the Parse message, its empty name first */
 };
 
 /* A Parse that is under way. */
 struct unnamed_parse {
 	struct tracked tracked;
 	struct tracked_list *all;
-	struct unnamed *unnamed; /* NULL: nobody wants to know any more */
+	struct unnamed *unnamed; /* NULL: the session has forgotten it */
 	struct unnamed_text *before;
 	struct description *described_before;
 	bool before_here;
-	bool own; /* it is one more of the same, of ours: if that fails, the statement stays */
+	/* a Parse of ours, of the text that the session has: if it fails, the statement stays */
+	bool own;
 	struct unnamed_parse *earlier, *later;
 };
 
 /* A Describe that is under way: the client's, or ours behind a Parse of ours. */
 struct unnamed_describe {
 	struct tracked tracked;
-	struct unnamed *unnamed; /* NULL: nobody wants to know any more */
-	uint64_t changes;        /* of it when this went */
+	struct unnamed *unnamed; /* NULL: the session has forgotten it */
+	uint64_t changes;        /* unnamed.changes when it was sent */
 	bool renews;
 	struct description *got;
 };
 
 static struct unnamed_text *
-ref(struct unnamed_text *t)
+text_keep(struct unnamed_text *t)
 {
 	if (t)
 		t->refs++;
@@ -45,20 +46,21 @@ ref(struct unnamed_text *t)
 }
 
 static void
-put(struct unnamed_text *t)
+text_drop(struct unnamed_text *t)
 {
 	if (t && --t->refs == 0)
 		free(t);
 }
 
 static void
-ended(struct tracked *t, enum progress_end end)
+parse_ended(struct tracked *t, enum progress_end end)
 {
 	struct unnamed_parse *parse = (struct unnamed_parse *)t;
 	struct unnamed *u = end == PROGRESS_LOST ? NULL : parse->unnamed;
 
 	if (u && end != PROGRESS_DONE) {
-		/* One behind the next Sync has come after this one: what was before it changes. */
+		/* If another Parse was sent since, behind a Sync, that one restores from what this
+		 * one had replaced. */
 		struct unnamed_text **text = parse->later ? &parse->later->before : &u->text;
 		bool *here = parse->later ? &parse->later->before_here : &u->here;
 
@@ -66,10 +68,10 @@ ended(struct tracked *t, enum progress_end end)
 		    parse->later ? &parse->later->described_before : &u->described;
 		bool gone = end == PROGRESS_FAILED && !parse->own;
 
-		put(*text);
+		text_drop(*text);
 		description_put(*described);
-		/* One that fails has removed the one before all the same. */
-		*text = gone ? NULL : ref(parse->before);
+		/* A Parse that fails has removed the statement before it all the same. */
+		*text = gone ? NULL : text_keep(parse->before);
 		*described = gone ? NULL : description_ref(parse->described_before);
 		*here = gone || (parse->before_here && !parse->own);
 	}
@@ -79,9 +81,9 @@ ended(struct tracked *t, enum progress_end end)
 		parse->earlier->later = parse->later;
 	if (u && parse->later)
 		parse->later->earlier = parse->earlier;
-	put(parse->before);
+	text_drop(parse->before);
 	description_put(parse->described_before);
-	/* There is one in each exchange of many clients. */
+	/* Keep the memory: many clients need one in each exchange. */
 	if (parse->all->spare == NULL)
 		parse->all->spare = parse;
 	else
@@ -119,7 +121,7 @@ describe_ended(struct tracked *t, enum progress_end end)
 }
 
 static void
-described(struct tracked *t, char type, const uint8_t *body, size_t bytes)
+describe_answered(struct tracked *t, char type, const uint8_t *body, size_t bytes)
 {
 	description_take(&((struct unnamed_describe *)t)->got, type, body, bytes);
 }
@@ -135,23 +137,23 @@ send_describe(struct unnamed *u, struct tracked_list *all, struct progress *p, u
 	describe->renews = renews;
 	progress_sent_as(p, flags | PROGRESS_TRACKED | PROGRESS_LOOK);
 	tracked_add(all, &describe->tracked, p, describe_ended);
-	describe->tracked.described = described;
+	describe->tracked.described = describe_answered;
 }
 
 static void
-begin(struct unnamed *u, struct tracked_list *all, struct progress *p, unsigned flags)
+begin_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, unsigned flags)
 {
 	struct unnamed_parse *parse = all->spare ? all->spare : mem_alloc(sizeof *parse);
 
 	all->spare = NULL;
 	*parse = (struct unnamed_parse){.all = all,
 					.unnamed = u,
-					.before = ref(u->text),
+					.before = text_keep(u->text),
 					.before_here = u->here,
 					.own = flags & PROGRESS_OWN,
 					.described_before = u->described,
 					.earlier = u->last};
-	/* What is parsed anew may be something else. */
+	/* A new Parse of the client's may be another statement: its description is not known. */
 	if (parse->own)
 		description_ref(u->described);
 	else
@@ -162,7 +164,7 @@ begin(struct unnamed *u, struct tracked_list *all, struct progress *p, unsigned 
 		u->last->later = parse;
 	u->last = parse;
 	progress_sent_as(p, flags | PROGRESS_TRACKED);
-	tracked_add(all, &parse->tracked, p, ended);
+	tracked_add(all, &parse->tracked, p, parse_ended);
 	u->here = true;
 }
 
@@ -174,16 +176,16 @@ unnamed_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, c
 
 	if (p->skipping)
 		return;
-	begin(u, all, p, 0);
+	begin_parse(u, all, p, 0);
 	if (have == bytes && unnamed_is_same(u, body, bytes) && u->text->effects == effects) {
 		/* Many programs send the same text again and again. */
-		t = ref(u->text);
+		t = text_keep(u->text);
 	} else if (have == bytes && bytes <= TEXT_MAX) {
 		t = mem_alloc(sizeof *t + bytes);
 		*t = (struct unnamed_text){.refs = 1, .effects = effects, .bytes = bytes};
 		memcpy(t->body, body, bytes);
 	}
-	put(u->text);
+	text_drop(u->text);
 	u->text = t;
 }
 
@@ -197,7 +199,7 @@ void
 unnamed_again(struct unnamed *u, struct tracked_list *all, struct progress *p)
 {
 	if (!p->skipping)
-		begin(u, all, p, 0);
+		begin_parse(u, all, p, 0);
 }
 
 void
@@ -205,8 +207,8 @@ unnamed_close(struct unnamed *u, struct tracked_list *all, struct progress *p)
 {
 	if (p->skipping)
 		return;
-	begin(u, all, p, 0);
-	put(u->text);
+	begin_parse(u, all, p, 0);
+	text_drop(u->text);
 	u->text = NULL;
 }
 
@@ -221,10 +223,10 @@ unnamed_ask(struct unnamed *u, struct tracked_list *all, struct progress *p, str
 	send_describe(u, all, p, PROGRESS_OWN, false);
 }
 
-/* Prepares it once more, with the types that its parameters were said to have, and asks what it is
- * now. */
+/* Prepares the statement once more, with the parameter types of its description, and asks for its
+ * description now. */
 static void
-renew(struct unnamed *u, struct tracked_list *all, struct progress *p, struct buf *out)
+prepare_again(struct unnamed *u, struct tracked_list *all, struct progress *p, struct buf *out)
 {
 	const struct description *d = u->described;
 	size_t at = msg_begin(out, 'P');
@@ -235,7 +237,7 @@ renew(struct unnamed *u, struct tracked_list *all, struct progress *p, struct bu
 	for (unsigned i = 0; i < d->ntypes; i++)
 		buf_add_u32(out, d->types[i]);
 	msg_end(out, at);
-	begin(u, all, p, PROGRESS_OWN);
+	begin_parse(u, all, p, PROGRESS_OWN);
 	at = msg_begin(out, 'D');
 	buf_add_u8(out, 'S');
 	buf_add_u8(out, 0);
@@ -243,7 +245,8 @@ renew(struct unnamed *u, struct tracked_list *all, struct progress *p, struct bu
 	send_describe(u, all, p, PROGRESS_OWN, true);
 	u->here = false;
 	u->renewing = true;
-	/* The Sync is behind what waits for the answer. */
+	/* The client's Sync stands behind the message that waits, so only a Flush makes the server
+	 * answer. */
 	msg_flush(out);
 	p->flushed = true;
 }
@@ -256,7 +259,7 @@ unnamed_need(struct unnamed *u, struct tracked_list *all, struct progress *p, st
 	if (p->skipping)
 		return UNNAMED_READY;
 	if (u->changed) {
-		/* As in prepared.c: not into the middle of a notice. */
+		/* As in prepared.c: not into the middle of a message. */
 		if (p->from_have > 0)
 			return UNNAMED_WAIT;
 		u->changed = u->here = false;
@@ -267,17 +270,18 @@ unnamed_need(struct unnamed *u, struct tracked_list *all, struct progress *p, st
 	if (u->renewing)
 		return UNNAMED_WAIT;
 	if (u->text && u->described && (p->copy != COPY_IN || p->copy_ended)) {
-		renew(u, all, p, out);
+		prepare_again(u, all, p, out);
 		return UNNAMED_WAIT;
 	}
 	if (u->text) {
-		begin(u, all, p, PROGRESS_OWN);
+		begin_parse(u, all, p, PROGRESS_OWN);
 		at = msg_begin(out, 'P');
 		buf_add(out, u->text->body, u->text->bytes);
 		msg_end(out, at);
 		return UNNAMED_READY;
 	}
-	/* The server closes what it has of another session, and says no itself. */
+	/* The session has none: closes what the server has of another session, so that the server
+	 * itself refuses the use. */
 	progress_sent_as(p, PROGRESS_OWN);
 	at = msg_begin(out, 'C');
 	buf_add_u8(out, 'S');
@@ -318,7 +322,7 @@ unnamed_unsettled(const struct unnamed *u, const struct tracked_list *all, const
 	LIST_EACH (l, &all->list) {
 		const struct tracked *t = LIST_OBJ(l, const struct tracked, node);
 
-		if (t->end == ended && ((const struct unnamed_parse *)t)->unnamed == u &&
+		if (t->end == parse_ended && ((const struct unnamed_parse *)t)->unnamed == u &&
 		    t->syncs != p->syncs)
 			return true;
 	}
@@ -334,14 +338,14 @@ unnamed_forget(struct unnamed *u, struct tracked_list *all)
 		LIST_EACH (l, &all->list) {
 			struct tracked *t = LIST_OBJ(l, struct tracked, node);
 
-			if (t->end == ended && ((struct unnamed_parse *)t)->unnamed == u)
+			if (t->end == parse_ended && ((struct unnamed_parse *)t)->unnamed == u)
 				((struct unnamed_parse *)t)->unnamed = NULL;
 			if (t->end == describe_ended &&
 			    ((struct unnamed_describe *)t)->unnamed == u)
 				((struct unnamed_describe *)t)->unnamed = NULL;
 		}
 	}
-	put(u->text);
+	text_drop(u->text);
 	description_put(u->described);
 	*u = (struct unnamed){.changes = u->changes + 1};
 }
@@ -391,7 +395,7 @@ parse_pack(struct pack *p, struct unnamed_parse *parse, struct tracked_list *all
 
 	if (pack_reading(p)) {
 		parse = mem_calloc(1, sizeof *parse);
-		parse->tracked.end = ended;
+		parse->tracked.end = parse_ended;
 		parse->all = all;
 	}
 	known = parse->unnamed != NULL;
@@ -418,7 +422,7 @@ describe_pack(struct pack *p, struct unnamed_describe *describe, struct unnamed 
 	if (pack_reading(p)) {
 		describe = mem_calloc(1, sizeof *describe);
 		describe->tracked.end = describe_ended;
-		describe->tracked.described = described;
+		describe->tracked.described = describe_answered;
 	}
 	known = describe->unnamed != NULL;
 	PACK(p, known);
