@@ -12,7 +12,7 @@
 #include "daemon/daemon.h"
 #include "pool/renew.h"
 
-#define EXIT_USAGE 2 /* wrong words on the command line, or a configuration that cannot be used */
+#define EXIT_USAGE 2 /* the command line or the configuration is wrong */
 
 static void
 usage(FILE *to)
@@ -37,7 +37,7 @@ struct arguments {
 	bool verbose;
 };
 
-/* Returns -1 to go on, or the exit status. */
+/* Reads the command line. Returns -1 to go on, or the exit status. */
 static int
 read_arguments(int argc, char **argv, struct arguments *a)
 {
@@ -86,7 +86,8 @@ load(const char *path, bool test)
 
 	if (conf) {
 		renew_check(conf, &problems);
-		/* A start after a handover goes on without them. */
+		/* Only with -t: a start checks these names when it uses them, and a start after a
+		 * handover does not need them. */
 		if (test)
 			conf_check_names(conf, &problems);
 	}
@@ -116,7 +117,8 @@ main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	log_init("pgwithd", LOG_INFO);
-	/* Of clients and servers that are gone, and of the reader of the log. */
+	/* Writing to a client, server or reader of the log that has gone must not end the
+	 * process. */
 	signal(SIGPIPE, SIG_IGN);
 	conf = load(a.config, a.test);
 	if (conf == NULL)

@@ -30,7 +30,7 @@ run_end(const struct command_call *call, struct err *e)
 	return 0;
 }
 
-/* Nothing is to be done, and the driver that sends it wants to hear so. */
+/* Does nothing. Drivers send such commands and expect success. */
 static int
 run_nothing(const struct command_call *call, struct err *e)
 {
@@ -49,7 +49,7 @@ run_parameter(const struct command_call *call, struct err *e)
 static const struct column select_columns[] = {{"?column?", COLUMN_INT}};
 static const struct show select_show = SHOW_TABLE(select_columns, NULL);
 
-/* The ping of pools and frameworks. */
+/* SELECT of a number, by which pools and frameworks test a connection. */
 static int
 run_select(const struct command_call *call, struct err *e)
 {
@@ -83,11 +83,11 @@ static const struct show help_show = SHOW_TABLE(help_columns, fill_help);
 	{.words = "SHOW " w, .arguments = "", .level = (l), .tag = "SHOW", .show = &(table), \
 	 .help = (h)}
 #define SHOW(w, table, h) SHOW_AT(LEVEL_STATS, w, table, h)
-/* Everyone sees one's own. */
+/* At every level one sees one's own rows. */
 #define SHOW_OWN(w, table, h) \
 	{.words = "SHOW " w, .arguments = "", .others = LEVEL_STATS, .tag = "SHOW", \
 	 .show = &(table), .help = (h)}
-/* What administrators do. WAITS: their answer comes later. */
+/* Commands of administrators. WAITS: the answer comes when what they wait for has happened. */
 #define WAITS(w, a, min, max, r, until, h) \
 	{.words = (w), .arguments = (a), .min_args = (min), .max_args = (max), \
 	 .level = LEVEL_ADMIN, .tag = (w), .run = (r), .wait = (until), .help = (h)}
@@ -95,11 +95,12 @@ static const struct show help_show = SHOW_TABLE(help_columns, fill_help);
 #define KILL(w, a, min, max, l, r, h) \
 	{.words = (w), .arguments = (a), .min_args = (min), .max_args = (max), .level = (l), \
 	 .others = LEVEL_ADMIN, .tag = "KILL", .run = (r), .help = (h)}
-/* What drivers and frameworks ask for; PostgreSQL gives the same for a connection at rest. */
+/* Parameters that drivers and frameworks ask for. The values are those of PostgreSQL for a
+ * connection at rest. */
 #define PARAMETER(w, name, v) \
 	{.words = "SHOW " w, .arguments = "", .tag = "SHOW", .run = run_parameter, \
 	 .parameter = (name), .value = (v)}
-/* What they do to a connection. */
+/* Statements that drivers and frameworks send to a connection, which change nothing here. */
 #define IGNORED(w, t, function) \
 	{.words = (w), .arguments = "...", .max_args = COMMAND_ANY_ARGS, .tag = (t), \
 	 .run = (function)}
@@ -199,7 +200,7 @@ static const struct command commands[] = {
      .tag = "SET",
      .run = configure_set,
      .help = "change an option until the next RELOAD or restart"},
-    /* What drivers and frameworks set by themselves. */
+    /* Sent by drivers and frameworks without being asked. */
     IGNORED("SET APPLICATION_NAME", "SET", run_nothing),
     IGNORED("SET BYTEA_OUTPUT", "SET", run_nothing),
     IGNORED("SET CLIENT_ENCODING", "SET", run_nothing),
@@ -277,12 +278,12 @@ denied(const struct command *c, struct err *e)
 
 /* ---- understanding ---- */
 
-#define WORDS_MAX 4  /* of a command */
-#define TYPED_MAX 60 /* bytes of what somebody typed that are compared and quoted */
+#define WORDS_MAX 4  /* words of a command, at most */
+#define TYPED_MAX 60 /* bytes of an unknown command that are compared and quoted */
 
-/* How many tokens the command's words take at the front of these, 0 if they are not there. */
+/* How many of the first tokens are the words of the command; 0 if they are not its words. */
 static unsigned
-match(const char *words, const struct sqltext_token *tokens, unsigned ntokens)
+words_match(const char *words, const struct sqltext_token *tokens, unsigned ntokens)
 {
 	unsigned n = 0;
 
@@ -298,16 +299,16 @@ match(const char *words, const struct sqltext_token *tokens, unsigned ntokens)
 	return n;
 }
 
-/* The command with the most words that are there. */
+/* The command with the most words among those whose words stand first. */
 static const struct command *
-find(const struct command *table, unsigned count, const struct sqltext_token *tokens,
-     unsigned ntokens, unsigned *taken)
+find_command(const struct command *table, unsigned count, const struct sqltext_token *tokens,
+	     unsigned ntokens, unsigned *taken)
 {
 	const struct command *best = NULL;
 
 	*taken = 0;
 	for (unsigned i = 0; i < count; i++) {
-		unsigned n = match(table[i].words, tokens, ntokens);
+		unsigned n = words_match(table[i].words, tokens, ntokens);
 
 		if (n > *taken) {
 			best = &table[i];
@@ -317,7 +318,7 @@ find(const struct command *table, unsigned count, const struct sqltext_token *to
 	return best;
 }
 
-/* Does another command begin with the words of this one? Then what stands behind them may be a
+/* Does another command begin with the words of this one? Then the token behind them may be a
  * mistyped word rather than an argument. */
 static bool
 is_front(const struct command *c, const struct command *table, unsigned count)
@@ -330,9 +331,9 @@ is_front(const struct command *c, const struct command *table, unsigned count)
 	return false;
 }
 
-/* The listed command that somebody may have meant, or NULL. */
+/* The listed command that may have been meant, or NULL. */
 static const char *
-nearest(const char *typed, const struct command *table, unsigned count)
+nearest_command(const char *typed, const struct command *table, unsigned count)
 {
 	const char **words = mem_calloc(count, sizeof *words), *found, *last[COMMANDS];
 	unsigned n = 0;
@@ -341,7 +342,7 @@ nearest(const char *typed, const struct command *table, unsigned count)
 		if (table[i].help)
 			words[n++] = table[i].words;
 	found = words_nearest(typed, words, n);
-	/* POOLS, without SHOW. */
+	/* Somebody may have left out the first words: POOLS instead of SHOW POOLS. */
 	for (unsigned i = 0; found == NULL && i < n && i < COMMANDS; i++)
 		last[i] = strrchr(words[i], ' ') ? strrchr(words[i], ' ') + 1 : words[i];
 	if (found == NULL) {
@@ -356,11 +357,12 @@ nearest(const char *typed, const struct command *table, unsigned count)
 }
 
 static int
-unknown(const char *text, size_t bytes, const struct command *table, unsigned count, struct err *e)
+unknown_command(const char *text, size_t bytes, const struct command *table, unsigned count,
+		struct err *e)
 {
 	char *typed = mem_strndup(text, bytes < TYPED_MAX + 1 ? bytes : TYPED_MAX + 1);
 	char *quoted = quote_text(typed), *message;
-	const char *meant = nearest(typed, table, count);
+	const char *meant = nearest_command(typed, table, count);
 
 	message = mem_printf("unknown command %s", quoted);
 	err_make(e, ERR_CONSOLE_SYNTAX, message);
@@ -386,9 +388,9 @@ wrong_count(const struct command *c, struct err *e)
 	return -E_SYNTAX;
 }
 
-/* Keeps an argument, without its quotes. */
+/* Stores an argument, without its quotes. */
 static int
-keep(struct command_stmt *stmt, unsigned i, const struct sqltext_token *t, struct err *e)
+store_argument(struct command_stmt *stmt, unsigned i, const struct sqltext_token *t, struct err *e)
 {
 	const char *start = t->start;
 	size_t length = t->length;
@@ -407,9 +409,9 @@ keep(struct command_stmt *stmt, unsigned i, const struct sqltext_token *t, struc
 	return 0;
 }
 
-/* Keeps all arguments, from `start` on. */
+/* Stores all arguments from `start` on, as they were written. */
 static int
-keep_text(struct command_stmt *stmt, const char *start, const char *end, struct err *e)
+store_arguments(struct command_stmt *stmt, const char *start, const char *end, struct err *e)
 {
 	size_t length = (size_t)(end - start);
 
@@ -422,9 +424,9 @@ keep_text(struct command_stmt *stmt, const char *start, const char *end, struct 
 	return 0;
 }
 
-/* Privilege and number of arguments are checked here, for every command. */
+/* Checks the level and the number of arguments, for every command. */
 static int
-admit(const struct command *c, unsigned nargs, enum level level, struct err *e)
+check_use(const struct command *c, unsigned nargs, enum level level, struct err *e)
 {
 	if (level < c->level)
 		return denied(c, e);
@@ -457,10 +459,10 @@ read_with(const struct command *table, unsigned count, const char *text, size_t 
 	}
 	if (ntokens == 0)
 		return 0;
-	c = find(table, count, tokens, kept, &taken);
+	c = find_command(table, count, tokens, kept, &taken);
 	if (c == NULL || (ntokens - taken > c->max_args && is_front(c, table, count)))
-		return unknown(text, bytes, table, count, e);
-	r = admit(c, ntokens - taken, level, e);
+		return unknown_command(text, bytes, table, count, e);
+	r = check_use(c, ntokens - taken, level, e);
 	if (r < 0)
 		return r;
 	stmt->command = c;
@@ -468,11 +470,11 @@ read_with(const struct command *table, unsigned count, const char *text, size_t 
 	if (c->parameter)
 		stmt->parameter = (struct column){c->parameter, COLUMN_TEXT};
 	if (c->as_written)
-		return keep_text(stmt, tokens[taken].start, text + bytes, e);
+		return store_arguments(stmt, tokens[taken].start, text + bytes, e);
 	if (c->max_args == COMMAND_ANY_ARGS)
 		return 0;
 	for (unsigned i = 0; i < stmt->nargs && i < COMMAND_ARGS; i++)
-		if ((r = keep(stmt, i, &tokens[taken + i], e)) < 0)
+		if ((r = store_argument(stmt, i, &tokens[taken + i], e)) < 0)
 			return r;
 	return 0;
 }
@@ -503,7 +505,7 @@ command_columns(const struct command_stmt *stmt, const struct column **columns)
 	return c->show->ncolumns;
 }
 
-/* What changes something is in the log. */
+/* Logs a command that changes something. */
 static void
 log_command(const struct command_call *call)
 {
@@ -513,7 +515,7 @@ log_command(const struct command_call *call)
 	bool one = stmt->nargs > 0, two = stmt->nargs > 1;
 	const char *value = strchr(stmt->text, '=');
 
-	/* No passwords in the log. */
+	/* The value may be a password, which must not be in the log. */
 	if (stmt->command->as_written && value && strcasestr(stmt->text, "password"))
 		snprintf(text, sizeof text, "%s %.*s (not shown)", stmt->command->words,
 			 (int)(value + 1 - stmt->text), stmt->text);
@@ -533,7 +535,7 @@ command_run(const struct command_call *call, struct err *e)
 	const struct command *c = call->stmt->command;
 	int r;
 
-	/* The statement may have been prepared a while ago. */
+	/* The session's level may have changed since the statement was prepared. */
 	if (call->level < c->level)
 		return denied(c, e);
 	if (c->run) {

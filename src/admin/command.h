@@ -1,5 +1,5 @@
-/* command: the one table of console commands. Whatever else needs the knowledge (parsing, HELP,
- * Describe, privileges) reads it. No protocol here. */
+/* command: the table of console commands. Parsing, HELP, Describe and the check of levels are all
+ * made from it. Nothing of the protocol is here. */
 #ifndef PGWITH_ADMIN_COMMAND_H
 #define PGWITH_ADMIN_COMMAND_H
 
@@ -12,66 +12,68 @@
 #include "wire/sqltext.h"
 
 #define COMMAND_ARGS     2  /* arguments that are kept */
-#define COMMAND_ARG_MAX  63 /* bytes of one, as of any name in PostgreSQL */
+#define COMMAND_ARG_MAX  63 /* bytes of an argument, as of any name in PostgreSQL */
 #define COMMAND_ANY_ARGS ((unsigned)-1)
 #define COMMAND_TEXT_MAX 1023 /* bytes of arguments that are kept as they were written */
 
-/* What a command works on. */
+/* What a command is called with. */
 struct command_call {
 	struct daemon *daemon;
 	struct session *session; /* whose console it is */
-	enum level level;        /* its */
+	enum level level;        /* the level of that session */
 	const struct command_stmt *stmt;
-	struct rows *rows;    /* where its rows go */
-	bool *in_block;       /* the session is between BEGIN and COMMIT */
-	struct show_ids *ids; /* between the calls of one that goes on */
-	char **notice;        /* NULL; a command may put a notice for people here, allocated */
-	struct err *warning;  /* ERR_NONE; a command may put one for people here */
+	struct rows *rows; /* where its rows go */
+	bool *in_block;    /* the session is between BEGIN and COMMIT */
+	/* what is still to be shown, between the calls of a command that goes on */
+	struct show_ids *ids;
+	/* *notice is NULL; a command may put an allocated text for people there */
+	char **notice;
+	struct err *warning; /* ERR_NONE; a command may put a warning for people here */
 };
 
 struct command {
 	const char *words;     /* upper case, one space between them */
-	const char *arguments; /* for people, "" if there are none */
+	const char *arguments; /* for people; "" if there are none */
 	unsigned min_args, max_args;
-	enum level level; /* that is needed to use it */
-	/* That is needed to see or touch sessions of others with it. One who has less sees and
-	 * touches only his own. */
+	enum level level; /* level that is needed to use it */
+	/* Level that is needed to see or change sessions of others with it; below it, one sees and
+	 * changes only one's own. */
 	enum level others;
-	bool as_written;         /* its arguments are kept as a text */
-	const char *tag;         /* of CommandComplete */
+	bool as_written;         /* its arguments are kept as one text */
+	const char *tag;         /* tag of CommandComplete */
 	const struct show *show; /* NULL: no rows */
-	/* NULL: show. Returns 0, or -E_... with the error in *e. */
+	/* Runs it; NULL: `show` is shown. Returns 0, or -E_... with the error in *e. */
 	int (*run)(const struct command_call *, struct err *e);
-	/* NULL, or what is asked once in a while after run(): has what it waits for come about?
+	/* NULL, or called again and again after run(): has happened what the command waits for?
 	 * Returns 0, -E_AGAIN, or -E_... with the error in *e. */
 	int (*wait)(const struct command_call *, struct err *e);
 	const char *help;              /* NULL: not listed */
-	const char *parameter, *value; /* that drivers ask for */
+	const char *parameter, *value; /* a parameter that drivers ask for, and its value */
 };
 
-/* One statement as the table understands it. Owns nothing. */
+/* A statement that has been read. Owns nothing. */
 struct command_stmt {
 	const struct command *command; /* NULL: an empty statement */
-	unsigned nargs;                /* tokens behind the command's words */
+	unsigned nargs;                /* number of tokens behind the command's words */
 	char args[COMMAND_ARGS][COMMAND_ARG_MAX + 1];
-	char text[COMMAND_TEXT_MAX + 1]; /* as_written */
-	/* What its one column looks like, if it shows a parameter. */
+	char text[COMMAND_TEXT_MAX + 1]; /* the arguments, if as_written */
+	/* Its only column, if it shows a parameter. */
 	struct column parameter;
 };
 
-/* Understands one statement and checks that a session of this level may use it, with this many
+/* Reads one statement, and checks that a session of this level may use it, and the number of its
  * arguments. Returns 0; or -E_SYNTAX or -E_STATE with the error in *e. */
 int command_read(const char *text, size_t bytes, enum level, struct command_stmt *, struct err *e);
 
 /* The columns of the answer; 0 if it has no rows. */
 unsigned command_columns(const struct command_stmt *, const struct column **);
 
-/* Runs it. Returns 0, or -E_... with the error in *e. -E_AGAIN: it goes on, by command_go_on(), for
- * as often as that returns -E_AGAIN: if call->ids has any, in the next turn of the loop, since
- * there are more rows; otherwise it waits for something, and is to be asked once in a while. */
+/* Runs the statement. Returns 0, or -E_... with the error in *e. -E_AGAIN: call command_go_on(), as
+ * often as it returns -E_AGAIN: if call->ids is not empty, in the next turn of the loop, because
+ * there are more rows; otherwise once in a while, because the command waits for something. */
 int command_run(const struct command_call *, struct err *e);
 int command_go_on(const struct command_call *, struct err *e);
 
-/* The `i`-th of the table, or NULL. */
+/* Row `i` of the table, or NULL. */
 const struct command *command_at(unsigned i);
 #endif

@@ -11,15 +11,15 @@
 
 /* ---- RELOAD ---- */
 
-/* What needs a restart, one a line. */
+/* Adds to the warning an option that only a restart changes, one a line. */
 static void
-tell(void *arg, const char *text)
+add_restart_needed(void *arg, const char *text)
 {
 	struct err *warning = arg;
 
 	if (warning->id == ERR_NONE) {
 		err_make(warning, ERR_CONSOLE_OPTION, text);
-		/* No error: warning. PostgreSQL 15 documentation, appendix A */
+		/* The SQLSTATE of a warning: PostgreSQL 15 documentation, appendix A. */
 		memcpy(warning->sqlstate, "01000", sizeof warning->sqlstate);
 		err_hint(warning, "start pgwithd again when it suits");
 		return;
@@ -37,20 +37,21 @@ tell(void *arg, const char *text)
 int
 configure_reload(const struct command_call *call, struct err *e)
 {
-	return reload(call->daemon, &(struct reload_told){tell, call->warning}, e);
+	return reload(call->daemon, &(struct reload_told){add_restart_needed, call->warning}, e);
 }
 
 /* ---- SET ---- */
 
-/* SET, understood. Its strings are pieces of one copy of the text. */
+/* The parts of a SET. Its strings point into one copy of the text. */
 struct setting {
 	char *copy;
 	char *option, *value, *pool, *scope;
 };
 
-/* Ends the string at `end`, without the blanks there. Returns its beginning, without those. */
+/* Ends the string at `end`, before the blanks there, and returns its beginning, after the blanks
+ * there. */
 static char *
-cut(char *start, char *end)
+trim(char *start, char *end)
 {
 	while (isspace((unsigned char)*start) && start < end)
 		start++;
@@ -60,7 +61,7 @@ cut(char *start, char *end)
 	return start;
 }
 
-/* Takes the quotes away from what is one quoted text. */
+/* Removes the quotes of a text that is quoted as a whole. */
 static char *
 unquote(char *text)
 {
@@ -80,13 +81,13 @@ unquote(char *text)
 }
 
 static bool
-is_name(const struct sqltext_token *t, const char *word)
+is_keyword(const struct sqltext_token *t, const char *word)
 {
 	return t->kind == SQLTEXT_NAME && t->length == strlen(word) &&
 	       strncasecmp(t->start, word, t->length) == 0;
 }
 
-/* Cuts FOR POOL NAME or FOR SCOPE NAME off, if it is there. */
+/* Cuts off FOR POOL NAME or FOR SCOPE NAME, if it is there. */
 static void
 cut_target(struct setting *s)
 {
@@ -97,20 +98,20 @@ cut_target(struct setting *s)
 	sqltext_init(&lex, s->value, strlen(s->value), 0);
 	while (sqltext_token(&lex, &t) != SQLTEXT_END) {
 		char *name = s->value + (t.start + t.length - s->value);
-		bool pool = is_name(&t, "pool");
+		bool pool = is_keyword(&t, "pool");
 
-		if (is_name(&before, "for") && (pool || is_name(&t, "scope"))) {
-			*(pool ? &s->pool : &s->scope) = unquote(cut(name, end));
-			s->value = cut(s->value, s->value + (before.start - s->value));
+		if (is_keyword(&before, "for") && (pool || is_keyword(&t, "scope"))) {
+			*(pool ? &s->pool : &s->scope) = unquote(trim(name, end));
+			s->value = trim(s->value, s->value + (before.start - s->value));
 			return;
 		}
 		before = t;
 	}
 }
 
-/* OPTION = VALUE, or OPTION TO VALUE. False if it is neither. */
+/* Reads OPTION = VALUE or OPTION TO VALUE. False if it is neither. */
 static bool
-understand(struct setting *s, const char *text)
+read_set(struct setting *s, const char *text)
 {
 	struct sqltext_token name, by;
 	struct sqltext lex;
@@ -122,10 +123,10 @@ understand(struct setting *s, const char *text)
 	if (name.kind != SQLTEXT_NAME && name.kind != SQLTEXT_QUOTED)
 		return false;
 	sqltext_token(&lex, &by);
-	if (!is_name(&by, "to") && !(by.kind == SQLTEXT_PUNCT && *by.start == '='))
+	if (!is_keyword(&by, "to") && !(by.kind == SQLTEXT_PUNCT && *by.start == '='))
 		return false;
 	value = s->copy + (by.start + by.length - s->copy);
-	s->value = cut(value, value + strlen(value));
+	s->value = trim(value, value + strlen(value));
 	s->option = s->copy + (name.start - s->copy);
 	s->option[name.length] = 0;
 	s->option = unquote(s->option);
@@ -144,7 +145,7 @@ configure_set(const struct command_call *call, struct err *e)
 	struct conf_change change;
 	int r;
 
-	if (!understand(&s, call->stmt->text)) {
+	if (!read_set(&s, call->stmt->text)) {
 		err_make(e, ERR_CONSOLE_SYNTAX,
 			 "expected SET OPTION = VALUE, and, for an option of "
 			 "a pool or scope, FOR POOL NAME or FOR SCOPE NAME");

@@ -12,37 +12,39 @@
 #include "wire/msg.h"
 #include "wire/reader.h"
 
-#define ANSWER_MAX     (64 << 20) /* bytes of one answer: what may be queued for a session */
-#define FLUSH_AT       (64 << 10) /* bytes that are handed on before a message asks for it */
-#define NAME_BYTES     63         /* of a prepared statement or portal */
-#define STATEMENTS_MAX 256        /* of a session */
-#define PORTALS_MAX    64         /* that are open at once */
-#define QUEUED_MAX     (1 << 20)  /* bytes that the client has not read: more rows have to wait */
-#define QUEUED_US      5000       /* for so long */
+#define ANSWER_MAX (64 << 20) /* bytes of one answer, as many as may be queued for a session */
+/* with so many bytes collected, they are sent, even if no message asks for that */
+#define FLUSH_AT       (64 << 10)
+#define NAME_BYTES     63  /* bytes of the name of a prepared statement or portal */
+#define STATEMENTS_MAX 256 /* prepared statements of a session */
+#define PORTALS_MAX    64  /* open portals of a session */
+/* with so many bytes that the client has not read, further rows wait */
+#define QUEUED_MAX (1 << 20)
+#define QUEUED_US  5000 /* how long they wait */
 
 /* A prepared statement, or a portal. */
 struct named {
 	struct list_node node;
 	char name[NAME_BYTES + 1];
 	struct command_stmt stmt;
-	/* of a portal */
+	/* of a portal only: */
 	uint16_t *formats;
 	unsigned nformats;
 	bool executed;
-	struct buf rows; /* DataRows that Execute's limit held back */
+	struct buf rows; /* DataRows that the limit of Execute has held back */
 	uint64_t count;  /* rows of the whole answer */
 };
 
-/* The command that is being run. While session->held it goes on later. */
+/* The command that is being run. While session->held is set, it goes on later. */
 struct task {
 	struct command_stmt stmt;
 	struct rows rows;
 	struct show_ids ids; /* what is still to be shown */
-	/* of a simple query */
-	char *text; /* NULL: it is none */
+	/* of a simple query only: */
+	char *text; /* NULL: it is no simple query */
 	struct sqltext lex;
-	unsigned statements; /* of the text, so far */
-	/* of an Execute */
+	unsigned statements; /* statements of the text so far */
+	/* of an Execute only: */
 	struct named *portal;
 	uint32_t limit;
 };
@@ -50,12 +52,13 @@ struct task {
 struct console {
 	struct session *session;
 	struct task task;
-	struct event timer; /* of the next portion of rows; always assigned */
-	struct buf out;     /* answers that have not been handed on */
+	struct event timer; /* for the next portion of rows; always assigned */
+	struct buf out;     /* answers that have not been sent */
 	struct list statements;
 	struct list portals;
-	bool in_block; /* between BEGIN and COMMIT. Not a state: no command minds it, only drivers
-			  want to see it in ReadyForQuery */
+	/* between BEGIN and COMMIT. Not a state: it changes no command, but drivers want to see it
+	 * in ReadyForQuery */
+	bool in_block;
 };
 
 /* ---- life ---- */
@@ -110,7 +113,8 @@ console_free(void *arg)
 	free(c);
 }
 
-/* It may be our own answer that closed the session: whoever wrote it still looks at the console. */
+/* Our own answer may have closed the session, and its caller still uses the console: freed at the
+ * end of the turn. */
 static void
 console_closed(struct session *s)
 {
@@ -131,7 +135,7 @@ is_open(const struct console *c)
 	return c->session->state == SESSION_CONSOLE;
 }
 
-/* Hands on what there is. The session may be closed afterwards. */
+/* Sends what has been collected. That may close the session. */
 static void
 flush(struct console *c)
 {
@@ -141,7 +145,7 @@ flush(struct console *c)
 }
 
 static void
-ready(struct console *c)
+send_ready(struct console *c)
 {
 	msg_ready(&c->out, c->in_block ? 'T' : 'I');
 	flush(c);
@@ -173,9 +177,9 @@ protocol_violation(struct console *c, const char *what)
 	err_clear(&e);
 }
 
-/* In the extended protocol; everything up to Sync is skipped then. */
+/* Answers with an error in the extended protocol, and skips everything up to Sync. */
 static void
-refuse(struct console *c, struct err *e)
+refuse_until_sync(struct console *c, struct err *e)
 {
 	add_err(c, e);
 	err_clear(e);
@@ -185,9 +189,9 @@ refuse(struct console *c, struct err *e)
 
 /* ---- running ---- */
 
-/* Calls the command: `fn` is command_run() or command_go_on(). */
+/* Calls the command; `fn` is command_run() or command_go_on(). */
 static int
-call(struct console *c, int (*fn)(const struct command_call *, struct err *), struct err *e)
+call_command(struct console *c, int (*fn)(const struct command_call *, struct err *), struct err *e)
 {
 	char *notice = NULL;
 	struct err warning = {.id = ERR_NONE};
@@ -212,12 +216,13 @@ call(struct console *c, int (*fn)(const struct command_call *, struct err *), st
 }
 
 static int
-run(struct console *c, const struct command_stmt *stmt, const struct rows *rows, struct err *e)
+run_command(struct console *c, const struct command_stmt *stmt, const struct rows *rows,
+	    struct err *e)
 {
 	c->session->activity.queries++;
 	c->task.stmt = *stmt;
 	c->task.rows = *rows;
-	return call(c, command_run, e);
+	return call_command(c, command_run, e);
 }
 
 static void
@@ -228,9 +233,10 @@ start_timer(struct console *c, int64_t us)
 	evtimer_add(&c->timer, &tv);
 }
 
-/* The command goes on later; until then nothing is read from the client, but its end is seen. */
+/* The command goes on later. Until then nothing is read from the client, but the end of its
+ * connection is noticed. */
 static void
-hold(struct console *c)
+continue_later(struct console *c)
 {
 	c->session->held = true;
 	session_begins_to_wait(c->session);
@@ -239,12 +245,12 @@ hold(struct console *c)
 		start_timer(c, 0);
 }
 
-static void simple_go(struct console *, struct err *);
-static void executed(struct console *, int result, struct err *);
+static void run_rest_of_simple(struct console *, struct err *);
+static void execute_ended(struct console *, int result, struct err *);
 
-/* It has ended. What has waited behind it is next. */
+/* The command has ended: goes on with the statements and messages behind it. */
 static void
-finish(struct console *c, int result, struct err *e)
+command_ended(struct console *c, int result, struct err *e)
 {
 	struct session *s = c->session;
 
@@ -252,11 +258,11 @@ finish(struct console *c, int result, struct err *e)
 	evtimer_del(&c->timer);
 	show_ids_clear(&c->task.ids);
 	if (c->task.portal) {
-		executed(c, result, e);
+		execute_ended(c, result, e);
 	} else {
 		if (result == 0)
 			msg_complete(&c->out, c->task.stmt.command->tag);
-		simple_go(c, e);
+		run_rest_of_simple(c, e);
 	}
 	if (!is_open(c) || s->held)
 		return;
@@ -268,10 +274,10 @@ static void
 go_on(struct console *c)
 {
 	struct err e = {.id = ERR_NONE};
-	int r = call(c, command_go_on, &e);
+	int r = call_command(c, command_go_on, &e);
 
 	if (r != -E_AGAIN) {
-		finish(c, r, &e);
+		command_ended(c, r, &e);
 		return;
 	}
 	if (c->task.ids.count == 0)
@@ -318,12 +324,12 @@ console_cancelled(struct session *s)
 	if (!s->held)
 		return;
 	err_make(&e, ERR_CONSOLE_CANCELED, c->task.stmt.command->words);
-	finish(c, -E_STATE, &e);
+	command_ended(c, -E_STATE, &e);
 }
 
 /* ---- simple queries ---- */
 
-/* Returns false if it goes on later. */
+/* Runs one statement of a simple query. False if it goes on later. */
 static bool
 simple_statement(struct console *c, const struct command_stmt *stmt, struct err *e)
 {
@@ -335,7 +341,7 @@ simple_statement(struct console *c, const struct command_stmt *stmt, struct err 
 	r.ncolumns = command_columns(stmt, &r.columns);
 	if (r.ncolumns > 0)
 		rows_describe(&r);
-	result = run(c, stmt, &r, e);
+	result = run_command(c, stmt, &r, e);
 	if (result == -E_AGAIN)
 		return false;
 	if (result == 0)
@@ -343,9 +349,10 @@ simple_statement(struct console *c, const struct command_stmt *stmt, struct err 
 	return true;
 }
 
-/* The statements that are left of the text, up to the first that fails; with an error, none. */
+/* Runs the rest of the text up to the first statement that fails; if *e is an error already, ends
+ * with that. */
 static void
-simple_go(struct console *c, struct err *e)
+run_rest_of_simple(struct console *c, struct err *e)
 {
 	struct task *t = &c->task;
 	struct sqltext_stmt part;
@@ -356,7 +363,7 @@ simple_go(struct console *c, struct err *e)
 		t->statements++;
 		if (command_read(part.start, part.length, level_of(c->session), &stmt, e) == 0 &&
 		    !simple_statement(c, &stmt, e)) {
-			hold(c);
+			continue_later(c);
 			return;
 		}
 		if (c->out.len >= FLUSH_AT)
@@ -369,27 +376,27 @@ simple_go(struct console *c, struct err *e)
 	err_clear(e);
 	free(t->text);
 	t->text = NULL;
-	ready(c);
+	send_ready(c);
 }
 
 static void
-simple(struct console *c, const char *text)
+run_simple(struct console *c, const char *text)
 {
 	struct task *t = &c->task;
 	struct err e = {.id = ERR_NONE};
 
 	free_all(&c->portals);
-	/* The command may go on for longer than the message stays where it is. */
+	/* A copy, because the command may go on after the message has left the buffer. */
 	t->text = mem_strdup(text);
 	t->statements = 0;
 	sqltext_init(&t->lex, t->text, strlen(t->text), 0);
-	simple_go(c, &e);
+	run_rest_of_simple(c, &e);
 }
 
 /* ---- prepared statements and portals ---- */
 
 static struct named *
-find(const struct list *l, const char *name)
+find_named(const struct list *l, const char *name)
 {
 	struct list_node *n;
 
@@ -399,12 +406,12 @@ find(const struct list *l, const char *name)
 	return NULL;
 }
 
-/* A new one of that name; one without a name replaces the one before it. Returns NULL with the
- * error in *e. */
+/* Adds a statement or portal of that name; the one without a name is replaced. NULL with the error
+ * in *e. */
 static struct named *
-add(struct list *l, const char *name, unsigned max, enum err_id exists, struct err *e)
+add_named(struct list *l, const char *name, unsigned max, enum err_id exists, struct err *e)
 {
-	struct named *n = find(l, name);
+	struct named *n = find_named(l, name);
 
 	if (n && *name) {
 		err_make(e, exists, name);
@@ -447,24 +454,24 @@ on_parse(struct console *c, struct reader *in)
 	if (sqltext_next(&lex, &part) && sqltext_next(&lex, &more)) {
 		err_make(&e, ERR_CONSOLE_SYNTAX,
 			 "cannot insert multiple commands into a prepared statement");
-		refuse(c, &e);
+		refuse_until_sync(c, &e);
 		return;
 	}
 	if (command_read(part.start ? part.start : "", part.length, level_of(c->session), &stmt,
 			 &e) < 0) {
-		refuse(c, &e);
+		refuse_until_sync(c, &e);
 		return;
 	}
-	n = add(&c->statements, name, STATEMENTS_MAX, ERR_STATEMENT_EXISTS, &e);
+	n = add_named(&c->statements, name, STATEMENTS_MAX, ERR_STATEMENT_EXISTS, &e);
 	if (n == NULL) {
-		refuse(c, &e);
+		refuse_until_sync(c, &e);
 		return;
 	}
 	n->stmt = stmt;
 	empty_message(c, '1');
 }
 
-/* Reads the formats of the results; NULL and false in *good if they do not fit. */
+/* Reads the formats of the results. NULL, and false in *good, if their number is wrong. */
 static uint16_t *
 read_formats(struct reader *in, const struct command_stmt *stmt, unsigned *nformats, bool *good)
 {
@@ -496,7 +503,8 @@ on_bind(struct console *c, struct reader *in)
 	struct err e;
 	bool good;
 
-	reader_bytes(in, 2 * (size_t)reader_u16(in)); /* formats of the parameters */
+	/* the formats of parameters, which there are none of */
+	reader_bytes(in, 2 * (size_t)reader_u16(in));
 	params = reader_u16(in);
 	if (in->failed) {
 		protocol_violation(c, "malformed Bind");
@@ -504,18 +512,18 @@ on_bind(struct console *c, struct reader *in)
 	}
 	if (params > 0) {
 		err_make(&e, ERR_CONSOLE_UNSUPPORTED, "parameters of a statement");
-		refuse(c, &e);
+		refuse_until_sync(c, &e);
 		return;
 	}
-	statement = find(&c->statements, name);
+	statement = find_named(&c->statements, name);
 	if (statement == NULL) {
 		err_make(&e, ERR_STATEMENT_UNKNOWN, name);
-		refuse(c, &e);
+		refuse_until_sync(c, &e);
 		return;
 	}
-	n = add(&c->portals, portal, PORTALS_MAX, ERR_PORTAL_EXISTS, &e);
+	n = add_named(&c->portals, portal, PORTALS_MAX, ERR_PORTAL_EXISTS, &e);
 	if (n == NULL) {
-		refuse(c, &e);
+		refuse_until_sync(c, &e);
 		return;
 	}
 	n->stmt = statement->stmt;
@@ -527,9 +535,10 @@ on_bind(struct console *c, struct reader *in)
 	empty_message(c, '2');
 }
 
-/* The statement or portal that the message names; NULL: it was answered with an error. */
+/* The statement or portal that the message names; NULL: an error has been sent. `must`: it has to
+ * exist. */
 static struct named *
-named_in(struct console *c, struct reader *in, char *kind, bool must)
+read_named(struct console *c, struct reader *in, char *kind, bool must)
 {
 	const char *name;
 	struct named *n;
@@ -541,10 +550,10 @@ named_in(struct console *c, struct reader *in, char *kind, bool must)
 		protocol_violation(c, "malformed Describe or Close");
 		return NULL;
 	}
-	n = find(*kind == 'S' ? &c->statements : &c->portals, name);
+	n = find_named(*kind == 'S' ? &c->statements : &c->portals, name);
 	if (n == NULL && must) {
 		err_make(&e, *kind == 'S' ? ERR_STATEMENT_UNKNOWN : ERR_PORTAL_UNKNOWN, name);
-		refuse(c, &e);
+		refuse_until_sync(c, &e);
 	}
 	return n;
 }
@@ -553,12 +562,12 @@ static void
 on_describe(struct console *c, struct reader *in)
 {
 	char kind;
-	const struct named *n = named_in(c, in, &kind, true);
+	const struct named *n = read_named(c, in, &kind, true);
 	struct rows r = {.out = &c->out};
 
 	if (n == NULL)
 		return;
-	if (kind == 'S') { /* it has no parameters */
+	if (kind == 'S') { /* a statement: it has no parameters */
 		size_t at = msg_begin(&c->out, 't');
 
 		buf_add_u16(&c->out, 0);
@@ -578,7 +587,7 @@ static void
 on_close(struct console *c, struct reader *in)
 {
 	char kind;
-	struct named *n = named_in(c, in, &kind, false);
+	struct named *n = read_named(c, in, &kind, false);
 
 	if (!is_open(c))
 		return;
@@ -589,9 +598,9 @@ on_close(struct console *c, struct reader *in)
 
 /* ---- Execute ---- */
 
-/* Hands on up to `limit` of the rows that the portal keeps. True if there are more. */
+/* Sends up to `limit` of the rows that the portal has kept. True if there are more. */
 static bool
-hand_out(struct console *c, struct named *n, uint32_t limit)
+send_kept_rows(struct console *c, struct named *n, uint32_t limit)
 {
 	size_t at = 0;
 
@@ -608,14 +617,14 @@ hand_out(struct console *c, struct named *n, uint32_t limit)
 
 /* The command of the portal has ended. */
 static void
-executed(struct console *c, int result, struct err *e)
+execute_ended(struct console *c, int result, struct err *e)
 {
 	struct named *n = c->task.portal;
 
 	c->task.portal = NULL;
 	if (result < 0)
-		refuse(c, e);
-	else if (hand_out(c, n, c->task.limit))
+		refuse_until_sync(c, e);
+	else if (send_kept_rows(c, n, c->task.limit))
 		empty_message(c, 's');
 	else
 		msg_complete(&c->out, n->stmt.command->tag);
@@ -634,17 +643,17 @@ on_execute(struct console *c, struct reader *in)
 		protocol_violation(c, "malformed Execute");
 		return;
 	}
-	n = find(&c->portals, name);
+	n = find_named(&c->portals, name);
 	if (n == NULL) {
 		err_make(&e, ERR_PORTAL_UNKNOWN, name);
-		refuse(c, &e);
+		refuse_until_sync(c, &e);
 		return;
 	}
 	if (n->stmt.command == NULL) {
 		empty_message(c, 'I');
 		return;
 	}
-	if (limit == 0 || limit > INT32_MAX) /* negative: no limit either */
+	if (limit == 0 || limit > INT32_MAX) /* a negative limit is none */
 		limit = UINT32_MAX;
 	c->task.portal = n;
 	c->task.limit = limit;
@@ -655,12 +664,12 @@ on_execute(struct console *c, struct reader *in)
 
 		n->executed = true;
 		r.ncolumns = command_columns(&n->stmt, &r.columns);
-		result = run(c, &n->stmt, &r, &e);
+		result = run_command(c, &n->stmt, &r, &e);
 	}
 	if (result == -E_AGAIN)
-		hold(c);
+		continue_later(c);
 	else
-		executed(c, result, &e);
+		execute_ended(c, result, &e);
 }
 
 static void
@@ -669,7 +678,7 @@ on_sync(struct console *c)
 	c->session->skip_sync = false;
 	if (!c->in_block)
 		free_all(&c->portals);
-	ready(c);
+	send_ready(c);
 }
 
 /* ---- messages ---- */
@@ -680,7 +689,7 @@ on_query(struct console *c, struct reader *in)
 	const char *text = reader_str(in);
 
 	if (reader_done(in))
-		simple(c, text);
+		run_simple(c, text);
 	else
 		protocol_violation(c, "malformed Query");
 }
@@ -693,7 +702,7 @@ on_function_call(struct console *c)
 	err_make(&e, ERR_CONSOLE_UNSUPPORTED, "function calls");
 	add_err(c, &e);
 	err_clear(&e);
-	ready(c);
+	send_ready(c);
 }
 
 static void

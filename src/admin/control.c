@@ -12,7 +12,8 @@
 
 /* ---- which pools ---- */
 
-/* Does the pool stand for a group that the command is about: the named one, or each? */
+/* Is it a group's own pool, and is the group the one that the command names? If it names none,
+ * every group is meant. */
 static bool
 is_meant(const struct command_call *call, const struct pool *pool)
 {
@@ -20,9 +21,9 @@ is_meant(const struct command_call *call, const struct pool *pool)
 	       (call->stmt->nargs == 0 || strcmp(call->stmt->args[0], pool->conf->name) == 0);
 }
 
-/* The pool that is named, or NULL with the error in *e. */
+/* The pool that the command names; NULL with the error in *e. */
 static struct pool *
-named(const struct command_call *call, struct err *e)
+named_pool(const struct command_call *call, struct err *e)
 {
 	struct pool *pool = gate_find(&call->daemon->site.pools, call->stmt->args[0]);
 	char text[COMMAND_ARG_MAX + 8];
@@ -38,11 +39,11 @@ named(const struct command_call *call, struct err *e)
 int
 control_check(const struct command_call *call, struct err *e)
 {
-	return call->stmt->nargs > 0 && named(call, e) == NULL ? -E_NOTFOUND : 0;
+	return call->stmt->nargs > 0 && named_pool(call, e) == NULL ? -E_NOTFOUND : 0;
 }
 
 static void __attribute__((format(printf, 2, 3)))
-notice(const struct command_call *call, const char *fmt, ...)
+set_notice(const struct command_call *call, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -52,7 +53,7 @@ notice(const struct command_call *call, const char *fmt, ...)
 }
 
 static int
-undone(const struct command_call *call, const char *by, struct err *e)
+undone_meanwhile(const struct command_call *call, const char *by, struct err *e)
 {
 	char text[64];
 
@@ -64,7 +65,7 @@ undone(const struct command_call *call, const char *by, struct err *e)
 
 /* ---- PAUSE, RESUME ---- */
 
-/* Whose server connection of these pools has been held for longest; "" if none is. */
+/* Who has held a server connection of these pools longest, for people; "" if nobody holds one. */
 static void
 held_longest(const struct command_call *call, char *out, size_t out_size)
 {
@@ -85,7 +86,7 @@ held_longest(const struct command_call *call, char *out, size_t out_size)
 		longest->lease->ops->describe(longest->lease, out, out_size);
 }
 
-/* Says what will be waited for. */
+/* Puts into the notice what the command will wait for. */
 static void
 say_servers(const struct command_call *call, unsigned count)
 {
@@ -94,8 +95,8 @@ say_servers(const struct command_call *call, unsigned count)
 	if (count == 0)
 		return;
 	held_longest(call, who, sizeof who);
-	notice(call, "waiting for %u server connection%s%s%s", count, count == 1 ? "" : "s",
-	       *who ? "; held longest by " : "", who);
+	set_notice(call, "waiting for %u server connection%s%s%s", count, count == 1 ? "" : "s",
+		   *who ? "; held longest by " : "", who);
 }
 
 int
@@ -119,7 +120,7 @@ control_pause(const struct command_call *call, struct err *e)
 	if (servers > 0)
 		say_servers(call, servers);
 	else if (already == pools)
-		notice(call, "already paused");
+		set_notice(call, "already paused");
 	return 0;
 }
 
@@ -135,14 +136,14 @@ control_paused(const struct command_call *call, struct err *e)
 		if (!is_meant(call, pool))
 			continue;
 		pools++;
-		/* One that a reload has added since need not be. */
+		/* A pool that a reload has added since need not be paused. */
 		if (!gate_paused(pool))
 			continue;
 		paused++;
 		servers += gate_servers(pool);
 	}
 	if (pools > 0 && paused == 0)
-		return undone(call, "RESUME", e);
+		return undone_meanwhile(call, "RESUME", e);
 	return servers > 0 ? -E_AGAIN : 0;
 }
 
@@ -161,7 +162,8 @@ control_resume(const struct command_call *call, struct err *e)
 			resumed += gate_resume(pool);
 	}
 	if (resumed == 0)
-		notice(call, call->stmt->nargs ? "the pool is not paused" : "no pool is paused");
+		set_notice(call,
+			   call->stmt->nargs ? "the pool is not paused" : "no pool is paused");
 	return 0;
 }
 
@@ -170,12 +172,12 @@ control_resume(const struct command_call *call, struct err *e)
 static int
 set_gate(const struct command_call *call, enum pool_gate gate, const char *already, struct err *e)
 {
-	struct pool *pool = named(call, e);
+	struct pool *pool = named_pool(call, e);
 
 	if (pool == NULL)
 		return -E_NOTFOUND;
 	if (gate_of(pool) == gate)
-		notice(call, "the pool is %s already", already);
+		set_notice(call, "the pool is %s already", already);
 	gate_set(pool, gate);
 	return 0;
 }
@@ -195,7 +197,7 @@ control_enable(const struct command_call *call, struct err *e)
 int
 control_drain(const struct command_call *call, struct err *e)
 {
-	struct pool *pool = named(call, e);
+	struct pool *pool = named_pool(call, e);
 	unsigned users;
 
 	if (pool == NULL)
@@ -204,7 +206,7 @@ control_drain(const struct command_call *call, struct err *e)
 	drain_resting(call->daemon);
 	users = drain_users(call->daemon, pool);
 	if (users > 0)
-		notice(call, "waiting for %u session%s", users, users == 1 ? "" : "s");
+		set_notice(call, "waiting for %u session%s", users, users == 1 ? "" : "s");
 	return 0;
 }
 
@@ -216,7 +218,7 @@ control_drained(const struct command_call *call, struct err *e)
 	if (pool == NULL)
 		return 0;
 	if (gate_of(pool) != POOL_DRAINED)
-		return undone(call, "ENABLE or DISABLE", e);
+		return undone_meanwhile(call, "ENABLE or DISABLE", e);
 	return drain_users(call->daemon, pool) > 0 ? -E_AGAIN : 0;
 }
 
@@ -262,7 +264,7 @@ unknown_id(const char *what, const char *id, struct err *e)
 	return -E_NOTFOUND;
 }
 
-/* 0 is nobody's. */
+/* Reads an id; 0, which nobody has, if it is none. */
 static uint64_t
 read_id(const char *text)
 {
@@ -274,7 +276,8 @@ read_id(const char *text)
 	return *text < '0' || *text > '9' || *end || errno ? 0 : id;
 }
 
-/* Sessions of others do not exist for one who may not touch them. */
+/* The session that the command names; NULL with the error in *e. A session that the caller must not
+ * see counts as not there. */
 static struct session *
 session_named(const struct command_call *call, struct err *e)
 {
@@ -326,13 +329,13 @@ control_kill_server(const struct command_call *call, struct err *e)
 int
 control_kill_pool(const struct command_call *call, struct err *e)
 {
-	struct pool *pool = named(call, e);
+	struct pool *pool = named_pool(call, e);
 	unsigned told;
 
 	if (pool == NULL)
 		return -E_NOTFOUND;
 	told = kill_pool(call->daemon, pool);
-	notice(call, "%u session%s", told, told == 1 ? " was told" : "s were told");
+	set_notice(call, "%u session%s", told, told == 1 ? " was told" : "s were told");
 	return 0;
 }
 
@@ -354,7 +357,7 @@ control_shutdown(const struct command_call *call, struct err *e)
 int
 control_shutdown_now(const struct command_call *call, struct err *e)
 {
-	/* When this has been answered. */
+	/* Later, when this command has been answered. */
 	loop_defer(call->daemon->site.loop, stop, call->daemon);
 	return 0;
 }

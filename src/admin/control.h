@@ -1,5 +1,6 @@
-/* control: the commands that change something. Each is a run or a wait function of the table in
- * command.c; what they do is said there and in pgwith-console(7). */
+/* control: the commands that change pools, sessions or the daemon. Each function is run() or wait()
+ * of a row of the table in command.c; what the commands do stands there and in
+ * pgwith-console(7). */
 #ifndef PGWITH_ADMIN_CONTROL_H
 #define PGWITH_ADMIN_CONTROL_H
 
@@ -13,7 +14,8 @@ int control_enable(const struct command_call *, struct err *e);
 int control_drain(const struct command_call *, struct err *e);
 int control_drained(const struct command_call *, struct err *e); /* wait */
 int control_reconnect(const struct command_call *, struct err *e);
-int control_check(const struct command_call *, struct err *e);  /* that there is such a pool */
+/* checks that there is such a pool */
+int control_check(const struct command_call *, struct err *e);
 int control_closed(const struct command_call *, struct err *e); /* wait */
 
 int control_kill_session(const struct command_call *, struct err *e);

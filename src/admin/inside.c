@@ -1,5 +1,5 @@
-/* SHOW ERRORS, SHOW MEM and SHOW USERS: what the daemon has told, what it holds, and whom it knows.
- */
+/* SHOW ERRORS, SHOW MEM and SHOW USERS: the errors that clients were told, what takes memory, and
+ * who may do what. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,11 +49,11 @@ static const struct column mem_columns[] = {
     {"used", COLUMN_INT},
     {"free", COLUMN_INT},
     {"memtotal", COLUMN_INT},
-    /* ours: the same, without a maximum */
+    /* ours: as `memtotal`, but larger than an int4 can be */
     {"bytes", COLUMN_BIGINT},
 };
 
-/* `each`: bytes of one, 0 if they differ. */
+/* `each`: the size of one, 0 if sizes differ. */
 static void
 mem_row(struct rows *r, const char *name, size_t each, uint64_t count, uint64_t bytes)
 {
@@ -61,13 +61,13 @@ mem_row(struct rows *r, const char *name, size_t each, uint64_t count, uint64_t 
 	rows_text(r, name);
 	rows_number(r, (int64_t)each);
 	rows_number(r, (int64_t)count);
-	rows_number(r, 0); /* nothing is kept for later */
+	rows_number(r, 0); /* free ones: none are kept for later */
 	rows_number(r, (int64_t)bytes);
 	rows_number(r, (int64_t)bytes);
 	rows_end(r);
 }
 
-/* What varies from session to session, and from server to server. */
+/* Sums of what differs from session to session and from server to server. */
 struct sums {
 	uint64_t buffers, buffer_bytes;
 	uint64_t scopes, frames;
@@ -180,7 +180,8 @@ static const struct column users_columns[] = {
     {"leased", COLUMN_INT},
 };
 
-/* One session of a role, or a role without any; then all of the role. */
+/* First, one session of a role, or a listed role without a session; after sorting and adding up, a
+ * role. */
 struct user {
 	const char *role;
 	unsigned sessions, waiting, leased;
@@ -189,7 +190,7 @@ struct user {
 struct users {
 	struct user *list;
 	unsigned count;
-	char *listed; /* the names of those who are in the configuration, cut apart */
+	char *listed; /* the names in admin_users and stats_users, cut apart */
 };
 
 static int
@@ -212,7 +213,7 @@ add_listed(struct users *u)
 }
 
 static void
-collect(const struct daemon *d, struct users *u)
+collect_users(const struct daemon *d, struct users *u)
 {
 	const struct list_node *n;
 	size_t names = 2;
@@ -237,7 +238,7 @@ collect(const struct daemon *d, struct users *u)
 static void
 user_row(const struct daemon *d, const struct user *u, struct rows *r)
 {
-	/* As root comes only root, who may do everything. */
+	/* Only the system's root can come in as root, who may do everything. */
 	enum level level =
 	    strcmp(u->role, "root") == 0 || conf_listed(d->site.conf->admin_users, u->role)
 		? LEVEL_ADMIN
@@ -259,7 +260,7 @@ fill_users(const struct daemon *d, struct rows *r)
 {
 	struct users u = {0};
 
-	collect(d, &u);
+	collect_users(d, &u);
 	for (unsigned i = 0, j; i < u.count; i = j) {
 		struct user all = {.role = u.list[i].role};
 

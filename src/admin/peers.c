@@ -1,5 +1,5 @@
-/* SHOW CLIENTS, SHOW SERVERS, SHOW SOCKETS: both ends of the connections. The same number stands in
- * `link` of the one and in `ptr` of the other. */
+/* SHOW CLIENTS, SHOW SERVERS, SHOW SOCKETS and SHOW FDS: both ends of the connections. The column
+ * `link` of one end has what `ptr` of the other end has. */
 #include "admin/show.h"
 
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include "pool/gate.h"
 #include "session/application.h"
 
-#define PATH_MAX_BYTES 256 /* of the names of a session's scopes */
+#define PATH_MAX_BYTES 256 /* bytes of the names of a session's scopes */
 
 /* ---- what both have ---- */
 
@@ -30,7 +30,7 @@
 		"application_name", COLUMN_TEXT                                                 \
 	}
 
-/* `c12`, `s3`: as unique as PgBouncer's addresses, and it gives none away. */
+/* `c12`, `s3`: unique, as PgBouncer's memory addresses are, but no addresses. */
 static void
 rows_link(struct rows *r, char kind, uint64_t id)
 {
@@ -60,9 +60,10 @@ static const struct column clients_columns[] = {
     {"holds_up", COLUMN_TEXT},
 };
 
-/* The name of the program that the process runs, or NULL if it is gone or another user's secret. */
+/* The name of the program that the process runs; NULL if the process has gone, or we may not see
+ * it. */
 static const char *
-program(pid_t pid, char *out, size_t out_size)
+program_of(pid_t pid, char *out, size_t out_size)
 {
 	char path[32];
 	ssize_t n;
@@ -81,7 +82,7 @@ program(pid_t pid, char *out, size_t out_size)
 	return out;
 }
 
-/* Since when it waits for a server, or as a scope for whatever; 0: it does not. */
+/* Since when it waits for a server or, in ENTER, for anything; 0: it does not wait. */
 static int64_t
 waits_since(const struct session *s)
 {
@@ -94,7 +95,7 @@ waits_since(const struct session *s)
 	return f && f->hold.state == LOCK_WAITING ? f->hold.since_us : 0;
 }
 
-/* Servers that it holds, or that are cleaned up for it. */
+/* How many servers it holds, or are being cleaned up for it. */
 static unsigned
 leases_of(const struct session *s)
 {
@@ -107,7 +108,7 @@ leases_of(const struct session *s)
 	return count;
 }
 
-/* What it waits for: pool orders, lock nightly; NULL: nothing. */
+/* What it waits for, for people: pool orders, lock nightly. NULL: nothing. */
 static const char *
 waits_for(const struct session *s, char *out, size_t out_size)
 {
@@ -125,7 +126,7 @@ waits_for(const struct session *s, char *out, size_t out_size)
 	return out;
 }
 
-/* The command that waits for this lease to end, or NULL. */
+/* The command of an administrator that waits until this lease ends, or NULL. */
 static const char *
 lease_holds_up(const struct lease *l)
 {
@@ -134,7 +135,7 @@ lease_holds_up(const struct lease *l)
 	return gate_paused(l->pool) ? "PAUSE" : l->srv->retiring ? "RECONNECT" : NULL;
 }
 
-/* The command that waits for this session, or NULL. */
+/* The command of an administrator that waits for this session, or NULL. */
 static const char *
 holds_up(const struct session *s)
 {
@@ -205,7 +206,7 @@ client_row(const struct daemon *d, uint64_t id, struct rows *r)
 	client_head(d, s, r);
 	rows_number(r, (int64_t)s->id);
 	rows_number(r, s->peer.uid);
-	rows_text(r, program(s->peer.pid, name, sizeof name));
+	rows_text(r, program_of(s->peer.pid, name, sizeof name));
 	rows_text(r, session_pin_name(s));
 	rows_number(r, (int64_t)s->activity.queries);
 	rows_number(r, (int64_t)s->stream.received);
@@ -247,7 +248,8 @@ static const struct column servers_columns[] = {
     {"age_us", COLUMN_BIGINT},
 };
 
-/* One end of a socket: an address as numbers and a port; `unix` with the given port; or nothing. */
+/* One end of a socket: a numeric address and a port; for a Unix socket `unix` and the port that is
+ * given; otherwise nothing. */
 static void
 rows_address(struct rows *r, int fd, bool peer, const char *unix_port)
 {
@@ -288,7 +290,7 @@ rows_tls(struct rows *r, const struct server *srv)
 	rows_text(r, text);
 }
 
-/* How far it is in both directions. */
+/* How far the conversation is, in both directions. */
 static void
 rows_progress(struct rows *r, const struct server *srv)
 {
@@ -333,7 +335,7 @@ server_head(const struct daemon *d, const struct server *srv, struct rows *r)
 		show_time(r, srv->connected_at);
 	else
 		rows_null(r);
-	/* The last time that it was lent. */
+	/* When it was last leased. */
 	show_time(r, show_wall(d, s ? srv->lease->since_us : srv->since_us));
 	rows_number(r, 0);
 	rows_number(r, 0);
@@ -420,7 +422,7 @@ static const struct column sockets_columns[] = {
     {"reading", COLUMN_BOOL},
 };
 
-/* Sessions and servers are numbered apart. */
+/* Ids of sessions and of servers overlap: this bit says that an id is a server's. */
 #define OF_SERVER (UINT64_C(1) << 63)
 
 static void
@@ -435,8 +437,8 @@ list_both(const struct daemon *d, const struct session *own, struct show_ids *id
 		ids->list[i] |= OF_SERVER;
 }
 
-/* What of it is in buffers. PgBouncer's positions are those in a buffer of a fixed size, which each
- * socket has; ours have none while nothing is kept back. */
+/* How much is in the buffers of a socket. PgBouncer's columns are positions in a buffer of fixed
+ * size, which each socket has; ours are lengths, and 0 while nothing is kept back. */
 static void
 socket_row(struct rows *r, const struct stream *st, uint32_t left, size_t kept)
 {
@@ -502,8 +504,8 @@ static const struct column fds_columns[] = {
     {"link_id", COLUMN_BIGINT},
 };
 
-/* PgBouncer gives them to its successor, with all that it has to know. Ours are for looking: cancel
- * keys and passwords are nobody's to see. */
+/* PgBouncer hands its descriptors over by this table, with everything that its successor must know.
+ * Ours is only for people: it shows no cancel keys and no passwords. */
 static void
 fd_row(struct rows *r, int fd, const char *task, const char *user, const char *database, int peer)
 {
@@ -556,7 +558,7 @@ server_fd(const struct server *srv, int fd, struct rows *r)
 static void
 list_fds(const struct daemon *d, const struct session *own, struct show_ids *ids)
 {
-	/* 0 is nobody's: the listening socket stands for it. */
+	/* No session or server has the id 0: it stands for the listening socket. */
 	show_ids_add(ids, 0);
 	list_both(d, own, ids);
 }

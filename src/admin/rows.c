@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "wire/msg.h"
 
-/* pg_type.dat */
+/* oids and sizes as in PostgreSQL's pg_type.dat */
 static const struct {
 	uint32_t oid;
 	int16_t size;
@@ -39,7 +39,7 @@ rows_describe(const struct rows *r)
 	buf_add_u16(r->out, (uint16_t)r->ncolumns);
 	for (unsigned i = 0; i < r->ncolumns; i++) {
 		buf_add_str(r->out, r->columns[i].name);
-		buf_add_u32(r->out, 0); /* not a column of a table */
+		buf_add_u32(r->out, 0); /* it is not a column of a table */
 		buf_add_u16(r->out, 0);
 		buf_add_u32(r->out, types[r->columns[i].type].oid);
 		buf_add_u16(r->out, (uint16_t)types[r->columns[i].type].size);
@@ -127,8 +127,8 @@ add_binary(struct buf *out, enum column_type type, int64_t value)
 	}
 }
 
-/* A table of thousands of clients is mostly numbers, and the loop stands still for it: printf(3)
- * took a fifth of the time. */
+/* Without printf(3), which took a fifth of the time of a table with thousands of clients, mostly
+ * numbers, while the loop stands still. */
 static void
 add_decimal(struct buf *out, int64_t value)
 {
@@ -161,7 +161,8 @@ rows_number(struct rows *r, int64_t value)
 		add_decimal(r->out, value);
 }
 
-/* As add_numeric(), of thousandths: one more digit of base 10000 behind the point. */
+/* As add_numeric(), for a number of thousandths: there may be one more digit of base 10000 behind
+ * the point. */
 static void
 add_thousandths(struct buf *out, uint64_t value)
 {
@@ -172,7 +173,7 @@ add_thousandths(struct buf *out, uint64_t value)
 	for (value /= 1000; value > 0; value /= 10000)
 		digits[n++] = value % 10000;
 	whole = n - 1;
-	/* Zero has no digits. */
+	/* Zero is written without digits. */
 	if (digits[0] == 0 && whole == 0)
 		n = 0;
 	buf_add_u32(out, 8 + 2 * n);

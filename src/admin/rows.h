@@ -13,7 +13,7 @@ enum column_type {
 	COLUMN_TEXT,
 	COLUMN_INT,     /* int4 */
 	COLUMN_BIGINT,  /* int8 */
-	COLUMN_NUMERIC, /* numeric. PgBouncer has its statistics so */
+	COLUMN_NUMERIC, /* numeric; the type of PgBouncer's statistics */
 	COLUMN_BOOL
 };
 
@@ -22,32 +22,35 @@ struct column {
 	enum column_type type;
 };
 
-/* Where the rows of one command go. */
+/* The rows of one command, and where they go. */
 struct rows {
 	struct buf *out;
 	const struct column *columns;
 	unsigned ncolumns;
-	const uint16_t *formats; /* of the results, as Bind has them: none (all text), one for all,
-				    or one a column; 0 text, 1 binary */
+	/* formats of the results, as in Bind: none (all text), one for all, or one for each column;
+	 * 0 text, 1 binary */
+	const uint16_t *formats;
 	unsigned nformats;
-	uint64_t count; /* rows so far */
-	unsigned cell;  /* the next one of the row that is open */
-	size_t at;      /* where its message begins */
+	uint64_t count; /* number of rows so far */
+	unsigned cell;  /* number of the next cell of the open row */
+	size_t at;      /* where the message of the open row begins */
 };
 
-/* RowDescription. */
+/* Adds the RowDescription. */
 void rows_describe(const struct rows *);
 
-/* A row is rows_begin(), a value for each column in their order, rows_end(). */
+/* For each row call rows_begin(), add a value for each column in their order, and call
+ * rows_end(). */
 void rows_begin(struct rows *);
 void rows_end(struct rows *);
 
-/* A text may come from a stranger: what is no UTF-8, and control characters, get in as \xNN. NULL
- * is NULL. */
+/* Adds a text. As a stranger may have made it, bytes that are no UTF-8, and control characters,
+ * become \xNN. NULL is SQL NULL. */
 void rows_text(struct rows *, const char *);
-/* For every numeric type. A number that is too large for an int4 column is its largest. */
+/* Adds a number, to a column of any numeric type. A number that is too large for an int4 column
+ * becomes the largest int4. */
 void rows_number(struct rows *, int64_t);
-/* A duration as milliseconds with three decimals, in a numeric column. */
+/* Adds a duration to a numeric column, as milliseconds with three decimals. */
 void rows_ms(struct rows *, int64_t us);
 void rows_bool(struct rows *, bool);
 void rows_null(struct rows *);

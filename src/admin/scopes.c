@@ -1,5 +1,5 @@
-/* SHOW SCOPES, SHOW LOCKS and SHOW SCOPE_STATS. The first is another table than the SHOW SCOPES of
- * an ordinary session, which sees its own. */
+/* SHOW SCOPES, SHOW LOCKS and SHOW SCOPE_STATS. This SHOW SCOPES is not the one of an ordinary
+ * session, which shows its own scopes only. */
 
 #include <stdio.h>
 #include <string.h>
@@ -83,7 +83,7 @@ each_scope(const struct daemon *d, uint64_t id, struct rows *r)
 
 const struct show show_scopes = SHOW_LIST(scopes_columns, list_scopes, each_scope);
 
-/* Appends one name. Returns false if there is no room for it. */
+/* Appends one name. False if there is no room for it. */
 static bool
 add_to_path(char *out, size_t out_size, const char *kind, const char *name)
 {
@@ -179,7 +179,7 @@ const struct show show_locks = SHOW_TABLE(locks_columns, fill_locks);
 		name "_max_ms", COLUMN_NUMERIC                                  \
 	}
 
-/* Outcomes and phases in the order of their enums. */
+/* The columns of outcomes and phases are in the order of their enums. */
 static const struct column scope_stats_columns[] = {
     {"pool", COLUMN_TEXT},
     {"scope", COLUMN_TEXT},

@@ -111,8 +111,8 @@ static const struct column pools_columns[] = {
     {"down_since", COLUMN_TEXT},
 };
 
-/* How many idle sessions each pool has, counted in one walk: a session in state idle is in no list
- * of its pool. */
+/* The number of idle sessions of each pool. An idle session is in no list of its pool, so all idle
+ * sessions are counted in one walk. */
 struct tally {
 	const struct pool *pool;
 	unsigned idle;
@@ -155,9 +155,9 @@ idle_of(const struct tally *t, unsigned npools, const struct pool *pool)
 	return ((const struct tally *)bsearch(&key, t, npools, sizeof *t, by_pool))->idle;
 }
 
-/* CancelRequests under way, of clients. */
+/* CancelRequests of clients that are under way. */
 static unsigned
-cancels_of(const struct pool *pool)
+count_cancels(const struct pool *pool)
 {
 	struct list_node *n;
 	unsigned cancels = 0;
@@ -178,9 +178,9 @@ being_cancelled(const struct pool *pool)
 	return count;
 }
 
-/* Servers that are closed when they are returned. */
+/* Servers that will be closed when they are returned. */
 static unsigned
-retiring(const struct pool *pool)
+count_retiring(const struct pool *pool)
 {
 	struct list_node *n;
 	unsigned count = 0;
@@ -196,7 +196,7 @@ pool_row(const struct daemon *d, const struct pool *pool, unsigned idle, struct 
 {
 	const struct list *servers = pool->servers;
 	const struct list_node *first = list_first(&pool->waiting);
-	unsigned cancels = cancels_of(pool);
+	unsigned cancels = count_cancels(pool);
 	int64_t wait = 0;
 
 	if (first)
@@ -205,7 +205,8 @@ pool_row(const struct daemon *d, const struct pool *pool, unsigned idle, struct 
 	rows_begin(r);
 	rows_text(r, pool->conf->name);
 	rows_text(r, conninfo_get(pool->conninfo, "user"));
-	rows_number(r, servers[SERVER_LEASED].count); /* a lease is held by one session */
+	/* as many as leased servers: each lease has one session */
+	rows_number(r, servers[SERVER_LEASED].count);
 	rows_number(r, pool->waiting.count);
 	rows_number(r, cancels);
 	rows_number(r, 0);
@@ -235,7 +236,7 @@ pool_row(const struct daemon *d, const struct pool *pool, unsigned idle, struct 
 	rows_number(r, gate_paused(pool));
 	rows_number(r, gate_of(pool) != POOL_ENABLED);
 	rows_number(r, gate_of(pool) == POOL_DRAINED);
-	rows_number(r, retiring(pool));
+	rows_number(r, count_retiring(pool));
 	rows_number(r, (int64_t)pool->stats.statements);
 	rows_number(r, (int64_t)pool->stats.statement_fails);
 	rows_number(r, pool->group->removed);
@@ -287,7 +288,7 @@ static const struct column databases_columns[] = {
 static void
 database_row(const struct pool *pool, struct rows *r)
 {
-	/* libpq takes a list of them; a column can hold only the first. */
+	/* libpq takes a list of ports; the column has the first. */
 	const char *port = conninfo_get(pool->conninfo, "port");
 
 	rows_begin(r);
@@ -334,7 +335,7 @@ by_text(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Roles that are in now. */
+/* The number of roles that have a session now. */
 static unsigned
 count_roles(const struct daemon *d)
 {
@@ -367,7 +368,7 @@ count_servers(const struct daemon *d, enum server_state state)
 	return count;
 }
 
-/* Servers whose host name is being looked up. */
+/* The number of servers whose host name is being looked up. */
 static unsigned
 count_resolving(const struct daemon *d)
 {
@@ -381,7 +382,7 @@ count_resolving(const struct daemon *d)
 }
 
 static void
-item(struct rows *r, const char *name, int64_t items)
+add_item(struct rows *r, const char *name, int64_t items)
 {
 	rows_begin(r);
 	rows_text(r, name);
@@ -396,33 +397,33 @@ fill_lists(const struct daemon *d, struct rows *r)
 	unsigned login =
 	    in[SESSION_STARTUP].count + in[SESSION_LOOKUP].count + in[SESSION_LOGIN].count;
 
-	item(r, "databases", d->site.pools.list.count);
-	item(r, "users", count_roles(d));
-	item(r, "pools", d->site.pools.list.count);
-	item(r, "free_clients", 0); /* nothing is kept of those that are gone */
-	item(r, "used_clients", (int64_t)d->site.sessions.count - login);
-	item(r, "login_clients", login);
-	item(r, "free_servers", 0);
-	item(r, "used_servers", (int64_t)d->site.pools.servers.count);
-	item(r, "dns_names", 0); /* the system's resolver does that */
-	item(r, "dns_zones", 0);
-	item(r, "dns_queries", count_resolving(d));
-	item(r, "dns_pending", 0);
-	item(r, "idle_clients", in[SESSION_IDLE].count);
-	item(r, "waiting_clients", in[SESSION_WAITING].count);
-	item(r, "active_clients", in[SESSION_SETUP].count + in[SESSION_ACTIVE].count);
-	item(r, "cancel_clients", in[SESSION_CANCEL].count);
-	item(r, "console_clients", in[SESSION_CONSOLE].count);
-	item(r, "scope_clients", in[SESSION_SCOPE].count);
-	item(r, "leaving_clients", in[SESSION_LEAVING].count);
-	item(r, "closing_clients", in[SESSION_CLOSING].count);
-	item(r, "connecting_servers", count_servers(d, SERVER_CONNECTING));
-	item(r, "idle_servers", count_servers(d, SERVER_IDLE));
-	item(r, "leased_servers", count_servers(d, SERVER_LEASED));
-	item(r, "checking_servers", count_servers(d, SERVER_CHECKING));
-	item(r, "cleaning_servers", count_servers(d, SERVER_CLEANING));
-	item(r, "locks", d->site.locks.list.count);
-	item(r, "work_pending", threads_pending(d->threads));
+	add_item(r, "databases", d->site.pools.list.count);
+	add_item(r, "users", count_roles(d));
+	add_item(r, "pools", d->site.pools.list.count);
+	add_item(r, "free_clients", 0); /* nothing is kept of clients that have gone */
+	add_item(r, "used_clients", (int64_t)d->site.sessions.count - login);
+	add_item(r, "login_clients", login);
+	add_item(r, "free_servers", 0);
+	add_item(r, "used_servers", (int64_t)d->site.pools.servers.count);
+	add_item(r, "dns_names", 0); /* the system's resolver keeps names, pgwithd does not */
+	add_item(r, "dns_zones", 0);
+	add_item(r, "dns_queries", count_resolving(d));
+	add_item(r, "dns_pending", 0);
+	add_item(r, "idle_clients", in[SESSION_IDLE].count);
+	add_item(r, "waiting_clients", in[SESSION_WAITING].count);
+	add_item(r, "active_clients", in[SESSION_SETUP].count + in[SESSION_ACTIVE].count);
+	add_item(r, "cancel_clients", in[SESSION_CANCEL].count);
+	add_item(r, "console_clients", in[SESSION_CONSOLE].count);
+	add_item(r, "scope_clients", in[SESSION_SCOPE].count);
+	add_item(r, "leaving_clients", in[SESSION_LEAVING].count);
+	add_item(r, "closing_clients", in[SESSION_CLOSING].count);
+	add_item(r, "connecting_servers", count_servers(d, SERVER_CONNECTING));
+	add_item(r, "idle_servers", count_servers(d, SERVER_IDLE));
+	add_item(r, "leased_servers", count_servers(d, SERVER_LEASED));
+	add_item(r, "checking_servers", count_servers(d, SERVER_CHECKING));
+	add_item(r, "cleaning_servers", count_servers(d, SERVER_CLEANING));
+	add_item(r, "locks", d->site.locks.list.count);
+	add_item(r, "work_pending", threads_pending(d->threads));
 }
 
 const struct show show_lists = SHOW_TABLE(lists_columns, fill_lists);
@@ -484,7 +485,7 @@ static const struct column state_columns[] = {
 };
 
 static void __attribute__((format(printf, 3, 4)))
-fact(struct rows *r, const char *key, const char *fmt, ...)
+add_fact(struct rows *r, const char *key, const char *fmt, ...)
 {
 	va_list ap;
 	char *value;
@@ -513,19 +514,19 @@ all_paused(const struct daemon *d)
 static void
 fill_state(const struct daemon *d, struct rows *r)
 {
-	fact(r, "active", "%s", d->site.phase == SITE_RUNNING ? "yes" : "no");
-	fact(r, "paused", "%s", all_paused(d) ? "yes" : "no");
-	fact(r, "suspended", "no");
-	fact(r, "version", "%s", PACKAGE_VERSION);
-	fact(r, "phase", "%s", daemon_phase_name(d));
-	fact(r, "pid", "%d", (int)getpid());
-	fact(r, "uptime_s", "%lld", (long long)(time(NULL) - d->started_at));
-	fact(r, "config_file", "%s", d->site.conf->path ? d->site.conf->path : "");
-	fact(r, "sessions", "%u", site_sessions(&d->site));
-	fact(r, "max_clients", "%lld", (long long)d->site.conf->max_clients);
-	fact(r, "max_sessions", "%lld", (long long)d->max_sessions);
-	fact(r, "sessions_ever", "%llu", (unsigned long long)d->sessions_ever);
-	fact(r, "logins_refused", "%llu", (unsigned long long)d->site.refused);
+	add_fact(r, "active", "%s", d->site.phase == SITE_RUNNING ? "yes" : "no");
+	add_fact(r, "paused", "%s", all_paused(d) ? "yes" : "no");
+	add_fact(r, "suspended", "no");
+	add_fact(r, "version", "%s", PACKAGE_VERSION);
+	add_fact(r, "phase", "%s", daemon_phase_name(d));
+	add_fact(r, "pid", "%d", (int)getpid());
+	add_fact(r, "uptime_s", "%lld", (long long)(time(NULL) - d->started_at));
+	add_fact(r, "config_file", "%s", d->site.conf->path ? d->site.conf->path : "");
+	add_fact(r, "sessions", "%u", site_sessions(&d->site));
+	add_fact(r, "max_clients", "%lld", (long long)d->site.conf->max_clients);
+	add_fact(r, "max_sessions", "%lld", (long long)d->max_sessions);
+	add_fact(r, "sessions_ever", "%llu", (unsigned long long)d->sessions_ever);
+	add_fact(r, "logins_refused", "%llu", (unsigned long long)d->site.refused);
 }
 
 const struct show show_state = SHOW_TABLE(state_columns, fill_state);

@@ -1,32 +1,32 @@
-/* show: the tables that SHOW gives. PgBouncer's columns come first, with the names, the order and
- * the types of PgBouncer 1.18; ours stand behind them. A column that means nothing here has
- * PgBouncer's value for nothing (0, or an empty text). */
+/* show: the tables of SHOW. PgBouncer's columns come first, with names, order and types of
+ * PgBouncer 1.18; ours follow. A column of PgBouncer's that means nothing here has the value that
+ * PgBouncer has for nothing (0, or an empty text). */
 #ifndef PGWITH_ADMIN_SHOW_H
 #define PGWITH_ADMIN_SHOW_H
 
 #include "admin/rows.h"
 #include "daemon/daemon.h"
 
-/* Of what a table has rows, by their ids. */
+/* The ids of the sessions or servers that a table has rows of. */
 struct show_ids {
 	uint64_t *list;
 	unsigned count, room;
-	unsigned at; /* the next one to be shown */
+	unsigned at; /* index of the next one to be shown */
 };
 void show_ids_add(struct show_ids *, uint64_t id);
-/* Frees it; it is empty and usable again. */
+/* Frees the list, which is then empty and usable again. */
 void show_ids_clear(struct show_ids *);
 
-/* A table: what it looks like, and what fills it: at once, or, if it may be long, in portions,
- * since the loop stands still meanwhile. */
+/* A table: its columns, and either fill(), which adds all rows at once; or, for a table that may be
+ * long, list() and each(), which add rows in portions, because the loop stands still meanwhile. */
 struct show {
 	const struct column *columns;
 	unsigned ncolumns;
 	void (*fill)(const struct daemon *, struct rows *);
-	/* All ids; those that belong to sessions of the same user and role as `own` only, unless
-	 * that is NULL. */
+	/* Collects all ids; unless `own` is NULL, only those that belong to sessions of the same
+	 * user and role as `own`. */
 	void (*list)(const struct daemon *, const struct session *own, struct show_ids *);
-	/* The rows of one, which may be gone by now. */
+	/* Adds the rows of one id, whose session or server may have gone by now. */
 	void (*each)(const struct daemon *, uint64_t id, struct rows *);
 };
 #define SHOW_PORTION 200 /* ids in one turn of the loop */
@@ -42,15 +42,16 @@ struct show {
 		.list = (list_function), .each = (each_function)                 \
 	}
 
-/* Is it one's own: of the same user of the operating system, in the same role? `own` as in show. */
+/* Do both sessions have the same system user and the same role? `own` may be NULL: then every
+ * session counts as one's own. */
 bool show_is_own(const struct session *own, const struct session *);
 
-/* A list function: every session. */
+/* list() of a table that has rows of every session. */
 void show_list_sessions(const struct daemon *, const struct session *own, struct show_ids *);
 
-/* As PgBouncer writes it. `at` is seconds of the wall clock. */
+/* Adds a time as PgBouncer writes it; `at`: seconds of the wall clock. */
 void show_time(struct rows *, int64_t at);
-/* When something of the loop's clock was, by the wall clock. */
+/* The wall clock's time of a time of the loop's clock. */
 int64_t show_wall(const struct daemon *, int64_t us);
 
 extern const struct show show_pools;
@@ -64,20 +65,20 @@ extern const struct show show_config;
 extern const struct show show_version;
 extern const struct show show_state;
 
-/* inside: what the daemon has told, holds and knows. */
+/* inside.c */
 extern const struct show show_errors;
 extern const struct show show_mem;
 extern const struct show show_users;
 
-/* scopes: the open scopes of every session, who has and who wants locks, how long scopes took. */
+/* scopes.c */
 extern const struct show show_scopes;
 extern const struct show show_locks;
 extern const struct show show_scope_stats;
-/* The scopes of a session, outermost first, for people: a > b > lock x. `out` is filled as far as
- * it goes; NULL if none is open. */
+/* The path of a session's scopes, outermost first, for people: a > b > lock x. It ends where `out`
+ * is full. NULL if no scope is open. */
 const char *scopes_path(const struct session *, char *out, size_t out_size);
 
-/* stats: sums since the start, and averages over the last whole period. */
+/* stats.c: sums since the start, and averages of the last complete period. */
 extern const struct show show_stats;
 extern const struct show show_stats_totals;
 extern const struct show show_stats_averages;

@@ -1,15 +1,15 @@
-/* Statistics. PgBouncer's sums are numeric, and so are ours. */
+/* SHOW STATS and its relatives. Sums are numeric, as PgBouncer's are. */
 #include "admin/show.h"
 #include "base/units.h"
 
 #define PERIOD_S (POOL_PERIOD_US / UNIT_S)
-#define STATS    7 /* sums that PgBouncer has */
+#define STATS    7 /* number of PgBouncer's sums */
 
 /* ---- numbers ---- */
 
-/* In PgBouncer's order; times are in microseconds. */
+/* The sums in PgBouncer's order; times are in microseconds. */
 static void
-sums(const struct pool_stats *s, int64_t out[STATS])
+sums_of(const struct pool_stats *s, int64_t out[STATS])
 {
 	out[0] = (int64_t)s->xacts;
 	out[1] = (int64_t)s->queries;
@@ -20,12 +20,12 @@ sums(const struct pool_stats *s, int64_t out[STATS])
 	out[6] = s->wait_us;
 }
 
-/* Of the last whole period: times of a transaction and of a query are means, all else is per
- * second. */
+/* The averages of the last complete period: for the times of transactions and queries the mean of
+ * one, for everything else the amount per second. */
 static void
-averages(const struct pool_stats *period, int64_t out[STATS])
+averages_of(const struct pool_stats *period, int64_t out[STATS])
 {
-	sums(period, out);
+	sums_of(period, out);
 	for (unsigned i = 0; i < STATS; i++) {
 		if (i == 4)
 			out[i] = period->xacts ? out[i] / (int64_t)period->xacts : 0;
@@ -37,15 +37,15 @@ averages(const struct pool_stats *period, int64_t out[STATS])
 }
 
 static void
-numbers(struct rows *r, const int64_t *list, unsigned count)
+add_numbers(struct rows *r, const int64_t *list, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
 		rows_number(r, list[i]);
 }
 
-/* What PgBouncer has no word for. */
+/* Columns that PgBouncer does not have. */
 static void
-ours(struct rows *r, const struct pool_stats *s)
+add_our_columns(struct rows *r, const struct pool_stats *s)
 {
 	rows_number(r, (int64_t)s->waits);
 	rows_number(r, (int64_t)s->wait_fails);
@@ -99,11 +99,11 @@ fill_stats(const struct daemon *d, struct rows *r)
 
 		rows_begin(r);
 		rows_text(r, pool->conf->name);
-		sums(&pool->stats, list);
-		numbers(r, list, STATS);
-		averages(&pool->period, list);
-		numbers(r, list, STATS);
-		ours(r, &pool->stats);
+		sums_of(&pool->stats, list);
+		add_numbers(r, list, STATS);
+		averages_of(&pool->period, list);
+		add_numbers(r, list, STATS);
+		add_our_columns(r, &pool->stats);
 		rows_end(r);
 	}
 }
@@ -130,8 +130,8 @@ fill_stats_totals(const struct daemon *d, struct rows *r)
 
 		rows_begin(r);
 		rows_text(r, pool->conf->name);
-		sums(&pool->stats, list);
-		numbers(r, list, STATS);
+		sums_of(&pool->stats, list);
+		add_numbers(r, list, STATS);
 		rows_end(r);
 	}
 }
@@ -149,8 +149,8 @@ fill_stats_averages(const struct daemon *d, struct rows *r)
 
 		rows_begin(r);
 		rows_text(r, pool->conf->name);
-		averages(&pool->period, list);
-		numbers(r, list, STATS);
+		averages_of(&pool->period, list);
+		add_numbers(r, list, STATS);
 		rows_end(r);
 	}
 }
@@ -183,8 +183,8 @@ fill_totals(const struct daemon *d, struct rows *r)
 		pool_stats_add(&all, &pool->stats);
 		pool_stats_add(&period, &pool->period);
 	}
-	sums(&all, list);
-	averages(&period, list + STATS);
+	sums_of(&all, list);
+	averages_of(&period, list + STATS);
 	for (unsigned i = 0; i < 2 * STATS; i++) {
 		rows_begin(r);
 		rows_text(r, names[i]);
