@@ -61,7 +61,7 @@ cleanup_why_name(enum cleanup_why why)
 }
 
 static void
-set_state(struct cleanup *c, enum cleanup_state to, int64_t now_us)
+set_cleanup_state(struct cleanup *c, enum cleanup_state to, int64_t now_us)
 {
 	if (!(states[c->state].next & TO(to)))
 		log_fatal("cleanup", LOG_ALONE, "illegal move",
@@ -91,7 +91,7 @@ cleanup_start(struct cleanup *c, enum cleanup_why why, struct todo *todo, bool k
 	todo_init(&c->done);
 	if (todo)
 		todo_move(&c->due, todo);
-	set_state(c, CLEANUP_CANCELLING, now_us);
+	set_cleanup_state(c, CLEANUP_CANCELLING, now_us);
 }
 
 void
@@ -104,14 +104,14 @@ cleanup_keep_not(struct cleanup *c)
 void
 cleanup_break(struct cleanup *c, const char *why, int64_t now_us)
 {
-	set_state(c, CLEANUP_BROKEN, now_us);
+	set_cleanup_state(c, CLEANUP_BROKEN, now_us);
 	c->broken_why = why;
 }
 
 void
 cleanup_over(struct cleanup *c)
 {
-	set_state(c, CLEANUP_NONE, 0);
+	set_cleanup_state(c, CLEANUP_NONE, 0);
 	todo_clear(&c->due);
 	todo_clear(&c->done);
 }
@@ -227,7 +227,7 @@ cancelling(struct cleanup *c, struct progress *p, unsigned cancels, int64_t now_
 	if (cancels > 0)
 		return false;
 	c->cancelled_us = now_us;
-	set_state(c, CLEANUP_DRAINING, now_us);
+	set_cleanup_state(c, CLEANUP_DRAINING, now_us);
 	return true;
 }
 
@@ -242,8 +242,9 @@ static void
 at_rest(struct cleanup *c, const struct progress *p, int64_t now_us)
 {
 	c->rollbacks = 0;
-	set_state(c, p->status == 'I' && !p->half_begun ? after_rollback(c) : CLEANUP_ROLLING_BACK,
-		  now_us);
+	set_cleanup_state(
+	    c, p->status == 'I' && !p->half_begun ? after_rollback(c) : CLEANUP_ROLLING_BACK,
+	    now_us);
 }
 
 static bool
@@ -264,7 +265,7 @@ draining(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 		if (progress_busy(p) && (c->cancels > 0 || p->marked) &&
 		    (next_query || now_us - c->cancelled_us >= RECANCEL_US)) {
 			c->readies = p->readies;
-			set_state(c, CLEANUP_CANCELLING, now_us);
+			set_cleanup_state(c, CLEANUP_CANCELLING, now_us);
 			return true;
 		}
 		return false;
@@ -303,7 +304,7 @@ rolling_back(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *
 	/* A transaction that was half begun ends by ROLLBACK even if that fails. */
 	if (p->status == 'I') {
 		p->half_begun = false;
-		set_state(c, after_rollback(c), now_us);
+		set_cleanup_state(c, after_rollback(c), now_us);
 		return true;
 	}
 	if (strcmp(p->error, "57014") == 0 && c->rollbacks < OWN_MAX) {
@@ -326,7 +327,7 @@ running(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 	}
 	if (!progress_at_rest(p)) {
 		if (ran_out(c, now_us)) {
-			set_state(c, CLEANUP_CANCELLING, now_us);
+			set_cleanup_state(c, CLEANUP_CANCELLING, now_us);
 			return true;
 		}
 		/* We have no data for a COPY IN: it is made to fail, and a Sync may be due behind
@@ -338,7 +339,7 @@ running(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out)
 	}
 	note_outcome(c, p, now_us);
 	if (p->unsure)
-		set_state(c, CLEANUP_CANCELLING, now_us);
+		set_cleanup_state(c, CLEANUP_CANCELLING, now_us);
 	else
 		at_rest(c, p, now_us);
 	return true;
@@ -368,7 +369,7 @@ restoring(struct cleanup *c, struct progress *p, int64_t now_us, struct buf *out
 	/* DISCARD ALL has undone all parameters, also those that the server had refused in part. */
 	if (c->sent)
 		p->own_failed = false;
-	set_state(c, CLEANUP_DONE, now_us);
+	set_cleanup_state(c, CLEANUP_DONE, now_us);
 	return false;
 }
 

@@ -114,7 +114,7 @@ intern(struct tolds *all, const void *pairs, size_t bytes)
 }
 
 static void
-add_pair(struct buf *pairs, const char *name, const char *value)
+add_name_and_value(struct buf *pairs, const char *name, const char *value)
 {
 	buf_add_str(pairs, name);
 	buf_add_str(pairs, value);
@@ -136,18 +136,18 @@ told_with(struct tolds *all, struct told *t, const char *name, const char *value
 		int order = strcasecmp(other, name);
 
 		if (order > 0 && value) {
-			add_pair(&pairs, name, value);
+			add_name_and_value(&pairs, name, value);
 			value = NULL;
 		}
 		if (order != 0) {
-			add_pair(&pairs, other, others);
+			add_name_and_value(&pairs, other, others);
 		} else if (value) {
-			add_pair(&pairs, other, value);
+			add_name_and_value(&pairs, other, value);
 			value = NULL;
 		}
 	}
 	if (value)
-		add_pair(&pairs, name, value);
+		add_name_and_value(&pairs, name, value);
 	result = intern(all, buf_data(&pairs), pairs.len);
 	buf_clear(&pairs);
 	told_drop(all, t);

@@ -471,7 +471,7 @@ START_TEST(only_legal_moves)
 				else if (to == CLEANUP_NONE)
 					cleanup_over(&c);
 				else
-					set_state(&c, to, 5);
+					set_cleanup_state(&c, to, 5);
 				_exit(c.state == to && (to == CLEANUP_NONE || c.step_us == 5) ? 0
 											      : 3);
 			}
