@@ -119,7 +119,7 @@ end_exchange(struct lease *l, int64_t now)
 }
 
 void
-lease_heard(struct lease *l, uint64_t answers, uint64_t rests)
+lease_note_ready(struct lease *l, uint64_t answers, uint64_t rests)
 {
 	const struct progress *p = &l->srv->progress;
 	bool owes = progress_owes(p), over = rests > 0 || (!owes && p->status == 'I');
@@ -140,7 +140,7 @@ lease_heard(struct lease *l, uint64_t answers, uint64_t rests)
 }
 
 void
-lease_heard_own(struct lease *l, int64_t began_us)
+lease_note_own_ready(struct lease *l, int64_t began_us)
 {
 	if (l->srv->progress.status == 'I')
 		end_transactions(l, 1, loop_now_us(l->pool->all->loop));

@@ -56,7 +56,7 @@ struct lease_ops {
 	 * until the end of the turn; `why` is for people. */
 	void (*lost)(struct lease *, const struct server *srv, const char *why);
 	/* All cancels of a held lease that were under way have ended. May be NULL. */
-	void (*calm)(struct lease *);
+	void (*cancels_ended)(struct lease *);
 	/* lease_clean() is over: the lease is HELD again if it was to be kept, otherwise NONE.
 	 * `done` has all the statements, with what became of each; the owner moves them away, or
 	 * they are freed after this call. `broken`: the server is lost and the lease NONE, even if
@@ -150,11 +150,11 @@ lease_asks(struct lease *l, int64_t now_us)
 
 /* HELD: the server has sent ReadyForQuery. `answers` and `rests`: by how much those counters of
  * progress have grown. Updates the pool's statistics. */
-void lease_heard(struct lease *, uint64_t answers, uint64_t rests);
+void lease_note_ready(struct lease *, uint64_t answers, uint64_t rests);
 
 /* HELD: an exchange of our own for a scope has ended, which began at `began_us`. It may have begun
  * or ended the scope's transaction, which the statistics count. */
-void lease_heard_own(struct lease *, int64_t began_us);
+void lease_note_own_ready(struct lease *, int64_t began_us);
 
 /* For a handover: a new lease, with the times that were read, holds this server, or waits in the
  * pool behind all others. The ops are not called. */

@@ -645,8 +645,9 @@ cancel_done(void *arg)
 		srv->cancels--;
 		if (srv->state == SERVER_CLEANING)
 			server_step(srv);
-		else if (srv->state == SERVER_LEASED && srv->cancels == 0 && srv->lease->ops->calm)
-			srv->lease->ops->calm(srv->lease);
+		else if (srv->state == SERVER_LEASED && srv->cancels == 0 &&
+			 srv->lease->ops->cancels_ended)
+			srv->lease->ops->cancels_ended(srv->lease);
 	}
 	if (job->requester && job->all->cancelled)
 		job->all->cancelled(job->all->cancelled_arg, job->requester);

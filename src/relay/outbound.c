@@ -564,7 +564,7 @@ static void
 count(struct session *s, uint64_t answers, uint64_t rests)
 {
 	s->activity.queries += answers;
-	lease_heard(s->lease, answers, rests);
+	lease_note_ready(s->lease, answers, rests);
 }
 
 /* In mode statement, a transaction that was begun behind our back. */
@@ -714,7 +714,7 @@ own_ended(struct lease *l, struct buf *out)
 }
 
 static void
-calm(struct lease *l)
+cancels_ended(struct lease *l)
 {
 	executor_calm(session_of(l));
 }
@@ -807,5 +807,5 @@ const struct lease_ops outbound_lease_ops = {
     .told = told,
     .own_ended = own_ended,
     .ended = ended,
-    .calm = calm,
+    .cancels_ended = cancels_ended,
 };

@@ -206,7 +206,7 @@ talk_readable(struct session *s)
 	if (stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
 	if (progress_at_rest(&srv->progress)) {
-		lease_heard_own(s->lease, t->since_us);
+		lease_note_own_ready(s->lease, t->since_us);
 		t->busy = false;
 		t->ended = true;
 		return true;

@@ -226,7 +226,7 @@ begin_it(struct stage *st)
 {
 	hold_it(st);
 	st->srv->progress.status = 'T';
-	lease_heard_own(&st->lease, loop_now_us(st->loop));
+	lease_note_own_ready(&st->lease, loop_now_us(st->loop));
 }
 
 static void
