@@ -2,7 +2,8 @@
 # each name that is not. Only what stands in back quotes counts:
 #	folder/file.c, folder/	is there, below src/ or at the top
 #	name()			is a function of the file that is named last in this paragraph, item or row, or, with "in" or
-#				"of" or a bracket between them, next: `f()`, `g()` in `folder/file.c`
+#				"of" or a bracket between them, next: `f()`, `g()` in `folder/file.c`;
+#				in a row also of the file that the row begins with
 #	name[]			is a table of it
 #	struct name, enum name	are defined in it; anywhere, if no file is named
 #	name			behind a file of tests/: a test in it
@@ -71,6 +72,10 @@ function file_of(i, n, last) {
 	}
 	return last
 }
+# Is it in the file, or in the one that the row begins with?
+function is_in(set, file, name) {
+	return ((file, name) in set) || ((row, name) in set)
+}
 function look_at(name, file,    bare) {
 	bare = name
 	sub(/(\(\)|\[\])$/, "", bare)
@@ -82,7 +87,7 @@ function look_at(name, file,    bare) {
 		found++
 		if (file == "")
 			missing(name " stands beside no file")
-		else if (name ~ /\)$/ ? !((file, bare) in functions) : !((file, bare) in tables))
+		else if (name ~ /\)$/ ? !is_in(functions, file, bare) : !is_in(tables, file, bare))
 			missing(name " in " file)
 	} else if (name ~ /^(struct|enum) [a-z_0-9]+$/) {
 		found++
@@ -102,6 +107,7 @@ function look_at(name, file,    bare) {
 # A paragraph, item or row. Its last file, if it ends with a colon, has the diagram that follows.
 function end_of_unit(    n, i, last) {
 	n = split(unit, parts, "`")
+	row = parts[1] == "| " && is_path(parts[2]) ? path_of(parts[2]) : ""
 	for (i = 2; i <= n; i += 2) {
 		look_at(parts[i], file_of(i, n, last))
 		if (is_path(parts[i]))

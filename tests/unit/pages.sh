@@ -113,12 +113,15 @@ cat >"$tmp/page" <<'END'
              waiting       +--------------> none
                 +-------------------------> none
 
+| `base/buf.c` | `pool/lease.c` has `lease_end()`, `buf_init()` |
+
 - `base/nothing.c`, `nowhere/`
 - `base/buf.c`: `buf_nothing()`, `lease_end()`, `struct session` and `kinds[]`
 - `buf_init()`
 - `lease_end()` in `base/buf.c`
 - `struct nothing`, `session->nothing`, `ERR_NOTHING`
 - `tests/unit/check_buf.c`: `what_goes_in`
+| `base/buf.c` | `lease_end()` |
 
 The first line of the diagram is left out. `pool/lease.h`:
 
@@ -133,20 +136,21 @@ An arrow is another one. `scope/lock.h`:
              waiting -> none
 END
 sed 's/^/:/' >"$tmp/expected" <<'END'
-9: base/nothing.c
-9: nowhere/
-10: buf_nothing() in src/base/buf.c
-10: lease_end() in src/base/buf.c
-10: struct session in src/base/buf.c
-10: kinds[] in src/base/buf.c
-11: buf_init() stands beside no file
+11: base/nothing.c
+11: nowhere/
+12: buf_nothing() in src/base/buf.c
 12: lease_end() in src/base/buf.c
-13: struct nothing
-13: session->nothing
-13: ERR_NOTHING
-14: what_goes_in in tests/unit/check_buf.c
-16: the diagram in src/pool/lease.h is another one
-22: the diagram in src/scope/lock.h is another one
+12: struct session in src/base/buf.c
+12: kinds[] in src/base/buf.c
+13: buf_init() stands beside no file
+14: lease_end() in src/base/buf.c
+15: struct nothing
+15: session->nothing
+15: ERR_NOTHING
+16: what_goes_in in tests/unit/check_buf.c
+17: lease_end() in src/base/buf.c
+19: the diagram in src/pool/lease.h is another one
+25: the diagram in src/scope/lock.h is another one
 END
 where_it_says "$tmp/page" | sed '$d' | sed 's/^[^:]*//' >"$tmp/found"
 diff "$tmp/expected" "$tmp/found" >"$tmp/missing"
