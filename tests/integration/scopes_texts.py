@@ -27,8 +27,8 @@ def one_text(t):
 @test
 def behind_what_nothing_answers(t):
     """a scope statement in one write behind messages that PostgreSQL does not answer: a Flush, what is left of a COPY
-    that has failed"""
-    d, c = scene(t)
+    that has failed. They go to the server that was the client's when they came"""
+    d, c = scene(t, "p2")
     silent = wire.flush() + wire.copy_data(b"left") + wire.flush()
     for end in (wire.query("EXIT a"), wire.extended("EXIT a") + wire.sync()):
         for scope in ("a", "b"):
@@ -42,6 +42,15 @@ def behind_what_nothing_answers(t):
             equal((c.until_ready().errors, c.status), ([], "T"), "ENTER " + scope)
             c.sql("EXIT ALL")
             c.sql("ROLLBACK")
+    c.sql("ENTER a, b ON p2")
+    pids = {name: c.sql("USE %s; SELECT pg_backend_pid()" % name)[0][0] for name in "ab"}
+    for name in "aabb":
+        for use in (wire.query("USE " + name), wire.extended("USE " + name) + wire.sync()):
+            c.sql("USE " + ("b" if name == "a" else "a"))
+            c.send(silent + use)
+            equal((c.until_ready().tags, c.status), (["USE"], "T"), "USE " + name)
+            equal(c.value("SELECT pg_backend_pid()"), pids[name], "the server of " + name)
+    c.sql("EXIT ALL")
     equal(frames(c), [], "scopes")
     all_quiet(d, "db")
 
