@@ -80,7 +80,7 @@ kill_begun(struct session *s)
 {
 	struct err e;
 
-	begin_expire(s, ERR_SCOPE_KILLED);
+	block_expire(&s->block, ERR_SCOPE_KILLED);
 	if (s->state != SESSION_WAITING)
 		return;
 	expiry_error(s->pool, ERR_SCOPE_KILLED, &e);
@@ -124,10 +124,10 @@ kill_scope(struct session *s, const char *name, struct err *e)
 
 	if (name)
 		return kill_named(s, name, e);
-	if (s->block.begun == BEGUN_YES &&
+	if (s->block.state == BLOCK_BEGUN &&
 	    (s->state == SESSION_IDLE || s->state == SESSION_WAITING))
 		kill_begun(s);
-	else if (s->block.begun == BEGUN_EXPIRED || s->block.begun == BEGUN_FAILED ||
+	else if (block_is_expired(&s->block) || s->block.state == BLOCK_FAILED ||
 		 (f && f->state == SCOPE_EXPIRED))
 		return not_there(s, "has its transaction ended already, and has only to say so", e);
 	else if (has_plain(s) && open)

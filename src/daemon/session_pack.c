@@ -52,9 +52,7 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->let_in);
 	PACK(p, s->context.unproven);
 	PACK(p, s->undone);
-	PACK(p, s->block.begun);
-	PACK(p, s->block.begun_us);
-	PACK(p, s->block.begun_xact_us);
+	block_pack(p, &s->block);
 	PACK(p, s->asks);
 	PACK(p, s->cancel_due);
 	PACK(p, s->unpin);
@@ -69,10 +67,8 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->activity.alone_why);
 	PACK(p, s->activity.heard_us);
 	PACK(p, s->activity.heard);
-	PACK(p, s->block.expired_by);
 	PACK(p, s->context.mode);
 	PACK(p, s->context.pin);
-	PACK(p, s->block.ending);
 	PACK(p, s->activity.queries);
 	PACK(p, s->context.last_server);
 	PACK(p, s->context.accepted);

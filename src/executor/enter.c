@@ -556,7 +556,7 @@ undo(struct work *work)
 	}
 	/* It was the client's own BEGIN that could not be had. */
 	if (work->frame && work->frame->kind == SCOPE_IMPLICIT) {
-		s->block.begun = BEGUN_YES;
+		block_set_state(&s->block, BLOCK_BEGUN);
 		exit_begin(work, work->frame, true);
 		return;
 	}
@@ -596,9 +596,9 @@ enter_begin(struct work *work)
 	struct scope *f;
 
 	work->scopes->talk.ended = false;
-	if (s->block.begun == BEGUN_YES) {
+	if (s->block.state == BLOCK_BEGUN) {
 		/* The client's BEGIN, of which no server knows yet. */
-		s->block.begun = BEGUN_NOT;
+		block_set_state(&s->block, BLOCK_NONE);
 		if (slow_wanted(s->pool))
 			slow_watch(s);
 		f = push(work, SCOPE_IMPLICIT, "");

@@ -64,8 +64,8 @@ answer(struct work *work)
 		if (work->answer_type != 'Q')
 			s->skip_sync = true;
 		/* The client's BEGIN for which no server could be had. */
-		if (s->block.begun == BEGUN_YES)
-			s->block.begun = BEGUN_FAILED;
+		if (s->block.state == BLOCK_BEGUN)
+			block_set_state(&s->block, BLOCK_FAILED);
 	} else {
 		tag_of(work, tag, sizeof tag);
 		msg_complete(&out, tag);
@@ -156,8 +156,8 @@ begin_is_open(const struct session *s)
 static bool
 failed_transaction(const struct session *s)
 {
-	return s->block.begun == BEGUN_FAILED || s->block.begun == BEGUN_EXPIRED ||
-	       (scopes_plain(s) && s->block.begun == BEGUN_NOT &&
+	return s->block.state == BLOCK_FAILED || block_is_expired(&s->block) ||
+	       (scopes_plain(s) && s->block.state == BLOCK_NONE &&
 		s->own.srv->progress.status == 'E');
 }
 
@@ -356,8 +356,8 @@ executor_sweep_out(struct session *s, const char *statement)
 	if (sc->stack.frames.count == 0)
 		return FORWARD;
 	/* A transaction of BEGIN that is open inside of them ends with them. */
-	if (s->block.begun != BEGUN_NOT)
-		s->block.begun = BEGUN_NOT;
+	if (s->block.state != BLOCK_NONE)
+		block_set_state(&s->block, BLOCK_NONE);
 	else if (scopes_plain(s))
 		scopes_implicit(s);
 	swept = warn(s, statement, stack_outermost(&sc->stack));

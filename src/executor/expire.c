@@ -141,9 +141,9 @@ expire_plain(struct session *s, const struct scope *f, enum err_id why)
 {
 	struct err e;
 
-	if (s->block.begun == BEGUN_YES)
-		begin_expire(s, why);
-	if (scopes_plain(s) && s->block.begun == BEGUN_NOT)
+	if (s->block.state == BLOCK_BEGUN)
+		block_expire(&s->block, why);
+	if (scopes_plain(s) && s->block.state == BLOCK_NONE)
 		scopes_implicit(s);
 	if (s->state != SESSION_WAITING)
 		return;

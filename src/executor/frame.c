@@ -58,10 +58,8 @@ frame_drop_implicit(struct session *s)
 	if (f && f->kind == SCOPE_IMPLICIT) {
 		if (f->state == SCOPE_EXPIRED) {
 			/* Its client has not ended it. */
-			s->block.begun = BEGUN_EXPIRED;
+			block_expire(&s->block, stack_reason(st, f)->expired_by);
 			s->block.begun_us = f->asked_us;
-			s->block.expired_by = (uint8_t)stack_reason(st, f)->expired_by;
-			s->block.ending = 0;
 		}
 		if (s->slow && f->state != SCOPE_EXPIRED)
 			slow_unframed(s, f);

@@ -77,8 +77,8 @@ is_beginning(const struct session *s)
 static int64_t
 plain_since(const struct session *s)
 {
-	if (s->block.begun != BEGUN_NOT ||
-	    (s->block.begun_us && s->block.begun_xact_us == s->own.xact_us))
+	if (s->block.state != BLOCK_NONE ||
+	    (s->block.begun_us && s->block.sent_xact_us == s->own.xact_us))
 		return s->block.begun_us;
 	return s->own.xact_us ? s->own.xact_us : loop_now_us(s->site->loop);
 }
@@ -96,17 +96,17 @@ bool
 listing_view_plain(const struct session *s, struct scope_view *v)
 {
 	const struct server *srv = s->own.state == LEASE_HELD ? s->own.srv : NULL;
-	bool failed = s->block.begun == BEGUN_FAILED ||
-		      (s->block.begun == BEGUN_NOT && srv && srv->progress.status == 'E');
+	bool failed = s->block.state == BLOCK_FAILED ||
+		      (s->block.state == BLOCK_NONE && srv && srv->progress.status == 'E');
 
 	if (s->pool == NULL || !(scopes_plain(s) || is_beginning(s)))
 		return false;
 	*v = (struct scope_view){
 	    .name = s->pool->conf->name,
 	    .kind = scope_kind_word(SCOPE_IMPLICIT),
-	    .state = s->block.begun == BEGUN_EXPIRED ? "expired"
-		     : failed                        ? "failed"
-						     : "open",
+	    .state = block_is_expired(&s->block) ? "expired"
+		     : failed                    ? "failed"
+						 : "open",
 	    .pool = s->pool->conf->name,
 	    .current = !(s->scopes && stack_current(&s->scopes->stack)),
 	    .elapsed_us = loop_now_us(s->site->loop) - plain_since(s),

@@ -433,7 +433,7 @@ admit(struct session *s, struct message *m, unsigned set, const char *sql, size_
 	struct err e;
 
 	/* One of BEGIN that was ended is the client's to end. */
-	if (s->block.begun == BEGUN_EXPIRED)
+	if (block_is_expired(&s->block))
 		return FORWARD;
 	/* Locks alone do not mind, and most statements mean nothing to any scope. */
 	if (!scopes_expired(s) && (!(set & CONTROL) || stack_current(&s->scopes->stack) == NULL))

@@ -128,7 +128,7 @@ without_lease(struct session *s, struct message *m)
 		if (s->context.refused && (m->set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
 			context_give_in(s);
 		s->context.probes = (m->set & SQLMENTION_TEMP_BUFFERS) != 0;
-		if ((s->block.begun != BEGUN_NOT || m->set == SQLCLASS_BEGIN) &&
+		if ((s->block.state != BLOCK_NONE || m->set == SQLCLASS_BEGIN) &&
 		    m->have == m->bytes && formed_well('Q', m->body, m->bytes) &&
 		    begin_answer(s, m->set, (const char *)m->body,
 				 strnlen((const char *)m->body, m->have)))
@@ -450,7 +450,7 @@ judge(struct session *s, struct message *m)
 	/* The server refuses a malformed message without a look at its text. */
 	else if ((m->set & ANSWERED_HERE) && !formed_well(m->type, m->body, m->bytes))
 		m->set &= ~ANSWERED_HERE;
-	if (s->block.begun == BEGUN_EXPIRED)
+	if (block_is_expired(&s->block))
 		return begin_expired(s, m);
 	if ((s->scopes || (m->set & SQLCLASS_SCOPE)) && (v = split_judge(s, m)) != FORWARD)
 		return v;

@@ -4,7 +4,7 @@
  * its next statement. Its session goes on, and so does the server.
  *
  * A transaction of the client's own becomes a scope for that (SCOPE_IMPLICIT), and is ended as any
- * scope that has expired. Then the session is in BEGUN_EXPIRED: see begin.h. What is part of no
+ * scope that has expired. Then its block has expired: see block.h. What is part of no
  * transaction is cancelled, and that is all. Nothing is done in pools without such a limit.
  *
  * What counts is what the client does, and not the daemon's own exchanges on its server. A

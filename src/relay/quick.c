@@ -10,7 +10,7 @@ static bool
 is_plain(const struct session *s)
 {
 	return s->context.resets == RESETS_NONE && s->scopes == NULL && s->slow == NULL &&
-	       s->block.begun == BEGUN_NOT && !s->skip_sync && !(s->pinned & SESSION_PIN_MODE);
+	       s->block.state == BLOCK_NONE && !s->skip_sync && !(s->pinned & SESSION_PIN_MODE);
 }
 
 /* A Parse of the text of before, which does nothing to the session. */

@@ -51,12 +51,12 @@ forget_unnamed(struct session *s)
 }
 
 static void
-answer(struct session *s, const char *tag, enum session_begun begun)
+answer(struct session *s, const char *tag, enum block_state to)
 {
 	struct buf *out = &s->site->reply;
 
-	s->block.begun = begun;
-	if (begun == BEGUN_YES)
+	block_set_state(&s->block, to);
+	if (to == BLOCK_BEGUN)
 		s->block.begun_us = loop_now_us(s->site->loop);
 	/* As any simple Query does. */
 	forget_unnamed(s);
@@ -74,10 +74,10 @@ refuse(struct session *s, char type)
 {
 	struct err e;
 
-	if (s->block.begun == BEGUN_EXPIRED && s->scopes && scopes_expired(s)) {
+	if (block_is_expired(&s->block) && s->scopes && scopes_expired(s)) {
 		scopes_expired_error(stack_innermost(&s->scopes->stack), &e);
 		err_hint(&e, "ROLLBACK, then LEAVE it");
-	} else if (s->block.begun == BEGUN_EXPIRED) {
+	} else if (block_is_expired(&s->block)) {
 		expiry_error(s->pool, (enum err_id)s->block.expired_by, &e);
 	} else {
 		err_make(&e, ERR_IN_FAILED_TRANSACTION, s->pool->conf->name);
@@ -91,13 +91,13 @@ begin_answer(struct session *s, unsigned set, const char *sql, size_t bytes)
 {
 	enum sqltext_word word;
 
-	if (s->block.begun == BEGUN_NOT) {
+	if (s->block.state == BLOCK_NONE) {
 		if (set != SQLCLASS_BEGIN || !s->pool->conf->lazy_begin)
 			return false;
 		word = plain(sql, bytes);
 		if (word == SQLWORD_OTHER)
 			return false;
-		answer(s, word == SQLWORD_START ? "START TRANSACTION" : "BEGIN", BEGUN_YES);
+		answer(s, word == SQLWORD_START ? "START TRANSACTION" : "BEGIN", BLOCK_BEGUN);
 		return true;
 	}
 	word =
@@ -105,14 +105,14 @@ begin_answer(struct session *s, unsigned set, const char *sql, size_t bytes)
 	if (word != SQLWORD_OTHER) {
 		/* No server has known of it. One that has failed was none, one that has expired
 		 * was counted then. */
-		s->pool->stats.xacts += s->block.begun == BEGUN_YES;
+		s->pool->stats.xacts += s->block.state == BLOCK_BEGUN;
 		answer(s,
-		       set == SQLCLASS_COMMIT && s->block.begun == BEGUN_YES ? "COMMIT"
-									     : "ROLLBACK",
-		       BEGUN_NOT);
+		       set == SQLCLASS_COMMIT && s->block.state == BLOCK_BEGUN ? "COMMIT"
+									       : "ROLLBACK",
+		       BLOCK_NONE);
 		return true;
 	}
-	if (s->block.begun == BEGUN_YES)
+	if (s->block.state == BLOCK_BEGUN)
 		return false;
 	refuse(s, 'Q');
 	return true;
@@ -121,20 +121,16 @@ begin_answer(struct session *s, unsigned set, const char *sql, size_t bytes)
 bool
 begin_refuses(struct session *s, unsigned set)
 {
-	if (s->block.begun != BEGUN_FAILED)
+	if (s->block.state != BLOCK_FAILED)
 		return false;
 	if (set != SQLCLASS_ROLLBACK)
 		return true;
 	/* Any server says ROLLBACK to it. */
-	s->block.begun = BEGUN_NOT;
+	block_set_state(&s->block, BLOCK_NONE);
 	return false;
 }
 
 /* ---- after a time limit ---- */
-
-/* block.ending: the unnamed statement is a COMMIT or ROLLBACK, which nobody else knows of; the
- * unnamed portal has one. */
-enum { ENDING_PARSED = 1, ENDING_BOUND = 2 };
 
 static bool
 ends(unsigned set, const char *sql, size_t bytes)
@@ -151,7 +147,7 @@ name_ends(const struct session *s, const char *name)
 	unsigned set;
 
 	if (*name == 0)
-		return s->block.ending & ENDING_PARSED;
+		return block_has_end_parsed(&s->block);
 	if (s->context.names == NULL)
 		return false;
 	set = names_effects(s->context.names, name, strlen(name), &sql);
@@ -167,17 +163,19 @@ ending_parsed(struct session *s, const struct message *m, const char *name)
 	if (*name || sql == NULL || m->have < m->bytes || !ends(m->set, sql, bytes))
 		return false;
 	forget_unnamed(s);
-	s->block.ending = ENDING_PARSED;
+	block_set_end(&s->block, true, false);
 	return true;
 }
 
 static void
 ending_closed(struct session *s, char kind, const char *name)
 {
+	struct block *b = &s->block;
+
 	if (kind == 'P')
-		s->block.ending &= (uint8_t)~ENDING_BOUND;
+		block_set_end(b, block_has_end_parsed(b), false);
 	else if (*name == 0)
-		s->block.ending &= (uint8_t)~ENDING_PARSED;
+		block_set_end(b, false, block_has_end_bound(b));
 	else if (s->context.names)
 		names_drop(s->context.names, s->lease->srv ? &s->lease->srv->prepared : NULL, name,
 			   strlen(name));
@@ -188,6 +186,7 @@ ending_closed(struct session *s, char kind, const char *name)
 static bool
 ending(struct session *s, const struct message *m, struct buf *out)
 {
+	struct block *b = &s->block;
 	bool named = m->type == 'D' || m->type == 'C';
 	struct reader r;
 	const char *first, *second;
@@ -208,12 +207,11 @@ ending(struct session *s, const struct message *m, struct buf *out)
 	case 'B':
 		if (*first || !name_ends(s, second))
 			return false;
-		s->block.ending |= ENDING_BOUND;
+		block_set_end(b, block_has_end_parsed(b), true);
 		msg_end(out, msg_begin(out, '2'));
 		return true;
 	case 'D':
-		if (kind == 'S' ? !name_ends(s, first)
-				: *first || !(s->block.ending & ENDING_BOUND))
+		if (kind == 'S' ? !name_ends(s, first) : *first || !block_has_end_bound(b))
 			return false;
 		if (kind == 'S') {
 			size_t at = msg_begin(out, 't');
@@ -224,10 +222,9 @@ ending(struct session *s, const struct message *m, struct buf *out)
 		msg_end(out, msg_begin(out, 'n'));
 		return true;
 	case 'E':
-		if (*first || !(s->block.ending & ENDING_BOUND))
+		if (*first || !block_has_end_bound(b))
 			return false;
-		s->block.ending = 0;
-		s->block.begun = BEGUN_NOT;
+		block_set_state(&s->block, BLOCK_NONE);
 		msg_complete(out, "ROLLBACK");
 		return true;
 	default: /* C */
@@ -235,14 +232,6 @@ ending(struct session *s, const struct message *m, struct buf *out)
 		msg_end(out, msg_begin(out, '3'));
 		return true;
 	}
-}
-
-void
-begin_expire(struct session *s, enum err_id why)
-{
-	s->block.begun = BEGUN_EXPIRED;
-	s->block.expired_by = (uint8_t)why;
-	s->block.ending = 0;
 }
 
 enum verdict
@@ -260,7 +249,7 @@ begin_expired(struct session *s, const struct message *m)
 	buf_init(&out, 64);
 	switch (m->type) {
 	case 'Q':
-		s->block.ending = 0;
+		block_set_end(&s->block, false, false);
 		if (m->have < m->bytes)
 			refuse(s, 'Q');
 		else
@@ -278,7 +267,7 @@ begin_expired(struct session *s, const struct message *m)
 			refuse(s, m->type);
 		break;
 	case 'S':
-		s->block.ending &= (uint8_t)~ENDING_BOUND;
+		block_set_end(&s->block, block_has_end_parsed(&s->block), false);
 		reply_ready(s, &out);
 		reply_send_buf(s, &out);
 		break;
@@ -304,10 +293,10 @@ begin_send(struct session *s)
 				    "C\0\0\0\6P";
 	struct progress *p;
 
-	if (s->block.begun != BEGUN_YES)
+	if (s->block.state != BLOCK_BEGUN)
 		return;
-	s->block.begun = BEGUN_NOT;
-	s->block.begun_xact_us = s->own.xact_us;
+	block_set_state(&s->block, BLOCK_NONE);
+	s->block.sent_xact_us = s->own.xact_us;
 	p = &s->lease->srv->progress;
 	progress_note(p, PROGRESS_BEGINS);
 	for (int i = 0; i < 4; i++)

@@ -20,21 +20,11 @@ bool begin_answer(struct session *, unsigned set, const char *sql, size_t bytes)
  * extended protocol must be refused; a ROLLBACK is not (`set` as above). */
 bool begin_refuses(struct session *, unsigned set);
 
-/* A time limit has ended the transaction of the session (BEGUN_EXPIRED): any message is answered
- * here. What does not end the transaction is refused. */
+/* A time limit has ended the transaction of the session (block_is_expired()): any message is
+ * answered here. What does not end the transaction is refused. */
 enum verdict begin_expired(struct session *, const struct message *);
-
-/* BEGUN_YES -> BEGUN_EXPIRED, because of `why` (see expiry_error()). */
-void begin_expire(struct session *, enum err_id why);
 
 /* The session has a server now: adds the BEGIN to the batch, if one is due. Progress is told. */
 void begin_send(struct session *);
-
-/* The transaction status of a session without a server: I, T or E. */
-static inline char
-begin_status(const struct session *s)
-{
-	return s->block.begun == BEGUN_NOT ? 'I' : s->block.begun == BEGUN_YES ? 'T' : 'E';
-}
 
 #endif

@@ -1,25 +1,91 @@
-/* block: the transaction of a session's client, as far as no server knows of it. */
+/* block: the transaction of a session's client while no server has it: its BEGIN was answered here
+ * (begin.h); or it has failed or expired, and its client has not sent the COMMIT or ROLLBACK yet.
+ *
+ *	       BEGIN is answered here         no server can be had
+ *	none --------------------------> begun ------------------> failed
+ *	 |                                 |
+ *	 | a time limit ends the           | a time limit
+ *	 | transaction on its server       v
+ *	 +----------------------------> expired
+ *	                                 |   ^
+ *	  Parse, Bind of its COMMIT      v   | Query, Close, Sync
+ *	                   expired_parsed, expired_bound, expired_both
+ *
+ *	every state -> none: a server or a scope takes the BEGIN over, or the client ends it
+ *
+ * There is no state for a BEGIN that was sent to a server: from then on the server's progress says
+ * whether the transaction is open. */
 #ifndef PGWITH_SESSION_BLOCK_H
 #define PGWITH_SESSION_BLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* A transaction that the client has begun and no server knows of yet. */
-enum session_begun {
-	BEGUN_NOT,
-	BEGUN_YES,    /* BEGIN was answered here */
-	BEGUN_FAILED, /* no server could be had for it: nothing but its end is accepted */
-	BEGUN_EXPIRED /* a time limit has ended it: the same */
+#include "base/err.h"
+#include "base/pack.h"
+
+enum block_state {
+	BLOCK_NONE,
+	BLOCK_BEGUN,   /* BEGIN was answered here */
+	BLOCK_FAILED,  /* no server could be had for it: nothing but its end is accepted */
+	BLOCK_EXPIRED, /* a time limit or an administrator has ended it: the same */
+	/* The same. In the extended protocol the client ends it in steps that no server sees: */
+	BLOCK_EXPIRED_PARSED, /* its unnamed statement is a COMMIT or ROLLBACK */
+	BLOCK_EXPIRED_BOUND,  /* its unnamed portal has one */
+	BLOCK_EXPIRED_BOTH,
+	BLOCK_NSTATES
 };
 
 /* Times are those of the loop, in microseconds. It owns nothing. */
 struct block {
-	uint8_t begun;      /* enum session_begun */
-	uint8_t expired_by; /* BEGUN_EXPIRED: enum err_id, what ended it */
-	uint8_t ending;   /* BEGUN_EXPIRED: how far its end is in the extended protocol: begin.c */
-	int64_t begun_us; /* when the BEGIN that was answered here came, or that of the
-			   * transaction that has failed or expired */
-	int64_t begun_xact_us; /* own.xact_us as that BEGIN went to a server */
+	uint64_t session; /* its id, for the log */
+	enum block_state state;
+	uint8_t expired_by;   /* EXPIRED...: enum err_id, what ended it */
+	int64_t begun_us;     /* when the BEGIN that was answered here came, or that of the
+			       * transaction that has failed or expired */
+	int64_t sent_xact_us; /* own.xact_us of the session as that BEGIN went to a server */
 };
+
+/* NONE. `session`: the id of its session. */
+void block_init(struct block *, uint64_t session);
+
+/* An illegal move ends the daemon. */
+void block_set_state(struct block *, enum block_state);
+const char *block_state_name(enum block_state);
+
+/* BEGUN or NONE -> EXPIRED, because of `why` (see expiry_error()). */
+void block_expire(struct block *, enum err_id why);
+
+/* EXPIRED...: is the unnamed statement now a COMMIT or ROLLBACK (`parsed`); has the unnamed portal
+ * one (`bound`)? */
+void block_set_end(struct block *, bool parsed, bool bound);
+
+/* For the handover. */
+void block_pack(struct pack *, struct block *);
+
+static inline bool
+block_has_end_parsed(const struct block *b)
+{
+	return b->state == BLOCK_EXPIRED_PARSED || b->state == BLOCK_EXPIRED_BOTH;
+}
+
+static inline bool
+block_has_end_bound(const struct block *b)
+{
+	return b->state == BLOCK_EXPIRED_BOUND || b->state == BLOCK_EXPIRED_BOTH;
+}
+
+static inline bool
+block_is_expired(const struct block *b)
+{
+	return b->state == BLOCK_EXPIRED || block_has_end_parsed(b) || block_has_end_bound(b);
+}
+
+/* The transaction status of a session without a server: I, T or E. */
+static inline char
+block_status(const struct block *b)
+{
+	return b->state == BLOCK_NONE ? 'I' : b->state == BLOCK_BEGUN ? 'T' : 'E';
+}
 
 #endif

@@ -17,7 +17,7 @@ dismiss_rests(const struct session *s)
 		return false;
 	switch (s->state) {
 	case SESSION_IDLE:
-		return s->block.begun == BEGUN_NOT;
+		return s->block.state == BLOCK_NONE;
 	case SESSION_ACTIVE:
 		p = &s->lease->srv->progress;
 		return progress_at_rest(p) && p->status == 'I';

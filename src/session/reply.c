@@ -60,8 +60,8 @@ reply_refuse(struct session *s, char type, const struct err *e)
 	msg_err(&out, e);
 	site_count_error(s->site, e);
 	/* A transaction that was begun here has failed. */
-	if (s->block.begun == BEGUN_YES)
-		s->block.begun = BEGUN_FAILED;
+	if (s->block.state == BLOCK_BEGUN)
+		block_set_state(&s->block, BLOCK_FAILED);
 	if (type == 'Q' || type == 'F')
 		reply_ready(s, &out);
 	else

@@ -88,7 +88,7 @@ scopes_refocus(struct session *s)
 bool
 scopes_plain(const struct session *s)
 {
-	return s->block.begun != BEGUN_NOT ||
+	return s->block.state != BLOCK_NONE ||
 	       (s->own.state == LEASE_HELD && s->own.srv->progress.status != 'I' &&
 		!(s->scopes && stack_of_lease(&s->scopes->stack, &s->own)));
 }
@@ -104,12 +104,12 @@ scopes_status(const struct session *s)
 {
 	const struct scope *f = s->scopes ? stack_current(&s->scopes->stack) : NULL;
 
-	if (s->block.begun == BEGUN_EXPIRED)
+	if (block_is_expired(&s->block))
 		return 'E';
 	if (f)
 		return f->lease && f->lease->state == LEASE_HELD ? f->lease->srv->progress.status
 								 : 'E';
-	return s->own.state == LEASE_HELD ? s->own.srv->progress.status : begin_status(s);
+	return s->own.state == LEASE_HELD ? s->own.srv->progress.status : block_status(&s->block);
 }
 
 bool

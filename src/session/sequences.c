@@ -87,7 +87,7 @@ sequences_must_wait(const struct session *s, const struct message *m)
 	const struct progress *p = &srv->progress;
 
 	return m->type == 'Q' && (m->set & SQLMENTION_SEQUENCE) && srv->sequences != s->id &&
-	       s->block.begun == BEGUN_NOT && !p->extended && p->copy == COPY_NONE &&
+	       s->block.state == BLOCK_NONE && !p->extended && p->copy == COPY_NONE &&
 	       !progress_at_rest(p);
 }
 

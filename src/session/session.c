@@ -133,6 +133,7 @@ start(struct session *s, struct site *site, int fd, enum session_state state)
 	buf_init(&s->in, IN_MAX);
 	lease_init(&s->own, site->ops->lease, s, s->id);
 	s->lease = &s->own;
+	block_init(&s->block, s->id);
 	list_append(&site->in_state[state], &s->node);
 	stream_init(&s->stream, site->loop, fd, OUT_MAX, site->ops->stream, s);
 }

@@ -110,26 +110,30 @@ writers()
 	BEGIN {
 		owner["work"] = "executor/work.c"; owner["s"] = owner["session"] = "session/session.c"
 		owner["srv"] = owner["server"] = "pool/server.c"; owner["l"] = owner["lease"] = "pool/lease.c"
+		owner["block"] = owner["b"] = "session/block.c"
 	}
 	{
 		split($0, part, ":")
 		text = $0
-		while (match(text, /[a-z_]+->(state|purpose|phase) = /)) {
-			of = substr(text, RSTART, RLENGTH); sub(/->.*/, "", of)
+		while (match(text, /[a-z_]+(->|\.)(state|purpose|phase) = /)) {
+			of = substr(text, RSTART, RLENGTH); sub(/[^a-z_].*/, "", of)
 			if (of in owner && part[1] != owner[of]) print
 			text = substr(text, RSTART + RLENGTH)
 		}
 	}'
 }
-bad=$(cd "$srcdir/src" && grep -nE -- '->(state|purpose|phase) = ' session/*.c executor/*.c relay/*.c daemon/*.c admin/*.c pool/*.c | writers)
+bad=$(cd "$srcdir/src" && grep -nE -- '(->|\.)(state|purpose|phase) = ' session/*.c executor/*.c relay/*.c daemon/*.c admin/*.c pool/*.c | writers)
 [ -z "$bad" ] || echo "$bad" | sed 's/^/# /'
 [ -z "$bad" ] && echo "ok 8 - a state has no writer but its setter" || echo "not ok 8 - a state has no writer but its setter"
 made='executor/exit.c:1:	sc->work->state = WORK_DONE;
 executor/work.c:2:	work->state = to;
 relay/inbound.c:3:	f->state = SCOPE_OPEN;
-relay/inbound.c:4:	s->state = SESSION_IDLE;'
+relay/inbound.c:4:	s->state = SESSION_IDLE;
+session/reply.c:5:	s->block.state = BLOCK_FAILED;
+session/block.c:6:	b->state = to;
+pool/pool.c:7:	    .state = LEASE_NONE,'
 said=$(echo "$made" | writers | cut -d: -f1,2 | tr '\n' ' ')
-if [ "$said" = "executor/exit.c:1 relay/inbound.c:4 " ]; then
+if [ "$said" = "executor/exit.c:1 relay/inbound.c:4 session/reply.c:5 " ]; then
 	echo "ok 9 - writers of a state are found"
 else
 	echo "# said: $said"
