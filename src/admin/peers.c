@@ -188,7 +188,7 @@ client_head(const struct daemon *d, const struct session *s, struct rows *r)
 		rows_text(r, "");
 	rows_number(r, s->peer.pid);
 	rows_text(r, "");
-	rows_text(r, application_name(s));
+	rows_text(r, application_name(&s->context));
 }
 
 static void
@@ -347,7 +347,7 @@ server_head(const struct daemon *d, const struct server *srv, struct rows *r)
 		rows_text(r, "");
 	rows_number(r, srv->backend_pid);
 	rows_tls(r, srv);
-	rows_text(r, s ? application_name(s) : "");
+	rows_text(r, s ? application_name(&s->context) : "");
 }
 
 static void

@@ -97,7 +97,7 @@ login_welcome(struct session *s)
 	buf_clear(&out);
 	/* What no server has judged yet, one does with the first statement. */
 	if (!s->context.unproven)
-		telling_forget_repeated(s);
+		telling_forget_repeated(&s->context);
 	if (s->site->conf->log_connections)
 		log_info("session", s->id, "in", LOG_TEXT("pool", s->pool->conf->name),
 			 LOG_TEXT("role", s->peer.role), LOG_NUMBER("uid", s->peer.uid),
@@ -321,7 +321,7 @@ let_in(struct session *s, const struct startup *st)
 	if (params_read(st, &params, &repeated, &e) < 0) {
 		refuse(s, &e);
 	} else {
-		application_take(s, &params);
+		application_take(&s->context, &params);
 		s->context.startup = keep_params(&params, &s->context.startup_bytes);
 		s->context.repeated = keep_params(&repeated, &s->context.repeated_bytes);
 		login_again(s);

@@ -18,7 +18,7 @@
 #define TOLD_MAX (4 * CANONICAL_NAME_MAX + 8)
 
 void
-application_take(struct session *s, struct buf *params)
+application_take(struct context *c, struct buf *params)
 {
 	const char *at = (const char *)buf_data(params), *end = at + params->len;
 	struct buf rest;
@@ -29,8 +29,8 @@ application_take(struct session *s, struct buf *params)
 
 		at = value + strlen(value) + 1;
 		if (strcasecmp(name, NAME) == 0) {
-			free(s->context.application);
-			s->context.application = mem_strdup(value);
+			free(c->application);
+			c->application = mem_strdup(value);
 		} else {
 			buf_add(&rest, name, (size_t)(at - name));
 		}
@@ -98,22 +98,22 @@ application_start(struct session *s)
 }
 
 const char *
-application_name(const struct session *s)
+application_name(const struct context *c)
 {
-	return s->context.application_set    ? s->context.application_set
-	       : s->context.application_told ? s->context.application_told
-	       : s->context.application      ? s->context.application
-					     : "";
+	return c->application_set    ? c->application_set
+	       : c->application_told ? c->application_told
+	       : c->application      ? c->application
+				     : "";
 }
 
 void
-application_set(struct session *s, const char *value)
+application_set(struct context *c, const char *value)
 {
-	free(s->context.application_set);
-	s->context.application_set = value && (s->context.application_told == NULL ||
-					       strcmp(value, s->context.application_told) != 0)
-					 ? mem_strdup(value)
-					 : NULL;
+	free(c->application_set);
+	c->application_set =
+	    value && (c->application_told == NULL || strcmp(value, c->application_told) != 0)
+		? mem_strdup(value)
+		: NULL;
 }
 
 bool
@@ -122,14 +122,13 @@ application_differs(const struct session *s)
 	const struct told *told = s->lease->srv->told;
 	const char *have = told ? told->application : NULL;
 
-	return have && strcmp(have, application_name(s)) != 0;
+	return have && strcmp(have, application_name(&s->context)) != 0;
 }
 
 void
-application_call(const struct session *s, struct buf *sql)
+application_call(const struct context *c, struct buf *sql)
 {
-	const char *value =
-	    s->context.application_set ? s->context.application_set : s->context.application;
+	const char *value = c->application_set ? c->application_set : c->application;
 
 	buf_add_fmt(sql, "pg_catalog.set_config('" NAME "',");
 	params_bytes_literal(sql, value ? value : "");

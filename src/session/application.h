@@ -10,22 +10,22 @@
 #include "session/session.h"
 
 /* Takes it out of the startup parameters (params.h) that are in the buffer. */
-void application_take(struct session *, struct buf *params);
+void application_take(struct context *, struct buf *params);
 
 /* At login, when the pool is known: what the client is to be told of it. */
 void application_start(struct session *);
 
 /* The server that the session holds says that it has this one (NULL: its own default) at the end of
  * a lease in which the session may have set it. */
-void application_set(struct session *, const char *value);
+void application_set(struct context *, const char *value);
 
 /* Has the server that the session holds another one? */
 bool application_differs(const struct session *);
 
 /* Adds the call of set_config() that gives it to a server, without a SELECT. */
-void application_call(const struct session *, struct buf *sql);
+void application_call(const struct context *, struct buf *sql);
 
 /* What the session has now. */
-const char *application_name(const struct session *);
+const char *application_name(const struct context *);
 
 #endif

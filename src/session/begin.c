@@ -119,14 +119,14 @@ begin_answer(struct session *s, unsigned set, const char *sql, size_t bytes)
 }
 
 bool
-begin_refuses(struct session *s, unsigned set)
+begin_refuses(struct block *b, unsigned set)
 {
-	if (s->block.state != BLOCK_FAILED)
+	if (b->state != BLOCK_FAILED)
 		return false;
 	if (set != SQLCLASS_ROLLBACK)
 		return true;
 	/* Any server says ROLLBACK to it. */
-	block_set_state(&s->block, BLOCK_NONE);
+	block_set_state(b, BLOCK_NONE);
 	return false;
 }
 

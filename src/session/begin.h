@@ -16,9 +16,9 @@
  * true if it was answered here. */
 bool begin_answer(struct session *, unsigned set, const char *sql, size_t bytes);
 
-/* Is the session in a transaction that has failed before it had a server? Then this message of the
- * extended protocol must be refused; a ROLLBACK is not (`set` as above). */
-bool begin_refuses(struct session *, unsigned set);
+/* Has the transaction failed before it had a server? Then this message of the extended protocol
+ * must be refused; a ROLLBACK is not (`set` as above). */
+bool begin_refuses(struct block *, unsigned set);
 
 /* A time limit has ended the transaction of the session (block_is_expired()): any message is
  * answered here. What does not end the transaction is refused. */

@@ -463,7 +463,7 @@ context_take(struct session *s, const struct buf *answer)
 	set.sql.len = listed;
 	set.any = any;
 	set.encoding = NULL;
-	application_set(s, set.application);
+	application_set(&s->context, set.application);
 	free(set.application);
 	add_startup(s, &set);
 	if (who.role == NULL && (role = startup_role(s, &who)) != NULL)
@@ -498,7 +498,7 @@ context_start(struct session *s)
 	while (at < end) {
 		const char *name = at;
 
-		if (!unlisted_startup(s, name))
+		if (!unlisted_startup(&s->context, name))
 			s->pinned |= SESSION_PIN_SETTING;
 		at = name + strlen(name) + 1;
 		at += strlen(at) + 1;
@@ -642,7 +642,7 @@ context_discarded(struct session *s)
 	free(srv->context);
 	srv->context = NULL;
 	srv->sequences = s->id;
-	application_set(s, NULL);
+	application_set(&s->context, NULL);
 	context_start(s);
 }
 
@@ -734,7 +734,7 @@ context_change(const struct session *s, struct buf *sql)
 	/* What is reset above is the server's own; so it is behind params_check(). */
 	if (s->lease->srv->context || s->context.repeated_bytes > 0 || application_differs(s)) {
 		buf_add_fmt(sql, s->context.parameters_sql ? ", " : "SELECT ");
-		application_call(s, sql);
+		application_call(&s->context, sql);
 	}
 }
 
@@ -745,7 +745,7 @@ own_application(const struct session *s, struct buf *out)
 
 	buf_init(&sql, SQL_MAX);
 	buf_add_fmt(&sql, "SELECT ");
-	application_call(s, &sql);
+	application_call(&s->context, &sql);
 	buf_add_u8(&sql, 0);
 	context_own(&s->lease->srv->progress, (char *)buf_data(&sql), out);
 	buf_clear(&sql);

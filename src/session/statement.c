@@ -129,7 +129,7 @@ note_as(void *arg, unsigned flags)
 {
 	const struct noting *n = arg;
 
-	return unlisted_note(n->session, n->sql, n->bytes, flags);
+	return unlisted_note(&n->session->context, n->sql, n->bytes, flags);
 }
 
 /* The bits of a text, and the names that it sets. */

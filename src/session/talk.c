@@ -100,7 +100,7 @@ note_effects(struct session *s, const char *sql)
 	unsigned set = sqlclass_flags(sql, strlen(sql), flags);
 
 	if ((set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_OPAQUE)) &&
-	    !unlisted_note(s, sql, strlen(sql), flags))
+	    !unlisted_note(&s->context, sql, strlen(sql), flags))
 		set |= SESSION_PIN_SETTING;
 	set |= sqlmention(sql, strlen(sql)) & ~SQLMENTION_SEQUENCE;
 	statement_effects(s, set, NULL, 0, false);

@@ -148,11 +148,11 @@ learn_each(struct session *s, const char *at, size_t bytes, bool reported)
 }
 
 void
-telling_forget_repeated(struct session *s)
+telling_forget_repeated(struct context *c)
 {
-	free(s->context.repeated);
-	s->context.repeated = NULL;
-	s->context.repeated_bytes = 0;
+	free(c->repeated);
+	c->repeated = NULL;
+	c->repeated_bytes = 0;
 }
 
 void
@@ -162,7 +162,7 @@ telling_learn(struct session *s)
 	learn_each(s, s->context.repeated, s->context.repeated_bytes, false);
 	s->context.unproven = false;
 	if (s->let_in) {
-		telling_forget_repeated(s);
+		telling_forget_repeated(&s->context);
 		return;
 	}
 	replace(s, told_keep(s->lease->srv->told));

@@ -25,7 +25,7 @@ void telling_learn(struct session *);
 
 /* The values of its startup packet that were to be looked at one by one (params_read()) have been.
  */
-void telling_forget_repeated(struct session *);
+void telling_forget_repeated(struct context *);
 
 /* The server that the session holds has refused what others have taken: nothing is known for sure.
  */

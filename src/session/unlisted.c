@@ -15,7 +15,7 @@
 
 /* A walk over a text. */
 struct walk {
-	struct session *session;
+	struct context *context;
 	struct sqltext text;
 	struct sqltext_token tok;
 	unsigned flags;
@@ -28,7 +28,7 @@ struct walk {
 
 /* `name` is wanted in the answer, beside what pg_settings lists. */
 static bool
-want(struct session *s, const char *name, size_t length)
+want(struct context *c, const char *name, size_t length)
 {
 	struct buf names;
 	char *end;
@@ -36,11 +36,11 @@ want(struct session *s, const char *name, size_t length)
 	/* The question may be asked in another encoding than that of the text. */
 	if (length == 0 || length > 200 || !sqlname_is_ascii(name, length))
 		return false;
-	for (const char *p = s->context.unlisted; p && *p; p += strlen(p) + 1)
+	for (const char *p = c->unlisted; p && *p; p += strlen(p) + 1)
 		if (strlen(p) == length && strncasecmp(p, name, length) == 0)
 			return true;
 	buf_init(&names, NAMES_MAX);
-	for (const char *p = s->context.unlisted; p && *p; p += strlen(p) + 1)
+	for (const char *p = c->unlisted; p && *p; p += strlen(p) + 1)
 		buf_add_str(&names, p);
 	buf_add(&names, name, length);
 	buf_add_u16(&names, 0);
@@ -48,10 +48,10 @@ want(struct session *s, const char *name, size_t length)
 		buf_clear(&names);
 		return false;
 	}
-	free(s->context.unlisted);
-	s->context.unlisted = mem_alloc(names.len);
-	memcpy(s->context.unlisted, buf_data(&names), names.len);
-	end = s->context.unlisted + names.len - 2 - length;
+	free(c->unlisted);
+	c->unlisted = mem_alloc(names.len);
+	memcpy(c->unlisted, buf_data(&names), names.len);
+	end = c->unlisted + names.len - 2 - length;
 	for (; *end; end++)
 		if (*end >= 'A' && *end <= 'Z')
 			*end = (char)(*end | 0x20);
@@ -62,22 +62,22 @@ want(struct session *s, const char *name, size_t length)
 /* The server is always asked for role and session_authorization; but how, depends on whether they
  * may have been set. */
 static bool
-want_if_unlisted(struct session *s, const char *name, size_t length)
+want_if_unlisted(struct context *c, const char *name, size_t length)
 {
 	static const char *const names[] = {"role", "session_authorization"};
 
 	if (memchr(name, '.', length))
-		return want(s, name, length);
+		return want(c, name, length);
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (strcasecmp(names[i], name) == 0)
-			return want(s, names[i], strlen(names[i]));
+			return want(c, names[i], strlen(names[i]));
 	return true;
 }
 
 bool
-unlisted_startup(struct session *s, const char *name)
+unlisted_startup(struct context *c, const char *name)
 {
-	return want_if_unlisted(s, name, strlen(name));
+	return want_if_unlisted(c, name, strlen(name));
 }
 
 /* ---- statements --------------------------------------------------------------------------------
@@ -126,9 +126,9 @@ note_set(struct walk *w)
 	while (w->tok.word == SQLWORD_SESSION && !is_name(w))
 		step(w);
 	if (is_word(&w->tok, "authorization"))
-		return want_if_unlisted(w->session, "session_authorization",
+		return want_if_unlisted(w->context, "session_authorization",
 					strlen("session_authorization")) &&
-		       want_if_unlisted(w->session, "role", strlen("role"));
+		       want_if_unlisted(w->context, "role", strlen("role"));
 	/* It ends with the transaction. */
 	if (w->tok.word == SQLWORD_LOCAL && !is_name(w))
 		return true;
@@ -145,7 +145,7 @@ note_set(struct walk *w)
 		name[used++] = '.';
 		step(w);
 	}
-	return want_if_unlisted(w->session, name, used);
+	return want_if_unlisted(w->context, name, used);
 }
 
 /* Behind set_config: ( 'name' [ :: text ] , ... */
@@ -172,7 +172,7 @@ note_set_config(struct walk *w)
 	}
 	if (n < 0 || !is_char(&w->tok, ','))
 		return false;
-	return want_if_unlisted(w->session, name, (size_t)n);
+	return want_if_unlisted(w->context, name, (size_t)n);
 }
 
 /* ---- texts -------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ static bool
 note_string(struct walk *w, bool executed)
 {
 	struct walk inner = {
-	    .session = w->session, .flags = w->flags, .depth = w->depth + 1, .executed = executed};
+	    .context = w->context, .flags = w->flags, .depth = w->depth + 1, .executed = executed};
 	char *text;
 	long n;
 	bool known;
@@ -248,9 +248,9 @@ note(struct walk *w, const char *sql, size_t bytes)
 }
 
 bool
-unlisted_note(struct session *s, const char *sql, size_t bytes, unsigned flags)
+unlisted_note(struct context *c, const char *sql, size_t bytes, unsigned flags)
 {
-	struct walk w = {.session = s, .flags = flags};
+	struct walk w = {.context = c, .flags = flags};
 
 	return note(&w, sql, bytes);
 }

@@ -7,13 +7,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "session/session.h"
+#include "session/context.h"
 
 /* The text, which is read with these flags of sqltext_init(), may set parameters. Notes the names
  * of those that are not listed. Returns false if a name cannot be known before it is executed. */
-bool unlisted_note(struct session *, const char *sql, size_t bytes, unsigned flags);
+bool unlisted_note(struct context *, const char *sql, size_t bytes, unsigned flags);
 
 /* The same of a parameter of the startup packet. */
-bool unlisted_startup(struct session *, const char *name);
+bool unlisted_startup(struct context *, const char *name);
 
 #endif
