@@ -228,9 +228,9 @@ collect_users(const struct daemon *d, struct users *u)
 			const struct session *s = LIST_OBJ(n, const struct session, node);
 
 			if (s->peer.role)
-				u->list[u->count++] =
-				    (struct user){s->peer.role, 1, s->lease->state == LEASE_WAITING,
-						  s->lease->srv != NULL};
+				u->list[u->count++] = (struct user){
+				    s->peer.role, 1, s->hold->lease.state == LEASE_WAITING,
+				    s->hold->lease.srv != NULL};
 		}
 	qsort(u->list, u->count, sizeof *u->list, by_role);
 }

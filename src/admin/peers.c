@@ -88,10 +88,10 @@ waits_since(const struct session *s)
 {
 	const struct scope *f = s->scopes ? stack_innermost(&s->scopes->stack) : NULL;
 
-	if (s->own.state == LEASE_WAITING)
-		return s->own.since_us;
-	if (f && f->own.state == LEASE_WAITING)
-		return f->own.since_us;
+	if (s->own.lease.state == LEASE_WAITING)
+		return s->own.lease.since_us;
+	if (f && f->own.lease.state == LEASE_WAITING)
+		return f->own.lease.since_us;
 	return f && f->hold.state == LOCK_WAITING ? f->hold.since_us : 0;
 }
 
@@ -100,11 +100,11 @@ static unsigned
 leases_of(const struct session *s)
 {
 	const struct list_node *n;
-	unsigned count = s->own.srv != NULL;
+	unsigned count = s->own.lease.srv != NULL;
 
 	if (s->scopes)
 		LIST_EACH (n, &s->scopes->stack.frames)
-			count += LIST_OBJ(n, const struct scope, node)->own.srv != NULL;
+			count += LIST_OBJ(n, const struct scope, node)->own.lease.srv != NULL;
 	return count;
 }
 
@@ -113,7 +113,9 @@ static const char *
 waits_for(const struct session *s, char *out, size_t out_size)
 {
 	const struct scope *f = s->scopes ? stack_innermost(&s->scopes->stack) : NULL;
-	const struct lease *l = s->own.state == LEASE_WAITING ? &s->own : f ? &f->own : NULL;
+	const struct lease *l = s->own.lease.state == LEASE_WAITING ? &s->own.lease
+				: f                                 ? &f->own.lease
+								    : NULL;
 
 	if (l && l->state == LEASE_WAITING)
 		snprintf(out, out_size, "pool %s%s", l->pool->conf->name,
@@ -139,12 +141,12 @@ lease_holds_up(const struct lease *l)
 static const char *
 holds_up(const struct session *s)
 {
-	const char *word = lease_holds_up(&s->own);
+	const char *word = lease_holds_up(&s->own.lease);
 	const struct list_node *n;
 
 	if (word == NULL && s->scopes)
 		LIST_EACH (n, &s->scopes->stack.frames) {
-			word = lease_holds_up(&LIST_OBJ(n, const struct scope, node)->own);
+			word = lease_holds_up(&LIST_OBJ(n, const struct scope, node)->own.lease);
 			if (word)
 				break;
 		}
@@ -159,7 +161,7 @@ holds_up(const struct session *s)
 static void
 client_head(const struct daemon *d, const struct session *s, struct rows *r)
 {
-	const struct server *srv = s->lease->state == LEASE_HELD ? s->lease->srv : NULL;
+	const struct server *srv = s->hold->lease.state == LEASE_HELD ? s->hold->lease.srv : NULL;
 	int64_t wait = waits_since(s) ? loop_now_us(d->site.loop) - waits_since(s) : 0;
 
 	rows_text(r, "C");
@@ -201,7 +203,7 @@ client_row(const struct daemon *d, uint64_t id, struct rows *r)
 
 	if (s == NULL)
 		return;
-	srv = s->lease->state == LEASE_HELD ? s->lease->srv : NULL;
+	srv = s->hold->lease.state == LEASE_HELD ? s->hold->lease.srv : NULL;
 	rows_begin(r);
 	client_head(d, s, r);
 	rows_number(r, (int64_t)s->id);
@@ -213,7 +215,7 @@ client_row(const struct daemon *d, uint64_t id, struct rows *r)
 	rows_number(r, (int64_t)s->stream.sent);
 	rows_number(r, now - s->since_us);
 	if (srv)
-		rows_number(r, now - s->lease->since_us);
+		rows_number(r, now - s->hold->lease.since_us);
 	else
 		rows_null(r);
 	rows_text(r, scopes_path(s, path, sizeof path));
@@ -528,7 +530,7 @@ fd_row(struct rows *r, int fd, const char *task, const char *user, const char *d
 static void
 session_fd(const struct session *s, struct rows *r)
 {
-	const struct server *srv = s->lease->srv;
+	const struct server *srv = s->hold->lease.srv;
 
 	fd_row(r, s->stream.fd, "client", s->peer.role, s->pool ? s->pool->conf->name : NULL,
 	       srv ? srv->stream.fd : -1);

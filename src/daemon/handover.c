@@ -47,7 +47,6 @@ sizes(void)
 				      sizeof(struct pool_stats),
 				      sizeof(struct histogram),
 				      sizeof(struct scopes_formats),
-				      sizeof(struct scope_flags),
 				      sizeof(struct error_count) * ERR_N,
 				      SESSION_NSTATES,
 				      WORK_NPURPOSES};
@@ -63,14 +62,14 @@ must_finish(const struct session *s)
 {
 	const struct list_node *n;
 
-	if (s->own.state == LEASE_HELD && !server_can_move(s->own.srv))
+	if (s->own.lease.state == LEASE_HELD && !server_can_move(s->own.lease.srv))
 		return true;
 	if (s->scopes == NULL)
 		return false;
 	LIST_EACH (n, &s->scopes->stack.frames) {
 		const struct scope *f = LIST_OBJ(n, const struct scope, node);
 
-		if (f->own.state == LEASE_HELD && !server_can_move(f->own.srv))
+		if (f->own.lease.state == LEASE_HELD && !server_can_move(f->own.lease.srv))
 			return true;
 	}
 	return false;
@@ -191,7 +190,7 @@ release(struct daemon *d)
 static const char *
 client_bag(const struct session *s)
 {
-	const struct server *srv = s->lease->srv;
+	const struct server *srv = s->hold->lease.srv;
 	/* No error can be put into the middle of a message. */
 	bool between = stream_queued(&s->stream) == 0 && s->let_in &&
 		       (srv == NULL || srv->progress.from_have == 0 || srv->progress.from_drop);

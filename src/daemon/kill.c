@@ -112,8 +112,8 @@ innermost_transaction(const struct session *s)
 static bool
 has_plain(const struct session *s)
 {
-	return s->own.state == LEASE_HELD && s->own.srv->progress.status != 'I' &&
-	       !(s->scopes && stack_of_lease(&s->scopes->stack, &s->own));
+	return s->own.lease.state == LEASE_HELD && s->own.lease.srv->progress.status != 'I' &&
+	       !(s->scopes && stack_of_lease(&s->scopes->stack, &s->own.lease));
 }
 
 int
@@ -137,7 +137,7 @@ kill_scope(struct session *s, const char *name, struct err *e)
 	else if (s->state == SESSION_WAITING)
 		kill_waiting(s);
 	else if (s->state == SESSION_SETUP ||
-		 (s->state == SESSION_ACTIVE && progress_busy(&s->lease->srv->progress)))
+		 (s->state == SESSION_ACTIVE && progress_busy(&s->hold->lease.srv->progress)))
 		limits_cancel(s, ERR_SCOPE_KILLED);
 	else
 		return not_there(s, "has no transaction open", e);

@@ -100,8 +100,8 @@ prepare_session(struct session *s, struct pool *pool, const struct conf_pool *ne
 {
 	if (moves && s->pool == pool && s->let_in)
 		context_moves(s);
-	if (s->lease->pool == pool && !has_limits(pool->conf) && has_limits(next))
-		s->activity.exempt_us = s->lease->xact_us;
+	if (s->hold->lease.pool == pool && !has_limits(pool->conf) && has_limits(next))
+		s->activity.exempt_us = s->hold->lease.xact_us;
 }
 
 static void
@@ -129,8 +129,8 @@ waits_for_lease(const struct session *s)
 	const struct work *work = s->scopes ? s->scopes->work : NULL;
 	const struct scope *f = work ? work->frame : NULL;
 
-	if (s->own.state == LEASE_WAITING)
-		return (struct lease *)&s->own;
+	if (s->own.lease.state == LEASE_WAITING)
+		return (struct lease *)&s->own.lease;
 	return f && f->lease && f->lease->state == LEASE_WAITING ? f->lease : NULL;
 }
 
@@ -376,7 +376,7 @@ session_uses(const struct session *s, const struct pool *pool)
 {
 	const struct list_node *n;
 
-	if (s->pool == pool || s->own.pool == pool)
+	if (s->pool == pool || s->own.lease.pool == pool)
 		return true;
 	if (s->scopes == NULL)
 		return false;
@@ -421,7 +421,7 @@ mark_session(const struct session *s)
 	const struct list_node *n;
 
 	mark(s->pool);
-	mark(s->own.pool);
+	mark(s->own.lease.pool);
 	if (s->scopes)
 		LIST_EACH (n, &s->scopes->stack.frames)
 			mark(LIST_OBJ(n, const struct scope, node)->pool);

@@ -17,9 +17,8 @@
 #include "session/script.h"
 #include "session/slow.h"
 
-#define MARK        0x73657373u
-#define RECORD_MAX  (128 * 1024 * 1024) /* bytes of one session: what is queued for it above all */
-#define LEAVING_MAX (1024 * 1024)
+#define MARK       0x73657373u
+#define RECORD_MAX (128 * 1024 * 1024) /* bytes of one session: what is queued for it above all */
 
 /* The reading, or the writing, of one daemon. */
 struct heritage {
@@ -45,17 +44,11 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->peer.gid);
 	PACK(p, s->peer.pid);
 	PACK(p, s->drop_left);
-	PACK(p, s->pinned);
 	PACK(p, s->skip_sync);
-	PACK(p, s->discard);
-	PACK(p, s->changed);
 	PACK(p, s->let_in);
 	PACK(p, s->context.unproven);
-	PACK(p, s->undone);
 	block_pack(p, &s->block);
 	PACK(p, s->asks);
-	PACK(p, s->cancel_due);
-	PACK(p, s->unpin);
 	PACK(p, s->since_us);
 	PACK(p, s->peer.connected_at);
 	PACK(p, s->activity.request_us);
@@ -113,16 +106,8 @@ static void
 bytes_pack(struct pack *p, struct session *s)
 {
 	struct buf queued;
-	bool leaving = s->leaving != NULL;
 
 	pack_buf(p, &s->in);
-	PACK(p, leaving);
-	if (leaving && s->leaving == NULL) {
-		s->leaving = mem_alloc(sizeof *s->leaving);
-		buf_init(s->leaving, LEAVING_MAX);
-	}
-	if (leaving)
-		pack_buf(p, s->leaving);
 	if (!pack_reading(p)) {
 		pack_buf(p, &s->stream.out);
 		return;
@@ -319,8 +304,7 @@ scopes_pack(struct heritage *h, struct session *s)
 	if (!there)
 		return true;
 	sc = scopes_of(s);
-	PACK(p, sc->own_flags);
-	good = stack_pack(p, &h->pools, &sc->stack, &s->own, &outbound_lease_ops, s, s->id);
+	good = stack_pack(p, &h->pools, &sc->stack, &s->own.lease, &outbound_lease_ops, s, s->id);
 	good &= doing_pack(p, sc);
 	parts_pack(p, sc);
 	return good;
@@ -333,14 +317,14 @@ lease_pack(struct pack *p, struct session *s)
 	uint32_t place = STACK_NOWHERE;
 	struct scope *f;
 
-	if (!pack_reading(p) && s->lease != &s->own)
-		place = stack_place(&s->scopes->stack, LIST_OBJ(s->lease, struct scope, own));
+	if (!pack_reading(p) && s->hold != &s->own)
+		place = stack_place(&s->scopes->stack, LIST_OBJ(s->hold, struct scope, own));
 	PACK(p, place);
 	if (!pack_reading(p) || place == STACK_NOWHERE || s->scopes == NULL)
 		return;
 	f = stack_at(&s->scopes->stack, place);
 	if (f)
-		s->lease = &f->own;
+		s->hold = &f->own;
 }
 
 /* ---- a session ---- */
@@ -367,7 +351,8 @@ session_pack(struct heritage *h, struct session *s)
 	bytes_pack(p, s);
 	statements_pack(h, s);
 	slow_pack(p, s);
-	good &= handover_pack_lease(p, &h->pools, &s->own);
+	good &= handover_pack_lease(p, &h->pools, &s->own.lease);
+	hold_pack(p, &s->own);
 	good &= scopes_pack(h, s);
 	lease_pack(p, s);
 	pack_mark(p, MARK);
@@ -496,14 +481,14 @@ waiter_pack(struct heritage *h, struct pool *pool, struct lease *l)
 	uint32_t place = STACK_NOWHERE;
 	struct scope *f;
 
-	if (s && l != &s->own)
-		place = stack_place(&s->scopes->stack, LIST_OBJ(l, struct scope, own));
+	if (s && l != &s->own.lease)
+		place = stack_place(&s->scopes->stack, LIST_OBJ(hold_of(l), struct scope, own));
 	PACK(h->p, id);
 	PACK(h->p, place);
 	if (!pack_reading(h->p) || h->p->failed || pool == NULL || (s = session_of(h, id)) == NULL)
 		return;
 	f = place != STACK_NOWHERE && s->scopes ? stack_at(&s->scopes->stack, place) : NULL;
-	l = f ? &f->own : &s->own;
+	l = f ? &f->own.lease : &s->own.lease;
 	if (l->state == LEASE_NONE && (f || place == STACK_NOWHERE))
 		lease_adopt_waiting(l, pool);
 }
@@ -635,8 +620,8 @@ adopted(struct session *s)
 	if (s->scopes)
 		enter_adopted(s);
 	if (s->state == SESSION_WAITING && scopes_open(s))
-		waits_begin_lease(&s->site->waits, s->id, &s->own);
-	if (s->lease->state == LEASE_NONE && s->state == SESSION_WAITING)
+		waits_begin_lease(&s->site->waits, s->id, &s->own.lease);
+	if (s->hold->lease.state == LEASE_NONE && s->state == SESSION_WAITING)
 		session_set_state(s, SESSION_IDLE);
 }
 

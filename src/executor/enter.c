@@ -132,7 +132,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	work->timed_out = true;
 	if (work->state == WORK_RUN && work->scopes->talk.busy) {
 		work->scopes->expiry.own_cancel = true;
-		lease_cancel(work->session->lease, 0);
+		lease_cancel(&work->session->hold->lease, 0);
 	}
 }
 
@@ -258,7 +258,7 @@ got_it(struct work *work)
 			work_set_state(work, WORK_NEXT);
 		return;
 	}
-	scopes_focus(s, f->base ? f->base->lease : f->lease);
+	scopes_focus(s, hold_of(f->base ? f->base->lease : f->lease));
 	work->attempts = 0;
 	work_set_state(work, WORK_SETUP);
 }
@@ -316,11 +316,11 @@ want_lease(struct work *work, struct scope *f)
 	int r;
 
 	/* Its own lease if that is free, so that what pins the session is there. */
-	if (f->pool == s->pool && stack_of_lease(&work->scopes->stack, &s->own) == NULL) {
-		f->lease = &s->own;
+	if (f->pool == s->pool && stack_of_lease(&work->scopes->stack, &s->own.lease) == NULL) {
+		f->lease = &s->own.lease;
 	} else {
-		lease_init(&f->own, s->site->ops->lease, s, s->id);
-		f->lease = &f->own;
+		lease_init(&f->own.lease, s->site->ops->lease, s, s->id);
+		f->lease = &f->own.lease;
 	}
 	if (f->lease->state == LEASE_HELD) {
 		got_it(work);
@@ -592,7 +592,7 @@ void
 enter_begin(struct work *work)
 {
 	struct session *s = work->session;
-	const struct lease *own = &s->own;
+	const struct lease *own = &s->own.lease;
 	struct scope *f;
 
 	work->scopes->talk.ended = false;

@@ -13,7 +13,6 @@
 #include "executor/listing.h"
 #include "executor/savepoint.h"
 #include "session/end.h"
-#include "session/hold.h"
 #include "session/lexing.h"
 #include "session/reply.h"
 #include "session/script.h"
@@ -28,8 +27,8 @@
 void
 executor_fresh(struct session *s, struct lease *l)
 {
-	scopes_focus(s, l);
-	hold_begin(s);
+	scopes_focus(s, hold_of(l));
+	session_begin_lease(s);
 }
 
 /* ---- answers ---- */
@@ -89,7 +88,7 @@ late_cancels(const struct scopes *sc)
 {
 	const struct list_node *n;
 
-	if (is_cancelled(&sc->session->own))
+	if (is_cancelled(&sc->session->own.lease))
 		return true;
 	LIST_EACH (n, &sc->stack.frames)
 		if (is_cancelled(LIST_OBJ(n, const struct scope, node)->lease))
@@ -158,7 +157,7 @@ failed_transaction(const struct session *s)
 {
 	return s->block.state == BLOCK_FAILED || block_is_expired(&s->block) ||
 	       (scopes_plain(s) && s->block.state == BLOCK_NONE &&
-		s->own.srv->progress.status == 'E');
+		s->own.lease.srv->progress.status == 'E');
 }
 
 /* The outermost frame that the EXIT is about, or NULL with the reason in *e. */
@@ -451,7 +450,7 @@ executor_do(struct session *s, struct grammar *g, char type)
 	/* As any simple Query does. */
 	if (type == 'Q')
 		unnamed_forget(&s->context.unnamed,
-			       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
+			       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
 	scopes_of(s);
 	s->activity.request_us = loop_now_us(s->site->loop);
 	good = works ? do_work(s, g, type, &e) : do_now(s, g, type, &e);
@@ -496,14 +495,14 @@ void
 executor_heard(struct session *s)
 {
 	struct scopes *sc = s->scopes;
-	const struct progress *p = &s->lease->srv->progress;
+	const struct progress *p = &s->hold->lease.srv->progress;
 	struct scope *f;
 
 	if (p->error[0]) {
 		boundary_heard_error(s);
 		script_heard_error(s);
 	}
-	f = stack_of_lease(&sc->stack, s->lease);
+	f = stack_of_lease(&sc->stack, &s->hold->lease);
 	if (f == NULL || !progress_at_rest(p))
 		return;
 	if (sc->point_sent && p->error[0])
@@ -591,11 +590,11 @@ executor_may_wait(struct session *s, struct err *e)
 
 	if (!scopes_open(s))
 		return true;
-	waits_begin_lease(waits, s->id, &s->own);
+	waits_begin_lease(waits, s->id, &s->own.lease);
 	if (!waits_closed(waits, s->id, &circle))
 		return true;
 	waits_end(waits, s->id);
-	lease_leave(&s->own);
+	lease_leave(&s->own.lease);
 	err_make(e, ERR_SCOPE_DEADLOCK, "pool", s->pool->conf->name);
 	err_detail(e, "%s", circle);
 	free(circle);
@@ -613,7 +612,7 @@ executor_cancel(struct session *s, uint64_t requester)
 		return false;
 	if (s->scopes->talk.busy) {
 		work->attempts = WORK_ATTEMPTS;
-		lease_cancel(s->lease, requester);
+		lease_cancel(&s->hold->lease, requester);
 		return true;
 	}
 	if (work->state == WORK_USER) {

@@ -26,13 +26,13 @@ enum verdict executor_sweep_out(struct session *, const char *statement);
  * *e says why not. */
 bool executor_admit(struct session *, unsigned set, const char *sql, size_t bytes, struct err *e);
 
-/* Bytes have come from the server of session->lease, in SESSION_ACTIVE. */
+/* Bytes have come from the server of session->hold, in SESSION_ACTIVE. */
 void executor_heard(struct session *);
 
 /* The same in SESSION_SCOPE and SESSION_LEAVING. */
 void executor_readable(struct session *);
 
-/* Of a lease that is not session->lease. */
+/* Of a lease that is not session->hold. */
 void executor_parked_readable(struct session *, struct lease *);
 void executor_granted(struct session *, struct lease *);
 void executor_failed(struct session *, struct lease *, const struct err *);

@@ -112,7 +112,7 @@ commit_refused(struct work *work)
 	struct err e;
 
 	if (f->error[0] == 0)
-		memcpy(f->error, s->lease->srv->progress.error, sizeof f->error);
+		memcpy(f->error, s->hold->lease.srv->progress.error, sizeof f->error);
 	scope_failed(f, &e);
 	if (loser && !f->suppress && work->purpose == WORK_EXIT)
 		scope_fail(loser, f->error);
@@ -129,12 +129,12 @@ statement_failed(struct work *work)
 	struct err e;
 
 	err_make(&e, ERR_SCOPE_STATEMENT, f->name, talk_message(s));
-	memcpy(e.sqlstate, s->lease->srv->progress.error, sizeof e.sqlstate);
+	memcpy(e.sqlstate, s->hold->lease.srv->progress.error, sizeof e.sqlstate);
 	reply_notice(s, "WARNING", &e);
 	err_clear(&e);
 	f->pool->stats.statement_fails++;
 	log_warnx("session", s->id, "scope statement failed", LOG_TEXT("name", f->name),
-		  LOG_TEXT("sqlstate", s->lease->srv->progress.error));
+		  LOG_TEXT("sqlstate", s->hold->lease.srv->progress.error));
 }
 
 static void
@@ -150,7 +150,7 @@ statement_ran(struct work *work)
 static bool
 in_transaction(const struct session *s)
 {
-	return s->lease->srv->progress.status != 'I';
+	return s->hold->lease.srv->progress.status != 'I';
 }
 
 /* What runs inside a transaction must not fail it. */
@@ -243,39 +243,25 @@ rolled_back(struct work *work)
 {
 	struct session *s = work->session;
 
-	if (s->lease->srv->progress.status == (scope_is_savepoint(work->frame) ? 'T' : 'I')) {
+	if (s->hold->lease.srv->progress.status == (scope_is_savepoint(work->frame) ? 'T' : 'I')) {
 		run_those(work, WORK_AFTER);
 	} else if (++work->attempts < WORK_ATTEMPTS) {
 		roll_back(work);
 	} else {
-		server_close(s->lease->srv, "ROLLBACK failed");
+		server_close(s->hold->lease.srv, "ROLLBACK failed");
 	}
 }
 
-/* Will the session keep the server because of what it cannot take along? */
-static bool
-keeps(const struct session *s)
-{
-	return (s->pinned & ~SESSION_PINS_ASKED) || (s->pinned && !s->undone);
-}
-
+/* The session gets no more from this server: it is returned when the frame has ended. */
 static void
-release(struct work *work)
+release(struct work *work, bool discard)
 {
 	struct session *s = work->session;
-	struct lease *l = s->lease;
-	const struct server *srv = l->srv;
-	bool foreign = l != &s->own;
-	bool discard = s->discard || prepared_doubtful(&srv->prepared, &srv->progress) ||
-		       (foreign && s->pinned);
 
 	work_set_state(work, WORK_DONE);
-	if (!foreign && s->pinned)
-		return;
-	if (foreign)
-		scopes_focus(s, &s->own);
-	work->returning = l;
+	work->returning = &s->hold->lease;
 	work->discard = discard;
+	scopes_focus(s, &s->own);
 }
 
 /* The transaction is over, and with it the lease, unless it is the session's and pinned. */
@@ -283,23 +269,25 @@ static void
 save(struct work *work)
 {
 	struct session *s = work->session;
+	bool foreign = s->hold != &s->own;
+	enum hold_verdict verdict;
 	struct buf sql;
 
 	if (scope_is_savepoint(work->frame)) {
 		work_set_state(work, WORK_DONE);
 		return;
 	}
-	if (s->lease == &s->own && keeps(s)) {
+	if (foreign)
+		hold_give_up_pins(s->hold);
+	verdict = hold_verdict(s->hold, foreign);
+	switch (verdict) {
+	case HOLD_KEEP:
 		work_set_state(work, WORK_DONE);
 		return;
-	}
-	if (s->lease != &s->own) {
-		/* What pins there cannot be kept. */
-		s->discard |= s->undone || s->pinned;
-		s->undone = false;
-	}
-	if (!s->changed && !s->undone) {
-		release(work);
+	case HOLD_ASK:
+		break;
+	default:
+		release(work, verdict == HOLD_DISCARD);
 		return;
 	}
 	buf_init(&sql, 1024 * 1024);
@@ -315,10 +303,10 @@ saved(struct work *work)
 	bool good = !talk_failed(s) && context_take(s, &work->scopes->talk.kept);
 	struct err e;
 
-	if (!good && strcmp(s->lease->srv->progress.error, "57014") == 0 &&
+	if (!good && strcmp(s->hold->lease.srv->progress.error, "57014") == 0 &&
 	    ++work->attempts < WORK_ATTEMPTS)
 		return;
-	if (!good && !s->undone && !s->context.pin) {
+	if (!good && !s->hold->pins_doubtful && !s->context.pin) {
 		err_make(&e, ERR_SETUP_FAILED, s->pool->conf->name,
 			 "what the session has set cannot be kept, and the pool has pin = off");
 		session_fail(s, &e);
@@ -326,9 +314,9 @@ saved(struct work *work)
 		return;
 	}
 	if (!good)
-		context_untold(s, s->lease->srv->progress.error);
-	s->changed = s->undone = false;
-	release(work);
+		context_untold(s, s->hold->lease.srv->progress.error);
+	s->hold->changed = s->hold->pins_doubtful = false;
+	save(work);
 }
 
 /* ---- frames ---- */
@@ -425,8 +413,8 @@ begin_transaction_end(struct work *work)
 		work_set_state(work, WORK_DONE);
 		return;
 	}
-	scopes_focus(s, scope_base(f)->lease);
-	p = &s->lease->srv->progress;
+	scopes_focus(s, hold_of(scope_base(f)->lease));
+	p = &s->hold->lease.srv->progress;
 	if (work->good && (p->status != 'T' || f->failed)) {
 		work->good = false;
 		if (p->status == 'E' && f->error[0] == 0)
@@ -509,7 +497,7 @@ static void
 heard(struct work *work)
 {
 	struct session *s = work->session;
-	struct progress *p = &s->lease->srv->progress;
+	struct progress *p = &s->hold->lease.srv->progress;
 
 	work->scopes->talk.ended = false;
 	switch (work->state) {

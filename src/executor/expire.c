@@ -35,7 +35,7 @@ static void
 nudge(struct session *s)
 {
 	struct scopes *sc = s->scopes;
-	struct progress *p = &s->lease->srv->progress;
+	struct progress *p = &s->hold->lease.srv->progress;
 	int64_t now = loop_now_us(s->site->loop);
 	struct buf out;
 
@@ -59,9 +59,9 @@ nudge(struct session *s)
 		progress_sent_own_sync(p);
 	}
 	if (out.len > 0)
-		server_write(s->lease->srv, buf_data(&out), out.len);
+		server_write(s->hold->lease.srv, buf_data(&out), out.len);
 	buf_clear(&out);
-	if (s->lease->state == LEASE_HELD && progress_busy(p) &&
+	if (s->hold->lease.state == LEASE_HELD && progress_busy(p) &&
 	    now - sc->expiry.cancel_us >= RECANCEL_US) {
 		struct err e;
 
@@ -70,7 +70,7 @@ nudge(struct session *s)
 		err_clear(&e);
 		sc->expiry.cancel_us = now;
 		sc->expiry.own_cancel = true;
-		lease_cancel(s->lease, 0);
+		lease_cancel(&s->hold->lease, 0);
 	}
 }
 
@@ -94,7 +94,7 @@ tell(struct session *s, const struct scope *f)
 	s->scopes->expiry.forced = false;
 	s->skip_sync = true;
 	/* Its statement was cancelled, which it has heard. */
-	if (s->lease->state == LEASE_HELD && s->lease->srv->progress.error[0])
+	if (s->hold->lease.state == LEASE_HELD && s->hold->lease.srv->progress.error[0])
 		return;
 	scopes_expired_error(f, &e);
 	reply_log_error(s, &e);
@@ -117,12 +117,12 @@ expire_settle(struct session *s)
 		return;
 	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE)
 		return;
-	if (s->state == SESSION_ACTIVE && !progress_at_rest(&s->lease->srv->progress)) {
-		top = stack_of_lease(&sc->stack, s->lease);
+	if (s->state == SESSION_ACTIVE && !progress_at_rest(&s->hold->lease.srv->progress)) {
+		top = stack_of_lease(&sc->stack, &s->hold->lease);
 		/* What runs outside of it has to end by itself. */
 		if (top && !stack_within(&sc->stack, top, f))
 			return;
-		if (now - sc->expiry.expire_us > s->lease->pool->conf->cleanup_timeout_us)
+		if (now - sc->expiry.expire_us > s->hold->lease.pool->conf->cleanup_timeout_us)
 			give_up(s, f);
 		else
 			nudge(s);
@@ -178,7 +178,7 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 		work->frame->expire_due = true;
 		if (sc->talk.busy) {
 			sc->expiry.own_cancel = true;
-			lease_cancel(s->lease, 0);
+			lease_cancel(&s->hold->lease, 0);
 		} else {
 			scopes_expired_error(f, &e);
 			enter_refused(work, &e);
@@ -198,18 +198,18 @@ sweep_talk(struct session *s, int64_t now)
 	struct talk *t = &sc->talk;
 	int64_t limit;
 
-	if (sc->work->purpose == WORK_ENTER || !t->busy || s->lease->state != LEASE_HELD)
+	if (sc->work->purpose == WORK_ENTER || !t->busy || s->hold->lease.state != LEASE_HELD)
 		return;
-	limit = s->lease->pool->conf->cleanup_timeout_us;
+	limit = s->hold->lease.pool->conf->cleanup_timeout_us;
 	/* A COMMIT may have to wait for other machines. */
 	if (sc->work->state == WORK_COMMIT || now - t->since_us < limit)
 		return;
 	if (!t->cancelled) {
 		t->cancelled = true;
 		sc->expiry.own_cancel = true;
-		lease_cancel(s->lease, 0);
+		lease_cancel(&s->hold->lease, 0);
 	} else if (now - t->since_us > 2 * limit) {
-		server_close(s->lease->srv, "time ran out at the end of a scope");
+		server_close(s->hold->lease.srv, "time ran out at the end of a scope");
 	}
 }
 

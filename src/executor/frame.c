@@ -25,7 +25,7 @@ frame_settle_state(struct session *s)
 	enum session_state to;
 
 	scopes_refocus(s);
-	to = s->lease->state == LEASE_HELD ? SESSION_ACTIVE : SESSION_IDLE;
+	to = s->hold->lease.state == LEASE_HELD ? SESSION_ACTIVE : SESSION_IDLE;
 	if (s->state != to)
 		session_set_state(s, to);
 }
@@ -107,7 +107,7 @@ frame_pop(struct work *work, struct scope *f, enum timing_outcome outcome, const
 	else if (s->slow && f->kind == SCOPE_IMPLICIT && f->state != SCOPE_EXPIRED)
 		slow_frame(s, f, word, work->exit_us);
 	snprintf(work->exited, sizeof work->exited, "%s", f->name);
-	if (s->lease == &f->own)
+	if (s->hold == &f->own)
 		scopes_focus(s, &s->own);
 	stack_pop(&work->scopes->stack, f);
 	loop_defer(s->site->loop, scope_free, f);

@@ -119,7 +119,7 @@ begin(struct scopes *sc)
 {
 	struct session *s = sc->session;
 	struct work *work;
-	struct prepared_set *set = s->lease->srv ? &s->lease->srv->prepared : NULL;
+	struct prepared_set *set = s->hold->lease.srv ? &s->hold->lease.srv->prepared : NULL;
 
 	script_drop(s);
 	waits_end(&s->site->waits, s->id);
@@ -132,12 +132,12 @@ begin(struct scopes *sc)
 	if (s->context.names)
 		names_clear(s->context.names, set);
 	unnamed_forget(&s->context.unnamed, set ? &set->tracked : NULL);
-	lease_leave(&s->own);
+	lease_leave(&s->own.lease);
 	stop_waiting(stack_innermost(&sc->stack));
 	/* Its own lease, if no scope has it, is what was taken last, or is at rest. */
-	if (s->own.state == LEASE_HELD && stack_of_lease(&sc->stack, &s->own) == NULL) {
+	if (s->own.lease.state == LEASE_HELD && stack_of_lease(&sc->stack, &s->own.lease) == NULL) {
 		work_set_state(work, WORK_CLEAN);
-		lease_clean(&s->own, sc->gone_why, NULL, false, true);
+		lease_clean(&s->own.lease, sc->gone_why, NULL, false, true);
 	} else {
 		leave_go(work);
 	}
@@ -156,7 +156,7 @@ abandon(struct scopes *sc)
 		work_end(sc->work);
 	work = work_begin(s, WORK_LEAVE);
 	work->exit_us = loop_now_us(s->site->loop);
-	s->lease = &s->own;
+	s->hold = &s->own;
 	while ((f = stack_innermost(&sc->stack)) != NULL) {
 		struct lease *l = f->lease;
 
@@ -169,8 +169,8 @@ abandon(struct scopes *sc)
 		}
 		frame_pop(work, f, TIMING_CANCELLED, "abandoned");
 	}
-	lease_leave(&s->own);
-	lease_forget(&s->own);
+	lease_leave(&s->own.lease);
+	lease_forget(&s->own.lease);
 	work_end(work);
 }
 

@@ -68,9 +68,9 @@ listing_view(const struct session *s, struct scope *f, struct scope_view *v)
 static bool
 is_beginning(const struct session *s)
 {
-	return s->own.state == LEASE_HELD &&
-	       !(s->scopes && stack_of_lease(&s->scopes->stack, &s->own)) &&
-	       (progress_exchange(&s->own.srv->progress) & PROGRESS_BEGINS);
+	return s->own.lease.state == LEASE_HELD &&
+	       !(s->scopes && stack_of_lease(&s->scopes->stack, &s->own.lease)) &&
+	       (progress_exchange(&s->own.lease.srv->progress) & PROGRESS_BEGINS);
 }
 
 /* When its BEGIN came: if that was answered without a server, its exchange began later. */
@@ -78,24 +78,26 @@ static int64_t
 plain_since(const struct session *s)
 {
 	if (s->block.state != BLOCK_NONE ||
-	    (s->block.begun_us && s->block.sent_xact_us == s->own.xact_us))
+	    (s->block.begun_us && s->block.sent_xact_us == s->own.lease.xact_us))
 		return s->block.begun_us;
-	return s->own.xact_us ? s->own.xact_us : loop_now_us(s->site->loop);
+	return s->own.lease.xact_us ? s->own.lease.xact_us : loop_now_us(s->site->loop);
 }
 
 static int64_t
 plain_waited(const struct session *s, int64_t since_us)
 {
-	if (s->own.state == LEASE_WAITING)
-		return loop_now_us(s->site->loop) - s->own.since_us;
+	if (s->own.lease.state == LEASE_WAITING)
+		return loop_now_us(s->site->loop) - s->own.lease.since_us;
 	/* A server that it had before is no wait of this transaction's. */
-	return s->own.state == LEASE_HELD && s->own.since_us > since_us ? s->own.waited_us : 0;
+	return s->own.lease.state == LEASE_HELD && s->own.lease.since_us > since_us
+		   ? s->own.lease.waited_us
+		   : 0;
 }
 
 bool
 listing_view_plain(const struct session *s, struct scope_view *v)
 {
-	const struct server *srv = s->own.state == LEASE_HELD ? s->own.srv : NULL;
+	const struct server *srv = s->own.lease.state == LEASE_HELD ? s->own.lease.srv : NULL;
 	bool failed = s->block.state == BLOCK_FAILED ||
 		      (s->block.state == BLOCK_NONE && srv && srv->progress.status == 'E');
 

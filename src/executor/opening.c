@@ -268,15 +268,15 @@ refused(struct work *work)
 	}
 	/* Another server may take the session's parameters. */
 	if (work->state == WORK_SETUP && context_may_be_taken(work->session) &&
-	    strcmp(work->session->lease->srv->progress.error, "57014") != 0 &&
-	    work->session->lease == work->frame->lease) {
+	    strcmp(work->session->hold->lease.srv->progress.error, "57014") != 0 &&
+	    &work->session->hold->lease == work->frame->lease) {
 		enter_again(work);
 		return;
 	}
 	work->session->context.wants_fresh = false;
 	/* A statement_timeout that another session has left there. */
 	if (work->state == WORK_SETUP && ++work->attempts < WORK_ATTEMPTS &&
-	    strcmp(work->session->lease->srv->progress.error, "57014") == 0)
+	    strcmp(work->session->hold->lease.srv->progress.error, "57014") == 0)
 		return;
 	frame_fail_raw(work, &work->scopes->talk.error);
 	work_turn(work, WORK_UNDO);

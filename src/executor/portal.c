@@ -64,7 +64,7 @@ portal_parse(struct session *s, const struct message *m, const char *sql, size_t
 	if (*name == 0) {
 		named_drop_name(&sc->named.statements, "");
 		unnamed_forget(&s->context.unnamed,
-			       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
+			       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
 	}
 	named = named_add(&sc->named.statements, name, g);
 	reader_init(&r, m->body, m->bytes);

@@ -58,7 +58,7 @@ follow(struct scopes *sc, struct scope *f, enum sqltext_word first, struct sqlte
 bool
 savepoint_follow(struct scopes *sc, struct scope *f, const char *sql, size_t bytes, struct err *e)
 {
-	struct progress *p = &sc->session->lease->srv->progress;
+	struct progress *p = &sc->session->hold->lease.srv->progress;
 	struct sqltext at;
 	struct sqltext_token t;
 	unsigned flags = lexing_flags(sc->session, NULL);

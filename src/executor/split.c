@@ -159,8 +159,8 @@ split_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *d
 		const char *text;
 		size_t used;
 
-		if (s->state != SESSION_IDLE &&
-		    (s->state != SESSION_ACTIVE || !progress_at_rest(&s->lease->srv->progress)))
+		if (s->state != SESSION_IDLE && (s->state != SESSION_ACTIVE ||
+						 !progress_at_rest(&s->hold->lease.srv->progress)))
 			return;
 		if (!script_waiting(s))
 			part_ended(s);
@@ -195,7 +195,7 @@ settled(struct session *s)
 	struct progress *p;
 	bool failed;
 
-	if (s->state == SESSION_IDLE || progress_at_rest(&s->lease->srv->progress)) {
+	if (s->state == SESSION_IDLE || progress_at_rest(&s->hold->lease.srv->progress)) {
 		/* A Flush, or the rest of a COPY: nothing answers them. The statement may let go of
 		 * the server. */
 		batch_flush(s);
@@ -210,7 +210,7 @@ settled(struct session *s)
 		s->skip_sync = true;
 		return DROP;
 	}
-	p = &s->lease->srv->progress;
+	p = &s->hold->lease.srv->progress;
 	/* Up to its Sync the server ignores everything, and so this. */
 	if (p->skipping) {
 		s->skip_sync = true;
@@ -231,15 +231,15 @@ split_sync(struct session *s)
 	struct progress *p;
 	struct buf out;
 
-	if (s->scopes->boundary != BOUNDARY_DUE || s->lease->state != LEASE_HELD)
+	if (s->scopes->boundary != BOUNDARY_DUE || s->hold->lease.state != LEASE_HELD)
 		return;
 	boundary_set(s, BOUNDARY_SENT);
-	p = &s->lease->srv->progress;
+	p = &s->hold->lease.srv->progress;
 	buf_init(&out, 16);
 	progress_forget_error(p);
 	msg_sync(&out);
 	progress_sent_own_sync(p);
-	server_write(s->lease->srv, buf_data(&out), out.len);
+	server_write(s->hold->lease.srv, buf_data(&out), out.len);
 	buf_clear(&out);
 }
 
@@ -443,7 +443,7 @@ admit(struct session *s, struct message *m, unsigned set, const char *sql, size_
 	if (executor_admit(s, set, sql, bytes, &e))
 		return FORWARD;
 	/* In a transaction of the client's own it is an error as any other. */
-	if (e.id == ERR_SAVEPOINT_UNKNOWN && s->lease->srv->progress.status == 'T') {
+	if (e.id == ERR_SAVEPOINT_UNKNOWN && s->hold->lease.srv->progress.status == 'T') {
 		v = statement_raise(s, m, &e);
 		err_clear(&e);
 		return v;
@@ -568,7 +568,7 @@ synced(struct session *s)
 
 	named_synced(&s->scopes->named);
 	if (!scopes_expired(s) || s->state != SESSION_ACTIVE ||
-	    !progress_at_rest(&s->lease->srv->progress))
+	    !progress_at_rest(&s->hold->lease.srv->progress))
 		return FORWARD;
 	buf_init(&out, 16);
 	reply_ready(s, &out);
@@ -590,7 +590,7 @@ split_judge(struct session *s, struct message *m)
 	/* What came behind a text waits until all of that is done. */
 	if (!sc->script.judging && script_pending(s))
 		return HOLD;
-	if (s->state == SESSION_ACTIVE && progress_copies_in(&s->lease->srv->progress))
+	if (s->state == SESSION_ACTIVE && progress_copies_in(&s->hold->lease.srv->progress))
 		return FORWARD;
 	switch (m->type) {
 	case 'Q':

@@ -10,31 +10,31 @@
 static bool
 own_first(const struct session *s)
 {
-	return s->state == SESSION_SETUP || s->lease->srv->progress.own_syncs > 0;
+	return s->state == SESSION_SETUP || s->hold->lease.srv->progress.own_syncs > 0;
 }
 
 bool
 cancel_statement(struct session *s, uint64_t requester)
 {
 	if (own_first(s)) {
-		s->cancel_due = true;
+		s->hold->cancel_due = true;
 		return false;
 	}
-	if (!progress_busy(&s->lease->srv->progress))
+	if (!progress_busy(&s->hold->lease.srv->progress))
 		return false;
 	/* The client's own is told as PostgreSQL says it. */
 	if (requester)
-		progress_tell_as_said(&s->lease->srv->progress);
-	lease_cancel(s->lease, requester);
+		progress_tell_as_said(&s->hold->lease.srv->progress);
+	lease_cancel(&s->hold->lease, requester);
 	return true;
 }
 
 void
 cancel_late(struct session *s)
 {
-	if (!s->cancel_due || s->lease->state != LEASE_HELD || own_first(s))
+	if (!s->hold->cancel_due || s->hold->lease.state != LEASE_HELD || own_first(s))
 		return;
-	s->cancel_due = false;
+	s->hold->cancel_due = false;
 	cancel_statement(s, 0);
 }
 

@@ -83,7 +83,7 @@ inbound_give_up(struct session *s, const struct err *e)
 	/* What it waits with is the first message that is kept. */
 	char type = s->in.len && !script_pending(s) ? (char)*buf_data(&s->in) : 'Q';
 
-	lease_leave(s->lease);
+	lease_leave(&s->hold->lease);
 	waits_end(&s->site->waits, s->id);
 	inbound_failed(s, type, e);
 }
@@ -208,7 +208,7 @@ is_doubtful_flush(const struct progress *p, const struct message *m)
 static void
 sent(struct session *s, const struct message *m)
 {
-	struct progress *p = &s->lease->srv->progress;
+	struct progress *p = &s->hold->lease.srv->progress;
 
 	if (m->type == 'Q' && s->scopes)
 		statement_query_sent(s);
@@ -223,7 +223,7 @@ sent(struct session *s, const struct message *m)
 static void
 note_request(struct session *s, char type)
 {
-	const struct progress *p = &s->lease->srv->progress;
+	const struct progress *p = &s->hold->lease.srv->progress;
 	int64_t now;
 
 	if (type == 'H' || type == 'd' || type == 'c' || type == 'f')
@@ -232,7 +232,7 @@ note_request(struct session *s, char type)
 	/* A Sync is no more than the end of what the server may be at. */
 	if (type == 'S' ? p->runs_count == 0 : p->ready_due == p->own_syncs)
 		s->activity.request_us = now;
-	lease_asks(s->lease, now);
+	lease_asks(&s->hold->lease, now);
 }
 
 /* A message waits for answers that only the Sync behind it would bring. */
@@ -275,7 +275,7 @@ note_local_reset(struct session *s, const struct message *m)
 static enum verdict
 with_lease(struct session *s, struct message *m)
 {
-	struct progress *p = &s->lease->srv->progress;
+	struct progress *p = &s->hold->lease.srv->progress;
 	enum verdict v = FORWARD;
 	struct err e;
 	bool told;
@@ -301,7 +301,7 @@ with_lease(struct session *s, struct message *m)
 		statement_spoils(s, m->set);
 	}
 	/* A session that keeps its server needs no help. */
-	if (s->pinned & SESSION_PIN_MODE) {
+	if (s->hold->pinned & HOLD_PIN_MODE) {
 		note_resets(s, m);
 		control_message(s, m);
 		if (s->slow)
@@ -314,8 +314,8 @@ with_lease(struct session *s, struct message *m)
 		note_local_reset(s, m);
 	if (m->set || m->type == 'F')
 		m->set = statement_classify(s, m);
-	if (!s->context.pin && (m->set & (STATEMENT_PINS | SESSION_PIN_SETTING)))
-		return statement_refuse(s, m, m->set & (STATEMENT_PINS | SESSION_PIN_SETTING));
+	if (!s->context.pin && (m->set & (STATEMENT_PINS | HOLD_PIN_SETTING)))
+		return statement_refuse(s, m, m->set & (STATEMENT_PINS | HOLD_PIN_SETTING));
 	if ((m->type == 'Q' || m->type == 'F') && m->set) {
 		size_t sql_bytes = 0;
 		const char *sql = message_text(m, &sql_bytes);
@@ -380,7 +380,7 @@ is_owed(const struct session *s)
 	case SESSION_SCOPE:
 		return true;
 	case SESSION_ACTIVE:
-		p = &s->lease->srv->progress;
+		p = &s->hold->lease.srv->progress;
 		/* PostgreSQL looks for the end of the connection when it has sent an answer. */
 		if (s->unheard || (s->stream.broken && client_due(p) < s->owed))
 			return false;
@@ -409,8 +409,9 @@ terminate(struct session *s)
 			stream_pause(&s->stream);
 		else
 			stream_finish(&s->stream);
-		if (s->state == SESSION_ACTIVE && client_due(&s->lease->srv->progress) > s->owed)
-			s->owed = client_due(&s->lease->srv->progress);
+		if (s->state == SESSION_ACTIVE &&
+		    client_due(&s->hold->lease.srv->progress) > s->owed)
+			s->owed = client_due(&s->hold->lease.srv->progress);
 		return HOLD;
 	}
 	session_close(s, s->stream.broken ? CLEANUP_CLIENT_GONE : CLEANUP_CLIENT_LEFT,
@@ -500,7 +501,7 @@ pass_known(struct session *s, const uint8_t *data, size_t bytes)
 
 	if (s->state != SESSION_ACTIVE)
 		return 0;
-	n = rest_of(&s->lease->srv->progress.to_left, bytes);
+	n = rest_of(&s->hold->lease.srv->progress.to_left, bytes);
 	n += quick_pass(s, data + n, bytes - n);
 	batch_pass(s, data, n);
 	return n;
@@ -559,7 +560,7 @@ carry_out(struct session *s, enum verdict v, const struct message *m)
 		return 0;
 	}
 	if (whole > here)
-		s->lease->srv->progress.to_left = (uint32_t)(whole - here);
+		s->hold->lease.srv->progress.to_left = (uint32_t)(whole - here);
 	batch_pass(s, m->body - FRAME_HEADER + replaced, here - replaced);
 	return here;
 }
@@ -606,7 +607,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 static void
 mind_server(struct session *s)
 {
-	if (s->lease->state == LEASE_HELD && stream_queued(&s->lease->srv->stream) > 0)
+	if (s->hold->lease.state == LEASE_HELD && stream_queued(&s->hold->lease.srv->stream) > 0)
 		stream_pause(&s->stream);
 }
 
@@ -812,8 +813,8 @@ on_drained(struct stream *st, void *arg)
 		session_close(s, CLEANUP_CLIENT_REFUSED, "told");
 		return;
 	}
-	if (s->lease->state == LEASE_HELD)
-		stream_resume(&s->lease->srv->stream);
+	if (s->hold->lease.state == LEASE_HELD)
+		stream_resume(&s->hold->lease.srv->stream);
 	/* Its messages have waited for that. */
 	if (s->state == SESSION_IDLE || s->state == SESSION_ACTIVE || s->state == SESSION_CONSOLE) {
 		if (!s->held)

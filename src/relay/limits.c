@@ -96,7 +96,7 @@ begun(const struct look *k)
 static bool
 runs(const struct look *k)
 {
-	return k->lease == k->s->lease && progress_busy(k->p);
+	return k->lease == &k->s->hold->lease && progress_busy(k->p);
 }
 
 static bool
@@ -109,7 +109,7 @@ copies_in(const struct look *k)
 static bool
 waits_for_client(const struct look *k)
 {
-	if (k->lease != k->s->lease)
+	if (k->lease != &k->s->hold->lease)
 		return true;
 	return k->p->to_left > 0 || copies_in(k) || !progress_busy(k->p);
 }
@@ -166,7 +166,7 @@ drop_exchange(const struct look *k)
 
 	expiry_error(k->lease->pool, ERR_SCOPE_IDLE, &e);
 	/* No error can be put into the middle of anything, and what pins would be lost. */
-	if (k->p->to_left > 0 || k->p->from_have > 0 || s->pinned) {
+	if (k->p->to_left > 0 || k->p->from_have > 0 || s->hold->pinned) {
 		session_fail(s, &e);
 		err_clear(&e);
 		return;
@@ -192,7 +192,8 @@ drop_exchange(const struct look *k)
 static bool
 runs_alone(const struct session *s)
 {
-	const struct progress *p = s->lease->state == LEASE_HELD ? &s->lease->srv->progress : NULL;
+	const struct progress *p =
+	    s->hold->lease.state == LEASE_HELD ? &s->hold->lease.srv->progress : NULL;
 
 	return p && p->answers == s->activity.alone_answers && progress_busy(p);
 }
@@ -202,15 +203,15 @@ limits_cancel(struct session *s, enum err_id why)
 {
 	if (s->activity.alone_us == 0 || !runs_alone(s)) {
 		s->activity.alone_us = loop_now_us(s->site->loop);
-		s->activity.alone_answers = s->lease->srv->progress.answers;
+		s->activity.alone_answers = s->hold->lease.srv->progress.answers;
 		s->activity.alone_why = (uint8_t)why;
 	}
-	if (s->lease->state == LEASE_HELD && progress_busy(&s->lease->srv->progress)) {
+	if (s->hold->lease.state == LEASE_HELD && progress_busy(&s->hold->lease.srv->progress)) {
 		struct err e;
 
 		/* The error that the statement gets says why. */
-		expiry_error(s->lease->pool, why, &e);
-		progress_tell_instead(&s->lease->srv->progress, &e);
+		expiry_error(s->hold->lease.pool, why, &e);
+		progress_tell_instead(&s->hold->lease.srv->progress, &e);
 		err_clear(&e);
 	}
 	cancel_statement(s, 0);
@@ -227,9 +228,9 @@ force_alone(struct session *s, int64_t now_us)
 		s->activity.alone_us = 0;
 		return;
 	}
-	if (now_us - s->activity.alone_us < s->lease->pool->conf->cleanup_timeout_us)
+	if (now_us - s->activity.alone_us < s->hold->lease.pool->conf->cleanup_timeout_us)
 		return;
-	expiry_error(s->lease->pool, s->activity.alone_why, &e);
+	expiry_error(s->hold->lease.pool, s->activity.alone_why, &e);
 	s->activity.alone_us = 0;
 	session_fail(s, &e);
 	err_clear(&e);

@@ -17,17 +17,17 @@
 #include "pool/pool.h"
 #include "session/session.h"
 
-/* Does the pool of session->lease set a time limit? */
+/* Does the pool of session->hold set a time limit? */
 static inline bool
 limits_there(const struct session *s)
 {
-	const struct conf_pool *conf = s->lease->pool->conf;
+	const struct conf_pool *conf = s->hold->lease.pool->conf;
 
 	return (conf->scope_deadline_us | conf->idle_in_scope_timeout_us |
 		conf->query_timeout_us) != 0;
 }
 
-/* The server of session->lease has ended an answer, or part of one. */
+/* The server of session->hold has ended an answer, or part of one. */
 void limits_heard(struct session *);
 
 /* What runs outside of a transaction is to end because of `why`, and is cancelled. If it does not

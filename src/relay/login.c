@@ -133,7 +133,7 @@ can_be_let_in(struct session *s)
 	s->context.unproven = told != TELLING_CERTAIN;
 	if (told == TELLING_CERTAIN && !pool_is_stale(s->pool))
 		return true;
-	if (s->lease->srv)
+	if (s->hold->lease.srv)
 		return false;
 	switch (told) {
 	case TELLING_CERTAIN:
@@ -150,7 +150,7 @@ void
 login_granted(struct session *s)
 {
 	if (can_be_let_in(s)) {
-		lease_return(s->lease, false);
+		lease_return(&s->hold->lease, false);
 		login_welcome(s);
 	} else {
 		outbound_setup(s);
@@ -553,7 +553,7 @@ sweep_waiting(struct site *site, int64_t now)
 			return; /* they are in order of time */
 		if (s->pool->told == NULL)
 			continue;
-		lease_leave(s->lease);
+		lease_leave(&s->hold->lease);
 		login_welcome(s);
 	}
 	/* A server that was idle, and does not answer, will be seen to. */

@@ -16,7 +16,6 @@
 #include "session/deallocate.h"
 #include "session/dismiss.h"
 #include "session/end.h"
-#include "session/hold.h"
 #include "session/params.h"
 #include "session/reply.h"
 #include "session/resets.h"
@@ -43,7 +42,7 @@ session_of(struct lease *l)
 static void
 ask(struct session *s, enum session_state state, const char *sql)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 	struct buf out;
 
 	session_set_state(s, state);
@@ -109,7 +108,7 @@ make_refusal(const struct session *s, const uint8_t *report, size_t bytes, struc
 
 	err_make(e, s->let_in && !s->context.unproven ? ERR_SETTINGS_REFUSED : ERR_STARTUP_REFUSED,
 		 text ? text : "the server gives no reason");
-	snprintf(e->sqlstate, sizeof e->sqlstate, "%s", s->lease->srv->progress.error);
+	snprintf(e->sqlstate, sizeof e->sqlstate, "%s", s->hold->lease.srv->progress.error);
 	if ((text = msg_report_field(report, bytes, 'D')) != NULL)
 		err_detail(e, "%s", text);
 	else if (s->let_in)
@@ -135,8 +134,8 @@ end_refused(struct session *s, const uint8_t *report, size_t bytes)
 int
 outbound_enter(struct session *s, struct err *e)
 {
-	return s->context.wants_fresh ? lease_enter_fresh(s->lease, s->pool, e)
-				      : lease_enter(s->lease, s->pool, e);
+	return s->context.wants_fresh ? lease_enter_fresh(&s->hold->lease, s->pool, e)
+				      : lease_enter(&s->hold->lease, s->pool, e);
 }
 
 /* The message that the session needs a server for is answered by the error. */
@@ -194,7 +193,7 @@ setup_refused(struct session *s, const uint8_t *report, size_t bytes)
 		return;
 	}
 	if (context_may_be_taken(s)) {
-		lease_close(s->lease, "it refused the parameters of a session");
+		lease_close(&s->hold->lease, "it refused the parameters of a session");
 		try_fresh(s);
 	} else if (s->context.unproven) {
 		/* PostgreSQL would not have let it in. */
@@ -203,7 +202,7 @@ setup_refused(struct session *s, const uint8_t *report, size_t bytes)
 		s->context.wants_fresh = s->context.probes = false;
 		s->context.refused = true;
 		session_set_state(s, SESSION_IDLE);
-		lease_return(s->lease, true);
+		lease_return(&s->hold->lease, true);
 		refuse_first(s, &e);
 	}
 	err_clear(&e);
@@ -234,7 +233,7 @@ setup_answered(struct session *s)
 	size_t refused_bytes = 0;
 	const uint8_t *refused = find_refusal(s->answer, &refused_bytes);
 
-	if (strcmp(s->lease->srv->progress.error, "57014") == 0 && s->asks < ASKS_MAX) {
+	if (strcmp(s->hold->lease.srv->progress.error, "57014") == 0 && s->asks < ASKS_MAX) {
 		pass_on(s);
 		forget_answer(s);
 		if (s->state == SESSION_SETUP) {
@@ -243,23 +242,23 @@ setup_answered(struct session *s)
 		}
 		return;
 	}
-	if (refused && s->lease->srv->progress.error[0] && s->let_in) {
+	if (refused && s->hold->lease.srv->progress.error[0] && s->let_in) {
 		setup_refused(s, refused, refused_bytes);
 		return;
 	}
 	/* What cannot be undone in a backend: see setup_refused(). */
-	if (refused && s->lease->srv->leases > 1 && context_may_be_taken(s)) {
+	if (refused && s->hold->lease.srv->leases > 1 && context_may_be_taken(s)) {
 		forget_answer(s);
 		s->context.wants_fresh = true;
-		lease_close(s->lease, "it refused the startup parameters of a session");
+		lease_close(&s->hold->lease, "it refused the startup parameters of a session");
 		login_again(s);
 		return;
 	}
-	if (refused && s->lease->srv->progress.error[0]) {
+	if (refused && s->hold->lease.srv->progress.error[0]) {
 		end_refused(s, refused, refused_bytes);
 		return;
 	}
-	if (s->lease->srv->progress.error[0]) {
+	if (s->hold->lease.srv->progress.error[0]) {
 		end_by(s, "it gives no reason");
 		return;
 	}
@@ -282,17 +281,17 @@ setup_answered(struct session *s)
 		cancel_late(s);
 		return;
 	}
-	if (s->lease->srv->retiring) {
+	if (s->hold->lease.srv->retiring) {
 		forget_answer(s);
 		context_applied(s);
-		lease_return(s->lease, false);
+		lease_return(&s->hold->lease, false);
 		login_again(s);
 		return;
 	}
 	forget_answer(s);
 	context_taken(s);
 	telling_learn(s);
-	lease_return(s->lease, false);
+	lease_return(&s->hold->lease, false);
 	login_welcome(s);
 }
 
@@ -331,13 +330,13 @@ void
 outbound_setup_not(struct session *s)
 {
 	forget_answer(s);
-	lease_end(s->lease, CLEANUP_TIME_LIMIT);
+	lease_end(&s->hold->lease, CLEANUP_TIME_LIMIT);
 }
 
 void
 outbound_begin(struct session *s)
 {
-	hold_begin(s);
+	session_begin_lease(s);
 	if (slow_wanted(s->pool))
 		slow_watch(s);
 	if (s->slow)
@@ -375,7 +374,7 @@ save(struct session *s)
 static void
 saved(struct session *s)
 {
-	const char *error = s->lease->srv->progress.error;
+	const char *error = s->hold->lease.srv->progress.error;
 	bool good = error[0] == 0 && context_take(s, s->answer);
 
 	pass_on(s);
@@ -388,15 +387,15 @@ saved(struct session *s)
 		save(s);
 		return;
 	}
-	if (!good && !s->undone && !s->context.pin) {
+	if (!good && !s->hold->pins_doubtful && !s->context.pin) {
 		end_by(s, "what the session has set cannot be kept, and the pool has pin = off");
 		return;
 	}
 	if (!good)
 		context_untold(s, error);
-	s->changed = s->undone = false;
+	s->hold->changed = s->hold->pins_doubtful = false;
 	session_set_state(s, SESSION_ACTIVE);
-	if (s->pinned == 0)
+	if (hold_verdict(s->hold, false) != HOLD_KEEP)
 		give_back(s);
 	stream_resume(&s->stream);
 	inbound_resume(s);
@@ -407,13 +406,13 @@ saved(struct session *s)
 static bool
 reset_again(struct session *s)
 {
-	const struct progress *p = &s->lease->srv->progress;
+	const struct progress *p = &s->hold->lease.srv->progress;
 	struct buf sql;
 	bool asked;
 
 	/* Elsewhere the next lease has them; a DISCARD ALL that has let it go, too. */
 	if (p->status == 'I' && !(s->scopes && scopes_holds(s)) &&
-	    (s->pinned == 0 || (s->unpin && p->error[0] == 0)))
+	    (s->hold->pinned == 0 || (s->hold->discard_all_sent && p->error[0] == 0)))
 		return false;
 	buf_init(&sql, ANSWER_MAX);
 	asked = resets_sql(s, &sql);
@@ -431,7 +430,7 @@ static void go_on(struct session *s);
 static void
 reset_answered(struct session *s)
 {
-	bool failed = s->lease->srv->progress.status == 'E';
+	bool failed = s->hold->lease.srv->progress.status == 'E';
 
 	pass_on(s);
 	forget_answer(s);
@@ -458,7 +457,7 @@ answered(struct session *s, const uint8_t *data, size_t bytes)
 		end_by(s, "its answer is too long");
 		return;
 	}
-	if (!progress_at_rest(&s->lease->srv->progress))
+	if (!progress_at_rest(&s->hold->lease.srv->progress))
 		return;
 	if (s->state == SESSION_SETUP)
 		setup_answered(s);
@@ -510,10 +509,10 @@ failed(struct lease *l, const struct err *e)
 static void
 give_back(struct session *s)
 {
-	bool discard = s->discard;
+	bool discard = hold_verdict(s->hold, false) == HOLD_DISCARD;
 
 	session_set_state(s, SESSION_IDLE);
-	lease_return(s->lease, discard);
+	lease_return(&s->hold->lease, discard);
 	dismiss_due(s);
 }
 
@@ -522,23 +521,25 @@ give_back(struct session *s)
 static void
 end_lease(struct session *s)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 
 	if (s->slow)
 		slow_end(s, "success", NULL);
-	if (s->unpin) {
-		s->unpin = false;
+	if (s->hold->discard_all_sent) {
+		s->hold->discard_all_sent = false;
 		if (srv->progress.error[0] == 0)
 			context_discarded(s);
 	}
-	if ((s->pinned & ~SESSION_PINS_ASKED) || (s->pinned && !s->undone))
+	switch (hold_verdict(s->hold, false)) {
+	case HOLD_KEEP:
 		return;
-	if (!s->changed && !s->undone) {
+	case HOLD_ASK:
+		s->asks = 0;
+		save(s);
+		return;
+	default:
 		give_back(s);
-		return;
 	}
-	s->asks = 0;
-	save(s);
 }
 
 /* Queries of the client that a failed message of ours made the server skip: each is owed a
@@ -564,7 +565,7 @@ static void
 count(struct session *s, uint64_t answers, uint64_t rests)
 {
 	s->activity.queries += answers;
-	lease_note_ready(s->lease, answers, rests);
+	lease_note_ready(&s->hold->lease, answers, rests);
 }
 
 /* In mode statement, a transaction that was begun behind our back. */
@@ -583,9 +584,9 @@ refuse_transaction(struct session *s)
 static size_t
 bytes_unasked(const struct session *s, size_t bytes)
 {
-	const struct progress *p = &s->lease->srv->progress;
+	const struct progress *p = &s->hold->lease.srv->progress;
 
-	if (p->status != 'I' || s->pinned || (s->scopes && scopes_holds(s)))
+	if (p->status != 'I' || s->hold->pinned || (s->scopes && scopes_holds(s)))
 		return 0;
 	return p->unasked < bytes ? p->unasked : bytes;
 }
@@ -603,7 +604,7 @@ readable(struct lease *l)
 	size_t bytes;
 
 	/* What is still to be ended in a session that leaves is nobody's to read. */
-	if (l != s->lease || s->state == SESSION_LEAVING) {
+	if (l != &s->hold->lease || s->state == SESSION_LEAVING) {
 		executor_parked_readable(s, l);
 		return;
 	}
@@ -654,7 +655,7 @@ readable(struct lease *l)
 static void
 go_on(struct session *s)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 	struct progress *p = &srv->progress;
 
 	/* What went ahead of a part of a text has been answered: now comes the part. */
@@ -665,7 +666,7 @@ go_on(struct session *s)
 		refuse_transaction(s);
 		return;
 	}
-	if (s->lease->srv && stream_queued(&s->stream) > 0)
+	if (s->hold->lease.srv && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
 	/* Messages that came while there was too much unanswered, or behind the last one. */
 	if (s->scopes) {
@@ -674,7 +675,7 @@ go_on(struct session *s)
 			return;
 	}
 	if (s->state != SESSION_SAVING && (s->in.len > 0 || (s->scopes && script_pending(s))) &&
-	    (s->lease->srv == NULL || stream_queued(&s->lease->srv->stream) == 0)) {
+	    (s->hold->lease.srv == NULL || stream_queued(&s->hold->lease.srv->stream) == 0)) {
 		stream_resume(&s->stream);
 		inbound_resume(s);
 	}
@@ -685,7 +686,7 @@ drained(struct lease *l)
 {
 	struct session *s = session_of(l);
 
-	if (s->state != SESSION_ACTIVE || l != s->lease)
+	if (s->state != SESSION_ACTIVE || l != &s->hold->lease)
 		return;
 	stream_resume(&s->stream);
 	inbound_resume(s);
@@ -699,7 +700,7 @@ told(struct lease *l, const char *name, const char *value)
 	/* SETUP: see setup_answered(). */
 	if (s->state == SESSION_SCOPE && s->scopes->talk.setup)
 		return;
-	if (l == s->lease &&
+	if (l == &s->hold->lease &&
 	    (s->state == SESSION_ACTIVE || s->state == SESSION_SAVING || s->state == SESSION_SCOPE))
 		telling_heard(s, name, value);
 }
@@ -709,7 +710,7 @@ own_ended(struct lease *l, struct buf *out)
 {
 	struct session *s = session_of(l);
 
-	if (l == s->lease && s->state == SESSION_ACTIVE)
+	if (l == &s->hold->lease && s->state == SESSION_ACTIVE)
 		telling_differences(s, out);
 }
 
@@ -725,7 +726,7 @@ ended(struct lease *l, struct todo *done, bool broken)
 	struct session *s = session_of(l);
 
 	/* What the cleanup has brought about. */
-	if (l == s->lease && l->state == LEASE_HELD && !session_gone(s))
+	if (l == &s->hold->lease && l->state == LEASE_HELD && !session_gone(s))
 		telling_send(s);
 	executor_ended(s, l, done, broken);
 }
@@ -760,20 +761,21 @@ lost(struct lease *l, const struct server *srv, const char *why)
 	const struct progress *p = &srv->progress;
 	struct err e;
 
-	if (s->state == SESSION_SETUP && l == s->lease && ends_by_itself(p)) {
+	if (s->state == SESSION_SETUP && l == &s->hold->lease && ends_by_itself(p)) {
 		set_up_again(s);
 		return;
 	}
 	if (s->scopes)
 		executor_lost(s, l);
-	if (s->state == SESSION_SETUP && s->let_in && l == s->lease && !s->context.wants_fresh) {
+	if (s->state == SESSION_SETUP && s->let_in && l == &s->hold->lease &&
+	    !s->context.wants_fresh) {
 		forget_answer(s);
 		try_fresh(s);
 		return;
 	}
 	/* The client has read the server's own last words, or is in the middle of a message, where
 	 * no error can be put. */
-	if (s->state == SESSION_ACTIVE && l == s->lease && !p->own_failed &&
+	if (s->state == SESSION_ACTIVE && l == &s->hold->lease && !p->own_failed &&
 	    (p->fatal || (p->from_have > 0 && !p->from_drop))) {
 		if (scopes_open(s)) {
 			session_close(s, CLEANUP_CLIENT_REFUSED, "server lost");

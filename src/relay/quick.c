@@ -10,7 +10,7 @@ static bool
 is_plain(const struct session *s)
 {
 	return s->context.resets == RESETS_NONE && s->scopes == NULL && s->slow == NULL &&
-	       s->block.state == BLOCK_NONE && !s->skip_sync && !(s->pinned & SESSION_PIN_MODE);
+	       s->block.state == BLOCK_NONE && !s->skip_sync && !(s->hold->pinned & HOLD_PIN_MODE);
 }
 
 /* A Parse of the text of before, which does nothing to the session. */
@@ -50,7 +50,7 @@ tell(struct progress *p, uint32_t *extended)
 static bool
 pass(struct session *s, char type, const uint8_t *body, size_t bytes, char next, uint32_t *extended)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 
 	switch (type) {
 	case 'P':
@@ -88,7 +88,7 @@ pass(struct session *s, char type, const uint8_t *body, size_t bytes, char next,
 size_t
 quick_pass(struct session *s, const uint8_t *data, size_t bytes)
 {
-	struct progress *p = &s->lease->srv->progress;
+	struct progress *p = &s->hold->lease.srv->progress;
 	bool first = p->ready_due == p->own_syncs;
 	uint32_t extended = 0;
 	size_t at = 0;
@@ -111,7 +111,7 @@ quick_pass(struct session *s, const uint8_t *data, size_t bytes)
 
 		if (first)
 			s->activity.request_us = now;
-		lease_asks(s->lease, now);
+		lease_asks(&s->hold->lease, now);
 	}
 	return at;
 }

@@ -178,7 +178,7 @@ static void
 frame_values_pack(struct pack *p, struct scope *f)
 {
 	PACK(p, f->state);
-	PACK(p, f->flags);
+	hold_pack(p, &f->own);
 	PACK(p, f->serial);
 	PACK(p, f->named);
 	PACK(p, f->begun);
@@ -219,9 +219,9 @@ frame_pack(struct pack *p, struct handed_pools *h, struct stack *st, struct scop
 	PACK(p, has_pool);
 	f->pool = handover_pack_pool(p, h, f->pool);
 	if (which == FRAMES_OWN)
-		good = handover_pack_lease(p, h, &f->own);
+		good = handover_pack_lease(p, h, &f->own.lease);
 	if (pack_reading(p)) {
-		f->lease = which == NO_LEASE ? NULL : which == SESSIONS_OWN ? own : &f->own;
+		f->lease = which == NO_LEASE ? NULL : which == SESSIONS_OWN ? own : &f->own.lease;
 		f->base = base == STACK_NOWHERE ? NULL : stack_at(st, base);
 	}
 	return good && (f->pool || !has_pool);
@@ -246,7 +246,7 @@ stack_pack(struct pack *p, struct handed_pools *h, struct stack *st, struct leas
 		if (f == NULL) {
 			f = stack_push(st, kind, name ? name : "", 0);
 			f->owner = session;
-			lease_init(&f->own, ops, session, id);
+			lease_init(&f->own.lease, ops, session, id);
 			free(name);
 		}
 		good &= frame_pack(p, h, st, f, own);
@@ -262,8 +262,8 @@ stack_pack(struct pack *p, struct handed_pools *h, struct stack *st, struct leas
 /* ---- locks ---- */
 
 static void
-hold_pack(struct pack *p, struct lock *lock, struct lock_hold *hold, enum lock_state state,
-	  const char *name, const struct locks_ties *ties)
+holder_pack(struct pack *p, struct lock *lock, struct lock_hold *hold, enum lock_state state,
+	    const char *name, const struct locks_ties *ties)
 {
 	uint64_t session = hold ? hold->session : 0;
 	bool upgrade = hold && hold->upgrade;
@@ -301,7 +301,7 @@ holds_pack(struct pack *p, struct locks *all, struct list *l, enum lock_state st
 			hold = LIST_OBJ(n, struct lock_hold, node);
 			n = n->next;
 		}
-		hold_pack(p, &none, hold, state, name, ties);
+		holder_pack(p, &none, hold, state, name, ties);
 	}
 }
 

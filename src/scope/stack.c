@@ -71,6 +71,7 @@ scope_free(void *frame)
 
 	scope_deferred_forget(f);
 	scope_points_keep(f, 0);
+	hold_clear(&f->own);
 	free(f->deadline_text);
 	free(f->modes);
 	free(f->name);

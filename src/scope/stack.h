@@ -19,7 +19,7 @@
 
 #include "base/err.h"
 #include "base/list.h"
-#include "pool/lease.h"
+#include "pool/hold.h"
 #include "scope/lock.h"
 
 enum scope_kind {
@@ -56,13 +56,6 @@ struct deferred *deferred_new(enum deferred_when, const char *sql, const char *c
 			      unsigned nvalues, uint64_t used);
 void deferred_free(struct deferred *);
 
-/* What is known of the session's state on a server while it works on another: see struct session,
- * where the same names are those of the server that it works on now. */
-struct scope_flags {
-	unsigned pinned;
-	bool discard, changed, undone, unpin;
-};
-
 struct scope {
 	struct list_node node; /* in the stack, the outermost first */
 	char *name;
@@ -71,8 +64,7 @@ struct scope {
 	struct pool *pool;   /* NULL for a lock or semaphore */
 	struct scope *base;  /* of a savepoint or block: the frame of its transaction */
 	struct lease *lease; /* of a transaction: &own, or the session's lease */
-	struct lease own;
-	struct scope_flags flags; /* of `own` */
+	struct hold own;
 	struct lock_hold hold;
 	unsigned serial; /* its savepoint on the server is named pgwith_SERIAL */
 	bool named;      /* the client gave the name; false for a lock named by its text */

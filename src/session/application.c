@@ -119,7 +119,7 @@ application_set(struct context *c, const char *value)
 bool
 application_differs(const struct session *s)
 {
-	const struct told *told = s->lease->srv->told;
+	const struct told *told = s->hold->lease.srv->told;
 	const char *have = told ? told->application : NULL;
 
 	return have && strcmp(have, application_name(&s->context)) != 0;

@@ -33,7 +33,7 @@ report_bug(const struct session *s, const char *what)
 {
 	log_fatal("session", s->id, "broken batch", LOG_QUOTED("why", what),
 		  LOG_NUMBER("bytes", s->site->batch.bytes.len + s->site->batch.passed_bytes),
-		  LOG_TEXT("lease", lease_state_name(s->lease->state)));
+		  LOG_TEXT("lease", lease_state_name(s->hold->lease.state)));
 }
 
 /* Something is to be added. */
@@ -42,12 +42,12 @@ claim(struct session *s)
 {
 	struct batch *b = &s->site->batch;
 
-	if (s->lease->state != LEASE_HELD)
+	if (s->hold->lease.state != LEASE_HELD)
 		report_bug(s, "bytes for a server that it does not hold");
 	if (batch_is_empty(b)) {
-		b->lease = s->lease;
-		b->server = s->lease->srv->id;
-	} else if (!is_for(b, s->lease)) {
+		b->lease = &s->hold->lease;
+		b->server = s->hold->lease.srv->id;
+	} else if (!is_for(b, &s->hold->lease)) {
 		report_bug(s, "bytes are added to those for another server");
 	}
 	return b;
@@ -116,15 +116,15 @@ batch_flush(struct session *s)
 
 	if (batch_is_empty(b))
 		return true;
-	if (!is_for(b, s->lease))
+	if (!is_for(b, &s->hold->lease))
 		report_bug(s, "bytes for another server are to be sent");
-	if (s->lease->state != LEASE_HELD) {
+	if (s->hold->lease.state != LEASE_HELD) {
 		empty(b);
 		return true;
 	}
 	if (b->bytes.len == 0 && !b->bytes.failed) {
 		b->passed_bytes = 0;
-		server_write(s->lease->srv, b->passed, passed);
+		server_write(s->hold->lease.srv, b->passed, passed);
 		return true;
 	}
 	gather(b);
@@ -132,7 +132,7 @@ batch_flush(struct session *s)
 		empty(b);
 		return false;
 	}
-	write_bytes(b, s->lease->srv);
+	write_bytes(b, s->hold->lease.srv);
 	return true;
 }
 
@@ -143,7 +143,7 @@ batch_drop(struct session *s)
 
 	if (batch_is_empty(b))
 		return;
-	if (!is_for(b, s->lease))
+	if (!is_for(b, &s->hold->lease))
 		report_bug(s, "bytes for another server are to be dropped");
 	empty(b);
 }
@@ -153,7 +153,7 @@ batch_end(struct session *s)
 {
 	struct batch *b = &s->site->batch;
 
-	if (!batch_is_empty(b) && is_for(b, s->lease))
+	if (!batch_is_empty(b) && is_for(b, &s->hold->lease))
 		batch_flush(s);
 }
 

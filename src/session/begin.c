@@ -47,7 +47,7 @@ static void
 forget_unnamed(struct session *s)
 {
 	unnamed_forget(&s->context.unnamed,
-		       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
+		       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
 }
 
 static void
@@ -177,7 +177,8 @@ ending_closed(struct session *s, char kind, const char *name)
 	else if (*name == 0)
 		block_set_end(b, false, block_has_end_bound(b));
 	else if (s->context.names)
-		names_drop(s->context.names, s->lease->srv ? &s->lease->srv->prepared : NULL, name,
+		names_drop(s->context.names,
+			   s->hold->lease.srv ? &s->hold->lease.srv->prepared : NULL, name,
 			   strlen(name));
 }
 
@@ -296,8 +297,8 @@ begin_send(struct session *s)
 	if (s->block.state != BLOCK_BEGUN)
 		return;
 	block_set_state(&s->block, BLOCK_NONE);
-	s->block.sent_xact_us = s->own.xact_us;
-	p = &s->lease->srv->progress;
+	s->block.sent_xact_us = s->own.lease.xact_us;
+	p = &s->hold->lease.srv->progress;
 	progress_note(p, PROGRESS_BEGINS);
 	for (int i = 0; i < 4; i++)
 		progress_sent_as(p, PROGRESS_OWN);

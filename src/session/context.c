@@ -195,7 +195,7 @@ context_ask(const struct session *s, bool patient, struct buf *sql)
 		params_literal(sql, p);
 		buf_add_fmt(sql, ", true)");
 	}
-	if (s->undone)
+	if (s->hold->pins_doubtful)
 		buf_add_fmt(sql, "%s", kept_question);
 	buf_add_u8(sql, 0);
 }
@@ -203,10 +203,10 @@ context_ask(const struct session *s, bool patient, struct buf *sql)
 void
 context_untold(struct session *s, const char *sqlstate)
 {
-	if (s->pinned == 0 && !s->changed && strncmp(sqlstate, "42", 2) == 0)
-		s->discard = true;
+	if (s->hold->pinned == 0 && !s->hold->changed && strncmp(sqlstate, "42", 2) == 0)
+		s->hold->discard = true;
 	else
-		s->pinned |= SESSION_PIN_SETTING;
+		s->hold->pinned |= HOLD_PIN_SETTING;
 }
 
 /* What the server still has of the session, in the words of kept_question; no other pin counts. */
@@ -220,10 +220,10 @@ take_kept(struct session *s, const char *letters)
 			kept |= kept_letters[i].bit;
 	/* With pin = off it is not for the session to keep. */
 	if (kept && !s->context.pin) {
-		s->discard = true;
+		s->hold->discard = true;
 		kept = 0;
 	}
-	s->pinned = (s->pinned & ~SESSION_PINS_ASKED) | kept;
+	s->hold->pinned = (s->hold->pinned & ~HOLD_PINS_ASKED) | kept;
 }
 
 struct settings {
@@ -337,7 +337,7 @@ add_startup(const struct session *s, struct settings *set)
 		const char *name = at, *value = name + strlen(name) + 1;
 
 		if (strcasecmp(name, "role") != 0 && !has(set, name) &&
-		    !has_of_its_own(s->lease->srv, name, value))
+		    !has_of_its_own(s->hold->lease.srv, name, value))
 			add(set, name, value);
 		at = value + strlen(value) + 1;
 	}
@@ -392,7 +392,7 @@ take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *
 	 struct identity *who)
 {
 	/* Of this server, as the pool may have been moved. */
-	const char *own = PQparameterStatus(s->lease->srv->conn, "session_authorization");
+	const char *own = PQparameterStatus(s->hold->lease.srv->conn, "session_authorization");
 	struct reader r;
 	char *name, *value;
 
@@ -432,7 +432,7 @@ context_take(struct session *s, const struct buf *answer)
 {
 	const uint8_t *at = buf_data(answer);
 	size_t left = answer->len;
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 	struct settings set = {.encoding = server_told(srv, "client_encoding"), .any = false};
 	struct identity who = {NULL, NULL};
 	const char *role;
@@ -449,7 +449,7 @@ context_take(struct session *s, const struct buf *answer)
 		left -= FRAME_HEADER + f.body;
 	}
 	if (set.temporary)
-		s->pinned |= SQLCLASS_TEMP;
+		s->hold->pinned |= SQLCLASS_TEMP;
 	if (who.authorization)
 		keep_unseen(s, &set);
 	listed = set.sql.len;
@@ -499,7 +499,7 @@ context_start(struct session *s)
 		const char *name = at;
 
 		if (!unlisted_startup(&s->context, name))
-			s->pinned |= SESSION_PIN_SETTING;
+			s->hold->pinned |= HOLD_PIN_SETTING;
 		at = name + strlen(name) + 1;
 		at += strlen(at) + 1;
 	}
@@ -588,7 +588,7 @@ put_ahead(struct session *s, struct buf *sql)
 void
 context_keep_told(struct session *s)
 {
-	const struct server *srv = s->lease->srv;
+	const struct server *srv = s->hold->lease.srv;
 	struct tolds *all = &srv->pool->all->told;
 	const char *at = NULL, *name, *value;
 	struct buf sql;
@@ -632,10 +632,10 @@ context_moves(struct session *s)
 void
 context_discarded(struct session *s)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 
-	s->pinned &= SESSION_PIN_MODE;
-	s->changed = s->undone = false;
+	s->hold->pinned &= HOLD_PIN_MODE;
+	s->hold->changed = s->hold->pins_doubtful = false;
 	if (s->context.names)
 		names_clear(s->context.names, &srv->prepared);
 	prepared_forget(&srv->prepared);
@@ -701,7 +701,7 @@ is_hasty(const struct server *srv)
 bool
 context_is_doubtful(const struct session *s)
 {
-	const struct server *srv = s->lease->srv;
+	const struct server *srv = s->hold->lease.srv;
 
 	if (strcmp(srv->context ? srv->context : "",
 		   s->context.parameters_sql ? s->context.parameters_sql : "") == 0)
@@ -716,7 +716,7 @@ context_is_doubtful(const struct session *s)
 bool
 context_differs(const struct session *s)
 {
-	const char *have = s->lease->srv->context;
+	const char *have = s->hold->lease.srv->context;
 
 	return strcmp(have ? have : "",
 		      s->context.parameters_sql ? s->context.parameters_sql : "") != 0 ||
@@ -726,13 +726,14 @@ context_differs(const struct session *s)
 void
 context_change(const struct session *s, struct buf *sql)
 {
-	if (s->lease->srv->context)
+	if (s->hold->lease.srv->context)
 		buf_add_fmt(sql,
 			    "RESET statement_timeout; RESET ROLE; RESET SESSION AUTHORIZATION; "
 			    "RESET ALL; ");
 	buf_add_fmt(sql, "%s", s->context.parameters_sql ? s->context.parameters_sql : "");
 	/* What is reset above is the server's own; so it is behind params_check(). */
-	if (s->lease->srv->context || s->context.repeated_bytes > 0 || application_differs(s)) {
+	if (s->hold->lease.srv->context || s->context.repeated_bytes > 0 ||
+	    application_differs(s)) {
 		buf_add_fmt(sql, s->context.parameters_sql ? ", " : "SELECT ");
 		application_call(&s->context, sql);
 	}
@@ -747,14 +748,14 @@ own_application(const struct session *s, struct buf *out)
 	buf_add_fmt(&sql, "SELECT ");
 	application_call(&s->context, &sql);
 	buf_add_u8(&sql, 0);
-	context_own(&s->lease->srv->progress, (char *)buf_data(&sql), out);
+	context_own(&s->hold->lease.srv->progress, (char *)buf_data(&sql), out);
 	buf_clear(&sql);
 }
 
 void
 context_apply(struct session *s, struct buf *out)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 	const char *have = srv->context ? srv->context : "",
 		   *want_it = s->context.parameters_sql ? s->context.parameters_sql : "";
 	bool other = strcmp(have, want_it) != 0;
@@ -782,7 +783,7 @@ context_apply(struct session *s, struct buf *out)
 void
 context_applied(struct session *s)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 
 	free(srv->context);
 	srv->context = s->context.parameters_sql ? mem_strdup(s->context.parameters_sql) : NULL;
@@ -794,7 +795,7 @@ context_may_be_taken(const struct session *s)
 	if (s->context.refused || s->context.wants_fresh)
 		return false;
 	return s->context.accepted || has_call(s->context.parameters_sql, REFUSABLE) ||
-	       has_call(s->lease->srv->context, IDENTITY) || s->context.probes;
+	       has_call(s->hold->lease.srv->context, IDENTITY) || s->context.probes;
 }
 
 void
@@ -802,7 +803,7 @@ context_taken(struct session *s)
 {
 	context_applied(s);
 	s->context.accepted = true;
-	note_taken(s->lease->srv, s->context.parameters_sql);
+	note_taken(s->hold->lease.srv, s->context.parameters_sql);
 	s->context.wants_fresh = s->context.refused = s->context.probes = false;
 }
 

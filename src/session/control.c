@@ -109,7 +109,7 @@ control_text(struct session *s, unsigned set, const char *sql, size_t bytes)
 		forget_all(s);
 	/* Statements at the end of a scope are no client's. */
 	if (sql)
-		progress_note(&s->lease->srv->progress, does(set, sql, bytes));
+		progress_note(&s->hold->lease.srv->progress, does(set, sql, bytes));
 }
 
 static void
@@ -159,7 +159,7 @@ closed(struct session *s, const struct message *m)
 void
 control_message(struct session *s, const struct message *m)
 {
-	struct progress *p = &s->lease->srv->progress;
+	struct progress *p = &s->hold->lease.srv->progress;
 	const struct control_name *c;
 	const char *sql;
 	size_t bytes;

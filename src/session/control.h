@@ -14,10 +14,10 @@
 
 #define CONTROL_NAMES_MAX 32 /* of one session; the oldest goes first */
 
-/* A text of these SQLCLASS_... bits is about to be executed by the server of session->lease. */
+/* A text of these SQLCLASS_... bits is about to be executed by the server of session->hold. */
 void control_text(struct session *, unsigned set, const char *sql, size_t bytes);
 
-/* A message is about to go to the server of session->lease, whose statements nobody else knows. */
+/* A message is about to go to the server of session->hold, whose statements nobody else knows. */
 void control_message(struct session *, const struct message *);
 
 void control_free(struct session *);

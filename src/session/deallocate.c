@@ -18,24 +18,24 @@ leave(struct session *s, const char *name)
 {
 	bool first = true;
 
-	if (s->leaving == NULL) {
-		s->leaving = mem_alloc(sizeof *s->leaving);
-		buf_init(s->leaving, LEAVING_MAX);
+	if (s->hold->deallocating == NULL) {
+		s->hold->deallocating = mem_alloc(sizeof *s->hold->deallocating);
+		buf_init(s->hold->deallocating, LEAVING_MAX);
 	}
-	for (size_t at = 0; at < s->leaving->len && first;) {
-		const char *other = (const char *)buf_data(s->leaving) + at;
+	for (size_t at = 0; at < s->hold->deallocating->len && first;) {
+		const char *other = (const char *)buf_data(s->hold->deallocating) + at;
 
 		first = strcmp(other, name) != 0;
 		at += strlen(other) + 1;
 	}
-	buf_add_str(s->leaving, name);
+	buf_add_str(s->hold->deallocating, name);
 	return first;
 }
 
 void
 deallocate_note(struct session *s, const char *sql, size_t bytes)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 	struct sqltext_token t;
 	struct sqltext at;
 	char name[SQLNAME_SIZE];
@@ -69,7 +69,7 @@ deallocate_note(struct session *s, const char *sql, size_t bytes)
 bool
 deallocate_unsettled(const struct session *s)
 {
-	const struct progress *p = &s->lease->srv->progress;
+	const struct progress *p = &s->hold->lease.srv->progress;
 
 	return p->watch && progress_busy(p);
 }
@@ -77,10 +77,7 @@ deallocate_unsettled(const struct session *s)
 void
 deallocate_forget(struct session *s)
 {
-	if (s->leaving)
-		buf_clear(s->leaving);
-	free(s->leaving);
-	s->leaving = NULL;
+	hold_clear(s->hold);
 }
 
 /* One more of them has gone. */
@@ -89,18 +86,18 @@ left(struct session *s, struct server *srv)
 {
 	const char *name;
 
-	if (s->leaving == NULL || s->leaving->len == 0)
+	if (s->hold->deallocating == NULL || s->hold->deallocating->len == 0)
 		return;
-	name = (const char *)buf_data(s->leaving);
+	name = (const char *)buf_data(s->hold->deallocating);
 	if (s->context.names)
 		names_drop(s->context.names, &srv->prepared, name, strlen(name));
-	buf_drop(s->leaving, strlen(name) + 1);
+	buf_drop(s->hold->deallocating, strlen(name) + 1);
 }
 
 void
 deallocate_answered(struct session *s)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 	struct progress *p = &srv->progress;
 
 	for (; p->deallocated > 0; p->deallocated--)
@@ -118,7 +115,7 @@ deallocate_answered(struct session *s)
 		return;
 	p->watch = false;
 	/* Decoys may be left on the server, under names that are not ours. */
-	if (s->leaving && s->leaving->len > 0)
+	if (s->hold->deallocating && s->hold->deallocating->len > 0)
 		srv->prepared.stale = true;
 	deallocate_forget(s);
 }

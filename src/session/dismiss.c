@@ -19,7 +19,7 @@ dismiss_rests(const struct session *s)
 	case SESSION_IDLE:
 		return s->block.state == BLOCK_NONE;
 	case SESSION_ACTIVE:
-		p = &s->lease->srv->progress;
+		p = &s->hold->lease.srv->progress;
 		return progress_at_rest(p) && p->status == 'I';
 	default:
 		return false;

@@ -27,7 +27,7 @@
 static void
 last_words(struct session *s, const struct err *e, struct buf *out)
 {
-	const struct server *srv = s->state == SESSION_ACTIVE ? s->lease->srv : NULL;
+	const struct server *srv = s->state == SESSION_ACTIVE ? s->hold->lease.srv : NULL;
 
 	if (s->site->conf->log_pooler_errors)
 		log_info_often("session", s->id, "refused",
@@ -85,15 +85,16 @@ session_fail(struct session *s, const struct err *e)
 	buf_init(&out, 64 * 1024);
 	last_words(s, e, &out);
 	if (s->context.names)
-		names_clear(s->context.names, s->lease->srv ? &s->lease->srv->prepared : NULL);
+		names_clear(s->context.names,
+			    s->hold->lease.srv ? &s->hold->lease.srv->prepared : NULL);
 	unnamed_forget(&s->context.unnamed,
-		       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
+		       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
 	if (s->slow)
 		slow_end(s, "error", e->sqlstate);
-	if (s->lease->state == LEASE_HELD)
-		lease_end(s->lease, cleanup_because(e));
+	if (s->hold->lease.state == LEASE_HELD)
+		lease_end(&s->hold->lease, cleanup_because(e));
 	else
-		lease_leave(s->lease);
+		lease_leave(&s->hold->lease);
 	session_set_state(s, SESSION_CLOSING);
 	reply_send_buf(s, &out);
 	buf_clear(&out);
@@ -114,9 +115,7 @@ free_session(void *arg)
 	if (s->answer)
 		buf_clear(s->answer);
 	free(s->answer);
-	if (s->leaving)
-		buf_clear(s->leaving);
-	free(s->leaving);
+	hold_clear(&s->own);
 	resets_forget(s);
 	slow_free(s);
 	control_free(s);
@@ -154,14 +153,15 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	listen_resume(site->listen);
 	loop_defer(site->loop, free_session, s);
 	if (s->context.names)
-		names_clear(s->context.names, s->lease->srv ? &s->lease->srv->prepared : NULL);
+		names_clear(s->context.names,
+			    s->hold->lease.srv ? &s->hold->lease.srv->prepared : NULL);
 	unnamed_forget(&s->context.unnamed,
-		       s->lease->srv ? &s->lease->srv->prepared.tracked : NULL);
+		       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
 	/* Last: the server may be granted to another session from here. */
-	if (s->lease->state == LEASE_HELD)
-		lease_end(s->lease, why);
+	if (s->hold->lease.state == LEASE_HELD)
+		lease_end(&s->hold->lease, why);
 	else
-		lease_leave(s->lease);
+		lease_leave(&s->hold->lease);
 }
 
 void

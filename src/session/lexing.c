@@ -33,7 +33,7 @@ of_setup(const struct session *s, const char *name)
 static const char *
 value_of(const struct session *s, const char *name)
 {
-	const struct lease *l = s->lease;
+	const struct lease *l = &s->hold->lease;
 	const char *value = NULL;
 
 	if (l->state == LEASE_HELD && l->srv->progress.own_syncs == 0)
@@ -64,7 +64,8 @@ lexing_flags(const struct session *s, bool *certain)
 	unsigned flags = 0;
 
 	if (certain)
-		*certain = s->lease->state != LEASE_HELD || is_settled(&s->lease->srv->progress);
+		*certain =
+		    s->hold->lease.state != LEASE_HELD || is_settled(&s->hold->lease.srv->progress);
 	if (is_off(value_of(s, "standard_conforming_strings")))
 		flags |= SQLTEXT_BACKSLASH;
 	value = value_of(s, "client_encoding");

@@ -222,8 +222,8 @@ resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsi
 		}
 		buf_add(s->context.resets_names, buf_data(&w.names), w.names.len);
 		/* PostgreSQL says nothing of what goes back to the startup packet's value. */
-		s->lease->srv->progress.statuses_kept = true;
-		s->context.resets_errors = s->lease->srv->progress.errors;
+		s->hold->lease.srv->progress.statuses_kept = true;
+		s->context.resets_errors = s->hold->lease.srv->progress.errors;
 	}
 	buf_clear(&w.names);
 }
@@ -231,7 +231,7 @@ resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsi
 bool
 resets_hold(const struct session *s, char type)
 {
-	const struct progress *p = &s->lease->srv->progress;
+	const struct progress *p = &s->hold->lease.srv->progress;
 
 	/* Up to its Sync an exchange goes on; a COPY gets its data. */
 	return s->context.resets == RESETS_NOW && !p->extended && !p->skipping &&
@@ -290,7 +290,7 @@ is_startup(const struct session *s, const char *name)
 bool
 resets_hide(const struct session *s, const char *name, const char *value)
 {
-	const struct server *srv = s->lease->srv;
+	const struct server *srv = s->hold->lease.srv;
 	const char *own = told_get(srv->own, name);
 
 	/* What has failed has reset nothing. */
@@ -456,7 +456,7 @@ add_question(struct session *s, struct buf *sql)
 bool
 resets_sql(struct session *s, struct buf *sql)
 {
-	const struct progress *p = &s->lease->srv->progress;
+	const struct progress *p = &s->hold->lease.srv->progress;
 	bool any;
 
 	if (s->context.resets == RESETS_NONE)
@@ -478,8 +478,8 @@ void
 resets_forget(struct session *s)
 {
 	s->context.resets = RESETS_NONE;
-	if (s->lease->srv)
-		s->lease->srv->progress.statuses_kept = false;
+	if (s->hold->lease.srv)
+		s->hold->lease.srv->progress.statuses_kept = false;
 	if (s->context.resets_names)
 		buf_clear(s->context.resets_names);
 	free(s->context.resets_names);

@@ -16,7 +16,7 @@
 static const char *
 client_name(const struct session *s, const char *text, size_t *length)
 {
-	const struct prepared_set *set = &s->lease->srv->prepared;
+	const struct prepared_set *set = &s->hold->lease.srv->prepared;
 	size_t prefix = strlen(prepared_prefix);
 	unsigned long long number;
 	char *end;
@@ -90,7 +90,7 @@ add_error(struct session *s, const uint8_t *message, size_t bytes, struct buf *o
 	msg_end(out, message_at);
 	/* Something has gone that we count on: all of it is made anew. */
 	if (known && strcmp(sqlstate, "26000") == 0)
-		s->lease->srv->prepared.stale = true;
+		s->hold->lease.srv->prepared.stale = true;
 	if (out->failed) {
 		buf_clear(out);
 		buf_add(out, message, bytes);

@@ -47,31 +47,12 @@ scopes_open(const struct session *s)
 
 /* ---- which lease messages go by ---- */
 
-static struct scope_flags *
-flags_of(struct session *s, struct lease *l)
-{
-	return l == &s->own ? &s->scopes->own_flags : &LIST_OBJ(l, struct scope, own)->flags;
-}
-
 void
-scopes_focus(struct session *s, struct lease *l)
+scopes_focus(struct session *s, struct hold *h)
 {
-	struct scope_flags *f;
-
-	if (s->lease == l)
+	if (s->hold == h)
 		return;
-	*flags_of(s, s->lease) = (struct scope_flags){.pinned = s->pinned,
-						      .discard = s->discard,
-						      .changed = s->changed,
-						      .undone = s->undone,
-						      .unpin = s->unpin};
-	s->lease = l;
-	f = flags_of(s, l);
-	s->pinned = f->pinned;
-	s->discard = f->discard;
-	s->changed = f->changed;
-	s->undone = f->undone;
-	s->unpin = f->unpin;
+	s->hold = h;
 	s->context.unnamed.here = false;
 }
 
@@ -80,7 +61,8 @@ scopes_refocus(struct session *s)
 {
 	struct scope *f = stack_current(&s->scopes->stack);
 
-	scopes_focus(s, f && f->lease && f->lease->state == LEASE_HELD ? f->lease : &s->own);
+	scopes_focus(s,
+		     f && f->lease && f->lease->state == LEASE_HELD ? hold_of(f->lease) : &s->own);
 }
 
 /* ---- what is open ---- */
@@ -89,14 +71,14 @@ bool
 scopes_plain(const struct session *s)
 {
 	return s->block.state != BLOCK_NONE ||
-	       (s->own.state == LEASE_HELD && s->own.srv->progress.status != 'I' &&
-		!(s->scopes && stack_of_lease(&s->scopes->stack, &s->own)));
+	       (s->own.lease.state == LEASE_HELD && s->own.lease.srv->progress.status != 'I' &&
+		!(s->scopes && stack_of_lease(&s->scopes->stack, &s->own.lease)));
 }
 
 bool
 scopes_holds(const struct session *s)
 {
-	return s->scopes && stack_of_lease(&s->scopes->stack, s->lease) != NULL;
+	return s->scopes && stack_of_lease(&s->scopes->stack, &s->hold->lease) != NULL;
 }
 
 char
@@ -109,7 +91,8 @@ scopes_status(const struct session *s)
 	if (f)
 		return f->lease && f->lease->state == LEASE_HELD ? f->lease->srv->progress.status
 								 : 'E';
-	return s->own.state == LEASE_HELD ? s->own.srv->progress.status : block_status(&s->block);
+	return s->own.lease.state == LEASE_HELD ? s->own.lease.srv->progress.status
+						: block_status(&s->block);
 }
 
 bool
@@ -161,11 +144,11 @@ scopes_implicit(struct session *s)
 {
 	int64_t now = loop_now_us(s->site->loop);
 	struct scope *f = stack_push(&scopes_of(s)->stack, SCOPE_IMPLICIT, "",
-				     s->own.xact_us ? s->own.xact_us : now);
+				     s->own.lease.xact_us ? s->own.lease.xact_us : now);
 
 	f->owner = s;
 	f->pool = s->pool;
-	f->lease = &s->own;
+	f->lease = &s->own.lease;
 	f->state = SCOPE_OPEN;
 	f->begun = true;
 	f->granted_us = f->opened_us = f->asked_us;

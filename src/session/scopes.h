@@ -2,7 +2,7 @@
  * is the work: see executor/work.h.
  *
  * While there is work the session is in SESSION_SCOPE (SESSION_LEAVING), and the client is not
- * read from. Otherwise session->lease is the lease that statements go by: that of the current
+ * read from. Otherwise session->hold is the lease that statements go by: that of the current
  * transaction, or the session's own. */
 #ifndef PGWITH_SESSION_SCOPES_H
 #define PGWITH_SESSION_SCOPES_H
@@ -28,7 +28,6 @@ struct work;
 struct scopes {
 	struct session *session;
 	struct stack stack;
-	struct scope_flags own_flags; /* of session->own, while messages go by another lease */
 	struct talk talk;
 
 	struct work *work; /* that is being done about them, or NULL */
@@ -59,7 +58,7 @@ bool scopes_open(const struct session *);
 /* Is a transaction of BEGIN open, other than those that scopes are entered in? */
 bool scopes_plain(const struct session *);
 
-/* Is session->lease that of an open scope? */
+/* Is session->hold that of an open scope? */
 bool scopes_holds(const struct session *);
 
 /* Do statements go to a transaction that a time limit has ended? */
@@ -71,8 +70,8 @@ void scopes_expired_error(const struct scope *, struct err *);
 /* The transaction status that a ReadyForQuery of ours tells. */
 char scopes_status(const struct session *);
 
-/* Messages go by this lease from now on. */
-void scopes_focus(struct session *, struct lease *);
+/* Messages go by this one from now on. */
+void scopes_focus(struct session *, struct hold *);
 
 /* By that of the current transaction, or by the session's own. */
 void scopes_refocus(struct session *);

@@ -10,7 +10,7 @@
 void
 sequences_lease(struct session *s)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 
 	/* What the session has had on another server since is not here. */
 	if (srv->sequences == SERVER_NOBODYS)
@@ -23,7 +23,7 @@ sequences_lease(struct session *s)
 bool
 sequences_due(const struct session *s)
 {
-	const struct server *srv = s->lease->srv;
+	const struct server *srv = s->hold->lease.srv;
 
 	/* One that keeps its server for good is not looked at later. */
 	return srv->sequences != s->id && (srv->pool->sequences || s->context.mode == CONF_SESSION);
@@ -32,13 +32,13 @@ sequences_due(const struct session *s)
 void
 sequences_gone(struct session *s)
 {
-	s->lease->srv->sequences = s->id;
+	s->hold->lease.srv->sequences = s->id;
 }
 
 static void
 discard(struct session *s, struct buf *out)
 {
-	context_own(&s->lease->srv->progress, "DISCARD SEQUENCES", out);
+	context_own(&s->hold->lease.srv->progress, "DISCARD SEQUENCES", out);
 	s->context.unnamed.here = false;
 	sequences_gone(s);
 }
@@ -50,7 +50,7 @@ sequences_begin(struct session *s, struct buf *out)
 		return;
 	discard(s, out);
 	msg_sync(out);
-	progress_sent_own_sync(&s->lease->srv->progress);
+	progress_sent_own_sync(&s->hold->lease.srv->progress);
 }
 
 static bool
@@ -62,7 +62,7 @@ is_failed(const struct progress *p)
 void
 sequences_mind(struct session *s, unsigned set)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 	struct progress *p = &srv->progress;
 	bool alone = progress_at_rest(p);
 
@@ -83,7 +83,7 @@ sequences_mind(struct session *s, unsigned set)
 bool
 sequences_must_wait(const struct session *s, const struct message *m)
 {
-	const struct server *srv = s->lease->srv;
+	const struct server *srv = s->hold->lease.srv;
 	const struct progress *p = &srv->progress;
 
 	return m->type == 'Q' && (m->set & SQLMENTION_SEQUENCE) && srv->sequences != s->id &&
@@ -111,7 +111,7 @@ sequences_mind_call(struct session *s, const struct message *m)
 bool
 sequences_refuses(const struct session *s, unsigned set)
 {
-	const struct server *srv = s->lease->srv;
+	const struct server *srv = s->hold->lease.srv;
 
 	return (set & SQLMENTION_SEQUENCE) && srv->sequences != s->id &&
 	       is_failed(&srv->progress) &&

@@ -8,6 +8,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "session/context.h"
+#include "session/deallocate.h"
+#include "session/resets.h"
+#include "session/sequences.h"
 #include "session/site.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
@@ -69,11 +73,11 @@ session_set_state(struct session *s, enum session_state to)
 const char *
 session_pin_word(unsigned pinned)
 {
-	if (pinned & SESSION_PIN_STATEMENT)
+	if (pinned & HOLD_PIN_STATEMENT)
 		return "prepared statement";
-	if (pinned & SESSION_PIN_MODE)
+	if (pinned & HOLD_PIN_MODE)
 		return "mode session";
-	if (pinned & SESSION_PIN_SETTING)
+	if (pinned & HOLD_PIN_SETTING)
 		return "unknown setting";
 	if (pinned & SQLMENTION_SEED)
 		return "setseed";
@@ -83,13 +87,13 @@ session_pin_word(unsigned pinned)
 const char *
 session_pin_name(const struct session *s)
 {
-	return session_pin_word(s->pinned);
+	return session_pin_word(s->hold->pinned);
 }
 
 void
 session_describe(const struct session *s, char *out, size_t out_size)
 {
-	const struct server *srv = s->lease->srv;
+	const struct server *srv = s->hold->lease.srv;
 	const char *doing = states[s->state].name;
 	char elapsed[32];
 
@@ -103,12 +107,12 @@ session_describe(const struct session *s, char *out, size_t out_size)
 		else
 			doing = "idle, pinned";
 	}
-	snprintf(
-	    out, out_size, "session %llu (%s, pid %d, %s, %s)", (unsigned long long)s->id,
-	    s->peer.role ? s->peer.role : "?", (int)s->peer.pid,
-	    units_elapsed_str(loop_now_us(s->site->loop) - (srv ? s->lease->since_us : s->since_us),
-			      elapsed, sizeof elapsed),
-	    doing);
+	snprintf(out, out_size, "session %llu (%s, pid %d, %s, %s)", (unsigned long long)s->id,
+		 s->peer.role ? s->peer.role : "?", (int)s->peer.pid,
+		 units_elapsed_str(loop_now_us(s->site->loop) -
+				       (srv ? s->hold->lease.since_us : s->since_us),
+				   elapsed, sizeof elapsed),
+		 doing);
 }
 
 void
@@ -131,8 +135,8 @@ start(struct session *s, struct site *site, int fd, enum session_state state)
 	s->site = site;
 	s->state = state;
 	buf_init(&s->in, IN_MAX);
-	lease_init(&s->own, site->ops->lease, s, s->id);
-	s->lease = &s->own;
+	lease_init(&s->own.lease, site->ops->lease, s, s->id);
+	s->hold = &s->own;
 	block_init(&s->block, s->id);
 	list_append(&site->in_state[state], &s->node);
 	stream_init(&s->stream, site->loop, fd, OUT_MAX, site->ops->stream, s);
@@ -170,6 +174,23 @@ session_adopt(struct site *site, uint64_t id, int fd, enum session_state state)
 	idmap_put(&site->sessions, id, s);
 	start(s, site, fd, state);
 	return s;
+}
+
+void
+session_begin_lease(struct session *s)
+{
+	deallocate_forget(s);
+	progress_tell_as_said(&s->hold->lease.srv->progress);
+	s->context.unnamed.renewing = s->context.unnamed.changed = false;
+	s->context.unnamed.here = s->hold->discard_all_sent = s->hold->discard = s->hold->changed =
+	    s->hold->pins_doubtful = false;
+	s->hold->cancel_due = false;
+	s->context.resetting = false;
+	resets_forget(s);
+	sequences_lease(s);
+	context_keep_told(s);
+	if (s->context.mode == CONF_SESSION)
+		s->hold->pinned |= HOLD_PIN_MODE;
 }
 
 struct session *

@@ -22,7 +22,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "loop/stream.h"
-#include "pool/lease.h"
+#include "pool/hold.h"
 #include "session/activity.h"
 #include "session/block.h"
 #include "session/context.h"
@@ -67,45 +67,23 @@ struct session {
 	struct context context;
 	struct block block;
 	struct activity activity;
-	struct lease *lease; /* what its messages go by: its own, or that of an open scope */
-	struct lease own;
+	struct hold *hold; /* what its messages go by: its own, or that of an open scope */
+	struct hold own;
 	struct scopes *scopes; /* NULL: it has never sent a scope statement */
 	uint32_t drop_left;    /* bytes still to come of a message that is not wanted */
 	uint32_t owed;         /* a Terminate waits: ReadyForQuery that were due when it came */
-	bool unheard;    /* it waits, and a part of an answer came when nobody was there any more */
-	unsigned pinned; /* SQLCLASS_... bits and SESSION_PIN_...: why it keeps its server; 0: it
-			    does not */
-	bool skip_sync;  /* an error of ours in the extended protocol: dropped up to Sync. Not a
-			    state: any     state between login and closing can have it */
-	bool discard; /* this lease may have changed the server's session state, though not for the
-		       * session to keep */
+	bool unheard;   /* it waits, and a part of an answer came when nobody was there any more */
+	bool skip_sync; /* an error of ours in the extended protocol: dropped up to Sync. Not a
+			   state: any     state between login and closing can have it */
 	struct buf *answer; /* SESSION_SETUP, SESSION_SAVING: what the server said so far */
 	uint8_t asks;       /* SESSION_SETUP, SESSION_SAVING: times that the server was asked */
-	struct buf
-	    *leaving; /* names, each NUL-ended, that a DEALLOCATE under way is about; or NULL */
-	bool changed; /* this lease may have set parameters */
-	bool let_in;  /* it has been answered at login */
-	bool undone;  /* what pins it may be gone, or never have come to be: the server is asked */
-	bool cancel_due;    /* a cancel came before the client's own statement could run */
-	bool unpin;         /* a DISCARD ALL is under way: if it succeeds, nothing pins any more */
+	bool let_in;        /* it has been answered at login */
 	bool held;          /* console: a command goes on; the messages behind it wait. Not a state:
 			       it is as much a session of the console meanwhile */
 	void *console;      /* the console's */
 	struct slow *slow;  /* slow.h; NULL: nobody wants to hear of long scopes */
 	uint8_t last_words; /* enum err_id: what its end was told to be */
 };
-
-/* Why a session keeps its server, beside SQLCLASS_...: a prepared statement of the protocol that it
- * may come back to. */
-#define SESSION_PIN_STATEMENT (1u << 31)
-/* It has set parameters whose names only the server knows. */
-#define SESSION_PIN_SETTING (1u << 30)
-/* Its pool has mode session. */
-#define SESSION_PIN_MODE (1u << 29)
-
-/* What a server can be asked for: those of the SQLCLASS_... bits that pin. LOAD is for good. */
-#define SESSION_PINS_ASKED \
-	(SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE | SQLCLASS_HOLD | SQLCLASS_LOCK)
 
 /* A new client on this descriptor, which is taken over: in SESSION_STARTUP. */
 struct session *session_new(struct site *, int fd, const struct ucred *peer);
@@ -114,6 +92,9 @@ struct session *session_new(struct site *, int fd, const struct ucred *peer);
  * the caller to fill in. Returns NULL, and `fd` is still the caller's, if the id is in
  * use. */
 struct session *session_adopt(struct site *, uint64_t id, int fd, enum session_state);
+
+/* A lease was just taken: forgets what was known of the server of the lease before. */
+void session_begin_lease(struct session *);
 
 /* The session with this lease_number() in its BackendKeyData, or NULL. */
 struct session *session_by_number(struct site *, uint32_t number);

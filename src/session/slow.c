@@ -176,9 +176,9 @@ begin_at(struct session *s, const struct lease *l, int64_t began_us, int64_t gra
 void
 slow_begin(struct session *s)
 {
-	int64_t waited = s->lease->waited_us;
+	int64_t waited = s->hold->lease.waited_us;
 
-	begin_at(s, s->lease, now_of(s) - waited, now_of(s));
+	begin_at(s, &s->hold->lease, now_of(s) - waited, now_of(s));
 	note_pool(s, s->pool, waited);
 }
 
@@ -211,10 +211,10 @@ slow_message(struct session *s, const struct message *m)
 	/* A session that has kept its server. */
 	if (sl->began_us == 0 && m->type != 'S' && m->type != 'H' &&
 	    !(s->scopes && scopes_holds(s)))
-		begin_at(s, s->lease, now_of(s), now_of(s));
+		begin_at(s, &s->hold->lease, now_of(s), now_of(s));
 	if (m->type == 'Q' || m->type == 'E' || m->type == 'F')
 		sl->statements++;
-	if (s->lease->pool->conf->log_scope_statements)
+	if (s->hold->lease.pool->conf->log_scope_statements)
 		slow_statement(s, m);
 }
 
@@ -222,7 +222,7 @@ void
 slow_end(struct session *s, const char *outcome, const char *sqlstate)
 {
 	struct slow *sl = s->slow;
-	const struct server *srv = s->lease->srv;
+	const struct server *srv = s->hold->lease.srv;
 	struct tale t;
 
 	if (sl->began_us == 0)
@@ -324,8 +324,8 @@ slow_unframed(struct session *s, const struct scope *f)
 {
 	struct slow *sl = s->slow;
 
-	if (sl->began_us || s->own.state != LEASE_HELD)
+	if (sl->began_us || s->own.lease.state != LEASE_HELD)
 		return;
-	begin_at(s, &s->own, f->asked_us, f->granted_us);
+	begin_at(s, &s->own.lease, f->asked_us, f->granted_us);
 	sl->statements_before = f->statements_before;
 }

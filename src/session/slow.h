@@ -53,7 +53,7 @@ void slow_free(struct session *);
 
 /* A lease was just taken for what the client does without ENTER. */
 void slow_begin(struct session *);
-/* A message goes to the server of session->lease. */
+/* A message goes to the server of session->hold. */
 void slow_message(struct session *, const struct message *);
 /* It has ended. `sqlstate`: of what ended it; NULL: the server's last error, if there was one. */
 void slow_end(struct session *, const char *outcome, const char *sqlstate);

@@ -29,8 +29,8 @@
 	 SQLCLASS_UNSURE)
 /* After these, the server has to say what pins the session: it may be less than was seen, as what
  * pins may fail, or end with its transaction (ON COMMIT DROP); or more. */
-#define PINS_DOUBTFULLY                                                                   \
-	(SESSION_PINS_ASKED | SQLCLASS_DISCARD_TEMP | SQLCLASS_OPAQUE | SQLCLASS_CREATE | \
+#define PINS_DOUBTFULLY                                                                \
+	(HOLD_PINS_ASKED | SQLCLASS_DISCARD_TEMP | SQLCLASS_OPAQUE | SQLCLASS_CREATE | \
 	 SQLCLASS_UNSURE)
 /* After these, less may pin. */
 #define UNPINS (SQLCLASS_UNDO | SQLCLASS_UNLISTEN | SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)
@@ -43,7 +43,7 @@ void
 statement_spoils(struct session *s, unsigned set)
 {
 	if (set & (SQLCLASS_LOAD | SQLMENTION_SEED))
-		s->lease->srv->spoiled = true;
+		s->hold->lease.srv->spoiled = true;
 }
 
 _Static_assert(1ull << SQLCLASS_N <= SQLMENTION_TEMP_BUFFERS, "two kinds of bits in one set");
@@ -64,36 +64,36 @@ note_altered(struct prepared_set *set, unsigned effects)
 void
 statement_effects(struct session *s, unsigned set, const char *sql, size_t bytes, bool simple)
 {
-	struct progress *p = &s->lease->srv->progress;
+	struct progress *p = &s->hold->lease.srv->progress;
 
 	control_text(s, set, sql, bytes);
 	/* Of statements of the session's own, it was seen what they do when they were prepared. */
-	if ((set & SQLCLASS_EXECUTE) && !((s->pinned | set) & SQLCLASS_PREPARE))
+	if ((set & SQLCLASS_EXECUTE) && !((s->hold->pinned | set) & SQLCLASS_PREPARE))
 		set |= SQLCLASS_OPAQUE;
 	sequences_mind(s, set);
 	statement_spoils(s, set);
 	if (set & SETS)
 		resets_note(s, set, sql, bytes, lexing_flags(s, NULL));
-	s->pinned |= set & (STATEMENT_PINS | SESSION_PIN_SETTING);
+	s->hold->pinned |= set & (STATEMENT_PINS | HOLD_PIN_SETTING);
 	if (set & SETS)
-		s->changed = true;
-	if ((set & PINS_DOUBTFULLY) || ((set & UNPINS) && (s->pinned || s->discard)) ||
-	    (s->pinned && s->changed))
-		s->undone = true;
+		s->hold->changed = true;
+	if ((set & PINS_DOUBTFULLY) || ((set & UNPINS) && (s->hold->pinned || s->hold->discard)) ||
+	    (s->hold->pinned && s->hold->changed))
+		s->hold->pins_doubtful = true;
 	if (set & (SQLCLASS_OPAQUE | SQLCLASS_DISCARD_TEMP))
-		s->discard = true;
-	note_altered(&s->lease->srv->prepared, set);
+		s->hold->discard = true;
+	note_altered(&s->hold->lease.srv->prepared, set);
 	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) && sql)
 		deallocate_note(s, sql, bytes);
 	/* Behind a DISCARD ALL: it does not undo this. */
-	if (set & (SESSION_PIN_SETTING | STATEMENT_PINS | PINS_DOUBTFULLY |
-		   (SETS & ~SQLCLASS_DISCARD_ALL)))
-		s->unpin = false;
+	if (set &
+	    (HOLD_PIN_SETTING | STATEMENT_PINS | PINS_DOUBTFULLY | (SETS & ~SQLCLASS_DISCARD_ALL)))
+		s->hold->discard_all_sent = false;
 	/* If it succeeds, everything that pinned is gone. Only where no other answer can be taken
 	 * for its own. */
 	if (set == SQLCLASS_DISCARD_ALL && simple && progress_at_rest(p)) {
 		progress_forget_error(p);
-		s->unpin = true;
+		s->hold->discard_all_sent = true;
 	}
 }
 
@@ -115,7 +115,7 @@ classify_call(const struct session *s, const struct message *m)
 	for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
 		if (oid == harmless[i])
 			return 0;
-	return SQLCLASS_OPAQUE | (oid == set_config && s->context.pin ? SESSION_PIN_SETTING : 0);
+	return SQLCLASS_OPAQUE | (oid == set_config && s->context.pin ? HOLD_PIN_SETTING : 0);
 }
 
 struct noting {
@@ -145,7 +145,7 @@ statement_classify(struct session *s, const struct message *m)
 	if (!(m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_OPAQUE)) || n.sql == NULL)
 		return m->set;
 	known = m->unsure ? lexing_each(note_as, &n) : note_as(&n, m->lexing);
-	return known ? m->set : m->set | SESSION_PIN_SETTING;
+	return known ? m->set : m->set | HOLD_PIN_SETTING;
 }
 
 /* ---- the unnamed statement ---- */
@@ -154,7 +154,7 @@ statement_classify(struct session *s, const struct message *m)
 static enum unnamed_use
 need_unnamed(struct session *s, bool executes)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 	enum unnamed_use use;
 
 	if (srv->progress.skipping)
@@ -214,7 +214,7 @@ unnamed_used(struct session *s, char type)
 	case UNNAMED_WAIT:
 		return wait_for_answer(s);
 	case UNNAMED_CHANGED:
-		prepared_fail(&s->lease->srv->progress, batch_for(s));
+		prepared_fail(&s->hold->lease.srv->progress, batch_for(s));
 		return tell_changed(s, type, s->context.unnamed.described);
 	default:
 		return FORWARD;
@@ -224,7 +224,7 @@ unnamed_used(struct session *s, char type)
 static enum verdict
 parse_unnamed(struct session *s, struct message *m, bool *told)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 	struct buf *out;
 	size_t at;
 
@@ -245,7 +245,7 @@ parse_unnamed(struct session *s, struct message *m, bool *told)
 enum verdict
 statement_unnamed(struct session *s, struct message *m, bool *told)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 	struct tracked_list *tracked = &srv->prepared.tracked;
 	const uint8_t *end;
 	enum verdict v;
@@ -290,7 +290,7 @@ statement_unnamed(struct session *s, struct message *m, bool *told)
 void
 statement_query_sent(struct session *s)
 {
-	struct progress *p = &s->lease->srv->progress;
+	struct progress *p = &s->hold->lease.srv->progress;
 
 	if (!script_more(s)) {
 		progress_sent(p, 'Q');
@@ -304,7 +304,7 @@ statement_query_sent(struct session *s)
 enum verdict
 statement_raise(struct session *s, struct message *m, const struct err *e)
 {
-	struct progress *p = &s->lease->srv->progress;
+	struct progress *p = &s->hold->lease.srv->progress;
 	struct buf *out = batch_for(s), sql;
 
 	buf_init(&sql, 4096);
@@ -360,22 +360,22 @@ limits_of(const struct session *s)
 static enum prepared_altered
 altered_by(const struct session *s)
 {
-	if ((s->pinned & ~SESSION_PIN_STATEMENT) || s->undone || s->discard)
+	if ((s->hold->pinned & ~HOLD_PIN_STATEMENT) || s->hold->pins_doubtful || s->hold->discard)
 		return PREPARED_OBJECTS;
-	return s->changed ? PREPARED_SETTINGS : PREPARED_UNALTERED;
+	return s->hold->changed ? PREPARED_SETTINGS : PREPARED_UNALTERED;
 }
 
 static struct prepared_message
 prepared_message_of(const struct session *s, const struct message *m)
 {
-	const struct pool *pool = s->lease->srv ? s->lease->srv->pool : s->pool;
+	const struct pool *pool = s->hold->lease.srv ? s->hold->lease.srv->pool : s->pool;
 	const char *name = pool->conf->name;
 
 	return (struct prepared_message){
 	    .type = m->type,
 	    .place = fnv_bytes(FNV_SEED, name, strlen(name)),
 	    .altered = altered_by(s),
-	    .native = (s->pinned & SESSION_PIN_STATEMENT) != 0,
+	    .native = (s->hold->pinned & HOLD_PIN_STATEMENT) != 0,
 	    .body = m->body,
 	    .bytes = m->bytes,
 	    .have = m->have,
@@ -456,7 +456,7 @@ statement_is_nameless(const struct message *m)
 enum verdict
 statement_named(struct session *s, struct message *m)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 	struct prepared_message pm;
 	struct prepared_limits limits;
 	enum prepared_verdict v;
@@ -468,9 +468,9 @@ statement_named(struct session *s, struct message *m)
 	if (limits.server_max == 0) {
 		control_message(s, m);
 		if (m->type == 'P' && !s->context.pin)
-			return statement_refuse(s, m, SESSION_PIN_STATEMENT);
+			return statement_refuse(s, m, HOLD_PIN_STATEMENT);
 		if (m->type == 'P')
-			s->pinned |= SESSION_PIN_STATEMENT;
+			s->hold->pinned |= HOLD_PIN_STATEMENT;
 		return FORWARD;
 	}
 	if (m->type == 'P')
@@ -492,8 +492,8 @@ statement_named(struct session *s, struct message *m)
 		return tell_changed(s, m->type, pm.known);
 	case PREPARED_TOO_MANY:
 		if (!s->context.pin)
-			return statement_refuse(s, m, SESSION_PIN_STATEMENT);
-		s->pinned |= SESSION_PIN_STATEMENT;
+			return statement_refuse(s, m, HOLD_PIN_STATEMENT);
+		s->hold->pinned |= HOLD_PIN_STATEMENT;
 		return FORWARD;
 	default:
 		return FORWARD; /* malformed: the server's own error is the best */
@@ -522,7 +522,7 @@ statement_bound(const struct session *s, const char *name, const char **sql, siz
 bool
 statement_must_wait(const struct session *s, const struct message *m)
 {
-	const struct server *srv = s->lease->srv;
+	const struct server *srv = s->hold->lease.srv;
 	const struct progress *p = &srv->progress;
 	const char *name, *sql;
 	unsigned set = m->set;

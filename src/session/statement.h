@@ -12,13 +12,13 @@
 #include "wire/sqlmention.h"
 
 /* What changes session state that cannot be moved: the session keeps its server. */
-#define STATEMENT_PINS (SESSION_PINS_ASKED | SQLCLASS_LOAD | SQLMENTION_SEED)
+#define STATEMENT_PINS (HOLD_PINS_ASKED | SQLCLASS_LOAD | SQLMENTION_SEED)
 
 /* What a Bind of the prepared statement of that name is about to run: the SQLCLASS_... bits, and
  * its text, as far as it is known. */
 unsigned statement_bound(const struct session *, const char *name, const char **sql, size_t *bytes);
 
-/* The bits of m->set, with SESSION_PIN_SETTING if it sets what only the server knows; the names
+/* The bits of m->set, with HOLD_PIN_SETTING if it sets what only the server knows; the names
  * that it sets are noted. */
 unsigned statement_classify(struct session *, const struct message *);
 

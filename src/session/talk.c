@@ -54,7 +54,7 @@ begin(struct session *s, bool keep_rows)
 	buf_clear(&t->kept);
 	buf_clear(&t->error);
 	buf_reset(&t->one);
-	progress_forget_error(&s->lease->srv->progress);
+	progress_forget_error(&s->hold->lease.srv->progress);
 	/* The server's unnamed statement is gone; the session's may be used again. */
 	s->context.unnamed.here = false;
 }
@@ -62,7 +62,7 @@ begin(struct session *s, bool keep_rows)
 static void
 send_todo(struct session *s, const struct todo_stmt *stmt)
 {
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 	struct buf out;
 
 	buf_init(&out, SEND_MAX);
@@ -101,7 +101,7 @@ note_effects(struct session *s, const char *sql)
 
 	if ((set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_OPAQUE)) &&
 	    !unlisted_note(&s->context, sql, strlen(sql), flags))
-		set |= SESSION_PIN_SETTING;
+		set |= HOLD_PIN_SETTING;
 	set |= sqlmention(sql, strlen(sql)) & ~SQLMENTION_SEQUENCE;
 	statement_effects(s, set, NULL, 0, false);
 }
@@ -192,7 +192,7 @@ bool
 talk_readable(struct session *s)
 {
 	struct talk *t = &s->scopes->talk;
-	struct server *srv = s->lease->srv;
+	struct server *srv = s->hold->lease.srv;
 	const uint8_t *data;
 	struct buf out;
 	size_t bytes;
@@ -200,13 +200,13 @@ talk_readable(struct session *s)
 	if (server_read(srv, &data, &bytes) < 0)
 		return false;
 	skim(s, data, bytes);
-	if (s->lease->state != LEASE_HELD || !t->busy)
+	if (s->hold->lease.state != LEASE_HELD || !t->busy)
 		return false;
 	/* Notices, and nobody takes them. */
 	if (stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
 	if (progress_at_rest(&srv->progress)) {
-		lease_note_own_ready(s->lease, t->since_us);
+		lease_note_own_ready(&s->hold->lease, t->since_us);
 		t->busy = false;
 		t->ended = true;
 		return true;
@@ -224,7 +224,7 @@ talk_readable(struct session *s)
 bool
 talk_failed(const struct session *s)
 {
-	return s->lease->srv->progress.error[0] != 0;
+	return s->hold->lease.srv->progress.error[0] != 0;
 }
 
 const char *

@@ -30,7 +30,7 @@ struct talk {
 void talk_init(struct talk *);
 void talk_clear(struct talk *);
 
-/* Sends a statement. The server of session->lease is at rest. */
+/* Sends a statement. The server of session->hold is at rest. */
 void talk_query(struct session *, const char *sql);
 void talk_ask(struct session *, const char *sql); /* keeps the rows */
 /* One with parameters, which are bound. What it does to the session's state is noted. */

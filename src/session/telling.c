@@ -122,9 +122,9 @@ telling_start(struct session *s)
 static void
 learn_role(struct session *s, const char *role)
 {
-	const char *superuser = server_told(s->lease->srv, "is_superuser");
+	const char *superuser = server_told(s->hold->lease.srv, "is_superuser");
 
-	if (superuser && !server_has_set(s->lease->srv, "'session_authorization',"))
+	if (superuser && !server_has_set(s->hold->lease.srv, "'session_authorization',"))
 		known_add(&s->pool->known, "role", role, superuser);
 }
 
@@ -135,7 +135,7 @@ learn_each(struct session *s, const char *at, size_t bytes, bool reported)
 
 	while (at < end) {
 		const char *name = at, *value = name + strlen(name) + 1;
-		const char *result = server_told(s->lease->srv, name);
+		const char *result = server_told(s->hold->lease.srv, name);
 
 		if (strcasecmp(name, "role") == 0 && reported)
 			learn_role(s, value);
@@ -165,7 +165,7 @@ telling_learn(struct session *s)
 		telling_forget_repeated(&s->context);
 		return;
 	}
-	replace(s, told_keep(s->lease->srv->told));
+	replace(s, told_keep(s->hold->lease.srv->told));
 	s->context.told =
 	    told_with(all_of(s), s->context.told, "application_name", s->context.application_told);
 }
@@ -192,7 +192,7 @@ telling_all(struct session *s, struct buf *out)
 void
 telling_differences(struct session *s, struct buf *out)
 {
-	struct told *now = s->lease->srv->told, *told;
+	struct told *now = s->hold->lease.srv->told, *told;
 	const char *at = NULL, *name, *value, *had, *own;
 
 	if (now == s->context.told && s->context.resets == 0)
@@ -216,7 +216,8 @@ telling_send(struct session *s)
 {
 	struct buf out;
 
-	if (s->lease->srv->told == s->context.told || s->lease->srv->progress.own_syncs > 0)
+	if (s->hold->lease.srv->told == s->context.told ||
+	    s->hold->lease.srv->progress.own_syncs > 0)
 		return;
 	buf_init(&out, OUT_MAX);
 	telling_differences(s, &out);

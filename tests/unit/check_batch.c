@@ -56,9 +56,9 @@ open_end(struct end *e, uint64_t id)
 	stream_init(&e->srv.stream, the_loop, fds[0], 1024 * 1024, &ops, NULL);
 	e->s.id = id;
 	e->s.site = &site;
-	e->s.lease = &e->s.own;
-	e->s.own.state = LEASE_HELD;
-	e->s.own.srv = &e->srv;
+	e->s.hold = &e->s.own;
+	e->s.own.lease.state = LEASE_HELD;
+	e->s.own.lease.srv = &e->srv;
 }
 
 static void
@@ -241,12 +241,12 @@ END_TEST
 START_TEST(of_a_lease_that_has_ended_nothing_is_sent)
 {
 	pass(&one, "a");
-	one.s.own.state = LEASE_NONE;
-	one.s.own.srv = NULL;
+	one.s.own.lease.state = LEASE_NONE;
+	one.s.own.lease.srv = NULL;
 	ck_assert(batch_flush(&one.s));
 	batch_check(&one.s);
 	add(&two, "b");
-	two.s.own.state = LEASE_CLEANING;
+	two.s.own.lease.state = LEASE_CLEANING;
 	batch_end(&two.s);
 	batch_check(&two.s);
 	got(&one, "");
@@ -334,7 +334,7 @@ END_TEST
 START_TEST(another_lease_of_the_session_sends)
 {
 	add(&one, "a");
-	one.s.lease = &two.s.own;
+	one.s.hold = &two.s.own;
 	batch_flush(&one.s);
 }
 END_TEST
@@ -343,15 +343,15 @@ END_TEST
 START_TEST(the_lease_has_another_server)
 {
 	add(&one, "a");
-	one.s.own.srv = &two.srv;
+	one.s.own.lease.srv = &two.srv;
 	batch_flush(&one.s);
 }
 END_TEST
 
 START_TEST(there_is_no_server)
 {
-	one.s.own.state = LEASE_WAITING;
-	one.s.own.srv = NULL;
+	one.s.own.lease.state = LEASE_WAITING;
+	one.s.own.lease.srv = NULL;
 	batch_for(&one.s);
 }
 END_TEST

@@ -16,7 +16,7 @@ push(struct stack *st, enum scope_kind kind, const char *name, struct pool *pool
 	f->pool = pool;
 	f->state = SCOPE_OPEN;
 	if (scope_is_transaction(f))
-		f->lease = &f->own;
+		f->lease = &f->own.lease;
 	return f;
 }
 

@@ -1,0 +1,54 @@
+#include "pool/hold.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+#define DEALLOCATING_MAX (1024 * 1024) /* bytes of names */
+
+enum hold_verdict
+hold_verdict(const struct hold *h, bool foreign)
+{
+	if (!foreign &&
+	    ((h->pinned & ~HOLD_PINS_ASKED) != 0 || (h->pinned != 0 && !h->pins_doubtful)))
+		return HOLD_KEEP;
+	if (h->changed || (h->pins_doubtful && !foreign))
+		return HOLD_ASK;
+	return h->discard || h->pinned != 0 || h->pins_doubtful ? HOLD_DISCARD : HOLD_RETURN;
+}
+
+void
+hold_give_up_pins(struct hold *h)
+{
+	h->discard |= h->pins_doubtful || h->pinned != 0;
+	h->pins_doubtful = false;
+}
+
+void
+hold_clear(struct hold *h)
+{
+	if (h->deallocating)
+		buf_clear(h->deallocating);
+	free(h->deallocating);
+	h->deallocating = NULL;
+}
+
+void
+hold_pack(struct pack *p, struct hold *h)
+{
+	bool deallocating = h->deallocating != NULL;
+
+	PACK(p, h->pinned);
+	PACK(p, h->discard);
+	PACK(p, h->changed);
+	PACK(p, h->pins_doubtful);
+	PACK(p, h->discard_all_sent);
+	PACK(p, h->cancel_due);
+	PACK(p, deallocating);
+	if (deallocating && h->deallocating == NULL) {
+		h->deallocating = mem_alloc(sizeof *h->deallocating);
+		buf_init(h->deallocating, DEALLOCATING_MAX);
+	}
+	if (deallocating)
+		pack_buf(p, h->deallocating);
+}
