@@ -102,9 +102,9 @@ START_TEST(statements_go_to_the_innermost_transaction)
 	ck_assert_ptr_eq(stack_current(&st), a);
 	ck_assert_ptr_eq(stack_top_of(&st, a), c);
 	ck_assert_ptr_eq(stack_top_of(&st, b), b);
-	ck_assert_ptr_eq(stack_of_lease(&st, &a->own), c);
-	ck_assert_ptr_eq(stack_of_lease(&st, &b->own), b);
-	ck_assert_ptr_null(stack_of_lease(&st, &c->own));
+	ck_assert_ptr_eq(stack_of_lease(&st, &a->own.lease), c);
+	ck_assert_ptr_eq(stack_of_lease(&st, &b->own.lease), b);
+	ck_assert_ptr_null(stack_of_lease(&st, &c->own.lease));
 	st.used = b;
 	ck_assert_ptr_eq(stack_current(&st), b);
 	st.used = c;
