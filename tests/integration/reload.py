@@ -46,7 +46,7 @@ def pools_come_and_go(t):
     equal(error_of(d.connect, "new").sqlstate, "3D000", "before it is there")
     both = {"db": one(t), "new": one(t, min_size=2)}
     d.reload(pools=both)
-    wait_until(lambda: len(d.servers("new")) == 2, 5, "min_size of the new pool is opened")
+    wait_until(lambda: int(d.pool("new")["opened"]) == 2, 5, "min_size of the new pool is opened")
     wait_until(lambda: len(t.activity()) == 2, 5, "in PostgreSQL")
     c = t.client(d, "new")
     pid = c.backend()
