@@ -385,18 +385,22 @@ main(void)
 	tcase_add_test(t, a_session_that_ends_sends_its_own);
 	tcase_add_test(t, too_much_is_not_sent);
 	suite_add_tcase(suite, t);
-	t = tcase_create("bugs");
-	tcase_add_checked_fixture(t, setup, NULL);
-	tcase_add_exit_test(t, another_session_adds, 1);
-	tcase_add_exit_test(t, another_session_passes, 1);
-	tcase_add_exit_test(t, another_session_sends, 1);
-	tcase_add_exit_test(t, another_session_drops, 1);
-	tcase_add_exit_test(t, another_lease_of_the_session_sends, 1);
-	tcase_add_exit_test(t, the_lease_has_another_server, 1);
-	tcase_add_exit_test(t, there_is_no_server, 1);
-	tcase_add_exit_test(t, something_is_left_behind, 1);
-	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
+	/* They end the program: without a process of their own (CK_FORK=no) it would be this one.
+	 */
+	if (srunner_fork_status(runner) == CK_FORK) {
+		t = tcase_create("bugs");
+		tcase_add_checked_fixture(t, setup, NULL);
+		tcase_add_exit_test(t, another_session_adds, 1);
+		tcase_add_exit_test(t, another_session_passes, 1);
+		tcase_add_exit_test(t, another_session_sends, 1);
+		tcase_add_exit_test(t, another_session_drops, 1);
+		tcase_add_exit_test(t, another_lease_of_the_session_sends, 1);
+		tcase_add_exit_test(t, the_lease_has_another_server, 1);
+		tcase_add_exit_test(t, there_is_no_server, 1);
+		tcase_add_exit_test(t, something_is_left_behind, 1);
+		suite_add_tcase(suite, t);
+	}
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

@@ -272,7 +272,10 @@ main(void)
 {
 	Suite *suite = suite_create("script");
 	TCase *t = tcase_create("script");
-	SRunner *r;
+	SRunner *r = srunner_create(suite);
+	/* What is illegal ends the program: without a process of its own (CK_FORK=no) it would be
+	 * this one. */
+	bool forks = srunner_fork_status(r) == CK_FORK;
 	int failures;
 
 	log_init("check_script", LOG_ERROR);
@@ -286,15 +289,14 @@ main(void)
 	for (int i = 0; i < SCRIPT_NSTATES * SCRIPT_NSTATES; i++)
 		if (script_moves[i / SCRIPT_NSTATES][i % SCRIPT_NSTATES])
 			tcase_add_loop_test(t, a_script_moves, i, i + 1);
-		else
+		else if (forks)
 			tcase_add_loop_exit_test(t, a_script_does_not_move, 1, i, i + 1);
 	for (int i = 0; i < BOUNDARY_NSTATES * BOUNDARY_NSTATES; i++)
 		if (boundary_moves[i / BOUNDARY_NSTATES][i % BOUNDARY_NSTATES])
 			tcase_add_loop_test(t, a_boundary_moves, i, i + 1);
-		else
+		else if (forks)
 			tcase_add_loop_exit_test(t, a_boundary_does_not_move, 1, i, i + 1);
 	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
 	srunner_run_all(r, CK_ENV);
 	failures = srunner_ntests_failed(r);
 	srunner_free(r);
