@@ -308,6 +308,20 @@ want_lock(struct work *work, const struct wanted *w)
 	}
 }
 
+/* A server was asked for, and this came of it. */
+static void
+go_on_with_lease(struct work *work, int r, struct err *e)
+{
+	if (r == -E_AGAIN) {
+		begin_waiting(work);
+	} else if (r == 0) {
+		executor_fresh(work->session, work->frame->lease);
+		got_it(work);
+	} else {
+		enter_fail(work, e);
+	}
+}
+
 static void
 want_lease(struct work *work, struct scope *f)
 {
@@ -327,14 +341,7 @@ want_lease(struct work *work, struct scope *f)
 		return;
 	}
 	r = lease_enter(f->lease, f->pool, &e);
-	if (r == -E_AGAIN) {
-		begin_waiting(work);
-	} else if (r == 0) {
-		executor_fresh(s, f->lease);
-		got_it(work);
-	} else {
-		enter_fail(work, &e);
-	}
+	go_on_with_lease(work, r, &e);
 }
 
 void
@@ -348,15 +355,9 @@ enter_again(struct work *work)
 	s->context.wants_fresh = true;
 	lease_close(f->lease, "it refused the parameters of a session");
 	r = lease_enter_fresh(f->lease, f->pool, &e);
-	if (r == -E_AGAIN) {
-		begin_waiting(work);
-	} else if (r == 0) {
-		executor_fresh(s, f->lease);
-		got_it(work);
-	} else {
+	if (r != 0 && r != -E_AGAIN)
 		s->context.wants_fresh = false;
-		enter_fail(work, &e);
-	}
+	go_on_with_lease(work, r, &e);
 }
 
 static void
