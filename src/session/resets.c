@@ -23,19 +23,6 @@ struct walk {
 	bool local;
 };
 
-static bool
-is_word(const struct sqltext_token *t, const char *word)
-{
-	return t->kind == SQLTEXT_NAME && t->length == strlen(word) &&
-	       strncasecmp(t->start, word, t->length) == 0;
-}
-
-static bool
-is_char(const struct sqltext_token *t, char c)
-{
-	return t->kind == SQLTEXT_PUNCT && *t->start == c;
-}
-
 static void
 next(struct walk *w)
 {
@@ -61,7 +48,7 @@ read_name(struct walk *w, char *name)
 		memcpy(name + used, text, length);
 		used += length;
 		next(w);
-		if (!is_char(&w->tok, '.') || used + 2 >= NAME_SIZE)
+		if (!sqltext_is_char(&w->tok, '.') || used + 2 >= NAME_SIZE)
 			break;
 		name[used++] = '.';
 		next(w);
@@ -82,15 +69,15 @@ read_reset(struct walk *w)
 {
 	char name[NAME_SIZE];
 
-	if (is_word(&w->tok, "all")) {
+	if (sqltext_is_word(&w->tok, "all")) {
 		add_name(w, "", "*");
 		return;
 	}
-	if (is_word(&w->tok, "session")) {
+	if (sqltext_is_word(&w->tok, "session")) {
 		add_name(w, "", "session_authorization");
 		return;
 	}
-	if (is_word(&w->tok, "time")) {
+	if (sqltext_is_word(&w->tok, "time")) {
 		add_name(w, "", "TimeZone");
 		return;
 	}
@@ -104,30 +91,34 @@ read_set(struct walk *w)
 {
 	char name[NAME_SIZE];
 
-	if (is_word(&w->tok, "session") || is_word(&w->tok, "local")) {
-		w->local |= is_word(&w->tok, "local");
+	if (sqltext_is_word(&w->tok, "session") || sqltext_is_word(&w->tok, "local")) {
+		w->local |= sqltext_is_word(&w->tok, "local");
 		next(w);
 	}
-	if (is_word(&w->tok, "authorization")) {
+	if (sqltext_is_word(&w->tok, "authorization")) {
 		next(w);
-		add_name(w, is_word(&w->tok, "default") ? "" : "-", "session_authorization");
+		add_name(w, sqltext_is_word(&w->tok, "default") ? "" : "-",
+			 "session_authorization");
 		return;
 	}
-	if (is_word(&w->tok, "role")) {
+	if (sqltext_is_word(&w->tok, "role")) {
 		add_name(w, "-", "role");
 		return;
 	}
-	if (is_word(&w->tok, "time")) {
+	if (sqltext_is_word(&w->tok, "time")) {
 		next(w);
 		next(w);
-		add_name(w, is_word(&w->tok, "default") || is_word(&w->tok, "local") ? "" : "-",
+		add_name(w,
+			 sqltext_is_word(&w->tok, "default") || sqltext_is_word(&w->tok, "local")
+			     ? ""
+			     : "-",
 			 "TimeZone");
 		return;
 	}
-	if (is_word(&w->tok, "names")) {
+	if (sqltext_is_word(&w->tok, "names")) {
 		next(w);
 		add_name(w,
-			 is_word(&w->tok, "default") || w->tok.kind == SQLTEXT_END ||
+			 sqltext_is_word(&w->tok, "default") || w->tok.kind == SQLTEXT_END ||
 				 w->tok.kind == SQLTEXT_SPLIT
 			     ? ""
 			     : "-",
@@ -135,10 +126,10 @@ read_set(struct walk *w)
 		return;
 	}
 	read_name(w, name);
-	if (!is_char(&w->tok, '=') && w->tok.word != SQLWORD_TO)
+	if (!sqltext_is_char(&w->tok, '=') && w->tok.word != SQLWORD_TO)
 		return;
 	next(w);
-	add_name(w, is_word(&w->tok, "default") ? "" : "-", name);
+	add_name(w, sqltext_is_word(&w->tok, "default") ? "" : "-", name);
 }
 
 static void

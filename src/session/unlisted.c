@@ -83,19 +83,6 @@ unlisted_startup(struct context *c, const char *name)
 /* ---- statements --------------------------------------------------------------------------------
  */
 
-static bool
-is_word(const struct sqltext_token *t, const char *word)
-{
-	return t->kind == SQLTEXT_NAME && t->length == strlen(word) &&
-	       strncasecmp(t->start, word, t->length) == 0;
-}
-
-static bool
-is_char(const struct sqltext_token *t, char c)
-{
-	return t->kind == SQLTEXT_PUNCT && *t->start == c;
-}
-
 static void
 step(struct walk *w)
 {
@@ -110,8 +97,8 @@ is_name(const struct walk *w)
 	struct sqltext_token behind;
 
 	sqltext_token(&ahead, &behind);
-	return is_char(&behind, '.') || is_char(&behind, '=') || behind.word == SQLWORD_TO ||
-	       behind.word == SQLWORD_FROM;
+	return sqltext_is_char(&behind, '.') || sqltext_is_char(&behind, '=') ||
+	       behind.word == SQLWORD_TO || behind.word == SQLWORD_FROM;
 }
 
 /* Behind SET or RESET. */
@@ -125,7 +112,7 @@ note_set(struct walk *w)
 	step(w);
 	while (w->tok.word == SQLWORD_SESSION && !is_name(w))
 		step(w);
-	if (is_word(&w->tok, "authorization"))
+	if (sqltext_is_word(&w->tok, "authorization"))
 		return want_if_unlisted(w->context, "session_authorization",
 					strlen("session_authorization")) &&
 		       want_if_unlisted(w->context, "role", strlen("role"));
@@ -140,7 +127,7 @@ note_set(struct walk *w)
 			return false;
 		used += (size_t)n;
 		step(w);
-		if (!is_char(&w->tok, '.') || used + 2 > sizeof name)
+		if (!sqltext_is_char(&w->tok, '.') || used + 2 > sizeof name)
 			break;
 		name[used++] = '.';
 		step(w);
@@ -156,21 +143,21 @@ note_set_config(struct walk *w)
 	long n;
 
 	step(w);
-	if (!is_char(&w->tok, '('))
+	if (!sqltext_is_char(&w->tok, '('))
 		return true;
 	step(w);
 	if (w->tok.kind != SQLTEXT_STRING)
 		return false;
 	n = sqlname_read(&w->tok, w->flags, name, sizeof name);
 	step(w);
-	if (is_char(&w->tok, ':')) {
+	if (sqltext_is_char(&w->tok, ':')) {
 		step(w);
 		step(w);
-		if (!is_word(&w->tok, "text"))
+		if (!sqltext_is_word(&w->tok, "text"))
 			return false;
 		step(w);
 	}
-	if (n < 0 || !is_char(&w->tok, ','))
+	if (n < 0 || !sqltext_is_char(&w->tok, ','))
 		return false;
 	return want_if_unlisted(w->context, name, (size_t)n);
 }
@@ -224,12 +211,12 @@ note(struct walk *w, const char *sql, size_t bytes)
 
 		if (begins)
 			first = w->tok.word;
-		begins = is_char(&w->tok, ';') || w->tok.kind == SQLTEXT_SPLIT;
+		begins = sqltext_is_char(&w->tok, ';') || w->tok.kind == SQLTEXT_SPLIT;
 		/* What these read may end at the next statement's beginning. */
 		while (starts && (w->tok.word == SQLWORD_SET || w->tok.word == SQLWORD_RESET)) {
 			known &= note_set(w);
 			starts = w->depth > 0;
-			begins = is_char(&w->tok, ';') || w->tok.kind == SQLTEXT_SPLIT;
+			begins = sqltext_is_char(&w->tok, ';') || w->tok.kind == SQLTEXT_SPLIT;
 		}
 		if (sqlname_word(&w->tok, w->flags) == SQLWORD_SET_CONFIG && sqlclass_sets(w->text))
 			known &= note_set_config(w);

@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- words ---- */
 
@@ -562,6 +563,19 @@ sqltext_token(struct sqltext *t, struct sqltext_token *tok)
 }
 
 /* ---- statements ---- */
+
+bool
+sqltext_is_word(const struct sqltext_token *t, const char *word)
+{
+	return t->kind == SQLTEXT_NAME && t->length == strlen(word) &&
+	       strncasecmp(t->start, word, t->length) == 0;
+}
+
+bool
+sqltext_is_char(const struct sqltext_token *t, char c)
+{
+	return t->kind == SQLTEXT_PUNCT && *t->start == c;
+}
 
 bool
 sqltext_next(struct sqltext *t, struct sqltext_stmt *s)

@@ -217,6 +217,11 @@ void sqltext_init(struct sqltext *, const char *text, size_t length, unsigned fl
 /* Reads the next token; comments and white space are skipped. Returns its kind. */
 enum sqltext_kind sqltext_token(struct sqltext *, struct sqltext_token *);
 
+/* Is the token this word, which SQLWORD_... may lack, in any case of letters and without quotes? */
+bool sqltext_is_word(const struct sqltext_token *, const char *word);
+/* Is it this character of punctuation? */
+bool sqltext_is_char(const struct sqltext_token *, char);
+
 struct sqltext_stmt {
 	const char *start;                      /* its first token */
 	size_t length;                          /* up to the end of its last token: never 0 */
