@@ -40,8 +40,9 @@ def lifetime(t):
     check(min(ages) >= 0.9 * LIFE - 0.05, "not before nine tenths")
     check(max(ages) <= LIFE + 1.5 * slow_factor(), "not much later than it")
     check(min(least) >= SIZE - 2, "servers at any time: %d" % min(least))
-    # All came within a moment: eleven of them within a tenth of a second it would be.
-    check(most_within(times, 0.09) <= 1, "two at once: %s" % times)
+    # One in each sweep, every tenth of a second. A sweep that a busy machine delays may come right before the next;
+    # three of them within less than a tenth cannot be.
+    check(most_within(times, 0.09) <= 2, "three at once: %s" % times)
     check(max(times) - min(times) >= 0.2, "spread: %s" % times)
     # Only what is idle ends.
     equal(holder.backend(), held, "the one that is held")
@@ -71,7 +72,7 @@ def idle(t):
     equal(len(d.servers()), SIZE, "a burst")
     wait_until(lambda: len(closed(d, "idle_timeout")) == SIZE - 2, 10, "they are closed")
     times = [when for when, _ in closed(d, "idle_timeout")]
-    check(most_within(times, 0.09) <= 1, "at once: %s" % times)
+    check(most_within(times, 0.09) <= 2, "at once: %s" % times)
     time.sleep(0.7)
     equal(len(d.servers()), 2, "min_size")
 
