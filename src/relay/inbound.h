@@ -1,5 +1,5 @@
-/* inbound: what a message of the client means now: which ones need a server, which are answered
- * here, which wait. Bytes go on to the server in as few writes as they came in reads. */
+/* inbound: the bytes of the client: which message is next, and what judge.h says of it is carried
+ * out. Bytes go on to the server in as few writes as they came in reads. */
 #ifndef PGWITH_RELAY_INBOUND_H
 #define PGWITH_RELAY_INBOUND_H
 

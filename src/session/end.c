@@ -104,6 +104,16 @@ session_fail(struct session *s, const struct err *e)
 		stream_resume(&s->stream);
 }
 
+void
+session_fail_protocol(struct session *s, const char *what)
+{
+	struct err e;
+
+	err_make(&e, ERR_PROTOCOL_VIOLATION, what);
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
 /* ---- the end ---- */
 
 static void

@@ -8,6 +8,8 @@
 
 /* Tells the client and closes: by the error's kind, which is a fatal one. */
 void session_fail(struct session *, const struct err *);
+/* The same because of bytes that no client may send: `what` is wrong with them. */
+void session_fail_protocol(struct session *, const char *what);
 
 /* Closes at once and frees at the end of the turn. A lease that is held ends by cleanup, because of
  * `why`. Safe on a closed one. `text` is for the log. */

@@ -1,0 +1,396 @@
+#include "relay/judge.h"
+
+#include <string.h>
+
+#include "executor/executor.h"
+#include "executor/split.h"
+#include "relay/outbound.h"
+#include "session/batch.h"
+#include "session/begin.h"
+#include "session/context.h"
+#include "session/control.h"
+#include "session/end.h"
+#include "session/lexing.h"
+#include "session/reply.h"
+#include "session/resets.h"
+#include "session/script.h"
+#include "session/sequences.h"
+#include "session/site.h"
+#include "session/slow.h"
+#include "session/statement.h"
+#include "wire/formed.h"
+#include "wire/msg.h"
+#include "wire/sqlclass.h"
+#include "wire/sqlmention.h"
+#include "wire/sqltext.h"
+
+enum verdict
+judge_need_server(struct session *s, char type)
+{
+	struct err e;
+	int r = outbound_enter(s, &e);
+
+	if (r == 0) {
+		outbound_begin(s);
+		return s->state == SESSION_ACTIVE  ? FORWARD
+		       : s->state == SESSION_SETUP ? HOLD
+						   : OVER;
+	}
+	if (r == -E_AGAIN && !executor_may_wait(s, &e))
+		r = -E_STATE;
+	if (r == -E_AGAIN) {
+		session_set_state(s, SESSION_WAITING);
+		session_begins_to_wait(s);
+		return HOLD;
+	}
+	if (e.id == ERR_SHUTDOWN)
+		session_fail(s, &e);
+	else
+		reply_refuse(s, type, &e);
+	err_clear(&e);
+	return s->state == SESSION_IDLE ? DROP : OVER;
+}
+
+static enum verdict
+without_lease(struct session *s, struct message *m)
+{
+	struct buf out;
+	struct err e;
+
+	switch (m->type) {
+	case 'Q':
+		if (s->context.refused && (m->set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
+			context_give_in(s);
+		s->context.probes = (m->set & SQLMENTION_TEMP_BUFFERS) != 0;
+		if ((s->block.state != BLOCK_NONE || m->set == SQLCLASS_BEGIN) &&
+		    m->have == m->bytes && formed_well('Q', m->body, m->bytes) &&
+		    begin_answer(s, m->set, (const char *)m->body,
+				 strnlen((const char *)m->body, m->have)))
+			return session_gone(s) ? OVER : DROP;
+		return judge_need_server(s, m->type);
+	case 'F':
+	case 'P':
+	case 'B':
+	case 'D':
+	case 'E':
+	case 'C':
+		if (begin_refuses(&s->block, m->set)) {
+			err_make(&e, ERR_IN_FAILED_TRANSACTION, s->pool->conf->name);
+			reply_refuse(s, m->type, &e);
+			err_clear(&e);
+			return session_gone(s) ? OVER : DROP;
+		}
+		if (statement_adopted(s, m))
+			return session_gone(s) ? OVER : DROP;
+		if (s->context.refused && (m->set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
+			context_give_in(s);
+		s->context.probes = (m->set & SQLMENTION_TEMP_BUFFERS) != 0;
+		return judge_need_server(s, m->type);
+	case 'S':
+		if (m->bytes > 0)
+			return judge_need_server(s, m->type);
+		buf_init(&out, 16);
+		reply_ready(s, &out);
+		reply_send_buf(s, &out);
+		buf_clear(&out);
+		return s->state == SESSION_IDLE ? DROP : OVER;
+	case 'H': /* nothing to flush */
+		return m->bytes > 0 ? judge_need_server(s, m->type) : DROP;
+	case 'd': /* the rest of a COPY that failed: PostgreSQL ignores it too */
+	case 'c':
+	case 'f':
+		return DROP;
+	default:
+		return OVER;
+	}
+}
+
+#define SMALL_MAX 9996 /* bytes of a body that PostgreSQL reads of a message without one */
+
+const char *
+judge_nonsense(char type, size_t body)
+{
+	switch (type) {
+	case 'Q':
+	case 'F':
+	case 'P':
+	case 'B':
+	case 'D':
+	case 'E':
+	case 'C':
+	case 'd':
+	case 'c':
+	case 'f':
+		return NULL;
+	case 'S':
+	case 'H':
+		return body > SMALL_MAX ? "a Sync or Flush that is too long" : NULL;
+	default:
+		return "unknown message type";
+	}
+}
+
+/* A Flush with a body is an error, but where a COPY IN swallows it: whether there is one is not
+ * known before what stands ahead has been answered. */
+static bool
+is_doubtful_flush(const struct progress *p, const struct message *m)
+{
+	return m->type == 'H' && m->bytes > 0 && p->runs_count > 0 && !progress_copy_takes(p);
+}
+
+static void
+sent(struct session *s, const struct message *m)
+{
+	struct progress *p = &s->hold->lease.srv->progress;
+
+	if (m->type == 'Q' && s->scopes)
+		statement_query_sent(s);
+	else if (m->type == 'H' && m->bytes > 0 && !progress_copy_takes(p))
+		/* The server answers it by an error, and ignores what comes up to the next Sync. */
+		progress_sent_extended(p, 1);
+	else
+		progress_sent(p, m->type);
+}
+
+/* The client asks the server for something: not by the data of a COPY, nor by a Flush. */
+static void
+note_request(struct session *s, char type)
+{
+	const struct progress *p = &s->hold->lease.srv->progress;
+	int64_t now;
+
+	if (type == 'H' || type == 'd' || type == 'c' || type == 'f')
+		return;
+	now = loop_now_us(s->site->loop);
+	/* A Sync is no more than the end of what the server may be at. */
+	if (type == 'S' ? p->runs_count == 0 : p->ready_due == p->own_syncs)
+		s->activity.request_us = now;
+	lease_asks(&s->hold->lease, now);
+}
+
+/* A message waits for answers that only the Sync behind it would bring. */
+static void
+ask_for_answers(struct session *s, struct progress *p)
+{
+	if (!p->extended || p->flushed || p->runs_count == 0)
+		return;
+	msg_flush(batch_for(s));
+	p->flushed = true;
+}
+
+/* With mode session nothing is known of prepared statements: those that may reset count when they
+ * are prepared, and once one has a name, whenever one is bound. */
+static void
+note_resets(struct session *s, const struct message *m)
+{
+	size_t bytes = 0;
+	const char *sql = message_text(m, &bytes);
+
+	if (m->set && sql)
+		resets_note(s, m->set, sql, bytes, m->lexing);
+	if (m->type == 'P' && s->context.resets != RESETS_NONE && m->have > 0 && m->body[0])
+		s->context.resets_named = true;
+	if (m->type == 'B' && s->context.resets_named && s->context.resets == RESETS_NONE)
+		s->context.resets = RESETS_LATER;
+}
+
+/* SET LOCAL x TO DEFAULT changes nothing for the session. */
+static void
+note_local_reset(struct session *s, const struct message *m)
+{
+	size_t bytes = 0;
+	const char *sql = message_text(m, &bytes);
+
+	if (sql && sqltext_first(sql, bytes) == SQLWORD_SET)
+		resets_note(s, 0, sql, bytes, m->lexing);
+}
+
+static enum verdict
+with_lease(struct session *s, struct message *m)
+{
+	struct progress *p = &s->hold->lease.srv->progress;
+	enum verdict v = FORWARD;
+	struct err e;
+	bool told;
+
+	if (progress_full(p) || statement_must_wait(s, m) || sequences_must_wait(s, m) ||
+	    is_doubtful_flush(p, m) || resets_hold(s, m->type)) {
+		ask_for_answers(s, p);
+		stream_pause(&s->stream);
+		return HOLD;
+	}
+	if (sequences_refuses(s, m->set)) {
+		err_make(&e, ERR_SEQUENCES);
+		reply_refuse(s, m->type, &e);
+		err_clear(&e);
+		return session_gone(s) ? OVER : DROP;
+	}
+	note_request(s, m->type);
+	begin_send(s);
+	if (m->type == 'F')
+		sequences_mind_call(s, m);
+	else if (m->set & SQLMENTIONS) {
+		sequences_mind(s, m->set);
+		statement_spoils(s, m->set);
+	}
+	/* A session that keeps its server needs no help. */
+	if (s->hold->pinned & HOLD_PIN_MODE) {
+		note_resets(s, m);
+		control_message(s, m);
+		if (s->slow)
+			slow_message(s, m);
+		sent(s, m);
+		return FORWARD;
+	}
+	if (s->context.startup_bytes > 0 && !(m->set & SQLCLASS_SET) &&
+	    (m->type == 'Q' || m->type == 'P'))
+		note_local_reset(s, m);
+	if (m->set || m->type == 'F')
+		m->set = statement_classify(s, m);
+	if (!s->context.pin && (m->set & (STATEMENT_PINS | HOLD_PIN_SETTING)))
+		return statement_refuse(s, m, m->set & (STATEMENT_PINS | HOLD_PIN_SETTING));
+	if ((m->type == 'Q' || m->type == 'F') && m->set) {
+		size_t sql_bytes = 0;
+		const char *sql = message_text(m, &sql_bytes);
+
+		statement_effects(s, m->set, sql, sql_bytes, true);
+	}
+	v = statement_unnamed(s, m, &told);
+	if (v == FORWARD && !told &&
+	    (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C'))
+		v = statement_named(s, m);
+	if (m->type == 'B')
+		progress_note(p, PROGRESS_WORKS);
+	if (s->slow && v != HOLD)
+		slow_message(s, m);
+	if (v == FORWARD && !told)
+		sent(s, m);
+	return v;
+}
+
+/* Mode statement. */
+static enum verdict
+no_transaction(struct session *s, char type)
+{
+	struct err e;
+
+	err_make(&e, ERR_STATEMENT_MODE, s->pool->conf->name);
+	/* In the middle of answers from the server none of ours can be put. */
+	if (s->state == SESSION_ACTIVE)
+		session_fail(s, &e);
+	else
+		reply_refuse(s, type, &e);
+	err_clear(&e);
+	return session_gone(s) ? OVER : DROP;
+}
+
+/* Texts that are answered here, or refused. */
+#define ANSWERED_HERE                                                            \
+	(SQLCLASS_SCOPE | SQLCLASS_BEGIN | SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | \
+	 SQLCLASS_SAVEPOINT | SQLCLASS_PREPARE_TRANSACTION)
+
+/* ReadyForQuery that the client waits for. */
+static uint32_t
+client_due(const struct progress *p)
+{
+	return p->ready_due - p->own_syncs;
+}
+
+/* Is something still to be said of what stands before a Terminate? PostgreSQL reads that one when
+ * it has answered all else. Of an exchange without its Sync, and of a COPY without its end, nothing
+ * comes any more. */
+static bool
+is_owed(const struct session *s)
+{
+	const struct progress *p;
+
+	if (stream_queued(&s->stream) > 0 || (s->scopes && script_pending(s)))
+		return true;
+	switch (s->state) {
+	case SESSION_WAITING:
+	case SESSION_SETUP:
+	case SESSION_SAVING:
+	case SESSION_SCOPE:
+		return true;
+	case SESSION_ACTIVE:
+		p = &s->hold->lease.srv->progress;
+		/* PostgreSQL looks for the end of the connection when it has sent an answer. */
+		if (s->unheard || (s->stream.broken && client_due(p) < s->owed))
+			return false;
+		return (p->ready_due > 0 || (p->flush_sent && p->runs_count > 0)) &&
+		       (p->copy != COPY_IN || p->copy_ended);
+	default:
+		return false;
+	}
+}
+
+bool
+judge_may_wait(const struct session *s)
+{
+	return s->state == SESSION_WAITING || s->state == SESSION_SETUP ||
+	       s->state == SESSION_SCOPE || (s->scopes && script_pending(s));
+}
+
+enum verdict
+judge_terminate(struct session *s)
+{
+	if (is_owed(s)) {
+		/* Most clients close at once, and what they have sent is done nevertheless. */
+		if (judge_may_wait(s))
+			stream_pause(&s->stream);
+		else
+			stream_finish(&s->stream);
+		if (s->state == SESSION_ACTIVE &&
+		    client_due(&s->hold->lease.srv->progress) > s->owed)
+			s->owed = client_due(&s->hold->lease.srv->progress);
+		return HOLD;
+	}
+	session_close(s, s->stream.broken ? CLEANUP_CLIENT_GONE : CLEANUP_CLIENT_LEFT,
+		      s->stream.broken ? "client gone" : "client left");
+	return OVER;
+}
+
+enum verdict
+judge_message(struct session *s, struct message *m)
+{
+	enum verdict v = FORWARD;
+	const char *sql, *wrong;
+	size_t bytes;
+
+	if (m->type == 'X')
+		return judge_terminate(s);
+	if ((wrong = judge_nonsense(m->type, m->bytes)) != NULL) {
+		session_fail_protocol(s, wrong);
+		return OVER;
+	}
+	if (s->skip_sync) {
+		if (m->type != 'S')
+			return DROP;
+		s->skip_sync = false;
+	}
+	if (s->state == SESSION_WAITING || s->state == SESSION_SETUP ||
+	    s->state == SESSION_SAVING || s->state == SESSION_SCOPE)
+		return HOLD;
+	sql = message_text(m, &bytes);
+	if (sql) {
+		lexing_classify(s, m, sql, bytes);
+		m->set |= sqlmention(sql, bytes);
+	}
+	/* What the rest of it does is not known. */
+	if (sql && m->have < m->bytes)
+		m->set |= SQLCLASS_OPAQUE;
+	/* The server refuses a malformed message without a look at its text. */
+	else if ((m->set & ANSWERED_HERE) && !formed_well(m->type, m->body, m->bytes))
+		m->set &= ~ANSWERED_HERE;
+	if (block_is_expired(&s->block))
+		return begin_expired(s, m);
+	if ((s->scopes || (m->set & SQLCLASS_SCOPE)) && (v = split_judge(s, m)) != FORWARD)
+		return v;
+	if ((m->set & SQLCLASS_BEGIN) && s->context.mode == CONF_STATEMENT)
+		return no_transaction(s, m->type);
+	if (s->state == SESSION_IDLE)
+		v = without_lease(s, m);
+	if (v != FORWARD)
+		return v;
+	return s->state == SESSION_ACTIVE ? with_lease(s, m) : OVER;
+}
