@@ -215,8 +215,7 @@ def no_state(t):
         d.end()
         fd = None
         if spoil:
-            old = dict(d.store.take())["pg/state"]
-            data = spoil(os.pread(old, os.fstat(old).st_size, 0))
+            data = spoil(d.store.read("pg/state"))
             fd = os.memfd_create("spoiled")
             os.write(fd, data)
         d.store.replace("pg/state", fd)

@@ -78,10 +78,16 @@ class Store:
         with self._lock:
             return [name for name, _ in self.kept]
 
-    def take(self):
-        """What is kept, which stays so."""
+    def copies(self):
+        """A copy of each descriptor that is kept, with its name, for the caller to close: pgwithd may remove one at any time."""
         with self._lock:
-            return list(self.kept)
+            return [(name, os.dup(fd)) for name, fd in self.kept]
+
+    def read(self, name):
+        """What stands in the file that is kept under that name."""
+        with self._lock:
+            fd = dict(self.kept)[name]
+            return os.pread(fd, os.fstat(fd).st_size, 0)
 
     def replace(self, name, fd):
         """Another descriptor under that name; None: none."""
@@ -115,7 +121,7 @@ class SupervisedDaemon(Daemon):
 
     def start_next(self, wait=True):
         """The next process, with what is kept."""
-        kept = self.store.take()
+        kept = self.store.copies()
         for _, fd in kept:
             os.set_inheritable(fd, True)
         env = dict(os.environ, **SANITIZE_ENV)
@@ -127,7 +133,7 @@ class SupervisedDaemon(Daemon):
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                             env=env, close_fds=False, cwd="/")
         for _, fd in kept:
-            os.set_inheritable(fd, False)
+            os.close(fd)
         self.restarts += 1
         if wait:
             lines = self.log_text().count("pgwithd: ready")
