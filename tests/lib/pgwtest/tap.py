@@ -56,11 +56,13 @@ def test(function=None, *, timeout=60):
 
 
 def slow_factor():
-    """How much longer than on an idle machine with a plain build things may take."""
+    """How much longer than on an idle machine with a plain build things may take: as many times as processes share a
+    processor (up to eight), and four times of that with the sanitizers."""
     text = os.environ.get("PGWITH_TEST_SLOW")
     if text:
         return float(text)
-    return 4.0 if sanitized() else 1.0
+    crowd = min(max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0), 8.0)
+    return crowd * (4.0 if sanitized() else 1.0)
 
 
 def built(name):
