@@ -15,6 +15,7 @@
 #include "relay/cancel.h"
 #include "relay/inbound.h"
 #include "relay/outbound.h"
+#include "relay/setup.h"
 #include "session/admit.h"
 #include "session/application.h"
 #include "session/context.h"
@@ -153,7 +154,7 @@ login_granted(struct session *s)
 		lease_return(&s->hold->lease, false);
 		login_welcome(s);
 	} else {
-		outbound_setup(s);
+		setup_begin(s);
 	}
 }
 
@@ -564,7 +565,7 @@ sweep_waiting(struct site *site, int64_t now)
 			return;
 		if (s->let_in || s->pool->told == NULL)
 			continue;
-		outbound_setup_not(s);
+		setup_abandon(s);
 		login_welcome(s);
 	}
 }

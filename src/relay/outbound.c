@@ -1,22 +1,20 @@
 #include "relay/outbound.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
-#include "base/mem.h"
 #include "executor/executor.h"
 #include "executor/expire.h"
 #include "relay/cancel.h"
 #include "relay/inbound.h"
 #include "relay/limits.h"
 #include "relay/login.h"
+#include "relay/saving.h"
+#include "relay/setup.h"
 #include "session/context.h"
 #include "session/deallocate.h"
 #include "session/dismiss.h"
 #include "session/end.h"
-#include "session/params.h"
+#include "session/inquiry.h"
 #include "session/reply.h"
 #include "session/resets.h"
 #include "session/reword.h"
@@ -25,7 +23,6 @@
 #include "session/session.h"
 #include "session/slow.h"
 #include "session/telling.h"
-#include "wire/frame.h"
 #include "wire/msg.h"
 
 static struct session *
@@ -34,109 +31,37 @@ session_of(struct lease *l)
 	return l->owner;
 }
 
-/* ---- asking the server for ourselves ---- */
-
-#define ANSWER_MAX (1024 * 1024) /* bytes of what it says */
-
-/* The client waits meanwhile, and gets nothing of the answer. */
-static void
-ask(struct session *s, enum session_state state, const char *sql)
-{
-	struct server *srv = s->hold->lease.srv;
-	struct buf out;
-
-	session_set_state(s, state);
-	stream_pause(&s->stream);
-	s->answer = mem_alloc(sizeof *s->answer);
-	buf_init(s->answer, ANSWER_MAX);
-	buf_init(&out, 2 * ANSWER_MAX);
-	progress_forget_error(&srv->progress);
-	/* Any Query destroys the server's unnamed statement. The session's may be used again. */
-	s->context.unnamed.here = false;
-	msg_query(&out, sql);
-	progress_sent(&srv->progress, 'Q');
-	server_write(srv, buf_data(&out), out.len);
-	buf_clear(&out);
-}
-
-static void
-forget_answer(struct session *s)
-{
-	buf_clear(s->answer);
-	free(s->answer);
-	s->answer = NULL;
-}
-
-static void
-end_by(struct session *s, const char *why)
-{
-	struct err e;
-
-	err_make(&e, ERR_SETUP_FAILED, s->pool->conf->name, why);
-	session_fail(s, &e);
-	err_clear(&e);
-}
-
-/* ---- startup parameters ---- */
-
-#define ASKS_MAX 20 /* one question: a statement_timeout of a session's can end many */
-
-static void give(struct session *s);
-
-/* What came between is the client's. What the session's parameters make of the server's, it is told
- * otherwise. */
-static void
-pass_on(struct session *s)
-{
-	const uint8_t *at = buf_data(s->answer);
-	size_t left = s->answer->len;
-	struct frame f;
-
-	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
-		if (f.type == 'A' || (f.type == 'S' && s->state != SESSION_SETUP))
-			reply_send(s, at, FRAME_HEADER + f.body);
-		at += FRAME_HEADER + f.body;
-		left -= FRAME_HEADER + f.body;
-	}
-}
-
-/* The server has refused the session's parameters: its words, and SQLSTATE. */
-static void
-make_refusal(const struct session *s, const uint8_t *report, size_t bytes, struct err *e)
-{
-	const char *text = msg_report_field(report, bytes, 'M');
-
-	err_make(e, s->let_in && !s->context.unproven ? ERR_SETTINGS_REFUSED : ERR_STARTUP_REFUSED,
-		 text ? text : "the server gives no reason");
-	snprintf(e->sqlstate, sizeof e->sqlstate, "%s", s->hold->lease.srv->progress.error);
-	if ((text = msg_report_field(report, bytes, 'D')) != NULL)
-		err_detail(e, "%s", text);
-	else if (s->let_in)
-		err_detail(e,
-			   "The server of pool \"%s\" was to get the parameters of this session.",
-			   s->pool->conf->name);
-	if ((text = msg_report_field(report, bytes, 'H')) != NULL)
-		err_hint(e, "%s", text);
-	else if (s->let_in)
-		err_hint(e, "RESET ALL, or SET anew what is refused.");
-}
-
-static void
-end_refused(struct session *s, const uint8_t *report, size_t bytes)
-{
-	struct err e;
-
-	make_refusal(s, report, bytes, &e);
-	session_fail(s, &e);
-	err_clear(&e);
-}
-
 int
 outbound_enter(struct session *s, struct err *e)
 {
 	return s->context.wants_fresh ? lease_enter_fresh(&s->hold->lease, s->pool, e)
 				      : lease_enter(&s->hold->lease, s->pool, e);
 }
+
+void
+outbound_begin(struct session *s)
+{
+	session_begin_lease(s);
+	if (slow_wanted(s->pool))
+		slow_watch(s);
+	if (s->slow)
+		slow_begin(s);
+	/* What a server has taken once, it will take again: that goes ahead of the first message.
+	 * Other things are waited for, so that another server can be tried; the parameters of a
+	 * login that had no server may be wrong. */
+	if (s->context.refused || s->context.probes || s->context.unproven ||
+	    context_is_doubtful(s)) {
+		setup_begin(s);
+		return;
+	}
+	s->context.wants_fresh = false;
+	session_set_state(s, SESSION_ACTIVE);
+	context_apply(s, batch_for(s));
+	sequences_begin(s, batch_for(s));
+	telling_send(s);
+}
+
+/* ---- what the server has answered to us ---- */
 
 /* The message that the session needs a server for is answered by the error. */
 static void
@@ -176,295 +101,78 @@ try_fresh(struct session *s)
 	inbound_resume(s);
 }
 
-/* The server has refused what the session has set. What cannot be undone in a backend (temporary
- * tables fix temp_buffers), or what has gone since (a role that the session before had), another
- * one may not have; if a new one refuses it too, the client is told. */
 static void
-setup_refused(struct session *s, const uint8_t *report, size_t bytes)
+set_up(struct session *s)
 {
 	struct err e;
 
-	make_refusal(s, report, bytes, &e);
-	telling_unlearn(s);
-	pass_on(s);
-	forget_answer(s);
-	if (s->state != SESSION_SETUP) {
-		err_clear(&e);
-		return;
-	}
-	if (context_may_be_taken(s)) {
-		lease_close(&s->hold->lease, "it refused the parameters of a session");
-		try_fresh(s);
-	} else if (s->context.unproven) {
-		/* PostgreSQL would not have let it in. */
-		session_fail(s, &e);
-	} else {
-		s->context.wants_fresh = s->context.probes = false;
-		s->context.refused = true;
-		session_set_state(s, SESSION_IDLE);
-		lease_return(&s->hold->lease, true);
-		refuse_first(s, &e);
-	}
-	err_clear(&e);
-}
-
-/* The answer's first ErrorResponse, or NULL. */
-static const uint8_t *
-find_refusal(const struct buf *answer, size_t *bytes)
-{
-	const uint8_t *at = buf_data(answer);
-	size_t left = answer->len;
-	struct frame f;
-
-	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
-		if (f.type == 'E') {
-			*bytes = f.body;
-			return at + FRAME_HEADER;
-		}
-		at += FRAME_HEADER + f.body;
-		left -= FRAME_HEADER + f.body;
-	}
-	return NULL;
-}
-
-static void
-setup_answered(struct session *s)
-{
-	size_t refused_bytes = 0;
-	const uint8_t *refused = find_refusal(s->answer, &refused_bytes);
-
-	if (strcmp(s->hold->lease.srv->progress.error, "57014") == 0 && s->asks < ASKS_MAX) {
-		pass_on(s);
-		forget_answer(s);
-		if (s->state == SESSION_SETUP) {
-			session_set_state(s, SESSION_ACTIVE);
-			give(s);
-		}
-		return;
-	}
-	if (refused && s->hold->lease.srv->progress.error[0] && s->let_in) {
-		setup_refused(s, refused, refused_bytes);
-		return;
-	}
-	/* What cannot be undone in a backend: see setup_refused(). */
-	if (refused && s->hold->lease.srv->leases > 1 && context_may_be_taken(s)) {
-		forget_answer(s);
-		s->context.wants_fresh = true;
-		lease_close(&s->hold->lease, "it refused the startup parameters of a session");
-		login_again(s);
-		return;
-	}
-	if (refused && s->hold->lease.srv->progress.error[0]) {
-		end_refused(s, refused, refused_bytes);
-		return;
-	}
-	if (s->hold->lease.srv->progress.error[0]) {
-		end_by(s, "it gives no reason");
-		return;
-	}
-	if (s->let_in) {
-		pass_on(s);
-		forget_answer(s);
-		if (s->state != SESSION_SETUP)
-			return;
-		context_taken(s);
-		if (sequences_due(s))
-			sequences_gone(s);
-		if (s->context.unproven)
-			telling_learn(s);
-		session_set_state(s, SESSION_ACTIVE);
-		telling_send(s);
-		if (s->state != SESSION_ACTIVE)
-			return;
+	switch (setup_answered(s, &e)) {
+	case SETUP_TAKEN:
 		stream_resume(&s->stream);
 		inbound_resume(s);
 		cancel_late(s);
 		return;
-	}
-	if (s->hold->lease.srv->retiring) {
-		forget_answer(s);
-		context_applied(s);
-		lease_return(&s->hold->lease, false);
+	case SETUP_TRY_FRESH:
+		try_fresh(s);
+		return;
+	case SETUP_REFUSED:
+		refuse_first(s, &e);
+		err_clear(&e);
+		return;
+	case SETUP_KNOWN:
+		login_welcome(s);
+		return;
+	case SETUP_LOGIN_AGAIN:
 		login_again(s);
 		return;
-	}
-	forget_answer(s);
-	context_taken(s);
-	telling_learn(s);
-	lease_return(&s->hold->lease, false);
-	login_welcome(s);
-}
-
-/* Two values, as one of them may be what the server has. */
-static const char temp_buffers_probe[] =
-    "; SELECT pg_catalog.set_config('temp_buffers', '111', true), "
-    "pg_catalog.set_config('temp_buffers', '112', true)";
-
-static void
-give(struct session *s)
-{
-	struct buf sql;
-
-	s->asks++;
-	buf_init(&sql, ANSWER_MAX);
-	if (s->let_in && sequences_due(s))
-		buf_add_fmt(&sql, "DISCARD SEQUENCES; ");
-	if (s->context.repeated_bytes > 0)
-		params_check(s->context.repeated, s->context.repeated_bytes, s->pool, &sql);
-	context_change(s, &sql);
-	if (s->context.probes)
-		buf_add_fmt(&sql, "%s", temp_buffers_probe);
-	buf_add_u8(&sql, 0);
-	ask(s, SESSION_SETUP, (char *)buf_data(&sql));
-	buf_clear(&sql);
-}
-
-void
-outbound_setup(struct session *s)
-{
-	s->asks = 0;
-	give(s);
-}
-
-void
-outbound_setup_not(struct session *s)
-{
-	forget_answer(s);
-	lease_end(&s->hold->lease, CLEANUP_TIME_LIMIT);
-}
-
-void
-outbound_begin(struct session *s)
-{
-	session_begin_lease(s);
-	if (slow_wanted(s->pool))
-		slow_watch(s);
-	if (s->slow)
-		slow_begin(s);
-	/* What a server has taken once, it will take again: that goes ahead of the first message.
-	 * Other things are waited for, so that another server can be tried; the parameters of a
-	 * login that had no server may be wrong. */
-	if (s->context.refused || s->context.probes || s->context.unproven ||
-	    context_is_doubtful(s)) {
-		outbound_setup(s);
+	case SETUP_WAITS:
 		return;
 	}
-	s->context.wants_fresh = false;
-	session_set_state(s, SESSION_ACTIVE);
-	context_apply(s, batch_for(s));
-	sequences_begin(s, batch_for(s));
-	telling_send(s);
 }
 
-/* ---- parameters that were set ---- */
-
-static void give_back(struct session *s);
-
+/* The server is the next one's. */
 static void
-save(struct session *s)
+give_back(struct session *s)
 {
-	struct buf sql;
+	bool discard = hold_verdict(s->hold, false) == HOLD_DISCARD;
 
-	buf_init(&sql, ANSWER_MAX);
-	context_ask(s, s->asks++ > 0, &sql);
-	ask(s, SESSION_SAVING, (char *)buf_data(&sql));
-	buf_clear(&sql);
+	session_set_state(s, SESSION_IDLE);
+	lease_return(&s->hold->lease, discard);
+	dismiss_due(s);
 }
 
+static void go_on(struct session *);
+
+/* What the session has set is known. */
 static void
 saved(struct session *s)
 {
-	const char *error = s->hold->lease.srv->progress.error;
-	bool good = error[0] == 0 && context_take(s, s->answer);
-
-	pass_on(s);
-	forget_answer(s);
-	if (s->state != SESSION_SAVING)
-		return;
-	/* A late cancel, or the session has given itself a short statement_timeout. */
-	if (strcmp(error, "57014") == 0 && s->asks < ASKS_MAX) {
-		session_set_state(s, SESSION_ACTIVE);
-		save(s);
-		return;
-	}
-	if (!good && !s->hold->pins_doubtful && !s->context.pin) {
-		end_by(s, "what the session has set cannot be kept, and the pool has pin = off");
-		return;
-	}
-	if (!good)
-		context_untold(s, error);
-	s->hold->changed = s->hold->pins_doubtful = false;
-	session_set_state(s, SESSION_ACTIVE);
 	if (hold_verdict(s->hold, false) != HOLD_KEEP)
 		give_back(s);
 	stream_resume(&s->stream);
 	inbound_resume(s);
 }
 
-/* The startup parameters that the client has reset are set again, where it keeps the server.
- * Returns true if the client waits for that. */
-static bool
-reset_again(struct session *s)
-{
-	const struct progress *p = &s->hold->lease.srv->progress;
-	struct buf sql;
-	bool asked;
-
-	/* Elsewhere the next lease has them; a DISCARD ALL that has let it go, too. */
-	if (p->status == 'I' && !(s->scopes && scopes_holds(s)) &&
-	    (s->hold->pinned == 0 || (s->hold->discard_all_sent && p->error[0] == 0)))
-		return false;
-	buf_init(&sql, ANSWER_MAX);
-	asked = resets_sql(s, &sql);
-	if (asked) {
-		buf_add_u8(&sql, 0);
-		s->context.resetting = true;
-		ask(s, SESSION_SAVING, (char *)buf_data(&sql));
-	}
-	buf_clear(&sql);
-	return asked;
-}
-
-static void go_on(struct session *s);
-
-static void
-reset_answered(struct session *s)
-{
-	bool failed = s->hold->lease.srv->progress.status == 'E';
-
-	pass_on(s);
-	forget_answer(s);
-	if (s->state != SESSION_SAVING)
-		return;
-	session_set_state(s, SESSION_ACTIVE);
-	/* The role in force may not set what the login has set: the transaction must not fail by
-	 * it. */
-	if (failed) {
-		ask(s, SESSION_SAVING,
-		    "ROLLBACK TO SAVEPOINT pgwith_startup; RELEASE SAVEPOINT pgwith_startup");
-		return;
-	}
-	s->context.resetting = false;
-	stream_resume(&s->stream);
-	go_on(s);
-}
-
+/* Of a question of ours. */
 static void
 answered(struct session *s, const uint8_t *data, size_t bytes)
 {
 	buf_add(s->answer, data, bytes);
 	if (s->answer->failed && s->state == SESSION_SETUP) {
-		end_by(s, "its answer is too long");
+		inquiry_fail(s, "its answer is too long");
 		return;
 	}
 	if (!progress_at_rest(&s->hold->lease.srv->progress))
 		return;
-	if (s->state == SESSION_SETUP)
-		setup_answered(s);
-	else if (s->context.resetting)
-		reset_answered(s);
-	else
-		saved(s);
+	if (s->state == SESSION_SETUP) {
+		set_up(s);
+	} else if (!s->context.resetting) {
+		if (saving_answered(s))
+			saved(s);
+	} else if (saving_reset_answered(s)) {
+		stream_resume(&s->stream);
+		go_on(s);
+	}
 }
 
 /* ---- what the pool tells ---- */
@@ -505,17 +213,6 @@ failed(struct lease *l, const struct err *e)
 			       e);
 }
 
-/* The server is the next one's. */
-static void
-give_back(struct session *s)
-{
-	bool discard = hold_verdict(s->hold, false) == HOLD_DISCARD;
-
-	session_set_state(s, SESSION_IDLE);
-	lease_return(&s->hold->lease, discard);
-	dismiss_due(s);
-}
-
 /* The server is at rest outside a transaction, and all answers have gone to the client. Whatever is
  * left of this session in the server decides. */
 static void
@@ -534,8 +231,7 @@ end_lease(struct session *s)
 	case HOLD_KEEP:
 		return;
 	case HOLD_ASK:
-		s->asks = 0;
-		save(s);
+		saving_begin(s);
 		return;
 	default:
 		give_back(s);
@@ -646,7 +342,7 @@ readable(struct lease *l)
 	if (s->scopes)
 		executor_heard(s);
 	if (s->context.resets != RESETS_NONE && progress_at_rest(p) && !script_waiting(s) &&
-	    reset_again(s))
+	    saving_reset_again(s))
 		return;
 	go_on(s);
 }
@@ -697,7 +393,7 @@ told(struct lease *l, const char *name, const char *value)
 {
 	struct session *s = session_of(l);
 
-	/* SETUP: see setup_answered(). */
+	/* SETUP: see setup_answered() in setup.c. */
 	if (s->state == SESSION_SCOPE && s->scopes->talk.setup)
 		return;
 	if (l == &s->hold->lease &&
@@ -744,7 +440,7 @@ ends_by_itself(const struct progress *p)
 static void
 set_up_again(struct session *s)
 {
-	forget_answer(s);
+	inquiry_forget(s);
 	if (!s->let_in) {
 		login_again(s);
 		return;
@@ -769,7 +465,7 @@ lost(struct lease *l, const struct server *srv, const char *why)
 		executor_lost(s, l);
 	if (s->state == SESSION_SETUP && s->let_in && l == &s->hold->lease &&
 	    !s->context.wants_fresh) {
-		forget_answer(s);
+		inquiry_forget(s);
 		try_fresh(s);
 		return;
 	}

@@ -9,13 +9,6 @@
 /* The ops of every session's lease. */
 extern const struct lease_ops outbound_lease_ops;
 
-/* Gives the server of the lease the session's parameters and waits for it. At login, it is
- * asked what they make of those of the pool; that is kept and the client let in. */
-void outbound_setup(struct session *);
-
-/* At login, the server is not waited for any longer; cleanup goes on with it. */
-void outbound_setup_not(struct session *);
-
 /* As lease_enter() for the session's next server. */
 int outbound_enter(struct session *, struct err *);
 
