@@ -88,12 +88,12 @@ add_session(struct sums *sum, const struct session *s)
 {
 	add_buf(sum, &s->in);
 	add_buf(sum, &s->stream.out);
-	if (s->scopes) {
+	if (s->stack) {
 		sum->scopes++;
-		sum->frames += s->scopes->stack.frames.count;
+		sum->frames += s->stack->frames.count;
 		add_buf(sum, &s->scopes->script.text);
-		if (s->scopes->work)
-			add_buf(sum, &s->scopes->work->failure);
+		if (s->work)
+			add_buf(sum, &s->work->failure);
 	}
 	if (s->context.names) {
 		sum->names += s->context.names->names.count;
@@ -154,8 +154,8 @@ fill_mem(const struct daemon *d, struct rows *r)
 	mem_row(r, "pools", sizeof(struct pool), d->site.pools.list.count,
 		d->site.pools.list.count * sizeof(struct pool));
 	mem_row(r, "buffers", 0, sum.buffers, sum.buffer_bytes);
-	mem_row(r, "scope_stacks", sizeof(struct scopes), sum.scopes,
-		sum.scopes * sizeof(struct scopes));
+	mem_row(r, "scope_stacks", sizeof(struct stack) + sizeof(struct scopes), sum.scopes,
+		sum.scopes * (sizeof(struct stack) + sizeof(struct scopes)));
 	mem_row(r, "scopes", sizeof(struct scope), sum.frames, sum.frames * sizeof(struct scope));
 	mem_row(r, "locks", sizeof(struct lock), d->site.locks.list.count,
 		d->site.locks.list.count * sizeof(struct lock));

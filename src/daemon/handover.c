@@ -64,9 +64,9 @@ must_finish(const struct session *s)
 
 	if (s->own.lease.state == LEASE_HELD && !server_can_move(s->own.lease.srv))
 		return true;
-	if (s->scopes == NULL)
+	if (s->stack == NULL)
 		return false;
-	LIST_EACH (n, &s->scopes->stack.frames) {
+	LIST_EACH (n, &s->stack->frames) {
 		const struct scope *f = LIST_OBJ(n, const struct scope, node);
 
 		if (f->own.lease.state == LEASE_HELD && !server_can_move(f->own.lease.srv))
@@ -78,7 +78,7 @@ must_finish(const struct session *s)
 static bool
 waits_in_scope(const struct session *s)
 {
-	const struct work *work = s->scopes->work;
+	const struct work *work = s->work;
 	const struct scope *f = work->frame;
 
 	return work->purpose == WORK_ENTER && work->state == WORK_WAIT && !s->scopes->gone &&

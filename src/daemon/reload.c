@@ -126,7 +126,7 @@ prepare_sessions(struct daemon *d, struct pool *group, const struct conf_pool *n
 static struct lease *
 waits_for_lease(const struct session *s)
 {
-	const struct work *work = s->scopes ? s->scopes->work : NULL;
+	const struct work *work = s->work;
 	const struct scope *f = work ? work->frame : NULL;
 
 	if (s->own.lease.state == LEASE_WAITING)
@@ -378,9 +378,9 @@ session_uses(const struct session *s, const struct pool *pool)
 
 	if (s->pool == pool || s->own.lease.pool == pool)
 		return true;
-	if (s->scopes == NULL)
+	if (s->stack == NULL)
 		return false;
-	LIST_EACH (n, &s->scopes->stack.frames)
+	LIST_EACH (n, &s->stack->frames)
 		if (LIST_OBJ(n, const struct scope, node)->pool == pool)
 			return true;
 	return false;
@@ -422,8 +422,8 @@ mark_session(const struct session *s)
 
 	mark(s->pool);
 	mark(s->own.lease.pool);
-	if (s->scopes)
-		LIST_EACH (n, &s->scopes->stack.frames)
+	if (s->stack)
+		LIST_EACH (n, &s->stack->frames)
 			mark(LIST_OBJ(n, const struct scope, node)->pool);
 }
 

@@ -198,21 +198,21 @@ named_list_pack(struct pack *p, struct list *l)
 }
 
 static void
-parts_pack(struct pack *p, struct scopes *sc)
+parts_pack(struct pack *p, struct session *s)
 {
-	named_list_pack(p, &sc->named.statements);
-	named_list_pack(p, &sc->named.portals);
-	PACK(p, sc->boundary);
-	if (pack_reading(p) && sc->boundary >= BOUNDARY_NSTATES)
+	named_list_pack(p, &s->scopes->named.statements);
+	named_list_pack(p, &s->scopes->named.portals);
+	PACK(p, s->scopes->boundary);
+	if (pack_reading(p) && s->scopes->boundary >= BOUNDARY_NSTATES)
 		p->failed = true;
-	script_pack(p, &sc->script);
+	script_pack(p, &s->scopes->script);
 }
 
 /* The work: an ENTER that waits, or none. */
 static struct work *
 work_pack(struct pack *p, struct session *s)
 {
-	struct work *work = s->scopes->work;
+	struct work *work = s->work;
 	enum work_purpose purpose = work_purpose(s);
 	enum work_state state = work ? work->state : WORK_NEXT;
 
@@ -238,9 +238,9 @@ no_work(struct work *none)
 
 /* Returns false if what an ENTER that waits enters is not defined any more. */
 static bool
-doing_pack(struct pack *p, struct scopes *sc)
+doing_pack(struct pack *p, struct session *s)
 {
-	struct work none, *work = work_pack(p, sc->session);
+	struct work none, *work = work_pack(p, s);
 	uint32_t frame = STACK_NOWHERE;
 	bool good = true;
 	char *def;
@@ -250,10 +250,10 @@ doing_pack(struct pack *p, struct scopes *sc)
 		work = &none;
 	}
 	if (work->frame)
-		frame = stack_place(&sc->stack, work->frame);
+		frame = stack_place(s->stack, work->frame);
 	def = work->def ? work->def->name : NULL;
 	PACK(p, work->answer_type);
-	PACK(p, sc->named.formats);
+	PACK(p, s->scopes->named.formats);
 	grammar_pack(p, &work->statement);
 	PACK(p, frame);
 	pack_str(p, &def);
@@ -270,17 +270,17 @@ doing_pack(struct pack *p, struct scopes *sc)
 	PACK(p, work->exit_us);
 	PACK(p, work->began_us);
 	pack_buf(p, &work->failure);
-	PACK(p, sc->expiry.cancel_us);
-	PACK(p, sc->expiry.expire_us);
-	PACK(p, sc->expiry.forced);
-	PACK(p, sc->expiry.own_cancel);
-	PACK(p, sc->point_sent);
-	PACK(p, sc->points_kept);
+	PACK(p, s->scopes->expiry.cancel_us);
+	PACK(p, s->scopes->expiry.expire_us);
+	PACK(p, s->scopes->expiry.forced);
+	PACK(p, s->scopes->expiry.own_cancel);
+	PACK(p, s->scopes->point_sent);
+	PACK(p, s->scopes->points_kept);
 	if (!pack_reading(p))
 		return true;
-	work->frame = stack_at(&sc->stack, frame);
+	work->frame = stack_at(s->stack, frame);
 	if (def && work != &none) {
-		work->def = conf_scope_keep(conf_scope(sc->session->site->conf, def));
+		work->def = conf_scope_keep(conf_scope(s->site->conf, def));
 		good = work->def != NULL;
 	}
 	free(def);
@@ -297,16 +297,15 @@ static bool
 scopes_pack(struct heritage *h, struct session *s)
 {
 	struct pack *p = h->p;
-	bool there = s->scopes != NULL, good;
-	struct scopes *sc;
+	bool there = s->stack != NULL, good;
 
 	PACK(p, there);
 	if (!there)
 		return true;
-	sc = scopes_of(s);
-	good = stack_pack(p, &h->pools, &sc->stack, &s->own.lease, &outbound_lease_ops, s, s->id);
-	good &= doing_pack(p, sc);
-	parts_pack(p, sc);
+	scopes_prepare(s);
+	good = stack_pack(p, &h->pools, s->stack, &s->own.lease, &outbound_lease_ops, s, s->id);
+	good &= doing_pack(p, s);
+	parts_pack(p, s);
 	return good;
 }
 
@@ -318,11 +317,11 @@ lease_pack(struct pack *p, struct session *s)
 	struct scope *f;
 
 	if (!pack_reading(p) && s->hold != &s->own)
-		place = stack_place(&s->scopes->stack, LIST_OBJ(s->hold, struct scope, own));
+		place = stack_place(s->stack, LIST_OBJ(s->hold, struct scope, own));
 	PACK(p, place);
-	if (!pack_reading(p) || place == STACK_NOWHERE || s->scopes == NULL)
+	if (!pack_reading(p) || place == STACK_NOWHERE || s->stack == NULL)
 		return;
-	f = stack_at(&s->scopes->stack, place);
+	f = stack_at(s->stack, place);
 	if (f)
 		s->hold = &f->own;
 }
@@ -482,12 +481,12 @@ waiter_pack(struct heritage *h, struct pool *pool, struct lease *l)
 	struct scope *f;
 
 	if (s && l != &s->own.lease)
-		place = stack_place(&s->scopes->stack, LIST_OBJ(hold_of(l), struct scope, own));
+		place = stack_place(s->stack, LIST_OBJ(hold_of(l), struct scope, own));
 	PACK(h->p, id);
 	PACK(h->p, place);
 	if (!pack_reading(h->p) || h->p->failed || pool == NULL || (s = session_of(h, id)) == NULL)
 		return;
-	f = place != STACK_NOWHERE && s->scopes ? stack_at(&s->scopes->stack, place) : NULL;
+	f = place != STACK_NOWHERE && s->stack ? stack_at(s->stack, place) : NULL;
 	l = f ? &f->own.lease : &s->own.lease;
 	if (l->state == LEASE_NONE && (f || place == STACK_NOWHERE))
 		lease_adopt_waiting(l, pool);
@@ -516,7 +515,7 @@ stack_of(void *arg, uint64_t session)
 {
 	struct session *s = session_of(arg, session);
 
-	return s && s->scopes ? &s->scopes->stack : NULL;
+	return s && s->stack ? s->stack : NULL;
 }
 
 /* ---- what is on its way to the servers ---- */
@@ -617,7 +616,7 @@ static void
 adopted(struct session *s)
 {
 	/* What is wanted of the client is decided by the state, as ever. */
-	if (s->scopes)
+	if (s->stack)
 		enter_adopted(s);
 	if (s->state == SESSION_WAITING && scopes_open(s))
 		waits_begin_lease(&s->site->waits, s->id, &s->own.lease);
@@ -672,7 +671,7 @@ resume(struct session *s)
 {
 	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE && s->state != SESSION_CONSOLE)
 		return;
-	if (s->in.len > 0 || (s->scopes && script_pending(s))) {
+	if (s->in.len > 0 || (s->stack && script_pending(s))) {
 		stream_resume(&s->stream);
 		inbound_resume(s);
 	}

@@ -130,8 +130,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	}
 	/* The wait is one of PostgreSQL's own: for a lock. */
 	work->timed_out = true;
-	if (work->state == WORK_RUN && work->scopes->talk.busy) {
-		work->scopes->expiry.own_cancel = true;
+	if (work->state == WORK_RUN && work->session->scopes->talk.busy) {
+		work->session->scopes->expiry.own_cancel = true;
 		lease_cancel(&work->session->hold->lease, 0);
 	}
 }
@@ -210,7 +210,7 @@ static struct scope *
 push(struct work *work, enum scope_kind kind, const char *name)
 {
 	struct session *s = work->session;
-	struct scope *f = stack_push(&work->scopes->stack, kind, name, loop_now_us(s->site->loop));
+	struct scope *f = stack_push(work->session->stack, kind, name, loop_now_us(s->site->loop));
 
 	f->owner = s;
 	if (s->slow)
@@ -246,13 +246,13 @@ got_it(struct work *work)
 	if (s->slow && f->kind != SCOPE_BLOCK)
 		slow_granted(s, f);
 	if (!scope_is_begin(f))
-		timing_add(scopes_timing(work->scopes, f), TIMING_WAIT,
+		timing_add(scopes_timing(work->session, f), TIMING_WAIT,
 			   f->granted_us - f->asked_us);
 	enter_stop_timer(work);
 	if (f->pool == NULL) {
 		f->state = SCOPE_OPEN;
 		f->opened_us = f->granted_us;
-		timing_add(scopes_timing(work->scopes, f), TIMING_ENTER, 0);
+		timing_add(scopes_timing(work->session, f), TIMING_ENTER, 0);
 		work->item++;
 		if (work->state != WORK_NEXT)
 			work_set_state(work, WORK_NEXT);
@@ -269,7 +269,7 @@ on_lock(struct lock_hold *hold)
 	struct scope *f = LIST_OBJ(hold, struct scope, hold);
 	struct session *s = f->owner;
 
-	enter_granted(s->scopes->work);
+	enter_granted(s->work);
 }
 
 const struct lock_ops enter_lock_ops = {on_lock};
@@ -330,7 +330,7 @@ want_lease(struct work *work, struct scope *f)
 	int r;
 
 	/* Its own lease if that is free, so that what pins the session is there. */
-	if (f->pool == s->pool && stack_of_lease(&work->scopes->stack, &s->own.lease) == NULL) {
+	if (f->pool == s->pool && stack_of_lease(work->session->stack, &s->own.lease) == NULL) {
 		f->lease = &s->own.lease;
 	} else {
 		lease_init(&f->own.lease, s->site->ops->lease, s, s->id);
@@ -365,7 +365,7 @@ want_transaction(struct work *work, const struct wanted *w)
 {
 	const struct grammar_item *item = w->item;
 	struct scope *base =
-	    item->fresh ? NULL : stack_transaction_on(&work->scopes->stack, w->pool);
+	    item->fresh ? NULL : stack_transaction_on(work->session->stack, w->pool);
 	struct scope *f;
 	struct err e;
 
@@ -406,7 +406,7 @@ want_transaction(struct work *work, const struct wanted *w)
 static void
 want_block(struct work *work)
 {
-	struct scope *base = stack_current(&work->scopes->stack), *f = push(work, SCOPE_BLOCK, "");
+	struct scope *base = stack_current(work->session->stack), *f = push(work, SCOPE_BLOCK, "");
 
 	f->pool = base->pool;
 	f->base = base;
@@ -457,7 +457,7 @@ next_item(struct work *work)
 bool
 enter_waits(const struct session *s)
 {
-	const struct work *work = s->scopes ? s->scopes->work : NULL;
+	const struct work *work = s->work;
 
 	return s->state == SESSION_SCOPE && work && work->purpose == WORK_ENTER &&
 	       (work->state == WORK_WAIT || work->state == WORK_USER);
@@ -466,7 +466,7 @@ enter_waits(const struct session *s)
 bool
 enter_looks_up(const struct session *s)
 {
-	const struct work *work = s->scopes ? s->scopes->work : NULL;
+	const struct work *work = s->work;
 
 	return s->state == SESSION_SCOPE && work && work->purpose == WORK_ENTER &&
 	       work->state == WORK_USER;
@@ -475,7 +475,7 @@ enter_looks_up(const struct session *s)
 void
 enter_looked_up(struct session *s)
 {
-	struct work *work = s->scopes->work;
+	struct work *work = s->work;
 
 	next_item(work);
 	enter_go(work);
@@ -484,7 +484,7 @@ enter_looked_up(struct session *s)
 void
 enter_not_looked_up(struct session *s, const struct err *e)
 {
-	struct work *work = s->scopes->work;
+	struct work *work = s->work;
 	struct err copy;
 
 	err_copy(&copy, e);
@@ -512,11 +512,11 @@ adopt_deadline(struct scope *f, int64_t now)
 void
 enter_adopted(struct session *s)
 {
-	struct work *work = s->scopes->work;
+	struct work *work = s->work;
 	struct list_node *n;
 	struct scope *f;
 
-	LIST_EACH (n, &s->scopes->stack.frames)
+	LIST_EACH (n, &s->stack->frames)
 		adopt_deadline(LIST_OBJ(n, struct scope, node), loop_now_us(s->site->loop));
 	if (work == NULL)
 		return;
@@ -532,10 +532,10 @@ enter_adopted(struct session *s)
 static struct scope *
 first_entered(const struct work *work)
 {
-	struct scope *f = stack_innermost(&work->scopes->stack);
+	struct scope *f = stack_innermost(work->session->stack);
 
 	for (unsigned i = 1; i < work->entered; i++)
-		f = stack_outside(&work->scopes->stack, f);
+		f = stack_outside(work->session->stack, f);
 	return f;
 }
 
@@ -568,9 +568,9 @@ void
 enter_go(struct work *work)
 {
 	while (work->purpose == WORK_ENTER) {
-		if (work->scopes->talk.busy)
+		if (work->session->scopes->talk.busy)
 			return;
-		if (work->scopes->talk.ended)
+		if (work->session->scopes->talk.ended)
 			opening_heard(work);
 		else if (work->state == WORK_WAIT || work->state == WORK_USER)
 			return;
@@ -580,7 +580,7 @@ enter_go(struct work *work)
 			break;
 		else
 			next_item(work);
-		if (work->session->state == SESSION_CLOSED || work->scopes->gone)
+		if (work->session->state == SESSION_CLOSED || work->session->scopes->gone)
 			return;
 	}
 	if (work->purpose == WORK_ENTER)
@@ -596,7 +596,7 @@ enter_begin(struct work *work)
 	const struct lease *own = &s->own.lease;
 	struct scope *f;
 
-	work->scopes->talk.ended = false;
+	work->session->scopes->talk.ended = false;
 	if (s->block.state == BLOCK_BEGUN) {
 		/* The client's BEGIN, of which no server knows yet. */
 		block_set_state(&s->block, BLOCK_NONE);
@@ -608,7 +608,7 @@ enter_begin(struct work *work)
 		work->wait_us = -1;
 		want_lease(work, f);
 	} else if (own->state == LEASE_HELD && own->srv->progress.status == 'T' &&
-		   stack_of_lease(&work->scopes->stack, own) == NULL) {
+		   stack_of_lease(work->session->stack, own) == NULL) {
 		scopes_implicit(s);
 	}
 	enter_go(work);
@@ -620,7 +620,7 @@ enter_chain(struct work *work)
 	work_turn(work, WORK_ENTER);
 	work->item = work->entered = 0;
 	work->frame = NULL;
-	work->scopes->talk.ended = false;
+	work->session->scopes->talk.ended = false;
 	enter_go(work);
 }
 

@@ -84,13 +84,13 @@ is_cancelled(const struct lease *l)
 /* Is a cancel of ours under way, that could hit what the client sends next? A session that is
  * pinned keeps the server when the frame has ended. */
 static bool
-late_cancels(const struct scopes *sc)
+late_cancels(const struct session *s)
 {
 	const struct list_node *n;
 
-	if (is_cancelled(&sc->session->own.lease))
+	if (is_cancelled(&s->own.lease))
 		return true;
-	LIST_EACH (n, &sc->stack.frames)
+	LIST_EACH (n, &s->stack->frames)
 		if (is_cancelled(LIST_OBJ(n, const struct scope, node)->lease))
 			return true;
 	return false;
@@ -99,9 +99,9 @@ late_cancels(const struct scopes *sc)
 void
 executor_calm(struct session *s)
 {
-	struct work *work = s->scopes ? s->scopes->work : NULL;
+	struct work *work = s->work;
 
-	if (work && work->state == WORK_CANCELS && !late_cancels(s->scopes))
+	if (work && work->state == WORK_CANCELS && !late_cancels(s))
 		executor_finish(work);
 }
 
@@ -109,23 +109,22 @@ void
 executor_finish(struct work *work)
 {
 	struct session *s = work->session;
-	struct scopes *sc = s->scopes;
 
-	if (!sc->gone && sc->expiry.own_cancel && late_cancels(sc)) {
+	if (!s->scopes->gone && s->scopes->expiry.own_cancel && late_cancels(s)) {
 		work_set_state(work, WORK_CANCELS);
 		return;
 	}
-	if (work->statement && work->statement->chain && !work->chained && !sc->gone &&
+	if (work->statement && work->statement->chain && !work->chained && !s->scopes->gone &&
 	    work->failure.len == 0) {
 		work->chained = true;
 		enter_chain(work);
 		return;
 	}
-	sc->expiry.own_cancel = false;
+	s->scopes->expiry.own_cancel = false;
 	/* Before the answer: a client that has gone by then leaves at once. */
 	work_end(work);
-	if (sc->gone) {
-		session_close(s, sc->gone_why, sc->gone_text);
+	if (s->scopes->gone) {
+		session_close(s, s->scopes->gone_why, s->scopes->gone_text);
 		return;
 	}
 	frame_drop_implicit(s);
@@ -136,7 +135,7 @@ executor_finish(struct work *work)
 	if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 		return;
 	stream_resume(&s->stream);
-	if (!sc->inside)
+	if (!s->scopes->inside)
 		s->site->ops->resume(s);
 }
 
@@ -147,7 +146,7 @@ executor_finish(struct work *work)
 static bool
 begin_is_open(const struct session *s)
 {
-	const struct scope *f = stack_innermost(&s->scopes->stack);
+	const struct scope *f = stack_innermost(s->stack);
 
 	return scopes_plain(s) || (f && f->kind == SCOPE_BLOCK);
 }
@@ -164,7 +163,7 @@ failed_transaction(const struct session *s)
 static struct scope *
 exit_target(struct session *s, const struct grammar *g, struct err *e)
 {
-	const struct stack *st = &s->scopes->stack;
+	const struct stack *st = s->stack;
 	struct scope *innermost = stack_innermost(st), *f = innermost, *out;
 
 	if (innermost == NULL) {
@@ -197,7 +196,7 @@ exit_target(struct session *s, const struct grammar *g, struct err *e)
 static bool
 use(struct session *s, const struct grammar *g, struct err *e)
 {
-	struct stack *st = &s->scopes->stack;
+	struct stack *st = s->stack;
 	struct scope *f = stack_find(st, g->name);
 
 	if (f == NULL || f->kind == SCOPE_IMPLICIT) {
@@ -230,7 +229,7 @@ defer(struct session *s, const struct grammar *g, struct err *e)
 	    [GRAMMAR_ON_COMMIT] = DEFERRED_ON_COMMIT,
 	    [GRAMMAR_ON_ROLLBACK] = DEFERRED_ON_ROLLBACK,
 	};
-	struct stack *st = &s->scopes->stack;
+	struct stack *st = s->stack;
 	struct scope *base = stack_current(st), *f = base ? stack_top_of(st, base) : NULL;
 
 	if (f == NULL || f->kind == SCOPE_IMPLICIT)
@@ -265,7 +264,7 @@ in_block(const struct stack *st)
 bool
 executor_takes(const struct session *s, const struct grammar *g)
 {
-	const struct stack *st = &s->scopes->stack;
+	const struct stack *st = s->stack;
 	const struct scope *base = stack_current(st);
 
 	if (base == NULL)
@@ -288,7 +287,7 @@ executor_takes(const struct session *s, const struct grammar *g)
 static bool
 warn(struct session *s, const char *statement, const struct scope *last)
 {
-	const struct stack *st = &s->scopes->stack;
+	const struct stack *st = s->stack;
 	const struct scope *f = stack_innermost(st);
 	struct buf names, quoted;
 	unsigned count = 0;
@@ -329,7 +328,7 @@ warn(struct session *s, const char *statement, const struct scope *last)
 static struct scope *
 control_target(struct session *s, const struct grammar *g, bool *swept, struct err *e)
 {
-	const struct stack *st = &s->scopes->stack;
+	const struct stack *st = s->stack;
 	struct scope *f;
 
 	/* What has been bound some time ago may not be possible any more. */
@@ -348,28 +347,27 @@ control_target(struct session *s, const struct grammar *g, bool *swept, struct e
 enum verdict
 executor_sweep_out(struct session *s, const char *statement)
 {
-	struct scopes *sc = s->scopes;
 	struct work *work;
 	bool swept;
 
-	if (sc->stack.frames.count == 0)
+	if (s->stack->frames.count == 0)
 		return FORWARD;
 	/* A transaction of BEGIN that is open inside of them ends with them. */
 	if (s->block.state != BLOCK_NONE)
 		block_set_state(&s->block, BLOCK_NONE);
 	else if (scopes_plain(s))
 		scopes_implicit(s);
-	swept = warn(s, statement, stack_outermost(&sc->stack));
+	swept = warn(s, statement, stack_outermost(s->stack));
 	if (session_gone(s))
 		return OVER;
 	work = frame_begin_work(s, WORK_EXIT);
 	work->swept = swept;
-	sc->inside = true;
-	exit_begin(work, stack_outermost(&sc->stack), true);
-	sc->inside = false;
+	s->scopes->inside = true;
+	exit_begin(work, stack_outermost(s->stack), true);
+	s->scopes->inside = false;
 	if (session_gone(s))
 		return OVER;
-	return sc->work ? HOLD : FORWARD;
+	return s->work ? HOLD : FORWARD;
 }
 
 /* ---- doing ---- */
@@ -400,10 +398,9 @@ do_now(struct session *s, const struct grammar *g, char type, struct err *e)
 static bool
 do_work(struct session *s, struct grammar *g, char type, struct err *e)
 {
-	struct scopes *sc = s->scopes;
 	struct work *work;
 	bool swept = false;
-	struct scope *target = NULL, *f = stack_innermost(&sc->stack);
+	struct scope *target = NULL, *f = stack_innermost(s->stack);
 
 	if (g->verb == GRAMMAR_ENTER && failed_transaction(s)) {
 		err_make(e, ERR_SCOPE_ABORTED, "ENTER");
@@ -430,12 +427,12 @@ do_work(struct session *s, struct grammar *g, char type, struct err *e)
 	work->statement = g;
 	work->answer_type = type;
 	work->swept = swept;
-	sc->inside = true;
+	s->scopes->inside = true;
 	if (target == NULL)
 		enter_begin(work);
 	else
 		exit_begin(work, target, g->rollback || g->verb == GRAMMAR_ROLLBACK);
-	sc->inside = false;
+	s->scopes->inside = false;
 	return true;
 }
 
@@ -451,7 +448,7 @@ executor_do(struct session *s, struct grammar *g, char type)
 	if (type == 'Q')
 		unnamed_forget(&s->context.unnamed,
 			       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
-	scopes_of(s);
+	scopes_prepare(s);
 	s->activity.request_us = loop_now_us(s->site->loop);
 	good = works ? do_work(s, g, type, &e) : do_now(s, g, type, &e);
 	if (good && works)
@@ -467,7 +464,7 @@ executor_do(struct session *s, struct grammar *g, char type)
 bool
 executor_admit(struct session *s, unsigned set, const char *sql, size_t bytes, struct err *e)
 {
-	const struct stack *st = &s->scopes->stack;
+	const struct stack *st = s->stack;
 	struct scope *base = stack_current(st), *top;
 
 	if (scopes_expired(s)) {
@@ -485,7 +482,7 @@ executor_admit(struct session *s, unsigned set, const char *sql, size_t bytes, s
 		return false;
 	}
 	if ((set & SQLCLASS_SAVEPOINT) && scope_is_savepoint(top))
-		return savepoint_follow(s->scopes, top, sql, bytes, e);
+		return savepoint_follow(s, top, sql, bytes, e);
 	return true;
 }
 
@@ -494,7 +491,6 @@ executor_admit(struct session *s, unsigned set, const char *sql, size_t bytes, s
 void
 executor_heard(struct session *s)
 {
-	struct scopes *sc = s->scopes;
 	const struct progress *p = &s->hold->lease.srv->progress;
 	struct scope *f;
 
@@ -502,20 +498,20 @@ executor_heard(struct session *s)
 		boundary_heard_error(s);
 		script_heard_error(s);
 	}
-	f = stack_of_lease(&sc->stack, &s->hold->lease);
+	f = stack_of_lease(s->stack, &s->hold->lease);
 	if (f == NULL || !progress_at_rest(p))
 		return;
-	if (sc->point_sent && p->error[0])
-		scope_points_keep(f, sc->points_kept);
-	sc->point_sent = false;
+	if (s->scopes->point_sent && p->error[0])
+		scope_points_keep(f, s->scopes->points_kept);
+	s->scopes->point_sent = false;
 	if (p->status == 'E' && f->error[0] == 0)
 		memcpy(f->error, p->error[0] ? p->error : "25P02", sizeof f->error);
 	else if (p->status == 'T' && !f->failed)
 		f->error[0] = 0;
 	/* The client's own COMMIT was quicker than the time limit. */
 	if (p->status == 'I' && f->kind == SCOPE_IMPLICIT && f->expire_due &&
-	    f == stack_innermost(&sc->stack)) {
-		sc->expiry.forced = false;
+	    f == stack_innermost(s->stack)) {
+		s->scopes->expiry.forced = false;
 		frame_drop_implicit(s);
 		return;
 	}
@@ -533,7 +529,7 @@ executor_readable(struct session *s)
 
 	if (!talk_readable(s))
 		return;
-	work = s->scopes->work;
+	work = s->work;
 	if (work->purpose == WORK_ENTER)
 		enter_go(work);
 	else
@@ -551,7 +547,7 @@ void
 executor_granted(struct session *s, struct lease *l)
 {
 	executor_fresh(s, l);
-	enter_granted(s->scopes->work);
+	enter_granted(s->work);
 }
 
 void
@@ -560,25 +556,24 @@ executor_failed(struct session *s, struct lease *l, const struct err *e)
 	struct err copy;
 
 	err_copy(&copy, e);
-	enter_refused(s->scopes->work, &copy);
+	enter_refused(s->work, &copy);
 }
 
 void
 executor_ended(struct session *s, struct lease *l, struct todo *done, bool broken)
 {
-	leave_ended(s->scopes->work);
+	leave_ended(s->work);
 }
 
 void
 executor_lost(struct session *s, struct lease *l)
 {
-	struct scopes *sc = s->scopes;
 
-	if (sc->work == NULL || sc->work->purpose == WORK_LEAVE)
+	if (s->work == NULL || s->work->purpose == WORK_LEAVE)
 		return;
 	/* The session goes on to leave. */
-	sc->talk.busy = sc->talk.ended = false;
-	work_end(sc->work);
+	s->scopes->talk.busy = s->scopes->talk.ended = false;
+	work_end(s->work);
 	waits_end(&s->site->waits, s->id);
 }
 
@@ -604,7 +599,7 @@ executor_may_wait(struct session *s, struct err *e)
 bool
 executor_cancel(struct session *s, uint64_t requester)
 {
-	struct work *work = s->scopes->work;
+	struct work *work = s->work;
 	struct err e;
 
 	/* What ends is not interrupted. */

@@ -108,7 +108,7 @@ static void
 commit_refused(struct work *work)
 {
 	struct session *s = work->session;
-	struct scope *f = work->frame, *loser = stack_loser(&work->scopes->stack, f);
+	struct scope *f = work->frame, *loser = stack_loser(work->session->stack, f);
 	struct err e;
 
 	if (f->error[0] == 0)
@@ -116,7 +116,7 @@ commit_refused(struct work *work)
 	scope_failed(f, &e);
 	if (loser && !f->suppress && work->purpose == WORK_EXIT)
 		scope_fail(loser, f->error);
-	fail(work, &e, &work->scopes->talk.error);
+	fail(work, &e, &work->session->scopes->talk.error);
 	err_clear(&e);
 	work->good = false;
 }
@@ -300,7 +300,7 @@ static void
 saved(struct work *work)
 {
 	struct session *s = work->session;
-	bool good = !talk_failed(s) && context_take(s, &work->scopes->talk.kept);
+	bool good = !talk_failed(s) && context_take(s, &work->session->scopes->talk.kept);
 	struct err e;
 
 	if (!good && strcmp(s->hold->lease.srv->progress.error, "57014") == 0 &&
@@ -443,14 +443,14 @@ begin_transaction_end(struct work *work)
 static struct scope *
 next_frame(const struct work *work)
 {
-	struct scope *f = stack_innermost(&work->scopes->stack);
+	struct scope *f = stack_innermost(work->session->stack);
 
 	if (work->last == NULL)
 		return NULL;
 	if (work->purpose != WORK_EXPIRE)
 		return f;
 	while (f->state == SCOPE_EXPIRED && f != work->last)
-		f = stack_outside(&work->scopes->stack, f);
+		f = stack_outside(work->session->stack, f);
 	return f->state == SCOPE_EXPIRED ? NULL : f;
 }
 
@@ -499,7 +499,7 @@ heard(struct work *work)
 	struct session *s = work->session;
 	struct progress *p = &s->hold->lease.srv->progress;
 
-	work->scopes->talk.ended = false;
+	work->session->scopes->talk.ended = false;
 	switch (work->state) {
 	case WORK_POINT:
 		if (!talk_failed(s)) {
@@ -546,10 +546,10 @@ exit_go(struct work *work)
 
 	for (;;) {
 		if (s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
-		    work->scopes->talk.busy || work->purpose == WORK_NONE ||
+		    work->session->scopes->talk.busy || work->purpose == WORK_NONE ||
 		    work->purpose == WORK_LEAVE)
 			return;
-		if (work->scopes->talk.ended)
+		if (work->session->scopes->talk.ended)
 			heard(work);
 		else if (work->state == WORK_RUN)
 			run(work);
@@ -569,7 +569,7 @@ exit_begin(struct work *work, struct scope *last, bool rollback)
 	work->frame = NULL;
 	work->last = last;
 	work->rollback = rollback;
-	work->scopes->talk.ended = false;
+	work->session->scopes->talk.ended = false;
 	work->began_us = last->asked_us;
 	exit_go(work);
 }

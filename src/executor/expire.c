@@ -20,11 +20,11 @@
 #define ERROR_MAX   (64 * 1024) /* bytes of one that the client is told */
 
 static struct scope *
-first_due(const struct scopes *sc)
+first_due(const struct session *s)
 {
 	struct list_node *n;
 
-	LIST_EACH (n, &sc->stack.frames)
+	LIST_EACH (n, &s->stack->frames)
 		if (LIST_OBJ(n, struct scope, node)->expire_due)
 			return LIST_OBJ(n, struct scope, node);
 	return NULL;
@@ -34,7 +34,6 @@ first_due(const struct scopes *sc)
 static void
 nudge(struct session *s)
 {
-	struct scopes *sc = s->scopes;
 	struct progress *p = &s->hold->lease.srv->progress;
 	int64_t now = loop_now_us(s->site->loop);
 	struct buf out;
@@ -52,7 +51,7 @@ nudge(struct session *s)
 		if (p->skipping) {
 			s->skip_sync = true;
 		} else {
-			sc->expiry.forced = true;
+			s->scopes->expiry.forced = true;
 			progress_forget_error(p);
 		}
 		msg_sync(&out);
@@ -62,14 +61,14 @@ nudge(struct session *s)
 		server_write(s->hold->lease.srv, buf_data(&out), out.len);
 	buf_clear(&out);
 	if (s->hold->lease.state == LEASE_HELD && progress_busy(p) &&
-	    now - sc->expiry.cancel_us >= RECANCEL_US) {
+	    now - s->scopes->expiry.cancel_us >= RECANCEL_US) {
 		struct err e;
 
-		scopes_expired_error(first_due(sc), &e);
+		scopes_expired_error(first_due(s), &e);
 		progress_tell_instead(p, &e);
 		err_clear(&e);
-		sc->expiry.cancel_us = now;
-		sc->expiry.own_cancel = true;
+		s->scopes->expiry.cancel_us = now;
+		s->scopes->expiry.own_cancel = true;
 		lease_cancel(&s->hold->lease, 0);
 	}
 }
@@ -109,26 +108,26 @@ tell(struct session *s, const struct scope *f)
 void
 expire_settle(struct session *s)
 {
-	struct scopes *sc = s->scopes;
-	struct scope *f = first_due(sc), *top;
+	struct scope *f = first_due(s), *top;
 	int64_t now = loop_now_us(s->site->loop);
 
-	if (f == NULL || sc->work || session_gone(s))
+	if (f == NULL || s->work || session_gone(s))
 		return;
 	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE)
 		return;
 	if (s->state == SESSION_ACTIVE && !progress_at_rest(&s->hold->lease.srv->progress)) {
-		top = stack_of_lease(&sc->stack, &s->hold->lease);
+		top = stack_of_lease(s->stack, &s->hold->lease);
 		/* What runs outside of it has to end by itself. */
-		if (top && !stack_within(&sc->stack, top, f))
+		if (top && !stack_within(s->stack, top, f))
 			return;
-		if (now - sc->expiry.expire_us > s->hold->lease.pool->conf->cleanup_timeout_us)
+		if (now - s->scopes->expiry.expire_us >
+		    s->hold->lease.pool->conf->cleanup_timeout_us)
 			give_up(s, f);
 		else
 			nudge(s);
 		return;
 	}
-	if (sc->expiry.forced)
+	if (s->scopes->expiry.forced)
 		tell(s, f);
 	if (session_gone(s))
 		return;
@@ -155,8 +154,7 @@ expire_plain(struct session *s, const struct scope *f, enum err_id why)
 void
 expire_scope(struct session *s, struct scope *f, enum err_id why)
 {
-	struct scopes *sc = s->scopes;
-	struct work *work = sc->work;
+	struct work *work = s->work;
 	struct err e;
 
 	if (f->expire_due || f->state == SCOPE_EXPIRED || work_purpose(s) == WORK_LEAVE)
@@ -170,14 +168,14 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 			 LOG_TEXT("why", err_kind(why)->name));
 	f->expired_by = why;
 	f->expire_due = true;
-	sc->expiry.expire_us = loop_now_us(s->site->loop);
-	sc->expiry.cancel_us = 0;
+	s->scopes->expiry.expire_us = loop_now_us(s->site->loop);
+	s->scopes->expiry.cancel_us = 0;
 	if (work && work->purpose == WORK_ENTER && work->frame &&
-	    stack_within(&sc->stack, work->frame, f)) {
+	    stack_within(s->stack, work->frame, f)) {
 		/* Its own expired_by stays empty: the reason is that of the one around it. */
 		work->frame->expire_due = true;
-		if (sc->talk.busy) {
-			sc->expiry.own_cancel = true;
+		if (s->scopes->talk.busy) {
+			s->scopes->expiry.own_cancel = true;
 			lease_cancel(&s->hold->lease, 0);
 		} else {
 			scopes_expired_error(f, &e);
@@ -194,19 +192,18 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 static void
 sweep_talk(struct session *s, int64_t now)
 {
-	struct scopes *sc = s->scopes;
-	struct talk *t = &sc->talk;
+	struct talk *t = &s->scopes->talk;
 	int64_t limit;
 
-	if (sc->work->purpose == WORK_ENTER || !t->busy || s->hold->lease.state != LEASE_HELD)
+	if (s->work->purpose == WORK_ENTER || !t->busy || s->hold->lease.state != LEASE_HELD)
 		return;
 	limit = s->hold->lease.pool->conf->cleanup_timeout_us;
 	/* A COMMIT may have to wait for other machines. */
-	if (sc->work->state == WORK_COMMIT || now - t->since_us < limit)
+	if (s->work->state == WORK_COMMIT || now - t->since_us < limit)
 		return;
 	if (!t->cancelled) {
 		t->cancelled = true;
-		sc->expiry.own_cancel = true;
+		s->scopes->expiry.own_cancel = true;
 		lease_cancel(&s->hold->lease, 0);
 	} else if (now - t->since_us > 2 * limit) {
 		server_close(s->hold->lease.srv, "time ran out at the end of a scope");
@@ -222,7 +219,7 @@ waits_too_long_for_user(const struct site *site, int64_t now)
 	LIST_EACH (n, &site->in_state[SESSION_SCOPE]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
-		if (enter_looks_up(s) && now - s->scopes->work->user_us >= USERS_WAIT_MAX)
+		if (enter_looks_up(s) && now - s->work->user_us >= USERS_WAIT_MAX)
 			return s;
 	}
 	return NULL;
@@ -254,7 +251,7 @@ expire_sweep(struct site *site)
 	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_ACTIVE]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
-		if (s->scopes)
+		if (s->stack)
 			expire_settle(s);
 	}
 }

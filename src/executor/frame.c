@@ -52,7 +52,7 @@ frame_fail(struct work *work, const struct err *e)
 void
 frame_drop_implicit(struct session *s)
 {
-	struct stack *st = &s->scopes->stack;
+	struct stack *st = s->stack;
 	struct scope *f = stack_innermost(st);
 
 	if (f && f->kind == SCOPE_IMPLICIT) {
@@ -81,10 +81,10 @@ frame_log_end(struct work *work, struct scope *f, enum timing_outcome outcome, c
 			 LOG_MS("cleanup", now - work->exit_us));
 	if (s->slow)
 		slow_frame(s, f, word, work->exit_us);
-	timing_count(scopes_timing(work->scopes, f), outcome);
+	timing_count(scopes_timing(work->session, f), outcome);
 	if (f->opened_us)
-		timing_add(scopes_timing(work->scopes, f), TIMING_HOLD, held);
-	timing_add(scopes_timing(work->scopes, f), TIMING_CLEANUP, now - work->exit_us);
+		timing_add(scopes_timing(work->session, f), TIMING_HOLD, held);
+	timing_add(scopes_timing(work->session, f), TIMING_CLEANUP, now - work->exit_us);
 }
 
 static void
@@ -109,7 +109,7 @@ frame_pop(struct work *work, struct scope *f, enum timing_outcome outcome, const
 	snprintf(work->exited, sizeof work->exited, "%s", f->name);
 	if (s->hold == &f->own)
 		scopes_focus(s, &s->own);
-	stack_pop(&work->scopes->stack, f);
+	stack_pop(work->session->stack, f);
 	loop_defer(s->site->loop, scope_free, f);
 	/* At last, so that the log tells of this one's end before it tells that the next one has
 	 * it. */

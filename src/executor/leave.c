@@ -53,7 +53,7 @@ end_frame(struct work *work, struct scope *f)
 	work->exit_us = loop_now_us(s->site->loop);
 	if (!scope_is_begin(f) && s->site->conf->log_scopes)
 		log_info("session", s->id, "scope exit", LOG_TEXT("name", f->name),
-			 LOG_QUOTED("why", work->scopes->gone_text));
+			 LOG_QUOTED("why", work->session->scopes->gone_text));
 	if (base && base->lease)
 		lease_leave(base->lease);
 	if (base == NULL || base->lease == NULL || base->lease->state != LEASE_HELD) {
@@ -62,7 +62,7 @@ end_frame(struct work *work, struct scope *f)
 	}
 	plan(f, &todo);
 	work_set_state(work, WORK_CLEAN);
-	lease_clean(base->lease, work->scopes->gone_why, &todo, f != base, true);
+	lease_clean(base->lease, work->session->scopes->gone_why, &todo, f != base, true);
 	todo_clear(&todo);
 }
 
@@ -73,9 +73,9 @@ leave_go(struct work *work)
 	struct scope *f;
 
 	/* A cleanup that ends at once comes back to here. */
-	if (work->scopes->leaving)
+	if (work->session->scopes->leaving)
 		return;
-	work->scopes->leaving = true;
+	work->session->scopes->leaving = true;
 	while (work->state != WORK_CLEAN) {
 		if (work->state == WORK_DONE) {
 			if (work->frame)
@@ -83,16 +83,16 @@ leave_go(struct work *work)
 			work->frame = NULL;
 			work_set_state(work, WORK_NEXT);
 		}
-		f = stack_innermost(&work->scopes->stack);
+		f = stack_innermost(work->session->stack);
 		if (f == NULL)
 			break;
 		end_frame(work, f);
 	}
-	work->scopes->leaving = false;
+	work->session->scopes->leaving = false;
 	if (work->state == WORK_CLEAN)
 		return;
 	work_end(work);
-	session_close(s, work->scopes->gone_why, work->scopes->gone_text);
+	session_close(s, work->session->scopes->gone_why, work->session->scopes->gone_text);
 }
 
 void
@@ -115,29 +115,28 @@ stop_waiting(struct scope *f)
 }
 
 static void
-begin(struct scopes *sc)
+begin(struct session *s)
 {
-	struct session *s = sc->session;
 	struct work *work;
 	struct prepared_set *set = s->hold->lease.srv ? &s->hold->lease.srv->prepared : NULL;
 
 	script_drop(s);
 	waits_end(&s->site->waits, s->id);
-	if (sc->work)
-		work_end(sc->work);
+	if (s->work)
+		work_end(s->work);
 	work = work_begin(s, WORK_LEAVE);
-	sc->talk.busy = sc->talk.ended = false;
+	s->scopes->talk.busy = s->scopes->talk.ended = false;
 	stream_close(&s->stream);
 	session_set_state(s, SESSION_LEAVING);
 	if (s->context.names)
 		names_clear(s->context.names, set);
 	unnamed_forget(&s->context.unnamed, set ? &set->tracked : NULL);
 	lease_leave(&s->own.lease);
-	stop_waiting(stack_innermost(&sc->stack));
+	stop_waiting(stack_innermost(s->stack));
 	/* Its own lease, if no scope has it, is what was taken last, or is at rest. */
-	if (s->own.lease.state == LEASE_HELD && stack_of_lease(&sc->stack, &s->own.lease) == NULL) {
+	if (s->own.lease.state == LEASE_HELD && stack_of_lease(s->stack, &s->own.lease) == NULL) {
 		work_set_state(work, WORK_CLEAN);
-		lease_clean(&s->own.lease, sc->gone_why, NULL, false, true);
+		lease_clean(&s->own.lease, s->scopes->gone_why, NULL, false, true);
 	} else {
 		leave_go(work);
 	}
@@ -145,19 +144,18 @@ begin(struct scopes *sc)
 
 /* The daemon ends now: nothing is waited for. */
 static void
-abandon(struct scopes *sc)
+abandon(struct session *s)
 {
-	struct session *s = sc->session;
 	struct work *work;
 	struct scope *f;
 
 	waits_end(&s->site->waits, s->id);
-	if (sc->work)
-		work_end(sc->work);
+	if (s->work)
+		work_end(s->work);
 	work = work_begin(s, WORK_LEAVE);
 	work->exit_us = loop_now_us(s->site->loop);
 	s->hold = &s->own;
-	while ((f = stack_innermost(&sc->stack)) != NULL) {
+	while ((f = stack_innermost(s->stack)) != NULL) {
 		struct lease *l = f->lease;
 
 		lock_leave(&f->hold);
@@ -165,7 +163,7 @@ abandon(struct scopes *sc)
 			lease_leave(l);
 			lease_forget(l);
 			if (l->state == LEASE_HELD)
-				lease_end(l, sc->gone_why);
+				lease_end(l, s->scopes->gone_why);
 		}
 		frame_pop(work, f, TIMING_CANCELLED, "abandoned");
 	}
@@ -177,17 +175,16 @@ abandon(struct scopes *sc)
 bool
 leave_scopes(struct session *s, enum cleanup_why why, const char *text)
 {
-	struct scopes *sc = s->scopes;
 
-	if (sc->work == NULL && sc->stack.frames.count == 0)
+	if (s->work == NULL && s->stack->frames.count == 0)
 		return false;
-	if (!sc->gone) {
-		sc->gone = true;
-		sc->gone_why = why;
-		sc->gone_text = text;
+	if (!s->scopes->gone) {
+		s->scopes->gone = true;
+		s->scopes->gone_why = why;
+		s->scopes->gone_text = text;
 	}
 	if (s->site->phase == SITE_STOPPED) {
-		abandon(sc);
+		abandon(s);
 		return false;
 	}
 	switch (work_purpose(s)) {
@@ -200,7 +197,7 @@ leave_scopes(struct session *s, enum cleanup_why why, const char *text)
 		stream_close(&s->stream);
 		return true;
 	default:
-		begin(sc);
+		begin(s);
 		return true;
 	}
 }

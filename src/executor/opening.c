@@ -61,8 +61,8 @@ plan_lock(struct work *work, const struct grammar_item *item)
 static bool
 not_locked(const struct work *work)
 {
-	const uint8_t *at = buf_data(&work->scopes->talk.kept),
-		      *end = at + work->scopes->talk.kept.len;
+	const uint8_t *at = buf_data(&work->session->scopes->talk.kept),
+		      *end = at + work->session->scopes->talk.kept.len;
 	struct frame f;
 
 	if (work->frame->kind == SCOPE_IMPLICIT || enter_item(work)->kind != GRAMMAR_LOCK)
@@ -138,7 +138,7 @@ opened(struct work *work)
 		work->item++;
 		return;
 	}
-	timing_add(scopes_timing(work->scopes, f), TIMING_ENTER, f->opened_us - f->granted_us);
+	timing_add(scopes_timing(work->session, f), TIMING_ENTER, f->opened_us - f->granted_us);
 	def = work->def;
 	if (def) {
 		values = values_of(enter_item(work));
@@ -218,7 +218,7 @@ opening_start(struct work *work)
 		context_change(s, &sql);
 	buf_add_u8(&sql, 0);
 	talk_query(s, (char *)buf_data(&sql));
-	work->scopes->talk.setup = true;
+	work->session->scopes->talk.setup = true;
 	buf_clear(&sql);
 }
 
@@ -243,7 +243,8 @@ next_statement(struct work *work)
 	d = LIST_OBJ(n, struct deferred, node);
 	work_set_state(work, WORK_RUN);
 	talk_statement(s, d);
-	work->scopes->talk.keep_rows = enter_item(work)->kind == GRAMMAR_LOCK && !work->contended;
+	work->session->scopes->talk.keep_rows =
+	    enter_item(work)->kind == GRAMMAR_LOCK && !work->contended;
 	list_remove(&work->run, n);
 	deferred_free(d);
 	if (work->contended)
@@ -278,7 +279,7 @@ refused(struct work *work)
 	if (work->state == WORK_SETUP && ++work->attempts < WORK_ATTEMPTS &&
 	    strcmp(work->session->hold->lease.srv->progress.error, "57014") == 0)
 		return;
-	frame_fail_raw(work, &work->scopes->talk.error);
+	frame_fail_raw(work, &work->session->scopes->talk.error);
 	work_turn(work, WORK_UNDO);
 }
 
@@ -287,7 +288,7 @@ opening_heard(struct work *work)
 {
 	struct session *s = work->session;
 
-	work->scopes->talk.ended = false;
+	work->session->scopes->talk.ended = false;
 	if (talk_failed(s)) {
 		refused(work);
 		return;

@@ -37,7 +37,6 @@ malformed(struct session *s, char type)
 enum verdict
 portal_parse(struct session *s, const struct message *m, const char *sql, size_t bytes)
 {
-	struct scopes *sc = s->scopes;
 	const char *name = (const char *)m->body;
 	struct scope_named *named;
 	struct reader r;
@@ -50,23 +49,23 @@ portal_parse(struct session *s, const struct message *m, const char *sql, size_t
 	}
 	if (!formed_well('P', m->body, m->bytes))
 		return malformed(s, 'P');
-	if (*name && (named_by_name(&sc->named.statements, name) ||
+	if (*name && (named_by_name(&s->scopes->named.statements, name) ||
 		      (s->context.names && names_have(s->context.names, name, strlen(name))))) {
 		err_make(&e, ERR_STATEMENT_EXISTS, name);
 		return reply_refuse_message(s, 'P', &e);
 	}
-	if (sc->named.statements.count >= NAMED_MAX) {
+	if (s->scopes->named.statements.count >= NAMED_MAX) {
 		err_make(&e, ERR_SCOPE_TOO_MANY, "prepared scope statements", NAMED_MAX);
 		return reply_refuse_message(s, 'P', &e);
 	}
 	if ((g = split_parse(s, sql, bytes, &e)) == NULL)
 		return reply_refuse_message(s, 'P', &e);
 	if (*name == 0) {
-		named_drop_name(&sc->named.statements, "");
+		named_drop_name(&s->scopes->named.statements, "");
 		unnamed_forget(&s->context.unnamed,
 			       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
 	}
-	named = named_add(&sc->named.statements, name, g);
+	named = named_add(&s->scopes->named.statements, name, g);
 	reader_init(&r, m->body, m->bytes);
 	reader_str(&r);
 	reader_str(&r);
@@ -186,7 +185,6 @@ result_formats(struct reader *r, struct scopes_formats *formats)
 static enum verdict
 bind_message(struct session *s, const struct message *m, const struct scope_named *st)
 {
-	struct scopes *sc = s->scopes;
 	struct grammar *g;
 	struct reader r;
 	const char *portal;
@@ -200,11 +198,11 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 	reader_init(&r, m->body, m->bytes);
 	portal = reader_str(&r);
 	reader_str(&r);
-	if (*portal && named_by_name(&sc->named.portals, portal)) {
+	if (*portal && named_by_name(&s->scopes->named.portals, portal)) {
 		err_make(&e, ERR_PORTAL_EXISTS, portal);
 		return reply_refuse_message(s, 'B', &e);
 	}
-	if (sc->named.portals.count >= NAMED_MAX) {
+	if (s->scopes->named.portals.count >= NAMED_MAX) {
 		err_make(&e, ERR_SCOPE_TOO_MANY, "portals of scope statements", NAMED_MAX);
 		return reply_refuse_message(s, 'B', &e);
 	}
@@ -214,8 +212,8 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 		return reply_refuse_message(s, 'B', &e);
 	}
 	result_formats(&r, &formats);
-	named_drop_name(&sc->named.portals, "");
-	named_add(&sc->named.portals, portal, g)->formats = formats;
+	named_drop_name(&s->scopes->named.portals, "");
+	named_add(&s->scopes->named.portals, portal, g)->formats = formats;
 	return acknowledge(s, '2');
 }
 

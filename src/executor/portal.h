@@ -6,7 +6,6 @@
 #include "session/message.h"
 #include "session/session.h"
 
-struct scopes;
 struct scope_named;
 
 /* A Parse whose text, `sql`, is a scope statement. */

@@ -9,7 +9,7 @@
 
 /* One statement of which `first` is the first word; the walk stands behind that. */
 static bool
-follow(struct scopes *sc, struct scope *f, enum sqltext_word first, struct sqltext *at,
+follow(struct session *s, struct scope *f, enum sqltext_word first, struct sqltext *at,
        struct err *e)
 {
 	struct sqltext_token t;
@@ -50,18 +50,18 @@ follow(struct scopes *sc, struct scope *f, enum sqltext_word first, struct sqlte
 		return false;
 	}
 	scope_point_cut(f, name, first == SQLWORD_RELEASE);
-	if (f->points.count < sc->points_kept)
-		sc->points_kept = f->points.count;
+	if (f->points.count < s->scopes->points_kept)
+		s->scopes->points_kept = f->points.count;
 	return true;
 }
 
 bool
-savepoint_follow(struct scopes *sc, struct scope *f, const char *sql, size_t bytes, struct err *e)
+savepoint_follow(struct session *s, struct scope *f, const char *sql, size_t bytes, struct err *e)
 {
-	struct progress *p = &sc->session->hold->lease.srv->progress;
+	struct progress *p = &s->hold->lease.srv->progress;
 	struct sqltext at;
 	struct sqltext_token t;
-	unsigned flags = lexing_flags(sc->session, NULL);
+	unsigned flags = lexing_flags(s, NULL);
 	bool begins = true;
 
 	sqltext_init(&at, sql, bytes, flags);
@@ -72,16 +72,16 @@ savepoint_follow(struct scopes *sc, struct scope *f, const char *sql, size_t byt
 		return true;
 	/* If it fails, how far it got is not known. */
 	progress_forget_error(p);
-	sc->point_sent = true;
-	sc->points_kept = f->points.count;
+	s->scopes->point_sent = true;
+	s->scopes->points_kept = f->points.count;
 	sqltext_init(&at, sql, bytes, flags);
 	while (sqltext_token(&at, &t) != SQLTEXT_END) {
 		if (begins &&
 		    (t.word == SQLWORD_SAVEPOINT || t.word == SQLWORD_RELEASE ||
 		     t.word == SQLWORD_ROLLBACK) &&
-		    !follow(sc, f, t.word, &at, e)) {
-			sc->point_sent = false;
-			scope_points_keep(f, sc->points_kept);
+		    !follow(s, f, t.word, &at, e)) {
+			s->scopes->point_sent = false;
+			scope_points_keep(f, s->scopes->points_kept);
 			return false;
 		}
 		begins = t.kind == SQLTEXT_SPLIT;

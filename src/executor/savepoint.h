@@ -11,7 +11,7 @@
 
 /* A text with SAVEPOINT, RELEASE or ROLLBACK TO is about to be run in the frame. Takes note of what
  * it does. Returns false, with the reason in *e, if it would reach outside. */
-bool savepoint_follow(struct scopes *, struct scope *, const char *sql, size_t bytes,
+bool savepoint_follow(struct session *, struct scope *, const char *sql, size_t bytes,
 		      struct err *e);
 
 #endif

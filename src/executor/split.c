@@ -30,14 +30,14 @@ reset_of(const struct sqltext_stmt *stmt)
 
 /* Do statements go to the transaction of a scope, and can this one not be simply passed on then? */
 static bool
-is_control(const struct scopes *sc, const struct sqltext_stmt *stmt)
+is_control(const struct session *s, const struct sqltext_stmt *stmt)
 {
-	const struct scope *base = stack_current(&sc->stack);
+	const struct scope *base = stack_current(s->stack);
 
 	if (base == NULL)
 		return false;
 	/* Of a text with savepoints it is known how far it got. */
-	if (stack_top_of(&sc->stack, base)->kind == SCOPE_BLOCK &&
+	if (stack_top_of(s->stack, base)->kind == SCOPE_BLOCK &&
 	    (stmt->first[0] == SQLWORD_SAVEPOINT || stmt->first[0] == SQLWORD_RELEASE ||
 	     stmt->first[0] == SQLWORD_ROLLBACK))
 		return true;
@@ -46,32 +46,32 @@ is_control(const struct scopes *sc, const struct sqltext_stmt *stmt)
 
 /* The same of one that ends whatever scopes are open. */
 static bool
-is_reset(const struct scopes *sc, const struct sqltext_stmt *stmt)
+is_reset(const struct session *s, const struct sqltext_stmt *stmt)
 {
-	return sc->stack.frames.count > 0 && reset_of(stmt) != NULL;
+	return s->stack->frames.count > 0 && reset_of(stmt) != NULL;
 }
 
 static bool
-stands_alone(const struct scopes *sc, const struct sqltext_stmt *stmt)
+stands_alone(const struct session *s, const struct sqltext_stmt *stmt)
 {
-	return grammar_is(stmt) || is_control(sc, stmt) || is_reset(sc, stmt);
+	return grammar_is(stmt) || is_control(s, stmt) || is_reset(s, stmt);
 }
 
 /* The next part of the text: a statement that stands alone, or all before the next one. Returns its
  * bytes. */
 static size_t
-part_of(const struct scopes *sc, const char *text, size_t bytes)
+part_of(const struct session *s, const char *text, size_t bytes)
 {
 	struct sqltext at, before;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, text, bytes, sc->script.lexing);
+	sqltext_init(&at, text, bytes, s->scopes->script.lexing);
 	if (!sqltext_next(&at, &stmt))
 		return bytes;
-	if (stands_alone(sc, &stmt))
+	if (stands_alone(s, &stmt))
 		return (size_t)(at.at - text);
 	for (before = at; sqltext_next(&at, &stmt); before = at)
-		if (stands_alone(sc, &stmt))
+		if (stands_alone(s, &stmt))
 			return (size_t)(before.at - text);
 	return bytes;
 }
@@ -84,52 +84,52 @@ part_of(const struct scopes *sc, const char *text, size_t bytes)
 static bool
 divides(const struct session *s, unsigned set, const char *sql, size_t bytes, unsigned flags)
 {
-	const struct scopes *sc = s->scopes;
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	if (!(set & DIVIDES) || sc->stack.frames.count == 0)
+	if (!(set & DIVIDES) || s->stack->frames.count == 0)
 		return false;
 	sqltext_init(&at, sql, bytes, flags);
 	while (sqltext_next(&at, &stmt))
-		if (is_control(sc, &stmt) || is_reset(sc, &stmt))
+		if (is_control(s, &stmt) || is_reset(s, &stmt))
 			return true;
 	return false;
 }
 
 static bool
-empty(const struct scopes *sc, const char *text, size_t bytes)
+empty(const struct session *s, const char *text, size_t bytes)
 {
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, text, bytes, sc->script.lexing);
+	sqltext_init(&at, text, bytes, s->scopes->script.lexing);
 	return !sqltext_next(&at, &stmt);
 }
 
 /* Is a part a scope statement? */
 static bool
-is_scope(const struct scopes *sc, const char *part, size_t bytes)
+is_scope(const struct session *s, const char *part, size_t bytes)
 {
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, part, bytes, sc->script.lexing);
+	sqltext_init(&at, part, bytes, s->scopes->script.lexing);
 	return sqltext_next(&at, &stmt) && grammar_is(&stmt);
 }
 
 /* A Query of the next part. What PostgreSQL gets has blanks in the place of what was before it, so
  * that the positions of its errors are those of the client's text. */
 static void
-part_message(const struct scopes *sc, struct buf *out)
+part_message(const struct session *s, struct buf *out)
 {
-	const char *text = (const char *)buf_data(&sc->script.text);
-	size_t blanks = is_scope(sc, text, sc->script.part_bytes) ? 0 : sc->script.chars;
+	const char *text = (const char *)buf_data(&s->scopes->script.text);
+	size_t blanks =
+	    is_scope(s, text, s->scopes->script.part_bytes) ? 0 : s->scopes->script.chars;
 	size_t at = msg_begin(out, 'Q');
 
 	while (blanks-- > 0)
 		buf_add_u8(out, ' ');
-	buf_add(out, text, sc->script.part_bytes);
+	buf_add(out, text, s->scopes->script.part_bytes);
 	buf_add_u8(out, 0);
 	msg_end(out, at);
 }
@@ -151,8 +151,7 @@ part_ended(struct session *s)
 void
 split_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *data, size_t bytes))
 {
-	struct scopes *sc = s->scopes;
-	struct script *sp = &sc->script;
+	struct script *sp = &s->scopes->script;
 
 	while (script_pending(s)) {
 		struct buf message;
@@ -167,12 +166,12 @@ split_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *d
 		if (!script_waiting(s) || session_gone(s))
 			return;
 		text = (const char *)buf_data(&sp->text);
-		sp->part_bytes = part_of(sc, text, sp->text.len);
+		sp->part_bytes = part_of(s, text, sp->text.len);
 		/* What is empty behind the last statement belongs to it. */
-		if (empty(sc, text + sp->part_bytes, sp->text.len - sp->part_bytes))
+		if (empty(s, text + sp->part_bytes, sp->text.len - sp->part_bytes))
 			sp->part_bytes = sp->text.len;
 		buf_init(&message, SESSION_WHOLE_MAX + 16);
-		part_message(sc, &message);
+		part_message(s, &message);
 		sp->judging = true;
 		used = handle(s, buf_data(&message), message.len);
 		sp->judging = false;
@@ -191,19 +190,19 @@ split_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *d
 static enum verdict
 settled(struct session *s)
 {
-	struct scopes *sc = scopes_of(s);
 	struct progress *p;
 	bool failed;
 
+	scopes_prepare(s);
 	if (s->state == SESSION_IDLE || progress_at_rest(&s->hold->lease.srv->progress)) {
 		/* A Flush, or the rest of a COPY: nothing answers them. The statement may let go of
 		 * the server. */
 		batch_flush(s);
 		if (session_gone(s))
 			return OVER;
-		if (sc->boundary == BOUNDARY_NONE)
+		if (s->scopes->boundary == BOUNDARY_NONE)
 			return FORWARD;
-		failed = sc->boundary == BOUNDARY_FAILED;
+		failed = s->scopes->boundary == BOUNDARY_FAILED;
 		boundary_set(s, BOUNDARY_NONE);
 		if (!failed)
 			return FORWARD;
@@ -219,7 +218,7 @@ settled(struct session *s)
 	/* As its Sync would, but for the ReadyForQuery. In a transaction of the client's it changes
 	 * nothing. */
 	if (p->extended && p->own_syncs == 0 && !progress_copies_in(p) &&
-	    sc->boundary == BOUNDARY_NONE)
+	    s->scopes->boundary == BOUNDARY_NONE)
 		boundary_set(s, BOUNDARY_DUE);
 	stream_pause(&s->stream);
 	return HOLD;
@@ -273,8 +272,8 @@ parses(struct session *s, const char *sql, size_t bytes, struct err *e)
 	for (size_t at = 0, n; at < bytes; at += n) {
 		struct grammar *g;
 
-		n = part_of(s->scopes, sql + at, bytes - at);
-		if (!is_scope(s->scopes, sql + at, n))
+		n = part_of(s, sql + at, bytes - at);
+		if (!is_scope(s, sql + at, n))
 			continue;
 		g = split_parse(s, sql + at, n, e);
 		if (g == NULL) {
@@ -289,12 +288,12 @@ parses(struct session *s, const char *sql, size_t bytes, struct err *e)
 /* Does a quote or comment of the text not end? Then PostgreSQL, which reads the whole text before
  * it runs any of it, refuses it. */
 static bool
-is_open(const struct scopes *sc, const char *text, size_t bytes)
+is_open(const struct session *s, const char *text, size_t bytes)
 {
 	struct sqltext_stmt stmt;
 	struct sqltext at;
 
-	sqltext_init(&at, text, bytes, sc->script.lexing);
+	sqltext_init(&at, text, bytes, s->scopes->script.lexing);
 	while (sqltext_next(&at, &stmt))
 		;
 	return at.unterminated;
@@ -312,11 +311,11 @@ split(struct session *s, const char *sql, size_t bytes)
 }
 
 static bool
-has_one(const struct scopes *sc, const char *sql, size_t bytes)
+has_one(const struct session *s, const char *sql, size_t bytes)
 {
-	size_t first = part_of(sc, sql, bytes);
+	size_t first = part_of(s, sql, bytes);
 
-	return empty(sc, sql + first, bytes - first);
+	return empty(s, sql + first, bytes - first);
 }
 
 static enum verdict admit(struct session *, struct message *, unsigned set, const char *sql,
@@ -331,9 +330,9 @@ reset(struct session *s, const char *sql, size_t bytes)
 	struct sqltext_stmt stmt;
 
 	sqltext_init(&at, sql, bytes, s->scopes->script.lexing);
-	if (!sqltext_next(&at, &stmt) || !is_reset(s->scopes, &stmt))
+	if (!sqltext_next(&at, &stmt) || !is_reset(s, &stmt))
 		return FORWARD;
-	if (stmt.first[0] == SQLWORD_RESET && (scopes_plain(s) || stack_begin(&s->scopes->stack)))
+	if (stmt.first[0] == SQLWORD_RESET && (scopes_plain(s) || stack_begin(s->stack)))
 		return FORWARD;
 	return executor_sweep_out(s, reset_of(&stmt));
 }
@@ -368,7 +367,7 @@ query(struct session *s, struct message *m, const char *sql, size_t bytes)
 	}
 	if ((v = settled(s)) != FORWARD)
 		return v;
-	if (!s->scopes->script.judging && !has_one(s->scopes, sql, bytes))
+	if (!s->scopes->script.judging && !has_one(s, sql, bytes))
 		return split(s, sql, bytes);
 	if (!(m->set & SQLCLASS_SCOPE))
 		return control(s, m, sql, bytes);
@@ -409,16 +408,15 @@ names_of(const struct message *m, const char **first, const char **second)
 static struct scope_named *
 named_of(const struct session *s, const struct message *m, const char *first, const char *second)
 {
-	const struct scopes *sc = s->scopes;
 
 	switch (m->type) {
 	case 'B':
-		return named_statement(&sc->named, second);
+		return named_statement(&s->scopes->named, second);
 	case 'E':
-		return named_portal(&sc->named, first);
+		return named_portal(&s->scopes->named, first);
 	default: /* D, C */
-		return m->body[0] == 'S' ? named_statement(&sc->named, first)
-					 : named_portal(&sc->named, first);
+		return m->body[0] == 'S' ? named_statement(&s->scopes->named, first)
+					 : named_portal(&s->scopes->named, first);
 	}
 }
 
@@ -436,7 +434,7 @@ admit(struct session *s, struct message *m, unsigned set, const char *sql, size_
 	if (block_is_expired(&s->block))
 		return FORWARD;
 	/* Locks alone do not mind, and most statements mean nothing to any scope. */
-	if (!scopes_expired(s) && (!(set & CONTROL) || stack_current(&s->scopes->stack) == NULL))
+	if (!scopes_expired(s) && (!(set & CONTROL) || stack_current(s->stack) == NULL))
 		return FORWARD;
 	if ((v = settled(s)) != FORWARD)
 		return v;
@@ -580,15 +578,15 @@ synced(struct session *s)
 enum verdict
 split_judge(struct session *s, struct message *m)
 {
-	struct scopes *sc = scopes_of(s);
 	const char *sql;
 	size_t bytes;
 	enum verdict v;
 
+	scopes_prepare(s);
 	if (m->type == 'd' || m->type == 'c' || m->type == 'f')
 		return FORWARD;
 	/* What came behind a text waits until all of that is done. */
-	if (!sc->script.judging && script_pending(s))
+	if (!s->scopes->script.judging && script_pending(s))
 		return HOLD;
 	if (s->state == SESSION_ACTIVE && progress_copies_in(&s->hold->lease.srv->progress))
 		return FORWARD;
@@ -596,17 +594,17 @@ split_judge(struct session *s, struct message *m)
 	case 'Q':
 		sql = message_text(m, &bytes);
 		/* The parts of a text are read as the whole of it. */
-		if ((m->set & (SQLCLASS_SCOPE | DIVIDES)) && !sc->script.judging)
-			sc->script.lexing = lexing_flags(s, NULL);
+		if ((m->set & (SQLCLASS_SCOPE | DIVIDES)) && !s->scopes->script.judging)
+			s->scopes->script.lexing = lexing_flags(s, NULL);
 		/* Where its statements begin must be known, if it may be one that ends scopes. */
-		if (m->unsure && (m->set & DIVIDES) && sc->stack.frames.count > 0 &&
+		if (m->unsure && (m->set & DIVIDES) && s->stack->frames.count > 0 &&
 		    (v = settled(s)) != FORWARD)
 			return v;
 		if (((m->set & SQLCLASS_SCOPE) ||
-		     divides(s, m->set, sql, bytes, sc->script.lexing)) &&
-		    (is_scope(sc, sql, bytes) || !is_open(sc, sql, bytes)))
+		     divides(s, m->set, sql, bytes, s->scopes->script.lexing)) &&
+		    (is_scope(s, sql, bytes) || !is_open(s, sql, bytes)))
 			return query(s, m, sql, bytes);
-		named_replaced(&sc->named, 'P');
+		named_replaced(&s->scopes->named, 'P');
 		return admit(s, m, m->set, sql, bytes);
 	case 'F':
 		return admit(s, m, 0, NULL, 0);

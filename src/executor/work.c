@@ -101,7 +101,7 @@ work_state_name(enum work_state state)
 enum work_purpose
 work_purpose(const struct session *s)
 {
-	return s->scopes && s->scopes->work ? s->scopes->work->purpose : WORK_NONE;
+	return s->work ? s->work->purpose : WORK_NONE;
 }
 
 /* ---- setters ---- */
@@ -153,19 +153,18 @@ work_set_phase(struct work *work, enum work_phase to)
 struct work *
 work_begin(struct session *s, enum work_purpose purpose)
 {
-	struct scopes *sc = scopes_of(s);
 	struct work *work;
 
-	if (sc->work)
+	scopes_prepare(s);
+	if (s->work)
 		log_fatal("session", s->id, "its work has not ended",
-			  LOG_TEXT("purpose", purposes[sc->work->purpose].name));
+			  LOG_TEXT("purpose", purposes[s->work->purpose].name));
 	work = mem_calloc(1, sizeof *work);
 	work->session = s;
-	work->scopes = sc;
 	list_init(&work->run);
 	buf_init(&work->failure, WORK_FAILURE_MAX);
 	work_turn(work, purpose);
-	sc->work = work;
+	s->work = work;
 	return work;
 }
 
@@ -211,6 +210,6 @@ work_end(struct work *work)
 	if (work->timing)
 		evtimer_del(&work->timer);
 	work->timing = false;
-	work->scopes->work = NULL;
+	work->session->work = NULL;
 	loop_defer(work->session->site->loop, free_work, work);
 }

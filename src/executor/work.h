@@ -98,7 +98,6 @@ enum work_phase {
 
 struct work {
 	struct session *session;
-	struct scopes *scopes; /* the session's */
 	enum work_purpose purpose;
 	enum work_state state;
 	enum work_phase phase;

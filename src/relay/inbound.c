@@ -197,7 +197,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		return bytes;
 	}
 	flush(s);
-	if (s->scopes && !session_gone(s))
+	if (s->stack && !session_gone(s))
 		split_sync(s);
 	batch_check(s);
 	return at;
@@ -262,7 +262,7 @@ resume(struct session *s)
 	 */
 	do {
 		used = 0;
-		if (s->scopes && script_pending(s))
+		if (s->stack && script_pending(s))
 			split_run(s, handle);
 		if (session_gone(s))
 			return;
@@ -271,7 +271,7 @@ resume(struct session *s)
 		if (session_gone(s))
 			return;
 		buf_drop(&s->in, used);
-	} while (used > 0 && s->scopes && script_pending(s));
+	} while (used > 0 && s->stack && script_pending(s));
 	mind_server(s);
 }
 
@@ -352,7 +352,7 @@ inbound_readable(struct session *s)
 			s->pool->stats.received += (uint64_t)r;
 		if (used < (size_t)r)
 			buf_add(&s->in, to + used, (size_t)r - used);
-		if (s->scopes && script_pending(s))
+		if (s->stack && script_pending(s))
 			inbound_resume(s);
 		else
 			mind_server(s);

@@ -143,7 +143,7 @@ sent(struct session *s, const struct message *m)
 {
 	struct progress *p = &s->hold->lease.srv->progress;
 
-	if (m->type == 'Q' && s->scopes)
+	if (m->type == 'Q' && s->stack)
 		statement_query_sent(s);
 	else if (m->type == 'H' && m->bytes > 0 && !progress_copy_takes(p))
 		/* The server answers it by an error, and ignores what comes up to the next Sync. */
@@ -304,7 +304,7 @@ is_owed(const struct session *s)
 {
 	const struct progress *p;
 
-	if (stream_queued(&s->stream) > 0 || (s->scopes && script_pending(s)))
+	if (stream_queued(&s->stream) > 0 || (s->stack && script_pending(s)))
 		return true;
 	switch (s->state) {
 	case SESSION_WAITING:
@@ -328,7 +328,7 @@ bool
 judge_may_wait(const struct session *s)
 {
 	return s->state == SESSION_WAITING || s->state == SESSION_SETUP ||
-	       s->state == SESSION_SCOPE || (s->scopes && script_pending(s));
+	       s->state == SESSION_SCOPE || (s->stack && script_pending(s));
 }
 
 enum verdict
@@ -384,7 +384,7 @@ judge_message(struct session *s, struct message *m)
 		m->set &= ~ANSWERED_HERE;
 	if (block_is_expired(&s->block))
 		return begin_expired(s, m);
-	if ((s->scopes || (m->set & SQLCLASS_SCOPE)) && (v = split_judge(s, m)) != FORWARD)
+	if ((s->stack || (m->set & SQLCLASS_SCOPE)) && (v = split_judge(s, m)) != FORWARD)
 		return v;
 	if ((m->set & SQLCLASS_BEGIN) && s->context.mode == CONF_STATEMENT)
 		return no_transaction(s, m->type);

@@ -39,7 +39,7 @@ static struct look
 look_at(struct lease *l, int64_t now_us)
 {
 	struct session *s = l->owner;
-	struct scope *f = s->scopes ? stack_of_lease(&s->scopes->stack, l) : NULL;
+	struct scope *f = s->stack ? stack_of_lease(s->stack, l) : NULL;
 
 	return (struct look){.s = s,
 			     .lease = l,

@@ -282,7 +282,7 @@ bytes_unasked(const struct session *s, size_t bytes)
 {
 	const struct progress *p = &s->hold->lease.srv->progress;
 
-	if (p->status != 'I' || s->hold->pinned || (s->scopes && scopes_holds(s)))
+	if (p->status != 'I' || s->hold->pinned || (s->stack && scopes_holds(s)))
 		return 0;
 	return p->unasked < bytes ? p->unasked : bytes;
 }
@@ -339,7 +339,7 @@ readable(struct lease *l)
 		deallocate_answered(s);
 	if (p->rescue > 0)
 		rescue(srv);
-	if (s->scopes)
+	if (s->stack)
 		executor_heard(s);
 	if (s->context.resets != RESETS_NONE && progress_at_rest(p) && !script_waiting(s) &&
 	    saving_reset_again(s))
@@ -355,7 +355,7 @@ go_on(struct session *s)
 	struct progress *p = &srv->progress;
 
 	/* What went ahead of a part of a text has been answered: now comes the part. */
-	if (progress_at_rest(p) && p->status == 'I' && !(s->scopes && scopes_holds(s)) &&
+	if (progress_at_rest(p) && p->status == 'I' && !(s->stack && scopes_holds(s)) &&
 	    !script_waiting(s)) {
 		end_lease(s);
 	} else if (p->status != 'I' && s->context.mode == CONF_STATEMENT) {
@@ -365,12 +365,12 @@ go_on(struct session *s)
 	if (s->hold->lease.srv && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
 	/* Messages that came while there was too much unanswered, or behind the last one. */
-	if (s->scopes) {
+	if (s->stack) {
 		expire_settle(s);
 		if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 			return;
 	}
-	if (s->state != SESSION_SAVING && (s->in.len > 0 || (s->scopes && script_pending(s))) &&
+	if (s->state != SESSION_SAVING && (s->in.len > 0 || (s->stack && script_pending(s))) &&
 	    (s->hold->lease.srv == NULL || stream_queued(&s->hold->lease.srv->stream) == 0)) {
 		stream_resume(&s->stream);
 		inbound_resume(s);
@@ -461,7 +461,7 @@ lost(struct lease *l, const struct server *srv, const char *why)
 		set_up_again(s);
 		return;
 	}
-	if (s->scopes)
+	if (s->stack)
 		executor_lost(s, l);
 	if (s->state == SESSION_SETUP && s->let_in && l == &s->hold->lease &&
 	    !s->context.wants_fresh) {

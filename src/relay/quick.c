@@ -9,7 +9,7 @@
 static bool
 is_plain(const struct session *s)
 {
-	return s->context.resets == RESETS_NONE && s->scopes == NULL && s->slow == NULL &&
+	return s->context.resets == RESETS_NONE && s->stack == NULL && s->slow == NULL &&
 	       s->block.state == BLOCK_NONE && !s->skip_sync && !(s->hold->pinned & HOLD_PIN_MODE);
 }
 

@@ -62,7 +62,7 @@ saving_reset_again(struct session *s)
 	bool asked;
 
 	/* Elsewhere the next lease has them; a DISCARD ALL that has let it go, too. */
-	if (p->status == 'I' && !(s->scopes && scopes_holds(s)) &&
+	if (p->status == 'I' && !(s->stack && scopes_holds(s)) &&
 	    (s->hold->pinned == 0 || (s->hold->discard_all_sent && p->error[0] == 0)))
 		return false;
 	buf_init(&sql, INQUIRY_ANSWER_MAX);

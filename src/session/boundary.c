@@ -24,14 +24,13 @@ boundary_name(enum boundary b)
 void
 boundary_set(struct session *s, enum boundary to)
 {
-	struct scopes *sc = s->scopes;
 
-	if (!(states[sc->boundary].next & TO(to)))
+	if (!(states[s->scopes->boundary].next & TO(to)))
 		log_fatal("session", s->id, "illegal move of a boundary",
-			  LOG_MOVE(states[sc->boundary].name, states[to].name));
+			  LOG_MOVE(states[s->scopes->boundary].name, states[to].name));
 	log_debug("session", s->id, "boundary",
-		  LOG_MOVE(states[sc->boundary].name, states[to].name));
-	sc->boundary = to;
+		  LOG_MOVE(states[s->scopes->boundary].name, states[to].name));
+	s->scopes->boundary = to;
 }
 
 void

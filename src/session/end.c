@@ -131,8 +131,7 @@ free_session(void *arg)
 	control_free(s);
 	peer_clear(&s->peer);
 	context_clear(&s->context, &s->site->pools.told);
-	if (s->scopes)
-		scopes_free(s->scopes);
+	scopes_free(s);
 	free(s);
 }
 
@@ -145,7 +144,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	batch_end(s);
 	if (s->state == SESSION_CLOSED)
 		return;
-	if (s->scopes && site->ops->leave(s, why, text))
+	if (s->stack && site->ops->leave(s, why, text))
 		return;
 	if (s->console)
 		site->console->closed(s);

@@ -14,35 +14,35 @@
 #include "session/site.h"
 #include "session/slow.h"
 
-struct scopes *
-scopes_of(struct session *s)
+void
+scopes_prepare(struct session *s)
 {
-	struct scopes *sc = s->scopes;
-
-	if (sc)
-		return sc;
-	sc = s->scopes = mem_calloc(1, sizeof *sc);
-	sc->session = s;
-	stack_init(&sc->stack);
-	talk_init(&sc->talk);
-	named_init(&sc->named);
-	buf_init(&sc->script.text, SESSION_WHOLE_MAX);
-	return sc;
+	if (s->stack)
+		return;
+	s->stack = mem_calloc(1, sizeof *s->stack);
+	stack_init(s->stack);
+	s->scopes = mem_calloc(1, sizeof *s->scopes);
+	talk_init(&s->scopes->talk);
+	named_init(&s->scopes->named);
+	buf_init(&s->scopes->script.text, SESSION_WHOLE_MAX);
 }
 
 void
-scopes_free(struct scopes *sc)
+scopes_free(struct session *s)
 {
-	named_clear(&sc->named);
-	talk_clear(&sc->talk);
-	buf_clear(&sc->script.text);
-	free(sc);
+	if (s->stack == NULL)
+		return;
+	named_clear(&s->scopes->named);
+	talk_clear(&s->scopes->talk);
+	buf_clear(&s->scopes->script.text);
+	free(s->scopes);
+	free(s->stack);
 }
 
 bool
 scopes_open(const struct session *s)
 {
-	return s->scopes && (s->scopes->stack.frames.count > 0 || s->scopes->work);
+	return s->work || (s->stack && s->stack->frames.count > 0);
 }
 
 /* ---- which lease messages go by ---- */
@@ -59,7 +59,7 @@ scopes_focus(struct session *s, struct hold *h)
 void
 scopes_refocus(struct session *s)
 {
-	struct scope *f = stack_current(&s->scopes->stack);
+	struct scope *f = stack_current(s->stack);
 
 	scopes_focus(s,
 		     f && f->lease && f->lease->state == LEASE_HELD ? hold_of(f->lease) : &s->own);
@@ -72,19 +72,19 @@ scopes_plain(const struct session *s)
 {
 	return s->block.state != BLOCK_NONE ||
 	       (s->own.lease.state == LEASE_HELD && s->own.lease.srv->progress.status != 'I' &&
-		!(s->scopes && stack_of_lease(&s->scopes->stack, &s->own.lease)));
+		!(s->stack && stack_of_lease(s->stack, &s->own.lease)));
 }
 
 bool
 scopes_holds(const struct session *s)
 {
-	return s->scopes && stack_of_lease(&s->scopes->stack, &s->hold->lease) != NULL;
+	return s->stack && stack_of_lease(s->stack, &s->hold->lease) != NULL;
 }
 
 char
 scopes_status(const struct session *s)
 {
-	const struct scope *f = s->scopes ? stack_current(&s->scopes->stack) : NULL;
+	const struct scope *f = s->stack ? stack_current(s->stack) : NULL;
 
 	if (block_is_expired(&s->block))
 		return 'E';
@@ -99,7 +99,7 @@ bool
 scopes_expired(const struct session *s)
 {
 	/* All that the client says is inside of it, unless USE has named one around it. */
-	const struct stack *st = &s->scopes->stack;
+	const struct stack *st = s->stack;
 	const struct scope *f = stack_innermost(st);
 	struct scope *base = st->used ? scope_base(st->used) : NULL;
 
@@ -113,7 +113,7 @@ void
 scopes_expired_error(const struct scope *frame, struct err *e)
 {
 	const struct session *s = frame->owner;
-	const struct scope *f = stack_reason(&s->scopes->stack, frame);
+	const struct scope *f = stack_reason(s->stack, frame);
 	const struct conf_pool *conf = f->pool ? f->pool->conf : NULL;
 	char text[32];
 
@@ -143,8 +143,11 @@ struct scope *
 scopes_implicit(struct session *s)
 {
 	int64_t now = loop_now_us(s->site->loop);
-	struct scope *f = stack_push(&scopes_of(s)->stack, SCOPE_IMPLICIT, "",
-				     s->own.lease.xact_us ? s->own.lease.xact_us : now);
+	struct scope *f;
+
+	scopes_prepare(s);
+	f = stack_push(s->stack, SCOPE_IMPLICIT, "",
+		       s->own.lease.xact_us ? s->own.lease.xact_us : now);
 
 	f->owner = s;
 	f->pool = s->pool;
@@ -158,9 +161,9 @@ scopes_implicit(struct session *s)
 }
 
 struct timing_row *
-scopes_timing(struct scopes *sc, const struct scope *f)
+scopes_timing(struct session *s, const struct scope *f)
 {
 	/* Locks that are named by what they protect would fill the table. */
-	return timing_row(&sc->session->site->timing, f->pool ? f->pool->conf->name : "",
+	return timing_row(&s->site->timing, f->pool ? f->pool->conf->name : "",
 			  f->named ? f->name : scope_kind_name(f));
 }

@@ -23,15 +23,10 @@
 #include "session/session.h"
 #include "session/talk.h"
 
-struct work;
-
 struct scopes {
-	struct session *session;
-	struct stack stack;
 	struct talk talk;
 
-	struct work *work; /* that is being done about them, or NULL */
-	bool inside;       /* judge is on the stack: it goes on with the client's bytes */
+	bool inside; /* judge is on the stack: it goes on with the client's bytes */
 	struct expiry expiry;
 	struct named named;
 	bool point_sent;      /* a savepoint of the client's is under way: see savepoint.h */
@@ -48,9 +43,9 @@ struct scopes {
 	struct script script;
 };
 
-/* Makes session->scopes if it is not there. */
-struct scopes *scopes_of(struct session *);
-void scopes_free(struct scopes *);
+/* Makes session->stack and session->scopes if they are not there. */
+void scopes_prepare(struct session *);
+void scopes_free(struct session *);
 
 /* Has it any scope open, or anything to do with them? */
 bool scopes_open(const struct session *);
@@ -80,6 +75,6 @@ void scopes_refocus(struct session *);
 struct scope *scopes_implicit(struct session *);
 
 /* The row of its pool and name in the times of scopes. */
-struct timing_row *scopes_timing(struct scopes *, const struct scope *);
+struct timing_row *scopes_timing(struct session *, const struct scope *);
 
 #endif

@@ -38,13 +38,13 @@ set_state(const struct session *s, enum script_state to)
 bool
 script_pending(const struct session *s)
 {
-	return s->scopes && s->scopes->script.state != SCRIPT_EMPTY;
+	return s->stack && s->scopes->script.state != SCRIPT_EMPTY;
 }
 
 bool
 script_more(const struct session *s)
 {
-	const struct script *sp = s->scopes ? &s->scopes->script : NULL;
+	const struct script *sp = s->stack ? &s->scopes->script : NULL;
 
 	return sp && sp->text.len > (sp->judging ? sp->part_bytes : 0);
 }
@@ -52,7 +52,7 @@ script_more(const struct session *s)
 bool
 script_waiting(const struct session *s)
 {
-	return s->scopes && s->scopes->script.state == SCRIPT_NEXT;
+	return s->stack && s->scopes->script.state == SCRIPT_NEXT;
 }
 
 void
@@ -107,7 +107,7 @@ script_judged(struct session *s)
 void
 script_drop(struct session *s)
 {
-	if (s->scopes == NULL)
+	if (s->stack == NULL)
 		return;
 	buf_reset(&s->scopes->script.text);
 	if (s->scopes->script.state == SCRIPT_NEXT)

@@ -30,7 +30,9 @@
 #include "wire/sqlclass.h"
 
 struct site;
+struct stack;
 struct ucred;
+struct work;
 
 enum session_state {
 	SESSION_STARTUP, /* the startup packet has not come */
@@ -69,7 +71,9 @@ struct session {
 	struct activity activity;
 	struct hold *hold; /* what its messages go by: its own, or that of an open scope */
 	struct hold own;
-	struct scopes *scopes; /* NULL: it has never sent a scope statement */
+	struct stack *stack;   /* of its scopes; NULL: it has never sent a scope statement */
+	struct work *work;     /* that is being done about them, or NULL */
+	struct scopes *scopes; /* there with the stack */
 	uint32_t drop_left;    /* bytes still to come of a message that is not wanted */
 	uint32_t owed;         /* a Terminate waits: ReadyForQuery that were due when it came */
 	bool unheard;   /* it waits, and a part of an answer came when nobody was there any more */

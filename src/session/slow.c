@@ -80,7 +80,7 @@ now_of(const struct session *s)
 static void
 tidy(struct session *s)
 {
-	if (s->slow->began_us == 0 && (s->scopes == NULL || s->scopes->stack.frames.count == 0))
+	if (s->slow->began_us == 0 && (s->stack == NULL || s->stack->frames.count == 0))
 		forget_all(s->slow);
 }
 
@@ -209,8 +209,7 @@ slow_message(struct session *s, const struct message *m)
 	struct slow *sl = s->slow;
 
 	/* A session that has kept its server. */
-	if (sl->began_us == 0 && m->type != 'S' && m->type != 'H' &&
-	    !(s->scopes && scopes_holds(s)))
+	if (sl->began_us == 0 && m->type != 'S' && m->type != 'H' && !(s->stack && scopes_holds(s)))
 		begin_at(s, &s->hold->lease, now_of(s), now_of(s));
 	if (m->type == 'Q' || m->type == 'E' || m->type == 'F')
 		sl->statements++;

@@ -11,7 +11,8 @@
 #include "session/script.c"
 
 static struct scopes scopes;
-static struct session s = {.id = 7, .scopes = &scopes};
+static struct stack stack;
+static struct session s = {.id = 7, .stack = &stack, .scopes = &scopes};
 
 static void
 setup(void)

@@ -86,8 +86,7 @@ setup(void)
 static void
 teardown(void)
 {
-	if (session.scopes)
-		scopes_free(session.scopes);
+	scopes_free(&session);
 	/* What was left to the end of the loop's turn. */
 	loop_free(site.loop);
 }
@@ -239,20 +238,20 @@ START_TEST(it_is_there_while_it_goes_on)
 	ck_assert_int_eq(work_purpose(&session), WORK_NONE);
 	ck_assert(!scopes_open(&session));
 	work = work_begin(&session, WORK_EXIT);
-	ck_assert_ptr_eq(session.scopes->work, work);
+	ck_assert_ptr_eq(session.work, work);
 	ck_assert_int_eq(work_purpose(&session), WORK_EXIT);
 	ck_assert_int_eq(work->state, WORK_NEXT);
 	ck_assert_int_eq(work->phase, WORK_BEFORE);
 	ck_assert(scopes_open(&session));
 	work_set_state(work, WORK_RUN);
 	work_end(work);
-	ck_assert_ptr_null(session.scopes->work);
+	ck_assert_ptr_null(session.work);
 	ck_assert_int_eq(work_purpose(&session), WORK_NONE);
 	ck_assert(!scopes_open(&session));
 	/* Those who were at work see that it has ended, though the next has begun. */
 	ck_assert_ptr_ne(work_begin(&session, WORK_LEAVE), work);
 	ck_assert_int_eq(work->purpose, WORK_NONE);
-	work_end(session.scopes->work);
+	work_end(session.work);
 }
 END_TEST
 
