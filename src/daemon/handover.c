@@ -81,7 +81,7 @@ waits_in_scope(const struct session *s)
 	const struct work *work = s->work;
 	const struct scope *f = work->frame;
 
-	return work->purpose == WORK_ENTER && work->state == WORK_WAIT && !s->scopes->gone &&
+	return work->purpose == WORK_ENTER && work->state == WORK_WAIT && !session_ends(s) &&
 	       (f->pool ? f->lease->state == LEASE_WAITING : f->hold.state == LOCK_WAITING);
 }
 

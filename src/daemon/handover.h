@@ -22,7 +22,7 @@
 #include "loop/fdstore.h"
 
 /* To be changed with whatever any of the ..._pack() functions writes. */
-#define HANDOVER_VERSION 19
+#define HANDOVER_VERSION 20
 
 struct daemon;
 

@@ -71,7 +71,6 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->context.resets_errors);
 	PACK(p, s->context.resetting);
 	PACK(p, s->context.refused);
-	PACK(p, s->last_words);
 	PACK(p, s->stream.paused);
 	PACK(p, s->stream.received);
 	PACK(p, s->stream.sent);

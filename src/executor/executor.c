@@ -110,11 +110,11 @@ executor_finish(struct work *work)
 {
 	struct session *s = work->session;
 
-	if (!s->scopes->gone && s->scopes->expiry.own_cancel && late_cancels(s)) {
+	if (!session_ends(s) && s->scopes->expiry.own_cancel && late_cancels(s)) {
 		work_set_state(work, WORK_CANCELS);
 		return;
 	}
-	if (work->statement && work->statement->chain && !work->chained && !s->scopes->gone &&
+	if (work->statement && work->statement->chain && !work->chained && !session_ends(s) &&
 	    work->failure.len == 0) {
 		work->chained = true;
 		enter_chain(work);
@@ -123,8 +123,8 @@ executor_finish(struct work *work)
 	s->scopes->expiry.own_cancel = false;
 	/* Before the answer: a client that has gone by then leaves at once. */
 	work_end(work);
-	if (s->scopes->gone) {
-		session_close(s, s->scopes->gone_why, s->scopes->gone_text);
+	if (session_ends(s)) {
+		session_close(s, s->end.why, s->end.text);
 		return;
 	}
 	frame_drop_implicit(s);

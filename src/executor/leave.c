@@ -53,7 +53,7 @@ end_frame(struct work *work, struct scope *f)
 	work->exit_us = loop_now_us(s->site->loop);
 	if (!scope_is_begin(f) && s->site->conf->log_scopes)
 		log_info("session", s->id, "scope exit", LOG_TEXT("name", f->name),
-			 LOG_QUOTED("why", work->session->scopes->gone_text));
+			 LOG_QUOTED("why", s->end.text));
 	if (base && base->lease)
 		lease_leave(base->lease);
 	if (base == NULL || base->lease == NULL || base->lease->state != LEASE_HELD) {
@@ -62,7 +62,7 @@ end_frame(struct work *work, struct scope *f)
 	}
 	plan(f, &todo);
 	work_set_state(work, WORK_CLEAN);
-	lease_clean(base->lease, work->session->scopes->gone_why, &todo, f != base, true);
+	lease_clean(base->lease, s->end.why, &todo, f != base, true);
 	todo_clear(&todo);
 }
 
@@ -73,9 +73,9 @@ leave_go(struct work *work)
 	struct scope *f;
 
 	/* A cleanup that ends at once comes back to here. */
-	if (work->session->scopes->leaving)
+	if (work->leaving)
 		return;
-	work->session->scopes->leaving = true;
+	work->leaving = true;
 	while (work->state != WORK_CLEAN) {
 		if (work->state == WORK_DONE) {
 			if (work->frame)
@@ -88,11 +88,11 @@ leave_go(struct work *work)
 			break;
 		end_frame(work, f);
 	}
-	work->session->scopes->leaving = false;
+	work->leaving = false;
 	if (work->state == WORK_CLEAN)
 		return;
 	work_end(work);
-	session_close(s, work->session->scopes->gone_why, work->session->scopes->gone_text);
+	session_close(s, s->end.why, s->end.text);
 }
 
 void
@@ -136,7 +136,7 @@ begin(struct session *s)
 	/* Its own lease, if no scope has it, is what was taken last, or is at rest. */
 	if (s->own.lease.state == LEASE_HELD && stack_of_lease(s->stack, &s->own.lease) == NULL) {
 		work_set_state(work, WORK_CLEAN);
-		lease_clean(&s->own.lease, s->scopes->gone_why, NULL, false, true);
+		lease_clean(&s->own.lease, s->end.why, NULL, false, true);
 	} else {
 		leave_go(work);
 	}
@@ -163,7 +163,7 @@ abandon(struct session *s)
 			lease_leave(l);
 			lease_forget(l);
 			if (l->state == LEASE_HELD)
-				lease_end(l, s->scopes->gone_why);
+				lease_end(l, s->end.why);
 		}
 		frame_pop(work, f, TIMING_CANCELLED, "abandoned");
 	}
@@ -173,16 +173,11 @@ abandon(struct session *s)
 }
 
 bool
-leave_scopes(struct session *s, enum cleanup_why why, const char *text)
+leave_scopes(struct session *s)
 {
 
 	if (s->work == NULL && s->stack->frames.count == 0)
 		return false;
-	if (!s->scopes->gone) {
-		s->scopes->gone = true;
-		s->scopes->gone_why = why;
-		s->scopes->gone_text = text;
-	}
 	if (s->site->phase == SITE_STOPPED) {
 		abandon(s);
 		return false;

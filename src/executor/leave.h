@@ -6,11 +6,10 @@
 #include <stdbool.h>
 
 #include "executor/work.h"
-#include "pool/cleanup.h"
 
-/* It is to be closed. Returns true if that has to wait until its scopes have ended:
- * session_close() is called again then. */
-bool leave_scopes(struct session *, enum cleanup_why, const char *text);
+/* It is to be closed, as session->end says. Returns true if that has to wait until its scopes have
+ * ended: session_close() is called again then. */
+bool leave_scopes(struct session *);
 
 /* A cleanup has ended. */
 void leave_ended(struct work *);

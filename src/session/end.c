@@ -36,7 +36,7 @@ last_words(struct session *s, const struct err *e, struct buf *out)
 			       LOG_NUMBER("pid", s->peer.pid), LOG_TEXT("sqlstate", e->sqlstate),
 			       LOG_TEXT("kind", err_kind(e->id)->name),
 			       LOG_QUOTED("why", e->message));
-	s->last_words = (uint8_t)e->id;
+	s->end.error = (uint8_t)e->id;
 	site_count_error(s->site, e);
 	/* No error can be put into the middle of a message. */
 	if (srv && srv->progress.from_have > 0 && !srv->progress.from_drop)
@@ -144,7 +144,12 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	batch_end(s);
 	if (s->state == SESSION_CLOSED)
 		return;
-	if (s->stack && site->ops->leave(s, why, text))
+	/* The first reason is the one that its scopes end by. */
+	if (!session_ends(s)) {
+		s->end.why = why;
+		s->end.text = text;
+	}
+	if (s->stack && site->ops->leave(s))
 		return;
 	if (s->console)
 		site->console->closed(s);
@@ -153,7 +158,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	if (was_in && site->conf->log_disconnections)
 		log_info("session", s->id, "left", LOG_TEXT("role", s->peer.role),
 			 LOG_NUMBER("pid", s->peer.pid),
-			 LOG_QUOTED("why", s->last_words ? err_kind(s->last_words)->name : text),
+			 LOG_QUOTED("why", s->end.error ? err_kind(s->end.error)->name : text),
 			 LOG_NUMBER("queries", s->activity.queries));
 	session_set_state(s, SESSION_CLOSED);
 	stream_close(&s->stream);

@@ -2,9 +2,20 @@
 #ifndef PGWITH_SESSION_END_H
 #define PGWITH_SESSION_END_H
 
+#include <stdint.h>
+
 #include "base/err.h"
 #include "pool/cleanup.h"
-#include "session/session.h"
+
+struct session;
+struct site;
+
+/* Why a session ends. */
+struct end {
+	const char *text;     /* for the log; NULL: the session goes on */
+	enum cleanup_why why; /* of what it leaves in servers */
+	uint8_t error;        /* enum err_id: what its client was told; 0: nothing */
+};
 
 /* Tells the client and closes: by the error's kind, which is a fatal one. */
 void session_fail(struct session *, const struct err *);

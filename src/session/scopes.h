@@ -32,12 +32,6 @@ struct scopes {
 	bool point_sent;      /* a savepoint of the client's is under way: see savepoint.h */
 	unsigned points_kept; /* of the frame's: they are there even if it fails */
 
-	/* the client is gone */
-	bool gone;
-	bool leaving; /* leave_go() is on the stack */
-	enum cleanup_why gone_why;
-	const char *gone_text;
-
 	/* the extended protocol, and texts of many statements: see split.h */
 	enum boundary boundary;
 	struct script script;

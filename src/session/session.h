@@ -26,6 +26,7 @@
 #include "session/activity.h"
 #include "session/block.h"
 #include "session/context.h"
+#include "session/end.h"
 #include "session/peer.h"
 #include "wire/sqlclass.h"
 
@@ -69,6 +70,7 @@ struct session {
 	struct context context;
 	struct block block;
 	struct activity activity;
+	struct end end;
 	struct hold *hold; /* what its messages go by: its own, or that of an open scope */
 	struct hold own;
 	struct stack *stack;   /* of its scopes; NULL: it has never sent a scope statement */
@@ -86,7 +88,6 @@ struct session {
 			       it is as much a session of the console meanwhile */
 	void *console;      /* the console's */
 	struct slow *slow;  /* slow.h; NULL: nobody wants to hear of long scopes */
-	uint8_t last_words; /* enum err_id: what its end was told to be */
 };
 
 /* A new client on this descriptor, which is taken over: in SESSION_STARTUP. */
@@ -109,6 +110,14 @@ session_gone(const struct session *s)
 {
 	return s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
 	       s->state == SESSION_LEAVING;
+}
+
+/* Was it closed? If it has scopes open, what goes on about them is finished, and they are exited.
+ */
+static inline bool
+session_ends(const struct session *s)
+{
+	return s->end.text != NULL;
 }
 
 /* Moves it between the states and the daemon's lists. */

@@ -64,7 +64,7 @@ struct session_ops {
 	void (*give_up)(struct session *, const struct err *);
 	/* It has scopes and is to be closed. Returns true if that has to wait until they have
 	 * ended: session_close() is called again then. */
-	bool (*leave)(struct session *, enum cleanup_why, const char *text);
+	bool (*leave)(struct session *);
 };
 
 struct site {

@@ -15,7 +15,7 @@
 void server_write(struct server *, const void *, size_t);
 
 /* Two sessions, each with a lease. Each write to a server is one record of its socket. */
-struct end {
+struct remote {
 	struct session s;
 	struct server srv;
 	int peer;
@@ -23,7 +23,7 @@ struct end {
 
 static struct loop *the_loop;
 static struct site site;
-static struct end one, two;
+static struct remote one, two;
 static void (*during_write)(void);
 
 void
@@ -45,7 +45,7 @@ nothing(struct stream *st, void *arg)
 static const struct stream_ops ops = {.readable = nothing, .drained = nothing};
 
 static void
-open_end(struct end *e, uint64_t id)
+open_end(struct remote *e, uint64_t id)
 {
 	int fds[2];
 
@@ -85,7 +85,7 @@ teardown(void)
 
 /* The next write that the server has got; "" if there was none. */
 static void
-got(struct end *e, const char *expected)
+got(struct remote *e, const char *expected)
 {
 	char is[256];
 	ssize_t n = recv(e->peer, is, sizeof is - 1, 0);
@@ -95,13 +95,13 @@ got(struct end *e, const char *expected)
 }
 
 static void
-pass(struct end *e, const char *bytes)
+pass(struct remote *e, const char *bytes)
 {
 	batch_pass(&e->s, (const uint8_t *)bytes, strlen(bytes));
 }
 
 static void
-add(struct end *e, const char *bytes)
+add(struct remote *e, const char *bytes)
 {
 	buf_add(batch_for(&e->s), bytes, strlen(bytes));
 }
