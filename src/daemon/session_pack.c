@@ -273,8 +273,6 @@ doing_pack(struct pack *p, struct session *s)
 	PACK(p, s->scopes->expiry.expire_us);
 	PACK(p, s->scopes->expiry.forced);
 	PACK(p, s->scopes->expiry.own_cancel);
-	PACK(p, s->scopes->point_sent);
-	PACK(p, s->scopes->points_kept);
 	if (!pack_reading(p))
 		return true;
 	work->frame = stack_at(s->stack, frame);

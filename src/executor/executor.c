@@ -501,9 +501,9 @@ executor_heard(struct session *s)
 	f = stack_of_lease(s->stack, &s->hold->lease);
 	if (f == NULL || !progress_at_rest(p))
 		return;
-	if (s->scopes->point_sent && p->error[0])
-		scope_points_keep(f, s->scopes->points_kept);
-	s->scopes->point_sent = false;
+	if (f->points_sent && p->error[0])
+		scope_points_keep(f, f->points_kept);
+	f->points_sent = false;
 	if (p->status == 'E' && f->error[0] == 0)
 		memcpy(f->error, p->error[0] ? p->error : "25P02", sizeof f->error);
 	else if (p->status == 'T' && !f->failed)

@@ -50,8 +50,8 @@ follow(struct session *s, struct scope *f, enum sqltext_word first, struct sqlte
 		return false;
 	}
 	scope_point_cut(f, name, first == SQLWORD_RELEASE);
-	if (f->points.count < s->scopes->points_kept)
-		s->scopes->points_kept = f->points.count;
+	if (f->points.count < f->points_kept)
+		f->points_kept = f->points.count;
 	return true;
 }
 
@@ -72,16 +72,16 @@ savepoint_follow(struct session *s, struct scope *f, const char *sql, size_t byt
 		return true;
 	/* If it fails, how far it got is not known. */
 	progress_forget_error(p);
-	s->scopes->point_sent = true;
-	s->scopes->points_kept = f->points.count;
+	f->points_sent = true;
+	f->points_kept = f->points.count;
 	sqltext_init(&at, sql, bytes, flags);
 	while (sqltext_token(&at, &t) != SQLTEXT_END) {
 		if (begins &&
 		    (t.word == SQLWORD_SAVEPOINT || t.word == SQLWORD_RELEASE ||
 		     t.word == SQLWORD_ROLLBACK) &&
 		    !follow(s, f, t.word, &at, e)) {
-			s->scopes->point_sent = false;
-			scope_points_keep(f, s->scopes->points_kept);
+			f->points_sent = false;
+			scope_points_keep(f, f->points_kept);
 			return false;
 		}
 		begins = t.kind == SQLTEXT_SPLIT;

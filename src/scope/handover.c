@@ -199,6 +199,8 @@ frame_values_pack(struct pack *p, struct scope *f)
 	PACK(p, f->hold.mode);
 	deferred_list_pack(p, &f->deferred);
 	points_pack(p, f);
+	PACK(p, f->points_kept);
+	PACK(p, f->points_sent);
 }
 
 enum which_lease { NO_LEASE, FRAMES_OWN, SESSIONS_OWN };

@@ -77,6 +77,8 @@ struct scope {
 				 * state: until that is possible it is open, or entering */
 	struct list deferred;   /* struct deferred, the oldest first */
 	struct list points;     /* the client's own savepoints inside a savepoint frame */
+	unsigned points_kept;   /* the first of them: they stay even if what was sent fails */
+	bool points_sent;       /* a text that makes or ends some of them is under way */
 	int64_t asked_us;       /* when ENTER asked for it; monotonic, as all times here */
 	int64_t granted_us;     /* when it got its lease or lock; 0: not yet */
 	int64_t opened_us;

@@ -29,8 +29,6 @@ struct scopes {
 	bool inside; /* judge is on the stack: it goes on with the client's bytes */
 	struct expiry expiry;
 	struct named named;
-	bool point_sent;      /* a savepoint of the client's is under way: see savepoint.h */
-	unsigned points_kept; /* of the frame's: they are there even if it fails */
 
 	/* the extended protocol, and texts of many statements: see split.h */
 	enum boundary boundary;
