@@ -31,7 +31,7 @@ Left out, because PostgreSQL gives a pool no way to do it right (pgwithd(8), Ses
   in a transaction that has failed;
 - RESET, SET TO DEFAULT and DISCARD ALL of startup parameters: the server's own values hold until the
   next lease;
-- application_name as a startup parameter, which is the daemon's to show.
+- application_name as a startup parameter (telling.py tries that).
 """
 
 import re
