@@ -10,7 +10,6 @@
 #include "executor/split.h"
 #include "session/reply.h"
 #include "session/site.h"
-#include "wire/formed.h"
 #include "wire/msg.h"
 #include "wire/reader.h"
 
@@ -37,17 +36,17 @@ malformed(struct session *s, char type)
 enum verdict
 portal_parse(struct session *s, const struct message *m, const char *sql, size_t bytes)
 {
-	const char *name = (const char *)m->body;
+	const char *name = m->statement;
 	struct scope_named *named;
 	struct reader r;
 	struct grammar *g;
 	struct err e;
 
-	if (m->have < m->bytes) {
+	if (!message_is_whole(m)) {
 		err_make(&e, ERR_SCOPE_TOO_LONG, SESSION_WHOLE_MAX);
 		return reply_refuse_message(s, 'P', &e);
 	}
-	if (!formed_well('P', m->body, m->bytes))
+	if (!message_is_well_formed(m))
 		return malformed(s, 'P');
 	if (*name && (named_by_name(&s->scopes->named.statements, name) ||
 		      (s->context.names && names_have(s->context.names, name, strlen(name))))) {
@@ -66,9 +65,7 @@ portal_parse(struct session *s, const struct message *m, const char *sql, size_t
 			       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
 	}
 	named = named_add(&s->scopes->named.statements, name, g);
-	reader_init(&r, m->body, m->bytes);
-	reader_str(&r);
-	reader_str(&r);
+	message_read_rest(m, &r);
 	named->ntypes = reader_u16(&r);
 	if (named->ntypes > g->nparams)
 		named->ntypes = g->nparams;
@@ -187,17 +184,14 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 {
 	struct grammar *g;
 	struct reader r;
-	const char *portal;
+	const char *portal = m->portal;
 	struct err e;
 	struct scopes_formats formats;
 
-	if (m->have < m->bytes) {
+	if (!message_is_whole(m)) {
 		err_make(&e, ERR_SCOPE_TOO_LONG, SESSION_WHOLE_MAX);
 		return reply_refuse_message(s, 'B', &e);
 	}
-	reader_init(&r, m->body, m->bytes);
-	portal = reader_str(&r);
-	reader_str(&r);
 	if (*portal && named_by_name(&s->scopes->named.portals, portal)) {
 		err_make(&e, ERR_PORTAL_EXISTS, portal);
 		return reply_refuse_message(s, 'B', &e);
@@ -207,6 +201,7 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 		return reply_refuse_message(s, 'B', &e);
 	}
 	g = grammar_copy(st->statement);
+	message_read_rest(m, &r);
 	if (!bind_values(st, &r, g, &e)) {
 		grammar_free(g);
 		return reply_refuse_message(s, 'B', &e);
@@ -257,18 +252,18 @@ execute_message(struct session *s, struct scope_named *portal)
 enum verdict
 portal_message(struct session *s, const struct message *m, struct scope_named *named)
 {
-	if (m->have == m->bytes && !formed_well(m->type, m->body, m->bytes))
+	if (message_is_whole(m) && !message_is_well_formed(m))
 		return malformed(s, m->type);
 	switch (m->type) {
 	case 'B':
 		return bind_message(s, m, named);
 	case 'D':
-		return describe_message(s, named, m->body[0] == 'S');
+		return describe_message(s, named, m->kind == 'S');
 	case 'E':
 		return execute_message(s, named);
 	default: /* C */
-		named_drop(m->body[0] == 'S' ? &s->scopes->named.statements
-					     : &s->scopes->named.portals,
+		named_drop(m->kind == 'S' ? &s->scopes->named.statements
+					  : &s->scopes->named.portals,
 			   named);
 		return acknowledge(s, '3');
 	}

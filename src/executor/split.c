@@ -361,7 +361,7 @@ query(struct session *s, struct message *m, const char *sql, size_t bytes)
 	struct err e;
 	enum verdict v;
 
-	if (m->have < m->bytes || m->bytes > SESSION_WHOLE_MAX - 16) {
+	if (!message_is_whole(m) || m->bytes > SESSION_WHOLE_MAX - 16) {
 		err_make(&e, ERR_SCOPE_TOO_LONG, SESSION_WHOLE_MAX - 16);
 		return reply_refuse_message(s, m->type, &e);
 	}
@@ -382,42 +382,12 @@ query(struct session *s, struct message *m, const char *sql, size_t bytes)
 
 /* ---- the extended protocol ---- */
 
-/* The names that a message gives, the second one where it has two; false if it is cut off. */
-static bool
-names_of(const struct message *m, const char **first, const char **second)
-{
-	const char *at = (const char *)m->body, *end = at + m->have;
-	const char *nul;
-
-	*second = "";
-	if (m->type == 'D' || m->type == 'C')
-		at++;
-	nul = at < end ? memchr(at, 0, (size_t)(end - at)) : NULL;
-	if (nul == NULL)
-		return false;
-	*first = at;
-	if (m->type != 'B')
-		return true;
-	at = nul + 1;
-	nul = at < end ? memchr(at, 0, (size_t)(end - at)) : NULL;
-	*second = at;
-	return nul != NULL;
-}
-
 /* The scope statement that the message is about, or NULL. */
 static struct scope_named *
-named_of(const struct session *s, const struct message *m, const char *first, const char *second)
+named_of(const struct session *s, const struct message *m)
 {
-
-	switch (m->type) {
-	case 'B':
-		return named_statement(&s->scopes->named, second);
-	case 'E':
-		return named_portal(&s->scopes->named, first);
-	default: /* D, C */
-		return m->body[0] == 'S' ? named_statement(&s->scopes->named, first)
-					 : named_portal(&s->scopes->named, first);
-	}
+	return m->statement ? named_statement(&s->scopes->named, m->statement)
+			    : named_portal(&s->scopes->named, m->portal);
 }
 
 #define CONTROL \
@@ -451,11 +421,11 @@ admit(struct session *s, struct message *m, unsigned set, const char *sql, size_
 
 /* What is new takes the place of a scope statement or portal without a name. */
 static void
-replaces(struct session *s, const struct message *m, const char *name)
+replaces(struct session *s, const struct message *m)
 {
-	if (m->type == 'P' && *name == 0)
+	if (m->type == 'P' && *m->statement == 0)
 		named_replaced(&s->scopes->named, 'P');
-	if (m->type == 'B' && *name == 0)
+	if (m->type == 'B' && *m->portal == 0)
 		named_replaced(&s->scopes->named, 'B');
 }
 
@@ -512,10 +482,10 @@ parse_control(struct session *s, const struct message *m, const char *sql, size_
 static enum verdict
 extended(struct session *s, struct message *m)
 {
-	const char *first, *second, *sql;
+	const char *sql = m->sql;
 	struct scope_named *named;
 	enum verdict v;
-	size_t bytes = 0;
+	size_t bytes = m->sql_bytes;
 	unsigned set = 0;
 	struct err e;
 
@@ -523,29 +493,28 @@ extended(struct session *s, struct message *m)
 	 * message is about may not be known any more. */
 	if (s->scopes->boundary != BOUNDARY_NONE && (v = settled(s)) != FORWARD)
 		return v;
-	sql = message_text(m, &bytes);
-	if (!names_of(m, &first, &second))
+	if (m->portal == NULL && m->statement == NULL)
 		return FORWARD;
 	if (m->type == 'P') {
 		if (m->set & SQLCLASS_SCOPE)
 			return (v = settled(s)) == FORWARD ? portal_parse(s, m, sql, bytes) : v;
-		if (*first && named_statement(&s->scopes->named, first)) {
+		if (*m->statement && named_statement(&s->scopes->named, m->statement)) {
 			if ((v = settled(s)) != FORWARD)
 				return v;
-			err_make(&e, ERR_STATEMENT_EXISTS, first);
+			err_make(&e, ERR_STATEMENT_EXISTS, m->statement);
 			return reply_refuse_message(s, 'P', &e);
 		}
-		replaces(s, m, first);
+		replaces(s, m);
 		if (is_failed(s) && (v = parse_control(s, m, sql, bytes)) != FORWARD)
 			return v;
 		/* What it does counts when it is bound. */
 		return admit(s, m, 0, NULL, 0);
 	}
-	named = named_of(s, m, first, second);
+	named = named_of(s, m);
 	if (named == NULL) {
 		if (m->type == 'B') {
-			replaces(s, m, first);
-			set = statement_bound(s, second, &sql, &bytes);
+			replaces(s, m);
+			set = statement_bound(s, m->statement, &sql, &bytes);
 			if (divides(s, set, sql, bytes, lexing_flags(s, NULL)) &&
 			    (v = bind_control(s, m, sql, bytes)) != FORWARD)
 				return v;
@@ -578,8 +547,8 @@ synced(struct session *s)
 enum verdict
 split_judge(struct session *s, struct message *m)
 {
-	const char *sql;
-	size_t bytes;
+	const char *sql = m->sql;
+	size_t bytes = m->sql_bytes;
 	enum verdict v;
 
 	scopes_prepare(s);
@@ -592,7 +561,6 @@ split_judge(struct session *s, struct message *m)
 		return FORWARD;
 	switch (m->type) {
 	case 'Q':
-		sql = message_text(m, &bytes);
 		/* The parts of a text are read as the whole of it. */
 		if ((m->set & (SQLCLASS_SCOPE | DIVIDES)) && !s->scopes->script.judging)
 			s->scopes->script.lexing = lexing_flags(s, NULL);

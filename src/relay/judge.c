@@ -18,7 +18,6 @@
 #include "session/site.h"
 #include "session/slow.h"
 #include "session/statement.h"
-#include "wire/formed.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 #include "wire/sqlmention.h"
@@ -63,9 +62,7 @@ without_lease(struct session *s, struct message *m)
 			context_give_in(s);
 		s->context.probes = (m->set & SQLMENTION_TEMP_BUFFERS) != 0;
 		if ((s->block.state != BLOCK_NONE || m->set == SQLCLASS_BEGIN) &&
-		    m->have == m->bytes && formed_well('Q', m->body, m->bytes) &&
-		    begin_answer(s, m->set, (const char *)m->body,
-				 strnlen((const char *)m->body, m->have)))
+		    message_is_well_formed(m) && begin_answer(s, m->set, m->sql, m->sql_bytes))
 			return session_gone(s) ? OVER : DROP;
 		return judge_need_server(s, m->type);
 	case 'F':
@@ -183,12 +180,10 @@ ask_for_answers(struct session *s, struct progress *p)
 static void
 note_resets(struct session *s, const struct message *m)
 {
-	size_t bytes = 0;
-	const char *sql = message_text(m, &bytes);
-
-	if (m->set && sql)
-		resets_note(s, m->set, sql, bytes, m->lexing);
-	if (m->type == 'P' && s->context.resets != RESETS_NONE && m->have > 0 && m->body[0])
+	if (m->set && m->sql)
+		resets_note(s, m->set, m->sql, m->sql_bytes, m->lexing);
+	if (m->type == 'P' && s->context.resets != RESETS_NONE && m->have > 0 &&
+	    !message_is_unnamed(m))
 		s->context.resets_named = true;
 	if (m->type == 'B' && s->context.resets_named && s->context.resets == RESETS_NONE)
 		s->context.resets = RESETS_LATER;
@@ -198,11 +193,8 @@ note_resets(struct session *s, const struct message *m)
 static void
 note_local_reset(struct session *s, const struct message *m)
 {
-	size_t bytes = 0;
-	const char *sql = message_text(m, &bytes);
-
-	if (sql && sqltext_first(sql, bytes) == SQLWORD_SET)
-		resets_note(s, 0, sql, bytes, m->lexing);
+	if (m->sql && sqltext_first(m->sql, m->sql_bytes) == SQLWORD_SET)
+		resets_note(s, 0, m->sql, m->sql_bytes, m->lexing);
 }
 
 static enum verdict
@@ -249,12 +241,8 @@ with_lease(struct session *s, struct message *m)
 		m->set = statement_classify(s, m);
 	if (!s->context.pin && (m->set & (STATEMENT_PINS | HOLD_PIN_SETTING)))
 		return statement_refuse(s, m, m->set & (STATEMENT_PINS | HOLD_PIN_SETTING));
-	if ((m->type == 'Q' || m->type == 'F') && m->set) {
-		size_t sql_bytes = 0;
-		const char *sql = message_text(m, &sql_bytes);
-
-		statement_effects(s, m->set, sql, sql_bytes, true);
-	}
+	if ((m->type == 'Q' || m->type == 'F') && m->set)
+		statement_effects(s, m->set, m->sql, m->sql_bytes, true);
 	v = statement_unnamed(s, m, &told);
 	if (v == FORWARD && !told &&
 	    (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C'))
@@ -354,8 +342,7 @@ enum verdict
 judge_message(struct session *s, struct message *m)
 {
 	enum verdict v = FORWARD;
-	const char *sql, *wrong;
-	size_t bytes;
+	const char *wrong;
 
 	if (m->type == 'X')
 		return judge_terminate(s);
@@ -371,16 +358,16 @@ judge_message(struct session *s, struct message *m)
 	if (s->state == SESSION_WAITING || s->state == SESSION_SETUP ||
 	    s->state == SESSION_SAVING || s->state == SESSION_SCOPE)
 		return HOLD;
-	sql = message_text(m, &bytes);
-	if (sql) {
-		lexing_classify(s, m, sql, bytes);
-		m->set |= sqlmention(sql, bytes);
+	message_decode(m);
+	if (m->sql) {
+		lexing_classify(s, m);
+		m->set |= sqlmention(m->sql, m->sql_bytes);
 	}
 	/* What the rest of it does is not known. */
-	if (sql && m->have < m->bytes)
+	if (m->sql && !message_is_whole(m))
 		m->set |= SQLCLASS_OPAQUE;
 	/* The server refuses a malformed message without a look at its text. */
-	else if ((m->set & ANSWERED_HERE) && !formed_well(m->type, m->body, m->bytes))
+	else if ((m->set & ANSWERED_HERE) && !message_is_well_formed(m))
 		m->set &= ~ANSWERED_HERE;
 	if (block_is_expired(&s->block))
 		return begin_expired(s, m);

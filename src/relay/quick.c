@@ -25,7 +25,7 @@ bool
 quick_opens(const struct session *s, const struct message *m)
 {
 	/* A Sync behind it: see statement_adopted(). */
-	return m->type == 'P' && m->have == m->bytes && m->next != 'S' && is_plain(s) &&
+	return m->type == 'P' && message_is_whole(m) && m->next != 'S' && is_plain(s) &&
 	       is_repeated(s, m->body, m->bytes);
 }
 

@@ -8,9 +8,7 @@
 #include "session/scopes.h"
 #include "session/script.h"
 #include "session/site.h"
-#include "wire/formed.h"
 #include "wire/msg.h"
-#include "wire/reader.h"
 #include "wire/sqlclass.h"
 #include "wire/sqltext.h"
 
@@ -155,12 +153,9 @@ name_ends(const struct session *s, const char *name)
 }
 
 static bool
-ending_parsed(struct session *s, const struct message *m, const char *name)
+ending_parsed(struct session *s, const struct message *m)
 {
-	size_t bytes;
-	const char *sql = message_text(m, &bytes);
-
-	if (*name || sql == NULL || m->have < m->bytes || !ends(m->set, sql, bytes))
+	if (*m->statement || !message_is_whole(m) || !ends(m->set, m->sql, m->sql_bytes))
 		return false;
 	forget_unnamed(s);
 	block_set_end(&s->block, true, false);
@@ -168,11 +163,11 @@ ending_parsed(struct session *s, const struct message *m, const char *name)
 }
 
 static void
-ending_closed(struct session *s, char kind, const char *name)
+ending_closed(struct session *s, const char *name)
 {
 	struct block *b = &s->block;
 
-	if (kind == 'P')
+	if (name == NULL)
 		block_set_end(b, block_has_end_parsed(b), false);
 	else if (*name == 0)
 		block_set_end(b, false, block_has_end_bound(b));
@@ -188,33 +183,26 @@ static bool
 ending(struct session *s, const struct message *m, struct buf *out)
 {
 	struct block *b = &s->block;
-	bool named = m->type == 'D' || m->type == 'C';
-	struct reader r;
-	const char *first, *second;
-	uint8_t kind;
 
-	reader_init(&r, m->body, m->have);
-	kind = named ? reader_u8(&r) : 0;
-	first = reader_str(&r);
-	second = m->type == 'B' ? reader_str(&r) : "";
-	if (r.failed)
+	if (m->portal == NULL && m->statement == NULL)
 		return false;
 	switch (m->type) {
 	case 'P':
-		if (!ending_parsed(s, m, first))
+		if (!ending_parsed(s, m))
 			return false;
 		msg_end(out, msg_begin(out, '1'));
 		return true;
 	case 'B':
-		if (*first || !name_ends(s, second))
+		if (*m->portal || !name_ends(s, m->statement))
 			return false;
 		block_set_end(b, block_has_end_parsed(b), true);
 		msg_end(out, msg_begin(out, '2'));
 		return true;
 	case 'D':
-		if (kind == 'S' ? !name_ends(s, first) : *first || !block_has_end_bound(b))
+		if (m->statement ? !name_ends(s, m->statement)
+				 : *m->portal || !block_has_end_bound(b))
 			return false;
-		if (kind == 'S') {
+		if (m->statement) {
 			size_t at = msg_begin(out, 't');
 
 			buf_add_u16(out, 0);
@@ -223,13 +211,13 @@ ending(struct session *s, const struct message *m, struct buf *out)
 		msg_end(out, msg_begin(out, 'n'));
 		return true;
 	case 'E':
-		if (*first || !block_has_end_bound(b))
+		if (*m->portal || !block_has_end_bound(b))
 			return false;
 		block_set_state(&s->block, BLOCK_NONE);
 		msg_complete(out, "ROLLBACK");
 		return true;
 	default: /* C */
-		ending_closed(s, (char)kind, first);
+		ending_closed(s, m->statement);
 		msg_end(out, msg_begin(out, '3'));
 		return true;
 	}
@@ -241,7 +229,7 @@ begin_expired(struct session *s, const struct message *m)
 	struct buf out;
 	struct err e;
 
-	if (m->have == m->bytes && !formed_well(m->type, m->body, m->bytes)) {
+	if (message_is_whole(m) && !message_is_well_formed(m)) {
 		err_make(&e, ERR_MALFORMED);
 		reply_refuse(s, m->type == 'S' ? 'Q' : m->type, &e);
 		err_clear(&e);
@@ -251,11 +239,10 @@ begin_expired(struct session *s, const struct message *m)
 	switch (m->type) {
 	case 'Q':
 		block_set_end(&s->block, false, false);
-		if (m->have < m->bytes)
+		if (!message_is_whole(m))
 			refuse(s, 'Q');
 		else
-			begin_answer(s, m->set, (const char *)m->body,
-				     strnlen((const char *)m->body, m->have));
+			begin_answer(s, m->set, m->sql, m->sql_bytes);
 		break;
 	case 'P':
 	case 'B':

@@ -115,32 +115,17 @@ control_text(struct session *s, unsigned set, const char *sql, size_t bytes)
 static void
 prepared(struct session *s, const struct message *m)
 {
-	const char *name = (const char *)m->body, *sql;
 	struct control_name *c;
-	size_t bytes;
 	unsigned what;
 
-	sql = message_text(m, &bytes);
-	if (sql == NULL)
+	if (m->sql == NULL)
 		return;
-	c = find(s, name);
-	what = does(m->set, sql, bytes);
+	c = find(s, m->statement);
+	what = does(m->set, m->sql, m->sql_bytes);
 	if (c)
 		drop(s, c);
 	if (what)
-		add(s, name, what);
-}
-
-/* Its statement's name stands behind its portal's. */
-static const struct control_name *
-bound(const struct session *s, const struct message *m)
-{
-	const uint8_t *end = m->body + m->have, *at = memchr(m->body, 0, m->have);
-
-	if (s->context.control == NULL || at == NULL ||
-	    memchr(at + 1, 0, (size_t)(end - at - 1)) == NULL)
-		return NULL;
-	return find(s, (const char *)at + 1);
+		add(s, m->statement, what);
 }
 
 static void
@@ -148,10 +133,9 @@ closed(struct session *s, const struct message *m)
 {
 	struct control_name *c;
 
-	if (s->context.control == NULL || m->have < 2 || m->body[0] != 'S' ||
-	    m->body[m->have - 1] != 0)
+	if (s->context.control == NULL || m->statement == NULL || !message_is_well_formed(m))
 		return;
-	c = find(s, (const char *)m->body + 1);
+	c = find(s, m->statement);
 	if (c)
 		drop(s, c);
 }
@@ -161,19 +145,16 @@ control_message(struct session *s, const struct message *m)
 {
 	struct progress *p = &s->hold->lease.srv->progress;
 	const struct control_name *c;
-	const char *sql;
-	size_t bytes;
 
 	switch (m->type) {
 	case 'Q':
-		sql = message_text(m, &bytes);
-		control_text(s, m->set, sql, bytes);
+		control_text(s, m->set, m->sql, m->sql_bytes);
 		return;
 	case 'P':
 		prepared(s, m);
 		return;
 	case 'B':
-		c = bound(s, m);
+		c = m->statement ? find(s, m->statement) : NULL;
 		progress_note(p, c ? c->does : PROGRESS_WORKS);
 		return;
 	case 'C':

@@ -102,19 +102,19 @@ read_as(void *arg, unsigned flags)
 }
 
 void
-lexing_classify(const struct session *s, struct message *m, const char *sql, size_t bytes)
+lexing_classify(const struct session *s, struct message *m)
 {
-	struct readings r = {.sql = sql, .bytes = bytes, .all = ~0u};
+	struct readings r = {.sql = m->sql, .bytes = m->sql_bytes, .all = ~0u};
 	bool certain;
 
 	/* The usual case. */
-	if (!sqltext_is_ambiguous(sql, bytes)) {
-		m->set = sqlclass(sql, bytes);
+	if (!sqltext_is_ambiguous(m->sql, m->sql_bytes)) {
+		m->set = sqlclass(m->sql, m->sql_bytes);
 		return;
 	}
 	m->lexing = lexing_flags(s, &certain);
 	if (certain) {
-		m->set = sqlclass_flags(sql, bytes, m->lexing);
+		m->set = sqlclass_flags(m->sql, m->sql_bytes, m->lexing);
 		return;
 	}
 	lexing_each(read_as, &r);

@@ -13,10 +13,10 @@
  * answer to a message of the client's is due that may tell of other values. */
 unsigned lexing_flags(const struct session *, bool *certain);
 
-/* Sets m->set and m->lexing of a Query or Parse with that text. If it is not certain how it is
+/* Sets m->set and m->lexing of a message with a text. If it is not certain how it is
  * read, m->unsure is set, all readings count, and no scope statement is seen that one of them does
  * not have. */
-void lexing_classify(const struct session *, struct message *, const char *sql, size_t bytes);
+void lexing_classify(const struct session *, struct message *);
 
 /* All the readings of a text that there are: calls `with` for each until that returns false.
  * Returns false then. */

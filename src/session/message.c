@@ -2,22 +2,110 @@
 
 #include <string.h>
 
-const char *
-message_text(const struct message *m, size_t *bytes)
+#include "wire/formed.h"
+#include "wire/frame.h"
+
+/* The text that begins there in the body, and *end behind its NUL; NULL if the NUL is not here. */
+static const char *
+text_at(const struct message *m, const uint8_t *at, const uint8_t **end)
+{
+	const uint8_t *nul = NULL;
+
+	if (at < m->body + m->have)
+		nul = memchr(at, 0, (size_t)(m->body + m->have - at));
+	if (nul == NULL)
+		return NULL;
+	*end = nul + 1;
+	return (const char *)at;
+}
+
+/* The NUL that ends the text of a Query is mostly the last byte. */
+static void
+decode_query(struct message *m)
+{
+	m->sql = (const char *)m->body;
+	if (m->have > 0 && message_is_whole(m) && m->body[m->have - 1] == 0)
+		m->sql_bytes = m->have - 1;
+	else
+		m->sql_bytes = strnlen(m->sql, m->have);
+}
+
+static void
+decode_parse(struct message *m)
 {
 	const uint8_t *end;
 
-	if (m->type == 'Q') {
-		/* The NUL that ends it is mostly the last byte. */
-		if (m->have > 0 && m->have == m->bytes && m->body[m->have - 1] == 0)
-			*bytes = m->have - 1;
-		else
-			*bytes = strnlen((const char *)m->body, m->have);
-		return (const char *)m->body;
+	m->statement = text_at(m, m->body, &end);
+	if (m->statement == NULL)
+		return;
+	m->sql = (const char *)end;
+	m->sql_bytes = strnlen(m->sql, (size_t)(m->body + m->have - end));
+}
+
+static void
+decode_bind(struct message *m)
+{
+	const uint8_t *end;
+	const char *portal = text_at(m, m->body, &end);
+
+	m->statement = portal ? text_at(m, end, &end) : NULL;
+	m->portal = m->statement ? portal : NULL;
+}
+
+static void
+decode_describe(struct message *m)
+{
+	const uint8_t *end;
+	const char *name;
+
+	if (m->have == 0)
+		return;
+	m->kind = (char)*m->body;
+	name = text_at(m, m->body + 1, &end);
+	if (m->kind == 'S')
+		m->statement = name;
+	else
+		m->portal = name;
+}
+
+void
+message_decode(struct message *m)
+{
+	const uint8_t *end;
+
+	switch (m->type) {
+	case 'Q':
+		decode_query(m);
+		break;
+	case 'P':
+		decode_parse(m);
+		break;
+	case 'B':
+		decode_bind(m);
+		break;
+	case 'D':
+	case 'C':
+		decode_describe(m);
+		break;
+	case 'E':
+		m->portal = text_at(m, m->body, &end);
+		break;
+	case 'F':
+		m->function = m->have >= 4 ? frame_u32(m->body) : 0;
+		break;
 	}
-	end = m->type == 'P' && m->have > 0 ? memchr(m->body, 0, m->have) : NULL;
-	if (end == NULL)
-		return NULL;
-	*bytes = strnlen((const char *)end + 1, m->have - (size_t)(end + 1 - m->body));
-	return (const char *)end + 1;
+}
+
+bool
+message_is_well_formed(const struct message *m)
+{
+	return message_is_whole(m) && formed_well(m->type, m->body, m->bytes);
+}
+
+void
+message_read_rest(const struct message *m, struct reader *r)
+{
+	reader_init(r, m->body, m->bytes);
+	reader_str(r);
+	reader_str(r);
 }

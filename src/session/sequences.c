@@ -3,7 +3,6 @@
 #include "pool/pool.h"
 #include "session/context.h"
 #include "session/site.h"
-#include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlmention.h"
 
@@ -96,9 +95,7 @@ sequences_mind_call(struct session *s, const struct message *m)
 {
 	enum { NEXTVAL = 1574, CURRVAL = 1575, SETVAL = 1576, SETVAL3 = 1765, LASTVAL = 2559 };
 
-	if (m->have < 4)
-		return;
-	switch (frame_u32(m->body)) {
+	switch (m->function) {
 	case NEXTVAL:
 	case CURRVAL:
 	case SETVAL:

@@ -185,18 +185,14 @@ slow_begin(struct session *s)
 static void
 slow_statement(struct session *s, const struct message *m)
 {
-	const char *sql = NULL, *name, *end;
+	const char *sql = NULL;
 	size_t bytes = 0;
 
-	if (m->type == 'Q' || (m->type == 'P' && m->have > 0 && m->body[0] == 0)) {
-		sql = message_text(m, &bytes);
-	} else if (m->type == 'B' && s->context.names &&
-		   (end = memchr(m->body, 0, m->have)) != NULL) {
-		/* Behind the name of the portal. */
-		name = end + 1;
-		end = memchr(name, 0, m->have - (size_t)(name - (const char *)m->body));
-		if (end && end > name)
-			names_effects(s->context.names, name, (size_t)(end - name), &sql);
+	if (m->type == 'Q' || (m->type == 'P' && message_is_unnamed(m))) {
+		sql = m->sql;
+		bytes = m->sql_bytes;
+	} else if (m->type == 'B' && s->context.names && m->statement && *m->statement) {
+		names_effects(s->context.names, m->statement, strlen(m->statement), &sql);
 		bytes = sql ? strlen(sql) : 0;
 	}
 	if (bytes > 0)

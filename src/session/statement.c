@@ -110,12 +110,12 @@ classify_call(const struct session *s, const struct message *m)
 	     * lo_put */
 	    715, 1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460};
 	const uint32_t set_config = 2078;
-	uint32_t oid = m->have >= 4 ? frame_u32(m->body) : 0;
 
 	for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
-		if (oid == harmless[i])
+		if (m->function == harmless[i])
 			return 0;
-	return SQLCLASS_OPAQUE | (oid == set_config && s->context.pin ? HOLD_PIN_SETTING : 0);
+	return SQLCLASS_OPAQUE |
+	       (m->function == set_config && s->context.pin ? HOLD_PIN_SETTING : 0);
 }
 
 struct noting {
@@ -136,12 +136,11 @@ note_as(void *arg, unsigned flags)
 unsigned
 statement_classify(struct session *s, const struct message *m)
 {
-	struct noting n = {.session = s};
+	struct noting n = {.session = s, .sql = m->sql, .bytes = m->sql_bytes};
 	bool known;
 
 	if (m->type == 'F')
 		return classify_call(s, m);
-	n.sql = message_text(m, &n.bytes);
 	if (!(m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_OPAQUE)) || n.sql == NULL)
 		return m->set;
 	known = m->unsure ? lexing_each(note_as, &n) : note_as(&n, m->lexing);
@@ -231,7 +230,7 @@ parse_unnamed(struct session *s, struct message *m, bool *told)
 	*told = true;
 	unnamed_parse(&s->context.unnamed, &srv->prepared.tracked, &srv->progress, m->body, m->have,
 		      m->bytes, m->set);
-	if (srv->progress.skipping || !statement_is_left(m->next) || m->have < m->bytes)
+	if (srv->progress.skipping || !statement_is_left(m->next) || !message_is_whole(m))
 		return FORWARD;
 	out = batch_for(s);
 	at = msg_begin(out, 'P');
@@ -247,7 +246,6 @@ statement_unnamed(struct session *s, struct message *m, bool *told)
 {
 	struct server *srv = s->hold->lease.srv;
 	struct tracked_list *tracked = &srv->prepared.tracked;
-	const uint8_t *end;
 	enum verdict v;
 
 	*told = false;
@@ -258,17 +256,11 @@ statement_unnamed(struct session *s, struct message *m, bool *told)
 			unnamed_forget(&s->context.unnamed, tracked);
 		return FORWARD;
 	case 'P':
-		if (m->have == 0 || m->body[0] != 0)
-			return FORWARD;
-		return parse_unnamed(s, m, told);
+		return message_is_unnamed(m) ? parse_unnamed(s, m, told) : FORWARD;
 	case 'B':
-		/* The portal's name, then the statement's. */
-		end = m->have > 0 ? memchr(m->body, 0, m->have) : NULL;
-		if (end && end + 1 < m->body + m->have && end[1] == 0)
-			return unnamed_used(s, 'B');
-		return FORWARD;
+		return message_is_unnamed(m) ? unnamed_used(s, 'B') : FORWARD;
 	case 'D':
-		if (m->have != 2 || m->body[0] != 'S' || m->body[1] != 0)
+		if (!message_is_unnamed(m) || !message_is_well_formed(m))
 			return FORWARD;
 		v = unnamed_used(s, 'D');
 		if (v == FORWARD && !srv->progress.skipping) {
@@ -277,7 +269,7 @@ statement_unnamed(struct session *s, struct message *m, bool *told)
 		}
 		return v;
 	case 'C':
-		if (m->have != 2 || m->body[0] != 'S' || m->body[1] != 0)
+		if (!message_is_unnamed(m) || !message_is_well_formed(m))
 			return FORWARD;
 		unnamed_close(&s->context.unnamed, tracked, &srv->progress);
 		*told = true;
@@ -417,39 +409,24 @@ statement_adopted(struct session *s, const struct message *m)
 	return true;
 }
 
-/* The name of a prepared statement that the message is about, or NULL. */
-static const char *
-name_of(const struct message *m)
-{
-	const uint8_t *at = m->body, *end;
-
-	if (m->have == 0 || ((m->type == 'D' || m->type == 'C') && *at++ != 'S'))
-		return NULL;
-	if (m->type == 'B') {
-		at = memchr(at, 0, m->have);
-		if (at++ == NULL)
-			return NULL;
-	}
-	end = memchr(at, 0, (size_t)(m->body + m->have - at));
-	return end ? (const char *)at : NULL;
-}
-
 static void
 executes(void *arg, unsigned effects, const char *sql)
 {
 	statement_effects(arg, effects, sql, strlen(sql), false);
 }
 
-bool
-statement_is_nameless(const struct message *m)
+/* Can it be told at once that no named statement has to do with this Parse, Bind, Describe or
+ * Close? So it is with most of them; of a Bind, only where the portal has no name either. */
+static bool
+is_nameless(const struct message *m)
 {
 	switch (m->type) {
 	case 'P':
-		return m->have == 0 || m->body[0] == 0;
+		return m->have == 0 || message_is_unnamed(m);
 	case 'B':
-		return m->have >= 2 && m->body[0] == 0 && m->body[1] == 0;
+		return message_is_unnamed(m) && *m->portal == 0;
 	default:
-		return m->have < 3 || m->body[0] != 'S';
+		return m->kind != 'S' || m->have < 3;
 	}
 }
 
@@ -461,7 +438,7 @@ statement_named(struct session *s, struct message *m)
 	struct prepared_limits limits;
 	enum prepared_verdict v;
 
-	if (statement_is_nameless(m))
+	if (is_nameless(m))
 		return FORWARD;
 	limits = limits_of(s);
 	pm = prepared_message_of(s, m);
@@ -524,24 +501,20 @@ statement_must_wait(const struct session *s, const struct message *m)
 {
 	const struct server *srv = s->hold->lease.srv;
 	const struct progress *p = &srv->progress;
-	const char *name, *sql;
+	const char *name = m->statement, *sql;
 	unsigned set = m->set;
 	size_t bytes;
 
 	if (p->skipping || (p->copy == COPY_IN && !p->copy_ended) ||
 	    (srv->prepared.tracked.list.count == 0 && !p->watch))
 		return false;
-	if (m->type == 'B' && (name = name_of(m)) != NULL)
+	if (m->type == 'B' && name)
 		set |= statement_bound(s, name, &sql, &bytes);
 	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) &&
 	    (deallocate_unsettled(s) ||
 	     (s->context.names && names_unsettled(s->context.names, &srv->prepared, p, NULL, 0))))
 		return true;
-	if ((m->type != 'P' && m->type != 'B' && m->type != 'D' && m->type != 'C') ||
-	    (m->type == 'P' && m->have > 0 && m->body[0] == 0))
-		return false;
-	name = name_of(m);
-	if (name == NULL)
+	if (name == NULL || (m->type == 'P' && *name == 0))
 		return false;
 	if (*name && deallocate_unsettled(s))
 		return true;

@@ -53,10 +53,6 @@ enum verdict statement_raise(struct session *, struct message *, const struct er
 /* The same for pin = off, because of `why` (bits). */
 enum verdict statement_refuse(struct session *, struct message *, unsigned why);
 
-/* Can it be told at once that no named statement has to do with this Parse, Bind, Describe or
- * Close? So it is with most of them; of a Bind, only where the portal has no name either. */
-bool statement_is_nameless(const struct message *);
-
 /* A Parse, Bind, Describe or Close; a named statement may have to do with it. */
 enum verdict statement_named(struct session *, struct message *);
 
