@@ -14,6 +14,7 @@
 #include "scope/handover.h"
 #include "session/control.h"
 #include "session/end.h"
+#include "session/expiry.h"
 #include "session/script.h"
 #include "session/slow.h"
 
@@ -269,10 +270,6 @@ doing_pack(struct pack *p, struct session *s)
 	PACK(p, work->exit_us);
 	PACK(p, work->began_us);
 	pack_buf(p, &work->failure);
-	PACK(p, s->scopes->expiry.cancel_us);
-	PACK(p, s->scopes->expiry.expire_us);
-	PACK(p, s->scopes->expiry.forced);
-	PACK(p, s->scopes->expiry.own_cancel);
 	if (!pack_reading(p))
 		return true;
 	work->frame = stack_at(s->stack, frame);
@@ -302,6 +299,7 @@ scopes_pack(struct heritage *h, struct session *s)
 	scopes_prepare(s);
 	good = stack_pack(p, &h->pools, s->stack, &s->own.lease, &outbound_lease_ops, s, s->id);
 	good &= doing_pack(p, s);
+	expiry_pack(p, s);
 	parts_pack(p, s);
 	return good;
 }

@@ -13,6 +13,7 @@
 #include "executor/expire.h"
 #include "executor/opening.h"
 #include "executor/wanted.h"
+#include "session/expiry.h"
 #include "session/site.h"
 #include "session/slow.h"
 
@@ -131,7 +132,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	/* The wait is one of PostgreSQL's own: for a lock. */
 	work->timed_out = true;
 	if (work->state == WORK_RUN && work->session->scopes->talk.busy) {
-		work->session->scopes->expiry.own_cancel = true;
+		expiry_of(work->session)->own_cancel = true;
 		lease_cancel(&work->session->hold->lease, 0);
 	}
 }

@@ -13,6 +13,7 @@
 #include "executor/listing.h"
 #include "executor/savepoint.h"
 #include "session/end.h"
+#include "session/expiry.h"
 #include "session/lexing.h"
 #include "session/reply.h"
 #include "session/script.h"
@@ -110,7 +111,7 @@ executor_finish(struct work *work)
 {
 	struct session *s = work->session;
 
-	if (!session_ends(s) && s->scopes->expiry.own_cancel && late_cancels(s)) {
+	if (!session_ends(s) && s->expiry && s->expiry->own_cancel && late_cancels(s)) {
 		work_set_state(work, WORK_CANCELS);
 		return;
 	}
@@ -120,7 +121,8 @@ executor_finish(struct work *work)
 		enter_chain(work);
 		return;
 	}
-	s->scopes->expiry.own_cancel = false;
+	if (s->expiry)
+		s->expiry->own_cancel = false;
 	/* Before the answer: a client that has gone by then leaves at once. */
 	work_end(work);
 	if (session_ends(s)) {
@@ -511,7 +513,7 @@ executor_heard(struct session *s)
 	/* The client's own COMMIT was quicker than the time limit. */
 	if (p->status == 'I' && f->kind == SCOPE_IMPLICIT && f->expire_due &&
 	    f == stack_innermost(s->stack)) {
-		s->scopes->expiry.forced = false;
+		s->expiry->forced = false;
 		frame_drop_implicit(s);
 		return;
 	}

@@ -51,7 +51,7 @@ nudge(struct session *s)
 		if (p->skipping) {
 			s->skip_sync = true;
 		} else {
-			s->scopes->expiry.forced = true;
+			s->expiry->forced = true;
 			progress_forget_error(p);
 		}
 		msg_sync(&out);
@@ -61,14 +61,14 @@ nudge(struct session *s)
 		server_write(s->hold->lease.srv, buf_data(&out), out.len);
 	buf_clear(&out);
 	if (s->hold->lease.state == LEASE_HELD && progress_busy(p) &&
-	    now - s->scopes->expiry.cancel_us >= RECANCEL_US) {
+	    now - s->expiry->cancel_us >= RECANCEL_US) {
 		struct err e;
 
 		scopes_expired_error(first_due(s), &e);
 		progress_tell_instead(p, &e);
 		err_clear(&e);
-		s->scopes->expiry.cancel_us = now;
-		s->scopes->expiry.own_cancel = true;
+		s->expiry->cancel_us = now;
+		s->expiry->own_cancel = true;
 		lease_cancel(&s->hold->lease, 0);
 	}
 }
@@ -90,7 +90,7 @@ tell(struct session *s, const struct scope *f)
 	struct buf out;
 	struct err e;
 
-	s->scopes->expiry.forced = false;
+	s->expiry->forced = false;
 	s->skip_sync = true;
 	/* Its statement was cancelled, which it has heard. */
 	if (s->hold->lease.state == LEASE_HELD && s->hold->lease.srv->progress.error[0])
@@ -120,14 +120,13 @@ expire_settle(struct session *s)
 		/* What runs outside of it has to end by itself. */
 		if (top && !stack_within(s->stack, top, f))
 			return;
-		if (now - s->scopes->expiry.expire_us >
-		    s->hold->lease.pool->conf->cleanup_timeout_us)
+		if (now - s->expiry->expire_us > s->hold->lease.pool->conf->cleanup_timeout_us)
 			give_up(s, f);
 		else
 			nudge(s);
 		return;
 	}
-	if (s->scopes->expiry.forced)
+	if (s->expiry->forced)
 		tell(s, f);
 	if (session_gone(s))
 		return;
@@ -168,14 +167,14 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 			 LOG_TEXT("why", err_kind(why)->name));
 	f->expired_by = why;
 	f->expire_due = true;
-	s->scopes->expiry.expire_us = loop_now_us(s->site->loop);
-	s->scopes->expiry.cancel_us = 0;
+	expiry_of(s)->expire_us = loop_now_us(s->site->loop);
+	s->expiry->cancel_us = 0;
 	if (work && work->purpose == WORK_ENTER && work->frame &&
 	    stack_within(s->stack, work->frame, f)) {
 		/* Its own expired_by stays empty: the reason is that of the one around it. */
 		work->frame->expire_due = true;
 		if (s->scopes->talk.busy) {
-			s->scopes->expiry.own_cancel = true;
+			s->expiry->own_cancel = true;
 			lease_cancel(&s->hold->lease, 0);
 		} else {
 			scopes_expired_error(f, &e);
@@ -203,7 +202,7 @@ sweep_talk(struct session *s, int64_t now)
 		return;
 	if (!t->cancelled) {
 		t->cancelled = true;
-		s->scopes->expiry.own_cancel = true;
+		expiry_of(s)->own_cancel = true;
 		lease_cancel(&s->hold->lease, 0);
 	} else if (now - t->since_us > 2 * limit) {
 		server_close(s->hold->lease.srv, "time ran out at the end of a scope");

@@ -2,7 +2,10 @@
 
 #include <stdio.h>
 
+#include "base/mem.h"
+#include "base/pack.h"
 #include "base/units.h"
+#include "session/session.h"
 
 const char *
 expiry_option(enum err_id why)
@@ -11,6 +14,30 @@ expiry_option(enum err_id why)
 	       : why == ERR_SCOPE_QUERY  ? "query_timeout"
 	       : why == ERR_SCOPE_KILLED ? "killed"
 					 : "scope_deadline";
+}
+
+struct expiry *
+expiry_of(struct session *s)
+{
+	if (s->expiry == NULL)
+		s->expiry = mem_calloc(1, sizeof *s->expiry);
+	return s->expiry;
+}
+
+void
+expiry_pack(struct pack *p, struct session *s)
+{
+	bool there = s->expiry != NULL;
+	struct expiry *x;
+
+	PACK(p, there);
+	if (!there)
+		return;
+	x = expiry_of(s);
+	PACK(p, x->expire_us);
+	PACK(p, x->cancel_us);
+	PACK(p, x->forced);
+	PACK(p, x->own_cancel);
 }
 
 void

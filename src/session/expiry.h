@@ -9,6 +9,9 @@
 #include "base/err.h"
 #include "pool/pool.h"
 
+struct pack;
+struct session;
+
 /* Of the frame of a session that is to expire (scope->expire_due), while the client's exchange is
  * brought to its end. */
 struct expiry {
@@ -19,6 +22,12 @@ struct expiry {
 	 * hit the client. */
 	bool own_cancel;
 };
+
+/* That of the session, made if it is not there. */
+struct expiry *expiry_of(struct session *);
+
+/* For the handover. */
+void expiry_pack(struct pack *, struct session *);
 
 /* What the client of a transaction that was ended is told. `why`: ERR_SCOPE_DEADLINE,
  * ERR_SCOPE_IDLE, ERR_SCOPE_QUERY, or ERR_SCOPE_KILLED. */

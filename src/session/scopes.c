@@ -30,6 +30,7 @@ scopes_prepare(struct session *s)
 void
 scopes_free(struct session *s)
 {
+	free(s->expiry);
 	if (s->stack == NULL)
 		return;
 	named_clear(&s->scopes->named);

@@ -16,7 +16,6 @@
 #include "scope/stack.h"
 #include "scope/timing.h"
 #include "session/boundary.h"
-#include "session/expiry.h"
 #include "session/message.h"
 #include "session/named.h"
 #include "session/script.h"
@@ -27,7 +26,6 @@ struct scopes {
 	struct talk talk;
 
 	bool inside; /* judge is on the stack: it goes on with the client's bytes */
-	struct expiry expiry;
 	struct named named;
 
 	/* the extended protocol, and texts of many statements: see split.h */

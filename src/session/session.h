@@ -30,6 +30,7 @@
 #include "session/peer.h"
 #include "wire/sqlclass.h"
 
+struct expiry;
 struct site;
 struct stack;
 struct ucred;
@@ -75,6 +76,7 @@ struct session {
 	struct hold own;
 	struct stack *stack;   /* of its scopes; NULL: it has never sent a scope statement */
 	struct work *work;     /* that is being done about them, or NULL */
+	struct expiry *expiry; /* of what a time limit ends; NULL: none has ended anything yet */
 	struct scopes *scopes; /* there with the stack */
 	uint32_t drop_left;    /* bytes still to come of a message that is not wanted */
 	uint32_t owed;         /* a Terminate waits: ReadyForQuery that were due when it came */
