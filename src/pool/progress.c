@@ -213,6 +213,13 @@ any_run(const struct progress *p, enum run_kind kind)
 
 /* ---- towards the server ---- */
 
+/* A Sync was sent: what comes behind it begins anew. */
+static void
+exchange_ended(struct progress *p)
+{
+	p->extended = p->pipelining = p->flushed = p->flush_sent = p->skipping = false;
+}
+
 void
 progress_sent(struct progress *p, char type)
 {
@@ -221,7 +228,7 @@ progress_sent(struct progress *p, char type)
 	case 'F':
 		if (p->skipping)
 			return;
-		p->half_begun |= p->extended;
+		p->half_begun |= p->pipelining;
 		push(p, RUN_QUERY | take_sending(p));
 		p->ready_due++;
 		return;
@@ -233,7 +240,7 @@ progress_sent(struct progress *p, char type)
 		if (p->skipping)
 			return;
 		push(p, RUN_EXTENDED);
-		p->extended = true;
+		p->extended = p->pipelining = true;
 		p->flushed = p->flush_sent = false;
 		return;
 	case 'S':
@@ -244,7 +251,7 @@ progress_sent(struct progress *p, char type)
 		}
 		push(p, RUN_SYNC | take_sending(p));
 		p->ready_due++;
-		p->extended = p->flushed = p->flush_sent = p->skipping = false;
+		exchange_ended(p);
 		return;
 	case 'c':
 	case 'f':
@@ -267,7 +274,7 @@ progress_sent_extended(struct progress *p, uint32_t n)
 	if (p->skipping || n == 0)
 		return;
 	push_many(p, RUN_EXTENDED, n);
-	p->extended = true;
+	p->extended = p->pipelining = true;
 	p->flushed = p->flush_sent = false;
 }
 
@@ -279,9 +286,19 @@ progress_sent_as(struct progress *p, unsigned flags)
 	push(p, RUN_EXTENDED | flags);
 	if (flags & PROGRESS_OWN)
 		p->own++;
-	p->extended = true;
+	p->extended = p->pipelining = true;
 	p->flushed = p->flush_sent = false;
 	return true;
+}
+
+void
+progress_sent_begin(struct progress *p)
+{
+	bool pipelining = p->pipelining;
+
+	for (int i = 0; i < 4; i++)
+		progress_sent_as(p, PROGRESS_OWN);
+	p->pipelining = pipelining;
 }
 
 void
@@ -300,7 +317,7 @@ progress_sent_own_sync(struct progress *p)
 	p->own++;
 	p->own_syncs++;
 	p->ready_due++;
-	p->extended = p->flushed = p->flush_sent = p->skipping = false;
+	exchange_ended(p);
 }
 
 /* ---- from the server ---- */
@@ -339,7 +356,7 @@ copy_in_opened(struct progress *p)
 	/* If a Sync was sent behind the end of the data, the server will read it; if not, the
 	 * exchange has no Sync yet. */
 	if (in_extended && p->swallowed > 0 && !any_run(p, RUN_SYNC))
-		p->extended = true;
+		p->extended = p->pipelining = true;
 }
 
 static void
@@ -456,7 +473,7 @@ ready_came(struct progress *p, char status)
 		/* A COPY IN had failed before it read the Sync that we had taken for swallowed: the
 		 * Sync has ended the skipping. */
 		if (p->skipping)
-			p->skipping = p->extended = p->flushed = p->flush_sent = false;
+			exchange_ended(p);
 		else
 			p->stray |= !p->unsure;
 		count_ready(p, 0, was);
@@ -468,7 +485,7 @@ ready_came(struct progress *p, char status)
 		 * transaction. */
 		pop(p);
 		if (p->extended && !any_run(p, RUN_EXTENDED))
-			p->extended = p->flushed = p->flush_sent = false;
+			p->extended = p->pipelining = p->flushed = p->flush_sent = false;
 	} else {
 		pop(p);
 	}
@@ -1023,7 +1040,8 @@ progress_mark(struct progress *p, struct buf *out)
 	tell_failed(p);
 	p->ready_due = 0;
 	p->sending = 0;
-	p->extended = p->flushed = p->flush_sent = p->skipping = p->unsure = p->half_begun = false;
+	exchange_ended(p);
+	p->unsure = p->half_begun = false;
 	copy_closed(p);
 	progress_sent(p, 'Q');
 	p->marked = true;
@@ -1072,6 +1090,7 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->copy_ended);
 	PACK(p, g->copy);
 	PACK(p, g->unsure);
+	PACK(p, g->pipelining);
 	PACK(p, g->half_begun);
 	PACK(p, g->marked);
 	PACK(p, g->flushed);

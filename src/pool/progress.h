@@ -47,6 +47,9 @@ struct progress {
 	uint32_t
 	    ready_due; /* Queries, function calls and Syncs not yet answered by ReadyForQuery */
 	bool extended; /* extended-protocol messages have been sent since the last Sync */
+	/* The same, but not of a BEGIN of ours: PostgreSQL 18 may be in the implicit transaction
+	 * of a pipeline, which a Query does not end. */
+	bool pipelining;
 	/* from the server */
 	uint32_t from_left;     /* bytes of the message now passing still to come */
 	uint8_t from_have;      /* bytes of its header that have come; FRAME_HEADER: all */
@@ -59,9 +62,9 @@ struct progress {
 	 * whether the server had read that Sync, so one more ReadyForQuery may come than is due.
 	 * Only a question with an answer of its own (progress_mark()) shows where the server is. */
 	bool unsure;
-	/* A Query was sent behind extended-protocol messages without a Sync between. PostgreSQL 18
-	 * can then leave a transaction half begun: it reports I, and the next statement fails with
-	 * XX000, whoever sends it. Cleanup's ROLLBACK ends that. */
+	/* A Query was sent while `pipelining` was true. PostgreSQL 18 can then leave a transaction
+	 * half begun: it reports I, and the next statement fails with XX000, whoever sends it.
+	 * Cleanup's ROLLBACK ends that. */
 	bool half_begun;
 	bool marked; /* progress_mark() has been sent and its answer has not come */
 	/* progress_finish() has sent a Flush, so that the server sends the answers that it holds */
@@ -171,6 +174,11 @@ enum {
 	PROGRESS_LOOK = 0x100 /* with PROGRESS_TRACKED, a Describe: described() gets its answers */
 };
 bool progress_sent_as(struct progress *, unsigned flags);
+
+/* A BEGIN of ours was sent, as Parse, Bind, Execute and Close, to be followed by a message of the
+ * client's. BEGIN starts no implicit transaction of a pipeline (PostgreSQL 18 source,
+ * exec_execute_message(): XACT_FLAGS_PIPELINING). */
+void progress_sent_begin(struct progress *);
 
 /* A Query is sent that is a part of the client's Query, and not the last: the client gets its
  * answers, but not its ReadyForQuery. Nothing else may be under way. */

@@ -287,8 +287,7 @@ begin_send(struct session *s)
 	s->block.sent_xact_us = s->own.lease.xact_us;
 	p = &s->hold->lease.srv->progress;
 	progress_note(p, PROGRESS_BEGINS);
-	for (int i = 0; i < 4; i++)
-		progress_sent_as(p, PROGRESS_OWN);
+	progress_sent_begin(p);
 	/* With the NUL at its end, which ends the name of the portal. */
 	buf_add(batch_for(s), begin, sizeof begin);
 }

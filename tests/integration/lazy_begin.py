@@ -83,6 +83,23 @@ def answers(t):
 
 
 @test
+def needs_no_cleanup(t):
+    """the server of a transaction that has ended is the next one's without a cleanup, and what comes next is answered"""
+    d = lazy(t, size=1)
+    for data, answers in ((QUERY("SELECT 1"), 1), (QUERY("SELECT 1") + QUERY("COMMIT"), 2),
+                          (wire.extended("SELECT 1") + wire.sync(), 1),
+                          (wire.extended("SELECT 1") + wire.sync() + QUERY("SELECT 2") + QUERY("COMMIT"), 3)):
+        with d.connect() as c:
+            c.send(QUERY("BEGIN") + data)
+            for _ in range(answers + 1):
+                c.until_ready()
+            equal(c.ask("COMMIT").status, "I", "the end after %r" % data)
+            equal(t.client(d).value("SELECT 'next'"), "next", "the next client after %r" % data)
+    d.quiet()
+    check(not d.log_has("cleanup done"), "no cleanup")
+
+
+@test
 def holds_nothing(t):
     """who has begun a transaction and no more holds no server, and its first statement waits for one"""
     d = lazy(t, wait_timeout="20s")

@@ -316,6 +316,26 @@ START_TEST(extended_exchanges)
 }
 END_TEST
 
+START_TEST(what_may_leave_a_transaction_half_begun)
+{
+	struct progress p;
+
+	progress_init(&p);
+	progress_sent_begin(&p);
+	progress_sent(&p, 'Q');
+	ck_assert(!p.half_begun);
+	progress_sent(&p, 'P');
+	progress_sent(&p, 'S');
+	progress_sent(&p, 'Q');
+	ck_assert(!p.half_begun);
+	progress_sent(&p, 'P');
+	progress_sent_begin(&p);
+	progress_sent(&p, 'Q');
+	ck_assert(p.half_begun);
+	progress_clear(&p);
+}
+END_TEST
+
 START_TEST(errors_skip_to_sync)
 {
 	becomes(">PBDE E", "-0xk");
@@ -1132,6 +1152,7 @@ main(void)
 	tcase_add_test(t, simple_queries);
 	tcase_add_test(t, what_is_the_clients);
 	tcase_add_test(t, extended_exchanges);
+	tcase_add_test(t, what_may_leave_a_transaction_half_begun);
 	tcase_add_test(t, errors_skip_to_sync);
 	tcase_add_test(t, copy_in_of_a_simple_query);
 	tcase_add_test(t, copy_in_swallows_sync);
