@@ -11,6 +11,7 @@
 #include "admin/show.h"
 #include "base/mem.h"
 #include "executor/executor.h"
+#include "session/script.h"
 
 /* ---- errors ---- */
 
@@ -91,7 +92,8 @@ add_session(struct sums *sum, const struct session *s)
 	if (s->stack) {
 		sum->scopes++;
 		sum->frames += s->stack->frames.count;
-		add_buf(sum, &s->scopes->script.text);
+		if (s->script)
+			add_buf(sum, &s->script->text);
 		if (s->work)
 			add_buf(sum, &s->work->failure);
 	}

@@ -205,7 +205,7 @@ parts_pack(struct pack *p, struct session *s)
 	PACK(p, s->scopes->boundary);
 	if (pack_reading(p) && s->scopes->boundary >= BOUNDARY_NSTATES)
 		p->failed = true;
-	script_pack(p, &s->scopes->script);
+	script_pack(p, s);
 }
 
 /* The work: an ENTER that waits, or none. */
@@ -666,7 +666,7 @@ resume(struct session *s)
 {
 	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE && s->state != SESSION_CONSOLE)
 		return;
-	if (s->in.len > 0 || (s->stack && script_pending(s))) {
+	if (s->in.len > 0 || script_pending(s)) {
 		stream_resume(&s->stream);
 		inbound_resume(s);
 	}

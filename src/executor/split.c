@@ -65,7 +65,7 @@ part_of(const struct session *s, const char *text, size_t bytes)
 	struct sqltext at, before;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, text, bytes, s->scopes->script.lexing);
+	sqltext_init(&at, text, bytes, s->script->lexing);
 	if (!sqltext_next(&at, &stmt))
 		return bytes;
 	if (stands_alone(s, &stmt))
@@ -102,7 +102,7 @@ empty(const struct session *s, const char *text, size_t bytes)
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, text, bytes, s->scopes->script.lexing);
+	sqltext_init(&at, text, bytes, s->script->lexing);
 	return !sqltext_next(&at, &stmt);
 }
 
@@ -113,7 +113,7 @@ is_scope(const struct session *s, const char *part, size_t bytes)
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, part, bytes, s->scopes->script.lexing);
+	sqltext_init(&at, part, bytes, s->script->lexing);
 	return sqltext_next(&at, &stmt) && grammar_is(&stmt);
 }
 
@@ -122,14 +122,13 @@ is_scope(const struct session *s, const char *part, size_t bytes)
 static void
 part_message(const struct session *s, struct buf *out)
 {
-	const char *text = (const char *)buf_data(&s->scopes->script.text);
-	size_t blanks =
-	    is_scope(s, text, s->scopes->script.part_bytes) ? 0 : s->scopes->script.chars;
+	const char *text = (const char *)buf_data(&s->script->text);
+	size_t blanks = is_scope(s, text, s->script->part_bytes) ? 0 : s->script->chars;
 	size_t at = msg_begin(out, 'Q');
 
 	while (blanks-- > 0)
 		buf_add_u8(out, ' ');
-	buf_add(out, text, s->scopes->script.part_bytes);
+	buf_add(out, text, s->script->part_bytes);
 	buf_add_u8(out, 0);
 	msg_end(out, at);
 }
@@ -151,7 +150,7 @@ part_ended(struct session *s)
 void
 split_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *data, size_t bytes))
 {
-	struct script *sp = &s->scopes->script;
+	struct script *sp = s->script;
 
 	while (script_pending(s)) {
 		struct buf message;
@@ -250,17 +249,17 @@ split_parse(struct session *s, const char *sql, size_t bytes, struct err *e)
 	struct grammar *g;
 	struct grammar_error ge;
 
-	if (!s->scopes->script.judging)
-		s->scopes->script.lexing = lexing_flags(s, NULL);
-	if ((g = transaction_parse(sql, bytes, s->scopes->script.lexing)) != NULL)
+	if (!s->script->judging)
+		s->script->lexing = lexing_flags(s, NULL);
+	if ((g = transaction_parse(sql, bytes, s->script->lexing)) != NULL)
 		return g;
-	if (grammar_parse(sql, bytes, s->scopes->script.lexing, &g, &ge) == 0)
+	if (grammar_parse(sql, bytes, s->script->lexing, &g, &ge) == 0)
 		return g;
 	err_make(e, ERR_SCOPE_SYNTAX, ge.expected);
 	free(ge.expected);
-	e->position = 1 + sqltext_characters(sql, ge.at, s->scopes->script.lexing);
-	if (s->scopes->script.judging)
-		e->position += s->scopes->script.chars;
+	e->position = 1 + sqltext_characters(sql, ge.at, s->script->lexing);
+	if (s->script->judging)
+		e->position += s->script->chars;
 	return NULL;
 }
 
@@ -277,7 +276,7 @@ parses(struct session *s, const char *sql, size_t bytes, struct err *e)
 			continue;
 		g = split_parse(s, sql + at, n, e);
 		if (g == NULL) {
-			e->position += sqltext_characters(sql, at, s->scopes->script.lexing);
+			e->position += sqltext_characters(sql, at, s->script->lexing);
 			return false;
 		}
 		grammar_free(g);
@@ -293,7 +292,7 @@ is_open(const struct session *s, const char *text, size_t bytes)
 	struct sqltext_stmt stmt;
 	struct sqltext at;
 
-	sqltext_init(&at, text, bytes, s->scopes->script.lexing);
+	sqltext_init(&at, text, bytes, s->script->lexing);
 	while (sqltext_next(&at, &stmt))
 		;
 	return at.unterminated;
@@ -329,7 +328,7 @@ reset(struct session *s, const char *sql, size_t bytes)
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, sql, bytes, s->scopes->script.lexing);
+	sqltext_init(&at, sql, bytes, s->script->lexing);
 	if (!sqltext_next(&at, &stmt) || !is_reset(s, &stmt))
 		return FORWARD;
 	if (stmt.first[0] == SQLWORD_RESET && (scopes_plain(s) || stack_begin(s->stack)))
@@ -347,7 +346,7 @@ control(struct session *s, struct message *m, const char *sql, size_t bytes)
 	named_replaced(&s->scopes->named, 'P');
 	if (v != FORWARD)
 		return v;
-	g = transaction_parse(sql, bytes, s->scopes->script.lexing);
+	g = transaction_parse(sql, bytes, s->script->lexing);
 	if (g && executor_takes(s, g))
 		return executor_do(s, g, 'Q');
 	grammar_free(g);
@@ -367,7 +366,7 @@ query(struct session *s, struct message *m, const char *sql, size_t bytes)
 	}
 	if ((v = settled(s)) != FORWARD)
 		return v;
-	if (!s->scopes->script.judging && !has_one(s, sql, bytes))
+	if (!s->script->judging && !has_one(s, sql, bytes))
 		return split(s, sql, bytes);
 	if (!(m->set & SQLCLASS_SCOPE))
 		return control(s, m, sql, bytes);
@@ -439,10 +438,10 @@ bind_control(struct session *s, const struct message *m, const char *sql, size_t
 
 	if (v != FORWARD)
 		return v;
-	s->scopes->script.lexing = lexing_flags(s, NULL);
+	s->script->lexing = lexing_flags(s, NULL);
 	if ((v = reset(s, sql, bytes)) != FORWARD)
 		return v;
-	named.statement = transaction_parse(sql, bytes, s->scopes->script.lexing);
+	named.statement = transaction_parse(sql, bytes, s->script->lexing);
 	if (named.statement && executor_takes(s, named.statement))
 		v = portal_message(s, m, &named);
 	grammar_free(named.statement);
@@ -468,12 +467,12 @@ parse_control(struct session *s, const struct message *m, const char *sql, size_
 		return FORWARD;
 	if ((v = settled(s)) != FORWARD)
 		return v;
-	s->scopes->script.lexing = lexing_flags(s, NULL);
+	s->script->lexing = lexing_flags(s, NULL);
 	if ((v = reset(s, sql, bytes)) != FORWARD)
 		return v;
 	if (!scopes_expired(s))
 		return FORWARD;
-	g = transaction_parse(sql, bytes, s->scopes->script.lexing);
+	g = transaction_parse(sql, bytes, s->script->lexing);
 	ours = g && executor_takes(s, g);
 	grammar_free(g);
 	return ours ? portal_parse(s, m, sql, bytes) : FORWARD;
@@ -552,24 +551,25 @@ split_judge(struct session *s, struct message *m)
 	enum verdict v;
 
 	scopes_prepare(s);
+	script_prepare(s);
 	if (m->type == 'd' || m->type == 'c' || m->type == 'f')
 		return FORWARD;
 	/* What came behind a text waits until all of that is done. */
-	if (!s->scopes->script.judging && script_pending(s))
+	if (!s->script->judging && script_pending(s))
 		return HOLD;
 	if (s->state == SESSION_ACTIVE && progress_copies_in(&s->hold->lease.srv->progress))
 		return FORWARD;
 	switch (m->type) {
 	case 'Q':
 		/* The parts of a text are read as the whole of it. */
-		if ((m->set & (SQLCLASS_SCOPE | DIVIDES)) && !s->scopes->script.judging)
-			s->scopes->script.lexing = lexing_flags(s, NULL);
+		if ((m->set & (SQLCLASS_SCOPE | DIVIDES)) && !s->script->judging)
+			s->script->lexing = lexing_flags(s, NULL);
 		/* Where its statements begin must be known, if it may be one that ends scopes. */
 		if (m->unsure && (m->set & DIVIDES) && s->stack->frames.count > 0 &&
 		    (v = settled(s)) != FORWARD)
 			return v;
 		if (((m->set & SQLCLASS_SCOPE) ||
-		     divides(s, m->set, sql, bytes, s->scopes->script.lexing)) &&
+		     divides(s, m->set, sql, bytes, s->script->lexing)) &&
 		    (is_scope(s, sql, bytes) || !is_open(s, sql, bytes)))
 			return query(s, m, sql, bytes);
 		named_replaced(&s->scopes->named, 'P');

@@ -262,7 +262,7 @@ resume(struct session *s)
 	 */
 	do {
 		used = 0;
-		if (s->stack && script_pending(s))
+		if (script_pending(s))
 			split_run(s, handle);
 		if (session_gone(s))
 			return;
@@ -271,7 +271,7 @@ resume(struct session *s)
 		if (session_gone(s))
 			return;
 		buf_drop(&s->in, used);
-	} while (used > 0 && s->stack && script_pending(s));
+	} while (used > 0 && script_pending(s));
 	mind_server(s);
 }
 
@@ -352,7 +352,7 @@ inbound_readable(struct session *s)
 			s->pool->stats.received += (uint64_t)r;
 		if (used < (size_t)r)
 			buf_add(&s->in, to + used, (size_t)r - used);
-		if (s->stack && script_pending(s))
+		if (script_pending(s))
 			inbound_resume(s);
 		else
 			mind_server(s);

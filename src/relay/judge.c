@@ -292,7 +292,7 @@ is_owed(const struct session *s)
 {
 	const struct progress *p;
 
-	if (stream_queued(&s->stream) > 0 || (s->stack && script_pending(s)))
+	if (stream_queued(&s->stream) > 0 || script_pending(s))
 		return true;
 	switch (s->state) {
 	case SESSION_WAITING:
@@ -316,7 +316,7 @@ bool
 judge_may_wait(const struct session *s)
 {
 	return s->state == SESSION_WAITING || s->state == SESSION_SETUP ||
-	       s->state == SESSION_SCOPE || (s->stack && script_pending(s));
+	       s->state == SESSION_SCOPE || script_pending(s);
 }
 
 enum verdict

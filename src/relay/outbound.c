@@ -370,7 +370,7 @@ go_on(struct session *s)
 		if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 			return;
 	}
-	if (s->state != SESSION_SAVING && (s->in.len > 0 || (s->stack && script_pending(s))) &&
+	if (s->state != SESSION_SAVING && (s->in.len > 0 || script_pending(s)) &&
 	    (s->hold->lease.srv == NULL || stream_queued(&s->hold->lease.srv->stream) == 0)) {
 		stream_resume(&s->stream);
 		inbound_resume(s);

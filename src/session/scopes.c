@@ -10,6 +10,7 @@
 #include "pool/server.h"
 #include "session/begin.h"
 #include "session/expiry.h"
+#include "session/script.h"
 #include "session/session.h"
 #include "session/site.h"
 #include "session/slow.h"
@@ -24,18 +25,17 @@ scopes_prepare(struct session *s)
 	s->scopes = mem_calloc(1, sizeof *s->scopes);
 	talk_init(&s->scopes->talk);
 	named_init(&s->scopes->named);
-	buf_init(&s->scopes->script.text, SESSION_WHOLE_MAX);
 }
 
 void
 scopes_free(struct session *s)
 {
+	script_free(s);
 	free(s->expiry);
 	if (s->stack == NULL)
 		return;
 	named_clear(&s->scopes->named);
 	talk_clear(&s->scopes->talk);
-	buf_clear(&s->scopes->script.text);
 	free(s->scopes);
 	free(s->stack);
 }

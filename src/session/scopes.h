@@ -18,7 +18,6 @@
 #include "session/boundary.h"
 #include "session/message.h"
 #include "session/named.h"
-#include "session/script.h"
 #include "session/session.h"
 #include "session/talk.h"
 
@@ -30,7 +29,6 @@ struct scopes {
 
 	/* the extended protocol, and texts of many statements: see split.h */
 	enum boundary boundary;
-	struct script script;
 };
 
 /* Makes session->stack and session->scopes if they are not there. */

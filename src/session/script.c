@@ -1,8 +1,10 @@
 #include "session/script.h"
 
+#include <stdlib.h>
+
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/pack.h"
-#include "session/scopes.h"
 #include "wire/sqltext.h"
 
 #define TO(state) (1u << (state))
@@ -23,10 +25,28 @@ script_state_name(enum script_state state)
 	return states[state].name;
 }
 
+void
+script_prepare(struct session *s)
+{
+	if (s->script)
+		return;
+	s->script = mem_calloc(1, sizeof *s->script);
+	buf_init(&s->script->text, SESSION_WHOLE_MAX);
+}
+
+void
+script_free(struct session *s)
+{
+	if (s->script)
+		buf_clear(&s->script->text);
+	free(s->script);
+	s->script = NULL;
+}
+
 static void
 set_state(const struct session *s, enum script_state to)
 {
-	struct script *sp = &s->scopes->script;
+	struct script *sp = s->script;
 
 	if (!(states[sp->state].next & TO(to)))
 		log_fatal("session", s->id, "illegal move of a script",
@@ -38,13 +58,13 @@ set_state(const struct session *s, enum script_state to)
 bool
 script_pending(const struct session *s)
 {
-	return s->stack && s->scopes->script.state != SCRIPT_EMPTY;
+	return s->script && s->script->state != SCRIPT_EMPTY;
 }
 
 bool
 script_more(const struct session *s)
 {
-	const struct script *sp = s->stack ? &s->scopes->script : NULL;
+	const struct script *sp = s->script;
 
 	return sp && sp->text.len > (sp->judging ? sp->part_bytes : 0);
 }
@@ -52,13 +72,13 @@ script_more(const struct session *s)
 bool
 script_waiting(const struct session *s)
 {
-	return s->stack && s->scopes->script.state == SCRIPT_NEXT;
+	return s->script && s->script->state == SCRIPT_NEXT;
 }
 
 void
 script_start(struct session *s, const char *sql, size_t bytes)
 {
-	struct script *sp = &s->scopes->script;
+	struct script *sp = s->script;
 
 	set_state(s, SCRIPT_NEXT);
 	buf_add(&sp->text, sql, bytes);
@@ -74,14 +94,14 @@ script_sent(struct session *s)
 void
 script_heard_error(struct session *s)
 {
-	if (s->scopes->script.state == SCRIPT_SENT)
+	if (s->script && s->script->state == SCRIPT_SENT)
 		set_state(s, SCRIPT_FAILED);
 }
 
 bool
 script_done(struct session *s)
 {
-	struct script *sp = &s->scopes->script;
+	struct script *sp = s->script;
 	bool good = sp->state == SCRIPT_SENT;
 
 	if (!good)
@@ -93,7 +113,7 @@ script_done(struct session *s)
 void
 script_judged(struct session *s)
 {
-	struct script *sp = &s->scopes->script;
+	struct script *sp = s->script;
 
 	/* An error has dropped them all. */
 	if (sp->text.len == 0)
@@ -107,16 +127,24 @@ script_judged(struct session *s)
 void
 script_drop(struct session *s)
 {
-	if (s->stack == NULL)
+	if (s->script == NULL)
 		return;
-	buf_reset(&s->scopes->script.text);
-	if (s->scopes->script.state == SCRIPT_NEXT)
+	buf_reset(&s->script->text);
+	if (s->script->state == SCRIPT_NEXT)
 		set_state(s, SCRIPT_EMPTY);
 }
 
 void
-script_pack(struct pack *p, struct script *sp)
+script_pack(struct pack *p, struct session *s)
 {
+	bool there = s->script != NULL;
+	struct script *sp;
+
+	PACK(p, there);
+	if (!there)
+		return;
+	script_prepare(s);
+	sp = s->script;
 	PACK(p, sp->state);
 	pack_buf(p, &sp->text);
 	PACK(p, sp->part_bytes);

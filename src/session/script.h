@@ -38,6 +38,10 @@ struct script {
 			    * sent, or end the text, meanwhile */
 };
 
+/* Makes session->script if it is not there: EMPTY. */
+void script_prepare(struct session *);
+void script_free(struct session *);
+
 const char *script_state_name(enum script_state);
 
 /* Are parts of a text still to be done? */
@@ -69,6 +73,6 @@ void script_judged(struct session *);
 void script_drop(struct session *);
 
 /* Writes it down, or reads it, for a handover. */
-void script_pack(struct pack *, struct script *);
+void script_pack(struct pack *, struct session *);
 
 #endif

@@ -31,6 +31,7 @@
 #include "wire/sqlclass.h"
 
 struct expiry;
+struct script;
 struct site;
 struct stack;
 struct ucred;
@@ -76,6 +77,7 @@ struct session {
 	struct hold own;
 	struct stack *stack;   /* of its scopes; NULL: it has never sent a scope statement */
 	struct work *work;     /* that is being done about them, or NULL */
+	struct script *script; /* its text of many statements; NULL: it has sent no scope statement */
 	struct expiry *expiry; /* of what a time limit ends; NULL: none has ended anything yet */
 	struct scopes *scopes; /* there with the stack */
 	uint32_t drop_left;    /* bytes still to come of a message that is not wanted */

@@ -11,26 +11,27 @@
 #include "session/script.c"
 
 static struct scopes scopes;
-static struct stack stack;
-static struct session s = {.id = 7, .stack = &stack, .scopes = &scopes};
+static struct script script;
+static struct session s = {.id = 7, .script = &script, .scopes = &scopes};
 
 static void
 setup(void)
 {
 	memset(&scopes, 0, sizeof scopes);
-	buf_init(&scopes.script.text, SESSION_WHOLE_MAX);
+	memset(&script, 0, sizeof script);
+	buf_init(&script.text, SESSION_WHOLE_MAX);
 }
 
 static void
 teardown(void)
 {
-	buf_clear(&scopes.script.text);
+	buf_clear(&script.text);
 }
 
 static void
 is(enum script_state state, const char *text)
 {
-	const struct script *sp = &scopes.script;
+	const struct script *sp = &script;
 
 	ck_assert_str_eq(script_state_name(sp->state), script_state_name(state));
 	ck_assert_uint_eq(sp->text.len, strlen(text));
@@ -44,14 +45,14 @@ is(enum script_state state, const char *text)
 static void
 begin_part(size_t bytes)
 {
-	scopes.script.part_bytes = bytes;
-	scopes.script.judging = true;
+	script.part_bytes = bytes;
+	script.judging = true;
 }
 
 static void
 end_part(void)
 {
-	scopes.script.judging = false;
+	script.judging = false;
 	script_judged(&s);
 }
 
@@ -80,13 +81,13 @@ START_TEST(part_by_part)
 	ck_assert(script_more(&s));
 	end_part();
 	is(SCRIPT_NEXT, "bc;d");
-	ck_assert_uint_eq(scopes.script.chars, 2);
+	ck_assert_uint_eq(script.chars, 2);
 	/* sent */
 	begin_part(3);
 	script_sent(&s);
 	end_part();
 	is(SCRIPT_SENT, "d");
-	ck_assert_uint_eq(scopes.script.chars, 5);
+	ck_assert_uint_eq(script.chars, 5);
 	ck_assert(script_done(&s));
 	is(SCRIPT_NEXT, "d");
 	/* the last one is not waited for */
@@ -96,7 +97,7 @@ START_TEST(part_by_part)
 	is(SCRIPT_EMPTY, "");
 	script_start(&s, "e", 1);
 	is(SCRIPT_NEXT, "e");
-	ck_assert_uint_eq(scopes.script.chars, 0);
+	ck_assert_uint_eq(script.chars, 0);
 }
 END_TEST
 
@@ -150,9 +151,10 @@ START_TEST(an_error_of_ours)
 }
 END_TEST
 
-/* Writes the script down and reads it into another one. Returns false if that refuses it. */
+/* Writes the script down and reads it into that of another session. Returns false if that refuses
+ * it. */
 static bool
-handed_over(struct script *to)
+handed_over(struct session *to)
 {
 	struct buf b;
 	struct pack p;
@@ -160,10 +162,9 @@ handed_over(struct script *to)
 
 	buf_init(&b, 4096);
 	pack_writer(&p, &b);
-	script_pack(&p, &scopes.script);
+	script_pack(&p, &s);
 	ck_assert(!p.failed);
-	memset(to, 0, sizeof *to);
-	buf_init(&to->text, SESSION_WHOLE_MAX);
+	script_free(to);
 	pack_reader(&p, buf_data(&b), b.len);
 	script_pack(&p, to);
 	good = !p.failed;
@@ -173,28 +174,26 @@ handed_over(struct script *to)
 
 START_TEST(a_handover)
 {
-	struct script to;
+	struct session to = {.id = 8};
 
 	script_start(&s, "a;bc", 4);
 	begin_part(2);
 	script_sent(&s);
 	end_part();
-	scopes.script.lexing = 5;
+	script.lexing = 5;
 	ck_assert(handed_over(&to));
-	ck_assert_int_eq(to.state, SCRIPT_SENT);
-	ck_assert_uint_eq(to.text.len, 2);
-	ck_assert_uint_eq(to.chars, 2);
-	ck_assert_uint_eq(to.lexing, 5);
-	ck_assert(!to.judging);
-	buf_clear(&to.text);
+	ck_assert_int_eq(to.script->state, SCRIPT_SENT);
+	ck_assert_uint_eq(to.script->text.len, 2);
+	ck_assert_uint_eq(to.script->chars, 2);
+	ck_assert_uint_eq(to.script->lexing, 5);
+	ck_assert(!to.script->judging);
 	/* what no process has written */
-	scopes.script.state = SCRIPT_NSTATES;
+	script.state = SCRIPT_NSTATES;
 	ck_assert(!handed_over(&to));
-	buf_clear(&to.text);
-	buf_reset(&scopes.script.text);
-	scopes.script.state = SCRIPT_NEXT;
+	buf_reset(&script.text);
+	script.state = SCRIPT_NEXT;
 	ck_assert(!handed_over(&to));
-	buf_clear(&to.text);
+	script_free(&to);
 }
 END_TEST
 
@@ -217,9 +216,9 @@ static const bool boundary_moves[BOUNDARY_NSTATES][BOUNDARY_NSTATES] = {
 static void
 move_script(int pair)
 {
-	scopes.script.state = (enum script_state)(pair / SCRIPT_NSTATES);
+	script.state = (enum script_state)(pair / SCRIPT_NSTATES);
 	set_state(&s, (enum script_state)(pair % SCRIPT_NSTATES));
-	ck_assert_int_eq(scopes.script.state, pair % SCRIPT_NSTATES);
+	ck_assert_int_eq(script.state, pair % SCRIPT_NSTATES);
 }
 
 static void
