@@ -419,10 +419,9 @@ hand_over(struct daemon *d)
 }
 
 static void
-look(evutil_socket_t fd, short what, void *arg)
+look(struct daemon *d)
 {
 	static const struct timeval later = {0, LOOK_US};
-	struct daemon *d = arg;
 	struct handover *h = &d->handover;
 
 	if (h->state != HANDOVER_HOLDING || d->site.phase != SITE_RUNNING)
@@ -435,6 +434,15 @@ look(evutil_socket_t fd, short what, void *arg)
 		hand_over(d);
 	else
 		evtimer_add(&h->timer, &later);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	look(d);
+	loop_event_done(d->site.loop);
 }
 
 /* With one that is not good the next process would not start, and nobody would be told. */
@@ -487,8 +495,8 @@ handover_begin(struct daemon *d, bool ends)
 	h->ends = ends;
 	listen_hold(d->site.listen);
 	handover_hold_pools(&d->site.pools);
-	evtimer_assign(&h->timer, loop_base(d->site.loop), look, d);
-	look(-1, 0, d);
+	evtimer_assign(&h->timer, loop_base(d->site.loop), on_timer, d);
+	look(d);
 	return true;
 }
 

@@ -27,6 +27,8 @@ struct loop {
 	struct loop_clock clock; /* must be the first member: loop_now_us() */
 	struct event_base *base;
 	bool stopped;
+	void (*work_fn)(void *);
+	void *work_arg;
 	struct deferred *deferred;
 	size_t ndeferred;
 	size_t deferred_size;
@@ -122,6 +124,21 @@ loop_defer(struct loop *l, void (*fn)(void *), void *arg)
 	l->deferred[l->ndeferred++] = (struct deferred){fn, arg};
 }
 
+void
+loop_on_work(struct loop *l, void (*fn)(void *), void *arg)
+{
+	l->work_fn = fn;
+	l->work_arg = arg;
+}
+
+void
+loop_do_work_(struct loop *l)
+{
+	l->clock.work_left = false;
+	if (l->work_fn)
+		l->work_fn(l->work_arg);
+}
+
 static void
 on_sweep(evutil_socket_t fd, short what, void *arg)
 {
@@ -131,6 +148,7 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 	/* One call, even if several periods have passed. */
 	if (read(fd, &times, sizeof times) == sizeof times)
 		l->sweep_fn(l->sweep_arg);
+	loop_event_done(l);
 }
 
 void
@@ -158,6 +176,7 @@ on_signal(evutil_socket_t signo, short what, void *arg)
 	struct on_signal *s = arg;
 
 	s->fn(s->arg, (int)signo);
+	loop_event_done(s->loop);
 }
 
 void
@@ -168,6 +187,7 @@ loop_on_signal(struct loop *l, int signo, void (*fn)(void *, int), void *arg)
 	if (l->nsignals == LOOP_SIGNALS)
 		log_fatal("", LOG_ALONE, "too many signals");
 	s = &l->signals[l->nsignals++];
+	s->loop = l;
 	s->fn = fn;
 	s->arg = arg;
 	event_assign(&s->event, l->base, signo, EV_SIGNAL | EV_PERSIST, on_signal, s);
@@ -180,11 +200,13 @@ loop_run(struct loop *l)
 	l->stopped = false;
 	while (!l->stopped) {
 		/* The turn ends here. Deferred calls must not wait for the next event. */
+		loop_event_done(l);
 		run_deferred(l);
 		l->clock.now_us = 0;
 		if (event_base_loop(l->base, EVLOOP_ONCE) < 0)
 			return -E_IO;
 	}
+	loop_event_done(l);
 	run_deferred(l);
 	return 0;
 }

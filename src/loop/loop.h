@@ -1,8 +1,9 @@
 /* loop: the one event loop: time, signals, calls deferred to the end of a turn, and the sweep. A
- * turn is one wait for events and all callbacks that follow. */
+ * turn is one wait for events and all callbacks that follow, one for each event. */
 #ifndef PGWITH_LOOP_LOOP_H
 #define PGWITH_LOOP_LOOP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,7 @@ struct event_base *loop_base(struct loop *);
 /* The first member of struct loop, known here so that loop_now_us() can be inline. */
 struct loop_clock {
 	int64_t now_us; /* 0: not read in this turn */
+	bool work_left; /* loop_leave_work() was called */
 };
 int64_t loop_read_clock_(struct loop *);
 
@@ -42,6 +44,27 @@ uint8_t *loop_scratch(struct loop *);
 /* Calls fn(arg) at the end of this turn, in the order of the calls of loop_defer(). Objects that
  * callbacks use are freed this way, so that none disappears under a callback that still uses it. */
 void loop_defer(struct loop *, void (*fn)(void *arg), void *arg);
+
+/* A callback can leave work to be done when it has returned, and nothing of its callers is on the
+ * stack any more: fn(arg) is called then, before the callback of another event, if
+ * loop_leave_work() was called. There is one such function. */
+void loop_on_work(struct loop *, void (*fn)(void *arg), void *arg);
+
+static inline void
+loop_leave_work(struct loop *l)
+{
+	((struct loop_clock *)l)->work_left = true;
+}
+
+/* The callback of an event is about to return: does the work that was left. Called by every
+ * callback that is given to libevent; what one has not done is done before the next wait. */
+void loop_do_work_(struct loop *);
+static inline void
+loop_event_done(struct loop *l)
+{
+	if (((const struct loop_clock *)l)->work_left)
+		loop_do_work_(l);
+}
 
 /* Calls fn(arg) every LOOP_SWEEP_US, so that time-outs of many objects are found by walking lists
  * that are ordered by time. There is one sweeper: to be called once. */

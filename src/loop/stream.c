@@ -323,6 +323,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	}
 	if (had && st->out.len == 0)
 		st->ops->drained(st, st->arg);
+	loop_event_done(st->loop);
 }
 
 /* Has the other side hung up, or is there an error? An error is not fetched here: the reader gets
@@ -336,9 +337,8 @@ hung_up(const struct stream *st)
 }
 
 static void
-on_event(evutil_socket_t fd, short what, void *arg)
+handle_event(struct stream *st, short what)
 {
-	struct stream *st = arg;
 	bool end, acts = st->ops->hangup != NULL;
 
 	st->ended |= (what & EV_CLOSED) != 0;
@@ -360,6 +360,15 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	/* Bytes in a pause: from now on, watch only for a hang-up. */
 	if (st->watch == STREAM_WATCH_READ)
 		watch_in_pause(st);
+}
+
+static void
+on_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct stream *st = arg;
+
+	handle_event(st, what);
+	loop_event_done(st->loop);
 }
 
 bool

@@ -26,6 +26,7 @@ struct job {
 
 struct threads {
 	/* used by the loop only */
+	struct loop *loop;
 	struct event event;
 	int eventfd;
 	unsigned pending;
@@ -155,6 +156,7 @@ on_finished(evutil_socket_t fd, short what, void *arg)
 		w->pending--;
 		j->done(j->arg);
 		free(j);
+		loop_event_done(w->loop);
 	}
 }
 
@@ -174,6 +176,7 @@ threads_new(struct loop *loop, unsigned max_threads, unsigned max_lane)
 	list_init(&w->todo);
 	list_init(&w->running);
 	list_init(&w->finished);
+	w->loop = loop;
 	event_assign(&w->event, loop_base(loop), w->eventfd, EV_READ | EV_PERSIST, on_finished, w);
 	event_add(&w->event, NULL);
 	return w;

@@ -245,6 +245,7 @@ on_connect_event(evutil_socket_t fd, short what, void *arg)
 
 	/* The event is not persistent, so it has been removed. */
 	poll_connect(srv, PQconnectPoll(srv->conn));
+	loop_event_done(loop_of(srv));
 }
 
 /* Notices during login, which libpq would write to stderr. */
@@ -334,9 +335,8 @@ look_up_names(struct server *srv)
 }
 
 static void
-begin_connect(evutil_socket_t fd, short what, void *arg)
+connect_now(struct server *srv)
 {
-	struct server *srv = arg;
 	char why[256] = "";
 
 	if (conninfo_has_names(srv->pool->conninfo)) {
@@ -347,6 +347,15 @@ begin_connect(evutil_socket_t fd, short what, void *arg)
 		connect_failed(srv, why);
 	else
 		start_connect(srv);
+}
+
+static void
+begin_connect(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *srv = arg;
+
+	connect_now(srv);
+	loop_event_done(loop_of(srv));
 }
 
 bool
