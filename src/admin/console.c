@@ -5,7 +5,6 @@
 
 #include "admin/command.h"
 #include "base/mem.h"
-#include "relay/inbound.h"
 #include "session/end.h"
 #include "session/reply.h"
 #include "wire/frame.h"
@@ -267,7 +266,7 @@ command_ended(struct console *c, int result, struct err *e)
 	if (!is_open(c) || s->held)
 		return;
 	stream_resume(&s->stream);
-	inbound_resume(s);
+	session_wake(s);
 }
 
 static void
@@ -299,6 +298,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		start_timer(c, QUEUED_US);
 	else
 		go_on(c);
+	loop_event_done(c->session->site->loop);
 }
 
 static void

@@ -21,10 +21,10 @@
 #include "daemon/service.h"
 #include "executor/executor.h"
 #include "executor/expire.h"
-#include "relay/inbound.h"
 #include "relay/limits.h"
 #include "relay/login.h"
 #include "relay/lookup.h"
+#include "relay/turn.h"
 #include "session/admit.h"
 #include "session/end.h"
 #include "session/users.h"
@@ -423,7 +423,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 
 	d->site.conf = conf;
 	d->site.console = console;
-	d->site.ops = &inbound_session_ops;
+	d->site.ops = &turn_session_ops;
 	d->site.self = geteuid();
 	ourselves_tell_libpq();
 	clock_gettime(CLOCK_REALTIME, &wall);
@@ -437,6 +437,8 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	idmap_init(&d->site.sessions);
 	for (int i = 0; i < SESSION_NSTATES; i++)
 		list_init(&d->site.in_state[i]);
+	list_init(&d->site.woken);
+	loop_on_work(d->site.loop, turn_all, &d->site);
 	locks_init(&d->site.locks, d->site.loop);
 	waits_init(&d->site.waits);
 	timing_init(&d->site.timing);

@@ -8,11 +8,11 @@
 #include "executor/expire.h"
 #include "executor/listing.h"
 #include "executor/work.h"
-#include "relay/inbound.h"
 #include "relay/limits.h"
 #include "session/begin.h"
 #include "session/end.h"
 #include "session/expiry.h"
+#include "session/waiting.h"
 
 void
 kill_session(struct session *s)
@@ -84,7 +84,7 @@ kill_begun(struct session *s)
 	if (s->state != SESSION_WAITING)
 		return;
 	expiry_error(s->pool, ERR_SCOPE_KILLED, &e);
-	inbound_give_up(s, &e);
+	waiting_give_up(s, &e);
 	err_clear(&e);
 }
 
@@ -94,7 +94,7 @@ kill_waiting(struct session *s)
 	struct err e;
 
 	err_make(&e, ERR_STATEMENT_KILLED, s->pool->conf->name);
-	inbound_give_up(s, &e);
+	waiting_give_up(s, &e);
 	err_clear(&e);
 }
 

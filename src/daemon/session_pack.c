@@ -9,7 +9,6 @@
 #include "daemon/daemon.h"
 #include "executor/enter.h"
 #include "pool/handover.h"
-#include "relay/inbound.h"
 #include "relay/outbound.h"
 #include "scope/handover.h"
 #include "session/control.h"
@@ -668,7 +667,7 @@ resume(struct session *s)
 		return;
 	if (s->in.len > 0 || script_pending(s)) {
 		stream_resume(&s->stream);
-		inbound_resume(s);
+		session_wake(s);
 	}
 }
 

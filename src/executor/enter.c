@@ -115,9 +115,8 @@ give_up(struct work *work, struct err *e)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+wait_ended(struct work *work)
 {
-	struct work *work = arg;
 	struct err e;
 
 	work->timing = false;
@@ -126,7 +125,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	if (work->state == WORK_WAIT) {
 		enter_too_long(work, &e);
 		give_up(work, &e);
-		enter_go(work);
+		session_wake(work->session);
 		return;
 	}
 	/* The wait is one of PostgreSQL's own: for a lock. */
@@ -135,6 +134,15 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		expiry_of(work->session)->own_cancel = true;
 		lease_cancel(&work->session->hold->lease, 0);
 	}
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct work *work = arg;
+
+	wait_ended(work);
+	loop_event_done(work->session->site->loop);
 }
 
 /* What WAIT leaves from now on, but at least that. */
@@ -189,8 +197,10 @@ static void
 on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	struct scope *f = arg;
+	struct session *s = f->owner;
 
-	expire_scope(f->owner, f, ERR_SCOPE_DEADLINE);
+	expire_scope(s, f, ERR_SCOPE_DEADLINE);
+	loop_event_done(s->site->loop);
 }
 
 static void
@@ -479,7 +489,7 @@ enter_looked_up(struct session *s)
 	struct work *work = s->work;
 
 	next_item(work);
-	enter_go(work);
+	session_wake(s);
 }
 
 void
@@ -491,7 +501,7 @@ enter_not_looked_up(struct session *s, const struct err *e)
 	err_copy(&copy, e);
 	work_set_state(work, WORK_NEXT);
 	enter_fail(work, &copy);
-	enter_go(work);
+	session_wake(s);
 }
 
 /* ---- after another process ---- */
@@ -554,12 +564,14 @@ undo(struct work *work)
 	}
 	if (work->entered > 0) {
 		exit_begin(work, first_entered(work), true);
+		exit_go(work);
 		return;
 	}
 	/* It was the client's own BEGIN that could not be had. */
 	if (work->frame && work->frame->kind == SCOPE_IMPLICIT) {
 		block_set_state(&s->block, BLOCK_BEGUN);
 		exit_begin(work, work->frame, true);
+		exit_go(work);
 		return;
 	}
 	executor_finish(work);
@@ -622,14 +634,14 @@ enter_chain(struct work *work)
 	work->item = work->entered = 0;
 	work->frame = NULL;
 	work->session->scopes->talk.ended = false;
-	enter_go(work);
+	session_wake(work->session);
 }
 
 void
 enter_granted(struct work *work)
 {
 	got_it(work);
-	enter_go(work);
+	session_wake(work->session);
 }
 
 void
@@ -637,6 +649,6 @@ enter_refused(struct work *work, struct err *e)
 {
 	if (work->state == WORK_WAIT) {
 		give_up(work, e);
-		enter_go(work);
+		session_wake(work->session);
 	}
 }

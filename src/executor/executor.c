@@ -98,15 +98,6 @@ late_cancels(const struct session *s)
 }
 
 void
-executor_calm(struct session *s)
-{
-	struct work *work = s->work;
-
-	if (work && work->state == WORK_CANCELS && !late_cancels(s))
-		executor_finish(work);
-}
-
-void
 executor_finish(struct work *work)
 {
 	struct session *s = work->session;
@@ -137,8 +128,7 @@ executor_finish(struct work *work)
 	if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 		return;
 	stream_resume(&s->stream);
-	if (!s->scopes->inside)
-		s->site->ops->resume(s);
+	session_wake(s);
 }
 
 /* ---- statements ---- */
@@ -364,9 +354,8 @@ executor_sweep_out(struct session *s, const char *statement)
 		return OVER;
 	work = frame_begin_work(s, WORK_EXIT);
 	work->swept = swept;
-	s->scopes->inside = true;
 	exit_begin(work, stack_outermost(s->stack), true);
-	s->scopes->inside = false;
+	exit_go(work);
 	if (session_gone(s))
 		return OVER;
 	return s->work ? HOLD : FORWARD;
@@ -429,12 +418,12 @@ do_work(struct session *s, struct grammar *g, char type, struct err *e)
 	work->statement = g;
 	work->answer_type = type;
 	work->swept = swept;
-	s->scopes->inside = true;
-	if (target == NULL)
+	if (target == NULL) {
 		enter_begin(work);
-	else
+	} else {
 		exit_begin(work, target, g->rollback || g->verb == GRAMMAR_ROLLBACK);
-	s->scopes->inside = false;
+		exit_go(work);
+	}
 	return true;
 }
 
@@ -527,15 +516,41 @@ executor_heard(struct session *s)
 void
 executor_readable(struct session *s)
 {
-	struct work *work;
+	if (talk_readable(s))
+		session_wake(s);
+}
 
-	if (!talk_readable(s))
+/* ---- its turn ---- */
+
+void
+executor_go(struct session *s)
+{
+	struct work *work = s->work;
+
+	if (work == NULL)
 		return;
-	work = s->work;
-	if (work->purpose == WORK_ENTER)
+	if (work->state == WORK_CANCELS) {
+		if (!late_cancels(s))
+			executor_finish(work);
+		return;
+	}
+	switch (work->purpose) {
+	case WORK_LEAVE:
+		leave_go(work);
+		return;
+	case WORK_ENTER:
 		enter_go(work);
-	else
+		return;
+	case WORK_UNDO:
+		/* Nothing of it has begun. */
+		if (work->last == NULL)
+			enter_go(work);
+		else
+			exit_go(work);
+		return;
+	default:
 		exit_go(work);
+	}
 }
 
 void
@@ -562,9 +577,10 @@ executor_failed(struct session *s, struct lease *l, const struct err *e)
 }
 
 void
-executor_ended(struct session *s, struct lease *l, struct todo *done, bool broken)
+executor_ended(struct session *s)
 {
-	leave_ended(s->work);
+	work_set_state(s->work, WORK_DONE);
+	session_wake(s);
 }
 
 void

@@ -36,7 +36,11 @@ void executor_readable(struct session *);
 void executor_parked_readable(struct session *, struct lease *);
 void executor_granted(struct session *, struct lease *);
 void executor_failed(struct session *, struct lease *, const struct err *);
-void executor_ended(struct session *, struct lease *, struct todo *done, bool broken);
+void executor_ended(struct session *);
+
+/* Goes on with what is being done about the scopes of the session, as far as that is possible
+ * now. */
+void executor_go(struct session *);
 
 /* A lease was just taken for a scope: messages go by it. */
 void executor_fresh(struct session *, struct lease *);
@@ -44,9 +48,6 @@ void executor_fresh(struct session *, struct lease *);
 /* A plain statement has to wait for a server of the pool; the session may hold locks. Returns false
  * and *e if that would close a circle. */
 bool executor_may_wait(struct session *, struct err *e);
-
-/* The cancels of a lease have ended. */
-void executor_calm(struct session *);
 
 /* A CancelRequest in SESSION_SCOPE. */
 bool executor_cancel(struct session *, uint64_t requester);

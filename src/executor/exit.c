@@ -571,5 +571,4 @@ exit_begin(struct work *work, struct scope *last, bool rollback)
 	work->rollback = rollback;
 	work->session->scopes->talk.ended = false;
 	work->began_us = last->asked_us;
-	exit_go(work);
 }

@@ -14,6 +14,7 @@
 #include "session/reply.h"
 #include "session/site.h"
 #include "session/users.h"
+#include "session/waiting.h"
 #include "wire/msg.h"
 
 #define RECANCEL_US 100000      /* until a cancel that has had no effect is sent again */
@@ -131,6 +132,7 @@ expire_settle(struct session *s)
 	if (session_gone(s))
 		return;
 	exit_begin(frame_begin_work(s, WORK_EXPIRE), f, true);
+	session_wake(s);
 }
 
 /* What the client does inside, by itself: waits, or has a transaction of BEGIN. */
@@ -146,7 +148,7 @@ expire_plain(struct session *s, const struct scope *f, enum err_id why)
 	if (s->state != SESSION_WAITING)
 		return;
 	scopes_expired_error(f, &e);
-	s->site->ops->give_up(s, &e);
+	waiting_give_up(s, &e);
 	err_clear(&e);
 }
 

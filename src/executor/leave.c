@@ -66,16 +66,12 @@ end_frame(struct work *work, struct scope *f)
 	todo_clear(&todo);
 }
 
-static void
+void
 leave_go(struct work *work)
 {
 	struct session *s = work->session;
 	struct scope *f;
 
-	/* A cleanup that ends at once comes back to here. */
-	if (work->leaving)
-		return;
-	work->leaving = true;
 	while (work->state != WORK_CLEAN) {
 		if (work->state == WORK_DONE) {
 			if (work->frame)
@@ -88,18 +84,10 @@ leave_go(struct work *work)
 			break;
 		end_frame(work, f);
 	}
-	work->leaving = false;
 	if (work->state == WORK_CLEAN)
 		return;
 	work_end(work);
 	session_close(s, s->end.why, s->end.text);
-}
-
-void
-leave_ended(struct work *work)
-{
-	work_set_state(work, WORK_DONE);
-	leave_go(work);
 }
 
 /* What it waits for must not come any more: something else may have to end first. */

@@ -11,7 +11,7 @@
  * ended: session_close() is called again then. */
 bool leave_scopes(struct session *);
 
-/* A cleanup has ended. */
-void leave_ended(struct work *);
+/* Goes on with it. */
+void leave_go(struct work *);
 
 #endif

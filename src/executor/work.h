@@ -137,8 +137,6 @@ struct work {
 	bool lost;    /* COMMIT: the client's own transaction was rolled back */
 	bool chained; /* COMMIT AND CHAIN: the next one has begun */
 	bool swept;   /* the client has left the scopes behind */
-
-	bool leaving; /* LEAVE: leave_go() is on the stack */
 };
 
 /* Begins it, in state NEXT. Nothing else is being done about the session's scopes. */

@@ -3,8 +3,9 @@
 #include "executor/executor.h"
 #include "pool/pool.h"
 #include "pool/server.h"
-#include "relay/inbound.h"
 #include "session/session.h"
+#include "session/site.h"
+#include "session/waiting.h"
 
 /* The server does something for us first, of which the client must see nothing. */
 static bool
@@ -51,7 +52,7 @@ cancel_session(struct session *s, uint64_t requester)
 		return executor_cancel(s, requester);
 	case SESSION_WAITING:
 		err_make(&e, ERR_CANCELED_WAITING, s->pool->conf->name);
-		inbound_give_up(s, &e);
+		waiting_give_up(s, &e);
 		err_clear(&e);
 		return false;
 	case SESSION_CONSOLE:

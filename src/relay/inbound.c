@@ -3,65 +3,16 @@
 #include <string.h>
 
 #include "executor/enter.h"
-#include "executor/leave.h"
 #include "executor/split.h"
 #include "relay/judge.h"
 #include "relay/login.h"
-#include "relay/outbound.h"
 #include "relay/quick.h"
 #include "session/batch.h"
 #include "session/end.h"
-#include "session/reply.h"
 #include "session/script.h"
 #include "session/session.h"
 #include "session/site.h"
-#include "session/slow.h"
 #include "wire/frame.h"
-
-/* ---- entering ---- */
-
-void
-inbound_failed(struct session *s, char type, const struct err *e)
-{
-	if (s->state == SESSION_WAITING && slow_wanted(s->pool)) {
-		slow_watch(s);
-		slow_refused(s, e->sqlstate);
-	}
-	if (s->state == SESSION_WAITING)
-		session_set_state(s, SESSION_IDLE);
-	if (e->id == ERR_SHUTDOWN) {
-		session_fail(s, e);
-		return;
-	}
-	/* The message that could not get a server is answered by the error. */
-	if (script_pending(s)) {
-		script_drop(s);
-	} else if (s->in.len >= FRAME_HEADER) {
-		struct frame f;
-
-		frame_read(buf_data(&s->in), s->in.len, &f);
-		if (s->in.len >= FRAME_HEADER + f.body) {
-			buf_drop(&s->in, FRAME_HEADER + f.body);
-		} else {
-			s->drop_left = (uint32_t)(FRAME_HEADER + f.body - s->in.len);
-			buf_drop(&s->in, s->in.len);
-		}
-	}
-	reply_refuse(s, type, e);
-	stream_resume(&s->stream);
-	inbound_resume(s);
-}
-
-void
-inbound_give_up(struct session *s, const struct err *e)
-{
-	/* What it waits with is the first message that is kept. */
-	char type = s->in.len && !script_pending(s) ? (char)*buf_data(&s->in) : 'Q';
-
-	lease_leave(&s->hold->lease);
-	waits_end(&s->site->waits, s->id);
-	inbound_failed(s, type, e);
-}
 
 /* ---- many messages ---- */
 
@@ -244,15 +195,11 @@ dispatch(struct session *s, const uint8_t *data, size_t bytes)
 	return s->state == SESSION_CONSOLE ? console(s, data, bytes) : handle(s, data, bytes);
 }
 
-static void
-resume(struct session *s)
+void
+inbound_go_on(struct session *s)
 {
 	size_t used;
 
-	if (session_gone(s)) {
-		batch_drop(s);
-		return;
-	}
 	if (s->in.len == 0 || s->stream.held)
 		flush(s);
 	/* Another process goes on. */
@@ -273,13 +220,6 @@ resume(struct session *s)
 		buf_drop(&s->in, used);
 	} while (used > 0 && script_pending(s));
 	mind_server(s);
-}
-
-void
-inbound_resume(struct session *s)
-{
-	resume(s);
-	batch_check(s);
 }
 
 static bool
@@ -306,8 +246,8 @@ end_with_terminate(const uint8_t *data, size_t bytes)
 	return bytes - at == FRAME_HEADER && is_terminate(data + at);
 }
 
-bool
-inbound_said_terminate(const struct session *s)
+static bool
+said_terminate(const struct session *s)
 {
 	uint8_t last[FRAME_HEADER];
 
@@ -322,7 +262,7 @@ read_failed(struct session *s, ssize_t r)
 	if (r == -E_AGAIN)
 		return;
 	/* It is kept behind what is not done yet. */
-	if (s->in.len == 0 || !inbound_said_terminate(s))
+	if (s->in.len == 0 || !said_terminate(s))
 		session_close(s, CLEANUP_CLIENT_GONE, "client gone");
 	else if (s->in.len > FRAME_HEADER || judge_may_wait(s))
 		stream_pause(&s->stream);
@@ -330,8 +270,8 @@ read_failed(struct session *s, ssize_t r)
 		stream_finish(&s->stream);
 }
 
-void
-inbound_readable(struct session *s)
+static void
+read_messages(struct session *s)
 {
 	size_t room, used;
 	uint8_t *to;
@@ -353,7 +293,7 @@ inbound_readable(struct session *s)
 		if (used < (size_t)r)
 			buf_add(&s->in, to + used, (size_t)r - used);
 		if (script_pending(s))
-			inbound_resume(s);
+			session_wake(s);
 		else
 			mind_server(s);
 		return;
@@ -374,7 +314,7 @@ inbound_readable(struct session *s)
 	buf_grew(&s->in, (size_t)r);
 	if (s->pool)
 		s->pool->stats.received += (uint64_t)r;
-	inbound_resume(s);
+	session_wake(s);
 }
 
 /* ---- the stream ---- */
@@ -400,7 +340,7 @@ on_readable(struct stream *st, void *arg)
 	case SESSION_CLOSED:
 		return;
 	default:
-		inbound_readable(s);
+		read_messages(s);
 	}
 }
 
@@ -419,7 +359,7 @@ on_drained(struct stream *st, void *arg)
 	if (s->state == SESSION_IDLE || s->state == SESSION_ACTIVE || s->state == SESSION_CONSOLE) {
 		if (!s->held)
 			stream_resume(st);
-		inbound_resume(s);
+		session_wake(s);
 	}
 }
 
@@ -446,18 +386,10 @@ on_hangup(struct stream *st, void *arg)
 {
 	struct session *s = arg;
 
-	if (!is_waiting(s) && inbound_said_terminate(s))
+	if (!is_waiting(s) && said_terminate(s))
 		return false;
 	session_close(s, CLEANUP_CLIENT_GONE, "client gone");
 	return true;
 }
 
-static const struct stream_ops stream_ops = {on_readable, on_drained, on_hangup};
-
-const struct session_ops inbound_session_ops = {
-    .stream = &stream_ops,
-    .lease = &outbound_lease_ops,
-    .resume = inbound_resume,
-    .give_up = inbound_give_up,
-    .leave = leave_scopes,
-};
+const struct stream_ops inbound_stream_ops = {on_readable, on_drained, on_hangup};

@@ -13,7 +13,6 @@
 #include "base/units.h"
 #include "pool/gate.h"
 #include "relay/cancel.h"
-#include "relay/inbound.h"
 #include "relay/outbound.h"
 #include "relay/setup.h"
 #include "session/admit.h"
@@ -103,7 +102,7 @@ login_welcome(struct session *s)
 		log_info("session", s->id, "in", LOG_TEXT("pool", s->pool->conf->name),
 			 LOG_TEXT("role", s->peer.role), LOG_NUMBER("uid", s->peer.uid),
 			 LOG_NUMBER("pid", s->peer.pid));
-	inbound_resume(s);
+	session_wake(s);
 }
 
 void
@@ -390,7 +389,7 @@ login_looked_up(struct session *s)
 	s->peer.packet = NULL;
 	if (s->state == SESSION_CONSOLE) {
 		stream_resume(&s->stream);
-		inbound_resume(s);
+		session_wake(s);
 	}
 }
 
@@ -494,7 +493,7 @@ login_readable(struct session *s)
 		used += n;
 	} while (n > 0 && s->state == SESSION_STARTUP);
 	if (s->state == SESSION_CONSOLE)
-		inbound_resume(s);
+		session_wake(s);
 	if (s->state != SESSION_STARTUP)
 		return;
 	buf_add(&s->in, data + used, bytes - used);

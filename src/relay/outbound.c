@@ -5,11 +5,11 @@
 #include "executor/executor.h"
 #include "executor/expire.h"
 #include "relay/cancel.h"
-#include "relay/inbound.h"
 #include "relay/limits.h"
 #include "relay/login.h"
 #include "relay/saving.h"
 #include "relay/setup.h"
+#include "session/batch.h"
 #include "session/context.h"
 #include "session/deallocate.h"
 #include "session/dismiss.h"
@@ -21,8 +21,10 @@
 #include "session/script.h"
 #include "session/sequences.h"
 #include "session/session.h"
+#include "session/site.h"
 #include "session/slow.h"
 #include "session/telling.h"
+#include "session/waiting.h"
 #include "wire/msg.h"
 
 static struct session *
@@ -63,13 +65,6 @@ outbound_begin(struct session *s)
 
 /* ---- what the server has answered to us ---- */
 
-/* The message that the session needs a server for is answered by the error. */
-static void
-refuse_first(struct session *s, const struct err *e)
-{
-	inbound_failed(s, s->in.len && !script_pending(s) ? (char)*buf_data(&s->in) : 'Q', e);
-}
-
 /* The server that was to be given the session's parameters is gone, or was closed as it did not
  * take them. Nothing of the client's has been executed: a new one is tried. */
 static void
@@ -90,15 +85,11 @@ try_fresh(struct session *s)
 	}
 	if (r < 0) {
 		s->context.wants_fresh = false;
-		refuse_first(s, &e);
+		waiting_refused(s, &e);
 		err_clear(&e);
 		return;
 	}
-	outbound_begin(s);
-	if (s->state != SESSION_ACTIVE)
-		return;
-	stream_resume(&s->stream);
-	inbound_resume(s);
+	session_wake(s);
 }
 
 static void
@@ -109,14 +100,13 @@ set_up(struct session *s)
 	switch (setup_answered(s, &e)) {
 	case SETUP_TAKEN:
 		stream_resume(&s->stream);
-		inbound_resume(s);
-		cancel_late(s);
+		session_wake(s);
 		return;
 	case SETUP_TRY_FRESH:
 		try_fresh(s);
 		return;
 	case SETUP_REFUSED:
-		refuse_first(s, &e);
+		waiting_refused(s, &e);
 		err_clear(&e);
 		return;
 	case SETUP_KNOWN:
@@ -150,7 +140,7 @@ saved(struct session *s)
 	if (hold_verdict(s->hold, false) != HOLD_KEEP)
 		give_back(s);
 	stream_resume(&s->stream);
-	inbound_resume(s);
+	session_wake(s);
 }
 
 /* Of a question of ours. */
@@ -191,11 +181,7 @@ granted(struct lease *l)
 		return;
 	}
 	waits_end(&s->site->waits, s->id);
-	outbound_begin(s);
-	if (s->state != SESSION_ACTIVE)
-		return;
-	stream_resume(&s->stream);
-	inbound_resume(s);
+	session_wake(s);
 }
 
 static void
@@ -209,8 +195,7 @@ failed(struct lease *l, const struct err *e)
 	else if (s->state == SESSION_SCOPE)
 		executor_failed(s, l, e);
 	else
-		inbound_failed(s, s->in.len && !script_pending(s) ? (char)*buf_data(&s->in) : 'Q',
-			       e);
+		waiting_refused(s, e);
 }
 
 /* The server is at rest outside a transaction, and all answers have gone to the client. Whatever is
@@ -373,7 +358,7 @@ go_on(struct session *s)
 	if (s->state != SESSION_SAVING && (s->in.len > 0 || script_pending(s)) &&
 	    (s->hold->lease.srv == NULL || stream_queued(&s->hold->lease.srv->stream) == 0)) {
 		stream_resume(&s->stream);
-		inbound_resume(s);
+		session_wake(s);
 	}
 }
 
@@ -385,7 +370,7 @@ drained(struct lease *l)
 	if (s->state != SESSION_ACTIVE || l != &s->hold->lease)
 		return;
 	stream_resume(&s->stream);
-	inbound_resume(s);
+	session_wake(s);
 }
 
 static void
@@ -413,7 +398,10 @@ own_ended(struct lease *l, struct buf *out)
 static void
 cancels_ended(struct lease *l)
 {
-	executor_calm(session_of(l));
+	struct session *s = session_of(l);
+
+	if (s->state == SESSION_SCOPE)
+		session_wake(s);
 }
 
 static void
@@ -424,7 +412,7 @@ ended(struct lease *l, struct todo *done, bool broken)
 	/* What the cleanup has brought about. */
 	if (l == &s->hold->lease && l->state == LEASE_HELD && !session_gone(s))
 		telling_send(s);
-	executor_ended(s, l, done, broken);
+	executor_ended(s);
 }
 
 /* Has PostgreSQL ended the server for a reason that is none of the session's? */
@@ -447,7 +435,7 @@ set_up_again(struct session *s)
 	}
 	session_set_state(s, SESSION_IDLE);
 	stream_resume(&s->stream);
-	inbound_resume(s);
+	session_wake(s);
 }
 
 static void

@@ -24,7 +24,6 @@
 struct scopes {
 	struct talk talk;
 
-	bool inside; /* judge is on the stack: it goes on with the client's bytes */
 	struct named named;
 
 	/* the extended protocol, and texts of many statements: see split.h */

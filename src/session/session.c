@@ -68,6 +68,17 @@ session_set_state(struct session *s, enum session_state to)
 	s->since_us = loop_now_us(site->loop);
 	if (to != SESSION_CLOSED)
 		list_append(&site->in_state[to], &s->node);
+	else if (list_linked(&s->woken))
+		list_remove(&site->woken, &s->woken);
+}
+
+void
+session_wake(struct session *s)
+{
+	if (s->state == SESSION_CLOSED || list_linked(&s->woken))
+		return;
+	list_append(&s->site->woken, &s->woken);
+	loop_leave_work(s->site->loop);
 }
 
 const char *

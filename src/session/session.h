@@ -63,8 +63,9 @@ struct session {
 	uint64_t id;
 	struct site *site;
 	enum session_state state;
-	struct list_node node; /* in site->in_state[state]; a closed one is in none */
-	int64_t since_us;      /* when the state was entered */
+	struct list_node node;  /* in site->in_state[state]; a closed one is in none */
+	int64_t since_us;       /* when the state was entered */
+	struct list_node woken; /* in site->woken, or in no list */
 	struct stream stream;
 	struct buf in; /* bytes of the client that could not be handled yet */
 	struct pool *pool;
@@ -126,6 +127,10 @@ session_ends(const struct session *s)
 
 /* Moves it between the states and the daemon's lists. */
 void session_set_state(struct session *, enum session_state);
+
+/* Something has changed that the session may go on from: it has its turn (relay/turn.h) when the
+ * callback of this event has returned. A closed one has none. */
+void session_wake(struct session *);
 
 /* It waits for somebody else from now on (a server, a lock), and is not read from. If its client
  * has hung up, it is closed in the next turn of the loop. */

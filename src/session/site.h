@@ -53,15 +53,10 @@ struct error_count {
 	int64_t last_us;
 };
 
-/* The layers above decide what a session does next: what they do for it is handed down. */
+/* What the layers above do for a session is handed down. */
 struct session_ops {
 	const struct stream_ops *stream; /* of its client */
 	const struct lease_ops *lease;   /* of each of its leases */
-	/* It goes on with what is kept of its messages. */
-	void (*resume)(struct session *);
-	/* WAITING: it waits no longer, and the message that it waits with is answered by the error.
-	 */
-	void (*give_up)(struct session *, const struct err *);
 	/* It has scopes and is to be closed. Returns true if that has to wait until they have
 	 * ended: session_close() is called again then. */
 	bool (*leave)(struct session *);
@@ -75,6 +70,7 @@ struct site {
 	struct pools pools;
 	struct idmap sessions; /* id -> struct session */
 	struct list in_state[SESSION_NSTATES];
+	struct list woken; /* sessions: by session_wake() */
 	struct locks locks;
 	struct waits waits;
 	struct timing timing; /* of scopes */

@@ -1,0 +1,66 @@
+#include "relay/turn.h"
+
+#include "executor/executor.h"
+#include "executor/leave.h"
+#include "relay/cancel.h"
+#include "relay/inbound.h"
+#include "relay/outbound.h"
+#include "session/batch.h"
+#include "session/session.h"
+
+/* Has it just got the server that it has waited for? */
+static bool
+is_granted(const struct session *s)
+{
+	return (s->state == SESSION_WAITING || s->state == SESSION_IDLE) &&
+	       s->hold->lease.state == LEASE_HELD;
+}
+
+static void
+begin_lease(struct session *s)
+{
+	outbound_begin(s);
+	if (s->state == SESSION_ACTIVE)
+		stream_resume(&s->stream);
+}
+
+/* One turn of a session. Whatever can go on only after that, and not before another session has had
+ * its turn, wakes it again. */
+static void
+turn(struct session *s)
+{
+	if (is_granted(s))
+		begin_lease(s);
+	if (s->stack)
+		executor_go(s);
+	switch (s->state) {
+	case SESSION_IDLE:
+	case SESSION_ACTIVE:
+	case SESSION_CONSOLE:
+		inbound_go_on(s);
+		/* One that came while the server did something for us. */
+		cancel_late(s);
+		break;
+	default:
+		break;
+	}
+	batch_check(s);
+}
+
+void
+turn_all(void *arg)
+{
+	struct site *site = arg;
+	struct list_node *n;
+
+	while ((n = list_first(&site->woken)) != NULL) {
+		list_remove(&site->woken, n);
+		turn(LIST_OBJ(n, struct session, woken));
+	}
+}
+
+const struct session_ops turn_session_ops = {
+    .stream = &inbound_stream_ops,
+    .lease = &outbound_lease_ops,
+    .leave = leave_scopes,
+};
