@@ -12,9 +12,9 @@
 #include "executor/leave.h"
 #include "executor/listing.h"
 #include "executor/savepoint.h"
+#include "session/effects.h"
 #include "session/end.h"
 #include "session/expiry.h"
-#include "session/lexing.h"
 #include "session/reply.h"
 #include "session/script.h"
 #include "session/site.h"
@@ -223,14 +223,16 @@ defer(struct session *s, const struct grammar *g, struct err *e)
 	};
 	struct stack *st = s->stack;
 	struct scope *base = stack_current(st), *f = base ? stack_top_of(st, base) : NULL;
+	struct effects does;
 
+	effects_of(s, g->sql.text, strlen(g->sql.text), &does);
 	if (f == NULL || f->kind == SCOPE_IMPLICIT)
 		err_make(e, ERR_SCOPE_NO_TRANSACTION, "DEFER");
 	else if (base->state == SCOPE_EXPIRED || f->state == SCOPE_EXPIRED)
 		scopes_expired_error(base->state == SCOPE_EXPIRED ? base : f, e);
 	else if (base->lease->srv->progress.status == 'E')
 		err_make(e, ERR_SCOPE_ABORTED, "DEFER");
-	else if (sqlclass_flags(g->sql.text, strlen(g->sql.text), lexing_flags(s, NULL)) & CONTROL)
+	else if (does.set & CONTROL)
 		err_make(e, ERR_SCOPE_UNSUPPORTED,
 			 "a deferred statement cannot begin or end a transaction or scope");
 	else if (f->deferred.count >= DEFERRED_MAX)

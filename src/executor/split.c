@@ -7,6 +7,7 @@
 #include "executor/portal.h"
 #include "scope/transaction.h"
 #include "session/lexing.h"
+#include "session/raise.h"
 #include "session/reply.h"
 #include "session/script.h"
 #include "session/site.h"
@@ -350,7 +351,7 @@ control(struct session *s, struct message *m, const char *sql, size_t bytes)
 	if (g && executor_takes(s, g))
 		return executor_do(s, g, 'Q');
 	grammar_free(g);
-	return admit(s, m, m->set, sql, bytes);
+	return admit(s, m, m->effects.set, sql, bytes);
 }
 
 static enum verdict
@@ -368,7 +369,7 @@ query(struct session *s, struct message *m, const char *sql, size_t bytes)
 		return v;
 	if (!s->script->judging && !has_one(s, sql, bytes))
 		return split(s, sql, bytes);
-	if (!(m->set & SQLCLASS_SCOPE))
+	if (!(m->effects.set & SQLCLASS_SCOPE))
 		return control(s, m, sql, bytes);
 	g = split_parse(s, sql, bytes, &e);
 	if (g && g->nparams > 0) {
@@ -411,7 +412,7 @@ admit(struct session *s, struct message *m, unsigned set, const char *sql, size_
 		return FORWARD;
 	/* In a transaction of the client's own it is an error as any other. */
 	if (e.id == ERR_SAVEPOINT_UNKNOWN && s->hold->lease.srv->progress.status == 'T') {
-		v = statement_raise(s, m, &e);
+		v = raise_error(s, m, &e);
 		err_clear(&e);
 		return v;
 	}
@@ -463,7 +464,7 @@ parse_control(struct session *s, const struct message *m, const char *sql, size_
 	enum verdict v;
 	bool ours;
 
-	if (!divides(s, m->set, sql, bytes, m->lexing))
+	if (!divides(s, m->effects.set, sql, bytes, m->effects.lexing))
 		return FORWARD;
 	if ((v = settled(s)) != FORWARD)
 		return v;
@@ -495,7 +496,7 @@ extended(struct session *s, struct message *m)
 	if (m->portal == NULL && m->statement == NULL)
 		return FORWARD;
 	if (m->type == 'P') {
-		if (m->set & SQLCLASS_SCOPE)
+		if (m->effects.set & SQLCLASS_SCOPE)
 			return (v = settled(s)) == FORWARD ? portal_parse(s, m, sql, bytes) : v;
 		if (*m->statement && named_statement(&s->scopes->named, m->statement)) {
 			if ((v = settled(s)) != FORWARD)
@@ -562,18 +563,18 @@ split_judge(struct session *s, struct message *m)
 	switch (m->type) {
 	case 'Q':
 		/* The parts of a text are read as the whole of it. */
-		if ((m->set & (SQLCLASS_SCOPE | DIVIDES)) && !s->script->judging)
+		if ((m->effects.set & (SQLCLASS_SCOPE | DIVIDES)) && !s->script->judging)
 			s->script->lexing = lexing_flags(s, NULL);
 		/* Where its statements begin must be known, if it may be one that ends scopes. */
-		if (m->unsure && (m->set & DIVIDES) && s->stack->frames.count > 0 &&
+		if (m->effects.unsure && (m->effects.set & DIVIDES) && s->stack->frames.count > 0 &&
 		    (v = settled(s)) != FORWARD)
 			return v;
-		if (((m->set & SQLCLASS_SCOPE) ||
-		     divides(s, m->set, sql, bytes, s->script->lexing)) &&
+		if (((m->effects.set & SQLCLASS_SCOPE) ||
+		     divides(s, m->effects.set, sql, bytes, s->script->lexing)) &&
 		    (is_scope(s, sql, bytes) || !is_open(s, sql, bytes)))
 			return query(s, m, sql, bytes);
 		named_replaced(&s->scopes->named, 'P');
-		return admit(s, m, m->set, sql, bytes);
+		return admit(s, m, m->effects.set, sql, bytes);
 	case 'F':
 		return admit(s, m, 0, NULL, 0);
 	case 'S':

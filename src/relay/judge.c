@@ -9,8 +9,9 @@
 #include "session/begin.h"
 #include "session/context.h"
 #include "session/control.h"
+#include "session/effects.h"
 #include "session/end.h"
-#include "session/lexing.h"
+#include "session/raise.h"
 #include "session/reply.h"
 #include "session/resets.h"
 #include "session/script.h"
@@ -21,7 +22,6 @@
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 #include "wire/sqlmention.h"
-#include "wire/sqltext.h"
 
 enum verdict
 judge_need_server(struct session *s, char type)
@@ -58,11 +58,12 @@ without_lease(struct session *s, struct message *m)
 
 	switch (m->type) {
 	case 'Q':
-		if (s->context.refused && (m->set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
+		if (s->context.refused && (m->effects.set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
 			context_give_in(s);
-		s->context.probes = (m->set & SQLMENTION_TEMP_BUFFERS) != 0;
-		if ((s->block.state != BLOCK_NONE || m->set == SQLCLASS_BEGIN) &&
-		    message_is_well_formed(m) && begin_answer(s, m->set, m->sql, m->sql_bytes))
+		s->context.probes = (m->effects.set & SQLMENTION_TEMP_BUFFERS) != 0;
+		if ((s->block.state != BLOCK_NONE || m->effects.set == SQLCLASS_BEGIN) &&
+		    message_is_well_formed(m) &&
+		    begin_answer(s, m->effects.set, m->sql, m->sql_bytes))
 			return session_gone(s) ? OVER : DROP;
 		return judge_need_server(s, m->type);
 	case 'F':
@@ -71,7 +72,7 @@ without_lease(struct session *s, struct message *m)
 	case 'D':
 	case 'E':
 	case 'C':
-		if (begin_refuses(&s->block, m->set)) {
+		if (begin_refuses(&s->block, m->effects.set)) {
 			err_make(&e, ERR_IN_FAILED_TRANSACTION, s->pool->conf->name);
 			reply_refuse(s, m->type, &e);
 			err_clear(&e);
@@ -79,9 +80,9 @@ without_lease(struct session *s, struct message *m)
 		}
 		if (statement_adopted(s, m))
 			return session_gone(s) ? OVER : DROP;
-		if (s->context.refused && (m->set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
+		if (s->context.refused && (m->effects.set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
 			context_give_in(s);
-		s->context.probes = (m->set & SQLMENTION_TEMP_BUFFERS) != 0;
+		s->context.probes = (m->effects.set & SQLMENTION_TEMP_BUFFERS) != 0;
 		return judge_need_server(s, m->type);
 	case 'S':
 		if (m->bytes > 0)
@@ -141,7 +142,7 @@ sent(struct session *s, const struct message *m)
 	struct progress *p = &s->hold->lease.srv->progress;
 
 	if (m->type == 'Q' && s->stack)
-		statement_query_sent(s);
+		script_query_sent(s);
 	else if (m->type == 'H' && m->bytes > 0 && !progress_copy_takes(p))
 		/* The server answers it by an error, and ignores what comes up to the next Sync. */
 		progress_sent_extended(p, 1);
@@ -175,28 +176,6 @@ ask_for_answers(struct session *s, struct progress *p)
 	p->flushed = true;
 }
 
-/* With mode session nothing is known of prepared statements: those that may reset count when they
- * are prepared, and once one has a name, whenever one is bound. */
-static void
-note_resets(struct session *s, const struct message *m)
-{
-	if (m->set && m->sql)
-		resets_note(s, m->set, m->sql, m->sql_bytes, m->lexing);
-	if (m->type == 'P' && s->context.resets != RESETS_NONE && m->have > 0 &&
-	    !message_is_unnamed(m))
-		s->context.resets_named = true;
-	if (m->type == 'B' && s->context.resets_named && s->context.resets == RESETS_NONE)
-		s->context.resets = RESETS_LATER;
-}
-
-/* SET LOCAL x TO DEFAULT changes nothing for the session. */
-static void
-note_local_reset(struct session *s, const struct message *m)
-{
-	if (m->sql && sqltext_first(m->sql, m->sql_bytes) == SQLWORD_SET)
-		resets_note(s, 0, m->sql, m->sql_bytes, m->lexing);
-}
-
 static enum verdict
 with_lease(struct session *s, struct message *m)
 {
@@ -211,7 +190,7 @@ with_lease(struct session *s, struct message *m)
 		stream_pause(&s->stream);
 		return HOLD;
 	}
-	if (sequences_refuses(s, m->set)) {
+	if (sequences_refuses(s, m->effects.set)) {
 		err_make(&e, ERR_SEQUENCES);
 		reply_refuse(s, m->type, &e);
 		err_clear(&e);
@@ -219,30 +198,27 @@ with_lease(struct session *s, struct message *m)
 	}
 	note_request(s, m->type);
 	begin_send(s);
-	if (m->type == 'F')
-		sequences_mind_call(s, m);
-	else if (m->set & SQLMENTIONS) {
-		sequences_mind(s, m->set);
-		statement_spoils(s, m->set);
+	if (m->effects.set & SQLMENTIONS) {
+		sequences_mind(s, m->effects.set);
+		effects_spoil(s, m->effects.set);
 	}
 	/* A session that keeps its server needs no help. */
 	if (s->hold->pinned & HOLD_PIN_MODE) {
-		note_resets(s, m);
+		resets_message(s, m);
 		control_message(s, m);
 		if (s->slow)
 			slow_message(s, m);
 		sent(s, m);
 		return FORWARD;
 	}
-	if (s->context.startup_bytes > 0 && !(m->set & SQLCLASS_SET) &&
+	if (s->context.startup_bytes > 0 && !(m->effects.set & SQLCLASS_SET) &&
 	    (m->type == 'Q' || m->type == 'P'))
-		note_local_reset(s, m);
-	if (m->set || m->type == 'F')
-		m->set = statement_classify(s, m);
-	if (!s->context.pin && (m->set & (STATEMENT_PINS | HOLD_PIN_SETTING)))
-		return statement_refuse(s, m, m->set & (STATEMENT_PINS | HOLD_PIN_SETTING));
-	if ((m->type == 'Q' || m->type == 'F') && m->set)
-		statement_effects(s, m->set, m->sql, m->sql_bytes, true);
+		resets_note_local(s, m);
+	effects_note_parameters(s, m);
+	if (!s->context.pin && (m->effects.set & EFFECTS_PIN))
+		return raise_pin_off(s, m, m->effects.set & EFFECTS_PIN);
+	if ((m->type == 'Q' || m->type == 'F') && m->effects.set)
+		effects_take(s, m->effects.set, m->sql, m->sql_bytes, true);
 	v = statement_unnamed(s, m, &told);
 	if (v == FORWARD && !told &&
 	    (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C'))
@@ -271,11 +247,6 @@ no_transaction(struct session *s, char type)
 	err_clear(&e);
 	return session_gone(s) ? OVER : DROP;
 }
-
-/* Texts that are answered here, or refused. */
-#define ANSWERED_HERE                                                            \
-	(SQLCLASS_SCOPE | SQLCLASS_BEGIN | SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | \
-	 SQLCLASS_SAVEPOINT | SQLCLASS_PREPARE_TRANSACTION)
 
 /* ReadyForQuery that the client waits for. */
 static uint32_t
@@ -359,21 +330,12 @@ judge_message(struct session *s, struct message *m)
 	    s->state == SESSION_SAVING || s->state == SESSION_SCOPE)
 		return HOLD;
 	message_decode(m);
-	if (m->sql) {
-		lexing_classify(s, m);
-		m->set |= sqlmention(m->sql, m->sql_bytes);
-	}
-	/* What the rest of it does is not known. */
-	if (m->sql && !message_is_whole(m))
-		m->set |= SQLCLASS_OPAQUE;
-	/* The server refuses a malformed message without a look at its text. */
-	else if ((m->set & ANSWERED_HERE) && !message_is_well_formed(m))
-		m->set &= ~ANSWERED_HERE;
+	effects_of_message(s, m);
 	if (block_is_expired(&s->block))
 		return begin_expired(s, m);
-	if ((s->stack || (m->set & SQLCLASS_SCOPE)) && (v = split_judge(s, m)) != FORWARD)
+	if ((s->stack || (m->effects.set & SQLCLASS_SCOPE)) && (v = split_judge(s, m)) != FORWARD)
 		return v;
-	if ((m->set & SQLCLASS_BEGIN) && s->context.mode == CONF_STATEMENT)
+	if ((m->effects.set & SQLCLASS_BEGIN) && s->context.mode == CONF_STATEMENT)
 		return no_transaction(s, m->type);
 	if (s->state == SESSION_IDLE)
 		v = without_lease(s, m);

@@ -155,7 +155,7 @@ name_ends(const struct session *s, const char *name)
 static bool
 ending_parsed(struct session *s, const struct message *m)
 {
-	if (*m->statement || !message_is_whole(m) || !ends(m->set, m->sql, m->sql_bytes))
+	if (*m->statement || !message_is_whole(m) || !ends(m->effects.set, m->sql, m->sql_bytes))
 		return false;
 	forget_unnamed(s);
 	block_set_end(&s->block, true, false);
@@ -242,7 +242,7 @@ begin_expired(struct session *s, const struct message *m)
 		if (!message_is_whole(m))
 			refuse(s, 'Q');
 		else
-			begin_answer(s, m->set, m->sql, m->sql_bytes);
+			begin_answer(s, m->effects.set, m->sql, m->sql_bytes);
 		break;
 	case 'P':
 	case 'B':

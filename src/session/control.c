@@ -121,7 +121,7 @@ prepared(struct session *s, const struct message *m)
 	if (m->sql == NULL)
 		return;
 	c = find(s, m->statement);
-	what = does(m->set, m->sql, m->sql_bytes);
+	what = does(m->effects.set, m->sql, m->sql_bytes);
 	if (c)
 		drop(s, c);
 	if (what)
@@ -148,7 +148,7 @@ control_message(struct session *s, const struct message *m)
 
 	switch (m->type) {
 	case 'Q':
-		control_text(s, m->set, m->sql, m->sql_bytes);
+		control_text(s, m->effects.set, m->sql, m->sql_bytes);
 		return;
 	case 'P':
 		prepared(s, m);

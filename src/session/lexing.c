@@ -5,7 +5,6 @@
 #include <strings.h>
 
 #include "pool/pool.h"
-#include "wire/sqlclass.h"
 #include "wire/sqltext.h"
 
 /* Nothing of the client's is unanswered. */
@@ -82,46 +81,4 @@ lexing_each(bool (*with)(void *arg, unsigned flags), void *arg)
 		if (!with(arg, encodings[i]) || !with(arg, encodings[i] | SQLTEXT_BACKSLASH))
 			return false;
 	return true;
-}
-
-struct readings {
-	const char *sql;
-	size_t bytes;
-	unsigned any, all; /* bits of any, and of all of them */
-};
-
-static bool
-read_as(void *arg, unsigned flags)
-{
-	struct readings *r = arg;
-	unsigned set = sqlclass_flags(r->sql, r->bytes, flags);
-
-	r->any |= set;
-	r->all &= set;
-	return true;
-}
-
-void
-lexing_classify(const struct session *s, struct message *m)
-{
-	struct readings r = {.sql = m->sql, .bytes = m->sql_bytes, .all = ~0u};
-	bool certain;
-
-	/* The usual case. */
-	if (!sqltext_is_ambiguous(m->sql, m->sql_bytes)) {
-		m->set = sqlclass(m->sql, m->sql_bytes);
-		return;
-	}
-	m->lexing = lexing_flags(s, &certain);
-	if (certain) {
-		m->set = sqlclass_flags(m->sql, m->sql_bytes, m->lexing);
-		return;
-	}
-	lexing_each(read_as, &r);
-	m->set = r.any;
-	m->unsure = true;
-	if (r.any == r.all)
-		return;
-	m->set &= ~(unsigned)(SQLCLASS_SCOPE & ~r.all);
-	m->set |= SQLCLASS_OPAQUE;
 }

@@ -4,19 +4,12 @@
 #define PGWITH_SESSION_LEXING_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
-#include "session/message.h"
 #include "session/session.h"
 
 /* The flags of sqltext_init() for a text that goes to the server now. *certain (if not NULL): no
  * answer to a message of the client's is due that may tell of other values. */
 unsigned lexing_flags(const struct session *, bool *certain);
-
-/* Sets m->set and m->lexing of a message with a text. If it is not certain how it is
- * read, m->unsure is set, all readings count, and no scope statement is seen that one of them does
- * not have. */
-void lexing_classify(const struct session *, struct message *);
 
 /* All the readings of a text that there are: calls `with` for each until that returns false.
  * Returns false then. */

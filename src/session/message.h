@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "session/effects.h"
 #include "wire/reader.h"
 
 /* What becomes of a message. */
@@ -37,10 +38,8 @@ struct message {
 	size_t sql_bytes;  /* up to its NUL, or as far as it is here */
 	uint32_t function; /* the oid of a FunctionCall's; 0: not here */
 
-	/* What the text does: lexing_classify() and statement_classify() fill this. */
-	unsigned set;    /* SQLCLASS_... of a Query or Parse */
-	unsigned lexing; /* how its text is read: flags of sqltext_init() */
-	bool unsure;     /* it may be read otherwise: see lexing_each() */
+	/* What effects_of_message() has found: what the text does, or the function. */
+	struct effects effects;
 };
 
 /* Fills in what the message says, by its type, body, bytes and have. */

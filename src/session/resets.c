@@ -219,6 +219,25 @@ resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsi
 	buf_clear(&w.names);
 }
 
+void
+resets_message(struct session *s, const struct message *m)
+{
+	if (m->effects.set && m->sql)
+		resets_note(s, m->effects.set, m->sql, m->sql_bytes, m->effects.lexing);
+	if (m->type == 'P' && s->context.resets != RESETS_NONE && m->have > 0 &&
+	    !message_is_unnamed(m))
+		s->context.resets_named = true;
+	if (m->type == 'B' && s->context.resets_named && s->context.resets == RESETS_NONE)
+		s->context.resets = RESETS_LATER;
+}
+
+void
+resets_note_local(struct session *s, const struct message *m)
+{
+	if (m->sql && sqltext_first(m->sql, m->sql_bytes) == SQLWORD_SET)
+		resets_note(s, 0, m->sql, m->sql_bytes, m->effects.lexing);
+}
+
 bool
 resets_hold(const struct session *s, char type)
 {

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "session/message.h"
 #include "session/session.h"
 
 enum session_resets {
@@ -20,6 +21,14 @@ enum session_resets {
 
 /* A text with these SQLCLASS_... bits goes to the server, read by these flags of sqltext_init(). */
 void resets_note(struct session *, unsigned set, const char *sql, size_t bytes, unsigned flags);
+
+/* The same of a message, with mode session, where nothing is known of prepared statements: a text
+ * counts when it is prepared, and once one has a name, each Bind may run it. */
+void resets_message(struct session *, const struct message *);
+
+/* The same of a message that sets no parameter beyond its transaction, but may reset one there: SET
+ * LOCAL x TO DEFAULT. */
+void resets_note_local(struct session *, const struct message *);
 
 /* Must the message of this type wait until the startup parameters are set again? */
 bool resets_hold(const struct session *, char type);

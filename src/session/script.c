@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pack.h"
+#include "pool/pool.h"
 #include "wire/sqltext.h"
 
 #define TO(state) (1u << (state))
@@ -89,6 +90,20 @@ void
 script_sent(struct session *s)
 {
 	set_state(s, SCRIPT_SENT);
+}
+
+void
+script_query_sent(struct session *s)
+{
+	struct progress *p = &s->hold->lease.srv->progress;
+
+	if (!script_more(s)) {
+		progress_sent(p, 'Q');
+		return;
+	}
+	progress_forget_error(p);
+	progress_sent_part(p);
+	script_sent(s);
 }
 
 void

@@ -59,6 +59,10 @@ void script_start(struct session *, const char *sql, size_t bytes);
 /* The part that is judged goes to the server, and others stand behind it. */
 void script_sent(struct session *);
 
+/* A whole Query goes to the server: tells progress. Of a text with scope statements it is a part.
+ */
+void script_query_sent(struct session *);
+
 /* The server has said an error: if it does a part, that has failed. */
 void script_heard_error(struct session *);
 

@@ -85,24 +85,9 @@ sequences_must_wait(const struct session *s, const struct message *m)
 	const struct server *srv = s->hold->lease.srv;
 	const struct progress *p = &srv->progress;
 
-	return m->type == 'Q' && (m->set & SQLMENTION_SEQUENCE) && srv->sequences != s->id &&
-	       s->block.state == BLOCK_NONE && !p->extended && p->copy == COPY_NONE &&
-	       !progress_at_rest(p);
-}
-
-void
-sequences_mind_call(struct session *s, const struct message *m)
-{
-	enum { NEXTVAL = 1574, CURRVAL = 1575, SETVAL = 1576, SETVAL3 = 1765, LASTVAL = 2559 };
-
-	switch (m->function) {
-	case NEXTVAL:
-	case CURRVAL:
-	case SETVAL:
-	case SETVAL3:
-	case LASTVAL:
-		sequences_mind(s, SQLMENTION_SEQUENCE);
-	}
+	return m->type == 'Q' && (m->effects.set & SQLMENTION_SEQUENCE) &&
+	       srv->sequences != s->id && s->block.state == BLOCK_NONE && !p->extended &&
+	       p->copy == COPY_NONE && !progress_at_rest(p);
 }
 
 bool

@@ -25,10 +25,9 @@ void sequences_begin(struct session *, struct buf *out);
 /* They are gone. */
 void sequences_gone(struct session *);
 
-/* The text of a Query, Parse or Bind with these bits, or this FunctionCall, goes to the server:
- * the same, if it could tell of numbers. */
+/* A Query, Parse, Bind or FunctionCall with these effects goes to the server: the same, if it could
+ * tell of numbers. */
 void sequences_mind(struct session *, unsigned set);
-void sequences_mind_call(struct session *, const struct message *);
 
 /* Must it wait for the answers that are due, as those numbers can only go ahead of it then? */
 bool sequences_must_wait(const struct session *, const struct message *);

@@ -76,9 +76,10 @@ struct session {
 	struct end end;
 	struct hold *hold; /* what its messages go by: its own, or that of an open scope */
 	struct hold own;
-	struct stack *stack;   /* of its scopes; NULL: it has never sent a scope statement */
-	struct work *work;     /* that is being done about them, or NULL */
-	struct script *script; /* its text of many statements; NULL: it has sent no scope statement */
+	struct stack *stack; /* of its scopes; NULL: it has never sent a scope statement */
+	struct work *work;   /* that is being done about them, or NULL */
+	struct script
+	    *script; /* its text of many statements; NULL: it has sent no scope statement */
 	struct expiry *expiry; /* of what a time limit ends; NULL: none has ended anything yet */
 	struct scopes *scopes; /* there with the stack */
 	uint32_t drop_left;    /* bytes still to come of a message that is not wanted */

@@ -8,144 +8,16 @@
 #include "session/context.h"
 #include "session/control.h"
 #include "session/deallocate.h"
-#include "session/lexing.h"
-#include "session/params.h"
+#include "session/effects.h"
+#include "session/raise.h"
 #include "session/reply.h"
-#include "session/resets.h"
 #include "session/scopes.h"
-#include "session/script.h"
-#include "session/sequences.h"
 #include "session/site.h"
-#include "session/unlisted.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
-#include "wire/sqlmention.h"
-#include "wire/sqltext.h"
-
-/* These may set parameters. */
-#define SETS                                                                          \
-	(SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE | \
-	 SQLCLASS_UNSURE)
-/* After these, the server has to say what pins the session: it may be less than was seen, as what
- * pins may fail, or end with its transaction (ON COMMIT DROP); or more. */
-#define PINS_DOUBTFULLY                                                                \
-	(HOLD_PINS_ASKED | SQLCLASS_DISCARD_TEMP | SQLCLASS_OPAQUE | SQLCLASS_CREATE | \
-	 SQLCLASS_UNSURE)
-/* After these, less may pin. */
-#define UNPINS (SQLCLASS_UNDO | SQLCLASS_UNLISTEN | SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)
 
 #define NAMES_BYTES_MAX (8 * 1024 * 1024) /* of one session's prepared statements */
-
-/* ---- what a message changes ---- */
-
-void
-statement_spoils(struct session *s, unsigned set)
-{
-	if (set & (SQLCLASS_LOAD | SQLMENTION_SEED))
-		s->hold->lease.srv->spoiled = true;
-}
-
-_Static_assert(1ull << SQLCLASS_N <= SQLMENTION_TEMP_BUFFERS, "two kinds of bits in one set");
-
-/* What is prepared from now on in this lease may depend on it. */
-static void
-note_altered(struct prepared_set *set, unsigned effects)
-{
-	if (effects & (SQLCLASS_DEFINES | SQLCLASS_CREATE | SQLCLASS_TEMP | SQLCLASS_OPAQUE |
-		       SQLCLASS_UNSURE | SQLCLASS_DISCARD_ALL | SQLCLASS_DISCARD_TEMP))
-		set->altered = PREPARED_OBJECTS;
-	else if ((effects & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_SET_LOCAL)) &&
-		 set->altered == PREPARED_UNALTERED)
-		set->altered = PREPARED_SETTINGS;
-}
-
-/* A text with these effects is about to be executed. */
-void
-statement_effects(struct session *s, unsigned set, const char *sql, size_t bytes, bool simple)
-{
-	struct progress *p = &s->hold->lease.srv->progress;
-
-	control_text(s, set, sql, bytes);
-	/* Of statements of the session's own, it was seen what they do when they were prepared. */
-	if ((set & SQLCLASS_EXECUTE) && !((s->hold->pinned | set) & SQLCLASS_PREPARE))
-		set |= SQLCLASS_OPAQUE;
-	sequences_mind(s, set);
-	statement_spoils(s, set);
-	if (set & SETS)
-		resets_note(s, set, sql, bytes, lexing_flags(s, NULL));
-	s->hold->pinned |= set & (STATEMENT_PINS | HOLD_PIN_SETTING);
-	if (set & SETS)
-		s->hold->changed = true;
-	if ((set & PINS_DOUBTFULLY) || ((set & UNPINS) && (s->hold->pinned || s->hold->discard)) ||
-	    (s->hold->pinned && s->hold->changed))
-		s->hold->pins_doubtful = true;
-	if (set & (SQLCLASS_OPAQUE | SQLCLASS_DISCARD_TEMP))
-		s->hold->discard = true;
-	note_altered(&s->hold->lease.srv->prepared, set);
-	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) && sql)
-		deallocate_note(s, sql, bytes);
-	/* Behind a DISCARD ALL: it does not undo this. */
-	if (set &
-	    (HOLD_PIN_SETTING | STATEMENT_PINS | PINS_DOUBTFULLY | (SETS & ~SQLCLASS_DISCARD_ALL)))
-		s->hold->discard_all_sent = false;
-	/* If it succeeds, everything that pinned is gone. Only where no other answer can be taken
-	 * for its own. */
-	if (set == SQLCLASS_DISCARD_ALL && simple && progress_at_rest(p)) {
-		progress_forget_error(p);
-		s->hold->discard_all_sent = true;
-	}
-}
-
-/* A FunctionCall, of a function by its oid (PostgreSQL 15, pg_proc.dat). Drivers call those for
- * large objects so, which change nothing; any other one may do anything. set_config() has a name
- * among its arguments. */
-static unsigned
-classify_call(const struct session *s, const struct message *m)
-{
-	static const uint32_t harmless[] = {
-	    /* lo_open, lo_close, loread, lowrite, lo_lseek, lo_creat, lo_tell, lo_unlink */
-	    952, 953, 954, 955, 956, 957, 958, 964,
-	    /* lo_create, lo_truncate, lo_lseek64, lo_tell64, lo_truncate64, lo_from_bytea, lo_get,
-	     * lo_put */
-	    715, 1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460};
-	const uint32_t set_config = 2078;
-
-	for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
-		if (m->function == harmless[i])
-			return 0;
-	return SQLCLASS_OPAQUE |
-	       (m->function == set_config && s->context.pin ? HOLD_PIN_SETTING : 0);
-}
-
-struct noting {
-	struct session *session;
-	const char *sql;
-	size_t bytes;
-};
-
-static bool
-note_as(void *arg, unsigned flags)
-{
-	const struct noting *n = arg;
-
-	return unlisted_note(&n->session->context, n->sql, n->bytes, flags);
-}
-
-/* The bits of a text, and the names that it sets. */
-unsigned
-statement_classify(struct session *s, const struct message *m)
-{
-	struct noting n = {.session = s, .sql = m->sql, .bytes = m->sql_bytes};
-	bool known;
-
-	if (m->type == 'F')
-		return classify_call(s, m);
-	if (!(m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_OPAQUE)) || n.sql == NULL)
-		return m->set;
-	known = m->unsure ? lexing_each(note_as, &n) : note_as(&n, m->lexing);
-	return known ? m->set : m->set | HOLD_PIN_SETTING;
-}
 
 /* ---- the unnamed statement ---- */
 
@@ -166,7 +38,7 @@ need_unnamed(struct session *s, bool executes)
 		size_t bytes;
 		unsigned effects = unnamed_effects(&s->context.unnamed, &sql, &bytes);
 
-		statement_effects(s, effects, sql, bytes, false);
+		effects_take(s, effects, sql, bytes, false);
 	}
 	return use;
 }
@@ -229,7 +101,7 @@ parse_unnamed(struct session *s, struct message *m, bool *told)
 
 	*told = true;
 	unnamed_parse(&s->context.unnamed, &srv->prepared.tracked, &srv->progress, m->body, m->have,
-		      m->bytes, m->set);
+		      m->bytes, m->effects.set);
 	if (srv->progress.skipping || !statement_is_left(m->next) || !message_is_whole(m))
 		return FORWARD;
 	out = batch_for(s);
@@ -279,59 +151,6 @@ statement_unnamed(struct session *s, struct message *m, bool *told)
 	}
 }
 
-void
-statement_query_sent(struct session *s)
-{
-	struct progress *p = &s->hold->lease.srv->progress;
-
-	if (!script_more(s)) {
-		progress_sent(p, 'Q');
-		return;
-	}
-	progress_forget_error(p);
-	progress_sent_part(p);
-	script_sent(s);
-}
-
-enum verdict
-statement_raise(struct session *s, struct message *m, const struct err *e)
-{
-	struct progress *p = &s->hold->lease.srv->progress;
-	struct buf *out = batch_for(s), sql;
-
-	buf_init(&sql, 4096);
-	buf_add_fmt(
-	    &sql, "DO $pgwith$BEGIN RAISE EXCEPTION USING ERRCODE = '%s', MESSAGE = ", e->sqlstate);
-	params_literal(&sql, e->message);
-	if (e->hint) {
-		buf_add_fmt(&sql, ", HINT = ");
-		params_literal(&sql, e->hint);
-	}
-	buf_add_str(&sql, "; END$pgwith$");
-	if (m->type == 'Q') {
-		msg_query(out, (char *)buf_data(&sql));
-		statement_query_sent(s);
-	} else {
-		context_own(p, (char *)buf_data(&sql), out);
-		s->context.unnamed.here = false;
-	}
-	buf_clear(&sql);
-	m->used = FRAME_HEADER + m->bytes;
-	return REPLACE;
-}
-
-enum verdict
-statement_refuse(struct session *s, struct message *m, unsigned why)
-{
-	enum verdict v;
-	struct err e;
-
-	err_make(&e, ERR_PIN_OFF, s->pool->conf->name, session_pin_word(why));
-	v = statement_raise(s, m, &e);
-	err_clear(&e);
-	return v;
-}
-
 /* ---- named statements ---- */
 
 static struct prepared_limits
@@ -372,7 +191,7 @@ prepared_message_of(const struct session *s, const struct message *m)
 	    .bytes = m->bytes,
 	    .have = m->have,
 	    .context = s->context.parameters_sql ? s->context.parameters_sql : "",
-	    .effects = m->type == 'P' ? m->set : 0};
+	    .effects = m->type == 'P' ? m->effects.set : 0};
 }
 
 static void
@@ -398,7 +217,7 @@ statement_adopted(struct session *s, const struct message *m)
 
 	if (m->type != 'P' || m->next != 'S' || s->context.mode != CONF_TRANSACTION ||
 	    pool->servers[SERVER_IDLE].count > 0 || pool->conf->max_prepared_statements == 0 ||
-	    (m->set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)))
+	    (m->effects.set & (SQLCLASS_SET | SQLCLASS_SETCONFIG)))
 		return false;
 	limits = limits_of(s);
 	pm = prepared_message_of(s, m);
@@ -412,7 +231,7 @@ statement_adopted(struct session *s, const struct message *m)
 static void
 executes(void *arg, unsigned effects, const char *sql)
 {
-	statement_effects(arg, effects, sql, strlen(sql), false);
+	effects_take(arg, effects, sql, strlen(sql), false);
 }
 
 /* Can it be told at once that no named statement has to do with this Parse, Bind, Describe or
@@ -445,7 +264,7 @@ statement_named(struct session *s, struct message *m)
 	if (limits.server_max == 0) {
 		control_message(s, m);
 		if (m->type == 'P' && !s->context.pin)
-			return statement_refuse(s, m, HOLD_PIN_STATEMENT);
+			return raise_pin_off(s, m, HOLD_PIN_STATEMENT);
 		if (m->type == 'P')
 			s->hold->pinned |= HOLD_PIN_STATEMENT;
 		return FORWARD;
@@ -469,7 +288,7 @@ statement_named(struct session *s, struct message *m)
 		return tell_changed(s, m->type, pm.known);
 	case PREPARED_TOO_MANY:
 		if (!s->context.pin)
-			return statement_refuse(s, m, HOLD_PIN_STATEMENT);
+			return raise_pin_off(s, m, HOLD_PIN_STATEMENT);
 		s->hold->pinned |= HOLD_PIN_STATEMENT;
 		return FORWARD;
 	default:
@@ -502,7 +321,7 @@ statement_must_wait(const struct session *s, const struct message *m)
 	const struct server *srv = s->hold->lease.srv;
 	const struct progress *p = &srv->progress;
 	const char *name = m->statement, *sql;
-	unsigned set = m->set;
+	unsigned set = m->effects.set;
 	size_t bytes;
 
 	if (p->skipping || (p->copy == COPY_IN && !p->copy_ended) ||

@@ -5,17 +5,14 @@
 
 #include "pool/pool.h"
 #include "pool/todo.h"
+#include "session/effects.h"
 #include "session/end.h"
-#include "session/lexing.h"
 #include "session/reply.h"
 #include "session/scopes.h"
 #include "session/sequences.h"
 #include "session/site.h"
-#include "session/statement.h"
-#include "session/unlisted.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
-#include "wire/sqlclass.h"
 
 #define ONE_MAX  (64 * 1024)   /* bytes of a message that is passed on or kept */
 #define KEPT_MAX (1024 * 1024) /* bytes of an answer with its rows */
@@ -92,37 +89,20 @@ talk_ask(struct session *s, const char *sql)
 	send_todo(s, &stmt);
 }
 
-/* It may set parameters, or make what pins, as a statement of the client's may. */
-static void
-note_effects(struct session *s, const char *sql)
-{
-	unsigned flags = lexing_flags(s, NULL);
-	unsigned set = sqlclass_flags(sql, strlen(sql), flags);
-
-	if ((set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_OPAQUE)) &&
-	    !unlisted_note(&s->context, sql, strlen(sql), flags))
-		set |= HOLD_PIN_SETTING;
-	set |= sqlmention(sql, strlen(sql)) & ~SQLMENTION_SEQUENCE;
-	statement_effects(s, set, NULL, 0, false);
-}
-
-/* As ahead of a statement of the client's. */
-static void
-discard_sequences(struct session *s, const char *sql)
-{
-	sequences_mind(s, sqlmention(sql, strlen(sql)));
-	batch_flush(s);
-}
-
 void
 talk_statement(struct session *s, const struct deferred *d)
 {
 	struct todo_stmt stmt = {
 	    .sql = d->sql, .values = d->values, .nvalues = d->nvalues, .used = d->used};
+	unsigned set;
 
-	note_effects(s, d->sql);
+	/* It may set parameters, or make what pins, as a statement of the client's may. */
+	set = effects_of_deferred(s, d->sql);
+	effects_take(s, set & ~SQLMENTION_SEQUENCE, NULL, 0, false);
 	begin(s, false);
-	discard_sequences(s, d->sql);
+	/* As ahead of a statement of the client's. */
+	sequences_mind(s, set);
+	batch_flush(s);
 	send_todo(s, &stmt);
 }
 

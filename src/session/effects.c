@@ -1,0 +1,247 @@
+#include "session/effects.h"
+
+#include <string.h>
+
+#include "pool/pool.h"
+#include "session/control.h"
+#include "session/deallocate.h"
+#include "session/lexing.h"
+#include "session/message.h"
+#include "session/resets.h"
+#include "session/sequences.h"
+#include "session/session.h"
+#include "session/unlisted.h"
+#include "wire/sqltext.h"
+
+/* These may set parameters. */
+#define SETS                                                                          \
+	(SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE | \
+	 SQLCLASS_UNSURE)
+/* These do it by names that may be read in the text. */
+#define NAMES (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_OPAQUE)
+/* After these, the server has to say what pins the session: it may be less than was seen, as what
+ * pins may fail, or end with its transaction (ON COMMIT DROP); or more. */
+#define PINS_DOUBTFULLY                                                                \
+	(HOLD_PINS_ASKED | SQLCLASS_DISCARD_TEMP | SQLCLASS_OPAQUE | SQLCLASS_CREATE | \
+	 SQLCLASS_UNSURE)
+/* After these, less may pin. */
+#define UNPINS (SQLCLASS_UNDO | SQLCLASS_UNLISTEN | SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)
+/* Texts that are answered here, or refused. */
+#define ANSWERED_HERE                                                            \
+	(SQLCLASS_SCOPE | SQLCLASS_BEGIN | SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | \
+	 SQLCLASS_SAVEPOINT | SQLCLASS_PREPARE_TRANSACTION)
+
+_Static_assert(1ull << SQLCLASS_N <= SQLMENTION_TEMP_BUFFERS, "two kinds of bits in one set");
+
+/* ---- what a text does ---- */
+
+struct readings {
+	const char *sql;
+	size_t bytes;
+	unsigned any, all; /* bits of any, and of all of them */
+};
+
+static bool
+read_as(void *arg, unsigned flags)
+{
+	struct readings *r = arg;
+	unsigned set = sqlclass_flags(r->sql, r->bytes, flags);
+
+	r->any |= set;
+	r->all &= set;
+	return true;
+}
+
+/* All the readings that there are, if it is not certain which one is the server's. */
+static void
+read_each(const char *sql, size_t bytes, struct effects *does)
+{
+	struct readings r = {.sql = sql, .bytes = bytes, .all = ~0u};
+
+	lexing_each(read_as, &r);
+	does->set = r.any;
+	does->unsure = true;
+	if (r.any == r.all)
+		return;
+	does->set &= ~(unsigned)(SQLCLASS_SCOPE & ~r.all);
+	does->set |= SQLCLASS_OPAQUE;
+}
+
+void
+effects_of(const struct session *s, const char *sql, size_t bytes, struct effects *does)
+{
+	bool certain;
+
+	*does = (struct effects){0};
+	if (!sqltext_is_ambiguous(sql, bytes)) {
+		/* The usual case: all readings are one. */
+		does->set = sqlclass(sql, bytes);
+	} else {
+		does->lexing = lexing_flags(s, &certain);
+		if (certain)
+			does->set = sqlclass_flags(sql, bytes, does->lexing);
+		else
+			read_each(sql, bytes, does);
+	}
+	does->set |= sqlmention(sql, bytes);
+}
+
+/* A FunctionCall, of a function by its oid (PostgreSQL 15, pg_proc.dat). Drivers call those for
+ * large objects so, which change nothing; any other one may do anything. set_config() has a name
+ * among its arguments. */
+static unsigned
+effects_of_call(const struct session *s, uint32_t function)
+{
+	static const uint32_t harmless[] = {
+	    /* lo_open, lo_close, loread, lowrite, lo_lseek, lo_creat, lo_tell, lo_unlink */
+	    952, 953, 954, 955, 956, 957, 958, 964,
+	    /* lo_create, lo_truncate, lo_lseek64, lo_tell64, lo_truncate64, lo_from_bytea, lo_get,
+	     * lo_put */
+	    715, 1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460};
+	enum {
+		NEXTVAL = 1574,
+		CURRVAL = 1575,
+		SETVAL = 1576,
+		SETVAL3 = 1765,
+		SET_CONFIG = 2078,
+		LASTVAL = 2559
+	};
+
+	for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+		if (function == harmless[i])
+			return 0;
+	switch (function) {
+	case NEXTVAL:
+	case CURRVAL:
+	case SETVAL:
+	case SETVAL3:
+	case LASTVAL:
+		return SQLCLASS_OPAQUE | SQLMENTION_SEQUENCE;
+	case SET_CONFIG:
+		return SQLCLASS_OPAQUE | (s->context.pin ? HOLD_PIN_SETTING : 0);
+	default:
+		return SQLCLASS_OPAQUE;
+	}
+}
+
+void
+effects_of_message(const struct session *s, struct message *m)
+{
+	if (m->type == 'F')
+		m->effects.set = effects_of_call(s, m->function);
+	if (m->sql == NULL)
+		return;
+	effects_of(s, m->sql, m->sql_bytes, &m->effects);
+	/* What the rest of it does is not known. */
+	if (!message_is_whole(m))
+		m->effects.set |= SQLCLASS_OPAQUE;
+	/* The server refuses a malformed message without a look at its text. */
+	else if ((m->effects.set & ANSWERED_HERE) && !message_is_well_formed(m))
+		m->effects.set &= ~ANSWERED_HERE;
+}
+
+/* ---- the parameters that it sets ---- */
+
+struct noting {
+	struct session *session;
+	const char *sql;
+	size_t bytes;
+};
+
+static bool
+note_as(void *arg, unsigned flags)
+{
+	const struct noting *n = arg;
+
+	return unlisted_note(&n->session->context, n->sql, n->bytes, flags);
+}
+
+static void
+note_parameters(struct session *s, const char *sql, size_t bytes, struct effects *does)
+{
+	struct noting n = {.session = s, .sql = sql, .bytes = bytes};
+
+	if ((does->set & NAMES) &&
+	    !(does->unsure ? lexing_each(note_as, &n) : note_as(&n, does->lexing)))
+		does->set |= HOLD_PIN_SETTING;
+}
+
+void
+effects_note_parameters(struct session *s, struct message *m)
+{
+	if (m->sql)
+		note_parameters(s, m->sql, m->sql_bytes, &m->effects);
+}
+
+unsigned
+effects_of_deferred(struct session *s, const char *sql)
+{
+	struct effects does;
+
+	effects_of(s, sql, strlen(sql), &does);
+	note_parameters(s, sql, strlen(sql), &does);
+	return does.set;
+}
+
+/* ---- what follows when it is executed ---- */
+
+void
+effects_spoil(struct session *s, unsigned set)
+{
+	if (set & (SQLCLASS_LOAD | SQLMENTION_SEED))
+		s->hold->lease.srv->spoiled = true;
+}
+
+/* What is prepared from now on in this lease may depend on it. */
+static void
+note_altered(struct prepared_set *prepared, unsigned set)
+{
+	if (set & (SQLCLASS_DEFINES | SQLCLASS_CREATE | SQLCLASS_TEMP | SQLCLASS_OPAQUE |
+		   SQLCLASS_UNSURE | SQLCLASS_DISCARD_ALL | SQLCLASS_DISCARD_TEMP))
+		prepared->altered = PREPARED_OBJECTS;
+	else if ((set & (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_SET_LOCAL)) &&
+		 prepared->altered == PREPARED_UNALTERED)
+		prepared->altered = PREPARED_SETTINGS;
+}
+
+/* What the lease's server will be asked for, and whether it is discarded. */
+static void
+note_hold(struct hold *h, unsigned set)
+{
+	h->pinned |= set & EFFECTS_PIN;
+	if (set & SETS)
+		h->changed = true;
+	if ((set & PINS_DOUBTFULLY) || ((set & UNPINS) && (h->pinned || h->discard)) ||
+	    (h->pinned && h->changed))
+		h->pins_doubtful = true;
+	if (set & (SQLCLASS_OPAQUE | SQLCLASS_DISCARD_TEMP))
+		h->discard = true;
+	/* Behind a DISCARD ALL: it does not undo this. */
+	if (set & (EFFECTS_PIN | PINS_DOUBTFULLY | (SETS & ~SQLCLASS_DISCARD_ALL)))
+		h->discard_all_sent = false;
+}
+
+void
+effects_take(struct session *s, unsigned set, const char *sql, size_t bytes, bool simple)
+{
+	struct progress *p = &s->hold->lease.srv->progress;
+
+	control_text(s, set, sql, bytes);
+	/* Of statements of the session's own, it was seen what they do when they were prepared. */
+	if ((set & SQLCLASS_EXECUTE) && !((s->hold->pinned | set) & SQLCLASS_PREPARE))
+		set |= SQLCLASS_OPAQUE;
+	sequences_mind(s, set);
+	effects_spoil(s, set);
+	if (set & SETS)
+		resets_note(s, set, sql, bytes, lexing_flags(s, NULL));
+	note_altered(&s->hold->lease.srv->prepared, set);
+	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) && sql)
+		deallocate_note(s, sql, bytes);
+	note_hold(s->hold, set);
+	/* If it succeeds, everything that pinned is gone. Only where no other answer can be taken
+	 * for its own. */
+	if (set == SQLCLASS_DISCARD_ALL && simple && progress_at_rest(p)) {
+		progress_forget_error(p);
+		s->hold->discard_all_sent = true;
+	}
+}
