@@ -29,11 +29,14 @@
 #include "session/end.h"
 #include "session/users.h"
 
-#define WORKERS      32 /* cancels and look-ups of hosts and users at once */
-#define POOL_WORKERS 4  /* of those, a pool's cancels, and its look-ups; those of users */
-#define FDS_RESERVED \
-	64 /* descriptors for servers' logins, cancels, threads, the log, and the console */
-#define FDS_CONSOLE 16 /* sessions over max_clients, for whoever looks what is wrong */
+/* Threads for cancels, and for look-ups of hosts and users. */
+#define WORKERS 32
+/* How many of them work at once for the cancels of one pool, for its look-ups, for users. */
+#define POOL_WORKERS 4
+/* Descriptors for logins at servers, cancels, threads, the log, and the console. */
+#define FDS_RESERVED 64
+/* Sessions above max_clients, for administrators who look for what is wrong. */
+#define FDS_CONSOLE 16
 
 const char *
 daemon_phase_name(const struct daemon *d)
@@ -60,8 +63,8 @@ enter_phase(struct daemon *d, enum site_phase to)
 	service_phase(d);
 }
 
-/* New clients are turned away by the missing socket; those of one that is the service manager's
- * wait for the next daemon. */
+/* Without the socket, new clients are refused by the kernel. If the service manager has made it, it
+ * stays, and they wait for the next daemon. */
 static void
 stop_listening(struct daemon *d)
 {
@@ -106,7 +109,7 @@ daemon_stop(struct daemon *d)
 	stop_listening(d);
 	d->site.pools.closing = true;
 	drain_all(d);
-	/* Whoever waits for this is answered first. */
+	/* A console command that waits for the end is answered before its session is closed. */
 	d->site.console->sweep(&d->site);
 	drain_state(d, SESSION_CONSOLE);
 }
@@ -136,7 +139,7 @@ sweep_phase(struct daemon *d)
 			daemon_stop(d);
 		return;
 	case SITE_STOPPING:
-		/* Cleanups have time limits of their own; last words too. */
+		/* This ends: cleanups and last words have time limits of their own. */
 		if (pools_busy(&d->site.pools) == 0 &&
 		    d->site.in_state[SESSION_CLOSING].count == 0 &&
 		    d->site.in_state[SESSION_LEAVING].count == 0)
@@ -170,7 +173,7 @@ on_signal(void *arg, int signo)
 
 	log_info("pgwithd", LOG_ALONE, "signal",
 		 LOG_TEXT("name", signo == SIGTERM ? "SIGTERM" : "SIGINT"));
-	/* systemd sends it behind what ExecStop= has asked for. */
+	/* ExecStop= has begun a handover, and then systemd sends SIGTERM. */
 	if (signo == SIGTERM && d->handover.state == HANDOVER_HOLDING) {
 		d->handover.ends = true;
 		return;
@@ -294,7 +297,7 @@ find_owner(const struct conf *conf, uid_t *owner, gid_t *group, char *why, size_
 	return 0;
 }
 
-/* The socket of the process before, or NULL. */
+/* Returns the socket of the process before, or NULL. */
 static struct listen *
 inherit_listener(struct daemon *d)
 {
@@ -303,7 +306,7 @@ inherit_listener(struct daemon *d)
 
 	if (fd >= 0 && lock_fd >= 0)
 		l = listen_inherit(d->site.loop, fd, lock_fd, on_accept, d);
-	/* Somebody has removed its file: nobody finds it any more. */
+	/* If somebody has removed its file, no client can find it any more. */
 	if (l && !listen_is_there(l)) {
 		listen_free(l);
 		return NULL;
@@ -330,8 +333,9 @@ new_listener(struct daemon *d, char *why, size_t why_size)
 			  (mode_t)conf->socket_mode, owner, group, on_accept, d, why, why_size);
 }
 
-/* The socket of the process before becomes what the configuration says now: clients that have been
- * handed over must not be lost because that cannot be done. */
+/* Gives the socket of the process before the path and the permissions that the configuration has
+ * now. What cannot be done is logged and no error: clients that were handed over would be lost if
+ * the daemon did not start. */
 static struct listen *
 follow_conf(struct daemon *d, struct listen *inherited)
 {
@@ -362,7 +366,8 @@ follow_conf(struct daemon *d, struct listen *inherited)
 	return inherited;
 }
 
-/* On the socket of the service manager, if it has one for us. */
+/* Returns the first that there is: the socket of the service manager, that of the process before, a
+ * new one. NULL with a reason in `why`: none can be had. */
 static struct listen *
 start_listening(struct daemon *d, char *why, size_t why_size)
 {
@@ -381,7 +386,7 @@ start_listening(struct daemon *d, char *why, size_t why_size)
 	return inherited ? follow_conf(d, inherited) : new_listener(d, why, why_size);
 }
 
-/* Who has come to the place of before is not turned away. */
+/* Removes the socket of the process before. Clients that have connected to it are accepted. */
 static void
 leave_place_of_before(struct daemon *d)
 {

@@ -1,4 +1,4 @@
-/* daemon: the whole of pgwithd. All state hangs from here. */
+/* daemon: the whole program. Everything that it knows is reached from struct daemon. */
 #ifndef PGWITH_DAEMON_DAEMON_H
 #define PGWITH_DAEMON_DAEMON_H
 
@@ -22,20 +22,23 @@
 #include "session/site.h"
 
 struct daemon {
-	struct site site; /* what sessions know of it */
+	struct site site; /* the part that sessions see */
 	struct threads *threads;
 	struct sysd *sysd;
-	struct listen *listen_before; /* at the start: of the process before, at another place */
-	int64_t phase_us;             /* when site.phase began */
-	int64_t drain_us;             /* DRAINING: for so long at most; -1: without limit */
-	unsigned signals;             /* to end that have come */
+	/* While the daemon starts: the socket of the process before, if the configuration has
+	 * another path now; otherwise NULL. */
+	struct listen *listen_before;
+	int64_t phase_us; /* when site.phase began */
+	int64_t drain_us; /* how long DRAINING lasts at most; -1: no limit */
+	unsigned signals; /* how many SIGTERM and SIGINT have begun an end */
 	struct handover handover;
-	int64_t started_at;   /* wall clock, seconds */
-	int64_t roles_us;     /* when pools that nobody is in were looked for */
-	int64_t max_sessions; /* descriptors allow no more than this; console sessions may use the
-				 last ones */
+	int64_t started_at; /* wall clock, seconds */
+	int64_t roles_us;   /* when unused pools of single roles were last looked for */
+	/* The descriptors allow no more sessions than this. The last FDS_CONSOLE of them are for
+	 * the console: max_clients is smaller. */
+	int64_t max_sessions;
 	uint64_t sessions_ever;
-	bool reload_refused; /* the last one was */
+	bool reload_refused; /* the last reload was refused */
 	bool verbose;        /* debug lines are logged, whatever log_level is */
 };
 
@@ -46,8 +49,8 @@ daemon_of(const struct session *s)
 	return LIST_OBJ(s->site, struct daemon, site);
 }
 
-/* Starts everything that `conf` says, which renew_check() has found to be good; takes it over.
- * Returns NULL with a reason in `why` (conf is freed then too). */
+/* Starts everything that `conf` says. renew_check() must have found `conf` good; the daemon owns it
+ * from now on. Returns NULL with a reason in `why`; then conf is freed. */
 struct daemon *daemon_new(struct conf *conf, const struct console_ops *, char *why,
 			  size_t why_size);
 
@@ -57,19 +60,19 @@ int daemon_run(struct daemon *);
 /* Ends whatever is left, at once, and frees. */
 void daemon_free(struct daemon *);
 
-/* The ways to end. drain (SIGTERM): idle sessions are told and closed; transactions may finish, and
- * the queue is served, within shutdown_timeout; then stop. stop (SIGINT): what runs is cancelled
- * and rolled back, and every session is told and closed. The next two keep the socket, for the
- * console and for cancels; other logins are refused. drain_scopes: drain, without the time limit.
- * drain_clients: all sessions may stay for as long as they like; stop when the last has left. Each
- * may follow upon a slower one. */
+/* The ways to end. A faster one may be called while a slower one goes on.
+ *	drain_clients	sessions may stay as long as they like; when the last has left: stop
+ *	drain_scopes	idle sessions are told and closed; transactions may finish, and the queue is
+ *			served, without a time limit; then stop
+ *	drain		(SIGTERM) the same within shutdown_timeout; then stop
+ *	stop		(SIGINT) what runs is cancelled and rolled back; all are told and closed
+ * The first two keep the socket, for the console and for cancels, and refuse other logins. */
 void daemon_drain(struct daemon *);
 void daemon_stop(struct daemon *);
 void daemon_drain_scopes(struct daemon *);
 void daemon_drain_clients(struct daemon *);
 
-/* Counts the descriptors that the configuration wants, and how many sessions are left by those that
- * there are. */
+/* Raises the limit of descriptors, and computes max_sessions from it. */
 void daemon_count_descriptors(struct daemon *);
 
 const char *daemon_phase_name(const struct daemon *);

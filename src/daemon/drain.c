@@ -34,7 +34,7 @@ drain_resting(struct daemon *d)
 	static const enum session_state resting[] = {SESSION_IDLE, SESSION_ACTIVE};
 	struct list_node *n, *after;
 
-	/* While there is a socket, those who come may be for the console. */
+	/* While there is a socket, new connections may be meant for the console. */
 	if (d->site.listen == NULL) {
 		drain_state(d, SESSION_STARTUP);
 		drain_state(d, SESSION_LOOKUP);

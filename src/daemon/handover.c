@@ -22,11 +22,11 @@
 #include "session/end.h"
 #include "wire/msg.h"
 
-#define OTHER_FDS 5    /* that are kept beside those of servers */
-#define LOOK_US   5000 /* between two looks at what is still to be waited for */
+#define OTHER_FDS 5    /* kept beside those of servers: state, two of clients, socket, lock */
+#define LOOK_US   5000 /* from one look whether all is ready to the next */
 #define STATE     FDSTORE_PREFIX "state"
 #define CLIENTS   FDSTORE_BAG "clients"
-#define MIDDLE    FDSTORE_BAG "middle" /* clients, too, in the middle of an answer */
+#define MIDDLE    FDSTORE_BAG "middle" /* clients that have got a part of a message */
 #define SERVER    FDSTORE_PREFIX "server-"
 #define STATE_MAX (UINT64_C(1) << 32)
 
@@ -34,9 +34,9 @@
 struct head {
 	char magic[8];
 	uint32_t version;
-	uint32_t sizes; /* of structures that are written as they are */
-	uint64_t bytes;
-	uint64_t hash; /* of those */
+	uint32_t sizes; /* hash of the sizes of structures that are written as they are */
+	uint64_t bytes; /* behind the head */
+	uint64_t hash;  /* of those bytes */
 };
 static const char magic[8] = {'P', 'G', 'W', 'I', 'T', 'H', 'D', 'S'};
 
@@ -56,7 +56,8 @@ sizes(void)
 
 /* ---- holding ---- */
 
-/* A transaction on a server that cannot be moved has to come to its end: its client is heard. */
+/* Has the session a transaction on a server that cannot be handed over? Then its client is still
+ * read from, so that the transaction can end. */
 static bool
 must_finish(const struct session *s)
 {
@@ -85,7 +86,7 @@ waits_in_scope(const struct session *s)
 	       (f->pool ? f->lease->state == LEASE_WAITING : f->hold.state == LOCK_WAITING);
 }
 
-/* Is it in a state in which another process can go on with it? */
+/* Can the next process go on with the session as it is now? */
 static bool
 settled(const struct session *s)
 {
@@ -131,7 +132,8 @@ ready(const struct daemon *d)
 	return handover_pools_ready(&d->site.pools);
 }
 
-/* One that is closed may take others with it. */
+/* Ends every session that is not settled. Ending one may end others, so their ids are collected
+ * first. */
 static void
 force_sessions(struct daemon *d)
 {
@@ -160,7 +162,8 @@ force_sessions(struct daemon *d)
 	free(ids);
 }
 
-/* Time is up. A second time, what is still there goes at once. */
+/* handover_timeout has passed. The first call ends sessions and servers that cannot be handed over;
+ * the next ones close those that are still there. */
 static void
 force(struct daemon *d)
 {
@@ -198,7 +201,7 @@ client_bag(const struct session *s)
 	return between ? CLIENTS : MIDDLE;
 }
 
-/* systemd takes no other names (fdname_is_valid()). */
+/* Can the text stand in the name of a descriptor? systemd's rule is in its fdname_is_valid(). */
 static bool
 is_name(const char *text)
 {
@@ -208,7 +211,8 @@ is_name(const char *text)
 	return true;
 }
 
-/* All that is needed to cancel its query without the state. */
+/* Writes the name of a server's descriptor. The next process can cancel the server's query by it if
+ * the state is lost. */
 static void
 server_name(char *out, size_t size, const struct server *srv)
 {
@@ -222,8 +226,8 @@ server_name(char *out, size_t size, const struct server *srv)
 
 typedef int fd_fn(void *arg, const char *name, int fd);
 
-/* A socket of the supervisor's is handed down by it anyway, and its lock is free when we are gone.
- */
+/* fn() for the socket and its lock. A socket that the supervisor has made needs neither: the
+ * supervisor hands it down itself, and the lock is free when this process has ended. */
 static int
 listener_fds(const struct daemon *d, fd_fn *fn, void *arg)
 {
@@ -332,7 +336,7 @@ write_all(int fd, const void *data, size_t bytes)
 	return true;
 }
 
-/* Returns the sealed descriptor, or -1 with errno. */
+/* Returns the descriptor of a sealed memfd with the state, or -1 with errno. */
 static int
 write_state(const struct buf *state)
 {
@@ -412,9 +416,9 @@ hand_over(struct daemon *d)
 		 LOG_MS("waited", took));
 	log_info("pgwithd", LOG_ALONE, "ends");
 	log_flush();
-	/* At once: what this turn of the loop would still read, nobody would ever see again, and a
-	 * signal would drain what is the next process's. Nothing is closed: that would reach the
-	 * other ends. */
+	/* Here and now: bytes that this turn of the loop still read would be lost, and a signal
+	 * would drain what belongs to the next process. Nothing is closed, because clients and
+	 * servers would notice. */
 	_exit(EXIT_SUCCESS);
 }
 
@@ -445,7 +449,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	loop_event_done(d->site.loop);
 }
 
-/* With one that is not good the next process would not start, and nobody would be told. */
+/* Would the next process start? If not, all clients would be lost without a word. */
 static bool
 configuration_is_good(const struct daemon *d)
 {
@@ -461,7 +465,7 @@ configuration_is_good(const struct daemon *d)
 	return good;
 }
 
-/* Or NULL. */
+/* Returns why there can be no handover now, or NULL. */
 static const char *
 obstacle(const struct daemon *d)
 {
@@ -536,7 +540,7 @@ handover_take_fd(struct daemon *d, const char *name)
 	return take(find_fd(d, name));
 }
 
-/* What is wrong with it, or NULL: then it is mapped. */
+/* Maps the state. Returns NULL, or what is wrong with it. */
 static const char *
 map_state(struct handover *h, int fd)
 {
@@ -587,7 +591,7 @@ handover_open(struct daemon *d)
 	if (h->nfds == 0)
 		return;
 	fd = handover_take_fd(d, STATE);
-	/* Whatever happens to us, nobody tries this state again. */
+	/* If this process crashes over the state, the next one must not try it again. */
 	fdstore_forget(STATE);
 	if (fd >= 0) {
 		wrong = map_state(h, fd);
@@ -602,7 +606,8 @@ handover_open(struct daemon *d)
 	d->site.pools.handing = true;
 }
 
-/* Nobody goes on with it. */
+/* A descriptor that no session or server has taken: cancels what runs on a server, tells a client
+ * that its session is over. */
 static void
 abandon(struct daemon *d, struct fdstore_fd *f)
 {
@@ -663,7 +668,7 @@ take_client(void *arg, uint64_t cookie)
 	return take(bsearch(&cookie, h->fds, h->nfds, sizeof(struct fdstore_fd), compare_cookie));
 }
 
-/* By "server-12-", as the rest of the name is not known. */
+/* Finds the descriptor by "server-12-", the beginning of its name: the rest is not known. */
 static int
 take_server(void *arg, uint64_t id)
 {

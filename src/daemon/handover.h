@@ -1,15 +1,15 @@
 /* handover: this process ends and the next one goes on with its sessions and servers; no client
- * notices. Descriptors are given to the supervisor (loop/fdstore.h), everything else stands in a
- * sealed memfd beside them, in the format of HANDOVER_VERSION.
+ * notices. The descriptors are given to the supervisor (loop/fdstore.h). Everything else is written
+ * to a sealed memfd, in the format of HANDOVER_VERSION, which the supervisor gets too.
  *
  *	off -> holding -> (the process has ended)
  *	         +-> off: the supervisor took no descriptors
  *
- * holding: clients are not read from, wherever they are, nobody gets a lease; what servers say
- *still comes, and what lasts but a moment (a question of ours, a cleanup, a cancel, COMMIT of a
- *scope) comes to its end. What has not after handover_timeout is ended. Then, between two events of
- *the loop, everything is written down, and the process ends. The state is given last: without it
- *the descriptors are of no use, and the next process closes them. */
+ *	While the daemon holds, clients are not read from, and no lease is granted. Servers are read
+ *	from. What takes but a moment (a question of ours, a cleanup, a cancel, the COMMIT of a
+ *	scope) is finished; what is not finished after handover_timeout is ended. Then everything is
+ *	written, between two events of the loop, and the process ends. The state is given to the
+ *	supervisor last: without it the next process closes the descriptors. */
 #ifndef PGWITH_DAEMON_HANDOVER_H
 #define PGWITH_DAEMON_HANDOVER_H
 
@@ -21,7 +21,7 @@
 
 #include "loop/fdstore.h"
 
-/* To be changed with whatever any of the ..._pack() functions writes. */
+/* Raise it whenever a ..._pack() function writes something else than before. */
 #define HANDOVER_VERSION 20
 
 struct daemon;
@@ -31,32 +31,34 @@ enum handover_state { HANDOVER_OFF, HANDOVER_HOLDING };
 struct handover {
 	enum handover_state state;
 	int64_t since_us;
-	bool forced; /* the time was up */
-	bool ends;   /* if nothing comes of it, the daemon drains */
+	bool forced; /* handover_timeout has passed */
+	bool ends;   /* if the handover fails, the daemon drains */
 	struct event timer;
-	/* of the process before, until handover_read() */
+	/* what the process before has left, until handover_read() */
 	struct fdstore_fd *fds;
 	size_t nfds;
-	uint8_t *map; /* its state, or NULL */
+	uint8_t *map; /* the state, or NULL */
 	size_t map_bytes;
 };
 
-/* Begins. If the supervisor does not take it all, the daemon drains if it `ends`, and otherwise
- * goes on. Returns false, and has said why, if there is nobody to hand over to, the next process
- * could not read its configuration, or this one is ending already. */
+/* Begins a handover. If the supervisor does not take everything, the daemon drains (`ends`), or
+ * goes on as before. Returns false, and has logged why, if there is no supervisor that keeps
+ * descriptors, the next process could not use the configuration, or this process ends already. */
 bool handover_begin(struct daemon *, bool ends);
 
-/* While it holds: everything goes on as before. Nothing happens otherwise. */
+/* Gives a handover up: everything goes on as before. Without one, it does nothing. */
 void handover_abort(struct daemon *);
 
-/* At the start, before sysd_new(): takes the descriptors that a process before has left. */
+/* At the start, before sysd_new(): takes the descriptors that the process before has left. */
 void handover_take(struct daemon *);
-/* Is there something of a process before? The pools are held then, until handover_read(). */
+/* Maps the state of the process before, if it has left one. Then no lease is granted until
+ * handover_read(). */
 void handover_open(struct daemon *);
-/* The descriptor of that name, which is the caller's then; or -1. */
+/* Returns the descriptor of that name, which is the caller's then; or -1. */
 int handover_take_fd(struct daemon *, const char *name);
-/* When the pools are there: goes on with all. Returns -E_SYNTAX if the state cannot be understood:
- * the process must end, and the one after it starts afresh. */
+/* To be called when the pools exist: reads the state, and goes on with its servers and sessions.
+ * Returns -E_SYNTAX if the state cannot be understood: then the process must end, and the one after
+ * it starts afresh. */
 int handover_read(struct daemon *);
 
 #define HANDOVER_LISTEN FDSTORE_PREFIX "listen"

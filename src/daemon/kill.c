@@ -36,7 +36,8 @@ not_there(const struct session *s, const char *why, struct err *e)
 	return -E_STATE;
 }
 
-/* The scope of that name. A transaction of BEGIN has that of its pool, as SHOW SCOPES has it. */
+/* Returns the scope of that name, or NULL. A transaction of BEGIN has the name of its pool, as in
+ * SHOW SCOPES. */
 static struct scope *
 find_named(struct session *s, const char *name)
 {
@@ -74,7 +75,7 @@ kill_named(struct session *s, const char *name, struct err *e)
 	return 0;
 }
 
-/* Of one that no server knows of yet. */
+/* Ends a transaction whose BEGIN no server has got yet. */
 static void
 kill_begun(struct session *s)
 {
@@ -108,7 +109,7 @@ innermost_transaction(const struct session *s)
 	return f;
 }
 
-/* Is a transaction of BEGIN open on its own lease that is not a frame of its stack? */
+/* Is a transaction open on the session's own lease that is no frame of its stack? */
 static bool
 has_plain(const struct session *s)
 {
@@ -160,7 +161,8 @@ kill_server(struct server *srv)
 	server_close(srv, why);
 }
 
-/* Sessions of other pools. To end one scope may end others: they are looked for anew each time. */
+/* Ends the scope of a session of another pool that has entered this one. Returns false if there is
+ * none. Ending one scope may end others, so each call looks anew. */
 static bool
 kill_visitor(const struct daemon *d, const struct pool *pool)
 {

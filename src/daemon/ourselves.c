@@ -15,12 +15,12 @@
 
 #define PASSWD_MAX (1 << 20) /* bytes of an entry of passwd */
 
-/* The look-up. Freed by whoever of the two leaves last. */
+/* The look-up, shared by a thread and the main program. The one that is done last frees it. */
 struct asking {
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
 	bool done, abandoned;
-	char *name, *home; /* NULL: there is none */
+	char *name, *home; /* NULL: the user has no entry */
 };
 
 static void
@@ -63,7 +63,7 @@ ask(void *arg)
 	return NULL;
 }
 
-/* As for every thread: signals are the loop's. */
+/* The thread blocks all signals, as every thread does: the loop handles them. */
 static bool
 start_asking(struct asking *a)
 {
@@ -80,7 +80,7 @@ start_asking(struct asking *a)
 	return started;
 }
 
-/* False if there is no answer in time. */
+/* Returns false if there is no answer in time; then the thread frees the look-up. */
 static bool
 wait_for_answer(struct asking *a)
 {

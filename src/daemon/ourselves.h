@@ -1,12 +1,12 @@
-/* ourselves: who pgwithd runs as, told to libpq before the loop begins. */
+/* ourselves: tells libpq, before the loop begins, as which system user pgwithd runs. */
 #ifndef PGWITH_DAEMON_OURSELVES_H
 #define PGWITH_DAEMON_OURSELVES_H
 
-/* Sets $PGUSER and $HOME to what libpq would find, where they are missing: otherwise it asks the
- * name service for the name and the home directory of our user, for each connection and in the
- * loop. A name service that says nothing is not waited for longer than OURSELVES_WAIT_MS: the pools
- * that name their user do not need it. Before any other thread is there, as it changes the
- * environment. */
+/* Sets $PGUSER and $HOME, where they are missing, to the name and the home directory of the user
+ * that pgwithd runs as. Otherwise libpq would ask the name service for them, for each connection
+ * and in the loop. The name service is waited for at most OURSELVES_WAIT_MS: pools that name their
+ * user do not need the answer. To be called before there is another thread, as the environment
+ * changes. */
 void ourselves_tell_libpq(void);
 
 #define OURSELVES_WAIT_MS 1000

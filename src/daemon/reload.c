@@ -25,7 +25,7 @@ struct changing {
 	unsigned changes;
 };
 
-/* Is it about a socket that the service manager has made? */
+/* Is the option one of the socket, and has the service manager made that? */
 static bool
 is_of_socket_unit(const struct daemon *d, const struct conf_difference *diff)
 {
@@ -79,7 +79,7 @@ on_difference(void *arg, const struct conf_difference *diff)
 
 /* ---- what sessions hold ---- */
 
-/* The pools that stand for a group. */
+/* Returns the pool if it stands for its group, or NULL. */
 static struct pool *
 group_at(struct list_node *n)
 {
@@ -94,7 +94,9 @@ has_limits(const struct conf_pool *conf)
 	return conf->scope_deadline_us || conf->idle_in_scope_timeout_us || conf->query_timeout_us;
 }
 
-/* Before the group goes on with these options: what its sessions rely on. */
+/* The session's pool is about to get the options `next`. Keeps for the session what it was told at
+ * login, if the pool moves to another server; and frees its open transaction from limits that the
+ * pool did not have when it began. */
 static void
 prepare_session(struct session *s, struct pool *pool, const struct conf_pool *next, bool moves)
 {
@@ -122,7 +124,7 @@ prepare_sessions(struct daemon *d, struct pool *group, const struct conf_pool *n
 	}
 }
 
-/* The lease that the session waits for, if others may wait for what it has. */
+/* Returns the lease that the session waits for, or NULL. */
 static struct lease *
 waits_for_lease(const struct session *s)
 {
@@ -134,7 +136,8 @@ waits_for_lease(const struct session *s)
 	return f && f->lease && f->lease->state == LEASE_WAITING ? f->lease : NULL;
 }
 
-/* A pool that has become smaller may have closed a circle, of which nobody has asked. */
+/* When a pool gets smaller, sessions that wait already may come to wait for each other. If this one
+ * is in such a circle, its wait fails. */
 static void
 break_circle(struct daemon *d, struct session *s)
 {
@@ -159,7 +162,7 @@ break_circles(struct daemon *d)
 	uint64_t *ids = mem_calloc(room + 1, sizeof *ids);
 	struct list_node *n;
 
-	/* To end a wait changes the lists. */
+	/* Ending a wait changes the lists, so the ids are collected first. */
 	LIST_EACH (n, &d->site.in_state[SESSION_WAITING])
 		ids[count++] = LIST_OBJ(n, struct session, node)->id;
 	LIST_EACH (n, &d->site.in_state[SESSION_SCOPE])
@@ -192,7 +195,7 @@ add_pool(struct daemon *d, const struct conf_pool *conf)
 		log_info("pool", conf->name, "added", LOG_NUMBER("size", conf->size));
 }
 
-/* What has this name, if anybody is let into it or not. */
+/* Returns the group of that name, removed or not; or NULL. */
 static struct pool *
 find_group(struct daemon *d, const char *name)
 {
@@ -246,7 +249,7 @@ take(struct daemon *d, struct conf *next, const struct reload_told *told)
 	LIST_EACH (n, &d->site.pools.list)
 		if (group_at(n))
 			conf_take_pool(next, group_at(n)->conf, on_difference, &c);
-	/* Whoever called us may still look at it. */
+	/* The caller may still read the old one. */
 	loop_defer(d->site.loop, drop, d->site.conf);
 	d->site.conf = next;
 	change_pools(d, next);
@@ -289,7 +292,7 @@ say_problems(const struct conf_problems *problems, struct err *e)
 	free(all);
 }
 
-/* pgwithd -c /dev/stdin, or a FIFO: to open it would wait for a writer. */
+/* Is the file a pipe, as with pgwithd -c /dev/stdin? Opening a FIFO would wait for a writer. */
 static bool
 is_pipe(const char *path)
 {
@@ -396,7 +399,7 @@ is_used(const struct daemon *d, const struct pool *pool)
 	LIST_EACH (n, &d->site.pools.list)
 		if (pool->group == pool && LIST_OBJ(n, const struct pool, node) != pool &&
 		    LIST_OBJ(n, const struct pool, node)->group == pool)
-			return true; /* after the pools of its roles */
+			return true; /* the pools of its roles are freed first */
 	for (int i = 0; i < SESSION_CLOSED; i++)
 		LIST_EACH (n, &d->site.in_state[i])
 			if (session_uses(LIST_OBJ(n, const struct session, node), pool))
@@ -427,8 +430,9 @@ mark_session(const struct session *s)
 			mark(LIST_OBJ(n, const struct scope, node)->pool);
 }
 
-/* With role = client, whoever asks for a role, or a name that is none, gets a pool. All sessions
- * are looked at in one walk, and only if there may be one to go. */
+/* Frees pools of single roles that nobody uses. With role = client, each name that a client has
+ * come with has a pool, even if there is no such role. The sessions are walked once for all pools,
+ * and only if some pool has no server. */
 static void
 sweep_roles(struct daemon *d)
 {

@@ -1,5 +1,5 @@
-/* reload: the daemon goes on with another configuration, wholly or not at all: by SIGHUP and RELOAD
- * with what is in the file now, by SET with one option that is different. */
+/* reload: the daemon goes on with another configuration, wholly or not at all. SIGHUP and RELOAD
+ * take what is in the file now, SET changes one option. */
 #ifndef PGWITH_DAEMON_RELOAD_H
 #define PGWITH_DAEMON_RELOAD_H
 
@@ -8,20 +8,21 @@
 
 struct daemon;
 
-/* Who wants to hear of what only a restart can change; `tell` may be NULL. All is logged anyway. */
+/* tell(arg, text) is called for each option that only a restart can change. `tell` may be NULL: all
+ * of it is logged as well. */
 struct reload_told {
 	void (*tell)(void *arg, const char *text);
 	void *arg;
 };
 
-/* Reads the file again. Returns 0; or -E_SYNTAX or -E_STATE with the reason in *e, which the caller
- * clears, and nothing has changed. */
+/* Reads the file again and takes it over. Returns 0; or -E_SYNTAX or -E_STATE with the reason in
+ * *e, which the caller clears. Then nothing has changed. */
 int reload(struct daemon *, const struct reload_told *, struct err *e);
 
-/* The same, but for one option. It lasts until the next reload. */
+/* Changes one option, until the next reload. Returns as reload(). */
 int reload_set(struct daemon *, const struct conf_change *, struct err *e);
 
-/* Pools that were removed, and that nobody uses any more, go. */
+/* Frees pools that nobody uses any more: those that were removed, and those of single roles. */
 void reload_sweep(struct daemon *);
 
 #endif

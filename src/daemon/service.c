@@ -17,7 +17,7 @@ waiting(const struct daemon *d)
 	return count;
 }
 
-/* Into `text` of STATUS_MAX bytes; returns it. */
+/* Writes the status into `text` of STATUS_MAX bytes, and returns it. */
 static const char *
 status(const struct daemon *d, char *text)
 {
@@ -31,7 +31,7 @@ status(const struct daemon *d, char *text)
 	return text;
 }
 
-/* Is the end a matter of time? */
+/* Does the daemon end within a time limit? */
 static bool
 ends(const struct daemon *d)
 {

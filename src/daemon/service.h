@@ -1,4 +1,4 @@
-/* service: what the service manager is told of the daemon. loop/sysd.h has the words. */
+/* service: tells the service manager how the daemon is. loop/sysd.h has the words. */
 #ifndef PGWITH_DAEMON_SERVICE_H
 #define PGWITH_DAEMON_SERVICE_H
 
@@ -6,18 +6,20 @@
 
 struct daemon;
 
-/* Clients may come. */
+/* The daemon has started: clients may come. */
 void service_ready(struct daemon *);
 
-/* Around a reload; whether it was taken over is part of the status until the next one. */
+/* To be called before and after a reload. The status says until the next one if it was refused. */
 void service_reloading(struct daemon *);
 void service_reloaded(struct daemon *, bool taken);
 
-/* daemon->site.phase has changed. That it ends is told when that is a matter of time: before,
- * whoever wants it to end sooner must still be able to ask the manager for it. */
+/* daemon->site.phase has changed. The manager is told that the daemon stops only if the end has a
+ * time limit. Without one (SHUTDOWN AFTER CLIENTS), an operator can still ask the manager to stop
+ * the daemon sooner. */
 void service_phase(struct daemon *);
 
-/* Status, sign of life, and more time for an end that goes on. */
+/* Called by the daemon's sweep: sends the status, a sign of life, and asks for more time while the
+ * daemon ends. */
 void service_sweep(struct daemon *);
 
 #endif

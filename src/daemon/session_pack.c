@@ -17,12 +17,13 @@
 #include "session/script.h"
 #include "session/slow.h"
 
-#define MARK       0x73657373u
-#define RECORD_MAX (128 * 1024 * 1024) /* bytes of one session: what is queued for it above all */
+#define MARK 0x73657373u
+/* Bytes of one session. Most of them are queued for its client. */
+#define RECORD_MAX (128 * 1024 * 1024)
 
-/* The reading, or the writing, of one daemon. */
+/* What the functions below need to write, or to read, one daemon. */
 struct heritage {
-	struct pack *p; /* of the session that is at work: its record */
+	struct pack *p; /* the whole state, or the record of one session in it */
 	struct daemon *d;
 	struct handed_pools pools;
 	int (*client)(void *arg, uint64_t cookie);
@@ -76,7 +77,7 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->stream.sent);
 }
 
-/* Bytes of name NUL ... NUL. */
+/* A list of names: name NUL name NUL ... NUL. */
 static void
 list_pack(struct pack *p, char **list)
 {
@@ -207,7 +208,7 @@ parts_pack(struct pack *p, struct session *s)
 	script_pack(p, s);
 }
 
-/* The work: an ENTER that waits, or none. */
+/* The only work that is handed over is an ENTER that waits. Returns NULL if there is none. */
 static struct work *
 work_pack(struct pack *p, struct session *s)
 {
@@ -226,7 +227,7 @@ work_pack(struct pack *p, struct session *s)
 	return work_adopt(s);
 }
 
-/* What a session without work has of it. */
+/* Makes the work that is written and read in place of one where the session has none. */
 static void
 no_work(struct work *none)
 {
@@ -235,7 +236,8 @@ no_work(struct work *none)
 	buf_init(&none->failure, WORK_FAILURE_MAX);
 }
 
-/* Returns false if what an ENTER that waits enters is not defined any more. */
+/* Returns false if an ENTER waits for a scope ([scope NAME]) that the configuration does not define
+ * any more. */
 static bool
 doing_pack(struct pack *p, struct session *s)
 {
@@ -285,7 +287,7 @@ doing_pack(struct pack *p, struct session *s)
 	return good;
 }
 
-/* Returns false if a frame has lost what it stands on. */
+/* Returns false if a frame has lost its server, its pool or its definition. */
 static bool
 scopes_pack(struct heritage *h, struct session *s)
 {
@@ -303,7 +305,7 @@ scopes_pack(struct heritage *h, struct session *s)
 	return good;
 }
 
-/* Which lease messages go by: the session's own, or that of a frame. */
+/* session->hold: the session's own, or that of a frame. */
 static void
 lease_pack(struct pack *p, struct session *s)
 {
@@ -322,7 +324,7 @@ lease_pack(struct pack *p, struct session *s)
 
 /* ---- a session ---- */
 
-/* Returns false if it cannot go on. */
+/* Returns false if the session cannot go on. */
 static bool
 session_pack(struct heritage *h, struct session *s)
 {
@@ -512,7 +514,7 @@ stack_of(void *arg, uint64_t session)
 	return s && s->stack ? s->stack : NULL;
 }
 
-/* ---- what is on its way to the servers ---- */
+/* ---- prepared statements of leased servers, and messages about them that are on their way ---- */
 
 static void
 way_pack(struct heritage *h, struct server *srv)
@@ -591,7 +593,7 @@ session_pack_all(struct pack *p, struct daemon *d)
 	handover_pools_clear(&h.pools, false);
 }
 
-/* Leased, and nobody has come for it. */
+/* Cleans leased servers whose sessions have not been taken over. */
 static void
 clean_orphans(struct daemon *d)
 {
@@ -609,7 +611,7 @@ clean_orphans(struct daemon *d)
 static void
 adopted(struct session *s)
 {
-	/* What is wanted of the client is decided by the state, as ever. */
+	/* Whether the client is read from follows from the session's state. */
 	if (s->stack)
 		enter_adopted(s);
 	if (s->state == SESSION_WAITING && scopes_open(s))
@@ -618,7 +620,7 @@ adopted(struct session *s)
 		session_set_state(s, SESSION_IDLE);
 }
 
-/* Their clients are told. */
+/* Ends the sessions that cannot go on, and tells their clients. */
 static void
 end_lost(struct heritage *h)
 {
@@ -659,7 +661,7 @@ session_pack_read(struct pack *p, struct daemon *d, int (*client)(void *arg, uin
 	end_lost(&h);
 }
 
-/* What is in our own buffers raises no event. */
+/* Bytes in our own buffers raise no event, so the session is made to look at them. */
 static void
 resume(struct session *s)
 {

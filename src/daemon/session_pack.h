@@ -1,5 +1,5 @@
-/* session_pack: all sessions, and what they have in all other layers, from one process to the next.
- */
+/* session_pack: writes all sessions, with what they have in all other folders, and reads them in
+ * the next process. Each ..._pack() function does both. */
 #ifndef PGWITH_DAEMON_SESSION_PACK_H
 #define PGWITH_DAEMON_SESSION_PACK_H
 
@@ -7,16 +7,18 @@
 
 struct daemon;
 
-/* Writes all of the daemon, which is settled (see handover.h). */
+/* Writes the whole daemon. The next process must be able to go on with each session as it is now:
+ * handover.h says how the daemon gets there. */
 void session_pack_all(struct pack *, struct daemon *);
 
-/* Reads it into a daemon whose pools are there, and held. The two give the descriptors of a client,
- * by fdstore_cookie(), and of a server, by id, which are the caller's then; or -1. Sessions that
- * have lost their client's descriptor, their server or their pool are ended. */
+/* Reads it into a daemon that has its pools, of which no lease is granted. client() returns the
+ * descriptor of a client by its fdstore_cookie(), server() that of a server by its id, or -1; the
+ * descriptors are the caller's from then on. Sessions that have lost their client's descriptor,
+ * their server or their pool are ended. */
 void session_pack_read(struct pack *, struct daemon *, int (*client)(void *arg, uint64_t cookie),
 		       int (*server)(void *arg, uint64_t id));
 
-/* All sessions go on with what is still there of their messages. */
+/* All sessions go on with the messages that are in their buffers. */
 void session_pack_resume(struct daemon *);
 
 #endif

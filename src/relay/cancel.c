@@ -7,7 +7,8 @@
 #include "session/site.h"
 #include "session/waiting.h"
 
-/* The server does something for us first, of which the client must see nothing. */
+/* Does the server work at a statement of ours first? A cancel would hit that one, and the client
+ * must not notice it. */
 static bool
 own_first(const struct session *s)
 {
@@ -23,7 +24,7 @@ cancel_statement(struct session *s, uint64_t requester)
 	}
 	if (!progress_busy(&s->hold->lease.srv->progress))
 		return false;
-	/* The client's own is told as PostgreSQL says it. */
+	/* To a cancel of the client's own, the error is PostgreSQL's. */
 	if (requester)
 		progress_tell_as_said(&s->hold->lease.srv->progress);
 	lease_cancel(&s->hold->lease, requester);

@@ -7,15 +7,16 @@
 
 #include "session/session.h"
 
-/* A cancel of this session's client: what runs now, or the wait. `requester` is the session to be
- * closed when that has been done. Returns false if there is nothing to wait for. */
+/* The session's client wants a cancel: stops what runs, or ends the session's wait. `requester` is
+ * the session of the CancelRequest, which is closed when the server has got the cancel. Returns
+ * false if no cancel is sent to a server: then the caller closes it. */
 bool cancel_session(struct session *, uint64_t requester);
 
-/* A cancel of what the server that it holds runs for it, by and by if that is not yet the
- * client's own. Returns false if there is nothing to wait for. */
+/* Cancels the client's statement on the server of session->hold. While that server works at a
+ * statement of ours, the cancel is kept for cancel_late(). Returns as cancel_session(). */
 bool cancel_statement(struct session *, uint64_t requester);
 
-/* A cancel came before the client's own statement could run: now it can. */
+/* To be called when the server has done a statement of ours: sends a cancel that was kept. */
 void cancel_late(struct session *);
 
 #endif

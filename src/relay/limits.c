@@ -24,14 +24,14 @@ limits_heard(struct session *s)
 	s->activity.answer_us = loop_now_us(s->site->loop);
 }
 
-/* A server that a session of the pool has, with what is known about both. */
+/* One look at a lease that is held, and at what belongs to it. */
 struct look {
 	struct session *s;
 	struct lease *lease;
 	const struct progress *p;
 	const struct conf_pool *conf;
-	struct scope *base; /* the transaction that is a frame, or NULL */
-	unsigned does;      /* PROGRESS_BEGINS and PROGRESS_ENDS of what runs */
+	struct scope *base; /* the frame of its transaction, or NULL if it is no frame */
+	unsigned does;      /* PROGRESS_BEGINS and PROGRESS_ENDS of the exchange that runs */
 	int64_t now_us;
 };
 
@@ -56,21 +56,21 @@ later(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-/* Is it in a transaction of BEGIN, or in a scope? */
+/* Is a transaction open there, of BEGIN or of ENTER? */
 static bool
 in_transaction(const struct look *k)
 {
 	return k->base || k->p->status != 'I' || (k->does & PROGRESS_BEGINS);
 }
 
-/* Its COMMIT or ROLLBACK is under way, and is let be. */
+/* Is the client's COMMIT or ROLLBACK under way? No limit ends that. */
 static bool
 is_ending(const struct look *k)
 {
 	return k->base == NULL && k->p->status != 'I' && k->does == PROGRESS_ENDS;
 }
 
-/* Has the pool got its limits while the transaction was open? */
+/* Did a reload give the pool its limits while this transaction was open? */
 static bool
 is_exempt(const struct look *k)
 {
@@ -78,8 +78,8 @@ is_exempt(const struct look *k)
 	       k->lease->xact_us == k->s->activity.exempt_us;
 }
 
-/* When the transaction that it is in began. What ends one and begins the next has the time of the
- * next. */
+/* When its transaction began. If the exchange that runs ends one and begins the next, it is the
+ * next one's time. */
 static int64_t
 begun(const struct look *k)
 {
@@ -92,7 +92,7 @@ begun(const struct look *k)
 		   : k->lease->xact_us;
 }
 
-/* Does the server have something to do? Of an exchange that has had all its answers, no. */
+/* Has the server something to answer? */
 static bool
 runs(const struct look *k)
 {
@@ -114,7 +114,7 @@ waits_for_client(const struct look *k)
 	return k->p->to_left > 0 || copies_in(k) || !progress_busy(k->p);
 }
 
-/* Since when the client says nothing. */
+/* Since when the client has sent nothing. */
 static int64_t
 silent_since(struct look *k)
 {
@@ -122,7 +122,8 @@ silent_since(struct look *k)
 	int64_t since = later(later(s->activity.answer_us, s->activity.request_us),
 			      later(s->since_us, k->lease->since_us));
 
-	/* In the middle of something nobody notes the time of each message. */
+	/* No time is kept for each message: if stream.received has grown since the last sweep, the
+	 * client was active. */
 	if (s->activity.heard != s->stream.received) {
 		s->activity.heard = s->stream.received;
 		s->activity.heard_us = k->now_us;
@@ -130,12 +131,13 @@ silent_since(struct look *k)
 	return progress_at_rest(k->p) ? since : later(since, s->activity.heard_us);
 }
 
-/* What has taken too long, or ERR_NONE. */
+/* Returns the limit that has passed, or ERR_NONE. */
 static enum err_id
 over(struct look *k)
 {
 	const struct conf_pool *conf = k->conf;
-	bool deadline = k->base == NULL || k->base->kind == SCOPE_IMPLICIT; /* others have theirs */
+	/* Scopes of ENTER have their own DEADLINE. */
+	bool deadline = k->base == NULL || k->base->kind == SCOPE_IMPLICIT;
 	int64_t silent = conf->idle_in_scope_timeout_us ? silent_since(k) : 0;
 
 	if (is_ending(k) || is_exempt(k))
@@ -155,8 +157,8 @@ over(struct look *k)
 
 /* ---- the end ---- */
 
-/* The client has begun an exchange, or a message, and does not go on with it. What PostgreSQL holds
- * for it so far is rolled back. */
+/* The client has begun an exchange, or a message, and does not go on with it. It gets an error, and
+ * cleanup rolls back what PostgreSQL has done of the exchange. */
 static void
 drop_exchange(const struct look *k)
 {
@@ -165,14 +167,15 @@ drop_exchange(const struct look *k)
 	struct err e;
 
 	expiry_error(k->lease->pool, ERR_SCOPE_IDLE, &e);
-	/* No error can be put into the middle of anything, and what pins would be lost. */
+	/* The session ends if the server has half a message of the client's, or the client half a
+	 * message of the server's; and if cleanup would discard what pins the session. */
 	if (k->p->to_left > 0 || k->p->from_have > 0 || s->hold->pinned) {
 		session_fail(s, &e);
 		err_clear(&e);
 		return;
 	}
 	buf_init(&out, 64 * 1024);
-	/* It has been told that something failed, and is to send Sync. */
+	/* If the server skips up to Sync, the client has got an error already. */
 	if (!k->p->skipping) {
 		reply_log_error(s, &e);
 		msg_err(&out, &e);
@@ -188,7 +191,7 @@ drop_exchange(const struct look *k)
 	buf_clear(&out);
 }
 
-/* Does what was to end then still run? */
+/* Does the statement still run that limits_cancel() has cancelled? */
 static bool
 runs_alone(const struct session *s)
 {
@@ -209,7 +212,7 @@ limits_cancel(struct session *s, enum err_id why)
 	if (s->hold->lease.state == LEASE_HELD && progress_busy(&s->hold->lease.srv->progress)) {
 		struct err e;
 
-		/* The error that the statement gets says why. */
+		/* The statement gets an error that says why. */
 		expiry_error(s->hold->lease.pool, why, &e);
 		progress_tell_instead(&s->hold->lease.srv->progress, &e);
 		err_clear(&e);
@@ -217,8 +220,8 @@ limits_cancel(struct session *s, enum err_id why)
 	cancel_statement(s, 0);
 }
 
-/* PostgreSQL does not look for a cancel while it waits for somebody to read what it says, and it is
- * not read from as long as the client does not read. */
+/* PostgreSQL does not look for a cancel while its answer is not read, and pgwithd does not read the
+ * answer while the client does not. Then the session ends, cleanup_timeout after the cancel. */
 static void
 force_alone(struct session *s, int64_t now_us)
 {
@@ -236,7 +239,7 @@ force_alone(struct session *s, int64_t now_us)
 	err_clear(&e);
 }
 
-/* Not in a transaction: the statement is cancelled. */
+/* The limit of a statement outside of transactions has passed: the statement is cancelled. */
 static void
 cancel_alone(const struct look *k, enum err_id why)
 {
@@ -252,7 +255,7 @@ cancel_alone(const struct look *k, enum err_id why)
 		drop_exchange(k);
 		return;
 	}
-	/* PostgreSQL does not look for a cancel while it waits for data. */
+	/* PostgreSQL does not look for a cancel while it waits for data: the COPY is failed. */
 	if (copies_in(k) && k->p->to_left == 0) {
 		buf_init(&out, 256);
 		msg_copy_fail(&out, "a time limit has passed");
@@ -277,7 +280,8 @@ end(const struct look *k, enum err_id why)
 
 /* ---- the sweep ---- */
 
-/* Servers, by their ids, that have to be looked at again: to end something changes the lists. */
+/* Ids of servers on which a limit has passed. Ending something changes the lists, so all are
+ * collected first, and looked at again. */
 struct found {
 	uint64_t *ids;
 	unsigned count, room;
@@ -293,7 +297,7 @@ note(struct found *found, uint64_t id)
 	found->ids[found->count++] = id;
 }
 
-/* Is the session one whose transaction can be ended now? */
+/* Is the server held by a session whose transaction, or statement, can be ended now? */
 static bool
 open_to_it(const struct server *srv)
 {

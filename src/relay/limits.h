@@ -1,15 +1,15 @@
-/* limits: the time limits that a pool has for all its transactions and statements: scope_deadline,
- * idle_in_scope_timeout, query_timeout. What is too long is ended gently: what runs is cancelled,
- * and its answer goes to the client; the transaction is rolled back, and the client is told why by
- * its next statement. Its session goes on, and so does the server.
+/* limits: the time limits of a pool for its transactions and statements: scope_deadline,
+ * idle_in_scope_timeout, query_timeout. When one has passed, the statement that runs is cancelled,
+ * and its answer goes to the client. The transaction is rolled back, and the client's next
+ * statement gets the error that says why. The session goes on, and so does the server.
  *
- * A transaction of the client's own becomes a scope for that (SCOPE_IMPLICIT), and is ended as any
- * scope that has expired. Then its block has expired: see block.h. What is part of no
- * transaction is cancelled, and that is all. Nothing is done in pools without such a limit.
+ * A transaction of the client's own is made a scope for that (SCOPE_IMPLICIT), which expires as any
+ * scope does; then its block has expired (block.h). A statement outside of transactions is only
+ * cancelled. In pools without such a limit nothing is done.
  *
- * What counts is what the client does, and not the daemon's own exchanges on its server. A
- * transaction begins with the exchange that has its BEGIN: lease->xact_us. Until the server has
- * answered that, the words that were sent (progress_exchange()) say that there is one. */
+ * Only the client's own exchanges count, not those of the daemon on its server. A transaction
+ * begins with the exchange that has its BEGIN: lease->xact_us. Until the server has answered that,
+ * progress_exchange() tells by the texts that were sent that there is a transaction. */
 #ifndef PGWITH_RELAY_LIMITS_H
 #define PGWITH_RELAY_LIMITS_H
 
@@ -17,7 +17,7 @@
 #include "pool/pool.h"
 #include "session/session.h"
 
-/* Does the pool of session->hold set a time limit? */
+/* Does the pool of session->hold set a time limit? If not, callers skip all time-keeping. */
 static inline bool
 limits_there(const struct session *s)
 {
@@ -27,14 +27,14 @@ limits_there(const struct session *s)
 		conf->query_timeout_us) != 0;
 }
 
-/* The server of session->hold has ended an answer, or part of one. */
+/* Notes the time: the server of session->hold has ended an answer to the client. */
 void limits_heard(struct session *);
 
-/* What runs outside of a transaction is to end because of `why`, and is cancelled. If it does not
- * end within cleanup_timeout, because its client does not read the answer, the session ends
- * instead. */
+/* Cancels the statement that runs outside of transactions, because of `why`. If the statement still
+ * runs after cleanup_timeout, because its client does not read the answer, the session ends. */
 void limits_cancel(struct session *, enum err_id why);
 
+/* Called by the daemon's sweep: looks at all pools with a limit. */
 void limits_sweep(struct site *);
 
 #endif

@@ -29,8 +29,8 @@
 #include "wire/startup.h"
 
 #define GREETING_MAX (256 * 1024)    /* bytes of all that is told at login */
-#define PATIENCE_US  (200 * UNIT_MS) /* a server that is free soon is waited for that long */
-#define OPTIONS_MAX  32              /* `_pq_.` options that are named back */
+#define PATIENCE_US  (200 * UNIT_MS) /* how long a login waits for a server that is free soon */
+#define OPTIONS_MAX  32              /* how many `_pq_.` options the answer names */
 
 static void
 refuse(struct session *s, struct err *e)
@@ -65,7 +65,8 @@ enter_console(struct session *s)
 	s->let_in = true;
 	buf_init(&out, 4096);
 	msg_auth_ok(&out);
-	/* What drivers look at; the version is that of the protocol's manners, not of pgwith. */
+	/* The parameters that drivers look at. The version is that of a PostgreSQL that speaks as
+	 * the console does. */
 	msg_parameter_status(&out, "server_version", "15.0 (pgwith " PACKAGE_VERSION ")");
 	msg_parameter_status(&out, "server_encoding", "UTF8");
 	msg_parameter_status(&out, "client_encoding", "UTF8");
@@ -95,7 +96,7 @@ login_welcome(struct session *s)
 	telling_all(s, &out);
 	send_hello(s, &out);
 	buf_clear(&out);
-	/* What no server has judged yet, one does with the first statement. */
+	/* Startup parameters that no server has judged yet are judged with the first statement. */
 	if (!s->context.unproven)
 		telling_forget_repeated(&s->context);
 	if (s->site->conf->log_connections)
@@ -108,7 +109,7 @@ login_welcome(struct session *s)
 void
 login_failed(struct session *s, const struct err *e)
 {
-	/* Nothing but the question what a server makes of its startup parameters was in the way. */
+	/* A server was wanted only to judge the startup parameters. */
 	if (s->state == SESSION_LOGIN && s->pool->told && e->id != ERR_SHUTDOWN) {
 		login_welcome(s);
 		return;
@@ -117,10 +118,10 @@ login_failed(struct session *s, const struct err *e)
 	session_fail(s, e);
 }
 
-/* Can the client be let in now? If nobody has had its startup parameters before, a server is asked
- * what it makes of them, where one is idle or about to be; an idle one is asked, too, for what may
- * have changed since servers were last heard. A login waits for no other session: what
- * a server makes of them is told, and what is wrong is refused, with the first statement. */
+/* Can the client be let in now, without a server? Yes, if it is known what its startup parameters
+ * come to, and the pool's parameters are fresh. If not, a server is asked, but only if one is idle
+ * or will be free soon: a login never waits for another session. Otherwise the client is let in;
+ * with its first statement it is told what the server makes of its parameters, or refused. */
 static bool
 can_be_let_in(struct session *s)
 {
@@ -141,7 +142,7 @@ can_be_let_in(struct session *s)
 	case TELLING_LIKELY:
 		return !pool_is_free_soon(s->pool);
 	default:
-		/* Worth PATIENCE_US. */
+		/* A server is waited for, PATIENCE_US at most. */
 		return gate_paused(s->pool);
 	}
 }
@@ -182,7 +183,7 @@ login_again(struct session *s)
 
 /* ---- the packet ---- */
 
-/* Returns false with the reason in *e: this client replicates, or its value is none. */
+/* Returns false with the reason in *e if the client wants to replicate, or the value is invalid. */
 static bool
 check_replication(const char *value, struct err *e)
 {
@@ -199,9 +200,9 @@ check_replication(const char *value, struct err *e)
 	return false;
 }
 
-/* The newest minor version that the servers of the pool speak: what 3.2 adds is between a client
- * and pgwithd alone, but a client is to get what its server would say. Before there has been a
- * server that is 3.0, which every client understands. */
+/* The newest minor version of protocol 3 that is offered. Pgwithd could offer 3.2 everywhere, but a
+ * client gets what its server would offer. Before the pool has had a server that is 3.0, which
+ * every client understands. */
 static unsigned
 newest_minor(const struct session *s, const char *database)
 {
@@ -210,8 +211,9 @@ newest_minor(const struct session *s, const char *database)
 	return version && atoi(version) >= 18 ? 2 : 0;
 }
 
-/* PostgreSQL 18 documentation, 54.2.1: a newer minor version, or options of the protocol that are
- * not known, are answered with what is. */
+/* If the client asks for a newer minor version, or for options of the protocol that are not known,
+ * it is told which version is spoken and which options are unknown (PostgreSQL 18 documentation,
+ * 54.2.1). */
 static void
 negotiate(struct session *s, const struct startup *st, const char *database)
 {
@@ -281,7 +283,7 @@ database_of(const struct session *s, const struct startup *st)
 	return database && *database ? database : s->peer.role;
 }
 
-/* Its user may come in. */
+/* The user of the client may come in: finds the pool, or the console. */
 static void
 let_in(struct session *s, const struct startup *st)
 {
@@ -292,7 +294,7 @@ let_in(struct session *s, const struct startup *st)
 	struct err e;
 
 	console = strcmp(database, CONSOLE_DATABASE) == 0;
-	/* PgBouncer's exporters and dashboards ask for it under that name. */
+	/* PgBouncer's exporters and dashboards ask for the console under that name. */
 	if (strcmp(database, "pgbouncer") == 0 &&
 	    pools_find(&site->pools, database, s->peer.role) == NULL)
 		console = true;
@@ -330,7 +332,8 @@ let_in(struct session *s, const struct startup *st)
 	buf_clear(&repeated);
 }
 
-/* May the user of the client do what the packet asks for? `data` is the packet. */
+/* Lets the client in or refuses it, if that can be decided now. Otherwise the session waits in
+ * SESSION_LOOKUP, and keeps the packet, `data`, for login_looked_up(). */
 static void
 admit(struct session *s, const struct startup *st, const uint8_t *data)
 {
@@ -380,7 +383,7 @@ login_looked_up(struct session *s)
 	struct startup st;
 	const uint8_t *data = (const uint8_t *)s->peer.packet;
 
-	/* It was understood before. */
+	/* This does not fail: the packet was read before. */
 	if (startup_read(data, s->peer.packet_bytes, &st) == 0)
 		admit(s, &st, data);
 	if (s->state == SESSION_LOOKUP)
@@ -393,8 +396,9 @@ login_looked_up(struct session *s)
 	}
 }
 
-/* The requester stays until the cancel has ended, as PostgreSQL does it: a client that sees the end
- * of its cancel connection may send its next query without fear. */
+/* A CancelRequest. Its connection stays open until the server has got the cancel, as with
+ * PostgreSQL: a client that waits for its end can send the next query, and the cancel does not hit
+ * that. */
 static void
 cancel(struct session *s, const struct startup *st)
 {
@@ -408,8 +412,9 @@ cancel(struct session *s, const struct startup *st)
 	session_close(s, CLEANUP_CLIENT_LEFT, "cancel");
 }
 
-/* An encrypted connection is asked for, and not to be had. A second time it is taken for the number
- * of a protocol, as PostgreSQL does (15, tcop/postmaster.c, ProcessStartupPacket()). */
+/* The client asks for encryption, which there is not. If it asks for the same again, its request is
+ * taken for a protocol version, as PostgreSQL does (15, tcop/postmaster.c,
+ * ProcessStartupPacket()). */
 static size_t
 decline(struct session *s, const struct startup *st, bool *asked, unsigned minor)
 {
@@ -425,8 +430,8 @@ decline(struct session *s, const struct startup *st, bool *asked, unsigned minor
 	return st->length;
 }
 
-/* Returns how many bytes were used; 0: more are needed, or the session is over or on
- * its way in. */
+/* Handles one packet. Returns how many bytes it used; 0: more are needed, or no packet comes any
+ * more. */
 static size_t
 packet(struct session *s, const uint8_t *data, size_t bytes)
 {
@@ -440,8 +445,8 @@ packet(struct session *s, const uint8_t *data, size_t bytes)
 	case -E_AGAIN:
 		return 0;
 	case -E_RANGE:
-		/* Whatever comes there knows nothing of the protocol, or of its errors. PostgreSQL
-		 * closes without a word. */
+		/* The sender does not speak the protocol, and would not understand an error.
+		 * PostgreSQL closes without a word, too. */
 		log_info_often("session", s->id, "refused", LOG_NUMBER("uid", s->peer.uid),
 			       LOG_NUMBER("pid", s->peer.pid),
 			       LOG_PHRASE("why", "invalid length of startup packet:", st.length));
@@ -462,7 +467,7 @@ packet(struct session *s, const uint8_t *data, size_t bytes)
 		cancel(s, &st);
 		return 0;
 	default:
-		/* A client that does not wait to be let in: its first messages are kept. */
+		/* A client may send messages before it is let in: they are kept. */
 		buf_add(&s->in, data + st.length, bytes - st.length);
 		start(s, &st, data);
 		return 0;
@@ -476,8 +481,8 @@ login_readable(struct session *s)
 	size_t bytes = s->in.len, used = 0, n;
 	ssize_t r;
 
-	/* Bytes of before, if the packet came in pieces. Never more than one packet's worth is
-	 * taken. */
+	/* s->in has the beginning of a packet that comes in pieces. No more is read than the
+	 * largest packet. */
 	if (bytes > 0)
 		memcpy(data, buf_data(&s->in), bytes);
 	r = stream_read(&s->stream, data + bytes, sizeof data - bytes);
@@ -501,7 +506,7 @@ login_readable(struct session *s)
 
 /* ---- time limits ---- */
 
-/* In order of time: whoever entered a state first stands first. */
+/* The list of a state is in order of time: the session that entered first stands first. */
 
 static void
 sweep_startup(struct site *site, int64_t now)
@@ -514,7 +519,7 @@ sweep_startup(struct site *site, int64_t now)
 
 		if (now - s->since_us < site->conf->login_timeout_us)
 			break;
-		/* As PostgreSQL, without a word: it may know nothing of the protocol. */
+		/* Closed without a word, as by PostgreSQL: it may not speak the protocol. */
 		snprintf(why, sizeof why, "no complete startup packet within %s",
 			 units_duration_str(site->conf->login_timeout_us, text, sizeof text));
 		log_info_often("session", s->id, "refused", LOG_NUMBER("uid", s->peer.uid),
@@ -550,13 +555,13 @@ sweep_waiting(struct site *site, int64_t now)
 		struct session *s = LIST_OBJ(n, struct session, node);
 
 		if (now - s->since_us < PATIENCE_US)
-			return; /* they are in order of time */
+			return;
 		if (s->pool->told == NULL)
 			continue;
 		lease_leave(&s->hold->lease);
 		login_welcome(s);
 	}
-	/* A server that was idle, and does not answer, will be seen to. */
+	/* The server that these have asked was idle, and does not answer. */
 	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_SETUP]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 

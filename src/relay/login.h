@@ -4,27 +4,26 @@
 
 #include "session/session.h"
 
-/* Bytes in SESSION_STARTUP. */
+/* SESSION_STARTUP: reads from the client, and handles its startup packet when that is whole. */
 void login_readable(struct session *);
 
-/* In SESSION_LOOKUP: its user is known now. */
+/* SESSION_LOOKUP: the system has told who the client's user is. */
 void login_looked_up(struct session *);
 
-/* The lease that it waited for is there. */
+/* SESSION_LOGIN: the session has got the lease that its login waited for. */
 void login_granted(struct session *);
 
-/* The pool's parameters are known, and what the session's own make of them: the client is
- * let in. */
+/* Lets the client in: tells it the pool's parameters, with what its own change in them. */
 void login_welcome(struct session *);
 
-/* What the server says is of no use, as the pool has been moved: asks again. */
+/* Begins the login at a pool. Begins again if the pool was moved to another server meanwhile. */
 void login_again(struct session *);
 
-/* Time limits of those that are not in yet. */
+/* Called by the daemon's sweep: time limits of clients that are not let in yet. */
 void login_sweep(struct site *);
 
-/* What it waits for does not come: it is told, or let in if nothing but its own parameters was in
- * question. */
+/* The login cannot get what it waits for. Refuses the client; or lets it in, if a server was wanted
+ * only to judge its startup parameters: its first statement does that then. */
 void login_failed(struct session *, const struct err *);
 
 #endif

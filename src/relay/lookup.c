@@ -53,7 +53,7 @@ lookup_told(void *arg, struct user *user)
 	if (user->problem)
 		log_warnx("pgwithd", LOG_ALONE, "the system does not tell who a user is",
 			  LOG_NUMBER("uid", user->uid), LOG_QUOTED("why", user->problem));
-	/* To go on with one changes the lists, and may end others. */
+	/* Going on with one changes the lists and may end others: ids are collected first. */
 	for (unsigned i = 0; i < sizeof states / sizeof *states; i++)
 		LIST_EACH (n, &site->in_state[states[i]]) {
 			const struct session *s = LIST_OBJ(n, const struct session, node);

@@ -1,10 +1,11 @@
-/* lookup: the operating system has told who a user is: those that wait for it go on. */
+/* lookup: when the operating system has told who a user is, the sessions that wait for the answer
+ * go on. */
 #ifndef PGWITH_RELAY_LOOKUP_H
 #define PGWITH_RELAY_LOOKUP_H
 
 struct user;
 
-/* Of site->users. */
+/* The callback of site->users. */
 void lookup_told(void *site, struct user *);
 
 #endif

@@ -14,15 +14,15 @@
 
 /* ---- who it is ---- */
 
-/* The groups that the client's process was in when it connected (unix(7), SO_PEERGROUPS has those
- * beside its main one). The caller frees. */
+/* Returns the groups that the client's process was in when it connected: those of SO_PEERGROUPS
+ * (unix(7)) and its main one. The caller frees. */
 static gid_t *
 process_groups(const struct session *s, unsigned *count)
 {
 	socklen_t bytes = 0;
 	gid_t *gids;
 
-	/* Asked with too little room, the kernel tells how much it needs. */
+	/* If there is too little room, the kernel tells how much it needs. */
 	getsockopt(s->stream.fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &bytes);
 	gids = mem_alloc(bytes + sizeof *gids);
 	if (bytes > 0 && getsockopt(s->stream.fd, SOL_SOCKET, SO_PEERGROUPS, gids, &bytes) < 0)
@@ -45,7 +45,8 @@ known_user(const struct session *s)
 	return u;
 }
 
-/* For people: its name, or its uid if it has none that can be written in a list. */
+/* Returns what a hint tells the reader to write into a list of users: the user's name, or the uid
+ * if the name cannot stand in a list. */
 static char *
 written_name(const struct session *s)
 {
@@ -118,7 +119,7 @@ refuse_pool(const struct session *s, const struct pool *group, const char *login
 	free(section);
 }
 
-/* By what is known so far. `group`: NULL: none. */
+/* Decides by what is known so far. `role` or `group` may be NULL: then it is not looked at. */
 static enum access
 decide(struct session *s, const char *role, const struct pool *group, struct err *e)
 {
@@ -149,7 +150,7 @@ decide(struct session *s, const char *role, const struct pool *group, struct err
 								: ACCESS_YES;
 }
 
-/* Decides; where a look-up is needed and its answer is there already, with that. */
+/* Decides. If that needs a look-up, it is started; if its answer is kept already, that is used. */
 static enum access
 decide_or_ask(struct session *s, const char *role, const struct pool *group, struct err *e)
 {

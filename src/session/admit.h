@@ -1,5 +1,5 @@
-/* admit: who a client is on this machine, what its user may therefore do, and the waiting for what
- * the operating system must be asked for first (users.h). */
+/* admit: may the system user of a client come in as a role, and use a pool? The answer may need
+ * names and groups that the operating system must be asked for first (users.h). */
 #ifndef PGWITH_SESSION_ADMIT_H
 #define PGWITH_SESSION_ADMIT_H
 
@@ -13,16 +13,17 @@ struct pool;
 struct session;
 struct user;
 
-/* May the session's user come in as this role, and use the pool of this name (that of the console,
- * or one that is not there: no question)? ACCESS_NO: *e says why not. ACCESS_ASK: the system is
- * being asked; the session is in SESSION_LOOKUP, and login_looked_up() is called then. */
+/* May the session's user come in as this role, and use the pool of this name? (A name without a
+ * pool, such as the console's, is no obstacle.) ACCESS_NO: *e says why not. ACCESS_ASK: the system
+ * is being asked; the session is in SESSION_LOOKUP, and login_looked_up() is called with the
+ * answer. */
 enum access admit_login(struct session *, const char *role, const char *database, struct err *e);
 
-/* May it use the group of pools, too? ACCESS_ASK: the system is being asked, and
- * enter_looked_up() is called then. */
+/* May the session's user use this group of pools, too? ACCESS_ASK: the system is being asked, and
+ * enter_looked_up() is called with the answer. */
 enum access admit_pool(struct session *, const struct pool *group, struct err *e);
 
-/* ERR_USER_LOOKUP: the system has not told in time. */
+/* Makes the error ERR_USER_LOOKUP: the system has not answered in time. */
 void admit_too_late(const struct session *, int64_t limit_us, struct err *e);
 
 #endif

@@ -12,7 +12,7 @@
 #include "wire/canonical.h"
 
 #define NAME "application_name"
-/* What a server has for one if the conninfo of its pool does not say (pool/resolve.c). */
+/* The name that a server connection has if the conninfo of its pool gives none (pool/resolve.c). */
 #define FALLBACK "pgwith"
 
 #define TOLD_MAX (4 * CANONICAL_NAME_MAX + 8)
@@ -62,8 +62,8 @@ is_ascii(const char *text)
 	return true;
 }
 
-/* The client does not say: it has none, as with PostgreSQL; unless the conninfo of the pool says
- * one, or a setting of the server. */
+/* The name of a client that gives none: that of the pool's conninfo, or of a setting of the server;
+ * otherwise it is empty, as with PostgreSQL. */
 static char *
 by_default(const struct session *s)
 {
@@ -87,8 +87,8 @@ application_start(struct session *s)
 	canonical_application(s->context.application, utf8, version ? atoi(version) : 0, text,
 			      sizeof text);
 	s->context.application[canonical_name_length(s->context.application, utf8)] = 0;
-	/* It is sent as a text of the server's encoding: what is none is sent as the server would
-	 * make it. */
+	/* The name is sent in the server's encoding. If it is not valid in that, it is sent as the
+	 * server would have cleaned it. */
 	if (!is_ascii(s->context.application) && !(utf8 && is_utf8(s->context.application))) {
 		text[CANONICAL_NAME_MAX] = 0;
 		free(s->context.application);

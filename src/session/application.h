@@ -1,6 +1,7 @@
-/* application: the application_name of a session. It is apart from its other parameters since each
- * client has one of its own: it goes ahead where the server has another, alone, and nothing that
- * depends on parameters (shared statements, the rest of the context) depends on it. */
+/* application: the application_name of a session. It is kept apart from the other parameters
+ * because nearly each client has another one. It is sent to a server by itself, if the server has
+ * another name, and whether sessions have the same parameters (shared statements) does not depend
+ * on it. */
 #ifndef PGWITH_SESSION_APPLICATION_H
 #define PGWITH_SESSION_APPLICATION_H
 
@@ -9,23 +10,23 @@
 #include "base/buf.h"
 #include "session/session.h"
 
-/* Takes it out of the startup parameters (params.h) that are in the buffer. */
+/* Moves it from the startup parameters (params.h) in the buffer to the context. */
 void application_take(struct context *, struct buf *params);
 
-/* At login, when the pool is known: what the client is to be told of it. */
+/* At login, when the pool is known: works out the name that the client is told. */
 void application_start(struct session *);
 
-/* The server that the session holds says that it has this one (NULL: its own default) at the end of
- * a lease in which the session may have set it. */
+/* The server of session->hold has told which name it has at the end of a lease in which the session
+ * may have set it. NULL: the server's default. */
 void application_set(struct context *, const char *value);
 
-/* Has the server that the session holds another one? */
+/* Has the server of session->hold another name than the session? */
 bool application_differs(const struct session *);
 
-/* Adds the call of set_config() that gives it to a server, without a SELECT. */
+/* Adds the call of set_config() that sets the session's name, without a SELECT. */
 void application_call(const struct context *, struct buf *sql);
 
-/* What the session has now. */
+/* The name that the session has now. */
 const char *application_name(const struct context *);
 
 #endif

@@ -24,7 +24,7 @@ struct control {
 
 /* ---- texts ---- */
 
-/* Is the end of a transaction the first thing that the text does? */
+/* Does the text begin with the end of a transaction? */
 static bool
 ends_first(const char *sql, size_t bytes)
 {
@@ -40,7 +40,7 @@ ends_first(const char *sql, size_t bytes)
 	       tok.word == SQLWORD_PREPARE;
 }
 
-/* PROGRESS_BEGINS and PROGRESS_ENDS of a text. */
+/* Returns PROGRESS_BEGINS and PROGRESS_ENDS for a text with these SQLCLASS_... bits. */
 static unsigned
 does(unsigned set, const char *sql, size_t bytes)
 {
@@ -104,10 +104,10 @@ forget_all(struct session *s)
 void
 control_text(struct session *s, unsigned set, const char *sql, size_t bytes)
 {
-	/* Names may be another statement's from here on. */
+	/* Behind these a name may be gone, or mean another statement. */
 	if (set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE))
 		forget_all(s);
-	/* Statements at the end of a scope are no client's. */
+	/* Without a text it is a statement of ours at the end of a scope. */
 	if (sql)
 		progress_note(&s->hold->lease.srv->progress, does(set, sql, bytes));
 }

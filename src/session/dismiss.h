@@ -1,5 +1,5 @@
-/* dismiss: a session must go because the daemon ends or its pool is drained. Who is at rest is told
- * and closed at once, the others when they get there. */
+/* dismiss: closes a session because the daemon ends or its pool is drained: at once if the session
+ * is at rest, otherwise as soon as it is. */
 #ifndef PGWITH_SESSION_DISMISS_H
 #define PGWITH_SESSION_DISMISS_H
 
@@ -7,14 +7,14 @@
 
 #include "session/session.h"
 
-/* Has it nothing open and nothing under way: no transaction, scope or statement? A pinned one may
- * be at rest. */
+/* Is the session at rest: no transaction or scope open, no statement under way? A pinned session
+ * can be at rest. */
 bool dismiss_rests(const struct session *);
 
-/* It may be at rest now: then it goes, if it must. */
+/* To be called when the session may have come to rest: closes it if it must go. */
 void dismiss_due(struct session *);
 
-/* Whatever it is at, it goes if it must. */
+/* Closes the session if it must go, at rest or not. */
 void dismiss_now(struct session *);
 
 #endif

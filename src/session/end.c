@@ -20,7 +20,7 @@
 #include "session/slow.h"
 #include "wire/msg.h"
 
-#define CLOSING_US (5 * UNIT_S) /* to take its last words */
+#define CLOSING_US (5 * UNIT_S) /* how long a client has to read its last words */
 
 /* ---- telling ---- */
 
@@ -38,10 +38,10 @@ last_words(struct session *s, const struct err *e, struct buf *out)
 			       LOG_QUOTED("why", e->message));
 	s->end.error = (uint8_t)e->id;
 	site_count_error(s->site, e);
-	/* No error can be put into the middle of a message. */
+	/* The client has got half a message: an error cannot be put into its middle. */
 	if (srv && srv->progress.from_have > 0 && !srv->progress.from_drop)
 		return;
-	/* The last words are fatal, whatever they are elsewhere. */
+	/* The session ends, so the error is FATAL here, whatever its kind says. */
 	msg_report(out, 'E', "FATAL", e->sqlstate, e->message, e->detail, e->hint);
 }
 
@@ -53,8 +53,8 @@ cleanup_because(const struct err *e)
 							     : CLEANUP_CLIENT_REFUSED;
 }
 
-/* Its scopes are not kept open for a client that reads slowly: what the kernel does not take of the
- * last words at once is lost. */
+/* For a session with scopes. They are not kept open until a slow client has read its last words:
+ * what the kernel does not take at once is lost. */
 static void
 tell_and_leave(struct session *s, const struct err *e)
 {
@@ -144,7 +144,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	batch_end(s);
 	if (s->state == SESSION_CLOSED)
 		return;
-	/* The first reason is the one that its scopes end by. */
+	/* This is called again when the scopes have ended: the first reason counts. */
 	if (!session_ends(s)) {
 		s->end.why = why;
 		s->end.text = text;
@@ -171,7 +171,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 			    s->hold->lease.srv ? &s->hold->lease.srv->prepared : NULL);
 	unnamed_forget(&s->context.unnamed,
 		       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
-	/* Last: the server may be granted to another session from here. */
+	/* This comes last: the server may be another session's when it returns. */
 	if (s->hold->lease.state == LEASE_HELD)
 		lease_end(&s->hold->lease, why);
 	else

@@ -1,4 +1,4 @@
-/* end: a session ends: its client is told why, if it can be, and what it has goes. */
+/* end: ends a session: tells its client why, if that is possible, and gives up what it has. */
 #ifndef PGWITH_SESSION_END_H
 #define PGWITH_SESSION_END_H
 
@@ -13,20 +13,21 @@ struct site;
 /* Why a session ends. */
 struct end {
 	const char *text;     /* for the log; NULL: the session goes on */
-	enum cleanup_why why; /* of what it leaves in servers */
+	enum cleanup_why why; /* given to the cleanup of its servers */
 	uint8_t error;        /* enum err_id: what its client was told; 0: nothing */
 };
 
-/* Tells the client and closes: by the error's kind, which is a fatal one. */
+/* Tells the client the error, as FATAL, and closes. */
 void session_fail(struct session *, const struct err *);
-/* The same because of bytes that no client may send: `what` is wrong with them. */
+/* The same, because the client has broken the protocol: `what` says how. */
 void session_fail_protocol(struct session *, const char *what);
 
-/* Closes at once and frees at the end of the turn. A lease that is held ends by cleanup, because of
- * `why`. Safe on a closed one. `text` is for the log. */
+/* Closes at once, and frees at the end of the turn. A lease that is held ends by cleanup, because
+ * of `why`. `text` is for the log. If the session has scopes, they are ended first. Does nothing if
+ * the session is closed. */
 void session_close(struct session *, enum cleanup_why why, const char *text);
 
-/* Those that do not take their last words in time. */
+/* Called by the daemon's sweep: closes sessions that do not read their last words in time. */
 void end_sweep(struct site *);
 
 #endif

@@ -1,5 +1,5 @@
-/* expiry: a time limit, or an administrator, ends a transaction or a scope: where that is until the
- * work on it begins, and what people are told. */
+/* expiry: a time limit, or an administrator, ends a transaction or a scope. This is what is known
+ * of that until the work on it begins, and what the client and the log say. */
 #ifndef PGWITH_SESSION_EXPIRY_H
 #define PGWITH_SESSION_EXPIRY_H
 
@@ -12,14 +12,14 @@
 struct pack;
 struct session;
 
-/* Of the frame of a session that is to expire (scope->expire_due), while the client's exchange is
- * brought to its end. */
+/* A frame of the session has to expire (scope->expire_due), and the client's exchange is brought to
+ * its end before. */
 struct expiry {
-	int64_t expire_us; /* since then */
-	int64_t cancel_us; /* a cancel was sent; 0: not yet */
+	int64_t expire_us; /* when that began */
+	int64_t cancel_us; /* when a cancel was sent; 0: not yet */
 	bool forced;       /* a Sync of ours has ended the client's exchange */
-	/* A cancel of ours was sent, for this or for a statement of the work: a late one must not
-	 * hit the client. */
+	/* A cancel of ours was sent, for this or for a statement of the work. It must have ended
+	 * before the client's next statement runs. */
 	bool own_cancel;
 };
 
@@ -29,11 +29,11 @@ struct expiry *expiry_of(struct session *);
 /* For the handover. */
 void expiry_pack(struct pack *, struct session *);
 
-/* What the client of a transaction that was ended is told. `why`: ERR_SCOPE_DEADLINE,
+/* Makes the error that the client gets whose transaction was ended. `why`: ERR_SCOPE_DEADLINE,
  * ERR_SCOPE_IDLE, ERR_SCOPE_QUERY, or ERR_SCOPE_KILLED. */
 void expiry_error(const struct pool *, enum err_id why, struct err *);
 
-/* The option that is the limit. */
+/* The name of the option that is the limit, or "killed". */
 const char *expiry_option(enum err_id why);
 
 #endif

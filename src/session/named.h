@@ -9,8 +9,8 @@
 
 #define SCOPES_COLUMNS 10 /* of SHOW SCOPES */
 
-/* How Bind wants the columns of an answer: none (all text), one for all, or one a column; 0 text, 1
- * binary. */
+/* The formats of an answer's columns, as Bind gives them: count 0: all are text; 1: one for all;
+ * otherwise one for each column. 0 is text, 1 binary. */
 struct scopes_formats {
 	unsigned count;
 	uint16_t list[SCOPES_COLUMNS];
@@ -20,13 +20,13 @@ struct scopes_formats {
 struct scope_named {
 	struct list_node node;
 	char *name;
-	struct grammar *statement; /* of a portal: bound */
-	uint32_t *types;           /* of the parameters, as Parse said */
+	struct grammar *statement; /* of a portal: with the values of its parameters */
+	uint32_t *types;           /* of its parameters, as in Parse */
 	unsigned ntypes;
-	struct scopes_formats formats; /* of a portal */
+	struct scopes_formats formats; /* of a portal only */
 };
 
-/* Those of a session. */
+/* All of a session. */
 struct named {
 	struct list statements, portals; /* of struct scope_named */
 	struct scopes_formats formats;   /* of the Execute that is being carried out */
@@ -36,24 +36,25 @@ void named_init(struct named *);
 /* Frees them all. */
 void named_clear(struct named *);
 
-/* One of the list by its name, or NULL. */
+/* Returns the one of that name in the list, or NULL. */
 struct scope_named *named_by_name(const struct list *, const char *name);
 
-/* The same of a session; of its prepared statements, and of its portals. */
+/* The same in the session's prepared statements, and in its portals. */
 struct scope_named *named_statement(const struct named *, const char *name);
 struct scope_named *named_portal(const struct named *, const char *name);
 
-/* A new one of the list, which takes the statement over. */
+/* Adds one to the list. It owns the statement from then on. */
 struct scope_named *named_add(struct list *, const char *name, struct grammar *);
 
-/* One of the list goes. By name: if it is there. */
+/* Removes one from the list and frees it; by name: if there is one. */
 void named_drop(struct list *, struct scope_named *);
 void named_drop_name(struct list *, const char *name);
 
-/* A Parse or Bind of another kind takes the place of the one without a name. */
+/* A Parse ('P') or Bind of a statement that is none of ours goes to the server: frees our unnamed
+ * statement or portal. */
 void named_replaced(struct named *, char type);
 
-/* A Sync ends the portals. */
+/* A Sync frees all portals. */
 void named_synced(struct named *);
 
 #endif

@@ -44,7 +44,7 @@ name_hash(const char *name)
 	return hash;
 }
 
-/* `same`: with the same value. */
+/* Does the parameter of `p` stand behind it once more? `same`: with the same value. */
 static bool
 comes_again(const struct pair *p, const struct pair *end, bool same)
 {
@@ -55,8 +55,8 @@ comes_again(const struct pair *p, const struct pair *end, bool same)
 	return false;
 }
 
-/* A DateStyle says only what it changes: the last one together with those before it. If one is not
- * understood, it is the server's to refuse. */
+/* A DateStyle gives a style, an order, or both. Joins the last value with those before it. If one
+ * of them is not understood, the last one is returned: the server refuses it. */
 static const char *
 join_styles(const struct pair *first, const struct pair *last, char *text, size_t size)
 {
@@ -68,15 +68,15 @@ join_styles(const struct pair *first, const struct pair *last, char *text, size_
 		if (strcasecmp(p->name, last->name) == 0 && strcasecmp(p->value, "default") != 0 &&
 		    !canonical_datestyle(p->value, &d))
 			return last->value;
-	/* DEFAULT is what those before it have set. */
+	/* All of them were DEFAULT. */
 	if (d.style < 0 && d.order < 0)
 		return last->value;
 	canonical_datestyle_text(&d, text, size);
 	return text;
 }
 
-/* PostgreSQL looks whether there is such a role, and whether the client may be it; but what a login
- * makes of the name, the rest of the login undoes (15 and 18, utils/init/postinit.c). */
+/* PostgreSQL checks that there is such a role, and that the client may be it. Then the rest of the
+ * login sets the parameter anew (15 and 18, utils/init/postinit.c). */
 static bool
 is_authorization(const char *name)
 {
@@ -89,8 +89,8 @@ is_role(const char *name)
 	return strcasecmp(name, "role") == 0;
 }
 
-/* Parameters whose values are names, which PostgreSQL cuts with a NOTICE (GUC_IS_NAME); those that
- * only it can set are refused in any case. */
+/* Does PostgreSQL cut the value, with a NOTICE? It does with names (GUC_IS_NAME). Those that a
+ * client cannot set are not listed: they are refused in any case. */
 static bool
 is_too_long(const char *name, const char *value)
 {
@@ -109,7 +109,8 @@ is_too_long(const char *name, const char *value)
 	return false;
 }
 
-/* Is it not enough to set the last value of each? Then all are looked at one by one. */
+/* Must PostgreSQL look at all values, one by one, because setting the last one of each could give
+ * another result? */
 static bool
 needs_each(const struct pair *p, const struct pair *end)
 {
@@ -148,7 +149,7 @@ add_last_ones(const struct buf *all, struct buf *out, struct buf *repeated)
 		any |= needs_each(&pairs[i], pairs + n);
 		if (comes_again(&pairs[i], pairs + n, false) || is_authorization(pairs[i].name))
 			continue;
-		/* Behind the others, which the login sets by its own right. */
+		/* role stands behind the others, which are set with the rights of the login. */
 		if (is_role(pairs[i].name)) {
 			role = &pairs[i];
 			continue;
@@ -160,7 +161,7 @@ add_last_ones(const struct buf *all, struct buf *out, struct buf *repeated)
 	if (role)
 		add_pair(role, role->value, out);
 	for (size_t i = 0; any && i < n; i++) {
-		/* A SELECT has at most 1664 columns. */
+		/* Equal values once: a SELECT has at most 1664 columns. */
 		if (n > 500 && comes_again(&pairs[i], pairs + n, true))
 			continue;
 		add_pair(&pairs[i], pairs[i].value, repeated);
@@ -240,13 +241,13 @@ params_same(const char *name, const char *wanted, const char *reported)
 		return strcmp(a, b) == 0;
 	}
 	if (strcasecmp(name, "DateStyle") == 0) {
-		/* "ISO" leaves the order of "ISO, MDY" as it is. */
+		/* "ISO" is the same as "ISO, MDY": it leaves the order as it is. */
 		size_t n = strlen(wanted);
 
 		return strncasecmp(wanted, reported, n) == 0 &&
 		       (reported[n] == 0 || (n > 0 && reported[n] == ','));
 	}
-	/* Of others, such as search_path, PostgreSQL keeps the case. */
+	/* In others, such as search_path, the case of letters counts. */
 	for (size_t i = 0; i < sizeof caseless / sizeof *caseless; i++)
 		if (strcasecmp(name, caseless[i]) == 0)
 			return strcasecmp(wanted, reported) == 0;
@@ -311,8 +312,8 @@ add_call(const char *name, const char *value, bool first, struct buf *sql)
 	buf_add_fmt(sql, ",false)");
 }
 
-/* It is what the transaction of the login has, and gone with that: PostgreSQL 18 lets it in, and
- * what is no value for it is refused. Older ones refuse all but the value in force. */
+/* Is it a parameter of the login's own transaction, with a valid value? PostgreSQL 18 accepts that,
+ * and the value is gone with the transaction. Older versions refuse all but the value in force. */
 static bool
 is_of_login(const struct pool *pool, const char *name, const char *value)
 {
@@ -348,7 +349,7 @@ params_check(const char *params, size_t bytes, const struct pool *pool, struct b
 		if (is_of_login(pool, name, value))
 			continue;
 		add_call(name, value, first, sql);
-		/* What stands behind it is judged by the right of the login. */
+		/* What stands behind a role is judged with the rights of the login. */
 		first = is_authorization(name) || is_role(name);
 		if (first)
 			buf_add_fmt(sql, "; %s", as_login);
@@ -356,7 +357,7 @@ params_check(const char *params, size_t bytes, const struct pool *pool, struct b
 	buf_add_fmt(sql, "%s%sRESET ALL; ", first ? "" : "; ", as_login);
 }
 
-/* PostgreSQL says a NOTICE of this level if the client wants those of that level. */
+/* Does this client_min_messages hide a NOTICE? */
 static bool
 hides_notices(const char *level)
 {
@@ -404,7 +405,7 @@ params_setup(const char *params, size_t bytes, const struct pool *pool, struct b
 		const char *reported = pool_param(pool, name);
 
 		at = value + strlen(value) + 1;
-		/* PostgreSQL seeds nothing by it. */
+		/* In a startup packet, PostgreSQL takes `seed` and does nothing with it. */
 		if (strcasecmp(name, "seed") == 0 || is_of_login(pool, name, value))
 			continue;
 		if (reported && params_same(name, value, reported) && !params_fixed(name))

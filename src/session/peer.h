@@ -15,21 +15,22 @@ struct user;
 /* The session owns what the pointers point to, and frees it by peer_clear(). */
 struct peer {
 	uint8_t secret[PEER_SECRET]; /* its cancel key, beside session_number() */
-	uint32_t minor;              /* protocol 3.minor that is spoken */
-	bool asked_tls;              /* it has sent an SSLRequest; */
-	bool asked_gss;              /* a GSSENCRequest: each is answered once */
+	uint32_t minor;              /* protocol 3.minor is spoken */
+	bool asked_tls;              /* it has sent an SSLRequest; a second one is no request */
+	bool asked_gss;              /* the same of GSSENCRequest */
 	uid_t uid;                   /* of the process that has connected (SO_PEERCRED) */
 	gid_t gid;
 	pid_t pid;
-	struct user *user; /* what the system says of the uid (users.h), a reference of its own;
-			    * NULL: the system was not asked */
-	char *packet;      /* SESSION_LOOKUP: its startup packet; NULL elsewhere */
+	/* What the system says of the uid (users.h); counts as a reference. NULL: the system was
+	 * not asked. */
+	struct user *user;
+	char *packet; /* SESSION_LOOKUP: its startup packet; NULL in other states */
 	size_t packet_bytes;
 	char *role;           /* the user of its startup packet; NULL before that */
 	int64_t connected_at; /* wall clock, seconds */
 };
 
-/* Frees what belongs to it. */
+/* Frees what the pointers point to. */
 void peer_clear(struct peer *);
 
 #endif

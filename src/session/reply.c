@@ -13,7 +13,7 @@
 void
 reply_send(struct session *s, const void *data, size_t bytes)
 {
-	/* Its client is gone, and what has begun goes on. */
+	/* The client is gone, and its scopes are being ended. */
 	if (s->stream.fd < 0)
 		return;
 	if (stream_write(&s->stream, data, bytes) < 0)
@@ -59,7 +59,7 @@ reply_refuse(struct session *s, char type, const struct err *e)
 	script_drop(s);
 	msg_err(&out, e);
 	site_count_error(s->site, e);
-	/* A transaction that was begun here has failed. */
+	/* An error in a transaction whose BEGIN was answered here: the transaction has failed. */
 	if (s->block.state == BLOCK_BEGUN)
 		block_set_state(&s->block, BLOCK_FAILED);
 	if (type == 'Q' || type == 'F')

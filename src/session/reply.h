@@ -1,4 +1,4 @@
-/* reply: what a client is sent that no server has said. */
+/* reply: sends to the client, above all what does not come from a server. */
 #ifndef PGWITH_SESSION_REPLY_H
 #define PGWITH_SESSION_REPLY_H
 
@@ -7,24 +7,25 @@
 #include "session/message.h"
 #include "session/session.h"
 
-/* Writes or queues bytes for the client. Too slow a client that asks for too much is closed. */
+/* Sends bytes to the client, or queues them. If the queue is full, because the client does not
+ * read, the session is closed. */
 void reply_send(struct session *, const void *, size_t bytes);
 void reply_send_buf(struct session *, const struct buf *);
 
-/* Adds the ReadyForQuery that answers a request here, without a server, and counts it. */
+/* Adds the ReadyForQuery of a request that is answered without a server, and counts the request. */
 void reply_ready(struct session *, struct buf *);
 
-/* The client is told this error of ours: that is logged. */
+/* Logs that the client gets this error of ours, if log_pooler_errors is on. */
 void reply_log_error(const struct session *, const struct err *);
 
-/* The client is told an error of ours, and goes on: ReadyForQuery behind it, or nothing up to Sync
- * if the message was of the extended protocol. */
+/* Answers a message with an error of ours; the session goes on. ReadyForQuery follows; behind a
+ * message of the extended protocol, everything up to Sync is skipped instead. */
 void reply_refuse(struct session *, char type, const struct err *);
 
-/* The same, and the error is cleared. Returns what becomes of the message. */
+/* The same, and clears the error. Returns the verdict on the message. */
 enum verdict reply_refuse_message(struct session *, char type, struct err *);
 
-/* A NoticeResponse of that severity; the error is the caller's. */
+/* Sends the error as a NoticeResponse of that severity. The caller clears the error. */
 void reply_notice(struct session *, const char *severity, const struct err *);
 
 #endif

@@ -11,8 +11,8 @@
 
 #define ERROR_MAX (64 * 1024) /* bytes of an error */
 
-/* The client's name for a statement of whose name of ours this is the beginning; *length: bytes of
- * that. NULL: it is none. */
+/* The text begins with a name of ours, maybe. Returns the client's name for that statement, and in
+ * *length how long our name is; or NULL. */
 static const char *
 client_name(const struct session *s, const char *text, size_t *length)
 {
@@ -31,8 +31,8 @@ client_name(const struct session *s, const char *text, size_t *length)
 					      : NULL;
 }
 
-/* Adds a field with the client's names for ours. Returns true if there was one that the server
- * should have. */
+/* Adds a field with the client's names in place of ours. Returns true if one of them is a statement
+ * that the server should have. */
 static bool
 add_field(const struct session *s, const char *text, struct buf *out)
 {
@@ -55,8 +55,8 @@ add_field(const struct session *s, const char *text, struct buf *out)
 	return known;
 }
 
-/* Only these two speak of prepared statements: 26000 invalid_sql_statement_name, and the number of
- * parameters in a Bind is a 08P01 protocol_violation. In others such a text is the client's own. */
+/* Can errors of this SQLSTATE name prepared statements? 26000 is invalid_sql_statement_name, 08P01
+ * a Bind with another number of parameters. In other errors, such a text is the client's own. */
 static bool
 may_name(const char *sqlstate)
 {
@@ -88,7 +88,7 @@ add_error(struct session *s, const uint8_t *message, size_t bytes, struct buf *o
 	}
 	buf_add_u8(out, 0);
 	msg_end(out, message_at);
-	/* Something has gone that we count on: all of it is made anew. */
+	/* The server lacks a statement that we count on: all of them are prepared anew. */
 	if (known && strcmp(sqlstate, "26000") == 0)
 		s->hold->lease.srv->prepared.stale = true;
 	if (out->failed) {
@@ -104,7 +104,8 @@ reword_errors(struct session *s, const struct reword_from *from, const uint8_t *
 	struct buf out;
 	struct frame f;
 
-	/* The rest of a message that was passing. Of a half header it is not worth to know more. */
+	/* Passes the rest of a message of which a part has been sent. If that part ends within the
+	 * header, the length is not known here, and all is passed as it is. */
 	if (from->have > 0 && from->have < FRAME_HEADER)
 		at = bytes;
 	else if (from->have == FRAME_HEADER && !from->dropped)

@@ -1,5 +1,5 @@
-/* reword: errors of a server speak of prepared statements by our names for them; the client is told
- * its own. */
+/* reword: a server's errors name prepared statements by our names (pgwith_1). The client gets them
+ * with its own names. */
 #ifndef PGWITH_SESSION_REWORD_H
 #define PGWITH_SESSION_REWORD_H
 
@@ -9,12 +9,12 @@
 #include "pool/progress.h"
 #include "session/session.h"
 
-/* How far the server's answers were before a read. */
+/* Where the server's answers were before a read. */
 struct reword_from {
 	uint64_t errors;
-	uint32_t left; /* bytes of the message that was passing */
-	uint8_t have;  /* of its header */
-	bool dropped;
+	uint32_t left; /* bytes that are left of a message of which a part has been read */
+	uint8_t have;  /* bytes of its header that have been read */
+	bool dropped;  /* the client does not get that message */
 };
 
 static inline struct reword_from
@@ -23,7 +23,7 @@ reword_from(const struct progress *p)
 	return (struct reword_from){p->errors, p->from_left, p->from_have, p->from_drop};
 }
 
-/* Sends to the client what has been read since, errors among it. */
+/* Sends `data`, which was read since, to the client, with its own names in the errors. */
 void reword_errors(struct session *, const struct reword_from *, const uint8_t *data, size_t bytes);
 
 #endif

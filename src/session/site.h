@@ -1,4 +1,4 @@
-/* site: what the sessions of the daemon share. */
+/* site: what all sessions of the daemon share. */
 #ifndef PGWITH_SESSION_SITE_H
 #define PGWITH_SESSION_SITE_H
 
@@ -23,42 +23,42 @@ struct users;
 
 #define CONSOLE_DATABASE "pgwith"
 
-/* The console is a layer above: what it does is handed down. */
+/* What admin/ does for sessions of the console. It is a folder above, so it hands this down. */
 struct console_ops {
 	/* One whole message of a session in SESSION_CONSOLE. */
 	void (*message)(struct session *, char type, const uint8_t *body, size_t bytes);
-	/* May it use the descriptors that are kept back for whoever looks what is wrong? */
+	/* May the session use the descriptors that are reserved for administrators? */
 	bool (*reserved)(const struct session *);
-	/* A session whose `console` is set goes, in whatever state it is. */
+	/* A session whose `console` is set is being closed. */
 	void (*closed)(struct session *);
-	/* Its client does not want to wait any longer for a command that goes on. */
+	/* The client has sent a CancelRequest: it waits no longer for a command that goes on. */
 	void (*cancelled)(struct session *);
-	/* Once in a while, and when the phase changes: what is waited for may be there. */
+	/* Called by the daemon's sweep, and before it stops: what commands wait for may have
+	 * happened. */
 	void (*sweep)(struct site *);
 };
 
 /* How far the end of the daemon has come. */
 enum site_phase {
 	SITE_RUNNING,
-	SITE_EMPTYING, /* no new clients; those that are there may stay for as long as they like
-			*/
+	SITE_EMPTYING, /* no new clients; those that are there may stay as long as they like */
 	SITE_DRAINING, /* no new clients; those in a transaction may finish it */
 	SITE_STOPPING, /* all leases end by cleanup */
 	SITE_STOPPED
 };
 
-/* How often clients were told one kind of error. */
+/* How often, and when last, clients were told one kind of error. */
 struct error_count {
 	uint64_t count;
 	int64_t last_us;
 };
 
-/* What the layers above do for a session is handed down. */
+/* What relay/ does for sessions. It is a folder above, so it hands this down. */
 struct session_ops {
 	const struct stream_ops *stream; /* of its client */
 	const struct lease_ops *lease;   /* of each of its leases */
-	/* It has scopes and is to be closed. Returns true if that has to wait until they have
-	 * ended: session_close() is called again then. */
+	/* The session is to be closed and may have scopes. Returns true if they have to be ended
+	 * first: session_close() is called again then. */
 	bool (*leave)(struct session *);
 };
 
@@ -74,17 +74,17 @@ struct site {
 	struct locks locks;
 	struct waits waits;
 	struct timing timing; /* of scopes */
-	struct batch batch;   /* what goes to the server of the session that is at work */
-	struct buf reply;     /* begin: an answer that is sent at once */
+	struct batch batch;   /* bytes for the server of the session that is at work */
+	struct buf reply;     /* of session/begin.c: an answer that is sent at once */
 	const struct console_ops *console;
 	const struct session_ops *ops;
 	enum site_phase phase;
-	uint64_t refused; /* logins */
+	uint64_t refused; /* logins that were refused */
 	struct error_count errors[ERR_N];
-	uid_t self;
+	uid_t self; /* the user that pgwithd runs as */
 };
 
-/* A client is told this error. */
+/* Counts an error that a client gets. */
 static inline void
 site_count_error(struct site *site, const struct err *e)
 {
@@ -94,7 +94,7 @@ site_count_error(struct site *site, const struct err *e)
 	site->errors[e->id].last_us = loop_now_us(site->loop);
 }
 
-/* Sessions that are not closed. */
+/* How many sessions are not closed. */
 static inline unsigned
 site_sessions(const struct site *site)
 {

@@ -11,7 +11,7 @@
 #include "session/scopes.h"
 #include "session/site.h"
 
-#define WAITED_MAX 700 /* bytes of what a scope waited for */
+#define WAITED_MAX 700 /* bytes of waited_for in a line of the log */
 
 /* ---- notes ---- */
 
@@ -76,7 +76,7 @@ now_of(const struct session *s)
 	return loop_now_us(s->site->loop);
 }
 
-/* Is nothing open any more that the notes are of? */
+/* Frees the notes if nothing is open any more. */
 static void
 tidy(struct session *s)
 {
@@ -96,7 +96,7 @@ struct tale {
 	uint64_t statements;
 };
 
-/* The clock of the loop may be behind that of what is measured. */
+/* 0 for a negative time: the loop's clock can be a little behind. */
 static int64_t
 elapsed(int64_t us)
 {
@@ -204,7 +204,7 @@ slow_message(struct session *s, const struct message *m)
 {
 	struct slow *sl = s->slow;
 
-	/* A session that has kept its server. */
+	/* A session that kept its server has taken no lease, so slow_begin() was not called. */
 	if (sl->began_us == 0 && m->type != 'S' && m->type != 'H' && !(s->stack && scopes_holds(s)))
 		begin_at(s, &s->hold->lease, now_of(s), now_of(s));
 	if (m->type == 'Q' || m->type == 'E' || m->type == 'F')
@@ -301,7 +301,7 @@ slow_frame(struct session *s, const struct scope *f, const char *outcome, int64_
 			 .cleanup_us = now_of(s) - exit_us,
 			 .statements = sl->statements - f->statements_before};
 
-	/* It became a frame in its middle. */
+	/* A plain transaction that became a frame later began before its frame did. */
 	if (f->kind == SCOPE_IMPLICIT && sl->began_us) {
 		t.began_us = sl->began_us;
 		t.wait_us = sl->granted_us - sl->began_us;

@@ -1,7 +1,7 @@
-/* slow: scopes that have lasted longer than log_scope_longer_than are logged at their end, with
- * what they waited for and, if log_scope_statements says so, the SQL of what they did. Scopes of
- * ENTER are frames of the stack; what a client does without, a transaction or a single statement,
- * has its times here. Where the option is off, session->slow is NULL, and nothing else is done. */
+/* slow: logs scopes that lasted longer than log_scope_longer_than, at their end, with what they
+ * waited for, and with their SQL if log_scope_statements is on. Frames of the stack have their own
+ * times. A transaction or statement without a frame has its times here. Where the option is off,
+ * session->slow is NULL. */
 #ifndef PGWITH_SESSION_SLOW_H
 #define PGWITH_SESSION_SLOW_H
 
@@ -13,58 +13,59 @@
 #include "session/message.h"
 #include "session/session.h"
 
-#define SLOW_NOTES_MAX 16  /* waits, and statements, that are kept of a session; the last ones */
+#define SLOW_NOTES_MAX 16  /* how many waits, and how many statements, are kept: the last ones */
 #define SLOW_SQL_MAX   500 /* bytes of a statement */
 
 enum slow_what { SLOW_WAIT, SLOW_STATEMENT };
 
-/* What a session has waited for, or done. */
+/* A wait or a statement of a session. */
 struct slow_note {
 	struct list_node node;
-	int64_t at_us; /* when it was sent, or the wait began */
-	int64_t us;    /* waited */
-	char text[];
+	int64_t at_us; /* when the wait began, or the statement was sent */
+	int64_t us;    /* how long the wait was */
+	char text[];   /* what was waited for, or the SQL */
 };
 
 struct slow {
-	/* the transaction or statement of the client's own; or nothing */
-	int64_t began_us; /* waiting included; 0: there is none */
+	/* Of the transaction or statement that has no frame: */
+	int64_t began_us; /* with the wait for its server; 0: there is none */
 	int64_t granted_us;
-	uint64_t statements_before;
-	uint64_t errors_before; /* of its server */
-	/* all that is open */
-	uint64_t statements; /* sent for the client, ever */
+	uint64_t statements_before; /* `statements` when it began */
+	uint64_t errors_before;     /* progress.errors of its server when it began */
+	/* Of all that is open: */
+	uint64_t statements; /* sent for the client since slow_watch() */
 	struct list waits;   /* of struct slow_note, oldest first */
 	struct list done;    /* the same of statements */
 };
 
-/* Is anything to be logged of scopes in the pool? */
+/* Does the pool log slow scopes? */
 static inline bool
 slow_wanted(const struct pool *pool)
 {
 	return pool->conf->log_scope_longer_than_us != 0;
 }
 
-/* A scope of a pool for which it is wanted begins. */
+/* To be called when a scope begins in a pool that logs slow ones. */
 void slow_watch(struct session *);
 void slow_free(struct session *);
 
 /* The rest is for sessions with session->slow only. */
 
-/* A lease was just taken for what the client does without ENTER. */
+/* A lease was taken for a transaction or statement without a frame. */
 void slow_begin(struct session *);
 /* A message goes to the server of session->hold. */
 void slow_message(struct session *, const struct message *);
-/* It has ended. `sqlstate`: of what ended it; NULL: the server's last error, if there was one. */
+/* The transaction or statement without a frame has ended. `sqlstate`: of what ended it; NULL: the
+ * server's last error in it, if there was one. */
 void slow_end(struct session *, const char *outcome, const char *sqlstate);
-/* It never got a server. */
+/* A statement that waited for a server gets an error instead. */
 void slow_refused(struct session *, const char *sqlstate);
 
-/* The frame has what it waited for. */
+/* The frame has got what it waited for. */
 void slow_granted(struct session *, const struct scope *);
-/* The frame ends: its exit began then. */
+/* The frame has ended; its exit began at exit_us. */
 void slow_frame(struct session *, const struct scope *, const char *outcome, int64_t exit_us);
-/* The client's own transaction goes on, without a frame. */
+/* The frame of the client's own transaction is gone, and the transaction goes on without. */
 void slow_unframed(struct session *, const struct scope *);
 
 #endif

@@ -31,23 +31,24 @@ replace(struct session *s, struct told *t)
 
 /* ---- at login ---- */
 
-/* Who a client is can change from one day to the next, and changes what else it may set. */
+/* Is it a parameter that says who the client is? What is known of these can change at any time, and
+ * they decide what else the client may set. */
 static bool
 is_identity(const char *name)
 {
 	return strcasecmp(name, "role") == 0 || strcasecmp(name, "session_authorization") == 0;
 }
 
-/* Of these the client's own word is most likely the server's, too, and harmless until that is told.
- */
+/* Does a server most likely report this parameter as the client spells it? A wrong guess does no
+ * harm until the server reports it. */
 static bool
 is_as_spelled(const char *name)
 {
 	return strcasecmp(name, "TimeZone") == 0 || strcasecmp(name, "search_path") == 0;
 }
 
-/* Is the role a superuser, as far as that was seen? Whether the client may be it now, is a server's
- * to say. */
+/* The startup parameter role: adds is_superuser as it was when a server last had the role. Only a
+ * server can say whether the client may have that role now. */
 static enum telling
 tell_role(struct session *s, const char *name, const char *value)
 {
@@ -59,7 +60,7 @@ tell_role(struct session *s, const char *name, const char *value)
 	return TELLING_LIKELY;
 }
 
-/* One startup parameter. */
+/* Adds to context->told what one startup parameter changes. */
 static enum telling
 tell_one(struct session *s, const char *name, const char *value)
 {
@@ -70,7 +71,7 @@ tell_one(struct session *s, const char *name, const char *value)
 
 	if (strcasecmp(name, "role") == 0)
 		return tell_role(s, name, value);
-	/* Only a server can say whether there is such a role; it makes nothing of it. */
+	/* These change nothing, but only a server can say whether they are refused. */
 	if (strcasecmp(name, "session_authorization") == 0 || params_fixed(name))
 		return TELLING_LIKELY;
 	if (before && params_same(name, value, before))
@@ -85,7 +86,7 @@ tell_one(struct session *s, const char *name, const char *value)
 	return result ? TELLING_CERTAIN : TELLING_LIKELY;
 }
 
-/* As the least certain of them. */
+/* The same for a list of them. Returns the least certain result. */
 static enum telling
 tell_each(struct session *s, const char *at, size_t bytes)
 {
@@ -109,7 +110,7 @@ telling_start(struct session *s)
 	enum telling repeated, last;
 
 	replace(s, told_keep(s->pool->told));
-	/* What those that others stand behind make of a parameter does not count in the end. */
+	/* Of repeated values only the certainty counts: a later value replaces them. */
 	repeated = tell_each(s, s->context.repeated, s->context.repeated_bytes);
 	replace(s, told_keep(s->pool->told));
 	last = tell_each(s, s->context.startup, s->context.startup_bytes);
@@ -139,7 +140,7 @@ learn_each(struct session *s, const char *at, size_t bytes, bool reported)
 
 		if (strcasecmp(name, "role") == 0 && reported)
 			learn_role(s, value);
-		/* What a DateStyle means depends on the one before. */
+		/* What a DateStyle comes to depends on the one before it. */
 		if (!is_identity(name) && strcasecmp(name, "DateStyle") != 0 &&
 		    (reported || result == NULL))
 			known_add(&s->pool->known, name, value, result ? result : "");

@@ -1,7 +1,7 @@
-/* telling: what a client has been told of parameters by ParameterStatus. At login that is what the
- * pool's servers say, with what the client's startup parameters make of it; from then on it is kept
- * true of the server that the session uses, whatever has changed there meanwhile (a standby was
- * promoted, a configuration reloaded), or on which server it goes on. */
+/* telling: what a client is told by ParameterStatus. At login it is told what the pool's servers
+ * report, changed by its own startup parameters. From then on it is told whatever is different on
+ * the server that it uses, because that has changed (a standby was promoted, a configuration
+ * reloaded) or because the session is on another server. */
 #ifndef PGWITH_SESSION_TELLING_H
 #define PGWITH_SESSION_TELLING_H
 
@@ -10,38 +10,37 @@
 #include "base/buf.h"
 #include "session/session.h"
 
-/* At login, when the pool has told something: what the client is to be told. */
+/* How well it is known, without a server, what the client's startup parameters come to. */
 enum telling {
 	TELLING_CERTAIN,
-	TELLING_LIKELY, /* only a server can say whether it takes a startup parameter, or how it
-			   spells it */
-	TELLING_UNKNOWN /* who the client is, is not known: role */
+	TELLING_LIKELY, /* a server might refuse one of them, or spell its value otherwise */
+	TELLING_UNKNOWN /* it has a role of which is_superuser is not known */
 };
+/* At login, when the pool has had a server: works out what the client is told. */
 enum telling telling_start(struct session *);
 
-/* The server that the session holds has taken the startup parameters: so all who have the same need
- * not ask. At login, what it says is what the client is to be told. */
+/* The server of session->hold has accepted the startup parameters. Notes that for all sessions with
+ * the same ones. At login, what the server reports is what the client is told. */
 void telling_learn(struct session *);
 
-/* The values of its startup packet that were to be looked at one by one (params_read()) have been.
- */
+/* Frees context->repeated (params_read()), when a server has looked at all of it. */
 void telling_forget_repeated(struct context *);
 
-/* The server that the session holds has refused what others have taken: nothing is known for sure.
- */
+/* The server of session->hold has refused what another one accepted: forgets all that
+ * telling_learn() has noted. */
 void telling_unlearn(struct session *);
 
-/* Adds ParameterStatus of all, at login. */
+/* At login: adds a ParameterStatus of each parameter. */
 void telling_all(struct session *, struct buf *out);
 
-/* Adds ParameterStatus of what is otherwise on the server that the session holds; what it has reset
- * there is what it was told at login (resets.h). */
+/* Adds a ParameterStatus of each parameter that is different on the server of session->hold. For
+ * one that the session has just reset, the value of its login counts (resets.h). */
 void telling_differences(struct session *, struct buf *out);
 
-/* The same, sent; nothing while a server is still to be given the session's own parameters. */
+/* Sends them. Does nothing while the server has not got the session's parameters yet. */
 void telling_send(struct session *);
 
-/* The client has got a ParameterStatus of the server that the session holds. */
+/* Notes that the client has got a ParameterStatus from the server of session->hold. */
 void telling_heard(struct session *, const char *name, const char *value);
 
 #endif

@@ -19,14 +19,13 @@ struct walk {
 	struct sqltext text;
 	struct sqltext_token tok;
 	unsigned flags;
-	unsigned depth; /* 0: the client's text; else in a string of it */
-	bool executed;  /* the strings in it are executed, or may be: it is the body of DO */
+	unsigned depth; /* 0: the client's text; otherwise a text in a string of it */
+	bool executed;  /* its strings may be executed, as in the body of DO */
 };
 
-/* ---- names -------------------------------------------------------------------------------------
- */
+/* ---- names ---- */
 
-/* `name` is wanted in the answer, beside what pg_settings lists. */
+/* Notes the name. Returns false if it cannot be asked for. */
 static bool
 want(struct context *c, const char *name, size_t length)
 {
@@ -59,8 +58,8 @@ want(struct context *c, const char *name, size_t length)
 	return true;
 }
 
-/* The server is always asked for role and session_authorization; but how, depends on whether they
- * may have been set. */
+/* Notes the name if pg_settings does not list it. role and session_authorization are noted too: the
+ * server is asked for them in another way if they may have been set. */
 static bool
 want_if_unlisted(struct context *c, const char *name, size_t length)
 {
@@ -80,8 +79,7 @@ unlisted_startup(struct context *c, const char *name)
 	return want_if_unlisted(c, name, strlen(name));
 }
 
-/* ---- statements --------------------------------------------------------------------------------
- */
+/* ---- statements ---- */
 
 static void
 step(struct walk *w)
@@ -89,7 +87,8 @@ step(struct walk *w)
 	sqltext_token(&w->text, &w->tok);
 }
 
-/* Does the name of a parameter end here, or go on, and no other word of SET stand here? */
+/* Is the token the name of a parameter, or a part of it, and no other word of SET? What stands
+ * behind it tells. */
 static bool
 is_name(const struct walk *w)
 {
@@ -101,7 +100,7 @@ is_name(const struct walk *w)
 	       behind.word == SQLWORD_TO || behind.word == SQLWORD_FROM;
 }
 
-/* Behind SET or RESET. */
+/* Reads what stands behind SET or RESET. */
 static bool
 note_set(struct walk *w)
 {
@@ -116,7 +115,7 @@ note_set(struct walk *w)
 		return want_if_unlisted(w->context, "session_authorization",
 					strlen("session_authorization")) &&
 		       want_if_unlisted(w->context, "role", strlen("role"));
-	/* It ends with the transaction. */
+	/* SET LOCAL ends with the transaction. */
 	if (w->tok.word == SQLWORD_LOCAL && !is_name(w))
 		return true;
 	for (;;) {
@@ -135,7 +134,7 @@ note_set(struct walk *w)
 	return want_if_unlisted(w->context, name, used);
 }
 
-/* Behind set_config: ( 'name' [ :: text ] , ... */
+/* Reads what stands behind set_config: ( 'name' [ :: text ] , ... */
 static bool
 note_set_config(struct walk *w)
 {
@@ -162,13 +161,12 @@ note_set_config(struct walk *w)
 	return want_if_unlisted(w->context, name, (size_t)n);
 }
 
-/* ---- texts -------------------------------------------------------------------------------------
- */
+/* ---- texts ---- */
 
 static bool note(struct walk *, const char *sql, size_t bytes);
 
-/* A string that may be a text: the body of DO, or what a function executes. `executed`: that is
- * more than likely. */
+/* Reads a string that may be an SQL text: the body of DO, or what a function executes. `executed`:
+ * it most likely is, so a name that cannot be read counts. */
 static bool
 note_string(struct walk *w, bool executed)
 {
@@ -187,7 +185,7 @@ note_string(struct walk *w, bool executed)
 	return known || !executed;
 }
 
-/* A function that executes a text? */
+/* Is it the name of a function that executes a text? */
 static bool
 runs_texts(enum sqltext_word w)
 {
@@ -212,7 +210,7 @@ note(struct walk *w, const char *sql, size_t bytes)
 		if (begins)
 			first = w->tok.word;
 		begins = sqltext_is_char(&w->tok, ';') || w->tok.kind == SQLTEXT_SPLIT;
-		/* What these read may end at the next statement's beginning. */
+		/* note_set() may have read the first word of the next statement. */
 		while (starts && (w->tok.word == SQLWORD_SET || w->tok.word == SQLWORD_RESET)) {
 			known &= note_set(w);
 			starts = w->depth > 0;
@@ -224,7 +222,8 @@ note(struct walk *w, const char *sql, size_t bytes)
 		if (w->tok.kind == SQLTEXT_STRING) {
 			bool executed = w->executed || runs || first == SQLWORD_DO;
 
-			/* A string that goes on in another pair of quotes is not put together. */
+			/* 'SET a' 'pp.x' is one string in two pairs of quotes, which is not put
+			 * together here: the name cannot be known. */
 			known &= note_string(w, executed) && !(executed && string);
 		}
 		string = w->tok.kind == SQLTEXT_STRING;

@@ -1,6 +1,6 @@
-/* unlisted: the parameters that a session may have set and that pg_settings does not list: those
- * with a point in their names (app.user). The server is asked for them by their names, which are
- * found in the texts of statements. */
+/* unlisted: parameters that pg_settings does not list: those with a point in their names
+ * (app.tenant). The server must be asked for each by its name, so the names are taken from the
+ * texts of statements that may set them. */
 #ifndef PGWITH_SESSION_UNLISTED_H
 #define PGWITH_SESSION_UNLISTED_H
 
@@ -9,11 +9,11 @@
 
 #include "session/context.h"
 
-/* The text, which is read with these flags of sqltext_init(), may set parameters. Notes the names
- * of those that are not listed. Returns false if a name cannot be known before it is executed. */
+/* The text may set parameters. Notes the names of unlisted ones in context->unlisted. Returns false
+ * if only its execution shows which parameter it sets. `flags`: of sqltext_init(). */
 bool unlisted_note(struct context *, const char *sql, size_t bytes, unsigned flags);
 
-/* The same of a parameter of the startup packet. */
+/* The same for a parameter of the startup packet. */
 bool unlisted_startup(struct context *, const char *name);
 
 #endif

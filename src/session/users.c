@@ -12,20 +12,20 @@
 #include "base/mem.h"
 
 #define ENTRY_MAX  (1 << 20) /* bytes of one entry of passwd or group */
-#define GROUPS_MAX 65536     /* of one user, as of a process: limits.h, NGROUPS_MAX */
+#define GROUPS_MAX 65536     /* of one user; a process has no more: limits.h, NGROUPS_MAX */
 
-/* In the cache, the one that was used last first. */
+/* An answer that is kept. The list begins with the one that was used last. */
 struct kept {
 	struct list_node node;
 	struct user *user;
 };
 
-/* A look-up. The thread has the user; the rest is the loop's. */
+/* A look-up. Only the thread touches `user` until it has answered, only the loop the rest. */
 struct asking {
 	struct list_node node;
 	struct users *users;
-	struct user *user; /* what comes out; uid and the names of its groups say what is asked */
-	bool stale;        /* a reload has come meanwhile: it is not kept */
+	struct user *user; /* question and answer: uid and names of groups are set before */
+	bool stale;        /* there was a reload meanwhile: the answer is not kept */
 };
 
 struct users {
@@ -82,8 +82,8 @@ add_group(void *arg, const char *name)
 
 /* ---- asking: on a thread ---- */
 
-/* What getpwuid_r() and getgrnam_r() return where there is no such entry: POSIX leaves it open, and
- * getpwnam(3) lists these. */
+/* Does this result of getpwuid_r() or getgrnam_r() mean that there is no such entry? POSIX does not
+ * say; getpwnam(3) lists these. */
 static bool
 is_missing(int e)
 {
@@ -97,7 +97,8 @@ cannot_tell(struct user *u, const char *what, int e)
 		u->problem = mem_printf("%s: %s", what, strerror(e));
 }
 
-/* The name, and the gid of its entry. False if the uid has none, or it cannot be told. */
+/* Asks for the name of the uid, and the gid in its entry. Returns false if there is no entry, or
+ * the system could not answer. */
 static bool
 ask_name(struct user *u, gid_t *gid)
 {
@@ -146,7 +147,8 @@ ask_gid(struct user *u, struct access_group *g)
 	free(buf);
 }
 
-/* Where it is a member by the system's list, `gid` being its own group. */
+/* Asks for the groups of the user, of which `gid` is the main one, and notes of which of u->groups
+ * it is a member. */
 static void
 ask_membership(struct user *u, gid_t gid)
 {
@@ -220,7 +222,7 @@ answered(void *arg)
 
 	a->user->looked_us = loop_now_us(us->loop);
 	list_remove(&us->asking, &a->node);
-	/* Who asks again after a failure may have more luck. */
+	/* A failure is not kept: the next question may be answered. */
 	if (a->user->problem == NULL && !a->stale)
 		keep(us, a->user);
 	us->told(us->arg, a->user);
@@ -281,7 +283,7 @@ is_asked(const struct users *us, uid_t uid, const struct conf *conf)
 	LIST_EACH (n, &us->asking) {
 		const struct asking *a = LIST_OBJ(n, const struct asking, node);
 
-		/* The names of its groups do not change while the thread has it. */
+		/* Reading is safe: the thread does not change the names of the groups. */
 		if (a->user->uid == uid && !a->stale && answers(a->user, conf))
 			return true;
 	}
@@ -307,7 +309,8 @@ users_find(struct users *us, uid_t uid, const struct conf *conf, struct user **u
 	a->user->uid = uid;
 	access_groups(conf, add_group, a->user);
 	list_append(&us->asking, &a->node);
-	/* All of them hang if the name service does: so they have a lane. */
+	/* If the name service hangs, all look-ups do: they have a lane of their own, so that they
+	 * take only some of the threads. */
 	threads_submit(us->threads, us, ask, answered, a);
 	return -E_AGAIN;
 }
@@ -347,8 +350,8 @@ users_free(struct users *us)
 		return;
 	while ((n = list_first(&us->kept)) != NULL)
 		unkeep(us, LIST_OBJ(n, struct kept, node));
-	/* Threads still have what they ask for: it is left to the end of the process, as
-	 * threads_free() leaves it. */
+	/* Threads that are still asking use the memory, so it is left to the end of the process, as
+	 * in threads_free(). */
 	if (us->asking.count == 0)
 		free(us);
 }

@@ -1,7 +1,6 @@
-/* users: what the operating system says of the users of clients: their names, and which of the
- * groups that the configuration names they are in. NSS may ask a directory over the network, so it
- * is asked by threads, off the loop, and its answers are kept for a while: at most USERS_KEPT of
- * them, each for USERS_AGE_US. */
+/* users: what the operating system says of the users of clients: their names, and in which of the
+ * groups that the configuration names they are. The answer may come from a directory in the
+ * network, so threads ask. Answers are kept: at most USERS_KEPT, each for USERS_AGE_US. */
 #ifndef PGWITH_SESSION_USERS_H
 #define PGWITH_SESSION_USERS_H
 
@@ -20,31 +19,31 @@
 
 struct users;
 
-/* One answer. Kept by whoever has it until user_drop(). */
+/* One answer, with a count of references: user_keep() adds one, user_drop() gives one up. */
 struct user {
 	unsigned references;
 	uid_t uid;
-	char *name; /* "": the uid has none */
-	struct access_group *groups;
+	char *name;                  /* "": the uid has none */
+	struct access_group *groups; /* those that the configuration named, member of them or not */
 	unsigned ngroups;
-	char *problem; /* NULL; or why the system could not tell: nothing else is set then */
-	int64_t looked_us;
+	char *problem;     /* why the system could not answer: then nothing else is set; or NULL */
+	int64_t looked_us; /* when it answered */
 };
 
-/* told(arg, user): an answer is there; `user` is kept by whoever wants it for longer. */
+/* told(arg, user) is called with each answer. It calls user_keep() to have `user` for longer. */
 struct users *users_new(struct loop *, struct threads *, void (*told)(void *arg, struct user *),
 			void *arg);
 void users_free(struct users *);
 
-/* Returns 0 and *user, which is kept for the caller; -E_AGAIN: the system is being asked, and
- * told() is called later; -E_TOOBIG: it is asked for too many. `conf`: whose groups are asked for.
- */
+/* Returns 0 with the answer in *user, a reference for the caller; -E_AGAIN if the system is being
+ * asked: told() is called later; -E_TOOBIG if too many look-ups are under way. The groups asked for
+ * are those that `conf` names. */
 int users_find(struct users *, uid_t uid, const struct conf *, struct user **user);
 
 struct user *user_keep(struct user *);
 void user_drop(struct user *);
 
-/* A reload: what is known is asked for anew. */
+/* Forgets all answers, because of a reload. */
 void users_forget(struct users *);
 
 #endif
