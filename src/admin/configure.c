@@ -37,7 +37,8 @@ add_restart_needed(void *arg, const char *text)
 int
 configure_reload(const struct command_call *call, struct err *e)
 {
-	return reload(call->daemon, &(struct reload_told){add_restart_needed, call->warning}, e);
+	return reload(call->daemon, &(struct reload_listener){add_restart_needed, call->warning},
+		      e);
 }
 
 /* ---- SET ---- */

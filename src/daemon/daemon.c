@@ -205,7 +205,7 @@ on_hup(void *arg, int signo)
 	struct err e;
 
 	log_info("pgwithd", LOG_ALONE, "signal", LOG_TEXT("name", "SIGHUP"));
-	if (reload(arg, &(struct reload_told){NULL, NULL}, &e) < 0)
+	if (reload(arg, &(struct reload_listener){NULL, NULL}, &e) < 0)
 		err_clear(&e); /* has been logged */
 }
 
@@ -388,7 +388,7 @@ start_listening(struct daemon *d, char *why, size_t why_size)
 
 /* Removes the socket of the process before. Clients that have connected to it are accepted. */
 static void
-leave_place_of_before(struct daemon *d)
+remove_socket_of_before(struct daemon *d)
 {
 	if (d->listen_before)
 		listen_leave(d->listen_before);
@@ -396,7 +396,7 @@ leave_place_of_before(struct daemon *d)
 }
 
 static int
-start(struct daemon *d, char *why, size_t why_size)
+start_serving(struct daemon *d, char *why, size_t why_size)
 {
 	const struct conf *conf = d->site.conf;
 
@@ -416,7 +416,7 @@ start(struct daemon *d, char *why, size_t why_size)
 		snprintf(why, why_size, "the next start will be without it");
 		return -E_SYNTAX;
 	}
-	leave_place_of_before(d);
+	remove_socket_of_before(d);
 	return 0;
 }
 
@@ -453,7 +453,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	d->site.pools.cancelled = on_cancelled;
 	d->site.pools.cancelled_arg = d;
 	handover_open(d);
-	if (start(d, why, why_size) < 0) {
+	if (start_serving(d, why, why_size) < 0) {
 		daemon_free(d);
 		return NULL;
 	}

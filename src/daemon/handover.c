@@ -88,7 +88,7 @@ waits_in_scope(const struct session *s)
 
 /* Can the next process go on with the session as it is now? */
 static bool
-settled(const struct session *s)
+can_be_handed_over(const struct session *s)
 {
 	switch (s->state) {
 	case SESSION_STARTUP:
@@ -121,19 +121,19 @@ hold_sessions(struct daemon *d)
 }
 
 static bool
-ready(const struct daemon *d)
+all_ready(const struct daemon *d)
 {
 	const struct list_node *n;
 
 	for (int i = 0; i < SESSION_CLOSED; i++)
 		LIST_EACH (n, &d->site.in_state[i])
-			if (!settled(LIST_OBJ(n, const struct session, node)))
+			if (!can_be_handed_over(LIST_OBJ(n, const struct session, node)))
 				return false;
 	return handover_pools_ready(&d->site.pools);
 }
 
-/* Ends every session that is not settled. Ending one may end others, so their ids are collected
- * first. */
+/* Ends every session that cannot be handed over. Ending one may end others, so their ids are
+ * collected first. */
 static void
 force_sessions(struct daemon *d)
 {
@@ -146,7 +146,7 @@ force_sessions(struct daemon *d)
 		LIST_EACH (n, &d->site.in_state[i]) {
 			struct session *s = LIST_OBJ(n, struct session, node);
 
-			if (!settled(s))
+			if (!can_be_handed_over(s))
 				ids[count++] = s->id;
 		}
 	err_make(&e, ERR_SHUTDOWN);
@@ -175,7 +175,7 @@ force(struct daemon *d)
 }
 
 static void
-release(struct daemon *d)
+stop_holding(struct daemon *d)
 {
 	struct list_node *n;
 
@@ -297,13 +297,13 @@ count_name(void *arg, const char *name, int fd)
 }
 
 static int
-keep(void *arg, const char *name, int fd)
+keep_fd(void *arg, const char *name, int fd)
 {
 	return fdstore_keep(name, fd);
 }
 
 static int
-forget(void *arg, const char *name, int fd)
+forget_fd(void *arg, const char *name, int fd)
 {
 	fdstore_forget(name);
 	return 0;
@@ -357,7 +357,7 @@ write_state(const struct buf *state)
 }
 
 static int
-give(struct daemon *d, size_t *bytes)
+give_to_supervisor(struct daemon *d, size_t *bytes)
 {
 	struct buf state;
 	struct pack p;
@@ -376,7 +376,7 @@ give(struct daemon *d, size_t *bytes)
 	buf_clear(&state);
 	if (fd < 0)
 		return -E_IO;
-	if (each_fd(d, keep, NULL) == 0 && keep_clients(d, CLIENTS) == 0 &&
+	if (each_fd(d, keep_fd, NULL) == 0 && keep_clients(d, CLIENTS) == 0 &&
 	    keep_clients(d, MIDDLE) == 0 && fdstore_keep(STATE, fd) == 0)
 		r = fdstore_settle();
 	close(fd);
@@ -400,12 +400,12 @@ hand_over(struct daemon *d)
 	size_t bytes;
 	int64_t took = loop_now_us(d->site.loop) - d->handover.since_us;
 
-	if (give(d, &bytes) < 0) {
+	if (give_to_supervisor(d, &bytes) < 0) {
 		log_warn("pgwithd", LOG_ALONE, "cannot hand over");
 		fdstore_forget(STATE);
 		forget_common();
-		server_fds(d, forget, NULL);
-		release(d);
+		server_fds(d, forget_fd, NULL);
+		stop_holding(d);
 		if (d->handover.ends)
 			daemon_drain(d);
 		return;
@@ -423,7 +423,7 @@ hand_over(struct daemon *d)
 }
 
 static void
-look(struct daemon *d)
+hand_over_if_ready(struct daemon *d)
 {
 	static const struct timeval later = {0, LOOK_US};
 	struct handover *h = &d->handover;
@@ -432,9 +432,9 @@ look(struct daemon *d)
 		return;
 	hold_sessions(d);
 	if (loop_now_us(d->site.loop) - h->since_us >= d->site.conf->handover_timeout_us &&
-	    !ready(d))
+	    !all_ready(d))
 		force(d);
-	if (ready(d))
+	if (all_ready(d))
 		hand_over(d);
 	else
 		evtimer_add(&h->timer, &later);
@@ -445,7 +445,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
 
-	look(d);
+	hand_over_if_ready(d);
 	loop_event_done(d->site.loop);
 }
 
@@ -500,7 +500,7 @@ handover_begin(struct daemon *d, bool ends)
 	listen_hold(d->site.listen);
 	handover_hold_pools(&d->site.pools);
 	evtimer_assign(&h->timer, loop_base(d->site.loop), on_timer, d);
-	look(d);
+	hand_over_if_ready(d);
 	return true;
 }
 
@@ -510,7 +510,7 @@ handover_abort(struct daemon *d)
 	if (d->handover.state != HANDOVER_HOLDING)
 		return;
 	evtimer_del(&d->handover.timer);
-	release(d);
+	stop_holding(d);
 }
 
 /* ---- taking ---- */
@@ -525,7 +525,7 @@ find_fd(struct daemon *d, const char *name)
 }
 
 static int
-take(struct fdstore_fd *f)
+take_descriptor(struct fdstore_fd *f)
 {
 	int fd = f ? f->fd : -1;
 
@@ -537,7 +537,7 @@ take(struct fdstore_fd *f)
 int
 handover_take_fd(struct daemon *d, const char *name)
 {
-	return take(find_fd(d, name));
+	return take_descriptor(find_fd(d, name));
 }
 
 /* Maps the state. Returns NULL, or what is wrong with it. */
@@ -609,7 +609,7 @@ handover_open(struct daemon *d)
 /* A descriptor that no session or server has taken: cancels what runs on a server, tells a client
  * that its session is over. */
 static void
-abandon(struct daemon *d, struct fdstore_fd *f)
+end_descriptor(struct daemon *d, struct fdstore_fd *f)
 {
 	unsigned long long id;
 	unsigned key;
@@ -620,7 +620,7 @@ abandon(struct daemon *d, struct fdstore_fd *f)
 
 	if (sscanf(f->name, SERVER "%llu-%d-%u-%n", &id, &pid, &key, &path) == 3 && path > 0) {
 		cancel_find(&place, f->fd, f->name + path);
-		cancel_abandon(d->threads, id, take(f), &place, pid, key);
+		cancel_abandon(d->threads, id, take_descriptor(f), &place, pid, key);
 		return;
 	}
 	if (strcmp(f->name, CLIENTS) == 0) {
@@ -644,7 +644,7 @@ forget_fds(struct daemon *d)
 		if (strncmp(h->fds[i].name, SERVER, sizeof SERVER - 1) == 0)
 			fdstore_forget(h->fds[i].name);
 		if (h->fds[i].fd >= 0)
-			abandon(d, &h->fds[i]);
+			end_descriptor(d, &h->fds[i]);
 	}
 	fdstore_free(h->fds, h->nfds);
 	h->fds = NULL;
@@ -665,7 +665,8 @@ take_client(void *arg, uint64_t cookie)
 {
 	struct handover *h = &((struct daemon *)arg)->handover;
 
-	return take(bsearch(&cookie, h->fds, h->nfds, sizeof(struct fdstore_fd), compare_cookie));
+	return take_descriptor(
+	    bsearch(&cookie, h->fds, h->nfds, sizeof(struct fdstore_fd), compare_cookie));
 }
 
 /* Finds the descriptor by "server-12-", the beginning of its name: the rest is not known. */
@@ -679,7 +680,7 @@ take_server(void *arg, uint64_t id)
 	for (size_t i = 0; i < d->handover.nfds; i++)
 		if (d->handover.fds[i].fd >= 0 &&
 		    strncmp(d->handover.fds[i].name, begin, (size_t)n) == 0)
-			return take(&d->handover.fds[i]);
+			return take_descriptor(&d->handover.fds[i]);
 	return -1;
 }
 

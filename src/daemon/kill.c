@@ -27,7 +27,7 @@ kill_session(struct session *s)
 /* ---- scopes ---- */
 
 static int
-not_there(const struct session *s, const char *why, struct err *e)
+refuse_kill(const struct session *s, const char *why, struct err *e)
 {
 	char text[96];
 
@@ -70,7 +70,7 @@ kill_named(struct session *s, const char *name, struct err *e)
 		return -E_NOTFOUND;
 	}
 	if (f->state == SCOPE_EXPIRED)
-		return not_there(s, "has that scope ended already, and has only to exit it", e);
+		return refuse_kill(s, "has that scope ended already, and has only to exit it", e);
 	expire_scope(s, f, ERR_SCOPE_KILLED);
 	return 0;
 }
@@ -111,7 +111,7 @@ innermost_transaction(const struct session *s)
 
 /* Is a transaction open on the session's own lease that is no frame of its stack? */
 static bool
-has_plain(const struct session *s)
+has_unframed_transaction(const struct session *s)
 {
 	return s->own.lease.state == LEASE_HELD && s->own.lease.srv->progress.status != 'I' &&
 	       !(s->stack && stack_of_lease(s->stack, &s->own.lease));
@@ -130,8 +130,9 @@ kill_scope(struct session *s, const char *name, struct err *e)
 		kill_begun(s);
 	else if (block_is_expired(&s->block) || s->block.state == BLOCK_FAILED ||
 		 (f && f->state == SCOPE_EXPIRED))
-		return not_there(s, "has its transaction ended already, and has only to say so", e);
-	else if (has_plain(s) && open)
+		return refuse_kill(s, "has its transaction ended already, and has only to say so",
+				   e);
+	else if (has_unframed_transaction(s) && open)
 		expire_scope(s, scopes_implicit(s), ERR_SCOPE_KILLED);
 	else if (f)
 		expire_scope(s, f, ERR_SCOPE_KILLED);
@@ -141,7 +142,7 @@ kill_scope(struct session *s, const char *name, struct err *e)
 		 (s->state == SESSION_ACTIVE && progress_busy(&s->hold->lease.srv->progress)))
 		limits_cancel(s, ERR_SCOPE_KILLED);
 	else
-		return not_there(s, "has no transaction open", e);
+		return refuse_kill(s, "has no transaction open", e);
 	return 0;
 }
 

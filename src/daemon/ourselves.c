@@ -34,7 +34,7 @@ free_asking(struct asking *a)
 }
 
 static void *
-ask(void *arg)
+look_up(void *arg)
 {
 	struct asking *a = arg;
 	struct passwd pw, *found = NULL;
@@ -73,7 +73,7 @@ start_asking(struct asking *a)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	started = pthread_create(&thread, NULL, ask, a) == 0;
+	started = pthread_create(&thread, NULL, look_up, a) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (started)
 		pthread_detach(thread);

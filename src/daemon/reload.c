@@ -21,7 +21,7 @@
 
 struct changing {
 	struct daemon *daemon;
-	const struct reload_told *told;
+	const struct reload_listener *told;
 	unsigned changes;
 };
 
@@ -179,7 +179,7 @@ break_circles(struct daemon *d)
 /* ---- one configuration instead of another ---- */
 
 static void
-drop(void *conf)
+free_conf(void *conf)
 {
 	conf_free(conf);
 }
@@ -240,7 +240,7 @@ change_pools(struct daemon *d, const struct conf *next)
 
 /* Takes `next` over. Returns how many options have changed. */
 static unsigned
-take(struct daemon *d, struct conf *next, const struct reload_told *told)
+take_over(struct daemon *d, struct conf *next, const struct reload_listener *told)
 {
 	struct changing c = {d, told, 0};
 	struct list_node *n;
@@ -250,7 +250,7 @@ take(struct daemon *d, struct conf *next, const struct reload_told *told)
 		if (group_at(n))
 			conf_take_pool(next, group_at(n)->conf, on_difference, &c);
 	/* The caller may still read the old one. */
-	loop_defer(d->site.loop, drop, d->site.conf);
+	loop_defer(d->site.loop, free_conf, d->site.conf);
 	d->site.conf = next;
 	change_pools(d, next);
 	daemon_count_descriptors(d);
@@ -261,7 +261,7 @@ take(struct daemon *d, struct conf *next, const struct reload_told *told)
 }
 
 static int
-refuse(struct err *e, const char *why)
+refuse_reload(struct err *e, const char *why)
 {
 	log_warnx("pgwithd", LOG_ALONE, "reload refused", LOG_QUOTED("why", why));
 	err_make(e, ERR_CONSOLE_RELOAD, why);
@@ -302,14 +302,14 @@ is_pipe(const char *path)
 }
 
 static int
-read_and_take(struct daemon *d, const struct reload_told *told, struct err *e)
+read_and_take(struct daemon *d, const struct reload_listener *told, struct err *e)
 {
 	struct conf_problems problems;
 	struct conf *next;
 	unsigned changes;
 
 	if (is_pipe(d->site.conf->path))
-		return refuse(e, "its file is a pipe, which can be read only once");
+		return refuse_reload(e, "its file is a pipe, which can be read only once");
 	next = conf_load(d->site.conf->path, &problems);
 	if (next)
 		renew_check(next, &problems);
@@ -319,7 +319,7 @@ read_and_take(struct daemon *d, const struct reload_told *told, struct err *e)
 		conf_free(next);
 		return -E_SYNTAX;
 	}
-	changes = take(d, next, told);
+	changes = take_over(d, next, told);
 	users_forget(d->site.users);
 	log_info("pgwithd", LOG_ALONE, "reloaded", LOG_NUMBER("pools", next->npools),
 		 LOG_NUMBER("scopes", next->nscopes), LOG_NUMBER("changed", changes),
@@ -328,12 +328,12 @@ read_and_take(struct daemon *d, const struct reload_told *told, struct err *e)
 }
 
 int
-reload(struct daemon *d, const struct reload_told *told, struct err *e)
+reload(struct daemon *d, const struct reload_listener *told, struct err *e)
 {
 	int r;
 
 	if (d->site.phase != SITE_RUNNING)
-		return refuse(e, "pgwithd is shutting down");
+		return refuse_reload(e, "pgwithd is shutting down");
 	service_reloading(d);
 	r = read_and_take(d, told, e);
 	service_reloaded(d, r == 0);
@@ -348,7 +348,7 @@ reload_set(struct daemon *d, const struct conf_change *change, struct err *e)
 	struct conf *next;
 
 	if (d->site.phase != SITE_RUNNING)
-		return refuse(e, "pgwithd is shutting down");
+		return refuse_reload(e, "pgwithd is shutting down");
 	next = conf_changed(d->site.conf, change, &why, &hint);
 	if (next)
 		renew_check(next, &problems);
@@ -361,7 +361,7 @@ reload_set(struct daemon *d, const struct conf_change *change, struct err *e)
 	if (next) {
 		log_info("pgwithd", LOG_ALONE, "set", LOG_TEXT("option", change->option),
 			 LOG_TEXT("role", change->role));
-		take(d, next, &(struct reload_told){NULL, NULL});
+		take_over(d, next, &(struct reload_listener){NULL, NULL});
 		return 0;
 	}
 	err_make(e, ERR_CONSOLE_OPTION, why);
@@ -412,22 +412,22 @@ is_used(const struct daemon *d, const struct pool *pool)
 #define UNUSED_US UNIT_S /* from one look for them to the next */
 
 static void
-mark(struct pool *pool)
+mark_used(struct pool *pool)
 {
 	if (pool)
 		pool->used = true;
 }
 
 static void
-mark_session(const struct session *s)
+mark_used_by(const struct session *s)
 {
 	const struct list_node *n;
 
-	mark(s->pool);
-	mark(s->own.lease.pool);
+	mark_used(s->pool);
+	mark_used(s->own.lease.pool);
 	if (s->stack)
 		LIST_EACH (n, &s->stack->frames)
-			mark(LIST_OBJ(n, const struct scope, node)->pool);
+			mark_used(LIST_OBJ(n, const struct scope, node)->pool);
 }
 
 /* Frees pools of single roles that nobody uses. With role = client, each name that a client has
@@ -453,7 +453,7 @@ sweep_roles(struct daemon *d)
 		return;
 	for (int i = 0; i < SESSION_CLOSED; i++)
 		LIST_EACH (n, &d->site.in_state[i])
-			mark_session(LIST_OBJ(n, const struct session, node));
+			mark_used_by(LIST_OBJ(n, const struct session, node));
 	LIST_EACH_SAFE (n, after, &d->site.pools.list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 

@@ -7,7 +7,7 @@
 #define STATUS_MAX 160
 
 static unsigned
-waiting(const struct daemon *d)
+count_waiting(const struct daemon *d)
 {
 	const struct list_node *n;
 	unsigned count = 0;
@@ -19,21 +19,21 @@ waiting(const struct daemon *d)
 
 /* Writes the status into `text` of STATUS_MAX bytes, and returns it. */
 static const char *
-status(const struct daemon *d, char *text)
+write_status(const struct daemon *d, char *text)
 {
 	unsigned sessions = site_sessions(&d->site);
 	bool running = d->site.phase == SITE_RUNNING;
 
 	snprintf(text, STATUS_MAX, "%s%s%u session%s, %u leased, %u waiting%s",
 		 running ? "" : daemon_phase_name(d), running ? "" : ": ", sessions,
-		 sessions == 1 ? "" : "s", pools_busy(&d->site.pools), waiting(d),
+		 sessions == 1 ? "" : "s", pools_busy(&d->site.pools), count_waiting(d),
 		 d->reload_refused ? "; the last reload was refused, see the log" : "");
 	return text;
 }
 
 /* Does the daemon end within a time limit? */
 static bool
-ends(const struct daemon *d)
+ends_in_time(const struct daemon *d)
 {
 	return d->site.phase >= SITE_STOPPING ||
 	       (d->site.phase == SITE_DRAINING && d->drain_us >= 0) ||
@@ -45,7 +45,7 @@ service_ready(struct daemon *d)
 {
 	char text[STATUS_MAX];
 
-	sysd_ready(d->sysd, status(d, text));
+	sysd_ready(d->sysd, write_status(d, text));
 }
 
 void
@@ -66,8 +66,8 @@ service_phase(struct daemon *d)
 {
 	char text[STATUS_MAX];
 
-	if (ends(d))
-		sysd_stopping(d->sysd, status(d, text));
+	if (ends_in_time(d))
+		sysd_stopping(d->sysd, write_status(d, text));
 }
 
 void
@@ -77,7 +77,7 @@ service_sweep(struct daemon *d)
 	char text[STATUS_MAX];
 
 	sysd_sweep(d->sysd, now_us);
-	if (ends(d))
+	if (ends_in_time(d))
 		sysd_extend(d->sysd, now_us);
-	sysd_status(d->sysd, now_us, status(d, text));
+	sysd_status(d->sysd, now_us, write_status(d, text));
 }

@@ -59,8 +59,8 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->activity.alone_us);
 	PACK(p, s->activity.alone_answers);
 	PACK(p, s->activity.alone_why);
-	PACK(p, s->activity.heard_us);
-	PACK(p, s->activity.heard);
+	PACK(p, s->activity.received_us);
+	PACK(p, s->activity.received_seen);
 	PACK(p, s->context.mode);
 	PACK(p, s->context.pin);
 	PACK(p, s->activity.queries);
@@ -198,7 +198,7 @@ named_list_pack(struct pack *p, struct list *l)
 }
 
 static void
-parts_pack(struct pack *p, struct session *s)
+script_and_names_pack(struct pack *p, struct session *s)
 {
 	named_list_pack(p, &s->scopes->named.statements);
 	named_list_pack(p, &s->scopes->named.portals);
@@ -239,7 +239,7 @@ no_work(struct work *none)
 /* Returns false if an ENTER waits for a scope ([scope NAME]) that the configuration does not define
  * any more. */
 static bool
-doing_pack(struct pack *p, struct session *s)
+work_values_pack(struct pack *p, struct session *s)
 {
 	struct work none, *work = work_pack(p, s);
 	uint32_t frame = STACK_NOWHERE;
@@ -299,15 +299,15 @@ scopes_pack(struct heritage *h, struct session *s)
 		return true;
 	scopes_prepare(s);
 	good = stack_pack(p, &h->pools, s->stack, &s->own.lease, &outbound_lease_ops, s, s->id);
-	good &= doing_pack(p, s);
+	good &= work_values_pack(p, s);
 	expiry_pack(p, s);
-	parts_pack(p, s);
+	script_and_names_pack(p, s);
 	return good;
 }
 
 /* session->hold: the session's own, or that of a frame. */
 static void
-lease_pack(struct pack *p, struct session *s)
+focus_pack(struct pack *p, struct session *s)
 {
 	uint32_t place = STACK_NOWHERE;
 	struct scope *f;
@@ -349,7 +349,7 @@ session_pack(struct heritage *h, struct session *s)
 	good &= handover_pack_lease(p, &h->pools, &s->own.lease);
 	hold_pack(p, &s->own);
 	good &= scopes_pack(h, s);
-	lease_pack(p, s);
+	focus_pack(p, s);
 	pack_mark(p, MARK);
 	return good && (s->pool || !had_pool);
 }
@@ -379,14 +379,14 @@ write_session(struct heritage *h, struct session *s)
 }
 
 static void
-lose(struct heritage *h, uint64_t id)
+note_lost(struct heritage *h, uint64_t id)
 {
 	h->lost = mem_realloc(h->lost, (h->nlost + 1) * sizeof *h->lost);
 	h->lost[h->nlost++] = id;
 }
 
 static bool
-may_come(enum session_state state)
+may_be_handed_over(enum session_state state)
 {
 	switch (state) {
 	case SESSION_STARTUP:
@@ -417,7 +417,7 @@ read_session(struct heritage *h)
 	PACK(all, cookie);
 	PACK(all, state);
 	pack_blob(all, &data, &bytes);
-	if (!all->failed && !may_come(state))
+	if (!all->failed && !may_be_handed_over(state))
 		all->failed = true;
 	if (!all->failed) {
 		fd = h->client(h->d, cookie);
@@ -432,7 +432,7 @@ read_session(struct heritage *h)
 			pack_reader(&record, data, bytes);
 			h->p = &record;
 			if (!session_pack(h, s))
-				lose(h, id);
+				note_lost(h, id);
 			h->p = all;
 			all->failed |= record.failed;
 		}
@@ -463,7 +463,7 @@ sessions_pack(struct heritage *h)
 /* ---- queues and locks ---- */
 
 static struct session *
-session_of(struct heritage *h, uint64_t id)
+session_by_id(struct heritage *h, uint64_t id)
 {
 	return idmap_get(&h->d->site.sessions, id);
 }
@@ -480,7 +480,8 @@ waiter_pack(struct heritage *h, struct pool *pool, struct lease *l)
 		place = stack_place(s->stack, LIST_OBJ(hold_of(l), struct scope, own));
 	PACK(h->p, id);
 	PACK(h->p, place);
-	if (!pack_reading(h->p) || h->p->failed || pool == NULL || (s = session_of(h, id)) == NULL)
+	if (!pack_reading(h->p) || h->p->failed || pool == NULL ||
+	    (s = session_by_id(h, id)) == NULL)
 		return;
 	f = place != STACK_NOWHERE && s->stack ? stack_at(s->stack, place) : NULL;
 	l = f ? &f->own.lease : &s->own.lease;
@@ -509,7 +510,7 @@ queues_pack(struct heritage *h)
 static struct stack *
 stack_of(void *arg, uint64_t session)
 {
-	struct session *s = session_of(arg, session);
+	struct session *s = session_by_id(arg, session);
 
 	return s && s->stack ? s->stack : NULL;
 }
@@ -517,7 +518,7 @@ stack_of(void *arg, uint64_t session)
 /* ---- prepared statements of leased servers, and messages about them that are on their way ---- */
 
 static void
-way_pack(struct heritage *h, struct server *srv)
+server_prepared_pack(struct heritage *h, struct server *srv)
 {
 	struct pack *all = h->p, record;
 	uint64_t id = srv ? srv->id : 0;
@@ -553,7 +554,7 @@ way_pack(struct heritage *h, struct server *srv)
 }
 
 static void
-ways_pack(struct heritage *h)
+all_prepared_pack(struct heritage *h)
 {
 	uint32_t count = 0;
 	struct list_node *n;
@@ -562,10 +563,10 @@ ways_pack(struct heritage *h)
 		count += h->pools.list[i]->servers[SERVER_LEASED].count;
 	PACK(h->p, count);
 	for (uint32_t i = 0; pack_reading(h->p) && i < count && !h->p->failed; i++)
-		way_pack(h, NULL);
+		server_prepared_pack(h, NULL);
 	for (uint32_t i = 0; !pack_reading(h->p) && i < h->pools.count; i++)
 		LIST_EACH (n, &h->pools.list[i]->servers[SERVER_LEASED])
-			way_pack(h, LIST_OBJ(n, struct server, node));
+			server_prepared_pack(h, LIST_OBJ(n, struct server, node));
 	pack_mark(h->p, MARK);
 }
 
@@ -581,7 +582,7 @@ all_pack(struct heritage *h)
 	queues_pack(h);
 	locks_pack(h->p, &h->d->site.locks, &ties);
 	timing_pack(h->p, &h->d->site.timing);
-	ways_pack(h);
+	all_prepared_pack(h);
 }
 
 void
@@ -609,7 +610,7 @@ clean_orphans(struct daemon *d)
 }
 
 static void
-adopted(struct session *s)
+complete_session(struct session *s)
 {
 	/* Whether the client is read from follows from the session's state. */
 	if (s->stack)
@@ -628,7 +629,7 @@ end_lost(struct heritage *h)
 
 	err_make(&e, ERR_SHUTDOWN);
 	for (size_t i = 0; i < h->nlost; i++) {
-		struct session *s = session_of(h, h->lost[i]);
+		struct session *s = session_by_id(h, h->lost[i]);
 
 		if (s)
 			session_fail(s, &e);
@@ -656,14 +657,14 @@ session_pack_read(struct pack *p, struct daemon *d, int (*client)(void *arg, uin
 	}
 	for (int i = 0; i < SESSION_CLOSED; i++)
 		LIST_EACH_SAFE (n, after, &d->site.in_state[i])
-			adopted(LIST_OBJ(n, struct session, node));
+			complete_session(LIST_OBJ(n, struct session, node));
 	clean_orphans(d);
 	end_lost(&h);
 }
 
 /* Bytes in our own buffers raise no event, so the session is made to look at them. */
 static void
-resume(struct session *s)
+resume_session(struct session *s)
 {
 	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE && s->state != SESSION_CONSOLE)
 		return;
@@ -687,7 +688,7 @@ session_pack_resume(struct daemon *d)
 		struct session *s = idmap_get(&d->site.sessions, ids[i]);
 
 		if (s && !session_gone(s))
-			resume(s);
+			resume_session(s);
 	}
 	free(ids);
 }

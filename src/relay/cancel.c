@@ -10,7 +10,7 @@
 /* Does the server work at a statement of ours first? A cancel would hit that one, and the client
  * must not notice it. */
 static bool
-own_first(const struct session *s)
+runs_our_statement(const struct session *s)
 {
 	return s->state == SESSION_SETUP || s->hold->lease.srv->progress.own_syncs > 0;
 }
@@ -18,7 +18,7 @@ own_first(const struct session *s)
 bool
 cancel_statement(struct session *s, uint64_t requester)
 {
-	if (own_first(s)) {
+	if (runs_our_statement(s)) {
 		s->hold->cancel_due = true;
 		return false;
 	}
@@ -34,7 +34,7 @@ cancel_statement(struct session *s, uint64_t requester)
 void
 cancel_late(struct session *s)
 {
-	if (!s->hold->cancel_due || s->hold->lease.state != LEASE_HELD || own_first(s))
+	if (!s->hold->cancel_due || s->hold->lease.state != LEASE_HELD || runs_our_statement(s))
 		return;
 	s->hold->cancel_due = false;
 	cancel_statement(s, 0);

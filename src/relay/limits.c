@@ -81,7 +81,7 @@ is_exempt(const struct look *k)
 /* When its transaction began. If the exchange that runs ends one and begins the next, it is the
  * next one's time. */
 static int64_t
-begun(const struct look *k)
+transaction_began(const struct look *k)
 {
 	if (k->base)
 		return k->base->asked_us;
@@ -94,7 +94,7 @@ begun(const struct look *k)
 
 /* Has the server something to answer? */
 static bool
-runs(const struct look *k)
+has_something_to_answer(const struct look *k)
 {
 	return k->lease == &k->s->hold->lease && progress_busy(k->p);
 }
@@ -124,16 +124,16 @@ silent_since(struct look *k)
 
 	/* No time is kept for each message: if stream.received has grown since the last sweep, the
 	 * client was active. */
-	if (s->activity.heard != s->stream.received) {
-		s->activity.heard = s->stream.received;
-		s->activity.heard_us = k->now_us;
+	if (s->activity.received_seen != s->stream.received) {
+		s->activity.received_seen = s->stream.received;
+		s->activity.received_us = k->now_us;
 	}
-	return progress_at_rest(k->p) ? since : later(since, s->activity.heard_us);
+	return progress_at_rest(k->p) ? since : later(since, s->activity.received_us);
 }
 
 /* Returns the limit that has passed, or ERR_NONE. */
 static enum err_id
-over(struct look *k)
+passed_limit(struct look *k)
 {
 	const struct conf_pool *conf = k->conf;
 	/* Scopes of ENTER have their own DEADLINE. */
@@ -142,9 +142,10 @@ over(struct look *k)
 
 	if (is_ending(k) || is_exempt(k))
 		return ERR_NONE;
-	if (conf->scope_deadline_us && deadline && k->now_us - begun(k) >= conf->scope_deadline_us)
+	if (conf->scope_deadline_us && deadline &&
+	    k->now_us - transaction_began(k) >= conf->scope_deadline_us)
 		return ERR_SCOPE_DEADLINE;
-	if (conf->query_timeout_us && runs(k) &&
+	if (conf->query_timeout_us && has_something_to_answer(k) &&
 	    k->now_us - later(k->s->activity.request_us, k->s->activity.answer_us) >=
 		conf->query_timeout_us)
 		return ERR_SCOPE_QUERY;
@@ -193,7 +194,7 @@ drop_exchange(const struct look *k)
 
 /* Does the statement still run that limits_cancel() has cancelled? */
 static bool
-runs_alone(const struct session *s)
+cancelled_still_runs(const struct session *s)
 {
 	const struct progress *p =
 	    s->hold->lease.state == LEASE_HELD ? &s->hold->lease.srv->progress : NULL;
@@ -204,7 +205,7 @@ runs_alone(const struct session *s)
 void
 limits_cancel(struct session *s, enum err_id why)
 {
-	if (s->activity.alone_us == 0 || !runs_alone(s)) {
+	if (s->activity.alone_us == 0 || !cancelled_still_runs(s)) {
 		s->activity.alone_us = loop_now_us(s->site->loop);
 		s->activity.alone_answers = s->hold->lease.srv->progress.answers;
 		s->activity.alone_why = (uint8_t)why;
@@ -223,11 +224,11 @@ limits_cancel(struct session *s, enum err_id why)
 /* PostgreSQL does not look for a cancel while its answer is not read, and pgwithd does not read the
  * answer while the client does not. Then the session ends, cleanup_timeout after the cancel. */
 static void
-force_alone(struct session *s, int64_t now_us)
+end_if_unread(struct session *s, int64_t now_us)
 {
 	struct err e;
 
-	if (!runs_alone(s)) {
+	if (!cancelled_still_runs(s)) {
 		s->activity.alone_us = 0;
 		return;
 	}
@@ -241,7 +242,7 @@ force_alone(struct session *s, int64_t now_us)
 
 /* The limit of a statement outside of transactions has passed: the statement is cancelled. */
 static void
-cancel_alone(const struct look *k, enum err_id why)
+cancel_by_limit(const struct look *k, enum err_id why)
 {
 	struct session *s = k->s;
 	struct buf out;
@@ -268,14 +269,14 @@ cancel_alone(const struct look *k, enum err_id why)
 }
 
 static void
-end(const struct look *k, enum err_id why)
+end_by_limit(const struct look *k, enum err_id why)
 {
 	if (k->base)
 		expire_scope(k->s, k->base, why);
 	else if (in_transaction(k))
 		expire_scope(k->s, scopes_implicit(k->s), why);
 	else
-		cancel_alone(k, why);
+		cancel_by_limit(k, why);
 }
 
 /* ---- the sweep ---- */
@@ -288,7 +289,7 @@ struct found {
 };
 
 static void
-note(struct found *found, uint64_t id)
+note_found(struct found *found, uint64_t id)
 {
 	if (found->count == found->room) {
 		found->room = found->room ? 2 * found->room : 16;
@@ -299,7 +300,7 @@ note(struct found *found, uint64_t id)
 
 /* Is the server held by a session whose transaction, or statement, can be ended now? */
 static bool
-open_to_it(const struct server *srv)
+can_be_ended(const struct server *srv)
 {
 	const struct session *s = srv->lease ? srv->lease->owner : NULL;
 
@@ -316,11 +317,11 @@ sweep_pool(const struct pool *pool, struct found *found, int64_t now_us)
 		const struct server *srv = LIST_OBJ(n, struct server, node);
 		struct look k;
 
-		if (!open_to_it(srv))
+		if (!can_be_ended(srv))
 			continue;
 		k = look_at(srv->lease, now_us);
-		if (over(&k) != ERR_NONE)
-			note(found, srv->id);
+		if (passed_limit(&k) != ERR_NONE)
+			note_found(found, srv->id);
 	}
 }
 
@@ -335,7 +336,7 @@ limits_sweep(struct site *site)
 		struct session *s = LIST_OBJ(n, struct session, node);
 
 		if (s->activity.alone_us)
-			force_alone(s, now_us);
+			end_if_unread(s, now_us);
 	}
 	LIST_EACH (n, &site->pools.list) {
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
@@ -350,11 +351,11 @@ limits_sweep(struct site *site)
 		enum err_id why;
 		struct look k;
 
-		if (srv == NULL || srv->state != SERVER_LEASED || !open_to_it(srv))
+		if (srv == NULL || srv->state != SERVER_LEASED || !can_be_ended(srv))
 			continue;
 		k = look_at(srv->lease, now_us);
-		if ((why = over(&k)) != ERR_NONE)
-			end(&k, why);
+		if ((why = passed_limit(&k)) != ERR_NONE)
+			end_by_limit(&k, why);
 	}
 	free(found.ids);
 }

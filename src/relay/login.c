@@ -33,7 +33,7 @@
 #define OPTIONS_MAX  32              /* how many `_pq_.` options the answer names */
 
 static void
-refuse(struct session *s, struct err *e)
+refuse_login(struct session *s, struct err *e)
 {
 	s->site->refused++;
 	session_fail(s, e);
@@ -285,7 +285,7 @@ database_of(const struct session *s, const struct startup *st)
 
 /* The user of the client may come in: finds the pool, or the console. */
 static void
-let_in(struct session *s, const struct startup *st)
+enter_database(struct session *s, const struct startup *st)
 {
 	struct site *site = s->site;
 	const char *database = database_of(s, st);
@@ -299,7 +299,7 @@ let_in(struct session *s, const struct startup *st)
 	    pools_find(&site->pools, database, s->peer.role) == NULL)
 		console = true;
 	if (!there_is_room(s, console, &e)) {
-		refuse(s, &e);
+		refuse_login(s, &e);
 		return;
 	}
 	if (console) {
@@ -309,11 +309,11 @@ let_in(struct session *s, const struct startup *st)
 	s->pool = pools_find(&site->pools, database, s->peer.role);
 	if (s->pool == NULL) {
 		err_make(&e, ERR_NO_POOL, database);
-		refuse(s, &e);
+		refuse_login(s, &e);
 		return;
 	}
 	if (gate_refuses(s->pool, &e)) {
-		refuse(s, &e);
+		refuse_login(s, &e);
 		return;
 	}
 	s->context.mode = (uint8_t)s->pool->conf->mode;
@@ -321,7 +321,7 @@ let_in(struct session *s, const struct startup *st)
 	buf_init(&params, PARAMS_MAX);
 	buf_init(&repeated, PARAMS_MAX);
 	if (params_read(st, &params, &repeated, &e) < 0) {
-		refuse(s, &e);
+		refuse_login(s, &e);
 	} else {
 		application_take(&s->context, &params);
 		s->context.startup = keep_params(&params, &s->context.startup_bytes);
@@ -335,16 +335,16 @@ let_in(struct session *s, const struct startup *st)
 /* Lets the client in or refuses it, if that can be decided now. Otherwise the session waits in
  * SESSION_LOOKUP, and keeps the packet, `data`, for login_looked_up(). */
 static void
-admit(struct session *s, const struct startup *st, const uint8_t *data)
+admit_user(struct session *s, const struct startup *st, const uint8_t *data)
 {
 	struct err e;
 
 	switch (admit_login(s, s->peer.role, database_of(s, st), &e)) {
 	case ACCESS_YES:
-		let_in(s, st);
+		enter_database(s, st);
 		return;
 	case ACCESS_NO:
-		refuse(s, &e);
+		refuse_login(s, &e);
 		return;
 	case ACCESS_ASK:
 		if (s->peer.packet)
@@ -356,14 +356,14 @@ admit(struct session *s, const struct startup *st, const uint8_t *data)
 }
 
 static void
-start(struct session *s, const struct startup *st, const uint8_t *data)
+begin_login(struct session *s, const struct startup *st, const uint8_t *data)
 {
 	const char *database = startup_get(st, "database");
 	struct err e;
 
 	if (st->major != 3) {
 		err_make(&e, ERR_PROTOCOL_VERSION, st->major, st->minor);
-		refuse(s, &e);
+		refuse_login(s, &e);
 		return;
 	}
 	if (database == NULL || *database == 0)
@@ -372,9 +372,9 @@ start(struct session *s, const struct startup *st, const uint8_t *data)
 	if (s->state != SESSION_STARTUP)
 		return;
 	if (check_packet(s, st, &e))
-		admit(s, st, data);
+		admit_user(s, st, data);
 	else
-		refuse(s, &e);
+		refuse_login(s, &e);
 }
 
 void
@@ -385,7 +385,7 @@ login_looked_up(struct session *s)
 
 	/* This does not fail: the packet was read before. */
 	if (startup_read(data, s->peer.packet_bytes, &st) == 0)
-		admit(s, &st, data);
+		admit_user(s, &st, data);
 	if (s->state == SESSION_LOOKUP)
 		return;
 	free(s->peer.packet);
@@ -400,7 +400,7 @@ login_looked_up(struct session *s)
  * PostgreSQL: a client that waits for its end can send the next query, and the cancel does not hit
  * that. */
 static void
-cancel(struct session *s, const struct startup *st)
+carry_out_cancel(struct session *s, const struct startup *st)
 {
 	struct session *target = session_by_number(s->site, st->pid);
 
@@ -416,13 +416,13 @@ cancel(struct session *s, const struct startup *st)
  * taken for a protocol version, as PostgreSQL does (15, tcop/postmaster.c,
  * ProcessStartupPacket()). */
 static size_t
-decline(struct session *s, const struct startup *st, bool *asked, unsigned minor)
+decline_encryption(struct session *s, const struct startup *st, bool *asked, unsigned minor)
 {
 	struct err e;
 
 	if (*asked) {
 		err_make(&e, ERR_PROTOCOL_VERSION, 1234, minor);
-		refuse(s, &e);
+		refuse_login(s, &e);
 		return 0;
 	}
 	*asked = true;
@@ -433,7 +433,7 @@ decline(struct session *s, const struct startup *st, bool *asked, unsigned minor
 /* Handles one packet. Returns how many bytes it used; 0: more are needed, or no packet comes any
  * more. */
 static size_t
-packet(struct session *s, const uint8_t *data, size_t bytes)
+handle_packet(struct session *s, const uint8_t *data, size_t bytes)
 {
 	struct startup st;
 	struct err e;
@@ -455,21 +455,21 @@ packet(struct session *s, const uint8_t *data, size_t bytes)
 		return 0;
 	default:
 		err_make(&e, ERR_STARTUP_LAYOUT);
-		refuse(s, &e);
+		refuse_login(s, &e);
 		return 0;
 	}
 	switch (st.kind) {
 	case STARTUP_SSL:
-		return decline(s, &st, &s->peer.asked_tls, 5679);
+		return decline_encryption(s, &st, &s->peer.asked_tls, 5679);
 	case STARTUP_GSSENC:
-		return decline(s, &st, &s->peer.asked_gss, 5680);
+		return decline_encryption(s, &st, &s->peer.asked_gss, 5680);
 	case STARTUP_CANCEL:
-		cancel(s, &st);
+		carry_out_cancel(s, &st);
 		return 0;
 	default:
 		/* A client may send messages before it is let in: they are kept. */
 		buf_add(&s->in, data + st.length, bytes - st.length);
-		start(s, &st, data);
+		begin_login(s, &st, data);
 		return 0;
 	}
 }
@@ -494,7 +494,7 @@ login_readable(struct session *s)
 	}
 	bytes += (size_t)r;
 	do {
-		n = packet(s, data + used, bytes - used);
+		n = handle_packet(s, data + used, bytes - used);
 		used += n;
 	} while (n > 0 && s->state == SESSION_STARTUP);
 	if (s->state == SESSION_CONSOLE)

@@ -12,7 +12,7 @@
 #include "session/users.h"
 
 static void
-tell(struct session *s, struct user *user)
+answer_session(struct session *s, struct user *user)
 {
 	struct err e;
 
@@ -36,7 +36,7 @@ tell(struct session *s, struct user *user)
 }
 
 static bool
-waits_for(const struct session *s, uid_t uid)
+waits_for_user(const struct session *s, uid_t uid)
 {
 	return s->peer.uid == uid && (s->state == SESSION_LOOKUP || enter_looks_up(s));
 }
@@ -58,14 +58,14 @@ lookup_told(void *arg, struct user *user)
 		LIST_EACH (n, &site->in_state[states[i]]) {
 			const struct session *s = LIST_OBJ(n, const struct session, node);
 
-			if (waits_for(s, user->uid))
+			if (waits_for_user(s, user->uid))
 				ids[count++] = s->id;
 		}
 	for (size_t i = 0; i < count; i++) {
 		struct session *s = idmap_get(&site->sessions, ids[i]);
 
-		if (s && waits_for(s, user->uid))
-			tell(s, user);
+		if (s && waits_for_user(s, user->uid))
+			answer_session(s, user);
 	}
 	free(ids);
 }

@@ -17,8 +17,8 @@ struct activity {
 	int64_t alone_us;
 	uint64_t alone_answers;
 	uint8_t alone_why;
-	int64_t heard_us; /* when `heard` was last seen to grow */
-	uint64_t heard;   /* stream.received at the last look, bytes */
+	int64_t received_us;    /* when `received_seen` was last seen to grow */
+	uint64_t received_seen; /* stream.received at the last look, bytes */
 };
 
 #endif

@@ -66,7 +66,7 @@ written_name(const struct session *s)
 
 /* "bob" (uid 1001) */
 static char *
-described(const struct session *s)
+describe_user(const struct session *s)
 {
 	return s->peer.user && *s->peer.user->name
 		   ? mem_printf("\"%s\" (uid %u)", s->peer.user->name, (unsigned)s->peer.uid)
@@ -76,7 +76,7 @@ described(const struct session *s)
 static void
 refuse_role(const struct session *s, const char *role, struct err *e)
 {
-	char *user = described(s), *name = written_name(s);
+	char *user = describe_user(s), *name = written_name(s);
 
 	err_make(e, ERR_NOT_ALLOWED, user, role);
 	err_detail(e, "everybody may come in as the role of their own name, root and the user of "
@@ -95,7 +95,7 @@ refuse_pool(const struct session *s, const struct pool *group, const char *login
 	const struct conf_pool *conf = group->conf;
 	const struct conf_source *from = conf->snapshot ? conf_pool_source(conf, "users") : NULL;
 	bool common = from && from->file > 0 && from->inherited;
-	char *user = described(s), *name = written_name(s);
+	char *user = describe_user(s), *name = written_name(s);
 	char *section = common ? mem_strdup("pgwith") : mem_printf("pool %s", conf->name);
 
 	err_make(e, ERR_NOT_A_USER, user, conf->name);

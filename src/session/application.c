@@ -65,7 +65,7 @@ is_ascii(const char *text)
 /* The name of a client that gives none: that of the pool's conninfo, or of a setting of the server;
  * otherwise it is empty, as with PostgreSQL. */
 static char *
-by_default(const struct session *s)
+default_name(const struct session *s)
 {
 	const char *own = pool_param(s->pool, NAME);
 
@@ -81,7 +81,7 @@ application_start(struct session *s)
 	char text[TOLD_MAX];
 
 	if (s->context.application == NULL)
-		s->context.application = by_default(s);
+		s->context.application = default_name(s);
 	if (s->context.application_told)
 		return;
 	canonical_application(s->context.application, utf8, version ? atoi(version) : 0, text,

@@ -42,7 +42,7 @@ ends_first(const char *sql, size_t bytes)
 
 /* Returns PROGRESS_BEGINS and PROGRESS_ENDS for a text with these SQLCLASS_... bits. */
 static unsigned
-does(unsigned set, const char *sql, size_t bytes)
+begins_or_ends(unsigned set, const char *sql, size_t bytes)
 {
 	if ((set & (SQLCLASS_BEGIN | ENDS)) == 0)
 		return 0;
@@ -54,7 +54,7 @@ does(unsigned set, const char *sql, size_t bytes)
 /* ---- names ---- */
 
 static struct control_name *
-find(const struct session *s, const char *name)
+find_control(const struct session *s, const char *name)
 {
 	struct list_node *n;
 
@@ -69,14 +69,14 @@ find(const struct session *s, const char *name)
 }
 
 static void
-drop(struct session *s, struct control_name *c)
+drop_control(struct session *s, struct control_name *c)
 {
 	list_remove(&s->context.control->names, &c->node);
 	free(c);
 }
 
 static void
-add(struct session *s, const char *name, unsigned what)
+add_control(struct session *s, const char *name, unsigned what)
 {
 	struct control_name *c = mem_calloc(1, sizeof *c + strlen(name) + 1);
 
@@ -88,17 +88,17 @@ add(struct session *s, const char *name, unsigned what)
 	c->does = what;
 	list_append(&s->context.control->names, &c->node);
 	if (s->context.control->names.count > CONTROL_NAMES_MAX)
-		drop(s,
-		     LIST_OBJ(list_first(&s->context.control->names), struct control_name, node));
+		drop_control(
+		    s, LIST_OBJ(list_first(&s->context.control->names), struct control_name, node));
 }
 
 static void
-forget_all(struct session *s)
+forget_controls(struct session *s)
 {
 	struct list_node *n;
 
 	while (s->context.control && (n = list_first(&s->context.control->names)) != NULL)
-		drop(s, LIST_OBJ(n, struct control_name, node));
+		drop_control(s, LIST_OBJ(n, struct control_name, node));
 }
 
 void
@@ -106,38 +106,38 @@ control_text(struct session *s, unsigned set, const char *sql, size_t bytes)
 {
 	/* Behind these a name may be gone, or mean another statement. */
 	if (set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE))
-		forget_all(s);
+		forget_controls(s);
 	/* Without a text it is a statement of ours at the end of a scope. */
 	if (sql)
-		progress_note(&s->hold->lease.srv->progress, does(set, sql, bytes));
+		progress_note(&s->hold->lease.srv->progress, begins_or_ends(set, sql, bytes));
 }
 
 static void
-prepared(struct session *s, const struct message *m)
+note_prepared(struct session *s, const struct message *m)
 {
 	struct control_name *c;
 	unsigned what;
 
 	if (m->sql == NULL)
 		return;
-	c = find(s, m->statement);
-	what = does(m->effects.set, m->sql, m->sql_bytes);
+	c = find_control(s, m->statement);
+	what = begins_or_ends(m->effects.set, m->sql, m->sql_bytes);
 	if (c)
-		drop(s, c);
+		drop_control(s, c);
 	if (what)
-		add(s, m->statement, what);
+		add_control(s, m->statement, what);
 }
 
 static void
-closed(struct session *s, const struct message *m)
+note_closed(struct session *s, const struct message *m)
 {
 	struct control_name *c;
 
 	if (s->context.control == NULL || m->statement == NULL || !message_is_well_formed(m))
 		return;
-	c = find(s, m->statement);
+	c = find_control(s, m->statement);
 	if (c)
-		drop(s, c);
+		drop_control(s, c);
 }
 
 void
@@ -151,14 +151,14 @@ control_message(struct session *s, const struct message *m)
 		control_text(s, m->effects.set, m->sql, m->sql_bytes);
 		return;
 	case 'P':
-		prepared(s, m);
+		note_prepared(s, m);
 		return;
 	case 'B':
-		c = m->statement ? find(s, m->statement) : NULL;
+		c = m->statement ? find_control(s, m->statement) : NULL;
 		progress_note(p, c ? c->does : PROGRESS_WORKS);
 		return;
 	case 'C':
-		closed(s, m);
+		note_closed(s, m);
 		return;
 	default:
 		return;
@@ -170,7 +170,7 @@ control_message(struct session *s, const struct message *m)
 void
 control_free(struct session *s)
 {
-	forget_all(s);
+	forget_controls(s);
 	free(s->context.control);
 	s->context.control = NULL;
 }
@@ -192,7 +192,7 @@ control_pack(struct pack *p, struct session *s)
 		PACK(p, what);
 		if (pack_reading(p)) {
 			if (name)
-				add(s, name, what);
+				add_control(s, name, what);
 			free(name);
 		} else {
 			n = n->next;

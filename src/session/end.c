@@ -25,7 +25,7 @@
 /* ---- telling ---- */
 
 static void
-last_words(struct session *s, const struct err *e, struct buf *out)
+write_last_words(struct session *s, const struct err *e, struct buf *out)
 {
 	const struct server *srv = s->state == SESSION_ACTIVE ? s->hold->lease.srv : NULL;
 
@@ -46,7 +46,7 @@ last_words(struct session *s, const struct err *e, struct buf *out)
 }
 
 static enum cleanup_why
-cleanup_because(const struct err *e)
+cleanup_reason(const struct err *e)
 {
 	return e->id == ERR_SHUTDOWN || e->id == ERR_DRAINED ? CLEANUP_SHUTDOWN
 	       : e->id == ERR_KILLED                         ? CLEANUP_KILLED
@@ -56,15 +56,15 @@ cleanup_because(const struct err *e)
 /* For a session with scopes. They are not kept open until a slow client has read its last words:
  * what the kernel does not take at once is lost. */
 static void
-tell_and_leave(struct session *s, const struct err *e)
+fail_with_scopes(struct session *s, const struct err *e)
 {
 	struct buf out;
 
 	buf_init(&out, 64 * 1024);
-	last_words(s, e, &out);
+	write_last_words(s, e, &out);
 	reply_send_buf(s, &out);
 	buf_clear(&out);
-	session_close(s, cleanup_because(e), err_kind(e->id)->name);
+	session_close(s, cleanup_reason(e), err_kind(e->id)->name);
 }
 
 void
@@ -76,14 +76,14 @@ session_fail(struct session *s, const struct err *e)
 	    s->state == SESSION_LEAVING)
 		return;
 	if (scopes_open(s)) {
-		tell_and_leave(s, e);
+		fail_with_scopes(s, e);
 		return;
 	}
 	batch_end(s);
 	if (session_gone(s))
 		return;
 	buf_init(&out, 64 * 1024);
-	last_words(s, e, &out);
+	write_last_words(s, e, &out);
 	if (s->context.names)
 		names_clear(s->context.names,
 			    s->hold->lease.srv ? &s->hold->lease.srv->prepared : NULL);
@@ -92,7 +92,7 @@ session_fail(struct session *s, const struct err *e)
 	if (s->slow)
 		slow_end(s, "error", e->sqlstate);
 	if (s->hold->lease.state == LEASE_HELD)
-		lease_end(&s->hold->lease, cleanup_because(e));
+		lease_end(&s->hold->lease, cleanup_reason(e));
 	else
 		lease_leave(&s->hold->lease);
 	session_set_state(s, SESSION_CLOSING);

@@ -36,7 +36,7 @@ named_drop_name(struct list *l, const char *name)
 }
 
 static void
-forget_all(struct list *l)
+drop_all(struct list *l)
 {
 	struct list_node *n;
 
@@ -55,8 +55,8 @@ named_init(struct named *all)
 void
 named_clear(struct named *all)
 {
-	forget_all(&all->statements);
-	forget_all(&all->portals);
+	drop_all(&all->statements);
+	drop_all(&all->portals);
 }
 
 struct scope_named *
@@ -80,7 +80,7 @@ named_replaced(struct named *all, char type)
 void
 named_synced(struct named *all)
 {
-	forget_all(&all->portals);
+	drop_all(&all->portals);
 }
 
 struct scope_named *

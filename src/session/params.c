@@ -14,7 +14,7 @@
 #include "wire/switches.h"
 
 static bool
-for_login(const char *name)
+is_for_login(const char *name)
 {
 	static const char *const names[] = {"user", "database", "replication", "options"};
 
@@ -119,7 +119,7 @@ needs_each(const struct pair *p, const struct pair *end)
 }
 
 static void
-add_pair(const struct pair *p, const char *value, struct buf *out)
+add_param(const struct pair *p, const char *value, struct buf *out)
 {
 	buf_add_str(out, p->name);
 	buf_add_str(out, value);
@@ -156,15 +156,15 @@ add_last_ones(const struct buf *all, struct buf *out, struct buf *repeated)
 		}
 		if (strcasecmp(pairs[i].name, "DateStyle") == 0)
 			value = join_styles(pairs, &pairs[i], style, sizeof style);
-		add_pair(&pairs[i], value, out);
+		add_param(&pairs[i], value, out);
 	}
 	if (role)
-		add_pair(role, role->value, out);
+		add_param(role, role->value, out);
 	for (size_t i = 0; any && i < n; i++) {
 		/* Equal values once: a SELECT has at most 1664 columns. */
 		if (n > 500 && comes_again(&pairs[i], pairs + n, true))
 			continue;
-		add_pair(&pairs[i], pairs[i].value, repeated);
+		add_param(&pairs[i], pairs[i].value, repeated);
 	}
 	free(pairs);
 }
@@ -197,7 +197,7 @@ params_read(const struct startup *st, struct buf *out, struct buf *repeated, str
 	if (options)
 		r = read_options(options, &all, e);
 	while (startup_next(&at, &name, &value)) {
-		if (for_login(name))
+		if (is_for_login(name))
 			continue;
 		buf_add_str(&all, name);
 		buf_add_str(&all, value);

@@ -16,7 +16,7 @@
 /* ---- notes ---- */
 
 static void
-forget_first(struct list *l)
+free_first_note(struct list *l)
 {
 	struct list_node *n = list_first(l);
 
@@ -25,22 +25,22 @@ forget_first(struct list *l)
 }
 
 static void
-forget_all(struct slow *sl)
+free_notes(struct slow *sl)
 {
 	while (list_first(&sl->waits))
-		forget_first(&sl->waits);
+		free_first_note(&sl->waits);
 	while (list_first(&sl->done))
-		forget_first(&sl->done);
+		free_first_note(&sl->done);
 }
 
 static void
-note(struct list *l, int64_t at_us, int64_t us, const char *text, size_t bytes)
+add_note(struct list *l, int64_t at_us, int64_t us, const char *text, size_t bytes)
 {
 	struct slow_note *n;
 	size_t fit = utf8_fit(text, bytes, SLOW_SQL_MAX);
 
 	if (l->count == SLOW_NOTES_MAX)
-		forget_first(l);
+		free_first_note(l);
 	n = mem_calloc(1, sizeof *n + fit + 4);
 	n->at_us = at_us;
 	n->us = us;
@@ -65,7 +65,7 @@ void
 slow_free(struct session *s)
 {
 	if (s->slow)
-		forget_all(s->slow);
+		free_notes(s->slow);
 	free(s->slow);
 	s->slow = NULL;
 }
@@ -78,15 +78,15 @@ now_of(const struct session *s)
 
 /* Frees the notes if nothing is open any more. */
 static void
-tidy(struct session *s)
+free_notes_if_done(struct session *s)
 {
 	if (s->slow->began_us == 0 && (s->stack == NULL || s->stack->frames.count == 0))
-		forget_all(s->slow);
+		free_notes(s->slow);
 }
 
 /* ---- telling ---- */
 
-struct tale {
+struct slow_line {
 	const char *scope, *kind;
 	const struct conf_pool *conf;
 	const char *pool; /* its name, "" of a lock */
@@ -104,7 +104,7 @@ elapsed(int64_t us)
 }
 
 static void
-tell_statements(const struct session *s, const struct tale *t)
+log_statements(const struct session *s, const struct slow_line *t)
 {
 	const struct list_node *n;
 	unsigned number = 0;
@@ -121,7 +121,7 @@ tell_statements(const struct session *s, const struct tale *t)
 }
 
 static void
-tell(const struct session *s, const struct tale *t)
+log_if_slow(const struct session *s, const struct slow_line *t)
 {
 	int64_t took = now_of(s) - t->began_us;
 	const struct list_node *n;
@@ -147,7 +147,7 @@ tell(const struct session *s, const struct tale *t)
 		 LOG_QUOTED_BYTES("waited_for", buf_data(&waited), waited.len));
 	buf_clear(&waited);
 	if (t->conf->log_scope_statements)
-		tell_statements(s, t);
+		log_statements(s, t);
 }
 
 /* ---- without ENTER ---- */
@@ -159,7 +159,7 @@ note_pool(struct session *s, const struct pool *pool, int64_t waited_us)
 	int n = snprintf(text, sizeof text, "pool %s", pool->conf->name);
 
 	if (waited_us > 0)
-		note(&s->slow->waits, now_of(s) - waited_us, waited_us, text, (size_t)n);
+		add_note(&s->slow->waits, now_of(s) - waited_us, waited_us, text, (size_t)n);
 }
 
 static void
@@ -196,7 +196,7 @@ slow_statement(struct session *s, const struct message *m)
 		bytes = sql ? strlen(sql) : 0;
 	}
 	if (bytes > 0)
-		note(&s->slow->done, now_of(s), 0, sql, strnlen(sql, bytes));
+		add_note(&s->slow->done, now_of(s), 0, sql, strnlen(sql, bytes));
 }
 
 void
@@ -218,7 +218,7 @@ slow_end(struct session *s, const char *outcome, const char *sqlstate)
 {
 	struct slow *sl = s->slow;
 	const struct server *srv = s->hold->lease.srv;
-	struct tale t;
+	struct slow_line t;
 
 	if (sl->began_us == 0)
 		return;
@@ -227,37 +227,37 @@ slow_end(struct session *s, const char *outcome, const char *sqlstate)
 		if (strcmp(outcome, "success") == 0)
 			outcome = "error";
 	}
-	t = (struct tale){.scope = "",
-			  .kind = "implicit",
-			  .conf = s->pool->conf,
-			  .pool = s->pool->conf->name,
-			  .outcome = outcome,
-			  .sqlstate = sqlstate ? sqlstate : "",
-			  .began_us = sl->began_us,
-			  .wait_us = sl->granted_us - sl->began_us,
-			  .hold_us = now_of(s) - sl->granted_us,
-			  .statements = sl->statements - sl->statements_before};
-	tell(s, &t);
+	t = (struct slow_line){.scope = "",
+			       .kind = "implicit",
+			       .conf = s->pool->conf,
+			       .pool = s->pool->conf->name,
+			       .outcome = outcome,
+			       .sqlstate = sqlstate ? sqlstate : "",
+			       .began_us = sl->began_us,
+			       .wait_us = sl->granted_us - sl->began_us,
+			       .hold_us = now_of(s) - sl->granted_us,
+			       .statements = sl->statements - sl->statements_before};
+	log_if_slow(s, &t);
 	sl->began_us = 0;
-	tidy(s);
+	free_notes_if_done(s);
 }
 
 void
 slow_refused(struct session *s, const char *sqlstate)
 {
 	int64_t waited = now_of(s) - s->since_us;
-	struct tale t = {.scope = "",
-			 .kind = "implicit",
-			 .conf = s->pool->conf,
-			 .pool = s->pool->conf->name,
-			 .outcome = "error",
-			 .sqlstate = sqlstate,
-			 .began_us = s->since_us,
-			 .wait_us = waited};
+	struct slow_line t = {.scope = "",
+			      .kind = "implicit",
+			      .conf = s->pool->conf,
+			      .pool = s->pool->conf->name,
+			      .outcome = "error",
+			      .sqlstate = sqlstate,
+			      .began_us = s->since_us,
+			      .wait_us = waited};
 
 	note_pool(s, s->pool, waited);
-	tell(s, &t);
-	tidy(s);
+	log_if_slow(s, &t);
+	free_notes_if_done(s);
 }
 
 /* ---- frames ---- */
@@ -277,7 +277,7 @@ slow_granted(struct session *s, const struct scope *f)
 	}
 	n = snprintf(text, sizeof text, "%s %s", scope_kind_name(f),
 		     f->hold.lock ? f->hold.lock->name : f->name);
-	note(&s->slow->waits, f->asked_us, waited, text, (size_t)n);
+	add_note(&s->slow->waits, f->asked_us, waited, text, (size_t)n);
 }
 
 void
@@ -287,19 +287,19 @@ slow_frame(struct session *s, const struct scope *f, const char *outcome, int64_
 	int64_t granted = f->granted_us ? f->granted_us : exit_us;
 	int64_t opened = f->opened_us ? f->opened_us : exit_us;
 	const struct pool *pool = f->pool ? f->pool : s->pool;
-	struct tale t = {.scope = f->name,
-			 .kind = scope_kind_name(f),
-			 .conf = pool->conf,
-			 .pool = f->pool ? pool->conf->name : "",
-			 .outcome = outcome,
-			 .sqlstate = f->expired_by != ERR_NONE ? err_kind(f->expired_by)->sqlstate
-							       : f->error,
-			 .began_us = f->asked_us,
-			 .wait_us = granted - f->asked_us,
-			 .enter_us = opened - granted,
-			 .hold_us = exit_us - opened,
-			 .cleanup_us = now_of(s) - exit_us,
-			 .statements = sl->statements - f->statements_before};
+	struct slow_line t = {
+	    .scope = f->name,
+	    .kind = scope_kind_name(f),
+	    .conf = pool->conf,
+	    .pool = f->pool ? pool->conf->name : "",
+	    .outcome = outcome,
+	    .sqlstate = f->expired_by != ERR_NONE ? err_kind(f->expired_by)->sqlstate : f->error,
+	    .began_us = f->asked_us,
+	    .wait_us = granted - f->asked_us,
+	    .enter_us = opened - granted,
+	    .hold_us = exit_us - opened,
+	    .cleanup_us = now_of(s) - exit_us,
+	    .statements = sl->statements - f->statements_before};
 
 	/* A plain transaction that became a frame later began before its frame did. */
 	if (f->kind == SCOPE_IMPLICIT && sl->began_us) {
@@ -308,10 +308,10 @@ slow_frame(struct session *s, const struct scope *f, const char *outcome, int64_
 		t.enter_us = 0;
 		t.hold_us = exit_us - sl->granted_us;
 	}
-	tell(s, &t);
+	log_if_slow(s, &t);
 	if (f->kind == SCOPE_IMPLICIT)
 		sl->began_us = 0;
-	tidy(s);
+	free_notes_if_done(s);
 }
 
 void

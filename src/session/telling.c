@@ -17,15 +17,15 @@
 #define OUT_MAX (256 * 1024)
 
 static struct tolds *
-all_of(struct session *s)
+all_told(struct session *s)
 {
 	return &s->site->pools.told;
 }
 
 static void
-replace(struct session *s, struct told *t)
+replace_told(struct session *s, struct told *t)
 {
-	told_drop(all_of(s), s->context.told);
+	told_drop(all_told(s), s->context.told);
 	s->context.told = t;
 }
 
@@ -50,19 +50,19 @@ is_as_spelled(const char *name)
 /* The startup parameter role: adds is_superuser as it was when a server last had the role. Only a
  * server can say whether the client may have that role now. */
 static enum telling
-tell_role(struct session *s, const char *name, const char *value)
+work_out_role(struct session *s, const char *name, const char *value)
 {
 	const char *superuser = known_result(&s->pool->known, name, value);
 
 	if (superuser == NULL)
 		return TELLING_UNKNOWN;
-	s->context.told = told_with(all_of(s), s->context.told, "is_superuser", superuser);
+	s->context.told = told_with(all_told(s), s->context.told, "is_superuser", superuser);
 	return TELLING_LIKELY;
 }
 
 /* Adds to context->told what one startup parameter changes. */
 static enum telling
-tell_one(struct session *s, const char *name, const char *value)
+work_out_one(struct session *s, const char *name, const char *value)
 {
 	const char *before = told_get(s->context.told, name), *result;
 	const char *encoding = told_get(s->context.told, "server_encoding");
@@ -70,7 +70,7 @@ tell_one(struct session *s, const char *name, const char *value)
 	char text[1024];
 
 	if (strcasecmp(name, "role") == 0)
-		return tell_role(s, name, value);
+		return work_out_role(s, name, value);
 	/* These change nothing, but only a server can say whether they are refused. */
 	if (strcasecmp(name, "session_authorization") == 0 || params_fixed(name))
 		return TELLING_LIKELY;
@@ -82,20 +82,20 @@ tell_one(struct session *s, const char *name, const char *value)
 		     : known_result(&s->pool->known, name, value);
 	if (before && (result || is_as_spelled(name)))
 		s->context.told =
-		    told_with(all_of(s), s->context.told, name, result ? result : value);
+		    told_with(all_told(s), s->context.told, name, result ? result : value);
 	return result ? TELLING_CERTAIN : TELLING_LIKELY;
 }
 
 /* The same for a list of them. Returns the least certain result. */
 static enum telling
-tell_each(struct session *s, const char *at, size_t bytes)
+work_out_each(struct session *s, const char *at, size_t bytes)
 {
 	const char *end = at + bytes;
 	enum telling least = TELLING_CERTAIN;
 
 	while (at < end) {
 		const char *name = at, *value = name + strlen(name) + 1;
-		enum telling one = tell_one(s, name, value);
+		enum telling one = work_out_one(s, name, value);
 
 		if (one > least)
 			least = one;
@@ -109,14 +109,14 @@ telling_start(struct session *s)
 {
 	enum telling repeated, last;
 
-	replace(s, told_keep(s->pool->told));
+	replace_told(s, told_keep(s->pool->told));
 	/* Of repeated values only the certainty counts: a later value replaces them. */
-	repeated = tell_each(s, s->context.repeated, s->context.repeated_bytes);
-	replace(s, told_keep(s->pool->told));
-	last = tell_each(s, s->context.startup, s->context.startup_bytes);
+	repeated = work_out_each(s, s->context.repeated, s->context.repeated_bytes);
+	replace_told(s, told_keep(s->pool->told));
+	last = work_out_each(s, s->context.startup, s->context.startup_bytes);
 	application_start(s);
-	s->context.told =
-	    told_with(all_of(s), s->context.told, "application_name", s->context.application_told);
+	s->context.told = told_with(all_told(s), s->context.told, "application_name",
+				    s->context.application_told);
 	return repeated > last ? repeated : last;
 }
 
@@ -166,9 +166,9 @@ telling_learn(struct session *s)
 		telling_forget_repeated(&s->context);
 		return;
 	}
-	replace(s, told_keep(s->hold->lease.srv->told));
-	s->context.told =
-	    told_with(all_of(s), s->context.told, "application_name", s->context.application_told);
+	replace_told(s, told_keep(s->hold->lease.srv->told));
+	s->context.told = told_with(all_told(s), s->context.told, "application_name",
+				    s->context.application_told);
 }
 
 void
@@ -182,7 +182,7 @@ telling_all(struct session *s, struct buf *out)
 {
 	const char *at = NULL, *name, *value;
 
-	told_drop(all_of(s), s->context.greeted);
+	told_drop(all_told(s), s->context.greeted);
 	s->context.greeted = told_keep(s->context.told);
 	while (told_next(s->context.told, &at, &name, &value))
 		msg_parameter_status(out, name, value);
@@ -202,14 +202,14 @@ telling_differences(struct session *s, struct buf *out)
 	while (told_next(now, &at, &name, &value)) {
 		own = resets_hide(s, name, value) ? told_get(s->context.greeted, name) : NULL;
 		if (own) {
-			told = told_with(all_of(s), told, name, own);
+			told = told_with(all_told(s), told, name, own);
 			value = own;
 		}
 		had = told_get(s->context.told, name);
 		if (had == NULL || strcmp(had, value) != 0)
 			msg_parameter_status(out, name, value);
 	}
-	replace(s, told);
+	replace_told(s, told);
 }
 
 void
@@ -230,5 +230,5 @@ telling_send(struct session *s)
 void
 telling_heard(struct session *s, const char *name, const char *value)
 {
-	s->context.told = told_with(all_of(s), s->context.told, name, value);
+	s->context.told = told_with(all_told(s), s->context.told, name, value);
 }

@@ -27,7 +27,7 @@ struct walk {
 
 /* Notes the name. Returns false if it cannot be asked for. */
 static bool
-want(struct context *c, const char *name, size_t length)
+note_name(struct context *c, const char *name, size_t length)
 {
 	struct buf names;
 	char *end;
@@ -61,28 +61,28 @@ want(struct context *c, const char *name, size_t length)
 /* Notes the name if pg_settings does not list it. role and session_authorization are noted too: the
  * server is asked for them in another way if they may have been set. */
 static bool
-want_if_unlisted(struct context *c, const char *name, size_t length)
+note_if_unlisted(struct context *c, const char *name, size_t length)
 {
 	static const char *const names[] = {"role", "session_authorization"};
 
 	if (memchr(name, '.', length))
-		return want(c, name, length);
+		return note_name(c, name, length);
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (strcasecmp(names[i], name) == 0)
-			return want(c, names[i], strlen(names[i]));
+			return note_name(c, names[i], strlen(names[i]));
 	return true;
 }
 
 bool
 unlisted_startup(struct context *c, const char *name)
 {
-	return want_if_unlisted(c, name, strlen(name));
+	return note_if_unlisted(c, name, strlen(name));
 }
 
 /* ---- statements ---- */
 
 static void
-step(struct walk *w)
+next_token(struct walk *w)
 {
 	sqltext_token(&w->text, &w->tok);
 }
@@ -108,13 +108,13 @@ note_set(struct walk *w)
 	size_t used = 0;
 	long n;
 
-	step(w);
+	next_token(w);
 	while (w->tok.word == SQLWORD_SESSION && !is_name(w))
-		step(w);
+		next_token(w);
 	if (sqltext_is_word(&w->tok, "authorization"))
-		return want_if_unlisted(w->context, "session_authorization",
+		return note_if_unlisted(w->context, "session_authorization",
 					strlen("session_authorization")) &&
-		       want_if_unlisted(w->context, "role", strlen("role"));
+		       note_if_unlisted(w->context, "role", strlen("role"));
 	/* SET LOCAL ends with the transaction. */
 	if (w->tok.word == SQLWORD_LOCAL && !is_name(w))
 		return true;
@@ -125,13 +125,13 @@ note_set(struct walk *w)
 		if (n < 0)
 			return false;
 		used += (size_t)n;
-		step(w);
+		next_token(w);
 		if (!sqltext_is_char(&w->tok, '.') || used + 2 > sizeof name)
 			break;
 		name[used++] = '.';
-		step(w);
+		next_token(w);
 	}
-	return want_if_unlisted(w->context, name, used);
+	return note_if_unlisted(w->context, name, used);
 }
 
 /* Reads what stands behind set_config: ( 'name' [ :: text ] , ... */
@@ -141,29 +141,29 @@ note_set_config(struct walk *w)
 	char name[NAME_SIZE];
 	long n;
 
-	step(w);
+	next_token(w);
 	if (!sqltext_is_char(&w->tok, '('))
 		return true;
-	step(w);
+	next_token(w);
 	if (w->tok.kind != SQLTEXT_STRING)
 		return false;
 	n = sqlname_read(&w->tok, w->flags, name, sizeof name);
-	step(w);
+	next_token(w);
 	if (sqltext_is_char(&w->tok, ':')) {
-		step(w);
-		step(w);
+		next_token(w);
+		next_token(w);
 		if (!sqltext_is_word(&w->tok, "text"))
 			return false;
-		step(w);
+		next_token(w);
 	}
 	if (n < 0 || !sqltext_is_char(&w->tok, ','))
 		return false;
-	return want_if_unlisted(w->context, name, (size_t)n);
+	return note_if_unlisted(w->context, name, (size_t)n);
 }
 
 /* ---- texts ---- */
 
-static bool note(struct walk *, const char *sql, size_t bytes);
+static bool note_text(struct walk *, const char *sql, size_t bytes);
 
 /* Reads a string that may be an SQL text: the body of DO, or what a function executes. `executed`:
  * it most likely is, so a name that cannot be read counts. */
@@ -180,7 +180,7 @@ note_string(struct walk *w, bool executed)
 		return true;
 	text = mem_alloc(w->tok.length + 1);
 	n = sqlname_read(&w->tok, w->flags, text, w->tok.length + 1);
-	known = n > 0 && note(&inner, text, (size_t)n);
+	known = n > 0 && note_text(&inner, text, (size_t)n);
 	free(text);
 	return known || !executed;
 }
@@ -198,13 +198,13 @@ runs_texts(enum sqltext_word w)
 }
 
 static bool
-note(struct walk *w, const char *sql, size_t bytes)
+note_text(struct walk *w, const char *sql, size_t bytes)
 {
 	enum sqltext_word first = SQLWORD_OTHER;
 	bool begins = true, known = true, runs = false, string = false;
 
 	sqltext_init(&w->text, sql, bytes, w->flags);
-	for (step(w); w->tok.kind != SQLTEXT_END; step(w)) {
+	for (next_token(w); w->tok.kind != SQLTEXT_END; next_token(w)) {
 		bool starts = begins || w->depth > 0;
 
 		if (begins)
@@ -238,5 +238,5 @@ unlisted_note(struct context *c, const char *sql, size_t bytes, unsigned flags)
 {
 	struct walk w = {.context = c, .flags = flags};
 
-	return note(&w, sql, bytes);
+	return note_text(&w, sql, bytes);
 }

@@ -70,7 +70,7 @@ has_group(const struct user *u, const char *name)
 }
 
 static void
-add_group(void *arg, const char *name)
+add_user_group(void *arg, const char *name)
 {
 	struct user *u = arg;
 
@@ -85,13 +85,13 @@ add_group(void *arg, const char *name)
 /* Does this result of getpwuid_r() or getgrnam_r() mean that there is no such entry? POSIX does not
  * say; getpwnam(3) lists these. */
 static bool
-is_missing(int e)
+means_missing(int e)
 {
 	return e == 0 || e == ENOENT || e == ESRCH || e == EBADF || e == EPERM;
 }
 
 static void
-cannot_tell(struct user *u, const char *what, int e)
+note_problem(struct user *u, const char *what, int e)
 {
 	if (u->problem == NULL)
 		u->problem = mem_printf("%s: %s", what, strerror(e));
@@ -115,8 +115,8 @@ ask_name(struct user *u, gid_t *gid)
 	if (e == 0 && found) {
 		u->name = mem_strdup(pw.pw_name);
 		*gid = pw.pw_gid;
-	} else if (!is_missing(e)) {
-		cannot_tell(u, "getpwuid", e);
+	} else if (!means_missing(e)) {
+		note_problem(u, "getpwuid", e);
 	}
 	free(buf);
 	return u->name != NULL;
@@ -142,8 +142,8 @@ ask_gid(struct user *u, struct access_group *g)
 	} while ((e == ERANGE && bytes <= ENTRY_MAX) || e == EINTR);
 	if (e == 0 && found)
 		g->gid = gr.gr_gid;
-	else if (!is_missing(e))
-		cannot_tell(u, "getgrnam", e);
+	else if (!means_missing(e))
+		note_problem(u, "getgrnam", e);
 	free(buf);
 }
 
@@ -161,7 +161,7 @@ ask_membership(struct user *u, gid_t gid)
 		if (getgrouplist(u->name, gid, gids, &count) >= 0)
 			break;
 		if (room >= GROUPS_MAX) {
-			cannot_tell(u, "getgrouplist", E2BIG);
+			note_problem(u, "getgrouplist", E2BIG);
 			count = 0;
 			break;
 		}
@@ -175,7 +175,7 @@ ask_membership(struct user *u, gid_t gid)
 }
 
 static void
-ask(void *arg)
+look_up_user(void *arg)
 {
 	struct user *u = ((struct asking *)arg)->user;
 	gid_t gid = (gid_t)-1;
@@ -192,7 +192,7 @@ ask(void *arg)
 /* ---- the answers that are kept ---- */
 
 static void
-unkeep(struct users *us, struct kept *k)
+drop_kept(struct users *us, struct kept *k)
 {
 	list_remove(&us->kept, &k->node);
 	user_drop(k->user);
@@ -200,22 +200,22 @@ unkeep(struct users *us, struct kept *k)
 }
 
 static void
-keep(struct users *us, struct user *u)
+keep_answer(struct users *us, struct user *u)
 {
 	struct list_node *n, *after;
 	struct kept *k = mem_calloc(1, sizeof *k);
 
 	LIST_EACH_SAFE (n, after, &us->kept)
 		if (LIST_OBJ(n, struct kept, node)->user->uid == u->uid)
-			unkeep(us, LIST_OBJ(n, struct kept, node));
+			drop_kept(us, LIST_OBJ(n, struct kept, node));
 	while (us->kept.count >= USERS_KEPT)
-		unkeep(us, LIST_OBJ(list_last(&us->kept), struct kept, node));
+		drop_kept(us, LIST_OBJ(list_last(&us->kept), struct kept, node));
 	k->user = user_keep(u);
 	list_prepend(&us->kept, &k->node);
 }
 
 static void
-answered(void *arg)
+note_answer(void *arg)
 {
 	struct asking *a = arg;
 	struct users *us = a->users;
@@ -224,7 +224,7 @@ answered(void *arg)
 	list_remove(&us->asking, &a->node);
 	/* A failure is not kept: the next question may be answered. */
 	if (a->user->problem == NULL && !a->stale)
-		keep(us, a->user);
+		keep_answer(us, a->user);
 	us->told(us->arg, a->user);
 	user_drop(a->user);
 	free(a);
@@ -245,7 +245,7 @@ check_group(void *arg, const char *name)
 }
 
 static bool
-answers(const struct user *u, const struct conf *conf)
+has_all_groups(const struct user *u, const struct conf *conf)
 {
 	struct check c = {u, true};
 
@@ -264,8 +264,8 @@ find_kept(struct users *us, uid_t uid, const struct conf *conf)
 		if (k->user->uid != uid)
 			continue;
 		if (loop_now_us(us->loop) - k->user->looked_us >= USERS_AGE_US ||
-		    !answers(k->user, conf)) {
-			unkeep(us, k);
+		    !has_all_groups(k->user, conf)) {
+			drop_kept(us, k);
 			return NULL;
 		}
 		list_remove(&us->kept, n);
@@ -284,7 +284,7 @@ is_asked(const struct users *us, uid_t uid, const struct conf *conf)
 		const struct asking *a = LIST_OBJ(n, const struct asking, node);
 
 		/* Reading is safe: the thread does not change the names of the groups. */
-		if (a->user->uid == uid && !a->stale && answers(a->user, conf))
+		if (a->user->uid == uid && !a->stale && has_all_groups(a->user, conf))
 			return true;
 	}
 	return false;
@@ -307,11 +307,11 @@ users_find(struct users *us, uid_t uid, const struct conf *conf, struct user **u
 	a->user = mem_calloc(1, sizeof *a->user);
 	a->user->references = 1;
 	a->user->uid = uid;
-	access_groups(conf, add_group, a->user);
+	access_groups(conf, add_user_group, a->user);
 	list_append(&us->asking, &a->node);
 	/* If the name service hangs, all look-ups do: they have a lane of their own, so that they
 	 * take only some of the threads. */
-	threads_submit(us->threads, us, ask, answered, a);
+	threads_submit(us->threads, us, look_up_user, note_answer, a);
 	return -E_AGAIN;
 }
 
@@ -321,7 +321,7 @@ users_forget(struct users *us)
 	struct list_node *n;
 
 	while ((n = list_first(&us->kept)) != NULL)
-		unkeep(us, LIST_OBJ(n, struct kept, node));
+		drop_kept(us, LIST_OBJ(n, struct kept, node));
 	LIST_EACH (n, &us->asking)
 		LIST_OBJ(n, struct asking, node)->stale = true;
 }
@@ -349,7 +349,7 @@ users_free(struct users *us)
 	if (us == NULL)
 		return;
 	while ((n = list_first(&us->kept)) != NULL)
-		unkeep(us, LIST_OBJ(n, struct kept, node));
+		drop_kept(us, LIST_OBJ(n, struct kept, node));
 	/* Threads that are still asking use the memory, so it is left to the end of the process, as
 	 * in threads_free(). */
 	if (us->asking.count == 0)
