@@ -49,7 +49,6 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->let_in);
 	PACK(p, s->context.unproven);
 	block_pack(p, &s->block);
-	PACK(p, s->asks);
 	PACK(p, s->since_us);
 	PACK(p, s->peer.connected_at);
 	PACK(p, s->activity.request_us);
@@ -266,7 +265,6 @@ work_values_pack(struct pack *p, struct session *s)
 	PACK(p, work->timed_out);
 	PACK(p, work->rollback);
 	PACK(p, work->good);
-	PACK(p, work->attempts);
 	PACK(p, work->exited);
 	PACK(p, work->exit_us);
 	PACK(p, work->began_us);

@@ -14,6 +14,7 @@
 #include "executor/opening.h"
 #include "executor/wanted.h"
 #include "session/expiry.h"
+#include "session/inquiry.h"
 #include "session/site.h"
 #include "session/slow.h"
 
@@ -130,7 +131,7 @@ wait_ended(struct work *work)
 	}
 	/* The wait is one of PostgreSQL's own: for a lock. */
 	work->timed_out = true;
-	if (work->state == WORK_RUN && work->session->scopes->talk.busy) {
+	if (work->state == WORK_RUN && inquiry_state(work->session) == INQUIRY_ASKED) {
 		expiry_of(work->session)->own_cancel = true;
 		lease_cancel(&work->session->hold->lease, 0);
 	}
@@ -270,7 +271,6 @@ got_it(struct work *work)
 		return;
 	}
 	scopes_focus(s, hold_of(f->base ? f->base->lease : f->lease));
-	work->attempts = 0;
 	work_set_state(work, WORK_SETUP);
 }
 
@@ -581,9 +581,9 @@ void
 enter_go(struct work *work)
 {
 	while (work->purpose == WORK_ENTER) {
-		if (work->session->scopes->talk.busy)
+		if (inquiry_state(work->session) == INQUIRY_ASKED)
 			return;
-		if (work->session->scopes->talk.ended)
+		if (inquiry_has_ended(work->session))
 			opening_heard(work);
 		else if (work->state == WORK_WAIT || work->state == WORK_USER)
 			return;
@@ -609,7 +609,6 @@ enter_begin(struct work *work)
 	const struct lease *own = &s->own.lease;
 	struct scope *f;
 
-	work->session->scopes->talk.ended = false;
 	if (s->block.state == BLOCK_BEGUN) {
 		/* The client's BEGIN, of which no server knows yet. */
 		block_set_state(&s->block, BLOCK_NONE);
@@ -633,7 +632,6 @@ enter_chain(struct work *work)
 	work_turn(work, WORK_ENTER);
 	work->item = work->entered = 0;
 	work->frame = NULL;
-	work->session->scopes->talk.ended = false;
 	session_wake(work->session);
 }
 

@@ -15,6 +15,7 @@
 #include "session/effects.h"
 #include "session/end.h"
 #include "session/expiry.h"
+#include "session/inquiry.h"
 #include "session/reply.h"
 #include "session/script.h"
 #include "session/site.h"
@@ -116,6 +117,7 @@ executor_finish(struct work *work)
 		s->expiry->own_cancel = false;
 	/* Before the answer: a client that has gone by then leaves at once. */
 	work_end(work);
+	inquiry_forget(s);
 	if (session_ends(s)) {
 		session_close(s, s->end.why, s->end.text);
 		return;
@@ -518,8 +520,10 @@ executor_heard(struct session *s)
 void
 executor_readable(struct session *s)
 {
-	if (talk_readable(s))
-		session_wake(s);
+	if (!inquiry_readable(s))
+		return;
+	lease_note_own_ready(&s->hold->lease, s->inquiry->since_us);
+	session_wake(s);
 }
 
 /* ---- its turn ---- */
@@ -592,7 +596,7 @@ executor_lost(struct session *s, struct lease *l)
 	if (s->work == NULL || s->work->purpose == WORK_LEAVE)
 		return;
 	/* The session goes on to leave. */
-	s->scopes->talk.busy = s->scopes->talk.ended = false;
+	inquiry_give_up(s);
 	work_end(s->work);
 	waits_end(&s->site->waits, s->id);
 }
@@ -625,8 +629,8 @@ executor_cancel(struct session *s, uint64_t requester)
 	/* What ends is not interrupted. */
 	if (work->purpose != WORK_ENTER)
 		return false;
-	if (s->scopes->talk.busy) {
-		work->attempts = WORK_ATTEMPTS;
+	if (inquiry_state(s) == INQUIRY_ASKED) {
+		inquiry_try_no_more(s);
 		lease_cancel(&s->hold->lease, requester);
 		return true;
 	}

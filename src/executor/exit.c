@@ -8,6 +8,7 @@
 #include "executor/executor.h"
 #include "session/context.h"
 #include "session/end.h"
+#include "session/inquiry.h"
 #include "session/reply.h"
 #include "session/site.h"
 #include "session/slow.h"
@@ -112,11 +113,11 @@ commit_refused(struct work *work)
 	struct err e;
 
 	if (f->error[0] == 0)
-		memcpy(f->error, s->hold->lease.srv->progress.error, sizeof f->error);
+		memcpy(f->error, inquiry_sqlstate(s), sizeof f->error);
 	scope_failed(f, &e);
 	if (loser && !f->suppress && work->purpose == WORK_EXIT)
 		scope_fail(loser, f->error);
-	fail(work, &e, &work->session->scopes->talk.error);
+	fail(work, &e, inquiry_error(work->session));
 	err_clear(&e);
 	work->good = false;
 }
@@ -128,24 +129,30 @@ statement_failed(struct work *work)
 	struct scope *f = work->frame;
 	struct err e;
 
-	err_make(&e, ERR_SCOPE_STATEMENT, f->name, talk_message(s));
-	memcpy(e.sqlstate, s->hold->lease.srv->progress.error, sizeof e.sqlstate);
+	err_make(&e, ERR_SCOPE_STATEMENT, f->name, inquiry_message(s));
+	memcpy(e.sqlstate, inquiry_sqlstate(s), sizeof e.sqlstate);
 	reply_notice(s, "WARNING", &e);
 	err_clear(&e);
 	f->pool->stats.statement_fails++;
 	log_warnx("session", s->id, "scope statement failed", LOG_TEXT("name", f->name),
-		  LOG_TEXT("sqlstate", s->hold->lease.srv->progress.error));
+		  LOG_TEXT("sqlstate", inquiry_sqlstate(s)));
 }
 
 static void
 statement_ran(struct work *work)
 {
 	work->frame->pool->stats.statements++;
-	if (talk_failed(work->session))
+	if (inquiry_failed(work->session))
 		statement_failed(work);
 }
 
 /* ---- steps ---- */
+
+static void
+ask(struct session *s, const char *sql)
+{
+	inquiry_ask(s, sql, INQUIRY_PASSES_ALL, 0);
+}
 
 static bool
 in_transaction(const struct session *s)
@@ -166,7 +173,7 @@ run_deferred(struct work *work, const struct deferred *d)
 	struct session *s = work->session;
 
 	work_set_state(work, WORK_DEFERRED);
-	talk_statement(s, d);
+	frame_run(s, d, 0);
 }
 
 static void
@@ -176,11 +183,11 @@ end_well(struct work *work)
 
 	work_set_state(work, WORK_COMMIT);
 	if (!scope_is_savepoint(work->frame)) {
-		talk_query(work->session, "COMMIT");
+		ask(work->session, "COMMIT");
 		return;
 	}
 	snprintf(sql, sizeof sql, "RELEASE SAVEPOINT pgwith_%u", work->frame->serial);
-	talk_query(work->session, sql);
+	ask(work->session, sql);
 }
 
 static void
@@ -190,12 +197,12 @@ roll_back(struct work *work)
 
 	work_set_state(work, WORK_ROLLBACK);
 	if (!scope_is_savepoint(work->frame)) {
-		talk_query(work->session, "ROLLBACK");
+		inquiry_ask(work->session, "ROLLBACK", INQUIRY_PASSES_ALL, INQUIRY_AGAIN);
 		return;
 	}
 	snprintf(sql, sizeof sql, "ROLLBACK TO SAVEPOINT pgwith_%u; RELEASE SAVEPOINT pgwith_%u",
 		 work->frame->serial, work->frame->serial);
-	talk_query(work->session, sql);
+	inquiry_ask(work->session, sql, INQUIRY_PASSES_ALL, INQUIRY_AGAIN);
 }
 
 static void
@@ -213,7 +220,7 @@ run(struct work *work)
 	if (needs_point(work)) {
 		work_set_state(work, WORK_POINT);
 		work->point = d;
-		talk_query(work->session, "SAVEPOINT pgwith_deferred");
+		ask(work->session, "SAVEPOINT pgwith_deferred");
 		return;
 	}
 	run_deferred(work, d);
@@ -224,16 +231,16 @@ static void
 deferred_ended(struct work *work)
 {
 	struct session *s = work->session;
-	bool failed = talk_failed(s);
+	bool failed = inquiry_failed(s);
 
 	statement_ran(work);
 	work_set_state(work, WORK_UNPOINT);
 	if (needs_point(work))
-		talk_query(s, failed ? "ROLLBACK TO SAVEPOINT pgwith_deferred; "
-				       "RELEASE SAVEPOINT pgwith_deferred"
-				     : "RELEASE SAVEPOINT pgwith_deferred");
+		ask(s, failed ? "ROLLBACK TO SAVEPOINT pgwith_deferred; "
+				"RELEASE SAVEPOINT pgwith_deferred"
+			      : "RELEASE SAVEPOINT pgwith_deferred");
 	else if (in_transaction(s))
-		talk_query(s, "ROLLBACK");
+		ask(s, "ROLLBACK");
 	else
 		work_set_state(work, WORK_RUN);
 }
@@ -244,8 +251,9 @@ rolled_back(struct work *work)
 	struct session *s = work->session;
 
 	if (s->hold->lease.srv->progress.status == (scope_is_savepoint(work->frame) ? 'T' : 'I')) {
+		inquiry_give_up(s);
 		run_those(work, WORK_AFTER);
-	} else if (++work->attempts < WORK_ATTEMPTS) {
+	} else if (inquiry_state(s) == INQUIRY_CUT_SHORT) {
 		roll_back(work);
 	} else {
 		server_close(s->hold->lease.srv, "ROLLBACK failed");
@@ -292,7 +300,7 @@ save(struct work *work)
 	}
 	buf_init(&sql, 1024 * 1024);
 	context_ask(s, true, &sql);
-	talk_ask(s, (char *)buf_data(&sql));
+	inquiry_ask(s, (char *)buf_data(&sql), INQUIRY_PASSES_ALL, INQUIRY_ROWS | INQUIRY_AGAIN);
 	buf_clear(&sql);
 }
 
@@ -300,21 +308,20 @@ static void
 saved(struct work *work)
 {
 	struct session *s = work->session;
-	bool good = !talk_failed(s) && context_take(s, &work->session->scopes->talk.kept);
-	struct err e;
+	bool good;
 
-	if (!good && strcmp(s->hold->lease.srv->progress.error, "57014") == 0 &&
-	    ++work->attempts < WORK_ATTEMPTS)
+	if (inquiry_state(s) == INQUIRY_CUT_SHORT) {
+		save(work);
 		return;
+	}
+	good = !inquiry_failed(s) && context_take(s, inquiry_rows(s));
 	if (!good && !s->hold->pins_doubtful && !s->context.pin) {
-		err_make(&e, ERR_SETUP_FAILED, s->pool->conf->name,
-			 "what the session has set cannot be kept, and the pool has pin = off");
-		session_fail(s, &e);
-		err_clear(&e);
+		session_fail_setup(
+		    s, "what the session has set cannot be kept, and the pool has pin = off");
 		return;
 	}
 	if (!good)
-		context_untold(s, s->hold->lease.srv->progress.error);
+		context_untold(s, inquiry_sqlstate(s));
 	s->hold->changed = s->hold->pins_doubtful = false;
 	save(work);
 }
@@ -466,7 +473,6 @@ next(struct work *work)
 	work->frame = f;
 	work->exit_us = loop_now_us(s->site->loop);
 	work_set_phase(work, WORK_BEFORE);
-	work->attempts = 0;
 	work->good = !work->rollback && work->purpose == WORK_EXIT;
 	if (!scope_is_begin(f) && s->site->conf->log_scopes)
 		log_info("session", s->id, "scope exit", LOG_TEXT("name", f->name),
@@ -499,10 +505,10 @@ heard(struct work *work)
 	struct session *s = work->session;
 	struct progress *p = &s->hold->lease.srv->progress;
 
-	work->session->scopes->talk.ended = false;
+	inquiry_take(s);
 	switch (work->state) {
 	case WORK_POINT:
-		if (!talk_failed(s)) {
+		if (!inquiry_failed(s)) {
 			run_deferred(work, work->point);
 		} else if (work->phase != WORK_BEFORE) {
 			statement_failed(work);
@@ -520,7 +526,7 @@ heard(struct work *work)
 		work_set_state(work, WORK_RUN);
 		return;
 	case WORK_COMMIT:
-		if (!talk_failed(s)) {
+		if (!inquiry_failed(s)) {
 			run_those(work, WORK_CLEANUP);
 			return;
 		}
@@ -546,10 +552,10 @@ exit_go(struct work *work)
 
 	for (;;) {
 		if (s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
-		    work->session->scopes->talk.busy || work->purpose == WORK_NONE ||
+		    inquiry_state(s) == INQUIRY_ASKED || work->purpose == WORK_NONE ||
 		    work->purpose == WORK_LEAVE)
 			return;
-		if (work->session->scopes->talk.ended)
+		if (inquiry_has_ended(s))
 			heard(work);
 		else if (work->state == WORK_RUN)
 			run(work);
@@ -569,6 +575,5 @@ exit_begin(struct work *work, struct scope *last, bool rollback)
 	work->frame = NULL;
 	work->last = last;
 	work->rollback = rollback;
-	work->session->scopes->talk.ended = false;
 	work->began_us = last->asked_us;
 }

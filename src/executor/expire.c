@@ -11,6 +11,7 @@
 #include "session/begin.h"
 #include "session/end.h"
 #include "session/expiry.h"
+#include "session/inquiry.h"
 #include "session/reply.h"
 #include "session/site.h"
 #include "session/users.h"
@@ -175,7 +176,7 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 	    stack_within(s->stack, work->frame, f)) {
 		/* Its own expired_by stays empty: the reason is that of the one around it. */
 		work->frame->expire_due = true;
-		if (s->scopes->talk.busy) {
+		if (inquiry_state(s) == INQUIRY_ASKED) {
 			s->expiry->own_cancel = true;
 			lease_cancel(&s->hold->lease, 0);
 		} else {
@@ -191,22 +192,23 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 
 /* Statements at the end of a scope have the time of a cleanup. */
 static void
-sweep_talk(struct session *s, int64_t now)
+sweep_inquiry(struct session *s, int64_t now)
 {
-	struct talk *t = &s->scopes->talk;
+	struct inquiry *q = s->inquiry;
 	int64_t limit;
 
-	if (s->work->purpose == WORK_ENTER || !t->busy || s->hold->lease.state != LEASE_HELD)
+	if (s->work->purpose == WORK_ENTER || inquiry_state(s) != INQUIRY_ASKED ||
+	    s->hold->lease.state != LEASE_HELD)
 		return;
 	limit = s->hold->lease.pool->conf->cleanup_timeout_us;
 	/* A COMMIT may have to wait for other machines. */
-	if (s->work->state == WORK_COMMIT || now - t->since_us < limit)
+	if (s->work->state == WORK_COMMIT || now - q->since_us < limit)
 		return;
-	if (!t->cancelled) {
-		t->cancelled = true;
+	if (!q->cancelled) {
+		q->cancelled = true;
 		expiry_of(s)->own_cancel = true;
 		lease_cancel(&s->hold->lease, 0);
-	} else if (now - t->since_us > 2 * limit) {
+	} else if (now - q->since_us > 2 * limit) {
 		server_close(s->hold->lease.srv, "time ran out at the end of a scope");
 	}
 }
@@ -248,7 +250,7 @@ expire_sweep(struct site *site)
 
 	sweep_look_ups(site, now);
 	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_SCOPE])
-		sweep_talk(LIST_OBJ(n, struct session, node), now);
+		sweep_inquiry(LIST_OBJ(n, struct session, node), now);
 	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_ACTIVE]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 

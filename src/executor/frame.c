@@ -3,11 +3,16 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "session/batch.h"
+#include "session/effects.h"
+#include "session/inquiry.h"
 #include "session/reply.h"
+#include "session/sequences.h"
 #include "session/session.h"
 #include "session/site.h"
 #include "session/slow.h"
 #include "wire/msg.h"
+#include "wire/sqlmention.h"
 
 /* ---- the work ---- */
 
@@ -45,6 +50,21 @@ frame_fail(struct work *work, const struct err *e)
 	reply_log_error(work->session, e);
 	msg_err(&work->failure, e);
 	site_count_error(work->session->site, e);
+}
+
+/* ---- statements of a scope ---- */
+
+void
+frame_run(struct session *s, const struct deferred *d, unsigned inquiry_options)
+{
+	/* It may set parameters, or make what pins, as a statement of the client's may. */
+	unsigned set = effects_of_deferred(s, d->sql);
+
+	effects_take(s, set & ~SQLMENTION_SEQUENCE, NULL, 0, false);
+	/* As ahead of a statement of the client's. */
+	sequences_mind(s, set);
+	batch_flush(s);
+	inquiry_run(s, d, inquiry_options);
 }
 
 /* ---- frames end ---- */

@@ -25,4 +25,8 @@ void frame_pop(struct work *, struct scope *, enum timing_outcome, const char *w
 /* The same is logged and counted of one that has expired and stays. */
 void frame_log_end(struct work *, struct scope *, enum timing_outcome, const char *word);
 
+/* Runs a statement of the scope's definition, or a deferred one. What it does to the session's
+ * state is noted. */
+void frame_run(struct session *, const struct deferred *, unsigned inquiry_options);
+
 #endif

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "executor/executor.h"
 #include "session/end.h"
+#include "session/inquiry.h"
 #include "session/script.h"
 #include "session/site.h"
 
@@ -113,7 +114,7 @@ begin(struct session *s)
 	if (s->work)
 		work_end(s->work);
 	work = work_begin(s, WORK_LEAVE);
-	s->scopes->talk.busy = s->scopes->talk.ended = false;
+	inquiry_give_up(s);
 	stream_close(&s->stream);
 	session_set_state(s, SESSION_LEAVING);
 	if (s->context.names)

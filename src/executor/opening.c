@@ -10,6 +10,7 @@
 #include "executor/enter.h"
 #include "executor/executor.h"
 #include "session/context.h"
+#include "session/inquiry.h"
 #include "session/sequences.h"
 #include "session/site.h"
 #include "session/telling.h"
@@ -61,8 +62,8 @@ plan_lock(struct work *work, const struct grammar_item *item)
 static bool
 not_locked(const struct work *work)
 {
-	const uint8_t *at = buf_data(&work->session->scopes->talk.kept),
-		      *end = at + work->session->scopes->talk.kept.len;
+	const struct buf *rows = inquiry_rows(work->session);
+	const uint8_t *at = buf_data(rows), *end = at + rows->len;
 	struct frame f;
 
 	if (work->frame->kind == SCOPE_IMPLICIT || enter_item(work)->kind != GRAMMAR_LOCK)
@@ -173,12 +174,12 @@ send_begin(struct work *work)
 
 	work_set_state(work, WORK_BEGIN);
 	if (work->frame->kind == SCOPE_IMPLICIT) {
-		talk_query(work->session, "BEGIN");
+		inquiry_ask(work->session, "BEGIN", INQUIRY_PASSES_ALL, 0);
 		return;
 	}
 	if (scope_is_savepoint(work->frame)) {
 		snprintf(sql, sizeof sql, "SAVEPOINT pgwith_%u", work->frame->serial);
-		talk_query(work->session, sql);
+		inquiry_ask(work->session, sql, INQUIRY_PASSES_ALL, 0);
 		return;
 	}
 	item = enter_item(work);
@@ -191,7 +192,7 @@ send_begin(struct work *work)
 	if (def && access == GRAMMAR_ACCESS_DEFAULT)
 		access = (enum grammar_access)def->access;
 	snprintf(sql, sizeof sql, "BEGIN%s%s", isolations[isolation], accesses[access]);
-	talk_query(work->session, sql);
+	inquiry_ask(work->session, sql, INQUIRY_PASSES_ALL, 0);
 }
 
 _Static_assert((int)GRAMMAR_READ_UNCOMMITTED == (int)CONF_READ_UNCOMMITTED &&
@@ -217,8 +218,7 @@ opening_start(struct work *work)
 	if (context_differs(s))
 		context_change(s, &sql);
 	buf_add_u8(&sql, 0);
-	talk_query(s, (char *)buf_data(&sql));
-	work->session->scopes->talk.setup = true;
+	inquiry_ask(s, (char *)buf_data(&sql), INQUIRY_PASSES_NO_PARAMETERS, INQUIRY_AGAIN);
 	buf_clear(&sql);
 }
 
@@ -242,9 +242,8 @@ next_statement(struct work *work)
 	}
 	d = LIST_OBJ(n, struct deferred, node);
 	work_set_state(work, WORK_RUN);
-	talk_statement(s, d);
-	work->session->scopes->talk.keep_rows =
-	    enter_item(work)->kind == GRAMMAR_LOCK && !work->contended;
+	frame_run(s, d,
+		  enter_item(work)->kind == GRAMMAR_LOCK && !work->contended ? INQUIRY_ROWS : 0);
 	list_remove(&work->run, n);
 	deferred_free(d);
 	if (work->contended)
@@ -255,6 +254,7 @@ next_statement(struct work *work)
 static void
 refused(struct work *work)
 {
+	struct session *s = work->session;
 	struct err e;
 
 	if (work->timed_out) {
@@ -263,23 +263,23 @@ refused(struct work *work)
 		return;
 	}
 	if (work->frame->expire_due) {
+		inquiry_give_up(s);
 		scopes_expired_error(work->frame, &e);
 		enter_fail(work, &e);
 		return;
 	}
 	/* Another server may take the session's parameters. */
-	if (work->state == WORK_SETUP && context_may_be_taken(work->session) &&
-	    strcmp(work->session->hold->lease.srv->progress.error, "57014") != 0 &&
-	    &work->session->hold->lease == work->frame->lease) {
+	if (work->state == WORK_SETUP && context_may_be_taken(s) &&
+	    strcmp(inquiry_sqlstate(s), "57014") != 0 && &s->hold->lease == work->frame->lease) {
 		enter_again(work);
 		return;
 	}
-	work->session->context.wants_fresh = false;
-	/* A statement_timeout that another session has left there. */
-	if (work->state == WORK_SETUP && ++work->attempts < WORK_ATTEMPTS &&
-	    strcmp(work->session->hold->lease.srv->progress.error, "57014") == 0)
+	s->context.wants_fresh = false;
+	if (inquiry_state(s) == INQUIRY_CUT_SHORT) {
+		opening_start(work);
 		return;
-	frame_fail_raw(work, &work->session->scopes->talk.error);
+	}
+	frame_fail_raw(work, inquiry_error(s));
 	work_turn(work, WORK_UNDO);
 }
 
@@ -288,8 +288,8 @@ opening_heard(struct work *work)
 {
 	struct session *s = work->session;
 
-	work->session->scopes->talk.ended = false;
-	if (talk_failed(s)) {
+	inquiry_take(s);
+	if (inquiry_failed(s)) {
 		refused(work);
 		return;
 	}

@@ -91,9 +91,6 @@ enum work_phase {
 	WORK_NPHASES
 };
 
-/* Of a statement of our own: a late cancel can hit it, or a statement_timeout of the session's. */
-#define WORK_ATTEMPTS 20
-
 #define WORK_FAILURE_MAX (64 * 1024) /* bytes of an error that is the answer */
 
 struct work {
@@ -106,7 +103,6 @@ struct work {
 	char answer_type;          /* type of the message that is to be answered: Q or E; 0: none */
 	struct buf failure;        /* the ErrorResponse that is the answer; empty: success */
 	struct scope *frame;       /* that is worked on */
-	int attempts;              /* of a statement of our own that was cut short */
 
 	/* ENTER */
 	const struct conf_scope *def; /* definition of the item, kept as it was when it was asked

@@ -145,14 +145,15 @@ saved(struct session *s)
 
 /* Of a question of ours. */
 static void
-answered(struct session *s, const uint8_t *data, size_t bytes)
+answered(struct session *s)
 {
-	buf_add(s->answer, data, bytes);
-	if (s->answer->failed && s->state == SESSION_SETUP) {
-		inquiry_fail(s, "its answer is too long");
+	bool ended = inquiry_readable(s);
+
+	if (s->state == SESSION_SETUP && inquiry_is_too_long(s)) {
+		session_fail_setup(s, "its answer is too long");
 		return;
 	}
-	if (!progress_at_rest(&s->hold->lease.srv->progress))
+	if (!ended)
 		return;
 	if (s->state == SESSION_SETUP) {
 		set_up(s);
@@ -293,12 +294,12 @@ readable(struct lease *l)
 		executor_readable(s);
 		return;
 	}
-	if (server_read(srv, &data, &bytes) < 0)
-		return;
 	if (s->state != SESSION_ACTIVE) {
-		answered(s, data, bytes);
+		answered(s);
 		return;
 	}
+	if (server_read(srv, &data, &bytes) < 0)
+		return;
 	if (p->own_failed) {
 		/* What the client has sent behind that may have run as if it were another's. */
 		server_close(srv, "it refused the parameters of the session; what was asked of it "
@@ -378,11 +379,11 @@ told(struct lease *l, const char *name, const char *value)
 {
 	struct session *s = session_of(l);
 
-	/* SETUP: see setup_answered() in setup.c. */
-	if (s->state == SESSION_SCOPE && s->scopes->talk.setup)
+	if (l != &s->hold->lease)
 		return;
-	if (l == &s->hold->lease &&
-	    (s->state == SESSION_ACTIVE || s->state == SESSION_SAVING || s->state == SESSION_SCOPE))
+	if (s->state == SESSION_ACTIVE ||
+	    ((s->state == SESSION_SAVING || s->state == SESSION_SCOPE) &&
+	     inquiry_passes_parameters(s)))
 		telling_heard(s, name, value);
 }
 

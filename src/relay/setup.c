@@ -11,50 +11,40 @@
 #include "session/params.h"
 #include "session/sequences.h"
 #include "session/telling.h"
-#include "wire/msg.h"
 
-static void give(struct session *s);
+#define QUESTION_MAX (1024 * 1024) /* bytes of what gives a server the parameters */
+
+/* ---- what the server says ---- */
 
 /* The server has refused the session's parameters: its words, and SQLSTATE. */
 static void
-make_refusal(const struct session *s, const uint8_t *report, size_t bytes, struct err *e)
+make_refusal(const struct session *s, struct err *e)
 {
-	const char *text = msg_report_field(report, bytes, 'M');
+	const char *text = inquiry_error_field(s, 'M');
 
 	err_make(e, s->let_in && !s->context.unproven ? ERR_SETTINGS_REFUSED : ERR_STARTUP_REFUSED,
 		 text ? text : "the server gives no reason");
-	snprintf(e->sqlstate, sizeof e->sqlstate, "%s", s->hold->lease.srv->progress.error);
-	if ((text = msg_report_field(report, bytes, 'D')) != NULL)
+	snprintf(e->sqlstate, sizeof e->sqlstate, "%s", inquiry_sqlstate(s));
+	if ((text = inquiry_error_field(s, 'D')) != NULL)
 		err_detail(e, "%s", text);
 	else if (s->let_in)
 		err_detail(e,
 			   "The server of pool \"%s\" was to get the parameters of this session.",
 			   s->pool->conf->name);
-	if ((text = msg_report_field(report, bytes, 'H')) != NULL)
+	if ((text = inquiry_error_field(s, 'H')) != NULL)
 		err_hint(e, "%s", text);
 	else if (s->let_in)
 		err_hint(e, "RESET ALL, or SET anew what is refused.");
-}
-
-static void
-end_refused(struct session *s, const uint8_t *report, size_t bytes)
-{
-	struct err e;
-
-	make_refusal(s, report, bytes, &e);
-	session_fail(s, &e);
-	err_clear(&e);
 }
 
 /* The server has refused what the session has set. What cannot be undone in a backend (temporary
  * tables fix temp_buffers), or what has gone since (a role that the session before had), another
  * one may not have; if a new one refuses it too, the client is told. */
 static enum setup_outcome
-settings_refused(struct session *s, const uint8_t *report, size_t bytes, struct err *e)
+settings_refused(struct session *s, struct err *e)
 {
-	make_refusal(s, report, bytes, e);
+	make_refusal(s, e);
 	telling_unlearn(s);
-	inquiry_pass_on(s);
 	inquiry_forget(s);
 	if (s->state != SESSION_SETUP) {
 		err_clear(e);
@@ -78,65 +68,78 @@ settings_refused(struct session *s, const uint8_t *report, size_t bytes, struct 
 	return SETUP_REFUSED;
 }
 
-enum setup_outcome
-setup_answered(struct session *s, struct err *e)
+static enum setup_outcome
+refused(struct session *s, struct err *e)
 {
-	size_t refused_bytes = 0;
-	const uint8_t *refused = inquiry_error(s, &refused_bytes);
-
-	if (strcmp(s->hold->lease.srv->progress.error, "57014") == 0 &&
-	    s->asks < INQUIRY_ASKS_MAX) {
-		inquiry_pass_on(s);
-		inquiry_forget(s);
-		if (s->state == SESSION_SETUP) {
-			session_set_state(s, SESSION_ACTIVE);
-			give(s);
-		}
+	if (inquiry_error(s)->len == 0) {
+		session_fail_setup(s, "it gives no reason");
 		return SETUP_WAITS;
 	}
-	if (refused && s->hold->lease.srv->progress.error[0] && s->let_in)
-		return settings_refused(s, refused, refused_bytes, e);
+	if (s->let_in)
+		return settings_refused(s, e);
 	/* What cannot be undone in a backend: see settings_refused(). */
-	if (refused && s->hold->lease.srv->leases > 1 && context_may_be_taken(s)) {
+	if (s->hold->lease.srv->leases > 1 && context_may_be_taken(s)) {
 		inquiry_forget(s);
 		s->context.wants_fresh = true;
 		lease_close(&s->hold->lease, "it refused the startup parameters of a session");
 		return SETUP_LOGIN_AGAIN;
 	}
-	if (refused && s->hold->lease.srv->progress.error[0]) {
-		end_refused(s, refused, refused_bytes);
-		return SETUP_WAITS;
-	}
-	if (s->hold->lease.srv->progress.error[0]) {
-		inquiry_fail(s, "it gives no reason");
-		return SETUP_WAITS;
-	}
-	if (s->let_in) {
-		inquiry_pass_on(s);
-		inquiry_forget(s);
-		if (s->state != SESSION_SETUP)
-			return SETUP_WAITS;
-		context_taken(s);
-		if (sequences_due(s))
-			sequences_gone(s);
-		if (s->context.unproven)
-			telling_learn(s);
-		session_set_state(s, SESSION_ACTIVE);
-		telling_send(s);
-		return s->state == SESSION_ACTIVE ? SETUP_TAKEN : SETUP_WAITS;
-	}
+	make_refusal(s, e);
+	session_fail(s, e);
+	err_clear(e);
+	return SETUP_WAITS;
+}
+
+/* The server has taken the parameters of a session that it was leased to for a message. */
+static enum setup_outcome
+taken(struct session *s)
+{
+	context_taken(s);
+	if (sequences_due(s))
+		sequences_gone(s);
+	if (s->context.unproven)
+		telling_learn(s);
+	session_set_state(s, SESSION_ACTIVE);
+	telling_send(s);
+	return s->state == SESSION_ACTIVE ? SETUP_TAKEN : SETUP_WAITS;
+}
+
+/* The server has taken the parameters of a session that logs in. */
+static enum setup_outcome
+known(struct session *s)
+{
 	if (s->hold->lease.srv->retiring) {
-		inquiry_forget(s);
 		context_applied(s);
 		lease_return(&s->hold->lease, false);
 		return SETUP_LOGIN_AGAIN;
 	}
-	inquiry_forget(s);
 	context_taken(s);
 	telling_learn(s);
 	lease_return(&s->hold->lease, false);
 	return SETUP_KNOWN;
 }
+
+static void give(struct session *s);
+
+enum setup_outcome
+setup_answered(struct session *s, struct err *e)
+{
+	enum inquiry_state how = inquiry_take(s);
+
+	if (how == INQUIRY_FAILED)
+		return refused(s, e);
+	if (s->state != SESSION_SETUP)
+		return SETUP_WAITS;
+	if (how == INQUIRY_CUT_SHORT) {
+		session_set_state(s, SESSION_ACTIVE);
+		give(s);
+		return SETUP_WAITS;
+	}
+	inquiry_forget(s);
+	return s->let_in ? taken(s) : known(s);
+}
+
+/* ---- giving ---- */
 
 /* Two values, as one of them may be what the server has. */
 static const char temp_buffers_probe[] =
@@ -148,8 +151,7 @@ give(struct session *s)
 {
 	struct buf sql;
 
-	s->asks++;
-	buf_init(&sql, INQUIRY_ANSWER_MAX);
+	buf_init(&sql, QUESTION_MAX);
 	if (s->let_in && sequences_due(s))
 		buf_add_fmt(&sql, "DISCARD SEQUENCES; ");
 	if (s->context.repeated_bytes > 0)
@@ -158,14 +160,17 @@ give(struct session *s)
 	if (s->context.probes)
 		buf_add_fmt(&sql, "%s", temp_buffers_probe);
 	buf_add_u8(&sql, 0);
-	inquiry_ask(s, SESSION_SETUP, (char *)buf_data(&sql));
+	session_set_state(s, SESSION_SETUP);
+	stream_pause(&s->stream);
+	inquiry_ask(s, (char *)buf_data(&sql),
+		    s->let_in ? INQUIRY_PASSES_NOTIFICATIONS_AT_END : INQUIRY_PASSES_NOTHING,
+		    INQUIRY_AGAIN);
 	buf_clear(&sql);
 }
 
 void
 setup_begin(struct session *s)
 {
-	s->asks = 0;
 	give(s);
 }
 

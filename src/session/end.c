@@ -12,6 +12,7 @@
 #include "pool/server.h"
 #include "scope/waits.h"
 #include "session/control.h"
+#include "session/inquiry.h"
 #include "session/reply.h"
 #include "session/resets.h"
 #include "session/scopes.h"
@@ -114,6 +115,16 @@ session_fail_protocol(struct session *s, const char *what)
 	err_clear(&e);
 }
 
+void
+session_fail_setup(struct session *s, const char *why)
+{
+	struct err e;
+
+	err_make(&e, ERR_SETUP_FAILED, s->pool->conf->name, why);
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
 /* ---- the end ---- */
 
 static void
@@ -122,9 +133,7 @@ free_session(void *arg)
 	struct session *s = arg;
 
 	buf_clear(&s->in);
-	if (s->answer)
-		buf_clear(s->answer);
-	free(s->answer);
+	inquiry_forget(s);
 	hold_clear(&s->own);
 	resets_forget(s);
 	slow_free(s);

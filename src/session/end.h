@@ -22,6 +22,9 @@ void session_fail(struct session *, const struct err *);
 /* The same, because the client has broken the protocol: `what` says how. */
 void session_fail_protocol(struct session *, const char *what);
 
+/* The same, because the server can neither be given nor asked for the session's parameters. */
+void session_fail_setup(struct session *, const char *why);
+
 /* Closes at once, and frees at the end of the turn. A lease that is held ends by cleanup, because
  * of `why`. `text` is for the log. If the session has scopes, they are ended first. Does nothing if
  * the session is closed. */

@@ -1,83 +1,391 @@
 #include "session/inquiry.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-#include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "pool/pool.h"
 #include "pool/server.h"
+#include "pool/todo.h"
 #include "session/end.h"
 #include "session/reply.h"
+#include "session/session.h"
+#include "session/site.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 
-void
-inquiry_ask(struct session *s, enum session_state state, const char *sql)
-{
-	struct server *srv = s->hold->lease.srv;
-	struct buf out;
+#define PASSED_MAX (64 * 1024) /* bytes of a message that the client gets */
+#define SEND_MAX   (16 * 1024 * 1024)
 
-	session_set_state(s, state);
-	stream_pause(&s->stream);
-	s->answer = mem_alloc(sizeof *s->answer);
-	buf_init(s->answer, INQUIRY_ANSWER_MAX);
-	buf_init(&out, 2 * INQUIRY_ANSWER_MAX);
-	progress_forget_error(&srv->progress);
-	/* Any Query destroys the server's unnamed statement. The session's may be used again. */
-	s->context.unnamed.here = false;
-	msg_query(&out, sql);
-	progress_sent(&srv->progress, 'Q');
-	server_write(srv, buf_data(&out), out.len);
-	buf_clear(&out);
+/* ---- the machine ---- */
+
+#define TO(state) (1u << (state))
+
+static const struct {
+	const char *name;
+	unsigned next;
+} states[INQUIRY_NSTATES] = {
+    [INQUIRY_QUIET] = {"quiet", TO(INQUIRY_ASKED)},
+    [INQUIRY_ASKED] = {"asked", TO(INQUIRY_ANSWERED) | TO(INQUIRY_FAILED) | TO(INQUIRY_CUT_SHORT) |
+				    TO(INQUIRY_QUIET)},
+    [INQUIRY_ANSWERED] = {"answered", TO(INQUIRY_QUIET)},
+    [INQUIRY_FAILED] = {"failed", TO(INQUIRY_QUIET)},
+    [INQUIRY_CUT_SHORT] = {"cut_short", TO(INQUIRY_ASKED) | TO(INQUIRY_QUIET)},
+};
+
+const char *
+inquiry_state_name(enum inquiry_state state)
+{
+	return states[state].name;
+}
+
+static void
+set_state(struct session *s, enum inquiry_state to)
+{
+	struct inquiry *q = s->inquiry;
+
+	if (!(states[q->state].next & TO(to)))
+		log_fatal("session", s->id, "illegal move of an inquiry",
+			  LOG_MOVE(states[q->state].name, states[to].name));
+	log_debug("session", s->id, "inquiry", LOG_MOVE(states[q->state].name, states[to].name));
+	q->state = to;
+}
+
+enum inquiry_state
+inquiry_state(const struct session *s)
+{
+	return s->inquiry ? s->inquiry->state : INQUIRY_QUIET;
+}
+
+bool
+inquiry_has_ended(const struct session *s)
+{
+	return inquiry_state(s) != INQUIRY_QUIET && inquiry_state(s) != INQUIRY_ASKED;
+}
+
+enum inquiry_state
+inquiry_take(struct session *s)
+{
+	enum inquiry_state how = s->inquiry->state;
+
+	if (how != INQUIRY_CUT_SHORT)
+		set_state(s, INQUIRY_QUIET);
+	return how;
 }
 
 void
-inquiry_pass_on(struct session *s)
+inquiry_give_up(struct session *s)
 {
-	const uint8_t *at = buf_data(s->answer);
-	size_t left = s->answer->len;
-	struct frame f;
-
-	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
-		if (f.type == 'A' || (f.type == 'S' && s->state != SESSION_SETUP))
-			reply_send(s, at, FRAME_HEADER + f.body);
-		at += FRAME_HEADER + f.body;
-		left -= FRAME_HEADER + f.body;
-	}
+	if (inquiry_state(s) != INQUIRY_QUIET)
+		set_state(s, INQUIRY_QUIET);
 }
 
-const uint8_t *
-inquiry_error(const struct session *s, size_t *bytes)
+void
+inquiry_try_no_more(struct session *s)
 {
-	const uint8_t *at = buf_data(s->answer);
-	size_t left = s->answer->len;
-	struct frame f;
+	s->inquiry->options &= ~(unsigned)INQUIRY_AGAIN;
+}
 
-	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
-		if (f.type == 'E') {
-			*bytes = f.body;
-			return at + FRAME_HEADER;
-		}
-		at += FRAME_HEADER + f.body;
-		left -= FRAME_HEADER + f.body;
-	}
-	return NULL;
+/* ---- what is kept ---- */
+
+/* It is made when the first statement is sent: most sessions never need one. */
+static struct inquiry *
+prepare(struct session *s)
+{
+	struct inquiry *q = s->inquiry;
+
+	if (q)
+		return q;
+	q = s->inquiry = mem_calloc(1, sizeof *q);
+	buf_init(&q->one, INQUIRY_KEPT_MAX);
+	buf_init(&q->behind, INQUIRY_KEPT_MAX);
+	buf_init(&q->rows, INQUIRY_KEPT_MAX);
+	buf_init(&q->error, INQUIRY_KEPT_MAX);
+	return q;
 }
 
 void
 inquiry_forget(struct session *s)
 {
-	buf_clear(s->answer);
-	free(s->answer);
-	s->answer = NULL;
+	struct inquiry *q = s->inquiry;
+
+	if (q == NULL)
+		return;
+	buf_clear(&q->one);
+	buf_clear(&q->behind);
+	buf_clear(&q->rows);
+	buf_clear(&q->error);
+	free(q);
+	s->inquiry = NULL;
+}
+
+bool
+inquiry_is_too_long(const struct session *s)
+{
+	return s->inquiry && s->inquiry->bytes > INQUIRY_KEPT_MAX;
+}
+
+bool
+inquiry_failed(const struct session *s)
+{
+	return inquiry_sqlstate(s)[0] != 0;
+}
+
+const char *
+inquiry_sqlstate(const struct session *s)
+{
+	return s->inquiry->sqlstate;
+}
+
+const struct buf *
+inquiry_rows(const struct session *s)
+{
+	return &s->inquiry->rows;
+}
+
+const struct buf *
+inquiry_error(const struct session *s)
+{
+	return &s->inquiry->error;
+}
+
+const char *
+inquiry_error_field(const struct session *s, char field)
+{
+	const struct buf *error = &s->inquiry->error;
+
+	if (error->len <= FRAME_HEADER)
+		return NULL;
+	return msg_report_field(buf_data(error) + FRAME_HEADER, error->len - FRAME_HEADER, field);
+}
+
+const char *
+inquiry_message(const struct session *s)
+{
+	const char *text = inquiry_error_field(s, 'M');
+
+	return text ? text : "";
+}
+
+/* ---- asking ---- */
+
+static void
+begin(struct session *s, enum inquiry_passes passes, unsigned options)
+{
+	struct inquiry *q = prepare(s);
+
+	q->attempts = q->state == INQUIRY_CUT_SHORT ? q->attempts + 1 : 1;
+	set_state(s, INQUIRY_ASKED);
+	q->passes = passes;
+	q->options = options;
+	q->cancelled = false;
+	q->since_us = loop_now_us(s->site->loop);
+	q->bytes = 0;
+	q->have = 0;
+	q->left = 0;
+	q->sqlstate[0] = 0;
+	buf_reset(&q->one);
+	buf_clear(&q->behind);
+	buf_clear(&q->rows);
+	buf_clear(&q->error);
+	/* The server's unnamed statement is gone; the session's may be used again. */
+	s->context.unnamed.here = false;
+}
+
+static void
+send_statement(struct session *s, const struct todo_stmt *stmt)
+{
+	struct server *srv = s->hold->lease.srv;
+	struct buf out;
+
+	buf_init(&out, SEND_MAX);
+	if (todo_send(stmt, &srv->progress, &out) < 0)
+		session_close(s, CLEANUP_CLIENT_REFUSED, "too much at once");
+	else
+		server_write(srv, buf_data(&out), out.len);
+	buf_clear(&out);
 }
 
 void
-inquiry_fail(struct session *s, const char *why)
+inquiry_ask(struct session *s, const char *sql, enum inquiry_passes passes, unsigned options)
 {
-	struct err e;
+	struct todo_stmt stmt = {.sql = (char *)sql};
 
-	err_make(&e, ERR_SETUP_FAILED, s->pool->conf->name, why);
-	session_fail(s, &e);
-	err_clear(&e);
+	begin(s, passes, options);
+	send_statement(s, &stmt);
+}
+
+void
+inquiry_run(struct session *s, const struct deferred *d, unsigned options)
+{
+	struct todo_stmt stmt = {
+	    .sql = d->sql, .values = d->values, .nvalues = d->nvalues, .used = d->used};
+
+	begin(s, INQUIRY_PASSES_ALL, options);
+	send_statement(s, &stmt);
+}
+
+/* ---- hearing ---- */
+
+static const struct {
+	bool notices, notifications, parameters;
+	bool behind; /* when the answer is complete */
+} passing[INQUIRY_NPASSES] = {
+    [INQUIRY_PASSES_ALL] = {true, true, true, false},
+    [INQUIRY_PASSES_NO_PARAMETERS] = {true, true, false, false},
+    [INQUIRY_PASSES_AT_END] = {false, true, true, true},
+    [INQUIRY_PASSES_NOTIFICATIONS_AT_END] = {false, true, false, true},
+    [INQUIRY_PASSES_NOTHING] = {false, false, false, true},
+};
+
+bool
+inquiry_passes_parameters(const struct session *s)
+{
+	return s->inquiry == NULL || passing[s->inquiry->passes].parameters;
+}
+
+static bool
+is_for_client(const struct inquiry *q, char type)
+{
+	switch (type) {
+	case 'A':
+		return passing[q->passes].notifications;
+	case 'N':
+		return passing[q->passes].notices;
+	case 'S':
+		return passing[q->passes].parameters;
+	default:
+		return false;
+	}
+}
+
+/* A message begins. */
+static void
+begin_message(struct inquiry *q)
+{
+	bool row = q->header[0] == 'D' && (q->options & INQUIRY_ROWS);
+	size_t size = FRAME_HEADER + (size_t)q->left;
+
+	if (is_for_client(q, (char)q->header[0])
+		? size > PASSED_MAX
+		: !row && (q->header[0] != 'E' || q->error.len > 0))
+		return;
+	/* Without one of them, the rows cannot be trusted. */
+	if (size > INQUIRY_KEPT_MAX)
+		q->rows.failed |= row;
+	else
+		buf_add(&q->one, q->header, FRAME_HEADER);
+}
+
+static void
+end_message(struct session *s)
+{
+	struct inquiry *q = s->inquiry;
+	struct buf *to = q->header[0] == 'E' ? &q->error : &q->rows;
+
+	q->have = 0;
+	if (q->one.len == 0)
+		return;
+	if (!is_for_client(q, (char)q->header[0]))
+		buf_add(to, buf_data(&q->one), q->one.len);
+	else if (passing[q->passes].behind)
+		buf_add(&q->behind, buf_data(&q->one), q->one.len);
+	else
+		reply_send(s, buf_data(&q->one), q->one.len);
+	buf_reset(&q->one);
+}
+
+static void
+skim(struct session *s, const uint8_t *data, size_t bytes)
+{
+	struct inquiry *q = s->inquiry;
+
+	q->bytes += bytes;
+	while (bytes > 0) {
+		size_t n;
+
+		if (q->have < FRAME_HEADER) {
+			struct frame f;
+
+			q->header[q->have++] = *data++;
+			bytes--;
+			if (q->have < FRAME_HEADER)
+				continue;
+			frame_read(q->header, FRAME_HEADER, &f);
+			q->left = f.body;
+			begin_message(q);
+		} else {
+			n = q->left < bytes ? q->left : bytes;
+			if (q->one.len > 0)
+				buf_add(&q->one, data, n);
+			q->left -= (uint32_t)n;
+			data += n;
+			bytes -= n;
+		}
+		if (q->have == FRAME_HEADER && q->left == 0)
+			end_message(s);
+	}
+}
+
+static void
+pass_behind(struct session *s)
+{
+	const uint8_t *at = buf_data(&s->inquiry->behind);
+	size_t left = s->inquiry->behind.len;
+	struct frame f;
+
+	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
+		reply_send(s, at, FRAME_HEADER + f.body);
+		at += FRAME_HEADER + f.body;
+		left -= FRAME_HEADER + f.body;
+	}
+}
+
+/* The server is at rest. */
+static void
+end(struct session *s)
+{
+	struct inquiry *q = s->inquiry;
+
+	memcpy(q->sqlstate, s->hold->lease.srv->progress.error, sizeof q->sqlstate);
+	if (q->sqlstate[0] == 0)
+		set_state(s, INQUIRY_ANSWERED);
+	else if (strcmp(q->sqlstate, "57014") == 0 && (q->options & INQUIRY_AGAIN) &&
+		 q->attempts < INQUIRY_ATTEMPTS)
+		set_state(s, INQUIRY_CUT_SHORT);
+	else
+		set_state(s, INQUIRY_FAILED);
+	pass_behind(s);
+}
+
+bool
+inquiry_readable(struct session *s)
+{
+	struct server *srv = s->hold->lease.srv;
+	const uint8_t *data;
+	struct buf out;
+	size_t bytes;
+
+	if (server_read(srv, &data, &bytes) < 0)
+		return false;
+	prepare(s);
+	skim(s, data, bytes);
+	if (s->hold->lease.state != LEASE_HELD || s->inquiry->state != INQUIRY_ASKED)
+		return false;
+	/* The client does not take what is passed on to it as it comes: the server has to wait. */
+	if (!passing[s->inquiry->passes].behind && stream_queued(&s->stream) > 0)
+		stream_pause(&srv->stream);
+	if (progress_at_rest(&srv->progress)) {
+		end(s);
+		return true;
+	}
+	/* The client gives no data for a statement of ours. */
+	if (srv->progress.copy == COPY_IN && !srv->progress.copy_ended) {
+		buf_init(&out, 256);
+		progress_finish(&srv->progress, &out);
+		server_write(srv, buf_data(&out), out.len);
+		buf_clear(&out);
+	}
+	return false;
 }

@@ -23,7 +23,6 @@ scopes_prepare(struct session *s)
 	s->stack = mem_calloc(1, sizeof *s->stack);
 	stack_init(s->stack);
 	s->scopes = mem_calloc(1, sizeof *s->scopes);
-	talk_init(&s->scopes->talk);
 	named_init(&s->scopes->named);
 }
 
@@ -35,7 +34,6 @@ scopes_free(struct session *s)
 	if (s->stack == NULL)
 		return;
 	named_clear(&s->scopes->named);
-	talk_clear(&s->scopes->talk);
 	free(s->scopes);
 	free(s->stack);
 }

@@ -19,11 +19,8 @@
 #include "session/message.h"
 #include "session/named.h"
 #include "session/session.h"
-#include "session/talk.h"
 
 struct scopes {
-	struct talk talk;
-
 	struct named named;
 
 	/* the extended protocol, and texts of many statements: see split.h */

@@ -87,8 +87,7 @@ struct session {
 	bool unheard;   /* it waits, and a part of an answer came when nobody was there any more */
 	bool skip_sync; /* an error of ours in the extended protocol: dropped up to Sync. Not a
 			   state: any     state between login and closing can have it */
-	struct buf *answer; /* SESSION_SETUP, SESSION_SAVING: what the server said so far */
-	uint8_t asks;       /* SESSION_SETUP, SESSION_SAVING: times that the server was asked */
+	struct inquiry *inquiry; /* inquiry.h, which frees it; NULL: nothing is asked */
 	bool let_in;        /* it has been answered at login */
 	bool held;          /* console: a command goes on; the messages behind it wait. Not a state:
 			       it is as much a session of the console meanwhile */

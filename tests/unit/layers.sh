@@ -111,6 +111,7 @@ writers()
 		owner["work"] = "executor/work.c"; owner["s"] = owner["session"] = "session/session.c"
 		owner["srv"] = owner["server"] = "pool/server.c"; owner["l"] = owner["lease"] = "pool/lease.c"
 		owner["block"] = owner["b"] = "session/block.c"
+		owner["q"] = owner["inquiry"] = "session/inquiry.c"
 	}
 	{
 		split($0, part, ":")
@@ -130,10 +131,11 @@ executor/work.c:2:	work->state = to;
 relay/inbound.c:3:	f->state = SCOPE_OPEN;
 relay/inbound.c:4:	s->state = SESSION_IDLE;
 session/reply.c:5:	s->block.state = BLOCK_FAILED;
+executor/exit.c:8:	s->inquiry->state = INQUIRY_QUIET;
 session/block.c:6:	b->state = to;
 pool/pool.c:7:	    .state = LEASE_NONE,'
 said=$(echo "$made" | writers | cut -d: -f1,2 | tr '\n' ' ')
-if [ "$said" = "executor/exit.c:1 relay/inbound.c:4 session/reply.c:5 " ]; then
+if [ "$said" = "executor/exit.c:1 relay/inbound.c:4 session/reply.c:5 executor/exit.c:8 " ]; then
 	echo "ok 9 - writers of a state are found"
 else
 	echo "# said: $said"
