@@ -68,23 +68,14 @@ set_fault(struct literal_fault *fault, const char *at, const char *why)
 
 /* ---- escapes ---- */
 
-static int
-digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
-}
-
 /* Reads up to `most` digits of that base and moves *p behind them. Returns how many they were. */
 static unsigned
-scan_digits(const char **p, const char *end, int base, unsigned most, uint32_t *value)
+scan_digits(const char **p, const char *end, unsigned base, unsigned most, uint32_t *value)
 {
 	unsigned n = 0;
 
-	for (*value = 0; n < most && *p < end && digit(**p) < base; n++, ++*p)
-		*value = *value * (unsigned)base + (unsigned)digit(**p);
+	for (*value = 0; n < most && *p < end && sqltext_digit(**p) < base; n++, ++*p)
+		*value = *value * base + sqltext_digit(**p);
 	return n;
 }
 
@@ -136,7 +127,7 @@ decode_escape(struct text *t, const char **p, const char *end, struct literal_fa
 		return decode_unicode_escape(t, p, end, fault);
 	if (**p >= '0' && **p <= '7') {
 		scan_digits(p, end, 8, 3, &value);
-	} else if (**p == 'x' && end - *p >= 2 && digit((*p)[1]) < 16) {
+	} else if (**p == 'x' && end - *p >= 2 && sqltext_digit((*p)[1]) < 16) {
 		++*p;
 		scan_digits(p, end, 16, 2, &value);
 	} else {
@@ -226,12 +217,6 @@ literal_string(const struct sqltext_token *tok, unsigned flags, size_t max, char
 	return finish_text(&t, decode_quoted(&t, p, end, quote, escapes, fault), text);
 }
 
-static char
-lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
 int
 literal_name(const struct sqltext_token *tok, size_t max, char **name, struct literal_fault *fault)
 {
@@ -250,7 +235,7 @@ literal_name(const struct sqltext_token *tok, size_t max, char **name, struct li
 		rc = decode_quoted(&t, p + 1, p + tok->length - 1, '"', false, fault);
 	} else {
 		for (size_t i = 0; i < tok->length; i++)
-			append_char(&t, lower(p[i]));
+			append_char(&t, sqltext_lower(p[i]));
 	}
 	return finish_text(&t, rc, name);
 }

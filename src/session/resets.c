@@ -179,17 +179,6 @@ resets(const struct buf *names)
 	return false;
 }
 
-static bool
-has(const char *text, size_t length, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (size_t i = 0; i + n <= length; i++)
-		if (strncasecmp(text + i, word, n) == 0)
-			return true;
-	return false;
-}
-
 void
 resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsigned flags)
 {
@@ -199,8 +188,9 @@ resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsi
 		return;
 	/* What is in strings is not read; the server is asked when the transaction has ended. */
 	if (((set & SQLCLASS_SETCONFIG) &&
-	     (has(sql, bytes, "null") || memchr(sql, '$', bytes) != NULL)) ||
-	    ((set & SQLCLASS_OPAQUE) && (has(sql, bytes, "reset") || has(sql, bytes, "default"))))
+	     (sqltext_mentions(sql, bytes, "null") || memchr(sql, '$', bytes) != NULL)) ||
+	    ((set & SQLCLASS_OPAQUE) &&
+	     (sqltext_mentions(sql, bytes, "reset") || sqltext_mentions(sql, bytes, "default"))))
 		s->context.resets = RESETS_NOW;
 	buf_init(&w.names, NAMES_MAX);
 	read_text(&w, sql, bytes, flags);

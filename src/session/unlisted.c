@@ -52,8 +52,7 @@ note_name(struct context *c, const char *name, size_t length)
 	memcpy(c->unlisted, buf_data(&names), names.len);
 	end = c->unlisted + names.len - 2 - length;
 	for (; *end; end++)
-		if (*end >= 'A' && *end <= 'Z')
-			*end = (char)(*end | 0x20);
+		*end = sqltext_lower(*end);
 	buf_clear(&names);
 	return true;
 }

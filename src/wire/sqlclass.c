@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "wire/sqlblock.h"
 #include "wire/sqlname.h"
 #include "wire/sqltext.h"
 
@@ -431,18 +432,6 @@ classify_word(const struct place *at)
 	}
 }
 
-/* Does the text contain the lower-case word, in any case? */
-static bool
-mentions(const char *text, size_t length, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (; length >= n; text++, length--)
-		if ((*text | 0x20) == *word && strncasecmp(text, word, n) == 0)
-			return true;
-	return false;
-}
-
 /* SET search_path = 'pg_temp, ...'. Any other string may be a text that a function executes. */
 static unsigned
 classify_string(const struct place *at)
@@ -456,11 +445,11 @@ classify_string(const struct place *at)
 	 * it is. */
 	if (at->text.routine || at->first == SQLWORD_DEFER || at->first == SQLWORD_ENTER)
 		return 0;
-	if (mentions(tok->start, tok->length, "dblink_connect"))
+	if (sqltext_mentions(tok->start, tok->length, "dblink_connect"))
 		return SQLCLASS_OPAQUE | SQLCLASS_LOAD;
-	if (mentions(tok->start, tok->length, "set_config") ||
-	    mentions(tok->start, tok->length, "pg_advisory") ||
-	    mentions(tok->start, tok->length, "pg_try_advisory"))
+	if (sqltext_mentions(tok->start, tok->length, "set_config") ||
+	    sqltext_mentions(tok->start, tok->length, "pg_advisory") ||
+	    sqltext_mentions(tok->start, tok->length, "pg_try_advisory"))
 		return SQLCLASS_OPAQUE;
 	return 0;
 }
@@ -473,47 +462,33 @@ sqlclass_sets(struct sqltext behind)
 
 /* ---- the whole text ---- */
 
-typedef uint8_t block __attribute__((vector_size(16)));
-
-/* 16 bytes with bit 0x20 set: letters in lower case, '_' as 0x7f. */
-static inline block
-block_at(const char *p)
-{
-	block b;
-
-	memcpy(&b, p, sizeof b);
-	return b | 0x20;
-}
-
 /* Words that block_suspicious() looks for only in some statements. */
 enum { INTO = 1, SETTING = 2 };
 
 /* Does one of these begin at one of the 16 bytes: "temp", "pg_", "t_co" (of set_config), "k_co" (of
  * dblink_connect), "ts_s" (of ts_stat), "ts_r" (of ts_rewrite), "to_x" (of query_to_xml), "th_t"
  * (of xpath_table), "stab" (of crosstab), "ctby" (of connectby), &" (of U&""), and as `beside` says
- * "into" and "sett"? Reads 19 bytes. */
+ * "into" and "sett"? */
 static inline __attribute__((always_inline)) bool
 block_suspicious(const char *p, unsigned beside)
 {
-	block a = block_at(p), b = block_at(p + 1), c = block_at(p + 2), d = block_at(p + 3);
-	block third = (block)(c == 0x7f), t = (block)(a == 't');
-	block co = (block)((b == 0x7f) & (c == 'c') & (d == 'o'));
-	block hits =
-	    (block)((co & (t | (a == 'k'))) | (t & (b == 'e') & (c == 'm') & (d == 'p')) |
-		    (third & (((a == 'p') & (b == 'g')) |
-			      (t & (((b == 's') & ((d == 's') | (d == 'r'))) |
-				    ((b == 'o') & (d == 'x')) | ((b == 'h') & (d == 't')))))) |
-		    ((b == 't') & (((a == 's') & (c == 'a') & (d == 'b')) |
-				   ((a == 'c') & (c == 'b') & (d == 'y')))) |
-		    ((a == '&') & (b == '"')));
-	uint64_t halves[2];
+	sqlblock a = sqlblock_at(p), b = sqlblock_at(p + 1), c = sqlblock_at(p + 2);
+	sqlblock d = sqlblock_at(p + 3), third = (sqlblock)(c == 0x7f), t = (sqlblock)(a == 't');
+	sqlblock co = (sqlblock)((b == 0x7f) & (c == 'c') & (d == 'o'));
+	sqlblock hits =
+	    (sqlblock)((co & (t | (a == 'k'))) | (t & (b == 'e') & (c == 'm') & (d == 'p')) |
+		       (third & (((a == 'p') & (b == 'g')) |
+				 (t & (((b == 's') & ((d == 's') | (d == 'r'))) |
+				       ((b == 'o') & (d == 'x')) | ((b == 'h') & (d == 't')))))) |
+		       ((b == 't') & (((a == 's') & (c == 'a') & (d == 'b')) |
+				      ((a == 'c') & (c == 'b') & (d == 'y')))) |
+		       ((a == '&') & (b == '"')));
 
 	if (beside & INTO)
-		hits |= (block)((a == 'i') & (b == 'n') & (c == 't') & (d == 'o'));
+		hits |= (sqlblock)((a == 'i') & (b == 'n') & (c == 't') & (d == 'o'));
 	if (beside & SETTING)
-		hits |= (block)((a == 's') & (b == 'e') & (c == 't') & (d == 't'));
-	memcpy(halves, &hits, sizeof halves);
-	return (halves[0] | halves[1]) != 0;
+		hits |= (sqlblock)((a == 's') & (b == 'e') & (c == 't') & (d == 't'));
+	return sqlblock_any(hits);
 }
 
 /* Must the text be split into tokens, which is expensive? Each word that classify_word() and
@@ -522,14 +497,7 @@ block_suspicious(const char *p, unsigned beside)
 static inline __attribute__((always_inline)) bool
 suspicious(const char *text, size_t length, unsigned beside)
 {
-	char tail[19] = {0};
-	size_t i = 0;
-
-	for (; length - i >= sizeof tail; i += sizeof(block))
-		if (block_suspicious(text + i, beside))
-			return true;
-	memcpy(tail, text + i, length - i);
-	return block_suspicious(tail, beside);
+	return sqlblock_search(text, length, block_suspicious, beside);
 }
 
 /* As suspicious(), behind INSERT: the INTO that comes next is harmless. */

@@ -1,11 +1,11 @@
 #include "wire/sqlmention.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
+#include "wire/sqlblock.h"
 #include "wire/sqlclass.h"
 #include "wire/sqlname.h"
 #include "wire/sqltext.h"
@@ -14,63 +14,30 @@ _Static_assert(SQLCLASS_N <= 26, "a bit of sqlclass() is a bit of sqlmention(), 
 
 /* ---- a quick look, as nearly all texts mention nothing ---- */
 
-typedef uint8_t block __attribute__((vector_size(16)));
-
-#define BLOCK_READ (sizeof(block) + 3) /* bytes that block_suspicious() reads */
-
-/* 16 bytes with bit 0x20 set: letters in lower case, '_' as 0x7f. */
-static inline block
-block_at(const char *p)
-{
-	block b;
-
-	memcpy(&b, p, sizeof b);
-	return b | 0x20;
-}
-
 /* Does "tval" (of lastval, nextval, setval), "rrva" (of currval), "seed", "mp_b" (of temp_buffers)
  * or "u&" begin at one of the 16 bytes? */
-static inline bool
-block_suspicious(const char *p)
+static inline __attribute__((always_inline)) bool
+block_suspicious(const char *p, unsigned unused)
 {
-	block a = block_at(p), b = block_at(p + 1), c = block_at(p + 2), d = block_at(p + 3);
-	block hits = (block)(((a == 't') & (b == 'v') & (c == 'a') & (d == 'l')) |
-			     ((a == 'r') & (b == 'r') & (c == 'v') & (d == 'a')) |
-			     ((a == 's') & (b == 'e') & (c == 'e') & (d == 'd')) |
-			     ((a == 'm') & (b == 'p') & (c == 0x7f) & (d == 'b')) |
-			     ((a == 'u') & (b == ('&' | 0x20))));
-	uint64_t halves[2];
+	sqlblock a = sqlblock_at(p), b = sqlblock_at(p + 1), c = sqlblock_at(p + 2);
+	sqlblock d = sqlblock_at(p + 3);
+	sqlblock hits = (sqlblock)(((a == 't') & (b == 'v') & (c == 'a') & (d == 'l')) |
+				   ((a == 'r') & (b == 'r') & (c == 'v') & (d == 'a')) |
+				   ((a == 's') & (b == 'e') & (c == 'e') & (d == 'd')) |
+				   ((a == 'm') & (b == 'p') & (c == 0x7f) & (d == 'b')) |
+				   ((a == 'u') & (b == ('&' | 0x20))));
 
-	memcpy(halves, &hits, sizeof halves);
-	return (halves[0] | halves[1]) != 0;
+	(void)unused;
+	return sqlblock_any(hits);
 }
 
 static bool
 suspicious(const char *text, size_t length)
 {
-	char tail[BLOCK_READ] = {0};
-	size_t i = 0;
-
-	for (; length - i >= BLOCK_READ; i += sizeof(block))
-		if (block_suspicious(text + i))
-			return true;
-	memcpy(tail, text + i, length - i);
-	return block_suspicious(tail);
+	return sqlblock_search(text, length, block_suspicious, 0);
 }
 
 /* ---- the words ---- */
-
-/* Does the text contain the lower-case word, in any case? */
-static bool
-has_word(const char *text, size_t length, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (size_t i = 0; i + n <= length; i++)
-		if (tolower((unsigned char)text[i]) == *word && strncasecmp(text + i, word, n) == 0)
-			return true;
-	return false;
-}
 
 static bool
 is_seed(const struct sqltext_token *t)
@@ -121,9 +88,9 @@ mentions_in_escapes(const char *text, size_t length)
 		    t.start[1] != '&')
 			continue;
 		n = sqlname_read(&t, 0, says, sizeof says);
-		if (n > 0 && has_word(says, (size_t)n, "seed"))
+		if (n > 0 && sqltext_mentions(says, (size_t)n, "seed"))
 			found |= SQLMENTION_SEED;
-		if (n > 0 && has_word(says, (size_t)n, "temp_buffers"))
+		if (n > 0 && sqltext_mentions(says, (size_t)n, "temp_buffers"))
 			found |= SQLMENTION_TEMP_BUFFERS;
 	}
 	return found;
@@ -139,15 +106,15 @@ sqlmention(const char *text, size_t length)
 	if (length == 0 || !suspicious(text, length))
 		return 0;
 	for (size_t i = 0; i < sizeof sequences / sizeof *sequences; i++)
-		if (has_word(text, length, sequences[i]))
+		if (sqltext_mentions(text, length, sequences[i]))
 			found |= SQLMENTION_SEQUENCE;
-	if (has_word(text, length, "u&"))
+	if (sqltext_mentions(text, length, "u&"))
 		found |= mentions_in_escapes(text, length);
-	if (has_word(text, length, "temp_buffers"))
+	if (sqltext_mentions(text, length, "temp_buffers"))
 		found |= SQLMENTION_TEMP_BUFFERS;
-	if (has_word(text, length, "setseed") ||
-	    (has_word(text, length, "seed") &&
-	     (has_word(text, length, "set_config") || sets_seed(text, length))))
+	if (sqltext_mentions(text, length, "setseed") ||
+	    (sqltext_mentions(text, length, "seed") &&
+	     (sqltext_mentions(text, length, "set_config") || sets_seed(text, length))))
 		found |= SQLMENTION_SEED;
 	return found;
 }

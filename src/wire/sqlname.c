@@ -31,15 +31,6 @@ add_escaped_char(struct reading *r, uint32_t c)
 		add_char(r, (char)c);
 }
 
-static unsigned
-digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return (unsigned)(c - '0');
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 99;
-}
-
 /* Reads from `least` to `most` digits of that base. */
 static uint32_t
 read_digits(struct reading *r, unsigned base, unsigned least, unsigned most)
@@ -47,8 +38,8 @@ read_digits(struct reading *r, unsigned base, unsigned least, unsigned most)
 	uint32_t value = 0;
 	unsigned n = 0;
 
-	for (; n < most && r->at < r->end && digit(*r->at) < base; n++)
-		value = value * base + digit(*r->at++);
+	for (; n < most && r->at < r->end && sqltext_digit(*r->at) < base; n++)
+		value = value * base + sqltext_digit(*r->at++);
 	r->bad |= n < least;
 	return value;
 }
@@ -70,7 +61,7 @@ read_backslash_escape(struct reading *r)
 	if (c >= '0' && c <= '7') {
 		r->at--;
 		add_escaped_char(r, read_digits(r, 8, 1, 3) & 0xff);
-	} else if (c == 'x' && r->at < r->end && digit(*r->at) < 16) {
+	} else if (c == 'x' && r->at < r->end && sqltext_digit(*r->at) < 16) {
 		add_escaped_char(r, read_digits(r, 16, 1, 2));
 	} else if (c == 'u' || c == 'U') {
 		add_escaped_char(r, c == 'u' ? read_digits(r, 16, 4, 4) : read_digits(r, 16, 8, 8));
@@ -181,7 +172,8 @@ uescape_character(const char *at, const char *end, unsigned flags)
 	if (tok.kind != SQLTEXT_STRING)
 		return 0;
 	read_plain_string(&r);
-	if (r.bad || r.length != 1 || digit(text[0]) < 16 || strchr("+'\" \t\n\r\f\v", text[0]))
+	if (r.bad || r.length != 1 || sqltext_digit(text[0]) < 16 ||
+	    strchr("+'\" \t\n\r\f\v", text[0]))
 		return 0;
 	return text[0];
 }
@@ -206,12 +198,6 @@ read_unicode_string(struct reading *r)
 	read_between_quotes(r, quote, escape, true);
 }
 
-static char
-lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
-
 /* Reads a name without quotes: letters of ASCII in lower case. */
 static void
 read_plain_name(struct reading *r)
@@ -221,7 +207,7 @@ read_plain_name(struct reading *r)
 		bool alone = n == 1;
 
 		for (; n > 0; n--, r->at++)
-			add_char(r, alone ? lower(*r->at) : *r->at);
+			add_char(r, alone ? sqltext_lower(*r->at) : *r->at);
 	}
 }
 

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "wire/sqlblock.h"
+
 /* ---- words ---- */
 
 static const struct {
@@ -135,7 +137,7 @@ sqltext_encoding(const char *name)
 
 	for (; *name && n < sizeof plain - 1; name++)
 		if (in_class(*name, DIGIT | TAG) && *name != '_' && (uint8_t)*name < 0x80)
-			plain[n++] = *name >= 'A' && *name <= 'Z' ? (char)(*name | 0x20) : *name;
+			plain[n++] = sqltext_lower(*name);
 	plain[n] = 0;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		size_t length = strcspn(names[i].name, "*");
@@ -189,13 +191,11 @@ sqltext_characters(const char *text, size_t length, unsigned flags)
 	return n;
 }
 
-typedef uint8_t block __attribute__((vector_size(16)));
-
 bool
 sqltext_is_ambiguous(const char *text, size_t length)
 {
-	block backslash = {0}, dollar = {0}, high = {0}, b;
-	char tail[sizeof(block)] = {0};
+	sqlblock backslash = {0}, dollar = {0}, high = {0}, b;
+	char tail[sizeof(sqlblock)] = {0};
 	uint64_t halves[3][2];
 	size_t i = 0;
 
@@ -205,8 +205,8 @@ sqltext_is_ambiguous(const char *text, size_t length)
 		if (left < sizeof b)
 			memcpy(tail, text + i, left);
 		memcpy(&b, left < sizeof b ? tail : text + i, sizeof b);
-		backslash |= (block)(b == '\\');
-		dollar |= (block)(b == '$');
+		backslash |= (sqlblock)(b == '\\');
+		dollar |= (sqlblock)(b == '$');
 		high |= b;
 		if (left <= sizeof b)
 			break;
@@ -569,6 +569,32 @@ sqltext_is_word(const struct sqltext_token *t, const char *word)
 {
 	return t->kind == SQLTEXT_NAME && t->length == strlen(word) &&
 	       strncasecmp(t->start, word, t->length) == 0;
+}
+
+bool
+sqltext_mentions(const char *text, size_t length, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (; length >= n; text++, length--)
+		if ((*text | 0x20) == *word && strncasecmp(text, word, n) == 0)
+			return true;
+	return false;
+}
+
+char
+sqltext_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+unsigned
+sqltext_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return (unsigned)(c - '0');
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 99;
 }
 
 bool

@@ -219,6 +219,14 @@ enum sqltext_kind sqltext_token(struct sqltext *, struct sqltext_token *);
 
 /* Is the token this word, which SQLWORD_... may lack, in any case of letters and without quotes? */
 bool sqltext_is_word(const struct sqltext_token *, const char *word);
+/* Does the text have this word, which is in lower case and begins with a letter, anywhere, in any
+ * case? It may be a part of another word. */
+bool sqltext_mentions(const char *text, size_t length, const char *word);
+/* The character in lower case, if it is a letter of ASCII. */
+char sqltext_lower(char);
+/* The value of a hexadecimal digit; 99 if it is none. */
+unsigned sqltext_digit(char);
+
 /* Is it this character of punctuation? */
 bool sqltext_is_char(const struct sqltext_token *, char);
 

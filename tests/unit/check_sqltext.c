@@ -1,4 +1,5 @@
 #include <check.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -487,6 +488,27 @@ START_TEST(ambiguous_texts_are_known)
 }
 END_TEST
 
+START_TEST(letters_digits_and_mentions)
+{
+	ck_assert_int_eq(sqltext_lower('A'), 'a');
+	ck_assert_int_eq(sqltext_lower('Z'), 'z');
+	ck_assert_int_eq(sqltext_lower('['), '[');
+	ck_assert_int_eq(sqltext_lower('\xc4'), '\xc4');
+	for (int c = 0; c < 256; c++) {
+		const char *digits = "0123456789abcdef";
+		const char *at = c ? strchr(digits, tolower(c)) : NULL;
+
+		ck_assert_uint_eq(sqltext_digit((char)c), at ? (unsigned)(at - digits) : 99);
+	}
+	ck_assert(sqltext_mentions("SELECT SetSeed(1)", 17, "setseed"));
+	ck_assert(sqltext_mentions("setseed", 7, "setseed"));
+	ck_assert(!sqltext_mentions("setseed", 6, "setseed"));
+	ck_assert(!sqltext_mentions("set_seed", 8, "setseed"));
+	ck_assert(!sqltext_mentions("", 0, "setseed"));
+	ck_assert(sqltext_mentions("U&'x'", 5, "u&'"));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -507,6 +529,7 @@ main(void)
 	tcase_add_test(t, characters_are_counted);
 	tcase_add_test(t, ambiguous_texts_are_known);
 	tcase_add_test(t, every_prefix_stays_inside);
+	tcase_add_test(t, letters_digits_and_mentions);
 	tcase_add_loop_test(t, time_grows_with_the_text, 0, sizeof hostile / sizeof *hostile);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
