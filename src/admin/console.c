@@ -182,7 +182,7 @@ refuse_until_sync(struct console *c, struct err *e)
 {
 	add_err(c, e);
 	err_clear(e);
-	c->session->skip_sync = true;
+	c->session->extended.skip_sync = true;
 	flush(c);
 }
 
@@ -675,7 +675,7 @@ on_execute(struct console *c, struct reader *in)
 static void
 on_sync(struct console *c)
 {
-	c->session->skip_sync = false;
+	c->session->extended.skip_sync = false;
 	if (!c->in_block)
 		free_all(&c->portals);
 	send_ready(c);
@@ -712,7 +712,7 @@ console_message(struct session *s, char type, const uint8_t *body, size_t bytes)
 	struct reader in;
 
 	reader_init(&in, body, bytes);
-	if (s->skip_sync && type != 'S')
+	if (s->extended.skip_sync && type != 'S')
 		return;
 	s->activity.request_us = loop_now_us(s->site->loop);
 	switch (type) {

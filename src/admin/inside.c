@@ -156,8 +156,8 @@ fill_mem(const struct daemon *d, struct rows *r)
 	mem_row(r, "pools", sizeof(struct pool), d->site.pools.list.count,
 		d->site.pools.list.count * sizeof(struct pool));
 	mem_row(r, "buffers", 0, sum.buffers, sum.buffer_bytes);
-	mem_row(r, "scope_stacks", sizeof(struct stack) + sizeof(struct scopes), sum.scopes,
-		sum.scopes * (sizeof(struct stack) + sizeof(struct scopes)));
+	mem_row(r, "scope_stacks", sizeof(struct stack), sum.scopes,
+		sum.scopes * sizeof(struct stack));
 	mem_row(r, "scopes", sizeof(struct scope), sum.frames, sum.frames * sizeof(struct scope));
 	mem_row(r, "locks", sizeof(struct lock), d->site.locks.list.count,
 		d->site.locks.list.count * sizeof(struct lock));

@@ -20,6 +20,7 @@
 #include "pool/handover.h"
 #include "pool/renew.h"
 #include "session/end.h"
+#include "session/named.h"
 #include "wire/msg.h"
 
 #define OTHER_FDS 5    /* kept beside those of servers: state, two of clients, socket, lock */

@@ -14,6 +14,7 @@
 #include "session/control.h"
 #include "session/end.h"
 #include "session/expiry.h"
+#include "session/named.h"
 #include "session/script.h"
 #include "session/slow.h"
 
@@ -45,7 +46,7 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->peer.gid);
 	PACK(p, s->peer.pid);
 	PACK(p, s->drop_left);
-	PACK(p, s->skip_sync);
+	PACK(p, s->extended.skip_sync);
 	PACK(p, s->let_in);
 	PACK(p, s->context.unproven);
 	block_pack(p, &s->block);
@@ -157,52 +158,11 @@ slow_pack(struct pack *p, struct session *s)
 /* ---- scopes ---- */
 
 static void
-named_pack(struct pack *p, struct scope_named *n)
-{
-	pack_str(p, &n->name);
-	grammar_pack(p, &n->statement);
-	PACK(p, n->ntypes);
-	if (pack_reading(p)) {
-		if (n->ntypes > p->left) {
-			p->failed = true;
-			n->ntypes = 0;
-		}
-		n->types = n->ntypes ? mem_calloc(n->ntypes, sizeof *n->types) : NULL;
-	}
-	for (unsigned i = 0; i < n->ntypes; i++)
-		PACK(p, n->types[i]);
-	PACK(p, n->formats);
-	if (pack_reading(p) && (n->name == NULL || n->statement == NULL))
-		p->failed = true;
-}
-
-static void
-named_list_pack(struct pack *p, struct list *l)
-{
-	uint32_t count = l->count;
-	struct list_node *n;
-
-	PACK(p, count);
-	if (!pack_reading(p)) {
-		LIST_EACH (n, l)
-			named_pack(p, LIST_OBJ(n, struct scope_named, node));
-		return;
-	}
-	for (uint32_t i = 0; i < count && !p->failed; i++) {
-		struct scope_named *named = mem_calloc(1, sizeof *named);
-
-		named_pack(p, named);
-		list_append(l, &named->node);
-	}
-}
-
-static void
 script_and_names_pack(struct pack *p, struct session *s)
 {
-	named_list_pack(p, &s->scopes->named.statements);
-	named_list_pack(p, &s->scopes->named.portals);
-	PACK(p, s->scopes->boundary);
-	if (pack_reading(p) && s->scopes->boundary >= BOUNDARY_NSTATES)
+	named_pack(p, &s->extended.named);
+	PACK(p, s->extended.boundary);
+	if (pack_reading(p) && s->extended.boundary >= BOUNDARY_NSTATES)
 		p->failed = true;
 	script_pack(p, s);
 }
@@ -253,7 +213,6 @@ work_values_pack(struct pack *p, struct session *s)
 		frame = stack_place(s->stack, work->frame);
 	def = work->def ? work->def->name : NULL;
 	PACK(p, work->answer_type);
-	PACK(p, s->scopes->named.formats);
 	grammar_pack(p, &work->statement);
 	PACK(p, frame);
 	pack_str(p, &def);

@@ -63,7 +63,7 @@ answer(struct work *work)
 		buf_add(&out, buf_data(&work->failure), work->failure.len);
 		script_drop(s);
 		if (work->answer_type != 'Q')
-			s->skip_sync = true;
+			s->extended.skip_sync = true;
 		/* The client's BEGIN for which no server could be had. */
 		if (s->block.state == BLOCK_BEGUN)
 			block_set_state(&s->block, BLOCK_FAILED);

@@ -51,7 +51,7 @@ nudge(struct session *s)
 	    p->to_left == 0 && !progress_copies_in(p)) {
 		/* One that has had an error already skips to its Sync. */
 		if (p->skipping) {
-			s->skip_sync = true;
+			s->extended.skip_sync = true;
 		} else {
 			s->expiry->forced = true;
 			progress_forget_error(p);
@@ -93,7 +93,7 @@ tell(struct session *s, const struct scope *f)
 	struct err e;
 
 	s->expiry->forced = false;
-	s->skip_sync = true;
+	s->extended.skip_sync = true;
 	/* Its statement was cancelled, which it has heard. */
 	if (s->hold->lease.state == LEASE_HELD && s->hold->lease.srv->progress.error[0])
 		return;

@@ -188,7 +188,7 @@ listing_show(struct session *s, char type)
 	if (type == 'Q')
 		listing_describe(&out, &formats);
 	else
-		formats = s->scopes->named.formats;
+		formats = s->extended.named->formats;
 	LIST_EACH (n, &s->stack->frames) {
 		listing_view(s, LIST_OBJ(n, struct scope, node), &v);
 		show_row(&v, ++level, &formats, &out);

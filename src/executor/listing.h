@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "session/named.h"
 #include "session/scopes.h"
 
 /* What SHOW SCOPES shows of one that is open. */

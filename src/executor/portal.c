@@ -48,23 +48,23 @@ portal_parse(struct session *s, const struct message *m, const char *sql, size_t
 	}
 	if (!message_is_well_formed(m))
 		return malformed(s, 'P');
-	if (*name && (named_by_name(&s->scopes->named.statements, name) ||
+	if (*name && (named_statement(s->extended.named, name) ||
 		      (s->context.names && names_have(s->context.names, name, strlen(name))))) {
 		err_make(&e, ERR_STATEMENT_EXISTS, name);
 		return reply_refuse_message(s, 'P', &e);
 	}
-	if (s->scopes->named.statements.count >= NAMED_MAX) {
+	if (named_statements(s->extended.named) >= NAMED_MAX) {
 		err_make(&e, ERR_SCOPE_TOO_MANY, "prepared scope statements", NAMED_MAX);
 		return reply_refuse_message(s, 'P', &e);
 	}
 	if ((g = split_parse(s, sql, bytes, &e)) == NULL)
 		return reply_refuse_message(s, 'P', &e);
 	if (*name == 0) {
-		named_drop_name(&s->scopes->named.statements, "");
+		named_replaced(s->extended.named, 'P');
 		unnamed_forget(&s->context.unnamed,
 			       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
 	}
-	named = named_add(&s->scopes->named.statements, name, g);
+	named = named_add(&s->extended.named, 'P', name, g);
 	message_read_rest(m, &r);
 	named->ntypes = reader_u16(&r);
 	if (named->ntypes > g->nparams)
@@ -192,11 +192,11 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 		err_make(&e, ERR_SCOPE_TOO_LONG, SESSION_WHOLE_MAX);
 		return reply_refuse_message(s, 'B', &e);
 	}
-	if (*portal && named_by_name(&s->scopes->named.portals, portal)) {
+	if (*portal && named_portal(s->extended.named, portal)) {
 		err_make(&e, ERR_PORTAL_EXISTS, portal);
 		return reply_refuse_message(s, 'B', &e);
 	}
-	if (s->scopes->named.portals.count >= NAMED_MAX) {
+	if (named_portals(s->extended.named) >= NAMED_MAX) {
 		err_make(&e, ERR_SCOPE_TOO_MANY, "portals of scope statements", NAMED_MAX);
 		return reply_refuse_message(s, 'B', &e);
 	}
@@ -207,8 +207,8 @@ bind_message(struct session *s, const struct message *m, const struct scope_name
 		return reply_refuse_message(s, 'B', &e);
 	}
 	result_formats(&r, &formats);
-	named_drop_name(&s->scopes->named.portals, "");
-	named_add(&s->scopes->named.portals, portal, g)->formats = formats;
+	named_replaced(s->extended.named, 'B');
+	named_add(&s->extended.named, 'B', portal, g)->formats = formats;
 	return acknowledge(s, '2');
 }
 
@@ -244,8 +244,8 @@ execute_message(struct session *s, struct scope_named *portal)
 
 	/* A portal is for once, as that of any statement without rows. */
 	portal->statement = NULL;
-	s->scopes->named.formats = portal->formats;
-	named_drop(&s->scopes->named.portals, portal);
+	s->extended.named->formats = portal->formats;
+	named_drop(&s->extended.named->portals, portal);
 	return executor_do(s, g, 'E');
 }
 
@@ -262,8 +262,8 @@ portal_message(struct session *s, const struct message *m, struct scope_named *n
 	case 'E':
 		return execute_message(s, named);
 	default: /* C */
-		named_drop(m->kind == 'S' ? &s->scopes->named.statements
-					  : &s->scopes->named.portals,
+		named_drop(m->kind == 'S' ? &s->extended.named->statements
+					  : &s->extended.named->portals,
 			   named);
 		return acknowledge(s, '3');
 	}

@@ -7,6 +7,7 @@
 #include "executor/portal.h"
 #include "scope/transaction.h"
 #include "session/lexing.h"
+#include "session/named.h"
 #include "session/raise.h"
 #include "session/reply.h"
 #include "session/script.h"
@@ -200,25 +201,25 @@ settled(struct session *s)
 		batch_flush(s);
 		if (session_gone(s))
 			return OVER;
-		if (s->scopes->boundary == BOUNDARY_NONE)
+		if (s->extended.boundary == BOUNDARY_NONE)
 			return FORWARD;
-		failed = s->scopes->boundary == BOUNDARY_FAILED;
+		failed = s->extended.boundary == BOUNDARY_FAILED;
 		boundary_set(s, BOUNDARY_NONE);
 		if (!failed)
 			return FORWARD;
-		s->skip_sync = true;
+		s->extended.skip_sync = true;
 		return DROP;
 	}
 	p = &s->hold->lease.srv->progress;
 	/* Up to its Sync the server ignores everything, and so this. */
 	if (p->skipping) {
-		s->skip_sync = true;
+		s->extended.skip_sync = true;
 		return DROP;
 	}
 	/* As its Sync would, but for the ReadyForQuery. In a transaction of the client's it changes
 	 * nothing. */
 	if (p->extended && p->own_syncs == 0 && !progress_copies_in(p) &&
-	    s->scopes->boundary == BOUNDARY_NONE)
+	    s->extended.boundary == BOUNDARY_NONE)
 		boundary_set(s, BOUNDARY_DUE);
 	stream_pause(&s->stream);
 	return HOLD;
@@ -230,7 +231,7 @@ split_sync(struct session *s)
 	struct progress *p;
 	struct buf out;
 
-	if (s->scopes->boundary != BOUNDARY_DUE || s->hold->lease.state != LEASE_HELD)
+	if (s->extended.boundary != BOUNDARY_DUE || s->hold->lease.state != LEASE_HELD)
 		return;
 	boundary_set(s, BOUNDARY_SENT);
 	p = &s->hold->lease.srv->progress;
@@ -344,7 +345,7 @@ control(struct session *s, struct message *m, const char *sql, size_t bytes)
 	enum verdict v = reset(s, sql, bytes);
 	struct grammar *g;
 
-	named_replaced(&s->scopes->named, 'P');
+	named_replaced(s->extended.named, 'P');
 	if (v != FORWARD)
 		return v;
 	g = transaction_parse(sql, bytes, s->script->lexing);
@@ -386,8 +387,8 @@ query(struct session *s, struct message *m, const char *sql, size_t bytes)
 static struct scope_named *
 named_of(const struct session *s, const struct message *m)
 {
-	return m->statement ? named_statement(&s->scopes->named, m->statement)
-			    : named_portal(&s->scopes->named, m->portal);
+	return m->statement ? named_statement(s->extended.named, m->statement)
+			    : named_portal(s->extended.named, m->portal);
 }
 
 #define CONTROL \
@@ -424,9 +425,9 @@ static void
 replaces(struct session *s, const struct message *m)
 {
 	if (m->type == 'P' && *m->statement == 0)
-		named_replaced(&s->scopes->named, 'P');
+		named_replaced(s->extended.named, 'P');
 	if (m->type == 'B' && *m->portal == 0)
-		named_replaced(&s->scopes->named, 'B');
+		named_replaced(s->extended.named, 'B');
 }
 
 /* The Bind of a statement that begins or ends a transaction, or ends all scopes. The portal of one
@@ -491,14 +492,14 @@ extended(struct session *s, struct message *m)
 
 	/* A Sync of ours has gone ahead of this message. If what it ended has failed, what the
 	 * message is about may not be known any more. */
-	if (s->scopes->boundary != BOUNDARY_NONE && (v = settled(s)) != FORWARD)
+	if (s->extended.boundary != BOUNDARY_NONE && (v = settled(s)) != FORWARD)
 		return v;
 	if (m->portal == NULL && m->statement == NULL)
 		return FORWARD;
 	if (m->type == 'P') {
 		if (m->effects.set & SQLCLASS_SCOPE)
 			return (v = settled(s)) == FORWARD ? portal_parse(s, m, sql, bytes) : v;
-		if (*m->statement && named_statement(&s->scopes->named, m->statement)) {
+		if (*m->statement && named_statement(s->extended.named, m->statement)) {
 			if ((v = settled(s)) != FORWARD)
 				return v;
 			err_make(&e, ERR_STATEMENT_EXISTS, m->statement);
@@ -533,7 +534,7 @@ synced(struct session *s)
 {
 	struct buf out;
 
-	named_synced(&s->scopes->named);
+	named_synced(s->extended.named);
 	if (!scopes_expired(s) || s->state != SESSION_ACTIVE ||
 	    !progress_at_rest(&s->hold->lease.srv->progress))
 		return FORWARD;
@@ -573,7 +574,7 @@ split_judge(struct session *s, struct message *m)
 		     divides(s, m->effects.set, sql, bytes, s->script->lexing)) &&
 		    (is_scope(s, sql, bytes) || !is_open(s, sql, bytes)))
 			return query(s, m, sql, bytes);
-		named_replaced(&s->scopes->named, 'P');
+		named_replaced(s->extended.named, 'P');
 		return admit(s, m, m->effects.set, sql, bytes);
 	case 'F':
 		return admit(s, m, 0, NULL, 0);

@@ -321,10 +321,10 @@ judge_message(struct session *s, struct message *m)
 		session_fail_protocol(s, wrong);
 		return OVER;
 	}
-	if (s->skip_sync) {
+	if (s->extended.skip_sync) {
 		if (m->type != 'S')
 			return DROP;
-		s->skip_sync = false;
+		s->extended.skip_sync = false;
 	}
 	if (s->state == SESSION_WAITING || s->state == SESSION_SETUP ||
 	    s->state == SESSION_SAVING || s->state == SESSION_SCOPE)

@@ -185,7 +185,7 @@ drop_exchange(const struct look *k)
 	if (s->slow)
 		slow_end(s, "expired", e.sqlstate);
 	err_clear(&e);
-	s->skip_sync = true;
+	s->extended.skip_sync = true;
 	session_set_state(s, SESSION_IDLE);
 	lease_end(k->lease, CLEANUP_TIME_LIMIT);
 	reply_send_buf(s, &out);

@@ -10,7 +10,8 @@ static bool
 is_plain(const struct session *s)
 {
 	return s->context.resets == RESETS_NONE && s->stack == NULL && s->slow == NULL &&
-	       s->block.state == BLOCK_NONE && !s->skip_sync && !(s->hold->pinned & HOLD_PIN_MODE);
+	       s->block.state == BLOCK_NONE && !s->extended.skip_sync &&
+	       !(s->hold->pinned & HOLD_PIN_MODE);
 }
 
 /* A Parse of the text of before, which does nothing to the session. */

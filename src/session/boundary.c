@@ -1,7 +1,7 @@
 #include "session/boundary.h"
 
 #include "base/log.h"
-#include "session/scopes.h"
+#include "session/session.h"
 
 #define TO(state) (1u << (state))
 
@@ -25,17 +25,17 @@ void
 boundary_set(struct session *s, enum boundary to)
 {
 
-	if (!(states[s->scopes->boundary].next & TO(to)))
+	if (!(states[s->extended.boundary].next & TO(to)))
 		log_fatal("session", s->id, "illegal move of a boundary",
-			  LOG_MOVE(states[s->scopes->boundary].name, states[to].name));
+			  LOG_MOVE(states[s->extended.boundary].name, states[to].name));
 	log_debug("session", s->id, "boundary",
-		  LOG_MOVE(states[s->scopes->boundary].name, states[to].name));
-	s->scopes->boundary = to;
+		  LOG_MOVE(states[s->extended.boundary].name, states[to].name));
+	s->extended.boundary = to;
 }
 
 void
 boundary_heard_error(struct session *s)
 {
-	if (s->scopes->boundary == BOUNDARY_SENT)
+	if (s->extended.boundary == BOUNDARY_SENT)
 		boundary_set(s, BOUNDARY_FAILED);
 }

@@ -10,13 +10,13 @@
 #ifndef PGWITH_SESSION_BOUNDARY_H
 #define PGWITH_SESSION_BOUNDARY_H
 
-#include "session/session.h"
+struct session;
 
 enum boundary { BOUNDARY_NONE, BOUNDARY_DUE, BOUNDARY_SENT, BOUNDARY_FAILED, BOUNDARY_NSTATES };
 
 const char *boundary_name(enum boundary);
 
-/* Moves session->scopes->boundary. */
+/* Moves session->extended.boundary. */
 void boundary_set(struct session *, enum boundary);
 
 /* The server has said an error: if it does what a Sync of ours ends, that has failed. */

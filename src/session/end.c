@@ -13,9 +13,11 @@
 #include "scope/waits.h"
 #include "session/control.h"
 #include "session/inquiry.h"
+#include "session/named.h"
 #include "session/reply.h"
 #include "session/resets.h"
 #include "session/scopes.h"
+#include "session/script.h"
 #include "session/session.h"
 #include "session/site.h"
 #include "session/slow.h"
@@ -140,7 +142,10 @@ free_session(void *arg)
 	control_free(s);
 	peer_clear(&s->peer);
 	context_clear(&s->context, &s->site->pools.told);
-	scopes_free(s);
+	named_free(s->extended.named);
+	script_free(s);
+	free(s->expiry);
+	free(s->stack);
 	free(s);
 }
 

@@ -26,29 +26,31 @@ struct scope_named {
 	struct scopes_formats formats; /* of a portal only */
 };
 
+struct pack;
+
 /* All of a session. */
 struct named {
 	struct list statements, portals; /* of struct scope_named */
 	struct scopes_formats formats;   /* of the Execute that is being carried out */
 };
 
-void named_init(struct named *);
-/* Frees them all. */
-void named_clear(struct named *);
+/* A session that has none has no struct named: NULL means that here, too. */
+void named_free(struct named *);
 
-/* Returns the one of that name in the list, or NULL. */
-struct scope_named *named_by_name(const struct list *, const char *name);
-
-/* The same in the session's prepared statements, and in its portals. */
+/* A prepared statement, or a portal, by its name; NULL if there is none. */
 struct scope_named *named_statement(const struct named *, const char *name);
 struct scope_named *named_portal(const struct named *, const char *name);
 
-/* Adds one to the list. It owns the statement from then on. */
-struct scope_named *named_add(struct list *, const char *name, struct grammar *);
+/* How many there are. */
+unsigned named_statements(const struct named *);
+unsigned named_portals(const struct named *);
 
-/* Removes one from the list and frees it; by name: if there is one. */
+/* A new prepared statement (`type` P) or portal (B), which takes the grammar over. Makes *all if
+ * that is NULL. */
+struct scope_named *named_add(struct named **all, char type, const char *name, struct grammar *);
+
+/* Removes one from the list and frees it. */
 void named_drop(struct list *, struct scope_named *);
-void named_drop_name(struct list *, const char *name);
 
 /* A Parse ('P') or Bind of a statement that is none of ours goes to the server: frees our unnamed
  * statement or portal. */
@@ -56,5 +58,8 @@ void named_replaced(struct named *, char type);
 
 /* A Sync frees all portals. */
 void named_synced(struct named *);
+
+/* For the handover. */
+void named_pack(struct pack *, struct named **);
 
 #endif

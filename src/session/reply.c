@@ -65,7 +65,7 @@ reply_refuse(struct session *s, char type, const struct err *e)
 	if (type == 'Q' || type == 'F')
 		reply_ready(s, &out);
 	else
-		s->skip_sync = true;
+		s->extended.skip_sync = true;
 	reply_send_buf(s, &out);
 	buf_clear(&out);
 }

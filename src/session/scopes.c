@@ -10,7 +10,6 @@
 #include "pool/server.h"
 #include "session/begin.h"
 #include "session/expiry.h"
-#include "session/script.h"
 #include "session/session.h"
 #include "session/site.h"
 #include "session/slow.h"
@@ -22,20 +21,6 @@ scopes_prepare(struct session *s)
 		return;
 	s->stack = mem_calloc(1, sizeof *s->stack);
 	stack_init(s->stack);
-	s->scopes = mem_calloc(1, sizeof *s->scopes);
-	named_init(&s->scopes->named);
-}
-
-void
-scopes_free(struct session *s)
-{
-	script_free(s);
-	free(s->expiry);
-	if (s->stack == NULL)
-		return;
-	named_clear(&s->scopes->named);
-	free(s->scopes);
-	free(s->stack);
 }
 
 bool

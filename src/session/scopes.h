@@ -15,21 +15,11 @@
 #include "scope/grammar.h"
 #include "scope/stack.h"
 #include "scope/timing.h"
-#include "session/boundary.h"
 #include "session/message.h"
-#include "session/named.h"
 #include "session/session.h"
 
-struct scopes {
-	struct named named;
-
-	/* the extended protocol, and texts of many statements: see split.h */
-	enum boundary boundary;
-};
-
-/* Makes session->stack and session->scopes if they are not there. */
+/* Makes session->stack if it is not there. */
 void scopes_prepare(struct session *);
-void scopes_free(struct session *);
 
 /* Has it any scope open, or anything to do with them? */
 bool scopes_open(const struct session *);

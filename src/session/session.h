@@ -27,6 +27,7 @@
 #include "session/block.h"
 #include "session/context.h"
 #include "session/end.h"
+#include "session/extended.h"
 #include "session/peer.h"
 #include "wire/sqlclass.h"
 
@@ -73,20 +74,17 @@ struct session {
 	struct context context;
 	struct block block;
 	struct activity activity;
+	struct extended extended;
 	struct end end;
 	struct hold *hold; /* what its messages go by: its own, or that of an open scope */
 	struct hold own;
 	struct stack *stack; /* of its scopes; NULL: it has never sent a scope statement */
 	struct work *work;   /* that is being done about them, or NULL */
-	struct script
-	    *script; /* its text of many statements; NULL: it has sent no scope statement */
+	struct script *script; /* a text of many statements; NULL: there was none yet */
 	struct expiry *expiry; /* of what a time limit ends; NULL: none has ended anything yet */
-	struct scopes *scopes; /* there with the stack */
 	uint32_t drop_left;    /* bytes still to come of a message that is not wanted */
 	uint32_t owed;         /* a Terminate waits: ReadyForQuery that were due when it came */
-	bool unheard;   /* it waits, and a part of an answer came when nobody was there any more */
-	bool skip_sync; /* an error of ours in the extended protocol: dropped up to Sync. Not a
-			   state: any     state between login and closing can have it */
+	bool unheard; /* it waits, and a part of an answer came when nobody was there any more */
 	struct inquiry *inquiry; /* inquiry.h, which frees it; NULL: nothing is asked */
 	bool let_in;        /* it has been answered at login */
 	bool held;          /* console: a command goes on; the messages behind it wait. Not a state:

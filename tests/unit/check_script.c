@@ -10,14 +10,13 @@
 
 #include "session/script.c"
 
-static struct scopes scopes;
 static struct script script;
-static struct session s = {.id = 7, .script = &script, .scopes = &scopes};
+static struct session s = {.id = 7, .script = &script};
 
 static void
 setup(void)
 {
-	memset(&scopes, 0, sizeof scopes);
+	s.extended.boundary = BOUNDARY_NONE;
 	memset(&script, 0, sizeof script);
 	buf_init(&script.text, SESSION_WHOLE_MAX);
 }
@@ -224,9 +223,9 @@ move_script(int pair)
 static void
 move_boundary(int pair)
 {
-	scopes.boundary = (enum boundary)(pair / BOUNDARY_NSTATES);
+	s.extended.boundary = (enum boundary)(pair / BOUNDARY_NSTATES);
 	boundary_set(&s, (enum boundary)(pair % BOUNDARY_NSTATES));
-	ck_assert_int_eq(scopes.boundary, pair % BOUNDARY_NSTATES);
+	ck_assert_int_eq(s.extended.boundary, pair % BOUNDARY_NSTATES);
 }
 
 START_TEST(a_script_moves)
@@ -256,14 +255,14 @@ END_TEST
 START_TEST(an_error_at_a_boundary)
 {
 	boundary_heard_error(&s);
-	ck_assert_str_eq(boundary_name(scopes.boundary), "none");
+	ck_assert_str_eq(boundary_name(s.extended.boundary), "none");
 	boundary_set(&s, BOUNDARY_DUE);
 	boundary_heard_error(&s);
-	ck_assert_str_eq(boundary_name(scopes.boundary), "due");
+	ck_assert_str_eq(boundary_name(s.extended.boundary), "due");
 	boundary_set(&s, BOUNDARY_SENT);
 	boundary_heard_error(&s);
 	boundary_heard_error(&s);
-	ck_assert_str_eq(boundary_name(scopes.boundary), "failed");
+	ck_assert_str_eq(boundary_name(s.extended.boundary), "failed");
 }
 END_TEST
 

@@ -86,7 +86,7 @@ setup(void)
 static void
 teardown(void)
 {
-	scopes_free(&session);
+	free(session.stack);
 	/* What was left to the end of the loop's turn. */
 	loop_free(site.loop);
 }
