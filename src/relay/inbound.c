@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "executor/enter.h"
 #include "executor/split.h"
 #include "relay/judge.h"
@@ -222,6 +223,30 @@ inbound_go_on(struct session *s)
 	mind_server(s);
 }
 
+/* May the session be told to go on with its messages at any time, and is not? */
+static bool
+is_free(const struct session *s)
+{
+	return (s->state == SESSION_IDLE || s->state == SESSION_ACTIVE ||
+		s->state == SESSION_CONSOLE) &&
+	       !s->stream.paused && !s->stream.finished && !s->stream.held && !script_pending(s) &&
+	       !list_linked(&s->woken);
+}
+
+void
+inbound_check(const struct session *s)
+{
+	struct frame f;
+
+	if (s->in.len < FRAME_HEADER || !is_free(s))
+		return;
+	frame_read(buf_data(&s->in), s->in.len, &f);
+	if (may_be_judged(&f, s->in.len))
+		log_fatal("session", s->id, "a message is left behind",
+			  LOG_TEXT("state", session_state_name(s->state)),
+			  LOG_BYTES("type", &f.type, 1), LOG_NUMBER("bytes", s->in.len));
+}
+
 static bool
 is_terminate(const uint8_t *message)
 {
@@ -296,6 +321,7 @@ read_messages(struct session *s)
 			session_wake(s);
 		else
 			mind_server(s);
+		inbound_check(s);
 		return;
 	}
 	room = s->in.max - s->in.len;

@@ -13,4 +13,8 @@ extern const struct stream_ops inbound_stream_ops;
  * statements, and what is in session->in. */
 void inbound_go_on(struct session *);
 
+/* Ends the program if a message is kept that could be judged now: only a session that waits, that
+ * is not read from, or that has a text to do first may have one. */
+void inbound_check(const struct session *);
+
 #endif

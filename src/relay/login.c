@@ -556,7 +556,8 @@ sweep_waiting(struct site *site, int64_t now)
 
 		if (now - s->since_us < PATIENCE_US)
 			return;
-		if (s->pool->told == NULL)
+		/* A server was granted in this event: its turn comes. */
+		if (s->pool->told == NULL || s->hold->lease.state != LEASE_WAITING)
 			continue;
 		lease_leave(&s->hold->lease);
 		login_welcome(s);

@@ -173,16 +173,11 @@ granted(struct lease *l)
 {
 	struct session *s = session_of(l);
 
-	if (s->state == SESSION_LOGIN) {
-		login_granted(s);
-		return;
-	}
-	if (s->state == SESSION_SCOPE) {
-		executor_granted(s, l);
-		return;
-	}
 	waits_end(&s->site->waits, s->id);
-	session_wake(s);
+	if (s->state == SESSION_SCOPE)
+		executor_granted(s, l);
+	else
+		session_wake(s);
 }
 
 static void

@@ -4,24 +4,30 @@
 #include "executor/leave.h"
 #include "relay/cancel.h"
 #include "relay/inbound.h"
+#include "relay/login.h"
 #include "relay/outbound.h"
 #include "session/batch.h"
 #include "session/session.h"
 
-/* Has it just got the server that it has waited for? */
-static bool
-is_granted(const struct session *s)
-{
-	return (s->state == SESSION_WAITING || s->state == SESSION_IDLE) &&
-	       s->hold->lease.state == LEASE_HELD;
-}
-
+/* It has a server, and nothing has begun with that: begins. */
 static void
 begin_lease(struct session *s)
 {
-	outbound_begin(s);
-	if (s->state == SESSION_ACTIVE)
-		stream_resume(&s->stream);
+	if (s->hold->lease.state != LEASE_HELD)
+		return;
+	switch (s->state) {
+	case SESSION_LOGIN:
+		login_granted(s);
+		return;
+	case SESSION_WAITING:
+	case SESSION_IDLE:
+		outbound_begin(s);
+		if (s->state == SESSION_ACTIVE)
+			stream_resume(&s->stream);
+		return;
+	default:
+		return;
+	}
 }
 
 /* One turn of a session. Whatever can go on only after that, and not before another session has had
@@ -29,8 +35,7 @@ begin_lease(struct session *s)
 static void
 turn(struct session *s)
 {
-	if (is_granted(s))
-		begin_lease(s);
+	begin_lease(s);
 	if (s->stack)
 		executor_go(s);
 	switch (s->state) {
@@ -45,6 +50,7 @@ turn(struct session *s)
 		break;
 	}
 	batch_check(s);
+	inbound_check(s);
 }
 
 void

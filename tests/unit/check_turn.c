@@ -206,6 +206,34 @@ START_TEST(who_waits_goes_on_with_its_lease_only)
 }
 END_TEST
 
+static void
+keeps_a_message(struct actor *a)
+{
+	struct session *s = &a->s;
+
+	buf_reset(&s->in);
+	buf_add(&s->in, "S\0\0\0\4", a == &actors[2] ? 4 : 5);
+	s->stream.paused = a == &actors[0];
+	s->stream.held = a == &actors[1];
+	if (a == &actors[3])
+		session_set_state(s, SESSION_WAITING);
+	if (a == &actors[4] && a->turns < 3)
+		wake(a);
+	if (a == &actors[4] && a->turns == 3)
+		buf_reset(&s->in);
+}
+
+/* Who is not read from, waits, has another turn, or has not got all of it. */
+START_TEST(a_message_may_be_kept)
+{
+	in_turn = keeps_a_message;
+	for (int i = 0; i < 5; i++)
+		wake(&actors[i]);
+	turn_all(&site);
+	ck_assert_str_eq(order, "abcdeee");
+}
+END_TEST
+
 /* ---- when ---- */
 
 /* Two streams that can be read in the same turn of the loop. */
@@ -393,6 +421,20 @@ START_TEST(a_batch_is_left)
 }
 END_TEST
 
+static void
+leaves_a_message(struct actor *a)
+{
+	buf_add(&a->s.in, "S\0\0\0\4", 5);
+}
+
+START_TEST(a_message_is_left)
+{
+	in_turn = leaves_a_message;
+	wake(&actors[0]);
+	turn_all(&site);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -410,6 +452,7 @@ main(void)
 	tcase_add_test(t, who_is_woken_in_a_turn_has_it_behind_that);
 	tcase_add_test(t, who_is_closed_has_none);
 	tcase_add_test(t, who_waits_goes_on_with_its_lease_only);
+	tcase_add_test(t, a_message_may_be_kept);
 	tcase_add_test(t, a_turn_comes_when_the_callback_has_returned);
 	tcase_add_test(t, who_is_woken_outside_of_an_event_has_it_before_the_next);
 	tcase_add_test(t, random_sessions);
@@ -421,6 +464,7 @@ main(void)
 		t = tcase_create("bugs");
 		tcase_add_checked_fixture(t, setup, NULL);
 		tcase_add_exit_test(t, a_batch_is_left, 1);
+		tcase_add_exit_test(t, a_message_is_left, 1);
 		suite_add_tcase(suite, t);
 	}
 	srunner_run_all(runner, CK_ENV);
