@@ -21,6 +21,7 @@
 #include "daemon/service.h"
 #include "executor/executor.h"
 #include "executor/expire.h"
+#include "executor/leave.h"
 #include "relay/limits.h"
 #include "relay/login.h"
 #include "relay/lookup.h"
@@ -492,9 +493,12 @@ daemon_free(struct daemon *d)
 	stop_listening(d);
 	listen_free(d->listen_before);
 	for (int i = 0; i < SESSION_CLOSED; i++)
-		while ((n = list_first(&d->site.in_state[i])) != NULL)
-			session_close(LIST_OBJ(n, struct session, node), CLEANUP_SHUTDOWN,
-				      "shutdown");
+		while ((n = list_first(&d->site.in_state[i])) != NULL) {
+			struct session *s = LIST_OBJ(n, struct session, node);
+
+			leave_abandon(s);
+			session_close(s, CLEANUP_SHUTDOWN, "shutdown");
+		}
 	while ((n = list_first(&d->site.pools.list)) != NULL)
 		pool_free(LIST_OBJ(n, struct pool, node));
 	users_free(d->site.users);

@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "executor/expire.h"
 #include "executor/listing.h"
-#include "executor/work.h"
 #include "relay/limits.h"
 #include "session/begin.h"
 #include "session/end.h"
@@ -181,7 +180,7 @@ kill_visitor(const struct daemon *d, const struct pool *pool)
 			struct scope *base = f ? scope_base(f) : NULL;
 
 			if (s->pool->group == pool->group || base == NULL || base->expire_due ||
-			    base->state == SCOPE_EXPIRED || work_purpose(s) == WORK_LEAVE)
+			    base->state == SCOPE_EXPIRED || s->state == SESSION_LEAVING)
 				continue;
 			expire_scope(s, base, ERR_SCOPE_KILLED);
 			return true;

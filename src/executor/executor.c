@@ -531,8 +531,11 @@ executor_readable(struct session *s)
 void
 executor_go(struct session *s)
 {
-	struct work *work = s->work;
+	struct work *work;
 
+	if (session_ends(s) && scopes_open(s))
+		leave_go(s);
+	work = s->work;
 	if (work == NULL)
 		return;
 	if (work->state == WORK_CANCELS) {
@@ -542,7 +545,6 @@ executor_go(struct session *s)
 	}
 	switch (work->purpose) {
 	case WORK_LEAVE:
-		leave_go(work);
 		return;
 	case WORK_ENTER:
 		enter_go(work);

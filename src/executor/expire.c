@@ -159,7 +159,7 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 	struct work *work = s->work;
 	struct err e;
 
-	if (f->expire_due || f->state == SCOPE_EXPIRED || work_purpose(s) == WORK_LEAVE)
+	if (f->expire_due || f->state == SCOPE_EXPIRED || s->state == SESSION_LEAVING)
 		return;
 	if (f->kind == SCOPE_IMPLICIT)
 		log_info("session", s->id, "transaction expired",

@@ -67,8 +67,8 @@ end_frame(struct work *work, struct scope *f)
 	todo_clear(&todo);
 }
 
-void
-leave_go(struct work *work)
+static void
+end_frames(struct work *work)
 {
 	struct session *s = work->session;
 	struct scope *f;
@@ -103,20 +103,29 @@ stop_waiting(struct scope *f)
 		lock_leave(&f->hold);
 }
 
-static void
-begin(struct session *s)
+/* Nothing else is done about its scopes any more. */
+static struct work *
+begin_work(struct session *s)
 {
 	struct work *work;
-	struct prepared_set *set = s->hold->lease.srv ? &s->hold->lease.srv->prepared : NULL;
 
-	script_drop(s);
 	waits_end(&s->site->waits, s->id);
 	if (s->work)
 		work_end(s->work);
 	work = work_begin(s, WORK_LEAVE);
 	inquiry_give_up(s);
-	stream_close(&s->stream);
-	session_set_state(s, SESSION_LEAVING);
+	return work;
+}
+
+static void
+begin(struct session *s)
+{
+	struct prepared_set *set = s->hold->lease.srv ? &s->hold->lease.srv->prepared : NULL;
+	struct work *work = begin_work(s);
+
+	if (s->state != SESSION_LEAVING)
+		session_set_state(s, SESSION_LEAVING);
+	script_drop(s);
 	if (s->context.names)
 		names_clear(s->context.names, set);
 	unnamed_forget(&s->context.unnamed, set ? &set->tracked : NULL);
@@ -126,22 +135,36 @@ begin(struct session *s)
 	if (s->own.lease.state == LEASE_HELD && stack_of_lease(s->stack, &s->own.lease) == NULL) {
 		work_set_state(work, WORK_CLEAN);
 		lease_clean(&s->own.lease, s->end.why, NULL, false, true);
-	} else {
-		leave_go(work);
 	}
 }
 
-/* The daemon ends now: nothing is waited for. */
-static void
-abandon(struct session *s)
+void
+leave_go(struct session *s)
 {
+	switch (work_purpose(s)) {
+	case WORK_LEAVE:
+		break;
+	case WORK_UNDO:
+	case WORK_EXIT:
+	case WORK_EXPIRE:
+		/* What has begun is ended first. */
+		return;
+	default:
+		begin(s);
+	}
+	end_frames(s->work);
+}
+
+void
+leave_abandon(struct session *s)
+{
+	enum cleanup_why why = session_ends(s) ? s->end.why : CLEANUP_SHUTDOWN;
 	struct work *work;
 	struct scope *f;
 
-	waits_end(&s->site->waits, s->id);
-	if (s->work)
-		work_end(s->work);
-	work = work_begin(s, WORK_LEAVE);
+	if (!scopes_open(s))
+		return;
+	work = begin_work(s);
 	work->exit_us = loop_now_us(s->site->loop);
 	s->hold = &s->own;
 	while ((f = stack_innermost(s->stack)) != NULL) {
@@ -152,36 +175,11 @@ abandon(struct session *s)
 			lease_leave(l);
 			lease_forget(l);
 			if (l->state == LEASE_HELD)
-				lease_end(l, s->end.why);
+				lease_end(l, why);
 		}
 		frame_pop(work, f, TIMING_CANCELLED, "abandoned");
 	}
 	lease_leave(&s->own.lease);
 	lease_forget(&s->own.lease);
 	work_end(work);
-}
-
-bool
-leave_scopes(struct session *s)
-{
-
-	if (s->work == NULL && s->stack->frames.count == 0)
-		return false;
-	if (s->site->phase == SITE_STOPPED) {
-		abandon(s);
-		return false;
-	}
-	switch (work_purpose(s)) {
-	case WORK_LEAVE:
-		return true;
-	case WORK_UNDO:
-	case WORK_EXIT:
-	case WORK_EXPIRE:
-		/* What has begun is ended first. */
-		stream_close(&s->stream);
-		return true;
-	default:
-		begin(s);
-		return true;
-	}
 }

@@ -3,15 +3,14 @@
 #ifndef PGWITH_EXECUTOR_LEAVE_H
 #define PGWITH_EXECUTOR_LEAVE_H
 
-#include <stdbool.h>
-
 #include "executor/work.h"
 
-/* It is to be closed, as session->end says. Returns true if that has to wait until its scopes have
- * ended: session_close() is called again then. */
-bool leave_scopes(struct session *);
+/* The session ends, as session->end says, and has scopes open, or there is work on them: begins to
+ * end them, or goes on with that, as far as that is possible now. Behind the last one the session
+ * is closed. */
+void leave_go(struct session *);
 
-/* Goes on with it. */
-void leave_go(struct work *);
+/* The daemon ends now: the scopes of the session go, and nothing is waited for. */
+void leave_abandon(struct session *);
 
 #endif

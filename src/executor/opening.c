@@ -208,7 +208,7 @@ opening_start(struct work *work)
 
 	if (scope_is_savepoint(work->frame) || (!context_differs(s) && !sequences_due(s))) {
 		telling_send(s);
-		if (s->state == SESSION_SCOPE)
+		if (!session_ends(s))
 			send_begin(work);
 		return;
 	}
@@ -299,7 +299,7 @@ opening_heard(struct work *work)
 		if (sequences_due(s))
 			sequences_gone(s);
 		telling_send(s);
-		if (s->state == SESSION_SCOPE)
+		if (!session_ends(s))
 			send_begin(work);
 		return;
 	case WORK_BEGIN:

@@ -223,7 +223,7 @@ inbound_go_on(struct session *s)
 	mind_server(s);
 }
 
-/* May the session be told to go on with its messages at any time, and is not? */
+/* Is there nothing that the session, or its messages, could be waiting for? */
 static bool
 is_free(const struct session *s)
 {

@@ -1,7 +1,6 @@
 #include "relay/turn.h"
 
 #include "executor/executor.h"
-#include "executor/leave.h"
 #include "relay/cancel.h"
 #include "relay/inbound.h"
 #include "relay/login.h"
@@ -68,5 +67,4 @@ turn_all(void *arg)
 const struct session_ops turn_session_ops = {
     .stream = &inbound_stream_ops,
     .lease = &outbound_lease_ops,
-    .leave = leave_scopes,
 };

@@ -149,6 +149,17 @@ free_session(void *arg)
 	free(s);
 }
 
+/* Its scopes end first, in its turn; then the session is closed. */
+static void
+leave(struct session *s)
+{
+	stream_close(&s->stream);
+	/* What is being done about its scopes may have to come to its end before. */
+	if (s->state != SESSION_SCOPE && s->state != SESSION_LEAVING)
+		session_set_state(s, SESSION_LEAVING);
+	session_wake(s);
+}
+
 void
 session_close(struct session *s, enum cleanup_why why, const char *text)
 {
@@ -163,8 +174,10 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 		s->end.why = why;
 		s->end.text = text;
 	}
-	if (s->stack && site->ops->leave(s))
+	if (scopes_open(s)) {
+		leave(s);
 		return;
+	}
 	if (s->console)
 		site->console->closed(s);
 	if (s->slow)

@@ -57,9 +57,6 @@ struct error_count {
 struct session_ops {
 	const struct stream_ops *stream; /* of its client */
 	const struct lease_ops *lease;   /* of each of its leases */
-	/* The session is to be closed and may have scopes. Returns true if they have to be ended
-	 * first: session_close() is called again then. */
-	bool (*leave)(struct session *);
 };
 
 struct site {
