@@ -6,7 +6,7 @@
 #include "session/session.h"
 #include "session/site.h"
 
-#define BYTES_MAX (4 * 1024 * 1024) /* that are not the client's where they came */
+#define BYTES_MAX (4 * 1024 * 1024) /* of those that are copied */
 
 void
 batch_init(struct batch *b)
@@ -36,7 +36,7 @@ report_bug(const struct session *s, const char *what)
 		  LOG_TEXT("lease", lease_state_name(s->hold->lease.state)));
 }
 
-/* Something is to be added. */
+/* Makes the batch the session's, so that bytes can be added. */
 static struct batch *
 claim(struct session *s)
 {

@@ -12,8 +12,8 @@
 #include "wire/sqlclass.h"
 #include "wire/sqltext.h"
 
-/* Is the text one of BEGIN, START TRANSACTION, COMMIT, END, ROLLBACK, ABORT, with nothing but WORK
- * or TRANSACTION behind? Returns its first word. */
+/* Returns the first word of a text that is one of BEGIN, START TRANSACTION, COMMIT, END, ROLLBACK,
+ * ABORT, with nothing but WORK or TRANSACTION behind it. SQLWORD_OTHER: it is another text. */
 static enum sqltext_word
 plain(const char *sql, size_t bytes)
 {
@@ -56,7 +56,7 @@ answer(struct session *s, const char *tag, enum block_state to)
 	block_set_state(&s->block, to);
 	if (to == BLOCK_BEGUN)
 		s->block.begun_us = loop_now_us(s->site->loop);
-	/* As any simple Query does. */
+	/* A simple Query ends the unnamed statement. */
 	forget_unnamed(s);
 	s->activity.request_us = loop_now_us(s->site->loop);
 	buf_reset(out);
@@ -66,7 +66,7 @@ answer(struct session *s, const char *tag, enum block_state to)
 	reply_send_buf(s, out);
 }
 
-/* The transaction has failed, or was ended, and this is not its end. */
+/* Refuses a message that does not end a transaction that has failed or expired. */
 static void
 refuse(struct session *s, char type)
 {
@@ -101,8 +101,8 @@ begin_answer(struct session *s, unsigned set, const char *sql, size_t bytes)
 	word =
 	    set == SQLCLASS_COMMIT || set == SQLCLASS_ROLLBACK ? plain(sql, bytes) : SQLWORD_OTHER;
 	if (word != SQLWORD_OTHER) {
-		/* No server has known of it. One that has failed was none, one that has expired
-		 * was counted then. */
+		/* Counted here because no server has seen it. A failed transaction is not counted;
+		 * an expired one has been. */
 		s->pool->stats.xacts += s->block.state == BLOCK_BEGUN;
 		answer(s,
 		       set == SQLCLASS_COMMIT && s->block.state == BLOCK_BEGUN ? "COMMIT"
@@ -123,7 +123,7 @@ begin_refuses(struct block *b, unsigned set)
 		return false;
 	if (set != SQLCLASS_ROLLBACK)
 		return true;
-	/* Any server says ROLLBACK to it. */
+	/* The ROLLBACK goes to any server, which answers as it should. */
 	block_set_state(b, BLOCK_NONE);
 	return false;
 }
@@ -137,7 +137,7 @@ ends(unsigned set, const char *sql, size_t bytes)
 	       plain(sql, bytes) != SQLWORD_OTHER;
 }
 
-/* Is the statement of that name one that ends a transaction? */
+/* Does the prepared statement of that name end a transaction? */
 static bool
 name_ends(const struct session *s, const char *name)
 {
@@ -177,7 +177,7 @@ ending_closed(struct session *s, const char *name)
 			   strlen(name));
 }
 
-/* Answers a message of the extended protocol, as far as it is about the end of the transaction.
+/* Answers a message of the extended protocol if it is a step to end the transaction, or a Close.
  * Returns false if it is not. */
 static bool
 ending(struct session *s, const struct message *m, struct buf *out)
@@ -272,9 +272,7 @@ begin_expired(struct session *s, const struct message *m)
 void
 begin_send(struct session *s)
 {
-	/* Parse, Bind and Execute, as context_own() makes them, and Close: the client has no
-	 * portal.
-	 */
+	/* Parse, Bind and Execute, as context_own() makes them, and a Close of our portal. */
 	static const char begin[] = "P\0\0\0\15\0BEGIN\0\0\0"
 				    "B\0\0\0\14\0\0\0\0\0\0\0\0"
 				    "E\0\0\0\11\0\0\0\0\0"
@@ -288,6 +286,6 @@ begin_send(struct session *s)
 	p = &s->hold->lease.srv->progress;
 	progress_note(p, PROGRESS_BEGINS);
 	progress_sent_begin(p);
-	/* With the NUL at its end, which ends the name of the portal. */
+	/* sizeof counts the NUL at the end, which ends the name of the portal. */
 	buf_add(batch_for(s), begin, sizeof begin);
 }

@@ -27,40 +27,41 @@
 enum block_state {
 	BLOCK_NONE,
 	BLOCK_BEGUN,   /* BEGIN was answered here */
-	BLOCK_FAILED,  /* no server could be had for it: nothing but its end is accepted */
-	BLOCK_EXPIRED, /* a time limit or an administrator has ended it: the same */
-	/* The same. In the extended protocol the client ends it in steps that no server sees: */
+	BLOCK_FAILED,  /* no server could be had: everything but the transaction's end is refused */
+	BLOCK_EXPIRED, /* a time limit or an administrator has ended it: likewise */
+	/* Likewise. In the extended protocol the client ends it in steps that no server sees: */
 	BLOCK_EXPIRED_PARSED, /* its unnamed statement is a COMMIT or ROLLBACK */
 	BLOCK_EXPIRED_BOUND,  /* its unnamed portal has one */
 	BLOCK_EXPIRED_BOTH,
 	BLOCK_NSTATES
 };
 
-/* Times are those of the loop, in microseconds. It owns nothing. */
+/* Times are those of the loop, in microseconds. */
 struct block {
-	uint64_t session; /* its id, for the log */
+	uint64_t session; /* id of the session, for the log */
 	enum block_state state;
-	uint8_t expired_by;   /* EXPIRED...: enum err_id, what ended it */
-	int64_t begun_us;     /* when the BEGIN that was answered here came, or that of the
-			       * transaction that has failed or expired */
-	int64_t sent_xact_us; /* own.xact_us of the session as that BEGIN went to a server */
+	uint8_t expired_by; /* EXPIRED...: enum err_id, what ended the transaction */
+	/* When the BEGIN came that was answered here last. */
+	int64_t begun_us;
+	/* session->own.lease.xact_us when that BEGIN went to a server. */
+	int64_t sent_xact_us;
 };
 
-/* NONE. `session`: the id of its session. */
+/* Makes a block in state NONE. `session`: the id of its session. */
 void block_init(struct block *, uint64_t session);
 
-/* An illegal move ends the daemon. */
+/* The setter. An illegal move ends the daemon. */
 void block_set_state(struct block *, enum block_state);
 const char *block_state_name(enum block_state);
 
 /* BEGUN or NONE -> EXPIRED, because of `why` (see expiry_error()). */
 void block_expire(struct block *, enum err_id why);
 
-/* EXPIRED...: is the unnamed statement now a COMMIT or ROLLBACK (`parsed`); has the unnamed portal
- * one (`bound`)? */
+/* In EXPIRED...: says whether the unnamed statement is a COMMIT or ROLLBACK now (`parsed`), and
+ * whether the unnamed portal has one (`bound`). */
 void block_set_end(struct block *, bool parsed, bool bound);
 
-/* For the handover. */
+/* Writes or reads it, for the handover. */
 void block_pack(struct pack *, struct block *);
 
 static inline bool

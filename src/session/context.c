@@ -16,17 +16,17 @@
 #include "wire/reader.h"
 #include "wire/sqlname.h"
 
-#define SQL_MAX (256 * 1024) /* bytes of the statement that sets it all */
+#define SQL_MAX (256 * 1024) /* bytes of parameters_sql */
 
-/* ---- the statement that sets it all ---- */
+/* ---- parameters_sql: one SELECT of calls of set_config() ---- */
 
-/* One call of set_config() in it. */
+/* One of the calls. */
 struct call {
-	const char *at, *end; /* of the call */
-	const char *name;     /* up to a quote */
+	const char *at, *end; /* where the call begins and ends */
+	const char *name;     /* of the parameter, up to a quote */
 };
 
-/* The next one behind *at, which moves. Returns false if there is none. */
+/* Finds the next call behind *at, and moves *at behind it. Returns false if there is none. */
 static bool
 next_call(const char **at, struct call *c)
 {
@@ -38,7 +38,7 @@ next_call(const char **at, struct call *c)
 	if (c->at == NULL)
 		return false;
 	c->name = c->at + sizeof begin - 1;
-	/* What is in quotes has none but doubled ones. */
+	/* Quotes within a string are doubled, so `quoted` is right behind each pair. */
 	for (p = c->name; *p && (quoted || strncmp(p, end, sizeof end - 1) != 0); p++)
 		quoted ^= *p == '\'';
 	*at = c->end = *p ? p + sizeof end - 1 : p;
@@ -65,7 +65,8 @@ is_call_of_any(const struct call *c, const char *const *names, size_t count)
 static const char *const identity[] = {"role", "session_authorization"};
 #define IDENTITY identity, sizeof identity / sizeof *identity
 
-/* What a server may refuse though it has taken it before: it names what can go, or can be fixed. */
+/* Parameters that a server may refuse though it has accepted them before, because they name
+ * something that can be gone, or be fixed. */
 static const char *const refusable[] = {"temp_buffers", "default_tablespace", "temp_tablespaces",
 					"default_table_access_method",
 					"default_text_search_config"};
@@ -82,14 +83,15 @@ has_call(const char *setup, const char *const *names, size_t count)
 	return false;
 }
 
-/* Any name may be set that begins so, until the first DO loads the library. */
+/* Does it set a parameter of plpgsql? Any such name can be set until the first DO loads the
+ * library; then it may be refused. */
 static bool
 has_library(const char *setup)
 {
 	return setup && strcasestr(setup, "set_config('plpgsql.");
 }
 
-/* Of the names that it sets, whatever the values. */
+/* Returns a hash of the names that it sets, without the values. */
 static uint64_t
 hash_names(const char *setup)
 {
@@ -121,12 +123,12 @@ note_taken(struct server *srv, const char *setup)
 
 /* ---- asking ---- */
 
-/* Whatever operators search_path leads to. */
+/* The operators are qualified, because search_path may lead to others. */
 #define EQUALS  "OPERATOR(pg_catalog.=)"
 #define DIFFERS "OPERATOR(pg_catalog.<>)"
 
-/* What pins, as the server knows it: a row with an empty name, and a letter for each that there is.
- * Outside a transaction all cursors are WITH HOLD, and all advisory locks are the session's. */
+/* Asks the server what pins: one row with an empty name and a letter for each kind that there is.
+ * Outside a transaction all cursors are WITH HOLD, and all advisory locks are of the session. */
 static const char kept_question[] =
     " UNION ALL SELECT '', pg_catalog.concat("
     "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_listening_channels()) THEN 'l' END, "
@@ -170,14 +172,14 @@ context_ask(const struct session *s, bool patient, struct buf *sql)
 		buf_add_fmt(sql, "SELECT 'statement_timeout', "
 				 "pg_catalog.current_setting('statement_timeout'); "
 				 "SET LOCAL statement_timeout = 0; ");
-	/* A role sees only what it may see: as the one that logged in, for the length of the
-	 * question. */
+	/* A role may not be allowed to see all parameters, so the question is asked as the role of
+	 * the login. */
 	if (context_asks_as_login(s))
 		buf_add_fmt(sql, "SELECT 'role', pg_catalog.current_setting('role'); "
 				 "SET LOCAL ROLE none; ");
 	buf_add_fmt(sql, "SELECT name, setting FROM pg_catalog.pg_settings WHERE source " EQUALS
 			 " 'session'"
-			 /* These three are the transaction's; transaction_timeout is not. */
+			 /* These three end with the transaction; transaction_timeout does not. */
 			 " AND name " DIFFERS " 'transaction_isolation'"
 			 " AND name " DIFFERS " 'transaction_read_only'"
 			 " AND name " DIFFERS " 'transaction_deferrable'");
@@ -209,7 +211,7 @@ context_untold(struct session *s, const char *sqlstate)
 		s->hold->pinned |= HOLD_PIN_SETTING;
 }
 
-/* What the server still has of the session, in the words of kept_question; no other pin counts. */
+/* Takes over the answer to kept_question: only these pins are left, of those it asks for. */
 static void
 take_kept(struct session *s, const char *letters)
 {
@@ -218,7 +220,7 @@ take_kept(struct session *s, const char *letters)
 	for (size_t i = 0; i < sizeof kept_letters / sizeof *kept_letters; i++)
 		if (strchr(letters, kept_letters[i].letter))
 			kept |= kept_letters[i].bit;
-	/* With pin = off it is not for the session to keep. */
+	/* With pin = off nothing is kept: it is discarded. */
 	if (kept && !s->context.pin) {
 		s->hold->discard = true;
 		kept = 0;
@@ -226,17 +228,18 @@ take_kept(struct session *s, const char *letters)
 	s->hold->pinned = (s->hold->pinned & ~HOLD_PINS_ASKED) | kept;
 }
 
+/* A parameters_sql that is being made. */
 struct settings {
-	const char *encoding; /* that the values are in */
+	const char *encoding; /* the encoding of the values */
 	struct buf sql;
-	struct buf names; /* of what is in sql: name NUL ... */
+	struct buf names; /* the names that are in sql: name NUL ... */
 	bool any;
 	char *application; /* application_name, or NULL: it is the server's own */
 	bool temporary;    /* search_path leads to pg_temp */
 };
 
-/* A server reads the statement by its own client_encoding, which may not be the session's: there is
- * nothing but ASCII in it. */
+/* Adds a value in ASCII only, because a server reads the statement with its own client_encoding,
+ * which may not be the session's. */
 static void
 add_value(struct settings *set, const char *value)
 {
@@ -276,8 +279,8 @@ has(const struct settings *set, const char *name)
 	return false;
 }
 
-/* Who has given up being the superuser by SET SESSION AUTHORIZATION does not see these any more,
- * and cannot have changed them since. */
+/* A session that was a superuser and has set another authorization does not see these parameters
+ * any more, and cannot have changed them since: keeps the values that it has set before. */
 static void
 keep_unseen(const struct session *s, struct settings *set)
 {
@@ -318,7 +321,7 @@ startup_value(const char *at, size_t bytes, const char *name)
 	return NULL;
 }
 
-/* Has the server the value of a startup parameter of its own? */
+/* Is the value of a startup parameter the server's own default? */
 static bool
 has_of_its_own(const struct server *srv, const char *name, const char *value)
 {
@@ -327,7 +330,8 @@ has_of_its_own(const struct server *srv, const char *name, const char *value)
 	return own && params_same(name, value, own) && !params_fixed(name);
 }
 
-/* What was reset has the value of the startup packet again, which no server knows. */
+/* Adds the startup parameters that the session has not set otherwise. What it has reset has the
+ * value of its startup packet again, which no server knows. */
 static void
 add_startup(const struct session *s, struct settings *set)
 {
@@ -355,7 +359,7 @@ field(struct reader *r)
 	return p ? mem_strndup((const char *)p, bytes) : NULL;
 }
 
-/* Who the session is comes last: a role may not be allowed to set what was set before it. */
+/* These are set last, because the role may not be allowed to set the other parameters. */
 struct identity {
 	char *authorization;
 	char *role;
@@ -370,17 +374,17 @@ add_identity(struct settings *set, const char *authorization, const char *role)
 		add(set, "role", role);
 }
 
-/* The role of the startup packet if the client has come back to it, or NULL. */
+/* Returns the role of the startup packet if the client has reset its role, or NULL. */
 static const char *
 startup_role(const struct session *s, const struct identity *who)
 {
-	/* SET SESSION AUTHORIZATION ends a SET ROLE. */
+	/* After SET SESSION AUTHORIZATION there is no role. */
 	return who->authorization == NULL && resets_role(s)
 		   ? startup_value(s->context.startup, s->context.startup_bytes, "role")
 		   : NULL;
 }
 
-/* What the server has, as a statement. NULL: nothing. */
+/* Returns the statement, or NULL if it sets nothing. */
 static char *
 make_setup(const struct settings *set)
 {
@@ -391,7 +395,7 @@ static void
 take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *set,
 	 struct identity *who)
 {
-	/* Of this server, as the pool may have been moved. */
+	/* This server's own: the pool may have been moved since the session came in. */
 	const char *own = PQparameterStatus(s->hold->lease.srv->conn, "session_authorization");
 	struct reader r;
 	char *name, *value;
@@ -414,11 +418,11 @@ take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *
 			free(set->application);
 			set->application = mem_strdup(value);
 		} else if (strcmp(name, "is_superuser") != 0) {
-			/* What is created from now on is temporary, by whatever words. */
+			/* With pg_temp first, a plain CREATE makes a temporary object. */
 			if (strcmp(name, "search_path") == 0 &&
 			    strncasecmp(value + strspn(value, " \t\n\""), "pg_temp", 7) == 0)
 				set->temporary = true;
-			/* A name of the client's own is empty after RESET. */
+			/* A parameter such as app.tenant is empty after RESET: it is not kept. */
 			if (*value || strchr(name, '.') == NULL || s->context.resets == RESETS_NONE)
 				add(set, name, value);
 		}
@@ -455,11 +459,12 @@ context_take(struct session *s, const struct buf *answer)
 	listed = set.sql.len;
 	any = set.any;
 	add_identity(&set, who.authorization, who.role);
-	/* So far, it is what this server has. */
+	/* This is what the server has now. */
 	good = left == 0 && !answer->failed && !set.sql.failed && !set.names.failed;
 	free(srv->context);
 	srv->context = good ? make_setup(&set) : NULL;
-	/* Once more, behind the startup packet's, of which nothing has been converted. */
+	/* For parameters_sql, startup parameters come in between. Their values are sent as they
+	 * came, without a conversion. */
 	set.sql.len = listed;
 	set.any = any;
 	set.encoding = NULL;
@@ -474,7 +479,7 @@ context_take(struct session *s, const struct buf *answer)
 	free(who.role);
 	good = good && !set.sql.failed;
 	if (!good) {
-		/* The session keeps the server, which needs nothing of what is known of it. */
+		/* The session is pinned, so this server is never given parameters again. */
 		free(srv->context);
 		srv->context =
 		    s->context.parameters_sql ? mem_strdup(s->context.parameters_sql) : NULL;
@@ -525,7 +530,8 @@ is_set(const struct session *s, const char *name)
 	return false;
 }
 
-/* What it means to send and to read, and the server does not say with each. */
+/* Does the client rely on the value that it was told? It does if the value says how data are
+ * written, or if the startup packet has set it. */
 static bool
 is_relied_on(const struct session *s, const char *name)
 {
@@ -539,7 +545,7 @@ is_relied_on(const struct session *s, const char *name)
 	       startup_value(s->context.startup, s->context.startup_bytes, name);
 }
 
-/* The parameter is as if it had been in the startup packet with this value. */
+/* Makes the parameter a startup parameter with this value, and adds the call that sets it. */
 static void
 add_to_startup(struct session *s, const char *name, const char *value, struct buf *sql)
 {
@@ -572,7 +578,7 @@ add_to_startup(struct session *s, const char *name, const char *value, struct bu
 	buf_clear(&startup);
 }
 
-/* In front of what the session has set: who it is comes last. */
+/* Puts the calls before those of parameters_sql, in which role and authorization are last. */
 static void
 put_ahead(struct session *s, struct buf *sql)
 {
@@ -606,7 +612,7 @@ context_keep_told(struct session *s)
 		const char *own = told_get(srv->own, name),
 			   *was = told_get(srv->told_at_login, name);
 
-		/* One that has read its configuration anew tells its clients, as ever. */
+		/* If the server has reloaded its configuration, the client is told, as always. */
 		if (own && was && strcmp(own, value) != 0 && strcmp(was, value) != 0 &&
 		    is_relied_on(s, name) && !is_set(s, name))
 			add_to_startup(s, name, value, &sql);
@@ -671,9 +677,9 @@ context_own(struct progress *p, const char *sql, struct buf *out)
 		progress_sent_as(p, PROGRESS_OWN);
 }
 
-#define HASTY_MS 2000
+#define HASTY_MS 2000 /* a statement_timeout below this may end statements of ours */
 
-/* Of a value of statement_timeout, as a server spells it or a startup packet. */
+/* Is it a short statement_timeout? The value is spelled as by a server or in a startup packet. */
 static bool
 is_short(const char *value)
 {
@@ -731,7 +737,7 @@ context_change(const struct session *s, struct buf *sql)
 			    "RESET statement_timeout; RESET ROLE; RESET SESSION AUTHORIZATION; "
 			    "RESET ALL; ");
 	buf_add_fmt(sql, "%s", s->context.parameters_sql ? s->context.parameters_sql : "");
-	/* What is reset above is the server's own; so it is behind params_check(). */
+	/* RESET ALL, here or in params_check(), has reset application_name. */
 	if (s->hold->lease.srv->context || s->context.repeated_bytes > 0 ||
 	    application_differs(s)) {
 		buf_add_fmt(sql, s->context.parameters_sql ? ", " : "SELECT ");
@@ -763,7 +769,7 @@ context_apply(struct session *s, struct buf *out)
 	if (!other && !application_differs(s))
 		return;
 	if (other && *have) {
-		/* In this order: the role that was taken may not be allowed to do the rest. */
+		/* The role goes first: it may not be allowed to do the rest. */
 		if (strcasestr(have, "'role'"))
 			context_own(&srv->progress, "RESET ROLE", out);
 		if (strcasestr(have, "'session_authorization'"))
@@ -772,7 +778,7 @@ context_apply(struct session *s, struct buf *out)
 	}
 	if (other && *want_it)
 		context_own(&srv->progress, want_it, out);
-	/* RESET ALL has taken it back. */
+	/* RESET ALL has reset application_name. */
 	if ((other && *have) || application_differs(s))
 		own_application(s, out);
 	msg_sync(out);

@@ -10,9 +10,9 @@
 #include "wire/sqlname.h"
 #include "wire/sqltext.h"
 
-#define LEAVING_MAX (64 * 1024) /* bytes of the names of one answer */
+#define DEALLOCATING_MAX (64 * 1024) /* bytes of the names of one answer */
 
-/* Returns false if it is leaving already. */
+/* Adds a name to hold->deallocating. Returns false if it was there already. */
 static bool
 leave(struct session *s, const char *name)
 {
@@ -20,7 +20,7 @@ leave(struct session *s, const char *name)
 
 	if (s->hold->deallocating == NULL) {
 		s->hold->deallocating = mem_alloc(sizeof *s->hold->deallocating);
-		buf_init(s->hold->deallocating, LEAVING_MAX);
+		buf_init(s->hold->deallocating, DEALLOCATING_MAX);
 	}
 	for (size_t at = 0; at < s->hold->deallocating->len && first;) {
 		const char *other = (const char *)buf_data(s->hold->deallocating) + at;
@@ -52,13 +52,13 @@ deallocate_note(struct session *s, const char *sql, size_t bytes)
 		if ((t.kind == SQLTEXT_NAME && t.word == SQLWORD_ALL) || t.kind == SQLTEXT_STRING ||
 		    sqlname_read(&t, flags, name, sizeof name) <= 0)
 			continue;
-		/* In a failed transaction too, as the text may end that before: what is empty can
-		 * be prepared there. */
+		/* A decoy is sent in a failed transaction too, since the text may end that before
+		 * the DEALLOCATE: an empty statement can be prepared there. */
 		if (leave(s, name) && s->context.names &&
 		    names_have(s->context.names, name, strlen(name)))
 			prepared_decoy(&srv->prepared, &srv->progress, name, strlen(name),
 				       batch_for(s));
-		/* One of ours: they are never used again by their names. */
+		/* The client names a statement of ours: none of them is used again by its name. */
 		if (strncmp(name, "pgwith_", 7) == 0) {
 			prepared_forget(&srv->prepared);
 			srv->prepared.stale = true;
@@ -80,7 +80,7 @@ deallocate_forget(struct session *s)
 	hold_clear(s->hold);
 }
 
-/* One more of them has gone. */
+/* One more DEALLOCATE has been carried out: its name is the first of hold->deallocating. */
 static void
 left(struct session *s, struct server *srv)
 {
@@ -114,7 +114,8 @@ deallocate_answered(struct session *s)
 	if (p->ready_due > 0 || p->extended)
 		return;
 	p->watch = false;
-	/* Decoys may be left on the server, under names that are not ours. */
+	/* DEALLOCATEs that were not carried out leave their decoys on the server, under names of
+	 * the client. */
 	if (s->hold->deallocating && s->hold->deallocating->len > 0)
 		srv->prepared.stale = true;
 	deallocate_forget(s);

@@ -1,6 +1,6 @@
-/* deallocate: DEALLOCATE and DISCARD ALL by SQL of what Parse has made. The session's names are
- * known to the daemon only, so the server is given something to deallocate; what has been carried
- * out is known from the command tags. */
+/* deallocate: DEALLOCATE and DISCARD ALL, by SQL, of statements that were made by Parse. No server
+ * knows the session's names for them. So for each name the server is given a decoy, an empty
+ * statement of that name, to deallocate. Command tags tell which DEALLOCATEs were carried out. */
 #ifndef PGWITH_SESSION_DEALLOCATE_H
 #define PGWITH_SESSION_DEALLOCATE_H
 
@@ -9,17 +9,17 @@
 
 #include "session/session.h"
 
-/* A text with such statements is about to be sent for execution: adds what must stand ahead of it
- * to the batch. Progress is told. */
+/* A text with such statements is about to be executed: adds the decoys to the batch, ahead of it,
+ * and tells progress. */
 void deallocate_note(struct session *, const char *sql, size_t bytes);
 
-/* Is it unknown at present which names there are? */
+/* Is it not known yet which of the session's names are still there? */
 bool deallocate_unsettled(const struct session *);
 
-/* Bytes have come from the server of the lease: takes note of the tags among them. */
+/* Bytes of the lease's server have been read: drops the names that command tags among them end. */
 void deallocate_answered(struct session *);
 
-/* A lease begins: what was under way in the one before is not known any more. */
+/* Forgets the names of DEALLOCATEs that are under way: a lease begins, or they have ended. */
 void deallocate_forget(struct session *);
 
 #endif

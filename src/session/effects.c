@@ -13,18 +13,18 @@
 #include "session/unlisted.h"
 #include "wire/sqltext.h"
 
-/* These may set parameters. */
+/* Texts with these bits may set parameters. */
 #define SETS                                                                          \
 	(SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_DISCARD_ALL | SQLCLASS_OPAQUE | \
 	 SQLCLASS_UNSURE)
-/* These do it by names that may be read in the text. */
+/* The same, and the names of the parameters can be read in the text. */
 #define NAMES (SQLCLASS_SET | SQLCLASS_SETCONFIG | SQLCLASS_OPAQUE)
-/* After these, the server has to say what pins the session: it may be less than was seen, as what
- * pins may fail, or end with its transaction (ON COMMIT DROP); or more. */
+/* After these, the server is asked what pins the session. It may be less than the text says,
+ * because the statement fails or its effect ends with the transaction (ON COMMIT DROP); or more. */
 #define PINS_DOUBTFULLY                                                                \
 	(HOLD_PINS_ASKED | SQLCLASS_DISCARD_TEMP | SQLCLASS_OPAQUE | SQLCLASS_CREATE | \
 	 SQLCLASS_UNSURE)
-/* After these, less may pin. */
+/* After these, less may pin the session than before. */
 #define UNPINS (SQLCLASS_UNDO | SQLCLASS_UNLISTEN | SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)
 /* Texts that are answered here, or refused. */
 #define ANSWERED_HERE                                                            \
@@ -52,7 +52,7 @@ read_as(void *arg, unsigned flags)
 	return true;
 }
 
-/* All the readings that there are, if it is not certain which one is the server's. */
+/* It is not certain how the server reads the text: takes the bits of all readings together. */
 static void
 read_each(const char *sql, size_t bytes, struct effects *does)
 {
@@ -74,7 +74,7 @@ effects_of(const struct session *s, const char *sql, size_t bytes, struct effect
 
 	*does = (struct effects){0};
 	if (!sqltext_is_ambiguous(sql, bytes)) {
-		/* The usual case: all readings are one. */
+		/* The usual case: the text can be read in one way only. */
 		does->set = sqlclass(sql, bytes);
 	} else {
 		does->lexing = lexing_flags(s, &certain);
@@ -86,9 +86,9 @@ effects_of(const struct session *s, const char *sql, size_t bytes, struct effect
 	does->set |= sqlmention(sql, bytes);
 }
 
-/* A FunctionCall, of a function by its oid (PostgreSQL 15, pg_proc.dat). Drivers call those for
- * large objects so, which change nothing; any other one may do anything. set_config() has a name
- * among its arguments. */
+/* Returns the bits of a FunctionCall. The oids are from PostgreSQL 15, pg_proc.dat. Drivers call
+ * the functions for large objects in this way, and these change no state. Any other function may do
+ * anything. */
 static unsigned
 effects_of_call(const struct session *s, uint32_t function)
 {
@@ -132,7 +132,7 @@ effects_of_message(const struct session *s, struct message *m)
 	if (m->sql == NULL)
 		return;
 	effects_of(s, m->sql, m->sql_bytes, &m->effects);
-	/* What the rest of it does is not known. */
+	/* It is not known what the rest of the text does. */
 	if (!message_is_whole(m))
 		m->effects.set |= SQLCLASS_OPAQUE;
 	/* The server refuses a malformed message without a look at its text. */
@@ -192,7 +192,7 @@ effects_spoil(struct session *s, unsigned set)
 		s->hold->lease.srv->spoiled = true;
 }
 
-/* What is prepared from now on in this lease may depend on it. */
+/* Notes that statements which are prepared later in this lease may depend on what the text does. */
 static void
 note_altered(struct prepared_set *prepared, unsigned set)
 {
@@ -204,7 +204,7 @@ note_altered(struct prepared_set *prepared, unsigned set)
 		prepared->altered = PREPARED_SETTINGS;
 }
 
-/* What the lease's server will be asked for, and whether it is discarded. */
+/* Notes what the server is asked at the end of the lease, and whether it needs DISCARD ALL. */
 static void
 note_hold(struct hold *h, unsigned set)
 {
@@ -216,7 +216,7 @@ note_hold(struct hold *h, unsigned set)
 		h->pins_doubtful = true;
 	if (set & (SQLCLASS_OPAQUE | SQLCLASS_DISCARD_TEMP))
 		h->discard = true;
-	/* Behind a DISCARD ALL: it does not undo this. */
+	/* A DISCARD ALL that was sent before does not undo what this text does. */
 	if (set & (EFFECTS_PIN | PINS_DOUBTFULLY | (SETS & ~SQLCLASS_DISCARD_ALL)))
 		h->discard_all_sent = false;
 }
@@ -227,7 +227,7 @@ effects_take(struct session *s, unsigned set, const char *sql, size_t bytes, boo
 	struct progress *p = &s->hold->lease.srv->progress;
 
 	control_text(s, set, sql, bytes);
-	/* Of statements of the session's own, it was seen what they do when they were prepared. */
+	/* EXECUTE: if the session has no PREPARE of its own, it is not known what it executes. */
 	if ((set & SQLCLASS_EXECUTE) && !((s->hold->pinned | set) & SQLCLASS_PREPARE))
 		set |= SQLCLASS_OPAQUE;
 	sequences_mind(s, set);
@@ -238,8 +238,8 @@ effects_take(struct session *s, unsigned set, const char *sql, size_t bytes, boo
 	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) && sql)
 		deallocate_note(s, sql, bytes);
 	note_hold(s->hold, set);
-	/* If it succeeds, everything that pinned is gone. Only where no other answer can be taken
-	 * for its own. */
+	/* If DISCARD ALL succeeds, nothing pins any more. That is noted only if no other answer is
+	 * due, which could be taken for its answer. */
 	if (set == SQLCLASS_DISCARD_ALL && simple && progress_at_rest(p)) {
 		progress_forget_error(p);
 		s->hold->discard_all_sent = true;

@@ -7,14 +7,14 @@
 #include "pool/pool.h"
 #include "wire/sqltext.h"
 
-/* Nothing of the client's is unanswered. */
+/* Have all messages of the client's been answered? */
 static bool
 is_settled(const struct progress *p)
 {
 	return p->ready_due == p->own_syncs && !p->extended;
 }
 
-/* The value that the session's own statement for servers gives to a parameter: up to a quote. */
+/* Returns the value that context.parameters_sql gives to a parameter, up to a quote; or NULL. */
 static const char *
 of_setup(const struct session *s, const char *name)
 {
@@ -28,7 +28,7 @@ of_setup(const struct session *s, const char *name)
 	return at ? at + strlen(text) : NULL;
 }
 
-/* The value that is in force when the next text comes to the server, up to a NUL or a quote. */
+/* Returns the value that is in force when the next text comes to the server, up to NUL or quote. */
 static const char *
 value_of(const struct session *s, const char *name)
 {

@@ -1,4 +1,4 @@
-/* lexing: how PostgreSQL reads the texts of a session: where its quotes end depends on
+/* lexing: how PostgreSQL reads the texts of a session. Where a quoted string ends depends on
  * standard_conforming_strings and client_encoding. */
 #ifndef PGWITH_SESSION_LEXING_H
 #define PGWITH_SESSION_LEXING_H
@@ -7,11 +7,11 @@
 
 #include "session/session.h"
 
-/* The flags of sqltext_init() for a text that goes to the server now. *certain (if not NULL): no
- * answer to a message of the client's is due that may tell of other values. */
+/* Returns the flags of sqltext_init() for a text that goes to the server now. *certain (if not
+ * NULL) is false if an answer is due to a message of the client's, which may have changed them. */
 unsigned lexing_flags(const struct session *, bool *certain);
 
-/* All the readings of a text that there are: calls `with` for each until that returns false.
+/* Calls `with` for the flags of every way in which a text can be read, until it returns false.
  * Returns false then. */
 bool lexing_each(bool (*with)(void *arg, unsigned flags), void *arg);
 

@@ -5,7 +5,8 @@
 #include "wire/formed.h"
 #include "wire/frame.h"
 
-/* The text that begins there in the body, and *end behind its NUL; NULL if the NUL is not here. */
+/* Returns the text that begins at `at` in the body, with *end behind its NUL; NULL if the NUL is
+ * not here. */
 static const char *
 text_at(const struct message *m, const uint8_t *at, const uint8_t **end)
 {
@@ -19,11 +20,11 @@ text_at(const struct message *m, const uint8_t *at, const uint8_t **end)
 	return (const char *)at;
 }
 
-/* The NUL that ends the text of a Query is mostly the last byte. */
 static void
 decode_query(struct message *m)
 {
 	m->sql = (const char *)m->body;
+	/* Mostly the last byte is the NUL that ends the text, and need not be looked for. */
 	if (m->have > 0 && message_is_whole(m) && m->body[m->have - 1] == 0)
 		m->sql_bytes = m->have - 1;
 	else

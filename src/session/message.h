@@ -16,7 +16,7 @@ enum verdict {
 	REPLACE, /* what goes instead of its first `used` bytes has been added to the batch */
 	DROP,    /* it was answered here, or is ignored */
 	HOLD,    /* it waits where it is */
-	OVER     /* the session goes */
+	OVER     /* the session has ended, or ends */
 };
 
 /* A message, as far as it is here. */
@@ -29,16 +29,15 @@ struct message {
 	size_t used;  /* REPLACE: bytes that need not be forwarded, the header among them */
 
 	/* What message_decode() has found. All texts are inside of the body. */
-	char kind; /* Describe, Close: the first byte: S of a statement, or else of a portal */
-	/* The names of the portal and of the statement that the message is about, each with its NUL
-	 * and "" if it is the unnamed one. NULL: it has none of that, or a name of it is cut off.
-	 */
+	char kind; /* Describe, Close: 'S': a statement; otherwise a portal */
+	/* The names of the portal and of the statement that the message names, each with its NUL;
+	 * "" is the unnamed one. NULL: the message has no such name, or it is not whole here. */
 	const char *portal, *statement;
-	const char *sql;   /* of a Query or Parse, without a NUL; NULL: there is none */
-	size_t sql_bytes;  /* up to its NUL, or as far as it is here */
-	uint32_t function; /* the oid of a FunctionCall's; 0: not here */
+	const char *sql;   /* the text of a Query or Parse; NULL: there is none */
+	size_t sql_bytes;  /* without its NUL; as far as it is here */
+	uint32_t function; /* FunctionCall: the oid; 0: not here */
 
-	/* What effects_of_message() has found: what the text does, or the function. */
+	/* What the text, or the function, does: effects_of_message() fills it in. */
 	struct effects effects;
 };
 
@@ -54,14 +53,14 @@ message_is_whole(const struct message *m)
 /* Is all of it here, and has it exactly the fields of its format? See wire/formed.h. */
 bool message_is_well_formed(const struct message *);
 
-/* Is it about the unnamed statement? */
+/* Does the message name the unnamed statement? */
 static inline bool
 message_is_unnamed(const struct message *m)
 {
 	return m->statement && *m->statement == 0;
 }
 
-/* Of a whole Parse or Bind: prepares to read what stands behind the two texts. */
+/* A whole Parse or Bind: makes a reader that stands behind its first two texts. */
 void message_read_rest(const struct message *, struct reader *);
 
 #endif

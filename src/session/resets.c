@@ -63,7 +63,7 @@ add_name(struct walk *w, const char *prefix, const char *name)
 	buf_add_u8(&w->names, 0);
 }
 
-/* Behind RESET. */
+/* Reads what stands behind RESET. */
 static void
 read_reset(struct walk *w)
 {
@@ -85,7 +85,7 @@ read_reset(struct walk *w)
 	add_name(w, "", name);
 }
 
-/* Behind SET. */
+/* Reads what stands behind SET. */
 static void
 read_set(struct walk *w)
 {
@@ -167,7 +167,7 @@ read_text(struct walk *w, const char *sql, size_t bytes, unsigned flags)
 	}
 }
 
-/* Is anything of it reset, not only set? */
+/* Does the text reset anything? */
 static bool
 resets(const struct buf *names)
 {
@@ -186,7 +186,8 @@ resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsi
 
 	if (sql == NULL)
 		return;
-	/* What is in strings is not read; the server is asked when the transaction has ended. */
+	/* Texts in strings are not read. If one of them may reset something, the server is asked
+	 * when the transaction has ended. */
 	if (((set & SQLCLASS_SETCONFIG) &&
 	     (sqltext_mentions(sql, bytes, "null") || memchr(sql, '$', bytes) != NULL)) ||
 	    ((set & SQLCLASS_OPAQUE) &&
@@ -202,7 +203,7 @@ resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsi
 			buf_init(s->context.resets_names, NAMES_MAX);
 		}
 		buf_add(s->context.resets_names, buf_data(&w.names), w.names.len);
-		/* PostgreSQL says nothing of what goes back to the startup packet's value. */
+		/* PostgreSQL reports no change if the value is that of the startup packet again. */
 		s->hold->lease.srv->progress.statuses_kept = true;
 		s->context.resets_errors = s->hold->lease.srv->progress.errors;
 	}
@@ -233,13 +234,13 @@ resets_hold(const struct session *s, char type)
 {
 	const struct progress *p = &s->hold->lease.srv->progress;
 
-	/* Up to its Sync an exchange goes on; a COPY gets its data. */
+	/* An exchange is not held up before its Sync, nor the data of a COPY. */
 	return s->context.resets == RESETS_NOW && !p->extended && !p->skipping &&
 	       (p->copy == COPY_NONE || p->copy_ended) && !progress_at_rest(p) &&
 	       strchr("QPBDECFS", type) != NULL;
 }
 
-/* Has the client reset it, as far as its texts say? */
+/* Do the client's texts say that it has reset the parameter, and not set it since? */
 static bool
 was_reset(const struct session *s, const char *name)
 {
@@ -256,7 +257,7 @@ was_reset(const struct session *s, const char *name)
 
 		if (strcmp(at, "*") == 0 && !role && strcasecmp(name, "session_authorization") != 0)
 			is_reset = true;
-		/* The role begins and ends with the authorization. */
+		/* SET SESSION AUTHORIZATION sets the role too. */
 		else if (strcasecmp(what, name) == 0 ||
 			 (role && strcasecmp(what, "session_authorization") == 0))
 			is_reset = !set;
@@ -267,7 +268,7 @@ was_reset(const struct session *s, const char *name)
 bool
 resets_role(const struct session *s)
 {
-	/* Of what is in strings it is not known. */
+	/* Without names, a text in a string may have done it: that counts as a reset. */
 	return s->context.resets != RESETS_NONE &&
 	       (s->context.resets_names == NULL || s->context.resets_names->len == 0 ||
 		was_reset(s, "role"));
@@ -293,7 +294,7 @@ resets_hide(const struct session *s, const char *name, const char *value)
 	const struct server *srv = s->hold->lease.srv;
 	const char *own = told_get(srv->own, name);
 
-	/* What has failed has reset nothing. */
+	/* A text that has failed has reset nothing. */
 	if (s->context.resets == RESETS_NONE || srv->progress.errors != s->context.resets_errors ||
 	    (own && strcmp(own, value) != 0))
 		return false;
@@ -304,7 +305,7 @@ resets_hide(const struct session *s, const char *name, const char *value)
 	return was_reset(s, name) && is_startup(s, name);
 }
 
-/* What is set again: the startup parameters, and application_name, which every session has. */
+/* Adds what is set again: the startup parameters, and application_name, which every session has. */
 static void
 add_startup(const struct session *s, struct buf *params)
 {
@@ -329,7 +330,7 @@ add_identifier(struct buf *sql, const char *name)
 	buf_add_u8(sql, '"');
 }
 
-/* Of these, a value in quotes is one element of the list. */
+/* Is the parameter a list of which each element is to be quoted by itself? */
 static bool
 is_quoted_list(const char *name)
 {
@@ -339,7 +340,8 @@ is_quoted_list(const char *name)
 	       (n > 10 && strcasecmp(name + n - 10, "_libraries") == 0);
 }
 
-/* The elements as PostgreSQL's SplitIdentifierString() has them, each as a string. */
+/* Adds the elements of a list, divided as by PostgreSQL's SplitIdentifierString(), each as a
+ * string. */
 static void
 add_list(struct buf *sql, const char *value)
 {
@@ -372,7 +374,8 @@ add_list(struct buf *sql, const char *value)
 		buf_add_fmt(sql, "''");
 }
 
-/* No snapshot is taken, which the client's SET TRANSACTION may want to be the first to use. */
+/* In a transaction SET is used and no SELECT: that would take a snapshot, and the client could not
+ * use SET TRANSACTION any more. Returns false if nothing is to be set. */
 static bool
 add_sets(struct session *s, struct buf *sql)
 {
@@ -417,8 +420,8 @@ add_pair(const char *name, const char *value, bool any, struct buf *sql)
 	buf_add_u8(sql, ')');
 }
 
-/* What pg_settings lists has been reset if its value is not the session's; of others it is not
- * known, but for the texts and an empty value. */
+/* Outside of a transaction the server decides: a parameter that pg_settings lists has been reset if
+ * its source is not the session; any other, if it is empty. Returns false if there is none. */
 static bool
 add_question(struct session *s, struct buf *sql)
 {
@@ -429,7 +432,7 @@ add_question(struct session *s, struct buf *sql)
 	add_startup(s, &params);
 	at = (const char *)buf_data(&params);
 	end = at + params.len;
-	/* The role in force may not set what the login has set. */
+	/* The role in force may not be allowed to set what the login has set. */
 	if (context_asks_as_login(s))
 		buf_add_fmt(sql, "SET LOCAL ROLE none; ");
 	buf_add_fmt(sql, "SELECT pg_catalog.set_config(v.name, v.value, false) FROM (VALUES ");
@@ -462,7 +465,7 @@ resets_sql(struct session *s, struct buf *sql)
 	if (s->context.resets == RESETS_NONE)
 		return false;
 	if (p->status != 'I') {
-		/* What has failed is undone, and what it has reset. */
+		/* In a failed transaction the reset is undone as well. */
 		any = p->status == 'T' && s->context.resets == RESETS_NOW && add_sets(s, sql);
 		s->context.resets = RESETS_LATER;
 		if (s->context.resets_names)

@@ -130,7 +130,7 @@ script_judged(struct session *s)
 {
 	struct script *sp = s->script;
 
-	/* An error has dropped them all. */
+	/* An error has dropped the text meanwhile. */
 	if (sp->text.len == 0)
 		return;
 	sp->chars += sqltext_characters((char *)buf_data(&sp->text), sp->part_bytes, sp->lexing);

@@ -11,7 +11,7 @@ sequences_lease(struct session *s)
 {
 	struct server *srv = s->hold->lease.srv;
 
-	/* What the session has had on another server since is not here. */
+	/* If the session has been on another server since, its last numbers are not on this one. */
 	if (srv->sequences == SERVER_NOBODYS)
 		srv->sequences = s->id;
 	else if (srv->sequences != s->id || s->context.last_server != srv->id)
@@ -24,7 +24,7 @@ sequences_due(const struct session *s)
 {
 	const struct server *srv = s->hold->lease.srv;
 
-	/* One that keeps its server for good is not looked at later. */
+	/* With mode session there is one lease only, so there is no later one to do it in. */
 	return srv->sequences != s->id && (srv->pool->sequences || s->context.mode == CONF_SESSION);
 }
 

@@ -1,11 +1,11 @@
-/* sequences: what lastval() and currval() say is the session's own, or nothing.
+/* sequences: lastval() and currval() give a session its own numbers, or the error 55000.
  *
- * A backend remembers what nextval() and setval() gave, for whoever uses it. srv->sequences is the
- * session that alone can have had numbers from it since it was new, or since DISCARD SEQUENCES;
- * where that is another, DISCARD SEQUENCES goes ahead of a text that could tell. PostgreSQL then
- * says 55000 of what the session has had elsewhere. Once somebody has asked in a pool, it goes
- * ahead of each lease that finds another's numbers, so that a session has its own from the
- * beginning of its transaction. */
+ * A backend remembers the numbers that nextval() and setval() gave, whoever uses it. srv->sequences
+ * is the id of the only session that can have got numbers from that server since it was new, or
+ * since the last DISCARD SEQUENCES. If that is another session, DISCARD SEQUENCES goes ahead of a
+ * text that could tell numbers; PostgreSQL then answers 55000. Once such a text has come in a pool,
+ * DISCARD SEQUENCES goes ahead of each lease that finds numbers of others, so that a session has
+ * its own from the beginning of its transaction on. */
 #ifndef PGWITH_SESSION_SEQUENCES_H
 #define PGWITH_SESSION_SEQUENCES_H
 
@@ -15,25 +15,25 @@
 #include "session/message.h"
 #include "session/session.h"
 
-/* The lease begins. */
+/* A lease begins: notes whose numbers its server can have. */
 void sequences_lease(struct session *);
 
-/* Are there numbers of others on its server, which must go before its first statement? */
+/* Must numbers of others be discarded before the first statement of the lease? */
 bool sequences_due(const struct session *);
-/* Adds what discards them, up to a Sync of our own, if sequences_due(). Progress is told. */
+/* If sequences_due(): adds DISCARD SEQUENCES and a Sync, and tells progress. */
 void sequences_begin(struct session *, struct buf *out);
-/* They are gone. */
+/* Notes that the server has discarded them. */
 void sequences_gone(struct session *);
 
-/* A Query, Parse, Bind or FunctionCall with these effects goes to the server: the same, if it could
- * tell of numbers. */
+/* A Query, Parse, Bind or FunctionCall with these effects is about to go to the server: adds
+ * DISCARD SEQUENCES to the batch ahead of it, if it could tell numbers of others. */
 void sequences_mind(struct session *, unsigned set);
 
-/* Must it wait for the answers that are due, as those numbers can only go ahead of it then? */
+/* Must the message wait until all answers have come? Otherwise nothing can be put ahead of it. */
 bool sequences_must_wait(const struct session *, const struct message *);
 
-/* Would it tell of them in a text that first ends a failed transaction? Nothing can be discarded
- * there. */
+/* Must the text be refused, because it first ends a failed transaction and then could tell numbers
+ * of others? In a failed transaction nothing can be discarded. */
 bool sequences_refuses(const struct session *, unsigned set);
 
 #endif

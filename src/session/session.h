@@ -78,19 +78,19 @@ struct session {
 	struct end end;
 	struct hold *hold; /* what its messages go by: its own, or that of an open scope */
 	struct hold own;
-	struct stack *stack; /* of its scopes; NULL: it has never sent a scope statement */
-	struct work *work;   /* that is being done about them, or NULL */
+	struct stack *stack;   /* of its scopes; NULL: it has never sent a scope statement */
+	struct work *work;     /* that is being done about them, or NULL */
 	struct script *script; /* a text of many statements; NULL: there was none yet */
 	struct expiry *expiry; /* of what a time limit ends; NULL: none has ended anything yet */
 	uint32_t drop_left;    /* bytes still to come of a message that is not wanted */
 	uint32_t owed;         /* a Terminate waits: ReadyForQuery that were due when it came */
 	bool unheard; /* it waits, and a part of an answer came when nobody was there any more */
 	struct inquiry *inquiry; /* inquiry.h, which frees it; NULL: nothing is asked */
-	bool let_in;        /* it has been answered at login */
-	bool held;          /* console: a command goes on; the messages behind it wait. Not a state:
-			       it is as much a session of the console meanwhile */
-	void *console;      /* the console's */
-	struct slow *slow;  /* slow.h; NULL: nobody wants to hear of long scopes */
+	bool let_in;             /* it has been answered at login */
+	bool held;         /* console: a command goes on; the messages behind it wait. Not a state:
+			      it is as much a session of the console meanwhile */
+	void *console;     /* the console's */
+	struct slow *slow; /* slow.h; NULL: nobody wants to hear of long scopes */
 };
 
 /* A new client on this descriptor, which is taken over: in SESSION_STARTUP. */

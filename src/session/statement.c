@@ -21,7 +21,7 @@
 
 /* ---- the unnamed statement ---- */
 
-/* The message uses the unnamed statement. */
+/* The message uses the unnamed statement: adds it to the batch, if the server lacks it. */
 static enum unnamed_use
 need_unnamed(struct session *s, bool executes)
 {
@@ -30,7 +30,7 @@ need_unnamed(struct session *s, bool executes)
 
 	if (srv->progress.skipping)
 		return UNNAMED_READY;
-	/* One that is there needs no bytes, and what has been passed is not copied for it. */
+	/* If the server has it, nothing is added, so batch_for() need not copy what was passed. */
 	use = unnamed_need(&s->context.unnamed, &srv->prepared.tracked, &srv->progress,
 			   s->context.unnamed.here ? NULL : batch_for(s));
 	if (use == UNNAMED_READY && executes && unnamed_has_effects(&s->context.unnamed)) {
@@ -55,7 +55,7 @@ tell_changed(struct session *s, char type, const struct description *known)
 	size_t at;
 
 	buf_init(&out, 512 * 1024);
-	/* That of the parameters it knows without the plan. */
+	/* PostgreSQL describes the parameters before it looks at the plan. */
 	if (type == 'D') {
 		at = msg_begin(&out, 't');
 		buf_add_u16(&out, known->ntypes);
@@ -123,7 +123,7 @@ statement_unnamed(struct session *s, struct message *m, bool *told)
 	*told = false;
 	switch (m->type) {
 	case 'Q':
-		/* It destroys the unnamed statement (15 documentation, 55.2.3). */
+		/* A Query ends the unnamed statement (15 documentation, 55.2.3). */
 		if (!srv->progress.skipping && (s->context.unnamed.text || s->context.unnamed.here))
 			unnamed_forget(&s->context.unnamed, tracked);
 		return FORWARD;
@@ -159,15 +159,16 @@ limits_of(const struct session *s)
 	const struct conf_pool *conf = s->pool->conf;
 	unsigned server_max = (unsigned)conf->max_prepared_statements;
 
-	/* Those that the session has are known to no server by its own names for them: one that has
-	 * had some goes on so when a reload has made it 0. */
+	/* No server knows the session's statements by its own names. So if it has some, it goes on
+	 * as before when a reload makes the option 0. */
 	if (server_max == 0 && s->context.names)
 		server_max = 1;
 	return (struct prepared_limits){server_max, (unsigned)conf->max_session_statements,
 					NAMES_BYTES_MAX};
 }
 
-/* What is not known of the session's state, beside what its transaction does. */
+/* How far the state that a Parse depends on may be other than the session's known parameters,
+ * because of what the lease has seen before. */
 static enum prepared_altered
 altered_by(const struct session *s)
 {
@@ -203,10 +204,9 @@ make_names(struct session *s)
 	names_init(s->context.names, &s->site->pools.statements);
 }
 
-/* A Parse and nothing else, for which the session would have to wait, is answered here if the text
- * is prepared on another server: it goes to the first one that is asked for it. A program that
- * prepares on one connection while its others hold every server in transactions (pgbench -M
- * prepared) would wait for itself. */
+/* The text goes to the first server that is asked to execute it. Without this, a program that
+ * prepares on one connection while its other connections hold every server in transactions (pgbench
+ * -M prepared) would wait for itself. */
 bool
 statement_adopted(struct session *s, const struct message *m)
 {
@@ -234,8 +234,8 @@ executes(void *arg, unsigned effects, const char *sql)
 	effects_take(arg, effects, sql, strlen(sql), false);
 }
 
-/* Can it be told at once that no named statement has to do with this Parse, Bind, Describe or
- * Close? So it is with most of them; of a Bind, only where the portal has no name either. */
+/* Does the Parse, Bind, Describe or Close name no statement? Most do not. A Bind with a named
+ * portal is none of these. */
 static bool
 is_nameless(const struct message *m)
 {
@@ -313,8 +313,6 @@ statement_bound(const struct session *s, const char *name, const char **sql, siz
 	return set;
 }
 
-/* What the message means depends on answers that are still to come. In COPY IN it means nothing,
- * and the server must see it. */
 bool
 statement_must_wait(const struct session *s, const struct message *m)
 {
@@ -324,6 +322,7 @@ statement_must_wait(const struct session *s, const struct message *m)
 	unsigned set = m->effects.set;
 	size_t bytes;
 
+	/* In COPY IN the message means nothing, and the server must get it. */
 	if (p->skipping || (p->copy == COPY_IN && !p->copy_ended) ||
 	    (srv->prepared.tracked.list.count == 0 && !p->watch))
 		return false;

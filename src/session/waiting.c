@@ -50,7 +50,7 @@ void
 waiting_give_up(struct session *s, const struct err *e)
 {
 	lease_leave(&s->hold->lease);
-	/* It was granted a server in the same event. */
+	/* It may have got a server in this very event. */
 	if (s->hold->lease.state == LEASE_HELD)
 		lease_return(&s->hold->lease, false);
 	waits_end(&s->site->waits, s->id);
