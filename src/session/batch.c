@@ -38,7 +38,7 @@ report_bug(const struct session *s, const char *what)
 
 /* Makes the batch the session's, so that bytes can be added. */
 static struct batch *
-claim(struct session *s)
+make_ours(struct session *s)
 {
 	struct batch *b = &s->site->batch;
 
@@ -54,7 +54,7 @@ claim(struct session *s)
 }
 
 static void
-gather(struct batch *b)
+copy_passed(struct batch *b)
 {
 	buf_add(&b->bytes, b->passed, b->passed_bytes);
 	b->passed_bytes = 0;
@@ -63,9 +63,9 @@ gather(struct batch *b)
 struct buf *
 batch_for(struct session *s)
 {
-	struct batch *b = claim(s);
+	struct batch *b = make_ours(s);
 
-	gather(b);
+	copy_passed(b);
 	return &b->bytes;
 }
 
@@ -76,16 +76,16 @@ batch_pass(struct session *s, const uint8_t *data, size_t bytes)
 
 	if (bytes == 0)
 		return;
-	b = claim(s);
+	b = make_ours(s);
 	if (b->passed_bytes > 0 && data != b->passed + b->passed_bytes)
-		gather(b);
+		copy_passed(b);
 	if (b->passed_bytes == 0)
 		b->passed = data;
 	b->passed_bytes += bytes;
 }
 
 static void
-empty(struct batch *b)
+forget_bytes(struct batch *b)
 {
 	buf_reset(&b->bytes);
 	b->passed_bytes = 0;
@@ -119,7 +119,7 @@ batch_flush(struct session *s)
 	if (!is_for(b, &s->hold->lease))
 		report_bug(s, "bytes for another server are to be sent");
 	if (s->hold->lease.state != LEASE_HELD) {
-		empty(b);
+		forget_bytes(b);
 		return true;
 	}
 	if (b->bytes.len == 0 && !b->bytes.failed) {
@@ -127,9 +127,9 @@ batch_flush(struct session *s)
 		server_write(s->hold->lease.srv, b->passed, passed);
 		return true;
 	}
-	gather(b);
+	copy_passed(b);
 	if (b->bytes.failed) {
-		empty(b);
+		forget_bytes(b);
 		return false;
 	}
 	write_bytes(b, s->hold->lease.srv);
@@ -145,7 +145,7 @@ batch_drop(struct session *s)
 		return;
 	if (!is_for(b, &s->hold->lease))
 		report_bug(s, "bytes for another server are to be dropped");
-	empty(b);
+	forget_bytes(b);
 }
 
 void

@@ -15,7 +15,7 @@
 /* Returns the first word of a text that is one of BEGIN, START TRANSACTION, COMMIT, END, ROLLBACK,
  * ABORT, with nothing but WORK or TRANSACTION behind it. SQLWORD_OTHER: it is another text. */
 static enum sqltext_word
-plain(const char *sql, size_t bytes)
+plain_word(const char *sql, size_t bytes)
 {
 	struct sqltext_token first, t;
 	struct sqltext at;
@@ -49,7 +49,7 @@ forget_unnamed(struct session *s)
 }
 
 static void
-answer(struct session *s, const char *tag, enum block_state to)
+answer_query(struct session *s, const char *tag, enum block_state to)
 {
 	struct buf *out = &s->site->reply;
 
@@ -68,7 +68,7 @@ answer(struct session *s, const char *tag, enum block_state to)
 
 /* Refuses a message that does not end a transaction that has failed or expired. */
 static void
-refuse(struct session *s, char type)
+refuse_message(struct session *s, char type)
 {
 	struct err e;
 
@@ -92,27 +92,27 @@ begin_answer(struct session *s, unsigned set, const char *sql, size_t bytes)
 	if (s->block.state == BLOCK_NONE) {
 		if (set != SQLCLASS_BEGIN || !s->pool->conf->lazy_begin)
 			return false;
-		word = plain(sql, bytes);
+		word = plain_word(sql, bytes);
 		if (word == SQLWORD_OTHER)
 			return false;
-		answer(s, word == SQLWORD_START ? "START TRANSACTION" : "BEGIN", BLOCK_BEGUN);
+		answer_query(s, word == SQLWORD_START ? "START TRANSACTION" : "BEGIN", BLOCK_BEGUN);
 		return true;
 	}
-	word =
-	    set == SQLCLASS_COMMIT || set == SQLCLASS_ROLLBACK ? plain(sql, bytes) : SQLWORD_OTHER;
+	word = set == SQLCLASS_COMMIT || set == SQLCLASS_ROLLBACK ? plain_word(sql, bytes)
+								  : SQLWORD_OTHER;
 	if (word != SQLWORD_OTHER) {
 		/* Counted here because no server has seen it. A failed transaction is not counted;
 		 * an expired one has been. */
 		s->pool->stats.xacts += s->block.state == BLOCK_BEGUN;
-		answer(s,
-		       set == SQLCLASS_COMMIT && s->block.state == BLOCK_BEGUN ? "COMMIT"
-									       : "ROLLBACK",
-		       BLOCK_NONE);
+		answer_query(s,
+			     set == SQLCLASS_COMMIT && s->block.state == BLOCK_BEGUN ? "COMMIT"
+										     : "ROLLBACK",
+			     BLOCK_NONE);
 		return true;
 	}
 	if (s->block.state == BLOCK_BEGUN)
 		return false;
-	refuse(s, 'Q');
+	refuse_message(s, 'Q');
 	return true;
 }
 
@@ -131,10 +131,10 @@ begin_refuses(struct block *b, unsigned set)
 /* ---- after a time limit ---- */
 
 static bool
-ends(unsigned set, const char *sql, size_t bytes)
+ends_transaction(unsigned set, const char *sql, size_t bytes)
 {
 	return (set == SQLCLASS_COMMIT || set == SQLCLASS_ROLLBACK) &&
-	       plain(sql, bytes) != SQLWORD_OTHER;
+	       plain_word(sql, bytes) != SQLWORD_OTHER;
 }
 
 /* Does the prepared statement of that name end a transaction? */
@@ -149,13 +149,14 @@ name_ends(const struct session *s, const char *name)
 	if (s->context.names == NULL)
 		return false;
 	set = names_effects(s->context.names, name, strlen(name), &sql);
-	return ends(set, sql, strlen(sql));
+	return ends_transaction(set, sql, strlen(sql));
 }
 
 static bool
-ending_parsed(struct session *s, const struct message *m)
+parses_end(struct session *s, const struct message *m)
 {
-	if (*m->statement || !message_is_whole(m) || !ends(m->effects.set, m->sql, m->sql_bytes))
+	if (*m->statement || !message_is_whole(m) ||
+	    !ends_transaction(m->effects.set, m->sql, m->sql_bytes))
 		return false;
 	forget_unnamed(s);
 	block_set_end(&s->block, true, false);
@@ -163,7 +164,7 @@ ending_parsed(struct session *s, const struct message *m)
 }
 
 static void
-ending_closed(struct session *s, const char *name)
+close_end(struct session *s, const char *name)
 {
 	struct block *b = &s->block;
 
@@ -180,7 +181,7 @@ ending_closed(struct session *s, const char *name)
 /* Answers a message of the extended protocol if it is a step to end the transaction, or a Close.
  * Returns false if it is not. */
 static bool
-ending(struct session *s, const struct message *m, struct buf *out)
+answer_step(struct session *s, const struct message *m, struct buf *out)
 {
 	struct block *b = &s->block;
 
@@ -188,7 +189,7 @@ ending(struct session *s, const struct message *m, struct buf *out)
 		return false;
 	switch (m->type) {
 	case 'P':
-		if (!ending_parsed(s, m))
+		if (!parses_end(s, m))
 			return false;
 		msg_end(out, msg_begin(out, '1'));
 		return true;
@@ -217,7 +218,7 @@ ending(struct session *s, const struct message *m, struct buf *out)
 		msg_complete(out, "ROLLBACK");
 		return true;
 	default: /* C */
-		ending_closed(s, m->statement);
+		close_end(s, m->statement);
 		msg_end(out, msg_begin(out, '3'));
 		return true;
 	}
@@ -240,7 +241,7 @@ begin_expired(struct session *s, const struct message *m)
 	case 'Q':
 		block_set_end(&s->block, false, false);
 		if (!message_is_whole(m))
-			refuse(s, 'Q');
+			refuse_message(s, 'Q');
 		else
 			begin_answer(s, m->effects.set, m->sql, m->sql_bytes);
 		break;
@@ -249,10 +250,10 @@ begin_expired(struct session *s, const struct message *m)
 	case 'D':
 	case 'E':
 	case 'C':
-		if (ending(s, m, &out))
+		if (answer_step(s, m, &out))
 			reply_send_buf(s, &out);
 		else
-			refuse(s, m->type);
+			refuse_message(s, m->type);
 		break;
 	case 'S':
 		block_set_end(&s->block, block_has_end_parsed(&s->block), false);
@@ -260,7 +261,7 @@ begin_expired(struct session *s, const struct message *m)
 		reply_send_buf(s, &out);
 		break;
 	case 'F':
-		refuse(s, 'F');
+		refuse_message(s, 'F');
 		break;
 	default: /* the rest of a COPY, or nothing to flush */
 		break;

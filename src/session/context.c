@@ -150,7 +150,7 @@ static const struct {
 };
 
 static bool
-is_hidden(const struct session *s, const char *name)
+is_unlisted(const struct session *s, const char *name)
 {
 	for (const char *p = s->context.unlisted; p && *p; p += strlen(p) + 1)
 		if (strcmp(p, name) == 0)
@@ -162,7 +162,7 @@ bool
 context_asks_as_login(const struct session *s)
 {
 	/* Not where SET SESSION AUTHORIZATION may have been, whose end would undo the role's. */
-	return is_hidden(s, "role") && !is_hidden(s, "session_authorization");
+	return is_unlisted(s, "role") && !is_unlisted(s, "session_authorization");
 }
 
 void
@@ -256,7 +256,7 @@ add_value(struct settings *set, const char *value)
 }
 
 static void
-add(struct settings *set, const char *name, const char *value)
+add_call(struct settings *set, const char *name, const char *value)
 {
 	buf_add_fmt(&set->sql,
 		    set->any ? ", pg_catalog.set_config(" : "SELECT pg_catalog.set_config(");
@@ -269,7 +269,7 @@ add(struct settings *set, const char *name, const char *value)
 }
 
 static bool
-has(const struct settings *set, const char *name)
+has_name(const struct settings *set, const char *name)
 {
 	const char *at = (const char *)buf_data(&set->names), *end = at + set->names.len;
 
@@ -296,7 +296,7 @@ keep_unseen(const struct session *s, struct settings *set)
 		if (!is_call_of_any(&c, names, sizeof names / sizeof *names))
 			continue;
 		snprintf(name, sizeof name, "%.*s", (int)strcspn(c.name, "'"), c.name);
-		if (has(set, name))
+		if (has_name(set, name))
 			continue;
 		buf_add_fmt(&set->sql, set->any ? ", " : "SELECT ");
 		buf_add(&set->sql, c.at, (size_t)(c.end - c.at));
@@ -340,15 +340,15 @@ add_startup(const struct session *s, struct settings *set)
 	while (at < end) {
 		const char *name = at, *value = name + strlen(name) + 1;
 
-		if (strcasecmp(name, "role") != 0 && !has(set, name) &&
+		if (strcasecmp(name, "role") != 0 && !has_name(set, name) &&
 		    !has_of_its_own(s->hold->lease.srv, name, value))
-			add(set, name, value);
+			add_call(set, name, value);
 		at = value + strlen(value) + 1;
 	}
 }
 
 static char *
-field(struct reader *r)
+read_field(struct reader *r)
 {
 	uint32_t bytes = reader_u32(r);
 	const uint8_t *p;
@@ -369,9 +369,9 @@ static void
 add_identity(struct settings *set, const char *authorization, const char *role)
 {
 	if (authorization)
-		add(set, "session_authorization", authorization);
+		add_call(set, "session_authorization", authorization);
 	if (role)
-		add(set, "role", role);
+		add_call(set, "role", role);
 }
 
 /* Returns the role of the startup packet if the client has reset its role, or NULL. */
@@ -403,8 +403,8 @@ take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *
 	reader_init(&r, body, bytes);
 	if (reader_u16(&r) != 2)
 		return;
-	name = field(&r);
-	value = field(&r);
+	name = read_field(&r);
+	value = read_field(&r);
 	if (name && value) {
 		if (*name == 0) {
 			take_kept(s, value);
@@ -424,7 +424,7 @@ take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *
 				set->temporary = true;
 			/* A parameter such as app.tenant is empty after RESET: it is not kept. */
 			if (*value || strchr(name, '.') == NULL || s->context.resets == RESETS_NONE)
-				add(set, name, value);
+				add_call(set, name, value);
 		}
 	}
 	free(name);
@@ -472,7 +472,7 @@ context_take(struct session *s, const struct buf *answer)
 	free(set.application);
 	add_startup(s, &set);
 	if (who.role == NULL && (role = startup_role(s, &who)) != NULL)
-		add(&set, "role", role);
+		add_call(&set, "role", role);
 	set.encoding = server_told(srv, "client_encoding");
 	add_identity(&set, who.authorization, who.role);
 	free(who.authorization);
@@ -519,7 +519,7 @@ context_start(struct session *s)
 /* ---- what was told ---- */
 
 static bool
-is_set(const struct session *s, const char *name)
+is_set_by_session(const struct session *s, const char *name)
 {
 	const char *at = s->context.parameters_sql;
 	struct call c;
@@ -614,7 +614,7 @@ context_keep_told(struct session *s)
 
 		/* If the server has reloaded its configuration, the client is told, as always. */
 		if (own && was && strcmp(own, value) != 0 && strcmp(was, value) != 0 &&
-		    is_relied_on(s, name) && !is_set(s, name))
+		    is_relied_on(s, name) && !is_set_by_session(s, name))
 			add_to_startup(s, name, value, &sql);
 	}
 	put_ahead(s, &sql);
@@ -629,7 +629,7 @@ context_moves(struct session *s)
 
 	buf_init(&sql, SQL_MAX);
 	while (told_next(s->context.told, &at, &name, &value))
-		if (is_relied_on(s, name) && !is_set(s, name))
+		if (is_relied_on(s, name) && !is_set_by_session(s, name))
 			add_to_startup(s, name, value, &sql);
 	put_ahead(s, &sql);
 	buf_clear(&sql);
@@ -746,7 +746,7 @@ context_change(const struct session *s, struct buf *sql)
 }
 
 static void
-own_application(const struct session *s, struct buf *out)
+send_application(const struct session *s, struct buf *out)
 {
 	struct buf sql;
 
@@ -780,7 +780,7 @@ context_apply(struct session *s, struct buf *out)
 		context_own(&srv->progress, want_it, out);
 	/* RESET ALL has reset application_name. */
 	if ((other && *have) || application_differs(s))
-		own_application(s, out);
+		send_application(s, out);
 	msg_sync(out);
 	progress_sent_own_sync(&srv->progress);
 	context_applied(s);

@@ -14,7 +14,7 @@
 
 /* Adds a name to hold->deallocating. Returns false if it was there already. */
 static bool
-leave(struct session *s, const char *name)
+note_name(struct session *s, const char *name)
 {
 	bool first = true;
 
@@ -54,7 +54,7 @@ deallocate_note(struct session *s, const char *sql, size_t bytes)
 			continue;
 		/* A decoy is sent in a failed transaction too, since the text may end that before
 		 * the DEALLOCATE: an empty statement can be prepared there. */
-		if (leave(s, name) && s->context.names &&
+		if (note_name(s, name) && s->context.names &&
 		    names_have(s->context.names, name, strlen(name)))
 			prepared_decoy(&srv->prepared, &srv->progress, name, strlen(name),
 				       batch_for(s));
@@ -82,7 +82,7 @@ deallocate_forget(struct session *s)
 
 /* One more DEALLOCATE has been carried out: its name is the first of hold->deallocating. */
 static void
-left(struct session *s, struct server *srv)
+drop_first_name(struct session *s, struct server *srv)
 {
 	const char *name;
 
@@ -101,7 +101,7 @@ deallocate_answered(struct session *s)
 	struct progress *p = &srv->progress;
 
 	for (; p->deallocated > 0; p->deallocated--)
-		left(s, srv);
+		drop_first_name(s, srv);
 	if (p->deallocated_all) {
 		p->deallocated_all = false;
 		if (srv->prepared.tracked.list.count > 0)

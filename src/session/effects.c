@@ -42,7 +42,7 @@ struct readings {
 };
 
 static bool
-read_as(void *arg, unsigned flags)
+add_reading(void *arg, unsigned flags)
 {
 	struct readings *r = arg;
 	unsigned set = sqlclass_flags(r->sql, r->bytes, flags);
@@ -58,7 +58,7 @@ read_each(const char *sql, size_t bytes, struct effects *does)
 {
 	struct readings r = {.sql = sql, .bytes = bytes, .all = ~0u};
 
-	lexing_each(read_as, &r);
+	lexing_each(add_reading, &r);
 	does->set = r.any;
 	does->unsure = true;
 	if (r.any == r.all)
@@ -149,7 +149,7 @@ struct noting {
 };
 
 static bool
-note_as(void *arg, unsigned flags)
+note_reading(void *arg, unsigned flags)
 {
 	const struct noting *n = arg;
 
@@ -162,7 +162,7 @@ note_parameters(struct session *s, const char *sql, size_t bytes, struct effects
 	struct noting n = {.session = s, .sql = sql, .bytes = bytes};
 
 	if ((does->set & NAMES) &&
-	    !(does->unsure ? lexing_each(note_as, &n) : note_as(&n, does->lexing)))
+	    !(does->unsure ? lexing_each(note_reading, &n) : note_reading(&n, does->lexing)))
 		does->set |= HOLD_PIN_SETTING;
 }
 

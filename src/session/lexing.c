@@ -9,14 +9,14 @@
 
 /* Have all messages of the client's been answered? */
 static bool
-is_settled(const struct progress *p)
+all_answered(const struct progress *p)
 {
 	return p->ready_due == p->own_syncs && !p->extended;
 }
 
 /* Returns the value that context.parameters_sql gives to a parameter, up to a quote; or NULL. */
 static const char *
-of_setup(const struct session *s, const char *name)
+value_of_session(const struct session *s, const char *name)
 {
 	char text[64];
 	const char *at;
@@ -30,7 +30,7 @@ of_setup(const struct session *s, const char *name)
 
 /* Returns the value that is in force when the next text comes to the server, up to NUL or quote. */
 static const char *
-value_of(const struct session *s, const char *name)
+value_in_force(const struct session *s, const char *name)
 {
 	const struct lease *l = &s->hold->lease;
 	const char *value = NULL;
@@ -38,7 +38,7 @@ value_of(const struct session *s, const char *name)
 	if (l->state == LEASE_HELD && l->srv->progress.own_syncs == 0)
 		value = server_told(l->srv, name);
 	if (value == NULL)
-		value = of_setup(s, name);
+		value = value_of_session(s, name);
 	if (value == NULL)
 		value = pool_param(s->pool, name);
 	return value ? value : "";
@@ -63,11 +63,11 @@ lexing_flags(const struct session *s, bool *certain)
 	unsigned flags = 0;
 
 	if (certain)
-		*certain =
-		    s->hold->lease.state != LEASE_HELD || is_settled(&s->hold->lease.srv->progress);
-	if (is_off(value_of(s, "standard_conforming_strings")))
+		*certain = s->hold->lease.state != LEASE_HELD ||
+			   all_answered(&s->hold->lease.srv->progress);
+	if (is_off(value_in_force(s, "standard_conforming_strings")))
 		flags |= SQLTEXT_BACKSLASH;
-	value = value_of(s, "client_encoding");
+	value = value_in_force(s, "client_encoding");
 	snprintf(encoding, sizeof encoding, "%.*s", (int)strcspn(value, "'"), value);
 	return flags | sqltext_encoding(encoding);
 }

@@ -24,7 +24,7 @@ struct walk {
 };
 
 static void
-next(struct walk *w)
+next_token(struct walk *w)
 {
 	sqltext_token(&w->at, &w->tok);
 }
@@ -47,11 +47,11 @@ read_name(struct walk *w, char *name)
 			length = NAME_SIZE - 2 - used;
 		memcpy(name + used, text, length);
 		used += length;
-		next(w);
+		next_token(w);
 		if (!sqltext_is_char(&w->tok, '.') || used + 2 >= NAME_SIZE)
 			break;
 		name[used++] = '.';
-		next(w);
+		next_token(w);
 	}
 	name[used] = 0;
 }
@@ -93,10 +93,10 @@ read_set(struct walk *w)
 
 	if (sqltext_is_word(&w->tok, "session") || sqltext_is_word(&w->tok, "local")) {
 		w->local |= sqltext_is_word(&w->tok, "local");
-		next(w);
+		next_token(w);
 	}
 	if (sqltext_is_word(&w->tok, "authorization")) {
-		next(w);
+		next_token(w);
 		add_name(w, sqltext_is_word(&w->tok, "default") ? "" : "-",
 			 "session_authorization");
 		return;
@@ -106,8 +106,8 @@ read_set(struct walk *w)
 		return;
 	}
 	if (sqltext_is_word(&w->tok, "time")) {
-		next(w);
-		next(w);
+		next_token(w);
+		next_token(w);
 		add_name(w,
 			 sqltext_is_word(&w->tok, "default") || sqltext_is_word(&w->tok, "local")
 			     ? ""
@@ -116,7 +116,7 @@ read_set(struct walk *w)
 		return;
 	}
 	if (sqltext_is_word(&w->tok, "names")) {
-		next(w);
+		next_token(w);
 		add_name(w,
 			 sqltext_is_word(&w->tok, "default") || w->tok.kind == SQLTEXT_END ||
 				 w->tok.kind == SQLTEXT_SPLIT
@@ -128,7 +128,7 @@ read_set(struct walk *w)
 	read_name(w, name);
 	if (!sqltext_is_char(&w->tok, '=') && w->tok.word != SQLWORD_TO)
 		return;
-	next(w);
+	next_token(w);
 	add_name(w, sqltext_is_word(&w->tok, "default") ? "" : "-", name);
 }
 
@@ -138,24 +138,24 @@ read_text(struct walk *w, const char *sql, size_t bytes, unsigned flags)
 	bool begins = true;
 
 	sqltext_init(&w->at, sql, bytes, flags);
-	for (next(w); w->tok.kind != SQLTEXT_END; begins ? (void)0 : next(w)) {
+	for (next_token(w); w->tok.kind != SQLTEXT_END; begins ? (void)0 : next_token(w)) {
 		bool first = begins;
 
 		begins = w->tok.kind == SQLTEXT_SPLIT;
 		if (begins) {
-			next(w);
+			next_token(w);
 			continue;
 		}
 		if (!first)
 			continue;
 		if (w->tok.word == SQLWORD_RESET) {
-			next(w);
+			next_token(w);
 			read_reset(w);
 		} else if (w->tok.word == SQLWORD_SET) {
-			next(w);
+			next_token(w);
 			read_set(w);
 		} else if (w->tok.word == SQLWORD_DISCARD) {
-			next(w);
+			next_token(w);
 			if (w->tok.word == SQLWORD_ALL) {
 				add_name(w, "", "*");
 				add_name(w, "", "session_authorization");
@@ -163,13 +163,13 @@ read_text(struct walk *w, const char *sql, size_t bytes, unsigned flags)
 		}
 		begins = w->tok.kind == SQLTEXT_SPLIT;
 		if (begins)
-			next(w);
+			next_token(w);
 	}
 }
 
 /* Does the text reset anything? */
 static bool
-resets(const struct buf *names)
+resets_any(const struct buf *names)
 {
 	const char *at = (const char *)buf_data(names), *end = at + names->len;
 
@@ -195,7 +195,7 @@ resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsi
 		s->context.resets = RESETS_NOW;
 	buf_init(&w.names, NAMES_MAX);
 	read_text(&w, sql, bytes, flags);
-	if (resets(&w.names)) {
+	if (resets_any(&w.names)) {
 		s->context.resets = RESETS_NOW;
 		s->context.resets_local = w.local;
 		if (s->context.resets_names == NULL) {
@@ -411,7 +411,7 @@ add_sets(struct session *s, struct buf *sql)
 /* ---- outside of one ---- */
 
 static void
-add_pair(const char *name, const char *value, bool any, struct buf *sql)
+add_row(const char *name, const char *value, bool any, struct buf *sql)
 {
 	buf_add_fmt(sql, any ? ", (" : "(");
 	params_literal(sql, name);
@@ -444,7 +444,7 @@ add_question(struct session *s, struct buf *sql)
 		    strcasecmp(name, "session_authorization") == 0 ||
 		    (strcasecmp(name, "role") == 0 && !was_reset(s, name)))
 			continue;
-		add_pair(name, value, any, sql);
+		add_row(name, value, any, sql);
 		any = true;
 	}
 	buf_clear(&params);

@@ -35,7 +35,7 @@ sequences_gone(struct session *s)
 }
 
 static void
-discard(struct session *s, struct buf *out)
+discard_numbers(struct session *s, struct buf *out)
 {
 	context_own(&s->hold->lease.srv->progress, "DISCARD SEQUENCES", out);
 	s->context.unnamed.here = false;
@@ -47,13 +47,13 @@ sequences_begin(struct session *s, struct buf *out)
 {
 	if (!sequences_due(s))
 		return;
-	discard(s, out);
+	discard_numbers(s, out);
 	msg_sync(out);
 	progress_sent_own_sync(&s->hold->lease.srv->progress);
 }
 
 static bool
-is_failed(const struct progress *p)
+has_failed(const struct progress *p)
 {
 	return p->status == 'E' && progress_at_rest(p);
 }
@@ -68,9 +68,9 @@ sequences_mind(struct session *s, unsigned set)
 	if (!(set & SQLMENTION_SEQUENCE))
 		return;
 	srv->pool->sequences = true;
-	if (srv->sequences == s->id || p->skipping || is_failed(p))
+	if (srv->sequences == s->id || p->skipping || has_failed(p))
 		return;
-	discard(s, batch_for(s));
+	discard_numbers(s, batch_for(s));
 	/* Without a Sync, PostgreSQL 18 would take a Query behind it for a part of the same
 	 * implicit transaction, and leave that open. */
 	if (alone) {
@@ -96,6 +96,6 @@ sequences_refuses(const struct session *s, unsigned set)
 	const struct server *srv = s->hold->lease.srv;
 
 	return (set & SQLMENTION_SEQUENCE) && srv->sequences != s->id &&
-	       is_failed(&srv->progress) &&
+	       has_failed(&srv->progress) &&
 	       (set & (SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_SAVEPOINT));
 }

@@ -9,7 +9,7 @@
 #include "wire/frame.h"
 
 static void
-drop_first(struct session *s)
+drop_first_message(struct session *s)
 {
 	struct frame f;
 
@@ -40,7 +40,7 @@ waiting_refused(struct session *s, const struct err *e)
 	if (script_pending(s))
 		script_drop(s);
 	else if (s->in.len >= FRAME_HEADER)
-		drop_first(s);
+		drop_first_message(s);
 	reply_refuse(s, type, e);
 	stream_resume(&s->stream);
 	session_wake(s);
