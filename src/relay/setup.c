@@ -131,7 +131,6 @@ setup_answered(struct session *s, struct err *e)
 	if (s->state != SESSION_SETUP)
 		return SETUP_WAITS;
 	if (how == INQUIRY_CUT_SHORT) {
-		session_set_state(s, SESSION_ACTIVE);
 		give(s);
 		return SETUP_WAITS;
 	}
@@ -160,7 +159,9 @@ give(struct session *s)
 	if (s->context.probes)
 		buf_add_fmt(&sql, "%s", temp_buffers_probe);
 	buf_add_u8(&sql, 0);
-	session_set_state(s, SESSION_SETUP);
+	/* It may be asked again. */
+	if (s->state != SESSION_SETUP)
+		session_set_state(s, SESSION_SETUP);
 	stream_pause(&s->stream);
 	inquiry_ask(s, (char *)buf_data(&sql),
 		    s->let_in ? INQUIRY_PASSES_NOTIFICATIONS_AT_END : INQUIRY_PASSES_NOTHING,

@@ -298,5 +298,26 @@ def resets_under_a_role(t):
             equal(c.value("SHOW work_mem"), "5MB", "prepared")
 
 
+@test
+def cut_short(t):
+    """a cancel that hits what gives a server the parameters of a session is none of the client's: they are given again"""
+    t.cluster.role("weak")
+    d = t.daemon(size=1)
+    c, other, lock = t.client(d), t.client(d), t.direct()
+    c.sql("SET ROLE weak")
+    other.sql("SET work_mem = '7MB'")
+    # The server has to read of the role anew.
+    t.sql("ALTER ROLE weak CONNECTION LIMIT 50")
+    lock.sql("BEGIN; LOCK TABLE pg_authid IN ACCESS EXCLUSIVE MODE")
+    c.send(wire.query("SELECT current_user"))
+    waits = "FROM pg_locks WHERE NOT granted AND relation = 'pg_authid'::regclass"
+    wait_until(lambda: lock.value("SELECT count(*) " + waits) == "1", 5, "the server waits for the lock")
+    equal(lock.value("SELECT pg_cancel_backend(pid) " + waits), "t", "the cancel")
+    wait_until(lambda: lock.value("SELECT count(*) " + waits) == "1", 5, "it is asked again")
+    lock.sql("ROLLBACK")
+    r = c.until_ready()
+    equal(([e.message for e in r.errors], r.value), ([], "weak"), "the answer")
+
+
 if __name__ == "__main__":
     main()
