@@ -318,10 +318,14 @@ saved(struct work *work)
 	if (!good && !s->hold->pins_doubtful && !s->context.pin) {
 		session_fail_setup(
 		    s, "what the session has set cannot be kept, and the pool has pin = off");
-		return;
-	}
-	if (!good)
+		if (work->purpose == WORK_NONE)
+			return;
+		/* The session leaves when its scopes have ended. The server is returned without
+		 * what the session has set. */
+		s->hold->discard = true;
+	} else if (!good) {
 		context_untold(s, inquiry_sqlstate(s));
+	}
 	s->hold->changed = s->hold->pins_doubtful = false;
 	save(work);
 }

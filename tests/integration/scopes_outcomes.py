@@ -237,5 +237,24 @@ def prepared_statements_follow(t):
     all_quiet(d, "db", "p2")
 
 
+@test
+def what_cannot_be_kept(t):
+    """pin = off: a session that has set in a scope what cannot be kept is told so by EXIT, and ends; the server is the
+    next one's, without it"""
+    d, c = scene(t, "p2", size=1, pin="off")
+    for enter, pool in (("ENTER a", "db"), ("ENTER a ON p2", "p2")):
+        c.sql(enter)
+        c.sql("SELECT set_config('app.x', repeat('y', 600000), false)")
+        try:
+            c.sql("EXIT")
+            check(False, "no error")
+        except wire.ServerError as e:
+            check("cannot be kept" in e.message and "pin = off" in e.message, "the error says it: " + e.message)
+        all_quiet(d, "db", "p2")
+        c = t.client(d, database=pool)
+        equal(c.value("SELECT coalesce(current_setting('app.x', true), '')"), "", "the next one's")
+        c = t.client(d)
+
+
 if __name__ == "__main__":
     main()
