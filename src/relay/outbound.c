@@ -199,14 +199,11 @@ failed(struct lease *l, const struct err *e)
 static void
 end_lease(struct session *s)
 {
-	struct server *srv = s->hold->lease.srv;
-
 	if (s->slow)
 		slow_end(s, "success", NULL);
 	if (s->hold->discard_all_sent) {
 		s->hold->discard_all_sent = false;
-		if (srv->progress.error[0] == 0)
-			context_discarded(s);
+		context_discarded(s);
 	}
 	switch (hold_verdict(s->hold, false)) {
 	case HOLD_KEEP:
@@ -320,6 +317,10 @@ readable(struct lease *l)
 		deallocate_answered(s);
 	if (p->rescue > 0)
 		rescue(srv);
+	/* Here, and not when the lease ends: until then a statement of ours may have wiped its
+	 * error. */
+	if (p->error[0] && progress_at_rest(p))
+		s->hold->discard_all_sent = false;
 	if (s->stack)
 		executor_heard(s);
 	if (s->context.resets != RESETS_NONE && progress_at_rest(p) && !script_waiting(s) &&

@@ -64,7 +64,7 @@ saving_reset_again(struct session *s)
 
 	/* Elsewhere the next lease has them; a DISCARD ALL that has let it go, too. */
 	if (p->status == 'I' && !(s->stack && scopes_holds(s)) &&
-	    (s->hold->pinned == 0 || (s->hold->discard_all_sent && p->error[0] == 0)))
+	    (s->hold->pinned == 0 || s->hold->discard_all_sent))
 		return false;
 	buf_init(&sql, QUESTION_MAX);
 	asked = resets_sql(s, &sql);

@@ -87,6 +87,25 @@ def alone(t):
 
 
 @test
+def discard_all_that_failed(t):
+    """a DISCARD ALL that has failed undoes nothing, even if a time limit has ended its transaction since"""
+    d = t.daemon(size=1, idle_in_scope_timeout="300ms")
+    c = t.client(d)
+    c.sql("LISTEN a")
+    c.sql("BEGIN")
+    equal(c.ask("DISCARD ALL").errors[0].sqlstate, "25001", "DISCARD ALL in a transaction")
+    # The daemon's own ROLLBACK comes before the client's.
+    pid, = d.server_pids()
+    wait_until(lambda: t.value("SELECT state FROM pg_stat_activity WHERE pid = %d" % pid) == "idle", 5,
+               "the transaction is ended")
+    equal(c.ask("SELECT 1").errors[0].sqlstate, "57014", "by a time limit")
+    c.sql("ROLLBACK")
+    equal(pinned(d, c), ["LISTEN"], "why it is pinned")
+    t.sql("NOTIFY a")
+    check("A" in c.until("A").kinds, "a notification")
+
+
+@test
 def notified_while_asked(t):
     """a notification that comes while a session lets go of something else is not lost"""
     d = t.daemon(size=1)
