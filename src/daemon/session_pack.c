@@ -15,6 +15,7 @@
 #include "session/end.h"
 #include "session/expiry.h"
 #include "session/named.h"
+#include "session/reply.h"
 #include "session/script.h"
 #include "session/slow.h"
 
@@ -192,7 +193,7 @@ no_work(struct work *none)
 {
 	*none = (struct work){.purpose = WORK_NONE};
 	list_init(&none->run);
-	buf_init(&none->failure, WORK_FAILURE_MAX);
+	buf_init(&none->failure, REPLY_ERROR_MAX);
 }
 
 /* Returns false if an ENTER waits for a scope ([scope NAME]) that the configuration does not define

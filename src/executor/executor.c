@@ -23,7 +23,7 @@
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 
-#define FAILURE_MAX  (64 * 1024) /* bytes of an error that is the answer */
+#define NAMES_MAX    (64 * 1024) /* bytes of the names of scopes in an error */
 #define DEFERRED_MAX 1000        /* statements of one scope */
 
 void
@@ -58,7 +58,7 @@ answer(struct work *work)
 	struct buf out;
 	char tag[160];
 
-	buf_init(&out, FAILURE_MAX + 1024);
+	buf_init(&out, REPLY_ERROR_MAX + 1024);
 	if (work->failure.len > 0) {
 		buf_add(&out, buf_data(&work->failure), work->failure.len);
 		script_drop(s);
@@ -290,8 +290,8 @@ warn(struct session *s, const char *statement, const struct scope *last)
 	struct err e;
 	bool swept;
 
-	buf_init(&names, FAILURE_MAX);
-	buf_init(&quoted, FAILURE_MAX);
+	buf_init(&names, NAMES_MAX);
+	buf_init(&quoted, NAMES_MAX);
 	for (;; f = stack_outside(st, f)) {
 		if (!scope_is_begin(f)) {
 			buf_add_fmt(&names, "%s%s", count ? ", " : "", f->name);

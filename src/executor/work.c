@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "session/reply.h"
 #include "session/session.h"
 #include "session/site.h"
 
@@ -162,7 +163,7 @@ work_begin(struct session *s, enum work_purpose purpose)
 	work = mem_calloc(1, sizeof *work);
 	work->session = s;
 	list_init(&work->run);
-	buf_init(&work->failure, WORK_FAILURE_MAX);
+	buf_init(&work->failure, REPLY_ERROR_MAX);
 	work_turn(work, purpose);
 	s->work = work;
 	return work;

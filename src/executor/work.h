@@ -91,8 +91,6 @@ enum work_phase {
 	WORK_NPHASES
 };
 
-#define WORK_FAILURE_MAX (64 * 1024) /* bytes of an error that is the answer */
-
 struct work {
 	struct session *session;
 	enum work_purpose purpose;

@@ -71,10 +71,6 @@ settings_refused(struct session *s, struct err *e)
 static enum setup_outcome
 refused(struct session *s, struct err *e)
 {
-	if (inquiry_error(s)->len == 0) {
-		session_fail_setup(s, "it gives no reason");
-		return SETUP_WAITS;
-	}
 	if (s->let_in)
 		return settings_refused(s, e);
 	/* What cannot be undone in a backend: see settings_refused(). */

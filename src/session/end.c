@@ -63,7 +63,7 @@ fail_with_scopes(struct session *s, const struct err *e)
 {
 	struct buf out;
 
-	buf_init(&out, 64 * 1024);
+	buf_init(&out, REPLY_ERROR_MAX);
 	write_last_words(s, e, &out);
 	reply_send_buf(s, &out);
 	buf_clear(&out);
@@ -85,7 +85,7 @@ session_fail(struct session *s, const struct err *e)
 	batch_end(s);
 	if (session_gone(s))
 		return;
-	buf_init(&out, 64 * 1024);
+	buf_init(&out, REPLY_ERROR_MAX);
 	write_last_words(s, e, &out);
 	if (s->context.names)
 		names_clear(s->context.names,

@@ -349,6 +349,9 @@ end(struct session *s)
 	struct inquiry *q = s->inquiry;
 
 	memcpy(q->sqlstate, s->hold->lease.srv->progress.error, sizeof q->sqlstate);
+	if (q->sqlstate[0] && q->error.len == 0)
+		msg_report(&q->error, 'E', "ERROR", q->sqlstate,
+			   "the words of the server's error are too long", NULL, NULL);
 	if (q->sqlstate[0] == 0)
 		set_state(s, INQUIRY_ANSWERED);
 	else if (strcmp(q->sqlstate, "57014") == 0 && (q->options & INQUIRY_AGAIN) &&

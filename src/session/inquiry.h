@@ -112,7 +112,7 @@ bool inquiry_is_too_long(const struct session *);
 bool inquiry_passes_parameters(const struct session *);
 
 /* Of the statement that has ended last: did it fail, its SQLSTATE ("": it succeeded), its DataRows,
- * its ErrorResponse (a whole message, or empty). */
+ * its ErrorResponse (a whole message; empty if it succeeded). */
 bool inquiry_failed(const struct session *);
 const char *inquiry_sqlstate(const struct session *);
 const struct buf *inquiry_rows(const struct session *);

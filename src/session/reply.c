@@ -55,7 +55,7 @@ reply_refuse(struct session *s, char type, const struct err *e)
 	struct buf out;
 
 	reply_log_error(s, e);
-	buf_init(&out, 64 * 1024);
+	buf_init(&out, REPLY_ERROR_MAX);
 	script_drop(s);
 	msg_err(&out, e);
 	site_count_error(s->site, e);
@@ -75,7 +75,7 @@ reply_notice(struct session *s, const char *severity, const struct err *e)
 {
 	struct buf out;
 
-	buf_init(&out, 64 * 1024);
+	buf_init(&out, REPLY_ERROR_MAX);
 	msg_notice(&out, severity, e);
 	site_count_error(s->site, e);
 	reply_send_buf(s, &out);

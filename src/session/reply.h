@@ -7,6 +7,10 @@
 #include "session/message.h"
 #include "session/session.h"
 
+/* Bytes of an error for the client, at most. It may have the words of an error that a server has
+ * answered to a statement of ours: those are at most INQUIRY_KEPT_MAX bytes. */
+#define REPLY_ERROR_MAX (2 * 1024 * 1024)
+
 /* Sends bytes to the client, or queues them. If the queue is full, because the client does not
  * read, the session is closed. */
 void reply_send(struct session *, const void *, size_t bytes);

@@ -238,6 +238,30 @@ def prepared_statements_follow(t):
 
 
 @test
+def long_errors(t):
+    """an error of 100 kB or 2 MB is one as any other, at the commit of a scope and in a deferred statement"""
+    t.sql("CREATE FUNCTION nay(bytes int) RETURNS void LANGUAGE plpgsql AS "
+          "$$ BEGIN RAISE EXCEPTION '%', repeat('x', bytes) USING errcode = 'P0007'; END $$")
+    t.sql("CREATE FUNCTION nay() RETURNS trigger LANGUAGE plpgsql AS "
+          "$$ BEGIN PERFORM nay(length(NEW.a)); RETURN NEW; END $$")
+    d, c = scene(t)
+    t.sql("CREATE CONSTRAINT TRIGGER nay AFTER INSERT ON marks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW "
+          "EXECUTE FUNCTION nay()")
+    for size, length in ((100000, 100000), (2000000, 0)):
+        c.sql("ENTER a")
+        c.sql("INSERT INTO marks VALUES (repeat('a', %d))" % size)
+        r = c.ask("EXIT")
+        equal(([e.sqlstate for e in r.errors], r.status), (["P0007"], "I"), "EXIT")
+        check(len(r.errors[0].message) >= length, "its words")
+        equal(marks(t), [], "rows")
+        c.sql("ENTER a; DEFER 'SELECT nay(%d)'" % size)
+        r = c.ask("EXIT")
+        equal((r.errors, [n["C"] for n in r.notices], r.status), ([], ["P0007"], "I"), "EXIT with a warning")
+        check(len(r.notices[0]["M"]) >= length, "its words")
+    all_quiet(d, "db")
+
+
+@test
 def what_cannot_be_kept(t):
     """pin = off: a session that has set in a scope what cannot be kept is told so by EXIT, and ends; the server is the
     next one's, without it"""

@@ -504,6 +504,15 @@ START_TEST(long_messages_for_the_client)
 	client_got("N");
 	kept("", "22012", text);
 	free(text);
+	/* an error always has words */
+	text = long_text(INQUIRY_KEPT_MAX);
+	inquiry_ask(&s, "SELECT 1", INQUIRY_PASSES_ALL, 0);
+	buf_clear(&sent);
+	msg_report(&sent, 'E', "ERROR", "22012", text, NULL, NULL);
+	ck_assert(!arrive(0, sent.len));
+	ck_assert_int_eq(answered("I"), INQUIRY_FAILED);
+	kept("", "22012", "the words of the server's error are too long");
+	free(text);
 }
 END_TEST
 
