@@ -9,10 +9,10 @@
 #include "session/context.h"
 #include "session/params.h"
 #include "wire/sqlclass.h"
+#include "wire/sqlset.h"
 #include "wire/sqltext.h"
 
 #define NAMES_MAX 4096 /* bytes of the names of one text */
-#define NAME_SIZE 256
 
 /* A text that is read. Its names: name NUL ..., the last word on each; "*" is all of them, '-'
  * ahead: it was set. */
@@ -29,33 +29,6 @@ next_token(struct walk *w)
 	sqltext_token(&w->at, &w->tok);
 }
 
-/* A dotted name, whose first token has been read; the one behind it is read. */
-static void
-read_name(struct walk *w, char *name)
-{
-	size_t used = 0;
-
-	for (;;) {
-		const char *text = w->tok.start;
-		size_t length = w->tok.length;
-
-		if (w->tok.kind == SQLTEXT_QUOTED && length >= 2 && *text == '"') {
-			text++;
-			length -= 2;
-		}
-		if (used + length + 2 > NAME_SIZE)
-			length = NAME_SIZE - 2 - used;
-		memcpy(name + used, text, length);
-		used += length;
-		next_token(w);
-		if (!sqltext_is_char(&w->tok, '.') || used + 2 >= NAME_SIZE)
-			break;
-		name[used++] = '.';
-		next_token(w);
-	}
-	name[used] = 0;
-}
-
 static void
 add_name(struct walk *w, const char *prefix, const char *name)
 {
@@ -63,73 +36,19 @@ add_name(struct walk *w, const char *prefix, const char *name)
 	buf_add_u8(&w->names, 0);
 }
 
-/* Reads what stands behind RESET. */
+/* Reads what stands behind SET or RESET. */
 static void
-read_reset(struct walk *w)
+note_set(struct walk *w)
 {
-	char name[NAME_SIZE];
+	struct sqlset set;
 
-	if (sqltext_is_word(&w->tok, "all")) {
+	sqlset_read(&w->at, &w->tok, &set);
+	w->local |= set.local;
+	if (set.does == SQLSET_RESETS_ALL)
 		add_name(w, "", "*");
-		return;
-	}
-	if (sqltext_is_word(&w->tok, "session")) {
-		add_name(w, "", "session_authorization");
-		return;
-	}
-	if (sqltext_is_word(&w->tok, "time")) {
-		add_name(w, "", "TimeZone");
-		return;
-	}
-	read_name(w, name);
-	add_name(w, "", name);
-}
-
-/* Reads what stands behind SET. */
-static void
-read_set(struct walk *w)
-{
-	char name[NAME_SIZE];
-
-	if (sqltext_is_word(&w->tok, "session") || sqltext_is_word(&w->tok, "local")) {
-		w->local |= sqltext_is_word(&w->tok, "local");
-		next_token(w);
-	}
-	if (sqltext_is_word(&w->tok, "authorization")) {
-		next_token(w);
-		add_name(w, sqltext_is_word(&w->tok, "default") ? "" : "-",
-			 "session_authorization");
-		return;
-	}
-	if (sqltext_is_word(&w->tok, "role")) {
-		add_name(w, "-", "role");
-		return;
-	}
-	if (sqltext_is_word(&w->tok, "time")) {
-		next_token(w);
-		next_token(w);
-		add_name(w,
-			 sqltext_is_word(&w->tok, "default") || sqltext_is_word(&w->tok, "local")
-			     ? ""
-			     : "-",
-			 "TimeZone");
-		return;
-	}
-	if (sqltext_is_word(&w->tok, "names")) {
-		next_token(w);
-		add_name(w,
-			 sqltext_is_word(&w->tok, "default") || w->tok.kind == SQLTEXT_END ||
-				 w->tok.kind == SQLTEXT_SPLIT
-			     ? ""
-			     : "-",
-			 "client_encoding");
-		return;
-	}
-	read_name(w, name);
-	if (!sqltext_is_char(&w->tok, '=') && w->tok.word != SQLWORD_TO)
-		return;
-	next_token(w);
-	add_name(w, sqltext_is_word(&w->tok, "default") ? "" : "-", name);
+	/* No parameter has a name that begins like what is noted of all, or of one that is set. */
+	else if (set.does != SQLSET_NOTHING && set.length > 0 && strchr("*-", *set.name) == NULL)
+		add_name(w, set.does == SQLSET_SETS ? "-" : "", set.name);
 }
 
 static void
@@ -148,12 +67,8 @@ read_text(struct walk *w, const char *sql, size_t bytes, unsigned flags)
 		}
 		if (!first)
 			continue;
-		if (w->tok.word == SQLWORD_RESET) {
-			next_token(w);
-			read_reset(w);
-		} else if (w->tok.word == SQLWORD_SET) {
-			next_token(w);
-			read_set(w);
+		if (w->tok.word == SQLWORD_RESET || w->tok.word == SQLWORD_SET) {
+			note_set(w);
 		} else if (w->tok.word == SQLWORD_DISCARD) {
 			next_token(w);
 			if (w->tok.word == SQLWORD_ALL) {

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "wire/sqlclass.h"
 #include "wire/sqlname.h"
+#include "wire/sqlset.h"
 #include "wire/sqltext.h"
 
 #define NAME_SIZE 256  /* of the whole name of a parameter */
@@ -86,51 +87,21 @@ next_token(struct walk *w)
 	sqltext_token(&w->text, &w->tok);
 }
 
-/* Is the token the name of a parameter, or a part of it, and no other word of SET? What stands
- * behind it tells. */
-static bool
-is_name(const struct walk *w)
-{
-	struct sqltext ahead = w->text;
-	struct sqltext_token behind;
-
-	sqltext_token(&ahead, &behind);
-	return sqltext_is_char(&behind, '.') || sqltext_is_char(&behind, '=') ||
-	       behind.word == SQLWORD_TO || behind.word == SQLWORD_FROM;
-}
-
 /* Reads what stands behind SET or RESET. */
 static bool
 note_set(struct walk *w)
 {
-	char name[NAME_SIZE];
-	size_t used = 0;
-	long n;
+	struct sqlset set;
 
-	next_token(w);
-	while (w->tok.word == SQLWORD_SESSION && !is_name(w))
-		next_token(w);
-	if (sqltext_is_word(&w->tok, "authorization"))
-		return note_if_unlisted(w->context, "session_authorization",
-					strlen("session_authorization")) &&
-		       note_if_unlisted(w->context, "role", strlen("role"));
+	sqlset_read(&w->text, &w->tok, &set);
 	/* SET LOCAL ends with the transaction. */
-	if (w->tok.word == SQLWORD_LOCAL && !is_name(w))
+	if (set.local)
 		return true;
-	for (;;) {
-		if (w->tok.kind != SQLTEXT_NAME && w->tok.kind != SQLTEXT_QUOTED)
-			return true; /* not this statement */
-		n = sqlname_read(&w->tok, w->flags, name + used, sizeof name - used);
-		if (n < 0)
-			return false;
-		used += (size_t)n;
-		next_token(w);
-		if (!sqltext_is_char(&w->tok, '.') || used + 2 > sizeof name)
-			break;
-		name[used++] = '.';
-		next_token(w);
-	}
-	return note_if_unlisted(w->context, name, used);
+	if (set.length < 0)
+		return false;
+	return note_if_unlisted(w->context, set.name, (size_t)set.length) &&
+	       (strcmp(set.name, "session_authorization") != 0 ||
+		note_if_unlisted(w->context, "role", strlen("role")));
 }
 
 /* Reads what stands behind set_config: ( 'name' [ :: text ] , ... */

@@ -8,6 +8,7 @@
 #include "wire/sqlblock.h"
 #include "wire/sqlclass.h"
 #include "wire/sqlname.h"
+#include "wire/sqlset.h"
 #include "wire/sqltext.h"
 
 _Static_assert(SQLCLASS_N <= 26, "a bit of sqlclass() is a bit of sqlmention(), too");
@@ -39,15 +40,6 @@ suspicious(const char *text, size_t length)
 
 /* ---- the words ---- */
 
-static bool
-is_seed(const struct sqltext_token *t)
-{
-	return (t->kind == SQLTEXT_NAME && t->length == 4 &&
-		strncasecmp(t->start, "seed", 4) == 0) ||
-	       (t->kind == SQLTEXT_QUOTED && t->length == 6 &&
-		strncasecmp(t->start, "\"seed\"", 6) == 0);
-}
-
 /* Is there a statement SET [SESSION | LOCAL] seed? The word alone may be the name of a column. */
 static bool
 sets_seed(const char *text, size_t length)
@@ -55,19 +47,16 @@ sets_seed(const char *text, size_t length)
 	struct sqltext_token t;
 	struct sqltext at;
 	bool begins = true;
+	struct sqlset set;
 
 	sqltext_init(&at, text, length, 0);
 	while (sqltext_token(&at, &t) != SQLTEXT_END) {
-		bool set = begins && t.word == SQLWORD_SET;
-
+		if (begins && t.word == SQLWORD_SET) {
+			sqlset_read(&at, &t, &set);
+			if (strcasecmp(set.name, "seed") == 0)
+				return true;
+		}
 		begins = t.kind == SQLTEXT_SPLIT || (t.kind == SQLTEXT_PUNCT && *t.start == ';');
-		if (!set)
-			continue;
-		sqltext_token(&at, &t);
-		if (t.word == SQLWORD_SESSION || t.word == SQLWORD_LOCAL)
-			sqltext_token(&at, &t);
-		if (is_seed(&t))
-			return true;
 	}
 	return false;
 }

@@ -276,6 +276,33 @@ def resets(t):
         d.stop()
 
 
+# Names as PostgreSQL reads them: with escapes, of two parts of which the first is a word of SET, by other words.
+SPELLED = ['RESET U&"search\\005fpath"', 'SET U&"work!005fmem" UESCAPE \'!\' TO DEFAULT', 'RESET "app".U&"wh\\006f"',
+           "SET time.zone = 'x'; SET time.zone TO DEFAULT", "SET time.zone = 'x'; RESET time.zone", "RESET search_path; SET SCHEMA 'other'",
+           "SET session.x = 'y'; RESET session.x; RESET app.who", "SET SESSION app.who TO DEFAULT"]
+
+
+@test
+def resets_spelled_otherwise(t):
+    """a reset is seen in a transaction however its parameter is spelled, and no other parameter is taken for it"""
+    t.cluster.role("weak")
+    t.sql("GRANT weak TO CURRENT_USER")
+    roles = [["BEGIN", "SET ROLE none", "SET role TO DEFAULT", "SELECT current_user", "COMMIT", "SELECT current_user"],
+             ["SET ROLE none", "BEGIN", "RESET ROLE", "SELECT current_user", "COMMIT", "SELECT current_user"]]
+    for way, how in {"session": dict(options={"mode": "session"}), "pinned": {}, "free": {}}.items():
+        d = t.daemon(size=4, **how)
+        programs = [[CHANGE, "BEGIN", spelled, LOOK, "SELECT 1", LOOK, "COMMIT", LOOK] for spelled in SPELLED]
+        for packet, several in ((PACKET, programs), ({"options": "-c role=weak"}, roles)):
+            for program in several:
+                with d.connect(**packet) as c, t.cluster.connect(t.database, **packet) as direct:
+                    if way == "pinned":
+                        for x in (c, direct):
+                            x.sql("LISTEN kept")
+                    equal([c.ask(sql).rows for sql in program], [direct.ask(sql).rows for sql in program],
+                          "%s: %r" % (way, program))
+        d.stop()
+
+
 @test
 def resets_under_a_role(t):
     """a reset under a role that may not set what the login has set fails nothing; a COPY and a prepared RESET too"""
