@@ -148,7 +148,7 @@ read_name(struct parse *p, char **name, const char *wanted)
 
 	if (!at_name(p))
 		return fail_token(p, wanted);
-	rc = literal_name(&p->tok, GRAMMAR_NAME, name, &fault);
+	rc = literal_name(&p->tok, p->flags, GRAMMAR_NAME, name, &fault);
 	if (rc == -E_TOOBIG)
 		return fail_fmt(p, rc, "a name of at most %d bytes", GRAMMAR_NAME);
 	if (rc != 0)

@@ -11,6 +11,13 @@
 
 #define SHOWN 40 /* bytes of a text that an error shows at most */
 
+/* The bytes of the character at `p`, of which none but the first may be taken for ASCII. */
+static size_t
+character(const char *p, const char *end, unsigned flags)
+{
+	return flags & SQLTEXT_HALVES ? sqltext_character(p, end, flags) : 1;
+}
+
 /* The decoded text, which grows up to `max` bytes. */
 struct text {
 	char *bytes;
@@ -147,12 +154,14 @@ decode_escape(struct text *t, const char **p, const char *end, struct literal_fa
 /* Decodes the text between the quotes, from `p` to `end`. `quote`: 0 for a dollar quote. */
 static int
 decode_quoted(struct text *t, const char *p, const char *end, char quote, bool escapes,
-	      struct literal_fault *fault)
+	      unsigned flags, struct literal_fault *fault)
 {
 	int rc;
 
 	while (p < end) {
-		if (*p == 0)
+		size_t n = character(p, end, flags);
+
+		if (memchr(p, 0, n))
 			return set_fault(fault, p, "text without NUL");
 		if (*p == '\\' && escapes) {
 			p++;
@@ -168,7 +177,8 @@ decode_quoted(struct text *t, const char *p, const char *end, char quote, bool e
 				return set_fault(fault, p, "the string in one pair of quotes");
 			p++;
 		}
-		append_char(t, *p++);
+		for (; n > 0; n--)
+			append_char(t, *p++);
 	}
 	return 0;
 }
@@ -214,13 +224,14 @@ literal_string(const struct sqltext_token *tok, unsigned flags, size_t max, char
 	text_init(&t, (size_t)(end - p), max);
 	fault->at = tok->start;
 	fault->why = "a shorter string";
-	return finish_text(&t, decode_quoted(&t, p, end, quote, escapes, fault), text);
+	return finish_text(&t, decode_quoted(&t, p, end, quote, escapes, flags, fault), text);
 }
 
 int
-literal_name(const struct sqltext_token *tok, size_t max, char **name, struct literal_fault *fault)
+literal_name(const struct sqltext_token *tok, unsigned flags, size_t max, char **name,
+	     struct literal_fault *fault)
 {
-	const char *p = tok->start;
+	const char *p = tok->start, *end = p + tok->length;
 	struct text t;
 	int rc = 0;
 
@@ -232,10 +243,15 @@ literal_name(const struct sqltext_token *tok, size_t max, char **name, struct li
 	fault->at = p;
 	fault->why = "a shorter name";
 	if (tok->kind == SQLTEXT_QUOTED) {
-		rc = decode_quoted(&t, p + 1, p + tok->length - 1, '"', false, fault);
+		rc = decode_quoted(&t, p + 1, end - 1, '"', false, flags, fault);
 	} else {
-		for (size_t i = 0; i < tok->length; i++)
-			append_char(&t, sqltext_lower(p[i]));
+		while (p < end) {
+			size_t n = character(p, end, flags);
+			bool alone = n == 1;
+
+			for (; n > 0; n--, p++)
+				append_char(&t, alone ? sqltext_lower(*p) : *p);
+		}
 	}
 	return finish_text(&t, rc, name);
 }

@@ -23,8 +23,9 @@ int literal_string(const struct sqltext_token *, unsigned flags, size_t max, cha
 		   struct literal_fault *fault);
 
 /* The same for a SQLTEXT_NAME, whose ASCII letters become lower case, or a SQLTEXT_QUOTED. Refused
- * are U&"" and an empty name. */
-int literal_name(const struct sqltext_token *, size_t max, char **name,
+ * are U&"" and an empty name. A long one is not cut, as PostgreSQL does (sqlname_read()), but
+ * refused: two locks with the same first 63 bytes are no one lock. */
+int literal_name(const struct sqltext_token *, unsigned flags, size_t max, char **name,
 		 struct literal_fault *fault);
 
 /* The beginning of a text, for an error: 40 bytes at most, made clean UTF-8. The caller frees. */

@@ -583,6 +583,47 @@ START_TEST(the_backslash_flag_matters)
 }
 END_TEST
 
+/* In these encodings the second byte of a character may look like a backslash or a letter. */
+START_TEST(half_of_a_character_is_no_ascii)
+{
+	static const struct {
+		const char *text, *name, *key, *sql;
+		unsigned flags;
+	} halves[] = {
+	    {"ENTER LOCK E'\x95\x5c'", NULL, "\x95\x5c", NULL, SQLTEXT_SJIS},
+	    {"ENTER LOCK E'\x95\x5c\\x41'", NULL,
+	     "\x95\x5c"
+	     "A",
+	     NULL, SQLTEXT_DOUBLE},
+	    {"ENTER LOCK E'\x81\x5c'", NULL, "\x81\x5c", NULL, SQLTEXT_GB18030},
+	    {"DEFER '\x95\x5c'", NULL, NULL, "\x95\x5c", SQLTEXT_SJIS | SQLTEXT_BACKSLASH},
+	    {"ENTER \x83\x41"
+	     "A",
+	     "\x83\x41"
+	     "a",
+	     NULL, NULL, SQLTEXT_SJIS},
+	    {"ENTER \"\x83\x41\"", "\x83\x41", NULL, NULL, SQLTEXT_SJIS},
+	    /* one byte each */
+	    {"ENTER \x83\x41", "\x83\x61", NULL, NULL, SQLTEXT_BYTES},
+	};
+
+	for (size_t i = 0; i < sizeof halves / sizeof *halves; i++) {
+		struct grammar_error e = {0};
+		struct grammar *g;
+		int rc = parse(halves[i].text, strlen(halves[i].text), halves[i].flags, &g, &e);
+
+		ck_assert_msg(rc == 0, "%zu: %s", i, e.expected);
+		if (halves[i].name)
+			ck_assert_str_eq(g->items[0].name, halves[i].name);
+		if (halves[i].key)
+			ck_assert_str_eq(g->items[0].key.text, halves[i].key);
+		if (halves[i].sql)
+			ck_assert_str_eq(g->sql.text, halves[i].sql);
+		grammar_free(g);
+	}
+}
+END_TEST
+
 /* ---- bounds ---- */
 
 /* `before`, `n` times `unit`, `after`. */
@@ -955,6 +996,7 @@ main(void)
 	tcase_add_test(t, nul_is_refused_everywhere);
 	tcase_add_loop_test(t, strings_are_decoded, 0, sizeof strings / sizeof *strings);
 	tcase_add_test(t, the_backslash_flag_matters);
+	tcase_add_test(t, half_of_a_character_is_no_ascii);
 	tcase_add_test(t, bounds_are_kept);
 	tcase_add_test(t, parameters_are_bound);
 	tcase_add_test(t, parameters_that_do_not_fit_change_nothing);
