@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -90,16 +89,13 @@ next_token(struct parse *p)
 static bool
 at_word(const struct parse *p, const char *word)
 {
-	size_t n = strlen(word);
-
-	return p->tok.kind == SQLTEXT_NAME && p->tok.length == n &&
-	       strncasecmp(p->tok.start, word, n) == 0;
+	return sqltext_is_word(&p->tok, word);
 }
 
 static bool
 at_punct(const struct parse *p, char c)
 {
-	return p->tok.kind == SQLTEXT_PUNCT && *p->tok.start == c;
+	return sqltext_is_char(&p->tok, c);
 }
 
 static bool

@@ -35,19 +35,13 @@ read_ahead(struct sqltext *ahead, struct sqltext_token *tok)
 }
 
 static bool
-is_punct(const struct sqltext_token *tok, char c)
-{
-	return tok->kind == SQLTEXT_PUNCT && *tok->start == c;
-}
-
-static bool
 next_is(const struct sqltext *t, char c)
 {
 	struct sqltext ahead = *t;
 	struct sqltext_token tok;
 
 	read_ahead(&ahead, &tok);
-	return is_punct(&tok, c);
+	return sqltext_is_char(&tok, c);
 }
 
 /* ---- by a statement's first word: each function returns its SQLCLASS_... bits ---- */
@@ -63,8 +57,8 @@ classify_set(struct sqltext ahead)
 	case SQLWORD_TRANSACTION:
 	case SQLWORD_CONSTRAINTS:
 		/* The word may also begin the name of a parameter: SET local.x = 1. */
-		if (read_ahead(&ahead, &tok) == SQLWORD_TO || is_punct(&tok, '=') ||
-		    is_punct(&tok, '.'))
+		if (read_ahead(&ahead, &tok) == SQLWORD_TO || sqltext_is_char(&tok, '=') ||
+		    sqltext_is_char(&tok, '.'))
 			return SQLCLASS_SET;
 		return word == SQLWORD_LOCAL ? SQLCLASS_SET_LOCAL : 0;
 	default:
@@ -80,7 +74,7 @@ classify_prepare(struct sqltext ahead)
 	if (read_ahead(&ahead, &tok) != SQLWORD_TRANSACTION)
 		return SQLCLASS_PREPARE;
 	/* A prepared statement may have that name. */
-	if (read_ahead(&ahead, &tok) == SQLWORD_AS || is_punct(&tok, '('))
+	if (read_ahead(&ahead, &tok) == SQLWORD_AS || sqltext_is_char(&tok, '('))
 		return SQLCLASS_PREPARE;
 	return SQLCLASS_PREPARE_TRANSACTION;
 }
@@ -127,9 +121,7 @@ classify_show(struct sqltext ahead)
 	struct sqltext_token tok;
 
 	read_ahead(&ahead, &tok);
-	if (tok.kind == SQLTEXT_NAME && tok.length == 6 && strncasecmp(tok.start, "scopes", 6) == 0)
-		return SQLCLASS_SCOPE;
-	return 0;
+	return sqltext_is_word(&tok, "scopes") ? SQLCLASS_SCOPE : 0;
 }
 
 /* Transaction commands and scope statements. Must not be asked in the body of a function or rule,
@@ -329,7 +321,7 @@ classify_update(struct sqltext ahead)
 
 	if (w == SQLWORD_ONLY)
 		w = read_ahead(&ahead, &tok);
-	while (is_punct(&tok, '('))
+	while (sqltext_is_char(&tok, '('))
 		w = read_ahead(&ahead, &tok);
 	/* Names joined by full stops. A blank and a letter behind one mean that it was the last. */
 	while (!(ahead.end - ahead.at > 1 && ahead.at[0] == ' ' && ahead.at[1] > '9') &&
@@ -349,7 +341,7 @@ classify_set_config(struct sqltext ahead)
 	struct sqltext_token tok;
 
 	read_ahead(&ahead, &tok);
-	if (!is_punct(&tok, '('))
+	if (!sqltext_is_char(&tok, '('))
 		return 0;
 	for (unsigned i = 0; i < ARGUMENTS; i++) {
 		enum sqltext_word w = read_ahead(&ahead, &tok);
@@ -357,15 +349,15 @@ classify_set_config(struct sqltext ahead)
 		if (tok.kind == SQLTEXT_END)
 			break;
 		tokens++;
-		if (is_punct(&tok, '(') || is_punct(&tok, '[')) {
+		if (sqltext_is_char(&tok, '(') || sqltext_is_char(&tok, '[')) {
 			depth++;
-		} else if (is_punct(&tok, ')') || is_punct(&tok, ']')) {
+		} else if (sqltext_is_char(&tok, ')') || sqltext_is_char(&tok, ']')) {
 			if (--depth > 0)
 				continue;
 			if (commas == 2 && tokens == 2 && last == SQLWORD_TRUE)
 				return SQLCLASS_SET_LOCAL;
 			break;
-		} else if (depth == 1 && is_punct(&tok, ',')) {
+		} else if (depth == 1 && sqltext_is_char(&tok, ',')) {
 			commas++;
 			tokens = 0;
 		}
