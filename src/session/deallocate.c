@@ -32,6 +32,24 @@ note_name(struct session *s, const char *name)
 	return first;
 }
 
+/* Reads the name, or ALL, behind DEALLOCATE. The word PREPARE may stand ahead of it, or be it. */
+static void
+read_deallocated(struct sqltext *at, struct sqltext_token *t)
+{
+	struct sqltext_token behind;
+	struct sqltext ahead;
+
+	sqltext_token(at, t);
+	if (t->word != SQLWORD_PREPARE)
+		return;
+	ahead = *at;
+	sqltext_token(&ahead, &behind);
+	if (behind.kind != SQLTEXT_NAME && behind.kind != SQLTEXT_QUOTED)
+		return;
+	*at = ahead;
+	*t = behind;
+}
+
 void
 deallocate_note(struct session *s, const char *sql, size_t bytes)
 {
@@ -46,9 +64,7 @@ deallocate_note(struct session *s, const char *sql, size_t bytes)
 	while (sqltext_token(&at, &t) != SQLTEXT_END) {
 		if (t.word != SQLWORD_DEALLOCATE)
 			continue;
-		sqltext_token(&at, &t);
-		if (t.word == SQLWORD_PREPARE)
-			sqltext_token(&at, &t);
+		read_deallocated(&at, &t);
 		if ((t.kind == SQLTEXT_NAME && t.word == SQLWORD_ALL) || t.kind == SQLTEXT_STRING ||
 		    sqlname_read(&t, flags, name, sizeof name) <= 0)
 			continue;

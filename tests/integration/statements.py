@@ -90,6 +90,9 @@ def deallocate(t):
     alike(t, d, a, wire.query("DEALLOCATE A"), run("a"))
     alike(t, d, a, wire.query('DEALLOCATE "A"'), run("a"))
     alike(t, d, wire.parse("SELECT 1", 'q"q') + GROUP, wire.query('DEALLOCATE "q""q"'), run('q"q'))
+    for text in ("DEALLOCATE prepare", "DEALLOCATE Prepare; SELECT 1", "DEALLOCATE PREPARE prepare", 'DEALLOCATE "prepare"',
+                 'DEALLOCATE U&"prep\\0061re"', "DEALLOCATE PREPARE ALL"):
+        alike(t, d, wire.parse("SELECT 1", "prepare") + GROUP, wire.query(text), run("prepare"))
     for text in ("DEALLOCATE a", "DEALLOCATE ALL", "DEALLOCATE x"):
         alike(t, d, a, wire.parse(text, "x") + GROUP, run("x"), run("a"), wire.query("SELECT 1"))
     alike(t, d, wire.query("SELECT 1/0; DEALLOCATE a"), run("a"))

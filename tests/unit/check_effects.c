@@ -163,6 +163,8 @@ static const struct {
      "* session_authorization -datestyle", ""},
     {"DISCARD TEMP", C(DISCARD_TEMP), 0, "pdo", "", "", ""},
     {"DEALLOCATE a; DEALLOCATE PREPARE \"B\"; DEALLOCATE ALL", C(DEALLOCATE), 0, "", "", "", "a B"},
+    {"DEALLOCATE prepare; DEALLOCATE PREPARE prepare2; DEALLOCATE PREPARE ALL; DEALLOCATE \"ALL\"",
+     C(DEALLOCATE), 0, "", "", "", "prepare prepare2 ALL"},
     {"DROP TABLE t", C(UNDO) | C(DEFINES), 0, "o", "", "", ""},
     /* the transaction */
     {"BEGIN", C(BEGIN), 0, "", "", "", ""},
