@@ -109,6 +109,23 @@ def drop_database(t):
 
 
 @test
+def old_connections(t):
+    """a new session has the defaults, and the role, that there were when its server connection was opened"""
+    t.cluster.role("again")
+    d = t.daemon(role="client")
+    equal(t.client(d, user="again").value("SELECT current_user"), "again", "before")
+    t.sql("DROP ROLE again")
+    t.sql("CREATE ROLE again " + t.cluster.login)
+    t.sql("ALTER DATABASE %s SET work_mem = '7MB'" % t.database)
+    t.defer(t.sql, "ALTER DATABASE %s RESET work_mem" % t.database)
+    c = t.client(d, user="again")
+    equal((states(c.ask("SELECT current_user")), c.value("SHOW work_mem")), (["42704"], "4MB"), "a new session")
+    d.console("RECONNECT db")
+    c = t.client(d, user="again")
+    equal((c.value("SELECT current_user"), c.value("SHOW work_mem")), ("again", "7MB"), "behind RECONNECT")
+
+
+@test
 def scope_statements(t):
     """the words of pgwith-scopes(7) are no statements of PostgreSQL's"""
     d = t.daemon()
@@ -219,6 +236,10 @@ def names(t):
         equal(states(c.ask("EXECUTE mine")), state, "EXECUTE")
         equal(states(c.ask("DEALLOCATE mine")), [], "DEALLOCATE")
         equal(states(use(c, "mine")), ["26000"], "it is gone")
+    d = t.daemon()
+    exchange(t.client(d), parse("SELECT 2", "theirs"))
+    equal(t.client(d).sql("SELECT name, statement FROM pg_prepared_statements"), [("pgwith_1", "SELECT 2")],
+          "those of others")
 
 
 @test
