@@ -6,8 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "executor/executor.h"
-#include "session/context.h"
-#include "session/end.h"
+#include "session/asking.h"
 #include "session/inquiry.h"
 #include "session/reply.h"
 #include "session/site.h"
@@ -279,7 +278,6 @@ save(struct work *work)
 	struct session *s = work->session;
 	bool foreign = s->hold != &s->own;
 	enum hold_verdict verdict;
-	struct buf sql;
 
 	if (scope_is_savepoint(work->frame)) {
 		work_set_state(work, WORK_DONE);
@@ -298,35 +296,22 @@ save(struct work *work)
 		release(work, verdict == HOLD_DISCARD);
 		return;
 	}
-	buf_init(&sql, 1024 * 1024);
-	context_ask(s, true, &sql);
-	inquiry_ask(s, (char *)buf_data(&sql), INQUIRY_PASSES_ALL, INQUIRY_ROWS | INQUIRY_AGAIN);
-	buf_clear(&sql);
+	asking_begin(s, INQUIRY_PASSES_ALL, true);
 }
 
 static void
-saved(struct work *work)
+saved(struct work *work, enum inquiry_state how)
 {
 	struct session *s = work->session;
-	bool good;
 
-	if (inquiry_state(s) == INQUIRY_CUT_SHORT) {
-		save(work);
-		return;
-	}
-	good = !inquiry_failed(s) && context_take(s, inquiry_rows(s));
-	if (!good && !s->hold->pins_doubtful && !s->context.pin) {
-		session_fail_setup(
-		    s, "what the session has set cannot be kept, and the pool has pin = off");
+	if (how != INQUIRY_CUT_SHORT && !asking_answered(s, how)) {
 		if (work->purpose == WORK_NONE)
 			return;
 		/* The session leaves when its scopes have ended. The server is returned without
 		 * what the session has set. */
 		s->hold->discard = true;
-	} else if (!good) {
-		context_untold(s, inquiry_sqlstate(s));
+		s->hold->changed = false;
 	}
-	s->hold->changed = s->hold->pins_doubtful = false;
 	save(work);
 }
 
@@ -508,8 +493,8 @@ heard(struct work *work)
 {
 	struct session *s = work->session;
 	struct progress *p = &s->hold->lease.srv->progress;
+	enum inquiry_state how = inquiry_take(s);
 
-	inquiry_take(s);
 	switch (work->state) {
 	case WORK_POINT:
 		if (!inquiry_failed(s)) {
@@ -545,7 +530,7 @@ heard(struct work *work)
 		rolled_back(work);
 		return;
 	default:
-		saved(work);
+		saved(work, how);
 	}
 }
 

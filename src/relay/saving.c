@@ -1,8 +1,7 @@
 #include "relay/saving.h"
 
 #include "pool/server.h"
-#include "session/context.h"
-#include "session/end.h"
+#include "session/asking.h"
 #include "session/inquiry.h"
 #include "session/resets.h"
 #include "session/scopes.h"
@@ -10,29 +9,25 @@
 #define QUESTION_MAX (1024 * 1024) /* bytes of a statement */
 
 static void
-ask(struct session *s, const char *sql, unsigned options)
+enter_saving(struct session *s)
 {
 	session_set_state(s, SESSION_SAVING);
 	stream_pause(&s->stream);
-	inquiry_ask(s, sql, INQUIRY_PASSES_AT_END, options);
 }
 
 void
 saving_begin(struct session *s)
 {
-	struct buf sql;
+	bool again = inquiry_state(s) == INQUIRY_CUT_SHORT;
 
-	buf_init(&sql, QUESTION_MAX);
-	context_ask(s, inquiry_state(s) == INQUIRY_CUT_SHORT, &sql);
-	ask(s, (char *)buf_data(&sql), INQUIRY_ROWS | INQUIRY_AGAIN);
-	buf_clear(&sql);
+	enter_saving(s);
+	asking_begin(s, INQUIRY_PASSES_AT_END, again);
 }
 
 bool
 saving_answered(struct session *s)
 {
 	enum inquiry_state how = inquiry_take(s);
-	bool good;
 
 	if (s->state != SESSION_SAVING)
 		return false;
@@ -41,18 +36,18 @@ saving_answered(struct session *s)
 		saving_begin(s);
 		return false;
 	}
-	good = how == INQUIRY_ANSWERED && context_take(s, inquiry_rows(s));
-	if (!good && !s->hold->pins_doubtful && !s->context.pin) {
-		session_fail_setup(
-		    s, "what the session has set cannot be kept, and the pool has pin = off");
+	if (!asking_answered(s, how))
 		return false;
-	}
-	if (!good)
-		context_untold(s, inquiry_sqlstate(s));
 	inquiry_forget(s);
-	s->hold->changed = s->hold->pins_doubtful = false;
 	session_set_state(s, SESSION_ACTIVE);
 	return true;
+}
+
+static void
+ask(struct session *s, const char *sql)
+{
+	enter_saving(s);
+	inquiry_ask(s, sql, INQUIRY_PASSES_AT_END, 0);
 }
 
 bool
@@ -71,7 +66,7 @@ saving_reset_again(struct session *s)
 	if (asked) {
 		buf_add_u8(&sql, 0);
 		s->context.resetting = true;
-		ask(s, (char *)buf_data(&sql), 0);
+		ask(s, (char *)buf_data(&sql));
 	}
 	buf_clear(&sql);
 	return asked;
@@ -87,7 +82,7 @@ saving_reset_answered(struct session *s)
 	/* The role in force may not set what the login has set: the transaction must not fail by
 	 * it. */
 	if (s->hold->lease.srv->progress.status == 'E') {
-		ask(s, "ROLLBACK TO SAVEPOINT pgwith_startup; RELEASE SAVEPOINT pgwith_startup", 0);
+		ask(s, "ROLLBACK TO SAVEPOINT pgwith_startup; RELEASE SAVEPOINT pgwith_startup");
 		return false;
 	}
 	inquiry_forget(s);
