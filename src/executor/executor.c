@@ -50,7 +50,7 @@ tag_of(const struct work *work, char *tag, size_t size)
 		snprintf(tag, size, "%s", grammar_tag(g));
 }
 
-/* The statement has been done, or has failed. */
+/* Answers the statement of the work: its tag, or its error. */
 static void
 answer(struct work *work)
 {
@@ -64,7 +64,7 @@ answer(struct work *work)
 		script_drop(s);
 		if (work->answer_type != 'Q')
 			s->extended.skip_sync = true;
-		/* The client's BEGIN for which no server could be had. */
+		/* The client's BEGIN was answered here, and no server could be had for it. */
 		if (s->block.state == BLOCK_BEGUN)
 			block_set_state(&s->block, BLOCK_FAILED);
 	} else {
@@ -83,8 +83,8 @@ is_cancelled(const struct lease *l)
 	return l && l->state == LEASE_HELD && l->srv->cancels > 0;
 }
 
-/* Is a cancel of ours under way, that could hit what the client sends next? A session that is
- * pinned keeps the server when the frame has ended. */
+/* Is a cancel of ours under way that could hit the client's next statement? A pinned session keeps
+ * the server when the frame has ended. */
 static bool
 late_cancels(const struct session *s)
 {
@@ -115,7 +115,7 @@ executor_finish(struct work *work)
 	}
 	if (s->expiry)
 		s->expiry->own_cancel = false;
-	/* Before the answer: a client that has gone by then leaves at once. */
+	/* The work ends before the answer is sent: if that fails, the session can leave at once. */
 	work_end(work);
 	inquiry_forget(s);
 	if (session_ends(s)) {
@@ -135,8 +135,7 @@ executor_finish(struct work *work)
 
 /* ---- statements ---- */
 
-/* The same, and those that scopes are around: the innermost thing that is open is the client's own.
- */
+/* Is the innermost thing that is open a transaction of BEGIN? */
 static bool
 begin_is_open(const struct session *s)
 {
@@ -153,7 +152,7 @@ failed_transaction(const struct session *s)
 		s->own.lease.srv->progress.status == 'E');
 }
 
-/* The outermost frame that the EXIT is about, or NULL with the reason in *e. */
+/* Returns the outermost frame that the EXIT ends, or NULL with the reason in *e. */
 static struct scope *
 exit_target(struct session *s, const struct grammar *g, struct err *e)
 {
@@ -210,7 +209,7 @@ use(struct session *s, const struct grammar *g, struct err *e)
 	return true;
 }
 
-/* What would move the transaction under a scope's feet. */
+/* Statements that begin or end a transaction, a savepoint or a scope. */
 #define CONTROL                                                                      \
 	(SQLCLASS_BEGIN | SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_SAVEPOINT | \
 	 SQLCLASS_PREPARE_TRANSACTION | SQLCLASS_SCOPE)
@@ -267,7 +266,8 @@ executor_takes(const struct session *s, const struct grammar *g)
 		return false;
 	switch (g->verb) {
 	case GRAMMAR_BEGIN:
-		/* PostgreSQL itself warns of a second one, and refuses one that comes too late. */
+		/* PostgreSQL itself warns of a second BEGIN, and refuses one in a failed
+		 * transaction. */
 		return !in_block(st) && base->state == SCOPE_OPEN && base->lease &&
 		       base->lease->state == LEASE_HELD &&
 		       base->lease->srv->progress.status == 'T' && !scopes_expired(s);
@@ -278,8 +278,8 @@ executor_takes(const struct session *s, const struct grammar *g)
 	}
 }
 
-/* Those that the client has left behind end: everything up to `last`, or the BEGINs only. Returns
- * true if there are scopes among them. */
+/* The statement ends all frames up to `last`. If there are scopes among them, and not only BEGINs,
+ * the client has left them behind: warns it, logs that, and returns true. */
 static bool
 warn(struct session *s, const char *statement, const struct scope *last)
 {
@@ -319,15 +319,15 @@ warn(struct session *s, const char *statement, const struct scope *last)
 	return swept;
 }
 
-/* The frame up to which the statement ends all, or NULL with the reason in *e. Sets *swept if the
- * client has left scopes behind. */
+/* Returns the outermost frame that a COMMIT or ROLLBACK ends, or NULL with the reason in *e. Sets
+ * *swept if the client has left scopes behind. */
 static struct scope *
 control_target(struct session *s, const struct grammar *g, bool *swept, struct err *e)
 {
 	const struct stack *st = s->stack;
 	struct scope *f;
 
-	/* What has been bound some time ago may not be possible any more. */
+	/* A portal may be executed long after its Bind: look again. */
 	if (!executor_takes(s, g)) {
 		err_make(e, ERR_SCOPE_NO_TRANSACTION, grammar_tag(g));
 		return NULL;
@@ -348,7 +348,7 @@ executor_sweep_out(struct session *s, const char *statement)
 
 	if (s->stack->frames.count == 0)
 		return FORWARD;
-	/* A transaction of BEGIN that is open inside of them ends with them. */
+	/* A transaction of BEGIN inside the scopes ends with them. */
 	if (s->block.state != BLOCK_NONE)
 		block_set_state(&s->block, BLOCK_NONE);
 	else if (scopes_plain(s))
@@ -367,7 +367,7 @@ executor_sweep_out(struct session *s, const char *statement)
 
 /* ---- doing ---- */
 
-/* Done at once. Returns false with the reason in *e. */
+/* Carries out SHOW SCOPES, USE or DEFER, at once. Returns false with the reason in *e. */
 static bool
 do_now(struct session *s, const struct grammar *g, char type, struct err *e)
 {
@@ -388,8 +388,8 @@ do_now(struct session *s, const struct grammar *g, char type, struct err *e)
 	return true;
 }
 
-/* ENTER and EXIT may go on for long: the statement is the work's then. Returns false with the
- * reason in *e. */
+/* Begins ENTER, EXIT, BEGIN, COMMIT or ROLLBACK, which may take long; the work owns the statement
+ * then. Returns false with the reason in *e, and has not begun. */
 static bool
 do_work(struct session *s, struct grammar *g, char type, struct err *e)
 {
@@ -439,7 +439,7 @@ executor_do(struct session *s, struct grammar *g, char type)
 	struct err e;
 	bool good;
 
-	/* As any simple Query does. */
+	/* A simple Query ends the unnamed statement. */
 	if (type == 'Q')
 		unnamed_forget(&s->context.unnamed,
 			       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
@@ -503,14 +503,15 @@ executor_heard(struct session *s)
 		memcpy(f->error, p->error[0] ? p->error : "25P02", sizeof f->error);
 	else if (p->status == 'T' && !f->failed)
 		f->error[0] = 0;
-	/* The client's own COMMIT was quicker than the time limit. */
+	/* The client's own COMMIT has ended the transaction before the time limit could. */
 	if (p->status == 'I' && f->kind == SCOPE_IMPLICIT && f->expire_due &&
 	    f == stack_innermost(s->stack)) {
 		s->expiry->forced = false;
 		frame_drop_implicit(s);
 		return;
 	}
-	/* It was ended in a way that was not seen coming. */
+	/* ReadyForQuery(I) in a scope: a statement has ended the transaction that the classifier
+	 * cannot see through (CALL, DO). The scope fails with 25P01. */
 	if (p->status == 'I') {
 		scope_fail(f, "25P01");
 		scope_fail(scope_base(f), "25P01");
@@ -564,7 +565,8 @@ executor_go(struct session *s)
 void
 executor_parked_readable(struct session *s, struct lease *l)
 {
-	/* Notices and changes of parameters at rest: the client looks elsewhere now. */
+	/* The server is at rest, so these are notices and changes of parameters. The client does
+	 * not get them, because its messages go to another server now. */
 	server_drop(l->srv);
 }
 
@@ -597,7 +599,7 @@ executor_lost(struct session *s, struct lease *l)
 
 	if (s->work == NULL || s->work->purpose == WORK_LEAVE)
 		return;
-	/* The session goes on to leave. */
+	/* LEAVE begins next. */
 	inquiry_give_up(s);
 	work_end(s->work);
 	waits_end(&s->site->waits, s->id);
@@ -628,7 +630,7 @@ executor_cancel(struct session *s, uint64_t requester)
 	struct work *work = s->work;
 	struct err e;
 
-	/* What ends is not interrupted. */
+	/* The end of a scope is not interrupted. */
 	if (work->purpose != WORK_ENTER)
 		return false;
 	if (inquiry_state(s) == INQUIRY_ASKED) {

@@ -1,5 +1,5 @@
-/* executor: carries out one scope statement, and hears what concerns it. What goes on for longer,
- * the steps of ENTER and EXIT, is in modules of its own. */
+/* executor: carries out scope statements, and passes on what happens to the leases of scopes. The
+ * steps of ENTER and EXIT are in modules of their own. */
 #ifndef PGWITH_EXECUTOR_EXECUTOR_H
 #define PGWITH_EXECUTOR_EXECUTOR_H
 
@@ -9,53 +9,53 @@
 
 /* ---- from the client ---- */
 
-/* Does one statement, which is the caller's. The session is settled: nothing is under way. `type`:
- * of the message that it answers. Returns what judge() returns: DROP, or OVER. */
+/* Carries out one statement, and frees it when it is done. Nothing else of the client's may be
+ * under way. `type`: of the message that is answered. Returns DROP, or OVER. */
 enum verdict executor_do(struct session *, struct grammar *, char type);
 
-/* Has the text, a BEGIN, COMMIT or ROLLBACK of the client's, to do with a scope? Then executor_do()
- * does it; otherwise it is one as any other. */
+/* Does the statement, a BEGIN, COMMIT or ROLLBACK of the client's, concern a scope? Then
+ * executor_do() carries it out; otherwise it is an ordinary statement. */
 bool executor_takes(const struct session *, const struct grammar *);
 
-/* A statement by which a program's own pool takes a connection back ends all that is open, as
- * failed. Returns FORWARD if nothing is open any more; HOLD if that takes time: the message is
- * judged again then. `statement` is its name for people. */
+/* A statement by which a program's own pool resets a connection (DISCARD ALL, RESET ALL): ends all
+ * scopes as failed. Returns FORWARD if none is open any more; HOLD if that takes time: the message
+ * is judged again then; OVER. `statement` is how the log and the client's warning call it. */
 enum verdict executor_sweep_out(struct session *, const char *statement);
 
-/* May an ordinary statement of these SQLCLASS_... bits be run now? Then returns true; otherwise
- * *e says why not. */
+/* May an ordinary statement with these SQLCLASS_... bits be run now? Returns false with the reason
+ * in *e if not. */
 bool executor_admit(struct session *, unsigned set, const char *sql, size_t bytes, struct err *e);
 
-/* Bytes have come from the server of session->hold, in SESSION_ACTIVE. */
+/* SESSION_ACTIVE: bytes of the server of session->hold have been read. */
 void executor_heard(struct session *);
 
-/* The same in SESSION_SCOPE and SESSION_LEAVING. */
+/* SESSION_SCOPE, SESSION_LEAVING: bytes of that server are to be read. */
 void executor_readable(struct session *);
 
-/* Of a lease that is not session->hold. */
+/* Bytes of a server are to be read whose lease is not that of session->hold. */
 void executor_parked_readable(struct session *, struct lease *);
 void executor_granted(struct session *, struct lease *);
 void executor_failed(struct session *, struct lease *, const struct err *);
 void executor_ended(struct session *);
 
-/* Goes on with what is being done about the scopes of the session, as far as that is possible
- * now. */
+/* Goes on with the session's work, as far as that is possible now. */
 void executor_go(struct session *);
 
-/* A lease was just taken for a scope: messages go by it. */
+/* A lease was taken for a scope: messages go by it from now on. */
 void executor_fresh(struct session *, struct lease *);
 
-/* A plain statement has to wait for a server of the pool; the session may hold locks. Returns false
- * and *e if that would close a circle. */
+/* A statement outside of scopes has to wait for a server, while the session may hold locks. Returns
+ * false with the error in *e if sessions would wait for each other then; the wait has ended. */
 bool executor_may_wait(struct session *, struct err *e);
 
-/* A CancelRequest in SESSION_SCOPE. */
+/* SESSION_SCOPE: a CancelRequest. Returns as cancel_session() in relay/cancel.h. */
 bool executor_cancel(struct session *, uint64_t requester);
 
-/* The server of a lease is gone, and the session will be told. */
+/* A server of the session is lost, and the session is about to fail: ends the work. */
 void executor_lost(struct session *, struct lease *);
 
-/* All has been done: the client is answered. */
+/* All items or frames of the work are done: ends it, answers the client, and goes on with the
+ * session. Waits before that, in CANCELS, for cancels of ours. */
 void executor_finish(struct work *);
 
 #endif

@@ -19,7 +19,7 @@
 #include "wire/msg.h"
 
 #define RECANCEL_US 100000      /* until a cancel that has had no effect is sent again */
-#define ERROR_MAX   (64 * 1024) /* bytes of one that the client is told */
+#define ERROR_MAX   (64 * 1024) /* bytes of an error for the client */
 
 static struct scope *
 first_due(const struct session *s)
@@ -32,7 +32,8 @@ first_due(const struct session *s)
 	return NULL;
 }
 
-/* The client's exchange is in the way: brings it to its end. */
+/* Brings the client's exchange, which is in the way, to its end: by failing a COPY, a Sync, and a
+ * cancel of what runs. */
 static void
 nudge(struct session *s)
 {
@@ -45,11 +46,11 @@ nudge(struct session *s)
 		msg_copy_fail(&out, "the scope has been ended");
 		progress_sent(p, 'f');
 	}
-	/* Not only when all is answered: without a Flush the server may keep its answers. A Query
-	 * that is under way ends an exchange before it (ours, the BEGIN) by itself. */
+	/* A Sync is sent before all is answered, because without one the server may keep answers
+	 * back. It is not sent if a Query of the client's is under way: that ends the exchange. */
 	if (((p->extended && p->ready_due == 0) || p->skipping) && p->own_syncs == 0 &&
 	    p->to_left == 0 && !progress_copies_in(p)) {
-		/* One that has had an error already skips to its Sync. */
+		/* If the exchange has failed, the client sends its Sync, which is skipped. */
 		if (p->skipping) {
 			s->extended.skip_sync = true;
 		} else {
@@ -85,7 +86,8 @@ give_up(struct session *s, const struct scope *f)
 	err_clear(&e);
 }
 
-/* In the middle of the extended protocol, the client is told at once. */
+/* The exchange was ended by a Sync of ours: the client gets the error at once, and everything up to
+ * its own Sync is skipped. */
 static void
 tell(struct session *s, const struct scope *f)
 {
@@ -94,7 +96,7 @@ tell(struct session *s, const struct scope *f)
 
 	s->expiry->forced = false;
 	s->extended.skip_sync = true;
-	/* Its statement was cancelled, which it has heard. */
+	/* It has got an error already: that of its statement, which was cancelled. */
 	if (s->hold->lease.state == LEASE_HELD && s->hold->lease.srv->progress.error[0])
 		return;
 	scopes_expired_error(f, &e);
@@ -119,7 +121,7 @@ expire_settle(struct session *s)
 		return;
 	if (s->state == SESSION_ACTIVE && !progress_at_rest(&s->hold->lease.srv->progress)) {
 		top = stack_of_lease(s->stack, &s->hold->lease);
-		/* What runs outside of it has to end by itself. */
+		/* A statement that runs outside of the frame is not ended by us. */
 		if (top && !stack_within(s->stack, top, f))
 			return;
 		if (now - s->expiry->expire_us > s->hold->lease.pool->conf->cleanup_timeout_us)
@@ -136,7 +138,8 @@ expire_settle(struct session *s)
 	session_wake(s);
 }
 
-/* What the client does inside, by itself: waits, or has a transaction of BEGIN. */
+/* Ends what the client has in the frame without a frame of its own: a wait, or a transaction of
+ * BEGIN. */
 static void
 expire_plain(struct session *s, const struct scope *f, enum err_id why)
 {
@@ -174,7 +177,7 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 	s->expiry->cancel_us = 0;
 	if (work && work->purpose == WORK_ENTER && work->frame &&
 	    stack_within(s->stack, work->frame, f)) {
-		/* Its own expired_by stays empty: the reason is that of the one around it. */
+		/* The frame that is being entered has no expired_by: that of `f` is the reason. */
 		work->frame->expire_due = true;
 		if (inquiry_state(s) == INQUIRY_ASKED) {
 			s->expiry->own_cancel = true;
@@ -190,7 +193,8 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 	expire_settle(s);
 }
 
-/* Statements at the end of a scope have the time of a cleanup. */
+/* A statement of ours at the end of a scope may take cleanup_timeout: then it is cancelled, and
+ * after the same time again the server is closed. */
 static void
 sweep_inquiry(struct session *s, int64_t now)
 {
@@ -213,7 +217,7 @@ sweep_inquiry(struct session *s, int64_t now)
 	}
 }
 
-/* An ENTER that has waited too long for the operating system to tell who its user is. */
+/* Returns a session whose ENTER has waited too long for the system to tell who its user is. */
 static struct session *
 waits_too_long_for_user(const struct site *site, int64_t now)
 {
@@ -234,7 +238,7 @@ sweep_look_ups(struct site *site, int64_t now)
 	struct session *s;
 	struct err e;
 
-	/* Each one that ends may change the list. */
+	/* Ending one changes the list, so each time the list is looked through anew. */
 	while ((s = waits_too_long_for_user(site, now)) != NULL) {
 		admit_too_late(s, USERS_WAIT_MAX, &e);
 		enter_not_looked_up(s, &e);

@@ -1,18 +1,19 @@
-/* expire: time limits end scopes. What the client has under way there is brought to its end first,
- * so that the server connection can be kept. */
+/* expire: time limits end scopes. First the client's exchange in there is brought to its end, so
+ * that the server can be kept. */
 #ifndef PGWITH_EXECUTOR_EXPIRE_H
 #define PGWITH_EXECUTOR_EXPIRE_H
 
 #include "base/err.h"
 #include "session/scopes.h"
 
-/* The frame is to end as soon as possible, because of that limit. */
+/* Ends the frame, because of that limit, as soon as it can be ended. */
 void expire_scope(struct session *, struct scope *, enum err_id);
 
-/* Goes on with what has to wait for the server to be at rest. */
+/* Goes on with the end of frames that are due, if nothing is in the way any more: a work, or an
+ * exchange of the client's. */
 void expire_settle(struct session *);
 
-/* Time limits. */
+/* Called by the daemon's sweep. */
 void expire_sweep(struct site *);
 
 #endif

@@ -57,11 +57,11 @@ frame_fail(struct work *work, const struct err *e)
 void
 frame_run(struct session *s, const struct deferred *d, unsigned inquiry_options)
 {
-	/* It may set parameters, or make what pins, as a statement of the client's may. */
+	/* It may set parameters or pin the session, as a statement of the client may. */
 	unsigned set = effects_of_deferred(s, d->sql);
 
 	effects_take(s, set & ~SQLMENTION_SEQUENCE, NULL, 0, false);
-	/* As ahead of a statement of the client's. */
+	/* Numbers of others are discarded ahead of it, as ahead of a statement of the client. */
 	sequences_mind(s, set);
 	batch_flush(s);
 	inquiry_run(s, d, inquiry_options);
@@ -77,7 +77,7 @@ frame_drop_implicit(struct session *s)
 
 	if (f && f->kind == SCOPE_IMPLICIT) {
 		if (f->state == SCOPE_EXPIRED) {
-			/* Its client has not ended it. */
+			/* Its client has not ended it yet: from now on the block knows of it. */
 			block_expire(&s->block, stack_reason(st, f)->expired_by);
 			s->block.begun_us = f->asked_us;
 		}
@@ -121,7 +121,7 @@ frame_pop(struct work *work, struct scope *f, enum timing_outcome outcome, const
 	struct session *s = work->session;
 
 	forget_deadline(f);
-	/* One that has expired was counted then. */
+	/* A frame that has expired was counted when it did. */
 	if (!scope_is_begin(f) && f->state != SCOPE_EXPIRED)
 		frame_log_end(work, f, outcome, word);
 	else if (s->slow && f->kind == SCOPE_IMPLICIT && f->state != SCOPE_EXPIRED)
@@ -131,7 +131,7 @@ frame_pop(struct work *work, struct scope *f, enum timing_outcome outcome, const
 		scopes_focus(s, &s->own);
 	stack_pop(work->session->stack, f);
 	loop_defer(s->site->loop, scope_free, f);
-	/* At last, so that the log tells of this one's end before it tells that the next one has
-	 * it. */
+	/* The lock goes last, so that the log has the frame's end before the next holder of the
+	 * lock. */
 	lock_leave(&f->hold);
 }

@@ -1,32 +1,32 @@
-/* frame: what all that carries out scope statements needs: the work begins and fails, a frame of
- * the stack ends. */
+/* frame: what the modules of executor/ share: a work begins or fails, a frame ends. */
 #ifndef PGWITH_EXECUTOR_FRAME_H
 #define PGWITH_EXECUTOR_FRAME_H
 
 #include "base/err.h"
 #include "executor/work.h"
 
-/* The session is at work until executor_finish(). */
+/* Begins a work. The session is in SESSION_SCOPE until executor_finish(). */
 struct work *frame_begin_work(struct session *, enum work_purpose);
 
-/* Outside of any work the state says whether messages go by a lease. */
+/* To be called without a work: the session is ACTIVE if messages go by a lease, otherwise IDLE. */
 void frame_settle_state(struct session *);
 
-/* Keeps the first error as the answer. */
+/* Keeps the error as the answer, if it is the first one. */
 void frame_fail(struct work *, const struct err *);
 void frame_fail_raw(struct work *, const struct buf *message);
 
-/* A transaction of the client's own is plain again when nothing is open inside it. */
+/* If nothing is open inside a transaction of the client's own, its frame is removed: it is plain
+ * again. */
 void frame_drop_implicit(struct session *);
 
-/* The frame, innermost and holding nothing but a lock, is gone. */
+/* Removes the innermost frame, which holds nothing any more but maybe a lock. */
 void frame_pop(struct work *, struct scope *, enum timing_outcome, const char *word);
 
-/* The same is logged and counted of one that has expired and stays. */
+/* Logs and counts the end of a frame. A frame that has expired stays on the stack after that. */
 void frame_log_end(struct work *, struct scope *, enum timing_outcome, const char *word);
 
-/* Runs a statement of the scope's definition, or a deferred one. What it does to the session's
- * state is noted. */
+/* Sends a statement of a scope's definition, or a deferred one, and notes what it does to the
+ * session's state. */
 void frame_run(struct session *, const struct deferred *, unsigned inquiry_options);
 
 #endif

@@ -63,8 +63,8 @@ listing_view(const struct session *s, struct scope *f, struct scope_view *v)
 		v->deadline_us = f->deadline_us > now ? f->deadline_us - now : 0;
 }
 
-/* Does the server work at a text that begins a transaction? Its answer has the status only at its
- * end. */
+/* Does the server work at a text that begins a transaction? The transaction status comes only at
+ * the end of the answer. */
 static bool
 is_beginning(const struct session *s)
 {
@@ -73,7 +73,7 @@ is_beginning(const struct session *s)
 	       (progress_exchange(&s->own.lease.srv->progress) & PROGRESS_BEGINS);
 }
 
-/* When its BEGIN came: if that was answered without a server, its exchange began later. */
+/* When the BEGIN came. If it was answered without a server, its exchange began later. */
 static int64_t
 plain_since(const struct session *s)
 {
@@ -88,7 +88,7 @@ plain_waited(const struct session *s, int64_t since_us)
 {
 	if (s->own.lease.state == LEASE_WAITING)
 		return loop_now_us(s->site->loop) - s->own.lease.since_us;
-	/* A server that it had before is no wait of this transaction's. */
+	/* If the session had its server before, this transaction has not waited. */
 	return s->own.lease.state == LEASE_HELD && s->own.lease.since_us > since_us
 		   ? s->own.lease.waited_us
 		   : 0;
@@ -130,7 +130,7 @@ show_text(struct buf *out, const char *text)
 	buf_add(out, text, strlen(text));
 }
 
-/* Of the type that the column has: int4, int8 or bool. */
+/* Adds a number in the type of the column: int4, int8 or bool. */
 static void
 show_number(struct buf *out, const struct scopes_formats *formats, unsigned column, int64_t value)
 {

@@ -1,4 +1,4 @@
-/* listing: what SHOW SCOPES tells a session of its own scopes. */
+/* listing: SHOW SCOPES, by which a session looks at its own scopes. */
 #ifndef PGWITH_EXECUTOR_LISTING_H
 #define PGWITH_EXECUTOR_LISTING_H
 
@@ -8,27 +8,27 @@
 #include "session/named.h"
 #include "session/scopes.h"
 
-/* What SHOW SCOPES shows of one that is open. */
+/* What SHOW SCOPES shows of a scope. */
 struct scope_view {
 	const char *name, *kind, *state;
 	const char *pool; /* or NULL */
 	bool current;     /* statements go to it */
 	unsigned deferred;
 	int64_t elapsed_us, wait_us;
-	int64_t deadline_us; /* that are left, at least 0; -1: there is none */
+	int64_t deadline_us; /* how much is left of it, at least 0; -1: there is none */
 	int backend_pid;     /* of its server; 0: it has none now */
 };
 void listing_view(const struct session *, struct scope *, struct scope_view *);
 
-/* The same of a transaction of BEGIN that is no frame: no scope was entered in it. It is the
- * innermost of all, and may be one that no server knows of yet, or that has ended and whose client
- * has not said so. Returns false if there is none. */
+/* The same for a transaction of BEGIN that is no frame, because no scope was entered in it. It is
+ * the innermost of all. It may have no server yet; or it was ended, and its client has not sent
+ * COMMIT or ROLLBACK yet. Returns false if there is none. */
 bool listing_view_plain(const struct session *, struct scope_view *);
 
-/* RowDescription of SHOW SCOPES. */
+/* Adds the RowDescription of SHOW SCOPES. */
 void listing_describe(struct buf *, const struct scopes_formats *);
 
-/* Answers SHOW SCOPES; `type` is that of the message. */
+/* Answers SHOW SCOPES. `type`: of the message. */
 void listing_show(struct session *, char type);
 
 #endif

@@ -16,7 +16,7 @@
 #include "session/telling.h"
 #include "wire/frame.h"
 
-/* The server needs this long to say that its lock is free now. */
+/* The least time for a lock that is waited for: the answer of the server takes some of it. */
 #define LOCK_WAIT_LEAST_US (20 * UNIT_MS)
 
 static void
@@ -27,7 +27,7 @@ run_later(struct list *run, const char *sql, char **values, unsigned nvalues, ui
 	    &deferred_new(DEFERRED_ALWAYS, sql, (const char *const *)values, nvalues, used)->node);
 }
 
-/* How many of the arguments the statement is given: up to the last that it uses. */
+/* How many arguments the statement gets: all up to the last one that it uses. */
 static unsigned
 arguments(const struct conf_statement *st)
 {
@@ -44,7 +44,8 @@ values_of(const struct grammar_item *item)
 	return values;
 }
 
-/* A lock is not waited for at first, so that one that is free is had however short WAIT is. */
+/* With a WAIT, the lock is first only tried, so that a free lock is had however short WAIT is. If
+ * it is not free, it is waited for (work->contended). */
 static void
 plan_lock(struct work *work, const struct grammar_item *item)
 {
@@ -58,7 +59,7 @@ plan_lock(struct work *work, const struct grammar_item *item)
 	run_later(&work->run, sql, &key, 1, 1);
 }
 
-/* Is the lock that was tried not free? */
+/* Has the server answered that the lock that was tried is not free? */
 static bool
 not_locked(const struct work *work)
 {
@@ -78,7 +79,7 @@ not_locked(const struct work *work)
 	return false;
 }
 
-/* What is still to be run before the frame is open. */
+/* Lists the statements that are run before the frame is open. */
 static void
 plan(struct work *work)
 {
@@ -121,7 +122,8 @@ defer_list(struct scope *f, enum deferred_when when, const struct conf_statement
 	}
 }
 
-/* It is entered. What is deferred is run last first. */
+/* The frame is open. Adds its definition's statements to what is deferred: these run last first, so
+ * they are added backwards. */
 static void
 opened(struct work *work)
 {
@@ -222,7 +224,7 @@ opening_start(struct work *work)
 	buf_clear(&sql);
 }
 
-/* The next statement of its definition. */
+/* Sends the next statement; if there is none left, the frame is open. */
 static void
 next_statement(struct work *work)
 {
@@ -268,7 +270,7 @@ refused(struct work *work)
 		enter_fail(work, &e);
 		return;
 	}
-	/* Another server may take the session's parameters. */
+	/* Another server may accept the session's parameters. */
 	if (work->state == WORK_SETUP && context_may_be_taken(s) &&
 	    strcmp(inquiry_sqlstate(s), "57014") != 0 && &s->hold->lease == work->frame->lease) {
 		enter_again(work);

@@ -13,7 +13,7 @@
 #include "wire/msg.h"
 #include "wire/reader.h"
 
-#define NAMED_MAX 1000 /* scope statements that are prepared, and portals */
+#define NAMED_MAX 1000 /* prepared scope statements of a session; the same of portals */
 
 static enum verdict
 acknowledge(struct session *s, char type)
@@ -75,7 +75,7 @@ portal_parse(struct session *s, const struct message *m, const char *sql, size_t
 	return acknowledge(s, '1');
 }
 
-/* A value of Bind as text, allocated; NULL if it cannot be understood. */
+/* Returns a value of Bind as text, allocated; NULL if its type or format is not supported. */
 static char *
 value_of(const uint8_t *p, uint32_t bytes, unsigned format, uint32_t type)
 {
@@ -112,8 +112,8 @@ value_of(const uint8_t *p, uint32_t bytes, unsigned format, uint32_t type)
 	return NULL;
 }
 
-/* Reads what a Bind that is well formed gives to the parameters. Returns false with the reason in
- * *e. */
+/* Reads the values of a Bind that is well formed, and gives them to the statement's parameters.
+ * Returns false with the reason in *e. */
 static bool
 bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, struct err *e)
 {
@@ -168,7 +168,7 @@ bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, s
 	return good;
 }
 
-/* What Bind says about the columns of the answer. */
+/* Reads the formats that Bind wants for the columns of the answer. */
 static void
 result_formats(struct reader *r, struct scopes_formats *formats)
 {
@@ -242,7 +242,7 @@ execute_message(struct session *s, struct scope_named *portal)
 {
 	struct grammar *g = portal->statement;
 
-	/* A portal is for once, as that of any statement without rows. */
+	/* The portal can be executed once, as that of any statement without rows. */
 	portal->statement = NULL;
 	s->extended.named->formats = portal->formats;
 	named_drop(&s->extended.named->portals, portal);

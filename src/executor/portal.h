@@ -1,5 +1,5 @@
-/* portal: the messages about scope statements that are prepared, and their portals. The session is
- * settled: nothing of the client's is under way. */
+/* portal: messages of the extended protocol about prepared scope statements and their portals.
+ * Nothing else of the client's may be under way. */
 #ifndef PGWITH_EXECUTOR_PORTAL_H
 #define PGWITH_EXECUTOR_PORTAL_H
 
@@ -11,7 +11,7 @@ struct scope_named;
 /* A Parse whose text, `sql`, is a scope statement. */
 enum verdict portal_parse(struct session *, const struct message *, const char *sql, size_t bytes);
 
-/* A Bind, Describe, Execute or Close of one. */
+/* A Bind, Describe, Execute or Close of a scope statement. */
 enum verdict portal_message(struct session *, const struct message *, struct scope_named *);
 
 #endif

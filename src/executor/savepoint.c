@@ -7,7 +7,7 @@
 #include "wire/sqlname.h"
 #include "wire/sqltext.h"
 
-/* One statement of which `first` is the first word; the walk stands behind that. */
+/* Notes what one statement does, whose first word is `first`; `at` stands behind that word. */
 static bool
 follow(struct session *s, struct scope *f, enum sqltext_word first, struct sqltext *at,
        struct err *e)
@@ -22,7 +22,7 @@ follow(struct session *s, struct scope *f, enum sqltext_word first, struct sqlte
 		to |= t.word == SQLWORD_TO;
 	} while (t.word == SQLWORD_SAVEPOINT || t.word == SQLWORD_TO || t.word == SQLWORD_WORK ||
 		 t.word == SQLWORD_TRANSACTION);
-	/* What PostgreSQL does not understand does nothing. */
+	/* A statement that PostgreSQL does not understand does nothing. */
 	if (!to || (t.kind != SQLTEXT_NAME && t.kind != SQLTEXT_QUOTED))
 		return true;
 	n = sqlname_read(&t, at->flags, name, sizeof name);
@@ -67,10 +67,10 @@ savepoint_follow(struct session *s, struct scope *f, const char *sql, size_t byt
 	sqltext_init(&at, sql, bytes, flags);
 	while (sqltext_token(&at, &t) == SQLTEXT_SPLIT)
 		;
-	/* In a transaction that has failed nothing else has an effect. */
+	/* In a transaction that has failed only ROLLBACK TO has an effect. */
 	if (p->status == 'E' && t.word != SQLWORD_ROLLBACK)
 		return true;
-	/* If it fails, how far it got is not known. */
+	/* If the text fails, its savepoints are forgotten, as it is not known how far it got. */
 	progress_forget_error(p);
 	f->points_sent = true;
 	f->points_kept = f->points.count;

@@ -10,7 +10,7 @@
 #include "session/admit.h"
 #include "session/site.h"
 
-#define SCOPES_MAX 100 /* that one session has open */
+#define SCOPES_MAX 100 /* open scopes of one session */
 
 static const struct conf_scope *
 definition_of(const struct work *work, const struct grammar_item *item)
@@ -20,7 +20,7 @@ definition_of(const struct work *work, const struct grammar_item *item)
 	return item->name ? conf_scope(work->session->site->conf, item->name) : NULL;
 }
 
-/* May the session use this pool, which is not its own? One that is not there says so later. */
+/* May the session's user use this pool? Its own, yes; one that does not exist is refused later. */
 static enum access
 admit(struct session *s, const char *name, struct err *e)
 {
@@ -41,7 +41,7 @@ find_pool(struct work *work, struct wanted *w, struct err *e)
 
 	if (w->item->kind == GRAMMAR_SEMAPHORE || (w->item->kind == GRAMMAR_LOCK && name == NULL))
 		return ACCESS_YES;
-	/* As for a new session. */
+	/* The same rules as for a login. */
 	if (name && (may = admit(s, name, e)) != ACCESS_YES)
 		return may;
 	w->pool = name == NULL || strcmp(name, s->pool->conf->name) == 0
@@ -61,7 +61,7 @@ find_pool(struct work *work, struct wanted *w, struct err *e)
 	return ACCESS_YES;
 }
 
-/* A value whose text is no duration or number. */
+/* Makes the error for a value that is no duration or number. Returns false. */
 static bool
 bad_value(struct grammar_error *ge, struct err *e)
 {
@@ -96,7 +96,7 @@ wanted_find(struct wanted *w, struct work *work, struct err *e)
 	enum access may;
 	char text[160];
 
-	/* A reload may change it while it is entered. */
+	/* A reload may change the definition while the item is being entered: this one is kept. */
 	conf_scope_drop(work->def);
 	work->def = w->def = conf_scope_keep(definition_of(work, item));
 	if (item->kind == GRAMMAR_DEFINED && w->def == NULL) {

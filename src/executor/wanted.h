@@ -1,4 +1,4 @@
-/* wanted: what an item of ENTER asks for, found out from its words and the configuration. */
+/* wanted: works out what an item of ENTER asks for, from its words and the configuration. */
 #ifndef PGWITH_EXECUTOR_WANTED_H
 #define PGWITH_EXECUTOR_WANTED_H
 
@@ -21,9 +21,9 @@ struct wanted {
 	unsigned limit;
 };
 
-/* Finds the rest by w->item, and sets work->def and work->wait_us. ACCESS_NO and *e if it is
- * known, before any wait, that it cannot be had; ACCESS_ASK: the operating system is asked first
- * whether the session's user may have it (admit.h). */
+/* Fills in the rest of *w by w->item, and sets work->def and work->wait_us. ACCESS_NO with the
+ * reason in *e: the item cannot be entered. ACCESS_ASK: the operating system is being asked whether
+ * the session's user may use the pool (admit.h). */
 enum access wanted_find(struct wanted *w, struct work *, struct err *e);
 
 #endif

@@ -31,7 +31,7 @@ static const char *const state_names[WORK_NSTATES] = {
     [WORK_CLEAN] = "clean",   [WORK_CANCELS] = "cancels",   [WORK_DONE] = "done",
 };
 
-/* Of every exit. */
+/* The moves of EXIT, UNDO and EXPIRE. */
 #define EXITS                                                                              \
 	[WORK_NEXT] = TO(WORK_RUN) | TO(WORK_ROLLBACK) | TO(WORK_DONE) | TO(WORK_CANCELS), \
 	[WORK_POINT] = TO(WORK_DEFERRED) | TO(WORK_RUN) | TO(WORK_ROLLBACK),               \
@@ -46,7 +46,7 @@ static const unsigned states[WORK_NPURPOSES][WORK_NSTATES] = {
 	    [WORK_NEXT] = TO(WORK_USER) | TO(WORK_WAIT) | TO(WORK_SETUP) | TO(WORK_CANCELS),
 	    [WORK_USER] = TO(WORK_NEXT),
 	    [WORK_WAIT] = TO(WORK_NEXT) | TO(WORK_SETUP),
-	    /* The server that the session has got may not take its parameters: another one. */
+	    /* If the server does not take the session's parameters, another one is wanted. */
 	    [WORK_SETUP] = TO(WORK_BEGIN) | TO(WORK_WAIT) | TO(WORK_SETUP),
 	    [WORK_BEGIN] = TO(WORK_RUN) | TO(WORK_NEXT),
 	    [WORK_RUN] = TO(WORK_RUN) | TO(WORK_NEXT),
@@ -197,7 +197,7 @@ free_work(void *arg)
 {
 	struct work *work = arg;
 
-	/* Those who were at work when it ended may have set it. */
+	/* Functions that were on the stack when the work ended may have set the timer. */
 	if (work->timing)
 		evtimer_del(&work->timer);
 	work_clear(work);

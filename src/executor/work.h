@@ -1,5 +1,5 @@
-/* work: the one thing that is being done about the scopes of a session. It is there from the
- * statement, the time limit or the end of the client that begins it until all of it is done.
+/* work: the one thing that is being done about the scopes of a session. A statement, a time limit
+ *or the end of the client begins it, and it is there until all of it is done.
  *
  * Its purpose:
  *
@@ -11,8 +11,8 @@
  *	  +-----> EXPIRE            a time limit, or an administrator, ends scopes
  *	  +-----> LEAVE             the client is gone: all scopes are ended
  *
- * From each of them the work ends (work_end()). An ENTER of a client that goes away ends there and
- * then, and LEAVE begins; what is exited is exited to the end before LEAVE begins.
+ * The work may end with each purpose (work_end()). If the client goes away, an ENTER ends at once
+ *and LEAVE begins; an EXIT, UNDO or EXPIRE is finished before LEAVE begins.
  *
  * Its state says where the work is with one item or frame:
  *
@@ -51,7 +51,7 @@
 #include "session/scopes.h"
 
 enum work_purpose {
-	WORK_NONE, /* it has ended */
+	WORK_NONE, /* the work has ended */
 	WORK_ENTER,
 	WORK_UNDO,
 	WORK_EXIT,
@@ -61,10 +61,10 @@ enum work_purpose {
 };
 
 enum work_state {
-	WORK_NEXT, /* on to the next item or frame */
+	WORK_NEXT, /* the next item or frame is to be begun */
 	/* of ENTER */
-	WORK_USER,  /* the operating system is asked whether the user may have the pool */
-	WORK_WAIT,  /* for the lease or the lock */
+	WORK_USER,  /* the operating system is asked whether the user may use the pool */
+	WORK_WAIT,  /* the lease or the lock is waited for */
 	WORK_SETUP, /* the server gets the session's parameters */
 	WORK_BEGIN, /* BEGIN or SAVEPOINT is under way */
 	/* of ENTER: a statement of the definition is under way. Of an exit: the next deferred
@@ -97,67 +97,69 @@ struct work {
 	enum work_state state;
 	enum work_phase phase;
 
-	struct grammar *statement; /* that is carried out, or NULL */
-	char answer_type;          /* type of the message that is to be answered: Q or E; 0: none */
+	struct grammar *statement; /* the one that is carried out, or NULL */
+	char answer_type;          /* the message to be answered: 'Q' or 'E'; 0: none */
 	struct buf failure;        /* the ErrorResponse that is the answer; empty: success */
-	struct scope *frame;       /* that is worked on */
+	struct scope *frame;       /* the one that is worked on */
 
 	/* ENTER */
-	const struct conf_scope *def; /* definition of the item, kept as it was when it was asked
-					 for; or NULL */
-	unsigned item;                /* which of them; the innermost `entered` frames are its */
-	unsigned entered;
-	struct list run;    /* struct deferred of the definition, still to be run */
+	/* The definition of the item, as it was when the item began; or NULL. */
+	const struct conf_scope *def;
+	unsigned item;      /* index of the item that is being entered */
+	unsigned entered;   /* how many frames this ENTER has made: the innermost ones */
+	struct list run;    /* struct deferred: statements of the item that are still to be run */
 	struct event timer; /* of WAIT */
 	bool timing;        /* the timer is on. Not a state: it runs over several of them */
 	int64_t wait_us;
-	int64_t user_us; /* USER: since then */
-	bool contended;  /* a lock of PostgreSQL's was not free at once. Not a state: see plan() */
-	bool timed_out;  /* the wait for that lock was too long; its statement is still to end */
+	int64_t user_us; /* USER: when that began */
+	/* A lock of PostgreSQL's was not free at once, so it is waited for. Not a state: see
+	 * plan_lock() in opening.c. */
+	bool contended;
+	bool timed_out; /* the wait for that lock was too long; its statement must still end */
 
 	/* EXIT, UNDO, EXPIRE, LEAVE */
-	struct scope *last;      /* the outermost frame to be exited; NULL: it has been */
-	struct list_node *next;  /* of the frame's deferred statements */
-	struct deferred *point;  /* that the savepoint is for */
-	struct lease *returning; /* of the frame that ends: its server is to be returned */
-	bool discard;            /* and then needs DISCARD ALL */
-	bool rollback;           /* as was asked for, or as an inner frame's failure wants it */
-	int64_t exit_us;         /* the exit of the frame that is worked on began */
-	int64_t began_us;        /* the outermost frame was entered */
+	struct scope *last;      /* the outermost frame to be exited; NULL: it has been exited */
+	struct list_node *next;  /* the frame's next deferred statement */
+	struct deferred *point;  /* POINT: the statement that the savepoint is for */
+	struct lease *returning; /* the lease that is returned when the frame has ended, or NULL */
+	bool discard;            /* its server needs DISCARD ALL */
+	bool rollback;           /* the client wants a rollback, or an inner frame has failed */
+	int64_t exit_us;         /* when the exit of the frame began */
+	int64_t began_us;        /* when the outermost frame was asked for */
 	char exited[SCOPE_NAME_MAX + 1]; /* name of the frame that ended last */
 
-	/* results of EXIT: what is known when the client is answered, and stays known */
-	bool good;    /* the frame that is worked on ends well, so far */
+	/* What the answer of EXIT, COMMIT and ROLLBACK depends on: */
+	bool good;    /* the frame ends well, so far */
 	bool lost;    /* COMMIT: the client's own transaction was rolled back */
-	bool chained; /* COMMIT AND CHAIN: the next one has begun */
-	bool swept;   /* the client has left the scopes behind */
+	bool chained; /* COMMIT AND CHAIN: the next transaction has begun */
+	bool swept;   /* the client has left scopes open, which the statement ends too */
 };
 
-/* Begins it, in state NEXT. Nothing else is being done about the session's scopes. */
+/* Begins a work, in state NEXT. The session must have none. */
 struct work *work_begin(struct session *, enum work_purpose);
 
-/* The same work has another purpose from here: its state is NEXT. */
+/* Changes the purpose of a work, which is in state NEXT then. */
 void work_turn(struct work *, enum work_purpose);
 
-/* Ends it: its purpose is NONE, and a session may begin the next. It is freed at the end of the
- * loop's turn, so that those who are at work can see that it has ended. */
+/* Ends the work: its purpose is NONE, and the session may begin the next one. It is freed at the
+ * end of the loop's turn, so that functions on the stack can see that it has ended. */
 void work_end(struct work *);
 
 /* The setters: an illegal move ends the program. */
 void work_set_state(struct work *, enum work_state);
 void work_set_phase(struct work *, enum work_phase);
 
-/* Is it a legal move? */
+/* Is the move legal? */
 bool work_may_turn(enum work_purpose from, enum work_purpose to);
 bool work_may_move(enum work_purpose, enum work_state from, enum work_state to);
 bool work_may_phase(enum work_phase from, enum work_phase to);
 
-/* For the handover. Begins what the process before has begun: an ENTER that waits. */
+/* For the handover: begins the only work that is handed over, an ENTER that waits. */
 struct work *work_adopt(struct session *);
-/* Frees what it has, but not the work itself. */
+/* Frees what the work has, but not the work itself. */
 void work_clear(struct work *);
 
-/* What is being done about the session's scopes; NONE if nothing is. */
+/* The purpose of the session's work; NONE if it has no work. */
 enum work_purpose work_purpose(const struct session *);
 
 const char *work_purpose_name(enum work_purpose);

@@ -5,7 +5,7 @@
 #include "session/statement.h"
 #include "wire/frame.h"
 
-/* Has the session nothing that an ordinary message could concern? */
+/* Is there nothing in the session's state for which ordinary messages must be looked at? */
 static bool
 is_plain(const struct session *s)
 {
@@ -14,7 +14,7 @@ is_plain(const struct session *s)
 	       !(s->hold->pinned & HOLD_PIN_MODE);
 }
 
-/* A Parse of the text of before, which does nothing to the session. */
+/* Is it a Parse of the unnamed statement's own text, and does that do nothing to the session? */
 static bool
 is_repeated(const struct session *s, const uint8_t *body, size_t bytes)
 {
@@ -25,12 +25,13 @@ is_repeated(const struct session *s, const uint8_t *body, size_t bytes)
 bool
 quick_opens(const struct session *s, const struct message *m)
 {
-	/* A Sync behind it: see statement_adopted(). */
+	/* With a Sync behind it, statement_adopted() may answer it. */
 	return m->type == 'P' && message_is_whole(m) && m->next != 'S' && is_plain(s) &&
 	       is_repeated(s, m->body, m->bytes);
 }
 
-/* The server has the unnamed statement, and that does nothing to the session. */
+/* Does the server have the unnamed statement, which the Bind names, and does that do nothing to the
+ * session? */
 static bool
 binds_freely(const struct session *s, const struct server *srv, const uint8_t *body, size_t bytes)
 {
@@ -39,7 +40,7 @@ binds_freely(const struct session *s, const struct server *srv, const uint8_t *b
 	       !unnamed_unsettled(&s->context.unnamed, &srv->prepared.tracked, &srv->progress);
 }
 
-/* Those that progress has not been told of yet. */
+/* Tells progress of the messages that were passed since the last time. */
 static void
 tell(struct progress *p, uint32_t *extended)
 {
@@ -47,7 +48,7 @@ tell(struct progress *p, uint32_t *extended)
 	*extended = 0;
 }
 
-/* Returns false if the message is for others. */
+/* Passes one message. Returns false if it must be judged. */
 static bool
 pass(struct session *s, char type, const uint8_t *body, size_t bytes, char next, uint32_t *extended)
 {
@@ -67,7 +68,7 @@ pass(struct session *s, char type, const uint8_t *body, size_t bytes, char next,
 		break;
 	case 'D':
 	case 'C':
-		/* Of portals nothing is known. */
+		/* Of portals nothing is kept, so these pass. */
 		if (bytes == 0 || body[0] != 'P')
 			return false;
 		break;

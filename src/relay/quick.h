@@ -1,7 +1,7 @@
-/* quick: most messages change nothing that must be known of a session: Binds of its unnamed
- * statement, Executes, Syncs, and a Parse of the very text of before. They are followed here, many
- * at a time, in a session that has nothing else to be looked at; what becomes of them is what
- * request would have made of each. */
+/* quick: a fast way for the common messages of the extended protocol: Bind of the unnamed
+ * statement, Execute, Sync, and a Parse of the same text as before. They change nothing that must
+ * be known of a session, so many of them are passed at a time, if the session has nothing else to
+ * be looked at. judge.c would come to the same verdict on each. */
 #ifndef PGWITH_RELAY_QUICK_H
 #define PGWITH_RELAY_QUICK_H
 
@@ -12,11 +12,12 @@
 #include "session/message.h"
 #include "session/session.h"
 
-/* Whole messages at the beginning of `data` that go to the server as they are: progress is told of
- * them. Returns their bytes, maybe 0: what is next is for others to judge. */
+/* Tells progress of the whole messages at the beginning of `data` that can go to the server as they
+ * are. Returns their bytes, maybe 0; the message behind them must be judged. */
 size_t quick_pass(struct session *, const uint8_t *data, size_t bytes);
 
-/* Is there nothing to be said of the message but that a server is needed? The session is IDLE. */
+/* SESSION_IDLE: is it a Parse that repeats the session's unnamed statement? Then only a server is
+ * missing. */
 bool quick_opens(const struct session *, const struct message *);
 
 #endif

@@ -8,7 +8,7 @@
 #include "session/batch.h"
 #include "session/session.h"
 
-/* It has a server, and nothing has begun with that: begins. */
+/* If the session has got the server that it waited for, begins with it. */
 static void
 begin_lease(struct session *s)
 {
@@ -29,8 +29,7 @@ begin_lease(struct session *s)
 	}
 }
 
-/* One turn of a session. Whatever can go on only after that, and not before another session has had
- * its turn, wakes it again. */
+/* One turn of a session. If it can go on only after another session's, it is woken again then. */
 static void
 turn(struct session *s)
 {
@@ -42,7 +41,7 @@ turn(struct session *s)
 	case SESSION_ACTIVE:
 	case SESSION_CONSOLE:
 		inbound_go_on(s);
-		/* One that came while the server did something for us. */
+		/* A cancel that came while the server worked at a statement of ours. */
 		cancel_late(s);
 		break;
 	default:

@@ -1,6 +1,5 @@
-/* boundary: in the extended protocol a scope statement stands behind messages that no Sync has
- * ended yet. They are ended by a Sync of ours, so that they are done before the scope is entered
- * or exited.
+/* boundary: in the extended protocol, a scope statement may stand behind messages that no Sync has
+ * ended yet. A Sync of ours ends them, so that they are done before the scope is entered or exited.
  *
  *	none -> due        the exchange of the client's is to be ended
  *	due -> sent        the Sync has gone to the server
@@ -16,10 +15,10 @@ enum boundary { BOUNDARY_NONE, BOUNDARY_DUE, BOUNDARY_SENT, BOUNDARY_FAILED, BOU
 
 const char *boundary_name(enum boundary);
 
-/* Moves session->extended.boundary. */
+/* The setter of session->extended.boundary. An illegal move ends the program. */
 void boundary_set(struct session *, enum boundary);
 
-/* The server has said an error: if it does what a Sync of ours ends, that has failed. */
+/* The server has answered with an error: if a Sync of ours has been sent, SENT -> FAILED. */
 void boundary_heard_error(struct session *);
 
 #endif

@@ -1,4 +1,4 @@
-/* extended: what a session keeps of its client's exchange in the extended protocol. */
+/* extended: what is kept of the client's exchange in the extended protocol. */
 #ifndef PGWITH_SESSION_EXTENDED_H
 #define PGWITH_SESSION_EXTENDED_H
 
@@ -13,8 +13,8 @@ struct extended {
 	/* An error of ours was sent: messages are dropped up to the client's Sync. Not a state: a
 	 * session can have it in any state between login and closing. */
 	bool skip_sync;
-	struct named *named; /* scope statements that are prepared, and their portals; NULL: there
-			      * was none yet */
+	/* Prepared scope statements and their portals; NULL: there was none yet. */
+	struct named *named;
 };
 
 #endif

@@ -89,7 +89,7 @@ inquiry_try_no_more(struct session *s)
 
 /* ---- what is kept ---- */
 
-/* It is made when the first statement is sent: most sessions never need one. */
+/* session->inquiry is made with the first statement: most sessions never need one. */
 static struct inquiry *
 prepare(struct session *s)
 {
@@ -189,7 +189,7 @@ begin(struct session *s, enum inquiry_passes passes, unsigned options)
 	buf_clear(&q->behind);
 	buf_clear(&q->rows);
 	buf_clear(&q->error);
-	/* The server's unnamed statement is gone; the session's may be used again. */
+	/* Our statement replaces the server's unnamed one; the session may still use its own. */
 	s->context.unnamed.here = false;
 }
 
@@ -271,7 +271,7 @@ begin_message(struct inquiry *q)
 		? size > PASSED_MAX
 		: !row && (q->header[0] != 'E' || q->error.len > 0))
 		return;
-	/* Without one of them, the rows cannot be trusted. */
+	/* If one row is too long to be kept, the others are of no use. */
 	if (size > INQUIRY_KEPT_MAX)
 		q->rows.failed |= row;
 	else
@@ -342,7 +342,7 @@ pass_behind(struct session *s)
 	}
 }
 
-/* The server is at rest. */
+/* The server is at rest: the statement has ended. */
 static void
 end(struct session *s)
 {
@@ -376,14 +376,14 @@ inquiry_readable(struct session *s)
 	skim(s, data, bytes);
 	if (s->hold->lease.state != LEASE_HELD || s->inquiry->state != INQUIRY_ASKED)
 		return false;
-	/* The client does not take what is passed on to it as it comes: the server has to wait. */
+	/* If the client does not read what is passed on to it, the server is not read from. */
 	if (!passing[s->inquiry->passes].behind && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
 	if (progress_at_rest(&srv->progress)) {
 		end(s);
 		return true;
 	}
-	/* The client gives no data for a statement of ours. */
+	/* A statement of ours gets no data: its COPY is failed. */
 	if (srv->progress.copy == COPY_IN && !srv->progress.copy_ended) {
 		buf_init(&out, 256);
 		progress_finish(&srv->progress, &out);

@@ -1,5 +1,5 @@
-/* inquiry: a statement of our own on the server that a session holds, while the client waits: one
- * at a time. Its answer is not the client's; what the session needs of it is kept.
+/* inquiry: a statement of ours on the server of session->hold, one at a time, while the client
+ *waits. The client does not get the answer; what the session needs of it is kept.
  *
  *	quiet -> asked                       the statement has gone to the server
  *	asked -> answered                    the server is at rest, and has said no error
@@ -9,7 +9,7 @@
  *	answered, failed -> quiet            whoever asked has taken the result
  *	asked, cut_short -> quiet            the inquiry is given up
  *
- * What was kept of an answer is there until the next inquiry, or until inquiry_forget(). */
+ * What is kept of an answer stays until the next inquiry, or until inquiry_forget(). */
 #ifndef PGWITH_SESSION_INQUIRY_H
 #define PGWITH_SESSION_INQUIRY_H
 
@@ -31,9 +31,8 @@ enum inquiry_state {
 	INQUIRY_NSTATES
 };
 
-/* Which messages the client gets that the server sends beside the answer: notices, notifications
- * and changed parameters (N, A, S). While a server is given a session's parameters, the client is
- * told of them by telling.h. */
+/* Which messages beside the answer the client gets: notices, notifications and changed parameters
+ * (N, A, S). While a server is given the session's parameters, telling.h sends the last ones. */
 enum inquiry_passes {
 	INQUIRY_PASSES_ALL,                  /* all of them, as they come */
 	INQUIRY_PASSES_NO_PARAMETERS,        /* N and A, as they come */
@@ -51,7 +50,7 @@ enum {
 	INQUIRY_AGAIN = 0x02
 };
 
-#define INQUIRY_ATTEMPTS 20            /* one statement is sent so often at most */
+#define INQUIRY_ATTEMPTS 20            /* how often one statement is sent at most */
 #define INQUIRY_KEPT_MAX (1024 * 1024) /* bytes of an answer, or of an error */
 
 struct inquiry {
@@ -59,13 +58,13 @@ struct inquiry {
 	enum inquiry_passes passes;
 	unsigned options; /* INQUIRY_ROWS ... */
 	unsigned attempts;
-	/* It took too long, and a cancel was sent. Not a state: the answer is still to come. */
+	/* It took too long, and a cancel was sent. Not a state: the answer is still due. */
 	bool cancelled;
 	int64_t since_us; /* when it was asked */
 	size_t bytes;     /* of the answer, so far */
 
-	/* The message that is passing: bytes of its header that are here, the header, bytes of the
-	 * body still to come, and all of it if it is kept or passed on. */
+	/* The message that is being read: how much of its header is here, the header, bytes of the
+	 * body still to come, and the whole message if it is kept or passed on. */
 	uint8_t have;
 	uint8_t header[5];
 	uint32_t left;
@@ -77,11 +76,11 @@ struct inquiry {
 	char sqlstate[6];  /* of the error; "": the statement succeeded */
 };
 
-/* Sends the statement. The server of session->hold is at rest. After CUT_SHORT this counts as one
+/* Sends the statement. The server of session->hold must be at rest. After CUT_SHORT this is one
  * more attempt at the same question. */
 void inquiry_ask(struct session *, const char *sql, enum inquiry_passes, unsigned options);
 
-/* The same with a statement that may have parameters: they are bound. INQUIRY_PASSES_ALL. */
+/* The same for a statement that may have parameters, which are bound; INQUIRY_PASSES_ALL. */
 void inquiry_run(struct session *, const struct deferred *, unsigned options);
 
 /* Reads once from the server. Returns true if the statement has ended. Returns false if the answer
@@ -95,14 +94,14 @@ const char *inquiry_state_name(enum inquiry_state);
 /* Is it ANSWERED, FAILED or CUT_SHORT? */
 bool inquiry_has_ended(const struct session *);
 
-/* Returns how it has ended. ANSWERED and FAILED become QUIET by that; CUT_SHORT stays until the
- * statement is sent again or given up. */
+/* Returns how the statement has ended. ANSWERED and FAILED become QUIET then; CUT_SHORT stays until
+ * the statement is sent again or given up. */
 enum inquiry_state inquiry_take(struct session *);
 
-/* Nobody wants the answer any more: it becomes QUIET from any state. */
+/* Gives the inquiry up: its state is QUIET then. */
 void inquiry_give_up(struct session *);
 
-/* The client itself has cancelled the statement: a 57014 is its answer now. */
+/* The client itself has cancelled the statement: 57014 is an answer now, and ends it. */
 void inquiry_try_no_more(struct session *);
 
 /* Has the server sent more than INQUIRY_KEPT_MAX bytes of answer? */

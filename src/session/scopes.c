@@ -82,7 +82,7 @@ scopes_status(const struct session *s)
 bool
 scopes_expired(const struct session *s)
 {
-	/* All that the client says is inside of it, unless USE has named one around it. */
+	/* Statements go to the innermost frame, unless USE has named one around it. */
 	const struct stack *st = s->stack;
 	const struct scope *f = stack_innermost(st);
 	struct scope *base = st->used ? scope_base(st->used) : NULL;
@@ -147,7 +147,7 @@ scopes_implicit(struct session *s)
 struct timing_row *
 scopes_timing(struct session *s, const struct scope *f)
 {
-	/* Locks that are named by what they protect would fill the table. */
+	/* Only names given by AS or by a definition count: keys of locks would fill the table. */
 	return timing_row(&s->site->timing, f->pool ? f->pool->conf->name : "",
 			  f->named ? f->name : scope_kind_name(f));
 }

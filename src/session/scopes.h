@@ -1,8 +1,8 @@
-/* scopes: the scopes that one session has open. What is being done about them, one thing at a time,
- * is the work: see executor/work.h.
+/* scopes: questions about the scopes that a session has open. What is being done about them is the
+ * work: see executor/work.h.
  *
- * While there is work the session is in SESSION_SCOPE (SESSION_LEAVING), and the client is not
- * read from. Otherwise session->hold is the lease that statements go by: that of the current
+ * While there is a work the session is in SESSION_SCOPE or SESSION_LEAVING, and its client is not
+ * read from. Otherwise session->hold is the one that statements go by: that of the current
  * transaction, or the session's own. */
 #ifndef PGWITH_SESSION_SCOPES_H
 #define PGWITH_SESSION_SCOPES_H
@@ -21,34 +21,34 @@
 /* Makes session->stack if it is not there. */
 void scopes_prepare(struct session *);
 
-/* Has it any scope open, or anything to do with them? */
+/* Has the session a scope open, or a work on scopes? */
 bool scopes_open(const struct session *);
 
-/* Is a transaction of BEGIN open, other than those that scopes are entered in? */
+/* Is a transaction of BEGIN open that is no frame of the stack? */
 bool scopes_plain(const struct session *);
 
-/* Is session->hold that of an open scope? */
+/* Is the lease of session->hold that of an open scope? */
 bool scopes_holds(const struct session *);
 
-/* Do statements go to a transaction that a time limit has ended? */
+/* Do statements go to a scope that a time limit has ended? */
 bool scopes_expired(const struct session *);
 
-/* Why statements of a frame that has expired are refused. */
+/* Makes the error by which statements of a frame that has expired are refused. */
 void scopes_expired_error(const struct scope *, struct err *);
 
-/* The transaction status that a ReadyForQuery of ours tells. */
+/* The transaction status for a ReadyForQuery of ours. */
 char scopes_status(const struct session *);
 
-/* Messages go by this one from now on. */
+/* Makes this session->hold: messages go by it from now on. */
 void scopes_focus(struct session *, struct hold *);
 
-/* By that of the current transaction, or by the session's own. */
+/* Makes that of the current transaction session->hold, or the session's own. */
 void scopes_refocus(struct session *);
 
-/* The transaction of the client's own that is open on its lease becomes a frame. */
+/* Pushes a frame for the transaction of BEGIN that is open on the session's own lease. */
 struct scope *scopes_implicit(struct session *);
 
-/* The row of its pool and name in the times of scopes. */
+/* The row for a scope's pool and name in SHOW SCOPE_STATS. */
 struct timing_row *scopes_timing(struct session *, const struct scope *);
 
 #endif
