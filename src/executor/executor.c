@@ -52,7 +52,7 @@ tag_of(const struct work *work, char *tag, size_t size)
 
 /* Answers the statement of the work: its tag, or its error. */
 static void
-answer(struct work *work)
+answer_statement(struct work *work)
 {
 	struct session *s = work->session;
 	struct buf out;
@@ -125,7 +125,7 @@ executor_finish(struct work *work)
 	frame_drop_implicit(s);
 	frame_settle_state(s);
 	if (work->answer_type)
-		answer(work);
+		answer_statement(work);
 	expire_settle(s);
 	if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 		return;
@@ -187,7 +187,7 @@ exit_target(struct session *s, const struct grammar *g, struct err *e)
 }
 
 static bool
-use(struct session *s, const struct grammar *g, struct err *e)
+use_scope(struct session *s, const struct grammar *g, struct err *e)
 {
 	struct stack *st = s->stack;
 	struct scope *f = stack_find(st, g->name);
@@ -215,7 +215,7 @@ use(struct session *s, const struct grammar *g, struct err *e)
 	 SQLCLASS_PREPARE_TRANSACTION | SQLCLASS_SCOPE)
 
 static bool
-defer(struct session *s, const struct grammar *g, struct err *e)
+defer_statement(struct session *s, const struct grammar *g, struct err *e)
 {
 	static const enum deferred_when whens[] = {
 	    [GRAMMAR_ALWAYS] = DEFERRED_ALWAYS,
@@ -281,7 +281,7 @@ executor_takes(const struct session *s, const struct grammar *g)
 /* The statement ends all frames up to `last`. If there are scopes among them, and not only BEGINs,
  * the client has left them behind: warns it, logs that, and returns true. */
 static bool
-warn(struct session *s, const char *statement, const struct scope *last)
+warn_of_left_scopes(struct session *s, const char *statement, const struct scope *last)
 {
 	const struct stack *st = s->stack;
 	const struct scope *f = stack_innermost(st);
@@ -336,7 +336,7 @@ control_target(struct session *s, const struct grammar *g, bool *swept, struct e
 		return stack_innermost(st);
 	if ((f = stack_begin(st)) == NULL)
 		f = stack_outermost(st);
-	*swept = warn(s, "ROLLBACK", f);
+	*swept = warn_of_left_scopes(s, "ROLLBACK", f);
 	return f;
 }
 
@@ -353,7 +353,7 @@ executor_sweep_out(struct session *s, const char *statement)
 		block_set_state(&s->block, BLOCK_NONE);
 	else if (scopes_plain(s))
 		scopes_implicit(s);
-	swept = warn(s, statement, stack_outermost(s->stack));
+	swept = warn_of_left_scopes(s, statement, stack_outermost(s->stack));
 	if (session_gone(s))
 		return OVER;
 	work = frame_begin_work(s, WORK_EXIT);
@@ -377,7 +377,7 @@ do_now(struct session *s, const struct grammar *g, char type, struct err *e)
 		listing_show(s, type);
 		return true;
 	}
-	if (!(g->verb == GRAMMAR_USE ? use(s, g, e) : defer(s, g, e)))
+	if (!(g->verb == GRAMMAR_USE ? use_scope(s, g, e) : defer_statement(s, g, e)))
 		return false;
 	buf_init(&out, 256);
 	msg_complete(&out, grammar_tag(g));

@@ -22,7 +22,7 @@
 #define ERROR_MAX   (64 * 1024) /* bytes of an error for the client */
 
 static struct scope *
-first_due(const struct session *s)
+first_due_frame(const struct session *s)
 {
 	struct list_node *n;
 
@@ -35,7 +35,7 @@ first_due(const struct session *s)
 /* Brings the client's exchange, which is in the way, to its end: by failing a COPY, a Sync, and a
  * cancel of what runs. */
 static void
-nudge(struct session *s)
+end_exchange(struct session *s)
 {
 	struct progress *p = &s->hold->lease.srv->progress;
 	int64_t now = loop_now_us(s->site->loop);
@@ -67,7 +67,7 @@ nudge(struct session *s)
 	    now - s->expiry->cancel_us >= RECANCEL_US) {
 		struct err e;
 
-		scopes_expired_error(first_due(s), &e);
+		scopes_expired_error(first_due_frame(s), &e);
 		progress_tell_instead(p, &e);
 		err_clear(&e);
 		s->expiry->cancel_us = now;
@@ -77,7 +77,7 @@ nudge(struct session *s)
 }
 
 static void
-give_up(struct session *s, const struct scope *f)
+fail_session(struct session *s, const struct scope *f)
 {
 	struct err e;
 
@@ -89,7 +89,7 @@ give_up(struct session *s, const struct scope *f)
 /* The exchange was ended by a Sync of ours: the client gets the error at once, and everything up to
  * its own Sync is skipped. */
 static void
-tell(struct session *s, const struct scope *f)
+tell_expired(struct session *s, const struct scope *f)
 {
 	struct buf out;
 	struct err e;
@@ -112,7 +112,7 @@ tell(struct session *s, const struct scope *f)
 void
 expire_settle(struct session *s)
 {
-	struct scope *f = first_due(s), *top;
+	struct scope *f = first_due_frame(s), *top;
 	int64_t now = loop_now_us(s->site->loop);
 
 	if (f == NULL || s->work || session_gone(s))
@@ -125,13 +125,13 @@ expire_settle(struct session *s)
 		if (top && !stack_within(s->stack, top, f))
 			return;
 		if (now - s->expiry->expire_us > s->hold->lease.pool->conf->cleanup_timeout_us)
-			give_up(s, f);
+			fail_session(s, f);
 		else
-			nudge(s);
+			end_exchange(s);
 		return;
 	}
 	if (s->expiry->forced)
-		tell(s, f);
+		tell_expired(s, f);
 	if (session_gone(s))
 		return;
 	exit_begin(frame_begin_work(s, WORK_EXPIRE), f, true);

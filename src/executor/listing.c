@@ -19,7 +19,7 @@ static const struct msg_column columns[] = {
 _Static_assert(NCOLUMNS == SCOPES_COLUMNS, "a format for each");
 
 static uint16_t
-format_of(const struct scopes_formats *f, unsigned column)
+column_format(const struct scopes_formats *f, unsigned column)
 {
 	return f->count == 0 ? 0 : f->count == 1 ? f->list[0] : f->list[column];
 }
@@ -31,7 +31,7 @@ listing_describe(struct buf *out, const struct scopes_formats *formats)
 
 	memcpy(list, columns, sizeof list);
 	for (unsigned i = 0; i < NCOLUMNS; i++)
-		list[i].format = format_of(formats, i);
+		list[i].format = column_format(formats, i);
 	msg_row_description(out, list, NCOLUMNS);
 }
 
@@ -137,7 +137,7 @@ show_number(struct buf *out, const struct scopes_formats *formats, unsigned colu
 	const struct msg_column *c = &columns[column];
 	char text[24];
 
-	if (format_of(formats, column) == 0) {
+	if (column_format(formats, column) == 0) {
 		snprintf(text, sizeof text, "%lld", (long long)value);
 		show_text(out, c->type_size > 1 ? text : value ? "t" : "f");
 		return;

@@ -81,7 +81,7 @@ not_locked(const struct work *work)
 
 /* Lists the statements that are run before the frame is open. */
 static void
-plan(struct work *work)
+plan_statements(struct work *work)
 {
 	const struct grammar_item *item = enter_item(work);
 	const struct conf_scope *def = work->def;
@@ -125,7 +125,7 @@ defer_list(struct scope *f, enum deferred_when when, const struct conf_statement
 /* The frame is open. Adds its definition's statements to what is deferred: these run last first, so
  * they are added backwards. */
 static void
-opened(struct work *work)
+frame_opened(struct work *work)
 {
 	struct scope *f = work->frame;
 	const struct conf_scope *def;
@@ -239,7 +239,7 @@ next_statement(struct work *work)
 		return;
 	}
 	if (n == NULL) {
-		opened(work);
+		frame_opened(work);
 		return;
 	}
 	d = LIST_OBJ(n, struct deferred, node);
@@ -254,7 +254,7 @@ next_statement(struct work *work)
 
 /* A statement of ours has failed. */
 static void
-refused(struct work *work)
+statement_refused(struct work *work)
 {
 	struct session *s = work->session;
 	struct err e;
@@ -292,7 +292,7 @@ opening_heard(struct work *work)
 
 	inquiry_take(s);
 	if (inquiry_failed(s)) {
-		refused(work);
+		statement_refused(work);
 		return;
 	}
 	switch (work->state) {
@@ -307,9 +307,9 @@ opening_heard(struct work *work)
 	case WORK_BEGIN:
 		work->frame->begun = true;
 		if (work->frame->kind == SCOPE_IMPLICIT)
-			opened(work);
+			frame_opened(work);
 		else
-			plan(work);
+			plan_statements(work);
 		if (work->state == WORK_BEGIN)
 			next_statement(work);
 		return;

@@ -25,7 +25,7 @@ acknowledge(struct session *s, char type)
 }
 
 static enum verdict
-malformed(struct session *s, char type)
+refuse_malformed(struct session *s, char type)
 {
 	struct err e;
 
@@ -47,7 +47,7 @@ portal_parse(struct session *s, const struct message *m, const char *sql, size_t
 		return reply_refuse_message(s, 'P', &e);
 	}
 	if (!message_is_well_formed(m))
-		return malformed(s, 'P');
+		return refuse_malformed(s, 'P');
 	if (*name && (named_statement(s->extended.named, name) ||
 		      (s->context.names && names_have(s->context.names, name, strlen(name))))) {
 		err_make(&e, ERR_STATEMENT_EXISTS, name);
@@ -77,7 +77,7 @@ portal_parse(struct session *s, const struct message *m, const char *sql, size_t
 
 /* Returns a value of Bind as text, allocated; NULL if its type or format is not supported. */
 static char *
-value_of(const uint8_t *p, uint32_t bytes, unsigned format, uint32_t type)
+bound_value(const uint8_t *p, uint32_t bytes, unsigned format, uint32_t type)
 {
 	enum {
 		BOOL = 16,
@@ -140,7 +140,8 @@ bind_values(const struct scope_named *st, struct reader *r, struct grammar *g, s
 							   : 0;
 
 		if (bytes != UINT32_MAX) {
-			values[n] = value_of(p, bytes, format, n < st->ntypes ? st->types[n] : 0);
+			values[n] =
+			    bound_value(p, bytes, format, n < st->ntypes ? st->types[n] : 0);
 			if (values[n] == NULL) {
 				err_make(e, ERR_SCOPE_UNSUPPORTED,
 					 "a parameter of a scope statement is text, a whole number "
@@ -253,7 +254,7 @@ enum verdict
 portal_message(struct session *s, const struct message *m, struct scope_named *named)
 {
 	if (message_is_whole(m) && !message_is_well_formed(m))
-		return malformed(s, m->type);
+		return refuse_malformed(s, m->type);
 	switch (m->type) {
 	case 'B':
 		return bind_message(s, m, named);

@@ -9,8 +9,8 @@
 
 /* Notes what one statement does, whose first word is `first`; `at` stands behind that word. */
 static bool
-follow(struct session *s, struct scope *f, enum sqltext_word first, struct sqltext *at,
-       struct err *e)
+follow_statement(struct session *s, struct scope *f, enum sqltext_word first, struct sqltext *at,
+		 struct err *e)
 {
 	struct sqltext_token t;
 	bool to = first != SQLWORD_ROLLBACK;
@@ -79,7 +79,7 @@ savepoint_follow(struct session *s, struct scope *f, const char *sql, size_t byt
 		if (begins &&
 		    (t.word == SQLWORD_SAVEPOINT || t.word == SQLWORD_RELEASE ||
 		     t.word == SQLWORD_ROLLBACK) &&
-		    !follow(s, f, t.word, &at, e)) {
+		    !follow_statement(s, f, t.word, &at, e)) {
 			f->points_sent = false;
 			scope_points_keep(f, f->points_kept);
 			return false;

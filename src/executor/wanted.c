@@ -22,7 +22,7 @@ definition_of(const struct work *work, const struct grammar_item *item)
 
 /* May the session's user use this pool? Its own, yes; one that does not exist is refused later. */
 static enum access
-admit(struct session *s, const char *name, struct err *e)
+admit_to_pool(struct session *s, const char *name, struct err *e)
 {
 	const struct pool *group = gate_find(&s->site->pools, name);
 
@@ -42,7 +42,7 @@ find_pool(struct work *work, struct wanted *w, struct err *e)
 	if (w->item->kind == GRAMMAR_SEMAPHORE || (w->item->kind == GRAMMAR_LOCK && name == NULL))
 		return ACCESS_YES;
 	/* The same rules as for a login. */
-	if (name && (may = admit(s, name, e)) != ACCESS_YES)
+	if (name && (may = admit_to_pool(s, name, e)) != ACCESS_YES)
 		return may;
 	w->pool = name == NULL || strcmp(name, s->pool->conf->name) == 0
 		      ? s->pool

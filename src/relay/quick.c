@@ -42,7 +42,7 @@ binds_freely(const struct session *s, const struct server *srv, const uint8_t *b
 
 /* Tells progress of the messages that were passed since the last time. */
 static void
-tell(struct progress *p, uint32_t *extended)
+tell_progress(struct progress *p, uint32_t *extended)
 {
 	progress_sent_extended(p, *extended);
 	*extended = 0;
@@ -50,7 +50,8 @@ tell(struct progress *p, uint32_t *extended)
 
 /* Passes one message. Returns false if it must be judged. */
 static bool
-pass(struct session *s, char type, const uint8_t *body, size_t bytes, char next, uint32_t *extended)
+pass_message(struct session *s, char type, const uint8_t *body, size_t bytes, char next,
+	     uint32_t *extended)
 {
 	struct server *srv = s->hold->lease.srv;
 
@@ -58,7 +59,7 @@ pass(struct session *s, char type, const uint8_t *body, size_t bytes, char next,
 	case 'P':
 		if (!is_repeated(s, body, bytes) || statement_is_left(next))
 			return false;
-		tell(&srv->progress, extended);
+		tell_progress(&srv->progress, extended);
 		unnamed_again(&s->context.unnamed, &srv->prepared.tracked, &srv->progress);
 		return true;
 	case 'B':
@@ -77,7 +78,7 @@ pass(struct session *s, char type, const uint8_t *body, size_t bytes, char next,
 	case 'S':
 		if (bytes > 0)
 			return false;
-		tell(&srv->progress, extended);
+		tell_progress(&srv->progress, extended);
 		progress_sent(&srv->progress, 'S');
 		return true;
 	default:
@@ -102,12 +103,12 @@ quick_pass(struct session *s, const uint8_t *data, size_t bytes)
 	       bytes - at - FRAME_HEADER >= f.body) {
 		size_t end = at + FRAME_HEADER + f.body;
 
-		if (!pass(s, f.type, data + at + FRAME_HEADER, f.body,
-			  end < bytes ? (char)data[end] : 0, &extended))
+		if (!pass_message(s, f.type, data + at + FRAME_HEADER, f.body,
+				  end < bytes ? (char)data[end] : 0, &extended))
 			break;
 		at = end;
 	}
-	tell(p, &extended);
+	tell_progress(p, &extended);
 	if (at > 0) {
 		int64_t now = loop_now_us(s->site->loop);
 

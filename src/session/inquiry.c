@@ -171,7 +171,7 @@ inquiry_message(const struct session *s)
 /* ---- asking ---- */
 
 static void
-begin(struct session *s, enum inquiry_passes passes, unsigned options)
+begin_statement(struct session *s, enum inquiry_passes passes, unsigned options)
 {
 	struct inquiry *q = prepare(s);
 
@@ -212,7 +212,7 @@ inquiry_ask(struct session *s, const char *sql, enum inquiry_passes passes, unsi
 {
 	struct todo_stmt stmt = {.sql = (char *)sql};
 
-	begin(s, passes, options);
+	begin_statement(s, passes, options);
 	send_statement(s, &stmt);
 }
 
@@ -222,7 +222,7 @@ inquiry_run(struct session *s, const struct deferred *d, unsigned options)
 	struct todo_stmt stmt = {
 	    .sql = d->sql, .values = d->values, .nvalues = d->nvalues, .used = d->used};
 
-	begin(s, INQUIRY_PASSES_ALL, options);
+	begin_statement(s, INQUIRY_PASSES_ALL, options);
 	send_statement(s, &stmt);
 }
 
@@ -344,7 +344,7 @@ pass_behind(struct session *s)
 
 /* The server is at rest: the statement has ended. */
 static void
-end(struct session *s)
+end_statement(struct session *s)
 {
 	struct inquiry *q = s->inquiry;
 
@@ -380,7 +380,7 @@ inquiry_readable(struct session *s)
 	if (!passing[s->inquiry->passes].behind && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
 	if (progress_at_rest(&srv->progress)) {
-		end(s);
+		end_statement(s);
 		return true;
 	}
 	/* A statement of ours gets no data: its COPY is failed. */
