@@ -34,7 +34,8 @@ struct named {
 	uint64_t count;  /* rows of the whole answer */
 };
 
-/* The command that is being run. While session->held is set, it goes on later. */
+/* The command that is being run. While the session is busy (SESSION_CONSOLE_BUSY), it goes on
+ * later. */
 struct task {
 	struct command_stmt stmt;
 	struct rows rows;
@@ -131,7 +132,7 @@ console_closed(struct session *s)
 static bool
 is_open(const struct console *c)
 {
-	return c->session->state == SESSION_CONSOLE;
+	return session_is_at_console(c->session);
 }
 
 /* Sends what has been collected. That may close the session. */
@@ -237,7 +238,9 @@ start_timer(struct console *c, int64_t us)
 static void
 continue_later(struct console *c)
 {
-	c->session->held = true;
+	if (!is_open(c))
+		return;
+	session_set_state(c->session, SESSION_CONSOLE_BUSY);
 	session_begins_to_wait(c->session);
 	flush(c);
 	if (is_open(c) && c->task.ids.count > 0)
@@ -253,7 +256,8 @@ command_ended(struct console *c, int result, struct err *e)
 {
 	struct session *s = c->session;
 
-	s->held = false;
+	if (s->state == SESSION_CONSOLE_BUSY)
+		session_set_state(s, SESSION_CONSOLE);
 	evtimer_del(&c->timer);
 	show_ids_clear(&c->task.ids);
 	if (c->task.portal) {
@@ -263,7 +267,7 @@ command_ended(struct console *c, int result, struct err *e)
 			msg_complete(&c->out, c->task.stmt.command->tag);
 		run_rest_of_simple(c, e);
 	}
-	if (!is_open(c) || s->held)
+	if (s->state != SESSION_CONSOLE)
 		return;
 	stream_resume(&s->stream);
 	session_wake(s);
@@ -292,7 +296,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct console *c = arg;
 
-	if (!is_open(c) || !c->session->held)
+	if (c->session->state != SESSION_CONSOLE_BUSY)
 		return;
 	if (stream_queued(&c->session->stream) > QUEUED_MAX)
 		start_timer(c, QUEUED_US);
@@ -304,13 +308,17 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 static void
 console_sweep(struct site *site)
 {
+	unsigned left = site->in_state[SESSION_CONSOLE_BUSY].count;
 	struct list_node *n, *after;
 
-	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_CONSOLE]) {
+	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_CONSOLE_BUSY]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 		struct console *c = s->console;
 
-		if (s->held && c->task.ids.count == 0)
+		/* One whose next command goes on, too, is at the end of the list again. */
+		if (left-- == 0)
+			break;
+		if (c->task.ids.count == 0)
 			go_on(c);
 	}
 }
@@ -321,7 +329,7 @@ console_cancelled(struct session *s)
 	struct console *c = s->console;
 	struct err e;
 
-	if (!s->held)
+	if (s->state != SESSION_CONSOLE_BUSY)
 		return;
 	err_make(&e, ERR_CONSOLE_CANCELED, c->task.stmt.command->words);
 	command_ended(c, -E_STATE, &e);

@@ -166,9 +166,9 @@ client_head(const struct daemon *d, const struct session *s, struct rows *r)
 
 	rows_text(r, "C");
 	rows_text(r, s->peer.role);
-	rows_text(r, s->pool                       ? s->pool->conf->name
-		     : s->state == SESSION_CONSOLE ? CONSOLE_DATABASE
-						   : NULL);
+	rows_text(r, s->pool                    ? s->pool->conf->name
+		     : session_is_at_console(s) ? CONSOLE_DATABASE
+						: NULL);
 	rows_text(r, s->state == SESSION_ACTIVE && srv && srv->progress.status != 'I' &&
 			     progress_at_rest(&srv->progress)
 			 ? "idle in transaction"

@@ -411,9 +411,10 @@ fill_lists(const struct daemon *d, struct rows *r)
 	add_item(r, "dns_pending", 0);
 	add_item(r, "idle_clients", in[SESSION_IDLE].count);
 	add_item(r, "waiting_clients", in[SESSION_WAITING].count);
-	add_item(r, "active_clients", in[SESSION_SETUP].count + in[SESSION_ACTIVE].count);
+	add_item(r, "active_clients",
+		 in[SESSION_GREETING].count + in[SESSION_SETUP].count + in[SESSION_ACTIVE].count);
 	add_item(r, "cancel_clients", in[SESSION_CANCEL].count);
-	add_item(r, "console_clients", in[SESSION_CONSOLE].count);
+	add_item(r, "console_clients", in[SESSION_CONSOLE].count + in[SESSION_CONSOLE_BUSY].count);
 	add_item(r, "scope_clients", in[SESSION_SCOPE].count);
 	add_item(r, "leaving_clients", in[SESSION_LEAVING].count);
 	add_item(r, "closing_clients", in[SESSION_CLOSING].count);

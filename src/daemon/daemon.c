@@ -113,6 +113,7 @@ daemon_stop(struct daemon *d)
 	/* A console command that waits for the end is answered before its session is closed. */
 	d->site.console->sweep(&d->site);
 	drain_state(d, SESSION_CONSOLE);
+	drain_state(d, SESSION_CONSOLE_BUSY);
 }
 
 static void
@@ -132,7 +133,8 @@ sweep_phase(struct daemon *d)
 	case SITE_STOPPED:
 		return;
 	case SITE_EMPTYING:
-		if (site_sessions(&d->site) == d->site.in_state[SESSION_CONSOLE].count)
+		if (site_sessions(&d->site) == d->site.in_state[SESSION_CONSOLE].count +
+						   d->site.in_state[SESSION_CONSOLE_BUSY].count)
 			daemon_stop(d);
 		return;
 	case SITE_DRAINING:

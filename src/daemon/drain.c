@@ -20,8 +20,8 @@ void
 drain_all(struct daemon *d)
 {
 	static const enum session_state order[] = {
-	    SESSION_STARTUP, SESSION_LOOKUP, SESSION_LOGIN,  SESSION_IDLE,  SESSION_WAITING,
-	    SESSION_SETUP,   SESSION_SAVING, SESSION_ACTIVE, SESSION_SCOPE,
+	    SESSION_STARTUP,  SESSION_LOOKUP, SESSION_LOGIN,  SESSION_IDLE,   SESSION_WAITING,
+	    SESSION_GREETING, SESSION_SETUP,  SESSION_SAVING, SESSION_ACTIVE, SESSION_SCOPE,
 	};
 
 	for (unsigned i = 0; i < sizeof order / sizeof *order; i++)
@@ -62,9 +62,10 @@ unsigned
 drain_at_work(const struct daemon *d)
 {
 	unsigned count =
-	    d->site.in_state[SESSION_WAITING].count + d->site.in_state[SESSION_SETUP].count +
-	    d->site.in_state[SESSION_SAVING].count + d->site.in_state[SESSION_ACTIVE].count +
-	    d->site.in_state[SESSION_SCOPE].count + d->site.in_state[SESSION_LEAVING].count;
+	    d->site.in_state[SESSION_WAITING].count + d->site.in_state[SESSION_GREETING].count +
+	    d->site.in_state[SESSION_SETUP].count + d->site.in_state[SESSION_SAVING].count +
+	    d->site.in_state[SESSION_ACTIVE].count + d->site.in_state[SESSION_SCOPE].count +
+	    d->site.in_state[SESSION_LEAVING].count;
 	const struct list_node *n;
 
 	LIST_EACH (n, &d->site.in_state[SESSION_IDLE])

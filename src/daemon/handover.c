@@ -101,7 +101,7 @@ can_be_handed_over(const struct session *s)
 	case SESSION_SCOPE:
 		return !must_finish(s) && waits_in_scope(s);
 	case SESSION_CONSOLE:
-		return !s->held;
+		return true;
 	default:
 		return false;
 	}
@@ -196,7 +196,7 @@ client_bag(const struct session *s)
 {
 	const struct server *srv = s->hold->lease.srv;
 	/* No error can be put into the middle of a message. */
-	bool between = stream_queued(&s->stream) == 0 && s->let_in &&
+	bool between = stream_queued(&s->stream) == 0 && session_was_let_in(s) &&
 		       (srv == NULL || srv->progress.from_have == 0 || srv->progress.from_drop);
 
 	return between ? CLIENTS : MIDDLE;

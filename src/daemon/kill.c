@@ -137,7 +137,7 @@ kill_scope(struct session *s, const char *name, struct err *e)
 		expire_scope(s, f, ERR_SCOPE_KILLED);
 	else if (s->state == SESSION_WAITING)
 		kill_waiting(s);
-	else if (s->state == SESSION_SETUP ||
+	else if (session_in_setup(s) ||
 		 (s->state == SESSION_ACTIVE && progress_busy(&s->hold->lease.srv->progress)))
 		limits_cancel(s, ERR_SCOPE_KILLED);
 	else

@@ -100,7 +100,7 @@ has_limits(const struct conf_pool *conf)
 static void
 prepare_session(struct session *s, struct pool *pool, const struct conf_pool *next, bool moves)
 {
-	if (moves && s->pool == pool && s->let_in)
+	if (moves && s->pool == pool && session_was_let_in(s))
 		context_moves(s);
 	if (s->hold->lease.pool == pool && !has_limits(pool->conf) && has_limits(next))
 		s->activity.exempt_us = s->hold->lease.xact_us;

@@ -48,7 +48,6 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->peer.pid);
 	PACK(p, s->drop_left);
 	PACK(p, s->extended.skip_sync);
-	PACK(p, s->let_in);
 	PACK(p, s->context.unproven);
 	block_pack(p, &s->block);
 	PACK(p, s->since_us);

@@ -12,7 +12,7 @@
 static bool
 runs_our_statement(const struct session *s)
 {
-	return s->state == SESSION_SETUP || s->hold->lease.srv->progress.own_syncs > 0;
+	return session_in_setup(s) || s->hold->lease.srv->progress.own_syncs > 0;
 }
 
 bool
@@ -46,6 +46,7 @@ cancel_session(struct session *s, uint64_t requester)
 	struct err e;
 
 	switch (s->state) {
+	case SESSION_GREETING:
 	case SESSION_SETUP:
 	case SESSION_ACTIVE:
 		return cancel_statement(s, requester);
@@ -56,7 +57,7 @@ cancel_session(struct session *s, uint64_t requester)
 		waiting_give_up(s, &e);
 		err_clear(&e);
 		return false;
-	case SESSION_CONSOLE:
+	case SESSION_CONSOLE_BUSY:
 		s->site->console->cancelled(s);
 		return false;
 	default:

@@ -170,8 +170,7 @@ console(struct session *s, const uint8_t *data, size_t bytes)
 	size_t at = 0;
 	struct frame f;
 
-	while (s->state == SESSION_CONSOLE && !s->held &&
-	       frame_read(data + at, bytes - at, &f) != -E_AGAIN) {
+	while (s->state == SESSION_CONSOLE && frame_read(data + at, bytes - at, &f) != -E_AGAIN) {
 		if (f.body > SESSION_WHOLE_MAX - FRAME_HEADER) {
 			session_fail_protocol(s, "too long for the console");
 			break;
@@ -193,7 +192,7 @@ console(struct session *s, const uint8_t *data, size_t bytes)
 static size_t
 dispatch(struct session *s, const uint8_t *data, size_t bytes)
 {
-	return s->state == SESSION_CONSOLE ? console(s, data, bytes) : handle(s, data, bytes);
+	return session_is_at_console(s) ? console(s, data, bytes) : handle(s, data, bytes);
 }
 
 void
@@ -383,8 +382,7 @@ on_drained(struct stream *st, void *arg)
 		stream_resume(&s->hold->lease.srv->stream);
 	/* Its messages have waited for that. */
 	if (s->state == SESSION_IDLE || s->state == SESSION_ACTIVE || s->state == SESSION_CONSOLE) {
-		if (!s->held)
-			stream_resume(st);
+		stream_resume(st);
 		session_wake(s);
 	}
 }
@@ -397,11 +395,12 @@ is_waiting(const struct session *s)
 	case SESSION_WAITING:
 	case SESSION_LOGIN:
 	case SESSION_LOOKUP:
+	case SESSION_CONSOLE_BUSY:
 		return true;
 	case SESSION_SCOPE:
 		return enter_waits(s);
 	default:
-		return s->state == SESSION_CONSOLE && s->held;
+		return false;
 	}
 }
 

@@ -31,9 +31,7 @@ judge_need_server(struct session *s, char type)
 
 	if (r == 0) {
 		outbound_begin(s);
-		return s->state == SESSION_ACTIVE  ? FORWARD
-		       : s->state == SESSION_SETUP ? HOLD
-						   : OVER;
+		return s->state == SESSION_ACTIVE ? FORWARD : session_in_setup(s) ? HOLD : OVER;
 	}
 	if (r == -E_AGAIN && !executor_may_wait(s, &e))
 		r = -E_STATE;
@@ -267,6 +265,7 @@ is_owed(const struct session *s)
 		return true;
 	switch (s->state) {
 	case SESSION_WAITING:
+	case SESSION_GREETING:
 	case SESSION_SETUP:
 	case SESSION_SAVING:
 	case SESSION_SCOPE:
@@ -286,8 +285,8 @@ is_owed(const struct session *s)
 bool
 judge_may_wait(const struct session *s)
 {
-	return s->state == SESSION_WAITING || s->state == SESSION_SETUP ||
-	       s->state == SESSION_SCOPE || script_pending(s);
+	return s->state == SESSION_WAITING || session_in_setup(s) || s->state == SESSION_SCOPE ||
+	       script_pending(s);
 }
 
 enum verdict
@@ -326,8 +325,8 @@ judge_message(struct session *s, struct message *m)
 			return DROP;
 		s->extended.skip_sync = false;
 	}
-	if (s->state == SESSION_WAITING || s->state == SESSION_SETUP ||
-	    s->state == SESSION_SAVING || s->state == SESSION_SCOPE)
+	if (s->state == SESSION_WAITING || session_in_setup(s) || s->state == SESSION_SAVING ||
+	    s->state == SESSION_SCOPE)
 		return HOLD;
 	message_decode(m);
 	effects_of_message(s, m);

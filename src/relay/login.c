@@ -62,7 +62,6 @@ enter_console(struct session *s)
 	struct buf out;
 
 	session_set_state(s, SESSION_CONSOLE);
-	s->let_in = true;
 	buf_init(&out, 4096);
 	msg_auth_ok(&out);
 	/* The parameters that drivers look at. The version is that of a PostgreSQL that speaks as
@@ -88,7 +87,6 @@ login_welcome(struct session *s)
 	struct buf out;
 
 	session_set_state(s, SESSION_IDLE);
-	s->let_in = true;
 	stream_resume(&s->stream);
 	buf_init(&out, GREETING_MAX);
 	msg_auth_ok(&out);
@@ -563,12 +561,12 @@ sweep_waiting(struct site *site, int64_t now)
 		login_welcome(s);
 	}
 	/* The server that these have asked was idle, and does not answer. */
-	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_SETUP]) {
+	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_GREETING]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
 		if (now - s->since_us < PATIENCE_US)
 			return;
-		if (s->let_in || s->pool->told == NULL)
+		if (s->pool->told == NULL)
 			continue;
 		setup_abandon(s);
 		login_welcome(s);

@@ -149,13 +149,13 @@ answered(struct session *s)
 {
 	bool ended = inquiry_readable(s);
 
-	if (s->state == SESSION_SETUP && inquiry_is_too_long(s)) {
+	if (session_in_setup(s) && inquiry_is_too_long(s)) {
 		session_fail_setup(s, "its answer is too long");
 		return;
 	}
 	if (!ended)
 		return;
-	if (s->state == SESSION_SETUP) {
+	if (session_in_setup(s)) {
 		set_up(s);
 	} else if (!s->context.resetting) {
 		if (saving_answered(s))
@@ -426,7 +426,7 @@ static void
 set_up_again(struct session *s)
 {
 	inquiry_forget(s);
-	if (!s->let_in) {
+	if (!session_was_let_in(s)) {
 		login_again(s);
 		return;
 	}
@@ -442,14 +442,13 @@ lost(struct lease *l, const struct server *srv, const char *why)
 	const struct progress *p = &srv->progress;
 	struct err e;
 
-	if (s->state == SESSION_SETUP && l == &s->hold->lease && ends_by_itself(p)) {
+	if (session_in_setup(s) && l == &s->hold->lease && ends_by_itself(p)) {
 		set_up_again(s);
 		return;
 	}
 	if (s->stack)
 		executor_lost(s, l);
-	if (s->state == SESSION_SETUP && s->let_in && l == &s->hold->lease &&
-	    !s->context.wants_fresh) {
+	if (s->state == SESSION_SETUP && l == &s->hold->lease && !s->context.wants_fresh) {
 		inquiry_forget(s);
 		try_fresh(s);
 		return;

@@ -22,18 +22,20 @@ make_refusal(const struct session *s, struct err *e)
 {
 	const char *text = inquiry_error_field(s, 'M');
 
-	err_make(e, s->let_in && !s->context.unproven ? ERR_SETTINGS_REFUSED : ERR_STARTUP_REFUSED,
+	err_make(e,
+		 session_was_let_in(s) && !s->context.unproven ? ERR_SETTINGS_REFUSED
+							       : ERR_STARTUP_REFUSED,
 		 text ? text : "the server gives no reason");
 	snprintf(e->sqlstate, sizeof e->sqlstate, "%s", inquiry_sqlstate(s));
 	if ((text = inquiry_error_field(s, 'D')) != NULL)
 		err_detail(e, "%s", text);
-	else if (s->let_in)
+	else if (session_was_let_in(s))
 		err_detail(e,
 			   "The server of pool \"%s\" was to get the parameters of this session.",
 			   s->pool->conf->name);
 	if ((text = inquiry_error_field(s, 'H')) != NULL)
 		err_hint(e, "%s", text);
-	else if (s->let_in)
+	else if (session_was_let_in(s))
 		err_hint(e, "RESET ALL, or SET anew what is refused.");
 }
 
@@ -71,7 +73,7 @@ settings_refused(struct session *s, struct err *e)
 static enum setup_outcome
 refused(struct session *s, struct err *e)
 {
-	if (s->let_in)
+	if (session_was_let_in(s))
 		return settings_refused(s, e);
 	/* What cannot be undone in a backend: see settings_refused(). */
 	if (s->hold->lease.srv->leases > 1 && context_may_be_taken(s)) {
@@ -124,14 +126,14 @@ setup_answered(struct session *s, struct err *e)
 
 	if (how == INQUIRY_FAILED)
 		return refused(s, e);
-	if (s->state != SESSION_SETUP)
+	if (!session_in_setup(s))
 		return SETUP_WAITS;
 	if (how == INQUIRY_CUT_SHORT) {
 		give(s);
 		return SETUP_WAITS;
 	}
 	inquiry_forget(s);
-	return s->let_in ? taken(s) : known(s);
+	return s->state == SESSION_SETUP ? taken(s) : known(s);
 }
 
 /* ---- giving ---- */
@@ -144,10 +146,11 @@ static const char temp_buffers_probe[] =
 static void
 give(struct session *s)
 {
+	bool let_in = session_was_let_in(s);
 	struct buf sql;
 
 	buf_init(&sql, QUESTION_MAX);
-	if (s->let_in && sequences_due(s))
+	if (let_in && sequences_due(s))
 		buf_add_fmt(&sql, "DISCARD SEQUENCES; ");
 	if (s->context.repeated_bytes > 0)
 		params_check(s->context.repeated, s->context.repeated_bytes, s->pool, &sql);
@@ -156,11 +159,11 @@ give(struct session *s)
 		buf_add_fmt(&sql, "%s", temp_buffers_probe);
 	buf_add_u8(&sql, 0);
 	/* It may be asked again. */
-	if (s->state != SESSION_SETUP)
-		session_set_state(s, SESSION_SETUP);
+	if (!session_in_setup(s))
+		session_set_state(s, let_in ? SESSION_SETUP : SESSION_GREETING);
 	stream_pause(&s->stream);
 	inquiry_ask(s, (char *)buf_data(&sql),
-		    s->let_in ? INQUIRY_PASSES_NOTIFICATIONS_AT_END : INQUIRY_PASSES_NOTHING,
+		    let_in ? INQUIRY_PASSES_NOTIFICATIONS_AT_END : INQUIRY_PASSES_NOTHING,
 		    INQUIRY_AGAIN);
 	buf_clear(&sql);
 }

@@ -164,7 +164,7 @@ void
 session_close(struct session *s, enum cleanup_why why, const char *text)
 {
 	struct site *site = s->site;
-	bool was_in = s->let_in;
+	bool was_in = session_was_let_in(s);
 
 	batch_end(s);
 	if (s->state == SESSION_CLOSED)

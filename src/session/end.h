@@ -2,6 +2,7 @@
 #ifndef PGWITH_SESSION_END_H
 #define PGWITH_SESSION_END_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -15,6 +16,7 @@ struct end {
 	const char *text;     /* for the log; NULL: the session goes on */
 	enum cleanup_why why; /* given to the cleanup of its servers */
 	uint8_t error;        /* enum err_id: what its client was told; 0: nothing */
+	bool let_in;          /* CLOSING, LEAVING, CLOSED: the login had been answered before */
 };
 
 /* Tells the client the error, as FATAL, and closes. */

@@ -32,18 +32,20 @@ static const struct {
 					TO(SESSION_IDLE) | TO(SESSION_CONSOLE) | ENDS},
     [SESSION_LOOKUP] = {"lookup",
 			TO(SESSION_LOGIN) | TO(SESSION_IDLE) | TO(SESSION_CONSOLE) | ENDS},
-    [SESSION_LOGIN] = {"login", TO(SESSION_IDLE) | TO(SESSION_SETUP) | ENDS},
+    [SESSION_LOGIN] = {"login", TO(SESSION_IDLE) | TO(SESSION_GREETING) | ENDS},
     [SESSION_CANCEL] = {"cancel", ENDS},
     [SESSION_IDLE] = {"idle", TO(SESSION_WAITING) | TO(SESSION_SETUP) | TO(SESSION_ACTIVE) |
 				  TO(SESSION_SCOPE) | ENDS},
     [SESSION_WAITING] = {"waiting",
 			 TO(SESSION_IDLE) | TO(SESSION_SETUP) | TO(SESSION_ACTIVE) | ENDS},
-    [SESSION_SETUP] = {"setup", TO(SESSION_LOGIN) | TO(SESSION_IDLE) | TO(SESSION_ACTIVE) | ENDS},
+    [SESSION_GREETING] = {"setup", TO(SESSION_LOGIN) | TO(SESSION_IDLE) | ENDS},
+    [SESSION_SETUP] = {"setup", TO(SESSION_IDLE) | TO(SESSION_ACTIVE) | ENDS},
     [SESSION_ACTIVE] = {"active", TO(SESSION_IDLE) | TO(SESSION_SAVING) | TO(SESSION_SCOPE) | ENDS},
     [SESSION_SAVING] = {"saving", TO(SESSION_ACTIVE) | ENDS},
     [SESSION_SCOPE] = {"scope", TO(SESSION_IDLE) | TO(SESSION_ACTIVE) | ENDS},
     [SESSION_LEAVING] = {"leaving", TO(SESSION_CLOSED)},
-    [SESSION_CONSOLE] = {"console", ENDS},
+    [SESSION_CONSOLE] = {"console", TO(SESSION_CONSOLE_BUSY) | ENDS},
+    [SESSION_CONSOLE_BUSY] = {"console", TO(SESSION_CONSOLE) | ENDS},
     [SESSION_CLOSING] = {"closing", TO(SESSION_CLOSED)},
     [SESSION_CLOSED] = {"closed", 0},
 };
@@ -54,18 +56,49 @@ session_state_name(enum session_state state)
 	return states[state].name;
 }
 
+bool
+session_may_move(enum session_state from, enum session_state to)
+{
+	return states[from].next & TO(to);
+}
+
+bool
+session_was_let_in(const struct session *s)
+{
+	switch (s->state) {
+	case SESSION_STARTUP:
+	case SESSION_LOOKUP:
+	case SESSION_LOGIN:
+	case SESSION_CANCEL:
+	case SESSION_GREETING:
+		return false;
+	case SESSION_LEAVING:
+	case SESSION_CLOSING:
+	case SESSION_CLOSED:
+		return s->end.let_in;
+	default:
+		return true;
+	}
+}
+
 void
 session_set_state(struct session *s, enum session_state to)
 {
 	struct site *site = s->site;
+	bool at_console = session_is_at_console(s);
 
-	if (!(states[s->state].next & TO(to)))
+	if (!session_may_move(s->state, to))
 		log_fatal("session", s->id, "illegal move",
 			  LOG_MOVE(states[s->state].name, states[to].name));
-	log_debug("session", s->id, "", LOG_MOVE(states[s->state].name, states[to].name));
+	if (ENDS & TO(to))
+		s->end.let_in = session_was_let_in(s);
 	list_remove(&site->in_state[s->state], &s->node);
+	/* People see one state of the console only. */
+	if (!at_console || (ENDS & TO(to))) {
+		log_debug("session", s->id, "", LOG_MOVE(states[s->state].name, states[to].name));
+		s->since_us = loop_now_us(site->loop);
+	}
 	s->state = to;
-	s->since_us = loop_now_us(site->loop);
 	if (to != SESSION_CLOSED)
 		list_append(&site->in_state[to], &s->node);
 	else if (list_linked(&s->woken))

@@ -1,16 +1,16 @@
 /* session: one client connection.
  *
- *	startup (-> lookup) -> login (-> setup) -> idle <-> waiting -> (setup ->) active -> idle
- *	   |          |                              ^---------------> (setup ->) active
- *	   +----------+-> idle, console
+ *	startup (-> lookup) -> login (-> greeting) -> idle <-> waiting -> (setup ->) active -> idle
+ *	   |          |                                 ^---------------> (setup ->) active
+ *	   +----------+-> idle, console <-> console_busy
  *	every state -> closing -> closed, or -> closed at once
  *
  *	active -> saving -> idle
  *	idle, active <-> scope
  *	whatever has scopes open -> leaving -> closed
  *
- * The lease is held in setup, active and saving, wanted in login and waiting, and not there
- *otherwise. */
+ * The lease is held in greeting, setup, active and saving, wanted in login and waiting, and not
+ * there otherwise. */
 #ifndef PGWITH_SESSION_SESSION_H
 #define PGWITH_SESSION_SESSION_H
 
@@ -39,21 +39,23 @@ struct ucred;
 struct work;
 
 enum session_state {
-	SESSION_STARTUP, /* the startup packet has not come */
-	SESSION_LOOKUP,  /* the operating system is asked who its user is: see admit.h */
-	SESSION_LOGIN,   /* waits for a server, to know the parameters that it has there */
-	SESSION_CANCEL,  /* a CancelRequest: stays until the cancel has ended */
-	SESSION_IDLE,    /* holds nothing */
-	SESSION_WAITING, /* for a server */
-	SESSION_SETUP,   /* leased: a server is asked what the session's startup parameters make of
-			    it,   or to become its role */
-	SESSION_ACTIVE,  /* leased */
-	SESSION_SAVING,  /* leased: the server is asked for the parameters that were set */
-	SESSION_SCOPE,   /* a scope is entered or exited: see scopes.h */
-	SESSION_LEAVING, /* its client is gone; its scopes are exited */
-	SESSION_CONSOLE, /* talks to the console */
-	SESSION_CLOSING, /* was told the last words; they are being written */
-	SESSION_CLOSED,
+	SESSION_STARTUP,      /* the startup packet has not come */
+	SESSION_LOOKUP,       /* the operating system is asked who its user is: see admit.h */
+	SESSION_LOGIN,        /* waits for a server, to know the parameters that it has there */
+	SESSION_CANCEL,       /* a CancelRequest: stays until the cancel has ended */
+	SESSION_IDLE,         /* holds nothing */
+	SESSION_WAITING,      /* for a server */
+	SESSION_GREETING,     /* leased, at login: a server is asked what it makes of its startup
+			       * parameters */
+	SESSION_SETUP,        /* leased: the server is given its parameters, ahead of a message */
+	SESSION_ACTIVE,       /* leased */
+	SESSION_SAVING,       /* leased: the server is asked for the parameters that were set */
+	SESSION_SCOPE,        /* a scope is entered or exited: see scopes.h */
+	SESSION_LEAVING,      /* its client is gone; its scopes are exited */
+	SESSION_CONSOLE,      /* talks to the console */
+	SESSION_CONSOLE_BUSY, /* the same: a command goes on, and the messages behind it wait */
+	SESSION_CLOSING,      /* was told the last words; they are being written */
+	SESSION_CLOSED,       /* behind all others: loops over those that are there end here */
 	SESSION_NSTATES
 };
 
@@ -86,11 +88,8 @@ struct session {
 	uint32_t owed;         /* a Terminate waits: ReadyForQuery that were due when it came */
 	bool unheard; /* it waits, and a part of an answer came when nobody was there any more */
 	struct inquiry *inquiry; /* inquiry.h, which frees it; NULL: nothing is asked */
-	bool let_in;             /* it has been answered at login */
-	bool held;         /* console: a command goes on; the messages behind it wait. Not a state:
-			      it is as much a session of the console meanwhile */
-	void *console;     /* the console's */
-	struct slow *slow; /* slow.h; NULL: nobody wants to hear of long scopes */
+	void *console;           /* the console's */
+	struct slow *slow;       /* slow.h; NULL: nobody wants to hear of long scopes */
 };
 
 /* A new client on this descriptor, which is taken over: in SESSION_STARTUP. */
@@ -115,6 +114,22 @@ session_gone(const struct session *s)
 	       s->state == SESSION_LEAVING;
 }
 
+/* Is a server given its parameters, at login or ahead of a message? */
+static inline bool
+session_in_setup(const struct session *s)
+{
+	return s->state == SESSION_GREETING || s->state == SESSION_SETUP;
+}
+
+static inline bool
+session_is_at_console(const struct session *s)
+{
+	return s->state == SESSION_CONSOLE || s->state == SESSION_CONSOLE_BUSY;
+}
+
+/* Has its login been answered? Of one that ends: had it been? */
+bool session_was_let_in(const struct session *);
+
 /* Was it closed? If it has scopes open, what goes on about them is finished, and they are exited.
  */
 static inline bool
@@ -122,6 +137,8 @@ session_ends(const struct session *s)
 {
 	return s->end.text != NULL;
 }
+
+bool session_may_move(enum session_state from, enum session_state to);
 
 /* Moves it between the states and the daemon's lists. */
 void session_set_state(struct session *, enum session_state);
@@ -137,6 +154,7 @@ void session_begins_to_wait(struct session *);
 /* Name for people: session 12 (app, pid 4242, 42 s, idle in transaction). */
 void session_describe(const struct session *, char *out, size_t out_size);
 
+/* The word for it: greeting and setup have one word, and so have the two of the console. */
 const char *session_state_name(enum session_state);
 /* The reason for people why it is pinned, or NULL. */
 const char *session_pin_name(const struct session *);

@@ -162,7 +162,7 @@ telling_learn(struct session *s)
 	learn_each(s, s->context.startup, s->context.startup_bytes, true);
 	learn_each(s, s->context.repeated, s->context.repeated_bytes, false);
 	s->context.unproven = false;
-	if (s->let_in) {
+	if (session_was_let_in(s)) {
 		telling_forget_repeated(&s->context);
 		return;
 	}
