@@ -273,7 +273,7 @@ is_owed(const struct session *s)
 	case SESSION_ACTIVE:
 		p = &s->hold->lease.srv->progress;
 		/* PostgreSQL looks for the end of the connection when it has sent an answer. */
-		if (s->unheard || (s->stream.broken && client_due(p) < s->owed))
+		if (s->end.unheard || (s->stream.broken && client_due(p) < s->end.owed))
 			return false;
 		return (p->ready_due > 0 || (p->flush_sent && p->runs_count > 0)) &&
 		       (p->copy != COPY_IN || p->copy_ended);
@@ -299,8 +299,8 @@ judge_terminate(struct session *s)
 		else
 			stream_finish(&s->stream);
 		if (s->state == SESSION_ACTIVE &&
-		    client_due(&s->hold->lease.srv->progress) > s->owed)
-			s->owed = client_due(&s->hold->lease.srv->progress);
+		    client_due(&s->hold->lease.srv->progress) > s->end.owed)
+			s->end.owed = client_due(&s->hold->lease.srv->progress);
 		return HOLD;
 	}
 	session_close(s, s->stream.broken ? CLEANUP_CLIENT_GONE : CLEANUP_CLIENT_LEFT,

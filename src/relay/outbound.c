@@ -298,7 +298,7 @@ readable(struct lease *l)
 				  "may have been done without them");
 		return;
 	}
-	s->unheard |= s->stream.broken && bytes > 0;
+	s->end.unheard |= s->stream.broken && bytes > 0;
 	if (p->unasked > 0 && bytes > 0)
 		bytes -= bytes_unasked(s, bytes);
 	if (p->errors != from.errors && s->context.names)

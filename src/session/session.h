@@ -85,8 +85,6 @@ struct session {
 	struct script *script; /* a text of many statements; NULL: there was none yet */
 	struct expiry *expiry; /* of what a time limit ends; NULL: none has ended anything yet */
 	uint32_t drop_left;    /* bytes still to come of a message that is not wanted */
-	uint32_t owed;         /* a Terminate waits: ReadyForQuery that were due when it came */
-	bool unheard; /* it waits, and a part of an answer came when nobody was there any more */
 	struct inquiry *inquiry; /* inquiry.h, which frees it; NULL: nothing is asked */
 	void *console;           /* the console's */
 	struct slow *slow;       /* slow.h; NULL: nobody wants to hear of long scopes */
