@@ -121,11 +121,12 @@ static void
 begin(struct session *s)
 {
 	struct prepared_set *set = s->hold->lease.srv ? &s->hold->lease.srv->prepared : NULL;
-	struct work *work = begin_work(s);
+	struct work *work;
 
+	script_drop(s);
+	work = begin_work(s);
 	if (s->state != SESSION_LEAVING)
 		session_set_state(s, SESSION_LEAVING);
-	script_drop(s);
 	if (s->context.names)
 		names_clear(s->context.names, set);
 	unnamed_forget(&s->context.unnamed, set ? &set->tracked : NULL);

@@ -149,39 +149,38 @@ part_ended(struct session *s)
 	buf_clear(&out);
 }
 
-void
-split_run(struct session *s, size_t (*handle)(struct session *, const uint8_t *data, size_t bytes))
+bool
+split_next(struct session *s, struct buf *message)
 {
 	struct script *sp = s->script;
+	const char *text;
 
-	while (script_pending(s)) {
-		struct buf message;
-		const char *text;
-		size_t used;
+	if (!script_pending(s) ||
+	    (s->state != SESSION_IDLE &&
+	     (s->state != SESSION_ACTIVE || !progress_at_rest(&s->hold->lease.srv->progress))))
+		return false;
+	if (!script_waiting(s))
+		part_ended(s);
+	if (!script_waiting(s) || session_gone(s))
+		return false;
+	text = (const char *)buf_data(&sp->text);
+	sp->part_bytes = part_of(s, text, sp->text.len);
+	/* What is empty behind the last statement belongs to it. */
+	if (empty(s, text + sp->part_bytes, sp->text.len - sp->part_bytes))
+		sp->part_bytes = sp->text.len;
+	buf_init(message, SESSION_WHOLE_MAX + 16);
+	part_message(s, message);
+	sp->judging = true;
+	return true;
+}
 
-		if (s->state != SESSION_IDLE && (s->state != SESSION_ACTIVE ||
-						 !progress_at_rest(&s->hold->lease.srv->progress)))
-			return;
-		if (!script_waiting(s))
-			part_ended(s);
-		if (!script_waiting(s) || session_gone(s))
-			return;
-		text = (const char *)buf_data(&sp->text);
-		sp->part_bytes = part_of(s, text, sp->text.len);
-		/* What is empty behind the last statement belongs to it. */
-		if (empty(s, text + sp->part_bytes, sp->text.len - sp->part_bytes))
-			sp->part_bytes = sp->text.len;
-		buf_init(&message, SESSION_WHOLE_MAX + 16);
-		part_message(s, &message);
-		sp->judging = true;
-		used = handle(s, buf_data(&message), message.len);
-		sp->judging = false;
-		if (used > 0)
-			script_judged(s);
-		buf_clear(&message);
-		if (used == 0 || session_gone(s))
-			return;
-	}
+bool
+split_judged(struct session *s, bool done)
+{
+	s->script->judging = false;
+	if (done)
+		script_judged(s);
+	return done && !session_gone(s);
 }
 
 /* ---- before a scope statement ---- */

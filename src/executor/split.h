@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "base/buf.h"
 #include "session/message.h"
 #include "session/session.h"
 
@@ -16,10 +17,14 @@ enum verdict split_judge(struct session *, struct message *);
  * ours, sends it. */
 void split_sync(struct session *);
 
-/* Goes on with the next part, if that is possible now. `handle` does the work of one whole message,
- * and returns how many bytes of it are done: all or none. */
-void split_run(struct session *,
-	       size_t (*handle)(struct session *, const uint8_t *data, size_t bytes));
+/* Makes a Query of the next part of the session's text, if the part can be judged now. Returns
+ * false if it cannot. Otherwise the caller judges the message, calls split_judged(), and clears it.
+ */
+bool split_next(struct session *, struct buf *message);
+
+/* The message of split_next() was judged; `done`: it was sent or answered, and is not kept. Returns
+ * true if there may be a next one. */
+bool split_judged(struct session *, bool done);
 
 /* Understands one scope statement. Returns NULL, with the reason and its place in *e, if it cannot
  * be. */

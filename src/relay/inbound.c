@@ -195,6 +195,19 @@ dispatch(struct session *s, const uint8_t *data, size_t bytes)
 	return session_is_at_console(s) ? console(s, data, bytes) : handle(s, data, bytes);
 }
 
+/* Goes on with a text of several statements, part by part. */
+static void
+do_text(struct session *s)
+{
+	struct buf message;
+	bool more = true;
+
+	while (more && split_next(s, &message)) {
+		more = split_judged(s, handle(s, buf_data(&message), message.len) > 0);
+		buf_clear(&message);
+	}
+}
+
 void
 inbound_go_on(struct session *s)
 {
@@ -210,7 +223,7 @@ inbound_go_on(struct session *s)
 	do {
 		used = 0;
 		if (script_pending(s))
-			split_run(s, handle);
+			do_text(s);
 		if (session_gone(s))
 			return;
 		if (s->in.len > 0)

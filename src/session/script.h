@@ -35,7 +35,7 @@ struct script {
 	size_t part_bytes; /* how much of `text` is the part that is being judged */
 	unsigned chars;    /* characters of the client's text before that part */
 	unsigned lexing;   /* how the text is read: flags of sqltext_init() */
-	/* split_run() is on the stack with a part. Not a state: the part can be sent, or end the
+	/* split_next() has given a part, which is being judged. Not a state: the part can be sent, or end the
 	 * text, meanwhile. */
 	bool judging;
 };

@@ -40,7 +40,7 @@ is(enum script_state state, const char *text)
 	ck_assert_int_eq(script_waiting(&s), state == SCRIPT_NEXT);
 }
 
-/* A part of that many bytes is judged, as by split_run(). */
+/* A part of that many bytes is judged, as by split_next(). */
 static void
 begin_part(size_t bytes)
 {
