@@ -593,7 +593,7 @@ enter_go(struct work *work)
 			break;
 		else
 			next_item(work);
-		if (work->session->state == SESSION_CLOSED || session_ends(work->session))
+		if (session_ends(work->session))
 			return;
 	}
 	if (work->purpose == WORK_ENTER)

@@ -540,9 +540,7 @@ exit_go(struct work *work)
 	const struct session *s = work->session;
 
 	for (;;) {
-		if (s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
-		    inquiry_state(s) == INQUIRY_ASKED || work->purpose == WORK_NONE ||
-		    work->purpose == WORK_LEAVE)
+		if (inquiry_state(s) == INQUIRY_ASKED || work->purpose == WORK_NONE)
 			return;
 		if (inquiry_has_ended(s))
 			heard(work);

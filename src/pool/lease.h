@@ -41,12 +41,14 @@ enum lease_state {
 	LEASE_NSTATES
 };
 
-/* What the owner is told. Each of these functions may end the lease. */
+/* What the owner is told. Each of these functions but granted() may end the lease. */
 struct lease_ops {
-	/* The lease was WAITING and is HELD now. */
+	/* The lease was WAITING and is HELD now. The pool may be in the middle of something: the
+	 * owner neither writes to the server nor ends the lease before this has returned. */
 	void (*granted)(struct lease *);
 	/* The lease was WAITING and will not be held: its time ran out, or the server cannot be
-	 * reached. The lease is NONE already; `e` belongs to the caller. */
+	 * reached. The lease is NONE already; `e` belongs to the caller. The owner does not ask
+	 * again before this has returned. */
 	void (*failed)(struct lease *, const struct err *e);
 	/* The server has sent something: server_read() has it. */
 	void (*readable)(struct lease *);

@@ -163,11 +163,8 @@ static void
 fail_waiters(struct pool *pool, const struct err *e)
 {
 	struct list_node *n;
-	unsigned most = pool->waiting.count;
 
-	/* A session that is refused may ask again at once. It then stands at the end, behind those
-	 * that are counted here. */
-	while (most-- > 0 && (n = list_first(&pool->waiting)) != NULL)
+	while ((n = list_first(&pool->waiting)) != NULL)
 		lease_fail(LIST_OBJ(n, struct lease, node), e);
 }
 

@@ -91,23 +91,6 @@ forget_bytes(struct batch *b)
 	b->passed_bytes = 0;
 }
 
-/* The write may end the server, and other sessions may come to work by that: the batch is theirs
- * meanwhile. */
-static void
-write_bytes(struct batch *b, struct server *srv)
-{
-	struct buf out = b->bytes;
-
-	buf_init(&b->bytes, BYTES_MAX);
-	server_write(srv, buf_data(&out), out.len);
-	if (b->bytes.mem) {
-		buf_clear(&out);
-		return;
-	}
-	buf_reset(&out);
-	b->bytes = out;
-}
-
 bool
 batch_flush(struct session *s)
 {
@@ -132,7 +115,10 @@ batch_flush(struct session *s)
 		forget_bytes(b);
 		return false;
 	}
-	write_bytes(b, s->hold->lease.srv);
+	/* The write may end the server, and the session with it, which drops the batch then. No
+	 * other session is at work meanwhile. */
+	server_write(s->hold->lease.srv, buf_data(&b->bytes), b->bytes.len);
+	forget_bytes(b);
 	return true;
 }
 

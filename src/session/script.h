@@ -35,8 +35,8 @@ struct script {
 	size_t part_bytes; /* how much of `text` is the part that is being judged */
 	unsigned chars;    /* characters of the client's text before that part */
 	unsigned lexing;   /* how the text is read: flags of sqltext_init() */
-	/* split_next() has given a part, which is being judged. Not a state: the part can be sent, or end the
-	 * text, meanwhile. */
+	/* split_next() has given a part, which is being judged. Not a state: the part can be sent,
+	 * or end the text, meanwhile. */
 	bool judging;
 };
 
