@@ -7,23 +7,43 @@
 #include "wire/sqlname.h"
 #include "wire/sqltext.h"
 
+/* Reads the name of a savepoint: behind SAVEPOINT, RELEASE [SAVEPOINT], or ROLLBACK [WORK |
+ * TRANSACTION] TO [SAVEPOINT]. All of these words but TO may be the name themselves. Returns false
+ * if there is none: it is a ROLLBACK of all, or what PostgreSQL does not understand. */
+static bool
+read_point(enum sqltext_word first, struct sqltext *at, struct sqltext_token *t)
+{
+	struct sqltext_token behind;
+	struct sqltext ahead;
+
+	sqltext_token(at, t);
+	if (first == SQLWORD_ROLLBACK) {
+		if (t->word == SQLWORD_WORK || t->word == SQLWORD_TRANSACTION)
+			sqltext_token(at, t);
+		if (t->word != SQLWORD_TO)
+			return false;
+		sqltext_token(at, t);
+	}
+	ahead = *at;
+	sqltext_token(&ahead, &behind);
+	if (first != SQLWORD_SAVEPOINT && t->word == SQLWORD_SAVEPOINT &&
+	    (behind.kind == SQLTEXT_NAME || behind.kind == SQLTEXT_QUOTED)) {
+		*at = ahead;
+		*t = behind;
+	}
+	return t->kind == SQLTEXT_NAME || t->kind == SQLTEXT_QUOTED;
+}
+
 /* Notes what one statement does, whose first word is `first`; `at` stands behind that word. */
 static bool
 follow_statement(struct session *s, struct scope *f, enum sqltext_word first, struct sqltext *at,
 		 struct err *e)
 {
 	struct sqltext_token t;
-	bool to = first != SQLWORD_ROLLBACK;
 	char name[SQLNAME_SIZE];
 	long n;
 
-	do {
-		sqltext_token(at, &t);
-		to |= t.word == SQLWORD_TO;
-	} while (t.word == SQLWORD_SAVEPOINT || t.word == SQLWORD_TO || t.word == SQLWORD_WORK ||
-		 t.word == SQLWORD_TRANSACTION);
-	/* A statement that PostgreSQL does not understand does nothing. */
-	if (!to || (t.kind != SQLTEXT_NAME && t.kind != SQLTEXT_QUOTED))
+	if (!read_point(first, at, &t))
 		return true;
 	n = sqlname_read(&t, at->flags, name, sizeof name);
 	if (n < 0) {

@@ -91,6 +91,21 @@ def savepoints_across(t):
 
 
 @test
+def savepoints_named_as_words(t):
+    """a savepoint may be called as a word of its statements: it is kept apart in a savepoint scope as any other"""
+    d, c = scene(t)
+    for name in ("work", "Transaction", "savepoint"):
+        c.sql("ENTER a; SAVEPOINT %s; ENTER b; INSERT INTO marks VALUES ('in b')" % name)
+        for sql in ("ROLLBACK TO %s", "ROLLBACK WORK TO %s", "rollback transaction to savepoint %s", "RELEASE %s",
+                    "RELEASE SAVEPOINT %s"):
+            refuses(c, sql % name, "3B001", '"b"', "T")
+        tags(c, "SAVEPOINT %s; ROLLBACK TO %s; RELEASE SAVEPOINT %s" % (name, name, name), ["SAVEPOINT", "ROLLBACK", "RELEASE"])
+        tags(c, "EXIT b; ROLLBACK TO %s; RELEASE %s; EXIT a" % (name, name), ["EXIT b", "ROLLBACK", "RELEASE", "EXIT a"], "I")
+    equal(marks(t), [], "the rows")
+    all_quiet(d, "db")
+
+
+@test
 def savepoint_by_old_names(t):
     """ROLLBACK TO that was prepared or bound before the savepoint scope does not reach across it"""
     d, c = scene(t)
