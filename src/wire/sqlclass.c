@@ -411,17 +411,37 @@ classify_word(const struct place *at)
 	case SQLWORD_PG_ADVISORY_UNLOCK_ALL:
 	case SQLWORD_PG_ADVISORY_UNLOCK_SHARED:
 		return is_called(at) ? SQLCLASS_UNDO : 0;
-	case SQLWORD_DBLINK_CONNECT:
-	case SQLWORD_DBLINK_CONNECT_U:
-	case SQLWORD_PG_BACKUP_START:
-	case SQLWORD_PG_REPLICATION_ORIGIN_SESSION_SETUP:
-	case SQLWORD_PG_START_BACKUP:
+	SQLWORDS_OF_BINDERS:
 		return is_called(at) ? SQLCLASS_LOAD : 0;
+	case SQLWORD_SET_LIMIT:
+		return is_called(at) ? SQLCLASS_SETCONFIG : 0;
 	SQLWORDS_OF_RUNNERS:
 		return is_called(at) ? SQLCLASS_OPAQUE : 0;
 	default:
 		return 0;
 	}
+}
+
+/* Is one of those functions named in the text? */
+static bool
+names_binder(const char *text, size_t length)
+{
+	static const enum sqltext_word binders[] = {
+	    SQLWORD_DBLINK_CONNECT,
+	    SQLWORD_ISN_WEAK,
+	    SQLWORD_PG_BACKUP_START,
+	    SQLWORD_PG_COPY_LOGICAL_REPLICATION_SLOT,
+	    SQLWORD_PG_COPY_PHYSICAL_REPLICATION_SLOT,
+	    SQLWORD_PG_CREATE_LOGICAL_REPLICATION_SLOT,
+	    SQLWORD_PG_CREATE_PHYSICAL_REPLICATION_SLOT,
+	    SQLWORD_PG_REPLICATION_ORIGIN_SESSION_SETUP,
+	    SQLWORD_PG_START_BACKUP,
+	};
+
+	for (size_t i = 0; i < sizeof binders / sizeof *binders; i++)
+		if (sqltext_mentions(text, length, sqltext_word_name(binders[i])))
+			return true;
+	return false;
 }
 
 /* SET search_path = 'pg_temp, ...'. Any other string may be a text that a function executes. */
@@ -437,9 +457,10 @@ classify_string(const struct place *at)
 	 * it is. */
 	if (at->text.routine || at->first == SQLWORD_DEFER || at->first == SQLWORD_ENTER)
 		return 0;
-	if (sqltext_mentions(tok->start, tok->length, "dblink_connect"))
+	if (names_binder(tok->start, tok->length))
 		return SQLCLASS_OPAQUE | SQLCLASS_LOAD;
 	if (sqltext_mentions(tok->start, tok->length, "set_config") ||
+	    sqltext_mentions(tok->start, tok->length, "set_limit") ||
 	    sqltext_mentions(tok->start, tok->length, "pg_advisory") ||
 	    sqltext_mentions(tok->start, tok->length, "pg_try_advisory"))
 		return SQLCLASS_OPAQUE;
@@ -458,9 +479,9 @@ sqlclass_sets(struct sqltext behind)
 enum { INTO = 1, SETTING = 2 };
 
 /* Does one of these begin at one of the 16 bytes: "temp", "pg_", "t_co" (of set_config), "k_co" (of
- * dblink_connect), "ts_s" (of ts_stat), "ts_r" (of ts_rewrite), "to_x" (of query_to_xml), "th_t"
- * (of xpath_table), "stab" (of crosstab), "ctby" (of connectby), &" (of U&""), and as `beside` says
- * "into" and "sett"? */
+ * dblink_connect), "t_li" (of set_limit), "n_we" (of isn_weak), "ts_s" (of ts_stat), "ts_r" (of
+ * ts_rewrite), "to_x" (of query_to_xml), "th_t" (of xpath_table), "stab" (of crosstab), "ctby" (of
+ * connectby), &" (of U&""), and as `beside` says "into" and "sett"? */
 static inline __attribute__((always_inline)) bool
 block_suspicious(const char *p, unsigned beside)
 {
@@ -468,7 +489,10 @@ block_suspicious(const char *p, unsigned beside)
 	sqlblock d = sqlblock_at(p + 3), third = (sqlblock)(c == 0x7f), t = (sqlblock)(a == 't');
 	sqlblock co = (sqlblock)((b == 0x7f) & (c == 'c') & (d == 'o'));
 	sqlblock hits =
-	    (sqlblock)((co & (t | (a == 'k'))) | (t & (b == 'e') & (c == 'm') & (d == 'p')) |
+	    (sqlblock)((co & (t | (a == 'k'))) |
+		       ((b == 0x7f) &
+			((t & (c == 'l') & (d == 'i')) | ((a == 'n') & (c == 'w') & (d == 'e')))) |
+		       (t & (b == 'e') & (c == 'm') & (d == 'p')) |
 		       (third & (((a == 'p') & (b == 'g')) |
 				 (t & (((b == 's') & ((d == 's') | (d == 'r'))) |
 				       ((b == 'o') & (d == 'x')) | ((b == 'h') & (d == 't')))))) |

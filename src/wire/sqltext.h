@@ -59,6 +59,7 @@
 	X(l, 'i', IMPORT, "import")                                                           \
 	X(l, 'i', INSERT, "insert")                                                           \
 	X(l, 'i', INTO, "into")                                                               \
+	X(l, 'i', ISN_WEAK, "isn_weak")                                                       \
 	X(l, 'l', LEAVE, "leave")                                                             \
 	X(l, 'l', LISTEN, "listen")                                                           \
 	X(l, 'l', LOAD, "load")                                                               \
@@ -73,6 +74,10 @@
 	X(l, 'p', PG_ADVISORY_UNLOCK_SHARED, "pg_advisory_unlock_shared")                     \
 	X(l, 'p', PG_BACKUP_START, "pg_backup_start")                                         \
 	X(l, 'p', PG_CATALOG, "pg_catalog")                                                   \
+	X(l, 'p', PG_COPY_LOGICAL_REPLICATION_SLOT, "pg_copy_logical_replication_slot")       \
+	X(l, 'p', PG_COPY_PHYSICAL_REPLICATION_SLOT, "pg_copy_physical_replication_slot")     \
+	X(l, 'p', PG_CREATE_LOGICAL_REPLICATION_SLOT, "pg_create_logical_replication_slot")   \
+	X(l, 'p', PG_CREATE_PHYSICAL_REPLICATION_SLOT, "pg_create_physical_replication_slot") \
 	X(l, 'p', PG_REPLICATION_ORIGIN_SESSION_SETUP, "pg_replication_origin_session_setup") \
 	X(l, 'p', PG_SETTINGS, "pg_settings")                                                 \
 	X(l, 'p', PG_START_BACKUP, "pg_start_backup")                                         \
@@ -96,6 +101,7 @@
 	X(l, 's', SESSION, "session")                                                         \
 	X(l, 's', SET, "set")                                                                 \
 	X(l, 's', SET_CONFIG, "set_config")                                                   \
+	X(l, 's', SET_LIMIT, "set_limit")                                                     \
 	X(l, 's', SETTING, "setting")                                                         \
 	X(l, 's', SHOW, "show")                                                               \
 	X(l, 's', START, "start")                                                             \
@@ -122,6 +128,20 @@ enum sqltext_word {
 #undef SQLWORD_ENUM
 	    SQLWORD_N
 };
+
+/* The functions of PostgreSQL, dblink and isn that leave something in their backend which no query
+ * shows and no DISCARD removes. A replication slot that they make may be a temporary one. */
+#define SQLWORDS_OF_BINDERS                               \
+	case SQLWORD_DBLINK_CONNECT:                      \
+	case SQLWORD_DBLINK_CONNECT_U:                    \
+	case SQLWORD_ISN_WEAK:                            \
+	case SQLWORD_PG_BACKUP_START:                     \
+	case SQLWORD_PG_COPY_LOGICAL_REPLICATION_SLOT:    \
+	case SQLWORD_PG_COPY_PHYSICAL_REPLICATION_SLOT:   \
+	case SQLWORD_PG_CREATE_LOGICAL_REPLICATION_SLOT:  \
+	case SQLWORD_PG_CREATE_PHYSICAL_REPLICATION_SLOT: \
+	case SQLWORD_PG_REPLICATION_ORIGIN_SESSION_SETUP: \
+	case SQLWORD_PG_START_BACKUP
 
 /* The functions of PostgreSQL, tablefunc and xml2 that execute a text which they get as argument,
  * or read a relation whose name they get (it may be a view, which calls functions). */

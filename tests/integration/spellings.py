@@ -8,7 +8,7 @@ PGWITH_TEST_SPELLINGS is how often each text is run, each time in another spelli
 import os
 import select
 
-from pgwtest import Skip, check, equal, main, note, test, wire
+from pgwtest import Cluster, Skip, check, equal, main, note, test, unavailable, wait_until, wire
 
 CUSTOM = ["app.tenant", "app.user", "app.b", "session.x", "local.x", "role.x", "time.x", "names.x", "transaction.x", "constraints.x",
           "characteristics.x", "app.c.d"]
@@ -689,6 +689,62 @@ def session_functions(t):
         a.close()
         with d.connect() as b:
             equal(b.sql("SELECT dblink_get_connections()"), [(None,)], "another's")
+
+
+BOUND = [
+    # extension, texts, what shows it
+    ("isn", ["SELECT isn_weak(true)", "SELECT public.\"isn_weak\"(true)", "DO $$BEGIN PERFORM isn_weak(true); END$$",
+             "WITH x AS (SELECT ISN_WEAK(true)) SELECT * FROM x"], "SELECT isn_weak()"),
+    ("pg_trgm", ["SELECT set_limit(0.9)", "SELECT public.\"set_limit\"(0.9)", "DO $$BEGIN PERFORM set_limit(0.9); END$$",
+                 "BEGIN; SELECT set_limit(0.9); COMMIT"], "SELECT show_limit()"),
+]
+SLOT = ["SELECT pg_create_physical_replication_slot('mine', true, true)",
+        "DO $$BEGIN PERFORM pg_catalog.pg_create_physical_replication_slot('mine', true, true); END$$"]
+
+
+def is_its_own(d, direct, texts, look):
+    """What these texts leave in a backend, as `look` shows it, is the session's as long as it lasts, and then nobody's."""
+    fresh = direct.sql(look)
+    for sql in texts:
+        for extended in (False, True):
+            if extended and sql.startswith("BEGIN"):
+                continue
+            a, b = d.connect(), d.connect()
+            equal((a.ask_extended if extended else a.ask)(sql).errors, [], sql)
+            b.sql("BEGIN")
+            other, own = b.sql(look), a.sql(look)
+            b.sql("COMMIT")
+            yield other
+            check(own != fresh, "its own, %s" % sql)
+            a.close()
+            wait_until(lambda: direct.sql(look) == fresh and b.sql(look) == fresh, 10, "the next one's, %s" % sql)
+            b.close()
+
+
+@test
+def functions_of_modules(t):
+    """state that functions of isn and pg_trgm keep in their backend is the session's, and nobody else's"""
+    d = t.daemon(size=2)
+    for extension, texts, look in BOUND:
+        if t.value("SELECT count(*) FROM pg_available_extensions WHERE name = '%s'" % extension) == "0":
+            continue
+        t.sql("CREATE EXTENSION %s" % extension)
+        with t.cluster.connect(t.database) as direct:
+            for other in is_its_own(d, direct, texts, look):
+                equal(other, direct.sql(look), "another's of %s" % extension)
+
+
+@test
+def replication_slots(t):
+    """a temporary replication slot goes with the session that has made it"""
+    if os.environ.get("PGWITH_TEST_SERVER", "local") != "local":
+        unavailable("it takes a server of its own")
+    cluster = Cluster(t.path("slots"), settings={"wal_level": "replica", "max_wal_senders": "5"})
+    t.defer(cluster.destroy)
+    d = t.daemon(size=2, conninfo="host=%s port=%d dbname=postgres user=postgres" % (cluster.sockets, cluster.port))
+    with cluster.connect("postgres") as direct:
+        for _ in is_its_own(d, direct, SLOT, "SELECT slot_name FROM pg_replication_slots"):
+            pass
 
 
 # ---- how a text is read ----------------------------------------------------------------------------
