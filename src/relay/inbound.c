@@ -73,8 +73,8 @@ may_be_judged(const struct frame *f, size_t bytes)
 	       bytes >= SESSION_WHOLE_MAX;
 }
 
-/* The message at the front of these bytes. Returns false if it is not here yet, or if the session
- * has ended. */
+/* The message at the front of these bytes. Returns false if it is not here yet, or cannot be one:
+ * then the session ends, or will when what stands before has been answered. */
 static bool
 next_message(struct session *s, const uint8_t *data, size_t bytes, struct message *m)
 {
@@ -85,7 +85,7 @@ next_message(struct session *s, const uint8_t *data, size_t bytes, struct messag
 	if (r == -E_AGAIN)
 		return false;
 	if (r < 0) {
-		session_fail_protocol(s, "impossible message length");
+		judge_violation(s, "impossible message length");
 		return false;
 	}
 	if (!may_be_judged(&f, bytes))
@@ -252,7 +252,8 @@ inbound_check(const struct session *s)
 
 	if (s->in.len < FRAME_HEADER || !is_free(s))
 		return;
-	frame_read(buf_data(&s->in), s->in.len, &f);
+	if (frame_read(buf_data(&s->in), s->in.len, &f) < 0)
+		return;
 	if (may_be_judged(&f, s->in.len))
 		log_fatal("session", s->id, "a message is left behind",
 			  LOG_TEXT("state", session_state_name(s->state)),

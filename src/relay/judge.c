@@ -253,9 +253,9 @@ client_due(const struct progress *p)
 	return p->ready_due - p->own_syncs;
 }
 
-/* Is something still to be said of what stands before a Terminate? PostgreSQL reads that one when
- * it has answered all else. Of an exchange without its Sync, and of a COPY without its end, nothing
- * comes any more. */
+/* Is something still to be said of what stands before a Terminate, or before what breaks the
+ * protocol? PostgreSQL reads that when it has answered all else. Of an exchange without its Sync,
+ * and of a COPY without its end, nothing comes any more. */
 static bool
 is_owed(const struct session *s)
 {
@@ -309,6 +309,17 @@ judge_terminate(struct session *s)
 }
 
 enum verdict
+judge_violation(struct session *s, const char *what)
+{
+	if (is_owed(s)) {
+		stream_pause(&s->stream);
+		return HOLD;
+	}
+	session_fail_protocol(s, what);
+	return OVER;
+}
+
+enum verdict
 judge_message(struct session *s, struct message *m)
 {
 	enum verdict v = FORWARD;
@@ -316,10 +327,8 @@ judge_message(struct session *s, struct message *m)
 
 	if (m->type == 'X')
 		return judge_terminate(s);
-	if ((wrong = judge_nonsense(m->type, m->bytes)) != NULL) {
-		session_fail_protocol(s, wrong);
-		return OVER;
-	}
+	if ((wrong = judge_nonsense(m->type, m->bytes)) != NULL)
+		return judge_violation(s, wrong);
 	if (s->extended.skip_sync) {
 		if (m->type != 'S')
 			return DROP;

@@ -19,6 +19,10 @@ enum verdict judge_need_server(struct session *, char type);
 /* The client has sent a Terminate. */
 enum verdict judge_terminate(struct session *);
 
+/* What comes now breaks the protocol in this way. As PostgreSQL, which reads it when it has
+ * answered what stands before it: HOLD while an answer is due, then the session ends, OVER. */
+enum verdict judge_violation(struct session *, const char *what);
+
 /* What is wrong with a message of this type and length, or NULL. */
 const char *judge_nonsense(char type, size_t body);
 

@@ -1,7 +1,7 @@
 """Messages that are not well formed, wherever they come: what PostgreSQL says of them is what the client gets,
 also of those that pgwithd would have answered by itself, and the session goes on as PostgreSQL's does."""
 
-from pgwtest import equal, main, test, wire
+from pgwtest import equal, main, test, wait_until, wire
 from pgwtest.wire import message as m
 
 QUERY, SYNC = wire.query, wire.sync()
@@ -108,6 +108,48 @@ def one_write(t):
                 data = b"".join(QUERY(sql) for sql in before) + bad + b"".join(QUERY(sql) for sql in BEHIND)
                 same(c, direct, data, len(before) + ANSWERS.get(what, 1) + len(BEHIND),
                      "%s behind %s" % (what, before))
+    d.quiet()
+
+
+def until_the_end(c, data):
+    c.send(data)
+    r = c.until_closed()
+    return r.kinds, r.rows, r.tags, [e.sqlstate for e in r.errors]
+
+
+@test
+def behind_what_is_right(t):
+    """what breaks the protocol ends the session when all that stands before it has been done and answered, as PostgreSQL does"""
+    t.sql("CREATE TABLE done (i int)")
+    d = t.daemon(size=1)
+    n = 0
+    for wrong in (m("z", b"abc"), b"\xff\0\0\0\4", b"Q\0\0\0\2", b"S\xff\xff\xff\xff", b"\0\0\0\0\0"):
+        for before in (lambda insert: QUERY(insert), lambda insert: QUERY("SELECT pg_sleep(0.05)") + QUERY(insert),
+                       lambda insert: wire.extended(insert) + SYNC, lambda insert: QUERY("BEGIN") + QUERY(insert),
+                       lambda insert: QUERY("BEGIN") + QUERY(insert) + QUERY("COMMIT"),
+                       lambda insert: QUERY("SELECT 1/0") + QUERY("SET work_mem = '3MB'") + QUERY(insert)):
+            answers, rows = [], []
+            for connect in (d.connect, lambda: t.cluster.connect(t.database)):
+                n += 1
+                c = connect()
+                answers.append(until_the_end(c, before("INSERT INTO done VALUES (%d)" % n) + wrong))
+                c.drop()
+                rows.append(t.sql("SELECT count(*) FROM done WHERE i = %d" % n))
+            kinds, *rest, sqlstates = answers[1]
+            if not kinds.endswith("E"):  # PostgreSQL says nothing of a length that cannot be
+                kinds, sqlstates = kinds + "E", sqlstates + ["08P01"]
+            equal(answers[0], (kinds, *rest, sqlstates), "%r behind %r" % (wrong, before("INSERT")))
+            equal(rows[0], rows[1], "what was done before %r: %r" % (wrong, before("INSERT")))
+    # It waits for a server, and then it is done.
+    holder = t.client(d)
+    holder.sql("BEGIN; SELECT 1")
+    c = d.connect()
+    c.send(QUERY("INSERT INTO done VALUES (0)") + m("z"))
+    wait_until(lambda: d.waiting() == 1, 5, "it waits")
+    holder.sql("COMMIT")
+    r = c.until_closed()
+    equal((r.tags, [e.sqlstate for e in r.errors]), (["INSERT 0 1"], ["08P01"]), "behind a wait")
+    equal(t.sql("SELECT count(*) FROM done WHERE i = 0"), [("1",)], "and done")
     d.quiet()
 
 
