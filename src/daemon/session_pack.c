@@ -70,6 +70,7 @@ values_pack(struct pack *p, struct session *s)
 	PACK(p, s->context.resets_named);
 	PACK(p, s->context.resets_local);
 	PACK(p, s->context.resets_errors);
+	PACK(p, s->context.resets_discards);
 	PACK(p, s->context.resetting);
 	PACK(p, s->context.refused);
 	PACK(p, s->stream.paused);

@@ -502,9 +502,14 @@ is_tag(const uint8_t *body, size_t have, const char *tag)
 static void
 note_tag(struct progress *p, const uint8_t *body, size_t have)
 {
+	bool discards = is_tag(body, have, "DISCARD ALL");
+
+	p->discards += discards;
+	if (!p->watch)
+		return;
 	if (is_tag(body, have, "DEALLOCATE"))
 		p->deallocated++;
-	else if (is_tag(body, have, "DEALLOCATE ALL") || is_tag(body, have, "DISCARD ALL"))
+	else if (discards || is_tag(body, have, "DEALLOCATE ALL"))
 		p->deallocated_all = true;
 }
 
@@ -598,7 +603,7 @@ message_came(struct progress *p, char type, const uint8_t *body, size_t have)
 	case 'C':
 		p->completes++;
 		copy_closed(p);
-		if (p->watch)
+		if (p->watch || p->statuses_kept)
 			note_tag(p, body, have);
 		answer_came(p);
 		return;
@@ -634,7 +639,7 @@ static bool
 is_looked_into(const struct progress *p, char type)
 {
 	return type == 'Z' || type == 'E' || type == 'S' || type == 'N' ||
-	       (type == 'D' && p->marked) || (type == 'C' && p->watch);
+	       (type == 'D' && p->marked) || (type == 'C' && (p->watch || p->statuses_kept));
 }
 
 /* Is the message that begins now for the client? */
@@ -1132,6 +1137,7 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->statuses_kept);
 	PACK(p, g->watch);
 	PACK(p, g->deallocated_all);
+	PACK(p, g->discards);
 	PACK(p, g->deallocated);
 	runs_pack(p, g);
 }

@@ -121,6 +121,7 @@ struct progress {
 
 	bool watch;           /* count the DEALLOCATEs below */
 	bool deallocated_all; /* a DEALLOCATE ALL or DISCARD ALL has been carried out */
+	uint64_t discards;    /* DISCARD ALL that have been carried out: nothing undoes them */
 	uint32_t deallocated; /* how many statements have been deallocated one by one */
 
 	/* Set by the owner. tracked(): how the first `n` of the tracked messages that are under way

@@ -57,7 +57,8 @@ struct context {
 	bool resets_named;        /* mode session: a named statement may reset */
 	bool resets_local;        /* the reset was a SET LOCAL */
 	bool resetting;           /* SESSION_SAVING: the server sets startup parameters again */
-	uint64_t resets_errors;   /* progress.errors when the last reset went to the server */
+	/* progress.errors and progress.discards when the last reset went to the server */
+	uint64_t resets_errors, resets_discards;
 	struct buf *resets_names; /* which were reset, or NULL. resets_forget() frees it */
 
 	/* Prepared statements. */

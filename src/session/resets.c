@@ -121,6 +121,7 @@ resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsi
 		/* PostgreSQL reports no change if the value is that of the startup packet again. */
 		s->hold->lease.srv->progress.statuses_kept = true;
 		s->context.resets_errors = s->hold->lease.srv->progress.errors;
+		s->context.resets_discards = s->hold->lease.srv->progress.discards;
 	}
 	buf_clear(&w.names);
 }
@@ -203,15 +204,23 @@ is_startup(const struct session *s, const char *name)
 	return false;
 }
 
+/* Has the text that was to reset parameters failed? Then it has reset nothing; but a DISCARD ALL
+ * stands, whatever fails behind it. */
+static bool
+has_failed(const struct session *s)
+{
+	const struct progress *p = &s->hold->lease.srv->progress;
+
+	return p->errors != s->context.resets_errors && p->discards == s->context.resets_discards;
+}
+
 bool
 resets_hide(const struct session *s, const char *name, const char *value)
 {
 	const struct server *srv = s->hold->lease.srv;
 	const char *own = told_get(srv->own, name);
 
-	/* A text that has failed has reset nothing. */
-	if (s->context.resets == RESETS_NONE || srv->progress.errors != s->context.resets_errors ||
-	    (own && strcmp(own, value) != 0))
+	if (s->context.resets == RESETS_NONE || has_failed(s) || (own && strcmp(own, value) != 0))
 		return false;
 	if (strcasecmp(name, "application_name") == 0)
 		return was_reset(s, name);

@@ -51,6 +51,32 @@ def undone(t):
 
 
 @test
+def undone_by_nothing_that_fails(t):
+    """what was to undo everything and has failed undoes nothing: the session keeps what it has, and nobody else sees it"""
+    d = t.daemon(size=1)
+    fails = ["SELECT 1; DISCARD ALL", "DISCARD ALL; SELECT 1", "DISCARD ALL; DISCARD ALL", "SELECT 1/0; DISCARD ALL", "BEGIN; DISCARD ALL",
+             "DISCARD ALL x", "UNLISTEN *; SELECT 1/0", "DROP TABLE x CASCADE; SELECT 1/0"]
+    # With a startup parameter the server is asked something behind each reset.
+    for startup in ({}, {"DateStyle": "SQL, DMY"}):
+        for why, (pin, _, rest) in UNDONE.items():
+            with d.connect(**startup) as c:
+                c.sql(pin + "; SET work_mem = '3MB'")
+                for text in fails:
+                    for ask in (c.ask, c.ask_extended):
+                        if not (ask == c.ask_extended and ";" in text):
+                            check(ask(text).errors, "%s fails" % text)
+                        c.ask("ROLLBACK")
+                        equal(pinned(d, c), [why], "after %s, with %s" % (text, startup))
+                        equal(c.value("SHOW work_mem"), "3MB", "its work_mem after " + text)
+                check(any(c.sql(sql) for sql in LEFTOVERS.values()), "it is there")
+            free(d, "its session has gone")
+            with d.connect() as other:
+                for what, sql in LEFTOVERS.items():
+                    equal(other.sql(sql), [], "%s of another client, after %s" % (what, pin))
+                equal(other.value("SHOW work_mem"), "4MB", "work_mem of another client")
+
+
+@test
 def never_was(t):
     """what failed, was rolled back, or ended with its transaction keeps no server"""
     d = t.daemon(size=1)

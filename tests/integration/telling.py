@@ -53,7 +53,9 @@ def behind_resets(t):
                 got = []
                 for text in texts:
                     for messages in (wire.query(text),) if ";" in text else (
-                            wire.query(text), wire.extended(text) + wire.sync()):
+                            wire.query(text), wire.extended(text) + wire.sync(),
+                            wire.extended(text) + wire.bind(statement="none") + wire.sync(),
+                            wire.bind(statement="none") + wire.extended(text) + wire.sync()):
                         c.send(messages)
                         c.until_ready()
                         got.append({n: c.parameters[n] for n in TOLD if n in c.parameters})
