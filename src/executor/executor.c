@@ -102,6 +102,7 @@ void
 executor_finish(struct work *work)
 {
 	struct session *s = work->session;
+	const struct hold *hold = s->hold;
 
 	if (!session_ends(s) && s->expiry && s->expiry->own_cancel && late_cancels(s)) {
 		work_set_state(work, WORK_CANCELS);
@@ -117,8 +118,8 @@ executor_finish(struct work *work)
 		s->expiry->own_cancel = false;
 	/* The work ends before the answer is sent: if that fails, the session can leave at once. */
 	work_end(work);
-	inquiry_forget(s);
 	if (session_ends(s)) {
+		inquiry_forget(s);
 		session_close(s, s->end.why, s->end.text);
 		return;
 	}
@@ -126,6 +127,10 @@ executor_finish(struct work *work)
 	frame_settle_state(s);
 	if (work->answer_type)
 		answer_statement(work);
+	/* From here on the relay passes on what comes, and the rest of this message. */
+	if (s->hold == hold)
+		inquiry_pass_half(s);
+	inquiry_forget(s);
 	expire_settle(s);
 	if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 		return;

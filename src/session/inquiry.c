@@ -328,6 +328,20 @@ skim(struct session *s, const uint8_t *data, size_t bytes)
 	}
 }
 
+void
+inquiry_pass_half(struct session *s)
+{
+	const struct inquiry *q = s->inquiry;
+
+	if (q == NULL || q->have == 0 || passing[q->passes].behind ||
+	    !is_for_client(q, (char)q->header[0]))
+		return;
+	if (q->have < FRAME_HEADER)
+		reply_send(s, q->header, q->have);
+	else if (q->one.len > 0)
+		reply_send(s, buf_data(&q->one), q->one.len);
+}
+
 static void
 pass_behind(struct session *s)
 {

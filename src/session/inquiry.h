@@ -121,6 +121,9 @@ const char *inquiry_message(const struct session *);
 /* A field of its error (msg_report_field()), or NULL. */
 const char *inquiry_error_field(const struct session *, char field);
 
+/* Nothing is asked, and a part of a message that is the client's has come: passes the part on. */
+void inquiry_pass_half(struct session *);
+
 /* Frees what was kept. Nothing may be asked. */
 void inquiry_forget(struct session *);
 

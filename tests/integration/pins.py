@@ -147,6 +147,29 @@ def notified_while_asked(t):
 
 
 @test
+def half_a_notification(t):
+    """a notification of which a part has come while a scope was waited for is whole for the client, behind the answer"""
+    for half in (3, 5, 12):
+        proxy = t.proxy()
+        d = t.daemon(size=1, conninfo=t.conninfo(host=proxy.directory, port=proxy.port))
+        c, holder = t.client(d), t.client(d)
+        c.sql("LISTEN a")
+        holder.sql("ENTER LOCK 'l'")
+        c.send(wire.query("ENTER LOCK 'l'"))
+        wait_until(lambda: [x for x in d.show("LOCKS") if x["state"] == "waiting"], 5, "the lock is waited for")
+        proxy.half = half
+        t.sql("NOTIFY a, 'whole'")
+        check(proxy.halved.wait(10), "half of it")
+        holder.sql("EXIT")
+        equal(c.until("Z").kinds, "CZ", "the answer of ENTER")
+        proxy.half_gate.set()
+        equal(c.until("A").kinds, "A", "the notification")
+        equal(c.value("SELECT 1"), "1", "behind it")
+        c.close()
+        holder.close()
+
+
+@test
 def what_a_block_makes(t):
     """what a DO block leaves to its session pins it, and a search_path that begins with pg_temp too"""
     d = t.daemon(size=1)

@@ -375,6 +375,43 @@ START_TEST(at_rest)
 }
 END_TEST
 
+/* The relay takes over in the middle of a message: the client gets it whole. */
+START_TEST(half_a_message_at_rest)
+{
+	uint8_t got[256];
+	size_t bytes, have;
+	ssize_t n;
+
+	buf_clear(&sent);
+	answer("NA");
+	bytes = sent.len;
+	for (size_t cut = 0; cut <= bytes; cut++) {
+		have = 0;
+		ck_assert(!arrive(0, cut));
+		inquiry_pass_half(&s);
+		inquiry_forget(&s);
+		inquiry_pass_half(&s);
+		while ((n = recv(client, got + have, sizeof got - have, MSG_DONTWAIT)) > 0)
+			have += (size_t)n;
+		ck_assert_uint_eq(have, cut);
+		ck_assert(have == 0 || memcmp(got, buf_data(&sent), have) == 0);
+		/* the rest, which the relay would read */
+		ck_assert_int_eq(write(backend, buf_data(&sent) + cut, bytes - cut), bytes - cut);
+		while (cut < bytes && recv(srv.stream.fd, got, sizeof got, MSG_DONTWAIT) > 0)
+			;
+		progress_clear(&srv.progress);
+	}
+	/* what is not the client's is not passed on */
+	inquiry_ask(&s, "SELECT 1", INQUIRY_PASSES_ALL, INQUIRY_ROWS);
+	buf_clear(&sent);
+	answer("D");
+	ck_assert(!arrive(0, sent.len - 1));
+	inquiry_give_up(&s);
+	inquiry_pass_half(&s);
+	client_got("");
+}
+END_TEST
+
 /* ---- again ---- */
 
 START_TEST(cut_short_and_asked_again)
@@ -614,6 +651,7 @@ main(void)
 	tcase_add_loop_test(t, what_is_the_clients, 0, INQUIRY_NPASSES);
 	tcase_add_loop_test(t, an_answer_in_pieces, 0, 6);
 	tcase_add_test(t, at_rest);
+	tcase_add_test(t, half_a_message_at_rest);
 	tcase_add_test(t, cut_short_and_asked_again);
 	tcase_add_test(t, not_for_ever);
 	tcase_add_test(t, what_is_not_asked_again);

@@ -1,5 +1,5 @@
 """A proxy between the daemon and PostgreSQL, for what PostgreSQL does not do on
-request: hold logins, hold CancelRequests, refuse, cut."""
+request: hold logins, hold CancelRequests, refuse, cut, send half of a notification."""
 
 import os
 import socket
@@ -20,6 +20,9 @@ class Proxy:
         self.login_gate.set()
         self.cancel_gate = threading.Event()
         self.cancel_gate.set()
+        self.half = 0     # bytes of the next notification that are let through, up to...
+        self.halved = threading.Event()
+        self.half_gate = threading.Event()  # ...this gate
         self.refuse = False
         self.logins = 0   # seen, held ones too
         self.cancels = 0
@@ -99,13 +102,18 @@ class Proxy:
             data += more
         return data
 
-    @staticmethod
-    def _pump(source, sink):
+    def _pump(self, source, sink):
         try:
             while True:
                 data = source.recv(65536)
                 if not data:
                     break
+                if self.half and data.startswith(b"A"):
+                    sink.sendall(data[:self.half])
+                    data = data[self.half:]
+                    self.half = 0
+                    self.halved.set()
+                    self.half_gate.wait()
                 sink.sendall(data)
         except OSError:
             pass
@@ -132,4 +140,5 @@ class Proxy:
         self._listener.close()
         self.login_gate.set()
         self.cancel_gate.set()
+        self.half_gate.set()
         self.cut()
