@@ -73,7 +73,7 @@ static const struct conf_option table[] = {
 	 .help = "Sessions at most, those of all pools and of the console together."},
 	{"login_timeout", IN_CONF(login_timeout_us), .type = OPTION_DURATION, RANGE(UNIT_MS, UNIT_H),
 	 .bare = UNIT_S, .default_text = "15s", .reloadable = true,
-	 .help = "A client that has not sent its whole startup packet after this long is turned away; so is one whose user the name service of the system (NSS) has not named after this long."},
+	 .help = "A client that has not sent its whole startup packet after this long is turned away; so is one whose user the name service of the system (NSS) has not named after this long. If there is no room for another connection, the one that has said nothing for longest goes before that."},
 	{"shutdown_timeout", IN_CONF(shutdown_timeout_us), .type = OPTION_DURATION, RANGE(0, DAY),
 	 .bare = UNIT_S, .default_text = "30s", .reloadable = true,
 	 .help = "After SIGTERM, running transactions have this long to end; then they are cancelled and rolled back."},

@@ -214,6 +214,30 @@ on_hup(void *arg, int signo)
 
 /* ---- the beginning ---- */
 
+/* Is there room for another connection? If not, the one that has said nothing for the longest time
+ * is closed: nobody, not even a user who may use nothing here, can keep others out by silence. */
+static bool
+make_room(struct daemon *d)
+{
+	struct list_node *n = list_first(&d->site.in_state[SESSION_STARTUP]);
+	struct session *silent;
+
+	if (site_sessions(&d->site) < d->max_sessions)
+		return true;
+	if (n == NULL) {
+		log_warnx("pgwithd", LOG_ALONE, "a connection is refused: there are too many",
+			  LOG_NUMBER("sessions", d->max_sessions));
+		return false;
+	}
+	silent = LIST_OBJ(n, struct session, node);
+	log_warnx("pgwithd", LOG_ALONE,
+		  "too many connections: the one that has said nothing for longest is closed",
+		  LOG_NUMBER("sessions", d->max_sessions), LOG_NUMBER("uid", silent->peer.uid),
+		  LOG_NUMBER("pid", silent->peer.pid));
+	session_close(silent, CLEANUP_CLIENT_REFUSED, "it has said nothing, and others come");
+	return site_sessions(&d->site) < d->max_sessions;
+}
+
 static void
 on_accept(void *arg, int fd)
 {
@@ -221,7 +245,7 @@ on_accept(void *arg, int fd)
 	struct ucred peer = {0};
 	socklen_t len = sizeof peer;
 
-	if (d->site.phase > SITE_DRAINING || site_sessions(&d->site) >= d->max_sessions ||
+	if (d->site.phase > SITE_DRAINING || !make_room(d) ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
 		close(fd);
 		return;

@@ -251,9 +251,11 @@ static bool
 there_is_room(const struct session *s, bool console, struct err *e)
 {
 	const struct site *site = s->site;
+	/* Connections that have not said who they are take nobody's place; this one has. */
+	unsigned clients = site_sessions(site) - site->in_state[SESSION_STARTUP].count +
+			   (s->state == SESSION_STARTUP);
 
-	if (site_sessions(site) > site->conf->max_clients &&
-	    !(console && site->console->reserved(s)))
+	if (clients > site->conf->max_clients && !(console && site->console->reserved(s)))
 		err_make(e, ERR_TOO_MANY_CLIENTS, (unsigned)site->conf->max_clients);
 	else if (site->phase != SITE_RUNNING && !console)
 		err_make(e, ERR_SHUTDOWN);

@@ -161,6 +161,45 @@ def max_clients(t):
 
 
 @test
+def silent_connections(t):
+    """connections that say nothing keep nobody out: clients, the console and CancelRequests find room, and the log says who it was"""
+    d = t.daemon(size=2, options={"max_clients": 20, "login_timeout": "60s"})
+    runs = t.client(d)
+    runs.sql("SELECT 1")
+    d.console_close()
+    silent = [d.connect(login=False) for _ in range(100)]
+    for c in silent[::2]:
+        try:
+            c.send(b"\0\0")
+        except OSError:
+            pass
+    for _ in range(5):
+        with d.connect() as c:
+            equal(c.value("SELECT 1"), "1", "a client")
+        silent += [d.connect(login=False) for _ in range(30)]
+    check(len(d.show("CLIENTS")) >= 1, "the console")
+    runs.send(wire.query("SELECT pg_sleep(60)"))
+    wait_until(lambda: [x for x in t.activity() if x["state"] == "active"], 5, "it runs")
+    silent += [d.connect(login=False) for _ in range(30)]
+    runs.cancel()
+    equal([e.sqlstate for e in runs.until_ready().errors], ["57014"], "the cancel")
+    check(d.log_has("said nothing for longest is closed.* pid=%d" % os.getpid()), "the log says who it was")
+    for c in silent:
+        c.drop()
+    # Where nobody is silent, there is no room.
+    clients = []
+    try:
+        while len(clients) < 60:
+            clients.append(d.connect())
+    except (ServerError, Closed, OSError):
+        pass
+    check(len(clients) <= 20, "clients let in: %d" % len(clients))
+    equal(runs.value("SELECT 1"), "1", "who is in stays")
+    for c in clients:
+        c.close()
+
+
+@test
 def slow_login(t):
     """a login that comes byte by byte is a login"""
     d = t.daemon()
