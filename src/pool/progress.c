@@ -663,8 +663,10 @@ for_client(const struct progress *p, char type)
 	/* changes by messages of ours: own_ended() tells the client at their end, if anything is
 	 * new to it */
 	case 'S':
-		return p->own_syncs == 0 || !is_own_exchange(p);
+	/* Notices about them, as the session before has asked for by client_min_messages = debug1.
+	 */
 	case 'N':
+		return p->own_syncs == 0 || !is_own_exchange(p);
 	case 'A':
 		return true;
 	default:

@@ -58,12 +58,15 @@ note_name(struct context *c, const char *name, size_t length)
 	return true;
 }
 
-/* Notes the name if pg_settings does not list it. role and session_authorization are noted too: the
- * server is asked for them in another way if they may have been set. */
+/* Notes the name if pg_settings does not list it, or lists it only to those who may read all
+ * settings: the question for its value fails then, and the session keeps its server. role and
+ * session_authorization are noted too: the server is asked for them in another way if they may have
+ * been set. */
 static bool
 note_if_unlisted(struct context *c, const char *name, size_t length)
 {
-	static const char *const names[] = {"role", "session_authorization"};
+	static const char *const names[] = {"role", "session_authorization",
+					    "dynamic_library_path"};
 
 	if (memchr(name, '.', length))
 		return note_name(c, name, length);

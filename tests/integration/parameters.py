@@ -1,7 +1,7 @@
 """Parameters of a session, wherever it is: those of its startup packet and those that it has set. The answer of a
 direct connection is the right one."""
 
-from pgwtest import check, equal, main, test, wait_until, wire
+from pgwtest import check, equal, main, test, unavailable, wait_until, wire
 
 
 class Moving:
@@ -344,6 +344,57 @@ def cut_short(t):
     lock.sql("ROLLBACK")
     r = c.until_ready()
     equal(([e.message for e in r.errors], r.value), ([], "weak"), "the answer")
+
+
+@test
+def messages_about_parameters(t):
+    """what a server says of the parameters that it is given is told to nobody, whatever level another session has asked for"""
+    d = t.daemon(size=1)
+    for level in ("debug5", "debug1", "log", "info"):
+        a, b = t.client(d), t.client(d)
+        for sql in ("SET client_min_messages = %s" % level, "SET debug_print_parse = on", "SET work_mem = '3MB'"):
+            a.sql(sql)
+        for ask in (b.ask, b.ask_extended):
+            r = ask("SELECT 5")
+            equal((r.value, r.notices), ("5", []), "another's answer behind %s" % level)
+            a.sql("SELECT 1")
+        # Of what it does itself, it hears what it has asked for.
+        direct = t.direct()
+        for c in (a, direct):
+            c.sql("SET client_min_messages = notice; SET debug_print_parse = off")
+            equal([n["M"] for n in c.ask("DO $$BEGIN RAISE NOTICE 'x'; END$$").notices], ["x"], "its own")
+        for c in (a, b, direct):
+            c.close()
+
+
+@test
+def set_but_not_seen(t):
+    """a parameter that the role may set, but not see (GRANT SET ON PARAMETER), is the session's and nobody else's"""
+    if int(t.value("SHOW server_version_num")) < 150000:
+        unavailable("GRANT ON PARAMETER is of PostgreSQL 15")
+    t.cluster.role("setter")
+    t.sql("GRANT SET ON PARAMETER dynamic_library_path TO setter")
+    t.sql("CREATE FUNCTION seen() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$SELECT current_setting('dynamic_library_path')$$")
+    d = t.daemon(size=2, conninfo=t.conninfo(user="setter"))
+    for sql in ("SET dynamic_library_path = '/a'", "SET \"Dynamic_Library_Path\" TO '/a'", "BEGIN; SET dynamic_library_path = '/a'; COMMIT",
+                "DO $$BEGIN SET dynamic_library_path = '/a'; END$$"):
+        a, b = t.client(d), t.client(d)
+        equal(a.ask(sql).errors, [], sql)
+        for _ in range(3):
+            b.sql("BEGIN")
+            equal((a.value("SELECT seen()"), b.value("SELECT seen()")), ("/a", "$libdir"), sql)
+            b.sql("COMMIT")
+        a.close()
+        for _ in range(2):
+            equal(b.value("SELECT seen()"), "$libdir", "when it has gone, %s" % sql)
+        b.close()
+    # Who may see it takes it along.
+    m = Moving(t, t.daemon(size=2))
+    m.ask("SET dynamic_library_path = '/b'")
+    for _ in range(3):
+        equal((m.value("SHOW dynamic_library_path"), m.others[1].value("SHOW dynamic_library_path")), ("/b", "$libdir"), "a superuser's")
+    m.ask("RESET dynamic_library_path")
+    equal(m.value("SHOW dynamic_library_path"), "$libdir", "reset")
 
 
 if __name__ == "__main__":
