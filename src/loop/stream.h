@@ -48,10 +48,10 @@ struct stream {
 	struct loop *loop;
 	const struct stream_ops *ops;
 	void *arg;
-	int fd;   /* -1 once closed */
+	int fd;                  /* -1 once closed */
+	enum stream_watch watch; /* what `event` is registered for */
 	SSL *ssl; /* not owned; NULL without TLS */
 	struct event event;
-	enum stream_watch watch;   /* what `event` is registered for */
 	struct event *write_event; /* exists only while output is queued, or read_wants_write */
 	/* TLS: reads again in the next turn, for bytes that OpenSSL has and the socket no more. */
 	struct event *again;

@@ -76,6 +76,7 @@ struct lease_ops {
 
 struct lease {
 	enum lease_state state;
+	bool fresh; /* WAITING: for a server that nobody has had */
 	const struct lease_ops *ops;
 	void *owner;       /* argument of the ops */
 	uint64_t session;  /* id of the session that has the lease */
@@ -86,7 +87,6 @@ struct lease {
 	int64_t since_us;      /* when the state was entered */
 	int64_t waited_us;     /* HELD: how long it had waited for the server */
 	int64_t paused_us;     /* WAITING: how long its pool was paused meanwhile */
-	bool fresh;            /* WAITING: for a server that nobody has had */
 	/* HELD: the client's exchange and transaction. Our own exchanges are no part of either. */
 	int64_t asked_us; /* since when the server works at the client's exchange; 0: it does not */
 	/* since when the client's transaction is open or, outside of one, the exchange goes on; 0:

@@ -350,7 +350,7 @@ admit_user(struct session *s, const struct startup *st, const uint8_t *data)
 		if (s->peer.packet)
 			return;
 		s->peer.packet = mem_alloc(st->length);
-		s->peer.packet_bytes = st->length;
+		s->peer.packet_bytes = (uint32_t)st->length;
 		memcpy(s->peer.packet, data, st->length);
 	}
 }

@@ -23,24 +23,24 @@ struct context {
 	/* The startup packet. */
 	uint8_t mode;  /* enum conf_mode: that of its pool when the session came in */
 	bool pin;      /* the option of its pool, likewise */
-	char *startup; /* its startup parameters, as params_read() makes them */
+	bool unproven; /* it was let in before a server has judged its startup parameters */
 	uint32_t startup_bytes;
+	char *startup; /* its startup parameters, as params_read() makes them */
 	/* All values of startup parameters, if a server has to judge each (params_read()); NULL
 	 * when one has. */
 	char *repeated;
 	uint32_t repeated_bytes;
-	bool unproven; /* it was let in before a server has judged its startup parameters */
 
 	/* Parameters. */
+	bool accepted;    /* a server has accepted its parameters */
+	bool wants_fresh; /* a server has refused them: a new connection is tried next */
+	bool refused; /* a new connection has refused them too: none is tried until they change */
+	bool probes;  /* it is about to set temp_buffers, which not every server accepts */
 	/* SQL that gives a server the session's parameters; NULL: they are the servers' own. */
 	char *parameters_sql;
 	/* Names of parameters that the server must be asked for by name (unlisted.h): name NUL ...
 	 * NUL; or NULL. */
 	char *unlisted;
-	bool accepted;    /* a server has accepted its parameters */
-	bool wants_fresh; /* a server has refused them: a new connection is tried next */
-	bool refused; /* a new connection has refused them too: none is tried until they change */
-	bool probes;  /* it is about to set temp_buffers, which not every server accepts */
 
 	/* application.h: as in the startup packet; as servers report that; what was set since, or
 	 * NULL. */

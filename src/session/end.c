@@ -171,7 +171,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 		return;
 	/* This is called again when the scopes have ended: the first reason counts. */
 	if (!session_ends(s)) {
-		s->end.why = why;
+		s->end.why = (uint8_t)why;
 		s->end.text = text;
 	}
 	if (scopes_open(s)) {

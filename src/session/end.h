@@ -13,13 +13,13 @@ struct site;
 
 /* Why a session ends. */
 struct end {
-	const char *text;     /* for the log; NULL: the session goes on */
-	enum cleanup_why why; /* given to the cleanup of its servers */
-	uint8_t error;        /* enum err_id: what its client was told; 0: nothing */
+	const char *text; /* for the log; NULL: the session goes on */
+	uint8_t why;      /* enum cleanup_why: given to the cleanup of its servers */
+	uint8_t error;    /* enum err_id: what its client was told; 0: nothing */
+	bool let_in;      /* CLOSING, LEAVING, CLOSED: the login had been answered before */
 	/* A Terminate waits for the answers of what stands before it. */
-	bool unheard;         /* a part of an answer came when nobody was there any more */
-	uint32_t owed;        /* ReadyForQuery that were due when the Terminate came */
-	bool let_in;          /* CLOSING, LEAVING, CLOSED: the login had been answered before */
+	bool unheard;  /* a part of an answer came when nobody was there any more */
+	uint32_t owed; /* ReadyForQuery that were due when the Terminate came */
 };
 
 /* Tells the client the error, as FATAL, and closes. */

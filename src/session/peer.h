@@ -21,11 +21,11 @@ struct peer {
 	uid_t uid;                   /* of the process that has connected (SO_PEERCRED) */
 	gid_t gid;
 	pid_t pid;
+	uint32_t packet_bytes; /* of `packet` */
 	/* What the system says of the uid (users.h); counts as a reference. NULL: the system was
 	 * not asked. */
 	struct user *user;
-	char *packet; /* SESSION_LOOKUP: its startup packet; NULL in other states */
-	size_t packet_bytes;
+	char *packet;         /* SESSION_LOOKUP: its startup packet; NULL in other states */
 	char *role;           /* the user of its startup packet; NULL before that */
 	int64_t connected_at; /* wall clock, seconds */
 };

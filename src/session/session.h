@@ -66,6 +66,7 @@ struct session {
 	uint64_t id;
 	struct site *site;
 	enum session_state state;
+	uint32_t drop_left;     /* bytes still to come of a message that is not wanted */
 	struct list_node node;  /* in site->in_state[state]; a closed one is in none */
 	int64_t since_us;       /* when the state was entered */
 	struct list_node woken; /* in site->woken, or in no list */
@@ -84,7 +85,6 @@ struct session {
 	struct work *work;     /* that is being done about them, or NULL */
 	struct script *script; /* a text of many statements; NULL: there was none yet */
 	struct expiry *expiry; /* of what a time limit ends; NULL: none has ended anything yet */
-	uint32_t drop_left;    /* bytes still to come of a message that is not wanted */
 	struct inquiry *inquiry; /* inquiry.h, which frees it; NULL: nothing is asked */
 	void *console;           /* the console's */
 	struct slow *slow;       /* slow.h; NULL: nobody wants to hear of long scopes */
