@@ -11,10 +11,9 @@
 #include "pool/handover.h"
 #include "relay/outbound.h"
 #include "scope/handover.h"
-#include "session/control.h"
+#include "session/context_pack.h"
 #include "session/end.h"
 #include "session/expiry.h"
-#include "session/named.h"
 #include "session/reply.h"
 #include "session/script.h"
 #include "session/slow.h"
@@ -36,78 +35,15 @@ struct heritage {
 
 /* ---- parts of a session ---- */
 
-static void
-values_pack(struct pack *p, struct session *s)
-{
-	PACK(p, s->peer.secret);
-	PACK(p, s->peer.minor);
-	PACK(p, s->peer.asked_tls);
-	PACK(p, s->peer.asked_gss);
-	PACK(p, s->peer.uid);
-	PACK(p, s->peer.gid);
-	PACK(p, s->peer.pid);
-	PACK(p, s->drop_left);
-	PACK(p, s->extended.skip_sync);
-	PACK(p, s->context.unproven);
-	block_pack(p, &s->block);
-	PACK(p, s->since_us);
-	PACK(p, s->peer.connected_at);
-	PACK(p, s->activity.request_us);
-	PACK(p, s->activity.answer_us);
-	PACK(p, s->activity.limited_us);
-	PACK(p, s->activity.exempt_us);
-	PACK(p, s->activity.alone_us);
-	PACK(p, s->activity.alone_answers);
-	PACK(p, s->activity.alone_why);
-	PACK(p, s->activity.received_us);
-	PACK(p, s->activity.received_seen);
-	PACK(p, s->context.mode);
-	PACK(p, s->context.pin);
-	PACK(p, s->activity.queries);
-	PACK(p, s->context.last_server);
-	PACK(p, s->context.accepted);
-	PACK(p, s->context.resets);
-	PACK(p, s->context.resets_named);
-	PACK(p, s->context.resets_local);
-	PACK(p, s->context.resets_errors);
-	PACK(p, s->context.resets_discards);
-	PACK(p, s->context.resetting);
-	PACK(p, s->context.refused);
-	PACK(p, s->stream.paused);
-	PACK(p, s->stream.received);
-	PACK(p, s->stream.sent);
-}
-
-/* A list of names: name NUL name NUL ... NUL. */
-static void
-list_pack(struct pack *p, char **list)
-{
-	uint8_t *data = (uint8_t *)*list;
-	size_t bytes = 0;
-
-	for (const char *at = *list; !pack_reading(p) && at && *at; at += strlen(at) + 1)
-		bytes = (size_t)(at - *list) + strlen(at) + 2;
-	pack_blob(p, &data, &bytes);
-	if (pack_reading(p))
-		*list = (char *)data;
-}
-
-static void
-startup_pack(struct pack *p, struct session *s)
-{
-	uint8_t *data = (uint8_t *)s->context.startup;
-	size_t bytes = s->context.startup_bytes;
-
-	pack_blob(p, &data, &bytes);
-	s->context.startup = (char *)data;
-	s->context.startup_bytes = (uint32_t)bytes;
-}
-
+/* What is on its way from the client, and to it. */
 static void
 bytes_pack(struct pack *p, struct session *s)
 {
 	struct buf queued;
 
+	PACK(p, s->stream.paused);
+	PACK(p, s->stream.received);
+	PACK(p, s->stream.sent);
 	pack_buf(p, &s->in);
 	if (!pack_reading(p)) {
 		pack_buf(p, &s->stream.out);
@@ -118,131 +54,6 @@ bytes_pack(struct pack *p, struct session *s)
 	if (queued.len > 0)
 		stream_write(&s->stream, buf_data(&queued), queued.len);
 	buf_clear(&queued);
-}
-
-static void
-statements_pack(struct heritage *h, struct session *s)
-{
-	bool there = s->context.names != NULL;
-
-	PACK(h->p, there);
-	if (there && s->context.names == NULL) {
-		s->context.names = mem_alloc(sizeof *s->context.names);
-		names_init(s->context.names, &h->d->site.pools.statements);
-	}
-	if (there)
-		names_pack(h->p, s->context.names, &h->pools.texts);
-	unnamed_pack(h->p, &s->context.unnamed);
-	control_pack(h->p, s);
-}
-
-static void
-slow_pack(struct pack *p, struct session *s)
-{
-	struct slow none = {0}, *slow = &none;
-	bool there = s->slow != NULL;
-
-	PACK(p, there);
-	if (!there)
-		return;
-	if (pack_reading(p) && s->pool && slow_wanted(s->pool))
-		slow_watch(s);
-	if (s->slow)
-		slow = s->slow;
-	PACK(p, slow->began_us);
-	PACK(p, slow->granted_us);
-	PACK(p, slow->statements_before);
-	PACK(p, slow->errors_before);
-	PACK(p, slow->statements);
-}
-
-/* ---- scopes ---- */
-
-static void
-script_and_names_pack(struct pack *p, struct session *s)
-{
-	named_pack(p, &s->extended.named);
-	PACK(p, s->extended.boundary);
-	if (pack_reading(p) && s->extended.boundary >= BOUNDARY_NSTATES)
-		p->failed = true;
-	script_pack(p, s);
-}
-
-/* The only work that is handed over is an ENTER that waits. Returns NULL if there is none. */
-static struct work *
-work_pack(struct pack *p, struct session *s)
-{
-	struct work *work = s->work;
-	enum work_purpose purpose = work_purpose(s);
-	enum work_state state = work ? work->state : WORK_NEXT;
-
-	PACK(p, purpose);
-	PACK(p, state);
-	if (!pack_reading(p) || p->failed || purpose == WORK_NONE)
-		return work;
-	if (purpose != WORK_ENTER || state != WORK_WAIT) {
-		p->failed = true;
-		return NULL;
-	}
-	return work_adopt(s);
-}
-
-/* Makes the work that is written and read in place of one where the session has none. */
-static void
-no_work(struct work *none)
-{
-	*none = (struct work){.purpose = WORK_NONE};
-	list_init(&none->run);
-	buf_init(&none->failure, REPLY_ERROR_MAX);
-}
-
-/* Returns false if an ENTER waits for a scope ([scope NAME]) that the configuration does not define
- * any more. */
-static bool
-work_values_pack(struct pack *p, struct session *s)
-{
-	struct work none, *work = work_pack(p, s);
-	uint32_t frame = STACK_NOWHERE;
-	bool good = true;
-	char *def;
-
-	if (work == NULL) {
-		no_work(&none);
-		work = &none;
-	}
-	if (work->frame)
-		frame = stack_place(s->stack, work->frame);
-	def = work->def ? work->def->name : NULL;
-	PACK(p, work->answer_type);
-	grammar_pack(p, &work->statement);
-	PACK(p, frame);
-	pack_str(p, &def);
-	PACK(p, work->item);
-	PACK(p, work->entered);
-	deferred_list_pack(p, &work->run);
-	PACK(p, work->wait_us);
-	PACK(p, work->contended);
-	PACK(p, work->timed_out);
-	PACK(p, work->rollback);
-	PACK(p, work->good);
-	PACK(p, work->exited);
-	PACK(p, work->exit_us);
-	PACK(p, work->began_us);
-	pack_buf(p, &work->failure);
-	if (!pack_reading(p))
-		return true;
-	work->frame = stack_at(s->stack, frame);
-	if (def && work != &none) {
-		work->def = conf_scope_keep(conf_scope(s->site->conf, def));
-		good = work->def != NULL;
-	}
-	free(def);
-	if (work == &none)
-		work_clear(&none);
-	else if (work->frame == NULL || work->statement == NULL ||
-		 work->item >= work->statement->nitems)
-		p->failed = true;
-	return good;
 }
 
 /* Returns false if a frame has lost its server, its pool or its definition. */
@@ -257,27 +68,10 @@ scopes_pack(struct heritage *h, struct session *s)
 		return true;
 	scopes_prepare(s);
 	good = stack_pack(p, &h->pools, s->stack, &s->own.lease, &outbound_lease_ops, s, s->id);
-	good &= work_values_pack(p, s);
+	good &= work_pack(p, s);
 	expiry_pack(p, s);
-	script_and_names_pack(p, s);
+	script_pack(p, s);
 	return good;
-}
-
-/* session->hold: the session's own, or that of a frame. */
-static void
-focus_pack(struct pack *p, struct session *s)
-{
-	uint32_t place = STACK_NOWHERE;
-	struct scope *f;
-
-	if (!pack_reading(p) && s->hold != &s->own)
-		place = stack_place(s->stack, LIST_OBJ(s->hold, struct scope, own));
-	PACK(p, place);
-	if (!pack_reading(p) || place == STACK_NOWHERE || s->stack == NULL)
-		return;
-	f = stack_at(s->stack, place);
-	if (f)
-		s->hold = &f->own;
 }
 
 /* ---- a session ---- */
@@ -289,25 +83,21 @@ session_pack(struct heritage *h, struct session *s)
 	struct pack *p = h->p;
 	bool had_pool = s->pool != NULL, good = true;
 
-	values_pack(p, s);
 	PACK(p, had_pool);
 	s->pool = handover_pack_pool(p, &h->pools, s->pool);
-	pack_str(p, &s->peer.role);
-	pack_str(p, &s->context.application);
-	pack_str(p, &s->context.application_told);
-	pack_str(p, &s->context.application_set);
-	told_pack(p, &h->d->site.pools.told, &s->context.told);
-	told_pack(p, &h->d->site.pools.told, &s->context.greeted);
-	pack_str(p, &s->context.parameters_sql);
-	startup_pack(p, s);
-	list_pack(p, &s->context.unlisted);
+	PACK(p, s->since_us);
+	PACK(p, s->drop_left);
+	peer_pack(p, &s->peer);
+	activity_pack(p, &s->activity);
+	block_pack(p, &s->block);
+	context_pack(p, s, &h->pools.texts);
+	extended_pack(p, &s->extended);
 	bytes_pack(p, s);
-	statements_pack(h, s);
 	slow_pack(p, s);
 	good &= handover_pack_lease(p, &h->pools, &s->own.lease);
 	hold_pack(p, &s->own);
 	good &= scopes_pack(h, s);
-	focus_pack(p, s);
+	scopes_focus_pack(p, s);
 	pack_mark(p, MARK);
 	return good && (s->pool || !had_pool);
 }

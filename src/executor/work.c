@@ -4,7 +4,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pack.h"
 #include "conf/conf.h"
+#include "scope/handover.h"
 #include "session/reply.h"
 #include "session/session.h"
 #include "session/site.h"
@@ -169,15 +171,6 @@ work_begin(struct session *s, enum work_purpose purpose)
 	return work;
 }
 
-struct work *
-work_adopt(struct session *s)
-{
-	struct work *work = work_begin(s, WORK_ENTER);
-
-	work_set_state(work, WORK_WAIT);
-	return work;
-}
-
 void
 work_clear(struct work *work)
 {
@@ -213,4 +206,71 @@ work_end(struct work *work)
 	work->timing = false;
 	work->session->work = NULL;
 	loop_defer(work->session->site->loop, free_work, work);
+}
+
+/* ---- handover ---- */
+
+/* Returns NULL if there is none. */
+static struct work *
+begun_pack(struct pack *p, struct session *s)
+{
+	struct work *work = s->work;
+	enum work_purpose purpose = work_purpose(s);
+	enum work_state state = work ? work->state : WORK_NEXT;
+
+	PACK(p, purpose);
+	PACK(p, state);
+	if (!pack_reading(p))
+		return work;
+	if (p->failed || purpose == WORK_NONE)
+		return NULL;
+	if (purpose != WORK_ENTER || state != WORK_WAIT) {
+		p->failed = true;
+		return NULL;
+	}
+	work = work_begin(s, WORK_ENTER);
+	work_set_state(work, WORK_WAIT);
+	return work;
+}
+
+bool
+work_pack(struct pack *p, struct session *s)
+{
+	struct work *work = begun_pack(p, s);
+	uint32_t frame = STACK_NOWHERE;
+	bool good = true;
+	char *def;
+
+	if (work == NULL)
+		return true;
+	if (work->frame)
+		frame = stack_place(s->stack, work->frame);
+	def = work->def ? work->def->name : NULL;
+	PACK(p, work->answer_type);
+	grammar_pack(p, &work->statement);
+	PACK(p, frame);
+	pack_str(p, &def);
+	PACK(p, work->item);
+	PACK(p, work->entered);
+	deferred_list_pack(p, &work->run);
+	PACK(p, work->wait_us);
+	PACK(p, work->contended);
+	PACK(p, work->timed_out);
+	PACK(p, work->rollback);
+	PACK(p, work->good);
+	PACK(p, work->exited);
+	PACK(p, work->exit_us);
+	PACK(p, work->began_us);
+	pack_buf(p, &work->failure);
+	if (!pack_reading(p))
+		return true;
+	work->frame = stack_at(s->stack, frame);
+	if (def) {
+		work->def = conf_scope_keep(conf_scope(s->site->conf, def));
+		good = work->def != NULL;
+	}
+	free(def);
+	if (work->frame == NULL || work->statement == NULL || work->item >= work->statement->nitems)
+		p->failed = true;
+	return good;
 }

@@ -50,6 +50,8 @@
 
 #include "session/scopes.h"
 
+struct pack;
+
 enum work_purpose {
 	WORK_NONE, /* the work has ended */
 	WORK_ENTER,
@@ -154,8 +156,9 @@ bool work_may_turn(enum work_purpose from, enum work_purpose to);
 bool work_may_move(enum work_purpose, enum work_state from, enum work_state to);
 bool work_may_phase(enum work_phase from, enum work_phase to);
 
-/* For the handover: begins the only work that is handed over, an ENTER that waits. */
-struct work *work_adopt(struct session *);
+/* For the handover: the only work that is handed over is an ENTER that waits. Returns false if it
+ * waits for a scope ([scope NAME]) that the configuration does not define any more. */
+bool work_pack(struct pack *, struct session *);
 /* Frees what the work has, but not the work itself. */
 void work_clear(struct work *);
 

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+struct pack;
+
 struct activity {
 	int64_t request_us; /* when the client last asked for something */
 	uint64_t queries;   /* how many a server was given, or were answered here */
@@ -20,5 +22,8 @@ struct activity {
 	int64_t received_us;    /* when `received_seen` was last seen to grow */
 	uint64_t received_seen; /* stream.received at the last look, bytes */
 };
+
+/* For the handover. */
+void activity_pack(struct pack *, struct activity *);
 
 #endif

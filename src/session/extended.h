@@ -7,6 +7,7 @@
 #include "session/boundary.h"
 
 struct named;
+struct pack;
 
 struct extended {
 	enum boundary boundary;
@@ -16,5 +17,8 @@ struct extended {
 	/* Prepared scope statements and their portals; NULL: there was none yet. */
 	struct named *named;
 };
+
+/* For the handover. */
+void extended_pack(struct pack *, struct extended *);
 
 #endif

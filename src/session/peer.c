@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/pack.h"
 #include "session/users.h"
 
 void
@@ -13,4 +14,18 @@ peer_clear(struct peer *peer)
 	peer->packet = NULL;
 	free(peer->role);
 	peer->role = NULL;
+}
+
+void
+peer_pack(struct pack *p, struct peer *peer)
+{
+	PACK(p, peer->secret);
+	PACK(p, peer->minor);
+	PACK(p, peer->asked_tls);
+	PACK(p, peer->asked_gss);
+	PACK(p, peer->uid);
+	PACK(p, peer->gid);
+	PACK(p, peer->pid);
+	PACK(p, peer->connected_at);
+	pack_str(p, &peer->role);
 }

@@ -10,6 +10,7 @@
 /* Bytes of a cancel key; of the protocol before 3.2 only the first four are used. */
 #define PEER_SECRET 32
 
+struct pack;
 struct user;
 
 /* The session owns what the pointers point to, and frees it by peer_clear(). */
@@ -32,5 +33,8 @@ struct peer {
 
 /* Frees what the pointers point to. */
 void peer_clear(struct peer *);
+
+/* For the handover. */
+void peer_pack(struct pack *, struct peer *);
 
 #endif

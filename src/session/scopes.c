@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/pack.h"
 #include "base/units.h"
 #include "conf/conf.h"
 #include "pool/pool.h"
 #include "pool/server.h"
+#include "scope/handover.h"
 #include "session/begin.h"
 #include "session/expiry.h"
 #include "session/session.h"
@@ -47,6 +49,22 @@ scopes_refocus(struct session *s)
 
 	scopes_focus(s,
 		     f && f->lease && f->lease->state == LEASE_HELD ? hold_of(f->lease) : &s->own);
+}
+
+void
+scopes_focus_pack(struct pack *p, struct session *s)
+{
+	uint32_t place = STACK_NOWHERE;
+	struct scope *f;
+
+	if (!pack_reading(p) && s->hold != &s->own)
+		place = stack_place(s->stack, LIST_OBJ(s->hold, struct scope, own));
+	PACK(p, place);
+	if (!pack_reading(p) || place == STACK_NOWHERE || s->stack == NULL)
+		return;
+	f = stack_at(s->stack, place);
+	if (f)
+		s->hold = &f->own;
 }
 
 /* ---- what is open ---- */

@@ -18,6 +18,8 @@
 #include "session/message.h"
 #include "session/session.h"
 
+struct pack;
+
 /* Makes session->stack if it is not there. */
 void scopes_prepare(struct session *);
 
@@ -44,6 +46,9 @@ void scopes_focus(struct session *, struct hold *);
 
 /* Makes that of the current transaction session->hold, or the session's own. */
 void scopes_refocus(struct session *);
+
+/* For the handover: session->hold, the session's own or that of a frame. */
+void scopes_focus_pack(struct pack *, struct session *);
 
 /* Pushes a frame for the transaction of BEGIN that is open on the session's own lease. */
 struct scope *scopes_implicit(struct session *);

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pack.h"
 #include "base/utf8.h"
 #include "pool/pool.h"
 #include "session/scopes.h"
@@ -323,4 +324,26 @@ slow_unframed(struct session *s, const struct scope *f)
 		return;
 	begin_at(s, &s->own.lease, f->asked_us, f->granted_us);
 	sl->statements_before = f->statements_before;
+}
+
+/* ---- handover ---- */
+
+void
+slow_pack(struct pack *p, struct session *s)
+{
+	struct slow none = {0}, *slow = &none;
+	bool there = s->slow != NULL;
+
+	PACK(p, there);
+	if (!there)
+		return;
+	if (pack_reading(p) && s->pool && slow_wanted(s->pool))
+		slow_watch(s);
+	if (s->slow)
+		slow = s->slow;
+	PACK(p, slow->began_us);
+	PACK(p, slow->granted_us);
+	PACK(p, slow->statements_before);
+	PACK(p, slow->errors_before);
+	PACK(p, slow->statements);
 }

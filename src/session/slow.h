@@ -16,6 +16,8 @@
 #define SLOW_NOTES_MAX 16  /* how many waits, and how many statements, are kept: the last ones */
 #define SLOW_SQL_MAX   500 /* bytes of a statement */
 
+struct pack;
+
 enum slow_what { SLOW_WAIT, SLOW_STATEMENT };
 
 /* A wait or a statement of a session. */
@@ -48,6 +50,9 @@ slow_wanted(const struct pool *pool)
 /* To be called when a scope begins in a pool that logs slow ones. */
 void slow_watch(struct session *);
 void slow_free(struct session *);
+
+/* For the handover: without the notes. */
+void slow_pack(struct pack *, struct session *);
 
 /* The rest is for sessions with session->slow only. */
 

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/pack.h"
 #include "executor/work.h"
 #include "session/session.h"
 #include "session/site.h"
@@ -310,13 +311,84 @@ START_TEST(it_frees_what_it_has)
 }
 END_TEST
 
-START_TEST(an_adopted_one_waits)
+/* The frame that the work is about comes before it, by the stack. */
+static void
+push_lock(struct session *s)
 {
-	struct work *work = work_adopt(&session);
+	scopes_prepare(s);
+	stack_push(s->stack, SCOPE_LOCK, "l", 1);
+}
 
-	ck_assert_int_eq(work->purpose, WORK_ENTER);
-	ck_assert_int_eq(work->state, WORK_WAIT);
+static void
+pop_lock(struct session *s)
+{
+	struct scope *f = stack_innermost(s->stack);
+
+	stack_pop(s->stack, f);
+	scope_free(f);
+	free(s->stack);
+	s->stack = NULL;
+}
+
+static void
+write_down(struct buf *b)
+{
+	struct pack p;
+
+	buf_init(b, 65536);
+	pack_writer(&p, b);
+	ck_assert(work_pack(&p, &session));
+	ck_assert(!p.failed);
+}
+
+START_TEST(it_is_handed_over)
+{
+	static const char sql[] = "ENTER LOCK 'l'";
+	struct session to = {.id = 8, .site = &site};
+	struct work *work;
+	struct grammar_error ge;
+	struct pack p;
+	struct buf b;
+
+	/* none */
+	write_down(&b);
+	pack_reader(&p, buf_data(&b), b.len);
+	ck_assert(work_pack(&p, &to));
+	ck_assert_uint_eq(p.left, 0);
+	ck_assert_ptr_null(to.work);
+	buf_clear(&b);
+	/* an ENTER that waits */
+	push_lock(&session);
+	push_lock(&to);
+	work = work_begin(&session, WORK_ENTER);
+	work_set_state(work, WORK_WAIT);
+	work->frame = stack_innermost(session.stack);
+	work->wait_us = 9;
+	work->answer_type = 'Q';
+	ck_assert_int_eq(grammar_parse(sql, strlen(sql), 0, &work->statement, &ge), 0);
+	write_down(&b);
+	pack_reader(&p, buf_data(&b), b.len);
+	ck_assert(work_pack(&p, &to));
+	ck_assert(!p.failed);
+	ck_assert_uint_eq(p.left, 0);
+	ck_assert_int_eq(to.work->purpose, WORK_ENTER);
+	ck_assert_int_eq(to.work->state, WORK_WAIT);
+	ck_assert_ptr_eq(to.work->frame, stack_innermost(to.stack));
+	ck_assert_int_eq(to.work->wait_us, 9);
+	ck_assert_int_eq(to.work->answer_type, 'Q');
+	work_end(to.work);
+	buf_clear(&b);
+	/* whatever else goes on is not taken */
+	work_set_state(work, WORK_NEXT);
+	write_down(&b);
+	pack_reader(&p, buf_data(&b), b.len);
+	work_pack(&p, &to);
+	ck_assert(p.failed);
+	ck_assert_ptr_null(to.work);
+	buf_clear(&b);
 	work_end(work);
+	pop_lock(&to);
+	pop_lock(&session);
 }
 END_TEST
 
@@ -337,7 +409,7 @@ main(void)
 	tcase_add_test(t, there_is_one_at_a_time);
 	tcase_add_loop_test(t, its_timer_ends, 0, 2);
 	tcase_add_test(t, it_frees_what_it_has);
-	tcase_add_test(t, an_adopted_one_waits);
+	tcase_add_test(t, it_is_handed_over);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);

@@ -1,0 +1,87 @@
+#include "session/context_pack.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/pack.h"
+#include "pool/prepared_pack.h"
+#include "pool/told.h"
+#include "session/control.h"
+#include "session/session.h"
+#include "session/site.h"
+
+/* A list of names: name NUL name NUL ... NUL. */
+static void
+list_pack(struct pack *p, char **list)
+{
+	uint8_t *data = (uint8_t *)*list;
+	size_t bytes = 0;
+
+	for (const char *at = *list; !pack_reading(p) && at && *at; at += strlen(at) + 1)
+		bytes = (size_t)(at - *list) + strlen(at) + 2;
+	pack_blob(p, &data, &bytes);
+	if (pack_reading(p))
+		*list = (char *)data;
+}
+
+static void
+startup_pack(struct pack *p, struct context *c)
+{
+	uint8_t *data = (uint8_t *)c->startup;
+	size_t bytes = c->startup_bytes;
+
+	pack_blob(p, &data, &bytes);
+	c->startup = (char *)data;
+	c->startup_bytes = (uint32_t)bytes;
+}
+
+static void
+values_pack(struct pack *p, struct context *c)
+{
+	PACK(p, c->mode);
+	PACK(p, c->pin);
+	PACK(p, c->unproven);
+	PACK(p, c->accepted);
+	PACK(p, c->refused);
+	PACK(p, c->resets);
+	PACK(p, c->resets_named);
+	PACK(p, c->resets_local);
+	PACK(p, c->resetting);
+	PACK(p, c->resets_errors);
+	PACK(p, c->resets_discards);
+	PACK(p, c->last_server);
+}
+
+static void
+names_of_session_pack(struct pack *p, struct session *s, struct packed_texts *texts)
+{
+	struct context *c = &s->context;
+	bool there = c->names != NULL;
+
+	PACK(p, there);
+	if (there && c->names == NULL) {
+		c->names = mem_alloc(sizeof *c->names);
+		names_init(c->names, &s->site->pools.statements);
+	}
+	if (there)
+		names_pack(p, c->names, texts);
+}
+
+void
+context_pack(struct pack *p, struct session *s, struct packed_texts *texts)
+{
+	struct context *c = &s->context;
+
+	values_pack(p, c);
+	pack_str(p, &c->application);
+	pack_str(p, &c->application_told);
+	pack_str(p, &c->application_set);
+	told_pack(p, &s->site->pools.told, &c->told);
+	told_pack(p, &s->site->pools.told, &c->greeted);
+	pack_str(p, &c->parameters_sql);
+	startup_pack(p, c);
+	list_pack(p, &c->unlisted);
+	names_of_session_pack(p, s, texts);
+	unnamed_pack(p, &c->unnamed);
+	control_pack(p, s);
+}
