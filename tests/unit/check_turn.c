@@ -396,7 +396,7 @@ START_TEST(random_sessions)
 		turns += actors[k].turns;
 		closed += actors[k].s.state == SESSION_CLOSED;
 	}
-	ck_assert_uint_gt(turns, STEPS / 20);
+	ck_assert_uint_gt(turns, STEPS / 100);
 	ck_assert_uint_gt(closed, 0);
 }
 END_TEST
