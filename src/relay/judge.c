@@ -4,7 +4,7 @@
 
 #include "executor/executor.h"
 #include "executor/split.h"
-#include "relay/outbound.h"
+#include "relay/borrow.h"
 #include "session/batch.h"
 #include "session/begin.h"
 #include "session/context.h"
@@ -27,10 +27,10 @@ enum verdict
 judge_need_server(struct session *s, char type)
 {
 	struct err e;
-	int r = outbound_enter(s, &e);
+	int r = borrow_ask(s, &e);
 
 	if (r == 0) {
-		outbound_begin(s);
+		borrow_begin(s);
 		return s->state == SESSION_ACTIVE ? FORWARD : session_in_setup(s) ? HOLD : OVER;
 	}
 	if (r == -E_AGAIN && !executor_may_wait(s, &e))

@@ -12,8 +12,8 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "pool/gate.h"
+#include "relay/borrow.h"
 #include "relay/cancel.h"
-#include "relay/outbound.h"
 #include "relay/setup.h"
 #include "session/admit.h"
 #include "session/application.h"
@@ -168,7 +168,7 @@ login_again(struct session *s)
 	}
 	if (s->state != SESSION_LOGIN)
 		session_set_state(s, SESSION_LOGIN);
-	r = outbound_enter(s, &e);
+	r = borrow_ask(s, &e);
 	if (r == -E_AGAIN) {
 		session_begins_to_wait(s);
 	} else if (r == 0) {

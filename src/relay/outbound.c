@@ -4,12 +4,12 @@
 
 #include "executor/executor.h"
 #include "executor/expire.h"
+#include "relay/borrow.h"
 #include "relay/cancel.h"
 #include "relay/limits.h"
 #include "relay/login.h"
 #include "relay/saving.h"
 #include "relay/setup.h"
-#include "session/batch.h"
 #include "session/context.h"
 #include "session/deallocate.h"
 #include "session/dismiss.h"
@@ -19,7 +19,6 @@
 #include "session/resets.h"
 #include "session/reword.h"
 #include "session/script.h"
-#include "session/sequences.h"
 #include "session/session.h"
 #include "session/site.h"
 #include "session/slow.h"
@@ -31,36 +30,6 @@ static struct session *
 session_of(struct lease *l)
 {
 	return l->owner;
-}
-
-int
-outbound_enter(struct session *s, struct err *e)
-{
-	return s->context.wants_fresh ? lease_enter_fresh(&s->hold->lease, s->pool, e)
-				      : lease_enter(&s->hold->lease, s->pool, e);
-}
-
-void
-outbound_begin(struct session *s)
-{
-	session_begin_lease(s);
-	if (slow_wanted(s->pool))
-		slow_watch(s);
-	if (s->slow)
-		slow_begin(s);
-	/* What a server has taken once, it will take again: that goes ahead of the first message.
-	 * Other things are waited for, so that another server can be tried; the parameters of a
-	 * login that had no server may be wrong. */
-	if (s->context.refused || s->context.probes || s->context.unproven ||
-	    context_is_doubtful(s)) {
-		setup_begin(s);
-		return;
-	}
-	s->context.wants_fresh = false;
-	session_set_state(s, SESSION_ACTIVE);
-	context_apply(s, batch_for(s));
-	sequences_begin(s, batch_for(s));
-	telling_send(s);
 }
 
 /* ---- what the server has answered to us ---- */
@@ -75,7 +44,7 @@ try_fresh(struct session *s)
 
 	s->context.wants_fresh = true;
 	session_set_state(s, SESSION_IDLE);
-	r = outbound_enter(s, &e);
+	r = borrow_ask(s, &e);
 	if (r == -E_AGAIN && !executor_may_wait(s, &e))
 		r = -E_STATE;
 	if (r == -E_AGAIN) {

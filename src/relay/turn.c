@@ -1,6 +1,7 @@
 #include "relay/turn.h"
 
 #include "executor/executor.h"
+#include "relay/borrow.h"
 #include "relay/cancel.h"
 #include "relay/inbound.h"
 #include "relay/login.h"
@@ -20,7 +21,7 @@ begin_lease(struct session *s)
 		return;
 	case SESSION_WAITING:
 	case SESSION_IDLE:
-		outbound_begin(s);
+		borrow_begin(s);
 		if (s->state == SESSION_ACTIVE)
 			stream_resume(&s->stream);
 		return;

@@ -12,9 +12,9 @@
 #include "session/site.h"
 
 /* What a session does in its turn is the test's. */
-#define inbound_go_on  test_go_on
-#define outbound_begin test_begin
-#define executor_go    test_scopes
+#define inbound_go_on test_go_on
+#define borrow_begin  test_begin
+#define executor_go   test_scopes
 #include "relay/turn.c"
 
 #define SESSIONS 8

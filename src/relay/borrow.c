@@ -1,0 +1,38 @@
+#include "relay/borrow.h"
+
+#include "relay/setup.h"
+#include "session/batch.h"
+#include "session/context.h"
+#include "session/sequences.h"
+#include "session/slow.h"
+#include "session/telling.h"
+
+int
+borrow_ask(struct session *s, struct err *e)
+{
+	return s->context.wants_fresh ? lease_enter_fresh(&s->hold->lease, s->pool, e)
+				      : lease_enter(&s->hold->lease, s->pool, e);
+}
+
+void
+borrow_begin(struct session *s)
+{
+	session_begin_lease(s);
+	if (slow_wanted(s->pool))
+		slow_watch(s);
+	if (s->slow)
+		slow_begin(s);
+	/* What a server has taken once, it will take again: that goes ahead of the first message.
+	 * Other things are waited for, so that another server can be tried; the parameters of a
+	 * login that had no server may be wrong. */
+	if (s->context.refused || s->context.probes || s->context.unproven ||
+	    context_is_doubtful(s)) {
+		setup_begin(s);
+		return;
+	}
+	s->context.wants_fresh = false;
+	session_set_state(s, SESSION_ACTIVE);
+	context_apply(s, batch_for(s));
+	sequences_begin(s, batch_for(s));
+	telling_send(s);
+}
