@@ -46,7 +46,7 @@ name_of_wait(const struct scope *f)
 	return f->pool ? f->pool->conf->name : f->hold.lock ? f->hold.lock->name : f->name;
 }
 
-/* Who has the lock that was waited for, as a pool's time-out says who has its servers. */
+/* Adds to the error who holds the lock, as the error of a pool says who holds its servers. */
 static void
 name_holder(const struct work *work, struct err *e)
 {
@@ -100,7 +100,7 @@ enter_stop_timer(struct work *work)
 	work->timing = false;
 }
 
-/* Gives up waiting for it, because of the error. */
+/* Ends the wait with the error: ENTER fails. */
 static void
 give_up(struct work *work, struct err *e)
 {
@@ -129,7 +129,7 @@ wait_ended(struct work *work)
 		session_wake(work->session);
 		return;
 	}
-	/* The wait is one of PostgreSQL's own: for a lock. */
+	/* A lock of PostgreSQL's is waited for, there: the statement is cancelled. */
 	work->timed_out = true;
 	if (work->state == WORK_RUN && inquiry_state(work->session) == INQUIRY_ASKED) {
 		expiry_of(work->session)->own_cancel = true;
@@ -146,7 +146,6 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	loop_event_done(work->session->site->loop);
 }
 
-/* What WAIT leaves from now on, but at least that. */
 void
 enter_start_timer(struct work *work, int64_t least_us)
 {
@@ -163,7 +162,7 @@ enter_start_timer(struct work *work, int64_t least_us)
 	work->timing = true;
 }
 
-/* The frame waits now: may it? */
+/* The frame waits, if it may: not if sessions would wait for each other, and not with WAIT 0. */
 static void
 begin_waiting(struct work *work)
 {
@@ -244,7 +243,7 @@ log_granted(const struct work *work, const struct scope *f)
 		 LOG_MS("waited", f->granted_us - f->asked_us));
 }
 
-/* The lease or lock is there. */
+/* The frame has got its lease or lock. A lock is open then; with a lease, the server is set up. */
 static void
 got_it(struct work *work)
 {
@@ -319,7 +318,7 @@ want_lock(struct work *work, const struct wanted *w)
 	}
 }
 
-/* A server was asked for, and this came of it. */
+/* lease_enter() has returned `r`, and *e if that is an error. */
 static void
 go_on_with_lease(struct work *work, int r, struct err *e)
 {
@@ -340,7 +339,8 @@ want_lease(struct work *work, struct scope *f)
 	struct err e;
 	int r;
 
-	/* Its own lease if that is free, so that what pins the session is there. */
+	/* In its own pool the session uses its own lease, if no scope does: what pins the session
+	 * is on that server. */
 	if (f->pool == s->pool && stack_of_lease(work->session->stack, &s->own.lease) == NULL) {
 		f->lease = &s->own.lease;
 	} else {
@@ -404,7 +404,7 @@ want_transaction(struct work *work, const struct wanted *w)
 		f->base = base;
 		f->named = item->name != NULL || item->as != NULL;
 		f->suppress = item->suppress || (w->def && w->def->suppress);
-		/* A deadline of the pool is that of the whole transaction. */
+		/* scope_deadline of the pool is for whole transactions, not for savepoints. */
 		if (item->deadline.given || (w->def && w->def->deadline_us > 0))
 			set_deadline(work, f, w->deadline_us);
 		got_it(work);
@@ -413,7 +413,7 @@ want_transaction(struct work *work, const struct wanted *w)
 	enter_fail(work, &e);
 }
 
-/* The client's BEGIN. */
+/* A BEGIN of the client's inside a scope: a savepoint. */
 static void
 want_block(struct work *work)
 {
@@ -539,7 +539,7 @@ enter_adopted(struct session *s)
 	enter_start_timer(work, 0);
 }
 
-/* The first is the one that was entered first. */
+/* Returns the frame that this ENTER has entered first. */
 static struct scope *
 first_entered(const struct work *work)
 {
@@ -550,7 +550,7 @@ first_entered(const struct work *work)
 	return f;
 }
 
-/* What it has entered is exited again. */
+/* Exits again what the ENTER has entered. */
 static void
 undo(struct work *work)
 {
@@ -567,7 +567,7 @@ undo(struct work *work)
 		exit_go(work);
 		return;
 	}
-	/* It was the client's own BEGIN that could not be had. */
+	/* No server could be had for the client's own BEGIN, which comes before the first item. */
 	if (work->frame && work->frame->kind == SCOPE_IMPLICIT) {
 		block_set_state(&s->block, BLOCK_BEGUN);
 		exit_begin(work, work->frame, true);
@@ -610,13 +610,13 @@ enter_begin(struct work *work)
 	struct scope *f;
 
 	if (s->block.state == BLOCK_BEGUN) {
-		/* The client's BEGIN, of which no server knows yet. */
+		/* The client's BEGIN was answered here: it goes to a server first. */
 		block_set_state(&s->block, BLOCK_NONE);
 		if (slow_wanted(s->pool))
 			slow_watch(s);
 		f = push(work, SCOPE_IMPLICIT, "");
 		f->pool = s->pool;
-		/* As long as the pool lets any transaction wait. WAIT is for what is entered. */
+		/* It waits as long as any transaction of the pool: WAIT is for the items. */
 		work->wait_us = -1;
 		want_lease(work, f);
 	} else if (own->state == LEASE_HELD && own->srv->progress.status == 'T' &&

@@ -17,7 +17,7 @@
 
 /* ---- the order of what was deferred ---- */
 
-/* Is it to be run now? */
+/* Is the statement one of those that the phase runs? */
 static bool
 due(const struct work *work, const struct deferred *d)
 {
@@ -31,8 +31,8 @@ due(const struct work *work, const struct deferred *d)
 	}
 }
 
-/* Those of the phase are next: last added first, but those of the definition's cleanup as written.
- */
+/* Begins a phase: its statements run last added first, those of CLEANUP in the order of the
+ * definition. */
 static void
 rewind_to(struct work *work, enum work_phase phase)
 {
@@ -43,7 +43,7 @@ rewind_to(struct work *work, enum work_phase phase)
 	work->next = phase == WORK_CLEANUP ? list_first(l) : list_last(l);
 }
 
-/* From here on they are run. */
+/* Begins a phase, and runs its statements. */
 static void
 run_those(struct work *work, enum work_phase phase)
 {
@@ -51,7 +51,7 @@ run_those(struct work *work, enum work_phase phase)
 	work_set_state(work, WORK_RUN);
 }
 
-/* The next one that is due, or NULL. */
+/* Returns the next statement to be run, or NULL. */
 static struct deferred *
 take_next(struct work *work)
 {
@@ -91,7 +91,7 @@ fail(struct work *work, const struct err *e, const struct buf *raw)
 		frame_fail_raw(work, raw);
 	else
 		frame_fail(work, e);
-	/* As an exception that leaves a block: what is around it fails too. */
+	/* As an exception leaves one block after the other, the frames around this one fail too. */
 	work->rollback = true;
 }
 
@@ -103,7 +103,7 @@ scope_failed(struct scope *f, struct err *e)
 		err_detail(e, "first error: SQLSTATE %s", f->error);
 }
 
-/* PostgreSQL does not commit. */
+/* PostgreSQL has refused the COMMIT, or the savepoint before it. */
 static void
 commit_refused(struct work *work)
 {
@@ -159,7 +159,7 @@ in_transaction(const struct session *s)
 	return s->hold->lease.srv->progress.status != 'I';
 }
 
-/* What runs inside a transaction must not fail it. */
+/* Does the deferred statement run inside a transaction? A savepoint keeps its failure from that. */
 static bool
 needs_point(const struct work *work)
 {
@@ -225,7 +225,7 @@ run(struct work *work)
 	run_deferred(work, d);
 }
 
-/* The statement, or what had to stand around it, has ended. */
+/* The deferred statement has ended. */
 static void
 deferred_ended(struct work *work)
 {
@@ -259,7 +259,7 @@ rolled_back(struct work *work)
 	}
 }
 
-/* The session gets no more from this server: it is returned when the frame has ended. */
+/* The session does not need the server any more: its lease is returned when the frame has ended. */
 static void
 release(struct work *work, bool discard)
 {
@@ -271,7 +271,8 @@ release(struct work *work, bool discard)
 	scopes_focus(s, &s->own);
 }
 
-/* The transaction is over, and with it the lease, unless it is the session's and pinned. */
+/* The transaction is over. Its lease ends too, unless it is the session's own and pinned: the
+ * server may have to be asked. */
 static void
 save(struct work *work)
 {
@@ -317,7 +318,7 @@ saved(struct work *work, enum inquiry_state how)
 
 /* ---- frames ---- */
 
-/* EXIT ALL: the failure of a frame inside this one ends here. */
+/* A frame inside this one has failed, and this one has SUPPRESS: the failure ends here. */
 static void
 suppress(struct work *work)
 {
@@ -373,8 +374,7 @@ gone(struct work *work)
 	}
 	if (last)
 		work->last = NULL;
-	/* At last, so that the log tells of this one's end before the next session has the server.
-	 */
+	/* This comes last, so that the log has the frame's end before the next session's lease. */
 	if (work->returning) {
 		struct lease *l = work->returning;
 
@@ -383,7 +383,7 @@ gone(struct work *work)
 	}
 }
 
-/* The transaction that `f` is in has no server any more, or never had one. */
+/* Has the transaction that `f` is in no server, any more or yet? */
 static bool
 holds_nothing(const struct scope *f)
 {
@@ -416,7 +416,7 @@ begin_transaction_end(struct work *work)
 		if (p->status == 'E' && f->error[0] == 0)
 			memcpy(f->error, p->error[0] ? p->error : "25P02", sizeof f->error);
 		if (f->kind == SCOPE_BLOCK && !f->failed) {
-			/* The client knows: nothing has been done in it since. */
+			/* The client has got the error before, so COMMIT answers ROLLBACK. */
 			work->lost = true;
 		} else {
 			scope_failed(f, &e);
@@ -425,8 +425,7 @@ begin_transaction_end(struct work *work)
 		}
 	}
 	if (!f->begun || p->status == 'I') {
-		/* Of a savepoint that was not made nothing is left but the transaction's failure.
-		 */
+		/* The server has no transaction, or savepoint, to be ended. */
 		run_those(work, WORK_AFTER);
 	} else if (work->good) {
 		run_those(work, WORK_BEFORE);
@@ -435,7 +434,7 @@ begin_transaction_end(struct work *work)
 	}
 }
 
-/* The innermost one that is still to be done; NULL: all are. */
+/* Returns the innermost frame that is still to be ended, or NULL. */
 static struct scope *
 next_frame(const struct work *work)
 {

@@ -22,7 +22,8 @@ add(struct todo *todo, const struct scope *f, const struct deferred *d)
 	todo_add(todo, d->sql, (const char *const *)d->values, d->nvalues, d->used, label);
 }
 
-/* Last added first; then its definition's cleanup, as written. */
+/* Lists the statements that the frame's end runs: deferred ones, last added first; then those of
+ * its definition's cleanup, as written. */
 static void
 plan(const struct scope *f, struct todo *todo)
 {
@@ -42,7 +43,7 @@ plan(const struct scope *f, struct todo *todo)
 
 /* ---- one after the other ---- */
 
-/* Begins to end the innermost one. */
+/* Begins to end the innermost frame. */
 static void
 end_frame(struct work *work, struct scope *f)
 {
@@ -91,7 +92,7 @@ end_frames(struct work *work)
 	session_close(s, s->end.why, s->end.text);
 }
 
-/* What it waits for must not come any more: something else may have to end first. */
+/* The frame waits no longer for its lease or lock: other frames are ended before it. */
 static void
 stop_waiting(struct scope *f)
 {
@@ -103,7 +104,7 @@ stop_waiting(struct scope *f)
 		lock_leave(&f->hold);
 }
 
-/* Nothing else is done about its scopes any more. */
+/* Begins the work LEAVE. The work that the session has, if any, ends. */
 static struct work *
 begin_work(struct session *s)
 {
@@ -132,7 +133,7 @@ begin(struct session *s)
 	unnamed_forget(&s->context.unnamed, set ? &set->tracked : NULL);
 	lease_leave(&s->own.lease);
 	stop_waiting(stack_innermost(s->stack));
-	/* Its own lease, if no scope has it, is what was taken last, or is at rest. */
+	/* The session's own lease, if no scope has it, ends first: it was taken last, or rests. */
 	if (s->own.lease.state == LEASE_HELD && stack_of_lease(s->stack, &s->own.lease) == NULL) {
 		work_set_state(work, WORK_CLEAN);
 		lease_clean(&s->own.lease, s->end.why, NULL, false, true);
@@ -148,7 +149,7 @@ leave_go(struct session *s)
 	case WORK_UNDO:
 	case WORK_EXIT:
 	case WORK_EXPIRE:
-		/* What has begun is ended first. */
+		/* What has begun is finished first. */
 		return;
 	default:
 		begin(s);

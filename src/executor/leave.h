@@ -1,16 +1,15 @@
-/* leave: the client of a session is gone. What it had open ends innermost first, each when the one
- * inside it has ended; the servers' part of it is the cleanup machine's. */
+/* leave: the client of a session is gone: ends its scopes, innermost first and one after the other.
+ * What is to be done on a server is done by cleanup (pool/cleanup.h). */
 #ifndef PGWITH_EXECUTOR_LEAVE_H
 #define PGWITH_EXECUTOR_LEAVE_H
 
 #include "executor/work.h"
 
-/* The session ends, as session->end says, and has scopes open, or there is work on them: begins to
- * end them, or goes on with that, as far as that is possible now. Behind the last one the session
- * is closed. */
+/* The session ends, because of session->end, and has scopes open or a work: begins to end them, or
+ * goes on with that as far as that is possible now. After the last one the session is closed. */
 void leave_go(struct session *);
 
-/* The daemon ends now: the scopes of the session go, and nothing is waited for. */
+/* The daemon ends now: ends all scopes of the session at once, without waiting for a server. */
 void leave_abandon(struct session *);
 
 #endif

@@ -19,7 +19,7 @@
 
 /* ---- texts of many statements ---- */
 
-/* By which a program's own pool takes a connection back, or NULL. */
+/* Returns the name of a statement by which a program's own pool resets a connection, or NULL. */
 static const char *
 reset_of(const struct sqltext_stmt *stmt)
 {
@@ -30,7 +30,8 @@ reset_of(const struct sqltext_stmt *stmt)
 						 : NULL;
 }
 
-/* Do statements go to the transaction of a scope, and can this one not be simply passed on then? */
+/* Do statements go to the transaction of a scope, and is this one that cannot be passed on there as
+ * it is, because it begins or ends a transaction or savepoint? */
 static bool
 is_control(const struct session *s, const struct sqltext_stmt *stmt)
 {
@@ -38,7 +39,7 @@ is_control(const struct session *s, const struct sqltext_stmt *stmt)
 
 	if (base == NULL)
 		return false;
-	/* Of a text with savepoints it is known how far it got. */
+	/* Each is a part by itself, so that it is known how far a text with savepoints got. */
 	if (stack_top_of(s->stack, base)->kind == SCOPE_BLOCK &&
 	    (stmt->first[0] == SQLWORD_SAVEPOINT || stmt->first[0] == SQLWORD_RELEASE ||
 	     stmt->first[0] == SQLWORD_ROLLBACK))
@@ -46,7 +47,7 @@ is_control(const struct session *s, const struct sqltext_stmt *stmt)
 	return transaction_is(stmt);
 }
 
-/* The same of one that ends whatever scopes are open. */
+/* Are scopes open, and does the statement end them all? */
 static bool
 is_reset(const struct session *s, const struct sqltext_stmt *stmt)
 {
@@ -59,8 +60,8 @@ stands_alone(const struct session *s, const struct sqltext_stmt *stmt)
 	return grammar_is(stmt) || is_control(s, stmt) || is_reset(s, stmt);
 }
 
-/* The next part of the text: a statement that stands alone, or all before the next one. Returns its
- * bytes. */
+/* Returns the bytes of the first part of the text: one statement that stands alone, or all
+ * statements before the next one that does. */
 static size_t
 part_of(const struct session *s, const char *text, size_t bytes)
 {
@@ -82,7 +83,7 @@ part_of(const struct session *s, const char *text, size_t bytes)
 	(SQLCLASS_BEGIN | SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_SAVEPOINT | \
 	 SQLCLASS_SET | SQLCLASS_DISCARD_ALL)
 
-/* Has the text a statement, other than those of scopes, that stands alone? */
+/* Has the text an ordinary statement that stands alone? */
 static bool
 divides(const struct session *s, unsigned set, const char *sql, size_t bytes, unsigned flags)
 {
@@ -108,7 +109,7 @@ empty(const struct session *s, const char *text, size_t bytes)
 	return !sqltext_next(&at, &stmt);
 }
 
-/* Is a part a scope statement? */
+/* Is the part a scope statement? */
 static bool
 is_scope(const struct session *s, const char *part, size_t bytes)
 {
@@ -119,8 +120,8 @@ is_scope(const struct session *s, const char *part, size_t bytes)
 	return sqltext_next(&at, &stmt) && grammar_is(&stmt);
 }
 
-/* A Query of the next part. What PostgreSQL gets has blanks in the place of what was before it, so
- * that the positions of its errors are those of the client's text. */
+/* Adds a Query message of the next part. If that goes to PostgreSQL, it has blanks in place of the
+ * parts before it, so that positions in errors are those of the client's text. */
 static void
 part_message(const struct session *s, struct buf *out)
 {
@@ -135,7 +136,7 @@ part_message(const struct session *s, struct buf *out)
 	msg_end(out, at);
 }
 
-/* A part was with the server, and that is at rest. */
+/* The server has done a part, and is at rest. After the last one, the text is answered. */
 static void
 part_ended(struct session *s)
 {
@@ -165,7 +166,7 @@ split_next(struct session *s, struct buf *message)
 		return false;
 	text = (const char *)buf_data(&sp->text);
 	sp->part_bytes = part_of(s, text, sp->text.len);
-	/* What is empty behind the last statement belongs to it. */
+	/* Blanks and comments behind the last statement belong to its part. */
 	if (empty(s, text + sp->part_bytes, sp->text.len - sp->part_bytes))
 		sp->part_bytes = sp->text.len;
 	buf_init(message, SESSION_WHOLE_MAX + 16);
@@ -185,8 +186,8 @@ split_judged(struct session *s, bool done)
 
 /* ---- before a scope statement ---- */
 
-/* What stands before it has been completed? If not, HOLD, or DROP where that has failed. FORWARD:
- * yes. */
+/* A scope statement can be carried out only when everything before it has been answered. FORWARD:
+ * it has. HOLD: not yet. DROP: it has failed, so the statement is skipped up to Sync. OVER. */
 static enum verdict
 settled(struct session *s)
 {
@@ -195,8 +196,8 @@ settled(struct session *s)
 
 	scopes_prepare(s);
 	if (s->state == SESSION_IDLE || progress_at_rest(&s->hold->lease.srv->progress)) {
-		/* A Flush, or the rest of a COPY: nothing answers them. The statement may let go of
-		 * the server. */
+		/* Messages without an answer (Flush, the rest of a COPY) may still be here. They
+		 * are sent, because the statement may give the server back. */
 		batch_flush(s);
 		if (session_gone(s))
 			return OVER;
@@ -210,13 +211,13 @@ settled(struct session *s)
 		return DROP;
 	}
 	p = &s->hold->lease.srv->progress;
-	/* Up to its Sync the server ignores everything, and so this. */
+	/* The server skips everything up to Sync, so the scope statement is skipped too. */
 	if (p->skipping) {
 		s->extended.skip_sync = true;
 		return DROP;
 	}
-	/* As its Sync would, but for the ReadyForQuery. In a transaction of the client's it changes
-	 * nothing. */
+	/* Messages of the extended protocol may be answered only after a Sync: one of ours is sent,
+	 * without a ReadyForQuery for the client. In a transaction it changes nothing. */
 	if (p->extended && p->own_syncs == 0 && !progress_copies_in(p) &&
 	    s->extended.boundary == BOUNDARY_NONE)
 		boundary_set(s, BOUNDARY_DUE);
@@ -264,8 +265,8 @@ split_parse(struct session *s, const char *sql, size_t bytes, struct err *e)
 	return NULL;
 }
 
-/* As PostgreSQL, which parses the whole text before it runs any of it. Returns false, with the
- * reason in *e, if one of its scope statements cannot be understood. */
+/* Parses all scope statements of a text, because PostgreSQL too parses a whole text before it runs
+ * any of it. Returns false with the error in *e if one cannot be parsed. */
 static bool
 parses(struct session *s, const char *sql, size_t bytes, struct err *e)
 {
@@ -285,8 +286,7 @@ parses(struct session *s, const char *sql, size_t bytes, struct err *e)
 	return true;
 }
 
-/* Does a quote or comment of the text not end? Then PostgreSQL, which reads the whole text before
- * it runs any of it, refuses it. */
+/* Does the text end within a quote or comment? PostgreSQL refuses such a text as a whole. */
 static bool
 is_open(const struct session *s, const char *text, size_t bytes)
 {
@@ -321,8 +321,8 @@ has_one(const struct session *s, const char *sql, size_t bytes)
 static enum verdict admit(struct session *, struct message *, unsigned set, const char *sql,
 			  size_t bytes);
 
-/* Ends all scopes that are open, if the text is a statement that does. In a transaction that the
- * client has begun RESET ALL is a statement as any other; no pool would send it there. */
+/* If the text is a statement that ends all scopes, ends them. In a transaction of BEGIN, RESET ALL
+ * is an ordinary statement: no program's pool resets a connection there. */
 static enum verdict
 reset(struct session *s, const char *sql, size_t bytes)
 {
@@ -337,7 +337,8 @@ reset(struct session *s, const char *sql, size_t bytes)
 	return executor_sweep_out(s, reset_of(&stmt));
 }
 
-/* A BEGIN, COMMIT or ROLLBACK of the client's, or what ends all scopes. The session is settled. */
+/* A Query that may be a BEGIN, COMMIT or ROLLBACK in a scope, or may end all scopes. All before it
+ * has been answered. */
 static enum verdict
 control(struct session *s, struct message *m, const char *sql, size_t bytes)
 {
@@ -382,7 +383,7 @@ query(struct session *s, struct message *m, const char *sql, size_t bytes)
 
 /* ---- the extended protocol ---- */
 
-/* The scope statement that the message is about, or NULL. */
+/* Returns the scope statement, or portal, that the message names, or NULL. */
 static struct scope_named *
 named_of(const struct session *s, const struct message *m)
 {
@@ -393,24 +394,24 @@ named_of(const struct session *s, const struct message *m)
 #define CONTROL \
 	(SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_SAVEPOINT | SQLCLASS_PREPARE_TRANSACTION)
 
-/* An ordinary statement, in scopes. */
+/* Judges an ordinary statement in scopes. */
 static enum verdict
 admit(struct session *s, struct message *m, unsigned set, const char *sql, size_t bytes)
 {
 	enum verdict v;
 	struct err e;
 
-	/* One of BEGIN that was ended is the client's to end. */
+	/* The client's own transaction has expired: begin.c answers until the client ends it. */
 	if (block_is_expired(&s->block))
 		return FORWARD;
-	/* Locks alone do not mind, and most statements mean nothing to any scope. */
+	/* Most statements mean nothing to scopes; and if only locks are open, none does. */
 	if (!scopes_expired(s) && (!(set & CONTROL) || stack_current(s->stack) == NULL))
 		return FORWARD;
 	if ((v = settled(s)) != FORWARD)
 		return v;
 	if (executor_admit(s, set, sql, bytes, &e))
 		return FORWARD;
-	/* In a transaction of the client's own it is an error as any other. */
+	/* In a transaction of the client's own, the error must fail that on the server too. */
 	if (e.id == ERR_SAVEPOINT_UNKNOWN && s->hold->lease.srv->progress.status == 'T') {
 		v = raise_error(s, m, &e);
 		err_clear(&e);
@@ -419,7 +420,7 @@ admit(struct session *s, struct message *m, unsigned set, const char *sql, size_
 	return reply_refuse_message(s, m->type, &e);
 }
 
-/* What is new takes the place of a scope statement or portal without a name. */
+/* An ordinary Parse or Bind without a name replaces the unnamed scope statement or portal. */
 static void
 replaces(struct session *s, const struct message *m)
 {
@@ -429,8 +430,8 @@ replaces(struct session *s, const struct message *m)
 		named_replaced(s->extended.named, 'B');
 }
 
-/* The Bind of a statement that begins or ends a transaction, or ends all scopes. The portal of one
- * that has to do with a scope is ours. */
+/* The Bind of a statement that may begin or end a transaction, or end all scopes. If the statement
+ * concerns a scope, its portal is kept here. */
 static enum verdict
 bind_control(struct session *s, const struct message *m, const char *sql, size_t bytes)
 {
@@ -449,14 +450,14 @@ bind_control(struct session *s, const struct message *m, const char *sql, size_t
 	return v;
 }
 
-/* Is what is not the end of the transaction refused where it is parsed? */
+/* Does a Parse fail now, unless it is of a statement that ends the transaction? */
 static bool
 is_failed(const struct session *s)
 {
 	return scopes_expired(s) || scopes_status(s) == 'E';
 }
 
-/* The Parse of such a one in a scope that has failed, or has expired and no server knows of. */
+/* The same for a Parse in a scope that has failed, or has expired and has no server. */
 static enum verdict
 parse_control(struct session *s, const struct message *m, const char *sql, size_t bytes)
 {
@@ -489,8 +490,8 @@ extended(struct session *s, struct message *m)
 	unsigned set = 0;
 	struct err e;
 
-	/* A Sync of ours has gone ahead of this message. If what it ended has failed, what the
-	 * message is about may not be known any more. */
+	/* A Sync of ours has gone ahead of this message. If the exchange before it has failed, the
+	 * statement that the message names may not exist. */
 	if (s->extended.boundary != BOUNDARY_NONE && (v = settled(s)) != FORWARD)
 		return v;
 	if (m->portal == NULL && m->statement == NULL)
@@ -507,7 +508,7 @@ extended(struct session *s, struct message *m)
 		replaces(s, m);
 		if (is_failed(s) && (v = parse_control(s, m, sql, bytes)) != FORWARD)
 			return v;
-		/* What it does counts when it is bound. */
+		/* What the statement does is judged at its Bind. */
 		return admit(s, m, 0, NULL, 0);
 	}
 	named = named_of(s, m);
@@ -526,8 +527,8 @@ extended(struct session *s, struct message *m)
 	return portal_message(s, m, named);
 }
 
-/* A Sync. Of a transaction that has expired no server knows: that which messages go by is another
- * one's. */
+/* A Sync. If the client's scope has expired, it has no server: the one that messages go by belongs
+ * to another scope, and must not answer. */
 static enum verdict
 synced(struct session *s)
 {
@@ -555,14 +556,14 @@ split_judge(struct session *s, struct message *m)
 	script_prepare(s);
 	if (m->type == 'd' || m->type == 'c' || m->type == 'f')
 		return FORWARD;
-	/* What came behind a text waits until all of that is done. */
+	/* Messages behind a text wait until all of that is done. */
 	if (!s->script->judging && script_pending(s))
 		return HOLD;
 	if (s->state == SESSION_ACTIVE && progress_copies_in(&s->hold->lease.srv->progress))
 		return FORWARD;
 	switch (m->type) {
 	case 'Q':
-		/* The parts of a text are read as the whole of it. */
+		/* The parts of a text are read with the same flags as the whole text. */
 		if ((m->effects.set & (SQLCLASS_SCOPE | DIVIDES)) && !s->script->judging)
 			s->script->lexing = lexing_flags(s, NULL);
 		/* Where its statements begin must be known, if it may be one that ends scopes. */

@@ -50,7 +50,7 @@ struct stream {
 	void *arg;
 	int fd;                  /* -1 once closed */
 	enum stream_watch watch; /* what `event` is registered for */
-	SSL *ssl; /* not owned; NULL without TLS */
+	SSL *ssl;                /* not owned; NULL without TLS */
 	struct event event;
 	struct event *write_event; /* exists only while output is queued, or read_wants_write */
 	/* TLS: reads again in the next turn, for bytes that OpenSSL has and the socket no more. */

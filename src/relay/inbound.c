@@ -24,7 +24,7 @@ flush(struct session *s)
 		session_close(s, CLEANUP_CLIENT_REFUSED, "too much at once");
 }
 
-/* How many of these bytes belong to a message of which so many are still to come. */
+/* Of a message, *left bytes are still to come. Returns how many of these bytes belong to it. */
 static size_t
 rest_of(uint32_t *left, size_t bytes)
 {
@@ -34,7 +34,7 @@ rest_of(uint32_t *left, size_t bytes)
 	return n;
 }
 
-/* The client does not read what it is told already: PostgreSQL would be waiting for that. */
+/* Does the client not read its answers? Then its messages wait, as PostgreSQL lets them wait. */
 static bool
 is_deaf(struct session *s)
 {
@@ -44,7 +44,8 @@ is_deaf(struct session *s)
 	return true;
 }
 
-/* The rest of a message that passes, and the common messages behind it. Returns their bytes. */
+/* Passes the rest of a message of which a part has been passed, and common messages behind it.
+ * Returns their bytes. */
 static size_t
 pass_known(struct session *s, const uint8_t *data, size_t bytes)
 {
@@ -73,8 +74,9 @@ may_be_judged(const struct frame *f, size_t bytes)
 	       bytes >= SESSION_WHOLE_MAX;
 }
 
-/* The message at the front of these bytes. Returns false if it is not here yet, or cannot be one:
- * then the session ends, or will when what stands before has been answered. */
+/* Finds the message at the beginning of these bytes. Returns false if not enough of it is here; or
+ * if they are no message: then the session ends, at once or when the messages before are answered.
+ */
 static bool
 next_message(struct session *s, const uint8_t *data, size_t bytes, struct message *m)
 {
@@ -97,8 +99,8 @@ next_message(struct session *s, const uint8_t *data, size_t bytes, struct messag
 	return true;
 }
 
-/* Carries out the verdict on a message. Returns how many of its bytes are done; what is left of a
- * message that does not pass is dropped as it comes. */
+/* Carries out the verdict on a message: FORWARD, REPLACE or DROP. Returns how many of its bytes are
+ * done. The rest of a message that does not pass is dropped as it comes (drop_left). */
 static size_t
 carry_out(struct session *s, enum verdict v, const struct message *m)
 {
@@ -117,7 +119,7 @@ carry_out(struct session *s, enum verdict v, const struct message *m)
 	return here;
 }
 
-/* Handles what can be handled of these bytes now; returns how many those are. */
+/* Handles as many of these bytes as can be handled now. Returns how many. */
 static size_t
 handle(struct session *s, const uint8_t *data, size_t bytes)
 {
@@ -155,7 +157,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 	return at;
 }
 
-/* A server that is slow stops the reading of its client. */
+/* If the server does not read what it is sent, its client is not read from. */
 static void
 mind_server(struct session *s)
 {
@@ -163,7 +165,7 @@ mind_server(struct session *s)
 		stream_pause(&s->stream);
 }
 
-/* Messages of a console session, each when it is whole. */
+/* Handles the messages of a console session, each when it is whole. */
 static size_t
 console(struct session *s, const uint8_t *data, size_t bytes)
 {
@@ -215,11 +217,10 @@ inbound_go_on(struct session *s)
 
 	if (s->in.len == 0 || s->stream.held)
 		flush(s);
-	/* Another process goes on. */
+	/* A handover: the next process goes on. */
 	if (s->stream.held)
 		return;
-	/* A text of many statements comes before what is behind it, but for the data of its COPY.
-	 */
+	/* Messages wait until a text of many statements is done; not so the data of its COPY. */
 	do {
 		used = 0;
 		if (script_pending(s))
@@ -235,7 +236,7 @@ inbound_go_on(struct session *s)
 	mind_server(s);
 }
 
-/* Is there nothing that the session, or its messages, could be waiting for? */
+/* Is there no reason why messages of the session should wait? */
 static bool
 is_free(const struct session *s)
 {
@@ -268,8 +269,8 @@ is_terminate(const uint8_t *message)
 	return memcmp(message, terminate, sizeof terminate) == 0;
 }
 
-/* Is the last of these messages, which must all be whole, a Terminate? The same bytes inside of a
- * message that has no end are none. */
+/* Are these bytes whole messages, of which the last is a Terminate? The same bytes within a message
+ * that is cut off are none. */
 static bool
 end_with_terminate(const uint8_t *data, size_t bytes)
 {
@@ -299,7 +300,7 @@ read_failed(struct session *s, ssize_t r)
 {
 	if (r == -E_AGAIN)
 		return;
-	/* It is kept behind what is not done yet. */
+	/* A Terminate is kept behind messages that have not been handled yet. */
 	if (s->in.len == 0 || !said_terminate(s))
 		session_close(s, CLEANUP_CLIENT_GONE, "client gone");
 	else if (s->in.len > FRAME_HEADER || judge_may_wait(s))
@@ -316,7 +317,7 @@ read_messages(struct session *s)
 	ssize_t r;
 
 	if (s->in.len == 0) {
-		/* The usual case: nothing is kept, nothing is copied. */
+		/* The usual case: nothing is kept in session->in, so nothing is copied. */
 		to = loop_scratch(s->site->loop);
 		r = stream_read(&s->stream, to, LOOP_SCRATCH);
 		if (r <= 0) {
@@ -369,7 +370,7 @@ on_readable(struct stream *st, void *arg)
 		return;
 	case SESSION_CLOSING:
 	case SESSION_CANCEL: {
-		/* Nothing more is wanted; only the end matters. */
+		/* Bytes are dropped; only the end of the stream matters. */
 		ssize_t n = stream_read(st, loop_scratch(s->site->loop), LOOP_SCRATCH);
 
 		if (n == 0 || (n < 0 && n != -E_AGAIN))
@@ -394,14 +395,14 @@ on_drained(struct stream *st, void *arg)
 	}
 	if (s->hold->lease.state == LEASE_HELD)
 		stream_resume(&s->hold->lease.srv->stream);
-	/* Its messages have waited for that. */
+	/* Its messages have waited until it reads: see is_deaf(). */
 	if (s->state == SESSION_IDLE || s->state == SESSION_ACTIVE || s->state == SESSION_CONSOLE) {
 		stream_resume(st);
 		session_wake(s);
 	}
 }
 
-/* Does it wait for somebody else: a server, a lock, an answer of the system? */
+/* Does the session wait for a server, a lock, an answer of the system, or a console command? */
 static bool
 is_waiting(const struct session *s)
 {
@@ -418,8 +419,8 @@ is_waiting(const struct session *s)
 	}
 }
 
-/* While it is not read from: it waits, or its server is slow. What runs, and stands before a
- * Terminate, is done all the same; who only waits leaves at once. */
+/* The client has hung up while it is not read from, because it waits or its server is slow. What
+ * runs and stands before a Terminate is finished. A session that only waits is closed at once. */
 static bool
 on_hangup(struct stream *st, void *arg)
 {

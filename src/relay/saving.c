@@ -57,7 +57,7 @@ saving_reset_again(struct session *s)
 	struct buf sql;
 	bool asked;
 
-	/* Elsewhere the next lease has them; a DISCARD ALL that has let it go, too. */
+	/* If the server is about to be returned, the next lease gets them (context.c). */
 	if (p->status == 'I' && !(s->stack && scopes_holds(s)) &&
 	    (s->hold->pinned == 0 || s->hold->discard_all_sent))
 		return false;
@@ -79,8 +79,8 @@ saving_reset_answered(struct session *s)
 	if (s->state != SESSION_SAVING)
 		return false;
 	session_set_state(s, SESSION_ACTIVE);
-	/* The role in force may not set what the login has set: the transaction must not fail by
-	 * it. */
+	/* The role in force may not be allowed to set what the login has set. The client's
+	 * transaction must not fail because of that. */
 	if (s->hold->lease.srv->progress.status == 'E') {
 		ask(s, "ROLLBACK TO SAVEPOINT pgwith_startup; RELEASE SAVEPOINT pgwith_startup");
 		return false;

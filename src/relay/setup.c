@@ -16,7 +16,8 @@
 
 /* ---- what the server says ---- */
 
-/* The server has refused the session's parameters: its words, and SQLSTATE. */
+/* Makes the error of a server that has refused the session's parameters, with its own words and
+ * SQLSTATE. */
 static void
 make_refusal(const struct session *s, struct err *e)
 {
@@ -39,9 +40,10 @@ make_refusal(const struct session *s, struct err *e)
 		err_hint(e, "RESET ALL, or SET anew what is refused.");
 }
 
-/* The server has refused what the session has set. What cannot be undone in a backend (temporary
- * tables fix temp_buffers), or what has gone since (a role that the session before had), another
- * one may not have; if a new one refuses it too, the client is told. */
+/* The server has refused what the session has set. The reason may be this very server: something
+ * that cannot be undone in it (temporary tables fix temp_buffers), or the role of the session
+ * before, which is gone. So a new connection is tried. If that refuses it too, the client gets the
+ * error. */
 static enum setup_outcome
 settings_refused(struct session *s, struct err *e)
 {
@@ -58,7 +60,7 @@ settings_refused(struct session *s, struct err *e)
 		return SETUP_TRY_FRESH;
 	}
 	if (s->context.unproven) {
-		/* PostgreSQL would not have let it in. */
+		/* These are startup parameters: PostgreSQL would not have let the client in. */
 		session_fail(s, e);
 		err_clear(e);
 		return SETUP_WAITS;
@@ -75,7 +77,7 @@ refused(struct session *s, struct err *e)
 {
 	if (session_was_let_in(s))
 		return settings_refused(s, e);
-	/* What cannot be undone in a backend: see settings_refused(). */
+	/* If others have used this server, a new one may accept them: see settings_refused(). */
 	if (s->hold->lease.srv->leases > 1 && context_may_be_taken(s)) {
 		inquiry_forget(s);
 		s->context.wants_fresh = true;
@@ -88,7 +90,7 @@ refused(struct session *s, struct err *e)
 	return SETUP_WAITS;
 }
 
-/* The server has taken the parameters of a session that it was leased to for a message. */
+/* The server has accepted the parameters, and a message of the client waits for it. */
 static enum setup_outcome
 taken(struct session *s)
 {
@@ -102,7 +104,7 @@ taken(struct session *s)
 	return s->state == SESSION_ACTIVE ? SETUP_TAKEN : SETUP_WAITS;
 }
 
-/* The server has taken the parameters of a session that logs in. */
+/* The server has accepted the parameters of a session that logs in. */
 static enum setup_outcome
 known(struct session *s)
 {
@@ -138,7 +140,7 @@ setup_answered(struct session *s, struct err *e)
 
 /* ---- giving ---- */
 
-/* Two values, as one of them may be what the server has. */
+/* Does the server accept another temp_buffers? Two values are tried, as it may have one of them. */
 static const char temp_buffers_probe[] =
     "; SELECT pg_catalog.set_config('temp_buffers', '111', true), "
     "pg_catalog.set_config('temp_buffers', '112', true)";

@@ -53,10 +53,10 @@ struct context {
 	struct told *seen_own, *seen_told;
 
 	/* resets.h */
-	uint8_t resets;           /* enum session_resets */
-	bool resets_named;        /* mode session: a named statement may reset */
-	bool resets_local;        /* the reset was a SET LOCAL */
-	bool resetting;           /* SESSION_SAVING: the server sets startup parameters again */
+	uint8_t resets;    /* enum session_resets */
+	bool resets_named; /* mode session: a named statement may reset */
+	bool resets_local; /* the reset was a SET LOCAL */
+	bool resetting;    /* SESSION_SAVING: the server sets startup parameters again */
 	/* progress.errors and progress.discards when the last reset went to the server */
 	uint64_t resets_errors, resets_discards;
 	struct buf *resets_names; /* which were reset, or NULL. resets_forget() frees it */

@@ -1,5 +1,5 @@
-/* inquiry: a statement of ours on the server of session->hold, one at a time, while the client
- *waits. The client does not get the answer; what the session needs of it is kept.
+/* inquiry: a statement of ours on the server of session->hold, one at a time, while the
+ * client waits. The client does not get the answer; what the session needs of it is kept.
  *
  *	quiet -> asked                       the statement has gone to the server
  *	asked -> answered                    the server is at rest, and has said no error

@@ -1,6 +1,5 @@
 /* script: a text of many statements that a client has sent in one Query, some of them scope
- * statements. It is done part by part: each part is judged, and answered here or sent to the
- *server.
+ * statements. It is done part by part: each part is judged, and answered here or sent on.
  *
  *	empty -> next          a text has come
  *	next -> sent           a part is with the server, and others stand behind it

@@ -81,10 +81,10 @@ struct session {
 	struct end end;
 	struct hold *hold; /* what its messages go by: its own, or that of an open scope */
 	struct hold own;
-	struct stack *stack;   /* of its scopes; NULL: it has never sent a scope statement */
-	struct work *work;     /* that is being done about them, or NULL */
-	struct script *script; /* a text of many statements; NULL: there was none yet */
-	struct expiry *expiry; /* of what a time limit ends; NULL: none has ended anything yet */
+	struct stack *stack;     /* of its scopes; NULL: it has never sent a scope statement */
+	struct work *work;       /* that is being done about them, or NULL */
+	struct script *script;   /* a text of many statements; NULL: there was none yet */
+	struct expiry *expiry;   /* of what a time limit ends; NULL: none has ended anything yet */
 	struct inquiry *inquiry; /* inquiry.h, which frees it; NULL: nothing is asked */
 	void *console;           /* the console's */
 	struct slow *slow;       /* slow.h; NULL: nobody wants to hear of long scopes */
