@@ -102,7 +102,7 @@ enter_stop_timer(struct work *work)
 
 /* Ends the wait with the error: ENTER fails. */
 static void
-give_up(struct work *work, struct err *e)
+end_wait(struct work *work, struct err *e)
 {
 	struct scope *f = work->frame;
 
@@ -125,7 +125,7 @@ wait_ended(struct work *work)
 		return;
 	if (work->state == WORK_WAIT) {
 		enter_too_long(work, &e);
-		give_up(work, &e);
+		end_wait(work, &e);
 		session_wake(work->session);
 		return;
 	}
@@ -181,10 +181,10 @@ begin_waiting(struct work *work)
 		err_make(&e, ERR_SCOPE_DEADLOCK, kind_of_wait(f), name_of_wait(f));
 		err_detail(&e, "%s", circle);
 		free(circle);
-		give_up(work, &e);
+		end_wait(work, &e);
 	} else if (work->wait_us == 0) {
 		enter_too_long(work, &e);
-		give_up(work, &e);
+		end_wait(work, &e);
 	} else {
 		enter_start_timer(work, 0);
 		session_begins_to_wait(s);
@@ -218,7 +218,7 @@ set_deadline(struct work *work, struct scope *f, int64_t us)
 }
 
 static struct scope *
-push(struct work *work, enum scope_kind kind, const char *name)
+push_frame(struct work *work, enum scope_kind kind, const char *name)
 {
 	struct session *s = work->session;
 	struct scope *f = stack_push(work->session->stack, kind, name, loop_now_us(s->site->loop));
@@ -245,7 +245,7 @@ log_granted(const struct work *work, const struct scope *f)
 
 /* The frame has got its lease or lock. A lock is open then; with a lease, the server is set up. */
 static void
-got_it(struct work *work)
+frame_granted(struct work *work)
 {
 	struct session *s = work->session;
 	struct scope *f = work->frame;
@@ -296,7 +296,7 @@ want_lock(struct work *work, const struct wanted *w)
 			      : w->item->shared                  ? LOCK_SHARED
 								 : LOCK_EXCLUSIVE;
 	struct session *s = work->session;
-	struct scope *f = push(work, kinds[mode], w->name);
+	struct scope *f = push_frame(work, kinds[mode], w->name);
 	char text[160];
 	struct err e;
 	int r;
@@ -314,7 +314,7 @@ want_lock(struct work *work, const struct wanted *w)
 	} else if (r == -E_AGAIN) {
 		begin_waiting(work);
 	} else {
-		got_it(work);
+		frame_granted(work);
 	}
 }
 
@@ -326,7 +326,7 @@ go_on_with_lease(struct work *work, int r, struct err *e)
 		begin_waiting(work);
 	} else if (r == 0) {
 		executor_fresh(work->session, work->frame->lease);
-		got_it(work);
+		frame_granted(work);
 	} else {
 		enter_fail(work, e);
 	}
@@ -348,7 +348,7 @@ want_lease(struct work *work, struct scope *f)
 		f->lease = &f->own.lease;
 	}
 	if (f->lease->state == LEASE_HELD) {
-		got_it(work);
+		frame_granted(work);
 		return;
 	}
 	r = lease_enter(f->lease, f->pool, &e);
@@ -381,7 +381,7 @@ want_transaction(struct work *work, const struct wanted *w)
 	struct err e;
 
 	if (base == NULL) {
-		f = push(work, SCOPE_TRANSACTION, w->name);
+		f = push_frame(work, SCOPE_TRANSACTION, w->name);
 		f->pool = w->pool;
 		f->named = item->name != NULL || item->as != NULL;
 		f->suppress = item->suppress || (w->def && w->def->suppress);
@@ -399,7 +399,7 @@ want_transaction(struct work *work, const struct wanted *w)
 		    "isolation level of its own");
 		err_hint(&e, "NEW makes it a second transaction");
 	} else {
-		f = push(work, SCOPE_SAVEPOINT, w->name);
+		f = push_frame(work, SCOPE_SAVEPOINT, w->name);
 		f->pool = w->pool;
 		f->base = base;
 		f->named = item->name != NULL || item->as != NULL;
@@ -407,7 +407,7 @@ want_transaction(struct work *work, const struct wanted *w)
 		/* scope_deadline of the pool is for whole transactions, not for savepoints. */
 		if (item->deadline.given || (w->def && w->def->deadline_us > 0))
 			set_deadline(work, f, w->deadline_us);
-		got_it(work);
+		frame_granted(work);
 		return;
 	}
 	enter_fail(work, &e);
@@ -417,17 +417,18 @@ want_transaction(struct work *work, const struct wanted *w)
 static void
 want_block(struct work *work)
 {
-	struct scope *base = stack_current(work->session->stack), *f = push(work, SCOPE_BLOCK, "");
+	struct scope *base = stack_current(work->session->stack),
+		     *f = push_frame(work, SCOPE_BLOCK, "");
 
 	f->pool = base->pool;
 	f->base = base;
 	f->modes = work->statement->modes ? mem_strdup(work->statement->modes) : NULL;
 	work->wait_us = -1;
-	got_it(work);
+	frame_granted(work);
 }
 
 static void
-next_item(struct work *work)
+enter_next_item(struct work *work)
 {
 	struct session *s = work->session;
 	struct wanted w = {.item = enter_item(work)};
@@ -488,7 +489,7 @@ enter_looked_up(struct session *s)
 {
 	struct work *work = s->work;
 
-	next_item(work);
+	enter_next_item(work);
 	session_wake(s);
 }
 
@@ -552,7 +553,7 @@ first_entered(const struct work *work)
 
 /* Exits again what the ENTER has entered. */
 static void
-undo(struct work *work)
+exit_entered(struct work *work)
 {
 	struct session *s = work->session;
 	struct list_node *n;
@@ -592,14 +593,14 @@ enter_go(struct work *work)
 		else if (work->item == work->statement->nitems)
 			break;
 		else
-			next_item(work);
+			enter_next_item(work);
 		if (session_ends(work->session))
 			return;
 	}
 	if (work->purpose == WORK_ENTER)
 		executor_finish(work);
 	else if (work->purpose == WORK_UNDO)
-		undo(work);
+		exit_entered(work);
 }
 
 void
@@ -614,7 +615,7 @@ enter_begin(struct work *work)
 		block_set_state(&s->block, BLOCK_NONE);
 		if (slow_wanted(s->pool))
 			slow_watch(s);
-		f = push(work, SCOPE_IMPLICIT, "");
+		f = push_frame(work, SCOPE_IMPLICIT, "");
 		f->pool = s->pool;
 		/* It waits as long as any transaction of the pool: WAIT is for the items. */
 		work->wait_us = -1;
@@ -638,7 +639,7 @@ enter_chain(struct work *work)
 void
 enter_granted(struct work *work)
 {
-	got_it(work);
+	frame_granted(work);
 	session_wake(work->session);
 }
 
@@ -646,7 +647,7 @@ void
 enter_refused(struct work *work, struct err *e)
 {
 	if (work->state == WORK_WAIT) {
-		give_up(work, e);
+		end_wait(work, e);
 		session_wake(work->session);
 	}
 }

@@ -19,7 +19,7 @@
 
 /* Is the statement one of those that the phase runs? */
 static bool
-due(const struct work *work, const struct deferred *d)
+is_of_phase(const struct work *work, const struct deferred *d)
 {
 	switch (work->phase) {
 	case WORK_CLEANUP:
@@ -45,7 +45,7 @@ rewind_to(struct work *work, enum work_phase phase)
 
 /* Begins a phase, and runs its statements. */
 static void
-run_those(struct work *work, enum work_phase phase)
+run_phase(struct work *work, enum work_phase phase)
 {
 	rewind_to(work, phase);
 	work_set_state(work, WORK_RUN);
@@ -69,7 +69,7 @@ take_next(struct work *work)
 		}
 		work->next = work->phase == WORK_CLEANUP ? n->next : n->prev;
 		d = LIST_OBJ(n, struct deferred, node);
-		if (due(work, d))
+		if (is_of_phase(work, d))
 			return d;
 	}
 }
@@ -77,7 +77,7 @@ take_next(struct work *work)
 /* ---- what happened ---- */
 
 static void
-fail(struct work *work, const struct err *e, const struct buf *raw)
+fail_frame(struct work *work, const struct err *e, const struct buf *raw)
 {
 	struct scope *f = work->frame;
 
@@ -116,7 +116,7 @@ commit_refused(struct work *work)
 	scope_failed(f, &e);
 	if (loser && !f->suppress && work->purpose == WORK_EXIT)
 		scope_fail(loser, f->error);
-	fail(work, &e, inquiry_error(work->session));
+	fail_frame(work, &e, inquiry_error(work->session));
 	err_clear(&e);
 	work->good = false;
 }
@@ -167,7 +167,7 @@ needs_point(const struct work *work)
 }
 
 static void
-run_deferred(struct work *work, const struct deferred *d)
+send_deferred(struct work *work, const struct deferred *d)
 {
 	struct session *s = work->session;
 
@@ -205,7 +205,7 @@ roll_back(struct work *work)
 }
 
 static void
-run(struct work *work)
+run_next(struct work *work)
 {
 	struct deferred *d = take_next(work);
 
@@ -222,7 +222,7 @@ run(struct work *work)
 		ask(work->session, "SAVEPOINT pgwith_deferred");
 		return;
 	}
-	run_deferred(work, d);
+	send_deferred(work, d);
 }
 
 /* The deferred statement has ended. */
@@ -251,7 +251,7 @@ rolled_back(struct work *work)
 
 	if (s->hold->lease.srv->progress.status == (scope_is_savepoint(work->frame) ? 'T' : 'I')) {
 		inquiry_give_up(s);
-		run_those(work, WORK_AFTER);
+		run_phase(work, WORK_AFTER);
 	} else if (inquiry_state(s) == INQUIRY_CUT_SHORT) {
 		roll_back(work);
 	} else {
@@ -261,7 +261,7 @@ rolled_back(struct work *work)
 
 /* The session does not need the server any more: its lease is returned when the frame has ended. */
 static void
-release(struct work *work, bool discard)
+give_up_server(struct work *work, bool discard)
 {
 	struct session *s = work->session;
 
@@ -274,7 +274,7 @@ release(struct work *work, bool discard)
 /* The transaction is over. Its lease ends too, unless it is the session's own and pinned: the
  * server may have to be asked. */
 static void
-save(struct work *work)
+save_parameters(struct work *work)
 {
 	struct session *s = work->session;
 	bool foreign = s->hold != &s->own;
@@ -294,14 +294,14 @@ save(struct work *work)
 	case HOLD_ASK:
 		break;
 	default:
-		release(work, verdict == HOLD_DISCARD);
+		give_up_server(work, verdict == HOLD_DISCARD);
 		return;
 	}
 	asking_begin(s, INQUIRY_PASSES_ALL, true);
 }
 
 static void
-saved(struct work *work, enum inquiry_state how)
+parameters_saved(struct work *work, enum inquiry_state how)
 {
 	struct session *s = work->session;
 
@@ -313,14 +313,14 @@ saved(struct work *work, enum inquiry_state how)
 		s->hold->discard = true;
 		s->hold->changed = false;
 	}
-	save(work);
+	save_parameters(work);
 }
 
 /* ---- frames ---- */
 
 /* A frame inside this one has failed, and this one has SUPPRESS: the failure ends here. */
 static void
-suppress(struct work *work)
+suppress_failure(struct work *work)
 {
 	struct scope *f = work->frame;
 	const char *sqlstate;
@@ -337,14 +337,14 @@ suppress(struct work *work)
 }
 
 static void
-gone(struct work *work)
+end_frame(struct work *work)
 {
 	struct scope *f = work->frame;
 	bool last = f == work->last;
 	struct grammar *g = work->statement;
 
 	if (f->suppress && work->purpose == WORK_EXIT && work->failure.len > 0)
-		suppress(work);
+		suppress_failure(work);
 
 	if (last && g && g->chain && f->modes) {
 		free(g->modes);
@@ -420,15 +420,15 @@ begin_transaction_end(struct work *work)
 			work->lost = true;
 		} else {
 			scope_failed(f, &e);
-			fail(work, &e, NULL);
+			fail_frame(work, &e, NULL);
 			err_clear(&e);
 		}
 	}
 	if (!f->begun || p->status == 'I') {
 		/* The server has no transaction, or savepoint, to be ended. */
-		run_those(work, WORK_AFTER);
+		run_phase(work, WORK_AFTER);
 	} else if (work->good) {
-		run_those(work, WORK_BEFORE);
+		run_phase(work, WORK_BEFORE);
 	} else {
 		roll_back(work);
 	}
@@ -450,7 +450,7 @@ next_frame(const struct work *work)
 }
 
 static bool
-next(struct work *work)
+begin_next_frame(struct work *work)
 {
 	struct session *s = work->session;
 	struct scope *f = next_frame(work);
@@ -473,7 +473,7 @@ next(struct work *work)
 			work->lost = true;
 		} else if (work->good) {
 			scopes_expired_error(f, &e);
-			fail(work, &e, NULL);
+			fail_frame(work, &e, NULL);
 			err_clear(&e);
 		}
 		work->good = false;
@@ -488,7 +488,7 @@ next(struct work *work)
 }
 
 static void
-heard(struct work *work)
+statement_ended(struct work *work)
 {
 	struct session *s = work->session;
 	struct progress *p = &s->hold->lease.srv->progress;
@@ -497,7 +497,7 @@ heard(struct work *work)
 	switch (work->state) {
 	case WORK_POINT:
 		if (!inquiry_failed(s)) {
-			run_deferred(work, work->point);
+			send_deferred(work, work->point);
 		} else if (work->phase != WORK_BEFORE) {
 			statement_failed(work);
 			work_set_state(work, WORK_RUN);
@@ -515,21 +515,21 @@ heard(struct work *work)
 		return;
 	case WORK_COMMIT:
 		if (!inquiry_failed(s)) {
-			run_those(work, WORK_CLEANUP);
+			run_phase(work, WORK_CLEANUP);
 			return;
 		}
 		commit_refused(work);
 		if (scope_is_savepoint(work->frame) || p->status != 'I') {
 			roll_back(work);
 		} else {
-			run_those(work, WORK_AFTER);
+			run_phase(work, WORK_AFTER);
 		}
 		return;
 	case WORK_ROLLBACK:
 		rolled_back(work);
 		return;
 	default:
-		saved(work, how);
+		parameters_saved(work, how);
 	}
 }
 
@@ -542,14 +542,14 @@ exit_go(struct work *work)
 		if (inquiry_state(s) == INQUIRY_ASKED || work->purpose == WORK_NONE)
 			return;
 		if (inquiry_has_ended(s))
-			heard(work);
+			statement_ended(work);
 		else if (work->state == WORK_RUN)
-			run(work);
+			run_next(work);
 		else if (work->state == WORK_SAVE)
-			save(work);
+			save_parameters(work);
 		else if (work->state == WORK_DONE)
-			gone(work);
-		else if (!next(work))
+			end_frame(work);
+		else if (!begin_next_frame(work))
 			break;
 	}
 	executor_finish(work);

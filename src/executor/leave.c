@@ -14,7 +14,7 @@
 /* ---- what a frame leaves to be done ---- */
 
 static void
-add(struct todo *todo, const struct scope *f, const struct deferred *d)
+add_statement(struct todo *todo, const struct scope *f, const struct deferred *d)
 {
 	char label[128];
 
@@ -25,7 +25,7 @@ add(struct todo *todo, const struct scope *f, const struct deferred *d)
 /* Lists the statements that the frame's end runs: deferred ones, last added first; then those of
  * its definition's cleanup, as written. */
 static void
-plan(const struct scope *f, struct todo *todo)
+plan_statements(const struct scope *f, struct todo *todo)
 {
 	const struct list_node *n;
 
@@ -34,11 +34,11 @@ plan(const struct scope *f, struct todo *todo)
 		const struct deferred *d = LIST_OBJ(n, const struct deferred, node);
 
 		if (d->when == DEFERRED_ALWAYS || d->when == DEFERRED_ON_ROLLBACK)
-			add(todo, f, d);
+			add_statement(todo, f, d);
 	}
 	LIST_EACH (n, &f->deferred)
 		if (LIST_OBJ(n, const struct deferred, node)->when == DEFERRED_CLEANUP)
-			add(todo, f, LIST_OBJ(n, const struct deferred, node));
+			add_statement(todo, f, LIST_OBJ(n, const struct deferred, node));
 }
 
 /* ---- one after the other ---- */
@@ -62,7 +62,7 @@ end_frame(struct work *work, struct scope *f)
 		work_set_state(work, WORK_DONE);
 		return;
 	}
-	plan(f, &todo);
+	plan_statements(f, &todo);
 	work_set_state(work, WORK_CLEAN);
 	lease_clean(base->lease, s->end.why, &todo, f != base, true);
 	todo_clear(&todo);
@@ -119,7 +119,7 @@ begin_work(struct session *s)
 }
 
 static void
-begin(struct session *s)
+begin_leaving(struct session *s)
 {
 	struct prepared_set *set = s->hold->lease.srv ? &s->hold->lease.srv->prepared : NULL;
 	struct work *work;
@@ -152,7 +152,7 @@ leave_go(struct session *s)
 		/* What has begun is finished first. */
 		return;
 	default:
-		begin(s);
+		begin_leaving(s);
 	}
 	end_frames(s->work);
 }

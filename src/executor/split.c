@@ -100,7 +100,7 @@ divides(const struct session *s, unsigned set, const char *sql, size_t bytes, un
 }
 
 static bool
-empty(const struct session *s, const char *text, size_t bytes)
+is_empty_text(const struct session *s, const char *text, size_t bytes)
 {
 	struct sqltext at;
 	struct sqltext_stmt stmt;
@@ -167,7 +167,7 @@ split_next(struct session *s, struct buf *message)
 	text = (const char *)buf_data(&sp->text);
 	sp->part_bytes = part_of(s, text, sp->text.len);
 	/* Blanks and comments behind the last statement belong to its part. */
-	if (empty(s, text + sp->part_bytes, sp->text.len - sp->part_bytes))
+	if (is_empty_text(s, text + sp->part_bytes, sp->text.len - sp->part_bytes))
 		sp->part_bytes = sp->text.len;
 	buf_init(message, SESSION_WHOLE_MAX + 16);
 	part_message(s, message);
@@ -189,7 +189,7 @@ split_judged(struct session *s, bool done)
 /* A scope statement can be carried out only when everything before it has been answered. FORWARD:
  * it has. HOLD: not yet. DROP: it has failed, so the statement is skipped up to Sync. OVER. */
 static enum verdict
-settled(struct session *s)
+all_answered(struct session *s)
 {
 	struct progress *p;
 	bool failed;
@@ -268,7 +268,7 @@ split_parse(struct session *s, const char *sql, size_t bytes, struct err *e)
 /* Parses all scope statements of a text, because PostgreSQL too parses a whole text before it runs
  * any of it. Returns false with the error in *e if one cannot be parsed. */
 static bool
-parses(struct session *s, const char *sql, size_t bytes, struct err *e)
+parses_all(struct session *s, const char *sql, size_t bytes, struct err *e)
 {
 	for (size_t at = 0, n; at < bytes; at += n) {
 		struct grammar *g;
@@ -300,31 +300,31 @@ is_open(const struct session *s, const char *text, size_t bytes)
 }
 
 static enum verdict
-split(struct session *s, const char *sql, size_t bytes)
+split_text(struct session *s, const char *sql, size_t bytes)
 {
 	struct err e;
 
-	if (!parses(s, sql, bytes, &e))
+	if (!parses_all(s, sql, bytes, &e))
 		return reply_refuse_message(s, 'Q', &e);
 	script_start(s, sql, bytes);
 	return DROP;
 }
 
 static bool
-has_one(const struct session *s, const char *sql, size_t bytes)
+has_one_part(const struct session *s, const char *sql, size_t bytes)
 {
 	size_t first = part_of(s, sql, bytes);
 
-	return empty(s, sql + first, bytes - first);
+	return is_empty_text(s, sql + first, bytes - first);
 }
 
-static enum verdict admit(struct session *, struct message *, unsigned set, const char *sql,
-			  size_t bytes);
+static enum verdict judge_ordinary(struct session *, struct message *, unsigned set,
+				   const char *sql, size_t bytes);
 
 /* If the text is a statement that ends all scopes, ends them. In a transaction of BEGIN, RESET ALL
  * is an ordinary statement: no program's pool resets a connection there. */
 static enum verdict
-reset(struct session *s, const char *sql, size_t bytes)
+end_scopes_by_reset(struct session *s, const char *sql, size_t bytes)
 {
 	struct sqltext at;
 	struct sqltext_stmt stmt;
@@ -340,9 +340,9 @@ reset(struct session *s, const char *sql, size_t bytes)
 /* A Query that may be a BEGIN, COMMIT or ROLLBACK in a scope, or may end all scopes. All before it
  * has been answered. */
 static enum verdict
-control(struct session *s, struct message *m, const char *sql, size_t bytes)
+judge_control(struct session *s, struct message *m, const char *sql, size_t bytes)
 {
-	enum verdict v = reset(s, sql, bytes);
+	enum verdict v = end_scopes_by_reset(s, sql, bytes);
 	struct grammar *g;
 
 	named_replaced(s->extended.named, 'P');
@@ -352,11 +352,11 @@ control(struct session *s, struct message *m, const char *sql, size_t bytes)
 	if (g && executor_takes(s, g))
 		return executor_do(s, g, 'Q');
 	grammar_free(g);
-	return admit(s, m, m->effects.set, sql, bytes);
+	return judge_ordinary(s, m, m->effects.set, sql, bytes);
 }
 
 static enum verdict
-query(struct session *s, struct message *m, const char *sql, size_t bytes)
+judge_query(struct session *s, struct message *m, const char *sql, size_t bytes)
 {
 	struct grammar *g;
 	struct err e;
@@ -366,12 +366,12 @@ query(struct session *s, struct message *m, const char *sql, size_t bytes)
 		err_make(&e, ERR_SCOPE_TOO_LONG, SESSION_WHOLE_MAX - 16);
 		return reply_refuse_message(s, m->type, &e);
 	}
-	if ((v = settled(s)) != FORWARD)
+	if ((v = all_answered(s)) != FORWARD)
 		return v;
-	if (!s->script->judging && !has_one(s, sql, bytes))
-		return split(s, sql, bytes);
+	if (!s->script->judging && !has_one_part(s, sql, bytes))
+		return split_text(s, sql, bytes);
 	if (!(m->effects.set & SQLCLASS_SCOPE))
-		return control(s, m, sql, bytes);
+		return judge_control(s, m, sql, bytes);
 	g = split_parse(s, sql, bytes, &e);
 	if (g && g->nparams > 0) {
 		grammar_free(g);
@@ -396,7 +396,7 @@ named_of(const struct session *s, const struct message *m)
 
 /* Judges an ordinary statement in scopes. */
 static enum verdict
-admit(struct session *s, struct message *m, unsigned set, const char *sql, size_t bytes)
+judge_ordinary(struct session *s, struct message *m, unsigned set, const char *sql, size_t bytes)
 {
 	enum verdict v;
 	struct err e;
@@ -407,7 +407,7 @@ admit(struct session *s, struct message *m, unsigned set, const char *sql, size_
 	/* Most statements mean nothing to scopes; and if only locks are open, none does. */
 	if (!scopes_expired(s) && (!(set & CONTROL) || stack_current(s->stack) == NULL))
 		return FORWARD;
-	if ((v = settled(s)) != FORWARD)
+	if ((v = all_answered(s)) != FORWARD)
 		return v;
 	if (executor_admit(s, set, sql, bytes, &e))
 		return FORWARD;
@@ -422,7 +422,7 @@ admit(struct session *s, struct message *m, unsigned set, const char *sql, size_
 
 /* An ordinary Parse or Bind without a name replaces the unnamed scope statement or portal. */
 static void
-replaces(struct session *s, const struct message *m)
+replace_unnamed(struct session *s, const struct message *m)
 {
 	if (m->type == 'P' && *m->statement == 0)
 		named_replaced(s->extended.named, 'P');
@@ -436,12 +436,12 @@ static enum verdict
 bind_control(struct session *s, const struct message *m, const char *sql, size_t bytes)
 {
 	struct scope_named named = {0};
-	enum verdict v = settled(s);
+	enum verdict v = all_answered(s);
 
 	if (v != FORWARD)
 		return v;
 	s->script->lexing = lexing_flags(s, NULL);
-	if ((v = reset(s, sql, bytes)) != FORWARD)
+	if ((v = end_scopes_by_reset(s, sql, bytes)) != FORWARD)
 		return v;
 	named.statement = transaction_parse(sql, bytes, s->script->lexing);
 	if (named.statement && executor_takes(s, named.statement))
@@ -452,7 +452,7 @@ bind_control(struct session *s, const struct message *m, const char *sql, size_t
 
 /* Does a Parse fail now, unless it is of a statement that ends the transaction? */
 static bool
-is_failed(const struct session *s)
+parse_would_fail(const struct session *s)
 {
 	return scopes_expired(s) || scopes_status(s) == 'E';
 }
@@ -467,10 +467,10 @@ parse_control(struct session *s, const struct message *m, const char *sql, size_
 
 	if (!divides(s, m->effects.set, sql, bytes, m->effects.lexing))
 		return FORWARD;
-	if ((v = settled(s)) != FORWARD)
+	if ((v = all_answered(s)) != FORWARD)
 		return v;
 	s->script->lexing = lexing_flags(s, NULL);
-	if ((v = reset(s, sql, bytes)) != FORWARD)
+	if ((v = end_scopes_by_reset(s, sql, bytes)) != FORWARD)
 		return v;
 	if (!scopes_expired(s))
 		return FORWARD;
@@ -481,7 +481,7 @@ parse_control(struct session *s, const struct message *m, const char *sql, size_
 }
 
 static enum verdict
-extended(struct session *s, struct message *m)
+judge_extended(struct session *s, struct message *m)
 {
 	const char *sql = m->sql;
 	struct scope_named *named;
@@ -492,37 +492,38 @@ extended(struct session *s, struct message *m)
 
 	/* A Sync of ours has gone ahead of this message. If the exchange before it has failed, the
 	 * statement that the message names may not exist. */
-	if (s->extended.boundary != BOUNDARY_NONE && (v = settled(s)) != FORWARD)
+	if (s->extended.boundary != BOUNDARY_NONE && (v = all_answered(s)) != FORWARD)
 		return v;
 	if (m->portal == NULL && m->statement == NULL)
 		return FORWARD;
 	if (m->type == 'P') {
 		if (m->effects.set & SQLCLASS_SCOPE)
-			return (v = settled(s)) == FORWARD ? portal_parse(s, m, sql, bytes) : v;
+			return (v = all_answered(s)) == FORWARD ? portal_parse(s, m, sql, bytes)
+								: v;
 		if (*m->statement && named_statement(s->extended.named, m->statement)) {
-			if ((v = settled(s)) != FORWARD)
+			if ((v = all_answered(s)) != FORWARD)
 				return v;
 			err_make(&e, ERR_STATEMENT_EXISTS, m->statement);
 			return reply_refuse_message(s, 'P', &e);
 		}
-		replaces(s, m);
-		if (is_failed(s) && (v = parse_control(s, m, sql, bytes)) != FORWARD)
+		replace_unnamed(s, m);
+		if (parse_would_fail(s) && (v = parse_control(s, m, sql, bytes)) != FORWARD)
 			return v;
 		/* What the statement does is judged at its Bind. */
-		return admit(s, m, 0, NULL, 0);
+		return judge_ordinary(s, m, 0, NULL, 0);
 	}
 	named = named_of(s, m);
 	if (named == NULL) {
 		if (m->type == 'B') {
-			replaces(s, m);
+			replace_unnamed(s, m);
 			set = statement_bound(s, m->statement, &sql, &bytes);
 			if (divides(s, set, sql, bytes, lexing_flags(s, NULL)) &&
 			    (v = bind_control(s, m, sql, bytes)) != FORWARD)
 				return v;
 		}
-		return m->type == 'C' ? FORWARD : admit(s, m, set, sql, bytes);
+		return m->type == 'C' ? FORWARD : judge_ordinary(s, m, set, sql, bytes);
 	}
-	if ((v = settled(s)) != FORWARD)
+	if ((v = all_answered(s)) != FORWARD)
 		return v;
 	return portal_message(s, m, named);
 }
@@ -530,7 +531,7 @@ extended(struct session *s, struct message *m)
 /* A Sync. If the client's scope has expired, it has no server: the one that messages go by belongs
  * to another scope, and must not answer. */
 static enum verdict
-synced(struct session *s)
+judge_sync(struct session *s)
 {
 	struct buf out;
 
@@ -568,21 +569,21 @@ split_judge(struct session *s, struct message *m)
 			s->script->lexing = lexing_flags(s, NULL);
 		/* Where its statements begin must be known, if it may be one that ends scopes. */
 		if (m->effects.unsure && (m->effects.set & DIVIDES) && s->stack->frames.count > 0 &&
-		    (v = settled(s)) != FORWARD)
+		    (v = all_answered(s)) != FORWARD)
 			return v;
 		if (((m->effects.set & SQLCLASS_SCOPE) ||
 		     divides(s, m->effects.set, sql, bytes, s->script->lexing)) &&
 		    (is_scope(s, sql, bytes) || !is_open(s, sql, bytes)))
-			return query(s, m, sql, bytes);
+			return judge_query(s, m, sql, bytes);
 		named_replaced(s->extended.named, 'P');
-		return admit(s, m, m->effects.set, sql, bytes);
+		return judge_ordinary(s, m, m->effects.set, sql, bytes);
 	case 'F':
-		return admit(s, m, 0, NULL, 0);
+		return judge_ordinary(s, m, 0, NULL, 0);
 	case 'S':
-		return synced(s);
+		return judge_sync(s);
 	case 'H':
 		return FORWARD;
 	default:
-		return extended(s, m);
+		return judge_extended(s, m);
 	}
 }

@@ -18,7 +18,7 @@
 /* ---- many messages ---- */
 
 static void
-flush(struct session *s)
+flush_batch(struct session *s)
 {
 	if (!batch_flush(s))
 		session_close(s, CLEANUP_CLIENT_REFUSED, "too much at once");
@@ -108,7 +108,7 @@ carry_out(struct session *s, enum verdict v, const struct message *m)
 	size_t replaced = v == REPLACE ? m->used : 0;
 
 	if (v == DROP)
-		flush(s);
+		flush_batch(s);
 	if (v == DROP || replaced >= whole) {
 		s->drop_left = (uint32_t)whole;
 		return 0;
@@ -121,7 +121,7 @@ carry_out(struct session *s, enum verdict v, const struct message *m)
 
 /* Handles as many of these bytes as can be handled now. Returns how many. */
 static size_t
-handle(struct session *s, const uint8_t *data, size_t bytes)
+handle_messages(struct session *s, const uint8_t *data, size_t bytes)
 {
 	size_t at = 0;
 
@@ -150,7 +150,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 		batch_drop(s);
 		return bytes;
 	}
-	flush(s);
+	flush_batch(s);
 	if (s->stack && !session_gone(s))
 		split_sync(s);
 	batch_check(s);
@@ -159,7 +159,7 @@ handle(struct session *s, const uint8_t *data, size_t bytes)
 
 /* If the server does not read what it is sent, its client is not read from. */
 static void
-mind_server(struct session *s)
+pause_for_slow_server(struct session *s)
 {
 	if (s->hold->lease.state == LEASE_HELD && stream_queued(&s->hold->lease.srv->stream) > 0)
 		stream_pause(&s->stream);
@@ -167,7 +167,7 @@ mind_server(struct session *s)
 
 /* Handles the messages of a console session, each when it is whole. */
 static size_t
-console(struct session *s, const uint8_t *data, size_t bytes)
+handle_console(struct session *s, const uint8_t *data, size_t bytes)
 {
 	size_t at = 0;
 	struct frame f;
@@ -194,7 +194,8 @@ console(struct session *s, const uint8_t *data, size_t bytes)
 static size_t
 dispatch(struct session *s, const uint8_t *data, size_t bytes)
 {
-	return session_is_at_console(s) ? console(s, data, bytes) : handle(s, data, bytes);
+	return session_is_at_console(s) ? handle_console(s, data, bytes)
+					: handle_messages(s, data, bytes);
 }
 
 /* Goes on with a text of several statements, part by part. */
@@ -205,7 +206,7 @@ do_text(struct session *s)
 	bool more = true;
 
 	while (more && split_next(s, &message)) {
-		more = split_judged(s, handle(s, buf_data(&message), message.len) > 0);
+		more = split_judged(s, handle_messages(s, buf_data(&message), message.len) > 0);
 		buf_clear(&message);
 	}
 }
@@ -216,7 +217,7 @@ inbound_go_on(struct session *s)
 	size_t used;
 
 	if (s->in.len == 0 || s->stream.held)
-		flush(s);
+		flush_batch(s);
 	/* A handover: the next process goes on. */
 	if (s->stream.held)
 		return;
@@ -233,7 +234,7 @@ inbound_go_on(struct session *s)
 			return;
 		buf_drop(&s->in, used);
 	} while (used > 0 && script_pending(s));
-	mind_server(s);
+	pause_for_slow_server(s);
 }
 
 /* Is there no reason why messages of the session should wait? */
@@ -334,7 +335,7 @@ read_messages(struct session *s)
 		if (script_pending(s))
 			session_wake(s);
 		else
-			mind_server(s);
+			pause_for_slow_server(s);
 		inbound_check(s);
 		return;
 	}

@@ -73,7 +73,7 @@ settings_refused(struct session *s, struct err *e)
 }
 
 static enum setup_outcome
-refused(struct session *s, struct err *e)
+parameters_refused(struct session *s, struct err *e)
 {
 	if (session_was_let_in(s))
 		return settings_refused(s, e);
@@ -92,7 +92,7 @@ refused(struct session *s, struct err *e)
 
 /* The server has accepted the parameters, and a message of the client waits for it. */
 static enum setup_outcome
-taken(struct session *s)
+parameters_accepted(struct session *s)
 {
 	context_taken(s);
 	if (sequences_due(s))
@@ -106,7 +106,7 @@ taken(struct session *s)
 
 /* The server has accepted the parameters of a session that logs in. */
 static enum setup_outcome
-known(struct session *s)
+login_parameters_accepted(struct session *s)
 {
 	if (s->hold->lease.srv->retiring) {
 		context_applied(s);
@@ -119,7 +119,7 @@ known(struct session *s)
 	return SETUP_KNOWN;
 }
 
-static void give(struct session *s);
+static void send_parameters(struct session *s);
 
 enum setup_outcome
 setup_answered(struct session *s, struct err *e)
@@ -127,15 +127,15 @@ setup_answered(struct session *s, struct err *e)
 	enum inquiry_state how = inquiry_take(s);
 
 	if (how == INQUIRY_FAILED)
-		return refused(s, e);
+		return parameters_refused(s, e);
 	if (!session_in_setup(s))
 		return SETUP_WAITS;
 	if (how == INQUIRY_CUT_SHORT) {
-		give(s);
+		send_parameters(s);
 		return SETUP_WAITS;
 	}
 	inquiry_forget(s);
-	return s->state == SESSION_SETUP ? taken(s) : known(s);
+	return s->state == SESSION_SETUP ? parameters_accepted(s) : login_parameters_accepted(s);
 }
 
 /* ---- giving ---- */
@@ -146,7 +146,7 @@ static const char temp_buffers_probe[] =
     "pg_catalog.set_config('temp_buffers', '112', true)";
 
 static void
-give(struct session *s)
+send_parameters(struct session *s)
 {
 	bool let_in = session_was_let_in(s);
 	struct buf sql;
@@ -173,7 +173,7 @@ give(struct session *s)
 void
 setup_begin(struct session *s)
 {
-	give(s);
+	send_parameters(s);
 }
 
 void
