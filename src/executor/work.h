@@ -1,5 +1,5 @@
-/* work: the one thing that is being done about the scopes of a session. A statement, a time limit
- *or the end of the client begins it, and it is there until all of it is done.
+/* work: the one thing that is being done about the scopes of a session. A statement, a time
+ * limit or the end of the client begins it, and it is there until all of it is done.
  *
  * Its purpose:
  *
@@ -11,8 +11,8 @@
  *	  +-----> EXPIRE            a time limit, or an administrator, ends scopes
  *	  +-----> LEAVE             the client is gone: all scopes are ended
  *
- * The work may end with each purpose (work_end()). If the client goes away, an ENTER ends at once
- *and LEAVE begins; an EXIT, UNDO or EXPIRE is finished before LEAVE begins.
+ * The work may end with each purpose (work_end()). If the client goes away, an ENTER ends at
+ * once and LEAVE begins; an EXIT, UNDO or EXPIRE is finished before LEAVE begins.
  *
  * Its state says where the work is with one item or frame:
  *

@@ -101,7 +101,8 @@ without_lease(struct session *s, struct message *m)
 	}
 }
 
-#define SMALL_MAX 9996 /* bytes of a body that PostgreSQL reads of a message without one */
+/* The longest body that PostgreSQL reads of a message that should have none. */
+#define SMALL_MAX 9996
 
 const char *
 judge_nonsense(char type, size_t body)
@@ -126,14 +127,15 @@ judge_nonsense(char type, size_t body)
 	}
 }
 
-/* A Flush with a body is an error, but where a COPY IN swallows it: whether there is one is not
- * known before what stands ahead has been answered. */
+/* A Flush with a body is an error, unless a COPY IN swallows it. Is it unknown whether there is
+ * one, because messages ahead have not been answered? */
 static bool
 is_doubtful_flush(const struct progress *p, const struct message *m)
 {
 	return m->type == 'H' && m->bytes > 0 && p->runs_count > 0 && !progress_copy_takes(p);
 }
 
+/* Tells progress that the message goes to the server. */
 static void
 sent(struct session *s, const struct message *m)
 {
@@ -142,13 +144,14 @@ sent(struct session *s, const struct message *m)
 	if (m->type == 'Q' && s->stack)
 		script_query_sent(s);
 	else if (m->type == 'H' && m->bytes > 0 && !progress_copy_takes(p))
-		/* The server answers it by an error, and ignores what comes up to the next Sync. */
+		/* The server answers with an error, and skips everything up to the next Sync. */
 		progress_sent_extended(p, 1);
 	else
 		progress_sent(p, m->type);
 }
 
-/* The client asks the server for something: not by the data of a COPY, nor by a Flush. */
+/* Notes the time of a message by which the client asks for something. The data of a COPY and a
+ * Flush do not. */
 static void
 note_request(struct session *s, char type)
 {
@@ -158,13 +161,13 @@ note_request(struct session *s, char type)
 	if (type == 'H' || type == 'd' || type == 'c' || type == 'f')
 		return;
 	now = loop_now_us(s->site->loop);
-	/* A Sync is no more than the end of what the server may be at. */
+	/* A Sync asks for nothing if the server works at the exchange already. */
 	if (type == 'S' ? p->runs_count == 0 : p->ready_due == p->own_syncs)
 		s->activity.request_us = now;
 	lease_asks(&s->hold->lease, now);
 }
 
-/* A message waits for answers that only the Sync behind it would bring. */
+/* A message waits for answers which the server may keep back until a Sync: adds a Flush. */
 static void
 ask_for_answers(struct session *s, struct progress *p)
 {
@@ -200,7 +203,7 @@ with_lease(struct session *s, struct message *m)
 		sequences_mind(s, m->effects.set);
 		effects_spoil(s, m->effects.set);
 	}
-	/* A session that keeps its server needs no help. */
+	/* mode = session: parameters and statements never move, so they are not followed. */
 	if (s->hold->pinned & HOLD_PIN_MODE) {
 		resets_message(s, m);
 		control_message(s, m);
@@ -230,14 +233,14 @@ with_lease(struct session *s, struct message *m)
 	return v;
 }
 
-/* Mode statement. */
+/* A BEGIN in a pool with mode statement. */
 static enum verdict
 no_transaction(struct session *s, char type)
 {
 	struct err e;
 
 	err_make(&e, ERR_STATEMENT_MODE, s->pool->conf->name);
-	/* In the middle of answers from the server none of ours can be put. */
+	/* While answers of the server are due, ours cannot be put among them: the session ends. */
 	if (s->state == SESSION_ACTIVE)
 		session_fail(s, &e);
 	else
@@ -246,16 +249,16 @@ no_transaction(struct session *s, char type)
 	return session_gone(s) ? OVER : DROP;
 }
 
-/* ReadyForQuery that the client waits for. */
+/* How many ReadyForQuery the client waits for. */
 static uint32_t
 client_due(const struct progress *p)
 {
 	return p->ready_due - p->own_syncs;
 }
 
-/* Is something still to be said of what stands before a Terminate, or before what breaks the
- * protocol? PostgreSQL reads that when it has answered all else. Of an exchange without its Sync,
- * and of a COPY without its end, nothing comes any more. */
+/* Are answers still due to messages before a Terminate, or before bytes that break the protocol?
+ * PostgreSQL reads these when it has answered all else. An exchange without its Sync, and a COPY
+ * without its end, get no answer. */
 static bool
 is_owed(const struct session *s)
 {
@@ -272,7 +275,7 @@ is_owed(const struct session *s)
 		return true;
 	case SESSION_ACTIVE:
 		p = &s->hold->lease.srv->progress;
-		/* PostgreSQL looks for the end of the connection when it has sent an answer. */
+		/* When PostgreSQL sends an answer, it notices that the connection has ended. */
 		if (s->end.unheard || (s->stream.broken && client_due(p) < s->end.owed))
 			return false;
 		return (p->ready_due > 0 || (p->flush_sent && p->runs_count > 0)) &&
@@ -293,7 +296,7 @@ enum verdict
 judge_terminate(struct session *s)
 {
 	if (is_owed(s)) {
-		/* Most clients close at once, and what they have sent is done nevertheless. */
+		/* Most clients close at once; their messages are carried out all the same. */
 		if (judge_may_wait(s))
 			stream_pause(&s->stream);
 		else

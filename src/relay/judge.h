@@ -1,5 +1,5 @@
-/* judge: what becomes of one message of the client: which ones need a server, which are answered
- * here, which wait. */
+/* judge: decides what becomes of one message of the client: is it answered here, does it need a
+ * server, does it wait? */
 #ifndef PGWITH_RELAY_JUDGE_H
 #define PGWITH_RELAY_JUDGE_H
 
@@ -9,25 +9,26 @@
 #include "session/message.h"
 #include "session/session.h"
 
-/* The verdict on a message that may be judged. It is told to whom it concerns (progress, the
- * session's statements), and what must go ahead of it is added to the batch. */
+/* Returns the verdict on a message, and carries out what follows: progress and the session's
+ * statements are told of it, and what must go ahead of it is added to the batch. */
 enum verdict judge_message(struct session *, struct message *);
 
-/* A message of this type needs a server: FORWARD once the session has one, HOLD if it waits. */
+/* A message of this type needs a server. Returns FORWARD if the session has got one, HOLD if it
+ * waits, DROP if it was refused, OVER. */
 enum verdict judge_need_server(struct session *, char type);
 
-/* The client has sent a Terminate. */
+/* The client has sent a Terminate: ends the session, or waits for what is still due. */
 enum verdict judge_terminate(struct session *);
 
 /* What comes now breaks the protocol in this way. As PostgreSQL, which reads it when it has
  * answered what stands before it: HOLD while an answer is due, then the session ends, OVER. */
 enum verdict judge_violation(struct session *, const char *what);
 
-/* What is wrong with a message of this type and length, or NULL. */
+/* Returns what is wrong with a message of this type and length, or NULL. */
 const char *judge_nonsense(char type, size_t body);
 
-/* Can what stands before a Terminate come to wait for somebody else, or does it? Then it matters
- * that the client hangs up. */
+/* Does what stands before a Terminate wait for somebody else, or may it come to wait? Then the
+ * session ends if the client hangs up. */
 bool judge_may_wait(const struct session *);
 
 #endif

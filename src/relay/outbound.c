@@ -34,8 +34,8 @@ session_of(struct lease *l)
 
 /* ---- what the server has answered to us ---- */
 
-/* The server that was to be given the session's parameters is gone, or was closed as it did not
- * take them. Nothing of the client's has been executed: a new one is tried. */
+/* The server that was to be given the session's parameters is gone, or was closed because it
+ * refused them. Nothing of the client's has been executed: asks for a new connection. */
 static void
 try_fresh(struct session *s)
 {
@@ -89,7 +89,7 @@ set_up(struct session *s)
 	}
 }
 
-/* The server is the next one's. */
+/* Returns the server to its pool. */
 static void
 give_back(struct session *s)
 {
@@ -102,7 +102,7 @@ give_back(struct session *s)
 
 static void go_on(struct session *);
 
-/* What the session has set is known. */
+/* It is known now what the session has set: returns the server, unless the session keeps it. */
 static void
 saved(struct session *s)
 {
@@ -112,7 +112,7 @@ saved(struct session *s)
 	session_wake(s);
 }
 
-/* Of a question of ours. */
+/* SETUP, SAVING: the server answers a question of ours. */
 static void
 answered(struct session *s)
 {
@@ -163,8 +163,8 @@ failed(struct lease *l, const struct err *e)
 		waiting_refused(s, e);
 }
 
-/* The server is at rest outside a transaction, and all answers have gone to the client. Whatever is
- * left of this session in the server decides. */
+/* The server is at rest outside a transaction, and the client has all answers. The session keeps
+ * the server, asks it, or returns it, by what it has left there (hold_verdict()). */
 static void
 end_lease(struct session *s)
 {
@@ -185,8 +185,8 @@ end_lease(struct session *s)
 	}
 }
 
-/* Queries of the client that a failed message of ours made the server skip: each is owed a
- * ReadyForQuery. */
+/* A message of ours failed, and the server skipped Queries of the client behind it. Sends a Sync
+ * for each, so that each gets its ReadyForQuery. */
 static void
 rescue(struct server *srv)
 {
@@ -203,7 +203,7 @@ rescue(struct server *srv)
 	buf_clear(&out);
 }
 
-/* The server has said ReadyForQuery, of which so many were answers to the client. */
+/* The server has sent ReadyForQuery: counts the answers to the client among them. */
 static void
 count(struct session *s, uint64_t answers, uint64_t rests)
 {
@@ -211,7 +211,8 @@ count(struct session *s, uint64_t answers, uint64_t rests)
 	lease_note_ready(&s->hold->lease, answers, rests);
 }
 
-/* In mode statement, a transaction that was begun behind our back. */
+/* mode = statement: a transaction is open though no text said BEGIN (CALL, DO): ends the session.
+ */
 static void
 refuse_transaction(struct session *s)
 {
@@ -222,8 +223,8 @@ refuse_transaction(struct session *s)
 	err_clear(&e);
 }
 
-/* Behind its answer the server has said that it ends: how many of these bytes are that. A session
- * that keeps no server has nothing to do with it. */
+/* Behind its answer the server may have said that it ends. Returns how many of the bytes are that.
+ * A client whose session does not keep the server does not get them. */
 static size_t
 bytes_unasked(const struct session *s, size_t bytes)
 {
@@ -246,7 +247,7 @@ readable(struct lease *l)
 	const uint8_t *data;
 	size_t bytes;
 
-	/* What is still to be ended in a session that leaves is nobody's to read. */
+	/* This is not the lease that messages go by, or the client is gone: read and dropped. */
 	if (l != &s->hold->lease || s->state == SESSION_LEAVING) {
 		executor_parked_readable(s, l);
 		return;
@@ -262,7 +263,9 @@ readable(struct lease *l)
 	if (server_read(srv, &data, &bytes) < 0)
 		return;
 	if (p->own_failed) {
-		/* What the client has sent behind that may have run as if it were another's. */
+		/* The server has refused the parameters that went ahead, and yet has run the
+		 * client's statements behind them, perhaps with another session's role. Their
+		 * results cannot be trusted. */
 		server_close(srv, "it refused the parameters of the session; what was asked of it "
 				  "may have been done without them");
 		return;
@@ -298,14 +301,15 @@ readable(struct lease *l)
 	go_on(s);
 }
 
-/* What the server has said is with the client, or was for us. */
+/* An answer has been dealt with: ends the lease if the server is at rest, and goes on with messages
+ * that wait. */
 static void
 go_on(struct session *s)
 {
 	struct server *srv = s->hold->lease.srv;
 	struct progress *p = &srv->progress;
 
-	/* What went ahead of a part of a text has been answered: now comes the part. */
+	/* If a part of a text waits for this, the lease goes on. */
 	if (progress_at_rest(p) && p->status == 'I' && !(s->stack && scopes_holds(s)) &&
 	    !script_waiting(s)) {
 		end_lease(s);
@@ -315,7 +319,7 @@ go_on(struct session *s)
 	}
 	if (s->hold->lease.srv && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
-	/* Messages that came while there was too much unanswered, or behind the last one. */
+	/* Frames that were to end when the server is at rest. */
 	if (s->stack) {
 		expire_settle(s);
 		if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
@@ -375,13 +379,13 @@ ended(struct lease *l, struct todo *done, bool broken)
 {
 	struct session *s = session_of(l);
 
-	/* What the cleanup has brought about. */
+	/* Cleanup may have changed parameters that the client was told. */
 	if (l == &s->hold->lease && l->state == LEASE_HELD && !session_gone(s))
 		telling_send(s);
 	executor_ended(s);
 }
 
-/* Has PostgreSQL ended the server for a reason that is none of the session's? */
+/* Has PostgreSQL ended the server for a reason that has nothing to do with the session? */
 static bool
 ends_by_itself(const struct progress *p)
 {
@@ -389,8 +393,8 @@ ends_by_itself(const struct progress *p)
 	       (p->fatal && (strcmp(p->error, "57P01") == 0 || strcmp(p->error, "57P02") == 0));
 }
 
-/* The server was not yet what the session wants it to be, and nothing of the client's has gone
- * there: another one will do. */
+/* The server ended before it had the session's parameters, so nothing of the client's has gone
+ * there: another server is asked for. */
 static void
 set_up_again(struct session *s)
 {
@@ -422,8 +426,8 @@ lost(struct lease *l, const struct server *srv, const char *why)
 		try_fresh(s);
 		return;
 	}
-	/* The client has read the server's own last words, or is in the middle of a message, where
-	 * no error can be put. */
+	/* The client has got the server's own last words, or half a message, into which no error
+	 * can be put: it gets no error of ours. */
 	if (s->state == SESSION_ACTIVE && l == &s->hold->lease && !p->own_failed &&
 	    (p->fatal || (p->from_have > 0 && !p->from_drop))) {
 		if (scopes_open(s)) {

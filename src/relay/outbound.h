@@ -1,10 +1,10 @@
-/* outbound: a lease's life from the session's side, and what comes from its server. */
+/* outbound: what happens to the leases of sessions, and the answers of their servers. */
 #ifndef PGWITH_RELAY_OUTBOUND_H
 #define PGWITH_RELAY_OUTBOUND_H
 
 #include "pool/lease.h"
 
-/* The ops of every session's lease. */
+/* The callbacks of all leases of sessions. */
 extern const struct lease_ops outbound_lease_ops;
 
 #endif

@@ -17,9 +17,10 @@
 #include "wire/sqlclass.h"
 #include "wire/sqlmention.h"
 
-#define OUT_MAX \
-	(64 * 1024 * 1024) /* bytes queued for a client: an answer of the console may be long */
-#define IN_MAX (SESSION_WHOLE_MAX + LOOP_SCRATCH) /* bytes of a client kept while it waits */
+/* Bytes queued for a client: an answer of the console may be long. */
+#define OUT_MAX (64 * 1024 * 1024)
+/* Bytes of a client that are kept while it waits. */
+#define IN_MAX (SESSION_WHOLE_MAX + LOOP_SCRATCH)
 
 #define TO(state) (1u << (state))
 #define ENDS      (TO(SESSION_CLOSING) | TO(SESSION_CLOSED) | TO(SESSION_LEAVING))
@@ -165,14 +166,15 @@ session_begins_to_wait(struct session *s)
 	stream_pause(&s->stream);
 	if (!s->stream.ended)
 		return;
-	/* on_hangup() has been told of the end already, when something ran. */
+	/* The stream has told on_hangup() of the end already, at a time when that was no reason to
+	 * close. This makes it tell once more. */
 	stream_resume(&s->stream);
 	stream_pause(&s->stream);
 }
 
 /* ---- the beginning ---- */
 
-/* `s` has its id. */
+/* Sets the members that every session needs. `s` has its id. */
 static void
 start(struct session *s, struct site *site, int fd, enum session_state state)
 {
@@ -244,6 +246,6 @@ session_by_number(struct site *site, uint32_t number)
 
 	if (number < LEASE_NUMBER_FIRST || part >= LEASE_NUMBERS || part > last)
 		return NULL;
-	/* The last id that has this number. */
+	/* Numbers are used again: this is the last id that has had this one. */
 	return idmap_get(&site->sessions, last - (last - part) % LEASE_NUMBERS);
 }

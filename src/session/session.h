@@ -9,8 +9,8 @@
  *	idle, active <-> scope
  *	whatever has scopes open -> leaving -> closed
  *
- * The lease is held in greeting, setup, active and saving, wanted in login and waiting, and not
- * there otherwise. */
+ * The session holds a lease in greeting, setup, active and saving, waits for one in login and
+ * waiting, and has none in the other states, but for those of its scopes. */
 #ifndef PGWITH_SESSION_SESSION_H
 #define PGWITH_SESSION_SESSION_H
 
@@ -39,35 +39,34 @@ struct ucred;
 struct work;
 
 enum session_state {
-	SESSION_STARTUP,      /* the startup packet has not come */
+	SESSION_STARTUP,      /* the startup packet has not come yet */
 	SESSION_LOOKUP,       /* the operating system is asked who its user is: see admit.h */
-	SESSION_LOGIN,        /* waits for a server, to know the parameters that it has there */
-	SESSION_CANCEL,       /* a CancelRequest: stays until the cancel has ended */
-	SESSION_IDLE,         /* holds nothing */
-	SESSION_WAITING,      /* for a server */
-	SESSION_GREETING,     /* leased, at login: a server is asked what it makes of its startup
-			       * parameters */
+	SESSION_LOGIN,        /* it waits for a server: it needs parameters from there */
+	SESSION_CANCEL,       /* a CancelRequest: it stays until the cancel has ended */
+	SESSION_IDLE,         /* it has no lease */
+	SESSION_WAITING,      /* it waits for a server */
+	SESSION_GREETING,     /* leased, at login: the server judges its startup parameters */
 	SESSION_SETUP,        /* leased: the server is given its parameters, ahead of a message */
-	SESSION_ACTIVE,       /* leased */
-	SESSION_SAVING,       /* leased: the server is asked for the parameters that were set */
-	SESSION_SCOPE,        /* a scope is entered or exited: see scopes.h */
-	SESSION_LEAVING,      /* its client is gone; its scopes are exited */
-	SESSION_CONSOLE,      /* talks to the console */
-	SESSION_CONSOLE_BUSY, /* the same: a command goes on, and the messages behind it wait */
-	SESSION_CLOSING,      /* was told the last words; they are being written */
-	SESSION_CLOSED,       /* behind all others: loops over those that are there end here */
+	SESSION_ACTIVE,       /* leased: messages pass */
+	SESSION_SAVING,       /* leased: the server is asked what the session has set */
+	SESSION_SCOPE,        /* there is a work on its scopes: see scopes.h */
+	SESSION_LEAVING,      /* its client is gone, and its scopes are being ended */
+	SESSION_CONSOLE,      /* it is a session of the console */
+	SESSION_CONSOLE_BUSY, /* likewise: a command goes on, and the messages behind it wait */
+	SESSION_CLOSING,      /* its last words are being sent */
+	SESSION_CLOSED,       /* the last one: loops over the states of open sessions end here */
 	SESSION_NSTATES
 };
 
-/* A message up to this size goes to the server only when it is complete. */
+/* A message up to this size goes to the server only when it is whole. */
 #define SESSION_WHOLE_MAX (64 * 1024)
 
 struct session {
 	uint64_t id;
 	struct site *site;
 	enum session_state state;
-	uint32_t drop_left;     /* bytes still to come of a message that is not wanted */
-	struct list_node node;  /* in site->in_state[state]; a closed one is in none */
+	uint32_t drop_left;     /* bytes still to come of a message that is dropped */
+	struct list_node node;  /* in site->in_state[state]; CLOSED: in no list */
 	int64_t since_us;       /* when the state was entered */
 	struct list_node woken; /* in site->woken, or in no list */
 	struct stream stream;
@@ -79,32 +78,33 @@ struct session {
 	struct activity activity;
 	struct extended extended;
 	struct end end;
-	struct hold *hold; /* what its messages go by: its own, or that of an open scope */
+	struct hold *hold; /* messages go by this one: its own, or that of an open scope */
 	struct hold own;
-	struct stack *stack;     /* of its scopes; NULL: it has never sent a scope statement */
-	struct work *work;       /* that is being done about them, or NULL */
+	struct stack *stack;     /* its scopes; NULL: it has never had one */
+	struct work *work;       /* what is being done about its scopes, or NULL */
 	struct script *script;   /* a text of many statements; NULL: there was none yet */
-	struct expiry *expiry;   /* of what a time limit ends; NULL: none has ended anything yet */
+	struct expiry *expiry;   /* NULL: no time limit has ended one of its scopes yet */
 	struct inquiry *inquiry; /* inquiry.h, which frees it; NULL: nothing is asked */
-	void *console;           /* the console's */
-	struct slow *slow;       /* slow.h; NULL: nobody wants to hear of long scopes */
+	void *console;           /* belongs to admin/console.c */
+	struct slow *slow;       /* slow.h; NULL: slow scopes are not logged */
 };
 
-/* A new client on this descriptor, which is taken over: in SESSION_STARTUP. */
+/* Makes the session of a new client, in SESSION_STARTUP. It owns the descriptor from then on. */
 struct session *session_new(struct site *, int fd, const struct ucred *peer);
 
-/* One that another process had, under its id and in this state, at the end of its list; bare, for
- * the caller to fill in. Returns NULL, and `fd` is still the caller's, if the id is in
- * use. */
+/* Makes a session that the process before had, with its id, in this state, at the end of the
+ * state's list. The caller fills in the rest. Returns NULL if the id is in use: then `fd` is still
+ * the caller's. */
 struct session *session_adopt(struct site *, uint64_t id, int fd, enum session_state);
 
-/* A lease was just taken: forgets what was known of the server of the lease before. */
+/* A lease was taken: forgets what was known of the server of the lease before. */
 void session_begin_lease(struct session *);
 
-/* The session with this lease_number() in its BackendKeyData, or NULL. */
+/* Returns the session with this lease_number() in its BackendKeyData, or NULL. */
 struct session *session_by_number(struct site *, uint32_t number);
 
-/* Is its client gone, or told its last words? */
+/* Has the session no client any more that anything could be said to: is it LEAVING, CLOSING or
+ * CLOSED? */
 static inline bool
 session_gone(const struct session *s)
 {
@@ -128,8 +128,7 @@ session_is_at_console(const struct session *s)
 /* Has its login been answered? Of one that ends: had it been? */
 bool session_was_let_in(const struct session *);
 
-/* Was it closed? If it has scopes open, what goes on about them is finished, and they are exited.
- */
+/* Was session_close() called? If it has scopes open, these are still being ended. */
 static inline bool
 session_ends(const struct session *s)
 {
@@ -138,25 +137,25 @@ session_ends(const struct session *s)
 
 bool session_may_move(enum session_state from, enum session_state to);
 
-/* Moves it between the states and the daemon's lists. */
+/* The setter: also moves it to the list of the new state. An illegal move ends the program. */
 void session_set_state(struct session *, enum session_state);
 
-/* Something has changed that the session may go on from: it has its turn (relay/turn.h) when the
- * callback of this event has returned. A closed one has none. */
+/* Something has changed, so that the session may be able to go on: it gets its turn (relay/turn.h)
+ * when the callback of this event has returned. A closed session gets none. */
 void session_wake(struct session *);
 
-/* It waits for somebody else from now on (a server, a lock), and is not read from. If its client
- * has hung up, it is closed in the next turn of the loop. */
+/* The session begins to wait for somebody else (a server, a lock): its client is not read from. If
+ * the client has hung up, the session is closed in the next turn of the loop. */
 void session_begins_to_wait(struct session *);
 
-/* Name for people: session 12 (app, pid 4242, 42 s, idle in transaction). */
+/* Writes what people call it: session 12 (app, pid 4242, 42 s, idle in transaction). */
 void session_describe(const struct session *, char *out, size_t out_size);
 
 /* The word for it: greeting and setup have one word, and so have the two of the console. */
 const char *session_state_name(enum session_state);
-/* The reason for people why it is pinned, or NULL. */
+/* The word that SHOW CLIENTS has for why it is pinned, or NULL. */
 const char *session_pin_name(const struct session *);
-/* The same of a set of bits. */
+/* The same for a set of bits of hold->pinned. */
 const char *session_pin_word(unsigned pinned);
 
 #endif
