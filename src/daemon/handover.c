@@ -379,7 +379,7 @@ give_to_supervisor(struct daemon *d, size_t *bytes)
 		return -E_IO;
 	if (each_fd(d, keep_fd, NULL) == 0 && keep_clients(d, CLIENTS) == 0 &&
 	    keep_clients(d, MIDDLE) == 0 && fdstore_keep(STATE, fd) == 0)
-		r = fdstore_settle();
+		r = fdstore_wait();
 	close(fd);
 	return r;
 }

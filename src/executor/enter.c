@@ -585,7 +585,7 @@ enter_go(struct work *work)
 		if (inquiry_state(work->session) == INQUIRY_ASKED)
 			return;
 		if (inquiry_has_ended(work->session))
-			opening_heard(work);
+			opening_go_on(work);
 		else if (work->state == WORK_WAIT || work->state == WORK_USER)
 			return;
 		else if (work->state == WORK_SETUP)

@@ -124,14 +124,14 @@ executor_finish(struct work *work)
 		return;
 	}
 	frame_drop_implicit(s);
-	frame_settle_state(s);
+	frame_choose_state(s);
 	if (work->answer_type)
 		answer_statement(work);
 	/* From here on the relay passes on what comes, and the rest of this message. */
 	if (s->hold == hold)
 		inquiry_pass_half(s);
 	inquiry_forget(s);
-	expire_settle(s);
+	expire_go_on(s);
 	if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 		return;
 	stream_resume(&s->stream);
@@ -210,7 +210,7 @@ use_scope(struct session *s, const struct grammar *g, struct err *e)
 		return false;
 	}
 	st->used = f;
-	frame_settle_state(s);
+	frame_choose_state(s);
 	return true;
 }
 
@@ -489,14 +489,14 @@ executor_admit(struct session *s, unsigned set, const char *sql, size_t bytes, s
 /* ---- what the server says ---- */
 
 void
-executor_heard(struct session *s)
+executor_note_answer(struct session *s)
 {
 	const struct progress *p = &s->hold->lease.srv->progress;
 	struct scope *f;
 
 	if (p->error[0]) {
-		boundary_heard_error(s);
-		script_heard_error(s);
+		boundary_note_error(s);
+		script_note_error(s);
 	}
 	f = stack_of_lease(s->stack, &s->hold->lease);
 	if (f == NULL || !progress_at_rest(p))

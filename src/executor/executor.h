@@ -27,7 +27,7 @@ enum verdict executor_sweep_out(struct session *, const char *statement);
 bool executor_admit(struct session *, unsigned set, const char *sql, size_t bytes, struct err *e);
 
 /* SESSION_ACTIVE: bytes of the server of session->hold have been read. */
-void executor_heard(struct session *);
+void executor_note_answer(struct session *);
 
 /* SESSION_SCOPE, SESSION_LEAVING: bytes of that server are to be read. */
 void executor_readable(struct session *);

@@ -110,7 +110,7 @@ tell_expired(struct session *s, const struct scope *f)
 }
 
 void
-expire_settle(struct session *s)
+expire_go_on(struct session *s)
 {
 	struct scope *f = first_due_frame(s), *top;
 	int64_t now = loop_now_us(s->site->loop);
@@ -190,7 +190,7 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 	}
 	if (f->kind != SCOPE_IMPLICIT && work == NULL)
 		expire_plain(s, f, why);
-	expire_settle(s);
+	expire_go_on(s);
 }
 
 /* A statement of ours at the end of a scope may take cleanup_timeout: then it is cancelled, and
@@ -259,6 +259,6 @@ expire_sweep(struct site *site)
 		struct session *s = LIST_OBJ(n, struct session, node);
 
 		if (s->stack)
-			expire_settle(s);
+			expire_go_on(s);
 	}
 }

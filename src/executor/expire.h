@@ -11,7 +11,7 @@ void expire_scope(struct session *, struct scope *, enum err_id);
 
 /* Goes on with the end of frames that are due, if nothing is in the way any more: a work, or an
  * exchange of the client's. */
-void expire_settle(struct session *);
+void expire_go_on(struct session *);
 
 /* Called by the daemon's sweep. */
 void expire_sweep(struct site *);

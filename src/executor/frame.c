@@ -25,7 +25,7 @@ frame_begin_work(struct session *s, enum work_purpose purpose)
 }
 
 void
-frame_settle_state(struct session *s)
+frame_choose_state(struct session *s)
 {
 	enum session_state to;
 

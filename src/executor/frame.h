@@ -9,7 +9,7 @@
 struct work *frame_begin_work(struct session *, enum work_purpose);
 
 /* To be called without a work: the session is ACTIVE if messages go by a lease, otherwise IDLE. */
-void frame_settle_state(struct session *);
+void frame_choose_state(struct session *);
 
 /* Keeps the error as the answer, if it is the first one. */
 void frame_fail(struct work *, const struct err *);

@@ -286,7 +286,7 @@ statement_refused(struct work *work)
 }
 
 void
-opening_heard(struct work *work)
+opening_go_on(struct work *work)
 {
 	struct session *s = work->session;
 

@@ -9,6 +9,6 @@ struct work;
 void opening_start(struct work *);
 
 /* A statement has ended: sends the next one. If it has failed, the work's purpose is UNDO then. */
-void opening_heard(struct work *);
+void opening_go_on(struct work *);
 
 #endif

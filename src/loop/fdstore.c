@@ -164,7 +164,7 @@ fdstore_forget(const char *name)
 
 /* sd_notify_barrier(3): the supervisor closes its end of the pipe once it gets to this message. */
 int
-fdstore_settle(void)
+fdstore_wait(void)
 {
 	struct pollfd wait;
 	int ends[2], r;

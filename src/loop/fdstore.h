@@ -41,7 +41,7 @@ int fdstore_forget(const char *name);
 
 /* Waits until the supervisor has dealt with everything sent so far. Returns 0, or -E_IO if that
  * takes too long. */
-int fdstore_settle(void);
+int fdstore_wait(void);
 
 /* A descriptor that the process before this one had kept. */
 struct fdstore_fd {

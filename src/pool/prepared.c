@@ -283,7 +283,7 @@ parse_statement(struct passing *it)
 	struct pending *pending;
 	struct analysis *a;
 
-	if (names_unsettled(it->names, it->set, it->p, name, length))
+	if (names_in_doubt(it->names, it->set, it->p, name, length))
 		return PREPARED_WAIT;
 	if (named) {
 		/* The name exists in the session, but the server knows the statement by another
@@ -385,7 +385,7 @@ bind_statement(struct passing *it, struct prepared_message *m)
 		return PREPARED_BROKEN;
 	name = (const char *)portal_end + 1;
 	length = (size_t)(end - portal_end - 1);
-	if (names_unsettled(it->names, it->set, it->p, name, length))
+	if (names_in_doubt(it->names, it->set, it->p, name, length))
 		return PREPARED_WAIT;
 	v = use_statement(it, name, length, buffer);
 	if (v != PREPARED_DONE)
@@ -414,7 +414,7 @@ describe_statement(struct passing *it)
 	/* Bytes behind the name are an error: the server itself says so. */
 	if (length + 2 != it->m->bytes)
 		return PREPARED_AS_IT_IS;
-	if (names_unsettled(it->names, it->set, it->p, (const char *)body + 1, length))
+	if (names_in_doubt(it->names, it->set, it->p, (const char *)body + 1, length))
 		return PREPARED_WAIT;
 	it->m->executes = NULL;
 	v = use_statement(it, (const char *)body + 1, length, name);
@@ -445,7 +445,7 @@ close_statement(struct passing *it)
 	/* Bytes behind the name are an error: the server itself says so. */
 	if (length + 2 != bytes)
 		return PREPARED_AS_IT_IS;
-	if (names_unsettled(names, it->set, p, (const char *)body + 1, length))
+	if (names_in_doubt(names, it->set, p, (const char *)body + 1, length))
 		return PREPARED_WAIT;
 	named = named_find(names, (const char *)body + 1, length);
 	if (named == NULL) {

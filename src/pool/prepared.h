@@ -173,8 +173,8 @@ void names_drop(struct names *, struct prepared_set *, const char *name, size_t 
 
 /* Was a message sent before the last Sync that changes this name (NULL: any name), and is its
  * answer still to come? Then it is not known what the name means now. `names` may be NULL. */
-bool names_unsettled(const struct names *, const struct prepared_set *, const struct progress *,
-		     const char *name, size_t length);
+bool names_in_doubt(const struct names *, const struct prepared_set *, const struct progress *,
+		    const char *name, size_t length);
 
 /* Ahead of a DEALLOCATE by SQL: gives the server, which does not know the session's names, a
  * statement of this name, so that it can be deallocated. */

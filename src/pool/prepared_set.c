@@ -387,8 +387,8 @@ names_clear(struct names *names, struct prepared_set *set)
 }
 
 bool
-names_unsettled(const struct names *names, const struct prepared_set *set, const struct progress *p,
-		const char *name, size_t length)
+names_in_doubt(const struct names *names, const struct prepared_set *set, const struct progress *p,
+	       const char *name, size_t length)
 {
 	struct list_node *l;
 

@@ -315,7 +315,7 @@ unnamed_effects(const struct unnamed *u, const char **sql, size_t *bytes)
 }
 
 bool
-unnamed_unsettled(const struct unnamed *u, const struct tracked_list *all, const struct progress *p)
+unnamed_in_doubt(const struct unnamed *u, const struct tracked_list *all, const struct progress *p)
 {
 	const struct list_node *l;
 

@@ -67,8 +67,7 @@ bool unnamed_has_effects(const struct unnamed *);
 unsigned unnamed_effects(const struct unnamed *, const char **sql, size_t *bytes);
 
 /* Is the answer to a Parse before the last Sync still to come? */
-bool unnamed_unsettled(const struct unnamed *, const struct tracked_list *,
-		       const struct progress *);
+bool unnamed_in_doubt(const struct unnamed *, const struct tracked_list *, const struct progress *);
 
 /* It does not exist any more, because of a simple Query or the end of the session. `all`: of the
  * server that the session holds, or NULL. */

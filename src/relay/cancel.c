@@ -32,7 +32,7 @@ cancel_statement(struct session *s, uint64_t requester)
 }
 
 void
-cancel_late(struct session *s)
+cancel_send_kept(struct session *s)
 {
 	if (!s->hold->cancel_due || s->hold->lease.state != LEASE_HELD || runs_our_statement(s))
 		return;

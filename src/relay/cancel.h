@@ -13,10 +13,10 @@
 bool cancel_session(struct session *, uint64_t requester);
 
 /* Cancels the client's statement on the server of session->hold. While that server works at a
- * statement of ours, the cancel is kept for cancel_late(). Returns as cancel_session(). */
+ * statement of ours, the cancel is kept for cancel_send_kept(). Returns as cancel_session(). */
 bool cancel_statement(struct session *, uint64_t requester);
 
 /* To be called when the server has done a statement of ours: sends a cancel that was kept. */
-void cancel_late(struct session *);
+void cancel_send_kept(struct session *);
 
 #endif

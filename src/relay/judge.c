@@ -137,7 +137,7 @@ is_doubtful_flush(const struct progress *p, const struct message *m)
 
 /* Tells progress that the message goes to the server. */
 static void
-sent(struct session *s, const struct message *m)
+note_sent(struct session *s, const struct message *m)
 {
 	struct progress *p = &s->hold->lease.srv->progress;
 
@@ -209,7 +209,7 @@ with_lease(struct session *s, struct message *m)
 		control_message(s, m);
 		if (s->slow)
 			slow_message(s, m);
-		sent(s, m);
+		note_sent(s, m);
 		return FORWARD;
 	}
 	if (s->context.startup_bytes > 0 && !(m->effects.set & SQLCLASS_SET) &&
@@ -229,13 +229,13 @@ with_lease(struct session *s, struct message *m)
 	if (s->slow && v != HOLD)
 		slow_message(s, m);
 	if (v == FORWARD && !told)
-		sent(s, m);
+		note_sent(s, m);
 	return v;
 }
 
 /* A BEGIN in a pool with mode statement. */
 static enum verdict
-no_transaction(struct session *s, char type)
+refuse_begin(struct session *s, char type)
 {
 	struct err e;
 
@@ -347,7 +347,7 @@ judge_message(struct session *s, struct message *m)
 	if ((s->stack || (m->effects.set & SQLCLASS_SCOPE)) && (v = split_judge(s, m)) != FORWARD)
 		return v;
 	if ((m->effects.set & SQLCLASS_BEGIN) && s->context.mode == CONF_STATEMENT)
-		return no_transaction(s, m->type);
+		return refuse_begin(s, m->type);
 	if (s->state == SESSION_IDLE)
 		v = without_lease(s, m);
 	if (v != FORWARD)

@@ -19,7 +19,7 @@
 /* ---- since when ---- */
 
 void
-limits_heard(struct session *s)
+limits_note_answer(struct session *s)
 {
 	s->activity.answer_us = loop_now_us(s->site->loop);
 }

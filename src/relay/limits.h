@@ -28,7 +28,7 @@ limits_there(const struct session *s)
 }
 
 /* Notes the time: the server of session->hold has ended an answer to the client. */
-void limits_heard(struct session *);
+void limits_note_answer(struct session *);
 
 /* Cancels the statement that runs outside of transactions, because of `why`. If the statement still
  * runs after cleanup_timeout, because its client does not read the answer, the session ends. */

@@ -27,7 +27,7 @@
 #include "wire/msg.h"
 
 static struct session *
-session_of(struct lease *l)
+owner_of(struct lease *l)
 {
 	return l->owner;
 }
@@ -62,7 +62,7 @@ try_fresh(struct session *s)
 }
 
 static void
-set_up(struct session *s)
+after_setup(struct session *s)
 {
 	struct err e;
 
@@ -91,7 +91,7 @@ set_up(struct session *s)
 
 /* Returns the server to its pool. */
 static void
-give_back(struct session *s)
+return_server(struct session *s)
 {
 	bool discard = hold_verdict(s->hold, false) == HOLD_DISCARD;
 
@@ -100,21 +100,21 @@ give_back(struct session *s)
 	dismiss_due(s);
 }
 
-static void go_on(struct session *);
+static void after_answer(struct session *);
 
 /* It is known now what the session has set: returns the server, unless the session keeps it. */
 static void
-saved(struct session *s)
+after_saving(struct session *s)
 {
 	if (hold_verdict(s->hold, false) != HOLD_KEEP)
-		give_back(s);
+		return_server(s);
 	stream_resume(&s->stream);
 	session_wake(s);
 }
 
 /* SETUP, SAVING: the server answers a question of ours. */
 static void
-answered(struct session *s)
+question_readable(struct session *s)
 {
 	bool ended = inquiry_readable(s);
 
@@ -125,13 +125,13 @@ answered(struct session *s)
 	if (!ended)
 		return;
 	if (session_in_setup(s)) {
-		set_up(s);
+		after_setup(s);
 	} else if (!s->context.resetting) {
 		if (saving_answered(s))
-			saved(s);
+			after_saving(s);
 	} else if (saving_reset_answered(s)) {
 		stream_resume(&s->stream);
-		go_on(s);
+		after_answer(s);
 	}
 }
 
@@ -140,7 +140,7 @@ answered(struct session *s)
 static void
 granted(struct lease *l)
 {
-	struct session *s = session_of(l);
+	struct session *s = owner_of(l);
 
 	waits_end(&s->site->waits, s->id);
 	if (s->state == SESSION_SCOPE)
@@ -152,7 +152,7 @@ granted(struct lease *l)
 static void
 failed(struct lease *l, const struct err *e)
 {
-	struct session *s = session_of(l);
+	struct session *s = owner_of(l);
 
 	waits_end(&s->site->waits, s->id);
 	if (s->state == SESSION_LOGIN)
@@ -181,14 +181,14 @@ end_lease(struct session *s)
 		saving_begin(s);
 		return;
 	default:
-		give_back(s);
+		return_server(s);
 	}
 }
 
 /* A message of ours failed, and the server skipped Queries of the client behind it. Sends a Sync
  * for each, so that each gets its ReadyForQuery. */
 static void
-rescue(struct server *srv)
+send_syncs_for_skipped_queries(struct server *srv)
 {
 	struct progress *p = &srv->progress;
 	struct buf out;
@@ -205,7 +205,7 @@ rescue(struct server *srv)
 
 /* The server has sent ReadyForQuery: counts the answers to the client among them. */
 static void
-count(struct session *s, uint64_t answers, uint64_t rests)
+count_answers(struct session *s, uint64_t answers, uint64_t rests)
 {
 	s->activity.queries += answers;
 	lease_note_ready(&s->hold->lease, answers, rests);
@@ -238,7 +238,7 @@ bytes_unasked(const struct session *s, size_t bytes)
 static void
 readable(struct lease *l)
 {
-	struct session *s = session_of(l);
+	struct session *s = owner_of(l);
 	struct server *srv = l->srv;
 	struct progress *p = &srv->progress;
 	uint64_t readies = p->readies, completes = p->completes;
@@ -257,7 +257,7 @@ readable(struct lease *l)
 		return;
 	}
 	if (s->state != SESSION_ACTIVE) {
-		answered(s);
+		question_readable(s);
 		return;
 	}
 	if (server_read(srv, &data, &bytes) < 0)
@@ -281,30 +281,30 @@ readable(struct lease *l)
 		return;
 	s->pool->stats.sent += bytes;
 	if (p->readies != readies)
-		count(s, p->answers - answers, p->rests - rests);
+		count_answers(s, p->answers - answers, p->rests - rests);
 	if ((p->completes != completes || p->readies != readies) && limits_there(s))
-		limits_heard(s);
-	cancel_late(s);
+		limits_note_answer(s);
+	cancel_send_kept(s);
 	if (p->watch)
 		deallocate_answered(s);
 	if (p->rescue > 0)
-		rescue(srv);
+		send_syncs_for_skipped_queries(srv);
 	/* Here, and not when the lease ends: until then a statement of ours may have wiped its
 	 * error. */
 	if (p->error[0] && progress_at_rest(p))
 		s->hold->discard_all_sent = false;
 	if (s->stack)
-		executor_heard(s);
+		executor_note_answer(s);
 	if (s->context.resets != RESETS_NONE && progress_at_rest(p) && !script_waiting(s) &&
 	    saving_reset_again(s))
 		return;
-	go_on(s);
+	after_answer(s);
 }
 
 /* An answer has been dealt with: ends the lease if the server is at rest, and goes on with messages
  * that wait. */
 static void
-go_on(struct session *s)
+after_answer(struct session *s)
 {
 	struct server *srv = s->hold->lease.srv;
 	struct progress *p = &srv->progress;
@@ -321,7 +321,7 @@ go_on(struct session *s)
 		stream_pause(&srv->stream);
 	/* Frames that were to end when the server is at rest. */
 	if (s->stack) {
-		expire_settle(s);
+		expire_go_on(s);
 		if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 			return;
 	}
@@ -335,7 +335,7 @@ go_on(struct session *s)
 static void
 drained(struct lease *l)
 {
-	struct session *s = session_of(l);
+	struct session *s = owner_of(l);
 
 	if (s->state != SESSION_ACTIVE || l != &s->hold->lease)
 		return;
@@ -346,20 +346,20 @@ drained(struct lease *l)
 static void
 told(struct lease *l, const char *name, const char *value)
 {
-	struct session *s = session_of(l);
+	struct session *s = owner_of(l);
 
 	if (l != &s->hold->lease)
 		return;
 	if (s->state == SESSION_ACTIVE ||
 	    ((s->state == SESSION_SAVING || s->state == SESSION_SCOPE) &&
 	     inquiry_passes_parameters(s)))
-		telling_heard(s, name, value);
+		telling_note_status(s, name, value);
 }
 
 static void
 own_ended(struct lease *l, struct buf *out)
 {
-	struct session *s = session_of(l);
+	struct session *s = owner_of(l);
 
 	if (l == &s->hold->lease && s->state == SESSION_ACTIVE)
 		telling_differences(s, out);
@@ -368,7 +368,7 @@ own_ended(struct lease *l, struct buf *out)
 static void
 cancels_ended(struct lease *l)
 {
-	struct session *s = session_of(l);
+	struct session *s = owner_of(l);
 
 	if (s->state == SESSION_SCOPE)
 		session_wake(s);
@@ -377,7 +377,7 @@ cancels_ended(struct lease *l)
 static void
 ended(struct lease *l, struct todo *done, bool broken)
 {
-	struct session *s = session_of(l);
+	struct session *s = owner_of(l);
 
 	/* Cleanup may have changed parameters that the client was told. */
 	if (l == &s->hold->lease && l->state == LEASE_HELD && !session_gone(s))
@@ -411,7 +411,7 @@ set_up_again(struct session *s)
 static void
 lost(struct lease *l, const struct server *srv, const char *why)
 {
-	struct session *s = session_of(l);
+	struct session *s = owner_of(l);
 	const struct progress *p = &srv->progress;
 	struct err e;
 

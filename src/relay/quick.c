@@ -37,7 +37,7 @@ binds_freely(const struct session *s, const struct server *srv, const uint8_t *b
 {
 	return bytes >= 2 && body[0] == 0 && body[1] == 0 && s->context.unnamed.here &&
 	       !unnamed_has_effects(&s->context.unnamed) &&
-	       !unnamed_unsettled(&s->context.unnamed, &srv->prepared.tracked, &srv->progress);
+	       !unnamed_in_doubt(&s->context.unnamed, &srv->prepared.tracked, &srv->progress);
 }
 
 /* Tells progress of the messages that were passed since the last time. */

@@ -43,7 +43,7 @@ turn(struct session *s)
 	case SESSION_CONSOLE:
 		inbound_go_on(s);
 		/* A cancel that came while the server worked at a statement of ours. */
-		cancel_late(s);
+		cancel_send_kept(s);
 		break;
 	default:
 		break;

@@ -34,7 +34,7 @@ boundary_set(struct session *s, enum boundary to)
 }
 
 void
-boundary_heard_error(struct session *s)
+boundary_note_error(struct session *s)
 {
 	if (s->extended.boundary == BOUNDARY_SENT)
 		boundary_set(s, BOUNDARY_FAILED);

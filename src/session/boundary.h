@@ -19,6 +19,6 @@ const char *boundary_name(enum boundary);
 void boundary_set(struct session *, enum boundary);
 
 /* The server has answered with an error: if a Sync of ours has been sent, SENT -> FAILED. */
-void boundary_heard_error(struct session *);
+void boundary_note_error(struct session *);
 
 #endif

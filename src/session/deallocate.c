@@ -83,7 +83,7 @@ deallocate_note(struct session *s, const char *sql, size_t bytes)
 }
 
 bool
-deallocate_unsettled(const struct session *s)
+deallocate_in_doubt(const struct session *s)
 {
 	const struct progress *p = &s->hold->lease.srv->progress;
 

@@ -14,7 +14,7 @@
 void deallocate_note(struct session *, const char *sql, size_t bytes);
 
 /* Is it not known yet which of the session's names are still there? */
-bool deallocate_unsettled(const struct session *);
+bool deallocate_in_doubt(const struct session *);
 
 /* Bytes of the lease's server have been read: drops the names that command tags among them end. */
 void deallocate_answered(struct session *);

@@ -107,7 +107,7 @@ script_query_sent(struct session *s)
 }
 
 void
-script_heard_error(struct session *s)
+script_note_error(struct session *s)
 {
 	if (s->script && s->script->state == SCRIPT_SENT)
 		set_state(s, SCRIPT_FAILED);

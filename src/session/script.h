@@ -65,7 +65,7 @@ void script_sent(struct session *);
 void script_query_sent(struct session *);
 
 /* The server has answered with an error: if it does a part, SENT -> FAILED. */
-void script_heard_error(struct session *);
+void script_note_error(struct session *);
 
 /* SENT, FAILED: the server has done the part, and is at rest. Returns false if the part has failed:
  * then the rest of the text is dropped. */

@@ -329,16 +329,16 @@ statement_must_wait(const struct session *s, const struct message *m)
 	if (m->type == 'B' && name)
 		set |= statement_bound(s, name, &sql, &bytes);
 	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) &&
-	    (deallocate_unsettled(s) ||
-	     (s->context.names && names_unsettled(s->context.names, &srv->prepared, p, NULL, 0))))
+	    (deallocate_in_doubt(s) ||
+	     (s->context.names && names_in_doubt(s->context.names, &srv->prepared, p, NULL, 0))))
 		return true;
 	if (name == NULL || (m->type == 'P' && *name == 0))
 		return false;
-	if (*name && deallocate_unsettled(s))
+	if (*name && deallocate_in_doubt(s))
 		return true;
 	if (*name == 0)
 		return (m->type == 'B' || m->type == 'D') &&
-		       unnamed_unsettled(&s->context.unnamed, &srv->prepared.tracked, p);
+		       unnamed_in_doubt(&s->context.unnamed, &srv->prepared.tracked, p);
 	return s->context.names &&
-	       names_unsettled(s->context.names, &srv->prepared, p, name, strlen(name));
+	       names_in_doubt(s->context.names, &srv->prepared, p, name, strlen(name));
 }

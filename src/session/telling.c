@@ -228,7 +228,7 @@ telling_send(struct session *s)
 }
 
 void
-telling_heard(struct session *s, const char *name, const char *value)
+telling_note_status(struct session *s, const char *name, const char *value)
 {
 	s->context.told = told_with(all_told(s), s->context.told, name, value);
 }

@@ -41,6 +41,6 @@ void telling_differences(struct session *, struct buf *out);
 void telling_send(struct session *);
 
 /* Notes that the client has got a ParameterStatus from the server of session->hold. */
-void telling_heard(struct session *, const char *name, const char *value);
+void telling_note_status(struct session *, const char *name, const char *value);
 
 #endif

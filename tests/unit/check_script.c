@@ -102,17 +102,17 @@ END_TEST
 
 START_TEST(the_server_says_an_error)
 {
-	script_heard_error(&s);
+	script_note_error(&s);
 	is(SCRIPT_EMPTY, "");
 	script_start(&s, "a;b", 3);
-	script_heard_error(&s);
+	script_note_error(&s);
 	is(SCRIPT_NEXT, "a;b");
 	begin_part(2);
 	script_sent(&s);
 	end_part();
-	script_heard_error(&s);
+	script_note_error(&s);
 	is(SCRIPT_FAILED, "b");
-	script_heard_error(&s);
+	script_note_error(&s);
 	is(SCRIPT_FAILED, "b");
 	ck_assert(!script_done(&s));
 	is(SCRIPT_EMPTY, "");
@@ -143,7 +143,7 @@ START_TEST(an_error_of_ours)
 	script_sent(&s);
 	end_part();
 	script_drop(&s);
-	script_heard_error(&s);
+	script_note_error(&s);
 	is(SCRIPT_FAILED, "");
 	ck_assert(!script_done(&s));
 	is(SCRIPT_EMPTY, "");
@@ -254,14 +254,14 @@ END_TEST
 
 START_TEST(an_error_at_a_boundary)
 {
-	boundary_heard_error(&s);
+	boundary_note_error(&s);
 	ck_assert_str_eq(boundary_name(s.extended.boundary), "none");
 	boundary_set(&s, BOUNDARY_DUE);
-	boundary_heard_error(&s);
+	boundary_note_error(&s);
 	ck_assert_str_eq(boundary_name(s.extended.boundary), "due");
 	boundary_set(&s, BOUNDARY_SENT);
-	boundary_heard_error(&s);
-	boundary_heard_error(&s);
+	boundary_note_error(&s);
+	boundary_note_error(&s);
 	ck_assert_str_eq(boundary_name(s.extended.boundary), "failed");
 }
 END_TEST
