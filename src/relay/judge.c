@@ -48,6 +48,15 @@ judge_need_server(struct session *s, char type)
 	return s->state == SESSION_IDLE ? DROP : OVER;
 }
 
+/* What a text that needs a server will do there decides what that server is given first. */
+static void
+note_what_it_sets(struct session *s, const struct message *m)
+{
+	if (s->context.refused && (m->effects.set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
+		context_give_in(s);
+	s->context.probes = (m->effects.set & SQLMENTION_TEMP_BUFFERS) != 0;
+}
+
 static enum verdict
 without_lease(struct session *s, struct message *m)
 {
@@ -56,9 +65,7 @@ without_lease(struct session *s, struct message *m)
 
 	switch (m->type) {
 	case 'Q':
-		if (s->context.refused && (m->effects.set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
-			context_give_in(s);
-		s->context.probes = (m->effects.set & SQLMENTION_TEMP_BUFFERS) != 0;
+		note_what_it_sets(s, m);
 		if ((s->block.state != BLOCK_NONE || m->effects.set == SQLCLASS_BEGIN) &&
 		    message_is_well_formed(m) &&
 		    begin_answer(s, m->effects.set, m->sql, m->sql_bytes))
@@ -78,9 +85,7 @@ without_lease(struct session *s, struct message *m)
 		}
 		if (statement_adopted(s, m))
 			return session_gone(s) ? OVER : DROP;
-		if (s->context.refused && (m->effects.set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
-			context_give_in(s);
-		s->context.probes = (m->effects.set & SQLMENTION_TEMP_BUFFERS) != 0;
+		note_what_it_sets(s, m);
 		return judge_need_server(s, m->type);
 	case 'S':
 		if (m->bytes > 0)
