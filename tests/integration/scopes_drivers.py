@@ -4,6 +4,7 @@ binding, prepared, pipelines), psycopg2, asyncpg, and the message sequences of J
 import asyncio
 import os
 import pty
+import re
 import select
 import signal
 import time
@@ -65,17 +66,21 @@ class Typed:
     """psql at a terminal, as a person has it."""
 
     def __init__(self, t, d):
-        pid, self.fd = pty.fork()
-        if pid == 0:
-            os.environ.update(PSQL_PAGER="", PSQLRC="/dev/null", TERM="dumb")
-            os.execv(t.cluster.program("psql"), ["psql", "-X", "-At", d.dsn()])
-        self.pid, self.seen = pid, ""
+        program, argv = t.cluster.program("psql"), ["psql", "-X", "-At", d.dsn()]
+        env = dict(os.environ, PSQL_PAGER="", PSQLRC="/dev/null", TERM="dumb")
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            try:  # Nothing of the harness may run here: the servers that it looks after are not this process's.
+                os.execve(program, argv, env)
+            finally:
+                os._exit(127)
+        self.seen = ""
         t.defer(self.end)
 
-    def until(self, words):
-        """Reads until it has said the words, or has ended; returns whether it still runs."""
+    def until(self, pattern):
+        """Reads until what it has said matches, or it has ended; returns whether it still runs."""
         deadline = time.monotonic() + 20 * slow_factor()
-        while words not in self.seen and time.monotonic() < deadline:
+        while not re.search(pattern, self.seen) and time.monotonic() < deadline:
             if select.select([self.fd], [], [], 0.1)[0]:
                 try:
                     got = os.read(self.fd, 4096)
@@ -84,13 +89,24 @@ class Typed:
                 if not got:
                     return False
                 self.seen += got.decode()
-        check(words in self.seen, "%r in what psql says: %r" % (words, self.seen))
+        check(re.search(pattern, self.seen), "%r in what psql says: %r" % (pattern, self.seen))
         return True
 
-    def type(self, line, words):
-        self.seen = ""
-        os.write(self.fd, (line + "\n").encode())
-        return self.until(words)
+    def prompt(self):
+        """Reads until psql waits for a line. What is typed earlier, while readline turns the terminal's line editing
+        off and on, may be lost."""
+        return self.until(r"[=-][*!]?[#>] \Z")
+
+    def type(self, text, words):
+        """Types the text, each of its lines at a prompt, and reads until psql has said the words and asks for the next
+        line. Returns whether psql still runs."""
+        for line in text.split("\n"):
+            self.seen = ""
+            os.write(self.fd, (line + "\n").encode())
+            if not self.prompt():
+                return False
+        check(words in self.seen, "%r in what psql says: %r" % (words, self.seen))
+        return True
 
     def end(self):
         os.close(self.fd)
@@ -109,7 +125,7 @@ def psql_typed(t):
     spellings = ("LEAVE;", "leave;", "LEAVE ;", "LEAVE a;", "Leave all;", "LEAVE/* a */;", " LEAVE;", "LEAVE -- the end\n;",
                  "EXIT a;", "EXIT ALL;", "SELECT 1; EXIT;")
     psql = Typed(t, d)
-    psql.until("=> " if "=> " in psql.seen else "=")
+    check(psql.prompt(), "psql begins")
     for n, line in enumerate(spellings):
         check(psql.type("ENTER a;", "ENTER\r\n"), "ENTER")
         check(psql.type("INSERT INTO marks VALUES ('%d');" % n, "INSERT 0 1\r\n"), "INSERT")
