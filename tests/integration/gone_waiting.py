@@ -184,13 +184,17 @@ def killed_process(t):
         back, to = os.pipe()
         pid = os.fork()
         if pid == 0:
-            c = d.connect("db")
-            os.write(to, b"%d\n" % c.session)
-            c.send(WAITS[name])
-            signal.pause()
-        number = int(os.read(back, 64))
-        os.close(back)
+            try:
+                c = d.connect("db")
+                os.write(to, b"%d\n" % c.session)
+                c.send(WAITS[name])
+                signal.pause()
+            finally:
+                os._exit(1)
         os.close(to)
+        number = int(os.read(back, 64) or b"0")
+        os.close(back)
+        check(number, "the process has connected")
         wait_until(lambda: waits(d), 5, "it waits for " + name)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
