@@ -37,6 +37,7 @@ direct pins modes lazy_begin""".split()
 NEVER = {"drivers_matrix", "handover_load", "manual_tutorial", "over_tls", "bulk", "drivers", "administration", "logs",
          "restarts"}
 SYSTEM = ["system/console.py", "system/cli.py", "system/console_levels.py"]
+CALLS = ("moves/calls.py", "bench/syscalls.py")  # what counts the system calls
 CONFIRMING = 4  # times that what differs is run again, if it goes on to differ
 
 
@@ -89,22 +90,29 @@ def plan_for(opts, program):
     return runner.Plan(opts.build, program, opts.seed, opts.jobs, say, opts.keep)
 
 
+def count_calls(opts, program):
+    os.environ.update(plan_for(opts, program).environment())
+    return calls.count(say, opts.seed)
+
+
 def make(opts, program, scripts, times, what, calls_too=True):
     """A new recording of the program."""
     plan = plan_for(opts, program)
     say("recording %s, %s: %d scripts, %d runs, seed %d" % (what, program, len(scripts), times, opts.seed))
     started = time.monotonic()
-    digest = recording.digest(program)
+    digest, tests = recording.digest(program), recording.digests_of_tests(runner.TESTS, scripts)
+    counts = calls_too and not opts.no_calls and not opts.scripts
+    if counts:
+        tests.update(recording.digests_of_tests(runner.TESTS, CALLS))
     rec = runner.record(plan, scripts, times)
     rec.about = {"pgwithd": program, "digest": digest,
                  "commit": commit_of(os.path.dirname(program)), "tests": commit_of(HERE), "seed": opts.seed,
-                 "scripts": {s: recording.digest(os.path.join(runner.TESTS, s)) for s in scripts},
+                 "scripts": tests,
                  "recorded": time.strftime("%Y-%m-%d %H:%M:%S")}
-    if calls_too and not opts.no_calls and not opts.scripts:
+    if counts:
         if recording.digest(program) != digest:
             raise recording.Problem("%s was built anew meanwhile" % program)
-        os.environ.update(plan_for(opts, program).environment())
-        rec.calls = calls.count(say, opts.seed)
+        rec.calls = count_calls(opts, program)
     say("recorded in %.0f s" % (time.monotonic() - started))
     for script, case, kept in plan.failed:
         say("FAILED  %s  %s: see %s" % (script, case, kept))
@@ -141,6 +149,9 @@ def finish(opts, old, new, rules, comparison):
         say("MISSING  %s  %s: only in the %s recording" % (*key, side))
     for key, a, b in comparison.results:
         say("RESULT  %s  %s: old %s, new %s" % (*key, "/".join(a), "/".join(b)))
+    for script in recording.other_tests(old, new):
+        say("OTHER TESTS  tests/%s or tests/lib has changed between the recordings: what differs there may come from that"
+            % script)
     if comparison.scripts_once:
         say("not compared, since only one of the recordings has them: " + " ".join(comparison.scripts_once))
     wrong_calls = calls.compare(old.calls, new.calls, say)
@@ -195,11 +206,13 @@ def old_for_check(opts, scripts):
         program = program_of(opts.old)
         return make(opts, program, scripts, opts.runs, "the old program"), program
     old = recording.load(opts.old)
-    for script in old.scripts():
-        path = os.path.join(runner.TESTS, script)
-        if not os.path.exists(path) or recording.digest(path) != old.about["scripts"].get(script):
-            say("tests/%s is %s since it was recorded" % (script, "another" if os.path.exists(path) else "gone"))
+    for script, digest in recording.digests_of_tests(runner.TESTS, old.scripts()).items():
+        if digest is None or digest != old.about["scripts"].get(script):
+            say("tests/%s is gone" % script if digest is None else
+                "tests/%s or tests/lib has changed since it was recorded" % script)
             old.cases = {key: runs for key, runs in old.cases.items() if key[0] != script}
+    counting = recording.digests_of_tests(runner.TESTS, CALLS)
+    recount = bool(old.calls) and any(old.about["scripts"].get(script) != digest for script, digest in counting.items())
     program = old.about.get("pgwithd")
     if opts.seed != old.about.get("seed"):
         raise recording.Problem("%s was recorded with --seed %s" % (opts.old, old.about.get("seed")))
@@ -213,6 +226,12 @@ def old_for_check(opts, scripts):
         say("NOT COMPARED: " + " ".join(lacking))
         for script in lacking:
             del scripts[script]
+    if recount:
+        say("what counts system calls has changed since it was recorded")
+        old.calls = {}
+        if program and not opts.no_calls and not opts.scripts:
+            old.calls = count_calls(opts, program)
+            old.about["scripts"].update(counting)
     return old, program
 
 

@@ -41,6 +41,7 @@ class Recording:
             self.cases.setdefault((script, case), []).extend(runs)
         for name, counts in other.calls.items():
             self.calls.setdefault(name, []).extend(counts)
+        self.about.setdefault("scripts", {}).update(other.about.get("scripts", {}))
 
     def save(self, path):
         strings = {}
@@ -92,3 +93,33 @@ def load(path):
 def digest(path):
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def _of_libraries(*directories):
+    """The digest of every Python file in them: its name and what is in it."""
+    total = hashlib.sha256()
+    for directory in directories:
+        for where, below, files in os.walk(directory):
+            below[:] = sorted(d for d in below if d != "__pycache__")
+            for name in sorted(n for n in files if n.endswith(".py")):
+                path = os.path.join(where, name)
+                total.update(("%s\0%s\n" % (os.path.relpath(path, directory), digest(path))).encode())
+    return total.hexdigest()
+
+
+def digests_of_tests(tests, scripts):
+    """{script: digest} of what a test consists of: its script, and tests/lib, which all scripts use. `tests`: the
+    directory; a script that is not there has None."""
+    libraries = _of_libraries(os.path.join(tests, "lib"))
+
+    def one(script):
+        path = os.path.join(tests, script)
+        return hashlib.sha256((digest(path) + libraries).encode()).hexdigest() if os.path.exists(path) else None
+
+    return {script: one(script) for script in scripts}
+
+
+def other_tests(old, new):
+    """The scripts of both recordings that are not the same in both: what differs may come from that."""
+    a, b = old.about.get("scripts", {}), new.about.get("scripts", {})
+    return sorted(script for script in set(a) & set(b) if a[script] != b[script])

@@ -239,6 +239,33 @@ def files(t):
         check(False, "it is refused")
 
 
+@test
+def other_versions_of_the_tests(t):
+    """a recording knows the script and tests/lib that it was made with, and other ones are named"""
+    for name, text in (("integration/pins.py", "a"), ("lib/pgwtest/wire.py", "b"), ("lib/README", "c")):
+        path = t.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as f:
+            f.write(text)
+
+    def about(changed=None, script="integration/pins.py"):
+        if changed:
+            with open(t.path(changed), "a") as f:
+                f.write("x")
+        return recording.Recording({"scripts": recording.digests_of_tests(t.path(""), [script])})
+
+    first = about()
+    equal(recording.other_tests(first, about()), [], "nothing has changed")
+    equal(recording.other_tests(first, about("lib/README")), [], "no Python")
+    equal(recording.other_tests(first, about(script="integration/gone.py")), [], "a script that only one of them has")
+    second = about("lib/pgwtest/wire.py")
+    equal(recording.other_tests(first, second), ["integration/pins.py"], "tests/lib has changed")
+    third = about("integration/pins.py")
+    equal(recording.other_tests(second, third), ["integration/pins.py"], "the script has changed")
+    second.merge(third)
+    equal(recording.other_tests(second, third), [], "recorded again")
+
+
 def oracle(*args):
     env = {k: v for k, v in os.environ.items() if k not in ("PGWITHD", "PGWITH_TEST_LOGS")}
     done = subprocess.run([sys.executable, os.path.join(MOVES, "moves.py"), *args], capture_output=True, text=True,
