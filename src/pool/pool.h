@@ -46,9 +46,8 @@ struct pool_stats {
 	int64_t query_us; /* time with a server, from each request to its answer */
 	int64_t wait_us;  /* time of waiting for a server */
 	uint64_t waits;   /* leases that had to wait */
-	uint64_t
-	    /* waits that ended without a server, but not because the client had gone */
-	    wait_fails;
+	/* waits that ended without a server, but not because the client had gone */
+	uint64_t wait_fails;
 	uint64_t opened; /* servers logged in */
 	uint64_t open_fails;
 	uint64_t closed;   /* servers closed, for any reason */
@@ -72,9 +71,8 @@ enum pool_gate {
 struct pool {
 	struct pools *all;
 	struct list_node node;
-	struct pool
-	    /* the pool itself or, with role = client, the pool of which this one serves one role */
-	    *group;
+	/* the pool itself or, with role = client, the pool of which this one serves one role */
+	struct pool *group;
 	char *role; /* the role that it serves, or NULL */
 	/* servers of the whole group; counted in the group's own pool */
 	unsigned total;
@@ -100,9 +98,8 @@ struct pool {
 	/* when PostgreSQL last ended a connection of the group; in the group's own pool */
 	int64_t loss_us;
 	int64_t down_us; /* since when there is no server and none can be opened; 0: not so */
-	unsigned
-	    /* failed attempts since a server last logged in; several at the same time count once */
-	    attempts;
+	/* failed attempts since a server last logged in; several at the same time count once */
+	unsigned attempts;
 	struct err last_error; /* of the last failed connect */
 	int64_t retry_us;      /* no attempt before this time */
 	int64_t probe_us;      /* probe.h: when to try; 0: no try is planned */

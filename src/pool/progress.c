@@ -655,16 +655,15 @@ for_client(const struct progress *p, char type)
 	if (first->kind & PROGRESS_PART)
 		return type != 'Z';
 	switch (type) {
-	/* an error makes the server skip what the client sent behind ours, too: it is the answer to
-	 * that */
+	/* An error makes the server skip what the client sent behind ours, too: it is the answer to
+	 * that. */
 	case 'E':
 		return !(first->kind & PROGRESS_QUIET) &&
 		       (p->own_syncs == 0 || !is_own_exchange(p));
-	/* changes by messages of ours: own_ended() tells the client at their end, if anything is
-	 * new to it */
+	/* Messages of ours have changed a parameter: own_ended() tells the client at their end, if
+	 * anything is new to it. */
 	case 'S':
-	/* Notices about them, as the session before has asked for by client_min_messages = debug1.
-	 */
+	/* A notice about them: the session before has set client_min_messages = debug1. */
 	case 'N':
 		return p->own_syncs == 0 || !is_own_exchange(p);
 	case 'A':

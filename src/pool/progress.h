@@ -81,10 +81,8 @@ struct progress {
 	/* messages of ours, up to a Sync of ours, have failed: the server has not the parameters
 	 * that it should have, and it runs what was sent behind them */
 	bool own_failed;
-	uint32_t
-	    /* Queries of the client's that the server has skipped because of a failed message of
-	     * ours */
-	    rescue;
+	/* Queries of the client that the server skipped because a message of ours had failed */
+	uint32_t rescue;
 	uint8_t from_passed; /* bytes of from_header that the client has got */
 	bool from_drop;      /* the message now passing is not for the client */
 	uint64_t readies;    /* ReadyForQuery since login */

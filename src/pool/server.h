@@ -81,9 +81,8 @@ struct server {
 	/* The only session that can have used sequences here since login or DISCARD ALL; 0:
 	 * several; or SERVER_NOBODYS. See session/sequences.h. */
 	uint64_t sequences;
-	uint64_t
-	    /* sets of session parameters that it has taken: session/context.c */
-	    taken[SERVER_TAKEN];
+	/* hashes of the sets of parameter names that it has accepted: session/context.c */
+	uint64_t taken[SERVER_TAKEN];
 	unsigned ntaken; /* how many, since login */
 	int backend_pid;
 	struct cancel_key key;

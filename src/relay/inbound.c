@@ -74,9 +74,8 @@ may_be_judged(const struct frame *f, size_t bytes)
 	       bytes >= SESSION_WHOLE_MAX;
 }
 
-/* Finds the message at the beginning of these bytes. Returns false if not enough of it is here; or
- * if they are no message: then the session ends, at once or when the messages before are answered.
- */
+/* Finds the message at the beginning of these bytes. Returns false if not enough of it is here, or
+ * if they are no message: then the session ends, at once or once earlier messages are answered. */
 static bool
 next_message(struct session *s, const uint8_t *data, size_t bytes, struct message *m)
 {

@@ -73,14 +73,15 @@ struct scope {
 	bool failed;            /* its transaction cannot commit: `error` says why */
 	char error[6];          /* SQLSTATE of the first error in it, "" if there was none */
 	enum err_id expired_by; /* EXPIRED, or expire_due: which limit it is */
-	bool expire_due;        /* a limit has passed, and the frame is still to be ended. Not a
-				 * state: until that is possible it is open, or entering */
-	struct list deferred;   /* struct deferred, the oldest first */
-	struct list points;     /* the client's own savepoints inside a savepoint frame */
-	unsigned points_kept;   /* the first of them: they stay even if what was sent fails */
-	bool points_sent;       /* a text that makes or ends some of them is under way */
-	int64_t asked_us;       /* when ENTER asked for it; monotonic, as all times here */
-	int64_t granted_us;     /* when it got its lease or lock; 0: not yet */
+	/* A limit has passed, and the frame is still to be ended. Not a state: until the end is
+	 * possible, the frame is open or entering. */
+	bool expire_due;
+	struct list deferred; /* struct deferred, the oldest first */
+	struct list points;   /* the client's own savepoints inside a savepoint frame */
+	unsigned points_kept; /* the first of them: they stay even if what was sent fails */
+	bool points_sent;     /* a text that makes or ends some of them is under way */
+	int64_t asked_us;     /* when ENTER asked for it; monotonic, as all times here */
+	int64_t granted_us;   /* when it got its lease or lock; 0: not yet */
 	int64_t opened_us;
 	int64_t deadline_us;        /* 0: none */
 	char *deadline_text;        /* for people: 30s */
