@@ -26,21 +26,24 @@
 
 struct hold {
 	struct lease lease;
-	unsigned pinned; /* SQLCLASS_... bits and HOLD_PIN_...: why the session keeps its server; 0:
-			    it does not */
-	bool discard;    /* the server's session state may have been changed, though not for the
-			    session to keep */
-	bool changed;    /* parameters may have been set */
-	bool pins_doubtful; /* what pins may be gone, or never have come to be: the server is asked
-			     */
-	bool discard_all_sent; /* a DISCARD ALL is under way: if it succeeds, nothing pins any more
-				*/
-	bool cancel_due;       /* a cancel came before the client's own statement could run */
-	struct buf *deallocating; /* names, each NUL-ended, that a DEALLOCATE under way is about; or
-				     NULL */
+	/* Why the session keeps its server: SQLCLASS_... bits and HOLD_PIN_...; 0: it does not. */
+	unsigned pinned;
+	/* The server's session state may have been changed in a way that the session does not keep:
+	 * the server needs a DISCARD ALL. */
+	bool discard;
+	/* The session may have set parameters: the server is asked for them. */
+	bool changed;
+	/* A reason to be pinned may be gone, or may never have come to be: the server is asked. */
+	bool pins_doubtful;
+	/* A DISCARD ALL is under way: if it succeeds, nothing pins the session any more. */
+	bool discard_all_sent;
+	/* A cancel came before the client's own statement could run. */
+	bool cancel_due;
+	/* The names in a DEALLOCATE that is under way, each NUL-ended; or NULL. */
+	struct buf *deallocating;
 };
 
-/* Of the lease of a session or scope. */
+/* Returns the hold that this lease, of a session or scope, is a member of. */
 static inline struct hold *
 hold_of(struct lease *l)
 {
@@ -49,22 +52,23 @@ hold_of(struct lease *l)
 
 /* What becomes of the server when it is at rest outside a transaction. */
 enum hold_verdict {
-	HOLD_KEEP, /* the session keeps it */
-	HOLD_ASK,  /* the server is asked what is left of the session; then it is looked at again */
+	HOLD_KEEP,   /* the session keeps it */
+	HOLD_ASK,    /* it is asked what the session has left there, then judged again */
 	HOLD_RETURN, /* it is returned as it is */
-	HOLD_DISCARD /* it is returned, and session state is undone */
+	HOLD_DISCARD /* it is returned, and cleanup sends a DISCARD ALL */
 };
 
-/* `foreign`: it is a scope's, which ends, and cannot be kept by the session. */
+/* `foreign`: the server is that of a scope which ends: the session cannot keep it. */
 enum hold_verdict hold_verdict(const struct hold *, bool foreign);
 
-/* What pins in a scope's server is given up, as that is not kept. */
+/* The server of a scope is about to be returned: what pins the session there is given up, and a
+ * DISCARD ALL is due if there is, or may be, any. */
 void hold_give_up_pins(struct hold *);
 
-/* Frees what is not the lease. */
+/* Frees the members that are not the lease. */
 void hold_clear(struct hold *);
 
-/* The same, from one process to the next. */
+/* Packs the members that are not the lease. */
 void hold_pack(struct pack *, struct hold *);
 
 #endif

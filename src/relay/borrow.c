@@ -22,9 +22,10 @@ borrow_begin(struct session *s)
 		slow_watch(s);
 	if (s->slow)
 		slow_begin(s);
-	/* What a server has taken once, it will take again: that goes ahead of the first message.
-	 * Other things are waited for, so that another server can be tried; the parameters of a
-	 * login that had no server may be wrong. */
+	/* If the server may refuse the session's parameters, they are given to it alone, and its
+	 * answer is waited for: another server can still be tried then. That is so, too, if no
+	 * server was asked about them at login. Otherwise they go ahead of the first message, in
+	 * the same write. */
 	if (s->context.refused || s->context.probes || s->context.unproven ||
 	    context_is_doubtful(s)) {
 		setup_begin(s);

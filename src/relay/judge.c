@@ -48,9 +48,11 @@ judge_need_server(struct session *s, char type)
 	return s->state == SESSION_IDLE ? DROP : OVER;
 }
 
-/* What a text that needs a server will do there decides what that server is given first. */
+/* A text is about to ask for a server. If it sets or resets something, parameters that no server
+ * accepts are given up first. If it may set temp_buffers, the server is asked first whether it
+ * accepts another value. */
 static void
-note_what_it_sets(struct session *s, const struct message *m)
+note_parameters_to_come(struct session *s, const struct message *m)
 {
 	if (s->context.refused && (m->effects.set & (SQLCLASS_SET | SQLCLASS_DISCARD_ALL)))
 		context_give_in(s);
@@ -65,7 +67,7 @@ without_lease(struct session *s, struct message *m)
 
 	switch (m->type) {
 	case 'Q':
-		note_what_it_sets(s, m);
+		note_parameters_to_come(s, m);
 		if ((s->block.state != BLOCK_NONE || m->effects.set == SQLCLASS_BEGIN) &&
 		    message_is_well_formed(m) &&
 		    begin_answer(s, m->effects.set, m->sql, m->sql_bytes))
@@ -85,7 +87,7 @@ without_lease(struct session *s, struct message *m)
 		}
 		if (statement_adopted(s, m))
 			return session_gone(s) ? OVER : DROP;
-		note_what_it_sets(s, m);
+		note_parameters_to_come(s, m);
 		return judge_need_server(s, m->type);
 	case 'S':
 		if (m->bytes > 0)

@@ -20,15 +20,16 @@ enum verdict judge_need_server(struct session *, char type);
 /* The client has sent a Terminate: ends the session, or waits for what is still due. */
 enum verdict judge_terminate(struct session *);
 
-/* What comes now breaks the protocol in this way. As PostgreSQL, which reads it when it has
- * answered what stands before it: HOLD while an answer is due, then the session ends, OVER. */
+/* The next bytes of the client break the protocol; `what` says how. PostgreSQL reads such bytes
+ * when it has answered the messages before them. Likewise, returns HOLD while an answer is due;
+ * then ends the session and returns OVER. */
 enum verdict judge_violation(struct session *, const char *what);
 
 /* Returns what is wrong with a message of this type and length, or NULL. */
 const char *judge_nonsense(char type, size_t body);
 
-/* Does what stands before a Terminate wait for somebody else, or may it come to wait? Then the
- * session ends if the client hangs up. */
+/* Do the messages before a Terminate wait for somebody else (a server, a lock), or may they come to
+ * wait? Then the session ends if the client hangs up. */
 bool judge_may_wait(const struct session *);
 
 #endif

@@ -211,7 +211,7 @@ count_answers(struct session *s, uint64_t answers, uint64_t rests)
 	lease_note_ready(&s->hold->lease, answers, rests);
 }
 
-/* mode = statement: a transaction is open though no text said BEGIN (CALL, DO): ends the session.
+/* mode = statement: a transaction is open, though no text said BEGIN (CALL, DO). The session ends.
  */
 static void
 refuse_transaction(struct session *s)
@@ -247,7 +247,8 @@ readable(struct lease *l)
 	const uint8_t *data;
 	size_t bytes;
 
-	/* This is not the lease that messages go by, or the client is gone: read and dropped. */
+	/* If this is not the lease that messages go by, or if the client is gone, the bytes are
+	 * read and dropped. */
 	if (l != &s->hold->lease || s->state == SESSION_LEAVING) {
 		executor_parked_readable(s, l);
 		return;
@@ -289,8 +290,8 @@ readable(struct lease *l)
 		deallocate_answered(s);
 	if (p->rescue > 0)
 		send_syncs_for_skipped_queries(srv);
-	/* Here, and not when the lease ends: until then a statement of ours may have wiped its
-	 * error. */
+	/* The DISCARD ALL may have failed. This is looked at now, because a statement of ours at
+	 * the end of the lease clears progress.error. */
 	if (p->error[0] && progress_at_rest(p))
 		s->hold->discard_all_sent = false;
 	if (s->stack)
@@ -309,7 +310,7 @@ after_answer(struct session *s)
 	struct server *srv = s->hold->lease.srv;
 	struct progress *p = &srv->progress;
 
-	/* If a part of a text waits for this, the lease goes on. */
+	/* If the next part of a text waits for this answer, the lease goes on. */
 	if (progress_at_rest(p) && p->status == 'I' && !(s->stack && scopes_holds(s)) &&
 	    !script_waiting(s)) {
 		end_lease(s);
@@ -319,7 +320,7 @@ after_answer(struct session *s)
 	}
 	if (s->hold->lease.srv && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
-	/* Frames that were to end when the server is at rest. */
+	/* Ends scopes whose time limit passed while the server was not at rest. */
 	if (s->stack) {
 		expire_go_on(s);
 		if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)

@@ -20,14 +20,14 @@ asking_begin(struct session *s, enum inquiry_passes passes, bool patient)
 bool
 asking_answered(struct session *s, enum inquiry_state how)
 {
-	bool good = how == INQUIRY_ANSWERED && context_take(s, inquiry_rows(s));
+	bool kept = how == INQUIRY_ANSWERED && context_take(s, inquiry_rows(s));
 
-	if (!good && !s->hold->pins_doubtful && !s->context.pin) {
+	if (!kept && !s->hold->pins_doubtful && !s->context.pin) {
 		session_fail_setup(
 		    s, "what the session has set cannot be kept, and the pool has pin = off");
 		return false;
 	}
-	if (!good)
+	if (!kept)
 		context_untold(s, inquiry_sqlstate(s));
 	s->hold->changed = s->hold->pins_doubtful = false;
 	return true;

@@ -10,9 +10,9 @@
 #include "session/session.h"
 #include "session/site.h"
 
-/* A list of names: name NUL name NUL ... NUL. */
+/* The list is made of names: name NUL name NUL ... NUL. */
 static void
-list_pack(struct pack *p, char **list)
+unlisted_pack(struct pack *p, char **list)
 {
 	uint8_t *data = (uint8_t *)*list;
 	size_t bytes = 0;
@@ -35,8 +35,9 @@ startup_pack(struct pack *p, struct context *c)
 	c->startup_bytes = (uint32_t)bytes;
 }
 
+/* The members that are plain values. */
 static void
-values_pack(struct pack *p, struct context *c)
+plain_members_pack(struct pack *p, struct context *c)
 {
 	PACK(p, c->mode);
 	PACK(p, c->pin);
@@ -72,7 +73,7 @@ context_pack(struct pack *p, struct session *s, struct packed_texts *texts)
 {
 	struct context *c = &s->context;
 
-	values_pack(p, c);
+	plain_members_pack(p, c);
 	pack_str(p, &c->application);
 	pack_str(p, &c->application_told);
 	pack_str(p, &c->application_set);
@@ -80,7 +81,7 @@ context_pack(struct pack *p, struct session *s, struct packed_texts *texts)
 	told_pack(p, &s->site->pools.told, &c->greeted);
 	pack_str(p, &c->parameters_sql);
 	startup_pack(p, c);
-	list_pack(p, &c->unlisted);
+	unlisted_pack(p, &c->unlisted);
 	names_of_session_pack(p, s, texts);
 	unnamed_pack(p, &c->unnamed);
 	control_pack(p, s);

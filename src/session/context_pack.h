@@ -1,4 +1,4 @@
-/* context_pack: the context of a session goes from one process to the next. */
+/* context_pack: hands over the context of a session to the next process. */
 #ifndef PGWITH_SESSION_CONTEXT_PACK_H
 #define PGWITH_SESSION_CONTEXT_PACK_H
 
@@ -6,7 +6,7 @@ struct pack;
 struct packed_texts;
 struct session;
 
-/* The texts of prepared statements are those of all sessions, by number. */
+/* `texts`: of the prepared statements of all sessions; the context refers to them by number. */
 void context_pack(struct pack *, struct session *, struct packed_texts *);
 
 #endif
