@@ -13,6 +13,7 @@
 
 struct control;
 struct names;
+struct server;
 struct session;
 struct told;
 struct tolds;
@@ -73,22 +74,6 @@ struct context {
  * been called before. */
 void context_clear(struct context *, struct tolds *);
 
-/* Adds the SQL that asks the server what the session has set. `patient`: a short statement_timeout
- * of the session must not end the question. */
-void context_ask(const struct session *, bool patient, struct buf *sql);
-
-/* Is the question asked as the role that the server has logged in as, by SET LOCAL ROLE none? */
-bool context_asks_as_login(const struct session *);
-
-/* Takes over the answer, which is made of whole messages. Returns false if it is not understood, or
- * is more than a session can keep: then the session's parameters are as before. */
-bool context_take(struct session *, const struct buf *answer);
-
-/* The server could not answer the question, or the answer is too long: pins the session. But if the
- * session has done nothing that pins or sets, and the server does not understand the question
- * (SQLSTATE 42..., because it is no PostgreSQL), DISCARD ALL is enough. */
-void context_untold(struct session *, const char *sqlstate);
-
 /* May the server of session->hold refuse the session's parameters? It may if it has not had these
  * names yet; if there is a role among them, or among those that it has; if they name something that
  * can be gone (a tablespace) or fixed (temp_buffers); or if a short statement_timeout of the
@@ -116,6 +101,10 @@ void context_moves(struct session *);
  * defaults (ALTER ROLE ... SET): the values that the client was told, and relies on, become
  * parameters of the session. */
 void context_keep_told(struct session *);
+
+/* Notes that the server has accepted these names of parameters: it will accept them again. `sql`:
+ * as parameters_sql. */
+void context_note_accepted(struct server *, const char *sql);
 
 /* The server of session->hold has been given the session's parameters. */
 void context_applied(struct session *);

@@ -254,6 +254,21 @@ params_same(const char *name, const char *wanted, const char *reported)
 	return strcmp(wanted, reported) == 0;
 }
 
+const char *
+params_value(const char *params, size_t bytes, const char *name)
+{
+	const char *at = params, *end = params + bytes;
+
+	for (; at < end; at += strlen(at) + 1) {
+		bool found = strcasecmp(at, name) == 0;
+
+		at += strlen(at) + 1;
+		if (found)
+			return at;
+	}
+	return NULL;
+}
+
 bool
 params_fixed(const char *name)
 {

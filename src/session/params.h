@@ -21,6 +21,10 @@
  * params_notices(). Returns 0, or -E_SYNTAX with the reason in *e if `options` cannot be read. */
 int params_read(const struct startup *, struct buf *out, struct buf *repeated, struct err *e);
 
+/* Returns the value of a parameter, whose name may be in any case, in what params_read() has made;
+ * NULL: it is not there. */
+const char *params_value(const char *params, size_t bytes, const char *name);
+
 /* Adds to `sql` one statement that sets the parameters whose values the pool's servers do not have
  * by default. If they have all, nothing is added. */
 void params_setup(const char *params, size_t bytes, const struct pool *, struct buf *sql);

@@ -8,6 +8,7 @@
 #include "pool/pool.h"
 #include "session/context.h"
 #include "session/params.h"
+#include "session/unlisted.h"
 #include "wire/sqlclass.h"
 #include "wire/sqlset.h"
 #include "wire/sqltext.h"
@@ -357,7 +358,7 @@ add_question(struct session *s, struct buf *sql)
 	at = (const char *)buf_data(&params);
 	end = at + params.len;
 	/* The role in force may not be allowed to set what the login has set. */
-	if (context_asks_as_login(s))
+	if (unlisted_asks_as_login(&s->context))
 		buf_add_fmt(sql, "SET LOCAL ROLE none; ");
 	buf_add_fmt(sql, "SELECT pg_catalog.set_config(v.name, v.value, false) FROM (VALUES ");
 	while (at < end) {

@@ -213,3 +213,19 @@ unlisted_note(struct context *c, const char *sql, size_t bytes, unsigned flags)
 
 	return note_text(&w, sql, bytes);
 }
+
+static bool
+has_name(const struct context *c, const char *name)
+{
+	for (const char *p = c->unlisted; p && *p; p += strlen(p) + 1)
+		if (strcmp(p, name) == 0)
+			return true;
+	return false;
+}
+
+bool
+unlisted_asks_as_login(const struct context *c)
+{
+	/* Not where SET SESSION AUTHORIZATION may have been, whose end would undo the role's. */
+	return has_name(c, "role") && !has_name(c, "session_authorization");
+}

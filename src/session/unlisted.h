@@ -16,4 +16,8 @@ bool unlisted_note(struct context *, const char *sql, size_t bytes, unsigned fla
 /* The same for a parameter of the startup packet. */
 bool unlisted_startup(struct context *, const char *name);
 
+/* Must the server be asked about parameters as the role that it has logged in as, by SET LOCAL ROLE
+ * none? So it is if the session may have set its role, which may not see all parameters. */
+bool unlisted_asks_as_login(const struct context *);
+
 #endif
