@@ -29,7 +29,7 @@
 
 /* Asks the server what pins: one row with an empty name and a letter for each kind that there is.
  * Outside a transaction all cursors are WITH HOLD, and all advisory locks are of the session. */
-static const char kept_question[] =
+static const char pins_question[] =
     " UNION ALL SELECT '', pg_catalog.concat("
     "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_listening_channels()) THEN 'l' END, "
     "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refclassid " EQUALS
@@ -44,7 +44,7 @@ static const char kept_question[] =
 static const struct {
 	char letter;
 	unsigned bit;
-} kept_letters[] = {
+} pin_letters[] = {
     {'l', SQLCLASS_LISTEN}, {'t', SQLCLASS_TEMP}, {'p', SQLCLASS_PREPARE},
     {'c', SQLCLASS_HOLD},   {'a', SQLCLASS_LOCK},
 };
@@ -84,22 +84,22 @@ make_question(const struct session *s, bool patient, struct buf *sql)
 		buf_add_fmt(sql, ", true)");
 	}
 	if (s->hold->pins_doubtful)
-		buf_add_fmt(sql, "%s", kept_question);
+		buf_add_fmt(sql, "%s", pins_question);
 	buf_add_u8(sql, 0);
 }
 
 /* ---- the answer ---- */
 
-/* Takes over the answer to kept_question: only these pins are left, of those it asks for. */
+/* Takes over the answer to pins_question: a letter for each pin that is still there. */
 static void
-take_kept(struct session *s, const char *letters)
+take_pins(struct session *s, const char *letters)
 {
 	unsigned kept = 0;
 
-	for (size_t i = 0; i < sizeof kept_letters / sizeof *kept_letters; i++)
-		if (strchr(letters, kept_letters[i].letter))
-			kept |= kept_letters[i].bit;
-	/* With pin = off nothing is kept: it is discarded. */
+	for (size_t i = 0; i < sizeof pin_letters / sizeof *pin_letters; i++)
+		if (strchr(letters, pin_letters[i].letter))
+			kept |= pin_letters[i].bit;
+	/* With pin = off, what would pin the session is discarded. */
 	if (kept && !s->context.pin) {
 		s->hold->discard = true;
 		kept = 0;
@@ -111,8 +111,8 @@ take_kept(struct session *s, const char *letters)
 struct settings {
 	const char *encoding; /* the encoding of the values */
 	struct buf sql;
-	struct buf names; /* the names that are in sql: name NUL ... */
-	bool any;
+	struct buf names;  /* the names that are in sql: name NUL ... */
+	bool any;          /* sql has a call */
 	char *application; /* application_name, or NULL: it is the server's own */
 	bool temporary;    /* search_path leads to pg_temp */
 };
@@ -186,15 +186,15 @@ keep_unseen(const struct session *s, struct settings *set)
 
 /* Is the value of a startup parameter the server's own default? */
 static bool
-has_of_its_own(const struct server *srv, const char *name, const char *value)
+is_default_of_server(const struct server *srv, const char *name, const char *value)
 {
 	const char *own = told_get(srv->own, name);
 
 	return own && params_same(name, value, own) && !params_fixed(name);
 }
 
-/* Adds the startup parameters that the session has not set otherwise. What it has reset has the
- * value of its startup packet again, which no server knows. */
+/* Adds the startup parameters that the session has not set otherwise. A parameter that it has reset
+ * has the value of its startup packet again, which no server knows. */
 static void
 add_startup(const struct session *s, struct settings *set)
 {
@@ -204,7 +204,7 @@ add_startup(const struct session *s, struct settings *set)
 		const char *name = at, *value = name + strlen(name) + 1;
 
 		if (strcasecmp(name, "role") != 0 && !has_name(set, name) &&
-		    !has_of_its_own(s->hold->lease.srv, name, value))
+		    !is_default_of_server(s->hold->lease.srv, name, value))
 			add_call(set, name, value);
 		at = value + strlen(value) + 1;
 	}
@@ -249,7 +249,7 @@ startup_role(const struct session *s, const struct identity *who)
 
 /* Returns the statement, or NULL if it sets nothing. */
 static char *
-make_setup(const struct settings *set)
+copy_statement(const struct settings *set)
 {
 	return set->any ? mem_strndup((char *)buf_data(&set->sql), set->sql.len) : NULL;
 }
@@ -270,7 +270,7 @@ take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *
 	value = read_field(&r);
 	if (name && value) {
 		if (*name == 0) {
-			take_kept(s, value);
+			take_pins(s, value);
 		} else if (strcmp(name, "role") == 0) {
 			if (strcmp(value, "none") != 0 && who->role == NULL)
 				who->role = mem_strdup(value);
@@ -324,12 +324,12 @@ take_answer(struct session *s, const struct buf *answer)
 	listed = set.sql.len;
 	any = set.any;
 	add_identity(&set, who.authorization, who.role);
-	/* This is what the server has now. */
+	/* srv->context becomes the SQL for what the server has now. */
 	good = left == 0 && !answer->failed && !set.sql.failed && !set.names.failed;
 	free(srv->context);
-	srv->context = good ? make_setup(&set) : NULL;
-	/* For parameters_sql, startup parameters come in between. Their values are sent as they
-	 * came, without a conversion. */
+	srv->context = good ? copy_statement(&set) : NULL;
+	/* In parameters_sql, the startup parameters stand before role and authorization. Their
+	 * values are sent as they came from the client, without a conversion. */
 	set.sql.len = listed;
 	set.any = any;
 	set.encoding = NULL;
@@ -352,7 +352,7 @@ take_answer(struct session *s, const struct buf *answer)
 		context_note_accepted(srv, srv->context);
 		s->context.accepted = true;
 		free(s->context.parameters_sql);
-		s->context.parameters_sql = make_setup(&set);
+		s->context.parameters_sql = copy_statement(&set);
 	}
 	buf_clear(&set.sql);
 	buf_clear(&set.names);

@@ -16,35 +16,35 @@
 static const char *const identity[] = {"role", "session_authorization"};
 #define IDENTITY identity, sizeof identity / sizeof *identity
 
-/* Parameters that a server may refuse though it has accepted them before, because they name
- * something that can be gone, or be fixed. */
+/* Parameters that a server may refuse though it has accepted them before: they name something that
+ * can be gone since, or they can be changed no more. */
 static const char *const refusable[] = {"temp_buffers", "default_tablespace", "temp_tablespaces",
 					"default_table_access_method",
 					"default_text_search_config"};
 #define REFUSABLE refusable, sizeof refusable / sizeof *refusable
 
-/* Does it set a parameter of plpgsql? Any such name can be set until the first DO loads the
+/* Does the SQL set a parameter of plpgsql? Any such name can be set until the first DO loads the
  * library; then it may be refused. */
 static bool
-has_library(const char *setup)
+sets_plpgsql(const char *sql)
 {
-	return setup && strcasestr(setup, "set_config('plpgsql.");
+	return sql && strcasestr(sql, "set_config('plpgsql.");
 }
 
-/* Returns a hash of the names that it sets, without the values. */
+/* Returns a hash of the names that the SQL sets, without the values. */
 static uint64_t
-hash_names(const char *setup)
+hash_names(const char *sql)
 {
 	uint64_t hash = FNV_SEED;
 	struct setcall c;
 
-	while (setcalls_next(&setup, &c))
+	while (setcalls_next(&sql, &c))
 		hash = fnv_bytes(hash, c.name, strcspn(c.name, "'") + 1);
 	return hash;
 }
 
 static bool
-has_taken(const struct server *srv, uint64_t names)
+has_accepted(const struct server *srv, uint64_t names)
 {
 	for (size_t i = 0; i < SERVER_TAKEN; i++)
 		if (srv->taken[i] == names)
@@ -53,11 +53,11 @@ has_taken(const struct server *srv, uint64_t names)
 }
 
 void
-context_note_accepted(struct server *srv, const char *setup)
+context_note_accepted(struct server *srv, const char *sql)
 {
-	uint64_t names = hash_names(setup);
+	uint64_t names = hash_names(sql);
 
-	if (setup && !has_taken(srv, names))
+	if (sql && !has_accepted(srv, names))
 		srv->taken[srv->ntaken++ % SERVER_TAKEN] = names;
 }
 
@@ -282,9 +282,9 @@ context_is_doubtful(const struct session *s)
 	return setcalls_have(srv->context, IDENTITY) ||
 	       setcalls_have(s->context.parameters_sql, IDENTITY) ||
 	       setcalls_have(s->context.parameters_sql, REFUSABLE) ||
-	       has_library(s->context.parameters_sql) || is_hasty(srv) ||
+	       sets_plpgsql(s->context.parameters_sql) || is_hasty(srv) ||
 	       (s->context.parameters_sql &&
-		!has_taken(srv, hash_names(s->context.parameters_sql)));
+		!has_accepted(srv, hash_names(s->context.parameters_sql)));
 }
 
 bool
@@ -337,7 +337,7 @@ context_apply(struct session *s, struct buf *out)
 	if (!other && !application_differs(s))
 		return;
 	if (other && *have) {
-		/* The role goes first: it may not be allowed to do the rest. */
+		/* The role is reset first: it may not be allowed to reset the rest. */
 		if (strcasestr(have, "'role'"))
 			context_own(&srv->progress, "RESET ROLE", out);
 		if (strcasestr(have, "'session_authorization'"))
