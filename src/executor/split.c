@@ -171,16 +171,13 @@ split_next(struct session *s, struct buf *message)
 		sp->part_bytes = sp->text.len;
 	buf_init(message, SESSION_WHOLE_MAX + 16);
 	part_message(s, message);
-	sp->judging = true;
 	return true;
 }
 
 bool
 split_judged(struct session *s, bool done)
 {
-	s->script->judging = false;
-	if (done)
-		script_judged(s);
+	script_judged(s, done);
 	return done && !session_gone(s);
 }
 
@@ -251,7 +248,7 @@ split_parse(struct session *s, const char *sql, size_t bytes, struct err *e)
 	struct grammar *g;
 	struct grammar_error ge;
 
-	if (!s->script->judging)
+	if (!script_judging(s))
 		s->script->lexing = lexing_flags(s, NULL);
 	if ((g = transaction_parse(sql, bytes, s->script->lexing)) != NULL)
 		return g;
@@ -260,7 +257,7 @@ split_parse(struct session *s, const char *sql, size_t bytes, struct err *e)
 	err_make(e, ERR_SCOPE_SYNTAX, ge.expected);
 	free(ge.expected);
 	e->position = 1 + sqltext_characters(sql, ge.at, s->script->lexing);
-	if (s->script->judging)
+	if (script_judging(s))
 		e->position += s->script->chars;
 	return NULL;
 }
@@ -368,7 +365,7 @@ judge_query(struct session *s, struct message *m, const char *sql, size_t bytes)
 	}
 	if ((v = all_answered(s)) != FORWARD)
 		return v;
-	if (!s->script->judging && !has_one_part(s, sql, bytes))
+	if (!script_judging(s) && !has_one_part(s, sql, bytes))
 		return split_text(s, sql, bytes);
 	if (!(m->effects.set & SQLCLASS_SCOPE))
 		return judge_control(s, m, sql, bytes);
@@ -558,14 +555,14 @@ split_judge(struct session *s, struct message *m)
 	if (m->type == 'd' || m->type == 'c' || m->type == 'f')
 		return FORWARD;
 	/* Messages behind a text wait until all of that is done. */
-	if (!s->script->judging && script_pending(s))
+	if (!script_judging(s) && script_pending(s))
 		return HOLD;
 	if (s->state == SESSION_ACTIVE && progress_copies_in(&s->hold->lease.srv->progress))
 		return FORWARD;
 	switch (m->type) {
 	case 'Q':
 		/* The parts of a text are read with the same flags as the whole text. */
-		if ((m->effects.set & (SQLCLASS_SCOPE | DIVIDES)) && !s->script->judging)
+		if ((m->effects.set & (SQLCLASS_SCOPE | DIVIDES)) && !script_judging(s))
 			s->script->lexing = lexing_flags(s, NULL);
 		/* Where its statements begin must be known, if it may be one that ends scopes. */
 		if (m->effects.unsure && (m->effects.set & DIVIDES) && s->stack->frames.count > 0 &&

@@ -67,7 +67,13 @@ script_more(const struct session *s)
 {
 	const struct script *sp = s->script;
 
-	return sp && sp->text.len > (sp->judging ? sp->part_bytes : 0);
+	return sp && sp->text.len > sp->part_bytes;
+}
+
+bool
+script_judging(const struct session *s)
+{
+	return s->script->part_bytes > 0;
 }
 
 bool
@@ -126,15 +132,17 @@ script_done(struct session *s)
 }
 
 void
-script_judged(struct session *s)
+script_judged(struct session *s, bool done)
 {
 	struct script *sp = s->script;
+	size_t bytes = sp->part_bytes;
 
-	/* An error has dropped the text meanwhile. */
-	if (sp->text.len == 0)
+	sp->part_bytes = 0;
+	/* Without a text, an error has dropped it meanwhile. */
+	if (!done || sp->text.len == 0)
 		return;
-	sp->chars += sqltext_characters((char *)buf_data(&sp->text), sp->part_bytes, sp->lexing);
-	buf_drop(&sp->text, sp->part_bytes);
+	sp->chars += sqltext_characters((char *)buf_data(&sp->text), bytes, sp->lexing);
+	buf_drop(&sp->text, bytes);
 	if (sp->state == SCRIPT_NEXT && sp->text.len == 0)
 		set_state(s, SCRIPT_EMPTY);
 }
@@ -162,7 +170,6 @@ script_pack(struct pack *p, struct session *s)
 	sp = s->script;
 	PACK(p, sp->state);
 	pack_buf(p, &sp->text);
-	PACK(p, sp->part_bytes);
 	PACK(p, sp->chars);
 	PACK(p, sp->lexing);
 	if (pack_reading(p) &&

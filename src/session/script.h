@@ -30,13 +30,12 @@ enum script_state {
 
 struct script {
 	enum script_state state;
-	struct buf text;   /* the statements that are still to be done */
-	size_t part_bytes; /* how much of `text` is the part that is being judged */
-	unsigned chars;    /* characters of the client's text before that part */
-	unsigned lexing;   /* how the text is read: flags of sqltext_init() */
-	/* split_next() has given a part, which is being judged. Not a state: the part can be sent,
-	 * or end the text, meanwhile. */
-	bool judging;
+	struct buf text; /* the statements that are still to be done */
+	/* How much of `text` is the part that split_next() has given, and that is being judged; 0:
+	 * none is. Not a state: the part can be sent, or end the text, meanwhile. */
+	size_t part_bytes;
+	unsigned chars;  /* characters of the client's text before that part */
+	unsigned lexing; /* how the text is read: flags of sqltext_init() */
 };
 
 /* Makes session->script, in state EMPTY, if it is not there. */
@@ -50,6 +49,9 @@ bool script_pending(const struct session *);
 
 /* Are parts still to be done, beside the one that is being judged? */
 bool script_more(const struct session *);
+
+/* Is a part being judged? */
+bool script_judging(const struct session *);
 
 /* Is a part to be judged as soon as the server is at rest? */
 bool script_waiting(const struct session *);
@@ -71,8 +73,9 @@ void script_note_error(struct session *);
  * then the rest of the text is dropped. */
 bool script_done(struct session *);
 
-/* The part has been judged: removes it from the text. */
-void script_judged(struct session *);
+/* The part has been judged. `done`: it was sent or answered: removes it from the text. Otherwise it
+ * is judged again later. */
+void script_judged(struct session *, bool done);
 
 /* Drops the rest of the text because of an error. If the server does a part, it is still waited
  * for. */

@@ -45,14 +45,12 @@ static void
 begin_part(size_t bytes)
 {
 	script.part_bytes = bytes;
-	script.judging = true;
 }
 
 static void
 end_part(void)
 {
-	script.judging = false;
-	script_judged(&s);
+	script_judged(&s, true);
 }
 
 /* ---- what becomes of a text ---- */
@@ -79,6 +77,13 @@ START_TEST(part_by_part)
 	begin_part(2);
 	ck_assert(script_more(&s));
 	end_part();
+	is(SCRIPT_NEXT, "bc;d");
+	ck_assert_uint_eq(script.chars, 2);
+	/* kept, and judged again */
+	begin_part(3);
+	ck_assert(script_judging(&s));
+	script_judged(&s, false);
+	ck_assert(!script_judging(&s));
 	is(SCRIPT_NEXT, "bc;d");
 	ck_assert_uint_eq(script.chars, 2);
 	/* sent */
@@ -185,7 +190,7 @@ START_TEST(a_handover)
 	ck_assert_uint_eq(to.script->text.len, 2);
 	ck_assert_uint_eq(to.script->chars, 2);
 	ck_assert_uint_eq(to.script->lexing, 5);
-	ck_assert(!to.script->judging);
+	ck_assert(!script_judging(&to));
 	/* what no process has written */
 	script.state = SCRIPT_NSTATES;
 	ck_assert(!handed_over(&to));
