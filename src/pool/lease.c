@@ -22,7 +22,7 @@ lease_state_name(enum lease_state s)
 }
 
 static void
-set_state(struct lease *l, enum lease_state to)
+lease_set_state(struct lease *l, enum lease_state to)
 {
 	if (!(states[l->state].next & TO(to)))
 		log_fatal("lease", LOG_ALONE, "illegal move",
@@ -51,7 +51,7 @@ name_backend(const struct lease *l, struct server *srv)
 static void
 hold_server(struct lease *l, struct pool *pool, struct server *srv)
 {
-	set_state(l, LEASE_HELD);
+	lease_set_state(l, LEASE_HELD);
 	l->pool = pool;
 	l->srv = srv;
 	l->since_us = loop_now_us(pool->all->loop);
@@ -74,7 +74,7 @@ hold_or_wait(struct lease *l, struct pool *pool, struct server *srv, bool fresh,
 	}
 	if (pool_refuses(pool, e))
 		return -E_STATE;
-	set_state(l, LEASE_WAITING);
+	lease_set_state(l, LEASE_WAITING);
 	l->pool = pool;
 	l->since_us = loop_now_us(pool->all->loop);
 	l->paused_us = 0;
@@ -171,7 +171,7 @@ lease_enter_fresh(struct lease *l, struct pool *pool, struct err *e)
 static void
 set_none(struct lease *l)
 {
-	set_state(l, LEASE_NONE);
+	lease_set_state(l, LEASE_NONE);
 	l->asked_us = l->xact_us = 0;
 	l->srv = NULL;
 	l->pool = NULL;
@@ -271,7 +271,7 @@ lease_clean(struct lease *l, enum cleanup_why why, struct todo *todo, bool keep,
 {
 	struct server *srv = l->srv;
 
-	set_state(l, LEASE_CLEANING);
+	lease_set_state(l, LEASE_CLEANING);
 	stop_holding(l);
 	l->since_us = loop_now_us(l->pool->all->loop);
 	server_clean(srv, why, todo, keep, discard || srv->prepared.stale);
@@ -311,7 +311,7 @@ lease_cleaned(struct lease *l, struct todo *done)
 	if (l->state != LEASE_CLEANING)
 		return;
 	if (l->srv) {
-		set_state(l, LEASE_HELD);
+		lease_set_state(l, LEASE_HELD);
 		l->since_us = loop_now_us(l->pool->all->loop);
 	} else {
 		set_none(l);
@@ -326,7 +326,7 @@ lease_move(struct lease *to, struct lease *from)
 		log_fatal("lease", LOG_ALONE, "illegal move of what is",
 			  LOG_WORD(states[from->state].name), LOG_WORD("to what is"),
 			  LOG_WORD(states[to->state].name));
-	set_state(to, LEASE_HELD);
+	lease_set_state(to, LEASE_HELD);
 	to->pool = from->pool;
 	to->srv = from->srv;
 	to->since_us = from->since_us;
@@ -340,7 +340,7 @@ lease_move(struct lease *to, struct lease *from)
 void
 lease_adopt_held(struct lease *l, struct server *srv)
 {
-	set_state(l, LEASE_HELD);
+	lease_set_state(l, LEASE_HELD);
 	l->pool = srv->pool;
 	l->srv = srv;
 	srv->lease = l;
@@ -350,7 +350,7 @@ lease_adopt_held(struct lease *l, struct server *srv)
 void
 lease_adopt_waiting(struct lease *l, struct pool *pool)
 {
-	set_state(l, LEASE_WAITING);
+	lease_set_state(l, LEASE_WAITING);
 	l->pool = pool;
 	list_append(&pool->waiting, &l->node);
 }

@@ -163,7 +163,7 @@ queue_place(struct lock *lock, const struct lock_hold *h)
 }
 
 static void
-set_state(struct lock_hold *h, enum lock_state state)
+lock_set_state(struct lock_hold *h, enum lock_state state)
 {
 	struct lock *lock = h->lock;
 
@@ -208,11 +208,11 @@ lock_enter(struct locks *all, struct lock_hold *h, const char *name, enum lock_m
 		return -E_RANGE;
 	h->lock = lock;
 	if (is_free(lock, h) && may_pass(lock, h)) {
-		set_state(h, LOCK_HELD);
+		lock_set_state(h, LOCK_HELD);
 		return 0;
 	}
 	h->upgrade = mode == LOCK_EXCLUSIVE && session_holds(lock, session);
-	set_state(h, LOCK_WAITING);
+	lock_set_state(h, LOCK_WAITING);
 	return -E_AGAIN;
 }
 
@@ -232,7 +232,7 @@ lock_adopt(struct locks *all, struct lock_hold *h, const char *name, enum lock_m
 	    .lock = find_or_make(all, name, mode == LOCK_SEMAPHORE, limit),
 	    .upgrade = upgrade,
 	};
-	set_state(h, state);
+	lock_set_state(h, state);
 	h->since_us = since_us;
 }
 
@@ -248,7 +248,7 @@ grant_waiting(struct lock *lock)
 
 		if (!is_free(lock, h))
 			return;
-		set_state(h, LOCK_HELD);
+		lock_set_state(h, LOCK_HELD);
 		list_append(&lock->all->granted, &h->tell);
 	}
 }
@@ -284,7 +284,7 @@ lock_leave(struct lock_hold *h)
 	all = lock->all;
 	if (list_linked(&h->tell))
 		list_remove(&all->granted, &h->tell);
-	set_state(h, LOCK_NONE);
+	lock_set_state(h, LOCK_NONE);
 	h->lock = NULL;
 	grant_waiting(lock);
 	/* Without holders there are no waiters either: the first one would have been granted. */

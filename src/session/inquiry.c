@@ -41,7 +41,7 @@ inquiry_state_name(enum inquiry_state state)
 }
 
 static void
-set_state(struct session *s, enum inquiry_state to)
+inquiry_set_state(struct session *s, enum inquiry_state to)
 {
 	struct inquiry *q = s->inquiry;
 
@@ -70,7 +70,7 @@ inquiry_take(struct session *s)
 	enum inquiry_state how = s->inquiry->state;
 
 	if (how != INQUIRY_CUT_SHORT)
-		set_state(s, INQUIRY_QUIET);
+		inquiry_set_state(s, INQUIRY_QUIET);
 	return how;
 }
 
@@ -78,7 +78,7 @@ void
 inquiry_give_up(struct session *s)
 {
 	if (inquiry_state(s) != INQUIRY_QUIET)
-		set_state(s, INQUIRY_QUIET);
+		inquiry_set_state(s, INQUIRY_QUIET);
 }
 
 void
@@ -176,7 +176,7 @@ begin_statement(struct session *s, enum inquiry_passes passes, unsigned options)
 	struct inquiry *q = prepare(s);
 
 	q->attempts = q->state == INQUIRY_CUT_SHORT ? q->attempts + 1 : 1;
-	set_state(s, INQUIRY_ASKED);
+	inquiry_set_state(s, INQUIRY_ASKED);
 	q->passes = passes;
 	q->options = options;
 	q->cancelled = false;
@@ -367,12 +367,12 @@ end_statement(struct session *s)
 		msg_report(&q->error, 'E', "ERROR", q->sqlstate,
 			   "the words of the server's error are too long", NULL, NULL);
 	if (q->sqlstate[0] == 0)
-		set_state(s, INQUIRY_ANSWERED);
+		inquiry_set_state(s, INQUIRY_ANSWERED);
 	else if (strcmp(q->sqlstate, "57014") == 0 && (q->options & INQUIRY_AGAIN) &&
 		 q->attempts < INQUIRY_ATTEMPTS)
-		set_state(s, INQUIRY_CUT_SHORT);
+		inquiry_set_state(s, INQUIRY_CUT_SHORT);
 	else
-		set_state(s, INQUIRY_FAILED);
+		inquiry_set_state(s, INQUIRY_FAILED);
 	pass_behind(s);
 }
 

@@ -45,7 +45,7 @@ script_free(struct session *s)
 }
 
 static void
-set_state(const struct session *s, enum script_state to)
+script_set_state(const struct session *s, enum script_state to)
 {
 	struct script *sp = s->script;
 
@@ -87,7 +87,7 @@ script_start(struct session *s, const char *sql, size_t bytes)
 {
 	struct script *sp = s->script;
 
-	set_state(s, SCRIPT_NEXT);
+	script_set_state(s, SCRIPT_NEXT);
 	buf_add(&sp->text, sql, bytes);
 	sp->chars = 0;
 }
@@ -95,7 +95,7 @@ script_start(struct session *s, const char *sql, size_t bytes)
 void
 script_sent(struct session *s)
 {
-	set_state(s, SCRIPT_SENT);
+	script_set_state(s, SCRIPT_SENT);
 }
 
 void
@@ -116,7 +116,7 @@ void
 script_note_error(struct session *s)
 {
 	if (s->script && s->script->state == SCRIPT_SENT)
-		set_state(s, SCRIPT_FAILED);
+		script_set_state(s, SCRIPT_FAILED);
 }
 
 bool
@@ -127,7 +127,7 @@ script_done(struct session *s)
 
 	if (!good)
 		buf_reset(&sp->text);
-	set_state(s, sp->text.len > 0 ? SCRIPT_NEXT : SCRIPT_EMPTY);
+	script_set_state(s, sp->text.len > 0 ? SCRIPT_NEXT : SCRIPT_EMPTY);
 	return good;
 }
 
@@ -144,7 +144,7 @@ script_judged(struct session *s, bool done)
 	sp->chars += sqltext_characters((char *)buf_data(&sp->text), bytes, sp->lexing);
 	buf_drop(&sp->text, bytes);
 	if (sp->state == SCRIPT_NEXT && sp->text.len == 0)
-		set_state(s, SCRIPT_EMPTY);
+		script_set_state(s, SCRIPT_EMPTY);
 }
 
 void
@@ -154,7 +154,7 @@ script_drop(struct session *s)
 		return;
 	buf_reset(&s->script->text);
 	if (s->script->state == SCRIPT_NEXT)
-		set_state(s, SCRIPT_EMPTY);
+		script_set_state(s, SCRIPT_EMPTY);
 }
 
 void

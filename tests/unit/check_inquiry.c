@@ -599,7 +599,7 @@ move(int pair)
 {
 	prepare(&s);
 	s.inquiry->state = (enum inquiry_state)(pair / INQUIRY_NSTATES);
-	set_state(&s, (enum inquiry_state)(pair % INQUIRY_NSTATES));
+	inquiry_set_state(&s, (enum inquiry_state)(pair % INQUIRY_NSTATES));
 	ck_assert_int_eq(inquiry_state(&s), pair % INQUIRY_NSTATES);
 }
 

@@ -221,7 +221,7 @@ static void
 move_script(int pair)
 {
 	script.state = (enum script_state)(pair / SCRIPT_NSTATES);
-	set_state(&s, (enum script_state)(pair % SCRIPT_NSTATES));
+	script_set_state(&s, (enum script_state)(pair % SCRIPT_NSTATES));
 	ck_assert_int_eq(script.state, pair % SCRIPT_NSTATES);
 }
 
