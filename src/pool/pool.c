@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "pool/connect.h"
 #include "pool/gate.h"
 #include "pool/probe.h"
 
@@ -724,7 +725,7 @@ sweep_connecting(struct pool *pool, int64_t now)
 
 		if (now - srv->since_us < pool->conf->connect_timeout_us)
 			return; /* the list is in order of their start */
-		if (server_try_next(srv))
+		if (connect_try_next(srv))
 			continue;
 		snprintf(text, sizeof text, "no answer within %s",
 			 units_duration_str(pool->conf->connect_timeout_us, limit, sizeof limit));

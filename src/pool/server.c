@@ -12,17 +12,13 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "pool/connect.h"
 #include "pool/lease.h"
 #include "pool/pool.h"
-#include "pool/probe.h"
 #include "wire/msg.h"
 
 /* Bytes towards the server that may be queued: one message of 64 kB, and messages of ours. */
 #define QUEUE_MAX (1024 * 1024)
-
-/* PostgreSQL's config_file_error. Used for a configuration of ours that is wrong: no server could
- * be asked, and waiting does not help. */
-#define CONFIGURED_WRONG "F0000"
 
 #define TO(state) (1u << (state))
 
@@ -83,7 +79,7 @@ server_set_state(struct server *srv, enum server_state to)
 		list_append(&pool->servers[to], &srv->node);
 }
 
-/* ---- connecting ---- */
+/* ---- the beginning and the end ---- */
 
 static void
 free_server(void *arg)
@@ -132,8 +128,8 @@ close_connection(struct server *srv)
 	conninfo_params_clear(&srv->params);
 }
 
-static void
-remove_server(struct server *srv)
+void
+server_remove(struct server *srv)
 {
 	struct pool *pool = srv->pool;
 
@@ -145,33 +141,8 @@ remove_server(struct server *srv)
 	loop_defer(pool->all->loop, free_server, srv);
 }
 
-/* The attempt to connect has failed. `sqlstate`: CONFIGURED_WRONG, or "" to take it from the
- * reason. */
-static void
-connect_failed_by(struct server *srv, const char *reason, const char *sqlstate)
-{
-	struct pool *pool = srv->pool;
-	char line[512], found[6];
-
-	/* libpq's reason has one line or more: the first one, without its end, is enough. */
-	snprintf(line, sizeof line, "%.*s", (int)strcspn(reason, "\n"), reason);
-	conninfo_cut_sqlstate(line, found);
-	if (*sqlstate == 0)
-		sqlstate = found;
-	remove_server(srv);
-	pool->stats.open_fails++;
-	pool_server_failed(pool, line, sqlstate);
-	probe_failed(pool, sqlstate);
-}
-
-static void
-connect_failed(struct server *srv, const char *reason)
-{
-	connect_failed_by(srv, reason, "");
-}
-
-static void
-login_ended(struct server *srv)
+void
+server_logged_in(struct server *srv)
 {
 	struct pool *pool = srv->pool;
 	struct timespec wall;
@@ -201,183 +172,6 @@ login_ended(struct server *srv)
 	conninfo_params_clear(&srv->params);
 	server_set_state(srv, SERVER_IDLE);
 	pool_server_connected(pool, srv);
-}
-
-static void on_connect_event(evutil_socket_t, short what, void *arg);
-
-/* libpq may close its socket and open another: the event is removed before PQconnectPoll() and made
- * anew after it. */
-static void
-poll_connect(struct server *srv, PostgresPollingStatusType status)
-{
-	char why[256];
-	short what;
-
-	/* libpq has connected its socket and sent nothing yet. */
-	if (PQstatus(srv->conn) == CONNECTION_MADE &&
-	    conninfo_params_check_peer(&srv->params, PQsocket(srv->conn), why, sizeof why) < 0) {
-		connect_failed_by(srv, why, CONFIGURED_WRONG);
-		return;
-	}
-	switch (status) {
-	case PGRES_POLLING_OK:
-		login_ended(srv);
-		return;
-	case PGRES_POLLING_READING:
-		what = EV_READ;
-		break;
-	case PGRES_POLLING_WRITING:
-		what = EV_WRITE;
-		break;
-	default:
-		connect_failed(srv, PQerrorMessage(srv->conn));
-		return;
-	}
-	event_assign(&srv->connect_event, loop_base(loop_of(srv)), PQsocket(srv->conn), what,
-		     on_connect_event, srv);
-	event_add(&srv->connect_event, NULL);
-}
-
-static void
-on_connect_event(evutil_socket_t fd, short what, void *arg)
-{
-	struct server *srv = arg;
-
-	/* The event is not persistent, so it has been removed. */
-	poll_connect(srv, PQconnectPoll(srv->conn));
-	loop_event_done(loop_of(srv));
-}
-
-/* Notices during login, which libpq would write to stderr. */
-static void
-on_notice(void *arg, const char *text)
-{
-	struct server *srv = arg;
-
-	log_debug("server", srv->id, "notice", LOG_WORD_BYTES(text, strcspn(text, "\n")));
-}
-
-static void
-start_connect(struct server *srv)
-{
-	srv->conn = PQconnectStartParams((const char *const *)srv->params.keywords,
-					 (const char *const *)srv->params.values, 0);
-	if (srv->conn == NULL) {
-		connect_failed(srv, "out of memory");
-	} else if (PQstatus(srv->conn) == CONNECTION_BAD) {
-		connect_failed(srv, PQerrorMessage(srv->conn));
-	} else {
-		PQsetNoticeProcessor(srv->conn, on_notice, srv);
-		PQsetErrorVerbosity(srv->conn, PQERRORS_VERBOSE); /* for conninfo_cut_sqlstate() */
-		cancel_key_watch(&srv->key, srv->conn);
-		poll_connect(srv, PGRES_POLLING_WRITING);
-	}
-}
-
-/* A name look-up in a worker thread. It has a conninfo of its own, because the pool may be freed
- * meanwhile. */
-struct look_up {
-	struct pools *all;
-	uint64_t server;
-	struct conninfo *conninfo;
-	struct conninfo_params params;
-	int result;
-	char why[512];
-};
-
-static void
-look_up_run(void *arg)
-{
-	struct look_up *job = arg;
-
-	job->result = conninfo_resolve(job->conninfo, &job->params, job->why, sizeof job->why);
-}
-
-static void
-look_up_done(void *arg)
-{
-	struct look_up *job = arg;
-	struct server *srv = idmap_get(&job->all->servers, job->server);
-
-	if (srv && srv->state == SERVER_CONNECTING && srv->resolving) {
-		srv->resolving = false;
-		srv->params = job->params;
-		job->params = (struct conninfo_params){0};
-		if (job->result < 0)
-			connect_failed(srv, job->why);
-		else
-			start_connect(srv);
-	}
-	conninfo_params_clear(&job->params);
-	conninfo_free(job->conninfo);
-	free(job);
-}
-
-static void
-look_up_names(struct server *srv)
-{
-	struct look_up *job = mem_calloc(1, sizeof *job);
-
-	job->conninfo = pool_conninfo(srv->pool->conf, srv->pool->role, job->why, sizeof job->why);
-	if (job->conninfo == NULL) {
-		/* The conninfo was right at the start: its service file has changed. */
-		connect_failed_by(srv, job->why, CONFIGURED_WRONG);
-		free(job);
-		return;
-	}
-	job->all = srv->pool->all;
-	job->server = srv->id;
-	srv->resolving = true;
-	/* Look-ups have a queue of their own, apart from cancels: if a host falls silent, cancels
-	 * hang, and the pool must still be able to look up another host. */
-	threads_submit(srv->pool->all->threads, &srv->pool->waiting, look_up_run, look_up_done,
-		       job);
-}
-
-static void
-connect_now(struct server *srv)
-{
-	char why[256] = "";
-
-	if (conninfo_has_names(srv->pool->conninfo)) {
-		look_up_names(srv);
-		return;
-	}
-	if (conninfo_resolve(srv->pool->conninfo, &srv->params, why, sizeof why) < 0)
-		connect_failed(srv, why);
-	else
-		start_connect(srv);
-}
-
-static void
-begin_connect(evutil_socket_t fd, short what, void *arg)
-{
-	struct server *srv = arg;
-
-	connect_now(srv);
-	loop_event_done(loop_of(srv));
-}
-
-bool
-server_try_next(struct server *srv)
-{
-	struct conninfo_params *p = &srv->params;
-	struct list *connecting = &srv->pool->servers[SERVER_CONNECTING];
-
-	if (srv->conn == NULL || conninfo_params_drop(p, PQhost(srv->conn), PQhostaddr(srv->conn),
-						      PQport(srv->conn)) < 0)
-		return false;
-	log_info("server", srv->id, "host silent", LOG_TEXT("pool", srv->pool->conf->name),
-		 LOG_TEXT("host", PQhost(srv->conn)), LOG_TEXT("port", PQport(srv->conn)));
-	event_del(&srv->connect_event);
-	PQfinish(srv->conn);
-	cancel_key_drop(&srv->key);
-	/* The list is in order of this time. */
-	srv->since_us = loop_now_us(loop_of(srv));
-	list_remove(connecting, &srv->node);
-	list_append(connecting, &srv->node);
-	start_connect(srv);
-	return true;
 }
 
 static void
@@ -460,10 +254,7 @@ server_open(struct pool *pool)
 
 	srv->id = srv->cleanup.server = idmap_add(&pool->all->servers, srv);
 	log_debug("server", srv->id, "connecting", LOG_TEXT("pool", pool->conf->name));
-	/* Connecting begins from the loop, because it can fail at once, while the caller is in the
-	 * middle of something. */
-	evtimer_assign(&srv->connect_event, loop_base(pool->all->loop), begin_connect, srv);
-	event_active(&srv->connect_event, EV_TIMEOUT, 0);
+	connect_begin(srv);
 	return srv;
 }
 
@@ -595,7 +386,7 @@ server_close(struct server *srv, const char *why)
 	if (was == SERVER_CLEANING)
 		cleanup_abandon(&srv->cleanup, why);
 	take_done(srv, &done);
-	remove_server(srv);
+	server_remove(srv);
 	pool->stats.closed++;
 	if (was != SERVER_IDLE)
 		pool->stats.broken++;
@@ -612,7 +403,7 @@ server_give_up(struct server *srv, const char *why)
 
 	log_debug("server", srv->id, "given up", LOG_TEXT("pool", pool->conf->name),
 		  LOG_QUOTED("why", why));
-	remove_server(srv);
+	server_remove(srv);
 	pool_fill(pool);
 }
 

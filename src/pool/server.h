@@ -96,9 +96,11 @@ struct server {
  * pool_server_failed(), from the loop, never within this call. */
 struct server *server_open(struct pool *);
 
-/* CONNECTING, and its host is silent: goes on with the other hosts. False, and nothing has changed,
- * if there is none. */
-bool server_try_next(struct server *);
+/* CONNECTING: libpq has logged in. The server is IDLE then, and the pool is told. */
+void server_logged_in(struct server *);
+
+/* Closes the connection, and frees the server at the end of the turn. Tells and counts nothing. */
+void server_remove(struct server *);
 
 /* For a handover: takes over a connection of another process, under its id, in this state, at the
  * end of its list; the caller fills in the rest. Takes over `fd`. NULL if the id is in use: `fd`
