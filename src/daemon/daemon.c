@@ -22,6 +22,7 @@
 #include "executor/executor.h"
 #include "executor/expire.h"
 #include "executor/leave.h"
+#include "pool/sweep.h"
 #include "relay/limits.h"
 #include "relay/login.h"
 #include "relay/lookup.h"
@@ -156,7 +157,7 @@ sweep(void *arg)
 {
 	struct daemon *d = arg;
 
-	pools_sweep(&d->site.pools);
+	sweep_pools(&d->site.pools);
 	login_sweep(&d->site);
 	end_sweep(&d->site);
 	expire_sweep(&d->site);

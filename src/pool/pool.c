@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "pool/connect.h"
 #include "pool/gate.h"
 #include "pool/probe.h"
 
@@ -346,9 +345,8 @@ give_way(struct pool *pool, struct server *srv)
 	return true;
 }
 
-/* How many servers are kept even if nobody wants them. */
-static int64_t
-least_servers(const struct pool *pool)
+int64_t
+pool_least_servers(const struct pool *pool)
 {
 	return pool->group->removed || pool->role ? 0 : pool->conf->min_size;
 }
@@ -374,7 +372,7 @@ pool_fill(struct pool *pool)
 		return;
 	/* While the server is down, one attempt at a time is enough to notice its return. */
 	while (opening->count < (pool->down_us ? 1 : conf->max_opening) &&
-	       (opening->count < wanted || pool->count < least_servers(pool))) {
+	       (opening->count < wanted || pool->count < pool_least_servers(pool))) {
 		if (later_than_others(pool))
 			return;
 		if (pool->group->total >= conf->size && !make_room(pool))
@@ -407,8 +405,8 @@ pool_heard(struct pool *pool, struct server *srv)
 	srv->heard_context = srv->context;
 }
 
-static bool
-is_over_lifetime(const struct pool *pool, const struct server *srv)
+bool
+pool_is_over_lifetime(const struct pool *pool, const struct server *srv)
 {
 	int64_t most = pool->conf->max_lifetime_us;
 
@@ -457,8 +455,9 @@ pool_server_ready(struct pool *pool, struct server *srv)
 {
 	struct list_node *n = first_waiting(pool, srv);
 
-	if (srv->retiring || srv->spoiled || gate_paused(pool) || is_over_lifetime(pool, srv) ||
-	    is_too_large(pool) || (pool->all->closing && n == NULL)) {
+	if (srv->retiring || srv->spoiled || gate_paused(pool) ||
+	    pool_is_over_lifetime(pool, srv) || is_too_large(pool) ||
+	    (pool->all->closing && n == NULL)) {
 		server_close(srv, srv->retiring        ? "retired"
 				  : srv->spoiled       ? "a session has left what nothing undoes"
 				  : gate_paused(pool)  ? "paused"
@@ -677,193 +676,10 @@ pool_wait_error(const struct pool *pool, int64_t limit_us, struct err *e)
 	say_numbers(pool, e);
 }
 
-/* The first lease of the queue that has waited since `then` or longer. The queue is in order of
- * time, but for the leases at its front that need a new server. */
-static struct lease *
-first_overdue(const struct pool *pool, int64_t then)
-{
-	struct list_node *n;
-
-	LIST_EACH (n, &pool->waiting) {
-		struct lease *l = LIST_OBJ(n, struct lease, node);
-
-		if (l->since_us + l->paused_us <= then)
-			return l;
-		if (!l->fresh)
-			return NULL;
-	}
-	return NULL;
-}
-
-static void
-sweep_waiting(struct pool *pool, int64_t now)
-{
-	int64_t limit = pool->conf->wait_timeout_us;
-	struct lease *l;
-
-	if (limit == 0 || gate_paused(pool))
-		return;
-	while ((l = first_overdue(pool, now - limit)) != NULL) {
-		struct err e;
-
-		pool_wait_error(pool, limit, &e);
-		lease_fail(l, &e);
-		err_clear(&e);
-	}
-}
-
-/* ---- the sweep ---- */
-
-static void
-sweep_connecting(struct pool *pool, int64_t now)
-{
-	struct list_node *n, *after;
-	char text[64], limit[32];
-
-	LIST_EACH_SAFE (n, after, &pool->servers[SERVER_CONNECTING]) {
-		struct server *srv = LIST_OBJ(n, struct server, node);
-
-		if (now - srv->since_us < pool->conf->connect_timeout_us)
-			return; /* the list is in order of their start */
-		if (connect_try_next(srv))
-			continue;
-		snprintf(text, sizeof text, "no answer within %s",
-			 units_duration_str(pool->conf->connect_timeout_us, limit, sizeof limit));
-		server_close(srv, text);
-	}
-}
-
-static void
-sweep_cleaning(struct pool *pool)
-{
-	struct list_node *n, *after;
-
-	LIST_EACH_SAFE (n, after, &pool->servers[SERVER_CLEANING])
-		server_step(LIST_OBJ(n, struct server, node));
-}
-
-/* Must the idle server be closed because of its age? A server that is due gives way to sessions
- * that wait, and to the successor of another one that was closed, until it is as old as it may
- * be. */
-static bool
-is_too_old(const struct pool *pool, const struct server *srv, int64_t now)
-{
-	if (!is_over_lifetime(pool, srv))
-		return false;
-	return now - srv->connected_us >= pool->conf->max_lifetime_us ||
-	       (pool->servers[SERVER_CONNECTING].count == 0 && pool->waiting.count == 0);
-}
-
-static void
-sweep_idle(struct pool *pool, int64_t now)
-{
-	const struct conf_pool *conf = pool->conf;
-	struct list_node *n, *before;
-	bool closed = false;
-
-	/* Begin with the least recently used. Only one is closed in each sweep, so that servers
-	 * that were opened all at once are not closed all at once. */
-	for (n = pool->servers[SERVER_IDLE].head.prev; n != &pool->servers[SERVER_IDLE].head;
-	     n = before) {
-		struct server *srv = LIST_OBJ(n, struct server, node);
-
-		before = n->prev;
-		if (!closed && is_too_old(pool, srv, now)) {
-			closed = true;
-			server_close(srv, "max_lifetime");
-		} else if (!closed && conf->idle_timeout_us > 0 &&
-			   pool->count > least_servers(pool) &&
-			   now - srv->idle_us >= conf->idle_timeout_us) {
-			closed = true;
-			server_close(srv, "idle_timeout");
-		} else if (conf->check_interval_us > 0 && !pool->all->handing &&
-			   now - srv->used_us >= server_spread_us(srv, conf->check_interval_us)) {
-			server_check(srv);
-		}
-	}
-	LIST_EACH_SAFE (n, before, &pool->servers[SERVER_CHECKING]) {
-		struct server *srv = LIST_OBJ(n, struct server, node);
-
-		if (now - srv->since_us >= conf->connect_timeout_us)
-			server_close(srv, "no sign of life");
-	}
-}
-
-void
-pool_stats_add(struct pool_stats *to, const struct pool_stats *s)
-{
-	to->xacts += s->xacts;
-	to->queries += s->queries;
-	to->received += s->received;
-	to->sent += s->sent;
-	to->xact_us += s->xact_us;
-	to->query_us += s->query_us;
-	to->wait_us += s->wait_us;
-	to->waits += s->waits;
-	to->wait_fails += s->wait_fails;
-	to->opened += s->opened;
-	to->open_fails += s->open_fails;
-	to->closed += s->closed;
-	to->broken += s->broken;
-	to->cleanups += s->cleanups;
-	to->cleanup_us += s->cleanup_us;
-	to->cancels += s->cancels;
-	to->statements += s->statements;
-	to->statement_fails += s->statement_fails;
-}
-
-void
-pool_stats_move(struct pool *to, struct pool *from)
-{
-	pool_stats_add(&to->stats, &from->stats);
-	pool_stats_add(&to->period_start, &from->period_start);
-	pool_stats_add(&to->period, &from->period);
-	from->stats = from->period_start = from->period = (struct pool_stats){0};
-}
-
 bool
 pool_is_spent(const struct pool *pool)
 {
 	/* A pool whose server is only away (probe_us) belongs to a role that exists. */
 	return pool->role && pool->count == 0 && pool->waiting.count == 0 && may_try(pool) &&
 	       (pool->probe_us == 0 || pool->told == NULL);
-}
-
-static void
-sweep_period(struct pool *pool, int64_t now)
-{
-	const struct pool_stats *a = &pool->stats, *b = &pool->period_start;
-
-	if (now - pool->period_us < POOL_PERIOD_US)
-		return;
-	pool->period = (struct pool_stats){
-	    .xacts = a->xacts - b->xacts,
-	    .queries = a->queries - b->queries,
-	    .received = a->received - b->received,
-	    .sent = a->sent - b->sent,
-	    .xact_us = a->xact_us - b->xact_us,
-	    .query_us = a->query_us - b->query_us,
-	    .wait_us = a->wait_us - b->wait_us,
-	};
-	pool->period_start = *a;
-	pool->period_us = now;
-}
-
-void
-pools_sweep(struct pools *all)
-{
-	int64_t now = loop_now_us(all->loop);
-	struct list_node *n, *after;
-
-	LIST_EACH_SAFE (n, after, &all->list) {
-		struct pool *pool = LIST_OBJ(n, struct pool, node);
-
-		sweep_connecting(pool, now);
-		sweep_cleaning(pool);
-		sweep_idle(pool, now);
-		sweep_waiting(pool, now);
-		sweep_period(pool, now);
-		pool_fill(pool);
-		probe_sweep(pool, now);
-	}
 }

@@ -15,6 +15,7 @@
 #include "loop/threads.h"
 #include "pool/known.h"
 #include "pool/lease.h"
+#include "pool/pool_stats.h"
 #include "pool/resolve.h"
 #include "pool/server.h"
 
@@ -33,33 +34,6 @@ struct pools {
 	void (*cancelled)(void *arg, uint64_t requester);
 	void *cancelled_arg;
 };
-
-/* Sums since the start. Bytes are those of clients. */
-struct pool_stats {
-	/* As in PgBouncer's manual. They count what clients do, not the daemon's own exchanges. */
-	uint64_t xacts;   /* transactions; a statement outside of a transaction counts as one */
-	uint64_t queries; /* requests that are answered by a ReadyForQuery */
-	uint64_t received;
-	uint64_t sent;
-	/* time with a server, from the first request of a transaction to its end */
-	int64_t xact_us;
-	int64_t query_us; /* time with a server, from each request to its answer */
-	int64_t wait_us;  /* time of waiting for a server */
-	uint64_t waits;   /* leases that had to wait */
-	/* waits that ended without a server, but not because the client had gone */
-	uint64_t wait_fails;
-	uint64_t opened; /* servers logged in */
-	uint64_t open_fails;
-	uint64_t closed;   /* servers closed, for any reason */
-	uint64_t broken;   /* servers closed because cleanup failed or the connection was lost */
-	uint64_t cleanups; /* cleanups that ended well */
-	int64_t cleanup_us;
-	uint64_t cancels;         /* CancelRequests sent */
-	uint64_t statements;      /* statements that leases left to be run in cleanup */
-	uint64_t statement_fails; /* statements of those that failed or could not be run */
-};
-/* Adds every sum. */
-void pool_stats_add(struct pool_stats *to, const struct pool_stats *);
 
 /* Whom the administrator lets into a pool. */
 enum pool_gate {
@@ -113,7 +87,6 @@ struct pool {
 	struct pool_stats period;       /* what the last complete period added */
 	int64_t period_us;              /* when the period began */
 };
-#define POOL_PERIOD_US (60 * INT64_C(1000000)) /* PgBouncer's stats_period */
 
 void pools_init(struct pools *, struct loop *, struct threads *);
 /* Call it after the last pool has been freed. */
@@ -134,9 +107,6 @@ struct pool *pools_find(struct pools *, const char *name, const char *role);
  * yet. */
 const char *pools_told(const struct pools *, const char *name, const char *parameter);
 
-/* Checks the time limits of everything in all pools. */
-void pools_sweep(struct pools *);
-
 /* How many servers are leased or in cleanup. */
 unsigned pool_busy(const struct pool *);
 unsigned pools_busy(const struct pools *);
@@ -150,6 +120,12 @@ void pool_server_ready(struct pool *, struct server *);
 void pool_server_failed(struct pool *, const char *reason, const char *sqlstate);
 void pool_fill(struct pool *); /* opens servers as needed, as far as the limits allow */
 
+/* Is the server as old as max_lifetime lets it be? See server_spread_us(). */
+bool pool_is_over_lifetime(const struct pool *, const struct server *);
+
+/* How many servers are kept even if nobody wants them. */
+int64_t pool_least_servers(const struct pool *);
+
 /* Called by leases: the most recently used idle server, or NULL. */
 struct server *pool_take_idle(struct pool *);
 
@@ -158,9 +134,6 @@ struct server *pool_take_fresh(struct pool *);
 
 /* Is a server idle, or about to be, even if nobody returns one? */
 bool pool_is_free_soon(const struct pool *);
-
-/* Moves the sums of a pool to another one, so that totals do not fall when it goes. */
-void pool_stats_move(struct pool *to, struct pool *from);
 
 /* May a pool of one role be freed, if no session is in it? So it is if it has no server, nobody
  * waits, and no pause between attempts has to be remembered. */
