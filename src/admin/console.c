@@ -4,35 +4,18 @@
 #include <string.h>
 
 #include "admin/command.h"
+#include "admin/console_named.h"
 #include "base/mem.h"
 #include "session/end.h"
 #include "session/reply.h"
-#include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/reader.h"
 
-#define ANSWER_MAX (64 << 20) /* bytes of one answer, as many as may be queued for a session */
 /* with so many bytes collected, they are sent, even if no message asks for that */
-#define FLUSH_AT       (64 << 10)
-#define NAME_BYTES     63  /* bytes of the name of a prepared statement or portal */
-#define STATEMENTS_MAX 256 /* prepared statements of a session */
-#define PORTALS_MAX    64  /* open portals of a session */
+#define FLUSH_AT (64 << 10)
 /* with so many bytes that the client has not read, further rows wait */
 #define QUEUED_MAX (1 << 20)
 #define QUEUED_US  5000 /* how long they wait */
-
-/* A prepared statement, or a portal. */
-struct named {
-	struct list_node node;
-	char name[NAME_BYTES + 1];
-	struct command_stmt stmt;
-	/* of a portal only: */
-	uint16_t *formats;
-	unsigned nformats;
-	bool executed;
-	struct buf rows; /* DataRows that the limit of Execute has held back */
-	uint64_t count;  /* rows of the whole answer */
-};
 
 /* The command that is being run. While the session is busy (SESSION_CONSOLE_BUSY), it goes on
  * later. */
@@ -45,7 +28,7 @@ struct task {
 	struct sqltext lex;
 	unsigned statements; /* statements of the text so far */
 	/* of an Execute only: */
-	struct named *portal;
+	struct console_named *portal;
 	uint32_t limit;
 };
 
@@ -63,24 +46,6 @@ struct console {
 
 /* ---- life ---- */
 
-static void
-named_free(struct list *l, struct named *n)
-{
-	list_remove(l, &n->node);
-	buf_clear(&n->rows);
-	free(n->formats);
-	free(n);
-}
-
-static void
-free_all(struct list *l)
-{
-	struct list_node *n;
-
-	while ((n = list_first(l)) != NULL)
-		named_free(l, LIST_OBJ(n, struct named, node));
-}
-
 static void on_timer(evutil_socket_t, short what, void *arg);
 
 static struct console *
@@ -92,7 +57,7 @@ console_of(struct session *s)
 		return c;
 	c = mem_calloc(1, sizeof *c);
 	c->session = s;
-	buf_init(&c->out, ANSWER_MAX);
+	buf_init(&c->out, CONSOLE_ANSWER_MAX);
 	list_init(&c->statements);
 	list_init(&c->portals);
 	evtimer_assign(&c->timer, loop_base(s->site->loop), on_timer, c);
@@ -107,8 +72,8 @@ console_free(void *arg)
 
 	show_ids_clear(&c->task.ids);
 	free(c->task.text);
-	free_all(&c->statements);
-	free_all(&c->portals);
+	console_named_free_all(&c->statements);
+	console_named_free_all(&c->portals);
 	buf_clear(&c->out);
 	free(c);
 }
@@ -393,7 +358,7 @@ run_simple(struct console *c, const char *text)
 	struct task *t = &c->task;
 	struct err e = {.id = ERR_NONE};
 
-	free_all(&c->portals);
+	console_named_free_all(&c->portals);
 	/* A copy, because the command may go on after the message has left the buffer. */
 	t->text = mem_strdup(text);
 	t->statements = 0;
@@ -403,45 +368,6 @@ run_simple(struct console *c, const char *text)
 
 /* ---- prepared statements and portals ---- */
 
-static struct named *
-find_named(const struct list *l, const char *name)
-{
-	struct list_node *n;
-
-	LIST_EACH (n, l)
-		if (strcmp(LIST_OBJ(n, struct named, node)->name, name) == 0)
-			return LIST_OBJ(n, struct named, node);
-	return NULL;
-}
-
-/* Adds a statement or portal of that name; the one without a name is replaced. NULL with the error
- * in *e. */
-static struct named *
-add_named(struct list *l, const char *name, unsigned max, enum err_id exists, struct err *e)
-{
-	struct named *n = find_named(l, name);
-
-	if (n && *name) {
-		err_make(e, exists, name);
-		return NULL;
-	}
-	if (n)
-		named_free(l, n);
-	if (strlen(name) > NAME_BYTES) {
-		err_make(e, ERR_CONSOLE_UNSUPPORTED, "names of more than 63 bytes");
-		return NULL;
-	}
-	if (l->count >= max) {
-		err_make(e, ERR_CONSOLE_UNSUPPORTED, "so many prepared statements or portals");
-		return NULL;
-	}
-	n = mem_calloc(1, sizeof *n);
-	strcpy(n->name, name);
-	buf_init(&n->rows, ANSWER_MAX);
-	list_append(l, &n->node);
-	return n;
-}
-
 static void
 on_parse(struct console *c, struct reader *in)
 {
@@ -450,7 +376,7 @@ on_parse(struct console *c, struct reader *in)
 	struct sqltext_stmt part = {0}, more;
 	struct command_stmt stmt;
 	struct sqltext lex;
-	struct named *n;
+	struct console_named *n;
 	struct err e;
 
 	reader_bytes(in, (size_t)types * 4);
@@ -470,7 +396,8 @@ on_parse(struct console *c, struct reader *in)
 		refuse_until_sync(c, &e);
 		return;
 	}
-	n = add_named(&c->statements, name, STATEMENTS_MAX, ERR_STATEMENT_EXISTS, &e);
+	n = console_named_add(&c->statements, name, CONSOLE_STATEMENTS_MAX, ERR_STATEMENT_EXISTS,
+			      &e);
 	if (n == NULL) {
 		refuse_until_sync(c, &e);
 		return;
@@ -505,8 +432,8 @@ static void
 on_bind(struct console *c, struct reader *in)
 {
 	const char *portal = reader_str(in), *name = reader_str(in);
-	const struct named *statement;
-	struct named *n;
+	const struct console_named *statement;
+	struct console_named *n;
 	unsigned params;
 	struct err e;
 	bool good;
@@ -523,13 +450,13 @@ on_bind(struct console *c, struct reader *in)
 		refuse_until_sync(c, &e);
 		return;
 	}
-	statement = find_named(&c->statements, name);
+	statement = console_named_find(&c->statements, name);
 	if (statement == NULL) {
 		err_make(&e, ERR_STATEMENT_UNKNOWN, name);
 		refuse_until_sync(c, &e);
 		return;
 	}
-	n = add_named(&c->portals, portal, PORTALS_MAX, ERR_PORTAL_EXISTS, &e);
+	n = console_named_add(&c->portals, portal, CONSOLE_PORTALS_MAX, ERR_PORTAL_EXISTS, &e);
 	if (n == NULL) {
 		refuse_until_sync(c, &e);
 		return;
@@ -545,11 +472,11 @@ on_bind(struct console *c, struct reader *in)
 
 /* The statement or portal that the message names; NULL: an error has been sent. `must`: it has to
  * exist. */
-static struct named *
+static struct console_named *
 read_named(struct console *c, struct reader *in, char *kind, bool must)
 {
 	const char *name;
-	struct named *n;
+	struct console_named *n;
 	struct err e;
 
 	*kind = (char)reader_u8(in);
@@ -558,7 +485,7 @@ read_named(struct console *c, struct reader *in, char *kind, bool must)
 		protocol_violation(c, "malformed Describe or Close");
 		return NULL;
 	}
-	n = find_named(*kind == 'S' ? &c->statements : &c->portals, name);
+	n = console_named_find(*kind == 'S' ? &c->statements : &c->portals, name);
 	if (n == NULL && must) {
 		err_make(&e, *kind == 'S' ? ERR_STATEMENT_UNKNOWN : ERR_PORTAL_UNKNOWN, name);
 		refuse_until_sync(c, &e);
@@ -570,7 +497,7 @@ static void
 on_describe(struct console *c, struct reader *in)
 {
 	char kind;
-	const struct named *n = read_named(c, in, &kind, true);
+	const struct console_named *n = read_named(c, in, &kind, true);
 	struct rows r = {.out = &c->out};
 
 	if (n == NULL)
@@ -595,44 +522,27 @@ static void
 on_close(struct console *c, struct reader *in)
 {
 	char kind;
-	struct named *n = read_named(c, in, &kind, false);
+	struct console_named *n = read_named(c, in, &kind, false);
 
 	if (!is_open(c))
 		return;
 	if (n)
-		named_free(kind == 'S' ? &c->statements : &c->portals, n);
+		console_named_free(kind == 'S' ? &c->statements : &c->portals, n);
 	empty_message(c, '3');
 }
 
 /* ---- Execute ---- */
 
-/* Sends up to `limit` of the rows that the portal has kept. True if there are more. */
-static bool
-send_kept_rows(struct console *c, struct named *n, uint32_t limit)
-{
-	size_t at = 0;
-
-	for (uint32_t i = 0; i < limit && at < n->rows.len; i++) {
-		struct frame f;
-
-		frame_read(buf_data(&n->rows) + at, n->rows.len - at, &f);
-		at += FRAME_HEADER + f.body;
-	}
-	buf_add(&c->out, buf_data(&n->rows), at);
-	buf_drop(&n->rows, at);
-	return n->rows.len > 0;
-}
-
 /* The command of the portal has ended. */
 static void
 execute_ended(struct console *c, int result, struct err *e)
 {
-	struct named *n = c->task.portal;
+	struct console_named *n = c->task.portal;
 
 	c->task.portal = NULL;
 	if (result < 0)
 		refuse_until_sync(c, e);
-	else if (send_kept_rows(c, n, c->task.limit))
+	else if (console_named_send_rows(n, &c->out, c->task.limit))
 		empty_message(c, 's');
 	else
 		msg_complete(&c->out, n->stmt.command->tag);
@@ -643,7 +553,7 @@ on_execute(struct console *c, struct reader *in)
 {
 	const char *name = reader_str(in);
 	uint32_t limit = reader_u32(in);
-	struct named *n;
+	struct console_named *n;
 	struct err e;
 	int result = 0;
 
@@ -651,7 +561,7 @@ on_execute(struct console *c, struct reader *in)
 		protocol_violation(c, "malformed Execute");
 		return;
 	}
-	n = find_named(&c->portals, name);
+	n = console_named_find(&c->portals, name);
 	if (n == NULL) {
 		err_make(&e, ERR_PORTAL_UNKNOWN, name);
 		refuse_until_sync(c, &e);
@@ -685,7 +595,7 @@ on_sync(struct console *c)
 {
 	c->session->extended.skip_sync = false;
 	if (!c->in_block)
-		free_all(&c->portals);
+		console_named_free_all(&c->portals);
 	send_ready(c);
 }
 
