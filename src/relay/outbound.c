@@ -211,8 +211,8 @@ count_answers(struct session *s, uint64_t answers, uint64_t rests)
 	lease_note_ready(&s->hold->lease, answers, rests);
 }
 
-/* mode = statement: a transaction is open, though no text said BEGIN (CALL, DO). The session ends.
- */
+/* mode = statement: a transaction is open, though no text said BEGIN (CALL, DO). Ends the
+ * session. */
 static void
 refuse_transaction(struct session *s)
 {

@@ -1,7 +1,8 @@
 /* slow_nss: a name service for tests, by LD_PRELOAD. The folder $SLOW_NSS_DIR has
- *	passwd	NAME:UID:GID lines, group	NAME:GID:MEMBER,... lines; what is not there is
- *asked of the system hang	while there is such a file, nothing is answered fail	while there
- *is such a file, every answer is EIO
+ *	passwd	NAME:UID:GID lines
+ *	group	NAME:GID:MEMBER,... lines; the system is asked for what is in neither
+ *	hang	while there is such a file, nothing is answered
+ *	fail	while there is such a file, every answer is EIO
  *	calls	gets a line for each call: "main" or "thread", and its name
  */
 #define _GNU_SOURCE

@@ -56,8 +56,8 @@ struct backend {
 void backend_init(struct backend *, uint32_t seed);
 void backend_clear(struct backend *);
 
-/* Reads and answers until it needs the client, or a cancel. With `messages` >= 0, at most so many.
- */
+/* Reads and answers until it needs the client, or a cancel. `messages`: at most so many, if it is
+ * not negative. */
 void backend_run(struct backend *, int messages);
 
 /* A cancel's signal comes: hits what runs, is ignored when nothing does. */

@@ -383,8 +383,7 @@ main(void)
 	tcase_add_test(t, too_much_is_not_sent);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
-	/* They end the program: without a process of their own (CK_FORK=no) it would be this one.
-	 */
+	/* They end the program, which without a process of their own (CK_FORK=no) is this one. */
 	if (srunner_fork_status(runner) == CK_FORK) {
 		t = tcase_create("bugs");
 		tcase_add_checked_fixture(t, setup, NULL);

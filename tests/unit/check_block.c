@@ -187,8 +187,8 @@ START_TEST(binds_one_with_a_name)
 }
 END_TEST
 
-/* A state that this program does not have is refused, and the other end's id does not come along.
- */
+/* A state that this program does not have is refused. The id of the other end's session is not
+ * taken over. */
 START_TEST(is_handed_over)
 {
 	struct block from = in(BLOCK_EXPIRED_BOTH), to = in(BLOCK_NONE);

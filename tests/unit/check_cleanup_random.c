@@ -185,8 +185,7 @@ deliver(struct play *y, size_t most)
 	buf_drop(&y->b.out, n);
 }
 
-/* A cancel is on its way: its signal comes some time, late at times, and then its connection ends.
- */
+/* A cancel is on its way: its signal comes some time, maybe late, and then its connection ends. */
 static void
 cancel_goes_on(struct play *y)
 {

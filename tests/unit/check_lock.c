@@ -178,8 +178,7 @@ START_TEST(upgrades)
 	ck_assert_str_eq(told_now(), "");
 	lock_leave(&h[2]);
 	ck_assert_str_eq(told_now(), "1 ");
-	/* Down again: the other ones that are shared may come, but one that is exclusive is next.
-	 */
+	/* Down again: other shared ones could come in, but an exclusive one is next. */
 	ck_assert_int_eq(enter(&h[6], "a", LOCK_SHARED, 6), -E_AGAIN);
 	lock_leave(&h[1]);
 	ck_assert_str_eq(told_now(), "");
@@ -478,8 +477,7 @@ random_step(void)
 		MUST(holds[h].limit == model[key].limit);
 }
 
-/* Some do things at once; each of these things may leave what another one is still to be told of.
- */
+/* Some do things while they are told; by each of them another one may have to be told, too. */
 static void
 random_granted(struct lock_hold *h)
 {

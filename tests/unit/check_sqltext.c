@@ -321,8 +321,7 @@ START_TEST(nul_bytes_are_bytes)
 }
 END_TEST
 
-/* Every start of a text, in memory of just its size, so that ASan and valgrind see a step past it.
- */
+/* Every start of a text, in memory of just its size: ASan and valgrind see a step past it. */
 START_TEST(every_prefix_stays_inside)
 {
 	for (size_t i = 0; i < sizeof splits / sizeof *splits; i++) {

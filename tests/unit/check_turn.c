@@ -264,8 +264,7 @@ close_streams(void)
 	}
 }
 
-/* The session of each stream wakes the other one, which has its turn before anything else happens.
- */
+/* The session of each stream wakes the other one, which gets its turn before all else happens. */
 static void
 readable_wakes(struct stream *st, void *arg)
 {
@@ -458,8 +457,7 @@ main(void)
 	tcase_add_test(t, random_sessions);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
-	/* They end the program: without a process of their own (CK_FORK=no) it would be this one.
-	 */
+	/* They end the program, which without a process of their own (CK_FORK=no) is this one. */
 	if (srunner_fork_status(runner) == CK_FORK) {
 		t = tcase_create("bugs");
 		tcase_add_checked_fixture(t, setup, NULL);

@@ -274,8 +274,7 @@ START_TEST(a_lock_and_a_pool)
 	ck_assert_str_eq(circle(12), "session 12 waits for lock \"a\", held by session 13; session "
 				     "13 waits for pool \"orders\", of which session 12 holds 1 of "
 				     "1");
-	/* One more may be opened; is being opened; is being cleaned; is leased by a plain client.
-	 */
+	/* One more may be opened, is being opened, is being cleaned, is leased by a plain one. */
 	conf.size = 2;
 	ck_assert_str_eq(circle(12), "");
 	srv = add_server(&pool, SERVER_CONNECTING);
