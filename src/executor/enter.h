@@ -12,7 +12,7 @@
 /* Begins to enter what work->statement says. */
 void enter_begin(struct work *);
 
-/* COMMIT AND CHAIN: begins the next transaction of the client's. */
+/* COMMIT AND CHAIN has ended the client's transaction: begins the next one. */
 void enter_chain(struct work *);
 
 /* Goes on as far as that is possible without waiting. */

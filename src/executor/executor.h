@@ -32,7 +32,7 @@ void executor_note_answer(struct session *);
 /* SESSION_SCOPE, SESSION_LEAVING: bytes of that server are to be read. */
 void executor_readable(struct session *);
 
-/* Bytes of a server are to be read whose lease is not that of session->hold. */
+/* Bytes are to be read of a server of the session that is not the one of session->hold. */
 void executor_parked_readable(struct session *, struct lease *);
 void executor_granted(struct session *, struct lease *);
 void executor_failed(struct session *, struct lease *, const struct err *);

@@ -9,8 +9,8 @@
 /* Ends the frame, because of that limit, as soon as it can be ended. */
 void expire_scope(struct session *, struct scope *, enum err_id);
 
-/* Goes on with the end of frames that are due, if nothing is in the way any more: a work, or an
- * exchange of the client's. */
+/* Goes on with the end of frames that are due, unless a work or an exchange of the client's is
+ * still under way. */
 void expire_go_on(struct session *);
 
 /* Called by the daemon's sweep. */

@@ -15,8 +15,8 @@ void frame_choose_state(struct session *);
 void frame_fail(struct work *, const struct err *);
 void frame_fail_raw(struct work *, const struct buf *message);
 
-/* If nothing is open inside a transaction of the client's own, its frame is removed: it is plain
- * again. */
+/* Removes the frame of the client's own transaction if no scope is open in it any more: from then
+ * on it is a plain transaction again. */
 void frame_drop_implicit(struct session *);
 
 /* Removes the innermost frame, which holds nothing any more but maybe a lock. */

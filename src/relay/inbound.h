@@ -1,5 +1,5 @@
-/* inbound: reads the client, and handles its bytes message by message. What is read at once goes to
- * the server in one write. */
+/* inbound: reads the client, and handles its bytes message by message. All messages of one read go
+ * to the server in one write. */
 #ifndef PGWITH_RELAY_INBOUND_H
 #define PGWITH_RELAY_INBOUND_H
 

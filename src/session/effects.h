@@ -5,8 +5,8 @@
  * (wire/sqlclass.h) and the mentions (wire/sqlmention.h) of the whole text, which mostly need a
  * quick look only; if it may set parameters, effects_note_parameters() reads their names. When it
  * is executed, which for a prepared statement is later and with another message, effects_take()
- * reads which parameters it resets and which statements it deallocates, if it is of those that do
- * (resets.h, deallocate.h). */
+ * reads which parameters it resets (resets.h) and which statements it deallocates (deallocate.h),
+ * if its class says that it may. */
 #ifndef PGWITH_SESSION_EFFECTS_H
 #define PGWITH_SESSION_EFFECTS_H
 
@@ -27,7 +27,7 @@ struct effects {
 	bool unsure;     /* it may be read otherwise: then `set` has the bits of all readings */
 };
 
-/* What changes session state that cannot be moved: the session keeps its server. */
+/* These bits pin the session to its server: the text changes session state that cannot be moved. */
 #define EFFECTS_PIN (HOLD_PINS_ASKED | SQLCLASS_LOAD | SQLMENTION_SEED | HOLD_PIN_SETTING)
 
 /* Finds the effects of a text that goes to the server now. If it is not certain how the server

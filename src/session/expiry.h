@@ -1,5 +1,5 @@
-/* expiry: a time limit, or an administrator, ends a transaction or a scope. This is what is known
- * of that until the work on it begins, and what the client and the log say. */
+/* expiry: a time limit, or an administrator, ends a transaction or a scope. This module keeps how
+ * far that is until the work on it begins, and has the words for the client and the log. */
 #ifndef PGWITH_SESSION_EXPIRY_H
 #define PGWITH_SESSION_EXPIRY_H
 
@@ -12,8 +12,8 @@
 struct pack;
 struct session;
 
-/* A frame of the session has to expire (scope->expire_due), and the client's exchange is brought to
- * its end before. */
+/* A frame of the session has to expire (scope->expire_due). The client's exchange on its server is
+ * brought to its end first. */
 struct expiry {
 	int64_t expire_us; /* when that began */
 	int64_t cancel_us; /* when a cancel was sent; 0: not yet */
@@ -23,7 +23,7 @@ struct expiry {
 	bool own_cancel;
 };
 
-/* That of the session, made if it is not there. */
+/* Returns session->expiry, and makes it if it is not there. */
 struct expiry *expiry_of(struct session *);
 
 /* For the handover. */
