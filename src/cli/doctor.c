@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "cli/asuser.h"
+#include "cli/cure.h"
 #include "cli/files.h"
 #include "cli/findings.h"
 #include "cli/remote.h"
@@ -508,7 +509,7 @@ check_pool_row(struct doctor *d, const struct table *pools, unsigned row)
 	char *subject = mem_printf("pool %s", name ? name : "?");
 
 	if (error)
-		findings_add(&d->findings, FINDING_PROBLEM, subject, remote_cure("", error),
+		findings_add(&d->findings, FINDING_PROBLEM, subject, cure_of("", error),
 			     "pgwithd's own last attempt to connect failed: %s", error);
 	if (paused && strcmp(paused, "0") != 0)
 		findings_add(&d->findings, FINDING_WARNING, subject, "pgwith resume",

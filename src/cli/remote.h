@@ -16,7 +16,4 @@ struct remote_how {
 /* Checks the server of every pool, and together those pools that lead to the same server. */
 void remote_check(struct findings *, const struct conf *, const struct remote_how *);
 
-/* What may help against a failed connect, by its SQLSTATE ("": none) and message. Static. */
-const char *remote_cure(const char *sqlstate, const char *message);
-
 #endif
