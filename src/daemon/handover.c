@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "daemon/daemon.h"
+#include "daemon/holding.h"
 #include "daemon/session_pack.h"
 #include "executor/executor.h"
 #include "pool/handover.h"
@@ -57,112 +58,6 @@ sizes(void)
 
 /* ---- holding ---- */
 
-/* Has the session a transaction on a server that cannot be handed over? Then its client is still
- * read from, so that the transaction can end. */
-static bool
-must_finish(const struct session *s)
-{
-	const struct list_node *n;
-
-	if (s->own.lease.state == LEASE_HELD && !server_can_move(s->own.lease.srv))
-		return true;
-	if (s->stack == NULL)
-		return false;
-	LIST_EACH (n, &s->stack->frames) {
-		const struct scope *f = LIST_OBJ(n, const struct scope, node);
-
-		if (f->own.lease.state == LEASE_HELD && !server_can_move(f->own.lease.srv))
-			return true;
-	}
-	return false;
-}
-
-static bool
-waits_in_scope(const struct session *s)
-{
-	const struct work *work = s->work;
-	const struct scope *f = work->frame;
-
-	return work->purpose == WORK_ENTER && work->state == WORK_WAIT && !session_ends(s) &&
-	       (f->pool ? f->lease->state == LEASE_WAITING : f->hold.state == LOCK_WAITING);
-}
-
-/* Can the next process go on with the session as it is now? */
-static bool
-can_be_handed_over(const struct session *s)
-{
-	switch (s->state) {
-	case SESSION_STARTUP:
-	case SESSION_LOGIN:
-	case SESSION_IDLE:
-	case SESSION_WAITING:
-	case SESSION_ACTIVE:
-		return !must_finish(s) && work_purpose(s) == WORK_NONE;
-	case SESSION_SCOPE:
-		return !must_finish(s) && waits_in_scope(s);
-	case SESSION_CONSOLE:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static void
-hold_sessions(struct daemon *d)
-{
-	struct list_node *n;
-
-	for (int i = 0; i < SESSION_CLOSING; i++)
-		LIST_EACH (n, &d->site.in_state[i]) {
-			struct session *s = LIST_OBJ(n, struct session, node);
-
-			if (!s->stream.held && !must_finish(s))
-				stream_hold(&s->stream);
-		}
-}
-
-static bool
-all_ready(const struct daemon *d)
-{
-	const struct list_node *n;
-
-	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->site.in_state[i])
-			if (!can_be_handed_over(LIST_OBJ(n, const struct session, node)))
-				return false;
-	return handover_pools_ready(&d->site.pools);
-}
-
-/* Ends every session that cannot be handed over. Ending one may end others, so their ids are
- * collected first. */
-static void
-force_sessions(struct daemon *d)
-{
-	struct list_node *n;
-	struct err e;
-	uint64_t *ids = mem_calloc(site_sessions(&d->site) + 1, sizeof *ids);
-	size_t count = 0;
-
-	for (int i = 0; i < SESSION_CLOSED; i++)
-		LIST_EACH (n, &d->site.in_state[i]) {
-			struct session *s = LIST_OBJ(n, struct session, node);
-
-			if (!can_be_handed_over(s))
-				ids[count++] = s->id;
-		}
-	err_make(&e, ERR_SHUTDOWN);
-	while (count > 0) {
-		struct session *s = idmap_get(&d->site.sessions, ids[--count]);
-
-		if (s && !session_gone(s))
-			session_fail(s, &e);
-		else if (s && s->state == SESSION_CLOSING)
-			session_close(s, CLEANUP_SHUTDOWN, "handover");
-	}
-	err_clear(&e);
-	free(ids);
-}
-
 /* handover_timeout has passed. The first call ends sessions and servers that cannot be handed over;
  * the next ones close those that are still there. */
 static void
@@ -170,7 +65,7 @@ force(struct daemon *d)
 {
 	log_warnx("pgwithd", LOG_ALONE, "handover_timeout: what cannot be handed over is ended",
 		  LOG_NUMBER("sessions", site_sessions(&d->site)));
-	force_sessions(d);
+	holding_force(d);
 	handover_pools_force(&d->site.pools, "it cannot be handed over");
 	d->handover.forced = true;
 }
@@ -178,12 +73,8 @@ force(struct daemon *d)
 static void
 stop_holding(struct daemon *d)
 {
-	struct list_node *n;
-
 	d->handover.state = HANDOVER_OFF;
-	for (int i = 0; i < SESSION_CLOSING; i++)
-		LIST_EACH (n, &d->site.in_state[i])
-			stream_release(&LIST_OBJ(n, struct session, node)->stream);
+	holding_read_again(d);
 	listen_release(d->site.listen);
 	handover_release_pools(&d->site.pools);
 	session_pack_resume(d);
@@ -431,11 +322,11 @@ hand_over_if_ready(struct daemon *d)
 
 	if (h->state != HANDOVER_HOLDING || d->site.phase != SITE_RUNNING)
 		return;
-	hold_sessions(d);
+	holding_stop_reading(d);
 	if (loop_now_us(d->site.loop) - h->since_us >= d->site.conf->handover_timeout_us &&
-	    !all_ready(d))
+	    !holding_is_ready(d))
 		force(d);
-	if (all_ready(d))
+	if (holding_is_ready(d))
 		hand_over(d);
 	else
 		evtimer_add(&h->timer, &later);
