@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 /* One of the client's own savepoints, in scope->points. */
@@ -38,6 +39,9 @@ stack_push(struct stack *st, enum scope_kind kind, const char *name, int64_t now
 void
 stack_pop(struct stack *st, struct scope *f)
 {
+	if (f != stack_innermost(st))
+		log_fatal("", LOG_ALONE, "a scope ends that is not the innermost",
+			  LOG_TEXT("name", f->name));
 	if (st->used == f)
 		st->used = NULL;
 	list_remove(&st->frames, &f->node);

@@ -104,8 +104,8 @@ void stack_init(struct stack *);
 
 /* Adds a new innermost frame in state ENTERING; copies the name. */
 struct scope *stack_push(struct stack *, enum scope_kind, const char *name, int64_t now_us);
-/* Removes a frame, which must hold nothing any more. The caller frees it with scope_free(), at the
- * earliest at the end of the loop's turn. */
+/* Removes the innermost frame, which must hold nothing any more; another one ends the program. The
+ * caller frees it with scope_free(), at the earliest at the end of the loop's turn. */
 void stack_pop(struct stack *, struct scope *);
 void scope_free(void *frame);
 

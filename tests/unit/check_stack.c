@@ -82,7 +82,50 @@ START_TEST(the_order_is_that_of_entering)
 	ck_assert_ptr_eq(stack_loser(&st, b), a);
 	ck_assert_ptr_null(stack_loser(&st, a));
 	ck_assert_uint_ne(a->serial, b->serial);
-	pop_all(&st);
+	/* They end in the other order, and what has ended is found no more. */
+	pop(&st);
+	ck_assert_ptr_eq(stack_innermost(&st), l);
+	ck_assert_ptr_null(stack_find(&st, "b"));
+	ck_assert_ptr_null(stack_inside(&st, l));
+	pop(&st);
+	ck_assert_ptr_eq(stack_innermost(&st), a);
+	ck_assert_ptr_eq(stack_outermost(&st), a);
+	ck_assert_ptr_null(stack_find(&st, "l"));
+	pop(&st);
+	ck_assert_ptr_null(stack_innermost(&st));
+	ck_assert_ptr_null(stack_outermost(&st));
+}
+END_TEST
+
+#define DEPTH 4
+
+/* Ends the program: a frame ends that has another one inside of it. */
+START_TEST(only_the_innermost_ends)
+{
+	struct scope *frames[DEPTH];
+	struct stack st;
+
+	stack_init(&st);
+	for (int i = 0; i < DEPTH; i++)
+		frames[i] = push(&st, i % 2 ? SCOPE_LOCK : SCOPE_TRANSACTION, "x", &orders);
+	if (freopen("/dev/null", "w", stderr))
+		stack_pop(&st, frames[_i]);
+}
+END_TEST
+
+/* Ends the program: a frame ends that has ended, inside of others (0) or of none (1). */
+START_TEST(a_frame_ends_once)
+{
+	struct stack st;
+	struct scope *f;
+
+	stack_init(&st);
+	if (_i == 0)
+		push(&st, SCOPE_TRANSACTION, "outer", &orders);
+	f = push(&st, SCOPE_LOCK, "x", NULL);
+	stack_pop(&st, f);
+	if (freopen("/dev/null", "w", stderr))
+		stack_pop(&st, f);
 }
 END_TEST
 
@@ -236,6 +279,11 @@ main(void)
 	tcase_add_test(t, savepoints_of_the_client);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
+	/* These end the program: without a process of its own (CK_FORK=no) it would be this one. */
+	if (srunner_fork_status(r) == CK_FORK) {
+		tcase_add_loop_exit_test(t, only_the_innermost_ends, 1, 0, DEPTH - 1);
+		tcase_add_loop_exit_test(t, a_frame_ends_once, 1, 0, 2);
+	}
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);
