@@ -4,7 +4,7 @@ import re
 import time
 
 from pgwtest import check, equal, main, seconds, slow_factor, test, wait_until, wire
-from pgwtest.looks import Watch
+from pgwtest.looks import Watch, openings
 
 
 @test
@@ -201,6 +201,53 @@ def opens_in_parallel(t):
     check(len(d.quiet()) <= 8, "no more servers than size")
 
 
+def storm_on_a_pool(t, d, proxy, clients):
+    """Clients of one pool come, ask, die and lose their servers; its servers are replaced, and its size is changed."""
+    asked = ("BEGIN", "COMMIT", "SELECT 1", "SELECT pg_sleep(0.01)", "LISTEN x", "DISCARD ALL", "ENTER a; SELECT 1", "EXIT")
+    steps = [what for what, n in {"comes": 30, "asks": 150, "dies": 20, "loses": 4, "replaces": 4, "changes": 10}.items()
+             for _ in range(n)]
+    t.random.shuffle(steps)
+    for what in steps:
+        if what == "comes" or not clients:
+            clients.append(d.connect())
+        elif what == "asks":
+            c = t.random.choice(clients)
+            try:
+                c.send(wire.query(t.random.choice(asked)))
+            except OSError:  # its server was lost
+                clients.remove(c)
+        elif what == "dies":
+            clients.pop(t.random.randrange(len(clients))).drop()
+        elif what == "loses":
+            proxy.cut()
+        elif what == "replaces":
+            d.console("RECONNECT")
+        else:
+            d.console("SET size = %d FOR POOL db" % t.random.randint(1, 5))
+
+
+@test
+def never_more_than_size(t):
+    """clients come, wait, die and lose their servers, servers age, RECONNECT, size is changed: none is opened beyond it"""
+    proxy = t.proxy()
+    d = t.daemon(conninfo=t.conninfo(host=proxy.directory, port=proxy.port), size=3, min_size=1, max_opening=4,
+                 idle_timeout="20ms", max_lifetime="100ms", retry_delay="0", wait_timeout="60s")
+    with d.connect() as c:
+        c.sql("SELECT 1")
+    clients, seen = [], []
+    for _ in range(20):
+        storm_on_a_pool(t, d, proxy, clients)
+        while clients:
+            clients.pop().drop()
+        d.quiet()
+        seen = openings(d, 3)
+        if len(seen) >= 50 and sum(there == size for there, size in seen) >= 10:
+            break
+    equal([x for x in seen if x[0] > x[1]], [], "servers and size, where one too many was opened")
+    check(len(seen) >= 50, "servers were opened: %r" % seen)
+    check(sum(there == size for there, size in seen) >= 10, "size was reached: %r" % seen)
+
+
 @test
 def min_size(t):
     """min_size servers are open before any client comes, and size is never exceeded"""
@@ -213,6 +260,7 @@ def min_size(t):
     for c in clients:
         equal(c.until_ready().errors, [], "errors")
     check(len(d.servers()) <= 3 and len(t.activity()) <= 3, "at most three servers")
+    equal(max(openings(d, 3)), (3, 3), "servers at most, and size")
 
 
 @test

@@ -1,6 +1,8 @@
 """Looking at one server of a pool from both sides: what PostgreSQL says of the backend and what the
 pool says of the server, before and after something has happened to its client."""
 
+import re
+
 from . import wire
 from .tap import check, equal, note, wait_until
 
@@ -68,6 +70,24 @@ def check_clean(client, expected_settings):
     changed = {k: (expected_settings.get(k), now.get(k)) for k in set(now) | set(expected_settings)
                if now.get(k) != expected_settings.get(k)}
     equal(changed, {}, "settings changed by another client")
+
+
+def openings(daemon, size, pool="db"):
+    """At each opening of a server of the pool: how many servers it has then, and its size then. By the daemon's log
+    at level debug, which has every opening and end. `size`: what it was at the start."""
+    line = re.compile(r' server (\d+): (?:(connecting)|\w+ -> closed) pool=%s$|'
+                      r' option changed section="pool %s" option=size was=\S+ is="?(\d+)' % ((re.escape(pool),) * 2), re.M)
+    there, seen = set(), []
+    for m in line.finditer(daemon.log_text()):
+        server, opens, changed = m.groups()
+        if changed:
+            size = int(changed)
+        elif opens:
+            there.add(server)
+            seen.append((len(there), size))
+        else:
+            there.discard(server)
+    return seen
 
 
 class Watch:
