@@ -83,7 +83,7 @@ static const struct show help_show = SHOW_TABLE(help_columns, fill_help);
 	{.words = "SHOW " w, .arguments = "", .level = (l), .tag = "SHOW", .show = &(table), \
 	 .help = (h)}
 #define SHOW(w, table, h) SHOW_AT(LEVEL_STATS, w, table, h)
-/* At every level one sees one's own rows. */
+/* At every level one sees one's own rows. The table is a SHOW_LIST: only list() is told whose. */
 #define SHOW_OWN(w, table, h) \
 	{.words = "SHOW " w, .arguments = "", .others = LEVEL_STATS, .tag = "SHOW", \
 	 .show = &(table), .help = (h)}

@@ -136,6 +136,8 @@ START_TEST(the_table_is_sound)
 		ck_assert(!c->show || !c->show->list == !c->show->each);
 		/* Who may not use it has no business with those of others. */
 		ck_assert(c->others == LEVEL_ANY || c->others >= c->level);
+		/* Only list() is told whose rows may be seen. */
+		ck_assert(!c->show || c->others <= c->level || c->show->list);
 		ck_assert(!c->wait || (c->run && c->level == LEVEL_ADMIN));
 		ck_assert(c->max_args == COMMAND_ANY_ARGS || c->max_args <= COMMAND_ARGS);
 		ck_assert_uint_le(c->min_args, c->max_args);
