@@ -11,6 +11,7 @@
 struct unnamed_text {
 	unsigned refs;
 	unsigned effects;
+	/* 0: the text was too long to be kept, and only its effects are known */
 	size_t bytes;
 	uint8_t body[]; /* body of the Parse message, its empty name first */
 };
@@ -52,6 +53,16 @@ text_drop(struct unnamed_text *t)
 		free(t);
 }
 
+/* The SQL text of a statement that was kept; "" if it was not. */
+static const char *
+sql_of(const struct unnamed_text *t, size_t *bytes)
+{
+	const char *sql = t && t->bytes > 0 ? (const char *)t->body + 1 : "";
+
+	*bytes = *sql ? strnlen(sql, t->bytes - 1) : 0;
+	return sql;
+}
+
 static void
 parse_ended(struct tracked *t, enum progress_end end)
 {
@@ -74,6 +85,7 @@ parse_ended(struct tracked *t, enum progress_end end)
 		*text = gone ? NULL : text_keep(parse->before);
 		*described = gone ? NULL : description_ref(parse->described_before);
 		*here = gone || (parse->before_here && !parse->own);
+		u->waits &= parse->later != NULL;
 	}
 	if (u && u->last == parse)
 		u->last = parse->earlier;
@@ -93,9 +105,10 @@ parse_ended(struct tracked *t, enum progress_end end)
 static bool
 is_loose(const struct unnamed_text *t)
 {
-	const char *sql = t ? (const char *)t->body + 1 : "";
+	size_t bytes;
+	const char *sql = sql_of(t, &bytes);
 
-	return t && text_is_loose(sql, strnlen(sql, t->bytes - 1));
+	return text_is_loose(sql, bytes);
 }
 
 static void
@@ -158,7 +171,7 @@ begin_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, uns
 		description_ref(u->described);
 	else
 		u->described = NULL;
-	u->renewing = u->changed = false;
+	u->renewing = u->changed = u->waits = false;
 	u->changes++;
 	if (u->last)
 		u->last->later = parse;
@@ -172,27 +185,30 @@ void
 unnamed_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, const uint8_t *body,
 	      size_t have, size_t bytes, unsigned effects)
 {
-	struct unnamed_text *t = NULL;
+	size_t kept = have == bytes && bytes <= TEXT_MAX ? bytes : 0;
+	struct unnamed_text *t;
 
 	if (p->skipping)
 		return;
 	begin_parse(u, all, p, 0);
-	if (have == bytes && unnamed_is_same(u, body, bytes) && u->text->effects == effects) {
+	if (kept > 0 && unnamed_is_same(u, body, bytes) && u->text->effects == effects) {
 		/* Many programs send the same text again and again. */
 		t = text_keep(u->text);
-	} else if (have == bytes && bytes <= TEXT_MAX) {
-		t = mem_alloc(sizeof *t + bytes);
-		*t = (struct unnamed_text){.refs = 1, .effects = effects, .bytes = bytes};
-		memcpy(t->body, body, bytes);
+	} else {
+		t = mem_alloc(sizeof *t + kept);
+		*t = (struct unnamed_text){.refs = 1, .effects = effects, .bytes = kept};
+		memcpy(t->body, body, kept);
 	}
 	text_drop(u->text);
 	u->text = t;
+	u->waits = kept == 0;
 }
 
 bool
 unnamed_is_same(const struct unnamed *u, const uint8_t *body, size_t bytes)
 {
-	return u->text && u->text->bytes == bytes && memcmp(u->text->body, body, bytes) == 0;
+	return bytes > 0 && u->text && u->text->bytes == bytes &&
+	       memcmp(u->text->body, body, bytes) == 0;
 }
 
 void
@@ -229,10 +245,10 @@ static void
 prepare_again(struct unnamed *u, struct tracked_list *all, struct progress *p, struct buf *out)
 {
 	const struct description *d = u->described;
-	size_t at = msg_begin(out, 'P');
+	size_t at = msg_begin(out, 'P'), bytes;
 
 	buf_add_u8(out, 0);
-	buf_add_str(out, (const char *)u->text->body + 1);
+	buf_add_str(out, sql_of(u->text, &bytes));
 	buf_add_u16(out, d->ntypes);
 	for (unsigned i = 0; i < d->ntypes; i++)
 		buf_add_u32(out, d->types[i]);
@@ -254,6 +270,7 @@ prepare_again(struct unnamed *u, struct tracked_list *all, struct progress *p, s
 enum unnamed_use
 unnamed_need(struct unnamed *u, struct tracked_list *all, struct progress *p, struct buf *out)
 {
+	bool kept = u->text && u->text->bytes > 0;
 	size_t at;
 
 	if (p->skipping)
@@ -269,19 +286,19 @@ unnamed_need(struct unnamed *u, struct tracked_list *all, struct progress *p, st
 		return UNNAMED_READY;
 	if (u->renewing)
 		return UNNAMED_WAIT;
-	if (u->text && u->described && (p->copy != COPY_IN || p->copy_ended)) {
+	if (kept && u->described && (p->copy != COPY_IN || p->copy_ended)) {
 		prepare_again(u, all, p, out);
 		return UNNAMED_WAIT;
 	}
-	if (u->text) {
+	if (kept) {
 		begin_parse(u, all, p, PROGRESS_OWN);
 		at = msg_begin(out, 'P');
 		buf_add(out, u->text->body, u->text->bytes);
 		msg_end(out, at);
 		return UNNAMED_READY;
 	}
-	/* The session has none: closes what the server has of another session, so that the server
-	 * itself refuses the use. */
+	/* The session has none, or one that was on another server and not kept: closes what this
+	 * server has of another session, so that the server itself refuses the use. */
 	progress_sent_as(p, PROGRESS_OWN);
 	at = msg_begin(out, 'C');
 	buf_add_u8(out, 'S');
@@ -296,6 +313,12 @@ unnamed_describe(struct unnamed *u, struct tracked_list *all, struct progress *p
 	send_describe(u, all, p, 0, false);
 }
 
+void
+unnamed_bound(struct unnamed *u)
+{
+	u->waits = false;
+}
+
 bool
 unnamed_has_effects(const struct unnamed *u)
 {
@@ -305,13 +328,8 @@ unnamed_has_effects(const struct unnamed *u)
 unsigned
 unnamed_effects(const struct unnamed *u, const char **sql, size_t *bytes)
 {
-	*sql = "";
-	*bytes = 0;
-	if (u->text == NULL)
-		return 0;
-	*sql = (const char *)u->text->body + 1;
-	*bytes = strnlen(*sql, u->text->bytes - 1);
-	return u->text->effects;
+	*sql = sql_of(u->text, bytes);
+	return u->text ? u->text->effects : 0;
 }
 
 bool
@@ -384,6 +402,7 @@ unnamed_pack(struct pack *p, struct unnamed *u)
 	PACK(p, u->here);
 	PACK(p, u->renewing);
 	PACK(p, u->changed);
+	PACK(p, u->waits);
 	PACK(p, u->changes);
 	description_pack(p, &u->described);
 }

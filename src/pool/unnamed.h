@@ -19,20 +19,23 @@ struct unnamed_text;
 struct unnamed_parse;
 
 struct unnamed {
-	struct unnamed_text *text; /* NULL: there is none */
+	struct unnamed_text *text; /* NULL: there is none. It may lack the text itself */
 	/* the held server has this statement (or, like the session, none), and not another
 	 * session's */
 	bool here;
 	/* the server is asked whether its result has changed: uses wait */
 	bool renewing;
-	bool changed;                  /* its result has changed: the next use is told so */
+	bool changed; /* its result has changed: the next use is told so */
+	/* its text was not kept, and no Bind has come yet: the session has to keep the server */
+	bool waits;
 	struct unnamed_parse *last;    /* the last Parse that is under way */
 	struct description *described; /* how it was described to the client; NULL: not known */
 	uint64_t changes;              /* number of Parses and Closes so far */
 };
 
 /* The client's Parse of it is sent to the server unchanged; progress is told. `have` of the body's
- * `bytes` have come: if that is not all, the statement lasts only as long as the lease. */
+ * `bytes` have come: if that is not all, only its effects are kept, and the statement lasts only as
+ * long as the lease. */
 void unnamed_parse(struct unnamed *, struct tracked_list *, struct progress *, const uint8_t *body,
 		   size_t have, size_t bytes, unsigned effects);
 
@@ -61,9 +64,13 @@ void unnamed_ask(struct unnamed *, struct tracked_list *, struct progress *, str
 /* The client's Describe of it is sent unchanged to the server, which has it; progress is told. */
 void unnamed_describe(struct unnamed *, struct tracked_list *, struct progress *);
 
+/* A Bind of it is sent. */
+void unnamed_bound(struct unnamed *);
+
 /* Were `effects` given to unnamed_parse()? */
 bool unnamed_has_effects(const struct unnamed *);
-/* The `effects` that were given to unnamed_parse(), and its text; 0 and "" if there is none. */
+/* The `effects` that were given to unnamed_parse(), and its text, "" if that was not kept; 0 and ""
+ * if there is no statement. */
 unsigned unnamed_effects(const struct unnamed *, const char **sql, size_t *bytes);
 
 /* Is the answer to a Parse before the last Sync still to come? */

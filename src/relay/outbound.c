@@ -174,6 +174,8 @@ end_lease(struct session *s)
 		s->hold->discard_all_sent = false;
 		context_discarded(s);
 	}
+	if (session_waits_for_bind(s))
+		return;
 	switch (hold_verdict(s->hold, false)) {
 	case HOLD_KEEP:
 		return;

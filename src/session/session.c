@@ -129,9 +129,17 @@ session_pin_word(unsigned pinned)
 	return pinned ? sqlclass_name(pinned) : NULL;
 }
 
+bool
+session_waits_for_bind(const struct session *s)
+{
+	return s->context.unnamed.waits && s->context.unnamed.here && s->context.pin;
+}
+
 const char *
 session_pin_name(const struct session *s)
 {
+	if (session_waits_for_bind(s))
+		return session_pin_word(HOLD_PIN_STATEMENT);
 	return session_pin_word(s->hold->pinned);
 }
 
@@ -227,7 +235,7 @@ session_begin_lease(struct session *s)
 {
 	deallocate_forget(s);
 	progress_tell_as_said(&s->hold->lease.srv->progress);
-	s->context.unnamed.renewing = s->context.unnamed.changed = false;
+	s->context.unnamed.renewing = s->context.unnamed.changed = s->context.unnamed.waits = false;
 	s->context.unnamed.here = s->hold->discard_all_sent = s->hold->discard = s->hold->changed =
 	    s->hold->pins_doubtful = false;
 	s->hold->cancel_due = false;

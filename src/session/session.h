@@ -153,6 +153,10 @@ void session_describe(const struct session *, char *out, size_t out_size);
 
 /* The word for it: greeting and setup have one word, and so have the two of the console. */
 const char *session_state_name(enum session_state);
+/* Has its server an unnamed statement of which the text was not kept, and that no Bind has used?
+ * Then the session keeps the server. With pin = off it does not. */
+bool session_waits_for_bind(const struct session *);
+
 /* The word that SHOW CLIENTS has for why it is pinned, or NULL. */
 const char *session_pin_name(const struct session *);
 /* The same for a set of bits of hold->pinned. */

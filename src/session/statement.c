@@ -33,6 +33,8 @@ need_unnamed(struct session *s, bool executes)
 	/* If the server has it, nothing is added, so batch_for() need not copy what was passed. */
 	use = unnamed_need(&s->context.unnamed, &srv->prepared.tracked, &srv->progress,
 			   s->context.unnamed.here ? NULL : batch_for(s));
+	if (use == UNNAMED_READY && executes)
+		unnamed_bound(&s->context.unnamed);
 	if (use == UNNAMED_READY && executes && unnamed_has_effects(&s->context.unnamed)) {
 		const char *sql;
 		size_t bytes;

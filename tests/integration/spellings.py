@@ -413,6 +413,14 @@ def named(c, text):
     return answers(first, c.until_ready())
 
 
+def parsed_first(c, text):
+    """Without a name, and bound in an exchange of its own."""
+    c.send(wire.parse(text) + wire.sync())
+    first = c.until_ready()
+    c.send(wire.bind() + wire.execute() + wire.sync())
+    return answers(first, c.until_ready())
+
+
 def between(*statements):
     """The text stands where there is a None."""
     def run(c, text):
@@ -449,6 +457,7 @@ WAYS = {
     "simple": simple,
     "extended": extended,
     "named": named,
+    "parsed first": parsed_first,
     "rolled back": between("BEGIN", None, "ROLLBACK"),
     "committed": between("BEGIN", None, "COMMIT"),
     "savepoint rolled back": between("BEGIN", "SAVEPOINT s", None, "ROLLBACK TO s", "COMMIT"),
@@ -634,6 +643,10 @@ def long_texts(t):
                 if filler.startswith("SELECT 1") and way == "pipelined":
                     continue
                 bench.run(way, lambda n, x=filler + text: x.replace("{n}", str(n)), "long")
+            # By the extended protocol, which takes one statement; what is looked at may be its end.
+            for way in ("extended", "named", "parsed first", "in one exchange"):
+                for whole in ("/*" + "'" * 66000 + "*/" + text, text + " /*" + "x" * 66000 + "*/"):
+                    bench.run(way, lambda n, x=whole: x.replace("{n}", str(n)), "long")
     # What is not named where it is looked at is lost for the session, and nobody else has it.
     with bench.pooled() as a, bench.pooled() as b:
         a.sql("SELECT '" + "x" * 70000 + "'; SET app.tenant = 'x'")
