@@ -259,7 +259,7 @@ take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *
 	 struct identity *who)
 {
 	/* This server's own: the pool may have been moved since the session came in. */
-	const char *own = PQparameterStatus(s->hold->lease.srv->conn, "session_authorization");
+	const char *own = told_get(s->hold->lease.srv->told_at_login, "session_authorization");
 	struct reader r;
 	char *name, *value;
 

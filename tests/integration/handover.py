@@ -36,6 +36,22 @@ def idle_and_transaction(t):
 
 
 @test
+def role_of_the_startup_packet(t):
+    """behind a restart, too, RESET ROLE comes back to the role of the startup packet"""
+    t.cluster.role("weak")
+    d = t.supervised(size=2)
+    with d.connect() as first:
+        first.sql("SELECT 1")  # there is a server to hand over
+    for _ in range(2):
+        with d.connect(role="weak") as c:
+            for sql, who in (("SET ROLE postgres", "postgres"), ("RESET ROLE", "weak"), ("SET work_mem = '3MB'", "weak")):
+                c.sql(sql)
+                equal(c.value("SELECT current_user"), who, "behind " + sql)
+            equal(c.value("SHOW session_authorization"), "postgres", "who has logged in")
+        d.restart()
+
+
+@test
 def in_flight(t):
     """a query that runs, half a result, half a COPY in both directions, half a message"""
     t.sql("CREATE TABLE c (a int, b text)")
