@@ -206,12 +206,12 @@ with_lease(struct session *s, struct message *m)
 	}
 	note_request(s, m->type);
 	begin_send(s);
-	if (m->effects.set & SQLMENTIONS) {
-		sequences_mind(s, m->effects.set);
+	sequences_mind_message(s, m);
+	if (m->effects.set & SQLMENTIONS)
 		effects_spoil(s, m->effects.set);
-	}
 	/* mode = session: parameters and statements never move, so they are not followed. */
 	if (s->hold->pinned & HOLD_PIN_MODE) {
+		effects_spoil(s, m->effects.set);
 		resets_message(s, m);
 		control_message(s, m);
 		if (s->slow)

@@ -102,6 +102,7 @@ effects_of_call(const struct session *s, uint32_t function)
 		NEXTVAL = 1574,
 		CURRVAL = 1575,
 		SETVAL = 1576,
+		SETSEED = 1599,
 		SETVAL3 = 1765,
 		SET_CONFIG = 2078,
 		LASTVAL = 2559
@@ -117,6 +118,8 @@ effects_of_call(const struct session *s, uint32_t function)
 	case SETVAL3:
 	case LASTVAL:
 		return SQLCLASS_OPAQUE | SQLMENTION_SEQUENCE;
+	case SETSEED:
+		return SQLCLASS_OPAQUE | SQLMENTION_SEED;
 	case SET_CONFIG:
 		return SQLCLASS_OPAQUE | (s->context.pin ? HOLD_PIN_SETTING : 0);
 	default:
@@ -232,7 +235,7 @@ effects_take(struct session *s, unsigned set, const char *sql, size_t bytes, boo
 		set |= SQLCLASS_OPAQUE;
 	sequences_mind(s, set);
 	effects_spoil(s, set);
-	if (set & SETS)
+	if (set & (SETS | SQLCLASS_SET_LOCAL))
 		resets_note(s, set, sql, bytes, lexing_flags(s, NULL));
 	note_altered(&s->hold->lease.srv->prepared, set);
 	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) && sql)

@@ -58,16 +58,14 @@ has_failed(const struct progress *p)
 	return p->status == 'E' && progress_at_rest(p);
 }
 
-void
-sequences_mind(struct session *s, unsigned set)
+/* A text that could tell numbers is about to go to the server: discards those of others. */
+static void
+discard_others(struct session *s)
 {
 	struct server *srv = s->hold->lease.srv;
 	struct progress *p = &srv->progress;
 	bool alone = progress_at_rest(p);
 
-	if (!(set & SQLMENTION_SEQUENCE))
-		return;
-	srv->pool->sequences = true;
 	if (srv->sequences == s->id || p->skipping || has_failed(p))
 		return;
 	discard_numbers(s, batch_for(s));
@@ -79,13 +77,38 @@ sequences_mind(struct session *s, unsigned set)
 	}
 }
 
+void
+sequences_mind(struct session *s, unsigned set)
+{
+	if (!(set & SQLMENTION_SEQUENCE))
+		return;
+	s->hold->lease.srv->pool->sequences = true;
+	discard_others(s);
+}
+
+/* Is it a text of which the end is not here? It may ask for numbers, but most do not: that is no
+ * reason to discard numbers in other leases of the pool, too. */
+static bool
+is_unread(const struct message *m)
+{
+	return m->sql && !message_is_whole(m);
+}
+
+void
+sequences_mind_message(struct session *s, const struct message *m)
+{
+	sequences_mind(s, m->effects.set);
+	if (is_unread(m))
+		discard_others(s);
+}
+
 bool
 sequences_must_wait(const struct session *s, const struct message *m)
 {
 	const struct server *srv = s->hold->lease.srv;
 	const struct progress *p = &srv->progress;
 
-	return m->type == 'Q' && (m->effects.set & SQLMENTION_SEQUENCE) &&
+	return m->type == 'Q' && ((m->effects.set & SQLMENTION_SEQUENCE) || is_unread(m)) &&
 	       srv->sequences != s->id && s->block.state == BLOCK_NONE && !p->extended &&
 	       p->copy == COPY_NONE && !progress_at_rest(p);
 }

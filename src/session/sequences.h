@@ -25,9 +25,11 @@ void sequences_begin(struct session *, struct buf *out);
 /* Notes that the server has discarded them. */
 void sequences_gone(struct session *);
 
-/* A Query, Parse, Bind or FunctionCall with these effects is about to go to the server: adds
- * DISCARD SEQUENCES to the batch ahead of it, if it could tell numbers of others. */
+/* A text with these effects is about to go to the server: adds DISCARD SEQUENCES to the batch ahead
+ * of it, if it could tell numbers of others. */
 void sequences_mind(struct session *, unsigned set);
+/* The same for a Query, Parse or FunctionCall. A text that is only half here could tell numbers. */
+void sequences_mind_message(struct session *, const struct message *);
 
 /* Must the message wait until all answers have come? Otherwise nothing can be put ahead of it. */
 bool sequences_must_wait(const struct session *, const struct message *);

@@ -38,6 +38,23 @@ def session_mode_names(t):
 
 
 @test
+def session_mode_leaves_nothing(t):
+    """mode = session: what no DISCARD ALL undoes is not the next client's"""
+    t.sql("SELECT pg_replication_origin_create('o')")
+    d = t.daemon(mode="session", size=1)
+    for extended in (False, True):
+        with d.connect() as a:
+            equal((a.ask_extended if extended else a.ask)("SELECT pg_replication_origin_session_setup('o')").errors, [], "setup")
+            equal(a.value("SELECT pg_replication_origin_session_is_setup()"), "t", "its own")
+            pid = a.backend()
+        with d.connect() as b:
+            equal(b.value("SELECT pg_replication_origin_session_is_setup()"), "f", "the next one's")
+        wait_until(lambda: pid not in t.cluster.pids(t.database), 10, "its server is gone")
+    d.stop()
+    t.sql("SELECT pg_replication_origin_drop('o')")
+
+
+@test
 def statement_mode(t):
     """mode = statement: single statements are served, a transaction is refused and nothing of it is done"""
     w = Watch(t, t.daemon(mode="statement", size=1))

@@ -63,6 +63,22 @@ def never_anothers(t):
 
 
 @test
+def behind_much_else(t):
+    """the same behind 70 kB of text, in a pool where no text has named a sequence before"""
+    prepare(t)
+    ask = "/*" + "x" * 70000 + "*/ SELECT lastval()"
+    ways = [wire.query(ask), wire.parse(ask) + wire.bind() + wire.execute() + wire.sync(),
+            wire.parse(ask, "n") + wire.bind(statement="n") + wire.execute() + wire.sync()]
+    for way in ways:
+        d = t.daemon(size=1)
+        with d.connect() as other, d.connect() as c:
+            other.sql("INSERT INTO item (v) VALUES (1)")
+            c.send(way)
+            equal(states(c.until_ready()), ["55000"], "its own are none")
+        d.stop()
+
+
+@test
 def where_it_is_asked(t):
     """the same behind other statements of a transaction, in pipelines, in statements that were prepared before on
     another server, and by FunctionCall"""
@@ -287,13 +303,17 @@ def seeds(t):
     d = t.daemon(size=2)
     numbers = "SELECT random() FROM generate_series(1, 3)"
     for sql in SEEDS:
-        for extended in (False, True):
-            if extended and sql.startswith("BEGIN"):
+        for extended in (False, True, None):
+            if (extended and sql.startswith("BEGIN")) or (extended is None and sql != SEEDS[0]):
                 continue
             with t.cluster.connect(t.database) as direct, d.connect() as other:
                 c = d.connect()
                 for x in (c, direct):
-                    (x.ask_extended if extended else x.ask)(sql)
+                    if extended is None:
+                        x.send(call(1599, "0.5"))
+                        x.until_ready()
+                    else:
+                        (x.ask_extended if extended else x.ask)(sql)
                 got = []
                 for i in range(3):
                     got += c.sql(numbers)
