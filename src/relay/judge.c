@@ -219,9 +219,6 @@ with_lease(struct session *s, struct message *m)
 		note_sent(s, m);
 		return FORWARD;
 	}
-	if (s->context.startup_bytes > 0 && !(m->effects.set & SQLCLASS_SET) &&
-	    (m->type == 'Q' || m->type == 'P'))
-		resets_note_local(s, m);
 	effects_note_parameters(s, m);
 	if (!s->context.pin && (m->effects.set & EFFECTS_PIN))
 		return raise_pin_off(s, m, m->effects.set & EFFECTS_PIN);

@@ -139,13 +139,6 @@ resets_message(struct session *s, const struct message *m)
 		s->context.resets = RESETS_LATER;
 }
 
-void
-resets_note_local(struct session *s, const struct message *m)
-{
-	if (m->sql && sqltext_first(m->sql, m->sql_bytes) == SQLWORD_SET)
-		resets_note(s, 0, m->sql, m->sql_bytes, m->effects.lexing);
-}
-
 bool
 resets_hold(const struct session *s, char type)
 {
@@ -345,6 +338,25 @@ add_row(const char *name, const char *value, bool any, struct buf *sql)
 	buf_add_u8(sql, ')');
 }
 
+/* Adds a statement that sets the role of the startup packet if the client has reset its role. */
+static void
+add_role(const struct session *s, struct buf *sql)
+{
+	const char *at = s->context.startup, *end = at + s->context.startup_bytes;
+
+	while (at < end) {
+		const char *name = at, *value = name + strlen(name) + 1;
+
+		at = value + strlen(value) + 1;
+		if (strcasecmp(name, "role") != 0 || !was_reset(s, name))
+			continue;
+		buf_add_fmt(sql, "SELECT pg_catalog.set_config('role', ");
+		params_literal(sql, value);
+		buf_add_fmt(sql, ", false) WHERE pg_catalog.current_setting('role') "
+				 "OPERATOR(pg_catalog.=) 'none'; ");
+	}
+}
+
 /* Outside of a transaction the server decides: a parameter that pg_settings lists has been reset if
  * its source is not the session; any other, if it is empty. Returns false if there is none. */
 static bool
@@ -357,6 +369,7 @@ add_question(struct session *s, struct buf *sql)
 	add_startup(s, &params);
 	at = (const char *)buf_data(&params);
 	end = at + params.len;
+	add_role(s, sql);
 	/* The role in force may not be allowed to set what the login has set. */
 	if (unlisted_asks_as_login(&s->context))
 		buf_add_fmt(sql, "SET LOCAL ROLE none; ");
@@ -366,8 +379,7 @@ add_question(struct session *s, struct buf *sql)
 
 		at = value + strlen(value) + 1;
 		if (strcasecmp(name, "seed") == 0 || params_fixed(name) ||
-		    strcasecmp(name, "session_authorization") == 0 ||
-		    (strcasecmp(name, "role") == 0 && !was_reset(s, name)))
+		    strcasecmp(name, "session_authorization") == 0 || strcasecmp(name, "role") == 0)
 			continue;
 		add_row(name, value, any, sql);
 		any = true;
@@ -376,8 +388,8 @@ add_question(struct session *s, struct buf *sql)
 	buf_add_fmt(sql, ") AS v (name, value) LEFT JOIN pg_catalog.pg_settings AS p ON "
 			 "pg_catalog.lower(p.name) OPERATOR(pg_catalog.=) pg_catalog.lower(v.name) "
 			 "WHERE CASE WHEN p.name IS NULL THEN coalesce(pg_catalog."
-			 "current_setting(v.name, true), '') OPERATOR(pg_catalog.=) ANY "
-			 "(ARRAY['', 'none']) ELSE p.source OPERATOR(pg_catalog.<>) 'session' END");
+			 "current_setting(v.name, true), '') OPERATOR(pg_catalog.=) '' ELSE "
+			 "p.source OPERATOR(pg_catalog.<>) 'session' END");
 	return any;
 }
 

@@ -27,10 +27,6 @@ void resets_note(struct session *, unsigned set, const char *sql, size_t bytes, 
  * counts when it is prepared, and once such a text has a name, any Bind may execute it. */
 void resets_message(struct session *, const struct message *);
 
-/* The same for a message that may reset a parameter until the end of the transaction only: SET
- * LOCAL x TO DEFAULT. */
-void resets_note_local(struct session *, const struct message *);
-
 /* Must the message of this type wait until the startup parameters are set again? */
 bool resets_hold(const struct session *, char type);
 

@@ -276,6 +276,30 @@ def resets(t):
         d.stop()
 
 
+@test
+def local_resets_again(t):
+    """SET LOCAL ... TO DEFAULT comes back to the startup packet behind other statements, and each time that it is executed"""
+    d = t.daemon(size=4)
+    for packet in ({"application_name": "mine"}, {"application_name": "mine", "options": "-c search_path=tenant"}):
+        for name in ("application_name", "search_path"):
+            with d.connect(**packet) as c, t.cluster.connect(t.database, **packet) as direct:
+                seen = []
+                for x in (c, direct):
+                    got = []
+                    for k in range(3):
+                        x.sql("BEGIN")
+                        x.sql("SELECT 1; SET LOCAL %s TO DEFAULT" % name)
+                        got.append(x.value("SHOW " + name))
+                        x.sql("COMMIT; BEGIN")
+                        x.send((b"" if k else wire.parse("SET LOCAL %s TO DEFAULT" % name, "n")) + wire.bind(statement="n") +
+                               wire.execute() + wire.sync())
+                        equal(x.until_ready().errors, [], "by its name")
+                        got.append(x.value("SHOW " + name))
+                        x.sql("COMMIT")
+                    seen.append(got)
+                equal(seen[0], seen[1], "%s with %r" % (name, packet))
+
+
 # Names as PostgreSQL reads them: with escapes, of two parts of which the first is a word of SET, by other words.
 SPELLED = ['RESET U&"search\\005fpath"', 'SET U&"work!005fmem" UESCAPE \'!\' TO DEFAULT', 'RESET "app".U&"wh\\006f"',
            "SET time.zone = 'x'; SET time.zone TO DEFAULT", "SET time.zone = 'x'; RESET time.zone", "RESET search_path; SET SCHEMA 'other'",
@@ -288,7 +312,10 @@ def resets_spelled_otherwise(t):
     t.cluster.role("weak")
     t.sql("GRANT weak TO CURRENT_USER")
     roles = [["BEGIN", "SET ROLE none", "SET role TO DEFAULT", "SELECT current_user", "COMMIT", "SELECT current_user"],
-             ["SET ROLE none", "BEGIN", "RESET ROLE", "SELECT current_user", "COMMIT", "SELECT current_user"]]
+             ["SET ROLE none", "BEGIN", "RESET ROLE", "SELECT current_user", "COMMIT", "SELECT current_user"],
+             # No transaction is there to reset it in; and one that fails.
+             ["SET ROLE postgres", "SET LOCAL role TO DEFAULT", "SELECT current_user", "SELECT current_user"],
+             ["SET ROLE postgres", "RESET ROLE; SELECT 1/0", "SELECT current_user", "RESET ROLE", "SELECT current_user"]]
     for way, how in {"session": dict(options={"mode": "session"}), "pinned": {}, "free": {}}.items():
         d = t.daemon(size=4, **how)
         programs = [[CHANGE, "BEGIN", spelled, LOOK, "SELECT 1", LOOK, "COMMIT", LOOK] for spelled in SPELLED]
