@@ -44,8 +44,8 @@ struct progress_run {
 struct progress {
 	/* towards the server */
 	uint32_t to_left; /* bytes of the message now passing that the client has not sent yet */
-	uint32_t
-	    ready_due; /* Queries, function calls and Syncs not yet answered by ReadyForQuery */
+	/* Queries, function calls and Syncs not yet answered by ReadyForQuery */
+	uint32_t ready_due;
 	bool extended; /* extended-protocol messages have been sent since the last Sync */
 	/* The same, but not of a BEGIN of ours: PostgreSQL 18 may be in the implicit transaction
 	 * of a pipeline, which a Query does not end. */

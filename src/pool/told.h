@@ -16,9 +16,8 @@ struct told {
 	struct hash_node node;
 	unsigned uses;
 	uint32_t bytes;
-	const char
-	    *application; /* the value of application_name, which each lease needs; or NULL */
-	char pairs[];     /* name NUL value NUL ..., `bytes` in all */
+	const char *application; /* value of application_name, which each lease needs; or NULL */
+	char pairs[];            /* name NUL value NUL ..., `bytes` in all */
 };
 
 /* All sets of the daemon. */

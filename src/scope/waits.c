@@ -130,8 +130,8 @@ struct graph {
 	const struct waits *waits;
 	struct hash table; /* struct point */
 	struct point *first, *last;
-	struct point
-	    *to_go; /* points that can go on; those who need them are still to be counted */
+	/* points that can go on; those who need them are still to be counted */
+	struct point *to_go;
 };
 
 static struct point *

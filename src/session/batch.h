@@ -22,9 +22,8 @@ struct session;
 struct site;
 
 struct batch {
-	struct buf bytes; /* are sent first */
-	const uint8_t
-	    *passed; /* bytes of the client, where they were read; are sent behind those */
+	struct buf bytes;      /* are sent first */
+	const uint8_t *passed; /* sent behind them: bytes of the client, where they were read */
 	size_t passed_bytes;
 	const struct lease *lease; /* the lease that the batch is for, unless it is empty */
 	uint64_t server;           /* id of the server of that lease */

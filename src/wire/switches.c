@@ -163,9 +163,8 @@ add_switch(struct buf *out, char letter, const char *argument, char *why, size_t
 /* ---- the command line, as getopt(3) of glibc reads it ---- */
 
 struct place {
-	size_t next; /* index of the word that is being read */
-	const char
-	    *more; /* the switches left in that word (-es is two); "" at a word's beginning */
+	size_t next;      /* index of the word that is being read */
+	const char *more; /* the switches left in that word (-es is two); "": it begins */
 };
 
 /* Reads one switch, with its argument. Returns as switches_read(). */

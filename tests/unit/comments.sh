@@ -21,8 +21,8 @@ broken()
 		if (was && code ~ /^[ \t]*\*\/[ \t]*$/ && before !~ /^[ \t]*\*\t/) wrong(FNR, "the end of a comment stands alone")
 		if (was && code ~ /^[ \t]*\*[^ \t\/]/) wrong(FNR, "no blank behind the asterisk")
 		if (!was && inside && code !~ /^[ \t]*\/\*/) wrong(FNR, "a comment begins behind code and has more than one line")
-		if (!was && code ~ /^[ \t]*\/\*/ && before ~ /^\t+[a-z][a-z_0-9 ]*$/ && before !~ /^\t+(else|do|default)$/)
-			wrong(FNR, "a comment between a type and its name")
+		if (!was && code ~ /\/\*/ && before ~ /^\t+[a-z][a-z_0-9 ]*$/ && before !~ /^\t+(else|do|default)$/)
+			wrong(FNR, "a type and its name are on two lines because of a comment")
 		before = code
 	}' "$@"
 }
@@ -52,6 +52,8 @@ struct s {
 	unsigned
 	    /* bad */
 	    c;
+	const char
+	    *h; /* bad */
 	const char *d; /* good: "/*" */
 	const char *e = "/* no comment";
 	int f;
@@ -60,7 +62,7 @@ struct s {
 };
 END
 said=$(broken "$dir/a.c" | cut -d: -f2 | tr '\n' ' ')
-if [ "$said" = "7 9 11 15 " ]; then
+if [ "$said" = "7 9 11 15 18 " ]; then
 	echo "ok 2 - broken comments are found"
 else
 	echo "# said: $said"
