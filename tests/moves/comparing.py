@@ -206,6 +206,7 @@ def verdicts(script, case, old, new):
 class Comparison:
     def __init__(self, old, new, rules, only=None):
         """only: the (script, case) that are compared; all, otherwise."""
+        rules = map_of_words.that_apply(rules, old.states(), new.states())
         self.verdicts, self.results, self.missing = [], [], []
         self.sides = {}
         scripts = set(old.scripts()) & set(new.scripts())

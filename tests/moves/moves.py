@@ -156,7 +156,8 @@ def finish(opts, old, new, rules, comparison):
         say("not compared, since only one of the recordings has them: " + " ".join(comparison.scripts_once))
     wrong_calls = calls.compare(old.calls, new.calls, say)
     for r in rules:
-        say("words: %s: %s" % (r, "used %d times" % r.used if r.used else "NEVER USED"))
+        say("words: %s: %s" % (r, "not applied, as both recordings have it" if r.both else
+                               "used %d times" % r.used if r.used else "NEVER USED"))
     exact = sum(1 for v in comparison.verdicts if v.repeats)
     levels = {}
     for v in comparison.verdicts:

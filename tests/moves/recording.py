@@ -35,6 +35,12 @@ class Recording:
     def scripts(self):
         return sorted({script for script, _ in self.cases})
 
+    def states(self):
+        """{(machine, state)} of all its moves."""
+        return {(item.machine, state) for runs in self.cases.values() for run in runs
+                for stories in run.stories.values() for story in stories
+                for item in story.items if isinstance(item, Move) for state in (item.old, item.new)}
+
     def merge(self, other):
         """The other's runs come behind ours."""
         for (script, case), runs in other.cases.items():

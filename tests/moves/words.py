@@ -12,6 +12,7 @@ KINDS = {"rename": 3, "fold": 3, "ignore": 2, "text": 2}
 class Rule:
     def __init__(self, place, kind, words):
         self.place, self.kind, self.words, self.used = place, kind, words, 0
+        self.both = False  # what it says that only one recording has is in both: it is not applied
         if kind == "text":
             self.pattern = re.compile(words[0])
 
@@ -36,6 +37,16 @@ def load(path):
                 raise Problem("%s: not a rule: %s" % (place, line.strip()))
             rules.append(Rule(place, kind, words))
     return rules
+
+
+def that_apply(rules, old, new):
+    """The rules without those that are out of date: what they say that only one program has, both have. old, new: the
+    (machine, state) of all moves of each recording."""
+    for r in rules:
+        if r.kind in ("ignore", "fold"):
+            other = new if r.words[0] == "old" else old
+            r.both = any(machine == r.words[1] and r.words[2:] in ([], [state]) for machine, state in other)
+    return [r for r in rules if not r.both]
 
 
 def _rename(rules, item):

@@ -184,6 +184,9 @@ def changed_words(t):
     differs(recorded(a, a), recorded(b, b), "without the map")
     same(recorded(a, a), recorded(b, b), "with it", rules)
     equal([r.used > 0 for r in rules], [True, True, True, True, False], "what was used")
+    both = SESSION.replace("idle -> active", "idle -> active\nblock none -> begun")
+    differs(recorded(*[log(("session 1", both))] * 2), recorded(*[log(("session 1", both.replace("begun", "failed")))] * 2),
+            "a machine that is ignored, but that both have", "+block: none -> failed", rules=words.load(path)[2:3])
     c = log(("session 1", text.replace("greeting -> idle", "greeting -> working\nworking -> idle")), ("server 1", SERVER))
     differs(recorded(a, a), recorded(c, c), "a changed move among renamed ones", "+session: startup -> working", rules=rules)
     with open(path, "w") as f:
