@@ -163,8 +163,10 @@ enter_namespace(const struct asuser *u)
 static bool
 become_user(const struct asuser *u)
 {
-	enter_namespace(u);
 	adopt_environment(u);
+	/* This comes last: no file of that view may be opened as root, nor a library loaded, as the
+	 * name service would. */
+	enter_namespace(u);
 	return setgroups((size_t)u->ngroups, u->groups) == 0 &&
 	       setresgid(u->gid, u->gid, u->gid) == 0 && setresuid(u->uid, u->uid, u->uid) == 0;
 }

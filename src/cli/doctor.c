@@ -36,6 +36,7 @@ struct doctor {
 	char port[16];
 	struct table *servers; /* SHOW SERVERS, or NULL */
 	struct asuser daemon;  /* the user that pgwithd runs as; uid (uid_t)-1: not known */
+	bool stranger;         /* that user may be anybody: see is_stranger() */
 };
 
 /* ---- the configuration ---- */
@@ -95,8 +96,23 @@ check_file_mode(struct doctor *d)
 
 /* ---- who may come in ---- */
 
+/* Cuts the next item, without the blanks around it, off the list at *at. NULL: there is none. */
+static char *
+next_item(char **at)
+{
+	char *item;
+
+	while ((item = strsep(at, ",")) != NULL) {
+		item += strspn(item, " \t");
+		item[strcspn(item, " \t")] = 0;
+		if (*item)
+			return item;
+	}
+	return NULL;
+}
+
 static void
-check_user_name(struct doctor *d, const char *subject, const char *name)
+check_user_name(struct findings *f, const char *subject, const char *name)
 {
 	bool group = *name == '@';
 	id_t id;
@@ -104,22 +120,18 @@ check_user_name(struct doctor *d, const char *subject, const char *name)
 	if (strcmp(name, "*") == 0 || allow_number(name + group, &id) ||
 	    (group ? getgrnam(name + 1) != NULL : getpwnam(name) != NULL))
 		return;
-	findings_add(&d->findings, FINDING_WARNING, subject, "correct the name, or take it out",
+	findings_add(f, FINDING_WARNING, subject, "correct the name, or take it out",
 		     "users names \"%s\", and there is no such %s on this system", name,
 		     group ? "group" : "user");
 }
 
 static void
-check_user_names(struct doctor *d, const char *subject, const char *list)
+check_user_names(struct findings *f, const char *subject, const char *list)
 {
 	char *copy = mem_strdup(list), *at = copy, *item;
 
-	while ((item = strsep(&at, ",")) != NULL) {
-		item += strspn(item, " \t");
-		item[strcspn(item, " \t")] = 0;
-		if (*item)
-			check_user_name(d, subject, item);
-	}
+	while ((item = next_item(&at)) != NULL)
+		check_user_name(f, subject, item);
 	free(copy);
 }
 
@@ -131,14 +143,36 @@ allow_is_open(const char *allow)
 	char *copy = mem_strdup(allow), *at = copy, *item;
 	bool open = false;
 
-	while ((item = strsep(&at, ",")) != NULL)
-		open |= item[strspn(item, " \t")] != 0 && strchr(item, ':') == NULL;
+	while ((item = next_item(&at)) != NULL)
+		open |= strchr(item, ':') == NULL;
 	free(copy);
 	return open;
 }
 
+/* Is every user of this machine an administrator of pgwithd? */
 static void
-check_access(struct doctor *d, const struct conf_pool *pool)
+check_administrators(struct findings *f, const struct conf *conf)
+{
+	const uid_t nobody = (uid_t)-1; /* no user has it: chown(2) */
+	char *copy = mem_strdup(conf->admin_users), *at = copy, *role;
+
+	while ((role = next_item(&at)) != NULL) {
+		char *cure;
+
+		if (allow_role(conf->allow, nobody, "", role) != ACCESS_YES)
+			continue;
+		cure = mem_printf("allow = USER:%s instead, if that is not meant", role);
+		findings_add(f, FINDING_WARNING, "console", cure,
+			     "allow = %s lets every user of this machine come in as \"%s\", which "
+			     "is in admin_users: SET, KILL and SHUTDOWN are everybody's",
+			     conf->allow, role);
+		free(cure);
+	}
+	free(copy);
+}
+
+static void
+check_access(struct findings *f, const struct conf *conf, const struct conf_pool *pool)
 {
 	char *subject = mem_printf("pool %s", pool->name), *cure, why[256] = "";
 	struct conninfo *ci = conninfo_new(pool->conninfo, why, sizeof why);
@@ -147,18 +181,18 @@ check_access(struct doctor *d, const struct conf_pool *pool)
 
 	cure = mem_printf("users = NAME, @GROUP in [pool %s], if that is not meant", pool->name);
 	if (all && pool->role == CONF_ROLE_FIXED)
-		findings_add(&d->findings, FINDING_WARNING, subject, cure,
+		findings_add(f, FINDING_WARNING, subject, cure,
 			     "users = *: every user of this machine may use it, and is \"%s\" in "
 			     "PostgreSQL",
 			     login ? login : "?");
-	else if ((all || none) && pool->role == CONF_ROLE_CLIENT && allow_is_open(d->conf->allow))
+	else if ((all || none) && pool->role == CONF_ROLE_CLIENT && allow_is_open(conf->allow))
 		findings_add(
-		    &d->findings, FINDING_WARNING, subject, cure,
+		    f, FINDING_WARNING, subject, cure,
 		    "every user of this machine may use it, and allow = %s lets them come in "
 		    "as roles that are not theirs",
-		    d->conf->allow);
+		    conf->allow);
 	else if (none && pool->role == CONF_ROLE_FIXED && login)
-		findings_add(&d->findings, FINDING_NOTE, subject,
+		findings_add(f, FINDING_NOTE, subject,
 			     "users = NAME, @GROUP in its section lets others use it",
 			     getpwnam(login)
 				 ? "it has no option users: root, the user of pgwithd and the "
@@ -166,7 +200,7 @@ check_access(struct doctor *d, const struct conf_pool *pool)
 				 : "it has no option users: root and the user of pgwithd may "
 				   "use it (a system user \"%s\" might, but there is none)",
 			     login);
-	check_user_names(d, subject, pool->users);
+	check_user_names(f, subject, pool->users);
 	conninfo_free(ci);
 	free(cure);
 	free(subject);
@@ -202,8 +236,6 @@ check_conf(struct doctor *d)
 		findings_add(&d->findings, FINDING_NOTE, "configuration", NULL,
 			     "cannot look at the servers of the pools before that is put right");
 	check_file_mode(d);
-	for (unsigned i = 0; d->conf && i < d->conf->npools; i++)
-		check_access(d, &d->conf->pools[i]);
 }
 
 /* ---- the socket ---- */
@@ -270,6 +302,41 @@ check_owner(struct doctor *d, const char *path, const struct stat *st)
 			     c->socket_group);
 }
 
+/* May everybody put a socket there? So it is also below a directory such as /tmp, unless root has
+ * made the rest of the path. */
+static bool
+anybody_may_listen(const char *directory)
+{
+	char *path = realpath(directory, NULL), *slash;
+	bool anybody = false;
+	struct stat st;
+
+	while (path && stat(path, &st) == 0) {
+		anybody = st.st_mode & S_IWOTH;
+		slash = strrchr(path, '/');
+		if (anybody || st.st_uid == 0 || slash[1] == 0)
+			break;
+		slash[slash == path] = 0;
+	}
+	free(path);
+	return anybody;
+}
+
+/* Is it not known that the administrator has made this user the daemon's? Then root must not act as
+ * the user: what is configured, passwords among it, would be that user's, and so would the view of
+ * the file system. */
+static bool
+is_stranger(const struct doctor *d, uid_t uid)
+{
+	const struct passwd *pw = getpwnam("pgwith");
+	struct stat st;
+
+	if (geteuid() != 0 || uid == 0 || (pw && pw->pw_uid == uid) ||
+	    (stat(d->absolute, &st) == 0 && st.st_uid == uid))
+		return false;
+	return anybody_may_listen(d->whom.directory);
+}
+
 /* Connects to the socket and notes which process listens. 0, or the errno. */
 static int
 try_connect(struct doctor *d, const char *path)
@@ -285,8 +352,10 @@ try_connect(struct doctor *d, const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
 		e = errno;
-	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &bytes) == 0)
+	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &bytes) == 0) {
 		asuser_of_process(&d->daemon, cred.pid, cred.uid, cred.gid);
+		d->stranger = is_stranger(d, cred.uid);
+	}
 	if (fd >= 0)
 		close(fd);
 	return e;
@@ -580,6 +649,10 @@ look_as_daemon(struct findings *f, void *arg)
 	struct remote_how remote = {d->how->whom.timeout_us, d->how->whom.user, d->servers};
 
 	load_as_daemon(d, f);
+	check_administrators(f, d->conf);
+	/* The role that a pool logs in as may come from the daemon's environment or user. */
+	for (unsigned i = 0; i < d->conf->npools; i++)
+		check_access(f, d->conf, &d->conf->pools[i]);
 	files_check(f, d->conf, d->daemon.name);
 	remote_check(f, d->conf, &remote);
 }
@@ -605,6 +678,15 @@ guess_user(struct doctor *d)
 static void
 check_as_daemon(struct doctor *d)
 {
+	if (d->stranger) {
+		findings_add(&d->findings, FINDING_WARNING, "socket",
+			     "listen in a directory where only pgwithd's user may make files, such "
+			     "as /run/pgwith; or run pgwith doctor as that user",
+			     "everybody may listen in %s, and %s does, who may be anybody: files "
+			     "and servers are not looked at as that user",
+			     d->whom.directory, d->daemon.name);
+		return;
+	}
 	guess_user(d);
 	if (!asuser_possible(&d->daemon))
 		findings_add(

@@ -2,8 +2,10 @@
 
 import json
 import os
+import pwd
 import shutil
 import socket
+import subprocess
 import threading
 
 from pgwtest import Skip, check, child, equal, main, only_local, test, wait_until, wire
@@ -33,8 +35,8 @@ def roles(t):
     t.sql('GRANT CONNECT ON DATABASE "%s" TO %s, otherpeer, rejected, nologin, withpass, "full"' % (t.database, USER))
 
 
-def start(t, pools, env=None):
-    """pgwithd as USER; its configuration is root's, but may be read."""
+def start(t, pools, env=None, prefix=None):
+    """pgwithd as USER; its configuration is root's, but may be read. `prefix`: a command of root's that starts it as USER."""
     os.chmod(t.directory, 0o755)
     os.chmod(os.path.dirname(t.directory), 0o755)
     directory = t.path("run")
@@ -51,7 +53,8 @@ def start(t, pools, env=None):
             for k, v in options.items():
                 f.write("%s = %s\n" % (k, v))
     os.chmod(conf, 0o644)
-    p = child.start([binary, "-c", conf], t.path("pgwithd.log"), env=dict(SANITIZE_ENV, **(env or {})), user=USER)
+    p = child.start([*(prefix or []), binary, "-c", conf], t.path("pgwithd.log"), env=dict(SANITIZE_ENV, **(env or {})),
+                    user=None if prefix else USER)
     t.defer(p.wait)
     t.defer(p.terminate)
 
@@ -242,6 +245,90 @@ def its_environment(t):
     _, findings, _ = doctor(conf)
     check([f for f in findings if f["level"] == "problem" and "read by daemon" in f["finding"] and "cannot open" in f["finding"]],
           "the file cannot be read again")
+
+
+@test
+def whose_pools(t):
+    """a pool without a user in its conninfo is that of the daemon's user, or of its environment, not of root who asks"""
+    roles(t)
+    for env, login in (({}, USER), ({"PGUSER": "otherpeer"}, "otherpeer")):
+        conf, _ = start(t, {"byname": {"conninfo": t.conninfo(user=None)}, "open": {"conninfo": t.conninfo(user=None), "users": "*"}}, env)
+        _, findings, _ = doctor(conf)
+        for pool, words in (("byname", 'system user "%s"'), ("open", 'is "%s" in PostgreSQL')):
+            said = [f["finding"] for f in findings if f["subject"] == "pool " + pool and ("users" in f["finding"])]
+            check(len(said) == 1 and words % login in said[0], "%s, %s: %s" % (pool, env, said))
+        t.undo()
+
+
+SPY = """#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+__attribute__((constructor)) static void
+loaded(void)
+{
+	char line[32];
+	int fd = open("%s", O_WRONLY | O_APPEND);
+
+	if (write(fd, line, snprintf(line, sizeof line, "%%d\\n", (int)geteuid())) < 0)
+		return;
+	close(fd);
+}
+"""
+NSS_LIBRARY = "/lib/x86_64-linux-gnu/libnss_hesiod.so.2"
+
+
+@test
+def its_view_of_files(t):
+    """what the daemon's user shows doctor in its view of the file system is never executed as root"""
+    roles(t)
+    if not os.path.exists(NSS_LIBRARY) or subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL).returncode:
+        raise Skip("no name spaces here, or no " + NSS_LIBRARY)
+    who = own(t.path("who"), 0o666)
+    source = own(t.path("spy.c"), 0o644, "root", SPY % who)
+    library = t.path("spy.so")
+    subprocess.run([os.environ.get("CC", "cc").split()[0], "-shared", "-fPIC", "-o", library, source], check=True)
+    names = own(t.path("nsswitch.conf"), 0o644, "root", "passwd: hesiod files\ngroup: files\nhosts: files\n")
+    conf, directory = start(t, {"a": {"conninfo": t.conninfo(user=USER)}},
+                            prefix=["unshare", "-m", "sh", "-c", 'mount --bind "$1" /etc/nsswitch.conf && mount --bind "$2" "$3" && shift 3 && '
+                                    "exec setpriv --reuid=%s --regid=%s --clear-groups -- \"$@\"" % (USER, USER), "sh", names, library, NSS_LIBRARY])
+    with open(who, "w"):
+        pass
+    _, findings, _ = doctor(conf)
+    equal(of(findings, "a"), [], "it has looked")
+    with open(who) as f:
+        equal(set(f.read().split()) - {str(pwd.getpwnam(USER).pw_uid)}, set(), "users that have loaded the library")
+
+
+@test
+def whoever_listens(t):
+    """in a directory where everybody can make a socket, nobody's password is shown to whoever has made it"""
+    roles(t)
+    for mode, owner, looks in ((0o755, "root", True), (0o755, USER, True), (0o1777, "root", False), (0o1777, USER, False)):
+        conf, directory = start(t, {"a": {"conninfo": t.conninfo(user="withpass", password="right")}})
+        shutil.chown(conf, "root", "root")
+        shutil.chown(directory, owner, owner)
+        os.chmod(directory, mode)
+        _, findings, _ = doctor(conf)
+        looked = [f for f in findings if f["subject"] == "pool a" and "answers" in f["finding"]]
+        warned = [f for f in findings if f["level"] == "warning" and "everybody may listen" in f["finding"] and USER in f["finding"]]
+        equal((bool(looked), bool(warned)), (looks, not looks), "mode %o of %s: %s" % (mode, owner, findings))
+        # its own configuration says that it is its own daemon
+        shutil.chown(conf, USER, USER)
+        check([f for f in doctor(conf)[1] if f["subject"] == "pool a" and "answers" in f["finding"]], "the owner of the file")
+        os.chmod(directory, 0o755)
+        shutil.chown(directory, USER, USER)
+        t.undo()
+
+
+@test
+def administrators(t):
+    """a console where everybody is an administrator is pointed out"""
+    d = t.daemon(options={"allow": "", "admin_users": "boss, postgres"})
+    for allow, open_to in (("", []), ("postgres", ["postgres"]), ("*", ["boss", "postgres"]), ("daemon:postgres, 1:*, app", []), ("boss, x", ["boss"])):
+        d.reload({"allow": allow})
+        found = [f for f in doctor(d.conf)[1] if f["subject"] == "console"]
+        equal([f["level"] for f in found], ["warning"] * len(open_to), "allow = %s: %s" % (allow, found))
+        check(all('"%s"' % role in f["finding"] for role, f in zip(open_to, found)), found)
 
 
 @test
