@@ -175,6 +175,20 @@ allow_empty(const char *list)
 }
 
 bool
+allow_is_role(const char *text)
+{
+	return item_name_problem((struct span){text, strlen(text)}, "") == NULL && *text != '*' &&
+	       strchr(text, ',') == NULL;
+}
+
+bool
+allow_is_user(const char *text)
+{
+	return allow_is_role(text) && *text != '@' &&
+	       !all_digits((struct span){text, strlen(text)});
+}
+
+bool
 allow_number(const char *text, id_t *id)
 {
 	uid_t value;

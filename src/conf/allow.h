@@ -35,6 +35,11 @@ bool allow_everybody(const char *list);
 /* Is the list empty? */
 bool allow_empty(const char *list);
 
+/* Does the text, as an item of a list, mean the role or the user of that name, and nobody else? A
+ * user called "33", "@staff" or "a,b" is named by uid. */
+bool allow_is_role(const char *text);
+bool allow_is_user(const char *text);
+
 /* Reads a uid or gid in digits. False: `text` is none. */
 bool allow_number(const char *text, id_t *id);
 

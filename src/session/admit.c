@@ -46,20 +46,13 @@ known_user(const struct session *s)
 }
 
 /* Returns what a hint tells the reader to write into a list of users: the user's name, or the uid
- * if the name cannot stand in a list. */
+ * if the name would mean others there, or nobody. */
 static char *
 written_name(const struct session *s)
 {
 	const char *name = s->peer.user ? s->peer.user->name : "";
-	char *items = mem_printf("%s", name), *wrong;
 
-	wrong = *items == 0 || *items == '@' ? mem_strdup("") : allow_check_users(items);
-	if (wrong) {
-		free(items);
-		items = mem_printf("%u", (unsigned)s->peer.uid);
-	}
-	free(wrong);
-	return items;
+	return allow_is_user(name) ? mem_strdup(name) : mem_printf("%u", (unsigned)s->peer.uid);
 }
 
 /* ---- what it may do ---- */
@@ -81,10 +74,13 @@ refuse_role(const struct session *s, const char *role, struct err *e)
 	err_make(e, ERR_NOT_ALLOWED, user, role);
 	err_detail(e, "everybody may come in as the role of their own name, root and the user of "
 		      "pgwithd as any role, and others as the option allow says");
-	err_hint(e,
-		 "connect with the user name \"%s\", or add %s:%s to the option allow in section "
-		 "[pgwith] of the configuration, and reload it",
-		 name, name, role);
+	if (allow_is_role(role))
+		err_hint(e,
+			 "connect with the user name \"%s\", or add %s:%s to the option allow in "
+			 "section [pgwith] of the configuration, and reload it",
+			 name, name, role);
+	else
+		err_hint(e, "connect with the user name \"%s\"; allow cannot name this role", name);
 	free(user);
 	free(name);
 }
@@ -190,6 +186,11 @@ admit_login(struct session *s, const char *role, const char *database, struct er
 enum access
 admit_pool(struct session *s, const struct pool *group, struct err *e)
 {
+	/* The session may have been in for long, and its user may have left a group since. */
+	if (s->peer.user && !users_is_fresh(s->site->users, s->peer.user)) {
+		user_drop(s->peer.user);
+		s->peer.user = NULL;
+	}
 	return decide_or_ask(s, NULL, group, e);
 }
 

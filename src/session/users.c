@@ -33,6 +33,7 @@ struct users {
 	struct threads *threads;
 	struct list kept;
 	struct list asking;
+	int64_t forgotten_us; /* the last users_forget(), or 0 */
 	void (*told)(void *, struct user *);
 	void *arg;
 };
@@ -220,7 +221,7 @@ note_answer(void *arg)
 	struct asking *a = arg;
 	struct users *us = a->users;
 
-	a->user->looked_us = loop_now_us(us->loop);
+	a->user->looked_us = a->stale ? 0 : loop_now_us(us->loop);
 	list_remove(&us->asking, &a->node);
 	/* A failure is not kept: the next question may be answered. */
 	if (a->user->problem == NULL && !a->stale)
@@ -253,6 +254,13 @@ has_all_groups(const struct user *u, const struct conf *conf)
 	return c.all;
 }
 
+bool
+users_is_fresh(const struct users *us, const struct user *u)
+{
+	return u->looked_us > us->forgotten_us &&
+	       loop_now_us(us->loop) - u->looked_us < USERS_AGE_US;
+}
+
 static struct user *
 find_kept(struct users *us, uid_t uid, const struct conf *conf)
 {
@@ -263,8 +271,7 @@ find_kept(struct users *us, uid_t uid, const struct conf *conf)
 
 		if (k->user->uid != uid)
 			continue;
-		if (loop_now_us(us->loop) - k->user->looked_us >= USERS_AGE_US ||
-		    !has_all_groups(k->user, conf)) {
+		if (!users_is_fresh(us, k->user) || !has_all_groups(k->user, conf)) {
 			drop_kept(us, k);
 			return NULL;
 		}
@@ -320,6 +327,7 @@ users_forget(struct users *us)
 {
 	struct list_node *n;
 
+	us->forgotten_us = loop_now_us(us->loop);
 	while ((n = list_first(&us->kept)) != NULL)
 		drop_kept(us, LIST_OBJ(n, struct kept, node));
 	LIST_EACH (n, &us->asking)

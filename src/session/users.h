@@ -27,7 +27,7 @@ struct user {
 	struct access_group *groups; /* those that the configuration named, member of them or not */
 	unsigned ngroups;
 	char *problem;     /* why the system could not answer: then nothing else is set; or NULL */
-	int64_t looked_us; /* when it answered */
+	int64_t looked_us; /* when it answered; 0: all answers were forgotten meanwhile */
 };
 
 /* told(arg, user) is called with each answer. It calls user_keep() to have `user` for longer. */
@@ -45,5 +45,9 @@ void user_drop(struct user *);
 
 /* Forgets all answers, because of a reload. */
 void users_forget(struct users *);
+
+/* May the answer still be used? Not if it is older than USERS_AGE_US, or the system was asked
+ * before the last users_forget(). */
+bool users_is_fresh(const struct users *, const struct user *);
 
 #endif

@@ -315,6 +315,48 @@ def reloads(t):
     equal(names.in_loop(), [], "nothing is asked in the loop")
 
 
+@test
+def who_has_left_a_group(t):
+    """a session that is in: its ENTER on another pool asks who the user is now, not who it was at the login"""
+    names = Names(t)
+    d = daemon(t, names, db={"users": "anna"}, other={"users": "@staff"})
+    c = connect(d, ANNA, user="anna")
+    t.defer(c.close)
+    for member, expected in (("anna", []), ("", ["28000"]), ("anna", []), ("bert", ["28000"])):
+        names.write("group", "staff:%d:%s\n" % (STAFF, member))
+        d.console("RELOAD")
+        equal([e.sqlstate for e in c.ask("ENTER x ON other").errors], expected, "staff has %r" % member)
+        c.ask("LEAVE ALL ROLLBACK")
+        equal(c.value("SELECT 1"), "1", "the session goes on")
+    equal(names.in_loop(), [], "nothing is asked in the loop")
+
+
+@test
+def hints_name_nobody_else(t):
+    """a name that would mean others in the configuration is not in a hint: who follows that lets in the one who was refused"""
+    names = Names(t)
+    odd = {"33": 61010, "@staff": 61011, "a,bert": 61012, "*": 61013, "x:y": 61014}
+    names.write("passwd", "".join("%s:%d:%d\n" % (name, uid, uid) for name, uid in odd.items() if ":" not in name)
+                + "bert:%d:%d\n" % (BERT, BERT))
+    for name, uid in odd.items():
+        d = daemon(t, names, {"allow": ""}, db={"users": "root"})
+        for _ in range(2):
+            e = refused(enters(d, uid, "db", "app"))
+            m = re.search(r"add (\S+) to the option (\w+)", e.hint)
+            check(m and m.group(1) in (str(uid), "%d:app" % uid), "%s: %s" % (name, e.hint))
+            if m.group(2) == "allow":
+                d.reload({"allow": m.group(1)})
+            else:
+                d.reload({"allow": "%d:app" % uid}, {"db": {"conninfo": t.conninfo(user="app"), "users": "root, " + m.group(1)}})
+        equal(enters(d, uid, "db", "app"), None, name)
+        for other, role in ((BERT, "bert"), (BERT, "app"), (33, "33"), (ANNA, "app")):
+            refused(enters(d, other, "db", role))
+        d.stop()
+    d = daemon(t, names, {"allow": ""}, db={"users": "*"})
+    for role in ("a,*", "app, *", "*", "a b", "a:b"):
+        check("add " not in refused(enters(d, BERT, "db", role)).hint, "a role that would be more than one: %r" % role)
+
+
 # ---- a slow name service -------------------------------------------------------------------------
 
 class Watchdog:
