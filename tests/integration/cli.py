@@ -56,7 +56,7 @@ def listens(path):
 def doctor_well(t):
     """a good installation: nothing to complain of, everything looked at"""
     t.cluster.without_password("doctor takes no password of the environment")
-    d = t.daemon(size=5)
+    d = t.daemon(options={"allow": ""}, size=5)
     d.connect().sql("SELECT 1")
     status, findings = doctor(d)
     equal((status, bad(findings)), (0, []), "a good one")
@@ -137,7 +137,7 @@ def doctor_pools(t):
     found(findings, "note", "pool client", "looked at as postgres")
     # A server that is no PostgreSQL cannot be looked into, and that is said.
     f = t.fixture()
-    d2 = t.daemon(conninfo="host=%s port=%d dbname=main user=x" % (f.sockets, f.port))
+    d2 = t.daemon(options={"allow": ""}, conninfo="host=%s port=%d dbname=main user=x" % (f.sockets, f.port))
     status, findings = doctor(d2)
     equal((status, bad(findings)), (0, []), "the stand-in")
     found(findings, "note", "pool db", "cannot look at the server's settings")
@@ -173,7 +173,7 @@ def doctor_silent(t):
 def doctor_here(t):
     """configuration, socket and daemon: broken lines, permissions, a stale socket, another file"""
     t.cluster.without_password("doctor takes no password of the environment")
-    d = t.daemon(options={"socket_mode": "0770"}, conninfo=t.conninfo(password="secret"), size=3)
+    d = t.daemon(options={"socket_mode": "0770", "allow": ""}, conninfo=t.conninfo(password="secret"), size=3)
     os.chmod(d.conf, 0o640)
     equal(bad(doctor(d)[1]), [], "at first")
     socket = os.path.join(d.sockets, ".s.PGSQL.%d" % d.port)
@@ -382,7 +382,7 @@ def import_errors(t):
     for text, status, said in (("[databases]\nfoo\n", 2, "x.ini:2: expected KEY = VALUE"),
                                ("[databases]\n* = host=x\n", 1, "--database NAME"), ("", 1, "makes no pool"),
                                ("[pgbouncer]\n%include no.ini\n", 2, "no.ini: cannot open"),
-                               ("[databases]\na = user=x\n[pgbouncer]\nauth_file = /no\n", 0, "auth_file: /no: cannot")):
+                               ("[databases]\na = user=x\n[pgbouncer]\nauth_file = /no\n", 1, "auth_file: /no: cannot")):
         with open(ini, "w") as f:
             f.write(text)
         got, _, err = pgwith("import", ini)

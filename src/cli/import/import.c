@@ -11,6 +11,7 @@
 #include "cli/import/databases.h"
 #include "cli/import/settings.h"
 #include "cli/import/unit.h"
+#include "conf/allow.h"
 
 /* ---- [pgwith] ---- */
 
@@ -73,7 +74,7 @@ note_passwords(const struct import *im)
 }
 
 /* The names in the auth_file as system users, for the option users. A name that would mean
- * something else there is left out. */
+ * something else there, or begin a comment, is left out. */
 static char *
 user_list(const struct import *im)
 {
@@ -82,8 +83,7 @@ user_list(const struct import *im)
 	for (unsigned i = 0; i < im->users.count; i++) {
 		const char *name = im->users.list[i].key;
 
-		if (*name == 0 || *name == '@' || strpbrk(name, " \t,:;*") ||
-		    name[strspn(name, "0123456789")] == 0)
+		if (!allow_is_user(name) || strchr(name, ';'))
 			continue;
 		more = mem_printf("%s%s%s", list, *list ? ", " : "", name);
 		free(list);
@@ -97,6 +97,7 @@ user_list(const struct import *im)
 static void
 write_users(const struct import *im, const char *type)
 {
+	const char *administrators = settings_get(im, "admin_users");
 	char *names = user_list(im);
 	bool everybody = strcmp(type, "any") == 0 || strcmp(type, "trust") == 0;
 
@@ -105,6 +106,12 @@ write_users(const struct import *im, const char *type)
 		settings_out(im,
 			     ";   LET IN: every user of this machine, into every pool. Name those "
 			     "who need it: users = NAME, @GROUP");
+		if (everybody && administrators && *administrators)
+			settings_out(
+			    im,
+			    ";   LET IN: every user of this machine, into the console, to do "
+			    "all there as %s",
+			    administrators);
 	} else if (*names) {
 		settings_option(im, "users", names,
 				strcmp(type, "peer") == 0
@@ -336,20 +343,23 @@ import_write(const struct pgbouncer *from, const struct pgbouncer_pairs *users,
 	return im.pools;
 }
 
-/* Reads the auth_file, if there is one. */
-static void
+/* Reads the auth_file, if one is named. False: it cannot be read. */
+static bool
 read_users(const struct pgbouncer *from, struct pgbouncer_pairs *users)
 {
 	const char *path = pgbouncer_get(from, "pgbouncer", "auth_file");
 	char *why;
+	bool good;
 
 	*users = (struct pgbouncer_pairs){0};
 	if (path == NULL || *path == 0)
-		return;
+		return true;
 	why = pgbouncer_users(path, users);
-	if (why)
+	good = why == NULL;
+	if (!good)
 		fprintf(stderr, "pgwith: auth_file: %s\n", why);
 	free(why);
+	return good;
 }
 
 enum ask_status
@@ -360,13 +370,14 @@ import_run(const struct commands_entry *entry, const struct commands_how *how, s
 	struct import im = {.from = &from, .how = how};
 	enum ask_status status = ASK_GOOD;
 	unsigned unknown = 0;
+	bool users;
 
 	if (!pgbouncer_read(&from, args[0])) {
 		fprintf(stderr, "pgwith: %s\n", from.problem);
 		pgbouncer_clear(&from);
 		return ASK_USAGE;
 	}
-	read_users(&from, &im.users);
+	users = read_users(&from, &im.users);
 	if (how->passfile)
 		status = write_passfile(&im);
 	if (status == ASK_GOOD && import_write(&from, &im.users, how, stdout, &unknown) == 0) {
@@ -380,6 +391,10 @@ import_run(const struct commands_entry *entry, const struct commands_how *how, s
 			"pgwith: %u setting%s of %s could not be taken over: see the comments with "
 			"\"not known\", \"left as it is\" or \"cannot\"\n",
 			unknown, unknown == 1 ? "" : "s", args[0]);
+		status = ASK_TROUBLE;
+	} else if (status == ASK_GOOD && !users) {
+		fprintf(stderr, "pgwith: users and allow are written without the auth_file: run it "
+				"as a user who may read that\n");
 		status = ASK_TROUBLE;
 	}
 	pgbouncer_pairs_clear(&im.users);
