@@ -11,11 +11,12 @@
 #include "wire/msg.h"
 #include "wire/reader.h"
 
-/* with so many bytes collected, they are sent, even if no message asks for that */
+/* with so many bytes collected, they are sent, even if no message asks for that; and the rest of a
+ * text of many statements waits for a turn of its own */
 #define FLUSH_AT (64 << 10)
 /* with so many bytes that the client has not read, further rows wait */
 #define QUEUED_MAX (1 << 20)
-#define QUEUED_US  5000 /* how long they wait */
+#define QUEUED_US  20000 /* how long they wait */
 
 /* The command that is being run. While the session is busy (SESSION_CONSOLE_BUSY), it goes on
  * later. */
@@ -27,6 +28,7 @@ struct task {
 	char *text; /* NULL: it is no simple query */
 	struct sqltext lex;
 	unsigned statements; /* statements of the text so far */
+	bool between;        /* the rest of the text goes on by the timer */
 	/* of an Execute only: */
 	struct console_named *portal;
 	uint32_t limit;
@@ -208,7 +210,7 @@ continue_later(struct console *c)
 	session_set_state(c->session, SESSION_CONSOLE_BUSY);
 	session_begins_to_wait(c->session);
 	flush(c);
-	if (is_open(c) && c->task.ids.count > 0)
+	if (is_open(c) && (c->task.ids.count > 0 || c->task.between))
 		start_timer(c, 0);
 }
 
@@ -228,8 +230,9 @@ command_ended(struct console *c, int result, struct err *e)
 	if (c->task.portal) {
 		execute_ended(c, result, e);
 	} else {
-		if (result == 0)
+		if (result == 0 && !c->task.between)
 			msg_complete(&c->out, c->task.stmt.command->tag);
+		c->task.between = false;
 		run_rest_of_simple(c, e);
 	}
 	if (s->state != SESSION_CONSOLE)
@@ -242,7 +245,7 @@ static void
 go_on(struct console *c)
 {
 	struct err e = {.id = ERR_NONE};
-	int r = call_command(c, command_go_on, &e);
+	int r = c->task.between ? 0 : call_command(c, command_go_on, &e);
 
 	if (r != -E_AGAIN) {
 		command_ended(c, r, &e);
@@ -283,7 +286,7 @@ console_sweep(struct site *site)
 		/* One whose next command goes on, too, is at the end of the list again. */
 		if (left-- == 0)
 			break;
-		if (c->task.ids.count == 0)
+		if (c->task.ids.count == 0 && !c->task.between)
 			go_on(c);
 	}
 }
@@ -339,8 +342,11 @@ run_rest_of_simple(struct console *c, struct err *e)
 			continue_later(c);
 			return;
 		}
-		if (c->out.len >= FLUSH_AT)
-			flush(c);
+		if (e->id == ERR_NONE && c->out.len >= FLUSH_AT) {
+			t->between = true;
+			continue_later(c);
+			return;
+		}
 	}
 	if (t->statements == 0)
 		empty_message(c, 'I');

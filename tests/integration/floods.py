@@ -4,7 +4,7 @@ as PostgreSQL does, and keeps no more than a little for each."""
 import struct
 import time
 
-from pgwtest import check, equal, main, sanitized, seconds, slow_factor, test, wire
+from pgwtest import check, equal, main, sanitized, seconds, slow_factor, test, wait_until, wire
 
 MB = 1 << 20
 FLOOD = 8 * MB         # sent at most
@@ -168,6 +168,36 @@ def answers_of_the_console(t):
             send_until_stuck(c.sock, unit)
             check(sanitized() or growth(d, before) < GROWTH, "the daemon has grown by %d" % growth(d, before))
         c.drop()
+
+
+@test
+def one_text_for_the_console(t):
+    """one Query with thousands of commands: it is answered as far as it is read, in order, and others are served meanwhile"""
+    d = t.daemon()
+    other = t.client(d)
+    for word, count in (("SHOW HELP", 6000), ("SHOW VERSION", 4000), ("BEGIN", 10000), ("SELECT 1", 7000)):
+        c = t.client(d, "pgwith")
+        c.ask(word)
+        kinds = c.ask(word).kinds[:-1]
+        before = settled(d)
+        c.send(wire.query((word + ";") * count))
+        for _ in range(5):
+            took, _ = seconds(other.value, "SELECT 1")
+            check(took < 0.3 * slow_factor(), "%s: others are served after %.2f s" % (word, took))
+            time.sleep(0.02)
+        if not sanitized():
+            check(growth(d, before) < GROWTH, "%s: the daemon has grown by %d kB" % (word, growth(d, before) // 1024))
+        got = c.until_ready()
+        equal((got.kinds.count("C"), got.errors), (count, []), word)
+        check(got.kinds[:-1] == kinds * count, "in order")
+        equal(c.value("SELECT 5"), "5", "it goes on")
+        # who goes, and who cancels
+        c.send(wire.query("SHOW HELP;" * 6000))
+        c.cancel()
+        check([e.sqlstate for e in c.until_ready().errors] in (["57014"], []), "cancelled")
+        c.send(wire.query("SHOW HELP;" * 6000))
+        c.drop()
+    wait_until(lambda: len(d.show("CLIENTS")) == 2, 5, "who has gone is gone")
 
 
 @test
