@@ -31,6 +31,9 @@
 #define GREETING_MAX (256 * 1024)    /* bytes of all that is told at login */
 #define PATIENCE_US  (200 * UNIT_MS) /* how long a login waits for a server that is free soon */
 #define OPTIONS_MAX  32              /* how many `_pq_.` options the answer names */
+/* Everybody may come in to the console, also who may use no pool. Sessions of roles without rights
+ * there get at most this part of max_clients, and one, so that they keep no client out. */
+#define GUESTS_PART 10
 
 static void
 refuse_login(struct session *s, struct err *e)
@@ -246,21 +249,44 @@ check_packet(struct session *s, const struct startup *st, struct err *e)
 	return check_replication(startup_get(st, "replication"), e);
 }
 
+/* Counts the sessions of the console that have no rights there. */
+static unsigned
+count_guests(const struct site *site)
+{
+	static const enum session_state states[] = {SESSION_CONSOLE, SESSION_CONSOLE_BUSY};
+	const struct list_node *n;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < sizeof states / sizeof *states; i++)
+		LIST_EACH (n, &site->in_state[states[i]])
+			count += !site->console->reserved(LIST_OBJ(n, const struct session, node));
+	return count;
+}
+
 /* Returns false with the reason in *e. */
 static bool
 there_is_room(const struct session *s, bool console, struct err *e)
 {
 	const struct site *site = s->site;
+	unsigned most = (unsigned)site->conf->max_clients, guests = 1 + most / GUESTS_PART;
+	bool reserved = console && site->console->reserved(s);
 	/* Connections that have not said who they are take nobody's place; this one has. */
 	unsigned clients = site_sessions(site) - site->in_state[SESSION_STARTUP].count +
 			   (s->state == SESSION_STARTUP);
 
-	if (clients > site->conf->max_clients && !(console && site->console->reserved(s)))
-		err_make(e, ERR_TOO_MANY_CLIENTS, (unsigned)site->conf->max_clients);
-	else if (site->phase != SITE_RUNNING && !console)
+	if (clients > most && !reserved) {
+		err_make(e, ERR_TOO_MANY_CLIENTS, most);
+	} else if (console && !reserved && count_guests(site) >= guests) {
+		err_make(e, ERR_TOO_MANY_CLIENTS, most);
+		err_detail(e,
+			   "%u of them are for the console's sessions of roles that are in "
+			   "neither admin_users nor stats_users",
+			   guests);
+	} else if (site->phase != SITE_RUNNING && !console) {
 		err_make(e, ERR_SHUTDOWN);
-	else
+	} else {
 		return true;
+	}
 	return false;
 }
 

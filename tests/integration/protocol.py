@@ -3,7 +3,7 @@
 import os
 import struct
 
-from pgwtest import (Closed, ServerError, check, equal, main, seconds, slow_factor, test, wait_until,
+from pgwtest import (Closed, ServerError, Skip, check, equal, main, seconds, slow_factor, test, wait_until,
                      wire)
 from pgwtest.looks import error_of
 
@@ -197,6 +197,36 @@ def silent_connections(t):
     equal(runs.value("SELECT 1"), "1", "who is in stays")
     for c in clients:
         c.close()
+
+
+@test
+def guests_of_the_console(t):
+    """who has no rights on the console can come in there, and cannot take the places of clients"""
+    if os.geteuid() != 0:
+        raise Skip("only root can play several users")
+    d = t.daemon(options={"allow": "", "max_clients": "50"}, users="*")
+    for directory in (t.directory, d.directory):
+        os.chmod(directory, 0o755)
+    guests, refused = [], []
+    t.defer(lambda: [g.drop() for g in guests])
+    os.setegid(65534)
+    os.seteuid(65534)
+    try:
+        for _ in range(60):
+            try:
+                guests.append(d.connect("pgwith", user="nobody"))
+            except ServerError as e:
+                refused.append(e)
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+    equal(len(guests), 6, "a tenth of max_clients, and one")
+    equal({e.sqlstate for e in refused}, {"53300"}, "the others are refused")
+    check("console" in refused[0].detail, refused[0].detail)
+    equal(guests[0].ask("SHOW CLIENTS").errors, [], "they can look")
+    for _ in range(20):
+        equal(t.client(d).value("SELECT 1"), "1", "clients come in")
+    check(len(d.show("CLIENTS")) >= 26, "so does an administrator")
 
 
 @test
