@@ -193,6 +193,32 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 	expire_go_on(s);
 }
 
+/* PostgreSQL does not look for a cancel while nobody reads what it says, and a statement of ours is
+ * not read while the client does not read the notices that it raises. So if a time limit, or an
+ * administrator, has ended what is entered or committed, the session ends cleanup_timeout later. */
+static void
+end_unread(struct session *s, int64_t now)
+{
+	const struct conf_pool *conf = s->hold->lease.pool->conf;
+	const struct scope *f = s->work->frame;
+	bool expired = f && f->expire_due, enters = s->work->purpose == WORK_ENTER;
+	bool unread = s->hold->lease.srv->stream.paused && stream_queued(&s->stream) > 0;
+	int64_t limit_us = conf->query_timeout_us;
+	struct err e;
+
+	if (session_ends(s) || !(unread || (enters && expired)))
+		return;
+	if (expired && now - s->expiry->expire_us >= conf->cleanup_timeout_us) {
+		fail_session(s, f);
+		return;
+	}
+	if (limit_us == 0 || now - s->inquiry->since_us < limit_us + conf->cleanup_timeout_us)
+		return;
+	expiry_error(s->hold->lease.pool, ERR_SCOPE_QUERY, &e);
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
 /* A statement of ours at the end of a scope may take cleanup_timeout: then it is cancelled, and
  * after the same time again the server is closed. */
 static void
@@ -201,12 +227,15 @@ sweep_inquiry(struct session *s, int64_t now)
 	struct inquiry *q = s->inquiry;
 	int64_t limit;
 
-	if (s->work->purpose == WORK_ENTER || inquiry_state(s) != INQUIRY_ASKED ||
-	    s->hold->lease.state != LEASE_HELD)
+	if (inquiry_state(s) != INQUIRY_ASKED || s->hold->lease.state != LEASE_HELD)
 		return;
 	limit = s->hold->lease.pool->conf->cleanup_timeout_us;
 	/* A COMMIT may have to wait for other machines. */
-	if (s->work->state == WORK_COMMIT || now - q->since_us < limit)
+	if (s->work->purpose == WORK_ENTER || s->work->state == WORK_COMMIT) {
+		end_unread(s, now);
+		return;
+	}
+	if (now - q->since_us < limit)
 		return;
 	if (!q->cancelled) {
 		q->cancelled = true;

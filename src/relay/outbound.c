@@ -320,7 +320,8 @@ after_answer(struct session *s)
 		refuse_transaction(s);
 		return;
 	}
-	if (s->hold->lease.srv && stream_queued(&s->stream) > 0)
+	/* What a question of ours is answered (SESSION_SAVING) is read in any case. */
+	if (s->state == SESSION_ACTIVE && s->hold->lease.srv && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
 	/* Ends scopes whose time limit passed while the server was not at rest. */
 	if (s->stack) {

@@ -154,6 +154,9 @@ static void
 leave(struct session *s)
 {
 	stream_close(&s->stream);
+	/* The server may not have been read from, because the client did not read. */
+	if (s->hold->lease.state == LEASE_HELD)
+		stream_resume(&s->hold->lease.srv->stream);
 	/* What is being done about its scopes may have to come to its end before. */
 	if (s->state != SESSION_SCOPE && s->state != SESSION_LEAVING)
 		session_set_state(s, SESSION_LEAVING);

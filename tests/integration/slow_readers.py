@@ -137,6 +137,63 @@ def in_session_mode(t):
     is_free(t, d, 5, "mode = session")
 
 
+LOUD = """CREATE TABLE t (i int); CREATE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+FOR i IN 1..100000 LOOP RAISE NOTICE '%', repeat('x', 1000); END LOOP; RETURN NULL; END$$;
+CREATE CONSTRAINT TRIGGER loud AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION loud()"""
+
+
+@test(timeout=180)
+def scope_statements(t):
+    """notices of what pgwithd runs when a scope is entered, or committed: time limits, administrators and SIGTERM end that, too"""
+    t.sql(LOUD)
+    for end in ("KILL SCOPE", "KILL SESSION", "DEADLINE", "query_timeout", "SIGTERM"):
+        d = t.daemon(options={"shutdown_timeout": "1s"}, size=2, min_size=2, cleanup_timeout="1s",
+                     query_timeout="1s" if end == "query_timeout" else "0", scopes={"loud": {"enter": NOTICES}})
+        option = " DEADLINE '%ds'" % slow_factor() if end == "DEADLINE" else ""
+        entering, leaving = t.client(d), t.client(d)
+        for sql in ("ENTER a" + (option if end != "DEADLINE" else ""), "INSERT INTO t VALUES (1)"):
+            leaving.sql(sql)
+        entering.send(wire.query("ENTER loud" + option))
+        leaving.send(wire.query("LEAVE"))
+        wait_until(lambda: len([a for a in t.activity() if a["wait_event"] == "ClientWrite"]) == 2, 20, "both are stuck")
+        if end == "DEADLINE":  # no deadline ends a commit
+            leaving.drop()
+        elif end.startswith("KILL"):
+            for s in d.clients():
+                d.console("%s %s" % (end, s["id"]))
+        if end == "SIGTERM":
+            took, _ = seconds(d.stop)
+            check(took < 12 * slow_factor(), "%.1f s" % took)
+        else:
+            is_free(t, d, 8, end)
+        is_told(entering, "ENTER", "57P01")
+        if end != "DEADLINE":
+            is_told(leaving, "LEAVE", "57P01")
+
+
+@test(timeout=180)
+def answers_that_nearly_fit(t):
+    """the server has said all, and some of it is not taken: what pgwithd asks the server next is answered all the same"""
+    d = t.daemon(size=40, min_size=40, max_opening=8, cleanup_timeout="1s")
+    answers = ["SELECT repeat('x', %d)" % n for n in range(150000, 420000, 7000)]
+    clients = [t.client(d) for _ in answers]
+    for c, answer in zip(clients, answers):
+        c.send(wire.query("SET work_mem = '1MB'; " + answer))
+    wait_until(lambda: len([s for s in d.clients() if s["state"] in ("idle", "active") and s["queries"] != "0" or s["state"] == "active"])
+               == len(clients), 10, "nobody is being asked for what it has set")
+    for c in clients:
+        c.drop()
+    is_free(t, d, 8, "SET")
+    clients = [t.client(d) for _ in answers]
+    for c, answer in zip(clients, answers):
+        c.sql("ENTER a DEADLINE '%ds'" % (2 * slow_factor()))
+        c.send(wire.query(answer))
+    is_free(t, d, 8 + 2 * slow_factor(), "DEADLINE")
+    check(not d.log_has("time ran out"), "no server is given up")
+    for c in clients:
+        is_told(c, "DEADLINE")
+
+
 @test(timeout=120)
 def shutdown(t):
     """SIGTERM ends a daemon whose clients do not read"""
