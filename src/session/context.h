@@ -57,7 +57,9 @@ struct context {
 	uint8_t resets;    /* enum session_resets */
 	bool resets_named; /* mode session: a named statement may reset */
 	bool resets_local; /* the reset was a SET LOCAL */
-	bool resetting;    /* SESSION_SAVING: the server sets startup parameters again */
+	/* a text in a string may have reset the role: such texts are not read */
+	bool resets_role_unread;
+	bool resetting; /* SESSION_SAVING: the server sets startup parameters again */
 	/* progress.errors and progress.discards when the last reset went to the server */
 	uint64_t resets_errors, resets_discards;
 	struct buf *resets_names; /* which were reset, or NULL. resets_forget() frees it */

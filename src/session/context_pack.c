@@ -47,6 +47,7 @@ plain_members_pack(struct pack *p, struct context *c)
 	PACK(p, c->resets);
 	PACK(p, c->resets_named);
 	PACK(p, c->resets_local);
+	PACK(p, c->resets_role_unread);
 	PACK(p, c->resetting);
 	PACK(p, c->resets_errors);
 	PACK(p, c->resets_discards);

@@ -107,8 +107,11 @@ resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsi
 	if (((set & SQLCLASS_SETCONFIG) &&
 	     (sqltext_mentions(sql, bytes, "null") || memchr(sql, '$', bytes) != NULL)) ||
 	    ((set & SQLCLASS_OPAQUE) &&
-	     (sqltext_mentions(sql, bytes, "reset") || sqltext_mentions(sql, bytes, "default"))))
+	     (sqltext_mentions(sql, bytes, "reset") || sqltext_mentions(sql, bytes, "default")))) {
 		s->context.resets = RESETS_NOW;
+		s->context.resets_role_unread |= sqltext_mentions(sql, bytes, "role") ||
+						 sqltext_mentions(sql, bytes, "authorization");
+	}
 	buf_init(&w.names, NAMES_MAX);
 	read_text(&w, sql, bytes, flags);
 	if (resets_any(&w.names)) {
@@ -175,15 +178,6 @@ was_reset(const struct session *s, const char *name)
 	return is_reset;
 }
 
-bool
-resets_role(const struct session *s)
-{
-	/* Without names, a text in a string may have done it: that counts as a reset. */
-	return s->context.resets != RESETS_NONE &&
-	       (s->context.resets_names == NULL || s->context.resets_names->len == 0 ||
-		was_reset(s, "role"));
-}
-
 static bool
 is_startup(const struct session *s, const char *name)
 {
@@ -206,6 +200,13 @@ has_failed(const struct session *s)
 	const struct progress *p = &s->hold->lease.srv->progress;
 
 	return p->errors != s->context.resets_errors && p->discards == s->context.resets_discards;
+}
+
+bool
+resets_role(const struct session *s)
+{
+	return s->context.resets != RESETS_NONE &&
+	       (s->context.resets_role_unread || (was_reset(s, "role") && !has_failed(s)));
 }
 
 bool
@@ -348,7 +349,7 @@ add_role(const struct session *s, struct buf *sql)
 		const char *name = at, *value = name + strlen(name) + 1;
 
 		at = value + strlen(value) + 1;
-		if (strcasecmp(name, "role") != 0 || !was_reset(s, name))
+		if (strcasecmp(name, "role") != 0 || !resets_role(s))
 			continue;
 		buf_add_fmt(sql, "SELECT pg_catalog.set_config('role', ");
 		params_literal(sql, value);
@@ -418,6 +419,7 @@ void
 resets_forget(struct session *s)
 {
 	s->context.resets = RESETS_NONE;
+	s->context.resets_role_unread = false;
 	if (s->hold->lease.srv)
 		s->hold->lease.srv->progress.statuses_kept = false;
 	if (s->context.resets_names)

@@ -315,7 +315,17 @@ def resets_spelled_otherwise(t):
              ["SET ROLE none", "BEGIN", "RESET ROLE", "SELECT current_user", "COMMIT", "SELECT current_user"],
              # No transaction is there to reset it in; and one that fails.
              ["SET ROLE postgres", "SET LOCAL role TO DEFAULT", "SELECT current_user", "SELECT current_user"],
-             ["SET ROLE postgres", "RESET ROLE; SELECT 1/0", "SELECT current_user", "RESET ROLE", "SELECT current_user"]]
+             ["SET ROLE postgres", "RESET ROLE; SELECT 1/0", "SELECT current_user", "RESET ROLE", "SELECT current_user"],
+             ["SET ROLE none", "RESET ROLE; SELECT 1/0", "SELECT current_user"]]
+    # Another parameter, or the role for a while only, is no reason to set the role.
+    for reset in ("RESET work_mem", "RESET ALL", "SET LOCAL work_mem TO DEFAULT", "SELECT set_config('work_mem', NULL, false)",
+                  "DO $$BEGIN RESET work_mem; END$$", "RESET ROLE"):
+        roles += [["SET ROLE none", "BEGIN", reset, "ROLLBACK", "SELECT current_user", "SELECT current_user"],
+                  ["SET ROLE none", "BEGIN", "SAVEPOINT a", reset, "ROLLBACK TO a", "COMMIT", "SELECT current_user"],
+                  ["BEGIN", reset, "SET ROLE none", "COMMIT", "SELECT current_user", "SELECT current_user"],
+                  ["SET ROLE none", "BEGIN", reset, "SELECT 1", "COMMIT", "SELECT current_user", "SELECT current_user"],
+                  ["SET ROLE none", reset, "SELECT current_user", "SELECT current_user"]]
+    roles += [["SET ROLE none", "DO $$BEGIN RESET ROLE; END$$", "SELECT current_user"]]
     for way, how in {"session": dict(options={"mode": "session"}), "pinned": {}, "free": {}}.items():
         d = t.daemon(size=4, **how)
         programs = [[CHANGE, "BEGIN", spelled, LOOK, "SELECT 1", LOOK, "COMMIT", LOOK] for spelled in SPELLED]
