@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <libpq-fe.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +17,9 @@
 #include "cli/cure.h"
 #include "cli/files.h"
 #include "cli/findings.h"
+#include "cli/letin.h"
 #include "cli/remote.h"
-#include "conf/allow.h"
 #include "conf/conf.h"
-#include "pool/resolve.h"
 
 #define DRIFTS_SAID  5  /* options named in one message */
 #define FDS_RESERVED 80 /* descriptors that pgwithd needs besides those of clients and servers */
@@ -92,118 +90,6 @@ check_file_mode(struct doctor *d)
 			     "%s can be written by everybody", d->path);
 	if (d->conf)
 		check_secrets(d);
-}
-
-/* ---- who may come in ---- */
-
-/* Cuts the next item, without the blanks around it, off the list at *at. NULL: there is none. */
-static char *
-next_item(char **at)
-{
-	char *item;
-
-	while ((item = strsep(at, ",")) != NULL) {
-		item += strspn(item, " \t");
-		item[strcspn(item, " \t")] = 0;
-		if (*item)
-			return item;
-	}
-	return NULL;
-}
-
-static void
-check_user_name(struct findings *f, const char *subject, const char *name)
-{
-	bool group = *name == '@';
-	id_t id;
-
-	if (strcmp(name, "*") == 0 || allow_number(name + group, &id) ||
-	    (group ? getgrnam(name + 1) != NULL : getpwnam(name) != NULL))
-		return;
-	findings_add(f, FINDING_WARNING, subject, "correct the name, or take it out",
-		     "users names \"%s\", and there is no such %s on this system", name,
-		     group ? "group" : "user");
-}
-
-static void
-check_user_names(struct findings *f, const char *subject, const char *list)
-{
-	char *copy = mem_strdup(list), *at = copy, *item;
-
-	while ((item = next_item(&at)) != NULL)
-		check_user_name(f, subject, item);
-	free(copy);
-}
-
-/* Does `allow` let every user of this machine come in as a role that is not theirs, by `*` or a
- * role without a user ahead? */
-static bool
-allow_is_open(const char *allow)
-{
-	char *copy = mem_strdup(allow), *at = copy, *item;
-	bool open = false;
-
-	while ((item = next_item(&at)) != NULL)
-		open |= strchr(item, ':') == NULL;
-	free(copy);
-	return open;
-}
-
-/* Is every user of this machine an administrator of pgwithd? */
-static void
-check_administrators(struct findings *f, const struct conf *conf)
-{
-	const uid_t nobody = (uid_t)-1; /* no user has it: chown(2) */
-	char *copy = mem_strdup(conf->admin_users), *at = copy, *role;
-
-	while ((role = next_item(&at)) != NULL) {
-		char *cure;
-
-		if (allow_role(conf->allow, nobody, "", role) != ACCESS_YES)
-			continue;
-		cure = mem_printf("allow = USER:%s instead, if that is not meant", role);
-		findings_add(f, FINDING_WARNING, "console", cure,
-			     "allow = %s lets every user of this machine come in as \"%s\", which "
-			     "is in admin_users: SET, KILL and SHUTDOWN are everybody's",
-			     conf->allow, role);
-		free(cure);
-	}
-	free(copy);
-}
-
-static void
-check_access(struct findings *f, const struct conf *conf, const struct conf_pool *pool)
-{
-	char *subject = mem_printf("pool %s", pool->name), *cure, why[256] = "";
-	struct conninfo *ci = conninfo_new(pool->conninfo, why, sizeof why);
-	const char *login = ci ? conninfo_get(ci, "user") : NULL;
-	bool all = allow_everybody(pool->users), none = allow_empty(pool->users);
-
-	cure = mem_printf("users = NAME, @GROUP in [pool %s], if that is not meant", pool->name);
-	if (all && pool->role == CONF_ROLE_FIXED)
-		findings_add(f, FINDING_WARNING, subject, cure,
-			     "users = *: every user of this machine may use it, and is \"%s\" in "
-			     "PostgreSQL",
-			     login ? login : "?");
-	else if ((all || none) && pool->role == CONF_ROLE_CLIENT && allow_is_open(conf->allow))
-		findings_add(
-		    f, FINDING_WARNING, subject, cure,
-		    "every user of this machine may use it, and allow = %s lets them come in "
-		    "as roles that are not theirs",
-		    conf->allow);
-	else if (none && pool->role == CONF_ROLE_FIXED && login)
-		findings_add(f, FINDING_NOTE, subject,
-			     "users = NAME, @GROUP in its section lets others use it",
-			     getpwnam(login)
-				 ? "it has no option users: root, the user of pgwithd and the "
-				   "system user \"%s\" may use it"
-				 : "it has no option users: root and the user of pgwithd may "
-				   "use it (a system user \"%s\" might, but there is none)",
-			     login);
-	check_user_names(f, subject, pool->users);
-	conninfo_free(ci);
-	free(cure);
-	free(subject);
 }
 
 static void
@@ -649,10 +535,7 @@ look_as_daemon(struct findings *f, void *arg)
 	struct remote_how remote = {d->how->whom.timeout_us, d->how->whom.user, d->servers};
 
 	load_as_daemon(d, f);
-	check_administrators(f, d->conf);
-	/* The role that a pool logs in as may come from the daemon's environment or user. */
-	for (unsigned i = 0; i < d->conf->npools; i++)
-		check_access(f, d->conf, &d->conf->pools[i]);
+	letin_check(f, d->conf);
 	files_check(f, d->conf, d->daemon.name);
 	remote_check(f, d->conf, &remote);
 }
