@@ -195,7 +195,7 @@ roll_back(struct work *work)
 	char sql[128];
 
 	work_set_state(work, WORK_ROLLBACK);
-	/* This one is read also if the client does not read what it was told before. */
+	/* The answer is for us: the server is read even if the client does not read. */
 	stream_resume(&work->session->hold->lease.srv->stream);
 	if (!scope_is_savepoint(work->frame)) {
 		inquiry_ask(work->session, "ROLLBACK", INQUIRY_PASSES_ALL, INQUIRY_AGAIN);

@@ -31,8 +31,8 @@
 #define GREETING_MAX (256 * 1024)    /* bytes of all that is told at login */
 #define PATIENCE_US  (200 * UNIT_MS) /* how long a login waits for a server that is free soon */
 #define OPTIONS_MAX  32              /* how many `_pq_.` options the answer names */
-/* Everybody may come in to the console, also who may use no pool. Sessions of roles without rights
- * there get at most this part of max_clients, and one, so that they keep no client out. */
+/* Every user may come in to the console, even one who may use no pool. Sessions there without
+ * rights are at most max_clients / GUESTS_PART + 1, so that they keep no client out. */
 #define GUESTS_PART 10
 
 static void

@@ -320,7 +320,7 @@ after_answer(struct session *s)
 		refuse_transaction(s);
 		return;
 	}
-	/* What a question of ours is answered (SESSION_SAVING) is read in any case. */
+	/* In SESSION_SAVING the server answers a question of ours: it is read in any case. */
 	if (s->state == SESSION_ACTIVE && s->hold->lease.srv && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
 	/* Ends scopes whose time limit passed while the server was not at rest. */
