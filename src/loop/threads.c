@@ -44,23 +44,34 @@ struct threads {
 	bool ending;
 };
 
-/* The first job that may run now, or NULL. A job that may not, because its lane is full, is found
- * later by the thread that ends a job of that lane. */
+/* May the job run now? */
+static bool
+may_run(const struct threads *w, const struct job *j)
+{
+	const struct list_node *n;
+	unsigned same = 0, alike = 0;
+
+	if (j->lane == NULL)
+		return true;
+	LIST_EACH (n, &w->running) {
+		const struct job *r = LIST_OBJ(n, const struct job, node);
+
+		same += r->lane == j->lane;
+		alike += r->lane != NULL && r->run == j->run;
+	}
+	return same < w->max_lane && alike < w->max_threads - w->max_threads / 4;
+}
+
+/* The first job that may run now, or NULL. A job that may not is found later by the thread that
+ * ends a job of its lane, or one that is alike. */
 static struct list_node *
 first_to_run(const struct threads *w)
 {
-	struct list_node *n, *m;
+	struct list_node *n;
 
-	LIST_EACH (n, &w->todo) {
-		const void *lane = LIST_OBJ(n, struct job, node)->lane;
-		unsigned same = 0;
-
-		if (lane)
-			LIST_EACH (m, &w->running)
-				same += LIST_OBJ(m, struct job, node)->lane == lane;
-		if (same < w->max_lane || lane == NULL)
+	LIST_EACH (n, &w->todo)
+		if (may_run(w, LIST_OBJ(n, struct job, node)))
 			return n;
-	}
 	return NULL;
 }
 

@@ -164,6 +164,39 @@ START_TEST(a_lane_that_hangs)
 }
 END_TEST
 
+static void
+run_other(void *arg)
+{
+	run(arg);
+}
+
+/* Jobs of one kind hang in all their lanes: those of another kind run. */
+START_TEST(all_lanes_that_hang)
+{
+	int lanes[10], other;
+
+	begin(8);
+	for (unsigned i = 0; i < 20; i++) {
+		jobs[i] = (struct one){i, true};
+		threads_submit(workers, &lanes[i % 10], run, done, &jobs[i]);
+	}
+	while (running < 6)
+		sched_yield();
+	for (unsigned i = 20; i < 30; i++) {
+		jobs[i] = (struct one){i, false};
+		threads_submit(workers, i % 2 ? &other : NULL, run_other, done, &jobs[i]);
+	}
+	until_done(10);
+	for (unsigned i = 0; i < 10; i++)
+		ck_assert_uint_ge(order[i], 20);
+	ck_assert_uint_eq(running, 6);
+	for (int i = 0; i < 20; i++)
+		sem_post(&gate);
+	until_done(30);
+	end();
+}
+END_TEST
+
 /* It is left alone, and what still runs touches nothing that is freed. */
 START_TEST(freed_with_jobs_pending)
 {
@@ -205,6 +238,7 @@ main(void)
 	tcase_add_test(t, many_jobs_in_waves);
 	tcase_add_test(t, a_job_that_ends_may_submit_another);
 	tcase_add_test(t, a_lane_that_hangs);
+	tcase_add_test(t, all_lanes_that_hang);
 	/* Leaves memory, or needs descriptors, as valgrind does not have it. */
 	if (getenv("PGWITH_VALGRIND") == NULL)
 		tcase_add_test(t, freed_with_jobs_pending);
