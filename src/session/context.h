@@ -55,7 +55,7 @@ struct context {
 
 	/* resets.h */
 	uint8_t resets;    /* enum session_resets */
-	bool resets_named; /* mode session: a named statement may reset */
+	bool resets_named; /* mode session: a named statement whose text is not kept may reset */
 	bool resets_local; /* the reset was a SET LOCAL */
 	/* a text in a string may have reset the role: such texts are not read */
 	bool resets_role_unread;

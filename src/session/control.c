@@ -11,10 +11,14 @@
 
 #define ENDS (SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_PREPARE_TRANSACTION)
 
-/* A prepared statement that begins or ends a transaction. */
+#define SQL_MAX 4096 /* bytes of a text that is kept */
+
+/* A prepared statement that begins or ends a transaction, or may reset parameters. */
 struct control_name {
 	struct list_node node;
 	unsigned does;
+	unsigned set; /* SQLCLASS_... bits of `sql` */
+	char *sql;    /* a text that may reset parameters, or NULL */
 	char name[];
 };
 
@@ -72,11 +76,24 @@ static void
 drop_control(struct session *s, struct control_name *c)
 {
 	list_remove(&s->context.control->names, &c->node);
+	free(c->sql);
 	free(c);
 }
 
+/* The oldest name is kept no longer, though its statement may be there. */
 static void
-add_control(struct session *s, const char *name, unsigned what)
+forget_oldest(struct session *s)
+{
+	struct control_name *c =
+	    LIST_OBJ(list_first(&s->context.control->names), struct control_name, node);
+
+	s->context.resets_named |= c->sql != NULL;
+	drop_control(s, c);
+}
+
+/* Takes `sql`. */
+static void
+add_control(struct session *s, const char *name, unsigned what, unsigned set, char *sql)
 {
 	struct control_name *c = mem_calloc(1, sizeof *c + strlen(name) + 1);
 
@@ -86,19 +103,18 @@ add_control(struct session *s, const char *name, unsigned what)
 	}
 	strcpy(c->name, name);
 	c->does = what;
+	c->set = set;
+	c->sql = sql;
 	list_append(&s->context.control->names, &c->node);
 	if (s->context.control->names.count > CONTROL_NAMES_MAX)
-		drop_control(
-		    s, LIST_OBJ(list_first(&s->context.control->names), struct control_name, node));
+		forget_oldest(s);
 }
 
 static void
 forget_controls(struct session *s)
 {
-	struct list_node *n;
-
-	while (s->context.control && (n = list_first(&s->context.control->names)) != NULL)
-		drop_control(s, LIST_OBJ(n, struct control_name, node));
+	while (s->context.control && s->context.control->names.count > 0)
+		forget_oldest(s);
 }
 
 void
@@ -117,6 +133,7 @@ note_prepared(struct session *s, const struct message *m)
 {
 	struct control_name *c;
 	unsigned what;
+	bool resets;
 
 	if (m->sql == NULL)
 		return;
@@ -124,8 +141,10 @@ note_prepared(struct session *s, const struct message *m)
 	what = begins_or_ends(m->effects.set, m->sql, m->sql_bytes);
 	if (c)
 		drop_control(s, c);
-	if (what)
-		add_control(s, m->statement, what);
+	resets = control_keeps_sql(m) && !message_is_unnamed(m);
+	if (what || resets)
+		add_control(s, m->statement, what, m->effects.set,
+			    resets ? mem_strndup(m->sql, m->sql_bytes) : NULL);
 }
 
 static void
@@ -155,7 +174,7 @@ control_message(struct session *s, const struct message *m)
 		return;
 	case 'B':
 		c = m->statement ? find_control(s, m->statement) : NULL;
-		progress_note(p, c ? c->does : PROGRESS_WORKS);
+		progress_note(p, c && c->does ? c->does : PROGRESS_WORKS);
 		return;
 	case 'C':
 		note_closed(s, m);
@@ -163,6 +182,21 @@ control_message(struct session *s, const struct message *m)
 	default:
 		return;
 	}
+}
+
+bool
+control_keeps_sql(const struct message *m)
+{
+	return (m->effects.set & CONTROL_RESETS) && message_is_whole(m) && m->sql_bytes <= SQL_MAX;
+}
+
+const char *
+control_sql(const struct session *s, const char *name, unsigned *set)
+{
+	const struct control_name *c = find_control(s, name);
+
+	*set = c ? c->set : 0;
+	return c ? c->sql : NULL;
 }
 
 /* ---- the whole ---- */
@@ -186,13 +220,18 @@ control_pack(struct pack *p, struct session *s)
 		struct control_name *c =
 		    pack_reading(p) ? NULL : LIST_OBJ(n, struct control_name, node);
 		char *name = c ? c->name : NULL;
-		unsigned what = c ? c->does : 0;
+		char *sql = c ? c->sql : NULL;
+		unsigned what = c ? c->does : 0, set = c ? c->set : 0;
 
 		pack_str(p, &name);
+		pack_str(p, &sql);
 		PACK(p, what);
+		PACK(p, set);
 		if (pack_reading(p)) {
 			if (name)
-				add_control(s, name, what);
+				add_control(s, name, what, set, sql);
+			else
+				free(sql);
 			free(name);
 		} else {
 			n = n->next;

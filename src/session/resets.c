@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "pool/pool.h"
 #include "session/context.h"
+#include "session/control.h"
+#include "session/lexing.h"
 #include "session/params.h"
 #include "session/unlisted.h"
 #include "wire/sqlclass.h"
@@ -133,12 +135,21 @@ resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsi
 void
 resets_message(struct session *s, const struct message *m)
 {
+	const char *sql = NULL;
+	unsigned set = 0;
+
+	if (m->type == 'P' && !message_is_unnamed(m)) {
+		s->context.resets_named |=
+		    (m->effects.set & CONTROL_RESETS) && !control_keeps_sql(m);
+		return;
+	}
 	if (m->effects.set && m->sql)
 		resets_note(s, m->effects.set, m->sql, m->sql_bytes, m->effects.lexing);
-	if (m->type == 'P' && s->context.resets != RESETS_NONE && m->have > 0 &&
-	    !message_is_unnamed(m))
-		s->context.resets_named = true;
-	if (m->type == 'B' && s->context.resets_named && s->context.resets == RESETS_NONE)
+	if (m->type == 'B' && m->statement && *m->statement)
+		sql = control_sql(s, m->statement, &set);
+	if (sql)
+		resets_note(s, set, sql, strlen(sql), lexing_flags(s, NULL));
+	else if (m->type == 'B' && s->context.resets_named && s->context.resets == RESETS_NONE)
 		s->context.resets = RESETS_LATER;
 }
 

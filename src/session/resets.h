@@ -24,7 +24,8 @@ enum session_resets {
 void resets_note(struct session *, unsigned set, const char *sql, size_t bytes, unsigned flags);
 
 /* The same for a message with mode session, where prepared statements are not followed: a text
- * counts when it is prepared, and once such a text has a name, any Bind may execute it. */
+ * without a name counts when it is prepared, one with a name when it is bound (control.h). Of those
+ * whose texts are not known, any Bind may execute one. */
 void resets_message(struct session *, const struct message *);
 
 /* Must the message of this type wait until the startup parameters are set again? */

@@ -279,8 +279,8 @@ def resets(t):
 @test
 def local_resets_again(t):
     """SET LOCAL ... TO DEFAULT comes back to the startup packet behind other statements, and each time that it is executed"""
-    d = t.daemon(size=4)
-    for packet in ({"application_name": "mine"}, {"application_name": "mine", "options": "-c search_path=tenant"}):
+    packets = {"application_name": "mine"}, {"application_name": "mine", "options": "-c search_path=tenant"}
+    for d, packet in [(d, p) for d in (t.daemon(size=4), t.daemon(size=4, mode="session")) for p in packets]:
         for name in ("application_name", "search_path"):
             with d.connect(**packet) as c, t.cluster.connect(t.database, **packet) as direct:
                 seen = []
@@ -295,7 +295,12 @@ def local_resets_again(t):
                                wire.execute() + wire.sync())
                         equal(x.until_ready().errors, [], "by its name")
                         got.append(x.value("SHOW " + name))
-                        x.sql("COMMIT")
+                        # What is only prepared resets nothing.
+                        x.sql("COMMIT; SET %s = 'other'; BEGIN" % name)
+                        x.send(wire.parse("SET %s TO DEFAULT" % name, "only%d" % k) + wire.sync())
+                        x.until_ready()
+                        got.append(x.value("SHOW " + name))
+                        x.sql("COMMIT; RESET " + name)
                     seen.append(got)
                 equal(seen[0], seen[1], "%s with %r" % (name, packet))
 
