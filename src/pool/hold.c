@@ -4,8 +4,6 @@
 
 #include "base/mem.h"
 
-#define DEALLOCATING_MAX (1024 * 1024) /* bytes of names */
-
 enum hold_verdict
 hold_verdict(const struct hold *h, bool foreign)
 {
@@ -47,7 +45,7 @@ hold_pack(struct pack *p, struct hold *h)
 	PACK(p, deallocating);
 	if (deallocating && h->deallocating == NULL) {
 		h->deallocating = mem_alloc(sizeof *h->deallocating);
-		buf_init(h->deallocating, DEALLOCATING_MAX);
+		buf_init(h->deallocating, HOLD_DEALLOCATING_MAX);
 	}
 	if (deallocating)
 		pack_buf(p, h->deallocating);

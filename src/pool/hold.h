@@ -24,6 +24,8 @@
 #define HOLD_PINS_ASKED \
 	(SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE | SQLCLASS_HOLD | SQLCLASS_LOCK)
 
+#define HOLD_DEALLOCATING_MAX (64 * 1024) /* bytes of the names in a DEALLOCATE */
+
 struct hold {
 	struct lease lease;
 	/* Why the session keeps its server: SQLCLASS_... bits and HOLD_PIN_...; 0: it does not. */

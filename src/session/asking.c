@@ -49,6 +49,41 @@ static const struct {
     {'c', SQLCLASS_HOLD},   {'a', SQLCLASS_LOCK},
 };
 
+/* Asks for the parameters that pg_settings does not list. Those without a point in their names are
+ * asked for by name only if it does not list them: then the role may not see them, the question
+ * fails, and the session keeps its server. */
+static void
+ask_unlisted(const struct session *s, struct buf *sql)
+{
+	bool any = false;
+
+	for (const char *p = s->context.unlisted; p && *p; p += strlen(p) + 1) {
+		if (strchr(p, '.') == NULL)
+			continue;
+		buf_add_fmt(sql, " UNION ALL SELECT ");
+		params_literal(sql, p);
+		buf_add_fmt(sql, ", pg_catalog.current_setting(");
+		params_literal(sql, p);
+		buf_add_fmt(sql, ", true)");
+	}
+	for (const char *p = s->context.unlisted; p && *p; p += strlen(p) + 1) {
+		if (strchr(p, '.') || strcmp(p, "role") == 0 ||
+		    strcmp(p, "session_authorization") == 0)
+			continue;
+		buf_add_fmt(sql, any ? ", ("
+				     : " UNION ALL SELECT v.name, pg_catalog."
+				       "current_setting(v.name, true) FROM (VALUES (");
+		params_literal(sql, p);
+		buf_add_u8(sql, ')');
+		any = true;
+	}
+	if (any)
+		buf_add_fmt(sql,
+			    ") AS v (name) WHERE NOT EXISTS (SELECT FROM "
+			    "pg_catalog.pg_settings AS p WHERE pg_catalog.lower(p.name) " EQUALS
+			    " v.name)");
+}
+
 /* Adds the SQL that asks the server what the session has set. `patient`: a short statement_timeout
  * of the session must not end the question. */
 static void
@@ -74,15 +109,7 @@ make_question(const struct session *s, bool patient, struct buf *sql)
 	buf_add_fmt(sql, " UNION ALL SELECT 'role', pg_catalog.current_setting('role')"
 			 " UNION ALL SELECT 'session_authorization', "
 			 "pg_catalog.current_setting('session_authorization')");
-	for (const char *p = s->context.unlisted; p && *p; p += strlen(p) + 1) {
-		if (strcmp(p, "role") == 0 || strcmp(p, "session_authorization") == 0)
-			continue;
-		buf_add_fmt(sql, " UNION ALL SELECT ");
-		params_literal(sql, p);
-		buf_add_fmt(sql, ", pg_catalog.current_setting(");
-		params_literal(sql, p);
-		buf_add_fmt(sql, ", true)");
-	}
+	ask_unlisted(s, sql);
 	if (s->hold->pins_doubtful)
 		buf_add_fmt(sql, "%s", pins_question);
 	buf_add_u8(sql, 0);
@@ -164,8 +191,7 @@ static void
 keep_unseen(const struct session *s, struct settings *set)
 {
 	static const char *const names[] = {"dynamic_library_path", "extension_control_path",
-					    "session_preload_libraries"};
-
+					    "extension_destdir", "session_preload_libraries"};
 	const char *at = s->context.parameters_sql;
 	struct setcall c;
 

@@ -10,8 +10,6 @@
 #include "wire/sqlname.h"
 #include "wire/sqltext.h"
 
-#define DEALLOCATING_MAX (64 * 1024) /* bytes of the names of one answer */
-
 /* Adds a name to hold->deallocating. Returns false if it was there already. */
 static bool
 note_name(struct session *s, const char *name)
@@ -20,7 +18,7 @@ note_name(struct session *s, const char *name)
 
 	if (s->hold->deallocating == NULL) {
 		s->hold->deallocating = mem_alloc(sizeof *s->hold->deallocating);
-		buf_init(s->hold->deallocating, DEALLOCATING_MAX);
+		buf_init(s->hold->deallocating, HOLD_DEALLOCATING_MAX);
 	}
 	for (size_t at = 0; at < s->hold->deallocating->len && first;) {
 		const char *other = (const char *)buf_data(s->hold->deallocating) + at;

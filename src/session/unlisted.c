@@ -58,22 +58,43 @@ note_name(struct context *c, const char *name, size_t length)
 	return true;
 }
 
-/* Notes the name if pg_settings does not list it, or lists it only to those who may read all
- * settings: the question for its value fails then, and the session keeps its server. role and
- * session_authorization are noted too: the server is asked for them in another way if they may have
- * been set. */
+/* What is often set, and every PostgreSQL lists for every role. */
+/* clang-format off */
+static const char *const listed[] = {
+	"application_name", "bytea_output", "check_function_bodies", "client_encoding",
+	"client_min_messages", "constraint_exclusion", "datestyle", "default_tablespace",
+	"default_transaction_deferrable", "default_transaction_isolation",
+	"default_transaction_read_only", "effective_cache_size", "enable_hashagg",
+	"enable_hashjoin", "enable_indexscan", "enable_mergejoin", "enable_nestloop",
+	"enable_seqscan", "enable_sort", "escape_string_warning", "extra_float_digits",
+	"force_parallel_mode", "from_collapse_limit", "geqo",
+	"idle_in_transaction_session_timeout", "idle_session_timeout", "intervalstyle", "jit",
+	"join_collapse_limit", "lc_messages", "lc_monetary", "lc_numeric", "lc_time",
+	"lock_timeout", "log_min_duration_statement", "log_statement", "maintenance_work_mem",
+	"max_parallel_workers_per_gather", "plan_cache_mode", "random_page_cost", "row_security",
+	"search_path", "session_replication_role", "standard_conforming_strings",
+	"statement_timeout", "synchronous_commit", "temp_buffers", "temp_tablespaces",
+	"timezone", "transaction_deferrable", "transaction_isolation", "transaction_read_only",
+	"transaction_timeout", "work_mem", "xmloption"
+};
+/* clang-format on */
+
+/* Notes the name unless it is known that pg_settings lists it. It does not list what has a point,
+ * nor, to a role that may not see them, parameters such as dynamic_library_path; PostgreSQL's
+ * distributors add others. role and session_authorization are noted too: the server is asked for
+ * them in another way if they may have been set. */
 static bool
 note_if_unlisted(struct context *c, const char *name, size_t length)
 {
-	static const char *const names[] = {"role", "session_authorization",
-					    "dynamic_library_path"};
-
 	if (memchr(name, '.', length))
 		return note_name(c, name, length);
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (strcasecmp(names[i], name) == 0)
-			return note_name(c, names[i], strlen(names[i]));
-	return true;
+	/* RESET ALL; or there is no such parameter. */
+	if (length == 0 || !sqlname_is_ascii(name, length))
+		return true;
+	for (size_t i = 0; i < sizeof listed / sizeof *listed; i++)
+		if (strcasecmp(listed[i], name) == 0)
+			return true;
+	return note_name(c, name, length);
 }
 
 bool

@@ -1,6 +1,7 @@
-/* unlisted: parameters that pg_settings does not list: those with a point in their names
- * (app.tenant). The server must be asked for each by its name, so the names are taken from the
- * texts of statements that may set them. */
+/* unlisted: parameters that pg_settings does not list, or may not list to every role: those with a
+ * point in their names (app.tenant), and all that are not known to be listed. The server must be
+ * asked for each by its name, so the names are taken from the texts of statements that may set
+ * them. */
 #ifndef PGWITH_SESSION_UNLISTED_H
 #define PGWITH_SESSION_UNLISTED_H
 

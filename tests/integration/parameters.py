@@ -415,21 +415,33 @@ def set_but_not_seen(t):
     if int(t.value("SHOW server_version_num")) < 150000:
         unavailable("GRANT ON PARAMETER is of PostgreSQL 15")
     t.cluster.role("setter")
-    t.sql("GRANT SET ON PARAMETER dynamic_library_path TO setter")
-    t.sql("CREATE FUNCTION seen() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$SELECT current_setting('dynamic_library_path')$$")
+    t.sql("CREATE FUNCTION seen(text) RETURNS text LANGUAGE sql SECURITY DEFINER AS $$SELECT current_setting($1)$$")
+    settable = "SELECT name FROM pg_settings WHERE context IN ('user', 'superuser') ORDER BY name"
+    plain = t.direct()
+    plain.sql("SET ROLE setter")
+    seen = [x for x, in plain.sql(settable)]
+    hidden = [x for x, in t.direct().sql(settable) if x not in seen]
+    check({"dynamic_library_path", "session_preload_libraries"} <= set(hidden), "hidden: %s" % hidden)
+    for name in hidden:
+        t.sql("GRANT SET ON PARAMETER %s TO setter" % name)
     d = t.daemon(size=2, conninfo=t.conninfo(user="setter"))
-    for sql in ("SET dynamic_library_path = '/a'", "SET \"Dynamic_Library_Path\" TO '/a'", "BEGIN; SET dynamic_library_path = '/a'; COMMIT",
-                "DO $$BEGIN SET dynamic_library_path = '/a'; END$$"):
-        a, b = t.client(d), t.client(d)
-        equal(a.ask(sql).errors, [], sql)
-        for _ in range(3):
-            b.sql("BEGIN")
-            equal((a.value("SELECT seen()"), b.value("SELECT seen()")), ("/a", "$libdir"), sql)
-            b.sql("COMMIT")
-        a.close()
-        for _ in range(2):
-            equal(b.value("SELECT seen()"), "$libdir", "when it has gone, %s" % sql)
-        b.close()
+    for name in hidden:
+        ask, mine = "SELECT seen('%s')" % name, t.direct()
+        default = mine.value(ask)
+        mine.sql("SET %s = '/a'" % name)
+        changed = mine.value(ask)
+        for sql in ("SET %s = '/a'" % name, "SET \"%s\" TO '/a'" % name.title(), "BEGIN; SET %s = '/a'; COMMIT" % name,
+                    "DO $$BEGIN SET %s = '/a'; END$$" % name):
+            a, b = t.client(d), t.client(d)
+            equal(a.ask(sql).errors, [], sql)
+            for _ in range(3):
+                b.sql("BEGIN")
+                equal((a.value(ask), b.value(ask)), (changed, default), sql)
+                b.sql("COMMIT")
+            a.close()
+            for _ in range(2):
+                equal(b.value(ask), default, "when it has gone, %s" % sql)
+            b.close()
     # Who may see it takes it along.
     m = Moving(t, t.daemon(size=2))
     m.ask("SET dynamic_library_path = '/b'")

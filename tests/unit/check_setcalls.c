@@ -7,12 +7,13 @@
 
 #define CALL(name, value) "pg_catalog.set_config('" name "'," value ",false)"
 
+/* clang-format off */
 static const char sql[] =
-    "SELECT " CALL("work_mem", "'1MB'") ", " CALL("app.x", "'a '',false), "
-							   "pg_catalog.set_config(''role'',''x'',"
-							   "false) b'") ", " CALL(
-	"search_path",
-	"pg_catalog.convert_from(pg_catalog.decode('c3a4','hex'),'UTF8')") ", " CALL("role", "''");
+    "SELECT " CALL("work_mem", "'1MB'") ", "
+    CALL("app.x", "'a '',false), pg_catalog.set_config(''role'',''x'',false) b'") ", "
+    CALL("search_path", "pg_catalog.convert_from(pg_catalog.decode('c3a4','hex'),'UTF8')") ", "
+    CALL("role", "''");
+/* clang-format on */
 
 static void
 is(const struct setcall *c, const char *text)
