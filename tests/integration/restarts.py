@@ -119,6 +119,7 @@ def idle_servers_crash(t):
 def last_words_behind_an_answer(t):
     """a FATAL that comes in one read with an answer is not the client's; who waits gets another server"""
     t.cluster.for_us_alone("servers are terminated")
+    t.sql("CREATE TABLE held ()")
     for happens in (terminate_all, crash):
         d = t.daemon(size=1, retry_delay="100ms")
         a, b = t.client(d), t.client(d)
@@ -129,12 +130,16 @@ def last_words_behind_an_answer(t):
             send(a)
             a.until_ready()
             d.quiet()
-            a.send(query("SELECT pg_sleep(0.3)"))
+            holder = t.direct(application_name="pgwtest-look")
+            holder.sql("BEGIN; LOCK TABLE held")
+            a.send(query("SELECT count(*) FROM held"))
             wait_until(lambda: [r["state"] for r in t.activity()] == ["active"], 5, "it runs")
             send(b)
             wait_until(lambda: d.waiting() == 1, 5, "b waits")
             freeze(d)
             try:
+                holder.sql("COMMIT")
+                holder.close()
                 wait_until(lambda: [r["state"] for r in t.activity()] == ["idle"], 5, "it has answered")
                 happens(t)
             finally:
