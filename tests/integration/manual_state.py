@@ -268,6 +268,30 @@ def another_meaning(t):
 
 
 @test
+def hidden_by_a_temporary_table(t):
+    """a statement goes on with the hidden table if its connection has had a temporary table before"""
+    t.sql("CREATE TABLE item (code int); INSERT INTO item VALUES (77)")
+    d = t.daemon(size=1)
+
+    def second(c):
+        run = wire.bind((), statement="s") + wire.execute() + wire.sync()
+        c.send(wire.parse("SELECT * FROM item", "s") + wire.describe("S", "s") + wire.sync() + run)
+        equal((c.until_ready().errors, c.until_ready().rows), ([], [("77",)]), "before")
+        c.sql("CREATE TEMP TABLE item AS SELECT 1.5::float4 AS code")
+        c.send(run)
+        r = c.until_ready()
+        c.close()
+        return r.rows, [e.sqlstate for e in r.errors]
+
+    used = t.direct()
+    used.sql("CREATE TEMP TABLE other (i int); DROP TABLE other")
+    equal(second(t.direct()), ([], ["0A000"]), "directly, its first one")
+    equal(second(used), ([("77",)], []), "directly, not its first one")
+    equal(second(t.client(d)), ([], ["0A000"]), "a new server connection")
+    equal(second(t.client(d)), ([("77",)], []), "the same, of the next session")
+
+
+@test
 def other_errors(t):
     """an unnamed statement is not compared; of two errors the other one; no Describe in a failed transaction"""
     t.sql("CREATE TABLE w (a int); INSERT INTO w VALUES (1)")

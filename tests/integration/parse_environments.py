@@ -223,11 +223,12 @@ def generate(rng):
         else:
             name = rng.choice(NAMES)
             kind = rng.choice(("close", "close", "DEALLOCATE", "DEALLOCATE", "DEALLOCATE ALL"))
+            everything = kind == "DEALLOCATE ALL"
             if kind == "close":
                 steps.append((i, "close", name))
             else:
-                steps.append((i, "query", kind if "ALL" in kind else "%s %s" % (kind, name or "nothing")))
-            if "ALL" in kind:
+                steps.append((i, "query", kind if everything else "%s %s" % (kind, name or "nothing")))
+            if everything:
                 unnamed = k.names.get("", "none")
                 k.names.clear()
                 if unnamed != "none":
