@@ -354,19 +354,14 @@ add_row(const char *name, const char *value, bool any, struct buf *sql)
 static void
 add_role(const struct session *s, struct buf *sql)
 {
-	const char *at = s->context.startup, *end = at + s->context.startup_bytes;
+	const char *role = params_value(s->context.startup, s->context.startup_bytes, "role");
 
-	while (at < end) {
-		const char *name = at, *value = name + strlen(name) + 1;
-
-		at = value + strlen(value) + 1;
-		if (strcasecmp(name, "role") != 0 || !resets_role(s))
-			continue;
-		buf_add_fmt(sql, "SELECT pg_catalog.set_config('role', ");
-		params_literal(sql, value);
-		buf_add_fmt(sql, ", false) WHERE pg_catalog.current_setting('role') "
-				 "OPERATOR(pg_catalog.=) 'none'; ");
-	}
+	if (role == NULL || !resets_role(s))
+		return;
+	buf_add_fmt(sql, "SELECT pg_catalog.set_config('role', ");
+	params_literal(sql, role);
+	buf_add_fmt(sql, ", false) WHERE pg_catalog.current_setting('role') "
+			 "OPERATOR(pg_catalog.=) 'none'; ");
 }
 
 /* Outside of a transaction the server decides: a parameter that pg_settings lists has been reset if
