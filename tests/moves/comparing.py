@@ -234,9 +234,12 @@ class Comparison:
         return [v for v in self.verdicts if v.doubtful]
 
     def suspects(self, doubts):
-        """The tests that differ, and with `doubts` those that may: {script: [case]}."""
+        """The tests of which more runs can tell more, since they differ, or with `doubts` since they may: {script: [case]}.
+        A test that always ends in one way with the one program and never so with the other is told already."""
+        told = {key for key, old, new in self.results if min(len(old), len(new)) > 1 and not set(old) & set(new)}
+        keys = {(v.script, v.case) for v in self.different + (self.doubtful if doubts else [])}
         found = {}
-        for script, case in sorted({(v.script, v.case) for v in self.different + (self.doubtful if doubts else [])} | {key for key, _, _ in self.results}):
+        for script, case in sorted((keys | {key for key, _, _ in self.results}) - told):
             found.setdefault(script, []).append(case)
         return found
 
