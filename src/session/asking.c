@@ -20,6 +20,7 @@
 #include "wire/sqlname.h"
 
 #define QUESTION_MAX (1024 * 1024) /* bytes */
+#define NAME_SIZE    128           /* of the name of a parameter without a point */
 
 /* ---- the question ---- */
 
@@ -84,6 +85,37 @@ ask_unlisted(const struct session *s, struct buf *sql)
 			    " v.name)");
 }
 
+/* Copies the name of the parameter that the call sets. Returns unlisted_may_be_hidden() of it. */
+static bool
+may_be_hidden(const struct session *s, const struct setcall *c, char name[NAME_SIZE])
+{
+	snprintf(name, NAME_SIZE, "%.*s", (int)strcspn(c->name, "'"), c->name);
+	return unlisted_may_be_hidden(&s->context, name);
+}
+
+/* Asks which parameters in parameters_sql are hidden from the role that asks: the answer has a row
+ * for each of these, with NULL for its value. */
+static void
+ask_hidden(const struct session *s, struct buf *sql)
+{
+	const char *at = s->context.parameters_sql;
+	char name[NAME_SIZE];
+	struct setcall c;
+	bool any = false;
+
+	while (setcalls_next(&at, &c)) {
+		if (!may_be_hidden(s, &c, name))
+			continue;
+		buf_add_fmt(sql, any ? ", (" : " UNION ALL SELECT h.name, NULL FROM (VALUES (");
+		params_literal(sql, name);
+		buf_add_u8(sql, ')');
+		any = true;
+	}
+	if (any)
+		buf_add_fmt(sql, ") AS h (name) WHERE NOT EXISTS (SELECT FROM "
+				 "pg_catalog.pg_settings AS p WHERE p.name " EQUALS " h.name)");
+}
+
 /* Adds the SQL that asks the server what the session has set. `patient`: a short statement_timeout
  * of the session must not end the question. */
 static void
@@ -110,6 +142,7 @@ make_question(const struct session *s, bool patient, struct buf *sql)
 			 " UNION ALL SELECT 'session_authorization', "
 			 "pg_catalog.current_setting('session_authorization')");
 	ask_unlisted(s, sql);
+	ask_hidden(s, sql);
 	if (s->hold->pins_doubtful)
 		buf_add_fmt(sql, "%s", pins_question);
 	buf_add_u8(sql, 0);
@@ -139,6 +172,7 @@ struct settings {
 	const char *encoding; /* the encoding of the values */
 	struct buf sql;
 	struct buf names;  /* the names that are in sql: name NUL ... */
+	struct buf hidden; /* the names of parameters that the role may not see, likewise */
 	bool any;          /* sql has a call */
 	char *application; /* application_name, or NULL: it is the server's own */
 	bool temporary;    /* search_path leads to pg_temp */
@@ -175,9 +209,9 @@ add_call(struct settings *set, const char *name, const char *value)
 }
 
 static bool
-has_name(const struct settings *set, const char *name)
+has_name(const struct buf *names, const char *name)
 {
-	const char *at = (const char *)buf_data(&set->names), *end = at + set->names.len;
+	const char *at = (const char *)buf_data(names), *end = at + names->len;
 
 	for (; at < end; at += strlen(at) + 1)
 		if (strcasecmp(at, name) == 0)
@@ -185,23 +219,18 @@ has_name(const struct settings *set, const char *name)
 	return false;
 }
 
-/* A session that was a superuser and has set another authorization does not see these parameters
- * any more, and cannot have changed them since: keeps the values that it has set before. */
+/* A superuser's session has set these parameters, and then taken a role that does not see them. The
+ * values of parameters_sql are kept, because such a role does not set them either. (RESET ALL does
+ * reset them, which is not noticed here.) */
 static void
-keep_unseen(const struct session *s, struct settings *set)
+keep_hidden(const struct session *s, struct settings *set)
 {
-	static const char *const names[] = {"dynamic_library_path", "extension_control_path",
-					    "extension_destdir", "session_preload_libraries"};
 	const char *at = s->context.parameters_sql;
+	char name[NAME_SIZE];
 	struct setcall c;
 
 	while (setcalls_next(&at, &c)) {
-		char name[64];
-
-		if (!setcalls_is_any(&c, names, sizeof names / sizeof *names))
-			continue;
-		snprintf(name, sizeof name, "%.*s", (int)strcspn(c.name, "'"), c.name);
-		if (has_name(set, name))
+		if (!may_be_hidden(s, &c, name) || !has_name(&set->hidden, name))
 			continue;
 		buf_add_fmt(&set->sql, set->any ? ", " : "SELECT ");
 		buf_add(&set->sql, c.at, (size_t)(c.end - c.at));
@@ -229,7 +258,7 @@ add_startup(const struct session *s, struct settings *set)
 	while (at < end) {
 		const char *name = at, *value = name + strlen(name) + 1;
 
-		if (strcasecmp(name, "role") != 0 && !has_name(set, name) &&
+		if (strcasecmp(name, "role") != 0 && !has_name(&set->names, name) &&
 		    !is_default_of_server(s->hold->lease.srv, name, value))
 			add_call(set, name, value);
 		at = value + strlen(value) + 1;
@@ -315,6 +344,8 @@ take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *
 			if (*value || strchr(name, '.') == NULL || s->context.resets == RESETS_NONE)
 				add_call(set, name, value);
 		}
+	} else if (name && unlisted_may_be_hidden(&s->context, name)) {
+		buf_add_str(&set->hidden, name);
 	}
 	free(name);
 	free(value);
@@ -337,6 +368,7 @@ take_answer(struct session *s, const struct buf *answer)
 
 	buf_init(&set.sql, SETCALLS_MAX);
 	buf_init(&set.names, SETCALLS_MAX);
+	buf_init(&set.hidden, SETCALLS_MAX);
 	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
 		if (f.type == 'D')
 			take_row(s, at + FRAME_HEADER, f.body, &set, &who);
@@ -345,13 +377,13 @@ take_answer(struct session *s, const struct buf *answer)
 	}
 	if (set.temporary)
 		s->hold->pinned |= SQLCLASS_TEMP;
-	if (who.authorization)
-		keep_unseen(s, &set);
+	keep_hidden(s, &set);
 	listed = set.sql.len;
 	any = set.any;
 	add_identity(&set, who.authorization, who.role);
 	/* srv->context becomes the SQL for what the server has now. */
-	good = left == 0 && !answer->failed && !set.sql.failed && !set.names.failed;
+	good = left == 0 && !answer->failed && !set.sql.failed && !set.names.failed &&
+	       !set.hidden.failed;
 	free(srv->context);
 	srv->context = good ? copy_statement(&set) : NULL;
 	/* In parameters_sql, the startup parameters stand before role and authorization. Their
@@ -382,6 +414,7 @@ take_answer(struct session *s, const struct buf *answer)
 	}
 	buf_clear(&set.sql);
 	buf_clear(&set.names);
+	buf_clear(&set.hidden);
 	return good;
 }
 

@@ -79,6 +79,15 @@ static const char *const listed[] = {
 };
 /* clang-format on */
 
+static bool
+is_listed(const char *name)
+{
+	for (size_t i = 0; i < sizeof listed / sizeof *listed; i++)
+		if (strcasecmp(listed[i], name) == 0)
+			return true;
+	return false;
+}
+
 /* Notes the name unless it is known that pg_settings lists it. It does not list what has a point,
  * nor, to a role that may not see them, parameters such as dynamic_library_path; PostgreSQL's
  * distributors add others. role and session_authorization are noted too: the server is asked for
@@ -89,11 +98,8 @@ note_if_unlisted(struct context *c, const char *name, size_t length)
 	if (memchr(name, '.', length))
 		return note_name(c, name, length);
 	/* RESET ALL; or there is no such parameter. */
-	if (length == 0 || !sqlname_is_ascii(name, length))
+	if (length == 0 || !sqlname_is_ascii(name, length) || is_listed(name))
 		return true;
-	for (size_t i = 0; i < sizeof listed / sizeof *listed; i++)
-		if (strcasecmp(listed[i], name) == 0)
-			return true;
 	return note_name(c, name, length);
 }
 
@@ -239,9 +245,17 @@ static bool
 has_name(const struct context *c, const char *name)
 {
 	for (const char *p = c->unlisted; p && *p; p += strlen(p) + 1)
-		if (strcmp(p, name) == 0)
+		if (strcasecmp(p, name) == 0)
 			return true;
 	return false;
+}
+
+bool
+unlisted_may_be_hidden(const struct context *c, const char *name)
+{
+	return strchr(name, '.') == NULL && strcasecmp(name, "role") != 0 &&
+	       strcasecmp(name, "session_authorization") != 0 && !is_listed(name) &&
+	       !has_name(c, name);
 }
 
 bool

@@ -17,6 +17,11 @@ bool unlisted_note(struct context *, const char *sql, size_t bytes, unsigned fla
 /* The same for a parameter of the startup packet. */
 bool unlisted_startup(struct context *, const char *name);
 
+/* Does pg_settings hide this parameter from some roles, although it has listed it for another? True
+ * if that is not known. False for role and session_authorization, which are always asked for, and
+ * for a name in context->unlisted: the server is asked for the value of that parameter. */
+bool unlisted_may_be_hidden(const struct context *, const char *name);
+
 /* Must the server be asked about parameters as the role that it has logged in as, by SET LOCAL ROLE
  * none? So it is if the session may have set its role, which may not see all parameters. */
 bool unlisted_asks_as_login(const struct context *);

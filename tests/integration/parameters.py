@@ -96,13 +96,16 @@ def case_of_a_value(t):
         m.c.close()
 
 
+HIDDEN = ["dynamic_library_path", "session_preload_libraries"]
+
+
 @test
 def what_only_a_superuser_sees(t):
     """what a superuser has set is there again when the role that he has taken is given up, though that role cannot
     see it: on the same server and on another, by SET ROLE and SET SESSION AUTHORIZATION"""
     t.cluster.role("weak")
     names = [r[0] for r in t.sql("SELECT name FROM pg_settings WHERE context = 'superuser' AND name IN"
-                                 " ('dynamic_library_path', 'session_preload_libraries')")]
+                                 " (%s)" % ", ".join("'%s'" % n for n in HIDDEN))]
     check(names, "there are some")
     d = t.daemon(size=2)
     for take, give in (("SET ROLE weak", "RESET ROLE"), ("SET ROLE weak", "SET ROLE none"),
@@ -130,6 +133,39 @@ def what_only_a_superuser_sees(t):
     for name in names:
         equal(t.client(d).value("SHOW " + name), t.value("SHOW " + name), "another's " + name)
 
+
+@test
+def hidden_and_reset(t):
+    """what a superuser has set by a text or in a procedure is kept by every role that is taken then, though it is hidden
+    from it, and is reset by another superuser as by the first"""
+    t.cluster.role("weak")
+    t.cluster.role("other", "SUPERUSER")
+    t.sql("CREATE PROCEDURE give(name text, value text) LANGUAGE plpgsql AS $$BEGIN PERFORM set_config(name, value, false); END$$")
+    t.sql("CREATE FUNCTION seen(text) RETURNS text LANGUAGE sql SECURITY DEFINER AS $$SELECT current_setting($1)$$")
+    d = t.daemon(size=2)
+    back, other = "RESET SESSION AUTHORIZATION", "SET SESSION AUTHORIZATION other"
+    for name in HIDDEN + ["work_mem"]:
+        programs = [["SET SESSION AUTHORIZATION weak"], ["SET SESSION AUTHORIZATION weak", back, "SET ROLE weak"], [other]]
+        for reset in ("RESET " + name, "RESET ALL", "SELECT set_config('%s', NULL, false)" % name, "DO $$BEGIN RESET %s; END$$" % name):
+            programs += [[other, reset], [other, reset, "CALL give('%s', '3MB')" % name]]
+        for given in ("SET %s = '9MB'" % name, "CALL give('%s', '9MB')" % name):
+            for program in programs:
+                m, seen = Moving(t, d), []
+                with t.cluster.connect(t.database) as direct:
+                    for x in (m, direct):
+                        got = []
+                        for sql in [given] + program + ["SET lock_timeout = '9s'", back, "RESET ROLE"]:
+                            equal(x.ask(sql).errors, [], sql)
+                            got.append((sql, x.value("SELECT seen('%s')" % name)))
+                        seen.append(got)
+                equal(seen[0], seen[1], "%s, then %s" % (given, program))
+                for c in [m.c] + m.others:
+                    c.close()
+    # pg_settings lists no role at all.
+    m = Moving(t, d)
+    for role, want in (("weak", "weak"), ("none", "postgres")):
+        m.ask("CALL give('role', '%s')" % role)
+        equal([m.value("SELECT current_user") for _ in range(3)], [want] * 3, "role " + role)
 
 
 # ---- what was told and asked at login --------------------------------------------------------------
@@ -421,7 +457,7 @@ def set_but_not_seen(t):
     plain.sql("SET ROLE setter")
     seen = [x for x, in plain.sql(settable)]
     hidden = [x for x, in t.direct().sql(settable) if x not in seen]
-    check({"dynamic_library_path", "session_preload_libraries"} <= set(hidden), "hidden: %s" % hidden)
+    check(set(HIDDEN) <= set(hidden), "hidden: %s" % hidden)
     for name in hidden:
         t.sql("GRANT SET ON PARAMETER %s TO setter" % name)
     d = t.daemon(size=2, conninfo=t.conninfo(user="setter"))

@@ -13,6 +13,7 @@
 #include "session/resets.h"
 #include "session/session.h"
 #include "session/site.h"
+#include "session/unlisted.h"
 
 /* A session that holds a server, and has told what it wants of two parameters that say how texts
  * are read. */
@@ -389,6 +390,18 @@ START_TEST(names_of_all_readings_are_asked_for)
 }
 END_TEST
 
+START_TEST(what_another_role_may_not_see)
+{
+	ck_assert(unlisted_may_be_hidden(&s.context, "dynamic_library_path"));
+	ck_assert(!unlisted_may_be_hidden(&s.context, "DateStyle"));
+	ck_assert(!unlisted_may_be_hidden(&s.context, "app.user"));
+	ck_assert(!unlisted_may_be_hidden(&s.context, "role"));
+	ck_assert(!unlisted_may_be_hidden(&s.context, "session_authorization"));
+	ck_assert(unlisted_startup(&s.context, "Dynamic_Library_Path"));
+	ck_assert(!unlisted_may_be_hidden(&s.context, "Dynamic_Library_Path"));
+}
+END_TEST
+
 /* ---- one behind the other ---- */
 
 static void
@@ -458,6 +471,7 @@ main(void)
 	tcase_add_test(t, quotes_end_as_the_server_has_been_told);
 	tcase_add_test(t, all_readings_count_while_an_answer_is_due);
 	tcase_add_test(t, names_of_all_readings_are_asked_for);
+	tcase_add_test(t, what_another_role_may_not_see);
 	tcase_add_test(t, a_discard_all_that_others_follow_undoes_no_more_than_it_saw);
 	tcase_add_test(t, what_ends_less_than_it_might_is_asked_for_if_something_pins);
 	tcase_add_test(t, a_statement_at_the_end_of_a_scope_has_its_effects_without_its_text);
