@@ -207,11 +207,12 @@ with_lease(struct session *s, struct message *m)
 	note_request(s, m->type);
 	begin_send(s);
 	sequences_mind_message(s, m);
-	if (m->effects.set & SQLMENTIONS)
+	/* A seed counts when its text is prepared. So does LOAD with mode = session, where
+	 * effects_take() is not called. */
+	if ((m->effects.set & SQLMENTIONS) || (s->hold->pinned & HOLD_PIN_MODE))
 		effects_spoil(s, m->effects.set);
 	/* mode = session: parameters and statements never move, so they are not followed. */
 	if (s->hold->pinned & HOLD_PIN_MODE) {
-		effects_spoil(s, m->effects.set);
 		resets_message(s, m);
 		control_message(s, m);
 		if (s->slow)
