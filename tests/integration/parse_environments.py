@@ -322,10 +322,11 @@ class Lab:
         self.daemon = t.daemon(size=SIZE, wait_timeout="60s", max_prepared_statements=12)
         self.admin = t.cluster.connect(t.database)
         self.holders = [self.daemon.connect() for _ in range(SIZE - SESSIONS)]
+        self.spare = self.daemon.connect()
         t.defer(self.close)
 
     def close(self):
-        for c in [self.admin] + self.holders:
+        for c in [self.admin, self.spare] + self.holders:
             c.close()
 
     def connect(self, pooled):
@@ -346,6 +347,21 @@ class Lab:
                 c.send(wire.query("COMMIT"))
                 c.until_ready()
 
+    def wait_for_server(self, client):
+        """Before a named Parse by itself. If its session holds no server and none is idle, pgwithd answers a known text at
+        once, and the error comes with the first use (pgwithd(8), Session state). The holders and the other sessions
+        leave a server to the session, but that server may still be in cleanup, or be asked what the session has set."""
+        if any(s["state"] == "idle" for s in self.daemon.servers()):
+            return
+
+        def state():
+            return next(c["state"] for c in self.daemon.clients() if c["id"] == str(client.session))
+
+        wait_until(lambda: state() != "saving", 20, "the session's parameters are known")
+        if state() == "idle":
+            # It waits in the queue for a server, and gives it back idle.
+            self.spare.sql("SELECT 1")
+
     def run(self, steps, rng=None):
         """rng: through the daemon."""
         for error in self.admin.ask(RESET).errors:
@@ -357,6 +373,8 @@ class Lab:
                 if rng:
                     self.hold(rng)
                 c = self.admin if step[0] < 0 else clients[step[0]]
+                if rng and step[1] == "prepare" and step[2][0]:
+                    self.wait_for_server(c)
                 c.send(bytes_of(step))
                 answers.append(answer(c))
                 if rng:
