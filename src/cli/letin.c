@@ -24,6 +24,7 @@ next_item(char **at)
 	return NULL;
 }
 
+/* Warns if the system has no user, or group, of that name. */
 static void
 check_user_name(struct findings *f, const char *subject, const char *name)
 {
@@ -48,8 +49,8 @@ check_user_names(struct findings *f, const char *subject, const char *list)
 	free(copy);
 }
 
-/* Does `allow` let every user of this machine come in as a role that is not theirs, by `*` or a
- * role without a user ahead? */
+/* Does `allow` let every user of this machine come in as a role that is not theirs? "*" does so,
+ * and a role without USER: in front. */
 static bool
 allow_is_open(const char *allow)
 {
@@ -62,7 +63,7 @@ allow_is_open(const char *allow)
 	return open;
 }
 
-/* Is every user of this machine an administrator of pgwithd? */
+/* Warns if every user of this machine is an administrator of pgwithd. */
 static void
 check_administrators(struct findings *f, const struct conf *conf)
 {
@@ -84,6 +85,8 @@ check_administrators(struct findings *f, const struct conf *conf)
 	free(copy);
 }
 
+/* Tells if every user of this machine may use the pool with rights that are not their own, or if
+ * hardly anybody may use it, because it has no option users. */
 static void
 check_access(struct findings *f, const struct conf *conf, const struct conf_pool *pool)
 {

@@ -1,12 +1,13 @@
-/* letin: looks at whom a configuration lets in: to pools, and to the console as administrators. */
+/* letin: looks at whom a configuration lets use pools and administer pgwithd, and finds what may
+ * not be meant. */
 #ifndef PGWITH_CLI_LETIN_H
 #define PGWITH_CLI_LETIN_H
 
 #include "cli/findings.h"
 #include "conf/conf.h"
 
-/* To be called as the daemon's user, with its environment: the role that a pool logs in as may come
- * from these. */
+/* Adds what it finds. To be called as the daemon's user, with its environment, because the role
+ * that a pool logs in as may come from these. */
 void letin_check(struct findings *, const struct conf *);
 
 #endif

@@ -32,8 +32,8 @@ first_due_frame(const struct session *s)
 	return NULL;
 }
 
-/* Brings the client's exchange, which is in the way, to its end: by failing a COPY, a Sync, and a
- * cancel of what runs. */
+/* Ends the client's exchange, because the frame cannot end before it: sends CopyFail to a COPY IN,
+ * a Sync, and a cancel of the statement that runs. */
 static void
 end_exchange(struct session *s)
 {
@@ -46,11 +46,13 @@ end_exchange(struct session *s)
 		msg_copy_fail(&out, "the scope has been ended");
 		progress_sent(p, 'f');
 	}
-	/* A Sync is sent before all is answered, because without one the server may keep answers
-	 * back. It is not sent if a Query of the client's is under way: that ends the exchange. */
+	/* The Sync does not wait for the answers, because without it the server may keep them back.
+	 * No Sync is needed if a Query, FunctionCall or Sync of the client's is under way: that
+	 * ends the exchange. */
 	if (((p->extended && p->ready_due == 0) || p->skipping) && p->own_syncs == 0 &&
 	    p->to_left == 0 && !progress_copies_in(p)) {
-		/* If the exchange has failed, the client sends its Sync, which is skipped. */
+		/* If the exchange has failed, the client has its error. Its own Sync comes later,
+		 * and everything before that is dropped. */
 		if (p->skipping) {
 			s->extended.skip_sync = true;
 		} else {
@@ -86,8 +88,8 @@ fail_session(struct session *s, const struct scope *f)
 	err_clear(&e);
 }
 
-/* The exchange was ended by a Sync of ours: the client gets the error at once, and everything up to
- * its own Sync is skipped. */
+/* The exchange was ended by a Sync of ours: the client gets the error at once, and everything
+ * before its own Sync is dropped. */
 static void
 tell_expired(struct session *s, const struct scope *f)
 {
@@ -96,7 +98,7 @@ tell_expired(struct session *s, const struct scope *f)
 
 	s->expiry->forced = false;
 	s->extended.skip_sync = true;
-	/* It has got an error already: that of its statement, which was cancelled. */
+	/* The client has got an error already: that of its statement, which was cancelled. */
 	if (s->hold->lease.state == LEASE_HELD && s->hold->lease.srv->progress.error[0])
 		return;
 	scopes_expired_error(f, &e);
@@ -121,7 +123,7 @@ expire_go_on(struct session *s)
 		return;
 	if (s->state == SESSION_ACTIVE && !progress_at_rest(&s->hold->lease.srv->progress)) {
 		top = stack_of_lease(s->stack, &s->hold->lease);
-		/* A statement that runs outside of the frame is not ended by us. */
+		/* The statement that runs is outside of the frame, so it goes on. */
 		if (top && !stack_within(s->stack, top, f))
 			return;
 		if (now - s->expiry->expire_us > s->hold->lease.pool->conf->cleanup_timeout_us)
@@ -138,8 +140,8 @@ expire_go_on(struct session *s)
 	session_wake(s);
 }
 
-/* Ends what the client has in the frame without a frame of its own: a wait, or a transaction of
- * BEGIN. */
+/* The client's transaction of BEGIN and its wait for a server have no frames of their own: ends
+ * them because the frame around them, `f`, expires. */
 static void
 expire_plain(struct session *s, const struct scope *f, enum err_id why)
 {
@@ -177,7 +179,7 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 	s->expiry->cancel_us = 0;
 	if (work && work->purpose == WORK_ENTER && work->frame &&
 	    stack_within(s->stack, work->frame, f)) {
-		/* The frame that is being entered has no expired_by: that of `f` is the reason. */
+		/* work->frame gets no expired_by of its own: `f` has the reason. */
 		work->frame->expire_due = true;
 		if (inquiry_state(s) == INQUIRY_ASKED) {
 			s->expiry->own_cancel = true;
@@ -193,11 +195,13 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 	expire_go_on(s);
 }
 
-/* PostgreSQL does not look for a cancel while nobody reads what it says, and a statement of ours is
- * not read while the client does not read the notices that it raises. So if a time limit, or an
- * administrator, has ended what is entered or committed, the session ends cleanup_timeout later. */
+/* A statement of ENTER, or COMMIT, is not answered. While the client reads none of the notices that
+ * it raises, the server is not read either, and PostgreSQL looks for no cancel while it cannot
+ * send: this may last for ever. So the session ends cleanup_timeout after its scope has expired, or
+ * cleanup_timeout after the statement has taken query_timeout. An ENTER that has expired ends the
+ * session even if the client reads, because its cancel has had no effect. */
 static void
-end_unread(struct session *s, int64_t now)
+end_stuck_session(struct session *s, int64_t now)
 {
 	const struct conf_pool *conf = s->hold->lease.pool->conf;
 	const struct scope *f = s->work->frame;
@@ -220,7 +224,7 @@ end_unread(struct session *s, int64_t now)
 }
 
 /* A statement of ours at the end of a scope may take cleanup_timeout: then it is cancelled, and
- * after the same time again the server is closed. */
+ * when it has taken twice as long, its server is closed. */
 static void
 sweep_inquiry(struct session *s, int64_t now)
 {
@@ -230,9 +234,10 @@ sweep_inquiry(struct session *s, int64_t now)
 	if (inquiry_state(s) != INQUIRY_ASKED || s->hold->lease.state != LEASE_HELD)
 		return;
 	limit = s->hold->lease.pool->conf->cleanup_timeout_us;
-	/* A COMMIT may have to wait for other machines. */
+	/* cleanup_timeout alone ends no ENTER, and no COMMIT, which may have to wait for other
+	 * machines. */
 	if (s->work->purpose == WORK_ENTER || s->work->state == WORK_COMMIT) {
-		end_unread(s, now);
+		end_stuck_session(s, now);
 		return;
 	}
 	if (now - q->since_us < limit)
@@ -267,7 +272,7 @@ sweep_look_ups(struct site *site, int64_t now)
 	struct session *s;
 	struct err e;
 
-	/* Ending one changes the list, so each time the list is looked through anew. */
+	/* Ending an ENTER changes the list, so each search begins at its head. */
 	while ((s = waits_too_long_for_user(site, now)) != NULL) {
 		admit_too_late(s, USERS_WAIT_MAX, &e);
 		enter_not_looked_up(s, &e);

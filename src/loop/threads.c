@@ -44,26 +44,27 @@ struct threads {
 	bool ending;
 };
 
-/* May the job run now? */
+/* May the job run now? Not if jobs of its lane, or of its kind (see threads_submit()), have all the
+ * threads that they may have. */
 static bool
 may_run(const struct threads *w, const struct job *j)
 {
 	const struct list_node *n;
-	unsigned same = 0, alike = 0;
+	unsigned of_lane = 0, of_kind = 0;
 
 	if (j->lane == NULL)
 		return true;
 	LIST_EACH (n, &w->running) {
 		const struct job *r = LIST_OBJ(n, const struct job, node);
 
-		same += r->lane == j->lane;
-		alike += r->lane != NULL && r->run == j->run;
+		of_lane += r->lane == j->lane;
+		of_kind += r->lane != NULL && r->run == j->run;
 	}
-	return same < w->max_lane && alike < w->max_threads - w->max_threads / 4;
+	return of_lane < w->max_lane && of_kind < w->max_threads - w->max_threads / 4;
 }
 
-/* The first job that may run now, or NULL. A job that may not is found later by the thread that
- * ends a job of its lane, or one that is alike. */
+/* The first job that may run now, or NULL. A job that may not run is found later, by the thread
+ * that ends a job of its lane or kind. */
 static struct list_node *
 first_to_run(const struct threads *w)
 {

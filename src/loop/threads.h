@@ -15,8 +15,9 @@ struct threads *threads_new(struct loop *, unsigned max_threads, unsigned max_la
  * and must share nothing with the loop. Whoever submitted the job may be gone by then: done() looks
  * it up by its id. Jobs that may all hang for the same reason (a host that does not answer) have
  * the same `lane`, so that they cannot take all threads. A lane is an address that is only
- * compared; NULL: none. Of those with any lane and the same run(), three quarters of the threads
- * can be taken: if the name service hangs, the look-ups of all pools do. */
+ * compared; NULL: none. Jobs that have lanes and the same run() are of one kind: together they take
+ * at most three quarters of the threads. If the name service hangs, the look-ups of all pools hang,
+ * and jobs of other kinds still run. */
 void threads_submit(struct threads *, const void *lane, void (*run)(void *arg),
 		    void (*done)(void *arg), void *arg);
 

@@ -24,7 +24,7 @@
 #define HOLD_PINS_ASKED \
 	(SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE | SQLCLASS_HOLD | SQLCLASS_LOCK)
 
-#define HOLD_DEALLOCATING_MAX (64 * 1024) /* bytes of the names in a DEALLOCATE */
+#define HOLD_DEALLOCATING_MAX (64 * 1024) /* bytes of hold.deallocating */
 
 struct hold {
 	struct lease lease;

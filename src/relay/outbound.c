@@ -320,7 +320,8 @@ after_answer(struct session *s)
 		refuse_transaction(s);
 		return;
 	}
-	/* In SESSION_SAVING the server answers a question of ours: it is read in any case. */
+	/* The server is not read while the client has bytes to take; but in SESSION_SAVING it is,
+	 * because the answer is for us. */
 	if (s->state == SESSION_ACTIVE && s->hold->lease.srv && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
 	/* Ends scopes whose time limit passed while the server was not at rest. */

@@ -28,8 +28,9 @@
 #define EQUALS  "OPERATOR(pg_catalog.=)"
 #define DIFFERS "OPERATOR(pg_catalog.<>)"
 
-/* Asks the server what pins: one row with an empty name and a letter for each kind that there is.
- * Outside a transaction all cursors are WITH HOLD, and all advisory locks are of the session. */
+/* Asks the server what pins the session: one row with an empty name and a letter for each kind that
+ * there is. Outside a transaction all cursors are WITH HOLD, and all advisory locks are of the
+ * session. */
 static const char pins_question[] =
     " UNION ALL SELECT '', pg_catalog.concat("
     "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_listening_channels()) THEN 'l' END, "
@@ -50,8 +51,8 @@ static const struct {
     {'c', SQLCLASS_HOLD},   {'a', SQLCLASS_LOCK},
 };
 
-/* Asks for the parameters that pg_settings does not list. Those without a point in their names are
- * asked for by name only if it does not list them: then the role may not see them, the question
+/* Asks for the parameters of context.unlisted. One without a point in its name is asked for only if
+ * pg_settings does not list it. If such a parameter exists, the role may not see it: the question
  * fails, and the session keeps its server. */
 static void
 ask_unlisted(const struct session *s, struct buf *sql)
@@ -277,7 +278,8 @@ read_field(struct reader *r)
 	return p ? mem_strndup((const char *)p, bytes) : NULL;
 }
 
-/* These are set last, because the role may not be allowed to set the other parameters. */
+/* What the server has of these two. parameters_sql sets them last, because the role may not be
+ * allowed to set the other parameters. */
 struct identity {
 	char *authorization;
 	char *role;

@@ -57,12 +57,13 @@ struct context {
 	uint8_t resets;    /* enum session_resets */
 	bool resets_named; /* mode session: a named statement whose text is not kept may reset */
 	bool resets_local; /* the reset was a SET LOCAL */
-	/* a text in a string may have reset the role: such texts are not read */
+	/* a text in a string may have reset the role: texts in strings are not read */
 	bool resets_role_unread;
 	bool resetting; /* SESSION_SAVING: the server sets startup parameters again */
 	/* progress.errors and progress.discards when the last reset went to the server */
 	uint64_t resets_errors, resets_discards;
-	struct buf *resets_names; /* which were reset, or NULL. resets_forget() frees it */
+	/* what was reset and set: names as in resets.c, or NULL. resets_forget() frees it */
+	struct buf *resets_names;
 
 	/* Prepared statements. */
 	struct names *names;     /* the named ones; NULL: the session has had none */

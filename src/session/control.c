@@ -16,9 +16,9 @@
 /* A prepared statement that begins or ends a transaction, or may reset parameters. */
 struct control_name {
 	struct list_node node;
-	unsigned does;
-	unsigned set; /* SQLCLASS_... bits of `sql` */
-	char *sql;    /* a text that may reset parameters, or NULL */
+	unsigned does; /* PROGRESS_BEGINS, PROGRESS_ENDS */
+	unsigned set;  /* SQLCLASS_... bits of `sql` */
+	char *sql;     /* a text that may reset parameters, or NULL */
 	char name[];
 };
 
@@ -80,7 +80,8 @@ drop_control(struct session *s, struct control_name *c)
 	free(c);
 }
 
-/* The oldest name is kept no longer, though its statement may be there. */
+/* Forgets the oldest name. Its statement may still be there: if that may reset parameters, its text
+ * is not known any more. */
 static void
 forget_oldest(struct session *s)
 {
@@ -91,9 +92,9 @@ forget_oldest(struct session *s)
 	drop_control(s, c);
 }
 
-/* Takes `sql`. */
+/* Takes ownership of `sql`. */
 static void
-add_control(struct session *s, const char *name, unsigned what, unsigned set, char *sql)
+add_control(struct session *s, const char *name, unsigned does, unsigned set, char *sql)
 {
 	struct control_name *c = mem_calloc(1, sizeof *c + strlen(name) + 1);
 
@@ -102,7 +103,7 @@ add_control(struct session *s, const char *name, unsigned what, unsigned set, ch
 		list_init(&s->context.control->names);
 	}
 	strcpy(c->name, name);
-	c->does = what;
+	c->does = does;
 	c->set = set;
 	c->sql = sql;
 	list_append(&s->context.control->names, &c->node);
@@ -132,18 +133,18 @@ static void
 note_prepared(struct session *s, const struct message *m)
 {
 	struct control_name *c;
-	unsigned what;
+	unsigned does;
 	bool resets;
 
 	if (m->sql == NULL)
 		return;
 	c = find_control(s, m->statement);
-	what = begins_or_ends(m->effects.set, m->sql, m->sql_bytes);
+	does = begins_or_ends(m->effects.set, m->sql, m->sql_bytes);
 	if (c)
 		drop_control(s, c);
 	resets = control_keeps_sql(m) && !message_is_unnamed(m);
-	if (what || resets)
-		add_control(s, m->statement, what, m->effects.set,
+	if (does || resets)
+		add_control(s, m->statement, does, m->effects.set,
 			    resets ? mem_strndup(m->sql, m->sql_bytes) : NULL);
 }
 
@@ -221,15 +222,15 @@ control_pack(struct pack *p, struct session *s)
 		    pack_reading(p) ? NULL : LIST_OBJ(n, struct control_name, node);
 		char *name = c ? c->name : NULL;
 		char *sql = c ? c->sql : NULL;
-		unsigned what = c ? c->does : 0, set = c ? c->set : 0;
+		unsigned does = c ? c->does : 0, set = c ? c->set : 0;
 
 		pack_str(p, &name);
 		pack_str(p, &sql);
-		PACK(p, what);
+		PACK(p, does);
 		PACK(p, set);
 		if (pack_reading(p)) {
 			if (name)
-				add_control(s, name, what, set, sql);
+				add_control(s, name, does, set, sql);
 			else
 				free(sql);
 			free(name);

@@ -4,8 +4,8 @@
  *
  * What a Bind executes is looked up in names.h and unnamed.h. Where these are not used (mode =
  * session, max_prepared_statements = 0), the names of prepared statements that begin or end a
- * transaction are kept here: pgjdbc prepares its BEGIN. So are those that may reset parameters,
- * with their texts, for resets.h. */
+ * transaction are kept here: pgjdbc prepares its BEGIN. The names and texts of statements that may
+ * reset parameters are kept, too, for resets.h. */
 #ifndef PGWITH_SESSION_CONTROL_H
 #define PGWITH_SESSION_CONTROL_H
 

@@ -17,8 +17,8 @@
 
 #define NAMES_MAX 4096 /* bytes of the names of one text */
 
-/* A text that is read. Its names: name NUL ..., the last word on each; "*" is all of them, '-'
- * ahead: it was set. */
+/* A walk over a text. `names` has what it resets and sets, in order, each with a NUL: the name of a
+ * parameter that is reset; "*" for all of them; '-' and the name of one that is set. */
 struct walk {
 	struct sqltext at;
 	struct sqltext_token tok;
@@ -49,7 +49,7 @@ note_set(struct walk *w)
 	w->local |= set.local;
 	if (set.does == SQLSET_RESETS_ALL)
 		add_name(w, "", "*");
-	/* No parameter has a name that begins like what is noted of all, or of one that is set. */
+	/* A name that begins with '*' or '-' is no parameter's, and would mean something else. */
 	else if (set.does != SQLSET_NOTHING && set.length > 0 && strchr("*-", *set.name) == NULL)
 		add_name(w, set.does == SQLSET_SETS ? "-" : "", set.name);
 }
@@ -124,7 +124,8 @@ resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsi
 			buf_init(s->context.resets_names, NAMES_MAX);
 		}
 		buf_add(s->context.resets_names, buf_data(&w.names), w.names.len);
-		/* PostgreSQL reports no change if the value is that of the startup packet again. */
+		/* PostgreSQL reports nothing if a reset comes back to the same value, that of the
+		 * startup packet. So what a server reports waits until that value is set again. */
 		s->hold->lease.srv->progress.statuses_kept = true;
 		s->context.resets_errors = s->hold->lease.srv->progress.errors;
 		s->context.resets_discards = s->hold->lease.srv->progress.discards;
@@ -164,7 +165,7 @@ resets_hold(const struct session *s, char type)
 	       strchr("QPBDECFS", type) != NULL;
 }
 
-/* Do the client's texts say that it has reset the parameter, and not set it since? */
+/* Do the client's texts reset the parameter, and not set it after that? */
 static bool
 was_reset(const struct session *s, const char *name)
 {
@@ -172,7 +173,6 @@ was_reset(const struct session *s, const char *name)
 	const char *at = names ? (const char *)buf_data(names) : NULL;
 	const char *end = at + (names ? names->len : 0);
 	bool is_reset = false;
-
 	bool role = strcasecmp(name, "role") == 0;
 
 	for (; at < end; at += strlen(at) + 1) {
@@ -304,8 +304,8 @@ add_list(struct buf *sql, const char *value)
 		buf_add_fmt(sql, "''");
 }
 
-/* In a transaction SET is used and no SELECT: that would take a snapshot, and the client could not
- * use SET TRANSACTION any more. Returns false if nothing is to be set. */
+/* In a transaction SET is used and no SELECT, because a SELECT would take a snapshot, and the
+ * client could not use SET TRANSACTION any more. Returns false if nothing is to be set. */
 static bool
 add_sets(struct session *s, struct buf *sql)
 {
@@ -338,7 +338,7 @@ add_sets(struct session *s, struct buf *sql)
 	return any;
 }
 
-/* ---- outside of one ---- */
+/* ---- outside of a transaction ---- */
 
 static void
 add_row(const char *name, const char *value, bool any, struct buf *sql)
@@ -409,7 +409,7 @@ resets_sql(struct session *s, struct buf *sql)
 	if (s->context.resets == RESETS_NONE)
 		return false;
 	if (p->status != 'I') {
-		/* In a failed transaction the reset is undone as well. */
+		/* Nothing is set in a failed transaction, whose end undoes the reset. */
 		any = p->status == 'T' && s->context.resets == RESETS_NOW && add_sets(s, sql);
 		s->context.resets = RESETS_LATER;
 		if (s->context.resets_names)

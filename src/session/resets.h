@@ -24,8 +24,8 @@ enum session_resets {
 void resets_note(struct session *, unsigned set, const char *sql, size_t bytes, unsigned flags);
 
 /* The same for a message with mode session, where prepared statements are not followed: a text
- * without a name counts when it is prepared, one with a name when it is bound (control.h). Of those
- * whose texts are not known, any Bind may execute one. */
+ * of an unnamed statement counts when it is prepared, that of a named one when it is bound
+ * (control.h). If the text of a named one is not kept, every Bind may execute it. */
 void resets_message(struct session *, const struct message *);
 
 /* Must the message of this type wait until the startup parameters are set again? */
@@ -40,11 +40,11 @@ bool resets_sql(struct session *, struct buf *sql);
  * message. */
 bool resets_hide(const struct session *, const char *name, const char *value);
 
-/* At the end of a lease the server has no role. Has the client reset it, so that the role of the
- * startup packet is in force? (SET ROLE none does not.) */
+/* The server says that no role is set. Is that because the client has reset its role, so that the
+ * one of the startup packet is in force? If the client has sent SET ROLE none, it is not. */
 bool resets_role(const struct session *);
 
-/* Forgets all of it, because the lease has ended. */
+/* Forgets what was reset, because the lease has ended, or the startup parameters are set again. */
 void resets_forget(struct session *);
 
 #endif

@@ -12,7 +12,7 @@
 
 #define NAME_SIZE 256  /* of the whole name of a parameter */
 #define NAMES_MAX 4096 /* bytes of all names of one session */
-#define DEPTH_MAX 4    /* of texts in the strings of a text */
+#define DEPTH_MAX 4    /* of texts in strings of texts; deeper ones are not read */
 
 /* A walk over a text. */
 struct walk {
@@ -26,7 +26,8 @@ struct walk {
 
 /* ---- names ---- */
 
-/* Notes the name. Returns false if it cannot be asked for. */
+/* Adds the name to context->unlisted. Returns false if the server cannot be asked for that
+ * parameter. */
 static bool
 note_name(struct context *c, const char *name, size_t length)
 {
@@ -58,7 +59,8 @@ note_name(struct context *c, const char *name, size_t length)
 	return true;
 }
 
-/* What is often set, and every PostgreSQL lists for every role. */
+/* Parameters that are often set, and that pg_settings lists for every role, in all versions of
+ * PostgreSQL that have them. */
 /* clang-format off */
 static const char *const listed[] = {
 	"application_name", "bytea_output", "check_function_bodies", "client_encoding",
@@ -88,16 +90,16 @@ is_listed(const char *name)
 	return false;
 }
 
-/* Notes the name unless it is known that pg_settings lists it. It does not list what has a point,
- * nor, to a role that may not see them, parameters such as dynamic_library_path; PostgreSQL's
- * distributors add others. role and session_authorization are noted too: the server is asked for
- * them in another way if they may have been set. */
+/* Notes the name unless it is known that pg_settings lists the parameter for every role. One with
+ * a point in its name is listed only if an extension has defined it. dynamic_library_path and its
+ * like are hidden from most roles, and PostgreSQL's distributors add others, so an unknown name is
+ * noted. role and session_authorization are noted for unlisted_asks_as_login(). */
 static bool
 note_if_unlisted(struct context *c, const char *name, size_t length)
 {
 	if (memchr(name, '.', length))
 		return note_name(c, name, length);
-	/* RESET ALL; or there is no such parameter. */
+	/* RESET ALL has no name. All names without a point are in ASCII. */
 	if (length == 0 || !sqlname_is_ascii(name, length) || is_listed(name))
 		return true;
 	return note_name(c, name, length);
@@ -124,7 +126,7 @@ note_set(struct walk *w)
 	struct sqlset set;
 
 	sqlset_read(&w->text, &w->tok, &set);
-	/* SET LOCAL ends with the transaction. */
+	/* What SET LOCAL has set ends with the transaction. */
 	if (set.local)
 		return true;
 	if (set.length < 0)
@@ -166,7 +168,7 @@ note_set_config(struct walk *w)
 static bool note_text(struct walk *, const char *sql, size_t bytes);
 
 /* Reads a string that may be an SQL text: the body of DO, or what a function executes. `executed`:
- * it most likely is, so a name that cannot be read counts. */
+ * the string is most likely executed, so false is returned if a name in it cannot be read. */
 static bool
 note_string(struct walk *w, bool executed)
 {
@@ -185,7 +187,7 @@ note_string(struct walk *w, bool executed)
 	return known || !executed;
 }
 
-/* Is it the name of a function that executes a text? */
+/* Is the word the name of a function that executes a text? */
 static bool
 runs_texts(enum sqltext_word w)
 {
@@ -261,6 +263,7 @@ unlisted_may_be_hidden(const struct context *c, const char *name)
 bool
 unlisted_asks_as_login(const struct context *c)
 {
-	/* Not where SET SESSION AUTHORIZATION may have been, whose end would undo the role's. */
+	/* After SET SESSION AUTHORIZATION, SET LOCAL ROLE none would lead to the role that this has
+	 * set, not to that of the login. */
 	return has_name(c, "role") && !has_name(c, "session_authorization");
 }

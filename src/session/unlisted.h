@@ -1,7 +1,7 @@
-/* unlisted: parameters that pg_settings does not list, or may not list to every role: those with a
- * point in their names (app.tenant), and all that are not known to be listed. The server must be
- * asked for each by its name, so the names are taken from the texts of statements that may set
- * them. */
+/* unlisted: parameters that the server must be asked for by their names, because pg_settings may
+ * not list them: those with a point in their names (app.tenant), and those that are not known to be
+ * listed for every role. The names are taken from the texts of statements that may set
+ * parameters. */
 #ifndef PGWITH_SESSION_UNLISTED_H
 #define PGWITH_SESSION_UNLISTED_H
 
@@ -22,8 +22,9 @@ bool unlisted_startup(struct context *, const char *name);
  * for a name in context->unlisted: the server is asked for the value of that parameter. */
 bool unlisted_may_be_hidden(const struct context *, const char *name);
 
-/* Must the server be asked about parameters as the role that it has logged in as, by SET LOCAL ROLE
- * none? So it is if the session may have set its role, which may not see all parameters. */
+/* Must the question about parameters be asked as the role of the server's login, by SET LOCAL ROLE
+ * none? Yes if the session may have set its role, because that role may not see all parameters; no
+ * if it may have set its authorization. */
 bool unlisted_asks_as_login(const struct context *);
 
 #endif

@@ -130,7 +130,7 @@ def last_words_behind_an_answer(t):
             send(a)
             a.until_ready()
             d.quiet()
-            holder = t.direct(application_name="pgwtest-look")
+            holder = t.direct(application_name="pgwtest-look")  # activity() leaves this name out
             holder.sql("BEGIN; LOCK TABLE held")
             a.send(query("SELECT count(*) FROM held"))
             wait_until(lambda: [r["state"] for r in t.activity()] == ["active"], 5, "it runs")
