@@ -13,11 +13,11 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "cli/admission.h"
 #include "cli/asuser.h"
 #include "cli/cure.h"
 #include "cli/files.h"
 #include "cli/findings.h"
-#include "cli/letin.h"
 #include "cli/remote.h"
 #include "conf/conf.h"
 
@@ -535,7 +535,7 @@ look_as_daemon(struct findings *f, void *arg)
 	struct remote_how remote = {d->how->whom.timeout_us, d->how->whom.user, d->servers};
 
 	load_as_daemon(d, f);
-	letin_check(f, d->conf);
+	admission_check(f, d->conf);
 	files_check(f, d->conf, d->daemon.name);
 	remote_check(f, d->conf, &remote);
 }

@@ -1,4 +1,4 @@
-#include "cli/letin.h"
+#include "cli/admission.h"
 
 #include <grp.h>
 #include <pwd.h>
@@ -123,7 +123,7 @@ check_access(struct findings *f, const struct conf *conf, const struct conf_pool
 }
 
 void
-letin_check(struct findings *f, const struct conf *conf)
+admission_check(struct findings *f, const struct conf *conf)
 {
 	check_administrators(f, conf);
 	for (unsigned i = 0; i < conf->npools; i++)
