@@ -28,7 +28,10 @@ class Names:
         library = os.path.join(self.directory, "slow_nss.so")
         subprocess.run([os.environ.get("CC", "cc").split()[0], "-shared", "-fPIC", "-o", library, SOURCE,
                         "-ldl"], check=True)
-        self.write("passwd", "anna:%d:%d\nbert:%d:%d\n" % (ANNA, ANNA, BERT, BERT))
+        # In a container, the user of PostgreSQL has no name, or that of somebody else.
+        keeper = os.stat(os.path.join(t.cluster.sockets, ".s.PGSQL.%s" % t.cluster.port)).st_uid
+        self.write("passwd", "".join("%s:%d:%d\n" % (name, uid, uid)
+                                     for name, uid in (("anna", ANNA), ("bert", BERT), ("keeper", keeper))))
         self.write("group", "staff:%d:anna\nextra:%d:\n" % (STAFF, EXTRA))
         if sanitized():
             # That one wants to be first.
@@ -541,7 +544,7 @@ def nothing_in_the_loop(t):
     d = t.daemon(options={"allow": "*", "socket_group": "root", "socket_owner": "root"}, env=env, pools={
         "db": {"conninfo": host, "users": "*"}, "tls": {"conninfo": tls, "users": "*"},
         "by_name": {"conninfo": by_name, "users": "*"}, "each": {"conninfo": host, "role": "client", "users": "anna, @staff"},
-        "peer": {"conninfo": host + " user=anna requirepeer=postgres", "users": "*"},
+        "peer": {"conninfo": host + " user=anna requirepeer=keeper", "users": "*"},
         "wrong": {"conninfo": host + " user=anna requirepeer=nosuchuser", "users": "*"},
         "other": {"conninfo": host + " user=anna requirepeer=daemon", "users": "*"}})
     os.chmod(t.directory, 0o755)
