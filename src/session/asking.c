@@ -220,9 +220,9 @@ has_name(const struct buf *names, const char *name)
 	return false;
 }
 
-/* A superuser's session has set these parameters, and then taken a role that does not see them. The
- * values of parameters_sql are kept, because such a role does not set them either. (RESET ALL does
- * reset them, which is not noticed here.) */
+/* A superuser's session has set these parameters, and then taken a role that does not see them: the
+ * values of parameters_sql are kept. What such a role changes by RESET ALL, or in a procedure by
+ * its right to SET, is not noticed. */
 static void
 keep_hidden(const struct session *s, struct settings *set)
 {

@@ -136,8 +136,8 @@ def what_only_a_superuser_sees(t):
 
 @test
 def hidden_and_reset(t):
-    """what a superuser has set by a text or in a procedure is kept by every role that is taken then, though it is hidden
-    from it, and is reset by another superuser as by the first"""
+    """what a superuser has set, by a text or in a procedure, stays set under a role that does not see it, and is reset
+    if another superuser resets it"""
     t.cluster.role("weak")
     t.cluster.role("other", "SUPERUSER")
     t.sql("CREATE PROCEDURE give(name text, value text) LANGUAGE plpgsql AS $$BEGIN PERFORM set_config(name, value, false); END$$")
@@ -354,11 +354,11 @@ def resets_spelled_otherwise(t):
     t.sql("GRANT weak TO CURRENT_USER")
     roles = [["BEGIN", "SET ROLE none", "SET role TO DEFAULT", "SELECT current_user", "COMMIT", "SELECT current_user"],
              ["SET ROLE none", "BEGIN", "RESET ROLE", "SELECT current_user", "COMMIT", "SELECT current_user"],
-             # No transaction is there to reset it in; and one that fails.
+             # A SET LOCAL without a transaction, and texts that fail, reset nothing.
              ["SET ROLE postgres", "SET LOCAL role TO DEFAULT", "SELECT current_user", "SELECT current_user"],
              ["SET ROLE postgres", "RESET ROLE; SELECT 1/0", "SELECT current_user", "RESET ROLE", "SELECT current_user"],
              ["SET ROLE none", "RESET ROLE; SELECT 1/0", "SELECT current_user"]]
-    # Another parameter, or the role for a while only, is no reason to set the role.
+    # The role of the startup packet comes back only by a reset of the role itself that is not rolled back.
     for reset in ("RESET work_mem", "RESET ALL", "SET LOCAL work_mem TO DEFAULT", "SELECT set_config('work_mem', NULL, false)",
                   "DO $$BEGIN RESET work_mem; END$$", "RESET ROLE"):
         roles += [["SET ROLE none", "BEGIN", reset, "ROLLBACK", "SELECT current_user", "SELECT current_user"],

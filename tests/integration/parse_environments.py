@@ -393,7 +393,8 @@ class Lab:
 # Errors of a Bind that PostgreSQL finds before it looks at the plan again, and those of the plan. If there are both,
 # pgwithd has looked at the plan first, where it has to be made.
 BEFORE_PLAN = ("08P01", "22P02", "22P03", "22007", "22008", "25P02")
-# Of these, too: the type of a parameter has been dropped. Its code is that of any internal error.
+# PostgreSQL finds this one, too, before it looks at the plan again: the type of a parameter has been dropped. It is known
+# by its text, because all internal errors have its code.
 TYPE_GONE = "cache lookup failed for type N"
 
 

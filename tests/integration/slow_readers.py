@@ -173,7 +173,8 @@ def scope_statements(t):
 
 @test(timeout=180)
 def answers_that_nearly_fit(t):
-    """the server has said all, and some of it is not taken: what pgwithd asks the server next is answered all the same"""
+    """the server has sent its whole answer, and the client has not taken all of it: what pgwithd asks the server next is
+    answered all the same"""
     d = t.daemon(size=40, min_size=40, max_opening=8, cleanup_timeout="%ds" % (2 * slow_factor()))
     answers = ["SELECT repeat('x', %d)" % n for n in range(150000, 420000, 7000)]
     clients = [t.client(d) for _ in answers]
