@@ -278,33 +278,33 @@ OWN = ("drop", "drop", "drop", "terminate", "half", "garbage")
 @test(timeout=3600)
 def by_themselves(t):
     """clients that go, with the default options"""
-    deaths(t, DEATHS // 4, OWN)
+    t.unless_crashed(deaths, DEATHS // 4, OWN)
 
 
 @test(timeout=3600)
 def without_pins(t):
     """the same with pin = off and few prepared statements on a server"""
-    deaths(t, DEATHS // 4, OWN, options={"lazy_begin": "on"}, pin="off", max_prepared_statements=1)
+    t.unless_crashed(deaths, DEATHS // 4, OWN, options={"lazy_begin": "on"}, pin="off", max_prepared_statements=1)
 
 
 @test(timeout=3600)
 def of_sessions(t):
     """the same with mode = session"""
-    deaths(t, DEATHS // 8, OWN, mode="session")
+    t.unless_crashed(deaths, DEATHS // 8, OWN, mode="session")
 
 
 @test(timeout=3600)
 def by_an_administrator(t):
     """clients that are killed, or lose their scope"""
-    deaths(t, DEATHS // 4, ("SESSION", "SCOPE"), options={"lazy_begin": "on"}, max_prepared_statements=2)
+    t.unless_crashed(deaths, DEATHS // 4, ("SESSION", "SCOPE"), options={"lazy_begin": "on"}, max_prepared_statements=2)
 
 
 @test(timeout=3600)
 def by_time_limits(t):
     """clients that time limits end"""
-    deaths(t, DEATHS // 32, ("limit",), options={"lazy_begin": "on"}, query_timeout="30ms",
-           idle_in_scope_timeout="50ms", scope_deadline="70ms")
-    deaths(t, DEATHS // 32, ("limit", "drop"), query_timeout="20ms", pin="off")
+    t.unless_crashed(deaths, DEATHS // 32, ("limit",), options={"lazy_begin": "on"}, query_timeout="30ms",
+                     idle_in_scope_timeout="50ms", scope_deadline="70ms")
+    t.unless_crashed(deaths, DEATHS // 32, ("limit", "drop"), query_timeout="20ms", pin="off")
 
 
 main()

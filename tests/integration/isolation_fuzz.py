@@ -19,7 +19,7 @@ import random
 import threading
 import time
 
-from pgwtest import Failure, check, main, note, sanitized, test, wait_until, wire
+from pgwtest import Failure, check, main, note, sanitized, test, wire
 from pgwtest import programs
 from pgwtest.programs import Place, Session
 
@@ -221,47 +221,22 @@ def interleave(t, lazy_begin):
     check(not failed, "%d programs got other answers" % len(failed))
 
 
-def unless_crashed(t, run, *args):
-    """PostgreSQL 15 itself dies of some of these programs (a savepoint rolled back over portals that have
-    failed), on a direct connection too: then other ones are drawn."""
-    for _ in range(4):
-        seen = os.path.getsize(t.cluster.log)
-        try:
-            return run(t, *args)
-        except Exception:
-            with open(t.cluster.log, errors="replace") as f:
-                f.seek(seen)
-                if "was terminated by signal 11" not in f.read():
-                    raise
-            note("PostgreSQL has crashed: drawing anew")
-            t.new_database()
-            wait_until(lambda: up(t), 30, "PostgreSQL has recovered")
-    raise Failure("PostgreSQL crashes each time")
-
-
-def up(t):
-    try:
-        return t.cluster.sql("SELECT 1")
-    except (ConnectionError, wire.Closed, wire.ServerError):
-        return False
-
-
 @test(timeout=900)
 def moved(t):
     """random programs that get another server for each transaction answer as alone on a direct connection"""
-    unless_crashed(t, move_about)
+    t.unless_crashed(move_about)
 
 
 @test(timeout=900)
 def interleaved(t):
     """twelve random programs at a time over three servers answer as alone on direct connections"""
-    unless_crashed(t, interleave, "off")
+    t.unless_crashed(interleave, "off")
 
 
 @test(timeout=900)
 def interleaved_lazy_begin(t):
     """the same with lazy_begin"""
-    unless_crashed(t, interleave, "on")
+    t.unless_crashed(interleave, "on")
 
 
 if __name__ == "__main__":

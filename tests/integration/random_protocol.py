@@ -163,13 +163,13 @@ def describe(messages):
 @test(timeout=240)
 def same_answers(t):
     """random messages are answered byte for byte as by PostgreSQL, and the server is free afterwards"""
-    same(t, False)
+    t.unless_crashed(same, False)
 
 
 @test(timeout=240)
 def same_answers_in_a_session(t):
     """mode = session: the same, with statements and portals that are used again and again"""
-    same(t, True)
+    t.unless_crashed(same, True)
 
 
 def same(t, pinned):
@@ -234,6 +234,10 @@ def same_names(answer):
 def cut(t):
     """random messages of clients that are gone at a random byte: the same server is free again soon, in no
     transaction, with nothing left on it"""
+    t.unless_crashed(gone_at_any_byte)
+
+
+def gone_at_any_byte(t):
     for sql in SETUP:
         t.sql(sql)
     d = t.daemon(options={"log_level": "info"})
