@@ -60,7 +60,7 @@ frame_run(struct session *s, const struct deferred *d, unsigned inquiry_options)
 	/* It may set parameters or pin the session, as a statement of the client may. */
 	unsigned set = effects_of_deferred(s, d->sql);
 
-	effects_take(s, set & ~SQLMENTION_SEQUENCE, NULL, 0, false);
+	effects_take(s, NULL, set & ~SQLMENTION_SEQUENCE, NULL, 0);
 	/* Numbers of others are discarded ahead of it, as ahead of a statement of the client. */
 	sequences_mind(s, set);
 	batch_flush(s);

@@ -224,7 +224,7 @@ with_lease(struct session *s, struct message *m)
 	if (!s->context.pin && (m->effects.set & EFFECTS_PIN))
 		return raise_pin_off(s, m, m->effects.set & EFFECTS_PIN);
 	if ((m->type == 'Q' || m->type == 'F') && m->effects.set)
-		effects_take(s, m->effects.set, m->sql, m->sql_bytes, true);
+		effects_take(s, m, m->effects.set, m->sql, m->sql_bytes);
 	v = statement_unnamed(s, m, &told);
 	if (v == FORWARD && !told &&
 	    (m->type == 'P' || m->type == 'B' || m->type == 'D' || m->type == 'C'))

@@ -225,7 +225,8 @@ note_hold(struct hold *h, unsigned set)
 }
 
 void
-effects_take(struct session *s, unsigned set, const char *sql, size_t bytes, bool simple)
+effects_take(struct session *s, const struct message *m, unsigned set, const char *sql,
+	     size_t bytes)
 {
 	struct progress *p = &s->hold->lease.srv->progress;
 
@@ -236,14 +237,14 @@ effects_take(struct session *s, unsigned set, const char *sql, size_t bytes, boo
 	sequences_mind(s, set);
 	effects_spoil(s, set);
 	if (set & (SETS | SQLCLASS_SET_LOCAL))
-		resets_note(s, set, sql, bytes, lexing_flags(s, NULL));
+		resets_note(s, m, set, sql, bytes, lexing_flags(s, NULL));
 	note_altered(&s->hold->lease.srv->prepared, set);
 	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) && sql)
 		deallocate_note(s, sql, bytes);
 	note_hold(s->hold, set);
 	/* If DISCARD ALL succeeds, nothing pins any more. That is noted only if no other answer is
 	 * due, which could be taken for its answer. */
-	if (set == SQLCLASS_DISCARD_ALL && simple && progress_at_rest(p)) {
+	if (set == SQLCLASS_DISCARD_ALL && m && m->type == 'Q' && progress_at_rest(p)) {
 		progress_forget_error(p);
 		s->hold->discard_all_sent = true;
 	}

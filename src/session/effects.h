@@ -50,7 +50,9 @@ unsigned effects_of_deferred(struct session *, const char *sql);
 void effects_spoil(struct session *, unsigned set);
 
 /* A text with these bits is about to be executed by the server of session->hold: notes what
- * follows. `simple`: it is a whole Query. `sql` is NULL for a statement at the end of a scope. */
-void effects_take(struct session *, unsigned set, const char *sql, size_t bytes, bool simple);
+ * follows. The message is the Query, FunctionCall or Bind by which it is executed. Of a statement
+ * at the end of a scope, message and `sql` are NULL. */
+void effects_take(struct session *, const struct message *, unsigned set, const char *sql,
+		  size_t bytes);
 
 #endif

@@ -110,3 +110,23 @@ message_read_rest(const struct message *m, struct reader *r)
 	reader_str(r);
 	reader_str(r);
 }
+
+bool
+message_has_no_null(const struct message *m)
+{
+	struct reader r;
+	unsigned values;
+
+	if (!message_is_well_formed(m))
+		return false;
+	message_read_rest(m, &r);
+	reader_bytes(&r, 2 * (size_t)reader_u16(&r)); /* the formats of the values */
+	for (values = reader_u16(&r); values > 0; values--) {
+		uint32_t bytes = reader_u32(&r);
+
+		if (bytes == UINT32_MAX)
+			return false;
+		reader_bytes(&r, bytes);
+	}
+	return true;
+}

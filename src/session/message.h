@@ -60,6 +60,9 @@ message_is_unnamed(const struct message *m)
 	return m->statement && *m->statement == 0;
 }
 
+/* A Bind: is all of it here, and is none of its values NULL? */
+bool message_has_no_null(const struct message *);
+
 /* A whole Parse or Bind: makes a reader that stands behind its first two texts. */
 void message_read_rest(const struct message *, struct reader *);
 

@@ -97,8 +97,18 @@ resets_any(const struct buf *names)
 	return false;
 }
 
+/* May a set_config() in the text get NULL for its value, and so reset the parameter? */
+static bool
+may_set_null(const struct message *m, const char *sql, size_t bytes)
+{
+	return sqltext_mentions(sql, bytes, "null") ||
+	       (memchr(sql, '$', bytes) != NULL &&
+		!(m && m->type == 'B' && message_has_no_null(m)));
+}
+
 void
-resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsigned flags)
+resets_note(struct session *s, const struct message *m, unsigned set, const char *sql, size_t bytes,
+	    unsigned flags)
 {
 	struct walk w = {.local = false};
 
@@ -106,8 +116,7 @@ resets_note(struct session *s, unsigned set, const char *sql, size_t bytes, unsi
 		return;
 	/* Texts in strings are not read. If one of them may reset something, the server is asked
 	 * when the transaction has ended. */
-	if (((set & SQLCLASS_SETCONFIG) &&
-	     (sqltext_mentions(sql, bytes, "null") || memchr(sql, '$', bytes) != NULL)) ||
+	if (((set & SQLCLASS_SETCONFIG) && may_set_null(m, sql, bytes)) ||
 	    ((set & SQLCLASS_OPAQUE) &&
 	     (sqltext_mentions(sql, bytes, "reset") || sqltext_mentions(sql, bytes, "default")))) {
 		s->context.resets = RESETS_NOW;
@@ -145,11 +154,11 @@ resets_message(struct session *s, const struct message *m)
 		return;
 	}
 	if (m->effects.set && m->sql)
-		resets_note(s, m->effects.set, m->sql, m->sql_bytes, m->effects.lexing);
+		resets_note(s, m, m->effects.set, m->sql, m->sql_bytes, m->effects.lexing);
 	if (m->type == 'B' && m->statement && *m->statement)
 		sql = control_sql(s, m->statement, &set);
 	if (sql)
-		resets_note(s, set, sql, strlen(sql), lexing_flags(s, NULL));
+		resets_note(s, m, set, sql, strlen(sql), lexing_flags(s, NULL));
 	else if (m->type == 'B' && s->context.resets_named && s->context.resets == RESETS_NONE)
 		s->context.resets = RESETS_LATER;
 }

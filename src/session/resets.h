@@ -19,9 +19,10 @@ enum session_resets {
 	RESETS_NOW    /* some may have been reset, and are to be set again now */
 };
 
-/* A text with these SQLCLASS_... bits goes to the server: notes what it resets. `flags`: of
- * sqltext_init(). */
-void resets_note(struct session *, unsigned set, const char *sql, size_t bytes, unsigned flags);
+/* A text with these SQLCLASS_... bits goes to the server: notes what it resets. The message is the
+ * Bind that executes it, or the Query or Parse that has it. `flags`: of sqltext_init(). */
+void resets_note(struct session *, const struct message *, unsigned set, const char *sql,
+		 size_t bytes, unsigned flags);
 
 /* The same for a message with mode session, where prepared statements are not followed: a text
  * of an unnamed statement counts when it is prepared, that of a named one when it is bound

@@ -23,9 +23,10 @@
 
 /* The message uses the unnamed statement: adds it to the batch, if the server lacks it. */
 static enum unnamed_use
-need_unnamed(struct session *s, bool executes)
+need_unnamed(struct session *s, const struct message *m)
 {
 	struct server *srv = s->hold->lease.srv;
+	bool executes = m->type == 'B';
 	enum unnamed_use use;
 
 	if (srv->progress.skipping)
@@ -40,7 +41,7 @@ need_unnamed(struct session *s, bool executes)
 		size_t bytes;
 		unsigned effects = unnamed_effects(&s->context.unnamed, &sql, &bytes);
 
-		effects_take(s, effects, sql, bytes, false);
+		effects_take(s, m, effects, sql, bytes);
 	}
 	return use;
 }
@@ -81,14 +82,14 @@ wait_for_answer(struct session *s)
 }
 
 static enum verdict
-unnamed_used(struct session *s, char type)
+unnamed_used(struct session *s, const struct message *m)
 {
-	switch (need_unnamed(s, type == 'B')) {
+	switch (need_unnamed(s, m)) {
 	case UNNAMED_WAIT:
 		return wait_for_answer(s);
 	case UNNAMED_CHANGED:
 		prepared_fail(&s->hold->lease.srv->progress, batch_for(s));
-		return tell_changed(s, type, s->context.unnamed.described);
+		return tell_changed(s, m->type, s->context.unnamed.described);
 	default:
 		return FORWARD;
 	}
@@ -132,11 +133,11 @@ statement_unnamed(struct session *s, struct message *m, bool *told)
 	case 'P':
 		return message_is_unnamed(m) ? parse_unnamed(s, m, told) : FORWARD;
 	case 'B':
-		return message_is_unnamed(m) ? unnamed_used(s, 'B') : FORWARD;
+		return message_is_unnamed(m) ? unnamed_used(s, m) : FORWARD;
 	case 'D':
 		if (!message_is_unnamed(m) || !message_is_well_formed(m))
 			return FORWARD;
-		v = unnamed_used(s, 'D');
+		v = unnamed_used(s, m);
 		if (v == FORWARD && !srv->progress.skipping) {
 			unnamed_describe(&s->context.unnamed, tracked, &srv->progress);
 			*told = true;
@@ -230,10 +231,18 @@ statement_adopted(struct session *s, const struct message *m)
 	return true;
 }
 
+/* A Bind of a named statement. */
+struct binding {
+	struct session *session;
+	const struct message *message;
+};
+
 static void
 executes(void *arg, unsigned effects, const char *sql)
 {
-	effects_take(arg, effects, sql, strlen(sql), false);
+	const struct binding *b = arg;
+
+	effects_take(b->session, b->message, effects, sql, strlen(sql));
 }
 
 /* Does the Parse, Bind, Describe or Close name no statement? Most do not. A Bind with a named
@@ -255,6 +264,7 @@ enum verdict
 statement_named(struct session *s, struct message *m)
 {
 	struct server *srv = s->hold->lease.srv;
+	struct binding binding = {s, m};
 	struct prepared_message pm;
 	struct prepared_limits limits;
 	enum prepared_verdict v;
@@ -274,7 +284,7 @@ statement_named(struct session *s, struct message *m)
 	if (m->type == 'P')
 		make_names(s);
 	pm.executes = executes;
-	pm.arg = s;
+	pm.arg = &binding;
 	v = prepared_message(s->context.names, &srv->prepared, &srv->progress, &limits, &pm,
 			     batch_for(s));
 	switch (v) {

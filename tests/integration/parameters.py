@@ -313,6 +313,32 @@ def resets(t):
 
 
 @test
+def bound_values(t):
+    """a parameter of the startup packet that set_config() sets to a bound value has it, the empty one too; NULL resets it"""
+    d = t.daemon(size=2)
+    params = {"options": "-c app.x=start -c work_mem=7MB"}
+    for name, values in (("app.x", ("", "other", None)), ("work_mem", ("9MB", None))):
+        for statement in ("", "named"):
+            for begin, end in (("", ""), ("BEGIN", "COMMIT"), ("BEGIN", "ROLLBACK")):
+                for value in values:
+                    m, seen = Moving(t, d, **params), []
+                    with t.cluster.connect(t.database, **params) as direct:
+                        for c, look in ((direct, direct.value), (m.c, m.value)):
+                            got = []
+                            c.sql(begin) if begin else None
+                            c.send(wire.parse("SELECT set_config('%s', $1, false)" % name, statement) + wire.sync())
+                            got += [str(e) for e in c.until_ready().errors]
+                            for v in ("1MB", value):
+                                c.send(wire.bind((v,), statement=statement) + wire.execute() + wire.sync())
+                                got += [str(e) for e in c.until_ready().errors]
+                            c.sql(end) if end else None
+                            seen.append(got + [look("SHOW " + name) for _ in range(3)])
+                        equal(seen[1], seen[0], "%s = %r, %s %s" % (name, value, statement, end))
+                    for c in [m.c] + m.others:
+                        c.close()
+
+
+@test
 def local_resets_again(t):
     """SET LOCAL ... TO DEFAULT comes back to the startup packet behind other statements, and each time that it is executed"""
     packets = {"application_name": "mine"}, {"application_name": "mine", "options": "-c search_path=tenant"}

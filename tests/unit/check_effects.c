@@ -215,7 +215,7 @@ START_TEST(a_text_does_what_the_table_says)
 		is_text(i, "asked", joined(s.context.unlisted, 0, true, text, sizeof text),
 			texts[i].asked);
 		is_text(i, "changes ahead", changes(text), "");
-		effects_take(&s, m.effects.set, m.sql, m.sql_bytes, true);
+		effects_take(&s, &m, m.effects.set, m.sql, m.sql_bytes);
 		ck_assert_msg(s.own.pinned == texts[i].pinned, "%s: pinned %x, not %x",
 			      texts[i].sql, s.own.pinned, texts[i].pinned);
 		is_text(i, "changes", changes(text), texts[i].changes);
@@ -407,10 +407,11 @@ END_TEST
 static void
 take(const char *sql)
 {
+	struct message m = {.type = 'Q'};
 	struct effects does;
 
 	effects_of(&s, sql, strlen(sql), &does);
-	effects_take(&s, does.set, sql, strlen(sql), true);
+	effects_take(&s, &m, does.set, sql, strlen(sql));
 }
 
 START_TEST(a_discard_all_that_others_follow_undoes_no_more_than_it_saw)
@@ -447,7 +448,7 @@ START_TEST(a_statement_at_the_end_of_a_scope_has_its_effects_without_its_text)
 
 	ck_assert_uint_eq(set, SQLCLASS_SET | SQLCLASS_DEALLOCATE);
 	ck_assert_str_eq(joined(s.context.unlisted, 0, true, text, sizeof text), "app.user");
-	effects_take(&s, set, NULL, 0, false);
+	effects_take(&s, NULL, set, NULL, 0);
 	ck_assert(s.own.changed);
 	ck_assert_ptr_null(s.own.deallocating);
 	ck_assert_int_eq(s.context.resets, RESETS_NONE);

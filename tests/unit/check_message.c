@@ -307,6 +307,35 @@ START_TEST(what_stands_behind_the_names_can_be_read)
 }
 END_TEST
 
+static bool
+has_no_null(const char *body, size_t have, size_t bytes)
+{
+	struct given g;
+	bool none;
+
+	give(&g, 'B', body, have, bytes);
+	none = message_has_no_null(&g.m);
+	done(&g);
+	return none;
+}
+
+START_TEST(a_null_among_the_values_is_found)
+{
+	static const char none[] = "p\0s\0\0\0\0\0\0\0";
+	static const char empty[] = "p\0s\0\0\1\0\1\0\1\0\0\0\0\0\0";
+	static const char null[] = "p\0s\0\0\1\0\1\0\1\xff\xff\xff\xff\0\0";
+	static const char second[] = "\0s\0\0\0\0\2\0\0\0\2ab\xff\xff\xff\xff\0\0";
+
+	ck_assert(has_no_null(none, sizeof none - 1, sizeof none - 1));
+	ck_assert(has_no_null(empty, sizeof empty - 1, sizeof empty - 1));
+	ck_assert(!has_no_null(null, sizeof null - 1, sizeof null - 1));
+	ck_assert(!has_no_null(second, sizeof second - 1, sizeof second - 1));
+	/* Not all of it is here; it is malformed. */
+	ck_assert(!has_no_null(empty, sizeof empty - 3, sizeof empty - 1));
+	ck_assert(!has_no_null(empty, sizeof empty - 3, sizeof empty - 3));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -325,6 +354,7 @@ main(void)
 	tcase_add_test(t, what_is_neither_statement_nor_portal_is_malformed);
 	tcase_add_test(t, a_long_name_is_found_whole);
 	tcase_add_test(t, what_stands_behind_the_names_can_be_read);
+	tcase_add_test(t, a_null_among_the_values_is_found);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
