@@ -145,10 +145,12 @@ def hidden_and_reset(t):
     d = t.daemon(size=2)
     back, other = "RESET SESSION AUTHORIZATION", "SET SESSION AUTHORIZATION other"
     for name in HIDDEN + ["work_mem"]:
+        # PostgreSQL 18 looks for plpgsql where dynamic_library_path says.
+        first, second = ("$libdir:/first", "$libdir:/second") if name == "dynamic_library_path" else ("9MB", "3MB")
         programs = [["SET SESSION AUTHORIZATION weak"], ["SET SESSION AUTHORIZATION weak", back, "SET ROLE weak"], [other]]
         for reset in ("RESET " + name, "RESET ALL", "SELECT set_config('%s', NULL, false)" % name, "DO $$BEGIN RESET %s; END$$" % name):
-            programs += [[other, reset], [other, reset, "CALL give('%s', '3MB')" % name]]
-        for given in ("SET %s = '9MB'" % name, "CALL give('%s', '9MB')" % name):
+            programs += [[other, reset], [other, reset, "CALL give('%s', '%s')" % (name, second)]]
+        for given in ("SET %s = '%s'" % (name, first), "CALL give('%s', '%s')" % (name, first)):
             for program in programs:
                 m, seen = Moving(t, d), []
                 with t.cluster.connect(t.database) as direct:
