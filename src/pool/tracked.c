@@ -15,17 +15,17 @@ static void
 messages_ended(void *arg, uint32_t n, enum progress_end end)
 {
 	struct tracked_list *all = arg;
+	struct list_node *l = list_first(&all->list), *before;
 
 	if (end == PROGRESS_DONE) {
-		end_message(all, list_first(&all->list), PROGRESS_DONE);
+		end_message(all, l, PROGRESS_DONE);
 		return;
 	}
 	/* The first n of the list have ended. What they did is taken back in reverse order. */
-	for (; n > 0; n--) {
-		struct list_node *l = list_first(&all->list);
-
-		for (uint32_t i = 1; i < n; i++)
-			l = l->next;
+	for (uint32_t i = 1; i < n; i++)
+		l = l->next;
+	for (; n > 0; n--, l = before) {
+		before = l->prev;
 		end_message(all, l, n == 1 ? end : PROGRESS_SKIPPED);
 	}
 }
