@@ -17,6 +17,7 @@
 #include "base/mem.h"
 
 #define ACCEPTS_PER_WAKE 64 /* a storm of new clients must not starve the sessions */
+#define FULL_WAKES       4  /* in a row, until more are tried at the next wake-up */
 
 struct listen {
 	struct loop *loop;
@@ -26,6 +27,8 @@ struct listen {
 	char lock_path[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
 	struct event event;
 	struct event retry;
+	unsigned tries; /* calls of accept4(2) at a wake-up; see on_connection() */
+	unsigned full;  /* how often in a row all of them have given a client */
 	bool adopted; /* by listen_adopt() */
 	bool paused;  /* out of descriptors: `retry` or listen_resume() ends it */
 	bool held;    /* by listen_hold() */
@@ -44,24 +47,39 @@ pause_accepting(struct listen *l)
 	l->paused = true;
 }
 
+/* Clients mostly come one by one, and then a second accept4(2) would find nobody each time. So no
+ * more is tried than there were clients the last time; if the tries were too few for several
+ * wake-ups, twice as many. Whoever is left raises the event again. */
 static void
 on_connection(evutil_socket_t fd, short what, void *arg)
 {
 	struct listen *l = arg;
+	unsigned came = 0;
 
-	for (int i = 0; i < ACCEPTS_PER_WAKE; i++) {
+	for (unsigned i = 0; i < l->tries; i++) {
 		int client = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (client >= 0) {
 			l->accepted(l->arg, client);
+			came++;
 			continue;
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
 			continue;
-		if (errno != EAGAIN && errno != EWOULDBLOCK)
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
+			l->tries = came > 0 ? came : 1;
+		else
 			pause_accepting(l);
+		l->full = 0;
 		return;
 	}
+	if (++l->full < FULL_WAKES)
+		return;
+	l->full = 0;
+	if (l->tries < ACCEPTS_PER_WAKE)
+		l->tries *= 2;
+	if (l->tries > ACCEPTS_PER_WAKE)
+		l->tries = ACCEPTS_PER_WAKE;
 }
 
 static void
@@ -156,6 +174,7 @@ alloc_listen(struct loop *loop, const char *dir, unsigned port, void (*accepted)
 static void
 start_accepting(struct listen *l)
 {
+	l->tries = ACCEPTS_PER_WAKE;
 	event_assign(&l->event, loop_base(l->loop), l->fd, EV_READ | EV_PERSIST, on_connection, l);
 	evtimer_assign(&l->retry, loop_base(l->loop), on_retry, l);
 	event_add(&l->event, NULL);

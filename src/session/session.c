@@ -1,12 +1,12 @@
 #include "session/session.h"
 
 #include <stdio.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "base/units.h"
 #include "session/context.h"
 #include "session/deallocate.h"
@@ -210,8 +210,7 @@ session_new(struct site *site, int fd, const struct ucred *peer)
 	s->peer.gid = peer->gid;
 	s->peer.pid = peer->pid;
 	/* Without a random secret anybody could cancel: the id can be guessed. */
-	if (getrandom(s->peer.secret, sizeof s->peer.secret, 0) != sizeof s->peer.secret)
-		log_fatal("", LOG_ALONE, "no random numbers");
+	random_fill(&site->random, s->peer.secret, sizeof s->peer.secret);
 	start(s, site, fd, SESSION_STARTUP);
 	return s;
 }

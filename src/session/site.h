@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/idmap.h"
 #include "base/list.h"
+#include "base/random.h"
 #include "conf/conf.h"
 #include "loop/listen.h"
 #include "loop/loop.h"
@@ -76,7 +77,8 @@ struct site {
 	const struct console_ops *console;
 	const struct session_ops *ops;
 	enum site_phase phase;
-	uint64_t refused; /* logins that were refused */
+	struct random_store random; /* for the cancel keys of sessions */
+	uint64_t refused;           /* logins that were refused */
 	struct error_count errors[ERR_N];
 	uid_t self; /* the user that pgwithd runs as */
 };

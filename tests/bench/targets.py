@@ -203,6 +203,7 @@ idle_timeout = 600s
 max_lifetime = 1h
 check_interval = 30s
 log_connections = no
+log_disconnections = no
 {pools}""")]
 
 

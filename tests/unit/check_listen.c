@@ -93,6 +93,46 @@ START_TEST(clients_come_in_and_all_is_removed)
 }
 END_TEST
 
+/* Connects `n` clients, and returns how many of them the next turn accepts. All leave then. */
+static unsigned
+accepted_of(int n)
+{
+	unsigned before = naccepted, came;
+	int fds[100];
+
+	for (int i = 0; i < n; i++)
+		ck_assert_int_ge(fds[i] = connect_to(path), 0);
+	turn();
+	came = naccepted - before;
+	while (naccepted - before < (unsigned)n)
+		turn();
+	for (int i = 0; i < n; i++)
+		close(fds[i]);
+	close_accepted();
+	return came;
+}
+
+START_TEST(no_more_is_tried_than_come)
+{
+	struct listen *l = make(0700);
+	unsigned most = 0;
+
+	ck_assert_msg(l != NULL, "%s", why);
+	ck_assert_uint_eq(accepted_of(1), 1);
+	/* One was there, so one is tried. */
+	ck_assert_uint_eq(accepted_of(10), 1);
+	/* When many come again and again, more and more are tried, but never more than 64. */
+	for (int i = 0; i < 10; i++) {
+		unsigned came = accepted_of(100);
+
+		ck_assert_uint_le(came, 64);
+		most = came > most ? came : most;
+	}
+	ck_assert_uint_ge(most, 8);
+	listen_free(l);
+}
+END_TEST
+
 START_TEST(permissions_are_as_asked_whatever_the_umask)
 {
 	static const mode_t modes[] = {0777, 0700, 0660, 0};
@@ -271,6 +311,7 @@ main(void)
 	tcase_set_timeout(t, 30);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, clients_come_in_and_all_is_removed);
+	tcase_add_test(t, no_more_is_tried_than_come);
 	tcase_add_test(t, permissions_are_as_asked_whatever_the_umask);
 	tcase_add_test(t, owner_and_group);
 	tcase_add_test(t, a_stale_socket_is_replaced);
