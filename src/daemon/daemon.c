@@ -453,6 +453,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 {
 	struct daemon *d = mem_calloc(1, sizeof *d);
 	struct timespec wall;
+	uint64_t seed;
 
 	d->site.conf = conf;
 	d->site.console = console;
@@ -478,6 +479,9 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	pools_init(&d->site.pools, d->site.loop, d->threads);
 	batch_init(&d->site.batch);
 	buf_init(&d->site.reply, 64);
+	buf_init(&d->site.greeting, GREETING_MAX);
+	random_fill(&d->site.random, &seed, sizeof seed);
+	atoms_init(&d->site.atoms, seed);
 	d->site.pools.cancelled = on_cancelled;
 	d->site.pools.cancelled_arg = d;
 	handover_open(d);
@@ -535,9 +539,12 @@ daemon_free(struct daemon *d)
 	locks_clear(&d->site.locks);
 	waits_clear(&d->site.waits);
 	timing_clear(&d->site.timing);
+	greetings_clear(&d->site.greetings, &d->site.pools.told, &d->site.atoms);
 	pools_clear(&d->site.pools);
 	batch_clear(&d->site.batch);
 	buf_clear(&d->site.reply);
+	buf_clear(&d->site.greeting);
+	atoms_clear(&d->site.atoms);
 	sysd_free(d->sysd);
 	conf_free(d->site.conf);
 	free(d);

@@ -87,7 +87,7 @@ session_pack(struct heritage *h, struct session *s)
 	s->pool = handover_pack_pool(p, &h->pools, s->pool);
 	PACK(p, s->since_us);
 	PACK(p, s->drop_left);
-	peer_pack(p, &s->peer);
+	peer_pack(p, &s->peer, &s->site->atoms);
 	activity_pack(p, &s->activity);
 	block_pack(p, &s->block);
 	context_pack(p, s, &h->pools.texts);

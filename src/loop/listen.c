@@ -29,9 +29,9 @@ struct listen {
 	struct event retry;
 	unsigned tries; /* calls of accept4(2) at a wake-up; see on_connection() */
 	unsigned full;  /* how often in a row all of them have given a client */
-	bool adopted; /* by listen_adopt() */
-	bool paused;  /* out of descriptors: `retry` or listen_resume() ends it */
-	bool held;    /* by listen_hold() */
+	bool adopted;   /* by listen_adopt() */
+	bool paused;    /* out of descriptors: `retry` or listen_resume() ends it */
+	bool held;      /* by listen_hold() */
 	void (*accepted)(void *, int);
 	void *arg;
 };

@@ -207,11 +207,9 @@ pools_busy(const struct pools *all)
 bool
 pool_is_stale(const struct pool *pool)
 {
-	const char *standby = pool_param(pool, "in_hot_standby");
-
 	/* A standby may have been promoted since, which is just what clients look for. */
 	return loop_now_us(pool->all->loop) - pool->heard_us > STALE_US ||
-	       (standby && strcmp(standby, "on") == 0);
+	       (pool->told && pool->told->standby);
 }
 
 const char *

@@ -95,6 +95,7 @@ static struct told *
 intern(struct tolds *all, const void *pairs, size_t bytes)
 {
 	uint64_t hash = fnv_bytes(FNV_SEED, pairs, bytes);
+	const char *standby;
 	struct told *t;
 
 	if (bytes == 0)
@@ -109,6 +110,8 @@ intern(struct tolds *all, const void *pairs, size_t bytes)
 	t->bytes = (uint32_t)bytes;
 	memcpy(t->pairs, pairs, bytes);
 	t->application = told_get(t, "application_name");
+	standby = told_get(t, "in_hot_standby");
+	t->standby = standby && strcmp(standby, "on") == 0;
 	hash_add(&all->sets, &t->node, hash);
 	return t;
 }

@@ -4,6 +4,7 @@
 #ifndef PGWITH_POOL_TOLD_H
 #define PGWITH_POOL_TOLD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,8 +17,11 @@ struct told {
 	struct hash_node node;
 	unsigned uses;
 	uint32_t bytes;
-	const char *application; /* value of application_name, which each lease needs; or NULL */
-	char pairs[];            /* name NUL value NUL ..., `bytes` in all */
+	/* What each lease and each login needs: the value of application_name, or NULL; and whether
+	 * in_hot_standby is "on". */
+	const char *application;
+	bool standby;
+	char pairs[]; /* name NUL value NUL ..., `bytes` in all */
 };
 
 /* All sets of the daemon. */

@@ -28,9 +28,9 @@
 #include "wire/msg.h"
 #include "wire/startup.h"
 
-#define GREETING_MAX (256 * 1024)    /* bytes of all that is told at login */
-#define PATIENCE_US  (200 * UNIT_MS) /* how long a login waits for a server that is free soon */
-#define OPTIONS_MAX  32              /* how many `_pq_.` options the answer names */
+#define TOLD_MAX    (256 * 1024)    /* bytes of all that is told at login */
+#define PATIENCE_US (200 * UNIT_MS) /* how long a login waits for a server that is free soon */
+#define OPTIONS_MAX 32              /* how many `_pq_.` options the answer names */
 /* Every user may come in to the console, even one who may use no pool. Sessions there without
  * rights are at most max_clients / GUESTS_PART + 1, so that they keep no client out. */
 #define GUESTS_PART 10
@@ -43,17 +43,10 @@ refuse_login(struct session *s, struct err *e)
 	err_clear(e);
 }
 
-/* PostgreSQL 18 documentation, 54.7, BackendKeyData. */
-static size_t
-secret_bytes(const struct session *s)
-{
-	return s->peer.minor >= 2 ? PEER_SECRET : 4;
-}
-
 static void
 send_hello(struct session *s, struct buf *out)
 {
-	msg_backend_key(out, lease_number(s->id), s->peer.secret, secret_bytes(s));
+	msg_backend_key(out, lease_number(s->id), s->peer.secret, greeting_key_bytes(s));
 	msg_ready(out, 'I');
 	reply_send_buf(s, out);
 }
@@ -84,6 +77,17 @@ enter_console(struct session *s)
 
 /* ---- the pool's parameters ---- */
 
+/* The client is in, and has been told so. */
+static void
+begin_session(struct session *s)
+{
+	if (s->site->conf->log_connections)
+		log_info("session", s->id, "in", LOG_TEXT("pool", s->pool->conf->name),
+			 LOG_TEXT("role", s->peer.role), LOG_NUMBER("uid", s->peer.uid),
+			 LOG_NUMBER("pid", s->peer.pid));
+	session_wake(s);
+}
+
 void
 login_welcome(struct session *s)
 {
@@ -91,7 +95,7 @@ login_welcome(struct session *s)
 
 	session_set_state(s, SESSION_IDLE);
 	stream_resume(&s->stream);
-	buf_init(&out, GREETING_MAX);
+	buf_init(&out, TOLD_MAX);
 	msg_auth_ok(&out);
 	params_notices(s->context.repeated, s->context.repeated_bytes, s->pool, &out);
 	telling_all(s, &out);
@@ -100,11 +104,23 @@ login_welcome(struct session *s)
 	/* Startup parameters that no server has judged yet are judged with the first statement. */
 	if (!s->context.unproven)
 		telling_forget_repeated(&s->context);
-	if (s->site->conf->log_connections)
-		log_info("session", s->id, "in", LOG_TEXT("pool", s->pool->conf->name),
-			 LOG_TEXT("role", s->peer.role), LOG_NUMBER("uid", s->peer.uid),
-			 LOG_NUMBER("pid", s->peer.pid));
-	session_wake(s);
+	begin_session(s);
+}
+
+/* Lets the client in with an answer that was kept. Returns false if there is none. */
+static bool
+welcome_as_before(struct session *s, const struct startup *st)
+{
+	const struct greeting *g =
+	    s->pool->told && !pool_is_stale(s->pool) ? greeting_take(s, st) : NULL;
+
+	if (g == NULL)
+		return false;
+	session_set_state(s, SESSION_IDLE);
+	stream_resume(&s->stream);
+	greeting_send(s, g);
+	begin_session(s);
+	return true;
 }
 
 void
@@ -219,7 +235,7 @@ static void
 negotiate(struct session *s, const struct startup *st, const char *database)
 {
 	const char *options[OPTIONS_MAX], *at = st->params, *name, *value;
-	unsigned n = 0, newest = newest_minor(s, database);
+	unsigned n = 0, newest = st->minor > 0 ? newest_minor(s, database) : 0;
 	struct buf out;
 
 	while (startup_next(&at, &name, &value))
@@ -245,7 +261,7 @@ check_packet(struct session *s, const struct startup *st, struct err *e)
 		err_make(e, ERR_NO_USER);
 		return false;
 	}
-	s->peer.role = mem_strdup(user);
+	s->peer.role = atom_of(&s->site->atoms, user);
 	return check_replication(startup_get(st, "replication"), e);
 }
 
@@ -290,15 +306,19 @@ there_is_room(const struct session *s, bool console, struct err *e)
 	return false;
 }
 
-static char *
-keep_params(const struct buf *params, uint32_t *bytes)
+static void
+keep_params(struct session *s, const struct buf *params, const struct buf *repeated)
 {
-	char *kept = params->len > 0 ? mem_alloc(params->len) : NULL;
+	struct context *c = &s->context;
 
-	*bytes = (uint32_t)params->len;
-	if (kept)
-		memcpy(kept, buf_data(params), params->len);
-	return kept;
+	if (params->len > 0)
+		c->startup = atom_get(&s->site->atoms, buf_data(params), params->len);
+	c->startup_bytes = (uint32_t)params->len;
+	if (repeated->len == 0)
+		return;
+	c->repeated = mem_alloc(repeated->len);
+	c->repeated_bytes = (uint32_t)repeated->len;
+	memcpy(c->repeated, buf_data(repeated), repeated->len);
 }
 
 static const char *
@@ -344,15 +364,19 @@ enter_database(struct session *s, const struct startup *st)
 	}
 	s->context.mode = (uint8_t)s->pool->conf->mode;
 	s->context.pin = s->pool->conf->pin;
+	if (welcome_as_before(s, st))
+		return;
 	buf_init(&params, PARAMS_MAX);
 	buf_init(&repeated, PARAMS_MAX);
 	if (params_read(st, &params, &repeated, &e) < 0) {
 		refuse_login(s, &e);
 	} else {
-		application_take(&s->context, &params);
-		s->context.startup = keep_params(&params, &s->context.startup_bytes);
-		s->context.repeated = keep_params(&repeated, &s->context.repeated_bytes);
+		application_take(s, &params);
+		keep_params(s, &params, &repeated);
 		login_again(s);
+		/* Values that PostgreSQL looks at one by one may get a NOTICE each. */
+		if (s->state == SESSION_IDLE && repeated.len == 0)
+			greeting_keep(s, st);
 	}
 	buf_clear(&params);
 	buf_clear(&repeated);
@@ -431,7 +455,7 @@ carry_out_cancel(struct session *s, const struct startup *st)
 	struct session *target = session_by_number(s->site, st->pid);
 
 	session_set_state(s, SESSION_CANCEL);
-	if (target && st->secret_bytes == secret_bytes(target) &&
+	if (target && st->secret_bytes == greeting_key_bytes(target) &&
 	    CRYPTO_memcmp(target->peer.secret, st->secret, st->secret_bytes) == 0 &&
 	    cancel_session(target, s->id))
 		return;

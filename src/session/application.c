@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "pool/pool.h"
 #include "session/params.h"
+#include "session/site.h"
 #include "wire/canonical.h"
 
 #define NAME "application_name"
@@ -18,7 +19,7 @@
 #define TOLD_MAX (4 * CANONICAL_NAME_MAX + 8)
 
 void
-application_take(struct context *c, struct buf *params)
+application_take(struct session *s, struct buf *params)
 {
 	const char *at = (const char *)buf_data(params), *end = at + params->len;
 	struct buf rest;
@@ -29,8 +30,8 @@ application_take(struct context *c, struct buf *params)
 
 		at = value + strlen(value) + 1;
 		if (strcasecmp(name, NAME) == 0) {
-			free(c->application);
-			c->application = mem_strdup(value);
+			atom_drop(&s->site->atoms, s->context.application);
+			s->context.application = atom_of(&s->site->atoms, value);
 		} else {
 			buf_add(&rest, name, (size_t)(at - name));
 		}
@@ -64,12 +65,12 @@ is_ascii(const char *text)
 
 /* The name of a client that gives none: that of the pool's conninfo, or of a setting of the server;
  * otherwise it is empty, as with PostgreSQL. */
-static char *
+static const char *
 default_name(const struct session *s)
 {
 	const char *own = pool_param(s->pool, NAME);
 
-	return mem_strdup(own && strcmp(own, FALLBACK) != 0 ? own : "");
+	return atom_of(&s->site->atoms, own && strcmp(own, FALLBACK) != 0 ? own : "");
 }
 
 void
@@ -78,7 +79,8 @@ application_start(struct session *s)
 	const char *encoding = pool_param(s->pool, "server_encoding");
 	const char *version = pool_param(s->pool, "server_version");
 	bool utf8 = encoding && strcmp(encoding, "UTF8") == 0;
-	char text[TOLD_MAX];
+	struct atoms *atoms = &s->site->atoms;
+	char text[TOLD_MAX], *given;
 
 	if (s->context.application == NULL)
 		s->context.application = default_name(s);
@@ -86,15 +88,16 @@ application_start(struct session *s)
 		return;
 	canonical_application(s->context.application, utf8, version ? atoi(version) : 0, text,
 			      sizeof text);
-	s->context.application[canonical_name_length(s->context.application, utf8)] = 0;
+	s->context.application_told = atom_of(atoms, text);
+	given = mem_strndup(s->context.application,
+			    canonical_name_length(s->context.application, utf8));
 	/* The name is sent in the server's encoding. If it is not valid in that, it is sent as the
 	 * server would have cleaned it. */
-	if (!is_ascii(s->context.application) && !(utf8 && is_utf8(s->context.application))) {
-		text[CANONICAL_NAME_MAX] = 0;
-		free(s->context.application);
-		s->context.application = mem_strdup(text);
-	}
-	s->context.application_told = mem_strdup(text);
+	text[CANONICAL_NAME_MAX] = 0;
+	atom_drop(atoms, s->context.application);
+	s->context.application =
+	    atom_of(atoms, is_ascii(given) || (utf8 && is_utf8(given)) ? given : text);
+	free(given);
 }
 
 const char *
@@ -107,12 +110,14 @@ application_name(const struct context *c)
 }
 
 void
-application_set(struct context *c, const char *value)
+application_set(struct session *s, const char *value)
 {
-	free(c->application_set);
+	struct context *c = &s->context;
+
+	atom_drop(&s->site->atoms, c->application_set);
 	c->application_set =
 	    value && (c->application_told == NULL || strcmp(value, c->application_told) != 0)
-		? mem_strdup(value)
+		? atom_of(&s->site->atoms, value)
 		: NULL;
 }
 

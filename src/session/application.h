@@ -11,14 +11,14 @@
 #include "session/session.h"
 
 /* Moves it from the startup parameters (params.h) in the buffer to the context. */
-void application_take(struct context *, struct buf *params);
+void application_take(struct session *, struct buf *params);
 
 /* At login, when the pool is known: works out the name that the client is told. */
 void application_start(struct session *);
 
 /* The server of session->hold has told which name it has at the end of a lease in which the session
  * may have set it. NULL: the server's default. */
-void application_set(struct context *, const char *value);
+void application_set(struct session *, const char *value);
 
 /* Has the server of session->hold another name than the session? */
 bool application_differs(const struct session *);

@@ -4,12 +4,14 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/atom.h"
 #include "base/fnv.h"
 #include "base/mem.h"
 #include "pool/pool.h"
 #include "session/application.h"
 #include "session/params.h"
 #include "session/setcalls.h"
+#include "session/site.h"
 #include "session/unlisted.h"
 #include "wire/msg.h"
 
@@ -137,10 +139,9 @@ add_to_startup(struct session *s, const char *name, const char *value, struct bu
 	params_literal(sql, value);
 	buf_add_fmt(sql, ",false)");
 	if (!startup.failed) {
-		free(s->context.startup);
-		s->context.startup = mem_alloc(startup.len);
+		atom_drop(&s->site->atoms, s->context.startup);
+		s->context.startup = atom_get(&s->site->atoms, buf_data(&startup), startup.len);
 		s->context.startup_bytes = (uint32_t)startup.len;
-		memcpy(s->context.startup, buf_data(&startup), startup.len);
 	}
 	buf_clear(&startup);
 }
@@ -215,7 +216,7 @@ context_discarded(struct session *s)
 	free(srv->context);
 	srv->context = NULL;
 	srv->sequences = s->id;
-	application_set(&s->context, NULL);
+	application_set(s, NULL);
 	context_start(s);
 }
 
@@ -407,15 +408,15 @@ context_give_in(struct session *s)
 }
 
 void
-context_clear(struct context *c, struct tolds *all)
+context_clear(struct context *c, struct tolds *all, struct atoms *atoms)
 {
-	free(c->startup);
+	atom_drop(atoms, c->startup);
 	free(c->repeated);
 	free(c->parameters_sql);
 	free(c->unlisted);
-	free(c->application);
-	free(c->application_told);
-	free(c->application_set);
+	atom_drop(atoms, c->application);
+	atom_drop(atoms, c->application_told);
+	atom_drop(atoms, c->application_set);
 	told_drop(all, c->told);
 	told_drop(all, c->greeted);
 	told_drop(all, c->seen_own);

@@ -11,6 +11,7 @@
 #include "pool/progress.h"
 #include "pool/unnamed.h"
 
+struct atoms;
 struct control;
 struct names;
 struct server;
@@ -18,7 +19,8 @@ struct session;
 struct told;
 struct tolds;
 
-/* What a session takes with it from server to server. Strings and lists are its own, on the heap;
+/* What a session takes with it from server to server. The texts of its startup packet and of
+ * application_name are atoms (base/atom.h). Other strings and lists are its own, on the heap.
  * context_clear() frees them. */
 struct context {
 	/* The startup packet. */
@@ -26,7 +28,7 @@ struct context {
 	bool pin;      /* the option of its pool, likewise */
 	bool unproven; /* it was let in before a server has judged its startup parameters */
 	uint32_t startup_bytes;
-	char *startup; /* its startup parameters, as params_read() makes them */
+	const char *startup; /* its startup parameters, as params_read() makes them; an atom */
 	/* All values of startup parameters, if a server has to judge each (params_read()); NULL
 	 * when one has. */
 	char *repeated;
@@ -44,8 +46,8 @@ struct context {
 	char *unlisted;
 
 	/* application.h: as in the startup packet; as servers report that; what was set since, or
-	 * NULL. */
-	char *application, *application_told, *application_set;
+	 * NULL. Atoms. */
+	const char *application, *application_told, *application_set;
 
 	/* What was told of parameters. Each is a reference of its own. */
 	struct told *told;    /* telling.h: what the client has been told */
@@ -75,7 +77,7 @@ struct context {
 
 /* Frees what the pointers point to. control_free(), resets_forget() and names_clear() must have
  * been called before. */
-void context_clear(struct context *, struct tolds *);
+void context_clear(struct context *, struct tolds *, struct atoms *);
 
 /* May the server of session->hold refuse the session's parameters? It may if it has not had these
  * names yet; if there is a role among them, or among those that it has; if they name something that

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/atom.h"
 #include "base/mem.h"
 #include "base/pack.h"
 #include "pool/prepared_pack.h"
@@ -25,14 +26,10 @@ unlisted_pack(struct pack *p, char **list)
 }
 
 static void
-startup_pack(struct pack *p, struct context *c)
+startup_pack(struct pack *p, struct context *c, struct atoms *atoms)
 {
-	uint8_t *data = (uint8_t *)c->startup;
-	size_t bytes = c->startup_bytes;
-
-	pack_blob(p, &data, &bytes);
-	c->startup = (char *)data;
-	c->startup_bytes = (uint32_t)bytes;
+	atom_pack_blob(p, atoms, &c->startup);
+	c->startup_bytes = (uint32_t)atom_bytes(c->startup);
 }
 
 /* The members that are plain values. */
@@ -75,13 +72,13 @@ context_pack(struct pack *p, struct session *s, struct packed_texts *texts)
 	struct context *c = &s->context;
 
 	plain_members_pack(p, c);
-	pack_str(p, &c->application);
-	pack_str(p, &c->application_told);
-	pack_str(p, &c->application_set);
+	atom_pack_str(p, &s->site->atoms, &c->application);
+	atom_pack_str(p, &s->site->atoms, &c->application_told);
+	atom_pack_str(p, &s->site->atoms, &c->application_set);
 	told_pack(p, &s->site->pools.told, &c->told);
 	told_pack(p, &s->site->pools.told, &c->greeted);
 	pack_str(p, &c->parameters_sql);
-	startup_pack(p, c);
+	startup_pack(p, c, &s->site->atoms);
 	unlisted_pack(p, &c->unlisted);
 	names_of_session_pack(p, s, texts);
 	unnamed_pack(p, &c->unnamed);

@@ -140,8 +140,8 @@ free_session(void *arg)
 	resets_forget(s);
 	slow_free(s);
 	control_free(s);
-	peer_clear(&s->peer);
-	context_clear(&s->context, &s->site->pools.told);
+	peer_clear(&s->peer, &s->site->atoms);
+	context_clear(&s->context, &s->site->pools.told, &s->site->atoms);
 	named_free(s->extended.named);
 	script_free(s);
 	free(s->expiry);

@@ -2,22 +2,23 @@
 
 #include <stdlib.h>
 
+#include "base/atom.h"
 #include "base/pack.h"
 #include "session/users.h"
 
 void
-peer_clear(struct peer *peer)
+peer_clear(struct peer *peer, struct atoms *atoms)
 {
 	user_drop(peer->user);
 	peer->user = NULL;
 	free(peer->packet);
 	peer->packet = NULL;
-	free(peer->role);
+	atom_drop(atoms, peer->role);
 	peer->role = NULL;
 }
 
 void
-peer_pack(struct pack *p, struct peer *peer)
+peer_pack(struct pack *p, struct peer *peer, struct atoms *atoms)
 {
 	PACK(p, peer->secret);
 	PACK(p, peer->minor);
@@ -27,5 +28,5 @@ peer_pack(struct pack *p, struct peer *peer)
 	PACK(p, peer->gid);
 	PACK(p, peer->pid);
 	PACK(p, peer->connected_at);
-	pack_str(p, &peer->role);
+	atom_pack_str(p, atoms, &peer->role);
 }

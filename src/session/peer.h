@@ -10,10 +10,11 @@
 /* Bytes of a cancel key; of the protocol before 3.2 only the first four are used. */
 #define PEER_SECRET 32
 
+struct atoms;
 struct pack;
 struct user;
 
-/* The session owns what the pointers point to, and frees it by peer_clear(). */
+/* The session owns what the pointers point to, but for the atom, and frees it by peer_clear(). */
 struct peer {
 	uint8_t secret[PEER_SECRET]; /* its cancel key, beside session_number() */
 	uint32_t minor;              /* protocol 3.minor is spoken */
@@ -27,14 +28,14 @@ struct peer {
 	 * not asked. */
 	struct user *user;
 	char *packet;         /* SESSION_LOOKUP: its startup packet; NULL in other states */
-	char *role;           /* the user of its startup packet; NULL before that */
+	const char *role;     /* the user of its startup packet, an atom; NULL before that */
 	int64_t connected_at; /* wall clock, seconds */
 };
 
 /* Frees what the pointers point to. */
-void peer_clear(struct peer *);
+void peer_clear(struct peer *, struct atoms *);
 
 /* For the handover. */
-void peer_pack(struct pack *, struct peer *);
+void peer_pack(struct pack *, struct peer *, struct atoms *);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/atom.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/idmap.h"
@@ -18,6 +19,7 @@
 #include "scope/timing.h"
 #include "scope/waits.h"
 #include "session/batch.h"
+#include "session/greeting.h"
 #include "session/session.h"
 
 struct users;
@@ -77,6 +79,9 @@ struct site {
 	const struct console_ops *console;
 	const struct session_ops *ops;
 	enum site_phase phase;
+	struct atoms atoms;         /* texts that sessions have in common */
+	struct greetings greetings; /* answers to startup packets */
+	struct buf greeting;        /* one of them, for a client */
 	struct random_store random; /* for the cancel keys of sessions */
 	uint64_t refused;           /* logins that were refused */
 	struct error_count errors[ERR_N];

@@ -14,7 +14,8 @@
 #include "wire/canonical.h"
 #include "wire/msg.h"
 
-#define OUT_MAX (256 * 1024)
+#define OUT_MAX        (256 * 1024)
+#define CANONICAL_TEXT 1024 /* bytes of a value that is spelled as a server would */
 
 static struct tolds *
 all_told(struct session *s)
@@ -67,7 +68,7 @@ work_out_one(struct session *s, const char *name, const char *value)
 	const char *before = told_get(s->context.told, name), *result;
 	const char *encoding = told_get(s->context.told, "server_encoding");
 	const char *version = told_get(s->context.told, "server_version");
-	char text[1024];
+	char text[CANONICAL_TEXT];
 
 	if (strcasecmp(name, "role") == 0)
 		return work_out_role(s, name, value);
@@ -118,6 +119,30 @@ telling_start(struct session *s)
 	s->context.told = told_with(all_told(s), s->context.told, "application_name",
 				    s->context.application_told);
 	return repeated > last ? repeated : last;
+}
+
+bool
+telling_is_plain(const struct session *s)
+{
+	const struct told *told = s->pool->told;
+	const char *encoding = told_get(told, "server_encoding");
+	const char *version = told_get(told, "server_version");
+	const char *at = s->context.startup, *end = at + s->context.startup_bytes;
+	char text[CANONICAL_TEXT];
+
+	while (at < end) {
+		const char *name = at, *value = name + strlen(name) + 1;
+		const char *before = told_get(told, name);
+
+		at = value + strlen(value) + 1;
+		if (strcasecmp(name, "role") == 0)
+			return false;
+		if (!(before && params_same(name, value, before)) &&
+		    !canonical_value(name, value, before, encoding, version ? atoi(version) : 0,
+				     text, sizeof text))
+			return false;
+	}
+	return true;
 }
 
 static void

@@ -117,6 +117,8 @@ setup(void)
 	pools_init(&site.pools, the_loop, NULL);
 	batch_init(&site.batch);
 	buf_init(&site.reply, 64);
+	atoms_init(&site.atoms, 1);
+	buf_init(&site.greeting, GREETING_MAX);
 	pool_conf.name = (char *)"db";
 	pool.all = &site.pools;
 	pool.group = &pool;
@@ -143,9 +145,13 @@ teardown(void)
 	locks_clear(&site.locks);
 	waits_clear(&site.waits);
 	timing_clear(&site.timing);
+	greetings_clear(&site.greetings, &site.pools.told, &site.atoms);
 	pools_clear(&site.pools);
 	batch_clear(&site.batch);
 	buf_clear(&site.reply);
+	buf_clear(&site.greeting);
+	ck_assert_uint_eq(site.atoms.all.count, 0);
+	atoms_clear(&site.atoms);
 }
 
 /* Sends some of what the client has to say: at most so many bytes. */
