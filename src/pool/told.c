@@ -33,6 +33,7 @@ void
 tolds_init(struct tolds *all)
 {
 	hash_init(&all->sets);
+	all->last = 0;
 }
 
 void
@@ -90,6 +91,25 @@ told_get(const struct told *t, const char *wanted)
 	return NULL;
 }
 
+static uint64_t
+number_of(const struct told *t)
+{
+	return t ? t->number : 0;
+}
+
+void
+told_note_alike(struct told *t, const struct told *own, const struct told *login)
+{
+	t->alike_own = number_of(own);
+	t->alike_login = number_of(login);
+}
+
+bool
+told_is_alike(const struct told *t, const struct told *own, const struct told *login)
+{
+	return own && t->alike_own == own->number && t->alike_login == number_of(login);
+}
+
 /* The set with these pairs, which are sorted: the existing one, or a new one. */
 static struct told *
 intern(struct tolds *all, const void *pairs, size_t bytes)
@@ -107,6 +127,8 @@ intern(struct tolds *all, const void *pairs, size_t bytes)
 	}
 	t = mem_alloc(sizeof *t + bytes);
 	t->uses = 1;
+	t->number = ++all->last;
+	t->alike_own = t->alike_login = 0;
 	t->bytes = (uint32_t)bytes;
 	memcpy(t->pairs, pairs, bytes);
 	t->application = told_get(t, "application_name");

@@ -21,12 +21,16 @@ struct told {
 	 * in_hot_standby is "on". */
 	const char *application;
 	bool standby;
+	uint64_t number; /* of no other set, not even of one that is gone */
+	/* Numbers of the two sets that it was last found to be alike with: told_note_alike(). */
+	uint64_t alike_own, alike_login;
 	char pairs[]; /* name NUL value NUL ..., `bytes` in all */
 };
 
 /* All sets of the daemon. */
 struct tolds {
 	struct hash sets;
+	uint64_t last; /* the number that was given last */
 };
 void tolds_init(struct tolds *);
 void tolds_clear(struct tolds *);
@@ -46,6 +50,12 @@ struct told *told_with(struct tolds *, struct told *t, const char *name, const c
 /* The set that the server reported to libpq at login, of the parameters that PostgreSQL is known to
  * report. */
 struct told *told_at_login(struct tolds *, const PGconn *);
+
+/* Notes that this set has, for what a server says, no value that would have to be kept, where `own`
+ * are the server's values now and `login` those of its login; and tells whether that was noted
+ * last. So nobody has to compare the same sets for each lease. */
+void told_note_alike(struct told *, const struct told *own, const struct told *login);
+bool told_is_alike(const struct told *, const struct told *own, const struct told *login);
 
 /* Steps through the set: *at starts as NULL. Returns 1 with the next pair, or 0 at the end. */
 int told_next(const struct told *, const char **at, const char **name, const char **value);

@@ -238,7 +238,7 @@ negotiate(struct session *s, const struct startup *st, const char *database)
 	unsigned n = 0, newest = st->minor > 0 ? newest_minor(s, database) : 0;
 	struct buf out;
 
-	while (startup_next(&at, &name, &value))
+	while (st->asks_options && startup_next(&at, &name, &value))
 		if (strncmp(name, "_pq_.", 5) == 0 && n < OPTIONS_MAX)
 			options[n++] = name;
 	s->peer.minor = st->minor < newest ? st->minor : newest;
@@ -256,13 +256,13 @@ check_packet(struct session *s, const struct startup *st, struct err *e)
 {
 	const char *user;
 
-	user = startup_get(st, "user");
+	user = st->user;
 	if (user == NULL || *user == 0) {
 		err_make(e, ERR_NO_USER);
 		return false;
 	}
 	s->peer.role = atom_of(&s->site->atoms, user);
-	return check_replication(startup_get(st, "replication"), e);
+	return check_replication(st->replication, e);
 }
 
 /* Counts the sessions of the console that have no rights there. */
@@ -324,7 +324,7 @@ keep_params(struct session *s, const struct buf *params, const struct buf *repea
 static const char *
 database_of(const struct session *s, const struct startup *st)
 {
-	const char *database = startup_get(st, "database");
+	const char *database = st->database;
 
 	return database && *database ? database : s->peer.role;
 }
@@ -408,7 +408,7 @@ admit_user(struct session *s, const struct startup *st, const uint8_t *data)
 static void
 begin_login(struct session *s, const struct startup *st, const uint8_t *data)
 {
-	const char *database = startup_get(st, "database");
+	const char *database = st->database;
 	struct err e;
 
 	if (st->major != 3) {
@@ -417,7 +417,7 @@ begin_login(struct session *s, const struct startup *st, const uint8_t *data)
 		return;
 	}
 	if (database == NULL || *database == 0)
-		database = startup_get(st, "user");
+		database = st->user;
 	negotiate(s, st, database ? database : "");
 	if (s->state != SESSION_STARTUP)
 		return;

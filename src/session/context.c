@@ -99,6 +99,13 @@ is_set_by_session(const struct session *s, const char *name)
 	return false;
 }
 
+/* Is there a client that relies on the value that it was told? */
+static bool
+may_be_relied_on(const char *name)
+{
+	return strcasecmp(name, "application_name") != 0 && !params_fixed(name);
+}
+
 /* Does the client rely on the value that it was told? It does if the value says how data are
  * written, or if the startup packet has set it. */
 static bool
@@ -110,7 +117,7 @@ is_relied_on(const struct session *s, const char *name)
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (strcasecmp(names[i], name) == 0)
 			return true;
-	return strcasecmp(name, "application_name") != 0 && !params_fixed(name) &&
+	return may_be_relied_on(name) &&
 	       params_value(s->context.startup, s->context.startup_bytes, name);
 }
 
@@ -163,30 +170,30 @@ void
 context_keep_told(struct session *s)
 {
 	const struct server *srv = s->hold->lease.srv;
-	struct tolds *all = &srv->pool->all->told;
 	const char *at = NULL, *name, *value;
+	bool alike = true;
 	struct buf sql;
 
-	if (s->context.told == NULL ||
-	    (s->context.told == s->context.seen_told && srv->own == s->context.seen_own) ||
-	    srv->own == s->context.told)
+	if (s->context.told == NULL || srv->own == s->context.told ||
+	    told_is_alike(s->context.told, srv->own, srv->told_at_login))
 		return;
-	told_drop(all, s->context.seen_told);
-	told_drop(all, s->context.seen_own);
-	s->context.seen_told = told_keep(s->context.told);
-	s->context.seen_own = told_keep(srv->own);
 	buf_init(&sql, SETCALLS_MAX);
 	while (told_next(s->context.told, &at, &name, &value)) {
 		const char *own = told_get(srv->own, name),
 			   *was = told_get(srv->told_at_login, name);
 
 		/* If the server has reloaded its configuration, the client is told, as always. */
-		if (own && was && strcmp(own, value) != 0 && strcmp(was, value) != 0 &&
-		    is_relied_on(s, name) && !is_set_by_session(s, name))
+		if (own == NULL || was == NULL || !may_be_relied_on(name) ||
+		    strcmp(own, value) == 0 || strcmp(was, value) == 0)
+			continue;
+		alike = false;
+		if (is_relied_on(s, name) && !is_set_by_session(s, name))
 			add_to_startup(s, name, value, &sql);
 	}
 	put_ahead(s, &sql);
 	buf_clear(&sql);
+	if (alike)
+		told_note_alike(s->context.told, srv->own, srv->told_at_login);
 }
 
 void
@@ -419,7 +426,5 @@ context_clear(struct context *c, struct tolds *all, struct atoms *atoms)
 	atom_drop(atoms, c->application_set);
 	told_drop(all, c->told);
 	told_drop(all, c->greeted);
-	told_drop(all, c->seen_own);
-	told_drop(all, c->seen_told);
 	free(c->names);
 }

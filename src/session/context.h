@@ -52,8 +52,6 @@ struct context {
 	/* What was told of parameters. Each is a reference of its own. */
 	struct told *told;    /* telling.h: what the client has been told */
 	struct told *greeted; /* what it was told at login */
-	/* context.c: the server's own values, and the client's, that were last compared. */
-	struct told *seen_own, *seen_told;
 
 	/* resets.h */
 	uint8_t resets;    /* enum session_resets */

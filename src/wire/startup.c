@@ -26,6 +26,24 @@ check_params(const char *p, size_t bytes)
 	}
 }
 
+/* Notes the values that every login needs. */
+static void
+find_common(struct startup *s)
+{
+	const char *at = s->params, *name, *value;
+
+	while (startup_next(&at, &name, &value)) {
+		if (strcmp(name, "user") == 0)
+			s->user = value;
+		else if (strcmp(name, "database") == 0)
+			s->database = value;
+		else if (strcmp(name, "replication") == 0)
+			s->replication = value;
+		else if (strncmp(name, "_pq_.", 5) == 0)
+			s->asks_options = true;
+	}
+}
+
 int
 startup_read(const uint8_t *data, size_t bytes, struct startup *s)
 {
@@ -63,7 +81,10 @@ startup_read(const uint8_t *data, size_t bytes, struct startup *s)
 	if (s->major != 3)
 		return 0; /* other versions have other parameters; the caller refuses the version */
 	s->params = (const char *)data + 8;
-	return check_params(s->params, s->length - 8);
+	if (check_params(s->params, s->length - 8) < 0)
+		return -E_SYNTAX;
+	find_common(s);
+	return 0;
 }
 
 int

@@ -3,6 +3,7 @@
 #ifndef PGWITH_WIRE_STARTUP_H
 #define PGWITH_WIRE_STARTUP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,7 +20,10 @@ struct startup {
 	uint32_t pid;          /* STARTUP_CANCEL */
 	const uint8_t *secret; /* STARTUP_CANCEL; 4 bytes, longer since protocol 3.2 */
 	size_t secret_bytes;
-	const char *params; /* STARTUP_PROTOCOL: name NUL value NUL ... NUL, inside the packet */
+	/* STARTUP_PROTOCOL. Parameters: name NUL value NUL ... NUL, inside the packet. */
+	const char *params;
+	const char *user, *database, *replication; /* the last value of each; NULL: there is none */
+	bool asks_options; /* it has a parameter _pq_.*, an option of the protocol */
 };
 
 /* Reads the packet at the start of `data`. Returns 0; -E_AGAIN if more bytes are needed; -E_RANGE

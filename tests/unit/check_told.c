@@ -37,6 +37,35 @@ START_TEST(equal_sets_are_one)
 }
 END_TEST
 
+START_TEST(what_was_found_alike_is_remembered_for_these_sets_only)
+{
+	struct tolds all;
+	struct told *a = NULL, *own = NULL, *other = NULL, *again = NULL;
+
+	tolds_init(&all);
+	a = told_with(&all, a, "TimeZone", "UTC");
+	own = told_with(&all, own, "TimeZone", "Asia/Tokyo");
+	other = told_with(&all, other, "TimeZone", "Asia/Seoul");
+	ck_assert(!told_is_alike(a, own, other));
+	ck_assert(!told_is_alike(a, NULL, NULL));
+	told_note_alike(a, own, other);
+	ck_assert(told_is_alike(a, own, other));
+	ck_assert(!told_is_alike(a, other, own));
+	ck_assert(!told_is_alike(a, own, NULL));
+	ck_assert(!told_is_alike(own, own, other));
+	/* A set that comes again is another one, even if it has the memory of the first. */
+	told_drop(&all, own);
+	again = told_with(&all, again, "TimeZone", "Asia/Tokyo");
+	ck_assert(!told_is_alike(a, again, other));
+	told_note_alike(a, again, NULL);
+	ck_assert(told_is_alike(a, again, NULL));
+	told_drop(&all, a);
+	told_drop(&all, again);
+	told_drop(&all, other);
+	tolds_clear(&all);
+}
+END_TEST
+
 START_TEST(pairs_come_sorted_in_whatever_order_they_were_told)
 {
 	static const char *const names[] = {"b", "A", "c", "B", "a", "D"};
@@ -124,6 +153,7 @@ main(void)
 	int failed;
 
 	tcase_add_test(t, equal_sets_are_one);
+	tcase_add_test(t, what_was_found_alike_is_remembered_for_these_sets_only);
 	tcase_add_test(t, pairs_come_sorted_in_whatever_order_they_were_told);
 	tcase_add_test(t, what_does_not_fit_is_not_told);
 	tcase_add_test(t, a_set_goes_to_the_next_process);
