@@ -6,18 +6,19 @@
 #include "pool/prepared_inside.h"
 #include "wire/msg.h"
 
-#define NAME_SIZE 32 /* size of a name that we give a statement on a server */
 #define OURS      "pgwith_"
 #define NOBODYS   OURS "none" /* no server ever has a statement of this name */
 
 const char prepared_prefix[] = OURS;
 const char prepared_nobodys[] = NOBODYS;
 
+/* The name of the statement on the server. Each Bind needs it, so it is made once. */
 static const char *
-server_name(const struct prepared *pre, char *out)
+server_name(struct prepared *pre)
 {
-	snprintf(out, NAME_SIZE, OURS "%llu", (unsigned long long)pre->number);
-	return out;
+	if (pre->name[0] == 0)
+		snprintf(pre->name, sizeof pre->name, OURS "%llu", (unsigned long long)pre->number);
+	return pre->name;
 }
 
 /* In COPY IN only its data means anything, and the server must see every other message, to fail. */
@@ -62,11 +63,9 @@ add_describe(const char *name, struct buf *out)
 static void
 close_one(struct prepared_set *set, struct progress *p, struct prepared *pre, struct buf *out)
 {
-	char name[NAME_SIZE];
-
 	progress_sent_as(p, PROGRESS_OWN | PROGRESS_TRACKED);
 	prepared_pend(set, p)->evicted = true;
-	add_close(server_name(pre, name), out);
+	add_close(server_name(pre), out);
 	prepared_remove(set, pre);
 }
 
@@ -154,17 +153,16 @@ send_parse(struct passing *it, struct named *named, struct analysis *a, struct d
 	struct prepared_set *set = it->set;
 	struct pending *parse, *describe;
 	struct prepared *pre;
-	char name[NAME_SIZE];
 
 	make_room(set, it->p, it->limits->server_max, it->out);
 	pre = prepared_add(set, a, ++set->all->tick);
 	pre->under_way = 2;
 	pre->syncs = it->p->syncs;
-	add_session_parse(server_name(pre, name), a->text, d, it->out);
+	add_session_parse(server_name(pre), a->text, d, it->out);
 	progress_sent_as(it->p, flags | PROGRESS_TRACKED);
 	parse = prepared_pend(set, it->p);
 	parse->made = pre;
-	add_describe(name, it->out);
+	add_describe(server_name(pre), it->out);
 	progress_sent_as(it->p, PROGRESS_OWN | PROGRESS_TRACKED | PROGRESS_LOOK);
 	describe = prepared_pend(set, it->p);
 	describe->made = pre;
@@ -305,10 +303,10 @@ parse_statement(struct passing *it)
 	return PREPARED_DONE;
 }
 
-/* Finds or makes the statement that the client's name means, and puts the server's name for it into
- * `out_name`. */
+/* Finds or makes the statement that the client's name means, and gives the server's name for it in
+ * *out_name, which lasts until the next call. */
 static enum prepared_verdict
-use_statement(struct passing *it, const char *name, size_t length, char *out_name)
+use_statement(struct passing *it, const char *name, size_t length, const char **out_name)
 {
 	struct named *named = length ? named_find(it->names, name, length) : NULL;
 	struct analysis *a;
@@ -320,7 +318,7 @@ use_statement(struct passing *it, const char *name, size_t length, char *out_nam
 		return PREPARED_AS_IT_IS;
 	if (named == NULL) {
 		snprintf(it->set->missing, sizeof it->set->missing, "%.*s", (int)length, name);
-		snprintf(out_name, NAME_SIZE, NOBODYS);
+		*out_name = NOBODYS;
 		return PREPARED_DONE;
 	}
 	a = *named_analysis(it->names, named, it->m->place);
@@ -361,7 +359,7 @@ use_statement(struct passing *it, const char *name, size_t length, char *out_nam
 	list_append(&it->set->recent, &pre->recent);
 	/* While many were under way, none could be closed: there may be too many now. */
 	make_room(it->set, it->p, it->limits->server_max + 1, it->out);
-	server_name(pre, out_name);
+	*out_name = server_name(pre);
 	return PREPARED_DONE;
 }
 
@@ -374,9 +372,8 @@ bind_statement(struct passing *it, struct prepared_message *m)
 	size_t bytes = m->bytes, have = m->have;
 	const uint8_t *portal_end = memchr(body, 0, have), *end;
 	enum prepared_verdict v;
-	char buffer[NAME_SIZE];
 	const char *name;
-	size_t length;
+	size_t length, new_length;
 
 	if (portal_end == NULL)
 		return PREPARED_BROKEN;
@@ -387,16 +384,16 @@ bind_statement(struct passing *it, struct prepared_message *m)
 	length = (size_t)(end - portal_end - 1);
 	if (names_in_doubt(it->names, it->set, it->p, name, length))
 		return PREPARED_WAIT;
-	v = use_statement(it, name, length, buffer);
+	v = use_statement(it, name, length, &name);
 	if (v != PREPARED_DONE)
 		return v;
-	name = buffer;
+	new_length = strlen(name);
 	m->used = (size_t)(end + 1 - body);
 	progress_sent_as(it->p, 0);
 	buf_add_u8(out, 'B');
-	buf_add_u32(out, (uint32_t)(4 + bytes - length + strlen(name)));
+	buf_add_u32(out, (uint32_t)(4 + bytes - length + new_length));
 	buf_add(out, body, (size_t)(portal_end + 1 - body));
-	buf_add_str(out, name);
+	buf_add(out, name, new_length + 1);
 	return PREPARED_PREFIX;
 }
 
@@ -405,7 +402,7 @@ describe_statement(struct passing *it)
 {
 	const uint8_t *body = it->m->body;
 	enum prepared_verdict v;
-	char name[NAME_SIZE];
+	const char *name;
 	size_t length;
 
 	if (it->m->bytes < 3 || body[0] != 'S' || body[1] == 0 || body[it->m->bytes - 1] != 0)
@@ -417,7 +414,7 @@ describe_statement(struct passing *it)
 	if (names_in_doubt(it->names, it->set, it->p, (const char *)body + 1, length))
 		return PREPARED_WAIT;
 	it->m->executes = NULL;
-	v = use_statement(it, (const char *)body + 1, length, name);
+	v = use_statement(it, (const char *)body + 1, length, &name);
 	if (v != PREPARED_DONE)
 		return v;
 	progress_sent_as(it->p, 0);

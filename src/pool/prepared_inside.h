@@ -25,12 +25,15 @@ struct named {
 	char name[];
 };
 
+#define PREPARED_NAME 32 /* size of a name that we give a statement on a server */
+
 /* A statement that a server has. */
 struct prepared {
 	struct hash_node node; /* in `have`, by the analysis's address */
 	struct list_node recent;
 	struct analysis *analysis; /* NULL: of no use any more */
 	uint64_t number;           /* number in its name */
+	char name[PREPARED_NAME];  /* "": not made of the number yet; see server_name() */
 	uint64_t made;             /* number of its Parse among those of all servers */
 	/* Parse and Describe that are not answered yet: until then it cannot be closed */
 	uint32_t under_way;
