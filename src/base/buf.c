@@ -15,7 +15,7 @@ void
 buf_init(struct buf *b, size_t max)
 {
 	memset(b, 0, sizeof *b);
-	b->max = max;
+	b->max = max < BUF_MAX ? (uint32_t)max : BUF_MAX;
 }
 
 void
@@ -42,10 +42,10 @@ buf_more_room_(struct buf *b, size_t bytes)
 	}
 	if (b->size - b->len < bytes) {
 		size = b->size ? b->size : BUF_SMALLEST;
-		while (size < b->len + bytes)
+		while (size < (size_t)b->len + bytes)
 			size *= 2;
 		b->mem = mem_realloc(b->mem, size);
-		b->size = size;
+		b->size = (uint32_t)size;
 	}
 	return b->mem + b->len;
 }
@@ -53,7 +53,7 @@ buf_more_room_(struct buf *b, size_t bytes)
 void
 buf_grew(struct buf *b, size_t bytes)
 {
-	assert(b->start + b->len + bytes <= b->size);
+	assert((size_t)b->start + b->len + bytes <= b->size);
 	b->len += bytes;
 }
 

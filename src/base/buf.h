@@ -9,16 +9,19 @@
 #include <stdint.h>
 #include <string.h>
 
+#define BUF_MAX INT32_MAX /* bytes: no buffer holds more */
+
+/* Each client has two of them, mostly empty: so it is small. */
 struct buf {
 	uint8_t *mem;
-	size_t start; /* place in `mem` of the first byte that is in the buffer */
-	size_t len;   /* bytes in the buffer */
-	size_t size;  /* bytes allocated */
-	size_t max;   /* bytes that may be in the buffer */
-	bool failed;  /* something did not fit; nothing has been added since */
+	uint32_t start;    /* place in `mem` of the first byte that is in the buffer */
+	uint32_t len;      /* bytes in the buffer */
+	uint32_t size;     /* bytes allocated */
+	uint32_t max : 31; /* bytes that may be in the buffer */
+	bool failed : 1;   /* something did not fit; nothing has been added since */
 };
 
-/* An empty buffer that holds at most `max` bytes. Allocates nothing yet. */
+/* An empty buffer that holds at most `max` bytes, BUF_MAX if that is less. Allocates nothing yet. */
 void buf_init(struct buf *, size_t max);
 
 /* Frees the memory. The buffer is empty, has no error, and can be used again. */

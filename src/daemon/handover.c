@@ -30,7 +30,7 @@
 #define CLIENTS   FDSTORE_BAG "clients"
 #define MIDDLE    FDSTORE_BAG "middle" /* clients that have got a part of a message */
 #define SERVER    FDSTORE_PREFIX "server-"
-#define STATE_MAX (UINT64_C(1) << 32)
+#define STATE_MAX BUF_MAX
 
 /* What the state begins with. */
 struct head {

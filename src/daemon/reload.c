@@ -103,7 +103,7 @@ prepare_session(struct session *s, struct pool *pool, const struct conf_pool *ne
 	if (moves && s->pool == pool && session_was_let_in(s))
 		context_moves(s);
 	if (s->hold->lease.pool == pool && !has_limits(pool->conf) && has_limits(next))
-		s->activity.exempt_us = s->hold->lease.xact_us;
+		activity_limit(&s->activity)->exempt_us = s->hold->lease.xact_us;
 }
 
 static void

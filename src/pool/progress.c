@@ -1082,6 +1082,15 @@ runs_pack(struct pack *pack, struct progress *p)
 	}
 }
 
+static void
+failed_pack(struct pack *p, struct buf *b)
+{
+	bool failed = b->failed;
+
+	PACK(p, failed);
+	b->failed = failed;
+}
+
 void
 progress_pack(struct pack *p, struct progress *g)
 {
@@ -1132,9 +1141,9 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->pid);
 	PACK(p, g->pid_have);
 	pack_buf(p, &g->status_body);
-	PACK(p, g->status_body.failed);
+	failed_pack(p, &g->status_body);
 	pack_buf(p, &g->look_body);
-	PACK(p, g->look_body.failed);
+	failed_pack(p, &g->look_body);
 	PACK(p, g->statuses_kept);
 	PACK(p, g->watch);
 	PACK(p, g->deallocated_all);

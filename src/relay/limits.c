@@ -21,7 +21,7 @@
 void
 limits_note_answer(struct session *s)
 {
-	s->activity.answer_us = loop_now_us(s->site->loop);
+	activity_limit(&s->activity)->answer_us = loop_now_us(s->site->loop);
 }
 
 /* One look at a lease that is held, and at what belongs to it. */
@@ -74,8 +74,10 @@ is_ending(const struct look *k)
 static bool
 is_exempt(const struct look *k)
 {
-	return k->base == NULL && k->p->status != 'I' && k->s->activity.exempt_us &&
-	       k->lease->xact_us == k->s->activity.exempt_us;
+	int64_t exempt_us = activity_limited(&k->s->activity)->exempt_us;
+
+	return k->base == NULL && k->p->status != 'I' && exempt_us &&
+	       k->lease->xact_us == exempt_us;
 }
 
 /* When its transaction began. If the exchange that runs ends one and begins the next, it is the
@@ -119,16 +121,17 @@ static int64_t
 silent_since(struct look *k)
 {
 	struct session *s = k->s;
-	int64_t since = later(later(s->activity.answer_us, s->activity.request_us),
+	struct limited *l = activity_limit(&s->activity);
+	int64_t since = later(later(l->answer_us, s->activity.request_us),
 			      later(s->since_us, k->lease->since_us));
 
 	/* No time is kept for each message: if stream.received has grown since the last sweep, the
 	 * client was active. */
-	if (s->activity.received_seen != s->stream.received) {
-		s->activity.received_seen = s->stream.received;
-		s->activity.received_us = k->now_us;
+	if (l->received_seen != s->stream.received) {
+		l->received_seen = s->stream.received;
+		l->received_us = k->now_us;
 	}
-	return progress_at_rest(k->p) ? since : later(since, s->activity.received_us);
+	return progress_at_rest(k->p) ? since : later(since, l->received_us);
 }
 
 /* Returns the limit that has passed, or ERR_NONE. */
@@ -146,7 +149,7 @@ passed_limit(struct look *k)
 	    k->now_us - transaction_began(k) >= conf->scope_deadline_us)
 		return ERR_SCOPE_DEADLINE;
 	if (conf->query_timeout_us && has_something_to_answer(k) &&
-	    k->now_us - later(k->s->activity.request_us, k->s->activity.answer_us) >=
+	    k->now_us - later(k->s->activity.request_us, activity_limited(&k->s->activity)->answer_us) >=
 		conf->query_timeout_us)
 		return ERR_SCOPE_QUERY;
 	if (conf->idle_in_scope_timeout_us && waits_for_client(k) &&
@@ -199,16 +202,18 @@ cancelled_still_runs(const struct session *s)
 	const struct progress *p =
 	    s->hold->lease.state == LEASE_HELD ? &s->hold->lease.srv->progress : NULL;
 
-	return p && p->answers == s->activity.alone_answers && progress_busy(p);
+	return p && p->answers == activity_limited(&s->activity)->alone_answers && progress_busy(p);
 }
 
 void
 limits_cancel(struct session *s, enum err_id why)
 {
-	if (s->activity.alone_us == 0 || !cancelled_still_runs(s)) {
-		s->activity.alone_us = loop_now_us(s->site->loop);
-		s->activity.alone_answers = s->hold->lease.srv->progress.answers;
-		s->activity.alone_why = (uint8_t)why;
+	struct limited *l = activity_limit(&s->activity);
+
+	if (l->alone_us == 0 || !cancelled_still_runs(s)) {
+		l->alone_us = loop_now_us(s->site->loop);
+		l->alone_answers = s->hold->lease.srv->progress.answers;
+		l->alone_why = (uint8_t)why;
 	}
 	if (s->hold->lease.state == LEASE_HELD && progress_busy(&s->hold->lease.srv->progress)) {
 		struct err e;
@@ -226,16 +231,17 @@ limits_cancel(struct session *s, enum err_id why)
 static void
 end_if_unread(struct session *s, int64_t now_us)
 {
+	struct limited *l = activity_limit(&s->activity);
 	struct err e;
 
 	if (!cancelled_still_runs(s)) {
-		s->activity.alone_us = 0;
+		l->alone_us = 0;
 		return;
 	}
-	if (now_us - s->activity.alone_us < s->hold->lease.pool->conf->cleanup_timeout_us)
+	if (now_us - l->alone_us < s->hold->lease.pool->conf->cleanup_timeout_us)
 		return;
-	expiry_error(s->hold->lease.pool, s->activity.alone_why, &e);
-	s->activity.alone_us = 0;
+	expiry_error(s->hold->lease.pool, l->alone_why, &e);
+	l->alone_us = 0;
 	session_fail(s, &e);
 	err_clear(&e);
 }
@@ -245,11 +251,12 @@ static void
 cancel_by_limit(const struct look *k, enum err_id why)
 {
 	struct session *s = k->s;
+	struct limited *l = activity_limit(&s->activity);
 	struct buf out;
 
-	if (k->now_us - s->activity.limited_us < RECANCEL_US)
+	if (k->now_us - l->limited_us < RECANCEL_US)
 		return;
-	s->activity.limited_us = k->now_us;
+	l->limited_us = k->now_us;
 	log_info("session", s->id, "statement cancelled", LOG_TEXT("pool", k->conf->name),
 		 LOG_TEXT("why", expiry_option(why)));
 	if (why == ERR_SCOPE_IDLE && (k->p->to_left > 0 || !copies_in(k))) {
@@ -335,7 +342,7 @@ limits_sweep(struct site *site)
 	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_ACTIVE]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
-		if (s->activity.alone_us)
+		if (activity_limited(&s->activity)->alone_us)
 			end_if_unread(s, now_us);
 	}
 	LIST_EACH (n, &site->pools.list) {

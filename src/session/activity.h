@@ -10,7 +10,11 @@ struct pack;
 struct activity {
 	int64_t request_us; /* when the client last asked for something */
 	uint64_t queries;   /* how many a server was given, or were answered here */
-	/* For limits: */
+	struct limited *limited; /* for limits; NULL: all of it is 0 */
+};
+
+/* What only sessions of pools with time limits need. */
+struct limited {
 	int64_t answer_us;  /* when a server last ended the answer to a statement */
 	int64_t limited_us; /* when a statement was last cancelled by a limit */
 	int64_t exempt_us;  /* lease->xact_us of a transaction that is older than the limits */
@@ -22,6 +26,14 @@ struct activity {
 	int64_t received_us;    /* when `received_seen` was last seen to grow */
 	uint64_t received_seen; /* stream.received at the last look, bytes */
 };
+
+/* What is noted for limits, to be read. */
+const struct limited *activity_limited(const struct activity *);
+/* The same, to be changed: made if there is none. */
+struct limited *activity_limit(struct activity *);
+
+/* Frees what is noted for limits. */
+void activity_clear(struct activity *);
 
 /* For the handover. */
 void activity_pack(struct pack *, struct activity *);

@@ -140,6 +140,7 @@ free_session(void *arg)
 	resets_forget(s);
 	slow_free(s);
 	control_free(s);
+	activity_clear(&s->activity);
 	peer_clear(&s->peer, &s->site->atoms);
 	context_clear(&s->context, &s->site->pools.told, &s->site->atoms);
 	named_free(s->extended.named);

@@ -91,7 +91,7 @@ START_TEST(whatever_is_cut_off_is_noticed)
 		buf_init(&t.buf, 100);
 		pack_reader(&p, copy, n);
 		things_pack(&p, &t);
-		ck_assert_msg(p.failed, "%zu of %zu bytes", n, out.len);
+		ck_assert_msg(p.failed, "%zu of %u bytes", n, out.len);
 		things_clear(&t);
 		free(copy);
 	}

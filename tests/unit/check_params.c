@@ -43,7 +43,7 @@ reads(const char *text, const char *expected)
 
 	ck_assert_msg(read_params(text, &out, &e) == 0, "%s: %s", text, e.message);
 	ck_assert_msg(out.len == n && (n == 0 || memcmp(buf_data(&out), want, n) == 0),
-		      "%s: %zu bytes", text, out.len);
+		      "%s: %u bytes", text, out.len);
 	buf_clear(&out);
 }
 
@@ -118,7 +118,7 @@ each_is_looked_at(const char *text, const char *expected)
 
 	ck_assert_int_eq(read_params(text, &out, &e), 0);
 	ck_assert_msg(repeated.len == n && (n == 0 || memcmp(buf_data(&repeated), want, n) == 0),
-		      "%s: %zu bytes", text, repeated.len);
+		      "%s: %u bytes", text, repeated.len);
 	buf_clear(&out);
 }
 

@@ -996,7 +996,7 @@ deliver(struct play *y, size_t most)
 
 	ck_assert_int_eq(progress_received(&y->p, buf_data(&y->b.out), n), 0);
 	if (backend_trace && n > 0)
-		fprintf(stderr, "  %zu of %zu bytes: rest=%d due=%u x=%d skip=%d copy=%d%s%s\n", n,
+		fprintf(stderr, "  %zu of %u bytes: rest=%d due=%u x=%d skip=%d copy=%d%s%s\n", n,
 			y->b.out.len, progress_at_rest(&y->p), y->p.ready_due, y->p.extended,
 			y->p.skipping, y->p.copy, y->p.unsure ? " unsure" : "",
 			y->p.marked ? " marked" : "");
@@ -1072,7 +1072,7 @@ finish(struct play *y)
 	if (y->b.dead)
 		return true;
 	ck_assert_msg(y->b.in.len == 0 && y->b.out.len == 0 && y->b.held.len == 0,
-		      "seed %u: %zu %zu %zu bytes", y->first_seed, y->b.in.len, y->b.out.len,
+		      "seed %u: %u %u %u bytes", y->first_seed, y->b.in.len, y->b.out.len,
 		      y->b.held.len);
 	ck_assert_msg(y->b.committed <= committed, "seed %u: it committed what had no Sync",
 		      y->first_seed);
