@@ -21,7 +21,8 @@ struct buf {
 	bool failed : 1;   /* something did not fit; nothing has been added since */
 };
 
-/* An empty buffer that holds at most `max` bytes, BUF_MAX if that is less. Allocates nothing yet. */
+/* An empty buffer that holds at most `max` bytes, or BUF_MAX if that is less. Allocates nothing
+ * yet. */
 void buf_init(struct buf *, size_t max);
 
 /* Frees the memory. The buffer is empty, has no error, and can be used again. */

@@ -6,8 +6,8 @@
 #include "pool/prepared_inside.h"
 #include "wire/msg.h"
 
-#define OURS      "pgwith_"
-#define NOBODYS   OURS "none" /* no server ever has a statement of this name */
+#define OURS    "pgwith_"
+#define NOBODYS OURS "none" /* no server ever has a statement of this name */
 
 const char prepared_prefix[] = OURS;
 const char prepared_nobodys[] = NOBODYS;

@@ -149,7 +149,8 @@ passed_limit(struct look *k)
 	    k->now_us - transaction_began(k) >= conf->scope_deadline_us)
 		return ERR_SCOPE_DEADLINE;
 	if (conf->query_timeout_us && has_something_to_answer(k) &&
-	    k->now_us - later(k->s->activity.request_us, activity_limited(&k->s->activity)->answer_us) >=
+	    k->now_us - later(k->s->activity.request_us,
+			      activity_limited(&k->s->activity)->answer_us) >=
 		conf->query_timeout_us)
 		return ERR_SCOPE_QUERY;
 	if (conf->idle_in_scope_timeout_us && waits_for_client(k) &&

@@ -8,8 +8,8 @@
 struct pack;
 
 struct activity {
-	int64_t request_us; /* when the client last asked for something */
-	uint64_t queries;   /* how many a server was given, or were answered here */
+	int64_t request_us;      /* when the client last asked for something */
+	uint64_t queries;        /* how many a server was given, or were answered here */
 	struct limited *limited; /* for limits; NULL: all of it is 0 */
 };
 
