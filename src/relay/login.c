@@ -313,7 +313,6 @@ keep_params(struct session *s, const struct buf *params, const struct buf *repea
 
 	if (params->len > 0)
 		c->startup = atom_get(&s->site->atoms, buf_data(params), params->len);
-	c->startup_bytes = (uint32_t)params->len;
 	if (repeated->len == 0)
 		return;
 	c->repeated = mem_alloc(repeated->len);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/atom.h"
 #include "base/mem.h"
 #include "pool/pool.h"
 #include "session/application.h"
@@ -254,7 +255,7 @@ is_default_of_server(const struct server *srv, const char *name, const char *val
 static void
 add_startup(const struct session *s, struct settings *set)
 {
-	const char *at = s->context.startup, *end = at + s->context.startup_bytes;
+	const char *at = s->context.startup, *end = at + atom_bytes(at);
 
 	while (at < end) {
 		const char *name = at, *value = name + strlen(name) + 1;
@@ -300,7 +301,7 @@ startup_role(const struct session *s, const struct identity *who)
 {
 	/* After SET SESSION AUTHORIZATION there is no role. */
 	return who->authorization == NULL && resets_role(s)
-		   ? params_value(s->context.startup, s->context.startup_bytes, "role")
+		   ? params_value(s->context.startup, atom_bytes(s->context.startup), "role")
 		   : NULL;
 }
 

@@ -66,7 +66,7 @@ context_note_accepted(struct server *srv, const char *sql)
 void
 context_start(struct session *s)
 {
-	const char *at = s->context.startup, *end = at + s->context.startup_bytes;
+	const char *at = s->context.startup, *end = at + atom_bytes(at);
 	struct buf sql;
 
 	while (at < end) {
@@ -78,7 +78,7 @@ context_start(struct session *s)
 		at += strlen(at) + 1;
 	}
 	buf_init(&sql, SETCALLS_MAX);
-	params_setup(s->context.startup, s->context.startup_bytes, s->pool, &sql);
+	params_setup(s->context.startup, atom_bytes(s->context.startup), s->pool, &sql);
 	free(s->context.parameters_sql);
 	s->context.parameters_sql =
 	    sql.len > 0 && !sql.failed ? mem_strdup((char *)buf_data(&sql)) : NULL;
@@ -118,14 +118,14 @@ is_relied_on(const struct session *s, const char *name)
 		if (strcasecmp(names[i], name) == 0)
 			return true;
 	return may_be_relied_on(name) &&
-	       params_value(s->context.startup, s->context.startup_bytes, name);
+	       params_value(s->context.startup, atom_bytes(s->context.startup), name);
 }
 
 /* Makes the parameter a startup parameter with this value, and adds the call that sets it. */
 static void
 add_to_startup(struct session *s, const char *name, const char *value, struct buf *sql)
 {
-	const char *at = s->context.startup, *end = at + s->context.startup_bytes;
+	const char *at = s->context.startup, *end = at + atom_bytes(at);
 	struct buf startup;
 
 	buf_init(&startup, SETCALLS_MAX);
@@ -148,7 +148,6 @@ add_to_startup(struct session *s, const char *name, const char *value, struct bu
 	if (!startup.failed) {
 		atom_drop(&s->site->atoms, s->context.startup);
 		s->context.startup = atom_get(&s->site->atoms, buf_data(&startup), startup.len);
-		s->context.startup_bytes = (uint32_t)startup.len;
 	}
 	buf_clear(&startup);
 }

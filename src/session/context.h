@@ -23,22 +23,30 @@ struct tolds;
  * application_name are atoms (base/atom.h). Other strings and lists are its own, on the heap.
  * context_clear() frees them. */
 struct context {
+	/* Small members stand together, so that there are no holes between them. */
+	uint8_t mode;     /* enum conf_mode: that of its pool when the session came in */
+	bool pin;         /* the option of its pool, likewise */
+	bool unproven;    /* it was let in before a server has judged its startup parameters */
+	bool accepted;    /* a server has accepted its parameters */
+	bool wants_fresh; /* a server has refused them: a new connection is tried next */
+	bool refused;     /* a new one has refused them too: none is tried until they change */
+	bool probes;      /* it is about to set temp_buffers, which not every server accepts */
+	/* resets.h: */
+	uint8_t resets;    /* enum session_resets */
+	bool resets_named; /* mode session: a named statement whose text is not kept may reset */
+	bool resets_local; /* the reset was a SET LOCAL */
+	/* a text in a string may have reset the role: texts in strings are not read */
+	bool resets_role_unread;
+	bool resetting; /* SESSION_SAVING: the server sets startup parameters again */
+
 	/* The startup packet. */
-	uint8_t mode;  /* enum conf_mode: that of its pool when the session came in */
-	bool pin;      /* the option of its pool, likewise */
-	bool unproven; /* it was let in before a server has judged its startup parameters */
-	uint32_t startup_bytes;
-	const char *startup; /* its startup parameters, as params_read() makes them; an atom */
+	uint32_t repeated_bytes;
 	/* All values of startup parameters, if a server has to judge each (params_read()); NULL
 	 * when one has. */
 	char *repeated;
-	uint32_t repeated_bytes;
+	const char *startup; /* its startup parameters, as params_read() makes them; an atom */
 
 	/* Parameters. */
-	bool accepted;    /* a server has accepted its parameters */
-	bool wants_fresh; /* a server has refused them: a new connection is tried next */
-	bool refused; /* a new connection has refused them too: none is tried until they change */
-	bool probes;  /* it is about to set temp_buffers, which not every server accepts */
 	/* SQL that gives a server the session's parameters; NULL: they are the servers' own. */
 	char *parameters_sql;
 	/* Names of parameters that the server must be asked for by name (unlisted.h): name NUL ...
@@ -54,12 +62,6 @@ struct context {
 	struct told *greeted; /* what it was told at login */
 
 	/* resets.h */
-	uint8_t resets;    /* enum session_resets */
-	bool resets_named; /* mode session: a named statement whose text is not kept may reset */
-	bool resets_local; /* the reset was a SET LOCAL */
-	/* a text in a string may have reset the role: texts in strings are not read */
-	bool resets_role_unread;
-	bool resetting; /* SESSION_SAVING: the server sets startup parameters again */
 	/* progress.errors and progress.discards when the last reset went to the server */
 	uint64_t resets_errors, resets_discards;
 	/* what was reset and set: names as in resets.c, or NULL. resets_forget() frees it */

@@ -29,7 +29,6 @@ static void
 startup_pack(struct pack *p, struct context *c, struct atoms *atoms)
 {
 	atom_pack_blob(p, atoms, &c->startup);
-	c->startup_bytes = (uint32_t)atom_bytes(c->startup);
 }
 
 /* The members that are plain values. */

@@ -90,7 +90,6 @@ give(struct session *s, const struct greeting *g)
 	c->told = told_keep(g->told);
 	c->greeted = told_keep(g->told);
 	c->startup = atom_keep(g->startup);
-	c->startup_bytes = (uint32_t)atom_bytes(g->startup);
 	c->application = atom_keep(g->application);
 	c->application_told = atom_keep(g->application_told);
 	c->parameters_sql = g->parameters_sql ? mem_strdup(g->parameters_sql) : NULL;

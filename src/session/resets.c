@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/atom.h"
 #include "base/mem.h"
 #include "pool/pool.h"
 #include "session/context.h"
@@ -201,7 +202,7 @@ was_reset(const struct session *s, const char *name)
 static bool
 is_startup(const struct session *s, const char *name)
 {
-	const char *at = s->context.startup, *end = at + s->context.startup_bytes;
+	const char *at = s->context.startup, *end = at + atom_bytes(at);
 
 	while (at < end) {
 		if (strcasecmp(at, name) == 0)
@@ -249,7 +250,7 @@ static void
 add_startup(const struct session *s, struct buf *params)
 {
 	buf_init(params, PARAMS_MAX);
-	buf_add(params, s->context.startup ? s->context.startup : "", s->context.startup_bytes);
+	buf_add(params, s->context.startup, atom_bytes(s->context.startup));
 	buf_add_str(params, "application_name");
 	buf_add_str(params, s->context.application_told ? s->context.application_told : "");
 }
@@ -363,7 +364,8 @@ add_row(const char *name, const char *value, bool any, struct buf *sql)
 static void
 add_role(const struct session *s, struct buf *sql)
 {
-	const char *role = params_value(s->context.startup, s->context.startup_bytes, "role");
+	const char *startup = s->context.startup;
+	const char *role = params_value(startup, atom_bytes(startup), "role");
 
 	if (role == NULL || !resets_role(s))
 		return;

@@ -114,7 +114,7 @@ telling_start(struct session *s)
 	/* Of repeated values only the certainty counts: a later value replaces them. */
 	repeated = work_out_each(s, s->context.repeated, s->context.repeated_bytes);
 	replace_told(s, told_keep(s->pool->told));
-	last = work_out_each(s, s->context.startup, s->context.startup_bytes);
+	last = work_out_each(s, s->context.startup, atom_bytes(s->context.startup));
 	application_start(s);
 	s->context.told = told_with(all_told(s), s->context.told, "application_name",
 				    s->context.application_told);
@@ -127,7 +127,7 @@ telling_is_plain(const struct session *s)
 	const struct told *told = s->pool->told;
 	const char *encoding = told_get(told, "server_encoding");
 	const char *version = told_get(told, "server_version");
-	const char *at = s->context.startup, *end = at + s->context.startup_bytes;
+	const char *at = s->context.startup, *end = at + atom_bytes(at);
 	char text[CANONICAL_TEXT];
 
 	while (at < end) {
@@ -184,7 +184,7 @@ telling_forget_repeated(struct context *c)
 void
 telling_learn(struct session *s)
 {
-	learn_each(s, s->context.startup, s->context.startup_bytes, true);
+	learn_each(s, s->context.startup, atom_bytes(s->context.startup), true);
 	learn_each(s, s->context.repeated, s->context.repeated_bytes, false);
 	s->context.unproven = false;
 	if (session_was_let_in(s)) {
