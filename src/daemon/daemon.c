@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -480,7 +481,10 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	batch_init(&d->site.batch);
 	buf_init(&d->site.reply, 64);
 	buf_init(&d->site.greeting, GREETING_MAX);
-	random_fill(&d->site.random, &seed, sizeof seed);
+	if (getrandom(&seed, sizeof seed, 0) != sizeof seed ||
+	    getrandom(d->site.cancel_seed, sizeof d->site.cancel_seed, 0) !=
+		sizeof d->site.cancel_seed)
+		log_fatal("", LOG_ALONE, "no random numbers");
 	atoms_init(&d->site.atoms, seed);
 	d->site.pools.cancelled = on_cancelled;
 	d->site.pools.cancelled_arg = d;

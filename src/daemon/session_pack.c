@@ -197,6 +197,7 @@ sessions_pack(struct heritage *h)
 
 	PACK(h->p, d->site.sessions.last);
 	PACK(h->p, d->sessions_ever);
+	PACK(h->p, d->site.cancel_seed);
 	PACK(h->p, d->site.refused);
 	PACK(h->p, d->site.errors);
 	PACK(h->p, count);

@@ -46,7 +46,10 @@ refuse_login(struct session *s, struct err *e)
 static void
 send_hello(struct session *s, struct buf *out)
 {
-	msg_backend_key(out, lease_number(s->id), s->peer.secret, greeting_key_bytes(s));
+	uint8_t key[SESSION_KEY];
+
+	session_cancel_key(s, key);
+	msg_backend_key(out, lease_number(s->id), key, greeting_key_bytes(s));
 	msg_ready(out, 'I');
 	reply_send_buf(s, out);
 }
@@ -452,11 +455,13 @@ static void
 carry_out_cancel(struct session *s, const struct startup *st)
 {
 	struct session *target = session_by_number(s->site, st->pid);
+	uint8_t key[SESSION_KEY];
 
 	session_set_state(s, SESSION_CANCEL);
+	if (target)
+		session_cancel_key(target, key);
 	if (target && st->secret_bytes == greeting_key_bytes(target) &&
-	    CRYPTO_memcmp(target->peer.secret, st->secret, st->secret_bytes) == 0 &&
-	    cancel_session(target, s->id))
+	    CRYPTO_memcmp(key, st->secret, st->secret_bytes) == 0 && cancel_session(target, s->id))
 		return;
 	session_close(s, CLEANUP_CLIENT_LEFT, "cancel");
 }

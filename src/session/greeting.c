@@ -39,7 +39,7 @@ params_bytes(const struct startup *st)
 size_t
 greeting_key_bytes(const struct session *s)
 {
-	return s->peer.minor >= 2 ? PEER_SECRET : 4;
+	return s->peer.minor >= 2 ? SESSION_KEY : 4;
 }
 
 static void
@@ -125,7 +125,7 @@ is_lasting(const struct session *s, const struct startup *st)
 static void
 make_answer(struct session *s, struct greeting *g)
 {
-	static const uint8_t no_key[PEER_SECRET];
+	static const uint8_t no_key[SESSION_KEY];
 
 	buf_init(&g->answer, GREETING_MAX);
 	msg_auth_ok(&g->answer);
@@ -173,12 +173,13 @@ greeting_send(struct session *s, const struct greeting *g)
 	uint32_t number = lease_number(s->id);
 	const uint8_t be[4] = {number >> 24, number >> 16, number >> 8, number};
 	struct buf *out = &s->site->greeting;
-	uint8_t *at;
+	uint8_t key[SESSION_KEY], *at;
 
 	buf_reset(out);
 	buf_add(out, buf_data(&g->answer), g->answer.len);
 	at = buf_data(out) + g->number_at;
 	memcpy(at, be, sizeof be);
-	memcpy(at + sizeof be, s->peer.secret, g->key_bytes);
+	session_cancel_key(s, key);
+	memcpy(at + sizeof be, key, g->key_bytes);
 	reply_send_buf(s, out);
 }

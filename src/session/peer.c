@@ -20,7 +20,6 @@ peer_clear(struct peer *peer, struct atoms *atoms)
 void
 peer_pack(struct pack *p, struct peer *peer, struct atoms *atoms)
 {
-	PACK(p, peer->secret);
 	PACK(p, peer->minor);
 	PACK(p, peer->asked_tls);
 	PACK(p, peer->asked_gss);

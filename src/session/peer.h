@@ -7,20 +7,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Bytes of a cancel key; of the protocol before 3.2 only the first four are used. */
-#define PEER_SECRET 32
-
 struct atoms;
 struct pack;
 struct user;
 
 /* The session owns what the pointers point to, but for the atom, and frees it by peer_clear(). */
 struct peer {
-	uint8_t secret[PEER_SECRET]; /* its cancel key, beside session_number() */
-	uint32_t minor;              /* protocol 3.minor is spoken */
-	bool asked_tls;              /* it has sent an SSLRequest; a second one is no request */
-	bool asked_gss;              /* the same of GSSENCRequest */
-	uid_t uid;                   /* of the process that has connected (SO_PEERCRED) */
+	uint32_t minor; /* protocol 3.minor is spoken */
+	bool asked_tls; /* it has sent an SSLRequest; a second one is no request */
+	bool asked_gss; /* the same of GSSENCRequest */
+	uid_t uid;      /* of the process that has connected (SO_PEERCRED) */
 	gid_t gid;
 	pid_t pid;
 	uint32_t packet_bytes; /* of `packet` */

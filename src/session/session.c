@@ -1,12 +1,12 @@
 #include "session/session.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/random.h"
 #include "base/units.h"
 #include "session/context.h"
 #include "session/deallocate.h"
@@ -209,10 +209,20 @@ session_new(struct site *site, int fd, const struct ucred *peer)
 	s->peer.uid = peer->uid;
 	s->peer.gid = peer->gid;
 	s->peer.pid = peer->pid;
-	/* Without a random secret anybody could cancel: the id can be guessed. */
-	random_fill(&site->random, s->peer.secret, sizeof s->peer.secret);
 	start(s, site, fd, SESSION_STARTUP);
 	return s;
+}
+
+void
+session_cancel_key(const struct session *s, uint8_t key[SESSION_KEY])
+{
+	/* Without a secret anybody could cancel: the id can be guessed. */
+	for (uint64_t i = 0; i < SESSION_KEY / sizeof i; i++) {
+		const uint64_t of[] = {s->id, i};
+		uint64_t part = siphash(s->site->cancel_seed, of, sizeof of);
+
+		memcpy(key + i * sizeof part, &part, sizeof part);
+	}
 }
 
 struct session *

@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "base/idmap.h"
 #include "base/list.h"
-#include "base/random.h"
+#include "base/siphash.h"
 #include "conf/conf.h"
 #include "loop/listen.h"
 #include "loop/loop.h"
@@ -82,8 +82,9 @@ struct site {
 	struct atoms atoms;         /* texts that sessions have in common */
 	struct greetings greetings; /* answers to startup packets */
 	struct buf greeting;        /* one of them, for a client */
-	struct random_store random; /* for the cancel keys of sessions */
-	uint64_t refused;           /* logins that were refused */
+	/* A random number that all cancel keys are made of: session_cancel_key(). */
+	uint8_t cancel_seed[SIPHASH_KEY];
+	uint64_t refused; /* logins that were refused */
 	struct error_count errors[ERR_N];
 	uid_t self; /* the user that pgwithd runs as */
 };
