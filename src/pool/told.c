@@ -91,7 +91,7 @@ told_get(const struct told *t, const char *wanted)
 	return NULL;
 }
 
-static uint64_t
+static uint32_t
 number_of(const struct told *t)
 {
 	return t ? t->number : 0;
@@ -107,7 +107,14 @@ told_note_alike(struct told *t, const struct told *own, const struct told *login
 bool
 told_is_alike(const struct told *t, const struct told *own, const struct told *login)
 {
-	return own && t->alike_own == own->number && t->alike_login == number_of(login);
+	return number_of(own) && number_of(login) && t->alike_own == own->number &&
+	       t->alike_login == login->number;
+}
+
+uint64_t
+told_pair(const struct told *a, const struct told *b)
+{
+	return number_of(a) && number_of(b) ? (uint64_t)a->number << 32 | b->number : 0;
 }
 
 /* The set with these pairs, which are sorted: the existing one, or a new one. */
@@ -127,7 +134,7 @@ intern(struct tolds *all, const void *pairs, size_t bytes)
 	}
 	t = mem_alloc(sizeof *t + bytes);
 	t->uses = 1;
-	t->number = ++all->last;
+	t->number = all->last < UINT32_MAX ? ++all->last : 0;
 	t->alike_own = t->alike_login = 0;
 	t->bytes = (uint32_t)bytes;
 	memcpy(t->pairs, pairs, bytes);

@@ -21,16 +21,16 @@ struct told {
 	 * in_hot_standby is "on". */
 	const char *application;
 	bool standby;
-	uint64_t number; /* of no other set, not even of one that is gone */
+	uint32_t number; /* of no other set, not even of one that is gone; 0: it has none */
 	/* Numbers of the two sets that it was last found to be alike with: told_note_alike(). */
-	uint64_t alike_own, alike_login;
+	uint32_t alike_own, alike_login;
 	char pairs[]; /* name NUL value NUL ..., `bytes` in all */
 };
 
 /* All sets of the daemon. */
 struct tolds {
 	struct hash sets;
-	uint64_t last; /* the number that was given last */
+	uint32_t last; /* the number that was given last */
 };
 void tolds_init(struct tolds *);
 void tolds_clear(struct tolds *);
@@ -56,6 +56,9 @@ struct told *told_at_login(struct tolds *, const PGconn *);
  * last. So nobody has to compare the same sets for each lease. */
 void told_note_alike(struct told *, const struct told *own, const struct told *login);
 bool told_is_alike(const struct told *, const struct told *own, const struct told *login);
+
+/* A number for these two sets together, which no other two ever have; 0: they have none. */
+uint64_t told_pair(const struct told *, const struct told *);
 
 /* Steps through the set: *at starts as NULL. Returns 1 with the next pair, or 0 at the end. */
 int told_next(const struct told *, const char **at, const char **name, const char **value);

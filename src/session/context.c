@@ -169,13 +169,16 @@ void
 context_keep_told(struct session *s)
 {
 	const struct server *srv = s->hold->lease.srv;
+	uint64_t pair = told_pair(s->context.told, srv->own);
 	const char *at = NULL, *name, *value;
 	bool alike = true;
 	struct buf sql;
 
 	if (s->context.told == NULL || srv->own == s->context.told ||
+	    (pair != 0 && pair == s->context.compared) ||
 	    told_is_alike(s->context.told, srv->own, srv->told_at_login))
 		return;
+	s->context.compared = pair;
 	buf_init(&sql, SETCALLS_MAX);
 	while (told_next(s->context.told, &at, &name, &value)) {
 		const char *own = told_get(srv->own, name),

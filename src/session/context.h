@@ -60,6 +60,7 @@ struct context {
 	/* What was told of parameters. Each is a reference of its own. */
 	struct told *told;    /* telling.h: what the client has been told */
 	struct told *greeted; /* what it was told at login */
+	uint64_t compared;    /* told_pair() of `told` and the values of a server: compared last */
 
 	/* resets.h */
 	/* progress.errors and progress.discards when the last reset went to the server */

@@ -57,11 +57,34 @@ START_TEST(what_was_found_alike_is_remembered_for_these_sets_only)
 	told_drop(&all, own);
 	again = told_with(&all, again, "TimeZone", "Asia/Tokyo");
 	ck_assert(!told_is_alike(a, again, other));
-	told_note_alike(a, again, NULL);
-	ck_assert(told_is_alike(a, again, NULL));
 	told_drop(&all, a);
 	told_drop(&all, again);
 	told_drop(&all, other);
+	tolds_clear(&all);
+}
+END_TEST
+
+START_TEST(two_sets_have_a_number_that_no_others_have)
+{
+	struct tolds all;
+	struct told *a = NULL, *b = NULL, *late = NULL;
+
+	tolds_init(&all);
+	a = told_with(&all, a, "TimeZone", "UTC");
+	b = told_with(&all, b, "TimeZone", "Asia/Tokyo");
+	ck_assert_uint_ne(told_pair(a, b), 0);
+	ck_assert_uint_ne(told_pair(a, b), told_pair(b, a));
+	ck_assert_uint_ne(told_pair(a, b), told_pair(a, a));
+	ck_assert_uint_eq(told_pair(a, NULL), 0);
+	/* There are no numbers any more: nothing is remembered of such a set. */
+	all.last = UINT32_MAX;
+	late = told_with(&all, late, "TimeZone", "Asia/Seoul");
+	ck_assert_uint_eq(told_pair(a, late), 0);
+	told_note_alike(a, late, b);
+	ck_assert(!told_is_alike(a, late, b));
+	told_drop(&all, a);
+	told_drop(&all, b);
+	told_drop(&all, late);
 	tolds_clear(&all);
 }
 END_TEST
@@ -154,6 +177,7 @@ main(void)
 
 	tcase_add_test(t, equal_sets_are_one);
 	tcase_add_test(t, what_was_found_alike_is_remembered_for_these_sets_only);
+	tcase_add_test(t, two_sets_have_a_number_that_no_others_have);
 	tcase_add_test(t, pairs_come_sorted_in_whatever_order_they_were_told);
 	tcase_add_test(t, what_does_not_fit_is_not_told);
 	tcase_add_test(t, a_set_goes_to_the_next_process);
