@@ -21,9 +21,9 @@ struct answer {
 };
 
 void
-known_init(struct known *k)
+known_init(struct known *k, uint64_t *versions)
 {
-	*k = (struct known){.bytes = 0};
+	*k = (struct known){.versions = versions, .version = ++*versions};
 	hash_init(&k->answers);
 	list_init(&k->recent);
 }
@@ -34,7 +34,15 @@ forget_answer(struct known *k, struct answer *a)
 	hash_remove(&k->answers, &a->node);
 	list_remove(&k->recent, &a->recent);
 	k->bytes -= a->bytes;
+	k->version = ++*k->versions;
 	free(a);
+}
+
+static void
+put_last(struct known *k, struct answer *a)
+{
+	list_remove(&k->recent, &a->recent);
+	list_append(&k->recent, &a->recent);
 }
 
 void
@@ -80,6 +88,10 @@ known_add(struct known *k, const char *name, const char *value, const char *resu
 	size_t names = strlen(name) + 1, values = strlen(value) + 1, results = strlen(result) + 1;
 	struct answer *a = find_answer(k, name, value);
 
+	if (a && strcmp(a->result, result) == 0) {
+		put_last(k, a);
+		return;
+	}
 	if (a)
 		forget_answer(k, a);
 	if (names > VALUE_MAX || values > VALUE_MAX || results > VALUE_MAX)
@@ -105,7 +117,6 @@ known_result(struct known *k, const char *name, const char *value)
 
 	if (a == NULL)
 		return NULL;
-	list_remove(&k->recent, &a->recent);
-	list_append(&k->recent, &a->recent);
+	put_last(k, a);
 	return a->result;
 }

@@ -5,6 +5,7 @@
 #define PGWITH_POOL_KNOWN_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/hash.h"
 #include "base/list.h"
@@ -13,9 +14,13 @@ struct known {
 	struct hash answers;
 	struct list recent; /* least recently used first */
 	size_t bytes;       /* memory that they take */
+	/* Another number, of those that `versions` counts, whenever something that was known is so
+	 * no more. */
+	uint64_t version, *versions;
 };
 
-void known_init(struct known *);
+/* `versions`: a counter for all pools, so that no two ever have the same version. */
+void known_init(struct known *, uint64_t *versions);
 /* Forgets everything. */
 void known_clear(struct known *);
 

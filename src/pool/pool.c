@@ -78,7 +78,7 @@ make_pool(struct pools *all, const struct conf_pool *conf, struct pool *group, c
 	for (int i = 0; i < SERVER_NSTATES; i++)
 		list_init(&pool->servers[i]);
 	list_init(&pool->waiting);
-	known_init(&pool->known);
+	known_init(&pool->known, &all->known_versions);
 	pool->period_us = loop_now_us(all->loop);
 	list_append(&all->list, &pool->node);
 	pool_fill(pool);

@@ -26,10 +26,11 @@ struct pools {
 	struct idmap servers;    /* id -> struct server */
 	struct statements statements;
 	struct tolds told;
-	struct buf filtered; /* the part of one read that is for the client */
-	struct list list;    /* of struct pool */
-	bool closing;        /* shutdown: no server is opened any more */
-	bool handing;        /* handover.h: no server is opened, and nobody gets a lease */
+	uint64_t known_versions; /* see known_init() */
+	struct buf filtered;     /* the part of one read that is for the client */
+	struct list list;        /* of struct pool */
+	bool closing;            /* shutdown: no server is opened any more */
+	bool handing;            /* handover.h: no server is opened, and nobody gets a lease */
 	/* Handed down: called when the cancel that `requester` asked for has ended. */
 	void (*cancelled)(void *arg, uint64_t requester);
 	void *cancelled_arg;

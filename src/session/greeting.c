@@ -5,6 +5,7 @@
 
 #include "base/atom.h"
 #include "base/buf.h"
+#include "base/fnv.h"
 #include "base/mem.h"
 #include "session/context.h"
 #include "session/reply.h"
@@ -20,6 +21,7 @@ struct greeting {
 	size_t packet_bytes;
 	size_t key_bytes;
 	struct told *reported; /* by the pool's servers */
+	uint64_t known;        /* pool->known.version; 0: it does not depend on what is known */
 	/* What the session gets. */
 	struct told *told;
 	const char *startup, *application, *application_told; /* atoms */
@@ -66,8 +68,9 @@ greetings_clear(struct greetings *all, struct tolds *tolds, struct atoms *atoms)
 static bool
 answers(const struct greeting *g, const struct session *s, const struct startup *st)
 {
-	return g->reported == s->pool->told && g->key_bytes == greeting_key_bytes(s) &&
-	       g->packet_bytes == params_bytes(st) &&
+	return g->reported == s->pool->told &&
+	       (g->known == 0 || g->known == s->pool->known.version) &&
+	       g->key_bytes == greeting_key_bytes(s) && g->packet_bytes == params_bytes(st) &&
 	       memcmp(g->packet, st->params, g->packet_bytes) == 0;
 }
 
@@ -110,8 +113,7 @@ greeting_take(struct session *s, const struct startup *st)
 }
 
 /* Is the answer that of every client with this packet? Not if the client was let in before a server
- * has judged its parameters, nor if what was known of the pool's servers by their answers to others
- * has been used. */
+ * has judged its parameters. */
 static bool
 is_lasting(const struct session *s, const struct startup *st)
 {
@@ -119,7 +121,21 @@ is_lasting(const struct session *s, const struct startup *st)
 
 	return params_bytes(st) <= PACKET_MAX && s->pool->told != NULL && !c->unproven &&
 	       c->unlisted == NULL && s->hold->pinned == 0 && s->hold->lease.state == LEASE_NONE &&
-	       c->greeted == c->told && telling_is_plain(s);
+	       c->greeted == c->told;
+}
+
+/* Notes that the packet has come. Returns false if it has not come lately: a packet that comes
+ * once, such as that of a client with a name of its own, takes nobody's place. */
+static bool
+has_come(struct greetings *all, const struct startup *st)
+{
+	uint64_t hash = fnv_bytes(FNV_SEED, st->params, params_bytes(st));
+
+	for (unsigned i = 0; i < GREETINGS_SEEN; i++)
+		if (all->seen[i] == hash)
+			return true;
+	all->seen[all->nseen++ % GREETINGS_SEEN] = hash;
+	return false;
 }
 
 static void
@@ -143,7 +159,7 @@ greeting_keep(struct session *s, const struct startup *st)
 	const struct context *c = &s->context;
 	struct greeting *g;
 
-	if (!is_lasting(s, st))
+	if (!is_lasting(s, st) || !has_come(all, st))
 		return;
 	g = mem_calloc(1, sizeof *g);
 	g->packet_bytes = params_bytes(st);
@@ -151,6 +167,7 @@ greeting_keep(struct session *s, const struct startup *st)
 	memcpy(g->packet, st->params, g->packet_bytes);
 	g->key_bytes = greeting_key_bytes(s);
 	g->reported = told_keep(s->pool->told);
+	g->known = telling_is_plain(s) ? 0 : s->pool->known.version;
 	g->told = told_keep(c->told);
 	g->startup = atom_keep(c->startup);
 	g->application = atom_keep(c->application);

@@ -13,6 +13,8 @@
 
 #define GREETINGS_MAX 16          /* answers that are kept */
 #define GREETING_MAX  (32 * 1024) /* bytes of one */
+/* An answer is kept if its packet is one of the last ones of which none was kept. */
+#define GREETINGS_SEEN 32
 
 struct atoms;
 struct greeting;
@@ -23,6 +25,8 @@ struct tolds;
 struct greetings {
 	struct greeting *kept[GREETINGS_MAX];
 	unsigned count;
+	uint64_t seen[GREETINGS_SEEN]; /* hashes of packets */
+	unsigned nseen;
 };
 
 /* The client's user may come in to the pool of the session, whose parameters are fresh. Is the
@@ -31,8 +35,8 @@ struct greetings {
  * telling_start() would have given it, and the answer is returned. NULL: it is not kept. */
 const struct greeting *greeting_take(struct session *, const struct startup *);
 
-/* The same packet was just answered, by telling_all() and without a NOTICE: keeps the answer, if it
- * would be the same for every client, whatever else the pool has learnt. */
+/* The packet was just answered, by telling_all() and without a NOTICE: keeps the answer, if it
+ * would be the same for every client, and the packet has come before. */
 void greeting_keep(struct session *, const struct startup *);
 
 /* Sends it: AuthenticationOk, ParameterStatus ..., BackendKeyData, ReadyForQuery. */

@@ -23,8 +23,9 @@ enum telling telling_start(struct session *);
  * the same ones. At login, what the server reports is what the client is told. */
 void telling_learn(struct session *);
 
-/* At login: does what the client is told follow from its startup parameters and from what the
- * pool's servers report alone, and not from what telling_learn() has noted? */
+/* The client was let in, and its startup parameters are certain: does what it was told follow from
+ * these and from what the pool's servers report alone, and not from what telling_learn() has
+ * noted? */
 bool telling_is_plain(const struct session *);
 
 /* Frees context->repeated (params_read()), when a server has looked at all of it. */

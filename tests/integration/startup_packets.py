@@ -336,7 +336,7 @@ def each_value(t):
         for value in values:
             looks = [name] if name in ("work_mem", "extra_float_digits", "my.tenant", "statement_timeout",
                                        "application_name", "search_path", "bytea_output") else []
-            for _ in range(2):  # the second one from what is known
+            for _ in range(3):  # the second one from what is known, the third one from the answer to that
                 compare(t, d, [(name, value)], looks=looks)
                 count += 1
     note("%d packets" % count)
