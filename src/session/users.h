@@ -14,7 +14,7 @@
 
 #define USERS_KEPT     1000
 #define USERS_ASKED    1000 /* look-ups that are under way; more are refused */
-#define USERS_AGE_US   (60 * UNIT_S)
+#define USERS_AGE_US   (1 * UNIT_S)
 #define USERS_WAIT_MAX (5 * UNIT_S) /* ENTER waits for an answer this long at most */
 
 struct users;
