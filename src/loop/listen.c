@@ -73,7 +73,7 @@ on_connection(evutil_socket_t fd, short what, void *arg)
 		l->full = 0;
 		return;
 	}
-	if (++l->full < FULL_WAKES)
+	if (came < l->tries || ++l->full < FULL_WAKES)
 		return;
 	l->full = 0;
 	if (l->tries < ACCEPTS_PER_WAKE)
