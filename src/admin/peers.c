@@ -88,8 +88,8 @@ waits_since(const struct session *s)
 {
 	const struct scope *f = s->stack ? stack_innermost(s->stack) : NULL;
 
-	if (s->own.lease.state == LEASE_WAITING)
-		return s->own.lease.since_us;
+	if (s->own->lease.state == LEASE_WAITING)
+		return s->own->lease.since_us;
 	if (f && f->own.lease.state == LEASE_WAITING)
 		return f->own.lease.since_us;
 	return f && f->hold.state == LOCK_WAITING ? f->hold.since_us : 0;
@@ -100,7 +100,7 @@ static unsigned
 leases_of(const struct session *s)
 {
 	const struct list_node *n;
-	unsigned count = s->own.lease.srv != NULL;
+	unsigned count = s->own->lease.srv != NULL;
 
 	if (s->stack)
 		LIST_EACH (n, &s->stack->frames)
@@ -113,7 +113,7 @@ static const char *
 waits_for(const struct session *s, char *out, size_t out_size)
 {
 	const struct scope *f = s->stack ? stack_innermost(s->stack) : NULL;
-	const struct lease *l = s->own.lease.state == LEASE_WAITING ? &s->own.lease
+	const struct lease *l = s->own->lease.state == LEASE_WAITING ? &s->own->lease
 				: f                                 ? &f->own.lease
 								    : NULL;
 
@@ -141,7 +141,7 @@ lease_holds_up(const struct lease *l)
 static const char *
 holds_up(const struct session *s)
 {
-	const char *word = lease_holds_up(&s->own.lease);
+	const char *word = lease_holds_up(&s->own->lease);
 	const struct list_node *n;
 
 	if (word == NULL && s->stack)

@@ -30,6 +30,7 @@
 #include "relay/turn.h"
 #include "session/admit.h"
 #include "session/end.h"
+#include "session/holds.h"
 #include "session/users.h"
 
 /* Threads for cancels, and for look-ups of hosts and users. */
@@ -165,6 +166,7 @@ sweep(void *arg)
 	limits_sweep(&d->site);
 	reload_sweep(d);
 	drain_sweep(d);
+	holds_sweep(&d->site);
 	sweep_phase(d);
 	d->site.console->sweep(&d->site);
 	service_sweep(d);
@@ -473,6 +475,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	for (int i = 0; i < SESSION_NSTATES; i++)
 		list_init(&d->site.in_state[i]);
 	list_init(&d->site.woken);
+	list_init(&d->site.holds);
 	loop_on_work(d->site.loop, turn_all, &d->site);
 	locks_init(&d->site.locks, d->site.loop);
 	waits_init(&d->site.waits);

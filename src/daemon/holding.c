@@ -14,7 +14,7 @@ must_finish(const struct session *s)
 {
 	const struct list_node *n;
 
-	if (s->own.lease.state == LEASE_HELD && !server_can_move(s->own.lease.srv))
+	if (s->own->lease.state == LEASE_HELD && !server_can_move(s->own->lease.srv))
 		return true;
 	if (s->stack == NULL)
 		return false;

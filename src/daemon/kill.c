@@ -112,8 +112,8 @@ innermost_transaction(const struct session *s)
 static bool
 has_unframed_transaction(const struct session *s)
 {
-	return s->own.lease.state == LEASE_HELD && s->own.lease.srv->progress.status != 'I' &&
-	       !(s->stack && stack_of_lease(s->stack, &s->own.lease));
+	return s->own->lease.state == LEASE_HELD && s->own->lease.srv->progress.status != 'I' &&
+	       !(s->stack && stack_of_lease(s->stack, &s->own->lease));
 }
 
 int

@@ -131,8 +131,8 @@ waits_for_lease(const struct session *s)
 	const struct work *work = s->work;
 	const struct scope *f = work ? work->frame : NULL;
 
-	if (s->own.lease.state == LEASE_WAITING)
-		return (struct lease *)&s->own.lease;
+	if (s->own->lease.state == LEASE_WAITING)
+		return (struct lease *)&s->own->lease;
 	return f && f->lease && f->lease->state == LEASE_WAITING ? f->lease : NULL;
 }
 
@@ -379,7 +379,7 @@ session_uses(const struct session *s, const struct pool *pool)
 {
 	const struct list_node *n;
 
-	if (s->pool == pool || s->own.lease.pool == pool)
+	if (s->pool == pool || s->own->lease.pool == pool)
 		return true;
 	if (s->stack == NULL)
 		return false;
@@ -424,7 +424,7 @@ mark_used_by(const struct session *s)
 	const struct list_node *n;
 
 	mark_used(s->pool);
-	mark_used(s->own.lease.pool);
+	mark_used(s->own->lease.pool);
 	if (s->stack)
 		LIST_EACH (n, &s->stack->frames)
 			mark_used(LIST_OBJ(n, const struct scope, node)->pool);

@@ -14,6 +14,7 @@
 #include "session/context_pack.h"
 #include "session/end.h"
 #include "session/expiry.h"
+#include "session/holds.h"
 #include "session/reply.h"
 #include "session/script.h"
 #include "session/slow.h"
@@ -67,7 +68,7 @@ scopes_pack(struct heritage *h, struct session *s)
 	if (!there)
 		return true;
 	scopes_prepare(s);
-	good = stack_pack(p, &h->pools, s->stack, &s->own.lease, &outbound_lease_ops, s, s->id);
+	good = stack_pack(p, &h->pools, s->stack, &s->own->lease, &outbound_lease_ops, s, s->id);
 	good &= work_pack(p, s);
 	expiry_pack(p, s);
 	script_pack(p, s);
@@ -83,6 +84,8 @@ session_pack(struct heritage *h, struct session *s)
 	struct pack *p = h->p;
 	bool had_pool = s->pool != NULL, good = true;
 
+	if (pack_reading(p))
+		holds_need(s);
 	PACK(p, had_pool);
 	s->pool = handover_pack_pool(p, &h->pools, s->pool);
 	PACK(p, s->since_us);
@@ -94,11 +97,13 @@ session_pack(struct heritage *h, struct session *s)
 	extended_pack(p, &s->extended);
 	bytes_pack(p, s);
 	slow_pack(p, s);
-	good &= handover_pack_lease(p, &h->pools, &s->own.lease);
-	hold_pack(p, &s->own);
+	good &= handover_pack_lease(p, &h->pools, &s->own->lease);
+	hold_pack(p, s->own);
 	good &= scopes_pack(h, s);
 	scopes_focus_pack(p, s);
 	pack_mark(p, MARK);
+	if (pack_reading(p))
+		holds_drop(s);
 	return good && (s->pool || !had_pool);
 }
 
@@ -225,7 +230,7 @@ waiter_pack(struct heritage *h, struct pool *pool, struct lease *l)
 	uint32_t place = STACK_NOWHERE;
 	struct scope *f;
 
-	if (s && l != &s->own.lease)
+	if (s && l != &s->own->lease)
 		place = stack_place(s->stack, LIST_OBJ(hold_of(l), struct scope, own));
 	PACK(h->p, id);
 	PACK(h->p, place);
@@ -233,7 +238,7 @@ waiter_pack(struct heritage *h, struct pool *pool, struct lease *l)
 	    (s = session_by_id(h, id)) == NULL)
 		return;
 	f = place != STACK_NOWHERE && s->stack ? stack_at(s->stack, place) : NULL;
-	l = f ? &f->own.lease : &s->own.lease;
+	l = f ? &f->own.lease : &holds_need(s)->lease;
 	if (l->state == LEASE_NONE && (f || place == STACK_NOWHERE))
 		lease_adopt_waiting(l, pool);
 }
@@ -365,7 +370,7 @@ complete_session(struct session *s)
 	if (s->stack)
 		enter_adopted(s);
 	if (s->state == SESSION_WAITING && scopes_open(s))
-		waits_begin_lease(&s->site->waits, s->id, &s->own.lease);
+		waits_begin_lease(&s->site->waits, s->id, &s->own->lease);
 	if (s->hold->lease.state == LEASE_NONE && s->state == SESSION_WAITING)
 		session_set_state(s, SESSION_IDLE);
 }

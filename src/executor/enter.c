@@ -14,6 +14,7 @@
 #include "executor/opening.h"
 #include "executor/wanted.h"
 #include "session/expiry.h"
+#include "session/holds.h"
 #include "session/inquiry.h"
 #include "session/site.h"
 #include "session/slow.h"
@@ -341,8 +342,8 @@ want_lease(struct work *work, struct scope *f)
 
 	/* In its own pool the session uses its own lease, if no scope does: what pins the session
 	 * is on that server. */
-	if (f->pool == s->pool && stack_of_lease(work->session->stack, &s->own.lease) == NULL) {
-		f->lease = &s->own.lease;
+	if (f->pool == s->pool && stack_of_lease(work->session->stack, &s->own->lease) == NULL) {
+		f->lease = &holds_need(s)->lease;
 	} else {
 		lease_init(&f->own.lease, s->site->ops->lease, s, s->id);
 		f->lease = &f->own.lease;
@@ -607,7 +608,7 @@ void
 enter_begin(struct work *work)
 {
 	struct session *s = work->session;
-	const struct lease *own = &s->own.lease;
+	const struct lease *own = &s->own->lease;
 	struct scope *f;
 
 	if (s->block.state == BLOCK_BEGUN) {

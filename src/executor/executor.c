@@ -90,7 +90,7 @@ late_cancels(const struct session *s)
 {
 	const struct list_node *n;
 
-	if (is_cancelled(&s->own.lease))
+	if (is_cancelled(&s->own->lease))
 		return true;
 	LIST_EACH (n, &s->stack->frames)
 		if (is_cancelled(LIST_OBJ(n, const struct scope, node)->lease))
@@ -154,7 +154,7 @@ failed_transaction(const struct session *s)
 {
 	return s->block.state == BLOCK_FAILED || block_is_expired(&s->block) ||
 	       (scopes_plain(s) && s->block.state == BLOCK_NONE &&
-		s->own.lease.srv->progress.status == 'E');
+		s->own->lease.srv->progress.status == 'E');
 }
 
 /* Returns the outermost frame that the EXIT ends, or NULL with the reason in *e. */
@@ -618,11 +618,11 @@ executor_may_wait(struct session *s, struct err *e)
 
 	if (!scopes_open(s))
 		return true;
-	waits_begin_lease(waits, s->id, &s->own.lease);
+	waits_begin_lease(waits, s->id, &s->own->lease);
 	if (!waits_closed(waits, s->id, &circle))
 		return true;
 	waits_end(waits, s->id);
-	lease_leave(&s->own.lease);
+	lease_leave(&s->own->lease);
 	err_make(e, ERR_SCOPE_DEADLOCK, "pool", s->pool->conf->name);
 	err_detail(e, "%s", circle);
 	free(circle);

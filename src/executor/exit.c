@@ -270,7 +270,7 @@ give_up_server(struct work *work, bool discard)
 	work_set_state(work, WORK_DONE);
 	work->returning = &s->hold->lease;
 	work->discard = discard;
-	scopes_focus(s, &s->own);
+	scopes_focus(s, s->own);
 }
 
 /* The transaction is over. Its lease ends too, unless it is the session's own and pinned: the
@@ -279,7 +279,7 @@ static void
 save_parameters(struct work *work)
 {
 	struct session *s = work->session;
-	bool foreign = s->hold != &s->own;
+	bool foreign = s->hold != s->own;
 	enum hold_verdict verdict;
 
 	if (scope_is_savepoint(work->frame)) {

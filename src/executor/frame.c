@@ -128,7 +128,7 @@ frame_pop(struct work *work, struct scope *f, enum timing_outcome outcome, const
 		slow_frame(s, f, word, work->exit_us);
 	snprintf(work->exited, sizeof work->exited, "%s", f->name);
 	if (s->hold == &f->own)
-		scopes_focus(s, &s->own);
+		scopes_focus(s, s->own);
 	stack_pop(work->session->stack, f);
 	loop_defer(s->site->loop, scope_free, f);
 	/* The lock goes last, so that the log has the frame's end before the next holder of the

@@ -131,12 +131,12 @@ begin_leaving(struct session *s)
 	if (s->context.names)
 		names_clear(s->context.names, set);
 	unnamed_forget(&s->context.unnamed, set ? &set->tracked : NULL);
-	lease_leave(&s->own.lease);
+	lease_leave(&s->own->lease);
 	stop_waiting(stack_innermost(s->stack));
 	/* The session's own lease, if no scope has it, ends first: it was taken last, or rests. */
-	if (s->own.lease.state == LEASE_HELD && stack_of_lease(s->stack, &s->own.lease) == NULL) {
+	if (s->own->lease.state == LEASE_HELD && stack_of_lease(s->stack, &s->own->lease) == NULL) {
 		work_set_state(work, WORK_CLEAN);
-		lease_clean(&s->own.lease, s->end.why, NULL, false, true);
+		lease_clean(&s->own->lease, s->end.why, NULL, false, true);
 	}
 }
 
@@ -168,7 +168,7 @@ leave_abandon(struct session *s)
 		return;
 	work = begin_work(s);
 	work->exit_us = loop_now_us(s->site->loop);
-	s->hold = &s->own;
+	s->hold = s->own;
 	while ((f = stack_innermost(s->stack)) != NULL) {
 		struct lease *l = f->lease;
 
@@ -181,7 +181,7 @@ leave_abandon(struct session *s)
 		}
 		frame_pop(work, f, TIMING_CANCELLED, "abandoned");
 	}
-	lease_leave(&s->own.lease);
-	lease_forget(&s->own.lease);
+	lease_leave(&s->own->lease);
+	lease_forget(&s->own->lease);
 	work_end(work);
 }

@@ -68,9 +68,9 @@ listing_view(const struct session *s, struct scope *f, struct scope_view *v)
 static bool
 is_beginning(const struct session *s)
 {
-	return s->own.lease.state == LEASE_HELD &&
-	       !(s->stack && stack_of_lease(s->stack, &s->own.lease)) &&
-	       (progress_exchange(&s->own.lease.srv->progress) & PROGRESS_BEGINS);
+	return s->own->lease.state == LEASE_HELD &&
+	       !(s->stack && stack_of_lease(s->stack, &s->own->lease)) &&
+	       (progress_exchange(&s->own->lease.srv->progress) & PROGRESS_BEGINS);
 }
 
 /* When the BEGIN came. If it was answered without a server, its exchange began later. */
@@ -78,26 +78,26 @@ static int64_t
 plain_since(const struct session *s)
 {
 	if (s->block.state != BLOCK_NONE ||
-	    (s->block.begun_us && s->block.sent_xact_us == s->own.lease.xact_us))
+	    (s->block.begun_us && s->block.sent_xact_us == s->own->lease.xact_us))
 		return s->block.begun_us;
-	return s->own.lease.xact_us ? s->own.lease.xact_us : loop_now_us(s->site->loop);
+	return s->own->lease.xact_us ? s->own->lease.xact_us : loop_now_us(s->site->loop);
 }
 
 static int64_t
 plain_waited(const struct session *s, int64_t since_us)
 {
-	if (s->own.lease.state == LEASE_WAITING)
-		return loop_now_us(s->site->loop) - s->own.lease.since_us;
+	if (s->own->lease.state == LEASE_WAITING)
+		return loop_now_us(s->site->loop) - s->own->lease.since_us;
 	/* If the session had its server before, this transaction has not waited. */
-	return s->own.lease.state == LEASE_HELD && s->own.lease.since_us > since_us
-		   ? s->own.lease.waited_us
+	return s->own->lease.state == LEASE_HELD && s->own->lease.since_us > since_us
+		   ? s->own->lease.waited_us
 		   : 0;
 }
 
 bool
 listing_view_plain(const struct session *s, struct scope_view *v)
 {
-	const struct server *srv = s->own.lease.state == LEASE_HELD ? s->own.lease.srv : NULL;
+	const struct server *srv = s->own->lease.state == LEASE_HELD ? s->own->lease.srv : NULL;
 	bool failed = s->block.state == BLOCK_FAILED ||
 		      (s->block.state == BLOCK_NONE && srv && srv->progress.status == 'E');
 

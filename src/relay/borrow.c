@@ -3,6 +3,7 @@
 #include "relay/setup.h"
 #include "session/batch.h"
 #include "session/context.h"
+#include "session/holds.h"
 #include "session/sequences.h"
 #include "session/slow.h"
 #include "session/telling.h"
@@ -10,8 +11,12 @@
 int
 borrow_ask(struct session *s, struct err *e)
 {
-	return s->context.wants_fresh ? lease_enter_fresh(&s->hold->lease, s->pool, e)
-				      : lease_enter(&s->hold->lease, s->pool, e);
+	struct lease *l;
+
+	holds_need(s);
+	l = &s->hold->lease;
+	return s->context.wants_fresh ? lease_enter_fresh(l, s->pool, e)
+				      : lease_enter(l, s->pool, e);
 }
 
 void

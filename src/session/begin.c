@@ -283,7 +283,7 @@ begin_send(struct session *s)
 	if (s->block.state != BLOCK_BEGUN)
 		return;
 	block_set_state(&s->block, BLOCK_NONE);
-	s->block.sent_xact_us = s->own.lease.xact_us;
+	s->block.sent_xact_us = s->own->lease.xact_us;
 	p = &s->hold->lease.srv->progress;
 	progress_note(p, PROGRESS_BEGINS);
 	progress_sent_begin(p);

@@ -43,7 +43,7 @@ struct block {
 	uint8_t expired_by; /* EXPIRED...: enum err_id, what ended the transaction */
 	/* When the BEGIN came that was answered here last. */
 	int64_t begun_us;
-	/* session->own.lease.xact_us when that BEGIN went to a server. */
+	/* session->own->lease.xact_us when that BEGIN went to a server. */
 	int64_t sent_xact_us;
 };
 

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "pool/pool.h"
 #include "session/application.h"
+#include "session/holds.h"
 #include "session/params.h"
 #include "session/setcalls.h"
 #include "session/site.h"
@@ -73,7 +74,7 @@ context_start(struct session *s)
 		const char *name = at;
 
 		if (!unlisted_startup(&s->context, name))
-			s->hold->pinned |= HOLD_PIN_SETTING;
+			holds_need(s)->pinned |= HOLD_PIN_SETTING;
 		at = name + strlen(name) + 1;
 		at += strlen(at) + 1;
 	}

@@ -12,6 +12,7 @@
 #include "pool/server.h"
 #include "scope/waits.h"
 #include "session/control.h"
+#include "session/holds.h"
 #include "session/inquiry.h"
 #include "session/named.h"
 #include "session/reply.h"
@@ -136,7 +137,7 @@ free_session(void *arg)
 
 	buf_clear(&s->in);
 	inquiry_forget(s);
-	hold_clear(&s->own);
+	holds_free(s);
 	resets_forget(s);
 	slow_free(s);
 	control_free(s);

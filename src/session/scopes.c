@@ -12,6 +12,7 @@
 #include "scope/handover.h"
 #include "session/begin.h"
 #include "session/expiry.h"
+#include "session/holds.h"
 #include "session/session.h"
 #include "session/site.h"
 #include "session/slow.h"
@@ -48,7 +49,7 @@ scopes_refocus(struct session *s)
 	struct scope *f = stack_current(s->stack);
 
 	scopes_focus(s,
-		     f && f->lease && f->lease->state == LEASE_HELD ? hold_of(f->lease) : &s->own);
+		     f && f->lease && f->lease->state == LEASE_HELD ? hold_of(f->lease) : s->own);
 }
 
 void
@@ -57,7 +58,7 @@ scopes_focus_pack(struct pack *p, struct session *s)
 	uint32_t place = STACK_NOWHERE;
 	struct scope *f;
 
-	if (!pack_reading(p) && s->hold != &s->own)
+	if (!pack_reading(p) && s->hold != s->own)
 		place = stack_place(s->stack, LIST_OBJ(s->hold, struct scope, own));
 	PACK(p, place);
 	if (!pack_reading(p) || place == STACK_NOWHERE || s->stack == NULL)
@@ -73,8 +74,8 @@ bool
 scopes_plain(const struct session *s)
 {
 	return s->block.state != BLOCK_NONE ||
-	       (s->own.lease.state == LEASE_HELD && s->own.lease.srv->progress.status != 'I' &&
-		!(s->stack && stack_of_lease(s->stack, &s->own.lease)));
+	       (s->own->lease.state == LEASE_HELD && s->own->lease.srv->progress.status != 'I' &&
+		!(s->stack && stack_of_lease(s->stack, &s->own->lease)));
 }
 
 bool
@@ -93,7 +94,7 @@ scopes_status(const struct session *s)
 	if (f)
 		return f->lease && f->lease->state == LEASE_HELD ? f->lease->srv->progress.status
 								 : 'E';
-	return s->own.lease.state == LEASE_HELD ? s->own.lease.srv->progress.status
+	return s->own->lease.state == LEASE_HELD ? s->own->lease.srv->progress.status
 						: block_status(&s->block);
 }
 
@@ -149,11 +150,11 @@ scopes_implicit(struct session *s)
 
 	scopes_prepare(s);
 	f = stack_push(s->stack, SCOPE_IMPLICIT, "",
-		       s->own.lease.xact_us ? s->own.lease.xact_us : now);
+		       s->own->lease.xact_us ? s->own->lease.xact_us : now);
 
 	f->owner = s;
 	f->pool = s->pool;
-	f->lease = &s->own.lease;
+	f->lease = &holds_need(s)->lease;
 	f->state = SCOPE_OPEN;
 	f->begun = true;
 	f->granted_us = f->opened_us = f->asked_us;

@@ -10,6 +10,7 @@
 #include "base/units.h"
 #include "session/context.h"
 #include "session/deallocate.h"
+#include "session/holds.h"
 #include "session/resets.h"
 #include "session/sequences.h"
 #include "session/site.h"
@@ -189,8 +190,7 @@ start(struct session *s, struct site *site, int fd, enum session_state state)
 	s->site = site;
 	s->state = state;
 	buf_init(&s->in, IN_MAX);
-	lease_init(&s->own.lease, site->ops->lease, s, s->id);
-	s->hold = &s->own;
+	holds_start(s);
 	block_init(&s->block, s->id);
 	list_append(&site->in_state[state], &s->node);
 	stream_init(&s->stream, site->loop, fd, OUT_MAX, site->ops->stream, s);

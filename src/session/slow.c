@@ -320,9 +320,9 @@ slow_unframed(struct session *s, const struct scope *f)
 {
 	struct slow *sl = s->slow;
 
-	if (sl->began_us || s->own.lease.state != LEASE_HELD)
+	if (sl->began_us || s->own->lease.state != LEASE_HELD)
 		return;
-	begin_at(s, &s->own.lease, f->asked_us, f->granted_us);
+	begin_at(s, &s->own->lease, f->asked_us, f->granted_us);
 	sl->statements_before = f->statements_before;
 }
 

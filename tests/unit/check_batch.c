@@ -17,6 +17,7 @@ void server_write(struct server *, const void *, size_t);
 /* Two sessions, each with a lease. Each write to a server is one record of its socket. */
 struct remote {
 	struct session s;
+	struct hold own;
 	struct server srv;
 	int peer;
 };
@@ -56,9 +57,9 @@ open_end(struct remote *e, uint64_t id)
 	stream_init(&e->srv.stream, the_loop, fds[0], 1024 * 1024, &ops, NULL);
 	e->s.id = id;
 	e->s.site = &site;
-	e->s.hold = &e->s.own;
-	e->s.own.lease.state = LEASE_HELD;
-	e->s.own.lease.srv = &e->srv;
+	e->s.hold = e->s.own = &e->own;
+	e->own.lease.state = LEASE_HELD;
+	e->own.lease.srv = &e->srv;
 }
 
 static void
@@ -199,8 +200,8 @@ END_TEST
 static void
 one_is_lost(void)
 {
-	one.s.own.lease.state = LEASE_NONE;
-	one.s.own.lease.srv = NULL;
+	one.own.lease.state = LEASE_NONE;
+	one.own.lease.srv = NULL;
 	batch_end(&one.s);
 }
 
@@ -223,12 +224,12 @@ END_TEST
 START_TEST(of_a_lease_that_has_ended_nothing_is_sent)
 {
 	pass(&one, "a");
-	one.s.own.lease.state = LEASE_NONE;
-	one.s.own.lease.srv = NULL;
+	one.own.lease.state = LEASE_NONE;
+	one.own.lease.srv = NULL;
 	ck_assert(batch_flush(&one.s));
 	batch_check(&one.s);
 	add(&two, "b");
-	two.s.own.lease.state = LEASE_CLEANING;
+	two.own.lease.state = LEASE_CLEANING;
 	batch_end(&two.s);
 	batch_check(&two.s);
 	got(&one, "");
@@ -316,7 +317,7 @@ END_TEST
 START_TEST(another_lease_of_the_session_sends)
 {
 	add(&one, "a");
-	one.s.hold = &two.s.own;
+	one.s.hold = &two.own;
 	batch_flush(&one.s);
 }
 END_TEST
@@ -325,7 +326,7 @@ END_TEST
 START_TEST(the_lease_has_another_server)
 {
 	add(&one, "a");
-	one.s.own.lease.srv = &two.srv;
+	one.own.lease.srv = &two.srv;
 	batch_flush(&one.s);
 }
 END_TEST
@@ -347,8 +348,8 @@ END_TEST
 
 START_TEST(there_is_no_server)
 {
-	one.s.own.lease.state = LEASE_WAITING;
-	one.s.own.lease.srv = NULL;
+	one.own.lease.state = LEASE_WAITING;
+	one.own.lease.srv = NULL;
 	batch_for(&one.s);
 }
 END_TEST

@@ -11,6 +11,7 @@
 
 static struct site site;
 static struct session session;
+static struct hold own;
 static struct server srv;
 
 static struct told *
@@ -24,12 +25,13 @@ setup(void)
 {
 	memset(&site, 0, sizeof site);
 	memset(&session, 0, sizeof session);
+	memset(&own, 0, sizeof own);
 	memset(&srv, 0, sizeof srv);
 	tolds_init(&site.pools.told);
 	atoms_init(&site.atoms, 1);
 	session.site = &site;
-	session.hold = &session.own;
-	session.own.lease.srv = &srv;
+	session.hold = session.own = &own;
+	own.lease.srv = &srv;
 	srv.own = zone("UTC");
 	srv.told_at_login = told_keep(srv.own);
 }

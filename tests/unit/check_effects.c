@@ -23,6 +23,7 @@ static struct pool pool;
 static struct server srv;
 static struct site site;
 static struct session s;
+static struct hold held;
 
 #define READ_AS(strings, encoding)                                  \
 	"SELECT set_config('standard_conforming_strings','" strings \
@@ -33,6 +34,7 @@ setup(void)
 {
 	memset(&srv, 0, sizeof srv);
 	memset(&s, 0, sizeof s);
+	memset(&held, 0, sizeof held);
 	memset(&pool, 0, sizeof pool);
 	memset(&site, 0, sizeof site);
 	statements_init(&statements);
@@ -46,9 +48,9 @@ setup(void)
 	s.id = srv.sequences = 7;
 	s.site = &site;
 	s.pool = &pool;
-	s.hold = &s.own;
-	s.own.lease.state = LEASE_HELD;
-	s.own.lease.srv = &srv;
+	s.hold = s.own = &held;
+	held.lease.state = LEASE_HELD;
+	held.lease.srv = &srv;
 	s.context.pin = true;
 	s.context.parameters_sql = READ_AS("on", "UTF8");
 }
@@ -58,7 +60,7 @@ teardown(void)
 {
 	resets_forget(&s);
 	control_free(&s);
-	hold_clear(&s.own);
+	hold_clear(&held);
 	free(s.context.unlisted);
 	batch_drop(&s);
 	batch_clear(&site.batch);
@@ -90,13 +92,13 @@ changes(char *out)
 {
 	char *to = out;
 
-	if (s.own.changed)
+	if (held.changed)
 		*to++ = 'c';
-	if (s.own.pins_doubtful)
+	if (held.pins_doubtful)
 		*to++ = 'p';
-	if (s.own.discard)
+	if (held.discard)
 		*to++ = 'd';
-	if (s.own.discard_all_sent)
+	if (held.discard_all_sent)
 		*to++ = 'A';
 	if (srv.spoiled)
 		*to++ = 'x';
@@ -216,15 +218,15 @@ START_TEST(a_text_does_what_the_table_says)
 			texts[i].asked);
 		is_text(i, "changes ahead", changes(text), "");
 		effects_take(&s, &m, m.effects.set, m.sql, m.sql_bytes);
-		ck_assert_msg(s.own.pinned == texts[i].pinned, "%s: pinned %x, not %x",
-			      texts[i].sql, s.own.pinned, texts[i].pinned);
+		ck_assert_msg(held.pinned == texts[i].pinned, "%s: pinned %x, not %x", texts[i].sql,
+			      held.pinned, texts[i].pinned);
 		is_text(i, "changes", changes(text), texts[i].changes);
 		names = s.context.resets_names;
 		is_text(i, "resets",
 			joined(names ? (const char *)buf_data(names) : NULL, names ? names->len : 0,
 			       false, text, sizeof text),
 			texts[i].resets);
-		names = s.own.deallocating;
+		names = held.deallocating;
 		is_text(i, "deallocate",
 			joined(names ? (const char *)buf_data(names) : NULL, names ? names->len : 0,
 			       false, text, sizeof text),
@@ -417,27 +419,27 @@ take(const char *sql)
 START_TEST(a_discard_all_that_others_follow_undoes_no_more_than_it_saw)
 {
 	take("DISCARD ALL");
-	ck_assert(s.own.discard_all_sent);
+	ck_assert(held.discard_all_sent);
 	take("SELECT 1");
-	ck_assert(s.own.discard_all_sent);
+	ck_assert(held.discard_all_sent);
 	take("LISTEN a");
-	ck_assert(!s.own.discard_all_sent);
+	ck_assert(!held.discard_all_sent);
 	/* Behind what is under way its answer could be taken for that one's. */
 	progress_sent(&srv.progress, 'Q');
 	take("DISCARD ALL");
-	ck_assert(!s.own.discard_all_sent);
+	ck_assert(!held.discard_all_sent);
 }
 END_TEST
 
 START_TEST(what_ends_less_than_it_might_is_asked_for_if_something_pins)
 {
 	take("UNLISTEN *");
-	ck_assert(!s.own.pins_doubtful);
-	s.own.pinned = SQLCLASS_LISTEN;
+	ck_assert(!held.pins_doubtful);
+	held.pinned = SQLCLASS_LISTEN;
 	take("SELECT 1");
-	ck_assert(!s.own.pins_doubtful);
+	ck_assert(!held.pins_doubtful);
 	take("UNLISTEN *");
-	ck_assert(s.own.pins_doubtful);
+	ck_assert(held.pins_doubtful);
 }
 END_TEST
 
@@ -449,8 +451,8 @@ START_TEST(a_statement_at_the_end_of_a_scope_has_its_effects_without_its_text)
 	ck_assert_uint_eq(set, SQLCLASS_SET | SQLCLASS_DEALLOCATE);
 	ck_assert_str_eq(joined(s.context.unlisted, 0, true, text, sizeof text), "app.user");
 	effects_take(&s, NULL, set, NULL, 0);
-	ck_assert(s.own.changed);
-	ck_assert_ptr_null(s.own.deallocating);
+	ck_assert(held.changed);
+	ck_assert_ptr_null(held.deallocating);
 	ck_assert_int_eq(s.context.resets, RESETS_NONE);
 }
 END_TEST

@@ -15,6 +15,7 @@
 static struct site site;
 static struct pool pool;
 static struct session session;
+static struct hold own;
 
 /* The session is new again. */
 static void
@@ -22,9 +23,10 @@ next_client(void)
 {
 	context_clear(&session.context, &site.pools.told, &site.atoms);
 	memset(&session, 0, sizeof session);
+	memset(&own, 0, sizeof own);
 	session.site = &site;
 	session.pool = &pool;
-	session.hold = &session.own;
+	session.hold = session.own = &own;
 }
 
 static void
@@ -209,9 +211,9 @@ START_TEST(what_is_not_kept)
 	session.context.unproven = true;
 	greeting_keep(&session, &st);
 	session.context.unproven = false;
-	session.own.pinned = 1;
+	own.pinned = 1;
 	greeting_keep(&session, &st);
-	session.own.pinned = 0;
+	own.pinned = 0;
 	ck_assert_uint_eq(site.greetings.count, 0);
 	greeting_keep(&session, &st);
 	ck_assert_uint_eq(site.greetings.count, 1);

@@ -22,6 +22,7 @@ static struct pools pools;
 static struct pool pool;
 static struct server srv;
 static struct session s;
+static struct hold own;
 static int client, backend;
 static struct buf sent; /* by the server, in the answer that is being made */
 
@@ -55,6 +56,7 @@ setup(void)
 	memset(&pool, 0, sizeof pool);
 	memset(&srv, 0, sizeof srv);
 	memset(&s, 0, sizeof s);
+	memset(&own, 0, sizeof own);
 	site.loop = pools.loop = the_loop;
 	buf_init(&pools.filtered, 1024 * 1024);
 	pool.all = &pools;
@@ -64,9 +66,9 @@ setup(void)
 	progress_init(&srv.progress);
 	s.id = 7;
 	s.site = &site;
-	s.hold = &s.own;
-	s.own.lease.state = LEASE_HELD;
-	s.own.lease.srv = &srv;
+	s.hold = s.own = &own;
+	own.lease.state = LEASE_HELD;
+	own.lease.srv = &srv;
 	client = open_stream(&s.stream);
 	buf_init(&sent, 8 * 1024 * 1024);
 }

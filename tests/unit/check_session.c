@@ -47,6 +47,7 @@ setup(void)
 	memset(&s, 0, sizeof s);
 	site.loop = loop_new();
 	list_init(&site.woken);
+	list_init(&site.holds);
 	for (int i = 0; i < SESSION_NSTATES; i++)
 		list_init(&site.in_state[i]);
 	s.id = 7;

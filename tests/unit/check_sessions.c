@@ -110,6 +110,7 @@ setup(void)
 	for (int i = 0; i < SESSION_NSTATES; i++)
 		list_init(&site.in_state[i]);
 	list_init(&site.woken);
+	list_init(&site.holds);
 	loop_on_work(the_loop, turn_all, &site);
 	locks_init(&site.locks, the_loop);
 	waits_init(&site.waits);

@@ -23,6 +23,7 @@
 /* What one session has come to. */
 struct actor {
 	struct session s;
+	struct hold own;
 	unsigned turns;
 	unsigned begun; /* leases */
 	bool due;       /* it was woken, and has had no turn since */
@@ -102,6 +103,7 @@ setup(void)
 	memset(order, 0, sizeof order);
 	site.loop = the_loop;
 	list_init(&site.woken);
+	list_init(&site.holds);
 	for (int i = 0; i < SESSION_NSTATES; i++)
 		list_init(&site.in_state[i]);
 	batch_init(&site.batch);
@@ -112,7 +114,7 @@ setup(void)
 		memset(&actors[i], 0, sizeof actors[i]);
 		s->id = 1 + (uint64_t)i;
 		s->site = &site;
-		s->hold = &s->own;
+		s->hold = s->own = &actors[i].own;
 		s->state = SESSION_IDLE;
 		s->stream.fd = -1;
 		buf_init(&s->in, 1024);
@@ -194,7 +196,7 @@ START_TEST(who_waits_goes_on_with_its_lease_only)
 	turn_all(&site);
 	ck_assert_str_eq(order, "");
 	ck_assert_uint_eq(actors[0].begun, 0);
-	actors[0].s.own.lease.state = LEASE_HELD;
+	actors[0].own.lease.state = LEASE_HELD;
 	wake(&actors[0]);
 	turn_all(&site);
 	ck_assert_str_eq(order, "a");
@@ -333,21 +335,21 @@ random_step(void)
 
 	switch (random() % 6) {
 	case 0:
-		if (s->state == SESSION_IDLE && s->own.lease.state == LEASE_NONE)
+		if (s->state == SESSION_IDLE && s->own->lease.state == LEASE_NONE)
 			session_set_state(s, SESSION_WAITING);
 		break;
 	case 1:
 		/* As the pool does it: the state of the lease, and a wake. */
 		if (s->state != SESSION_WAITING)
 			break;
-		s->own.lease.state = LEASE_HELD;
+		s->own->lease.state = LEASE_HELD;
 		wake(a);
 		break;
 	case 2:
 		if (s->state != SESSION_ACTIVE)
 			break;
 		session_set_state(s, SESSION_IDLE);
-		s->own.lease.state = LEASE_NONE;
+		s->own->lease.state = LEASE_NONE;
 		break;
 	case 3:
 		if (random() % 50 == 0 && s->state != SESSION_CLOSED)
@@ -386,7 +388,7 @@ START_TEST(random_sessions)
 				      "CHECK_SEED=%u: step %d: session %d was forgotten", seed, i,
 				      k);
 			ck_assert_msg(s->state != SESSION_WAITING ||
-					  s->own.lease.state == LEASE_NONE,
+					  s->own->lease.state == LEASE_NONE,
 				      "CHECK_SEED=%u: step %d: session %d has a lease, and waits",
 				      seed, i, k);
 		}
@@ -407,8 +409,8 @@ leaves_a_batch(struct actor *a)
 {
 	static struct server srv = {.id = 7};
 
-	a->s.own.lease.state = LEASE_HELD;
-	a->s.own.lease.srv = &srv;
+	a->own.lease.state = LEASE_HELD;
+	a->own.lease.srv = &srv;
 	batch_pass(&a->s, (const uint8_t *)"x", 1);
 }
 

@@ -1,0 +1,145 @@
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+#include "pool/lease.h"
+#include "scope/stack.h"
+#include "session/holds.h"
+#include "session/session.h"
+#include "session/site.h"
+
+static const struct lease_ops lease_ops;
+static const struct session_ops ops = {.lease = &lease_ops};
+static struct site site;
+static struct session s;
+
+static void
+setup(void)
+{
+	memset(&site, 0, sizeof site);
+	memset(&s, 0, sizeof s);
+	site.loop = loop_new();
+	site.ops = &ops;
+	list_init(&site.holds);
+	waits_init(&site.waits);
+	s.id = 7;
+	s.site = &site;
+	s.state = SESSION_IDLE;
+	holds_start(&s);
+}
+
+static void
+teardown(void)
+{
+	holds_free(&s);
+	ck_assert_ptr_eq(s.own, &hold_none);
+	ck_assert_uint_eq(site.holds.count, 0);
+	waits_clear(&site.waits);
+	loop_free(site.loop);
+}
+
+static void
+is_idle_for(int64_t us)
+{
+	s.since_us = loop_now_us(site.loop) - us;
+	holds_sweep(&site);
+}
+
+START_TEST(it_is_made_when_it_is_needed)
+{
+	struct hold *h;
+
+	ck_assert_ptr_eq(s.own, &hold_none);
+	ck_assert_ptr_eq(s.hold, &hold_none);
+	ck_assert_int_eq(s.hold->lease.state, LEASE_NONE);
+	h = holds_need(&s);
+	ck_assert_ptr_eq(s.own, h);
+	ck_assert_ptr_eq(s.hold, h);
+	ck_assert_ptr_eq(h->lease.owner, &s);
+	ck_assert_ptr_eq(h->lease.ops, &lease_ops);
+	ck_assert_uint_eq(h->lease.session, 7);
+	ck_assert_ptr_eq(holds_need(&s), h);
+	ck_assert_uint_eq(site.holds.count, 1);
+}
+END_TEST
+
+/* Messages go by the hold of a scope. */
+START_TEST(what_messages_go_by_stays)
+{
+	struct hold of_scope;
+
+	memset(&of_scope, 0, sizeof of_scope);
+	s.hold = &of_scope;
+	holds_need(&s);
+	ck_assert_ptr_eq(s.hold, &of_scope);
+	is_idle_for(2 * UNIT_S);
+	ck_assert_ptr_ne(s.own, &hold_none);
+	s.hold = s.own;
+	is_idle_for(2 * UNIT_S);
+	ck_assert_ptr_eq(s.own, &hold_none);
+	ck_assert_ptr_eq(s.hold, &hold_none);
+}
+END_TEST
+
+START_TEST(it_goes_when_it_was_not_needed_for_a_second)
+{
+	struct buf names;
+	struct stack stack;
+	struct scope *f;
+
+	holds_need(&s);
+	is_idle_for(UNIT_S / 2);
+	ck_assert_ptr_ne(s.own, &hold_none);
+	/* Each of these alone keeps it. */
+	s.own->pinned = 1;
+	is_idle_for(2 * UNIT_S);
+	ck_assert_ptr_ne(s.own, &hold_none);
+	s.own->pinned = 0;
+	s.own->lease.state = LEASE_WAITING;
+	is_idle_for(2 * UNIT_S);
+	ck_assert_ptr_ne(s.own, &hold_none);
+	s.own->lease.state = LEASE_NONE;
+	s.state = SESSION_WAITING;
+	is_idle_for(2 * UNIT_S);
+	ck_assert_ptr_ne(s.own, &hold_none);
+	s.state = SESSION_IDLE;
+	buf_init(&names, 10);
+	s.own->deallocating = &names;
+	is_idle_for(2 * UNIT_S);
+	ck_assert_ptr_ne(s.own, &hold_none);
+	s.own->deallocating = NULL;
+	/* The frame of a scope points to its lease. */
+	stack_init(&stack);
+	s.stack = &stack;
+	f = stack_push(&stack, SCOPE_TRANSACTION, "a", 1);
+	is_idle_for(2 * UNIT_S);
+	ck_assert_ptr_ne(s.own, &hold_none);
+	stack_pop(&stack, f);
+	scope_free(f);
+	is_idle_for(2 * UNIT_S);
+	ck_assert_ptr_eq(s.own, &hold_none);
+	ck_assert_uint_eq(site.holds.count, 0);
+	s.stack = NULL;
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("holds");
+	TCase *t = tcase_create("holds");
+	SRunner *r = srunner_create(suite);
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, it_is_made_when_it_is_needed);
+	tcase_add_test(t, what_messages_go_by_stays);
+	tcase_add_test(t, it_goes_when_it_was_not_needed_for_a_second);
+	suite_add_tcase(suite, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
