@@ -25,8 +25,9 @@ hold_give_up_pins(struct hold *h)
 void
 hold_clear(struct hold *h)
 {
-	if (h->deallocating)
-		buf_clear(h->deallocating);
+	if (h->deallocating == NULL)
+		return;
+	buf_clear(h->deallocating);
 	free(h->deallocating);
 	h->deallocating = NULL;
 }

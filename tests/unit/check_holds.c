@@ -54,6 +54,10 @@ START_TEST(it_is_made_when_it_is_needed)
 	ck_assert_ptr_eq(s.own, &hold_none);
 	ck_assert_ptr_eq(s.hold, &hold_none);
 	ck_assert_int_eq(s.hold->lease.state, LEASE_NONE);
+	/* What ends a lease or clears a hold leaves one alone that has nothing. */
+	hold_clear(s.hold);
+	lease_leave(&s.hold->lease);
+	lease_forget(&s.hold->lease);
 	h = holds_need(&s);
 	ck_assert_ptr_eq(s.own, h);
 	ck_assert_ptr_eq(s.hold, h);
