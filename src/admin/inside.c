@@ -80,6 +80,8 @@ struct sums {
 static void
 add_buf(struct sums *sum, const struct buf *b)
 {
+	if (b == NULL)
+		return;
 	sum->buffers += b->size > 0;
 	sum->buffer_bytes += b->size;
 }
@@ -88,7 +90,7 @@ static void
 add_session(struct sums *sum, const struct session *s)
 {
 	add_buf(sum, &s->in);
-	add_buf(sum, &s->stream.out);
+	add_buf(sum, stream_queue(&s->stream));
 	if (s->stack) {
 		sum->scopes++;
 		sum->frames += s->stack->frames.count;
@@ -116,7 +118,7 @@ add_servers(struct sums *sum, const struct pool *pool)
 		LIST_EACH (n, &pool->servers[i]) {
 			const struct server *srv = LIST_OBJ(n, const struct server, node);
 
-			add_buf(sum, &srv->stream.out);
+			add_buf(sum, stream_queue(&srv->stream));
 			sum->prepared += srv->prepared.have.count;
 			if (srv->context) {
 				sum->notes++;

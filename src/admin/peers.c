@@ -114,8 +114,8 @@ waits_for(const struct session *s, char *out, size_t out_size)
 {
 	const struct scope *f = s->stack ? stack_innermost(s->stack) : NULL;
 	const struct lease *l = s->own->lease.state == LEASE_WAITING ? &s->own->lease
-				: f                                 ? &f->own.lease
-								    : NULL;
+				: f                                  ? &f->own.lease
+								     : NULL;
 
 	if (l && l->state == LEASE_WAITING)
 		snprintf(out, out_size, "pool %s%s", l->pool->conf->name,
@@ -282,7 +282,7 @@ static void
 rows_tls(struct rows *r, const struct server *srv)
 {
 	char text[128];
-	const SSL *ssl = srv->stream.ssl;
+	const SSL *ssl = stream_ssl(&srv->stream);
 
 	if (srv->state == SERVER_CONNECTING || ssl == NULL) {
 		rows_text(r, "");

@@ -46,11 +46,11 @@ bytes_pack(struct pack *p, struct session *s)
 	PACK(p, s->stream.received);
 	PACK(p, s->stream.sent);
 	pack_buf(p, &s->in);
+	buf_init(&queued, RECORD_MAX);
 	if (!pack_reading(p)) {
-		pack_buf(p, &s->stream.out);
+		pack_buf(p, stream_queue(&s->stream) ? stream_queue(&s->stream) : &queued);
 		return;
 	}
-	buf_init(&queued, RECORD_MAX);
 	pack_buf(p, &queued);
 	if (queued.len > 0)
 		stream_write(&s->stream, buf_data(&queued), queued.len);

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mem.h"
 
 static void on_event(evutil_socket_t, short what, void *arg);
 static void on_writable(evutil_socket_t, short what, void *arg);
@@ -37,7 +38,9 @@ set_watch(struct stream *st, enum stream_watch watch)
 static void
 watch_in_pause(struct stream *st)
 {
-	set_watch(st, st->write_event ? STREAM_WATCH_CLOSED : STREAM_WATCH_EDGE);
+	bool writes = st->more && st->more->write_event;
+
+	set_watch(st, writes ? STREAM_WATCH_CLOSED : STREAM_WATCH_EDGE);
 }
 
 static void
@@ -56,8 +59,29 @@ stream_init(struct stream *st, struct loop *loop, int fd, size_t max_queue,
 	st->ops = ops;
 	st->arg = arg;
 	st->fd = fd;
-	buf_init(&st->out, max_queue);
+	st->max_queue = max_queue < BUF_MAX ? (uint32_t)max_queue : BUF_MAX;
 	set_watch(st, STREAM_WATCH_READ);
+}
+
+static struct stream_more *
+need_more(struct stream *st)
+{
+	if (st->more == NULL) {
+		st->more = mem_calloc(1, sizeof *st->more);
+		buf_init(&st->more->out, st->max_queue);
+	}
+	return st->more;
+}
+
+/* Frees it if nothing is in it. */
+static void
+drop_more(struct stream *st)
+{
+	if (st->more == NULL || st->more->ssl || st->more->write_event || st->more->out.len > 0)
+		return;
+	buf_clear(&st->more->out);
+	free(st->more);
+	st->more = NULL;
 }
 
 /* Calls `readable` in the next turn, and not at once, so that a stream with many bytes does not
@@ -67,13 +91,15 @@ read_again(struct stream *st)
 {
 	static const struct timeval at_once = {0, 0};
 
-	evtimer_add(st->again, &at_once);
+	evtimer_add(st->more->again, &at_once);
 }
 
 void
 stream_set_ssl(struct stream *st, SSL *ssl)
 {
-	st->ssl = ssl;
+	struct stream_more *more = need_more(st);
+
+	more->ssl = ssl;
 	/* Without renegotiation, a write never has to wait for a read, for which on_writable()
 	 * would spin. */
 	SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
@@ -81,8 +107,8 @@ stream_set_ssl(struct stream *st, SSL *ssl)
 	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* One system call reads all that has come, instead of two for each record. */
 	SSL_set_read_ahead(ssl, 1);
-	st->again = evtimer_new(loop_base(st->loop), on_event, st);
-	if (st->again == NULL)
+	more->again = evtimer_new(loop_base(st->loop), on_event, st);
+	if (more->again == NULL)
 		log_fatal("", LOG_ALONE, "cannot make an event for descriptor", LOG_WORD(st->fd));
 	/* Bytes that OpenSSL has read already raise no event. */
 	if (SSL_has_pending(ssl))
@@ -98,10 +124,10 @@ stream_open(const struct stream *st)
 static void
 stop_writing(struct stream *st)
 {
-	if (st->write_event == NULL)
+	if (st->more == NULL || st->more->write_event == NULL)
 		return;
-	event_free(st->write_event);
-	st->write_event = NULL;
+	event_free(st->more->write_event);
+	st->more->write_event = NULL;
 	if (st->watch == STREAM_WATCH_CLOSED)
 		watch_in_pause(st);
 }
@@ -116,12 +142,14 @@ stream_detach(struct stream *st)
 	/* Events go before the descriptor is closed, when its number may become another's. */
 	watch_nothing(st);
 	stop_writing(st);
-	if (st->again)
-		event_free(st->again);
-	st->again = NULL;
-	buf_clear(&st->out);
+	if (st->more) {
+		if (st->more->again)
+			event_free(st->more->again);
+		st->more->ssl = NULL;
+		buf_clear(&st->more->out);
+		drop_more(st);
+	}
 	st->fd = -1;
-	st->ssl = NULL;
 	return fd;
 }
 
@@ -149,7 +177,7 @@ clear_tls_errors(void)
 static ssize_t
 ssl_result(struct stream *st, int n)
 {
-	int saved = errno, why = SSL_get_error(st->ssl, n);
+	int saved = errno, why = SSL_get_error(st->more->ssl, n);
 	unsigned long reason = ERR_peek_last_error();
 
 	ERR_clear_error();
@@ -178,19 +206,22 @@ ssl_result(struct stream *st, int n)
 static void
 want_write(struct stream *st)
 {
-	if (st->write_event != NULL)
+	struct stream_more *more = need_more(st);
+
+	if (more->write_event != NULL)
 		return;
-	st->write_event =
+	more->write_event =
 	    event_new(loop_base(st->loop), st->fd, EV_WRITE | EV_PERSIST, on_writable, st);
 	if (st->watch == STREAM_WATCH_EDGE)
 		watch_in_pause(st);
-	if (st->write_event == NULL || event_add(st->write_event, NULL) < 0)
+	if (more->write_event == NULL || event_add(more->write_event, NULL) < 0)
 		log_fatal("", LOG_ALONE, "cannot watch descriptor", LOG_WORD(st->fd));
 }
 
 static ssize_t
 read_tls(struct stream *st, uint8_t *to, size_t bytes)
 {
+	SSL *ssl = st->more->ssl;
 	size_t done = 0;
 	ssize_t r;
 	int n;
@@ -198,12 +229,12 @@ read_tls(struct stream *st, uint8_t *to, size_t bytes)
 	st->read_wants_write = false;
 	do {
 		clear_tls_errors();
-		n = SSL_read(st->ssl, to + done, (int)(bytes - done));
+		n = SSL_read(ssl, to + done, (int)(bytes - done));
 		if (n > 0)
 			done += (size_t)n;
-	} while (n > 0 && done < bytes && SSL_has_pending(st->ssl));
+	} while (n > 0 && done < bytes && SSL_has_pending(ssl));
 	if (n > 0) {
-		if (SSL_has_pending(st->ssl))
+		if (SSL_has_pending(ssl))
 			read_again(st);
 		return (ssize_t)done;
 	}
@@ -229,7 +260,7 @@ stream_read(struct stream *st, void *to, size_t bytes)
 
 	if (st->fd < 0)
 		return 0;
-	if (st->ssl) {
+	if (stream_ssl(st)) {
 		n = read_tls(st, to, bytes);
 		if (n <= 0)
 			return n;
@@ -249,13 +280,14 @@ stream_read(struct stream *st, void *to, size_t bytes)
 static size_t
 send_now(struct stream *st, const uint8_t *data, size_t bytes)
 {
+	SSL *ssl = stream_ssl(st);
 	size_t done = 0;
 	ssize_t n;
 
 	while (done < bytes && !st->broken) {
-		if (st->ssl) {
+		if (ssl) {
 			clear_tls_errors();
-			n = SSL_write(st->ssl, data + done, (int)(bytes - done));
+			n = SSL_write(ssl, data + done, (int)(bytes - done));
 			if (n <= 0) {
 				bool reading = st->read_wants_write;
 				ssize_t r = ssl_result(st, (int)n);
@@ -278,7 +310,7 @@ send_now(struct stream *st, const uint8_t *data, size_t bytes)
 		}
 		done += (size_t)n;
 		/* After a short count the socket is full: another send() would fail with EAGAIN. */
-		if (st->ssl == NULL)
+		if (ssl == NULL)
 			break;
 	}
 	st->sent += done;
@@ -288,17 +320,20 @@ send_now(struct stream *st, const uint8_t *data, size_t bytes)
 int
 stream_write(struct stream *st, const void *data, size_t bytes)
 {
+	struct buf *out;
 	size_t done = 0;
 
 	if (st->fd < 0 || st->broken || bytes == 0)
 		return 0;
-	if (st->out.len == 0)
+	if (stream_queued(st) == 0)
 		done = send_now(st, data, bytes);
 	if (done == bytes)
 		return 0;
-	buf_add(&st->out, (const uint8_t *)data + done, bytes - done);
-	if (st->out.failed) {
-		st->out.failed = false;
+	out = &need_more(st)->out;
+	buf_add(out, (const uint8_t *)data + done, bytes - done);
+	if (out->failed) {
+		out->failed = false;
+		drop_more(st);
 		return -E_TOOBIG;
 	}
 	want_write(st);
@@ -309,11 +344,13 @@ static void
 on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct stream *st = arg;
-	bool had = st->out.len > 0;
+	struct buf *out = &st->more->out;
+	bool had = out->len > 0, empty;
 
 	if (had)
-		buf_drop(&st->out, send_now(st, buf_data(&st->out), st->out.len));
-	if (st->out.len == 0)
+		buf_drop(out, send_now(st, buf_data(out), out->len));
+	empty = out->len == 0;
+	if (empty)
 		stop_writing(st);
 	if (st->read_wants_write) {
 		st->read_wants_write = false;
@@ -321,7 +358,9 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 			set_watch(st, STREAM_WATCH_READ);
 		event_active(&st->event, EV_READ, 0);
 	}
-	if (had && st->out.len == 0)
+	if (empty)
+		drop_more(st);
+	if (had && empty)
 		st->ops->drained(st, st->arg);
 	loop_event_done(st->loop);
 }
@@ -375,8 +414,9 @@ bool
 stream_has_news(const struct stream *st)
 {
 	/* Before its first callback in a turn, libevent marks all events that are due as active. */
-	return st->fd >= 0 && ((st->event.ev_evcallback.evcb_flags & EVLIST_ACTIVE) ||
-			       (st->again && event_pending(st->again, EV_TIMEOUT, NULL)));
+	return st->fd >= 0 &&
+	       ((st->event.ev_evcallback.evcb_flags & EVLIST_ACTIVE) ||
+		(st->more && st->more->again && event_pending(st->more->again, EV_TIMEOUT, NULL)));
 }
 
 void
@@ -395,7 +435,7 @@ stream_resume(struct stream *st)
 		return;
 	if (st->watch != STREAM_WATCH_READ)
 		set_watch(st, STREAM_WATCH_READ);
-	if (st->ssl && SSL_has_pending(st->ssl))
+	if (stream_ssl(st) && SSL_has_pending(stream_ssl(st)))
 		read_again(st);
 }
 
@@ -415,7 +455,8 @@ stream_peek_last(const struct stream *st, void *to, size_t bytes)
 	int there = 0, at;
 	ssize_t n = -1;
 
-	if (st->fd < 0 || st->ssl || ioctl(st->fd, FIONREAD, &there) < 0 || there < (int)bytes)
+	if (st->fd < 0 || stream_ssl(st) || ioctl(st->fd, FIONREAD, &there) < 0 ||
+	    there < (int)bytes)
 		return -E_AGAIN;
 	at = there - (int)bytes;
 	if (setsockopt(st->fd, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at) < 0)

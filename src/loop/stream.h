@@ -44,18 +44,24 @@ enum stream_watch {
 	STREAM_WATCH_CLOSED, /* in a pause while output is queued: the end, but no error */
 };
 
-struct stream {
-	struct loop *loop;
-	const struct stream_ops *ops;
-	void *arg;
-	int fd;                  /* -1 once closed */
-	enum stream_watch watch; /* what `event` is registered for */
-	SSL *ssl;                /* not owned; NULL without TLS */
-	struct event event;
+/* What a stream has only under TLS, and while output is queued. */
+struct stream_more {
+	SSL *ssl;                  /* not owned; NULL without TLS */
 	struct event *write_event; /* exists only while output is queued, or read_wants_write */
 	/* TLS: reads again in the next turn, for bytes that OpenSSL has and the socket no more. */
 	struct event *again;
 	struct buf out;
+};
+
+struct stream {
+	struct loop *loop;
+	const struct stream_ops *ops;
+	void *arg;
+	struct stream_more *more; /* NULL: no TLS, and nothing is queued */
+	struct event event;
+	int fd;                /* -1 once closed */
+	uint32_t max_queue;    /* bytes */
+	uint8_t watch;         /* enum stream_watch: what `event` is registered for */
 	bool paused;           /* the owner does not want to read */
 	bool held;             /* by stream_hold(); independent of `paused`, which is the owner's */
 	bool finished;         /* by stream_finish() */
@@ -93,7 +99,21 @@ int stream_write(struct stream *, const void *, size_t bytes);
 static inline size_t
 stream_queued(const struct stream *st)
 {
-	return st->out.len;
+	return st->more ? st->more->out.len : 0;
+}
+
+/* The output that is queued; NULL: there is none. */
+static inline struct buf *
+stream_queue(const struct stream *st)
+{
+	return st->more ? &st->more->out : NULL;
+}
+
+/* NULL: the stream is without TLS. */
+static inline SSL *
+stream_ssl(const struct stream *st)
+{
+	return st->more ? st->more->ssl : NULL;
 }
 
 /* Has the kernel reported bytes for which `readable` is still to be called in this turn of the loop

@@ -225,11 +225,11 @@ server_pack(struct pack *p, struct handed_pools *h, struct server *srv)
 
 	server_values_pack(p, srv);
 	prepared_pack(p, &srv->prepared, &h->texts);
+	buf_init(&queued, RECORD_MAX);
 	if (!pack_reading(p)) {
-		pack_buf(p, &srv->stream.out);
+		pack_buf(p, stream_queue(&srv->stream) ? stream_queue(&srv->stream) : &queued);
 		return;
 	}
-	buf_init(&queued, RECORD_MAX);
 	pack_buf(p, &queued);
 	if (queued.len > 0)
 		stream_write(&srv->stream, buf_data(&queued), queued.len);

@@ -244,7 +244,7 @@ server_adopt(struct pool *pool, uint64_t id, int fd, enum server_state state)
 bool
 server_can_move(const struct server *srv)
 {
-	return stream_open(&srv->stream) && srv->stream.ssl == NULL && srv->key.known;
+	return stream_open(&srv->stream) && stream_ssl(&srv->stream) == NULL && srv->key.known;
 }
 
 struct server *

@@ -7,7 +7,8 @@
 #include "scope/stack.h"
 #include "session/site.h"
 
-#define KEPT_US (1 * UNIT_S) /* so long it stays with an idle session, which may come back to it */
+/* So long it stays with an idle session, which may come back to it. */
+#define KEPT_US (1 * UNIT_S)
 
 const struct hold hold_none;
 

@@ -95,7 +95,7 @@ scopes_status(const struct session *s)
 		return f->lease && f->lease->state == LEASE_HELD ? f->lease->srv->progress.status
 								 : 'E';
 	return s->own->lease.state == LEASE_HELD ? s->own->lease.srv->progress.status
-						: block_status(&s->block);
+						 : block_status(&s->block);
 }
 
 bool

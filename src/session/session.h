@@ -78,8 +78,8 @@ struct session {
 	struct activity activity;
 	struct extended extended;
 	struct end end;
-	struct hold *hold; /* messages go by this one: its own, or that of an open scope */
-	struct hold *own;  /* holds.h */
+	struct hold *hold;       /* messages go by this one: its own, or that of an open scope */
+	struct hold *own;        /* holds.h */
 	struct stack *stack;     /* its scopes; NULL: it has never had one */
 	struct work *work;       /* what is being done about its scopes, or NULL */
 	struct script *script;   /* a text of many statements; NULL: there was none yet */

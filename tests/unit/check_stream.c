@@ -180,7 +180,7 @@ START_TEST(what_the_kernel_does_not_take_is_queued)
 	got += peer_reads(&e);
 	ck_assert_uint_eq(got, written);
 	ck_assert_uint_eq(e.st.sent, written);
-	ck_assert_ptr_null(e.st.write_event);
+	ck_assert_ptr_null(e.st.more);
 	/* It can be used again, and what goes at once is no drain. */
 	ck_assert_int_eq(stream_write(&e.st, block, 10), 0);
 	ck_assert_uint_eq(turns(&e), 0);
