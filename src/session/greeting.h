@@ -1,7 +1,8 @@
 /* greeting: the answer to a startup packet, ready to be sent. Programs send the same packet again
- * and again. What a packet comes to depends on nothing but its bytes and on what the pool's servers
- * have reported, so it is worked out once, and kept for the next client. Only the number and the
- * cancel key of each client are put in. */
+ * and again. What a packet comes to depends on its bytes, on what the pool's servers have reported,
+ * and maybe on what is known of their answers to other clients. So it is worked out once, and kept
+ * for the next client as long as these are the same. Only the number and the cancel key of each
+ * client are put in. */
 #ifndef PGWITH_SESSION_GREETING_H
 #define PGWITH_SESSION_GREETING_H
 
