@@ -86,6 +86,9 @@ holds_sweep(struct site *site)
 	int64_t now = loop_now_us(site->loop);
 	struct list_node *n, *after;
 
+	if (now - site->holds_swept_us < KEPT_US)
+		return;
+	site->holds_swept_us = now;
 	LIST_EACH_SAFE (n, after, &site->holds) {
 		struct session *s = LIST_OBJ(n, struct own, node)->session;
 

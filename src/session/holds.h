@@ -23,7 +23,7 @@ void holds_free(struct session *);
  * stack uses it: between two events, or for a session that was read from the process before. */
 void holds_drop(struct session *);
 
-/* Called by the daemon's sweep: frees those that were not needed for a second. */
+/* Called by the daemon's sweep: once a second frees those that were not needed for a second. */
 void holds_sweep(struct site *);
 
 #endif

@@ -43,7 +43,10 @@ teardown(void)
 static void
 is_idle_for(int64_t us)
 {
-	s.since_us = loop_now_us(site.loop) - us;
+	int64_t now = loop_now_us(site.loop);
+
+	s.since_us = now - us;
+	site.holds_swept_us = now - UNIT_S;
 	holds_sweep(&site);
 }
 
@@ -95,6 +98,9 @@ START_TEST(it_goes_when_it_was_not_needed_for_a_second)
 
 	holds_need(&s);
 	is_idle_for(UNIT_S / 2);
+	ck_assert_ptr_ne(s.own, &hold_none);
+	s.since_us -= UNIT_S;
+	holds_sweep(&site); /* too soon behind the one before */
 	ck_assert_ptr_ne(s.own, &hold_none);
 	/* Each of these alone keeps it. */
 	s.own->pinned = 1;
