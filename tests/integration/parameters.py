@@ -327,13 +327,15 @@ def bound_values(t):
                     with t.cluster.connect(t.database, **params) as direct:
                         for c, look in ((direct, direct.value), (m.c, m.value)):
                             got = []
-                            c.sql(begin) if begin else None
+                            if begin:
+                                c.sql(begin)
                             c.send(wire.parse("SELECT set_config('%s', $1, false)" % name, statement) + wire.sync())
                             got += [str(e) for e in c.until_ready().errors]
                             for v in ("1MB", value):
                                 c.send(wire.bind((v,), statement=statement) + wire.execute() + wire.sync())
                                 got += [str(e) for e in c.until_ready().errors]
-                            c.sql(end) if end else None
+                            if end:
+                                c.sql(end)
                             seen.append(got + [look("SHOW " + name) for _ in range(3)])
                         equal(seen[1], seen[0], "%s = %r, %s %s" % (name, value, statement, end))
                     for c in [m.c] + m.others:

@@ -74,12 +74,21 @@ rm -f "${TMPDIR:-/tmp}/blocking.$$.listed"
 
 # ---- the check itself ----
 
+# expect WHAT SAID EXPECTED
+expect()
+{
+	if [ "$2" = "$3" ]; then
+		echo "ok $1"
+	else
+		echo "# said: $2"
+		echo "not ok $1"
+	fi
+}
+
 said=$(printf '%s\n' 'src/relay/x.o: getpwuid_r U' 'src/relay/x.o: getppid U' 'src/pool/y.o: __read_chk U' \
 	'src/pool/y.o: PQsocket U' 'src/pool/y.o: reads U' | waiting_calls | tr '\n' ';')
-[ "$said" = "__read_chk pool/y.c;getpwuid_r relay/x.c;" ] || echo "# said: $said"
-[ "$said" = "__read_chk pool/y.c;getpwuid_r relay/x.c;" ] && echo "ok 2 - calls are found" || echo "not ok 2 - calls are found"
+expect "2 - calls are found" "$said" "__read_chk pool/y.c;getpwuid_r relay/x.c;"
 # shellcheck disable=SC2016 # the backquotes are Markdown's
 said=$(printf '%s\n' '## Other' '| `no` | `a/b.c` | |' '## What could make the loop wait' '| call | in | |' \
 	'| `open` | `a/b.c`, `c/d.c` | why, `not.c` |' '## Behind' '| `no` | `a/b.c` | |' | listed | tr '\n' ';')
-[ "$said" = "open a/b.c;open c/d.c;" ] || echo "# said: $said"
-[ "$said" = "open a/b.c;open c/d.c;" ] && echo "ok 3 - the table is read" || echo "not ok 3 - the table is read"
+expect "3 - the table is read" "$said" "open a/b.c;open c/d.c;"
