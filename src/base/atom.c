@@ -91,7 +91,7 @@ atom_drop(struct atoms *all, const char *text)
 size_t
 atom_bytes(const char *text)
 {
-	return text ? ((const struct atom *)(text - offsetof(struct atom, text)))->bytes : 0;
+	return text ? atom_with(text)->bytes : 0;
 }
 
 void

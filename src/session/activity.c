@@ -1,7 +1,6 @@
 #include "session/activity.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "base/pack.h"

@@ -6,7 +6,6 @@
 #ifndef PGWITH_SESSION_GREETING_H
 #define PGWITH_SESSION_GREETING_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -61,13 +61,29 @@ work_out_role(struct session *s, const char *name, const char *value)
 	return TELLING_LIKELY;
 }
 
+/* Returns what a server would report of this value of a parameter, where `told` was reported
+ * before: the same as before, or a text in `text`. NULL: only a server can say it. */
+static const char *
+result_by_rule(const struct told *told, const char *name, const char *value,
+	       char text[CANONICAL_TEXT])
+{
+	const char *before = told_get(told, name);
+	const char *encoding = told_get(told, "server_encoding");
+	const char *version = told_get(told, "server_version");
+
+	if (before && params_same(name, value, before))
+		return before;
+	return canonical_value(name, value, before, encoding, version ? atoi(version) : 0, text,
+			       CANONICAL_TEXT)
+		   ? text
+		   : NULL;
+}
+
 /* Adds to context->told what one startup parameter changes. */
 static enum telling
 work_out_one(struct session *s, const char *name, const char *value)
 {
 	const char *before = told_get(s->context.told, name), *result;
-	const char *encoding = told_get(s->context.told, "server_encoding");
-	const char *version = told_get(s->context.told, "server_version");
 	char text[CANONICAL_TEXT];
 
 	if (strcasecmp(name, "role") == 0)
@@ -75,12 +91,11 @@ work_out_one(struct session *s, const char *name, const char *value)
 	/* These change nothing, but only a server can say whether they are refused. */
 	if (strcasecmp(name, "session_authorization") == 0 || params_fixed(name))
 		return TELLING_LIKELY;
-	if (before && params_same(name, value, before))
+	result = result_by_rule(s->context.told, name, value, text);
+	if (result && result == before)
 		return TELLING_CERTAIN;
-	result = canonical_value(name, value, before, encoding, version ? atoi(version) : 0, text,
-				 sizeof text)
-		     ? text
-		     : known_result(&s->pool->known, name, value);
+	if (result == NULL)
+		result = known_result(&s->pool->known, name, value);
 	if (before && (result || is_as_spelled(name)))
 		s->context.told =
 		    told_with(all_told(s), s->context.told, name, result ? result : value);
@@ -124,22 +139,15 @@ telling_start(struct session *s)
 bool
 telling_is_plain(const struct session *s)
 {
-	const struct told *told = s->pool->told;
-	const char *encoding = told_get(told, "server_encoding");
-	const char *version = told_get(told, "server_version");
 	const char *at = s->context.startup, *end = at + atom_bytes(at);
 	char text[CANONICAL_TEXT];
 
 	while (at < end) {
 		const char *name = at, *value = name + strlen(name) + 1;
-		const char *before = told_get(told, name);
 
 		at = value + strlen(value) + 1;
-		if (strcasecmp(name, "role") == 0)
-			return false;
-		if (!(before && params_same(name, value, before)) &&
-		    !canonical_value(name, value, before, encoding, version ? atoi(version) : 0,
-				     text, sizeof text))
+		if (strcasecmp(name, "role") == 0 ||
+		    result_by_rule(s->pool->told, name, value, text) == NULL)
 			return false;
 	}
 	return true;
