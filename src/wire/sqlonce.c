@@ -1,0 +1,381 @@
+#include "wire/sqlonce.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "wire/frame.h"
+#include "wire/sqltext.h"
+
+#define NAME_MAX_SAID 60  /* bytes of a name with its quotes that PostgreSQL surely does not cut */
+#define UNKNOWN_OID   705 /* the type unknown: PostgreSQL infers the type all the same */
+#define FIRST_USERS   16384 /* FirstNormalObjectId: types from here on can be dropped */
+#define KEPT          4     /* tokens before the one that is looked at */
+#define DEPTH_MAX     63    /* parentheses that are followed */
+
+/* ---- words ---- */
+
+static bool
+is_one_of(const struct sqltext_token *t, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (sqltext_is_word(t, words[i]))
+			return true;
+	return false;
+}
+#define ONE_OF(t, words) is_one_of((t), (words), sizeof(words) / sizeof *(words))
+
+/* Words behind which a parenthesis begins no call. */
+static const char *const grammar[] = {
+    "all",         "and",       "any",       "array",   "as",       "between",  "by",    "case",
+    "cast",        "coalesce",  "conflict",  "default", "distinct", "else",     "end",   "except",
+    "exists",      "extract",   "filter",    "for",     "from",     "greatest", "group", "having",
+    "ilike",       "in",        "intersect", "into",    "is",       "join",     "least", "like",
+    "limit",       "not",       "nullif",    "of",      "offset",   "on",       "or",    "over",
+    "partition",   "returning", "row",       "select",  "set",      "similar",  "some",  "then",
+    "union",       "using",     "values",    "when",    "where",    "lateral",  "only",  "matched",
+    "materialized"};
+
+/* Functions of pg_catalog without arguments. */
+static const char *const calls[] = {"now",
+				    "clock_timestamp",
+				    "statement_timestamp",
+				    "transaction_timestamp",
+				    "gen_random_uuid",
+				    "random",
+				    "pi",
+				    "pg_backend_pid",
+				    "row_number",
+				    "rank",
+				    "dense_rank"};
+
+/* Built-in types whose input depends on nothing but the text and the parameters that the caller
+ * compares. Those of more than one word begin with one of these, too. */
+static const char *const types_known[] = {
+    "int",       "int2",        "int4",     "int8",   "integer", "bigint",    "smallint",
+    "text",      "varchar",     "char",     "bpchar", "numeric", "character", "decimal",
+    "real",      "float",       "float4",   "float8", "double",  "bool",      "boolean",
+    "uuid",      "json",        "jsonb",    "bytea",  "date",    "time",      "timetz",
+    "timestamp", "timestamptz", "interval", "inet",   "cidr",    "oid"};
+
+/* Types that may stand ahead of a literal: date '2020-01-01'. */
+static const char *const types_ahead[] = {"date",   "time", "timestamp", "timestamptz",
+					  "timetz", "zone", "interval"};
+
+/* Words behind which `*` is no multiplication; and words ahead of which it is none. */
+static const char *const before_star[] = {"select", "distinct", "all", "returning"};
+static const char *const behind_star[] = {"from",  "where",  "group",  "having", "window",
+					  "order", "limit",  "offset", "fetch",  "for",
+					  "union", "except", "into",   "on",     "intersect"};
+
+/* ---- the walk ---- */
+
+struct walk {
+	struct sqltext at;
+	struct sqltext_token last[KEPT]; /* a ring: the tokens before this one */
+	unsigned count;                  /* tokens so far */
+	const uint8_t *types;
+	unsigned ntypes;
+	unsigned found;
+	bool target;    /* between INSERT INTO and its columns */
+	bool alias;     /* behind AS and a name: columns may follow */
+	bool ended;     /* its semicolon has come */
+	unsigned depth; /* parentheses that are open */
+	uint64_t casts; /* a bit for each of these that belongs to CAST */
+};
+
+/* The token that stands `n` before this one; of the kind END if there is none. */
+static const struct sqltext_token *
+before(const struct walk *w, unsigned n)
+{
+	static const struct sqltext_token none = {.kind = SQLTEXT_END, .start = ""};
+
+	return n > w->count || n > KEPT ? &none : &w->last[(w->count - n) % KEPT];
+}
+
+/* The token behind this one; and the one behind that. */
+static struct sqltext_token
+peek(const struct walk *w, struct sqltext_token *second)
+{
+	struct sqltext at = w->at;
+	struct sqltext_token first, unused;
+
+	sqltext_token(&at, &first);
+	sqltext_token(&at, second ? second : &unused);
+	return first;
+}
+
+/* Does `::` stand next, and then a type that is known? */
+static bool
+is_cast(const struct walk *w)
+{
+	struct sqltext at = w->at;
+	struct sqltext_token t;
+
+	for (int i = 0; i < 2; i++) {
+		sqltext_token(&at, &t);
+		if (!sqltext_is_char(&t, ':'))
+			return false;
+	}
+	sqltext_token(&at, &t);
+	return ONE_OF(&t, types_known);
+}
+
+/* Is the token that stands behind `cast (` followed by AS and a type that is known? */
+static bool
+is_in_cast(const struct walk *w)
+{
+	struct sqltext_token as, type;
+
+	as = peek(w, &type);
+	return sqltext_is_char(before(w, 1), '(') && sqltext_is_word(before(w, 2), "cast") &&
+	       sqltext_is_word(&as, "as") && ONE_OF(&type, types_known);
+}
+
+static void
+see_parameter(struct walk *w, const struct sqltext_token *t)
+{
+	unsigned long n = strtoul(t->start + 1, NULL, 10);
+	uint32_t type = n > 0 && n <= w->ntypes ? frame_u32(w->types + 4 * (n - 1)) : 0;
+
+	if (type >= FIRST_USERS)
+		w->found |= SQLONCE_CHOOSES;
+	else if ((type == 0 || type == UNKNOWN_OID) && !is_cast(w) && !is_in_cast(w))
+		w->found |= SQLONCE_INFERS;
+}
+
+/* May the literal mean a point in time, or may the Parse warn of it? */
+static bool
+is_of_the_moment(const struct sqltext_token *t)
+{
+	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (sqltext_mentions(t->start, t->length, words[i]))
+			return true;
+	return memchr(t->start, '\\', t->length) != NULL || (t->length > 1 && t->start[1] == '&');
+}
+
+static void
+see_literal(struct walk *w, const struct sqltext_token *t)
+{
+	const struct sqltext_token *last = before(w, 1);
+
+	if (is_of_the_moment(t) || last->kind == SQLTEXT_STRING)
+		w->found |= SQLONCE_NEVER;
+	else if (!is_cast(w) && !is_in_cast(w) && !ONE_OF(last, types_ahead))
+		w->found |= SQLONCE_CHOOSES;
+}
+
+/* Can an operand end with this token, or begin with it? */
+static bool
+may_end_operand(const struct sqltext_token *t)
+{
+	if (t->kind == SQLTEXT_NAME)
+		return !ONE_OF(t, before_star);
+	return t->kind == SQLTEXT_QUOTED || t->kind == SQLTEXT_NUMBER ||
+	       t->kind == SQLTEXT_STRING || sqltext_is_char(t, ')') || sqltext_is_char(t, ']');
+}
+
+static bool
+may_begin_operand(const struct sqltext_token *t)
+{
+	if (t->kind == SQLTEXT_NAME)
+		return !ONE_OF(t, behind_star);
+	return t->kind == SQLTEXT_QUOTED || t->kind == SQLTEXT_NUMBER ||
+	       t->kind == SQLTEXT_STRING || sqltext_is_char(t, '(') || sqltext_is_char(t, '-') ||
+	       sqltext_is_char(t, '+');
+}
+
+/* A star is a multiplication only between two operands; in f(*) it is neither that nor columns.
+ * Behind DISTINCT ON (...) it would be taken for a multiplication, were it not for what follows. */
+static void
+see_star(struct walk *w)
+{
+	struct sqltext_token next = peek(w, NULL);
+
+	if (sqltext_is_char(before(w, 1), '(') && sqltext_is_char(&next, ')'))
+		return;
+	if (!may_end_operand(before(w, 1)) || !may_begin_operand(&next))
+		w->found |= SQLONCE_GROWS;
+}
+
+/* A parenthesis opens behind a name that is no word of the grammar. Is that a call? */
+static bool
+is_call(const struct walk *w)
+{
+	const struct sqltext_token *name = before(w, 1), *last = before(w, 2);
+	struct sqltext_token second, next = peek(w, &second);
+
+	if (name->kind != SQLTEXT_NAME && name->kind != SQLTEXT_QUOTED)
+		return false;
+	if (w->target || w->alias)
+		return false;
+	if (sqltext_is_char(last, '.') || name->kind == SQLTEXT_QUOTED)
+		return true;
+	if (ONE_OF(name, grammar))
+		return false;
+	/* numeric(10, 2). Behind a cast's AS it may be one that is not known, which is told. */
+	if ((sqltext_is_char(last, ':') || sqltext_is_word(last, "as")) &&
+	    ONE_OF(name, types_known))
+		return false;
+	if (sqltext_is_char(&next, ')') && ONE_OF(name, calls))
+		return false;
+	return !(sqltext_is_word(name, "count") && sqltext_is_char(&next, '*') &&
+		 sqltext_is_char(&second, ')'));
+}
+
+/* CAST(x AS type) names a type; what else stands behind AS is a name that is given. */
+static void
+see_name_behind_as(struct walk *w, const struct sqltext_token *t)
+{
+	struct sqltext_token next = peek(w, NULL);
+
+	if (w->casts >> w->depth & 1) {
+		if (!ONE_OF(t, types_known) || sqltext_is_char(&next, '.'))
+			w->found |= SQLONCE_CHOOSES;
+	} else if (!ONE_OF(t, grammar)) {
+		w->alias = sqltext_is_char(&next, '(');
+	}
+}
+
+static void
+open_parenthesis(struct walk *w)
+{
+	if (is_call(w))
+		w->found |= SQLONCE_CHOOSES;
+	w->target = w->alias = false;
+	if (++w->depth == DEPTH_MAX) {
+		w->found |= SQLONCE_NEVER;
+		return;
+	}
+	w->casts &= ~(UINT64_C(1) << w->depth);
+	if (sqltext_is_word(before(w, 1), "cast"))
+		w->casts |= UINT64_C(1) << w->depth;
+}
+
+static void
+see_punctuation(struct walk *w, const struct sqltext_token *t)
+{
+	const struct sqltext_token *last = before(w, 1);
+
+	switch (*t->start) {
+	case '(':
+		open_parenthesis(w);
+		return;
+	case ')':
+		w->depth -= w->depth > 0;
+		return;
+	case '*':
+		see_star(w);
+		return;
+	case '.':
+		/* (x).field, x[1].field */
+		if (sqltext_is_char(last, ')') || sqltext_is_char(last, ']'))
+			w->found |= SQLONCE_CHOOSES;
+		return;
+	case ':':
+		/* The second of `::`, which a type must follow. */
+		if (sqltext_is_char(last, ':')) {
+			struct sqltext_token second, type = peek(w, &second);
+
+			if (!ONE_OF(&type, types_known) || sqltext_is_char(&second, '.'))
+				w->found |= SQLONCE_CHOOSES;
+		}
+		return;
+	}
+}
+
+static void
+see_name(struct walk *w, const struct sqltext_token *t)
+{
+	const struct sqltext_token *last = before(w, 1);
+
+	if (t->length > NAME_MAX_SAID)
+		w->found |= SQLONCE_NEVER;
+	if (t->kind == SQLTEXT_QUOTED) {
+		if (t->start[1] == '&')
+			w->found |= SQLONCE_NEVER;
+		if (sqltext_is_word(last, "as") && (w->casts >> w->depth & 1))
+			w->found |= SQLONCE_CHOOSES;
+		return;
+	}
+	if (sqltext_is_word(t, "into")) {
+		/* SELECT INTO makes a table. */
+		if (!sqltext_is_word(last, "insert") && !sqltext_is_word(last, "merge"))
+			w->found |= SQLONCE_NEVER;
+		w->target = true;
+	} else if (sqltext_is_word(t, "returning")) {
+		w->found |= SQLONCE_ROWS;
+	} else if (sqltext_is_word(t, "table")) {
+		w->found |= SQLONCE_GROWS | SQLONCE_ROWS;
+	} else if (sqltext_is_word(t, "collate") || sqltext_is_word(t, "operator")) {
+		w->found |= SQLONCE_CHOOSES;
+	} else if (w->target && (sqltext_is_word(t, "select") || sqltext_is_word(t, "values") ||
+				 sqltext_is_word(t, "default") || sqltext_is_word(t, "using"))) {
+		w->target = false;
+	}
+	if (sqltext_is_word(last, "as"))
+		see_name_behind_as(w, t);
+}
+
+/* The first word says what the statement is. */
+static void
+see_first(struct walk *w, const struct sqltext_token *t)
+{
+	static const char *const writes[] = {"insert", "update", "delete", "merge"};
+	static const char *const reads[] = {"select", "values", "with"};
+
+	if (ONE_OF(t, reads))
+		w->found |= SQLONCE_ROWS;
+	else if (!ONE_OF(t, writes) && !sqltext_is_word(t, "table"))
+		w->found |= SQLONCE_NEVER;
+}
+
+static void
+see(struct walk *w, const struct sqltext_token *t)
+{
+	if (w->ended)
+		w->found |= SQLONCE_NEVER;
+	switch (t->kind) {
+	case SQLTEXT_SPLIT:
+		w->ended = true;
+		return;
+	case SQLTEXT_NAME:
+	case SQLTEXT_QUOTED:
+		see_name(w, t);
+		return;
+	case SQLTEXT_STRING:
+		see_literal(w, t);
+		return;
+	case SQLTEXT_NUMBER:
+		if (*t->start == '$')
+			see_parameter(w, t);
+		return;
+	default:
+		see_punctuation(w, t);
+	}
+}
+
+unsigned
+sqlonce(const char *sql, size_t bytes, const uint8_t *types, unsigned ntypes)
+{
+	struct walk w = {.types = types, .ntypes = ntypes};
+	struct sqltext_token t;
+	bool begun = false;
+
+	if (sqltext_is_ambiguous(sql, bytes))
+		return SQLONCE_NEVER;
+	sqltext_init(&w.at, sql, bytes, 0);
+	while (sqltext_token(&w.at, &t) != SQLTEXT_END && !(w.found & SQLONCE_NEVER)) {
+		if (!begun && !sqltext_is_char(&t, '(')) {
+			begun = true;
+			see_first(&w, &t);
+		}
+		see(&w, &t);
+		w.last[w.count % KEPT] = t;
+		w.count++;
+	}
+	return begun && !w.at.unterminated ? w.found : SQLONCE_NEVER;
+}
