@@ -56,6 +56,9 @@ add_our_columns(struct rows *r, const struct pool_stats *s)
 	rows_number(r, (int64_t)s->cleanups);
 	rows_number(r, s->cleanup_us);
 	rows_number(r, (int64_t)s->cancels);
+	rows_number(r, (int64_t)s->parses_seen);
+	rows_number(r, (int64_t)s->parses_served);
+	rows_number(r, (int64_t)s->parses_redone);
 }
 
 /* ---- SHOW STATS ---- */
@@ -86,6 +89,9 @@ static const struct column stats_columns[] = {
     {"total_cleanup_count", COLUMN_NUMERIC},
     {"total_cleanup_time", COLUMN_NUMERIC},
     {"total_cancel_count", COLUMN_NUMERIC},
+    {"total_parse_seen_count", COLUMN_NUMERIC},
+    {"total_parse_served_count", COLUMN_NUMERIC},
+    {"total_parse_redone_count", COLUMN_NUMERIC},
 };
 
 static void

@@ -19,6 +19,9 @@ const char *conf_mode_name(enum conf_mode);
 /* As whom a pool's servers log in: as conninfo says, or each as the role of its client. */
 enum conf_role { CONF_ROLE_FIXED, CONF_ROLE_CLIENT };
 
+/* Which unnamed statements are parsed once for all sessions: see pool/once.h. */
+enum conf_cache { CONF_CACHE_AUTO, CONF_CACHE_ON, CONF_CACHE_OFF };
+
 /* Where the value of an option comes from. */
 struct conf_source {
 	unsigned file;  /* 0: it is the default; otherwise conf->files[file - 1] */
@@ -53,8 +56,10 @@ struct conf_pool {
 	bool discard_always;  /* DISCARD ALL after every lease */
 	int64_t max_prepared_statements; /* kept on each server; 0: a session with one is pinned */
 	int64_t max_session_statements;  /* a session with more named statements is pinned */
-	bool lazy_begin;                 /* a plain BEGIN is answered without a server */
-	int64_t scope_deadline_us; /* for scopes and transactions without their own; 0: none */
+	enum conf_cache statement_cache;
+	int64_t statement_cache_age_us; /* an older statement is parsed anew */
+	bool lazy_begin;                /* a plain BEGIN is answered without a server */
+	int64_t scope_deadline_us;      /* for scopes and transactions without their own; 0: none */
 	int64_t idle_in_scope_timeout_us; /* silent clients' transactions are ended; 0: never */
 	int64_t query_timeout_us;         /* a longer statement is cancelled; 0: never */
 	int64_t log_scope_longer_than_us; /* longer scopes are logged; 0: none */

@@ -31,6 +31,8 @@ static const char *const modes[] = {"transaction", "session", "statement", NULL}
 _Static_assert(CONF_TRANSACTION == 0 && CONF_STATEMENT == 2, "modes goes by the enum");
 static const char *const roles[] = {"fixed", "client", NULL};
 _Static_assert(CONF_ROLE_FIXED == 0 && CONF_ROLE_CLIENT == 1, "roles goes by the enum");
+static const char *const caches[] = {"auto", "on", "off", NULL};
+_Static_assert(CONF_CACHE_AUTO == 0 && CONF_CACHE_OFF == 2, "caches goes by the enum");
 static const char *const isolations[] = {"default",        "serializable",     "repeatable read",
 					 "read committed", "read uncommitted", NULL};
 _Static_assert(CONF_ISOLATION_DEFAULT == 0 && CONF_READ_UNCOMMITTED == 4,
@@ -157,6 +159,12 @@ static const struct conf_option table[] = {
 	{"max_session_statements", IN_POOL(max_session_statements), .type = OPTION_INTEGER, RANGE(0, 1000000),
 	 .default_text = "1000", .reloadable = true,
 	 .help = "Named prepared statements of one session. One that makes more keeps its server connection."},
+	{"statement_cache", IN_POOL(statement_cache), .type = OPTION_ENUM, .choices = caches,
+	 .default_text = "auto", .reloadable = true,
+	 .help = "Statements without a name that come again with the same text are parsed once for all sessions of the pool. auto: only those that another Parse would certainly not understand in another way. on: also those whose parameter types PostgreSQL infers, and those with functions and literals. off: each Parse goes to the server. pgwithd(8) says what on risks."},
+	{"statement_cache_age", IN_POOL(statement_cache_age_us), .type = OPTION_DURATION, RANGE(UNIT_S, DAY),
+	 .bare = UNIT_S, .default_text = "1min", .reloadable = true,
+	 .help = "A statement that was parsed longer ago than this is parsed anew when it comes next."},
 	{"lazy_begin", IN_POOL(lazy_begin), .type = OPTION_BOOL, .default_text = "on", .reloadable = true,
 	 .help = "A plain BEGIN is answered at once and needs no server connection; the server gets it together with the next statement, when now() of the transaction begins. off: every BEGIN waits for a server connection."},
 	{"scope_deadline", IN_POOL(scope_deadline_us), .type = OPTION_DURATION, RANGE(0, 365 * DAY),

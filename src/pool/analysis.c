@@ -17,7 +17,8 @@ statements_init(struct statements *all)
 	hash_init(&all->analyses);
 	list_init(&all->every);
 	all->bytes = 0;
-	all->tick = 0;
+	all->tick = all->defined = 0;
+	memset(all->seen, 0, sizeof all->seen);
 }
 
 void
@@ -29,7 +30,7 @@ statements_clear(struct statements *all)
 
 /* ---- texts ---- */
 
-static uint64_t
+uint64_t
 text_hash(const uint8_t *body, size_t bytes, const char *context)
 {
 	return fnv_bytes(fnv_bytes(FNV_SEED, body, bytes), context, strlen(context));
@@ -47,7 +48,14 @@ text_has_context(const struct text *t, const char *context)
 struct text *
 text_find(const struct statements *all, const uint8_t *body, size_t bytes, const char *context)
 {
-	struct hash_node *n = hash_first(&all->texts, text_hash(body, bytes, context));
+	return text_find_hashed(all, body, bytes, context, text_hash(body, bytes, context));
+}
+
+struct text *
+text_find_hashed(const struct statements *all, const uint8_t *body, size_t bytes,
+		 const char *context, uint64_t hash)
+{
+	struct hash_node *n = hash_first(&all->texts, hash);
 
 	for (; n; n = hash_next(n)) {
 		struct text *t = HASH_OBJ(n, struct text, node);

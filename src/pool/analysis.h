@@ -23,6 +23,8 @@
 #include "base/list.h"
 #include "base/pack.h"
 
+#define STATEMENTS_SEEN 4096 /* texts that are remembered by their hash; a power of two */
+
 /* All texts and analyses of the daemon. */
 struct statements {
 	struct hash texts;
@@ -30,6 +32,9 @@ struct statements {
 	struct list every;    /* every analysis */
 	size_t bytes;         /* memory that the texts take */
 	uint64_t tick; /* grows with each Parse that is sent to a server, and with each answer */
+	/* once.h: the tick when a session had last defined something; hashes of texts that came */
+	uint64_t defined;
+	uint64_t seen[STATEMENTS_SEEN];
 };
 void statements_init(struct statements *);
 void statements_clear(struct statements *);
@@ -43,6 +48,11 @@ struct text {
 	/* its meaning depends, or may depend, on parameters that PostgreSQL reads only at the
 	 * Parse: it has literals, or bytes whose meaning depends on the encoding */
 	bool settings;
+	/* once.h: SQLONCE_... of the text, if `judged`; how often it was prepared since a Parse of
+	 * it was last answered without a server */
+	bool judged;
+	uint8_t once;
+	uint16_t vain;
 	bool loose; /* the Parse does not fix its result: see text_is_loose() */
 	size_t body_bytes;
 	size_t bytes; /* of the body and the context */
@@ -56,6 +66,10 @@ struct text {
 struct text *text_get(struct statements *, const uint8_t *body, size_t bytes, const char *context);
 struct text *text_find(const struct statements *, const uint8_t *body, size_t bytes,
 		       const char *context);
+/* The same with their hash, which text_hash() gives. */
+struct text *text_find_hashed(const struct statements *, const uint8_t *body, size_t bytes,
+			      const char *context, uint64_t hash);
+uint64_t text_hash(const uint8_t *body, size_t bytes, const char *context);
 void text_put(struct statements *, struct text *);
 /* Is it a text whose result its Parse does not fix? PostgreSQL looks only at execution at what
  * FETCH and EXECUTE give. */

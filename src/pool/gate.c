@@ -56,6 +56,8 @@ reconnect(struct pool *pool)
 	retire(&pool->servers[SERVER_CLEANING]);
 	give_up_connecting(pool);
 	close_idle(pool, "reconnect");
+	/* Leases that go on with their servers have texts parsed anew, too. */
+	pool->defined = ++pool->all->statements.tick;
 }
 
 void

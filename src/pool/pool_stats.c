@@ -21,6 +21,9 @@ pool_stats_add(struct pool_stats *to, const struct pool_stats *s)
 	to->cleanups += s->cleanups;
 	to->cleanup_us += s->cleanup_us;
 	to->cancels += s->cancels;
+	to->parses_seen += s->parses_seen;
+	to->parses_served += s->parses_served;
+	to->parses_redone += s->parses_redone;
 	to->statements += s->statements;
 	to->statement_fails += s->statement_fails;
 }

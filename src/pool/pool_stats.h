@@ -28,7 +28,11 @@ struct pool_stats {
 	uint64_t broken;   /* servers closed because cleanup failed or the connection was lost */
 	uint64_t cleanups; /* cleanups that ended well */
 	int64_t cleanup_us;
-	uint64_t cancels;         /* CancelRequests sent */
+	uint64_t cancels; /* CancelRequests sent */
+	/* Parses of unnamed statements, of which statement_cache decides: whose text had come
+	 * before; that no server had to carry out; that a server had to after all, since the
+	 * result's columns had changed. */
+	uint64_t parses_seen, parses_served, parses_redone;
 	uint64_t statements;      /* statements that leases left to be run in cleanup */
 	uint64_t statement_fails; /* statements of those that failed or could not be run */
 };

@@ -12,9 +12,8 @@
 const char prepared_prefix[] = OURS;
 const char prepared_nobodys[] = NOBODYS;
 
-/* The name of the statement on the server. Each Bind needs it, so it is made once. */
-static const char *
-server_name(struct prepared *pre)
+const char *
+prepared_server_name(struct prepared *pre)
 {
 	if (pre->name[0] == 0)
 		snprintf(pre->name, sizeof pre->name, OURS "%llu", (unsigned long long)pre->number);
@@ -30,8 +29,8 @@ in_copy(const struct progress *p)
 
 /* ---- messages ---- */
 
-static void
-add_parse(const char *name, const uint8_t *body, size_t bytes, struct buf *out)
+void
+prepared_add_parse(const char *name, const uint8_t *body, size_t bytes, struct buf *out)
 {
 	size_t at = msg_begin(out, 'P');
 
@@ -50,8 +49,8 @@ add_close(const char *name, struct buf *out)
 	msg_end(out, at);
 }
 
-static void
-add_describe(const char *name, struct buf *out)
+void
+prepared_add_describe(const char *name, struct buf *out)
 {
 	size_t at = msg_begin(out, 'D');
 
@@ -65,7 +64,7 @@ close_one(struct prepared_set *set, struct progress *p, struct prepared *pre, st
 {
 	progress_sent_as(p, PROGRESS_OWN | PROGRESS_TRACKED);
 	prepared_pend(set, p)->evicted = true;
-	add_close(server_name(pre), out);
+	add_close(prepared_server_name(pre), out);
 	prepared_remove(set, pre);
 }
 
@@ -79,8 +78,8 @@ least_recent(const struct prepared_set *set)
 
 /* Makes room for one more statement: the least recently used ones are closed, unless they are under
  * way. */
-static void
-make_room(struct prepared_set *set, struct progress *p, unsigned max, struct buf *out)
+void
+prepared_make_room(struct prepared_set *set, struct progress *p, unsigned max, struct buf *out)
 {
 	while (set->recent.count >= max) {
 		struct prepared *pre = least_recent(set);
@@ -92,8 +91,8 @@ make_room(struct prepared_set *set, struct progress *p, unsigned max, struct buf
 }
 
 /* Closes the statements that are of no use any more. */
-static void
-close_retired(struct prepared_set *set, struct progress *p, struct buf *out)
+void
+prepared_close_retired(struct prepared_set *set, struct progress *p, struct buf *out)
 {
 	struct prepared *pre;
 
@@ -131,7 +130,7 @@ add_session_parse(const char *name, const struct text *t, const struct descripti
 	size_t at;
 
 	if (d == NULL) {
-		add_parse(name, t->data, t->body_bytes, out);
+		prepared_add_parse(name, t->data, t->body_bytes, out);
 		return;
 	}
 	at = msg_begin(out, 'P');
@@ -154,15 +153,16 @@ send_parse(struct passing *it, struct named *named, struct analysis *a, struct d
 	struct pending *parse, *describe;
 	struct prepared *pre;
 
-	make_room(set, it->p, it->limits->server_max, it->out);
+	prepared_make_room(set, it->p, it->limits->server_max, it->out);
 	pre = prepared_add(set, a, ++set->all->tick);
+	pre->made_us = it->m->now_us;
 	pre->under_way = 2;
 	pre->syncs = it->p->syncs;
-	add_session_parse(server_name(pre), a->text, d, it->out);
+	add_session_parse(prepared_server_name(pre), a->text, d, it->out);
 	progress_sent_as(it->p, flags | PROGRESS_TRACKED);
 	parse = prepared_pend(set, it->p);
 	parse->made = pre;
-	add_describe(server_name(pre), it->out);
+	prepared_add_describe(prepared_server_name(pre), it->out);
 	progress_sent_as(it->p, PROGRESS_OWN | PROGRESS_TRACKED | PROGRESS_LOOK);
 	describe = prepared_pend(set, it->p);
 	describe->made = pre;
@@ -358,8 +358,8 @@ use_statement(struct passing *it, const char *name, size_t length, const char **
 	list_remove(&it->set->recent, &pre->recent);
 	list_append(&it->set->recent, &pre->recent);
 	/* While many were under way, none could be closed: there may be too many now. */
-	make_room(it->set, it->p, it->limits->server_max + 1, it->out);
-	*out_name = server_name(pre);
+	prepared_make_room(it->set, it->p, it->limits->server_max + 1, it->out);
+	*out_name = prepared_server_name(pre);
 	return PREPARED_DONE;
 }
 
@@ -418,7 +418,7 @@ describe_statement(struct passing *it)
 	if (v != PREPARED_DONE)
 		return v;
 	progress_sent_as(it->p, 0);
-	add_describe(name, it->out);
+	prepared_add_describe(name, it->out);
 	return PREPARED_DONE;
 }
 
@@ -472,7 +472,7 @@ prepared_message(struct names *names, struct prepared_set *set, struct progress 
 	if (p->skipping)
 		return PREPARED_AS_IT_IS;
 	if (!in_copy(p))
-		close_retired(set, p, out);
+		prepared_close_retired(set, p, out);
 	switch (m->type) {
 	case 'P':
 		if (m->have == 0 || memchr(m->body, 0, m->have) == NULL)
@@ -494,9 +494,12 @@ prepared_client_name(const struct names *names, const struct prepared_set *set, 
 {
 	const struct prepared *pre = prepared_by_number(set, number);
 
+	const char *name = pre && pre->analysis ? names_using(names, pre->analysis) : NULL;
+
 	if (number == 0)
 		return set->missing[0] ? set->missing : NULL;
-	return pre && pre->analysis ? names_using(names, pre->analysis) : NULL;
+	/* It may have stood in for the unnamed statement. */
+	return name == NULL && set->tracked.stood ? "" : name;
 }
 
 void

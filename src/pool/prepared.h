@@ -64,6 +64,11 @@ enum prepared_altered {
 	PREPARED_OBJECTS   /* objects may have been created, altered or dropped */
 };
 
+enum {
+	PREPARED_DEFINES = 1,      /* DDL */
+	PREPARED_DEFINES_MAYBE = 2 /* DO, CALL and their like */
+};
+
 /* The statements of one server. */
 struct prepared_set {
 	struct statements *all;
@@ -80,6 +85,11 @@ struct prepared_set {
 	uint64_t decoy_errors; /* progress.errors when the first of them was made */
 	/* enum prepared_altered: what this lease may have changed. The caller sets it */
 	uint8_t altered;
+	/* PREPARED_DEFINES_...: what this lease may have defined that other sessions see, since
+	 * server_defined() was last called. The caller sets it */
+	uint8_t defines;
+	/* once.h: the client's messages of an exchange that may have to be done again */
+	struct buf again;
 	/* the client's name that NOBODYS stands for in the next error, or "" */
 	char missing[64];
 };
@@ -128,6 +138,7 @@ struct prepared_message {
 	uint8_t altered;
 	/* the server has statements of the session's under the session's own names */
 	bool native;
+	int64_t now_us;   /* Parse */
 	unsigned effects; /* Parse: what the caller knows of the text's effects */
 	size_t used;      /* PREPARED_PREFIX */
 	/* PREPARED_CHANGED: how the statement was described before */

@@ -3,6 +3,7 @@
 #ifndef PGWITH_POOL_PREPARED_INSIDE_H
 #define PGWITH_POOL_PREPARED_INSIDE_H
 
+#include "pool/once.h"
 #include "pool/prepared.h"
 
 /* A name of a session. */
@@ -33,8 +34,9 @@ struct prepared {
 	struct list_node recent;
 	struct analysis *analysis; /* NULL: of no use any more */
 	uint64_t number;           /* number in its name */
-	char name[PREPARED_NAME];  /* "": not made of the number yet; see server_name() */
+	char name[PREPARED_NAME];  /* "": not made of the number yet; see prepared_server_name() */
 	uint64_t made;             /* number of its Parse among those of all servers */
+	int64_t made_us;           /* when that was; 0: not known */
 	/* Parse and Describe that are not answered yet: until then it cannot be closed */
 	uint32_t under_way;
 	uint64_t syncs; /* progress.syncs when they were sent */
@@ -51,6 +53,7 @@ struct pending {
 	struct prepared *made;
 	bool evicted;            /* it closes a statement of the server's */
 	bool describes;          /* it is the Describe behind the Parse of `made` */
+	bool alone;              /* the same, and that Parse is followed by unnamed.h */
 	bool renews;             /* the statement had been described before */
 	bool shareable;          /* other sessions may use the statement */
 	struct named *about;     /* of a Describe: whose statement; NULL: that name has gone */
@@ -72,6 +75,17 @@ struct analysis **named_analysis(struct names *, struct named *, uint64_t place)
  * is none. */
 const char *names_using(const struct names *, const struct analysis *);
 bool named_is(const struct named *, const char *name, size_t length);
+
+/* ---- prepared.c ---- */
+
+/* The name of the statement on the server. Each Bind needs it, so it is made once. */
+const char *prepared_server_name(struct prepared *);
+void prepared_add_parse(const char *name, const uint8_t *body, size_t bytes, struct buf *out);
+void prepared_add_describe(const char *name, struct buf *out);
+/* Makes room for one more statement. */
+void prepared_make_room(struct prepared_set *, struct progress *, unsigned max, struct buf *out);
+/* Closes the statements that are of no use any more. */
+void prepared_close_retired(struct prepared_set *, struct progress *, struct buf *out);
 
 /* ---- prepared_set.c ---- */
 

@@ -196,6 +196,14 @@ prepared_pack(struct pack *p, struct prepared_set *set, const struct packed_text
 	PACK(p, set->decoys);
 	PACK(p, set->decoy_errors);
 	PACK(p, set->altered);
+	PACK(p, set->defines);
+	PACK(p, set->tracked.once);
+	PACK(p, set->tracked.refused);
+	PACK(p, set->tracked.passes);
+	PACK(p, set->tracked.stood);
+	PACK(p, set->tracked.unconfirmed);
+	PACK(p, set->tracked.unconfirmed_syncs);
+	pack_buf(p, &set->again);
 	pack_mark(p, MARK);
 }
 
@@ -315,6 +323,7 @@ pending_pack(struct pack *p, struct prepared_set *set, struct pending *q, struct
 	PACK(p, made);
 	PACK(p, q->evicted);
 	PACK(p, q->describes);
+	PACK(p, q->alone);
 	PACK(p, q->renews);
 	PACK(p, q->shareable);
 	PACK(p, q->place);

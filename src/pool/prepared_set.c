@@ -11,6 +11,7 @@ prepared_init(struct prepared_set *set, struct statements *all, struct progress 
 	*set = (struct prepared_set){.all = all};
 	list_init(&set->recent);
 	tracked_init(&set->tracked, p);
+	buf_init(&set->again, ONCE_AGAIN_MAX);
 }
 
 /* ---- statements ---- */
@@ -126,6 +127,9 @@ prepared_renew(struct prepared_set *set)
 	set->decoys = false;
 	set->altered = PREPARED_UNALTERED;
 	set->missing[0] = 0;
+	set->tracked.passes = set->tracked.stood = set->tracked.unconfirmed = false;
+	set->tracked.once = 0;
+	buf_clear(&set->again);
 }
 
 void
@@ -133,6 +137,7 @@ prepared_clear(struct prepared_set *set)
 {
 	tracked_clear(&set->tracked);
 	prepared_forget(set);
+	buf_clear(&set->again);
 	hash_clear(&set->have);
 }
 
@@ -306,6 +311,11 @@ describe_ended(struct pending *p, enum progress_end end)
 		if (named && named->since == 0)
 			named->since = ++p->set->all->tick;
 	} else if (p->renews && p->made) {
+		prepared_retire(p->set, p->made);
+	} else if (p->alone && p->made && end == PROGRESS_SKIPPED) {
+		/* The Parse right before it has failed, or was skipped. */
+		prepared_remove(p->set, p->made);
+	} else if (p->alone && p->made && end == PROGRESS_FAILED) {
 		prepared_retire(p->set, p->made);
 	}
 	description_put(p->got);

@@ -22,6 +22,7 @@ enum run_kind {
 /* enum run_kind; the other bits of progress_run.kind are flags, PROGRESS_OWN and so on */
 #define RUN_KIND 0x03
 #define RUN_DOES (PROGRESS_BEGINS | PROGRESS_ENDS)
+static const uint8_t parse_complete[] = {'1', 0, 0, 0, 4};
 #define LOOK_MAX (1024 * 1024) /* bytes of an answer that is kept for described(), at most */
 
 void
@@ -91,6 +92,13 @@ is_own(const struct progress_run *r)
 	return (r->kind & (PROGRESS_OWN | PROGRESS_PART)) != 0;
 }
 
+/* Is it a run that progress.own counts? */
+static bool
+is_counted(const struct progress_run *r)
+{
+	return (r->kind & (PROGRESS_OWN | PROGRESS_PART | PROGRESS_STANDS_IN)) != 0;
+}
+
 static void
 more_room(struct progress *p)
 {
@@ -156,12 +164,19 @@ drop_first_run(struct progress *p)
 	struct progress_run r = *run_at(p, 0);
 
 	remove_first_run(p);
-	if (is_own(&r))
+	if (is_counted(&r))
 		p->own -= r.count;
 	if (is_own_sync(&r))
 		p->own_syncs -= r.count;
 	if (r.kind & PROGRESS_TRACKED)
 		p->failed += r.count;
+}
+
+/* Is the first message one that stands in for a Parse, with these flags? */
+static inline bool
+first_stands_in(const struct progress *p, unsigned flags)
+{
+	return p->runs_count && (run_at(p, 0)->kind & flags) == flags;
 }
 
 static void
@@ -183,7 +198,7 @@ pop(struct progress *p)
 	struct progress_run *r = run_at(p, 0);
 	bool tracked = r->kind & PROGRESS_TRACKED;
 
-	if (is_own(r))
+	if (is_counted(r))
 		p->own--;
 	if (is_own_sync(r) && --p->own_syncs == 0)
 		p->own_ends = p->own_ended != NULL;
@@ -284,7 +299,7 @@ progress_sent_as(struct progress *p, unsigned flags)
 	if (p->skipping)
 		return false;
 	push(p, RUN_EXTENDED | flags);
-	if (flags & PROGRESS_OWN)
+	if (flags & (PROGRESS_OWN | PROGRESS_STANDS_IN))
 		p->own++;
 	p->extended = p->pipelining = true;
 	p->flushed = p->flush_sent = false;
@@ -385,6 +400,18 @@ progress_hides_status(const struct progress *p)
 	return p->statuses_kept || (p->own_syncs > 0 && is_own(run_at(p, 0)) && is_own_exchange(p));
 }
 
+/* Is it an error after which an exchange whose Parse was not sent is done again? */
+static bool
+calls_for_redo(const uint8_t *body, size_t have)
+{
+	const char *code = msg_report_field(body, have, 'C');
+	const char *severity = msg_report_field(body, have, 'V');
+
+	if (code == NULL || (severity && strcmp(severity, "ERROR") != 0))
+		return false;
+	return strncmp(code, "40", 2) != 0 && (code[0] != '5' || code[1] < '3');
+}
+
 static void
 keep_text(struct progress *p, const char *text)
 {
@@ -392,11 +419,51 @@ keep_text(struct progress *p, const char *text)
 	p->error_text = text ? mem_strdup(text) : NULL;
 }
 
+/* A Bind stands in for the Parse before it, and has failed. Is that an error of the text, which the
+ * Parse would have given? PostgreSQL gives these with a position in the text (15 source,
+ * parser_errposition()), but for those of its rewriter. What is wrong with values has none. */
+static bool
+is_error_of_text(const uint8_t *body, size_t have)
+{
+	static const char *const files[] = {"parse_", "rewrite", "analyze.c", "plancache.c"};
+	const char *file = msg_report_field(body, have, 'F');
+	const char *code = msg_report_field(body, have, 'C');
+
+	if (msg_report_field(body, have, 'P') || (code && (code[0] == '4' && code[1] == '0')))
+		return true;
+	for (size_t i = 0; file && i < sizeof files / sizeof *files; i++)
+		if (strncmp(file, files[i], strlen(files[i])) == 0)
+			return true;
+	return false;
+}
+
+/* Is the first message a Bind that stands in for a Parse, which succeeded though this is an error?
+ */
+static bool
+fails_behind_parse(const struct progress *p, const uint8_t *body, size_t have)
+{
+	return first_stands_in(p, PROGRESS_STANDS_IN) && !(run_at(p, 0)->kind & PROGRESS_OWN) &&
+	       !is_error_of_text(body, have);
+}
+
+/* The exchange of a message with PROGRESS_REDO has failed: its Sync, if that was sent, is one of
+ * our own now. */
+static void
+begin_redo(struct progress *p)
+{
+	p->redo = true;
+	if (!first_is(p, RUN_SYNC))
+		return;
+	first_run(p)->kind |= PROGRESS_OWN;
+	p->own += first_run(p)->count;
+	p->own_syncs += first_run(p)->count;
+}
+
 static void
 error_came(struct progress *p, const uint8_t *body, size_t have)
 {
 	const char *code, *severity;
-	bool ours;
+	bool ours, redo;
 
 	p->errors++;
 	code = msg_report_field(body, have, 'C');
@@ -419,8 +486,13 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 		p->skipping = p->unsure = true;
 	if (!first_is(p, RUN_EXTENDED))
 		return;
-	ours = first_run(p)->kind & PROGRESS_OWN;
+	ours = (first_run(p)->kind & PROGRESS_OWN) && !first_stands_in(p, PROGRESS_STANDS_IN);
+	redo = first_stands_in(p, PROGRESS_REDO) && calls_for_redo(body, have);
 	p->failed_itself = first_run(p)->kind & PROGRESS_TRACKED;
+	if (!redo && fails_behind_parse(p, body, have)) {
+		p->failed_itself = false;
+		pop(p);
+	}
 	/* The server skips everything up to the next Sync. Queries among it are never answered. */
 	while (p->runs_count > 0 && !first_is(p, RUN_SYNC)) {
 		if (first_is(p, RUN_QUERY)) {
@@ -434,6 +506,8 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 		p->skipping = true;
 		p->sending = 0;
 	}
+	if (redo)
+		begin_redo(p);
 	tell_failed(p);
 }
 
@@ -682,12 +756,57 @@ tell_statuses(const struct progress *p, char type, struct buf *out)
 		p->own_ended(p->told_arg, out);
 }
 
+/* Is it an error of a message that stands in for a Parse? The client may not get it; or
+ * ParseComplete goes ahead of it. If it comes in pieces, all of it is kept until that is known. */
+static inline bool
+is_weighed(const struct progress *p, char type)
+{
+	return type == 'E' && first_stands_in(p, PROGRESS_STANDS_IN);
+}
+
+/* The same: does the client get it? If so, adds the ParseComplete that goes ahead of it. */
+static bool
+weigh_error(const struct progress *p, const uint8_t *body, size_t bytes, struct buf *out)
+{
+	if (first_stands_in(p, PROGRESS_REDO) && calls_for_redo(body, bytes))
+		return false;
+	if (fails_behind_parse(p, body, bytes))
+		buf_add(out, parse_complete, sizeof parse_complete);
+	return true;
+}
+
+/* The last answer to a message that stands in for a Parse: ParseComplete goes ahead of it. */
+static inline void
+add_parse_complete(const struct progress *p, char type, struct buf *out)
+{
+	if ((type == '2' || type == 'T' || type == 'n') && first_stands_in(p, PROGRESS_STANDS_IN))
+		buf_add(out, parse_complete, sizeof parse_complete);
+}
+
+/* An error that came in pieces, and is to be weighed, is complete. */
+static void
+weighed_error_ended(struct progress *p, struct buf *out)
+{
+	struct buf *b = &p->look_body;
+
+	if (out && weigh_error(p, buf_data(b), b->len, out)) {
+		buf_add(out, p->from_header, FRAME_HEADER);
+		buf_add(out, buf_data(b), b->len);
+	}
+	message_came(p, 'E', buf_data(b), b->len);
+	buf_clear(b);
+	buf_init(b, LOOK_MAX);
+}
+
 /* The header is complete: passes on the part of it that the client has not got. */
 static void
 pass_header(struct progress *p, struct buf *out)
 {
 	/* If its first bytes were passed on when nothing had to be filtered, the rest follows. */
-	p->from_drop |= p->from_passed == 0 && !for_client(p, (char)p->from_header[0]);
+	p->from_drop |= p->from_passed == 0 && (!for_client(p, (char)p->from_header[0]) ||
+						is_weighed(p, (char)p->from_header[0]));
+	if (p->from_passed == 0)
+		add_parse_complete(p, (char)p->from_header[0], out);
 	if (p->from_drop)
 		return;
 	if (p->from_passed == 0)
@@ -729,7 +848,11 @@ is_cancelled_by_us(const struct progress *p, const uint8_t *body, size_t bytes)
 static void
 pass_whole(const struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 {
+	add_parse_complete(p, (char)data[0], out);
 	if (!for_client(p, (char)data[0]))
+		return;
+	if (is_weighed(p, (char)data[0]) &&
+	    !weigh_error(p, data + FRAME_HEADER, bytes - FRAME_HEADER, out))
 		return;
 	tell_statuses(p, (char)data[0], out);
 	if (data[0] == 'E' && is_cancelled_by_us(p, data + FRAME_HEADER, bytes - FRAME_HEADER))
@@ -878,7 +1001,8 @@ follow_bytes(struct progress *p, const uint8_t *data, size_t bytes, struct buf *
 		}
 		if (p->from_header[0] == 'S')
 			buf_add(&p->status_body, data, n);
-		else if (looked_at(p, (char)p->from_header[0]))
+		else if (looked_at(p, (char)p->from_header[0]) ||
+			 is_weighed(p, (char)p->from_header[0]))
 			buf_add(&p->look_body, data, n);
 		if (out && !p->from_drop)
 			buf_add(out, data, n);
@@ -892,7 +1016,9 @@ follow_bytes(struct progress *p, const uint8_t *data, size_t bytes, struct buf *
 				end_peek(p);
 			if (looked_at(p, (char)p->from_header[0]))
 				look_ended(p);
-			if (p->from_header[0] == 'S')
+			if (is_weighed(p, (char)p->from_header[0]))
+				weighed_error_ended(p, out);
+			else if (p->from_header[0] == 'S')
 				status_ended(p);
 			else
 				message_came(p, (char)p->from_header[0], p->peek, p->peek_bytes);
@@ -968,6 +1094,8 @@ progress_remains(const struct progress *p)
 		return "its next statement may fail";
 	if (p->failed > 0 || p->failed_itself)
 		return "it is not known what has become of a message";
+	if (p->redo)
+		return "an exchange is to be done again";
 	if (p->own_failed || p->own_ends)
 		return "it has refused the parameters of a session, or not answered them";
 	if (p->fatal || p->dying)
@@ -987,6 +1115,7 @@ progress_renew(struct progress *p)
 	p->fatal = fatal;
 	p->watch = p->texts = p->deallocated_all = p->statuses_kept = false;
 	p->deallocated = 0;
+	p->redo = false;
 	p->peek_bytes = 0;
 	p->sending = 0;
 	p->mark[0] = 0;
@@ -1118,6 +1247,7 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->own);
 	PACK(p, g->own_syncs);
 	PACK(p, g->own_failed);
+	PACK(p, g->redo);
 	PACK(p, g->rescue);
 	PACK(p, g->from_passed);
 	PACK(p, g->from_drop);

@@ -81,6 +81,10 @@ struct progress {
 	/* messages of ours, up to a Sync of ours, have failed: the server has not the parameters
 	 * that it should have, and it runs what was sent behind them */
 	bool own_failed;
+	/* A message with PROGRESS_REDO has failed so. The server skips to the Sync, whose
+	 * ReadyForQuery the client does not get; if the client has not sent it yet (`skipping`),
+	 * the owner sends one. Then the owner does the exchange again, and sets this to false. */
+	bool redo;
 	/* Queries of the client that the server skipped because a message of ours had failed */
 	uint32_t rescue;
 	uint8_t from_passed; /* bytes of from_header that the client has got */
@@ -170,7 +174,17 @@ enum {
 	PROGRESS_QUIET = 0x40,
 	PROGRESS_TRACKED = 0x20, /* tracked() is called at its end */
 	PROGRESS_PART = 0x10, /* a Query that is a part of the client's: see progress_sent_part() */
-	PROGRESS_LOOK = 0x100 /* with PROGRESS_TRACKED, a Describe: described() gets its answers */
+	PROGRESS_LOOK = 0x100, /* with PROGRESS_TRACKED, a Describe: described() gets its answers */
+	/* The client's Parse before it was not sent: the client gets ParseComplete, too. It is a
+	 * Bind; if it fails by an error of the text, that is the Parse's, and the client gets no
+	 * ParseComplete. Or with PROGRESS_OWN it is a Describe of ours, and each error is the
+	 * Parse's. */
+	PROGRESS_STANDS_IN = 0x200,
+	/* with PROGRESS_STANDS_IN, the first message of an exchange outside of a transaction: if it
+	 * fails, the client is not told, and the exchange is to be done again, see
+	 * progress.redo. An error that is not the statement's (SQLSTATE classes 40, 53 to 58: a
+	 * lock, a resource, a cancel ...) is told as it comes. */
+	PROGRESS_REDO = 0x400
 };
 bool progress_sent_as(struct progress *, unsigned flags);
 

@@ -310,6 +310,21 @@ server_remains(const struct server *srv)
 }
 
 void
+server_defined(struct server *srv)
+{
+	struct statements *all = &srv->pool->all->statements;
+
+	if (srv->prepared.defines == 0)
+		return;
+	srv->pool->defined = ++all->tick;
+	if (srv->prepared.defines & PREPARED_DEFINES)
+		all->defined = all->tick;
+	/* A transaction that is open goes on: others see what it has done when it ends. */
+	if (srv->progress.status == 'I' && progress_at_rest(&srv->progress))
+		srv->prepared.defines = 0;
+}
+
+void
 server_unfit(struct server *srv, const char *why)
 {
 	/* A fault of pgwithd, or of the server. No client must suffer from it. */
@@ -330,6 +345,7 @@ server_rest(struct server *srv)
 		server_close(srv, end_reason(srv));
 		return;
 	}
+	server_defined(srv);
 	progress_renew(&srv->progress);
 	prepared_renew(&srv->prepared);
 	if ((why = server_remains(srv)) != NULL) {
@@ -375,6 +391,7 @@ server_close(struct server *srv, const char *why)
 
 	if (was == SERVER_CLOSED)
 		return;
+	server_defined(srv);
 	if (was == SERVER_CONNECTING) {
 		connect_failed(srv, why);
 		return;

@@ -131,6 +131,10 @@ const char *server_remains(const struct server *);
  * its last session remains, it is closed as broken. */
 void server_rest(struct server *);
 
+/* What the lease has defined so far is there for other sessions, or may be, before the client hears
+ * of it: texts are parsed anew from now on (once.h). */
+void server_defined(struct server *);
+
 /* Closes a server for what server_remains() has found: warns and counts. */
 void server_unfit(struct server *, const char *why);
 

@@ -42,8 +42,8 @@ message_described(void *arg, char type, const uint8_t *body, size_t bytes)
 void
 tracked_init(struct tracked_list *all, struct progress *p)
 {
+	*all = (struct tracked_list){.spare = NULL};
 	list_init(&all->list);
-	all->spare = NULL;
 	p->tracked = messages_ended;
 	p->described = message_described;
 	p->tracked_arg = all;

@@ -3,6 +3,7 @@
 #ifndef PGWITH_POOL_TRACKED_H
 #define PGWITH_POOL_TRACKED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/list.h"
@@ -21,6 +22,15 @@ struct tracked {
 struct tracked_list {
 	struct list list;
 	void *spare; /* memory of an ended unnamed_parse, to be used again; or NULL */
+
+	/* once.h: of the lease that holds the server. */
+	uint64_t once;    /* number of the statement that is the session's unnamed one; or 0 */
+	uint64_t refused; /* number of one that PostgreSQL has refused to use; or 0 */
+	bool passes;      /* the next Parse goes to the server as it came */
+	bool stood;       /* a statement has been the unnamed one in this lease */
+	/* Such a use is under way, and the exchange may have to be done again. */
+	bool unconfirmed;
+	uint64_t unconfirmed_syncs; /* progress.syncs when it began */
 };
 
 /* Sets progress.tracked and progress.described. */

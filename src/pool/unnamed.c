@@ -11,6 +11,7 @@
 struct unnamed_text {
 	unsigned refs;
 	unsigned effects;
+	bool uncached, uncached_infers; /* unnamed_note_uncached() */
 	/* 0: the text was too long to be kept, and only its effects are known */
 	size_t bytes;
 	uint8_t body[]; /* body of the Parse message, its empty name first */
@@ -26,6 +27,11 @@ struct unnamed_parse {
 	bool before_here;
 	/* a Parse of ours, of the text that the session has: if it fails, the statement stays */
 	bool own;
+	/* Another statement stands in for the server's unnamed one, which is as before. */
+	bool stands_in;
+	bool redo;            /* if it fails, the exchange may be done again */
+	uint64_t number;      /* of that statement */
+	uint64_t before_once; /* tracked_list.once before it was sent */
 	struct unnamed_parse *earlier, *later;
 };
 
@@ -63,30 +69,42 @@ sql_of(const struct unnamed_text *t, size_t *bytes)
 	return sql;
 }
 
+/* A Parse has failed, or was skipped: what it had replaced is there again. */
+static void
+restore(struct unnamed *u, struct unnamed_parse *parse, enum progress_end end)
+{
+	/* If another Parse was sent since, behind a Sync, that one restores from what this one had
+	 * replaced. */
+	struct unnamed_parse *later = parse->later;
+	struct unnamed_text **text = later ? &later->before : &u->text;
+	bool *here = later ? &later->before_here : &u->here;
+	uint64_t *once = later ? &later->before_once : &parse->all->once;
+	struct description **described = later ? &later->described_before : &u->described;
+	/* A Parse that fails has removed the statement before it all the same. */
+	bool gone = end == PROGRESS_FAILED && !parse->own;
+
+	text_drop(*text);
+	description_put(*described);
+	*text = gone ? NULL : text_keep(parse->before);
+	*described = gone ? NULL : description_ref(parse->described_before);
+	*once = gone ? 0 : parse->before_once;
+	/* Where something stood in, the server's own may be another session's. */
+	*here = gone ? !parse->stands_in : parse->before_here && !parse->own;
+	u->waits &= later != NULL;
+}
+
 static void
 parse_ended(struct tracked *t, enum progress_end end)
 {
 	struct unnamed_parse *parse = (struct unnamed_parse *)t;
 	struct unnamed *u = end == PROGRESS_LOST ? NULL : parse->unnamed;
 
-	if (u && end != PROGRESS_DONE) {
-		/* If another Parse was sent since, behind a Sync, that one restores from what this
-		 * one had replaced. */
-		struct unnamed_text **text = parse->later ? &parse->later->before : &u->text;
-		bool *here = parse->later ? &parse->later->before_here : &u->here;
-
-		struct description **described =
-		    parse->later ? &parse->later->described_before : &u->described;
-		bool gone = end == PROGRESS_FAILED && !parse->own;
-
-		text_drop(*text);
-		description_put(*described);
-		/* A Parse that fails has removed the statement before it all the same. */
-		*text = gone ? NULL : text_keep(parse->before);
-		*described = gone ? NULL : description_ref(parse->described_before);
-		*here = gone || (parse->before_here && !parse->own);
-		u->waits &= parse->later != NULL;
-	}
+	if (u && end != PROGRESS_DONE)
+		restore(u, parse, end);
+	if (parse->stands_in && end == PROGRESS_FAILED)
+		parse->all->refused = parse->number;
+	if (parse->redo)
+		parse->all->unconfirmed = false;
 	if (u && u->last == parse)
 		u->last = parse->earlier;
 	if (u && parse->earlier)
@@ -159,13 +177,16 @@ begin_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, uns
 	struct unnamed_parse *parse = all->spare ? all->spare : mem_alloc(sizeof *parse);
 
 	all->spare = NULL;
-	*parse = (struct unnamed_parse){.all = all,
-					.unnamed = u,
-					.before = text_keep(u->text),
-					.before_here = u->here,
-					.own = flags & PROGRESS_OWN,
-					.described_before = u->described,
-					.earlier = u->last};
+	*parse =
+	    (struct unnamed_parse){.all = all,
+				   .unnamed = u,
+				   .before = text_keep(u->text),
+				   .before_here = u->here,
+				   .own = (flags & PROGRESS_OWN) && !(flags & PROGRESS_STANDS_IN),
+				   .redo = flags & PROGRESS_REDO,
+				   .before_once = all->once,
+				   .described_before = u->described,
+				   .earlier = u->last};
 	/* A new Parse of the client's may be another statement: its description is not known. */
 	if (parse->own)
 		description_ref(u->described);
@@ -179,18 +200,16 @@ begin_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, uns
 	progress_sent_as(p, flags | PROGRESS_TRACKED);
 	tracked_add(all, &parse->tracked, p, parse_ended);
 	u->here = true;
+	all->once = 0;
 }
 
-void
-unnamed_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, const uint8_t *body,
-	      size_t have, size_t bytes, unsigned effects)
+/* The session's text is that of the Parse now, if all of that is here. */
+static void
+set_text(struct unnamed *u, const uint8_t *body, size_t have, size_t bytes, unsigned effects)
 {
 	size_t kept = have == bytes && bytes <= TEXT_MAX ? bytes : 0;
 	struct unnamed_text *t;
 
-	if (p->skipping)
-		return;
-	begin_parse(u, all, p, 0);
 	if (kept > 0 && unnamed_is_same(u, body, bytes) && u->text->effects == effects) {
 		/* Many programs send the same text again and again. */
 		t = text_keep(u->text);
@@ -202,6 +221,49 @@ unnamed_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, c
 	text_drop(u->text);
 	u->text = t;
 	u->waits = kept == 0;
+}
+
+void
+unnamed_parse(struct unnamed *u, struct tracked_list *all, struct progress *p, const uint8_t *body,
+	      size_t have, size_t bytes, unsigned effects)
+{
+	if (p->skipping)
+		return;
+	begin_parse(u, all, p, 0);
+	set_text(u, body, have, bytes, effects);
+}
+
+void
+unnamed_stand_in(struct unnamed *u, struct tracked_list *all, struct progress *p,
+		 const uint8_t *body, size_t bytes, unsigned flags, uint64_t number,
+		 struct description *d)
+{
+	begin_parse(u, all, p, flags);
+	u->last->stands_in = true;
+	u->last->number = number;
+	all->once = number;
+	all->stood = true;
+	set_text(u, body, bytes, bytes, 0);
+	u->described = description_ref(d);
+	if (flags & PROGRESS_REDO) {
+		all->unconfirmed = true;
+		all->unconfirmed_syncs = p->syncs;
+	}
+}
+
+void
+unnamed_note_uncached(struct unnamed *u, bool infers)
+{
+	if (u->text == NULL)
+		return;
+	u->text->uncached = true;
+	u->text->uncached_infers |= infers;
+}
+
+bool
+unnamed_is_uncached(const struct unnamed *u, bool infers)
+{
+	return u->text && (infers ? u->text->uncached_infers : u->text->uncached);
 }
 
 bool
@@ -421,6 +483,10 @@ parse_pack(struct pack *p, struct unnamed_parse *parse, struct tracked_list *all
 	PACK(p, known);
 	PACK(p, parse->before_here);
 	PACK(p, parse->own);
+	PACK(p, parse->stands_in);
+	PACK(p, parse->redo);
+	PACK(p, parse->number);
+	PACK(p, parse->before_once);
 	text_pack(p, &parse->before);
 	description_pack(p, &parse->described_before);
 	if (!pack_reading(p) || !known || u == NULL)

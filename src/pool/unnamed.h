@@ -44,6 +44,18 @@ bool unnamed_is_same(const struct unnamed *, const uint8_t *body, size_t bytes);
 /* The same Parse is sent again; progress is told. */
 void unnamed_again(struct unnamed *, struct tracked_list *, struct progress *);
 
+/* The client's Parse of it, all of which is here, is not sent as it is: the statement of this
+ * number stands in for the server's unnamed one (once.h). `flags` of progress_sent_as() say what
+ * was sent instead; progress is told. `d`: how the statement is described, or NULL. */
+void unnamed_stand_in(struct unnamed *, struct tracked_list *, struct progress *,
+		      const uint8_t *body, size_t bytes, unsigned flags, uint64_t number,
+		      struct description *d);
+
+/* No statement will ever stand in for the text (once.h), so quick.h may pass it; `infers`: not even
+ * with statement_cache = on. */
+void unnamed_note_uncached(struct unnamed *, bool infers);
+bool unnamed_is_uncached(const struct unnamed *, bool infers);
+
 /* The client's Close of it is sent; progress is told. */
 void unnamed_close(struct unnamed *, struct tracked_list *, struct progress *);
 

@@ -1,5 +1,6 @@
 #include "relay/inbound.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -13,6 +14,7 @@
 #include "session/script.h"
 #include "session/session.h"
 #include "session/site.h"
+#include "session/standin.h"
 #include "wire/frame.h"
 
 /* ---- many messages ---- */
@@ -95,6 +97,7 @@ next_message(struct session *s, const uint8_t *data, size_t bytes, struct messag
 	*m = (struct message){.type = f.type, .body = data + FRAME_HEADER, .bytes = f.body};
 	m->have = (whole < bytes ? whole : bytes) - FRAME_HEADER;
 	m->next = whole < bytes ? (char)data[whole] : 0;
+	m->behind = whole < bytes ? bytes - whole : 0;
 	return true;
 }
 
@@ -109,7 +112,7 @@ carry_out(struct session *s, enum verdict v, const struct message *m)
 	if (v == DROP)
 		flush_batch(s);
 	if (v == DROP || replaced >= whole) {
-		s->drop_left = (uint32_t)whole;
+		s->drop_left = (uint32_t)(replaced > whole ? replaced : whole);
 		return 0;
 	}
 	if (whole > here)
@@ -118,11 +121,24 @@ carry_out(struct session *s, enum verdict v, const struct message *m)
 	return here;
 }
 
+/* Must the message that begins here wait until it is certain that what stands before it need not be
+ * done again? */
+static bool
+waits_for_standin(struct session *s, const uint8_t *data, size_t bytes)
+{
+	bool ask;
+
+	if (!standin_holds(s, (char)*data, bytes, &ask))
+		return false;
+	judge_hold(s, ask);
+	return true;
+}
+
 /* Handles as many of these bytes as can be handled now. Returns how many. */
 static size_t
 handle_messages(struct session *s, const uint8_t *data, size_t bytes)
 {
-	size_t at = 0;
+	size_t at = 0, kept = standin_keeps(s) ? 0 : SIZE_MAX;
 
 	while (at < bytes && !session_gone(s)) {
 		struct message m;
@@ -132,7 +148,7 @@ handle_messages(struct session *s, const uint8_t *data, size_t bytes)
 			at += rest_of(&s->drop_left, bytes - at);
 			continue;
 		}
-		if (is_deaf(s))
+		if (is_deaf(s) || waits_for_standin(s, data + at, bytes - at))
 			break;
 		at += pass_known(s, data + at, bytes - at);
 		if (at == bytes || !next_message(s, data + at, bytes - at, &m))
@@ -143,12 +159,16 @@ handle_messages(struct session *s, const uint8_t *data, size_t bytes)
 			continue; /* the quick path takes the message now */
 		if (v == HOLD || v == OVER)
 			break;
+		if (kept == SIZE_MAX && standin_keeps(s))
+			kept = at;
 		at += carry_out(s, v, &m);
 	}
 	if (session_gone(s)) {
 		batch_drop(s);
 		return bytes;
 	}
+	if (kept < at && standin_keeps(s))
+		standin_keep(s, data + kept, at - kept);
 	flush_batch(s);
 	if (s->stack && !session_gone(s))
 		split_sync(s);

@@ -184,6 +184,14 @@ ask_for_answers(struct session *s, struct progress *p)
 	p->flushed = true;
 }
 
+void
+judge_hold(struct session *s, bool ask)
+{
+	if (ask)
+		ask_for_answers(s, &s->hold->lease.srv->progress);
+	stream_pause(&s->stream);
+}
+
 static enum verdict
 with_lease(struct session *s, struct message *m)
 {
@@ -194,8 +202,7 @@ with_lease(struct session *s, struct message *m)
 
 	if (progress_full(p) || statement_must_wait(s, m) || sequences_must_wait(s, m) ||
 	    is_doubtful_flush(p, m) || resets_hold(s, m->type)) {
-		ask_for_answers(s, p);
-		stream_pause(&s->stream);
+		judge_hold(s, true);
 		return HOLD;
 	}
 	if (sequences_refuses(s, m->effects.set)) {
@@ -215,6 +222,7 @@ with_lease(struct session *s, struct message *m)
 	if (s->hold->pinned & HOLD_PIN_MODE) {
 		resets_message(s, m);
 		control_message(s, m);
+		effects_note_defines(s, m->effects.set);
 		if (s->slow)
 			slow_message(s, m);
 		note_sent(s, m);

@@ -17,6 +17,10 @@ enum verdict judge_message(struct session *, struct message *);
  * waits, DROP if it was refused, OVER. */
 enum verdict judge_need_server(struct session *, char type);
 
+/* A message waits for answers of the server: pauses the client's stream. `ask`: nothing that was
+ * sent makes the server give them. */
+void judge_hold(struct session *, bool ask);
+
 /* The client has sent a Terminate: ends the session, or waits for what is still due. */
 enum verdict judge_terminate(struct session *);
 

@@ -22,6 +22,7 @@
 #include "session/session.h"
 #include "session/site.h"
 #include "session/slow.h"
+#include "session/standin.h"
 #include "session/telling.h"
 #include "session/waiting.h"
 #include "wire/msg.h"
@@ -237,6 +238,17 @@ bytes_unasked(const struct session *s, size_t bytes)
 	return p->unasked < bytes ? p->unasked : bytes;
 }
 
+/* The exchange has to be done again: nothing of it has been executed, and the client knows nothing
+ * of that. */
+static void
+do_again(struct session *s)
+{
+	if (!standin_redo(s))
+		return;
+	stream_resume(&s->stream);
+	session_wake(s);
+}
+
 static void
 readable(struct lease *l)
 {
@@ -276,13 +288,19 @@ readable(struct lease *l)
 	s->end.unheard |= s->stream.broken && bytes > 0;
 	if (p->unasked > 0 && bytes > 0)
 		bytes -= bytes_unasked(s, bytes);
-	if (p->errors != from.errors && s->context.names)
+	if (p->errors != from.errors && (s->context.names || srv->prepared.tracked.stood))
 		reword_errors(s, &from, data, bytes);
 	else if (bytes > 0)
 		reply_send(s, data, bytes);
 	if (s->state != SESSION_ACTIVE)
 		return;
 	s->pool->stats.sent += bytes;
+	if (p->redo) {
+		do_again(s);
+		return;
+	}
+	if (p->readies != readies && srv->prepared.defines)
+		server_defined(srv);
 	if (p->readies != readies)
 		count_answers(s, p->answers - answers, p->rests - rests);
 	if ((p->completes != completes || p->readies != readies) && limits_there(s))

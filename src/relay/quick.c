@@ -2,6 +2,7 @@
 
 #include "session/resets.h"
 #include "session/site.h"
+#include "session/standin.h"
 #include "session/statement.h"
 #include "wire/frame.h"
 
@@ -11,14 +12,15 @@ is_plain(const struct session *s)
 {
 	return s->context.resets == RESETS_NONE && s->stack == NULL && s->slow == NULL &&
 	       s->block.state == BLOCK_NONE && !s->extended.skip_sync &&
-	       !(s->hold->pinned & HOLD_PIN_MODE);
+	       !(s->hold->pinned & HOLD_PIN_MODE) && !standin_keeps(s);
 }
 
-/* Is it a Parse of the unnamed statement's own text, and does that do nothing to the session? */
+/* Is it a Parse of the unnamed statement's own text, does that do nothing to the session, and must
+ * the server carry it out? */
 static bool
 is_repeated(const struct session *s, const uint8_t *body, size_t bytes)
 {
-	return unnamed_is_same(&s->context.unnamed, body, bytes) &&
+	return !standin_may_answer(s) && unnamed_is_same(&s->context.unnamed, body, bytes) &&
 	       !unnamed_has_effects(&s->context.unnamed);
 }
 
@@ -36,7 +38,7 @@ static bool
 binds_freely(const struct session *s, const struct server *srv, const uint8_t *body, size_t bytes)
 {
 	return bytes >= 2 && body[0] == 0 && body[1] == 0 && s->context.unnamed.here &&
-	       !unnamed_has_effects(&s->context.unnamed) &&
+	       !unnamed_has_effects(&s->context.unnamed) && srv->prepared.tracked.once == 0 &&
 	       !unnamed_in_doubt(&s->context.unnamed, &srv->prepared.tracked, &srv->progress);
 }
 

@@ -195,10 +195,28 @@ effects_spoil(struct session *s, unsigned set)
 		s->hold->lease.srv->spoiled = true;
 }
 
+/* Notes that other sessions may have to parse their texts anew when this has been done. What is
+ * temporary is the session's own, but DROP does not say whether it is. */
+static void
+note_defines(struct prepared_set *prepared, unsigned set)
+{
+	if (set & (SQLCLASS_DEFINES | SQLCLASS_CREATE))
+		prepared->defines |= PREPARED_DEFINES;
+	if (set & (SQLCLASS_OPAQUE | SQLCLASS_UNSURE))
+		prepared->defines |= PREPARED_DEFINES_MAYBE;
+}
+
+void
+effects_note_defines(struct session *s, unsigned set)
+{
+	note_defines(&s->hold->lease.srv->prepared, set);
+}
+
 /* Notes that statements which are prepared later in this lease may depend on what the text does. */
 static void
 note_altered(struct prepared_set *prepared, unsigned set)
 {
+	note_defines(prepared, set);
 	if (set & (SQLCLASS_DEFINES | SQLCLASS_CREATE | SQLCLASS_TEMP | SQLCLASS_OPAQUE |
 		   SQLCLASS_UNSURE | SQLCLASS_DISCARD_ALL | SQLCLASS_DISCARD_TEMP))
 		prepared->altered = PREPARED_OBJECTS;

@@ -49,6 +49,9 @@ unsigned effects_of_deferred(struct session *, const char *sql);
  * seed of random()), the server is closed, and not lent again, when the session gives it back. */
 void effects_spoil(struct session *, unsigned set);
 
+/* mode = session: a text with these bits goes to the server, and maybe defines something. */
+void effects_note_defines(struct session *, unsigned set);
+
 /* A text with these bits is about to be executed by the server of session->hold: notes what
  * follows. The message is the Query, FunctionCall or Bind by which it is executed. Of a statement
  * at the end of a scope, message and `sql` are NULL. */

@@ -23,10 +23,13 @@ enum verdict {
 struct message {
 	char type;
 	const uint8_t *body;
-	size_t bytes; /* of the whole body */
-	size_t have;  /* of them here */
-	char next;    /* type of the message behind it, 0 if none is here */
-	size_t used;  /* REPLACE: bytes that need not be forwarded, the header among them */
+	size_t bytes;  /* of the whole body */
+	size_t have;   /* of them here */
+	char next;     /* type of the message behind it, 0 if none is here */
+	size_t behind; /* bytes here behind it */
+	/* REPLACE: bytes that need not be forwarded, the header among them. They may reach into
+	 * the messages behind it. */
+	size_t used;
 
 	/* What message_decode() has found. All texts are inside of the body. */
 	char kind; /* Describe, Close: 'S': a statement; otherwise a portal */

@@ -13,6 +13,7 @@
 #include "session/reply.h"
 #include "session/scopes.h"
 #include "session/site.h"
+#include "session/standin.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
@@ -82,13 +83,19 @@ wait_for_answer(struct session *s)
 }
 
 static enum verdict
-unnamed_used(struct session *s, const struct message *m)
+unnamed_used(struct session *s, struct message *m)
 {
+	struct server *srv = s->hold->lease.srv;
+
+	/* In COPY IN, and when it skips, the server must get the message as it is. */
+	if (once_stands_in(&s->context.unnamed, &srv->prepared) && !srv->progress.skipping &&
+	    !progress_copies_in(&srv->progress) && standin_use(s, m))
+		return REPLACE;
 	switch (need_unnamed(s, m)) {
 	case UNNAMED_WAIT:
 		return wait_for_answer(s);
 	case UNNAMED_CHANGED:
-		prepared_fail(&s->hold->lease.srv->progress, batch_for(s));
+		prepared_fail(&srv->progress, batch_for(s));
 		return tell_changed(s, m->type, s->context.unnamed.described);
 	default:
 		return FORWARD;
@@ -99,12 +106,17 @@ static enum verdict
 parse_unnamed(struct session *s, struct message *m, bool *told)
 {
 	struct server *srv = s->hold->lease.srv;
+	enum once_verdict once = standin_parse(s, m);
 	struct buf *out;
 	size_t at;
 
 	*told = true;
+	if (once == ONCE_SERVE || once == ONCE_PREPARE)
+		return REPLACE;
 	unnamed_parse(&s->context.unnamed, &srv->prepared.tracked, &srv->progress, m->body, m->have,
 		      m->bytes, m->effects.set);
+	if (once == ONCE_NEVER)
+		unnamed_note_uncached(&s->context.unnamed, standin_infers(srv->pool));
 	if (srv->progress.skipping || !statement_is_left(m->next) || !message_is_whole(m))
 		return FORWARD;
 	out = batch_for(s);
@@ -138,7 +150,7 @@ statement_unnamed(struct session *s, struct message *m, bool *told)
 		if (!message_is_unnamed(m) || !message_is_well_formed(m))
 			return FORWARD;
 		v = unnamed_used(s, m);
-		if (v == FORWARD && !srv->progress.skipping) {
+		if ((v == FORWARD || v == REPLACE) && !srv->progress.skipping) {
 			unnamed_describe(&s->context.unnamed, tracked, &srv->progress);
 			*told = true;
 		}
@@ -195,6 +207,7 @@ prepared_message_of(const struct session *s, const struct message *m)
 	    .bytes = m->bytes,
 	    .have = m->have,
 	    .context = s->context.parameters_sql ? s->context.parameters_sql : "",
+	    .now_us = loop_now_us(s->site->loop),
 	    .effects = m->type == 'P' ? m->effects.set : 0};
 }
 

@@ -1,0 +1,265 @@
+#include "pool/once.h"
+
+#include <string.h>
+
+#include "pool/prepared_inside.h"
+#include "wire/sqlonce.h"
+
+/* How often a text is prepared in vain, before only one Parse in VAIN_STEP of it is. */
+#define VAIN_MAX  32
+#define VAIN_STEP 32
+
+/* ---- texts that have come ---- */
+
+/* The lower bits of statements.seen: the text may never be answered; only with `infers`. */
+enum { SEEN_NEVER = 1, SEEN_INFERS = 2, SEEN_BITS = 3 };
+
+/* Of a Parse's body without its name: the text, then the number of types and the types. */
+static unsigned
+read_text(const uint8_t *body, size_t bytes)
+{
+	size_t length = strnlen((const char *)body, bytes);
+	const uint8_t *types = body + length + 1;
+
+	return sqlonce((const char *)body, length, types + 2, (unsigned)(types[0] << 8 | types[1]));
+}
+
+static bool
+is_allowed(const struct once *o, unsigned is)
+{
+	return !(is & SQLONCE_NEVER) && (o->infers || !(is & (SQLONCE_INFERS | SQLONCE_CHOOSES)));
+}
+
+/* Where nothing can be done again, may the columns of the result have changed? */
+static bool
+is_safe_here(const struct once *o, unsigned is)
+{
+	return o->redo || !(is & SQLONCE_ROWS) || (o->infers && !(is & SQLONCE_GROWS));
+}
+
+/* The text is not known: has it come before? */
+static enum once_verdict
+judge_hash(struct once *o, struct statements *all)
+{
+	uint64_t mixed = o->hash ^ o->place, mark = mixed & ~(uint64_t)SEEN_BITS;
+	uint64_t *seen = &all->seen[(mixed >> 8) & (STATEMENTS_SEEN - 1)];
+	unsigned is;
+
+	if ((*seen & ~(uint64_t)SEEN_BITS) != mark) {
+		*seen = mark;
+		return ONCE_PASS;
+	}
+	o->seen = true;
+	if ((*seen & SEEN_NEVER) || ((*seen & SEEN_INFERS) && !o->infers))
+		return ONCE_NEVER;
+	is = read_text(o->body + 1, o->bytes - 1);
+	if (is_allowed(o, is))
+		return is_safe_here(o, is) ? ONCE_PREPARE : ONCE_PASS;
+	*seen |= is & SQLONCE_NEVER ? SEEN_NEVER : SEEN_INFERS;
+	return ONCE_NEVER;
+}
+
+/* ---- statements ---- */
+
+static struct prepared *
+find_number(const struct prepared_set *set, uint64_t number)
+{
+	struct list_node *n = list_last(&set->recent);
+
+	/* Mostly it is the one that was used last. */
+	if (n && LIST_OBJ(n, struct prepared, recent)->number == number)
+		return LIST_OBJ(n, struct prepared, recent);
+	return prepared_by_number(set, number);
+}
+
+static void
+touch(struct prepared_set *set, struct prepared *pre)
+{
+	list_remove(&set->recent, &pre->recent);
+	list_append(&set->recent, &pre->recent);
+}
+
+/* PostgreSQL has refused one: it is prepared anew. */
+static void
+retire_refused(struct prepared_set *set)
+{
+	struct prepared *pre = prepared_by_number(set, set->tracked.refused);
+
+	if (pre && pre->analysis && pre->under_way == 0)
+		prepared_retire(set, pre);
+	set->tracked.refused = 0;
+}
+
+/* The server's statement of the text, if it may be used for a Parse now. */
+static struct prepared *
+find_fresh(const struct once *o, const struct prepared_set *set)
+{
+	const struct analysis *a = o->text->latest;
+	struct prepared *pre = a && a->place == o->place ? prepared_find(set, a) : NULL;
+
+	if (pre == NULL || pre->under_way > 0 || pre->made <= set->all->defined ||
+	    pre->made <= o->defined || pre->made_us == 0 || o->now_us - pre->made_us > o->age_us)
+		return NULL;
+	return pre;
+}
+
+void
+once_refused(struct prepared_set *set, const char *sqlstate)
+{
+	set->tracked.passes = strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "08", 2) == 0;
+	if (set->tracked.passes)
+		set->tracked.refused = 0;
+}
+
+enum once_verdict
+once_judge(struct once *o, struct prepared_set *set)
+{
+	struct text *t;
+	bool again = set->tracked.refused != 0;
+
+	if (set->tracked.passes) {
+		set->tracked.passes = false;
+		return ONCE_PASS;
+	}
+	if (again)
+		retire_refused(set);
+	o->hash = text_hash(o->body + 1, o->bytes - 1, o->context);
+	o->text = t = text_find_hashed(set->all, o->body + 1, o->bytes - 1, o->context, o->hash);
+	if (t == NULL)
+		return judge_hash(o, set->all);
+	o->seen = !again;
+	if (!t->judged) {
+		t->once = (uint8_t)read_text(t->data, t->body_bytes);
+		t->judged = true;
+	}
+	if (!is_allowed(o, t->once))
+		return ONCE_NEVER;
+	if (!is_safe_here(o, t->once))
+		return ONCE_PASS;
+	o->statement = find_fresh(o, set);
+	if (o->statement == NULL) {
+		t->vain += t->vain < UINT16_MAX;
+		return t->vain < VAIN_MAX || t->vain % VAIN_STEP == 0 ? ONCE_PREPARE : ONCE_PASS;
+	}
+	return ONCE_SERVE;
+}
+
+unsigned
+once_parameters(const struct once *o)
+{
+	return o->statement->analysis->description->ntypes;
+}
+
+bool
+once_has_result(const struct once *o)
+{
+	/* description_take(): NoData leaves no hash. */
+	return o->statement->analysis->description->columns != 0;
+}
+
+/* What has to be done whenever a statement is used for a Parse. Returns flags of
+ * progress_sent_as(). */
+static unsigned
+begin_serving(struct once *o, struct prepared_set *set, struct progress *p, struct buf *out)
+{
+	touch(set, o->statement);
+	prepared_close_retired(set, p, out);
+	o->text->vain = 0;
+	if (!o->redo)
+		return PROGRESS_STANDS_IN;
+	buf_reset(&set->again);
+	return PROGRESS_STANDS_IN | PROGRESS_REDO;
+}
+
+void
+once_serve(struct once *o, struct unnamed *u, struct prepared_set *set, struct progress *p,
+	   struct buf *out)
+{
+	struct prepared *pre = o->statement;
+	unsigned flags = begin_serving(o, set, p, out);
+
+	prepared_add_describe(prepared_server_name(pre), out);
+	unnamed_stand_in(u, &set->tracked, p, o->body, o->bytes, PROGRESS_OWN | flags, pre->number,
+			 pre->analysis->description);
+}
+
+void
+once_serve_bind(struct once *o, struct unnamed *u, struct prepared_set *set, struct progress *p,
+		const uint8_t *bind, size_t bytes, struct buf *out)
+{
+	struct prepared *pre = o->statement;
+	unsigned flags = begin_serving(o, set, p, out);
+	size_t used;
+
+	used = once_bind(prepared_server_name(pre), bind, bytes, out);
+	buf_add(out, bind + used, bytes - used);
+	unnamed_stand_in(u, &set->tracked, p, o->body, o->bytes, flags, pre->number,
+			 pre->analysis->description);
+}
+
+void
+once_prepare(struct once *o, struct unnamed *u, struct prepared_set *set, struct progress *p,
+	     unsigned server_max, struct buf *out)
+{
+	struct statements *all = set->all;
+	struct analysis *a =
+	    analysis_new(all, text_get(all, o->body + 1, o->bytes - 1, o->context), o->place, NULL);
+	struct pending *describe;
+	struct prepared *pre;
+
+	prepared_close_retired(set, p, out);
+	prepared_make_room(set, p, server_max, out);
+	pre = prepared_add(set, a, ++all->tick);
+	analysis_put(all, a);
+	pre->made_us = o->now_us;
+	pre->under_way = 1;
+	pre->syncs = p->syncs;
+	prepared_add_parse(prepared_server_name(pre), o->body + 1, o->bytes - 1, out);
+	unnamed_stand_in(u, &set->tracked, p, o->body, o->bytes, 0, pre->number, NULL);
+	prepared_add_describe(prepared_server_name(pre), out);
+	progress_sent_as(p, PROGRESS_OWN | PROGRESS_TRACKED | PROGRESS_LOOK);
+	describe = prepared_pend(set, p);
+	describe->made = pre;
+	describe->describes = describe->alone = describe->shareable = true;
+	describe->place = o->place;
+}
+
+/* ---- uses of it ---- */
+
+bool
+once_stands_in(const struct unnamed *u, const struct prepared_set *set)
+{
+	return u->here && set->tracked.once;
+}
+
+const char *
+once_name(struct unnamed *u, struct prepared_set *set)
+{
+	struct prepared *pre = find_number(set, set->tracked.once);
+
+	if (pre == NULL || pre->analysis == NULL) {
+		u->here = false;
+		return NULL;
+	}
+	touch(set, pre);
+	return prepared_server_name(pre);
+}
+
+size_t
+once_bind(const char *name, const uint8_t *body, size_t bytes, struct buf *out)
+{
+	const uint8_t *end = memchr(body, 0, bytes);
+	size_t portal = (size_t)(end + 1 - body);
+
+	buf_add_u8(out, 'B');
+	buf_add_u32(out, (uint32_t)(4 + bytes + strlen(name)));
+	buf_add(out, body, portal);
+	buf_add_str(out, name);
+	return portal + 1;
+}
+
+void
+once_describe(const char *name, struct buf *out)
+{
+	prepared_add_describe(name, out);
+}

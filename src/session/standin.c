@@ -1,0 +1,258 @@
+#include "session/standin.h"
+
+#include <string.h>
+
+#include "base/fnv.h"
+#include "pool/once.h"
+#include "pool/pool.h"
+#include "session/resets.h"
+#include "session/site.h"
+#include "session/statement.h"
+#include "wire/frame.h"
+#include "wire/msg.h"
+#include "wire/reader.h"
+
+/* ---- may a Parse be answered here? ---- */
+
+/* Is the pool's option such that texts are answered at all? */
+static bool
+is_on(const struct pool *pool)
+{
+	return pool->conf->statement_cache != CONF_CACHE_OFF &&
+	       pool->conf->max_prepared_statements > 0;
+}
+
+bool
+standin_infers(const struct pool *pool)
+{
+	return pool->conf->statement_cache == CONF_CACHE_ON;
+}
+
+bool
+standin_may_answer(const struct session *s)
+{
+	const struct pool *pool = s->hold->lease.srv ? s->hold->lease.srv->pool : s->pool;
+
+	return is_on(pool) && !unnamed_is_uncached(&s->context.unnamed, standin_infers(pool));
+}
+
+/* Have session and transaction nothing that the meaning of a text depends on, beside the session's
+ * known parameters? */
+static bool
+is_unaltered(const struct session *s)
+{
+	const struct hold *h = s->hold;
+
+	return h->pinned == 0 && !h->pins_doubtful && !h->discard && !h->changed &&
+	       h->lease.srv->prepared.altered == PREPARED_UNALTERED;
+}
+
+/* Is all known of the transaction that the Parse belongs to? It may have failed if an exchange
+ * before it has not been answered. */
+static bool
+is_certain(const struct session *s, const struct progress *p)
+{
+	return !p->skipping && p->copy == COPY_NONE && !p->unsure && !p->half_begun &&
+	       p->ready_due == p->own_syncs && p->status != 'E' && s->stack == NULL;
+}
+
+/* Can these messages be done again: are they of the exchange, and is its Sync, if it is here, the
+ * last of all? */
+static bool
+is_rest_of_exchange(const uint8_t *data, size_t bytes)
+{
+	struct frame f;
+
+	if (bytes > ONCE_AGAIN_MAX / 2)
+		return false;
+	while (frame_read(data, bytes, &f) == 0) {
+		if (memchr("PBDECHS", f.type, 7) == NULL)
+			return false;
+		if (FRAME_HEADER + f.body > bytes)
+			return true;
+		data += FRAME_HEADER + f.body;
+		bytes -= FRAME_HEADER + f.body;
+		if (f.type == 'S')
+			return bytes == 0;
+	}
+	return true;
+}
+
+/* Is the Parse the first message of an exchange outside of a transaction, which can be done again?
+ */
+static bool
+can_be_redone(const struct session *s, const struct progress *p, const struct message *m)
+{
+	return p->status == 'I' && !p->extended && s->block.state == BLOCK_NONE &&
+	       s->slow == NULL && s->context.resets == RESETS_NONE &&
+	       (m->next == 'B' || m->next == 'D') &&
+	       is_rest_of_exchange(m->body + m->bytes, m->behind);
+}
+
+/* The Bind of the unnamed statement that stands whole behind the Parse; NULL: there is none. It
+ * must have as many values as the statement has parameters: PostgreSQL counts them before it looks
+ * whether its analysis holds. */
+static const uint8_t *
+bind_behind(const struct message *m, const struct once *o, size_t *bytes)
+{
+	const uint8_t *data = m->body + m->bytes;
+	struct reader r;
+	struct frame f;
+	const char *name;
+
+	if (m->next != 'B' || frame_read(data, m->behind, &f) < 0 ||
+	    FRAME_HEADER + f.body > m->behind)
+		return NULL;
+	*bytes = f.body;
+	reader_init(&r, data + FRAME_HEADER, f.body);
+	reader_str(&r);
+	name = reader_str(&r);
+	reader_bytes(&r, 2 * (size_t)reader_u16(&r));
+	if (name == NULL || *name || reader_u16(&r) != once_parameters(o) || r.failed)
+		return NULL;
+	return data + FRAME_HEADER;
+}
+
+/* Lets a statement that is there answer the Parse. */
+static enum once_verdict
+serve(struct session *s, struct once *o, struct message *m)
+{
+	struct server *srv = s->hold->lease.srv;
+	struct progress *p = &srv->progress;
+	const uint8_t *bind;
+	size_t bytes;
+
+	bind = bind_behind(m, o, &bytes);
+	if (bind == NULL && (!o->redo || !once_has_result(o)))
+		return ONCE_PASS;
+	srv->pool->stats.parses_served++;
+	m->used = FRAME_HEADER + m->bytes;
+	if (bind == NULL) {
+		once_serve(o, &s->context.unnamed, &srv->prepared, p, batch_for(s));
+		return ONCE_SERVE;
+	}
+	once_serve_bind(o, &s->context.unnamed, &srv->prepared, p, bind, bytes, batch_for(s));
+	progress_note(p, PROGRESS_WORKS);
+	m->used += FRAME_HEADER + bytes;
+	return ONCE_SERVE;
+}
+
+enum once_verdict
+standin_parse(struct session *s, struct message *m)
+{
+	struct server *srv = s->hold->lease.srv;
+	struct progress *p = &srv->progress;
+	struct pool *pool = srv->pool;
+	const char *name = pool->conf->name;
+	enum once_verdict v;
+	struct once o;
+
+	if (!is_on(pool) || m->effects.set || statement_is_left(m->next) ||
+	    m->bytes > ONCE_TEXT_MAX || !message_is_well_formed(m) || !is_certain(s, p) ||
+	    !is_unaltered(s))
+		return ONCE_PASS;
+	o = (struct once){.body = m->body,
+			  .bytes = m->bytes,
+			  .context = s->context.parameters_sql ? s->context.parameters_sql : "",
+			  .place = fnv_bytes(FNV_SEED, name, strlen(name)),
+			  .defined = pool->defined,
+			  .now_us = loop_now_us(s->site->loop),
+			  .age_us = pool->conf->statement_cache_age_us,
+			  .infers = standin_infers(pool),
+			  .redo = can_be_redone(s, p, m)};
+	v = once_judge(&o, &srv->prepared);
+	pool->stats.parses_seen += o.seen;
+	if (v == ONCE_SERVE)
+		return serve(s, &o, m);
+	if (v == ONCE_PREPARE) {
+		m->used = FRAME_HEADER + m->bytes;
+		once_prepare(&o, &s->context.unnamed, &srv->prepared, p,
+			     (unsigned)pool->conf->max_prepared_statements, batch_for(s));
+	}
+	return v;
+}
+
+/* ---- uses of the statement ---- */
+
+bool
+standin_use(struct session *s, struct message *m)
+{
+	struct server *srv = s->hold->lease.srv;
+	const char *name = once_name(&s->context.unnamed, &srv->prepared);
+	struct buf *out;
+
+	if (name == NULL)
+		return false;
+	out = batch_for(s);
+	if (m->type == 'B') {
+		m->used = FRAME_HEADER + once_bind(name, m->body, m->bytes, out);
+		progress_sent_as(&srv->progress, 0);
+	} else {
+		once_describe(name, out);
+		m->used = FRAME_HEADER + m->bytes;
+	}
+	return true;
+}
+
+/* ---- doing an exchange again ---- */
+
+bool
+standin_holds(const struct session *s, char type, size_t bytes, bool *ask)
+{
+	const struct server *srv = s->hold->lease.srv;
+	const struct prepared_set *set;
+
+	*ask = false;
+	if (s->state != SESSION_ACTIVE)
+		return false;
+	set = &srv->prepared;
+	if (srv->progress.redo)
+		return true;
+	if (!set->tracked.unconfirmed)
+		return false;
+	if (srv->progress.syncs != set->tracked.unconfirmed_syncs)
+		return true;
+	*ask = memchr("PBDECHS", type, 7) == NULL || bytes > ONCE_AGAIN_MAX - set->again.len;
+	return *ask;
+}
+
+bool
+standin_keeps(const struct session *s)
+{
+	return s->state == SESSION_ACTIVE && s->hold->lease.srv->prepared.tracked.unconfirmed;
+}
+
+void
+standin_keep(struct session *s, const uint8_t *messages, size_t bytes)
+{
+	buf_add(&s->hold->lease.srv->prepared.again, messages, bytes);
+}
+
+bool
+standin_redo(struct session *s)
+{
+	struct server *srv = s->hold->lease.srv;
+	struct progress *p = &srv->progress;
+	struct buf again;
+
+	if (p->skipping) {
+		static const uint8_t sync[] = {'S', 0, 0, 0, 4};
+
+		progress_sent_own_sync(p);
+		server_write(srv, sync, sizeof sync);
+		return false;
+	}
+	if (!progress_at_rest(p))
+		return false;
+	p->redo = false;
+	once_refused(&srv->prepared, p->error);
+	progress_forget_error(p);
+	srv->pool->stats.parses_redone++;
+	again = srv->prepared.again;
+	buf_init(&srv->prepared.again, ONCE_AGAIN_MAX);
+	again.max = s->in.max;
+	buf_add(&again, buf_data(&s->in), s->in.len);
+	buf_clear(&s->in);
+	s->in = again;
+	return true;
+}
