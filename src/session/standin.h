@@ -31,8 +31,7 @@ bool standin_may_answer(const struct session *);
 bool standin_use(struct session *, struct message *);
 
 /* Must a message of this type, and the `bytes` from it on, wait until the Parse that was answered
- * is confirmed? *ask: the server must be made to answer, since no Sync stands before the message.
- */
+ * is confirmed? *ask: no Sync stands before the message, so the server must be made to answer. */
 bool standin_holds(const struct session *, char type, size_t bytes, bool *ask);
 
 /* May messages have to be done again? Then those that have been handled are to be kept. */

@@ -5,6 +5,9 @@ connection: types, rows, tags, errors, transaction status, parameters, notificat
   settings and statements of their own have just used;
 - interleaved: twelve at once over three servers, with lazy_begin on and off.
 
+Half of the programs know unnamed statements only, which come again and again (statement_cache), while somebody else
+alters their tables.
+
 A program that fails is cut down to a short one, which is printed. PGWITH_FUZZ_PROGRAMS is the number of
 programs of all tests together; --seed repeats a run of `moved` exactly.
 
@@ -68,12 +71,14 @@ class Lab:
         direct client that makes the place new, for nobody else at the time."""
         params, steps = program
         place = self.place(i)
+        if programs.is_altered(program):
+            janitor.sql(place.text(programs.UNALTERED))
         janitor.sql(place.text(programs.RESET))
         try:
             client = self.connect(pooled, place, params)
         except wire.ServerError as e:
             return [("login", e.sqlstate)]
-        session = Session(client, place)
+        session = Session(client, place, janitor.sql)
         for step in steps:
             if before:
                 before(session)
@@ -81,6 +86,8 @@ class Lab:
         if before:
             before(session)
         answers = session.finish()
+        if programs.is_altered(program):
+            janitor.sql(place.text(programs.UNALTERED))
         return answers
 
 
