@@ -447,7 +447,8 @@ def descriptions_and_portals(t):
         p.ask(s, times=3)
     p.ask(typed, 1, types=(INT4,), times=3)
     p.served(parse(sql) + describe("S") + bind(portal="p") + execute("p", 1) + execute("p", 1) + sync())
-    p.served(parse(none) + describe("S") + bind() + describe() + execute() + sync())
+    # Described first, and without result: PostgreSQL looks at the analysis only for the Bind.
+    p.served(parse(none) + describe("S") + bind() + describe() + execute() + sync(), 0)
     p.served(parse(typed, types=(INT4,)) + describe("S") + sync())
     # The Bind comes in another transaction, after another session has had the server.
     p.say(bind((2,)) + execute() + sync())
