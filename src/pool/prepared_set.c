@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "pool/prepared_inside.h"
 
+#define AGAIN_KEPT 4096 /* bytes */
+
 void
 prepared_init(struct prepared_set *set, struct statements *all, struct progress *p)
 {
@@ -129,7 +131,11 @@ prepared_renew(struct prepared_set *set)
 	set->missing[0] = 0;
 	set->tracked.passes = set->tracked.stood = set->tracked.unconfirmed = false;
 	set->tracked.once = 0;
-	buf_clear(&set->again);
+	/* Most exchanges are short: their memory is kept for the next one. */
+	if (set->again.size > AGAIN_KEPT)
+		buf_clear(&set->again);
+	else
+		buf_reset(&set->again);
 }
 
 void

@@ -285,6 +285,8 @@ readable(struct lease *l)
 				  "may have been done without them");
 		return;
 	}
+	if (srv->prepared.defines && (p->readies != readies || p->completes != completes))
+		server_defined(srv);
 	s->end.unheard |= s->stream.broken && bytes > 0;
 	if (p->unasked > 0 && bytes > 0)
 		bytes -= bytes_unasked(s, bytes);
@@ -299,8 +301,6 @@ readable(struct lease *l)
 		do_again(s);
 		return;
 	}
-	if (p->readies != readies && srv->prepared.defines)
-		server_defined(srv);
 	if (p->readies != readies)
 		count_answers(s, p->answers - answers, p->rests - rests);
 	if ((p->completes != completes || p->readies != readies) && limits_there(s))

@@ -37,7 +37,8 @@ struct context {
 	bool resets_local; /* the reset was a SET LOCAL */
 	/* a text in a string may have reset the role: texts in strings are not read */
 	bool resets_role_unread;
-	bool resetting; /* SESSION_SAVING: the server sets startup parameters again */
+	bool resetting;    /* SESSION_SAVING: the server sets startup parameters again */
+	uint8_t pipelined; /* standin.h: the client sends exchanges without waiting */
 
 	/* The startup packet. */
 	uint32_t repeated_bytes;

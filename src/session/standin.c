@@ -12,6 +12,10 @@
 #include "wire/msg.h"
 #include "wire/reader.h"
 
+/* A client sent an exchange while the one before it could have been done again, so it had to wait.
+ * That is not tried with so many of its next Parses. */
+#define PIPELINED 100
+
 /* ---- may a Parse be answered here? ---- */
 
 /* Is the pool's option such that texts are answered at all? */
@@ -53,7 +57,8 @@ static bool
 is_certain(const struct session *s, const struct progress *p)
 {
 	return !p->skipping && p->copy == COPY_NONE && !p->unsure && !p->half_begun &&
-	       p->ready_due == p->own_syncs && p->status != 'E' && s->stack == NULL;
+	       p->ready_due == p->own_syncs && p->status != 'E' && s->stack == NULL &&
+	       s->slow == NULL;
 }
 
 /* Can these messages be done again: are they of the exchange, and is its Sync, if it is here, the
@@ -84,7 +89,7 @@ static bool
 can_be_redone(const struct session *s, const struct progress *p, const struct message *m)
 {
 	return p->status == 'I' && !p->extended && s->block.state == BLOCK_NONE &&
-	       s->slow == NULL && s->context.resets == RESETS_NONE &&
+	       s->context.pipelined == 0 && s->context.resets == RESETS_NONE &&
 	       (m->next == 'B' || m->next == 'D') &&
 	       is_rest_of_exchange(m->body + m->bytes, m->behind);
 }
@@ -160,6 +165,7 @@ standin_parse(struct session *s, struct message *m)
 			  .age_us = pool->conf->statement_cache_age_us,
 			  .infers = standin_infers(pool),
 			  .redo = can_be_redone(s, p, m)};
+	s->context.pipelined -= s->context.pipelined > 0;
 	v = once_judge(&o, &srv->prepared);
 	pool->stats.parses_seen += o.seen;
 	if (v == ONCE_SERVE)
@@ -197,7 +203,7 @@ standin_use(struct session *s, struct message *m)
 /* ---- doing an exchange again ---- */
 
 bool
-standin_holds(const struct session *s, char type, size_t bytes, bool *ask)
+standin_holds(struct session *s, char type, size_t bytes, bool *ask)
 {
 	const struct server *srv = s->hold->lease.srv;
 	const struct prepared_set *set;
@@ -210,8 +216,10 @@ standin_holds(const struct session *s, char type, size_t bytes, bool *ask)
 		return true;
 	if (!set->tracked.unconfirmed)
 		return false;
-	if (srv->progress.syncs != set->tracked.unconfirmed_syncs)
+	if (srv->progress.syncs != set->tracked.unconfirmed_syncs) {
+		s->context.pipelined = PIPELINED;
 		return true;
+	}
 	*ask = memchr("PBDECHS", type, 7) == NULL || bytes > ONCE_AGAIN_MAX - set->again.len;
 	return *ask;
 }

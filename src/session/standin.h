@@ -32,7 +32,7 @@ bool standin_use(struct session *, struct message *);
 
 /* Must a message of this type, and the `bytes` from it on, wait until the Parse that was answered
  * is confirmed? *ask: no Sync stands before the message, so the server must be made to answer. */
-bool standin_holds(const struct session *, char type, size_t bytes, bool *ask);
+bool standin_holds(struct session *, char type, size_t bytes, bool *ask);
 
 /* May messages have to be done again? Then those that have been handled are to be kept. */
 bool standin_keeps(const struct session *);

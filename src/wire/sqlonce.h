@@ -26,8 +26,10 @@
  * - A view, a domain, a column's type, a rule, a policy: PostgreSQL notices.
  *
  * What is left, whatever the text: a new table or type may hide the old one in an earlier schema of
- * search_path; and a new cast may make another operator fit. PostgreSQL notices neither. The caller
- * bounds that by time, and by what it knows of DDL.
+ * search_path (a function, too, if pg_catalog stands behind that schema there); a new cast may make
+ * another operator fit; and a role may get or lose BYPASSRLS, or the membership that a policy of
+ * row security is for. PostgreSQL notices none of these. The caller bounds that by time, and by
+ * what it knows of DDL.
  *
  * Beside the analysis, a Parse may say something: a notice that a name of 64 bytes or more is cut,
  * a warning of a backslash in a literal. Such texts are SQLONCE_NEVER, as are utility statements,
