@@ -8,6 +8,8 @@
 /* How often a text is prepared in vain, before only one Parse in VAIN_STEP of it is. */
 #define VAIN_MAX  32
 #define VAIN_STEP 32
+#define ADMITTED  8 /* has_room() */
+#define LATEST    4 /* statements that were used last, and are looked at there */
 
 /* ---- texts that have come ---- */
 
@@ -92,11 +94,12 @@ retire_refused(struct prepared_set *set)
 
 /* The server's statement of the text, if it may be used for a Parse now. */
 static struct prepared *
-find_fresh(const struct once *o, const struct prepared_set *set)
+find_fresh(struct once *o, const struct prepared_set *set)
 {
 	const struct analysis *a = o->text->latest;
 	struct prepared *pre = a && a->place == o->place ? prepared_find(set, a) : NULL;
 
+	o->replaces = pre != NULL;
 	if (pre == NULL || pre->under_way > 0 || pre->made <= set->all->defined ||
 	    pre->made <= o->defined || pre->made_us == 0 || o->now_us - pre->made_us > o->age_us)
 		return NULL;
@@ -109,6 +112,36 @@ once_refused(struct prepared_set *set, const char *sqlstate)
 	set->tracked.passes = strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "08", 2) == 0;
 	if (set->tracked.passes)
 		set->tracked.refused = 0;
+}
+
+/* Is there room for another statement on the server? Messages of one that is being prepared are not
+ * answered yet: so many texts that come in one go are not all prepared at once. If another has to
+ * be closed, only one text in ADMITTED is prepared: where more texts come again and again than a
+ * server may keep, most of those that it has stay, and are of use. */
+static bool
+has_room(const struct once *o, struct prepared_set *set)
+{
+	struct list_node *n = set->recent.head.prev;
+
+	for (unsigned i = 0; i < LATEST && n != &set->recent.head; i++, n = n->prev)
+		if (LIST_OBJ(n, struct prepared, recent)->under_way > 0)
+			return false;
+	return o->replaces || set->recent.count < o->server_max ||
+	       ++set->asked_for_room % ADMITTED == 0;
+}
+
+/* May the text be prepared, which is not there? */
+static enum once_verdict
+judge_preparing(struct once *o, struct prepared_set *set)
+{
+	struct text *t = o->text;
+
+	if (t) {
+		t->vain += t->vain < UINT16_MAX;
+		if (t->vain >= VAIN_MAX && t->vain % VAIN_STEP != 0)
+			return ONCE_PASS;
+	}
+	return has_room(o, set) ? ONCE_PREPARE : ONCE_PASS;
 }
 
 enum once_verdict
@@ -125,8 +158,11 @@ once_judge(struct once *o, struct prepared_set *set)
 		retire_refused(set);
 	o->hash = text_hash(o->body + 1, o->bytes - 1, o->context);
 	o->text = t = text_find_hashed(set->all, o->body + 1, o->bytes - 1, o->context, o->hash);
-	if (t == NULL)
-		return judge_hash(o, set->all);
+	if (t == NULL) {
+		enum once_verdict v = judge_hash(o, set->all);
+
+		return v == ONCE_PREPARE ? judge_preparing(o, set) : v;
+	}
 	o->seen = !again;
 	if (!t->judged) {
 		t->once = (uint8_t)read_text(t->data, t->body_bytes);
@@ -137,11 +173,7 @@ once_judge(struct once *o, struct prepared_set *set)
 	if (!is_safe_here(o, t->once))
 		return ONCE_PASS;
 	o->statement = find_fresh(o, set);
-	if (o->statement == NULL) {
-		t->vain += t->vain < UINT16_MAX;
-		return t->vain < VAIN_MAX || t->vain % VAIN_STEP == 0 ? ONCE_PREPARE : ONCE_PASS;
-	}
-	return ONCE_SERVE;
+	return o->statement ? ONCE_SERVE : judge_preparing(o, set);
 }
 
 unsigned
@@ -199,7 +231,7 @@ once_serve_bind(struct once *o, struct unnamed *u, struct prepared_set *set, str
 
 void
 once_prepare(struct once *o, struct unnamed *u, struct prepared_set *set, struct progress *p,
-	     unsigned server_max, struct buf *out)
+	     struct buf *out)
 {
 	struct statements *all = set->all;
 	struct analysis *a =
@@ -208,7 +240,7 @@ once_prepare(struct once *o, struct unnamed *u, struct prepared_set *set, struct
 	struct prepared *pre;
 
 	prepared_close_retired(set, p, out);
-	prepared_make_room(set, p, server_max, out);
+	prepared_make_room(set, p, o->server_max + o->replaces, out);
 	pre = prepared_add(set, a, ++all->tick);
 	analysis_put(all, a);
 	pre->made_us = o->now_us;

@@ -55,14 +55,16 @@ struct once {
 	uint64_t place;      /* as prepared_message.place */
 	uint64_t defined;    /* statements.tick when something was last defined in the pool */
 	int64_t now_us, age_us;
-	bool infers; /* statement_cache = on */
-	bool redo;   /* the exchange could be done again */
+	unsigned server_max; /* statements that a server keeps */
+	bool infers;         /* statement_cache = on */
+	bool redo;           /* the exchange could be done again */
 
 	/* What once_judge() has found. */
 	struct text *text;
 	struct prepared *statement;
 	uint64_t hash;
-	bool seen; /* the text had come before, and the Parse is not done again */
+	bool replaces; /* the server has the text, but it must be parsed anew */
+	bool seen;     /* the text had come before, and the Parse is not done again */
 };
 
 enum once_verdict {
@@ -89,7 +91,7 @@ void once_serve(struct once *, struct unnamed *, struct prepared_set *, struct p
 void once_serve_bind(struct once *, struct unnamed *, struct prepared_set *, struct progress *,
 		     const uint8_t *bind, size_t bytes, struct buf *out);
 void once_prepare(struct once *, struct unnamed *, struct prepared_set *, struct progress *,
-		  unsigned server_max, struct buf *out);
+		  struct buf *out);
 
 /* Does a statement stand in for the session's unnamed one? */
 bool once_stands_in(const struct unnamed *, const struct prepared_set *);

@@ -88,6 +88,7 @@ struct prepared_set {
 	/* PREPARED_DEFINES_...: what this lease may have defined that other sessions see, since
 	 * server_defined() was last called. The caller sets it */
 	uint8_t defines;
+	unsigned asked_for_room; /* once.h: how often a text would have closed another */
 	/* once.h: the client's messages of an exchange that may have to be done again */
 	struct buf again;
 	/* the client's name that NOBODYS stands for in the next error, or "" */

@@ -163,6 +163,7 @@ standin_parse(struct session *s, struct message *m)
 			  .defined = pool->defined,
 			  .now_us = loop_now_us(s->site->loop),
 			  .age_us = pool->conf->statement_cache_age_us,
+			  .server_max = (unsigned)pool->conf->max_prepared_statements,
 			  .infers = standin_infers(pool),
 			  .redo = can_be_redone(s, p, m)};
 	s->context.pipelined -= s->context.pipelined > 0;
@@ -172,8 +173,7 @@ standin_parse(struct session *s, struct message *m)
 		return serve(s, &o, m);
 	if (v == ONCE_PREPARE) {
 		m->used = FRAME_HEADER + m->bytes;
-		once_prepare(&o, &s->context.unnamed, &srv->prepared, p,
-			     (unsigned)pool->conf->max_prepared_statements, batch_for(s));
+		once_prepare(&o, &s->context.unnamed, &srv->prepared, p, batch_for(s));
 	}
 	return v;
 }

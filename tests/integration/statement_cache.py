@@ -166,8 +166,7 @@ def texts_that_come_once(t):
         c.send(whole("SELECT %d + $1" % (1000 + i), (1,), (INT4,)))
         equal(c.until_ready().rows, [(str(1001 + i),)], "rows")
     equal(c.sql(names), before, "statements on the server")
-    for _ in range(3):
-        p.ask("SELECT $1::int", 1)
+    p.ask("SELECT $1::int", 1, times=20)
     now = c.sql(names)
     check(len(now) == 4 and now != before, "one that repeats does: %r" % now)
 
@@ -176,7 +175,7 @@ def texts_that_come_once(t):
 def least_recently_used(t):
     """Statements are bounded with the named ones, and the one that was used last stays"""
     p = pair(t, max_prepared_statements=3)
-    for _ in range(3):
+    for _ in range(10):
         for i in range(6):
             p.ask("SELECT %d + $1::int" % i, 5)
             p.ask("SELECT 100", times=2)

@@ -25,6 +25,7 @@ struct bench {
 	struct buf client; /* to the client */
 	int64_t now;
 	uint64_t defined;
+	unsigned max; /* statements */
 	bool infers, redo;
 	size_t cut; /* answers come in pieces of so many bytes; 0: whole */
 };
@@ -40,6 +41,7 @@ bench_init(struct bench *t)
 	buf_init(&t->client, BYTES_MAX);
 	t->now = MINUTE;
 	t->redo = true;
+	t->max = 3;
 }
 
 static void
@@ -80,6 +82,7 @@ parse(struct bench *t, const char *sql)
 			 .defined = t->defined,
 			 .now_us = t->now,
 			 .age_us = MINUTE,
+			 .server_max = t->max,
 			 .infers = t->infers,
 			 .redo = t->redo};
 	enum once_verdict v = once_judge(&o, &t->set);
@@ -88,7 +91,7 @@ parse(struct bench *t, const char *sql)
 	if (v == ONCE_SERVE)
 		once_serve_bind(&o, &t->unnamed, &t->set, &t->p, bind, sizeof bind, &t->out);
 	else if (v == ONCE_PREPARE)
-		once_prepare(&o, &t->unnamed, &t->set, &t->p, 3, &t->out);
+		once_prepare(&o, &t->unnamed, &t->set, &t->p, &t->out);
 	else
 		unnamed_parse(&t->unnamed, &t->set.tracked, &t->p, body, o.bytes, o.bytes, 0);
 	return v;
@@ -228,6 +231,7 @@ START_TEST(it_is_made_anew_when_something_was_defined_or_it_is_old)
 	struct bench t;
 
 	bench_init(&t);
+	t.max = 1;
 	for (int i = 0; i < 3; i++)
 		exchange(&t, TEXT);
 	t.all.defined = ++t.all.tick;
@@ -250,6 +254,7 @@ START_TEST(which_texts_where)
 	struct bench t;
 
 	bench_init(&t);
+	t.max = 10;
 	for (int i = 0; i < 3; i++) {
 		ck_assert_int_eq(exchange(&t, "SELECT f(a) FROM t"), i ? ONCE_NEVER : ONCE_PASS);
 		ck_assert_int_eq(exchange(&t, "SHOW a"), i ? ONCE_NEVER : ONCE_PASS);
@@ -288,15 +293,55 @@ START_TEST(texts_that_come_once_evict_nothing)
 	ck_assert_uint_eq(t.set.recent.count, 1);
 	ck_assert_uint_eq(t.all.texts.count, 1);
 	ck_assert_int_eq(exchange(&t, TEXT), ONCE_SERVE);
-	/* Those that repeat do, the least recently used first. */
+	/* Those that repeat do, the least recently used first, but not at once. */
 	for (int i = 0; i < 3; i++)
-		for (int j = 0; j < 2; j++) {
+		for (int j = 0; j < 12; j++) {
 			snprintf(sql, sizeof sql, "SELECT a FROM t%d", i);
 			exchange(&t, sql);
 		}
 	ck_assert_uint_eq(t.set.recent.count, 3);
 	ck_assert_int_eq(exchange(&t, "SELECT a FROM t2"), ONCE_SERVE);
-	ck_assert_int_eq(exchange(&t, TEXT), ONCE_PREPARE);
+	ck_assert_int_ne(exchange(&t, TEXT), ONCE_SERVE);
+	bench_clear(&t);
+}
+END_TEST
+
+/* More texts go round than the server keeps: what it has is of use. */
+START_TEST(texts_that_go_round)
+{
+	unsigned served = 0, prepared = 0;
+	struct bench t;
+	char sql[64];
+
+	bench_init(&t);
+	for (int i = 0; i < 3000; i++) {
+		enum once_verdict v;
+
+		snprintf(sql, sizeof sql, "SELECT a FROM t%d", i % 6);
+		v = exchange(&t, sql);
+		served += v == ONCE_SERVE;
+		prepared += v == ONCE_PREPARE;
+	}
+	ck_assert_uint_gt(served, 600);
+	ck_assert_uint_lt(prepared, 400);
+	bench_clear(&t);
+}
+END_TEST
+
+/* The answers to a prepared text are still to come: no other is prepared. */
+START_TEST(texts_in_one_go)
+{
+	struct bench t;
+
+	bench_init(&t);
+	exchange(&t, TEXT);
+	exchange(&t, "SELECT b FROM t");
+	ck_assert_int_eq(parse(&t, TEXT), ONCE_PREPARE);
+	ck_assert_int_eq(parse(&t, TEXT), ONCE_PASS);
+	ck_assert_int_eq(parse(&t, "SELECT b FROM t"), ONCE_PASS);
+	progress_sent(&t.p, 'S');
+	ck_assert_str_eq(hear(&t, "1tT11Z", NULL), "111Z");
+	ck_assert_int_eq(exchange(&t, "SELECT b FROM t"), ONCE_PREPARE);
 	bench_clear(&t);
 }
 END_TEST
@@ -507,6 +552,8 @@ main(void)
 	tcase_add_test(t, it_is_made_anew_when_something_was_defined_or_it_is_old);
 	tcase_add_test(t, which_texts_where);
 	tcase_add_test(t, texts_that_come_once_evict_nothing);
+	tcase_add_test(t, texts_that_go_round);
+	tcase_add_test(t, texts_in_one_go);
 	tcase_add_test(t, preparing_in_vain_ends);
 	tcase_add_loop_test(t, a_refusal_is_done_again_unseen, 0, CUTS);
 	tcase_add_loop_test(t, a_refusal_before_the_sync, 0, CUTS);
