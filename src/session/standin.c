@@ -83,8 +83,7 @@ is_rest_of_exchange(const uint8_t *data, size_t bytes)
 	return true;
 }
 
-/* Is the Parse the first message of an exchange outside of a transaction? That can be done again.
- */
+/* Is the Parse the first message of an exchange outside of a transaction? */
 static bool
 can_be_redone(const struct session *s, const struct progress *p, const struct message *m)
 {
