@@ -26,16 +26,19 @@ is_one_of(const struct sqltext_token *t, const char *const *words, size_t count)
 }
 #define ONE_OF(t, words) is_one_of((t), (words), sizeof(words) / sizeof *(words))
 
-/* Words behind which a parenthesis begins no call. */
+/* Words behind which a parenthesis begins no call: no function has such a name without quotes. */
 static const char *const grammar[] = {
-    "all",         "and",       "any",       "array",   "as",       "between",  "by",    "case",
-    "cast",        "coalesce",  "conflict",  "default", "distinct", "else",     "end",   "except",
-    "exists",      "extract",   "filter",    "for",     "from",     "greatest", "group", "having",
-    "ilike",       "in",        "intersect", "into",    "is",       "join",     "least", "like",
-    "limit",       "not",       "nullif",    "of",      "offset",   "on",       "or",    "over",
-    "partition",   "returning", "row",       "select",  "set",      "similar",  "some",  "then",
-    "union",       "using",     "values",    "when",    "where",    "lateral",  "only",  "matched",
-    "materialized"};
+    "all",      "and",       "any",      "array",  "as",     "between", "case",      "cast",
+    "coalesce", "default",   "distinct", "else",   "end",    "except",  "exists",    "extract",
+    "for",      "from",      "greatest", "group",  "having", "in",      "intersect", "into",
+    "lateral",  "least",     "limit",    "not",    "nullif", "offset",  "on",        "only",
+    "or",       "returning", "row",      "select", "some",   "then",    "union",     "using",
+    "values",   "when",      "where"};
+
+/* Words that may be names of columns, and ahead of which no operand ends all the same. */
+static const char *const before_operand[] = {
+    "by",    "escape", "first", "groups", "ilike",   "is",        "like",        "next", "overlaps",
+    "range", "return", "rows",  "set",    "similar", "symmetric", "tablesample", "to",   "zone"};
 
 /* Functions of pg_catalog without arguments. */
 static const char *const calls[] = {"now",
@@ -59,9 +62,12 @@ static const char *const types_known[] = {
     "uuid",      "json",        "jsonb",    "bytea",  "date",    "time",      "timetz",
     "timestamp", "timestamptz", "interval", "inet",   "cidr",    "oid"};
 
-/* Types that may stand ahead of a literal: date '2020-01-01'. */
+/* Types that may stand ahead of a literal: date '2020-01-01'. `zone` ends one that does. */
 static const char *const types_ahead[] = {"date",   "time", "timestamp", "timestamptz",
 					  "timetz", "zone", "interval"};
+/* Those of a point in time. */
+static const char *const types_of_time[] = {"date",        "time",   "timestamp",
+					    "timestamptz", "timetz", "zone"};
 
 /* Words behind which `*` is no multiplication; and words ahead of which it is none. */
 static const char *const before_star[] = {"select", "distinct", "all", "returning"};
@@ -79,6 +85,8 @@ struct walk {
 	unsigned ntypes;
 	unsigned found;
 	bool target;    /* between INSERT INTO and its columns */
+	bool updates;   /* between UPDATE and its SET */
+	bool joins;     /* a JOIN has come, whose ON may call a function `conflict` */
 	bool alias;     /* behind AS and a name: columns may follow */
 	bool ended;     /* its semicolon has come */
 	unsigned depth; /* parentheses that are open */
@@ -106,9 +114,21 @@ peek(const struct walk *w, struct sqltext_token *second)
 	return first;
 }
 
+/* Is a type that is known next? Then it is left in *type. */
+static bool
+type_follows(struct sqltext at, struct sqltext_token *type)
+{
+	struct sqltext_token next;
+
+	sqltext_token(&at, type);
+	sqltext_token(&at, &next);
+	return ONE_OF(type, types_known) && !sqltext_is_char(&next, '.') &&
+	       (!sqltext_is_word(type, "double") || sqltext_is_word(&next, "precision"));
+}
+
 /* Does `::` stand next, and then a type that is known? */
 static bool
-is_cast(const struct walk *w)
+is_cast(const struct walk *w, struct sqltext_token *type)
 {
 	struct sqltext at = w->at;
 	struct sqltext_token t;
@@ -118,30 +138,47 @@ is_cast(const struct walk *w)
 		if (!sqltext_is_char(&t, ':'))
 			return false;
 	}
-	sqltext_token(&at, &t);
-	return ONE_OF(&t, types_known);
+	return type_follows(at, type);
 }
 
 /* Is the token that stands behind `cast (` followed by AS and a type that is known? */
 static bool
-is_in_cast(const struct walk *w)
+is_in_cast(const struct walk *w, struct sqltext_token *type)
 {
-	struct sqltext_token as, type;
+	struct sqltext at = w->at;
+	struct sqltext_token as;
 
-	as = peek(w, &type);
+	sqltext_token(&at, &as);
 	return sqltext_is_char(before(w, 1), '(') && sqltext_is_word(before(w, 2), "cast") &&
-	       sqltext_is_word(&as, "as") && ONE_OF(&type, types_known);
+	       sqltext_is_word(&as, "as") && type_follows(at, type);
+}
+
+/* Does a type stand ahead of the literal that is its own? x.date '...' and zone '...' are a
+ * user's. */
+static bool
+is_behind_type(const struct walk *w, struct sqltext_token *type)
+{
+	*type = *before(w, 1);
+	/* AT TIME ZONE '...': a text. */
+	if (sqltext_is_word(type, "zone") && sqltext_is_word(before(w, 2), "time") &&
+	    sqltext_is_word(before(w, 3), "at")) {
+		*type = *before(w, 3);
+		return true;
+	}
+	return ONE_OF(type, types_ahead) && !sqltext_is_char(before(w, 2), '.') &&
+	       (!sqltext_is_word(type, "zone") || sqltext_is_word(before(w, 2), "time"));
 }
 
 static void
 see_parameter(struct walk *w, const struct sqltext_token *t)
 {
 	unsigned long n = strtoul(t->start + 1, NULL, 10);
+	struct sqltext_token cast;
 	uint32_t type = n > 0 && n <= w->ntypes ? frame_u32(w->types + 4 * (n - 1)) : 0;
 
 	if (type >= FIRST_USERS)
 		w->found |= SQLONCE_CHOOSES;
-	else if ((type == 0 || type == UNKNOWN_OID) && !is_cast(w) && !is_in_cast(w))
+	else if ((type == 0 || type == UNKNOWN_OID) && !is_cast(w, &cast) && !is_in_cast(w, &cast))
 		w->found |= SQLONCE_INFERS;
 }
 
@@ -154,17 +191,52 @@ is_of_the_moment(const struct sqltext_token *t)
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (sqltext_mentions(t->start, t->length, words[i]))
 			return true;
-	return memchr(t->start, '\\', t->length) != NULL || (t->length > 1 && t->start[1] == '&');
+	/* E'no' and 'w' on the next line are one literal. */
+	return memchr(t->start, '\\', t->length) != NULL || (*t->start | 0x20) == 'e' ||
+	       (t->length > 1 && t->start[1] == '&');
+}
+
+/* Does the value of the literal depend on DateStyle, IntervalStyle or TimeZone, which the server's
+ * configuration may change? Not that of a date as in ISO 8601, nor, with a time zone, if that is
+ * given as an offset to the east. */
+static bool
+is_read_by_settings(const struct walk *w, const struct sqltext_token *t,
+		    const struct sqltext_token *type)
+{
+	bool zoned = sqltext_is_word(type, "timetz") || sqltext_is_word(type, "timestamptz") ||
+		     sqltext_is_word(type, "zone");
+	bool time = sqltext_is_word(type, "time") || sqltext_is_word(type, "timetz");
+	size_t digits = strspn(t->start + 1, "0123456789"), span;
+	const char *behind = type->start + type->length;
+
+	if (sqltext_is_word(type, "interval"))
+		return memchr(t->start, '-', t->length) != NULL;
+	if (!ONE_OF(type, types_of_time))
+		return false;
+	/* `::time with time zone`, and what is between `::timestamp(3)` and that. */
+	if (behind > t->start && !zoned && !sqltext_is_word(type, "date")) {
+		struct sqltext at = w->at;
+		struct sqltext_token next;
+
+		at.at = behind;
+		sqltext_token(&at, &next);
+		zoned = sqltext_is_word(&next, "with") || sqltext_is_char(&next, '(');
+	}
+	span = strspn(t->start + 1, time ? "0123456789:.+" : "0123456789:.+- T");
+	return *t->start != '\'' || span + 2 != t->length ||
+	       (!time && (digits != 4 || t->start[5] != '-')) ||
+	       (zoned && memchr(t->start, '+', t->length) == NULL);
 }
 
 static void
 see_literal(struct walk *w, const struct sqltext_token *t)
 {
-	const struct sqltext_token *last = before(w, 1);
+	struct sqltext_token type;
 
-	if (is_of_the_moment(t) || last->kind == SQLTEXT_STRING)
+	if (is_of_the_moment(t) || before(w, 1)->kind == SQLTEXT_STRING)
 		w->found |= SQLONCE_NEVER;
-	else if (!is_cast(w) && !is_in_cast(w) && !ONE_OF(last, types_ahead))
+	else if (!(is_behind_type(w, &type) || is_cast(w, &type) || is_in_cast(w, &type)) ||
+		 is_read_by_settings(w, t, &type))
 		w->found |= SQLONCE_CHOOSES;
 }
 
@@ -201,7 +273,41 @@ see_star(struct walk *w)
 		w->found |= SQLONCE_GROWS;
 }
 
-/* A parenthesis opens behind a name that is no word of the grammar. Is that a call? */
+/* Does an operand end with the token, and with nothing else that it could be? */
+static bool
+surely_ends_operand(const struct sqltext_token *t)
+{
+	return may_end_operand(t) && !ONE_OF(t, grammar) && !ONE_OF(t, before_operand);
+}
+
+/* A parenthesis opens behind this word. Is it one of the grammar here, and no name of a function?
+ */
+static bool
+is_grammar(const struct walk *w)
+{
+	const struct sqltext_token *word = before(w, 1), *last = before(w, 2);
+
+	if (ONE_OF(word, grammar))
+		return true;
+	if (sqltext_is_word(word, "filter") || sqltext_is_word(word, "over"))
+		return sqltext_is_char(last, ')');
+	if (sqltext_is_word(word, "by"))
+		return sqltext_is_word(last, "group") || sqltext_is_word(last, "order") ||
+		       sqltext_is_word(last, "partition");
+	if (sqltext_is_word(word, "materialized"))
+		return sqltext_is_word(last, "as") ||
+		       (sqltext_is_word(last, "not") && sqltext_is_word(before(w, 3), "as"));
+	if (sqltext_is_word(word, "conflict"))
+		return sqltext_is_word(last, "on") && !w->joins;
+	if (sqltext_is_word(word, "set"))
+		return w->updates;
+	if (sqltext_is_word(word, "join"))
+		return surely_ends_operand(last);
+	return (sqltext_is_word(word, "like") || sqltext_is_word(word, "ilike")) &&
+	       surely_ends_operand(last);
+}
+
+/* A parenthesis opens. Does a name stand before it that is called? */
 static bool
 is_call(const struct walk *w)
 {
@@ -214,7 +320,7 @@ is_call(const struct walk *w)
 		return false;
 	if (sqltext_is_char(last, '.') || name->kind == SQLTEXT_QUOTED)
 		return true;
-	if (ONE_OF(name, grammar))
+	if (is_grammar(w))
 		return false;
 	/* numeric(10, 2). Behind a cast's AS it may be one that is not known, which is told. */
 	if ((sqltext_is_char(last, ':') || sqltext_is_word(last, "as")) &&
@@ -230,10 +336,13 @@ is_call(const struct walk *w)
 static void
 see_name_behind_as(struct walk *w, const struct sqltext_token *t)
 {
-	struct sqltext_token next = peek(w, NULL);
+	struct sqltext_token next = peek(w, NULL), type;
 
 	if (w->casts >> w->depth & 1) {
-		if (!ONE_OF(t, types_known) || sqltext_is_char(&next, '.'))
+		struct sqltext at = w->at;
+
+		at.at = t->start;
+		if (!type_follows(at, &type))
 			w->found |= SQLONCE_CHOOSES;
 	} else if (!ONE_OF(t, grammar)) {
 		w->alias = sqltext_is_char(&next, '(');
@@ -245,6 +354,7 @@ open_parenthesis(struct walk *w)
 {
 	if (is_call(w))
 		w->found |= SQLONCE_CHOOSES;
+	w->updates = false;
 	w->target = w->alias = false;
 	if (++w->depth == DEPTH_MAX) {
 		w->found |= SQLONCE_NEVER;
@@ -278,13 +388,28 @@ see_punctuation(struct walk *w, const struct sqltext_token *t)
 	case ':':
 		/* The second of `::`, which a type must follow. */
 		if (sqltext_is_char(last, ':')) {
-			struct sqltext_token second, type = peek(w, &second);
+			struct sqltext_token type;
 
-			if (!ONE_OF(&type, types_known) || sqltext_is_char(&second, '.'))
+			if (!type_follows(w->at, &type))
 				w->found |= SQLONCE_CHOOSES;
 		}
 		return;
 	}
+}
+
+/* Follows UPDATE and the name of its table up to the SET. */
+static void
+follow_update(struct walk *w, const struct sqltext_token *t)
+{
+	const struct sqltext_token *last = before(w, 1);
+
+	if (sqltext_is_word(t, "update"))
+		w->updates = !sqltext_is_word(last, "for") && !sqltext_is_word(last, "key");
+	else if (t->kind == SQLTEXT_NAME)
+		w->updates &=
+		    !ONE_OF(t, grammar) || sqltext_is_word(t, "only") || sqltext_is_word(t, "as");
+	else if (t->kind != SQLTEXT_QUOTED && !sqltext_is_char(t, '('))
+		w->updates &= sqltext_is_char(t, '.') || sqltext_is_char(t, '*');
 }
 
 static void
@@ -306,6 +431,8 @@ see_name(struct walk *w, const struct sqltext_token *t)
 		if (!sqltext_is_word(last, "insert") && !sqltext_is_word(last, "merge"))
 			w->found |= SQLONCE_NEVER;
 		w->target = true;
+	} else if (sqltext_is_word(t, "join")) {
+		w->joins = true;
 	} else if (sqltext_is_word(t, "returning")) {
 		w->found |= SQLONCE_ROWS;
 	} else if (sqltext_is_word(t, "table")) {
@@ -338,6 +465,7 @@ see(struct walk *w, const struct sqltext_token *t)
 {
 	if (w->ended)
 		w->found |= SQLONCE_NEVER;
+	follow_update(w, t);
 	switch (t->kind) {
 	case SQLTEXT_SPLIT:
 		w->ended = true;

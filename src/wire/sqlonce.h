@@ -12,13 +12,16 @@
  *   the Parse gives, or a cast behind each place of the parameter, fixes it for a new Parse too:
  *   otherwise SQLONCE_INFERS. A type of a user's can be dropped and made again: SQLONCE_CHOOSES.
  * - A literal is turned into a value at the Parse. 'now' and 'today' are the time of then:
- *   SQLONCE_NEVER. Labels of enums may be renamed, and 'name'::regproc and its like may be of
+ *   SQLONCE_NEVER. A date or time that is not in the form of ISO 8601 depends on DateStyle, one
+ *   with a time zone and no offset on TimeZone, which the server's configuration may change:
+ *   SQLONCE_CHOOSES. Labels of enums may be renamed, and 'name'::regproc and its like may be of
  *   another function now: a literal is harmless only if a built-in type stands beside it, otherwise
  *   SQLONCE_CHOOSES.
  * - A call f(x) means the function whose arguments fit best. A better one can be created, which
  *   PostgreSQL does not notice: SQLONCE_CHOOSES. Exceptions: what is no call but grammar
  *   (coalesce, cast, extract ...), and functions of pg_catalog that have no argument, which
- *   nothing fits better: pg_catalog comes first.
+ *   nothing fits better: pg_catalog comes first. Many words of the grammar (filter, set, like ...)
+ *   may be the name of a function, too, and are told by what stands before them.
  * - A function in FROM gives the columns that its type had: SQLONCE_CHOOSES, as it is a call. So is
  *   (x).field, which is a number in a composite type, and x COLLATE name.
  * - A cast to a type of a user's: SQLONCE_CHOOSES.
@@ -27,9 +30,10 @@
  *
  * What is left, whatever the text: a new table or type may hide the old one in an earlier schema of
  * search_path (a function, too, if pg_catalog stands behind that schema there); a new cast may make
- * another operator fit; and a role may get or lose BYPASSRLS, or the membership that a policy of
- * row security is for. PostgreSQL notices none of these. The caller bounds that by time, and by
- * what it knows of DDL.
+ * another operator fit; t.name may be a call of the function name(t), for which one that fits
+ * better may be created; and a role may get or lose BYPASSRLS, or the membership that a policy of
+ * row security or the USAGE of a schema is for. PostgreSQL notices none of these. The caller bounds
+ * that by time, and by what it knows of DDL.
  *
  * Beside the analysis, a Parse may say something: a notice that a name of 64 bytes or more is cut,
  * a warning of a backslash in a literal. Such texts are SQLONCE_NEVER, as are utility statements,
