@@ -104,8 +104,9 @@ classify_commit(struct sqltext ahead, unsigned outcome)
 	struct sqltext_token tok;
 	enum sqltext_word w = read_ahead(&ahead, &tok);
 
+	/* What the transaction has defined is there for others now. */
 	if (w == SQLWORD_PREPARED)
-		return 0;
+		return outcome == SQLCLASS_COMMIT ? SQLCLASS_DEFINES : 0;
 	if (w == SQLWORD_WORK || w == SQLWORD_TRANSACTION)
 		w = read_ahead(&ahead, &tok);
 	if (w == SQLWORD_TO && outcome == SQLCLASS_ROLLBACK)
@@ -199,16 +200,16 @@ is_harmless(const struct sqltext_token *tok)
 	return false;
 }
 
-/* SQLCLASS_DEFINES, if a statement that begins so defines something. */
+/* SQLCLASS_DEFINES, if a statement that begins so defines something, or says who may see it. */
 static unsigned
 classify_definition(const struct sqltext_token *tok)
 {
-	static const char *const words[] = {"alter", "create", "drop", "import"};
+	static const char *const words[] = {"alter", "create", "drop", "grant", "import", "revoke"};
 
 	if (tok->kind != SQLTEXT_NAME || tok->length < 4 || tok->length > 6 || is_select(tok))
 		return 0;
 	/* Most texts begin with another letter: they need no comparison. */
-	if (memchr("acdi", *tok->start | 0x20, 4) == NULL)
+	if (memchr("acdgir", *tok->start | 0x20, 6) == NULL)
 		return 0;
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (strlen(words[i]) == tok->length &&

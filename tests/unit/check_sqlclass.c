@@ -351,6 +351,11 @@ static const struct {
     {"DROP VIEW v", SQLCLASS_DEFINES},
     {"IMPORT FOREIGN SCHEMA a FROM SERVER b INTO c", SQLCLASS_DEFINES},
     {"BEGIN; aLTER TABLE t ADD c int; COMMIT", SQLCLASS_DEFINES},
+    {"GRANT a TO b", SQLCLASS_DEFINES},
+    {"revoke a from b", SQLCLASS_DEFINES},
+    {"COMMIT PREPARED 'x'", SQLCLASS_DEFINES},
+    {"ROLLBACK PREPARED 'x'", 0},
+    {"COMMIT", 0},
     {"SELECT altered, dropped FROM created", 0},
 };
 
