@@ -421,7 +421,8 @@ keep_text(struct progress *p, const char *text)
 
 /* A Bind stands in for the Parse before it, and has failed. Is that an error of the text, which the
  * Parse would have given? PostgreSQL gives these with a position in the text (15 source,
- * parser_errposition()), but for those of its rewriter. What is wrong with values has none. */
+ * parser_errposition()), but for those of its rewriter. What is wrong with values has none, and
+ * mostly a context, which names the parameter; or a position in their own text. */
 static bool
 is_error_of_text(const uint8_t *body, size_t have)
 {
@@ -429,7 +430,11 @@ is_error_of_text(const uint8_t *body, size_t have)
 	const char *file = msg_report_field(body, have, 'F');
 	const char *code = msg_report_field(body, have, 'C');
 
-	if (msg_report_field(body, have, 'P') || (code && (code[0] == '4' && code[1] == '0')))
+	if (code && code[0] == '4' && code[1] == '0')
+		return true;
+	if (msg_report_field(body, have, 'W'))
+		return false;
+	if (msg_report_field(body, have, 'P'))
 		return true;
 	for (size_t i = 0; file && i < sizeof files / sizeof *files; i++)
 		if (strncmp(file, files[i], strlen(files[i])) == 0)
@@ -484,6 +489,8 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 	 * server. */
 	if (p->runs_count == 0 && p->extended && !p->fatal)
 		p->skipping = p->unsure = true;
+	p->failed_unnamed = first_is(p, RUN_EXTENDED) &&
+			    (first_run(p)->kind & (PROGRESS_STANDS_IN | PROGRESS_UNNAMED));
 	if (!first_is(p, RUN_EXTENDED))
 		return;
 	ours = (first_run(p)->kind & PROGRESS_OWN) && !first_stands_in(p, PROGRESS_STANDS_IN);
@@ -1186,7 +1193,7 @@ void
 progress_forget_error(struct progress *p)
 {
 	p->error[0] = 0;
-	p->fatal = false;
+	p->fatal = p->failed_unnamed = false;
 	if (p->error_text)
 		keep_text(p, NULL);
 }

@@ -108,6 +108,8 @@ struct progress {
 	bool texts; /* keep error_text */
 	/* an ErrorResponse for the client, see progress_tell_instead(); NULL: none */
 	struct buf *instead;
+	/* that was the answer to a Bind of the unnamed statement with a name of ours */
+	bool failed_unnamed;
 	char *error_text;    /* message of the last error, until it is forgotten; NULL: not kept */
 	uint16_t peek_bytes; /* bytes in peek */
 	uint8_t peek[PROGRESS_PEEK + 1];
@@ -184,7 +186,8 @@ enum {
 	 * fails, the client is not told, and the exchange is to be done again, see
 	 * progress.redo. An error that is not the statement's (SQLSTATE classes 40, 53 to 58: a
 	 * lock, a resource, a cancel ...) is told as it comes. */
-	PROGRESS_REDO = 0x400
+	PROGRESS_REDO = 0x400,
+	PROGRESS_UNNAMED = 0x800 /* a Bind of the unnamed statement, which another stands in for */
 };
 bool progress_sent_as(struct progress *, unsigned flags);
 

@@ -21,14 +21,18 @@ client_name(const struct session *s, const char *text, size_t *length)
 	unsigned long long number;
 	char *end;
 
+	const struct progress *p = &s->hold->lease.srv->progress;
+
 	if (strncmp(text, prepared_nobodys, strlen(prepared_nobodys)) == 0) {
 		*length = strlen(prepared_nobodys);
 		return prepared_client_name(s->context.names, set, 0);
 	}
 	number = strtoull(text + prefix, &end, 10);
 	*length = (size_t)(end - text);
-	return *length > prefix && number > 0 ? prepared_client_name(s->context.names, set, number)
-					      : NULL;
+	if (*length == prefix || number == 0)
+		return NULL;
+	/* The statement may be one that the client has a name for, too. */
+	return p->failed_unnamed ? "" : prepared_client_name(s->context.names, set, number);
 }
 
 /* Adds a field with the client's names in place of ours. Returns true if one of them is a statement

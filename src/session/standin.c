@@ -16,6 +16,9 @@
  * That is not tried with so many of its next Parses. */
 #define PIPELINED 100
 
+/* Bytes behind a Parse that are kept together with it. */
+#define ONCE_BEHIND_MAX (ONCE_AGAIN_MAX - ONCE_TEXT_MAX - FRAME_HEADER)
+
 /* ---- may a Parse be answered here? ---- */
 
 /* Is the pool's option such that texts are answered at all? */
@@ -56,7 +59,8 @@ is_unaltered(const struct session *s)
 static bool
 is_certain(const struct session *s, const struct progress *p)
 {
-	return !p->skipping && p->copy == COPY_NONE && !p->unsure && !p->half_begun &&
+	/* `watch`: a DEALLOCATE ALL may be under way, which takes our statements, too. */
+	return !p->skipping && p->copy == COPY_NONE && !p->unsure && !p->half_begun && !p->watch &&
 	       p->ready_due == p->own_syncs && p->status != 'E' && s->stack == NULL &&
 	       s->slow == NULL;
 }
@@ -68,7 +72,7 @@ is_rest_of_exchange(const uint8_t *data, size_t bytes)
 {
 	struct frame f;
 
-	if (bytes > ONCE_AGAIN_MAX / 2)
+	if (bytes > ONCE_BEHIND_MAX)
 		return false;
 	while (frame_read(data, bytes, &f) == 0) {
 		if (memchr("PBDECHS", f.type, 7) == NULL)
@@ -183,15 +187,21 @@ bool
 standin_use(struct session *s, struct message *m)
 {
 	struct server *srv = s->hold->lease.srv;
-	const char *name = once_name(&s->context.unnamed, &srv->prepared);
+	const char *name;
 	struct buf *out;
 
+	/* The same as in is_certain(). */
+	if (srv->progress.watch) {
+		s->context.unnamed.here = false;
+		return false;
+	}
+	name = once_name(&s->context.unnamed, &srv->prepared);
 	if (name == NULL)
 		return false;
 	out = batch_for(s);
 	if (m->type == 'B') {
 		m->used = FRAME_HEADER + once_bind(name, m->body, m->bytes, out);
-		progress_sent_as(&srv->progress, 0);
+		progress_sent_as(&srv->progress, PROGRESS_UNNAMED);
 	} else {
 		once_describe(name, out);
 		m->used = FRAME_HEADER + m->bytes;

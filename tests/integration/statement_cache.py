@@ -6,7 +6,7 @@ PGWITH_CACHE_STEPS is the number of steps of the random tests; --seed repeats a 
 import os
 import time
 
-from pgwtest import check, equal, main, note, sanitized, test, wait_until, wire
+from pgwtest import check, equal, main, note, only_local, sanitized, test, wait_until, wire
 from pgwtest.wire import bind, close_, describe, execute, flush, parse, query, sync
 
 STEPS = int(os.environ.get("PGWITH_CACHE_STEPS") or (150 if sanitized() else 500))
@@ -743,6 +743,142 @@ def handed_over(t):
     equal(said(p.pooled, 1), said(p.direct, 1), "answers over a restart")
     p.say(query("COMMIT"))
     p.ask(sql, 1, types=(INT4,), times=3)
+
+
+@test
+def what_only_looks_harmless(t):
+    """auto: functions that are called like words of the grammar, and types like PostgreSQL's own, are another's when they are"""
+    t.sql("CREATE SCHEMA s; CREATE TYPE zone AS ENUM ('a', 'b'); CREATE TYPE s.date AS ENUM ('a', 'b')")
+    p = pair(t)
+    words = ("by", "conflict", "filter", "is", "join", "like", "matched", "materialized", "of", "over", "partition", "set", "similar")
+    for word in words:
+        t.sql('CREATE FUNCTION "%s"(bigint) RETURNS text LANGUAGE sql AS $$SELECT 1$$' % word)
+        p.ask("SELECT %s(1)" % word, times=4)
+        t.sql('CREATE FUNCTION "%s"(int) RETURNS text LANGUAGE sql AS $$SELECT 2$$' % word)
+        p.ask("SELECT %s(1)" % word, times=2)
+    for sql, name in (("SELECT zone 'a'", "zone"), ("SELECT s.date 'a'", "s.date")):
+        p.ask(sql, times=4)
+        for old, new in (("a", "c"), ("b", "a")):
+            t.sql("ALTER TYPE %s RENAME VALUE '%s' TO '%s'" % (name, old, new))
+        p.ask(sql, times=2)
+    equal(counters(p.d)[1], 0, "Parses served")
+
+
+@test
+def literals_of_the_moment(t):
+    """auto: no literal that means another value now is answered: of the present time, and read by the configuration's TimeZone"""
+    only_local("it changes the configuration")
+    p = pair(t)
+    sql = "SELECT timestamptz '2020-01-01 00:00' = timestamptz '2020-01-01 00:00+00', date '01/02/2020' = date '2020-01-02'"
+    p.ask(sql, times=4)
+    t.sql("ALTER SYSTEM SET TimeZone = 'Asia/Tokyo'")
+    t.sql("ALTER SYSTEM SET DateStyle = 'ISO, DMY'")
+    t.sql("SELECT pg_reload_conf()")
+    time.sleep(0.2)
+    p.ask(sql, times=3)
+    t.sql("ALTER SYSTEM RESET ALL")
+    t.sql("SELECT pg_reload_conf()")
+    for text in ("E'no'\n'w'", "'no'\n'w'", "$$now$$", "'Now'", "E'n' -- '\n'ow'"):
+        got = set()
+        for _ in range(4):
+            p.pooled.send(whole("SELECT %s::timestamptz" % text))
+            got.add(p.pooled.until_ready().rows[0])
+        equal(len(got), 4, "times of " + text)
+    equal(counters(p.d)[1], 0, "Parses served")
+
+
+@test
+def memberships(t):
+    """A GRANT or REVOKE of this daemon counts at once: PostgreSQL does not notice that a role has lost a schema"""
+    t.cluster.role("alice", "")
+    p = pair(t, size=2)
+    group = "readers_" + t.database
+    t.sql("CREATE ROLE %s; CREATE SCHEMA s; CREATE TABLE s.x (a int); GRANT SELECT ON s.x TO alice; "
+          "GRANT USAGE ON SCHEMA s TO %s; GRANT %s TO alice" % (group, group, group))
+    try:
+        definer = t.client(p.d)
+        p.say(query("SET role = alice"))
+        sql = "SELECT a FROM s.x"
+        p.ask(sql, times=3)
+        p.served(whole(sql))
+        for words in ("REVOKE %s FROM alice", "GRANT %s TO alice", "REVOKE %s FROM alice"):
+            definer.sql(words % group)
+            p.ask(sql, times=3)
+    finally:
+        t.sql("DROP OWNED BY %s; DROP ROLE %s" % (group, group))
+
+
+@test
+def deallocated_ahead(t):
+    """Behind a DEALLOCATE ALL that has not been answered, no statement answers that it takes away"""
+    p = pair(t)
+    one, two = "DELETE FROM item WHERE id = -1", "SELECT code FROM item ORDER BY id"
+    for cache in ("auto", "on"):
+        p = Pair(t, t.daemon(statement_cache=cache, size=1))
+        for sql in (one, two):
+            p.ask(sql, times=3)
+        use = {sql: parse(sql) + bind() + describe() + execute() for sql in (one, two)}
+        drop = parse("DEALLOCATE ALL") + bind() + execute()
+        p.say(drop + use[one] + use[two] + sync())
+        p.ask(one, times=3)
+        p.say(use[one] + drop + use[one] + bind() + execute() + sync())
+        p.say(parse("DEALLOCATE ALL", "d") + sync())
+        p.ask(one, times=3)
+        p.say(use[one] + bind(statement="d") + execute() + bind() + execute() + sync())
+        p.ask(one, times=3)
+        p.served(whole(one))
+
+
+@test
+def names_in_errors(t):
+    """An error of a Bind names the unnamed statement, though the session has a named one of the same text"""
+    p = pair(t, "on")
+    sql = "SELECT 10 / $1"
+    p.say(parse(sql, "n") + sync())
+    p.ask(sql, 2, times=3)
+    wrong = bind((1, 2, 3)) + execute()
+    for ahead in (b"", parse("SELECT 5") + bind() + execute()):
+        p.say(ahead + parse(sql) + wrong + sync())
+        p.say(ahead + parse(sql) + describe("S") + wrong + sync())
+        p.say(ahead + parse(sql) + bind((1,)) + wrong + sync())
+        p.say(ahead + parse(sql) + bind((1,)) + execute() + bind((1, 2), statement="n") + sync())
+        t.sql("CREATE SCHEMA s; DROP SCHEMA s")
+        p.d.console("RECONNECT db")
+
+
+@test
+def values_that_are_names(t):
+    """In a transaction, a value that PostgreSQL reads as it reads a text is still a value of the Bind"""
+    p = pair(t)
+    sql = "DELETE FROM item WHERE id::oid = $1 AND id < 0"
+    regtype = 2206
+    p.ask(sql, "int4", types=(regtype,), times=3)
+    for value in ("int4", "nosuch", "a b c", "int4("):
+        p.say(query("BEGIN"))
+        p.served(whole(sql, (value,), (regtype,)))
+        p.say(query("ROLLBACK"))
+
+
+@test
+def as_much_as_is_kept(t):
+    """The longest exchange that is done again, and those that are a few bytes longer or shorter"""
+    p = pair(t)
+
+    def exchange(text, behind):
+        sql = "SELECT $1::text, code FROM item WHERE id = 1 -- "
+        sql += "x" * (text - len(parse(sql)))
+        rest = describe() + execute() + sync()
+        values = "y" * (behind - len(bind(("",)) + rest))
+        return parse(sql) + bind((values,)) + rest
+
+    for text in range(16384 - 3, 16384 + 8):
+        for i, behind in enumerate((16379 - 1, 16379, 16380, 16384, 16385)):
+            data = exchange(text, behind)
+            for _ in range(2):
+                p.say(data, what="first")
+            t.sql("ALTER TABLE item ALTER code TYPE " + ("int", "bigint")[(i + text + 1) % 2])
+            p.say(data, what="a Parse of %d bytes, %d behind it" % (text, behind))
+    check(counters(p.d)[2] > 10, "some were done again")
 
 
 # ---- random ----
