@@ -13,8 +13,10 @@
 
 /* ---- texts that have come ---- */
 
-/* The lower bits of statements.seen: the text may never be answered; only with `infers`. */
-enum { SEEN_NEVER = 1, SEEN_INFERS = 2, SEEN_BITS = 3 };
+/* The lower bits of statements.seen: SQLONCE_... of the text, if SEEN_READ is set. To read a text
+ * takes longer than all else here, and many come again that are never prepared. */
+enum { SEEN_READ = 32, SEEN_BITS = 63 };
+_Static_assert((int)SQLONCE_GROWS < (int)SEEN_READ, "the bits of sqlonce() fit");
 
 /* Of a Parse's body without its name: the text, then the number of types and the types. */
 static unsigned
@@ -52,13 +54,12 @@ judge_hash(struct once *o, struct statements *all)
 		return ONCE_PASS;
 	}
 	o->seen = true;
-	if ((*seen & SEEN_NEVER) || ((*seen & SEEN_INFERS) && !o->infers))
+	if (!(*seen & SEEN_READ))
+		*seen |= SEEN_READ | read_text(o->body + 1, o->bytes - 1);
+	is = (unsigned)*seen & (SEEN_READ - 1);
+	if (!is_allowed(o, is))
 		return ONCE_NEVER;
-	is = read_text(o->body + 1, o->bytes - 1);
-	if (is_allowed(o, is))
-		return is_safe_here(o, is) ? ONCE_PREPARE : ONCE_PASS;
-	*seen |= is & SQLONCE_NEVER ? SEEN_NEVER : SEEN_INFERS;
-	return ONCE_NEVER;
+	return is_safe_here(o, is) ? ONCE_PREPARE : ONCE_PASS;
 }
 
 /* ---- statements ---- */
