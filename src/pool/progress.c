@@ -426,11 +426,15 @@ keep_text(struct progress *p, const char *text)
 static bool
 is_error_of_text(const uint8_t *body, size_t have)
 {
-	static const char *const files[] = {"parse_", "rewrite", "analyze.c", "plancache.c"};
+	static const char *const files[] = {"parse_", "rewrite", "analyze.c", "plancache.c",
+					    "rls.c"};
 	const char *file = msg_report_field(body, have, 'F');
 	const char *code = msg_report_field(body, have, 'C');
 
 	if (code && code[0] == '4' && code[1] == '0')
+		return true;
+	/* lock_timeout, or a cancel: it is mostly the Parse that waits for the locks of tables. */
+	if (code && (strcmp(code, "55P03") == 0 || strcmp(code, "57014") == 0))
 		return true;
 	if (msg_report_field(body, have, 'W'))
 		return false;

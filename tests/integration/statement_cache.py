@@ -847,6 +847,32 @@ def names_in_errors(t):
 
 
 @test
+def waiting_for_locks(t):
+    """A time-out while a lock of the table is waited for is the Parse's, as directly, and the text is answered afterwards"""
+    p = pair(t)
+    sql = "SELECT code FROM item ORDER BY id"
+    described = parse(sql) + describe("S") + bind() + execute() + sync()
+    p.ask(sql, times=3)
+    lock = t.direct()
+    for limit, sqlstate in (("lock_timeout", "55P03"), ("statement_timeout", "57014")):
+        for client in (p.pooled, p.direct):
+            client.sql("SET %s = '300ms'" % limit)
+        p.ask(sql, times=3)
+        for data in (whole(sql), described):
+            lock.sql("BEGIN; LOCK item")
+            for client in (p.direct, p.pooled):
+                client.send(data)
+                r = client.until_ready()
+                equal((r.kinds, [e.sqlstate for e in r.errors]), ("EZ", [sqlstate]), "answer")
+            lock.sql("ROLLBACK")
+            p.say(bind() + execute() + sync(), what="no statement is left")
+            p.ask(sql, times=3)
+            p.served(whole(sql))
+        for client in (p.pooled, p.direct):
+            client.sql("SET %s = 0" % limit)
+
+
+@test
 def values_that_are_names(t):
     """In a transaction, a value that PostgreSQL reads as it reads a text is still a value of the Bind"""
     p = pair(t)
