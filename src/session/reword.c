@@ -17,11 +17,10 @@ static const char *
 client_name(const struct session *s, const char *text, size_t *length)
 {
 	const struct prepared_set *set = &s->hold->lease.srv->prepared;
+	const struct progress *p = &s->hold->lease.srv->progress;
 	size_t prefix = strlen(prepared_prefix);
 	unsigned long long number;
 	char *end;
-
-	const struct progress *p = &s->hold->lease.srv->progress;
 
 	if (strncmp(text, prepared_nobodys, strlen(prepared_nobodys)) == 0) {
 		*length = strlen(prepared_nobodys);

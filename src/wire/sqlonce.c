@@ -280,8 +280,7 @@ surely_ends_operand(const struct sqltext_token *t)
 	return may_end_operand(t) && !ONE_OF(t, grammar) && !ONE_OF(t, before_operand);
 }
 
-/* A parenthesis opens behind this word. Is it one of the grammar here, and no name of a function?
- */
+/* A parenthesis opens behind this word. Is it one of the grammar here, and names no function? */
 static bool
 is_grammar(const struct walk *w)
 {

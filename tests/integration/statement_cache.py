@@ -750,7 +750,8 @@ def what_only_looks_harmless(t):
     """auto: functions that are called like words of the grammar, and types like PostgreSQL's own, are another's when they are"""
     t.sql("CREATE SCHEMA s; CREATE TYPE zone AS ENUM ('a', 'b'); CREATE TYPE s.date AS ENUM ('a', 'b')")
     p = pair(t)
-    words = ("by", "conflict", "filter", "is", "join", "like", "matched", "materialized", "of", "over", "partition", "set", "similar")
+    words = ("by", "conflict", "filter", "is", "join", "like", "matched", "materialized", "of", "over", "partition",
+             "set", "similar")
     for word in words:
         t.sql('CREATE FUNCTION "%s"(bigint) RETURNS text LANGUAGE sql AS $$SELECT 1$$' % word)
         p.ask("SELECT %s(1)" % word, times=4)
