@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "pool/prepared_inside.h"
+#include "wire/sqlcolumn.h"
 #include "wire/sqlonce.h"
 
 /* How often a text is prepared in vain, before only one Parse in VAIN_STEP of it is. */
@@ -15,8 +16,8 @@
 
 /* The lower bits of statements.seen: SQLONCE_... of the text, if SEEN_READ is set. To read a text
  * takes longer than all else here, and many come again that are never prepared. */
-enum { SEEN_READ = 32, SEEN_BITS = 63 };
-_Static_assert((int)SQLONCE_GROWS < (int)SEEN_READ, "the bits of sqlonce() fit");
+enum { SEEN_READ = 64, SEEN_BITS = 127 };
+_Static_assert((int)SQLONCE_COLUMNS < (int)SEEN_READ, "the bits of sqlonce() fit");
 
 /* Of a Parse's body without its name: the text, then the number of types and the types. */
 static unsigned
@@ -115,6 +116,20 @@ once_refused(struct prepared_set *set, const char *sqlstate)
 		set->tracked.refused = 0;
 }
 
+/* Has the server said that each t.name in the text is a column? */
+static bool
+names_are_columns(struct prepared *pre)
+{
+	const struct text *t = pre->analysis->text;
+	uint64_t told;
+
+	if (!pre->columns)
+		pre->columns =
+		    sqlcolumn((const char *)t->data, strlen((const char *)t->data), &told) &&
+		    (told & ~pre->of_tables) == 0;
+	return pre->columns;
+}
+
 /* Is there room for another statement on the server? Messages of one that is being prepared are not
  * answered yet: so many texts that come in one go are not all prepared at once. If another has to
  * be closed, only one text in ADMITTED is prepared: where more texts come again and again than a
@@ -174,7 +189,13 @@ once_judge(struct once *o, struct prepared_set *set)
 	if (!is_safe_here(o, t->once))
 		return ONCE_PASS;
 	o->statement = find_fresh(o, set);
-	return o->statement ? ONCE_SERVE : judge_preparing(o, set);
+	if (o->statement == NULL)
+		return judge_preparing(o, set);
+	if ((t->once & SQLONCE_COLUMNS) && !o->infers && !names_are_columns(o->statement)) {
+		t->once |= SQLONCE_CHOOSES;
+		return ONCE_NEVER;
+	}
+	return ONCE_SERVE;
 }
 
 unsigned

@@ -37,6 +37,8 @@ struct prepared {
 	char name[PREPARED_NAME];  /* "": not made of the number yet; see prepared_server_name() */
 	uint64_t made;             /* number of its Parse among those of all servers */
 	int64_t made_us;           /* when that was; 0: not known */
+	uint64_t of_tables;        /* sqlcolumn.h: the result columns that are those of tables */
+	bool columns;              /* once.h: so each t.name in the text is a column */
 	/* Parse and Describe that are not answered yet: until then it cannot be closed */
 	uint32_t under_way;
 	uint64_t syncs; /* progress.syncs when they were sent */

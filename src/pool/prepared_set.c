@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "pool/prepared_inside.h"
+#include "wire/sqlcolumn.h"
 
 #define AGAIN_KEPT 4096 /* bytes */
 
@@ -190,7 +191,11 @@ free_named(struct statements *all, struct named *named, struct prepared_set *set
 void
 prepared_pending_described(struct tracked *t, char type, const uint8_t *body, size_t bytes)
 {
-	description_take(&((struct pending *)t)->got, type, body, bytes);
+	struct pending *p = (struct pending *)t;
+
+	description_take(&p->got, type, body, bytes);
+	if (type == 'T' && body && p->made)
+		p->made->of_tables = sqlcolumn_of_tables(body, bytes);
 }
 
 /* The later message that removed this name again, and is not answered yet; NULL if there is

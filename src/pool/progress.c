@@ -446,8 +446,7 @@ is_error_of_text(const uint8_t *body, size_t have)
 	return false;
 }
 
-/* Is the first message a Bind that stands in for a Parse, which succeeded though this is an error?
- */
+/* Is the first message a Bind that stands in for a Parse, which has succeeded all the same? */
 static bool
 fails_behind_parse(const struct progress *p, const uint8_t *body, size_t have)
 {

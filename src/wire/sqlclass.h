@@ -13,54 +13,54 @@
 #include "wire/sqltext.h"
 
 /* X(SQLCLASS_..., name for people), a bit each in this order. */
-#define SQLCLASSES(X)                                                                            \
-	/* Sets a parameter beyond the transaction: SET, SET SESSION, SET ROLE, RESET ... */     \
-	X(SET, "SET")                                                                            \
-	/* set_config() with anything but a plain true for is_local, UPDATE pg_settings */       \
-	X(SETCONFIG, "set_config")                                                               \
-	/* Sets a parameter for the transaction: SET LOCAL, set_config() with true */            \
-	X(SET_LOCAL, "SET LOCAL")                                                                \
-	/* CREATE, ALTER, DROP, IMPORT, GRANT, REVOKE, COMMIT PREPARED: a text parsed later may  \
-	 * mean something else than before */                                                    \
-	X(DEFINES, "CREATE, ALTER or DROP")                                                      \
-	X(LISTEN, "LISTEN")                                                                      \
-	X(UNLISTEN, "UNLISTEN")                                                                  \
-	/* Makes a temporary table, view, sequence, or anything else in pg_temp */               \
-	X(TEMP, "temporary object")                                                              \
-	X(PREPARE, "PREPARE")                                                                    \
-	X(DEALLOCATE, "DEALLOCATE")                                                              \
-	/* DECLARE ... WITH HOLD */                                                              \
-	X(HOLD, "WITH HOLD cursor")                                                              \
-	/* LOAD, or a call of a function that leaves something in the backend which no query     \
-	 * shows and no DISCARD removes: dblink_connect(), pg_backup_start(), ... */             \
-	X(LOAD, "LOAD or session function")                                                      \
-	X(DISCARD_ALL, "DISCARD ALL")                                                            \
-	X(DISCARD_TEMP, "DISCARD TEMP")                                                          \
-	X(DISCARD_SEQUENCES, "DISCARD SEQUENCES")                                                \
-	/* A call of pg_[try_]advisory_lock[_shared], in any schema */                           \
-	X(LOCK, "advisory lock")                                                                 \
-	/* CLOSE, DROP, a call of pg_advisory_unlock[_shared|_all]: what pinned the session may  \
-	 * be gone */                                                                            \
-	X(UNDO, "CLOSE, DROP or unlock")                                                         \
-	/* DO, CALL, a function that executes a text given to it in a string: may do anything */ \
-	X(OPAQUE, "DO or CALL")                                                                  \
-	/* EXECUTE: may do whatever the statement does that SQL's PREPARE stored */              \
-	X(EXECUTE, "EXECUTE")                                                                    \
-	/* CREATE, SELECT INTO: a temporary object, if search_path begins with pg_temp */        \
-	X(CREATE, "CREATE")                                                                      \
-	/* A statement that is not known, or an UPDATE of what may be a view of pg_settings */   \
-	X(UNSURE, "unknown statement")                                                           \
-	/* BEGIN, START TRANSACTION; also AND CHAIN, which begins the next transaction */        \
-	X(BEGIN, "BEGIN")                                                                        \
-	/* COMMIT, END; not COMMIT PREPARED */                                                   \
-	X(COMMIT, "COMMIT")                                                                      \
-	/* ROLLBACK, ABORT; not ROLLBACK PREPARED */                                             \
-	X(ROLLBACK, "ROLLBACK")                                                                  \
-	/* SAVEPOINT, RELEASE, ROLLBACK TO */                                                    \
-	X(SAVEPOINT, "SAVEPOINT")                                                                \
-	/* PREPARE TRANSACTION, which ends the transaction */                                    \
-	X(PREPARE_TRANSACTION, "PREPARE TRANSACTION")                                            \
-	/* ENTER, USE, DEFER, LEAVE, EXIT, SHOW SCOPES: pgwith's own, not PostgreSQL's */        \
+#define SQLCLASSES(X)                                                                              \
+	/* Sets a parameter beyond the transaction: SET, SET SESSION, SET ROLE, RESET ... */       \
+	X(SET, "SET")                                                                              \
+	/* set_config() with anything but a plain true for is_local, UPDATE pg_settings */         \
+	X(SETCONFIG, "set_config")                                                                 \
+	/* Sets a parameter for the transaction: SET LOCAL, set_config() with true */              \
+	X(SET_LOCAL, "SET LOCAL")                                                                  \
+	/* CREATE, ALTER, DROP, IMPORT, GRANT, REVOKE, COMMIT PREPARED: a text parsed later may be \
+	 * read in another way than before */                                                      \
+	X(DEFINES, "CREATE, ALTER or DROP")                                                        \
+	X(LISTEN, "LISTEN")                                                                        \
+	X(UNLISTEN, "UNLISTEN")                                                                    \
+	/* Makes a temporary table, view, sequence, or anything else in pg_temp */                 \
+	X(TEMP, "temporary object")                                                                \
+	X(PREPARE, "PREPARE")                                                                      \
+	X(DEALLOCATE, "DEALLOCATE")                                                                \
+	/* DECLARE ... WITH HOLD */                                                                \
+	X(HOLD, "WITH HOLD cursor")                                                                \
+	/* LOAD, or a call of a function that leaves something in the backend which no query       \
+	 * shows and no DISCARD removes: dblink_connect(), pg_backup_start(), ... */               \
+	X(LOAD, "LOAD or session function")                                                        \
+	X(DISCARD_ALL, "DISCARD ALL")                                                              \
+	X(DISCARD_TEMP, "DISCARD TEMP")                                                            \
+	X(DISCARD_SEQUENCES, "DISCARD SEQUENCES")                                                  \
+	/* A call of pg_[try_]advisory_lock[_shared], in any schema */                             \
+	X(LOCK, "advisory lock")                                                                   \
+	/* CLOSE, DROP, a call of pg_advisory_unlock[_shared|_all]: what pinned the session may    \
+	 * be gone */                                                                              \
+	X(UNDO, "CLOSE, DROP or unlock")                                                           \
+	/* DO, CALL, a function that executes a text given to it in a string: may do anything */   \
+	X(OPAQUE, "DO or CALL")                                                                    \
+	/* EXECUTE: may do whatever the statement does that SQL's PREPARE stored */                \
+	X(EXECUTE, "EXECUTE")                                                                      \
+	/* CREATE, SELECT INTO: a temporary object, if search_path begins with pg_temp */          \
+	X(CREATE, "CREATE")                                                                        \
+	/* A statement that is not known, or an UPDATE of what may be a view of pg_settings */     \
+	X(UNSURE, "unknown statement")                                                             \
+	/* BEGIN, START TRANSACTION; also AND CHAIN, which begins the next transaction */          \
+	X(BEGIN, "BEGIN")                                                                          \
+	/* COMMIT, END; not COMMIT PREPARED */                                                     \
+	X(COMMIT, "COMMIT")                                                                        \
+	/* ROLLBACK, ABORT; not ROLLBACK PREPARED */                                               \
+	X(ROLLBACK, "ROLLBACK")                                                                    \
+	/* SAVEPOINT, RELEASE, ROLLBACK TO */                                                      \
+	X(SAVEPOINT, "SAVEPOINT")                                                                  \
+	/* PREPARE TRANSACTION, which ends the transaction */                                      \
+	X(PREPARE_TRANSACTION, "PREPARE TRANSACTION")                                              \
+	/* ENTER, USE, DEFER, LEAVE, EXIT, SHOW SCOPES: pgwith's own, not PostgreSQL's */          \
 	X(SCOPE, "scope statement")
 
 enum {

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "wire/frame.h"
+#include "wire/sqlcolumn.h"
 #include "wire/sqltext.h"
 
 #define NAME_MAX_SAID 60  /* bytes of a name with its quotes that PostgreSQL surely does not cut */
@@ -89,6 +90,7 @@ struct walk {
 	bool joins;     /* a JOIN has come, whose ON may call a function `conflict` */
 	bool alias;     /* behind AS and a name: columns may follow */
 	bool ended;     /* its semicolon has come */
+	bool dotted;    /* t.name has come, which may be a call */
 	unsigned depth; /* parentheses that are open */
 	uint64_t casts; /* a bit for each of these that belongs to CAST */
 };
@@ -383,6 +385,7 @@ see_punctuation(struct walk *w, const struct sqltext_token *t)
 		/* (x).field, x[1].field */
 		if (sqltext_is_char(last, ')') || sqltext_is_char(last, ']'))
 			w->found |= SQLONCE_CHOOSES;
+		w->dotted = true;
 		return;
 	case ':':
 		/* The second of `::`, which a type must follow. */
@@ -485,6 +488,17 @@ see(struct walk *w, const struct sqltext_token *t)
 	}
 }
 
+/* What t.name in the text may be: sqlcolumn.h. */
+static unsigned
+see_dotted_names(const char *sql, size_t bytes)
+{
+	uint64_t told;
+
+	if (!sqlcolumn(sql, bytes, &told))
+		return SQLONCE_CHOOSES;
+	return told ? SQLONCE_COLUMNS : 0;
+}
+
 unsigned
 sqlonce(const char *sql, size_t bytes, const uint8_t *types, unsigned ntypes)
 {
@@ -504,5 +518,9 @@ sqlonce(const char *sql, size_t bytes, const uint8_t *types, unsigned ntypes)
 		w.last[w.count % KEPT] = t;
 		w.count++;
 	}
-	return begun && !w.at.unterminated ? w.found : SQLONCE_NEVER;
+	if (!begun || w.at.unterminated)
+		return SQLONCE_NEVER;
+	if (w.dotted && !(w.found & (SQLONCE_NEVER | SQLONCE_CHOOSES)))
+		w.found |= see_dotted_names(sql, bytes);
+	return w.found;
 }

@@ -24,16 +24,18 @@
  *   may be the name of a function, too, and are told by what stands before them.
  * - A function in FROM gives the columns that its type had: SQLONCE_CHOOSES, as it is a call. So is
  *   (x).field, which is a number in a composite type, and x COLLATE name.
+ * - t.name is a call of the function name(t) where t has no column of that name. SQLONCE_COLUMNS if
+ *   the answer to a Describe tells which it is, SQLONCE_CHOOSES if nothing does (sqlcolumn.h).
  * - A cast to a type of a user's: SQLONCE_CHOOSES.
  * - Operators: PostgreSQL drops all analyses when any operator is created or dropped.
  * - A view, a domain, a column's type, a rule, a policy: PostgreSQL notices.
  *
  * What is left, whatever the text: a new table or type may hide the old one in an earlier schema of
  * search_path (a function, too, if pg_catalog stands behind that schema there); a new cast may make
- * another operator fit; t.name may be a call of the function name(t), for which one that fits
- * better may be created; and a role may get or lose BYPASSRLS, or the membership that a policy of
- * row security or the USAGE of a schema is for. PostgreSQL notices none of these. The caller bounds
- * that by time, and by what it knows of DDL.
+ * another operator fit; if t loses the column of t.name, that may become a call of a function
+ * which is there, and of which a better one may be created; and a role may get or lose BYPASSRLS,
+ * or the membership that a policy of row security or the USAGE of a schema is for. PostgreSQL
+ * notices none of these. The caller bounds that by time, and by what it knows of DDL.
  *
  * Beside the analysis, a Parse may say something: a notice that a name of 64 bytes or more is cut,
  * a warning of a backslash in a literal. Such texts are SQLONCE_NEVER, as are utility statements,
@@ -55,7 +57,8 @@ enum {
 	SQLONCE_INFERS = 2,  /* the type of a parameter is inferred */
 	SQLONCE_CHOOSES = 4, /* what a name or literal means may be chosen anew, unnoticed */
 	SQLONCE_ROWS = 8,    /* the statement has a result */
-	SQLONCE_GROWS = 16   /* its columns change when a table gets a column */
+	SQLONCE_GROWS = 16,  /* its columns change when a table gets a column */
+	SQLONCE_COLUMNS = 32 /* SQLONCE_CHOOSES, unless its t.name are columns: see sqlcolumn.h */
 };
 
 /* Returns the SQLONCE_... bits of a text with the types that its Parse gives: `ntypes` oids of four

@@ -766,6 +766,38 @@ def what_only_looks_harmless(t):
 
 
 @test
+def columns_and_calls(t):
+    """auto: t.name is answered where the server says that it is a column; where it calls a function, a better one counts at once"""
+    t.sql("CREATE TABLE base (a int); CREATE TABLE derived () INHERITS (base); INSERT INTO derived VALUES (1);"
+          "CREATE FUNCTION label(base) RETURNS text LANGUAGE sql AS $$SELECT 'of base'$$")
+    p = pair(t)
+    calls = ("SELECT d.label FROM derived d", "SELECT d.a, d.label FROM derived d WHERE d.a = 1",
+             "SELECT d.a FROM derived d WHERE d.label = 'of base'::text",
+             "UPDATE derived d SET a = 1 RETURNING d.label")
+    for sql in calls:
+        p.ask(sql, times=4)
+    t.sql("CREATE FUNCTION label(derived) RETURNS text LANGUAGE sql AS $$SELECT 'of derived'$$")
+    for sql in calls:
+        p.ask(sql, times=2)
+    equal(counters(p.d)[1], 0, "Parses served")
+    columns = ("SELECT i.id, i.name FROM item i WHERE i.id = 1 ORDER BY i.name",
+               "SELECT i.id, d.a FROM item i JOIN derived d ON d.a = i.id",
+               "UPDATE item i SET code = 7 WHERE i.id = 1 RETURNING i.id, i.code",
+               "INSERT INTO item (id, code) VALUES (1, 7) ON CONFLICT (id) DO UPDATE SET code = excluded.code")
+    for sql in columns:
+        p.ask(sql, times=2)
+        p.served(whole(sql), what=sql)
+    # A column that has gone makes a call of what named it, and the other way round.
+    t.sql("ALTER TABLE derived ADD label text DEFAULT 'a column'")
+    for column in ("DROP label", "ADD label text DEFAULT 'another'", "DROP label"):
+        for sql in calls:
+            p.ask(sql, times=4)
+        t.sql("ALTER TABLE derived " + column)
+        for sql in calls:
+            p.ask(sql, times=2)
+
+
+@test
 def literals_of_the_moment(t):
     """auto: no literal that means another value now is answered: of the present time, and read by the configuration's TimeZone"""
     only_local("it changes the configuration")

@@ -11,6 +11,7 @@
 #define CHOOSES SQLONCE_CHOOSES
 #define ROWS    SQLONCE_ROWS
 #define GROWS   SQLONCE_GROWS
+#define COLUMNS SQLONCE_COLUMNS
 
 static const struct {
 	const char *text;
@@ -30,8 +31,8 @@ static const struct {
     {"INSERT INTO t DEFAULT VALUES RETURNING a", ROWS},
     {"UPDATE t SET a = a + 1 WHERE b IN (1, 2)", 0},
     {"UPDATE t SET (a, b) = (1, 2) RETURNING a", ROWS},
-    {"DELETE FROM t USING u WHERE t.a = u.a", 0},
-    {"MERGE INTO t USING (SELECT 1 AS a) u ON (t.a = u.a) WHEN MATCHED THEN DELETE", 0},
+    {"DELETE FROM t USING u WHERE a = b", 0},
+    {"MERGE INTO t USING (SELECT 1 AS b) u ON (a = b) WHEN MATCHED THEN DELETE", 0},
     {"", NEVER},
     {"--", NEVER},
     {";", NEVER},
@@ -145,7 +146,11 @@ static const struct {
     {"SELECT now(1) FROM t", ROWS | CHOOSES},
     {"SELECT coalesce(a, 1), greatest(a, b), nullif(a, 2), extract(year FROM c) FROM t", ROWS},
     {"SELECT row_number() OVER (PARTITION BY a ORDER BY b) FROM t", ROWS},
-    {"SELECT a FROM t JOIN u USING (a) WHERE EXISTS (SELECT 1 FROM v WHERE v.a = t.a)", ROWS},
+    {"SELECT a FROM t JOIN u USING (a) WHERE EXISTS (SELECT 1 FROM v WHERE a = b)", ROWS},
+    {"SELECT t.a FROM t WHERE t.a = $1::int", ROWS | COLUMNS},
+    {"SELECT t.a FROM t WHERE t.b = $1::int", ROWS | CHOOSES},
+    {"DELETE FROM t USING u WHERE t.a = u.a", CHOOSES},
+    {"SELECT a FROM s.t", ROWS},
     {"SELECT (c).x FROM t", ROWS | CHOOSES},
     {"SELECT c[1].x FROM t", ROWS | CHOOSES},
     {"SELECT a COLLATE \"C\" FROM t", ROWS | CHOOSES},
