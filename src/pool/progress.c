@@ -467,6 +467,21 @@ begin_redo(struct progress *p)
 	p->own_syncs += first_run(p)->count;
 }
 
+static bool for_client(const struct progress *, char type);
+
+/* An error has come that is the answer to the first message. */
+static void
+note_unnamed(struct progress *p)
+{
+	unsigned flags = PROGRESS_STANDS_IN | PROGRESS_UNNAMED;
+
+	/* The client does not get this one: see `unasked`. */
+	if (!for_client(p, 'E') || (p->fatal && !progress_owes(p)))
+		return;
+	p->unnamed_errors <<= 1;
+	p->unnamed_errors |= first_is(p, RUN_EXTENDED) && (first_run(p)->kind & flags);
+}
+
 static void
 error_came(struct progress *p, const uint8_t *body, size_t have)
 {
@@ -492,12 +507,12 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 	 * server. */
 	if (p->runs_count == 0 && p->extended && !p->fatal)
 		p->skipping = p->unsure = true;
-	p->failed_unnamed = first_is(p, RUN_EXTENDED) &&
-			    (first_run(p)->kind & (PROGRESS_STANDS_IN | PROGRESS_UNNAMED));
+	redo = first_stands_in(p, PROGRESS_REDO) && calls_for_redo(body, have);
+	if (!redo)
+		note_unnamed(p);
 	if (!first_is(p, RUN_EXTENDED))
 		return;
 	ours = (first_run(p)->kind & PROGRESS_OWN) && !first_stands_in(p, PROGRESS_STANDS_IN);
-	redo = first_stands_in(p, PROGRESS_REDO) && calls_for_redo(body, have);
 	p->failed_itself = first_run(p)->kind & PROGRESS_TRACKED;
 	if (!redo && fails_behind_parse(p, body, have)) {
 		p->failed_itself = false;
@@ -1196,7 +1211,7 @@ void
 progress_forget_error(struct progress *p)
 {
 	p->error[0] = 0;
-	p->fatal = p->failed_unnamed = false;
+	p->fatal = false;
 	if (p->error_text)
 		keep_text(p, NULL);
 }

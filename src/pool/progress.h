@@ -108,8 +108,9 @@ struct progress {
 	bool texts; /* keep error_text */
 	/* an ErrorResponse for the client, see progress_tell_instead(); NULL: none */
 	struct buf *instead;
-	/* that was the answer to a Bind of the unnamed statement with a name of ours */
-	bool failed_unnamed;
+	/* A bit for each of the last errors that the client has got, the lowest for the latest: was
+	 * it the answer to a Bind of the unnamed statement with a name of ours? */
+	uint64_t unnamed_errors;
 	char *error_text;    /* message of the last error, until it is forgotten; NULL: not kept */
 	uint16_t peek_bytes; /* bytes in peek */
 	uint8_t peek[PROGRESS_PEEK + 1];

@@ -877,6 +877,11 @@ def names_in_errors(t):
         p.say(ahead + parse(sql) + bind((1,)) + execute() + bind((1, 2), statement="n") + sync())
         t.sql("CREATE SCHEMA s; DROP SCHEMA s")
         p.d.console("RECONNECT db")
+    # Many errors that come at once, of the one and the other.
+    p.ask(sql, 2, times=3)
+    many = [bind((1, 2), statement=name) + sync() for name in ("n", "", "", "n", "n", "") for _ in range(10)]
+    for _ in range(3):
+        p.say(parse(sql) + bind((1,)) + sync() + b"".join(many), 1 + len(many))
 
 
 @test
