@@ -230,6 +230,14 @@ is_read_by_settings(const struct walk *w, const struct sqltext_token *t,
 	       (zoned && memchr(t->start, '+', t->length) == NULL);
 }
 
+/* May it be an array with NULL as an element, which depends on array_nulls? */
+static bool
+is_array_with_null(const struct sqltext_token *t)
+{
+	return memchr(t->start, '{', t->length) != NULL &&
+	       sqltext_mentions(t->start, t->length, "null");
+}
+
 static void
 see_literal(struct walk *w, const struct sqltext_token *t)
 {
@@ -238,7 +246,7 @@ see_literal(struct walk *w, const struct sqltext_token *t)
 	if (is_of_the_moment(t) || before(w, 1)->kind == SQLTEXT_STRING)
 		w->found |= SQLONCE_NEVER;
 	else if (!(is_behind_type(w, &type) || is_cast(w, &type) || is_in_cast(w, &type)) ||
-		 is_read_by_settings(w, t, &type))
+		 is_read_by_settings(w, t, &type) || is_array_with_null(t))
 		w->found |= SQLONCE_CHOOSES;
 }
 
@@ -414,6 +422,26 @@ follow_update(struct walk *w, const struct sqltext_token *t)
 		w->updates &= sqltext_is_char(t, '.') || sqltext_is_char(t, '*');
 }
 
+/* a = NULL is a IS NULL with transform_null_equals. SET a = NULL is no such thing. */
+static void
+see_null(struct walk *w)
+{
+	struct sqltext at = w->at;
+	struct sqltext_token next;
+	unsigned opened = 1;
+
+	while (opened <= KEPT && sqltext_is_char(before(w, opened), '('))
+		opened++;
+	do
+		sqltext_token(&at, &next);
+	while (sqltext_is_char(&next, ')'));
+	if (opened == 1 && sqltext_is_char(before(w, 1), '=') &&
+	    sqltext_is_word(before(w, 3), "set"))
+		return;
+	if (opened > KEPT || sqltext_is_char(before(w, opened), '=') || sqltext_is_char(&next, '='))
+		w->found |= SQLONCE_CHOOSES;
+}
+
 static void
 see_name(struct walk *w, const struct sqltext_token *t)
 {
@@ -435,6 +463,8 @@ see_name(struct walk *w, const struct sqltext_token *t)
 		w->target = true;
 	} else if (sqltext_is_word(t, "join")) {
 		w->joins = true;
+	} else if (sqltext_is_word(t, "null")) {
+		see_null(w);
 	} else if (sqltext_is_word(t, "returning")) {
 		w->found |= SQLONCE_ROWS;
 	} else if (sqltext_is_word(t, "table")) {

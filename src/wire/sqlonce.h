@@ -14,7 +14,8 @@
  * - A literal is turned into a value at the Parse. 'now' and 'today' are the time of then:
  *   SQLONCE_NEVER. A date or time that is not in the form of ISO 8601 depends on DateStyle, one
  *   with a time zone and no offset on TimeZone, which the server's configuration may change:
- *   SQLONCE_CHOOSES. Labels of enums may be renamed, and 'name'::regproc and its like may be of
+ *   SQLONCE_CHOOSES. So do NULL in an array on array_nulls, and a = NULL on transform_null_equals.
+ *   Labels of enums may be renamed, and 'name'::regproc and its like may be of
  *   another function now: a literal is harmless only if a built-in type stands beside it, otherwise
  *   SQLONCE_CHOOSES.
  * - A call f(x) means the function whose arguments fit best. A better one can be created, which

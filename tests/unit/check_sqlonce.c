@@ -103,6 +103,16 @@ static const struct {
     {"SELECT interval '-1 day 2 hours'", ROWS | CHOOSES},
     {"SELECT E'no'\n'w'::timestamptz", ROWS | NEVER},
 
+    {"SELECT '{1,null}'::int[], '{1,2}'::int[]", ROWS | CHOOSES},
+    {"SELECT '{1,2}'::int[], 'null'::text", ROWS},
+    {"SELECT a FROM t WHERE b = NULL", ROWS | CHOOSES},
+    {"SELECT a FROM t WHERE b = ((NULL))", ROWS | CHOOSES},
+    {"SELECT a FROM t WHERE ((NULL)) = b", ROWS | CHOOSES},
+    {"SELECT a, set = NULL FROM t", ROWS | CHOOSES},
+    {"SELECT a FROM t WHERE b IS NULL AND c IS NOT NULL AND (d IS NULL)", ROWS},
+    {"UPDATE t SET a = NULL", 0},
+    {"INSERT INTO t VALUES (NULL, NULL, coalesce(a, NULL))", 0},
+
     /* parameters */
     {"SELECT a FROM t WHERE a = $1", ROWS | INFERS},
     {"SELECT a FROM t WHERE a = $1::int", ROWS},
