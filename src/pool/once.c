@@ -83,17 +83,6 @@ touch(struct prepared_set *set, struct prepared *pre)
 	list_append(&set->recent, &pre->recent);
 }
 
-/* PostgreSQL has refused one: it is prepared anew. */
-static void
-retire_refused(struct prepared_set *set)
-{
-	struct prepared *pre = prepared_by_number(set, set->tracked.refused);
-
-	if (pre && pre->analysis && pre->under_way == 0)
-		prepared_retire(set, pre);
-	set->tracked.refused = 0;
-}
-
 /* The server's statement of the text, if it may be used for a Parse now. */
 static struct prepared *
 find_fresh(struct once *o, const struct prepared_set *set)
@@ -170,8 +159,7 @@ once_judge(struct once *o, struct prepared_set *set)
 		set->tracked.passes = false;
 		return ONCE_PASS;
 	}
-	if (again)
-		retire_refused(set);
+	prepared_retire_refused(set);
 	o->hash = text_hash(o->body + 1, o->bytes - 1, o->context);
 	o->text = t = text_find_hashed(set->all, o->body + 1, o->bytes - 1, o->context, o->hash);
 	if (t == NULL) {

@@ -99,6 +99,8 @@ struct prepared *prepared_find(const struct prepared_set *, const struct analysi
 struct prepared *prepared_by_number(const struct prepared_set *, uint64_t number);
 /* Marks it as of no use: it is closed with the next message. */
 void prepared_retire(struct prepared_set *, struct prepared *);
+/* Does that with one that PostgreSQL has refused to use in place of a Parse (once.h). */
+void prepared_retire_refused(struct prepared_set *);
 
 struct pending *prepared_pend(struct prepared_set *, const struct progress *);
 /* The pending message of a tracked one; NULL if it is of another kind. */

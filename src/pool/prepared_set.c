@@ -125,6 +125,19 @@ prepared_doubtful(const struct prepared_set *set, const struct progress *p)
 }
 
 void
+prepared_retire_refused(struct prepared_set *set)
+{
+	struct prepared *pre;
+
+	if (set->tracked.refused == 0)
+		return;
+	pre = prepared_by_number(set, set->tracked.refused);
+	if (pre && pre->analysis && pre->under_way == 0)
+		prepared_retire(set, pre);
+	set->tracked.refused = 0;
+}
+
+void
 prepared_renew(struct prepared_set *set)
 {
 	set->decoys = false;
@@ -132,6 +145,7 @@ prepared_renew(struct prepared_set *set)
 	set->missing[0] = 0;
 	set->tracked.passes = set->tracked.stood = set->tracked.unconfirmed = false;
 	set->tracked.once = 0;
+	prepared_retire_refused(set);
 	/* Most exchanges are short: their memory is kept for the next one. */
 	if (set->again.size > AGAIN_KEPT)
 		buf_clear(&set->again);

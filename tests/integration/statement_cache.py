@@ -304,6 +304,27 @@ def in_transactions(t):
 
 
 @test
+def refused_at_the_end(t):
+    """What PostgreSQL has refused at the end of a lease is parsed anew, and the next Parse of another session is counted"""
+    p = pair(t)
+    sql = "UPDATE item SET code = 1 WHERE id = 0"
+    for _ in range(2):
+        p.ask(sql, times=3)
+        p.ask("SELECT id FROM item ORDER BY id", times=3)
+        p.say(query("BEGIN"))
+        p.served(whole(sql))
+        p.say(query("COMMIT"))
+        t.sql("ALTER TABLE item DROP code")
+        p.say(query("BEGIN"))
+        equal(kinds(p.served(whole(sql))), "EZ", "answer")
+        p.say(query("ROLLBACK"))
+        before = counters(p.d)
+        p.ask("SELECT id FROM item ORDER BY id")
+        equal(counters(p.d), (before[0] + 1, before[1] + 1, before[2]), "counters")
+        t.sql("ALTER TABLE item ADD code int")
+
+
+@test
 def in_transactions_with_on(t):
     """With on, a transaction is answered too, but for `*`; a result that has changed is 0A000 there, once"""
     p = pair(t, "on")
