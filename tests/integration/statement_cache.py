@@ -233,6 +233,7 @@ PLAIN = (
     ("SELECT * FROM item ORDER BY id", (), ()),
     ("SELECT id, name FROM item ORDER BY id", (), ()),
     ("SELECT item FROM item ORDER BY id", (), ()),
+    ("SELECT i.id, i.name FROM item i WHERE i.name <> $1 ORDER BY i.id", ("nine",), (TEXT,)),
     ("SELECT a FROM seen ORDER BY 1", (), ()),
     ("SELECT (SELECT code FROM item i WHERE i.id = item.id) FROM item ORDER BY id", (), ()),
     ("SELECT a FROM domains", (), ()),
@@ -986,7 +987,8 @@ def a_text(rng):
         return "UPDATE item SET code = %s%s%s" % (rng.choice(("code", "$1::int", "$1", "NULL")),
                                                   rng.choice((" WHERE id = 77", " WHERE id = -1")),
                                                   rng.choice(("", "", " RETURNING *", " RETURNING code")))
-    return rng.choice(("TABLE item", "VALUES ($1::int, $2::text)", "SELEC 1", "SELECT 1; SELECT 2", "SHOW TimeZone",
+    return rng.choice(("SELECT item.code, item.id FROM item WHERE item.code = $1::int ORDER BY item.id",
+                       "SELECT item.name, more FROM item ORDER BY item.id", "TABLE item", "VALUES ($1::int, $2::text)", "SELEC 1", "SELECT 1; SELECT 2", "SHOW TimeZone",
                        "INSERT INTO item SELECT 9 FROM item WHERE false"))
 
 
