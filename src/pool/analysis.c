@@ -33,7 +33,7 @@ statements_clear(struct statements *all)
 uint64_t
 text_hash(const uint8_t *body, size_t bytes, const char *context)
 {
-	return fnv_bytes(fnv_bytes(FNV_SEED, body, bytes), context, strlen(context));
+	return fnv_words(fnv_words(FNV_SEED, body, bytes), context, strlen(context));
 }
 
 bool

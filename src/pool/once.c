@@ -42,19 +42,31 @@ is_safe_here(const struct once *o, unsigned is)
 	return o->redo || !(is & SQLONCE_ROWS) || (o->infers && !(is & SQLONCE_GROWS));
 }
 
-/* The text is not known: has it come before? */
+/* Where the hash of a text stands that no statement has, or is to stand. */
+static uint64_t *
+seen_of(const struct once *o, struct statements *all)
+{
+	return &all->seen[((o->hash ^ o->place) >> 8) & (STATEMENTS_SEEN - 1)];
+}
+
+static bool
+hash_has_come(const struct once *o, struct statements *all)
+{
+	uint64_t mark = (o->hash ^ o->place) & ~(uint64_t)SEEN_BITS, *seen = seen_of(o, all);
+
+	if ((*seen & ~(uint64_t)SEEN_BITS) == mark)
+		return true;
+	*seen = mark;
+	return false;
+}
+
+/* The text has come before, and no statement has it. */
 static enum once_verdict
 judge_hash(struct once *o, struct statements *all)
 {
-	uint64_t mixed = o->hash ^ o->place, mark = mixed & ~(uint64_t)SEEN_BITS;
-	uint64_t *seen = &all->seen[(mixed >> 8) & (STATEMENTS_SEEN - 1)];
+	uint64_t *seen = seen_of(o, all);
 	unsigned is;
 
-	if ((*seen & ~(uint64_t)SEEN_BITS) != mark) {
-		*seen = mark;
-		return ONCE_PASS;
-	}
-	o->seen = true;
 	if (!(*seen & SEEN_READ))
 		*seen |= SEEN_READ | read_text(o->body + 1, o->bytes - 1);
 	is = (unsigned)*seen & (SEEN_READ - 1);
@@ -149,25 +161,34 @@ judge_preparing(struct once *o, struct prepared_set *set)
 	return has_room(o, set) ? ONCE_PREPARE : ONCE_PASS;
 }
 
-enum once_verdict
-once_judge(struct once *o, struct prepared_set *set)
+bool
+once_has_come(struct once *o, struct prepared_set *set)
 {
-	struct text *t;
 	bool again = set->tracked.refused != 0;
 
 	if (set->tracked.passes) {
 		set->tracked.passes = false;
-		return ONCE_PASS;
+		return false;
 	}
 	prepared_retire_refused(set);
 	o->hash = text_hash(o->body + 1, o->bytes - 1, o->context);
-	o->text = t = text_find_hashed(set->all, o->body + 1, o->bytes - 1, o->context, o->hash);
+	o->text = text_find_hashed(set->all, o->body + 1, o->bytes - 1, o->context, o->hash);
+	if (o->text == NULL && !hash_has_come(o, set->all))
+		return false;
+	o->seen = o->text == NULL || !again;
+	return true;
+}
+
+enum once_verdict
+once_judge(struct once *o, struct prepared_set *set)
+{
+	struct text *t = o->text;
+
 	if (t == NULL) {
 		enum once_verdict v = judge_hash(o, set->all);
 
 		return v == ONCE_PREPARE ? judge_preparing(o, set) : v;
 	}
-	o->seen = !again;
 	if (!t->judged) {
 		t->once = (uint8_t)read_text(t->data, t->body_bytes);
 		t->judged = true;

@@ -46,8 +46,9 @@
 #define ONCE_AGAIN_MAX (32 * 1024) /* bytes of an exchange that are kept */
 #define ONCE_TEXT_MAX  (16 * 1024) /* bytes of a Parse that is answered */
 
-/* A whole, well-formed Parse of the unnamed statement, whose text has no effects and can be read in
- * one way only. Neither the session nor the transaction has altered what it depends on. */
+/* A whole Parse of the unnamed statement, whose text has no effects and can be read in one way
+ * only. Neither the session nor the transaction has altered what it depends on. It must be
+ * well-formed, but not yet for once_has_come(). */
 struct once {
 	const uint8_t *body;
 	size_t bytes;
@@ -59,13 +60,19 @@ struct once {
 	bool infers;         /* statement_cache = on */
 	bool redo;           /* the exchange could be done again */
 
-	/* What once_judge() has found. */
-	struct text *text;
-	struct prepared *statement;
+	/* What once_has_come() has found. */
 	uint64_t hash;
+	struct text *text; /* NULL: no statement has it */
+	bool seen;         /* the text had come before, and the Parse is not done again */
+
+	/* What once_judge() has found. */
+	struct prepared *statement;
 	bool replaces; /* the server has the text, but it must be parsed anew */
-	bool seen;     /* the text had come before, and the Parse is not done again */
 };
+
+/* Has the text come before, and may the Parse be another than that of the client? This is asked
+ * first, and costs little: all texts of some programs come once. `redo` need not be known yet. */
+bool once_has_come(struct once *, struct prepared_set *);
 
 enum once_verdict {
 	ONCE_PASS,    /* the Parse goes to the server as it came */
@@ -73,7 +80,7 @@ enum once_verdict {
 	ONCE_SERVE,   /* once_serve() */
 	ONCE_PREPARE, /* once_prepare() */
 };
-enum once_verdict once_judge(struct once *, struct prepared_set *);
+enum once_verdict once_judge(struct once *, struct prepared_set *); /* of a text that has come */
 
 /* A use has failed by this error, and the exchange is about to be done again. If it is the fault of
  * the values, the statement stays, but the Parse goes to the server as it came. */

@@ -65,14 +65,16 @@ is_certain(const struct session *s, const struct progress *p)
 	       s->slow == NULL;
 }
 
-/* Can these messages be done again: are they of the exchange, and is its Sync, if it is here, the
- * last of all? */
+/* Can the messages behind the Parse be done again: are they of the exchange, and is its Sync, if it
+ * is here, the last of all? */
 static bool
-is_rest_of_exchange(const uint8_t *data, size_t bytes)
+is_rest_of_exchange(const struct message *m)
 {
+	const uint8_t *data = m->body + m->bytes;
+	size_t bytes = m->behind;
 	struct frame f;
 
-	if (bytes > ONCE_BEHIND_MAX)
+	if (bytes > ONCE_BEHIND_MAX || (m->next != 'B' && m->next != 'D'))
 		return false;
 	while (frame_read(data, bytes, &f) == 0) {
 		if (memchr("PBDECHS", f.type, 7) == NULL)
@@ -87,14 +89,12 @@ is_rest_of_exchange(const uint8_t *data, size_t bytes)
 	return true;
 }
 
-/* Is the Parse the first message of an exchange outside of a transaction? */
+/* Is the Parse that comes now the first message of an exchange outside of a transaction? */
 static bool
-can_be_redone(const struct session *s, const struct progress *p, const struct message *m)
+can_be_redone(const struct session *s, const struct progress *p)
 {
 	return p->status == 'I' && !p->extended && s->block.state == BLOCK_NONE &&
-	       s->context.pipelined == 0 && s->context.resets == RESETS_NONE &&
-	       (m->next == 'B' || m->next == 'D') &&
-	       is_rest_of_exchange(m->body + m->bytes, m->behind);
+	       s->context.pipelined == 0 && s->context.resets == RESETS_NONE;
 }
 
 /* The Bind of the unnamed statement that stands whole behind the Parse; NULL: there is none. It
@@ -154,9 +154,10 @@ standin_parse(struct session *s, struct message *m)
 	const char *name = pool->conf->name;
 	enum once_verdict v;
 	struct once o;
+	bool redo;
 
 	if (!is_on(pool) || m->effects.set || statement_is_left(m->next) ||
-	    m->bytes > ONCE_TEXT_MAX || !message_is_well_formed(m) || !is_certain(s, p) ||
+	    m->bytes > ONCE_TEXT_MAX || !message_is_whole(m) || !is_certain(s, p) ||
 	    !is_unaltered(s))
 		return ONCE_PASS;
 	o = (struct once){.body = m->body,
@@ -167,9 +168,12 @@ standin_parse(struct session *s, struct message *m)
 			  .now_us = loop_now_us(s->site->loop),
 			  .age_us = pool->conf->statement_cache_age_us,
 			  .server_max = (unsigned)pool->conf->max_prepared_statements,
-			  .infers = standin_infers(pool),
-			  .redo = can_be_redone(s, p, m)};
+			  .infers = standin_infers(pool)};
+	redo = can_be_redone(s, p);
 	s->context.pipelined -= s->context.pipelined > 0;
+	if (!once_has_come(&o, &srv->prepared) || !message_is_well_formed(m))
+		return ONCE_PASS;
+	o.redo = redo && is_rest_of_exchange(m);
 	v = once_judge(&o, &srv->prepared);
 	pool->stats.parses_seen += o.seen;
 	if (v == ONCE_SERVE)

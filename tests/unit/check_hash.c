@@ -97,6 +97,31 @@ START_TEST(bytes)
 }
 END_TEST
 
+/* Texts that differ in one bit, wherever, or in how many zeros they end with, spread well. */
+START_TEST(a_hash_of_words)
+{
+	static uint16_t places[4096];
+	char text[200] = {0};
+	unsigned most = 0, n = 0;
+
+	for (size_t length = 1; length <= sizeof text; length++)
+		for (size_t bit = 0; bit <= 8 * length; bit += 5, n++) {
+			uint64_t hash;
+
+			if (bit < 8 * length)
+				text[bit / 8] ^= (char)(1 << bit % 8);
+			hash = fnv_words(FNV_SEED, text, length);
+			ck_assert(hash != fnv_words(hash, text, length));
+			if (++places[hash & 4095] > most)
+				most = places[hash & 4095];
+			if (bit < 8 * length)
+				text[bit / 8] ^= (char)(1 << bit % 8);
+		}
+	ck_assert_uint_gt(n, 7 * 4096);
+	ck_assert_uint_lt(most, 4 * 8);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -109,6 +134,7 @@ main(void)
 	tcase_add_test(t, nodes_come_and_go);
 	tcase_add_test(t, equal_hashes_are_told_apart_by_the_caller);
 	tcase_add_test(t, bytes);
+	tcase_add_test(t, a_hash_of_words);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
