@@ -18,12 +18,13 @@ import time
 import memory
 import storm
 import syscalls
+import texts
 import throughput
 from pgwire import ServerError
 from targets import Bench, Unavailable
 
 TARGETS = ("direct", "pgbouncer", "pgwithd")
-PARTS = {"throughput": throughput, "syscalls": syscalls, "memory": memory, "storm": storm}
+PARTS = {"throughput": throughput, "texts": texts, "syscalls": syscalls, "memory": memory, "storm": storm}
 QUICK = {"rounds": 1, "seconds": 1, "scale": 1, "transactions": 50, "clients": 200,
          "storm_seconds": 3, "storm_rounds": 1,
          "modes": ["select-simple-j2", "select-extended-j2", "select-simple-pool5"]}
@@ -117,6 +118,7 @@ def run_parts(bench, names, args):
     runs = {
         "throughput": lambda: throughput.run_part(bench, names, args.selected, args.scale,
                                                   args.rounds, args.seconds, say),
+        "texts": lambda: texts.run_part(bench, names, args.rounds, args.seconds, say),
         "syscalls": lambda: syscalls.run_part(bench, names, few, args.scale, args.transactions,
                                               tool, say),
         "memory": lambda: memory.run_part(bench, names, args.clients, say),

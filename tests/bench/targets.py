@@ -15,6 +15,7 @@ PORT = 6432        # of every socket; the directories differ
 IDLE_CLIENTS = 64  # connections beside those a part asks for
 START_S = 30
 POOL_SIZES = {"bench": 20, "bench5": 5}
+CACHES = ("off", "on")  # pgwithd's pools benchoff and benchon have this statement_cache, all others auto
 
 
 class Unavailable(Exception):
@@ -192,6 +193,11 @@ class Pgwithd(Target):
 conninfo = host={self.bench.server_host} port={PORT} dbname=bench user=postgres {self.bench.sslmode}
 size = {size}
 """ for pool, size in POOL_SIZES.items())
+        pools += "".join(f"""
+[pool bench{cache}]
+conninfo = host={self.bench.server_host} port={PORT} dbname=bench user=postgres {self.bench.sslmode}
+statement_cache = {cache}
+""" for cache in CACHES)
         # Where PgBouncer's default is another than ours, its value.
         return [program, "-c", self.file("pgwith.conf", f"""[pgwith]
 listen = {self.directory}
