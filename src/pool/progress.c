@@ -808,14 +808,18 @@ add_parse_complete(const struct progress *p, char type, struct buf *out)
 		buf_add(out, parse_complete, sizeof parse_complete);
 }
 
-/* An error that came in pieces, and is to be weighed, is complete. */
+/* An error that came in pieces, and is to be weighed, is complete. One that is too long to be kept
+ * is cut. */
 static void
 weighed_error_ended(struct progress *p, struct buf *out)
 {
 	struct buf *b = &p->look_body;
 
+	if (b->failed)
+		memset(buf_data(b) + b->len - 2, 0, 2);
 	if (out && weigh_error(p, buf_data(b), b->len, out)) {
-		buf_add(out, p->from_header, FRAME_HEADER);
+		buf_add_u8(out, 'E');
+		buf_add_u32(out, (uint32_t)(4 + b->len));
 		buf_add(out, buf_data(b), b->len);
 	}
 	message_came(p, 'E', buf_data(b), b->len);

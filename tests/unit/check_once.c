@@ -396,6 +396,45 @@ START_TEST(a_refusal_is_done_again_unseen)
 }
 END_TEST
 
+/* Whether the client gets it is known at its end only, and not all of it is kept. */
+START_TEST(a_very_long_error)
+{
+	size_t long_bytes = 3 * BYTES_MAX / 2;
+	char *text = malloc(long_bytes + 1);
+	struct buf b, client;
+	struct bench t;
+	struct frame f;
+
+	memset(text, 'x', long_bytes);
+	text[long_bytes] = 0;
+	bench_init(&t);
+	for (int i = 0; i < 3; i++)
+		exchange(&t, TEXT);
+	t.redo = false;
+	t.infers = true;
+	rest(&t, parse(&t, TEXT));
+	buf_init(&b, 2 * BYTES_MAX);
+	buf_init(&client, 2 * BYTES_MAX);
+	msg_report(&b, 'E', "ERROR", "22012", text, NULL, NULL);
+	for (size_t at = 0, step; at < b.len; at += step) {
+		step = b.len - at < 60000 ? b.len - at : 60000;
+		ck_assert_int_eq(progress_filter(&t.p, buf_data(&b) + at, step, &client), 0);
+	}
+	ck_assert_int_eq(*buf_data(&client), '1');
+	ck_assert_int_eq(frame_read(buf_data(&client) + 5, client.len - 5, &f), 0);
+	ck_assert_int_eq(f.type, 'E');
+	ck_assert_uint_eq(5 + FRAME_HEADER + f.body, client.len);
+	ck_assert_uint_gt(f.body, BYTES_MAX - 60000);
+	ck_assert_int_eq(buf_data(&client)[client.len - 2] | buf_data(&client)[client.len - 1], 0);
+	ck_assert_str_eq(hear(&t, "Z", NULL), "Z");
+	ck_assert(progress_at_rest(&t.p));
+	free(text);
+	buf_clear(&b);
+	buf_clear(&client);
+	bench_clear(&t);
+}
+END_TEST
+
 START_TEST(a_refusal_before_the_sync)
 {
 	struct bench t;
@@ -557,6 +596,7 @@ main(void)
 	tcase_add_test(t, texts_in_one_go);
 	tcase_add_test(t, preparing_in_vain_ends);
 	tcase_add_loop_test(t, a_refusal_is_done_again_unseen, 0, CUTS);
+	tcase_add_test(t, a_very_long_error);
 	tcase_add_loop_test(t, a_refusal_before_the_sync, 0, CUTS);
 	tcase_add_loop_test(t, other_errors_are_told, 0, CUTS);
 	tcase_add_loop_test(t, whose_error_it_is, 0, CUTS);
