@@ -1,7 +1,6 @@
 #include "wire/sqlonce.h"
 
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -174,10 +173,15 @@ is_behind_type(const struct walk *w, struct sqltext_token *type)
 static void
 see_parameter(struct walk *w, const struct sqltext_token *t)
 {
-	unsigned long n = strtoul(t->start + 1, NULL, 10);
 	struct sqltext_token cast;
-	uint32_t type = n > 0 && n <= w->ntypes ? frame_u32(w->types + 4 * (n - 1)) : 0;
+	uint32_t type = 0;
+	unsigned n = 0;
 
+	/* Beyond the number of types it does not matter how large it is. */
+	for (size_t i = 1; i < t->length && n <= w->ntypes; i++)
+		n = 10 * n + (unsigned)(t->start[i] - '0');
+	if (n > 0 && n <= w->ntypes)
+		type = frame_u32(w->types + 4 * (n - 1));
 	if (type >= FIRST_USERS)
 		w->found |= SQLONCE_CHOOSES;
 	else if ((type == 0 || type == UNKNOWN_OID) && !is_cast(w, &cast) && !is_in_cast(w, &cast))
@@ -198,6 +202,17 @@ is_of_the_moment(const struct sqltext_token *t)
 	       (t->length > 1 && t->start[1] == '&');
 }
 
+/* How many characters behind the first one are of these? */
+static size_t
+count_of(const struct sqltext_token *t, const char *these)
+{
+	size_t n = 1;
+
+	while (n < t->length && t->start[n] && strchr(these, t->start[n]))
+		n++;
+	return n - 1;
+}
+
 /* Does the value of the literal depend on DateStyle, IntervalStyle or TimeZone, which the server's
  * configuration may change? Not that of a date as in ISO 8601, nor, with a time zone, if that is
  * given as an offset to the east. */
@@ -208,7 +223,7 @@ is_read_by_settings(const struct walk *w, const struct sqltext_token *t,
 	bool zoned = sqltext_is_word(type, "timetz") || sqltext_is_word(type, "timestamptz") ||
 		     sqltext_is_word(type, "zone");
 	bool time = sqltext_is_word(type, "time") || sqltext_is_word(type, "timetz");
-	size_t digits = strspn(t->start + 1, "0123456789"), span;
+	size_t digits = count_of(t, "0123456789");
 	const char *behind = type->start + type->length;
 
 	if (sqltext_is_word(type, "interval"))
@@ -224,8 +239,8 @@ is_read_by_settings(const struct walk *w, const struct sqltext_token *t,
 		sqltext_token(&at, &next);
 		zoned = sqltext_is_word(&next, "with") || sqltext_is_char(&next, '(');
 	}
-	span = strspn(t->start + 1, time ? "0123456789:.+" : "0123456789:.+- T");
-	return *t->start != '\'' || span + 2 != t->length ||
+	return *t->start != '\'' ||
+	       count_of(t, time ? "0123456789:.+" : "0123456789:.+- T") + 2 != t->length ||
 	       (!time && (digits != 4 || t->start[5] != '-')) ||
 	       (zoned && memchr(t->start, '+', t->length) == NULL);
 }
@@ -450,7 +465,7 @@ see_name(struct walk *w, const struct sqltext_token *t)
 	if (t->length > NAME_MAX_SAID)
 		w->found |= SQLONCE_NEVER;
 	if (t->kind == SQLTEXT_QUOTED) {
-		if (t->start[1] == '&')
+		if (t->length > 1 && t->start[1] == '&')
 			w->found |= SQLONCE_NEVER;
 		if (sqltext_is_word(last, "as") && (w->casts >> w->depth & 1))
 			w->found |= SQLONCE_CHOOSES;

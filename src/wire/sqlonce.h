@@ -15,8 +15,8 @@
  *   SQLONCE_NEVER. A date or time that is not in the form of ISO 8601 depends on DateStyle, one
  *   with a time zone and no offset on TimeZone, which the server's configuration may change:
  *   SQLONCE_CHOOSES. So do NULL in an array on array_nulls, and a = NULL on transform_null_equals.
- *   Labels of enums may be renamed, and 'name'::regproc and its like may be of
- *   another function now: a literal is harmless only if a built-in type stands beside it, otherwise
+ *   Labels of enums may be renamed, and 'name'::regproc and its like may be of another function
+ *   now: a literal is harmless only if a built-in type stands beside it, otherwise
  *   SQLONCE_CHOOSES.
  * - A call f(x) means the function whose arguments fit best. A better one can be created, which
  *   PostgreSQL does not notice: SQLONCE_CHOOSES. Exceptions: what is no call but grammar
@@ -32,11 +32,12 @@
  * - A view, a domain, a column's type, a rule, a policy: PostgreSQL notices.
  *
  * What is left, whatever the text: a new table or type may hide the old one in an earlier schema of
- * search_path (a function, too, if pg_catalog stands behind that schema there); a new cast may make
- * another operator fit; if t loses the column of t.name, that may become a call of a function
- * which is there, and of which a better one may be created; and a role may get or lose BYPASSRLS,
- * or the membership that a policy of row security or the USAGE of a schema is for. PostgreSQL
- * notices none of these. The caller bounds that by time, and by what it knows of DDL.
+ * search_path (a function, too, if pg_catalog stands behind that schema there). With the usual one,
+ * "$user" and public, there is no earlier one: if one is made, PostgreSQL notices that. A new cast
+ * may make another operator fit. If t loses the column of t.name, that may become a call of a
+ * function which is there, and of which a better one may be created. And a role may get or lose
+ * BYPASSRLS, or the membership that a policy of row security or the USAGE of a schema is for.
+ * PostgreSQL notices none of these. The caller bounds that by time, and by what it knows of DDL.
  *
  * Beside the analysis, a Parse may say something: a notice that a name of 64 bytes or more is cut,
  * a warning of a backslash in a literal. Such texts are SQLONCE_NEVER, as are utility statements,
