@@ -314,10 +314,7 @@ def resets(t):
         d.stop()
 
 
-@test
-def bound_values(t):
-    """a parameter of the startup packet that set_config() sets to a bound value has it, the empty one too; NULL resets it"""
-    d = t.daemon(size=2)
+def bind_values(t, d):
     params = {"options": "-c app.x=start -c work_mem=7MB"}
     for name, values in (("app.x", ("", "other", None)), ("work_mem", ("9MB", None))):
         for statement in ("", "named"):
@@ -340,6 +337,13 @@ def bound_values(t):
                         equal(seen[1], seen[0], "%s = %r, %s %s" % (name, value, statement, end))
                     for c in [m.c] + m.others:
                         c.close()
+
+
+@test
+def bound_values(t):
+    """a parameter of the startup packet that set_config() sets to a bound value has it, the empty one too; NULL resets it"""
+    bind_values(t, t.daemon(size=2))
+    bind_values(t, t.daemon(size=2, statement_cache="on"))
 
 
 @test

@@ -1067,19 +1067,19 @@ def random_steps(t, cache):
 @test(timeout=600)
 def random_texts(t):
     """Random texts and exchanges, transactions and alterations: auto answers all as direct connections"""
-    random_steps(t, "auto")
+    t.unless_crashed(random_steps, "auto")
 
 
 @test(timeout=600)
 def random_texts_on(t):
     """The same with on, if a session of the daemon alters the tables"""
-    random_steps(t, "on")
+    t.unless_crashed(random_steps, "on")
 
 
 @test(timeout=600)
 def random_texts_off(t):
     """The same with off, so that a difference is not the test's own"""
-    random_steps(t, "off")
+    t.unless_crashed(random_steps, "off")
 
 
 if __name__ == "__main__":
