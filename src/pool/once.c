@@ -88,13 +88,6 @@ find_number(const struct prepared_set *set, uint64_t number)
 	return prepared_by_number(set, number);
 }
 
-static void
-touch(struct prepared_set *set, struct prepared *pre)
-{
-	list_remove(&set->recent, &pre->recent);
-	list_append(&set->recent, &pre->recent);
-}
-
 /* The server's statement of the text, if it may be used for a Parse now. */
 static struct prepared *
 find_fresh(struct once *o, const struct prepared_set *set)
@@ -103,8 +96,9 @@ find_fresh(struct once *o, const struct prepared_set *set)
 	struct prepared *pre = a && a->place == o->place ? prepared_find(set, a) : NULL;
 
 	o->replaces = pre != NULL;
-	if (pre == NULL || pre->under_way > 0 || pre->made <= set->all->defined ||
-	    pre->made <= o->defined || pre->made_us == 0 || o->now_us - pre->made_us > o->age_us)
+	if (pre == NULL || pre->under_way > 0 || (pre->unwritten && !o->infers) ||
+	    pre->made <= set->all->defined || pre->made <= o->defined || pre->made_us == 0 ||
+	    o->now_us - pre->made_us > o->age_us)
 		return NULL;
 	return pre;
 }
@@ -225,7 +219,7 @@ once_has_result(const struct once *o)
 static unsigned
 begin_serving(struct once *o, struct prepared_set *set, struct progress *p, struct buf *out)
 {
-	touch(set, o->statement);
+	prepared_touch(set, o->statement);
 	prepared_close_retired(set, p, out);
 	o->text->vain = 0;
 	if (!o->redo)
@@ -304,7 +298,7 @@ once_name(struct unnamed *u, struct prepared_set *set)
 		u->here = false;
 		return NULL;
 	}
-	touch(set, pre);
+	prepared_touch(set, pre);
 	return prepared_server_name(pre);
 }
 

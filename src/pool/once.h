@@ -27,8 +27,9 @@
  *
  * A statement is used only if nothing has been defined (CREATE, ALTER, DROP, DO, CALL ...) by a
  * session of this daemon since its Parse, which bounds what PostgreSQL does not see; and if it is
- * not older than statement_cache_age, because others may define something too. It counts among
- * the max_prepared_statements of its server, of which the least recently used goes first.
+ * not older than statement_cache_age, because others may define something too; and with auto not
+ * if it has no result and wrote no row (prepared_note_unwritten()). It counts among the
+ * max_prepared_statements of its server, of which the least recently used goes first.
  *
  * Which statement stands in for the session's unnamed one is known for the lease only
  * (tracked_list.once). After that, unnamed.h prepares the text where it is used. No I/O. */

@@ -355,8 +355,7 @@ use_statement(struct passing *it, const char *name, size_t length, const char **
 		named->origin = pre->made;
 	}
 	named->used = ++it->names->uses;
-	list_remove(&it->set->recent, &pre->recent);
-	list_append(&it->set->recent, &pre->recent);
+	prepared_touch(it->set, pre);
 	/* While many were under way, none could be closed: there may be too many now. */
 	prepared_make_room(it->set, it->p, it->limits->server_max + 1, it->out);
 	*out_name = prepared_server_name(pre);

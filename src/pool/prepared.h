@@ -88,6 +88,8 @@ struct prepared_set {
 	/* PREPARED_DEFINES_...: what this lease may have defined that other sessions see, since
 	 * server_defined() was last called. The caller sets it */
 	uint8_t defines;
+	uint64_t leases;    /* how many the server has had */
+	uint64_t unwritten; /* progress.unwritten when prepared_note_unwritten() was last called */
 	unsigned asked_for_room; /* once.h: how often a text would have closed another */
 	/* once.h: the client's messages of an exchange that may have to be done again */
 	struct buf again;
@@ -100,6 +102,12 @@ void prepared_clear(struct prepared_set *);
 void prepared_forget(struct prepared_set *);
 /* May it have statements that the next lease must not see, so that it needs a DISCARD ALL? */
 bool prepared_doubtful(const struct prepared_set *, const struct progress *);
+/* `unwritten`: progress.unwritten. If it has grown, statements of this lease without a result may
+ * be of a table with the rule DO INSTEAD NOTHING. PostgreSQL does not notice when such a rule goes
+ * (15 source, extract_query_dependencies(): no query is left that names the table), so with auto no
+ * Parse is answered by them any more. To be called before a Parse is judged (once.h), and at the
+ * end of the lease. */
+void prepared_note_unwritten(struct prepared_set *, uint64_t unwritten);
 /* It has none of these: forgets what was noted for this lease. */
 void prepared_renew(struct prepared_set *);
 

@@ -37,6 +37,8 @@ struct prepared {
 	char name[PREPARED_NAME];  /* "": not made of the number yet; see prepared_server_name() */
 	uint64_t made;             /* number of its Parse among those of all servers */
 	int64_t made_us;           /* when that was; 0: not known */
+	uint64_t lease;            /* prepared_set.leases when it was used last */
+	bool unwritten;            /* prepared_note_unwritten() */
 	uint64_t of_tables;        /* sqlcolumn.h: the result columns that are those of tables */
 	bool columns;              /* once.h: so each t.name in the text is a column */
 	/* Parse and Describe that are not answered yet: until then it cannot be closed */
@@ -97,6 +99,8 @@ struct prepared *prepared_add(struct prepared_set *, struct analysis *, uint64_t
 void prepared_remove(struct prepared_set *, struct prepared *);
 struct prepared *prepared_find(const struct prepared_set *, const struct analysis *);
 struct prepared *prepared_by_number(const struct prepared_set *, uint64_t number);
+/* It is used: of all, it is the one that was used last. */
+void prepared_touch(struct prepared_set *, struct prepared *);
 /* Marks it as of no use: it is closed with the next message. */
 void prepared_retire(struct prepared_set *, struct prepared *);
 /* Does that with one that PostgreSQL has refused to use in place of a Parse (once.h). */

@@ -55,8 +55,36 @@ prepared_add(struct prepared_set *set, struct analysis *a, uint64_t made)
 		pre->analysis = analysis_ref(a);
 		hash_add(&set->have, &pre->node, address(a));
 	}
+	pre->lease = set->leases;
 	list_append(&set->recent, &pre->recent);
 	return pre;
+}
+
+void
+prepared_touch(struct prepared_set *set, struct prepared *pre)
+{
+	pre->lease = set->leases;
+	list_remove(&set->recent, &pre->recent);
+	list_append(&set->recent, &pre->recent);
+}
+
+void
+prepared_note_unwritten(struct prepared_set *set, uint64_t unwritten)
+{
+	struct list_node *n = set->recent.head.prev;
+
+	if (set->unwritten == unwritten)
+		return;
+	set->unwritten = unwritten;
+	for (; n != &set->recent.head; n = n->prev) {
+		struct prepared *pre = LIST_OBJ(n, struct prepared, recent);
+		const struct description *d = pre->analysis ? pre->analysis->description : NULL;
+
+		if (pre->lease != set->leases)
+			return;
+		if (d == NULL || d->columns == 0)
+			pre->unwritten = true;
+	}
 }
 
 /* Takes it out of the hash: it cannot be found any more. */
@@ -145,6 +173,7 @@ prepared_renew(struct prepared_set *set)
 	set->missing[0] = 0;
 	set->tracked.passes = set->tracked.stood = set->tracked.unconfirmed = false;
 	set->tracked.once = 0;
+	set->leases++;
 	prepared_retire_refused(set);
 	/* Most exchanges are short: their memory is kept for the next one. */
 	if (set->again.size > AGAIN_KEPT)

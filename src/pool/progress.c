@@ -612,6 +612,13 @@ note_tag(struct progress *p, const uint8_t *body, size_t have)
 		p->deallocated_all = true;
 }
 
+/* Is it the tag of a command that has written no row? MOVE 0 may be taken for one, too. */
+static bool
+is_unwritten(const uint8_t *body, size_t have)
+{
+	return have > 6 && memchr("DIMU", *body, 4) && memcmp(body + have - 3, " 0", 3) == 0;
+}
+
 /* A ParameterStatus came: two strings, name and value. If it was not kept `whole`, only its
  * beginning is there. */
 static void
@@ -701,6 +708,7 @@ message_came(struct progress *p, char type, const uint8_t *body, size_t have)
 		return;
 	case 'C':
 		p->completes++;
+		p->unwritten += is_unwritten(body, have);
 		copy_closed(p);
 		if (p->watch || p->statuses_kept)
 			note_tag(p, body, have);
@@ -737,8 +745,8 @@ message_came(struct progress *p, char type, const uint8_t *body, size_t have)
 static bool
 is_looked_into(const struct progress *p, char type)
 {
-	return type == 'Z' || type == 'E' || type == 'S' || type == 'N' ||
-	       (type == 'D' && p->marked) || (type == 'C' && (p->watch || p->statuses_kept));
+	return type == 'Z' || type == 'E' || type == 'S' || type == 'N' || type == 'C' ||
+	       (type == 'D' && p->marked);
 }
 
 /* Is the message that begins now for the client? */

@@ -97,6 +97,8 @@ struct progress {
 	uint8_t sending;
 	uint64_t completes; /* CommandComplete since login */
 	uint64_t errors;    /* ErrorResponse since login */
+	/* CommandComplete since login of an INSERT, UPDATE, DELETE or MERGE that wrote no row */
+	uint64_t unwritten;
 	/* an answer came that nothing was due for: we and the server are out of step */
 	bool stray;
 	char error[6]; /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */

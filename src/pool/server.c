@@ -346,6 +346,7 @@ server_rest(struct server *srv)
 		return;
 	}
 	server_defined(srv);
+	prepared_note_unwritten(&srv->prepared, srv->progress.unwritten);
 	progress_renew(&srv->progress);
 	prepared_renew(&srv->prepared);
 	if ((why = server_remains(srv)) != NULL) {

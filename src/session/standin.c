@@ -171,6 +171,7 @@ standin_parse(struct session *s, struct message *m)
 			  .infers = standin_infers(pool)};
 	redo = can_be_redone(s, p);
 	s->context.pipelined -= s->context.pipelined > 0;
+	prepared_note_unwritten(&srv->prepared, p->unwritten);
 	if (!once_has_come(&o, &srv->prepared) || !message_is_well_formed(m))
 		return ONCE_PASS;
 	o.redo = redo && is_rest_of_exchange(m);

@@ -29,7 +29,8 @@
  *   the answer to a Describe tells which it is, SQLONCE_CHOOSES if nothing does (sqlcolumn.h).
  * - A cast to a type of a user's: SQLONCE_CHOOSES.
  * - Operators: PostgreSQL drops all analyses when any operator is created or dropped.
- * - A view, a domain, a column's type, a rule, a policy: PostgreSQL notices.
+ * - A view, a domain, a column's type, a rule, a policy: PostgreSQL notices. But not that a rule is
+ *   gone which had left nothing of the statement (prepared_note_unwritten()).
  *
  * What is left, whatever the text: a new table or type may hide the old one in an earlier schema of
  * search_path (a function, too, if pg_catalog stands behind that schema there). With the usual one,
