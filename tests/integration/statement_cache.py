@@ -373,8 +373,10 @@ def pipelines(t):
     p.say((use(one, 1) + sync()) * 5, 5)
     p.say((use(one, 1) + use(three, 0) + sync()) * 3 + use(two, "z") + sync(), 4)
     p.say(use(one, 1) + sync() + query("SELECT 5") + use(two, "q") + sync(), 3)
-    p.say(use(one, 1) + query("SELECT 5") + sync(), 2)
-    p.say(use(three, 0) + query("SELECT 5") + sync())
+    # PostgreSQL 18 leaves a transaction half begun then, and fails the direct client's next statement.
+    if int(t.value("SHOW server_version_num")) < 180000:
+        p.say(use(one, 1) + query("SELECT 5") + sync(), 2)
+        p.say(use(three, 0) + query("SELECT 5") + sync())
     p.say(parse(one) + parse(three) + bind((2,)) + execute() + sync())
     p.say(parse(one) + parse("SELEC") + bind((2,)) + execute() + sync())
     p.say(bind((1,)) + execute() + sync())
