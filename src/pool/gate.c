@@ -57,7 +57,7 @@ reconnect(struct pool *pool)
 	give_up_connecting(pool);
 	close_idle(pool, "reconnect");
 	/* Leases that go on with their servers have texts parsed anew, too. */
-	pool->defined = ++pool->all->statements.tick;
+	pool->group->defined = ++pool->all->statements.tick;
 }
 
 void

@@ -83,7 +83,9 @@ struct pool {
 	struct told *told;
 	int64_t heard_us;   /* when such a report was last up to date: at the end of a statement */
 	struct known known; /* values of startup parameters that its servers have taken */
-	uint64_t defined;   /* statements.tick when a session had last defined something: once.h */
+	/* statements.tick when a session had last defined something (once.h); in the group's own
+	 * pool, for the whole group */
+	uint64_t defined;
 	struct pool_stats stats;
 	struct pool_stats period_start; /* `stats` when the period began */
 	struct pool_stats period;       /* what the last complete period added */

@@ -316,7 +316,7 @@ server_defined(struct server *srv)
 
 	if (srv->prepared.defines == 0)
 		return;
-	srv->pool->defined = ++all->tick;
+	srv->pool->group->defined = ++all->tick;
 	if (srv->prepared.defines & PREPARED_DEFINES)
 		all->defined = all->tick;
 	/* A transaction that is open goes on: others see what it has done when it ends. */

@@ -164,7 +164,7 @@ standin_parse(struct session *s, struct message *m)
 			  .bytes = m->bytes,
 			  .context = s->context.parameters_sql ? s->context.parameters_sql : "",
 			  .place = fnv_bytes(FNV_SEED, name, strlen(name)),
-			  .defined = pool->defined,
+			  .defined = pool->group->defined,
 			  .now_us = loop_now_us(s->site->loop),
 			  .age_us = pool->conf->statement_cache_age_us,
 			  .server_max = (unsigned)pool->conf->max_prepared_statements,

@@ -611,6 +611,22 @@ def definitions_of_this_daemon(t):
 
 
 @test
+def definitions_of_other_roles(t):
+    """The same with role = client: what a session of another role defines in DO counts, too"""
+    t.cluster.role("carol", "LOGIN")
+    t.sql("CREATE FUNCTION f(bigint) RETURNS text LANGUAGE sql AS 'SELECT ''bigint'''")
+    d = t.daemon(statement_cache="on", size=2, role="client")
+    carol, definer = t.client(d, user="carol"), t.client(d)
+    call = whole("SELECT f(1)")
+    for _ in range(4):
+        carol.send(call)
+        equal(carol.until_ready().rows, [("bigint",)], "f(1)")
+    definer.sql("DO 'BEGIN CREATE FUNCTION f(int) RETURNS text LANGUAGE sql AS ''SELECT ''''int''''''; END'")
+    carol.send(call)
+    equal(carol.until_ready().rows, [("int",)], "f(1), when a better f is there")
+
+
+@test
 def definitions_of_others(t):
     """With on, what others define counts after statement_cache_age, and after RECONNECT"""
     p = pair(t, "on", statement_cache_age="2s")
