@@ -28,12 +28,12 @@ is_one_of(const struct sqltext_token *t, const char *const *words, size_t count)
 
 /* Words behind which a parenthesis begins no call: no function has such a name without quotes. */
 static const char *const grammar[] = {
-    "all",      "and",       "any",      "array",  "as",     "between", "case",      "cast",
-    "coalesce", "default",   "distinct", "else",   "end",    "except",  "exists",    "extract",
-    "for",      "from",      "greatest", "group",  "having", "in",      "intersect", "into",
-    "lateral",  "least",     "limit",    "not",    "nullif", "offset",  "on",        "only",
-    "or",       "returning", "row",      "select", "some",   "then",    "union",     "using",
-    "values",   "when",      "where"};
+    "all",    "and",       "any",     "array",    "as",       "between",   "case",
+    "cast",   "coalesce",  "default", "distinct", "else",     "end",       "except",
+    "exists", "extract",   "for",     "from",     "greatest", "group",     "having",
+    "in",     "intersect", "into",    "lateral",  "least",    "limit",     "not",
+    "nullif", "offset",    "on",      "only",     "or",       "returning", "select",
+    "some",   "then",      "union",   "using",    "values",   "when",      "where"};
 
 /* Words that may be names of columns, and ahead of which no operand ends all the same. */
 static const char *const before_operand[] = {

@@ -23,14 +23,18 @@
  *   (coalesce, cast, extract ...), and functions of pg_catalog that have no argument, which
  *   nothing fits better: pg_catalog comes first. Many words of the grammar (filter, set, like ...)
  *   may be the name of a function, too, and are told by what stands before them.
+ * - ROW(a, b), stored where a composite type is wanted, has a value for each of its attributes. It
+ *   may get others, unnoticed: SQLONCE_CHOOSES. (a, b) without ROW is mostly compared with its like,
+ *   and is not told from that.
  * - A function in FROM gives the columns that its type had: SQLONCE_CHOOSES, as it is a call. So is
  *   (x).field, which is a number in a composite type, and x COLLATE name.
  * - t.name is a call of the function name(t) where t has no column of that name. SQLONCE_COLUMNS if
  *   the answer to a Describe tells which it is, SQLONCE_CHOOSES if nothing does (sqlcolumn.h).
  * - A cast to a type of a user's: SQLONCE_CHOOSES.
  * - Operators: PostgreSQL drops all analyses when any operator is created or dropped.
- * - A view, a domain, a column's type, a rule, a policy: PostgreSQL notices. But not that a rule is
- *   gone which had left nothing of the statement (prepared_note_unwritten()).
+ * - A view, a domain, a column's type, a rule, a policy: PostgreSQL notices. But not a new DEFAULT
+ *   of a domain, a constraint of a domain that another domain is made of, or that a rule is gone
+ *   which had left nothing of the statement (prepared_note_unwritten()).
  *
  * What is left, whatever the text: a new table or type may hide the old one in an earlier schema of
  * search_path (a function, too, if pg_catalog stands behind that schema there). With the usual one,

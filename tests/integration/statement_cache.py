@@ -807,6 +807,17 @@ def what_only_looks_harmless(t):
 
 
 @test
+def rows_of_composites(t):
+    """auto: ROW() is not answered, as PostgreSQL does not notice that a composite type has got another attribute"""
+    p = pair(t)
+    t.sql("CREATE TYPE pair AS (x int); CREATE TABLE pairs (c pair)")
+    for _ in range(4):
+        p.ask("INSERT INTO pairs (c) VALUES (ROW($1::int))", 1)
+    t.sql("ALTER TYPE pair ADD ATTRIBUTE y int")
+    check("C42846" in str(p.ask("INSERT INTO pairs (c) VALUES (ROW($1::int))", 1)), "too few columns")
+
+
+@test
 def columns_and_calls(t):
     """auto: t.name is answered where the server says that it is a column; where it calls a function, a better one counts at once"""
     t.sql("CREATE TABLE base (a int); CREATE TABLE derived () INHERITS (base); INSERT INTO derived VALUES (1);"
