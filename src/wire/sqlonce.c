@@ -484,7 +484,8 @@ see_name(struct walk *w, const struct sqltext_token *t)
 		w->found |= SQLONCE_ROWS;
 	} else if (sqltext_is_word(t, "table")) {
 		w->found |= SQLONCE_GROWS | SQLONCE_ROWS;
-	} else if (sqltext_is_word(t, "collate") || sqltext_is_word(t, "operator")) {
+	} else if (sqltext_is_word(t, "collate") || sqltext_is_word(t, "operator") ||
+		   sqltext_is_word(t, "constraint")) {
 		w->found |= SQLONCE_CHOOSES;
 	} else if (w->target && (sqltext_is_word(t, "select") || sqltext_is_word(t, "values") ||
 				 sqltext_is_word(t, "default") || sqltext_is_word(t, "using"))) {

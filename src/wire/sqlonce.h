@@ -24,10 +24,11 @@
  *   nothing fits better: pg_catalog comes first. Many words of the grammar (filter, set, like ...)
  *   may be the name of a function, too, and are told by what stands before them.
  * - ROW(a, b), stored where a composite type is wanted, has a value for each of its attributes. It
- *   may get others, unnoticed: SQLONCE_CHOOSES. (a, b) without ROW is mostly compared with its like,
- *   and is not told from that.
+ *   may get others, unnoticed: SQLONCE_CHOOSES. Without ROW, (a, b) is mostly compared with another
+ *   one, and is not told from that.
  * - A function in FROM gives the columns that its type had: SQLONCE_CHOOSES, as it is a call. So is
  *   (x).field, which is a number in a composite type, and x COLLATE name.
+ *   So is ON CONFLICT ON CONSTRAINT name: ALTER INDEX renames the constraint, too, unnoticed.
  * - t.name is a call of the function name(t) where t has no column of that name. SQLONCE_COLUMNS if
  *   the answer to a Describe tells which it is, SQLONCE_CHOOSES if nothing does (sqlcolumn.h).
  * - A cast to a type of a user's: SQLONCE_CHOOSES.

@@ -818,6 +818,17 @@ def rows_of_composites(t):
 
 
 @test
+def names_of_constraints(t):
+    """auto: ON CONSTRAINT is not answered, as PostgreSQL does not notice that ALTER INDEX has renamed the constraint"""
+    p = pair(t)
+    insert = "INSERT INTO item (id, code) VALUES ($1::int, 1) ON CONFLICT ON CONSTRAINT item_pkey DO NOTHING RETURNING id"
+    for _ in range(4):
+        p.ask(insert, 1)
+    t.sql("ALTER INDEX item_pkey RENAME TO other")
+    check("C42704" in str(p.ask(insert, 1)), "there is no such constraint")
+
+
+@test
 def columns_and_calls(t):
     """auto: t.name is answered where the server says that it is a column; where it calls a function, a better one counts at once"""
     t.sql("CREATE TABLE base (a int); CREATE TABLE derived () INHERITS (base); INSERT INTO derived VALUES (1);"

@@ -156,6 +156,7 @@ static const struct {
     {"SELECT now(1) FROM t", ROWS | CHOOSES},
     {"SELECT coalesce(a, 1), greatest(a, b), nullif(a, 2), extract(year FROM c) FROM t", ROWS},
     {"INSERT INTO t (c) VALUES (ROW($1::int, 2))", CHOOSES},
+    {"INSERT INTO t (a) VALUES (1) ON CONFLICT ON CONSTRAINT c DO NOTHING", CHOOSES},
     {"SELECT row_number() OVER (PARTITION BY a ORDER BY b) FROM t", ROWS},
     {"SELECT a FROM t JOIN u USING (a) WHERE EXISTS (SELECT 1 FROM v WHERE a = b)", ROWS},
     {"SELECT t.a FROM t WHERE t.a = $1::int", ROWS | COLUMNS},
