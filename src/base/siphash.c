@@ -1,17 +1,20 @@
 #include "base/siphash.h"
 
+#include <endian.h>
+#include <string.h>
+
 struct sip {
 	uint64_t v0, v1, v2, v3;
 };
 
+/* The number in `bytes` bytes, at most 8, the lowest first. */
 static uint64_t
 little_endian(const uint8_t *p, size_t bytes)
 {
 	uint64_t v = 0;
 
-	for (size_t i = 0; i < bytes; i++)
-		v |= (uint64_t)p[i] << (8 * i);
-	return v;
+	memcpy(&v, p, bytes);
+	return le64toh(v);
 }
 
 static uint64_t
@@ -20,10 +23,10 @@ rotate(uint64_t v, unsigned bits)
 	return v << bits | v >> (64 - bits);
 }
 
-static void
-rounds(struct sip *s, unsigned n)
+static inline void
+two_rounds(struct sip *s)
 {
-	for (; n > 0; n--) {
+	for (int i = 0; i < 2; i++) {
 		s->v0 += s->v1;
 		s->v1 = rotate(s->v1, 13) ^ s->v0;
 		s->v0 = rotate(s->v0, 32);
@@ -41,7 +44,7 @@ static void
 take(struct sip *s, uint64_t word)
 {
 	s->v3 ^= word;
-	rounds(s, 2);
+	two_rounds(s);
 	s->v0 ^= word;
 }
 
@@ -58,6 +61,7 @@ siphash(const uint8_t key[SIPHASH_KEY], const void *data, size_t bytes)
 		take(&s, little_endian(p, 8));
 	take(&s, little_endian(p, left) | (uint64_t)bytes << 56);
 	s.v2 ^= 0xff;
-	rounds(&s, 4);
+	two_rounds(&s);
+	two_rounds(&s);
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }

@@ -46,10 +46,11 @@ refuse_login(struct session *s, struct err *e)
 static void
 send_hello(struct session *s, struct buf *out)
 {
+	size_t key_bytes = greeting_key_bytes(s);
 	uint8_t key[SESSION_KEY];
 
-	session_cancel_key(s, key);
-	msg_backend_key(out, lease_number(s->id), key, greeting_key_bytes(s));
+	session_cancel_key(s, key, key_bytes);
+	msg_backend_key(out, lease_number(s->id), key, key_bytes);
 	msg_ready(out, 'I');
 	reply_send_buf(s, out);
 }
@@ -455,13 +456,14 @@ static void
 carry_out_cancel(struct session *s, const struct startup *st)
 {
 	struct session *target = session_by_number(s->site, st->pid);
+	size_t key_bytes = target ? greeting_key_bytes(target) : 0;
 	uint8_t key[SESSION_KEY];
 
 	session_set_state(s, SESSION_CANCEL);
 	if (target)
-		session_cancel_key(target, key);
-	if (target && st->secret_bytes == greeting_key_bytes(target) &&
-	    CRYPTO_memcmp(key, st->secret, st->secret_bytes) == 0 && cancel_session(target, s->id))
+		session_cancel_key(target, key, key_bytes);
+	if (target && st->secret_bytes == key_bytes &&
+	    CRYPTO_memcmp(key, st->secret, key_bytes) == 0 && cancel_session(target, s->id))
 		return;
 	session_close(s, CLEANUP_CLIENT_LEFT, "cancel");
 }

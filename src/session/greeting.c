@@ -190,13 +190,12 @@ greeting_send(struct session *s, const struct greeting *g)
 	uint32_t number = lease_number(s->id);
 	const uint8_t be[4] = {number >> 24, number >> 16, number >> 8, number};
 	struct buf *out = &s->site->greeting;
-	uint8_t key[SESSION_KEY], *at;
+	uint8_t *at;
 
 	buf_reset(out);
 	buf_add(out, buf_data(&g->answer), g->answer.len);
 	at = buf_data(out) + g->number_at;
 	memcpy(at, be, sizeof be);
-	session_cancel_key(s, key);
-	memcpy(at + sizeof be, key, g->key_bytes);
+	session_cancel_key(s, at + sizeof be, g->key_bytes);
 	reply_send_buf(s, out);
 }

@@ -200,12 +200,10 @@ struct session *
 session_new(struct site *site, int fd, const struct ucred *peer)
 {
 	struct session *s = mem_calloc(1, sizeof *s);
-	struct timespec wall;
 
 	s->id = idmap_add(&site->sessions, s);
 	s->since_us = loop_now_us(site->loop);
-	clock_gettime(CLOCK_REALTIME, &wall);
-	s->peer.connected_at = wall.tv_sec;
+	s->peer.connected_at = time(NULL);
 	s->peer.uid = peer->uid;
 	s->peer.gid = peer->gid;
 	s->peer.pid = peer->pid;
@@ -214,14 +212,17 @@ session_new(struct site *site, int fd, const struct ucred *peer)
 }
 
 void
-session_cancel_key(const struct session *s, uint8_t key[SESSION_KEY])
+session_cancel_key(const struct session *s, uint8_t *key, size_t bytes)
 {
 	/* Without a secret anybody could cancel: the id can be guessed. */
-	for (uint64_t i = 0; i < SESSION_KEY / sizeof i; i++) {
+	for (uint64_t i = 0; bytes > 0; i++) {
 		const uint64_t of[] = {s->id, i};
 		uint64_t part = siphash(s->site->cancel_seed, of, sizeof of);
+		size_t n = bytes < sizeof part ? bytes : sizeof part;
 
-		memcpy(key + i * sizeof part, &part, sizeof part);
+		memcpy(key, &part, n);
+		key += n;
+		bytes -= n;
 	}
 }
 

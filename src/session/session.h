@@ -92,12 +92,12 @@ struct session {
 /* Makes the session of a new client, in SESSION_STARTUP. It owns the descriptor from then on. */
 struct session *session_new(struct site *, int fd, const struct ucred *peer);
 
-/* Bytes of a cancel key; of the protocol before 3.2 only the first four are used. */
+/* Bytes of a cancel key, at most: greeting_key_bytes(). */
 #define SESSION_KEY 32
 
-/* The session's cancel key, beside lease_number(). It is made of the session's id and of a random
- * number of the daemon's, so that it need not be kept. */
-void session_cancel_key(const struct session *, uint8_t key[SESSION_KEY]);
+/* The first `bytes` bytes of the session's cancel key, beside lease_number(). It is made of the
+ * session's id and of a random number of the daemon's, so that it need not be kept. */
+void session_cancel_key(const struct session *, uint8_t *key, size_t bytes);
 
 /* Makes a session that the process before had, with its id, in this state, at the end of the
  * state's list. The caller fills in the rest. Returns NULL if the id is in use: then `fd` is still
