@@ -7,6 +7,10 @@
 
 #include "base/log.h"
 
+/* Up to so many bytes, glibc keeps freed blocks for the next malloc(). Its calloc() does not look
+ * there before glibc 2.41, and takes about 150 instructions more than malloc() and memset(). */
+#define CACHED_MAX 1032
+
 static void *
 checked(void *p, size_t bytes)
 {
@@ -15,7 +19,8 @@ checked(void *p, size_t bytes)
 	return p;
 }
 
-void *
+/* Not inline: GCC would make the malloc() and memset() of mem_calloc() a calloc(). */
+__attribute__((noinline)) void *
 mem_alloc(size_t bytes)
 {
 	return checked(malloc(bytes ? bytes : 1), bytes);
@@ -24,6 +29,10 @@ mem_alloc(size_t bytes)
 void *
 mem_calloc(size_t count, size_t bytes)
 {
+	size_t all;
+
+	if (!__builtin_mul_overflow(count, bytes, &all) && all > 0 && all <= CACHED_MAX)
+		return memset(mem_alloc(all), 0, all);
 	return checked(calloc(count ? count : 1, bytes ? bytes : 1), bytes);
 }
 
