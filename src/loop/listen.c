@@ -17,7 +17,8 @@
 #include "base/mem.h"
 
 #define ACCEPTS_PER_WAKE 64 /* a storm of new clients must not starve the sessions */
-#define FULL_WAKES       4  /* in a row, until more are tried at the next wake-up */
+#define FULL_WAKES       4  /* in a row, until more are tried at the next wake-up; at first */
+#define FULL_WAKES_MAX   64 /* the same, if more were tried several times in vain */
 
 struct listen {
 	struct loop *loop;
@@ -29,6 +30,7 @@ struct listen {
 	struct event retry;
 	unsigned tries; /* calls of accept4(2) at a wake-up; see on_connection() */
 	unsigned full;  /* how often in a row all of them have given a client */
+	unsigned wakes; /* FULL_WAKES to FULL_WAKES_MAX: if `full` is so many, more are tried */
 	bool adopted;   /* by listen_adopt() */
 	bool paused;    /* out of descriptors: `retry` or listen_resume() ends it */
 	bool held;      /* by listen_hold() */
@@ -47,9 +49,38 @@ pause_accepting(struct listen *l)
 	l->paused = true;
 }
 
-/* Clients mostly come one by one, and then a second accept4(2) would find nobody each time. So no
- * more is tried than there were clients the last time; if the tries were too few for several
- * wake-ups, twice as many. Whoever is left raises the event again. */
+/* All tries of a wake-up have given a client: there may be more. */
+static void
+note_full(struct listen *l)
+{
+	if (l->tries > 1)
+		l->wakes = FULL_WAKES;
+	if (++l->full < l->wakes)
+		return;
+	l->full = 0;
+	if (l->tries < ACCEPTS_PER_WAKE)
+		l->tries *= 2;
+	if (l->tries > ACCEPTS_PER_WAKE)
+		l->tries = ACCEPTS_PER_WAKE;
+}
+
+/* Fewer clients were there than tries. If there was only one, it takes longer until a second try
+ * is made again. */
+static void
+note_vain(struct listen *l, unsigned came)
+{
+	l->tries = came > 0 ? came : 1;
+	l->full = 0;
+	if (came > 1)
+		l->wakes = FULL_WAKES;
+	else if (l->wakes < FULL_WAKES_MAX)
+		l->wakes *= 2;
+}
+
+/* Clients mostly come one by one, and then a second accept4(2) would find nobody each time. It
+ * costs as much as one that finds somebody: the kernel makes a socket first. So no more is tried
+ * than there were clients the last time; if the tries were too few for several wake-ups, twice as
+ * many. Whoever is left raises the event again. */
 static void
 on_connection(evutil_socket_t fd, short what, void *arg)
 {
@@ -67,19 +98,13 @@ on_connection(evutil_socket_t fd, short what, void *arg)
 		if (errno == EINTR || errno == ECONNABORTED)
 			continue;
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
-			l->tries = came > 0 ? came : 1;
+			note_vain(l, came);
 		else
 			pause_accepting(l);
-		l->full = 0;
 		return;
 	}
-	if (came < l->tries || ++l->full < FULL_WAKES)
-		return;
-	l->full = 0;
-	if (l->tries < ACCEPTS_PER_WAKE)
-		l->tries *= 2;
-	if (l->tries > ACCEPTS_PER_WAKE)
-		l->tries = ACCEPTS_PER_WAKE;
+	if (came == l->tries)
+		note_full(l);
 }
 
 static void
@@ -175,6 +200,7 @@ static void
 start_accepting(struct listen *l)
 {
 	l->tries = ACCEPTS_PER_WAKE;
+	l->wakes = FULL_WAKES;
 	event_assign(&l->event, loop_base(l->loop), l->fd, EV_READ | EV_PERSIST, on_connection, l);
 	evtimer_assign(&l->retry, loop_base(l->loop), on_retry, l);
 	event_add(&l->event, NULL);

@@ -121,6 +121,11 @@ START_TEST(no_more_is_tried_than_come)
 	ck_assert_uint_eq(accepted_of(1), 1);
 	/* One was there, so one is tried. */
 	ck_assert_uint_eq(accepted_of(10), 1);
+	/* Clients who come alone for long: a second try is made at few wake-ups only. */
+	for (int i = 0; i < 200; i++)
+		ck_assert_uint_eq(accepted_of(1), 1);
+	for (int i = 0; i < 5; i++)
+		ck_assert_uint_eq(accepted_of(2), 1);
 	/* When many come again and again, more and more are tried, but never more than 64. */
 	for (int i = 0; i < 10; i++) {
 		unsigned came = accepted_of(100);
