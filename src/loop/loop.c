@@ -1,5 +1,6 @@
 #include "loop/loop.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,9 +195,20 @@ loop_on_signal(struct loop *l, int signo, void (*fn)(void *, int), void *arg)
 	event_add(&s->event, NULL);
 }
 
+/* In a program with threads, glibc makes two atomic operations around each system call at which a
+ * thread can be cancelled: recv(2), send(2), epoll_wait(2) ... Nobody cancels this thread; it says
+ * so, and that it would be cancelled at any place, not only there. Then glibc leaves them out. */
+static void
+cancel_nowhere(void)
+{
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+}
+
 int
 loop_run(struct loop *l)
 {
+	cancel_nowhere();
 	l->stopped = false;
 	while (!l->stopped) {
 		/* The turn ends here. Deferred calls must not wait for the next event. */
