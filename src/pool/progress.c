@@ -24,6 +24,8 @@ enum run_kind {
 #define RUN_DOES (PROGRESS_BEGINS | PROGRESS_ENDS)
 static const uint8_t parse_complete[] = {'1', 0, 0, 0, 4};
 #define LOOK_MAX (1024 * 1024) /* bytes of an answer that is kept for described(), at most */
+/* For what message_came() calls: without it there, the common messages need no registers saved. */
+#define NOT_INLINE __attribute__((noinline))
 
 void
 progress_init(struct progress *p)
@@ -339,7 +341,7 @@ progress_sent_own_sync(struct progress *p)
 
 /* CopyInResponse came. Syncs that were sent ahead of the data are swallowed: up to the end of the
  * data, if that was sent ahead too, or up to a message that makes the COPY fail. */
-static void
+static NOT_INLINE void
 copy_in_opened(struct progress *p)
 {
 	struct progress_run *first = first_run(p);
@@ -482,7 +484,7 @@ note_unnamed(struct progress *p)
 	p->unnamed_errors |= first_is(p, RUN_EXTENDED) && (first_run(p)->kind & flags);
 }
 
-static void
+static NOT_INLINE void
 error_came(struct progress *p, const uint8_t *body, size_t have)
 {
 	const char *code, *severity;
@@ -548,7 +550,7 @@ count_ready(struct progress *p, unsigned kind, char was)
 	p->rests += p->status == 'I' || chained;
 }
 
-static void
+static NOT_INLINE void
 ready_came(struct progress *p, char status)
 {
 	char was = p->status;
@@ -598,7 +600,7 @@ is_tag(const uint8_t *body, size_t have, const char *tag)
 	return have == strlen(tag) + 1 && memcmp(body, tag, have) == 0;
 }
 
-static void
+static NOT_INLINE void
 note_tag(struct progress *p, const uint8_t *body, size_t have)
 {
 	bool discards = is_tag(body, have, "DISCARD ALL");
@@ -621,7 +623,7 @@ is_unwritten(const uint8_t *body, size_t have)
 
 /* A ParameterStatus came: two strings, name and value. If it was not kept `whole`, only its
  * beginning is there. */
-static void
+static NOT_INLINE void
 status_came(struct progress *p, const uint8_t *body, size_t have, bool whole)
 {
 	const uint8_t *end = have ? memchr(body, 0, have) : NULL;
@@ -649,6 +651,15 @@ status_ended(struct progress *p)
 	buf_clear(b);
 }
 
+/* An answer came that may end the first run. */
+static NOT_INLINE void
+first_answered(struct progress *p)
+{
+	if (first_is(p, RUN_EXTENDED))
+		pop(p);
+	pop_copy_ends(p);
+}
+
 /* An answer came that ends one message of the extended protocol, or is part of a Query's answer. */
 static inline void
 answer_came(struct progress *p)
@@ -661,13 +672,10 @@ answer_came(struct progress *p)
 	}
 	/* The usual case: the run has more messages, and nobody waits for the outcome of this
 	 * one. */
-	if (first->kind == RUN_EXTENDED && first->count > 1) {
+	if (first->kind == RUN_EXTENDED && first->count > 1)
 		first->count--;
-		return;
-	}
-	if ((first->kind & RUN_KIND) == RUN_EXTENDED)
-		pop(p);
-	pop_copy_ends(p);
+	else if ((first->kind & RUN_KIND) != RUN_QUERY)
+		first_answered(p);
 }
 
 /* Is a message of this type an answer that described() waits for? */
@@ -680,7 +688,7 @@ looked_at(const struct progress *p, char type)
 
 /* When PostgreSQL ends all backends at once, each sends a warning instead of an error
  * (quickdie()). */
-static void
+static NOT_INLINE void
 notice_came(struct progress *p, const uint8_t *body, size_t have)
 {
 	const char *code = msg_report_field(body, have, 'C');
@@ -965,6 +973,26 @@ take_pid(struct progress *p, uint8_t *data, size_t bytes, struct buf *out)
 	return n;
 }
 
+/* Is it the type of a DataRow or of a CopyData? */
+static inline bool
+is_row(uint8_t type)
+{
+	return (type | 0x20) == 'd';
+}
+
+/* Returns how many bytes at the beginning are whole rows. */
+static size_t
+whole_rows(const uint8_t *data, size_t bytes)
+{
+	size_t at = 0;
+	struct frame f;
+
+	while (at < bytes && is_row(data[at]) && frame_read(data + at, bytes - at, &f) == 0 &&
+	       bytes - at - FRAME_HEADER >= f.body)
+		at += FRAME_HEADER + f.body;
+	return at;
+}
+
 /* Follows the bytes from the server. What is for the client is added to `out`, unless that is
  * NULL. */
 static int
@@ -979,6 +1007,13 @@ follow_bytes(struct progress *p, const uint8_t *data, size_t bytes, struct buf *
 	while (bytes > 0) {
 		size_t n;
 
+		/* Most bytes are rows, which change nothing here. */
+		if (is_row(*data) && p->from_have == 0 && out == NULL && !p->marked &&
+		    (n = whole_rows(data, bytes)) > 0) {
+			data += n;
+			bytes -= n;
+			continue;
+		}
 		if (p->from_have == 0 && bytes >= FRAME_HEADER) {
 			/* The usual case: the header, and mostly the body, came in one piece. */
 			if (frame_read(data, bytes, &f) < 0)
