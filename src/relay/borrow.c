@@ -22,6 +22,8 @@ borrow_ask(struct session *s, struct err *e)
 void
 borrow_begin(struct session *s)
 {
+	struct buf *out;
+
 	session_begin_lease(s);
 	if (slow_wanted(s->pool))
 		slow_watch(s);
@@ -38,7 +40,8 @@ borrow_begin(struct session *s)
 	}
 	s->context.wants_fresh = false;
 	session_set_state(s, SESSION_ACTIVE);
-	context_apply(s, batch_for(s));
-	sequences_begin(s, batch_for(s));
+	out = batch_for(s);
+	context_apply(s, out);
+	sequences_begin(s, out);
 	telling_send(s);
 }

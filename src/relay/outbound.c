@@ -90,14 +90,12 @@ after_setup(struct session *s)
 	}
 }
 
-/* Returns the server to its pool. */
+/* Returns the server to its pool. The verdict is not HOLD_KEEP. */
 static void
-return_server(struct session *s)
+return_server(struct session *s, enum hold_verdict verdict)
 {
-	bool discard = hold_verdict(s->hold, false) == HOLD_DISCARD;
-
 	session_set_state(s, SESSION_IDLE);
-	lease_return(&s->hold->lease, discard);
+	lease_return(&s->hold->lease, verdict == HOLD_DISCARD);
 	dismiss_due(s);
 }
 
@@ -107,8 +105,10 @@ static void after_answer(struct session *);
 static void
 after_saving(struct session *s)
 {
-	if (hold_verdict(s->hold, false) != HOLD_KEEP)
-		return_server(s);
+	enum hold_verdict verdict = hold_verdict(s->hold, false);
+
+	if (verdict != HOLD_KEEP)
+		return_server(s, verdict);
 	stream_resume(&s->stream);
 	session_wake(s);
 }
@@ -169,6 +169,8 @@ failed(struct lease *l, const struct err *e)
 static void
 end_lease(struct session *s)
 {
+	enum hold_verdict verdict;
+
 	if (s->slow)
 		slow_end(s, "success", NULL);
 	if (s->hold->discard_all_sent) {
@@ -177,14 +179,15 @@ end_lease(struct session *s)
 	}
 	if (session_waits_for_bind(s))
 		return;
-	switch (hold_verdict(s->hold, false)) {
+	verdict = hold_verdict(s->hold, false);
+	switch (verdict) {
 	case HOLD_KEEP:
 		return;
 	case HOLD_ASK:
 		saving_begin(s);
 		return;
 	default:
-		return_server(s);
+		return_server(s, verdict);
 	}
 }
 
