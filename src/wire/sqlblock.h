@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 typedef uint8_t sqlblock __attribute__((vector_size(16)));
 
@@ -23,14 +26,18 @@ sqlblock_at(const char *p)
 	return b | 0x20;
 }
 
-/* Is any byte of it not 0? */
+/* Is any byte of it not 0? Of a comparison: each byte is 0 or 0xff. */
 static inline bool
 sqlblock_any(sqlblock b)
 {
+#ifdef __SSE2__
+	return _mm_movemask_epi8((__m128i)b) != 0;
+#else
 	uint64_t halves[2];
 
 	memcpy(halves, &b, sizeof halves);
 	return (halves[0] | halves[1]) != 0;
+#endif
 }
 
 /* Does `begins` find a piece that begins at one of the 16 bytes at `p`, anywhere in the text? It

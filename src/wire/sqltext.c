@@ -195,30 +195,27 @@ bool
 sqltext_is_ambiguous(const char *text, size_t length)
 {
 	sqlblock backslash = {0}, dollar = {0}, high = {0}, b;
-	char tail[sizeof(sqlblock)] = {0};
-	uint64_t halves[3][2];
-	size_t i = 0;
+	char small[sizeof b] = {0};
 
-	for (;; i += sizeof b) {
-		size_t left = length - i;
-
+	if (length < sizeof b) {
+		memcpy(small, text, length);
+		text = small;
+		length = sizeof b;
+	}
+	for (size_t i = 0, left = length; left > 0; i += sizeof b) {
+		/* The last block begins in the one before. */
 		if (left < sizeof b)
-			memcpy(tail, text + i, left);
-		memcpy(&b, left < sizeof b ? tail : text + i, sizeof b);
+			i = length - sizeof b;
+		memcpy(&b, text + i, sizeof b);
 		backslash |= (sqlblock)(b == '\\');
 		dollar |= (sqlblock)(b == '$');
 		high |= b;
-		if (left <= sizeof b)
-			break;
+		left = length - i - sizeof b;
 	}
-	memcpy(halves[0], &backslash, sizeof b);
-	memcpy(halves[1], &dollar, sizeof b);
-	memcpy(halves[2], &high, sizeof b);
 	/* A dollar sign matters only beside bytes from 0x80 on: the tag of a dollar quote may have
 	 * a character in it whose second byte looks like ASCII. */
-	return (halves[0][0] | halves[0][1]) ||
-	       ((halves[1][0] | halves[1][1]) &&
-		((halves[2][0] | halves[2][1]) & UINT64_C(0x8080808080808080)));
+	return sqlblock_any(backslash) ||
+	       (sqlblock_any(dollar) && sqlblock_any((sqlblock)(high >= 0x80)));
 }
 
 /* As skip_class(), for the characters of a word: in encodings in which the second byte of a
