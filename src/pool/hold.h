@@ -41,6 +41,10 @@ struct hold {
 	bool discard_all_sent;
 	/* A cancel came before the client's own statement could run. */
 	bool cancel_due;
+	/* effects_keep(): what the Query that waits for a server does, and the bytes of its text
+	 * with the NUL; 0: nothing is kept. */
+	unsigned waiting_set;
+	uint32_t waiting_bytes;
 	/* The names in a DEALLOCATE that is under way, each NUL-ended; or NULL. */
 	struct buf *deallocating;
 };

@@ -62,6 +62,7 @@ note_parameters_to_come(struct session *s, const struct message *m)
 static enum verdict
 without_lease(struct session *s, struct message *m)
 {
+	enum verdict v;
 	struct buf out;
 	struct err e;
 
@@ -72,7 +73,10 @@ without_lease(struct session *s, struct message *m)
 		    message_is_well_formed(m) &&
 		    begin_answer(s, m->effects.set, m->sql, m->sql_bytes))
 			return session_gone(s) ? OVER : DROP;
-		return judge_need_server(s, m->type);
+		v = judge_need_server(s, m->type);
+		if (v == HOLD && s->state == SESSION_WAITING)
+			effects_keep(s, m);
+		return v;
 	case 'F':
 	case 'P':
 	case 'B':

@@ -75,6 +75,7 @@ effects_of(const struct session *s, const char *sql, size_t bytes, struct effect
 	*does = (struct effects){0};
 	if (!sqltext_is_ambiguous(sql, bytes)) {
 		/* The usual case: the text can be read in one way only. */
+		does->lasting = true;
 		does->set = sqlclass(sql, bytes);
 	} else {
 		does->lexing = lexing_flags(s, &certain);
@@ -128,8 +129,40 @@ effects_of_call(const struct session *s, uint32_t function)
 }
 
 void
-effects_of_message(const struct session *s, struct message *m)
+effects_keep(struct session *s, const struct message *m)
 {
+	if (m->type != 'Q' || !m->effects.lasting || !message_is_whole(m) || s->stack)
+		return;
+	s->hold->waiting_set = m->effects.set;
+	s->hold->waiting_bytes = (uint32_t)m->sql_bytes + 1;
+}
+
+void
+effects_forget(struct session *s)
+{
+	if (s->hold->waiting_bytes > 0)
+		s->hold->waiting_bytes = 0;
+}
+
+/* Has it waited, and is known what it does? */
+static bool
+take_kept(struct session *s, struct message *m)
+{
+	bool known = s->hold->waiting_bytes == m->sql_bytes + 1 && m->type == 'Q';
+
+	if (s->hold->waiting_bytes == 0)
+		return false;
+	effects_forget(s);
+	if (known)
+		m->effects = (struct effects){.set = s->hold->waiting_set, .lasting = true};
+	return known;
+}
+
+void
+effects_of_message(struct session *s, struct message *m)
+{
+	if (take_kept(s, m))
+		return;
 	if (m->type == 'F')
 		m->effects.set = effects_of_call(s, m->function);
 	if (m->sql == NULL)

@@ -25,6 +25,7 @@ struct effects {
 	unsigned set;    /* SQLCLASS_..., SQLMENTION_..., HOLD_PIN_SETTING */
 	unsigned lexing; /* how it is read: flags of sqltext_init() */
 	bool unsure;     /* it may be read otherwise: then `set` has the bits of all readings */
+	bool lasting;    /* every server reads it in this way, whatever has been set */
 };
 
 /* These bits pin the session to its server: the text changes session state that cannot be moved. */
@@ -36,7 +37,13 @@ void effects_of(const struct session *, const char *sql, size_t bytes, struct ef
 
 /* Fills in m->effects of a message that is decoded. A malformed message has no statements that are
  * answered here: the server refuses it. */
-void effects_of_message(const struct session *, struct message *);
+void effects_of_message(struct session *, struct message *);
+
+/* The message waits for a server, at the front of session->in: if it is a Query, keeps what its text
+ * does, and the next effects_of_message() takes it from there. If the message is dropped instead,
+ * effects_forget() must be called. */
+void effects_keep(struct session *, const struct message *);
+void effects_forget(struct session *);
 
 /* The text of the message may set parameters: notes those that the server must be asked for by
  * their names. HOLD_PIN_SETTING is added if one cannot be known. */

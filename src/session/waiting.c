@@ -1,6 +1,7 @@
 #include "session/waiting.h"
 
 #include "scope/waits.h"
+#include "session/effects.h"
 #include "session/end.h"
 #include "session/reply.h"
 #include "session/script.h"
@@ -37,6 +38,7 @@ waiting_refused(struct session *s, const struct err *e)
 		session_fail(s, e);
 		return;
 	}
+	effects_forget(s);
 	if (script_pending(s))
 		script_drop(s);
 	else if (s->in.len >= FRAME_HEADER)

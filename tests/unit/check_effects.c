@@ -332,6 +332,60 @@ START_TEST(a_call_may_do_anything_unless_its_function_is_known)
 }
 END_TEST
 
+/* ---- a message that waits ---- */
+
+/* Judges a Query with the text `first`, lets it wait, then judges one with `second`. Returns what
+ * that one is taken to do. */
+static unsigned
+after_waiting(char type, const char *first, const char *second)
+{
+	struct message m;
+	struct buf body;
+	unsigned set;
+
+	give(&m, type, first, &body);
+	effects_keep(&s, &m);
+	buf_clear(&body);
+	give(&m, type, second, &body);
+	set = m.effects.set;
+	buf_clear(&body);
+	effects_forget(&s);
+	return set;
+}
+
+START_TEST(a_query_that_waited_is_not_read_again)
+{
+	struct message m;
+	struct buf body;
+
+	/* In truth both are the same text. */
+	ck_assert_uint_eq(after_waiting('Q', "LISTEN a", "SELECT 1"), SQLCLASS_LISTEN);
+	ck_assert_uint_eq(after_waiting('Q', "SELECT 1", "LISTEN a"), 0);
+	/* What cannot be the same one is read, and so is a Parse, which may have another way. */
+	ck_assert_uint_eq(after_waiting('Q', "LISTEN a", "SELECT 10"), 0);
+	ck_assert_uint_eq(after_waiting('P', "LISTEN a", "SELECT 1"), 0);
+	/* By the next time the server may read it otherwise. */
+	ck_assert_uint_eq(after_waiting('Q', "LISTEN a; SELECT '\\'", "SELECT 1"), 0);
+	ck_assert_uint_eq(after_waiting('Q', "SELECT '\\'", "LISTEN bcd"), SQLCLASS_LISTEN);
+	/* Only once. */
+	give(&m, 'Q', "LISTEN a", &body);
+	effects_keep(&s, &m);
+	effects_of_message(&s, &m);
+	buf_clear(&body);
+	give(&m, 'Q', "SELECT 1", &body);
+	ck_assert_uint_eq(m.effects.set, 0);
+	buf_clear(&body);
+	/* It was dropped. */
+	give(&m, 'Q', "LISTEN a", &body);
+	effects_keep(&s, &m);
+	effects_forget(&s);
+	buf_clear(&body);
+	give(&m, 'Q', "SELECT 1", &body);
+	ck_assert_uint_eq(m.effects.set, 0);
+	buf_clear(&body);
+}
+END_TEST
+
 /* ---- how a text is read ---- */
 
 #define IN_A_STRING "SELECT '\\'; BEGIN; --'"
@@ -471,6 +525,7 @@ main(void)
 	tcase_add_test(t, a_malformed_message_has_no_statement_that_is_answered_here);
 	tcase_add_test(t, other_messages_do_nothing);
 	tcase_add_test(t, a_call_may_do_anything_unless_its_function_is_known);
+	tcase_add_test(t, a_query_that_waited_is_not_read_again);
 	tcase_add_test(t, quotes_end_as_the_server_has_been_told);
 	tcase_add_test(t, all_readings_count_while_an_answer_is_due);
 	tcase_add_test(t, names_of_all_readings_are_asked_for);
