@@ -104,7 +104,9 @@ logsink_write(const char *line, size_t bytes)
 	size_t done = 0;
 	ssize_t n;
 
-	if (sink.can_block && !wait_for_reader())
+	/* A socket, such as the journal's, is asked only when it has not taken a line: send() does
+	 * not block there. */
+	if (sink.can_block && !sink.socket && !wait_for_reader())
 		return false;
 	if (sink.torn && write_once("\n", 1) != 1)
 		return false;
@@ -113,6 +115,7 @@ logsink_write(const char *line, size_t bytes)
 		n = write_once(line + done, bytes - done);
 		if (n > 0) {
 			done += (size_t)n;
+			sink.stuck = false;
 			continue;
 		}
 		if (n < 0 && errno == EAGAIN && tries++ < TRIES_MAX && wait_for_reader())
