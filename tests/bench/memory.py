@@ -3,6 +3,7 @@
 import resource
 
 import procfs
+from pgwire import SYNC, ServerError, message
 from table import number, ratio, table
 
 WARM_CLIENTS = 10
@@ -27,7 +28,8 @@ def run_part(bench, names, clients, say):
     return result
 
 
-def measure(target, clients):
+def measure(target, clients, named=False):
+    """`named`: prepared statements are looked at, too."""
     # What the first clients cost (a server, pages of code touched, the first slabs) is no price of
     # an idle client.
     warm = [target.client() for _ in range(WARM_CLIENTS)]
@@ -46,11 +48,26 @@ def measure(target, clients):
         for client in connected:
             client.query("SELECT 1")
         used = procfs.resident(target.pid)
+        figures = {"clients": clients, "start_bytes": start, "idle_bytes": (idle - start) / clients,
+                   "used_bytes": (used - start) / clients, "total_bytes": used}
+        if named:
+            try:
+                prepare(connected, "P_0")
+                figures["prepared_bytes"] = (procfs.resident(target.pid) - start) / clients
+            except ServerError:
+                pass  # a pooler in which two clients cannot have a statement of the same name
     finally:
         for client in connected:
             client.close()
-    return {"clients": clients, "start_bytes": start, "idle_bytes": (idle - start) / clients,
-            "used_bytes": (used - start) / clients, "total_bytes": used}
+    return figures
+
+
+def prepare(connected, name):
+    """Each client makes one prepared statement; all have the same name and text, as with most drivers."""
+    parse = message(b"P", name.encode() + b"\0SELECT abalance FROM pgbench_accounts WHERE aid = $1\0\0\0")
+    for client in connected:
+        client.send(parse + SYNC)
+        client.until_ready()
 
 
 def report(result):

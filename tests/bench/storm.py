@@ -146,6 +146,21 @@ def once(target, watch, protocol, seconds):
     return result
 
 
+def fresh(bench, name, protocol, seconds):
+    """One storm on a target that is started for it. Returns its figures, or {"error": text}."""
+    target = bench.target(name)
+    watch = bench.postgres.client(timeout=START_S)
+    try:
+        target.start()
+        return once(target, watch, protocol, seconds)
+    except Exception as e:
+        dead = "" if target.alive() else target.last_words()
+        return {"error": f"{e}{dead}"}
+    finally:
+        target.stop()
+        watch.close()
+
+
 def run_part(bench, names, seconds, rounds, say):
     """Returns {protocol: {target: {"rounds": [...], figure: median or None}}}."""
     result = {protocol: {n: {"rounds": []} for n in names if n != "direct"}
@@ -153,17 +168,7 @@ def run_part(bench, names, seconds, rounds, say):
     for protocol, cells in result.items():
         for turn in range(rounds):
             for name, cell in cells.items():
-                target = bench.target(name)
-                watch = bench.postgres.client(timeout=START_S)
-                try:
-                    target.start()
-                    figures = once(target, watch, protocol, seconds)
-                except Exception as e:
-                    dead = "" if target.alive() else target.last_words()
-                    figures = {"error": f"{e}{dead}"}
-                finally:
-                    target.stop()
-                    watch.close()
+                figures = fresh(bench, name, protocol, seconds)
                 cell["rounds"].append(figures)
                 say(f"storm {protocol} {turn + 1}/{rounds} {name}: "
                     + (figures.get("error") or f"queries {number(figures['queries_s'], 3)} s, "

@@ -12,6 +12,13 @@ import throughput
 from table import number, table
 from targets import START_S, wait_until
 
+ALL_EVENTS = "syscalls:sys_enter_*"  # some 330; perf needs 5 to 10 s to open and close them
+# In a second: all calls together, and these by name.
+TOTAL = "raw_syscalls:sys_enter"
+FEW_EVENTS = ",".join([TOTAL, *(f"syscalls:sys_enter_{name}" for name in (
+    "accept4", "close", "connect", "epoll_ctl", "epoll_pwait", "epoll_wait", "fcntl", "futex", "getpid", "io_uring_enter",
+    "poll", "read", "readv", "recvfrom", "recvmsg", "sendmsg", "sendto", "setsockopt", "socket", "timerfd_settime",
+    "write", "writev"))])
 SHOWN = 0.005  # calls per transaction; rarer ones are summed up
 
 
@@ -25,17 +32,17 @@ def perf_works(bench):
 
 
 class Tracer:
-    """Counts one process's system calls from start() to stop()."""
+    """Counts one process's system calls, or other events of perf, from start() to stop()."""
 
-    def __init__(self, bench, tool, pid):
-        self.tool, self.pid = tool, pid
-        self.output = os.path.join(bench.root, f"calls.{tool}")
+    def __init__(self, bench, tool, pid, events=ALL_EVENTS):
+        self.tool, self.pid, self.events = tool, pid, events
+        self.output = os.path.join(bench.directory("counted"), tool)
         self.process = None
 
     def start(self):
         if os.path.exists(self.output):
             os.remove(self.output)
-        argv = {"perf": ["perf", "stat", "-x,", "-o", self.output, "-e", "syscalls:sys_enter_*",
+        argv = {"perf": ["perf", "stat", "-x,", "-o", self.output, "-e", self.events,
                          "-p", str(self.pid)],
                 "strace": ["strace", "-c", "-f", "-o", self.output, "-p", str(self.pid)]}
         if self.tool == "perf":
@@ -57,7 +64,7 @@ class Tracer:
             wait_until(lambda: procfs.traced(self.pid), "strace has attached")
 
     def stop(self):
-        """Returns {system call: count}."""
+        """Returns {system call or event: count}."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(START_S)
         if self.tool == "perf":
@@ -67,7 +74,7 @@ class Tracer:
             text = f.read()
         calls = {}
         if self.tool == "perf":
-            for match in re.finditer(r"^(\d+),,syscalls:sys_enter_(\w+),", text, re.M):
+            for match in re.finditer(r"^(\d+),,(?:syscalls:sys_enter_)?([\w:]+),", text, re.M):
                 calls[match.group(2)] = int(match.group(1))
         else:
             # % time, seconds, usecs/call, calls, [errors], syscall
@@ -76,6 +83,25 @@ class Tracer:
                 if len(words) in (5, 6) and words[3].isdigit() and words[-1] != "total":
                     calls[words[-1]] = int(words[3])
         return {name: count for name, count in calls.items() if count}
+
+
+def count(bench, target, mode, scale, transactions, tool, events=ALL_EVENTS):
+    """Returns {system call: calls per transaction}, or {"error": text}; `transactions` by client. With FEW_EVENTS of
+    perf, `others` are those without a name."""
+    try:
+        # Servers are opened, and everything is done for the first time, uncounted.
+        throughput.pgbench(bench, target, mode, scale, ["-t", "10"], 60)
+        tracer = Tracer(bench, tool, target.pid, events)
+        tracer.start()
+        try:
+            run = throughput.pgbench(bench, target, mode, scale, ["-t", str(transactions)], 300)
+        finally:
+            calls = tracer.stop()
+        if TOTAL in calls:
+            calls["others"] = calls.pop(TOTAL) - sum(n for c, n in calls.items() if c != TOTAL)
+        return {c: n / run.transactions for c, n in calls.items()}
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as e:
+        return {"error": f"{e}{'' if target.alive() else target.last_words()}"}
 
 
 def run_part(bench, names, modes, scale, transactions, tool, say):
@@ -87,19 +113,7 @@ def run_part(bench, names, modes, scale, transactions, tool, say):
         target = bench.target(name)
         target.start()
         for mode in modes:
-            try:
-                # Servers are opened, and everything is done for the first time, uncounted.
-                throughput.pgbench(bench, target, mode, scale, ["-t", "10"], 60)
-                tracer = Tracer(bench, tool, target.pid)
-                tracer.start()
-                try:
-                    run = throughput.pgbench(bench, target, mode, scale,
-                                             ["-t", str(transactions)], 300)
-                finally:
-                    calls = tracer.stop()
-                cell = {c: n / run.transactions for c, n in calls.items()}
-            except (RuntimeError, OSError, subprocess.TimeoutExpired) as e:
-                cell = {"error": f"{e}{'' if target.alive() else target.last_words()}"}
+            cell = count(bench, target, mode, scale, transactions, tool)
             result.setdefault(mode.name, {})[name] = cell
             say(f"system calls, {mode.name} {name}: "
                 + (cell["error"] if "error" in cell else f"{sum(cell.values()):.2f}"))

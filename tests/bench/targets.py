@@ -1,10 +1,14 @@
 """The processes that are measured: a throw-away PostgreSQL cluster and the poolers before it, all
 on Unix sockets in one temporary directory, which goes when Bench.close() is called."""
 
+import functools
 import os
 import pwd
+import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -15,6 +19,8 @@ PORT = 6432        # of every socket; the directories differ
 IDLE_CLIENTS = 64  # connections beside those a part asks for
 START_S = 30
 POOL_SIZES = {"bench": 20, "bench5": 5}
+# PgBouncer's versions from this one on have max_prepared_statements.
+PREPARES = (1, 21)
 CACHES = ("off", "on")  # pgwithd's pools benchoff and benchon have this statement_cache, all others auto
 
 
@@ -35,13 +41,17 @@ class Target:
     """Something with a socket that pgbench can be pointed at."""
 
     pooler = True  # a process whose CPU and memory are measured
+    port = PORT
     stop_signal = signal.SIGTERM
     good_status = (0,)
 
-    def __init__(self, bench, name):
+    def __init__(self, bench, name, logged=False, wrapper=()):
+        """`logged`: each client's coming and going is. `wrapper`: a command that runs the program."""
         self.bench = bench
         self.name = name
-        self.directory = bench.directory(name)
+        self.logged = logged
+        self.wrapper = wrapper
+        self.directory = bench.directory(name + (".logged" if logged else ""))
         self.log = os.path.join(self.directory, "log")
         self.process = None
 
@@ -51,7 +61,7 @@ class Target:
 
     @property
     def socket(self):
-        return socket_path(self.directory, PORT)
+        return socket_path(self.directory, self.port)
 
     def database(self, pool):
         return pool
@@ -61,7 +71,7 @@ class Target:
 
     def start(self, max_clients=1000):
         argv = self.prepare(max_clients)
-        self.process = self.bench.spawn(argv, self.log)
+        self.process = self.bench.spawn([*self.wrapper, *argv], self.log)
         wait_until(self.answers, f"{self.name} is ready")
 
     def answers(self):
@@ -147,7 +157,7 @@ listen_addresses = '{"127.0.0.1" if self.bench.tls else ""}'
 ssl = {"on" if self.bench.tls else "off"}
 unix_socket_directories = '{self.directory}'
 port = {PORT}
-max_connections = 200
+max_connections = 500
 shared_buffers = 512MB
 fsync = off
 synchronous_commit = off
@@ -167,7 +177,10 @@ class Pgbouncer(Target):
         users = self.file("users", '"postgres" ""\n')
         pools = "".join(f"{pool} = host={self.bench.server_host} port={PORT} dbname=bench"
                         f" pool_size={size}\n" for pool, size in POOL_SIZES.items())
-        return ["pgbouncer", "-q", self.file("pgbouncer.ini", f"""[databases]
+        prepared = "max_prepared_statements = 200" if self.bench.prepares("pgbouncer") else ""
+        # -q: nothing goes to stderr, not even what is configured to be logged.
+        quiet = [] if self.logged else ["-q"]
+        return ["pgbouncer", *quiet, self.file("pgbouncer.ini", f"""[databases]
 {pools}
 [pgbouncer]
 unix_socket_dir = {self.directory}
@@ -177,15 +190,18 @@ auth_file = {users}
 pool_mode = transaction
 max_client_conn = {max_clients + IDLE_CLIENTS}
 default_pool_size = {POOL_SIZES["bench"]}
-log_connections = 0
-log_disconnections = 0
+log_connections = {int(self.logged)}
+log_disconnections = {int(self.logged)}
 server_tls_sslmode = {"require" if self.bench.tls else "disable"}
+{prepared}
 """)]
 
 
 class Pgwithd(Target):
+    io = None  # the option of this name; None: its default
 
     def prepare(self, max_clients):
+        io = f"io = {self.io}" if self.io and self.bench.knows_io else ""
         # A copy: the user postgres need not be able to read the build directory.
         program = shutil.copy(self.bench.need(self.bench.pgwithd), self.directory)
         pools = "".join(f"""
@@ -196,6 +212,7 @@ size = {size}
         pools += "".join(f"""
 [pool bench{cache}]
 conninfo = host={self.bench.server_host} port={PORT} dbname=bench user=postgres {self.bench.sslmode}
+size = {POOL_SIZES["bench"]}
 statement_cache = {cache}
 """ for cache in CACHES)
         # Where PgBouncer's default is another than ours, its value.
@@ -208,21 +225,92 @@ wait_timeout = 120s
 idle_timeout = 600s
 max_lifetime = 1h
 check_interval = 30s
-log_connections = no
-log_disconnections = no
+log_connections = {"yes" if self.logged else "no"}
+log_disconnections = {"yes" if self.logged else "no"}
+{io}
 {pools}""")]
+
+
+class PgwithdEpoll(Pgwithd):
+    io = "epoll"
+
+
+class PgwithdRing(Pgwithd):
+    io = "uring"
+
+    def prepare(self, max_clients):
+        if not self.bench.knows_io:
+            raise Unavailable("this pgwithd has no option io, and no ring")
+        return super().prepare(max_clients)
+
+
+class Peer(Target):
+    """A pooler that somebody else has started before the same PostgreSQL; nobody here configures or ends it."""
+
+    def __init__(self, bench, name, where):
+        """`where`: the directory of its socket, and, if they are others than ours, :port and /database."""
+        match = re.fullmatch(r"(?P<directory>.*?)(:(?P<port>\d+)(/(?P<database>[^/]+))?)?", where)
+        self.bench, self.name, self.logged = bench, name, False
+        self.directory = match["directory"]
+        self.port = int(match["port"] or PORT)
+        self.only_database = match["database"]
+        self.process_id = None
+        self.version = ""
+
+    @property
+    def pid(self):
+        return self.process_id
+
+    def database(self, pool):
+        if self.only_database and pool != "bench":
+            raise Unavailable(f"{self.name} has no database {pool}")
+        return self.only_database or pool
+
+    def start(self, max_clients=1000):
+        """Finds out which process it is, and that it serves."""
+        try:
+            client = self.client()
+        except OSError as e:
+            raise Unavailable(f"{self.name}, {self.socket}: {e}") from e
+        with client.socket:
+            client.query("SELECT 1")
+            credentials = client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        self.process_id = struct.unpack("iII", credentials)[0]
+        if not os.access(f"/proc/{self.process_id}/fd", os.R_OK):
+            raise Unavailable(f"{self.name}: process {self.process_id} cannot be looked at")
+        program = f"/proc/{self.process_id}/exe"
+        done = subprocess.run([program, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        self.version = (done.stdout.splitlines() or [os.readlink(program)])[0]
+
+    def alive(self):
+        return os.path.exists(f"/proc/{self.process_id}")
+
+    def last_words(self):
+        return ""
+
+    def stop(self):
+        pass
+
+
+KINDS = {"pgbouncer": Pgbouncer, "pgwithd": Pgwithd, "pgwithd-epoll": PgwithdEpoll,
+         "pgwithd-ring": PgwithdRing}
 
 
 class Bench:
     """Owns the directory, the user and the programs' processes."""
 
-    def __init__(self, pgwithd, postgres_bin, keep=False, tls=False):
-        """`tls`: the poolers reach PostgreSQL over TLS, on 127.0.0.1."""
+    def __init__(self, pgwithd, postgres_bin, keep=False, tls=False, root=None, peers=None, load=None):
+        """`tls`: the poolers reach PostgreSQL over TLS, on 127.0.0.1. `root`: the directory, instead of
+        a temporary one. `peers`: {name: where}, see Peer. `load`: the program of load.c."""
         self.tls = tls
         self.pgwithd = pgwithd
+        self.load = load
         self.postgres_bin = postgres_bin
         self.keep = keep
-        self.root = tempfile.mkdtemp(prefix="pgwith-bench.", dir="/tmp")
+        self.made = set()  # below root
+        self.own_root = root is None
+        self.root = root or tempfile.mkdtemp(prefix="pgwith-bench.", dir="/tmp")
+        os.makedirs(self.root, exist_ok=True)
         os.chmod(self.root, 0o755)
         # Neither PostgreSQL nor PgBouncer runs as root.
         self.user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
@@ -233,6 +321,31 @@ class Bench:
         self.targets = []
         self.casualties = []  # what went wrong with the processes themselves
         self.postgres = self.add(Postgres(self, "direct"))
+        self.peers = {name: Peer(self, name, where) for name, where in (peers or {}).items()}
+
+    @functools.cached_property
+    def knows_io(self):
+        """Has this pgwithd the option `io`, whatever this machine's kernel allows?"""
+        path = os.path.join(self.directory("knows"), "pgwith.conf")
+        verdicts = []
+        for io in ("", "io = uring"):
+            with open(path, "w") as f:
+                f.write(f"[pgwith]\nlisten = {self.root}\n{io}\n[pool p]\nconninfo = dbname=p\n")
+            done = subprocess.run([self.need(self.pgwithd), "-t", "-c", path], stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, env=self.environment)
+            verdicts.append(done.returncode == 0)
+        if not verdicts[0]:
+            raise Unavailable(f"{self.pgwithd} -t: {(done.stderr or done.stdout).strip()}")
+        return verdicts[1]
+
+    def prepares(self, name):
+        """Do clients of `name` have named prepared statements in transaction mode?"""
+        version = {"pgbouncer": self.version}.get(name, self.peer_version)(name)
+        found = re.match(r"PgBouncer (\d+)\.(\d+)", version)
+        return not found or tuple(map(int, found.groups())) >= PREPARES
+
+    def peer_version(self, name):
+        return self.peers[name].version if name in self.peers else ""
 
     @property
     def server_host(self):
@@ -247,14 +360,17 @@ class Bench:
         self.targets.append(target)
         return target
 
-    def target(self, name):
+    def target(self, name, **options):
         """A fresh target, not started; `direct` is the cluster, which runs all the time."""
         if name == "direct":
             return self.postgres
-        return self.add({"pgbouncer": Pgbouncer, "pgwithd": Pgwithd}[name](self, name))
+        if name in self.peers:
+            return self.peers[name]
+        return self.add(KINDS[name](self, name, **options))
 
     def directory(self, name):
         path = os.path.join(self.root, name)
+        self.made.add(path)
         os.makedirs(path, exist_ok=True)
         if self.user:
             os.chown(path, self.user.pw_uid, self.user.pw_gid)
@@ -268,6 +384,11 @@ class Bench:
 
     def postgres_program(self, name):
         return self.need(os.path.join(self.postgres_bin, name))
+
+    @functools.cache
+    def load_program(self):
+        """A copy of load.c's program, which the user postgres can read."""
+        return shutil.copy(self.need(self.load), self.directory("load"))
 
     def identity(self):
         if not self.user:
@@ -299,4 +420,5 @@ class Bench:
         for target in reversed(self.targets):
             target.stop()
         if not self.keep:
-            shutil.rmtree(self.root, ignore_errors=True)
+            for path in [self.root] if self.own_root else self.made:
+                shutil.rmtree(path, ignore_errors=True)

@@ -2,12 +2,12 @@
 Execute and Sync costs pgwithd and PostgreSQL, with statement_cache off, auto and on."""
 
 import multiprocessing
-import statistics
 import struct
 import time
 
 import procfs
 from pgwire import message
+from rounds import add_medians, interleave
 from table import number, ratio, table
 
 CLIENTS = 4
@@ -49,26 +49,9 @@ def client(target, pool, case, which, seconds, done):
     done.put(counted)
 
 
-def postgres_us(bench):
-    """CPU of all processes of the cluster, those that have ended included."""
-    total = 0.0
-    for pid in [bench.postgres.pid, *children(bench.postgres.pid)]:
-        try:
-            used = procfs.usage(pid)
-        except FileNotFoundError:
-            continue
-        total += used.user_us + used.system_us
-    return total
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as f:
-        return [int(word) for word in f.read().split()]
-
-
 def measure(bench, target, pool, case, seconds):
     done = multiprocessing.Queue()
-    before, of_postgres = procfs.usage(target.pid), postgres_us(bench)
+    before, of_postgres = procfs.usage(target.pid), procfs.family_us(bench.postgres.pid)
     clients = [multiprocessing.Process(target=client, args=(target, pool, case, i, seconds, done))
                for i in range(CLIENTS)]
     for process in clients:
@@ -77,8 +60,9 @@ def measure(bench, target, pool, case, seconds):
     for process in clients:
         process.join()
     used = procfs.usage(target.pid).since(before)
-    return {"rate": count / seconds, "cpu_us": (used.user_us + used.system_us) / count,
-            "user_us": used.user_us / count, "postgres_us": (postgres_us(bench) - of_postgres) / count}
+    of_postgres = procfs.family_us(bench.postgres.pid) - of_postgres
+    return {"rate": count / seconds, "cpu_us": used.cpu_us / count, "user_us": used.user_us / count,
+            "postgres_us": of_postgres / count}
 
 
 def run_part(bench, names, rounds, seconds, say):
@@ -89,18 +73,11 @@ def run_part(bench, names, rounds, seconds, say):
     target.start()
     result = {}
     for case in CASES:
-        cells = result[case[0]] = {cache: {"rounds": []} for cache in POOLS}
-        for turn in range(-1, rounds):  # the first one fills pools and caches, and is not counted
-            for cache, pool in POOLS.items():
-                figures = measure(bench, target, pool, case, 1 if turn < 0 else seconds)
-                if turn < 0:
-                    continue
-                cells[cache]["rounds"].append(figures)
-                say(f"{case[0]} {turn + 1}/{rounds} {cache}: {figures['rate']:.0f} a second, "
-                    f"pgwithd {figures['cpu_us']:.1f} us, PostgreSQL {figures['postgres_us']:.1f} us")
-        for cell in cells.values():
-            for key in cell["rounds"][0]:
-                cell[key] = statistics.median(r[key] for r in cell["rounds"])
+        def exchanges(pool, warming, case=case):
+            return measure(bench, target, pool, case, 1 if warming else seconds)
+
+        result[case[0]] = interleave(POOLS, rounds, exchanges, say, case[0])
+        add_medians(result[case[0]])
     target.stop()
     return result
 

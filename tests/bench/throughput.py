@@ -1,11 +1,12 @@
 """Throughput, and what each transaction costs the pooler: pgbench through every target in turn."""
 
+import os
 import re
-import statistics
 import subprocess
 from dataclasses import dataclass
 
 import procfs
+from rounds import add_medians, errors, interleave
 from table import number, ratio, table
 from targets import PORT
 
@@ -25,6 +26,8 @@ class Mode:
     arguments: list
     pool: str = "bench"  # of 20 servers; bench5 has 5, fewer than there are clients
     named: bool = False  # needs named prepared statements, which Debian's PgBouncer 1.18 has not
+    script: str = ""     # of pgbench, instead of one it has
+    load: str = ""       # once or again: load.c, instead of pgbench
 
 
 def select(protocol, threads, pool="bench", clients=CLIENTS):
@@ -36,9 +39,9 @@ MODES = [
     Mode("select-simple-j2", *select("simple", 2)),
     Mode("select-extended-j1", *select("extended", 1)),
     Mode("select-extended-j2", *select("extended", 2)),
-    Mode("begin-simple", ["-f", "BEGIN_SCRIPT", "-M", "simple", "-j", "2"]),
-    Mode("begin-simple-pool5-c50", ["-f", "BEGIN_SCRIPT", "-M", "simple", "-j", "2", "-c", "50"], "bench5"),
-    Mode("begin-extended", ["-f", "BEGIN_SCRIPT", "-M", "extended", "-j", "2"]),
+    Mode("begin-simple", ["-M", "simple", "-j", "2"], script=BEGIN_SCRIPT),
+    Mode("begin-simple-pool5-c50", ["-M", "simple", "-j", "2", "-c", "50"], "bench5", script=BEGIN_SCRIPT),
+    Mode("begin-extended", ["-M", "extended", "-j", "2"], script=BEGIN_SCRIPT),
     Mode("tpcb-simple", ["-b", "tpcb-like", "-M", "simple", "-j", "2"]),
     Mode("select-simple-pool5", *select("simple", 2, "bench5")),
     Mode("select-extended-pool5", *select("extended", 2, "bench5")),
@@ -57,11 +60,16 @@ class Run:
 
 def pgbench(bench, target, mode, scale, amount, timeout):
     """One run of pgbench; `amount` is -T SECONDS or -t TRANSACTIONS. Raises if it fails."""
-    arguments = [script_path(bench) if a == "BEGIN_SCRIPT" else a for a in mode.arguments]
-    if "-f" in arguments:
-        arguments += ["-D", f"scale={scale}"]
-    argv = [bench.postgres_program("pgbench"), "-n", "-c", str(CLIENTS), *arguments, *amount,
-            "-h", target.directory, "-p", str(PORT), "-U", "postgres", target.database(mode.pool)]
+    database = target.database(mode.pool)
+    if mode.load:
+        conninfo = f"host={target.directory} port={target.port} user=postgres dbname={database}"
+        argv = [bench.load_program(), conninfo, str(CLIENTS), "2", amount[-1], str(100000 * scale), mode.load]
+    else:
+        arguments = list(mode.arguments)
+        if mode.script:
+            arguments += ["-f", script_path(bench, mode), "-D", f"scale={scale}"]
+        argv = [bench.postgres_program("pgbench"), "-n", "-c", str(CLIENTS), *arguments, *amount,
+                "-h", target.directory, "-p", str(target.port), "-U", "postgres", database]
     out = bench.run(argv, timeout=timeout)
 
     def found(pattern):
@@ -75,10 +83,10 @@ def pgbench(bench, target, mode, scale, amount, timeout):
     return run
 
 
-def script_path(bench):
-    path = f"{bench.root}/begin.sql"
+def script_path(bench, mode):
+    path = os.path.join(bench.directory("scripts"), f"{mode.name}.sql")
     with open(path, "w") as f:
-        f.write(BEGIN_SCRIPT)
+        f.write(mode.script)
     return path
 
 
@@ -93,14 +101,17 @@ def initialise(bench, scale):
 def measure(bench, target, mode, scale, seconds):
     """One round as a dict of figures, or with the key `error`."""
     before = procfs.usage(target.pid) if target.pooler else None
+    of_postgres = procfs.family_us(bench.postgres.pid)
     try:
         run = pgbench(bench, target, mode, scale, ["-T", str(seconds)], seconds + 60)
-        figures = {"tps": run.tps, "transactions": run.transactions}
+        of_postgres = procfs.family_us(bench.postgres.pid) - of_postgres
+        figures = {"tps": run.tps, "transactions": run.transactions,
+                   "postgres_us": of_postgres / run.transactions}
         if target.pooler:
             used = procfs.usage(target.pid).since(before)
             figures["user_us"] = used.user_us / run.transactions
             figures["system_us"] = used.system_us / run.transactions
-            figures["cpu_us"] = figures["user_us"] + figures["system_us"]
+            figures["cpu_us"] = used.cpu_us / run.transactions
             figures["switches"] = used.switches / run.transactions
         return figures
     except (RuntimeError, OSError, subprocess.TimeoutExpired) as e:
@@ -120,22 +131,13 @@ def run_part(bench, names, modes, scale, rounds, seconds, say):
     for mode in modes:
         # A pool smaller than the number of clients has no meaning without a pooler.
         through = [t for t in targets if (t.pooler or mode.pool == "bench")
-                   and not (mode.named and t.name == "pgbouncer")]
-        cells = result[mode.name] = {t.name: {"rounds": []} for t in through}
-        for target in through:  # fills pools and caches; not counted
-            measure(bench, target, mode, scale, 1)
-        for turn in range(rounds):
-            for target in through:
-                figures = measure(bench, target, mode, scale, seconds)
-                cells[target.name]["rounds"].append(figures)
-                say(f"{mode.name} {turn + 1}/{rounds} {target.name}: "
-                    + (figures.get("error") or f"{figures['tps']:.0f} tps"
-                       + (f", {figures['cpu_us']:.1f} us" if target.pooler else "")))
-        for cell in cells.values():
-            good = [r for r in cell["rounds"] if "error" not in r]
-            cell["failed"] = len(cell["rounds"]) - len(good)
-            for key in good[0] if good and not cell["failed"] else ():
-                cell[key] = statistics.median(r[key] for r in good)
+                   and not (mode.named and not bench.prepares(t.name))]
+
+        def transactions(target, warming, mode=mode):
+            return measure(bench, target, mode, scale, 1 if warming else seconds)
+
+        result[mode.name] = interleave({t.name: t for t in through}, rounds, transactions, say, mode.name)
+        add_medians(result[mode.name])
     for target in targets:
         if target.pooler:
             target.stop()
@@ -184,5 +186,4 @@ def report(result):
 
 
 def failures(result):
-    return [f"{mode} through {name}: {r['error']}" for mode, cells in result.items()
-            for name, cell in cells.items() for r in cell["rounds"] if "error" in r]
+    return [text for mode, cells in result.items() for text in errors(cells, mode)]
