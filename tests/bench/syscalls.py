@@ -16,9 +16,9 @@ ALL_EVENTS = "syscalls:sys_enter_*"  # some 330; perf needs 5 to 10 s to open an
 # In a second: all calls together, and these by name.
 TOTAL = "raw_syscalls:sys_enter"
 FEW_EVENTS = ",".join([TOTAL, *(f"syscalls:sys_enter_{name}" for name in (
-    "accept4", "close", "connect", "epoll_ctl", "epoll_pwait", "epoll_wait", "fcntl", "futex", "getpid", "io_uring_enter",
-    "poll", "read", "readv", "recvfrom", "recvmsg", "sendmsg", "sendto", "setsockopt", "socket", "timerfd_settime",
-    "write", "writev"))])
+    "accept4", "close", "connect", "epoll_ctl", "epoll_pwait", "epoll_wait", "fcntl", "futex", "getpid",
+    "io_uring_enter", "poll", "read", "readv", "recvfrom", "recvmsg", "sendmsg", "sendto", "setsockopt", "socket",
+    "timerfd_settime", "write", "writev"))])
 SHOWN = 0.005  # calls per transaction; rarer ones are summed up
 
 
