@@ -39,9 +39,9 @@ void effects_of(const struct session *, const char *sql, size_t bytes, struct ef
  * answered here: the server refuses it. */
 void effects_of_message(struct session *, struct message *);
 
-/* The message waits for a server, at the front of session->in: if it is a Query, keeps what its text
- * does, and the next effects_of_message() takes it from there. If the message is dropped instead,
- * effects_forget() must be called. */
+/* The message waits for a server, at the front of session->in: if it is a Query, keeps what its
+ * text does, and the next effects_of_message() takes it from there. If the message is dropped
+ * instead, effects_forget() must be called. */
 void effects_keep(struct session *, const struct message *);
 void effects_forget(struct session *);
 
