@@ -42,7 +42,7 @@ struct hold {
 	/* A cancel came before the client's own statement could run. */
 	bool cancel_due;
 	/* effects_keep(): what the Query that waits for a server does, and the bytes of its text
-	 * with the NUL; 0: nothing is kept. */
+	 * with the NUL, or 0. */
 	unsigned waiting_set;
 	uint32_t waiting_bytes;
 	/* The names in a DEALLOCATE that is under way, each NUL-ended; or NULL. */
