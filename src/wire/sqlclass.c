@@ -479,28 +479,39 @@ sqlclass_sets(struct sqltext behind)
 /* Words that block_suspicious() looks for only in some statements. */
 enum { INTO = 1, SETTING = 2 };
 
-/* Does one of these begin at one of the 16 bytes: "temp", "pg_", "t_co" (of set_config), "k_co" (of
+/* The bytes of a, where a word with an underscore begins: "pg_", "t_co" (of set_config), "k_co" (of
  * dblink_connect), "t_li" (of set_limit), "n_we" (of isn_weak), "ts_s" (of ts_stat), "ts_r" (of
- * ts_rewrite), "to_x" (of query_to_xml), "th_t" (of xpath_table), "stab" (of crosstab), "ctby" (of
+ * ts_rewrite), "to_x" (of query_to_xml) or "th_t" (of xpath_table). The blocks b, c and d begin one,
+ * two and three bytes later. */
+static inline __attribute__((always_inline)) sqlblock
+begin_underscored(sqlblock a, sqlblock b, sqlblock c, sqlblock d)
+{
+	sqlblock t = (sqlblock)(a == 't');
+	sqlblock co = (sqlblock)((c == 'c') & (d == 'o') & (t | (a == 'k')));
+	sqlblock li = (sqlblock)(t & (c == 'l') & (d == 'i'));
+	sqlblock we = (sqlblock)((a == 'n') & (c == 'w') & (d == 'e'));
+	sqlblock ts = (sqlblock)((b == 's') & ((d == 's') | (d == 'r')));
+	sqlblock to = (sqlblock)((b == 'o') & (d == 'x')), th = (sqlblock)((b == 'h') & (d == 't'));
+
+	return (sqlblock)(((b == 0x7f) & (co | li | we)) |
+			  ((c == 0x7f) & (((a == 'p') & (b == 'g')) | (t & (ts | to | th)))));
+}
+
+/* Does one of those begin at one of the 16 bytes, or "temp", "stab" (of crosstab), "ctby" (of
  * connectby), &" (of U&""), and as `beside` says "into" and "sett"? */
 static inline __attribute__((always_inline)) bool
 block_suspicious(const char *p, unsigned beside)
 {
 	sqlblock a = sqlblock_at(p), b = sqlblock_at(p + 1), c = sqlblock_at(p + 2);
-	sqlblock d = sqlblock_at(p + 3), third = (sqlblock)(c == 0x7f), t = (sqlblock)(a == 't');
-	sqlblock co = (sqlblock)((b == 0x7f) & (c == 'c') & (d == 'o'));
+	sqlblock d = sqlblock_at(p + 3);
 	sqlblock hits =
-	    (sqlblock)((co & (t | (a == 'k'))) |
-		       ((b == 0x7f) &
-			((t & (c == 'l') & (d == 'i')) | ((a == 'n') & (c == 'w') & (d == 'e')))) |
-		       (t & (b == 'e') & (c == 'm') & (d == 'p')) |
-		       (third & (((a == 'p') & (b == 'g')) |
-				 (t & (((b == 's') & ((d == 's') | (d == 'r'))) |
-				       ((b == 'o') & (d == 'x')) | ((b == 'h') & (d == 't')))))) |
+	    (sqlblock)(((a == 't') & (b == 'e') & (c == 'm') & (d == 'p')) |
 		       ((b == 't') & (((a == 's') & (c == 'a') & (d == 'b')) |
 				      ((a == 'c') & (c == 'b') & (d == 'y')))) |
 		       ((a == '&') & (b == '"')));
 
+	if (sqlblock_any((sqlblock)((b == 0x7f) | (c == 0x7f))))
+		hits |= begin_underscored(a, b, c, d);
 	if (beside & INTO)
 		hits |= (sqlblock)((a == 'i') & (b == 'n') & (c == 't') & (d == 'o'));
 	if (beside & SETTING)

@@ -20,15 +20,21 @@ _Static_assert(SQLCLASS_N <= 26, "a bit of sqlclass() is a bit of sqlmention(), 
 static inline __attribute__((always_inline)) bool
 block_suspicious(const char *p, unsigned unused)
 {
-	sqlblock a = sqlblock_at(p), b = sqlblock_at(p + 1), c = sqlblock_at(p + 2);
-	sqlblock d = sqlblock_at(p + 3);
-	sqlblock hits = (sqlblock)(((a == 't') & (b == 'v') & (c == 'a') & (d == 'l')) |
-				   ((a == 'r') & (b == 'r') & (c == 'v') & (d == 'a')) |
-				   ((a == 's') & (b == 'e') & (c == 'e') & (d == 'd')) |
-				   ((a == 'm') & (b == 'p') & (c == 0x7f) & (d == 'b')) |
-				   ((a == 'u') & (b == ('&' | 0x20))));
+	sqlblock b = sqlblock_at(p + 1), c = sqlblock_at(p + 2), a, d, hits;
+	/* Each of the five has one of these, which are rare. */
+	sqlblock rare = (sqlblock)((b == 'v') | (c == 'v') | ((b == 'e') & (c == 'e')) |
+				   ((b == 'p') & (c == 0x7f)) | (b == ('&' | 0x20)));
 
 	(void)unused;
+	if (!sqlblock_any(rare))
+		return false;
+	a = sqlblock_at(p);
+	d = sqlblock_at(p + 3);
+	hits = (sqlblock)(((a == 't') & (b == 'v') & (c == 'a') & (d == 'l')) |
+			  ((a == 'r') & (b == 'r') & (c == 'v') & (d == 'a')) |
+			  ((a == 's') & (b == 'e') & (c == 'e') & (d == 'd')) |
+			  ((a == 'm') & (b == 'p') & (c == 0x7f) & (d == 'b')) |
+			  ((a == 'u') & (b == ('&' | 0x20))));
 	return sqlblock_any(hits);
 }
 
