@@ -173,6 +173,18 @@ sweep(void *arg)
 	log_sweep();
 }
 
+/* Is any time-out running that must be noticed within LOOP_SWEEP_US? */
+static bool
+sweep_is_needed(void *arg)
+{
+	const struct daemon *d = arg;
+	const struct list *in = d->site.in_state;
+
+	return in[SESSION_IDLE].count + in[SESSION_CONSOLE].count != site_sessions(&d->site) ||
+	       d->site.phase != SITE_RUNNING || d->handover.state != HANDOVER_OFF ||
+	       sweep_is_due_soon(&d->site.pools) || service_is_impatient(d);
+}
+
 static void
 on_signal(void *arg, int signo)
 {
@@ -500,7 +512,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	loop_on_signal(d->site.loop, SIGINT, on_signal, d);
 	loop_on_signal(d->site.loop, SIGHUP, on_hup, d);
 	loop_on_signal(d->site.loop, SIGUSR2, on_usr2, d);
-	loop_on_sweep(d->site.loop, sweep, d);
+	loop_on_sweep(d->site.loop, sweep, sweep_is_needed, d);
 	return d;
 }
 

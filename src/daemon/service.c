@@ -81,3 +81,9 @@ service_sweep(struct daemon *d)
 		sysd_extend(d->sysd, now_us);
 	sysd_status(d->sysd, now_us, write_status(d, text));
 }
+
+bool
+service_is_impatient(const struct daemon *d)
+{
+	return sysd_is_impatient(d->sysd);
+}

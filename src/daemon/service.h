@@ -22,4 +22,7 @@ void service_phase(struct daemon *);
  * daemon ends. */
 void service_sweep(struct daemon *);
 
+/* Would a sign of life once a second be too seldom? */
+bool service_is_impatient(const struct daemon *);
+
 #endif

@@ -36,7 +36,11 @@ struct loop {
 	struct event sweep;
 	int sweep_fd; /* a timerfd */
 	void (*sweep_fn)(void *);
+	bool (*sweep_needed)(void *);
 	void *sweep_arg;
+	bool swept;     /* in this turn */
+	unsigned quiet; /* sweeps in a row with no other turn between them */
+	bool resting;   /* the period of the sweep is LOOP_REST_US */
 	struct on_signal signals[LOOP_SIGNALS];
 	unsigned nsignals;
 	uint8_t scratch[LOOP_SCRATCH];
@@ -149,23 +153,51 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 	/* One call, even if several periods have passed. */
 	if (read(fd, &times, sizeof times) == sizeof times)
 		l->sweep_fn(l->sweep_arg);
+	l->swept = true;
 	loop_event_done(l);
 }
 
-void
-loop_on_sweep(struct loop *l, void (*fn)(void *), void *arg)
+static void
+set_period(struct loop *l, bool resting)
 {
+	const long us = resting ? LOOP_REST_US : LOOP_SWEEP_US;
+	const struct timespec period = {us / 1000000, us % 1000000 * 1000};
+	const struct itimerspec timer = {period, period};
+
+	if (timerfd_settime(l->sweep_fd, 0, &timer, NULL) < 0)
+		log_fatal("", LOG_ALONE, "cannot set a timer");
+	l->resting = resting;
+}
+
+/* A turn is over, and all that it has left to be done. */
+static void
+note_turn(struct loop *l)
+{
+	bool needed = !l->swept || l->sweep_needed(l->sweep_arg);
+
+	l->swept = false;
+	if (needed) {
+		l->quiet = 0;
+		if (l->resting)
+			set_period(l, false);
+	} else if (!l->resting && ++l->quiet >= LOOP_QUIET) {
+		set_period(l, true);
+	}
+}
+
+void
+loop_on_sweep(struct loop *l, void (*fn)(void *), bool (*needed)(void *), void *arg)
+{
+	l->sweep_fn = fn;
+	l->sweep_needed = needed;
+	l->sweep_arg = arg;
 	/* A timerfd and not a timer of libevent: that one would give every wait for events a
 	 * time-out, which the kernel sets up and takes down, thousands of times a second under
 	 * load. */
-	const struct timespec period = {0, LOOP_SWEEP_US * 1000};
-	const struct itimerspec timer = {period, period};
-
-	l->sweep_fn = fn;
-	l->sweep_arg = arg;
 	l->sweep_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (l->sweep_fd < 0 || timerfd_settime(l->sweep_fd, 0, &timer, NULL) < 0)
+	if (l->sweep_fd < 0)
 		log_fatal("", LOG_ALONE, "cannot make a timer");
+	set_period(l, false);
 	event_assign(&l->sweep, l->base, l->sweep_fd, EV_READ | EV_PERSIST, on_sweep, l);
 	if (event_add(&l->sweep, NULL) < 0)
 		log_fatal("", LOG_ALONE, "cannot watch a timer");
@@ -214,6 +246,7 @@ loop_run(struct loop *l)
 		/* The turn ends here. Deferred calls must not wait for the next event. */
 		loop_event_done(l);
 		run_deferred(l);
+		note_turn(l);
 		l->clock.now_us = 0;
 		if (event_base_loop(l->base, EVLOOP_ONCE) < 0)
 			return -E_IO;

@@ -12,6 +12,8 @@
 
 #define LOOP_SCRATCH  (64 * 1024) /* bytes of the shared read buffer */
 #define LOOP_SWEEP_US 100000      /* period of the sweep */
+#define LOOP_REST_US  1000000     /* the same, while nothing happens */
+#define LOOP_QUIET    20          /* sweeps with nothing between them, before that */
 
 struct loop;
 
@@ -67,8 +69,10 @@ loop_event_done(struct loop *l)
 }
 
 /* Calls fn(arg) every LOOP_SWEEP_US, so that time-outs of many objects are found by walking lists
- * that are ordered by time. There is one sweeper: to be called once. */
-void loop_on_sweep(struct loop *, void (*fn)(void *arg), void *arg);
+ * that are ordered by time. If nothing but sweeps has happened for LOOP_QUIET of them, and
+ * needed(arg) says that none of these time-outs is running, it is called every LOOP_REST_US, until
+ * something happens. There is one sweeper: to be called once. */
+void loop_on_sweep(struct loop *, void (*fn)(void *arg), bool (*needed)(void *arg), void *arg);
 
 /* Calls fn(arg, signo) in the loop, not in the signal handler. At most LOOP_SIGNALS signals. */
 #define LOOP_SIGNALS 8

@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/loop.h"
 #include "loop/fdstore.h"
 
 /* A descriptor that was handed down; -1 once it has been taken. */
@@ -298,6 +299,12 @@ sysd_extend(struct sysd *s, int64_t now_us)
 		return;
 	s->extended_us = now_us;
 	tell_manager(s, "EXTEND_TIMEOUT_USEC=%d", SYSD_EXTEND_US);
+}
+
+bool
+sysd_is_impatient(const struct sysd *s)
+{
+	return s->watchdog_us > 0 && s->watchdog_us < 4 * LOOP_REST_US;
 }
 
 void

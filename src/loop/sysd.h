@@ -5,6 +5,7 @@
 #ifndef PGWITH_LOOP_SYSD_H
 #define PGWITH_LOOP_SYSD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,5 +46,8 @@ void sysd_extend(struct sysd *, int64_t now_us);
 /* Sends a sign of life (WATCHDOG=1), at half of the time that the service manager waits for one. To
  * be called by the loop's sweep and nowhere else, because the sign says that the loop turns. */
 void sysd_sweep(struct sysd *, int64_t now_us);
+
+/* Would a sign of life each LOOP_REST_US be too seldom? */
+bool sysd_is_impatient(const struct sysd *);
 
 #endif

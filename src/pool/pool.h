@@ -30,6 +30,7 @@ struct pools {
 	struct buf filtered;     /* the part of one read that is for the client */
 	struct list list;        /* of struct pool */
 	bool closing;            /* shutdown: no server is opened any more */
+	bool aged;               /* the last sweep has closed a server for its age */
 	bool handing;            /* handover.h: no server is opened, and nobody gets a lease */
 	/* Handed down: called when the cancel that `requester` asked for has ended. */
 	void (*cancelled)(void *arg, uint64_t requester);

@@ -109,6 +109,7 @@ sweep_idle(struct pool *pool, int64_t now)
 			server_check(srv);
 		}
 	}
+	pool->all->aged |= closed;
 	LIST_EACH_SAFE (n, before, &pool->servers[SERVER_CHECKING]) {
 		struct server *srv = LIST_OBJ(n, struct server, node);
 
@@ -123,6 +124,7 @@ sweep_pools(struct pools *all)
 	int64_t now = loop_now_us(all->loop);
 	struct list_node *n, *after;
 
+	all->aged = false;
 	LIST_EACH_SAFE (n, after, &all->list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
@@ -134,4 +136,25 @@ sweep_pools(struct pools *all)
 		pool_fill(pool);
 		probe_sweep(pool, now);
 	}
+}
+
+/* Are all its servers idle, and as many as there should be, and does nobody wait for one? */
+static bool
+is_at_rest(const struct pool *pool)
+{
+	return pool->count == pool->servers[SERVER_IDLE].count && pool->waiting.count == 0 &&
+	       pool->count >= pool_least_servers(pool) && pool->down_us == 0 &&
+	       pool->retry_us == 0 && pool->probe_us == 0 && gate_of(pool) != POOL_DRAINED &&
+	       !pool->group->removed;
+}
+
+bool
+sweep_is_due_soon(const struct pools *all)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &all->list)
+		if (!is_at_rest(LIST_OBJ(n, const struct pool, node)))
+			return true;
+	return all->aged || all->closing || all->handing;
 }

@@ -1,0 +1,113 @@
+/* loop: how often it sweeps. */
+#include <check.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "loop/loop.h"
+
+static struct loop *loop;
+static bool needed;
+static unsigned left; /* sweeps until the loop stops */
+
+static void
+setup(void)
+{
+	log_init("check_loop", LOG_ERROR);
+	loop = loop_new();
+	needed = false;
+}
+
+static void
+teardown(void)
+{
+	loop_free(loop);
+}
+
+static void
+sweep(void *arg)
+{
+	ck_assert_ptr_eq(arg, &left);
+	if (--left == 0)
+		loop_stop(loop);
+}
+
+static bool
+is_needed(void *arg)
+{
+	ck_assert_ptr_eq(arg, &left);
+	return needed;
+}
+
+static double
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Runs the loop for so many sweeps. Returns the seconds that they took. */
+static double
+sweeps(unsigned n)
+{
+	double began = now();
+
+	left = n;
+	ck_assert_int_eq(loop_run(loop), 0);
+	return now() - began;
+}
+
+static void
+do_nothing(evutil_socket_t fd, short what, void *arg)
+{
+	loop_event_done(loop);
+}
+
+START_TEST(it_sweeps_seldom_while_nothing_happens)
+{
+	static const struct timeval at_once;
+
+	loop_on_sweep(loop, sweep, is_needed, &left);
+	sweeps(LOOP_QUIET + 1);
+	/* From now on, once a second. The last one may have come late. */
+	ck_assert(sweeps(2) > 1.0);
+	/* An event: often again. */
+	event_base_once(loop_base(loop), -1, EV_TIMEOUT, do_nothing, NULL, &at_once);
+	ck_assert(sweeps(6) < 5.0);
+	sweeps(LOOP_QUIET);
+	/* A time-out is running. */
+	needed = true;
+	sweeps(1);
+	ck_assert(sweeps(6) < 5.0);
+}
+END_TEST
+
+START_TEST(it_sweeps_often_while_a_time_out_is_running)
+{
+	needed = true;
+	loop_on_sweep(loop, sweep, is_needed, &left);
+	sweeps(LOOP_QUIET + 1);
+	ck_assert(sweeps(6) < 5.0);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("loop");
+	TCase *t = tcase_create("loop");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, it_sweeps_seldom_while_nothing_happens);
+	tcase_add_test(t, it_sweeps_often_while_a_time_out_is_running);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
