@@ -335,7 +335,7 @@ is_front(const struct command *c, const struct command *table, unsigned count)
 static const char *
 nearest_command(const char *typed, const struct command *table, unsigned count)
 {
-	const char **words = mem_calloc(count, sizeof *words), *found, *last[COMMANDS];
+	const char **words = mem_calloc(2 * count, sizeof *words), **last = words + count, *found;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < count; i++)
@@ -343,11 +343,12 @@ nearest_command(const char *typed, const struct command *table, unsigned count)
 			words[n++] = table[i].words;
 	found = words_nearest(typed, words, n);
 	/* Somebody may have left out the first words: POOLS instead of SHOW POOLS. */
-	for (unsigned i = 0; found == NULL && i < n && i < COMMANDS; i++)
-		last[i] = strrchr(words[i], ' ') ? strrchr(words[i], ' ') + 1 : words[i];
 	if (found == NULL) {
-		const char *word = words_nearest(typed, last, n);
+		const char *word;
 
+		for (unsigned i = 0; i < n; i++)
+			last[i] = strrchr(words[i], ' ') ? strrchr(words[i], ' ') + 1 : words[i];
+		word = words_nearest(typed, last, n);
 		for (unsigned i = 0; i < n; i++)
 			if (word == last[i])
 				found = words[i];
