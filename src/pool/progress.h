@@ -42,6 +42,12 @@ struct progress_run {
 #define PROGRESS_PEEK        128 /* bytes that are kept of a body that comes in pieces */
 
 struct progress {
+	/* What each transaction looks at stands together, at the beginning. */
+	struct progress_run *runs; /* a ring buffer: inline_runs, or allocated */
+	uint32_t runs_size;        /* a power of two */
+	uint32_t runs_first;
+	uint32_t runs_count;
+
 	/* towards the server */
 	uint32_t to_left; /* bytes of the message now passing that the client has not sent yet */
 	/* Queries, function calls and Syncs not yet answered by ReadyForQuery */
@@ -70,7 +76,6 @@ struct progress {
 	/* progress_finish() has sent a Flush, so that the server sends the answers that it holds */
 	bool flushed;
 	bool flush_sent;    /* the client has sent a Flush. A COPY IN may swallow it */
-	char mark[17];      /* text that is in the answer to the last mark only */
 	uint32_t swallowed; /* Syncs that the open COPY IN is taken to have swallowed */
 	uint32_t failed;    /* tracked messages that the error now being handled has hit */
 	bool failed_itself; /* the first of those has failed, and not been skipped */
@@ -115,7 +120,6 @@ struct progress {
 	uint64_t unnamed_errors;
 	char *error_text;    /* message of the last error, until it is forgotten; NULL: not kept */
 	uint16_t peek_bytes; /* bytes in peek */
-	uint8_t peek[PROGRESS_PEEK + 1];
 	/* In notifications, the pid of the server's own process (own_pid) is replaced by the one
 	 * that its client was told (given_pid; 0: not replaced). If a pid comes in pieces, the
 	 * first ones are kept back: the last `pid_cut` of the bytes that came last are not for the
@@ -131,6 +135,13 @@ struct progress {
 	uint64_t discards;    /* DISCARD ALL that have been carried out: nothing undoes them */
 	uint32_t deallocated; /* how many statements have been deallocated one by one */
 
+	bool own_ends; /* own_ended() must be called */
+	/* No ParameterStatus goes to the client as it comes: ahead of each ReadyForQuery
+	 * own_ended() adds those that the client must be told. */
+	bool statuses_kept;
+
+	struct progress_run inline_runs[PROGRESS_RUNS_INLINE];
+
 	/* Set by the owner. tracked(): how the first `n` of the tracked messages that are under way
 	 * have ended. described(): an answer to a message with PROGRESS_LOOK that is the first of
 	 * all: ParameterDescription ('t'), RowDescription ('T') or NoData ('n'), as a whole; `body`
@@ -145,16 +156,9 @@ struct progress {
 	 * the messages before them went to the client: what it must be told is added to `out`. */
 	void (*own_ended)(void *arg, struct buf *out);
 	void *told_arg; /* argument of told() and own_ended() */
-	bool own_ends;  /* own_ended() must be called */
-	/* No ParameterStatus goes to the client as it comes: ahead of each ReadyForQuery
-	 * own_ended() adds those that the client must be told. */
-	bool statuses_kept;
 
-	struct progress_run *runs; /* a ring buffer: inline_runs, or allocated */
-	uint32_t runs_size;        /* a power of two */
-	uint32_t runs_first;
-	uint32_t runs_count;
-	struct progress_run inline_runs[PROGRESS_RUNS_INLINE];
+	char mark[17];                   /* text that is in the answer to the last mark only */
+	uint8_t peek[PROGRESS_PEEK + 1]; /* the beginning of a body that comes in pieces */
 };
 
 /* The state of a server right after login: idle, nothing due. */
