@@ -21,8 +21,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "loop/loop.h"
 #include "loop/fdstore.h"
+#include "loop/loop.h"
 
 /* A descriptor that was handed down; -1 once it has been taken. */
 struct handed {

@@ -481,8 +481,8 @@ enum { INTO = 1, SETTING = 2 };
 
 /* The bytes of a, where a word with an underscore begins: "pg_", "t_co" (of set_config), "k_co" (of
  * dblink_connect), "t_li" (of set_limit), "n_we" (of isn_weak), "ts_s" (of ts_stat), "ts_r" (of
- * ts_rewrite), "to_x" (of query_to_xml) or "th_t" (of xpath_table). The blocks b, c and d begin one,
- * two and three bytes later. */
+ * ts_rewrite), "to_x" (of query_to_xml) or "th_t" (of xpath_table). The blocks b, c and d begin
+ * one, two and three bytes later. */
 static inline __attribute__((always_inline)) sqlblock
 begin_underscored(sqlblock a, sqlblock b, sqlblock c, sqlblock d)
 {
@@ -504,11 +504,10 @@ block_suspicious(const char *p, unsigned beside)
 {
 	sqlblock a = sqlblock_at(p), b = sqlblock_at(p + 1), c = sqlblock_at(p + 2);
 	sqlblock d = sqlblock_at(p + 3);
-	sqlblock hits =
-	    (sqlblock)(((a == 't') & (b == 'e') & (c == 'm') & (d == 'p')) |
-		       ((b == 't') & (((a == 's') & (c == 'a') & (d == 'b')) |
-				      ((a == 'c') & (c == 'b') & (d == 'y')))) |
-		       ((a == '&') & (b == '"')));
+	sqlblock hits = (sqlblock)(((a == 't') & (b == 'e') & (c == 'm') & (d == 'p')) |
+				   ((b == 't') & (((a == 's') & (c == 'a') & (d == 'b')) |
+						  ((a == 'c') & (c == 'b') & (d == 'y')))) |
+				   ((a == '&') & (b == '"')));
 
 	if (sqlblock_any((sqlblock)((b == 0x7f) | (c == 0x7f))))
 		hits |= begin_underscored(a, b, c, d);
