@@ -22,7 +22,7 @@
 #include "loop/fdstore.h"
 
 /* Raise it whenever a ..._pack() function writes something else than before. */
-#define HANDOVER_VERSION 21
+#define HANDOVER_VERSION 22
 
 struct daemon;
 
