@@ -5,43 +5,44 @@
 #include "base/err.h"
 #include "wire/frame.h"
 
-/* The parameter list must be pairs of strings and end with an empty name, exactly at the packet's
- * end. */
-static int
-check_params(const char *p, size_t bytes)
+static bool
+is_name(const char *name, size_t bytes, const char *wanted)
 {
-	const char *end = p + bytes, *nul;
-
-	for (;;) {
-		if (p == end)
-			return -E_SYNTAX;
-		if (*p == 0)
-			return p + 1 == end ? 0 : -E_SYNTAX;
-		for (int i = 0; i < 2; i++) {
-			nul = memchr(p, 0, (size_t)(end - p));
-			if (nul == NULL)
-				return -E_SYNTAX;
-			p = nul + 1;
-		}
-	}
+	return strlen(wanted) == bytes && memcmp(name, wanted, bytes) == 0;
 }
 
-/* Notes the values that every login needs. */
+/* Notes the value if every login needs it. `bytes`: of the name. */
 static void
-find_common(struct startup *s)
+note_param(struct startup *s, const char *name, size_t bytes, const char *value)
 {
-	const char *at = s->params, *name, *value;
+	if (is_name(name, bytes, "user"))
+		s->user = value;
+	else if (is_name(name, bytes, "database"))
+		s->database = value;
+	else if (is_name(name, bytes, "replication"))
+		s->replication = value;
+	else if (bytes >= 5 && memcmp(name, "_pq_.", 5) == 0)
+		s->asks_options = true;
+}
 
-	while (startup_next(&at, &name, &value)) {
-		if (strcmp(name, "user") == 0)
-			s->user = value;
-		else if (strcmp(name, "database") == 0)
-			s->database = value;
-		else if (strcmp(name, "replication") == 0)
-			s->replication = value;
-		else if (strncmp(name, "_pq_.", 5) == 0)
-			s->asks_options = true;
+/* Reads the parameter list. It must be pairs of strings and end with an empty name, exactly at the
+ * packet's end. */
+static int
+read_params(struct startup *s, size_t bytes)
+{
+	const char *at = s->params, *end = at + bytes;
+
+	while (at < end && *at) {
+		const char *name_end = memchr(at, 0, (size_t)(end - at)), *value_end = NULL;
+
+		if (name_end)
+			value_end = memchr(name_end + 1, 0, (size_t)(end - name_end - 1));
+		if (value_end == NULL)
+			return -E_SYNTAX;
+		note_param(s, at, (size_t)(name_end - at), name_end + 1);
+		at = value_end + 1;
 	}
+	return at + 1 == end ? 0 : -E_SYNTAX;
 }
 
 int
@@ -81,10 +82,7 @@ startup_read(const uint8_t *data, size_t bytes, struct startup *s)
 	if (s->major != 3)
 		return 0; /* other versions have other parameters; the caller refuses the version */
 	s->params = (const char *)data + 8;
-	if (check_params(s->params, s->length - 8) < 0)
-		return -E_SYNTAX;
-	find_common(s);
-	return 0;
+	return read_params(s, s->length - 8);
 }
 
 int
