@@ -18,16 +18,18 @@ static const struct {
 };
 
 /* For each first letter: the lengths of its words (most words of a text are ruled out by that), and
- * the row of `words` where they begin. */
+ * the rows of `words` where they stand. */
 #define LENGTH(l, letter, word, text) | ((letter) == (l) ? UINT64_C(1) << (sizeof text - 1) : 0)
 #define BEFORE(l, letter, word, text) +((letter) < (l))
-#define LETTER(l)                                        \
-	[(l) - 'a'] = {.lengths = 0 SQLWORDS(LENGTH, l), \
-		       .row = SQLWORD_OTHER + 1 SQLWORDS(BEFORE, l)}
+#define UP_TO(l, letter, word, text)  +((letter) <= (l))
+#define LETTER(l)                                                    \
+	[(l) - 'a'] = {.lengths = 0 SQLWORDS(LENGTH, l),             \
+		       .row = SQLWORD_OTHER + 1 SQLWORDS(BEFORE, l), \
+		       .end = SQLWORD_OTHER + 1 SQLWORDS(UP_TO, l)}
 
 static const struct {
-	uint64_t lengths; /* bit n: there is a word of n bytes */
-	uint16_t row;
+	uint64_t lengths;  /* bit n: there is a word of n bytes */
+	uint16_t row, end; /* the first row, and the one behind the last */
 } letters[32] = {
     LETTER('a'), LETTER('b'), LETTER('c'), LETTER('d'), LETTER('e'), LETTER('f'), LETTER('g'),
     LETTER('h'), LETTER('i'), LETTER('j'), LETTER('k'), LETTER('l'), LETTER('m'), LETTER('n'),
@@ -53,8 +55,7 @@ sqltext_word(const char *s, size_t length)
 
 	if (letter >= 26 || length >= 64 || !(letters[letter].lengths >> length & 1))
 		return SQLWORD_OTHER;
-	for (unsigned w = letters[letter].row;
-	     w < SQLWORD_N && words[w].name[0] == (char)('a' + letter); w++)
+	for (unsigned w = letters[letter].row; w < letters[letter].end; w++)
 		if (words[w].length == length && same_word(s, words[w].name, length))
 			return w;
 	return SQLWORD_OTHER;
