@@ -270,7 +270,9 @@ wants_fresh(const struct pool *pool)
 static bool
 make_room(struct pool *pool)
 {
-	struct server *oldest = pool_oldest_idle(pool->group, pool);
+	/* Mostly all servers of the group are this pool's, and the others need not be walked. */
+	struct server *oldest =
+	    pool->group->total > pool->count ? pool_oldest_idle(pool->group, pool) : NULL;
 	struct list_node *own = list_last(&pool->servers[SERVER_IDLE]);
 
 	if (oldest == NULL && own && wants_fresh(pool)) {
