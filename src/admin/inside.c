@@ -89,7 +89,7 @@ add_buf(struct sums *sum, const struct buf *b)
 static void
 add_session(struct sums *sum, const struct session *s)
 {
-	add_buf(sum, &s->in);
+	add_buf(sum, s->in);
 	add_buf(sum, stream_queue(&s->stream));
 	if (s->stack) {
 		sum->scopes++;

@@ -473,7 +473,7 @@ either_row(const struct daemon *d, uint64_t id, struct rows *r)
 	if (s) {
 		rows_begin(r);
 		client_head(d, s, r);
-		socket_row(r, &s->stream, s->drop_left, s->in.len);
+		socket_row(r, &s->stream, s->drop_left, s->in->len);
 	} else if (srv) {
 		rows_begin(r);
 		server_head(d, srv, r);

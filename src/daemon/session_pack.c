@@ -45,7 +45,8 @@ bytes_pack(struct pack *p, struct session *s)
 	PACK(p, s->stream.paused);
 	PACK(p, s->stream.received);
 	PACK(p, s->stream.sent);
-	pack_buf(p, &s->in);
+	pack_buf(p, pack_reading(p) ? session_keep(s) : s->in);
+	session_drop_kept(s, 0);
 	buf_init(&queued, RECORD_MAX);
 	if (!pack_reading(p)) {
 		pack_buf(p, stream_queue(&s->stream) ? stream_queue(&s->stream) : &queued);
@@ -422,7 +423,7 @@ resume_session(struct session *s)
 {
 	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE && s->state != SESSION_CONSOLE)
 		return;
-	if (s->in.len > 0 || script_pending(s)) {
+	if (s->in->len > 0 || script_pending(s)) {
 		stream_resume(&s->stream);
 		session_wake(s);
 	}

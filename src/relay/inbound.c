@@ -235,7 +235,7 @@ inbound_go_on(struct session *s)
 {
 	size_t used;
 
-	if (s->in.len == 0 || s->stream.held)
+	if (s->in->len == 0 || s->stream.held)
 		flush_batch(s);
 	/* A handover: the next process goes on. */
 	if (s->stream.held)
@@ -247,11 +247,11 @@ inbound_go_on(struct session *s)
 			do_text(s);
 		if (session_gone(s))
 			return;
-		if (s->in.len > 0)
-			used = dispatch(s, buf_data(&s->in), s->in.len);
+		if (s->in->len > 0)
+			used = dispatch(s, buf_data(s->in), s->in->len);
 		if (session_gone(s))
 			return;
-		buf_drop(&s->in, used);
+		session_drop_kept(s, used);
 	} while (used > 0 && script_pending(s));
 	pause_for_slow_server(s);
 }
@@ -271,14 +271,14 @@ inbound_check(const struct session *s)
 {
 	struct frame f;
 
-	if (s->in.len < FRAME_HEADER || !is_free(s))
+	if (s->in->len < FRAME_HEADER || !is_free(s))
 		return;
-	if (frame_read(buf_data(&s->in), s->in.len, &f) < 0)
+	if (frame_read(buf_data(s->in), s->in->len, &f) < 0)
 		return;
-	if (may_be_judged(&f, s->in.len))
+	if (may_be_judged(&f, s->in->len))
 		log_fatal("session", s->id, "a message is left behind",
 			  LOG_TEXT("state", session_state_name(s->state)),
-			  LOG_BYTES("type", &f.type, 1), LOG_NUMBER("bytes", s->in.len));
+			  LOG_BYTES("type", &f.type, 1), LOG_NUMBER("bytes", s->in->len));
 }
 
 static bool
@@ -312,7 +312,7 @@ said_terminate(const struct session *s)
 
 	if (stream_peek_last(&s->stream, last, sizeof last) == 0)
 		return is_terminate(last);
-	return end_with_terminate(buf_data(&s->in), s->in.len);
+	return end_with_terminate(buf_data(s->in), s->in->len);
 }
 
 static void
@@ -321,9 +321,9 @@ read_failed(struct session *s, ssize_t r)
 	if (r == -E_AGAIN)
 		return;
 	/* A Terminate is kept behind messages that have not been handled yet. */
-	if (s->in.len == 0 || !said_terminate(s))
+	if (s->in->len == 0 || !said_terminate(s))
 		session_close(s, CLEANUP_CLIENT_GONE, "client gone");
-	else if (s->in.len > FRAME_HEADER || judge_may_wait(s))
+	else if (s->in->len > FRAME_HEADER || judge_may_wait(s))
 		stream_pause(&s->stream);
 	else
 		stream_finish(&s->stream);
@@ -336,7 +336,7 @@ read_messages(struct session *s)
 	uint8_t *to;
 	ssize_t r;
 
-	if (s->in.len == 0) {
+	if (s->in->len == 0) {
 		/* The usual case: nothing is kept in session->in, so nothing is copied. */
 		to = loop_scratch(s->site->loop);
 		r = stream_read(&s->stream, to, LOOP_SCRATCH);
@@ -350,7 +350,7 @@ read_messages(struct session *s)
 		if (s->pool)
 			s->pool->stats.received += (uint64_t)r;
 		if (used < (size_t)r)
-			buf_add(&s->in, to + used, (size_t)r - used);
+			buf_add(session_keep(s), to + used, (size_t)r - used);
 		if (script_pending(s))
 			session_wake(s);
 		else
@@ -358,10 +358,10 @@ read_messages(struct session *s)
 		inbound_check(s);
 		return;
 	}
-	room = s->in.max - s->in.len;
+	room = s->in->max - s->in->len;
 	if (room > LOOP_SCRATCH)
 		room = LOOP_SCRATCH;
-	to = buf_room(&s->in, room);
+	to = buf_room(s->in, room);
 	if (room == 0 || to == NULL) {
 		stream_pause(&s->stream);
 		return;
@@ -371,7 +371,7 @@ read_messages(struct session *s)
 		read_failed(s, r);
 		return;
 	}
-	buf_grew(&s->in, (size_t)r);
+	buf_grew(s->in, (size_t)r);
 	if (s->pool)
 		s->pool->stats.received += (uint64_t)r;
 	session_wake(s);

@@ -494,7 +494,7 @@ handle_packet(struct session *s, const uint8_t *data, size_t bytes)
 	struct startup st;
 	struct err e;
 
-	buf_clear(&s->in);
+	session_drop_kept(s, s->in->len);
 	switch (startup_read(data, bytes, &st)) {
 	case 0:
 		break;
@@ -524,7 +524,8 @@ handle_packet(struct session *s, const uint8_t *data, size_t bytes)
 		return 0;
 	default:
 		/* A client may send messages before it is let in: they are kept. */
-		buf_add(&s->in, data + st.length, bytes - st.length);
+		if (bytes > st.length)
+			buf_add(session_keep(s), data + st.length, bytes - st.length);
 		begin_login(s, &st, data);
 		return 0;
 	}
@@ -534,13 +535,13 @@ void
 login_readable(struct session *s)
 {
 	uint8_t data[STARTUP_LARGEST];
-	size_t bytes = s->in.len, used = 0, n;
+	size_t bytes = s->in->len, used = 0, n;
 	ssize_t r;
 
 	/* s->in has the beginning of a packet that comes in pieces. No more is read than the
 	 * largest packet. */
 	if (bytes > 0)
-		memcpy(data, buf_data(&s->in), bytes);
+		memcpy(data, buf_data(s->in), bytes);
 	r = stream_read(&s->stream, data + bytes, sizeof data - bytes);
 	if (r == -E_AGAIN)
 		return;
@@ -557,7 +558,8 @@ login_readable(struct session *s)
 		session_wake(s);
 	if (s->state != SESSION_STARTUP)
 		return;
-	buf_add(&s->in, data + used, bytes - used);
+	if (bytes > used)
+		buf_add(session_keep(s), data + used, bytes - used);
 }
 
 /* ---- time limits ---- */

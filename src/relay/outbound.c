@@ -351,7 +351,7 @@ after_answer(struct session *s)
 		if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 			return;
 	}
-	if (s->state != SESSION_SAVING && (s->in.len > 0 || script_pending(s)) &&
+	if (s->state != SESSION_SAVING && (s->in->len > 0 || script_pending(s)) &&
 	    (s->hold->lease.srv == NULL || stream_queued(&s->hold->lease.srv->stream) == 0)) {
 		stream_resume(&s->stream);
 		session_wake(s);

@@ -135,7 +135,7 @@ free_session(void *arg)
 {
 	struct session *s = arg;
 
-	buf_clear(&s->in);
+	session_drop_kept(s, s->in->len);
 	inquiry_forget(s);
 	holds_free(s);
 	resets_forget(s);

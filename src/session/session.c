@@ -1,6 +1,7 @@
 #include "session/session.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -181,6 +182,33 @@ session_begins_to_wait(struct session *s)
 	stream_pause(&s->stream);
 }
 
+/* ---- bytes that are kept ---- */
+
+const struct buf session_in_none;
+
+struct buf *
+session_keep(struct session *s)
+{
+	if (s->in == &session_in_none) {
+		s->in = mem_alloc(sizeof *s->in);
+		buf_init(s->in, IN_MAX);
+	}
+	return s->in;
+}
+
+void
+session_drop_kept(struct session *s, size_t bytes)
+{
+	if (s->in == &session_in_none)
+		return;
+	buf_drop(s->in, bytes);
+	if (s->in->len > 0)
+		return;
+	buf_clear(s->in);
+	free(s->in);
+	s->in = (struct buf *)&session_in_none;
+}
+
 /* ---- the beginning ---- */
 
 /* Sets the members that every session needs. `s` has its id. */
@@ -189,7 +217,7 @@ start(struct session *s, struct site *site, int fd, enum session_state state)
 {
 	s->site = site;
 	s->state = state;
-	buf_init(&s->in, IN_MAX);
+	s->in = (struct buf *)&session_in_none;
 	holds_start(s);
 	block_init(&s->block, s->id);
 	list_append(&site->in_state[state], &s->node);

@@ -70,7 +70,9 @@ struct session {
 	int64_t since_us;       /* when the state was entered */
 	struct list_node woken; /* in site->woken, or in no list */
 	struct stream stream;
-	struct buf in; /* bytes of the client that could not be handled yet */
+	/* Bytes of the client that could not be handled yet: session_in_none, or a buffer of its
+	 * own, which session_keep() makes. */
+	struct buf *in;
 	struct pool *pool;
 	struct peer peer;
 	struct context context;
@@ -103,6 +105,14 @@ void session_cancel_key(const struct session *, uint8_t *key, size_t bytes);
  * state's list. The caller fills in the rest. Returns NULL if the id is in use: then `fd` is still
  * the caller's. */
 struct session *session_adopt(struct site *, uint64_t id, int fd, enum session_state);
+
+/* What session->in is of a session that keeps no bytes: empty. It cannot be written to. */
+extern const struct buf session_in_none;
+
+/* Returns the buffer in session->in, to add to it. */
+struct buf *session_keep(struct session *);
+/* Drops bytes at the front of session->in, and the buffer itself if it has no more. */
+void session_drop_kept(struct session *, size_t bytes);
 
 /* A lease was taken: forgets what was known of the server of the lease before. */
 void session_begin_lease(struct session *);

@@ -272,9 +272,9 @@ standin_redo(struct session *s)
 	srv->pool->stats.parses_redone++;
 	again = srv->prepared.again;
 	buf_init(&srv->prepared.again, ONCE_AGAIN_MAX);
-	again.max = s->in.max;
-	buf_add(&again, buf_data(&s->in), s->in.len);
-	buf_clear(&s->in);
-	s->in = again;
+	again.max = session_keep(s)->max;
+	buf_add(&again, buf_data(s->in), s->in->len);
+	buf_clear(s->in);
+	*s->in = again;
 	return true;
 }

@@ -14,19 +14,19 @@ drop_first_message(struct session *s)
 {
 	struct frame f;
 
-	frame_read(buf_data(&s->in), s->in.len, &f);
-	if (s->in.len >= FRAME_HEADER + f.body) {
-		buf_drop(&s->in, FRAME_HEADER + f.body);
+	frame_read(buf_data(s->in), s->in->len, &f);
+	if (s->in->len >= FRAME_HEADER + f.body) {
+		session_drop_kept(s, FRAME_HEADER + f.body);
 	} else {
-		s->drop_left = (uint32_t)(FRAME_HEADER + f.body - s->in.len);
-		buf_drop(&s->in, s->in.len);
+		s->drop_left = (uint32_t)(FRAME_HEADER + f.body - s->in->len);
+		session_drop_kept(s, s->in->len);
 	}
 }
 
 void
 waiting_refused(struct session *s, const struct err *e)
 {
-	char type = s->in.len && !script_pending(s) ? (char)*buf_data(&s->in) : 'Q';
+	char type = s->in->len && !script_pending(s) ? (char)*buf_data(s->in) : 'Q';
 
 	if (s->state == SESSION_WAITING && slow_wanted(s->pool)) {
 		slow_watch(s);
@@ -41,7 +41,7 @@ waiting_refused(struct session *s, const struct err *e)
 	effects_forget(s);
 	if (script_pending(s))
 		script_drop(s);
-	else if (s->in.len >= FRAME_HEADER)
+	else if (s->in->len >= FRAME_HEADER)
 		drop_first_message(s);
 	reply_refuse(s, type, e);
 	stream_resume(&s->stream);

@@ -227,7 +227,7 @@ START_TEST(each_sync_is_answered_once)
 			ask(c, NULL);
 		send_some(c, (size_t)random() % 3000);
 		turn_of_the_loop();
-		was_kept |= c->s->in.len >= FRAME_HEADER;
+		was_kept |= c->s->in->len >= FRAME_HEADER;
 		if (random() % 8 == 0)
 			for (long n = random() % 40; n > 0; n--) {
 				hear_some(c, 1 + (size_t)random() % 4000);
@@ -235,7 +235,7 @@ START_TEST(each_sync_is_answered_once)
 			}
 	}
 	ck_assert(was_kept);
-	ck_assert_uint_eq(c->s->in.len, 0);
+	ck_assert_uint_eq(c->s->in->len, 0);
 }
 END_TEST
 

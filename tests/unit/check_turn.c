@@ -117,7 +117,7 @@ setup(void)
 		s->hold = s->own = &actors[i].own;
 		s->state = SESSION_IDLE;
 		s->stream.fd = -1;
-		buf_init(&s->in, 1024);
+		s->in = (struct buf *)&session_in_none;
 		list_append(&site.in_state[SESSION_IDLE], &s->node);
 	}
 	in_turn = NULL;
@@ -128,7 +128,7 @@ static void
 teardown(void)
 {
 	for (int i = 0; i < SESSIONS; i++)
-		buf_clear(&actors[i].s.in);
+		session_drop_kept(&actors[i].s, actors[i].s.in->len);
 	batch_clear(&site.batch);
 	loop_free(the_loop);
 }
@@ -213,8 +213,8 @@ keeps_a_message(struct actor *a)
 {
 	struct session *s = &a->s;
 
-	buf_reset(&s->in);
-	buf_add(&s->in, "S\0\0\0\4", a == &actors[2] ? 4 : 5);
+	session_drop_kept(s, s->in->len);
+	buf_add(session_keep(s), "S\0\0\0\4", a == &actors[2] ? 4 : 5);
 	s->stream.paused = a == &actors[0];
 	s->stream.held = a == &actors[1];
 	if (a == &actors[3])
@@ -222,7 +222,7 @@ keeps_a_message(struct actor *a)
 	if (a == &actors[4] && a->turns < 3)
 		wake(a);
 	if (a == &actors[4] && a->turns == 3)
-		buf_reset(&s->in);
+		session_drop_kept(s, s->in->len);
 }
 
 /* Who is not read from, waits, has another turn, or has not got all of it. */
@@ -425,7 +425,7 @@ END_TEST
 static void
 leaves_a_message(struct actor *a)
 {
-	buf_add(&a->s.in, "S\0\0\0\4", 5);
+	buf_add(session_keep(&a->s), "S\0\0\0\4", 5);
 }
 
 START_TEST(a_message_is_left)
