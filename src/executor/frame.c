@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "session/batch.h"
 #include "session/effects.h"
+#include "session/holds.h"
 #include "session/inquiry.h"
 #include "session/reply.h"
 #include "session/sequences.h"
@@ -79,7 +80,7 @@ frame_drop_implicit(struct session *s)
 		if (f->state == SCOPE_EXPIRED) {
 			/* Its client has not ended it yet: from now on the block knows of it. */
 			block_expire(&s->block, stack_reason(st, f)->expired_by);
-			s->block.begun_us = f->asked_us;
+			holds_need(s)->begun_us = f->asked_us;
 		}
 		if (s->slow && f->state != SCOPE_EXPIRED)
 			slow_unframed(s, f);

@@ -78,8 +78,8 @@ static int64_t
 plain_since(const struct session *s)
 {
 	if (s->block.state != BLOCK_NONE ||
-	    (s->block.begun_us && s->block.sent_xact_us == s->own->lease.xact_us))
-		return s->block.begun_us;
+	    (s->own->begun_us && s->own->sent_xact_us == s->own->lease.xact_us))
+		return s->own->begun_us;
 	return s->own->lease.xact_us ? s->own->lease.xact_us : loop_now_us(s->site->loop);
 }
 

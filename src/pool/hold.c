@@ -43,6 +43,8 @@ hold_pack(struct pack *p, struct hold *h)
 	PACK(p, h->pins_doubtful);
 	PACK(p, h->discard_all_sent);
 	PACK(p, h->cancel_due);
+	PACK(p, h->begun_us);
+	PACK(p, h->sent_xact_us);
 	PACK(p, deallocating);
 	if (deallocating && h->deallocating == NULL) {
 		h->deallocating = mem_alloc(sizeof *h->deallocating);

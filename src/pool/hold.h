@@ -45,6 +45,10 @@ struct hold {
 	 * with the NUL, or 0. */
 	unsigned waiting_set;
 	uint32_t waiting_bytes;
+	/* For the hold that is a session's own; times of the loop, in microseconds. When the BEGIN
+	 * came that was answered here last (session/block.h); 0: none was. */
+	int64_t begun_us;
+	int64_t sent_xact_us; /* lease.xact_us when that BEGIN went to the server */
 	/* The names in a DEALLOCATE that is under way, each NUL-ended; or NULL. */
 	struct buf *deallocating;
 };

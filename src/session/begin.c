@@ -4,6 +4,7 @@
 
 #include "pool/pool.h"
 #include "session/expiry.h"
+#include "session/holds.h"
 #include "session/reply.h"
 #include "session/scopes.h"
 #include "session/script.h"
@@ -55,7 +56,7 @@ answer_query(struct session *s, const char *tag, enum block_state to)
 
 	block_set_state(&s->block, to);
 	if (to == BLOCK_BEGUN)
-		s->block.begun_us = loop_now_us(s->site->loop);
+		holds_need(s)->begun_us = loop_now_us(s->site->loop);
 	/* A simple Query ends the unnamed statement. */
 	forget_unnamed(s);
 	s->activity.request_us = loop_now_us(s->site->loop);
@@ -283,7 +284,7 @@ begin_send(struct session *s)
 	if (s->block.state != BLOCK_BEGUN)
 		return;
 	block_set_state(&s->block, BLOCK_NONE);
-	s->block.sent_xact_us = s->own->lease.xact_us;
+	holds_need(s)->sent_xact_us = s->own->lease.xact_us;
 	p = &s->hold->lease.srv->progress;
 	progress_note(p, PROGRESS_BEGINS);
 	progress_sent_begin(p);

@@ -41,7 +41,7 @@ block_set_state(struct block *b, enum block_state to)
 			  LOG_MOVE(states[b->state].name, states[to].name),
 			  LOG_NUMBER("session", b->session));
 	log_debug("session", b->session, "block", LOG_MOVE(states[b->state].name, states[to].name));
-	b->state = to;
+	b->state = (uint8_t)to;
 }
 
 void
@@ -68,9 +68,7 @@ block_pack(struct pack *p, struct block *b)
 {
 	PACK(p, b->state);
 	PACK(p, b->expired_by);
-	PACK(p, b->begun_us);
-	PACK(p, b->sent_xact_us);
-	if (!pack_reading(p) || (unsigned)b->state < BLOCK_NSTATES)
+	if (!pack_reading(p) || b->state < BLOCK_NSTATES)
 		return;
 	p->failed = true;
 	b->state = BLOCK_NONE;

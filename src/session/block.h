@@ -36,15 +36,11 @@ enum block_state {
 	BLOCK_NSTATES
 };
 
-/* Times are those of the loop, in microseconds. */
+/* When the BEGIN came that was answered here is in session->own: begun_us. */
 struct block {
 	uint64_t session; /* id of the session, for the log */
-	enum block_state state;
+	uint8_t state;      /* enum block_state */
 	uint8_t expired_by; /* EXPIRED...: enum err_id, what ended the transaction */
-	/* When the BEGIN came that was answered here last. */
-	int64_t begun_us;
-	/* session->own->lease.xact_us when that BEGIN went to a server. */
-	int64_t sent_xact_us;
 };
 
 /* Makes a block in state NONE. `session`: the id of its session. */

@@ -66,7 +66,8 @@ static bool
 is_needed(const struct session *s)
 {
 	return s->state != SESSION_IDLE || s->own->lease.state != LEASE_NONE ||
-	       s->own->pinned != 0 || s->hold != s->own || s->own->deallocating || s->work ||
+	       s->own->pinned != 0 || s->hold != s->own || s->own->deallocating ||
+	       s->block.state != BLOCK_NONE || s->work ||
 	       (s->stack && s->stack->frames.count > 0);
 }
 

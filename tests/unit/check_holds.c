@@ -120,6 +120,11 @@ START_TEST(it_goes_when_it_was_not_needed_for_a_second)
 	is_idle_for(2 * UNIT_S);
 	ck_assert_ptr_ne(s.own, &hold_none);
 	s.own->deallocating = NULL;
+	/* It has the time of the BEGIN. */
+	s.block.state = BLOCK_BEGUN;
+	is_idle_for(2 * UNIT_S);
+	ck_assert_ptr_ne(s.own, &hold_none);
+	s.block.state = BLOCK_NONE;
 	/* The frame of a scope points to its lease. */
 	stack_init(&stack);
 	s.stack = &stack;
