@@ -14,6 +14,7 @@
 struct atoms;
 struct control;
 struct names;
+struct reset_names;
 struct server;
 struct session;
 struct told;
@@ -63,11 +64,7 @@ struct context {
 	struct told *greeted; /* what it was told at login */
 	uint64_t compared;    /* told_pair() of `told` and the values of a server: compared last */
 
-	/* resets.h */
-	/* progress.errors and progress.discards when the last reset went to the server */
-	uint64_t resets_errors, resets_discards;
-	/* what was reset and set: names as in resets.c, or NULL. resets_forget() frees it */
-	struct buf *resets_names;
+	struct reset_names *resets_names; /* resets.c; NULL: no name. resets_forget() frees it */
 
 	/* Prepared statements. */
 	struct names *names;     /* the named ones; NULL: the session has had none */

@@ -45,8 +45,6 @@ plain_members_pack(struct pack *p, struct context *c)
 	PACK(p, c->resets_local);
 	PACK(p, c->resets_role_unread);
 	PACK(p, c->resetting);
-	PACK(p, c->resets_errors);
-	PACK(p, c->resets_discards);
 	PACK(p, c->last_server);
 }
 

@@ -131,14 +131,14 @@ resets_note(struct session *s, const struct message *m, unsigned set, const char
 		s->context.resets_local = w.local;
 		if (s->context.resets_names == NULL) {
 			s->context.resets_names = mem_alloc(sizeof *s->context.resets_names);
-			buf_init(s->context.resets_names, NAMES_MAX);
+			buf_init(&s->context.resets_names->names, NAMES_MAX);
 		}
-		buf_add(s->context.resets_names, buf_data(&w.names), w.names.len);
+		buf_add(&s->context.resets_names->names, buf_data(&w.names), w.names.len);
 		/* PostgreSQL reports nothing if a reset comes back to the same value, that of the
 		 * startup packet. So what a server reports waits until that value is set again. */
 		s->hold->lease.srv->progress.statuses_kept = true;
-		s->context.resets_errors = s->hold->lease.srv->progress.errors;
-		s->context.resets_discards = s->hold->lease.srv->progress.discards;
+		s->context.resets_names->errors = s->hold->lease.srv->progress.errors;
+		s->context.resets_names->discards = s->hold->lease.srv->progress.discards;
 	}
 	buf_clear(&w.names);
 }
@@ -179,12 +179,13 @@ resets_hold(const struct session *s, char type)
 static bool
 was_reset(const struct session *s, const char *name)
 {
-	const struct buf *names = s->context.resets_names;
-	const char *at = names ? (const char *)buf_data(names) : NULL;
-	const char *end = at + (names ? names->len : 0);
-	bool is_reset = false;
-	bool role = strcasecmp(name, "role") == 0;
+	bool is_reset = false, role = strcasecmp(name, "role") == 0;
+	const char *at, *end;
 
+	if (s->context.resets_names == NULL)
+		return false;
+	at = (const char *)buf_data(&s->context.resets_names->names);
+	end = at + s->context.resets_names->names.len;
 	for (; at < end; at += strlen(at) + 1) {
 		bool set = *at == '-';
 		const char *what = at + set;
@@ -219,8 +220,9 @@ static bool
 has_failed(const struct session *s)
 {
 	const struct progress *p = &s->hold->lease.srv->progress;
+	const struct reset_names *names = s->context.resets_names;
 
-	return p->errors != s->context.resets_errors && p->discards == s->context.resets_discards;
+	return names && p->errors != names->errors && p->discards == names->discards;
 }
 
 bool
@@ -424,7 +426,7 @@ resets_sql(struct session *s, struct buf *sql)
 		any = p->status == 'T' && s->context.resets == RESETS_NOW && add_sets(s, sql);
 		s->context.resets = RESETS_LATER;
 		if (s->context.resets_names)
-			buf_reset(s->context.resets_names);
+			buf_reset(&s->context.resets_names->names);
 		return any;
 	}
 	any = add_question(s, sql);
@@ -440,7 +442,7 @@ resets_forget(struct session *s)
 	if (s->hold->lease.srv)
 		s->hold->lease.srv->progress.statuses_kept = false;
 	if (s->context.resets_names)
-		buf_clear(s->context.resets_names);
+		buf_clear(&s->context.resets_names->names);
 	free(s->context.resets_names);
 	s->context.resets_names = NULL;
 }

@@ -19,6 +19,13 @@ enum session_resets {
 	RESETS_NOW    /* some may have been reset, and are to be set again now */
 };
 
+/* What the client's texts have reset and set since the parameters were set again last. */
+struct reset_names {
+	struct buf names; /* names as in resets.c */
+	/* progress.errors and progress.discards when the last of these texts went to the server */
+	uint64_t errors, discards;
+};
+
 /* A text with these SQLCLASS_... bits goes to the server: notes what it resets. The message is the
  * Bind that executes it, or the Query or Parse that has it. `flags`: of sqltext_init(). */
 void resets_note(struct session *, const struct message *, unsigned set, const char *sql,

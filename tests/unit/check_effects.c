@@ -221,7 +221,7 @@ START_TEST(a_text_does_what_the_table_says)
 		ck_assert_msg(held.pinned == texts[i].pinned, "%s: pinned %x, not %x", texts[i].sql,
 			      held.pinned, texts[i].pinned);
 		is_text(i, "changes", changes(text), texts[i].changes);
-		names = s.context.resets_names;
+		names = s.context.resets_names ? &s.context.resets_names->names : NULL;
 		is_text(i, "resets",
 			joined(names ? (const char *)buf_data(names) : NULL, names ? names->len : 0,
 			       false, text, sizeof text),
