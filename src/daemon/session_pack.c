@@ -288,7 +288,7 @@ server_prepared_pack(struct heritage *h, struct server *srv)
 		s = srv->lease ? srv->lease->owner : NULL;
 		pack_writer(&record, &out);
 		tracked_pack(&record, &srv->prepared, s ? s->context.names : NULL,
-			     s ? &s->context.unnamed : NULL, &h->pools.texts);
+			     s ? s->context.unnamed : NULL, &h->pools.texts);
 		all->out->failed |= out.failed;
 		data = buf_data(&out);
 		bytes = out.len;
@@ -302,7 +302,7 @@ server_prepared_pack(struct heritage *h, struct server *srv)
 		s = srv->lease ? srv->lease->owner : NULL;
 		pack_reader(&record, data, bytes);
 		tracked_pack(&record, &srv->prepared, s ? s->context.names : NULL,
-			     s ? &s->context.unnamed : NULL, &h->pools.texts);
+			     s ? s->context.unnamed : NULL, &h->pools.texts);
 		all->failed |= record.failed && s;
 	}
 	free(data);

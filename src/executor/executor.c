@@ -446,7 +446,7 @@ executor_do(struct session *s, struct grammar *g, char type)
 
 	/* A simple Query ends the unnamed statement. */
 	if (type == 'Q')
-		unnamed_forget(&s->context.unnamed,
+		unnamed_forget(s->context.unnamed,
 			       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
 	scopes_prepare(s);
 	s->activity.request_us = loop_now_us(s->site->loop);

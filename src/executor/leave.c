@@ -130,7 +130,7 @@ begin_leaving(struct session *s)
 		session_set_state(s, SESSION_LEAVING);
 	if (s->context.names)
 		names_clear(s->context.names, set);
-	unnamed_forget(&s->context.unnamed, set ? &set->tracked : NULL);
+	unnamed_forget(s->context.unnamed, set ? &set->tracked : NULL);
 	lease_leave(&s->own->lease);
 	stop_waiting(stack_innermost(s->stack));
 	/* The session's own lease, if no scope has it, ends first: it was taken last, or rests. */

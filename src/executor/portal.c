@@ -61,7 +61,7 @@ portal_parse(struct session *s, const struct message *m, const char *sql, size_t
 		return reply_refuse_message(s, 'P', &e);
 	if (*name == 0) {
 		named_replaced(s->extended.named, 'P');
-		unnamed_forget(&s->context.unnamed,
+		unnamed_forget(s->context.unnamed,
 			       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
 	}
 	named = named_add(&s->extended.named, 'P', name, g);

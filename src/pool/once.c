@@ -286,7 +286,7 @@ once_prepare(struct once *o, struct unnamed *u, struct prepared_set *set, struct
 bool
 once_stands_in(const struct unnamed *u, const struct prepared_set *set)
 {
-	return u->here && set->tracked.once;
+	return unnamed_is_here(u) && set->tracked.once;
 }
 
 const char *

@@ -44,6 +44,30 @@ struct unnamed_describe {
 	struct description *got;
 };
 
+struct unnamed *
+unnamed_make(struct unnamed **u)
+{
+	if (*u == NULL)
+		*u = mem_calloc(1, sizeof **u);
+	return *u;
+}
+
+void
+unnamed_drop(struct unnamed **u)
+{
+	if (*u == NULL || (*u)->text || (*u)->described || (*u)->last)
+		return;
+	free(*u);
+	*u = NULL;
+}
+
+void
+unnamed_begin_lease(struct unnamed *u)
+{
+	if (u)
+		u->here = u->renewing = u->changed = u->waits = false;
+}
+
 static struct unnamed_text *
 text_keep(struct unnamed_text *t)
 {
@@ -254,7 +278,7 @@ unnamed_stand_in(struct unnamed *u, struct tracked_list *all, struct progress *p
 void
 unnamed_note_uncached(struct unnamed *u, bool infers)
 {
-	if (u->text == NULL)
+	if (u == NULL || u->text == NULL)
 		return;
 	u->text->uncached = true;
 	u->text->uncached_infers |= infers;
@@ -263,13 +287,13 @@ unnamed_note_uncached(struct unnamed *u, bool infers)
 bool
 unnamed_is_uncached(const struct unnamed *u, bool infers)
 {
-	return u->text && (infers ? u->text->uncached_infers : u->text->uncached);
+	return u && u->text && (infers ? u->text->uncached_infers : u->text->uncached);
 }
 
 bool
 unnamed_is_same(const struct unnamed *u, const uint8_t *body, size_t bytes)
 {
-	return bytes > 0 && u->text && u->text->bytes == bytes &&
+	return bytes > 0 && u && u->text && u->text->bytes == bytes &&
 	       memcmp(u->text->body, body, bytes) == 0;
 }
 
@@ -332,21 +356,21 @@ prepare_again(struct unnamed *u, struct tracked_list *all, struct progress *p, s
 enum unnamed_use
 unnamed_need(struct unnamed *u, struct tracked_list *all, struct progress *p, struct buf *out)
 {
-	bool kept = u->text && u->text->bytes > 0;
+	bool kept = u && u->text && u->text->bytes > 0;
 	size_t at;
 
 	if (p->skipping)
 		return UNNAMED_READY;
-	if (u->changed) {
+	if (u && u->changed) {
 		/* As in prepared.c: not into the middle of a message. */
 		if (p->from_have > 0)
 			return UNNAMED_WAIT;
 		u->changed = u->here = false;
 		return UNNAMED_CHANGED;
 	}
-	if (u->here)
+	if (unnamed_is_here(u))
 		return UNNAMED_READY;
-	if (u->renewing)
+	if (u && u->renewing)
 		return UNNAMED_WAIT;
 	if (kept && u->described && (p->copy != COPY_IN || p->copy_ended)) {
 		prepare_again(u, all, p, out);
@@ -378,20 +402,21 @@ unnamed_describe(struct unnamed *u, struct tracked_list *all, struct progress *p
 void
 unnamed_bound(struct unnamed *u)
 {
-	u->waits = false;
+	if (u)
+		u->waits = false;
 }
 
 bool
 unnamed_has_effects(const struct unnamed *u)
 {
-	return u->text && u->text->effects;
+	return u && u->text && u->text->effects;
 }
 
 unsigned
 unnamed_effects(const struct unnamed *u, const char **sql, size_t *bytes)
 {
-	*sql = sql_of(u->text, bytes);
-	return u->text ? u->text->effects : 0;
+	*sql = sql_of(u ? u->text : NULL, bytes);
+	return u && u->text ? u->text->effects : 0;
 }
 
 bool
@@ -399,6 +424,8 @@ unnamed_in_doubt(const struct unnamed *u, const struct tracked_list *all, const 
 {
 	const struct list_node *l;
 
+	if (u == NULL)
+		return false;
 	LIST_EACH (l, &all->list) {
 		const struct tracked *t = LIST_OBJ(l, const struct tracked, node);
 
@@ -414,6 +441,8 @@ unnamed_forget(struct unnamed *u, struct tracked_list *all)
 {
 	struct list_node *l;
 
+	if (u == NULL)
+		return;
 	if (all) {
 		LIST_EACH (l, &all->list) {
 			struct tracked *t = LIST_OBJ(l, struct tracked, node);

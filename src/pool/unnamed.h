@@ -33,6 +33,33 @@ struct unnamed {
 	uint64_t changes;              /* number of Parses and Closes so far */
 };
 
+/* Of a session that has none there may be no struct unnamed either. Where a pointer to a const one
+ * is expected, and in unnamed_need(), unnamed_bound(), unnamed_note_uncached() and unnamed_forget(),
+ * NULL stands for that. */
+
+/* Returns the structure, and makes it if there is none: for the functions that change it. */
+struct unnamed *unnamed_make(struct unnamed **);
+/* Frees the structure, if it has nothing to say and no message about it is under way. The session
+ * holds no server. */
+void unnamed_drop(struct unnamed **);
+
+static inline bool
+unnamed_is_here(const struct unnamed *u)
+{
+	return u && u->here;
+}
+
+/* The server may have another one. */
+static inline void
+unnamed_not_here(struct unnamed *u)
+{
+	if (u)
+		u->here = false;
+}
+
+/* The session has got a server. */
+void unnamed_begin_lease(struct unnamed *);
+
 /* The client's Parse of it is sent to the server unchanged; progress is told. `have` of the body's
  * `bytes` have come: if that is not all, only its effects are kept, and the statement lasts only as
  * long as the lease. */

@@ -20,8 +20,8 @@ is_plain(const struct session *s)
 static bool
 is_repeated(const struct session *s, const uint8_t *body, size_t bytes)
 {
-	return !standin_may_answer(s) && unnamed_is_same(&s->context.unnamed, body, bytes) &&
-	       !unnamed_has_effects(&s->context.unnamed);
+	return !standin_may_answer(s) && unnamed_is_same(s->context.unnamed, body, bytes) &&
+	       !unnamed_has_effects(s->context.unnamed);
 }
 
 bool
@@ -37,9 +37,9 @@ quick_opens(const struct session *s, const struct message *m)
 static bool
 binds_freely(const struct session *s, const struct server *srv, const uint8_t *body, size_t bytes)
 {
-	return bytes >= 2 && body[0] == 0 && body[1] == 0 && s->context.unnamed.here &&
-	       !unnamed_has_effects(&s->context.unnamed) && srv->prepared.tracked.once == 0 &&
-	       !unnamed_in_doubt(&s->context.unnamed, &srv->prepared.tracked, &srv->progress);
+	return bytes >= 2 && body[0] == 0 && body[1] == 0 && unnamed_is_here(s->context.unnamed) &&
+	       !unnamed_has_effects(s->context.unnamed) && srv->prepared.tracked.once == 0 &&
+	       !unnamed_in_doubt(s->context.unnamed, &srv->prepared.tracked, &srv->progress);
 }
 
 /* Tells progress of the messages that were passed since the last time. */
@@ -62,7 +62,7 @@ pass_message(struct session *s, char type, const uint8_t *body, size_t bytes, ch
 		if (!is_repeated(s, body, bytes) || statement_is_left(next))
 			return false;
 		tell_progress(&srv->progress, extended);
-		unnamed_again(&s->context.unnamed, &srv->prepared.tracked, &srv->progress);
+		unnamed_again(s->context.unnamed, &srv->prepared.tracked, &srv->progress);
 		return true;
 	case 'B':
 		if (!binds_freely(s, srv, body, bytes))

@@ -45,7 +45,7 @@ plain_word(const char *sql, size_t bytes)
 static void
 forget_unnamed(struct session *s)
 {
-	unnamed_forget(&s->context.unnamed,
+	unnamed_forget(s->context.unnamed,
 		       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
 }
 

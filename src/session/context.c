@@ -424,6 +424,8 @@ context_clear(struct context *c, struct tolds *all, struct atoms *atoms)
 	free(c->repeated);
 	free(c->parameters_sql);
 	free(c->unlisted);
+	unnamed_forget(c->unnamed, NULL);
+	free(c->unnamed);
 	atom_drop(atoms, c->application);
 	atom_drop(atoms, c->application_told);
 	atom_drop(atoms, c->application_set);

@@ -68,7 +68,7 @@ struct context {
 
 	/* Prepared statements. */
 	struct names *names;     /* the named ones; NULL: the session has had none */
-	struct unnamed unnamed;  /* unnamed.here is of the lease; unnamed_forget() frees its text */
+	struct unnamed *unnamed; /* NULL: it has had none of late; see unnamed_make() */
 	struct control *control; /* control.h, which frees it; NULL: nothing is kept there */
 
 	uint64_t last_server; /* sequences.h: id of the server that it has, or had last */

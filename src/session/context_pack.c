@@ -63,6 +63,16 @@ names_of_session_pack(struct pack *p, struct session *s, struct packed_texts *te
 		names_pack(p, c->names, texts);
 }
 
+static void
+unnamed_of_session_pack(struct pack *p, struct context *c)
+{
+	bool there = c->unnamed != NULL;
+
+	PACK(p, there);
+	if (there)
+		unnamed_pack(p, unnamed_make(&c->unnamed));
+}
+
 void
 context_pack(struct pack *p, struct session *s, struct packed_texts *texts)
 {
@@ -78,6 +88,6 @@ context_pack(struct pack *p, struct session *s, struct packed_texts *texts)
 	startup_pack(p, c, &s->site->atoms);
 	unlisted_pack(p, &c->unlisted);
 	names_of_session_pack(p, s, texts);
-	unnamed_pack(p, &c->unnamed);
+	unnamed_of_session_pack(p, c);
 	control_pack(p, s);
 }

@@ -91,7 +91,7 @@ session_fail(struct session *s, const struct err *e)
 	if (s->context.names)
 		names_clear(s->context.names,
 			    s->hold->lease.srv ? &s->hold->lease.srv->prepared : NULL);
-	unnamed_forget(&s->context.unnamed,
+	unnamed_forget(s->context.unnamed,
 		       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
 	if (s->slow)
 		slow_end(s, "error", e->sqlstate);
@@ -201,7 +201,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	if (s->context.names)
 		names_clear(s->context.names,
 			    s->hold->lease.srv ? &s->hold->lease.srv->prepared : NULL);
-	unnamed_forget(&s->context.unnamed,
+	unnamed_forget(s->context.unnamed,
 		       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
 	/* This comes last: the server may be another session's when it returns. */
 	if (s->hold->lease.state == LEASE_HELD)

@@ -76,6 +76,7 @@ holds_drop(struct session *s)
 {
 	if (is_needed(s))
 		return;
+	unnamed_drop(&s->context.unnamed);
 	/* What it waited for last may have been this lease. */
 	waits_end(&s->site->waits, s->id);
 	holds_free(s);

@@ -190,7 +190,7 @@ begin_statement(struct session *s, enum inquiry_passes passes, unsigned options)
 	buf_clear(&q->rows);
 	buf_clear(&q->error);
 	/* Our statement replaces the server's unnamed one; the session may still use its own. */
-	s->context.unnamed.here = false;
+	unnamed_not_here(s->context.unnamed);
 }
 
 static void

@@ -28,7 +28,7 @@ raise_error(struct session *s, struct message *m, const struct err *e)
 		script_query_sent(s);
 	} else {
 		context_own(p, (char *)buf_data(&sql), out);
-		s->context.unnamed.here = false;
+		unnamed_not_here(s->context.unnamed);
 	}
 	buf_clear(&sql);
 	m->used = FRAME_HEADER + m->bytes;

@@ -40,7 +40,7 @@ scopes_focus(struct session *s, struct hold *h)
 	if (s->hold == h)
 		return;
 	s->hold = h;
-	s->context.unnamed.here = false;
+	unnamed_not_here(s->context.unnamed);
 }
 
 void

@@ -38,7 +38,7 @@ static void
 discard_numbers(struct session *s, struct buf *out)
 {
 	context_own(&s->hold->lease.srv->progress, "DISCARD SEQUENCES", out);
-	s->context.unnamed.here = false;
+	unnamed_not_here(s->context.unnamed);
 	sequences_gone(s);
 }
 

@@ -134,7 +134,9 @@ session_pin_word(unsigned pinned)
 bool
 session_waits_for_bind(const struct session *s)
 {
-	return s->context.unnamed.waits && s->context.unnamed.here && s->context.pin;
+	const struct unnamed *u = s->context.unnamed;
+
+	return u && u->waits && u->here && s->context.pin;
 }
 
 const char *
@@ -273,9 +275,9 @@ session_begin_lease(struct session *s)
 {
 	deallocate_forget(s);
 	progress_tell_as_said(&s->hold->lease.srv->progress);
-	s->context.unnamed.renewing = s->context.unnamed.changed = s->context.unnamed.waits = false;
-	s->context.unnamed.here = s->hold->discard_all_sent = s->hold->discard = s->hold->changed =
-	    s->hold->pins_doubtful = false;
+	unnamed_begin_lease(s->context.unnamed);
+	s->hold->discard_all_sent = s->hold->discard = s->hold->changed = s->hold->pins_doubtful =
+	    false;
 	s->hold->cancel_due = false;
 	s->context.resetting = false;
 	resets_forget(s);

@@ -40,7 +40,7 @@ standin_may_answer(const struct session *s)
 {
 	const struct pool *pool = s->hold->lease.srv ? s->hold->lease.srv->pool : s->pool;
 
-	return is_on(pool) && !unnamed_is_uncached(&s->context.unnamed, standin_infers(pool));
+	return is_on(pool) && !unnamed_is_uncached(s->context.unnamed, standin_infers(pool));
 }
 
 /* Have session and transaction nothing that the meaning of a text depends on, beside the session's
@@ -136,10 +136,10 @@ serve(struct session *s, struct once *o, struct message *m)
 	srv->pool->stats.parses_served++;
 	m->used = FRAME_HEADER + m->bytes;
 	if (bind == NULL) {
-		once_serve(o, &s->context.unnamed, &srv->prepared, p, batch_for(s));
+		once_serve(o, unnamed_make(&s->context.unnamed), &srv->prepared, p, batch_for(s));
 		return ONCE_SERVE;
 	}
-	once_serve_bind(o, &s->context.unnamed, &srv->prepared, p, bind, bytes, batch_for(s));
+	once_serve_bind(o, unnamed_make(&s->context.unnamed), &srv->prepared, p, bind, bytes, batch_for(s));
 	progress_note(p, PROGRESS_WORKS);
 	m->used += FRAME_HEADER + bytes;
 	return ONCE_SERVE;
@@ -181,7 +181,7 @@ standin_parse(struct session *s, struct message *m)
 		return serve(s, &o, m);
 	if (v == ONCE_PREPARE) {
 		m->used = FRAME_HEADER + m->bytes;
-		once_prepare(&o, &s->context.unnamed, &srv->prepared, p, batch_for(s));
+		once_prepare(&o, unnamed_make(&s->context.unnamed), &srv->prepared, p, batch_for(s));
 	}
 	return v;
 }
@@ -197,10 +197,10 @@ standin_use(struct session *s, struct message *m)
 
 	/* The same as in is_certain(). */
 	if (srv->progress.watch) {
-		s->context.unnamed.here = false;
+		unnamed_not_here(s->context.unnamed);
 		return false;
 	}
-	name = once_name(&s->context.unnamed, &srv->prepared);
+	name = once_name(s->context.unnamed, &srv->prepared);
 	if (name == NULL)
 		return false;
 	out = batch_for(s);

@@ -33,14 +33,14 @@ need_unnamed(struct session *s, const struct message *m)
 	if (srv->progress.skipping)
 		return UNNAMED_READY;
 	/* If the server has it, nothing is added, so batch_for() need not copy what was passed. */
-	use = unnamed_need(&s->context.unnamed, &srv->prepared.tracked, &srv->progress,
-			   s->context.unnamed.here ? NULL : batch_for(s));
+	use = unnamed_need(s->context.unnamed, &srv->prepared.tracked, &srv->progress,
+			   unnamed_is_here(s->context.unnamed) ? NULL : batch_for(s));
 	if (use == UNNAMED_READY && executes)
-		unnamed_bound(&s->context.unnamed);
-	if (use == UNNAMED_READY && executes && unnamed_has_effects(&s->context.unnamed)) {
+		unnamed_bound(s->context.unnamed);
+	if (use == UNNAMED_READY && executes && unnamed_has_effects(s->context.unnamed)) {
 		const char *sql;
 		size_t bytes;
-		unsigned effects = unnamed_effects(&s->context.unnamed, &sql, &bytes);
+		unsigned effects = unnamed_effects(s->context.unnamed, &sql, &bytes);
 
 		effects_take(s, m, effects, sql, bytes);
 	}
@@ -88,7 +88,7 @@ unnamed_used(struct session *s, struct message *m)
 	struct server *srv = s->hold->lease.srv;
 
 	/* In COPY IN, and when it skips, the server must get the message as it is. */
-	if (once_stands_in(&s->context.unnamed, &srv->prepared) && !srv->progress.skipping &&
+	if (once_stands_in(s->context.unnamed, &srv->prepared) && !srv->progress.skipping &&
 	    !progress_copies_in(&srv->progress) && standin_use(s, m))
 		return REPLACE;
 	switch (need_unnamed(s, m)) {
@@ -96,7 +96,7 @@ unnamed_used(struct session *s, struct message *m)
 		return wait_for_answer(s);
 	case UNNAMED_CHANGED:
 		prepared_fail(&srv->progress, batch_for(s));
-		return tell_changed(s, m->type, s->context.unnamed.described);
+		return tell_changed(s, m->type, s->context.unnamed->described);
 	default:
 		return FORWARD;
 	}
@@ -113,17 +113,17 @@ parse_unnamed(struct session *s, struct message *m, bool *told)
 	*told = true;
 	if (once == ONCE_SERVE || once == ONCE_PREPARE)
 		return REPLACE;
-	unnamed_parse(&s->context.unnamed, &srv->prepared.tracked, &srv->progress, m->body, m->have,
+	unnamed_parse(unnamed_make(&s->context.unnamed), &srv->prepared.tracked, &srv->progress, m->body, m->have,
 		      m->bytes, m->effects.set);
 	if (once == ONCE_NEVER)
-		unnamed_note_uncached(&s->context.unnamed, standin_infers(srv->pool));
+		unnamed_note_uncached(s->context.unnamed, standin_infers(srv->pool));
 	if (srv->progress.skipping || !statement_is_left(m->next) || !message_is_whole(m))
 		return FORWARD;
 	out = batch_for(s);
 	at = msg_begin(out, 'P');
 	buf_add(out, m->body, m->bytes);
 	msg_end(out, at);
-	unnamed_ask(&s->context.unnamed, &srv->prepared.tracked, &srv->progress, out);
+	unnamed_ask(s->context.unnamed, &srv->prepared.tracked, &srv->progress, out);
 	m->used = FRAME_HEADER + m->bytes;
 	return REPLACE;
 }
@@ -139,8 +139,9 @@ statement_unnamed(struct session *s, struct message *m, bool *told)
 	switch (m->type) {
 	case 'Q':
 		/* A Query ends the unnamed statement (15 documentation, 55.2.3). */
-		if (!srv->progress.skipping && (s->context.unnamed.text || s->context.unnamed.here))
-			unnamed_forget(&s->context.unnamed, tracked);
+		if (!srv->progress.skipping && s->context.unnamed &&
+		    (s->context.unnamed->text || s->context.unnamed->here))
+			unnamed_forget(s->context.unnamed, tracked);
 		return FORWARD;
 	case 'P':
 		return message_is_unnamed(m) ? parse_unnamed(s, m, told) : FORWARD;
@@ -151,14 +152,14 @@ statement_unnamed(struct session *s, struct message *m, bool *told)
 			return FORWARD;
 		v = unnamed_used(s, m);
 		if ((v == FORWARD || v == REPLACE) && !srv->progress.skipping) {
-			unnamed_describe(&s->context.unnamed, tracked, &srv->progress);
+			unnamed_describe(unnamed_make(&s->context.unnamed), tracked, &srv->progress);
 			*told = true;
 		}
 		return v;
 	case 'C':
 		if (!message_is_unnamed(m) || !message_is_well_formed(m))
 			return FORWARD;
-		unnamed_close(&s->context.unnamed, tracked, &srv->progress);
+		unnamed_close(unnamed_make(&s->context.unnamed), tracked, &srv->progress);
 		*told = true;
 		return FORWARD;
 	default:
@@ -331,7 +332,7 @@ statement_bound(const struct session *s, const char *name, const char **sql, siz
 	*sql = "";
 	*bytes = 0;
 	if (*name == 0)
-		return unnamed_effects(&s->context.unnamed, sql, bytes);
+		return unnamed_effects(s->context.unnamed, sql, bytes);
 	if (s->context.names)
 		set = names_effects(s->context.names, name, strlen(name), sql);
 	*bytes = strlen(*sql);
@@ -363,7 +364,7 @@ statement_must_wait(const struct session *s, const struct message *m)
 		return true;
 	if (*name == 0)
 		return (m->type == 'B' || m->type == 'D') &&
-		       unnamed_in_doubt(&s->context.unnamed, &srv->prepared.tracked, p);
+		       unnamed_in_doubt(s->context.unnamed, &srv->prepared.tracked, p);
 	return s->context.names &&
 	       names_in_doubt(s->context.names, &srv->prepared, p, name, strlen(name));
 }

@@ -250,9 +250,11 @@ END_TEST
 
 START_TEST(an_answer)
 {
-	s.context.unnamed.here = true;
+	unnamed_make(&s.context.unnamed)->here = true;
 	inquiry_ask(&s, "SELECT 1", INQUIRY_PASSES_ALL, INQUIRY_ROWS);
-	ck_assert(!s.context.unnamed.here);
+	ck_assert(!unnamed_is_here(s.context.unnamed));
+	unnamed_drop(&s.context.unnamed);
+	ck_assert_ptr_null(s.context.unnamed);
 	server_got("Q");
 	ck_assert_int_eq(inquiry_state(&s), INQUIRY_ASKED);
 	ck_assert_int_eq(answered("DDCI"), INQUIRY_ANSWERED);
