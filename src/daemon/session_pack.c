@@ -113,6 +113,7 @@ write_session(struct heritage *h, struct session *s)
 {
 	struct pack *all = h->p, record;
 	uint64_t cookie = fdstore_cookie(s->stream.fd);
+	enum session_state state = (enum session_state)s->state;
 	uint8_t *data;
 	size_t bytes;
 	struct buf out;
@@ -125,7 +126,7 @@ write_session(struct heritage *h, struct session *s)
 	all->out->failed |= out.failed;
 	PACK(all, s->id);
 	PACK(all, cookie);
-	PACK(all, s->state);
+	PACK(all, state);
 	data = buf_data(&out);
 	bytes = out.len;
 	pack_blob(all, &data, &bytes);

@@ -101,13 +101,13 @@ login_welcome(struct session *s)
 	stream_resume(&s->stream);
 	buf_init(&out, TOLD_MAX);
 	msg_auth_ok(&out);
-	params_notices(s->context.repeated, s->context.repeated_bytes, s->pool, &out);
+	params_notices(context_repeated(&s->context), context_repeated_bytes(&s->context), s->pool, &out);
 	telling_all(s, &out);
 	send_hello(s, &out);
 	buf_clear(&out);
 	/* Startup parameters that no server has judged yet are judged with the first statement. */
 	if (!s->context.unproven)
-		telling_forget_repeated(&s->context);
+		context_forget_repeated(&s->context);
 	begin_session(s);
 }
 
@@ -245,7 +245,7 @@ negotiate(struct session *s, const struct startup *st, const char *database)
 	while (st->asks_options && startup_next(&at, &name, &value))
 		if (strncmp(name, "_pq_.", 5) == 0 && n < OPTIONS_MAX)
 			options[n++] = name;
-	s->peer.minor = st->minor < newest ? st->minor : newest;
+	s->peer.minor = (uint8_t)(st->minor < newest ? st->minor : newest);
 	if (s->peer.minor == st->minor && n == 0)
 		return;
 	buf_init(&out, 2 * STARTUP_LARGEST);
@@ -319,9 +319,9 @@ keep_params(struct session *s, const struct buf *params, const struct buf *repea
 		c->startup = atom_get(&s->site->atoms, buf_data(params), params->len);
 	if (repeated->len == 0)
 		return;
-	c->repeated = mem_alloc(repeated->len);
-	c->repeated_bytes = (uint32_t)repeated->len;
-	memcpy(c->repeated, buf_data(repeated), repeated->len);
+	c->repeated = mem_alloc(sizeof *c->repeated);
+	buf_init(c->repeated, repeated->len);
+	buf_add(c->repeated, buf_data(repeated), repeated->len);
 }
 
 static const char *
@@ -400,11 +400,8 @@ admit_user(struct session *s, const struct startup *st, const uint8_t *data)
 		refuse_login(s, &e);
 		return;
 	case ACCESS_ASK:
-		if (s->peer.packet)
-			return;
-		s->peer.packet = mem_alloc(st->length);
-		s->peer.packet_bytes = (uint32_t)st->length;
-		memcpy(s->peer.packet, data, st->length);
+		if (s->peer.packet == NULL)
+			peer_keep_packet(&s->peer, data, st->length);
 	}
 }
 
@@ -434,15 +431,14 @@ void
 login_looked_up(struct session *s)
 {
 	struct startup st;
-	const uint8_t *data = (const uint8_t *)s->peer.packet;
+	const uint8_t *data = buf_data(s->peer.packet);
 
 	/* This does not fail: the packet was read before. */
-	if (startup_read(data, s->peer.packet_bytes, &st) == 0)
+	if (startup_read(data, s->peer.packet->len, &st) == 0)
 		admit_user(s, &st, data);
 	if (s->state == SESSION_LOOKUP)
 		return;
-	free(s->peer.packet);
-	s->peer.packet = NULL;
+	peer_drop_packet(&s->peer);
 	if (s->state == SESSION_CONSOLE) {
 		stream_resume(&s->stream);
 		session_wake(s);

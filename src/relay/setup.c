@@ -154,8 +154,8 @@ send_parameters(struct session *s)
 	buf_init(&sql, QUESTION_MAX);
 	if (let_in && sequences_due(s))
 		buf_add_fmt(&sql, "DISCARD SEQUENCES; ");
-	if (s->context.repeated_bytes > 0)
-		params_check(s->context.repeated, s->context.repeated_bytes, s->pool, &sql);
+	if (context_repeated_bytes(&s->context) > 0)
+		params_check(context_repeated(&s->context), context_repeated_bytes(&s->context), s->pool, &sql);
 	context_change(s, &sql);
 	if (s->context.probes)
 		buf_add_fmt(&sql, "%s", temp_buffers_probe);

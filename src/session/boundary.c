@@ -30,7 +30,7 @@ boundary_set(struct session *s, enum boundary to)
 			  LOG_MOVE(states[s->extended.boundary].name, states[to].name));
 	log_debug("session", s->id, "boundary",
 		  LOG_MOVE(states[s->extended.boundary].name, states[to].name));
-	s->extended.boundary = to;
+	s->extended.boundary = (uint8_t)to;
 }
 
 void

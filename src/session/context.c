@@ -317,7 +317,7 @@ context_change(const struct session *s, struct buf *sql)
 			    "RESET ALL; ");
 	buf_add_fmt(sql, "%s", s->context.parameters_sql ? s->context.parameters_sql : "");
 	/* RESET ALL, here or in params_check(), has reset application_name. */
-	if (s->hold->lease.srv->context || s->context.repeated_bytes > 0 ||
+	if (s->hold->lease.srv->context || context_repeated_bytes(&s->context) > 0 ||
 	    application_differs(s)) {
 		buf_add_fmt(sql, s->context.parameters_sql ? ", " : "SELECT ");
 		application_call(&s->context, sql);
@@ -418,10 +418,19 @@ context_give_in(struct session *s)
 }
 
 void
+context_forget_repeated(struct context *c)
+{
+	if (c->repeated)
+		buf_clear(c->repeated);
+	free(c->repeated);
+	c->repeated = NULL;
+}
+
+void
 context_clear(struct context *c, struct tolds *all, struct atoms *atoms)
 {
 	atom_drop(atoms, c->startup);
-	free(c->repeated);
+	context_forget_repeated(c);
 	free(c->parameters_sql);
 	free(c->unlisted);
 	unnamed_forget(c->unnamed, NULL);

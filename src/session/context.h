@@ -41,11 +41,11 @@ struct context {
 	bool resetting;    /* SESSION_SAVING: the server sets startup parameters again */
 	uint8_t pipelined; /* standin.h: the client sends exchanges without waiting */
 
+
 	/* The startup packet. */
-	uint32_t repeated_bytes;
 	/* All values of startup parameters, if a server has to judge each (params_read()); NULL
 	 * when one has. */
-	char *repeated;
+	struct buf *repeated;
 	const char *startup; /* its startup parameters, as params_read() makes them; an atom */
 
 	/* Parameters. */
@@ -73,6 +73,21 @@ struct context {
 
 	uint64_t last_server; /* sequences.h: id of the server that it has, or had last */
 };
+
+static inline size_t
+context_repeated_bytes(const struct context *c)
+{
+	return c->repeated ? c->repeated->len : 0;
+}
+
+static inline const char *
+context_repeated(const struct context *c)
+{
+	return c->repeated ? (const char *)buf_data(c->repeated) : NULL;
+}
+
+/* Frees context->repeated, when a server has looked at all of it. */
+void context_forget_repeated(struct context *);
 
 /* Frees what the pointers point to. control_free(), resets_forget() and names_clear() must have
  * been called before. */

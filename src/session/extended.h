@@ -3,6 +3,7 @@
 #define PGWITH_SESSION_EXTENDED_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "session/boundary.h"
 
@@ -10,7 +11,7 @@ struct named;
 struct pack;
 
 struct extended {
-	enum boundary boundary;
+	uint8_t boundary; /* enum boundary */
 	/* An error of ours was sent: messages are dropped up to the client's Sync. Not a state: a
 	 * session can have it in any state between login and closing. */
 	bool skip_sync;

@@ -3,16 +3,34 @@
 #include <stdlib.h>
 
 #include "base/atom.h"
+#include "base/buf.h"
+#include "base/mem.h"
 #include "base/pack.h"
 #include "session/users.h"
+
+void
+peer_keep_packet(struct peer *peer, const uint8_t *packet, size_t bytes)
+{
+	peer->packet = mem_alloc(sizeof *peer->packet);
+	buf_init(peer->packet, bytes);
+	buf_add(peer->packet, packet, bytes);
+}
+
+void
+peer_drop_packet(struct peer *peer)
+{
+	if (peer->packet)
+		buf_clear(peer->packet);
+	free(peer->packet);
+	peer->packet = NULL;
+}
 
 void
 peer_clear(struct peer *peer, struct atoms *atoms)
 {
 	user_drop(peer->user);
 	peer->user = NULL;
-	free(peer->packet);
-	peer->packet = NULL;
+	peer_drop_packet(peer);
 	atom_drop(atoms, peer->role);
 	peer->role = NULL;
 }

@@ -8,25 +8,29 @@
 #include <sys/types.h>
 
 struct atoms;
+struct buf;
 struct pack;
 struct user;
 
 /* The session owns what the pointers point to, but for the atom, and frees it by peer_clear(). */
 struct peer {
-	uint32_t minor; /* protocol 3.minor is spoken */
+	uint8_t minor;  /* protocol 3.minor is spoken */
 	bool asked_tls; /* it has sent an SSLRequest; a second one is no request */
 	bool asked_gss; /* the same of GSSENCRequest */
 	uid_t uid;      /* of the process that has connected (SO_PEERCRED) */
 	gid_t gid;
 	pid_t pid;
-	uint32_t packet_bytes; /* of `packet` */
 	/* What the system says of the uid (users.h); counts as a reference. NULL: the system was
 	 * not asked. */
 	struct user *user;
-	char *packet;         /* SESSION_LOOKUP: its startup packet; NULL in other states */
+	struct buf *packet;   /* SESSION_LOOKUP: its startup packet; NULL in other states */
 	const char *role;     /* the user of its startup packet, an atom; NULL before that */
 	int64_t connected_at; /* wall clock, seconds */
 };
+
+/* Copies the startup packet to peer->packet, and frees it. */
+void peer_keep_packet(struct peer *, const uint8_t *packet, size_t bytes);
+void peer_drop_packet(struct peer *);
 
 /* Frees what the pointers point to. */
 void peer_clear(struct peer *, struct atoms *);

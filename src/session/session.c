@@ -101,7 +101,7 @@ session_set_state(struct session *s, enum session_state to)
 		log_debug("session", s->id, "", LOG_MOVE(states[s->state].name, states[to].name));
 		s->since_us = loop_now_us(site->loop);
 	}
-	s->state = to;
+	s->state = (uint8_t)to;
 	if (to != SESSION_CLOSED)
 		list_append(&site->in_state[to], &s->node);
 	else if (list_linked(&s->woken))
@@ -218,7 +218,7 @@ static void
 start(struct session *s, struct site *site, int fd, enum session_state state)
 {
 	s->site = site;
-	s->state = state;
+	s->state = (uint8_t)state;
 	s->in = (struct buf *)&session_in_none;
 	holds_start(s);
 	block_init(&s->block, s->id);

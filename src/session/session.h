@@ -64,7 +64,7 @@ enum session_state {
 struct session {
 	uint64_t id;
 	struct site *site;
-	enum session_state state;
+	uint8_t state;          /* enum session_state */
 	uint32_t drop_left;     /* bytes still to come of a message that is dropped */
 	struct list_node node;  /* in site->in_state[state]; CLOSED: in no list */
 	int64_t since_us;       /* when the state was entered */

@@ -127,7 +127,7 @@ telling_start(struct session *s)
 
 	replace_told(s, told_keep(s->pool->told));
 	/* Of repeated values only the certainty counts: a later value replaces them. */
-	repeated = work_out_each(s, s->context.repeated, s->context.repeated_bytes);
+	repeated = work_out_each(s, context_repeated(&s->context), context_repeated_bytes(&s->context));
 	replace_told(s, told_keep(s->pool->told));
 	last = work_out_each(s, s->context.startup, atom_bytes(s->context.startup));
 	application_start(s);
@@ -182,21 +182,13 @@ learn_each(struct session *s, const char *at, size_t bytes, bool reported)
 }
 
 void
-telling_forget_repeated(struct context *c)
-{
-	free(c->repeated);
-	c->repeated = NULL;
-	c->repeated_bytes = 0;
-}
-
-void
 telling_learn(struct session *s)
 {
 	learn_each(s, s->context.startup, atom_bytes(s->context.startup), true);
-	learn_each(s, s->context.repeated, s->context.repeated_bytes, false);
+	learn_each(s, context_repeated(&s->context), context_repeated_bytes(&s->context), false);
 	s->context.unproven = false;
 	if (session_was_let_in(s)) {
-		telling_forget_repeated(&s->context);
+		context_forget_repeated(&s->context);
 		return;
 	}
 	replace_told(s, told_keep(s->hold->lease.srv->told));

@@ -28,9 +28,6 @@ void telling_learn(struct session *);
  * noted? */
 bool telling_is_plain(const struct session *);
 
-/* Frees context->repeated (params_read()), when a server has looked at all of it. */
-void telling_forget_repeated(struct context *);
-
 /* The server of session->hold has refused what another one accepted: forgets all that
  * telling_learn() has noted. */
 void telling_unlearn(struct session *);
