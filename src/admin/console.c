@@ -53,7 +53,7 @@ static void on_timer(evutil_socket_t, short what, void *arg);
 static struct console *
 console_of(struct session *s)
 {
-	struct console *c = s->console;
+	struct console *c = s->rare->console;
 
 	if (c)
 		return c;
@@ -63,7 +63,7 @@ console_of(struct session *s)
 	list_init(&c->statements);
 	list_init(&c->portals);
 	evtimer_assign(&c->timer, loop_base(s->site->loop), on_timer, c);
-	s->console = c;
+	session_rare(s)->console = c;
 	return c;
 }
 
@@ -85,13 +85,13 @@ console_free(void *arg)
 static void
 console_closed(struct session *s)
 {
-	struct console *c = s->console;
+	struct console *c = s->rare->console;
 
 	if (c == NULL)
 		return;
 	evtimer_del(&c->timer);
 	loop_defer(s->site->loop, console_free, c);
-	s->console = NULL;
+	s->rare->console = NULL;
 }
 
 /* ---- answers ---- */
@@ -281,7 +281,7 @@ console_sweep(struct site *site)
 
 	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_CONSOLE_BUSY]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
-		struct console *c = s->console;
+		struct console *c = s->rare->console;
 
 		/* One whose next command goes on, too, is at the end of the list again. */
 		if (left-- == 0)
@@ -294,7 +294,7 @@ console_sweep(struct site *site)
 static void
 console_cancelled(struct session *s)
 {
-	struct console *c = s->console;
+	struct console *c = s->rare->console;
 	struct err e;
 
 	if (s->state != SESSION_CONSOLE_BUSY)

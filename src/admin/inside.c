@@ -91,13 +91,13 @@ add_session(struct sums *sum, const struct session *s)
 {
 	add_buf(sum, s->in);
 	add_buf(sum, stream_queue(&s->stream));
-	if (s->stack) {
+	if (s->rare->stack) {
 		sum->scopes++;
-		sum->frames += s->stack->frames.count;
-		if (s->script)
-			add_buf(sum, &s->script->text);
-		if (s->work)
-			add_buf(sum, &s->work->failure);
+		sum->frames += s->rare->stack->frames.count;
+		if (s->rare->script)
+			add_buf(sum, &s->rare->script->text);
+		if (s->rare->work)
+			add_buf(sum, &s->rare->work->failure);
 	}
 	if (s->context.names) {
 		sum->names += s->context.names->names.count;

@@ -86,7 +86,7 @@ program_of(pid_t pid, char *out, size_t out_size)
 static int64_t
 waits_since(const struct session *s)
 {
-	const struct scope *f = s->stack ? stack_innermost(s->stack) : NULL;
+	const struct scope *f = s->rare->stack ? stack_innermost(s->rare->stack) : NULL;
 
 	if (s->own->lease.state == LEASE_WAITING)
 		return s->own->lease.since_us;
@@ -102,8 +102,8 @@ leases_of(const struct session *s)
 	const struct list_node *n;
 	unsigned count = s->own->lease.srv != NULL;
 
-	if (s->stack)
-		LIST_EACH (n, &s->stack->frames)
+	if (s->rare->stack)
+		LIST_EACH (n, &s->rare->stack->frames)
 			count += LIST_OBJ(n, const struct scope, node)->own.lease.srv != NULL;
 	return count;
 }
@@ -112,7 +112,7 @@ leases_of(const struct session *s)
 static const char *
 waits_for(const struct session *s, char *out, size_t out_size)
 {
-	const struct scope *f = s->stack ? stack_innermost(s->stack) : NULL;
+	const struct scope *f = s->rare->stack ? stack_innermost(s->rare->stack) : NULL;
 	const struct lease *l = s->own->lease.state == LEASE_WAITING ? &s->own->lease
 				: f                                  ? &f->own.lease
 								     : NULL;
@@ -144,8 +144,8 @@ holds_up(const struct session *s)
 	const char *word = lease_holds_up(&s->own->lease);
 	const struct list_node *n;
 
-	if (word == NULL && s->stack)
-		LIST_EACH (n, &s->stack->frames) {
+	if (word == NULL && s->rare->stack)
+		LIST_EACH (n, &s->rare->stack->frames) {
 			word = lease_holds_up(&LIST_OBJ(n, const struct scope, node)->own.lease);
 			if (word)
 				break;

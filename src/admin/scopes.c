@@ -55,7 +55,7 @@ list_scopes(const struct daemon *d, const struct session *own, struct show_ids *
 			const struct session *s = LIST_OBJ(n, struct session, node);
 			struct scope_view v;
 
-			if (((s->stack && s->stack->frames.count > 0) ||
+			if (((s->rare->stack && s->rare->stack->frames.count > 0) ||
 			     listing_view_plain(s, &v)) &&
 			    show_is_own(own, s))
 				show_ids_add(ids, s->id);
@@ -72,8 +72,8 @@ each_scope(const struct daemon *d, uint64_t id, struct rows *r)
 
 	if (s == NULL)
 		return;
-	if (s->stack)
-		LIST_EACH (n, &s->stack->frames) {
+	if (s->rare->stack)
+		LIST_EACH (n, &s->rare->stack->frames) {
 			listing_view(s, LIST_OBJ(n, struct scope, node), &v);
 			scope_row(s, &v, ++level, r);
 		}
@@ -106,8 +106,8 @@ scopes_path(const struct session *s, char *out, size_t out_size)
 	struct list_node *n;
 
 	*out = 0;
-	if (s->stack)
-		LIST_EACH (n, &s->stack->frames) {
+	if (s->rare->stack)
+		LIST_EACH (n, &s->rare->stack->frames) {
 			struct scope *f = LIST_OBJ(n, struct scope, node);
 
 			if (!add_to_path(out, out_size, scope_base(f) ? "" : scope_kind_name(f),

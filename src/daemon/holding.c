@@ -16,9 +16,9 @@ must_finish(const struct session *s)
 
 	if (s->own->lease.state == LEASE_HELD && !server_can_move(s->own->lease.srv))
 		return true;
-	if (s->stack == NULL)
+	if (s->rare->stack == NULL)
 		return false;
-	LIST_EACH (n, &s->stack->frames) {
+	LIST_EACH (n, &s->rare->stack->frames) {
 		const struct scope *f = LIST_OBJ(n, const struct scope, node);
 
 		if (f->own.lease.state == LEASE_HELD && !server_can_move(f->own.lease.srv))
@@ -31,7 +31,7 @@ must_finish(const struct session *s)
 static bool
 waits_in_enter(const struct session *s)
 {
-	const struct work *work = s->work;
+	const struct work *work = s->rare->work;
 	const struct scope *f = work->frame;
 
 	return work->purpose == WORK_ENTER && work->state == WORK_WAIT && !session_ends(s) &&

@@ -40,11 +40,11 @@ refuse_kill(const struct session *s, const char *why, struct err *e)
 static struct scope *
 find_named(struct session *s, const char *name)
 {
-	struct scope *f = s->stack && *name ? stack_find(s->stack, name) : NULL;
+	struct scope *f = s->rare->stack && *name ? stack_find(s->rare->stack, name) : NULL;
 	struct list_node *n;
 
-	if (f == NULL && s->stack)
-		LIST_EACH (n, &s->stack->frames) {
+	if (f == NULL && s->rare->stack)
+		LIST_EACH (n, &s->rare->stack->frames) {
 			f = LIST_OBJ(n, struct scope, node);
 			if (f->kind == SCOPE_IMPLICIT && strcmp(f->pool->conf->name, name) == 0)
 				return f;
@@ -101,10 +101,10 @@ kill_waiting(struct session *s)
 static struct scope *
 innermost_transaction(const struct session *s)
 {
-	struct scope *f = s->stack ? stack_innermost(s->stack) : NULL;
+	struct scope *f = s->rare->stack ? stack_innermost(s->rare->stack) : NULL;
 
 	while (f && (f->kind != SCOPE_TRANSACTION && f->kind != SCOPE_IMPLICIT))
-		f = stack_outside(s->stack, f);
+		f = stack_outside(s->rare->stack, f);
 	return f;
 }
 
@@ -113,7 +113,7 @@ static bool
 has_unframed_transaction(const struct session *s)
 {
 	return s->own->lease.state == LEASE_HELD && s->own->lease.srv->progress.status != 'I' &&
-	       !(s->stack && stack_of_lease(s->stack, &s->own->lease));
+	       !(s->rare->stack && stack_of_lease(s->rare->stack, &s->own->lease));
 }
 
 int
@@ -176,7 +176,7 @@ kill_visitor(const struct daemon *d, const struct pool *pool)
 		LIST_EACH (m, &part->servers[SERVER_LEASED]) {
 			struct lease *l = LIST_OBJ(m, struct server, node)->lease;
 			struct session *s = l->owner;
-			struct scope *f = s->stack ? stack_of_lease(s->stack, l) : NULL;
+			struct scope *f = s->rare->stack ? stack_of_lease(s->rare->stack, l) : NULL;
 			struct scope *base = f ? scope_base(f) : NULL;
 
 			if (s->pool->group == pool->group || base == NULL || base->expire_due ||

@@ -128,7 +128,7 @@ prepare_sessions(struct daemon *d, struct pool *group, const struct conf_pool *n
 static struct lease *
 waits_for_lease(const struct session *s)
 {
-	const struct work *work = s->work;
+	const struct work *work = s->rare->work;
 	const struct scope *f = work ? work->frame : NULL;
 
 	if (s->own->lease.state == LEASE_WAITING)
@@ -381,9 +381,9 @@ session_uses(const struct session *s, const struct pool *pool)
 
 	if (s->pool == pool || s->own->lease.pool == pool)
 		return true;
-	if (s->stack == NULL)
+	if (s->rare->stack == NULL)
 		return false;
-	LIST_EACH (n, &s->stack->frames)
+	LIST_EACH (n, &s->rare->stack->frames)
 		if (LIST_OBJ(n, const struct scope, node)->pool == pool)
 			return true;
 	return false;
@@ -425,8 +425,8 @@ mark_used_by(const struct session *s)
 
 	mark_used(s->pool);
 	mark_used(s->own->lease.pool);
-	if (s->stack)
-		LIST_EACH (n, &s->stack->frames)
+	if (s->rare->stack)
+		LIST_EACH (n, &s->rare->stack->frames)
 			mark_used(LIST_OBJ(n, const struct scope, node)->pool);
 }
 

@@ -63,13 +63,14 @@ static bool
 scopes_pack(struct heritage *h, struct session *s)
 {
 	struct pack *p = h->p;
-	bool there = s->stack != NULL, good;
+	bool there = s->rare->stack != NULL, good;
 
 	PACK(p, there);
 	if (!there)
 		return true;
 	scopes_prepare(s);
-	good = stack_pack(p, &h->pools, s->stack, &s->own->lease, &outbound_lease_ops, s, s->id);
+	good =
+	    stack_pack(p, &h->pools, s->rare->stack, &s->own->lease, &outbound_lease_ops, s, s->id);
 	good &= work_pack(p, s);
 	expiry_pack(p, s);
 	script_pack(p, s);
@@ -233,13 +234,13 @@ waiter_pack(struct heritage *h, struct pool *pool, struct lease *l)
 	struct scope *f;
 
 	if (s && l != &s->own->lease)
-		place = stack_place(s->stack, LIST_OBJ(hold_of(l), struct scope, own));
+		place = stack_place(s->rare->stack, LIST_OBJ(hold_of(l), struct scope, own));
 	PACK(h->p, id);
 	PACK(h->p, place);
 	if (!pack_reading(h->p) || h->p->failed || pool == NULL ||
 	    (s = session_by_id(h, id)) == NULL)
 		return;
-	f = place != STACK_NOWHERE && s->stack ? stack_at(s->stack, place) : NULL;
+	f = place != STACK_NOWHERE && s->rare->stack ? stack_at(s->rare->stack, place) : NULL;
 	l = f ? &f->own.lease : &holds_need(s)->lease;
 	if (l->state == LEASE_NONE && (f || place == STACK_NOWHERE))
 		lease_adopt_waiting(l, pool);
@@ -268,7 +269,7 @@ stack_of(void *arg, uint64_t session)
 {
 	struct session *s = session_by_id(arg, session);
 
-	return s && s->stack ? s->stack : NULL;
+	return s && s->rare->stack ? s->rare->stack : NULL;
 }
 
 /* ---- prepared statements of leased servers, and messages about them that are on their way ---- */
@@ -369,7 +370,7 @@ static void
 complete_session(struct session *s)
 {
 	/* Whether the client is read from follows from the session's state. */
-	if (s->stack)
+	if (s->rare->stack)
 		enter_adopted(s);
 	if (s->state == SESSION_WAITING && scopes_open(s))
 		waits_begin_lease(&s->site->waits, s->id, &s->own->lease);

@@ -222,11 +222,12 @@ static struct scope *
 push_frame(struct work *work, enum scope_kind kind, const char *name)
 {
 	struct session *s = work->session;
-	struct scope *f = stack_push(work->session->stack, kind, name, loop_now_us(s->site->loop));
+	struct scope *f =
+	    stack_push(work->session->rare->stack, kind, name, loop_now_us(s->site->loop));
 
 	f->owner = s;
-	if (s->slow)
-		f->statements_before = s->slow->statements;
+	if (s->rare->slow)
+		f->statements_before = s->rare->slow->statements;
 	work->frame = f;
 	if (kind != SCOPE_IMPLICIT)
 		work->entered++;
@@ -255,7 +256,7 @@ frame_granted(struct work *work)
 	f->granted_us = loop_now_us(s->site->loop);
 	if (f->kind != SCOPE_BLOCK)
 		log_granted(work, f);
-	if (s->slow && f->kind != SCOPE_BLOCK)
+	if (s->rare->slow && f->kind != SCOPE_BLOCK)
 		slow_granted(s, f);
 	if (!scope_is_begin(f))
 		timing_add(scopes_timing(work->session, f), TIMING_WAIT,
@@ -280,7 +281,7 @@ on_lock(struct lock_hold *hold)
 	struct scope *f = LIST_OBJ(hold, struct scope, hold);
 	struct session *s = f->owner;
 
-	enter_granted(s->work);
+	enter_granted(s->rare->work);
 }
 
 const struct lock_ops enter_lock_ops = {on_lock};
@@ -342,7 +343,8 @@ want_lease(struct work *work, struct scope *f)
 
 	/* In its own pool the session uses its own lease, if no scope does: what pins the session
 	 * is on that server. */
-	if (f->pool == s->pool && stack_of_lease(work->session->stack, &s->own->lease) == NULL) {
+	if (f->pool == s->pool &&
+	    stack_of_lease(work->session->rare->stack, &s->own->lease) == NULL) {
 		f->lease = &holds_need(s)->lease;
 	} else {
 		lease_init(&f->own.lease, s->site->ops->lease, s, s->id);
@@ -377,7 +379,7 @@ want_transaction(struct work *work, const struct wanted *w)
 {
 	const struct grammar_item *item = w->item;
 	struct scope *base =
-	    item->fresh ? NULL : stack_transaction_on(work->session->stack, w->pool);
+	    item->fresh ? NULL : stack_transaction_on(work->session->rare->stack, w->pool);
 	struct scope *f;
 	struct err e;
 
@@ -418,7 +420,7 @@ want_transaction(struct work *work, const struct wanted *w)
 static void
 want_block(struct work *work)
 {
-	struct scope *base = stack_current(work->session->stack),
+	struct scope *base = stack_current(work->session->rare->stack),
 		     *f = push_frame(work, SCOPE_BLOCK, "");
 
 	f->pool = base->pool;
@@ -470,7 +472,7 @@ enter_next_item(struct work *work)
 bool
 enter_waits(const struct session *s)
 {
-	const struct work *work = s->work;
+	const struct work *work = s->rare->work;
 
 	return s->state == SESSION_SCOPE && work && work->purpose == WORK_ENTER &&
 	       (work->state == WORK_WAIT || work->state == WORK_USER);
@@ -479,7 +481,7 @@ enter_waits(const struct session *s)
 bool
 enter_looks_up(const struct session *s)
 {
-	const struct work *work = s->work;
+	const struct work *work = s->rare->work;
 
 	return s->state == SESSION_SCOPE && work && work->purpose == WORK_ENTER &&
 	       work->state == WORK_USER;
@@ -488,7 +490,7 @@ enter_looks_up(const struct session *s)
 void
 enter_looked_up(struct session *s)
 {
-	struct work *work = s->work;
+	struct work *work = s->rare->work;
 
 	enter_next_item(work);
 	session_wake(s);
@@ -497,7 +499,7 @@ enter_looked_up(struct session *s)
 void
 enter_not_looked_up(struct session *s, const struct err *e)
 {
-	struct work *work = s->work;
+	struct work *work = s->rare->work;
 	struct err copy;
 
 	err_copy(&copy, e);
@@ -525,11 +527,11 @@ adopt_deadline(struct scope *f, int64_t now)
 void
 enter_adopted(struct session *s)
 {
-	struct work *work = s->work;
+	struct work *work = s->rare->work;
 	struct list_node *n;
 	struct scope *f;
 
-	LIST_EACH (n, &s->stack->frames)
+	LIST_EACH (n, &s->rare->stack->frames)
 		adopt_deadline(LIST_OBJ(n, struct scope, node), loop_now_us(s->site->loop));
 	if (work == NULL)
 		return;
@@ -545,10 +547,10 @@ enter_adopted(struct session *s)
 static struct scope *
 first_entered(const struct work *work)
 {
-	struct scope *f = stack_innermost(work->session->stack);
+	struct scope *f = stack_innermost(work->session->rare->stack);
 
 	for (unsigned i = 1; i < work->entered; i++)
-		f = stack_outside(work->session->stack, f);
+		f = stack_outside(work->session->rare->stack, f);
 	return f;
 }
 
@@ -622,7 +624,7 @@ enter_begin(struct work *work)
 		work->wait_us = -1;
 		want_lease(work, f);
 	} else if (own->state == LEASE_HELD && own->srv->progress.status == 'T' &&
-		   stack_of_lease(work->session->stack, own) == NULL) {
+		   stack_of_lease(work->session->rare->stack, own) == NULL) {
 		scopes_implicit(s);
 	}
 	enter_go(work);

@@ -92,7 +92,7 @@ late_cancels(const struct session *s)
 
 	if (is_cancelled(&s->own->lease))
 		return true;
-	LIST_EACH (n, &s->stack->frames)
+	LIST_EACH (n, &s->rare->stack->frames)
 		if (is_cancelled(LIST_OBJ(n, const struct scope, node)->lease))
 			return true;
 	return false;
@@ -104,7 +104,7 @@ executor_finish(struct work *work)
 	struct session *s = work->session;
 	const struct hold *hold = s->hold;
 
-	if (!session_ends(s) && s->expiry && s->expiry->own_cancel && late_cancels(s)) {
+	if (!session_ends(s) && s->rare->expiry && s->rare->expiry->own_cancel && late_cancels(s)) {
 		work_set_state(work, WORK_CANCELS);
 		return;
 	}
@@ -114,8 +114,8 @@ executor_finish(struct work *work)
 		enter_chain(work);
 		return;
 	}
-	if (s->expiry)
-		s->expiry->own_cancel = false;
+	if (s->rare->expiry)
+		s->rare->expiry->own_cancel = false;
 	/* The work ends before the answer is sent: if that fails, the session can leave at once. */
 	work_end(work);
 	if (session_ends(s)) {
@@ -144,7 +144,7 @@ executor_finish(struct work *work)
 static bool
 begin_is_open(const struct session *s)
 {
-	const struct scope *f = stack_innermost(s->stack);
+	const struct scope *f = stack_innermost(s->rare->stack);
 
 	return scopes_plain(s) || (f && f->kind == SCOPE_BLOCK);
 }
@@ -161,7 +161,7 @@ failed_transaction(const struct session *s)
 static struct scope *
 exit_target(struct session *s, const struct grammar *g, struct err *e)
 {
-	const struct stack *st = s->stack;
+	const struct stack *st = s->rare->stack;
 	struct scope *innermost = stack_innermost(st), *f = innermost, *out;
 
 	if (innermost == NULL) {
@@ -194,7 +194,7 @@ exit_target(struct session *s, const struct grammar *g, struct err *e)
 static bool
 use_scope(struct session *s, const struct grammar *g, struct err *e)
 {
-	struct stack *st = s->stack;
+	struct stack *st = s->rare->stack;
 	struct scope *f = stack_find(st, g->name);
 
 	if (f == NULL || f->kind == SCOPE_IMPLICIT) {
@@ -227,7 +227,7 @@ defer_statement(struct session *s, const struct grammar *g, struct err *e)
 	    [GRAMMAR_ON_COMMIT] = DEFERRED_ON_COMMIT,
 	    [GRAMMAR_ON_ROLLBACK] = DEFERRED_ON_ROLLBACK,
 	};
-	struct stack *st = s->stack;
+	struct stack *st = s->rare->stack;
 	struct scope *base = stack_current(st), *f = base ? stack_top_of(st, base) : NULL;
 	struct effects does;
 
@@ -264,7 +264,7 @@ in_block(const struct stack *st)
 bool
 executor_takes(const struct session *s, const struct grammar *g)
 {
-	const struct stack *st = s->stack;
+	const struct stack *st = s->rare->stack;
 	const struct scope *base = stack_current(st);
 
 	if (base == NULL)
@@ -288,7 +288,7 @@ executor_takes(const struct session *s, const struct grammar *g)
 static bool
 warn_of_left_scopes(struct session *s, const char *statement, const struct scope *last)
 {
-	const struct stack *st = s->stack;
+	const struct stack *st = s->rare->stack;
 	const struct scope *f = stack_innermost(st);
 	struct buf names, quoted;
 	unsigned count = 0;
@@ -329,7 +329,7 @@ warn_of_left_scopes(struct session *s, const char *statement, const struct scope
 static struct scope *
 control_target(struct session *s, const struct grammar *g, bool *swept, struct err *e)
 {
-	const struct stack *st = s->stack;
+	const struct stack *st = s->rare->stack;
 	struct scope *f;
 
 	/* A portal may be executed long after its Bind: look again. */
@@ -351,23 +351,23 @@ executor_sweep_out(struct session *s, const char *statement)
 	struct work *work;
 	bool swept;
 
-	if (s->stack->frames.count == 0)
+	if (s->rare->stack->frames.count == 0)
 		return FORWARD;
 	/* A transaction of BEGIN inside the scopes ends with them. */
 	if (s->block.state != BLOCK_NONE)
 		block_set_state(&s->block, BLOCK_NONE);
 	else if (scopes_plain(s))
 		scopes_implicit(s);
-	swept = warn_of_left_scopes(s, statement, stack_outermost(s->stack));
+	swept = warn_of_left_scopes(s, statement, stack_outermost(s->rare->stack));
 	if (session_gone(s))
 		return OVER;
 	work = frame_begin_work(s, WORK_EXIT);
 	work->swept = swept;
-	exit_begin(work, stack_outermost(s->stack), true);
+	exit_begin(work, stack_outermost(s->rare->stack), true);
 	exit_go(work);
 	if (session_gone(s))
 		return OVER;
-	return s->work ? HOLD : FORWARD;
+	return s->rare->work ? HOLD : FORWARD;
 }
 
 /* ---- doing ---- */
@@ -400,7 +400,7 @@ do_work(struct session *s, struct grammar *g, char type, struct err *e)
 {
 	struct work *work;
 	bool swept = false;
-	struct scope *target = NULL, *f = stack_innermost(s->stack);
+	struct scope *target = NULL, *f = stack_innermost(s->rare->stack);
 
 	if (g->verb == GRAMMAR_ENTER && failed_transaction(s)) {
 		err_make(e, ERR_SCOPE_ABORTED, "ENTER");
@@ -464,7 +464,7 @@ executor_do(struct session *s, struct grammar *g, char type)
 bool
 executor_admit(struct session *s, unsigned set, const char *sql, size_t bytes, struct err *e)
 {
-	const struct stack *st = s->stack;
+	const struct stack *st = s->rare->stack;
 	struct scope *base = stack_current(st), *top;
 
 	if (scopes_expired(s)) {
@@ -498,7 +498,7 @@ executor_note_answer(struct session *s)
 		boundary_note_error(s);
 		script_note_error(s);
 	}
-	f = stack_of_lease(s->stack, &s->hold->lease);
+	f = stack_of_lease(s->rare->stack, &s->hold->lease);
 	if (f == NULL || !progress_at_rest(p))
 		return;
 	if (f->points_sent && p->error[0])
@@ -510,8 +510,8 @@ executor_note_answer(struct session *s)
 		f->error[0] = 0;
 	/* The client's own COMMIT has ended the transaction before the time limit could. */
 	if (p->status == 'I' && f->kind == SCOPE_IMPLICIT && f->expire_due &&
-	    f == stack_innermost(s->stack)) {
-		s->expiry->forced = false;
+	    f == stack_innermost(s->rare->stack)) {
+		s->rare->expiry->forced = false;
 		frame_drop_implicit(s);
 		return;
 	}
@@ -528,7 +528,7 @@ executor_readable(struct session *s)
 {
 	if (!inquiry_readable(s))
 		return;
-	lease_note_own_ready(&s->hold->lease, s->inquiry->since_us);
+	lease_note_own_ready(&s->hold->lease, s->rare->inquiry->since_us);
 	session_wake(s);
 }
 
@@ -541,7 +541,7 @@ executor_go(struct session *s)
 
 	if (session_ends(s) && scopes_open(s))
 		leave_go(s);
-	work = s->work;
+	work = s->rare->work;
 	if (work == NULL)
 		return;
 	if (work->state == WORK_CANCELS) {
@@ -579,7 +579,7 @@ void
 executor_granted(struct session *s, struct lease *l)
 {
 	executor_fresh(s, l);
-	enter_granted(s->work);
+	enter_granted(s->rare->work);
 }
 
 void
@@ -588,13 +588,13 @@ executor_failed(struct session *s, struct lease *l, const struct err *e)
 	struct err copy;
 
 	err_copy(&copy, e);
-	enter_refused(s->work, &copy);
+	enter_refused(s->rare->work, &copy);
 }
 
 void
 executor_ended(struct session *s)
 {
-	work_set_state(s->work, WORK_DONE);
+	work_set_state(s->rare->work, WORK_DONE);
 	session_wake(s);
 }
 
@@ -602,11 +602,11 @@ void
 executor_lost(struct session *s, struct lease *l)
 {
 
-	if (s->work == NULL || s->work->purpose == WORK_LEAVE)
+	if (s->rare->work == NULL || s->rare->work->purpose == WORK_LEAVE)
 		return;
 	/* LEAVE begins next. */
 	inquiry_give_up(s);
-	work_end(s->work);
+	work_end(s->rare->work);
 	waits_end(&s->site->waits, s->id);
 }
 
@@ -632,7 +632,7 @@ executor_may_wait(struct session *s, struct err *e)
 bool
 executor_cancel(struct session *s, uint64_t requester)
 {
-	struct work *work = s->work;
+	struct work *work = s->rare->work;
 	struct err e;
 
 	/* The end of a scope is not interrupted. */

@@ -108,7 +108,7 @@ static void
 commit_refused(struct work *work)
 {
 	struct session *s = work->session;
-	struct scope *f = work->frame, *loser = stack_loser(work->session->stack, f);
+	struct scope *f = work->frame, *loser = stack_loser(work->session->rare->stack, f);
 	struct err e;
 
 	if (f->error[0] == 0)
@@ -361,7 +361,7 @@ end_frame(struct work *work)
 		scope_deferred_forget(f);
 		if (!scope_is_begin(f))
 			frame_log_end(work, f, TIMING_EXPIRED, "expired");
-		else if (work->session->slow && f->kind == SCOPE_IMPLICIT)
+		else if (work->session->rare->slow && f->kind == SCOPE_IMPLICIT)
 			slow_frame(work->session, f, "expired", work->exit_us);
 		lock_leave(&f->hold);
 	} else {
@@ -440,14 +440,14 @@ begin_transaction_end(struct work *work)
 static struct scope *
 next_frame(const struct work *work)
 {
-	struct scope *f = stack_innermost(work->session->stack);
+	struct scope *f = stack_innermost(work->session->rare->stack);
 
 	if (work->last == NULL)
 		return NULL;
 	if (work->purpose != WORK_EXPIRE)
 		return f;
 	while (f->state == SCOPE_EXPIRED && f != work->last)
-		f = stack_outside(work->session->stack, f);
+		f = stack_outside(work->session->rare->stack, f);
 	return f->state == SCOPE_EXPIRED ? NULL : f;
 }
 

@@ -26,7 +26,7 @@ first_due_frame(const struct session *s)
 {
 	struct list_node *n;
 
-	LIST_EACH (n, &s->stack->frames)
+	LIST_EACH (n, &s->rare->stack->frames)
 		if (LIST_OBJ(n, struct scope, node)->expire_due)
 			return LIST_OBJ(n, struct scope, node);
 	return NULL;
@@ -56,7 +56,7 @@ end_exchange(struct session *s)
 		if (p->skipping) {
 			s->extended.skip_sync = true;
 		} else {
-			s->expiry->forced = true;
+			s->rare->expiry->forced = true;
 			progress_forget_error(p);
 		}
 		msg_sync(&out);
@@ -66,14 +66,14 @@ end_exchange(struct session *s)
 		server_write(s->hold->lease.srv, buf_data(&out), out.len);
 	buf_clear(&out);
 	if (s->hold->lease.state == LEASE_HELD && progress_busy(p) &&
-	    now - s->expiry->cancel_us >= RECANCEL_US) {
+	    now - s->rare->expiry->cancel_us >= RECANCEL_US) {
 		struct err e;
 
 		scopes_expired_error(first_due_frame(s), &e);
 		progress_tell_instead(p, &e);
 		err_clear(&e);
-		s->expiry->cancel_us = now;
-		s->expiry->own_cancel = true;
+		s->rare->expiry->cancel_us = now;
+		s->rare->expiry->own_cancel = true;
 		lease_cancel(&s->hold->lease, 0);
 	}
 }
@@ -96,7 +96,7 @@ tell_expired(struct session *s, const struct scope *f)
 	struct buf out;
 	struct err e;
 
-	s->expiry->forced = false;
+	s->rare->expiry->forced = false;
 	s->extended.skip_sync = true;
 	/* The client has got an error already: that of its statement, which was cancelled. */
 	if (s->hold->lease.state == LEASE_HELD && s->hold->lease.srv->progress.error[0])
@@ -117,22 +117,23 @@ expire_go_on(struct session *s)
 	struct scope *f = first_due_frame(s), *top;
 	int64_t now = loop_now_us(s->site->loop);
 
-	if (f == NULL || s->work || session_gone(s))
+	if (f == NULL || s->rare->work || session_gone(s))
 		return;
 	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE)
 		return;
 	if (s->state == SESSION_ACTIVE && !progress_at_rest(&s->hold->lease.srv->progress)) {
-		top = stack_of_lease(s->stack, &s->hold->lease);
+		top = stack_of_lease(s->rare->stack, &s->hold->lease);
 		/* The statement that runs is outside of the frame, so it goes on. */
-		if (top && !stack_within(s->stack, top, f))
+		if (top && !stack_within(s->rare->stack, top, f))
 			return;
-		if (now - s->expiry->expire_us > s->hold->lease.pool->conf->cleanup_timeout_us)
+		if (now - s->rare->expiry->expire_us >
+		    s->hold->lease.pool->conf->cleanup_timeout_us)
 			fail_session(s, f);
 		else
 			end_exchange(s);
 		return;
 	}
-	if (s->expiry->forced)
+	if (s->rare->expiry->forced)
 		tell_expired(s, f);
 	if (session_gone(s))
 		return;
@@ -161,7 +162,7 @@ expire_plain(struct session *s, const struct scope *f, enum err_id why)
 void
 expire_scope(struct session *s, struct scope *f, enum err_id why)
 {
-	struct work *work = s->work;
+	struct work *work = s->rare->work;
 	struct err e;
 
 	if (f->expire_due || f->state == SCOPE_EXPIRED || s->state == SESSION_LEAVING)
@@ -176,13 +177,13 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 	f->expired_by = why;
 	f->expire_due = true;
 	expiry_of(s)->expire_us = loop_now_us(s->site->loop);
-	s->expiry->cancel_us = 0;
+	s->rare->expiry->cancel_us = 0;
 	if (work && work->purpose == WORK_ENTER && work->frame &&
-	    stack_within(s->stack, work->frame, f)) {
+	    stack_within(s->rare->stack, work->frame, f)) {
 		/* work->frame gets no expired_by of its own: `f` has the reason. */
 		work->frame->expire_due = true;
 		if (inquiry_state(s) == INQUIRY_ASKED) {
-			s->expiry->own_cancel = true;
+			s->rare->expiry->own_cancel = true;
 			lease_cancel(&s->hold->lease, 0);
 		} else {
 			scopes_expired_error(f, &e);
@@ -204,19 +205,19 @@ static void
 end_stuck_session(struct session *s, int64_t now)
 {
 	const struct conf_pool *conf = s->hold->lease.pool->conf;
-	const struct scope *f = s->work->frame;
-	bool expired = f && f->expire_due, enters = s->work->purpose == WORK_ENTER;
+	const struct scope *f = s->rare->work->frame;
+	bool expired = f && f->expire_due, enters = s->rare->work->purpose == WORK_ENTER;
 	bool unread = s->hold->lease.srv->stream.paused && stream_queued(&s->stream) > 0;
 	int64_t limit_us = conf->query_timeout_us;
 	struct err e;
 
 	if (session_ends(s) || !(unread || (enters && expired)))
 		return;
-	if (expired && now - s->expiry->expire_us >= conf->cleanup_timeout_us) {
+	if (expired && now - s->rare->expiry->expire_us >= conf->cleanup_timeout_us) {
 		fail_session(s, f);
 		return;
 	}
-	if (limit_us == 0 || now - s->inquiry->since_us < limit_us + conf->cleanup_timeout_us)
+	if (limit_us == 0 || now - s->rare->inquiry->since_us < limit_us + conf->cleanup_timeout_us)
 		return;
 	expiry_error(s->hold->lease.pool, ERR_SCOPE_QUERY, &e);
 	session_fail(s, &e);
@@ -228,7 +229,7 @@ end_stuck_session(struct session *s, int64_t now)
 static void
 sweep_inquiry(struct session *s, int64_t now)
 {
-	struct inquiry *q = s->inquiry;
+	struct inquiry *q = s->rare->inquiry;
 	int64_t limit;
 
 	if (inquiry_state(s) != INQUIRY_ASKED || s->hold->lease.state != LEASE_HELD)
@@ -236,7 +237,7 @@ sweep_inquiry(struct session *s, int64_t now)
 	limit = s->hold->lease.pool->conf->cleanup_timeout_us;
 	/* cleanup_timeout alone ends no ENTER, and no COMMIT, which may have to wait for other
 	 * machines. */
-	if (s->work->purpose == WORK_ENTER || s->work->state == WORK_COMMIT) {
+	if (s->rare->work->purpose == WORK_ENTER || s->rare->work->state == WORK_COMMIT) {
 		end_stuck_session(s, now);
 		return;
 	}
@@ -260,7 +261,7 @@ waits_too_long_for_user(const struct site *site, int64_t now)
 	LIST_EACH (n, &site->in_state[SESSION_SCOPE]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
-		if (enter_looks_up(s) && now - s->work->user_us >= USERS_WAIT_MAX)
+		if (enter_looks_up(s) && now - s->rare->work->user_us >= USERS_WAIT_MAX)
 			return s;
 	}
 	return NULL;
@@ -292,7 +293,7 @@ expire_sweep(struct site *site)
 	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_ACTIVE]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 
-		if (s->stack)
+		if (s->rare->stack)
 			expire_go_on(s);
 	}
 }

@@ -73,7 +73,7 @@ frame_run(struct session *s, const struct deferred *d, unsigned inquiry_options)
 void
 frame_drop_implicit(struct session *s)
 {
-	struct stack *st = s->stack;
+	struct stack *st = s->rare->stack;
 	struct scope *f = stack_innermost(st);
 
 	if (f && f->kind == SCOPE_IMPLICIT) {
@@ -82,7 +82,7 @@ frame_drop_implicit(struct session *s)
 			block_expire(&s->block, stack_reason(st, f)->expired_by);
 			holds_need(s)->begun_us = f->asked_us;
 		}
-		if (s->slow && f->state != SCOPE_EXPIRED)
+		if (s->rare->slow && f->state != SCOPE_EXPIRED)
 			slow_unframed(s, f);
 		stack_pop(st, f);
 		loop_defer(s->site->loop, scope_free, f);
@@ -100,7 +100,7 @@ frame_log_end(struct work *work, struct scope *f, enum timing_outcome outcome, c
 		log_info("session", s->id, "scope released", LOG_TEXT("name", f->name),
 			 LOG_QUOTED("outcome", word), LOG_MS("held", held),
 			 LOG_MS("cleanup", now - work->exit_us));
-	if (s->slow)
+	if (s->rare->slow)
 		slow_frame(s, f, word, work->exit_us);
 	timing_count(scopes_timing(work->session, f), outcome);
 	if (f->opened_us)
@@ -125,12 +125,12 @@ frame_pop(struct work *work, struct scope *f, enum timing_outcome outcome, const
 	/* A frame that has expired was counted when it did. */
 	if (!scope_is_begin(f) && f->state != SCOPE_EXPIRED)
 		frame_log_end(work, f, outcome, word);
-	else if (s->slow && f->kind == SCOPE_IMPLICIT && f->state != SCOPE_EXPIRED)
+	else if (s->rare->slow && f->kind == SCOPE_IMPLICIT && f->state != SCOPE_EXPIRED)
 		slow_frame(s, f, word, work->exit_us);
 	snprintf(work->exited, sizeof work->exited, "%s", f->name);
 	if (s->hold == &f->own)
 		scopes_focus(s, s->own);
-	stack_pop(work->session->stack, f);
+	stack_pop(work->session->rare->stack, f);
 	loop_defer(s->site->loop, scope_free, f);
 	/* The lock goes last, so that the log has the frame's end before the next holder of the
 	 * lock. */

@@ -81,7 +81,7 @@ end_frames(struct work *work)
 			work->frame = NULL;
 			work_set_state(work, WORK_NEXT);
 		}
-		f = stack_innermost(work->session->stack);
+		f = stack_innermost(work->session->rare->stack);
 		if (f == NULL)
 			break;
 		end_frame(work, f);
@@ -111,8 +111,8 @@ begin_work(struct session *s)
 	struct work *work;
 
 	waits_end(&s->site->waits, s->id);
-	if (s->work)
-		work_end(s->work);
+	if (s->rare->work)
+		work_end(s->rare->work);
 	work = work_begin(s, WORK_LEAVE);
 	inquiry_give_up(s);
 	return work;
@@ -132,9 +132,10 @@ begin_leaving(struct session *s)
 		names_clear(s->context.names, set);
 	unnamed_forget(s->context.unnamed, set ? &set->tracked : NULL);
 	lease_leave(&s->own->lease);
-	stop_waiting(stack_innermost(s->stack));
+	stop_waiting(stack_innermost(s->rare->stack));
 	/* The session's own lease, if no scope has it, ends first: it was taken last, or rests. */
-	if (s->own->lease.state == LEASE_HELD && stack_of_lease(s->stack, &s->own->lease) == NULL) {
+	if (s->own->lease.state == LEASE_HELD &&
+	    stack_of_lease(s->rare->stack, &s->own->lease) == NULL) {
 		work_set_state(work, WORK_CLEAN);
 		lease_clean(&s->own->lease, s->end.why, NULL, false, true);
 	}
@@ -154,7 +155,7 @@ leave_go(struct session *s)
 	default:
 		begin_leaving(s);
 	}
-	end_frames(s->work);
+	end_frames(s->rare->work);
 }
 
 void
@@ -169,7 +170,7 @@ leave_abandon(struct session *s)
 	work = begin_work(s);
 	work->exit_us = loop_now_us(s->site->loop);
 	s->hold = s->own;
-	while ((f = stack_innermost(s->stack)) != NULL) {
+	while ((f = stack_innermost(s->rare->stack)) != NULL) {
 		struct lease *l = f->lease;
 
 		lock_leave(&f->hold);

@@ -38,7 +38,7 @@ listing_describe(struct buf *out, const struct scopes_formats *formats)
 void
 listing_view(const struct session *s, struct scope *f, struct scope_view *v)
 {
-	const struct stack *st = s->stack;
+	const struct stack *st = s->rare->stack;
 	struct scope *base = scope_base(f);
 	const struct lease *l = base ? base->lease : NULL;
 	const struct server *srv = l && l->state == LEASE_HELD ? l->srv : NULL;
@@ -69,7 +69,7 @@ static bool
 is_beginning(const struct session *s)
 {
 	return s->own->lease.state == LEASE_HELD &&
-	       !(s->stack && stack_of_lease(s->stack, &s->own->lease)) &&
+	       !(s->rare->stack && stack_of_lease(s->rare->stack, &s->own->lease)) &&
 	       (progress_exchange(&s->own->lease.srv->progress) & PROGRESS_BEGINS);
 }
 
@@ -110,7 +110,7 @@ listing_view_plain(const struct session *s, struct scope_view *v)
 		     : failed                    ? "failed"
 						 : "open",
 	    .pool = s->pool->conf->name,
-	    .current = !(s->stack && stack_current(s->stack)),
+	    .current = !(s->rare->stack && stack_current(s->rare->stack)),
 	    .elapsed_us = loop_now_us(s->site->loop) - plain_since(s),
 	    .wait_us = plain_waited(s, plain_since(s)),
 	    .deadline_us = -1,
@@ -189,7 +189,7 @@ listing_show(struct session *s, char type)
 		listing_describe(&out, &formats);
 	else
 		formats = s->extended.named->formats;
-	LIST_EACH (n, &s->stack->frames) {
+	LIST_EACH (n, &s->rare->stack->frames) {
 		listing_view(s, LIST_OBJ(n, struct scope, node), &v);
 		show_row(&v, ++level, &formats, &out);
 	}

@@ -35,12 +35,12 @@ reset_of(const struct sqltext_stmt *stmt)
 static bool
 is_control(const struct session *s, const struct sqltext_stmt *stmt)
 {
-	const struct scope *base = stack_current(s->stack);
+	const struct scope *base = stack_current(s->rare->stack);
 
 	if (base == NULL)
 		return false;
 	/* Each is a part by itself, so that it is known how far a text with savepoints got. */
-	if (stack_top_of(s->stack, base)->kind == SCOPE_BLOCK &&
+	if (stack_top_of(s->rare->stack, base)->kind == SCOPE_BLOCK &&
 	    (stmt->first[0] == SQLWORD_SAVEPOINT || stmt->first[0] == SQLWORD_RELEASE ||
 	     stmt->first[0] == SQLWORD_ROLLBACK))
 		return true;
@@ -51,7 +51,7 @@ is_control(const struct session *s, const struct sqltext_stmt *stmt)
 static bool
 is_reset(const struct session *s, const struct sqltext_stmt *stmt)
 {
-	return s->stack->frames.count > 0 && reset_of(stmt) != NULL;
+	return s->rare->stack->frames.count > 0 && reset_of(stmt) != NULL;
 }
 
 static bool
@@ -68,7 +68,7 @@ part_of(const struct session *s, const char *text, size_t bytes)
 	struct sqltext at, before;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, text, bytes, s->script->lexing);
+	sqltext_init(&at, text, bytes, s->rare->script->lexing);
 	if (!sqltext_next(&at, &stmt))
 		return bytes;
 	if (stands_alone(s, &stmt))
@@ -90,7 +90,7 @@ divides(const struct session *s, unsigned set, const char *sql, size_t bytes, un
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	if (!(set & DIVIDES) || s->stack->frames.count == 0)
+	if (!(set & DIVIDES) || s->rare->stack->frames.count == 0)
 		return false;
 	sqltext_init(&at, sql, bytes, flags);
 	while (sqltext_next(&at, &stmt))
@@ -105,7 +105,7 @@ is_empty_text(const struct session *s, const char *text, size_t bytes)
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, text, bytes, s->script->lexing);
+	sqltext_init(&at, text, bytes, s->rare->script->lexing);
 	return !sqltext_next(&at, &stmt);
 }
 
@@ -116,7 +116,7 @@ is_scope(const struct session *s, const char *part, size_t bytes)
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, part, bytes, s->script->lexing);
+	sqltext_init(&at, part, bytes, s->rare->script->lexing);
 	return sqltext_next(&at, &stmt) && grammar_is(&stmt);
 }
 
@@ -125,13 +125,13 @@ is_scope(const struct session *s, const char *part, size_t bytes)
 static void
 part_message(const struct session *s, struct buf *out)
 {
-	const char *text = (const char *)buf_data(&s->script->text);
-	size_t blanks = is_scope(s, text, s->script->part_bytes) ? 0 : s->script->chars;
+	const char *text = (const char *)buf_data(&s->rare->script->text);
+	size_t blanks = is_scope(s, text, s->rare->script->part_bytes) ? 0 : s->rare->script->chars;
 	size_t at = msg_begin(out, 'Q');
 
 	while (blanks-- > 0)
 		buf_add_u8(out, ' ');
-	buf_add(out, text, s->script->part_bytes);
+	buf_add(out, text, s->rare->script->part_bytes);
 	buf_add_u8(out, 0);
 	msg_end(out, at);
 }
@@ -153,7 +153,7 @@ part_ended(struct session *s)
 bool
 split_next(struct session *s, struct buf *message)
 {
-	struct script *sp = s->script;
+	struct script *sp = s->rare->script;
 	const char *text;
 
 	if (!script_pending(s) ||
@@ -249,16 +249,16 @@ split_parse(struct session *s, const char *sql, size_t bytes, struct err *e)
 	struct grammar_error ge;
 
 	if (!script_judging(s))
-		s->script->lexing = lexing_flags(s, NULL);
-	if ((g = transaction_parse(sql, bytes, s->script->lexing)) != NULL)
+		s->rare->script->lexing = lexing_flags(s, NULL);
+	if ((g = transaction_parse(sql, bytes, s->rare->script->lexing)) != NULL)
 		return g;
-	if (grammar_parse(sql, bytes, s->script->lexing, &g, &ge) == 0)
+	if (grammar_parse(sql, bytes, s->rare->script->lexing, &g, &ge) == 0)
 		return g;
 	err_make(e, ERR_SCOPE_SYNTAX, ge.expected);
 	free(ge.expected);
-	e->position = 1 + sqltext_characters(sql, ge.at, s->script->lexing);
+	e->position = 1 + sqltext_characters(sql, ge.at, s->rare->script->lexing);
 	if (script_judging(s))
-		e->position += s->script->chars;
+		e->position += s->rare->script->chars;
 	return NULL;
 }
 
@@ -275,7 +275,7 @@ parses_all(struct session *s, const char *sql, size_t bytes, struct err *e)
 			continue;
 		g = split_parse(s, sql + at, n, e);
 		if (g == NULL) {
-			e->position += sqltext_characters(sql, at, s->script->lexing);
+			e->position += sqltext_characters(sql, at, s->rare->script->lexing);
 			return false;
 		}
 		grammar_free(g);
@@ -290,7 +290,7 @@ is_open(const struct session *s, const char *text, size_t bytes)
 	struct sqltext_stmt stmt;
 	struct sqltext at;
 
-	sqltext_init(&at, text, bytes, s->script->lexing);
+	sqltext_init(&at, text, bytes, s->rare->script->lexing);
 	while (sqltext_next(&at, &stmt))
 		;
 	return at.unterminated;
@@ -326,10 +326,10 @@ end_scopes_by_reset(struct session *s, const char *sql, size_t bytes)
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	sqltext_init(&at, sql, bytes, s->script->lexing);
+	sqltext_init(&at, sql, bytes, s->rare->script->lexing);
 	if (!sqltext_next(&at, &stmt) || !is_reset(s, &stmt))
 		return FORWARD;
-	if (stmt.first[0] == SQLWORD_RESET && (scopes_plain(s) || stack_begin(s->stack)))
+	if (stmt.first[0] == SQLWORD_RESET && (scopes_plain(s) || stack_begin(s->rare->stack)))
 		return FORWARD;
 	return executor_sweep_out(s, reset_of(&stmt));
 }
@@ -345,7 +345,7 @@ judge_control(struct session *s, struct message *m, const char *sql, size_t byte
 	named_replaced(s->extended.named, 'P');
 	if (v != FORWARD)
 		return v;
-	g = transaction_parse(sql, bytes, s->script->lexing);
+	g = transaction_parse(sql, bytes, s->rare->script->lexing);
 	if (g && executor_takes(s, g))
 		return executor_do(s, g, 'Q');
 	grammar_free(g);
@@ -402,7 +402,7 @@ judge_ordinary(struct session *s, struct message *m, unsigned set, const char *s
 	if (block_is_expired(&s->block))
 		return FORWARD;
 	/* Most statements mean nothing to scopes; and if only locks are open, none does. */
-	if (!scopes_expired(s) && (!(set & CONTROL) || stack_current(s->stack) == NULL))
+	if (!scopes_expired(s) && (!(set & CONTROL) || stack_current(s->rare->stack) == NULL))
 		return FORWARD;
 	if ((v = all_answered(s)) != FORWARD)
 		return v;
@@ -437,10 +437,10 @@ bind_control(struct session *s, const struct message *m, const char *sql, size_t
 
 	if (v != FORWARD)
 		return v;
-	s->script->lexing = lexing_flags(s, NULL);
+	s->rare->script->lexing = lexing_flags(s, NULL);
 	if ((v = end_scopes_by_reset(s, sql, bytes)) != FORWARD)
 		return v;
-	named.statement = transaction_parse(sql, bytes, s->script->lexing);
+	named.statement = transaction_parse(sql, bytes, s->rare->script->lexing);
 	if (named.statement && executor_takes(s, named.statement))
 		v = portal_message(s, m, &named);
 	grammar_free(named.statement);
@@ -466,12 +466,12 @@ parse_control(struct session *s, const struct message *m, const char *sql, size_
 		return FORWARD;
 	if ((v = all_answered(s)) != FORWARD)
 		return v;
-	s->script->lexing = lexing_flags(s, NULL);
+	s->rare->script->lexing = lexing_flags(s, NULL);
 	if ((v = end_scopes_by_reset(s, sql, bytes)) != FORWARD)
 		return v;
 	if (!scopes_expired(s))
 		return FORWARD;
-	g = transaction_parse(sql, bytes, s->script->lexing);
+	g = transaction_parse(sql, bytes, s->rare->script->lexing);
 	ours = g && executor_takes(s, g);
 	grammar_free(g);
 	return ours ? portal_parse(s, m, sql, bytes) : FORWARD;
@@ -563,13 +563,13 @@ split_judge(struct session *s, struct message *m)
 	case 'Q':
 		/* The parts of a text are read with the same flags as the whole text. */
 		if ((m->effects.set & (SQLCLASS_SCOPE | DIVIDES)) && !script_judging(s))
-			s->script->lexing = lexing_flags(s, NULL);
+			s->rare->script->lexing = lexing_flags(s, NULL);
 		/* Where its statements begin must be known, if it may be one that ends scopes. */
-		if (m->effects.unsure && (m->effects.set & DIVIDES) && s->stack->frames.count > 0 &&
-		    (v = all_answered(s)) != FORWARD)
+		if (m->effects.unsure && (m->effects.set & DIVIDES) &&
+		    s->rare->stack->frames.count > 0 && (v = all_answered(s)) != FORWARD)
 			return v;
 		if (((m->effects.set & SQLCLASS_SCOPE) ||
-		     divides(s, m->effects.set, sql, bytes, s->script->lexing)) &&
+		     divides(s, m->effects.set, sql, bytes, s->rare->script->lexing)) &&
 		    (is_scope(s, sql, bytes) || !is_open(s, sql, bytes)))
 			return judge_query(s, m, sql, bytes);
 		named_replaced(s->extended.named, 'P');

@@ -124,11 +124,11 @@ wanted_find(struct wanted *w, struct work *work, struct err *e)
 		err_make(e, ERR_SCOPE_VALUE, text);
 		return ACCESS_NO;
 	}
-	if (work->session->stack->frames.count >= SCOPES_MAX) {
+	if (work->session->rare->stack->frames.count >= SCOPES_MAX) {
 		err_make(e, ERR_SCOPE_TOO_MANY, "open scopes of a session", SCOPES_MAX);
 		return ACCESS_NO;
 	}
-	if (stack_find(work->session->stack, w->name)) {
+	if (stack_find(work->session->rare->stack, w->name)) {
 		err_make(e, ERR_SCOPE_EXISTS, w->name);
 		return ACCESS_NO;
 	}

@@ -104,7 +104,7 @@ work_state_name(enum work_state state)
 enum work_purpose
 work_purpose(const struct session *s)
 {
-	return s->work ? s->work->purpose : WORK_NONE;
+	return s->rare->work ? s->rare->work->purpose : WORK_NONE;
 }
 
 /* ---- setters ---- */
@@ -159,15 +159,15 @@ work_begin(struct session *s, enum work_purpose purpose)
 	struct work *work;
 
 	scopes_prepare(s);
-	if (s->work)
+	if (s->rare->work)
 		log_fatal("session", s->id, "its work has not ended",
-			  LOG_TEXT("purpose", purposes[s->work->purpose].name));
+			  LOG_TEXT("purpose", purposes[s->rare->work->purpose].name));
 	work = mem_calloc(1, sizeof *work);
 	work->session = s;
 	list_init(&work->run);
 	buf_init(&work->failure, REPLY_ERROR_MAX);
 	work_turn(work, purpose);
-	s->work = work;
+	session_rare(s)->work = work;
 	return work;
 }
 
@@ -204,7 +204,7 @@ work_end(struct work *work)
 	if (work->timing)
 		evtimer_del(&work->timer);
 	work->timing = false;
-	work->session->work = NULL;
+	work->session->rare->work = NULL;
 	loop_defer(work->session->site->loop, free_work, work);
 }
 
@@ -214,7 +214,7 @@ work_end(struct work *work)
 static struct work *
 begun_pack(struct pack *p, struct session *s)
 {
-	struct work *work = s->work;
+	struct work *work = s->rare->work;
 	enum work_purpose purpose = work_purpose(s);
 	enum work_state state = work ? work->state : WORK_NEXT;
 
@@ -244,7 +244,7 @@ work_pack(struct pack *p, struct session *s)
 	if (work == NULL)
 		return true;
 	if (work->frame)
-		frame = stack_place(s->stack, work->frame);
+		frame = stack_place(s->rare->stack, work->frame);
 	def = work->def ? work->def->name : NULL;
 	PACK(p, work->answer_type);
 	grammar_pack(p, &work->statement);
@@ -264,7 +264,7 @@ work_pack(struct pack *p, struct session *s)
 	pack_buf(p, &work->failure);
 	if (!pack_reading(p))
 		return true;
-	work->frame = stack_at(s->stack, frame);
+	work->frame = stack_at(s->rare->stack, frame);
 	if (def) {
 		work->def = conf_scope_keep(conf_scope(s->site->conf, def));
 		good = work->def != NULL;

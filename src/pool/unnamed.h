@@ -34,8 +34,8 @@ struct unnamed {
 };
 
 /* Of a session that has none there may be no struct unnamed either. Where a pointer to a const one
- * is expected, and in unnamed_need(), unnamed_bound(), unnamed_note_uncached() and unnamed_forget(),
- * NULL stands for that. */
+ * is expected, and in unnamed_need(), unnamed_bound(), unnamed_note_uncached() and
+ * unnamed_forget(), NULL stands for that. */
 
 /* Returns the structure, and makes it if there is none: for the functions that change it. */
 struct unnamed *unnamed_make(struct unnamed **);

@@ -27,7 +27,7 @@ borrow_begin(struct session *s)
 	session_begin_lease(s);
 	if (slow_wanted(s->pool))
 		slow_watch(s);
-	if (s->slow)
+	if (s->rare->slow)
 		slow_begin(s);
 	/* If the server may refuse the session's parameters, they are given to it alone, and its
 	 * answer is waited for: another server can still be tried then. That is so, too, if no

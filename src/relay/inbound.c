@@ -170,7 +170,7 @@ handle_messages(struct session *s, const uint8_t *data, size_t bytes)
 	if (kept < at && standin_keeps(s))
 		standin_keep(s, data + kept, at - kept);
 	flush_batch(s);
-	if (s->stack && !session_gone(s))
+	if (s->rare->stack && !session_gone(s))
 		split_sync(s);
 	batch_check(s);
 	return at;

@@ -152,7 +152,7 @@ note_sent(struct session *s, const struct message *m)
 {
 	struct progress *p = &s->hold->lease.srv->progress;
 
-	if (m->type == 'Q' && s->stack)
+	if (m->type == 'Q' && s->rare->stack)
 		script_query_sent(s);
 	else if (m->type == 'H' && m->bytes > 0 && !progress_copy_takes(p))
 		/* The server answers with an error, and skips everything up to the next Sync. */
@@ -227,7 +227,7 @@ with_lease(struct session *s, struct message *m)
 		resets_message(s, m);
 		control_message(s, m);
 		effects_note_defines(s, m->effects.set);
-		if (s->slow)
+		if (s->rare->slow)
 			slow_message(s, m);
 		note_sent(s, m);
 		return FORWARD;
@@ -243,7 +243,7 @@ with_lease(struct session *s, struct message *m)
 		v = statement_named(s, m);
 	if (m->type == 'B')
 		progress_note(p, PROGRESS_WORKS);
-	if (s->slow && v != HOLD)
+	if (s->rare->slow && v != HOLD)
 		slow_message(s, m);
 	if (v == FORWARD && !told)
 		note_sent(s, m);
@@ -361,7 +361,8 @@ judge_message(struct session *s, struct message *m)
 	effects_of_message(s, m);
 	if (block_is_expired(&s->block))
 		return begin_expired(s, m);
-	if ((s->stack || (m->effects.set & SQLCLASS_SCOPE)) && (v = split_judge(s, m)) != FORWARD)
+	if ((s->rare->stack || (m->effects.set & SQLCLASS_SCOPE)) &&
+	    (v = split_judge(s, m)) != FORWARD)
 		return v;
 	if ((m->effects.set & SQLCLASS_BEGIN) && s->context.mode == CONF_STATEMENT)
 		return refuse_begin(s, m->type);

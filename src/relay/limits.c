@@ -39,7 +39,7 @@ static struct look
 look_at(struct lease *l, int64_t now_us)
 {
 	struct session *s = l->owner;
-	struct scope *f = s->stack ? stack_of_lease(s->stack, l) : NULL;
+	struct scope *f = s->rare->stack ? stack_of_lease(s->rare->stack, l) : NULL;
 
 	return (struct look){.s = s,
 			     .lease = l,
@@ -186,7 +186,7 @@ drop_exchange(const struct look *k)
 		msg_err(&out, &e);
 		site_count_error(s->site, &e);
 	}
-	if (s->slow)
+	if (s->rare->slow)
 		slow_end(s, "expired", e.sqlstate);
 	err_clear(&e);
 	s->extended.skip_sync = true;

@@ -101,7 +101,8 @@ login_welcome(struct session *s)
 	stream_resume(&s->stream);
 	buf_init(&out, TOLD_MAX);
 	msg_auth_ok(&out);
-	params_notices(context_repeated(&s->context), context_repeated_bytes(&s->context), s->pool, &out);
+	params_notices(context_repeated(&s->context), context_repeated_bytes(&s->context), s->pool,
+		       &out);
 	telling_all(s, &out);
 	send_hello(s, &out);
 	buf_clear(&out);

@@ -171,7 +171,7 @@ end_lease(struct session *s)
 {
 	enum hold_verdict verdict;
 
-	if (s->slow)
+	if (s->rare->slow)
 		slow_end(s, "success", NULL);
 	if (s->hold->discard_all_sent) {
 		s->hold->discard_all_sent = false;
@@ -236,7 +236,7 @@ bytes_unasked(const struct session *s, size_t bytes)
 {
 	const struct progress *p = &s->hold->lease.srv->progress;
 
-	if (p->status != 'I' || s->hold->pinned || (s->stack && scopes_holds(s)))
+	if (p->status != 'I' || s->hold->pinned || (s->rare->stack && scopes_holds(s)))
 		return 0;
 	return p->unasked < bytes ? p->unasked : bytes;
 }
@@ -317,7 +317,7 @@ readable(struct lease *l)
 	 * the end of the lease clears progress.error. */
 	if (p->error[0] && progress_at_rest(p))
 		s->hold->discard_all_sent = false;
-	if (s->stack)
+	if (s->rare->stack)
 		executor_note_answer(s);
 	if (s->context.resets != RESETS_NONE && progress_at_rest(p) && !script_waiting(s) &&
 	    saving_reset_again(s))
@@ -334,7 +334,7 @@ after_answer(struct session *s)
 	struct progress *p = &srv->progress;
 
 	/* If the next part of a text waits for this answer, the lease goes on. */
-	if (progress_at_rest(p) && p->status == 'I' && !(s->stack && scopes_holds(s)) &&
+	if (progress_at_rest(p) && p->status == 'I' && !(s->rare->stack && scopes_holds(s)) &&
 	    !script_waiting(s)) {
 		end_lease(s);
 	} else if (p->status != 'I' && s->context.mode == CONF_STATEMENT) {
@@ -346,7 +346,7 @@ after_answer(struct session *s)
 	if (s->state == SESSION_ACTIVE && s->hold->lease.srv && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
 	/* Ends scopes whose time limit passed while the server was not at rest. */
-	if (s->stack) {
+	if (s->rare->stack) {
 		expire_go_on(s);
 		if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 			return;
@@ -445,7 +445,7 @@ lost(struct lease *l, const struct server *srv, const char *why)
 		set_up_again(s);
 		return;
 	}
-	if (s->stack)
+	if (s->rare->stack)
 		executor_lost(s, l);
 	if (s->state == SESSION_SETUP && l == &s->hold->lease && !s->context.wants_fresh) {
 		inquiry_forget(s);

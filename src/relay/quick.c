@@ -10,8 +10,8 @@
 static bool
 is_plain(const struct session *s)
 {
-	return s->context.resets == RESETS_NONE && s->stack == NULL && s->slow == NULL &&
-	       s->block.state == BLOCK_NONE && !s->extended.skip_sync &&
+	return s->context.resets == RESETS_NONE && s->rare->stack == NULL &&
+	       s->rare->slow == NULL && s->block.state == BLOCK_NONE && !s->extended.skip_sync &&
 	       !(s->hold->pinned & HOLD_PIN_MODE) && !standin_keeps(s);
 }
 

@@ -58,7 +58,7 @@ saving_reset_again(struct session *s)
 	bool asked;
 
 	/* If the server is about to be returned, the next lease gets them (context.c). */
-	if (p->status == 'I' && !(s->stack && scopes_holds(s)) &&
+	if (p->status == 'I' && !(s->rare->stack && scopes_holds(s)) &&
 	    (s->hold->pinned == 0 || s->hold->discard_all_sent))
 		return false;
 	buf_init(&sql, QUESTION_MAX);

@@ -155,7 +155,8 @@ send_parameters(struct session *s)
 	if (let_in && sequences_due(s))
 		buf_add_fmt(&sql, "DISCARD SEQUENCES; ");
 	if (context_repeated_bytes(&s->context) > 0)
-		params_check(context_repeated(&s->context), context_repeated_bytes(&s->context), s->pool, &sql);
+		params_check(context_repeated(&s->context), context_repeated_bytes(&s->context),
+			     s->pool, &sql);
 	context_change(s, &sql);
 	if (s->context.probes)
 		buf_add_fmt(&sql, "%s", temp_buffers_probe);

@@ -35,7 +35,7 @@ static void
 turn(struct session *s)
 {
 	begin_lease(s);
-	if (s->stack)
+	if (s->rare->stack)
 		executor_go(s);
 	switch (s->state) {
 	case SESSION_IDLE:

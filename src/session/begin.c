@@ -73,8 +73,8 @@ refuse_message(struct session *s, char type)
 {
 	struct err e;
 
-	if (block_is_expired(&s->block) && s->stack && scopes_expired(s)) {
-		scopes_expired_error(stack_innermost(s->stack), &e);
+	if (block_is_expired(&s->block) && s->rare->stack && scopes_expired(s)) {
+		scopes_expired_error(stack_innermost(s->rare->stack), &e);
 		err_hint(&e, "ROLLBACK, then LEAVE it");
 	} else if (block_is_expired(&s->block)) {
 		expiry_error(s->pool, (enum err_id)s->block.expired_by, &e);

@@ -38,7 +38,7 @@ enum block_state {
 
 /* When the BEGIN came that was answered here is in session->own: begun_us. */
 struct block {
-	uint64_t session; /* id of the session, for the log */
+	uint64_t session;   /* id of the session, for the log */
 	uint8_t state;      /* enum block_state */
 	uint8_t expired_by; /* EXPIRED...: enum err_id, what ended the transaction */
 };

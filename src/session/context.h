@@ -41,7 +41,6 @@ struct context {
 	bool resetting;    /* SESSION_SAVING: the server sets startup parameters again */
 	uint8_t pipelined; /* standin.h: the client sends exchanges without waiting */
 
-
 	/* The startup packet. */
 	/* All values of startup parameters, if a server has to judge each (params_read()); NULL
 	 * when one has. */

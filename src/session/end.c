@@ -93,7 +93,7 @@ session_fail(struct session *s, const struct err *e)
 			    s->hold->lease.srv ? &s->hold->lease.srv->prepared : NULL);
 	unnamed_forget(s->context.unnamed,
 		       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
-	if (s->slow)
+	if (s->rare->slow)
 		slow_end(s, "error", e->sqlstate);
 	if (s->hold->lease.state == LEASE_HELD)
 		lease_end(&s->hold->lease, cleanup_reason(e));
@@ -146,8 +146,11 @@ free_session(void *arg)
 	context_clear(&s->context, &s->site->pools.told, &s->site->atoms);
 	named_free(s->extended.named);
 	script_free(s);
-	free(s->expiry);
-	free(s->stack);
+	if (s->rare != &rare_none) {
+		free(s->rare->expiry);
+		free(s->rare->stack);
+		free(s->rare);
+	}
 	free(s);
 }
 
@@ -183,9 +186,9 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 		leave(s);
 		return;
 	}
-	if (s->console)
+	if (s->rare->console)
 		site->console->closed(s);
-	if (s->slow)
+	if (s->rare->slow)
 		slow_end(s, "cancelled", NULL);
 	if (was_in && site->conf->log_disconnections)
 		log_info("session", s->id, "left", LOG_TEXT("role", s->peer.role),

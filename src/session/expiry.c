@@ -19,15 +19,15 @@ expiry_option(enum err_id why)
 struct expiry *
 expiry_of(struct session *s)
 {
-	if (s->expiry == NULL)
-		s->expiry = mem_calloc(1, sizeof *s->expiry);
-	return s->expiry;
+	if (s->rare->expiry == NULL)
+		session_rare(s)->expiry = mem_calloc(1, sizeof *s->rare->expiry);
+	return s->rare->expiry;
 }
 
 void
 expiry_pack(struct pack *p, struct session *s)
 {
-	bool there = s->expiry != NULL;
+	bool there = s->rare->expiry != NULL;
 	struct expiry *x;
 
 	PACK(p, there);

@@ -23,7 +23,7 @@ struct expiry {
 	bool own_cancel;
 };
 
-/* Returns session->expiry, and makes it if it is not there. */
+/* Returns session->rare->expiry, and makes it if it is not there. */
 struct expiry *expiry_of(struct session *);
 
 /* For the handover. */

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "scope/stack.h"
+#include "session/inquiry.h"
 #include "session/site.h"
 
 /* So long it stays with an idle session, which may come back to it. */
@@ -67,8 +68,8 @@ is_needed(const struct session *s)
 {
 	return s->state != SESSION_IDLE || s->own->lease.state != LEASE_NONE ||
 	       s->own->pinned != 0 || s->hold != s->own || s->own->deallocating ||
-	       s->block.state != BLOCK_NONE || s->work ||
-	       (s->stack && s->stack->frames.count > 0);
+	       s->block.state != BLOCK_NONE || s->rare->work ||
+	       (s->rare->stack && s->rare->stack->frames.count > 0);
 }
 
 void
@@ -77,6 +78,9 @@ holds_drop(struct session *s)
 	if (is_needed(s))
 		return;
 	unnamed_drop(&s->context.unnamed);
+	if (inquiry_state(s) == INQUIRY_QUIET)
+		inquiry_forget(s);
+	session_drop_rare(s);
 	/* What it waited for last may have been this lease. */
 	waits_end(&s->site->waits, s->id);
 	holds_free(s);

@@ -43,7 +43,7 @@ inquiry_state_name(enum inquiry_state state)
 static void
 inquiry_set_state(struct session *s, enum inquiry_state to)
 {
-	struct inquiry *q = s->inquiry;
+	struct inquiry *q = s->rare->inquiry;
 
 	if (!(states[q->state].next & TO(to)))
 		log_fatal("session", s->id, "illegal move of an inquiry",
@@ -55,7 +55,7 @@ inquiry_set_state(struct session *s, enum inquiry_state to)
 enum inquiry_state
 inquiry_state(const struct session *s)
 {
-	return s->inquiry ? s->inquiry->state : INQUIRY_QUIET;
+	return s->rare->inquiry ? s->rare->inquiry->state : INQUIRY_QUIET;
 }
 
 bool
@@ -67,7 +67,7 @@ inquiry_has_ended(const struct session *s)
 enum inquiry_state
 inquiry_take(struct session *s)
 {
-	enum inquiry_state how = s->inquiry->state;
+	enum inquiry_state how = s->rare->inquiry->state;
 
 	if (how != INQUIRY_CUT_SHORT)
 		inquiry_set_state(s, INQUIRY_QUIET);
@@ -84,20 +84,20 @@ inquiry_give_up(struct session *s)
 void
 inquiry_try_no_more(struct session *s)
 {
-	s->inquiry->options &= ~(unsigned)INQUIRY_AGAIN;
+	s->rare->inquiry->options &= ~(unsigned)INQUIRY_AGAIN;
 }
 
 /* ---- what is kept ---- */
 
-/* session->inquiry is made with the first statement: most sessions never need one. */
+/* session->rare->inquiry is made with the first statement: most sessions never need one. */
 static struct inquiry *
 prepare(struct session *s)
 {
-	struct inquiry *q = s->inquiry;
+	struct inquiry *q = s->rare->inquiry;
 
 	if (q)
 		return q;
-	q = s->inquiry = mem_calloc(1, sizeof *q);
+	q = session_rare(s)->inquiry = mem_calloc(1, sizeof *q);
 	buf_init(&q->one, INQUIRY_KEPT_MAX);
 	buf_init(&q->behind, INQUIRY_KEPT_MAX);
 	buf_init(&q->rows, INQUIRY_KEPT_MAX);
@@ -108,7 +108,7 @@ prepare(struct session *s)
 void
 inquiry_forget(struct session *s)
 {
-	struct inquiry *q = s->inquiry;
+	struct inquiry *q = s->rare->inquiry;
 
 	if (q == NULL)
 		return;
@@ -117,13 +117,13 @@ inquiry_forget(struct session *s)
 	buf_clear(&q->rows);
 	buf_clear(&q->error);
 	free(q);
-	s->inquiry = NULL;
+	s->rare->inquiry = NULL;
 }
 
 bool
 inquiry_is_too_long(const struct session *s)
 {
-	return s->inquiry && s->inquiry->bytes > INQUIRY_KEPT_MAX;
+	return s->rare->inquiry && s->rare->inquiry->bytes > INQUIRY_KEPT_MAX;
 }
 
 bool
@@ -135,25 +135,25 @@ inquiry_failed(const struct session *s)
 const char *
 inquiry_sqlstate(const struct session *s)
 {
-	return s->inquiry->sqlstate;
+	return s->rare->inquiry->sqlstate;
 }
 
 const struct buf *
 inquiry_rows(const struct session *s)
 {
-	return &s->inquiry->rows;
+	return &s->rare->inquiry->rows;
 }
 
 const struct buf *
 inquiry_error(const struct session *s)
 {
-	return &s->inquiry->error;
+	return &s->rare->inquiry->error;
 }
 
 const char *
 inquiry_error_field(const struct session *s, char field)
 {
-	const struct buf *error = &s->inquiry->error;
+	const struct buf *error = &s->rare->inquiry->error;
 
 	if (error->len <= FRAME_HEADER)
 		return NULL;
@@ -242,7 +242,7 @@ static const struct {
 bool
 inquiry_passes_parameters(const struct session *s)
 {
-	return s->inquiry == NULL || passing[s->inquiry->passes].parameters;
+	return s->rare->inquiry == NULL || passing[s->rare->inquiry->passes].parameters;
 }
 
 static bool
@@ -281,7 +281,7 @@ begin_message(struct inquiry *q)
 static void
 end_message(struct session *s)
 {
-	struct inquiry *q = s->inquiry;
+	struct inquiry *q = s->rare->inquiry;
 	struct buf *to = q->header[0] == 'E' ? &q->error : &q->rows;
 
 	q->have = 0;
@@ -299,7 +299,7 @@ end_message(struct session *s)
 static void
 skim(struct session *s, const uint8_t *data, size_t bytes)
 {
-	struct inquiry *q = s->inquiry;
+	struct inquiry *q = s->rare->inquiry;
 
 	q->bytes += bytes;
 	while (bytes > 0) {
@@ -331,7 +331,7 @@ skim(struct session *s, const uint8_t *data, size_t bytes)
 void
 inquiry_pass_half(struct session *s)
 {
-	const struct inquiry *q = s->inquiry;
+	const struct inquiry *q = s->rare->inquiry;
 
 	if (q == NULL || q->have == 0 || passing[q->passes].behind ||
 	    !is_for_client(q, (char)q->header[0]))
@@ -345,8 +345,8 @@ inquiry_pass_half(struct session *s)
 static void
 pass_behind(struct session *s)
 {
-	const uint8_t *at = buf_data(&s->inquiry->behind);
-	size_t left = s->inquiry->behind.len;
+	const uint8_t *at = buf_data(&s->rare->inquiry->behind);
+	size_t left = s->rare->inquiry->behind.len;
 	struct frame f;
 
 	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
@@ -360,7 +360,7 @@ pass_behind(struct session *s)
 static void
 end_statement(struct session *s)
 {
-	struct inquiry *q = s->inquiry;
+	struct inquiry *q = s->rare->inquiry;
 
 	memcpy(q->sqlstate, s->hold->lease.srv->progress.error, sizeof q->sqlstate);
 	if (q->sqlstate[0] && q->error.len == 0)
@@ -388,10 +388,10 @@ inquiry_readable(struct session *s)
 		return false;
 	prepare(s);
 	skim(s, data, bytes);
-	if (s->hold->lease.state != LEASE_HELD || s->inquiry->state != INQUIRY_ASKED)
+	if (s->hold->lease.state != LEASE_HELD || s->rare->inquiry->state != INQUIRY_ASKED)
 		return false;
 	/* If the client does not read what is passed on to it, the server is not read from. */
-	if (!passing[s->inquiry->passes].behind && stream_queued(&s->stream) > 0)
+	if (!passing[s->rare->inquiry->passes].behind && stream_queued(&s->stream) > 0)
 		stream_pause(&srv->stream);
 	if (progress_at_rest(&srv->progress)) {
 		end_statement(s);

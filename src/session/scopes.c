@@ -20,16 +20,16 @@
 void
 scopes_prepare(struct session *s)
 {
-	if (s->stack)
+	if (s->rare->stack)
 		return;
-	s->stack = mem_calloc(1, sizeof *s->stack);
-	stack_init(s->stack);
+	session_rare(s)->stack = mem_calloc(1, sizeof *s->rare->stack);
+	stack_init(s->rare->stack);
 }
 
 bool
 scopes_open(const struct session *s)
 {
-	return s->work || (s->stack && s->stack->frames.count > 0);
+	return s->rare->work || (s->rare->stack && s->rare->stack->frames.count > 0);
 }
 
 /* ---- which lease messages go by ---- */
@@ -46,7 +46,7 @@ scopes_focus(struct session *s, struct hold *h)
 void
 scopes_refocus(struct session *s)
 {
-	struct scope *f = stack_current(s->stack);
+	struct scope *f = stack_current(s->rare->stack);
 
 	scopes_focus(s,
 		     f && f->lease && f->lease->state == LEASE_HELD ? hold_of(f->lease) : s->own);
@@ -59,11 +59,11 @@ scopes_focus_pack(struct pack *p, struct session *s)
 	struct scope *f;
 
 	if (!pack_reading(p) && s->hold != s->own)
-		place = stack_place(s->stack, LIST_OBJ(s->hold, struct scope, own));
+		place = stack_place(s->rare->stack, LIST_OBJ(s->hold, struct scope, own));
 	PACK(p, place);
-	if (!pack_reading(p) || place == STACK_NOWHERE || s->stack == NULL)
+	if (!pack_reading(p) || place == STACK_NOWHERE || s->rare->stack == NULL)
 		return;
-	f = stack_at(s->stack, place);
+	f = stack_at(s->rare->stack, place);
 	if (f)
 		s->hold = &f->own;
 }
@@ -75,19 +75,19 @@ scopes_plain(const struct session *s)
 {
 	return s->block.state != BLOCK_NONE ||
 	       (s->own->lease.state == LEASE_HELD && s->own->lease.srv->progress.status != 'I' &&
-		!(s->stack && stack_of_lease(s->stack, &s->own->lease)));
+		!(s->rare->stack && stack_of_lease(s->rare->stack, &s->own->lease)));
 }
 
 bool
 scopes_holds(const struct session *s)
 {
-	return s->stack && stack_of_lease(s->stack, &s->hold->lease) != NULL;
+	return s->rare->stack && stack_of_lease(s->rare->stack, &s->hold->lease) != NULL;
 }
 
 char
 scopes_status(const struct session *s)
 {
-	const struct scope *f = s->stack ? stack_current(s->stack) : NULL;
+	const struct scope *f = s->rare->stack ? stack_current(s->rare->stack) : NULL;
 
 	if (block_is_expired(&s->block))
 		return 'E';
@@ -102,7 +102,7 @@ bool
 scopes_expired(const struct session *s)
 {
 	/* Statements go to the innermost frame, unless USE has named one around it. */
-	const struct stack *st = s->stack;
+	const struct stack *st = s->rare->stack;
 	const struct scope *f = stack_innermost(st);
 	struct scope *base = st->used ? scope_base(st->used) : NULL;
 
@@ -116,7 +116,7 @@ void
 scopes_expired_error(const struct scope *frame, struct err *e)
 {
 	const struct session *s = frame->owner;
-	const struct scope *f = stack_reason(s->stack, frame);
+	const struct scope *f = stack_reason(s->rare->stack, frame);
 	const struct conf_pool *conf = f->pool ? f->pool->conf : NULL;
 	char text[32];
 
@@ -149,7 +149,7 @@ scopes_implicit(struct session *s)
 	struct scope *f;
 
 	scopes_prepare(s);
-	f = stack_push(s->stack, SCOPE_IMPLICIT, "",
+	f = stack_push(s->rare->stack, SCOPE_IMPLICIT, "",
 		       s->own->lease.xact_us ? s->own->lease.xact_us : now);
 
 	f->owner = s;
@@ -158,8 +158,8 @@ scopes_implicit(struct session *s)
 	f->state = SCOPE_OPEN;
 	f->begun = true;
 	f->granted_us = f->opened_us = f->asked_us;
-	if (s->slow)
-		f->statements_before = s->slow->statements_before;
+	if (s->rare->slow)
+		f->statements_before = s->rare->slow->statements_before;
 	return f;
 }
 

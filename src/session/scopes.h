@@ -20,7 +20,7 @@
 
 struct pack;
 
-/* Makes session->stack if it is not there. */
+/* Makes session->rare->stack if it is not there. */
 void scopes_prepare(struct session *);
 
 /* Has the session a scope open, or a work on scopes? */

@@ -29,25 +29,26 @@ script_state_name(enum script_state state)
 void
 script_prepare(struct session *s)
 {
-	if (s->script)
+	if (s->rare->script)
 		return;
-	s->script = mem_calloc(1, sizeof *s->script);
-	buf_init(&s->script->text, SESSION_WHOLE_MAX);
+	session_rare(s)->script = mem_calloc(1, sizeof *s->rare->script);
+	buf_init(&s->rare->script->text, SESSION_WHOLE_MAX);
 }
 
 void
 script_free(struct session *s)
 {
-	if (s->script)
-		buf_clear(&s->script->text);
-	free(s->script);
-	s->script = NULL;
+	if (s->rare->script == NULL)
+		return;
+	buf_clear(&s->rare->script->text);
+	free(s->rare->script);
+	s->rare->script = NULL;
 }
 
 static void
 script_set_state(const struct session *s, enum script_state to)
 {
-	struct script *sp = s->script;
+	struct script *sp = s->rare->script;
 
 	if (!(states[sp->state].next & TO(to)))
 		log_fatal("session", s->id, "illegal move of a script",
@@ -59,13 +60,13 @@ script_set_state(const struct session *s, enum script_state to)
 bool
 script_pending(const struct session *s)
 {
-	return s->script && s->script->state != SCRIPT_EMPTY;
+	return s->rare->script && s->rare->script->state != SCRIPT_EMPTY;
 }
 
 bool
 script_more(const struct session *s)
 {
-	const struct script *sp = s->script;
+	const struct script *sp = s->rare->script;
 
 	return sp && sp->text.len > sp->part_bytes;
 }
@@ -73,19 +74,19 @@ script_more(const struct session *s)
 bool
 script_judging(const struct session *s)
 {
-	return s->script->part_bytes > 0;
+	return s->rare->script->part_bytes > 0;
 }
 
 bool
 script_waiting(const struct session *s)
 {
-	return s->script && s->script->state == SCRIPT_NEXT;
+	return s->rare->script && s->rare->script->state == SCRIPT_NEXT;
 }
 
 void
 script_start(struct session *s, const char *sql, size_t bytes)
 {
-	struct script *sp = s->script;
+	struct script *sp = s->rare->script;
 
 	script_set_state(s, SCRIPT_NEXT);
 	buf_add(&sp->text, sql, bytes);
@@ -115,14 +116,14 @@ script_query_sent(struct session *s)
 void
 script_note_error(struct session *s)
 {
-	if (s->script && s->script->state == SCRIPT_SENT)
+	if (s->rare->script && s->rare->script->state == SCRIPT_SENT)
 		script_set_state(s, SCRIPT_FAILED);
 }
 
 bool
 script_done(struct session *s)
 {
-	struct script *sp = s->script;
+	struct script *sp = s->rare->script;
 	bool good = sp->state == SCRIPT_SENT;
 
 	if (!good)
@@ -134,7 +135,7 @@ script_done(struct session *s)
 void
 script_judged(struct session *s, bool done)
 {
-	struct script *sp = s->script;
+	struct script *sp = s->rare->script;
 	size_t bytes = sp->part_bytes;
 
 	sp->part_bytes = 0;
@@ -150,24 +151,24 @@ script_judged(struct session *s, bool done)
 void
 script_drop(struct session *s)
 {
-	if (s->script == NULL)
+	if (s->rare->script == NULL)
 		return;
-	buf_reset(&s->script->text);
-	if (s->script->state == SCRIPT_NEXT)
+	buf_reset(&s->rare->script->text);
+	if (s->rare->script->state == SCRIPT_NEXT)
 		script_set_state(s, SCRIPT_EMPTY);
 }
 
 void
 script_pack(struct pack *p, struct session *s)
 {
-	bool there = s->script != NULL;
+	bool there = s->rare->script != NULL;
 	struct script *sp;
 
 	PACK(p, there);
 	if (!there)
 		return;
 	script_prepare(s);
-	sp = s->script;
+	sp = s->rare->script;
 	PACK(p, sp->state);
 	pack_buf(p, &sp->text);
 	PACK(p, sp->chars);

@@ -38,7 +38,7 @@ struct script {
 	unsigned lexing; /* how the text is read: flags of sqltext_init() */
 };
 
-/* Makes session->script, in state EMPTY, if it is not there. */
+/* Makes session->rare->script, in state EMPTY, if it is not there. */
 void script_prepare(struct session *);
 void script_free(struct session *);
 

@@ -211,7 +211,36 @@ session_drop_kept(struct session *s, size_t bytes)
 	s->in = (struct buf *)&session_in_none;
 }
 
+/* ---- what few sessions have ---- */
+
+const struct rare rare_none;
+
+struct rare *
+session_rare(struct session *s)
+{
+	if (s->rare == &rare_none)
+		s->rare = mem_calloc(1, sizeof *s->rare);
+	return s->rare;
+}
+
+void
+session_drop_rare(struct session *s)
+{
+	if (s->rare == &rare_none || memcmp(s->rare, &rare_none, sizeof rare_none) != 0)
+		return;
+	free(s->rare);
+	s->rare = (struct rare *)&rare_none;
+}
+
 /* ---- the beginning ---- */
+
+void
+session_set_none(struct session *s)
+{
+	s->in = (struct buf *)&session_in_none;
+	s->rare = (struct rare *)&rare_none;
+	holds_start(s);
+}
 
 /* Sets the members that every session needs. `s` has its id. */
 static void
@@ -219,8 +248,7 @@ start(struct session *s, struct site *site, int fd, enum session_state state)
 {
 	s->site = site;
 	s->state = (uint8_t)state;
-	s->in = (struct buf *)&session_in_none;
-	holds_start(s);
+	session_set_none(s);
 	block_init(&s->block, s->id);
 	list_append(&site->in_state[state], &s->node);
 	stream_init(&s->stream, site->loop, fd, OUT_MAX, site->ops->stream, s);

@@ -61,6 +61,19 @@ enum session_state {
 /* A message up to this size goes to the server only when it is whole. */
 #define SESSION_WHOLE_MAX (64 * 1024)
 
+/* What few sessions have. Most point to rare_none, which can be read, but not written to. */
+struct rare {
+	struct stack *stack;     /* its scopes; NULL: it has never had one */
+	struct work *work;       /* what is being done about its scopes, or NULL */
+	struct script *script;   /* a text of many statements; NULL: there was none yet */
+	struct expiry *expiry;   /* NULL: no time limit has ended one of its scopes yet */
+	struct inquiry *inquiry; /* inquiry.h, which frees it; NULL: nothing is asked */
+	void *console;           /* belongs to admin/console.c */
+	struct slow *slow;       /* slow.h; NULL: slow scopes are not logged */
+};
+
+extern const struct rare rare_none;
+
 struct session {
 	uint64_t id;
 	struct site *site;
@@ -80,15 +93,9 @@ struct session {
 	struct activity activity;
 	struct extended extended;
 	struct end end;
-	struct hold *hold;       /* messages go by this one: its own, or that of an open scope */
-	struct hold *own;        /* holds.h */
-	struct stack *stack;     /* its scopes; NULL: it has never had one */
-	struct work *work;       /* what is being done about its scopes, or NULL */
-	struct script *script;   /* a text of many statements; NULL: there was none yet */
-	struct expiry *expiry;   /* NULL: no time limit has ended one of its scopes yet */
-	struct inquiry *inquiry; /* inquiry.h, which frees it; NULL: nothing is asked */
-	void *console;           /* belongs to admin/console.c */
-	struct slow *slow;       /* slow.h; NULL: slow scopes are not logged */
+	struct hold *hold; /* messages go by this one: its own, or that of an open scope */
+	struct hold *own;  /* holds.h */
+	struct rare *rare; /* rare_none, or its own, by session_rare() */
 };
 
 /* Makes the session of a new client, in SESSION_STARTUP. It owns the descriptor from then on. */
@@ -113,6 +120,15 @@ extern const struct buf session_in_none;
 struct buf *session_keep(struct session *);
 /* Drops bytes at the front of session->in, and the buffer itself if it has no more. */
 void session_drop_kept(struct session *, size_t bytes);
+
+/* A session that has nothing yet: lets session->in, rare, own and hold point to what such sessions
+ * have in common. */
+void session_set_none(struct session *);
+
+/* Returns session->rare, to be written to. */
+struct rare *session_rare(struct session *);
+/* Frees it if there is nothing in it. */
+void session_drop_rare(struct session *);
 
 /* A lease was taken: forgets what was known of the server of the lease before. */
 void session_begin_lease(struct session *);

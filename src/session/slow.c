@@ -55,9 +55,9 @@ slow_watch(struct session *s)
 {
 	struct slow *sl;
 
-	if (s->slow)
+	if (s->rare->slow)
 		return;
-	sl = s->slow = mem_calloc(1, sizeof *sl);
+	sl = session_rare(s)->slow = mem_calloc(1, sizeof *sl);
 	list_init(&sl->waits);
 	list_init(&sl->done);
 }
@@ -65,10 +65,11 @@ slow_watch(struct session *s)
 void
 slow_free(struct session *s)
 {
-	if (s->slow)
-		free_notes(s->slow);
-	free(s->slow);
-	s->slow = NULL;
+	if (s->rare->slow == NULL)
+		return;
+	free_notes(s->rare->slow);
+	free(s->rare->slow);
+	s->rare->slow = NULL;
 }
 
 static int64_t
@@ -81,8 +82,9 @@ now_of(const struct session *s)
 static void
 free_notes_if_done(struct session *s)
 {
-	if (s->slow->began_us == 0 && (s->stack == NULL || s->stack->frames.count == 0))
-		free_notes(s->slow);
+	if (s->rare->slow->began_us == 0 &&
+	    (s->rare->stack == NULL || s->rare->stack->frames.count == 0))
+		free_notes(s->rare->slow);
 }
 
 /* ---- telling ---- */
@@ -110,7 +112,7 @@ log_statements(const struct session *s, const struct slow_line *t)
 	const struct list_node *n;
 	unsigned number = 0;
 
-	LIST_EACH (n, &s->slow->done) {
+	LIST_EACH (n, &s->rare->slow->done) {
 		const struct slow_note *st = LIST_OBJ(n, const struct slow_note, node);
 
 		if (st->at_us >= t->began_us)
@@ -131,7 +133,7 @@ log_if_slow(const struct session *s, const struct slow_line *t)
 	if (t->conf->log_scope_longer_than_us == 0 || took < t->conf->log_scope_longer_than_us)
 		return;
 	buf_init(&waited, WAITED_MAX);
-	LIST_EACH (n, &s->slow->waits) {
+	LIST_EACH (n, &s->rare->slow->waits) {
 		const struct slow_note *w = LIST_OBJ(n, const struct slow_note, node);
 
 		if (w->at_us >= t->began_us)
@@ -160,13 +162,13 @@ note_pool(struct session *s, const struct pool *pool, int64_t waited_us)
 	int n = snprintf(text, sizeof text, "pool %s", pool->conf->name);
 
 	if (waited_us > 0)
-		add_note(&s->slow->waits, now_of(s) - waited_us, waited_us, text, (size_t)n);
+		add_note(&s->rare->slow->waits, now_of(s) - waited_us, waited_us, text, (size_t)n);
 }
 
 static void
 begin_at(struct session *s, const struct lease *l, int64_t began_us, int64_t granted_us)
 {
-	struct slow *sl = s->slow;
+	struct slow *sl = s->rare->slow;
 
 	sl->began_us = began_us;
 	sl->granted_us = granted_us;
@@ -197,16 +199,17 @@ slow_statement(struct session *s, const struct message *m)
 		bytes = sql ? strlen(sql) : 0;
 	}
 	if (bytes > 0)
-		add_note(&s->slow->done, now_of(s), 0, sql, strnlen(sql, bytes));
+		add_note(&s->rare->slow->done, now_of(s), 0, sql, strnlen(sql, bytes));
 }
 
 void
 slow_message(struct session *s, const struct message *m)
 {
-	struct slow *sl = s->slow;
+	struct slow *sl = s->rare->slow;
 
 	/* A session that kept its server has taken no lease, so slow_begin() was not called. */
-	if (sl->began_us == 0 && m->type != 'S' && m->type != 'H' && !(s->stack && scopes_holds(s)))
+	if (sl->began_us == 0 && m->type != 'S' && m->type != 'H' &&
+	    !(s->rare->stack && scopes_holds(s)))
 		begin_at(s, &s->hold->lease, now_of(s), now_of(s));
 	if (m->type == 'Q' || m->type == 'E' || m->type == 'F')
 		sl->statements++;
@@ -217,7 +220,7 @@ slow_message(struct session *s, const struct message *m)
 void
 slow_end(struct session *s, const char *outcome, const char *sqlstate)
 {
-	struct slow *sl = s->slow;
+	struct slow *sl = s->rare->slow;
 	const struct server *srv = s->hold->lease.srv;
 	struct slow_line t;
 
@@ -278,13 +281,13 @@ slow_granted(struct session *s, const struct scope *f)
 	}
 	n = snprintf(text, sizeof text, "%s %s", scope_kind_name(f),
 		     f->hold.lock ? f->hold.lock->name : f->name);
-	add_note(&s->slow->waits, f->asked_us, waited, text, (size_t)n);
+	add_note(&s->rare->slow->waits, f->asked_us, waited, text, (size_t)n);
 }
 
 void
 slow_frame(struct session *s, const struct scope *f, const char *outcome, int64_t exit_us)
 {
-	struct slow *sl = s->slow;
+	struct slow *sl = s->rare->slow;
 	int64_t granted = f->granted_us ? f->granted_us : exit_us;
 	int64_t opened = f->opened_us ? f->opened_us : exit_us;
 	const struct pool *pool = f->pool ? f->pool : s->pool;
@@ -318,7 +321,7 @@ slow_frame(struct session *s, const struct scope *f, const char *outcome, int64_
 void
 slow_unframed(struct session *s, const struct scope *f)
 {
-	struct slow *sl = s->slow;
+	struct slow *sl = s->rare->slow;
 
 	if (sl->began_us || s->own->lease.state != LEASE_HELD)
 		return;
@@ -332,15 +335,15 @@ void
 slow_pack(struct pack *p, struct session *s)
 {
 	struct slow none = {0}, *slow = &none;
-	bool there = s->slow != NULL;
+	bool there = s->rare->slow != NULL;
 
 	PACK(p, there);
 	if (!there)
 		return;
 	if (pack_reading(p) && s->pool && slow_wanted(s->pool))
 		slow_watch(s);
-	if (s->slow)
-		slow = s->slow;
+	if (s->rare->slow)
+		slow = s->rare->slow;
 	PACK(p, slow->began_us);
 	PACK(p, slow->granted_us);
 	PACK(p, slow->statements_before);

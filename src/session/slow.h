@@ -1,7 +1,7 @@
 /* slow: logs scopes that lasted longer than log_scope_longer_than, at their end, with what they
  * waited for, and with their SQL if log_scope_statements is on. Frames of the stack have their own
  * times. A transaction or statement without a frame has its times here. Where the option is off,
- * session->slow is NULL. */
+ * session->rare->slow is NULL. */
 #ifndef PGWITH_SESSION_SLOW_H
 #define PGWITH_SESSION_SLOW_H
 
@@ -54,7 +54,7 @@ void slow_free(struct session *);
 /* For the handover: without the notes. */
 void slow_pack(struct pack *, struct session *);
 
-/* The rest is for sessions with session->slow only. */
+/* The rest is for sessions with session->rare->slow only. */
 
 /* A lease was taken for a transaction or statement without a frame. */
 void slow_begin(struct session *);

@@ -61,8 +61,8 @@ is_certain(const struct session *s, const struct progress *p)
 {
 	/* `watch`: a DEALLOCATE ALL may be under way, which takes our statements, too. */
 	return !p->skipping && p->copy == COPY_NONE && !p->unsure && !p->half_begun && !p->watch &&
-	       p->ready_due == p->own_syncs && p->status != 'E' && s->stack == NULL &&
-	       s->slow == NULL;
+	       p->ready_due == p->own_syncs && p->status != 'E' && s->rare->stack == NULL &&
+	       s->rare->slow == NULL;
 }
 
 /* Can the messages behind the Parse be done again: are they of the exchange, and is its Sync, if it
@@ -139,7 +139,8 @@ serve(struct session *s, struct once *o, struct message *m)
 		once_serve(o, unnamed_make(&s->context.unnamed), &srv->prepared, p, batch_for(s));
 		return ONCE_SERVE;
 	}
-	once_serve_bind(o, unnamed_make(&s->context.unnamed), &srv->prepared, p, bind, bytes, batch_for(s));
+	once_serve_bind(o, unnamed_make(&s->context.unnamed), &srv->prepared, p, bind, bytes,
+			batch_for(s));
 	progress_note(p, PROGRESS_WORKS);
 	m->used += FRAME_HEADER + bytes;
 	return ONCE_SERVE;
@@ -181,7 +182,8 @@ standin_parse(struct session *s, struct message *m)
 		return serve(s, &o, m);
 	if (v == ONCE_PREPARE) {
 		m->used = FRAME_HEADER + m->bytes;
-		once_prepare(&o, unnamed_make(&s->context.unnamed), &srv->prepared, p, batch_for(s));
+		once_prepare(&o, unnamed_make(&s->context.unnamed), &srv->prepared, p,
+			     batch_for(s));
 	}
 	return v;
 }

@@ -113,8 +113,8 @@ parse_unnamed(struct session *s, struct message *m, bool *told)
 	*told = true;
 	if (once == ONCE_SERVE || once == ONCE_PREPARE)
 		return REPLACE;
-	unnamed_parse(unnamed_make(&s->context.unnamed), &srv->prepared.tracked, &srv->progress, m->body, m->have,
-		      m->bytes, m->effects.set);
+	unnamed_parse(unnamed_make(&s->context.unnamed), &srv->prepared.tracked, &srv->progress,
+		      m->body, m->have, m->bytes, m->effects.set);
 	if (once == ONCE_NEVER)
 		unnamed_note_uncached(s->context.unnamed, standin_infers(srv->pool));
 	if (srv->progress.skipping || !statement_is_left(m->next) || !message_is_whole(m))
@@ -152,7 +152,8 @@ statement_unnamed(struct session *s, struct message *m, bool *told)
 			return FORWARD;
 		v = unnamed_used(s, m);
 		if ((v == FORWARD || v == REPLACE) && !srv->progress.skipping) {
-			unnamed_describe(unnamed_make(&s->context.unnamed), tracked, &srv->progress);
+			unnamed_describe(unnamed_make(&s->context.unnamed), tracked,
+					 &srv->progress);
 			*told = true;
 		}
 		return v;

@@ -127,7 +127,8 @@ telling_start(struct session *s)
 
 	replace_told(s, told_keep(s->pool->told));
 	/* Of repeated values only the certainty counts: a later value replaces them. */
-	repeated = work_out_each(s, context_repeated(&s->context), context_repeated_bytes(&s->context));
+	repeated =
+	    work_out_each(s, context_repeated(&s->context), context_repeated_bytes(&s->context));
 	replace_told(s, told_keep(s->pool->told));
 	last = work_out_each(s, s->context.startup, atom_bytes(s->context.startup));
 	application_start(s);

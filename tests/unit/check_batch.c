@@ -57,6 +57,7 @@ open_end(struct remote *e, uint64_t id)
 	stream_init(&e->srv.stream, the_loop, fds[0], 1024 * 1024, &ops, NULL);
 	e->s.id = id;
 	e->s.site = &site;
+	session_set_none(&e->s);
 	e->s.hold = e->s.own = &e->own;
 	e->own.lease.state = LEASE_HELD;
 	e->own.lease.srv = &e->srv;

@@ -25,6 +25,7 @@ setup(void)
 {
 	memset(&site, 0, sizeof site);
 	memset(&session, 0, sizeof session);
+	session_set_none(&session);
 	memset(&own, 0, sizeof own);
 	memset(&srv, 0, sizeof srv);
 	tolds_init(&site.pools.told);

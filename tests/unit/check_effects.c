@@ -34,6 +34,7 @@ setup(void)
 {
 	memset(&srv, 0, sizeof srv);
 	memset(&s, 0, sizeof s);
+	session_set_none(&s);
 	memset(&held, 0, sizeof held);
 	memset(&pool, 0, sizeof pool);
 	memset(&site, 0, sizeof site);

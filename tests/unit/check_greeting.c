@@ -23,6 +23,7 @@ next_client(void)
 {
 	context_clear(&session.context, &site.pools.told, &site.atoms);
 	memset(&session, 0, sizeof session);
+	session_set_none(&session);
 	memset(&own, 0, sizeof own);
 	session.site = &site;
 	session.pool = &pool;

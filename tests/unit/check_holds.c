@@ -27,7 +27,7 @@ setup(void)
 	s.id = 7;
 	s.site = &site;
 	s.state = SESSION_IDLE;
-	holds_start(&s);
+	session_set_none(&s);
 }
 
 static void
@@ -127,7 +127,7 @@ START_TEST(it_goes_when_it_was_not_needed_for_a_second)
 	s.block.state = BLOCK_NONE;
 	/* The frame of a scope points to its lease. */
 	stack_init(&stack);
-	s.stack = &stack;
+	session_rare(&s)->stack = &stack;
 	f = stack_push(&stack, SCOPE_TRANSACTION, "a", 1);
 	is_idle_for(2 * UNIT_S);
 	ck_assert_ptr_ne(s.own, &hold_none);
@@ -136,7 +136,9 @@ START_TEST(it_goes_when_it_was_not_needed_for_a_second)
 	is_idle_for(2 * UNIT_S);
 	ck_assert_ptr_eq(s.own, &hold_none);
 	ck_assert_uint_eq(site.holds.count, 0);
-	s.stack = NULL;
+	s.rare->stack = NULL;
+	session_drop_rare(&s);
+	ck_assert_ptr_eq(s.rare, &rare_none);
 }
 END_TEST
 

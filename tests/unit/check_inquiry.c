@@ -56,6 +56,7 @@ setup(void)
 	memset(&pool, 0, sizeof pool);
 	memset(&srv, 0, sizeof srv);
 	memset(&s, 0, sizeof s);
+	session_set_none(&s);
 	memset(&own, 0, sizeof own);
 	site.loop = pools.loop = the_loop;
 	buf_init(&pools.filtered, 1024 * 1024);
@@ -77,6 +78,7 @@ static void
 teardown(void)
 {
 	inquiry_forget(&s);
+	session_drop_rare(&s);
 	progress_clear(&srv.progress);
 	stream_close(&srv.stream);
 	stream_close(&s.stream);
@@ -244,7 +246,7 @@ START_TEST(nothing_was_asked)
 	ck_assert(inquiry_passes_parameters(&s));
 	inquiry_give_up(&s);
 	inquiry_forget(&s);
-	ck_assert_ptr_null(s.inquiry);
+	ck_assert_ptr_null(s.rare->inquiry);
 }
 END_TEST
 
@@ -445,7 +447,7 @@ START_TEST(not_for_ever)
 	ck_assert_int_eq(answered("eI"), INQUIRY_CUT_SHORT);
 	inquiry_give_up(&s);
 	inquiry_ask(&s, "SELECT 3", INQUIRY_PASSES_ALL, INQUIRY_AGAIN);
-	ck_assert_uint_eq(s.inquiry->attempts, 1);
+	ck_assert_uint_eq(s.rare->inquiry->attempts, 1);
 }
 END_TEST
 
@@ -582,7 +584,7 @@ START_TEST(values_are_bound)
 	buf_clear(&sent);
 	text_message('1', "");
 	text_message('2', "");
-	ck_assert_int_eq(s.inquiry->passes, INQUIRY_PASSES_ALL);
+	ck_assert_int_eq(s.rare->inquiry->passes, INQUIRY_PASSES_ALL);
 	inquiry_give_up(&s);
 }
 END_TEST
@@ -602,7 +604,7 @@ static void
 move(int pair)
 {
 	prepare(&s);
-	s.inquiry->state = (enum inquiry_state)(pair / INQUIRY_NSTATES);
+	s.rare->inquiry->state = (enum inquiry_state)(pair / INQUIRY_NSTATES);
 	inquiry_set_state(&s, (enum inquiry_state)(pair % INQUIRY_NSTATES));
 	ck_assert_int_eq(inquiry_state(&s), pair % INQUIRY_NSTATES);
 }

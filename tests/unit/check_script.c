@@ -11,7 +11,8 @@
 #include "session/script.c"
 
 static struct script script;
-static struct session s = {.id = 7, .script = &script};
+static struct rare rare = {.script = &script};
+static struct session s = {.id = 7, .rare = &rare};
 
 static void
 setup(void)
@@ -59,6 +60,7 @@ START_TEST(a_session_without_scopes_has_none)
 {
 	struct session none = {.id = 8};
 
+	session_set_none(&none);
 	ck_assert(!script_pending(&none));
 	ck_assert(!script_more(&none));
 	ck_assert(!script_waiting(&none));
@@ -178,7 +180,8 @@ handed_over(struct session *to)
 
 START_TEST(a_handover)
 {
-	struct session to = {.id = 8};
+	struct rare of_other = {.script = NULL};
+	struct session to = {.id = 8, .rare = &of_other};
 
 	script_start(&s, "a;bc", 4);
 	begin_part(2);
@@ -186,10 +189,10 @@ START_TEST(a_handover)
 	end_part();
 	script.lexing = 5;
 	ck_assert(handed_over(&to));
-	ck_assert_int_eq(to.script->state, SCRIPT_SENT);
-	ck_assert_uint_eq(to.script->text.len, 2);
-	ck_assert_uint_eq(to.script->chars, 2);
-	ck_assert_uint_eq(to.script->lexing, 5);
+	ck_assert_int_eq(to.rare->script->state, SCRIPT_SENT);
+	ck_assert_uint_eq(to.rare->script->text.len, 2);
+	ck_assert_uint_eq(to.rare->script->chars, 2);
+	ck_assert_uint_eq(to.rare->script->lexing, 5);
 	ck_assert(!script_judging(&to));
 	/* what no process has written */
 	script.state = SCRIPT_NSTATES;

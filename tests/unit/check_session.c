@@ -45,6 +45,7 @@ setup(void)
 {
 	memset(&site, 0, sizeof site);
 	memset(&s, 0, sizeof s);
+	session_set_none(&s);
 	site.loop = loop_new();
 	list_init(&site.woken);
 	list_init(&site.holds);

@@ -114,10 +114,10 @@ setup(void)
 		memset(&actors[i], 0, sizeof actors[i]);
 		s->id = 1 + (uint64_t)i;
 		s->site = &site;
+		session_set_none(s);
 		s->hold = s->own = &actors[i].own;
 		s->state = SESSION_IDLE;
 		s->stream.fd = -1;
-		s->in = (struct buf *)&session_in_none;
 		list_append(&site.in_state[SESSION_IDLE], &s->node);
 	}
 	in_turn = NULL;

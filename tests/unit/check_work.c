@@ -80,6 +80,7 @@ setup(void)
 {
 	memset(&site, 0, sizeof site);
 	memset(&session, 0, sizeof session);
+	session_set_none(&session);
 	site.loop = loop_new();
 	session.site = &site;
 }
@@ -87,7 +88,11 @@ setup(void)
 static void
 teardown(void)
 {
-	free(session.stack);
+	if (session.rare != &rare_none) {
+		free(session.rare->stack);
+		session.rare->stack = NULL;
+	}
+	session_drop_rare(&session);
 	/* What was left to the end of the loop's turn. */
 	loop_free(site.loop);
 }
@@ -239,20 +244,20 @@ START_TEST(it_is_there_while_it_goes_on)
 	ck_assert_int_eq(work_purpose(&session), WORK_NONE);
 	ck_assert(!scopes_open(&session));
 	work = work_begin(&session, WORK_EXIT);
-	ck_assert_ptr_eq(session.work, work);
+	ck_assert_ptr_eq(session.rare->work, work);
 	ck_assert_int_eq(work_purpose(&session), WORK_EXIT);
 	ck_assert_int_eq(work->state, WORK_NEXT);
 	ck_assert_int_eq(work->phase, WORK_BEFORE);
 	ck_assert(scopes_open(&session));
 	work_set_state(work, WORK_RUN);
 	work_end(work);
-	ck_assert_ptr_null(session.work);
+	ck_assert_ptr_null(session.rare->work);
 	ck_assert_int_eq(work_purpose(&session), WORK_NONE);
 	ck_assert(!scopes_open(&session));
 	/* Those who were at work see that it has ended, though the next has begun. */
 	ck_assert_ptr_ne(work_begin(&session, WORK_LEAVE), work);
 	ck_assert_int_eq(work->purpose, WORK_NONE);
-	work_end(session.work);
+	work_end(session.rare->work);
 }
 END_TEST
 
@@ -316,18 +321,19 @@ static void
 push_lock(struct session *s)
 {
 	scopes_prepare(s);
-	stack_push(s->stack, SCOPE_LOCK, "l", 1);
+	stack_push(s->rare->stack, SCOPE_LOCK, "l", 1);
 }
 
 static void
 pop_lock(struct session *s)
 {
-	struct scope *f = stack_innermost(s->stack);
+	struct scope *f = stack_innermost(s->rare->stack);
 
-	stack_pop(s->stack, f);
+	stack_pop(s->rare->stack, f);
 	scope_free(f);
-	free(s->stack);
-	s->stack = NULL;
+	free(s->rare->stack);
+	s->rare->stack = NULL;
+	session_drop_rare(s);
 }
 
 static void
@@ -350,19 +356,20 @@ START_TEST(it_is_handed_over)
 	struct pack p;
 	struct buf b;
 
+	session_set_none(&to);
 	/* none */
 	write_down(&b);
 	pack_reader(&p, buf_data(&b), b.len);
 	ck_assert(work_pack(&p, &to));
 	ck_assert_uint_eq(p.left, 0);
-	ck_assert_ptr_null(to.work);
+	ck_assert_ptr_null(to.rare->work);
 	buf_clear(&b);
 	/* an ENTER that waits */
 	push_lock(&session);
 	push_lock(&to);
 	work = work_begin(&session, WORK_ENTER);
 	work_set_state(work, WORK_WAIT);
-	work->frame = stack_innermost(session.stack);
+	work->frame = stack_innermost(session.rare->stack);
 	work->wait_us = 9;
 	work->answer_type = 'Q';
 	ck_assert_int_eq(grammar_parse(sql, strlen(sql), 0, &work->statement, &ge), 0);
@@ -371,12 +378,12 @@ START_TEST(it_is_handed_over)
 	ck_assert(work_pack(&p, &to));
 	ck_assert(!p.failed);
 	ck_assert_uint_eq(p.left, 0);
-	ck_assert_int_eq(to.work->purpose, WORK_ENTER);
-	ck_assert_int_eq(to.work->state, WORK_WAIT);
-	ck_assert_ptr_eq(to.work->frame, stack_innermost(to.stack));
-	ck_assert_int_eq(to.work->wait_us, 9);
-	ck_assert_int_eq(to.work->answer_type, 'Q');
-	work_end(to.work);
+	ck_assert_int_eq(to.rare->work->purpose, WORK_ENTER);
+	ck_assert_int_eq(to.rare->work->state, WORK_WAIT);
+	ck_assert_ptr_eq(to.rare->work->frame, stack_innermost(to.rare->stack));
+	ck_assert_int_eq(to.rare->work->wait_us, 9);
+	ck_assert_int_eq(to.rare->work->answer_type, 'Q');
+	work_end(to.rare->work);
 	buf_clear(&b);
 	/* whatever else goes on is not taken */
 	work_set_state(work, WORK_NEXT);
@@ -384,7 +391,7 @@ START_TEST(it_is_handed_over)
 	pack_reader(&p, buf_data(&b), b.len);
 	work_pack(&p, &to);
 	ck_assert(p.failed);
-	ck_assert_ptr_null(to.work);
+	ck_assert_ptr_null(to.rare->work);
 	buf_clear(&b);
 	work_end(work);
 	pop_lock(&to);
