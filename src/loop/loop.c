@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/watch.h"
 
 struct deferred {
 	void (*fn)(void *);
@@ -27,6 +28,7 @@ struct on_signal {
 struct loop {
 	struct loop_clock clock; /* must be the first member: loop_now_us() */
 	struct event_base *base;
+	struct watches *watches;
 	bool stopped;
 	void (*work_fn)(void *);
 	void *work_arg;
@@ -65,6 +67,7 @@ loop_new(void)
 	event_config_free(config);
 	if (l->base == NULL)
 		log_fatal("", LOG_ALONE, "cannot make an event base that reports hang-ups (epoll)");
+	l->watches = watches_new(l->base);
 	return l;
 }
 
@@ -93,6 +96,7 @@ loop_free(struct loop *l)
 	for (unsigned i = 0; i < l->nsignals; i++)
 		event_del(&l->signals[i].event);
 	free(l->deferred);
+	watches_free(l->watches);
 	event_base_free(l->base);
 	free(l);
 }
@@ -101,6 +105,12 @@ struct event_base *
 loop_base(struct loop *l)
 {
 	return l->base;
+}
+
+struct watches *
+loop_watches(struct loop *l)
+{
+	return l->watches;
 }
 
 int64_t

@@ -16,12 +16,15 @@
 #define LOOP_QUIET    20          /* sweeps with nothing between them, before that */
 
 struct loop;
+struct watches;
 
 struct loop *loop_new(void);
 /* Runs the calls that are still deferred, then frees. The caller has removed its own events. */
 void loop_free(struct loop *);
 
 struct event_base *loop_base(struct loop *);
+/* For streams. */
+struct watches *loop_watches(struct loop *);
 
 /* The first member of struct loop, known here so that loop_now_us() can be inline. */
 struct loop_clock {

@@ -11,43 +11,34 @@
 #include <openssl/err.h>
 
 #include "base/err.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-static void on_event(evutil_socket_t, short what, void *arg);
-static void on_writable(evutil_socket_t, short what, void *arg);
+static void on_event(struct watch *, uint32_t events);
+static void on_again(evutil_socket_t, short what, void *arg);
 
-/* Changes what `event` is registered for. */
+/* Changes what is waited for. */
 static void
-set_watch(struct stream *st, enum stream_watch watch)
+set_watch(struct stream *st, enum stream_watch watch, bool writes)
 {
-	static const short what[] = {
-	    [STREAM_WATCH_READ] = EV_READ | EV_CLOSED | EV_PERSIST,
-	    [STREAM_WATCH_EDGE] = EV_READ | EV_CLOSED | EV_PERSIST | EV_ET,
-	    [STREAM_WATCH_CLOSED] = EV_CLOSED | EV_PERSIST,
+	static const uint32_t events[] = {
+	    [STREAM_WATCH_NOTHING] = 0,
+	    [STREAM_WATCH_READ] = EPOLLIN | EPOLLRDHUP,
+	    [STREAM_WATCH_EDGE] = EPOLLIN | EPOLLRDHUP | EPOLLET,
+	    [STREAM_WATCH_CLOSED] = EPOLLRDHUP,
 	};
 
-	if (event_initialized(&st->event))
-		event_del(&st->event);
-	event_assign(&st->event, loop_base(st->loop), st->fd, what[watch], on_event, st);
-	if (event_add(&st->event, NULL) < 0)
-		log_fatal("", LOG_ALONE, "cannot watch descriptor", LOG_WORD(st->fd));
 	st->watch = watch;
+	st->writes = writes;
+	watch_set(loop_watches(st->loop), &st->watched, st->fd,
+		  events[watch] | (writes ? EPOLLOUT : 0), on_event);
 }
 
 static void
-watch_in_pause(struct stream *st)
+watch_in_pause(struct stream *st, bool writes)
 {
-	bool writes = st->more && st->more->write_event;
-
-	set_watch(st, writes ? STREAM_WATCH_CLOSED : STREAM_WATCH_EDGE);
-}
-
-static void
-watch_nothing(struct stream *st)
-{
-	event_del(&st->event);
-	st->watch = STREAM_WATCH_NOTHING;
+	set_watch(st, writes ? STREAM_WATCH_CLOSED : STREAM_WATCH_EDGE, writes);
 }
 
 void
@@ -60,7 +51,7 @@ stream_init(struct stream *st, struct loop *loop, int fd, size_t max_queue,
 	st->arg = arg;
 	st->fd = fd;
 	st->max_queue = max_queue < BUF_MAX ? (uint32_t)max_queue : BUF_MAX;
-	set_watch(st, STREAM_WATCH_READ);
+	set_watch(st, STREAM_WATCH_READ, false);
 }
 
 static struct stream_more *
@@ -77,7 +68,7 @@ need_more(struct stream *st)
 static void
 drop_more(struct stream *st)
 {
-	if (st->more == NULL || st->more->ssl || st->more->write_event || st->more->out.len > 0)
+	if (st->more == NULL || st->more->ssl || st->more->out.len > 0)
 		return;
 	buf_clear(&st->more->out);
 	free(st->more);
@@ -107,7 +98,7 @@ stream_set_ssl(struct stream *st, SSL *ssl)
 	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* One system call reads all that has come, instead of two for each record. */
 	SSL_set_read_ahead(ssl, 1);
-	more->again = evtimer_new(loop_base(st->loop), on_event, st);
+	more->again = evtimer_new(loop_base(st->loop), on_again, st);
 	if (more->again == NULL)
 		log_fatal("", LOG_ALONE, "cannot make an event for descriptor", LOG_WORD(st->fd));
 	/* Bytes that OpenSSL has read already raise no event. */
@@ -124,12 +115,12 @@ stream_open(const struct stream *st)
 static void
 stop_writing(struct stream *st)
 {
-	if (st->more == NULL || st->more->write_event == NULL)
+	if (!st->writes)
 		return;
-	event_free(st->more->write_event);
-	st->more->write_event = NULL;
 	if (st->watch == STREAM_WATCH_CLOSED)
-		watch_in_pause(st);
+		watch_in_pause(st, false);
+	else
+		set_watch(st, (enum stream_watch)st->watch, false);
 }
 
 int
@@ -139,9 +130,8 @@ stream_detach(struct stream *st)
 
 	if (fd < 0)
 		return -1;
-	/* Events go before the descriptor is closed, when its number may become another's. */
-	watch_nothing(st);
-	stop_writing(st);
+	/* Before the descriptor is closed, when its number may become another's. */
+	set_watch(st, STREAM_WATCH_NOTHING, false);
 	if (st->more) {
 		if (st->more->again)
 			event_free(st->more->again);
@@ -206,16 +196,12 @@ ssl_result(struct stream *st, int n)
 static void
 want_write(struct stream *st)
 {
-	struct stream_more *more = need_more(st);
-
-	if (more->write_event != NULL)
+	if (st->writes)
 		return;
-	more->write_event =
-	    event_new(loop_base(st->loop), st->fd, EV_WRITE | EV_PERSIST, on_writable, st);
 	if (st->watch == STREAM_WATCH_EDGE)
-		watch_in_pause(st);
-	if (more->write_event == NULL || event_add(more->write_event, NULL) < 0)
-		log_fatal("", LOG_ALONE, "cannot watch descriptor", LOG_WORD(st->fd));
+		watch_in_pause(st, true);
+	else
+		set_watch(st, (enum stream_watch)st->watch, true);
 }
 
 static ssize_t
@@ -242,8 +228,7 @@ read_tls(struct stream *st, uint8_t *to, size_t bytes)
 	if (st->read_wants_write) {
 		/* Until the write is done, SSL_read() cannot use more bytes, and a level-triggered
 		 * event would report them in every turn. */
-		watch_in_pause(st);
-		want_write(st);
+		watch_in_pause(st, true);
 	}
 	if (done == 0)
 		return r;
@@ -340,29 +325,26 @@ stream_write(struct stream *st, const void *data, size_t bytes)
 	return 0;
 }
 
-static void
-on_writable(evutil_socket_t fd, short what, void *arg)
+/* Returns true if a read has waited for this. */
+static bool
+write_queue(struct stream *st)
 {
-	struct stream *st = arg;
 	struct buf *out = &st->more->out;
-	bool had = out->len > 0, empty;
+	bool had = out->len > 0, empty, reads = st->read_wants_write;
 
 	if (had)
 		buf_drop(out, send_now(st, buf_data(out), out->len));
 	empty = out->len == 0;
 	if (empty)
 		stop_writing(st);
-	if (st->read_wants_write) {
-		st->read_wants_write = false;
-		if (!st->paused)
-			set_watch(st, STREAM_WATCH_READ);
-		event_active(&st->event, EV_READ, 0);
-	}
+	st->read_wants_write = false;
+	if (reads && !st->paused)
+		set_watch(st, STREAM_WATCH_READ, st->writes);
 	if (empty)
 		drop_more(st);
 	if (had && empty)
 		st->ops->drained(st, st->arg);
-	loop_event_done(st->loop);
+	return reads;
 }
 
 /* Has the other side hung up, or is there an error? An error is not fetched here: the reader gets
@@ -375,47 +357,70 @@ hung_up(const struct stream *st)
 	return poll(&p, 1, 0) == 1 && p.revents;
 }
 
+/* Bytes have come, or there is an error (`bytes`); the other side has hung up (`closed`). */
 static void
-handle_event(struct stream *st, short what)
+handle_event(struct stream *st, bool bytes, bool closed)
 {
 	bool end, acts = st->ops->hangup != NULL;
 
-	st->ended |= (what & EV_CLOSED) != 0;
+	st->ended |= closed;
 	if (!st->paused) {
 		/* The reader gets the end, after the bytes before it. */
 		st->ops->readable(st, st->arg);
 		return;
 	}
-	end = what & EV_CLOSED || (acts && what & EV_READ && hung_up(st));
+	end = closed || (acts && bytes && hung_up(st));
 	st->ended |= end;
 	if (end && acts && st->ops->hangup(st, st->arg))
 		return;
 	if (end || !acts) {
-		/* Nobody acts upon it now, and a level-triggered event would report it in every
-		 * turn. stream_resume() watches again. */
-		watch_nothing(st);
+		/* Nobody acts upon it now, and it would be reported in every turn. stream_resume()
+		 * watches again. */
+		set_watch(st, STREAM_WATCH_NOTHING, st->writes);
 		return;
 	}
 	/* Bytes in a pause: from now on, watch only for a hang-up. */
 	if (st->watch == STREAM_WATCH_READ)
-		watch_in_pause(st);
+		watch_in_pause(st, st->writes);
 }
 
 static void
-on_event(evutil_socket_t fd, short what, void *arg)
+on_event(struct watch *w, uint32_t events)
+{
+	struct stream *st = LIST_OBJ(w, struct stream, watched);
+	bool error = events & EPOLLERR || (events & EPOLLHUP && !(events & EPOLLRDHUP));
+	bool bytes = error || events & EPOLLIN, closed = !error && events & EPOLLRDHUP;
+
+	if (st->writes && (error || events & EPOLLOUT)) {
+		bytes |= write_queue(st);
+		loop_event_done(st->loop);
+		/* The stream may have been closed, even opened anew. */
+		if (!watch_is_due(w))
+			return;
+	}
+	watch_take(loop_watches(st->loop), w);
+	bytes &= st->watch == STREAM_WATCH_READ || st->watch == STREAM_WATCH_EDGE;
+	closed &= st->watch != STREAM_WATCH_NOTHING;
+	if (!bytes && !closed)
+		return;
+	handle_event(st, bytes, closed);
+	loop_event_done(st->loop);
+}
+
+static void
+on_again(evutil_socket_t fd, short what, void *arg)
 {
 	struct stream *st = arg;
 
-	handle_event(st, what);
+	handle_event(st, false, false);
 	loop_event_done(st->loop);
 }
 
 bool
 stream_has_news(const struct stream *st)
 {
-	/* Before its first callback in a turn, libevent marks all events that are due as active. */
 	return st->fd >= 0 &&
-	       ((st->event.ev_evcallback.evcb_flags & EVLIST_ACTIVE) ||
+	       (watch_is_due(&st->watched) ||
 		(st->more && st->more->again && event_pending(st->more->again, EV_TIMEOUT, NULL)));
 }
 
@@ -434,7 +439,7 @@ stream_resume(struct stream *st)
 	if (st->held || st->finished)
 		return;
 	if (st->watch != STREAM_WATCH_READ)
-		set_watch(st, STREAM_WATCH_READ);
+		set_watch(st, STREAM_WATCH_READ, st->writes);
 	if (stream_ssl(st) && SSL_has_pending(stream_ssl(st)))
 		read_again(st);
 }
@@ -445,7 +450,7 @@ stream_finish(struct stream *st)
 	if (st->fd < 0 || st->finished)
 		return;
 	st->finished = true;
-	watch_nothing(st);
+	set_watch(st, STREAM_WATCH_NOTHING, st->writes);
 }
 
 int
@@ -472,7 +477,7 @@ stream_hold(struct stream *st)
 	if (st->fd < 0 || st->held)
 		return;
 	st->held = true;
-	watch_nothing(st);
+	set_watch(st, STREAM_WATCH_NOTHING, st->writes);
 }
 
 void
@@ -482,5 +487,5 @@ stream_release(struct stream *st)
 		return;
 	st->held = false;
 	if (!st->finished)
-		set_watch(st, STREAM_WATCH_READ);
+		set_watch(st, STREAM_WATCH_READ, st->writes);
 }

@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "loop/loop.h"
+#include "loop/watch.h"
 
 struct stream;
 
@@ -31,12 +32,11 @@ struct stream_ops {
 	bool (*hangup)(struct stream *, void *arg);
 };
 
-/* What `event` of a stream is registered for. In a pause, EV_CLOSED alone is not enough: libevent
- * turns EPOLLERR (ECONNRESET, for instance, after the other side closed with bytes unread) into
- * EV_READ and EV_WRITE. An event without these is not told, while epoll reports the error in every
- * turn. So EV_READ is registered in a pause, too, edge-triggered. But while output is queued there
- * is an event for EV_WRITE, which is level-triggered and must not stand beside an edge-triggered
- * one: then EV_CLOSED alone is registered, and the error reaches the event for EV_WRITE. */
+/* What a stream waits for, beside being able to write. An error (ECONNRESET, for instance, after the
+ * other side closed with bytes unread) counts as bytes and as room to write, whichever is waited
+ * for; epoll reports it in every turn. In a pause nobody fetches it: so there epoll is told to
+ * report each arrival once. But while output is queued it must report in every turn that there is
+ * room: then only the end is waited for in a pause, and an error is found by writing. */
 enum stream_watch {
 	STREAM_WATCH_NOTHING,
 	STREAM_WATCH_READ,   /* bytes and the end; kept at the beginning of a pause */
@@ -46,8 +46,7 @@ enum stream_watch {
 
 /* What a stream has only under TLS, and while output is queued. */
 struct stream_more {
-	SSL *ssl;                  /* not owned; NULL without TLS */
-	struct event *write_event; /* exists only while output is queued, or read_wants_write */
+	SSL *ssl; /* not owned; NULL without TLS */
 	/* TLS: reads again in the next turn, for bytes that OpenSSL has and the socket no more. */
 	struct event *again;
 	struct buf out;
@@ -58,10 +57,11 @@ struct stream {
 	const struct stream_ops *ops;
 	void *arg;
 	struct stream_more *more; /* NULL: no TLS, and nothing is queued */
-	struct event event;
+	struct watch watched;  /* `fd` */
 	int fd;                /* -1 once closed */
 	uint32_t max_queue;    /* bytes */
-	uint8_t watch;         /* enum stream_watch: what `event` is registered for */
+	uint8_t watch;         /* enum stream_watch: what is waited for */
+	bool writes;           /* room is waited for, too: output is queued, or read_wants_write */
 	bool paused;           /* the owner does not want to read */
 	bool held;             /* by stream_hold(); independent of `paused`, which is the owner's */
 	bool finished;         /* by stream_finish() */

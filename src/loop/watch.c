@@ -1,0 +1,92 @@
+#include "loop/watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#define EVENTS_MAX 1024 /* fetched at once; the others are fetched in the next turn */
+
+struct watches {
+	int fd; /* of epoll(7) */
+	watch_fn fn;
+	struct event event; /* libevent's, for `fd` */
+	/* Those that were fetched last. data.ptr is the struct watch; NULL: it has been handled. */
+	struct epoll_event due[EVENTS_MAX];
+};
+
+/* There are no two calls of this on the stack: no callback runs the loop. */
+static void
+on_due(evutil_socket_t fd, short what, void *arg)
+{
+	struct watches *ws = arg;
+	int n = epoll_wait(ws->fd, ws->due, EVENTS_MAX, 0);
+
+	/* All are marked before the first callback: one may ask whether another is due. */
+	for (int i = 0; i < n; i++)
+		((struct watch *)ws->due[i].data.ptr)->due = (uint32_t)i + 1;
+	for (int i = 0; i < n; i++) {
+		struct watch *w = ws->due[i].data.ptr;
+
+		if (w == NULL)
+			continue;
+		ws->fn(w, ws->due[i].events);
+		if (ws->due[i].data.ptr)
+			watch_take(ws, w);
+	}
+}
+
+struct watches *
+watches_new(struct event_base *base)
+{
+	struct watches *ws = mem_calloc(1, sizeof *ws);
+
+	ws->fd = epoll_create1(EPOLL_CLOEXEC);
+	if (ws->fd < 0)
+		log_fatal("", LOG_ALONE, "cannot watch descriptors (epoll)");
+	event_assign(&ws->event, base, ws->fd, EV_READ | EV_PERSIST, on_due, ws);
+	if (event_add(&ws->event, NULL) < 0)
+		log_fatal("", LOG_ALONE, "cannot watch descriptor", LOG_WORD(ws->fd));
+	return ws;
+}
+
+void
+watches_free(struct watches *ws)
+{
+	if (ws == NULL)
+		return;
+	event_del(&ws->event);
+	close(ws->fd);
+	free(ws);
+}
+
+void
+watch_take(struct watches *ws, struct watch *w)
+{
+	if (w->due == 0)
+		return;
+	ws->due[w->due - 1].data.ptr = NULL;
+	w->due = 0;
+}
+
+void
+watch_set(struct watches *ws, struct watch *w, int fd, uint32_t events, watch_fn fn)
+{
+	struct epoll_event e = {.events = events, .data.ptr = w};
+	int op = w->events == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+
+	ws->fn = fn;
+	if (events == 0)
+		watch_take(ws, w);
+	if (events == w->events)
+		return;
+	if (epoll_ctl(ws->fd, op, fd, &e) < 0)
+		log_fatal("", LOG_ALONE, "cannot watch descriptor", LOG_WORD(fd));
+	w->events = events;
+}
