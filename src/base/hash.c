@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 
+#define HASH_FEW      4 /* nodes that are in one chain */
 #define HASH_SMALLEST 8 /* chains of the first allocation */
 
 void
@@ -15,20 +16,21 @@ hash_init(struct hash *h)
 void
 hash_clear(struct hash *h)
 {
-	free(h->chains);
+	if (h->size > 0)
+		free(h->chains);
 	hash_init(h);
 }
 
 static struct hash_node **
-chain(const struct hash *h, uint64_t hash)
+chain(struct hash *h, uint64_t hash)
 {
-	return &h->chains[(hash ^ hash >> 29) & (h->size - 1)];
+	return h->size ? &h->chains[(hash ^ hash >> 29) & (h->size - 1)] : &h->few;
 }
 
 struct hash_node *
 hash_first(const struct hash *h, uint64_t hash)
 {
-	struct hash_node *n = h->size ? *chain(h, hash) : NULL;
+	struct hash_node *n = *chain((struct hash *)h, hash);
 
 	while (n && n->hash != hash)
 		n = n->next;
@@ -53,8 +55,8 @@ grow(struct hash *h)
 
 	h->size = old.size ? old.size * 2 : HASH_SMALLEST;
 	h->chains = mem_calloc(h->size, sizeof *h->chains);
-	for (size_t i = 0; i < old.size; i++) {
-		struct hash_node *n = old.chains[i];
+	for (size_t i = 0; i < hash_chains(&old); i++) {
+		struct hash_node *n = hash_chain(&old, i);
 
 		while (n) {
 			struct hash_node *next = n->next, **c = chain(h, n->hash);
@@ -64,7 +66,8 @@ grow(struct hash *h)
 			n = next;
 		}
 	}
-	free(old.chains);
+	if (old.size > 0)
+		free(old.chains);
 }
 
 void
@@ -72,7 +75,7 @@ hash_add(struct hash *h, struct hash_node *n, uint64_t hash)
 {
 	struct hash_node **c;
 
-	if (h->count >= h->size)
+	if (h->count >= (h->size ? h->size : HASH_FEW))
 		grow(h);
 	c = chain(h, hash);
 	n->hash = hash;
@@ -96,8 +99,8 @@ hash_remove(struct hash *h, struct hash_node *n)
 struct hash_node *
 hash_any(const struct hash *h)
 {
-	for (size_t i = 0; i < h->size; i++)
-		if (h->chains[i])
-			return h->chains[i];
+	for (size_t i = 0; i < hash_chains(h); i++)
+		if (hash_chain(h, i))
+			return hash_chain(h, i);
 	return NULL;
 }

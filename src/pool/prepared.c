@@ -233,7 +233,7 @@ named_new(struct names *names, const uint8_t *name, size_t length, struct analys
 
 	named->analysis = a;
 	named->effects = effects;
-	named->length = length;
+	named->length = (uint8_t)length;
 	memcpy(named->name, name, length);
 	named_put_in(names, named);
 	return named;

@@ -48,8 +48,8 @@ struct prepared_set;
 struct names {
 	struct statements *all;
 	struct hash names;
-	size_t bytes;  /* memory of all, texts included */
-	uint64_t uses; /* how many Binds and Describes there were */
+	uint64_t uses;  /* how many Binds and Describes there were */
+	uint32_t bytes; /* memory of all, texts included */
 };
 void names_init(struct names *, struct statements *);
 /* The session leaves, or has no statements any more. `set`: of the server that it holds, or

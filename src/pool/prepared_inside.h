@@ -16,13 +16,13 @@ struct named {
 	/* number of the answer to that: statements that were sent before it are not used for this
 	 * name */
 	uint64_t since;
-	uint32_t asking; /* Describes of ours under way for it */
 	uint64_t used;   /* names.uses when it was last bound or described */
-	bool renewing;   /* one of those will tell whether its result has changed: uses wait */
-	bool changed;    /* its result has changed: the next use is told so */
+	uint32_t asking; /* Describes of ours under way for it */
 	uint32_t number; /* for prepared_pack: its place among the names of its session */
 	unsigned effects;
-	size_t length;
+	bool renewing;  /* one of these Describes tells whether its result has changed: uses wait */
+	bool changed;   /* its result has changed: the next use is told so */
+	uint8_t length; /* at most PREPARED_NAME_BYTES */
 	char name[];
 };
 

@@ -85,8 +85,8 @@ names_using(const struct names *names, const struct analysis *a)
 {
 	const struct named *found = NULL;
 
-	for (size_t i = 0; names && i < names->names.size; i++) {
-		const struct hash_node *n = names->names.chains[i];
+	for (size_t i = 0; names && i < hash_chains(&names->names); i++) {
+		const struct hash_node *n = hash_chain(&names->names, i);
 
 		for (; n; n = n->next) {
 			const struct named *named = HASH_OBJ(n, const struct named, node);

@@ -113,8 +113,8 @@ texts_pack(struct pack *p, struct statements *all, struct packed_texts *texts)
 	}
 	texts->list = mem_calloc(count + 1, sizeof *texts->list);
 	texts->count = count;
-	for (size_t i = 0; !pack_reading(p) && i < all->texts.size; i++) {
-		struct hash_node *node = all->texts.chains[i];
+	for (size_t i = 0; !pack_reading(p) && i < hash_chains(&all->texts); i++) {
+		struct hash_node *node = hash_chain(&all->texts, i);
 
 		for (; node; node = node->next) {
 			struct text *t = HASH_OBJ(node, struct text, node);
@@ -229,12 +229,13 @@ named_pack(struct pack *p, struct named *named, const struct packed_texts *texts
 	pack_blob(p, &name, &length);
 	if (!pack_reading(p))
 		return named;
+	p->failed |= length > PREPARED_NAME_BYTES;
 	if (a && !p->failed) {
 		named = mem_calloc(1, sizeof *named + length + 1);
 		*named = none;
 		named->analysis = analysis_ref(a);
 		named->elsewhere = elsewhere ? analysis_ref(elsewhere) : NULL;
-		named->length = length;
+		named->length = (uint8_t)length;
 		if (length > 0)
 			memcpy(named->name, name, length);
 	}
@@ -248,8 +249,8 @@ names_pack(struct pack *p, struct names *names, const struct packed_texts *texts
 	uint32_t count = (uint32_t)names->names.count, number = 0;
 
 	PACK(p, count);
-	for (size_t i = 0; !pack_reading(p) && i < names->names.size; i++) {
-		struct hash_node *node = names->names.chains[i];
+	for (size_t i = 0; !pack_reading(p) && i < hash_chains(&names->names); i++) {
+		struct hash_node *node = hash_chain(&names->names, i);
 
 		for (; node; node = node->next) {
 			struct named *named = HASH_OBJ(node, struct named, node);
@@ -285,8 +286,8 @@ find_meant(struct meant *m, const struct names *names, uint32_t more)
 	m->count = names ? (uint32_t)names->names.count : 0;
 	m->size = m->count + more + 1;
 	m->list = mem_calloc(m->size, sizeof(struct named *));
-	for (size_t i = 0; names && i < names->names.size; i++) {
-		struct hash_node *node = names->names.chains[i];
+	for (size_t i = 0; names && i < hash_chains(&names->names); i++) {
+		struct hash_node *node = hash_chain(&names->names, i);
 
 		for (; node; node = node->next) {
 			struct named *named = HASH_OBJ(node, struct named, node);
