@@ -36,8 +36,8 @@ void hash_add(struct hash *, struct hash_node *, uint64_t hash);
 /* Removes a node, which must be in this table. */
 void hash_remove(struct hash *, struct hash_node *);
 
-/* For walks over all nodes: the chains are hash_chain(h, i), for i from 0 to below hash_chains(h). Each
- * goes on by node->next. */
+/* For walks over all nodes: the chains are hash_chain(h, i), for i from 0 to below hash_chains(h).
+ * Each goes on by node->next. */
 static inline size_t
 hash_chains(const struct hash *h)
 {

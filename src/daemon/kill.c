@@ -80,7 +80,7 @@ kill_begun(struct session *s)
 {
 	struct err e;
 
-	block_expire(&s->block, ERR_SCOPE_KILLED);
+	block_expire(&s->block, s->id, ERR_SCOPE_KILLED);
 	if (s->state != SESSION_WAITING)
 		return;
 	expiry_error(s->pool, ERR_SCOPE_KILLED, &e);

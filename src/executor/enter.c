@@ -573,7 +573,7 @@ exit_entered(struct work *work)
 	}
 	/* No server could be had for the client's own BEGIN, which comes before the first item. */
 	if (work->frame && work->frame->kind == SCOPE_IMPLICIT) {
-		block_set_state(&s->block, BLOCK_BEGUN);
+		block_set_state(&s->block, s->id, BLOCK_BEGUN);
 		exit_begin(work, work->frame, true);
 		exit_go(work);
 		return;
@@ -615,7 +615,7 @@ enter_begin(struct work *work)
 
 	if (s->block.state == BLOCK_BEGUN) {
 		/* The client's BEGIN was answered here: it goes to a server first. */
-		block_set_state(&s->block, BLOCK_NONE);
+		block_set_state(&s->block, s->id, BLOCK_NONE);
 		if (slow_wanted(s->pool))
 			slow_watch(s);
 		f = push_frame(work, SCOPE_IMPLICIT, "");

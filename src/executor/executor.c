@@ -66,7 +66,7 @@ answer_statement(struct work *work)
 			s->extended.skip_sync = true;
 		/* The client's BEGIN was answered here, and no server could be had for it. */
 		if (s->block.state == BLOCK_BEGUN)
-			block_set_state(&s->block, BLOCK_FAILED);
+			block_set_state(&s->block, s->id, BLOCK_FAILED);
 	} else {
 		tag_of(work, tag, sizeof tag);
 		msg_complete(&out, tag);
@@ -355,7 +355,7 @@ executor_sweep_out(struct session *s, const char *statement)
 		return FORWARD;
 	/* A transaction of BEGIN inside the scopes ends with them. */
 	if (s->block.state != BLOCK_NONE)
-		block_set_state(&s->block, BLOCK_NONE);
+		block_set_state(&s->block, s->id, BLOCK_NONE);
 	else if (scopes_plain(s))
 		scopes_implicit(s);
 	swept = warn_of_left_scopes(s, statement, stack_outermost(s->rare->stack));

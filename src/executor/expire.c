@@ -149,7 +149,7 @@ expire_plain(struct session *s, const struct scope *f, enum err_id why)
 	struct err e;
 
 	if (s->block.state == BLOCK_BEGUN)
-		block_expire(&s->block, why);
+		block_expire(&s->block, s->id, why);
 	if (scopes_plain(s) && s->block.state == BLOCK_NONE)
 		scopes_implicit(s);
 	if (s->state != SESSION_WAITING)

@@ -79,7 +79,7 @@ frame_drop_implicit(struct session *s)
 	if (f && f->kind == SCOPE_IMPLICIT) {
 		if (f->state == SCOPE_EXPIRED) {
 			/* Its client has not ended it yet: from now on the block knows of it. */
-			block_expire(&s->block, stack_reason(st, f)->expired_by);
+			block_expire(&s->block, s->id, stack_reason(st, f)->expired_by);
 			holds_need(s)->begun_us = f->asked_us;
 		}
 		if (s->rare->slow && f->state != SCOPE_EXPIRED)

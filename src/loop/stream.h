@@ -32,11 +32,11 @@ struct stream_ops {
 	bool (*hangup)(struct stream *, void *arg);
 };
 
-/* What a stream waits for, beside being able to write. An error (ECONNRESET, for instance, after the
- * other side closed with bytes unread) counts as bytes and as room to write, whichever is waited
- * for; epoll reports it in every turn. In a pause nobody fetches it: so there epoll is told to
- * report each arrival once. But while output is queued it must report in every turn that there is
- * room: then only the end is waited for in a pause, and an error is found by writing. */
+/* What a stream waits for, beside being able to write. An error (ECONNRESET, for instance, after
+ * the other side closed with bytes unread) counts as bytes and as room to write, whichever is
+ * waited for; epoll reports it in every turn. In a pause nobody fetches it: so there epoll is told
+ * to report each arrival once. But while output is queued it must report in every turn that there
+ * is room: then only the end is waited for in a pause, and an error is found by writing. */
 enum stream_watch {
 	STREAM_WATCH_NOTHING,
 	STREAM_WATCH_READ,   /* bytes and the end; kept at the beginning of a pause */
@@ -57,10 +57,10 @@ struct stream {
 	const struct stream_ops *ops;
 	void *arg;
 	struct stream_more *more; /* NULL: no TLS, and nothing is queued */
-	struct watch watched;  /* `fd` */
-	int fd;                /* -1 once closed */
-	uint32_t max_queue;    /* bytes */
-	uint8_t watch;         /* enum stream_watch: what is waited for */
+	struct watch watched;     /* `fd` */
+	int fd;                   /* -1 once closed */
+	uint32_t max_queue;       /* bytes */
+	uint8_t watch;            /* enum stream_watch: what is waited for */
 	bool writes;           /* room is waited for, too: output is queued, or read_wants_write */
 	bool paused;           /* the owner does not want to read */
 	bool held;             /* by stream_hold(); independent of `paused`, which is the owner's */

@@ -83,7 +83,7 @@ without_lease(struct session *s, struct message *m)
 	case 'D':
 	case 'E':
 	case 'C':
-		if (begin_refuses(&s->block, m->effects.set)) {
+		if (begin_refuses(s, m->effects.set)) {
 			err_make(&e, ERR_IN_FAILED_TRANSACTION, s->pool->conf->name);
 			reply_refuse(s, m->type, &e);
 			err_clear(&e);

@@ -54,7 +54,7 @@ answer_query(struct session *s, const char *tag, enum block_state to)
 {
 	struct buf *out = &s->site->reply;
 
-	block_set_state(&s->block, to);
+	block_set_state(&s->block, s->id, to);
 	if (to == BLOCK_BEGUN)
 		holds_need(s)->begun_us = loop_now_us(s->site->loop);
 	/* A simple Query ends the unnamed statement. */
@@ -118,14 +118,14 @@ begin_answer(struct session *s, unsigned set, const char *sql, size_t bytes)
 }
 
 bool
-begin_refuses(struct block *b, unsigned set)
+begin_refuses(struct session *s, unsigned set)
 {
-	if (b->state != BLOCK_FAILED)
+	if (s->block.state != BLOCK_FAILED)
 		return false;
 	if (set != SQLCLASS_ROLLBACK)
 		return true;
 	/* The ROLLBACK goes to any server, which answers as it should. */
-	block_set_state(b, BLOCK_NONE);
+	block_set_state(&s->block, s->id, BLOCK_NONE);
 	return false;
 }
 
@@ -160,7 +160,7 @@ parses_end(struct session *s, const struct message *m)
 	    !ends_transaction(m->effects.set, m->sql, m->sql_bytes))
 		return false;
 	forget_unnamed(s);
-	block_set_end(&s->block, true, false);
+	block_set_end(&s->block, s->id, true, false);
 	return true;
 }
 
@@ -170,9 +170,9 @@ close_end(struct session *s, const char *name)
 	struct block *b = &s->block;
 
 	if (name == NULL)
-		block_set_end(b, block_has_end_parsed(b), false);
+		block_set_end(b, s->id, block_has_end_parsed(b), false);
 	else if (*name == 0)
-		block_set_end(b, false, block_has_end_bound(b));
+		block_set_end(b, s->id, false, block_has_end_bound(b));
 	else if (s->context.names)
 		names_drop(s->context.names,
 			   s->hold->lease.srv ? &s->hold->lease.srv->prepared : NULL, name,
@@ -197,7 +197,7 @@ answer_step(struct session *s, const struct message *m, struct buf *out)
 	case 'B':
 		if (*m->portal || !name_ends(s, m->statement))
 			return false;
-		block_set_end(b, block_has_end_parsed(b), true);
+		block_set_end(b, s->id, block_has_end_parsed(b), true);
 		msg_end(out, msg_begin(out, '2'));
 		return true;
 	case 'D':
@@ -215,7 +215,7 @@ answer_step(struct session *s, const struct message *m, struct buf *out)
 	case 'E':
 		if (*m->portal || !block_has_end_bound(b))
 			return false;
-		block_set_state(&s->block, BLOCK_NONE);
+		block_set_state(&s->block, s->id, BLOCK_NONE);
 		msg_complete(out, "ROLLBACK");
 		return true;
 	default: /* C */
@@ -240,7 +240,7 @@ begin_expired(struct session *s, const struct message *m)
 	buf_init(&out, 64);
 	switch (m->type) {
 	case 'Q':
-		block_set_end(&s->block, false, false);
+		block_set_end(&s->block, s->id, false, false);
 		if (!message_is_whole(m))
 			refuse_message(s, 'Q');
 		else
@@ -257,7 +257,7 @@ begin_expired(struct session *s, const struct message *m)
 			refuse_message(s, m->type);
 		break;
 	case 'S':
-		block_set_end(&s->block, block_has_end_parsed(&s->block), false);
+		block_set_end(&s->block, s->id, block_has_end_parsed(&s->block), false);
 		reply_ready(s, &out);
 		reply_send_buf(s, &out);
 		break;
@@ -283,7 +283,7 @@ begin_send(struct session *s)
 
 	if (s->block.state != BLOCK_BEGUN)
 		return;
-	block_set_state(&s->block, BLOCK_NONE);
+	block_set_state(&s->block, s->id, BLOCK_NONE);
 	holds_need(s)->sent_xact_us = s->own->lease.xact_us;
 	p = &s->hold->lease.srv->progress;
 	progress_note(p, PROGRESS_BEGINS);

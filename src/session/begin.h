@@ -19,7 +19,7 @@ bool begin_answer(struct session *, unsigned set, const char *sql, size_t bytes)
 
 /* Must a message of the extended protocol be refused, because the transaction has failed before it
  * had a server? A ROLLBACK is not refused (`set` as above). */
-bool begin_refuses(struct block *, unsigned set);
+bool begin_refuses(struct session *, unsigned set);
 
 /* The session's transaction has expired (block_is_expired()): answers the message. What does not
  * end the transaction is refused. */

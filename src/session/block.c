@@ -28,31 +28,31 @@ block_state_name(enum block_state state)
 }
 
 void
-block_init(struct block *b, uint64_t session)
+block_init(struct block *b)
 {
-	*b = (struct block){.session = session, .state = BLOCK_NONE};
+	*b = (struct block){.state = BLOCK_NONE};
 }
 
 void
-block_set_state(struct block *b, enum block_state to)
+block_set_state(struct block *b, uint64_t session, enum block_state to)
 {
 	if (!(states[b->state].next & TO(to)))
 		log_fatal("block", LOG_ALONE, "illegal move",
 			  LOG_MOVE(states[b->state].name, states[to].name),
-			  LOG_NUMBER("session", b->session));
-	log_debug("session", b->session, "block", LOG_MOVE(states[b->state].name, states[to].name));
+			  LOG_NUMBER("session", session));
+	log_debug("session", session, "block", LOG_MOVE(states[b->state].name, states[to].name));
 	b->state = (uint8_t)to;
 }
 
 void
-block_expire(struct block *b, enum err_id why)
+block_expire(struct block *b, uint64_t session, enum err_id why)
 {
-	block_set_state(b, BLOCK_EXPIRED);
+	block_set_state(b, session, BLOCK_EXPIRED);
 	b->expired_by = (uint8_t)why;
 }
 
 void
-block_set_end(struct block *b, bool parsed, bool bound)
+block_set_end(struct block *b, uint64_t session, bool parsed, bool bound)
 {
 	static const enum block_state to[2][2] = {
 	    {BLOCK_EXPIRED, BLOCK_EXPIRED_BOUND},
@@ -60,7 +60,7 @@ block_set_end(struct block *b, bool parsed, bool bound)
 	};
 
 	if (b->state != to[parsed][bound])
-		block_set_state(b, to[parsed][bound]);
+		block_set_state(b, session, to[parsed][bound]);
 }
 
 void

@@ -38,24 +38,24 @@ enum block_state {
 
 /* When the BEGIN came that was answered here is in session->own: begun_us. */
 struct block {
-	uint64_t session;   /* id of the session, for the log */
 	uint8_t state;      /* enum block_state */
 	uint8_t expired_by; /* EXPIRED...: enum err_id, what ended the transaction */
 };
 
-/* Makes a block in state NONE. `session`: the id of its session. */
-void block_init(struct block *, uint64_t session);
+/* Makes a block in state NONE. */
+void block_init(struct block *);
 
-/* The setter. An illegal move ends the daemon. */
-void block_set_state(struct block *, enum block_state);
+/* The setter. An illegal move ends the daemon. `session`, here and below: the id of its session,
+ * for the log. */
+void block_set_state(struct block *, uint64_t session, enum block_state);
 const char *block_state_name(enum block_state);
 
 /* BEGUN or NONE -> EXPIRED, because of `why` (see expiry_error()). */
-void block_expire(struct block *, enum err_id why);
+void block_expire(struct block *, uint64_t session, enum err_id why);
 
 /* In EXPIRED...: says whether the unnamed statement is a COMMIT or ROLLBACK now (`parsed`), and
  * whether the unnamed portal has one (`bound`). */
-void block_set_end(struct block *, bool parsed, bool bound);
+void block_set_end(struct block *, uint64_t session, bool parsed, bool bound);
 
 /* Writes or reads it, for the handover. */
 void block_pack(struct pack *, struct block *);

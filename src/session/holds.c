@@ -3,13 +3,12 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "base/units.h"
 #include "scope/stack.h"
 #include "session/inquiry.h"
 #include "session/site.h"
 
 /* So long it stays with an idle session, which may come back to it. */
-#define KEPT_US (1 * UNIT_S)
+#define KEPT_US LOOP_SWEEP_US
 
 const struct hold hold_none;
 
@@ -92,9 +91,6 @@ holds_sweep(struct site *site)
 	int64_t now = loop_now_us(site->loop);
 	struct list_node *n, *after;
 
-	if (now - site->holds_swept_us < KEPT_US)
-		return;
-	site->holds_swept_us = now;
 	LIST_EACH_SAFE (n, after, &site->holds) {
 		struct session *s = LIST_OBJ(n, struct own, node)->session;
 

@@ -61,7 +61,7 @@ reply_refuse(struct session *s, char type, const struct err *e)
 	site_count_error(s->site, e);
 	/* An error in a transaction whose BEGIN was answered here: the transaction has failed. */
 	if (s->block.state == BLOCK_BEGUN)
-		block_set_state(&s->block, BLOCK_FAILED);
+		block_set_state(&s->block, s->id, BLOCK_FAILED);
 	if (type == 'Q' || type == 'F')
 		reply_ready(s, &out);
 	else

@@ -249,7 +249,7 @@ start(struct session *s, struct site *site, int fd, enum session_state state)
 	s->site = site;
 	s->state = (uint8_t)state;
 	session_set_none(s);
-	block_init(&s->block, s->id);
+	block_init(&s->block);
 	list_append(&site->in_state[state], &s->node);
 	stream_init(&s->stream, site->loop, fd, OUT_MAX, site->ops->stream, s);
 }

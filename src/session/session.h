@@ -77,7 +77,8 @@ extern const struct rare rare_none;
 struct session {
 	uint64_t id;
 	struct site *site;
-	uint8_t state;          /* enum session_state */
+	uint8_t state; /* enum session_state */
+	struct block block;
 	uint32_t drop_left;     /* bytes still to come of a message that is dropped */
 	struct list_node node;  /* in site->in_state[state]; CLOSED: in no list */
 	int64_t since_us;       /* when the state was entered */
@@ -89,7 +90,6 @@ struct session {
 	struct pool *pool;
 	struct peer peer;
 	struct context context;
-	struct block block;
 	struct activity activity;
 	struct extended extended;
 	struct end end;

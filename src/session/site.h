@@ -72,7 +72,6 @@ struct site {
 	struct list in_state[SESSION_NSTATES];
 	struct list woken; /* sessions: by session_wake() */
 	struct list holds; /* those that sessions have of their own: holds.h */
-	int64_t holds_swept_us;
 	struct locks locks;
 	struct waits waits;
 	struct timing timing; /* of scopes */

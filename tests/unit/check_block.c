@@ -28,7 +28,7 @@ in(enum block_state state)
 {
 	struct block b;
 
-	block_init(&b, 7);
+	block_init(&b);
 	b.state = state;
 	return b;
 }
@@ -52,7 +52,7 @@ status_of(void (*run)(struct block *, int), struct block *b, int arg)
 static void
 move(struct block *b, int to)
 {
-	block_set_state(b, (enum block_state)to);
+	block_set_state(b, 7, (enum block_state)to);
 	if (b->state != (enum block_state)to)
 		_exit(2);
 }
@@ -60,13 +60,13 @@ move(struct block *b, int to)
 static void
 expire(struct block *b, int why)
 {
-	block_expire(b, (enum err_id)why);
+	block_expire(b, 7, (enum err_id)why);
 }
 
 static void
 set_end(struct block *b, int what)
 {
-	block_set_end(b, what & 1, what & 2);
+	block_set_end(b, 7, what & 1, what & 2);
 }
 
 START_TEST(moves_are_those_of_the_table)
@@ -110,8 +110,7 @@ START_TEST(begins_as_none)
 {
 	struct block b;
 
-	block_init(&b, 7);
-	ck_assert_uint_eq(b.session, 7);
+	block_init(&b);
 	ck_assert_int_eq(b.state, BLOCK_NONE);
 }
 END_TEST
@@ -125,7 +124,7 @@ START_TEST(expires)
 		ck_assert_int_eq(status_of(expire, &b, ERR_SCOPE_IDLE), 1);
 		return;
 	}
-	block_expire(&b, ERR_SCOPE_IDLE);
+	block_expire(&b, 7, ERR_SCOPE_IDLE);
 	ck_assert_int_eq(b.state, BLOCK_EXPIRED);
 	ck_assert_uint_eq(b.expired_by, ERR_SCOPE_IDLE);
 }
@@ -142,32 +141,32 @@ START_TEST(its_end_in_the_extended_protocol)
 			ck_assert_int_eq(status_of(set_end, &b, what), 1);
 		return;
 	}
-	block_set_end(&b, block_has_end_parsed(&b), block_has_end_bound(&b));
+	block_set_end(&b, 7, block_has_end_parsed(&b), block_has_end_bound(&b));
 	ck_assert_int_eq(b.state, _i);
 	/* Sync, and Close of the portal */
-	block_set_end(&b, block_has_end_parsed(&b), false);
+	block_set_end(&b, 7, block_has_end_parsed(&b), false);
 	ck_assert(!block_has_end_bound(&b));
 	/* Bind */
 	b.state = (enum block_state)_i;
 	if (_i != BLOCK_EXPIRED) {
-		block_set_end(&b, block_has_end_parsed(&b), true);
+		block_set_end(&b, 7, block_has_end_parsed(&b), true);
 		ck_assert(block_has_end_bound(&b));
 	}
 	/* Close of the statement */
 	b.state = (enum block_state)_i;
-	block_set_end(&b, false, block_has_end_bound(&b));
+	block_set_end(&b, 7, false, block_has_end_bound(&b));
 	ck_assert(!block_has_end_parsed(&b));
 	/* Parse: the portal of the one before has gone */
 	b.state = (enum block_state)_i;
-	block_set_end(&b, true, false);
+	block_set_end(&b, 7, true, false);
 	ck_assert_int_eq(b.state, BLOCK_EXPIRED_PARSED);
 	/* Query */
 	b.state = (enum block_state)_i;
-	block_set_end(&b, false, false);
+	block_set_end(&b, 7, false, false);
 	ck_assert_int_eq(b.state, BLOCK_EXPIRED);
 	/* Execute */
 	b.state = (enum block_state)_i;
-	block_set_state(&b, BLOCK_NONE);
+	block_set_state(&b, 7, BLOCK_NONE);
 	ck_assert_int_eq(b.state, BLOCK_NONE);
 }
 END_TEST
@@ -177,23 +176,21 @@ START_TEST(binds_one_with_a_name)
 {
 	struct block b = in(BLOCK_EXPIRED);
 
-	block_set_end(&b, false, true);
+	block_set_end(&b, 7, false, true);
 	ck_assert_int_eq(b.state, BLOCK_EXPIRED_BOUND);
-	block_set_end(&b, true, false);
-	block_set_end(&b, true, true);
+	block_set_end(&b, 7, true, false);
+	block_set_end(&b, 7, true, true);
 	ck_assert_int_eq(b.state, BLOCK_EXPIRED_BOTH);
 }
 END_TEST
 
-/* A state that this program does not have is refused. The id of the other end's session is not
- * taken over. */
+/* A state that this program does not have is refused. */
 START_TEST(is_handed_over)
 {
 	struct block from = in(BLOCK_EXPIRED_BOTH), to = in(BLOCK_NONE);
 	struct pack p;
 	struct buf all;
 
-	from.session = 8;
 	from.expired_by = ERR_SCOPE_KILLED;
 	buf_init(&all, 1024);
 	pack_writer(&p, &all);
@@ -204,7 +201,6 @@ START_TEST(is_handed_over)
 	ck_assert_uint_eq(p.left, 0);
 	ck_assert_int_eq(to.state, BLOCK_EXPIRED_BOTH);
 	ck_assert_uint_eq(to.expired_by, ERR_SCOPE_KILLED);
-	ck_assert_uint_eq(to.session, 7);
 
 	buf_reset(&all);
 	from.state = BLOCK_NSTATES;
