@@ -32,7 +32,7 @@ FIGURES = {f.key: f for f in (
     Figure("cpu_us_mb", "CPU of the pooler per megabyte", "µs", 0),
     Figure("idle_bytes", "an idle client", "bytes", 0),
     Figure("used_bytes", "the same after one query", "bytes", 0),
-    Figure("prepared_bytes", "the same after a named Parse", "bytes", 0),
+    Figure("prepared_bytes", "the same with a prepared statement each", "bytes", 0),
     Figure("queries_s", "abandoned queries live on", "s", 3),
     Figure("transactions_s", "their transactions live on", "s", 3),
     Figure("answered_s", "a new client is answered after", "s", 3),

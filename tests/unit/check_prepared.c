@@ -1,4 +1,5 @@
 #include <check.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1334,6 +1335,25 @@ START_TEST(random_sessions_are_answered_as_by_servers_of_their_own)
 }
 END_TEST
 
+#if UINTPTR_MAX == UINT64_MAX
+/* An idle client with one prepared statement has these beside its session, and no chunk more.
+ * malloc(3) gives 8 bytes less than a multiple of 16. A name of 16 bytes still fits. */
+START_TEST(one_is_small)
+{
+	struct hash h;
+	struct named first;
+
+	ck_assert_uint_le(sizeof(struct names), 3 * 16 - 8);
+	ck_assert_uint_le(sizeof(struct named) + 16, 6 * 16 - 8);
+	hash_init(&h);
+	hash_add(&h, &first.node, 1);
+	ck_assert_uint_eq(h.size, 0);
+	ck_assert_ptr_eq(h.few, &first.node);
+	hash_clear(&h);
+}
+END_TEST
+#endif
+
 int
 main(void)
 {
@@ -1372,6 +1392,9 @@ main(void)
 	tcase_add_test(t, a_bind_that_is_not_here_as_a_whole);
 	tcase_add_test(t, malformed_bodies_do_no_harm);
 	tcase_add_test(t, long_names_are_cut_as_the_server_does);
+#if UINTPTR_MAX == UINT64_MAX
+	tcase_add_test(t, one_is_small);
+#endif
 	tcase_add_test(t, effects_are_told_before_anything_is_sent);
 	tcase_add_test(t, names_that_are_dropped_while_their_parse_is_under_way);
 	tcase_add_test(t, either_side_may_go_in_the_middle);
