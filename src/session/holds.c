@@ -4,7 +4,6 @@
 
 #include "base/mem.h"
 #include "scope/stack.h"
-#include "session/inquiry.h"
 #include "session/site.h"
 
 /* So long it stays with an idle session, which may come back to it. */
@@ -77,8 +76,6 @@ holds_drop(struct session *s)
 	if (is_needed(s))
 		return;
 	unnamed_drop(&s->context.unnamed);
-	if (inquiry_state(s) == INQUIRY_QUIET)
-		inquiry_forget(s);
 	session_drop_rare(s);
 	/* What it waited for last may have been this lease. */
 	waits_end(&s->site->waits, s->id);
