@@ -155,6 +155,45 @@ START_TEST(the_console_is_one_state_to_people)
 }
 END_TEST
 
+START_TEST(bytes_that_wait_have_a_buffer_while_there_are_some)
+{
+	ck_assert_ptr_eq(s.in, &session_in_none);
+	ck_assert_uint_eq(s.in->len, 0);
+	session_drop_kept(&s, 0);
+	buf_add(session_keep(&s), "abc", 3);
+	buf_add(session_keep(&s), "de", 2);
+	session_drop_kept(&s, 3);
+	ck_assert_uint_eq(s.in->len, 2);
+	ck_assert_mem_eq(buf_data(s.in), "de", 2);
+	session_drop_kept(&s, 2);
+	ck_assert_ptr_eq(s.in, &session_in_none);
+	/* One that nothing was added to goes, too. */
+	session_keep(&s);
+	session_drop_kept(&s, 0);
+	ck_assert_ptr_eq(s.in, &session_in_none);
+}
+END_TEST
+
+START_TEST(what_few_have_is_there_while_there_is_any)
+{
+	struct rare *rare;
+	int console;
+
+	ck_assert_ptr_eq(s.rare, &rare_none);
+	ck_assert_ptr_null(s.rare->stack);
+	session_drop_rare(&s);
+	rare = session_rare(&s);
+	ck_assert_ptr_ne(rare, &rare_none);
+	ck_assert_ptr_eq(session_rare(&s), rare);
+	rare->console = &console;
+	session_drop_rare(&s);
+	ck_assert_ptr_eq(s.rare, rare);
+	rare->console = NULL;
+	session_drop_rare(&s);
+	ck_assert_ptr_eq(s.rare, &rare_none);
+}
+END_TEST
+
 #if UINTPTR_MAX == UINT64_MAX
 /* An idle client is this and its place in site->sessions: see tests/bench/memory.py. malloc(3)
  * gives 8 bytes less than a multiple of 16, so a member more may cost 16 bytes. Before one is
@@ -180,6 +219,8 @@ main(void)
 		tcase_add_loop_test(t, another_move_ends_the_program, 0, SESSION_NSTATES);
 	tcase_add_loop_test(t, who_was_let_in, 0, SESSION_NSTATES);
 	tcase_add_test(t, the_console_is_one_state_to_people);
+	tcase_add_test(t, bytes_that_wait_have_a_buffer_while_there_are_some);
+	tcase_add_test(t, what_few_have_is_there_while_there_is_any);
 #if UINTPTR_MAX == UINT64_MAX
 	tcase_add_test(t, an_idle_one_is_small);
 #endif
