@@ -131,7 +131,7 @@ effects_of_call(const struct session *s, uint32_t function)
 void
 effects_keep(struct session *s, const struct message *m)
 {
-	if (m->type != 'Q' || !m->effects.lasting || !message_is_whole(m) || s->stack)
+	if (m->type != 'Q' || !m->effects.lasting || !message_is_whole(m) || s->rare->stack)
 		return;
 	s->hold->waiting_set = m->effects.set;
 	s->hold->waiting_bytes = (uint32_t)m->sql_bytes + 1;
