@@ -12,7 +12,6 @@
 #include "pool/unnamed.h"
 
 struct atoms;
-struct control;
 struct names;
 struct reset_names;
 struct server;
@@ -68,7 +67,6 @@ struct context {
 	/* Prepared statements. */
 	struct names *names;     /* the named ones; NULL: the session has had none */
 	struct unnamed *unnamed; /* NULL: it has had none of late; see unnamed_make() */
-	struct control *control; /* control.h, which frees it; NULL: nothing is kept there */
 
 	uint64_t last_server; /* sequences.h: id of the server that it has, or had last */
 };
@@ -88,7 +86,7 @@ context_repeated(const struct context *c)
 /* Frees context->repeated, when a server has looked at all of it. */
 void context_forget_repeated(struct context *);
 
-/* Frees what the pointers point to. control_free(), resets_forget() and names_clear() must have
+/* Frees what the pointers point to. resets_forget() and names_clear() must have
  * been called before. */
 void context_clear(struct context *, struct tolds *, struct atoms *);
 

@@ -62,8 +62,8 @@ find_control(const struct session *s, const char *name)
 {
 	struct list_node *n;
 
-	if (s->context.control)
-		LIST_EACH (n, &s->context.control->names) {
+	if (s->rare->control)
+		LIST_EACH (n, &s->rare->control->names) {
 			struct control_name *c = LIST_OBJ(n, struct control_name, node);
 
 			if (strcmp(c->name, name) == 0)
@@ -75,7 +75,7 @@ find_control(const struct session *s, const char *name)
 static void
 drop_control(struct session *s, struct control_name *c)
 {
-	list_remove(&s->context.control->names, &c->node);
+	list_remove(&s->rare->control->names, &c->node);
 	free(c->sql);
 	free(c);
 }
@@ -86,7 +86,7 @@ static void
 forget_oldest(struct session *s)
 {
 	struct control_name *c =
-	    LIST_OBJ(list_first(&s->context.control->names), struct control_name, node);
+	    LIST_OBJ(list_first(&s->rare->control->names), struct control_name, node);
 
 	s->context.resets_named |= c->sql != NULL;
 	drop_control(s, c);
@@ -98,23 +98,23 @@ add_control(struct session *s, const char *name, unsigned does, unsigned set, ch
 {
 	struct control_name *c = mem_calloc(1, sizeof *c + strlen(name) + 1);
 
-	if (s->context.control == NULL) {
-		s->context.control = mem_alloc(sizeof *s->context.control);
-		list_init(&s->context.control->names);
+	if (s->rare->control == NULL) {
+		session_rare(s)->control = mem_alloc(sizeof *s->rare->control);
+		list_init(&s->rare->control->names);
 	}
 	strcpy(c->name, name);
 	c->does = does;
 	c->set = set;
 	c->sql = sql;
-	list_append(&s->context.control->names, &c->node);
-	if (s->context.control->names.count > CONTROL_NAMES_MAX)
+	list_append(&s->rare->control->names, &c->node);
+	if (s->rare->control->names.count > CONTROL_NAMES_MAX)
 		forget_oldest(s);
 }
 
 static void
 forget_controls(struct session *s)
 {
-	while (s->context.control && s->context.control->names.count > 0)
+	while (s->rare->control && s->rare->control->names.count > 0)
 		forget_oldest(s);
 }
 
@@ -153,7 +153,7 @@ note_closed(struct session *s, const struct message *m)
 {
 	struct control_name *c;
 
-	if (s->context.control == NULL || m->statement == NULL || !message_is_well_formed(m))
+	if (s->rare->control == NULL || m->statement == NULL || !message_is_well_formed(m))
 		return;
 	c = find_control(s, m->statement);
 	if (c)
@@ -206,15 +206,17 @@ void
 control_free(struct session *s)
 {
 	forget_controls(s);
-	free(s->context.control);
-	s->context.control = NULL;
+	if (s->rare->control == NULL)
+		return;
+	free(s->rare->control);
+	s->rare->control = NULL;
 }
 
 void
 control_pack(struct pack *p, struct session *s)
 {
-	uint32_t count = s->context.control ? s->context.control->names.count : 0;
-	struct list_node *n = s->context.control ? list_first(&s->context.control->names) : NULL;
+	uint32_t count = s->rare->control ? s->rare->control->names.count : 0;
+	struct list_node *n = s->rare->control ? list_first(&s->rare->control->names) : NULL;
 
 	PACK(p, count);
 	for (uint32_t i = 0; i < count && !p->failed; i++) {

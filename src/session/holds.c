@@ -6,9 +6,6 @@
 #include "scope/stack.h"
 #include "session/site.h"
 
-/* So long it stays with an idle session, which may come back to it. */
-#define KEPT_US LOOP_SWEEP_US
-
 const struct hold hold_none;
 
 /* One that a session has. */
@@ -85,13 +82,8 @@ holds_drop(struct session *s)
 void
 holds_sweep(struct site *site)
 {
-	int64_t now = loop_now_us(site->loop);
 	struct list_node *n, *after;
 
-	LIST_EACH_SAFE (n, after, &site->holds) {
-		struct session *s = LIST_OBJ(n, struct own, node)->session;
-
-		if (now - s->since_us >= KEPT_US)
-			holds_drop(s);
-	}
+	LIST_EACH_SAFE (n, after, &site->holds)
+		holds_drop(LIST_OBJ(n, struct own, node)->session);
 }

@@ -1,5 +1,5 @@
-/* holds: the hold that is a session's own. A session has one only while it needs it, and for a
- * tenth of a second afterwards: a session that is idle for longer points to hold_none, which says
+/* holds: the hold that is a session's own. A session has one only while it needs it, and
+ * until the next sweep of the daemon: a session that is idle then points to hold_none, which says
  * all that is to be said of it, and which nobody may change. */
 #ifndef PGWITH_SESSION_HOLDS_H
 #define PGWITH_SESSION_HOLDS_H
@@ -23,7 +23,9 @@ void holds_free(struct session *);
  * stack uses it: between two events, or for a session that was read from the process before. */
 void holds_drop(struct session *);
 
-/* Called by the daemon's sweep: frees those of sessions that have been idle for LOOP_SWEEP_US. */
+/* Called by the daemon's sweep: frees those that are not needed. So a session that has much to do
+ * is not given a new one for each transaction, and thousands that do something at times have none.
+ */
 void holds_sweep(struct site *);
 
 #endif

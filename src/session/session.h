@@ -31,6 +31,7 @@
 #include "session/peer.h"
 #include "wire/sqlclass.h"
 
+struct control;
 struct expiry;
 struct script;
 struct site;
@@ -70,6 +71,7 @@ struct rare {
 	struct inquiry *inquiry; /* inquiry.h, which frees it; NULL: nothing is asked */
 	void *console;           /* belongs to admin/console.c */
 	struct slow *slow;       /* slow.h; NULL: slow scopes are not logged */
+	struct control *control; /* control.h, which frees it; NULL: nothing is kept there */
 };
 
 extern const struct rare rare_none;

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/units.h"
 #include "pool/lease.h"
 #include "scope/stack.h"
 #include "session/holds.h"
@@ -40,15 +39,6 @@ teardown(void)
 	loop_free(site.loop);
 }
 
-static void
-is_idle_for(int64_t us)
-{
-	int64_t now = loop_now_us(site.loop);
-
-	s.since_us = now - us;
-	holds_sweep(&site);
-}
-
 START_TEST(it_is_made_when_it_is_needed)
 {
 	struct hold *h;
@@ -80,56 +70,54 @@ START_TEST(what_messages_go_by_stays)
 	s.hold = &of_scope;
 	holds_need(&s);
 	ck_assert_ptr_eq(s.hold, &of_scope);
-	is_idle_for(2 * UNIT_S);
+	holds_sweep(&site);
 	ck_assert_ptr_ne(s.own, &hold_none);
 	s.hold = s.own;
-	is_idle_for(2 * UNIT_S);
+	holds_sweep(&site);
 	ck_assert_ptr_eq(s.own, &hold_none);
 	ck_assert_ptr_eq(s.hold, &hold_none);
 }
 END_TEST
 
-START_TEST(it_goes_when_it_was_not_needed_for_a_while)
+START_TEST(it_goes_when_it_is_not_needed)
 {
 	struct buf names;
 	struct stack stack;
 	struct scope *f;
 
 	holds_need(&s);
-	is_idle_for(LOOP_SWEEP_US / 2);
-	ck_assert_ptr_ne(s.own, &hold_none);
 	/* Each of these alone keeps it. */
 	s.own->pinned = 1;
-	is_idle_for(2 * UNIT_S);
+	holds_sweep(&site);
 	ck_assert_ptr_ne(s.own, &hold_none);
 	s.own->pinned = 0;
 	s.own->lease.state = LEASE_WAITING;
-	is_idle_for(2 * UNIT_S);
+	holds_sweep(&site);
 	ck_assert_ptr_ne(s.own, &hold_none);
 	s.own->lease.state = LEASE_NONE;
 	s.state = SESSION_WAITING;
-	is_idle_for(2 * UNIT_S);
+	holds_sweep(&site);
 	ck_assert_ptr_ne(s.own, &hold_none);
 	s.state = SESSION_IDLE;
 	buf_init(&names, 10);
 	s.own->deallocating = &names;
-	is_idle_for(2 * UNIT_S);
+	holds_sweep(&site);
 	ck_assert_ptr_ne(s.own, &hold_none);
 	s.own->deallocating = NULL;
 	/* It has the time of the BEGIN. */
 	s.block.state = BLOCK_BEGUN;
-	is_idle_for(2 * UNIT_S);
+	holds_sweep(&site);
 	ck_assert_ptr_ne(s.own, &hold_none);
 	s.block.state = BLOCK_NONE;
 	/* The frame of a scope points to its lease. */
 	stack_init(&stack);
 	session_rare(&s)->stack = &stack;
 	f = stack_push(&stack, SCOPE_TRANSACTION, "a", 1);
-	is_idle_for(2 * UNIT_S);
+	holds_sweep(&site);
 	ck_assert_ptr_ne(s.own, &hold_none);
 	stack_pop(&stack, f);
 	scope_free(f);
-	is_idle_for(2 * UNIT_S);
+	holds_sweep(&site);
 	ck_assert_ptr_eq(s.own, &hold_none);
 	ck_assert_uint_eq(site.holds.count, 0);
 	s.rare->stack = NULL;
@@ -149,7 +137,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, it_is_made_when_it_is_needed);
 	tcase_add_test(t, what_messages_go_by_stays);
-	tcase_add_test(t, it_goes_when_it_was_not_needed_for_a_while);
+	tcase_add_test(t, it_goes_when_it_is_not_needed);
 	suite_add_tcase(suite, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
