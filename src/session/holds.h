@@ -23,9 +23,8 @@ void holds_free(struct session *);
  * stack uses it: between two events, or for a session that was read from the process before. */
 void holds_drop(struct session *);
 
-/* Called by the daemon's sweep: frees those that are not needed. So a session that has much to do
- * is not given a new one for each transaction, and thousands that do something at times have none.
- */
+/* Called by the daemon's sweep: frees those that are not needed. So a session with much to do does
+ * not get a new one for each transaction, and thousands that do something at times have none. */
 void holds_sweep(struct site *);
 
 #endif
