@@ -258,6 +258,7 @@ loop_run(struct loop *l)
 		run_deferred(l);
 		note_turn(l);
 		l->clock.now_us = 0;
+		watches_begin_turn(l->watches);
 		if (event_base_loop(l->base, EVLOOP_ONCE) < 0)
 			return -E_IO;
 	}

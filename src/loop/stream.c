@@ -420,7 +420,7 @@ bool
 stream_has_news(const struct stream *st)
 {
 	return st->fd >= 0 &&
-	       (watch_is_due(&st->watched) ||
+	       (watch_has_news(loop_watches(st->loop), &st->watched) ||
 		(st->more && st->more->again && event_pending(st->more->again, EV_TIMEOUT, NULL)));
 }
 

@@ -17,21 +17,32 @@ struct watches {
 	int fd; /* of epoll(7) */
 	watch_fn fn;
 	struct event event; /* libevent's, for `fd` */
+	uint64_t turn;      /* of the loop */
+	uint64_t fetched;   /* `turn` when `due` was fetched last */
+	int count;          /* in `due`, until all have been handled */
 	/* Those that were fetched last. data.ptr is the struct watch; NULL: it has been handled. */
 	struct epoll_event due[EVENTS_MAX];
 };
+
+/* All are marked before the first callback: one may ask whether another is due. */
+static void
+fetch(struct watches *ws)
+{
+	ws->fetched = ws->turn;
+	ws->count = epoll_wait(ws->fd, ws->due, EVENTS_MAX, 0);
+	for (int i = 0; i < ws->count; i++)
+		((struct watch *)ws->due[i].data.ptr)->due = (uint32_t)i + 1;
+}
 
 /* There are no two calls of this on the stack: no callback runs the loop. */
 static void
 on_due(evutil_socket_t fd, short what, void *arg)
 {
 	struct watches *ws = arg;
-	int n = epoll_wait(ws->fd, ws->due, EVENTS_MAX, 0);
 
-	/* All are marked before the first callback: one may ask whether another is due. */
-	for (int i = 0; i < n; i++)
-		((struct watch *)ws->due[i].data.ptr)->due = (uint32_t)i + 1;
-	for (int i = 0; i < n; i++) {
+	if (ws->count <= 0)
+		fetch(ws);
+	for (int i = 0; i < ws->count; i++) {
 		struct watch *w = ws->due[i].data.ptr;
 
 		if (w == NULL)
@@ -40,6 +51,26 @@ on_due(evutil_socket_t fd, short what, void *arg)
 		if (ws->due[i].data.ptr)
 			watch_take(ws, w);
 	}
+	ws->count = 0;
+}
+
+void
+watches_begin_turn(struct watches *ws)
+{
+	ws->turn++;
+}
+
+bool
+watch_has_news(struct watches *ws, const struct watch *w)
+{
+	if (w->due == 0 && ws->fetched != ws->turn) {
+		fetch(ws);
+		/* on_due() may not be called by itself: what is reported once only is not reported
+		 * again. */
+		if (ws->count > 0)
+			event_active(&ws->event, EV_READ, 0);
+	}
+	return w->due != 0;
 }
 
 struct watches *

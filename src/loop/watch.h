@@ -29,7 +29,14 @@ void watches_free(struct watches *);
  * of it is dropped. That comes before the descriptor is closed. */
 void watch_set(struct watches *, struct watch *, int fd, uint32_t events, watch_fn);
 
-/* Has the kernel reported something that is still to be handled in this turn of the loop? */
+/* A turn of the loop begins. */
+void watches_begin_turn(struct watches *);
+
+/* Is there something that is still to be handled in this turn of the loop? At most once a turn,
+ * this asks the kernel: when it is called before the loop has, by a timer, for instance. */
+bool watch_has_news(struct watches *, const struct watch *);
+
+/* The same, without asking. */
 static inline bool
 watch_is_due(const struct watch *w)
 {

@@ -133,6 +133,78 @@ peer_reads(struct end *e)
 	return all;
 }
 
+/* What an event does that comes ahead of the streams in its turn. */
+struct asking {
+	struct end *end;
+	bool news;
+	unsigned readables;
+	struct event event;
+};
+
+static void
+ask_for_news(evutil_socket_t fd, short what, void *arg)
+{
+	struct asking *a = arg;
+
+	a->news = stream_has_news(&a->end->st);
+	a->readables = a->end->readables;
+}
+
+static void
+ask_at_the_next_turn(struct asking *a, struct end *e)
+{
+	*a = (struct asking){.end = e};
+	event_assign(&a->event, loop_base(e->loop), -1, 0, ask_for_news, a);
+	event_active(&a->event, EV_TIMEOUT, 0);
+}
+
+static void
+stop_later(evutil_socket_t fd, short what, void *arg)
+{
+	loop_stop(arg);
+}
+
+/* Runs the loop as the daemon does, for 20 ms. */
+static void
+run(struct end *e)
+{
+	struct timeval wait = {0, 20000};
+	struct event timer;
+
+	evtimer_assign(&timer, loop_base(e->loop), stop_later, e->loop);
+	event_add(&timer, &wait);
+	loop_run(e->loop);
+	event_del(&timer);
+}
+
+START_TEST(news_are_known_ahead_of_the_streams)
+{
+	struct asking a;
+	struct end e;
+
+	make(&e, &ops);
+	ask_at_the_next_turn(&a, &e);
+	run(&e);
+	ck_assert(!a.news);
+	ck_assert_int_eq(write(e.peer, "abc", 3), 3);
+	ask_at_the_next_turn(&a, &e);
+	run(&e);
+	ck_assert(a.news);
+	ck_assert_uint_eq(a.readables, 0);
+	ck_assert_uint_eq(e.got, 3);
+	/* In a pause the kernel reports a hang-up once. */
+	stream_pause(&e.st);
+	ck_assert_int_eq(write(e.peer, "abc", 3), 3);
+	run(&e);
+	hang_up(&e);
+	ask_at_the_next_turn(&a, &e);
+	run(&e);
+	ck_assert(a.news);
+	ck_assert_uint_eq(e.hangups, 1);
+	end(&e);
+}
+END_TEST
+
 START_TEST(bytes_come_and_then_the_end)
 {
 	struct end e;
@@ -476,6 +548,7 @@ main(void)
 	tcase_add_test(t, writing_to_nobody_is_no_error);
 	tcase_add_test(t, a_hang_up_with_output_queued_does_not_spin);
 	tcase_add_test(t, a_detached_descriptor_is_the_callers);
+	tcase_add_test(t, news_are_known_ahead_of_the_streams);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
