@@ -993,20 +993,23 @@ whole_rows(const uint8_t *data, size_t bytes)
 	return at;
 }
 
-/* Follows the bytes from the server. What is for the client is added to `out`, unless that is
- * NULL. */
+/* Follows the bytes from the server. What is for the client is added to `out`, unless that is NULL.
+ * With `out`, it ends where nothing has to be filtered any more: *left are the bytes from there
+ * on. */
 static int
-follow_bytes(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
+follow_bytes(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out, size_t *left)
 {
 	struct frame f;
 	bool unasked;
-
-	p->unasked = 0;
 
 	p->pid_cut = 0;
 	while (bytes > 0) {
 		size_t n;
 
+		if (out && !progress_filters(p)) {
+			*left = bytes;
+			return 0;
+		}
 		/* Most bytes are rows, which change nothing here. */
 		if (is_row(*data) && p->from_have == 0 && out == NULL && !p->marked &&
 		    (n = whole_rows(data, bytes)) > 0) {
@@ -1100,20 +1103,38 @@ follow_bytes(struct progress *p, const uint8_t *data, size_t bytes, struct buf *
 	return 0;
 }
 
-int
-progress_received(struct progress *p, const uint8_t *data, size_t bytes)
+/* Follows bytes of which nothing has to be filtered. */
+static int
+follow_unfiltered(struct progress *p, const uint8_t *data, size_t bytes)
 {
-	int r = follow_bytes(p, data, bytes, NULL);
+	int r = follow_bytes(p, data, bytes, NULL, NULL);
 
-	/* Nothing is filtered: a half header has gone to the client as well. */
+	/* A half header has gone to the client as well. */
 	p->from_passed = p->from_have;
 	return r;
 }
 
 int
+progress_received(struct progress *p, const uint8_t *data, size_t bytes)
+{
+	p->unasked = 0;
+	return follow_unfiltered(p, data, bytes);
+}
+
+int
 progress_filter(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out)
 {
-	return follow_bytes(p, data, bytes, out);
+	size_t left = 0;
+	int r;
+
+	p->unasked = 0;
+	r = follow_bytes(p, data, bytes, out, &left);
+	if (left == 0)
+		return r;
+	data += bytes - left;
+	r = follow_unfiltered(p, data, left);
+	buf_add(out, data, left - p->pid_cut);
+	return r;
 }
 
 int

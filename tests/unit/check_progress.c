@@ -820,6 +820,65 @@ START_TEST(the_own_pid_is_given_as_another_however_it_is_cut)
 }
 END_TEST
 
+/* Behind the answers to messages of ours nothing is filtered: that must not show. */
+START_TEST(what_stands_behind_our_own_answers_passes_however_it_is_cut)
+{
+	struct buf came, wanted;
+
+	buf_init(&came, BYTES_MAX);
+	buf_init(&wanted, BYTES_MAX);
+	backend_message(&came, '1', NULL);
+	for (int i = 0; i < 2; i++) {
+		struct buf *b = i ? &wanted : &came;
+
+		backend_message(b, '2', NULL);
+		backend_message(b, 'D', "row");
+		add_notification(b, i ? 0x40abcd : 4242, "x");
+		msg_parameter_status(b, "TimeZone", "Asia/Tokyo");
+		backend_message(b, 'D', "row");
+		backend_message(b, 'C', "SELECT 2");
+		msg_ready(b, 'I');
+		add_notification(b, i ? 0x40abcd : 4242, "x");
+	}
+	for (size_t piece = 1; piece <= came.len; piece++) {
+		struct progress p;
+		char said[256] = "";
+		struct buf got;
+
+		progress_init(&p);
+		p.own_pid = 4242;
+		p.given_pid = 0x40abcd;
+		p.told = note_status;
+		p.told_arg = said;
+		buf_init(&got, BYTES_MAX);
+		progress_sent_as(&p, PROGRESS_OWN);
+		progress_sent(&p, 'B');
+		progress_sent(&p, 'E');
+		progress_sent(&p, 'S');
+		for (size_t at = 0, n; at < came.len; at += n) {
+			uint8_t part[256];
+
+			n = came.len - at < piece ? came.len - at : piece;
+			memcpy(part, buf_data(&came) + at, n);
+			if (progress_filters(&p)) {
+				ck_assert_int_eq(progress_filter(&p, part, n, &got), 0);
+				continue;
+			}
+			ck_assert_int_eq(progress_received(&p, part, n), 0);
+			buf_add(&got, part, n - p.pid_cut);
+		}
+		ck_assert_str_eq(said, "TimeZone=Asia/Tokyo;");
+		ck_assert_uint_eq(got.len, wanted.len);
+		ck_assert_mem_eq(buf_data(&got), buf_data(&wanted), got.len);
+		ck_assert(progress_at_rest(&p));
+		buf_clear(&got);
+		progress_clear(&p);
+	}
+	buf_clear(&came);
+	buf_clear(&wanted);
+}
+END_TEST
+
 START_TEST(garbage_never_breaks_it)
 {
 	for (int round = 0; round < 20000; round++) {
@@ -1170,6 +1229,7 @@ main(void)
 	tcase_add_test(t, a_quiet_failure);
 	tcase_add_test(t, the_text_of_an_error);
 	tcase_add_test(t, the_own_pid_is_given_as_another_however_it_is_cut);
+	tcase_add_test(t, what_stands_behind_our_own_answers_passes_however_it_is_cut);
 	tcase_add_test(t, parameter_status_is_told_however_it_is_cut);
 	tcase_add_test(t, garbage_never_breaks_it);
 	tcase_add_test(t, runs_grow_to_their_limit_and_shrink_in_order);
