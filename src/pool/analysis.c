@@ -31,9 +31,15 @@ statements_clear(struct statements *all)
 /* ---- texts ---- */
 
 uint64_t
-text_hash(const uint8_t *body, size_t bytes, const char *context)
+text_hash_body(const uint8_t *body, size_t bytes)
 {
-	return fnv_words(fnv_words(FNV_SEED, body, bytes), context, strlen(context));
+	return fnv_words(FNV_SEED, body, bytes);
+}
+
+uint64_t
+text_hash(uint64_t of_body, const char *context)
+{
+	return fnv_words(of_body, context, strlen(context));
 }
 
 bool
@@ -48,7 +54,8 @@ text_has_context(const struct text *t, const char *context)
 struct text *
 text_find(const struct statements *all, const uint8_t *body, size_t bytes, const char *context)
 {
-	return text_find_hashed(all, body, bytes, context, text_hash(body, bytes, context));
+	return text_find_hashed(all, body, bytes, context,
+				text_hash(text_hash_body(body, bytes), context));
 }
 
 struct text *
@@ -133,7 +140,7 @@ text_get(struct statements *all, const uint8_t *body, size_t bytes, const char *
 	t->settings = has_literals((char *)t->data, strnlen((char *)t->data, bytes));
 	t->loose = text_is_loose((char *)t->data, strnlen((char *)t->data, bytes));
 	all->bytes += sizeof *t + t->bytes;
-	hash_add(&all->texts, &t->node, text_hash(body, bytes, context));
+	hash_add(&all->texts, &t->node, text_hash(text_hash_body(body, bytes), context));
 	return t;
 }
 

@@ -54,6 +54,9 @@ struct text {
 	uint8_t once;
 	uint16_t vain;
 	bool loose; /* the Parse does not fix its result: see text_is_loose() */
+	/* It is a well-formed Parse, and known to do nothing to the session and to its server,
+	 * whatever has been set: it need not be read again. */
+	bool inert;
 	size_t body_bytes;
 	size_t bytes; /* of the body and the context */
 	/* the analysis of it that was shared last and still exists; or NULL */
@@ -66,10 +69,11 @@ struct text {
 struct text *text_get(struct statements *, const uint8_t *body, size_t bytes, const char *context);
 struct text *text_find(const struct statements *, const uint8_t *body, size_t bytes,
 		       const char *context);
-/* The same with their hash, which text_hash() gives. */
+/* The same with their hash: text_hash() of the body's hash, which text_hash_body() gives. */
 struct text *text_find_hashed(const struct statements *, const uint8_t *body, size_t bytes,
 			      const char *context, uint64_t hash);
-uint64_t text_hash(const uint8_t *body, size_t bytes, const char *context);
+uint64_t text_hash_body(const uint8_t *body, size_t bytes);
+uint64_t text_hash(uint64_t of_body, const char *context);
 void text_put(struct statements *, struct text *);
 /* Is it a text whose result its Parse does not fix? PostgreSQL looks only at execution at what
  * FETCH and EXECUTE give. */

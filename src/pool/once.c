@@ -165,7 +165,7 @@ once_has_come(struct once *o, struct prepared_set *set)
 		return false;
 	}
 	prepared_retire_refused(set);
-	o->hash = text_hash(o->body + 1, o->bytes - 1, o->context);
+	o->hash = text_hash(o->of_body, o->context);
 	o->text = text_find_hashed(set->all, o->body + 1, o->bytes - 1, o->context, o->hash);
 	if (o->text == NULL && !hash_has_come(o, set->all))
 		return false;
@@ -183,6 +183,7 @@ once_judge(struct once *o, struct prepared_set *set)
 
 		return v == ONCE_PREPARE ? judge_preparing(o, set) : v;
 	}
+	t->inert |= o->inert;
 	if (!t->judged) {
 		t->once = (uint8_t)read_text(t->data, t->body_bytes);
 		t->judged = true;
@@ -264,6 +265,7 @@ once_prepare(struct once *o, struct unnamed *u, struct prepared_set *set, struct
 	struct pending *describe;
 	struct prepared *pre;
 
+	a->text->inert |= o->inert;
 	prepared_close_retired(set, p, out);
 	prepared_make_room(set, p, o->server_max + o->replaces, out);
 	pre = prepared_add(set, a, ++all->tick);

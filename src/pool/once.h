@@ -53,6 +53,7 @@
 struct once {
 	const uint8_t *body;
 	size_t bytes;
+	uint64_t of_body;    /* text_hash_body() of it, without its name */
 	const char *context; /* as prepared_message.context */
 	uint64_t place;      /* as prepared_message.place */
 	uint64_t defined;    /* statements.tick when something was last defined in the pool */
@@ -60,6 +61,7 @@ struct once {
 	unsigned server_max; /* statements that a server keeps */
 	bool infers;         /* statement_cache = on */
 	bool redo;           /* the exchange could be done again */
+	bool inert;          /* as text.inert */
 
 	/* What once_has_come() has found. */
 	uint64_t hash;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fnv.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
@@ -71,6 +72,7 @@ make_pool(struct pools *all, const struct conf_pool *conf, struct pool *group, c
 	pool = mem_calloc(1, sizeof *pool);
 	pool->all = all;
 	pool->conf = conf_pool_keep(conf);
+	pool->place = fnv_bytes(FNV_SEED, conf->name, strlen(conf->name));
 	pool->conninfo = ci;
 	pool->group = group ? group : pool;
 	if (role)

@@ -10,6 +10,7 @@
 #include "session/resets.h"
 #include "session/sequences.h"
 #include "session/session.h"
+#include "session/standin.h"
 #include "session/unlisted.h"
 #include "wire/sqltext.h"
 
@@ -167,6 +168,10 @@ effects_of_message(struct session *s, struct message *m)
 		m->effects.set = effects_of_call(s, m->function);
 	if (m->sql == NULL)
 		return;
+	if (standin_knows(s, m)) {
+		m->effects.lasting = true;
+		return;
+	}
 	effects_of(s, m->sql, m->sql_bytes, &m->effects);
 	/* It is not known what the rest of the text does. */
 	if (!message_is_whole(m))

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/fnv.h"
 #include "pool/once.h"
 #include "pool/pool.h"
 #include "session/resets.h"
@@ -43,6 +42,29 @@ standin_may_answer(const struct session *s)
 	return is_on(pool) && !unnamed_is_uncached(s->context.unnamed, standin_infers(pool));
 }
 
+static const char *
+context_of(const struct session *s)
+{
+	return s->context.parameters_sql ? s->context.parameters_sql : "";
+}
+
+bool
+standin_knows(const struct session *s, struct message *m)
+{
+	const struct pool *pool = s->hold->lease.srv ? s->hold->lease.srv->pool : s->pool;
+	const char *context = context_of(s);
+	const struct text *t;
+
+	if (m->type != 'P' || !is_on(pool) || m->bytes > ONCE_TEXT_MAX || !message_is_whole(m) ||
+	    !message_is_unnamed(m))
+		return false;
+	m->of_body = text_hash_body(m->body + 1, m->bytes - 1);
+	m->hashed = true;
+	t = text_find_hashed(&s->site->pools.statements, m->body + 1, m->bytes - 1, context,
+			     text_hash(m->of_body, context));
+	return t && t->inert;
+}
+
 /* Have session and transaction nothing that the meaning of a text depends on, beside the session's
  * known parameters? */
 static bool
@@ -65,6 +87,24 @@ is_certain(const struct session *s, const struct progress *p)
 	       s->rare->slow == NULL;
 }
 
+/* May a message of this type be done again? */
+static bool
+is_of_exchange(char type)
+{
+	switch (type) {
+	case 'P':
+	case 'B':
+	case 'D':
+	case 'E':
+	case 'C':
+	case 'H':
+	case 'S':
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Can the messages behind the Parse be done again: are they of the exchange, and is its Sync, if it
  * is here, the last of all? */
 static bool
@@ -77,7 +117,7 @@ is_rest_of_exchange(const struct message *m)
 	if (bytes > ONCE_BEHIND_MAX || (m->next != 'B' && m->next != 'D'))
 		return false;
 	while (frame_read(data, bytes, &f) == 0) {
-		if (memchr("PBDECHS", f.type, 7) == NULL)
+		if (!is_of_exchange(f.type))
 			return false;
 		if (FRAME_HEADER + f.body > bytes)
 			return true;
@@ -152,28 +192,29 @@ standin_parse(struct session *s, struct message *m)
 	struct server *srv = s->hold->lease.srv;
 	struct progress *p = &srv->progress;
 	struct pool *pool = srv->pool;
-	const char *name = pool->conf->name;
 	enum once_verdict v;
 	struct once o;
 	bool redo;
 
-	if (!is_on(pool) || m->effects.set || statement_is_left(m->next) ||
-	    m->bytes > ONCE_TEXT_MAX || !message_is_whole(m) || !is_certain(s, p) ||
-	    !is_unaltered(s))
+	if (!m->hashed || !is_on(pool) || m->effects.set || statement_is_left(m->next) ||
+	    !is_certain(s, p) || !is_unaltered(s))
 		return ONCE_PASS;
 	o = (struct once){.body = m->body,
 			  .bytes = m->bytes,
-			  .context = s->context.parameters_sql ? s->context.parameters_sql : "",
-			  .place = fnv_bytes(FNV_SEED, name, strlen(name)),
+			  .of_body = m->of_body,
+			  .context = context_of(s),
+			  .place = pool->place,
 			  .defined = pool->group->defined,
 			  .now_us = loop_now_us(s->site->loop),
 			  .age_us = pool->conf->statement_cache_age_us,
 			  .server_max = (unsigned)pool->conf->max_prepared_statements,
-			  .infers = standin_infers(pool)};
+			  .infers = standin_infers(pool),
+			  .inert = m->effects.lasting};
 	redo = can_be_redone(s, p);
 	s->context.pipelined -= s->context.pipelined > 0;
 	prepared_note_unwritten(&srv->prepared, p->unwritten);
-	if (!once_has_come(&o, &srv->prepared) || !message_is_well_formed(m))
+	if (!once_has_come(&o, &srv->prepared) ||
+	    (!(o.text && o.text->inert) && !message_is_well_formed(m)))
 		return ONCE_PASS;
 	o.redo = redo && is_rest_of_exchange(m);
 	v = once_judge(&o, &srv->prepared);
@@ -236,7 +277,7 @@ standin_holds(struct session *s, char type, size_t bytes, bool *ask)
 		s->context.pipelined = PIPELINED;
 		return true;
 	}
-	*ask = memchr("PBDECHS", type, 7) == NULL || bytes > ONCE_AGAIN_MAX - set->again.len;
+	*ask = !is_of_exchange(type) || bytes > ONCE_AGAIN_MAX - set->again.len;
 	return *ask;
 }
 

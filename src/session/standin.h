@@ -13,6 +13,10 @@
 #include "session/message.h"
 #include "session/session.h"
 
+/* Is the message a Parse of the unnamed statement whose text is known to do nothing (text.inert)?
+ * Keeps the hash of the text in the message. */
+bool standin_knows(const struct session *, struct message *);
+
 /* A Parse of the unnamed statement is about to go to the server. ONCE_SERVE, ONCE_PREPARE:
  * something else is in the batch in its place, of which progress has been told; m->used is set, and
  * counts the Bind behind the Parse if that is in the batch, too. */

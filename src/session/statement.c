@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fnv.h"
 #include "base/mem.h"
 #include "session/context.h"
 #include "session/control.h"
@@ -198,11 +197,10 @@ static struct prepared_message
 prepared_message_of(const struct session *s, const struct message *m)
 {
 	const struct pool *pool = s->hold->lease.srv ? s->hold->lease.srv->pool : s->pool;
-	const char *name = pool->conf->name;
 
 	return (struct prepared_message){
 	    .type = m->type,
-	    .place = fnv_bytes(FNV_SEED, name, strlen(name)),
+	    .place = pool->place,
 	    .altered = altered_by(s),
 	    .native = (s->hold->pinned & HOLD_PIN_STATEMENT) != 0,
 	    .body = m->body,

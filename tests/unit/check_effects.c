@@ -38,6 +38,7 @@ setup(void)
 	memset(&held, 0, sizeof held);
 	memset(&pool, 0, sizeof pool);
 	memset(&site, 0, sizeof site);
+	memset(&conf, 0, sizeof conf);
 	statements_init(&statements);
 	batch_init(&site.batch);
 	pool.conf = &conf;
@@ -251,6 +252,66 @@ START_TEST(a_parse_does_as_a_query)
 		buf_clear(&one);
 		buf_clear(&other);
 	}
+}
+END_TEST
+
+/* A text that would set a parameter shows whether it is read. */
+#define SETS_ONE "SET app.user = 1"
+
+/* Is the text of this Parse not read, because it is known? */
+static bool
+is_known(const char *sql)
+{
+	struct message m;
+	struct buf body;
+
+	give(&m, 'P', sql, &body);
+	buf_clear(&body);
+	ck_assert(m.effects.lasting);
+	return m.effects.set == 0;
+}
+
+START_TEST(a_text_that_is_known_is_not_read)
+{
+	static const uint8_t parse[] = SETS_ONE "\0\0"; /* with no types, and one more NUL */
+	struct message m;
+	struct text *t;
+
+	conf.statement_cache = CONF_CACHE_AUTO;
+	conf.max_prepared_statements = 1;
+	statements_init(&site.pools.statements);
+	ck_assert(!is_known(SETS_ONE));
+	t = text_get(&site.pools.statements, parse, sizeof parse, s.context.parameters_sql);
+	ck_assert(!is_known(SETS_ONE));
+	t->inert = true;
+	ck_assert(is_known(SETS_ONE));
+	ck_assert(!is_known(SETS_ONE " "));
+	s.context.parameters_sql = "";
+	ck_assert(!is_known(SETS_ONE));
+	s.context.parameters_sql = READ_AS("on", "UTF8");
+	conf.statement_cache = CONF_CACHE_OFF;
+	ck_assert(!is_known(SETS_ONE));
+	conf.statement_cache = CONF_CACHE_ON;
+	ck_assert(is_known(SETS_ONE));
+	/* A named one, one with types, and one of which a part is here, are others. */
+	for (size_t bytes = sizeof "x" SETS_ONE; bytes < sizeof "x" SETS_ONE + 4; bytes++) {
+		m = (struct message){.type = 'P',
+				     .body = (const uint8_t *)"\0" SETS_ONE "\0\0\0\0",
+				     .have = sizeof "x" SETS_ONE,
+				     .bytes = bytes};
+		message_decode(&m);
+		effects_of_message(&s, &m);
+		ck_assert(m.effects.set & SQLCLASS_SET);
+	}
+	m = (struct message){.type = 'P',
+			     .body = (const uint8_t *)"x\0" SETS_ONE "\0\0",
+			     .have = sizeof "x" SETS_ONE + 3,
+			     .bytes = sizeof "x" SETS_ONE + 3};
+	message_decode(&m);
+	effects_of_message(&s, &m);
+	ck_assert(m.effects.set & SQLCLASS_SET);
+	text_put(&site.pools.statements, t);
+	statements_clear(&site.pools.statements);
 }
 END_TEST
 
@@ -523,6 +584,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_text_does_what_the_table_says);
 	tcase_add_test(t, a_parse_does_as_a_query);
+	tcase_add_test(t, a_text_that_is_known_is_not_read);
 	tcase_add_test(t, a_malformed_message_has_no_statement_that_is_answered_here);
 	tcase_add_test(t, other_messages_do_nothing);
 	tcase_add_test(t, a_call_may_do_anything_unless_its_function_is_known);

@@ -77,6 +77,7 @@ parse(struct bench *t, const char *sql)
 	uint8_t body[1024];
 	struct once o = {.body = body,
 			 .bytes = body_of(sql, body),
+			 .of_body = text_hash_body(body + 1, strlen(sql) + 3),
 			 .context = "",
 			 .place = 7,
 			 .defined = t->defined,
@@ -558,6 +559,7 @@ START_TEST(a_describe_stands_in)
 		exchange(&t, TEXT);
 	o = (struct once){.body = body,
 			  .bytes = body_of(TEXT, body),
+			  .of_body = text_hash_body(body + 1, strlen(TEXT) + 3),
 			  .context = "",
 			  .place = 7,
 			  .now_us = t.now,
