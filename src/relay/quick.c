@@ -12,7 +12,7 @@ is_plain(const struct session *s)
 {
 	return s->context.resets == RESETS_NONE && s->rare->stack == NULL &&
 	       s->rare->slow == NULL && s->block.state == BLOCK_NONE && !s->extended.skip_sync &&
-	       !(s->hold->pinned & HOLD_PIN_MODE) && !standin_keeps(s);
+	       !(s->hold->pinned & HOLD_PIN_MODE);
 }
 
 /* Is it a Parse of the unnamed statement's own text, does that do nothing to the session, and must
@@ -40,6 +40,14 @@ binds_freely(const struct session *s, const struct server *srv, const uint8_t *b
 	return bytes >= 2 && body[0] == 0 && body[1] == 0 && unnamed_is_here(s->context.unnamed) &&
 	       !unnamed_has_effects(s->context.unnamed) && srv->prepared.tracked.once == 0 &&
 	       !unnamed_in_doubt(s->context.unnamed, &srv->prepared.tracked, &srv->progress);
+}
+
+/* The messages that are passed may have to be done again: is it one that must be judged then? A
+ * Parse, or a Bind, may be answered by another statement. */
+static bool
+is_judged(char type)
+{
+	return type == 'P' || type == 'B';
 }
 
 /* Tells progress of the messages that were passed since the last time. */
@@ -94,7 +102,7 @@ size_t
 quick_pass(struct session *s, const uint8_t *data, size_t bytes)
 {
 	struct progress *p = &s->hold->lease.srv->progress;
-	bool first = p->ready_due == p->own_syncs;
+	bool first = p->ready_due == p->own_syncs, keeps = standin_keeps(s);
 	uint32_t extended = 0;
 	size_t at = 0;
 	struct frame f;
@@ -105,10 +113,14 @@ quick_pass(struct session *s, const uint8_t *data, size_t bytes)
 	       bytes - at - FRAME_HEADER >= f.body) {
 		size_t end = at + FRAME_HEADER + f.body;
 
-		if (!pass_message(s, f.type, data + at + FRAME_HEADER, f.body,
+		if ((keeps && is_judged(f.type)) ||
+		    !pass_message(s, f.type, data + at + FRAME_HEADER, f.body,
 				  end < bytes ? (char)data[end] : 0, &extended))
 			break;
 		at = end;
+		/* What stands behind the Sync waits: standin_holds(). */
+		if (keeps && f.type == 'S')
+			break;
 	}
 	tell_progress(p, &extended);
 	if (at > 0) {
