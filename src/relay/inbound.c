@@ -113,7 +113,7 @@ carry_out(struct session *s, enum verdict v, const struct message *m)
 		flush_batch(s);
 	if (v == DROP || replaced >= whole) {
 		s->drop_left = (uint32_t)(replaced > whole ? replaced : whole);
-		return 0;
+		return rest_of(&s->drop_left, here + m->behind);
 	}
 	if (whole > here)
 		s->hold->lease.srv->progress.to_left = (uint32_t)(whole - here);

@@ -60,7 +60,9 @@ const char *
 reader_str(struct reader *r)
 {
 	/* An empty body may be NULL, which memchr(3) does not take. */
-	const uint8_t *end = r->failed || r->left == 0 ? NULL : memchr(r->at, 0, r->left);
+	bool any = !r->failed && r->left > 0;
+	/* Most names are empty. */
+	const uint8_t *end = any ? *r->at ? memchr(r->at, 0, r->left) : r->at : NULL;
 
 	if (end == NULL) {
 		r->failed = true;
