@@ -12,6 +12,8 @@ struct unnamed_text {
 	unsigned refs;
 	unsigned effects;
 	bool uncached, uncached_infers; /* unnamed_note_uncached() */
+	bool inert;                     /* unnamed_note_inert() */
+	uint64_t hash;                  /* the same */
 	/* 0: the text was too long to be kept, and only its effects are known */
 	size_t bytes;
 	uint8_t body[]; /* body of the Parse message, its empty name first */
@@ -288,6 +290,22 @@ bool
 unnamed_is_uncached(const struct unnamed *u, bool infers)
 {
 	return u && u->text && (infers ? u->text->uncached_infers : u->text->uncached);
+}
+
+void
+unnamed_note_inert(struct unnamed *u, uint64_t hash)
+{
+	u->text->inert = true;
+	u->text->hash = hash;
+}
+
+bool
+unnamed_is_inert(const struct unnamed *u, const uint8_t *body, size_t bytes, uint64_t *hash)
+{
+	if (!unnamed_is_same(u, body, bytes) || !u->text->inert)
+		return false;
+	*hash = u->text->hash;
+	return true;
 }
 
 bool

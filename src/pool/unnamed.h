@@ -83,6 +83,11 @@ void unnamed_stand_in(struct unnamed *, struct tracked_list *, struct progress *
 void unnamed_note_uncached(struct unnamed *, bool infers);
 bool unnamed_is_uncached(const struct unnamed *, bool infers);
 
+/* After unnamed_stand_in(): its text is inert, and has that hash (text.inert, text_hash_body()). */
+void unnamed_note_inert(struct unnamed *, uint64_t hash);
+/* Has it this text, of which that was noted? Gives the hash. */
+bool unnamed_is_inert(const struct unnamed *, const uint8_t *body, size_t bytes, uint64_t *hash);
+
 /* The client's Close of it is sent; progress is told. */
 void unnamed_close(struct unnamed *, struct tracked_list *, struct progress *);
 

@@ -153,10 +153,13 @@ handle_messages(struct session *s, const uint8_t *data, size_t bytes)
 		at += pass_known(s, data + at, bytes - at);
 		if (at == bytes || !next_message(s, data + at, bytes - at, &m))
 			break;
-		if (s->state != SESSION_IDLE || !quick_opens(s, &m))
+		if (s->state == SESSION_IDLE && quick_opens(s, &m)) {
+			v = judge_need_server(s, m.type);
+			if (v == FORWARD)
+				continue; /* quick_pass() takes the message now */
+		} else if (!quick_judge(s, &m, &v)) {
 			v = judge_message(s, &m);
-		else if ((v = judge_need_server(s, m.type)) == FORWARD)
-			continue; /* the quick path takes the message now */
+		}
 		if (v == HOLD || v == OVER)
 			break;
 		if (kept == SIZE_MAX && standin_keeps(s))

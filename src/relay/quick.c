@@ -98,16 +98,74 @@ pass_message(struct session *s, char type, const uint8_t *body, size_t bytes, ch
 	return true;
 }
 
+/* A message that needs an answer goes to the server. */
+static void
+note_request(struct session *s, bool first)
+{
+	int64_t now = loop_now_us(s->site->loop);
+
+	if (first)
+		s->activity.request_us = now;
+	lease_asks(&s->hold->lease, now);
+}
+
+/* Is it certain that the server reads what it is sent now? */
+static bool
+is_read(const struct progress *p)
+{
+	return !p->skipping && p->copy == COPY_NONE;
+}
+
+/* Does the server owe the client no answer? */
+static bool
+is_first(const struct progress *p)
+{
+	return p->ready_due == p->own_syncs;
+}
+
+bool
+quick_judge(struct session *s, struct message *m, enum verdict *v)
+{
+	struct progress *p;
+	bool told;
+
+	if (m->type != 'P' || m->bytes == 0 || statement_is_left(m->next) || !is_plain(s))
+		return false;
+	if (s->state == SESSION_ACTIVE) {
+		p = &s->hold->lease.srv->progress;
+		if (!is_read(p) || progress_full(p))
+			return false;
+	} else if (s->state != SESSION_IDLE) {
+		return false;
+	}
+	m->statement = (const char *)m->body;
+	if (!standin_knows(s, m))
+		return false;
+	m->effects.lasting = true;
+	if (s->state == SESSION_IDLE) {
+		s->context.probes = false;
+		*v = judge_need_server(s, m->type);
+		if (*v != FORWARD)
+			return true;
+		if (!is_plain(s))
+			return false;
+	}
+	p = &s->hold->lease.srv->progress;
+	note_request(s, is_first(p));
+	*v = statement_unnamed(s, m, &told);
+	return true;
+}
+
 size_t
 quick_pass(struct session *s, const uint8_t *data, size_t bytes)
 {
 	struct progress *p = &s->hold->lease.srv->progress;
-	bool first = p->ready_due == p->own_syncs, keeps = standin_keeps(s);
+	bool first = is_first(p), keeps = standin_keeps(s);
 	uint32_t extended = 0;
 	size_t at = 0;
 	struct frame f;
 
-	if (!is_plain(s) || p->skipping || p->copy != COPY_NONE)
+	if (!is_plain(s) || !is_read(p))
 		return 0;
 	while (!progress_full(p) && frame_read(data + at, bytes - at, &f) == 0 &&
 	       bytes - at - FRAME_HEADER >= f.body) {
@@ -123,12 +181,7 @@ quick_pass(struct session *s, const uint8_t *data, size_t bytes)
 			break;
 	}
 	tell_progress(p, &extended);
-	if (at > 0) {
-		int64_t now = loop_now_us(s->site->loop);
-
-		if (first)
-			s->activity.request_us = now;
-		lease_asks(&s->hold->lease, now);
-	}
+	if (at > 0)
+		note_request(s, first);
 	return at;
 }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "relay/judge.h"
 #include "session/message.h"
 #include "session/session.h"
 
@@ -19,5 +20,9 @@ size_t quick_pass(struct session *, const uint8_t *data, size_t bytes);
 /* SESSION_IDLE: is it a Parse that repeats the session's unnamed statement? Then only a server is
  * missing. */
 bool quick_opens(const struct session *, const struct message *);
+
+/* Judges a Parse of the unnamed statement whose text is known to do nothing (standin_knows()), and
+ * asks for a server for it. Returns false if judge_message() must judge it. */
+bool quick_judge(struct session *, struct message *, enum verdict *);
 
 #endif

@@ -58,8 +58,10 @@ standin_knows(const struct session *s, struct message *m)
 	if (m->type != 'P' || !is_on(pool) || m->bytes > ONCE_TEXT_MAX || !message_is_whole(m) ||
 	    !message_is_unnamed(m))
 		return false;
-	m->of_body = text_hash_body(m->body + 1, m->bytes - 1);
 	m->hashed = true;
+	if (unnamed_is_inert(&s->context.unnamed, m->body, m->bytes, &m->of_body))
+		return true;
+	m->of_body = text_hash_body(m->body + 1, m->bytes - 1);
 	t = text_find_hashed(&s->site->pools.statements, m->body + 1, m->bytes - 1, context,
 			     text_hash(m->of_body, context));
 	return t && t->inert;
@@ -219,13 +221,15 @@ standin_parse(struct session *s, struct message *m)
 	o.redo = redo && is_rest_of_exchange(m);
 	v = once_judge(&o, &srv->prepared);
 	pool->stats.parses_seen += o.seen;
-	if (v == ONCE_SERVE)
-		return serve(s, &o, m);
-	if (v == ONCE_PREPARE) {
+	if (v == ONCE_SERVE) {
+		v = serve(s, &o, m);
+	} else if (v == ONCE_PREPARE) {
 		m->used = FRAME_HEADER + m->bytes;
 		once_prepare(&o, unnamed_make(&s->context.unnamed), &srv->prepared, p,
 			     batch_for(s));
 	}
+	if (o.inert && (v == ONCE_SERVE || v == ONCE_PREPARE))
+		unnamed_note_inert(&s->context.unnamed, o.of_body);
 	return v;
 }
 
