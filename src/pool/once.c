@@ -215,6 +215,13 @@ once_has_result(const struct once *o)
 	return o->statement->analysis->description->columns != 0;
 }
 
+/* For unnamed_stand_in(). */
+static const uint8_t *
+new_body(const struct once *o)
+{
+	return o->same ? NULL : o->body;
+}
+
 /* What has to be done whenever a statement is used for a Parse. Returns flags of
  * progress_sent_as(). */
 static unsigned
@@ -237,7 +244,7 @@ once_serve(struct once *o, struct unnamed *u, struct prepared_set *set, struct p
 	unsigned flags = begin_serving(o, set, p, out);
 
 	prepared_add_describe(prepared_server_name(pre), out);
-	unnamed_stand_in(u, &set->tracked, p, o->body, o->bytes, PROGRESS_OWN | flags, pre->number,
+	unnamed_stand_in(u, &set->tracked, p, new_body(o), o->bytes, PROGRESS_OWN | flags, pre->number,
 			 pre->analysis->description);
 }
 
@@ -251,7 +258,7 @@ once_serve_bind(struct once *o, struct unnamed *u, struct prepared_set *set, str
 
 	used = once_bind(prepared_server_name(pre), bind, bytes, out);
 	buf_add(out, bind + used, bytes - used);
-	unnamed_stand_in(u, &set->tracked, p, o->body, o->bytes, flags, pre->number,
+	unnamed_stand_in(u, &set->tracked, p, new_body(o), o->bytes, flags, pre->number,
 			 pre->analysis->description);
 }
 
@@ -274,7 +281,7 @@ once_prepare(struct once *o, struct unnamed *u, struct prepared_set *set, struct
 	pre->under_way = 1;
 	pre->syncs = p->syncs;
 	prepared_add_parse(prepared_server_name(pre), o->body + 1, o->bytes - 1, out);
-	unnamed_stand_in(u, &set->tracked, p, o->body, o->bytes, 0, pre->number, NULL);
+	unnamed_stand_in(u, &set->tracked, p, new_body(o), o->bytes, 0, pre->number, NULL);
 	prepared_add_describe(prepared_server_name(pre), out);
 	progress_sent_as(p, PROGRESS_OWN | PROGRESS_TRACKED | PROGRESS_LOOK);
 	describe = prepared_pend(set, p);
@@ -307,13 +314,13 @@ once_name(struct unnamed *u, struct prepared_set *set)
 size_t
 once_bind(const char *name, const uint8_t *body, size_t bytes, struct buf *out)
 {
-	const uint8_t *end = memchr(body, 0, bytes);
-	size_t portal = (size_t)(end + 1 - body);
+	/* Most portals have no name. */
+	size_t portal = *body ? strlen((const char *)body) + 1 : 1, length = strlen(name) + 1;
 
 	buf_add_u8(out, 'B');
-	buf_add_u32(out, (uint32_t)(4 + bytes + strlen(name)));
+	buf_add_u32(out, (uint32_t)(4 + bytes - 1 + length));
 	buf_add(out, body, portal);
-	buf_add_str(out, name);
+	buf_add(out, name, length);
 	return portal + 1;
 }
 

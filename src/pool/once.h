@@ -62,6 +62,7 @@ struct once {
 	bool infers;         /* statement_cache = on */
 	bool redo;           /* the exchange could be done again */
 	bool inert;          /* as text.inert */
+	bool same;           /* the session's unnamed statement has the text: unnamed_is_inert() */
 
 	/* What once_has_come() has found. */
 	uint64_t hash;

@@ -64,6 +64,8 @@ void
 prepared_touch(struct prepared_set *set, struct prepared *pre)
 {
 	pre->lease = set->leases;
+	if (list_last(&set->recent) == &pre->recent)
+		return;
 	list_remove(&set->recent, &pre->recent);
 	list_append(&set->recent, &pre->recent);
 }

@@ -269,7 +269,8 @@ unnamed_stand_in(struct unnamed *u, struct tracked_list *all, struct progress *p
 	u->last->number = number;
 	all->once = number;
 	all->stood = true;
-	set_text(u, body, bytes, bytes, 0);
+	if (body)
+		set_text(u, body, bytes, bytes, 0);
 	u->described = description_ref(d);
 	if (flags & PROGRESS_REDO) {
 		all->unconfirmed = true;

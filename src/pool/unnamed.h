@@ -72,8 +72,9 @@ bool unnamed_is_same(const struct unnamed *, const uint8_t *body, size_t bytes);
 void unnamed_again(struct unnamed *, struct tracked_list *, struct progress *);
 
 /* The client's Parse of it, all of which is here, is not sent as it is: the statement of this
- * number stands in for the server's unnamed one (once.h). `flags` of progress_sent_as() say what
- * was sent instead; progress is told. `d`: how the statement is described, or NULL. */
+ * number stands in for the server's unnamed one (once.h). `body` is NULL if the text is the one
+ * that it has. `flags` of progress_sent_as() say what was sent instead; progress is told. `d`: how
+ * the statement is described, or NULL. */
 void unnamed_stand_in(struct unnamed *, struct tracked_list *, struct progress *,
 		      const uint8_t *body, size_t bytes, unsigned flags, uint64_t number,
 		      struct description *d);

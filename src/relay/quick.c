@@ -28,8 +28,8 @@ bool
 quick_opens(const struct session *s, const struct message *m)
 {
 	/* With a Sync behind it, statement_adopted() may answer it. */
-	return m->type == 'P' && message_is_whole(m) && m->next != 'S' && is_plain(s) &&
-	       is_repeated(s, m->body, m->bytes);
+	return m->type == 'P' && message_is_whole(m) && m->next != 'S' &&
+	       is_repeated(s, m->body, m->bytes) && is_plain(s);
 }
 
 /* Does the server have the unnamed statement, which the Bind names, and does that do nothing to the

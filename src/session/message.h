@@ -39,8 +39,10 @@ struct message {
 	const char *sql;   /* the text of a Query or Parse; NULL: there is none */
 	size_t sql_bytes;  /* without its NUL; as far as it is here */
 	uint32_t function; /* FunctionCall: the oid; 0: not here */
-	uint64_t of_body;  /* a Parse: text_hash_body(), if `hashed` */
-	bool hashed;
+	/* standin_knows() has set text_hash_body() of a Parse, and whether the session's unnamed
+	 * statement has that text. */
+	bool hashed, same;
+	uint64_t of_body;
 
 	/* What the text, or the function, does: effects_of_message() fills it in. */
 	struct effects effects;

@@ -59,7 +59,8 @@ standin_knows(const struct session *s, struct message *m)
 	    !message_is_unnamed(m))
 		return false;
 	m->hashed = true;
-	if (unnamed_is_inert(&s->context.unnamed, m->body, m->bytes, &m->of_body))
+	m->same = unnamed_is_inert(&s->context.unnamed, m->body, m->bytes, &m->of_body);
+	if (m->same)
 		return true;
 	m->of_body = text_hash_body(m->body + 1, m->bytes - 1);
 	t = text_find_hashed(&s->site->pools.statements, m->body + 1, m->bytes - 1, context,
@@ -211,7 +212,8 @@ standin_parse(struct session *s, struct message *m)
 			  .age_us = pool->conf->statement_cache_age_us,
 			  .server_max = (unsigned)pool->conf->max_prepared_statements,
 			  .infers = standin_infers(pool),
-			  .inert = m->effects.lasting};
+			  .inert = m->effects.lasting,
+			  .same = m->same};
 	redo = can_be_redone(s, p);
 	s->context.pipelined -= s->context.pipelined > 0;
 	prepared_note_unwritten(&srv->prepared, p->unwritten);
@@ -228,7 +230,7 @@ standin_parse(struct session *s, struct message *m)
 		once_prepare(&o, unnamed_make(&s->context.unnamed), &srv->prepared, p,
 			     batch_for(s));
 	}
-	if (o.inert && (v == ONCE_SERVE || v == ONCE_PREPARE))
+	if (o.inert && !o.same && (v == ONCE_SERVE || v == ONCE_PREPARE))
 		unnamed_note_inert(&s->context.unnamed, o.of_body);
 	return v;
 }
