@@ -39,7 +39,7 @@ text_hash_body(const uint8_t *body, size_t bytes)
 uint64_t
 text_hash(uint64_t of_body, const char *context)
 {
-	return fnv_words(of_body, context, strlen(context));
+	return *context ? fnv_words(of_body, context, strlen(context)) : of_body;
 }
 
 bool

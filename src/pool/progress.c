@@ -26,6 +26,8 @@ static const uint8_t parse_complete[] = {'1', 0, 0, 0, 4};
 #define LOOK_MAX (1024 * 1024) /* bytes of an answer that is kept for described(), at most */
 /* For what message_came() calls: without it there, the common messages need no registers saved. */
 #define NOT_INLINE __attribute__((noinline))
+/* For what is there twice: where a part of it is not needed, it costs nothing. */
+#define ALWAYS_INLINE __attribute__((always_inline))
 
 void
 progress_init(struct progress *p)
@@ -996,7 +998,7 @@ whole_rows(const uint8_t *data, size_t bytes)
 /* Follows the bytes from the server. What is for the client is added to `out`, unless that is NULL.
  * With `out`, it ends where nothing has to be filtered any more: *left are the bytes from there
  * on. */
-static int
+static inline ALWAYS_INLINE int
 follow_bytes(struct progress *p, const uint8_t *data, size_t bytes, struct buf *out, size_t *left)
 {
 	struct frame f;

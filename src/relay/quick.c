@@ -129,7 +129,7 @@ quick_judge(struct session *s, struct message *m, enum verdict *v)
 	struct progress *p;
 	bool told;
 
-	if (m->type != 'P' || m->bytes == 0 || statement_is_left(m->next) || !is_plain(s))
+	if (m->type != 'P' || !standin_knows(s, m) || statement_is_left(m->next) || !is_plain(s))
 		return false;
 	if (s->state == SESSION_ACTIVE) {
 		p = &s->hold->lease.srv->progress;
@@ -139,8 +139,6 @@ quick_judge(struct session *s, struct message *m, enum verdict *v)
 		return false;
 	}
 	m->statement = (const char *)m->body;
-	if (!standin_knows(s, m))
-		return false;
 	m->effects.lasting = true;
 	if (s->state == SESSION_IDLE) {
 		s->context.probes = false;

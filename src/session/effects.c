@@ -168,7 +168,7 @@ effects_of_message(struct session *s, struct message *m)
 		m->effects.set = effects_of_call(s, m->function);
 	if (m->sql == NULL)
 		return;
-	if (standin_knows(s, m)) {
+	if (m->type == 'P' && standin_knows(s, m)) {
 		m->effects.lasting = true;
 		return;
 	}

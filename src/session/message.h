@@ -39,10 +39,12 @@ struct message {
 	const char *sql;   /* the text of a Query or Parse; NULL: there is none */
 	size_t sql_bytes;  /* without its NUL; as far as it is here */
 	uint32_t function; /* FunctionCall: the oid; 0: not here */
-	/* standin_knows() has set text_hash_body() of a Parse, and whether the session's unnamed
-	 * statement has that text. */
-	bool hashed, same;
-	uint64_t of_body;
+
+	/* What standin_knows() has found of a Parse, if `hashed`. */
+	bool hashed;
+	bool inert;       /* its text is known to do nothing */
+	bool same;        /* and is the one that the session's unnamed statement has */
+	uint64_t of_body; /* text_hash_body() */
 
 	/* What the text, or the function, does: effects_of_message() fills it in. */
 	struct effects effects;

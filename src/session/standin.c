@@ -48,24 +48,34 @@ context_of(const struct session *s)
 	return s->context.parameters_sql ? s->context.parameters_sql : "";
 }
 
+/* Fills in what standin_knows() finds. */
+static void
+look_up(const struct session *s, struct message *m)
+{
+	const char *context = context_of(s);
+	const struct text *t;
+
+	m->hashed = true;
+	m->same = unnamed_is_inert(&s->context.unnamed, m->body, m->bytes, &m->of_body);
+	if (m->same) {
+		m->inert = true;
+		return;
+	}
+	m->of_body = text_hash_body(m->body + 1, m->bytes - 1);
+	t = text_find_hashed(&s->site->pools.statements, m->body + 1, m->bytes - 1, context,
+			     text_hash(m->of_body, context));
+	m->inert = t && t->inert;
+}
+
 bool
 standin_knows(const struct session *s, struct message *m)
 {
 	const struct pool *pool = s->hold->lease.srv ? s->hold->lease.srv->pool : s->pool;
-	const char *context = context_of(s);
-	const struct text *t;
 
-	if (m->type != 'P' || !is_on(pool) || m->bytes > ONCE_TEXT_MAX || !message_is_whole(m) ||
-	    !message_is_unnamed(m))
-		return false;
-	m->hashed = true;
-	m->same = unnamed_is_inert(&s->context.unnamed, m->body, m->bytes, &m->of_body);
-	if (m->same)
-		return true;
-	m->of_body = text_hash_body(m->body + 1, m->bytes - 1);
-	t = text_find_hashed(&s->site->pools.statements, m->body + 1, m->bytes - 1, context,
-			     text_hash(m->of_body, context));
-	return t && t->inert;
+	if (!m->hashed && is_on(pool) && message_is_whole(m) && m->bytes > 0 && *m->body == 0 &&
+	    m->bytes <= ONCE_TEXT_MAX)
+		look_up(s, m);
+	return m->inert;
 }
 
 /* Have session and transaction nothing that the meaning of a text depends on, beside the session's

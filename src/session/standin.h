@@ -13,8 +13,8 @@
 #include "session/message.h"
 #include "session/session.h"
 
-/* Is the message a Parse of the unnamed statement whose text is known to do nothing (text.inert)?
- * Keeps the hash of the text in the message. */
+/* A Parse: is it one of the unnamed statement whose text is known to do nothing (text.inert)?
+ * Keeps what it finds in the message, for the next call and for standin_parse(). */
 bool standin_knows(const struct session *, struct message *);
 
 /* A Parse of the unnamed statement is about to go to the server. ONCE_SERVE, ONCE_PREPARE:
