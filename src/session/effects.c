@@ -10,7 +10,6 @@
 #include "session/resets.h"
 #include "session/sequences.h"
 #include "session/session.h"
-#include "session/standin.h"
 #include "session/unlisted.h"
 #include "wire/sqltext.h"
 
@@ -168,7 +167,7 @@ effects_of_message(struct session *s, struct message *m)
 		m->effects.set = effects_of_call(s, m->function);
 	if (m->sql == NULL)
 		return;
-	if (m->type == 'P' && standin_knows(s, m)) {
+	if (m->inert) {
 		m->effects.lasting = true;
 		return;
 	}

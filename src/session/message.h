@@ -40,7 +40,7 @@ struct message {
 	size_t sql_bytes;  /* without its NUL; as far as it is here */
 	uint32_t function; /* FunctionCall: the oid; 0: not here */
 
-	/* What standin_knows() has found of a Parse, if `hashed`. */
+	/* What standin_knows() has found of a Parse, if `hashed`; message_decode() leaves it. */
 	bool hashed;
 	bool inert;       /* its text is known to do nothing */
 	bool same;        /* and is the one that the session's unnamed statement has */

@@ -72,7 +72,7 @@ standin_knows(const struct session *s, struct message *m)
 {
 	const struct pool *pool = s->hold->lease.srv ? s->hold->lease.srv->pool : s->pool;
 
-	if (!m->hashed && is_on(pool) && message_is_whole(m) && m->bytes > 0 && *m->body == 0 &&
+	if (is_on(pool) && message_is_whole(m) && m->bytes > 0 && *m->body == 0 &&
 	    m->bytes <= ONCE_TEXT_MAX)
 		look_up(s, m);
 	return m->inert;

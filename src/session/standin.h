@@ -13,8 +13,9 @@
 #include "session/message.h"
 #include "session/session.h"
 
-/* A Parse: is it one of the unnamed statement whose text is known to do nothing (text.inert)?
- * Keeps what it finds in the message, for the next call and for standin_parse(). */
+/* A Parse: is it one of the unnamed statement whose text is known to do nothing (text.inert)? This
+ * must be asked before the message is judged: it keeps what it finds in the message, for
+ * effects_of_message() and standin_parse(). */
 bool standin_knows(const struct session *, struct message *);
 
 /* A Parse of the unnamed statement is about to go to the server. ONCE_SERVE, ONCE_PREPARE:

@@ -13,6 +13,7 @@
 #include "session/resets.h"
 #include "session/session.h"
 #include "session/site.h"
+#include "session/standin.h"
 #include "session/unlisted.h"
 
 /* A session that holds a server, and has told what it wants of two parameters that say how texts
@@ -200,6 +201,8 @@ give(struct message *m, char type, const char *sql, struct buf *body)
 	*m = (struct message){
 	    .type = type, .body = buf_data(body), .bytes = body->len, .have = body->len};
 	message_decode(m);
+	if (type == 'P')
+		standin_knows(&s, m);
 	effects_of_message(&s, m);
 }
 
@@ -300,6 +303,7 @@ START_TEST(a_text_that_is_known_is_not_read)
 				     .have = sizeof "x" SETS_ONE,
 				     .bytes = bytes};
 		message_decode(&m);
+		ck_assert(!standin_knows(&s, &m));
 		effects_of_message(&s, &m);
 		ck_assert(m.effects.set & SQLCLASS_SET);
 	}
@@ -308,6 +312,7 @@ START_TEST(a_text_that_is_known_is_not_read)
 			     .have = sizeof "x" SETS_ONE + 3,
 			     .bytes = sizeof "x" SETS_ONE + 3};
 	message_decode(&m);
+	ck_assert(!standin_knows(&s, &m));
 	effects_of_message(&s, &m);
 	ck_assert(m.effects.set & SQLCLASS_SET);
 	text_put(&site.pools.statements, t);
