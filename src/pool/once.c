@@ -244,8 +244,8 @@ once_serve(struct once *o, struct unnamed *u, struct prepared_set *set, struct p
 	unsigned flags = begin_serving(o, set, p, out);
 
 	prepared_add_describe(prepared_server_name(pre), out);
-	unnamed_stand_in(u, &set->tracked, p, new_body(o), o->bytes, PROGRESS_OWN | flags, pre->number,
-			 pre->analysis->description);
+	unnamed_stand_in(u, &set->tracked, p, new_body(o), o->bytes, PROGRESS_OWN | flags,
+			 pre->number, pre->analysis->description);
 }
 
 void

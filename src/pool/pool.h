@@ -49,8 +49,8 @@ struct pool {
 	struct list_node node;
 	/* the pool itself or, with role = client, the pool of which this one serves one role */
 	struct pool *group;
-	char *role; /* the role that it serves, or NULL */
-	uint64_t place; /* a number for its name, by which prepared.h tells the databases apart */
+	char *role;     /* the role that it serves, or NULL */
+	uint64_t place; /* a number for its name, by which prepared.h tells databases apart */
 	/* servers of the whole group; counted in the group's own pool */
 	unsigned total;
 	/* counted reference; an old one is freed at the end of the turn */

@@ -26,7 +26,7 @@ static const uint8_t parse_complete[] = {'1', 0, 0, 0, 4};
 #define LOOK_MAX (1024 * 1024) /* bytes of an answer that is kept for described(), at most */
 /* For what message_came() calls: without it there, the common messages need no registers saved. */
 #define NOT_INLINE __attribute__((noinline))
-/* For what is there twice: where a part of it is not needed, it costs nothing. */
+/* For follow_bytes(): so there is one with `out`, and one without, which tests nothing for it. */
 #define ALWAYS_INLINE __attribute__((always_inline))
 
 void
