@@ -303,7 +303,7 @@ unnamed_note_inert(struct unnamed *u, uint64_t hash)
 bool
 unnamed_is_inert(const struct unnamed *u, const uint8_t *body, size_t bytes, uint64_t *hash)
 {
-	if (u->text == NULL || !u->text->inert || !unnamed_is_same(u, body, bytes))
+	if (u == NULL || u->text == NULL || !u->text->inert || !unnamed_is_same(u, body, bytes))
 		return false;
 	*hash = u->text->hash;
 	return true;

@@ -56,7 +56,7 @@ look_up(const struct session *s, struct message *m)
 	const struct text *t;
 
 	m->hashed = true;
-	m->same = unnamed_is_inert(&s->context.unnamed, m->body, m->bytes, &m->of_body);
+	m->same = unnamed_is_inert(s->context.unnamed, m->body, m->bytes, &m->of_body);
 	if (m->same) {
 		m->inert = true;
 		return;
@@ -241,7 +241,7 @@ standin_parse(struct session *s, struct message *m)
 			     batch_for(s));
 	}
 	if (o.inert && !o.same && (v == ONCE_SERVE || v == ONCE_PREPARE))
-		unnamed_note_inert(&s->context.unnamed, o.of_body);
+		unnamed_note_inert(s->context.unnamed, o.of_body);
 	return v;
 }
 
