@@ -1,13 +1,13 @@
 /* effects: what an SQL text does to the session that runs it and to its server, and what follows
  * from that. All questions about texts are asked here.
  *
- * A text is read twice at most; a Parse whose text is known to do nothing is not read (standin.h).
- * When its message is judged, effects_of_message() reads the classes
+ * A text is read twice at most. When its message is judged, effects_of_message() reads the classes
  * (wire/sqlclass.h) and the mentions (wire/sqlmention.h) of the whole text, which mostly need a
  * quick look only; if it may set parameters, effects_note_parameters() reads their names. When it
  * is executed, which for a prepared statement is later and with another message, effects_take()
  * reads which parameters it resets (resets.h) and which statements it deallocates (deallocate.h),
- * if its class says that it may. */
+ * if its class says that it may. The text of a Parse that is known to do nothing is not read
+ * (standin_knows()). */
 #ifndef PGWITH_SESSION_EFFECTS_H
 #define PGWITH_SESSION_EFFECTS_H
 
