@@ -91,7 +91,7 @@ stream_set_ssl(struct stream *st, SSL *ssl)
 	struct stream_more *more = need_more(st);
 
 	more->ssl = ssl;
-	/* Without renegotiation, a write never has to wait for a read, for which on_writable()
+	/* Without renegotiation, a write never has to wait for a read, for which write_queue()
 	 * would spin. */
 	SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
 	/* Queued output may be sent in parts, and may move in memory between two attempts. */

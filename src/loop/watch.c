@@ -42,6 +42,7 @@ on_due(evutil_socket_t fd, short what, void *arg)
 
 	if (ws->count <= 0)
 		fetch(ws);
+	ws->fetched = ws->turn; /* what is left of an earlier turn counts as this one's */
 	for (int i = 0; i < ws->count; i++) {
 		struct watch *w = ws->due[i].data.ptr;
 
@@ -63,14 +64,14 @@ watches_begin_turn(struct watches *ws)
 bool
 watch_has_news(struct watches *ws, const struct watch *w)
 {
-	if (w->due == 0 && ws->fetched != ws->turn) {
+	if (w->due == 0 && ws->count <= 0 && ws->fetched != ws->turn) {
 		fetch(ws);
 		/* on_due() may not be called by itself: what is reported once only is not reported
 		 * again. */
 		if (ws->count > 0)
 			event_active(&ws->event, EV_READ, 0);
 	}
-	return w->due != 0;
+	return w->due && ws->due[w->due - 1].events & ~(uint32_t)EPOLLOUT;
 }
 
 struct watches *
@@ -117,7 +118,8 @@ watch_set(struct watches *ws, struct watch *w, int fd, uint32_t events, watch_fn
 		watch_take(ws, w);
 	if (events == w->events)
 		return;
-	if (epoll_ctl(ws->fd, op, fd, &e) < 0)
+	/* One that is closed already is not watched any more. */
+	if (epoll_ctl(ws->fd, op, fd, &e) < 0 && events != 0)
 		log_fatal("", LOG_ALONE, "cannot watch descriptor", LOG_WORD(fd));
 	w->events = events;
 }

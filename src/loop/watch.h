@@ -32,11 +32,12 @@ void watch_set(struct watches *, struct watch *, int fd, uint32_t events, watch_
 /* A turn of the loop begins. */
 void watches_begin_turn(struct watches *);
 
-/* Is there something that is still to be handled in this turn of the loop? At most once a turn,
- * this asks the kernel: when it is called before the loop has, by a timer, for instance. */
+/* Is there something other than room to write that is still to be handled in this turn of the loop?
+ * At most once a turn, this asks the kernel: when it is called before the loop has, by a timer, for
+ * instance. What comes behind the first thousand or so of a turn is not known. */
 bool watch_has_news(struct watches *, const struct watch *);
 
-/* The same, without asking. */
+/* Has anything been reported that is still to be handled? */
 static inline bool
 watch_is_due(const struct watch *w)
 {

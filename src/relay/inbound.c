@@ -143,6 +143,7 @@ handle_messages(struct session *s, const uint8_t *data, size_t bytes)
 	while (at < bytes && !session_gone(s)) {
 		struct message m;
 		enum verdict v;
+		size_t passed;
 
 		if (s->drop_left > 0) {
 			at += rest_of(&s->drop_left, bytes - at);
@@ -150,7 +151,10 @@ handle_messages(struct session *s, const uint8_t *data, size_t bytes)
 		}
 		if (is_deaf(s) || waits_for_standin(s, data + at, bytes - at))
 			break;
-		at += pass_known(s, data + at, bytes - at);
+		passed = pass_known(s, data + at, bytes - at);
+		at += passed;
+		if (passed > 0 && standin_keeps(s))
+			continue; /* what stands behind it may have to wait */
 		if (at == bytes || !next_message(s, data + at, bytes - at, &m))
 			break;
 		if (s->state == SESSION_IDLE && quick_opens(s, &m)) {

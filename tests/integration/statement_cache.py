@@ -414,6 +414,38 @@ def in_pieces(t):
 
 
 @test
+def behind_what_is_done_again(t):
+    """What comes in a later read behind an exchange that has to be done again waits for that, and is done once"""
+    d = pair(t).d
+    counted = "INSERT INTO sink (code) VALUES (1)"
+    behind = [sync() + query(counted), sync() + bind(statement="counted") + execute() + sync(),
+              sync() + parse(counted) + bind() + execute() + sync(), close_("P", "") + sync() + query(counted)]
+    if int(t.value("SHOW server_version_num")) < 180000:  # see pipelines()
+        behind.append(query(counted) + sync())
+    sql = "SELECT code FROM item WHERE id = $1"
+    lock, types = t.direct(), ("bigint", "int")
+    for i, rest in enumerate(behind * 2):
+        p = Pair(t, d)  # with a client that was seen to do so, it is not tried for a while
+        p.say(parse(counted, name="counted") + sync())
+        p.ask(sql, 1, types=(INT4,), times=3)
+        before = counters(p.d)[2]
+        lock.sql("BEGIN; LOCK item")
+        for client in (p.direct, p.pooled):
+            client.send(parse(sql, types=(INT4,)) + bind((1,)))
+        # The servers cannot answer before the second half has come.
+        wait_until(lambda: t.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == "2", 10, "both wait for the lock")
+        for client in (p.direct, p.pooled):
+            client.send(execute() + rest)
+        for _ in range(2):
+            counters(p.d)  # by then the daemon has read it
+        lock.sql("ALTER TABLE item ALTER code TYPE %s; COMMIT" % types[i % 2])
+        wanted = said(p.direct, 2)
+        equal(said(p.pooled, 2), wanted, "answers to %r" % rest)
+        equal(counters(p.d)[2] - before, 1, "exchanges done again ahead of %r" % rest)
+        equal(t.value("SELECT count(*) FROM sink"), str(2 * (i + 1)), "rows, one of each client each time")
+
+
+@test
 def without_a_sync(t):
     """With a Flush, the answer comes before the Sync; what has to be done again is, and the Sync ends it"""
     p = pair(t)
