@@ -28,8 +28,9 @@ struct peer {
 	int64_t connected_at; /* wall clock, seconds */
 };
 
-/* Copies the startup packet to peer->packet, and frees it. */
+/* Copies the startup packet to peer->packet. */
 void peer_keep_packet(struct peer *, const uint8_t *packet, size_t bytes);
+/* Frees peer->packet. */
 void peer_drop_packet(struct peer *);
 
 /* Frees what the pointers point to. */
