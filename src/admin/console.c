@@ -37,7 +37,7 @@ struct task {
 struct console {
 	struct session *session;
 	struct task task;
-	struct event timer; /* for the next portion of rows; always assigned */
+	struct timer timer; /* for the next portion of rows */
 	struct buf out;     /* answers that have not been sent */
 	struct list statements;
 	struct list portals;
@@ -48,7 +48,7 @@ struct console {
 
 /* ---- life ---- */
 
-static void on_timer(evutil_socket_t, short what, void *arg);
+static void on_timer(void *arg);
 
 static struct console *
 console_of(struct session *s)
@@ -62,7 +62,7 @@ console_of(struct session *s)
 	buf_init(&c->out, CONSOLE_ANSWER_MAX);
 	list_init(&c->statements);
 	list_init(&c->portals);
-	evtimer_assign(&c->timer, loop_base(s->site->loop), on_timer, c);
+	timer_init(&c->timer, s->site->loop, on_timer, c);
 	session_rare(s)->console = c;
 	return c;
 }
@@ -89,7 +89,7 @@ console_closed(struct session *s)
 
 	if (c == NULL)
 		return;
-	evtimer_del(&c->timer);
+	timer_stop(&c->timer);
 	loop_defer(s->site->loop, console_free, c);
 	s->rare->console = NULL;
 }
@@ -192,14 +192,6 @@ run_command(struct console *c, const struct command_stmt *stmt, const struct row
 	return call_command(c, command_run, e);
 }
 
-static void
-start_timer(struct console *c, int64_t us)
-{
-	const struct timeval tv = {.tv_usec = us};
-
-	evtimer_add(&c->timer, &tv);
-}
-
 /* The command goes on later. Until then nothing is read from the client, but the end of its
  * connection is noticed. */
 static void
@@ -211,7 +203,7 @@ continue_later(struct console *c)
 	session_begins_to_wait(c->session);
 	flush(c);
 	if (is_open(c) && (c->task.ids.count > 0 || c->task.between))
-		start_timer(c, 0);
+		timer_start(&c->timer, 0);
 }
 
 static void run_rest_of_simple(struct console *, struct err *);
@@ -225,7 +217,7 @@ command_ended(struct console *c, int result, struct err *e)
 
 	if (s->state == SESSION_CONSOLE_BUSY)
 		session_set_state(s, SESSION_CONSOLE);
-	evtimer_del(&c->timer);
+	timer_stop(&c->timer);
 	show_ids_clear(&c->task.ids);
 	if (c->task.portal) {
 		execute_ended(c, result, e);
@@ -256,21 +248,20 @@ go_on(struct console *c)
 	if (c->task.rows.out == &c->out)
 		flush(c);
 	if (is_open(c))
-		start_timer(c, 0);
+		timer_start(&c->timer, 0);
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	struct console *c = arg;
 
 	if (c->session->state != SESSION_CONSOLE_BUSY)
 		return;
 	if (stream_queued(&c->session->stream) > QUEUED_MAX)
-		start_timer(c, QUEUED_US);
+		timer_start(&c->timer, QUEUED_US);
 	else
 		go_on(c);
-	loop_event_done(c->session->site->loop);
 }
 
 static void

@@ -75,6 +75,7 @@ stop_holding(struct daemon *d)
 {
 	d->handover.state = HANDOVER_OFF;
 	holding_read_again(d);
+	handover_read_again(&d->site.pools);
 	listen_release(d->site.listen);
 	handover_release_pools(&d->site.pools);
 	session_pack_resume(d);
@@ -292,6 +293,8 @@ hand_over(struct daemon *d)
 	size_t bytes;
 	int64_t took = loop_now_us(d->site.loop) - d->handover.since_us;
 
+	handover_stop_reading(&d->site.pools);
+	loop_settle(d->site.loop);
 	if (give_to_supervisor(d, &bytes) < 0) {
 		log_warn("pgwithd", LOG_ALONE, "cannot hand over");
 		fdstore_forget(STATE);
@@ -315,9 +318,9 @@ hand_over(struct daemon *d)
 }
 
 static void
-hand_over_if_ready(struct daemon *d)
+hand_over_if_ready(void *arg)
 {
-	static const struct timeval later = {0, LOOK_US};
+	struct daemon *d = arg;
 	struct handover *h = &d->handover;
 
 	if (h->state != HANDOVER_HOLDING || d->site.phase != SITE_RUNNING)
@@ -329,16 +332,7 @@ hand_over_if_ready(struct daemon *d)
 	if (holding_is_ready(d))
 		hand_over(d);
 	else
-		evtimer_add(&h->timer, &later);
-}
-
-static void
-on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct daemon *d = arg;
-
-	hand_over_if_ready(d);
-	loop_event_done(d->site.loop);
+		timer_start(&h->timer, LOOK_US);
 }
 
 /* Would the next process start? If not, all clients would be lost without a word. */
@@ -391,7 +385,7 @@ handover_begin(struct daemon *d, bool ends)
 	h->ends = ends;
 	listen_hold(d->site.listen);
 	handover_hold_pools(&d->site.pools);
-	evtimer_assign(&h->timer, loop_base(d->site.loop), on_timer, d);
+	timer_init(&h->timer, d->site.loop, hand_over_if_ready, d);
 	hand_over_if_ready(d);
 	return true;
 }
@@ -401,7 +395,7 @@ handover_abort(struct daemon *d)
 {
 	if (d->handover.state != HANDOVER_HOLDING)
 		return;
-	evtimer_del(&d->handover.timer);
+	timer_stop(&d->handover.timer);
 	stop_holding(d);
 }
 

@@ -17,12 +17,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <event2/event_struct.h>
-
 #include "loop/fdstore.h"
+#include "loop/timer.h"
 
 /* Raise it whenever a ..._pack() function writes something else than before. */
-#define HANDOVER_VERSION 22
+#define HANDOVER_VERSION 23
 
 struct daemon;
 
@@ -33,7 +32,7 @@ struct handover {
 	int64_t since_us;
 	bool forced; /* handover_timeout has passed */
 	bool ends;   /* if the handover fails, the daemon drains */
-	struct event timer;
+	struct timer timer;
 	/* what the process before has left, until handover_read() */
 	struct fdstore_fd *fds;
 	size_t nfds;

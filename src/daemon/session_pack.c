@@ -47,6 +47,7 @@ bytes_pack(struct pack *p, struct session *s)
 	PACK(p, s->stream.sent);
 	pack_buf(p, pack_reading(p) ? session_keep(s) : s->in);
 	session_drop_kept(s, 0);
+	stream_pack_unread(p, &s->stream);
 	buf_init(&queued, RECORD_MAX);
 	if (!pack_reading(p)) {
 		pack_buf(p, stream_queue(&s->stream) ? stream_queue(&s->stream) : &queued);

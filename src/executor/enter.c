@@ -96,9 +96,7 @@ enter_too_long(struct work *work, struct err *e)
 void
 enter_stop_timer(struct work *work)
 {
-	if (work->timing)
-		evtimer_del(&work->timer);
-	work->timing = false;
+	timer_stop(&work->timer);
 }
 
 /* Ends the wait with the error: ENTER fails. */
@@ -117,11 +115,11 @@ end_wait(struct work *work, struct err *e)
 }
 
 static void
-wait_ended(struct work *work)
+wait_ended(void *arg)
 {
+	struct work *work = arg;
 	struct err e;
 
-	work->timing = false;
 	if (work->purpose != WORK_ENTER)
 		return;
 	if (work->state == WORK_WAIT) {
@@ -138,29 +136,17 @@ wait_ended(struct work *work)
 	}
 }
 
-static void
-on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct work *work = arg;
-
-	wait_ended(work);
-	loop_event_done(work->session->site->loop);
-}
-
 void
 enter_start_timer(struct work *work, int64_t least_us)
 {
 	int64_t us = work->frame->asked_us + work->wait_us - loop_now_us(work->session->site->loop);
-	struct timeval tv;
 
 	if (work->wait_us < 0)
 		return;
 	if (us < least_us)
 		us = least_us;
-	tv = (struct timeval){.tv_sec = us / UNIT_S, .tv_usec = us % UNIT_S};
-	evtimer_assign(&work->timer, loop_base(work->session->site->loop), on_timer, work);
-	evtimer_add(&work->timer, &tv);
-	work->timing = true;
+	timer_init(&work->timer, work->session->site->loop, wait_ended, work);
+	timer_start(&work->timer, us);
 }
 
 /* The frame waits, if it may: not if sessions would wait for each other, and not with WAIT 0. */
@@ -195,27 +181,24 @@ begin_waiting(struct work *work)
 /* ---- one item ---- */
 
 static void
-on_deadline(evutil_socket_t fd, short what, void *arg)
+on_deadline(void *arg)
 {
 	struct scope *f = arg;
-	struct session *s = f->owner;
 
-	expire_scope(s, f, ERR_SCOPE_DEADLINE);
-	loop_event_done(s->site->loop);
+	expire_scope(f->owner, f, ERR_SCOPE_DEADLINE);
 }
 
 static void
 set_deadline(struct work *work, struct scope *f, int64_t us)
 {
-	struct timeval tv = {.tv_sec = us / UNIT_S, .tv_usec = us % UNIT_S};
 	char text[32];
 
 	if (us == 0)
 		return;
 	f->deadline_us = f->asked_us + us;
 	f->deadline_text = mem_strdup(units_duration_str(us, text, sizeof text));
-	evtimer_assign(&f->timer, loop_base(work->session->site->loop), on_deadline, f);
-	evtimer_add(&f->timer, &tv);
+	timer_init(&f->timer, work->session->site->loop, on_deadline, f);
+	timer_start(&f->timer, us);
 }
 
 static struct scope *
@@ -514,14 +497,13 @@ static void
 adopt_deadline(struct scope *f, int64_t now)
 {
 	int64_t us = f->deadline_us > now ? f->deadline_us - now : 0;
-	struct timeval tv = {.tv_sec = us / UNIT_S, .tv_usec = us % UNIT_S};
 	struct session *s = f->owner;
 
 	if (f->deadline_us == 0)
 		return;
-	evtimer_assign(&f->timer, loop_base(s->site->loop), on_deadline, f);
+	timer_init(&f->timer, s->site->loop, on_deadline, f);
 	if (f->state != SCOPE_EXPIRED && !f->expire_due)
-		evtimer_add(&f->timer, &tv);
+		timer_start(&f->timer, us);
 }
 
 void

@@ -111,8 +111,7 @@ frame_log_end(struct work *work, struct scope *f, enum timing_outcome outcome, c
 static void
 forget_deadline(struct scope *f)
 {
-	if (f->deadline_us)
-		evtimer_del(&f->timer);
+	timer_stop(&f->timer);
 	f->expire_due = false;
 }
 

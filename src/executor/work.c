@@ -191,8 +191,7 @@ free_work(void *arg)
 	struct work *work = arg;
 
 	/* Functions that were on the stack when the work ended may have set the timer. */
-	if (work->timing)
-		evtimer_del(&work->timer);
+	timer_stop(&work->timer);
 	work_clear(work);
 	free(work);
 }
@@ -201,9 +200,7 @@ void
 work_end(struct work *work)
 {
 	work_turn(work, WORK_NONE);
-	if (work->timing)
-		evtimer_del(&work->timer);
-	work->timing = false;
+	timer_stop(&work->timer);
 	work->session->rare->work = NULL;
 	loop_defer(work->session->site->loop, free_work, work);
 }

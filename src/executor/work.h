@@ -110,8 +110,7 @@ struct work {
 	unsigned item;      /* index of the item that is being entered */
 	unsigned entered;   /* how many frames this ENTER has made: the innermost ones */
 	struct list run;    /* struct deferred: statements of the item that are still to be run */
-	struct event timer; /* of WAIT */
-	bool timing;        /* the timer is on. Not a state: it runs over several of them */
+	struct timer timer; /* of WAIT. It runs over several states */
 	int64_t wait_us;
 	int64_t user_us; /* USER: when that began */
 	/* A lock of PostgreSQL's was not free at once, so it is waited for. Not a state: see

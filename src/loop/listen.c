@@ -15,7 +15,10 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/ring.h"
+#include "loop/timer.h"
 
+#define RETRY_US         1000000
 #define ACCEPTS_PER_WAKE 64 /* a storm of new clients must not starve the sessions */
 #define FULL_WAKES       4  /* in a row, until more are tried at the next wake-up; at first */
 #define FULL_WAKES_MAX   64 /* the same, if more were tried several times in vain */
@@ -26,9 +29,13 @@ struct listen {
 	int lock_fd;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	char lock_path[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
-	struct event event;
-	struct event retry;
-	unsigned tries; /* calls of accept4(2) at a wake-up; see on_connection() */
+	struct event event; /* without a ring */
+	/* With a ring, which tells that somebody waits. The ring does not accept: it would take all
+	 * who wait at once, and with them the descriptors that servers need. */
+	ring_id request;
+	struct loop_ready ready; /* somebody waits */
+	struct timer retry;
+	unsigned tries; /* calls of accept4(2) at a wake-up; see accept_some() */
 	unsigned full;  /* how often in a row all of them have given a client */
 	unsigned wakes; /* FULL_WAKES to FULL_WAKES_MAX: if `full` is so many, more are tried */
 	bool adopted;   /* by listen_adopt() */
@@ -38,14 +45,37 @@ struct listen {
 	void *arg;
 };
 
+static void on_waiting(void *arg, const struct ring_result *);
+
+/* ---- watching ---- */
+
+static void
+watch(struct listen *l)
+{
+	if (loop_ring(l->loop) == NULL)
+		event_add(&l->event, NULL);
+	else if (l->request == RING_NONE)
+		l->request = ring_poll(loop_ring(l->loop), l->fd, on_waiting, l);
+}
+
+static void
+watch_no_more(struct listen *l)
+{
+	if (loop_ring(l->loop) == NULL) {
+		event_del(&l->event);
+		return;
+	}
+	ring_forget(loop_ring(l->loop), l->request);
+	l->request = RING_NONE;
+	loop_not_ready(l->loop, &l->ready);
+}
+
 static void
 pause_accepting(struct listen *l)
 {
-	struct timeval second = {1, 0};
-
 	log_warn("listen", LOG_ALONE, "cannot accept", LOG_TEXT("path", l->path));
-	event_del(&l->event);
-	event_add(&l->retry, &second);
+	watch_no_more(l);
+	timer_start(&l->retry, RETRY_US);
 	l->paused = true;
 }
 
@@ -82,9 +112,8 @@ note_vain(struct listen *l, unsigned came)
  * than there were clients the last time; if the tries were too few for several wake-ups, twice as
  * many. Whoever is left raises the event again. */
 static void
-on_connection(evutil_socket_t fd, short what, void *arg)
+accept_some(struct listen *l)
 {
-	struct listen *l = arg;
 	unsigned came = 0;
 
 	for (unsigned i = 0; i < l->tries; i++) {
@@ -108,7 +137,39 @@ on_connection(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-on_retry(evutil_socket_t fd, short what, void *arg)
+on_connection(evutil_socket_t fd, short what, void *arg)
+{
+	accept_some(arg);
+}
+
+static void
+on_waiting(void *arg, const struct ring_result *got)
+{
+	struct listen *l = arg;
+
+	l->request = RING_NONE;
+	loop_ready(l->loop, &l->ready);
+}
+
+static void
+on_ready(struct loop_ready *ready)
+{
+	struct listen *l = LIST_OBJ(ready, struct listen, ready);
+
+	accept_some(l);
+	if (!l->paused && !l->held)
+		watch(l);
+}
+
+static void
+end_accepting(struct listen *l)
+{
+	watch_no_more(l);
+	timer_stop(&l->retry);
+}
+
+static void
+on_retry(void *arg)
 {
 	listen_resume(arg);
 }
@@ -119,8 +180,8 @@ listen_resume(struct listen *l)
 	if (l == NULL || !l->paused || l->held)
 		return;
 	l->paused = false;
-	event_del(&l->retry);
-	event_add(&l->event, NULL);
+	timer_stop(&l->retry);
+	watch(l);
 }
 
 /* The kernel drops the lock when its process dies. So a socket whose lock can be taken is a dead
@@ -202,8 +263,9 @@ start_accepting(struct listen *l)
 	l->tries = ACCEPTS_PER_WAKE;
 	l->wakes = FULL_WAKES;
 	event_assign(&l->event, loop_base(l->loop), l->fd, EV_READ | EV_PERSIST, on_connection, l);
-	evtimer_assign(&l->retry, loop_base(l->loop), on_retry, l);
-	event_add(&l->event, NULL);
+	timer_init(&l->retry, l->loop, on_retry, l);
+	l->ready.fn = on_ready;
+	watch(l);
 }
 
 static void
@@ -369,9 +431,8 @@ listen_hold(struct listen *l)
 {
 	if (l == NULL || l->held)
 		return;
-	event_del(&l->event);
-	event_del(&l->retry);
 	l->held = true;
+	end_accepting(l);
 }
 
 void
@@ -380,7 +441,7 @@ listen_release(struct listen *l)
 	if (l == NULL || !l->held)
 		return;
 	l->held = l->paused = false;
-	event_add(&l->event, NULL);
+	watch(l);
 }
 
 void
@@ -388,8 +449,7 @@ listen_free(struct listen *l)
 {
 	if (l == NULL)
 		return;
-	event_del(&l->event);
-	event_del(&l->retry);
+	end_accepting(l);
 	if (!l->adopted)
 		unlink(l->path);
 	if (l->lock_fd >= 0)

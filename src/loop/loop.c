@@ -1,9 +1,13 @@
 #include "loop/loop.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,6 +15,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/ring.h"
+#include "loop/timer.h"
 #include "loop/watch.h"
 
 struct deferred {
@@ -30,6 +36,14 @@ struct loop {
 	struct event_base *base;
 	struct watches *watches;
 	bool stopped;
+	struct ring *ring; /* or NULL */
+	struct timers timers;
+	struct event alarm; /* without a ring: wakes libevent for the first timer */
+	int64_t alarm_us;   /* when; 0: not set */
+	struct list ready;  /* of struct loop_ready */
+	int base_fd;        /* libevent's epoll descriptor */
+	bool base_watched;  /* the ring does */
+	bool base_ready;    /* it can be read */
 	void (*work_fn)(void *);
 	void *work_arg;
 	struct deferred *deferred;
@@ -65,6 +79,7 @@ loop_new(void)
 	event_config_require_features(config, EV_FEATURE_EARLY_CLOSE);
 	l->base = event_base_new_with_config(config);
 	event_config_free(config);
+	list_init(&l->ready);
 	if (l->base == NULL)
 		log_fatal("", LOG_ALONE, "cannot make an event base that reports hang-ups (epoll)");
 	l->watches = watches_new(l->base);
@@ -96,9 +111,179 @@ loop_free(struct loop *l)
 	for (unsigned i = 0; i < l->nsignals; i++)
 		event_del(&l->signals[i].event);
 	free(l->deferred);
+	if (l->alarm_us)
+		event_del(&l->alarm);
+	timers_clear(&l->timers);
 	watches_free(l->watches);
 	event_base_free(l->base);
+	ring_free(l->ring);
 	free(l);
+}
+
+/* ---- the ring ---- */
+
+static void on_signal(evutil_socket_t, short what, void *arg);
+
+/* libevent does not tell its epoll descriptor: it is the one to which a descriptor that libevent
+ * watches cannot be added once more. Returns -1 if there is none. */
+static int
+find_base_fd(struct loop *l)
+{
+	struct epoll_event add = {.events = EPOLLIN};
+	int watched = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), found = -1;
+	struct event event;
+
+	if (watched < 0)
+		return -1;
+	event_assign(&event, l->base, watched, EV_READ, on_signal, NULL);
+	if (event_add(&event, NULL) == 0) {
+		for (int fd = 0; fd < watched + 256 && found < 0; fd++) {
+			if (epoll_ctl(fd, EPOLL_CTL_ADD, watched, &add) == 0)
+				epoll_ctl(fd, EPOLL_CTL_DEL, watched, NULL);
+			else if (errno == EEXIST)
+				found = fd;
+		}
+		event_del(&event);
+	}
+	close(watched);
+	return found;
+}
+
+bool
+loop_use_ring(struct loop *l, char *why, size_t why_size)
+{
+	l->base_fd = find_base_fd(l);
+	if (l->base_fd < 0) {
+		snprintf(why, why_size, "libevent's epoll is not found");
+		return false;
+	}
+	l->ring = ring_new(why, why_size);
+	return l->ring != NULL;
+}
+
+struct ring *
+loop_ring(struct loop *l)
+{
+	return l->ring;
+}
+
+void
+loop_ready(struct loop *l, struct loop_ready *ready)
+{
+	if (!list_linked(&ready->node))
+		list_append(&l->ready, &ready->node);
+}
+
+void
+loop_not_ready(struct loop *l, struct loop_ready *ready)
+{
+	if (list_linked(&ready->node))
+		list_remove(&l->ready, &ready->node);
+}
+
+void
+loop_settle(struct loop *l)
+{
+	if (l->ring && ring_settle(l->ring) < 0)
+		log_fatal("", LOG_ALONE, "io_uring fails");
+}
+
+static void
+on_base(void *arg, const struct ring_result *result)
+{
+	struct loop *l = arg;
+
+	l->base_watched = false;
+	l->base_ready = true;
+}
+
+/* Those that become ready meanwhile have their turn in the next one. */
+static void
+call_ready(struct loop *l)
+{
+	struct list_node *n;
+
+	for (unsigned left = l->ready.count; left > 0 && (n = list_first(&l->ready)); left--) {
+		struct loop_ready *ready = LIST_OBJ(n, struct loop_ready, node);
+
+		list_remove(&l->ready, n);
+		ready->fn(ready);
+		loop_event_done(l);
+	}
+}
+
+/* Waits by the ring, which watches libevent's epoll descriptor, too. */
+static int
+wait_with_ring(struct loop *l, int64_t us)
+{
+	bool active = event_base_get_num_events(l->base, EVENT_BASE_COUNT_ACTIVE) > 0;
+
+	if (!l->base_watched) {
+		ring_poll(l->ring, l->base_fd, on_base, l);
+		l->base_watched = true;
+	}
+	l->clock.now_us = 0;
+	if (ring_wait(l->ring, active ? 0 : us) < 0)
+		return -E_IO;
+	if (!active && !l->base_ready)
+		return 0;
+	l->base_ready = false;
+	return event_base_loop(l->base, EVLOOP_ONCE | EVLOOP_NONBLOCK) < 0 ? -E_IO : 0;
+}
+
+/* ---- turns ---- */
+
+struct timers *
+loop_timers(struct loop *l)
+{
+	return &l->timers;
+}
+
+static void
+on_alarm(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop *l = arg;
+
+	l->alarm_us = 0;
+}
+
+/* Lets libevent wait no longer than until the first timer is due. */
+static void
+set_alarm(struct loop *l, int64_t us)
+{
+	struct timeval tv = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
+	int64_t due_us = us < 0 ? 0 : loop_now_us(l) + us;
+
+	if (due_us == l->alarm_us)
+		return;
+	if (l->alarm_us)
+		event_del(&l->alarm);
+	l->alarm_us = due_us;
+	if (due_us == 0)
+		return;
+	evtimer_assign(&l->alarm, l->base, on_alarm, l);
+	event_add(&l->alarm, &tv);
+}
+
+static int
+wait_with_libevent(struct loop *l, int64_t us)
+{
+	int flags = us == 0 ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE;
+
+	set_alarm(l, us == 0 ? -1 : us);
+	l->clock.now_us = 0;
+	return event_base_loop(l->base, flags) < 0 ? -E_IO : 0;
+}
+
+static void
+call_timers(struct loop *l)
+{
+	struct timer *t;
+
+	while (l->timers.count > 0 && (t = timers_take_due(&l->timers, loop_now_us(l))) != NULL) {
+		t->fn(t->arg);
+		loop_event_done(l);
+	}
 }
 
 struct event_base *
@@ -248,20 +433,38 @@ cancel_nowhere(void)
 }
 
 int
+loop_turn(struct loop *l, bool wait)
+{
+	int64_t us = wait ? -1 : 0;
+	int r;
+
+	/* The turn before ends here. Deferred calls must not wait for the next event. */
+	loop_event_done(l);
+	run_deferred(l);
+	note_turn(l);
+	l->clock.now_us = 0;
+	l->timers.turn++;
+	watches_begin_turn(l->watches);
+	if (l->ready.count > 0)
+		us = 0;
+	else if (wait && l->timers.count > 0)
+		us = timers_wait_us(&l->timers, loop_now_us(l));
+	r = l->ring ? wait_with_ring(l, us) : wait_with_libevent(l, us);
+	if (r < 0)
+		return r;
+	call_timers(l);
+	call_ready(l);
+	return 0;
+}
+
+int
 loop_run(struct loop *l)
 {
 	cancel_nowhere();
 	l->stopped = false;
-	while (!l->stopped) {
-		/* The turn ends here. Deferred calls must not wait for the next event. */
-		loop_event_done(l);
-		run_deferred(l);
-		note_turn(l);
-		l->clock.now_us = 0;
-		watches_begin_turn(l->watches);
-		if (event_base_loop(l->base, EVLOOP_ONCE) < 0)
+	while (!l->stopped)
+		if (loop_turn(l, true) < 0)
 			return -E_IO;
-	}
 	loop_event_done(l);
 	run_deferred(l);
 	return 0;

@@ -10,6 +10,8 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "base/list.h"
+
 #define LOOP_SCRATCH  (64 * 1024) /* bytes of the shared read buffer */
 #define LOOP_SWEEP_US 100000      /* period of the sweep */
 #define LOOP_REST_US  1000000     /* the same, while nothing happens */
@@ -19,6 +21,11 @@ struct loop;
 struct watches;
 
 struct loop *loop_new(void);
+/* Waits by io_uring from now on, if that is possible: before anything is watched. Returns false,
+ * with one line of reason, if it is not: then everything is as before. */
+bool loop_use_ring(struct loop *, char *why, size_t why_size);
+/* NULL: the loop waits by epoll. */
+struct ring *loop_ring(struct loop *);
 /* Runs the calls that are still deferred, then frees. The caller has removed its own events. */
 void loop_free(struct loop *);
 
@@ -71,6 +78,22 @@ loop_event_done(struct loop *l)
 		loop_do_work_(l);
 }
 
+/* Sends what streams have written in this turn, and brings the receiving of held streams to its
+ * end: after it, nothing is under way. Without a ring, nothing ever is. */
+void loop_settle(struct loop *);
+
+/* For timer.c. */
+struct timers *loop_timers(struct loop *);
+
+/* With a ring: calls fn() once, in this turn if the ring has just told something, else in the next
+ * one. It is a member of the object that fn() is about: LIST_OBJ() finds that. */
+struct loop_ready {
+	struct list_node node;
+	void (*fn)(struct loop_ready *);
+};
+void loop_ready(struct loop *, struct loop_ready *);
+void loop_not_ready(struct loop *, struct loop_ready *);
+
 /* Calls fn(arg) every LOOP_SWEEP_US, so that time-outs of many objects are found by walking lists
  * that are ordered by time. If nothing but sweeps has happened for LOOP_QUIET of them, and
  * needed(arg) says that none of these time-outs is running, it is called every LOOP_REST_US, until
@@ -84,5 +107,7 @@ void loop_on_signal(struct loop *, int signo, void (*fn)(void *arg, int signo), 
 /* Runs turns until loop_stop(). Returns 0, or -E_IO if the event library fails. */
 int loop_run(struct loop *);
 void loop_stop(struct loop *);
+/* One turn. Without `wait`, only what is there already is handled. Returns as loop_run(). */
+int loop_turn(struct loop *, bool wait);
 
 #endif

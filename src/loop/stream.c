@@ -14,9 +14,18 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/ring.h"
+
+#define UNREAD_MAX (16 * 1024 * 1024) /* bytes that another process has received */
+/* Bytes that come in a turn, with a ring: see choose_watch(). */
+#define BULK_BEGINS  (16 * 1024)
+#define BULK_GOES_ON (32 * 1024)
+#define SMALL_READ   (4 * 1024)
+#define SMALL_READS  16 /* in a row */
 
 static void on_event(struct watch *, uint32_t events);
-static void on_again(evutil_socket_t, short what, void *arg);
+static void on_inlet(struct loop_ready *);
+static void on_again(void *arg);
 
 /* Changes what is waited for. */
 static void
@@ -29,10 +38,27 @@ set_watch(struct stream *st, enum stream_watch watch, bool writes)
 	    [STREAM_WATCH_CLOSED] = EPOLLRDHUP,
 	};
 
+	if (st->watch == STREAM_WATCH_RING && watch != STREAM_WATCH_RING)
+		inlet_shut(st->inlet);
 	st->watch = watch;
 	st->writes = writes;
+	if (watch == STREAM_WATCH_RING)
+		inlet_open(st->inlet);
+	if (watch == STREAM_WATCH_BULK)
+		loop_ready(st->loop, &st->inlet->ready);
 	watch_set(loop_watches(st->loop), &st->watched, st->fd,
 		  events[watch] | (writes ? EPOLLOUT : 0), on_event);
+}
+
+/* Reads from now on. */
+static void
+watch_to_read(struct stream *st)
+{
+	enum stream_watch watch = STREAM_WATCH_READ;
+
+	if (st->has_inlet)
+		watch = st->inlet->bulk ? STREAM_WATCH_BULK : STREAM_WATCH_RING;
+	set_watch(st, watch, st->writes);
 }
 
 static void
@@ -51,28 +77,62 @@ stream_init(struct stream *st, struct loop *loop, int fd, size_t max_queue,
 	st->arg = arg;
 	st->fd = fd;
 	st->max_queue = max_queue < BUF_MAX ? (uint32_t)max_queue : BUF_MAX;
-	set_watch(st, STREAM_WATCH_READ, false);
+	st->has_inlet = loop_ring(loop) != NULL;
+	if (st->has_inlet)
+		st->inlet = inlet_new(st, on_inlet);
+	watch_to_read(st);
+}
+
+static void
+set_more(struct stream *st, struct stream_more *more)
+{
+	if (st->has_inlet)
+		st->inlet->more = more;
+	else
+		st->more = more;
 }
 
 static struct stream_more *
 need_more(struct stream *st)
 {
-	if (st->more == NULL) {
-		st->more = mem_calloc(1, sizeof *st->more);
-		buf_init(&st->more->out, st->max_queue);
-	}
-	return st->more;
+	struct stream_more *more = stream_more(st);
+
+	if (more)
+		return more;
+	more = mem_calloc(1, sizeof *more);
+	timer_init(&more->again, st->loop, on_again, st);
+	buf_init(&more->out, st->max_queue);
+	buf_init(&more->unread, UNREAD_MAX);
+	set_more(st, more);
+	return more;
 }
 
 /* Frees it if nothing is in it. */
 static void
 drop_more(struct stream *st)
 {
-	if (st->more == NULL || st->more->ssl || st->more->out.len > 0)
+	struct stream_more *more = stream_more(st);
+
+	if (more == NULL || more->ssl || more->out.len > 0 || more->unread.len > 0)
 		return;
-	buf_clear(&st->more->out);
-	free(st->more);
-	st->more = NULL;
+	timer_stop(&more->again);
+	buf_clear(&more->out);
+	buf_clear(&more->unread);
+	free(more);
+	set_more(st, NULL);
+}
+
+/* What was received is not to be read any more, and nothing is received. */
+static void
+drop_inlet(struct stream *st)
+{
+	struct stream_more *more = stream_more(st);
+
+	if (!st->has_inlet)
+		return;
+	inlet_free(st->inlet);
+	st->has_inlet = false;
+	st->more = more;
 }
 
 /* Calls `readable` in the next turn, and not at once, so that a stream with many bytes does not
@@ -80,17 +140,29 @@ drop_more(struct stream *st)
 static void
 read_again(struct stream *st)
 {
-	static const struct timeval at_once = {0, 0};
+	timer_start(&stream_more(st)->again, 0);
+}
 
-	evtimer_add(st->more->again, &at_once);
+/* Is there something to be read that raises no event: bytes that OpenSSL has, or the process before
+ * had? */
+static bool
+has_unread(const struct stream *st)
+{
+	const struct stream_more *more = stream_more(st);
+
+	return more && ((more->ssl && SSL_has_pending(more->ssl)) || more->unread.len > 0);
 }
 
 void
 stream_set_ssl(struct stream *st, SSL *ssl)
 {
-	struct stream_more *more = need_more(st);
-
-	more->ssl = ssl;
+	need_more(st)->ssl = ssl;
+	/* OpenSSL reads and writes by itself. */
+	if (st->has_inlet) {
+		set_watch(st, STREAM_WATCH_NOTHING, st->writes);
+		drop_inlet(st);
+		set_watch(st, STREAM_WATCH_READ, st->writes);
+	}
 	/* Without renegotiation, a write never has to wait for a read, for which write_queue()
 	 * would spin. */
 	SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
@@ -98,9 +170,6 @@ stream_set_ssl(struct stream *st, SSL *ssl)
 	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* One system call reads all that has come, instead of two for each record. */
 	SSL_set_read_ahead(ssl, 1);
-	more->again = evtimer_new(loop_base(st->loop), on_again, st);
-	if (more->again == NULL)
-		log_fatal("", LOG_ALONE, "cannot make an event for descriptor", LOG_WORD(st->fd));
 	/* Bytes that OpenSSL has read already raise no event. */
 	if (SSL_has_pending(ssl))
 		read_again(st);
@@ -131,12 +200,13 @@ stream_detach(struct stream *st)
 	if (fd < 0)
 		return -1;
 	/* Before the descriptor is closed, when its number may become another's. */
+	stream_flush(st);
 	set_watch(st, STREAM_WATCH_NOTHING, false);
+	drop_inlet(st);
 	if (st->more) {
-		if (st->more->again)
-			event_free(st->more->again);
 		st->more->ssl = NULL;
 		buf_clear(&st->more->out);
+		buf_clear(&st->more->unread);
 		drop_more(st);
 	}
 	st->fd = -1;
@@ -238,6 +308,21 @@ read_tls(struct stream *st, uint8_t *to, size_t bytes)
 	return (ssize_t)done;
 }
 
+/* Reads what the process before had received. */
+static ssize_t
+read_unread(struct stream *st, uint8_t *to, size_t bytes)
+{
+	struct buf *unread = &stream_more(st)->unread;
+	size_t n = bytes < unread->len ? bytes : unread->len;
+
+	memcpy(to, buf_data(unread), n);
+	buf_drop(unread, n);
+	if (unread->len > 0)
+		read_again(st);
+	drop_more(st);
+	return (ssize_t)n;
+}
+
 ssize_t
 stream_read(struct stream *st, void *to, size_t bytes)
 {
@@ -249,6 +334,12 @@ stream_read(struct stream *st, void *to, size_t bytes)
 		n = read_tls(st, to, bytes);
 		if (n <= 0)
 			return n;
+	} else if (st->has_inlet) {
+		n = inlet_read(st->inlet, to, bytes);
+		if (n <= 0)
+			return n;
+	} else if (has_unread(st)) {
+		n = read_unread(st, to, bytes);
 	} else {
 		do
 			n = recv(st->fd, to, bytes, 0);
@@ -302,6 +393,61 @@ send_now(struct stream *st, const uint8_t *data, size_t bytes)
 	return st->broken ? bytes : done;
 }
 
+/* Queues bytes that cannot be sent. */
+static void
+queue(struct stream *st, const uint8_t *data, size_t bytes)
+{
+	buf_add(&need_more(st)->out, data, bytes);
+	want_write(st);
+}
+
+/* The ring has sent what it could. */
+static void
+on_sent(void *arg, const struct ring_result *result)
+{
+	struct stream *st = arg;
+	size_t bytes = result->wanted, done = 0;
+
+	st->inlet->sending = 0;
+	if (result->result >= 0)
+		done = (size_t)result->result;
+	else if (result->result != -EAGAIN && result->result != -EINTR)
+		st->broken = true;
+	st->sent += done;
+	if (done < bytes && !st->broken)
+		queue(st, result->data + done, bytes - done);
+}
+
+void
+stream_flush(struct stream *st)
+{
+	const uint8_t *data;
+	size_t bytes, done;
+
+	if (!st->has_inlet || st->inlet->sending == 0)
+		return;
+	ring_unsend(loop_ring(st->loop), st->inlet->sending, &data, &bytes);
+	st->inlet->sending = 0;
+	done = send_now(st, data, bytes);
+	if (done < bytes)
+		queue(st, data + done, bytes - done);
+}
+
+/* Leaves the bytes to the ring, which sends them at the end of this turn. */
+static bool
+send_later(struct stream *st, const void *data, size_t bytes)
+{
+	struct ring *ring = loop_ring(st->loop);
+
+	if (!st->has_inlet || stream_is_slow(st) || bytes > RING_SENT_MAX ||
+	    st->max_queue < RING_SENT_MAX)
+		return false;
+	if (st->inlet->sending > 0)
+		return ring_send_more(ring, st->inlet->sending, data, bytes);
+	st->inlet->sending = (uint16_t)ring_send(ring, st->fd, data, bytes, on_sent, st);
+	return st->inlet->sending > 0;
+}
+
 int
 stream_write(struct stream *st, const void *data, size_t bytes)
 {
@@ -310,7 +456,10 @@ stream_write(struct stream *st, const void *data, size_t bytes)
 
 	if (st->fd < 0 || st->broken || bytes == 0)
 		return 0;
-	if (stream_queued(st) == 0)
+	if (send_later(st, data, bytes))
+		return 0;
+	stream_flush(st);
+	if (!stream_is_slow(st))
 		done = send_now(st, data, bytes);
 	if (done == bytes)
 		return 0;
@@ -329,7 +478,7 @@ stream_write(struct stream *st, const void *data, size_t bytes)
 static bool
 write_queue(struct stream *st)
 {
-	struct buf *out = &st->more->out;
+	struct buf *out = &stream_more(st)->out;
 	bool had = out->len > 0, empty, reads = st->read_wants_write;
 
 	if (had)
@@ -357,6 +506,52 @@ hung_up(const struct stream *st)
 	return poll(&p, 1, 0) == 1 && p.revents;
 }
 
+/* In bulk, large plain reads cost less than the ring's small buffers. A stream of which much has
+ * come is read again in the next turn, without asking whether there is more; if there is little, it
+ * waits for an event; and after some small reads, it is not in bulk any more. `received`: bytes
+ * that came in this turn, by whatever way. */
+static void
+choose_watch(struct stream *st, uint64_t received)
+{
+	struct inlet *in = st->inlet;
+
+	if (!in->bulk && received < BULK_BEGINS)
+		return;
+	if (received < SMALL_READ)
+		in->small_reads++;
+	else
+		in->small_reads = 0;
+	in->bulk = in->small_reads < SMALL_READS;
+	if (!in->bulk)
+		set_watch(st, STREAM_WATCH_RING, st->writes);
+	else if (received >= BULK_GOES_ON)
+		set_watch(st, STREAM_WATCH_BULK, st->writes);
+	else if (st->watch != STREAM_WATCH_READ)
+		set_watch(st, STREAM_WATCH_READ, st->writes);
+}
+
+/* Calls the owner, who reads. Returns false if the stream is closed. */
+static bool
+call_reader(struct stream *st)
+{
+	uint64_t before = st->received;
+
+	/* Who reads must know whether what was written before has reached the other side. */
+	stream_flush(st);
+	st->ops->readable(st, st->arg);
+	if (st->fd < 0)
+		return false;
+	if (!st->has_inlet || st->held || st->finished)
+		return true;
+	if (!st->paused)
+		choose_watch(st, st->received - before);
+	else if (st->watch == STREAM_WATCH_BULK)
+		/* Nothing is watched: the next turn sees to it that a hang-up is, if the pause is
+		 * not over by then. */
+		loop_ready(st->loop, &st->inlet->ready);
+	return true;
+}
+
 /* Bytes have come, or there is an error (`bytes`); the other side has hung up (`closed`). */
 static void
 handle_event(struct stream *st, bool bytes, bool closed)
@@ -366,7 +561,7 @@ handle_event(struct stream *st, bool bytes, bool closed)
 	st->ended |= closed;
 	if (!st->paused) {
 		/* The reader gets the end, after the bytes before it. */
-		st->ops->readable(st, st->arg);
+		call_reader(st);
 		return;
 	}
 	end = closed || (acts && bytes && hung_up(st));
@@ -400,34 +595,96 @@ on_event(struct watch *w, uint32_t events)
 	}
 	watch_take(loop_watches(st->loop), w);
 	bytes &= st->watch == STREAM_WATCH_READ || st->watch == STREAM_WATCH_EDGE;
-	closed &= st->watch != STREAM_WATCH_NOTHING;
+	closed &= st->watch != STREAM_WATCH_NOTHING && st->watch != STREAM_WATCH_RING;
 	if (!bytes && !closed)
 		return;
 	handle_event(st, bytes, closed);
 	loop_event_done(st->loop);
 }
 
+/* The stream is paused, and something has come by the ring. A few bytes are kept; with more, the
+ * ring receives no more, and only a hang-up is watched for. */
 static void
-on_again(evutil_socket_t fd, short what, void *arg)
+arrived_in_pause(struct stream *st)
+{
+	struct inlet *in = st->inlet;
+
+	inlet_tidy(in);
+	if (in->ended) {
+		st->ended = true;
+		in->told = true;
+		if (st->ops->hangup)
+			st->ops->hangup(st, st->arg);
+	} else if (st->watch == STREAM_WATCH_BULK || in->kept.len > INLET_KEPT_MAX) {
+		if (st->ops->hangup)
+			watch_in_pause(st, st->writes);
+		else
+			set_watch(st, STREAM_WATCH_NOTHING, st->writes);
+	}
+}
+
+/* The ring has received something, or there is more to read of what it has. */
+static void
+on_inlet(struct loop_ready *ready)
+{
+	struct inlet *in = LIST_OBJ(ready, struct inlet, ready);
+	struct stream *st = in->stream;
+
+	if (st->finished || st->held) {
+		inlet_tidy(in);
+		return;
+	}
+	if (st->paused) {
+		arrived_in_pause(st);
+		return;
+	}
+	st->ended |= in->ended;
+	if (!call_reader(st) || !st->has_inlet)
+		return;
+	/* The stream may have been opened anew. */
+	in = st->inlet;
+	inlet_tidy(in);
+	if (inlet_has(in) && !st->paused && !st->held && !st->finished)
+		loop_ready(st->loop, &in->ready);
+}
+
+static void
+on_again(void *arg)
 {
 	struct stream *st = arg;
 
-	handle_event(st, false, false);
-	loop_event_done(st->loop);
+	if (!st->held && !st->finished)
+		handle_event(st, false, false);
 }
 
 bool
 stream_has_news(const struct stream *st)
 {
+	const struct stream_more *more = stream_more(st);
+
 	return st->fd >= 0 &&
 	       (watch_has_news(loop_watches(st->loop), &st->watched) ||
-		(st->more && st->more->again && event_pending(st->more->again, EV_TIMEOUT, NULL)));
+		(more && timer_started(&more->again)) ||
+		(st->has_inlet && list_linked(&st->inlet->ready.node)));
 }
 
 void
 stream_pause(struct stream *st)
 {
 	st->paused = true;
+}
+
+/* What has been received in a pause and raises no event, the end too, is read in a turn to come. */
+static void
+look_again(struct stream *st)
+{
+	if (has_unread(st))
+		read_again(st);
+	if (!st->has_inlet)
+		return;
+	st->inlet->told = false;
+	if (inlet_has(st->inlet) || st->watch == STREAM_WATCH_BULK)
+		loop_ready(st->loop, &st->inlet->ready);
 }
 
 void
@@ -438,10 +695,9 @@ stream_resume(struct stream *st)
 	st->paused = false;
 	if (st->held || st->finished)
 		return;
-	if (st->watch != STREAM_WATCH_READ)
-		set_watch(st, STREAM_WATCH_READ, st->writes);
-	if (stream_ssl(st) && SSL_has_pending(stream_ssl(st)))
-		read_again(st);
+	if (st->watch < STREAM_WATCH_READ || st->watch > STREAM_WATCH_BULK)
+		watch_to_read(st);
+	look_again(st);
 }
 
 void
@@ -453,22 +709,53 @@ stream_finish(struct stream *st)
 	set_watch(st, STREAM_WATCH_NOTHING, st->writes);
 }
 
-int
-stream_peek_last(const struct stream *st, void *to, size_t bytes)
+/* Copies `bytes` bytes that stand in the socket behind `at` others, and leaves them there. */
+static bool
+peek(int fd, void *to, size_t bytes, int at)
 {
 	const int from_the_front = -1;
-	int there = 0, at;
-	ssize_t n = -1;
+	ssize_t n;
 
-	if (st->fd < 0 || stream_ssl(st) || ioctl(st->fd, FIONREAD, &there) < 0 ||
-	    there < (int)bytes)
+	if (bytes == 0)
+		return true;
+	if (setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at) < 0)
+		return false;
+	n = recv(fd, to, bytes, MSG_PEEK | MSG_DONTWAIT);
+	setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &from_the_front, sizeof from_the_front);
+	return n == (ssize_t)bytes;
+}
+
+/* Copies the last bytes that have been received and are unread. Returns false if there are
+ * fewer. */
+static bool
+peek_received(struct stream *st, void *to, size_t bytes)
+{
+	const struct stream_more *more = stream_more(st);
+
+	if (st->has_inlet)
+		return inlet_peek_last(st->inlet, to, bytes);
+	if (more == NULL || more->unread.len < bytes)
+		return false;
+	memcpy(to, buf_data(&more->unread) + more->unread.len - bytes, bytes);
+	return true;
+}
+
+int
+stream_peek_last(struct stream *st, void *to, size_t bytes)
+{
+	size_t before = 0; /* bytes that are no more in the socket */
+	int there = 0;
+
+	if (st->fd < 0 || stream_ssl(st) || ioctl(st->fd, FIONREAD, &there) < 0)
 		return -E_AGAIN;
-	at = there - (int)bytes;
-	if (setsockopt(st->fd, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at) < 0)
-		return -E_AGAIN;
-	n = recv(st->fd, to, bytes, MSG_PEEK | MSG_DONTWAIT);
-	setsockopt(st->fd, SOL_SOCKET, SO_PEEK_OFF, &from_the_front, sizeof from_the_front);
-	return n == (ssize_t)bytes ? 0 : -E_AGAIN;
+	if ((size_t)there < bytes) {
+		before = bytes - (size_t)there;
+		if (!peek_received(st, to, before))
+			return -E_AGAIN;
+	}
+	return peek(st->fd, (uint8_t *)to + before, bytes - before, there - (int)(bytes - before))
+		   ? 0
+		   : -E_AGAIN;
 }
 
 void
@@ -486,6 +773,31 @@ stream_release(struct stream *st)
 	if (st->fd < 0 || !st->held)
 		return;
 	st->held = false;
-	if (!st->finished)
-		set_watch(st, STREAM_WATCH_READ, st->writes);
+	if (st->finished)
+		return;
+	watch_to_read(st);
+	look_again(st);
+}
+
+void
+stream_pack_unread(struct pack *p, struct stream *st)
+{
+	struct stream_more *more = stream_more(st);
+	struct buf unread;
+
+	buf_init(&unread, UNREAD_MAX);
+	if (!pack_reading(p)) {
+		if (st->has_inlet)
+			inlet_tidy(st->inlet);
+		pack_buf(p, st->has_inlet ? &st->inlet->kept : more ? &more->unread : &unread);
+		return;
+	}
+	pack_buf(p, &unread);
+	if (unread.len > 0 && st->has_inlet) {
+		inlet_add(st->inlet, buf_data(&unread), unread.len);
+	} else if (unread.len > 0) {
+		buf_add(&need_more(st)->unread, buf_data(&unread), unread.len);
+		read_again(st);
+	}
+	buf_clear(&unread);
 }

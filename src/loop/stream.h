@@ -16,7 +16,10 @@
 #include <openssl/ssl.h>
 
 #include "base/buf.h"
+#include "base/pack.h"
+#include "loop/inlet.h"
 #include "loop/loop.h"
+#include "loop/timer.h"
 #include "loop/watch.h"
 
 struct stream;
@@ -39,28 +42,37 @@ struct stream_ops {
  * is room: then only the end is waited for in a pause, and an error is found by writing. */
 enum stream_watch {
 	STREAM_WATCH_NOTHING,
-	STREAM_WATCH_READ,   /* bytes and the end; kept at the beginning of a pause */
 	STREAM_WATCH_EDGE,   /* in a pause: the end, and each arrival of bytes once */
 	STREAM_WATCH_CLOSED, /* in a pause while output is queued: the end, but no error */
+	/* These three are kept when a pause begins. */
+	STREAM_WATCH_READ, /* bytes and the end */
+	STREAM_WATCH_RING, /* the ring receives into `inlet`; no event */
+	STREAM_WATCH_BULK, /* with a ring: is read in the next turn in any case; no event */
 };
 
-/* What a stream has only under TLS, and while output is queued. */
+/* What a stream has only under TLS, while output is queued, and behind a handover. */
 struct stream_more {
 	SSL *ssl; /* not owned; NULL without TLS */
-	/* TLS: reads again in the next turn, for bytes that OpenSSL has and the socket no more. */
-	struct event *again;
+	/* Reads again in the next turn, for bytes that OpenSSL has, or `unread` has. */
+	struct timer again;
 	struct buf out;
+	/* Without a ring: what the process before had received by its ring, and not read. */
+	struct buf unread;
 };
 
 struct stream {
 	struct loop *loop;
 	const struct stream_ops *ops;
 	void *arg;
-	struct stream_more *more; /* NULL: no TLS, and nothing is queued */
-	struct watch watched;     /* `fd` */
-	int fd;                   /* -1 once closed */
-	uint32_t max_queue;       /* bytes */
-	uint8_t watch;            /* enum stream_watch: what is waited for */
+	union {
+		struct stream_more *more; /* NULL: no TLS, and nothing is queued */
+		struct inlet *inlet;      /* if has_inlet: `more` is there, then */
+	};
+	struct watch watched;  /* `fd` */
+	int fd;                /* -1 once closed */
+	uint32_t max_queue;    /* bytes */
+	uint8_t watch : 7;     /* enum stream_watch: what is waited for */
+	uint8_t has_inlet : 1; /* with a ring and without TLS, while it is open */
 	bool writes;           /* room is waited for, too: output is queued, or read_wants_write */
 	bool paused;           /* the owner does not want to read */
 	bool held;             /* by stream_hold(); independent of `paused`, which is the owner's */
@@ -71,6 +83,12 @@ struct stream {
 	uint64_t received;     /* bytes, ever */
 	uint64_t sent;         /* bytes handed to the kernel or to TLS, ever */
 };
+
+static inline struct stream_more *
+stream_more(const struct stream *st)
+{
+	return st->has_inlet ? st->inlet->more : st->more;
+}
 
 /* Takes `fd` (non-blocking) and starts reading. At most `max_queue` bytes of output are queued. */
 void stream_init(struct stream *, struct loop *, int fd, size_t max_queue,
@@ -90,30 +108,56 @@ void stream_close(struct stream *);
  * at the end, -E_AGAIN, or -E_IO with errno. */
 ssize_t stream_read(struct stream *, void *to, size_t bytes);
 
-/* Sends the bytes, and queues those that cannot be sent at once. Returns 0, or -E_TOOBIG if the
- * queue would exceed its maximum; then the caller has to close the stream, as a part of the bytes
- * may have been sent. If the connection is gone, the bytes are dropped and 0 is returned, because
- * the reader will see the end. */
+/* Sends the bytes, at the latest at the end of this turn, and queues those that cannot be sent
+ * then. Returns 0, or -E_TOOBIG if the queue would exceed its maximum; then the caller has to close
+ * the stream, as a part of the bytes may have been sent. If the connection is gone, the bytes are
+ * dropped and 0 is returned, because the reader will see the end. */
 int stream_write(struct stream *, const void *, size_t bytes);
 
+/* Sends at once what stream_write() has left for the end of the turn. */
+void stream_flush(struct stream *);
+
+/* Were bytes queued when this turn began, or since? Costs no system call, as stream_queued() can:
+ * for what is asked behind each stream_write(). */
+static inline bool
+stream_is_slow(const struct stream *st)
+{
+	const struct stream_more *more = stream_more(st);
+
+	return more && more->out.len > 0;
+}
+
+/* Bytes that the kernel has not taken. */
 static inline size_t
 stream_queued(const struct stream *st)
 {
-	return st->more ? st->more->out.len : 0;
+	/* Sending now instead of later changes nothing else that could be seen of the stream. */
+	if (st->has_inlet && st->inlet->sending > 0)
+		stream_flush((struct stream *)st);
+	return stream_is_slow(st) ? stream_more(st)->out.len : 0;
 }
 
-/* The output that is queued; NULL: there is none. */
+/* Has writing failed? */
+static inline bool
+stream_broken(const struct stream *st)
+{
+	if (st->has_inlet && st->inlet->sending > 0)
+		stream_flush((struct stream *)st);
+	return st->broken;
+}
+
+/* The output that the kernel has not taken; NULL: there is none. */
 static inline struct buf *
 stream_queue(const struct stream *st)
 {
-	return st->more ? &st->more->out : NULL;
+	return stream_more(st) ? &stream_more(st)->out : NULL;
 }
 
 /* NULL: the stream is without TLS. */
 static inline SSL *
 stream_ssl(const struct stream *st)
 {
-	return st->more ? st->more->ssl : NULL;
+	return stream_more(st) ? stream_more(st)->ssl : NULL;
 }
 
 /* Has the kernel reported bytes for which `readable` is still to be called in this turn of the loop
@@ -129,11 +173,15 @@ void stream_finish(struct stream *);
 
 /* Copies the last `bytes` bytes that have arrived and are unread, and leaves them unread. Returns
  * 0, or -E_AGAIN if there are fewer, or under TLS. */
-int stream_peek_last(const struct stream *, void *to, size_t bytes);
+int stream_peek_last(struct stream *, void *to, size_t bytes);
 
 /* Until stream_release(), nothing is read and no hang-up is noticed, not even after
  * stream_resume(), because another process is to read on. Output is still sent. */
 void stream_hold(struct stream *);
 void stream_release(struct stream *);
+
+/* Packs what has been received of a held stream and not been read, behind loop_settle(). The stream
+ * of the next process reads it first. */
+void stream_pack_unread(struct pack *, struct stream *);
 
 #endif

@@ -57,6 +57,29 @@ handover_release_pools(struct pools *all)
 	}
 }
 
+static void
+for_each_stream(struct pools *all, void (*fn)(struct stream *))
+{
+	struct list_node *n, *l;
+
+	LIST_EACH (n, &all->list)
+		for (int i = 0; i < SERVER_CLOSED; i++)
+			LIST_EACH (l, &LIST_OBJ(n, struct pool, node)->servers[i])
+				fn(&LIST_OBJ(l, struct server, node)->stream);
+}
+
+void
+handover_stop_reading(struct pools *all)
+{
+	for_each_stream(all, stream_hold);
+}
+
+void
+handover_read_again(struct pools *all)
+{
+	for_each_stream(all, stream_release);
+}
+
 static bool
 can_move_now(const struct server *srv)
 {
@@ -215,6 +238,7 @@ server_values_pack(struct pack *p, struct server *srv)
 	PACK(p, srv->stream.paused);
 	PACK(p, srv->stream.received);
 	PACK(p, srv->stream.sent);
+	stream_pack_unread(p, &srv->stream);
 	progress_pack(p, &srv->progress);
 }
 

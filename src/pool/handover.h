@@ -24,6 +24,10 @@ struct handed_pools {
 void handover_hold_pools(struct pools *);
 void handover_release_pools(struct pools *);
 
+/* Nothing is read from any server; handover_read_again() ends that. */
+void handover_stop_reading(struct pools *);
+void handover_read_again(struct pools *);
+
 /* Can all servers be moved now? Not if one is in a state that only lasts for a moment, or cannot be
  * moved. */
 bool handover_pools_ready(const struct pools *);

@@ -486,6 +486,8 @@ server_cancel(struct server *srv, uint64_t requester)
 	job->place = srv->place;
 	job->backend_pid = srv->backend_pid;
 	job->key = srv->key.key;
+	/* The server must have what is to be cancelled before the cancel comes. */
+	stream_flush(&srv->stream);
 	srv->cancels++;
 	srv->pool->stats.cancels++;
 	log_debug("server", srv->id, "cancel", LOG_NUMBER("backend", srv->backend_pid));

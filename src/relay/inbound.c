@@ -187,7 +187,7 @@ handle_messages(struct session *s, const uint8_t *data, size_t bytes)
 static void
 pause_for_slow_server(struct session *s)
 {
-	if (s->hold->lease.state == LEASE_HELD && stream_queued(&s->hold->lease.srv->stream) > 0)
+	if (s->hold->lease.state == LEASE_HELD && stream_is_slow(&s->hold->lease.srv->stream))
 		stream_pause(&s->stream);
 }
 

@@ -293,7 +293,7 @@ is_owed(const struct session *s)
 	case SESSION_ACTIVE:
 		p = &s->hold->lease.srv->progress;
 		/* When PostgreSQL sends an answer, it notices that the connection has ended. */
-		if (s->end.unheard || (s->stream.broken && client_due(p) < s->end.owed))
+		if (s->end.unheard || (stream_broken(&s->stream) && client_due(p) < s->end.owed))
 			return false;
 		return (p->ready_due > 0 || (p->flush_sent && p->runs_count > 0)) &&
 		       (p->copy != COPY_IN || p->copy_ended);
@@ -323,8 +323,8 @@ judge_terminate(struct session *s)
 			s->end.owed = client_due(&s->hold->lease.srv->progress);
 		return HOLD;
 	}
-	session_close(s, s->stream.broken ? CLEANUP_CLIENT_GONE : CLEANUP_CLIENT_LEFT,
-		      s->stream.broken ? "client gone" : "client left");
+	session_close(s, stream_broken(&s->stream) ? CLEANUP_CLIENT_GONE : CLEANUP_CLIENT_LEFT,
+		      stream_broken(&s->stream) ? "client gone" : "client left");
 	return OVER;
 }
 

@@ -290,7 +290,7 @@ readable(struct lease *l)
 	}
 	if (srv->prepared.defines && (p->readies != readies || p->completes != completes))
 		server_defined(srv);
-	s->end.unheard |= s->stream.broken && bytes > 0;
+	s->end.unheard |= stream_broken(&s->stream) && bytes > 0;
 	if (p->unasked > 0 && bytes > 0)
 		bytes -= bytes_unasked(s, bytes);
 	if (p->errors != from.errors && (s->context.names || srv->prepared.tracked.stood))
@@ -341,9 +341,8 @@ after_answer(struct session *s)
 		refuse_transaction(s);
 		return;
 	}
-	/* The server is not read while the client has bytes to take; but in SESSION_SAVING it is,
-	 * because the answer is for us. */
-	if (s->state == SESSION_ACTIVE && s->hold->lease.srv && stream_queued(&s->stream) > 0)
+	/* In SESSION_SAVING the server answers a question of ours: it is read in any case. */
+	if (s->state == SESSION_ACTIVE && s->hold->lease.srv && stream_is_slow(&s->stream))
 		stream_pause(&srv->stream);
 	/* Ends scopes whose time limit passed while the server was not at rest. */
 	if (s->rare->stack) {

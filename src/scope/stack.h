@@ -15,10 +15,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <event2/event_struct.h>
-
 #include "base/err.h"
 #include "base/list.h"
+#include "loop/timer.h"
 #include "pool/hold.h"
 #include "scope/lock.h"
 
@@ -86,7 +85,7 @@ struct scope {
 	int64_t deadline_us;        /* 0: none */
 	char *deadline_text;        /* for people: 30s */
 	char *modes;                /* of a block: the modes in its BEGIN, or NULL */
-	struct event timer;         /* of the deadline; assigned if deadline_us is not 0 */
+	struct timer timer;         /* of the deadline */
 	uint64_t statements_before; /* statements of the session before this frame; kept by it */
 	void *owner;                /* the session */
 };

@@ -391,7 +391,7 @@ inquiry_readable(struct session *s)
 	if (s->hold->lease.state != LEASE_HELD || s->rare->inquiry->state != INQUIRY_ASKED)
 		return false;
 	/* If the client does not read what is passed on to it, the server is not read from. */
-	if (!passing[s->rare->inquiry->passes].behind && stream_queued(&s->stream) > 0)
+	if (!passing[s->rare->inquiry->passes].behind && stream_is_slow(&s->stream))
 		stream_pause(&srv->stream);
 	if (progress_at_rest(&srv->progress)) {
 		end_statement(s);

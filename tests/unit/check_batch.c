@@ -9,6 +9,7 @@
 
 /* What else happens while the server is written to. */
 #define server_write watched_write
+#include "loops.h"
 #include "session/batch.c"
 #undef server_write
 
@@ -66,7 +67,7 @@ open_end(struct remote *e, uint64_t id)
 static void
 setup(void)
 {
-	the_loop = loop_new();
+	the_loop = loops_new();
 	ck_assert_ptr_nonnull(the_loop);
 	memset(&site, 0, sizeof site);
 	batch_init(&site.batch);
@@ -90,8 +91,10 @@ static void
 got(struct remote *e, const char *expected)
 {
 	char is[256];
-	ssize_t n = recv(e->peer, is, sizeof is - 1, 0);
+	ssize_t n;
 
+	stream_flush(&e->srv.stream);
+	n = recv(e->peer, is, sizeof is - 1, 0);
 	is[n > 0 ? n : 0] = 0;
 	ck_assert_msg(strcmp(is, expected) == 0, "the server got \"%s\", not \"%s\"", is, expected);
 }

@@ -13,6 +13,7 @@
 #include "session/session.h"
 #include "session/site.h"
 
+#include "loops.h"
 #include "session/inquiry.c"
 
 /* One session with a lease. `client` and `backend` are the other ends. */
@@ -49,7 +50,7 @@ open_stream(struct stream *st)
 static void
 setup(void)
 {
-	the_loop = loop_new();
+	the_loop = loops_new();
 	ck_assert_ptr_nonnull(the_loop);
 	memset(&site, 0, sizeof site);
 	memset(&pools, 0, sizeof pools);
@@ -397,6 +398,7 @@ START_TEST(half_a_message_at_rest)
 		inquiry_pass_half(&s);
 		inquiry_forget(&s);
 		inquiry_pass_half(&s);
+		stream_flush(&s.stream);
 		while ((n = recv(client, got + have, sizeof got - have, MSG_DONTWAIT)) > 0)
 			have += (size_t)n;
 		ck_assert_uint_eq(have, cut);

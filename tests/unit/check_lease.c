@@ -8,6 +8,7 @@
 #include "conf/conf.h"
 #include "loop/loop.h"
 #include "loop/threads.h"
+#include "loops.h"
 #include "pool/server.c"
 #include "wire/frame.h"
 
@@ -99,7 +100,7 @@ static const struct lease_ops ops = {
 };
 
 static void
-stop(evutil_socket_t fd, short what, void *arg)
+stop(void *arg)
 {
 	loop_stop(arg);
 }
@@ -109,9 +110,10 @@ static void
 turn(struct stage *st)
 {
 	for (int i = 0; i < 3; i++) {
-		struct timeval soon = {0, 1000};
+		struct timer soon;
 
-		event_base_once(loop_base(st->loop), -1, EV_TIMEOUT, stop, st->loop, &soon);
+		timer_init(&soon, st->loop, stop, st->loop);
+		timer_start(&soon, 1000);
 		ck_assert_int_eq(loop_run(st->loop), 0);
 	}
 }
@@ -123,7 +125,7 @@ setup(struct stage *st)
 	int fds[2];
 
 	memset(st, 0, sizeof *st);
-	st->loop = loop_new();
+	st->loop = loops_new();
 	pools_init(&st->pools, st->loop, threads_new(st->loop, 1, 1));
 	st->conf = (struct conf_pool){.name = "p",
 				      .conninfo = "host=/nonexistent",

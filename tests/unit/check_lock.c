@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "loops.h"
 #include "scope/lock.h"
 
 static unsigned seed; /* CHECK_SEED, or the time */
@@ -16,7 +17,7 @@ static struct locks all;
 static void
 setup(void)
 {
-	loop = loop_new();
+	loop = loops_new();
 	locks_init(&all, loop);
 }
 

@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "base/log.h"
-#include "loop/loop.h"
+#include "loops.h"
 
 static struct loop *loop;
 static bool needed;
@@ -14,7 +14,7 @@ static void
 setup(void)
 {
 	log_init("check_loop", LOG_ERROR);
-	loop = loop_new();
+	loop = loops_new();
 	needed = false;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "loop/loop.h"
+#include "loops.h"
 #include "session/session.h"
 #include "session/site.h"
 
@@ -47,7 +48,7 @@ setup(void)
 	memset(&site, 0, sizeof site);
 	memset(&s, 0, sizeof s);
 	session_set_none(&s);
-	site.loop = loop_new();
+	site.loop = loops_new();
 	list_init(&site.woken);
 	list_init(&site.holds);
 	for (int i = 0; i < SESSION_NSTATES; i++)

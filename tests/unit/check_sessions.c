@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "conf/conf.h"
+#include "loops.h"
 #include "pool/pool.h"
 #include "relay/turn.h"
 #include "session/end.h"
@@ -45,7 +46,7 @@ static struct pool pool;
 static struct client clients[CLIENTS];
 
 static void
-stop(evutil_socket_t fd, short what, void *arg)
+stop(void *arg)
 {
 	loop_stop(arg);
 }
@@ -54,9 +55,10 @@ stop(evutil_socket_t fd, short what, void *arg)
 static void
 turn_of_the_loop(void)
 {
-	static const struct timeval at_once = {0, 0};
+	struct timer at_once;
 
-	event_base_once(loop_base(the_loop), -1, EV_TIMEOUT, stop, the_loop, &at_once);
+	timer_init(&at_once, the_loop, stop, the_loop);
+	timer_start(&at_once, 0);
 	ck_assert_int_eq(loop_run(the_loop), 0);
 	ck_assert_uint_eq(site.woken.count, 0);
 	ck_assert(batch_is_empty(&site.batch));
@@ -98,7 +100,7 @@ disconnect(struct client *c)
 static void
 setup(void)
 {
-	the_loop = loop_new();
+	the_loop = loops_new();
 	memset(&site, 0, sizeof site);
 	memset(&conf, 0, sizeof conf);
 	memset(&pool_conf, 0, sizeof pool_conf);

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "loop/stream.h"
+#include "loops.h"
 
 #define QUEUE_MAX (256 * 1024)
 
@@ -70,7 +71,7 @@ make(struct end *e, const struct stream_ops *with)
 	memset(e, 0, sizeof *e);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
 			 0);
-	e->loop = loop_new();
+	e->loop = loops_new();
 	e->peer = fds[1];
 	stream_init(&e->st, e->loop, fds[0], QUEUE_MAX, with, e);
 }
@@ -85,7 +86,7 @@ end(struct end *e)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	*(bool *)arg = true;
 }
@@ -99,15 +100,14 @@ turns(struct end *e)
 	unsigned n = 0;
 
 	for (; n < 1000; n++) {
-		struct timeval wait = {0, 20000};
 		unsigned before = e->readables + e->drains + e->hangups;
 		bool over = false;
-		struct event timer;
+		struct timer timer;
 
-		evtimer_assign(&timer, loop_base(e->loop), on_timer, &over);
-		event_add(&timer, &wait);
-		event_base_loop(loop_base(e->loop), EVLOOP_ONCE);
-		event_del(&timer);
+		timer_init(&timer, e->loop, on_timer, &over);
+		timer_start(&timer, 20000);
+		ck_assert_int_eq(loop_turn(e->loop, true), 0);
+		timer_stop(&timer);
 		if (over && e->readables + e->drains + e->hangups == before)
 			break;
 	}
@@ -159,7 +159,7 @@ ask_at_the_next_turn(struct asking *a, struct end *e)
 }
 
 static void
-stop_later(evutil_socket_t fd, short what, void *arg)
+stop_later(void *arg)
 {
 	loop_stop(arg);
 }
@@ -168,13 +168,12 @@ stop_later(evutil_socket_t fd, short what, void *arg)
 static void
 run(struct end *e)
 {
-	struct timeval wait = {0, 20000};
-	struct event timer;
+	struct timer timer;
 
-	evtimer_assign(&timer, loop_base(e->loop), stop_later, e->loop);
-	event_add(&timer, &wait);
+	timer_init(&timer, e->loop, stop_later, e->loop);
+	timer_start(&timer, 20000);
 	loop_run(e->loop);
-	event_del(&timer);
+	timer_stop(&timer);
 }
 
 START_TEST(news_are_known_ahead_of_the_streams)
@@ -258,6 +257,167 @@ START_TEST(what_the_kernel_does_not_take_is_queued)
 	ck_assert_uint_eq(turns(&e), 0);
 	ck_assert_uint_eq(e.drains, 1);
 	end(&e);
+}
+END_TEST
+
+/* Small writes, which a ring sends at the end of the turn. */
+START_TEST(small_writes_are_queued_in_their_order)
+{
+	uint32_t numbers[64], sent = 0, seen = 0;
+	struct end e;
+	ssize_t n;
+
+	make(&e, &ops);
+	while (!stream_is_slow(&e.st)) {
+		for (int i = 0; i < 200; i++) {
+			for (size_t k = 0; k < 64; k++)
+				numbers[k] = sent++;
+			ck_assert_int_eq(stream_write(&e.st, numbers, sizeof numbers), 0);
+		}
+		loop_turn(e.loop, false);
+	}
+	for (int i = 0; i < 1000 && (e.drains == 0 || seen < sent); i++) {
+		while ((n = read(e.peer, numbers, sizeof numbers)) > 0)
+			for (size_t k = 0; k < (size_t)n / sizeof *numbers; k++)
+				ck_assert_uint_eq(numbers[k], seen++);
+		turns(&e);
+	}
+	ck_assert_uint_eq(seen, sent);
+	ck_assert_uint_eq(e.st.sent, sent * sizeof sent);
+	ck_assert_uint_eq(e.drains, 1);
+	end(&e);
+}
+END_TEST
+
+START_TEST(what_was_written_is_sent_before_the_end)
+{
+	char got[8];
+	struct end e;
+
+	make(&e, &ops);
+	ck_assert_int_eq(stream_write(&e.st, "last", 4), 0);
+	ck_assert_int_eq(stream_write(&e.st, "word", 4), 0);
+	ck_assert_uint_eq(stream_queued(&e.st), 0);
+	ck_assert_int_eq(stream_write(&e.st, "s", 1), 0);
+	stream_close(&e.st);
+	ck_assert_int_eq(recv(e.peer, got, sizeof got, MSG_WAITALL), 8);
+	ck_assert_int_eq(memcmp(got, "lastword", 8), 0);
+	ck_assert_int_eq(recv(e.peer, got, sizeof got, 0), 1);
+	end(&e);
+}
+END_TEST
+
+/* Much comes, by many reads; the reader pauses now and then. */
+START_TEST(bulk_can_be_paused)
+{
+	static uint8_t block[30000];
+	size_t written = 0;
+	struct end e;
+
+	make(&e, &without_hangup);
+	for (int round = 0; round < 200; round++) {
+		ssize_t n;
+
+		while ((n = write(e.peer, block, sizeof block)) > 0)
+			written += (size_t)n;
+		if (round % 3 == 0)
+			stream_pause(&e.st);
+		loop_turn(e.loop, false);
+		if (round % 6 == 0) {
+			size_t before = e.got;
+
+			loop_turn(e.loop, false);
+			ck_assert_uint_eq(e.got, before);
+		}
+		stream_resume(&e.st);
+		loop_turn(e.loop, false);
+	}
+	turns(&e);
+	ck_assert_uint_eq(e.got, written);
+	/* Little again, in many pieces: nothing is left behind either. */
+	for (int i = 0; i < 100; i++) {
+		ck_assert_int_eq(write(e.peer, "hello", 5), 5);
+		loop_turn(e.loop, true);
+		ck_assert_uint_eq(e.got, written += 5);
+	}
+	hang_up(&e);
+	turns(&e);
+	ck_assert(e.at_end);
+	end(&e);
+}
+END_TEST
+
+/* More than a ring has buffers for comes at once, for many streams. */
+START_TEST(many_streams)
+{
+	enum { MANY = 300 };
+	static struct end ends[MANY];
+	static uint8_t block[20000];
+	struct loop *loop = loops_new();
+
+	for (int i = 0; i < MANY; i++) {
+		int fds[2];
+
+		memset(&ends[i], 0, sizeof ends[i]);
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+		ends[i].loop = loop;
+		ends[i].peer = fds[1];
+		stream_init(&ends[i].st, loop, fds[0], QUEUE_MAX, &ops, &ends[i]);
+	}
+	loop_turn(loop, false);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < MANY; i++) {
+			if (round == 1)
+				stream_pause(&ends[i].st);
+			ck_assert_int_eq(write(ends[i].peer, block, sizeof block), sizeof block);
+		}
+		for (int i = 0; i < 20; i++)
+			loop_turn(loop, false);
+		for (int i = 0; round == 1 && i < MANY; i++) {
+			ck_assert_uint_eq(ends[i].got, sizeof block);
+			stream_resume(&ends[i].st);
+		}
+		for (int i = 0; i < 20; i++)
+			loop_turn(loop, false);
+		for (int i = 0; i < MANY; i++)
+			ck_assert_uint_eq(ends[i].got, (size_t)(round + 1) * sizeof block);
+	}
+	/* Some are closed with bytes on their way. */
+	for (int i = 0; i < MANY; i++)
+		ck_assert_int_eq(write(ends[i].peer, block, sizeof block), sizeof block);
+	for (int i = 0; i < MANY; i += 2)
+		stream_close(&ends[i].st);
+	for (int i = 0; i < 20; i++)
+		loop_turn(loop, false);
+	for (int i = 0; i < MANY; i++) {
+		ck_assert_uint_eq(ends[i].got, (size_t)(i % 2 ? 4 : 3) * sizeof block);
+		stream_close(&ends[i].st);
+		close(ends[i].peer);
+	}
+	loop_free(loop);
+}
+END_TEST
+
+/* A client that sends and hangs up at once: both are noticed, whoever wakes whom. */
+START_TEST(bytes_and_the_end_at_once)
+{
+	for (int i = 0; i < 4; i++) {
+		struct end e;
+
+		make(&e, &ops);
+		loop_turn(e.loop, false);
+		ck_assert_int_eq(write(e.peer, "hello", 5), 5);
+		if (i % 2)
+			loop_turn(e.loop, false);
+		if (i / 2)
+			ck_assert_int_eq(shutdown(e.peer, SHUT_WR), 0);
+		else
+			hang_up(&e);
+		ck_assert_uint_le(turns(&e), 3);
+		ck_assert_uint_eq(e.got, 5);
+		ck_assert(e.at_end);
+		end(&e);
+	}
 }
 END_TEST
 
@@ -418,12 +578,13 @@ START_TEST(what_has_said_all_is_not_heard)
 		stream_hold(&e.st);
 		stream_release(&e.st);
 		ck_assert_int_eq(stream_write(&e.st, "hello", 5), 0);
+		stream_flush(&e.st);
 		ck_assert_int_eq(recv(e.peer, &(char[5]){0}, 5, 0), 5);
 		hang_up(&e);
 		ck_assert_uint_eq(turns(&e), 0);
 		ck_assert_uint_eq(e.readables + e.hangups, 0);
 		ck_assert_int_eq(stream_write(&e.st, "hello", 5), 0);
-		ck_assert(e.st.broken);
+		ck_assert(stream_broken(&e.st));
 		end(&e);
 	}
 }
@@ -470,7 +631,7 @@ START_TEST(writing_to_nobody_is_no_error)
 	hang_up(&e);
 	for (int i = 0; i < 5; i++)
 		ck_assert_int_eq(stream_write(&e.st, "hello", 5), 0);
-	ck_assert(e.st.broken);
+	ck_assert(stream_broken(&e.st));
 	ck_assert_uint_eq(stream_queued(&e.st), 0);
 	ck_assert_uint_le(turns(&e), 2);
 	ck_assert(e.at_end);
@@ -537,6 +698,11 @@ main(void)
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, bytes_come_and_then_the_end);
 	tcase_add_test(t, what_the_kernel_does_not_take_is_queued);
+	tcase_add_test(t, small_writes_are_queued_in_their_order);
+	tcase_add_test(t, what_was_written_is_sent_before_the_end);
+	tcase_add_test(t, bulk_can_be_paused);
+	tcase_add_test(t, many_streams);
+	tcase_add_test(t, bytes_and_the_end_at_once);
 	tcase_add_test(t, a_pause_keeps_the_bytes_and_does_not_spin);
 	tcase_add_test(t, a_hang_up_is_noticed_in_a_pause);
 	tcase_add_test(t, a_half_hang_up_is_noticed_in_a_pause);

@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "loop/stream.h"
+#include "loops.h"
 
 #define QUEUE_MAX (256 * 1024)
 #define BLOCK     40000
@@ -139,7 +140,7 @@ connect_ends(struct end *e, int version)
 			 0);
 	for (int i = 0; i < 2; i++)
 		setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-	e->loop = loop_new();
+	e->loop = loops_new();
 	e->client_ctx = SSL_CTX_new(TLS_client_method());
 	e->server_ctx = server_context();
 	SSL_CTX_set_min_proto_version(e->server_ctx, version);
@@ -192,7 +193,7 @@ turns(struct end *e)
 
 	for (n = 0; n < 1000; n++) {
 		seen = e->readables + e->drains;
-		event_base_loop(loop_base(e->loop), EVLOOP_NONBLOCK);
+		loop_turn(e->loop, false);
 		if (seen == e->readables + e->drains)
 			break;
 	}
@@ -259,7 +260,7 @@ finish(struct end *e)
 	stream_resume(&e->st);
 	for (int i = 0; i < 100000 && (e->peer_got < e->wrote || e->got < e->peer_wrote); i++) {
 		peer_reads(e, BLOCK);
-		event_base_loop(loop_base(e->loop), EVLOOP_NONBLOCK);
+		loop_turn(e->loop, false);
 	}
 	ck_assert_uint_eq(e->peer_got, e->wrote);
 	ck_assert_uint_eq(e->got, e->peer_wrote);
@@ -325,7 +326,7 @@ START_TEST(random_exchange)
 		default:
 			/* Less than a record: the rest is read without a word from the socket. */
 			e.most = rand_r(&seed) % 2 ? LOOP_SCRATCH : some;
-			event_base_loop(loop_base(e.loop), EVLOOP_NONBLOCK);
+			loop_turn(e.loop, false);
 			break;
 		}
 		ck_assert(!e.over);
@@ -334,7 +335,7 @@ START_TEST(random_exchange)
 	for (int i = 0; i < 1000 && held; i++) {
 		held = peer_writes(&e, held) ? held : 0;
 		peer_reads(&e, BLOCK);
-		event_base_loop(loop_base(e.loop), EVLOOP_NONBLOCK);
+		loop_turn(e.loop, false);
 	}
 	ck_assert_uint_eq(held, 0);
 	finish(&e);
@@ -467,12 +468,12 @@ START_TEST(little_at_a_time)
 	peer_writes(&e, 1000);
 	peer_writes(&e, 1000);
 	for (unsigned i = 1; i <= 20; i++) {
-		event_base_loop(loop_base(e.loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		loop_turn(e.loop, false);
 		ck_assert_uint_eq(e.got, i * 100);
 	}
 	/* The owner may close when bytes are left. */
 	peer_writes(&e, 1000);
-	event_base_loop(loop_base(e.loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	loop_turn(e.loop, false);
 	ck_assert_uint_eq(e.got, 2100);
 	stream_close(&e.st);
 	ck_assert_uint_eq(turns(&e), 0);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "loop/threads.h"
+#include "loops.h"
 
 #define MANY 5000
 
@@ -57,7 +58,7 @@ static void
 until_done(unsigned n)
 {
 	while (dones < n)
-		event_base_loop(loop_base(loop), EVLOOP_ONCE);
+		loop_turn(loop, true);
 }
 
 static void
@@ -65,7 +66,7 @@ begin(unsigned threads)
 {
 	main_thread = pthread_self();
 	sem_init(&gate, 0, 0);
-	loop = loop_new();
+	loop = loops_new();
 	workers = threads_new(loop, threads, 2);
 }
 

@@ -15,6 +15,7 @@
 #define inbound_go_on test_go_on
 #define borrow_begin  test_begin
 #define executor_go   test_scopes
+#include "loops.h"
 #include "relay/turn.c"
 
 #define SESSIONS 8
@@ -98,7 +99,7 @@ test_scopes(struct session *s)
 static void
 setup(void)
 {
-	the_loop = loop_new();
+	the_loop = loops_new();
 	memset(&site, 0, sizeof site);
 	memset(order, 0, sizeof order);
 	site.loop = the_loop;

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "loops.h"
 #include "pool/pool.h"
 #include "scope/waits.h"
 
@@ -94,7 +95,7 @@ stop_waiting(struct lease *l)
 static void
 setup(void)
 {
-	loop = loop_new();
+	loop = loops_new();
 	locks_init(&locks, loop);
 	waits_init(&waits);
 	list_init(&pools.list);

@@ -7,6 +7,7 @@
 
 #include "base/pack.h"
 #include "executor/work.h"
+#include "loops.h"
 #include "session/session.h"
 #include "session/site.h"
 
@@ -81,7 +82,7 @@ setup(void)
 	memset(&site, 0, sizeof site);
 	memset(&session, 0, sizeof session);
 	session_set_none(&session);
-	site.loop = loop_new();
+	site.loop = loops_new();
 	session.site = &site;
 }
 
@@ -280,7 +281,7 @@ START_TEST(there_is_one_at_a_time)
 END_TEST
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_timer(void *arg)
 {
 	abort();
 }
@@ -288,17 +289,15 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 /* A timer that is on goes with it, also one that was set behind its end. */
 START_TEST(its_timer_ends)
 {
-	static const struct timeval now;
 	struct work *work = work_begin(&session, WORK_ENTER);
 
 	if (_i == 1)
 		work_end(work);
-	evtimer_assign(&work->timer, loop_base(site.loop), on_timer, work);
-	evtimer_add(&work->timer, &now);
-	work->timing = true;
+	timer_init(&work->timer, site.loop, on_timer, work);
+	timer_start(&work->timer, 0);
 	if (_i == 0) {
 		work_end(work);
-		event_base_loop(loop_base(site.loop), EVLOOP_NONBLOCK);
+		loop_turn(site.loop, false);
 	}
 }
 END_TEST

@@ -1,0 +1,194 @@
+#include "loop/inlet.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "loop/stream.h"
+
+#define KEPT_HARD_MAX (8 * 1024 * 1024) /* never reached: what one turn can bring is less */
+
+static void on_arrival(void *arg, const struct ring_result *);
+
+static struct ring *
+ring_of(struct inlet *in)
+{
+	return loop_ring(in->stream->loop);
+}
+
+static void
+receive(struct inlet *in)
+{
+	in->request = ring_receive(ring_of(in), in->stream->fd, on_arrival, in);
+}
+
+static void
+drop_buffer(struct inlet *in)
+{
+	if (in->buffer < 0)
+		return;
+	ring_give_back(ring_of(in), in->buffer);
+	in->buffer = -1;
+	in->bytes = 0;
+}
+
+static void
+keep(struct inlet *in)
+{
+	if (in->bytes > 0)
+		buf_add(&in->kept, in->data, in->bytes);
+	/* Better an error of the connection than a gap in what it says. */
+	if (in->kept.failed) {
+		in->ended = true;
+		in->error = ENOBUFS;
+	}
+	drop_buffer(in);
+}
+
+/* Would the same request succeed another time? */
+static bool
+may_try_again(int error)
+{
+	return error == ENOBUFS || error == EINTR || error == EAGAIN || error == ENOMEM ||
+	       error == ECANCELED;
+}
+
+static void
+on_arrival(void *arg, const struct ring_result *got)
+{
+	struct inlet *in = arg;
+
+	if (got->result > 0) {
+		keep(in);
+		in->buffer = (int16_t)got->buffer;
+		in->data = got->data;
+		in->bytes = (uint16_t)got->result;
+		in->full = in->bytes == RING_BUFFER;
+		if (in->kept.len > 0 || in->kept.failed)
+			keep(in);
+	} else {
+		ring_give_back(ring_of(in), got->buffer);
+	}
+	if (!got->more)
+		in->request = RING_NONE;
+	if (got->result == 0 || (got->result < 0 && !may_try_again(-got->result))) {
+		in->ended = true;
+		in->error = -got->result;
+	}
+	if (in->request == RING_NONE && in->wanted && !in->ended)
+		receive(in);
+	if (inlet_has(in))
+		loop_ready(in->stream->loop, &in->ready);
+}
+
+struct inlet *
+inlet_new(struct stream *st, void (*fn)(struct loop_ready *))
+{
+	struct inlet *in = mem_calloc(1, sizeof *in);
+
+	in->ready.fn = fn;
+	in->stream = st;
+	in->buffer = -1;
+	buf_init(&in->kept, KEPT_HARD_MAX);
+	return in;
+}
+
+void
+inlet_free(struct inlet *in)
+{
+	if (in->request != RING_NONE)
+		ring_forget(ring_of(in), in->request);
+	loop_not_ready(in->stream->loop, &in->ready);
+	drop_buffer(in);
+	buf_clear(&in->kept);
+	free(in);
+}
+
+void
+inlet_open(struct inlet *in)
+{
+	in->wanted = true;
+	if (in->request == RING_NONE && !in->ended)
+		receive(in);
+}
+
+void
+inlet_shut(struct inlet *in)
+{
+	in->wanted = false;
+	if (in->request != RING_NONE)
+		ring_cancel(ring_of(in), in->request);
+}
+
+static size_t
+take(uint8_t *to, size_t room, const uint8_t *from, size_t bytes)
+{
+	size_t n = bytes < room ? bytes : room;
+
+	memcpy(to, from, n);
+	return n;
+}
+
+ssize_t
+inlet_read(struct inlet *in, void *to, size_t bytes)
+{
+	size_t n = 0, m;
+	ssize_t r;
+
+	if (in->kept.len > 0) {
+		n = take(to, bytes, buf_data(&in->kept), in->kept.len);
+		buf_drop(&in->kept, n);
+	}
+	if (in->bytes > 0 && n < bytes) {
+		m = take((uint8_t *)to + n, bytes - n, in->data, in->bytes);
+		in->data += m;
+		in->bytes -= (uint16_t)m;
+		n += m;
+	}
+	if (n > 0 && (!in->full || in->ended || bytes - n < RING_BUFFER))
+		return (ssize_t)n;
+	if (n == 0 && in->ended) {
+		in->told = true;
+		errno = in->error;
+		return in->error ? -E_IO : 0;
+	}
+	/* Everything that the ring has received has been read, and it receives only within
+	 * ring_wait(): so what a plain read finds comes behind. */
+	do
+		r = recv(in->stream->fd, (uint8_t *)to + n, bytes - n, MSG_DONTWAIT);
+	while (r < 0 && errno == EINTR);
+	in->full = false;
+	if (r > 0)
+		return (ssize_t)n + r;
+	if (n > 0)
+		return (ssize_t)n;
+	if (r == 0)
+		return 0;
+	return errno == EAGAIN || errno == EWOULDBLOCK ? -E_AGAIN : -E_IO;
+}
+
+void
+inlet_add(struct inlet *in, const void *data, size_t bytes)
+{
+	keep(in);
+	buf_add(&in->kept, data, bytes);
+	loop_ready(in->stream->loop, &in->ready);
+}
+
+bool
+inlet_peek_last(struct inlet *in, void *to, size_t bytes)
+{
+	keep(in);
+	if (in->kept.len < bytes)
+		return false;
+	memcpy(to, buf_data(&in->kept) + in->kept.len - bytes, bytes);
+	return true;
+}
+
+void
+inlet_tidy(struct inlet *in)
+{
+	keep(in);
+}

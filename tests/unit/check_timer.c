@@ -1,0 +1,132 @@
+#include <check.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "loop/timer.h"
+#include "loops.h"
+
+#define MANY 500
+
+static struct loop *loop;
+static struct timer timers[MANY];
+static unsigned calls[MANY], all_calls;
+static int64_t last_due_us;
+
+static void
+count(void *arg)
+{
+	struct timer *t = arg;
+
+	ck_assert(!timer_started(t));
+	ck_assert_int_ge(loop_now_us(loop), t->due_us);
+	ck_assert_int_ge(t->due_us, last_due_us);
+	last_due_us = t->due_us;
+	calls[t - timers]++;
+	all_calls++;
+}
+
+static void
+setup(void)
+{
+	loop = loops_new();
+	all_calls = 0;
+	last_due_us = 0;
+	memset(calls, 0, sizeof calls);
+	for (int i = 0; i < MANY; i++)
+		timer_init(&timers[i], loop, count, &timers[i]);
+}
+
+static void
+teardown(void)
+{
+	loop_free(loop);
+}
+
+/* Some are stopped, some started anew: the others are called once each, in the order in which they
+ * are due. */
+START_TEST(they_are_called_in_order)
+{
+	unsigned expected = 0;
+
+	srandom((unsigned)_i + 1);
+	for (int i = 0; i < MANY; i++)
+		timer_start(&timers[i], random() % 20000);
+	for (int i = 0; i < MANY; i++) {
+		if (random() % 3 == 0)
+			timer_stop(&timers[i]);
+		else if (random() % 3 == 0)
+			timer_start(&timers[i], random() % 20000);
+	}
+	for (int i = 0; i < MANY; i++)
+		expected += timer_started(&timers[i]);
+	while (all_calls < expected)
+		ck_assert_int_eq(loop_turn(loop, true), 0);
+	for (int i = 0; i < MANY; i++) {
+		ck_assert_uint_le(calls[i], 1);
+		ck_assert(!timer_started(&timers[i]));
+	}
+}
+END_TEST
+
+static void
+again(void *arg)
+{
+	all_calls++;
+	timer_start(arg, 0);
+}
+
+/* One that starts itself anew is called once in a turn. */
+START_TEST(once_a_turn)
+{
+	timer_init(&timers[0], loop, again, &timers[0]);
+	timer_start(&timers[0], 0);
+	for (unsigned i = 1; i <= 10; i++) {
+		ck_assert_int_eq(loop_turn(loop, true), 0);
+		ck_assert_uint_eq(all_calls, i);
+	}
+	timer_stop(&timers[0]);
+	timer_stop(&timers[0]);
+	ck_assert_int_eq(loop_turn(loop, false), 0);
+	ck_assert_uint_eq(all_calls, 10);
+}
+END_TEST
+
+static void
+stop_next(void *arg)
+{
+	all_calls++;
+	timer_stop(&timers[1]);
+}
+
+/* One that is due may be stopped by the one before it. */
+START_TEST(a_due_one_is_stopped)
+{
+	timer_init(&timers[0], loop, stop_next, NULL);
+	timer_start(&timers[0], 0);
+	timer_start(&timers[1], 0);
+	ck_assert_int_eq(loop_turn(loop, true), 0);
+	ck_assert_int_eq(loop_turn(loop, false), 0);
+	ck_assert_uint_eq(all_calls, 1);
+	ck_assert_uint_eq(calls[1], 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("timer");
+	TCase *t = tcase_create("timer");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 30);
+	tcase_add_loop_test(t, they_are_called_in_order, 0, 5);
+	tcase_add_test(t, once_a_turn);
+	tcase_add_test(t, a_due_one_is_stopped);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
