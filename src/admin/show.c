@@ -522,6 +522,7 @@ fill_state(const struct daemon *d, struct rows *r)
 	add_fact(r, "phase", "%s", daemon_phase_name(d));
 	add_fact(r, "pid", "%d", (int)getpid());
 	add_fact(r, "uptime_s", "%lld", (long long)(time(NULL) - d->started_at));
+	add_fact(r, "io", "%s", loop_ring(d->site.loop) ? "uring" : "epoll");
 	add_fact(r, "config_file", "%s", d->site.conf->path ? d->site.conf->path : "");
 	add_fact(r, "sessions", "%u", site_sessions(&d->site));
 	add_fact(r, "max_clients", "%lld", (long long)d->site.conf->max_clients);

@@ -16,6 +16,9 @@
 enum conf_mode { CONF_TRANSACTION, CONF_SESSION, CONF_STATEMENT };
 const char *conf_mode_name(enum conf_mode);
 
+/* How the daemon waits, receives and sends. */
+enum conf_io { CONF_IO_AUTO, CONF_IO_EPOLL, CONF_IO_URING };
+
 /* As whom a pool's servers log in: as conninfo says, or each as the role of its client. */
 enum conf_role { CONF_ROLE_FIXED, CONF_ROLE_CLIENT };
 
@@ -122,6 +125,7 @@ struct conf {
 	char *socket_owner;  /* user name, or "" */
 	char *socket_group;  /* group name, or "" */
 	int64_t max_clients;
+	enum conf_io io;
 	int64_t login_timeout_us;
 	int64_t shutdown_timeout_us;
 	bool handover; /* SIGTERM hands over, if a supervisor keeps descriptors */

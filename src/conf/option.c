@@ -39,6 +39,8 @@ _Static_assert(CONF_ISOLATION_DEFAULT == 0 && CONF_READ_UNCOMMITTED == 4,
 	       "isolations goes by the enum");
 static const char *const accesses[] = {"default", "read only", "read write", NULL};
 _Static_assert(CONF_ACCESS_DEFAULT == 0 && CONF_READ_WRITE == 2, "accesses goes by the enum");
+static const char *const ios[] = {"auto", "epoll", "uring", NULL};
+_Static_assert(CONF_IO_AUTO == 0 && CONF_IO_URING == 2, "ios goes by the enum");
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 _Static_assert(LOG_DEBUG == 0 && LOG_ERROR == 3, "log_levels goes by the enum");
 static const char *const log_formats[] = {"text", "json", NULL};
@@ -73,6 +75,8 @@ static const struct conf_option table[] = {
 	{"max_clients", IN_CONF(max_clients), .type = OPTION_INTEGER, RANGE(1, 1000000),
 	 .default_text = "10000", .reloadable = true,
 	 .help = "Sessions at most, those of all pools and of the console together."},
+	{"io", IN_CONF(io), .type = OPTION_ENUM, .choices = ios, .default_text = "auto",
+	 .help = "How pgwithd waits, receives and sends: by io_uring, which costs less of the processor, or by epoll. auto: by io_uring where the kernel allows it. With uring, pgwithd does not start where it does not."},
 	{"login_timeout", IN_CONF(login_timeout_us), .type = OPTION_DURATION, RANGE(UNIT_MS, UNIT_H),
 	 .bare = UNIT_S, .default_text = "15s", .reloadable = true,
 	 .help = "A client that has not sent its whole startup packet after this long is turned away; so is one whose user the name service of the system (NSS) has not named after this long. If there is no room for another connection, the one that has said nothing for longest goes before that."},

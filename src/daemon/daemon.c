@@ -463,6 +463,30 @@ start_serving(struct daemon *d, char *why, size_t why_size)
 	return 0;
 }
 
+/* Waits by io_uring if the configuration and the kernel allow it. */
+static int
+choose_io(struct daemon *d, char *why, size_t why_size)
+{
+	char refused[200];
+
+	if (d->site.conf->io == CONF_IO_EPOLL ||
+	    loop_use_ring(d->site.loop, refused, sizeof refused))
+		return 0;
+	if (d->site.conf->io == CONF_IO_AUTO) {
+		log_info("pgwithd", LOG_ALONE, "no io_uring: epoll is used",
+			 LOG_QUOTED("why", refused));
+		return 0;
+	}
+	/* Clients that were handed over would be lost if the daemon did not start. */
+	if (d->handover.map) {
+		log_warnx("pgwithd", LOG_ALONE, "no io_uring, which is configured: epoll is used",
+			  LOG_QUOTED("why", refused));
+		return 0;
+	}
+	snprintf(why, why_size, "io = uring, but io_uring cannot be used: %s", refused);
+	return -E_IO;
+}
+
 struct daemon *
 daemon_new(struct conf *conf, const struct console_ops *console, char *why, size_t why_size)
 {
@@ -504,7 +528,7 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	d->site.pools.cancelled = on_cancelled;
 	d->site.pools.cancelled_arg = d;
 	handover_open(d);
-	if (start_serving(d, why, why_size) < 0) {
+	if (choose_io(d, why, why_size) < 0 || start_serving(d, why, why_size) < 0) {
 		daemon_free(d);
 		return NULL;
 	}
@@ -521,6 +545,7 @@ daemon_run(struct daemon *d)
 {
 	log_info("pgwithd", LOG_ALONE, "ready", LOG_TEXT("version", PACKAGE_VERSION),
 		 LOG_TEXT("socket", listen_path(d->site.listen)),
+		 LOG_TEXT("io", loop_ring(d->site.loop) ? "uring" : "epoll"),
 		 LOG_NUMBER("pools", d->site.conf->npools),
 		 LOG_NUMBER("max_clients", d->site.conf->max_clients));
 	service_ready(d);

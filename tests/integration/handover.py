@@ -83,6 +83,41 @@ def in_flight(t):
     equal(len(half.until_ready().rows[0][0]), 200000, "the long message")
 
 
+@test(timeout=120)
+def between_epoll_and_uring(t):
+    """from io_uring to epoll and back: nothing of what was received and kept in a pause is lost"""
+    d = t.supervised({"io": "auto"}, size=3)
+    io = {x["key"]: x["value"] for x in d.show("STATE")}["io"]
+    holders = [t.client(d) for _ in range(2)]
+    for h in holders:
+        h.sql("BEGIN")
+    deaf, little, much, late = (t.client(d) for _ in range(4))
+    deaf.send(wire.query("SELECT g, repeat('x', 1000) FROM generate_series(1, 20000) g"))
+    wait_until(lambda: len([a for a in t.activity() if a["state"] == "active"]) >= 1, 5, "it runs")
+    for c in (little, much, late):
+        c.send(wire.query("SELECT 0"))
+    wait_until(lambda: d.waiting() == 3, 5, "they wait for a server")
+    # They are paused: what they send now is received all the same, up to a bound.
+    sent = 1
+    for mode in ("epoll", "auto", "epoll", "auto"):
+        little.send(wire.query("SELECT %d" % sent))
+        much.send(wire.query("SELECT %d, '%s'" % (sent, "m" * 9000)) * 3)
+        late.send(wire.query("SELECT %d" % sent)[:9])
+        d.console_close()
+        d.rewrite({"io": mode})
+        d.restart()
+        equal({x["key"]: x["value"] for x in d.show("STATE")}["io"], io if mode == "auto" else mode, "what is in use")
+        late.send(wire.query("SELECT %d" % sent)[9:])
+        sent += 1
+    equal(d.waiting(), 3, "they wait")
+    equal([row[0] for row in deaf.until_ready().rows], [str(n) for n in range(1, 20001)], "the result that waited")
+    for h in holders:
+        h.sql("COMMIT")
+    for c, times in ((little, 1), (much, 3), (late, 1)):
+        got = [c.until_ready().rows[0][0] for _ in range(1 + times * (sent - 1))]
+        equal(got, ["0"] + [str(n) for n in range(1, sent) for _ in range(times)], "the answers")
+
+
 @test
 def waiting(t):
     """sessions that wait stay in their order, and one that has gone meanwhile is not served"""

@@ -114,6 +114,8 @@ class Daemon(Program):
                "shutdown_timeout": "5s",
                # most tests mean a BEGIN to take a server; those of lazy_begin switch it on
                "lazy_begin": "off"}
+        if os.environ.get("PGWITH_TEST_IO"):
+            top["io"] = os.environ["PGWITH_TEST_IO"]
         top.update(options or {})
         self._written = top, pools, scopes
         self.write_conf(top, pools, scopes)
