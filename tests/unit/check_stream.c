@@ -22,6 +22,7 @@ struct end {
 	size_t got;
 	bool at_end;
 	bool waits; /* a hang-up does */
+	bool pauses; /* the reader does, behind each read */
 };
 
 static void
@@ -33,6 +34,8 @@ on_readable(struct stream *st, void *arg)
 	e->readables++;
 	if (n > 0) {
 		e->got += (size_t)n;
+		if (e->pauses)
+			stream_pause(st);
 	} else if (n != -E_AGAIN) {
 		e->at_end = true;
 		stream_close(st);
@@ -344,6 +347,41 @@ START_TEST(bulk_can_be_paused)
 	turns(&e);
 	ck_assert(e.at_end);
 	end(&e);
+}
+END_TEST
+
+/* A reader that pauses within bulk gets to know of the end, and turns no more than once or twice. */
+START_TEST(a_hang_up_is_noticed_in_a_pause_within_bulk)
+{
+	static uint8_t block[30000];
+
+	for (int i = 0; i < 3; i++) {
+		struct end e;
+
+		make(&e, &ops);
+		for (int round = 0; round < 6; round++) {
+			e.pauses = round == 5;
+			while (write(e.peer, block, sizeof block) > 0)
+				;
+			loop_turn(e.loop, false);
+			if (round < 5)
+				loop_turn(e.loop, false);
+		}
+		while (!e.st.paused)
+			loop_turn(e.loop, false);
+		/* The rest is read or not; the end comes in any case behind it. */
+		if (i == 1) {
+			stream_resume(&e.st);
+			loop_turn(e.loop, false);
+			e.readables = 0;
+		}
+		if (i == 2)
+			ck_assert_uint_le(turns(&e), 2);
+		hang_up(&e);
+		ck_assert_uint_le(turns(&e), 4);
+		ck_assert_uint_eq(e.hangups, 1);
+		end(&e);
+	}
 }
 END_TEST
 
@@ -701,6 +739,7 @@ main(void)
 	tcase_add_test(t, small_writes_are_queued_in_their_order);
 	tcase_add_test(t, what_was_written_is_sent_before_the_end);
 	tcase_add_test(t, bulk_can_be_paused);
+	tcase_add_test(t, a_hang_up_is_noticed_in_a_pause_within_bulk);
 	tcase_add_test(t, many_streams);
 	tcase_add_test(t, bytes_and_the_end_at_once);
 	tcase_add_test(t, a_pause_keeps_the_bytes_and_does_not_spin);
