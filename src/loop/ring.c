@@ -33,7 +33,7 @@ enum kind { KIND_REQUEST, KIND_SENDING, KIND_CANCEL };
 
 #define NOBODY UINT32_MAX /* instead of a place */
 
-enum op { OP_RECEIVE, OP_ACCEPT, OP_POLL };
+enum op { OP_RECEIVE, OP_POLL };
 
 enum state {
 	FREE,
@@ -164,12 +164,6 @@ ring_receive(struct ring *r, int fd, ring_fn *fn, void *arg)
 }
 
 ring_id
-ring_accept(struct ring *r, int fd, ring_fn *fn, void *arg)
-{
-	return ask(r, OP_ACCEPT, fd, fn, arg);
-}
-
-ring_id
 ring_poll(struct ring *r, int fd, ring_fn *fn, void *arg)
 {
 	return ask(r, OP_POLL, fd, fn, arg);
@@ -269,14 +263,24 @@ tell_request(struct ring *r, const struct io_uring_cqe *cqe)
 		log_fatal("ring", LOG_ALONE, "a result of no request");
 	fn = q->fn;
 	arg = q->arg;
-	if (fn == NULL && q->op == OP_ACCEPT && result.result >= 0)
-		close(result.result);
 	if (!result.more)
 		free_request(r, q);
 	if (fn)
 		fn(arg, &result);
 	else
 		ring_give_back(r, result.buffer);
+}
+
+/* A request that the kernel holds in a list of what is to be done next, in the middle of two tries,
+ * is not found by a cancel, and goes on: it is cancelled once more. */
+static void
+tell_cancel(struct ring *r, const struct io_uring_cqe *cqe)
+{
+	struct request *q = find(r, cqe->user_data);
+
+	r->cancels_sent--;
+	if (q && q->state == CANCELLING && (cqe->res == -ENOENT || cqe->res == -EALREADY))
+		add_place(&r->cancels, (uint32_t)(q - r->requests));
 }
 
 static void
@@ -303,7 +307,7 @@ tell(struct ring *r)
 		if ((cqe->user_data & ((1 << KIND_BITS) - 1)) == KIND_SENDING)
 			tell_sending(r, cqe);
 		else if ((cqe->user_data & ((1 << KIND_BITS) - 1)) == KIND_CANCEL)
-			r->cancels_sent--;
+			tell_cancel(r, cqe);
 		else
 			tell_request(r, cqe);
 	}
@@ -328,10 +332,11 @@ static void
 hand_over_cancels(struct ring *r)
 {
 	for (size_t i = 0; i < r->cancels.count; i++) {
+		uint64_t id = id_of(r, r->cancels.list[i]);
 		struct io_uring_sqe *sqe = next_sqe(r);
 
-		io_uring_prep_cancel64(sqe, id_of(r, r->cancels.list[i]), 0);
-		sqe->user_data = KIND_CANCEL;
+		io_uring_prep_cancel64(sqe, id, 0);
+		sqe->user_data = id | KIND_CANCEL;
 		r->cancels_sent++;
 	}
 	r->cancels.count = 0;
@@ -364,10 +369,6 @@ prepare(struct ring *r, const struct request *q, struct io_uring_sqe *sqe)
 		io_uring_prep_recv_multishot(sqe, q->fd, NULL, 0, 0);
 		sqe->flags |= IOSQE_BUFFER_SELECT;
 		sqe->buf_group = GROUP;
-		break;
-	case OP_ACCEPT:
-		io_uring_prep_multishot_accept(sqe, q->fd, NULL, NULL,
-					       SOCK_NONBLOCK | SOCK_CLOEXEC);
 		break;
 	default:
 		io_uring_prep_poll_add(sqe, q->fd, POLLIN);
@@ -507,19 +508,23 @@ static bool
 try_to_receive(struct ring *r, char *why, size_t why_size)
 {
 	struct trial t = {.ring = r};
-	int fds[2];
+	int fds[2], e = 0;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0) {
 		snprintf(why, why_size, "%s", strerror(errno));
 		return false;
 	}
 	ring_receive(r, fds[0], on_trial, &t);
-	ring_wait(r, 0);
+	if (ring_wait(r, 0) < 0)
+		e = errno;
 	if (send(fds[1], "", 1, MSG_NOSIGNAL) == 1)
 		shutdown(fds[1], SHUT_WR);
-	for (int i = 0; i < 5 && !t.ended && t.error == 0; i++)
-		ring_wait(r, TRIAL_US);
-	if (t.error)
+	for (int i = 0; i < 5 && !t.ended && t.error == 0 && e == 0; i++)
+		if (ring_wait(r, TRIAL_US) < 0)
+			e = errno;
+	if (e)
+		snprintf(why, why_size, "%s", strerror(e));
+	else if (t.error)
 		snprintf(why, why_size, "%s", strerror(t.error));
 	else if (!t.ended || t.bytes != 1)
 		snprintf(why, why_size, "the kernel does not tell the end of a connection");
@@ -533,7 +538,8 @@ ring_new(char *why, size_t why_size)
 {
 	struct ring *r = mem_calloc(1, sizeof *r);
 	struct io_uring_params params = {.flags = IORING_SETUP_DEFER_TASKRUN |
-						  IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_CQSIZE,
+						  IORING_SETUP_SINGLE_ISSUER |
+						  IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE,
 					 .cq_entries = COMPLETIONS};
 	int e = io_uring_queue_init_params(ENTRIES, &r->uring, &params);
 
@@ -590,12 +596,6 @@ ring_free(struct ring *r)
 
 ring_id
 ring_receive(struct ring *r, int fd, ring_fn *fn, void *arg)
-{
-	return RING_NONE;
-}
-
-ring_id
-ring_accept(struct ring *r, int fd, ring_fn *fn, void *arg)
 {
 	return RING_NONE;
 }

@@ -15,7 +15,7 @@ struct ring;
 
 /* What a request has come to. */
 struct ring_result {
-	int result;          /* bytes, or a descriptor; 0: the end; -errno */
+	int result;          /* bytes, or what poll(2) tells; 0: the end; -errno */
 	int buffer;          /* of `data`, for ring_give_back(); -1: no data */
 	const uint8_t *data; /* `result` bytes that have arrived */
 	size_t wanted;       /* of a sending: bytes that were to be sent */
@@ -36,8 +36,6 @@ void ring_free(struct ring *);
 /* Receives what comes, again and again, until the end, an error or ring_cancel(). Each arrival has
  * a buffer, which must be given back. -ENOBUFS: all buffers are in use, ask again. */
 ring_id ring_receive(struct ring *, int fd, ring_fn *, void *arg);
-/* Accepts connections (non-blocking, close-on-exec) until ring_cancel() or an error. */
-ring_id ring_accept(struct ring *, int fd, ring_fn *, void *arg);
 /* Tells once that `fd` can be read. */
 ring_id ring_poll(struct ring *, int fd, ring_fn *, void *arg);
 
