@@ -1,5 +1,6 @@
 #include <check.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -8,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "loop/inlet.h"
 #include "loop/stream.h"
 #include "loops.h"
 
@@ -21,7 +23,7 @@ struct end {
 	unsigned readables, drains, hangups;
 	size_t got;
 	bool at_end;
-	bool waits; /* a hang-up does */
+	bool waits;  /* a hang-up does */
 	bool pauses; /* the reader does, behind each read */
 };
 
@@ -350,7 +352,8 @@ START_TEST(bulk_can_be_paused)
 }
 END_TEST
 
-/* A reader that pauses within bulk gets to know of the end, and turns no more than once or twice. */
+/* A reader that pauses within bulk gets to know of the end, and turns no more than once or twice.
+ */
 START_TEST(a_hang_up_is_noticed_in_a_pause_within_bulk)
 {
 	static uint8_t block[30000];
@@ -725,6 +728,129 @@ START_TEST(a_detached_descriptor_is_the_callers)
 }
 END_TEST
 
+/* A thread pours bytes into many streams, whose owner pauses, holds and settles as it likes. */
+enum { POURED = 40, POURED_BYTES = 400000 };
+
+struct pour {
+	struct stream st;
+	int peer;
+	size_t sent, got;
+	bool pauses;
+};
+
+static void *
+pour(void *arg)
+{
+	static uint8_t block[9000];
+	struct pour *all = arg;
+	unsigned seed = 7, open = POURED;
+
+	while (open > 0) {
+		struct pour *p = &all[rand_r(&seed) % POURED];
+		size_t n = rand_r(&seed) % (rand_r(&seed) % 4 ? 200 : sizeof block);
+		ssize_t w;
+
+		if (p->peer < 0)
+			continue;
+		n = n < POURED_BYTES - p->sent ? n : POURED_BYTES - p->sent;
+		for (size_t i = 0; i < n; i++)
+			block[i] = (uint8_t)((p->sent + i) % 251);
+		w = write(p->peer, block, n);
+		p->sent += w > 0 ? (size_t)w : 0;
+		if (p->sent == POURED_BYTES) {
+			close(p->peer);
+			p->peer = -1;
+			open--;
+		}
+	}
+	return NULL;
+}
+
+static void
+on_poured(struct stream *st, void *arg)
+{
+	struct pour *p = arg;
+	uint8_t *data = loop_scratch(st->loop);
+	ssize_t n = stream_read(st, data, LOOP_SCRATCH);
+
+	ck_assert(!st->paused && !st->held);
+	for (ssize_t i = 0; i < n; i++)
+		if (data[i] != p->got++ % 251)
+			ck_abort_msg("byte %zu is wrong", p->got - 1);
+	if (n == 0 || (n < 0 && n != -E_AGAIN))
+		stream_close(st);
+	else if (p->pauses)
+		stream_pause(st);
+}
+
+static bool
+on_poured_end(struct stream *st, void *arg)
+{
+	return false;
+}
+
+START_TEST(nothing_is_lost_or_under_way_when_it_is_held)
+{
+	static const struct stream_ops poured = {on_poured, on_drained, on_poured_end};
+	static struct pour all[POURED];
+	struct loop *loop = loops_new();
+	unsigned seed = 3, open = POURED;
+	pthread_t thread;
+
+	memset(all, 0, sizeof all);
+	for (int i = 0; i < POURED; i++) {
+		int fds[2];
+
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+		all[i].peer = fds[1];
+		stream_init(&all[i].st, loop, fds[0], QUEUE_MAX, &poured, &all[i]);
+	}
+	ck_assert_int_eq(pthread_create(&thread, NULL, pour, all), 0);
+	while (open > 0) {
+		size_t unread[POURED] = {0};
+
+		loop_turn(loop, false);
+		for (int i = 0; i < POURED; i++) {
+			struct stream *st = &all[i].st;
+
+			all[i].pauses = rand_r(&seed) % 3 == 0;
+			if (rand_r(&seed) % 2)
+				stream_resume(st);
+			else if (rand_r(&seed) % 8 == 0)
+				stream_pause(st);
+			if (rand_r(&seed) % 2)
+				stream_hold(st);
+		}
+		if (rand_r(&seed) % 4 == 0)
+			loop_settle(loop);
+		for (int k = 0; k < 2; k++) {
+			for (int i = 0; i < POURED; i++) {
+				struct stream *st = &all[i].st;
+
+				if (!stream_open(st) || !st->held || !st->inlet)
+					continue;
+				if (k == 0)
+					loop_settle(loop);
+				if (st->inlet->request != RING_NONE ||
+				    (k == 1 && inlet_unread(st->inlet) != unread[i]))
+					ck_abort_msg("stream %d still receives", i);
+				unread[i] = inlet_unread(st->inlet);
+			}
+			loop_turn(loop, false);
+		}
+		open = 0;
+		for (int i = 0; i < POURED; i++) {
+			stream_release(&all[i].st);
+			open += stream_open(&all[i].st);
+		}
+	}
+	pthread_join(thread, NULL);
+	for (int i = 0; i < POURED; i++)
+		ck_assert_uint_eq(all[i].got, POURED_BYTES);
+	loop_free(loop);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -741,6 +867,7 @@ main(void)
 	tcase_add_test(t, bulk_can_be_paused);
 	tcase_add_test(t, a_hang_up_is_noticed_in_a_pause_within_bulk);
 	tcase_add_test(t, many_streams);
+	tcase_add_test(t, nothing_is_lost_or_under_way_when_it_is_held);
 	tcase_add_test(t, bytes_and_the_end_at_once);
 	tcase_add_test(t, a_pause_keeps_the_bytes_and_does_not_spin);
 	tcase_add_test(t, a_hang_up_is_noticed_in_a_pause);
