@@ -313,7 +313,7 @@ end_with_terminate(const uint8_t *data, size_t bytes)
 }
 
 static bool
-said_terminate(const struct session *s)
+said_terminate(struct session *s)
 {
 	uint8_t last[FRAME_HEADER];
 

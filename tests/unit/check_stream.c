@@ -827,14 +827,14 @@ START_TEST(nothing_is_lost_or_under_way_when_it_is_held)
 			for (int i = 0; i < POURED; i++) {
 				struct stream *st = &all[i].st;
 
-				if (!stream_open(st) || !st->held || !st->inlet)
+				if (!stream_open(st) || !st->held || !st->has_inlet)
 					continue;
 				if (k == 0)
 					loop_settle(loop);
-				if (st->inlet->request != RING_NONE ||
-				    (k == 1 && inlet_unread(st->inlet) != unread[i]))
+				if (st->inlet.request != RING_NONE ||
+				    (k == 1 && inlet_unread(&st->inlet) != unread[i]))
 					ck_abort_msg("stream %d still receives", i);
-				unread[i] = inlet_unread(st->inlet);
+				unread[i] = inlet_unread(&st->inlet);
 			}
 			loop_turn(loop, false);
 		}
