@@ -104,6 +104,7 @@ types_at(int fd)
 	struct frame f;
 	ssize_t got;
 
+	loop_settle(the_loop);
 	while ((got = recv(fd, bytes + have, sizeof bytes - have, MSG_DONTWAIT)) > 0)
 		have += (size_t)got;
 	while (have > 0) {

@@ -171,10 +171,13 @@ came(struct stage *st, const char *expected)
 {
 	uint8_t data[BYTES_MAX];
 	char is[400] = "";
-	ssize_t n = recv(st->fd, data, sizeof data, 0);
-	size_t left = n > 0 ? (size_t)n : 0, at = 0;
+	size_t left, at = 0;
 	struct frame f;
+	ssize_t n;
 
+	loop_settle(st->loop);
+	n = recv(st->fd, data, sizeof data, 0);
+	left = n > 0 ? (size_t)n : 0;
 	while (frame_read(data + at, left - at, &f) == 0) {
 		size_t end = strlen(is);
 

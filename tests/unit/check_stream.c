@@ -352,8 +352,7 @@ START_TEST(bulk_can_be_paused)
 }
 END_TEST
 
-/* A reader that pauses within bulk gets to know of the end, and turns no more than once or twice.
- */
+/* A reader that pauses within bulk gets to know of the end, in a turn or two. */
 START_TEST(a_hang_up_is_noticed_in_a_pause_within_bulk)
 {
 	static uint8_t block[30000];
@@ -601,6 +600,61 @@ START_TEST(the_last_bytes_can_be_looked_at)
 	ck_assert_int_eq(stream_peek_last(&e.st, last, 3), 0);
 	ck_assert_int_eq(memcmp(last, "llo", 3), 0);
 	end(&e);
+}
+END_TEST
+
+/* What the process before has received, and not read, comes first: here more than one read takes. */
+START_TEST(what_the_process_before_had_received_is_read_first)
+{
+	struct buf packed, before;
+	struct pack p;
+	struct end e;
+	char last[3];
+
+	buf_init(&packed, BUF_MAX);
+	buf_init(&before, BUF_MAX);
+	memset(buf_room(&before, 3 * LOOP_SCRATCH), 'a', 3 * LOOP_SCRATCH);
+	buf_grew(&before, 3 * LOOP_SCRATCH);
+	pack_writer(&p, &packed);
+	pack_buf(&p, &before);
+	make(&e, &ops);
+	stream_pause(&e.st);
+	ck_assert_int_eq(write(e.peer, "xy", 2), 2);
+	pack_reader(&p, buf_data(&packed), packed.len);
+	stream_pack_unread(&p, &e.st);
+	ck_assert(!p.failed);
+	turns(&e);
+	ck_assert_uint_eq(e.got, 0);
+	ck_assert_int_eq(stream_peek_last(&e.st, last, 3), 0);
+	ck_assert_mem_eq(last, "axy", 3);
+	e.pauses = true;
+	for (unsigned i = 1; i <= 3; i++) {
+		stream_resume(&e.st);
+		turns(&e);
+		ck_assert_uint_ge(e.got, i * LOOP_SCRATCH);
+		ck_assert_uint_le(e.got, i * LOOP_SCRATCH + 2);
+	}
+	/* It is handed on as long as it is not read. */
+	stream_pause(&e.st);
+	pack_reader(&p, buf_data(&packed), packed.len);
+	stream_pack_unread(&p, &e.st);
+	stream_hold(&e.st);
+	loop_settle(e.loop);
+	buf_reset(&packed);
+	pack_writer(&p, &packed);
+	stream_pack_unread(&p, &e.st);
+	ck_assert_uint_ge(packed.len, 3 * LOOP_SCRATCH);
+	turns(&e);
+	stream_release(&e.st);
+	e.pauses = false;
+	stream_resume(&e.st);
+	hang_up(&e);
+	turns(&e);
+	ck_assert(e.at_end);
+	ck_assert_uint_eq(e.got, 6 * LOOP_SCRATCH + 2);
+	end(&e);
+	buf_clear(&packed);
+	buf_clear(&before);
 }
 END_TEST
 
@@ -875,6 +929,7 @@ main(void)
 	tcase_add_test(t, a_hang_up_behind_queued_output_is_noticed_in_a_pause);
 	tcase_add_test(t, a_hang_up_can_wait);
 	tcase_add_test(t, the_last_bytes_can_be_looked_at);
+	tcase_add_test(t, what_the_process_before_had_received_is_read_first);
 	tcase_add_test(t, what_has_said_all_is_not_heard);
 	tcase_add_test(t, without_a_hang_up_callback_the_end_waits);
 	tcase_add_test(t, writing_to_nobody_is_no_error);
