@@ -38,8 +38,9 @@ struct loop {
 	bool stopped;
 	struct ring *ring; /* or NULL */
 	struct timers timers;
-	struct event alarm; /* without a ring: wakes libevent for the first timer */
-	int64_t alarm_us;   /* when; 0: not set */
+	struct event alarm; /* wakes the loop for the first timer */
+	int alarm_fd;       /* a timerfd; -1: none was needed yet */
+	int64_t alarm_us;   /* when it goes off; 0: it is not set */
 	struct list ready;  /* of struct loop_ready */
 	int base_fd;        /* libevent's epoll descriptor */
 	bool base_watched;  /* the ring does */
@@ -80,6 +81,7 @@ loop_new(void)
 	l->base = event_base_new_with_config(config);
 	event_config_free(config);
 	list_init(&l->ready);
+	l->alarm_fd = -1;
 	if (l->base == NULL)
 		log_fatal("", LOG_ALONE, "cannot make an event base that reports hang-ups (epoll)");
 	l->watches = watches_new(l->base);
@@ -111,8 +113,10 @@ loop_free(struct loop *l)
 	for (unsigned i = 0; i < l->nsignals; i++)
 		event_del(&l->signals[i].event);
 	free(l->deferred);
-	if (l->alarm_us)
+	if (l->alarm_fd >= 0) {
 		event_del(&l->alarm);
+		close(l->alarm_fd);
+	}
 	timers_clear(&l->timers);
 	watches_free(l->watches);
 	event_base_free(l->base);
@@ -214,7 +218,7 @@ call_ready(struct loop *l)
 
 /* Waits by the ring, which watches libevent's epoll descriptor, too. */
 static int
-wait_with_ring(struct loop *l, int64_t us)
+wait_with_ring(struct loop *l, bool wait)
 {
 	bool active = event_base_get_num_events(l->base, EVENT_BASE_COUNT_ACTIVE) > 0;
 
@@ -223,7 +227,7 @@ wait_with_ring(struct loop *l, int64_t us)
 		l->base_watched = true;
 	}
 	l->clock.now_us = 0;
-	if (ring_wait(l->ring, active ? 0 : us) < 0)
+	if (ring_wait(l->ring, wait && !active ? -1 : 0) < 0)
 		return -E_IO;
 	if (!active && !l->base_ready)
 		return 0;
@@ -243,34 +247,51 @@ static void
 on_alarm(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop *l = arg;
+	uint64_t times;
 
-	l->alarm_us = 0;
+	if (read(fd, &times, sizeof times) == sizeof times)
+		l->alarm_us = 0;
 }
 
-/* Lets libevent wait no longer than until the first timer is due. */
 static void
-set_alarm(struct loop *l, int64_t us)
+make_alarm(struct loop *l)
 {
-	struct timeval tv = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
-	int64_t due_us = us < 0 ? 0 : loop_now_us(l) + us;
+	l->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (l->alarm_fd < 0)
+		log_fatal("", LOG_ALONE, "cannot make a timer");
+	event_assign(&l->alarm, l->base, l->alarm_fd, EV_READ | EV_PERSIST, on_alarm, l);
+	if (event_add(&l->alarm, NULL) < 0)
+		log_fatal("", LOG_ALONE, "cannot watch a timer");
+}
 
-	if (due_us == l->alarm_us)
-		return;
-	if (l->alarm_us)
-		event_del(&l->alarm);
+/* Lets the loop wake up when the first timer is due. Most timers are stopped before their time. A
+ * time-out of each wait would be set up and taken down by the kernel each time, which is dear,
+ * above all in a virtual machine. So the alarm stands when its timer is stopped, and wakes the loop
+ * for nothing then; it is set anew only if another timer is due earlier. Returns false if the first
+ * timer is due now. */
+static bool
+set_alarm(struct loop *l, int64_t due_us)
+{
+	const struct itimerspec timer = {
+	    .it_value = {.tv_sec = due_us / 1000000, .tv_nsec = due_us % 1000000 * 1000}};
+
+	if (l->alarm_us && l->alarm_us <= due_us)
+		return true;
+	if (due_us <= loop_now_us(l))
+		return false;
+	if (l->alarm_fd < 0)
+		make_alarm(l);
+	if (timerfd_settime(l->alarm_fd, TFD_TIMER_ABSTIME, &timer, NULL) < 0)
+		log_fatal("", LOG_ALONE, "cannot set a timer");
 	l->alarm_us = due_us;
-	if (due_us == 0)
-		return;
-	evtimer_assign(&l->alarm, l->base, on_alarm, l);
-	event_add(&l->alarm, &tv);
+	return true;
 }
 
 static int
-wait_with_libevent(struct loop *l, int64_t us)
+wait_with_libevent(struct loop *l, bool wait)
 {
-	int flags = us == 0 ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE;
+	int flags = wait ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK;
 
-	set_alarm(l, us == 0 ? -1 : us);
 	l->clock.now_us = 0;
 	return event_base_loop(l->base, flags) < 0 ? -E_IO : 0;
 }
@@ -435,7 +456,6 @@ cancel_nowhere(void)
 int
 loop_turn(struct loop *l, bool wait)
 {
-	int64_t us = wait ? -1 : 0;
 	int r;
 
 	/* The turn before ends here. Deferred calls must not wait for the next event. */
@@ -446,13 +466,15 @@ loop_turn(struct loop *l, bool wait)
 	l->timers.turn++;
 	watches_begin_turn(l->watches);
 	if (l->ready.count > 0)
-		us = 0;
-	else if (wait && l->timers.count > 0)
-		us = timers_wait_us(&l->timers, loop_now_us(l));
-	r = l->ring ? wait_with_ring(l, us) : wait_with_libevent(l, us);
+		wait = false;
+	if (wait && l->timers.count > 0)
+		wait = set_alarm(l, timers_first_us(&l->timers));
+	r = l->ring ? wait_with_ring(l, wait) : wait_with_libevent(l, wait);
 	if (r < 0)
 		return r;
-	call_timers(l);
+	/* The clock need not be read while the alarm stands. */
+	if (!wait || l->alarm_us == 0)
+		call_timers(l);
 	call_ready(l);
 	return 0;
 }

@@ -83,11 +83,9 @@ timer_stop(struct timer *t)
 }
 
 int64_t
-timers_wait_us(const struct timers *all, int64_t now_us)
+timers_first_us(const struct timers *all)
 {
-	if (all->count == 0)
-		return -1;
-	return all->heap[1]->due_us <= now_us ? 0 : all->heap[1]->due_us - now_us;
+	return all->heap[1]->due_us;
 }
 
 struct timer *

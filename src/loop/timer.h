@@ -39,8 +39,8 @@ struct timers {
 	uint64_t turn; /* counts the loop's */
 };
 
-/* Microseconds until the first timer is due; -1 if none is started. */
-int64_t timers_wait_us(const struct timers *, int64_t now_us);
+/* When the first timer is due. There must be one. */
+int64_t timers_first_us(const struct timers *);
 /* Takes out a timer that is due, or returns NULL. */
 struct timer *timers_take_due(struct timers *, int64_t now_us);
 void timers_clear(struct timers *);

@@ -96,13 +96,15 @@ on_timer(void *arg)
 	*(bool *)arg = true;
 }
 
-/* Runs the loop until it has nothing to do for 20 ms, and returns how many turns had events. On a
- * busy machine the timer can come in the same turn as an event. A loop that spins never gets there:
- * that many turns are enough to say so. */
+/* Runs the loop until it has nothing to do for 20 ms, and returns how many turns it took before. On
+ * a busy machine the timer can come in the same turn as an event. A loop that spins never gets
+ * there: that many turns are enough to say so. The alarm of a timer that was stopped makes a turn
+ * with nothing in it, which does not count. */
 static unsigned
 turns(struct end *e)
 {
 	unsigned n = 0;
+	bool alarm = false;
 
 	for (; n < 1000; n++) {
 		unsigned before = e->readables + e->drains + e->hangups;
@@ -113,8 +115,13 @@ turns(struct end *e)
 		timer_start(&timer, 20000);
 		ck_assert_int_eq(loop_turn(e->loop, true), 0);
 		timer_stop(&timer);
-		if (over && e->readables + e->drains + e->hangups == before)
+		if (e->readables + e->drains + e->hangups > before)
+			continue;
+		if (over)
 			break;
+		if (!alarm)
+			n--;
+		alarm = true;
 	}
 	return n;
 }

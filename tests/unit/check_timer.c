@@ -111,6 +111,41 @@ START_TEST(a_due_one_is_stopped)
 }
 END_TEST
 
+/* The alarm of a timer that is stopped stays, and wakes the loop for nothing. */
+START_TEST(a_stopped_one_does_not_hide_others)
+{
+	int64_t began = loop_now_us(loop);
+	unsigned turns = 0;
+
+	timer_start(&timers[0], 5000);
+	timer_start(&timers[1], 0);
+	ck_assert_int_eq(loop_turn(loop, true), 0);
+	ck_assert_uint_eq(all_calls, 1);
+	for (int i = 2; i < 10; i++) {
+		/* Each is due later than the one before it, which is stopped. */
+		timer_stop(&timers[i - 2]);
+		timer_start(&timers[i], 10000 + i * 1000);
+	}
+	timer_stop(&timers[8]);
+	for (; all_calls < 2; turns++)
+		ck_assert_int_eq(loop_turn(loop, true), 0);
+	ck_assert_uint_eq(calls[9], 1);
+	ck_assert_int_ge(loop_now_us(loop) - began, 19000);
+	ck_assert_uint_le(turns, 3);
+	/* An earlier one is not late: the alarm is set anew. */
+	last_due_us = 0;
+	timer_start(&timers[0], 10000000);
+	timer_start(&timers[1], 0);
+	ck_assert_int_eq(loop_turn(loop, true), 0);
+	began = loop_now_us(loop);
+	timer_start(&timers[2], 5000);
+	while (calls[2] == 0)
+		ck_assert_int_eq(loop_turn(loop, true), 0);
+	ck_assert_int_ge(loop_now_us(loop) - began, 5000);
+	ck_assert_int_lt(loop_now_us(loop) - began, 5000000);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -124,6 +159,7 @@ main(void)
 	tcase_add_loop_test(t, they_are_called_in_order, 0, 5);
 	tcase_add_test(t, once_a_turn);
 	tcase_add_test(t, a_due_one_is_stopped);
+	tcase_add_test(t, a_stopped_one_does_not_hide_others);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
