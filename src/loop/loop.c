@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,11 @@
 #include "loop/ring.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
+
+/* With a ring: see give_way(). */
+#define GIVE_WAY_FROM    4    /* streams that a turn has called */
+#define GIVE_WAY_LONG_US 1000 /* more is too long */
+#define GIVE_WAY_REST    100  /* times as long as that took, there is no other */
 
 struct deferred {
 	void (*fn)(void *);
@@ -42,6 +48,8 @@ struct loop {
 	int alarm_fd;       /* a timerfd; -1: none was needed yet */
 	int64_t alarm_us;   /* when it goes off; 0: it is not set */
 	struct list ready;  /* of struct loop_ready */
+	unsigned called;    /* how many of them in the turn before */
+	int64_t stay_us;    /* until then, the processor is not given away */
 	int base_fd;        /* libevent's epoll descriptor */
 	bool base_watched;  /* the ring does */
 	bool base_ready;    /* it can be read */
@@ -207,13 +215,43 @@ call_ready(struct loop *l)
 {
 	struct list_node *n;
 
-	for (unsigned left = l->ready.count; left > 0 && (n = list_first(&l->ready)); left--) {
+	l->called = l->ready.count;
+	for (unsigned left = l->called; left > 0 && (n = list_first(&l->ready)); left--) {
 		struct loop_ready *ready = LIST_OBJ(n, struct loop_ready, node);
 
 		list_remove(&l->ready, n);
 		ready->fn(ready);
 		loop_event_done(l);
 	}
+}
+
+static bool
+something_came(const struct loop *l)
+{
+	return l->ready.count > 0 || l->base_ready;
+}
+
+/* The turn before has given work to several other processes. If those run first that wait for this
+ * processor, the loop finds many of their answers at once, and need not be woken up for the first
+ * one. Somebody else may take the processor for long: then the loop has lost time, and for a
+ * hundred times as long it does not give it away again. */
+static int
+give_way(struct loop *l)
+{
+	int64_t took_us, began_us;
+
+	if (l->called < GIVE_WAY_FROM || (began_us = loop_read_clock_(l)) < l->stay_us)
+		return 0;
+	/* What was written is sent first. */
+	if (ring_wait(l->ring, 0) < 0)
+		return -E_IO;
+	if (something_came(l))
+		return 0;
+	sched_yield();
+	took_us = loop_read_clock_(l) - began_us;
+	if (took_us > GIVE_WAY_LONG_US)
+		l->stay_us = began_us + took_us + GIVE_WAY_REST * took_us;
+	return 0;
 }
 
 /* Waits by the ring, which watches libevent's epoll descriptor, too. */
@@ -226,8 +264,11 @@ wait_with_ring(struct loop *l, bool wait)
 		ring_poll(l->ring, l->base_fd, on_base, l);
 		l->base_watched = true;
 	}
+	wait = wait && !active;
+	if (wait && give_way(l) < 0)
+		return -E_IO;
 	l->clock.now_us = 0;
-	if (ring_wait(l->ring, wait && !active ? -1 : 0) < 0)
+	if ((!wait || !something_came(l)) && ring_wait(l->ring, wait ? -1 : 0) < 0)
 		return -E_IO;
 	if (!active && !l->base_ready)
 		return 0;
