@@ -610,7 +610,7 @@ START_TEST(the_last_bytes_can_be_looked_at)
 }
 END_TEST
 
-/* What the process before has received, and not read, comes first: here more than one read takes. */
+/* What the process before has received, and not read, comes first: more than one read takes. */
 START_TEST(what_the_process_before_had_received_is_read_first)
 {
 	struct buf packed, before;

@@ -1,0 +1,168 @@
+/* give_way: how often the processor is given away, with sched_yield() of our own. */
+#include <check.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static unsigned yields;
+static unsigned yield_us; /* so long others have the processor */
+
+static int
+our_yield(void)
+{
+	yields++;
+	if (yield_us > 0)
+		usleep(yield_us);
+	return 0;
+}
+
+#define sched_yield our_yield
+#include "loop/loop.c"
+#include "loop/stream.h"
+
+#define STREAMS 8
+
+static struct loop *loop;
+static struct stream streams[STREAMS];
+static int peers[STREAMS];
+
+static void
+on_readable(struct stream *st, void *arg)
+{
+	ck_assert_int_eq(stream_read(st, loop_scratch(loop), LOOP_SCRATCH), 1);
+}
+
+static void
+on_drained(struct stream *st, void *arg)
+{
+}
+
+static const struct stream_ops ops = {on_readable, on_drained, NULL};
+
+static void
+on_timer(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* Something comes for `n` streams in one turn, and nothing more for 2 ms. Returns how often the
+ * processor was given away. */
+static unsigned
+yields_behind(unsigned n)
+{
+	unsigned before = yields;
+	struct timer timer;
+	bool over = false;
+
+	for (unsigned i = 0; i < n; i++)
+		ck_assert_int_eq(write(peers[i], "x", 1), 1);
+	ck_assert_int_eq(loop_turn(loop, true), 0);
+	ck_assert_uint_eq(loop->called, n);
+	timer_init(&timer, loop, on_timer, &over);
+	timer_start(&timer, 2000);
+	while (!over)
+		ck_assert_int_eq(loop_turn(loop, true), 0);
+	return yields - before;
+}
+
+/* Each test returns where the kernel has no io_uring: then nothing is given away. */
+static bool
+setup(void)
+{
+	char why[200];
+
+	loop = loop_new();
+	yields = yield_us = 0;
+	if (!loop_use_ring(loop, why, sizeof why)) {
+		loop_free(loop);
+		return false;
+	}
+	for (int i = 0; i < STREAMS; i++) {
+		int fds[2];
+
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+		peers[i] = fds[1];
+		stream_init(&streams[i], loop, fds[0], 100000, &ops, NULL);
+	}
+	ck_assert_int_eq(loop_turn(loop, false), 0);
+	return true;
+}
+
+static void
+teardown(void)
+{
+	for (int i = 0; i < STREAMS; i++) {
+		stream_close(&streams[i]);
+		close(peers[i]);
+	}
+	loop_free(loop);
+}
+
+START_TEST(once_behind_a_busy_turn)
+{
+	if (!setup())
+		return;
+	ck_assert_uint_eq(yields_behind(1), 0);
+	ck_assert_uint_eq(yields_behind(GIVE_WAY_FROM - 1), 0);
+	ck_assert_uint_eq(yields_behind(GIVE_WAY_FROM), 1);
+	ck_assert_uint_eq(yields_behind(STREAMS), 1);
+	teardown();
+}
+END_TEST
+
+/* Nothing is given away while there is something to do. */
+START_TEST(not_before_what_has_come)
+{
+	if (!setup())
+		return;
+	for (int n = 0; n < 10; n++) {
+		for (int i = 0; i < STREAMS; i++)
+			ck_assert_int_eq(write(peers[i], "x", 1), 1);
+		ck_assert_int_eq(loop_turn(loop, true), 0);
+	}
+	ck_assert_uint_eq(yields, 0);
+	teardown();
+}
+END_TEST
+
+/* Who has lost the processor for long keeps it for a hundred times as long. */
+START_TEST(not_when_it_took_long)
+{
+	int64_t stay_us;
+
+	if (!setup())
+		return;
+	yield_us = 3000;
+	ck_assert_uint_eq(yields_behind(STREAMS), 1);
+	stay_us = loop->stay_us;
+	ck_assert_int_ge(stay_us - loop_now_us(loop), 90 * yield_us);
+	while (loop_read_clock_(loop) < stay_us - 20000)
+		if (yields_behind(STREAMS) > 0)
+			ck_assert_int_ge(loop_read_clock_(loop), stay_us);
+	yield_us = 0;
+	while (loop_read_clock_(loop) < stay_us)
+		usleep(1000);
+	ck_assert_uint_eq(yields_behind(STREAMS), 1);
+	teardown();
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("give_way");
+	TCase *t = tcase_create("give_way");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_set_timeout(t, 30);
+	tcase_add_test(t, once_behind_a_busy_turn);
+	tcase_add_test(t, not_before_what_has_come);
+	tcase_add_test(t, not_when_it_took_long);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
