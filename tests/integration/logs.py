@@ -103,7 +103,7 @@ def text(t):
     check(d.log_has(r'info session \d+: in pool=db role="mallory why=\\"none\\"" uid=\d+ pid=\d+\n'), "in")
     check(d.log_has(r'info session \d+: left role="mallory why=\\"none\\"" pid=\d+ why="client left" queries=\d\n'), "left")
     check(d.log_has(r'info session \d+: scope enter name="a b" pool=db\n'), "enter")
-    check(d.log_has(r'pgwithd\[%d\] info pgwithd: ready version=\S+ socket=\S+ pools=1 max_clients=10000\n' % d.pid), "ready")
+    check(d.log_has(r'pgwithd\[%d\] info pgwithd: ready version=\S+ socket=\S+ io=(uring|epoll) pools=1 max_clients=10000\n' % d.pid), "ready")
 
 
 @test
