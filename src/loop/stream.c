@@ -36,6 +36,8 @@ set_watch(struct stream *st, enum stream_watch watch, bool writes)
 	    [STREAM_WATCH_READ] = EPOLLIN | EPOLLRDHUP,
 	    [STREAM_WATCH_EDGE] = EPOLLIN | EPOLLRDHUP | EPOLLET,
 	    [STREAM_WATCH_CLOSED] = EPOLLRDHUP,
+	    [STREAM_WATCH_RING] = 0,
+	    [STREAM_WATCH_BULK] = 0,
 	};
 
 	if (st->watch == STREAM_WATCH_RING && watch != STREAM_WATCH_RING)

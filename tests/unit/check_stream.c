@@ -263,7 +263,7 @@ START_TEST(what_the_kernel_does_not_take_is_queued)
 	got += peer_reads(&e);
 	ck_assert_uint_eq(got, written);
 	ck_assert_uint_eq(e.st.sent, written);
-	ck_assert_ptr_null(e.st.more);
+	ck_assert_ptr_null(stream_more(&e.st));
 	/* It can be used again, and what goes at once is no drain. */
 	ck_assert_int_eq(stream_write(&e.st, block, 10), 0);
 	ck_assert_uint_eq(turns(&e), 0);
@@ -892,10 +892,10 @@ START_TEST(nothing_is_lost_or_under_way_when_it_is_held)
 					continue;
 				if (k == 0)
 					loop_settle(loop);
-				if (st->inlet.request != RING_NONE ||
-				    (k == 1 && inlet_unread(&st->inlet) != unread[i]))
+				if (st->inlet->request != RING_NONE ||
+				    (k == 1 && inlet_unread(st->inlet) != unread[i]))
 					ck_abort_msg("stream %d still receives", i);
-				unread[i] = inlet_unread(&st->inlet);
+				unread[i] = inlet_unread(st->inlet);
 			}
 			loop_turn(loop, false);
 		}
