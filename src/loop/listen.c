@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "loop/ring.h"
 #include "loop/timer.h"
+#include "loop/watch.h"
 
 #define RETRY_US         1000000
 #define ACCEPTS_PER_WAKE 64 /* a storm of new clients must not starve the sessions */
@@ -29,7 +30,7 @@ struct listen {
 	int lock_fd;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	char lock_path[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
-	struct event event; /* without a ring */
+	struct watch_own watched; /* without a ring */
 	/* With a ring, which tells that somebody waits. The ring does not accept: it would take all
 	 * who wait at once, and with them the descriptors that servers need. */
 	ring_id request;
@@ -53,7 +54,7 @@ static void
 watch(struct listen *l)
 {
 	if (loop_ring(l->loop) == NULL)
-		event_add(&l->event, NULL);
+		watch_set_own(loop_watches(l->loop), &l->watched, l->fd, EPOLLIN);
 	else if (l->request == RING_NONE)
 		l->request = ring_poll(loop_ring(l->loop), l->fd, on_waiting, l);
 }
@@ -62,7 +63,7 @@ static void
 watch_no_more(struct listen *l)
 {
 	if (loop_ring(l->loop) == NULL) {
-		event_del(&l->event);
+		watch_set_own(loop_watches(l->loop), &l->watched, l->fd, 0);
 		return;
 	}
 	ring_forget(loop_ring(l->loop), l->request);
@@ -137,9 +138,12 @@ accept_some(struct listen *l)
 }
 
 static void
-on_connection(evutil_socket_t fd, short what, void *arg)
+on_connection(struct watch *w, uint32_t events)
 {
-	accept_some(arg);
+	struct listen *l = LIST_OBJ(w, struct listen, watched);
+
+	accept_some(l);
+	loop_event_done(l->loop);
 }
 
 static void
@@ -262,7 +266,7 @@ start_accepting(struct listen *l)
 {
 	l->tries = ACCEPTS_PER_WAKE;
 	l->wakes = FULL_WAKES;
-	event_assign(&l->event, loop_base(l->loop), l->fd, EV_READ | EV_PERSIST, on_connection, l);
+	l->watched.fn = on_connection;
 	timer_init(&l->retry, l->loop, on_retry, l);
 	l->ready.fn = on_ready;
 	watch(l);

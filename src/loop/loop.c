@@ -50,9 +50,8 @@ struct loop {
 	struct list ready;  /* of struct loop_ready */
 	unsigned called;    /* how many of them in the turn before */
 	int64_t stay_us;    /* until then, the processor is not given away */
-	int base_fd;        /* libevent's epoll descriptor */
-	bool base_watched;  /* the ring does */
-	bool base_ready;    /* it can be read */
+	bool polled;        /* the ring tells when the epoll descriptor can be read */
+	bool epoll_ready;   /* it can be read */
 	void (*work_fn)(void *);
 	void *work_arg;
 	struct deferred *deferred;
@@ -71,11 +70,39 @@ struct loop {
 	uint8_t scratch[LOOP_SCRATCH];
 };
 
+static void on_signal(evutil_socket_t, short what, void *arg);
+
+/* libevent does not tell its epoll descriptor: it is the one to which a descriptor that libevent
+ * watches cannot be added once more. Returns -1 if there is none. */
+static int
+find_base_fd(struct loop *l)
+{
+	struct epoll_event add = {.events = EPOLLIN};
+	int watched = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), found = -1;
+	struct event event;
+
+	if (watched < 0)
+		return -1;
+	event_assign(&event, l->base, watched, EV_READ, on_signal, NULL);
+	if (event_add(&event, NULL) == 0) {
+		for (int fd = 0; fd < watched + 256 && found < 0; fd++) {
+			if (epoll_ctl(fd, EPOLL_CTL_ADD, watched, &add) == 0)
+				epoll_ctl(fd, EPOLL_CTL_DEL, watched, NULL);
+			else if (errno == EEXIST)
+				found = fd;
+		}
+		event_del(&event);
+	}
+	close(watched);
+	return found;
+}
+
 struct loop *
 loop_new(void)
 {
 	struct event_config *config = event_config_new();
 	struct loop *l = mem_calloc(1, sizeof *l);
+	int base_fd;
 
 	if (config == NULL)
 		log_fatal("", LOG_ALONE, "cannot make an event configuration");
@@ -92,7 +119,10 @@ loop_new(void)
 	l->alarm_fd = -1;
 	if (l->base == NULL)
 		log_fatal("", LOG_ALONE, "cannot make an event base that reports hang-ups (epoll)");
-	l->watches = watches_new(l->base);
+	base_fd = find_base_fd(l);
+	if (base_fd < 0)
+		log_fatal("", LOG_ALONE, "libevent's epoll is not found");
+	l->watches = watches_new(base_fd);
 	return l;
 }
 
@@ -134,41 +164,9 @@ loop_free(struct loop *l)
 
 /* ---- the ring ---- */
 
-static void on_signal(evutil_socket_t, short what, void *arg);
-
-/* libevent does not tell its epoll descriptor: it is the one to which a descriptor that libevent
- * watches cannot be added once more. Returns -1 if there is none. */
-static int
-find_base_fd(struct loop *l)
-{
-	struct epoll_event add = {.events = EPOLLIN};
-	int watched = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), found = -1;
-	struct event event;
-
-	if (watched < 0)
-		return -1;
-	event_assign(&event, l->base, watched, EV_READ, on_signal, NULL);
-	if (event_add(&event, NULL) == 0) {
-		for (int fd = 0; fd < watched + 256 && found < 0; fd++) {
-			if (epoll_ctl(fd, EPOLL_CTL_ADD, watched, &add) == 0)
-				epoll_ctl(fd, EPOLL_CTL_DEL, watched, NULL);
-			else if (errno == EEXIST)
-				found = fd;
-		}
-		event_del(&event);
-	}
-	close(watched);
-	return found;
-}
-
 bool
 loop_use_ring(struct loop *l, char *why, size_t why_size)
 {
-	l->base_fd = find_base_fd(l);
-	if (l->base_fd < 0) {
-		snprintf(why, why_size, "libevent's epoll is not found");
-		return false;
-	}
 	l->ring = ring_new(why, why_size);
 	return l->ring != NULL;
 }
@@ -201,12 +199,12 @@ loop_settle(struct loop *l)
 }
 
 static void
-on_base(void *arg, const struct ring_result *result)
+on_epoll(void *arg, const struct ring_result *result)
 {
 	struct loop *l = arg;
 
-	l->base_watched = false;
-	l->base_ready = true;
+	l->polled = false;
+	l->epoll_ready = true;
 }
 
 /* Those that become ready meanwhile have their turn in the next one. */
@@ -228,7 +226,7 @@ call_ready(struct loop *l)
 static bool
 something_came(const struct loop *l)
 {
-	return l->ready.count > 0 || l->base_ready;
+	return l->ready.count > 0 || l->epoll_ready;
 }
 
 /* The turn before has given work to several other processes. If those run first that wait for this
@@ -254,26 +252,20 @@ give_way(struct loop *l)
 	return 0;
 }
 
-/* Waits by the ring, which watches libevent's epoll descriptor, too. */
+/* Waits by the ring, which tells when epoll has something. */
 static int
 wait_with_ring(struct loop *l, bool wait)
 {
-	bool active = event_base_get_num_events(l->base, EVENT_BASE_COUNT_ACTIVE) > 0;
-
-	if (!l->base_watched) {
-		ring_poll(l->ring, l->base_fd, on_base, l);
-		l->base_watched = true;
+	if (!l->polled) {
+		ring_poll(l->ring, watches_fd(l->watches), on_epoll, l);
+		l->polled = true;
 	}
-	wait = wait && !active;
 	if (wait && give_way(l) < 0)
 		return -E_IO;
 	l->clock.now_us = 0;
 	if ((!wait || !something_came(l)) && ring_wait(l->ring, wait ? -1 : 0) < 0)
 		return -E_IO;
-	if (!active && !l->base_ready)
-		return 0;
-	l->base_ready = false;
-	return event_base_loop(l->base, EVLOOP_ONCE | EVLOOP_NONBLOCK) < 0 ? -E_IO : 0;
+	return 0;
 }
 
 /* ---- turns ---- */
@@ -328,13 +320,30 @@ set_alarm(struct loop *l, int64_t due_us)
 	return true;
 }
 
-static int
-wait_with_libevent(struct loop *l, bool wait)
+/* Was a callback of libevent put off to the next turn, by event_active()? */
+static bool
+libevent_has_work(struct loop *l)
 {
-	int flags = wait ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK;
+	return event_base_get_num_events(l->base, EVENT_BASE_COUNT_ACTIVE) > 0;
+}
 
+/* Streams wait by an epoll of the loop's own, which watches that of libevent. */
+static int
+wait_for_events(struct loop *l, bool wait)
+{
+	bool libevent = false;
+
+	if (libevent_has_work(l))
+		wait = false;
+	if (l->ring && wait_with_ring(l, wait) < 0)
+		return -E_IO;
 	l->clock.now_us = 0;
-	return event_base_loop(l->base, flags) < 0 ? -E_IO : 0;
+	if (l->ring == NULL || l->epoll_ready)
+		libevent = watches_turn(l->watches, wait && l->ring == NULL);
+	l->epoll_ready = false;
+	if (!libevent && !libevent_has_work(l))
+		return 0;
+	return event_base_loop(l->base, EVLOOP_ONCE | EVLOOP_NONBLOCK) < 0 ? -E_IO : 0;
 }
 
 static void
@@ -497,22 +506,18 @@ cancel_nowhere(void)
 int
 loop_turn(struct loop *l, bool wait)
 {
-	int r;
-
 	/* The turn before ends here. Deferred calls must not wait for the next event. */
 	loop_event_done(l);
 	run_deferred(l);
 	note_turn(l);
 	l->clock.now_us = 0;
 	l->timers.turn++;
-	watches_begin_turn(l->watches);
 	if (l->ready.count > 0)
 		wait = false;
 	if (wait && l->timers.count > 0)
 		wait = set_alarm(l, timers_first_us(&l->timers));
-	r = l->ring ? wait_with_ring(l, wait) : wait_with_libevent(l, wait);
-	if (r < 0)
-		return r;
+	if (wait_for_events(l, wait) < 0)
+		return -E_IO;
 	/* The clock need not be read while the alarm stands. */
 	if (!wait || l->alarm_us == 0)
 		call_timers(l);

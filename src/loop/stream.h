@@ -161,7 +161,7 @@ stream_ssl(const struct stream *st)
 }
 
 /* Has the kernel reported bytes for which `readable` is still to be called in this turn of the loop
- * (under TLS: or in the next one)? Costs at most one system call a turn, and mostly none. */
+ * (under TLS: or in the next one)? Costs no system call. */
 bool stream_has_news(const struct stream *);
 
 /* `readable` is not called until stream_resume(). */

@@ -3,97 +3,25 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
-
 #include "base/log.h"
 #include "base/mem.h"
 
-#define EVENTS_MAX 1024 /* fetched at once; the others are fetched in the next turn */
+#define OWN        ((uint64_t)1) /* an address has 0 there */
+#define EVENTS_MAX 1024          /* fetched at once; the others are fetched in the next turn */
 
 struct watches {
 	int fd; /* of epoll(7) */
 	watch_fn fn;
-	struct event event; /* libevent's, for `fd` */
-	uint64_t turn;      /* of the loop */
-	uint64_t fetched;   /* `turn` when `due` was fetched last */
-	int count;          /* in `due`, until all have been handled */
-	/* Those that were fetched last. data.ptr is the struct watch; NULL: it has been handled. */
+	struct watch base; /* libevent's epoll descriptor */
+	/* Those that were fetched last. data.u64 is the address of the struct watch, with OWN in it
+	 * that of a struct watch_own; 0: it has been handled. */
 	struct epoll_event due[EVENTS_MAX];
 };
 
-/* All are marked before the first callback: one may ask whether another is due. */
-static void
-fetch(struct watches *ws)
+static struct watch *
+watch_at(const struct watches *ws, int i)
 {
-	ws->fetched = ws->turn;
-	ws->count = epoll_wait(ws->fd, ws->due, EVENTS_MAX, 0);
-	for (int i = 0; i < ws->count; i++)
-		((struct watch *)ws->due[i].data.ptr)->due = (uint32_t)i + 1;
-}
-
-/* There are no two calls of this on the stack: no callback runs the loop. */
-static void
-on_due(evutil_socket_t fd, short what, void *arg)
-{
-	struct watches *ws = arg;
-
-	if (ws->count <= 0)
-		fetch(ws);
-	ws->fetched = ws->turn; /* what is left of an earlier turn counts as this one's */
-	for (int i = 0; i < ws->count; i++) {
-		struct watch *w = ws->due[i].data.ptr;
-
-		if (w == NULL)
-			continue;
-		ws->fn(w, ws->due[i].events);
-		if (ws->due[i].data.ptr)
-			watch_take(ws, w);
-	}
-	ws->count = 0;
-}
-
-void
-watches_begin_turn(struct watches *ws)
-{
-	ws->turn++;
-}
-
-bool
-watch_has_news(struct watches *ws, const struct watch *w)
-{
-	if (w->due == 0 && ws->count <= 0 && ws->fetched != ws->turn) {
-		fetch(ws);
-		/* on_due() may not be called by itself: what is reported once only is not reported
-		 * again. */
-		if (ws->count > 0)
-			event_active(&ws->event, EV_READ, 0);
-	}
-	return w->due && ws->due[w->due - 1].events & ~(uint32_t)EPOLLOUT;
-}
-
-struct watches *
-watches_new(struct event_base *base)
-{
-	struct watches *ws = mem_calloc(1, sizeof *ws);
-
-	ws->fd = epoll_create1(EPOLL_CLOEXEC);
-	if (ws->fd < 0)
-		log_fatal("", LOG_ALONE, "cannot watch descriptors (epoll)");
-	event_assign(&ws->event, base, ws->fd, EV_READ | EV_PERSIST, on_due, ws);
-	if (event_add(&ws->event, NULL) < 0)
-		log_fatal("", LOG_ALONE, "cannot watch descriptor", LOG_WORD(ws->fd));
-	return ws;
-}
-
-void
-watches_free(struct watches *ws)
-{
-	if (ws == NULL)
-		return;
-	event_del(&ws->event);
-	close(ws->fd);
-	free(ws);
+	return (struct watch *)(uintptr_t)(ws->due[i].data.u64 & ~OWN);
 }
 
 void
@@ -101,17 +29,22 @@ watch_take(struct watches *ws, struct watch *w)
 {
 	if (w->due == 0)
 		return;
-	ws->due[w->due - 1].data.ptr = NULL;
+	ws->due[w->due - 1].data.u64 = 0;
 	w->due = 0;
 }
 
-void
-watch_set(struct watches *ws, struct watch *w, int fd, uint32_t events, watch_fn fn)
+bool
+watch_has_news(const struct watches *ws, const struct watch *w)
 {
-	struct epoll_event e = {.events = events, .data.ptr = w};
+	return w->due && ws->due[w->due - 1].events & ~(uint32_t)EPOLLOUT;
+}
+
+static void
+set(struct watches *ws, struct watch *w, int fd, uint32_t events, uint64_t own)
+{
+	struct epoll_event e = {.events = events, .data.u64 = (uintptr_t)w | own};
 	int op = w->events == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
 
-	ws->fn = fn;
 	if (events == 0)
 		watch_take(ws, w);
 	if (events == w->events)
@@ -120,4 +53,69 @@ watch_set(struct watches *ws, struct watch *w, int fd, uint32_t events, watch_fn
 	if (epoll_ctl(ws->fd, op, fd, &e) < 0 && events != 0)
 		log_fatal("", LOG_ALONE, "cannot watch descriptor", LOG_WORD(fd));
 	w->events = events;
+}
+
+/* There are no two calls of this on the stack: no callback runs the loop. */
+bool
+watches_turn(struct watches *ws, bool wait)
+{
+	int n = epoll_wait(ws->fd, ws->due, EVENTS_MAX, wait ? -1 : 0);
+	bool base = false;
+
+	/* All are marked before the first callback: one may ask whether another is due. */
+	for (int i = 0; i < n; i++)
+		watch_at(ws, i)->due = (uint32_t)i + 1;
+	for (int i = 0; i < n; i++) {
+		struct watch *w = watch_at(ws, i);
+
+		if (w == &ws->base)
+			base = true;
+		else if (w && ws->due[i].data.u64 & OWN)
+			((struct watch_own *)w)->fn(w, ws->due[i].events);
+		else if (w)
+			ws->fn(w, ws->due[i].events);
+		if (watch_at(ws, i))
+			watch_take(ws, w);
+	}
+	return base;
+}
+
+struct watches *
+watches_new(int base_fd)
+{
+	struct watches *ws = mem_calloc(1, sizeof *ws);
+
+	ws->fd = epoll_create1(EPOLL_CLOEXEC);
+	if (ws->fd < 0)
+		log_fatal("", LOG_ALONE, "cannot watch descriptors (epoll)");
+	set(ws, &ws->base, base_fd, EPOLLIN, 0);
+	return ws;
+}
+
+void
+watches_free(struct watches *ws)
+{
+	if (ws == NULL)
+		return;
+	close(ws->fd);
+	free(ws);
+}
+
+int
+watches_fd(const struct watches *ws)
+{
+	return ws->fd;
+}
+
+void
+watch_set(struct watches *ws, struct watch *w, int fd, uint32_t events, watch_fn fn)
+{
+	ws->fn = fn;
+	set(ws, w, fd, events, 0);
+}
+
+void
+watch_set_own(struct watches *ws, struct watch_own *w, int fd, uint32_t events)
+{
+	set(ws, &w->watch, fd, events, OWN);
 }

@@ -1,7 +1,7 @@
 /* watch: the descriptors of streams, in an epoll(7) of the loop's own. In libevent each would take
  * 176 bytes, most of which a stream has no use for: a struct event, an entry of its table of
  * descriptors and what that points to. Here it takes 8, because the kernel gives back a pointer.
- * libevent watches the epoll descriptor, as one event among others. */
+ * It also watches the epoll descriptor of libevent, which has the few others. */
 #ifndef PGWITH_LOOP_WATCH_H
 #define PGWITH_LOOP_WATCH_H
 
@@ -9,7 +9,6 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-struct event_base;
 struct watches;
 
 /* One descriptor, a member of what it belongs to. All bytes 0: it is not watched. */
@@ -22,20 +21,31 @@ struct watch {
  * watch_take() when it begins to handle that. */
 typedef void (*watch_fn)(struct watch *, uint32_t events);
 
-struct watches *watches_new(struct event_base *);
+/* `base_fd`: libevent's epoll descriptor. */
+struct watches *watches_new(int base_fd);
 void watches_free(struct watches *);
+
+/* The epoll descriptor: it can be read if something has come. */
+int watches_fd(const struct watches *);
+
+/* Fetches what has come, at least one with `wait`, and calls the functions. Returns true if
+ * libevent has something to do. */
+bool watches_turn(struct watches *, bool wait);
 
 /* Changes what is waited for; with 0 the descriptor is not watched any more, and what was reported
  * of it is dropped. That comes before the descriptor is closed. */
 void watch_set(struct watches *, struct watch *, int fd, uint32_t events, watch_fn);
 
-/* A turn of the loop begins. */
-void watches_begin_turn(struct watches *);
+/* One that has a function of its own: all others share the one that was given last. */
+struct watch_own {
+	struct watch watch; /* must be the first member */
+	watch_fn fn;
+};
+void watch_set_own(struct watches *, struct watch_own *, int fd, uint32_t events);
 
 /* Is there something other than room to write that is still to be handled in this turn of the loop?
- * At most once a turn, this asks the kernel: when it is called before the loop has, by a timer, for
- * instance. What comes behind the first thousand or so of a turn is not known. */
-bool watch_has_news(struct watches *, const struct watch *);
+ * What comes behind the first thousand or so of a turn is not known. */
+bool watch_has_news(const struct watches *, const struct watch *);
 
 /* Has anything been reported that is still to be handled? */
 static inline bool

@@ -145,74 +145,91 @@ peer_reads(struct end *e)
 	return all;
 }
 
-/* What an event does that comes ahead of the streams in its turn. */
+/* One that asks, when it is called, whether the other one is still to be called in this turn. */
 struct asking {
-	struct end *end;
+	struct end end; /* must be the first member */
+	struct asking *other;
 	bool news;
-	unsigned readables;
-	struct event event;
+	unsigned calls; /* of the other one, until then */
 };
 
 static void
-ask_for_news(evutil_socket_t fd, short what, void *arg)
+ask(void *arg)
 {
 	struct asking *a = arg;
 
-	a->news = stream_has_news(&a->end->st);
-	a->readables = a->end->readables;
+	a->news = stream_has_news(&a->other->end.st);
+	a->calls = a->other->end.readables + a->other->end.hangups;
 }
 
 static void
-ask_at_the_next_turn(struct asking *a, struct end *e)
+ask_by_event(evutil_socket_t fd, short what, void *arg)
 {
-	*a = (struct asking){.end = e};
-	event_assign(&a->event, loop_base(e->loop), -1, 0, ask_for_news, a);
-	event_active(&a->event, EV_TIMEOUT, 0);
+	ask(arg);
 }
 
 static void
-stop_later(void *arg)
+ask_and_read(struct stream *st, void *arg)
 {
-	loop_stop(arg);
+	ask(arg);
+	on_readable(st, arg);
 }
 
-/* Runs the loop as the daemon does, for 20 ms. */
+static const struct stream_ops asking_ops = {ask_and_read, on_drained, on_hangup};
+
+/* A timer and an event of libevent ask in the next turn. */
 static void
-run(struct end *e)
+ask_at_the_next_turn(struct asking *timed, struct asking *evented)
 {
 	struct timer timer;
+	struct event event;
 
-	timer_init(&timer, e->loop, stop_later, e->loop);
-	timer_start(&timer, 20000);
-	loop_run(e->loop);
-	timer_stop(&timer);
+	timer_init(&timer, timed->end.loop, ask, timed);
+	timer_start(&timer, 0);
+	event_assign(&event, loop_base(evented->end.loop), -1, 0, ask_by_event, evented);
+	event_active(&event, EV_TIMEOUT, 0);
+	loop_turn(timed->end.loop, true);
+	ck_assert(!timer_started(&timer));
 }
 
+/* Whoever is called first in a turn knows what has come for the others. */
 START_TEST(news_are_known_ahead_of_the_streams)
 {
-	struct asking a;
-	struct end e;
+	struct asking a = {0}, b = {0}, timed = {.other = &a}, evented = {.other = &a};
+	int fds[2];
 
-	make(&e, &ops);
-	ask_at_the_next_turn(&a, &e);
-	run(&e);
+	make(&a.end, &asking_ops);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	timed.end.loop = evented.end.loop = b.end.loop = a.end.loop;
+	b.end.peer = fds[1];
+	stream_init(&b.end.st, b.end.loop, fds[0], QUEUE_MAX, &asking_ops, &b);
+	a.other = &b;
+	b.other = &a;
+	turns(&a.end);
+	ck_assert_int_eq(write(a.end.peer, "abc", 3), 3);
+	turns(&a.end);
+	ck_assert_uint_eq(a.end.readables, 1);
 	ck_assert(!a.news);
-	ck_assert_int_eq(write(e.peer, "abc", 3), 3);
-	ask_at_the_next_turn(&a, &e);
-	run(&e);
-	ck_assert(a.news);
-	ck_assert_uint_eq(a.readables, 0);
-	ck_assert_uint_eq(e.got, 3);
+	ck_assert_int_eq(write(a.end.peer, "abc", 3), 3);
+	ck_assert_int_eq(write(b.end.peer, "abc", 3), 3);
+	ask_at_the_next_turn(&timed, &evented);
+	ck_assert_uint_eq(a.end.got + b.end.got, 9);
+	ck_assert(a.news != b.news);
+	/* By epoll, timers and libevent come behind the streams. */
+	ck_assert(timed.news || timed.calls == 2);
+	ck_assert(evented.news || evented.calls == 2);
 	/* In a pause the kernel reports a hang-up once. */
-	stream_pause(&e.st);
-	ck_assert_int_eq(write(e.peer, "abc", 3), 3);
-	run(&e);
-	hang_up(&e);
-	ask_at_the_next_turn(&a, &e);
-	run(&e);
-	ck_assert(a.news);
-	ck_assert_uint_eq(e.hangups, 1);
-	end(&e);
+	stream_pause(&a.end.st);
+	ck_assert_int_eq(write(a.end.peer, "abc", 3), 3);
+	turns(&a.end);
+	hang_up(&a.end);
+	ask_at_the_next_turn(&timed, &evented);
+	ck_assert_uint_eq(a.end.hangups, 1);
+	ck_assert(timed.news || timed.calls == 3);
+	ck_assert(evented.news || evented.calls == 3);
+	stream_close(&b.end.st);
+	close(b.end.peer);
+	end(&a.end);
 }
 END_TEST
 
