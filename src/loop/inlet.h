@@ -21,18 +21,18 @@ struct inlet {
 	struct stream *stream;    /* has the loop and the descriptor */
 	struct stream_more *more; /* of the stream, or NULL */
 	ring_id request;          /* RING_NONE: nothing is received */
-	const uint8_t *data;     /* in `buffer` */
-	struct buf kept;         /* is read before `data` */
-	int error;               /* instead of the end */
-	int16_t buffer;          /* -1: none */
-	uint16_t bytes;          /* of `data`, not read yet */
-	uint16_t sending;        /* bytes that the stream wrote in this turn; 0: none */
-	bool wanted;             /* by inlet_open(); `request` may be ending all the same */
-	bool full;               /* the last buffer was full: there is more to read */
-	bool ended;              /* the end has come, behind the bytes */
-	bool told;               /* ... and has been read */
-	bool bulk;               /* much comes at once, and is read by plain reads */
-	uint8_t small_reads;     /* in a row, of a stream in bulk */
+	const uint8_t *data;      /* in `buffer` */
+	struct buf kept;          /* is read before `data` */
+	int error;                /* instead of the end */
+	int16_t buffer;           /* -1: none */
+	uint16_t bytes;           /* of `data`, not read yet */
+	uint16_t sending;         /* bytes that the stream wrote in this turn; 0: none */
+	bool wanted;              /* by inlet_open(); `request` may be ending all the same */
+	bool full;                /* the last buffer was full: there is more to read */
+	bool ended;               /* the end has come, behind the bytes */
+	bool told;                /* ... and has been read */
+	bool bulk;                /* much comes at once, and is read by plain reads */
+	uint8_t small_reads;      /* in a row, of a stream in bulk */
 };
 
 struct inlet *inlet_new(struct stream *, void (*fn)(struct loop_ready *));

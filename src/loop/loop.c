@@ -21,9 +21,11 @@
 #include "loop/watch.h"
 
 /* With a ring: see give_way(). */
-#define GIVE_WAY_FROM    4    /* streams that a turn has called */
+#define GIVE_WAY_FROM    6    /* streams that were called in a round of turns */
+#define GIVE_WAY_ROUND   16   /* turns */
 #define GIVE_WAY_LONG_US 1000 /* more is too long */
 #define GIVE_WAY_REST    100  /* times as long as that took, there is no other */
+#define GIVE_WAY_RARELY  6    /* in vain so often in a row: only behind each 64th turn */
 
 struct deferred {
 	void (*fn)(void *);
@@ -49,7 +51,13 @@ struct loop {
 	int64_t alarm_us;   /* when it goes off; 0: it is not set */
 	struct list ready;  /* of struct loop_ready */
 	unsigned called;    /* how many of them in the turn before */
+	uint32_t round;     /* of turns that call some */
+	unsigned turns;     /* in this round */
+	unsigned busy;      /* how many different ones it has called */
+	unsigned was_busy;  /* the round before */
 	int64_t stay_us;    /* until then, the processor is not given away */
+	unsigned in_vain;   /* how often in a row it was */
+	unsigned skip;      /* turns, before it is given away again */
 	bool polled;        /* the ring tells when the epoll descriptor can be read */
 	bool epoll_ready;   /* it can be read */
 	void (*work_fn)(void *);
@@ -117,6 +125,7 @@ loop_new(void)
 	event_config_free(config);
 	list_init(&l->ready);
 	l->alarm_fd = -1;
+	l->round = 1; /* 0: of one that has never been called */
 	if (l->base == NULL)
 		log_fatal("", LOG_ALONE, "cannot make an event base that reports hang-ups (epoll)");
 	base_fd = find_base_fd(l);
@@ -214,10 +223,19 @@ call_ready(struct loop *l)
 	struct list_node *n;
 
 	l->called = l->ready.count;
+	if (l->called > 0 && ++l->turns > GIVE_WAY_ROUND) {
+		l->was_busy = l->busy;
+		l->busy = l->turns = 0;
+		l->round++;
+	}
 	for (unsigned left = l->called; left > 0 && (n = list_first(&l->ready)); left--) {
 		struct loop_ready *ready = LIST_OBJ(n, struct loop_ready, node);
 
 		list_remove(&l->ready, n);
+		if (ready->round != l->round) {
+			ready->round = l->round;
+			l->busy++;
+		}
 		ready->fn(ready);
 		loop_event_done(l);
 	}
@@ -229,16 +247,25 @@ something_came(const struct loop *l)
 	return l->ready.count > 0 || l->epoll_ready;
 }
 
-/* The turn before has given work to several other processes. If those run first that wait for this
- * processor, the loop finds many of their answers at once, and need not be woken up for the first
- * one. Somebody else may take the processor for long: then the loop has lost time, and for a
- * hundred times as long it does not give it away again. */
+/* The turns before have given work to several processes. If those run first that wait for this
+ * processor, the loop finds their answers when it goes on, and neither sleeps nor is woken up.
+ *
+ * That is tried more and more rarely if nothing comes of it, because they run elsewhere.
+ * Somebody else may take the processor for long: then the loop has lost time, and for a hundred
+ * times as long it does not give it away again. */
 static int
 give_way(struct loop *l)
 {
 	int64_t took_us, began_us;
 
-	if (l->called < GIVE_WAY_FROM || (began_us = loop_read_clock_(l)) < l->stay_us)
+	if (l->called == 0 || (l->busy < GIVE_WAY_FROM && l->was_busy < GIVE_WAY_FROM))
+		return 0;
+	if (l->skip > 0) {
+		l->skip--;
+		return 0;
+	}
+	began_us = loop_read_clock_(l);
+	if (began_us < l->stay_us)
 		return 0;
 	/* What was written is sent first. */
 	if (ring_wait(l->ring, 0) < 0)
@@ -249,6 +276,15 @@ give_way(struct loop *l)
 	took_us = loop_read_clock_(l) - began_us;
 	if (took_us > GIVE_WAY_LONG_US)
 		l->stay_us = began_us + took_us + GIVE_WAY_REST * took_us;
+	if (ring_wait(l->ring, 0) < 0)
+		return -E_IO;
+	if (something_came(l)) {
+		l->in_vain = 0;
+		return 0;
+	}
+	if (l->in_vain < GIVE_WAY_RARELY)
+		l->in_vain++;
+	l->skip = 1u << l->in_vain;
 	return 0;
 }
 

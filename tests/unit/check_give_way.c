@@ -5,17 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static unsigned yields;
-static unsigned yield_us; /* so long others have the processor */
-
-static int
-our_yield(void)
-{
-	yields++;
-	if (yield_us > 0)
-		usleep(yield_us);
-	return 0;
-}
+static int our_yield(void);
 
 #define sched_yield our_yield
 #include "loop/loop.c"
@@ -26,6 +16,20 @@ our_yield(void)
 static struct loop *loop;
 static struct stream streams[STREAMS];
 static int peers[STREAMS];
+static unsigned yields;
+static unsigned yield_us; /* so long others have the processor */
+static bool answers;      /* then something comes of it */
+
+static int
+our_yield(void)
+{
+	yields++;
+	if (yield_us > 0)
+		usleep(yield_us);
+	if (answers)
+		ck_assert_int_eq(write(peers[yields % STREAMS], "x", 1), 1);
+	return 0;
+}
 
 static void
 on_readable(struct stream *st, void *arg)
@@ -74,6 +78,7 @@ setup(void)
 
 	loop = loop_new();
 	yields = yield_us = 0;
+	answers = false;
 	if (!loop_use_ring(loop, why, sizeof why)) {
 		loop_free(loop);
 		return false;
@@ -99,14 +104,76 @@ teardown(void)
 	loop_free(loop);
 }
 
-START_TEST(once_behind_a_busy_turn)
+START_TEST(once_a_turn_while_something_comes_of_it)
 {
 	if (!setup())
 		return;
-	ck_assert_uint_eq(yields_behind(1), 0);
-	ck_assert_uint_eq(yields_behind(GIVE_WAY_FROM - 1), 0);
+	for (int i = 0; i < STREAMS; i++)
+		ck_assert_int_eq(write(peers[i], "x", 1), 1);
+	ck_assert_int_eq(loop_turn(loop, true), 0);
+	ck_assert_uint_eq(yields, 0);
+	answers = true;
+	for (unsigned i = 1; i < 100; i++) {
+		ck_assert_int_eq(loop_turn(loop, true), 0);
+		ck_assert_uint_eq(yields, i);
+		ck_assert_uint_eq(loop->called, 1);
+	}
+	teardown();
+}
+END_TEST
+
+/* A client and its server, or two of both, have to be quick, not cheap. */
+START_TEST(never_for_few)
+{
+	if (!setup())
+		return;
+	for (int i = 0; i < 20; i++)
+		yields_behind(1 + (unsigned)i % (GIVE_WAY_FROM - 1));
+	ck_assert_uint_eq(yields, 0);
 	ck_assert_uint_eq(yields_behind(GIVE_WAY_FROM), 1);
+	/* So it is when they are called one after the other. */
+	loop->busy = loop->was_busy = loop->turns = 0;
+	loop->round++;
+	loop->skip = 0;
+	for (unsigned i = 0; i < GIVE_WAY_ROUND; i++) {
+		ck_assert_uint_eq(yields, 1);
+		ck_assert_int_eq(write(peers[i % STREAMS], "x", 1), 1);
+		ck_assert_int_eq(loop_turn(loop, true), 0);
+	}
+	answers = true;
+	ck_assert_int_eq(loop_turn(loop, true), 0);
+	ck_assert_uint_eq(yields, 2);
+	teardown();
+}
+END_TEST
+
+START_TEST(rarely_if_nothing_comes_of_it)
+{
+	unsigned all = 0;
+
+	if (!setup())
+		return;
 	ck_assert_uint_eq(yields_behind(STREAMS), 1);
+	for (int i = 0; i < 200; i++)
+		all += yields_behind(STREAMS);
+	ck_assert_uint_ge(all, 2);
+	ck_assert_uint_le(all, 12);
+	/* As soon as something comes of it again, it is done behind each turn. */
+	answers = true;
+	for (int i = 0; loop->in_vain > 0; i++) {
+		ck_assert_int_lt(i, 100);
+		for (int k = 0; k < STREAMS; k++)
+			ck_assert_int_eq(write(peers[k], "x", 1), 1);
+		ck_assert_int_eq(loop_turn(loop, true), 0);
+		if (loop->skip == 0)
+			ck_assert_int_eq(loop_turn(loop, true), 0);
+	}
+	for (unsigned i = 1; i < 10; i++) {
+		unsigned before = yields;
+
+		ck_assert_int_eq(loop_turn(loop, true), 0);
+		ck_assert_uint_eq(yields, before + 1);
+	}
 	teardown();
 }
 END_TEST
@@ -143,6 +210,7 @@ START_TEST(not_when_it_took_long)
 	yield_us = 0;
 	while (loop_read_clock_(loop) < stay_us)
 		usleep(1000);
+	loop->skip = 0;
 	ck_assert_uint_eq(yields_behind(STREAMS), 1);
 	teardown();
 }
@@ -157,7 +225,9 @@ main(void)
 	int failed;
 
 	tcase_set_timeout(t, 30);
-	tcase_add_test(t, once_behind_a_busy_turn);
+	tcase_add_test(t, once_a_turn_while_something_comes_of_it);
+	tcase_add_test(t, never_for_few);
+	tcase_add_test(t, rarely_if_nothing_comes_of_it);
 	tcase_add_test(t, not_before_what_has_come);
 	tcase_add_test(t, not_when_it_took_long);
 	suite_add_tcase(s, t);
