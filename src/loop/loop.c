@@ -20,12 +20,15 @@
 #include "loop/timer.h"
 #include "loop/watch.h"
 
-/* With a ring: see give_way(). */
-#define GIVE_WAY_FROM    6    /* streams that were called in a round of turns */
-#define GIVE_WAY_ROUND   16   /* turns */
+/* See give_way(). */
 #define GIVE_WAY_LONG_US 1000 /* more is too long */
 #define GIVE_WAY_REST    100  /* times as long as that took, there is no other */
-#define GIVE_WAY_RARELY  6    /* in vain so often in a row: only behind each 64th turn */
+/* With a ring. */
+#define GIVE_WAY_FROM   6  /* streams that were called in a round of turns */
+#define GIVE_WAY_ROUND  16 /* turns */
+#define GIVE_WAY_RARELY 6  /* in vain so often in a row: only behind each 64th turn */
+/* Without one. */
+#define GIVE_WAY_EPOLL 4 /* streams that were called in the turn before */
 
 struct deferred {
 	void (*fn)(void *);
@@ -247,16 +250,26 @@ something_came(const struct loop *l)
 	return l->ready.count > 0 || l->epoll_ready;
 }
 
+/* Somebody else may take the processor for long: then the loop has lost time, and for a hundred
+ * times as long it does not give it away again. */
+static void
+yield(struct loop *l, int64_t began_us)
+{
+	int64_t took_us;
+
+	sched_yield();
+	took_us = loop_read_clock_(l) - began_us;
+	if (took_us > GIVE_WAY_LONG_US)
+		l->stay_us = began_us + took_us + GIVE_WAY_REST * took_us;
+}
+
 /* The turns before have given work to several processes. If those run first that wait for this
  * processor, the loop finds their answers when it goes on, and neither sleeps nor is woken up.
- *
- * That is tried more and more rarely if nothing comes of it, because they run elsewhere.
- * Somebody else may take the processor for long: then the loop has lost time, and for a hundred
- * times as long it does not give it away again. */
+ * That is tried more and more rarely if nothing comes of it, because they run elsewhere. */
 static int
 give_way(struct loop *l)
 {
-	int64_t took_us, began_us;
+	int64_t began_us;
 
 	if (l->called == 0 || (l->busy < GIVE_WAY_FROM && l->was_busy < GIVE_WAY_FROM))
 		return 0;
@@ -272,10 +285,7 @@ give_way(struct loop *l)
 		return -E_IO;
 	if (something_came(l))
 		return 0;
-	sched_yield();
-	took_us = loop_read_clock_(l) - began_us;
-	if (took_us > GIVE_WAY_LONG_US)
-		l->stay_us = began_us + took_us + GIVE_WAY_REST * took_us;
+	yield(l, began_us);
 	if (ring_wait(l->ring, 0) < 0)
 		return -E_IO;
 	if (something_came(l)) {
@@ -363,6 +373,20 @@ libevent_has_work(struct loop *l)
 	return event_base_get_num_events(l->base, EVENT_BASE_COUNT_ACTIVE) > 0;
 }
 
+/* The same without a ring, where only a system call would tell whether something has come. So it is
+ * done behind busy turns only, and not more rarely if nothing comes of it. */
+static void
+give_way_by_epoll(struct loop *l)
+{
+	int64_t began_us;
+
+	if (watches_called(l->watches) < GIVE_WAY_EPOLL)
+		return;
+	began_us = loop_read_clock_(l);
+	if (began_us >= l->stay_us)
+		yield(l, began_us);
+}
+
 /* Streams wait by an epoll of the loop's own, which watches that of libevent. */
 static int
 wait_for_events(struct loop *l, bool wait)
@@ -373,6 +397,8 @@ wait_for_events(struct loop *l, bool wait)
 		wait = false;
 	if (l->ring && wait_with_ring(l, wait) < 0)
 		return -E_IO;
+	if (l->ring == NULL && wait)
+		give_way_by_epoll(l);
 	l->clock.now_us = 0;
 	if (l->ring == NULL || l->epoll_ready)
 		libevent = watches_turn(l->watches, wait && l->ring == NULL);

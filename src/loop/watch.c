@@ -13,6 +13,7 @@ struct watches {
 	int fd; /* of epoll(7) */
 	watch_fn fn;
 	struct watch base; /* libevent's epoll descriptor */
+	unsigned called;   /* streams, in the last turn */
 	/* Those that were fetched last. data.u64 is the address of the struct watch, with OWN in it
 	 * that of a struct watch_own; 0: it has been handled. */
 	struct epoll_event due[EVENTS_MAX];
@@ -62,18 +63,21 @@ watches_turn(struct watches *ws, bool wait)
 	int n = epoll_wait(ws->fd, ws->due, EVENTS_MAX, wait ? -1 : 0);
 	bool base = false;
 
+	ws->called = 0;
 	/* All are marked before the first callback: one may ask whether another is due. */
 	for (int i = 0; i < n; i++)
 		watch_at(ws, i)->due = (uint32_t)i + 1;
 	for (int i = 0; i < n; i++) {
 		struct watch *w = watch_at(ws, i);
 
-		if (w == &ws->base)
+		if (w == &ws->base) {
 			base = true;
-		else if (w && ws->due[i].data.u64 & OWN)
+		} else if (w && ws->due[i].data.u64 & OWN) {
 			((struct watch_own *)w)->fn(w, ws->due[i].events);
-		else if (w)
+		} else if (w) {
+			ws->called++;
 			ws->fn(w, ws->due[i].events);
+		}
 		if (watch_at(ws, i))
 			watch_take(ws, w);
 	}
@@ -99,6 +103,12 @@ watches_free(struct watches *ws)
 		return;
 	close(ws->fd);
 	free(ws);
+}
+
+unsigned
+watches_called(const struct watches *ws)
+{
+	return ws->called;
 }
 
 int

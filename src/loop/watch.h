@@ -32,6 +32,9 @@ int watches_fd(const struct watches *);
  * libevent has something to do. */
 bool watches_turn(struct watches *, bool wait);
 
+/* How many streams had something in the last turn. */
+unsigned watches_called(const struct watches *);
+
 /* Changes what is waited for; with 0 the descriptor is not watched any more, and what was reported
  * of it is dropped. That comes before the descriptor is closed. */
 void watch_set(struct watches *, struct watch *, int fd, uint32_t events, watch_fn);
