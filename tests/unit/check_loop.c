@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "loop/timer.h"
 #include "loops.h"
 
 static struct loop *loop;
@@ -84,6 +85,34 @@ START_TEST(it_sweeps_seldom_while_nothing_happens)
 }
 END_TEST
 
+static void
+on_timer(void *arg)
+{
+	(*(unsigned *)arg)++;
+}
+
+/* Whoever has a timer of the loop does not need the sweep for it; that it goes off is an event. */
+START_TEST(a_timer_does_not_keep_it_from_resting)
+{
+	struct timer timer, stopped;
+	unsigned calls = 0;
+
+	loop_on_sweep(loop, sweep, is_needed, &left);
+	timer_init(&timer, loop, on_timer, &calls);
+	timer_init(&stopped, loop, on_timer, &calls);
+	timer_start(&timer, 60000000);
+	timer_start(&stopped, 50000000);
+	sweeps(1);
+	timer_stop(&stopped);
+	sweeps(LOOP_QUIET + 1);
+	ck_assert(sweeps(2) > 1.0);
+	ck_assert_uint_eq(calls, 0);
+	timer_start(&timer, 100000);
+	ck_assert(sweeps(6) < 5.0);
+	ck_assert_uint_eq(calls, 1);
+}
+END_TEST
+
 START_TEST(it_sweeps_often_while_a_time_out_is_running)
 {
 	needed = true;
@@ -104,6 +133,7 @@ main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, it_sweeps_seldom_while_nothing_happens);
+	tcase_add_test(t, a_timer_does_not_keep_it_from_resting);
 	tcase_add_test(t, it_sweeps_often_while_a_time_out_is_running);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
