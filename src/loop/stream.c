@@ -664,10 +664,9 @@ stream_has_news(const struct stream *st)
 {
 	const struct stream_more *more = stream_more(st);
 
-	return st->fd >= 0 &&
-	       (watch_has_news(loop_watches(st->loop), &st->watched) ||
-		(more && timer_started(&more->again)) ||
-		(st->has_inlet && list_linked(&st->inlet->ready.node)));
+	return st->fd >= 0 && (watch_has_news(loop_watches(st->loop), &st->watched) ||
+			       (more && timer_started(&more->again)) ||
+			       (st->has_inlet && list_linked(&st->inlet->ready.node)));
 }
 
 void

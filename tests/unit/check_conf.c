@@ -560,11 +560,10 @@ START_TEST(show_config_lists_every_option_with_its_source)
 
 		conf_entry(c, i, &e);
 		ck_assert_ptr_null(strstr(e.value, "geheim"));
-		ck_assert_int_eq(e.changeable, strcmp(e.name, "listen") != 0 &&
-						   strcmp(e.name, "port") != 0 &&
-						   strcmp(e.name, "role") != 0 &&
-						   strcmp(e.name, "io") != 0 &&
-						   strncmp(e.name, "socket_", 7) != 0);
+		ck_assert_int_eq(e.changeable,
+				 strcmp(e.name, "listen") != 0 && strcmp(e.name, "port") != 0 &&
+				     strcmp(e.name, "role") != 0 && strcmp(e.name, "io") != 0 &&
+				     strncmp(e.name, "socket_", 7) != 0);
 		ck_assert_uint_gt(strlen(e.help), 0);
 		if (strcmp(e.name, "port") == 0) {
 			ck_assert_str_eq(e.section, "pgwith");
