@@ -150,12 +150,18 @@ def commit(pgwithd):
     return (output([*git, "rev-parse", "--short=12", "HEAD"]) or "not known") + (", changed" if dirty else "")
 
 
+def configured(pgwithd):
+    """The options of ./configure, if pgwithd stands where it was built."""
+    status = os.path.join(os.path.dirname(os.path.realpath(pgwithd)), "../config.status")
+    return output([status, "--config"]) if os.path.exists(status) else ""
+
+
 def describe(bench, args):
     return {"when": time.strftime("%Y-%m-%d"), "load": round(os.getloadavg()[0], 2), "cpu": cpu(),
             "cores": os.cpu_count(), "memory_bytes": memory_bytes(), "kernel": platform.release(),
             "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE)[1], "nice": os.nice(0),
             "postgresql": bench.version("direct"), "pgwith": output([args.pgwithd, "--version"]),
-            "commit": commit(args.pgwithd)}
+            "commit": commit(args.pgwithd), "configured": configured(args.pgwithd)}
 
 
 def available(bench, args, about):

@@ -152,7 +152,8 @@ class Page:
                 ("Linux", a["kernel"]), ("PostgreSQL", a["postgresql"]),
                 ("PgBouncer", self.pgbouncer if "pgbouncer" in a else a["without"].get("pgbouncer", "")),
                 *((name, version) for name, version in a.get("peers", {}).items()),
-                ("pgwith", f"{a['pgwith']}, commit {a['commit']}"),
+                ("pgwith", f"{a['pgwith']}, commit {a['commit']}"
+                 + (f", configured with {a['configured']}" if a.get("configured") else "")),
                 *self.measured_otherwise()]
         return table(["", ""], rows, 2)
 
