@@ -76,7 +76,7 @@ static const struct conf_option table[] = {
 	 .default_text = "10000", .reloadable = true,
 	 .help = "Sessions at most, those of all pools and of the console together."},
 	{"io", IN_CONF(io), .type = OPTION_ENUM, .choices = ios, .default_text = "auto",
-	 .help = "How pgwithd waits, receives and sends: by io_uring, which costs less of the processor, or by epoll. auto: by io_uring where the kernel allows it. With uring, pgwithd does not start where it does not."},
+	 .help = "How pgwithd waits, receives and sends: by io_uring, which costs less of the processor, or by epoll. auto: by io_uring where the kernel allows it. With uring, pgwithd does not start where it does not. When pgwithd is killed, the kernel closes what io_uring watches some milliseconds after its end."},
 	{"login_timeout", IN_CONF(login_timeout_us), .type = OPTION_DURATION, RANGE(UNIT_MS, UNIT_H),
 	 .bare = UNIT_S, .default_text = "15s", .reloadable = true,
 	 .help = "A client that has not sent its whole startup packet after this long is turned away; so is one whose user the name service of the system (NSS) has not named after this long. If there is no room for another connection, the one that has said nothing for longest goes before that."},
