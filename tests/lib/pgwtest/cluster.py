@@ -4,6 +4,7 @@ fsync. As root it runs as the user postgres, otherwise as ourselves; the superus
 import fcntl
 import glob
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,21 @@ from .tap import Failure, check
 from .verified import RULES, TLS_RULES, Verified
 
 PORT = 5432
+
+
+def end(pid):
+    """SIGKILL, and waits until the process has ended: one that ends still has its shared memory."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(fd, signal.SIGKILL)
+        select.select([fd], [], [], 30)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(fd)
 
 
 class Cluster(Verified, Server):
@@ -112,10 +128,12 @@ class Cluster(Verified, Server):
         self.process = None
 
     def kill(self):
-        """SIGKILL of the postmaster and all of its processes."""
+        """SIGKILL of the postmaster and all of its processes; none of them is left when it returns."""
         if self.process is None:
             return
         self.forget()
+        # A postmaster that is stopped starts no more of them meanwhile.
+        os.kill(self.process.pid, signal.SIGSTOP)
         pids = [self.process.pid]
         for path in glob.glob("/proc/[0-9]*/stat"):
             try:
@@ -126,10 +144,7 @@ class Cluster(Verified, Server):
             if int(text.rsplit(")", 1)[1].split()[1]) == self.process.pid:
                 pids.append(int(path.split("/")[2]))
         for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            end(pid)
         self.process.wait()
         self.process = None
 
