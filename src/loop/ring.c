@@ -23,6 +23,7 @@
 #define GROUP       0            /* of the buffers */
 #define ARENA       (128 * 1024) /* bytes that are sent by one call */
 #define SENDINGS    256          /* by one call */
+#define FNS         8            /* different functions that requests are told to */
 #define TRIAL_US    100000
 
 /* What stands in the user data of a request: its kind, its place, and which of those that had the
@@ -42,12 +43,16 @@ enum state {
 	CANCELLING, /* ... and is told to end it; the result is still to come */
 };
 
+/* There is one for each stream: so it is small. */
 struct request {
-	ring_fn *fn; /* NULL: nothing is told */
 	void *arg;
-	int fd;
+	union {
+		int fd;
+		uint32_t next_free; /* a place, or NOBODY */
+	};
 	uint32_t generation;
-	uint32_t next_free; /* a place, or NOBODY */
+	uint8_t fn;  /* index of the ring's fns */
+	bool silent; /* nothing is told */
 	uint8_t op;
 	uint8_t state;
 };
@@ -68,6 +73,7 @@ struct places {
 
 struct ring {
 	struct io_uring uring;
+	ring_fn *fns[FNS]; /* up to the first NULL */
 	struct request *requests;
 	uint32_t nrequests;
 	uint32_t first_free;
@@ -120,7 +126,6 @@ free_request(struct ring *r, struct request *q)
 	if (q->state == CANCELLING)
 		r->cancelling--;
 	q->state = FREE;
-	q->fn = NULL;
 	q->next_free = r->first_free;
 	r->first_free = (uint32_t)(q - r->requests);
 }
@@ -128,7 +133,7 @@ free_request(struct ring *r, struct request *q)
 static void
 more_requests(struct ring *r)
 {
-	uint32_t was = r->nrequests, n = was ? was * 2 : 64;
+	uint32_t was = r->nrequests, n = was ? was + was / 2 : 64;
 
 	r->requests = mem_realloc(r->requests, n * sizeof *r->requests);
 	memset(r->requests + was, 0, (n - was) * sizeof *r->requests);
@@ -137,6 +142,18 @@ more_requests(struct ring *r)
 		r->first_free = i;
 	}
 	r->nrequests = n;
+}
+
+static uint8_t
+index_of(struct ring *r, ring_fn *fn)
+{
+	for (uint8_t i = 0; i < FNS; i++) {
+		if (r->fns[i] == NULL)
+			r->fns[i] = fn;
+		if (r->fns[i] == fn)
+			return i;
+	}
+	log_fatal("ring", LOG_ALONE, "more functions than there is room for");
 }
 
 static ring_id
@@ -152,7 +169,12 @@ ask(struct ring *r, enum op op, int fd, ring_fn *fn, void *arg)
 	r->first_free = q->next_free;
 	/* Never 0: that is no id. */
 	generation = q->generation + 1 ? q->generation + 1 : 1;
-	*q = (struct request){fn, arg, fd, generation, NOBODY, (uint8_t)op, ASKED};
+	*q = (struct request){.arg = arg,
+			      .fd = fd,
+			      .generation = generation,
+			      .fn = index_of(r, fn),
+			      .op = (uint8_t)op,
+			      .state = ASKED};
 	add_place(&r->asked, place);
 	return id_of(r, place);
 }
@@ -191,7 +213,7 @@ ring_forget(struct ring *r, ring_id id)
 	if (q == NULL)
 		return;
 	ring_cancel(r, id);
-	q->fn = NULL;
+	q->silent = true;
 }
 
 void
@@ -254,6 +276,7 @@ tell_request(struct ring *r, const struct io_uring_cqe *cqe)
 	    .result = cqe->res, .buffer = -1, .more = (cqe->flags & IORING_CQE_F_MORE) != 0};
 	ring_fn *fn;
 	void *arg;
+	bool silent;
 
 	if (cqe->flags & IORING_CQE_F_BUFFER) {
 		result.buffer = (int)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
@@ -261,14 +284,15 @@ tell_request(struct ring *r, const struct io_uring_cqe *cqe)
 	}
 	if (q == NULL)
 		log_fatal("ring", LOG_ALONE, "a result of no request");
-	fn = q->fn;
+	fn = r->fns[q->fn];
 	arg = q->arg;
+	silent = q->silent;
 	if (!result.more)
 		free_request(r, q);
-	if (fn)
-		fn(arg, &result);
-	else
+	if (silent)
 		ring_give_back(r, result.buffer);
+	else
+		fn(arg, &result);
 }
 
 /* A request that the kernel holds in a list of what is to be done next, in the middle of two tries,
@@ -385,7 +409,7 @@ hand_over_requests(struct ring *r)
 
 		if (q->state == CANCELLING) {
 			struct ring_result result = {.result = -ECANCELED, .buffer = -1};
-			ring_fn *fn = q->fn;
+			ring_fn *fn = q->silent ? NULL : r->fns[q->fn];
 			void *arg = q->arg;
 
 			free_request(r, q);
@@ -470,8 +494,9 @@ make_buffers(struct ring *r)
 	size_t bytes = BUFFERS * sizeof(struct io_uring_buf);
 
 	r->buffers = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+	/* All of it comes into use within moments. */
 	r->memory = mmap(NULL, (size_t)BUFFERS * RING_BUFFER, PROT_READ | PROT_WRITE,
-			 MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+			 MAP_ANONYMOUS | MAP_PRIVATE | MAP_POPULATE, -1, 0);
 	if (r->buffers == MAP_FAILED || r->memory == MAP_FAILED)
 		log_fatal("ring", LOG_ALONE, "out of memory");
 	io_uring_buf_ring_init(r->buffers);
