@@ -19,9 +19,14 @@ ring_of(struct inlet *in)
 }
 
 static void
-receive(struct inlet *in)
+receive(struct stream *st)
 {
-	in->request = ring_receive(ring_of(in), in->stream->fd, on_arrival, in);
+	ring_id id = ring_receive(loop_ring(st->loop), st->fd, on_arrival, st);
+
+	if (st->has_inlet)
+		st->inlet->request = id;
+	else
+		st->request = id;
 }
 
 static void
@@ -58,7 +63,8 @@ may_try_again(int error)
 static void
 on_arrival(void *arg, const struct ring_result *got)
 {
-	struct inlet *in = arg;
+	struct stream *st = arg;
+	struct inlet *in = inlet_need(st);
 
 	if (got->result > 0) {
 		keep(in);
@@ -78,28 +84,24 @@ on_arrival(void *arg, const struct ring_result *got)
 		in->error = -got->result;
 	}
 	if (in->request == RING_NONE && in->wanted && !in->ended)
-		receive(in);
+		receive(st);
 	if (inlet_has(in))
-		loop_ready(in->stream->loop, &in->ready);
-}
-
-struct inlet *
-inlet_new(struct stream *st, void (*fn)(struct loop_ready *))
-{
-	struct inlet *in = mem_calloc(1, sizeof *in);
-
-	in->ready.fn = fn;
-	in->stream = st;
-	in->buffer = -1;
-	buf_init(&in->kept, KEPT_HARD_MAX);
-	return in;
+		loop_ready(st->loop, &in->ready);
+	else
+		inlet_spare(st);
 }
 
 void
-inlet_free(struct inlet *in)
+inlet_begin(struct stream *st)
 {
-	if (in->request != RING_NONE)
-		ring_forget(ring_of(in), in->request);
+	st->by_ring = true;
+	st->has_inlet = false;
+	st->request = RING_NONE;
+}
+
+static void
+free_inlet(struct inlet *in)
+{
 	loop_not_ready(in->stream->loop, &in->ready);
 	drop_buffer(in);
 	buf_clear(&in->kept);
@@ -107,19 +109,76 @@ inlet_free(struct inlet *in)
 }
 
 void
-inlet_open(struct inlet *in)
+inlet_end(struct stream *st)
 {
-	in->wanted = true;
-	if (in->request == RING_NONE && !in->ended)
-		receive(in);
+	ring_id request = inlet_request(st);
+
+	if (request != RING_NONE)
+		ring_forget(loop_ring(st->loop), request);
+	if (st->has_inlet)
+		free_inlet(st->inlet);
+	st->has_inlet = st->by_ring = false;
+	st->more = NULL;
+}
+
+struct inlet *
+inlet_need(struct stream *st)
+{
+	struct inlet *in;
+
+	if (st->has_inlet)
+		return st->inlet;
+	in = mem_calloc(1, sizeof *in);
+	in->ready.fn = stream_on_inlet_;
+	in->ready.round = st->round;
+	in->stream = st;
+	in->buffer = -1;
+	buf_init(&in->kept, KEPT_HARD_MAX);
+	in->request = st->request;
+	in->wanted = st->request != RING_NONE;
+	st->inlet = in;
+	st->has_inlet = true;
+	return in;
 }
 
 void
-inlet_shut(struct inlet *in)
+inlet_spare(struct stream *st)
 {
-	in->wanted = false;
-	if (in->request != RING_NONE)
-		ring_cancel(ring_of(in), in->request);
+	struct inlet *in = st->inlet;
+	ring_id request;
+
+	if (!st->has_inlet || in->more || in->buffer >= 0 || in->kept.len > 0 || in->ended ||
+	    in->bulk || in->wanted != (in->request != RING_NONE) || list_linked(&in->ready.node))
+		return;
+	request = in->request;
+	st->round = in->ready.round;
+	free_inlet(in);
+	st->has_inlet = false;
+	st->request = request;
+}
+
+void
+inlet_open(struct stream *st)
+{
+	if (st->has_inlet)
+		st->inlet->wanted = true;
+	if (inlet_request(st) == RING_NONE && !(st->has_inlet && st->inlet->ended))
+		receive(st);
+}
+
+void
+inlet_shut(struct stream *st)
+{
+	if (inlet_request(st) != RING_NONE)
+		ring_cancel(loop_ring(st->loop), inlet_need(st)->request);
+	if (st->has_inlet)
+		st->inlet->wanted = false;
+}
+
+ring_id
+inlet_request(const struct stream *st)
+{
+	return st->has_inlet ? st->inlet->request : st->request;
 }
 
 static size_t
@@ -132,8 +191,9 @@ take(uint8_t *to, size_t room, const uint8_t *from, size_t bytes)
 }
 
 ssize_t
-inlet_read(struct inlet *in, void *to, size_t bytes)
+inlet_read(struct stream *st, void *to, size_t bytes)
 {
+	struct inlet *in = inlet_need(st);
 	size_t n = 0, m;
 	ssize_t r;
 
@@ -157,7 +217,7 @@ inlet_read(struct inlet *in, void *to, size_t bytes)
 	/* Everything that the ring has received has been read, and it receives only within
 	 * ring_wait(): so what a plain read finds comes behind. */
 	do
-		r = recv(in->stream->fd, (uint8_t *)to + n, bytes - n, MSG_DONTWAIT);
+		r = recv(st->fd, (uint8_t *)to + n, bytes - n, MSG_DONTWAIT);
 	while (r < 0 && errno == EINTR);
 	in->full = false;
 	if (r > 0)
@@ -170,16 +230,22 @@ inlet_read(struct inlet *in, void *to, size_t bytes)
 }
 
 void
-inlet_add(struct inlet *in, const void *data, size_t bytes)
+inlet_add(struct stream *st, const void *data, size_t bytes)
 {
+	struct inlet *in = inlet_need(st);
+
 	keep(in);
 	buf_add(&in->kept, data, bytes);
-	loop_ready(in->stream->loop, &in->ready);
+	loop_ready(st->loop, &in->ready);
 }
 
 bool
-inlet_peek_last(struct inlet *in, void *to, size_t bytes)
+inlet_peek_last(struct stream *st, void *to, size_t bytes)
 {
+	struct inlet *in = st->inlet;
+
+	if (!st->has_inlet)
+		return false;
 	keep(in);
 	if (in->kept.len < bytes)
 		return false;

@@ -1,6 +1,7 @@
 /* inlet: what the ring has received for one stream, and the stream has not read yet. It is handed
  * to the stream in the turn in which it came, from the ring's own buffer; what is not read then is
- * copied, as in a pause, and the buffer goes back to the ring. */
+ * copied, as in a pause, and the buffer goes back to the ring. A stream at rest has no inlet, only
+ * the number of its request: most streams are at rest. */
 #ifndef PGWITH_LOOP_INLET_H
 #define PGWITH_LOOP_INLET_H
 
@@ -17,7 +18,7 @@ struct stream;
 struct stream_more;
 
 struct inlet {
-	struct loop_ready ready;  /* calls fn() of inlet_new() */
+	struct loop_ready ready;  /* calls stream_on_inlet_() */
 	struct stream *stream;    /* has the loop and the descriptor */
 	struct stream_more *more; /* of the stream, or NULL */
 	ring_id request;          /* RING_NONE: nothing is received */
@@ -26,7 +27,6 @@ struct inlet {
 	int error;                /* instead of the end */
 	int16_t buffer;           /* -1: none */
 	uint16_t bytes;           /* of `data`, not read yet */
-	uint16_t sending;         /* bytes that the stream wrote in this turn; 0: none */
 	bool wanted;              /* by inlet_open(); `request` may be ending all the same */
 	bool full;                /* the last buffer was full: there is more to read */
 	bool ended;               /* the end has come, behind the bytes */
@@ -35,13 +35,21 @@ struct inlet {
 	uint8_t small_reads;      /* in a row, of a stream in bulk */
 };
 
-struct inlet *inlet_new(struct stream *, void (*fn)(struct loop_ready *));
-/* Ends receiving; what was not read is dropped. The descriptor may be closed at once. */
-void inlet_free(struct inlet *);
+/* From now on the stream is one that the ring receives for; it does not receive yet. */
+void inlet_begin(struct stream *);
+/* Ends that; what was not read is dropped. The descriptor may be closed at once. */
+void inlet_end(struct stream *);
+
+/* The inlet of the stream, which gets one if it has none. */
+struct inlet *inlet_need(struct stream *);
+/* Frees the inlet if the stream needs none: nothing in it is to be kept. */
+void inlet_spare(struct stream *);
 
 /* Receives from now on, or no more. What was on its way still comes. */
-void inlet_open(struct inlet *);
-void inlet_shut(struct inlet *);
+void inlet_open(struct stream *);
+void inlet_shut(struct stream *);
+/* RING_NONE: nothing is received, and nothing is on its way. */
+ring_id inlet_request(const struct stream *);
 
 /* Bytes that have come and are unread. */
 static inline size_t
@@ -58,15 +66,18 @@ inlet_has(const struct inlet *in)
 }
 
 /* As stream_read(). */
-ssize_t inlet_read(struct inlet *, void *to, size_t bytes);
+ssize_t inlet_read(struct stream *, void *to, size_t bytes);
 
 /* Adds bytes behind what is unread, and has fn() called. */
-void inlet_add(struct inlet *, const void *, size_t bytes);
+void inlet_add(struct stream *, const void *, size_t bytes);
 
 /* Copies the last bytes that are unread. Returns false if there are fewer. */
-bool inlet_peek_last(struct inlet *, void *to, size_t bytes);
+bool inlet_peek_last(struct stream *, void *to, size_t bytes);
 
 /* Copies what is unread, at the end of a callback: the ring's buffer goes back. */
 void inlet_tidy(struct inlet *);
+
+/* Of stream.c: the ring has received something, or there is more to read. */
+void stream_on_inlet_(struct loop_ready *);
 
 #endif

@@ -54,7 +54,7 @@ struct loop {
 	int64_t alarm_us;   /* when it goes off; 0: it is not set */
 	struct list ready;  /* of struct loop_ready */
 	unsigned called;    /* how many of them in the turn before */
-	uint32_t round;     /* of turns that call some */
+	uint16_t round;     /* of turns that call some */
 	unsigned turns;     /* in this round */
 	unsigned busy;      /* how many different ones it has called */
 	unsigned was_busy;  /* the round before */

@@ -90,7 +90,7 @@ struct timers *loop_timers(struct loop *);
 struct loop_ready {
 	struct list_node node;
 	void (*fn)(struct loop_ready *);
-	uint32_t round; /* of the loop, in which it was called last */
+	uint16_t round; /* of the loop, in which it was called last */
 };
 void loop_ready(struct loop *, struct loop_ready *);
 void loop_not_ready(struct loop *, struct loop_ready *);

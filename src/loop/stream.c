@@ -24,7 +24,6 @@
 #define SMALL_READS  16 /* in a row */
 
 static void on_event(struct watch *, uint32_t events);
-static void on_inlet(struct loop_ready *);
 static void on_again(void *arg);
 
 /* Changes what is waited for. */
@@ -41,15 +40,21 @@ set_watch(struct stream *st, enum stream_watch watch, bool writes)
 	};
 
 	if (st->watch == STREAM_WATCH_RING && watch != STREAM_WATCH_RING)
-		inlet_shut(st->inlet);
+		inlet_shut(st);
 	st->watch = watch;
 	st->writes = writes;
 	if (watch == STREAM_WATCH_RING)
-		inlet_open(st->inlet);
+		inlet_open(st);
 	if (watch == STREAM_WATCH_BULK)
-		loop_ready(st->loop, &st->inlet->ready);
+		loop_ready(st->loop, &inlet_need(st)->ready);
 	watch_set(loop_watches(st->loop), &st->watched, st->fd,
 		  events[watch] | (writes ? EPOLLOUT : 0), on_event);
+}
+
+static bool
+in_bulk(const struct stream *st)
+{
+	return st->has_inlet && st->inlet->bulk;
 }
 
 /* Reads from now on. */
@@ -58,8 +63,8 @@ watch_to_read(struct stream *st)
 {
 	enum stream_watch watch = STREAM_WATCH_READ;
 
-	if (st->has_inlet)
-		watch = st->inlet->bulk ? STREAM_WATCH_BULK : STREAM_WATCH_RING;
+	if (st->by_ring)
+		watch = in_bulk(st) ? STREAM_WATCH_BULK : STREAM_WATCH_RING;
 	set_watch(st, watch, st->writes);
 }
 
@@ -79,17 +84,16 @@ stream_init(struct stream *st, struct loop *loop, int fd, size_t max_queue,
 	st->arg = arg;
 	st->fd = fd;
 	st->max_queue = max_queue < BUF_MAX ? (uint32_t)max_queue : BUF_MAX;
-	st->has_inlet = loop_ring(loop) != NULL;
-	if (st->has_inlet)
-		st->inlet = inlet_new(st, on_inlet);
+	if (loop_ring(loop))
+		inlet_begin(st);
 	watch_to_read(st);
 }
 
 static void
 set_more(struct stream *st, struct stream_more *more)
 {
-	if (st->has_inlet)
-		st->inlet->more = more;
+	if (st->by_ring)
+		inlet_need(st)->more = more;
 	else
 		st->more = more;
 }
@@ -130,10 +134,9 @@ drop_inlet(struct stream *st)
 {
 	struct stream_more *more = stream_more(st);
 
-	if (!st->has_inlet)
+	if (!st->by_ring)
 		return;
-	inlet_free(st->inlet);
-	st->has_inlet = false;
+	inlet_end(st);
 	st->more = more;
 }
 
@@ -160,7 +163,7 @@ stream_set_ssl(struct stream *st, SSL *ssl)
 {
 	need_more(st)->ssl = ssl;
 	/* OpenSSL reads and writes by itself. */
-	if (st->has_inlet) {
+	if (st->by_ring) {
 		set_watch(st, STREAM_WATCH_NOTHING, st->writes);
 		drop_inlet(st);
 		set_watch(st, STREAM_WATCH_READ, st->writes);
@@ -336,8 +339,8 @@ stream_read(struct stream *st, void *to, size_t bytes)
 		n = read_tls(st, to, bytes);
 		if (n <= 0)
 			return n;
-	} else if (st->has_inlet) {
-		n = inlet_read(st->inlet, to, bytes);
+	} else if (st->by_ring) {
+		n = inlet_read(st, to, bytes);
 		if (n <= 0)
 			return n;
 	} else if (has_unread(st)) {
@@ -410,7 +413,7 @@ on_sent(void *arg, const struct ring_result *result)
 	struct stream *st = arg;
 	size_t bytes = result->wanted, done = 0;
 
-	st->inlet->sending = 0;
+	st->sending = 0;
 	if (result->result >= 0)
 		done = (size_t)result->result;
 	else if (result->result != -EAGAIN && result->result != -EINTR)
@@ -426,10 +429,10 @@ stream_flush(struct stream *st)
 	const uint8_t *data;
 	size_t bytes, done;
 
-	if (!st->has_inlet || st->inlet->sending == 0)
+	if (st->sending == 0)
 		return;
-	ring_unsend(loop_ring(st->loop), st->inlet->sending, &data, &bytes);
-	st->inlet->sending = 0;
+	ring_unsend(loop_ring(st->loop), st->sending, &data, &bytes);
+	st->sending = 0;
 	done = send_now(st, data, bytes);
 	if (done < bytes)
 		queue(st, data + done, bytes - done);
@@ -441,13 +444,13 @@ send_later(struct stream *st, const void *data, size_t bytes)
 {
 	struct ring *ring = loop_ring(st->loop);
 
-	if (!st->has_inlet || stream_is_slow(st) || bytes > RING_SENT_MAX ||
+	if (!st->by_ring || stream_is_slow(st) || bytes > RING_SENT_MAX ||
 	    st->max_queue < RING_SENT_MAX)
 		return false;
-	if (st->inlet->sending > 0)
-		return ring_send_more(ring, st->inlet->sending, data, bytes);
-	st->inlet->sending = (uint16_t)ring_send(ring, st->fd, data, bytes, on_sent, st);
-	return st->inlet->sending > 0;
+	if (st->sending > 0)
+		return ring_send_more(ring, st->sending, data, bytes);
+	st->sending = (uint16_t)ring_send(ring, st->fd, data, bytes, on_sent, st);
+	return st->sending > 0;
 }
 
 int
@@ -515,10 +518,11 @@ hung_up(const struct stream *st)
 static void
 choose_watch(struct stream *st, uint64_t received)
 {
-	struct inlet *in = st->inlet;
+	struct inlet *in;
 
-	if (!in->bulk && received < BULK_BEGINS)
+	if (!in_bulk(st) && received < BULK_BEGINS)
 		return;
+	in = inlet_need(st);
 	if (received < SMALL_READ)
 		in->small_reads++;
 	else
@@ -543,14 +547,14 @@ call_reader(struct stream *st)
 	st->ops->readable(st, st->arg);
 	if (st->fd < 0)
 		return false;
-	if (!st->has_inlet || st->held || st->finished)
+	if (!st->by_ring || st->held || st->finished)
 		return true;
 	if (!st->paused)
 		choose_watch(st, st->received - before);
 	else if (st->watch == STREAM_WATCH_BULK)
 		/* Nothing is watched: the next turn sees to it that a hang-up is, if the pause is
 		 * not over by then. */
-		loop_ready(st->loop, &st->inlet->ready);
+		loop_ready(st->loop, &inlet_need(st)->ready);
 	return true;
 }
 
@@ -625,9 +629,8 @@ arrived_in_pause(struct stream *st)
 	}
 }
 
-/* The ring has received something, or there is more to read of what it has. */
-static void
-on_inlet(struct loop_ready *ready)
+void
+stream_on_inlet_(struct loop_ready *ready)
 {
 	struct inlet *in = LIST_OBJ(ready, struct inlet, ready);
 	struct stream *st = in->stream;
@@ -641,13 +644,14 @@ on_inlet(struct loop_ready *ready)
 		return;
 	}
 	st->ended |= in->ended;
+	/* The stream may have been opened anew. */
 	if (!call_reader(st) || !st->has_inlet)
 		return;
-	/* The stream may have been opened anew. */
 	in = st->inlet;
 	inlet_tidy(in);
 	if (inlet_has(in) && !st->paused && !st->held && !st->finished)
 		loop_ready(st->loop, &in->ready);
+	inlet_spare(st);
 }
 
 static void
@@ -681,11 +685,10 @@ look_again(struct stream *st)
 {
 	if (has_unread(st))
 		read_again(st);
-	if (!st->has_inlet)
-		return;
-	st->inlet->told = false;
-	if (inlet_has(st->inlet) || st->watch == STREAM_WATCH_BULK)
-		loop_ready(st->loop, &st->inlet->ready);
+	if (st->has_inlet)
+		st->inlet->told = false;
+	if ((st->has_inlet && inlet_has(st->inlet)) || st->watch == STREAM_WATCH_BULK)
+		loop_ready(st->loop, &inlet_need(st)->ready);
 }
 
 void
@@ -733,8 +736,8 @@ peek_received(struct stream *st, void *to, size_t bytes)
 {
 	const struct stream_more *more = stream_more(st);
 
-	if (st->has_inlet)
-		return inlet_peek_last(st->inlet, to, bytes);
+	if (st->by_ring)
+		return inlet_peek_last(st, to, bytes);
 	if (more == NULL || more->unread.len < bytes)
 		return false;
 	memcpy(to, buf_data(&more->unread) + more->unread.len - bytes, bytes);
@@ -794,8 +797,8 @@ stream_pack_unread(struct pack *p, struct stream *st)
 		return;
 	}
 	pack_buf(p, &unread);
-	if (unread.len > 0 && st->has_inlet) {
-		inlet_add(st->inlet, buf_data(&unread), unread.len);
+	if (unread.len > 0 && st->by_ring) {
+		inlet_add(st, buf_data(&unread), unread.len);
 	} else if (unread.len > 0) {
 		buf_add(&need_more(st)->unread, buf_data(&unread), unread.len);
 		read_again(st);

@@ -66,28 +66,34 @@ struct stream {
 	void *arg;
 	union {
 		struct stream_more *more; /* NULL: no TLS, and nothing is queued */
-		struct inlet *inlet;      /* if has_inlet: `more` is there, then */
+		ring_id request;          /* if by_ring; there is no `more` then */
+		struct inlet *inlet;      /* if has_inlet: request and `more` are there */
 	};
-	struct watch watched;  /* `fd` */
-	int fd;                /* -1 once closed */
-	uint32_t max_queue;    /* bytes */
-	uint8_t watch : 7;     /* enum stream_watch: what is waited for */
-	uint8_t has_inlet : 1; /* with a ring and without TLS, while it is open */
-	bool writes;           /* room is waited for, too: output is queued, or read_wants_write */
-	bool paused;           /* the owner does not want to read */
-	bool held;             /* by stream_hold(); independent of `paused`, which is the owner's */
-	bool finished;         /* by stream_finish() */
-	bool broken;           /* writing failed: output is dropped, the reader will see the end */
-	bool ended;            /* the other side has closed; bytes before the end may be unread */
-	bool read_wants_write; /* TLS: the next read needs the descriptor writable */
-	uint64_t received;     /* bytes, ever */
-	uint64_t sent;         /* bytes handed to the kernel or to TLS, ever */
+	struct watch watched; /* `fd` */
+	int fd;               /* -1 once closed */
+	uint32_t max_queue;   /* bytes */
+	uint16_t sending;     /* of ring_send(), in this turn; 0: none */
+	uint16_t round;       /* of loop_ready, while there is no inlet */
+	uint8_t watch : 6;    /* enum stream_watch: what is waited for */
+	uint8_t by_ring : 1;  /* with a ring and without TLS, while it is open */
+	uint8_t has_inlet : 1;
+	bool paused;       /* the owner does not want to read; a byte, as it is packed */
+	bool writes : 1;   /* room is waited for, too: output is queued, or read_wants_write */
+	bool held : 1;     /* by stream_hold(); independent of `paused`, which is the owner's */
+	bool finished : 1; /* by stream_finish() */
+	bool broken : 1;   /* writing failed: output is dropped, the reader will see the end */
+	bool ended : 1;    /* the other side has closed; bytes before the end may be unread */
+	bool read_wants_write : 1; /* TLS: the next read needs the descriptor writable */
+	uint64_t received;         /* bytes, ever */
+	uint64_t sent;             /* bytes handed to the kernel or to TLS, ever */
 };
 
 static inline struct stream_more *
 stream_more(const struct stream *st)
 {
-	return st->has_inlet ? st->inlet->more : st->more;
+	if (st->has_inlet)
+		return st->inlet->more;
+	return st->by_ring ? NULL : st->more;
 }
 
 /* Takes `fd` (non-blocking) and starts reading. At most `max_queue` bytes of output are queued. */
@@ -132,7 +138,7 @@ static inline size_t
 stream_queued(const struct stream *st)
 {
 	/* Sending now instead of later changes nothing else that could be seen of the stream. */
-	if (st->has_inlet && st->inlet->sending > 0)
+	if (st->sending > 0)
 		stream_flush((struct stream *)st);
 	return stream_is_slow(st) ? stream_more(st)->out.len : 0;
 }
@@ -141,7 +147,7 @@ stream_queued(const struct stream *st)
 static inline bool
 stream_broken(const struct stream *st)
 {
-	if (st->has_inlet && st->inlet->sending > 0)
+	if (st->sending > 0)
 		stream_flush((struct stream *)st);
 	return st->broken;
 }
