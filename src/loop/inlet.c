@@ -79,7 +79,7 @@ on_arrival(void *arg, const struct ring_result *got)
 	}
 	if (!got->more)
 		in->request = RING_NONE;
-	if (got->result == 0 || (got->result < 0 && !may_try_again(-got->result))) {
+	if (!in->ended && got->result <= 0 && !may_try_again(-got->result)) {
 		in->ended = true;
 		in->error = -got->result;
 	}
@@ -222,6 +222,11 @@ inlet_read(struct stream *st, void *to, size_t bytes)
 	in->full = false;
 	if (r > 0)
 		return (ssize_t)n + r;
+	if (n > 0 && r < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+		/* The socket tells an error once. */
+		in->ended = true;
+		in->error = errno;
+	}
 	if (n > 0)
 		return (ssize_t)n;
 	if (r == 0)

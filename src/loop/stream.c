@@ -39,7 +39,7 @@ set_watch(struct stream *st, enum stream_watch watch, bool writes)
 	    [STREAM_WATCH_BULK] = 0,
 	};
 
-	if (st->watch == STREAM_WATCH_RING && watch != STREAM_WATCH_RING)
+	if (st->by_ring && st->watch == STREAM_WATCH_RING && watch != STREAM_WATCH_RING)
 		inlet_shut(st);
 	st->watch = watch;
 	st->writes = writes;
@@ -164,7 +164,6 @@ stream_set_ssl(struct stream *st, SSL *ssl)
 	need_more(st)->ssl = ssl;
 	/* OpenSSL reads and writes by itself. */
 	if (st->by_ring) {
-		set_watch(st, STREAM_WATCH_NOTHING, st->writes);
 		drop_inlet(st);
 		set_watch(st, STREAM_WATCH_READ, st->writes);
 	}
@@ -206,8 +205,8 @@ stream_detach(struct stream *st)
 		return -1;
 	/* Before the descriptor is closed, when its number may become another's. */
 	stream_flush(st);
-	set_watch(st, STREAM_WATCH_NOTHING, false);
 	drop_inlet(st);
+	set_watch(st, STREAM_WATCH_NOTHING, false);
 	if (st->more) {
 		st->more->ssl = NULL;
 		buf_clear(&st->more->out);
@@ -547,7 +546,8 @@ call_reader(struct stream *st)
 	st->ops->readable(st, st->arg);
 	if (st->fd < 0)
 		return false;
-	if (!st->by_ring || st->held || st->finished)
+	/* A stream that was opened anew has read less than it had before. */
+	if (!st->by_ring || st->held || st->finished || st->received < before)
 		return true;
 	if (!st->paused)
 		choose_watch(st, st->received - before);

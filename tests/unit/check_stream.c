@@ -1,4 +1,5 @@
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -935,6 +936,81 @@ START_TEST(nothing_is_lost_or_under_way_when_it_is_held)
 }
 END_TEST
 
+/* The peer breaks off, with bytes that it has not read, while the stream reads what has come. */
+static void
+on_last_bytes(struct stream *st, void *arg)
+{
+	struct end *e = arg;
+	ssize_t n;
+
+	if (e->peer >= 0)
+		hang_up(e);
+	n = stream_read(st, loop_scratch(e->loop), LOOP_SCRATCH);
+	e->readables++;
+	if (n > 0) {
+		e->got += (size_t)n;
+		return;
+	}
+	ck_assert_int_eq(n, -E_IO);
+	ck_assert_int_eq(errno, ECONNRESET);
+	e->at_end = true;
+	stream_close(st);
+}
+
+START_TEST(an_error_behind_bytes_is_told)
+{
+	static const struct stream_ops last = {on_last_bytes, on_drained, NULL};
+	static const uint8_t data[RING_BUFFER];
+	struct end e;
+
+	make(&e, &last);
+	ck_assert_int_eq(send(e.st.fd, "x", 1, 0), 1);
+	ck_assert_int_eq(write(e.peer, data, sizeof data), sizeof data);
+	turns(&e);
+	ck_assert_uint_eq(e.got, sizeof data);
+	ck_assert(e.at_end);
+	end(&e);
+}
+END_TEST
+
+/* The owner goes on with another connection, at the second read. */
+static void
+on_two_reads(struct stream *st, void *arg)
+{
+	struct end *e = arg;
+	int fds[2];
+
+	on_readable(st, arg);
+	if (e->readables != 2)
+		return;
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+			 0);
+	stream_close(st);
+	hang_up(e);
+	e->peer = fds[1];
+	stream_init(st, e->loop, fds[0], QUEUE_MAX, e->st.ops, e);
+}
+
+START_TEST(a_stream_can_be_opened_anew_within_its_callback)
+{
+	static const struct stream_ops two = {on_two_reads, on_drained, NULL};
+	struct end e;
+
+	make(&e, &two);
+	for (unsigned i = 1; i <= 2; i++) {
+		ck_assert_int_eq(write(e.peer, "12", 2), 2);
+		turns(&e);
+		ck_assert_uint_eq(e.got, 2 * i);
+	}
+	/* It is at rest: what the connection before had read says nothing about this one. */
+	ck_assert(!e.st.has_inlet);
+	ck_assert_int_eq(write(e.peer, "56", 2), 2);
+	turns(&e);
+	ck_assert_uint_eq(e.got, 6);
+	end(&e);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -965,6 +1041,8 @@ main(void)
 	tcase_add_test(t, writing_to_nobody_is_no_error);
 	tcase_add_test(t, a_hang_up_with_output_queued_does_not_spin);
 	tcase_add_test(t, a_detached_descriptor_is_the_callers);
+	tcase_add_test(t, an_error_behind_bytes_is_told);
+	tcase_add_test(t, a_stream_can_be_opened_anew_within_its_callback);
 	tcase_add_test(t, news_are_known_ahead_of_the_streams);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
