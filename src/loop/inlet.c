@@ -99,13 +99,47 @@ inlet_begin(struct stream *st)
 	st->request = RING_NONE;
 }
 
+static struct inlet *
+new_inlet(struct loop *loop)
+{
+	struct inlets *spare = loop_inlets(loop);
+	struct inlet *in = spare->first;
+
+	if (in == NULL)
+		return mem_alloc(sizeof *in);
+	spare->first = in->next;
+	spare->count--;
+	return in;
+}
+
 static void
 free_inlet(struct inlet *in)
 {
+	struct inlets *spare = loop_inlets(in->stream->loop);
+
 	loop_not_ready(in->stream->loop, &in->ready);
 	drop_buffer(in);
-	buf_clear(&in->kept);
-	free(in);
+	if (in->kept.mem)
+		buf_clear(&in->kept);
+	if (spare->count == INLETS_SPARE) {
+		free(in);
+		return;
+	}
+	in->next = spare->first;
+	spare->first = in;
+	spare->count++;
+}
+
+void
+inlets_clear(struct inlets *spare)
+{
+	struct inlet *in;
+
+	while ((in = spare->first) != NULL) {
+		spare->first = in->next;
+		free(in);
+	}
+	spare->count = 0;
 }
 
 void
@@ -128,14 +162,15 @@ inlet_need(struct stream *st)
 
 	if (st->has_inlet)
 		return st->inlet;
-	in = mem_calloc(1, sizeof *in);
-	in->ready.fn = stream_on_inlet_;
-	in->ready.round = st->round;
-	in->stream = st;
-	in->buffer = -1;
+	in = new_inlet(st->loop);
+	*in = (struct inlet){
+	    .ready = {.fn = stream_on_inlet_, .round = st->round},
+	    .stream = st,
+	    .request = st->request,
+	    .buffer = -1,
+	    .wanted = st->request != RING_NONE,
+	};
 	buf_init(&in->kept, KEPT_HARD_MAX);
-	in->request = st->request;
-	in->wanted = st->request != RING_NONE;
 	st->inlet = in;
 	st->has_inlet = true;
 	return in;

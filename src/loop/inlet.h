@@ -17,9 +17,27 @@
 struct stream;
 struct stream_more;
 
+/* Inlets that no stream has now, to be used again: a message that comes to a stream at rest needs
+ * one, and malloc(3) and free(3) for it took 300 of the 6,000 instructions of a SELECT. */
+struct inlets {
+	struct inlet *first;
+	unsigned count; /* at most INLETS_SPARE */
+};
+
+#ifdef __SANITIZE_ADDRESS__
+#define INLETS_SPARE 0 /* AddressSanitizer sees who uses one that is freed */
+#else
+#define INLETS_SPARE 64
+#endif
+
+void inlets_clear(struct inlets *);
+
 struct inlet {
-	struct loop_ready ready;  /* calls stream_on_inlet_() */
-	struct stream *stream;    /* has the loop and the descriptor */
+	struct loop_ready ready; /* calls stream_on_inlet_() */
+	union {
+		struct stream *stream; /* has the loop and the descriptor */
+		struct inlet *next;    /* of struct inlets */
+	};
 	struct stream_more *more; /* of the stream, or NULL */
 	ring_id request;          /* RING_NONE: nothing is received */
 	const uint8_t *data;      /* in `buffer` */

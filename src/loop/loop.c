@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/inlet.h"
 #include "loop/ring.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
@@ -48,6 +49,7 @@ struct loop {
 	struct watches *watches;
 	bool stopped;
 	struct ring *ring; /* or NULL */
+	struct inlets inlets;
 	struct timers timers;
 	struct event alarm; /* wakes the loop for the first timer */
 	int alarm_fd;       /* a timerfd; -1: none was needed yet */
@@ -171,6 +173,7 @@ loop_free(struct loop *l)
 	watches_free(l->watches);
 	event_base_free(l->base);
 	ring_free(l->ring);
+	inlets_clear(&l->inlets);
 	free(l);
 }
 
@@ -187,6 +190,12 @@ struct ring *
 loop_ring(struct loop *l)
 {
 	return l->ring;
+}
+
+struct inlets *
+loop_inlets(struct loop *l)
+{
+	return &l->inlets;
 }
 
 void

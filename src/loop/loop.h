@@ -17,6 +17,7 @@
 #define LOOP_REST_US  1000000     /* the same, while nothing happens */
 #define LOOP_QUIET    20          /* sweeps with nothing between them, before that */
 
+struct inlets;
 struct loop;
 struct watches;
 
@@ -26,6 +27,8 @@ struct loop *loop_new(void);
 bool loop_use_ring(struct loop *, char *why, size_t why_size);
 /* NULL: the loop waits by epoll. */
 struct ring *loop_ring(struct loop *);
+/* Of inlet.c. */
+struct inlets *loop_inlets(struct loop *);
 /* Runs the calls that are still deferred, then frees. The caller has removed its own events. */
 void loop_free(struct loop *);
 
