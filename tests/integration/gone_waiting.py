@@ -144,7 +144,9 @@ def what_runs_is_done(t):
     """what runs when the client hangs up behind a Terminate is done; what would wait behind that is not waited for"""
     d = scene(t)
     h = holder_of(t, d, False)
-    work = "INSERT INTO marks SELECT 1 FROM pg_sleep(0.3)"
+    # It runs for as long as the gate is shut.
+    gate = t.direct()
+    work = "INSERT INTO marks SELECT 1 FROM pg_advisory_xact_lock(5)"
     behind = {
         "a lock": Q(work) + Q("ENTER LOCK 'l'"),
         "a lock in the same text": Q(work + "; ENTER LOCK 'l'; INSERT INTO marks VALUES (9)"),
@@ -159,13 +161,15 @@ def what_runs_is_done(t):
     for (name, data), when, how in itertools.product(behind.items(), ("with it", "later"), (close, half_close, reset)):
         what = "%s, Terminate %s, %s" % (name, when, how.__name__)
         t.sql("DELETE FROM marks")
+        gate.sql("SELECT pg_advisory_lock(5)")
         c = d.connect("db")
         number = c.session
         c.send(data + (wire.terminate() if when == "with it" else b""))
-        wait_until(lambda: [a for a in t.activity() if a["state"] == "active" and "pg_sleep" in a["query"]], 5, "it runs, " + what)
+        wait_until(lambda: [a for a in t.activity() if a["wait_event"] == "advisory"], 5, "it runs, " + what)
         if when == "later":
             c.send(wire.terminate())
         how(c)
+        gate.sql("SELECT pg_advisory_unlock(5)")
         wait_until(lambda: left(d, number), 10, "the session has ended, " + what)
         equal(t.sql("SELECT a FROM marks"), [("1",)], "what ran is done, " + what)
         equal(waits(d), False, "nobody waits, " + what)
