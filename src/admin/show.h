@@ -65,6 +65,9 @@ extern const struct show show_config;
 extern const struct show show_version;
 extern const struct show show_state;
 
+/* health.c */
+extern const struct show show_health;
+
 /* inside.c */
 extern const struct show show_errors;
 extern const struct show show_mem;

@@ -188,8 +188,9 @@ on_notice(void *arg, const PGresult *r)
 	say_lines(PQresultErrorMessage(r));
 }
 
-enum ask_status
-ask_open(const struct ask_whom *whom, struct ask **ask)
+/* As ask_open(). With `ping` an error of pgwithd's own is as good as a login. */
+static enum ask_status
+open_session(const struct ask_whom *whom, bool ping, struct ask **ask)
 {
 	int64_t deadline = clock_us() + whom->timeout_us;
 	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
@@ -225,8 +226,27 @@ ask_open(const struct ask_whom *whom, struct ask **ask)
 		(*ask)->timeout_us = whom->timeout_us;
 		return ASK_GOOD;
 	}
-	status = conn ? login_failed(conn) : ASK_UNREACHABLE;
+	if (ping && conn && strstr(PQerrorMessage(conn), "FATAL:  "))
+		status = ASK_GOOD;
+	else
+		status = conn ? login_failed(conn) : ASK_UNREACHABLE;
 	PQfinish(conn);
+	return status;
+}
+
+enum ask_status
+ask_open(const struct ask_whom *whom, struct ask **ask)
+{
+	return open_session(whom, false, ask);
+}
+
+enum ask_status
+ask_ping(const struct ask_whom *whom)
+{
+	struct ask *ask;
+	enum ask_status status = open_session(whom, true, &ask);
+
+	ask_close(ask);
 	return status;
 }
 

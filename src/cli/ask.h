@@ -34,6 +34,10 @@ void ask_forget_environment(void);
 enum ask_status ask_open(const struct ask_whom *, struct ask **ask);
 void ask_close(struct ask *);
 
+/* Is pgwithd alive? ASK_GOOD if it lets the user in, or refuses that by an error of its own.
+ * Otherwise the reason is on stderr. */
+enum ask_status ask_ping(const struct ask_whom *);
+
 /* Sends one statement and returns its rows, which the caller frees. On failure *answer is NULL and
  * the reason is on stderr. Notices and warnings go to stderr. */
 enum ask_status ask_for(struct ask *, const char *statement, struct table **answer);

@@ -9,6 +9,7 @@
 #include "cli/doctor.h"
 #include "cli/import/import.h"
 #include "cli/look.h"
+#include "cli/probe.h"
 #include "cli/watch.h"
 
 /* pgwith.c calls this before it connects to pgwithd. */
@@ -54,6 +55,22 @@ static const struct commands_entry entries[] = {
 	 "Exit status 1 means trouble: the last attempt to connect a pool failed, a session waits\n"
 	 "for longer than --max-wait, a pool is paused, disabled or drained, or pgwithd is\n"
 	 "shutting down.\n"},
+    {.name = "ping",
+     .arguments = "",
+     .local = true,
+     .run = probe_ping,
+     .help = "is pgwithd alive, whatever its pools are",
+     .details = "For liveness probes. Exit status 0: it answers; 3: it does not, within 2s or\n"
+		"--timeout.\n"},
+    {.name = "ready",
+     .arguments = "[POOL]",
+     .max_args = 1,
+     .word = COMMANDS_POOL,
+     .local = true,
+     .run = probe_ready,
+     .help = "would a client of the pool, or of every pool, be served now",
+     .details = "For readiness probes. Exit status 0: yes; 1: no, and the line says why; 2: there is\n"
+		"no such pool; 3: pgwithd does not answer, within 2s or --timeout.\n"},
     SHOW("pools", "POOLS",
 	 "database,user,cl_idle,cl_active,cl_waiting,sv_active,sv_idle,sv_cleaning,sv_login,size,"
 	 "maxwait,last_error",

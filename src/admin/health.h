@@ -1,0 +1,24 @@
+/* health: would a client of a pool be served now, and if not, why not? SHOW HEALTH has the answers,
+ * and pgwith ready asks for them. */
+#ifndef PGWITH_ADMIN_HEALTH_H
+#define PGWITH_ADMIN_HEALTH_H
+
+#include <stdbool.h>
+
+#include "daemon/daemon.h"
+
+/* Room for the texts of struct health, in bytes. A longer text is cut. */
+#define HEALTH_TEXT    512
+#define HEALTH_VERDICT 1024
+
+struct health {
+	bool ready;
+	char reason[HEALTH_TEXT];     /* the error that a client would get; "" if ready */
+	char verdict[HEALTH_VERDICT]; /* one line for people, beginning with the pool's name */
+};
+
+/* Judges a pool together with all pools of its group, of which any may be given. A pool with role =
+ * client is ready if it is for at least one role, or no role has come yet. Changes nothing. */
+void health_of(const struct daemon *, const struct pool *, struct health *);
+
+#endif

@@ -1,0 +1,100 @@
+"""pgwith ping, pgwith ready and SHOW HEALTH: what a probe is told, for each sort of trouble."""
+
+from pgwtest import check, child, equal, main, test, wait_until, wire
+from pgwtest.daemon import SANITIZE_ENV, program
+
+
+def pgwith(d, *args):
+    return child.run([program("pgwith"), "-p", str(d.port), "-U", "postgres", *args],
+                     env=dict(SANITIZE_ENV, PGWITH_SOCKET=d.sockets))
+
+
+def ready(d, status, *words):
+    """pgwith ready has this exit status, and its line has these words; ping is good all the while."""
+    got, out, err = pgwith(d, "ready", "db")
+    equal((got, err), (status, ""), "pgwith ready: " + out)
+    for word in words:
+        check(word in out, "%r in %r" % (word, out))
+    equal(pgwith(d, "ping")[0], 0, "pgwith ping")
+    return out
+
+
+def health(d):
+    return d.show("HEALTH")[0]
+
+
+@test
+def well(t):
+    """all is well: a short line; an unknown pool is a usage error"""
+    d = t.daemon(size=3)
+    c = t.client(d)
+    c.sql("BEGIN")
+    c.sql("SELECT 1")
+    equal(ready(d, 0), "db: 1 of 3 leased\n", "the line")
+    equal((health(d)["reason"], health(d)["pool"]), (None, "db"), "SHOW HEALTH")
+    equal(pgwith(d, "ready")[0], 0, "every pool")
+    equal(pgwith(d, "ready", "nowhere")[0], 2, "an unknown pool")
+
+
+@test
+def stuck(t):
+    """one stuck transaction holds everything: the line names it; not ready once nothing came back for wait_timeout"""
+    d = t.daemon(size=1, wait_timeout="600ms")
+    c = t.client(d, application_name="culprit")
+    c.sql("BEGIN")
+    c.sql("SELECT 1")
+    waiter = t.client(d)
+    waiter.send(wire.query("SELECT 1"))
+    wait_until(lambda: d.waiting() == 1, 5, "one waits")
+    check("1 waiting, oldest" in health(d)["verdict"] or d.waiting() == 0, health(d)["verdict"])
+    wait_until(lambda: pgwith(d, "ready", "db")[0] == 1, 5, "not ready")
+    ready(d, 1, "culprit", "idle in transaction", "became free within 600ms")
+    c.sql("COMMIT")
+    wait_until(lambda: pgwith(d, "ready", "db")[0] == 0, 5, "ready again")
+
+
+@test
+def full(t):
+    """the queue is full: the error of those who come"""
+    d = t.daemon(size=1, max_waiting=1)
+    c = t.client(d)
+    c.sql("BEGIN")
+    c.sql("SELECT 1")
+    waiter = t.client(d)
+    waiter.send(wire.query("SELECT 1"))
+    wait_until(lambda: d.waiting() == 1, 5, "one waits")
+    ready(d, 1, "1 of 1 leased, 1 waiting, oldest", "too many clients wait for pool", "idle in transaction")
+
+
+@test
+def gates(t):
+    """paused, disabled, drained: not ready, until that is ended"""
+    d = t.daemon()
+    for begin, end, words in (("PAUSE", "RESUME", "the pool is paused"),
+                              ("DISABLE db", "ENABLE db", "is disabled by an administrator"),
+                              ("DRAIN db", "ENABLE db", "is drained by an administrator")):
+        d.console(begin)
+        ready(d, 1, words)
+        d.console(end)
+        ready(d, 0)
+
+
+@test
+def down(t):
+    """PostgreSQL cannot be reached: alive, and not ready, with the words of the client's error"""
+    d = t.daemon(conninfo="host=127.0.0.1 port=1 dbname=x user=x", wait_timeout="1s", min_size=1)
+    wait_until(lambda: pgwith(d, "ready", "db")[0] == 1, 10, "the pool has tried")
+    ready(d, 1, "cannot connect to the server of pool")
+
+
+@test
+def nobody(t):
+    """without a daemon: exit status 3"""
+    d = t.daemon()
+    for words in (("ping",), ("ready",)):
+        equal(pgwith(d, "-p", "1", *words)[0], 3, "pgwith %s" % words)
+    equal(pgwith(d, "-U", "nobody-of-that-name", "ping")[0], 0, "as a role of nobody")
+
+
+if __name__ == "__main__":
+    main()
