@@ -60,10 +60,8 @@ static const struct column clients_columns[] = {
     {"holds_up", COLUMN_TEXT},
 };
 
-/* The name of the program that the process runs; NULL if the process has gone, or we may not see
- * it. */
-static const char *
-program_of(pid_t pid, char *out, size_t out_size)
+const char *
+show_program(pid_t pid, char *out, size_t out_size)
 {
 	char path[32];
 	ssize_t n;
@@ -208,7 +206,7 @@ client_row(const struct daemon *d, uint64_t id, struct rows *r)
 	client_head(d, s, r);
 	rows_number(r, (int64_t)s->id);
 	rows_number(r, s->peer.uid);
-	rows_text(r, program_of(s->peer.pid, name, sizeof name));
+	rows_text(r, show_program(s->peer.pid, name, sizeof name));
 	rows_text(r, session_pin_name(s));
 	rows_number(r, (int64_t)s->activity.queries);
 	rows_number(r, (int64_t)s->stream.received);

@@ -49,6 +49,10 @@ bool show_is_own(const struct session *own, const struct session *);
 /* list() of a table that has rows of every session. */
 void show_list_sessions(const struct daemon *, const struct session *own, struct show_ids *);
 
+/* The name of the program that the process runs; NULL if the process has gone, or we may not see
+ * it. */
+const char *show_program(pid_t, char *out, size_t out_size);
+
 /* Adds a time as PgBouncer writes it; `at`: seconds of the wall clock. */
 void show_time(struct rows *, int64_t at);
 /* The wall clock's time of a time of the loop's clock. */
@@ -64,6 +68,9 @@ extern const struct show show_lists;
 extern const struct show show_config;
 extern const struct show show_version;
 extern const struct show show_state;
+
+/* held.c */
+extern const struct show show_held;
 
 /* health.c */
 extern const struct show show_health;

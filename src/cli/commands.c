@@ -86,6 +86,9 @@ static const struct commands_entry entries[] = {
 	 "session,pid,role,level,name,kind,pool,state,current,elapsed_ms,wait_ms,deadline_ms",
 	 "every open scope and transaction of every session"),
     SHOW("locks", "LOCKS", NULL, "who has which lock or semaphore, and who waits for it"),
+    SHOW("held", "HELD",
+	 "session,pid,program,application_name,pool,scopes,kind,name,state,held_ms,waiting",
+	 "who holds a server, lock or semaphore, the longest first"),
     SHOW("stats", "STATS",
 	 "database,total_xact_count,total_query_count,total_received,total_sent,avg_xact_count,"
 	 "avg_query_count,avg_xact_time,avg_query_time,avg_wait_time",

@@ -67,6 +67,33 @@ def full(t):
 
 
 @test
+def held(t):
+    """SHOW HELD: a transaction, a scope, a lock, the longest first, with who waits; empty when all is returned"""
+    d = t.daemon(size=3, scopes={"work": {}})
+    equal(d.show("HELD"), [], "nothing is held")
+    first, second = t.client(d, application_name="first"), t.client(d, application_name="second")
+    first.sql("BEGIN")
+    first.sql("SELECT 1")
+    second.sql("ENTER LOCK 'nightly'")
+    second.sql("ENTER work ON db")
+    third = t.client(d)
+    third.send(wire.query("ENTER LOCK 'nightly'"))
+    wait_until(lambda: [x for x in d.show("LOCKS") if x["state"] == "waiting"], 5, "one waits for the lock")
+    rows = d.show("HELD")
+    equal([(x["application_name"], x["kind"], x["name"], x["state"], int(x["waiting"]), x["pool"]) for x in rows],
+          [("first", "transaction", "db", "idle in transaction", 0, "db"),
+           ("second", "lock", "nightly", "idle in transaction", 1, None),
+           ("second", "scope", "work", "idle in transaction", 0, "db")], "SHOW HELD")
+    check(int(rows[0]["held_ms"]) >= int(rows[2]["held_ms"]), "the longest first")
+    equal(int(rows[0]["backend_pid"]) in d.server_pids(), True, "the backend")
+    check("nightly" in rows[2]["scopes"] and "work" in rows[2]["scopes"], rows[2]["scopes"])
+    equal(pgwith(d, "held")[0], 0, "pgwith held")
+    first.sql("COMMIT")
+    second.sql("LEAVE ALL")
+    wait_until(lambda: [x["name"] for x in d.show("HELD")] == ["nightly"], 5, "the lock is the third's")
+
+
+@test
 def gates(t):
     """paused, disabled, drained: not ready, until that is ended"""
     d = t.daemon()
