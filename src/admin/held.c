@@ -1,12 +1,15 @@
 #include "admin/held.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "admin/show.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "scope/stack.h"
 #include "session/application.h"
+#include "session/slow.h"
 
 #define PATH_MAX_BYTES 256 /* bytes of the names of a session's scopes */
 
@@ -134,6 +137,158 @@ held_list(const struct daemon *d, unsigned *count)
 		qsort(to.list, to.count, sizeof *to.list, longest_first);
 	*count = to.count;
 	return to.list;
+}
+
+/* ---- the log ---- */
+
+/* What was logged, and has not ended. */
+struct logged {
+	uint64_t session;
+	int64_t since_us;
+	int backend_pid;
+	enum held_kind kind;
+	bool seen; /* in this sweep: it has not ended */
+	char name[64];
+};
+
+struct logged_list {
+	unsigned count, room;
+	struct logged list[];
+};
+
+static const struct pool *
+pool_of(const struct held *h)
+{
+	return h->pool ? h->pool : h->session->pool;
+}
+
+static bool
+is_too_long(const struct held *h, int64_t now_us)
+{
+	int64_t limit = pool_of(h) ? pool_of(h)->conf->log_held_longer_than_us : 0;
+
+	return limit && h->kind != HELD_PINNED && now_us - h->since_us >= limit;
+}
+
+static struct logged *
+find_logged(struct logged_list *all, const struct held *h)
+{
+	for (unsigned i = 0; i < all->count; i++) {
+		struct logged *l = &all->list[i];
+
+		if (l->session == h->session->id && l->since_us == h->since_us &&
+		    l->backend_pid == h->backend_pid)
+			return l;
+	}
+	return NULL;
+}
+
+static void
+log_held(const struct held *h, int64_t now_us)
+{
+	const struct session *s = h->session;
+	const struct slow *slow = pool_of(h)->conf->log_scope_statements ? s->rare->slow : NULL;
+	const struct list_node *n, *last = NULL;
+	char path[PATH_MAX_BYTES], program[64];
+	const char *scopes = scopes_path(s, path, sizeof path);
+	const char *name = show_program(s->peer.pid, program, sizeof program);
+
+	if (slow)
+		LIST_EACH (n, &slow->done)
+			last = n;
+	log_info("session", s->id, "holds for long", LOG_QUOTED("kind", held_kind_name(h->kind)),
+		 LOG_QUOTED("name", h->name), LOG_TEXT("pool", h->pool ? h->pool->conf->name : ""),
+		 LOG_TEXT("role", s->peer.role), LOG_NUMBER("pid", s->peer.pid),
+		 LOG_QUOTED("program", name ? name : ""),
+		 LOG_QUOTED("application_name", application_name(&s->context)),
+		 LOG_QUOTED("scopes", scopes ? scopes : ""), LOG_QUOTED("state", h->state),
+		 LOG_MS("held", now_us - h->since_us), LOG_NUMBER("waiting", h->waiting));
+	if (last)
+		log_info("session", s->id, "its last statement",
+			 LOG_QUOTED("sql", LIST_OBJ(last, const struct slow_note, node)->text));
+}
+
+/* Returns the list, which may have moved. */
+static struct logged_list *
+note_logged(struct logged_list *all, const struct held *h)
+{
+	struct logged *l;
+
+	if (all->count == all->room) {
+		all->room = all->room ? 2 * all->room : 16;
+		all = mem_realloc(all, sizeof *all + all->room * sizeof *all->list);
+	}
+	l = &all->list[all->count++];
+	*l = (struct logged){.session = h->session->id,
+			     .since_us = h->since_us,
+			     .backend_pid = h->backend_pid,
+			     .kind = h->kind,
+			     .seen = true};
+	strncpy(l->name, h->name, sizeof l->name - 1);
+	return all;
+}
+
+/* Logs the end of what was not seen in this sweep, and forgets it. */
+static void
+log_ends(struct logged_list *all, int64_t now_us)
+{
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < all->count; i++) {
+		const struct logged *l = &all->list[i];
+
+		if (l->seen)
+			all->list[left++] = *l;
+		else
+			log_info("session", l->session, "holds no longer",
+				 LOG_QUOTED("kind", held_kind_name(l->kind)),
+				 LOG_QUOTED("name", l->name), LOG_MS("held", now_us - l->since_us));
+	}
+	all->count = left;
+}
+
+static bool
+is_wanted(const struct daemon *d)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &d->site.pools.list)
+		if (LIST_OBJ(n, const struct pool, node)->conf->log_held_longer_than_us)
+			return true;
+	return false;
+}
+
+void
+held_sweep(struct daemon *d)
+{
+	struct logged_list *all = d->site.held_logged;
+	int64_t now_us = loop_now_us(d->site.loop);
+	bool first = all == NULL;
+	struct held *list;
+	unsigned count;
+
+	if (first)
+		all = mem_calloc(1, sizeof *all);
+	d->site.held_logged = all;
+	if (all->count == 0 && !is_wanted(d))
+		return;
+	for (unsigned i = 0; i < all->count; i++)
+		all->list[i].seen = false;
+	list = held_list(d, &count);
+	for (unsigned i = 0; i < count; i++) {
+		struct logged *l = find_logged(all, &list[i]);
+
+		if (l) {
+			l->seen = true;
+		} else if (is_too_long(&list[i], now_us)) {
+			if (!first)
+				log_held(&list[i], now_us);
+			all = note_logged(all, &list[i]);
+		}
+	}
+	free(list);
+	log_ends(all, now_us);
+	d->site.held_logged = all;
 }
 
 /* ---- SHOW HELD ---- */

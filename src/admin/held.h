@@ -22,6 +22,12 @@ struct held {
  * number. The work is bounded by the number of servers and of holders of locks. */
 struct held *held_list(const struct daemon *, unsigned *count);
 
+/* Called by the daemon's sweep: logs, once, what is held for longer than log_held_longer_than of
+ * its pool (of a lock or semaphore: of its session's pool), but for pinned sessions, and logs the
+ * end of what was logged. What is so old already in the first sweep of a process was handed over by
+ * another process, which has logged it. */
+void held_sweep(struct daemon *);
+
 const char *held_kind_name(enum held_kind);
 
 #endif

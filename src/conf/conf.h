@@ -67,6 +67,7 @@ struct conf_pool {
 	int64_t query_timeout_us;         /* a longer statement is cancelled; 0: never */
 	int64_t log_scope_longer_than_us; /* longer scopes are logged; 0: none */
 	bool log_scope_statements;        /* with their SQL */
+	int64_t log_held_longer_than_us;  /* what is held for longer is logged; 0: nothing */
 	struct conf_source *sources;      /* indexed by option_index() */
 };
 

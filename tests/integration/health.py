@@ -94,6 +94,30 @@ def held(t):
 
 
 @test
+def told(t):
+    """log_held_longer_than: one line while it lasts, one when it has ended; across a reload; no line when it is off"""
+    d = t.daemon(size=3)
+    quiet = t.client(d, application_name="quiet")
+    quiet.sql("BEGIN")
+    quiet.sql("SELECT 'secret'")
+    wait_until(lambda: int(d.show("HELD")[0]["held_ms"]) > 300, 5, "it lasts")
+    check(not d.log_has("holds for long"), "off by default")
+    d.console("SET log_held_longer_than = '300ms'")
+    wait_until(lambda: d.log_has("holds for long"), 5, "the line")
+    check(d.log_has(r'holds for long kind="?transaction"? name="?db"? pool=db role=postgres pid=\d+ program="[^"]*"'
+                    r' application_name="quiet" .*state="idle in transaction" held=\S+ waiting=0'), "what it says")
+    locks = t.client(d)
+    locks.sql("ENTER LOCK 'x'")
+    wait_until(lambda: d.log_has('holds for long kind="?lock"? name="?x'), 5, "a lock")
+    quiet.sql("COMMIT")
+    wait_until(lambda: d.log_has('holds no longer kind="?transaction'), 5, "the end")
+    locks.sql("LEAVE ALL")
+    wait_until(lambda: d.log_has('holds no longer kind="?lock'), 5, "the end of the lock")
+    equal(d.log_text().count("holds for long"), 2, "each once")
+    check("secret" not in "".join(x for x in d.log_text().splitlines() if "holds" in x), "no SQL text")
+
+
+@test
 def gates(t):
     """paused, disabled, drained: not ready, until that is ended"""
     d = t.daemon()
