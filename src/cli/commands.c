@@ -69,8 +69,9 @@ static const struct commands_entry entries[] = {
      .local = true,
      .run = probe_ready,
      .help = "would a client of the pool, or of every pool, be served now",
-     .details = "For readiness probes. Exit status 0: yes; 1: no, and the line says why; 2: there is\n"
-		"no such pool; 3: pgwithd does not answer, within 2s or --timeout.\n"},
+     .details =
+	 "For readiness probes. Exit status 0: yes; 1: no, and the line says why; 2: there is\n"
+	 "no such pool; 3: pgwithd does not answer, within 2s or --timeout.\n"},
     SHOW("pools", "POOLS",
 	 "database,user,cl_idle,cl_active,cl_waiting,sv_active,sv_idle,sv_cleaning,sv_login,size,"
 	 "maxwait,last_error",

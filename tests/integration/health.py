@@ -118,6 +118,25 @@ def told(t):
 
 
 @test
+def once(t):
+    """a restart that hands over does not log it again; its end is logged"""
+    d = t.supervised(size=3, log_held_longer_than="200ms")
+    c = t.client(d)
+    c.sql("BEGIN")
+    c.sql("SELECT 1")
+    wait_until(lambda: d.log_has("holds for long"), 5, "the line")
+    d.restart()
+    c.sql("SELECT 1")
+    other = t.client(d)
+    other.sql("BEGIN")
+    other.sql("SELECT 1")
+    wait_until(lambda: d.log_text().count("holds for long") >= 2, 5, "another one, later")
+    equal(d.log_text().count("holds for long"), 2, "each once")
+    c.sql("COMMIT")
+    wait_until(lambda: d.log_has("holds no longer"), 5, "the end")
+
+
+@test
 def gates(t):
     """paused, disabled, drained: not ready, until that is ended"""
     d = t.daemon()
