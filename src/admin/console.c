@@ -5,7 +5,7 @@
 
 #include "admin/command.h"
 #include "admin/console_named.h"
-#include "admin/held.h"
+#include "admin/overdue.h"
 #include "base/mem.h"
 #include "session/end.h"
 #include "session/reply.h"
@@ -271,7 +271,7 @@ console_sweep(struct site *site)
 	unsigned left = site->in_state[SESSION_CONSOLE_BUSY].count;
 	struct list_node *n, *after;
 
-	held_sweep(LIST_OBJ(site, struct daemon, site));
+	overdue_sweep(LIST_OBJ(site, struct daemon, site));
 	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_CONSOLE_BUSY]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 		struct console *c = s->rare->console;

@@ -5,8 +5,12 @@
 
 #include "admin/show.h"
 #include "base/units.h"
+#include "base/utf8.h"
 #include "pool/gate.h"
 #include "session/application.h"
+#include "session/doing.h"
+
+#define NAME_MAX_BYTES 64 /* of an application_name in a verdict */
 
 /* ---- is it ready? ---- */
 
@@ -42,12 +46,10 @@ static bool
 nothing_comes_back(const struct pool *pool)
 {
 	int64_t limit = pool->conf->wait_timeout_us;
-	const struct list_node *n, *last = NULL;
+	const struct list_node *last = list_last(&pool->servers[SERVER_LEASED]);
 
 	if (limit == 0 || has_room(pool))
 		return false;
-	LIST_EACH (n, &pool->servers[SERVER_LEASED])
-		last = n;
 	return last && loop_now_us(pool->all->loop) -
 			       LIST_OBJ(last, const struct server, node)->lease->since_us >=
 			   limit;
@@ -126,8 +128,8 @@ is_ready(const struct daemon *d, const struct pool *group, char *out)
 /* The sums of a group, and who is first in them. */
 struct sums {
 	unsigned leased, waiting;
-	const struct session *holder; /* of the lease that is held longest; or NULL */
-	int64_t held_since_us, waits_since_us;
+	const struct lease *longest; /* the lease that is held longest; or NULL */
+	int64_t waits_since_us;
 };
 
 static struct sums
@@ -149,10 +151,8 @@ sums_of(const struct pool *group)
 		if (held) {
 			const struct lease *l = LIST_OBJ(held, const struct server, node)->lease;
 
-			if (sums.holder == NULL || l->since_us < sums.held_since_us) {
-				sums.holder = l->owner;
-				sums.held_since_us = l->since_us;
-			}
+			if (l && (sums.longest == NULL || l->since_us < sums.longest->since_us))
+				sums.longest = l;
 		}
 		if (waits) {
 			since = LIST_OBJ(waits, const struct lease, node)->since_us;
@@ -163,17 +163,20 @@ sums_of(const struct pool *group)
 	return sums;
 }
 
-/* What its server does: a session that holds several is judged by the one that it uses now. */
-static const char *
-doing(const struct session *s)
+/* session 12 (app, pid 4242) holds for 42 s, idle in transaction */
+static void
+say_holder(const struct lease *l, int64_t now_us, char *out, size_t out_size)
 {
-	const struct server *srv = s->hold->lease.srv;
+	const struct session *s = l->owner;
+	const char *name = application_name(&s->context);
+	char text[32];
 
-	if (srv == NULL)
-		return session_state_name(s->state);
-	if (progress_busy(&srv->progress))
-		return "running";
-	return srv->progress.status == 'I' ? "idle" : "idle in transaction";
+	if (name == NULL || *name == 0)
+		name = s->peer.role ? s->peer.role : "?";
+	snprintf(out, out_size, "; session %llu (%.*s, pid %d) holds for %s, %s",
+		 (unsigned long long)s->id, (int)utf8_fit(name, strlen(name), NAME_MAX_BYTES), name,
+		 (int)s->peer.pid, units_elapsed_str(now_us - l->since_us, text, sizeof text),
+		 doing_state(s, l->srv));
 }
 
 static void
@@ -186,16 +189,8 @@ say_verdict(const struct pool *group, struct health *h)
 	if (sums.waiting > 0)
 		snprintf(waiting, sizeof waiting, ", %u waiting, oldest %s", sums.waiting,
 			 units_elapsed_str(now - sums.waits_since_us, text, sizeof text));
-	if (sums.holder && (sums.waiting > 0 || !h->ready)) {
-		const struct session *s = sums.holder;
-		const char *name = application_name(&s->context);
-
-		if (name == NULL || *name == 0)
-			name = s->peer.role ? s->peer.role : "?";
-		snprintf(holder, sizeof holder, "; session %llu (%s, pid %d) holds for %s, %s",
-			 (unsigned long long)s->id, name, (int)s->peer.pid,
-			 units_elapsed_str(now - sums.held_since_us, text, sizeof text), doing(s));
-	}
+	if (sums.longest && (sums.waiting > 0 || !h->ready))
+		say_holder(sums.longest, now, holder, sizeof holder);
 	snprintf(h->verdict, sizeof h->verdict, "%s: %u of %lld leased%s%s%s%s", group->conf->name,
 		 sums.leased, (long long)group->conf->size, waiting, holder, h->ready ? "" : "; ",
 		 h->reason);

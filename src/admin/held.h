@@ -9,9 +9,11 @@ enum held_kind { HELD_TRANSACTION, HELD_SCOPE, HELD_LOCK, HELD_SEMAPHORE, HELD_P
 /* One holding. The pointers are valid until the loop goes on. */
 struct held {
 	enum held_kind kind;
+	uint64_t key; /* no other holding has it while this one lasts */
 	const struct session *session;
 	const struct pool *pool; /* of the server; NULL for a lock or semaphore */
 	const char *name;        /* of the scope, lock or semaphore; otherwise of the pool */
+	const char *class;       /* doing_class() of the session's last statement there, or NULL */
 	const char *state;       /* running, idle in transaction, idle, waiting */
 	int64_t since_us;
 	unsigned waiting; /* how many wait in the queue of the pool, lock or semaphore */
@@ -21,12 +23,8 @@ struct held {
 /* Returns all holdings, the longest first, which the caller frees by free(); `*count` is their
  * number. The work is bounded by the number of servers and of holders of locks. */
 struct held *held_list(const struct daemon *, unsigned *count);
-
-/* Called by the daemon's sweep: logs, once, what is held for longer than log_held_longer_than of
- * its pool (of a lock or semaphore: of its session's pool), but for pinned sessions, and logs the
- * end of what was logged. What is so old already in the first sweep of a process was handed over by
- * another process, which has logged it. */
-void held_sweep(struct daemon *);
+/* The same in any order. */
+struct held *held_all(const struct daemon *, unsigned *count);
 
 const char *held_kind_name(enum held_kind);
 

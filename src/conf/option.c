@@ -185,7 +185,7 @@ static const struct conf_option table[] = {
 	 .help = "Log a line at the end of each scope or transaction that has lasted this long, waiting included: how long it waited, for what, and what it did. 0: never."},
 	{"log_scope_statements", IN_POOL(log_scope_statements), .type = OPTION_BOOL, .default_text = "off",
 	 .reloadable = true,
-	 .help = "After that line, log the SQL of its statements, the last 16 of them, each up to 500 bytes. It may hold what nobody should read."},
+	 .help = "After that line, log the SQL of its statements, the last 16 of them, each up to 500 bytes; after a line of log_held_longer_than, that of the last one. It may hold what nobody should read."},
 	{"log_held_longer_than", IN_POOL(log_held_longer_than_us), .type = OPTION_DURATION, RANGE(0, 365 * DAY),
 	 .bare = UNIT_S, .default_text = "0", .reloadable = true,
 	 .help = "Log a line while a scope, transaction or statement still holds a server connection, or a scope a lock or semaphore, after this long: who holds it, and how many wait for it; and a second line when that ends. 0: never."},

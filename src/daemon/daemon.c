@@ -591,6 +591,6 @@ daemon_free(struct daemon *d)
 	atoms_clear(&d->site.atoms);
 	sysd_free(d->sysd);
 	conf_free(d->site.conf);
-	free(d->site.held_logged);
+	free(d->site.overdue);
 	free(d);
 }

@@ -43,6 +43,7 @@ hold_pack(struct pack *p, struct hold *h)
 	PACK(p, h->pins_doubtful);
 	PACK(p, h->discard_all_sent);
 	PACK(p, h->cancel_due);
+	PACK(p, h->command);
 	PACK(p, h->begun_us);
 	PACK(p, h->sent_xact_us);
 	PACK(p, deallocating);

@@ -5,6 +5,7 @@
 #define PGWITH_POOL_HOLD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/list.h"
@@ -41,6 +42,8 @@ struct hold {
 	bool discard_all_sent;
 	/* A cancel came before the client's own statement could run. */
 	bool cancel_due;
+	/* session/doing.h: the command of the last statement that was sent in this lease. */
+	uint8_t command;
 	/* effects_keep(): what the Query that waits for a server does, and the bytes of its text
 	 * with the NUL, or 0. */
 	unsigned waiting_set;

@@ -9,6 +9,7 @@
 #include "session/begin.h"
 #include "session/context.h"
 #include "session/control.h"
+#include "session/doing.h"
 #include "session/effects.h"
 #include "session/end.h"
 #include "session/raise.h"
@@ -216,6 +217,7 @@ with_lease(struct session *s, struct message *m)
 		return session_gone(s) ? OVER : DROP;
 	}
 	note_request(s, m->type);
+	doing_note(s, m);
 	begin_send(s);
 	sequences_mind_message(s, m);
 	/* A seed counts when its text is prepared. So does LOAD with mode = session, where

@@ -1,5 +1,6 @@
 #include "relay/quick.h"
 
+#include "session/doing.h"
 #include "session/resets.h"
 #include "session/site.h"
 #include "session/standin.h"
@@ -76,6 +77,7 @@ pass_message(struct session *s, char type, const uint8_t *body, size_t bytes, ch
 		if (!binds_freely(s, srv, body, bytes))
 			return false;
 		progress_note(&srv->progress, PROGRESS_WORKS);
+		doing_note_unnamed(s->hold);
 		break;
 	case 'D':
 	case 'C':
@@ -150,6 +152,8 @@ quick_judge(struct session *s, struct message *m, enum verdict *v)
 	}
 	p = &s->hold->lease.srv->progress;
 	note_request(s, is_first(p));
+	/* The Bind behind it may go with it: standin_parse(). */
+	doing_note_unnamed(s->hold);
 	*v = statement_unnamed(s, m, &told);
 	return true;
 }

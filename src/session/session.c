@@ -17,6 +17,7 @@
 #include "session/site.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
+#include "wire/sqlcommand.h"
 #include "wire/sqlmention.h"
 
 /* Bytes queued for a client: an answer of the console may be long. */
@@ -307,6 +308,7 @@ session_begin_lease(struct session *s)
 	s->hold->discard_all_sent = s->hold->discard = s->hold->changed = s->hold->pins_doubtful =
 	    false;
 	s->hold->cancel_due = false;
+	s->hold->command = SQLCOMMAND_NONE;
 	s->context.resetting = false;
 	resets_forget(s);
 	sequences_lease(s);

@@ -87,8 +87,8 @@ struct site {
 	uint8_t cancel_seed[SIPHASH_KEY];
 	uint64_t refused; /* logins that were refused */
 	struct error_count errors[ERR_N];
-	void *held_logged; /* belongs to admin/held.c; one block of memory, or NULL */
-	uid_t self;        /* the user that pgwithd runs as */
+	void *overdue; /* belongs to admin/overdue.c; one block of memory, or NULL */
+	uid_t self;    /* the user that pgwithd runs as */
 };
 
 /* Counts an error that a client gets. */

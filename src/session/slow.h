@@ -1,7 +1,8 @@
 /* slow: logs scopes that lasted longer than log_scope_longer_than, at their end, with what they
  * waited for, and with their SQL if log_scope_statements is on. Frames of the stack have their own
- * times. A transaction or statement without a frame has its times here. Where the option is off,
- * session->rare->slow is NULL. */
+ * times. A transaction or statement without a frame has its times here. The SQL is kept for
+ * log_held_longer_than, too (admin/overdue.c). Where slow_wanted() is false, session->rare->slow is
+ * NULL. */
 #ifndef PGWITH_SESSION_SLOW_H
 #define PGWITH_SESSION_SLOW_H
 
@@ -40,11 +41,14 @@ struct slow {
 	struct list done;    /* the same of statements */
 };
 
-/* Does the pool log slow scopes? */
+/* Does the pool log slow scopes, or the SQL of those that hold a server for long? */
 static inline bool
 slow_wanted(const struct pool *pool)
 {
-	return pool->conf->log_scope_longer_than_us != 0;
+	const struct conf_pool *conf = pool->conf;
+
+	return conf->log_scope_longer_than_us != 0 ||
+	       (conf->log_held_longer_than_us != 0 && conf->log_scope_statements);
 }
 
 /* To be called when a scope begins in a pool that logs slow ones. */

@@ -7,6 +7,7 @@
 #include "session/context.h"
 #include "session/control.h"
 #include "session/deallocate.h"
+#include "session/doing.h"
 #include "session/effects.h"
 #include "session/raise.h"
 #include "session/reply.h"
@@ -300,6 +301,8 @@ statement_named(struct session *s, struct message *m)
 	pm.arg = &binding;
 	v = prepared_message(s->context.names, &srv->prepared, &srv->progress, &limits, &pm,
 			     batch_for(s));
+	if (m->type == 'B' && pm.text)
+		doing_note_text(s->hold, pm.text, strnlen(pm.text, DOING_TEXT_MAX));
 	switch (v) {
 	case PREPARED_DONE:
 		m->used = FRAME_HEADER + m->bytes;

@@ -1,4 +1,4 @@
-"""pgwith ping, pgwith ready and SHOW HEALTH: what a probe is told, for each sort of trouble."""
+"""pgwith ping, pgwith ready and SHOW HEALTH: what a probe is told, for each sort of trouble. SHOW HELD and its log."""
 
 from pgwtest import check, child, equal, main, test, wait_until, wire
 from pgwtest.daemon import SANITIZE_ENV, program
@@ -105,7 +105,7 @@ def told(t):
     d.console("SET log_held_longer_than = '300ms'")
     wait_until(lambda: d.log_has("holds for long"), 5, "the line")
     check(d.log_has(r'holds for long kind="?transaction"? name="?db"? pool=db role=postgres pid=\d+ program="[^"]*"'
-                    r' application_name="quiet" .*state="idle in transaction" held=\S+ waiting=0'), "what it says")
+                    r' application_name="quiet" .*class="SELECT" state="idle in transaction" held=\S+ waiting=0'), "what it says")
     locks = t.client(d)
     locks.sql("ENTER LOCK 'x'")
     wait_until(lambda: d.log_has('holds for long kind="?lock"? name="?x'), 5, "a lock")
@@ -115,6 +115,104 @@ def told(t):
     wait_until(lambda: d.log_has('holds no longer kind="?lock'), 5, "the end of the lock")
     equal(d.log_text().count("holds for long"), 2, "each once")
     check("secret" not in "".join(x for x in d.log_text().splitlines() if "holds" in x), "no SQL text")
+
+
+def held_class(d, name):
+    """The class that SHOW HELD has for the session of that application_name, if it holds one thing."""
+    rows = [x for x in d.show("HELD") if x["application_name"] == name]
+    equal(len(rows), 1, "rows of " + name)
+    return rows[0]["class"]
+
+
+@test
+def classes(t):
+    """the class of the last statement: simple, prepared with a name and without, repeated, of several, running"""
+    d = t.daemon(size=4)
+    c = t.client(d, application_name="c")
+    c.sql("BEGIN")
+    c.sql("/* a comment */ select 1")
+    equal(held_class(d, "c"), "SELECT", "a Query")
+    c.sql("SELECT 1; SAVEPOINT a")
+    equal(held_class(d, "c"), "SAVEPOINT", "the last one of a text")
+    for _ in range(3):  # the second and third time it passes by relay/quick.c
+        c.send(wire.parse("UPDATE pg_class SET relname = relname WHERE false") + wire.bind() + wire.execute() + wire.sync())
+        c.until_ready()
+        equal(held_class(d, "c"), "UPDATE", "the unnamed statement")
+    c.send(wire.parse("DELETE FROM pg_class WHERE false", "x") + wire.parse("VALUES (1)", "y") + wire.sync())
+    c.until_ready()
+    for name, word in (("x", "DELETE"), ("y", "VALUES"), ("x", "DELETE")):
+        c.send(wire.bind(statement=name) + wire.execute() + wire.sync())
+        c.until_ready()
+        equal(held_class(d, "c"), word, "a named statement")
+    c.sql("COMMIT")
+    equal(d.show("HELD"), [], "nothing is held")
+    c.sql("BEGIN")
+    c.sql("SHOW work_mem")
+    equal(held_class(d, "c"), "SHOW", "another lease")
+    r = t.client(d, application_name="r")
+    r.send(wire.query("SELECT pg_sleep(30)"))
+    wait_until(lambda: [x for x in d.show("HELD") if x["application_name"] == "r"], 5, "it runs")
+    row = [x for x in d.show("HELD") if x["application_name"] == "r"][0]
+    equal((row["class"], row["state"], row["kind"]), ("SELECT", "running", "transaction"), "one that runs")
+    r.cancel()
+    r.until_ready()
+    s = t.client(d, application_name="s")
+    s.sql("ENTER LOCK 'x'")
+    equal(held_class(d, "s"), None, "it has no server")
+    s.sql("EXIT ALL")
+    c.sql("COMMIT")
+
+
+@test
+def kept(t):
+    """the class in a pool with mode = session, and without max_prepared_statements"""
+    d = t.daemon(size=2, mode="session")
+    c = t.client(d, application_name="c")
+    c.send(wire.parse("UPDATE pg_class SET relname = relname WHERE false") + wire.bind() + wire.execute() + wire.sync())
+    c.until_ready()
+    equal(held_class(d, "c"), "UPDATE", "the unnamed statement")
+    c.send(wire.parse("DELETE FROM pg_class WHERE false", "x") + wire.bind(statement="x") + wire.execute() + wire.sync())
+    c.until_ready()
+    equal(held_class(d, "c"), "other", "a named statement, whose text is not kept")
+    c.sql("SELECT 1")
+    equal(held_class(d, "c"), "SELECT", "a Query")
+
+
+@test
+def restart(t):
+    """the class survives a restart that hands over"""
+    d = t.supervised(size=3)
+    c = t.client(d, application_name="c")
+    c.sql("BEGIN")
+    c.sql("SELECT 1")
+    d.restart()
+    equal(held_class(d, "c"), "SELECT", "the class")
+    c.sql("COMMIT")
+
+
+@test
+def texts(t):
+    """the text of a statement is logged only if log_scope_statements is on, and no table shows it"""
+    for statements, slow in (("off", "0"), ("off", "1h"), ("on", "0"), ("on", "1h")):
+        d = t.daemon(log_held_longer_than="200ms", log_scope_statements=statements, log_scope_longer_than=slow)
+        c = t.client(d, application_name="c")
+        c.sql("BEGIN")
+        c.sql("SELECT 'first'")
+        c.sql("SELECT 'secret'")
+        wait_until(lambda: d.log_has("holds for long"), 5, "the line")
+        for table in ("HELD", "HEALTH", "LOCKS", "SCOPES", "CLIENTS", "SERVERS"):
+            check("secret" not in repr(d.show(table)), "SHOW " + table)
+        c.sql("COMMIT")
+        wait_until(lambda: d.log_has("holds no longer"), 5, "the end")
+        lines = [x for x in d.log_text().splitlines() if "secret" in x]
+        if statements == "on":
+            equal(len(lines), 1, "lines with the text: %r" % lines)
+            check("its last statement sql=\"SELECT 'secret'\"" in lines[0], lines[0])
+        else:
+            equal(lines, [], "lines with the text")
+        check("'first'" not in d.log_text(), "the one before")
+        c.close()
+        d.stop()
 
 
 @test
