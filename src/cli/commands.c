@@ -88,7 +88,7 @@ static const struct commands_entry entries[] = {
 	 "every open scope and transaction of every session"),
     SHOW("locks", "LOCKS", NULL, "who has which lock or semaphore, and who waits for it"),
     SHOW("held", "HELD",
-	 "session,pid,program,application_name,pool,scopes,kind,name,state,held_ms,waiting",
+	 "session,pid,program,application_name,kind,name,class,state,held_ms,waiting,scopes",
 	 "who holds a server, lock or semaphore, the longest first"),
     SHOW("stats", "STATS",
 	 "database,total_xact_count,total_query_count,total_received,total_sent,avg_xact_count,"
