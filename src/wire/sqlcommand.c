@@ -10,7 +10,7 @@ static const struct command {
 	const char *name;
 	uint8_t length;
 } commands[] = {
-#define COMMAND(name) {#name, sizeof #name - 1},
+#define COMMAND(name, text) {text, sizeof text - 1},
     SQLCOMMANDS(COMMAND)
 #undef COMMAND
 };

@@ -5,23 +5,70 @@
 
 #include <stddef.h>
 
-/* X(name) for each command of PostgreSQL 15 (documentation, VI.I SQL Commands) and of pgwith. The
- * most frequent ones come first, where they are found fastest. */
-#define SQLCOMMANDS(X)                                                                             \
-	X(SELECT)                                                                                  \
-	X(INSERT)                                                                                  \
-	X(UPDATE) X(DELETE) X(WITH) X(COMMIT) X(BEGIN) X(SET) X(ROLLBACK) X(SHOW) X(FETCH) X(COPY) \
-	    X(SAVEPOINT) X(RELEASE) X(EXECUTE) X(LOCK) X(CALL) X(DO) X(MERGE) X(VALUES) X(TABLE)   \
-		X(START) X(END) X(ABORT) X(DECLARE) X(CLOSE) X(MOVE) X(PREPARE) X(DEALLOCATE)      \
-		    X(DISCARD) X(RESET) X(LISTEN) X(UNLISTEN) X(NOTIFY) X(EXPLAIN) X(CREATE)       \
-			X(ALTER) X(DROP) X(TRUNCATE) X(VACUUM) X(ANALYZE) X(REINDEX) X(REFRESH)    \
-			    X(CLUSTER) X(GRANT) X(REVOKE) X(COMMENT) X(CHECKPOINT) X(LOAD)         \
-				X(IMPORT) X(REASSIGN) X(SECURITY) X(ENTER) X(LEAVE) X(EXIT)        \
-				    X(DEFER) X(USE)
+/* X(SQLCOMMAND_..., text) for each command of PostgreSQL 15 (documentation, VI.I SQL Commands) and
+ * of pgwith. The most frequent ones come first, where they are found fastest. */
+#define SQLCOMMANDS(X)              \
+	X(SELECT, "SELECT")         \
+	X(INSERT, "INSERT")         \
+	X(UPDATE, "UPDATE")         \
+	X(DELETE, "DELETE")         \
+	X(WITH, "WITH")             \
+	X(COMMIT, "COMMIT")         \
+	X(BEGIN, "BEGIN")           \
+	X(SET, "SET")               \
+	X(ROLLBACK, "ROLLBACK")     \
+	X(SHOW, "SHOW")             \
+	X(FETCH, "FETCH")           \
+	X(COPY, "COPY")             \
+	X(SAVEPOINT, "SAVEPOINT")   \
+	X(RELEASE, "RELEASE")       \
+	X(EXECUTE, "EXECUTE")       \
+	X(LOCK, "LOCK")             \
+	X(CALL, "CALL")             \
+	X(DO, "DO")                 \
+	X(MERGE, "MERGE")           \
+	X(VALUES, "VALUES")         \
+	X(TABLE, "TABLE")           \
+	X(START, "START")           \
+	X(END, "END")               \
+	X(ABORT, "ABORT")           \
+	X(DECLARE, "DECLARE")       \
+	X(CLOSE, "CLOSE")           \
+	X(MOVE, "MOVE")             \
+	X(PREPARE, "PREPARE")       \
+	X(DEALLOCATE, "DEALLOCATE") \
+	X(DISCARD, "DISCARD")       \
+	X(RESET, "RESET")           \
+	X(LISTEN, "LISTEN")         \
+	X(UNLISTEN, "UNLISTEN")     \
+	X(NOTIFY, "NOTIFY")         \
+	X(EXPLAIN, "EXPLAIN")       \
+	X(CREATE, "CREATE")         \
+	X(ALTER, "ALTER")           \
+	X(DROP, "DROP")             \
+	X(TRUNCATE, "TRUNCATE")     \
+	X(VACUUM, "VACUUM")         \
+	X(ANALYZE, "ANALYZE")       \
+	X(REINDEX, "REINDEX")       \
+	X(REFRESH, "REFRESH")       \
+	X(CLUSTER, "CLUSTER")       \
+	X(GRANT, "GRANT")           \
+	X(REVOKE, "REVOKE")         \
+	X(COMMENT, "COMMENT")       \
+	X(CHECKPOINT, "CHECKPOINT") \
+	X(LOAD, "LOAD")             \
+	X(IMPORT, "IMPORT")         \
+	X(REASSIGN, "REASSIGN")     \
+	X(SECURITY, "SECURITY")     \
+	X(ENTER, "ENTER")           \
+	X(LEAVE, "LEAVE")           \
+	X(EXIT, "EXIT")             \
+	X(DEFER, "DEFER")           \
+	X(USE, "USE")
 
 enum sqlcommand {
 	SQLCOMMAND_NONE, /* there is no statement */
-#define SQLCOMMAND_ENUM(name) SQLCOMMAND_##name,
+#define SQLCOMMAND_ENUM(name, text) SQLCOMMAND_##name,
 	SQLCOMMANDS(SQLCOMMAND_ENUM)
 #undef SQLCOMMAND_ENUM
 	    SQLCOMMAND_OTHER, /* the first word is none of these */
