@@ -436,7 +436,7 @@ def completion(t):
     commands = listed(d)
     cases = (
         (("",), commands), (("help", ""), commands), (("pau",), ["pause"]),
-        (("re",), ["reconnect", "reload", "resume"]),
+        (("re",), ["ready", "reconnect", "reload", "resume"]), (("ready", "o"), ["orders"]), (("pi",), ["ping"]),
         (("pause", ""), ["billing", "dead", "orders"]), (("drain", "o"), ["orders"]),
         (("-p", str(d.port), "-S", d.sockets, "resume", "b"), ["billing"]),
         (("--port", "=", str(d.port), "resume", "b"), ["billing"]),
