@@ -114,6 +114,7 @@ static const struct command commands[] = {
     SHOW("LOCKS", show_locks, "who has which lock or semaphore, and who waits for it"),
     SHOW("HEALTH", show_health, "whether a client of each pool would be served now, and why not"),
     SHOW("HELD", show_held, "who holds a server, lock or semaphore now, the longest first"),
+    SHOW_OWN("WAITS", show_waits, "who waits for what, and who holds it"),
     SHOW("DATABASES", show_databases, "the pools and where they lead"),
     SHOW("LISTS", show_lists, "counts of everything"),
     SHOW("STATS", show_stats, "sums since the start and averages of the last minute, by pool"),

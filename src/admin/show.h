@@ -88,6 +88,9 @@ extern const struct show show_scope_stats;
  * is full. NULL if no scope is open. */
 const char *scopes_path(const struct session *, char *out, size_t out_size);
 
+/* waiters.c */
+extern const struct show show_waits;
+
 /* stats.c: sums since the start, and averages of the last complete period. */
 extern const struct show show_stats;
 extern const struct show show_stats_totals;

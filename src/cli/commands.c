@@ -90,6 +90,9 @@ static const struct commands_entry entries[] = {
     SHOW("held", "HELD",
 	 "session,pid,program,application_name,kind,name,class,state,held_ms,waiting,scopes",
 	 "who holds a server, lock or semaphore, the longest first"),
+    SHOW("waits", "WAITS",
+	 "session,pid,program,kind,name,position,wait_ms,held_by,held_ms,root",
+	 "who waits for what, and who holds it"),
     SHOW("stats", "STATS",
 	 "database,total_xact_count,total_query_count,total_received,total_sent,avg_xact_count,"
 	 "avg_query_count,avg_xact_time,avg_query_time,avg_wait_time",

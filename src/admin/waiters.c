@@ -1,0 +1,225 @@
+/* SHOW WAITS: who waits, for what, and who holds it.
+ *
+ * The table stays bounded: with 20 servers leased and 1,000 sessions that wait, all pairs would be
+ * 20,000 rows. Therefore the first in a queue has a row for each hold of what it waits for, the
+ * longest held first; each session behind it has one row, with the hold that is oldest. So the
+ * first names everybody who holds up the queue, and the table has no more rows than there are holds
+ * and waiters. A session does not hold up itself: its own holds are left out. */
+#include "admin/show.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+#include "executor/executor.h"
+#include "pool/gate.h"
+#include "session/application.h"
+
+static const struct column waits_columns[] = {
+    {"session", COLUMN_BIGINT}, {"pid", COLUMN_INT},
+    {"program", COLUMN_TEXT},   {"application_name", COLUMN_TEXT},
+    {"role", COLUMN_TEXT},      {"kind", COLUMN_TEXT},
+    {"name", COLUMN_TEXT},      {"position", COLUMN_INT},
+    {"wait_ms", COLUMN_BIGINT}, {"held_by", COLUMN_BIGINT},
+    {"held_ms", COLUMN_BIGINT}, {"root", COLUMN_BOOL},
+};
+
+/* What a session waits for: one of these two, or nothing. */
+struct target {
+	const struct lease *lease;
+	const struct lock_hold *hold;
+};
+
+static struct target
+target_of(const struct session *s)
+{
+	const struct scope *f = s->rare->stack ? stack_innermost(s->rare->stack) : NULL;
+
+	if (s->own->lease.state == LEASE_WAITING)
+		return (struct target){.lease = &s->own->lease};
+	if (f && f->own.lease.state == LEASE_WAITING)
+		return (struct target){.lease = &f->own.lease};
+	if (f && f->hold.state == LOCK_WAITING)
+		return (struct target){.hold = &f->hold};
+	return (struct target){0};
+}
+
+/* ---- the list ---- */
+
+/* An entry of the list has the session's id, and above it the position in the queue when the list
+ * was made: each() would have to walk the queue for each session. */
+#define POSITION_SHIFT 44
+#define POSITION_MAX   ((UINT64_C(1) << (64 - POSITION_SHIFT)) - 1)
+#define SESSION_MASK   ((UINT64_C(1) << POSITION_SHIFT) - 1)
+
+static void
+add_waiter(const struct daemon *d, const struct session *own, struct show_ids *ids,
+	   uint64_t session, uint64_t position)
+{
+	const struct session *s = idmap_get(&d->site.sessions, session);
+
+	if (s == NULL || !show_is_own(own, s) || session > SESSION_MASK)
+		return;
+	if (position > POSITION_MAX)
+		position = POSITION_MAX;
+	show_ids_add(ids, position << POSITION_SHIFT | session);
+}
+
+static void
+list_waits(const struct daemon *d, const struct session *own, struct show_ids *ids)
+{
+	const struct list_node *n, *m;
+	uint64_t position;
+
+	LIST_EACH (n, &d->site.pools.list) {
+		position = 0;
+		LIST_EACH (m, &LIST_OBJ(n, const struct pool, node)->waiting)
+			add_waiter(d, own, ids, LIST_OBJ(m, const struct lease, node)->session,
+				   ++position);
+	}
+	LIST_EACH (n, &d->site.locks.list) {
+		position = 0;
+		LIST_EACH (m, &LIST_OBJ(n, const struct lock, node)->waiting)
+			add_waiter(d, own, ids, LIST_OBJ(m, const struct lock_hold, node)->session,
+				   ++position);
+	}
+}
+
+/* ---- the rows ---- */
+
+/* One session that waits, whose rows are being added. */
+struct waiter {
+	const struct daemon *daemon;
+	const struct session *session;
+	struct target target;
+	uint64_t position;
+	struct rows *rows;
+};
+
+/* Adds a row. `held_by`: a session, or 0 if no session holds it. */
+static void
+wait_row(const struct waiter *w, uint64_t held_by, int64_t held_since_us)
+{
+	const struct lease *l = w->target.lease;
+	const struct lock *lock = l ? NULL : w->target.hold->lock;
+	const struct session *s = w->session;
+	const struct session *holder = idmap_get(&w->daemon->site.sessions, held_by);
+	int64_t now = loop_now_us(w->daemon->site.loop);
+	char program[64];
+	struct rows *r = w->rows;
+	struct target next = holder ? target_of(holder) : (struct target){0};
+
+	rows_begin(r);
+	rows_number(r, (int64_t)s->id);
+	rows_number(r, s->peer.pid);
+	rows_text(r, show_program(s->peer.pid, program, sizeof program));
+	rows_text(r, application_name(&s->context));
+	rows_text(r, s->peer.role);
+	rows_text(r, l ? "server" : lock->semaphore ? "semaphore" : "lock");
+	rows_text(r, l ? l->pool->conf->name : lock->name);
+	rows_number(r, (int64_t)w->position);
+	rows_number(r, (now - (l ? l->since_us : w->target.hold->since_us)) / UNIT_MS);
+	if (holder) {
+		rows_number(r, (int64_t)held_by);
+		rows_number(r, (now - held_since_us) / UNIT_MS);
+	} else {
+		rows_null(r);
+		rows_null(r);
+	}
+	rows_bool(r, holder && next.lease == NULL && next.hold == NULL);
+	rows_end(r);
+}
+
+struct holds {
+	struct holding {
+		uint64_t session;
+		int64_t since_us;
+	} * list;
+	unsigned count, room;
+};
+
+static void
+holds_add(struct holds *h, uint64_t session, int64_t since_us)
+{
+	if (h->count == h->room) {
+		h->room = h->room ? 2 * h->room : 32;
+		h->list = mem_realloc(h->list, h->room * sizeof *h->list);
+	}
+	h->list[h->count++] = (struct holding){session, since_us};
+}
+
+/* The sessions that have leased servers of the group. In a paused pool nobody holds up anybody: the
+ * administrator does. */
+static void
+add_leases(struct holds *h, const struct waiter *w)
+{
+	const struct pool *group = w->target.lease->pool->group;
+	const struct list_node *n, *m;
+
+	if (gate_paused(group))
+		return;
+	LIST_EACH (n, &group->all->list) {
+		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
+
+		if (pool->group != group)
+			continue;
+		LIST_EACH (m, &pool->servers[SERVER_LEASED]) {
+			const struct lease *l = LIST_OBJ(m, const struct server, node)->lease;
+
+			if (l && l->session != w->session->id)
+				holds_add(h, l->session, l->since_us);
+		}
+	}
+}
+
+static void
+add_holders(struct holds *h, const struct waiter *w)
+{
+	const struct lock *lock = w->target.hold->lock;
+	const struct list_node *n;
+
+	LIST_EACH (n, &lock->holders) {
+		const struct lock_hold *held = LIST_OBJ(n, const struct lock_hold, node);
+
+		if (held->session != w->session->id)
+			holds_add(h, held->session, held->since_us);
+	}
+}
+
+static int
+compare_holds(const void *a, const void *b)
+{
+	const struct holding *x = a, *y = b;
+
+	return (x->since_us > y->since_us) - (x->since_us < y->since_us);
+}
+
+static void
+each_wait(const struct daemon *d, uint64_t id, struct rows *r)
+{
+	struct waiter w = {.daemon = d,
+			   .session = idmap_get(&d->site.sessions, id & SESSION_MASK),
+			   .position = id >> POSITION_SHIFT,
+			   .rows = r};
+	struct holds h = {0};
+
+	if (w.session == NULL)
+		return;
+	w.target = target_of(w.session);
+	if (w.target.lease)
+		add_leases(&h, &w);
+	else if (w.target.hold)
+		add_holders(&h, &w);
+	else
+		return;
+	if (h.count == 0) {
+		wait_row(&w, 0, 0);
+		return;
+	}
+	qsort(h.list, h.count, sizeof *h.list, compare_holds);
+	for (unsigned i = 0; i < (w.position == 1 ? h.count : 1); i++)
+		wait_row(&w, h.list[i].session, h.list[i].since_us);
+	free(h.list);
+}
+
+const struct show show_waits = SHOW_LIST(waits_columns, list_waits, each_wait);
