@@ -194,6 +194,24 @@ compare_holds(const void *a, const void *b)
 	return (x->since_us > y->since_us) - (x->since_us < y->since_us);
 }
 
+/* The first in the queue has a row for each hold; another one has a row for the oldest. */
+static void
+show_holds(const struct waiter *w, struct holds *h)
+{
+	const struct holding *oldest = h->list;
+
+	if (w->position == 1) {
+		qsort(h->list, h->count, sizeof *h->list, compare_holds);
+		for (unsigned i = 0; i < h->count; i++)
+			wait_row(w, h->list[i].session, h->list[i].since_us);
+		return;
+	}
+	for (unsigned i = 1; i < h->count; i++)
+		if (h->list[i].since_us < oldest->since_us)
+			oldest = &h->list[i];
+	wait_row(w, oldest->session, oldest->since_us);
+}
+
 static void
 each_wait(const struct daemon *d, uint64_t id, struct rows *r)
 {
@@ -216,9 +234,7 @@ each_wait(const struct daemon *d, uint64_t id, struct rows *r)
 		wait_row(&w, 0, 0);
 		return;
 	}
-	qsort(h.list, h.count, sizeof *h.list, compare_holds);
-	for (unsigned i = 0; i < (w.position == 1 ? h.count : 1); i++)
-		wait_row(&w, h.list[i].session, h.list[i].since_us);
+	show_holds(&w, &h);
 	free(h.list);
 }
 
