@@ -31,6 +31,7 @@ arguments_usage(FILE *to)
 	    "      --csv           comma-separated values\n"
 	    "      --no-header     no line of column names\n"
 	    "      --color WHEN    auto (on a terminal, unless $NO_COLOR is set), always, never\n"
+	    "      --dot           waits: a graph for Graphviz\n"
 	    "      --max-wait TIME status: trouble if a session waits for longer (1s)\n"
 	    "      --pool NAME     set: of that pool only\n"
 	    "  -c, --config FILE   doctor: the configuration (%s/pgwith/pgwith.conf)\n"
@@ -158,6 +159,9 @@ read_option(int c, struct arguments *a)
 		return true;
 	case OPTIONS_COLOR:
 		return read_colour(optarg, &how->look.colour);
+	case OPTIONS_DOT:
+		how->dot = true;
+		return true;
 	case OPTIONS_MAX_WAIT:
 		return read_duration("--max-wait", optarg, &how->max_wait_us);
 	case OPTIONS_POOL:

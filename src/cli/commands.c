@@ -10,6 +10,7 @@
 #include "cli/import/import.h"
 #include "cli/look.h"
 #include "cli/probe.h"
+#include "cli/tree.h"
 #include "cli/watch.h"
 
 /* pgwith.c calls this before it connects to pgwithd. */
@@ -90,9 +91,13 @@ static const struct commands_entry entries[] = {
     SHOW("held", "HELD",
 	 "session,pid,program,application_name,kind,name,class,state,held_ms,waiting,scopes",
 	 "who holds a server, lock or semaphore, the longest first"),
-    SHOW("waits", "WAITS",
-	 "session,pid,program,kind,name,position,wait_ms,held_by,held_ms,root",
-	 "who waits for what, and who holds it"),
+    {.name = "waits",
+     .arguments = "",
+     .statement = "SHOW WAITS",
+     .run = tree_run,
+     .help = "who waits for what, and who holds it: a tree",
+     .details = "  --dot  print a graph for Graphviz\n"
+		"With --all, --columns, --json or --csv: the table of SHOW WAITS.\n"},
     SHOW("stats", "STATS",
 	 "database,total_xact_count,total_query_count,total_received,total_sent,avg_xact_count,"
 	 "avg_query_count,avg_xact_time,avg_query_time,avg_wait_time",
@@ -260,7 +265,8 @@ commands_help(const struct commands_entry *entry, FILE *to)
 static bool
 is_look(const struct commands_entry *entry)
 {
-	return entry->run == look_table || entry->run == look_show || entry->run == look_status;
+	return entry->run == look_table || entry->run == look_show || entry->run == look_status ||
+	       entry->run == tree_run;
 }
 
 enum ask_status

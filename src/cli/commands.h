@@ -22,6 +22,7 @@ struct commands_how {
 	int64_t watch_us;    /* interval of --watch; 0: run once */
 	/* with --watch: the time, which becomes a column of JSON and CSV; otherwise NULL */
 	const char *stamp;
+	bool dot;           /* of `waits`: print a graph for Graphviz */
 	const char *pool;   /* of `set`: only for this pool; or NULL */
 	const char *config; /* of `doctor`: the configuration file; or NULL */
 	bool socket_given;  /* of `doctor`: the socket is given on the command line */

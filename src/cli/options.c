@@ -16,6 +16,7 @@ static const struct option options[] = {
     {"csv", no_argument, NULL, OPTIONS_CSV},
     {"no-header", no_argument, NULL, OPTIONS_NO_HEADER},
     {"color", required_argument, NULL, OPTIONS_COLOR},
+    {"dot", no_argument, NULL, OPTIONS_DOT},
     {"max-wait", required_argument, NULL, OPTIONS_MAX_WAIT},
     {"pool", required_argument, NULL, OPTIONS_POOL},
     {"config", required_argument, NULL, 'c'},

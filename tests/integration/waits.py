@@ -1,8 +1,11 @@
 """SHOW WAITS: who waits, for what, and who holds it."""
 
+import json
 import os
+import re
 
-from pgwtest import check, equal, main, test, wait_until, wire
+from pgwtest import check, child, equal, main, test, wait_until, wire
+from pgwtest.daemon import SANITIZE_ENV, program
 
 
 def waits(d):
@@ -95,6 +98,43 @@ def paused(t):
     equal((row["kind"], row["position"], row["held_by"], row["held_ms"], row["root"]), ("server", "1", None, None, "f"), "row")
     d.console("RESUME")
     c.until_ready()
+
+
+def pgwith(d, *args):
+    status, out, err = child.run([program("pgwith"), "-p", str(d.port), "-U", "postgres", "waits", *args],
+                                 env={**SANITIZE_ENV, "PGWITH_SOCKET": d.sockets})
+    equal((status, err), (0, ""), "pgwith waits %r" % (args,))
+    return out
+
+
+@test
+def tree(t):
+    """pgwith waits: a tree with the culprit at its root, a graph, and the table"""
+    d = t.daemon(size=1, max_waiting=500)
+    equal(pgwith(d), "nobody waits\n", "nobody")
+    h = t.client(d, application_name="culprit")
+    h.sql("ENTER job")
+    h.sql("SELECT 1")
+    waiters = [t.client(d, application_name='w"%d' % i) for i in range(450)]
+    for c in waiters:
+        c.send(wire.query("SELECT 1"))
+    wait_until(lambda: d.waiting() == 450, 30, "all wait")
+    pool = d.show("WAITS")[0]["name"]
+    lines = pgwith(d).splitlines()
+    equal(len(lines), 5, "lines: %r" % lines)
+    check(re.fullmatch(r"\* session %s \(\S+, pid %d, culprit\) idle in transaction" % (session_of(d, "culprit"), os.getpid()),
+                       lines[0]), "root: " + lines[0])
+    check(re.fullmatch(r"    holds server of %s for .*: job" % pool, lines[1]), "what it holds: " + lines[1])
+    check(lines[2].startswith("+- session ") and 'w"0' in lines[2], "the first: " + lines[2])
+    check(lines[4].startswith("+- 448 more wait for server of " + pool), "the rest: " + lines[4])
+    check(all(len(x) <= 100 for x in lines), "narrow enough: %r" % lines)
+    rows = json.loads(pgwith(d, "--json"))
+    equal([x["position"] for x in rows], list(range(1, 451)), "the table, in more than two portions")
+    graph = pgwith(d, "--dot")
+    equal(graph.count(" -> "), 450, "edges")
+    h.sql("EXIT ALL")
+    for c in waiters:
+        c.until_ready()
 
 
 if __name__ == "__main__":
