@@ -223,9 +223,14 @@ root_lines(const struct tree *t, uint64_t session, const struct row *held)
 		i++;
 	begin_line(&b, 0);
 	buf_add_fmt(&b, "* ");
-	add_who(&b, session, word(t->clients, i, "program"), word(t->clients, i, "remote_pid"),
-		word(t->clients, i, "application_name"));
-	buf_add_fmt(&b, " %s", word(t->clients, i, "state"));
+	if (i < n) {
+		add_who(&b, session, word(t->clients, i, "program"),
+			word(t->clients, i, "remote_pid"), word(t->clients, i, "application_name"));
+		buf_add_fmt(&b, " %s", word(t->clients, i, "state"));
+	} else {
+		/* It has gone by now, or it is another user's, whom the asking one may not see. */
+		buf_add_fmt(&b, "session %llu", (unsigned long long)session);
+	}
 	end_line(t, &b);
 	begin_line(&b, 0);
 	buf_add_fmt(&b, "    holds ");

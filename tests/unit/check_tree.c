@@ -112,6 +112,18 @@ START_TEST(nobody_and_nothing)
 }
 END_TEST
 
+START_TEST(a_holder_that_is_not_seen)
+{
+	struct table *t = make_waits();
+
+	add(t, "2", "server", "p", "9");
+	expect(t, 0,
+	       "* session 9\n"
+	       "    holds server of p for 5.0 s\n"
+	       "+- session 2 (app, pid 42) waits 1.0 s for server of p, held for 5.0 s\n");
+}
+END_TEST
+
 START_TEST(a_circle_ends)
 {
 	struct table *t = make_waits();
@@ -148,6 +160,7 @@ main(void)
 	tcase_add_test(tc, a_chain);
 	tcase_add_test(tc, many_are_counted);
 	tcase_add_test(tc, nobody_and_nothing);
+	tcase_add_test(tc, a_holder_that_is_not_seen);
 	tcase_add_test(tc, a_circle_ends);
 	tcase_add_test(tc, dot_is_quoted);
 	suite_add_tcase(s, tc);
