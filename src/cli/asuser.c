@@ -173,16 +173,12 @@ become_user(const struct asuser *u)
 
 /* ---- telling ---- */
 
-#define CELLS 4
-
-static const char *const columns[CELLS] = {"level", "subject", "finding", "what_to_do"};
-
 static void
-write_findings(const struct findings *f, FILE *to)
+write_rows(const struct table *t, FILE *to)
 {
-	for (unsigned row = 0; row < table_rows(f->table); row++)
-		for (unsigned i = 0; i < CELLS; i++) {
-			const char *text = table_cell(f->table, row, columns[i]);
+	for (unsigned row = 0; row < table_rows(t); row++)
+		for (unsigned i = 0; i < table_columns(t); i++) {
+			const char *text = table_at(t, row, i);
 
 			/* A text has a `=` ahead, so that NULL can be told from an empty text. */
 			if (text)
@@ -192,74 +188,154 @@ write_findings(const struct findings *f, FILE *to)
 		}
 }
 
-/* Reads what write_findings() has written. False if a finding is incomplete. */
+/* Reads what write_rows() has written. False if a row is incomplete. */
 static bool
-read_findings(struct findings *f, FILE *from)
+read_rows(struct table *t, FILE *from)
 {
-	char *cells[CELLS] = {NULL};
-	size_t rooms[CELLS] = {0};
-	unsigned i = 0;
+	unsigned n = table_columns(t), i = 0;
+	char **cells = mem_calloc(n, sizeof *cells);
+	size_t *rooms = mem_calloc(n, sizeof *rooms);
+	const char **texts = mem_calloc(n, sizeof *texts);
 
 	while (getdelim(&cells[i], &rooms[i], 0, from) > 0) {
-		if (++i < CELLS)
+		if (++i < n)
 			continue;
+		for (unsigned k = 0; k < n; k++)
+			texts[k] = *cells[k] ? cells[k] + 1 : NULL;
+		table_row(t, texts);
 		i = 0;
-		findings_add(f, findings_level(cells[0] + 1), cells[1] + 1,
-			     *cells[3] ? cells[3] + 1 : NULL, "%s", cells[2] + 1);
 	}
-	for (unsigned k = 0; k < CELLS; k++)
+	for (unsigned k = 0; k < n; k++)
 		free(cells[k]);
+	free(cells);
+	free(rooms);
+	free(texts);
 	return i == 0;
 }
 
+/* Exit statuses of the child. */
+enum { CHILD_GOOD, CHILD_FAILED, CHILD_REFUSED };
+
+/* `t` is a copy of the parent's table, without its rows. */
 static void
-run_child(const struct asuser *u, void (*look)(struct findings *, void *), void *arg, int fd)
+run_child(const struct asuser *u, struct table *t, void (*look)(struct table *, void *), void *arg,
+	  int fd)
 {
-	struct findings found;
 	FILE *to = fdopen(fd, "w");
 
-	findings_init(&found);
 	if (to == NULL)
-		_exit(EXIT_FAILURE);
-	if (become_user(u))
-		look(&found, arg);
+		_exit(CHILD_FAILED);
+	if (!become_user(u))
+		_exit(CHILD_REFUSED);
+	look(t, arg);
+	write_rows(t, to);
+	_exit(fclose(to) == 0 ? CHILD_GOOD : CHILD_FAILED);
+}
+
+bool
+asuser_rows(const struct asuser *u, struct table *t, void (*look)(struct table *, void *),
+	    void *arg, char *why, size_t why_size)
+{
+	int ends[2], status = 0;
+	FILE *from;
+	pid_t pid;
+	bool good;
+
+	if (geteuid() != 0 || (u->uid == 0 && u->pid == 0)) {
+		look(t, arg);
+		return true;
+	}
+	fflush(NULL);
+	if (pipe2(ends, O_CLOEXEC) < 0) {
+		snprintf(why, why_size, "cannot look as its user %s: %s", u->name, strerror(errno));
+		return false;
+	}
+	pid = fork();
+	if (pid == 0) {
+		close(ends[0]);
+		run_child(u, table_empty(t), look, arg, ends[1]);
+	}
+	close(ends[1]);
+	from = fdopen(ends[0], "r");
+	good = pid > 0 && from && read_rows(t, from);
+	if (from)
+		fclose(from);
 	else
-		findings_add(&found, FINDING_NOTE, "pgwithd", NULL,
-			     "cannot look as its user %s: %s", u->name, strerror(errno));
-	write_findings(&found, to);
-	_exit(fclose(to) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+		close(ends[0]);
+	if (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 && good)
+		return true;
+	snprintf(why, why_size, "cannot %s its user %s",
+		 WIFEXITED(status) && WEXITSTATUS(status) == CHILD_REFUSED ? "become" : "look as",
+		 u->name);
+	return false;
+}
+
+/* ---- findings ---- */
+
+struct finder {
+	void (*look)(struct findings *, void *arg);
+	void *arg;
+};
+
+static void
+find(struct table *t, void *arg)
+{
+	const struct finder *finder = arg;
+	struct findings found = {.table = t};
+
+	finder->look(&found, finder->arg);
 }
 
 void
 asuser_look(const struct asuser *u, struct findings *f, void (*look)(struct findings *, void *),
 	    void *arg)
 {
-	int ends[2], status = 0;
-	FILE *from;
-	pid_t pid;
+	struct finder finder = {look, arg};
+	struct findings found;
+	char why[256];
+	bool good;
 
-	if (u->uid == geteuid() && u->pid == 0) {
-		look(f, arg);
-		return;
+	findings_init(&found);
+	good = asuser_rows(u, found.table, find, &finder, why, sizeof why);
+	for (unsigned i = 0; i < table_rows(found.table); i++)
+		findings_add(f, findings_level(table_at(found.table, i, 0)),
+			     table_at(found.table, i, 1), table_at(found.table, i, 3), "%s",
+			     table_at(found.table, i, 2));
+	if (!good)
+		findings_add(f, FINDING_NOTE, "pgwithd", NULL, "%s", why);
+	findings_clear(&found);
+}
+
+/* ---- whom to trust ---- */
+
+/* May everybody put a socket there? So it is also below a directory such as /tmp, unless root has
+ * made the rest of the path. */
+static bool
+anybody_may_listen(const char *directory)
+{
+	char *path = realpath(directory, NULL), *slash;
+	bool anybody = false;
+	struct stat st;
+
+	while (path && stat(path, &st) == 0) {
+		anybody = st.st_mode & S_IWOTH;
+		slash = strrchr(path, '/');
+		if (anybody || st.st_uid == 0 || slash[1] == 0)
+			break;
+		slash[slash == path] = 0;
 	}
-	fflush(NULL);
-	if (geteuid() != 0 || pipe2(ends, O_CLOEXEC) < 0) {
-		look(f, arg);
-		return;
-	}
-	pid = fork();
-	if (pid == 0) {
-		close(ends[0]);
-		run_child(u, look, arg, ends[1]);
-	}
-	close(ends[1]);
-	from = fdopen(ends[0], "r");
-	if (pid < 0 || from == NULL || !read_findings(f, from) || waitpid(pid, &status, 0) < 0 ||
-	    status != 0)
-		findings_add(f, FINDING_NOTE, "pgwithd", NULL, "cannot look as its user %s",
-			     u->name);
-	if (from)
-		fclose(from);
-	else
-		close(ends[0]);
+	free(path);
+	return anybody;
+}
+
+bool
+asuser_is_stranger(uid_t uid, const char *directory, const char *config)
+{
+	const struct passwd *pw = getpwnam("pgwith");
+	struct stat st;
+
+	if (geteuid() != 0 || uid == 0 || (pw && pw->pw_uid == uid) ||
+	    (stat(config, &st) == 0 && st.st_uid == uid))
+		return false;
+	return anybody_may_listen(directory);
 }

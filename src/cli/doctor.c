@@ -34,7 +34,7 @@ struct doctor {
 	char port[16];
 	struct table *servers; /* SHOW SERVERS, or NULL */
 	struct asuser daemon;  /* the user that pgwithd runs as; uid (uid_t)-1: not known */
-	bool stranger;         /* that user may be anybody: see is_stranger() */
+	bool stranger;         /* that user may be anybody: see asuser_is_stranger() */
 };
 
 /* ---- the configuration ---- */
@@ -188,41 +188,6 @@ check_owner(struct doctor *d, const char *path, const struct stat *st)
 			     c->socket_group);
 }
 
-/* May everybody put a socket there? So it is also below a directory such as /tmp, unless root has
- * made the rest of the path. */
-static bool
-anybody_may_listen(const char *directory)
-{
-	char *path = realpath(directory, NULL), *slash;
-	bool anybody = false;
-	struct stat st;
-
-	while (path && stat(path, &st) == 0) {
-		anybody = st.st_mode & S_IWOTH;
-		slash = strrchr(path, '/');
-		if (anybody || st.st_uid == 0 || slash[1] == 0)
-			break;
-		slash[slash == path] = 0;
-	}
-	free(path);
-	return anybody;
-}
-
-/* Is it not known that the administrator has made this user the daemon's? Then root must not act as
- * the user: what is configured, passwords among it, would be that user's, and so would the view of
- * the file system. */
-static bool
-is_stranger(const struct doctor *d, uid_t uid)
-{
-	const struct passwd *pw = getpwnam("pgwith");
-	struct stat st;
-
-	if (geteuid() != 0 || uid == 0 || (pw && pw->pw_uid == uid) ||
-	    (stat(d->absolute, &st) == 0 && st.st_uid == uid))
-		return false;
-	return anybody_may_listen(d->whom.directory);
-}
-
 /* Connects to the socket and notes which process listens. 0, or the errno. */
 static int
 try_connect(struct doctor *d, const char *path)
@@ -240,7 +205,7 @@ try_connect(struct doctor *d, const char *path)
 		e = errno;
 	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &bytes) == 0) {
 		asuser_of_process(&d->daemon, cred.pid, cred.uid, cred.gid);
-		d->stranger = is_stranger(d, cred.uid);
+		d->stranger = asuser_is_stranger(cred.uid, d->whom.directory, d->absolute);
 	}
 	if (fd >= 0)
 		close(fd);

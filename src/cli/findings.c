@@ -34,9 +34,8 @@ findings_clear(struct findings *f)
 	f->table = NULL;
 }
 
-/* Makes one line of libpq's message, which has several, some of them indented. */
-static void
-join_lines(char *text)
+void
+findings_join_lines(char *text)
 {
 	char *to = text;
 
@@ -63,7 +62,7 @@ findings_add(struct findings *f, enum finding_level level, const char *subject, 
 	va_start(ap, fmt);
 	what = mem_vprintf(fmt, ap);
 	va_end(ap);
-	join_lines(what);
+	findings_join_lines(what);
 	table_row(f->table, (const char *const[]){levels[level], subject, what, cure});
 	f->count[level]++;
 	free(what);

@@ -29,6 +29,9 @@ void findings_clear(struct findings *);
 void findings_add(struct findings *, enum finding_level, const char *subject, const char *cure,
 		  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* Makes one line of libpq's message, which has several, some of them indented. */
+void findings_join_lines(char *text);
+
 /* Prints them: as lines for people, with a count at the end, or as JSON or CSV. */
 void findings_print(const struct findings *, const struct table_look *, FILE *);
 

@@ -1,8 +1,6 @@
 #include "cli/remote.h"
 
 #include <libpq-fe.h>
-#include <poll.h>
-#include <pthread.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +8,11 @@
 
 #include "base/mem.h"
 #include "base/units.h"
-#include "cli/clock.h"
 #include "cli/cure.h"
-#include "pool/resolve.h"
+#include "cli/direct.h"
 
 #define TESTED_MAJOR 15 /* README.md, "Limits" */
 #define OLDEST_MAJOR 14 /* that the PostgreSQL project still maintains */
-#define AT_ONCE      16 /* pools that are connected to side by side */
 
 /* One server, with all pools that lead to it. */
 struct target {
@@ -39,138 +35,17 @@ struct remote {
 struct look {
 	struct remote *remote;
 	const struct conf_pool *pool;
-	const char *user; /* role to log in as; NULL: that of the conninfo */
 	char *subject;
-	pthread_t thread; /* the thread that connects, if `threaded` */
-	bool threaded;
-	PGconn *conn;
-	char *why;          /* why it could not be connected to; or NULL */
-	char sqlstate[6];   /* SQLSTATE of that, if the server sent one; or "" */
+	struct direct direct;
 	PGresult *settings; /* rows of name, value, source */
 };
 
-/* ---- connecting ---- */
-
-/* Is it the line that PQERRORS_VERBOSE adds at the end, with the place in the server's source? */
-static bool
-is_location(const char *line, size_t bytes)
-{
-	while (bytes > 0 && line[bytes - 1] >= '0' && line[bytes - 1] <= '9')
-		bytes--;
-	return bytes > 3 && strncmp(line + bytes - 3, ".c:", 3) == 0;
-}
-
-/* Keeps libpq's message about a failure, for people, and its SQLSTATE. */
-static void
-note_failure(struct look *l, const char *message)
-{
-	char *words = mem_strdup(""), *more, *cut = mem_strdup(message);
-
-	conninfo_cut_sqlstate(cut, l->sqlstate);
-	for (const char *at = cut; *at; at += strcspn(at, "\n"), at += *at == '\n') {
-		size_t n = strcspn(at, "\n");
-
-		if (is_location(at, n))
-			continue;
-		more = mem_printf("%s%s%.*s", words, *words ? "\n" : "", (int)n, at);
-		free(words);
-		words = more;
-	}
-	free(cut);
-	free(l->why);
-	l->why = words;
-}
-
-/* Waits until libpq can go on. False if `deadline_us` has passed. */
-static bool
-wait_for(PGconn *conn, PostgresPollingStatusType next, int64_t deadline_us)
-{
-	struct pollfd p = {.fd = PQsocket(conn),
-			   .events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT};
-	int64_t left = deadline_us - clock_us();
-
-	return left > 0 && poll(&p, 1, (int)(left / UNIT_MS) + 1) != 0;
-}
-
-/* Tries the hosts one after the other until one answers, as the daemon does. */
-static void
-connect_to_hosts(struct look *l, struct conninfo_params *p, int64_t limit_us)
-{
-	PostgresPollingStatusType next;
-	char why[256], text[32];
-	int64_t deadline;
-
-	for (;;) {
-		deadline = clock_us() + limit_us;
-		l->conn = PQconnectStartParams((const char *const *)p->keywords,
-					       (const char *const *)p->values, 0);
-		next = PQstatus(l->conn) == CONNECTION_BAD ? PGRES_POLLING_FAILED
-							   : PGRES_POLLING_WRITING;
-		PQsetErrorVerbosity(l->conn, PQERRORS_VERBOSE);
-		while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
-			if (PQstatus(l->conn) == CONNECTION_MADE &&
-			    conninfo_params_check_peer(p, PQsocket(l->conn), why, sizeof why) < 0) {
-				note_failure(l, why);
-				return;
-			}
-			if (!wait_for(l->conn, next, deadline))
-				break;
-			next = PQconnectPoll(l->conn);
-		}
-		if (next == PGRES_POLLING_OK) {
-			PQsetErrorVerbosity(l->conn, PQERRORS_DEFAULT);
-			return;
-		}
-		if (next == PGRES_POLLING_FAILED) {
-			note_failure(l, PQerrorMessage(l->conn));
-			return;
-		}
-		snprintf(why, sizeof why, "connection to server at \"%s\": no answer within %s",
-			 PQhost(l->conn), units_duration_str(limit_us, text, sizeof text));
-		note_failure(l, why);
-		if (conninfo_params_drop(p, PQhost(l->conn), PQhostaddr(l->conn), PQport(l->conn)) <
-		    0)
-			return;
-		PQfinish(l->conn);
-	}
-}
-
-/* Connects, in a thread of its own, because libpq blocks while it looks up names. */
-static void *
-connect_thread(void *arg)
-{
-	struct look *l = arg;
-	const struct conf_pool *pool = l->pool;
-	int64_t longest = l->remote->how->timeout_us;
-	int64_t us = pool->connect_timeout_us < longest ? pool->connect_timeout_us : longest;
-	struct conninfo_params p = {0};
-	char why[512] = "";
-	struct conninfo *ci = conninfo_new(pool->conninfo, why, sizeof why);
-
-	if (ci && l->user)
-		conninfo_set_user(ci, l->user);
-	if (ci && pool->password && *pool->password)
-		conninfo_set_password(ci, pool->password);
-	if (ci == NULL || conninfo_resolve(ci, &p, why, sizeof why) < 0) {
-		note_failure(l, why);
-	} else {
-		conninfo_params_add(&p, "application_name", "pgwith doctor");
-		connect_to_hosts(l, &p, us);
-	}
-	conninfo_params_clear(&p);
-	conninfo_free(ci);
-	return NULL;
-}
+/* ---- asking ---- */
 
 static PGresult *
 query(const struct look *l, const char *sql)
 {
-	PGresult *r = PQexec(l->conn, sql);
-
-	if (PQresultStatus(r) == PGRES_TUPLES_OK)
-		return r;
-	PQclear(r);
-	return NULL;
+	return direct_query(&l->direct, sql, NULL, 0);
 }
 
 /* Asks for one value. The caller frees; NULL if there is none. */
@@ -247,7 +122,7 @@ check_idle(const struct look *l)
 	cure = mem_printf(
 	    "ALTER ROLE \"%s\" SET idle_session_timeout = 0; idle_timeout of the pool is "
 	    "for that",
-	    PQuser(l->conn));
+	    PQuser(l->direct.conn));
 	if (own && own < limit)
 		findings_add(
 		    l->remote->findings, FINDING_WARNING, l->subject, cure,
@@ -350,12 +225,12 @@ check_network(const struct look *l)
 	PQconninfoOption *options;
 	bool watched = false;
 
-	if (is_local(l->conn))
+	if (is_local(l->direct.conn))
 		return;
-	if (!PQsslInUse(l->conn))
+	if (!PQsslInUse(l->direct.conn))
 		findings_add(l->remote->findings, FINDING_WARNING, l->subject,
 			     "sslmode=verify-full and sslrootcert in the conninfo",
-			     "the connection to %s is not encrypted", PQhost(l->conn));
+			     "the connection to %s is not encrypted", PQhost(l->direct.conn));
 	options = PQconninfoParse(l->pool->conninfo, NULL);
 	for (PQconninfoOption *o = options; o && o->keyword; o++)
 		watched |= o->val && (strcmp(o->keyword, "tcp_user_timeout") == 0 ||
@@ -367,7 +242,7 @@ check_network(const struct look *l)
 		    "tcp_user_timeout=10000 keepalives_idle=30 in the conninfo",
 		    "if %s vanishes without a word, clients that wait for its answer wait as "
 		    "long as the kernel does",
-		    PQhost(l->conn));
+		    PQhost(l->direct.conn));
 	if (row_of(l, "client_connection_check_interval") >= 0 &&
 	    setting_value(l, "client_connection_check_interval", 0) == 0)
 		findings_add(
@@ -496,8 +371,8 @@ check_target(struct findings *f, const struct target *t, bool daemon)
 static void
 check_version(const struct look *l)
 {
-	int version = PQserverVersion(l->conn), major = version / 10000;
-	const char *text = PQparameterStatus(l->conn, "server_version");
+	int version = PQserverVersion(l->direct.conn), major = version / 10000;
+	const char *text = PQparameterStatus(l->direct.conn, "server_version");
 
 	if (version == 0)
 		findings_add(l->remote->findings, FINDING_NOTE, l->subject, NULL,
@@ -514,8 +389,8 @@ check_version(const struct look *l)
 			     TESTED_MAJOR);
 	else
 		findings_add(l->remote->findings, FINDING_OK, l->subject, NULL,
-			     "answers; PostgreSQL %s, as %s%s", text, PQuser(l->conn),
-			     PQsslInUse(l->conn) ? ", with TLS" : "");
+			     "answers; PostgreSQL %s, as %s%s", text, PQuser(l->direct.conn),
+			     PQsslInUse(l->direct.conn) ? ", with TLS" : "");
 }
 
 static void
@@ -527,7 +402,8 @@ look_at(struct look *l)
 	l->settings = query(l, "SELECT name, reset_val, source FROM pg_settings");
 	if (l->settings == NULL) {
 		findings_add(l->remote->findings, FINDING_NOTE, l->subject, NULL,
-			     "cannot look at the server's settings: %s", PQerrorMessage(l->conn));
+			     "cannot look at the server's settings: %s",
+			     PQerrorMessage(l->direct.conn));
 		return;
 	}
 	PQclear(query(l, "SET statement_timeout = '5s'"));
@@ -538,9 +414,9 @@ look_at(struct look *l)
 	check_read_only(l, standby && *standby == 't');
 	check_network(l);
 	check_limit(
-	    l, "ROLE", PQuser(l->conn),
+	    l, "ROLE", PQuser(l->direct.conn),
 	    query_number(l, "SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user", -1));
-	check_limit(l, "DATABASE", PQdb(l->conn),
+	check_limit(l, "DATABASE", PQdb(l->direct.conn),
 		    query_number(l,
 				 "SELECT datconnlimit FROM pg_database WHERE datname = "
 				 "current_database()",
@@ -553,12 +429,14 @@ look_at(struct look *l)
 static void
 start_look(struct look *l, struct remote *r, const struct conf_pool *pool, const char *client)
 {
-	*l = (struct look){.remote = r, .pool = pool, .subject = mem_printf("pool %s", pool->name)};
-	if (pool->role == CONF_ROLE_CLIENT)
-		l->user = client;
-	l->threaded = pthread_create(&l->thread, NULL, connect_thread, l) == 0;
-	if (!l->threaded)
-		connect_thread(l);
+	*l = (struct look){.remote = r,
+			   .pool = pool,
+			   .subject = mem_printf("pool %s", pool->name),
+			   .direct = {.pool = pool,
+				      .user = pool->role == CONF_ROLE_CLIENT ? client : NULL,
+				      .application = "pgwith doctor",
+				      .timeout_us = r->how->timeout_us}};
+	direct_start(&l->direct);
 }
 
 static void
@@ -567,42 +445,43 @@ finish_look(struct look *l)
 	struct findings *f = l->remote->findings;
 	bool as_client = l->pool->role == CONF_ROLE_CLIENT;
 
-	if (l->threaded)
-		pthread_join(l->thread, NULL);
-	if (PQstatus(l->conn) == CONNECTION_OK) {
+	direct_join(&l->direct);
+	if (PQstatus(l->direct.conn) == CONNECTION_OK) {
 		look_at(l);
 		if (as_client)
 			findings_add(f, FINDING_NOTE, l->subject, "--user ROLE looks as another",
 				     "role = client: looked at as %s; other roles may not get in",
-				     PQuser(l->conn));
+				     PQuser(l->direct.conn));
 	} else if (as_client) {
-		char *cure = mem_printf("%s; --user ROLE tries as another",
-					cure_of(l->sqlstate, l->why ? l->why : ""));
+		char *cure =
+		    mem_printf("%s; --user ROLE tries as another",
+			       cure_of(l->direct.sqlstate, l->direct.why ? l->direct.why : ""));
 
 		findings_add(f, FINDING_WARNING, l->subject, cure, "role = client: as %s: %s",
-			     l->user ? l->user : "?", l->why ? l->why : "");
+			     l->direct.user ? l->direct.user : "?",
+			     l->direct.why ? l->direct.why : "");
 		free(cure);
 	} else {
 		findings_add(f, FINDING_PROBLEM, l->subject,
-			     cure_of(l->sqlstate, l->why ? l->why : ""), "cannot connect: %s%s%s%s",
-			     l->why ? l->why : "", *l->sqlstate ? " (" : "", l->sqlstate,
-			     *l->sqlstate ? ")" : "");
+			     cure_of(l->direct.sqlstate, l->direct.why ? l->direct.why : ""),
+			     "cannot connect: %s%s%s%s", l->direct.why ? l->direct.why : "",
+			     *l->direct.sqlstate ? " (" : "", l->direct.sqlstate,
+			     *l->direct.sqlstate ? ")" : "");
 	}
-	PQfinish(l->conn);
+	direct_clear(&l->direct);
 	free(l->subject);
-	free(l->why);
 }
 
 void
 remote_check(struct findings *f, const struct conf *conf, const struct remote_how *how)
 {
 	struct remote r = {.findings = f, .conf = conf, .how = how};
-	struct look looks[AT_ONCE];
+	struct look looks[DIRECT_AT_ONCE];
 	const struct passwd *pw = getpwuid(geteuid());
 	const char *client = how->user ? how->user : pw ? pw->pw_name : NULL;
 
 	for (unsigned i = 0, n; i < conf->npools; i += n) {
-		for (n = 0; n < AT_ONCE && i + n < conf->npools; n++)
+		for (n = 0; n < DIRECT_AT_ONCE && i + n < conf->npools; n++)
 			start_look(&looks[n], &r, &conf->pools[i + n], client);
 		for (unsigned k = 0; k < n; k++)
 			finish_look(&looks[k]);

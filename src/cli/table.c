@@ -1,14 +1,12 @@
-#define _XOPEN_SOURCE 700 /* wcwidth() */
 #include "cli/table.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wchar.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "base/utf8.h"
+#include "cli/columns.h"
 
 #define CELL_MAX (64u << 20) /* bytes of a cell */
 #define GAP      2           /* spaces between two columns */
@@ -97,6 +95,16 @@ table_columns(const struct table *t)
 }
 
 struct table *
+table_empty(const struct table *t)
+{
+	struct table *to = table_new();
+
+	for (unsigned i = 0; i < t->ncolumns; i++)
+		table_column(to, t->columns[i].name, t->columns[i].kind);
+	return to;
+}
+
+struct table *
 table_marked(const struct table *t, const char *column, const char *text)
 {
 	struct table *to = table_new();
@@ -144,6 +152,20 @@ table_cell(const struct table *t, unsigned row, const char *column)
 	int i = find_column(t, column, strlen(column));
 
 	return i < 0 || row >= t->nrows ? NULL : t->cells[(size_t)row * t->ncolumns + (size_t)i];
+}
+
+const char *
+table_name(const struct table *t, unsigned column)
+{
+	return t->columns[column].name;
+}
+
+const char *
+table_at(const struct table *t, unsigned row, unsigned column)
+{
+	return column >= t->ncolumns || row >= t->nrows
+		   ? NULL
+		   : t->cells[(size_t)row * t->ncolumns + column];
 }
 
 void
@@ -197,48 +219,10 @@ cell(const struct table *t, size_t row, unsigned column)
 
 /* ---- aligned ---- */
 
-/* The width of the text on a terminal. */
-static size_t
-width_of(const char *text, size_t left)
-{
-	size_t columns = 0;
-
-	while (left > 0) {
-		uint32_t c;
-		unsigned n = utf8_read(text, left, &c); /* never 0: cells are valid UTF-8 */
-		int w = wcwidth((wchar_t)c);
-
-		columns += w < 0 ? 1 : (size_t)w;
-		text += n;
-		left -= n;
-	}
-	return columns;
-}
-
 static size_t
 width(const char *text)
 {
-	return width_of(text, strlen(text));
-}
-
-/* The number of bytes of as many characters as fit into `columns`. */
-static size_t
-fitting(const char *text, size_t columns)
-{
-	size_t left = strlen(text), bytes = 0;
-
-	while (left > 0) {
-		uint32_t c;
-		unsigned n = utf8_read(text + bytes, left, &c);
-		int w = wcwidth((wchar_t)c);
-
-		if ((size_t)(w < 0 ? 1 : w) > columns)
-			break;
-		columns -= w < 0 ? 1 : (size_t)w;
-		bytes += n;
-		left -= n;
-	}
-	return bytes;
+	return columns_of(text, strlen(text));
 }
 
 static void
@@ -305,8 +289,8 @@ aligned_cell(const struct aligned *a, unsigned i, const char *text, const char *
 	bool cut = w > room;
 
 	if (cut) {
-		bytes = fitting(text, room - 1);
-		w = width_of(text, bytes) + 1;
+		bytes = columns_fit(text, bytes, room - 1);
+		w = columns_of(text, bytes) + 1;
 	}
 	if (right)
 		spaces(room - w, a->to);

@@ -40,11 +40,17 @@ void table_row(struct table *, const char *const *cells);
 unsigned table_rows(const struct table *);
 unsigned table_columns(const struct table *);
 
+/* A new table with the same columns and no rows. */
+struct table *table_empty(const struct table *);
+
 /* A copy with one more column in front, which has the same text in every row. */
 struct table *table_marked(const struct table *, const char *column, const char *text);
 
 /* The cell of a column; NULL if it is NULL, or there is no such column. */
 const char *table_cell(const struct table *, unsigned row, const char *column);
+/* The same by the number of the column, from 0 on; and the column's name. */
+const char *table_name(const struct table *, unsigned column);
+const char *table_at(const struct table *, unsigned row, unsigned column);
 bool table_has(const struct table *, const char *column);
 
 /* Prints only these columns, in this order; `names` are separated by commas. Names that the table
