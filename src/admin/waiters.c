@@ -11,9 +11,9 @@
 
 #include "base/mem.h"
 #include "base/units.h"
-#include "executor/executor.h"
 #include "pool/gate.h"
 #include "session/application.h"
+#include "session/doing.h"
 
 static const struct column waits_columns[] = {
     {"session", COLUMN_BIGINT}, {"pid", COLUMN_INT},
@@ -23,26 +23,6 @@ static const struct column waits_columns[] = {
     {"wait_ms", COLUMN_BIGINT}, {"held_by", COLUMN_BIGINT},
     {"held_ms", COLUMN_BIGINT}, {"root", COLUMN_BOOL},
 };
-
-/* What a session waits for: one of these two, or nothing. */
-struct target {
-	const struct lease *lease;
-	const struct lock_hold *hold;
-};
-
-static struct target
-target_of(const struct session *s)
-{
-	const struct scope *f = s->rare->stack ? stack_innermost(s->rare->stack) : NULL;
-
-	if (s->own->lease.state == LEASE_WAITING)
-		return (struct target){.lease = &s->own->lease};
-	if (f && f->own.lease.state == LEASE_WAITING)
-		return (struct target){.lease = &f->own.lease};
-	if (f && f->hold.state == LOCK_WAITING)
-		return (struct target){.hold = &f->hold};
-	return (struct target){0};
-}
 
 /* ---- the list ---- */
 
@@ -91,7 +71,7 @@ list_waits(const struct daemon *d, const struct session *own, struct show_ids *i
 struct waiter {
 	const struct daemon *daemon;
 	const struct session *session;
-	struct target target;
+	struct doing_wait target;
 	uint64_t position;
 	struct rows *rows;
 };
@@ -101,13 +81,12 @@ static void
 wait_row(const struct waiter *w, uint64_t held_by, int64_t held_since_us)
 {
 	const struct lease *l = w->target.lease;
-	const struct lock *lock = l ? NULL : w->target.hold->lock;
+	const struct lock *lock = l ? NULL : w->target.lock->lock;
 	const struct session *s = w->session;
 	const struct session *holder = idmap_get(&w->daemon->site.sessions, held_by);
 	int64_t now = loop_now_us(w->daemon->site.loop);
 	char program[64];
 	struct rows *r = w->rows;
-	struct target next = holder ? target_of(holder) : (struct target){0};
 
 	rows_begin(r);
 	rows_number(r, (int64_t)s->id);
@@ -118,7 +97,7 @@ wait_row(const struct waiter *w, uint64_t held_by, int64_t held_since_us)
 	rows_text(r, l ? "server" : lock->semaphore ? "semaphore" : "lock");
 	rows_text(r, l ? l->pool->conf->name : lock->name);
 	rows_number(r, (int64_t)w->position);
-	rows_number(r, (now - (l ? l->since_us : w->target.hold->since_us)) / UNIT_MS);
+	rows_number(r, (now - (l ? l->since_us : w->target.lock->since_us)) / UNIT_MS);
 	if (holder) {
 		rows_number(r, (int64_t)held_by);
 		rows_number(r, (now - held_since_us) / UNIT_MS);
@@ -126,7 +105,7 @@ wait_row(const struct waiter *w, uint64_t held_by, int64_t held_since_us)
 		rows_null(r);
 		rows_null(r);
 	}
-	rows_bool(r, holder && next.lease == NULL && next.hold == NULL);
+	rows_bool(r, holder && !doing_waits(holder));
 	rows_end(r);
 }
 
@@ -175,7 +154,7 @@ add_leases(struct holds *h, const struct waiter *w)
 static void
 add_holders(struct holds *h, const struct waiter *w)
 {
-	const struct lock *lock = w->target.hold->lock;
+	const struct lock *lock = w->target.lock->lock;
 	const struct list_node *n;
 
 	LIST_EACH (n, &lock->holders) {
@@ -223,10 +202,10 @@ each_wait(const struct daemon *d, uint64_t id, struct rows *r)
 
 	if (w.session == NULL)
 		return;
-	w.target = target_of(w.session);
+	w.target = doing_wait(w.session);
 	if (w.target.lease)
 		add_leases(&h, &w);
-	else if (w.target.hold)
+	else if (w.target.lock)
 		add_holders(&h, &w);
 	else
 		return;

@@ -32,9 +32,10 @@ arguments_usage(FILE *to)
 	    "      --no-header     no line of column names\n"
 	    "      --color WHEN    auto (on a terminal, unless $NO_COLOR is set), always, never\n"
 	    "      --dot           waits: a graph for Graphviz\n"
+	    "      --with-server   waits: ask PostgreSQL for row locks, too\n"
 	    "      --max-wait TIME status: trouble if a session waits for longer (1s)\n"
 	    "      --pool NAME     set: of that pool only\n"
-	    "  -c, --config FILE   doctor: the configuration (%s/pgwith/pgwith.conf)\n"
+	    "  -c, --config FILE   doctor, waits: the configuration (%s/pgwith/pgwith.conf)\n"
 	    "      --passfile FILE import: where passwords go\n"
 	    "      --database NAME import: a database that PgBouncer has by its fallback\n"
 	    "  -w, --timeout TIME  give up if pgwithd does not answer (10s); pause, drain and\n"
@@ -161,6 +162,9 @@ read_option(int c, struct arguments *a)
 		return read_colour(optarg, &how->look.colour);
 	case OPTIONS_DOT:
 		how->dot = true;
+		return true;
+	case OPTIONS_WITH_SERVER:
+		how->with_server = true;
 		return true;
 	case OPTIONS_MAX_WAIT:
 		return read_duration("--max-wait", optarg, &how->max_wait_us);

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <libpq-fe.h>
@@ -248,6 +249,14 @@ ask_ping(const struct ask_whom *whom)
 
 	ask_close(ask);
 	return status;
+}
+
+bool
+ask_peer(const struct ask *a, struct ucred *cred)
+{
+	socklen_t bytes = sizeof *cred;
+
+	return getsockopt(PQsocket(a->conn), SOL_SOCKET, SO_PEERCRED, cred, &bytes) == 0;
 }
 
 void

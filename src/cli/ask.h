@@ -8,6 +8,8 @@
 
 #include "cli/table.h"
 
+struct ucred;
+
 /* The outcome. These are the exit statuses of pgwith. */
 enum ask_status {
 	ASK_GOOD = 0,
@@ -33,6 +35,9 @@ void ask_forget_environment(void);
 /* Connects. On failure *ask is NULL and the reason is on stderr. */
 enum ask_status ask_open(const struct ask_whom *, struct ask **ask);
 void ask_close(struct ask *);
+
+/* The process at the other end, as the operating system names it. False if it does not tell. */
+bool ask_peer(const struct ask *, struct ucred *);
 
 /* Is pgwithd alive? ASK_GOOD if it lets the user in, or refuses that by an error of its own.
  * Otherwise the reason is on stderr. */

@@ -96,8 +96,12 @@ static const struct commands_entry entries[] = {
      .statement = "SHOW WAITS",
      .run = tree_run,
      .help = "who waits for what, and who holds it: a tree",
-     .details = "  --dot  print a graph for Graphviz\n"
-		"With --all, --columns, --json or --csv: the table of SHOW WAITS.\n"},
+     .details =
+	 "  --dot          print a graph for Graphviz\n"
+	 "  --with-server  ask the PostgreSQL of the pools, too, who waits there for whose locks\n"
+	 "                 (rows, tables), by a connection of its own, as doctor does; --config\n"
+	 "                 names the configuration. Exit status 1: not every pool could be asked.\n"
+	 "With --all, --columns, --json or --csv: the table of SHOW WAITS.\n"},
     SHOW("stats", "STATS",
 	 "database,total_xact_count,total_query_count,total_received,total_sent,avg_xact_count,"
 	 "avg_query_count,avg_xact_time,avg_query_time,avg_wait_time",

@@ -23,8 +23,9 @@ struct commands_how {
 	/* with --watch: the time, which becomes a column of JSON and CSV; otherwise NULL */
 	const char *stamp;
 	bool dot;           /* of `waits`: print a graph for Graphviz */
+	bool with_server;   /* of `waits`: ask PostgreSQL, too */
 	const char *pool;   /* of `set`: only for this pool; or NULL */
-	const char *config; /* of `doctor`: the configuration file; or NULL */
+	const char *config; /* of `doctor` and `waits`: the configuration file; or NULL */
 	bool socket_given;  /* of `doctor`: the socket is given on the command line */
 	/* of `import`: the file to write the passwords to; or NULL */
 	const char *passfile;

@@ -17,6 +17,7 @@ static const struct option options[] = {
     {"no-header", no_argument, NULL, OPTIONS_NO_HEADER},
     {"color", required_argument, NULL, OPTIONS_COLOR},
     {"dot", no_argument, NULL, OPTIONS_DOT},
+    {"with-server", no_argument, NULL, OPTIONS_WITH_SERVER},
     {"max-wait", required_argument, NULL, OPTIONS_MAX_WAIT},
     {"pool", required_argument, NULL, OPTIONS_POOL},
     {"config", required_argument, NULL, 'c'},

@@ -6,63 +6,42 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "base/utf8.h"
+#include "cli/columns.h"
 #include "cli/look.h"
+#include "cli/rowlocks.h"
 
 #define LINE_MAX_BYTES 8192
 #define LEVELS_MAX     12 /* a deeper level is not moved further to the right */
+#define NAME_COLUMNS   24 /* of an application_name */
 
-/* A row of SHOW WAITS. */
-struct row {
-	uint64_t session, held_by; /* held_by is 0 if no session holds it */
-	int64_t wait_ms, held_ms;
-	const char *kind, *name; /* of what it waits for */
-	bool first;              /* the first row of its session */
+#define NOBODY WAITLIST_NOBODY
+
+/* A party in the tree. */
+struct node {
+	uint32_t from, to; /* its part of tree.below: those that wait for it */
+	uint32_t at;       /* the next one of them to be printed */
+	uint32_t above;    /* the party that is being printed around it */
+	unsigned alike;    /* leaves that were printed of those that wait for the same */
+	unsigned more;     /* those that are only counted, and the longest of their waits */
+	int64_t longest_ms;
+	uint32_t seen; /* while a circle is looked for: from which party on */
 	bool shown;
 };
 
+/* A party that waits, and the wait by which it stands in the tree. */
+struct below {
+	uint32_t party;
+	const struct wait *wait;
+};
+
 struct tree {
-	const struct table *waits, *clients;
-	struct row *rows;
-	unsigned count;
+	const struct waitlist *list;
+	struct node *nodes;  /* one for each party, and behind them one for NOBODY */
+	struct below *below; /* in the order of the holders */
+	uint32_t nbelow;
 	unsigned width;
 	FILE *to;
 };
-
-static uint64_t
-number(const struct table *t, unsigned row, const char *column)
-{
-	const char *text = table_cell(t, row, column);
-
-	return text ? strtoull(text, NULL, 10) : 0;
-}
-
-static const char *
-word(const struct table *t, unsigned row, const char *column)
-{
-	const char *text = table_cell(t, row, column);
-
-	return text ? text : "";
-}
-
-static void
-read_rows(struct tree *t)
-{
-	t->count = table_rows(t->waits);
-	t->rows = mem_calloc(t->count + 1, sizeof *t->rows);
-	for (unsigned i = 0; i < t->count; i++) {
-		struct row *r = &t->rows[i];
-
-		r->session = number(t->waits, i, "session");
-		r->held_by = number(t->waits, i, "held_by");
-		r->wait_ms = (int64_t)number(t->waits, i, "wait_ms");
-		r->held_ms = (int64_t)number(t->waits, i, "held_ms");
-		r->kind = word(t->waits, i, "kind");
-		r->name = word(t->waits, i, "name");
-		/* The rows of a session stand one behind the other. */
-		r->first = i == 0 || t->rows[i - 1].session != r->session;
-	}
-}
 
 /* ---- lines ---- */
 
@@ -84,8 +63,8 @@ end_line(const struct tree *t, struct buf *b)
 	const char *text = b->len ? (const char *)buf_data(b) : "";
 	size_t bytes = b->len;
 
-	if (t->width && bytes > t->width)
-		bytes = utf8_fit(text, bytes, t->width);
+	if (t->width)
+		bytes = columns_fit(text, bytes, t->width);
 	fprintf(t->to, "%.*s\n", (int)bytes, text);
 	buf_clear(b);
 }
@@ -96,190 +75,297 @@ elapsed(int64_t ms, char *out, size_t out_size)
 	return units_elapsed_str(ms * UNIT_MS, out, out_size);
 }
 
-/* session 12 (psql, pid 4242, app) */
+/* Adds a text behind a comma, unless it is empty. */
 static void
-add_who(struct buf *b, uint64_t session, const char *program, const char *pid, const char *app)
+add_part(struct buf *b, const char *text, const char **comma)
 {
-	buf_add_fmt(b, "session %llu (%s%spid %s%s%.*s)", (unsigned long long)session, program,
-		    *program ? ", " : "", pid, *app ? ", " : "",
-		    (int)utf8_fit(app, strlen(app), 24), app);
+	if (*text == 0)
+		return;
+	buf_add_fmt(b, "%s%.*s", *comma, (int)columns_fit(text, strlen(text), NAME_COLUMNS), text);
+	*comma = ", ";
 }
 
-/* A server of orders; lock x */
+/* session 12 (psql, pid 4242, app); backend 4711 (psql, role bob, no client of pgwith). Of a
+ * session that the asking one may not see, or that has gone by now, only the number is known. */
 static void
-add_what(struct buf *b, const struct row *r)
+add_party(struct buf *b, const struct party *p)
 {
-	buf_add_fmt(b, "%s%s%s", r->kind, strcmp(r->kind, "server") == 0 ? " of " : " ", r->name);
+	const char *comma = "";
+
+	if (p->backend && strcmp(p->id, "0") == 0) {
+		buf_add_fmt(b, "a prepared transaction (see pg_prepared_xacts)");
+	} else if (p->backend) {
+		buf_add_fmt(b, "backend %s (", p->id);
+		add_part(b, p->application, &comma);
+		if (*p->role)
+			buf_add_fmt(b, "%srole %.*s", comma,
+				    (int)columns_fit(p->role, strlen(p->role), NAME_COLUMNS),
+				    p->role);
+		buf_add_fmt(b, "%sno client of pgwith)", *comma || *p->role ? ", " : "");
+	} else if (*p->pid == 0) {
+		buf_add_fmt(b, "session %s", p->id);
+	} else {
+		buf_add_fmt(b, "session %s (", p->id);
+		add_part(b, p->program, &comma);
+		buf_add_fmt(b, "%spid %s", comma, p->pid);
+		comma = ", ";
+		add_part(b, p->application, &comma);
+		buf_add_fmt(b, ")");
+	}
 }
 
-/* ---- the tree ---- */
-
-static bool
-waits_itself(const struct tree *t, uint64_t session)
+/* server of orders; lock x; row of public.accounts */
+static void
+add_what(struct buf *b, const struct wait *w)
 {
-	for (unsigned i = 0; i < t->count; i++)
-		if (t->rows[i].session == session)
-			return true;
-	return false;
-}
+	bool inside = w->row == NOBODY;
+	bool table = strcmp(w->kind, "relation") == 0;
 
-/* Does a session that is still to be shown stand below this one? */
-static bool
-holds_up(const struct tree *t, uint64_t session)
-{
-	for (unsigned i = 0; i < t->count; i++)
-		if (t->rows[i].held_by == session && t->rows[i].first && !t->rows[i].shown)
-			return true;
-	return false;
-}
-
-static bool
-same_thing(const struct row *a, const struct row *b)
-{
-	return strcmp(a->kind, b->kind) == 0 && strcmp(a->name, b->name) == 0;
+	if (inside && !w->named)
+		buf_add_fmt(b, "%s lock in %s", w->kind, w->name);
+	else if (inside && table)
+		buf_add_fmt(b, "table %s", w->name);
+	else
+		buf_add_fmt(b, "%s%s%s", w->kind,
+			    inside || strcmp(w->kind, "server") == 0 ? " of " : " ", w->name);
 }
 
 static void
-waiter_line(const struct tree *t, unsigned i, unsigned level)
+waiter_line(const struct tree *t, const struct wait *w, unsigned level)
 {
-	const struct row *r = &t->rows[i];
 	char wait[32], held[32];
 	struct buf b;
 
 	begin_line(&b, level);
-	add_who(&b, r->session, word(t->waits, i, "program"), word(t->waits, i, "pid"),
-		word(t->waits, i, "application_name"));
-	buf_add_fmt(&b, " waits %s for ", elapsed(r->wait_ms, wait, sizeof wait));
-	add_what(&b, r);
-	if (r->held_by)
-		buf_add_fmt(&b, ", held for %s", elapsed(r->held_ms, held, sizeof held));
+	add_party(&b, &t->list->parties[w->waiter]);
+	buf_add_fmt(&b, " waits ");
+	if (w->wait_ms >= 0)
+		buf_add_fmt(&b, "%s ", elapsed(w->wait_ms, wait, sizeof wait));
+	buf_add_fmt(&b, "for ");
+	add_what(&b, w);
+	if (w->held_ms >= 0)
+		buf_add_fmt(&b, ", held for %s", elapsed(w->held_ms, held, sizeof held));
 	end_line(t, &b);
 }
 
-/* The line of those that wait for the same as row `i`, hold up nobody and are not shown yet. */
+/* The line of those that are only counted. `w`: the wait of one of them. */
 static void
-rest_line(struct tree *t, unsigned i, unsigned level)
+rest_line(const struct tree *t, const struct node *n, const struct wait *w, unsigned level)
 {
-	unsigned count = 0;
-	int64_t longest = 0;
 	char text[32];
 	struct buf b;
 
-	for (unsigned k = i; k < t->count; k++) {
-		struct row *r = &t->rows[k];
-
-		if (!r->first || r->shown || r->held_by != t->rows[i].held_by ||
-		    !same_thing(r, &t->rows[i]) || holds_up(t, r->session))
-			continue;
-		r->shown = true;
-		count++;
-		if (r->wait_ms > longest)
-			longest = r->wait_ms;
-	}
 	begin_line(&b, level);
-	buf_add_fmt(&b, "%u more wait%s for ", count, count == 1 ? "s" : "");
-	add_what(&b, &t->rows[i]);
-	buf_add_fmt(&b, ", the longest %s", elapsed(longest, text, sizeof text));
+	buf_add_fmt(&b, "%u more wait%s for ", n->more, n->more == 1 ? "s" : "");
+	add_what(&b, w);
+	if (n->longest_ms >= 0)
+		buf_add_fmt(&b, ", the longest %s", elapsed(n->longest_ms, text, sizeof text));
 	end_line(t, &b);
 }
 
-/* Shows all that wait for the session, and those behind them. A session is marked before those
- * below it are looked at, so that a circle ends. */
 static void
-below(struct tree *t, uint64_t session, unsigned level)
+root_lines(const struct tree *t, const struct party *p)
 {
-	unsigned alike = 0;
-	const struct row *before = NULL;
-
-	for (unsigned i = 0; i < t->count; i++) {
-		struct row *r = &t->rows[i];
-		bool leaf;
-
-		if (!r->first || r->shown || r->held_by != session)
-			continue;
-		leaf = !holds_up(t, r->session);
-		if (before == NULL || !same_thing(before, r)) {
-			alike = 0;
-			before = r;
-		}
-		if (leaf && alike++ >= TREE_SHOWN) {
-			rest_line(t, i, level);
-			continue;
-		}
-		r->shown = true;
-		waiter_line(t, i, level);
-		below(t, r->session, level + 1);
-	}
-}
-
-static void
-root_lines(const struct tree *t, uint64_t session, const struct row *held)
-{
-	unsigned n = table_rows(t->clients), i = 0;
+	const struct wait *held = &t->list->waits[p->holds];
 	char text[32];
 	struct buf b;
 
-	while (i < n && number(t->clients, i, "id") != session)
-		i++;
 	begin_line(&b, 0);
 	buf_add_fmt(&b, "* ");
-	if (i < n) {
-		add_who(&b, session, word(t->clients, i, "program"),
-			word(t->clients, i, "remote_pid"), word(t->clients, i, "application_name"));
-		buf_add_fmt(&b, " %s", word(t->clients, i, "state"));
-	} else {
-		/* It has gone by now, or it is another user's, whom the asking one may not see. */
-		buf_add_fmt(&b, "session %llu", (unsigned long long)session);
-	}
+	add_party(&b, p);
+	if (*p->state)
+		buf_add_fmt(&b, " %s", p->state);
 	end_line(t, &b);
 	begin_line(&b, 0);
 	buf_add_fmt(&b, "    holds ");
 	add_what(&b, held);
-	buf_add_fmt(&b, " for %s", elapsed(held->held_ms, text, sizeof text));
-	if (*word(t->clients, i, "scopes"))
-		buf_add_fmt(&b, ": %s", word(t->clients, i, "scopes"));
+	if (held->held_ms >= 0)
+		buf_add_fmt(&b, " for %s", elapsed(held->held_ms, text, sizeof text));
+	if (*p->scopes)
+		buf_add_fmt(&b, ": %s", p->scopes);
 	end_line(t, &b);
 }
 
-static bool
-seen_before(const struct tree *t, unsigned row)
+/* ---- the tree ---- */
+
+/* The node of the holder; that of NOBODY is the last one. */
+static uint32_t
+node_of(const struct tree *t, uint32_t holder)
 {
-	for (unsigned i = 0; i < row; i++)
-		if (t->rows[i].held_by == t->rows[row].held_by)
-			return true;
-	return false;
+	return holder == NOBODY ? t->list->nparties : holder;
+}
+
+static bool
+same_thing(const struct wait *a, const struct wait *b)
+{
+	return strcmp(a->kind, b->kind) == 0 && strcmp(a->name, b->name) == 0;
+}
+
+/* Below one holder, those that wait for the same stand together, in the order of their waits. */
+static int
+compare_below(const void *a, const void *b)
+{
+	const struct wait *x = ((const struct below *)a)->wait;
+	const struct wait *y = ((const struct below *)b)->wait;
+	int c;
+
+	if (x->holder != y->holder)
+		return x->holder < y->holder ? -1 : 1;
+	if ((c = strcmp(x->kind, y->kind)) != 0 || (c = strcmp(x->name, y->name)) != 0)
+		return c;
+	return (x > y) - (x < y);
+}
+
+static void
+plant(struct tree *t)
+{
+	const struct waitlist *l = t->list;
+
+	t->nodes = mem_calloc((size_t)l->nparties + 1, sizeof *t->nodes);
+	t->below = mem_calloc((size_t)l->nparties + 1, sizeof *t->below);
+	for (uint32_t i = 0; i < l->nparties; i++)
+		if (l->parties[i].waits != NOBODY)
+			t->below[t->nbelow++] = (struct below){i, &l->waits[l->parties[i].waits]};
+	qsort(t->below, t->nbelow, sizeof *t->below, compare_below);
+	for (uint32_t i = 0; i < t->nbelow; i++) {
+		struct node *n = &t->nodes[node_of(t, t->below[i].wait->holder)];
+
+		if (n->to == 0)
+			n->from = n->at = i;
+		n->to = i + 1;
+	}
+}
+
+/* If the last one below the node that was printed waited for something else than the next one does,
+ * or was the last of all: prints the line of those that were only counted. */
+static void
+end_of_group(const struct tree *t, struct node *n, unsigned level)
+{
+	const struct wait *last, *next;
+
+	if (n->at == n->from)
+		return;
+	last = t->below[n->at - 1].wait;
+	next = n->at < n->to ? t->below[n->at].wait : NULL;
+	if (next && same_thing(last, next))
+		return;
+	if (n->more > 0)
+		rest_line(t, n, last, level);
+	n->alike = n->more = 0;
+}
+
+/* Prints the next one below the node, or counts it. Returns its number if there are others below
+ * it, otherwise NOBODY. A party is marked as shown before those below it are looked at, so that a
+ * circle ends. */
+static uint32_t
+print_next(struct tree *t, struct node *n, unsigned level)
+{
+	uint32_t party = t->below[n->at].party;
+	const struct wait *w = t->below[n->at].wait;
+	struct node *next = &t->nodes[party];
+	bool leaf = next->from == next->to;
+
+	n->at++;
+	if (next->shown)
+		return NOBODY;
+	next->shown = true;
+	if (leaf && n->alike >= TREE_SHOWN) {
+		if (n->more++ == 0 || w->wait_ms > n->longest_ms)
+			n->longest_ms = w->wait_ms;
+		return NOBODY;
+	}
+	n->alike += leaf;
+	waiter_line(t, w, level);
+	return leaf ? NOBODY : party;
+}
+
+/* Prints all below the node. There can be as many levels as parties, so this does not call
+ * itself. */
+static void
+print_below(struct tree *t, uint32_t top, unsigned level)
+{
+	uint32_t here = top;
+
+	for (;;) {
+		struct node *n = &t->nodes[here];
+		uint32_t next;
+
+		end_of_group(t, n, level);
+		if (n->at == n->to) {
+			if (here == top)
+				return;
+			here = n->above;
+			level--;
+			continue;
+		}
+		next = print_next(t, n, level);
+		if (next != NOBODY) {
+			t->nodes[next].above = here;
+			here = next;
+			level++;
+		}
+	}
+}
+
+/* A party that waits, and was not shown, waits in a circle, or for one: returns one of the
+ * circle. */
+static uint32_t
+find_circle(const struct tree *t, uint32_t party)
+{
+	uint32_t mark = party + 1;
+
+	while (t->nodes[party].seen != mark) {
+		t->nodes[party].seen = mark;
+		party = t->list->waits[t->list->parties[party].waits].holder;
+	}
+	return party;
+}
+
+static void
+print_circles(struct tree *t)
+{
+	for (uint32_t i = 0; i < t->nbelow; i++) {
+		uint32_t first;
+
+		if (t->nodes[t->below[i].party].shown)
+			continue;
+		first = find_circle(t, t->below[i].party);
+		fputs("* a circle: nobody of it can go on\n", t->to);
+		t->nodes[first].shown = true;
+		waiter_line(t, &t->list->waits[t->list->parties[first].waits], 1);
+		print_below(t, first, 2);
+	}
 }
 
 void
-tree_print(const struct table *waits, const struct table *clients, unsigned width, FILE *to)
+tree_print(const struct waitlist *list, unsigned width, FILE *to)
 {
-	struct tree t = {.waits = waits, .clients = clients, .width = width, .to = to};
+	struct tree t = {.list = list, .width = width, .to = to};
+	struct node *nobodys;
 
-	read_rows(&t);
-	if (t.count == 0)
+	if (list->nwaits == 0) {
 		fputs("nobody waits\n", to);
-	for (unsigned i = 0; i < t.count; i++) {
-		uint64_t holder = t.rows[i].held_by;
-
-		if (holder == 0 || seen_before(&t, i) || waits_itself(&t, holder))
-			continue;
-		root_lines(&t, holder, &t.rows[i]);
-		below(&t, holder, 1);
+		return;
 	}
-	if (holds_up(&t, 0)) {
+	plant(&t);
+	for (uint32_t i = 0; i < list->nwaits; i++) {
+		uint32_t holder = list->waits[i].holder;
+
+		if (!waitlist_is_root(list, &list->waits[i]) || t.nodes[holder].shown)
+			continue;
+		t.nodes[holder].shown = true;
+		root_lines(&t, &list->parties[holder]);
+		print_below(&t, holder, 1);
+	}
+	nobodys = &t.nodes[list->nparties];
+	if (nobodys->to > 0) {
 		fputs("* held by no session: paused, or servers are being opened or cleaned up\n",
 		      to);
-		below(&t, 0, 1);
+		print_below(&t, list->nparties, 1);
 	}
-	/* What is left waits in a circle, or for one. */
-	for (unsigned i = 0; i < t.count; i++)
-		if (t.rows[i].first && !t.rows[i].shown) {
-			fputs("* a circle: nobody of it can go on\n", to);
-			t.rows[i].shown = true;
-			waiter_line(&t, i, 1);
-			below(&t, t.rows[i].session, 2);
-		}
-	free(t.rows);
+	print_circles(&t);
+	free(t.nodes);
+	free(t.below);
 }
 
 /* ---- Graphviz ---- */
@@ -295,24 +381,55 @@ dot_text(const char *text, FILE *to)
 	}
 }
 
+/* The name of the node, in quotes. */
+static void
+dot_name(const struct waitlist *l, uint32_t party, FILE *to)
+{
+	const struct party *p = party == NOBODY ? NULL : &l->parties[party];
+
+	fprintf(to, "\"%s%s\"", p && p->backend ? "backend " : "", p ? p->id : "nobody");
+}
+
+static void
+dot_party(const struct waitlist *l, uint32_t party, FILE *to)
+{
+	const struct party *p = &l->parties[party];
+	bool root = p->waits == NOBODY;
+	struct buf b;
+
+	buf_init(&b, LINE_MAX_BYTES);
+	add_party(&b, p);
+	buf_add_u8(&b, 0);
+	fputc('\t', to);
+	dot_name(l, party, to);
+	fputs(" [label=\"", to);
+	dot_text((const char *)buf_data(&b), to);
+	if (root && *p->state) {
+		fputs("\\n", to);
+		dot_text(p->state, to);
+	}
+	fprintf(to, "\"%s];\n", root ? ", style=bold, color=red" : "");
+	buf_clear(&b);
+}
+
 void
-tree_dot(const struct table *waits, FILE *to)
+tree_dot(const struct waitlist *l, FILE *to)
 {
 	fputs("digraph waits {\n\trankdir=LR;\n", to);
-	for (unsigned i = 0; i < table_rows(waits); i++) {
-		const char *held_by = word(waits, i, "held_by");
+	for (uint32_t i = 0; i < l->nparties; i++)
+		if (l->parties[i].waits != NOBODY || l->parties[i].holds != NOBODY)
+			dot_party(l, i, to);
+	for (uint32_t i = 0; i < l->nwaits; i++) {
+		const struct wait *w = &l->waits[i];
 
-		fprintf(to, "\t\"%s\" [label=\"session %s\\n", word(waits, i, "session"),
-			word(waits, i, "session"));
-		dot_text(word(waits, i, "program"), to);
-		fprintf(to, ", pid %s\"];\n", word(waits, i, "pid"));
-		if (*word(waits, i, "root") == 't')
-			fprintf(to, "\t\"%s\" [style=bold, color=red];\n", held_by);
-		fprintf(to, "\t\"%s\" -> \"%s\" [label=\"", word(waits, i, "session"),
-			*held_by ? held_by : "nobody");
-		dot_text(word(waits, i, "kind"), to);
+		fputc('\t', to);
+		dot_name(l, w->waiter, to);
+		fputs(" -> ", to);
+		dot_name(l, w->holder, to);
+		fputs(" [label=\"", to);
+		dot_text(w->kind, to);
 		fputc(' ', to);
-		dot_text(word(waits, i, "name"), to);
+		dot_text(w->name, to);
 		fputs("\"];\n", to);
 	}
 	fputs("}\n", to);
@@ -320,24 +437,63 @@ tree_dot(const struct table *waits, FILE *to)
 
 /* ---- the command ---- */
 
+/* What is asked, and of whom. */
+struct answers {
+	struct table *waits, *clients, *servers, *locks;
+};
+
+static void
+answers_clear(struct answers *a)
+{
+	table_free(a->waits);
+	table_free(a->clients);
+	table_free(a->servers);
+	table_free(a->locks);
+}
+
+/* ASK_TROUBLE: PostgreSQL could not be asked, and the rest is there. */
+static enum ask_status
+ask_all(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
+	struct answers *a)
+{
+	enum ask_status status = ask_for(ask, entry->statement, &a->waits);
+	bool complete = true;
+
+	if (status == ASK_GOOD && how->with_server)
+		status = ask_for(ask, "SHOW SERVERS", &a->servers);
+	if (status == ASK_GOOD && how->with_server)
+		a->locks = rowlocks_ask(how, ask, a->servers, &complete);
+	if (status == ASK_GOOD)
+		status = ask_for(ask, "SHOW CLIENTS", &a->clients);
+	return status == ASK_GOOD && !complete ? ASK_TROUBLE : status;
+}
+
 enum ask_status
 tree_run(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
 	 char **args)
 {
-	struct table *waits = NULL, *clients = NULL;
-	enum ask_status status = ask_for(ask, entry->statement, &waits);
+	struct answers a = {0};
+	enum ask_status status = ask_all(entry, how, ask, &a), printed;
+	struct waitlist list;
+	struct table *table;
 
-	if (status == ASK_GOOD && how->dot) {
-		tree_dot(waits, stdout);
-	} else if (status == ASK_GOOD &&
-		   (how->look.format != TABLE_ALIGNED || how->all || how->columns)) {
-		status = look_print(waits, NULL, how);
-	} else if (status == ASK_GOOD) {
-		status = ask_for(ask, "SHOW CLIENTS", &clients);
-		if (status == ASK_GOOD)
-			tree_print(waits, clients, how->look.width, stdout);
+	if (status != ASK_GOOD && status != ASK_TROUBLE) {
+		answers_clear(&a);
+		return status;
 	}
-	table_free(waits);
-	table_free(clients);
+	waitlist_make(&list, a.waits, a.clients, a.servers, a.locks);
+	if (how->dot) {
+		tree_dot(&list, stdout);
+	} else if (how->look.format != TABLE_ALIGNED || how->all || how->columns) {
+		table = a.locks ? waitlist_table(&list, a.waits) : NULL;
+		printed = look_print(table ? table : a.waits, NULL, how);
+		if (printed != ASK_GOOD)
+			status = printed;
+		table_free(table);
+	} else {
+		tree_print(&list, how->look.width, stdout);
+	}
+	waitlist_clear(&list);
+	answers_clear(&a);
 	return status;
 }

@@ -1,23 +1,24 @@
-/* tree: SHOW WAITS for people: who holds up whom. */
+/* tree: the command `waits`: who holds up whom, as a tree, a graph or a table. */
 #ifndef PGWITH_CLI_TREE_H
 #define PGWITH_CLI_TREE_H
 
 #include <stdio.h>
 
 #include "cli/commands.h"
-#include "cli/table.h"
+#include "cli/waitlist.h"
 
-/* Prints SHOW WAITS as a tree, with what SHOW CLIENTS says of those at the root. Each session that
- * waits stands once, below the longest holder of what it waits for; the other holders are roots of
- * their own. Sessions that wait for the same thing and hold up nobody are counted behind the first
- * TREE_SHOWN. No line is longer than `width` bytes (0: no limit). */
-void tree_print(const struct table *waits, const struct table *clients, unsigned width, FILE *);
+/* Prints the waits as a tree. Each party that waits stands once, below the longest holder of what
+ * it waits for; the other holders are roots of their own. Parties that wait for the same thing and
+ * hold up nobody are counted behind the first TREE_SHOWN. A circle of parties that wait for each
+ * other has no root, and is said to be one. No line is wider than `width` columns of the terminal
+ * (0: no limit). */
+void tree_print(const struct waitlist *, unsigned width, FILE *);
 #define TREE_SHOWN 2
 
-/* Prints SHOW WAITS as a directed graph in the language of Graphviz: an edge for each row. */
-void tree_dot(const struct table *waits, FILE *);
+/* Prints a directed graph in the language of Graphviz: an edge for each wait. */
+void tree_dot(const struct waitlist *, FILE *);
 
-/* The command `waits`. */
+/* The command. */
 enum ask_status tree_run(const struct commands_entry *, const struct commands_how *, struct ask *,
 			 char **args);
 

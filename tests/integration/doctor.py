@@ -371,5 +371,42 @@ def who_may_come_in(t):
     equal((found["each"], found["each_open"]), ([], []), "only one of them is anybody")
 
 
+@test
+def row_locks(t):
+    """pgwith waits --with-server as root asks PostgreSQL as the daemon's user, as doctor does"""
+    roles(t)
+    conf, directory = start(t, {"db": {"conninfo": t.conninfo(user=USER), "size": 3},
+                                "roles": {"conninfo": t.conninfo(user=None), "role": "client", "size": 3}})
+    t.sql("CREATE TABLE jobs (id int); INSERT INTO jobs VALUES (1); GRANT ALL ON jobs TO %s" % USER)
+    for pool in ("db", "roles"):
+        holder, waiter = (wire.Client(directory, 6432, pool, USER, application_name=x) for x in ("holder", "waiter"))
+        holder.sql("BEGIN; UPDATE jobs SET id = 1")
+        waiter.sql("BEGIN")
+        pid = waiter.value("SELECT pg_backend_pid()")
+        waiter.send(wire.query("UPDATE jobs SET id = 2"))
+        wait_until(lambda: t.value("SELECT cardinality(pg_blocking_pids(%s)) > 0" % pid) == "t", 10, "it is blocked")
+        status, out, err = child.run([program("pgwith"), "-S", directory, "-U", "postgres", "waits", "--with-server", "-c", conf],
+                                     env=SANITIZE_ENV)
+        equal((status, err), (0, ""), "pgwith waits of " + pool)
+        lines = out.splitlines()
+        check(len(lines) == 3 and ", holder)" in lines[0] and ", waiter) waits" in lines[2] and "row of public.jobs" in lines[2], out)
+        holder.sql("ROLLBACK")
+        waiter.until_ready()
+        waiter.sql("ROLLBACK")
+        holder.close()
+        waiter.close()
+    # as a user who may be anybody, PostgreSQL is not asked
+    shutil.chown(conf, "root", "root")
+    shutil.chown(directory, "root", "root")
+    os.chmod(directory, 0o1777)
+    c = wire.Client(directory, 6432, "db", USER)
+    c.sql("BEGIN; SELECT 1")
+    status, out, err = child.run([program("pgwith"), "-S", directory, "-U", "postgres", "waits", "--with-server", "-c", conf],
+                                 env=SANITIZE_ENV)
+    equal((status, out), (1, "nobody waits\n"), "of a stranger: " + err)
+    check("everybody may listen in" in err, err)
+    c.close()
+
+
 if __name__ == "__main__":
     main(cluster={"hba": HBA})

@@ -1,8 +1,9 @@
-"""SHOW WAITS: who waits, for what, and who holds it."""
+"""SHOW WAITS and pgwith waits: who waits, for what, and who holds it; also inside PostgreSQL."""
 
 import json
 import os
 import re
+import unicodedata
 
 from pgwtest import check, child, equal, main, test, wait_until, wire
 from pgwtest.daemon import SANITIZE_ENV, program
@@ -135,6 +136,220 @@ def tree(t):
     h.sql("EXIT ALL")
     for c in waiters:
         c.until_ready()
+
+
+def ask(d, *args, conf=None, status=0):
+    """pgwith waits --with-server: its lines, and what it says on stderr."""
+    got, out, err = child.run([program("pgwith"), "-p", str(d.port), "-U", "postgres", "waits", "--with-server",
+                               "-c", conf or d.conf, *args], env={**SANITIZE_ENV, "PGWITH_SOCKET": d.sockets})
+    equal(got, status, "status, with stderr " + err)
+    return out.splitlines(), err
+
+
+def blocked(t, pid):
+    """Is this process of PostgreSQL blocked by another one?"""
+    return t.value("SELECT cardinality(pg_blocking_pids(%s)) > 0" % pid) == "t"
+
+
+def table(t):
+    t.sql("CREATE TABLE accounts (id int PRIMARY KEY, n int)")
+    t.sql("INSERT INTO accounts SELECT g, 0 FROM generate_series(1, 9) g")
+
+
+def update(c, row):
+    """Sends it, and does not wait for an answer."""
+    c.send(wire.query("UPDATE accounts SET n = n + 1 WHERE id = %d" % row))
+
+
+@test
+def row_lock(t):
+    """a row lock between two clients, and a lock of pgwith behind it: one tree"""
+    t.cluster.without_password("pgwith takes no password of the environment")
+    table(t)
+    d = t.daemon(size=5)
+    a, b, c = (t.client(d, application_name=name) for name in "abc")
+    ids = {name: session_of(d, name) for name in "abc"}
+    a.sql("BEGIN")
+    a.sql("UPDATE accounts SET n = 1 WHERE id = 1")
+    b.sql("ENTER LOCK 'l'")
+    b.sql("ENTER job")
+    pid_a = a.value("SELECT pg_backend_pid()")
+    pid_b = b.value("SELECT pg_backend_pid()")
+    update(b, 1)
+    c.send(wire.query("ENTER LOCK 'l'"))
+    wait_until(lambda: blocked(t, pid_b), 10, "b is blocked")
+    wait_until(lambda: len(waits(d)) == 1, 10, "c waits")
+    lines, err = ask(d)
+    equal(err, "", "stderr")
+    equal(len(lines), 4, "lines: %r" % lines)
+    who = r"session %s \(\S+, pid %d, %s\)"
+    ms = r"\d+\.\d (ms|s)"
+    for line, pattern in zip(lines, (
+            r"\* " + who % (ids["a"], os.getpid(), "a") + " idle in transaction",
+            "    holds row of public.accounts for " + ms + ".*",
+            r"\+- " + who % (ids["b"], os.getpid(), "b") + " waits " + ms + " for row of public.accounts, held for " + ms,
+            r"\|  \+- " + who % (ids["c"], os.getpid(), "c") + " waits " + ms + " for lock l, held for " + ms)):
+        check(re.fullmatch(pattern, line), "%s: %s" % (pattern, line))
+    # without it, b is to blame
+    check(pgwith(d).startswith("* session %s " % ids["b"]), "without --with-server: " + pgwith(d))
+    rows = json.loads("\n".join(ask(d, "--json")[0]))
+    equal([(x["session"], x["kind"], x["name"], x["held_by"], x["root"], x["backend_pid"], x["held_by_backend"], x["held_by_name"])
+           for x in rows],
+          [(int(ids["c"]), "lock", "l", int(ids["b"]), False, None, int(pid_b), "b"),
+           (int(ids["b"]), "row", "public.accounts", int(ids["a"]), True, int(pid_b), int(pid_a), "a")], "rows")
+    graph = "\n".join(ask(d, "--dot")[0])
+    check('"%s" -> "%s" [label="row public.accounts"]' % (ids["b"], ids["a"]) in graph, graph)
+    # no connection of it stays
+    wait_until(lambda: t.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgwith waits'") == "0", 10,
+               "its connections end")
+    a.sql("COMMIT")
+    b.until_ready()
+    b.sql("EXIT ALL")
+    c.until_ready()
+    c.sql("EXIT ALL")
+    equal(ask(d)[0], ["nobody waits"], "in the end")
+
+
+@test
+def outsiders(t):
+    """processes that are no clients of pgwith: one that holds up a client, and one that waits for a client"""
+    t.cluster.without_password("pgwith takes no password of the environment")
+    table(t)
+    d = t.daemon(size=5)
+    c = t.client(d, application_name="c")
+    out1, out2 = t.direct(application_name="nightly"), t.direct(application_name="report")
+    other1, other2 = t.direct(application_name="x"), t.direct(application_name="y")
+    out1.sql("BEGIN; UPDATE accounts SET n = 1 WHERE id = 1")
+    pid1 = out1.value("SELECT pg_backend_pid()")
+    c.sql("BEGIN")
+    c.sql("UPDATE accounts SET n = 1 WHERE id = 2")
+    pid = c.value("SELECT pg_backend_pid()")
+    pid2 = out2.value("SELECT pg_backend_pid()")
+    update(c, 1)
+    out2.send(wire.query("BEGIN; LOCK TABLE accounts"))
+    other1.sql("SELECT pg_advisory_lock(7)")
+    other2.send(wire.query("SELECT pg_advisory_lock(7)"))
+    wait_until(lambda: blocked(t, pid) and blocked(t, pid2) and
+               t.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == "1", 10, "all wait")
+    lines, err = ask(d)
+    equal(err, "", "stderr")
+    check(re.fullmatch(r"\* backend %s \(nightly, role postgres, no client of pgwith\) idle in transaction" % pid1, lines[0]), lines)
+    check(lines[1].startswith("    holds "), lines)
+    text = "\n".join(lines)
+    check(re.search(r"\+- session %s \(.*, c\) waits .* for row of public.accounts" % session_of(d, "c"), text), text)
+    check(re.search(r"\+- backend %s \(report, role postgres, no client of pgwith\) waits .* for table public.accounts" % pid2, text), text)
+    check("(x," not in text and "(y," not in text, "nobody's business: " + text)
+    out1.sql("ROLLBACK")
+    c.until_ready()
+    c.sql("ROLLBACK")
+    out2.until_ready()
+    out2.sql("ROLLBACK")
+    other1.sql("SELECT pg_advisory_unlock(7)")
+    other2.until_ready()
+
+
+@test
+def circle(t):
+    """a deadlock of a lock of pgwith and a row lock, which neither of both sees alone"""
+    t.cluster.without_password("pgwith takes no password of the environment")
+    table(t)
+    d = t.daemon(size=5)
+    a, b = (t.client(d, application_name=name) for name in "ab")
+    b.sql("BEGIN")
+    b.sql("UPDATE accounts SET n = 1 WHERE id = 1")
+    a.sql("ENTER LOCK 'l'")
+    a.sql("BEGIN")
+    pid = a.value("SELECT pg_backend_pid()")
+    update(a, 1)
+    wait_until(lambda: blocked(t, pid), 10, "a is blocked")
+    b.send(wire.query("ENTER LOCK 'l'"))
+    wait_until(lambda: len(waits(d)) == 1, 10, "b waits")
+    lines, err = ask(d)
+    equal((err, lines[0], len(lines)), ("", "* a circle: nobody of it can go on", 3), "lines %r" % lines)
+    check("for lock l" in "".join(lines) and "for row of public.accounts" in "".join(lines), lines)
+    equal({x["root"] for x in json.loads("\n".join(ask(d, "--json")[0]))}, {False}, "nobody is a root")
+    b.cancel()
+    b.until_ready()
+    b.sql("ROLLBACK")
+    a.until_ready()
+    a.sql("ROLLBACK")
+    a.sql("EXIT ALL")
+
+
+@test
+def two_pools(t):
+    """two pools of the same PostgreSQL: what both tell is shown once"""
+    t.cluster.without_password("pgwith takes no password of the environment")
+    table(t)
+    pool = {"conninfo": t.conninfo(), "size": 3}
+    d = t.daemon(pools={"p": pool, "q": pool})
+    a, b = t.client(d, "p", application_name="a"), t.client(d, "q", application_name="b")
+    a.sql("BEGIN; UPDATE accounts SET n = 1 WHERE id = 1")
+    b.sql("BEGIN")
+    pid = b.value("SELECT pg_backend_pid()")
+    update(b, 1)
+    wait_until(lambda: blocked(t, pid), 10, "b is blocked")
+    lines, err = ask(d)
+    equal((len(lines), err), (3, ""), "lines %r" % lines)
+    check(", a)" in lines[0] and ", b)" in lines[2], lines)
+    a.sql("ROLLBACK")
+    b.until_ready()
+    b.sql("ROLLBACK")
+
+
+@test
+def refused(t):
+    """PostgreSQL, or the configuration, lets us not in: it is said, with status 1, and the rest is shown"""
+    t.cluster.without_password("pgwith takes no password of the environment")
+    d = t.daemon(size=5)
+    a, b = (t.client(d, application_name=name) for name in "ab")
+    a.sql("ENTER LOCK 'l'")
+    b.send(wire.query("ENTER LOCK 'l'"))
+    c = t.client(d)
+    c.sql("BEGIN")
+    c.sql("SELECT 1")
+    wait_until(lambda: len(waits(d)) == 1, 10, "b waits")
+    bad = t.path("bad.conf")
+    for conninfo, words in ((t.conninfo(user="nosuchrole"), "nosuchrole"),
+                            ("host=127.0.0.1 port=1 dbname=x user=x", "refused")):
+        with open(bad, "w") as f:
+            f.write("[pgwith]\nlisten = %s\n[pool db]\nconninfo = %s\n" % (d.sockets, conninfo))
+        lines, err = ask(d, conf=bad, status=1)
+        check(err.startswith("pgwith: pool db: its PostgreSQL cannot be asked who waits for whom: ") and words in err, err)
+        equal(err.count("\n"), 1, "one line: " + err)
+        check(lines[0].startswith("* session ") and "for lock l" in lines[2], lines)
+    lines, err = ask(d, conf=t.path("nowhere.conf"), status=1)
+    check("nowhere.conf" in err and "--with-server" in err and "--config" in err, err)
+    check("for lock l" in lines[2], lines)
+    # a pool without leased servers is not asked
+    c.sql("COMMIT")
+    with open(bad, "w") as f:
+        f.write("[pgwith]\nlisten = %s\n[pool db]\nconninfo = host=127.0.0.1 port=1\n" % d.sockets)
+    d.quiet()
+    equal(ask(d, conf=bad)[1], "", "no server is leased")
+    a.sql("EXIT ALL")
+    b.until_ready()
+    b.sql("EXIT ALL")
+
+
+@test
+def wide_names(t):
+    """names of wide characters on a narrow terminal: no line is wider than that"""
+    d = t.daemon(size=1, max_waiting=10)
+    h = t.client(d, application_name="\u9396" * 30)
+    h.sql("BEGIN; SELECT 1")
+    w = t.client(d, application_name="\u9396" * 30)
+    w.send(wire.query("SELECT 1"))
+    wait_until(lambda: d.waiting() == 1, 10, "it waits")
+    out = child.run(["script", "-qec", "stty cols 60; %s -p %d -U postgres waits" % (program("pgwith"), d.port), "/dev/null"],
+                    env={**SANITIZE_ENV, "PGWITH_SOCKET": d.sockets, "TERM": "dumb", "PATH": os.environ["PATH"]})[1]
+    lines = out.replace("\r", "").splitlines()
+    equal(len(lines), 3, "lines %r" % lines)
+    for line in lines:
+        width = sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in line)
+        check(width <= 60, "%d columns: %s" % (width, line))
+    h.sql("COMMIT")
+    w.until_ready()
 
 
 if __name__ == "__main__":

@@ -446,7 +446,7 @@ def completion(t):
         (("kill", "server", ""), [server]), (("kill", "pool", "d"), ["dead"]),
         (("set", "max_cl"), ["max_clients"]), (("shutdown", "after-s"), ["after-scopes"]),
         (("show", "STATS_T"), ["STATS_TOTALS"]), (("completion", ""), ["bash", "zsh"]),
-        (("--no-h",), ["--no-header"]), (("clients", "--color", "al"), ["always"]),
+        (("--no-h",), ["--no-header"]), (("waits", "--with"), ["--with-server"]), (("waits", "--d"), ["--database", "--dot"]), (("clients", "--color", "al"), ["always"]),
         (("set", "size", "3", "--pool", "o"), ["orders"]), (("-w", ""), []),
         (("import", os.path.join(SRCDIR, "NEW")), [os.path.join(SRCDIR, "NEWS")]))
     got = completed(d, script, [words for words, _ in cases] + [("kill", "session", "")])
