@@ -85,8 +85,8 @@ add_part(struct buf *b, const char *text, const char **comma)
 	*comma = ", ";
 }
 
-/* session 12 (psql, pid 4242, app); backend 4711 (psql, role bob, no client of pgwith). Of a
- * session that the asking one may not see, or that has gone by now, only the number is known. */
+/* session 12 (psql, pid 4242, app); backend 4711 (psql, role bob). Of a session that the asking one
+ * may not see, or that has gone by now, only the number is known. */
 static void
 add_party(struct buf *b, const struct party *p)
 {
@@ -95,13 +95,15 @@ add_party(struct buf *b, const struct party *p)
 	if (p->backend && strcmp(p->id, "0") == 0) {
 		buf_add_fmt(b, "a prepared transaction (see pg_prepared_xacts)");
 	} else if (p->backend) {
-		buf_add_fmt(b, "backend %s (", p->id);
+		buf_add_fmt(b, "backend %s", p->id);
+		comma = " (";
 		add_part(b, p->application, &comma);
 		if (*p->role)
-			buf_add_fmt(b, "%srole %.*s", comma,
+			buf_add_fmt(b, "%srole %.*s)", comma,
 				    (int)columns_fit(p->role, strlen(p->role), NAME_COLUMNS),
 				    p->role);
-		buf_add_fmt(b, "%sno client of pgwith)", *comma || *p->role ? ", " : "");
+		else if (*p->application)
+			buf_add_fmt(b, ")");
 	} else if (*p->pid == 0) {
 		buf_add_fmt(b, "session %s", p->id);
 	} else {

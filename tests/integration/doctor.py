@@ -405,7 +405,7 @@ def row_locks(t):
     wait_until(lambda: t.value("SELECT cardinality(pg_blocking_pids(%s)) > 0" % blocked) == "t", 10, "it is blocked")
     out = child.run_ok([program("pgwith"), "-S", directory, "-U", "postgres", "waits", "--with-server", "-c", conf], env=SANITIZE_ENV)
     lines = out.splitlines()
-    equal(lines[:2], ["* backend %s (other, role postgres, no client of pgwith)" % pid, "    holds row of public.jobs"], "of another role")
+    equal(lines[:2], ["* backend %s (other, role postgres)" % pid, "    holds row of public.jobs"], "of another role")
     check(lines[2].endswith(" for row of public.jobs"), out)
     other.sql("ROLLBACK")
     waiter.until_ready()

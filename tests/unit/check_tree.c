@@ -345,22 +345,22 @@ START_TEST(strangers)
 	expect(TREE, 0,
 	       "* a prepared transaction (see pg_prepared_xacts) idle in transaction\n"
 	       "    holds row lock in p for 9.0 s\n"
-	       "+- backend 900 (cron, role eve, no client of pgwith) waits 3.0 s for row lock in "
+	       "+- backend 900 (cron, role eve) waits 3.0 s for row lock in "
 	       "p, held for 9.0 s\n"
 	       "|  +- session 1 (psql, pid 7, night) waits 3.0 s for row lock in p, held for 9.0 "
 	       "s\n"
-	       "|  |  +- backend 902 (psql, role eve, no client of pgwith) waits 3.0 s for "
+	       "|  |  +- backend 902 (psql, role eve) waits 3.0 s for "
 	       "advisory lock in p, held for 9.0 s\n"
-	       "|  |  +- backend 901 (psql, role eve, no client of pgwith) waits 3.0 s for table "
+	       "|  |  +- backend 901 (psql, role eve) waits 3.0 s for table "
 	       "public.t, held for 9.0 s\n");
 	expect(DOT, 0,
 	       "digraph waits {\n\trankdir=LR;\n"
 	       "\t\"1\" [label=\"session 1 (psql, pid 7, night)\"];\n"
 	       "\t\"backend 0\" [label=\"a prepared transaction (see pg_prepared_xacts)\\nidle in "
 	       "transaction\", style=bold, color=red];\n"
-	       "\t\"backend 900\" [label=\"backend 900 (cron, role eve, no client of pgwith)\"];\n"
-	       "\t\"backend 901\" [label=\"backend 901 (psql, role eve, no client of pgwith)\"];\n"
-	       "\t\"backend 902\" [label=\"backend 902 (psql, role eve, no client of pgwith)\"];\n"
+	       "\t\"backend 900\" [label=\"backend 900 (cron, role eve)\"];\n"
+	       "\t\"backend 901\" [label=\"backend 901 (psql, role eve)\"];\n"
+	       "\t\"backend 902\" [label=\"backend 902 (psql, role eve)\"];\n"
 	       "\t\"1\" -> \"backend 900\" [label=\"row p\"];\n"
 	       "\t\"backend 900\" -> \"backend 0\" [label=\"row p\"];\n"
 	       "\t\"backend 901\" -> \"1\" [label=\"relation public.t\"];\n"
@@ -378,12 +378,12 @@ START_TEST(two_servers)
 	blocks("q", "T", "101", "tuple", "public.t", "55");
 	blocks("p", "S", "55", "tuple", "public.t", "101");
 	expect(TREE, 0,
-	       "* backend 55 (cron, role eve, no client of pgwith) idle in transaction\n"
+	       "* backend 55 (cron, role eve) idle in transaction\n"
 	       "    holds row of public.t for 9.0 s\n"
 	       "+- session 2 waits 3.0 s for row of public.t, held for 9.0 s\n"
 	       "* session 1 (psql, pid 7, night) idle in transaction\n"
 	       "    holds row of public.t for 9.0 s: a\n"
-	       "+- backend 55 (psql, role eve, no client of pgwith) waits 3.0 s for row of "
+	       "+- backend 55 (psql, role eve) waits 3.0 s for row of "
 	       "public.t, held for 9.0 s\n");
 }
 END_TEST
