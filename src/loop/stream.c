@@ -423,13 +423,11 @@ on_sent(void *arg, const struct ring_result *result)
 }
 
 void
-stream_flush(struct stream *st)
+stream_flush_(struct stream *st)
 {
 	const uint8_t *data;
 	size_t bytes, done;
 
-	if (st->sending == 0)
-		return;
 	ring_unsend(loop_ring(st->loop), st->sending, &data, &bytes);
 	st->sending = 0;
 	done = send_now(st, data, bytes);

@@ -121,7 +121,13 @@ ssize_t stream_read(struct stream *, void *to, size_t bytes);
 int stream_write(struct stream *, const void *, size_t bytes);
 
 /* Sends at once what stream_write() has left for the end of the turn. */
-void stream_flush(struct stream *);
+void stream_flush_(struct stream *);
+static inline void
+stream_flush(struct stream *st)
+{
+	if (st->sending > 0)
+		stream_flush_(st);
+}
 
 /* Were bytes queued when this turn began, or since? Costs no system call, as stream_queued() can:
  * for what is asked behind each stream_write(). */
@@ -138,8 +144,7 @@ static inline size_t
 stream_queued(const struct stream *st)
 {
 	/* Sending now instead of later changes nothing else that could be seen of the stream. */
-	if (st->sending > 0)
-		stream_flush((struct stream *)st);
+	stream_flush((struct stream *)st);
 	return stream_is_slow(st) ? stream_more(st)->out.len : 0;
 }
 
@@ -147,8 +152,7 @@ stream_queued(const struct stream *st)
 static inline bool
 stream_broken(const struct stream *st)
 {
-	if (st->sending > 0)
-		stream_flush((struct stream *)st);
+	stream_flush((struct stream *)st);
 	return st->broken;
 }
 

@@ -8,6 +8,7 @@
 #include "base/fnv.h"
 #include "base/mem.h"
 #include "wire/reader.h"
+#include "wire/sqlcommand.h"
 #include "wire/sqltext.h"
 
 void
@@ -125,7 +126,7 @@ struct text *
 text_get(struct statements *all, const uint8_t *body, size_t bytes, const char *context)
 {
 	struct text *t = text_find(all, body, bytes, context);
-	size_t context_bytes = strlen(context);
+	size_t context_bytes = strlen(context), sql_bytes;
 
 	if (t) {
 		t->refs++;
@@ -137,8 +138,10 @@ text_get(struct statements *all, const uint8_t *body, size_t bytes, const char *
 	t->bytes = bytes + context_bytes;
 	memcpy(t->data, body, bytes);
 	memcpy(t->data + bytes, context, context_bytes);
-	t->settings = has_literals((char *)t->data, strnlen((char *)t->data, bytes));
-	t->loose = text_is_loose((char *)t->data, strnlen((char *)t->data, bytes));
+	sql_bytes = strnlen((char *)t->data, bytes);
+	t->settings = has_literals((char *)t->data, sql_bytes);
+	t->loose = text_is_loose((char *)t->data, sql_bytes);
+	t->command = (uint8_t)sqlcommand_of((char *)t->data, sql_bytes, 0);
 	all->bytes += sizeof *t + t->bytes;
 	hash_add(&all->texts, &t->node, text_hash(text_hash_body(body, bytes), context));
 	return t;

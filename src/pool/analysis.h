@@ -57,6 +57,7 @@ struct text {
 	/* It is a well-formed Parse, and known to do nothing to the session and to its server,
 	 * whatever has been set: it need not be read again. */
 	bool inert;
+	uint8_t command; /* enum sqlcommand, for people */
 	size_t body_bytes;
 	size_t bytes; /* of the body and the context */
 	/* the analysis of it that was shared last and still exists; or NULL */

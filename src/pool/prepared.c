@@ -345,7 +345,7 @@ use_statement(struct passing *it, const char *name, size_t length, const char **
 		prepare_again(it, named, a);
 		return PREPARED_WAIT;
 	}
-	it->m->text = (const char *)a->text->data;
+	it->m->command = a->text->command;
 	if (named->effects && it->m->executes) {
 		/* The text may deallocate this very statement, or all of ours on this server. */
 		it->m->executes(it->m->arg, named->effects, (const char *)a->text->data);

@@ -156,9 +156,9 @@ struct prepared_message {
 	 * exists and `effects` are not 0. */
 	void (*executes)(void *arg, unsigned effects, const char *sql);
 	void *arg;
-	/* PREPARED_DONE and PREPARED_PREFIX, of a Bind: set to the text of the statement, if that
-	 * exists; valid until the next change. */
-	const char *text;
+	/* PREPARED_DONE and PREPARED_PREFIX, of a Bind: set to the command of the statement (enum
+	 * sqlcommand), if that exists. */
+	uint8_t command;
 };
 
 /* Decides about a message that is to go to this server. `names` may be NULL, unless it is a

@@ -6,12 +6,6 @@
 
 _Static_assert(SQLCOMMAND_N <= DOING_UNNAMED, "a command fits into hold->command");
 
-void
-doing_note_text(struct hold *h, const char *sql, size_t bytes)
-{
-	h->command = (uint8_t)sqlcommand_of(sql, bytes, 0);
-}
-
 /* Is the text of the unnamed statement kept? With mode = session it is not. */
 static bool
 knows_unnamed(const struct session *s)

@@ -11,14 +11,9 @@
 /* hold->command has this value, or one of enum sqlcommand (wire/sqlcommand.h). */
 #define DOING_UNNAMED 255 /* the command is that of the session's unnamed statement */
 
-#define DOING_TEXT_MAX 1024 /* bytes ahead of the first word of a text: blanks and comments */
-
 /* A message goes to the server of session->hold: notes the command of its statement. Of a Bind of a
- * named statement, doing_note_text() notes it. */
+ * named statement, statement.c notes it. */
 void doing_note(struct session *, const struct message *);
-/* The same for a prepared statement with this text, of which the first DOING_TEXT_MAX bytes are
- * enough. */
-void doing_note_text(struct hold *, const char *sql, size_t bytes);
 /* The same for a Bind of the unnamed statement, whose text is read only if somebody asks. */
 static inline void
 doing_note_unnamed(struct hold *h)

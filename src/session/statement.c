@@ -7,7 +7,6 @@
 #include "session/context.h"
 #include "session/control.h"
 #include "session/deallocate.h"
-#include "session/doing.h"
 #include "session/effects.h"
 #include "session/raise.h"
 #include "session/reply.h"
@@ -17,6 +16,7 @@
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
+#include "wire/sqlcommand.h"
 
 #define NAMES_BYTES_MAX (8 * 1024 * 1024) /* of one session's prepared statements */
 
@@ -301,8 +301,8 @@ statement_named(struct session *s, struct message *m)
 	pm.arg = &binding;
 	v = prepared_message(s->context.names, &srv->prepared, &srv->progress, &limits, &pm,
 			     batch_for(s));
-	if (m->type == 'B' && pm.text)
-		doing_note_text(s->hold, pm.text, strnlen(pm.text, DOING_TEXT_MAX));
+	if (m->type == 'B' && pm.command != SQLCOMMAND_NONE)
+		s->hold->command = pm.command;
 	switch (v) {
 	case PREPARED_DONE:
 		m->used = FRAME_HEADER + m->bytes;

@@ -2,7 +2,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <strings.h>
+#include <string.h>
 
 #include "wire/sqltext.h"
 
@@ -29,18 +29,55 @@ continues_word(char c)
 	return is_letter(c) || c == '_' || c == '$' || (c >= '0' && c <= '9') || (c & 0x80);
 }
 
+/* The first six bytes of a text of at least eight, letters as capitals. */
+static uint64_t
+first_six(const char *text)
+{
+	uint64_t six, capitals;
+
+	memcpy(&six, text, sizeof six);
+	memcpy(&capitals, "\xdf\xdf\xdf\xdf\xdf\xdf\0", sizeof capitals);
+	return six & capitals;
+}
+
+/* Most texts begin with one of four commands. Every Query is asked, so they are found without a
+ * loop. */
+static enum sqlcommand
+usual_command(const char *text, size_t length)
+{
+	uint64_t six;
+
+	if (length < sizeof six || continues_word(text[6]))
+		return SQLCOMMAND_OTHER;
+	six = first_six(text);
+	return six == first_six("SELECT\0")   ? SQLCOMMAND_SELECT
+	       : six == first_six("UPDATE\0") ? SQLCOMMAND_UPDATE
+	       : six == first_six("INSERT\0") ? SQLCOMMAND_INSERT
+	       : six == first_six("DELETE\0") ? SQLCOMMAND_DELETE
+					      : SQLCOMMAND_OTHER;
+}
+
+static bool
+begins_with(const char *text, size_t length, const struct command *c)
+{
+	const char upper = (char)~0x20;
+
+	for (size_t i = 0; i < c->length; i++)
+		if (i == length || (text[i] & upper) != c->name[i])
+			return false;
+	return c->length == length || !continues_word(text[c->length]);
+}
+
 /* The command of a text that begins with a word. */
 static enum sqlcommand
 command_at(const char *text, size_t length)
 {
-	size_t n = 0;
+	enum sqlcommand usual = usual_command(text, length);
 
-	while (n < length && is_letter(text[n]))
-		n++;
-	if (n < length && continues_word(text[n]))
-		return SQLCOMMAND_OTHER;
+	if (usual != SQLCOMMAND_OTHER)
+		return usual;
 	for (unsigned i = 0; i < COMMANDS; i++)
-		if (commands[i].length == n && strncasecmp(text, commands[i].name, n) == 0)
+		if (begins_with(text, length, &commands[i]))
 			return (enum sqlcommand)(SQLCOMMAND_NONE + 1 + i);
 	return SQLCOMMAND_OTHER;
 }

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /* X(SQLCOMMAND_..., text) for each command of PostgreSQL 15 (documentation, VI.I SQL Commands) and
- * of pgwith. The most frequent ones come first, where they are found fastest. */
+ * of pgwith. */
 #define SQLCOMMANDS(X)              \
 	X(SELECT, "SELECT")         \
 	X(INSERT, "INSERT")         \
