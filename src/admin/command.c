@@ -8,6 +8,7 @@
 
 #include "admin/configure.h"
 #include "admin/control.h"
+#include "admin/trace.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/words.h"
@@ -164,6 +165,14 @@ static const struct command commands[] = {
     /* As PgBouncer says it. */
     WAITS("SHUTDOWN WAIT_FOR_SERVERS", "", 0, 0, control_after_scopes, control_stopped, NULL),
     WAITS("SHUTDOWN WAIT_FOR_CLIENTS", "", 0, 0, control_after_clients, control_stopped, NULL),
+
+    {.words = "TRACE",
+     .arguments = "",
+     .level = LEVEL_STATS,
+     .tag = "TRACE",
+     .show = &trace_show,
+     .run = trace_run,
+     .help = "record what happens, until this session ends; returns what is new"},
 
     PARAMETER("SERVER_VERSION", "server_version", "15.0 (pgwith " PACKAGE_VERSION ")"),
     PARAMETER("SERVER_VERSION_NUM", "server_version_num", "150000"),

@@ -6,6 +6,7 @@
 #include "admin/command.h"
 #include "admin/console_named.h"
 #include "admin/overdue.h"
+#include "admin/trace.h"
 #include "base/mem.h"
 #include "session/end.h"
 #include "session/reply.h"
@@ -90,6 +91,7 @@ console_closed(struct session *s)
 
 	if (c == NULL)
 		return;
+	trace_closed(s->id);
 	timer_stop(&c->timer);
 	loop_defer(s->site->loop, console_free, c);
 	s->rare->console = NULL;

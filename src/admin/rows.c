@@ -13,7 +13,7 @@ static const struct {
 	int16_t size;
 } types[] = {
     [COLUMN_TEXT] = {25, -1},      [COLUMN_INT] = {23, 4},  [COLUMN_BIGINT] = {20, 8},
-    [COLUMN_NUMERIC] = {1700, -1}, [COLUMN_BOOL] = {16, 1},
+    [COLUMN_NUMERIC] = {1700, -1}, [COLUMN_BOOL] = {16, 1}, [COLUMN_BYTEA] = {17, -1},
 };
 
 static uint16_t
@@ -209,4 +209,30 @@ rows_bool(struct rows *r, bool value)
 	buf_add_u32(r->out, 1);
 	buf_add_u8(r->out, format_of(r, r->cell) == 1 ? value : value ? 't' : 'f');
 	r->cell++;
+}
+
+/* As text, it is in the hex format of bytea (PostgreSQL 15 documentation, 8.4.1). */
+void
+rows_bytes(struct rows *r, const void *data, size_t bytes)
+{
+	static const char digits[] = "0123456789abcdef";
+	const uint8_t *p = data;
+	uint8_t *room;
+
+	assert(r->cell < r->ncolumns && r->columns[r->cell].type == COLUMN_BYTEA);
+	if (format_of(r, r->cell++) == 1) {
+		buf_add_u32(r->out, (uint32_t)bytes);
+		buf_add(r->out, data, bytes);
+		return;
+	}
+	buf_add_u32(r->out, (uint32_t)(2 + 2 * bytes));
+	buf_add(r->out, "\\x", 2);
+	room = buf_room(r->out, 2 * bytes);
+	if (room == NULL)
+		return;
+	for (size_t i = 0; i < bytes; i++) {
+		*room++ = (uint8_t)digits[p[i] >> 4];
+		*room++ = (uint8_t)digits[p[i] & 15];
+	}
+	buf_grew(r->out, 2 * bytes);
 }

@@ -14,7 +14,8 @@ enum column_type {
 	COLUMN_INT,     /* int4 */
 	COLUMN_BIGINT,  /* int8 */
 	COLUMN_NUMERIC, /* numeric; the type of PgBouncer's statistics */
-	COLUMN_BOOL
+	COLUMN_BOOL,
+	COLUMN_BYTEA
 };
 
 struct column {
@@ -53,6 +54,7 @@ void rows_number(struct rows *, int64_t);
 /* Adds a duration to a numeric column, as milliseconds with three decimals. */
 void rows_ms(struct rows *, int64_t us);
 void rows_bool(struct rows *, bool);
+void rows_bytes(struct rows *, const void *, size_t bytes);
 void rows_null(struct rows *);
 
 #endif

@@ -212,6 +212,7 @@ push_frame(struct work *work, enum scope_kind kind, const char *name)
 	if (s->rare->slow)
 		f->statements_before = s->rare->slow->statements;
 	work->frame = f;
+	scopes_trace(s, f, TRACE_ENTERING);
 	if (kind != SCOPE_IMPLICIT)
 		work->entered++;
 	return f;
@@ -248,6 +249,7 @@ frame_granted(struct work *work)
 	if (f->pool == NULL) {
 		f->state = SCOPE_OPEN;
 		f->opened_us = f->granted_us;
+		scopes_trace(s, f, TRACE_OPEN);
 		timing_add(scopes_timing(work->session, f), TIMING_ENTER, 0);
 		work->item++;
 		if (work->state != WORK_NEXT)

@@ -84,6 +84,7 @@ frame_drop_implicit(struct session *s)
 		}
 		if (s->rare->slow && f->state != SCOPE_EXPIRED)
 			slow_unframed(s, f);
+		scopes_trace(s, f, TRACE_ENDED);
 		stack_pop(st, f);
 		loop_defer(s->site->loop, scope_free, f);
 	}
@@ -129,6 +130,7 @@ frame_pop(struct work *work, struct scope *f, enum timing_outcome outcome, const
 	snprintf(work->exited, sizeof work->exited, "%s", f->name);
 	if (s->hold == &f->own)
 		scopes_focus(s, s->own);
+	scopes_trace(s, f, TRACE_ENDED);
 	stack_pop(work->session->rare->stack, f);
 	loop_defer(s->site->loop, scope_free, f);
 	/* The lock goes last, so that the log has the frame's end before the next holder of the

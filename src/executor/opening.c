@@ -134,6 +134,7 @@ frame_opened(struct work *work)
 	enter_stop_timer(work);
 	f->state = SCOPE_OPEN;
 	f->opened_us = loop_now_us(work->session->site->loop);
+	scopes_trace(work->session, f, TRACE_OPEN);
 	work_set_state(work, WORK_NEXT);
 	if (f->kind == SCOPE_IMPLICIT)
 		return;

@@ -1,6 +1,7 @@
 #include "pool/lease.h"
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "pool/pool.h"
 
 #define TO(state) (1u << (state))
@@ -29,6 +30,10 @@ lease_set_state(struct lease *l, enum lease_state to)
 			  LOG_MOVE(states[l->state].name, states[to].name),
 			  LOG_NUMBER("session", l->session));
 	log_debug("session", l->session, "lease", LOG_MOVE(states[l->state].name, states[to].name));
+	if (trace_on && (l->state == LEASE_WAITING || to == LEASE_WAITING))
+		trace_add(TRACE_WAIT, loop_now_us(l->pool->all->loop), l->session, 0,
+			  to == LEASE_WAITING, to == LEASE_WAITING ? l->pool->conf->name : NULL,
+			  NULL);
 	l->state = to;
 }
 
@@ -74,8 +79,8 @@ hold_or_wait(struct lease *l, struct pool *pool, struct server *srv, bool fresh,
 	}
 	if (pool_refuses(pool, e))
 		return -E_STATE;
-	lease_set_state(l, LEASE_WAITING);
 	l->pool = pool;
+	lease_set_state(l, LEASE_WAITING);
 	l->since_us = loop_now_us(pool->all->loop);
 	l->paused_us = 0;
 	if (fresh) {
@@ -97,6 +102,12 @@ lease_enter(struct lease *l, struct pool *pool, struct err *e)
 
 /* ---- what its client does ---- */
 
+void
+lease_trace_ask(const struct lease *l)
+{
+	trace_add(TRACE_ASK, l->asked_us, l->srv->id, l->session, 'R', NULL, NULL);
+}
+
 static void
 end_transactions(struct lease *l, uint64_t count, int64_t now)
 {
@@ -116,6 +127,9 @@ end_exchange(struct lease *l, int64_t now)
 		return;
 	l->pool->stats.query_us += now - l->asked_us;
 	l->asked_us = 0;
+	if (trace_on)
+		trace_add(TRACE_ASK, now, l->srv->id, l->session, (unsigned)l->srv->progress.status,
+			  NULL, NULL);
 }
 
 void
@@ -350,8 +364,8 @@ lease_adopt_held(struct lease *l, struct server *srv)
 void
 lease_adopt_waiting(struct lease *l, struct pool *pool)
 {
-	lease_set_state(l, LEASE_WAITING);
 	l->pool = pool;
+	lease_set_state(l, LEASE_WAITING);
 	list_append(&pool->waiting, &l->node);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include "base/trace.h"
 #include "pool/cleanup.h"
 
 struct lease;
@@ -139,6 +140,9 @@ void lease_forget(struct lease *);
  * HELD. The server does not notice. */
 void lease_move(struct lease *to, struct lease *from);
 
+/* Of lease_asks(), while a trace is recorded. */
+void lease_trace_ask(const struct lease *);
+
 /* HELD: a message of the client's that needs an answer goes to the server. */
 static inline void
 lease_asks(struct lease *l, int64_t now_us)
@@ -148,6 +152,8 @@ lease_asks(struct lease *l, int64_t now_us)
 	l->asked_us = now_us;
 	if (l->xact_us == 0)
 		l->xact_us = now_us;
+	if (trace_on)
+		lease_trace_ask(l);
 }
 
 /* HELD: the server has sent ReadyForQuery. `answers` and `rests`: by how much those counters of

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "pool/connect.h"
 #include "pool/lease.h"
 #include "pool/pool.h"
@@ -58,6 +59,19 @@ server_state_name(const struct server *srv)
 }
 
 void
+server_trace(const struct server *srv, const char *pool)
+{
+	static const uint8_t as[SERVER_NSTATES] = {
+	    [SERVER_CONNECTING] = TRACE_CONNECTING, [SERVER_IDLE] = TRACE_IDLE,
+	    [SERVER_LEASED] = TRACE_LEASED,         [SERVER_CHECKING] = TRACE_IDLE,
+	    [SERVER_CLEANING] = TRACE_CLEANING,     [SERVER_CLOSED] = TRACE_CLOSED,
+	};
+
+	trace_add(TRACE_SERVER, loop_now_us(loop_of(srv)), srv->id,
+		  srv->lease ? srv->lease->session : 0, as[srv->state], pool, NULL);
+}
+
+void
 server_set_state(struct server *srv, enum server_state to)
 {
 	struct pool *pool = srv->pool;
@@ -71,6 +85,8 @@ server_set_state(struct server *srv, enum server_state to)
 	list_remove(&pool->servers[srv->state], &srv->node);
 	srv->state = to;
 	srv->since_us = loop_now_us(loop_of(srv));
+	if (trace_on)
+		server_trace(srv, NULL);
 	if (to == SERVER_IDLE)
 		pool_heard(pool, srv);
 	if (to == SERVER_IDLE && was != SERVER_CHECKING)
@@ -254,6 +270,8 @@ server_open(struct pool *pool)
 
 	srv->id = srv->cleanup.server = idmap_add(&pool->all->servers, srv);
 	log_debug("server", srv->id, "connecting", LOG_TEXT("pool", pool->conf->name));
+	if (trace_on)
+		server_trace(srv, pool->conf->name);
 	connect_begin(srv);
 	return srv;
 }

@@ -141,6 +141,10 @@ void server_unfit(struct server *, const char *why);
 /* Changes the state, and moves the server to the pool's list of that state. */
 void server_set_state(struct server *, enum server_state);
 
+/* While a trace is recorded: records the server's state, and who has the server. `pool`: the pool's
+ * name, if the reader may not know it yet; or NULL. */
+void server_trace(const struct server *, const char *pool);
+
 /* A time limit of the pool, made up to a tenth shorter for this server, so that not all servers
  * reach it at once. */
 static inline int64_t

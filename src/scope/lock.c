@@ -10,6 +10,7 @@
 #include "base/fnv.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/trace.h"
 
 #define TO(state) (1u << (state))
 
@@ -172,6 +173,9 @@ lock_set_state(struct lock_hold *h, enum lock_state state)
 			  LOG_MOVE(states[h->state].name, states[state].name));
 	log_debug("session", h->session, "", LOG_WORD(lock_mode_name(h->mode)),
 		  LOG_MOVE(states[h->state].name, states[state].name));
+	if (trace_on && (h->state == LOCK_WAITING || state == LOCK_WAITING))
+		trace_add(TRACE_LOCK, loop_now_us(lock->all->loop), h->session, 0,
+			  state == LOCK_WAITING, state == LOCK_WAITING ? lock->name : NULL, NULL);
 	if (h->state == LOCK_HELD) {
 		list_remove(&lock->holders, &h->node);
 		lock->exclusive -= h->mode == LOCK_EXCLUSIVE;

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/trace.h"
 #include "base/utf8.h"
 #include "pool/pool.h"
 #include "session/params.h"
@@ -119,6 +120,9 @@ application_set(struct session *s, const char *value)
 	    value && (c->application_told == NULL || strcmp(value, c->application_told) != 0)
 		? atom_of(&s->site->atoms, value)
 		: NULL;
+	if (trace_on)
+		trace_add(TRACE_WHO, loop_now_us(s->site->loop), s->id, (uint64_t)s->peer.pid, 0,
+			  s->peer.role, application_name(c));
 }
 
 bool

@@ -142,6 +142,15 @@ scopes_expired_error(const struct scope *frame, struct err *e)
 	}
 }
 
+void
+scopes_trace(const struct session *s, const struct scope *f, enum trace_scope state)
+{
+	if (trace_on)
+		trace_add(TRACE_SCOPE, loop_now_us(s->site->loop), s->id, f->serial, state,
+			  state == TRACE_ENDED ? NULL : scope_shown(f),
+			  state == TRACE_ENDED ? NULL : scope_kind_name(f));
+}
+
 struct scope *
 scopes_implicit(struct session *s)
 {
@@ -160,6 +169,7 @@ scopes_implicit(struct session *s)
 	f->granted_us = f->opened_us = f->asked_us;
 	if (s->rare->slow)
 		f->statements_before = s->rare->slow->statements_before;
+	scopes_trace(s, f, TRACE_OPEN);
 	return f;
 }
 

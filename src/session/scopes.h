@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/trace.h"
 #include "pool/todo.h"
 #include "scope/grammar.h"
 #include "scope/stack.h"
@@ -49,6 +50,9 @@ void scopes_refocus(struct session *);
 
 /* For the handover: session->hold, the session's own or that of a frame. */
 void scopes_focus_pack(struct pack *, struct session *);
+
+/* A frame was made, opened or popped: records that while a trace is recorded. */
+void scopes_trace(const struct session *, const struct scope *, enum trace_scope);
 
 /* Pushes a frame for the transaction of BEGIN that is open on the session's own lease. */
 struct scope *scopes_implicit(struct session *);

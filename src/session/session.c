@@ -8,7 +8,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/trace.h"
 #include "base/units.h"
+#include "session/application.h"
 #include "session/context.h"
 #include "session/deallocate.h"
 #include "session/holds.h"
@@ -85,10 +87,46 @@ session_was_let_in(const struct session *s)
 	}
 }
 
+/* All others are TRACE_ABSENT, consoles, too. */
+static const uint8_t traced_as[SESSION_NSTATES] = {
+    [SESSION_IDLE] = TRACE_PRESENT,      [SESSION_WAITING] = TRACE_PRESENT,
+    [SESSION_ACTIVE] = TRACE_PRESENT,    [SESSION_SETUP] = TRACE_PARAMETERS,
+    [SESSION_SAVING] = TRACE_PARAMETERS, [SESSION_SCOPE] = TRACE_WORK,
+    [SESSION_LEAVING] = TRACE_WORK,
+};
+
+void
+session_trace(const struct session *s, bool again)
+{
+	enum trace_session as = traced_as[s->state];
+	int64_t now_us = loop_now_us(s->site->loop);
+
+	if (as == TRACE_ABSENT)
+		return;
+	trace_add(TRACE_WHO, now_us, s->id, (uint64_t)s->peer.pid, again, s->peer.role,
+		  application_name(&s->context));
+	trace_add(TRACE_SESSION, now_us, s->id, 0, as, s->pool ? s->pool->conf->name : NULL, NULL);
+}
+
+/* The session has changed its state. */
+static void __attribute__((noinline, cold))
+trace_move(const struct session *s, enum session_state from)
+{
+	enum trace_session was = traced_as[from], is = traced_as[s->state];
+
+	if (is == was)
+		return;
+	if (was == TRACE_ABSENT)
+		session_trace(s, false);
+	else
+		trace_add(TRACE_SESSION, loop_now_us(s->site->loop), s->id, 0, is, NULL, NULL);
+}
+
 void
 session_set_state(struct session *s, enum session_state to)
 {
 	struct site *site = s->site;
+	enum session_state from = s->state;
 	bool at_console = session_is_at_console(s);
 
 	if (!session_may_move(s->state, to))
@@ -103,6 +141,8 @@ session_set_state(struct session *s, enum session_state to)
 		s->since_us = loop_now_us(site->loop);
 	}
 	s->state = (uint8_t)to;
+	if (trace_on)
+		trace_move(s, from);
 	if (to != SESSION_CLOSED)
 		list_append(&site->in_state[to], &s->node);
 	else if (list_linked(&s->woken))

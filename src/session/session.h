@@ -175,6 +175,10 @@ bool session_may_move(enum session_state from, enum session_state to);
 /* The setter: also moves it to the list of the new state. An illegal move ends the program. */
 void session_set_state(struct session *, enum session_state);
 
+/* While a trace is recorded: records who the session is, and how far. `again`: the reader may know
+ * the session already, but not what has happened to it of late. */
+void session_trace(const struct session *, bool again);
+
 /* Something has changed, so that the session may be able to go on: it gets its turn (relay/turn.h)
  * when the callback of this event has returned. A closed session gets none. */
 void session_wake(struct session *);
