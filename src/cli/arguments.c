@@ -11,6 +11,8 @@
 #define DIRECTORY "/run/pgwith"
 #define PORT      "6432"
 
+#define SECONDS_MAX 86400 /* of --seconds */
+
 void
 arguments_usage(FILE *to)
 {
@@ -34,10 +36,13 @@ arguments_usage(FILE *to)
 	    "      --dot           waits: a graph for Graphviz\n"
 	    "      --with-server   waits: ask PostgreSQL for row locks, too\n"
 	    "      --max-wait TIME status: trouble if a session waits for longer (1s)\n"
-	    "      --pool NAME     set: of that pool only\n"
+	    "      --pool NAME     set, trace: of that pool only\n"
 	    "  -c, --config FILE   doctor, waits: the configuration (%s/pgwith/pgwith.conf)\n"
 	    "      --passfile FILE import: where passwords go\n"
 	    "      --database NAME import: a database that PgBouncer has by its fallback\n"
+	    "      --output FILE   trace: where to, as -o FILE\n"
+	    "      --seconds N     trace: how long to record (10)\n"
+	    "      --report FILE   trace: report on this recording\n"
 	    "  -w, --timeout TIME  give up if pgwithd does not answer (10s); pause, drain and\n"
 	    "                      wait-close: if it is not done (never)\n"
 	    "  -V, --version       print the version of pgwith and exit\n"
@@ -54,6 +59,18 @@ read_duration(const char *option, const char *text, int64_t *us)
 	if (units_duration(text, UNIT_S, us) == 0 && *us > 0)
 		return true;
 	fprintf(stderr, "pgwith: %s: \"%s\" is no duration; write 500ms, 5s, 2min\n", option, text);
+	return false;
+}
+
+static bool
+read_seconds(const char *text, int64_t *seconds)
+{
+	char *end;
+
+	*seconds = strtol(text, &end, 10);
+	if (*end == 0 && *seconds >= 1 && *seconds <= SECONDS_MAX)
+		return true;
+	fprintf(stderr, "pgwith: --seconds: \"%s\" is no number from 1 to %d\n", text, SECONDS_MAX);
 	return false;
 }
 
@@ -171,6 +188,14 @@ read_option(int c, struct arguments *a)
 	case OPTIONS_POOL:
 		how->pool = optarg;
 		return true;
+	case OPTIONS_REPORT:
+		how->report = optarg;
+		return true;
+	case OPTIONS_OUTPUT:
+		how->output = optarg;
+		return true;
+	case OPTIONS_SECONDS:
+		return read_seconds(optarg, &how->seconds);
 	case OPTIONS_PASSFILE:
 		how->passfile = optarg;
 		return true;
@@ -248,7 +273,8 @@ arguments_read(int argc, char **argv, struct arguments *a)
 			     .timeout_us = 10 * UNIT_S},
 		    .socket_given = directory && *directory,
 		    .look = {.header = true, .width = terminal_width()},
-		    .max_wait_us = UNIT_S}};
+		    .max_wait_us = UNIT_S,
+		    .seconds = 10}};
 	read_colour("auto", &a->how.look.colour);
 	status = read_words(argc, argv, a);
 	return status < 0 && !check_port(a->how.whom.port) ? ASK_USAGE : status;

@@ -388,16 +388,19 @@ say_failure(const struct ask *a, const PGresult *r, const struct patience *p)
 	return status_of(sqlstate);
 }
 
+/* Sends the statement; `format` of its rows: 0 text, 1 binary. On success *answer is the result,
+ * which the caller clears; it may be NULL, if the statement ends pgwithd. */
 static enum ask_status
-send_and_wait(struct ask *a, const char *statement, struct patience *p, struct table **answer)
+send_and_wait(struct ask *a, const char *statement, int format, struct patience *p,
+	      PGresult **answer)
 {
-	enum ask_status status = ASK_GOOD;
-	PGresult *r = NULL;
+	enum ask_status status;
+	PGresult *r;
 
 	*answer = NULL;
 	/* The extended protocol takes one statement only: a word of the command line cannot add a
 	 * second one. */
-	if (!PQsendQueryParams(a->conn, statement, 0, NULL, NULL, NULL, NULL, 0)) {
+	if (!PQsendQueryParams(a->conn, statement, 0, NULL, NULL, NULL, NULL, format)) {
 		say_lines(PQerrorMessage(a->conn));
 		return ASK_UNREACHABLE;
 	}
@@ -406,12 +409,10 @@ send_and_wait(struct ask *a, const char *statement, struct patience *p, struct t
 	case PGRES_TUPLES_OK:
 	case PGRES_COMMAND_OK:
 	case PGRES_EMPTY_QUERY:
-		*answer = table_of(r);
-		break;
+		*answer = r;
+		return ASK_GOOD;
 	case PGRES_FATAL_ERROR:
 		status = say_failure(a, r, p);
-		if (status == ASK_GOOD)
-			*answer = table_new();
 		break;
 	default:
 		fprintf(stderr, "pgwith: pgwithd does not answer\n");
@@ -421,12 +422,43 @@ send_and_wait(struct ask *a, const char *statement, struct patience *p, struct t
 	return status;
 }
 
+static enum ask_status
+ask_table(struct ask *a, const char *statement, struct patience *p, struct table **answer)
+{
+	PGresult *r;
+	enum ask_status status = send_and_wait(a, statement, 0, p, &r);
+
+	*answer = NULL;
+	if (status == ASK_GOOD)
+		*answer = r ? table_of(r) : table_new();
+	PQclear(r);
+	return status;
+}
+
 enum ask_status
 ask_for(struct ask *a, const char *statement, struct table **answer)
 {
 	struct patience p = {.deadline = clock_us() + a->timeout_us, .signals = -1};
 
-	return send_and_wait(a, statement, &p, answer);
+	return ask_table(a, statement, &p, answer);
+}
+
+enum ask_status
+ask_bytes(struct ask *a, const char *statement, void **data, size_t *bytes)
+{
+	struct patience p = {.deadline = clock_us() + a->timeout_us, .signals = -1};
+	PGresult *r;
+	enum ask_status status = send_and_wait(a, statement, 1, &p, &r);
+
+	*data = NULL;
+	*bytes = 0;
+	if (status == ASK_GOOD && PQntuples(r) == 1 && PQnfields(r) == 1) {
+		*bytes = (size_t)PQgetlength(r, 0, 0);
+		*data = mem_alloc(*bytes + 1);
+		memcpy(*data, PQgetvalue(r, 0, 0), *bytes);
+	}
+	PQclear(r);
+	return status;
 }
 
 enum ask_status
@@ -436,7 +468,7 @@ ask_wait(struct ask *a, const char *statement, int64_t limit_us, struct table **
 			     .signals = interrupt_fd(),
 			     .timeout_us = a->timeout_us};
 
-	return send_and_wait(a, statement, &p, answer);
+	return ask_table(a, statement, &p, answer);
 }
 
 enum ask_status

@@ -4,6 +4,7 @@
 #ifndef PGWITH_CLI_ASK_H
 #define PGWITH_CLI_ASK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "cli/table.h"
@@ -47,8 +48,12 @@ enum ask_status ask_ping(const struct ask_whom *);
  * the reason is on stderr. Notices and warnings go to stderr. */
 enum ask_status ask_for(struct ask *, const char *statement, struct table **answer);
 
-/* The same for a statement that may wait for others. After `limit_us` (0: no limit), or on SIGINT
- * or SIGTERM, it is cancelled. A second signal ends the process. */
+/* The same for a statement whose answer is one value of type bytea: its bytes, which the caller
+ * frees. NULL if the answer has another shape. */
+enum ask_status ask_bytes(struct ask *, const char *statement, void **data, size_t *bytes);
+
+/* The same as ask_for() for a statement that may wait for others. After `limit_us` (0: no limit),
+ * or on SIGINT or SIGTERM, it is cancelled. A second signal ends the process. */
 enum ask_status ask_wait(struct ask *, const char *statement, int64_t limit_us,
 			 struct table **answer);
 

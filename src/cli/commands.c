@@ -10,6 +10,7 @@
 #include "cli/import/import.h"
 #include "cli/look.h"
 #include "cli/probe.h"
+#include "cli/trace.h"
 #include "cli/tree.h"
 #include "cli/watch.h"
 
@@ -183,6 +184,17 @@ static const struct commands_entry entries[] = {
 		"  after-scopes   transactions and scopes may end, however long that takes\n"
 		"  after-clients  every client may stay for as long as it likes\n"
 		"With one of these words it waits until pgwithd ends, or for --timeout.\n"},
+    {.name = "trace",
+     .arguments = "",
+     .local = true,
+     .run = trace_record,
+     .help = "record where the time goes, or report on a recording",
+     .details =
+	 "  -o, --output FILE  record to FILE: .db or .sqlite for SQLite, .json for Perfetto\n"
+	 "  --seconds N        for so long (10); Ctrl-C ends it earlier, and the file is written\n"
+	 "  --pool NAME        of that pool only\n"
+	 "  --report FILE      say where the time went in a recording to SQLite, the worst "
+	 "first\n"},
     {.name = "doctor",
      .arguments = "",
      .local = true,

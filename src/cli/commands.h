@@ -24,7 +24,7 @@ struct commands_how {
 	const char *stamp;
 	bool dot;           /* of `waits`: print a graph for Graphviz */
 	bool with_server;   /* of `waits`: ask PostgreSQL, too */
-	const char *pool;   /* of `set`: only for this pool; or NULL */
+	const char *pool;   /* of `set` and `trace`: only this pool; or NULL */
 	const char *config; /* of `doctor` and `waits`: the configuration file; or NULL */
 	bool socket_given;  /* of `doctor`: the socket is given on the command line */
 	/* of `import`: the file to write the passwords to; or NULL */
@@ -32,6 +32,11 @@ struct commands_how {
 	/* of `import`: databases that PgBouncer has by its fallback: each becomes a pool */
 	const char *databases[COMMANDS_DATABASES_MAX];
 	unsigned ndatabases;
+	/* of `trace`: the file to record to, or NULL, which is then `columns` (-o); how long; the
+	 * recording to report on, or NULL */
+	const char *output;
+	int64_t seconds;
+	const char *report;
 };
 
 /* The kind of a command's argument, for completion. */

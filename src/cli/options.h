@@ -16,7 +16,10 @@ enum {
 	OPTIONS_WITH_SERVER,
 	OPTIONS_POOL,
 	OPTIONS_PASSFILE,
-	OPTIONS_DATABASE
+	OPTIONS_DATABASE,
+	OPTIONS_OUTPUT,
+	OPTIONS_SECONDS,
+	OPTIONS_REPORT
 };
 
 /* The letters, for getopt_long(). With the + it stops at each word, so that options may stand

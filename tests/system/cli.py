@@ -448,7 +448,10 @@ def completion(t):
         (("show", "STATS_T"), ["STATS_TOTALS"]), (("completion", ""), ["bash", "zsh"]),
         (("--no-h",), ["--no-header"]), (("waits", "--with"), ["--with-server"]), (("waits", "--d"), ["--database", "--dot"]), (("clients", "--color", "al"), ["always"]),
         (("set", "size", "3", "--pool", "o"), ["orders"]), (("-w", ""), []),
-        (("import", os.path.join(SRCDIR, "NEW")), [os.path.join(SRCDIR, "NEWS")]))
+        (("import", os.path.join(SRCDIR, "NEW")), [os.path.join(SRCDIR, "NEWS")]),
+        (("trace", "--report", os.path.join(SRCDIR, "NEW")), [os.path.join(SRCDIR, "NEWS")]),
+        (("trace", "-o", os.path.join(SRCDIR, "NEW")), [os.path.join(SRCDIR, "NEWS")]),
+        (("clients", "-o", os.path.join(SRCDIR, "NEW")), []), (("trace", "--pool", "o"), ["orders"]))
     got = completed(d, script, [words for words, _ in cases] + [("kill", "session", "")])
     for (words, want), names in zip(cases, got):
         equal(sorted(names), sorted(want), "completion of %s" % (words,))
