@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "base/hash.h"
+#include "base/histogram.h"
 #include "base/list.h"
-#include "scope/histogram.h"
 
 #define TIMING_ROWS_MAX 256        /* beside the shared one */
 #define TIMING_NAME_MAX 63         /* bytes; names that are alike up to there share a row */

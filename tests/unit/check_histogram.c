@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "scope/histogram.h"
+#include "base/histogram.h"
 
 static unsigned seed; /* CHECK_SEED, or the time */
 

@@ -1,4 +1,4 @@
-#include "scope/histogram.h"
+#include "base/histogram.h"
 
 #define STEP_BITS 4
 

@@ -2,8 +2,8 @@
  * bucket of its own; above, each power of two is divided into 16 buckets, so that a percentile is
  * at most 3.2 % away from the true one. A duration of more than an hour is counted as an hour; but
  * sum and maximum are exact. */
-#ifndef PGWITH_SCOPE_HISTOGRAM_H
-#define PGWITH_SCOPE_HISTOGRAM_H
+#ifndef PGWITH_BASE_HISTOGRAM_H
+#define PGWITH_BASE_HISTOGRAM_H
 
 #include <stdint.h>
 
