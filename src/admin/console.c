@@ -5,6 +5,7 @@
 
 #include "admin/command.h"
 #include "admin/console_named.h"
+#include "admin/http.h"
 #include "admin/overdue.h"
 #include "admin/trace.h"
 #include "base/mem.h"
@@ -685,4 +686,6 @@ const struct console_ops console_ops = {
     .closed = console_closed,
     .cancelled = console_cancelled,
     .sweep = console_sweep,
+    .configured = http_configure,
+    .ended = http_free,
 };

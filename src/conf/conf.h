@@ -140,6 +140,8 @@ struct conf {
 	bool log_disconnections;
 	bool log_pooler_errors;
 	bool log_scopes;
+	char *metrics_listen;        /* as written, or "": see socket_metrics_address() */
+	int64_t metrics_socket_mode; /* permission bits of that socket, if it is a Unix socket */
 	struct conf_source *sources; /* indexed by option_index(); of the pools' defaults, too */
 
 	struct conf_pool defaults; /* the options of pools in [pgwith]; it has no name */

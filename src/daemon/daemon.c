@@ -280,6 +280,13 @@ on_cancelled(void *arg, uint64_t requester)
 		session_close(s, CLEANUP_CLIENT_LEFT, "cancel sent");
 }
 
+/* Descriptors that are no session's and no server's. */
+static int64_t
+fds_of_others(const struct conf *conf)
+{
+	return FDS_RESERVED + (*conf->metrics_listen ? SITE_HTTP_FDS : 0);
+}
+
 /* Clients must not take the descriptors that servers need. */
 void
 daemon_count_descriptors(struct daemon *d)
@@ -289,7 +296,7 @@ daemon_count_descriptors(struct daemon *d)
 
 	for (unsigned i = 0; i < d->site.conf->npools; i++)
 		servers += d->site.conf->pools[i].size;
-	wanted = d->site.conf->max_clients + FDS_CONSOLE + servers + FDS_RESERVED;
+	wanted = d->site.conf->max_clients + FDS_CONSOLE + servers + fds_of_others(d->site.conf);
 	getrlimit(RLIMIT_NOFILE, &lim);
 	if (lim.rlim_cur < lim.rlim_max) {
 		rlim_t before = lim.rlim_cur;
@@ -300,7 +307,7 @@ daemon_count_descriptors(struct daemon *d)
 	}
 	d->max_sessions = d->site.conf->max_clients + FDS_CONSOLE;
 	if (lim.rlim_cur != RLIM_INFINITY && (int64_t)lim.rlim_cur < wanted) {
-		d->max_sessions = (int64_t)lim.rlim_cur - servers - FDS_RESERVED;
+		d->max_sessions = (int64_t)lim.rlim_cur - servers - fds_of_others(d->site.conf);
 		if (d->max_sessions < FDS_CONSOLE)
 			d->max_sessions = FDS_CONSOLE;
 		log_warnx("pgwithd", LOG_ALONE,
@@ -537,6 +544,8 @@ daemon_new(struct conf *conf, const struct console_ops *console, char *why, size
 	loop_on_signal(d->site.loop, SIGHUP, on_hup, d);
 	loop_on_signal(d->site.loop, SIGUSR2, on_usr2, d);
 	loop_on_sweep(d->site.loop, sweep, sweep_is_needed, d);
+	/* Clients of PostgreSQL are served even if nobody can ask for metrics; that is logged. */
+	console->configured(&d->site, why, why_size);
 	return d;
 }
 
@@ -567,6 +576,7 @@ daemon_free(struct daemon *d)
 	d->site.phase = SITE_STOPPED;
 	stop_listening(d);
 	listen_free(d->listen_before);
+	d->site.console->ended(&d->site);
 	for (int i = 0; i < SESSION_CLOSED; i++)
 		while ((n = list_first(&d->site.in_state[i])) != NULL) {
 			struct session *s = LIST_OBJ(n, struct session, node);

@@ -243,6 +243,7 @@ static unsigned
 take_over(struct daemon *d, struct conf *next, const struct reload_listener *told)
 {
 	struct changing c = {d, told, 0};
+	char why[256];
 	struct list_node *n;
 
 	conf_take_over(next, d->site.conf, on_difference, &c);
@@ -257,6 +258,8 @@ take_over(struct daemon *d, struct conf *next, const struct reload_listener *tol
 	log_set_level(d->verbose ? LOG_DEBUG : next->log_level);
 	log_set_format(next->log_format);
 	break_circles(d);
+	if (!d->site.console->configured(&d->site, why, sizeof why) && told->tell)
+		told->tell(told->arg, why);
 	return c.changes;
 }
 

@@ -22,11 +22,12 @@
 #include "session/greeting.h"
 #include "session/session.h"
 
+struct http;
 struct users;
 
 #define CONSOLE_DATABASE "pgwith"
 
-/* What admin/ does for sessions of the console. It is a folder above, so it hands this down. */
+/* What admin/ does: sessions of the console, and the pages of metrics_listen. It is a folder above, so it hands this down. */
 struct console_ops {
 	/* One whole message of a session in SESSION_CONSOLE. */
 	void (*message)(struct session *, char type, const uint8_t *body, size_t bytes);
@@ -39,7 +40,16 @@ struct console_ops {
 	/* Called by the daemon's sweep, and before it stops: what commands wait for may have
 	 * happened. */
 	void (*sweep)(struct site *);
+	/* The daemon starts, or its configuration has changed: the listener of metrics_listen is
+	 * opened, moved or closed. False, with a reason: it cannot be opened; that is tried again.
+	 */
+	bool (*configured)(struct site *, char *why, size_t why_size);
+	/* The daemon ends: that listener is closed. */
+	void (*ended)(struct site *);
 };
+
+/* Descriptors that the listener of metrics_listen has at most. */
+#define SITE_HTTP_FDS 18
 
 /* How far the end of the daemon has come. */
 enum site_phase {
@@ -78,6 +88,7 @@ struct site {
 	struct batch batch;   /* bytes for the server of the session that is at work */
 	struct buf reply;     /* of session/begin.c: an answer that is sent at once */
 	const struct console_ops *console;
+	struct http *http; /* the listener of metrics_listen: admin/http.h; NULL: none */
 	const struct session_ops *ops;
 	enum site_phase phase;
 	struct atoms atoms;         /* texts that sessions have in common */

@@ -1,0 +1,45 @@
+/* metrics: all numbers that pgwithd tells Prometheus, in one table: /metrics of metrics_listen, and
+ * SHOW METRICS, which `pgwith metrics` prints. pgwith-metrics(7) describes each; tests/unit/manual.sh
+ * compares. None of them shows SQL text or a secret. */
+#ifndef PGWITH_ADMIN_METRICS_H
+#define PGWITH_ADMIN_METRICS_H
+
+#include "admin/exposition.h"
+#include "admin/http.h"
+#include "admin/process.h"
+#include "admin/show.h"
+#include "admin/sums.h"
+
+/* Samples are written only of so many single roles, those with sessions that wait or have a
+ * server. */
+#define METRICS_ROLES_MAX 200
+
+/* What is looked at once for all metrics of a page. */
+struct metrics_view {
+	const struct daemon *daemon;
+	struct exposition *out;
+	struct sums sums;
+	struct process process;
+};
+
+struct metric {
+	const char *name; /* of the family: without _total and _info */
+	enum exposition_type type;
+	const char *unit;   /* seconds, bytes or "" */
+	const char *labels; /* their names, separated by commas; "": none */
+	const char *help;   /* one sentence, without quotes and backslashes */
+	/* Writes the samples. `at` belongs to it: an offset, or an index. */
+	void (*write)(const struct metrics_view *, const struct metric *);
+	size_t at;
+};
+
+/* The table, in the order of the text. */
+const struct metric *metrics_table(unsigned *count);
+
+/* Writes the text, in one of the two formats of exposition.h. */
+void metrics_write(const struct daemon *, bool openmetrics, struct buf *);
+
+/* The page /metrics: in OpenMetrics if the header Accept asks for that. */
+void metrics_page(const struct daemon *, const struct http_request *, struct http_answer *);
+
+#endif

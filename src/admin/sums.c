@@ -1,0 +1,95 @@
+#include "admin/sums.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static int
+by_group(const void *a, const void *b)
+{
+	const struct sums_pool *x = a, *y = b;
+
+	return ((uintptr_t)x->group > (uintptr_t)y->group) -
+	       ((uintptr_t)x->group < (uintptr_t)y->group);
+}
+
+static struct sums_pool *
+find(const struct sums *sums, const struct pool *pool)
+{
+	struct sums_pool key = {.group = pool->group};
+
+	return bsearch(&key, sums->pools, sums->count, sizeof key, by_group);
+}
+
+static int64_t
+later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static void
+add_leased(struct sums_pool *sum, const struct pool *pool, int64_t now)
+{
+	const struct list_node *n;
+
+	LIST_EACH (n, &pool->servers[SERVER_LEASED]) {
+		struct lease *l = LIST_OBJ(n, const struct server, node)->lease;
+
+		if (l == NULL)
+			continue;
+		sum->pinned += (hold_of(l)->pinned & ~HOLD_PIN_MODE) != 0;
+		if (l->xact_us)
+			sum->hold_us = later(sum->hold_us, now - l->xact_us);
+	}
+}
+
+static void
+add_pool(struct sums_pool *sum, const struct pool *pool)
+{
+	const struct list_node *first = list_first(&pool->waiting);
+	int64_t now = loop_now_us(pool->all->loop);
+
+	pool_stats_add(&sum->stats, &pool->stats);
+	for (int i = 0; i < SERVER_NSTATES; i++)
+		sum->servers[i] += pool->servers[i].count;
+	sum->waiting += pool->waiting.count;
+	if (first)
+		sum->wait_us = later(sum->wait_us,
+				     now - LIST_OBJ(first, const struct lease, node)->since_us);
+	add_leased(sum, pool, now);
+}
+
+void
+sums_take(struct sums *sums, const struct daemon *d)
+{
+	const struct list *pools = &d->site.pools.list;
+	const struct list_node *n;
+
+	*sums = (struct sums){.pools = mem_calloc(pools->count + 1, sizeof *sums->pools)};
+	LIST_EACH (n, pools) {
+		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
+
+		if (pool->group == pool)
+			sums->pools[sums->count++] =
+			    (struct sums_pool){.name = pool->conf->name, .group = pool};
+	}
+	qsort(sums->pools, sums->count, sizeof *sums->pools, by_group);
+	LIST_EACH (n, pools) {
+		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
+
+		add_pool(find(sums, pool), pool);
+	}
+	LIST_EACH (n, &d->site.in_state[SESSION_IDLE]) {
+		const struct pool *pool = LIST_OBJ(n, const struct session, node)->pool;
+
+		if (pool)
+			find(sums, pool)->idle++;
+	}
+}
+
+void
+sums_clear(struct sums *sums)
+{
+	free(sums->pools);
+	*sums = (struct sums){0};
+}

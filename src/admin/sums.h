@@ -1,0 +1,28 @@
+/* sums: the numbers of each pool, all roles of it together, as metrics and pages need them. */
+#ifndef PGWITH_ADMIN_SUMS_H
+#define PGWITH_ADMIN_SUMS_H
+
+#include "daemon/daemon.h"
+
+struct sums_pool {
+	const char *name;
+	const struct pool *group; /* the pool itself */
+	struct pool_stats stats;  /* since the start */
+	unsigned servers[SERVER_NSTATES];
+	unsigned idle; /* sessions in it that have no server and want none */
+	unsigned waiting;
+	unsigned pinned; /* servers that sessions keep between transactions, but for mode session */
+	int64_t wait_us; /* how long the session that waits for longest has waited; 0: none waits */
+	int64_t hold_us; /* how old the oldest transaction is; 0: there is none */
+};
+
+struct sums {
+	struct sums_pool *pools;
+	unsigned count;
+};
+
+/* Adds up all pools. The pointers in it are valid until the loop goes on. */
+void sums_take(struct sums *, const struct daemon *);
+void sums_clear(struct sums *);
+
+#endif
