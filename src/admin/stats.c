@@ -179,6 +179,7 @@ fill_totals(const struct daemon *d, struct rows *r)
 	    "avg_query_count",  "avg_client_bytes",  "avg_server_bytes",   "avg_xact_time",
 	    "avg_query_time",   "avg_wait_time",
 	};
+	const struct past *past = &d->site.pools.past;
 	struct pool_stats all = {0}, period = {0};
 	int64_t list[2 * STATS];
 	struct list_node *n;
@@ -189,6 +190,10 @@ fill_totals(const struct daemon *d, struct rows *r)
 		pool_stats_add(&all, &pool->stats);
 		pool_stats_add(&period, &pool->period);
 	}
+	/* Pools that are gone. */
+	pool_stats_add(&all, &past->others.stats);
+	LIST_EACH (n, &past->pools)
+		pool_stats_add(&all, &LIST_OBJ(n, const struct past_pool, node)->stats);
 	sums_of(&all, list);
 	averages_of(&period, list + STATS);
 	for (unsigned i = 0; i < 2 * STATS; i++) {

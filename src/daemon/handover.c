@@ -48,6 +48,7 @@ sizes(void)
 	static const size_t list[] = {sizeof(long),
 				      sizeof(struct pool_stats),
 				      sizeof(struct histogram),
+				      POOL_NTIMES,
 				      sizeof(struct scopes_formats),
 				      sizeof(struct error_count) * ERR_N,
 				      SESSION_NSTATES,

@@ -463,7 +463,6 @@ sweep_roles(struct daemon *d)
 		if (pool->used || pool->group->removed)
 			continue;
 		log_debug("pool", pool->conf->name, "nobody is in", LOG_TEXT("role", pool->role));
-		pool_stats_move(pool->group, pool);
 		pool_free(pool);
 	}
 }

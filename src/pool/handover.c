@@ -149,8 +149,9 @@ place_of(const struct pool *pool)
 	return conf->password ? fnv_bytes(hash, conf->password, strlen(conf->password)) : hash;
 }
 
+/* `pool`: NULL if there is none of that name any more. */
 static void
-values_pack(struct pack *p, struct pool *pool)
+values_pack(struct pack *p, struct past *past, const char *name, struct pool *pool)
 {
 	struct pool none = {0}, *v = pool ? pool : &none;
 
@@ -163,6 +164,11 @@ values_pack(struct pack *p, struct pool *pool)
 	PACK(p, v->period_start);
 	PACK(p, v->period);
 	PACK(p, v->period_us);
+	pool_times_pack(p, &v->times);
+	/* The pool is not in the configuration any more. */
+	if (pack_reading(p) && pool == NULL && name)
+		past_keep(past, name, &none.stats, &none.times);
+	pool_times_clear(&none.times);
 }
 
 static void
@@ -183,11 +189,28 @@ pool_pack(struct pack *p, struct handed_pools *h, uint32_t i, bool *moved)
 		h->list[i] = pool;
 		moved[i] = pool && place_of(pool) != place;
 	}
-	values_pack(p, pool);
+	values_pack(p, &h->all->past, name, pool);
 	params_pack(p, &h->all->told, pool && !(pack_reading(p) && moved[i]) ? pool : NULL);
 	if (pack_reading(p)) {
 		free(name);
 		free(role);
+	}
+}
+
+/* A pool that had been removed may be in the configuration again. */
+static void
+pack_past(struct pack *p, struct pools *all)
+{
+	struct list_node *n;
+
+	past_pack(p, &all->past);
+	if (!pack_reading(p))
+		return;
+	LIST_EACH (n, &all->list) {
+		struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		if (pool->group == pool)
+			pool_stats_go_on(pool);
 	}
 }
 
@@ -381,6 +404,7 @@ handover_pack_pools(struct pack *p, struct handed_pools *h)
 	PACK(p, h->all->servers.last);
 	for (uint32_t i = 0; i < h->count && !p->failed; i++)
 		pool_pack(p, h, i, moved);
+	pack_past(p, h->all);
 	pack_mark(p, MARK);
 	texts_pack(p, &h->all->statements, &h->texts);
 	servers_pack(p, h, moved);

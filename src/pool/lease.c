@@ -117,6 +117,7 @@ end_transactions(struct lease *l, uint64_t count, int64_t now)
 		return;
 	stats->xacts += count;
 	stats->xact_us += now - l->xact_us;
+	pool_time(l->pool, POOL_HOLD, now - l->xact_us);
 	l->xact_us = 0;
 }
 
@@ -126,6 +127,7 @@ end_exchange(struct lease *l, int64_t now)
 	if (l->asked_us == 0)
 		return;
 	l->pool->stats.query_us += now - l->asked_us;
+	pool_time(l->pool, POOL_STATEMENT, now - l->asked_us);
 	l->asked_us = 0;
 	if (trace_on)
 		trace_add(TRACE_ASK, now, l->srv->id, l->session, (unsigned)l->srv->progress.status,
@@ -197,9 +199,11 @@ static void
 stop_waiting(struct lease *l)
 {
 	struct pool *pool = l->pool;
+	int64_t waited_us = loop_now_us(pool->all->loop) - l->since_us;
 
 	list_remove(&pool->waiting, &l->node);
-	pool->stats.wait_us += loop_now_us(pool->all->loop) - l->since_us;
+	pool->stats.wait_us += waited_us;
+	pool_time(pool, POOL_WAIT, waited_us);
 	set_none(l);
 }
 

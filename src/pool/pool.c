@@ -34,6 +34,7 @@ pools_init(struct pools *all, struct loop *loop, struct threads *threads)
 	list_init(&all->list);
 	statements_init(&all->statements);
 	tolds_init(&all->told);
+	past_init(&all->past);
 	/* What one read can give, and a header that was kept back before. */
 	buf_init(&all->filtered, LOOP_SCRATCH + 64);
 }
@@ -43,6 +44,7 @@ pools_clear(struct pools *all)
 {
 	statements_clear(&all->statements);
 	tolds_clear(&all->told);
+	past_clear(&all->past);
 	buf_clear(&all->filtered);
 	idmap_clear(&all->servers);
 }
@@ -83,6 +85,8 @@ make_pool(struct pools *all, const struct conf_pool *conf, struct pool *group, c
 	known_init(&pool->known, &all->known_versions);
 	pool->period_us = loop_now_us(all->loop);
 	list_append(&all->list, &pool->node);
+	if (group == NULL)
+		pool_stats_go_on(pool);
 	pool_fill(pool);
 	return pool;
 }
@@ -158,6 +162,7 @@ free_pool(void *arg)
 	free(pool->role);
 	err_clear(&pool->last_error);
 	conninfo_free(pool->conninfo);
+	pool_times_clear(&pool->times);
 	free(pool);
 }
 
@@ -186,6 +191,10 @@ pool_free(struct pool *pool)
 		while ((n = list_first(&pool->servers[i])) != NULL)
 			server_close(LIST_OBJ(n, struct server, node),
 				     pool->group->removed ? "the pool was removed" : "shutdown");
+	if (pool->group != pool)
+		pool_stats_move(pool->group, pool);
+	else
+		past_keep(&pool->all->past, pool->conf->name, &pool->stats, &pool->times);
 	loop_defer(pool->all->loop, free_pool, pool);
 }
 

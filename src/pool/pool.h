@@ -15,7 +15,9 @@
 #include "loop/threads.h"
 #include "pool/known.h"
 #include "pool/lease.h"
+#include "pool/past.h"
 #include "pool/pool_stats.h"
+#include "pool/pool_times.h"
 #include "pool/resolve.h"
 #include "pool/server.h"
 
@@ -29,6 +31,7 @@ struct pools {
 	uint64_t known_versions; /* see known_init() */
 	struct buf filtered;     /* the part of one read that is for the client */
 	struct list list;        /* of struct pool */
+	struct past past;        /* sums of those that are gone */
 	bool closing;            /* shutdown: no server is opened any more */
 	bool aged;               /* the last sweep has closed a server for its age */
 	bool handing;            /* handover.h: no server is opened, and nobody gets a lease */
@@ -92,7 +95,16 @@ struct pool {
 	struct pool_stats period_start; /* `stats` when the period began */
 	struct pool_stats period;       /* what the last complete period added */
 	int64_t period_us;              /* when the period began */
+	/* the group's own pool has them for the whole group: pool_time() */
+	struct pool_times times;
 };
+
+/* Counts how long something took in the pool. */
+static inline void
+pool_time(struct pool *pool, enum pool_time which, int64_t us)
+{
+	pool_times_add(&pool->group->times, which, us);
+}
 
 void pools_init(struct pools *, struct loop *, struct threads *);
 /* Call it after the last pool has been freed. */

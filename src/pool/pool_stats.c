@@ -38,6 +38,17 @@ pool_stats_move(struct pool *to, struct pool *from)
 }
 
 void
+pool_stats_go_on(struct pool *pool)
+{
+	struct pool_stats before = {0};
+
+	past_restore(&pool->all->past, pool->conf->name, &before, &pool->times);
+	pool_stats_add(&pool->stats, &before);
+	/* What was before is no part of the period. */
+	pool_stats_add(&pool->period_start, &before);
+}
+
+void
 pool_stats_sweep(struct pool *pool, int64_t now)
 {
 	const struct pool_stats *a = &pool->stats, *b = &pool->period_start;

@@ -178,6 +178,7 @@ server_logged_in(struct server *srv)
 	if (ssl)
 		stream_set_ssl(&srv->stream, ssl);
 	pool->stats.opened++;
+	pool_time(pool, POOL_LOGIN, srv->connected_us - srv->since_us);
 	log_info("server", srv->id, "connected", LOG_TEXT("pool", pool->conf->name),
 		 LOG_NUMBER("backend", srv->backend_pid),
 		 LOG_NUMBER("version", PQserverVersion(srv->conn)),
@@ -573,6 +574,7 @@ cleanup_ended(struct server *srv)
 	cleanup_over(&srv->cleanup);
 	pool->stats.cleanups++;
 	pool->stats.cleanup_us += took;
+	pool_time(pool, POOL_CLEANUP, took);
 	if (lease && srv->cleanup.keep) {
 		server_set_state(srv, SERVER_LEASED);
 	} else {

@@ -50,6 +50,21 @@ START_TEST(rows_are_by_pool_and_name)
 }
 END_TEST
 
+/* Whatever a client calls its scopes, no two rows have the same names. */
+START_TEST(no_row_is_called_as_the_shared_one)
+{
+	struct timing t;
+
+	timing_init(&t);
+	ck_assert_ptr_eq(timing_row(&t, "", TIMING_OTHERS), &t.others);
+	ck_assert_ptr_ne(timing_row(&t, "orders", TIMING_OTHERS), &t.others);
+	timing_add(timing_row(&t, "", TIMING_OTHERS), TIMING_HOLD, 1);
+	ck_assert_uint_eq(list_rows(&t), 2);
+	ck_assert_str_eq(listed, "orders/(others):0 /(others):1 ");
+	timing_clear(&t);
+}
+END_TEST
+
 START_TEST(what_is_added_is_there)
 {
 	struct timing t;
@@ -149,6 +164,7 @@ main(void)
 	int failed;
 
 	tcase_add_test(t, rows_are_by_pool_and_name);
+	tcase_add_test(t, no_row_is_called_as_the_shared_one);
 	tcase_add_test(t, what_is_added_is_there);
 	tcase_add_test(t, names_are_bounded);
 	tcase_add_test(t, long_names_are_cut);
