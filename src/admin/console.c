@@ -275,6 +275,7 @@ console_sweep(struct site *site)
 	struct list_node *n, *after;
 
 	overdue_sweep(LIST_OBJ(site, struct daemon, site));
+	http_sweep(site);
 	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_CONSOLE_BUSY]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 		struct console *c = s->rare->console;

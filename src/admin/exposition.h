@@ -4,10 +4,10 @@
  *		node_exporter, and whatever asks for nothing else
  *	openmetrics	"OpenMetrics, version 1.0.0": Prometheus itself asks for it
  *
- * They differ in this: a counter's family has no "_total" in OpenMetrics, which also has lines UNIT,
- * a type info, and a line EOF at the end.
+ * They differ in this: in OpenMetrics, the family of a counter has no "_total" in its name, and
+ * there are lines UNIT, a type info, and a line EOF at the end.
  *
- * For each family call exposition_family(), then for each of its samples exposition_label() once for
+ * For each family call exposition_family(); then for each of its samples exposition_label() for
  * each label, one function that writes the sample, and exposition_no_labels(). */
 #ifndef PGWITH_ADMIN_EXPOSITION_H
 #define PGWITH_ADMIN_EXPOSITION_H

@@ -21,7 +21,7 @@
 #include "conf/socket.h"
 #include "loop/timer.h"
 
-#define BACKLOG  128
+#define BACKLOG  1024
 #define RETRY_US UNIT_S
 /* One place more than clients, which listens. */
 #define PLACES (HTTP_CLIENTS + 1)
@@ -57,7 +57,7 @@ struct http {
 	struct place places[PLACES];
 	struct place *listening; /* the place whose listener is enabled; NULL: none */
 	struct timer deadline;   /* of the connection that is there for longest */
-	struct timer retry;      /* opens the socket, or accepts again after EMFILE */
+	struct timer retry;      /* opens the socket, or makes a place */
 };
 
 /* ---- answers ---- */
@@ -232,7 +232,8 @@ goes_first(const struct place *a, const struct place *b)
 	return a->since_us < b->since_us;
 }
 
-/* Listens by a place other than `except` (NULL: by any). If all have a connection, one is closed. */
+/* Listens by a place other than `except` (NULL: by any). If each has a connection, one of these is
+ * closed. */
 static void
 listen_by_another(struct http *h, const struct place *except)
 {
@@ -297,20 +298,25 @@ on_deadline(void *arg)
 	set_deadline(h);
 }
 
+/* The argument is evhttp's own, so the listener cannot be found by it: http_sweep() goes on. */
 static void
 on_accept_failed(struct evconnlistener *listener, void *arg)
 {
-	struct place *p = arg;
-
-	log_warn("metrics", LOG_ALONE, "cannot accept", LOG_TEXT("at", p->http->listen));
+	log_warn("metrics", LOG_ALONE, "cannot accept");
 	evconnlistener_disable(listener);
-	p->http->listening = NULL;
-	timer_start(&p->http->retry, RETRY_US);
+}
+
+void
+http_sweep(struct site *site)
+{
+	if (site->http && site->http->listening)
+		evconnlistener_enable(site->http->listening->listener);
 }
 
 /* ---- the socket ---- */
 
-/* Is there a socket file that nobody listens at? Then it is removed. Returns 0, or -1 with errno. */
+/* If there is a socket file that nobody listens at, removes it. Returns 0, or -1 with errno: there
+ * is something else, or somebody listens. */
 static int
 remove_dead(const struct sockaddr_un *at)
 {

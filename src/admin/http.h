@@ -8,9 +8,9 @@
  *	- One connection is accepted in a turn of the loop.
  *	- A connection serves one request.
  *
- * A page is a row of pages[] in http.c. It is answered to GET and HEAD; other methods get 405, other
- * paths 404. A page shows no SQL text and no secret: everybody on this machine may read it, if
- * metrics_listen is a TCP address. */
+ * A page is a row of pages[] in http.c. It is answered to GET and HEAD; other methods get 405,
+ * other paths 404. A page shows no SQL text and no secret: if metrics_listen is a TCP address,
+ * everybody on this machine can read it. */
 #ifndef PGWITH_ADMIN_HTTP_H
 #define PGWITH_ADMIN_HTTP_H
 
@@ -19,10 +19,10 @@
 
 #define HTTP_CLIENTS    16
 #define HTTP_LIMIT_US   (10 * INT64_C(1000000)) /* from accept to the last byte of the answer */
-#define HTTP_SILENCE_S  5                       /* a client that does nothing for longer is closed */
-#define HTTP_HEADERS    (8 << 10)               /* bytes of a request's head, at most */
-#define HTTP_BODY       1024                    /* bytes of its body, which nobody reads */
-#define HTTP_ANSWER_MAX (64 << 20)              /* bytes of a page */
+#define HTTP_SILENCE_S  5          /* a client that does nothing for longer is closed */
+#define HTTP_HEADERS    (8 << 10)  /* bytes of a request's head, at most */
+#define HTTP_BODY       1024       /* bytes of its body, which nobody reads */
+#define HTTP_ANSWER_MAX (64 << 20) /* bytes of a page */
 
 /* What a client asks for. */
 struct http_request {
@@ -44,11 +44,14 @@ struct http_page {
 	void (*write)(const struct daemon *, const struct http_request *, struct http_answer *);
 };
 
-/* To be called when the daemon starts and when its configuration has changed: opens, moves or closes
- * the listener as metrics_listen and metrics_socket_mode say. If the listener cannot be opened, that
- * is logged and tried again every second, and false is returned with one line of reason in `why`.
- * The state hangs from site->http. */
+/* To be called when the daemon starts and when its configuration has changed: opens, moves or
+ * closes the listener as metrics_listen and metrics_socket_mode say. If the listener cannot be
+ * opened, that is logged and tried again every second, and false is returned with one line of
+ * reason in `why`. The state hangs from site->http. */
 bool http_configure(struct site *, char *why, size_t why_size);
+
+/* Called by the daemon's sweep: accepts again after a failure, as for want of descriptors. */
+void http_sweep(struct site *);
 
 /* Closes the listener and all its connections, and frees. Without one, nothing happens. */
 void http_free(struct site *);

@@ -83,6 +83,12 @@ write_fds_limit(const struct metrics_view *v, const struct metric *m)
 }
 
 static void
+write_lag(const struct metrics_view *v, const struct metric *m)
+{
+	exposition_histogram(v->out, loop_lag(v->daemon->site.loop), EXPOSITION_FINE);
+}
+
+static void
 write_texts(const struct metrics_view *v, const struct metric *m)
 {
 	write_number(v, v->daemon->site.pools.statements.texts.count);
@@ -124,8 +130,8 @@ write_sessions_limit(const struct metrics_view *v, const struct metric *m)
 {
 	int64_t limit = v->daemon->site.conf->max_clients;
 
-	write_number(v, (uint64_t)(v->daemon->max_sessions < limit ? v->daemon->max_sessions
-								   : limit));
+	write_number(v,
+		     (uint64_t)(v->daemon->max_sessions < limit ? v->daemon->max_sessions : limit));
 }
 
 static void
@@ -166,13 +172,26 @@ write_pool_sum(const struct metrics_view *v, const struct metric *m)
 	}
 }
 
+/* The next pool that is there, from the i-th on; NULL if there is none. */
+static const struct sums_pool *
+pool_from(const struct metrics_view *v, unsigned *i)
+{
+	while (*i < v->sums.count && v->sums.pools[*i].group == NULL)
+		++*i;
+	return *i < v->sums.count ? &v->sums.pools[(*i)++] : NULL;
+}
+
+/* Walks all pools that are there. */
+#define EACH_POOL(v, p) for (unsigned i_ = 0; ((p) = pool_from((v), &i_)) != NULL;)
+
 /* A count of struct sums_pool; `at`: the offset of the member. */
 static void
 write_pool_count(const struct metrics_view *v, const struct metric *m)
 {
-	for (unsigned i = 0; i < v->sums.count; i++) {
-		const struct sums_pool *p = &v->sums.pools[i];
+	const struct sums_pool *p;
 
+	EACH_POOL(v, p)
+	{
 		exposition_label(v->out, "pool", p->name);
 		write_number(v, *(const unsigned *)((const char *)p + m->at));
 		exposition_no_labels(v->out);
@@ -183,9 +202,10 @@ write_pool_count(const struct metrics_view *v, const struct metric *m)
 static void
 write_pool_time(const struct metrics_view *v, const struct metric *m)
 {
-	for (unsigned i = 0; i < v->sums.count; i++) {
-		const struct sums_pool *p = &v->sums.pools[i];
+	const struct sums_pool *p;
 
+	EACH_POOL(v, p)
+	{
 		exposition_label(v->out, "pool", p->name);
 		exposition_seconds(v->out, *(const int64_t *)((const char *)p + m->at));
 		exposition_no_labels(v->out);
@@ -196,11 +216,14 @@ write_pool_time(const struct metrics_view *v, const struct metric *m)
 static void
 write_pool_option(const struct metrics_view *v, const struct metric *m)
 {
-	for (unsigned i = 0; i < v->sums.count; i++) {
-		const struct conf_pool *conf = v->sums.pools[i].group->conf;
+	const struct sums_pool *p;
 
-		exposition_label(v->out, "pool", v->sums.pools[i].name);
-		write_number(v, (uint64_t) * (const int64_t *)((const char *)conf + m->at));
+	EACH_POOL(v, p)
+	{
+		const int64_t *option = (const int64_t *)((const char *)p->group->conf + m->at);
+
+		exposition_label(v->out, "pool", p->name);
+		write_number(v, (uint64_t)*option);
 		exposition_no_labels(v->out);
 	}
 }
@@ -214,13 +237,15 @@ write_servers(const struct metrics_view *v, const struct metric *m)
 	    [SERVER_CLEANING] = "cleaning",
 	};
 
-	for (unsigned i = 0; i < v->sums.count; i++)
-		for (int state = 0; state < SERVER_CLOSED; state++) {
-			exposition_label(v->out, "pool", v->sums.pools[i].name);
-			exposition_label(v->out, "state", names[state]);
-			write_number(v, v->sums.pools[i].servers[state]);
-			exposition_no_labels(v->out);
-		}
+	const struct sums_pool *p;
+
+	EACH_POOL(v, p)
+	for (int state = 0; state < SERVER_CLOSED; state++) {
+		exposition_label(v->out, "pool", p->name);
+		exposition_label(v->out, "state", names[state]);
+		write_number(v, p->servers[state]);
+		exposition_no_labels(v->out);
+	}
 }
 
 static void
@@ -234,34 +259,206 @@ write_pool_flag(const struct metrics_view *v, const char *name, bool value)
 static void
 write_paused(const struct metrics_view *v, const struct metric *m)
 {
-	for (unsigned i = 0; i < v->sums.count; i++)
-		write_pool_flag(v, v->sums.pools[i].name, gate_paused(v->sums.pools[i].group));
+	const struct sums_pool *p;
+
+	EACH_POOL(v, p)
+	write_pool_flag(v, p->name, gate_paused(p->group));
 }
 
 static void
 write_disabled(const struct metrics_view *v, const struct metric *m)
 {
-	for (unsigned i = 0; i < v->sums.count; i++)
-		write_pool_flag(v, v->sums.pools[i].name,
-				gate_of(v->sums.pools[i].group) != POOL_ENABLED);
+	const struct sums_pool *p;
+
+	EACH_POOL(v, p)
+	write_pool_flag(v, p->name, gate_of(p->group) != POOL_ENABLED);
+}
+
+static void
+write_removed(const struct metrics_view *v, const struct metric *m)
+{
+	const struct sums_pool *p;
+
+	EACH_POOL(v, p)
+	write_pool_flag(v, p->name, p->group->removed);
+}
+
+static void
+write_down(const struct metrics_view *v, const struct metric *m)
+{
+	const struct sums_pool *p;
+
+	EACH_POOL(v, p)
+	write_pool_flag(v, p->name, p->down);
+}
+
+/* Times of struct pool_times; `at`: which of them. */
+static void
+write_pool_times(const struct metrics_view *v, const struct metric *m)
+{
+	for (unsigned i = 0; i < v->sums.count; i++) {
+		exposition_label(v->out, "pool", v->sums.pools[i].name);
+		exposition_histogram(v->out,
+				     pool_times_of(v->sums.pools[i].times, (enum pool_time)m->at),
+				     EXPOSITION_FINE);
+		exposition_no_labels(v->out);
+	}
+}
+
+/* ---- single roles of pools with role = client ---- */
+
+static unsigned
+leased_by_role(const struct pool *pool)
+{
+	return pool->servers[SERVER_LEASED].count;
+}
+
+static unsigned
+waiting_of_role(const struct pool *pool)
+{
+	return pool->waiting.count;
+}
+
+static unsigned (*const role_counts[])(const struct pool *) = {leased_by_role, waiting_of_role};
+
+/* `at`: an index of role_counts[]. */
+static void
+write_roles(const struct metrics_view *v, const struct metric *m)
+{
+	const struct list_node *n;
+	unsigned roles = 0;
+
+	LIST_EACH (n, &v->daemon->site.pools.list) {
+		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
+
+		if (pool->role == NULL || (pool->waiting.count == 0 && pool_busy(pool) == 0))
+			continue;
+		if (roles++ == METRICS_ROLES_MAX)
+			return;
+		exposition_label(v->out, "pool", pool->conf->name);
+		exposition_label(v->out, "role", pool->role);
+		write_number(v, role_counts[m->at](pool));
+		exposition_no_labels(v->out);
+	}
+}
+
+/* ---- scopes and locks ---- */
+
+struct scopes_to {
+	const struct metrics_view *view;
+	size_t at;
+};
+
+static void
+write_outcomes_of(void *arg, const struct timing_row *row)
+{
+	const struct scopes_to *to = arg;
+	struct exposition *out = to->view->out;
+
+	for (int i = 0; i < TIMING_NOUTCOMES; i++) {
+		exposition_label(out, "pool", row->pool);
+		exposition_label(out, "scope", row->scope);
+		exposition_label(out, "outcome", timing_outcome_name((enum timing_outcome)i));
+		exposition_number(out, row->outcomes[i]);
+		exposition_no_labels(out);
+	}
+}
+
+static void
+write_outcomes(const struct metrics_view *v, const struct metric *m)
+{
+	struct scopes_to to = {v, 0};
+
+	timing_each(&v->daemon->site.timing, write_outcomes_of, &to);
+}
+
+static void
+write_phase_of(void *arg, const struct timing_row *row)
+{
+	const struct scopes_to *to = arg;
+	struct exposition *out = to->view->out;
+
+	if (row->phases[to->at] == NULL)
+		return;
+	exposition_label(out, "pool", row->pool);
+	exposition_label(out, "scope", row->scope);
+	exposition_histogram(out, row->phases[to->at], EXPOSITION_COARSE);
+	exposition_no_labels(out);
+}
+
+/* `at`: an enum timing_phase. */
+static void
+write_scope_times(const struct metrics_view *v, const struct metric *m)
+{
+	struct scopes_to to = {v, m->at};
+
+	timing_each(&v->daemon->site.timing, write_phase_of, &to);
+}
+
+/* Sums of all locks and semaphores; `at`: the offset of the member. */
+static void
+write_locks(const struct metrics_view *v, const struct metric *m)
+{
+	write_number(v, *(const unsigned *)((const char *)&v->locks + m->at));
+}
+
+static void
+write_lock_wait(const struct metrics_view *v, const struct metric *m)
+{
+	exposition_seconds(v->out, v->locks.wait_us);
+}
+
+static void
+write_lock_hold(const struct metrics_view *v, const struct metric *m)
+{
+	exposition_seconds(v->out, v->locks.hold_us);
 }
 
 /* ---- the table ---- */
 
-#define POOL_SUM(n, u, member, h) \
-	{"pgwith_pool_" n, EXPOSITION_COUNTER, u, "pool", h, write_pool_sum, \
-	 offsetof(struct pool_stats, member)}
-#define POOL_COUNT(n, member, h) \
-	{"pgwith_pool_" n, EXPOSITION_GAUGE, "", "pool", h, write_pool_count, \
-	 offsetof(struct sums_pool, member)}
-#define POOL_TIME(n, member, h) \
-	{"pgwith_pool_" n, EXPOSITION_GAUGE, "seconds", "pool", h, write_pool_time, \
-	 offsetof(struct sums_pool, member)}
-#define POOL_OPTION(n, member, h) \
-	{"pgwith_pool_" n, EXPOSITION_GAUGE, "", "pool", h, write_pool_option, \
-	 offsetof(struct conf_pool, member)}
-#define GAUGE(n, u, l, h, function) {"pgwith_" n, EXPOSITION_GAUGE, u, l, h, function, 0}
-#define COUNTER(n, u, l, h, function) {"pgwith_" n, EXPOSITION_COUNTER, u, l, h, function, 0}
+#define POOL_SUM(n, u, member, h)                                                   \
+	{                                                                           \
+		"pgwith_pool_" n, EXPOSITION_COUNTER, u, "pool", h, write_pool_sum, \
+		    offsetof(struct pool_stats, member)                             \
+	}
+#define POOL_COUNT(n, member, h)                                                     \
+	{                                                                            \
+		"pgwith_pool_" n, EXPOSITION_GAUGE, "", "pool", h, write_pool_count, \
+		    offsetof(struct sums_pool, member)                               \
+	}
+#define POOL_TIME(n, member, h)                                                            \
+	{                                                                                  \
+		"pgwith_pool_" n, EXPOSITION_GAUGE, "seconds", "pool", h, write_pool_time, \
+		    offsetof(struct sums_pool, member)                                     \
+	}
+#define POOL_OPTION(n, member, h)                                                     \
+	{                                                                             \
+		"pgwith_pool_" n, EXPOSITION_GAUGE, "", "pool", h, write_pool_option, \
+		    offsetof(struct conf_pool, member)                                \
+	}
+#define POOL_TIMES(n, which, h)                                                                 \
+	{                                                                                       \
+		"pgwith_pool_" n, EXPOSITION_HISTOGRAM, "seconds", "pool", h, write_pool_times, \
+		    (which)                                                                     \
+	}
+#define SCOPE_TIMES(n, which, h)                                                     \
+	{                                                                            \
+		"pgwith_scope_" n, EXPOSITION_HISTOGRAM, "seconds", "pool,scope", h, \
+		    write_scope_times, (which)                                       \
+	}
+#define LOCKS(n, member, h)                                            \
+	{                                                              \
+		"pgwith_" n, EXPOSITION_GAUGE, "", "", h, write_locks, \
+		    offsetof(struct metrics_locks, member)             \
+	}
+#define GAUGE(n, u, l, h, function)                                 \
+	{                                                           \
+		"pgwith_" n, EXPOSITION_GAUGE, u, l, h, function, 0 \
+	}
+#define COUNTER(n, u, l, h, function)                                 \
+	{                                                             \
+		"pgwith_" n, EXPOSITION_COUNTER, u, l, h, function, 0 \
+	}
 
 /* clang-format off */
 static const struct metric table[] = {
@@ -275,6 +472,8 @@ static const struct metric table[] = {
 	GAUGE("resident_memory_bytes", "bytes", "", "Memory of the process that is in RAM.", write_resident),
 	GAUGE("open_descriptors", "", "", "Descriptors that are open.", write_fds),
 	GAUGE("descriptors_limit", "", "", "Descriptors that may be open.", write_fds_limit),
+	{"pgwith_loop_lag_seconds", EXPOSITION_HISTOGRAM, "seconds", "",
+	 "How late the event loop came to a timer of its own, ten times a second, or once while nothing happens: so long it kept clients waiting.", write_lag, 0},
 	GAUGE("statement_texts", "", "", "Texts of prepared statements that sessions and servers share.", write_texts),
 	GAUGE("statement_texts_bytes", "bytes", "", "Memory of these texts.", write_text_bytes),
 
@@ -294,6 +493,8 @@ static const struct metric table[] = {
 	POOL_TIME("oldest_transaction_seconds", hold_us, "How long the oldest transaction has gone on."),
 	GAUGE("pool_paused", "", "pool", "1 if an administrator has paused the pool.", write_paused),
 	GAUGE("pool_disabled", "", "pool", "1 if an administrator lets nobody new in.", write_disabled),
+	GAUGE("pool_removed", "", "pool", "1 if a reload has removed the pool, and sessions still use it.", write_removed),
+	GAUGE("pool_down", "", "pool", "1 if there is no server connection and none can be opened.", write_down),
 
 	POOL_SUM("transactions", "", xacts, "Transactions. A statement outside of a transaction counts as one."),
 	POOL_SUM("queries", "", queries, "Requests of clients that were answered."),
@@ -312,6 +513,30 @@ static const struct metric table[] = {
 	POOL_SUM("parses", "", parses_seen, "Parse messages without a name whose text had come before, with statement_cache."),
 	POOL_SUM("parses_served", "", parses_served, "Those of them that no server had to carry out."),
 	POOL_SUM("parses_redone", "", parses_redone, "Those of them that a server had to carry out after all, since the columns of the result had changed."),
+
+	POOL_TIMES("wait_seconds", POOL_WAIT, "How long sessions waited for a server connection: those that had to wait, whatever came of it."),
+	POOL_TIMES("hold_seconds", POOL_HOLD, "How long transactions lasted, from their first request to their end: for so long each needs a server connection."),
+	POOL_TIMES("statement_seconds", POOL_STATEMENT, "How long PostgreSQL took, from a request to the end of its answer."),
+	POOL_TIMES("cleanup_seconds", POOL_CLEANUP, "How long cleanups of server connections took that ended well."),
+	POOL_TIMES("login_seconds", POOL_LOGIN, "How long it took to open a server connection."),
+
+	{"pgwith_role_leased_servers", EXPOSITION_GAUGE, "", "pool,role",
+	 "Server connections that sessions of one role have, in pools with role = client. Only of roles that have one or wait for one, 200 at most.", write_roles, 0},
+	{"pgwith_role_waiting_sessions", EXPOSITION_GAUGE, "", "pool,role",
+	 "Sessions of that role that wait for a server connection.", write_roles, 1},
+
+	{"pgwith_scopes", EXPOSITION_COUNTER, "", "pool,scope,outcome",
+	 "Scopes that have ended, by their name and how they ended. Of locks and semaphores the pool is empty. What has no row of its own any more is in the scope (others), without a pool.", write_outcomes, 0},
+	SCOPE_TIMES("wait_seconds", TIMING_WAIT, "How long ENTER waited for a server connection, lock or semaphore."),
+	SCOPE_TIMES("enter_seconds", TIMING_ENTER, "How long ENTER took from then on, until the scope was open."),
+	SCOPE_TIMES("hold_seconds", TIMING_HOLD, "How long scopes were open."),
+	SCOPE_TIMES("cleanup_seconds", TIMING_CLEANUP, "How long it took from the end of a scope until all was released."),
+
+	LOCKS("locks", names, "Names of locks and semaphores that are in use."),
+	LOCKS("lock_holders", holders, "Holds of locks and semaphores."),
+	LOCKS("lock_waiting_sessions", waiting, "Sessions that wait for a lock or semaphore."),
+	GAUGE("lock_oldest_wait_seconds", "seconds", "", "How long the longest of these waits has lasted.", write_lock_wait),
+	GAUGE("lock_oldest_hold_seconds", "seconds", "", "How long the lock or semaphore that is held for longest has been held.", write_lock_hold),
 };
 /* clang-format on */
 
@@ -326,6 +551,22 @@ metrics_table(unsigned *count)
 
 /* ---- the text ---- */
 
+static void
+add_hold(void *arg, const struct lock *lock, const struct lock_hold *hold, unsigned position)
+{
+	struct metrics_view *v = arg;
+	int64_t us = loop_now_us(v->daemon->site.loop) - hold->since_us;
+
+	if (position == 0)
+		v->locks.holders++;
+	else
+		v->locks.waiting++;
+	if (position == 0 && us > v->locks.hold_us)
+		v->locks.hold_us = us;
+	if (position > 0 && us > v->locks.wait_us)
+		v->locks.wait_us = us;
+}
+
 void
 metrics_write(const struct daemon *d, bool openmetrics, struct buf *out)
 {
@@ -335,6 +576,8 @@ metrics_write(const struct daemon *d, bool openmetrics, struct buf *out)
 	exposition_init(&x, out, openmetrics);
 	sums_take(&v.sums, d);
 	process_look(&v.process);
+	v.locks.names = d->site.locks.list.count;
+	locks_each(&d->site.locks, add_hold, &v);
 	for (unsigned i = 0; i < TABLE_COUNT; i++) {
 		const struct metric *m = &table[i];
 
@@ -344,6 +587,36 @@ metrics_write(const struct daemon *d, bool openmetrics, struct buf *out)
 	sums_clear(&v.sums);
 	exposition_end(&x);
 }
+
+/* ---- SHOW METRICS ---- */
+
+static const struct column metrics_columns[] = {{"line", COLUMN_TEXT}};
+
+static void
+fill_metrics(const struct daemon *d, struct rows *r)
+{
+	struct buf text;
+	char *line;
+
+	buf_init(&text, HTTP_ANSWER_MAX);
+	metrics_write(d, false, &text);
+	/* The last line ends, too. */
+	for (line = (char *)buf_data(&text); text.len > 0 && !text.failed;) {
+		char *end = memchr(line, '\n', text.len);
+
+		*end = '\0';
+		rows_begin(r);
+		rows_text(r, line);
+		rows_end(r);
+		buf_drop(&text, (size_t)(end + 1 - line));
+		line = end + 1;
+	}
+	buf_clear(&text);
+}
+
+const struct show show_metrics = SHOW_TABLE(metrics_columns, fill_metrics);
+
+/* ---- /metrics ---- */
 
 void
 metrics_page(const struct daemon *d, const struct http_request *request, struct http_answer *answer)

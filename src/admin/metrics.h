@@ -1,6 +1,6 @@
 /* metrics: all numbers that pgwithd tells Prometheus, in one table: /metrics of metrics_listen, and
- * SHOW METRICS, which `pgwith metrics` prints. pgwith-metrics(7) describes each; tests/unit/manual.sh
- * compares. None of them shows SQL text or a secret. */
+ * SHOW METRICS, which `pgwith metrics` prints. pgwith-metrics(7) describes each;
+ * tests/unit/manual.sh compares. None of them shows SQL text or a secret. */
 #ifndef PGWITH_ADMIN_METRICS_H
 #define PGWITH_ADMIN_METRICS_H
 
@@ -14,12 +14,19 @@
  * server. */
 #define METRICS_ROLES_MAX 200
 
+/* All locks and semaphores together. */
+struct metrics_locks {
+	unsigned names, holders, waiting;
+	int64_t wait_us, hold_us; /* the longest; 0: none */
+};
+
 /* What is looked at once for all metrics of a page. */
 struct metrics_view {
 	const struct daemon *daemon;
 	struct exposition *out;
 	struct sums sums;
 	struct process process;
+	struct metrics_locks locks;
 };
 
 struct metric {

@@ -5,13 +5,13 @@
 #include <stdint.h>
 
 struct process {
-	uint64_t resident; /* bytes of memory that are in RAM; 0: not known */
-	uint64_t fds;      /* open descriptors; 0: not known */
-	uint64_t fds_max;  /* the limit of descriptors; UINT64_MAX: none */
+	uint64_t resident;          /* bytes of memory that are in RAM; 0: not known */
+	uint64_t fds;               /* open descriptors; 0: not known */
+	uint64_t fds_max;           /* the limit of descriptors; UINT64_MAX: none */
 	int64_t user_us, system_us; /* processor time */
 };
 
-/* Reads three small files of /proc. */
+/* Asks the kernel, by two calls and two small files of /proc. */
 void process_look(struct process *);
 
 #endif

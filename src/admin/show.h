@@ -80,6 +80,9 @@ extern const struct show show_errors;
 extern const struct show show_mem;
 extern const struct show show_users;
 
+/* metrics.c */
+extern const struct show show_metrics;
+
 /* scopes.c */
 extern const struct show show_scopes;
 extern const struct show show_locks;

@@ -1,6 +1,7 @@
 #include "admin/sums.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -11,6 +12,12 @@ by_group(const void *a, const void *b)
 
 	return ((uintptr_t)x->group > (uintptr_t)y->group) -
 	       ((uintptr_t)x->group < (uintptr_t)y->group);
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct sums_pool *)a)->name, ((const struct sums_pool *)b)->name);
 }
 
 static struct sums_pool *
@@ -53,25 +60,35 @@ add_pool(struct sums_pool *sum, const struct pool *pool)
 	for (int i = 0; i < SERVER_NSTATES; i++)
 		sum->servers[i] += pool->servers[i].count;
 	sum->waiting += pool->waiting.count;
+	sum->down |= pool->down_us != 0;
 	if (first)
-		sum->wait_us = later(sum->wait_us,
-				     now - LIST_OBJ(first, const struct lease, node)->since_us);
+		sum->wait_us =
+		    later(sum->wait_us, now - LIST_OBJ(first, const struct lease, node)->since_us);
 	add_leased(sum, pool, now);
+}
+
+static void
+add_past(struct sums *sums, const struct past_pool *past)
+{
+	sums->pools[sums->count++] = (struct sums_pool){
+	    .name = past->name ? past->name : "", .stats = past->stats, .times = &past->times};
 }
 
 void
 sums_take(struct sums *sums, const struct daemon *d)
 {
 	const struct list *pools = &d->site.pools.list;
+	const struct past *past = &d->site.pools.past;
 	const struct list_node *n;
 
-	*sums = (struct sums){.pools = mem_calloc(pools->count + 1, sizeof *sums->pools)};
+	*sums = (struct sums){
+	    .pools = mem_calloc(pools->count + past->pools.count + 1, sizeof *sums->pools)};
 	LIST_EACH (n, pools) {
 		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
 
 		if (pool->group == pool)
-			sums->pools[sums->count++] =
-			    (struct sums_pool){.name = pool->conf->name, .group = pool};
+			sums->pools[sums->count++] = (struct sums_pool){
+			    .name = pool->conf->name, .group = pool, .times = &pool->times};
 	}
 	qsort(sums->pools, sums->count, sizeof *sums->pools, by_group);
 	LIST_EACH (n, pools) {
@@ -85,6 +102,11 @@ sums_take(struct sums *sums, const struct daemon *d)
 		if (pool)
 			find(sums, pool)->idle++;
 	}
+	LIST_EACH (n, &past->pools)
+		add_past(sums, LIST_OBJ(n, const struct past_pool, node));
+	if (past->pools.count == PAST_POOLS_MAX)
+		add_past(sums, &past->others);
+	qsort(sums->pools, sums->count, sizeof *sums->pools, by_name);
 }
 
 void

@@ -6,9 +6,11 @@
 
 struct sums_pool {
 	const char *name;
-	const struct pool *group; /* the pool itself */
+	const struct pool *group; /* the pool itself; NULL: it was removed, and is gone */
 	struct pool_stats stats;  /* since the start */
+	const struct pool_times *times;
 	unsigned servers[SERVER_NSTATES];
+	bool down;     /* some role has no server, and none can be opened */
 	unsigned idle; /* sessions in it that have no server and want none */
 	unsigned waiting;
 	unsigned pinned; /* servers that sessions keep between transactions, but for mode session */
@@ -17,11 +19,13 @@ struct sums_pool {
 };
 
 struct sums {
-	struct sums_pool *pools;
+	struct sums_pool *pools; /* by name */
 	unsigned count;
 };
 
-/* Adds up all pools. The pointers in it are valid until the loop goes on. */
+/* Adds up all pools, those that are gone as well, of which there are at most PAST_POOLS_MAX and one
+ * with the name "" that is the sum of others. The pointers in it are valid until the loop goes
+ * on. */
 void sums_take(struct sums *, const struct daemon *);
 void sums_clear(struct sums *);
 

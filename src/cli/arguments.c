@@ -40,7 +40,7 @@ arguments_usage(FILE *to)
 	    "  -c, --config FILE   doctor, waits: the configuration (%s/pgwith/pgwith.conf)\n"
 	    "      --passfile FILE import: where passwords go\n"
 	    "      --database NAME import: a database that PgBouncer has by its fallback\n"
-	    "      --output FILE   trace: where to, as -o FILE\n"
+	    "      --output FILE   metrics, trace: where to, as -o FILE\n"
 	    "      --seconds N     trace: how long to record (10)\n"
 	    "      --report FILE   trace: report on this recording\n"
 	    "  -w, --timeout TIME  give up if pgwithd does not answer (10s); pause, drain and\n"

@@ -9,6 +9,7 @@
 #include "cli/doctor.h"
 #include "cli/import/import.h"
 #include "cli/look.h"
+#include "cli/metrics.h"
 #include "cli/probe.h"
 #include "cli/trace.h"
 #include "cli/tree.h"
@@ -126,6 +127,14 @@ static const struct commands_entry entries[] = {
 	"type,user,database,state,remote_pid,application_name,fd,received,sent,queued,kept,reading",
 	"every connection, with what is in its buffers"),
     SHOW("users", "USERS", NULL, "roles that are known"),
+    {.name = "metrics",
+     .arguments = "",
+     .statement = "SHOW METRICS",
+     .run = metrics_run,
+     .help = "all numbers of pgwithd, for Prometheus",
+     .details =
+	 "  -o FILE  write them to FILE, whole or not at all: for the textfile collector of\n"
+	 "           node_exporter, FILE is *.prom in its directory\n"},
     SHOW("version", "VERSION", NULL, "the version of pgwithd"),
     {.name = "show",
      .arguments = "[WHAT]",

@@ -32,9 +32,9 @@ struct commands_how {
 	/* of `import`: databases that PgBouncer has by its fallback: each becomes a pool */
 	const char *databases[COMMANDS_DATABASES_MAX];
 	unsigned ndatabases;
-	/* of `trace`: the file to record to, or NULL, which is then `columns` (-o); how long; the
-	 * recording to report on, or NULL */
+	/* of `metrics` and `trace`: the file to write to, or NULL, which is then `columns` (-o) */
 	const char *output;
+	/* of `trace`: how long to record; the recording to report on, or NULL */
 	int64_t seconds;
 	const char *report;
 };

@@ -74,8 +74,8 @@ read_port(const char *text)
 	return *end == '\0' && port <= 65535 ? (in_port_t)port : 0;
 }
 
-/* Takes ADDRESS:PORT apart, where an address of IPv6 stands in brackets. Returns the number of bytes
- * of `at` that are used, or 0. */
+/* Takes ADDRESS:PORT apart, where an address of IPv6 stands in brackets. Returns the number of
+ * bytes of `at` that are used, or 0. */
 static socklen_t
 read_address(const char *text, struct sockaddr_storage *at)
 {

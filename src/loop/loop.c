@@ -78,6 +78,8 @@ struct loop {
 	bool swept;     /* in this turn */
 	unsigned quiet; /* sweeps in a row with no other turn between them */
 	bool resting;   /* the period of the sweep is LOOP_REST_US */
+	int64_t due_us; /* when the next sweep is due */
+	struct histogram lag;
 	struct on_signal signals[LOOP_SIGNALS];
 	unsigned nsignals;
 	uint8_t scratch[LOOP_SCRATCH];
@@ -440,14 +442,26 @@ loop_watches(struct loop *l)
 	return l->watches;
 }
 
-int64_t
-loop_read_clock_(struct loop *l)
+static int64_t
+monotonic_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	l->clock.now_us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t
+loop_read_clock_(struct loop *l)
+{
+	l->clock.now_us = monotonic_us();
 	return l->clock.now_us;
+}
+
+const struct histogram *
+loop_lag(const struct loop *l)
+{
+	return &l->lag;
 }
 
 uint8_t *
@@ -481,6 +495,12 @@ loop_do_work_(struct loop *l)
 		l->work_fn(l->work_arg);
 }
 
+static int64_t
+sweep_period_us(const struct loop *l)
+{
+	return l->resting ? LOOP_REST_US : LOOP_SWEEP_US;
+}
+
 static void
 on_sweep(evutil_socket_t fd, short what, void *arg)
 {
@@ -488,8 +508,11 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 	uint64_t times;
 
 	/* One call, even if several periods have passed. */
-	if (read(fd, &times, sizeof times) == sizeof times)
+	if (read(fd, &times, sizeof times) == sizeof times) {
+		histogram_add(&l->lag, monotonic_us() - l->due_us);
+		l->due_us += (int64_t)times * sweep_period_us(l);
 		l->sweep_fn(l->sweep_arg);
+	}
 	l->swept = true;
 	loop_event_done(l);
 }
@@ -497,13 +520,16 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
 static void
 set_period(struct loop *l, bool resting)
 {
-	const long us = resting ? LOOP_REST_US : LOOP_SWEEP_US;
-	const struct timespec period = {us / 1000000, us % 1000000 * 1000};
-	const struct itimerspec timer = {period, period};
+	struct itimerspec timer = {0};
+	int64_t us;
 
+	l->resting = resting;
+	us = sweep_period_us(l);
+	timer.it_interval = (struct timespec){us / 1000000, us % 1000000 * 1000};
+	timer.it_value = timer.it_interval;
 	if (timerfd_settime(l->sweep_fd, 0, &timer, NULL) < 0)
 		log_fatal("", LOG_ALONE, "cannot set a timer");
-	l->resting = resting;
+	l->due_us = monotonic_us() + us;
 }
 
 /* A turn is over, and all that it has left to be done. */

@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "base/histogram.h"
 #include "base/list.h"
 
 #define LOOP_SCRATCH  (64 * 1024) /* bytes of the shared read buffer */
@@ -103,6 +104,9 @@ void loop_not_ready(struct loop *, struct loop_ready *);
  * needed(arg) says that none of these time-outs is running, it is called every LOOP_REST_US, until
  * something happens. There is one sweeper: to be called once. */
 void loop_on_sweep(struct loop *, void (*fn)(void *arg), bool (*needed)(void *arg), void *arg);
+
+/* How much later than due the sweeps came: so long did the loop keep somebody waiting. */
+const struct histogram *loop_lag(const struct loop *);
 
 /* Calls fn(arg, signo) in the loop, not in the signal handler. At most LOOP_SIGNALS signals. */
 #define LOOP_SIGNALS 8

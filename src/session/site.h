@@ -27,7 +27,8 @@ struct users;
 
 #define CONSOLE_DATABASE "pgwith"
 
-/* What admin/ does: sessions of the console, and the pages of metrics_listen. It is a folder above, so it hands this down. */
+/* What admin/ does: sessions of the console, and the pages of metrics_listen. It is a folder above,
+ * so it hands this down. */
 struct console_ops {
 	/* One whole message of a session in SESSION_CONSOLE. */
 	void (*message)(struct session *, char type, const uint8_t *body, size_t bytes);
@@ -41,8 +42,8 @@ struct console_ops {
 	 * happened. */
 	void (*sweep)(struct site *);
 	/* The daemon starts, or its configuration has changed: the listener of metrics_listen is
-	 * opened, moved or closed. False, with a reason: it cannot be opened; that is tried again.
-	 */
+	 * opened, moved or closed. False, with a reason: it cannot be opened, which is tried
+	 * again. */
 	bool (*configured)(struct site *, char *why, size_t why_size);
 	/* The daemon ends: that listener is closed. */
 	void (*ended)(struct site *);

@@ -1,25 +1,30 @@
 #!/bin/sh
 # The manual and the sample file say what the tables say: every option with its type, range, default and
-# help, every error with its SQLSTATE; and mandoc finds nothing to warn of.
-# `make manual` (manual.sh --write) puts the list of options and the sample file right.
+# help, every error with its SQLSTATE, every metric; and mandoc finds nothing to warn of.
+# `make manual` (manual.sh --write) puts the lists of options and metrics and the sample file right.
 srcdir=${PGWITH_SRCDIR:-.}
 tables=${PGWITH_BUILDDIR:-.}/tests/unit/show_tables
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 
-for what in options errors sample commands; do
+for what in options errors sample commands metrics; do
 	"$tables" $what >"$tmp/$what" || { echo "Bail out! $tables $what fails"; exit 1; }
 done
-# The page with the block between its two marks made anew.
-awk -v options="$tmp/options" '
-/^\.\\" begin: made by / { print; while ((getline line <options) > 0) print line; made = 1; skip = 1 }
+# make_anew PAGE WHAT: the page with the block between its two marks made anew, in $tmp.
+make_anew() {
+	awk -v list="$tmp/$2" '
+/^\.\\" begin: made by / { print; while ((getline line <list) > 0) print line; made = 1; skip = 1 }
 /^\.\\" end: made by / { skip = 0 }
 !skip
-END { exit !made || skip }' "$srcdir/man/pgwith.conf.5" >"$tmp/pgwith.conf.5" ||
-	{ echo "Bail out! the marks of the list of options are not in pgwith.conf.5"; exit 1; }
+END { exit !made || skip }' "$srcdir/man/$1" >"$tmp/$1" ||
+		{ echo "Bail out! the marks of the list of $2 are not in $1"; exit 1; }
+}
+make_anew pgwith.conf.5 options
+make_anew pgwith-metrics.7 metrics
 
 if [ "${1:-}" = --write ]; then
 	cp "$tmp/pgwith.conf.5" "$srcdir/man/pgwith.conf.5"
+	cp "$tmp/pgwith-metrics.7" "$srcdir/man/pgwith-metrics.7"
 	cp "$tmp/sample" "$srcdir/conf/pgwith.conf"
 	exit 0
 fi
@@ -36,7 +41,7 @@ verdict() {
 	fi
 }
 
-echo 1..9
+echo 1..10
 diff -u "$srcdir/man/pgwith.conf.5" "$tmp/pgwith.conf.5" >"$tmp/out" && [ -s "$tmp/options" ]
 verdict $? "pgwith.conf(5) describes every option as the table has it (else: make manual)" "$tmp/out"
 
@@ -92,3 +97,6 @@ printf 'EXIT;\n' | grep -qiE "$psql_ends" &&
 	! grep -niE "$psql_ends" "$srcdir"/man/*.[1-9] "$srcdir/README.md" "$srcdir/NEWS" "$srcdir/conf/pgwith.conf" >"$tmp/out" &&
 	! grep -nE '"EXIT( it)?"' "$srcdir/src/base/err.c" >>"$tmp/out"
 verdict $? "no page shows a bare EXIT as something to type, and no hint says it" "$tmp/out"
+
+diff -u "$srcdir/man/pgwith-metrics.7" "$tmp/pgwith-metrics.7" >"$tmp/out" && [ -s "$tmp/metrics" ]
+verdict $? "pgwith-metrics(7) describes every metric as the table has it (else: make manual)" "$tmp/out"

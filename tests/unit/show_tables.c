@@ -4,12 +4,14 @@
  *	errors		name and SQLSTATE of every error, one a line
  *	commands	of the console: level, level for sessions of others, least and most
  *			arguments (-: any number), whether SHOW HELP lists it, and the words
- *	sample		the sample file */
+ *	sample		the sample file
+ *	metrics		the list of all metrics, in mdoc(7) */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "admin/command.h"
+#include "admin/metrics.h"
 #include "base/err.h"
 #include "conf/option.h"
 
@@ -135,6 +137,34 @@ sample(void)
 }
 
 static void
+mdoc_metric(const struct metric *m)
+{
+	const char *ends[] = {[EXPOSITION_COUNTER] = "_total", [EXPOSITION_INFO] = "_info"};
+	const char *end =
+	    m->type == EXPOSITION_COUNTER || m->type == EXPOSITION_INFO ? ends[m->type] : "";
+
+	printf(".It Li %s%s\n", m->name, end);
+	printf("A %s", exposition_type_name(m->type));
+	if (*m->unit)
+		printf(" in %s", m->unit);
+	if (*m->labels)
+		printf(", by %s", m->labels);
+	printf(".\n.br\n");
+	wrap("", m->help, true);
+}
+
+static void
+metrics(void)
+{
+	const struct metric *table;
+	unsigned count;
+
+	table = metrics_table(&count);
+	for (unsigned i = 0; i < count; i++)
+		mdoc_metric(&table[i]);
+}
+
+static void
 errors(void)
 {
 	for (int id = ERR_NONE + 1; id < ERR_N; id++)
@@ -169,6 +199,8 @@ main(int argc, char **argv)
 		list_commands();
 	else if (strcmp(what, "sample") == 0)
 		sample();
+	else if (strcmp(what, "metrics") == 0)
+		metrics();
 	else
 		return EXIT_FAILURE;
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -1,0 +1,81 @@
+#include "cli/metrics.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+static void
+print_lines(const struct table *t, FILE *to)
+{
+	for (unsigned i = 0; i < table_rows(t); i++)
+		fprintf(to, "%s\n", table_cell(t, i, "line"));
+}
+
+/* Returns false, with the reason in errno. */
+static bool
+write_whole(const struct table *t, int fd)
+{
+	FILE *to = fdopen(fd, "w");
+	bool good;
+	int error;
+
+	if (to == NULL) {
+		close(fd);
+		return false;
+	}
+	print_lines(t, to);
+	good = fflush(to) == 0 && !ferror(to) && fsync(fd) == 0;
+	error = errno;
+	if (fclose(to) == 0 && good)
+		return true;
+	errno = good ? errno : error;
+	return false;
+}
+
+/* The textfile collector of node_exporter reads *.prom at any time, as a user of its own. So the
+ * new file has another ending as long as it is not whole, and everybody may read it, as far as the
+ * umask allows. */
+static enum ask_status
+write_file(const struct table *t, const char *path)
+{
+	char *beside = mem_printf("%s.XXXXXX", path);
+	int fd = mkstemp(beside);
+	mode_t mask = umask(0);
+
+	umask(mask);
+	if (fd >= 0 && fchmod(fd, 0666 & ~mask) == 0 && write_whole(t, fd) &&
+	    rename(beside, path) == 0) {
+		free(beside);
+		return ASK_GOOD;
+	}
+	fprintf(stderr, "pgwith: cannot write %s: %s\n", path, strerror(errno));
+	if (fd >= 0)
+		unlink(beside);
+	free(beside);
+	return ASK_TROUBLE;
+}
+
+enum ask_status
+metrics_run(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
+	    char **args)
+{
+	const char *path = how->output ? how->output : how->columns;
+	enum ask_status status;
+	struct table *t;
+
+	if (how->look.format != TABLE_ALIGNED) {
+		fprintf(stderr, "pgwith: metrics has a format of its own: no --json, no --csv\n");
+		return ASK_USAGE;
+	}
+	status = ask_for(ask, entry->statement, &t);
+	if (status == ASK_GOOD && path)
+		status = write_file(t, path);
+	else if (status == ASK_GOOD)
+		print_lines(t, stdout);
+	table_free(t);
+	return status;
+}
