@@ -191,6 +191,13 @@ count_retiring(const struct pool *pool)
 	return count;
 }
 
+/* Is it the pool that stands for all its roles, and has no server itself? */
+static bool
+stands_for_roles(const struct pool *pool)
+{
+	return pool->group == pool && pool->conf->role == CONF_ROLE_CLIENT;
+}
+
 static void
 pool_row(const struct daemon *d, const struct pool *pool, unsigned idle, struct rows *r)
 {
@@ -204,7 +211,9 @@ pool_row(const struct daemon *d, const struct pool *pool, unsigned idle, struct 
 		       LIST_OBJ(first, const struct lease, node)->since_us;
 	rows_begin(r);
 	rows_text(r, pool->conf->name);
-	rows_text(r, conninfo_get(pool->conninfo, "user"));
+	/* The row of all roles has none of their names: exporters tell rows apart by both columns.
+	 */
+	rows_text(r, stands_for_roles(pool) ? "" : conninfo_get(pool->conninfo, "user"));
 	/* as many as leased servers: each lease has one session */
 	rows_number(r, servers[SERVER_LEASED].count);
 	rows_number(r, pool->waiting.count);
@@ -285,6 +294,7 @@ static const struct column databases_columns[] = {
     {"server_version", COLUMN_TEXT},
 };
 
+/* As in PgBouncer, a database is one row, whatever roles its servers log in as. */
 static void
 database_row(const struct pool *pool, struct rows *r)
 {
@@ -302,12 +312,12 @@ database_row(const struct pool *pool, struct rows *r)
 	rows_number(r, 0);
 	rows_text(r, conf_mode_name(pool->conf->mode));
 	rows_number(r, pool->conf->size);
-	rows_number(r, pool->count);
+	rows_number(r, pool->total);
 	rows_number(r, gate_paused(pool));
 	rows_number(r, gate_of(pool) != POOL_ENABLED);
 	rows_number(r, pool->conf->max_waiting);
 	rows_number(r, pool->conf->wait_timeout_us / UNIT_MS);
-	rows_text(r, pool_param(pool, "server_version"));
+	rows_text(r, pools_told(pool->all, pool->conf->name, "server_version"));
 	rows_end(r);
 }
 
@@ -316,8 +326,12 @@ fill_databases(const struct daemon *d, struct rows *r)
 {
 	struct list_node *n;
 
-	LIST_EACH (n, &d->site.pools.list)
-		database_row(LIST_OBJ(n, struct pool, node), r);
+	LIST_EACH (n, &d->site.pools.list) {
+		const struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		if (pool->group == pool)
+			database_row(pool, r);
+	}
 }
 
 const struct show show_databases = SHOW_TABLE(databases_columns, fill_databases);
@@ -355,6 +369,17 @@ count_roles(const struct daemon *d)
 		distinct += i == 0 || strcmp(roles[i], roles[i - 1]) != 0;
 	free(roles);
 	return distinct;
+}
+
+static unsigned
+count_databases(const struct daemon *d)
+{
+	struct list_node *n;
+	unsigned count = 0;
+
+	LIST_EACH (n, &d->site.pools.list)
+		count += LIST_OBJ(n, struct pool, node)->group == LIST_OBJ(n, struct pool, node);
+	return count;
 }
 
 static unsigned
@@ -397,7 +422,7 @@ fill_lists(const struct daemon *d, struct rows *r)
 	unsigned login =
 	    in[SESSION_STARTUP].count + in[SESSION_LOOKUP].count + in[SESSION_LOGIN].count;
 
-	add_item(r, "databases", d->site.pools.list.count);
+	add_item(r, "databases", count_databases(d));
 	add_item(r, "users", count_roles(d));
 	add_item(r, "pools", d->site.pools.list.count);
 	add_item(r, "free_clients", 0); /* nothing is kept of clients that have gone */

@@ -1,5 +1,6 @@
 /* SHOW STATS and its relatives. Sums are numeric, as PgBouncer's are. */
 #include "admin/show.h"
+#include "admin/sums.h"
 #include "base/units.h"
 
 #define PERIOD_S (POOL_PERIOD_US / UNIT_S)
@@ -59,6 +60,48 @@ add_our_columns(struct rows *r, const struct pool_stats *s)
 	rows_number(r, (int64_t)s->parses_seen);
 	rows_number(r, (int64_t)s->parses_served);
 	rows_number(r, (int64_t)s->parses_redone);
+	rows_number(r, (int64_t)s->queries);
+}
+
+/* Calls row() for each pool, in the order of the configuration, with the sums of all its roles: as
+ * in PgBouncer, a database is one row. */
+static void
+each_pool(const struct daemon *d, struct rows *r,
+	  void (*row)(const struct sums_pool *, struct rows *))
+{
+	struct list_node *n;
+	struct sums sums;
+
+	sums_take(&sums, d);
+	LIST_EACH (n, &d->site.pools.list) {
+		const struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		if (pool->group != pool)
+			continue;
+		rows_begin(r);
+		rows_text(r, pool->conf->name);
+		row(sums_find(&sums, pool), r);
+		rows_end(r);
+	}
+	sums_clear(&sums);
+}
+
+static void
+add_sums(const struct sums_pool *sum, struct rows *r)
+{
+	int64_t list[STATS];
+
+	sums_of(&sum->stats, list);
+	add_numbers(r, list, STATS);
+}
+
+static void
+add_averages(const struct sums_pool *sum, struct rows *r)
+{
+	int64_t list[STATS];
+
+	averages_of(&sum->period, list);
+	add_numbers(r, list, STATS);
 }
 
 /* ---- SHOW STATS ---- */
@@ -92,26 +135,22 @@ static const struct column stats_columns[] = {
     {"total_parse_seen_count", COLUMN_NUMERIC},
     {"total_parse_served_count", COLUMN_NUMERIC},
     {"total_parse_redone_count", COLUMN_NUMERIC},
+    /* PgBouncer's before 1.8, which Debian's prometheus-pgbouncer-exporter reads: queries */
+    {"total_requests", COLUMN_NUMERIC},
 };
+
+static void
+stats_row(const struct sums_pool *sum, struct rows *r)
+{
+	add_sums(sum, r);
+	add_averages(sum, r);
+	add_our_columns(r, &sum->stats);
+}
 
 static void
 fill_stats(const struct daemon *d, struct rows *r)
 {
-	int64_t list[STATS];
-	struct list_node *n;
-
-	LIST_EACH (n, &d->site.pools.list) {
-		const struct pool *pool = LIST_OBJ(n, struct pool, node);
-
-		rows_begin(r);
-		rows_text(r, pool->conf->name);
-		sums_of(&pool->stats, list);
-		add_numbers(r, list, STATS);
-		averages_of(&pool->period, list);
-		add_numbers(r, list, STATS);
-		add_our_columns(r, &pool->stats);
-		rows_end(r);
-	}
+	each_pool(d, r, stats_row);
 }
 
 const struct show show_stats = SHOW_TABLE(stats_columns, fill_stats);
@@ -128,18 +167,7 @@ static const struct column totals_columns[] = {
 static void
 fill_stats_totals(const struct daemon *d, struct rows *r)
 {
-	int64_t list[STATS];
-	struct list_node *n;
-
-	LIST_EACH (n, &d->site.pools.list) {
-		const struct pool *pool = LIST_OBJ(n, struct pool, node);
-
-		rows_begin(r);
-		rows_text(r, pool->conf->name);
-		sums_of(&pool->stats, list);
-		add_numbers(r, list, STATS);
-		rows_end(r);
-	}
+	each_pool(d, r, add_sums);
 }
 
 const struct show show_stats_totals = SHOW_TABLE(totals_columns, fill_stats_totals);
@@ -147,18 +175,7 @@ const struct show show_stats_totals = SHOW_TABLE(totals_columns, fill_stats_tota
 static void
 fill_stats_averages(const struct daemon *d, struct rows *r)
 {
-	int64_t list[STATS];
-	struct list_node *n;
-
-	LIST_EACH (n, &d->site.pools.list) {
-		const struct pool *pool = LIST_OBJ(n, struct pool, node);
-
-		rows_begin(r);
-		rows_text(r, pool->conf->name);
-		averages_of(&pool->period, list);
-		add_numbers(r, list, STATS);
-		rows_end(r);
-	}
+	each_pool(d, r, add_averages);
 }
 
 const struct show show_stats_averages = SHOW_TABLE(totals_columns, fill_stats_averages);

@@ -20,6 +20,7 @@ by_name(const void *a, const void *b)
 	return strcmp(((const struct sums_pool *)a)->name, ((const struct sums_pool *)b)->name);
 }
 
+/* While they are sorted by group. */
 static struct sums_pool *
 find(const struct sums *sums, const struct pool *pool)
 {
@@ -57,6 +58,7 @@ add_pool(struct sums_pool *sum, const struct pool *pool)
 	int64_t now = loop_now_us(pool->all->loop);
 
 	pool_stats_add(&sum->stats, &pool->stats);
+	pool_stats_add(&sum->period, &pool->period);
 	for (int i = 0; i < SERVER_NSTATES; i++)
 		sum->servers[i] += pool->servers[i].count;
 	sum->waiting += pool->waiting.count;
@@ -114,4 +116,12 @@ sums_clear(struct sums *sums)
 {
 	free(sums->pools);
 	*sums = (struct sums){0};
+}
+
+const struct sums_pool *
+sums_find(const struct sums *sums, const struct pool *pool)
+{
+	struct sums_pool key = {.name = pool->conf->name};
+
+	return bsearch(&key, sums->pools, sums->count, sizeof key, by_name);
 }

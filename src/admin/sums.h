@@ -8,6 +8,7 @@ struct sums_pool {
 	const char *name;
 	const struct pool *group; /* the pool itself; NULL: it was removed, and is gone */
 	struct pool_stats stats;  /* since the start */
+	struct pool_stats period; /* what the last complete period added */
 	const struct pool_times *times;
 	unsigned servers[SERVER_NSTATES];
 	bool down;     /* some role has no server, and none can be opened */
@@ -28,5 +29,8 @@ struct sums {
  * on. */
 void sums_take(struct sums *, const struct daemon *);
 void sums_clear(struct sums *);
+
+/* The sums of the pool that this one belongs to. */
+const struct sums_pool *sums_find(const struct sums *, const struct pool *);
 
 #endif

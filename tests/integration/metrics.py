@@ -11,8 +11,10 @@ import socket
 import stat
 import sys
 import time
+import urllib.parse
+import urllib.request
 
-from pgwtest import check, child, equal, main, note, slow_factor, test, unavailable, wait_until, wire
+from pgwtest import Skip, check, child, equal, main, note, slow_factor, test, wait_until, wire
 from pgwtest.daemon import SANITIZE_ENV, program
 from pgwtest.looks import error_of
 
@@ -117,7 +119,7 @@ def listening(t, at=None, **how):
 def tool(name):
     path = shutil.which(name)
     if path is None:
-        unavailable(name + " is missing")
+        raise Skip(name + " is missing")
     return path
 
 
@@ -236,7 +238,7 @@ def well_formed(t):
         sys.path.append("/usr/lib/python3/dist-packages")
         from prometheus_client.openmetrics.parser import text_string_to_metric_families
     except ImportError:
-        unavailable("python3-prometheus-client is missing")
+        raise Skip("python3-prometheus-client is missing") from None
     families = {f.name: f for f in text_string_to_metric_families(text)}
     equal({s.labels["scope"] for s in families["pgwith_scopes"].samples},
           {"plain", 'quo"te', "back\\slash", "\\x5cx41", "new\\x0aline", "ünïcode", "(others)"}, "names of scopes")
@@ -589,6 +591,94 @@ def many_descriptors(t):
             check(s.recv(15) == b"HTTP/1.0 200 OK", "it is served then")
     finally:
         resource.prlimit(d.pid, resource.RLIMIT_NOFILE, before)
+
+
+def web(at, path):
+    """The body of another server's page."""
+    with urllib.request.urlopen("http://%s%s" % (at, path), timeout=20 * slow_factor()) as answer:
+        return answer.read().decode()
+
+
+def is_up(at, path):
+    try:
+        web(at, path)
+        return True
+    except OSError:  # an answer that is an error, too
+        return False
+
+
+@test
+def exporter(t):
+    """Debian's prometheus-pgbouncer-exporter: no error, no series twice, the numbers of SHOW"""
+    path = tool("prometheus-pgbouncer-exporter")
+    t.cluster.role("alice")
+    d = t.daemon(pools={"db": {"conninfo": t.conninfo(), "size": 3},
+                        "each": {"conninfo": t.conninfo(user=None, dbname="postgres"), "role": "client", "size": 2}})
+    c = t.client(d)
+    c.sql("BEGIN")
+    c.sql("SELECT 1")
+    others = [d.connect("each", role) for role in ("alice", "postgres")]
+    for other in others:
+        t.defer(other.close)
+        other.sql("SELECT 1")
+    at = "127.0.0.1:%d" % free_port()
+    log = t.path("exporter.log")
+    process = child.start(["/usr/bin/python3", path, "--host", "127.0.0.1", "--port", at.split(":")[1], "--pgbouncer-host", d.sockets,
+                           "--pgbouncer-port", str(d.port), "--pgbouncer-user", "postgres"], log)
+    t.defer(process.wait)
+    t.defer(process.kill)
+    wait_until(lambda: is_up(at, "/") or process.poll() is not None, 20, "it listens")
+    for _ in range(3):
+        text = web(at, "/metrics")
+        with open(log) as f:
+            check("Traceback" not in f.read(), "the log of the exporter, " + log)
+        samples = re.findall(r"^(pgbouncer_\S+) (\S+)$", text, re.M)
+        equal(len(samples), len(dict(samples)), "each series once: %r" % samples)
+        got = {k: float(v) for k, v in samples}
+        stats = {r["database"]: r for r in d.show("STATS")}
+        for database, number in (("db", 2), ("each", 2)):
+            equal(got['pgbouncer_requests_total{database="%s"}' % database], number, "requests of " + database)
+            equal(int(stats[database]["total_query_count"]), number, "SHOW STATS")
+        equal(got['pgbouncer_active_clients{database="db",user="postgres"}'], 1, "active clients")
+        equal(got['pgbouncer_pool_size{database="%s"}' % t.database], 3, "size")
+        equal((got["pgbouncer_databases"], got["pgbouncer_used_servers"]), (2, 3), "lists")
+
+
+@test
+def prometheus(t):
+    """a Prometheus scrapes it every second, in OpenMetrics, without a complaint; queries and alert rules are evaluated"""
+    path = tool("prometheus")
+    d, at = listening(t, size=1)
+    web_at = "127.0.0.1:%d" % free_port()
+    log, conf = t.path("prometheus.log"), t.path("prometheus.yml")
+    with open(conf, "w") as f:
+        f.write("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: ['%s']\n"
+                "scrape_configs:\n  - job_name: pgwith\n    static_configs: [{targets: ['%s']}]\n"
+                % (os.path.join(CONF, "pgwith-alerts.yml"), at))
+    process = child.start([path, "--config.file=" + conf, "--storage.tsdb.path=" + t.path("tsdb"),
+                           "--web.listen-address=" + web_at, "--log.level=debug"], log)
+    t.defer(process.wait)
+    t.defer(process.kill)
+    wait_until(lambda: is_up(web_at, "/-/ready") or process.poll() is not None, 30, "Prometheus is ready")
+
+    def ask(query):
+        found = json.loads(web(web_at, "/api/v1/query?query=" + urllib.parse.quote(query)))["data"]["result"]
+        return float(found[0]["value"][1]) if found else None
+    c, waits = t.client(d), t.client(d)
+    c.sql("BEGIN")
+    c.sql("SELECT 1")
+    waits.send(wire.query("SELECT 1"))
+    wait_until(lambda: ask('up{job="pgwith"}') == 1, 20, "it is up")
+    wait_until(lambda: ask('pgwith_pool_waiting_sessions{pool="db"}') == 1, 10, "one waits")
+    wait_until(lambda: (ask("pgwith_pool_oldest_wait_seconds") or 0) > 5, 20, "for five seconds")
+    wait_until(lambda: ask('ALERTS{alertname="PgwithOldestWait"}') == 1, 20, "the alert is pending")
+    c.sql("COMMIT")
+    waits.until_ready()
+    wait_until(lambda: (ask("histogram_quantile(0.99, pgwith_pool_wait_seconds_bucket)") or 0) > 1, 10, "a quantile")
+    wait_until(lambda: ask("pgwith_build_info") == 1, 5, "build info")
+    with open(log) as f:
+        lines = [line for line in f.read().splitlines() if re.search("level=(warn|error)|[Aa]ppend failed|[Dd]uplicate", line)]
+    equal(lines, [], "what Prometheus complains of")
 
 
 @test
