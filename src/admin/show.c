@@ -211,8 +211,7 @@ pool_row(const struct daemon *d, const struct pool *pool, unsigned idle, struct 
 		       LIST_OBJ(first, const struct lease, node)->since_us;
 	rows_begin(r);
 	rows_text(r, pool->conf->name);
-	/* The row of all roles has none of their names: exporters tell rows apart by both columns.
-	 */
+	/* The row of all roles has no name of one: exporters tell rows apart by both columns. */
 	rows_text(r, stands_for_roles(pool) ? "" : conninfo_get(pool->conninfo, "user"));
 	/* as many as leased servers: each lease has one session */
 	rows_number(r, servers[SERVER_LEASED].count);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "cli/look.h"
 
 static void
 print_lines(const struct table *t, FILE *to)
@@ -67,12 +68,10 @@ metrics_run(const struct commands_entry *entry, const struct commands_how *how, 
 	enum ask_status status;
 	struct table *t;
 
-	if (how->look.format != TABLE_ALIGNED) {
-		fprintf(stderr, "pgwith: metrics has a format of its own: no --json, no --csv\n");
-		return ASK_USAGE;
-	}
 	status = ask_for(ask, entry->statement, &t);
-	if (status == ASK_GOOD && path)
+	if (status == ASK_GOOD && how->look.format != TABLE_ALIGNED)
+		status = look_print(t, NULL, how);
+	else if (status == ASK_GOOD && path)
 		status = write_file(t, path);
 	else if (status == ASK_GOOD)
 		print_lines(t, stdout);
