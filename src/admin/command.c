@@ -9,6 +9,7 @@
 #include "admin/configure.h"
 #include "admin/control.h"
 #include "admin/trace.h"
+#include "admin/metrics.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/words.h"
@@ -128,7 +129,13 @@ static const struct command commands[] = {
     SHOW("STATE", show_state, "the daemon itself: phase, uptime, limits"),
     SHOW("ERRORS", show_errors, "how often clients were told which error of pgwithd, and when"),
     SHOW("MEM", show_mem, "what takes memory"),
-    SHOW("METRICS", show_metrics, "all numbers as text, for Prometheus"),
+    {.words = "SHOW METRICS",
+     .arguments = "",
+     .level = LEVEL_STATS,
+     .tag = "SHOW",
+     .show = &show_metrics,
+     .run = metrics_show,
+     .help = "all numbers as text, for Prometheus"},
     SHOW("SOCKETS", show_sockets, "both ends of all connections, and what their buffers hold"),
     SHOW_AT(LEVEL_ADMIN, "FDS", show_fds, "descriptors, and which belong together"),
     SHOW("USERS", show_users, "the roles that are in or listed, and what they may do here"),

@@ -463,7 +463,8 @@ http_configure(struct site *site, char *why, size_t why_size)
 	    h->mode == conf->metrics_socket_mode)
 		return true;
 	http_free(site);
-	if (*conf->metrics_listen == '\0')
+	site->pools.timed = *conf->metrics_listen != '\0';
+	if (!site->pools.timed)
 		return true;
 	h = site->http = http_new(site);
 	h->listen = mem_strdup(conf->metrics_listen);

@@ -592,29 +592,31 @@ metrics_write(const struct daemon *d, bool openmetrics, struct buf *out)
 
 static const struct column metrics_columns[] = {{"line", COLUMN_TEXT}};
 
-static void
-fill_metrics(const struct daemon *d, struct rows *r)
+const struct show show_metrics = SHOW_TABLE(metrics_columns, NULL);
+
+int
+metrics_show(const struct command_call *call, struct err *e)
 {
 	struct buf text;
 	char *line;
 
+	call->daemon->site.pools.timed = true;
 	buf_init(&text, HTTP_ANSWER_MAX);
-	metrics_write(d, false, &text);
+	metrics_write(call->daemon, false, &text);
 	/* The last line ends, too. */
 	for (line = (char *)buf_data(&text); text.len > 0 && !text.failed;) {
 		char *end = memchr(line, '\n', text.len);
 
 		*end = '\0';
-		rows_begin(r);
-		rows_text(r, line);
-		rows_end(r);
+		rows_begin(call->rows);
+		rows_text(call->rows, line);
+		rows_end(call->rows);
 		buf_drop(&text, (size_t)(end + 1 - line));
 		line = end + 1;
 	}
 	buf_clear(&text);
+	return 0;
 }
-
-const struct show show_metrics = SHOW_TABLE(metrics_columns, fill_metrics);
 
 /* ---- /metrics ---- */
 

@@ -4,6 +4,7 @@
 #ifndef PGWITH_ADMIN_METRICS_H
 #define PGWITH_ADMIN_METRICS_H
 
+#include "admin/command.h"
 #include "admin/exposition.h"
 #include "admin/http.h"
 #include "admin/process.h"
@@ -45,6 +46,10 @@ const struct metric *metrics_table(unsigned *count);
 
 /* Writes the text, in one of the two formats of exposition.h. */
 void metrics_write(const struct daemon *, bool openmetrics, struct buf *);
+
+/* SHOW METRICS. From the first one on, the times of transactions and statements are counted, if
+ * they are not for metrics_listen. */
+int metrics_show(const struct command_call *, struct err *);
 
 /* The page /metrics: in OpenMetrics if the header Accept asks for that. */
 void metrics_page(const struct daemon *, const struct http_request *, struct http_answer *);

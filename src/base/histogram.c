@@ -1,23 +1,5 @@
 #include "base/histogram.h"
 
-#define STEP_BITS 4
-
-_Static_assert(HISTOGRAM_STEPS == 1 << STEP_BITS, "a power of two");
-
-unsigned
-histogram_bucket(int64_t us)
-{
-	unsigned power;
-
-	if (us < HISTOGRAM_STEPS)
-		return us < 0 ? 0 : (unsigned)us;
-	if (us > HISTOGRAM_TOP_US)
-		us = HISTOGRAM_TOP_US;
-	/* The highest bit of `us` and the STEP_BITS bits behind it select the bucket. */
-	power = 63 - (unsigned)__builtin_clzll((unsigned long long)us) - STEP_BITS;
-	return power * HISTOGRAM_STEPS + (unsigned)(us >> power);
-}
-
 void
 histogram_bounds(unsigned bucket, int64_t *low_us, int64_t *high_us)
 {
@@ -27,31 +9,14 @@ histogram_bounds(unsigned bucket, int64_t *low_us, int64_t *high_us)
 	*high_us = *low_us + (INT64_C(1) << power) - 1;
 }
 
-static void
-add_sum(struct histogram *h, uint64_t us)
-{
-	h->sum_us = us > UINT64_MAX - h->sum_us ? UINT64_MAX : h->sum_us + us;
-}
-
-void
-histogram_add(struct histogram *h, int64_t us)
-{
-	if (us < 0)
-		us = 0;
-	h->buckets[histogram_bucket(us)]++;
-	h->count++;
-	add_sum(h, (uint64_t)us);
-	if (us > h->max_us)
-		h->max_us = us;
-}
-
 void
 histogram_merge(struct histogram *to, const struct histogram *from)
 {
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
 		to->buckets[i] += from->buckets[i];
 	to->count += from->count;
-	add_sum(to, from->sum_us);
+	if (__builtin_add_overflow(to->sum_us, from->sum_us, &to->sum_us))
+		to->sum_us = UINT64_MAX;
 	if (from->max_us > to->max_us)
 		to->max_us = from->max_us;
 }

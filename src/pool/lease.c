@@ -108,6 +108,22 @@ lease_trace_ask(const struct lease *l)
 	trace_add(TRACE_ASK, l->asked_us, l->srv->id, l->session, 'R', NULL, NULL);
 }
 
+/* Not inline: without metrics nothing is to be in the way of a request. */
+static void __attribute__((noinline))
+count_times(const struct lease *l, bool exchange, bool transaction, int64_t now)
+{
+	if (exchange && l->asked_us)
+		pool_time(l->pool, POOL_STATEMENT, now - l->asked_us);
+	if (transaction && l->xact_us)
+		pool_time(l->pool, POOL_HOLD, now - l->xact_us);
+}
+
+static inline bool
+is_timed(const struct lease *l)
+{
+	return __builtin_expect(l->pool->all->timed, false);
+}
+
 static void
 end_transactions(struct lease *l, uint64_t count, int64_t now)
 {
@@ -117,7 +133,6 @@ end_transactions(struct lease *l, uint64_t count, int64_t now)
 		return;
 	stats->xacts += count;
 	stats->xact_us += now - l->xact_us;
-	pool_time(l->pool, POOL_HOLD, now - l->xact_us);
 	l->xact_us = 0;
 }
 
@@ -127,7 +142,6 @@ end_exchange(struct lease *l, int64_t now)
 	if (l->asked_us == 0)
 		return;
 	l->pool->stats.query_us += now - l->asked_us;
-	pool_time(l->pool, POOL_STATEMENT, now - l->asked_us);
 	l->asked_us = 0;
 	if (trace_on)
 		trace_add(TRACE_ASK, now, l->srv->id, l->session, (unsigned)l->srv->progress.status,
@@ -146,6 +160,8 @@ lease_note_ready(struct lease *l, uint64_t answers, uint64_t rests)
 	if (answers == 0 && rests == 0 && owes)
 		return;
 	now = loop_now_us(l->pool->all->loop);
+	if (is_timed(l))
+		count_times(l, true, over, now);
 	end_exchange(l, now);
 	if (over)
 		end_transactions(l, rests ? rests : 1, now);
@@ -158,10 +174,15 @@ lease_note_ready(struct lease *l, uint64_t answers, uint64_t rests)
 void
 lease_note_own_ready(struct lease *l, int64_t began_us)
 {
-	if (l->srv->progress.status == 'I')
-		end_transactions(l, 1, loop_now_us(l->pool->all->loop));
-	else if (l->xact_us == 0)
+	if (l->srv->progress.status == 'I') {
+		int64_t now = loop_now_us(l->pool->all->loop);
+
+		if (is_timed(l))
+			count_times(l, false, true, now);
+		end_transactions(l, 1, now);
+	} else if (l->xact_us == 0) {
 		l->xact_us = began_us;
+	}
 }
 
 /* Ends the statistics of an exchange and a transaction that break off. */
@@ -171,6 +192,8 @@ end_work(struct lease *l)
 	int64_t now = loop_now_us(l->pool->all->loop);
 
 	l->pool->stats.queries += l->asked_us != 0;
+	if (is_timed(l))
+		count_times(l, true, true, now);
 	end_exchange(l, now);
 	end_transactions(l, 1, now);
 }

@@ -34,6 +34,7 @@ struct pools {
 	struct past past;        /* sums of those that are gone */
 	bool closing;            /* shutdown: no server is opened any more */
 	bool aged;               /* the last sweep has closed a server for its age */
+	bool timed;              /* somebody reads POOL_HOLD and POOL_STATEMENT */
 	bool handing;            /* handover.h: no server is opened, and nobody gets a lease */
 	/* Handed down: called when the cancel that `requester` asked for has ended. */
 	void (*cancelled)(void *arg, uint64_t requester);
@@ -99,7 +100,8 @@ struct pool {
 	struct pool_times times;
 };
 
-/* Counts how long something took in the pool. */
+/* Counts how long something took in the pool. POOL_HOLD and POOL_STATEMENT, which are for each
+ * request, are counted only if pools->timed is set: see is_timed() in lease.c. */
 static inline void
 pool_time(struct pool *pool, enum pool_time which, int64_t us)
 {

@@ -550,6 +550,22 @@ def command(t):
 
 
 @test
+def when_asked(t):
+    """without metrics_listen, the times of statements are counted from the first SHOW METRICS on"""
+    d = t.daemon()
+    c = t.client(d)
+    for _ in range(4):
+        c.sql("SELECT 1")
+    m = Metrics(pgwith(d, "metrics")[1])
+    equal((m.get("pool_queries_total", pool="db"), m.get("pool_statement_seconds_count", pool="db")), (4, 0), "before")
+    equal(m.get("pool_login_seconds_count", pool="db"), 1, "logins, which are rare, are always counted")
+    for _ in range(3):
+        c.sql("SELECT 1")
+    m = Metrics(pgwith(d, "metrics")[1])
+    equal([m.get("pool_%s_seconds_count" % x, pool="db") for x in ("statement", "hold")], [3, 3], "from then on")
+
+
+@test
 def under_load(t):
     """a scrape ten times a second while clients work, and the pool is reloaded"""
     d, at = listening(t, size=2)
