@@ -122,6 +122,36 @@ START_TEST(it_sweeps_often_while_a_time_out_is_running)
 }
 END_TEST
 
+/* A callback that blocks, for five periods of the sweep and a half. */
+static void
+block(void *arg)
+{
+	double began = now();
+
+	while (now() - began < 5.5 * LOOP_SWEEP_US / 1e6)
+		;
+}
+
+/* However late the loop is, one sweep counts how late the first of those is that have come due. */
+START_TEST(it_counts_how_late_it_is)
+{
+	const struct histogram *lag = loop_lag(loop);
+	struct timer timer;
+
+	needed = true;
+	loop_on_sweep(loop, sweep, is_needed, &left);
+	sweeps(3);
+	ck_assert_uint_eq(lag->count, 3);
+	timer_init(&timer, loop, block, NULL);
+	timer_start(&timer, 1000);
+	/* One may be due before the timer. */
+	sweeps(2);
+	ck_assert_int_gt(lag->max_us, 4 * LOOP_SWEEP_US);
+	ck_assert_uint_eq(lag->count, 5);
+	ck_assert_uint_ge(lag->sum_us, (uint64_t)lag->max_us);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -135,6 +165,7 @@ main(void)
 	tcase_add_test(t, it_sweeps_seldom_while_nothing_happens);
 	tcase_add_test(t, a_timer_does_not_keep_it_from_resting);
 	tcase_add_test(t, it_sweeps_often_while_a_time_out_is_running);
+	tcase_add_test(t, it_counts_how_late_it_is);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
