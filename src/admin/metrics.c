@@ -292,16 +292,34 @@ write_down(const struct metrics_view *v, const struct metric *m)
 	write_pool_flag(v, p->name, p->down);
 }
 
-/* Times of struct pool_times; `at`: which of them. */
+/* Times of struct pool_tally; `at`: which of them. */
 static void
 write_pool_times(const struct metrics_view *v, const struct metric *m)
 {
 	for (unsigned i = 0; i < v->sums.count; i++) {
 		exposition_label(v->out, "pool", v->sums.pools[i].name);
-		exposition_histogram(v->out,
-				     pool_times_of(v->sums.pools[i].times, (enum pool_time)m->at),
-				     EXPOSITION_FINE);
+		exposition_histogram(
+		    v->out, pool_tally_times(v->sums.pools[i].tally, (enum pool_time)m->at),
+		    EXPOSITION_FINE);
 		exposition_no_labels(v->out);
+	}
+}
+
+static void
+write_server_errors(const struct metrics_view *v, const struct metric *m)
+{
+	for (unsigned i = 0; i < v->sums.count; i++) {
+		const struct pool_tally *tally = v->sums.pools[i].tally;
+
+		for (unsigned k = 0; k <= tally->nerrors; k++) {
+			bool other = k == tally->nerrors;
+
+			exposition_label(v->out, "pool", v->sums.pools[i].name);
+			exposition_label(v->out, "sqlstate",
+					 other ? "other" : tally->errors[k].sqlstate);
+			write_number(v, other ? tally->other_errors : tally->errors[k].count);
+			exposition_no_labels(v->out);
+		}
 	}
 }
 
@@ -513,6 +531,7 @@ static const struct metric table[] = {
 	POOL_SUM("parses", "", parses_seen, "Parse messages without a name whose text had come before, with statement_cache."),
 	POOL_SUM("parses_served", "", parses_served, "Those of them that no server had to carry out."),
 	POOL_SUM("parses_redone", "", parses_redone, "Those of them that a server had to carry out after all, since the columns of the result had changed."),
+	COUNTER("pool_server_errors", "", "pool,sqlstate", "Errors of PostgreSQL that clients were told. Of one pool 64 SQLSTATEs have series of their own, all further ones are other.", write_server_errors),
 
 	POOL_TIMES("wait_seconds", POOL_WAIT, "How long sessions waited for a server connection: those that had to wait, whatever came of it."),
 	POOL_TIMES("hold_seconds", POOL_HOLD, "How long transactions lasted, from their first request to their end: for so long each needs a server connection."),

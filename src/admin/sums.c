@@ -73,7 +73,7 @@ static void
 add_past(struct sums *sums, const struct past_pool *past)
 {
 	sums->pools[sums->count++] = (struct sums_pool){
-	    .name = past->name ? past->name : "", .stats = past->stats, .times = &past->times};
+	    .name = past->name ? past->name : "", .stats = past->stats, .tally = &past->tally};
 }
 
 void
@@ -90,7 +90,7 @@ sums_take(struct sums *sums, const struct daemon *d)
 
 		if (pool->group == pool)
 			sums->pools[sums->count++] = (struct sums_pool){
-			    .name = pool->conf->name, .group = pool, .times = &pool->times};
+			    .name = pool->conf->name, .group = pool, .tally = &pool->tally};
 	}
 	qsort(sums->pools, sums->count, sizeof *sums->pools, by_group);
 	LIST_EACH (n, pools) {

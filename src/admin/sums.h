@@ -9,7 +9,7 @@ struct sums_pool {
 	const struct pool *group; /* the pool itself; NULL: it was removed, and is gone */
 	struct pool_stats stats;  /* since the start */
 	struct pool_stats period; /* what the last complete period added */
-	const struct pool_times *times;
+	const struct pool_tally *tally;
 	unsigned servers[SERVER_NSTATES];
 	bool down;     /* some role has no server, and none can be opened */
 	unsigned idle; /* sessions in it that have no server and want none */

@@ -164,11 +164,11 @@ values_pack(struct pack *p, struct past *past, const char *name, struct pool *po
 	PACK(p, v->period_start);
 	PACK(p, v->period);
 	PACK(p, v->period_us);
-	pool_times_pack(p, &v->times);
+	pool_tally_pack(p, &v->tally);
 	/* The pool is not in the configuration any more. */
 	if (pack_reading(p) && pool == NULL && name)
-		past_keep(past, name, &none.stats, &none.times);
-	pool_times_clear(&none.times);
+		past_keep(past, name, &none.stats, &none.tally);
+	pool_tally_clear(&none.tally);
 }
 
 static void

@@ -16,7 +16,7 @@ static void
 free_one(struct past *past, struct past_pool *one)
 {
 	list_remove(&past->pools, &one->node);
-	pool_times_clear(&one->times);
+	pool_tally_clear(&one->tally);
 	free(one->name);
 	free(one);
 }
@@ -28,7 +28,7 @@ past_clear(struct past *past)
 
 	while ((n = list_first(&past->pools)) != NULL)
 		free_one(past, LIST_OBJ(n, struct past_pool, node));
-	pool_times_clear(&past->others.times);
+	pool_tally_clear(&past->others.tally);
 }
 
 static struct past_pool *
@@ -58,25 +58,25 @@ find_or_make(struct past *past, const char *name)
 }
 
 void
-past_keep(struct past *past, const char *name, struct pool_stats *stats, struct pool_times *times)
+past_keep(struct past *past, const char *name, struct pool_stats *stats, struct pool_tally *tally)
 {
 	struct past_pool *one = find_or_make(past, name);
 
 	pool_stats_add(&one->stats, stats);
 	*stats = (struct pool_stats){0};
-	pool_times_move(&one->times, times);
+	pool_tally_move(&one->tally, tally);
 }
 
 void
 past_restore(struct past *past, const char *name, struct pool_stats *stats,
-	     struct pool_times *times)
+	     struct pool_tally *tally)
 {
 	struct past_pool *one = find(past, name);
 
 	if (one == NULL)
 		return;
 	pool_stats_add(stats, &one->stats);
-	pool_times_move(times, &one->times);
+	pool_tally_move(tally, &one->tally);
 	free_one(past, one);
 }
 
@@ -85,16 +85,16 @@ one_pack(struct pack *p, struct past *past, struct past_pool *one)
 {
 	char *name = one ? one->name : NULL;
 	struct pool_stats stats = one ? one->stats : (struct pool_stats){0};
-	struct pool_times times = {0};
+	struct pool_tally tally = {0};
 
 	pack_str(p, &name);
 	PACK(p, stats);
-	pool_times_pack(p, one ? &one->times : &times);
+	pool_tally_pack(p, one ? &one->tally : &tally);
 	if (!pack_reading(p))
 		return;
 	if (name)
-		past_keep(past, name, &stats, &times);
-	pool_times_clear(&times);
+		past_keep(past, name, &stats, &tally);
+	pool_tally_clear(&tally);
 	free(name);
 }
 
@@ -105,7 +105,7 @@ past_pack(struct pack *p, struct past *past)
 	const struct list_node *n;
 
 	PACK(p, past->others.stats);
-	pool_times_pack(p, &past->others.times);
+	pool_tally_pack(p, &past->others.tally);
 	PACK(p, count);
 	if (!pack_reading(p))
 		LIST_EACH (n, &past->pools)

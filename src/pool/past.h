@@ -7,7 +7,7 @@
 #include "base/list.h"
 #include "base/pack.h"
 #include "pool/pool_stats.h"
-#include "pool/pool_times.h"
+#include "pool/pool_tally.h"
 
 #define PAST_POOLS_MAX 64
 
@@ -15,7 +15,7 @@ struct past_pool {
 	struct list_node node; /* in past->pools */
 	char *name;            /* NULL: of several pools */
 	struct pool_stats stats;
-	struct pool_times times;
+	struct pool_tally tally;
 };
 
 struct past {
@@ -27,9 +27,9 @@ void past_init(struct past *);
 void past_clear(struct past *);
 
 /* Adds the sums of a pool of that name, which are empty then. */
-void past_keep(struct past *, const char *name, struct pool_stats *, struct pool_times *);
+void past_keep(struct past *, const char *name, struct pool_stats *, struct pool_tally *);
 /* Adds to these sums what is kept by that name, and keeps it no longer. */
-void past_restore(struct past *, const char *name, struct pool_stats *, struct pool_times *);
+void past_restore(struct past *, const char *name, struct pool_stats *, struct pool_tally *);
 
 void past_pack(struct pack *, struct past *);
 

@@ -162,7 +162,7 @@ free_pool(void *arg)
 	free(pool->role);
 	err_clear(&pool->last_error);
 	conninfo_free(pool->conninfo);
-	pool_times_clear(&pool->times);
+	pool_tally_clear(&pool->tally);
 	free(pool);
 }
 
@@ -194,7 +194,7 @@ pool_free(struct pool *pool)
 	if (pool->group != pool)
 		pool_stats_move(pool->group, pool);
 	else
-		past_keep(&pool->all->past, pool->conf->name, &pool->stats, &pool->times);
+		past_keep(&pool->all->past, pool->conf->name, &pool->stats, &pool->tally);
 	loop_defer(pool->all->loop, free_pool, pool);
 }
 

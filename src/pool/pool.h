@@ -17,7 +17,7 @@
 #include "pool/lease.h"
 #include "pool/past.h"
 #include "pool/pool_stats.h"
-#include "pool/pool_times.h"
+#include "pool/pool_tally.h"
 #include "pool/resolve.h"
 #include "pool/server.h"
 
@@ -97,7 +97,7 @@ struct pool {
 	struct pool_stats period;       /* what the last complete period added */
 	int64_t period_us;              /* when the period began */
 	/* the group's own pool has them for the whole group: pool_time() */
-	struct pool_times times;
+	struct pool_tally tally;
 };
 
 /* Counts how long something took in the pool. POOL_HOLD and POOL_STATEMENT, which are for each
@@ -105,7 +105,7 @@ struct pool {
 static inline void
 pool_time(struct pool *pool, enum pool_time which, int64_t us)
 {
-	pool_times_add(&pool->group->times, which, us);
+	pool_tally_time(&pool->group->tally, which, us);
 }
 
 void pools_init(struct pools *, struct loop *, struct threads *);

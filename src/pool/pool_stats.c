@@ -42,7 +42,7 @@ pool_stats_go_on(struct pool *pool)
 {
 	struct pool_stats before = {0};
 
-	past_restore(&pool->all->past, pool->conf->name, &before, &pool->times);
+	past_restore(&pool->all->past, pool->conf->name, &before, &pool->tally);
 	pool_stats_add(&pool->stats, &before);
 	/* What was before is no part of the period. */
 	pool_stats_add(&pool->period_start, &before);

@@ -43,7 +43,7 @@ void pool_stats_add(struct pool_stats *to, const struct pool_stats *);
 /* Moves the sums of a pool to another one, so that totals do not fall when it goes. */
 void pool_stats_move(struct pool *to, struct pool *from);
 
-/* Goes on with the sums and times of a pool of that name that was removed, if there was one. */
+/* Goes on with the sums and the tally of a pool of that name that was removed, if there was one. */
 void pool_stats_go_on(struct pool *);
 
 /* Called by the sweep: if a period has ended, notes in pool->period what it has added. */

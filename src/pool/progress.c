@@ -502,6 +502,8 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 		keep_text(p, msg_report_field(body, have, 'M'));
 	severity = msg_report_field(body, have, 'V');
 	p->fatal = severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
+	if (p->erred && for_client(p, 'E'))
+		p->erred(p->told_arg);
 	if (p->copy == COPY_IN && p->swallowed > 0)
 		p->unsure = true;
 	copy_closed(p);

@@ -155,7 +155,10 @@ struct progress {
 	/* Set by the owner, or NULL: all Syncs of our own have been answered. No ParameterStatus of
 	 * the messages before them went to the client: what it must be told is added to `out`. */
 	void (*own_ended)(void *arg, struct buf *out);
-	void *told_arg; /* argument of told() and own_ended() */
+	/* Called for each ErrorResponse that is for the client, when `error` and `fatal` are set.
+	 * May be NULL. */
+	void (*erred)(void *arg);
+	void *told_arg; /* argument of told(), own_ended() and erred() */
 
 	char mark[17];                   /* text that is in the answer to the last mark only */
 	uint8_t peek[PROGRESS_PEEK + 1]; /* the beginning of a body that comes in pieces */

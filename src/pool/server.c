@@ -217,6 +217,16 @@ own_ended(void *arg, struct buf *out)
 		srv->lease->ops->own_ended(srv->lease, out);
 }
 
+/* A client that has gone is told nothing, and what cleanup is told is no client's. */
+static void
+erred(void *arg)
+{
+	struct server *srv = arg;
+
+	if (srv->state == SERVER_LEASED)
+		pool_tally_error(&srv->pool->group->tally, srv->progress.error, 1);
+}
+
 const char *
 server_told(const struct server *srv, const char *name)
 {
@@ -236,6 +246,7 @@ make_server(struct pool *pool, enum server_state state)
 	progress_init(&srv->progress);
 	srv->progress.told = note_told;
 	srv->progress.own_ended = own_ended;
+	srv->progress.erred = erred;
 	srv->progress.told_arg = srv;
 	prepared_init(&srv->prepared, &pool->all->statements, &srv->progress);
 	list_append(&pool->servers[state], &srv->node);

@@ -441,25 +441,63 @@ def totals_stay(t):
     with d.connect("other") as c:
         for _ in range(5):
             c.sql("SELECT 1")
+    with d.connect("other") as c:
+        c.ask("SELECT 1/0")
+
+    def errors():
+        return scrape(at).get("pool_server_errors_total", pool="other", sqlstate="22012")
     before = numbers("other")
-    equal(before[:3], [5, 0, 5], "of the pool")
+    equal(errors(), 1, "errors of PostgreSQL")
+    equal(before[:3], [6, 0, 6], "of the pool")
     total = d.show("TOTALS")[0]["value"]
     d.reload(pools={"db": pools["db"]})
     wait_until(lambda: all(r["database"] != "other" for r in d.show("POOLS")), 5, "it is gone")
-    equal(numbers("other")[:3], [5, 1, 5], "of the pool that is gone")
+    equal(numbers("other")[:3], [6, 1, 6], "of the pool that is gone")
     equal(scrape(at).all("pool_size"), [({"pool": "db"}, 20)], "it has no size any more")
     equal(d.show("TOTALS")[0]["value"], total, "SHOW TOTALS")
     d.restart()
     wait_until(lambda: d.log_has("metrics: listens"), 5, "it listens again")
-    equal(numbers("other")[:3], [5, 1, 5], "behind a restart")
+    equal(numbers("other")[:3], [6, 1, 6], "behind a restart")
     d.reload(pools=pools)
-    equal(numbers("other")[:3], [5, 1, 5], "the pool is there again")
+    equal(numbers("other")[:3], [6, 1, 6], "the pool is there again")
     with d.connect("other") as c:
         c.sql("SELECT 1")
-    equal(numbers("other")[:3], [6, 1, 6], "and goes on")
+    equal(numbers("other")[:3], [7, 1, 7], "and goes on")
     d.restart()
-    equal(numbers("other")[:3], [6, 1, 6], "behind another restart")
+    equal(numbers("other")[:3], [7, 1, 7], "behind another restart")
     equal(scrape(at).get("pool_login_seconds_count", pool="other"), 2, "logins")
+    equal(errors(), 1, "errors of PostgreSQL stay, too")
+
+
+@test
+def server_errors(t):
+    """errors of PostgreSQL by SQLSTATE: simple, extended, in a transaction; no more than 64 of them by themselves"""
+    d, at = listening(t, size=2)
+    c = t.client(d)
+    equal(scrape(at).all("pool_server_errors_total"), [({"pool": "db", "sqlstate": "other"}, 0)], "none")
+    c.ask("SELECT 1/0")
+    c.ask("BEGIN")
+    c.ask("SELECT nothing")
+    c.ask("SELECT 1")
+    c.ask("ROLLBACK")
+    for text in ("SELECT 1/0", "SELEC"):
+        c.send(wire.extended(text) + wire.extended("SELECT 1") + wire.sync())
+        c.until_ready()
+    dies = d.connect()
+    dies.send(wire.query("SELECT pg_sleep(100)"))
+    wait_until(lambda: d.leased(), 5, "it runs")
+    dies.drop()
+    d.quiet()
+    c.ask("ENTER a; SELECT 1/0")
+    c.ask("EXIT ROLLBACK")
+    m = scrape(at)
+    equal({of["sqlstate"]: v for of, v in m.all("pool_server_errors_total")},
+          {"22012": 3, "42703": 1, "25P02": 1, "42601": 1, "other": 0}, "errors")
+    for i in range(70):
+        c.ask("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'ZZ%03d'; END $$" % i)
+    m = scrape(at)
+    equal(len(m.all("pool_server_errors_total")), 65, "series")
+    equal(m.get("pool_server_errors_total", pool="db", sqlstate="other"), 10, "the others")
 
 
 @test

@@ -7,25 +7,26 @@
 
 /* The sums of a pool that has done `n` transactions, each of n us. */
 static void
-make(struct pool_stats *stats, struct pool_times *times, unsigned n)
+make(struct pool_stats *stats, struct pool_tally *tally, unsigned n)
 {
 	*stats = (struct pool_stats){.xacts = n, .cancels = 1};
-	*times = (struct pool_times){0};
+	*tally = (struct pool_tally){0};
 	for (unsigned i = 0; i < n; i++)
-		pool_times_add(times, POOL_HOLD, n);
+		pool_tally_time(tally, POOL_HOLD, n);
+	pool_tally_error(tally, "22012", n);
 }
 
 static void
 keep(struct past *past, const char *name, unsigned n)
 {
 	struct pool_stats stats;
-	struct pool_times times;
+	struct pool_tally tally;
 
-	make(&stats, &times, n);
-	past_keep(past, name, &stats, &times);
+	make(&stats, &tally, n);
+	past_keep(past, name, &stats, &tally);
 	ck_assert_uint_eq(stats.xacts, 0);
 	for (int i = 0; i < POOL_NTIMES; i++)
-		ck_assert_ptr_null(times.of[i]);
+		ck_assert_ptr_null(tally.of[i]);
 }
 
 /* How many transactions are kept by that name; they are kept no longer. */
@@ -33,12 +34,13 @@ static uint64_t
 take(struct past *past, const char *name)
 {
 	struct pool_stats stats = {0};
-	struct pool_times times = {0};
+	struct pool_tally tally = {0};
 
-	past_restore(past, name, &stats, &times);
-	ck_assert_uint_eq(pool_times_of(&times, POOL_HOLD)->count, stats.xacts);
-	ck_assert_uint_eq(pool_times_of(&times, POOL_LOGIN)->count, 0);
-	pool_times_clear(&times);
+	past_restore(past, name, &stats, &tally);
+	ck_assert_uint_eq(pool_tally_times(&tally, POOL_HOLD)->count, stats.xacts);
+	ck_assert_uint_eq(pool_tally_times(&tally, POOL_LOGIN)->count, 0);
+	ck_assert_uint_eq(tally.nerrors ? tally.errors[0].count : 0, stats.xacts);
+	pool_tally_clear(&tally);
 	return stats.xacts;
 }
 
@@ -63,18 +65,18 @@ END_TEST
 START_TEST(what_is_restored_is_added)
 {
 	struct pool_stats stats;
-	struct pool_times times;
+	struct pool_tally tally;
 	struct past past;
 
 	past_init(&past);
 	keep(&past, "a", 3);
-	make(&stats, &times, 2);
-	past_restore(&past, "a", &stats, &times);
+	make(&stats, &tally, 2);
+	past_restore(&past, "a", &stats, &tally);
 	ck_assert_uint_eq(stats.xacts, 5);
 	ck_assert_uint_eq(stats.cancels, 2);
-	ck_assert_uint_eq(pool_times_of(&times, POOL_HOLD)->count, 5);
-	ck_assert_uint_eq(pool_times_of(&times, POOL_HOLD)->sum_us, 3 * 3 + 2 * 2);
-	pool_times_clear(&times);
+	ck_assert_uint_eq(pool_tally_times(&tally, POOL_HOLD)->count, 5);
+	ck_assert_uint_eq(pool_tally_times(&tally, POOL_HOLD)->sum_us, 3 * 3 + 2 * 2);
+	pool_tally_clear(&tally);
 	past_clear(&past);
 }
 END_TEST
@@ -90,6 +92,30 @@ fill(struct past *past)
 	}
 }
 
+START_TEST(errors_are_bounded_and_none_is_lost)
+{
+	struct pool_tally tally = {0}, more = {0};
+	uint64_t sum = 0;
+	char sqlstate[8];
+
+	for (unsigned i = 0; i < 2 * POOL_ERRORS_MAX; i++) {
+		snprintf(sqlstate, sizeof sqlstate, "%05u", i % (POOL_ERRORS_MAX + 5));
+		pool_tally_error(i % 2 ? &tally : &more, sqlstate, i);
+		sum += i;
+	}
+	pool_tally_move(&tally, &more);
+	ck_assert_uint_eq(more.nerrors, 0);
+	ck_assert_ptr_null(more.errors);
+	ck_assert_uint_eq(tally.nerrors, POOL_ERRORS_MAX);
+	ck_assert_uint_gt(tally.other_errors, 0);
+	sum -= tally.other_errors;
+	for (unsigned i = 0; i < tally.nerrors; i++)
+		sum -= tally.errors[i].count;
+	ck_assert_uint_eq(sum, 0);
+	pool_tally_clear(&tally);
+}
+END_TEST
+
 START_TEST(names_are_bounded_and_no_sum_is_lost)
 {
 	struct past past;
@@ -98,7 +124,7 @@ START_TEST(names_are_bounded_and_no_sum_is_lost)
 	fill(&past);
 	ck_assert_uint_eq(past.pools.count, PAST_POOLS_MAX);
 	ck_assert_uint_eq(past.others.stats.xacts, 10);
-	ck_assert_uint_eq(pool_times_of(&past.others.times, POOL_HOLD)->count, 10);
+	ck_assert_uint_eq(pool_tally_times(&past.others.tally, POOL_HOLD)->count, 10);
 	/* A name that is known has its place. */
 	keep(&past, "0", 6);
 	ck_assert_uint_eq(take(&past, "0"), 7);
@@ -153,6 +179,7 @@ main(void)
 
 	tcase_add_test(t, sums_are_kept_by_name);
 	tcase_add_test(t, what_is_restored_is_added);
+	tcase_add_test(t, errors_are_bounded_and_none_is_lost);
 	tcase_add_test(t, names_are_bounded_and_no_sum_is_lost);
 	tcase_add_test(t, it_is_handed_over);
 	suite_add_tcase(s, t);
