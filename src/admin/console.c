@@ -5,6 +5,7 @@
 
 #include "admin/command.h"
 #include "admin/console_named.h"
+#include "admin/history.h"
 #include "admin/http.h"
 #include "admin/overdue.h"
 #include "admin/trace.h"
@@ -276,6 +277,7 @@ console_sweep(struct site *site)
 
 	overdue_sweep(LIST_OBJ(site, struct daemon, site));
 	http_sweep(site);
+	history_sweep(LIST_OBJ(site, struct daemon, site));
 	LIST_EACH_SAFE (n, after, &site->in_state[SESSION_CONSOLE_BUSY]) {
 		struct session *s = LIST_OBJ(n, struct session, node);
 		struct console *c = s->rare->console;
@@ -681,12 +683,20 @@ console_reserved(const struct session *s)
 	return level_of(s) > LEVEL_ANY;
 }
 
+/* The hour of the status page begins when metrics_listen is set, not at the next sweep. */
+static bool
+console_configured(struct site *site, char *why, size_t why_size)
+{
+	history_sweep(LIST_OBJ(site, struct daemon, site));
+	return http_configure(site, why, why_size);
+}
+
 const struct console_ops console_ops = {
     .message = console_message,
     .reserved = console_reserved,
     .closed = console_closed,
     .cancelled = console_cancelled,
     .sweep = console_sweep,
-    .configured = http_configure,
+    .configured = console_configured,
     .ended = http_free,
 };

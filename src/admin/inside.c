@@ -7,6 +7,7 @@
 #include <malloc.h>
 #endif
 
+#include "admin/history.h"
 #include "admin/level.h"
 #include "admin/show.h"
 #include "base/mem.h"
@@ -167,6 +168,7 @@ fill_mem(const struct daemon *d, struct rows *r)
 	mem_row(r, "session_statements", 0, sum.names, sum.name_bytes);
 	mem_row(r, "server_statements", 0, sum.prepared, 0);
 	mem_row(r, "parameters", 0, sum.notes, sum.note_bytes);
+	mem_row(r, "history", 0, history_pools(d), history_bytes(d));
 	mem_of_malloc(r);
 }
 

@@ -602,5 +602,6 @@ daemon_free(struct daemon *d)
 	sysd_free(d->sysd);
 	conf_free(d->site.conf);
 	free(d->site.overdue);
+	free(d->site.history);
 	free(d);
 }

@@ -163,6 +163,7 @@ free_pool(void *arg)
 	err_clear(&pool->last_error);
 	conninfo_free(pool->conninfo);
 	pool_tally_clear(&pool->tally);
+	free(pool->history);
 	free(pool);
 }
 

@@ -100,6 +100,7 @@ struct site {
 	uint64_t refused; /* logins that were refused */
 	struct error_count errors[ERR_N];
 	void *overdue; /* belongs to admin/overdue.c; one block of memory, or NULL */
+	void *history; /* belongs to admin/history.c; one block of memory, or NULL */
 	uid_t self;    /* the user that pgwithd runs as */
 };
 
