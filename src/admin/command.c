@@ -8,8 +8,8 @@
 
 #include "admin/configure.h"
 #include "admin/control.h"
-#include "admin/trace.h"
 #include "admin/metrics.h"
+#include "admin/trace.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/words.h"

@@ -15,6 +15,7 @@
 #include <event2/listener.h>
 
 #include "admin/metrics.h"
+#include "admin/page.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
@@ -29,6 +30,7 @@
 _Static_assert(PLACES + 1 <= SITE_HTTP_FDS, "the descriptors of clients, and of the socket");
 
 static const struct http_page pages[] = {
+    {"/", page_status},
     {"/metrics", metrics_page},
 };
 #define PAGES (sizeof pages / sizeof *pages)

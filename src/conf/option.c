@@ -90,7 +90,7 @@ static const struct conf_option table[] = {
 	 .help = "So long a handover waits for what cannot be handed over: transactions over TLS, scopes in the middle of ENTER or LEAVE, cleanups. Then it is ended."},
 	{"metrics_listen", IN_CONF(metrics_listen), .type = OPTION_STRING, .default_text = "",
 	 .check = socket_check_metrics, .reloadable = true,
-	 .help = "Where pgwithd answers HTTP, with numbers about itself for Prometheus (/metrics): an address of this machine alone, 127.0.0.1:PORT or [::1]:PORT, or the absolute path of a Unix socket. Empty: nowhere."},
+	 .help = "Where pgwithd answers HTTP, with numbers about itself for Prometheus (/metrics) and a status page for people (/): an address of this machine alone, 127.0.0.1:PORT or [::1]:PORT, or the absolute path of a Unix socket. Empty: nowhere."},
 	{"metrics_socket_mode", IN_CONF(metrics_socket_mode), .type = OPTION_MODE, RANGE(0, 0777),
 	 .default_text = "0660", .reloadable = true,
 	 .help = "The permission bits of the Unix socket of metrics_listen, in octal."},
