@@ -61,6 +61,8 @@ held_server(const struct server *srv, struct held *h)
 			   .pool = l->pool,
 			   .name = l->pool->conf->name,
 			   .class = doing_class(s, hold_of(l)),
+			   .pinned = l == &s->hold->lease ? session_pin_name(s)
+							  : session_pin_word(hold_of(l)->pinned),
 			   .state = doing_state(s, srv),
 			   .since_us = l->since_us,
 			   .waiting = l->pool->waiting.count,
@@ -169,7 +171,7 @@ static const struct column held_columns[] = {
     {"pid", COLUMN_INT},        {"program", COLUMN_TEXT},    {"application_name", COLUMN_TEXT},
     {"scopes", COLUMN_TEXT},    {"kind", COLUMN_TEXT},       {"name", COLUMN_TEXT},
     {"class", COLUMN_TEXT},     {"state", COLUMN_TEXT},      {"held_ms", COLUMN_BIGINT},
-    {"waiting", COLUMN_INT},    {"backend_pid", COLUMN_INT},
+    {"waiting", COLUMN_INT},    {"backend_pid", COLUMN_INT}, {"pinned", COLUMN_TEXT},
 };
 
 static void
@@ -196,6 +198,7 @@ held_row(const struct held *h, int64_t now_us, struct rows *r)
 		rows_number(r, h->backend_pid);
 	else
 		rows_null(r);
+	rows_text(r, h->pinned);
 	rows_end(r);
 }
 

@@ -14,7 +14,8 @@ struct held {
 	const struct pool *pool; /* of the server; NULL for a lock or semaphore */
 	const char *name;        /* of the scope, lock or semaphore; otherwise of the pool */
 	const char *class;       /* doing_class() of the session's last statement there, or NULL */
-	const char *state;       /* running, idle in transaction, idle, waiting */
+	const char *pinned; /* why the session keeps this server, as in SHOW CLIENTS; or NULL */
+	const char *state;  /* running, idle in transaction, idle, waiting */
 	int64_t since_us;
 	unsigned waiting; /* how many wait in the queue of the pool, lock or semaphore */
 	int backend_pid;  /* 0 for a lock or semaphore */

@@ -94,6 +94,21 @@ def held(t):
 
 
 @test
+def pins(t):
+    """SHOW HELD: why a session keeps its server, between transactions and inside of one"""
+    d = t.daemon(size=2)
+    c = t.client(d, application_name="c")
+    for sql, kind, pinned in (("BEGIN", "transaction", None), ("LISTEN a", "transaction", "LISTEN"),
+                              ("COMMIT", "pinned", "LISTEN"), ("BEGIN", "transaction", "LISTEN")):
+        c.sql(sql)
+        # after COMMIT, pgwithd asks the server first what is left
+        wait_until(lambda: [(x["kind"], x["pinned"]) for x in d.show("HELD")] == [(kind, pinned)], 5, "after " + sql)
+        equal(d.clients()[0]["pinned"], pinned, "SHOW CLIENTS says the same")
+    c.sql("COMMIT; UNLISTEN *")
+    wait_until(lambda: d.show("HELD") == [], 5, "it has given it back")
+
+
+@test
 def told(t):
     """log_held_longer_than: one line while it lasts, one when it has ended; across a reload; no line when it is off"""
     d = t.daemon(size=3)
