@@ -369,9 +369,19 @@ log_errno_(enum log_level level, const struct log_value *values)
 	errno = saved;
 }
 
+static void (*before_fatal)(void);
+
+void
+log_before_fatal(void (*fn)(void))
+{
+	before_fatal = fn;
+}
+
 void
 log_fatal_(const struct log_value *values)
 {
+	if (before_fatal)
+		before_fatal();
 	log_flush();
 	log_at(LOG_ERROR, EVENT, values, NULL);
 	_exit(1);

@@ -57,6 +57,9 @@ const char *log_level_name(enum log_level);
 /* Writes the line and ends the process with status 1. Only for bugs of pgwith itself, and when
  * there is no memory. */
 #define log_fatal(...) log_fatal_(LOG_VALUES_(__VA_ARGS__))
+/* log_fatal() calls `fn` first, with which a program puts a terminal right; NULL: nothing. It must
+ * not allocate. */
+void log_before_fatal(void (*fn)(void));
 
 /* To be called several times a second: writes lines that have been held back for LOG_FOLD_US, and
  * how many lines were lost. */

@@ -217,6 +217,29 @@ START_TEST(fatal_ends_with_status_1)
 }
 END_TEST
 
+static void
+exit_with_7(void)
+{
+	_exit(7);
+}
+
+START_TEST(fatal_calls_the_program_first)
+{
+	int status;
+	pid_t pid;
+
+	log_init("prog", LOG_INFO);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		log_before_fatal(exit_with_7);
+		log_fatal("", LOG_ALONE, "out of", LOG_WORD("memory"));
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+END_TEST
+
 /* What a line says behind its time and level. */
 static const char *
 said(void)
@@ -596,6 +619,7 @@ main(void)
 	tcase_add_test(t, the_journal_gets_priorities);
 	tcase_add_test(t, level_names_are_read);
 	tcase_add_test(t, fatal_ends_with_status_1);
+	tcase_add_test(t, fatal_calls_the_program_first);
 	tcase_add_test(t, values_are_quoted_where_they_need_it);
 	tcase_add_test(t, json_has_a_member_for_each_value);
 	tcase_add_test(t, json_that_is_too_long_is_still_json);
