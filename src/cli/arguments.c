@@ -35,6 +35,8 @@ arguments_usage(FILE *to)
 	    "      --color WHEN    auto (on a terminal, unless $NO_COLOR is set), always, never\n"
 	    "      --dot           waits: a graph for Graphviz\n"
 	    "      --with-server   waits: ask PostgreSQL for row locks, too\n"
+	    "      --interval TIME top: ask anew after this time (1s)\n"
+	    "      --once          top: print one page, without a screen\n"
 	    "      --max-wait TIME status: trouble if a session waits for longer (1s)\n"
 	    "      --pool NAME     set, trace: of that pool only\n"
 	    "  -c, --config FILE   doctor, waits: the configuration (%s/pgwith/pgwith.conf)\n"
@@ -182,6 +184,11 @@ read_option(int c, struct arguments *a)
 		return true;
 	case OPTIONS_WITH_SERVER:
 		how->with_server = true;
+		return true;
+	case OPTIONS_INTERVAL:
+		return read_duration("--interval", optarg, &how->interval_us);
+	case OPTIONS_ONCE:
+		how->once = true;
 		return true;
 	case OPTIONS_MAX_WAIT:
 		return read_duration("--max-wait", optarg, &how->max_wait_us);

@@ -96,8 +96,8 @@ say_error(const PGresult *r)
 	say_lines(strncmp(text, front, sizeof front - 1) == 0 ? text + sizeof front - 1 : text);
 }
 
-static enum ask_status
-status_of(const char *sqlstate)
+enum ask_status
+ask_status_of(const char *sqlstate)
 {
 	if (sqlstate == NULL)
 		return ASK_UNREACHABLE;
@@ -135,8 +135,14 @@ ask_forget_environment(void)
 	}
 }
 
-static PGconn *
-start_connection(const struct ask_whom *whom)
+static bool
+is_directory(const char *text)
+{
+	return *text && strchr(text, ',') == NULL;
+}
+
+PGconn *
+ask_start(const struct ask_whom *whom)
 {
 	/* libpq takes a `host` for a directory only if it begins with a slash: a relative path is
 	 * made absolute. */
@@ -154,8 +160,13 @@ start_connection(const struct ask_whom *whom)
 				    NULL};
 	const char *const values[] = {directory, whom->port, "pgwith", whom->user, "disable",
 				      "disable", "pgwith",   "UTF8",   NULL};
-	PGconn *conn = PQconnectStartParams(keys, values, 0);
+	PGconn *conn = NULL;
 
+	ask_forget_environment();
+	if (is_directory(whom->directory))
+		conn = PQconnectStartParams(keys, values, 0);
+	if (conn && PQstatus(conn) != CONNECTION_BAD)
+		PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
 	free(directory);
 	free(here);
 	return conn;
@@ -163,18 +174,28 @@ start_connection(const struct ask_whom *whom)
 
 /* libpq 15 has no SQLSTATE for a login that failed. With verbose errors it stands in the message:
  * "... FATAL: 28000: text". */
+enum ask_status
+ask_login_failure(const PGconn *conn, const char **text)
+{
+	const char *fatal, *state;
+
+	*text = PQerrorMessage(conn);
+	fatal = strstr(*text, "FATAL:  ");
+	state = fatal ? fatal + strlen("FATAL:  ") : NULL;
+	if (state == NULL || strlen(state) < 7 || state[5] != ':')
+		return ASK_UNREACHABLE;
+	*text = state + 7;
+	return ask_status_of(state) == ASK_TROUBLE ? ASK_UNREACHABLE : ask_status_of(state);
+}
+
 static enum ask_status
 login_failed(PGconn *conn)
 {
-	const char *text = PQerrorMessage(conn), *fatal = strstr(text, "FATAL:  ");
-	const char *state = fatal ? fatal + strlen("FATAL:  ") : NULL;
+	const char *text;
+	enum ask_status status = ask_login_failure(conn, &text);
 
-	if (state == NULL || strlen(state) < 7 || state[5] != ':') {
-		say_lines(text);
-		return ASK_UNREACHABLE;
-	}
-	say_lines(state + 7);
-	return status_of(state) == ASK_TROUBLE ? ASK_UNREACHABLE : status_of(state);
+	say_lines(text);
+	return status;
 }
 
 /* Prints notices and warnings with their severity. */
@@ -199,17 +220,14 @@ open_session(const struct ask_whom *whom, bool ping, struct ask **ask)
 	PGconn *conn;
 
 	*ask = NULL;
-	if (strpbrk(whom->directory, ",") || *whom->directory == 0) {
+	if (!is_directory(whom->directory)) {
 		fprintf(stderr, "pgwith: the directory of the socket must not be empty or have "
 				"a comma in its name\n");
 		return ASK_USAGE;
 	}
-	ask_forget_environment();
-	conn = start_connection(whom);
+	conn = ask_start(whom);
 	if (conn == NULL || PQstatus(conn) == CONNECTION_BAD)
 		next = PGRES_POLLING_FAILED;
-	else
-		PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
 	while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
 		if (!wait_for(conn, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline)) {
 			fprintf(stderr, "pgwith: pgwithd does not answer in %s/.s.PGSQL.%s\n",
@@ -287,8 +305,8 @@ kind_of(Oid type)
 	}
 }
 
-static struct table *
-table_of(const PGresult *r)
+struct table *
+ask_table(const PGresult *r)
 {
 	struct table *t = table_new();
 	int n = PQnfields(r), rows = PQntuples(r);
@@ -385,7 +403,7 @@ say_failure(const struct ask *a, const PGresult *r, const struct patience *p)
 		say_error(r);
 	if (p->cancelled && sqlstate && strcmp(sqlstate, "57014") == 0)
 		return ASK_CANCELLED;
-	return status_of(sqlstate);
+	return ask_status_of(sqlstate);
 }
 
 /* Sends the statement; `format` of its rows: 0 text, 1 binary. On success *answer is the result,
@@ -423,14 +441,14 @@ send_and_wait(struct ask *a, const char *statement, int format, struct patience 
 }
 
 static enum ask_status
-ask_table(struct ask *a, const char *statement, struct patience *p, struct table **answer)
+ask_rows(struct ask *a, const char *statement, struct patience *p, struct table **answer)
 {
 	PGresult *r;
 	enum ask_status status = send_and_wait(a, statement, 0, p, &r);
 
 	*answer = NULL;
 	if (status == ASK_GOOD)
-		*answer = r ? table_of(r) : table_new();
+		*answer = r ? ask_table(r) : table_new();
 	PQclear(r);
 	return status;
 }
@@ -440,7 +458,7 @@ ask_for(struct ask *a, const char *statement, struct table **answer)
 {
 	struct patience p = {.deadline = clock_us() + a->timeout_us, .signals = -1};
 
-	return ask_table(a, statement, &p, answer);
+	return ask_rows(a, statement, &p, answer);
 }
 
 enum ask_status
@@ -468,7 +486,7 @@ ask_wait(struct ask *a, const char *statement, int64_t limit_us, struct table **
 			     .signals = interrupt_fd(),
 			     .timeout_us = a->timeout_us};
 
-	return ask_table(a, statement, &p, answer);
+	return ask_rows(a, statement, &p, answer);
 }
 
 enum ask_status

@@ -61,6 +61,21 @@ enum ask_status ask_wait(struct ask *, const char *statement, int64_t limit_us,
 enum ask_status ask_end(struct ask *, const char *statement, int64_t limit_us,
 			struct table **answer);
 
+/* ---- for those who wait for the connection themselves, as `pgwith top` does ---- */
+
+struct pg_conn;   /* libpq's PGconn */
+struct pg_result; /* libpq's PGresult */
+
+/* Starts a connection, as PQconnectStartParams() does; the caller ends it by PQfinish(). Prints
+ * nothing. NULL: the directory of the socket cannot be one. */
+struct pg_conn *ask_start(const struct ask_whom *);
+/* Why the login failed; *text is valid until PQfinish(). */
+enum ask_status ask_login_failure(const struct pg_conn *, const char **text);
+/* What an error of that SQLSTATE means (NULL: the connection is lost). */
+enum ask_status ask_status_of(const char *sqlstate);
+/* The rows of a result, which the caller frees. */
+struct table *ask_table(const struct pg_result *);
+
 /* `text` quoted for the console: as a name, in double quotes, or as a value, in single quotes. The
  * caller frees. */
 char *ask_name(const char *text);

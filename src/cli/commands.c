@@ -11,6 +11,7 @@
 #include "cli/look.h"
 #include "cli/metrics.h"
 #include "cli/probe.h"
+#include "cli/top/top.h"
 #include "cli/trace.h"
 #include "cli/tree.h"
 #include "cli/watch.h"
@@ -75,6 +76,14 @@ static const struct commands_entry entries[] = {
      .details =
 	 "For readiness probes. Exit status 0: yes; 1: no, and the line says why; 2: there is\n"
 	 "no such pool; 3: pgwithd does not answer, within 2s or --timeout.\n"},
+    {.name = "top",
+     .arguments = "",
+     .local = true,
+     .run = top_run,
+     .help = "a live view: the verdict, pools, who holds what, who waits, errors",
+     .details = "? in it lists its keys.\n"
+		"  --interval TIME  ask anew after this time (1s)\n"
+		"  --once           print one page after two rounds, and exit\n"},
     SHOW("pools", "POOLS",
 	 "database,user,cl_idle,cl_active,cl_waiting,sv_active,sv_idle,sv_cleaning,sv_login,size,"
 	 "maxwait,last_error",

@@ -37,6 +37,9 @@ struct commands_how {
 	/* of `trace`: how long to record; the recording to report on, or NULL */
 	int64_t seconds;
 	const char *report;
+	/* of `top`: the time between rounds (0: the default); to print one page only */
+	int64_t interval_us;
+	bool once;
 };
 
 /* The kind of a command's argument, for completion. */

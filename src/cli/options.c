@@ -18,6 +18,8 @@ static const struct option options[] = {
     {"color", required_argument, NULL, OPTIONS_COLOR},
     {"dot", no_argument, NULL, OPTIONS_DOT},
     {"with-server", no_argument, NULL, OPTIONS_WITH_SERVER},
+    {"interval", required_argument, NULL, OPTIONS_INTERVAL},
+    {"once", no_argument, NULL, OPTIONS_ONCE},
     {"max-wait", required_argument, NULL, OPTIONS_MAX_WAIT},
     {"pool", required_argument, NULL, OPTIONS_POOL},
     {"config", required_argument, NULL, 'c'},
