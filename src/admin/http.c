@@ -22,6 +22,8 @@
 #include "conf/socket.h"
 #include "loop/timer.h"
 
+#define HTTP_MISDIRECTED 421 /* RFC 9110, 15.5.20 */
+
 #define BACKLOG  1024
 #define RETRY_US UNIT_S
 /* One place more than clients, which listens. */
@@ -111,6 +113,17 @@ refuse(struct evhttp_request *req, int code, const char *reason)
 	send_answer(req, code, reason, &body);
 }
 
+/* Does the name that the client has for this listener lead to this machine whatever a name service
+ * says? Otherwise a page of a web site whose name leads here, too, could have the browser read this
+ * one for it (DNS rebinding). A Unix socket is out of a browser's reach. */
+static bool
+is_asked_for_here(const struct http *h, struct evhttp_request *req)
+{
+	const char *host = evhttp_request_get_host(req);
+
+	return h->path || host == NULL || socket_is_loopback_host(host);
+}
+
 static const struct http_page *
 find_page(const char *path)
 {
@@ -168,7 +181,9 @@ on_request(struct evhttp_request *req, void *arg)
 
 	p->asked = true;
 	evhttp_connection_set_closecb(evhttp_request_get_connection(req), on_closed, p);
-	if (page == NULL) {
+	if (!is_asked_for_here(p->http, req)) {
+		refuse(req, HTTP_MISDIRECTED, "Host must be localhost or a loopback address");
+	} else if (page == NULL) {
 		refuse(req, HTTP_NOTFOUND, "Not Found");
 	} else if (evhttp_request_get_command(req) & (EVHTTP_REQ_GET | EVHTTP_REQ_HEAD)) {
 		answer_page(p->http, req, page, uri);

@@ -8,8 +8,10 @@
 #include <pwd.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/un.h>
 
 #include "base/mem.h"
@@ -98,7 +100,7 @@ read_address(const char *text, struct sockaddr_storage *at)
 	}
 	v4->sin_family = AF_INET;
 	v4->sin_port = htons(port);
-	return inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host,
+	return inet_pton(AF_INET, strcasecmp(host, "localhost") == 0 ? "127.0.0.1" : host,
 			 &v4->sin_addr) == 1
 		   ? sizeof *v4
 		   : 0;
@@ -110,6 +112,17 @@ is_loopback(const struct sockaddr_storage *at)
 	if (at->ss_family == AF_INET6)
 		return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)at)->sin6_addr);
 	return ntohl(((const struct sockaddr_in *)at)->sin_addr.s_addr) >> 24 == 127;
+}
+
+bool
+socket_is_loopback_host(const char *host)
+{
+	struct sockaddr_storage at;
+	char text[64];
+
+	memset(&at, 0, sizeof at);
+	return snprintf(text, sizeof text, "%s:1", host) < (int)sizeof text &&
+	       read_address(text, &at) && is_loopback(&at);
 }
 
 socklen_t

@@ -2,6 +2,7 @@
 #ifndef PGWITH_CONF_SOCKET_H
 #define PGWITH_CONF_SOCKET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -14,6 +15,9 @@ char *socket_path(const char *directory, int64_t port);
 /* Where metrics_listen says: ADDRESS:PORT, with a loopback address, or the path of a Unix socket.
  * Returns how many bytes of `at` are used; 0: the text is none of them. */
 socklen_t socket_metrics_address(const char *text, struct sockaddr_storage *at);
+/* Is this the name, without a port, by which a client of that listener reaches this machine and no
+ * other: localhost, or a loopback address, of IPv6 in brackets? */
+bool socket_is_loopback_host(const char *);
 /* Checks the option metrics_listen, which may be empty. Returns as those below. */
 char *socket_check_metrics(const char *);
 

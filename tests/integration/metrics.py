@@ -66,9 +66,9 @@ def answer_to(at, request, ends=False):
             data += more
 
 
-def get(at, path="/metrics", method="GET", headers=""):
+def get(at, path="/metrics", method="GET", headers="", host="localhost"):
     """(status, headers, body)"""
-    data = answer_to(at, ("%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % (method, path, headers)).encode())
+    data = answer_to(at, ("%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (method, path, host, headers)).encode())
     head, _, body = data.partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     return int(lines[0].split()[1]), dict(line.split(": ", 1) for line in lines[1:]), body.decode()
@@ -207,7 +207,7 @@ def methods(t):
     status, headers, body = get(at, method="HEAD")
     equal((status, body), (200, ""), "HEAD")
     check(int(headers["Content-Length"]) > 1000, "HEAD: %r" % headers)
-    for path in ("/metric", "/metrics/", "/../etc/passwd", "/%6detrics", "//metrics"):
+    for path in ("/metric", "/metrics/", "/../etc/passwd", "/%6detrics", "/metrics//"):
         equal(get(at, path)[0], 404, path)
     equal(get(at, "/metrics?x=1")[0], 200, "with a query")
     for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
@@ -218,6 +218,21 @@ def methods(t):
     check(body.endswith("# EOF\n"), "its end")
     check("# UNIT pgwith_pool_wait_seconds seconds\n" in body and "# TYPE pgwith_pool_waits counter\n" in body, "its head")
     check(sorted(Metrics(body).samples) == sorted(scrape(at).samples), "the samples have the same names in both")
+
+
+@test
+def hosts(t):
+    """with TCP, only localhost and loopback addresses are a Host: no other web site's page can have a browser read it"""
+    d, at = listening(t)
+    port = int(at.rpartition(":")[2])
+    for host in ("localhost", "LocalHost:80", "127.0.0.1:%d" % port, "127.1.2.3", "[::1]:%d" % port, "[::1]"):
+        equal(get(at, host=host)[0], 200, host)
+    for host in ("evil.example", "evil.example:%d" % port, "localhost.evil.example", "127.0.0.1.evil.example", "1.2.3.4", "[::2]", "::1:1"):
+        status, headers, body = get(at, host=host)
+        equal((status, "pgwith" in body), (421, False), host)
+    for path in ("http://evil.example/metrics", "//evil.example/metrics"):
+        equal(get(at, path)[0], 421, path)
+    check(answer_to(at, b"GET /metrics HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 200 "), "HTTP/1.0 knows no Host")
 
 
 @test
