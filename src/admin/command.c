@@ -9,6 +9,7 @@
 #include "admin/configure.h"
 #include "admin/control.h"
 #include "admin/metrics.h"
+#include "admin/times.h"
 #include "admin/trace.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -129,6 +130,13 @@ static const struct command commands[] = {
     SHOW("STATE", show_state, "the daemon itself: phase, uptime, limits"),
     SHOW("ERRORS", show_errors, "how often clients were told which error of pgwithd, and when"),
     SHOW("MEM", show_mem, "what takes memory"),
+    {.words = "SHOW TIMES",
+     .arguments = "",
+     .level = LEVEL_STATS,
+     .tag = "SHOW",
+     .show = &show_times,
+     .run = times_show,
+     .help = "how long waits, transactions, statements took, by pool"},
     {.words = "SHOW METRICS",
      .arguments = "",
      .level = LEVEL_STATS,

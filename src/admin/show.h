@@ -87,6 +87,9 @@ extern const struct show show_metrics;
 extern const struct show show_scopes;
 extern const struct show show_locks;
 extern const struct show show_scope_stats;
+
+/* times.c */
+extern const struct show show_times;
 /* The path of a session's scopes, outermost first, for people: a > b > lock x. It ends where `out`
  * is full. NULL if no scope is open. */
 const char *scopes_path(const struct session *, char *out, size_t out_size);

@@ -339,5 +339,39 @@ def as_pgbouncer(t):
     note("compared with " + child.run_ok([bouncer.binary, "--version"]).split("\n")[0])
 
 
+def times_of(d, what, pool="db"):
+    """The row of SHOW TIMES, numbers as int, and buckets as a dict."""
+    row, = [x for x in d.show("TIMES") if (x["pool"], x["what"]) == (pool, what)]
+    numbers = {k: int(v) for k, v in row.items() if k not in ("pool", "what", "buckets")}
+    return dict(numbers, buckets={int(b): int(n) for b, n in (x.split(":") for x in row["buckets"].split())})
+
+
+@test
+def times(t):
+    """SHOW TIMES: how long waits, transactions and statements took; counted from the first SHOW TIMES on"""
+    d = t.daemon(size=1)
+    c = t.client(d)
+    c.sql("SELECT 1")
+    equal([times_of(d, what)["count"] for what in ("statement", "hold")], [0, 0], "nobody has asked")
+    check(times_of(d, "login")["count"] == 1, "a login of the server")
+    for _ in range(3):
+        c.sql("SELECT pg_sleep(%s)" % SLEEP)
+    row = wait_until(lambda: (lambda r: r["count"] == 3 and r)(times_of(d, "statement")), 5, "three statements")
+    equal(sum(row["buckets"].values()), 3, "the buckets")
+    check(SLEEP * 1e6 * 0.97 <= row["p50_us"] <= row["p99_us"] <= row["max_us"] <= row["sum_us"], "percentiles: %s" % row)
+    check(row["sum_us"] >= 3 * SLEEP * 1e6, "the sum: %s" % row)
+    c.sql("BEGIN")
+    w = t.client(d)
+    before = times_of(d, "wait")["count"]
+    w.send(query("SELECT 1"))
+    wait_until(lambda: d.waiting() == 1, 5, "one waits")
+    time.sleep(SLEEP)
+    c.sql("COMMIT")
+    w.until_ready()
+    row = wait_until(lambda: (lambda r: r["count"] == before + 1 and r)(times_of(d, "wait")), 5, "a wait")
+    check(row["max_us"] >= SLEEP * 1e6, "its time: %s" % row)
+    check(wait_until(lambda: times_of(d, "hold")["count"] == 5, 5, "transactions"), "five")
+
+
 if __name__ == "__main__":
     main()
