@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import threading
 import time
 from html import escape
 
@@ -57,6 +58,13 @@ def svg(lines):
     return "\n".join(out + ["</g>", "</svg>", ""])
 
 
+def work(d, ended):
+    """A client that works all the time."""
+    with d.connect("billing", application_name="billing") as c:
+        while not ended.is_set():
+            c.sql("SELECT count(*) FROM generate_series(1, 2000)")
+
+
 @test
 def picture(t):
     """a saturated pool, its culprit, a lock with a queue, a pinned session"""
@@ -74,6 +82,12 @@ def picture(t):
     t.defer(term.close)
     term.run("%s -S %s -p %d -U postgres top" % (program("pgwith"), d.sockets, d.port))
     term.shows("all is well")
+    ended = threading.Event()
+    workers = [threading.Thread(target=work, args=(d, ended)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    t.defer(lambda: [worker.join() for worker in workers])
+    t.defer(ended.set)
     sleepers = []
     for i in range(11):
         s = t.client(d, "orders", application_name="report")

@@ -322,15 +322,14 @@ pools(const char *waiting)
 }
 
 static struct table *
-stats(const char *transactions, const char *queries, const char *us)
+stats(const char *transactions, const char *queries)
 {
 	struct table *t = table_new();
 
 	table_column(t, "database", TABLE_TEXT);
 	table_column(t, "total_xact_count", TABLE_NUMBER);
 	table_column(t, "total_query_count", TABLE_NUMBER);
-	table_column(t, "total_query_time", TABLE_NUMBER);
-	table_row(t, TEXTS("orders", transactions, queries, us));
+	table_row(t, TEXTS("orders", transactions, queries));
 	return t;
 }
 
@@ -363,26 +362,23 @@ START_TEST(rates_are_those_between_two_rounds)
 	const struct model_pool *p;
 
 	model_take(m, MODEL_POOLS, pools("3"));
-	model_take(m, MODEL_STATS, stats("100", "1000", "5000"));
+	model_take(m, MODEL_STATS, stats("100", "1000"));
 	model_round(m, 10 * UNIT_S);
 	p = model_pool(m, 0);
 	ck_assert_ptr_nonnull(p);
-	ck_assert(p->transaction_rate < 0 && p->query_rate < 0 && p->query_mean_us < 0);
-	model_take(m, MODEL_STATS, stats("150", "1200", "7000"));
+	ck_assert(p->transaction_rate < 0 && p->query_rate < 0);
+	model_take(m, MODEL_STATS, stats("150", "1200"));
 	model_round(m, 12 * UNIT_S);
 	p = model_pool(m, 0);
 	ck_assert_double_eq(p->transaction_rate, 25);
 	ck_assert_double_eq(p->query_rate, 100);
-	ck_assert_double_eq(p->query_mean_us, 10);
-	/* nobody has asked anything: no mean */
 	model_round(m, 13 * UNIT_S);
 	ck_assert_double_eq(model_pool(m, 0)->query_rate, 0);
-	ck_assert(model_pool(m, 0)->query_mean_us < 0);
 	/* sums that are smaller are those of another process: the last rates stay */
-	model_take(m, MODEL_STATS, stats("1", "2", "3"));
+	model_take(m, MODEL_STATS, stats("1", "2"));
 	model_round(m, 14 * UNIT_S);
 	ck_assert_double_eq(model_pool(m, 0)->query_rate, 0);
-	model_take(m, MODEL_STATS, stats("2", "4", "7"));
+	model_take(m, MODEL_STATS, stats("2", "4"));
 	model_round(m, 15 * UNIT_S);
 	ck_assert_double_eq(model_pool(m, 0)->query_rate, 2);
 	model_free(m);
@@ -494,6 +490,84 @@ START_TEST(what_is_refused_is_not_asked_until_the_next_login)
 }
 END_TEST
 
+/* ---- times ---- */
+
+static void
+note_times(struct times *times, const char *buckets, int64_t now_us)
+{
+	struct table *t = table_new();
+
+	table_column(t, "pool", TABLE_TEXT);
+	table_column(t, "what", TABLE_TEXT);
+	table_column(t, "buckets", TABLE_TEXT);
+	table_row(t, TEXTS("orders", "wait", "400:1000000"));
+	table_row(t, TEXTS("orders", "statement", buckets));
+	times_note(times, t, now_us);
+	table_free(t);
+}
+
+START_TEST(percentiles_are_those_of_the_last_seconds)
+{
+	struct times *t = times_new();
+
+	ck_assert_int_eq(times_percentile(t, "orders", 50), -1);
+	/* what was there before the first look does not count */
+	note_times(t, "3:1000", UNIT_S);
+	ck_assert_int_eq(times_percentile(t, "orders", 50), -1);
+	note_times(t, "3:1000 5:98 7:2", 2 * UNIT_S);
+	ck_assert_int_eq(times_percentile(t, "orders", 50), 5);
+	ck_assert_int_eq(times_percentile(t, "orders", 99), 7);
+	ck_assert_int_eq(times_percentile(t, "other", 50), -1);
+	/* the same for longer than the window: there were none */
+	for (int i = 3; i < 30; i++)
+		note_times(t, "3:1000 5:98 7:2", i * UNIT_S);
+	ck_assert_int_eq(times_percentile(t, "orders", 50), -1);
+	note_times(t, "3:1000 5:98 7:2 15:1", 30 * UNIT_S);
+	ck_assert_int_eq(times_percentile(t, "orders", 50), 15);
+	/* fewer than before: another process */
+	note_times(t, "3:1", 31 * UNIT_S);
+	ck_assert_int_eq(times_percentile(t, "orders", 50), -1);
+	note_times(t, "3:1 4:1", 32 * UNIT_S);
+	ck_assert_int_eq(times_percentile(t, "orders", 50), 4);
+	times_note(t, NULL, 33 * UNIT_S);
+	ck_assert_int_eq(times_percentile(t, "orders", 50), -1);
+	times_free(t);
+}
+END_TEST
+
+/* With looks that are close together, what is compared with is still about as old as the window. */
+START_TEST(the_window_holds_for_quick_looks)
+{
+	struct times *t = times_new();
+	char buckets[32];
+
+	for (int i = 0; i < 2000; i++) {
+		snprintf(buckets, sizeof buckets, "%d:%d 9:1", i < 1000 ? 2 : 3, i + 1);
+		if (i == 1000)
+			times_forget(t);
+		note_times(t, buckets, (1 + i) * UNIT_S / 20);
+	}
+	ck_assert_int_eq(times_percentile(t, "orders", 50), 3);
+	times_free(t);
+}
+END_TEST
+
+START_TEST(texts_that_are_no_buckets)
+{
+	static const char *const texts[] = {"",     "x",      "1",           "1:",    ":5",  "1:x",
+					    "1:1 ", "9999:1", "458:1 459:1", "1:1 2", "-1:5"};
+
+	for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) {
+		struct times *t = times_new();
+
+		note_times(t, "", UNIT_S);
+		note_times(t, texts[i], 2 * UNIT_S);
+		times_percentile(t, "orders", 99);
+		times_free(t);
+	}
+}
+END_TEST
+
 /* ---- the connection ---- */
 
 /* moves[from][to]: 'x' may be made. */
@@ -567,6 +641,9 @@ main(void)
 	tcase_add_test(c, errors_are_counted_for_a_minute);
 	tcase_add_test(c, another_process_begins_anew);
 	tcase_add_test(c, what_is_refused_is_not_asked_until_the_next_login);
+	tcase_add_test(c, percentiles_are_those_of_the_last_seconds);
+	tcase_add_test(c, the_window_holds_for_quick_looks);
+	tcase_add_test(c, texts_that_are_no_buckets);
 	tcase_add_test(c, the_connection_moves);
 	tcase_add_test(c, nobody_listens);
 	suite_add_tcase(s, c);

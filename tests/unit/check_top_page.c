@@ -317,9 +317,9 @@ START_TEST(the_first_page)
 	    "pgwithd 0.1 pid 100: running, up 60.0 min, 7 of 1000 sessions  14:03:22 every 1s\n"
 	    "all is well: 2 pools, 3 of 30 leased, nobody waits\n"
 	    "[1 All] 2 Pools 3 Held 4 Locks 5 Waits 6 Pinned 7 Scopes 8 Errors 9 Sessions\n"
-	    "POOL     SERVERS       LEASED  IDLE  WAIT  OLDEST  TX/S  QUERY/S  MEAN  WAITING\n"
-	    "orders   [##---     ]    3/20     5                                     _\n"
-	    "billing  [-         ]    0/10     1                                     _\n"
+	    "POOL     SERVERS     LEASED  WAIT   OLDEST   TX/S      P50      P99  WAITING\n"
+	    "orders   [#--     ]    3/20                                          _\n"
+	    "billing  [-       ]    0/10                                          _\n"
 	    "\n"
 	    "held longest\n"
 	    "SESSION  WHO   PID  HOLDS        POOL    STATE       FOR  QUEUE  LAST    SCOPES\n"
@@ -450,6 +450,16 @@ START_TEST(pools_have_their_roles)
 	shows(&p, m, "shared/bob");
 	shows_not(&p, m, "\nshared ");
 	shows(&p, m, "\nlone ");
+	shows_not(&p, m, "TROUBLE");
+	give(m, MODEL_POOLS,
+	     "database|user|size|sv_active|last_error|paused\nlone|~|5|0|it is "
+	     "down|0\nother|~|5|0|~|1\n");
+	shows(&p, m, "TROUBLE");
+	shows(&p, m, "it is down");
+	shows(&p, m, "paused");
+	give(m, MODEL_POOLS,
+	     POOLS "shared|~|20|0|0|0|0|0|0|0\nshared|alice|20|1|0|0|0|0|0|0\n"
+		   "shared|bob|20|2|0|0|0|0|0|0\nlone|~|5|0|0|0|0|0|0|0\n");
 	says(m, TABLE_GOOD, "all is well: 2 pools, 3 of 25 leased, nobody waits");
 	page_clear(&p);
 	model_free(m);

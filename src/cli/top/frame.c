@@ -152,7 +152,7 @@ help_lines(unsigned width, struct lines *to)
 	    "q                        quit",
 	    "",
 	    "FOR is since when; QUEUE, how many wait for it; WAITING, how many wait, or",
-	    "how many waited in the last rounds; MEAN is of a query.",
+	    "how many waited in the last rounds; P50, P99: of statements.",
 	};
 	char *text;
 

@@ -7,7 +7,7 @@
 /* Every page needs these: for the verdict, and so that rates and the lines of waiting go on. */
 #define ALWAYS                                                                            \
 	(1u << MODEL_STATE | 1u << MODEL_HEALTH | 1u << MODEL_POOLS | 1u << MODEL_STATS | \
-	 1u << MODEL_HELD | 1u << MODEL_LOCKS | 1u << MODEL_ERRORS)
+	 1u << MODEL_TIMES | 1u << MODEL_HELD | 1u << MODEL_LOCKS | 1u << MODEL_ERRORS)
 
 /* What is under way on the connection. */
 #define NOBODY   (-1) /* nothing */

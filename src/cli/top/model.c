@@ -6,11 +6,17 @@
 #include "base/mem.h"
 
 static const char *const statements[MODEL_NSOURCES] = {
-    [MODEL_STATE] = "SHOW STATE",     [MODEL_HEALTH] = "SHOW HEALTH",
-    [MODEL_POOLS] = "SHOW POOLS",     [MODEL_STATS] = "SHOW STATS",
-    [MODEL_HELD] = "SHOW HELD",       [MODEL_SCOPES] = "SHOW SCOPES",
-    [MODEL_LOCKS] = "SHOW LOCKS",     [MODEL_WAITS] = "SHOW WAITS",
-    [MODEL_CLIENTS] = "SHOW CLIENTS", [MODEL_SCOPE_STATS] = "SHOW SCOPE_STATS",
+    [MODEL_STATE] = "SHOW STATE",
+    [MODEL_HEALTH] = "SHOW HEALTH",
+    [MODEL_POOLS] = "SHOW POOLS",
+    [MODEL_STATS] = "SHOW STATS",
+    [MODEL_TIMES] = "SHOW TIMES",
+    [MODEL_HELD] = "SHOW HELD",
+    [MODEL_SCOPES] = "SHOW SCOPES",
+    [MODEL_LOCKS] = "SHOW LOCKS",
+    [MODEL_WAITS] = "SHOW WAITS",
+    [MODEL_CLIENTS] = "SHOW CLIENTS",
+    [MODEL_SCOPE_STATS] = "SHOW SCOPE_STATS",
     [MODEL_ERRORS] = "SHOW ERRORS",
 };
 
@@ -20,13 +26,17 @@ static const char *const statements[MODEL_NSOURCES] = {
 struct model *
 model_new(void)
 {
-	return mem_calloc(1, sizeof(struct model));
+	struct model *m = mem_calloc(1, sizeof *m);
+
+	m->times = times_new();
+	return m;
 }
 
 static void
 forget_sums(struct model *m)
 {
 	m->since_us = 0;
+	times_forget(m->times);
 	for (unsigned i = 0; i < m->nerrors; i++)
 		free(m->errors[i].name);
 	free(m->errors);
@@ -36,7 +46,6 @@ forget_sums(struct model *m)
 		m->pools[i].counted = false;
 		m->pools[i].transaction_rate = -1;
 		m->pools[i].query_rate = -1;
-		m->pools[i].query_mean_us = -1;
 	}
 }
 
@@ -51,6 +60,7 @@ model_free(struct model *m)
 	for (unsigned i = 0; i < m->npools; i++)
 		free(m->pools[i].name);
 	free(m->pools);
+	times_free(m->times);
 	free(m);
 }
 
@@ -158,11 +168,8 @@ find_or_add_pool(struct model *m, const char *name, unsigned which)
 		return p;
 	m->pools = mem_realloc(m->pools, (m->npools + 1) * sizeof *m->pools);
 	p = &m->pools[m->npools++];
-	*p = (struct model_pool){.name = mem_strdup(name),
-				 .which = which,
-				 .transaction_rate = -1,
-				 .query_rate = -1,
-				 .query_mean_us = -1};
+	*p = (struct model_pool){
+	    .name = mem_strdup(name), .which = which, .transaction_rate = -1, .query_rate = -1};
 	return p;
 }
 
@@ -217,7 +224,6 @@ compute_rates(struct model *m, int64_t passed_us)
 		struct model_pool *p = find_pool(m, model_text(t, i, "database"), which_of(t, i));
 		double transactions = real_number(t, i, "total_xact_count");
 		double queries = real_number(t, i, "total_query_count");
-		double query_us = real_number(t, i, "total_query_time");
 		double seconds = (double)passed_us / UNIT_S;
 
 		if (p == NULL)
@@ -227,13 +233,9 @@ compute_rates(struct model *m, int64_t passed_us)
 		    queries >= p->queries) {
 			p->transaction_rate = (transactions - p->transactions) / seconds;
 			p->query_rate = (queries - p->queries) / seconds;
-			p->query_mean_us = queries > p->queries && query_us >= p->query_us
-					       ? (query_us - p->query_us) / (queries - p->queries)
-					       : -1;
 		}
 		p->transactions = transactions;
 		p->queries = queries;
-		p->query_us = query_us;
 		p->counted = true;
 	}
 }
@@ -298,6 +300,7 @@ model_round(struct model *m, int64_t now_us)
 	remember_waiting(m);
 	compute_rates(m, now_us - m->at_us);
 	count_errors(m, now_us);
+	times_note(m->times, m->tables[MODEL_TIMES], now_us);
 	m->at_us = now_us;
 	return other;
 }

@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "cli/table.h"
+#include "cli/top/times.h"
 
 /* The tables, in the order in which they are asked for. */
 enum model_source {
@@ -15,6 +16,7 @@ enum model_source {
 	MODEL_HEALTH,
 	MODEL_POOLS,
 	MODEL_STATS,
+	MODEL_TIMES,
 	MODEL_HELD,
 	MODEL_SCOPES,
 	MODEL_LOCKS,
@@ -35,10 +37,9 @@ struct model_pool {
 	bool seen;      /* in the last round */
 	unsigned waiting[MODEL_SAMPLES]; /* oldest first */
 	unsigned nwaiting;
-	double transactions, queries, query_us; /* sums of the round before */
-	bool counted;                           /* there are such sums */
-	/* a second; and microseconds for each query; under 0: not known yet */
-	double transaction_rate, query_rate, query_mean_us;
+	double transactions, queries;        /* sums of the round before */
+	bool counted;                        /* there are such sums */
+	double transaction_rate, query_rate; /* a second; under 0: not known yet */
 };
 
 /* How often an error had happened, at one time. */
@@ -60,6 +61,7 @@ struct model {
 	int64_t since_us;                     /* errors are counted since then */
 	struct model_pool *pools;
 	unsigned npools;
+	struct times *times; /* of statements */
 	struct model_error *errors;
 	unsigned nerrors;
 	int64_t pid; /* of the daemon; 0: not known */

@@ -242,21 +242,35 @@ is_sorted(const struct sheet *s, unsigned column, int sorted)
 	return sorted >= 0 && column == (unsigned)sorted % s->ncolumns;
 }
 
+/* All columns that have something to show, as wide as they want to be. */
 static void
-lay_out(const struct sheet *s, unsigned width, unsigned rows, int sorted, struct layout *l)
+measure(const struct sheet *s, unsigned rows, int sorted, struct layout *l)
 {
-	l->n = s->ncolumns < COLUMNS_MAX ? s->ncolumns : COLUMNS_MAX;
-	for (unsigned i = 0; i < l->n; i++) {
-		l->columns[i] = i;
-		l->widths[i] = lines_width(s->columns[i].title) + is_sorted(s, i, sorted);
+	l->n = 0;
+	for (unsigned i = 0; i < s->ncolumns && l->n < COLUMNS_MAX; i++) {
+		unsigned title = lines_width(s->columns[i].title) + is_sorted(s, i, sorted);
+		unsigned widest = 0;
+
 		for (unsigned row = 0; row < rows; row++) {
 			const char *text = s->rows[row].cells[i].text;
 			unsigned w = text ? lines_width(text) : 0;
 
-			if (w > l->widths[i])
-				l->widths[i] = w;
+			if (w > widest)
+				widest = w;
 		}
+		if (widest == 0 && s->columns[i].seldom)
+			continue;
+		if (widest < title)
+			widest = title;
+		l->columns[l->n] = i;
+		l->widths[l->n++] = widest < s->columns[i].room ? s->columns[i].room : widest;
 	}
+}
+
+static void
+lay_out(const struct sheet *s, unsigned width, unsigned rows, int sorted, struct layout *l)
+{
+	measure(s, rows, sorted, l);
 	if (width == 0)
 		return;
 	for (;;) {

@@ -9,8 +9,12 @@
 
 struct sheet_column {
 	const char *title;
-	bool number;    /* stands at the right; the largest comes first when it is sorted by */
+	bool number; /* stands at the right; the largest comes first when it is sorted by */
+	/* It takes this many columns of the terminal, if its texts are shorter: so that it stays
+	 * where it is when its numbers change. */
+	unsigned room;
 	unsigned least; /* a text may be cut to this many columns of the terminal; 0: never cut */
+	bool seldom;    /* it is shown only if a row has something there */
 	/* If a line is too long, the column with the largest number is left out first; 0: never. */
 	unsigned drop;
 };

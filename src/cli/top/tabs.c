@@ -115,12 +115,13 @@ static const struct sheet_column pool_columns[] = {
     {.title = "CLEAN", .number = true, .drop = 8},
     {.title = "OPEN", .number = true, .drop = 9},
     {.title = "WAIT", .number = true},
-    {.title = "OLDEST", .number = true},
-    {.title = "TX/S", .number = true, .drop = 3},
-    {.title = "QUERY/S", .number = true, .drop = 5},
-    {.title = "MEAN", .number = true, .drop = 6},
-    {.title = "WAITING", .drop = 1},
-    {.title = "TROUBLE", .least = 8, .drop = 10},
+    {.title = "OLDEST", .number = true, .room = 7},
+    {.title = "TX/S", .number = true, .room = 5, .drop = 3},
+    {.title = "QUERY/S", .number = true, .drop = 6},
+    {.title = "P50", .number = true, .room = 7, .drop = 5},
+    {.title = "P99", .number = true, .room = 7, .drop = 4},
+    {.title = "WAITING", .room = 8, .drop = 1},
+    {.title = "TROUBLE", .least = 8, .seldom = true},
 };
 
 static bool
@@ -178,7 +179,7 @@ pool_row(struct sheet *s, const struct model *m, unsigned row, unsigned cells)
 	    .idle = (unsigned)model_number(t, row, "sv_idle"),
 	    .size = (unsigned)model_number(t, row, "size"),
 	};
-	const char *trouble = pool_trouble(t, row);
+	const char *trouble = pool_trouble(t, row), *pool = model_text(t, row, "database");
 	char *name = pool_name(t, row), *leased = mem_printf("%u/%u", servers.leased, servers.size);
 	char *bar = graph_bar(&servers, cells);
 	char *line = p ? graph_spark(p->waiting, p->nwaiting, cells) : mem_strdup("");
@@ -194,7 +195,8 @@ pool_row(struct sheet *s, const struct model *m, unsigned row, unsigned cells)
 	sheet_elapsed(s, waiting ? wait_us : -1);
 	add_rate(s, p ? p->transaction_rate : -1);
 	add_rate(s, p ? p->query_rate : -1);
-	sheet_elapsed(s, p && p->query_mean_us >= 0 ? (int64_t)p->query_mean_us : -1);
+	sheet_elapsed(s, times_percentile(m->times, pool, 50));
+	sheet_elapsed(s, times_percentile(m->times, pool, 99));
 	sheet_number(s, (double)waiting, line);
 	sheet_text(s, trouble);
 	free(name);
@@ -211,7 +213,7 @@ pools(const struct model *m, unsigned width)
 
 	for (unsigned i = 0; t && i < table_rows(t); i++)
 		if (!is_empty_group(t, i))
-			pool_row(s, m, i, width >= 110 ? 20 : 10);
+			pool_row(s, m, i, width >= 110 || width == 0 ? 20 : 8);
 	return s;
 }
 
