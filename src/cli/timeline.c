@@ -388,15 +388,21 @@ on_server(struct timeline *t, struct backend *b, const struct trace_event *e, st
 	}
 	if (now_of)
 		client_changed(t, now_of, e->at_us);
-	if (b->is == TRACE_CLOSED)
+	if (b->is == TRACE_CLOSED) {
 		free_backend(t, b);
+		if (now_of)
+			forget(t, now_of);
+	}
 }
 
+/* The end of an exchange may come behind the end of its server, which is then not known any more. */
 static void
-on_ask(struct timeline *t, const struct trace_event *e)
+on_ask(const struct timeline *t, const struct trace_event *e)
 {
-	struct backend *b = backend_of(t, e->subject);
+	struct backend *b = idmap_get(&t->backends, e->subject);
 
+	if (b == NULL)
+		return;
 	b->ask = e->state;
 	backend_changed(t, b, e->at_us);
 	if (b->client)

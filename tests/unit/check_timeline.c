@@ -322,6 +322,28 @@ START_TEST(what_is_gone_is_forgotten)
 }
 END_TEST
 
+/* The order of events when a server breaks off while it works for a session: the server's end comes
+ * first, and names the session. */
+START_TEST(a_server_that_breaks_off_is_forgotten)
+{
+	begin();
+	server(0, 1, 0, TRACE_CONNECTING);
+	client(0, 7, "a");
+	server(10, 1, 7, TRACE_LEASED);
+	ask(10, 1, 7, 'R');
+	server(20, 1, 7, TRACE_CLOSED);
+	ask(20, 1, 7, 'I');
+	event(TRACE_SESSION, 20, 7, 0, TRACE_ABSENT, NULL, NULL);
+	ck_assert_uint_eq(timeline_count(line), 0);
+	/* The same at login: the session is never told to be there. */
+	server(30, 2, 0, TRACE_CONNECTING);
+	server(30, 2, 8, TRACE_LEASED);
+	server(40, 2, 8, TRACE_CLOSED);
+	ck_assert_uint_eq(timeline_count(line), 0);
+	finish();
+}
+END_TEST
+
 /* Whatever happens, the times of a server and of a session add up to the wall time, if both are
  * there from the beginning to the end. */
 START_TEST(random_events_add_up)
@@ -416,6 +438,7 @@ main(void)
 	tcase_add_test(t, another_name);
 	tcase_add_test(t, nonsense);
 	tcase_add_test(t, what_is_gone_is_forgotten);
+	tcase_add_test(t, a_server_that_breaks_off_is_forgotten);
 	tcase_add_loop_test(t, random_events_add_up, 0, 20);
 	tcase_add_test(t, words);
 	tcase_add_test(t, equal_labels_are_one);
