@@ -274,7 +274,9 @@ client_state(const struct client *c)
 		if (state != TIMELINE_IN_TRANSACTION)
 			state = backend_state(b);
 	}
-	return state;
+	/* Its scopes are ended while its server is cleaned, or it has no server: it is the client that
+	 * waits for pgwithd, so this is not the client's own time. */
+	return state == TIMELINE_OUTSIDE && c->busy ? TIMELINE_SETUP : state;
 }
 
 /* ---- segments ---- */

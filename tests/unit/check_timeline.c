@@ -184,6 +184,32 @@ START_TEST(held_setup_and_cleanup)
 }
 END_TEST
 
+/* EXIT ends a scope by a cleanup: meanwhile the client has no server that works for it, but it waits
+ * for the answer, so it is not outside. */
+START_TEST(a_scope_that_ends_by_a_cleanup)
+{
+	begin();
+	client(0, 7, "a");
+	server(0, 1, 7, TRACE_LEASED);
+	ask(0, 1, 7, 'R');
+	ask(10, 1, 7, 'E');
+	event(TRACE_SESSION, 20, 7, 0, TRACE_WORK, NULL, NULL);
+	server(20, 1, 7, TRACE_CLEANING);
+	server(30, 1, 0, TRACE_IDLE);
+	event(TRACE_SESSION, 40, 7, 0, TRACE_PRESENT, NULL, NULL);
+	timeline_end(line, 50);
+	expect("server 1 running 0-10 a\n"
+	       "session 7 running 0-10 a pool=orders\n"
+	       "server 1 idle in transaction 10-20 a\n"
+	       "session 7 idle in transaction 10-20 a pool=orders\n"
+	       "server 1 cleanup 20-30 a\n"
+	       "session 7 setup 20-40 a pool=orders\n"
+	       "server 1 idle 30-50 -\n"
+	       "session 7 outside 40-50 a pool=orders\n");
+	finish();
+}
+END_TEST
+
 /* In a scope that is open, a server at rest outside a transaction of PostgreSQL's is not idle. */
 START_TEST(scopes_inside_scopes)
 {
@@ -433,6 +459,7 @@ main(void)
 	tcase_add_test(t, a_transaction);
 	tcase_add_test(t, waits);
 	tcase_add_test(t, held_setup_and_cleanup);
+	tcase_add_test(t, a_scope_that_ends_by_a_cleanup);
 	tcase_add_test(t, scopes_inside_scopes);
 	tcase_add_test(t, a_snapshot);
 	tcase_add_test(t, another_name);
