@@ -51,8 +51,8 @@ enum trace_kind {
 enum trace_server { TRACE_CONNECTING, TRACE_IDLE, TRACE_LEASED, TRACE_CLEANING, TRACE_CLOSED };
 
 enum trace_session {
-	TRACE_ABSENT,     /* not let in yet, or gone */
-	TRACE_PRESENT,    /* idle, waiting or active */
+	TRACE_ABSENT,     /* it needs no server for its login, and is not let in yet; or gone */
+	TRACE_PRESENT,    /* idle, waiting (also at its login), or active */
 	TRACE_PARAMETERS, /* its server is given its parameters, or asked for them */
 	TRACE_WORK        /* its scopes are entered, exited or ended */
 };

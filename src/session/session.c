@@ -89,6 +89,7 @@ session_was_let_in(const struct session *s)
 
 /* All others are TRACE_ABSENT, consoles, too. */
 static const uint8_t traced_as[SESSION_NSTATES] = {
+    [SESSION_LOGIN] = TRACE_PRESENT,     [SESSION_GREETING] = TRACE_PARAMETERS,
     [SESSION_IDLE] = TRACE_PRESENT,      [SESSION_WAITING] = TRACE_PRESENT,
     [SESSION_ACTIVE] = TRACE_PRESENT,    [SESSION_SETUP] = TRACE_PARAMETERS,
     [SESSION_SAVING] = TRACE_PARAMETERS, [SESSION_SCOPE] = TRACE_WORK,
@@ -113,12 +114,13 @@ static void __attribute__((noinline, cold))
 trace_move(const struct session *s, enum session_state from)
 {
 	enum trace_session was = traced_as[from], is = traced_as[s->state];
+	bool let_in =
+	    s->state == SESSION_IDLE && (from == SESSION_LOGIN || from == SESSION_GREETING);
 
-	if (is == was)
-		return;
-	if (was == TRACE_ABSENT)
+	/* At login the server may have changed the application_name. */
+	if (was == TRACE_ABSENT || let_in)
 		session_trace(s, false);
-	else
+	else if (is != was)
 		trace_add(TRACE_SESSION, loop_now_us(s->site->loop), s->id, 0, is, NULL, NULL);
 }
 

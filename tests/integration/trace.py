@@ -131,6 +131,33 @@ def a_transaction_and_one_that_waits(t):
 
 
 @test
+def one_that_waits_at_its_login(t):
+    """who needs a server to be let in, and gets none, has a name and waits; one that gives up is gone"""
+    d = t.daemon(size=1)
+    d.console("PAUSE db")
+    early, late = (t.client(d, login=False, application_name=name) for name in ("early", "late"))
+    early.send(wire.startup_packet(early.params))
+    wait_until(lambda: d.waiting() == 1, 5, "the first one waits")
+    r = Recording(t, d)
+    late.send(wire.startup_packet(late.params))
+    wait_until(lambda: d.waiting() == 2, 5, "the second one waits")
+    r.read()
+    for name in ("early", "late"):
+        mine = session_of(d, name)
+        equal([x["name2"] for x in r.rows if x["kind"] == "who" and x["subject"] == mine], [name], "who waits")
+        equal(r.of("session", mine), [("present", "db")], "it is there")
+        equal(r.of("wait", mine), [("begin", "db")], "it waits, told once")
+    gone = session_of(d, "late")
+    late.drop()
+    wait_until(lambda: d.waiting() == 1, 5, "it is gone")
+    d.console("RESUME db")
+    early.let_in()
+    r.read()
+    equal(r.of("session", gone)[-1][0], "absent", "the end of the one that has given up")
+    equal(r.of("wait", session_of(d, "early")), [("begin", "db"), ("end", None)], "the wait of the other one")
+
+
+@test
 def scopes_and_locks(t):
     """scopes are entered, opened and ended; the wait for a lock has its name"""
     d = t.daemon(size=2)
