@@ -35,6 +35,7 @@ struct recording {
 	const char *path;
 	struct tracefile_about about;
 	bool begun;
+	bool whole;           /* the first snapshot has ended: about.begin_us is its end */
 	uint64_t lost_before; /* events that were lost before pgwithd was restarted */
 	bool all;             /* with the last portion, all was told */
 };
@@ -57,6 +58,8 @@ program_of(int64_t pid, char *out, int out_size)
 	fclose(f);
 }
 
+/* The file begins when the first snapshot has told of all sessions and servers, which takes pgwithd
+ * some answers if there are thousands: so each of them is there from the beginning of the file. */
 static void
 begin_recording(struct recording *r, int64_t at_us)
 {
@@ -96,6 +99,10 @@ look_at_portion(struct recording *r, const void *data, size_t bytes)
 		if (record.is_name)
 			continue;
 		r->about.events++;
+		if (!r->whole && record.event.kind == TRACE_SNAPSHOT && record.event.state == 0) {
+			r->whole = true;
+			begin_recording(r, record.event.at_us);
+		}
 		if (record.event.kind != TRACE_WHO)
 			continue;
 		program_of((int64_t)record.event.other, program, sizeof program);
@@ -166,15 +173,20 @@ struct making {
 	struct label *names[TRACE_NAMES + 1];
 	struct tracefile *file;
 	const char *pool;
+	int64_t begin_us; /* what was before is not written */
 };
 
 static void
 on_segment(void *arg, const struct timeline_segment *s)
 {
 	const struct making *m = arg;
+	struct timeline_segment cut = *s;
 
-	if (m->pool == NULL || strcmp(label_text(s->pool), m->pool) == 0)
-		tracefile_add(m->file, s);
+	if (cut.begin_us < m->begin_us)
+		cut.begin_us = m->begin_us;
+	if (cut.begin_us < cut.end_us &&
+	    (m->pool == NULL || strcmp(label_text(s->pool), m->pool) == 0))
+		tracefile_add(m->file, &cut);
 }
 
 /* The label of a name that a stranger may have made. */
@@ -261,6 +273,7 @@ make_file(struct recording *r, struct tracefile *file)
 	labels_init(&m->labels);
 	m->file = file;
 	m->pool = r->about.pool;
+	m->begin_us = r->about.begin_us;
 	m->line = timeline_new(on_segment, m);
 	if (tracefile_begin(file, r->about.begin_us) && make_all(m, r->spool, r->path)) {
 		timeline_end(m->line, r->about.end_us);

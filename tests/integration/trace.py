@@ -305,6 +305,22 @@ def load(t, d):
 
 
 @test
+def many_sessions_add_up(t):
+    """the times of each session and each server are the wall time, though the snapshot was told in pieces"""
+    d = t.daemon({"max_clients": "1000"}, size=1)
+    for i in range(900):
+        t.client(d)
+    path = t.path("trace.db")
+    done = pgwith(d, "trace", "-o", path, "--seconds", "1")
+    equal((done.returncode, done.stderr), (0, ""), "pgwith trace")
+    db = sqlite3.connect(path)
+    wall = db.execute("SELECT end_us FROM recording").fetchone()[0]
+    sums = db.execute("SELECT track, min(us), max(us), count(*) FROM (SELECT track, id, sum(end_us-begin_us) us"
+                      " FROM segment GROUP BY 1,2) GROUP BY 1").fetchall()
+    equal(sums, [("server", wall, wall, 1), ("session", wall, wall, 900)], "times, of %d" % wall)
+
+
+@test
 def the_report_adds_up(t):
     """the times of servers and of sessions are the wall time, within 2 %; the worst has its name"""
     d = t.daemon(size=3, max_waiting=10)
