@@ -140,7 +140,7 @@ tracepack_read(struct tracepack_reader *r, const void *portion, size_t bytes)
 	r->flags = get_byte(r);
 	r->now_us = r->at_us = (int64_t)get_number(r);
 	r->lost = get_number(r);
-	return r->failed ? -E_SYNTAX : 0;
+	return r->failed || r->now_us < 0 ? -E_SYNTAX : 0;
 }
 
 static void
@@ -173,7 +173,9 @@ read_event(struct tracepack_reader *r, uint8_t first, struct trace_event *e)
 		e->name = get_name(r);
 	if (first & HAS_NAME2)
 		e->name2 = get_name(r);
-	if (e->kind >= TRACE_NKINDS || first > (KIND | HAS_OTHER | HAS_NAME | HAS_NAME2))
+	/* No time is negative, so that the difference of two times fits into 64 bits. */
+	if (e->at_us < 0 || e->kind >= TRACE_NKINDS ||
+	    first > (KIND | HAS_OTHER | HAS_NAME | HAS_NAME2))
 		r->failed = true;
 }
 

@@ -71,7 +71,7 @@ struct tracepack_record {
 int tracepack_read(struct tracepack_reader *, const void *portion, size_t bytes);
 
 /* Reads the next record. Returns 1; 0: there is no further one; -E_SYNTAX: the portion is damaged.
- * The kind of an event, and the numbers of its names, are valid. */
+ * The kind of an event, and the numbers of its names, are valid. Times are not negative. */
 int tracepack_next(struct tracepack_reader *, struct tracepack_record *);
 
 #endif

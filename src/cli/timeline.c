@@ -274,8 +274,8 @@ client_state(const struct client *c)
 		if (state != TIMELINE_IN_TRANSACTION)
 			state = backend_state(b);
 	}
-	/* Its scopes are ended while its server is cleaned, or it has no server: it is the client that
-	 * waits for pgwithd, so this is not the client's own time. */
+	/* Its scopes are ended while its server is cleaned, or it has no server: it is the client
+	 * that waits for pgwithd, so this is not the client's own time. */
 	return state == TIMELINE_OUTSIDE && c->busy ? TIMELINE_SETUP : state;
 }
 
@@ -397,7 +397,8 @@ on_server(struct timeline *t, struct backend *b, const struct trace_event *e, st
 	}
 }
 
-/* The end of an exchange may come behind the end of its server, which is then not known any more. */
+/* The end of an exchange may come behind the end of its server, which is then not known any more.
+ */
 static void
 on_ask(const struct timeline *t, const struct trace_event *e)
 {

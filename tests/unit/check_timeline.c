@@ -184,8 +184,8 @@ START_TEST(held_setup_and_cleanup)
 }
 END_TEST
 
-/* EXIT ends a scope by a cleanup: meanwhile the client has no server that works for it, but it waits
- * for the answer, so it is not outside. */
+/* EXIT ends a scope by a cleanup: meanwhile the client has no server that works for it, but it
+ * waits for the answer, so it is not outside. */
 START_TEST(a_scope_that_ends_by_a_cleanup)
 {
 	begin();

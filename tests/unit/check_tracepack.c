@@ -148,8 +148,8 @@ read_all(const void *data, size_t bytes)
 				  r.bytes < TRACE_NAME && r.text >= (const char *)data &&
 				  r.text + r.bytes <= (const char *)data + bytes);
 		else
-			ck_assert(r.event.kind < TRACE_NKINDS && r.event.name <= TRACE_NAMES &&
-				  r.event.name2 <= TRACE_NAMES);
+			ck_assert(r.event.at_us >= 0 && r.event.kind < TRACE_NKINDS &&
+				  r.event.name <= TRACE_NAMES && r.event.name2 <= TRACE_NAMES);
 		result = 0;
 	}
 	return result;
@@ -214,6 +214,9 @@ START_TEST(what_is_refused)
 	    {"\1\0\0\0\17\1\200\1", 8, -E_SYNTAX},   /* ... than a name may be */
 	    {"\1\0\0\0\17\201\100\0", 8, -E_SYNTAX}, /* the number of a name */
 	    {"\1\0\377\377\377\377\377\377\377\377\377\2\0", 13, -E_SYNTAX}, /* over 64 bits */
+	    {"\1\0\200\200\200\200\200\200\200\200\200\1\0", 13, -E_SYNTAX}, /* a clock below 0 */
+	    {"\1\0\5\0\2R\13\1", 8, -E_SYNTAX}, /* an event before the time 0 */
+	    {"\1\0\5\0\2R\11\1", 8, 0},         /* ... and at the time 0 */
 	};
 
 	for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++)
