@@ -6,6 +6,7 @@
 #include "base/fnv.h"
 #include "base/mem.h"
 #include "base/tracepack.h"
+#include "base/utf8.h"
 
 #define SLOTS (2 * TRACE_NAMES) /* of the table of names; a power of two */
 
@@ -67,7 +68,7 @@ trace_reader(void)
 static uint16_t
 number_of(struct trace *t, const char *name)
 {
-	size_t bytes = strnlen(name, TRACE_NAME - 1);
+	size_t bytes = utf8_fit(name, strnlen(name, TRACE_NAME), TRACE_NAME - 1);
 	size_t at;
 
 	if (bytes == 0)

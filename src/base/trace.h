@@ -22,7 +22,8 @@
 #define TRACE_EVENTS  65536 /* the size of the ring; a power of two */
 #define TRACE_PORTION 4096  /* events of one portion, at most: the loop stands still meanwhile */
 #define TRACE_NAMES   4096
-#define TRACE_NAME    128 /* bytes of a name that are kept, at most, with its 0 */
+/* bytes of a name that are kept, at most, with its 0; no character of UTF-8 is cut in two */
+#define TRACE_NAME 128
 
 /* What happened. The comments tell the meaning of subject, other, state, name and name2. Numbers
  * and order are the same for pgwith, which may be of another day: whoever changes them raises

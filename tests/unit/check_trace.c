@@ -229,6 +229,14 @@ START_TEST(a_long_name)
 	next_name(1, name);
 	e = next_event();
 	ck_assert(e.name == 1 && e.name2 == 1);
+	/* The last character takes the bytes 126 to 128, and there is room for 127: it is left out.
+	 */
+	memcpy(name + TRACE_NAME - 3, "\xe2\x82\xac and more", 12);
+	trace_add(TRACE_LOCK, 1, 1, 0, 1, name, NULL);
+	take(false);
+	name[TRACE_NAME - 3] = 0;
+	next_name(2, name);
+	ck_assert_uint_eq(next_event().name, 2);
 	end_all();
 }
 END_TEST
