@@ -18,7 +18,8 @@ struct head {
 
 struct spool {
 	FILE *file;
-	off_t whole; /* bytes of the pieces that were appended whole */
+	off_t added; /* bytes of the pieces, also of those that stdio has not written yet */
+	off_t whole; /* bytes of the pieces that were written whole */
 	off_t read;
 	uint8_t *piece;
 	size_t room;
@@ -97,10 +98,14 @@ add_parts(struct spool *s, enum spool_kind kind, const void *front, size_t front
 	    fwrite(front, 1, front_bytes, s->file) != front_bytes ||
 	    fwrite(data, 1, bytes, s->file) != bytes)
 		return -E_IO;
-	/* A portion is written at once, so that a full disk is noticed while it is recorded. */
-	if (kind == SPOOL_PORTION && fflush(s->file) != 0)
+	s->added += (off_t)(sizeof head + front_bytes + bytes);
+	/* A portion is written at once, so that a full disk is noticed while it is recorded. The
+	 * program of a process is written with the portion behind it. */
+	if (kind != SPOOL_PORTION)
+		return 0;
+	if (fflush(s->file) != 0)
 		return -E_IO;
-	s->whole += (off_t)(sizeof head + front_bytes + bytes);
+	s->whole = s->added;
 	return 0;
 }
 

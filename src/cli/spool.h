@@ -25,7 +25,8 @@ int spool_add_program(struct spool *, int64_t pid, const char *program);
 /* Begins to read. Returns 0, or -E_IO: errno says why. */
 int spool_rewind(struct spool *);
 /* The next piece: valid until the next call, with a NUL behind it. Returns 1; 0: there is no
- * further one; -E_IO: errno says why. A piece that was not appended whole is none. */
+ * further one; -E_IO: errno says why. A piece that was not written whole is none, nor is
+ * a program without a portion behind it. */
 int spool_next(struct spool *, enum spool_kind *, const void **data, size_t *bytes);
 
 #endif
