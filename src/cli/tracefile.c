@@ -319,6 +319,13 @@ end_chrome(struct tracefile *f, const struct tracefile_about *about)
 		about->restarts, PACKAGE_VERSION);
 }
 
+static void
+check_chrome(struct tracefile *f)
+{
+	if (ferror(f->json))
+		fail(f, strerror(errno));
+}
+
 /* ---- both ---- */
 
 bool
@@ -342,8 +349,7 @@ tracefile_add(struct tracefile *f, const struct timeline_segment *s)
 		return;
 	}
 	add_chrome(f, s);
-	if (ferror(f->json))
-		fail(f, strerror(errno));
+	check_chrome(f);
 }
 
 bool
@@ -370,10 +376,12 @@ close_file(struct tracefile *f)
 bool
 tracefile_end(struct tracefile *f, const struct tracefile_about *about)
 {
-	if (f->json && !f->failed)
+	if (f->json && !f->failed) {
 		end_chrome(f, about);
-	else if (f->db)
+		check_chrome(f);
+	} else if (f->db) {
 		end_sqlite(f, about);
+	}
 	close_file(f);
 	f->ended = !f->failed;
 	return f->ended;
