@@ -1,8 +1,10 @@
 #include "cli/tracereport.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COLUMNS_MAX 12
 
@@ -130,6 +132,13 @@ tracereport_print(const char *path, const struct table_look *look)
 	enum ask_status status = ASK_GOOD;
 	sqlite3 *db;
 
+	/* SQLite does not say why it cannot open a file. */
+	if (access(path, R_OK) != 0) {
+		int why = errno;
+
+		fprintf(stderr, "pgwith: %s: %s\n", path, strerror(why));
+		return why == ENOENT ? ASK_USAGE : ASK_TROUBLE;
+	}
 	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
 		status = bad(db, path);
 	for (unsigned i = 0; i < TABLES && status == ASK_GOOD; i++)

@@ -447,7 +447,8 @@ def mistakes(t):
             (("-o", other), 1, "%s exists already, and is not overwritten" % other),
             (("-o", folder + "/no/trace.json"), 1, "%s/no/trace.json: No such file or directory" % folder),
             (("-o", path, "-p", "6499"), 3, "No such file or directory"),
-            (("--report", path), 1, "%s: unable to open database file" % path),
+            (("--report", path), 2, "%s: No such file or directory" % path),
+            (("--report", other + "/x.db"), 1, "%s/x.db: Not a directory" % other),
             (("--report", other), 1, "%s: this is no recording of pgwith trace to SQLite" % other)):
         done = pgwith(d, "trace", "--seconds", "1", *args)
         equal(done.returncode, status, "%r: %s" % (args, done.stderr))

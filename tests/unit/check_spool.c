@@ -62,18 +62,21 @@ no_more(struct spool *s)
 
 START_TEST(in_order)
 {
-	const char program[] = "\1\2\0\0\0\0\0\0psql";
+	const int64_t pid = 513;
+	char program[sizeof pid + 4];
 	char *large = calloc(1, 100000);
 	struct spool *s = begin();
 
+	memcpy(program, &pid, sizeof pid);
+	memcpy(program + sizeof pid, "psql", 4);
 	ck_assert_int_eq(spool_rewind(s), 0);
 	no_more(s);
-	ck_assert_int_eq(spool_add_program(s, 513, "psql"), 0);
+	ck_assert_int_eq(spool_add_program(s, pid, "psql"), 0);
 	ck_assert_int_eq(spool_add(s, SPOOL_PORTION, "a", 1), 0);
 	ck_assert_int_eq(spool_add(s, SPOOL_PORTION, large, 100000), 0);
 	ck_assert_int_eq(spool_add(s, SPOOL_PORTION, "", 0), 0);
 	ck_assert_int_eq(spool_rewind(s), 0);
-	next_is(s, SPOOL_PROGRAM, program, sizeof program - 1);
+	next_is(s, SPOOL_PROGRAM, program, sizeof program);
 	next_is(s, SPOOL_PORTION, "a", 1);
 	next_is(s, SPOOL_PORTION, large, 100000);
 	next_is(s, SPOOL_PORTION, "", 0);
