@@ -363,6 +363,9 @@ trace_record(const struct commands_entry *entry, const struct commands_how *how,
 	if (status == ASK_GOOD && how->pool)
 		status = check_pool(r.ask, how->pool);
 	if (status == ASK_GOOD) {
+		/* From here on a signal ends the recording, not the process, which would leave an
+		 * empty file. */
+		interrupt_fd();
 		file = tracefile_new(r.path);
 		status = file ? record_to(&r, file, how->seconds) : ASK_TROUBLE;
 	}
