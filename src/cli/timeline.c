@@ -312,6 +312,7 @@ end_client(const struct timeline *t, struct client *c, int64_t now)
 					   .end_us = now,
 					   .who = &c->who,
 					   .pool = c->of_pool,
+					   .own_pool = c->pool,
 					   .scope = c->scope});
 	c->since_us = now;
 }
@@ -326,6 +327,7 @@ end_frame(const struct timeline *t, struct client *c, struct frame *f, int64_t n
 					   .end_us = now,
 					   .who = &c->who,
 					   .pool = c->pool,
+					   .own_pool = c->pool,
 					   .scope = f->name});
 	f->since_us = now;
 }

@@ -51,7 +51,8 @@ struct timeline_segment {
 	struct timeline_who *who; /* NULL: nobody */
 	/* The pool: of the server; that a session waits for, or else its own. NULL: none. */
 	struct label *pool;
-	struct label *scope; /* the innermost one, or the scope itself; NULL: none */
+	struct label *own_pool; /* of a session, and of its scopes: its own; or NULL */
+	struct label *scope;    /* the innermost one, or the scope itself; NULL: none */
 };
 
 struct timeline;

@@ -176,6 +176,15 @@ struct making {
 	int64_t begin_us; /* what was before is not written */
 };
 
+/* --pool: the servers and sessions of the pool, also while such a session waits for a server of
+ * another one, and other sessions while they wait for a server of this one. */
+static bool
+is_wanted(const struct making *m, const struct timeline_segment *s)
+{
+	return m->pool == NULL || strcmp(label_text(s->pool), m->pool) == 0 ||
+	       strcmp(label_text(s->own_pool), m->pool) == 0;
+}
+
 static void
 on_segment(void *arg, const struct timeline_segment *s)
 {
@@ -184,8 +193,7 @@ on_segment(void *arg, const struct timeline_segment *s)
 
 	if (cut.begin_us < m->begin_us)
 		cut.begin_us = m->begin_us;
-	if (cut.begin_us < cut.end_us &&
-	    (m->pool == NULL || strcmp(label_text(s->pool), m->pool) == 0))
+	if (cut.begin_us < cut.end_us && is_wanted(m, s))
 		tracefile_add(m->file, &cut);
 }
 

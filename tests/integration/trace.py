@@ -415,6 +415,25 @@ def one_of_two_pools(t):
 
 
 @test
+def one_pool_whose_session_waits_for_another(t):
+    """with --pool, the times of a session of the pool are the wall time, also if it waits for another pool's server"""
+    d = t.daemon(pools={"one": {"conninfo": t.conninfo()}, "two": {"conninfo": t.conninfo(), "size": "1"}})
+    t.client(d, "two", application_name="of two").sql("BEGIN")
+    waiter = t.client(d, "one", application_name="of one")
+    waiter.send(wire.query("ENTER x ON two"))
+    wait_until(lambda: d.waiting("two") == 1, 5, "it waits")
+    for pool, names in (("one", ["of one"]), ("two", ["of one", "of two"])):
+        path = t.path(pool + ".db")
+        done = pgwith(d, "trace", "-o", path, "--seconds", "1", "--pool", pool)
+        equal((done.returncode, done.stderr), (0, ""), "pgwith trace")
+        db = sqlite3.connect(path)
+        wall = db.execute("SELECT end_us FROM recording").fetchone()[0]
+        sums = db.execute("SELECT application_name, sum(end_us-begin_us) FROM segment WHERE track='session'"
+                          " GROUP BY 1 ORDER BY 1").fetchall()
+        equal(sums, [(name, wall) for name in names], "sessions in the recording of " + pool)
+
+
+@test
 def the_name_of_a_client_changes(t):
     """SET application_name is seen in the recording"""
     d = t.daemon(size=1)
