@@ -12,6 +12,72 @@
 
 #define NAME_MAX_BYTES 64 /* of an application_name in a verdict */
 
+/* ---- the group ---- */
+
+/* The sums of a group, and who is first in them. Its pools share one size: a server that one of
+ * them does not need is closed for another one. */
+struct sums {
+	unsigned leased, waiting;
+	unsigned free;               /* idle servers, and those that are free or opened soon */
+	const struct lease *longest; /* the lease that is held longest; or NULL */
+	int64_t newest_us;           /* when the newest lease began */
+	int64_t waits_since_us;
+};
+
+/* Leased servers are in the order of their leases, the last one newest. */
+static void
+add_leased(struct sums *sums, const struct list *leased)
+{
+	const struct lease *oldest, *newest;
+
+	if (leased->count == 0)
+		return;
+	oldest = LIST_OBJ(list_first(leased), const struct server, node)->lease;
+	newest = LIST_OBJ(list_last(leased), const struct server, node)->lease;
+	sums->leased += leased->count;
+	if (sums->longest == NULL || oldest->since_us < sums->longest->since_us)
+		sums->longest = oldest;
+	if (newest->since_us > sums->newest_us)
+		sums->newest_us = newest->since_us;
+}
+
+/* The queue is in the order of time, but for leases at its front that need a new server. */
+static void
+add_waiting(struct sums *sums, const struct list *waiting)
+{
+	const struct list_node *n;
+
+	sums->waiting += waiting->count;
+	LIST_EACH (n, waiting) {
+		const struct lease *l = LIST_OBJ(n, const struct lease, node);
+
+		if (sums->waits_since_us == 0 || l->since_us < sums->waits_since_us)
+			sums->waits_since_us = l->since_us;
+		if (!l->fresh)
+			return;
+	}
+}
+
+static struct sums
+sums_of(const struct pool *group)
+{
+	struct sums sums = {0};
+	struct list_node *n;
+
+	LIST_EACH (n, &group->all->list) {
+		const struct pool *part = LIST_OBJ(n, const struct pool, node);
+		const struct list *servers = part->servers;
+
+		if (part->group != group)
+			continue;
+		sums.free += servers[SERVER_IDLE].count + servers[SERVER_CHECKING].count +
+			     servers[SERVER_CLEANING].count + servers[SERVER_CONNECTING].count;
+		add_leased(&sums, &servers[SERVER_LEASED]);
+		add_waiting(&sums, &part->waiting);
+	}
+	return sums;
+}
+
 /* ---- is it ready? ---- */
 
 /* Copies the text of an error, and its detail if that fits, and frees the error. Returns false. */
@@ -26,38 +92,21 @@ refused_by(struct err *e, char *out)
 	return false;
 }
 
-/* Has the pool an idle server, or one that is free soon, or may it open one? */
+/* Did no server of the group come back for as long as a client would wait? Then a client that came
+ * now would get the error of wait_timeout. */
 static bool
-has_room(const struct pool *pool)
+nothing_comes_back(const struct pool *group, const struct sums *sums)
 {
-	const struct list *servers = pool->servers;
+	int64_t limit = group->conf->wait_timeout_us;
 
-	return servers[SERVER_IDLE].count + servers[SERVER_CHECKING].count +
-		       servers[SERVER_CLEANING].count + servers[SERVER_CONNECTING].count >
-		   0 ||
-	       (int64_t)pool->group->total < pool->conf->size ||
-	       pool_oldest_idle(pool->group, NULL);
-}
-
-/* Did no server come back for as long as a client would wait? Then a client that came now would
- * get the error of wait_timeout. Leased servers are in the order of their leases, the last one
- * newest. */
-static bool
-nothing_comes_back(const struct pool *pool)
-{
-	int64_t limit = pool->conf->wait_timeout_us;
-	const struct list_node *last = list_last(&pool->servers[SERVER_LEASED]);
-
-	if (limit == 0 || has_room(pool))
-		return false;
-	return last && loop_now_us(pool->all->loop) -
-			       LIST_OBJ(last, const struct server, node)->lease->since_us >=
-			   limit;
+	return limit > 0 && sums->free == 0 && sums->leased > 0 &&
+	       (int64_t)group->total >= group->conf->size &&
+	       loop_now_us(group->all->loop) - sums->newest_us >= limit;
 }
 
 /* Would a client of this pool be served? If not, `out` says why. */
 static bool
-part_is_ready(struct pool *pool, char *out)
+part_is_ready(struct pool *pool, const struct sums *sums, char *out)
 {
 	struct err e;
 
@@ -69,7 +118,7 @@ part_is_ready(struct pool *pool, char *out)
 	}
 	if (pool_refuses(pool, &e))
 		return refused_by(&e, out);
-	if (nothing_comes_back(pool)) {
+	if (nothing_comes_back(pool->group, sums)) {
 		pool_wait_error(pool, pool->conf->wait_timeout_us, &e);
 		return refused_by(&e, out);
 	}
@@ -101,7 +150,7 @@ group_refuses(const struct daemon *d, const struct pool *group, char *out)
 }
 
 static bool
-is_ready(const struct daemon *d, const struct pool *group, char *out)
+is_ready(const struct daemon *d, const struct pool *group, const struct sums *sums, char *out)
 {
 	struct list_node *n;
 	unsigned parts = 0;
@@ -115,7 +164,7 @@ is_ready(const struct daemon *d, const struct pool *group, char *out)
 		if (part->group != group || (part == group && group->conf->role != CONF_ROLE_FIXED))
 			continue;
 		parts++;
-		if (part_is_ready(part, out)) {
+		if (part_is_ready(part, sums, out)) {
 			*out = 0;
 			return true;
 		}
@@ -124,44 +173,6 @@ is_ready(const struct daemon *d, const struct pool *group, char *out)
 }
 
 /* ---- in words ---- */
-
-/* The sums of a group, and who is first in them. */
-struct sums {
-	unsigned leased, waiting;
-	const struct lease *longest; /* the lease that is held longest; or NULL */
-	int64_t waits_since_us;
-};
-
-static struct sums
-sums_of(const struct pool *group)
-{
-	struct sums sums = {0};
-	struct list_node *n;
-
-	LIST_EACH (n, &group->all->list) {
-		const struct pool *part = LIST_OBJ(n, const struct pool, node);
-		const struct list_node *held = list_first(&part->servers[SERVER_LEASED]);
-		const struct list_node *waits = list_first(&part->waiting);
-		int64_t since;
-
-		if (part->group != group)
-			continue;
-		sums.leased += part->servers[SERVER_LEASED].count;
-		sums.waiting += part->waiting.count;
-		if (held) {
-			const struct lease *l = LIST_OBJ(held, const struct server, node)->lease;
-
-			if (l && (sums.longest == NULL || l->since_us < sums.longest->since_us))
-				sums.longest = l;
-		}
-		if (waits) {
-			since = LIST_OBJ(waits, const struct lease, node)->since_us;
-			if (sums.waits_since_us == 0 || since < sums.waits_since_us)
-				sums.waits_since_us = since;
-		}
-	}
-	return sums;
-}
 
 /* session 12 (app, pid 4242) holds for 42 s, idle in transaction */
 static void
@@ -180,27 +191,28 @@ say_holder(const struct lease *l, int64_t now_us, char *out, size_t out_size)
 }
 
 static void
-say_verdict(const struct pool *group, struct health *h)
+say_verdict(const struct pool *group, const struct sums *sums, struct health *h)
 {
-	struct sums sums = sums_of(group);
 	int64_t now = loop_now_us(group->all->loop);
 	char text[32], waiting[80] = "", holder[256] = "";
 
-	if (sums.waiting > 0)
-		snprintf(waiting, sizeof waiting, ", %u waiting, oldest %s", sums.waiting,
-			 units_elapsed_str(now - sums.waits_since_us, text, sizeof text));
-	if (sums.longest && (sums.waiting > 0 || !h->ready))
-		say_holder(sums.longest, now, holder, sizeof holder);
+	if (sums->waiting > 0)
+		snprintf(waiting, sizeof waiting, ", %u waiting, oldest %s", sums->waiting,
+			 units_elapsed_str(now - sums->waits_since_us, text, sizeof text));
+	if (sums->longest && (sums->waiting > 0 || !h->ready))
+		say_holder(sums->longest, now, holder, sizeof holder);
 	snprintf(h->verdict, sizeof h->verdict, "%s: %u of %lld leased%s%s%s%s", group->conf->name,
-		 sums.leased, (long long)group->conf->size, waiting, holder, h->ready ? "" : "; ",
+		 sums->leased, (long long)group->conf->size, waiting, holder, h->ready ? "" : "; ",
 		 h->reason);
 }
 
 void
 health_of(const struct daemon *d, const struct pool *pool, struct health *h)
 {
-	h->ready = is_ready(d, pool->group, h->reason);
-	say_verdict(pool->group, h);
+	struct sums sums = sums_of(pool->group);
+
+	h->ready = is_ready(d, pool->group, &sums, h->reason);
+	say_verdict(pool->group, &sums, h);
 }
 
 /* ---- SHOW HEALTH ---- */

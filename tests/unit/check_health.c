@@ -200,6 +200,38 @@ START_TEST(a_group_is_ready_if_one_role_is)
 }
 END_TEST
 
+/* The pools of a group share its size: what one role holds, another one waits for. */
+START_TEST(a_role_waits_for_what_another_one_holds)
+{
+	struct pool red, blue;
+
+	shop.conf.role = CONF_ROLE_CLIENT;
+	shop_pool(&shop, &red, &shop.pool, &shop.conf);
+	shop_pool(&shop, &blue, &shop.pool, &shop.conf);
+	shop_lend(&shop, &red, 0, 42 * UNIT_S, 'T');
+	shop_lend(&shop, &red, 1, 6 * UNIT_S, 'T');
+	shop_wait(&shop, &blue, 2, UNIT_S);
+	is_not_ready("no server connection of pool \"orders\" became free within 5s");
+	/* A server that is idle for one role is closed for another one. */
+	shop.conf.size = 3;
+	shop_server(&shop, &red, 3, SERVER_IDLE);
+	is_ready("orders: 2 of 3 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 4242) holds "
+		 "for 42.0 s, idle in transaction");
+}
+END_TEST
+
+/* Who needs a new server waits at the front of the queue, but not for longest. */
+START_TEST(the_oldest_wait_is_behind_those_for_a_new_server)
+{
+	struct buyer *b = shop_wait(&shop, &shop.pool, 2, UNIT_S);
+
+	b->hold.lease.fresh = true;
+	shop.conf.max_waiting = 3;
+	shop_wait(&shop, &shop.pool, 3, 4 * UNIT_S);
+	is_ready("orders: 0 of 2 leased, 2 waiting, oldest 4.0 s");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -218,6 +250,8 @@ main(void)
 	tcase_add_test(t, no_server_can_be_reached);
 	tcase_add_test(t, gates);
 	tcase_add_test(t, a_group_is_ready_if_one_role_is);
+	tcase_add_test(t, a_role_waits_for_what_another_one_holds);
+	tcase_add_test(t, the_oldest_wait_is_behind_those_for_a_new_server);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
