@@ -43,6 +43,17 @@ kind_of(struct lease *l, struct scope *f)
 									     : HELD_TRANSACTION;
 }
 
+/* Since when. A pinned session has its server from before: what is open began later. */
+static int64_t
+since_of(const struct lease *l, enum held_kind kind, const struct scope *f)
+{
+	int64_t began = kind == HELD_SCOPE         ? f->granted_us
+			: kind == HELD_TRANSACTION ? l->xact_us
+						   : 0;
+
+	return began > l->since_us ? began : l->since_us;
+}
+
 /* False if no session holds the server. */
 static bool
 held_server(const struct server *srv, struct held *h)
@@ -64,14 +75,11 @@ held_server(const struct server *srv, struct held *h)
 			   .pinned = l == &s->hold->lease ? session_pin_name(s)
 							  : session_pin_word(hold_of(l)->pinned),
 			   .state = doing_state(s, srv),
-			   .since_us = l->since_us,
 			   .waiting = l->pool->waiting.count,
 			   .backend_pid = srv->backend_pid};
+	h->since_us = since_of(l, h->kind, f);
 	if (h->kind == HELD_SCOPE)
 		h->name = f->name;
-	/* A pinned session has its server from before: what is open began later. */
-	else if (h->kind == HELD_TRANSACTION && l->xact_us > h->since_us)
-		h->since_us = l->xact_us;
 	return true;
 }
 

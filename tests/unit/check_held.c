@@ -174,6 +174,31 @@ START_TEST(a_pinned_session)
 }
 END_TEST
 
+/* A pinned session has its server for longer than the scope that it has entered. */
+START_TEST(a_scope_of_a_pinned_session)
+{
+	struct buyer *b = shop_lend(&shop, &shop.pool, 0, 42 * UNIT_S, 'T');
+	struct scope *f = stack_push(&stack, SCOPE_TRANSACTION, "work", 0);
+
+	b->hold.pinned = SQLCLASS_LISTEN;
+	f->state = SCOPE_OPEN;
+	f->pool = &shop.pool;
+	f->lease = &b->hold.lease;
+	f->granted_us = loop_now_us(shop.d.site.loop) - 2 * UNIT_S;
+	ck_assert_int_eq(one().kind, HELD_SCOPE);
+	ck_assert_int_eq(one().since_us, f->granted_us);
+	shop.conf.log_held_longer_than_us = 10 * UNIT_S;
+	overdue_sweep(&shop.d);
+	shop_lend(&shop, &shop.pool, 1, UNIT_S, 'T');
+	overdue_sweep(&shop.d);
+	ck_assert_str_eq(logged(), "");
+	/* A session that is not pinned has asked for both at the same time. */
+	b->hold.lease.since_us = f->granted_us + UNIT_S;
+	shop.buyers[1].hold.lease.state = LEASE_NONE;
+	ck_assert_int_eq(one().since_us, f->granted_us + UNIT_S);
+}
+END_TEST
+
 START_TEST(a_scope_and_locks_the_longest_first)
 {
 	struct buyer *b = shop_lend(&shop, &shop.pool, 0, 5 * UNIT_S, 'T');
@@ -390,6 +415,7 @@ main(void)
 	tcase_add_test(t, nothing_is_held);
 	tcase_add_test(t, a_transaction);
 	tcase_add_test(t, a_pinned_session);
+	tcase_add_test(t, a_scope_of_a_pinned_session);
 	tcase_add_test(t, a_scope_and_locks_the_longest_first);
 	tcase_add_test(t, when_it_is_overdue);
 	tcase_add_test(t, once_and_its_end);
