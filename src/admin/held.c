@@ -54,9 +54,37 @@ since_of(const struct lease *l, enum held_kind kind, const struct scope *f)
 	return began > l->since_us ? began : l->since_us;
 }
 
+/* The queue of a group of pools. */
+struct queue {
+	const struct pool *group;
+	unsigned waiting;
+};
+
+/* How many wait for a server of the pool's group, whose pools share one size. The walk over all
+ * pools is saved if `last` is the queue of that group. */
+static unsigned
+waiting_for(const struct pool *pool, struct queue *last)
+{
+	const struct pool *group = pool->group;
+	struct list_node *n;
+
+	if (group->conf->role != CONF_ROLE_CLIENT)
+		return pool->waiting.count;
+	if (last->group == group)
+		return last->waiting;
+	*last = (struct queue){.group = group};
+	LIST_EACH (n, &group->all->list) {
+		const struct pool *part = LIST_OBJ(n, const struct pool, node);
+
+		if (part->group == group)
+			last->waiting += part->waiting.count;
+	}
+	return last->waiting;
+}
+
 /* False if no session holds the server. */
 static bool
-held_server(const struct server *srv, struct held *h)
+held_server(const struct server *srv, struct queue *last, struct held *h)
 {
 	struct lease *l = srv->lease;
 	const struct session *s = l ? l->owner : NULL;
@@ -75,7 +103,7 @@ held_server(const struct server *srv, struct held *h)
 			   .pinned = l == &s->hold->lease ? session_pin_name(s)
 							  : session_pin_word(hold_of(l)->pinned),
 			   .state = doing_state(s, srv),
-			   .waiting = l->pool->waiting.count,
+			   .waiting = waiting_for(l->pool, last),
 			   .backend_pid = srv->backend_pid};
 	h->since_us = since_of(l, h->kind, f);
 	if (h->kind == HELD_SCOPE)
@@ -150,12 +178,13 @@ struct held *
 held_all(const struct daemon *d, unsigned *count)
 {
 	struct holdings to = {.daemon = d};
+	struct queue last = {0};
 	struct list_node *n, *m;
 	struct held h;
 
 	LIST_EACH (n, &d->site.pools.list)
 		LIST_EACH (m, &LIST_OBJ(n, struct pool, node)->servers[SERVER_LEASED])
-			if (held_server(LIST_OBJ(m, const struct server, node), &h))
+			if (held_server(LIST_OBJ(m, const struct server, node), &last, &h))
 				add(&to, &h);
 	locks_each(&d->site.locks, add_lock, &to);
 	*count = to.count;
@@ -245,11 +274,12 @@ each_held(const struct daemon *d, uint64_t key, struct rows *r)
 	const struct lock_hold *hold;
 	const struct session *s;
 	const struct server *srv;
+	struct queue last = {0};
 	struct held h;
 
 	if (key & OF_SERVER) {
 		srv = idmap_get(&d->site.pools.servers, key & ~OF_SERVER);
-		if (srv == NULL || !held_server(srv, &h))
+		if (srv == NULL || !held_server(srv, &last, &h))
 			return;
 	} else {
 		s = idmap_get(&d->site.sessions, key & SESSION_MASK);

@@ -17,8 +17,10 @@ struct held {
 	const char *pinned; /* why the session keeps this server, as in SHOW CLIENTS; or NULL */
 	const char *state;  /* running, idle in transaction, idle, waiting */
 	int64_t since_us;
-	unsigned waiting; /* how many wait in the queue of the pool, lock or semaphore */
-	int backend_pid;  /* 0 for a lock or semaphore */
+	/* how many wait in the queue of the pool (with role = client: of all roles), lock or
+	 * semaphore */
+	unsigned waiting;
+	int backend_pid; /* 0 for a lock or semaphore */
 };
 
 /* Returns all holdings, the longest first, which the caller frees by free(); `*count` is their

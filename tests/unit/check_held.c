@@ -234,6 +234,29 @@ START_TEST(a_scope_and_locks_the_longest_first)
 }
 END_TEST
 
+/* The pools of a group share its size: all that wait in the group wait for what one role holds. */
+START_TEST(roles_wait_for_each_other)
+{
+	struct pool red, blue;
+	struct held *list;
+	unsigned n;
+
+	shop.conf.role = CONF_ROLE_CLIENT;
+	shop_pool(&shop, &red, &shop.pool, &shop.conf);
+	shop_pool(&shop, &blue, &shop.pool, &shop.conf);
+	shop_lend(&shop, &red, 0, 5 * UNIT_S, 'T');
+	shop_lend(&shop, &blue, 1, 4 * UNIT_S, 'T');
+	shop_wait(&shop, &red, 2, UNIT_S);
+	shop_wait(&shop, &blue, 3, UNIT_S);
+	shop_wait(&shop, &blue, 4, UNIT_S);
+	list = held_list(&shop.d, &n);
+	ck_assert_uint_eq(n, 2);
+	ck_assert_uint_eq(list[0].waiting, 3);
+	ck_assert_uint_eq(list[1].waiting, 3);
+	free(list);
+}
+END_TEST
+
 /* ---- the log ---- */
 
 START_TEST(when_it_is_overdue)
@@ -417,6 +440,7 @@ main(void)
 	tcase_add_test(t, a_pinned_session);
 	tcase_add_test(t, a_scope_of_a_pinned_session);
 	tcase_add_test(t, a_scope_and_locks_the_longest_first);
+	tcase_add_test(t, roles_wait_for_each_other);
 	tcase_add_test(t, when_it_is_overdue);
 	tcase_add_test(t, once_and_its_end);
 	tcase_add_test(t, the_first_sweep_is_quiet);
