@@ -26,6 +26,7 @@ struct node {
 	int64_t longest_ms;
 	uint32_t seen; /* while a circle is looked for: from which party on */
 	bool shown;
+	bool below_root; /* or below NOBODY: it is in no circle, and waits for none */
 };
 
 /* A party that waits, and the wait by which it stands in the tree. */
@@ -67,6 +68,16 @@ end_line(const struct tree *t, struct buf *b)
 		bytes = columns_fit(text, bytes, t->width);
 	fprintf(t->to, "%.*s\n", (int)bytes, text);
 	buf_clear(b);
+}
+
+static void
+heading(const struct tree *t, const char *words)
+{
+	struct buf b;
+
+	begin_line(&b, 0);
+	buf_add_fmt(&b, "* %s", words);
+	end_line(t, &b);
 }
 
 static const char *
@@ -323,16 +334,57 @@ find_circle(const struct tree *t, uint32_t party)
 	return party;
 }
 
+/* Of a server or semaphore, one holder that goes on is enough. Is there such a one? Only the first
+ * in a queue names all holders: if it is not shown, nobody knows. */
+static bool
+may_be_freed(const struct tree *t, const struct wait *w)
+{
+	const struct waitlist *l = t->list;
+	bool all_known = false;
+
+	if (strcmp(w->kind, "server") != 0 && strcmp(w->kind, "semaphore") != 0)
+		return false;
+	for (uint32_t i = 0; i < l->nwaits; i++) {
+		if (!same_thing(&l->waits[i], w))
+			continue;
+		if (l->waits[i].holder == NOBODY || t->nodes[l->waits[i].holder].below_root)
+			return true;
+		all_known |= l->waits[i].first;
+	}
+	return !all_known;
+}
+
+/* Can the circle of this party end by what happens outside of it? */
+static bool
+has_way_out(const struct tree *t, uint32_t party)
+{
+	uint32_t at = party;
+
+	do {
+		const struct wait *w = &t->list->waits[t->list->parties[at].waits];
+
+		if (may_be_freed(t, w))
+			return true;
+		at = w->holder;
+	} while (at != party);
+	return false;
+}
+
 static void
 print_circles(struct tree *t)
 {
+	for (uint32_t i = 0; i < t->list->nparties; i++)
+		t->nodes[i].below_root = t->nodes[i].shown;
 	for (uint32_t i = 0; i < t->nbelow; i++) {
 		uint32_t first;
 
 		if (t->nodes[t->below[i].party].shown)
 			continue;
 		first = find_circle(t, t->below[i].party);
-		fputs("* a circle: nobody of it can go on\n", t->to);
+		heading(t, has_way_out(t, first)
+			       ? "a circle: it ends when a session outside of it frees what one of "
+				 "it waits for"
+			       : "a circle: nobody of it can go on");
 		t->nodes[first].shown = true;
 		waiter_line(t, &t->list->waits[t->list->parties[first].waits], 1);
 		print_below(t, first, 2);
@@ -361,8 +413,8 @@ tree_print(const struct waitlist *list, unsigned width, FILE *to)
 	}
 	nobodys = &t.nodes[list->nparties];
 	if (nobodys->to > 0) {
-		fputs("* held by no session: paused, or servers are being opened or cleaned up\n",
-		      to);
+		heading(&t,
+			"held by no session: paused, or servers are being opened or cleaned up");
 		print_below(&t, list->nparties, 1);
 	}
 	print_circles(&t);

@@ -10,8 +10,9 @@
 /* Prints the waits as a tree. Each party that waits stands once, below the longest holder of what
  * it waits for; the other holders are roots of their own. Parties that wait for the same thing and
  * hold up nobody are counted behind the first TREE_SHOWN. A circle of parties that wait for each
- * other has no root, and is said to be one. No line is wider than `width` columns of the terminal
- * (0: no limit). */
+ * other has no root. It is said to be one, and whether it can end: of a server or semaphore there
+ * may be other holders outside of it. No line is wider than `width` columns of the terminal (0: no
+ * limit). */
 void tree_print(const struct waitlist *, unsigned width, FILE *);
 #define TREE_SHOWN 2
 

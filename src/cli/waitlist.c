@@ -277,6 +277,7 @@ add_waits(struct waitlist *w, const struct table *waits)
 				  .held_ms = milliseconds(waits, i, "held_ms"),
 				  .kind = word(waits, i, "kind"),
 				  .name = word(waits, i, "name"),
+				  .first = strcmp(word(waits, i, "position"), "1") == 0,
 				  .row = i};
 }
 

@@ -87,6 +87,29 @@ def queue_of_a_lock(t):
 
 
 @test
+def way_out(t):
+    """a circle by a server that another session may free, too: it is no deadlock, and the tree does not say so"""
+    d = t.daemon(size=2, max_waiting=10)
+    a, b, c = (t.client(d, application_name=name) for name in "abc")
+    b.sql("BEGIN; SELECT 1")
+    c.sql("BEGIN; SELECT 1")
+    a.sql("ENTER LOCK 'l'")
+    a.send(wire.query("SELECT 1"))
+    wait_until(lambda: d.waiting() == 1, 10, "a waits")
+    b.send(wire.query("ENTER LOCK 'l'"))
+    wait_until(lambda: len({x["session"] for x in waits(d)}) == 2, 10, "b waits")
+    lines = pgwith(d).splitlines()
+    check(", c) idle in transaction" in lines[0] and lines[1].startswith("    holds server of "), "the root: %r" % lines)
+    equal(lines[2], "* a circle: it ends when a session outside of it frees what one of it waits for", "the circle")
+    equal(len(lines), 5, "lines %r" % lines)
+    c.sql("COMMIT")
+    equal(a.until_ready().errors, [], "it has ended")
+    a.sql("EXIT ALL")
+    b.until_ready()
+    b.sql("ROLLBACK")
+
+
+@test
 def paused(t):
     """in a paused pool no session is to blame"""
     d = t.daemon(size=2)

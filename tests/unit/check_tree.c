@@ -215,7 +215,7 @@ START_TEST(nobody_and_nothing)
 	expect(TREE, 0, "nobody waits\n");
 	add("2", "server", "p", NULL);
 	expect(TREE, 40,
-	       "* held by no session: paused, or servers are being opened or cleaned up\n"
+	       "* held by no session: paused, or servers\n"
 	       "+- session 2 (app, pid 42) waits 1.0 s f\n");
 }
 END_TEST
@@ -261,6 +261,41 @@ START_TEST(a_circle_ends)
 	       "|  |  +- session 4 (app, pid 42) waits 1.0 s for lock c, held for 5.0 s\n"
 	       "* a circle: nobody of it can go on\n"
 	       "+- session 7 (app, pid 42) waits 1.0 s for lock d, held for 5.0 s\n");
+}
+END_TEST
+
+/* Of a server, one of the holders is enough: the other one may give its back. */
+START_TEST(a_circle_with_a_way_out)
+{
+	add("4", "server", "p", "2");
+	add("4", "server", "p", "1");
+	add("2", "lock", "a", "4");
+	expect(TREE, 0,
+	       "* session 1 (psql, pid 7, night) idle in transaction\n"
+	       "    holds server of p for 5.0 s: a\n"
+	       "* a circle: it ends when a session outside of it frees what one of it waits for\n"
+	       "+- session 4 (app, pid 42) waits 1.0 s for server of p, held for 5.0 s\n"
+	       "|  +- session 2 (app, pid 42) waits 1.0 s for lock a, held for 5.0 s\n");
+	/* The other one waits in the same circle. */
+	add("1", "lock", "a", "4");
+	expect(TREE, 0,
+	       "* a circle: nobody of it can go on\n"
+	       "+- session 4 (app, pid 42) waits 1.0 s for server of p, held for 5.0 s\n"
+	       "|  +- session 2 (app, pid 42) waits 1.0 s for lock a, held for 5.0 s\n"
+	       "|  +- session 1 (psql, pid 7, night) waits 1.0 s for lock a, held for 5.0 s\n");
+}
+END_TEST
+
+/* Who may see only sessions of their own does not see the first in the queue, nor all holders. */
+START_TEST(a_circle_of_which_not_all_is_seen)
+{
+	table_row(waits, (const char *const[]){"4", "42", "app", "", "bob", "semaphore", "s", "2",
+					       "1000", "2", "5000", "f"});
+	add("2", "lock", "a", "4");
+	expect(TREE, 40,
+	       "* a circle: it ends when a session outsi\n"
+	       "+- session 4 (app, pid 42) waits 1.0 s f\n"
+	       "|  +- session 2 (app, pid 42) waits 1.0 \n");
 }
 END_TEST
 
@@ -441,6 +476,8 @@ main(void)
 	tcase_add_test(tc, a_line_is_cut_by_columns);
 	tcase_add_test(tc, no_control_characters);
 	tcase_add_test(tc, a_circle_ends);
+	tcase_add_test(tc, a_circle_with_a_way_out);
+	tcase_add_test(tc, a_circle_of_which_not_all_is_seen);
 	tcase_add_test(tc, a_hundred_thousand);
 	tcase_add_test(tc, dot_is_quoted);
 	tcase_add_test(tc, a_row_lock);
