@@ -4,7 +4,12 @@
  * 20,000 rows. Therefore the first in a queue has a row for each hold of what it waits for, the
  * longest held first; each session behind it has one row, with the hold that is oldest. So the
  * first names everybody who holds up the queue, and the table has no more rows than there are holds
- * and waiters. A session does not hold up itself: its own holds are left out. */
+ * and waiters. (With role = client each role has a queue, and so a first, of its own.) A session
+ * does not hold up itself: its own holds are left out.
+ *
+ * Nobody holds up a session for which there is a place in the pool: its server is being opened,
+ * checked or cleaned up, or cannot be opened. If there are three places, the fourth in the queue is
+ * the first that holders hold up. */
 #include "admin/show.h"
 
 #include <stdlib.h>
@@ -73,7 +78,10 @@ struct waiter {
 	const struct session *session;
 	struct doing_wait target;
 	uint64_t position;
+	uint64_t places; /* so many of the queue are held up by nobody */
 	struct rows *rows;
+	const char *program;
+	char room[64]; /* for the name of the program */
 };
 
 /* Adds a row. `held_by`: a session, or 0 if no session holds it. */
@@ -85,13 +93,12 @@ wait_row(const struct waiter *w, uint64_t held_by, int64_t held_since_us)
 	const struct session *s = w->session;
 	const struct session *holder = idmap_get(&w->daemon->site.sessions, held_by);
 	int64_t now = loop_now_us(w->daemon->site.loop);
-	char program[64];
 	struct rows *r = w->rows;
 
 	rows_begin(r);
 	rows_number(r, (int64_t)s->id);
 	rows_number(r, s->peer.pid);
-	rows_text(r, show_program(s->peer.pid, program, sizeof program));
+	rows_text(r, w->program);
 	rows_text(r, application_name(&s->context));
 	rows_text(r, s->peer.role);
 	rows_text(r, l ? "server" : lock->semaphore ? "semaphore" : "lock");
@@ -130,10 +137,11 @@ holds_add(struct holds *h, uint64_t session, int64_t since_us)
 /* The sessions that have leased servers of the group. In a paused pool nobody holds up anybody: the
  * administrator does. */
 static void
-add_leases(struct holds *h, const struct waiter *w)
+add_leases(struct holds *h, struct waiter *w)
 {
 	const struct pool *group = w->target.lease->pool->group;
 	const struct list_node *n, *m;
+	uint64_t leased = 0, size = (uint64_t)group->conf->size;
 
 	if (gate_paused(group))
 		return;
@@ -142,6 +150,7 @@ add_leases(struct holds *h, const struct waiter *w)
 
 		if (pool->group != group)
 			continue;
+		leased += pool->servers[SERVER_LEASED].count;
 		LIST_EACH (m, &pool->servers[SERVER_LEASED]) {
 			const struct lease *l = LIST_OBJ(m, const struct server, node)->lease;
 
@@ -149,6 +158,9 @@ add_leases(struct holds *h, const struct waiter *w)
 				holds_add(h, l->session, l->since_us);
 		}
 	}
+	w->places = size > leased ? size - leased : 0;
+	if (w->position <= w->places)
+		h->count = 0;
 }
 
 static void
@@ -173,13 +185,13 @@ compare_holds(const void *a, const void *b)
 	return (x->since_us > y->since_us) - (x->since_us < y->since_us);
 }
 
-/* The first in the queue has a row for each hold; another one has a row for the oldest. */
+/* The first that is held up has a row for each hold; another one has a row for the oldest. */
 static void
 show_holds(const struct waiter *w, struct holds *h)
 {
 	const struct holding *oldest = h->list;
 
-	if (w->position == 1) {
+	if (w->position == w->places + 1) {
 		qsort(h->list, h->count, sizeof *h->list, compare_holds);
 		for (unsigned i = 0; i < h->count; i++)
 			wait_row(w, h->list[i].session, h->list[i].since_us);
@@ -209,11 +221,11 @@ each_wait(const struct daemon *d, uint64_t id, struct rows *r)
 		add_holders(&h, &w);
 	else
 		return;
-	if (h.count == 0) {
+	w.program = show_program(w.session->peer.pid, w.room, sizeof w.room);
+	if (h.count == 0)
 		wait_row(&w, 0, 0);
-		return;
-	}
-	show_holds(&w, &h);
+	else
+		show_holds(&w, &h);
 	free(h.list);
 }
 

@@ -87,6 +87,28 @@ def queue_of_a_lock(t):
 
 
 @test
+def places(t):
+    """who waits for a server that is still to be opened is held up by nobody, whoever has the others"""
+    d = t.daemon(size=3, max_waiting=10)
+    holders = [t.client(d, application_name="holder %d" % i) for i in range(2)]
+    waiters = [t.client(d, application_name="waiter %d" % i) for i in range(3)]
+    for c in holders:
+        c.sql("BEGIN; SELECT 1")
+    ids = [session_of(d, "holder %d" % i) for i in range(2)]
+    t.cluster.sql("ALTER DATABASE %s ALLOW_CONNECTIONS false" % t.database, "postgres")
+    t.defer(t.cluster.sql, "ALTER DATABASE %s ALLOW_CONNECTIONS true" % t.database, "postgres")
+    d.console("RECONNECT")  # of a third server that may be idle
+    for i, c in enumerate(waiters):
+        c.send(wire.query("SELECT 1"))
+        wait_until(lambda: d.waiting() == i + 1, 10, "one more waits")
+    equal([(x["application_name"], x["position"], x["held_by"], x["root"]) for x in waits(d)],
+          [("waiter 0", "1", None, "f"), ("waiter 1", "2", ids[0], "t"), ("waiter 1", "2", ids[1], "t"),
+           ("waiter 2", "3", ids[0], "t")], "rows")
+    for c in holders + waiters:
+        c.close()
+
+
+@test
 def way_out(t):
     """a circle by a server that another session may free, too: it is no deadlock, and the tree does not say so"""
     d = t.daemon(size=2, max_waiting=10)
