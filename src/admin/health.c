@@ -18,7 +18,8 @@
  * them does not need is closed for another one. */
 struct sums {
 	unsigned leased, waiting;
-	unsigned free;               /* idle servers, and those that are free or opened soon */
+	unsigned free;               /* idle servers, and those that are free soon */
+	unsigned connecting;         /* servers that are being opened */
 	const struct lease *longest; /* the lease that is held longest; or NULL */
 	int64_t newest_us;           /* when the newest lease began */
 	int64_t waits_since_us;
@@ -71,7 +72,8 @@ sums_of(const struct pool *group)
 		if (part->group != group)
 			continue;
 		sums.free += servers[SERVER_IDLE].count + servers[SERVER_CHECKING].count +
-			     servers[SERVER_CLEANING].count + servers[SERVER_CONNECTING].count;
+			     servers[SERVER_CLEANING].count;
+		sums.connecting += servers[SERVER_CONNECTING].count;
 		add_leased(&sums, &servers[SERVER_LEASED]);
 		add_waiting(&sums, &part->waiting);
 	}
@@ -92,16 +94,29 @@ refused_by(struct err *e, char *out)
 	return false;
 }
 
+/* Has an attempt to open a server failed since the first of the queue came? */
+static bool
+fails_to_open(const struct pool *pool)
+{
+	const struct list_node *n = list_first(&pool->waiting);
+
+	return n && pool->last_error.id != ERR_NONE &&
+	       LIST_OBJ(n, const struct lease, node)->since_us < pool->retry_us;
+}
+
 /* Did no server of the group come back for as long as a client would wait? Then a client that came
  * now would get the error of wait_timeout. */
 static bool
-nothing_comes_back(const struct pool *group, const struct sums *sums)
+nothing_comes_back(const struct pool *pool, const struct sums *sums)
 {
-	int64_t limit = group->conf->wait_timeout_us;
+	int64_t limit = pool->conf->wait_timeout_us;
 
-	return limit > 0 && sums->free == 0 && sums->leased > 0 &&
-	       (int64_t)group->total >= group->conf->size &&
-	       loop_now_us(group->all->loop) - sums->newest_us >= limit;
+	if (limit == 0 || sums->free > 0 || sums->leased == 0)
+		return false;
+	if (!fails_to_open(pool) &&
+	    (sums->connecting > 0 || (int64_t)pool->group->total < pool->conf->size))
+		return false;
+	return loop_now_us(pool->all->loop) - sums->newest_us >= limit;
 }
 
 /* Would a client of this pool be served? If not, `out` says why. */
@@ -118,7 +133,7 @@ part_is_ready(struct pool *pool, const struct sums *sums, char *out)
 	}
 	if (pool_refuses(pool, &e))
 		return refused_by(&e, out);
-	if (nothing_comes_back(pool->group, sums)) {
+	if (nothing_comes_back(pool, sums)) {
 		pool_wait_error(pool, pool->conf->wait_timeout_us, &e);
 		return refused_by(&e, out);
 	}

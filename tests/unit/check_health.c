@@ -129,6 +129,28 @@ START_TEST(nothing_came_back_for_wait_timeout)
 }
 END_TEST
 
+/* The pool could open another server, if PostgreSQL let it. */
+START_TEST(the_rest_cannot_be_opened)
+{
+	shop_lend(&shop, &shop.pool, 0, 42 * UNIT_S, 'T');
+	err_make(&shop.pool.last_error, ERR_SERVER_UNREACHABLE, "orders", "no route");
+	shop.pool.retry_us = loop_now_us(shop.d.site.loop) - 2 * UNIT_S;
+	/* Nobody has tried since then; or one tries for the first time. */
+	is_ready("orders: 1 of 2 leased");
+	shop_wait(&shop, &shop.pool, 2, UNIT_S);
+	is_ready("orders: 1 of 2 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 4242) holds "
+		 "for 42.0 s, idle in transaction");
+	shop.pool.retry_us += 2 * UNIT_S;
+	is_not_ready("no server connection of pool \"orders\" became free within 5s");
+	/* The next attempt goes on. */
+	shop_server(&shop, &shop.pool, 1, SERVER_CONNECTING);
+	is_not_ready("no server connection of pool \"orders\" became free within 5s");
+	err_clear(&shop.pool.last_error);
+	is_ready("orders: 1 of 2 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 4242) holds "
+		 "for 42.0 s, idle in transaction");
+}
+END_TEST
+
 START_TEST(a_full_queue)
 {
 	shop_lend(&shop, &shop.pool, 0, UNIT_S, 'T');
@@ -246,6 +268,7 @@ main(void)
 	tcase_add_test(t, the_state_is_that_of_the_server_that_is_held_longest);
 	tcase_add_test(t, a_long_name_is_cut_at_a_character);
 	tcase_add_test(t, nothing_came_back_for_wait_timeout);
+	tcase_add_test(t, the_rest_cannot_be_opened);
 	tcase_add_test(t, a_full_queue);
 	tcase_add_test(t, no_server_can_be_reached);
 	tcase_add_test(t, gates);
