@@ -140,6 +140,18 @@ part_is_ready(struct pool *pool, const struct sums *sums, char *out)
 	return true;
 }
 
+/* Are as many clients in as max_clients allows? One of the console's sessions is not counted: it
+ * asks this, and leaves its place to the client that comes. */
+static bool
+is_full(const struct site *site)
+{
+	bool asked =
+	    site->in_state[SESSION_CONSOLE].count + site->in_state[SESSION_CONSOLE_BUSY].count > 0;
+
+	return site_sessions(site) >=
+	       site->conf->max_clients + site->in_state[SESSION_STARTUP].count + asked;
+}
+
 /* Is there a reason that holds for all pools of the group? */
 static bool
 group_refuses(const struct daemon *d, const struct pool *group, char *out)
@@ -152,6 +164,8 @@ group_refuses(const struct daemon *d, const struct pool *group, char *out)
 		err_make(&e, ERR_NO_POOL, group->conf->name);
 	else if (gate_refuses(group, &e))
 		;
+	else if (is_full(&d->site))
+		err_make(&e, ERR_TOO_MANY_CLIENTS, (unsigned)d->site.conf->max_clients);
 	else if (group->all->handing) {
 		snprintf(out, HEALTH_TEXT, "a new pgwithd takes over: clients wait until it has");
 		return true;

@@ -67,6 +67,18 @@ def full(t):
 
 
 @test
+def many(t):
+    """all of max_clients are in: the error of those who come"""
+    d = t.daemon(options={"max_clients": 3})  # the test's own session of the console is one of them
+    clients = [t.client(d)]
+    ready(d, 0)
+    clients.append(t.client(d))
+    ready(d, 1, "too many clients: max_clients is 3")
+    clients.pop().close()
+    wait_until(lambda: pgwith(d, "ready", "db")[0] == 0, 5, "ready again")
+
+
+@test
 def held(t):
     """SHOW HELD: a transaction, a scope, a lock, the longest first, with who waits; empty when all is returned"""
     d = t.daemon(size=3, scopes={"work": {}})

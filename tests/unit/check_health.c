@@ -200,6 +200,20 @@ START_TEST(gates)
 }
 END_TEST
 
+/* Of the eight sessions, two are at the console, one of which asks, and one has not said yet who it
+ * is. */
+START_TEST(all_of_max_clients_are_in)
+{
+	shop.d.site.in_state[SESSION_CONSOLE].count = 1;
+	shop.d.site.in_state[SESSION_CONSOLE_BUSY].count = 1;
+	shop.d.site.in_state[SESSION_STARTUP].count = 1;
+	shop.whole.max_clients = 6;
+	is_not_ready("too many clients: max_clients is 6");
+	shop.whole.max_clients = 7;
+	is_ready("orders: 0 of 2 leased");
+}
+END_TEST
+
 /* role = client: the group has a pool for each role. */
 START_TEST(a_group_is_ready_if_one_role_is)
 {
@@ -272,6 +286,7 @@ main(void)
 	tcase_add_test(t, a_full_queue);
 	tcase_add_test(t, no_server_can_be_reached);
 	tcase_add_test(t, gates);
+	tcase_add_test(t, all_of_max_clients_are_in);
 	tcase_add_test(t, a_group_is_ready_if_one_role_is);
 	tcase_add_test(t, a_role_waits_for_what_another_one_holds);
 	tcase_add_test(t, the_oldest_wait_is_behind_those_for_a_new_server);

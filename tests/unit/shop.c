@@ -33,6 +33,8 @@ shop_open(struct shop *shop)
 	memset(shop, 0, sizeof *shop);
 	site->loop = site->pools.loop = loops_new();
 	site->phase = SITE_RUNNING;
+	shop->whole.max_clients = 100;
+	site->conf = &shop->whole;
 	list_init(&site->pools.list);
 	idmap_init(&site->sessions);
 	idmap_init(&site->pools.servers);

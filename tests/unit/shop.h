@@ -16,6 +16,7 @@ struct buyer {
 
 struct shop {
 	struct daemon d;
+	struct conf whole;     /* max_clients 100 */
 	struct conf_pool conf; /* size 2, max_waiting 2, wait_timeout 5s */
 	struct pool pool;
 	struct buyer buyers[SHOP_SESSIONS];
