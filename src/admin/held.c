@@ -9,8 +9,6 @@
 #include "session/application.h"
 #include "session/doing.h"
 
-#define PATH_MAX_BYTES 256 /* bytes of the names of a session's scopes */
-
 /* A key is the id of a server with this bit, or the id of a session with the number of one of its
  * frames above it, from 1 on. */
 #define OF_SERVER    (UINT64_C(1) << 63)
@@ -215,7 +213,7 @@ static void
 held_row(const struct held *h, int64_t now_us, struct rows *r)
 {
 	const struct session *s = h->session;
-	char path[PATH_MAX_BYTES], program[64];
+	char path[SCOPES_PATH_MAX], program[64];
 
 	rows_begin(r);
 	rows_number(r, (int64_t)s->id);

@@ -11,8 +11,7 @@
 #include "session/application.h"
 #include "session/slow.h"
 
-#define PATH_MAX_BYTES 256 /* bytes of the names of a session's scopes */
-#define NAME_MAX_BYTES 63  /* of the name of a holding, in the line about its end */
+#define NAME_MAX_BYTES 63 /* of the name of a holding, in the line about its end */
 #define LINES_MAX      50 /* holdings that one sweep logs; the others are logged by the next ones */
 
 /* A holding that was logged, and has not ended. */
@@ -105,7 +104,7 @@ log_held(const struct held *h, int64_t now_us)
 {
 	const struct session *s = h->session;
 	const char *sql = text_to_log(h);
-	char path[PATH_MAX_BYTES], program[64];
+	char path[SCOPES_PATH_MAX], program[64];
 	const char *scopes = scopes_path(s, path, sizeof path);
 	const char *name = show_program(s->peer.pid, program, sizeof program);
 

@@ -14,8 +14,7 @@
 #include "executor/executor.h"
 #include "pool/gate.h"
 #include "session/application.h"
-
-#define PATH_MAX_BYTES 256 /* bytes of the names of a session's scopes */
+#include "session/doing.h"
 
 /* ---- what both have ---- */
 
@@ -84,13 +83,9 @@ show_program(pid_t pid, char *out, size_t out_size)
 static int64_t
 waits_since(const struct session *s)
 {
-	const struct scope *f = s->rare->stack ? stack_innermost(s->rare->stack) : NULL;
+	struct doing_wait w = doing_wait(s);
 
-	if (s->own->lease.state == LEASE_WAITING)
-		return s->own->lease.since_us;
-	if (f && f->own.lease.state == LEASE_WAITING)
-		return f->own.lease.since_us;
-	return f && f->hold.state == LOCK_WAITING ? f->hold.since_us : 0;
+	return w.lease ? w.lease->since_us : w.lock ? w.lock->since_us : 0;
 }
 
 /* How many servers it holds, or are being cleaned up for it. */
@@ -110,17 +105,14 @@ leases_of(const struct session *s)
 static const char *
 waits_for(const struct session *s, char *out, size_t out_size)
 {
-	const struct scope *f = s->rare->stack ? stack_innermost(s->rare->stack) : NULL;
-	const struct lease *l = s->own->lease.state == LEASE_WAITING ? &s->own->lease
-				: f                                  ? &f->own.lease
-								     : NULL;
+	struct doing_wait w = doing_wait(s);
 
-	if (l && l->state == LEASE_WAITING)
-		snprintf(out, out_size, "pool %s%s", l->pool->conf->name,
-			 gate_paused(l->pool) ? ", which is paused" : "");
-	else if (f && f->hold.state == LOCK_WAITING)
-		snprintf(out, out_size, "%s %s", f->hold.lock->semaphore ? "semaphore" : "lock",
-			 f->hold.lock->name);
+	if (w.lease)
+		snprintf(out, out_size, "pool %s%s", w.lease->pool->conf->name,
+			 gate_paused(w.lease->pool) ? ", which is paused" : "");
+	else if (w.lock)
+		snprintf(out, out_size, "%s %s", w.lock->lock->semaphore ? "semaphore" : "lock",
+			 w.lock->lock->name);
 	else
 		return NULL;
 	return out;
@@ -197,7 +189,7 @@ client_row(const struct daemon *d, uint64_t id, struct rows *r)
 	const struct session *s = idmap_get(&d->site.sessions, id);
 	const struct server *srv;
 	int64_t now = loop_now_us(d->site.loop);
-	char name[64], path[PATH_MAX_BYTES];
+	char name[64], path[SCOPES_PATH_MAX];
 
 	if (s == NULL)
 		return;

@@ -93,6 +93,7 @@ extern const struct show show_times;
 /* The path of a session's scopes, outermost first, for people: a > b > lock x. It ends where `out`
  * is full. NULL if no scope is open. */
 const char *scopes_path(const struct session *, char *out, size_t out_size);
+#define SCOPES_PATH_MAX 256 /* bytes of a path in tables and in the log */
 
 /* waiters.c */
 extern const struct show show_waits;
