@@ -63,7 +63,7 @@ static const struct commands_entry entries[] = {
      .arguments = "",
      .local = true,
      .run = probe_ping,
-     .help = "is pgwithd alive, whatever its pools are",
+     .help = "is pgwithd alive, whether or not its pools are ready",
      .details = "For liveness probes. Exit status 0: it answers; 3: it does not, within 2s or\n"
 		"--timeout.\n"},
     {.name = "ready",
@@ -75,7 +75,8 @@ static const struct commands_entry entries[] = {
      .help = "would a client of the pool, or of every pool, be served now",
      .details =
 	 "For readiness probes. Exit status 0: yes; 1: no, and the line says why; 2: there is\n"
-	 "no such pool; 3: pgwithd does not answer, within 2s or --timeout.\n"},
+	 "no such pool; 3: pgwithd does not answer, within 2s or --timeout; 4: it\n"
+	 "does not let this user ask.\n"},
     {.name = "top",
      .arguments = "",
      .local = true,

@@ -4,7 +4,7 @@
 
 #include "cli/commands.h"
 
-/* Is the daemon alive? ASK_GOOD if it answers a login, were it by a refusal. */
+/* Is the daemon alive? ASK_GOOD if it answers a login, even if it refuses it. */
 enum ask_status probe_ping(const struct commands_entry *, const struct commands_how *, struct ask *,
 			   char **args);
 /* Would a client of the pool (without an argument: of each pool) be served now? If not,
