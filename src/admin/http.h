@@ -9,9 +9,9 @@
  *	- A connection serves one request.
  *
  * A page is a row of pages[] in http.c. It is answered to GET and HEAD; other methods get 405,
- * other paths 404, and with TCP a Host that is neither localhost nor a loopback address gets 421. A
- *page shows no SQL text and no secret: if metrics_listen is a TCP address, everybody on this
- *machine can read it. */
+ * other paths 404, and with TCP a Host that is neither localhost nor a loopback address gets 421.
+ * A page shows no SQL text and no secret: if metrics_listen is a TCP address, everybody on this
+ * machine can read it. */
 #ifndef PGWITH_ADMIN_HTTP_H
 #define PGWITH_ADMIN_HTTP_H
 

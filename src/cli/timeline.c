@@ -399,8 +399,7 @@ on_server(struct timeline *t, struct backend *b, const struct trace_event *e, st
 	}
 }
 
-/* The end of an exchange may come behind the end of its server, which is then not known any more.
- */
+/* The end of an exchange may come behind that of its server, which is then not known any more. */
 static void
 on_ask(const struct timeline *t, const struct trace_event *e)
 {

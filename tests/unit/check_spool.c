@@ -1,5 +1,4 @@
-/* Pieces that were appended come back in order, and none that was not written whole: cli/spool.c.
- */
+/* cli/spool.c: what was appended comes back in order, without what was not written whole. */
 #include <check.h>
 #include <signal.h>
 #include <stdlib.h>

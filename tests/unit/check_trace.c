@@ -229,8 +229,7 @@ START_TEST(a_long_name)
 	next_name(1, name);
 	e = next_event();
 	ck_assert(e.name == 1 && e.name2 == 1);
-	/* The last character takes the bytes 126 to 128, and there is room for 127: it is left out.
-	 */
+	/* The last character takes the bytes 126 to 128, but there is room for 127. */
 	memcpy(name + TRACE_NAME - 3, "\xe2\x82\xac and more", 12);
 	trace_add(TRACE_LOCK, 1, 1, 0, 1, name, NULL);
 	take(false);
