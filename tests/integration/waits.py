@@ -380,20 +380,21 @@ def refused(t):
 @test
 def wide_names(t):
     """names of wide characters on a narrow terminal: no line is wider than that"""
-    d = t.daemon(size=1, max_waiting=10)
-    h = t.client(d, application_name="\u9396" * 30)
-    h.sql("BEGIN; SELECT 1")
-    w = t.client(d, application_name="\u9396" * 30)
-    w.send(wire.query("SELECT 1"))
-    wait_until(lambda: d.waiting() == 1, 10, "it waits")
+    d = t.daemon()
+    h, w = t.client(d), t.client(d)
+    name = "\u9396" * 30  # of a lock: an application_name is ASCII
+    h.sql("ENTER LOCK '%s'" % name)
+    w.send(wire.query("ENTER LOCK '%s'" % name))
+    wait_until(lambda: len(waits(d)) == 1, 10, "it waits")
     out = child.run(["script", "-qec", "stty cols 60; %s -p %d -U postgres waits" % (program("pgwith"), d.port), "/dev/null"],
                     env={**SANITIZE_ENV, "PGWITH_SOCKET": d.sockets, "TERM": "dumb", "PATH": os.environ["PATH"]})[1]
     lines = out.replace("\r", "").splitlines()
     equal(len(lines), 3, "lines %r" % lines)
+    equal(lines[1], "    holds lock " + "\u9396" * 22, "59 columns, and half a character")
     for line in lines:
         width = sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in line)
         check(width <= 60, "%d columns: %s" % (width, line))
-    h.sql("COMMIT")
+    h.sql("EXIT ALL")
     w.until_ready()
 
 
