@@ -143,8 +143,9 @@ add_what(struct buf *b, const struct wait *w)
 			    inside || strcmp(w->kind, "server") == 0 ? " of " : " ", w->name);
 }
 
+/* With `named`, the holder is told, who does not stand above. */
 static void
-waiter_line(const struct tree *t, const struct wait *w, unsigned level)
+waiter_line(const struct tree *t, const struct wait *w, unsigned level, bool named)
 {
 	char wait[32], held[32];
 	struct buf b;
@@ -158,6 +159,10 @@ waiter_line(const struct tree *t, const struct wait *w, unsigned level)
 	add_what(&b, w);
 	if (w->held_ms >= 0)
 		buf_add_fmt(&b, ", held for %s", elapsed(w->held_ms, held, sizeof held));
+	if (named)
+		buf_add_fmt(&b, " by %s %s",
+			    t->list->parties[w->holder].backend ? "backend" : "session",
+			    t->list->parties[w->holder].id);
 	end_line(t, &b);
 }
 
@@ -288,7 +293,7 @@ print_next(struct tree *t, struct node *n, unsigned level)
 		return NOBODY;
 	}
 	n->alike += leaf;
-	waiter_line(t, w, level);
+	waiter_line(t, w, level, false);
 	return leaf ? NOBODY : party;
 }
 
@@ -386,7 +391,7 @@ print_circles(struct tree *t)
 				 "it waits for"
 			       : "a circle: nobody of it can go on");
 		t->nodes[first].shown = true;
-		waiter_line(t, &t->list->waits[t->list->parties[first].waits], 1);
+		waiter_line(t, &t->list->waits[t->list->parties[first].waits], 1, true);
 		print_below(t, first, 2);
 	}
 }

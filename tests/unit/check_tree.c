@@ -256,11 +256,11 @@ START_TEST(a_circle_ends)
 	add("7", "lock", "d", "7");
 	expect(TREE, 0,
 	       "* a circle: nobody of it can go on\n"
-	       "+- session 3 (app, pid 42) waits 1.0 s for lock b, held for 5.0 s\n"
+	       "+- session 3 (app, pid 42) waits 1.0 s for lock b, held for 5.0 s by session 2\n"
 	       "|  +- session 2 (app, pid 42) waits 1.0 s for lock a, held for 5.0 s\n"
 	       "|  |  +- session 4 (app, pid 42) waits 1.0 s for lock c, held for 5.0 s\n"
 	       "* a circle: nobody of it can go on\n"
-	       "+- session 7 (app, pid 42) waits 1.0 s for lock d, held for 5.0 s\n");
+	       "+- session 7 (app, pid 42) waits 1.0 s for lock d, held for 5.0 s by session 7\n");
 }
 END_TEST
 
@@ -274,13 +274,15 @@ START_TEST(a_circle_with_a_way_out)
 	       "* session 1 (psql, pid 7, night) idle in transaction\n"
 	       "    holds server of p for 5.0 s: a\n"
 	       "* a circle: it ends when a session outside of it frees what one of it waits for\n"
-	       "+- session 4 (app, pid 42) waits 1.0 s for server of p, held for 5.0 s\n"
+	       "+- session 4 (app, pid 42) waits 1.0 s for server of p, held for 5.0 s by session "
+	       "2\n"
 	       "|  +- session 2 (app, pid 42) waits 1.0 s for lock a, held for 5.0 s\n");
 	/* The other one waits in the same circle. */
 	add("1", "lock", "a", "4");
 	expect(TREE, 0,
 	       "* a circle: nobody of it can go on\n"
-	       "+- session 4 (app, pid 42) waits 1.0 s for server of p, held for 5.0 s\n"
+	       "+- session 4 (app, pid 42) waits 1.0 s for server of p, held for 5.0 s by session "
+	       "2\n"
 	       "|  +- session 2 (app, pid 42) waits 1.0 s for lock a, held for 5.0 s\n"
 	       "|  +- session 1 (psql, pid 7, night) waits 1.0 s for lock a, held for 5.0 s\n");
 }
@@ -449,7 +451,7 @@ START_TEST(a_circle_of_both)
 	blocks("p", "S", "101", "transactionid", "public.t", "102");
 	expect(TREE, 0,
 	       "* a circle: nobody of it can go on\n"
-	       "+- session 2 (app, pid 42) waits 1.0 s for lock l, held for 5.0 s\n"
+	       "+- session 2 (app, pid 42) waits 1.0 s for lock l, held for 5.0 s by session 1\n"
 	       "|  +- session 1 (psql, pid 7, night) waits 3.0 s for row of public.t, held for "
 	       "9.0 s\n");
 	expect(CSV, 0,
