@@ -219,6 +219,15 @@ say_holder(const struct lease *l, int64_t now_us, char *out, size_t out_size)
 		 doing_state(s, l->srv));
 }
 
+/* Has who holds longest to do with it? Somebody waits, or a client that came would wait, or PAUSE
+ * waits until everything has come back. */
+static bool
+holder_matters(const struct pool *group, const struct sums *sums, bool ready)
+{
+	return sums->waiting > 0 ||
+	       (!ready && ((int64_t)sums->leased >= group->conf->size || gate_paused(group)));
+}
+
 static void
 say_verdict(const struct pool *group, const struct sums *sums, struct health *h)
 {
@@ -228,7 +237,7 @@ say_verdict(const struct pool *group, const struct sums *sums, struct health *h)
 	if (sums->waiting > 0)
 		snprintf(waiting, sizeof waiting, ", %u waiting, oldest %s", sums->waiting,
 			 units_elapsed_str(now - sums->waits_since_us, text, sizeof text));
-	if (sums->longest && (sums->waiting > 0 || !h->ready))
+	if (sums->longest && holder_matters(group, sums, h->ready))
 		say_holder(sums->longest, now, holder, sizeof holder);
 	snprintf(h->verdict, sizeof h->verdict, "%s: %u of %lld leased%s%s%s%s", group->conf->name,
 		 sums->leased, (long long)group->conf->size, waiting, holder, h->ready ? "" : "; ",

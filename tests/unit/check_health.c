@@ -204,13 +204,26 @@ END_TEST
  * is. */
 START_TEST(all_of_max_clients_are_in)
 {
+	struct health h;
+
 	shop.d.site.in_state[SESSION_CONSOLE].count = 1;
 	shop.d.site.in_state[SESSION_CONSOLE_BUSY].count = 1;
 	shop.d.site.in_state[SESSION_STARTUP].count = 1;
 	shop.whole.max_clients = 6;
 	is_not_ready("too many clients: max_clients is 6");
+	/* Who has a server is not to blame. */
+	shop_lend(&shop, &shop.pool, 0, 42 * UNIT_S, 'T');
+	health_of(&shop.d, &shop.pool, &h);
+	ck_assert_str_eq(h.verdict, "orders: 1 of 2 leased; too many clients: max_clients is 6");
+	/* But PAUSE waits for it. */
+	shop.pool.paused = true;
 	shop.whole.max_clients = 7;
-	is_ready("orders: 0 of 2 leased");
+	health_of(&shop.d, &shop.pool, &h);
+	ck_assert_str_eq(h.verdict,
+			 "orders: 1 of 2 leased; session 1 (app, pid 4242) holds for 42.0 s, idle "
+			 "in transaction; the pool is paused: an administrator can RESUME it");
+	shop.pool.paused = false;
+	is_ready("orders: 1 of 2 leased");
 }
 END_TEST
 
