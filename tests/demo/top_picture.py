@@ -53,7 +53,9 @@ def svg(lines):
                 out.append('<text x="%.1f" y="%.1f" textLength="%.1f" fill="%s"%s%s%s>%s</text>'
                            % (EDGE + x * CELL, y, len(text) * CELL, front, ' font-weight="bold"' if look["bold"] else "",
                               ' text-decoration="underline"' if look["under"] else "",
-                              ' opacity="0.6"' if look["faint"] else "", escape(text)))
+                              ' opacity="0.6"' if look["faint"] else "",
+                              # not every browser keeps blanks
+                              escape(text.replace(" ", "\u00a0"))))
             x += len(text)
     return "\n".join(out + ["</g>", "</svg>", ""])
 
