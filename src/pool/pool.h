@@ -96,7 +96,7 @@ struct pool {
 	struct pool_stats period_start; /* `stats` when the period began */
 	struct pool_stats period;       /* what the last complete period added */
 	int64_t period_us;              /* when the period began */
-	void *history; /* belongs to admin/history.c; one block of memory, or NULL */
+	struct history_pool *history;   /* of admin/history.h; one block of memory, or NULL */
 	/* the group's own pool has them for the whole group: pool_time() */
 	struct pool_tally tally;
 };

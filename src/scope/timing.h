@@ -49,8 +49,7 @@ void timing_init(struct timing *);
 void timing_clear(struct timing *);
 
 /* The row of that pool and scope name, which is made if it does not exist, or the shared one; never
- * NULL. It lives
- * until timing_clear(), so that a frame can keep the pointer. */
+ * NULL. It lives until timing_clear(), so that a frame can keep the pointer. */
 struct timing_row *timing_row(struct timing *, const char *pool, const char *scope);
 
 void timing_add(struct timing_row *, enum timing_phase, int64_t us);

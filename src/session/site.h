@@ -22,7 +22,9 @@
 #include "session/greeting.h"
 #include "session/session.h"
 
+struct history_errors;
 struct http;
+struct logged_list;
 struct users;
 
 #define CONSOLE_DATABASE "pgwith"
@@ -99,9 +101,9 @@ struct site {
 	uint8_t cancel_seed[SIPHASH_KEY];
 	uint64_t refused; /* logins that were refused */
 	struct error_count errors[ERR_N];
-	void *overdue; /* belongs to admin/overdue.c; one block of memory, or NULL */
-	void *history; /* belongs to admin/history.c; one block of memory, or NULL */
-	uid_t self;    /* the user that pgwithd runs as */
+	struct logged_list *overdue;    /* of admin/overdue.c; one block of memory, or NULL */
+	struct history_errors *history; /* of admin/history.h; one block of memory, or NULL */
+	uid_t self;                     /* the user that pgwithd runs as */
 };
 
 /* Counts an error that a client gets. */
