@@ -39,24 +39,68 @@ write_whole(const struct table *t, int fd)
 
 /* The textfile collector of node_exporter reads *.prom at any time, as a user of its own. So the
  * new file has another ending as long as it is not whole, and everybody may read it, as far as the
- * umask allows. */
+ * umask allows. Returns false, with the reason in errno. */
+static bool
+replace_file(const struct table *t, const char *path)
+{
+	char *beside = mem_printf("%s.XXXXXX", path);
+	int fd = mkstemp(beside), error;
+	mode_t mask = umask(0);
+	bool good;
+
+	umask(mask);
+	good = fd >= 0 && fchmod(fd, 0666 & ~mask) == 0 && write_whole(t, fd) &&
+	       rename(beside, path) == 0;
+	error = errno;
+	if (fd >= 0 && !good)
+		unlink(beside);
+	free(beside);
+	errno = error;
+	return good;
+}
+
+/* What is there and is no file, such as a device or a pipe, is written to, and stays. */
+static bool
+write_to_other(const struct table *t, const char *path)
+{
+	FILE *to = fopen(path, "we");
+	bool good;
+
+	if (to == NULL)
+		return false;
+	print_lines(t, to);
+	good = fflush(to) == 0 && !ferror(to);
+	return fclose(to) == 0 && good;
+}
+
+/* A symbolic link stays, too: the file that it leads to is replaced. */
+static bool
+replace_behind_link(const struct table *t, const char *path)
+{
+	char *real = realpath(path, NULL);
+	bool good = real && replace_file(t, real);
+	int error = errno;
+
+	free(real);
+	errno = error;
+	return good;
+}
+
 static enum ask_status
 write_file(const struct table *t, const char *path)
 {
-	char *beside = mem_printf("%s.XXXXXX", path);
-	int fd = mkstemp(beside);
-	mode_t mask = umask(0);
+	struct stat st;
+	bool good;
 
-	umask(mask);
-	if (fd >= 0 && fchmod(fd, 0666 & ~mask) == 0 && write_whole(t, fd) &&
-	    rename(beside, path) == 0) {
-		free(beside);
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		good = write_to_other(t, path);
+	else if (lstat(path, &st) == 0)
+		good = replace_behind_link(t, path);
+	else
+		good = replace_file(t, path);
+	if (good)
 		return ASK_GOOD;
-	}
 	fprintf(stderr, "pgwith: cannot write %s: %s\n", path, strerror(errno));
-	if (fd >= 0)
-		unlink(beside);
-	free(beside);
 	return ASK_TROUBLE;
 }
 

@@ -499,6 +499,7 @@ tree_dot(const struct waitlist *l, FILE *to)
 /* What is asked, and of whom. */
 struct answers {
 	struct table *waits, *clients, *servers, *locks;
+	struct table *health; /* NULL: each wait has a holder */
 };
 
 static void
@@ -508,6 +509,34 @@ answers_clear(struct answers *a)
 	table_free(a->clients);
 	table_free(a->servers);
 	table_free(a->locks);
+	table_free(a->health);
+}
+
+/* Does somebody wait for a server of the pool (NULL: of any) that no session holds up? */
+static bool
+has_nobodys(const struct table *waits, const char *pool)
+{
+	for (unsigned i = 0; i < table_rows(waits); i++) {
+		const char *name = table_cell(waits, i, "name");
+
+		if (table_cell(waits, i, "held_by") == NULL &&
+		    (pool == NULL || (name && strcmp(name, pool) == 0)))
+			return true;
+	}
+	return false;
+}
+
+/* A line for each pool of these waits in which a client would not be served now. */
+static void
+print_reasons(const struct table *waits, const struct table *health, FILE *to)
+{
+	for (unsigned i = 0; i < table_rows(health); i++) {
+		const char *pool = table_cell(health, i, "pool");
+		const char *reason = table_cell(health, i, "reason");
+
+		if (pool && reason && has_nobodys(waits, pool))
+			fprintf(to, "pool %s: %s\n", pool, reason);
+	}
 }
 
 /* ASK_TROUBLE: PostgreSQL could not be asked, and the rest is there. */
@@ -524,6 +553,8 @@ ask_all(const struct commands_entry *entry, const struct commands_how *how, stru
 		a->locks = rowlocks_ask(how, ask, a->servers, &complete);
 	if (status == ASK_GOOD)
 		status = ask_for(ask, "SHOW CLIENTS", &a->clients);
+	if (status == ASK_GOOD && has_nobodys(a->waits, NULL))
+		status = ask_for(ask, "SHOW HEALTH", &a->health);
 	return status == ASK_GOOD && !complete ? ASK_TROUBLE : status;
 }
 
@@ -551,6 +582,8 @@ tree_run(const struct commands_entry *entry, const struct commands_how *how, str
 		table_free(table);
 	} else {
 		tree_print(&list, how->look.width, stdout);
+		if (a.health)
+			print_reasons(a.waits, a.health, stdout);
 	}
 	waitlist_clear(&list);
 	answers_clear(&a);

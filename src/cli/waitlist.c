@@ -248,6 +248,9 @@ describe_sessions(struct waitlist *w, const struct table *waits, const struct ta
 		p->pid = word(clients, i, "remote_pid");
 		p->application = word(clients, i, "application_name");
 		p->state = word(clients, i, "state");
+		/* PgBouncer's word; SHOW HELD, the log and the status page say it so: */
+		if (strcmp(p->state, "active") == 0)
+			p->state = "running";
 		p->scopes = word(clients, i, "scopes");
 		p->role = word(clients, i, "user");
 	}

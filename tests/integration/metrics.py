@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import time
 import urllib.parse
@@ -587,6 +588,18 @@ def command(t):
             check(f.read().endswith("\n"), "the file is whole")
         equal(stat.S_IMODE(os.stat(path).st_mode), 0o644, "the mode of the file")
         equal([x for x in os.listdir(t.directory) if "prom" in x], ["pgwith.prom"], "nothing is left beside it")
+    link, pipe = t.path("link"), t.path("pipe")
+    os.symlink(path, link)
+    equal(pgwith(d, "metrics", "-o", link), (0, "", ""), "a symbolic link")
+    check(os.path.islink(link), "it is still one")
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
+        equal(pgwith(d, "metrics", "-o", pipe), (0, "", ""), "a pipe")
+        check(reader.stdout.read().endswith("\n") and stat.S_ISFIFO(os.lstat(pipe).st_mode), "it is read, and stays")
+    status, out, err = pgwith(d, "metrics", "-o", "/dev/stdout")
+    check(status == 0 and "pgwith_pool_size" in out and os.path.islink("/dev/stdout"), "/dev/stdout: %d %s" % (status, err))
+    status, out, err = pgwith(d, "metrics", "-o", t.directory)
+    check(status == 1 and "Is a directory" in err, "%d %s" % (status, err))
     status, out, err = pgwith(d, "metrics", "-o", t.path("no/such/dir"))
     check(status == 1 and "No such file or directory" in err, "%d %s" % (status, err))
     lines = [x["line"] for x in json.loads(pgwith(d, "metrics", "--json")[1])]

@@ -133,8 +133,8 @@ def way_out(t):
 
 @test
 def paused(t):
-    """in a paused pool no session is to blame"""
-    d = t.daemon(size=2)
+    """in a paused pool, and with PostgreSQL down, no session is to blame; pgwith waits says why"""
+    d = t.daemon(pools={"db": {"conninfo": t.conninfo(), "size": 2}, "down": {"conninfo": t.conninfo(port=1)}})
     t.client(d).sql("SELECT 1")
     d.console("PAUSE")
     c = t.client(d)
@@ -142,8 +142,12 @@ def paused(t):
     wait_until(lambda: len(waits(d)) == 1, 10, "it waits")
     row = waits(d)[0]
     equal((row["kind"], row["position"], row["held_by"], row["held_ms"], row["root"]), ("server", "1", None, None, "f"), "row")
+    check(pgwith(d).endswith("\npool db: the pool is paused: an administrator can RESUME it\n"), pgwith(d))
     d.console("RESUME")
     c.until_ready()
+    c = t.client(d, database="down")
+    c.send(wire.query("SELECT 1"))
+    wait_until(lambda: 'pool down: cannot connect to the server of pool "down"' in pgwith(d), 10, "the reason")
 
 
 def pgwith(d, *args):
