@@ -134,7 +134,8 @@ def way_out(t):
 @test
 def paused(t):
     """in a paused pool, and with PostgreSQL down, no session is to blame; pgwith waits says why"""
-    d = t.daemon(pools={"db": {"conninfo": t.conninfo(), "size": 2}, "down": {"conninfo": t.conninfo(port=1)}})
+    proxy = t.proxy()
+    d = t.daemon(pools={"db": {"conninfo": t.conninfo(), "size": 2}, "down": {"conninfo": t.conninfo(host=proxy.directory, port=proxy.port)}})
     t.client(d).sql("SELECT 1")
     d.console("PAUSE")
     c = t.client(d)
@@ -146,6 +147,8 @@ def paused(t):
     d.console("RESUME")
     c.until_ready()
     c = t.client(d, database="down")
+    c.sql("SELECT 1")
+    proxy.close()
     c.send(wire.query("SELECT 1"))
     wait_until(lambda: 'pool down: cannot connect to the server of pool "down"' in pgwith(d), 10, "the reason")
 
