@@ -1,9 +1,11 @@
 #include "admin/health.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "admin/show.h"
+#include "base/mem.h"
 #include "base/units.h"
 #include "base/utf8.h"
 #include "pool/gate.h"
@@ -59,39 +61,41 @@ add_waiting(struct sums *sums, const struct list *waiting)
 	}
 }
 
-static struct sums
-sums_of(const struct pool *group)
+static void
+add_part(struct sums *sums, const struct pool *part)
 {
-	struct sums sums = {0};
-	struct list_node *n;
+	const struct list *servers = part->servers;
 
-	LIST_EACH (n, &group->all->list) {
-		const struct pool *part = LIST_OBJ(n, const struct pool, node);
-		const struct list *servers = part->servers;
-
-		if (part->group != group)
-			continue;
-		sums.free += servers[SERVER_IDLE].count + servers[SERVER_CHECKING].count +
-			     servers[SERVER_CLEANING].count;
-		sums.connecting += servers[SERVER_CONNECTING].count;
-		add_leased(&sums, &servers[SERVER_LEASED]);
-		add_waiting(&sums, &part->waiting);
-	}
-	return sums;
+	sums->free += servers[SERVER_IDLE].count + servers[SERVER_CHECKING].count +
+		      servers[SERVER_CLEANING].count;
+	sums->connecting += servers[SERVER_CONNECTING].count;
+	add_leased(sums, &servers[SERVER_LEASED]);
+	add_waiting(sums, &part->waiting);
 }
 
 /* ---- is it ready? ---- */
 
 /* Copies the text of an error, and its detail if that fits, and frees the error. Returns false. */
 static bool
-refused_by(struct err *e, char *out)
+refused_by(struct err *e, struct health *h)
 {
 	if (e->detail)
-		snprintf(out, HEALTH_TEXT, "%s (%s)", e->message, e->detail);
+		snprintf(h->reason, sizeof h->reason, "%s (%s)", e->message, e->detail);
 	else
-		snprintf(out, HEALTH_TEXT, "%s", e->message);
+		snprintf(h->reason, sizeof h->reason, "%s", e->message);
+	/* The details of these two are pool.c's numbers of servers, and who holds one. */
+	h->brief = (unsigned)strlen(
+	    e->id == ERR_QUEUE_FULL || e->id == ERR_WAIT_TIMEOUT ? e->message : h->reason);
 	err_clear(e);
 	return false;
+}
+
+/* The pool is not ready for a reason of which clients are told nothing: they wait. Returns true. */
+static bool
+holds_up(struct health *h, const char *why)
+{
+	h->brief = (unsigned)snprintf(h->reason, sizeof h->reason, "%s", why);
+	return true;
 }
 
 /* Has an attempt to open a server failed since the first of the queue came? */
@@ -119,9 +123,9 @@ nothing_comes_back(const struct pool *pool, const struct sums *sums)
 	return loop_now_us(pool->all->loop) - sums->newest_us >= limit;
 }
 
-/* Would a client of this pool be served? If not, `out` says why. */
+/* Would a client of this pool be served? If not, the reason is set. */
 static bool
-part_is_ready(struct pool *pool, const struct sums *sums, char *out)
+part_is_ready(struct pool *pool, const struct sums *sums, struct health *h)
 {
 	struct err e;
 
@@ -129,13 +133,13 @@ part_is_ready(struct pool *pool, const struct sums *sums, char *out)
 		return true;
 	if (pool->down_us && pool->last_error.id != ERR_NONE) {
 		err_copy(&e, &pool->last_error);
-		return refused_by(&e, out);
+		return refused_by(&e, h);
 	}
 	if (pool_refuses(pool, &e))
-		return refused_by(&e, out);
+		return refused_by(&e, h);
 	if (nothing_comes_back(pool, sums)) {
 		pool_wait_error(pool, pool->conf->wait_timeout_us, &e);
-		return refused_by(&e, out);
+		return refused_by(&e, h);
 	}
 	return true;
 }
@@ -154,7 +158,7 @@ is_full(const struct site *site)
 
 /* Is there a reason that holds for all pools of the group? */
 static bool
-group_refuses(const struct daemon *d, const struct pool *group, char *out)
+group_refuses(const struct daemon *d, const struct pool *group, struct health *h)
 {
 	struct err e;
 
@@ -166,39 +170,14 @@ group_refuses(const struct daemon *d, const struct pool *group, char *out)
 		;
 	else if (is_full(&d->site))
 		err_make(&e, ERR_TOO_MANY_CLIENTS, (unsigned)d->site.conf->max_clients);
-	else if (group->all->handing) {
-		snprintf(out, HEALTH_TEXT, "a new pgwithd takes over: clients wait until it has");
-		return true;
-	} else if (gate_paused(group)) {
-		snprintf(out, HEALTH_TEXT, "the pool is paused: an administrator can RESUME it");
-		return true;
-	} else
+	else if (group->all->handing)
+		return holds_up(h, "a new pgwithd takes over: clients wait until it has");
+	else if (gate_paused(group))
+		return holds_up(h, "the pool is paused: an administrator can RESUME it");
+	else
 		return false;
-	refused_by(&e, out);
+	refused_by(&e, h);
 	return true;
-}
-
-static bool
-is_ready(const struct daemon *d, const struct pool *group, const struct sums *sums, char *out)
-{
-	struct list_node *n;
-	unsigned parts = 0;
-
-	*out = 0;
-	if (group_refuses(d, group, out))
-		return false;
-	LIST_EACH (n, &group->all->list) {
-		struct pool *part = LIST_OBJ(n, struct pool, node);
-
-		if (part->group != group || (part == group && group->conf->role != CONF_ROLE_FIXED))
-			continue;
-		parts++;
-		if (part_is_ready(part, sums, out)) {
-			*out = 0;
-			return true;
-		}
-	}
-	return parts == 0;
 }
 
 /* ---- in words ---- */
@@ -239,18 +218,117 @@ say_verdict(const struct pool *group, const struct sums *sums, struct health *h)
 			 units_elapsed_str(now - sums->waits_since_us, text, sizeof text));
 	if (sums->longest && holder_matters(group, sums, h->ready))
 		say_holder(sums->longest, now, holder, sizeof holder);
-	snprintf(h->verdict, sizeof h->verdict, "%s: %u of %lld leased%s%s%s%s", group->conf->name,
-		 sums->leased, (long long)group->conf->size, waiting, holder, h->ready ? "" : "; ",
-		 h->reason);
+	snprintf(h->verdict, sizeof h->verdict, "%s: %u of %lld leased%s%s%s%.*s",
+		 group->conf->name, sums->leased, (long long)group->conf->size, waiting, holder,
+		 h->ready ? "" : "; ", (int)h->brief, h->reason);
+}
+
+/* ---- groups ---- */
+
+/* A group that is being judged. */
+struct trial {
+	const struct pool *group;
+	struct health *health;
+	struct sums sums;
+	bool decided; /* nothing that a pool of the group says can change it any more */
+};
+
+/* Takes the word of a pool of the group, when the sums of the group are known. It is ready if one
+ * of them is, or none is there that a client could be in. */
+static void
+hear_part(struct trial *t, struct pool *part)
+{
+	bool is_place = part == t->group && part->conf->role != CONF_ROLE_FIXED;
+
+	if (t->decided || is_place)
+		return;
+	t->health->ready = t->decided = part_is_ready(part, &t->sums, t->health);
+}
+
+static void
+begin_trial(struct trial *t, const struct daemon *d)
+{
+	*t->health = (struct health){0};
+	t->decided = group_refuses(d, t->group, t->health);
+	t->health->ready = !t->decided;
+}
+
+static void
+end_trial(struct trial *t)
+{
+	if (t->health->ready)
+		t->health->reason[t->health->brief = 0] = '\0';
+	say_verdict(t->group, &t->sums, t->health);
 }
 
 void
 health_of(const struct daemon *d, const struct pool *pool, struct health *h)
 {
-	struct sums sums = sums_of(pool->group);
+	struct trial t = {.group = pool->group, .health = h};
+	const struct list_node *n;
 
-	h->ready = is_ready(d, pool->group, &sums, h->reason);
-	say_verdict(pool->group, &sums, h);
+	LIST_EACH (n, &pool->all->list)
+		if (LIST_OBJ(n, const struct pool, node)->group == t.group)
+			add_part(&t.sums, LIST_OBJ(n, const struct pool, node));
+	begin_trial(&t, d);
+	LIST_EACH (n, &pool->all->list)
+		if (LIST_OBJ(n, struct pool, node)->group == t.group)
+			hear_part(&t, LIST_OBJ(n, struct pool, node));
+	end_trial(&t);
+}
+
+static int
+by_group(const void *a, const void *b)
+{
+	const struct trial *x = a, *y = b;
+
+	return ((uintptr_t)x->group > (uintptr_t)y->group) -
+	       ((uintptr_t)x->group < (uintptr_t)y->group);
+}
+
+static struct trial *
+trial_of(struct trial *trials, unsigned count, const struct pool *pool)
+{
+	const struct trial key = {.group = pool->group};
+
+	return bsearch(&key, trials, count, sizeof key, by_group);
+}
+
+struct health_group *
+health_all(const struct daemon *d, unsigned *count)
+{
+	const struct list *pools = &d->site.pools.list;
+	struct health_group *all = mem_calloc(pools->count + 1, sizeof *all);
+	struct trial *trials = mem_calloc(pools->count + 1, sizeof *trials);
+	const struct list_node *n;
+
+	*count = 0;
+	LIST_EACH (n, pools) {
+		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
+
+		if (pool->group != pool)
+			continue;
+		all[*count].group = pool;
+		trials[*count] = (struct trial){.group = pool, .health = &all[*count].health};
+		++*count;
+	}
+	qsort(trials, *count, sizeof *trials, by_group);
+	LIST_EACH (n, pools) {
+		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
+
+		add_part(&trial_of(trials, *count, pool)->sums, pool);
+	}
+	for (unsigned i = 0; i < *count; i++)
+		begin_trial(&trials[i], d);
+	LIST_EACH (n, pools) {
+		struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		hear_part(trial_of(trials, *count, pool), pool);
+	}
+	for (unsigned i = 0; i < *count; i++)
+		end_trial(&trials[i]);
+	free(trials);
+	return all;
 }
 
 /* ---- SHOW HEALTH ---- */
@@ -265,22 +343,20 @@ static const struct column health_columns[] = {
 static void
 fill_health(const struct daemon *d, struct rows *r)
 {
-	struct list_node *n;
+	unsigned count;
+	struct health_group *all = health_all(d, &count);
 
-	LIST_EACH (n, &d->site.pools.list) {
-		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
-		struct health h;
+	for (unsigned i = 0; i < count; i++) {
+		const struct health *h = &all[i].health;
 
-		if (pool->group != pool)
-			continue;
-		health_of(d, pool, &h);
 		rows_begin(r);
-		rows_text(r, pool->conf->name);
-		rows_bool(r, h.ready);
-		rows_text(r, h.ready ? NULL : h.reason);
-		rows_text(r, h.verdict);
+		rows_text(r, all[i].group->conf->name);
+		rows_bool(r, h->ready);
+		rows_text(r, h->ready ? NULL : h->reason);
+		rows_text(r, h->verdict);
 		rows_end(r);
 	}
+	free(all);
 }
 
 const struct show show_health = SHOW_TABLE(health_columns, fill_health);

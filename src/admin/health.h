@@ -13,12 +13,24 @@
 
 struct health {
 	bool ready;
-	char reason[HEALTH_TEXT];     /* the error that a client would get; "" if ready */
+	char reason[HEALTH_TEXT]; /* the error that a client would get; "" if ready */
+	/* Bytes of the reason that the verdict ends with: not its detail if that tells how many
+	 * servers are leased and who holds one, since the verdict tells that itself. */
+	unsigned brief;
 	char verdict[HEALTH_VERDICT]; /* one line for people, beginning with the pool's name */
 };
 
 /* Judges a pool together with all pools of its group, of which any may be given. A pool with role =
  * client is ready if it is for at least one role, or no role has come yet. Changes nothing. */
 void health_of(const struct daemon *, const struct pool *, struct health *);
+
+struct health_group {
+	const struct pool *group;
+	struct health health;
+};
+
+/* Judges all groups, in the order of their pools, and returns them in a list for free(3). It walks
+ * the pools as often for all groups as health_of() does for one. */
+struct health_group *health_all(const struct daemon *, unsigned *count);
 
 #endif

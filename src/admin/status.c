@@ -307,20 +307,17 @@ by_rank(const void *a, const void *b)
 static struct ranked *
 rank_pools(const struct daemon *d, const struct sums *sums, unsigned *count)
 {
-	struct ranked *list = mem_calloc(sums->count + 1, sizeof *list);
+	struct health_group *all = health_all(d, count);
+	struct ranked *list = mem_calloc(*count + 1, sizeof *list);
 
-	*count = 0;
-	for (unsigned i = 0; i < sums->count; i++) {
-		const struct sums_pool *sum = &sums->pools[i];
-		struct health h;
+	for (unsigned i = 0; i < *count; i++) {
+		const struct sums_pool *sum = sums_find(sums, all[i].group);
 
-		if (sum->group == NULL)
-			continue;
-		health_of(d, sum->group, &h);
-		list[(*count)++] = (struct ranked){sum, !h.ready           ? STATUS_BAD
-							: sum->waiting > 0 ? STATUS_WAITS
-									   : STATUS_GOOD};
+		list[i] = (struct ranked){sum, !all[i].health.ready ? STATUS_BAD
+					       : sum->waiting > 0   ? STATUS_WAITS
+								    : STATUS_GOOD};
 	}
+	free(all);
 	qsort(list, *count, sizeof *list, by_rank);
 	return list;
 }

@@ -153,11 +153,20 @@ END_TEST
 
 START_TEST(a_full_queue)
 {
+	struct health h;
+
 	shop_lend(&shop, &shop.pool, 0, UNIT_S, 'T');
 	shop_lend(&shop, &shop.pool, 1, UNIT_S, 'T');
 	shop_wait(&shop, &shop.pool, 2, UNIT_S);
 	shop_wait(&shop, &shop.pool, 3, UNIT_S);
 	is_not_ready("too many clients wait for pool \"orders\"");
+	/* The reason stands alone, so it has the numbers, which the verdict has only once. */
+	health_of(&shop.d, &shop.pool, &h);
+	ck_assert_ptr_nonnull(strstr(h.reason, "(2 of 2 leased, 2 waiting; held longest: "));
+	ck_assert_str_eq(
+	    h.verdict, "orders: 2 of 2 leased, 2 waiting, oldest 1.0 s; session 1 (app, pid 4242) "
+		       "holds for 1.0 s, idle in transaction; too many clients wait for pool "
+		       "\"orders\": max_waiting is 2");
 	shop.conf.max_waiting = 3;
 	is_ready("orders: 2 of 2 leased, 2 waiting, oldest 1.0 s; session 1 (app, pid 4242) holds "
 		 "for 1.0 s, idle in transaction");
@@ -166,13 +175,22 @@ END_TEST
 
 START_TEST(no_server_can_be_reached)
 {
+	struct health h;
+
 	err_make(&shop.pool.last_error, ERR_SERVER_UNREACHABLE, "orders", "no route");
 	is_ready("orders: 0 of 2 leased");
 	shop.pool.down_us = loop_now_us(shop.d.site.loop);
 	is_not_ready("cannot connect to the server of pool \"orders\"");
+	/* What PostgreSQL or the system says stays in the verdict, even if somebody holds a
+	 * server. */
+	shop_lend(&shop, &shop.pool, 1, UNIT_S, 'T');
+	err_detail(&shop.pool.last_error, "no route (none)");
+	health_of(&shop.d, &shop.pool, &h);
+	ck_assert_ptr_nonnull(strstr(h.verdict, "; session 2 "));
+	ck_assert_ptr_nonnull(strstr(h.verdict, "(no route (none))"));
 	/* One that is idle serves all the same. */
 	shop_server(&shop, &shop.pool, 0, SERVER_IDLE);
-	is_ready("orders: 0 of 2 leased");
+	is_ready("orders: 1 of 2 leased");
 }
 END_TEST
 
@@ -269,6 +287,42 @@ START_TEST(a_role_waits_for_what_another_one_holds)
 }
 END_TEST
 
+/* All pools are judged as each one is alone. */
+START_TEST(all_are_judged_as_each_one)
+{
+	struct conf_pool conf[3] = {shop.conf, shop.conf, shop.conf};
+	struct pool groups[3], red, blue;
+	struct health_group *all;
+	struct health h;
+	unsigned count;
+
+	for (int i = 0; i < 3; i++) {
+		conf[i].name = (char *)(const char *[]){"a", "b", "c"}[i];
+		conf[i].role = i == 1 ? CONF_ROLE_CLIENT : CONF_ROLE_FIXED;
+		shop_pool(&shop, &groups[i], &groups[i], &conf[i]);
+	}
+	shop_pool(&shop, &red, &groups[1], &conf[1]);
+	shop_pool(&shop, &blue, &groups[1], &conf[1]);
+	groups[0].paused = true;
+	shop_lend(&shop, &red, 0, 42 * UNIT_S, 'T');
+	shop_lend(&shop, &blue, 1, 43 * UNIT_S, 'T');
+	shop_server(&shop, &groups[2], 2, SERVER_IDLE);
+	all = health_all(&shop.d, &count);
+	ck_assert_uint_eq(count, 4);
+	ck_assert_ptr_eq(all[0].group, &shop.pool);
+	for (unsigned i = 0; i < count; i++) {
+		ck_assert_ptr_eq(all[i].group, i ? &groups[i - 1] : &shop.pool);
+		health_of(&shop.d, all[i].group, &h);
+		ck_assert_int_eq(all[i].health.ready, h.ready);
+		ck_assert_str_eq(all[i].health.reason, h.reason);
+		ck_assert_str_eq(all[i].health.verdict, h.verdict);
+		ck_assert_int_eq(h.ready, i % 3 == 0);
+	}
+	ck_assert_str_eq(all[3].health.verdict, "c: 0 of 2 leased");
+	free(all);
+}
+END_TEST
+
 /* Who needs a new server waits at the front of the queue, but not for longest. */
 START_TEST(the_oldest_wait_is_behind_those_for_a_new_server)
 {
@@ -302,6 +356,7 @@ main(void)
 	tcase_add_test(t, all_of_max_clients_are_in);
 	tcase_add_test(t, a_group_is_ready_if_one_role_is);
 	tcase_add_test(t, a_role_waits_for_what_another_one_holds);
+	tcase_add_test(t, all_are_judged_as_each_one);
 	tcase_add_test(t, the_oldest_wait_is_behind_those_for_a_new_server);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);

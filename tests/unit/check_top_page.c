@@ -133,26 +133,6 @@ START_TEST(a_pool_that_is_down_comes_first)
 }
 END_TEST
 
-START_TEST(nobody_is_named_twice)
-{
-	struct model *m = well();
-
-	give(m, MODEL_HEALTH,
-	     "pool|ready|reason|verdict\n"
-	     "orders|f|full (held longest: session 1)|orders: 1 of 1 leased; session 1 (a, pid 2) "
-	     "holds for 4.0 s, idle; full (held longest: session 1)\n"
-	     "billing|t|~|billing: 0 of 10 leased\n");
-	says(m, TABLE_BAD,
-	     "orders: 1 of 1 leased; session 1 (a, pid 2) holds for 4.0 s, idle; full");
-	/* without a session in it, the detail is all there is */
-	give(m, MODEL_HEALTH,
-	     "pool|ready|reason|verdict\norders|f|down (refused)|orders: 0 of 1 leased; down "
-	     "(refused)\n");
-	says(m, TABLE_BAD, "orders: 0 of 1 leased; down (refused)");
-	model_free(m);
-}
-END_TEST
-
 START_TEST(a_lock_with_a_queue)
 {
 	struct model *m = well();
@@ -881,7 +861,6 @@ main(void)
 	tcase_add_test(c, all_is_well);
 	tcase_add_test(c, a_pool_that_waits);
 	tcase_add_test(c, a_pool_that_is_down_comes_first);
-	tcase_add_test(c, nobody_is_named_twice);
 	tcase_add_test(c, a_lock_with_a_queue);
 	tcase_add_test(c, the_one_at_the_end_of_the_chain_is_named);
 	tcase_add_test(c, a_circle_ends);

@@ -16,7 +16,7 @@ struct trouble {
 	bool is_lock;
 	bool down; /* the pool is not ready */
 	int64_t wait_us;
-	const char *verdict, *reason; /* of SHOW HEALTH; or NULL */
+	const char *verdict; /* of SHOW HEALTH; or NULL */
 	unsigned waiting;
 };
 
@@ -110,7 +110,6 @@ find_pools(const struct model *m, struct troubles *all)
 		x.waiting = waiting_of(m, x.name, &x.wait_us);
 		x.down = row >= 0 && !is_true(health, (unsigned)row, "ready");
 		x.verdict = row >= 0 ? model_text(health, (unsigned)row, "verdict") : NULL;
-		x.reason = row >= 0 ? model_text(health, (unsigned)row, "reason") : NULL;
 		if (x.down || x.wait_us >= WAIT_LONG_US)
 			add(all, x);
 	}
@@ -252,20 +251,6 @@ append(char **text, const char *gap, char *more)
 	*text = all;
 }
 
-/* The line of SHOW HEALTH. It ends with the reason, whose detail in brackets names those who hold
- * something once more: that is left out. */
-static char *
-say_health(const struct trouble *x)
-{
-	size_t whole = strlen(x->verdict), reason = strlen(x->reason);
-	const char *detail = strstr(x->reason, " (");
-
-	if (detail && strstr(x->verdict, "; session ") && whole > reason &&
-	    strcmp(x->verdict + whole - reason, x->reason) == 0)
-		whole -= strlen(detail);
-	return mem_strndup(x->verdict, whole);
-}
-
 static char *
 say_trouble(const struct model *m, const struct trouble *x)
 {
@@ -273,7 +258,7 @@ say_trouble(const struct model *m, const struct trouble *x)
 	char wait[32], *text;
 
 	if (x->verdict && *x->verdict) {
-		text = say_health(x);
+		text = mem_strdup(x->verdict);
 	} else {
 		text = mem_printf("%s%s: %u waiting, oldest %s", x->is_lock ? "lock " : "", x->name,
 				  x->waiting, units_elapsed_str(x->wait_us, wait, sizeof wait));
