@@ -17,7 +17,10 @@ by_group(const void *a, const void *b)
 static int
 by_name(const void *a, const void *b)
 {
-	return strcmp(((const struct sums_pool *)a)->name, ((const struct sums_pool *)b)->name);
+	const struct sums_pool *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
+
+	return order ? order : by_group(a, b);
 }
 
 /* While they are sorted by group. */
@@ -106,7 +109,7 @@ sums_take(struct sums *sums, const struct daemon *d)
 	}
 	LIST_EACH (n, &past->pools)
 		add_past(sums, LIST_OBJ(n, const struct past_pool, node));
-	if (past->pools.count == PAST_POOLS_MAX)
+	if (past_has_others(past))
 		add_past(sums, &past->others);
 	qsort(sums->pools, sums->count, sizeof *sums->pools, by_name);
 }
@@ -121,7 +124,7 @@ sums_clear(struct sums *sums)
 const struct sums_pool *
 sums_find(const struct sums *sums, const struct pool *pool)
 {
-	struct sums_pool key = {.name = pool->conf->name};
+	struct sums_pool key = {.name = pool->conf->name, .group = pool->group};
 
 	return bsearch(&key, sums->pools, sums->count, sizeof key, by_name);
 }

@@ -67,6 +67,15 @@ past_keep(struct past *past, const char *name, struct pool_stats *stats, struct 
 	pool_tally_move(&one->tally, tally);
 }
 
+bool
+past_has_others(const struct past *past)
+{
+	static const struct pool_stats none;
+
+	/* Nothing is in a tally alone. */
+	return memcmp(&past->others.stats, &none, sizeof none) != 0;
+}
+
 void
 past_restore(struct past *past, const char *name, struct pool_stats *stats,
 	     struct pool_tally *tally)

@@ -28,6 +28,8 @@ void past_clear(struct past *);
 
 /* Adds the sums of a pool of that name, which are empty then. */
 void past_keep(struct past *, const char *name, struct pool_stats *, struct pool_tally *);
+/* Is something in past->others? Later, names may be fewer again. */
+bool past_has_others(const struct past *);
 /* Adds to these sums what is kept by that name, and keeps it no longer. */
 void past_restore(struct past *, const char *name, struct pool_stats *, struct pool_tally *);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "admin/metrics.h"
+#include "shop.h"
 
 static bool
 ends_with(const char *text, const char *end)
@@ -57,6 +58,77 @@ START_TEST(help_needs_no_escapes)
 }
 END_TEST
 
+static void
+keep(struct past *past, const char *name, uint64_t xacts)
+{
+	struct pool_stats stats = {.xacts = xacts};
+	struct pool_tally tally = {0};
+
+	past_keep(past, name, &stats, &tally);
+}
+
+/* The transactions of all pools by that name; -1: there is none. */
+static int64_t
+xacts_of(const struct shop *shop, const char *name)
+{
+	struct sums sums;
+	int64_t xacts = -1;
+
+	sums_take(&sums, &shop->d);
+	for (unsigned i = 0; i < sums.count; i++) {
+		if (strcmp(sums.pools[i].name, name) != 0)
+			continue;
+		ck_assert_int_eq(xacts, -1);
+		xacts = (int64_t)sums.pools[i].stats.xacts;
+	}
+	sums_clear(&sums);
+	return xacts;
+}
+
+/* When more pools were removed than can be kept by name, the rest is the pool "". It stays when one
+ * of those with a name comes back, so that no total falls. */
+START_TEST(what_is_added_up_without_a_name_stays)
+{
+	struct shop shop;
+	struct past *past = &shop.d.site.pools.past;
+	struct pool_stats stats = {0};
+	struct pool_tally tally = {0};
+	char name[16];
+
+	shop_open(&shop);
+	ck_assert_int_eq(xacts_of(&shop, "orders"), 0);
+	for (unsigned i = 0; i < PAST_POOLS_MAX; i++) {
+		snprintf(name, sizeof name, "%u", i);
+		keep(past, name, i);
+	}
+	ck_assert_int_eq(xacts_of(&shop, "7"), 7);
+	ck_assert_int_eq(xacts_of(&shop, ""), -1);
+	keep(past, "one more", 40);
+	keep(past, "another", 2);
+	ck_assert_int_eq(xacts_of(&shop, ""), 42);
+	past_restore(past, "7", &stats, &tally);
+	ck_assert_int_eq(xacts_of(&shop, "7"), -1);
+	ck_assert_int_eq(xacts_of(&shop, ""), 42);
+	shop_close(&shop);
+}
+END_TEST
+
+/* The sums of a pool are found even if one of its name is gone, too. */
+START_TEST(a_pool_is_found_beside_one_that_is_gone)
+{
+	struct shop shop;
+	struct sums sums;
+
+	shop_open(&shop);
+	keep(&shop.d.site.pools.past, "orders", 3);
+	sums_take(&sums, &shop.d);
+	ck_assert_uint_eq(sums.count, 2);
+	ck_assert_ptr_eq(sums_find(&sums, &shop.pool)->group, &shop.pool);
+	sums_clear(&sums);
+	shop_close(&shop);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -67,6 +139,8 @@ main(void)
 
 	tcase_add_test(t, names_are_good);
 	tcase_add_test(t, help_needs_no_escapes);
+	tcase_add_test(t, what_is_added_up_without_a_name_stays);
+	tcase_add_test(t, a_pool_is_found_beside_one_that_is_gone);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

@@ -36,6 +36,8 @@ shop_open(struct shop *shop)
 	shop->whole.max_clients = 100;
 	site->conf = &shop->whole;
 	list_init(&site->pools.list);
+	past_init(&site->pools.past);
+	list_init(&site->in_state[SESSION_IDLE]);
 	idmap_init(&site->sessions);
 	idmap_init(&site->pools.servers);
 	locks_init(&site->locks, site->loop);
@@ -62,6 +64,7 @@ shop_close(struct shop *shop)
 
 	for (unsigned i = 0; i < SHOP_SESSIONS; i++)
 		progress_clear(&shop->buyers[i].server.progress);
+	past_clear(&site->pools.past);
 	locks_clear(&site->locks);
 	idmap_clear(&site->sessions);
 	idmap_clear(&site->pools.servers);
