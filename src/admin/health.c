@@ -44,33 +44,19 @@ add_leased(struct sums *sums, const struct list *leased)
 		sums->newest_us = newest->since_us;
 }
 
-/* The queue is in the order of time, but for leases at its front that need a new server. */
-static void
-add_waiting(struct sums *sums, const struct list *waiting)
-{
-	const struct list_node *n;
-
-	sums->waiting += waiting->count;
-	LIST_EACH (n, waiting) {
-		const struct lease *l = LIST_OBJ(n, const struct lease, node);
-
-		if (sums->waits_since_us == 0 || l->since_us < sums->waits_since_us)
-			sums->waits_since_us = l->since_us;
-		if (!l->fresh)
-			return;
-	}
-}
-
 static void
 add_part(struct sums *sums, const struct pool *part)
 {
 	const struct list *servers = part->servers;
+	int64_t since_us = lease_oldest_wait(part);
 
 	sums->free += servers[SERVER_IDLE].count + servers[SERVER_CHECKING].count +
 		      servers[SERVER_CLEANING].count;
 	sums->connecting += servers[SERVER_CONNECTING].count;
 	add_leased(sums, &servers[SERVER_LEASED]);
-	add_waiting(sums, &part->waiting);
+	sums->waiting += part->waiting.count;
+	if (since_us && (sums->waits_since_us == 0 || since_us < sums->waits_since_us))
+		sums->waits_since_us = since_us;
 }
 
 /* ---- is it ready? ---- */

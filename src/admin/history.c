@@ -335,17 +335,13 @@ drop_all(struct daemon *d)
 static void
 look_at_part(struct history_look *look, const struct pool *part, int64_t now_us)
 {
-	const struct list_node *first = list_first(&part->waiting);
-	int64_t wait_us;
+	int64_t since_us = lease_oldest_wait(part);
 
 	pool_stats_add(&look->stats, &part->stats);
 	look->leased += part->servers[SERVER_LEASED].count;
 	look->waiting += part->waiting.count;
-	if (first) {
-		wait_us = now_us - LIST_OBJ(first, const struct lease, node)->since_us;
-		if (wait_us > look->oldest_wait_us)
-			look->oldest_wait_us = wait_us;
-	}
+	if (since_us && now_us - since_us > look->oldest_wait_us)
+		look->oldest_wait_us = now_us - since_us;
 }
 
 /* A pool in which nothing happens is looked at once a second. */

@@ -29,7 +29,7 @@ struct history_minute {
 	uint32_t leased, waiting; /* the most that a sweep has seen */
 	uint32_t oldest_wait_ms;  /* likewise */
 	uint32_t waits;           /* requests for a server that had to wait */
-	uint32_t wait_mean_us;    /* of the waits that ended with a server */
+	uint32_t wait_mean_us;    /* of the waits that have ended, by a server or an error */
 	uint32_t wait_p99_us;
 	uint32_t wait_fails, open_fails, broken; /* as in struct pool_stats */
 };

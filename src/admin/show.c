@@ -202,13 +202,10 @@ static void
 pool_row(const struct daemon *d, const struct pool *pool, unsigned idle, struct rows *r)
 {
 	const struct list *servers = pool->servers;
-	const struct list_node *first = list_first(&pool->waiting);
 	unsigned cancels = count_cancels(pool);
-	int64_t wait = 0;
+	int64_t since_us = lease_oldest_wait(pool);
+	int64_t wait = since_us ? loop_now_us(pool->all->loop) - since_us : 0;
 
-	if (first)
-		wait = loop_now_us(pool->all->loop) -
-		       LIST_OBJ(first, const struct lease, node)->since_us;
 	rows_begin(r);
 	rows_text(r, pool->conf->name);
 	/* The row of all roles has no name of one: exporters tell rows apart by both columns. */

@@ -57,8 +57,7 @@ add_leased(struct sums_pool *sum, const struct pool *pool, int64_t now)
 static void
 add_pool(struct sums_pool *sum, const struct pool *pool)
 {
-	const struct list_node *first = list_first(&pool->waiting);
-	int64_t now = loop_now_us(pool->all->loop);
+	int64_t since_us = lease_oldest_wait(pool), now = loop_now_us(pool->all->loop);
 
 	pool_stats_add(&sum->stats, &pool->stats);
 	pool_stats_add(&sum->period, &pool->period);
@@ -66,9 +65,8 @@ add_pool(struct sums_pool *sum, const struct pool *pool)
 		sum->servers[i] += pool->servers[i].count;
 	sum->waiting += pool->waiting.count;
 	sum->down |= pool->down_us != 0;
-	if (first)
-		sum->wait_us =
-		    later(sum->wait_us, now - LIST_OBJ(first, const struct lease, node)->since_us);
+	if (since_us)
+		sum->wait_us = later(sum->wait_us, now - since_us);
 	add_leased(sum, pool, now);
 }
 

@@ -94,6 +94,24 @@ hold_or_wait(struct lease *l, struct pool *pool, struct server *srv, bool fresh,
 	return -E_AGAIN;
 }
 
+int64_t
+lease_oldest_wait(const struct pool *pool)
+{
+	const struct list_node *n;
+	int64_t oldest = 0;
+
+	LIST_EACH (n, &pool->waiting) {
+		const struct lease *l = LIST_OBJ(n, const struct lease, node);
+
+		if (oldest == 0 || l->since_us < oldest)
+			oldest = l->since_us;
+		/* From here on, the queue is in the order of time. */
+		if (!l->fresh)
+			break;
+	}
+	return oldest;
+}
+
 int
 lease_enter(struct lease *l, struct pool *pool, struct err *e)
 {

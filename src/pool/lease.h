@@ -185,4 +185,8 @@ void lease_cleaned(struct lease *, struct todo *done);
 
 const char *lease_state_name(enum lease_state);
 
+/* Since when the session waits that has waited longest in the queue of this pool; 0: nobody waits.
+ * It need not be the first: those that need a new server stand at the front. */
+int64_t lease_oldest_wait(const struct pool *);
+
 #endif

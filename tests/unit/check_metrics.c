@@ -85,6 +85,23 @@ xacts_of(const struct shop *shop, const char *name)
 	return xacts;
 }
 
+/* Who needs a new server stands at the front of the queue, but has not waited longest. */
+START_TEST(the_oldest_wait_is_not_that_of_the_first)
+{
+	struct shop shop;
+	struct sums sums;
+
+	shop_open(&shop);
+	shop_wait(&shop, &shop.pool, 2, 1000)->hold.lease.fresh = true;
+	shop_wait(&shop, &shop.pool, 3, 4000);
+	shop_wait(&shop, &shop.pool, 4, 3000);
+	sums_take(&sums, &shop.d);
+	ck_assert_int_eq(sums_find(&sums, &shop.pool)->wait_us, 4000);
+	sums_clear(&sums);
+	shop_close(&shop);
+}
+END_TEST
+
 /* When more pools were removed than can be kept by name, the rest is the pool "". It stays when one
  * of those with a name comes back, so that no total falls. */
 START_TEST(what_is_added_up_without_a_name_stays)
@@ -139,6 +156,7 @@ main(void)
 
 	tcase_add_test(t, names_are_good);
 	tcase_add_test(t, help_needs_no_escapes);
+	tcase_add_test(t, the_oldest_wait_is_not_that_of_the_first);
 	tcase_add_test(t, what_is_added_up_without_a_name_stays);
 	tcase_add_test(t, a_pool_is_found_beside_one_that_is_gone);
 	suite_add_tcase(s, t);
