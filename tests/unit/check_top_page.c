@@ -146,6 +146,14 @@ START_TEST(a_lock_with_a_queue)
 	says(m, TABLE_WAITING,
 	     "lock nightly: 2 waiting, oldest 3.2 s; session 5 (cron, pid 55) holds it for 60.0 s, "
 	     "idle");
+	/* a lock that works has short waits: they are no trouble, as in pools */
+	give(m, MODEL_LOCKS,
+	     LOCKS "nightly|lock|5|55|app|exclusive|held|0|50\n"
+		   "nightly|lock|6|66|app|exclusive|waiting|1|40\n"
+		   "other|lock|8|88|app|exclusive|held|0|60000\n"
+		   "other|lock|9|99|app|exclusive|waiting|1|99\n");
+	give(m, MODEL_HELD, HELD "5|~|app|55|cron|~|~|lock|nightly|~|idle|50|1|~|~\n");
+	says(m, TABLE_GOOD, "all is well: 2 pools, 3 of 30 leased, 2 waiting for moments only");
 	model_free(m);
 }
 END_TEST

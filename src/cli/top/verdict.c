@@ -115,23 +115,22 @@ find_pools(const struct model *m, struct troubles *all)
 	}
 }
 
+/* The rows of SHOW LOCKS for a lock follow each other, its queue in order. */
 static void
 find_locks(const struct model *m, struct troubles *all)
 {
 	const struct table *t = m->tables[MODEL_LOCKS];
 
-	for (unsigned i = 0; i < rows_of(m, MODEL_LOCKS); i++) {
-		const char *name = model_text(t, i, "name");
-		int64_t position = model_number(t, i, "position");
+	for (unsigned i = 0, last; i < rows_of(m, MODEL_LOCKS); i = last + 1) {
+		struct trouble x = {.name = model_text(t, i, "name"),
+				    .is_lock = true,
+				    .wait_us = model_number(t, i, "since_ms") * UNIT_MS,
+				    .waiting = 1};
 
-		if (position == 1)
-			add(all,
-			    (struct trouble){.name = name,
-					     .is_lock = true,
-					     .wait_us = model_number(t, i, "since_ms") * UNIT_MS,
-					     .waiting = 1});
-		else if (position > 1 && all->count)
-			all->list[all->count - 1].waiting++;
+		for (last = i; model_number(t, last + 1, "position") > 1; last++)
+			x.waiting++;
+		if (model_number(t, i, "position") == 1 && x.wait_us >= WAIT_LONG_US)
+			add(all, x);
 	}
 }
 
@@ -309,6 +308,8 @@ say_good(const struct model *m)
 		npools++;
 		size += model_number(pools, i, "size");
 	}
+	for (unsigned i = 0; i < rows_of(m, MODEL_LOCKS); i++)
+		waiting += model_number(m->tables[MODEL_LOCKS], i, "position") > 0;
 	text = mem_printf("all is well: %u pool%s, %lld of %lld leased, ", npools,
 			  npools == 1 ? "" : "s", (long long)leased, (long long)size);
 	append(&text, "",
