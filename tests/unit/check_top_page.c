@@ -740,6 +740,17 @@ START_TEST(pause_pace_and_help)
 	ck_assert_int_eq(p.interval_us, UNIT_S / 4);
 	press(&p, "--------------------");
 	ck_assert_int_eq(p.interval_us, 32 * UNIT_S);
+	/* --interval may have given more or less: the keys lead back from there */
+	p.interval_us = 100 * UNIT_MS;
+	press(&p, "+");
+	ck_assert_int_eq(p.interval_us, 100 * UNIT_MS);
+	press(&p, "-");
+	ck_assert_int_eq(p.interval_us, 200 * UNIT_MS);
+	p.interval_us = UNIT_H;
+	press(&p, "-");
+	ck_assert_int_eq(p.interval_us, UNIT_H);
+	press(&p, "+");
+	ck_assert_int_eq(p.interval_us, UNIT_H / 2);
 	press(&p, "?");
 	shows(&p, m, "another page");
 	ck_assert_int_eq(press(&p, "q"), PAGE_NOTHING);

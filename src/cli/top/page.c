@@ -151,7 +151,8 @@ pace(struct page *p, bool faster)
 	int64_t us = faster ? p->interval_us / 2 : p->interval_us * 2;
 	char text[32], *line;
 
-	if (us >= INTERVAL_MIN && us <= INTERVAL_MAX)
+	/* --interval may have given more, or less: the way back is open. */
+	if (faster ? us >= INTERVAL_MIN : us <= INTERVAL_MAX)
 		p->interval_us = us;
 	line = mem_printf("asks every %s", units_duration_str(p->interval_us, text, sizeof text));
 	page_notice(p, TABLE_PLAIN, line);
