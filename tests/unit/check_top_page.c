@@ -360,6 +360,34 @@ START_TEST(every_size)
 }
 END_TEST
 
+/* On a low screen the verdict does not push away what keys are about. */
+START_TEST(a_low_screen_shows_the_question)
+{
+	struct model *m = well();
+	struct page p = new_page();
+	struct frame_look low = {.width = 20, .height = 5, .clock = "", .now_us = UNIT_S};
+
+	setlocale(LC_CTYPE, "C");
+	give(m, MODEL_HEALTH,
+	     "pool|ready|reason|verdict\norders|f|no|orders: 20 of 20 leased, 37 waiting, oldest "
+	     "4.2 s; session 12 (app, pid 4242) holds for 42.0 s, idle in transaction\n");
+	ck_assert_str_eq(screen(&p, m, &low, NULL), "pgwithd: running, 7~\n"
+						    "orders: 20 of 20 le~\n"
+						    "[1All] 2 3 4 5 6 7 ~\n"
+						    "POOL    SERVERS    ~\n"
+						    "q quit  ? help  Tab~\n");
+	press(&p, "3");
+	page_key(&p, PAGE_KEY_DOWN);
+	screen(&p, m, &low, NULL);
+	press(&p, "kkil");
+	ck_assert_ptr_nonnull(strstr(screen(&p, m, &low, NULL), "\nEnd session 1 (psql,\npid"));
+	low.height = 2;
+	ck_assert_ptr_nonnull(strstr(screen(&p, m, &low, NULL), "End session 1 (psql,\n"));
+	page_clear(&p);
+	model_free(m);
+}
+END_TEST
+
 START_TEST(pages_turn)
 {
 	struct model *m = well();
@@ -886,6 +914,7 @@ main(void)
 	tcase_add_test(c, a_daemon_that_ends);
 	tcase_add_test(c, the_first_page);
 	tcase_add_test(c, every_size);
+	tcase_add_test(c, a_low_screen_shows_the_question);
 	tcase_add_test(c, pages_turn);
 	tcase_add_test(c, waits_are_a_tree);
 	tcase_add_test(c, pools_have_their_roles);

@@ -100,13 +100,15 @@ tab_line(const struct page *p, unsigned width, struct lines *to)
 	free(text);
 }
 
+/* `height`: of the screen; 0: without limit. */
 static void
-verdict_lines(const struct model *m, unsigned width, struct lines *to)
+verdict_lines(const struct model *m, unsigned width, unsigned height, struct lines *to)
 {
+	unsigned most = height == 0 || height / 5 > VERDICT_MOST ? VERDICT_MOST : height / 5;
 	enum table_mood mood;
 	char *text = verdict_of(m, &mood);
 
-	lines_add_broken(to, LINE_STRONG, mood, width, VERDICT_MOST, text);
+	lines_add_broken(to, LINE_STRONG, mood, width, most, text);
 	free(text);
 }
 
@@ -325,11 +327,13 @@ frame_lines(struct page *p, const struct model *m, const struct frame_look *look
 		lines_add(to, LINE_BANNER, TABLE_WAITING, look->width,
 			  "paused: these numbers stay until p is pressed");
 	if (p->mode != PAGE_HELPING)
-		verdict_lines(m, look->width, to);
+		verdict_lines(m, look->width, look->height, to);
 	tab_line(p, look->width, to);
+	/* Where there is too little room, what a key has asked stays. */
 	bottom_line(p, look->width, &bottom);
-	height =
-	    look->height > to->count + bottom.count ? look->height - to->count - bottom.count : 0;
+	lines_cut(&bottom, look->height);
+	lines_cut(to, look->height - bottom.count);
+	height = look->height - to->count - bottom.count;
 	body_lines(p, m, look, height, &body);
 	chosen = find_chosen(p, &body);
 	chosen = scroll(p, &body, height, chosen);
@@ -342,7 +346,6 @@ frame_lines(struct page *p, const struct model *m, const struct frame_look *look
 		lines_add(&body, LINE_PLAIN, TABLE_PLAIN, 0, "");
 	lines_move(to, &body);
 	lines_move(to, &bottom);
-	lines_cut(to, look->height);
 	return chosen;
 }
 
@@ -351,7 +354,7 @@ frame_once(const struct page *p, const struct model *m, const struct frame_look 
 	   struct lines *to)
 {
 	head_line(p, m, look, to);
-	verdict_lines(m, look->width, to);
+	verdict_lines(m, look->width, 0, to);
 	lines_add(to, LINE_PLAIN, TABLE_PLAIN, 0, "");
 	body_lines(p, m, look, 0, to);
 }
