@@ -388,6 +388,43 @@ START_TEST(a_low_screen_shows_the_question)
 }
 END_TEST
 
+/* 60 columns and 20 lines are enough for all of it, and has each key. */
+START_TEST(the_help_is_whole)
+{
+	static const char *const keys[] = {
+	    "\n1..9, Tab, Left, Right ",
+	    "\nUp, Down, PgUp, PgDn ",
+	    "End: ",
+	    "\nHome, Esc ",
+	    "\ns, S ",
+	    "\nr ",
+	    "\n/ ",
+	    "\np ",
+	    "\nSpace ",
+	    "\n+, - ",
+	    "\nk ",
+	    "\nK ",
+	    "\nq; ?, h ",
+	    "\nany key: back. More: man pgwith-top\n",
+	};
+	struct model *m = well();
+	struct page p = new_page();
+	struct frame_look narrow = {.width = 60, .height = 20, .clock = "", .now_us = UNIT_S};
+	const char *text;
+
+	setlocale(LC_CTYPE, "C");
+	press(&p, "?");
+	text = screen(&p, m, &narrow, NULL);
+	if (strchr(strstr(text, "keys"), '~') != strstr(text, "~ cleanup"))
+		ck_abort_msg("something is cut in\n%s", text);
+	for (unsigned i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (strstr(text, keys[i]) == NULL)
+			ck_abort_msg("no \"%s\" in\n%s", keys[i], text);
+	page_clear(&p);
+	model_free(m);
+}
+END_TEST
+
 START_TEST(pages_turn)
 {
 	struct model *m = well();
@@ -915,6 +952,7 @@ main(void)
 	tcase_add_test(c, the_first_page);
 	tcase_add_test(c, every_size);
 	tcase_add_test(c, a_low_screen_shows_the_question);
+	tcase_add_test(c, the_help_is_whole);
 	tcase_add_test(c, pages_turn);
 	tcase_add_test(c, waits_are_a_tree);
 	tcase_add_test(c, pools_have_their_roles);

@@ -124,6 +124,9 @@ bottom_line(const struct page *p, unsigned width, struct lines *to)
 	} else if (p->mode == PAGE_FILTERING) {
 		text = mem_printf("filter (Enter keeps it, Esc removes it): %s_", p->typed);
 		lines_add(to, LINE_STRONG, TABLE_PLAIN, width, text);
+	} else if (p->mode == PAGE_HELPING) {
+		text = mem_strdup("any key: back. More: man pgwith-top");
+		lines_add(to, LINE_FAINT, TABLE_PLAIN, width, text);
 	} else if (p->notice) {
 		text = mem_strdup(p->notice);
 		lines_add(to, LINE_STRONG, p->notice_mood, width, text);
@@ -142,19 +145,20 @@ help_lines(unsigned width, struct lines *to)
 {
 	static const char *const help[] = {
 	    "1..9, Tab, Left, Right   another page",
-	    "Up, Down, PgUp, PgDn     choose a row; Home, Esc: none",
-	    "s, S                     sort by the next column, or the one before (marked *)",
+	    "Up, Down, PgUp, PgDn     choose a row; End: the last one",
+	    "Home, Esc                choose none",
+	    "s, S                     sort by the next, previous column",
 	    "r                        sort the other way round",
 	    "/                        only rows with a text; Esc: all",
-	    "p                        pause: keep these numbers; again: go on",
+	    "p                        keep these numbers; again: go on",
 	    "Space                    ask now",
 	    "+, -                     ask twice, or half, as often",
 	    "k                        end the chosen session; asks first",
-	    "K                        roll back its scope or transaction; asks first",
-	    "q                        quit",
-	    "",
-	    "FOR is since when; QUEUE, how many wait for it; WAITING, how many wait, or",
-	    "how many waited in the last rounds; P50, P99: of statements.",
+	    "K                        roll back its scope or transaction",
+	    "q; ?, h                  quit; this help",
+	    "FOR: since when. QUEUE: how many wait for it. WAITING: how",
+	    "many wait, or waited at the last looks. P50, P99: the time",
+	    "that half, or 99 of 100, of the statements did not exceed.",
 	};
 	char *text;
 
@@ -165,7 +169,6 @@ help_lines(unsigned width, struct lines *to)
 			  graph_sign(1), graph_sign(2), graph_sign(3));
 	lines_add(to, LINE_PLAIN, TABLE_PLAIN, width, text);
 	free(text);
-	lines_add(to, LINE_FAINT, TABLE_PLAIN, width, "any key: back. More: pgwith(1)");
 }
 
 /* ---- the rows ---- */

@@ -209,7 +209,6 @@ browse(struct page *p, uint32_t key)
 	}
 	switch (key) {
 	case 'q':
-	case 'Q':
 		return PAGE_QUITS;
 	case '\t':
 	case PAGE_KEY_RIGHT:
@@ -217,11 +216,9 @@ browse(struct page *p, uint32_t key)
 	case PAGE_KEY_LEFT:
 		return turn_by(p, TABS_NTABS - 1);
 	case 's':
-	case '>':
 		sort_by(p, 1);
 		break;
 	case 'S':
-	case '<':
 		sort_by(p, -1);
 		break;
 	case 'r':
