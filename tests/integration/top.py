@@ -275,6 +275,16 @@ def sizes(t):
     term.resize(60, 24)
     text = term.shows(r"\[1All\]")
     check(max(map(len, text.splitlines())) <= 60 and "WAITING" in text and "TX/S" in text, text)
+    # a new size is no key: it does not end the help, so that the key that does is taken for no other
+    term.type("?")
+    term.shows("^any key: back")
+    term.resize(80, 24)
+    term.shows(r"\[1 All\]")
+    term.type("p")
+    term.shows("^POOL ")
+    term.type("2")
+    text = term.shows(r"\[2 Pools\]")
+    check("paused" not in text, text)
     term.type("q")
     equal(ended(term), 0, "exit status")
 

@@ -232,15 +232,16 @@ uint32_t
 screen_key(void)
 {
 	wint_t key;
+	int what;
 
-	switch (get_wch(&key)) {
-	case KEY_CODE_YES:
+	do
+		what = get_wch(&key);
+	while (what == KEY_CODE_YES && key == KEY_RESIZE); /* of resizeterm(), not of the user */
+	if (what == KEY_CODE_YES)
 		return special_key(key);
-	case OK:
+	if (what == OK)
 		return (uint32_t)key ? (uint32_t)key : PAGE_KEY_OTHER;
-	default:
-		return 0;
-	}
+	return 0;
 }
 
 #else /* built without ncurses */
