@@ -658,6 +658,35 @@ START_TEST(nothing_else_than_the_word_kills)
 }
 END_TEST
 
+/* Another pgwithd may have another session of that number. */
+START_TEST(a_question_is_withdrawn)
+{
+	struct model *m = well();
+	struct page p = new_page();
+
+	give(m, MODEL_HELD, THREE);
+	press(&p, "3");
+	page_key(&p, PAGE_KEY_DOWN);
+	shows(&p, m, "[3 Held]");
+	press(&p, "kkil");
+	page_withdraw(&p);
+	ck_assert_int_eq(p.mode, PAGE_BROWSING);
+	ck_assert(!p.chosen);
+	shows(&p, m, "nothing was killed: pgwithd was away");
+	ck_assert_int_eq(press(&p, "l\n"), PAGE_NOTHING);
+	/* without a question there is nothing to tell */
+	page_key(&p, PAGE_KEY_DOWN);
+	shows_not(&p, m, "nothing was killed");
+	press(&p, "/a");
+	page_withdraw(&p);
+	ck_assert_int_eq(p.mode, PAGE_FILTERING);
+	ck_assert(!p.chosen);
+	shows_not(&p, m, "nothing was killed");
+	page_clear(&p);
+	model_free(m);
+}
+END_TEST
+
 START_TEST(a_scope_is_killed)
 {
 	struct model *m = well();
@@ -960,6 +989,7 @@ main(void)
 	tcase_add_test(c, rows_are_sorted_by_keys);
 	tcase_add_test(c, a_session_is_killed);
 	tcase_add_test(c, nothing_else_than_the_word_kills);
+	tcase_add_test(c, a_question_is_withdrawn);
 	tcase_add_test(c, a_scope_is_killed);
 	tcase_add_test(c, the_choice_follows_its_session);
 	tcase_add_test(c, a_long_page_is_moved);

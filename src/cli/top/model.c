@@ -95,6 +95,7 @@ model_connected(struct model *m)
 {
 	for (int i = 0; i < MODEL_NSOURCES; i++)
 		m->refused[i] = false;
+	m->connections++;
 	forget_sums(m);
 }
 

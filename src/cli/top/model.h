@@ -64,7 +64,8 @@ struct model {
 	struct times *times; /* of statements */
 	struct model_error *errors;
 	unsigned nerrors;
-	int64_t pid; /* of the daemon; 0: not known */
+	int64_t pid;          /* of the daemon; 0: not known */
+	unsigned connections; /* calls of model_connected() */
 };
 
 struct model *model_new(void);

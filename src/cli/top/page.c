@@ -79,6 +79,17 @@ page_notice(struct page *p, enum table_mood mood, const char *text)
 	p->notice_mood = mood;
 }
 
+void
+page_withdraw(struct page *p)
+{
+	page_choose_nothing(p);
+	if (p->mode != PAGE_ASKING)
+		return;
+	set_mode(p, PAGE_BROWSING);
+	page_notice(p, TABLE_BAD,
+		    "nothing was killed: pgwithd was away, its sessions may be others");
+}
+
 /* ---- keys ---- */
 
 static void

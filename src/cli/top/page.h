@@ -79,6 +79,10 @@ enum page_does page_key(struct page *, uint32_t key);
 /* Shows the text at the bottom until the next key. */
 void page_notice(struct page *, enum table_mood, const char *text);
 
+/* There is a new connection, maybe to another pgwithd, in which the number of a session may be that
+ * of another one: no row is chosen any more, and a question about one is taken back. */
+void page_withdraw(struct page *);
+
 /* No row is chosen any more. */
 void page_choose_nothing(struct page *);
 

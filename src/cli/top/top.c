@@ -29,10 +29,11 @@ struct top {
 	struct gather *gather;
 	struct page page;
 	unsigned rounds;
-	char clock[16]; /* of the last round */
-	char *lost;     /* why there is no connection; or NULL */
-	bool screen;    /* it has begun */
-	bool dirty;     /* what is drawn is old */
+	unsigned connection; /* that of the last round: model->connections */
+	char clock[16];      /* of the last round */
+	char *lost;          /* why there is no connection; or NULL */
+	bool screen;         /* it has begun */
+	bool dirty;          /* what is drawn is old */
 	bool ended;
 	enum ask_status status;
 };
@@ -117,6 +118,9 @@ note_round(struct top *t)
 	localtime_r(&now, &tm);
 	strftime(t->clock, sizeof t->clock, "%H:%M:%S", &tm);
 	t->rounds++;
+	if (t->connection != t->model->connections)
+		page_withdraw(&t->page);
+	t->connection = t->model->connections;
 	free(t->lost);
 	t->lost = NULL;
 	gather_want(t->gather, tabs_sources(t->model, t->page.tab));
@@ -177,6 +181,8 @@ change(struct top *t)
 {
 	if (gather_is_down(t->gather))
 		page_notice(&t->page, TABLE_BAD, "not done: pgwithd cannot be reached");
+	else if (t->connection != t->model->connections)
+		page_notice(&t->page, TABLE_BAD, "not done: pgwithd was away");
 	else if (!gather_do(t->gather, t->page.statement))
 		page_notice(&t->page, TABLE_BAD, "not done: the last command is still under way");
 }
