@@ -420,6 +420,15 @@ def once(t):
     check(re.search(r"^held longest\n.*\n.* culprit .*idle in transaction", out, re.M), out)
     check(re.search(r"^db +\[.*\] +[12]/2 .* [1-9][0-9.]*k? +[1-9][0-9.]*k? +\d+\.\d ms +\d+\.\d ms", out, re.M),
           "rates and percentiles: %s" % out)
+    for lc in ("C.UTF-8", "C"):
+        status, out, err = child.run(command(d, "--once", "--interval", "100ms").split(), env=dict(SANITIZE_ENV, LC_ALL=lc))
+        check(status == 0 and re.search(r"^db +\[.*\]", out, re.M), "with LC_ALL=%s: %s%s" % (lc, out, err))
+        equal(out.isascii(), lc == "C", "only ASCII with LC_ALL=%s" % lc)
+    # interrupted, it has nothing to say: a program must not take that for a page
+    p = child.start(command(d, "--once", "--interval", "1h").split(), t.path("once.log"), env=SANITIZE_ENV)
+    wait_until(lambda: [x for x in d.show("CLIENTS") if x["program"] == "pgwith"], 5, "it is in")
+    p.send_signal(signal.SIGINT)
+    equal(p.wait(), 5, "exit status of --once after SIGINT")
     equal(child.run(command(d, "--once", "-p", "1").split(), env=SANITIZE_ENV)[0], 3, "nobody listens")
     if os.geteuid() == 0:  # others have the rights of their role only
         status, out, err = child.run(command(d, "--once", "-U", "nobody").split(), env=SANITIZE_ENV, user="daemon")

@@ -285,8 +285,6 @@ show(struct top *t, bool colour, int signals)
 		turn(t, signals);
 	if (t->ended)
 		return;
-	/* Blocks are drawn only where the terminal's locale has them. */
-	setlocale(LC_CTYPE, "");
 	t->screen = screen_begin(colour);
 	if (!t->screen) {
 		t->status = ASK_USAGE;
@@ -309,8 +307,10 @@ once(struct top *t, unsigned width, int signals)
 			return;
 		}
 	}
-	if (!t->ended)
+	if (t->rounds == ONCE_ROUNDS)
 		print_once(t, width);
+	else if (t->status == ASK_GOOD)
+		t->status = ASK_CANCELLED; /* by a signal: there is nothing to print */
 }
 
 enum ask_status
@@ -328,6 +328,8 @@ top_run(const struct commands_entry *entry, const struct commands_how *how, stru
 	}
 	if (!how->timeout_given)
 		t.whom.timeout_us = ANSWER_US;
+	/* Blocks are drawn only where the terminal's locale has them. */
+	setlocale(LC_CTYPE, "");
 	signal(SIGPIPE, SIG_IGN);
 	signals = signal_fd();
 	page_init(&t.page, interval_us);
