@@ -70,6 +70,23 @@ START_TEST(without_unicode_there_is_ascii_only)
 }
 END_TEST
 
+/* A machine that has none of these locales cannot tell. */
+START_TEST(another_charset_gets_ascii_only)
+{
+	static const char *const locales[] = {"de_DE.ISO-8859-1", "en_US.ISO-8859-1",
+					      "ja_JP.EUC-JP"};
+
+	for (unsigned i = 0; i < sizeof locales / sizeof *locales; i++) {
+		if (setlocale(LC_CTYPE, locales[i]) == NULL)
+			continue;
+		/* the second byte of this letter is CSI in ISO 8859-1 */
+		is(lines_fitted("R\xc3\x9b[2J", 0), "R?[2J");
+		ck_assert(!lines_unicode());
+	}
+	unicode();
+}
+END_TEST
+
 START_TEST(long_lines_are_broken_between_words)
 {
 	struct lines l = {0};
@@ -626,6 +643,7 @@ main(void)
 	tcase_add_test(c, a_text_is_cut_to_its_width);
 	tcase_add_test(c, nothing_steers_the_terminal);
 	tcase_add_test(c, without_unicode_there_is_ascii_only);
+	tcase_add_test(c, another_charset_gets_ascii_only);
 	tcase_add_test(c, long_lines_are_broken_between_words);
 	tcase_add_test(c, lines_are_moved_and_removed);
 	tcase_add_test(c, bars);

@@ -1,6 +1,7 @@
 #define _XOPEN_SOURCE 700 /* wcwidth() */
 #include "cli/top/lines.h"
 
+#include <langinfo.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,14 @@
 #include "base/utf8.h"
 
 #define TEXT_MAX (1u << 20) /* bytes of one text */
+
+/* Does the terminal take UTF-8? Another charset would show other characters for our bytes, and some
+ * of them, as 0x9b in ISO 8859-1, steer it. */
+static bool
+is_utf8(void)
+{
+	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+}
 
 /* Reads one character: its bytes, and the columns that it takes. -1: it must not be printed. */
 static unsigned
@@ -23,14 +32,14 @@ read_one(const char *text, size_t left, int *columns)
 		*columns = -1;
 		return n ? n : 1;
 	}
-	*columns = wcwidth((wchar_t)c);
+	*columns = c < 0x80 || is_utf8() ? wcwidth((wchar_t)c) : -1;
 	return n;
 }
 
 bool
 lines_unicode(void)
 {
-	return wcwidth(0x2588) == 1;
+	return is_utf8() && wcwidth(0x2588) == 1;
 }
 
 unsigned
