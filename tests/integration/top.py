@@ -311,6 +311,34 @@ def stale(t):
 
 
 @test
+def old_rows(t):
+    """rows of a page that was left are not shown as if they were of now"""
+    d = t.daemon(size=2)
+    c = stuck(t, d, "early")
+    term = top(t, d)
+    term.type("9")
+    line(term, "early")
+    term.type("2")
+    c.close()
+    term.shows("^all is well: 1 pool, 0 of 2 leased")
+    d.signal(signal.SIGSTOP)
+    try:
+        term.type("9")
+        text = term.shows("^every session\n.+\n")
+        check("early" not in text, text)
+        term.shows("^not known: pgwithd has not answered yet")
+    finally:
+        d.signal(signal.SIGCONT)
+    term.shows("^SESSION")
+    term.type("p")
+    term.shows("^paused")
+    term.type("7")
+    term.shows("^not known: nothing is asked while paused")
+    term.type("p")
+    term.shows("no scope has ended|^POOL +SCOPE")
+
+
+@test
 def gone(t):
     """the daemon ends: a banner; another one comes: its numbers; a kill meanwhile is refused"""
     d = t.daemon(size=2)

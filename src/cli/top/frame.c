@@ -11,7 +11,6 @@
 #include "cli/top/waiting.h"
 
 #define VERDICT_MOST 4 /* lines */
-#define NOT_KNOWN    "not known: pgwithd has not answered yet, or does not have this table"
 
 /* ---- above and below ---- */
 
@@ -173,6 +172,16 @@ help_lines(unsigned width, struct lines *to)
 
 /* ---- the rows ---- */
 
+/* Instead of the rows of a table that the model does not have. */
+static void
+not_known(const struct page *p, unsigned width, struct lines *to)
+{
+	lines_add(to, LINE_FAINT, TABLE_PLAIN, width,
+		  p->paused ? "not known: nothing is asked while paused"
+			    : "not known: pgwithd has not answered yet, or does not have this "
+			      "table");
+}
+
 static void
 tab_lines(const struct page *p, const struct model *m, unsigned width, struct lines *to)
 {
@@ -183,7 +192,7 @@ tab_lines(const struct page *p, const struct model *m, unsigned width, struct li
 	if (s && p->filter[0])
 		sheet_filter(s, p->filter);
 	if (s == NULL) {
-		lines_add(to, LINE_FAINT, TABLE_PLAIN, width, NOT_KNOWN);
+		not_known(p, width, to);
 	} else if (sheet_rows(s) == 0) {
 		lines_add(to, LINE_FAINT, TABLE_PLAIN, width,
 			  p->filter[0] ? "no row has that text" : tabs_nothing(p->tab));
@@ -202,7 +211,7 @@ waits_lines(const struct page *p, const struct model *m, unsigned width, struct 
 	lines_add(to, LINE_FAINT, TABLE_PLAIN, width,
 		  "* waits for nobody: those below it go on when it does");
 	if (!waiting_lines(m, p->filter[0] ? p->filter : NULL, width, to))
-		lines_add(to, LINE_FAINT, TABLE_PLAIN, width, NOT_KNOWN);
+		not_known(p, width, to);
 }
 
 static void

@@ -164,6 +164,7 @@ go_on(struct gather *g, int asked, int64_t now_us)
 	find_next(g, asked + 1);
 	if (g->next < MODEL_NSOURCES)
 		return GATHER_NOTHING;
+	model_keep(g->model, g->sources);
 	model_round(g->model, now_us);
 	return GATHER_ROUND;
 }

@@ -91,6 +91,14 @@ model_refuse(struct model *m, enum model_source source)
 }
 
 void
+model_keep(struct model *m, unsigned sources)
+{
+	for (int i = 0; i < MODEL_NSOURCES; i++)
+		if (!(sources & 1u << i))
+			model_take(m, (enum model_source)i, NULL);
+}
+
+void
 model_connected(struct model *m)
 {
 	for (int i = 0; i < MODEL_NSOURCES; i++)

@@ -82,6 +82,9 @@ void model_take(struct model *, enum model_source, struct table *);
 /* The user may not see that table, or an older pgwithd does not have it. */
 void model_refuse(struct model *, enum model_source);
 
+/* Forgets the tables that are not among these (1u << MODEL_...): nobody asks for them any more. */
+void model_keep(struct model *, unsigned sources);
+
 /* A new connection: what it may see is not known yet, and sums may begin anew. The rows stay
  * until there are new ones. */
 void model_connected(struct model *);
