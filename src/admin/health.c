@@ -12,7 +12,7 @@
 #include "session/application.h"
 #include "session/doing.h"
 
-#define NAME_MAX_BYTES 64 /* of an application_name in a verdict */
+#define NAME_MAX_BYTES 64 /* of a program or an application_name in a verdict */
 
 /* ---- the group ---- */
 
@@ -168,19 +168,41 @@ group_refuses(const struct daemon *d, const struct pool *group, struct health *h
 
 /* ---- in words ---- */
 
+/* Writes who that is: the program, its process and its application_name, if that is another word;
+ * without a program that we may see, the application_name or the role is first. */
+static void
+say_who(const struct session *s, char *out, size_t out_size)
+{
+	const char *role = s->peer.role ? s->peer.role : "?";
+	const char *name = application_name(&s->context);
+	char program[64];
+	const char *first = show_program(s->peer.pid, program, sizeof program);
+	int bytes;
+
+	if (name && *name == 0)
+		name = NULL;
+	if (first == NULL) {
+		first = name ? name : role;
+		name = NULL;
+	} else if (name && strcmp(name, first) == 0) {
+		name = NULL;
+	}
+	bytes = name ? (int)utf8_fit(name, strlen(name), NAME_MAX_BYTES) : 0;
+	snprintf(out, out_size, "%.*s, pid %d%s%.*s",
+		 (int)utf8_fit(first, strlen(first), NAME_MAX_BYTES), first, (int)s->peer.pid,
+		 name ? ", " : "", bytes, name ? name : "");
+}
+
 /* session 12 (app, pid 4242) holds for 42 s, idle in transaction */
 static void
 say_holder(const struct lease *l, int64_t now_us, char *out, size_t out_size)
 {
 	const struct session *s = l->owner;
-	const char *name = application_name(&s->context);
-	char text[32];
+	char text[32], who[2 * NAME_MAX_BYTES + 32];
 
-	if (name == NULL || *name == 0)
-		name = s->peer.role ? s->peer.role : "?";
-	snprintf(out, out_size, "; session %llu (%.*s, pid %d) holds for %s, %s",
-		 (unsigned long long)s->id, (int)utf8_fit(name, strlen(name), NAME_MAX_BYTES), name,
-		 (int)s->peer.pid, units_elapsed_str(now_us - l->since_us, text, sizeof text),
+	say_who(s, who, sizeof who);
+	snprintf(out, out_size, "; session %llu (%s) holds for %s, %s", (unsigned long long)s->id,
+		 who, units_elapsed_str(now_us - l->since_us, text, sizeof text),
 		 doing_state(s, l->srv));
 }
 

@@ -61,15 +61,15 @@ START_TEST(who_holds_longest_is_named_if_somebody_waits)
 	shop_lend(&shop, &shop.pool, 1, 3 * UNIT_S, 'I');
 	shop_wait(&shop, &shop.pool, 2, 4200 * UNIT_MS);
 	shop.conf.wait_timeout_us = 10 * UNIT_S;
-	is_ready("orders: 2 of 2 leased, 1 waiting, oldest 4.2 s; session 1 (import, pid 4242) "
+	is_ready("orders: 2 of 2 leased, 1 waiting, oldest 4.2 s; session 1 (import, pid 42424242) "
 		 "holds for 42.0 s, idle in transaction");
 	/* Without application_name it is the role. */
 	b->session.context.application = NULL;
 	b->server.progress.status = 'I';
-	is_ready("orders: 2 of 2 leased, 1 waiting, oldest 4.2 s; session 1 (app, pid 4242) "
+	is_ready("orders: 2 of 2 leased, 1 waiting, oldest 4.2 s; session 1 (app, pid 42424242) "
 		 "holds for 42.0 s, idle");
 	progress_sent(&b->server.progress, 'Q');
-	is_ready("orders: 2 of 2 leased, 1 waiting, oldest 4.2 s; session 1 (app, pid 4242) "
+	is_ready("orders: 2 of 2 leased, 1 waiting, oldest 4.2 s; session 1 (app, pid 42424242) "
 		 "holds for 42.0 s, running");
 }
 END_TEST
@@ -84,7 +84,7 @@ START_TEST(the_state_is_that_of_the_server_that_is_held_longest)
 	first->session.hold = &second->hold;
 	progress_sent(&second->server.progress, 'Q');
 	shop_wait(&shop, &shop.pool, 2, UNIT_S);
-	is_ready("orders: 2 of 2 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 4242) "
+	is_ready("orders: 2 of 2 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 42424242) "
 		 "holds for 42.0 s, idle in transaction");
 }
 END_TEST
@@ -138,16 +138,18 @@ START_TEST(the_rest_cannot_be_opened)
 	/* Nobody has tried since then; or one tries for the first time. */
 	is_ready("orders: 1 of 2 leased");
 	shop_wait(&shop, &shop.pool, 2, UNIT_S);
-	is_ready("orders: 1 of 2 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 4242) holds "
-		 "for 42.0 s, idle in transaction");
+	is_ready(
+	    "orders: 1 of 2 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 42424242) holds "
+	    "for 42.0 s, idle in transaction");
 	shop.pool.retry_us += 2 * UNIT_S;
 	is_not_ready("no server connection of pool \"orders\" became free within 5s");
 	/* The next attempt goes on. */
 	shop_server(&shop, &shop.pool, 1, SERVER_CONNECTING);
 	is_not_ready("no server connection of pool \"orders\" became free within 5s");
 	err_clear(&shop.pool.last_error);
-	is_ready("orders: 1 of 2 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 4242) holds "
-		 "for 42.0 s, idle in transaction");
+	is_ready(
+	    "orders: 1 of 2 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 42424242) holds "
+	    "for 42.0 s, idle in transaction");
 }
 END_TEST
 
@@ -164,12 +166,14 @@ START_TEST(a_full_queue)
 	health_of(&shop.d, &shop.pool, &h);
 	ck_assert_ptr_nonnull(strstr(h.reason, "(2 of 2 leased, 2 waiting; held longest: "));
 	ck_assert_str_eq(
-	    h.verdict, "orders: 2 of 2 leased, 2 waiting, oldest 1.0 s; session 1 (app, pid 4242) "
-		       "holds for 1.0 s, idle in transaction; too many clients wait for pool "
-		       "\"orders\": max_waiting is 2");
+	    h.verdict,
+	    "orders: 2 of 2 leased, 2 waiting, oldest 1.0 s; session 1 (app, pid 42424242) "
+	    "holds for 1.0 s, idle in transaction; too many clients wait for pool "
+	    "\"orders\": max_waiting is 2");
 	shop.conf.max_waiting = 3;
-	is_ready("orders: 2 of 2 leased, 2 waiting, oldest 1.0 s; session 1 (app, pid 4242) holds "
-		 "for 1.0 s, idle in transaction");
+	is_ready(
+	    "orders: 2 of 2 leased, 2 waiting, oldest 1.0 s; session 1 (app, pid 42424242) holds "
+	    "for 1.0 s, idle in transaction");
 }
 END_TEST
 
@@ -181,12 +185,12 @@ START_TEST(no_server_can_be_reached)
 	is_ready("orders: 0 of 2 leased");
 	shop.pool.down_us = loop_now_us(shop.d.site.loop);
 	is_not_ready("cannot connect to the server of pool \"orders\"");
-	/* What PostgreSQL or the system says stays in the verdict, even if somebody holds a
-	 * server. */
+	/* What PostgreSQL or the system says stays in the verdict. Who holds one of two servers
+	 * keeps nobody out. */
 	shop_lend(&shop, &shop.pool, 1, UNIT_S, 'T');
 	err_detail(&shop.pool.last_error, "no route (none)");
 	health_of(&shop.d, &shop.pool, &h);
-	ck_assert_ptr_nonnull(strstr(h.verdict, "; session 2 "));
+	ck_assert_ptr_null(strstr(h.verdict, "; session"));
 	ck_assert_ptr_nonnull(strstr(h.verdict, "(no route (none))"));
 	/* One that is idle serves all the same. */
 	shop_server(&shop, &shop.pool, 0, SERVER_IDLE);
@@ -237,9 +241,10 @@ START_TEST(all_of_max_clients_are_in)
 	shop.pool.paused = true;
 	shop.whole.max_clients = 7;
 	health_of(&shop.d, &shop.pool, &h);
-	ck_assert_str_eq(h.verdict,
-			 "orders: 1 of 2 leased; session 1 (app, pid 4242) holds for 42.0 s, idle "
-			 "in transaction; the pool is paused: an administrator can RESUME it");
+	ck_assert_str_eq(
+	    h.verdict,
+	    "orders: 1 of 2 leased; session 1 (app, pid 42424242) holds for 42.0 s, idle "
+	    "in transaction; the pool is paused: an administrator can RESUME it");
 	shop.pool.paused = false;
 	is_ready("orders: 1 of 2 leased");
 }
@@ -282,8 +287,9 @@ START_TEST(a_role_waits_for_what_another_one_holds)
 	/* A server that is idle for one role is closed for another one. */
 	shop.conf.size = 3;
 	shop_server(&shop, &red, 3, SERVER_IDLE);
-	is_ready("orders: 2 of 3 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 4242) holds "
-		 "for 42.0 s, idle in transaction");
+	is_ready(
+	    "orders: 2 of 3 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 42424242) holds "
+	    "for 42.0 s, idle in transaction");
 }
 END_TEST
 

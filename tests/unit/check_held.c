@@ -290,7 +290,7 @@ START_TEST(once_and_its_end)
 	said = logged();
 	ck_assert_uint_eq(count(said, "\n"), 1);
 	has(said, "session 2: holds for long kind=\"transaction\" name=\"orders\" pool=orders "
-		  "role=app pid=4242 program=\"");
+		  "role=app pid=42424242 program=\"");
 	has(said, "application_name=\"im\\\"port\" scopes=\"(transaction)\" class=\"UPDATE\" "
 		  "state=\"idle in transaction\" held=10000.0ms waiting=0\n");
 	/* The same server, and another transaction in it. */

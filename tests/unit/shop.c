@@ -52,7 +52,7 @@ shop_open(struct shop *shop)
 		s->pool = &shop->pool;
 		s->state = SESSION_IDLE;
 		s->peer.role = "app";
-		s->peer.pid = 4242;
+		s->peer.pid = 42424242; /* no process has it: the kernel goes up to 4194304 */
 		s->id = idmap_add(&site->sessions, s);
 	}
 }
