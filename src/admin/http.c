@@ -480,9 +480,10 @@ http_configure(struct site *site, char *why, size_t why_size)
 	    h->mode == conf->metrics_socket_mode)
 		return true;
 	http_free(site);
-	site->pools.timed = *conf->metrics_listen != '\0';
-	if (!site->pools.timed)
+	site->pools.timed &= ~(unsigned)POOLS_TIMED_LISTEN;
+	if (*conf->metrics_listen == '\0')
 		return true;
+	site->pools.timed |= POOLS_TIMED_LISTEN;
 	h = site->http = http_new(site);
 	h->listen = mem_strdup(conf->metrics_listen);
 	h->mode = conf->metrics_socket_mode;

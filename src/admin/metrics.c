@@ -619,7 +619,7 @@ metrics_show(const struct command_call *call, struct err *e)
 	struct buf text;
 	char *line;
 
-	call->daemon->site.pools.timed = true;
+	call->daemon->site.pools.timed |= POOLS_TIMED_ASKED;
 	buf_init(&text, HTTP_ANSWER_MAX);
 	metrics_write(call->daemon, false, &text);
 	/* The last line ends, too. */

@@ -58,7 +58,7 @@ times_show(const struct command_call *call, struct err *e)
 	};
 	const struct list_node *n;
 
-	call->daemon->site.pools.timed = true;
+	call->daemon->site.pools.timed |= POOLS_TIMED_ASKED;
 	LIST_EACH (n, &call->daemon->site.pools.list) {
 		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
 

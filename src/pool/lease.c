@@ -139,7 +139,7 @@ count_times(const struct lease *l, bool exchange, bool transaction, int64_t now)
 static inline bool
 is_timed(const struct lease *l)
 {
-	return __builtin_expect(l->pool->all->timed, false);
+	return __builtin_expect(l->pool->all->timed != 0, false);
 }
 
 static void

@@ -21,6 +21,10 @@
 #include "pool/resolve.h"
 #include "pool/server.h"
 
+/* Bits of pools->timed. */
+#define POOLS_TIMED_LISTEN 1 /* metrics_listen is set */
+#define POOLS_TIMED_ASKED  2 /* a command of the console has asked; this bit stays */
+
 /* All pools, and what they share. */
 struct pools {
 	struct loop *loop;
@@ -34,7 +38,7 @@ struct pools {
 	struct past past;        /* sums of those that are gone */
 	bool closing;            /* shutdown: no server is opened any more */
 	bool aged;               /* the last sweep has closed a server for its age */
-	bool timed;              /* somebody reads POOL_HOLD and POOL_STATEMENT */
+	unsigned timed;          /* who reads POOL_HOLD and POOL_STATEMENT: POOLS_TIMED_... */
 	bool handing;            /* handover.h: no server is opened, and nobody gets a lease */
 	/* Handed down: called when the cancel that `requester` asked for has ended. */
 	void (*cancelled)(void *arg, uint64_t requester);

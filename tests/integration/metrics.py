@@ -629,6 +629,12 @@ def when_asked(t):
         c.sql("SELECT 1")
     m = Metrics(pgwith(d, "metrics")[1])
     equal([m.get("pool_%s_seconds_count" % x, pool="db") for x in ("statement", "hold")], [3, 3], "from then on")
+    at = "127.0.0.1:%d" % free_port()
+    for how in ({}, {"metrics_listen": at}, {"metrics_listen": ""}):
+        d.reload(how)
+        c.sql("SELECT 1")
+    m = Metrics(pgwith(d, "metrics")[1])
+    equal(m.get("pool_statement_seconds_count", pool="db"), 6, "behind reloads, with a listener, and without one again")
 
 
 @test
