@@ -23,7 +23,7 @@
 #define HTTP_SILENCE_S  5          /* a client that does nothing for longer is closed */
 #define HTTP_HEADERS    (8 << 10)  /* bytes of a request's head, at most */
 #define HTTP_BODY       1024       /* bytes of its body, which nobody reads */
-#define HTTP_ANSWER_MAX (64 << 20) /* bytes of a page */
+#define HTTP_ANSWER_MAX (64 << 20) /* bytes of a page; with 4,000 pools, /metrics has so many */
 
 /* What a client asks for. */
 struct http_request {

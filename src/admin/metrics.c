@@ -622,8 +622,13 @@ metrics_show(const struct command_call *call, struct err *e)
 	call->daemon->site.pools.timed |= POOLS_TIMED_ASKED;
 	buf_init(&text, HTTP_ANSWER_MAX);
 	metrics_write(call->daemon, false, &text);
+	if (text.failed) {
+		buf_clear(&text);
+		err_make(e, ERR_CONSOLE_STATE, "the text is longer than 64 MiB");
+		return -E_STATE;
+	}
 	/* The last line ends, too. */
-	for (line = (char *)buf_data(&text); text.len > 0 && !text.failed;) {
+	for (line = (char *)buf_data(&text); text.len > 0;) {
 		char *end = memchr(line, '\n', text.len);
 
 		*end = '\0';
