@@ -193,17 +193,15 @@ say_who(const struct session *s, char *out, size_t out_size)
 		 name ? ", " : "", bytes, name ? name : "");
 }
 
-/* session 12 (app, pid 4242) holds for 42 s, idle in transaction */
-static void
-say_holder(const struct lease *l, int64_t now_us, char *out, size_t out_size)
+void
+health_say_holder(const struct session *s, int64_t held_us, const char *state, char *out,
+		  size_t out_size)
 {
-	const struct session *s = l->owner;
 	char text[32], who[2 * NAME_MAX_BYTES + 32];
 
 	say_who(s, who, sizeof who);
 	snprintf(out, out_size, "; session %llu (%s) holds for %s, %s", (unsigned long long)s->id,
-		 who, units_elapsed_str(now_us - l->since_us, text, sizeof text),
-		 doing_state(s, l->srv));
+		 who, units_elapsed_str(held_us, text, sizeof text), state);
 }
 
 /* Has who holds longest to do with it? Somebody waits, or a client that came would wait, or PAUSE
@@ -218,14 +216,16 @@ holder_matters(const struct pool *group, const struct sums *sums, bool ready)
 static void
 say_verdict(const struct pool *group, const struct sums *sums, struct health *h)
 {
+	const struct lease *l = sums->longest;
 	int64_t now = loop_now_us(group->all->loop);
 	char text[32], waiting[80] = "", holder[256] = "";
 
 	if (sums->waiting > 0)
 		snprintf(waiting, sizeof waiting, ", %u waiting, oldest %s", sums->waiting,
 			 units_elapsed_str(now - sums->waits_since_us, text, sizeof text));
-	if (sums->longest && holder_matters(group, sums, h->ready))
-		say_holder(sums->longest, now, holder, sizeof holder);
+	if (l && holder_matters(group, sums, h->ready))
+		health_say_holder(l->owner, now - l->since_us, doing_state(l->owner, l->srv),
+				  holder, sizeof holder);
 	snprintf(h->verdict, sizeof h->verdict, "%s: %u of %lld leased%s%s%s%.*s",
 		 group->conf->name, sums->leased, (long long)group->conf->size, waiting, holder,
 		 h->ready ? "" : "; ", (int)h->brief, h->reason);

@@ -481,19 +481,13 @@ judge_lock(struct status *st, const struct blame *b, const struct lock *lock)
 	const struct held *h = blame_lock(b, lock);
 	const struct lock_hold *first =
 	    LIST_OBJ(list_first(&lock->waiting), const struct lock_hold, node);
-	char wait[32], held[32], holder[256] = "";
+	char wait[32], holder[256] = "";
 
 	if (v == NULL)
 		return;
-	if (h) {
-		const char *name = application_name(&h->session->context);
-
-		if (name == NULL || *name == '\0')
-			name = h->session->peer.role ? h->session->peer.role : "?";
-		snprintf(holder, sizeof holder, "; session %llu (%s, pid %d) holds for %s, %s",
-			 (unsigned long long)h->session->id, name, (int)h->session->peer.pid,
-			 units_elapsed_str(b->now_us - h->since_us, held, sizeof held), h->state);
-	}
+	if (h)
+		health_say_holder(h->session, b->now_us - h->since_us, h->state, holder,
+				  sizeof holder);
 	snprintf(v->text, sizeof v->text, "%s %s: %u waiting, oldest %s%s",
 		 lock->semaphore ? "semaphore" : "lock", lock->name, lock->waiting.count,
 		 units_elapsed_str(b->now_us - first->since_us, wait, sizeof wait), holder);
