@@ -93,7 +93,7 @@ def saturated(t):
     wait_until(lambda: d.waiting() == 1, 5, "one waits")
     t0 = time.monotonic()
     # the interval is a second, and waits of 100 ms are no trouble yet
-    term.shows(r"db: 1 of 1 leased, 1 waiting, oldest .*; session \d+ \(culprit, pid %d\)(.|\n)*idle in transaction" % os.getpid())
+    term.shows(r"db: 1 of 1 leased, 1 waiting, oldest .*; session \d+\s\(python3,\spid\s%d,\sculprit\)(.|\n)*idle in transaction" % os.getpid())
     check(time.monotonic() - t0 < 2 * slow_factor(), "within a second or so")
     session, = [x["id"] for x in d.clients() if x["application_name"] == "culprit"]
     line(term, r"^ +%s +culprit .*transact.* idle in" % session)
@@ -103,7 +103,7 @@ def saturated(t):
     term.shows("choose a session first")
     term.keys("Down")
     term.type("k")
-    term.shows(r"End session %s \(culprit, pid \d+\)\?" % session)
+    term.shows(r"End session %s \(python3, pid \d+,\sculprit\)\?" % session)
     term.type("no")
     term.keys("Enter")
     term.shows("nothing was killed")
@@ -157,7 +157,7 @@ def queue(t):
         waiting(t, d, "ENTER LOCK 'nightly'")
     wait_until(lambda: len(d.show("LOCKS")) == 4, 5, "three wait")
     term = top(t, d, width=100)
-    term.shows(r"^lock nightly: 3 waiting, oldest .*; session \d+ \(culprit, pid \d+\) holds it")
+    term.shows(r"^lock nightly: 3 waiting, oldest .*; session \d+\s\(python3,\spid\s\d+,\sculprit\)\sholds\sit")
     check(re.search(r"nightly +3 .* culprit ", term.text()), term.text())
     term.type("4")
     equal(len(re.findall(r"^nightly .* waiting ", term.shows("waiting +3"), re.M)), 3, "the queue")
@@ -189,7 +189,7 @@ def chain(t):
     waiting(t, d)
     wait_until(lambda: d.waiting() == 1, 5, "one waits for a server")
     term = top(t, d, width=160)
-    term.shows(r"end, pid")
+    term.shows(rr"pid\s\d+,\send\)")
     text = term.shows(r"holds (it|lock x) for")
     check(re.search(r"\(end, pid \d+\) holds (it|lock x) ", text), text)
 

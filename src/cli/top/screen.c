@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <termcap.h>
 #include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
@@ -107,13 +108,20 @@ begin_colours(bool colour)
 		init_pair(i, colours[i], -1);
 }
 
+/* newterm() finds out by itself, but loses memory if it does not know the type (ncurses 6.4). */
+static bool
+is_known(const char *term)
+{
+	return term && *term && tgetent(NULL, term) == 1;
+}
+
 bool
 screen_begin(bool colour)
 {
 	const char *term = getenv("TERM");
 
 	tcgetattr(STDIN_FILENO, &before);
-	screen = term && *term ? newterm(NULL, stdout, stdin) : NULL;
+	screen = is_known(term) ? newterm(NULL, stdout, stdin) : NULL;
 	if (screen == NULL) {
 		fprintf(stderr, "pgwith: the terminal type \"%s\" is not known; --once prints\n",
 			term ? term : "");

@@ -37,23 +37,36 @@ rows_of(const struct model *m, enum model_source source)
 	return m->tables[source] ? table_rows(m->tables[source]) : 0;
 }
 
+/* The first of the columns that has a text in this row, or "". */
+static const char *
+first_of(const struct table *t, unsigned row, const char *const *columns)
+{
+	const char *text = "";
+
+	for (; *text == 0 && *columns; columns++)
+		text = model_text(t, row, *columns);
+	return text;
+}
+
 const char *
 verdict_name(const struct table *t, unsigned row)
 {
-	static const char *const columns[] = {"application_name", "program", "role", "user"};
-	const char *name = "";
+	static const char *const columns[] = {"application_name", "program", "role", "user", NULL};
 
-	for (unsigned i = 0; *name == 0 && i < sizeof columns / sizeof *columns; i++)
-		name = model_text(t, row, columns[i]);
-	return name;
+	return first_of(t, row, columns);
 }
 
 char *
 verdict_who(const struct table *t, unsigned row, const char *pid_column)
 {
-	const char *name = verdict_name(t, row), *pid = model_text(t, row, pid_column);
+	static const char *const columns[] = {"program", "application_name", "role", "user", NULL};
+	const char *first = first_of(t, row, columns), *pid = model_text(t, row, pid_column);
+	const char *name = model_text(t, row, "application_name");
 
-	return mem_printf("%s%spid %s", name, *name ? ", " : "", *pid ? pid : "?");
+	if (strcmp(name, first) == 0)
+		name = "";
+	return mem_printf("%s%spid %s%s%s", first, *first ? ", " : "", *pid ? pid : "?",
+			  *name ? ", " : "", name);
 }
 
 /* ---- what is wrong ---- */

@@ -12,7 +12,8 @@ char *verdict_of(const struct model *, enum table_mood *mood);
 
 /* The name of a client: of its application, its program or its role, whichever the table has. */
 const char *verdict_name(const struct table *, unsigned row);
-/* The same with its process, which the caller frees: "app, pid 4242". */
+/* Program, process and application_name, as SHOW HEALTH has them: "psql, pid 4242, app". The caller
+ * frees. */
 char *verdict_who(const struct table *, unsigned row, const char *pid_column);
 
 #endif
