@@ -189,7 +189,7 @@ def chain(t):
     waiting(t, d)
     wait_until(lambda: d.waiting() == 1, 5, "one waits for a server")
     term = top(t, d, width=160)
-    term.shows(rr"pid\s\d+,\send\)")
+    term.shows(r"pid\s\d+,\send\)")
     text = term.shows(r"holds (it|lock x) for")
     check(re.search(r"\(end, pid \d+\) holds (it|lock x) ", text), text)
 
