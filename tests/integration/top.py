@@ -191,7 +191,7 @@ def chain(t):
     term = top(t, d, width=160)
     term.shows(r"pid\s\d+,\send\)")
     text = term.shows(r"holds (it|lock x) for")
-    check(re.search(r"\(end, pid \d+\) holds (it|lock x) ", text), text)
+    check(re.search(r"\(python3, pid \d+, end\) holds (it|lock x) ", text), text)
 
 
 @test

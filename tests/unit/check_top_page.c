@@ -109,7 +109,8 @@ START_TEST(a_pool_that_waits)
 	     HELD
 	     "12|orders|r|4242|x|app|~|transaction|orders|~|idle in transaction|42000|37|1|~\n");
 	says(m, TABLE_WAITING,
-	     "orders: 37 waiting, oldest 4.2 s; session 12 (app, pid 4242) holds for 42.0 s, idle "
+	     "orders: 37 waiting, oldest 4.2 s; session 12 (x, pid 4242, app) holds for 42.0 s, "
+	     "idle "
 	     "in transaction");
 	model_refuse(m, MODEL_HELD);
 	says(m, TABLE_WAITING, "orders: 37 waiting, oldest 4.2 s");
