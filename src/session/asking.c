@@ -344,7 +344,7 @@ take_row(struct session *s, const uint8_t *body, size_t bytes, struct settings *
 			    strncasecmp(value + strspn(value, " \t\n\""), "pg_temp", 7) == 0)
 				set->temporary = true;
 			/* A parameter such as app.tenant is empty after RESET: it is not kept. */
-			if (*value || strchr(name, '.') == NULL || s->context.resets == RESETS_NONE)
+			if (*value || strchr(name, '.') == NULL || !resets_emptied(s, name))
 				add_call(set, name, value);
 		}
 	} else if (name && unlisted_may_be_hidden(&s->context, name)) {

@@ -11,6 +11,7 @@
 #include "session/control.h"
 #include "session/lexing.h"
 #include "session/params.h"
+#include "session/setcalls.h"
 #include "session/unlisted.h"
 #include "wire/sqlclass.h"
 #include "wire/sqlset.h"
@@ -225,6 +226,29 @@ has_failed(const struct session *s)
 	return names && p->errors != names->errors && p->discards == names->discards;
 }
 
+/* Is the parameter known to have been empty when the server was asked last? */
+static bool
+was_empty(const struct session *s, const char *name)
+{
+	const char *at = s->context.parameters_sql;
+	struct setcall c;
+
+	while (setcalls_next(&at, &c))
+		if (setcalls_is(&c, name))
+			return setcalls_is_empty(&c);
+	return false;
+}
+
+bool
+resets_emptied(const struct session *s, const char *name)
+{
+	if (s->context.resets == RESETS_NONE)
+		return false;
+	if (was_reset(s, name) && !has_failed(s))
+		return true;
+	return !was_empty(s, name);
+}
+
 bool
 resets_role(const struct session *s)
 {
@@ -399,7 +423,9 @@ add_question(struct session *s, struct buf *sql)
 
 		at = value + strlen(value) + 1;
 		if (strcasecmp(name, "seed") == 0 || params_fixed(name) ||
-		    strcasecmp(name, "session_authorization") == 0 || strcasecmp(name, "role") == 0)
+		    strcasecmp(name, "session_authorization") == 0 ||
+		    strcasecmp(name, "role") == 0 ||
+		    (strchr(name, '.') && !resets_emptied(s, name)))
 			continue;
 		add_row(name, value, any, sql);
 		any = true;

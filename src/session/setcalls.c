@@ -49,3 +49,13 @@ setcalls_have(const char *sql, const char *const *names, size_t count)
 			return true;
 	return false;
 }
+
+bool
+setcalls_is_empty(const struct setcall *c)
+{
+	static const char empty[] = ",'',false)";
+	size_t length = sizeof empty - 1;
+
+	/* A quote within a value is doubled, so a comma and two quotes are an empty value. */
+	return (size_t)(c->end - c->name) > length && memcmp(c->end - length, empty, length) == 0;
+}

@@ -22,6 +22,9 @@ bool setcalls_next(const char **at, struct setcall *);
 bool setcalls_is(const struct setcall *, const char *name);
 bool setcalls_is_any(const struct setcall *, const char *const *names, size_t count);
 
+/* Does the call give the parameter an empty value? */
+bool setcalls_is_empty(const struct setcall *);
+
 /* Has the statement (NULL: none) a call that sets one of these parameters? */
 bool setcalls_have(const char *sql, const char *const *names, size_t count);
 

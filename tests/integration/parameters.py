@@ -1,6 +1,8 @@
 """Parameters of a session, wherever it is: those of its startup packet and those that it has set. The answer of a
 direct connection is the right one."""
 
+import itertools
+
 from pgwtest import check, equal, main, test, unavailable, wait_until, wire
 
 
@@ -312,6 +314,33 @@ def resets(t):
                 with d.connect(**PACKET) as c, t.cluster.connect(t.database, **PACKET) as direct:
                     equal(run(c, program, extended), run(direct, program, extended), "%s: %r" % (way, program))
         d.stop()
+
+
+@test(timeout=200)
+def empty_and_doubtful(t):
+    """a parameter of one's own that was made empty stays so, behind texts that may have reset it and have not"""
+    d = t.daemon(size=2)
+    other = t.client(d)
+    made_empty = {"SET": ("SET app.x = ''",), "set_config": ("SELECT set_config('app.x', '', false)",),
+                  "RESET": ("RESET app.x", "SET app.x TO ''"), "as it came": ()}
+    said = {"fails": "DO $$ BEGIN RAISE EXCEPTION 'default, reset'; END $$",
+            "is done": "DO $$ BEGIN PERFORM 'default, reset'; END $$",
+            "resets another": "RESET app.y", "resets it": "RESET app.x", "resets all": "RESET ALL", "discards": "DISCARD ALL",
+            "resets it and fails": "RESET app.x; SELECT 1/0", "with null": "SELECT set_config('app.y', null, false)"}
+    for (how, first), (what, text), startup in itertools.product(made_empty.items(), said.items(), (None, "opt ion", "")):
+        params = {"options": "-c app.x=%s" % startup.replace(" ", "\\ ")} if startup is not None else {}
+        got = []
+        for c in (t.direct(**params), d.connect("db", **params)):
+            for sql in first:
+                c.ask(sql)
+            c.ask(text)
+            # on another server
+            other.sql("BEGIN")
+            other.sql("SELECT 1")
+            got.append(c.value("SELECT coalesce(current_setting('app.x', true), '')"))
+            other.sql("COMMIT")
+            c.close()
+        equal(got[1], got[0], "made empty by %s; %s; startup %r" % (how, what, startup))
 
 
 def bind_values(t, d):

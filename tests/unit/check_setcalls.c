@@ -1,5 +1,6 @@
 /* The calls of set_config() in context.parameters_sql, whatever stands in the values. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,24 @@ START_TEST(one_after_the_other)
 }
 END_TEST
 
+START_TEST(empty_values)
+{
+	static const char *const values[] = {
+	    "''", "'x'", "','''", "'x,'''", "''''", "',''''',false)'", "'x,'", "' '", "E'\\\\'"};
+
+	for (unsigned i = 0; i < sizeof values / sizeof *values; i++) {
+		char text[100];
+		const char *at = text;
+		struct setcall c;
+
+		snprintf(text, sizeof text, "SELECT pg_catalog.set_config('app.x',%s,false)",
+			 values[i]);
+		ck_assert(setcalls_next(&at, &c));
+		ck_assert_msg(setcalls_is_empty(&c) == (i == 0), "%s", text);
+	}
+}
+END_TEST
+
 START_TEST(some_parameters)
 {
 	static const char *const there[] = {"nothing", "ROLE"}, *const missing[] = {"x", "app", ""};
@@ -84,6 +103,7 @@ main(void)
 	int failed;
 
 	tcase_add_test(t, one_after_the_other);
+	tcase_add_test(t, empty_values);
 	tcase_add_test(t, some_parameters);
 	tcase_add_test(t, no_statement);
 	suite_add_tcase(suite, t);
