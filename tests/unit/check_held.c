@@ -365,7 +365,7 @@ START_TEST(many_are_logged_bit_by_bit)
 {
 	unsigned lines = 0;
 	const char *said;
-	char name[16];
+	char name[20];
 
 	overdue_sweep(&shop.d);
 	shop.conf.log_held_longer_than_us = UNIT_S;

@@ -406,7 +406,7 @@ START_TEST(waiting_is_remembered)
 {
 	struct model *m = model_new();
 	const struct model_pool *p;
-	char text[8];
+	char text[12];
 
 	for (int i = 0; i < MODEL_SAMPLES + 10; i++) {
 		snprintf(text, sizeof text, "%d", i);

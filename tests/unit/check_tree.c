@@ -156,7 +156,7 @@ END_TEST
 
 START_TEST(many_are_counted)
 {
-	char id[8];
+	char id[12];
 
 	for (int i = 10; i < 15; i++) {
 		snprintf(id, sizeof id, "%d", i);
