@@ -136,17 +136,6 @@ add_steps(struct buf *out, const char *class, const struct chart_minute *hour,
 	html_add(out, "\"/>");
 }
 
-static void
-add_clock(struct buf *out, time_t at)
-{
-	char text[16];
-	struct tm tm;
-
-	localtime_r(&at, &tm);
-	strftime(text, sizeof text, "%H:%M:%S", &tm);
-	html_add(out, text);
-}
-
 /* Adds how many there were of something, unless it is 0. */
 static void
 add_count(struct buf *out, unsigned count, const char *one, const char *many)
@@ -163,7 +152,7 @@ add_minute_title(struct buf *out, const struct chart_minute *c)
 {
 	const struct history_minute *m = &c->m;
 
-	add_clock(out, c->at);
+	html_clock(out, c->at, "%H:%M:%S");
 	html_add(out, ": ");
 	html_rate(out, chart_rate(m));
 	html_add(out, " transactions a second");
@@ -195,9 +184,9 @@ add_gaps(struct buf *out, const struct chart_minute *hour)
 			continue;
 		buf_add_fmt(out, "<rect class=gap x=%u width=%u height=%d><title>", i * MINUTE,
 			    (to - i) * MINUTE, HEIGHT);
-		add_clock(out, hour[i].at);
+		html_clock(out, hour[i].at, "%H:%M:%S");
 		html_add(out, " to ");
-		add_clock(out, hour[to - 1].at + 60);
+		html_clock(out, hour[to - 1].at + 60, "%H:%M:%S");
 		html_add(out, ": no numbers</title></rect>");
 	}
 }
@@ -228,7 +217,7 @@ add_hour_title(struct buf *out, const char *name, const struct chart_most *most)
 		html_add(out, "at most ");
 		html_number(out, most->waiting);
 		html_add(out, " waited, at ");
-		add_clock(out, most->waiting_at);
+		html_clock(out, most->waiting_at, "%H:%M:%S");
 	} else {
 		html_add(out, "nobody waited");
 	}

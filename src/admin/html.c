@@ -105,3 +105,14 @@ html_more(struct buf *out, unsigned more, const char *ask)
 	html_number(out, more);
 	buf_add_fmt(out, " more: <code>%s</code></p>", ask);
 }
+
+void
+html_clock(struct buf *out, time_t at, const char *format)
+{
+	char text[64];
+	struct tm tm;
+
+	localtime_r(&at, &tm);
+	strftime(text, sizeof text, format, &tm);
+	html_text(out, text);
+}

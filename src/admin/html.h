@@ -5,6 +5,7 @@
 #define PGWITH_ADMIN_HTML_H
 
 #include <stdint.h>
+#include <time.h>
 
 #include "base/buf.h"
 
@@ -29,5 +30,9 @@ void html_rate(struct buf *, double);
 
 /* Adds a duration for people: 4.2 s. */
 void html_elapsed(struct buf *, int64_t us);
+
+/* Adds a time of the wall clock, in the time zone of the daemon; `format`: of strftime(3), for at
+ * most 63 bytes. */
+void html_clock(struct buf *, time_t at, const char *format);
 
 #endif

@@ -12,19 +12,6 @@
 #include "admin/tables.h"
 #include "base/units.h"
 
-/* ---- what the parts have in common ---- */
-
-static void
-add_clock(struct buf *out, time_t at)
-{
-	char text[64];
-	struct tm tm;
-
-	localtime_r(&at, &tm);
-	strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %Z", &tm);
-	html_text(out, text);
-}
-
 /* ---- verdicts ---- */
 
 /* The worst thing that there is to be said. */
@@ -163,7 +150,7 @@ add_head(struct buf *out, const struct status *st)
 	html_add(out, ", ");
 	html_number(out, st->idle);
 	html_add(out, " idle</p><p class=when>");
-	add_clock(out, st->at);
+	html_clock(out, st->at, "%Y-%m-%d %H:%M:%S %Z");
 	html_add(out, "</p></header>\n<main>");
 }
 
