@@ -17,6 +17,14 @@ knows_unnamed(const struct session *s)
 	return bytes > 0;
 }
 
+static void
+note_text(struct hold *h, const struct message *m)
+{
+	h->command =
+	    (uint8_t)(m->effects.single ? sqlcommand_of_single(m->sql, m->sql_bytes)
+					: sqlcommand_of(m->sql, m->sql_bytes, m->effects.lexing));
+}
+
 void
 doing_note(struct session *s, const struct message *m)
 {
@@ -25,13 +33,11 @@ doing_note(struct session *s, const struct message *m)
 	switch (m->type) {
 	case 'Q':
 		if (m->sql)
-			h->command =
-			    (uint8_t)sqlcommand_of(m->sql, m->sql_bytes, m->effects.lexing);
+			note_text(h, m);
 		break;
 	case 'P':
 		if (m->sql && message_is_unnamed(m))
-			h->command =
-			    (uint8_t)sqlcommand_of(m->sql, m->sql_bytes, m->effects.lexing);
+			note_text(h, m);
 		break;
 	case 'F':
 		h->command = SQLCOMMAND_FUNCTION;

@@ -76,11 +76,11 @@ effects_of(const struct session *s, const char *sql, size_t bytes, struct effect
 	if (!sqltext_is_ambiguous(sql, bytes)) {
 		/* The usual case: the text can be read in one way only. */
 		does->lasting = true;
-		does->set = sqlclass(sql, bytes);
+		does->set = sqlclass_single(sql, bytes, 0, &does->single);
 	} else {
 		does->lexing = lexing_flags(s, &certain);
 		if (certain)
-			does->set = sqlclass_flags(sql, bytes, does->lexing);
+			does->set = sqlclass_single(sql, bytes, does->lexing, &does->single);
 		else
 			read_each(sql, bytes, does);
 	}

@@ -27,6 +27,7 @@ struct effects {
 	unsigned lexing; /* how it is read: flags of sqltext_init() */
 	bool unsure;     /* it may be read otherwise: then `set` has the bits of all readings */
 	bool lasting;    /* every server reads it in this way, whatever has been set */
+	bool single;     /* it is one statement, and begins with its first word */
 };
 
 /* These bits pin the session to its server: the text changes session state that cannot be moved. */

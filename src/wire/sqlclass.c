@@ -156,16 +156,20 @@ classify_transaction(const struct place *at)
 	}
 }
 
-/* SELECT is the most frequent word, so it is compared in one step. */
+/* SELECT is the most frequent word, so it is compared in one step. The text has six bytes. */
 static inline bool
-is_select(const struct sqltext_token *tok)
+begins_with_select(const char *text)
 {
 	uint64_t word = 0;
 
-	if (tok->length != 6)
-		return false;
-	memcpy(&word, tok->start, 6);
+	memcpy(&word, text, 6);
 	return (word | 0x202020202020) == 0x7463656c6573;
+}
+
+static inline bool
+is_select(const struct sqltext_token *tok)
+{
+	return tok->length == 6 && begins_with_select(tok->start);
 }
 
 /* Does a statement that begins so change no session state by itself? First words that stand neither
@@ -500,14 +504,18 @@ begin_underscored(sqlblock a, sqlblock b, sqlblock c, sqlblock d)
 /* Does one of those begin at one of the 16 bytes, or "temp", "stab" (of crosstab), "ctby" (of
  * connectby), &" (of U&""), and as `beside` says "into" and "sett"? */
 static inline __attribute__((always_inline)) bool
-block_suspicious(const char *p, unsigned beside)
+block_suspicious(struct sqlblocks at, unsigned beside)
 {
-	sqlblock a = sqlblock_at(p), b = sqlblock_at(p + 1), c = sqlblock_at(p + 2);
-	sqlblock d = sqlblock_at(p + 3);
-	sqlblock hits = (sqlblock)(((a == 't') & (b == 'e') & (c == 'm') & (d == 'p')) |
-				   ((b == 't') & (((a == 's') & (c == 'a') & (d == 'b')) |
-						  ((a == 'c') & (c == 'b') & (d == 'y')))) |
-				   ((a == '&') & (b == '"')));
+	sqlblock a = at.a, b = at.b, c = at.c, d = at.d, hits = {0};
+	/* Each of the first four has one of these, which are rare. */
+	sqlblock rare = (sqlblock)((a == '&') | ((c == 'm') & (d == 'p')) |
+				   ((b == 't') & ((c == 'b') | ((a == 's') & (d == 'b')))));
+
+	if (sqlblock_any(rare))
+		hits = (sqlblock)(((a == 't') & (b == 'e') & (c == 'm') & (d == 'p')) |
+				  ((b == 't') & (((a == 's') & (c == 'a') & (d == 'b')) |
+						 ((a == 'c') & (c == 'b') & (d == 'y')))) |
+				  ((a == '&') & (b == '"')));
 
 	if (sqlblock_any((sqlblock)((b == 0x7f) | (c == 0x7f))))
 		hits |= begin_underscored(a, b, c, d);
@@ -561,6 +569,15 @@ needs_tokens(enum sqltext_word first, bool selects, const char *behind, size_t l
 	}
 }
 
+/* Is the text one SELECT that needs_tokens() would not split? Most texts are, so this is asked
+ * first; each of them may be judged as other texts are, too. */
+static bool
+is_usual_select(const char *text, size_t length)
+{
+	return length > 7 && begins_with_select(text) && text[6] == ' ' &&
+	       sqltext_single(text + 6, length - 6) && !suspicious(text + 6, length - 6, INTO);
+}
+
 /* BEGIN, COMMIT and the like mostly stand alone: a shortcut for these texts. 0 for all others. */
 static unsigned
 classify_lone_word(const char *text, size_t length)
@@ -580,7 +597,7 @@ classify_lone_word(const char *text, size_t length)
 }
 
 unsigned
-sqlclass_flags(const char *text, size_t length, unsigned flags)
+sqlclass_single(const char *text, size_t length, unsigned flags, bool *single)
 {
 	bool begins = true, inner = false;
 	unsigned found = 0;
@@ -588,6 +605,10 @@ sqlclass_flags(const char *text, size_t length, unsigned flags)
 
 	if (length == 0)
 		return 0;
+	if (is_usual_select(text, length)) {
+		*single = true;
+		return 0;
+	}
 	if (length <= LONE_MAX && (found = classify_lone_word(text, length)) != 0)
 		return found;
 	sqltext_init(&at.text, text, length, flags);
@@ -619,8 +640,11 @@ sqlclass_flags(const char *text, size_t length, unsigned flags)
 			}
 			if (sqltext_single(at.text.at, (size_t)(at.text.end - at.text.at)) &&
 			    !needs_tokens(at.first, is_select(&at.tok), at.text.at,
-					  (size_t)(at.text.end - at.text.at)))
+					  (size_t)(at.text.end - at.text.at))) {
+				if (at.tok.start == text)
+					*single = true;
 				return found;
+			}
 		} else if (at.word != SQLWORD_OTHER) {
 			found |= classify_word(&at);
 			at.updates |= at.word == SQLWORD_UPDATE;
@@ -630,6 +654,14 @@ sqlclass_flags(const char *text, size_t length, unsigned flags)
 		at.previous = at.word;
 		at.previous_char = kind == SQLTEXT_PUNCT ? *at.tok.start : 0;
 	}
+}
+
+unsigned
+sqlclass_flags(const char *text, size_t length, unsigned flags)
+{
+	bool single;
+
+	return sqlclass_single(text, length, flags, &single);
 }
 
 unsigned

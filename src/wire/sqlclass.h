@@ -82,6 +82,11 @@ unsigned sqlclass(const char *text, size_t length);
 /* The same, but the text is read with these flags of sqltext_init(). */
 unsigned sqlclass_flags(const char *text, size_t length, unsigned flags);
 
+/* The same. If the text is one statement without a comment or blank ahead of its first word,
+ * *single is set to true; mostly, for that is not looked for where it takes longer. Otherwise
+ * *single is left as it is. */
+unsigned sqlclass_single(const char *text, size_t length, unsigned flags, bool *single);
+
 /* `behind` stands behind the name set_config. Do the arguments of a call follow, so that it sets a
  * parameter (for the transaction at least)? */
 bool sqlclass_sets(struct sqltext behind);

@@ -68,9 +68,8 @@ begins_with(const char *text, size_t length, const struct command *c)
 	return c->length == length || !continues_word(text[c->length]);
 }
 
-/* The command of a text that begins with a word. */
-static enum sqlcommand
-command_at(const char *text, size_t length)
+enum sqlcommand
+sqlcommand_of_single(const char *text, size_t length)
 {
 	enum sqlcommand usual = usual_command(text, length);
 
@@ -91,7 +90,7 @@ sqlcommand_of(const char *text, size_t length, unsigned flags)
 
 	/* The usual case: one statement, without a comment or blank ahead. */
 	if (length > 0 && is_letter(*text) && sqltext_single(text, length))
-		return command_at(text, length);
+		return sqlcommand_of_single(text, length);
 	sqltext_init(&walk, text, length, flags);
 	while (sqltext_next(&walk, &stmt))
 		last = stmt;
@@ -102,7 +101,7 @@ sqlcommand_of(const char *text, size_t length, unsigned flags)
 	do
 		sqltext_token(&walk, &token);
 	while (sqltext_is_char(&token, '('));
-	return token.kind == SQLTEXT_NAME ? command_at(token.start, token.length)
+	return token.kind == SQLTEXT_NAME ? sqlcommand_of_single(token.start, token.length)
 					  : SQLCOMMAND_OTHER;
 }
 

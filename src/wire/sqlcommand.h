@@ -79,6 +79,9 @@ enum sqlcommand {
 /* The command of the last statement of a text. `flags`: as for sqltext_init(). */
 enum sqlcommand sqlcommand_of(const char *text, size_t length, unsigned flags);
 
+/* The same for a text that is one statement, without a comment or blank ahead of its first word. */
+enum sqlcommand sqlcommand_of_single(const char *text, size_t length);
+
 /* SELECT, UPDATE ...; "other", "function call"; NULL for SQLCOMMAND_NONE. */
 const char *sqlcommand_name(enum sqlcommand);
 

@@ -18,9 +18,9 @@ _Static_assert(SQLCLASS_N <= 26, "a bit of sqlclass() is a bit of sqlmention(), 
 /* Does "tval" (of lastval, nextval, setval), "rrva" (of currval), "seed", "mp_b" (of temp_buffers)
  * or "u&" begin at one of the 16 bytes? */
 static inline __attribute__((always_inline)) bool
-block_suspicious(const char *p, unsigned unused)
+block_suspicious(struct sqlblocks at, unsigned unused)
 {
-	sqlblock b = sqlblock_at(p + 1), c = sqlblock_at(p + 2), a, d, hits;
+	sqlblock a = at.a, b = at.b, c = at.c, d = at.d, hits;
 	/* Each of the five has one of these, which are rare. */
 	sqlblock rare = (sqlblock)((b == 'v') | (c == 'v') | ((b == 'e') & (c == 'e')) |
 				   ((b == 'p') & (c == 0x7f)) | (b == ('&' | 0x20)));
@@ -28,8 +28,6 @@ block_suspicious(const char *p, unsigned unused)
 	(void)unused;
 	if (!sqlblock_any(rare))
 		return false;
-	a = sqlblock_at(p);
-	d = sqlblock_at(p + 3);
 	hits = (sqlblock)(((a == 't') & (b == 'v') & (c == 'a') & (d == 'l')) |
 			  ((a == 'r') & (b == 'r') & (c == 'v') & (d == 'a')) |
 			  ((a == 's') & (b == 'e') & (c == 'e') & (d == 'd')) |

@@ -409,6 +409,86 @@ START_TEST(surroundings_do_not_matter)
 }
 END_TEST
 
+/* Two semicolons follow: so the whole text is split into tokens. */
+static unsigned
+class_by_tokens(const char *text)
+{
+	char longer[1000];
+	int n = snprintf(longer, sizeof longer, "%s;;", text);
+
+	return sqlclass(longer, (size_t)n);
+}
+
+/* Is it one statement, which begins with its first byte? Asked of sqltext. */
+static bool
+is_one_statement(const char *text)
+{
+	struct sqltext_stmt stmt;
+	struct sqltext walk;
+	bool at_once;
+
+	sqltext_init(&walk, text, strlen(text), 0);
+	if (!sqltext_next(&walk, &stmt))
+		return false;
+	at_once = stmt.start == text;
+	return at_once && !sqltext_next(&walk, &stmt);
+}
+
+static void
+assert_as_by_tokens(const char *text)
+{
+	size_t n = strlen(text);
+	char *exact = malloc(n);
+	bool single = false;
+
+	memcpy(exact, text, n);
+	ck_assert_msg(sqlclass_single(exact, n, 0, &single) == class_by_tokens(text), "%s", text);
+	ck_assert_msg(!single || is_one_statement(text), "%s", text);
+	free(exact);
+}
+
+/* A SELECT is mostly not split: each piece that matters is found at each place of it, in texts of
+ * each length. */
+START_TEST(a_select_is_looked_at_whole)
+{
+	static const char *const pieces[] = {"pg_temp.a",
+					     "INTO t",
+					     "set_config('a', 'b', false)",
+					     "pg_advisory_lock(1)",
+					     "crosstab(q)",
+					     "connectby()",
+					     "dblink_connect('a')",
+					     "set_limit(1)",
+					     "a.b",
+					     "U&\"x\"",
+					     "; SET a = 1",
+					     "; LISTEN b",
+					     "temp",
+					     "t_co",
+					     "ta & tb",
+					     ";"};
+	enum { PIECES = sizeof pieces / sizeof *pieces };
+	char text[400];
+	bool single = false;
+
+	for (unsigned i = 0; i < PIECES * PIECES; i++)
+		for (int pad = 0; pad < 36; pad++) {
+			snprintf(text, sizeof text, "seLECT %*s%s%*s%s", pad, "",
+				 pad % 2 ? pieces[i / PIECES] : "x", pad / 3, "",
+				 pieces[i % PIECES]);
+			assert_as_by_tokens(text);
+		}
+	for (unsigned i = 0; i < PIECES; i++)
+		for (int pad = 0; pad < 20 * 36; pad++) {
+			snprintf(text, sizeof text, "SELECT %*s%s%*s", pad / 20, "", pieces[i],
+				 pad % 20, "");
+			assert_as_by_tokens(text);
+		}
+	ck_assert_uint_eq(sqlclass_single("SELECT 1 ; ", 11, 0, &single), 0);
+	ck_assert(single);
+}
+END_TEST
+
 START_TEST(the_backslash_flag_matters)
 {
 	static const char text[] = "SELECT '\\'; SET x = 1; --'";
@@ -528,6 +608,7 @@ main(void)
 	tcase_add_loop_test(t, what_a_parse_depends_on, 0,
 			    sizeof parsing_cases / sizeof *parsing_cases);
 	tcase_add_test(t, surroundings_do_not_matter);
+	tcase_add_test(t, a_select_is_looked_at_whole);
 	tcase_add_test(t, the_backslash_flag_matters);
 	tcase_add_test(t, every_prefix_stays_inside);
 	tcase_add_test(t, one_word_has_its_class);
