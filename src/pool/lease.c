@@ -154,7 +154,13 @@ end_transactions(struct lease *l, uint64_t count, int64_t now)
 	l->xact_us = 0;
 }
 
-static void
+static void __attribute__((noinline)) trace_answer(const struct lease *l, int64_t now)
+{
+	trace_add(TRACE_ASK, now, l->srv->id, l->session, (unsigned)l->srv->progress.status, NULL,
+		  NULL);
+}
+
+static inline void
 end_exchange(struct lease *l, int64_t now)
 {
 	if (l->asked_us == 0)
@@ -162,8 +168,7 @@ end_exchange(struct lease *l, int64_t now)
 	l->pool->stats.query_us += now - l->asked_us;
 	l->asked_us = 0;
 	if (trace_on)
-		trace_add(TRACE_ASK, now, l->srv->id, l->session, (unsigned)l->srv->progress.status,
-			  NULL, NULL);
+		trace_answer(l, now);
 }
 
 void
@@ -207,8 +212,12 @@ lease_note_own_ready(struct lease *l, int64_t began_us)
 static void
 end_work(struct lease *l)
 {
-	int64_t now = loop_now_us(l->pool->all->loop);
+	int64_t now;
 
+	/* Mostly both have ended with the answer. */
+	if (l->asked_us == 0 && l->xact_us == 0)
+		return;
+	now = loop_now_us(l->pool->all->loop);
 	l->pool->stats.queries += l->asked_us != 0;
 	if (is_timed(l))
 		count_times(l, true, true, now);
