@@ -39,8 +39,8 @@ drop_buffer(struct inlet *in)
 	in->bytes = 0;
 }
 
-static void
-keep(struct inlet *in)
+static void __attribute__((noinline))
+keep_bytes(struct inlet *in)
 {
 	if (in->bytes > 0)
 		buf_add(&in->kept, in->data, in->bytes);
@@ -50,6 +50,16 @@ keep(struct inlet *in)
 		in->error = ENOBUFS;
 	}
 	drop_buffer(in);
+}
+
+/* Mostly all has been read, and the buffer was given back: this is asked several times a turn. */
+static inline void
+keep(struct inlet *in)
+{
+	if (in->bytes > 0 || in->kept.failed)
+		keep_bytes(in);
+	else
+		drop_buffer(in);
 }
 
 /* Would the same request succeed another time? */
