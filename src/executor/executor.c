@@ -19,6 +19,7 @@
 #include "session/reply.h"
 #include "session/script.h"
 #include "session/site.h"
+#include "session/telling.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
@@ -48,6 +49,15 @@ tag_of(const struct work *work, char *tag, size_t size)
 			 g->all ? "ALL" : work->exited, (double)took / 1000);
 	else
 		snprintf(tag, size, "%s", grammar_tag(g));
+}
+
+/* Messages may go to another server from now on: tells the client which parameters are others
+ * there. */
+static void
+tell_of_server(struct session *s)
+{
+	if (s->hold->lease.state == LEASE_HELD)
+		telling_send(s);
 }
 
 /* Answers the statement of the work: its tag, or its error. */
@@ -126,6 +136,8 @@ executor_finish(struct work *work)
 	frame_drop_implicit(s);
 	frame_choose_state(s);
 	if (work->answer_type)
+		tell_of_server(s);
+	if (work->answer_type && !session_ends(s))
 		answer_statement(work);
 	/* From here on the relay passes on what comes, and the rest of this message. */
 	if (s->hold == hold)
@@ -384,6 +396,9 @@ do_now(struct session *s, const struct grammar *g, char type, struct err *e)
 	}
 	if (!(g->verb == GRAMMAR_USE ? use_scope(s, g, e) : defer_statement(s, g, e)))
 		return false;
+	tell_of_server(s);
+	if (session_ends(s))
+		return true;
 	buf_init(&out, 256);
 	msg_complete(&out, grammar_tag(g));
 	if (type == 'Q' && !script_more(s))
