@@ -174,7 +174,7 @@ static void
 say_who(const struct session *s, char *out, size_t out_size)
 {
 	const char *role = s->peer.role ? s->peer.role : "?";
-	const char *name = application_name(&s->context);
+	const char *name = application_name(s);
 	char program[64];
 	const char *first = show_program(s->peer.pid, program, sizeof program);
 	int bytes;

@@ -71,6 +71,7 @@ struct conf_pool {
 	struct conf_source *sources;      /* indexed by option_index() */
 };
 
+	char *application_name;           /* as written: see conf/naming.h */
 /* How the transaction of a scope begins. */
 enum conf_isolation {
 	CONF_ISOLATION_DEFAULT, /* the server's */

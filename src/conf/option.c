@@ -15,6 +15,7 @@
 #include "conf/allow.h"
 #include "conf/conf.h"
 #include "conf/conninfo.h"
+#include "conf/naming.h"
 #include "conf/quote.h"
 #include "conf/script.h"
 #include "conf/secret.h"
@@ -127,6 +128,9 @@ static const struct conf_option table[] = {
 	{"users", IN_POOL(users), .type = OPTION_LIST, .default_text = "", .check = allow_check_users,
 	 .many_lines = true, .reloadable = true,
 	 .help = "The users of the operating system who may use the pool, beside root and the user of pgwithd: names, uids, @GROUP, or * for everybody. Empty: with role = fixed the user who is named as the role that the pool logs in as; with role = client everybody, each as a role that allow gives them."},
+	{"application_name", IN_POOL(application_name), .type = OPTION_STRING, .default_text = "client",
+	 .check = naming_check, .reloadable = true,
+	 .help = "Which application_name PostgreSQL sees, in pg_stat_activity and in its log: client, the client's own; pool, the one that conninfo gives; or a format in single quotes, in which %a is the client's own, %p its process id, %u its uid, %e its program, %s the number of its session, %c its scope and %% a %."},
 	{"size", IN_POOL(size), .type = OPTION_INTEGER, RANGE(1, 10000), .default_text = "20",
 	 .reloadable = true,
 	 .help = "Server connections at most, those that are being opened or cleaned up counted."},
@@ -289,6 +293,7 @@ option_of_pgbouncer(const char *name)
 	    {"idle_transaction_timeout", "idle_in_scope_timeout"},
 	    {"listen_addr", "listen, the folder of a Unix socket"},
 	    {"listen_port", "port"},
+	    {"application_name_add_host", "application_name"},
 	    {"log_disconnections", "log_connections"},
 	    {"max_client_conn", "max_clients"},
 	    {"max_db_connections", "size"},

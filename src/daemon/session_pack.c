@@ -17,6 +17,7 @@
 #include "session/holds.h"
 #include "session/reply.h"
 #include "session/script.h"
+#include "session/shown.h"
 #include "session/slow.h"
 
 #define MARK 0x73657373u
@@ -371,6 +372,8 @@ static void
 complete_session(struct session *s)
 {
 	/* Whether the client is read from follows from the session's state. */
+	/* The option application_name may be another now. */
+	shown_renew(s);
 	if (s->rare->stack)
 		enter_adopted(s);
 	if (s->state == SESSION_WAITING && scopes_open(s))

@@ -12,6 +12,7 @@
 #include "executor/leave.h"
 #include "executor/listing.h"
 #include "executor/savepoint.h"
+#include "session/application.h"
 #include "session/effects.h"
 #include "session/end.h"
 #include "session/expiry.h"
@@ -321,11 +322,10 @@ warn_of_left_scopes(struct session *s, const char *statement, const struct scope
 	buf_add_u8(&quoted, 0);
 	swept = count > 0 && !quoted.failed;
 	if (swept) {
-		log_warnx("session", s->id, "scopes left behind",
-			  LOG_QUOTED("statement", statement), LOG_NUMBER("count", count),
-			  LOG_QUOTED("names", (const char *)buf_data(&names)),
-			  LOG_TEXT("application", s->context.application),
-			  LOG_NUMBER("pid", s->peer.pid));
+		log_warnx(
+		    "session", s->id, "scopes left behind", LOG_QUOTED("statement", statement),
+		    LOG_NUMBER("count", count), LOG_QUOTED("names", (const char *)buf_data(&names)),
+		    LOG_TEXT("application", application_name(s)), LOG_NUMBER("pid", s->peer.pid));
 		err_make(&e, ERR_SCOPE_SWEPT, statement, count == 1 ? "the scope" : "the scopes",
 			 (const char *)buf_data(&quoted));
 		reply_notice(s, "WARNING", &e);

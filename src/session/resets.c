@@ -7,6 +7,7 @@
 #include "base/atom.h"
 #include "base/mem.h"
 #include "pool/pool.h"
+#include "session/application.h"
 #include "session/context.h"
 #include "session/control.h"
 #include "session/lexing.h"
@@ -278,7 +279,7 @@ add_startup(const struct session *s, struct buf *params)
 	buf_init(params, PARAMS_MAX);
 	buf_add(params, s->context.startup, atom_bytes(s->context.startup));
 	buf_add_str(params, "application_name");
-	buf_add_str(params, s->context.application_told ? s->context.application_told : "");
+	buf_add_str(params, application_after_reset(s));
 }
 
 /* ---- in a transaction ---- */
