@@ -148,7 +148,7 @@ group_refuses(const struct daemon *d, const struct pool *group, struct health *h
 {
 	struct err e;
 
-	if (d->site.phase != SITE_RUNNING || group->all->closing)
+	if (d->site.phase > SITE_FINISHING || group->all->closing)
 		err_make(&e, ERR_SHUTDOWN);
 	else if (group->removed)
 		err_make(&e, ERR_NO_POOL, group->conf->name);

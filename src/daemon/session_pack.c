@@ -209,6 +209,7 @@ sessions_pack(struct heritage *h)
 	PACK(h->p, d->sessions_ever);
 	PACK(h->p, d->site.cancel_seed);
 	PACK(h->p, d->site.refused);
+	PACK(h->p, d->site.let_in);
 	PACK(h->p, d->site.errors);
 	PACK(h->p, count);
 	for (int i = 0; !pack_reading(h->p) && i < SESSION_CLOSED; i++)
@@ -371,9 +372,9 @@ clean_orphans(struct daemon *d)
 static void
 complete_session(struct session *s)
 {
-	/* Whether the client is read from follows from the session's state. */
 	/* The option application_name may be another now. */
 	shown_renew(s);
+	/* Whether the client is read from follows from the session's state. */
 	if (s->rare->stack)
 		enter_adopted(s);
 	if (s->state == SESSION_WAITING && scopes_open(s))
