@@ -197,20 +197,13 @@ application_given(const struct session *s, const struct hold *h)
 	return shown->of_pool && h->lease.srv ? name_of_server(h->lease.srv) : shown->now;
 }
 
-void
-application_set(struct session *s, const char *value)
+/* The client has set this name, which is an atom; NULL: it has its own of the startup packet. */
+static void
+note_set(struct session *s, const char *set)
 {
 	struct context *c = &s->context;
 	const struct shown *shown = s->rare->shown;
-	const char *set = NULL;
 
-	/* In the server it is the name that it was given, or that the client has set before. */
-	if (value && (s->hold->named || shown) &&
-	    (strcmp(value, application_given(s, s->hold)) == 0 ||
-	     (c->application_set && strcmp(value, c->application_set) == 0)))
-		return;
-	if (value && (c->application_told == NULL || strcmp(value, c->application_told) != 0))
-		set = atom_of(&s->site->atoms, value);
 	atom_drop(&s->site->atoms, c->application_set);
 	c->application_set = set;
 	if (shown)
@@ -218,6 +211,29 @@ application_set(struct session *s, const char *value)
 	if (trace_on)
 		trace_add(TRACE_WHO, loop_now_us(s->site->loop), s->id, (uint64_t)s->peer.pid, 0,
 			  s->peer.role, application_name(s));
+}
+
+void
+application_set(struct session *s, const char *value)
+{
+	const struct context *c = &s->context;
+	const char *has = value ? value : name_of_server(s->hold->lease.srv);
+
+	/* The server has the name that it was given, or that the client has set before. */
+	if ((s->hold->named || s->rare->shown) &&
+	    (strcmp(has, application_given(s, s->hold)) == 0 ||
+	     (c->application_set && strcmp(has, c->application_set) == 0)))
+		return;
+	note_set(s,
+		 value && (c->application_told == NULL || strcmp(value, c->application_told) != 0)
+		     ? atom_of(&s->site->atoms, value)
+		     : NULL);
+}
+
+void
+application_unset(struct session *s)
+{
+	note_set(s, NULL);
 }
 
 bool

@@ -25,6 +25,8 @@ void application_start(struct session *);
 /* The server of session->hold has told which name it has at the end of a lease in which the session
  * may have set it. NULL: the server's default. */
 void application_set(struct session *, const char *value);
+/* The session has reset its name. */
+void application_unset(struct session *);
 
 /* Has the server of session->hold another name than the session? */
 bool application_differs(const struct session *);

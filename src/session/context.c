@@ -226,7 +226,7 @@ context_discarded(struct session *s)
 	free(srv->context);
 	srv->context = NULL;
 	srv->sequences = s->id;
-	application_set(s, NULL);
+	application_unset(s);
 	context_start(s);
 }
 

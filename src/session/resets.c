@@ -241,6 +241,13 @@ was_empty(const struct session *s, const char *name)
 }
 
 bool
+resets_name(const struct session *s)
+{
+	return s->context.resets != RESETS_NONE && was_reset(s, "application_name") &&
+	       !has_failed(s);
+}
+
+bool
 resets_emptied(const struct session *s, const char *name)
 {
 	if (s->context.resets == RESETS_NONE)
@@ -457,6 +464,9 @@ resets_sql(struct session *s, struct buf *sql)
 		return any;
 	}
 	any = add_question(s, sql);
+	/* With the option `pool`, the server has the same name whether it was reset or not. */
+	if (s->rare->shown && resets_name(s))
+		application_unset(s);
 	resets_forget(s);
 	return any;
 }

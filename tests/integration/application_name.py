@@ -16,6 +16,7 @@ def seen(t):
 def has(c, name, what):
     """The client's server has this name, by whatever it is asked, and the client has been told so."""
     for ask in (c.ask, c.ask_extended):
+        ask("SELECT pg_stat_clear_snapshot()")  # in a transaction, it is that of the first look
         equal(ask("SELECT current_setting('application_name'), (SELECT application_name FROM pg_stat_activity"
                   " WHERE pid = pg_backend_pid())").rows, [(name, name)], what)
     equal(c.ask("SHOW application_name").rows, [(name,)], what + ": SHOW")
@@ -328,6 +329,123 @@ def prepared_and_pipelines(t):
                 equal(c.until_ready().rows, [("app/%d!" % c.session,)], "its own")
     with d.connect() as c:
         equal(c.value("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%|| $1'"), "1", "shared")
+
+
+class Model:
+    """A client, and what its name must be: `own` is its own, `given` the one that its server got with the lease."""
+
+    def __init__(self, t, d, n, naming):
+        self.t, self.naming = t, naming
+        self.start = self.own = "app%d" % n
+        self.c = t.client(d, application_name=self.start)
+        self.in_transaction, self.scope = False, ""
+        self.now = self.new = None
+        self.did = []
+
+    def made(self, own):
+        if self.naming[0] == "client":
+            return own
+        if self.naming[0] == "pool":
+            return "base"
+        return "%s/%d:%s" % (own, self.c.session, self.scope)
+
+    def look(self, what):
+        if not self.in_transaction:
+            self.now = self.made(self.own)
+        has(self.c, self.now, "%s, behind %s" % (what, "; ".join(self.did[-12:])))
+
+    def do(self, sql, extended=False):
+        self.did.append(sql)
+        (self.c.ask_extended if extended else self.c.sql)(sql)
+
+    def begin(self, enter):
+        self.scope = "s%d" % self.t.random.randrange(3) if enter else ""
+        # lazy_begin is off: the server is there with the BEGIN.
+        self.do("ENTER " + self.scope if enter else "BEGIN")
+        self.in_transaction, self.new = True, self.own
+        self.now = self.made(self.own)
+
+    def set(self, name, how):
+        sql = {"set": "SET application_name = '%s'", "local": "SET LOCAL application_name = '%s'",
+               "call": "SELECT set_config('application_name', '%s', false)",
+               "do": "DO $$BEGIN PERFORM set_config('application_name', '%s', false); END$$"}[how] % name
+        self.do(sql, self.t.random.random() < 0.3)
+        if how == "local":
+            self.now = name if self.in_transaction else self.now
+        elif self.in_transaction:
+            self.now = self.new = name
+        else:
+            self.own = name
+
+    def reset(self):
+        self.do(self.t.random.choice(["RESET application_name", "RESET ALL", "SET application_name TO DEFAULT"]))
+        if self.in_transaction:
+            self.new = self.start
+        else:
+            self.own = self.start
+
+    def end(self, commit):
+        self.do(("EXIT" if self.scope else "COMMIT") if commit else ("EXIT ROLLBACK" if self.scope else "ROLLBACK"))
+        if commit:
+            self.own = self.new
+        self.in_transaction, self.scope = False, ""
+
+    def step(self):
+        r = self.t.random
+        what = r.choice(["look", "look", "work", "set", "begin", "enter", "reset"])
+        if self.in_transaction and what in ("begin", "enter", "reset"):
+            what = r.choice(["end", "rollback"])
+        if what == "look":
+            self.look(what)
+        elif what == "work":
+            self.do("SET work_mem = '%dMB'" % r.randrange(1, 9))
+        elif what == "set":
+            how = r.choice(["set", "call", "do", "local"])
+            if how != "local" or self.in_transaction:
+                self.set("x%d" % r.randrange(5), how)
+                if how == "local":
+                    self.look("set locally")
+        elif what in ("begin", "enter"):
+            self.begin(what == "enter")
+        elif what == "reset":
+            self.reset()
+        else:
+            self.end(what == "end")
+        return what
+
+
+@test
+def random_programs(t):
+    """random clients set, reset, roll back, enter scopes, while the option changes, and pgwithd is restarted: a model knows
+    the name of each"""
+    options = ["client", "pool", "'%a/%s:%c'"]
+    for _ in range(4):
+        naming = [t.random.choice(options)]
+        base = {"conninfo": t.conninfo(application_name="base"), "size": 3}
+        d = t.supervised(pools={"db": dict(base, application_name=naming[0])})
+        clients = [Model(t, d, n, naming) for n in range(5)]
+        for _ in range(250):
+            m = t.random.choice([m for m in clients if m.in_transaction] or clients) if \
+                sum(m.in_transaction for m in clients) == 3 else t.random.choice(clients)
+            m.step()
+            if t.random.random() < 0.04:
+                naming[0] = t.random.choice(options)
+                d.rewrite(pools={"db": dict(base, application_name=naming[0])})
+                how = t.random.choice(["reload", "reload", "reload", "restart"])
+                if how == "reload":
+                    d.console("RELOAD")
+                else:
+                    d.restart()
+                for m in clients:
+                    m.did.append("(%s: %s)" % (how, naming[0]))
+        for m in clients:
+            if m.in_transaction:
+                m.look("at last")
+                m.end(True)
+        for m in clients:
+            m.look("at the end")
+            m.c.close()
+        d.stop()
 
 
 @test
