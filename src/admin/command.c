@@ -229,7 +229,12 @@ static const struct command commands[] = {
      .run = configure_set,
      .help = "change an option until the next RELOAD or restart"},
     /* Sent by drivers and frameworks without being asked. */
-    IGNORED("SET APPLICATION_NAME", "SET", run_nothing),
+    {.words = "SET APPLICATION_NAME",
+     .arguments = "...",
+     .max_args = COMMAND_ANY_ARGS,
+     .without_for = true,
+     .tag = "SET",
+     .run = run_nothing},
     IGNORED("SET BYTEA_OUTPUT", "SET", run_nothing),
     IGNORED("SET CLIENT_ENCODING", "SET", run_nothing),
     IGNORED("SET CLIENT_MIN_MESSAGES", "SET", run_nothing),
@@ -327,6 +332,16 @@ words_match(const char *words, const struct sqltext_token *tokens, unsigned ntok
 	return n;
 }
 
+static bool
+has_for(const struct sqltext_token *tokens, unsigned ntokens)
+{
+	for (unsigned i = 0; i < ntokens; i++)
+		if (tokens[i].kind == SQLTEXT_NAME && tokens[i].length == 3 &&
+		    strncasecmp(tokens[i].start, "for", 3) == 0)
+			return true;
+	return false;
+}
+
 /* The command with the most words among those whose words stand first. */
 static const struct command *
 find_command(const struct command *table, unsigned count, const struct sqltext_token *tokens,
@@ -338,7 +353,7 @@ find_command(const struct command *table, unsigned count, const struct sqltext_t
 	for (unsigned i = 0; i < count; i++) {
 		unsigned n = words_match(table[i].words, tokens, ntokens);
 
-		if (n > *taken) {
+		if (n > *taken && !(table[i].without_for && has_for(tokens, ntokens))) {
 			best = &table[i];
 			*taken = n;
 		}

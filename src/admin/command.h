@@ -40,6 +40,7 @@ struct command {
 	 * changes only one's own. */
 	enum level others;
 	bool as_written;         /* its arguments are kept as one text */
+	bool without_for;        /* with a FOR among its arguments it is another command */
 	const char *tag;         /* tag of CommandComplete */
 	const struct show *show; /* NULL: no rows */
 	/* Runs it; NULL: `show` is shown. Returns 0, or -E_... with the error in *e. */

@@ -148,7 +148,7 @@ group_refuses(const struct daemon *d, const struct pool *group, struct health *h
 {
 	struct err e;
 
-	if (d->site.phase != SITE_RUNNING || group->all->closing)
+	if (d->site.phase > SITE_FINISHING || group->all->closing)
 		err_make(&e, ERR_SHUTDOWN);
 	else if (group->removed)
 		err_make(&e, ERR_NO_POOL, group->conf->name);
@@ -174,7 +174,7 @@ static void
 say_who(const struct session *s, char *out, size_t out_size)
 {
 	const char *role = s->peer.role ? s->peer.role : "?";
-	const char *name = application_name(&s->context);
+	const char *name = application_name(s);
 	char program[64];
 	const char *first = show_program(s->peer.pid, program, sizeof program);
 	int bytes;

@@ -221,7 +221,7 @@ held_row(const struct held *h, int64_t now_us, struct rows *r)
 	rows_text(r, s->peer.role);
 	rows_number(r, s->peer.pid);
 	rows_text(r, show_program(s->peer.pid, program, sizeof program));
-	rows_text(r, application_name(&s->context));
+	rows_text(r, application_name(s));
 	rows_text(r, scopes_path(s, path, sizeof path));
 	rows_text(r, held_kind_name(h->kind));
 	rows_text(r, h->name);

@@ -41,7 +41,12 @@ write_start(const struct metrics_view *v, const struct metric *m)
 static void
 write_phase(const struct metrics_view *v, const struct metric *m)
 {
-	write_number(v, v->daemon->site.phase);
+	static const unsigned numbers[] = {
+	    [SITE_RUNNING] = 0,  [SITE_FINISHING] = 1, [SITE_EMPTYING] = 1,
+	    [SITE_DRAINING] = 2, [SITE_STOPPING] = 3,  [SITE_STOPPED] = 4,
+	};
+
+	write_number(v, numbers[v->daemon->site.phase]);
 }
 
 static void
@@ -484,7 +489,7 @@ static const struct metric table[] = {
 	 "Always 1: the versions of pgwithd and of its libraries, and whether it waits by io_uring or by epoll.",
 	 write_build, 0},
 	GAUGE("start_time_seconds", "seconds", "", "When the process began, in seconds since 1970.", write_start),
-	GAUGE("phase", "", "", "0 running, 1 emptying, 2 draining, 3 stopping: how far the end of the daemon has come.", write_phase),
+	GAUGE("phase", "", "", "0 running, 1 finishing or emptying, 2 draining, 3 stopping: how far the end of the daemon has come.", write_phase),
 	GAUGE("reload_refused", "", "", "1 if the last reload was refused.", write_reload_refused),
 	COUNTER("cpu_seconds", "seconds", "mode", "Processor time of the process.", write_cpu),
 	GAUGE("resident_memory_bytes", "bytes", "", "Memory of the process that is in RAM.", write_resident),

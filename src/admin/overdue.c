@@ -112,7 +112,7 @@ log_held(const struct held *h, int64_t now_us)
 		 LOG_QUOTED("name", h->name), LOG_TEXT("pool", h->pool ? h->pool->conf->name : ""),
 		 LOG_TEXT("role", s->peer.role), LOG_NUMBER("pid", s->peer.pid),
 		 LOG_QUOTED("program", name ? name : ""),
-		 LOG_QUOTED("application_name", application_name(&s->context)),
+		 LOG_QUOTED("application_name", application_name(s)),
 		 LOG_QUOTED("scopes", scopes ? scopes : ""),
 		 LOG_QUOTED("class", h->class ? h->class : ""), LOG_QUOTED("state", h->state),
 		 LOG_MS("held", now_us - h->since_us), LOG_NUMBER("waiting", h->waiting));

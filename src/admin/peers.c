@@ -2,7 +2,6 @@
  * `link` of one end has what `ptr` of the other end has. */
 #include "admin/show.h"
 
-#include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,21 +61,7 @@ static const struct column clients_columns[] = {
 const char *
 show_program(pid_t pid, char *out, size_t out_size)
 {
-	char path[32];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	n = read(fd, out, out_size - 1);
-	close(fd);
-	if (n <= 0)
-		return NULL;
-	out[n] = 0;
-	out[strcspn(out, "\n")] = 0;
-	return out;
+	return peer_program(pid, out, out_size);
 }
 
 /* Since when it waits for a server or, in ENTER, for anything; 0: it does not wait. */
@@ -180,7 +165,7 @@ client_head(const struct daemon *d, const struct session *s, struct rows *r)
 		rows_text(r, "");
 	rows_number(r, s->peer.pid);
 	rows_text(r, "");
-	rows_text(r, application_name(&s->context));
+	rows_text(r, application_name(s));
 }
 
 static void
@@ -339,7 +324,7 @@ server_head(const struct daemon *d, const struct server *srv, struct rows *r)
 		rows_text(r, "");
 	rows_number(r, srv->backend_pid);
 	rows_tls(r, srv);
-	rows_text(r, s ? application_name(&s->context) : "");
+	rows_text(r, s ? application_name(s) : "");
 }
 
 static void

@@ -20,7 +20,7 @@ who_is(const struct session *s)
 {
 	struct status_who who = {.session = s->id,
 				 .pid = s->peer.pid,
-				 .application = application_name(&s->context),
+				 .application = application_name(s),
 				 .role = s->peer.role};
 
 	show_program(s->peer.pid, who.program, sizeof who.program);

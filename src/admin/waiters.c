@@ -99,7 +99,7 @@ wait_row(const struct waiter *w, uint64_t held_by, int64_t held_since_us)
 	rows_number(r, (int64_t)s->id);
 	rows_number(r, s->peer.pid);
 	rows_text(r, w->program);
-	rows_text(r, application_name(&s->context));
+	rows_text(r, application_name(s));
 	rows_text(r, s->peer.role);
 	rows_text(r, l ? "server" : lock->semaphore ? "semaphore" : "lock");
 	rows_text(r, l ? l->pool->conf->name : lock->name);

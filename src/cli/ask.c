@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -141,14 +143,28 @@ is_directory(const char *text)
 	return *text && strchr(text, ',') == NULL;
 }
 
+/* The role to come in as, if none was given: NULL, for which libpq takes the name of the operating
+ * system's user. A user in a container often has none, and libpq gives up then: that is the number,
+ * written into `number`. */
+static const char *
+default_role(char number[16])
+{
+	if (getpwuid(geteuid()))
+		return NULL;
+	snprintf(number, 16, "%u", (unsigned)geteuid());
+	return number;
+}
+
 PGconn *
 ask_start(const struct ask_whom *whom)
 {
+	char number[16];
 	/* libpq takes a `host` for a directory only if it begins with a slash: a relative path is
 	 * made absolute. */
 	char *here = *whom->directory == '/' ? NULL : getcwd(NULL, 0);
 	char *directory =
 	    here ? mem_printf("%s/%s", here, whom->directory) : mem_strdup(whom->directory);
+	const char *user = whom->user ? whom->user : default_role(number);
 	const char *const keys[] = {"host",
 				    "port",
 				    "dbname",
@@ -158,7 +174,7 @@ ask_start(const struct ask_whom *whom)
 				    "fallback_application_name",
 				    "client_encoding",
 				    NULL};
-	const char *const values[] = {directory, whom->port, "pgwith", whom->user, "disable",
+	const char *const values[] = {directory, whom->port, "pgwith", user, "disable",
 				      "disable", "pgwith",   "UTF8",   NULL};
 	PGconn *conn = NULL;
 

@@ -16,6 +16,9 @@
 enum conf_mode { CONF_TRANSACTION, CONF_SESSION, CONF_STATEMENT };
 const char *conf_mode_name(enum conf_mode);
 
+/* What SIGTERM does: see daemon_drain() and daemon_finish(). */
+enum conf_term { CONF_TERM_DRAIN, CONF_TERM_AFTER_CLIENTS };
+
 /* How the daemon waits, receives and sends. */
 enum conf_io { CONF_IO_AUTO, CONF_IO_EPOLL, CONF_IO_URING };
 
@@ -68,6 +71,7 @@ struct conf_pool {
 	int64_t log_scope_longer_than_us; /* longer scopes are logged; 0: none */
 	bool log_scope_statements;        /* with their SQL */
 	int64_t log_held_longer_than_us;  /* what is held for longer is logged; 0: nothing */
+	char *application_name;           /* as written: see conf/naming.h */
 	struct conf_source *sources;      /* indexed by option_index() */
 };
 
@@ -129,7 +133,9 @@ struct conf {
 	enum conf_io io;
 	int64_t login_timeout_us;
 	int64_t shutdown_timeout_us;
-	bool handover; /* SIGTERM hands over, if a supervisor keeps descriptors */
+	enum conf_term on_term;
+	int64_t exit_when_unused_us; /* without a client for so long, the daemon ends; 0: never */
+	bool handover;               /* SIGTERM hands over, if a supervisor keeps descriptors */
 	int64_t handover_timeout_us;
 	char *admin_users; /* comma-separated role names */
 	char *stats_users;

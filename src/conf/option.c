@@ -15,6 +15,7 @@
 #include "conf/allow.h"
 #include "conf/conf.h"
 #include "conf/conninfo.h"
+#include "conf/naming.h"
 #include "conf/quote.h"
 #include "conf/script.h"
 #include "conf/secret.h"
@@ -41,6 +42,8 @@ static const char *const accesses[] = {"default", "read only", "read write", NUL
 _Static_assert(CONF_ACCESS_DEFAULT == 0 && CONF_READ_WRITE == 2, "accesses goes by the enum");
 static const char *const ios[] = {"auto", "epoll", "uring", NULL};
 _Static_assert(CONF_IO_AUTO == 0 && CONF_IO_URING == 2, "ios goes by the enum");
+static const char *const terms[] = {"drain", "after-clients", NULL};
+_Static_assert(CONF_TERM_DRAIN == 0 && CONF_TERM_AFTER_CLIENTS == 1, "terms goes by the enum");
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 _Static_assert(LOG_DEBUG == 0 && LOG_ERROR == 3, "log_levels goes by the enum");
 static const char *const log_formats[] = {"text", "json", NULL};
@@ -83,6 +86,12 @@ static const struct conf_option table[] = {
 	{"shutdown_timeout", IN_CONF(shutdown_timeout_us), .type = OPTION_DURATION, RANGE(0, DAY),
 	 .bare = UNIT_S, .default_text = "30s", .reloadable = true,
 	 .help = "After SIGTERM, running transactions have this long to end; then they are cancelled and rolled back."},
+	{"on_term", IN_CONF(on_term), .type = OPTION_ENUM, .choices = terms, .default_text = "drain",
+	 .reloadable = true,
+	 .help = "What SIGTERM does. drain: new clients are refused, running transactions have shutdown_timeout to end, idle clients are closed. after-clients: all goes on, for new clients too, until the last client has left; a second SIGTERM drains. For a container beside an application that gets SIGTERM at the same time."},
+	{"exit_when_unused", IN_CONF(exit_when_unused_us), .type = OPTION_DURATION, RANGE(0, 365 * DAY),
+	 .bare = UNIT_S, .default_text = "0", .reloadable = true,
+	 .help = "pgwithd ends by itself, with exit status 0, when a pool has had a client and then for so long none. Sessions of the console and connections to metrics_listen are no clients. With on_term = after-clients it is also how long SIGTERM waits for another client. 0: never."},
 	{"handover", IN_CONF(handover), .type = OPTION_BOOL, .default_text = "off", .reloadable = true,
 	 .help = "SIGTERM hands sessions and servers over to the pgwithd that is started next, if a supervisor keeps descriptors. SIGUSR2 does so in any case, and is what pgwithd.service sends for a restart: off there, so that a stop drains."},
 	{"handover_timeout", IN_CONF(handover_timeout_us), .type = OPTION_DURATION, RANGE(0, UNIT_H),
@@ -119,6 +128,9 @@ static const struct conf_option table[] = {
 	{"password", IN_POOL(password), .type = OPTION_STRING, .default_text = "",
 	 .shown = secret_shown, .reloadable = true,
 	 .help = "The password that goes with conninfo, or file:PATH of a file that holds it. Empty: the one in conninfo, or of libpq's passfile."},
+	{"application_name", IN_POOL(application_name), .type = OPTION_STRING, .default_text = "client",
+	 .check = naming_check, .reloadable = true,
+	 .help = "Which application_name PostgreSQL sees, in pg_stat_activity and in its log: client, the client's own; pool, the one that conninfo gives; or a format in single quotes, in which %a is the client's own, %p its process id, %u its uid, %e its program, %s the number of its session, %c its scope and %% a %."},
 	{"mode", IN_POOL(mode), .type = OPTION_ENUM, .choices = modes, .default_text = "transaction",
 	 .reloadable = true,
 	 .help = "For how long a session keeps a server connection: for a transaction, for the whole session, or for a statement (then transactions are refused)."},
@@ -281,6 +293,7 @@ option_of_pgbouncer(const char *name)
 	static const struct {
 		const char *theirs, *ours;
 	} names[] = {
+	    {"application_name_add_host", "application_name"},
 	    {"auth_file", "conninfo, password and allow"},
 	    {"auth_type", "allow"},
 	    {"dbname", "conninfo"},

@@ -45,8 +45,8 @@
 const char *
 daemon_phase_name(const struct daemon *d)
 {
-	static const char *const names[] = {"running", "emptying", "draining", "stopping",
-					    "stopped"};
+	static const char *const names[] = {"running",  "finishing", "emptying",
+					    "draining", "stopping",  "stopped"};
 
 	return names[d->site.phase];
 }
@@ -77,9 +77,16 @@ stop_listening(struct daemon *d)
 }
 
 void
-daemon_drain_clients(struct daemon *d)
+daemon_finish(struct daemon *d)
 {
 	if (d->site.phase == SITE_RUNNING)
+		enter_phase(d, SITE_FINISHING);
+}
+
+void
+daemon_drain_clients(struct daemon *d)
+{
+	if (d->site.phase < SITE_EMPTYING)
 		enter_phase(d, SITE_EMPTYING);
 }
 
@@ -126,18 +133,51 @@ stop_now(struct daemon *d)
 	loop_stop(d->site.loop);
 }
 
+/* Is there any connection that is not one of the console? */
+static bool
+has_clients(const struct daemon *d)
+{
+	return site_sessions(&d->site) != d->site.in_state[SESSION_CONSOLE].count +
+					      d->site.in_state[SESSION_CONSOLE_BUSY].count;
+}
+
+/* Has no client been there for exit_when_unused? */
+static bool
+is_unused(struct daemon *d)
+{
+	int64_t now = loop_now_us(d->site.loop), limit = d->site.conf->exit_when_unused_us;
+
+	/* A client may have come and left between two sweeps. */
+	if (d->used_us == 0 || has_clients(d) || d->site.let_in != d->let_in_before) {
+		d->used_us = now;
+		d->let_in_before = d->site.let_in;
+	}
+	return now - d->used_us >= limit && !has_clients(d);
+}
+
 static void
 sweep_phase(struct daemon *d)
 {
 	int64_t took = loop_now_us(d->site.loop) - d->phase_us;
+	bool unused = is_unused(d);
 
 	switch (d->site.phase) {
 	case SITE_RUNNING:
+		if (unused && d->site.conf->exit_when_unused_us > 0 && d->site.let_in > 0 &&
+		    d->handover.state == HANDOVER_OFF) {
+			log_info("pgwithd", LOG_ALONE, "unused: it ends",
+				 LOG_MS("unused", loop_now_us(d->site.loop) - d->used_us));
+			daemon_stop(d);
+		}
+		return;
 	case SITE_STOPPED:
 		return;
+	case SITE_FINISHING:
+		if (unused)
+			daemon_stop(d);
+		return;
 	case SITE_EMPTYING:
-		if (site_sessions(&d->site) == d->site.in_state[SESSION_CONSOLE].count +
-						   d->site.in_state[SESSION_CONSOLE_BUSY].count)
+		if (!has_clients(d))
 			daemon_stop(d);
 		return;
 	case SITE_DRAINING:
@@ -200,6 +240,12 @@ on_signal(void *arg, int signo)
 	if (signo == SIGTERM && d->site.conf->handover && handover_begin(d, true))
 		return;
 	handover_abort(d);
+	if (signo == SIGTERM && d->site.conf->on_term == CONF_TERM_AFTER_CLIENTS &&
+	    d->site.phase == SITE_RUNNING) {
+		daemon_finish(d);
+		sweep_phase(d);
+		return;
+	}
 	if (d->signals++ > 0) {
 		stop_now(d);
 		return;

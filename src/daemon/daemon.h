@@ -29,6 +29,10 @@ struct daemon {
 	 * another path now; otherwise NULL. */
 	struct listen *listen_before;
 	int64_t phase_us; /* when site.phase began */
+	/* When a client was last there, at a sweep; 0: no sweep has looked yet. And site.let_in at
+	 * that sweep. */
+	int64_t used_us;
+	uint64_t let_in_before;
 	int64_t drain_us; /* how long DRAINING lasts at most; -1: no limit */
 	unsigned signals; /* how many SIGTERM and SIGINT have begun an end */
 	struct handover handover;
@@ -61,12 +65,16 @@ int daemon_run(struct daemon *);
 void daemon_free(struct daemon *);
 
 /* The ways to end. A faster one may be called while a slower one goes on.
+ *	finish		(SIGTERM with on_term = after-clients) all goes on, for new clients too; when
+ *			no client is there, or has been there for exit_when_unused: stop
  *	drain_clients	sessions may stay as long as they like; when the last has left: stop
  *	drain_scopes	idle sessions are told and closed; transactions may finish, and the queue is
  *			served, without a time limit; then stop
  *	drain		(SIGTERM) the same within shutdown_timeout; then stop
  *	stop		(SIGINT) what runs is cancelled and rolled back; all are told and closed
- * The first two keep the socket, for the console and for cancels, and refuse other logins. */
+ * drain_clients and drain_scopes keep the socket, for the console and for cancels, and refuse
+ * other logins. */
+void daemon_finish(struct daemon *);
 void daemon_drain(struct daemon *);
 void daemon_stop(struct daemon *);
 void daemon_drain_scopes(struct daemon *);

@@ -12,6 +12,7 @@
 #include "executor/executor.h"
 #include "pool/renew.h"
 #include "session/context.h"
+#include "session/shown.h"
 #include "session/users.h"
 
 #define DETAIL_MAX   4000 /* bytes of problems that a client is told */
@@ -124,6 +125,21 @@ prepare_sessions(struct daemon *d, struct pool *group, const struct conf_pool *n
 	}
 }
 
+/* The option application_name of the group has changed. */
+static void
+rename_sessions(struct daemon *d, const struct pool *group)
+{
+	struct list_node *n;
+
+	for (int i = 0; i < SESSION_CLOSING; i++)
+		LIST_EACH (n, &d->site.in_state[i]) {
+			struct session *s = LIST_OBJ(n, struct session, node);
+
+			if (s->pool && s->pool->group == group)
+				shown_renew(s);
+		}
+}
+
 /* Returns the lease that the session waits for, or NULL. */
 static struct lease *
 waits_for_lease(const struct session *s)
@@ -217,6 +233,7 @@ change_pools(struct daemon *d, const struct conf *next)
 
 	for (unsigned i = 0; i < next->npools; i++) {
 		struct pool *group = find_group(d, next->pools[i].name);
+		bool renamed;
 
 		if (group == NULL) {
 			add_pool(d, &next->pools[i]);
@@ -225,7 +242,11 @@ change_pools(struct daemon *d, const struct conf *next)
 		if (group->removed)
 			log_info("pool", group->conf->name, "is back");
 		prepare_sessions(d, group, &next->pools[i]);
+		renamed =
+		    strcmp(group->conf->application_name, next->pools[i].application_name) != 0;
 		renew_take(group, &next->pools[i]);
+		if (renamed)
+			rename_sessions(d, group);
 	}
 	LIST_EACH (n, &d->site.pools.list) {
 		struct pool *group = group_at(n);

@@ -17,6 +17,7 @@
 #include "session/holds.h"
 #include "session/reply.h"
 #include "session/script.h"
+#include "session/shown.h"
 #include "session/slow.h"
 
 #define MARK 0x73657373u
@@ -208,6 +209,7 @@ sessions_pack(struct heritage *h)
 	PACK(h->p, d->sessions_ever);
 	PACK(h->p, d->site.cancel_seed);
 	PACK(h->p, d->site.refused);
+	PACK(h->p, d->site.let_in);
 	PACK(h->p, d->site.errors);
 	PACK(h->p, count);
 	for (int i = 0; !pack_reading(h->p) && i < SESSION_CLOSED; i++)
@@ -370,6 +372,8 @@ clean_orphans(struct daemon *d)
 static void
 complete_session(struct session *s)
 {
+	/* The option application_name may be another now. */
+	shown_renew(s);
 	/* Whether the client is read from follows from the session's state. */
 	if (s->rare->stack)
 		enter_adopted(s);

@@ -12,6 +12,7 @@
 #include "executor/leave.h"
 #include "executor/listing.h"
 #include "executor/savepoint.h"
+#include "session/application.h"
 #include "session/effects.h"
 #include "session/end.h"
 #include "session/expiry.h"
@@ -19,6 +20,7 @@
 #include "session/reply.h"
 #include "session/script.h"
 #include "session/site.h"
+#include "session/telling.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
@@ -48,6 +50,15 @@ tag_of(const struct work *work, char *tag, size_t size)
 			 g->all ? "ALL" : work->exited, (double)took / 1000);
 	else
 		snprintf(tag, size, "%s", grammar_tag(g));
+}
+
+/* Messages may go to another server from now on: tells the client which parameters are others
+ * there. */
+static void
+tell_of_server(struct session *s)
+{
+	if (s->hold->lease.state == LEASE_HELD)
+		telling_send(s);
 }
 
 /* Answers the statement of the work: its tag, or its error. */
@@ -126,6 +137,8 @@ executor_finish(struct work *work)
 	frame_drop_implicit(s);
 	frame_choose_state(s);
 	if (work->answer_type)
+		tell_of_server(s);
+	if (work->answer_type && !session_ends(s))
 		answer_statement(work);
 	/* From here on the relay passes on what comes, and the rest of this message. */
 	if (s->hold == hold)
@@ -309,11 +322,10 @@ warn_of_left_scopes(struct session *s, const char *statement, const struct scope
 	buf_add_u8(&quoted, 0);
 	swept = count > 0 && !quoted.failed;
 	if (swept) {
-		log_warnx("session", s->id, "scopes left behind",
-			  LOG_QUOTED("statement", statement), LOG_NUMBER("count", count),
-			  LOG_QUOTED("names", (const char *)buf_data(&names)),
-			  LOG_TEXT("application", s->context.application),
-			  LOG_NUMBER("pid", s->peer.pid));
+		log_warnx(
+		    "session", s->id, "scopes left behind", LOG_QUOTED("statement", statement),
+		    LOG_NUMBER("count", count), LOG_QUOTED("names", (const char *)buf_data(&names)),
+		    LOG_TEXT("application", application_name(s)), LOG_NUMBER("pid", s->peer.pid));
 		err_make(&e, ERR_SCOPE_SWEPT, statement, count == 1 ? "the scope" : "the scopes",
 			 (const char *)buf_data(&quoted));
 		reply_notice(s, "WARNING", &e);
@@ -384,6 +396,9 @@ do_now(struct session *s, const struct grammar *g, char type, struct err *e)
 	}
 	if (!(g->verb == GRAMMAR_USE ? use_scope(s, g, e) : defer_statement(s, g, e)))
 		return false;
+	tell_of_server(s);
+	if (session_ends(s))
+		return true;
 	buf_init(&out, 256);
 	msg_complete(&out, grammar_tag(g));
 	if (type == 'Q' && !script_more(s))

@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "executor/enter.h"
 #include "executor/executor.h"
+#include "session/application.h"
 #include "session/context.h"
 #include "session/inquiry.h"
 #include "session/sequences.h"
@@ -209,6 +210,8 @@ opening_start(struct work *work)
 	struct session *s = work->session;
 	struct buf sql;
 
+	if (work->frame->kind == SCOPE_TRANSACTION)
+		application_enter(s, work->frame->name);
 	if (scope_is_savepoint(work->frame) || (!context_differs(s) && !sequences_due(s))) {
 		telling_send(s);
 		if (!session_ends(s))

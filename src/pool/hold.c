@@ -23,13 +23,24 @@ hold_give_up_pins(struct hold *h)
 }
 
 void
-hold_clear(struct hold *h)
+hold_drop_deallocating(struct hold *h)
 {
 	if (h->deallocating == NULL)
 		return;
 	buf_clear(h->deallocating);
 	free(h->deallocating);
 	h->deallocating = NULL;
+}
+
+void
+hold_clear(struct hold *h)
+{
+	hold_drop_deallocating(h);
+	/* hold_none cannot be written to. */
+	if (h->named == NULL)
+		return;
+	free(h->named);
+	h->named = NULL;
 }
 
 void
@@ -46,6 +57,7 @@ hold_pack(struct pack *p, struct hold *h)
 	PACK(p, h->command);
 	PACK(p, h->begun_us);
 	PACK(p, h->sent_xact_us);
+	pack_str(p, &h->named);
 	PACK(p, deallocating);
 	if (deallocating && h->deallocating == NULL) {
 		h->deallocating = mem_alloc(sizeof *h->deallocating);

@@ -54,6 +54,9 @@ struct hold {
 	int64_t sent_xact_us; /* lease.xact_us when that BEGIN went to the server */
 	/* The names in a DEALLOCATE that is under way, each NUL-ended; or NULL. */
 	struct buf *deallocating;
+	/* session/application.h: the application_name that this lease's server was given, if that
+	 * is not the one that the session's next lease gets; otherwise NULL. On the heap. */
+	char *named;
 };
 
 /* Returns the hold that this lease, of a session or scope, is a member of. */
@@ -80,6 +83,8 @@ void hold_give_up_pins(struct hold *);
 
 /* Frees the members that are not the lease. */
 void hold_clear(struct hold *);
+/* Frees hold->deallocating. */
+void hold_drop_deallocating(struct hold *);
 
 /* Packs the members that are not the lease. */
 void hold_pack(struct pack *, struct hold *);

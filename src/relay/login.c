@@ -85,6 +85,7 @@ enter_console(struct session *s)
 static void
 begin_session(struct session *s)
 {
+	s->site->let_in++;
 	if (s->site->conf->log_connections)
 		log_info("session", s->id, "in", LOG_TEXT("pool", s->pool->conf->name),
 			 LOG_TEXT("role", s->peer.role), LOG_NUMBER("uid", s->peer.uid),
@@ -303,7 +304,7 @@ there_is_room(const struct session *s, bool console, struct err *e)
 			   "%u of them are for the console's sessions of roles that are in "
 			   "neither admin_users nor stats_users",
 			   guests);
-	} else if (site->phase != SITE_RUNNING && !console) {
+	} else if (site->phase > SITE_FINISHING && !console) {
 		err_make(e, ERR_SHUTDOWN);
 	} else {
 		return true;

@@ -394,7 +394,10 @@ take_answer(struct session *s, const struct buf *answer)
 	set.sql.len = listed;
 	set.any = any;
 	set.encoding = NULL;
-	application_set(s, set.application);
+	if (set.application == NULL && resets_name(s))
+		application_unset(s);
+	else
+		application_set(s, set.application);
 	free(set.application);
 	add_startup(s, &set);
 	if (who.role == NULL && (role = startup_role(s, &who)) != NULL)

@@ -226,7 +226,7 @@ context_discarded(struct session *s)
 	free(srv->context);
 	srv->context = NULL;
 	srv->sequences = s->id;
-	application_set(s, NULL);
+	application_unset(s);
 	context_start(s);
 }
 
@@ -320,7 +320,7 @@ context_change(const struct session *s, struct buf *sql)
 	if (s->hold->lease.srv->context || context_repeated_bytes(&s->context) > 0 ||
 	    application_differs(s)) {
 		buf_add_fmt(sql, s->context.parameters_sql ? ", " : "SELECT ");
-		application_call(&s->context, sql);
+		application_call(s, sql);
 	}
 }
 
@@ -331,7 +331,7 @@ send_application(const struct session *s, struct buf *out)
 
 	buf_init(&sql, SETCALLS_MAX);
 	buf_add_fmt(&sql, "SELECT ");
-	application_call(&s->context, &sql);
+	application_call(s, &sql);
 	buf_add_u8(&sql, 0);
 	context_own(&s->hold->lease.srv->progress, (char *)buf_data(&sql), out);
 	buf_clear(&sql);

@@ -9,6 +9,7 @@
 #include "pool/told.h"
 #include "session/control.h"
 #include "session/session.h"
+#include "session/shown.h"
 #include "session/site.h"
 
 /* The list is made of names: name NUL name NUL ... NUL. */
@@ -82,6 +83,7 @@ context_pack(struct pack *p, struct session *s, struct packed_texts *texts)
 	atom_pack_str(p, &s->site->atoms, &c->application);
 	atom_pack_str(p, &s->site->atoms, &c->application_told);
 	atom_pack_str(p, &s->site->atoms, &c->application_set);
+	shown_pack(p, s);
 	told_pack(p, &s->site->pools.told, &c->told);
 	told_pack(p, &s->site->pools.told, &c->greeted);
 	pack_str(p, &c->parameters_sql);

@@ -91,7 +91,7 @@ deallocate_in_doubt(const struct session *s)
 void
 deallocate_forget(struct session *s)
 {
-	hold_clear(s->hold);
+	hold_drop_deallocating(s->hold);
 }
 
 /* One more DEALLOCATE has been carried out: its name is the first of hold->deallocating. */

@@ -20,6 +20,7 @@
 #include "session/scopes.h"
 #include "session/script.h"
 #include "session/session.h"
+#include "session/shown.h"
 #include "session/site.h"
 #include "session/slow.h"
 #include "wire/msg.h"
@@ -141,6 +142,7 @@ free_session(void *arg)
 	resets_forget(s);
 	slow_free(s);
 	control_free(s);
+	shown_forget(s);
 	activity_clear(&s->activity);
 	peer_clear(&s->peer, &s->site->atoms);
 	context_clear(&s->context, &s->site->pools.told, &s->site->atoms);

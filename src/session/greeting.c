@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "session/context.h"
 #include "session/reply.h"
+#include "session/shown.h"
 #include "session/site.h"
 #include "session/telling.h"
 #include "wire/msg.h"
@@ -68,7 +69,7 @@ greetings_clear(struct greetings *all, struct tolds *tolds, struct atoms *atoms)
 static bool
 answers(const struct greeting *g, const struct session *s, const struct startup *st)
 {
-	return g->reported == s->pool->told &&
+	return !shown_is_needed(s->pool) && g->reported == s->pool->told &&
 	       (g->known == 0 || g->known == s->pool->known.version) &&
 	       g->key_bytes == greeting_key_bytes(s) && g->packet_bytes == params_bytes(st) &&
 	       memcmp(g->packet, st->params, g->packet_bytes) == 0;
@@ -119,9 +120,9 @@ is_lasting(const struct session *s, const struct startup *st)
 {
 	const struct context *c = &s->context;
 
-	return params_bytes(st) <= PACKET_MAX && s->pool->told != NULL && !c->unproven &&
-	       c->unlisted == NULL && s->hold->pinned == 0 && s->hold->lease.state == LEASE_NONE &&
-	       c->greeted == c->told;
+	return params_bytes(st) <= PACKET_MAX && s->pool->told != NULL && s->rare->shown == NULL &&
+	       !c->unproven && c->unlisted == NULL && s->hold->pinned == 0 &&
+	       s->hold->lease.state == LEASE_NONE && c->greeted == c->told;
 }
 
 /* Notes that the packet has come. Returns false if it has not come lately: a packet that comes

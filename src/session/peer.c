@@ -1,6 +1,10 @@
 #include "session/peer.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/atom.h"
 #include "base/buf.h"
@@ -33,6 +37,26 @@ peer_clear(struct peer *peer, struct atoms *atoms)
 	peer_drop_packet(peer);
 	atom_drop(atoms, peer->role);
 	peer->role = NULL;
+}
+
+const char *
+peer_program(pid_t pid, char *out, size_t out_size)
+{
+	char path[32];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	n = read(fd, out, out_size - 1);
+	close(fd);
+	if (n <= 0)
+		return NULL;
+	out[n] = 0;
+	out[strcspn(out, "\n")] = 0;
+	return out;
 }
 
 void

@@ -36,6 +36,10 @@ void peer_drop_packet(struct peer *);
 /* Frees what the pointers point to. */
 void peer_clear(struct peer *, struct atoms *);
 
+/* Writes the name of the program that the process runs, and returns `out`; NULL: the process has
+ * gone, or we may not see it. Reads a small file of /proc. */
+const char *peer_program(pid_t, char *out, size_t out_size);
+
 /* For the handover. */
 void peer_pack(struct pack *, struct peer *, struct atoms *);
 

@@ -7,6 +7,7 @@
 #include "base/atom.h"
 #include "base/mem.h"
 #include "pool/pool.h"
+#include "session/application.h"
 #include "session/context.h"
 #include "session/control.h"
 #include "session/lexing.h"
@@ -240,6 +241,13 @@ was_empty(const struct session *s, const char *name)
 }
 
 bool
+resets_name(const struct session *s)
+{
+	return s->context.resets != RESETS_NONE && was_reset(s, "application_name") &&
+	       !has_failed(s);
+}
+
+bool
 resets_emptied(const struct session *s, const char *name)
 {
 	if (s->context.resets == RESETS_NONE)
@@ -278,7 +286,7 @@ add_startup(const struct session *s, struct buf *params)
 	buf_init(params, PARAMS_MAX);
 	buf_add(params, s->context.startup, atom_bytes(s->context.startup));
 	buf_add_str(params, "application_name");
-	buf_add_str(params, s->context.application_told ? s->context.application_told : "");
+	buf_add_str(params, application_after_reset(s));
 }
 
 /* ---- in a transaction ---- */
@@ -456,6 +464,9 @@ resets_sql(struct session *s, struct buf *sql)
 		return any;
 	}
 	any = add_question(s, sql);
+	/* With the option `pool`, the server has the same name whether it was reset or not. */
+	if (s->rare->shown && resets_name(s))
+		application_unset(s);
 	resets_forget(s);
 	return any;
 }

@@ -52,6 +52,10 @@ bool resets_hide(const struct session *, const char *name, const char *value);
  * one of the startup packet is in force? If the client has sent SET ROLE none, it is not. */
 bool resets_role(const struct session *);
 
+/* Is application_name among what the client's last texts outside of transactions have reset, and
+ * not set after that? */
+bool resets_name(const struct session *);
+
 /* The server says that this parameter, of an extension or made up by the client (app.x), is empty.
  * Is it because the client has reset it? If a text only may have done that (a DO block, say), and
  * the client had made it empty before, it is not: the server cannot tell the one from the other. */

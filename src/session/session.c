@@ -105,7 +105,7 @@ session_trace(const struct session *s, bool again)
 	if (as == TRACE_ABSENT)
 		return;
 	trace_add(TRACE_WHO, now_us, s->id, (uint64_t)s->peer.pid, again, s->peer.role,
-		  application_name(&s->context));
+		  application_name(s));
 	trace_add(TRACE_SESSION, now_us, s->id, 0, as, s->pool ? s->pool->conf->name : NULL, NULL);
 }
 
@@ -351,6 +351,8 @@ session_begin_lease(struct session *s)
 	    false;
 	s->hold->cancel_due = false;
 	s->hold->command = SQLCOMMAND_NONE;
+	if (s->hold->named)
+		application_begin_lease(s);
 	s->context.resetting = false;
 	resets_forget(s);
 	sequences_lease(s);

@@ -34,6 +34,7 @@
 struct control;
 struct expiry;
 struct script;
+struct shown;
 struct site;
 struct stack;
 struct ucred;
@@ -72,6 +73,7 @@ struct rare {
 	void *console;           /* belongs to admin/console.c */
 	struct slow *slow;       /* slow.h; NULL: slow scopes are not logged */
 	struct control *control; /* control.h, which frees it; NULL: nothing is kept there */
+	struct shown *shown;     /* shown.h; NULL: servers get the client's own name */
 };
 
 extern const struct rare rare_none;

@@ -57,9 +57,10 @@ struct console_ops {
 /* How far the end of the daemon has come. */
 enum site_phase {
 	SITE_RUNNING,
-	SITE_EMPTYING, /* no new clients; those that are there may stay as long as they like */
-	SITE_DRAINING, /* no new clients; those in a transaction may finish it */
-	SITE_STOPPING, /* all leases end by cleanup */
+	SITE_FINISHING, /* all goes on until there is no client any more */
+	SITE_EMPTYING,  /* no new clients; those that are there may stay as long as they like */
+	SITE_DRAINING,  /* no new clients; those in a transaction may finish it */
+	SITE_STOPPING,  /* all leases end by cleanup */
 	SITE_STOPPED
 };
 
@@ -100,6 +101,7 @@ struct site {
 	/* A random number that all cancel keys are made of: session_cancel_key(). */
 	uint8_t cancel_seed[SIPHASH_KEY];
 	uint64_t refused; /* logins that were refused */
+	uint64_t let_in;  /* clients that were let in to a pool */
 	struct error_count errors[ERR_N];
 	struct logged_list *overdue;    /* of admin/overdue.c; one block of memory, or NULL */
 	struct history_errors *history; /* of admin/history.h; one block of memory, or NULL */

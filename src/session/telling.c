@@ -10,6 +10,7 @@
 #include "session/params.h"
 #include "session/reply.h"
 #include "session/resets.h"
+#include "session/shown.h"
 #include "session/site.h"
 #include "wire/canonical.h"
 #include "wire/msg.h"
@@ -132,6 +133,7 @@ telling_start(struct session *s)
 	replace_told(s, told_keep(s->pool->told));
 	last = work_out_each(s, s->context.startup, atom_bytes(s->context.startup));
 	application_start(s);
+	shown_start(s);
 	s->context.told = told_with(all_told(s), s->context.told, "application_name",
 				    s->context.application_told);
 	return repeated > last ? repeated : last;

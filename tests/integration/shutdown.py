@@ -192,5 +192,122 @@ def second_daemon(t):
         equal(c.value("SELECT 1"), "1", "the first one serves")
 
 
+# ---- on_term and exit_when_unused ----------------------------------------------------------------
+def phase(d):
+    return {r["key"]: r["value"] for r in d.show("STATE")}["phase"]
+
+
+@test
+def after_clients(t):
+    """on_term = after-clients: SIGTERM changes nothing for clients, new ones come in, until the last has left"""
+    t.sql("CREATE TABLE marks (a int)")
+    d = t.daemon(size=2, options={"on_term": "after-clients"})
+    idle, busy = t.client(d), t.client(d)
+    busy.sql("BEGIN; INSERT INTO marks VALUES (1)")
+    d.signal(signal.SIGTERM)
+    wait_until(lambda: phase(d) == "finishing", 5, "it is finishing")
+    equal(d.show("HEALTH")[0]["reason"], None, "SHOW HEALTH")
+    with d.connect() as new:
+        equal(new.value("SELECT 1"), "1", "a new client")
+    equal(idle.value("SELECT 2"), "2", "an idle one")
+    idle.close()
+    busy.sql("INSERT INTO marks VALUES (2); COMMIT")
+    d.check_alive()
+    busy.close()
+    # The console does not keep it.
+    equal(d.wait_end(10), 0, "the status")
+    equal(t.value("SELECT count(*) FROM marks"), "2", "rows")
+    wait_until(lambda: not t.activity(), 5, "the backends have ended")
+
+
+@test
+def after_clients_none(t):
+    """on_term = after-clients without a client: it ends at once, or when exit_when_unused has passed"""
+    d = t.daemon(options={"on_term": "after-clients"})
+    d.signal(signal.SIGTERM)
+    took, status = seconds(d.wait_end, 10)
+    equal(status, 0, "the status")
+    check(took < 2 * slow_factor(), "it took %.3f s" % took)
+    d = t.daemon(options={"on_term": "after-clients", "exit_when_unused": "2s"})
+    d.connect().close()
+    d.signal(signal.SIGTERM)
+    wait_until(lambda: phase(d) == "finishing", 5, "it is finishing")
+    # Each request of a web server may be a connection of its own: the next one still comes in.
+    for _ in range(5):
+        with d.connect() as c:
+            equal(c.value("SELECT 1"), "1", "the next one")
+    took, status = seconds(d.wait_end, 15)
+    equal(status, 0, "the status")
+    check(took > 0.9, "it took %.3f s" % took)
+
+
+@test
+def after_clients_again(t):
+    """on_term = after-clients: a second SIGTERM drains, a third ends at once; SIGINT stops; SHUTDOWN does what it says"""
+    for second in (lambda d: d.signal(signal.SIGTERM), lambda d: d.console("SHUTDOWN"), lambda d: d.signal(signal.SIGINT)):
+        d = t.daemon(size=2, options=dict(LONG, on_term="after-clients"))
+        idle = t.client(d)
+        idle.sql("SELECT 1")
+        d.signal(signal.SIGTERM)
+        wait_until(lambda: phase(d) == "finishing", 5, "it is finishing")
+        second(d)
+        told(idle)
+        equal(d.wait_end(10), 0, "the status")
+    d = t.daemon(size=2, options=dict(LONG, on_term="after-clients"))
+    busy = t.client(d)
+    busy.sql("BEGIN; SELECT 1")
+    d.signal(signal.SIGTERM)
+    wait_until(lambda: phase(d) == "finishing", 5, "it is finishing")
+    d.signal(signal.SIGTERM)
+    wait_until(lambda: refuses(d), 5, "it drains")
+    d.signal(signal.SIGTERM)
+    took, status = seconds(d.wait_end, 5)
+    check(took < 2 * slow_factor(), "it took %.3f s" % took)
+    equal(status, 0, "the status")
+
+
+@test
+def unused(t):
+    """exit_when_unused: it ends by itself, with status 0, when there has been a client and none for that long; the
+    console and connections that do not log in are none"""
+    d = t.daemon(options={"exit_when_unused": "1s"})
+    # Nobody has come: it stays.
+    wait_until(lambda: int({r["key"]: r["value"] for r in d.show("STATE")}["uptime_s"]) >= 3, 10, "three seconds")
+    d.check_alive()
+    c = t.client(d)
+    equal(c.value("SELECT 1"), "1", "a client")
+    before = seconds(lambda: wait_until(lambda: int({r["key"]: r["value"] for r in d.show("STATE")}["uptime_s"]) >= 6,
+                                        15, "three more"))[0]
+    check(before > 1, "it was there for %.1f s" % before)
+    d.check_alive()
+    c.close()
+    took, status = seconds(d.wait_end, 10)
+    equal(status, 0, "the status")
+    check(took > 0.9, "it took %.3f s" % took)
+    check(d.log_has("unused: it ends"), "the log says why")
+    # A client that has come and gone between two sweeps counts.
+    d = t.daemon(options={"exit_when_unused": "1s"})
+    d.console_close()
+    d.connect().close()
+    equal(d.wait_end(10), 0, "the status")
+    # Set while it runs.
+    d = t.daemon()
+    d.connect().close()
+    d.console("SET exit_when_unused = '1s'")
+    equal(d.wait_end(10), 0, "the status")
+
+
+@test
+def unused_and_handed_over(t):
+    """exit_when_unused: that there has been a client is handed over; and a client that is"""
+    d = t.supervised(options={"exit_when_unused": "3s"})
+    with d.connect() as c:
+        c.sql("SELECT 1")
+        d.restart()
+        c.sql("SELECT 1")
+    d.restart()
+    equal(d.wait_end(20), 0, "the status")
+
+
 if __name__ == "__main__":
     main()

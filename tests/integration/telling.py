@@ -370,6 +370,30 @@ def own_notifications(t):
             c.close()
 
 
+@test
+def of_the_scope(t):
+    """behind USE, and behind the end of a scope, a client is told what the server has that its statements go to now"""
+    t.cluster.role("weak")
+    d = t.daemon(pools={"db": {"conninfo": t.conninfo(), "size": 1}, "weak": {"conninfo": t.conninfo(user="weak"), "size": 1}})
+    c = t.client(d)
+
+    def is_true(what):
+        rows = c.ask("SELECT current_setting('is_superuser'), session_user").rows  # it may bring the news
+        equal([(c.parameters["is_superuser"], c.parameters["session_authorization"])], rows, what)
+    is_true("at first")
+    for _ in range(2):
+        for sql in ("ENTER a ON db, b ON weak", "USE a", "USE b", "USE a", "EXIT b", "ENTER b ON weak", "EXIT b", "EXIT a",
+                    "ENTER b ON weak", "ENTER a ON db", "EXIT a", "ROLLBACK", "SELECT 1"):
+            c.ask(sql)
+            is_true("behind " + sql)
+        c.send(wire.query("ENTER a ON db; ENTER b ON weak; USE a; SELECT 1"))
+        c.until_ready()
+        is_true("behind a text")
+        c.ask_extended("USE b")
+        is_true("behind the extended protocol")
+        c.sql("EXIT ALL")
+
+
 # ---- application_name ------------------------------------------------------------------------------
 def seen(t):
     """What pg_stat_activity shows of the test's database."""

@@ -15,6 +15,8 @@
 static struct site site;
 static struct pool pool;
 static struct session session;
+static char client[] = "client", made[] = "'%a/%s'";
+static struct conf_pool conf;
 static struct hold own;
 
 /* The session is new again. */
@@ -45,6 +47,8 @@ setup(void)
 	atoms_init(&site.atoms, 1);
 	known_init(&pool.known, &site.pools.known_versions);
 	pool.all = &site.pools;
+	conf.application_name = client;
+	pool.conf = &conf;
 	report("server_version", "15.1");
 	report("TimeZone", "UTC");
 	next_client();
@@ -130,6 +134,21 @@ START_TEST(from_the_third_client_on)
 	/* Another packet */
 	st = packet("TimeZone", "utc");
 	ck_assert(!comes(&st, "TimeZone", "UTC"));
+}
+END_TEST
+
+/* Each client gets a name of its own: no answer is kept, and none that was kept before is sent. */
+START_TEST(names_are_made)
+{
+	struct startup st = packet(NULL, NULL);
+
+	comes(&st, NULL, NULL);
+	comes(&st, NULL, NULL);
+	ck_assert(comes(&st, NULL, NULL));
+	conf.application_name = made;
+	ck_assert(!comes(&st, NULL, NULL));
+	conf.application_name = client;
+	ck_assert(comes(&st, NULL, NULL));
 }
 END_TEST
 
@@ -239,6 +258,7 @@ main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, from_the_third_client_on);
+	tcase_add_test(t, names_are_made);
 	tcase_add_test(t, what_comes_once_takes_nobodys_place);
 	tcase_add_test(t, what_is_known_of_other_answers);
 	tcase_add_test(t, the_least_recently_used_one_goes);
