@@ -592,9 +592,14 @@ class Session:
 
 def same(direct, pooled):
     """Are the messages the same? In a transaction that has failed, a statement that the server lacks
-    cannot be prepared again: 25P02 in place of another error, or of an answer without rows."""
+    cannot be prepared again: 25P02 in place of another error, or of an answer without rows. A role
+    that may not use a statement is refused where the server prepares it again, which can be with
+    its Describe; directly, it is described, and refused with the Bind."""
     d, p = list(direct), list(pooled)
     while d and p:
+        if p[0][0] == "E" and b"C42501" in p[0][1]:
+            while d[0][0] in ("t", "T", "n"):
+                d.pop(0)
         if d[0] != p[0]:
             if p[0][0] != "E" or b"C25P02" not in p[0][1]:
                 return False
