@@ -495,13 +495,15 @@ choose_io(struct daemon *d, char *why, size_t why_size)
 }
 
 struct daemon *
-daemon_new(struct conf *conf, const struct console_ops *console, char *why, size_t why_size)
+daemon_new(struct conf *conf, const struct conf_input *input, const struct console_ops *console,
+	   char *why, size_t why_size)
 {
 	struct daemon *d = mem_calloc(1, sizeof *d);
 	struct timespec wall;
 	uint64_t seed;
 
 	d->site.conf = conf;
+	d->input = input;
 	d->site.console = console;
 	d->site.ops = &turn_session_ops;
 	d->site.self = geteuid();

@@ -25,6 +25,7 @@ struct daemon {
 	struct site site; /* the part that sessions see */
 	struct threads *threads;
 	struct sysd *sysd;
+	const struct conf_input *input; /* what a reload reads */
 	/* While the daemon starts: the socket of the process before, if the configuration has
 	 * another path now; otherwise NULL. */
 	struct listen *listen_before;
@@ -49,10 +50,11 @@ daemon_of(const struct session *s)
 	return LIST_OBJ(s->site, struct daemon, site);
 }
 
-/* Starts everything that `conf` says. renew_check() must have found `conf` good; the daemon owns it
- * from now on. Returns NULL with a reason in `why`; then conf is freed. */
-struct daemon *daemon_new(struct conf *conf, const struct console_ops *, char *why,
-			  size_t why_size);
+/* Starts everything that `conf` says, which was read from `input`. renew_check() must have found
+ * `conf` good; the daemon owns it from now on. `input` outlives the daemon. Returns NULL with a
+ * reason in `why`; then conf is freed. */
+struct daemon *daemon_new(struct conf *conf, const struct conf_input *input,
+			  const struct console_ops *, char *why, size_t why_size);
 
 /* Runs until the end. Returns the exit status. */
 int daemon_run(struct daemon *);

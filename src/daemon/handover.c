@@ -341,7 +341,7 @@ static bool
 configuration_is_good(const struct daemon *d)
 {
 	struct conf_problems problems;
-	struct conf *next = conf_load(d->site.conf->path, &problems);
+	struct conf *next = conf_read(d->input, &problems);
 	bool good;
 
 	if (next)
