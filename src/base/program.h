@@ -7,6 +7,8 @@
 
 #define PROGRAM_ERR_MAX 4096 /* bytes of stderr that are kept; more is read and dropped */
 
+#define PROGRAM_FDS 6 /* descriptors of ours that a run takes, at most */
+
 /* How a run has ended. In parentheses: what `code` is. */
 enum program_end {
 	PROGRAM_EXITED,      /* by itself (its exit status) */

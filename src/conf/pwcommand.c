@@ -19,7 +19,7 @@
 bool
 pwcommand_is(const char *value)
 {
-	return strncmp(value, PREFIX, strlen(PREFIX)) == 0;
+	return value && strncmp(value, PREFIX, strlen(PREFIX)) == 0;
 }
 
 /* ---- words ----------------------------------------------------------------------------------- */

@@ -9,7 +9,7 @@
 struct program;
 struct program_result;
 
-/* Does the value name a command? */
+/* Does the value name a command? NULL does not. */
 bool pwcommand_is(const char *value);
 
 /* Splits a command into its words, by blanks, without a shell: nothing in it is replaced. 'In

@@ -15,6 +15,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/program.h"
+#include "conf/pwcommand.h"
 #include "conf/socket.h"
 #include "daemon/drain.h"
 #include "daemon/ourselves.h"
@@ -284,7 +286,13 @@ on_cancelled(void *arg, uint64_t requester)
 static int64_t
 fds_of_others(const struct conf *conf)
 {
-	return FDS_RESERVED + (*conf->metrics_listen ? SITE_HTTP_FDS : 0);
+	int64_t commands = 0;
+
+	for (unsigned i = 0; i < conf->npools; i++)
+		commands += pwcommand_is(conf->pools[i].password);
+	if (commands > WORKERS)
+		commands = WORKERS;
+	return FDS_RESERVED + (*conf->metrics_listen ? SITE_HTTP_FDS : 0) + commands * PROGRAM_FDS;
 }
 
 /* Clients must not take the descriptors that servers need. */

@@ -77,7 +77,7 @@ abandon(struct password *p)
 static const char *
 command_of(const struct conf_pool *conf)
 {
-	return conf->password && pwcommand_is(conf->password) ? conf->password : NULL;
+	return pwcommand_is(conf->password) ? conf->password : NULL;
 }
 
 bool
