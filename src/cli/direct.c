@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/program.h"
@@ -96,6 +98,26 @@ connect_to_hosts(struct direct *d, struct conninfo_params *p, int64_t limit_us)
 	}
 }
 
+/* May we run the command that the configuration names? Root does not, if somebody else may have
+ * written the file. What no file says (-o) is that of a pgwithd which runs it itself. */
+static bool
+may_run(const struct conf_pool *pool, char *why, size_t why_size)
+{
+	const struct conf_source *from = conf_pool_source(pool, "password");
+	const char *file = from->file ? pool->snapshot->files[from->file - 1] : "";
+	struct stat st;
+
+	if (geteuid() != 0 || stat(file, &st) < 0 ||
+	    (st.st_uid == 0 && (st.st_mode & S_IWOTH) == 0))
+		return true;
+	snprintf(
+	    why, why_size,
+	    "its password command is not run by root, as others than root may write %s: ask as "
+	    "the user of pgwithd",
+	    file);
+	return false;
+}
+
 /* Sets the pool's password. False, with a reason, if the command that tells it does not. */
 static bool
 give_password(struct conninfo *ci, const struct conf_pool *pool, char *why, size_t why_size)
@@ -110,6 +132,8 @@ give_password(struct conninfo *ci, const struct conf_pool *pool, char *why, size
 			conninfo_set_password(ci, pool->password);
 		return true;
 	}
+	if (!may_run(pool, why, why_size))
+		return false;
 	more = conninfo_environment(ci, pool->name);
 	program = pwcommand_program(pool->password, more);
 	pwcommand_ask(pool->password, program, pool->password_timeout_us, NULL, &answer);

@@ -478,6 +478,12 @@ def doctor(t):
     equal(status, 1, out + err)
     check("ended with exit status 2: the vault is sealed" in " ".join(out.split()), out)
     check("run the command by hand" in " ".join(out.split()), "a cure: " + out)
+    if os.geteuid() == 0:
+        times = teller.times
+        os.chown(d.conf, 65534, 65534)
+        status, out, err = child.run([program("pgwith"), "doctor", "-c", d.conf])
+        check("is not run by root, as others than root may write " + d.conf in " ".join(out.split()), out)
+        equal(teller.times, times, "it was not run")
 
 
 @test(timeout=120)
