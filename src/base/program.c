@@ -40,6 +40,20 @@ struct run {
 	int out, err, end; /* the pipes and the pidfd; -1: closed, or there is none */
 };
 
+/* How many programs are being started: program_abort() cannot kill these. */
+static pthread_mutex_t starting_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t started = PTHREAD_COND_INITIALIZER;
+static unsigned starting;
+
+static void
+count_starting(int change)
+{
+	pthread_mutex_lock(&starting_lock);
+	starting += (unsigned)change;
+	pthread_cond_broadcast(&started);
+	pthread_mutex_unlock(&starting_lock);
+}
+
 static int64_t
 now_us(void)
 {
@@ -153,6 +167,22 @@ program_abort(struct program *p)
 	pthread_mutex_unlock(&p->lock);
 }
 
+void
+program_settle(int64_t limit_us)
+{
+	struct timespec until;
+	int r = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += limit_us % 1000000 * 1000;
+	until.tv_sec += limit_us / 1000000 + until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&starting_lock);
+	while (starting > 0 && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&started, &starting_lock, &until);
+	pthread_mutex_unlock(&starting_lock);
+}
+
 static bool
 is_aborted(struct program *p)
 {
@@ -191,6 +221,7 @@ spawn(struct program *p, int out, int err)
 	posix_spawnattr_setsigdefault(&how, &all);
 	posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
 					   POSIX_SPAWN_SETSID);
+	count_starting(1);
 	/* Without the lock: this may wait for a file system. */
 	e = is_aborted(p) ? ECANCELED
 			  : posix_spawn(&pid, *p->words, &files, &how, p->words, p->environment);
@@ -201,6 +232,7 @@ spawn(struct program *p, int out, int err)
 			kill(-pid, SIGKILL);
 		pthread_mutex_unlock(&p->lock);
 	}
+	count_starting(-1);
 	posix_spawnattr_destroy(&how);
 	posix_spawn_file_actions_destroy(&files);
 	return e;

@@ -43,6 +43,11 @@ void program_run(struct program *, int64_t limit_us, size_t out_max, struct prog
  * begin. */
 void program_abort(struct program *);
 
+/* Waits until every program that was aborted has been killed, for `limit_us` at most. A program
+ * that is just being started is killed by its thread, and not within program_abort(): a process
+ * that ends calls this, or the program would go on. */
+void program_settle(int64_t limit_us);
+
 /* Not while program_run() is in it. */
 void program_free(struct program *);
 

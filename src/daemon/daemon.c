@@ -15,7 +15,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/program.h"
 #include "conf/pwcommand.h"
 #include "conf/socket.h"
 #include "daemon/drain.h"
@@ -596,6 +595,7 @@ daemon_free(struct daemon *d)
 		}
 	while ((n = list_first(&d->site.pools.list)) != NULL)
 		pool_free(LIST_OBJ(n, struct pool, node));
+	program_settle(COMMANDS_US);
 	users_free(d->site.users);
 	threads_free(d->threads);
 	loop_free(d->site.loop);

@@ -8,6 +8,8 @@
 
 #include "base/idmap.h"
 #include "base/list.h"
+#include "base/program.h"
+#include "base/units.h"
 #include "conf/conf.h"
 #include "daemon/handover.h"
 #include "loop/listen.h"
@@ -20,6 +22,10 @@
 #include "scope/waits.h"
 #include "session/session.h"
 #include "session/site.h"
+
+/* So long the end of the process waits for password commands that are just being started, so that
+ * they end with it. */
+#define COMMANDS_US (200 * UNIT_MS)
 
 struct daemon {
 	struct site site; /* the part that sessions see */

@@ -491,10 +491,9 @@ def hundreds(t):
     """random changes of the password under load: no client sees an error"""
     teller, d = stage(t, body="exec flock -s %(asked)s cat %(secret)s", password_ttl="200ms", size=6, max_lifetime="100ms", idle_timeout="50ms")
     cs = [t.client(d) for _ in range(12)]
-    until = time.monotonic() + 8
-    changes = asked = 0
-    while time.monotonic() < until:
-        if t.random.random() < 0.15:
+    changes = 0
+    while changes < 15:
+        if t.random.random() < 0.3:
             changes += 1
             with open(teller.asked, "w") as f:
                 fcntl.flock(f, fcntl.LOCK_EX)  # nobody is told one that is not good any more, or not yet
@@ -505,8 +504,7 @@ def hundreds(t):
         for c in cs:
             r = c.until_ready()
             equal(r.errors, [], "no error")
-            asked += 1
-    check(changes > 5 and teller.times > 5, "changes: %d, asked: %d" % (changes, teller.times))
+    check(teller.times > 5, "times that it was asked: %d" % teller.times)
 
 
 if __name__ == "__main__":

@@ -424,6 +424,54 @@ START_TEST(a_run_is_aborted)
 }
 END_TEST
 
+/* Runs a program that hangs, and ends as soon as that has begun. */
+static void
+run_and_end(const char *path)
+{
+	char *script = mem_printf("echo \"$$ x\" >%s; exec sleep 1000", path);
+	char *const words[] = {"/bin/sh", "-c", script, NULL};
+	struct program *p = program_new(words, (char *const[]){NULL});
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, run_it, p) != 0)
+		_exit(2);
+	while (access(path, F_OK) < 0)
+		usleep(100);
+	program_abort(p);
+	program_settle(60 * UNIT_S);
+	_exit(0);
+}
+
+/* However early its process ends, no program is left: the thread may not know yet that it runs. */
+START_TEST(a_program_ends_with_its_process)
+{
+	char *path = mem_printf("%s/pid", directory);
+
+	for (unsigned i = 0; i < 50; i++) {
+		pid_t pid = fork();
+		int status;
+
+		ck_assert_int_ge(pid, 0);
+		if (pid == 0)
+			run_and_end(path);
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+		/* If it was killed before it has written its id, it is gone as well. */
+		if (access(path, F_OK) == 0) {
+			FILE *f = fopen(path, "r");
+			int id;
+
+			ck_assert_ptr_nonnull(f);
+			if (fscanf(f, "%d", &id) == 1)
+				until_gone(id);
+			fclose(f);
+			unlink(path);
+		}
+	}
+	free(path);
+}
+END_TEST
+
 /* Only the program's environment is changed. */
 START_TEST(variables_are_replaced)
 {
@@ -465,6 +513,7 @@ main(void)
 	tcase_add_test(t, a_child_in_the_background_keeps_nobody);
 	tcase_add_test(t, what_is_no_program_cannot_be_started);
 	tcase_add_test(t, a_run_is_aborted);
+	tcase_add_test(t, a_program_ends_with_its_process);
 	tcase_add_test(t, variables_are_replaced);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
