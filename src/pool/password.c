@@ -101,6 +101,7 @@ password_free(struct pool *pool)
 	secret_free(p->value);
 	secret_free(p->before);
 	secret_free(p->command);
+	free(p->said);
 	free(p);
 	pool->password = NULL;
 }
@@ -150,16 +151,22 @@ asking_free(struct asking *a)
 	free(a);
 }
 
-/* Logs what the program has said. */
+/* Logs what the program has said; at debug, if it is what it had said the last time. */
 static void
-log_said(const struct password *p, const struct asking *a)
+log_said(struct password *p, const struct asking *a)
 {
+	bool again = p->said && strcmp(p->said, a->answer.said) == 0;
 	unsigned lines = 0;
 
-	for (const char *at = a->answer.said; *at && lines < LINES_MAX; lines++) {
+	free(p->said);
+	p->said = mem_strdup(a->answer.said);
+	for (const char *at = p->said; *at && lines < LINES_MAX; lines++) {
 		size_t n = strcspn(at, "\n");
 
-		if (a->answer.password)
+		if (again)
+			log_debug("pool", p->pool->conf->name, "password command says",
+				  LOG_QUOTED_BYTES("text", at, n));
+		else if (a->answer.password)
 			log_info("pool", p->pool->conf->name, "password command says",
 				 LOG_QUOTED_BYTES("text", at, n));
 		else

@@ -32,6 +32,7 @@ struct password {
 	struct asking *run;  /* ASKING; its memory is the thread's until it has ended */
 	char *value;         /* KNOWN: the password */
 	char *before;        /* the last password, which must not get into the log; or NULL */
+	char *said;          /* by the last run, on stderr, without secrets; or NULL */
 	uint64_t number;     /* how many passwords it has told: that of `value` */
 	int64_t received_us; /* KNOWN: since when */
 };

@@ -277,8 +277,9 @@ def patience(t):
         equal(d.waiting(), 1, "the client waits")
         teller.write("cat %(secret)s")
         equal(c.until_ready().rows, [("2",)], "its answer")
-    warned = re.findall("WARN.*cannot connect", d.log_text())
-    check(len(warned) <= 1, "it is warned of once")
+    for words in ("cannot connect", "password command says"):
+        warned = re.findall("warn pool db: " + words, d.log_text())
+        equal(len(warned), 1, "warnings: " + words)
 
 
 @test
