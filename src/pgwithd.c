@@ -1,6 +1,4 @@
 /* pgwithd: the daemon. */
-#include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,6 +6,7 @@
 
 #include "admin/console.h"
 #include "base/log.h"
+#include "conf/cmdline.h"
 #include "conf/conf.h"
 #include "daemon/daemon.h"
 #include "pool/renew.h"
@@ -18,60 +17,42 @@ static void
 usage(FILE *to)
 {
 	fprintf(to,
-		"usage: pgwithd [-tv] [-c FILE]\n"
+		"usage: pgwithd [-tv] [-c FILE] [-o OPTION=VALUE]...\n"
+		"       pgwithd [-tv] --pool NAME=CONNINFO... [--listen DIR] [-o OPTION=VALUE]...\n"
 		"Leases PostgreSQL connections to clients on a Unix socket, in the foreground.\n"
 		"\n"
-		"  -c, --config FILE  configuration (%s/pgwith/pgwith.conf)\n"
-		"  -t, --test         check the configuration and exit\n"
-		"  -v, --verbose      log debug lines too\n"
-		"  -V, --version      print the version and exit\n"
-		"  -h, --help         print this and exit\n"
+		"  -c, --config FILE        configuration ($PGWITH_CONFIG, or\n"
+		"                           %s/pgwith/pgwith.conf)\n"
+		"  -o, --option NAME=VALUE  set an option, whatever the file says: -o "
+		"log_level=debug,\n"
+		"                           -o pool.orders.size=5, -o scope.audit.deadline=1min\n"
+		"      --pool NAME=CONNINFO add a pool; no file is read, unless one is named\n"
+		"      --listen DIR         directory of the socket, as -o listen=DIR\n"
+		"  -t, --test               check the configuration and exit\n"
+		"  -v, --verbose            log debug lines too\n"
+		"  -V, --version            print the version and exit\n"
+		"  -h, --help               print this and exit\n"
 		"\n"
 		"Manual: pgwithd(8), pgwith.conf(5)\n",
 		SYSCONFDIR);
 }
 
-struct arguments {
-	const char *config;
-	bool test;
-	bool verbose;
-};
-
 /* Reads the command line. Returns -1 to go on, or the exit status. */
 static int
-read_arguments(int argc, char **argv, struct arguments *a)
+read_arguments(int argc, char **argv, struct cmdline *c)
 {
-	static const struct option options[] = {
-	    {"config", required_argument, NULL, 'c'}, {"test", no_argument, NULL, 't'},
-	    {"verbose", no_argument, NULL, 'v'},      {"version", no_argument, NULL, 'V'},
-	    {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "c:tvVh", options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			a->config = optarg;
-			break;
-		case 't':
-			a->test = true;
-			break;
-		case 'v':
-			a->verbose = true;
-			break;
-		case 'V':
-			printf("pgwithd %s\n", PACKAGE_VERSION);
-			return EXIT_SUCCESS;
-		case 'h':
-			usage(stdout);
-			return EXIT_SUCCESS;
-		default:
-			usage(stderr);
-			return EXIT_USAGE;
-		}
+	cmdline_read(c, argc, argv, true);
+	if (c->version) {
+		printf("pgwithd %s\n", PACKAGE_VERSION);
+		return EXIT_SUCCESS;
 	}
-	if (optind < argc) {
-		fprintf(stderr, "pgwithd: unexpected argument \"%s\"\n", argv[optind]);
+	if (c->help) {
+		usage(stdout);
+		return EXIT_SUCCESS;
+	}
+	if (c->unexpected)
+		fprintf(stderr, "pgwithd: unexpected argument \"%s\"\n", c->unexpected);
+	if (c->unexpected || c->wrong) {
 		usage(stderr);
 		return EXIT_USAGE;
 	}
@@ -79,10 +60,10 @@ read_arguments(int argc, char **argv, struct arguments *a)
 }
 
 static struct conf *
-load(const char *path, bool test)
+load(const struct conf_input *input, bool test)
 {
 	struct conf_problems problems;
-	struct conf *conf = conf_load(path, &problems);
+	struct conf *conf = conf_read(input, &problems);
 
 	if (conf) {
 		renew_check(conf, &problems);
@@ -105,41 +86,58 @@ load(const char *path, bool test)
 	return conf;
 }
 
-int
-main(int argc, char **argv)
+/* Checks the configuration, or runs. Returns the exit status. */
+static int
+run(const struct cmdline *c)
 {
-	struct arguments a = {.config = SYSCONFDIR "/pgwith/pgwith.conf"};
+	struct conf_input input;
 	struct daemon *d;
 	struct conf *conf;
 	char why[512] = "";
-	int status = read_arguments(argc, argv, &a);
+	int status;
 
-	if (status >= 0)
-		return status;
-	log_init("pgwithd", LOG_INFO);
-	/* Writing to a client, server or reader of the log that has gone must not end the
-	 * process. */
-	signal(SIGPIPE, SIG_IGN);
-	conf = load(a.config, a.test);
+	cmdline_input(c, getenv("PGWITH_CONFIG"), &input);
+	conf = load(&input, c->test);
 	if (conf == NULL)
 		return EXIT_USAGE;
-	if (a.test) {
-		printf("%s: good, %u pool%s, %u scope%s\n", a.config, conf->npools,
+	if (c->test) {
+		printf("%s: good, %u pool%s, %u scope%s\n",
+		       input.path ? input.path : CONF_COMMAND_LINE, conf->npools,
 		       conf->npools == 1 ? "" : "s", conf->nscopes, conf->nscopes == 1 ? "" : "s");
 		conf_free(conf);
 		return EXIT_SUCCESS;
 	}
-	log_set_level(a.verbose ? LOG_DEBUG : conf->log_level);
+	log_set_level(c->verbose ? LOG_DEBUG : conf->log_level);
 	log_set_format(conf->log_format);
-	d = daemon_new(conf, &console_ops, why, sizeof why);
+	d = daemon_new(conf, &input, &console_ops, why, sizeof why);
 	if (d == NULL) {
 		log_error("pgwithd", LOG_ALONE, "cannot start:", LOG_WORD(why));
 		log_flush();
 		return EXIT_FAILURE;
 	}
-	d->verbose = a.verbose;
+	d->verbose = c->verbose;
 	status = daemon_run(d);
 	daemon_free(d);
 	log_flush();
+	return status;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct cmdline c;
+	int status = read_arguments(argc, argv, &c);
+
+	if (status < 0) {
+		log_init("pgwithd", LOG_INFO);
+		/* Writing to a client, server or reader of the log that has gone must not end the
+		 * process. */
+		signal(SIGPIPE, SIG_IGN);
+		/* Whoever started us may have ignored it: then nobody could tell how a command has
+		 * ended. */
+		signal(SIGCHLD, SIG_DFL);
+		status = run(&c);
+	}
+	cmdline_clear(&c);
 	return status;
 }

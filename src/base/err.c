@@ -64,6 +64,11 @@ static const struct err_kind kinds[ERR_N] = {
 				"cannot connect to the server of pool \"%s\": %s",
 				/* pool, libpq's reason */
 				"check conninfo, and that the server runs"},
+    [ERR_NO_PASSWORD] =
+	{"no_password", "08001", false,
+	 "cannot log in at the server of pool \"%s\": %s", /* pool, reason */
+	 "run the command as the user of pgwithd; what it says on stderr is in the log "
+	 "of pgwithd"},
     [ERR_CANCELED_WAITING] = {"canceled_waiting", "57014", false,
 			      "canceled by the user while waiting for pool \"%s\"", /* pool */
 			      NULL},

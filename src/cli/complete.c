@@ -5,6 +5,10 @@
 
 #include "base/words.h"
 #include "cli/options.h"
+#include "conf/option.h"
+
+/* The options of pgwithd: conf/cmdline.c. */
+#define DAEMON_WORDS "--config --option --pool --listen --test --verbose --version --help"
 
 /* ---- what the scripts are made of ---- */
 
@@ -42,6 +46,18 @@ option_names(bool with, const char *gap)
 	for (const struct option *o = options_table(); o->name; o++)
 		if (o->has_arg != no_argument || !with)
 			printf("%s--%s", n++ ? gap : "", o->name);
+}
+
+/* Prints the options that pgwithd -o can set in [pgwith], each with a sign of equality. */
+static void
+daemon_options(void)
+{
+	unsigned count, n = 0;
+	const struct conf_option *table = option_table(&count);
+
+	for (unsigned i = 0; i < count; i++)
+		if (option_fits(&table[i], OPTION_PGWITH) && !table[i].repeats)
+			printf("%s%s=", n++ ? " " : "", table[i].name);
 }
 
 /* ---- bash ---- */
@@ -109,6 +125,29 @@ static const char bash_back[] = "\t\t\tesac ;;\n"
 				"}\n"
 				"\n"
 				"complete -F _pgwith pgwith\n";
+static const char bash_daemon[] =
+    "\n"
+    "_pgwithd()\n"
+    "{\n"
+    "\tlocal IFS=$' \\t\\n' cur=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}\n"
+    "\n"
+    "\tCOMPREPLY=()\n"
+    "\t[ \"$before\" = '=' ] && [ \"$COMP_CWORD\" -ge 2 ] && before=${COMP_WORDS[COMP_CWORD - 2]}\n"
+    "\tcase $before in\n"
+    "\t-c|--config) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
+    "\t--listen) COMPREPLY=($(compgen -d -- \"$cur\")) ;;\n"
+    "\t-o|--option)\n"
+    "\t\tcompopt -o nospace 2>/dev/null\n"
+    "\t\tCOMPREPLY=($(compgen -W '";
+static const char bash_daemon_back[] =
+    "' -- \"$cur\")) ;;\n"
+    "\t--pool) ;;\n"
+    "\t*)\n"
+    "\t\t[[ $cur == -* ]] && COMPREPLY=($(compgen -W '" DAEMON_WORDS "' -- \"$cur\")) ;;\n"
+    "\tesac\n"
+    "}\n"
+    "\n"
+    "complete -F _pgwithd pgwithd\n";
 
 /* The words that complete an argument, by the kind of command. */
 static const struct {
@@ -166,12 +205,15 @@ bash(const struct table *t)
 	fputs(bash_after_commands, stdout);
 	bash_lists(t);
 	fputs(bash_back, stdout);
+	fputs(bash_daemon, stdout);
+	daemon_options();
+	fputs(bash_daemon_back, stdout);
 }
 
 /* ---- zsh ---- */
 
 static const char zsh_front[] =
-    "#compdef pgwith\n"
+    "#compdef pgwith pgwithd\n"
     "# zsh completion of pgwith(1), made by `pgwith completion zsh`\n"
     "\n"
     "# What pgwithd has: one name a line.\n"
@@ -227,7 +269,21 @@ static const char zsh_back[] = "\t\t\tesac ;;\n"
 			       "\tcompadd -- ${(f)${list// /$'\\n'}}\n"
 			       "}\n"
 			       "\n"
-			       "_pgwith \"$@\"\n";
+			       "_pgwithd() {\n"
+			       "\t_arguments \\\n"
+			       "\t\t'(-c --config)'{-c,--config}'[configuration]:file:_files' \\\n"
+			       "\t\t'*'{-o,--option}'[set an option]:option:compadd -S \"\" -- ";
+static const char zsh_daemon_back[] =
+    "' \\\n"
+    "\t\t'*--pool[add a pool]:NAME=CONNINFO: ' \\\n"
+    "\t\t'--listen[directory of the socket]:directory:_files -/' \\\n"
+    "\t\t'(-t --test)'{-t,--test}'[check the configuration and exit]' \\\n"
+    "\t\t'(-v --verbose)'{-v,--verbose}'[log debug lines too]' \\\n"
+    "\t\t'(-V --version)'{-V,--version}'[print the version and exit]' \\\n"
+    "\t\t'(-h --help)'{-h,--help}'[print a summary and exit]'\n"
+    "}\n"
+    "\n"
+    "if [[ $service == pgwithd ]]; then _pgwithd \"$@\"; else _pgwith \"$@\"; fi\n";
 
 static void
 zsh_lists(const struct table *t)
@@ -276,6 +332,8 @@ zsh(const struct table *t)
 	fputs(zsh_after_commands, stdout);
 	zsh_lists(t);
 	fputs(zsh_back, stdout);
+	daemon_options();
+	fputs(zsh_daemon_back, stdout);
 }
 
 enum ask_status

@@ -49,6 +49,8 @@ static const struct {
 static const struct {
 	const char *words, *cure;
 } failures[] = {
+    {"password command",
+     "run the command by hand as the user of pgwithd, and see what it says on stderr"},
     {"No such file or directory",
      "start PostgreSQL, or correct host and port of the conninfo: the socket is not there"},
     {"Connection refused",

@@ -4,10 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
+#include "base/program.h"
 #include "base/units.h"
 #include "cli/clock.h"
+#include "conf/pwcommand.h"
 #include "pool/resolve.h"
 
 /* Is it the line that PQERRORS_VERBOSE adds at the end, with the place in the server's source? */
@@ -94,6 +98,57 @@ connect_to_hosts(struct direct *d, struct conninfo_params *p, int64_t limit_us)
 	}
 }
 
+/* May we run the command that the configuration names? Root does not, if somebody else may have
+ * written the file. What no file says (-o) is that of a pgwithd which runs it itself. */
+static bool
+may_run(const struct conf_pool *pool, char *why, size_t why_size)
+{
+	const struct conf_source *from = conf_pool_source(pool, "password");
+	const char *file = from->file ? pool->snapshot->files[from->file - 1] : "";
+	struct stat st;
+
+	if (geteuid() != 0 || stat(file, &st) < 0 ||
+	    (st.st_uid == 0 && (st.st_mode & S_IWOTH) == 0))
+		return true;
+	snprintf(
+	    why, why_size,
+	    "its password command is not run by root, as others than root may write %s: ask as "
+	    "the user of pgwithd",
+	    file);
+	return false;
+}
+
+/* Sets the pool's password. False, with a reason, if the command that tells it does not. */
+static bool
+give_password(struct conninfo *ci, const struct conf_pool *pool, char *why, size_t why_size)
+{
+	struct pwcommand_answer answer;
+	struct program *program;
+	char **more;
+	bool good;
+
+	if (pool->password == NULL || !pwcommand_is(pool->password)) {
+		if (pool->password && *pool->password)
+			conninfo_set_password(ci, pool->password);
+		return true;
+	}
+	if (!may_run(pool, why, why_size))
+		return false;
+	more = conninfo_environment(ci, pool->name);
+	program = pwcommand_program(pool->password, more);
+	pwcommand_ask(pool->password, program, pool->password_timeout_us, NULL, &answer);
+	good = answer.password != NULL;
+	if (good)
+		conninfo_set_password(ci, answer.password);
+	else
+		snprintf(why, why_size, "%s%s%.*s", answer.why, *answer.said ? ": " : "",
+			 (int)strcspn(answer.said, "\n"), answer.said);
+	pwcommand_answer_clear(&answer);
+	program_free(program);
+	conninfo_free_environment(more);
+	return good;
+}
+
 static void *
 connect_thread(void *arg)
 {
@@ -107,9 +162,8 @@ connect_thread(void *arg)
 
 	if (ci && d->user)
 		conninfo_set_user(ci, d->user);
-	if (ci && pool->password && *pool->password)
-		conninfo_set_password(ci, pool->password);
-	if (ci == NULL || conninfo_resolve(ci, &p, why, sizeof why) < 0) {
+	if (ci == NULL || !give_password(ci, pool, why, sizeof why) ||
+	    conninfo_resolve(ci, &p, why, sizeof why) < 0) {
 		note_failure(d, why);
 	} else {
 		conninfo_params_add(&p, "application_name", d->application);

@@ -19,6 +19,7 @@
 #include "cli/files.h"
 #include "cli/findings.h"
 #include "cli/remote.h"
+#include "cli/started.h"
 #include "conf/conf.h"
 
 #define DRIFTS_SAID  5  /* options named in one message */
@@ -27,7 +28,8 @@
 struct doctor {
 	struct findings findings;
 	const struct commands_how *how;
-	const char *path;  /* of the configuration file, as given */
+	struct started started;
+	const char *path;  /* of the configuration file, as given; or what stands for it */
 	char *absolute;    /* the same as an absolute path */
 	struct conf *conf; /* NULL: the file is wrong */
 	struct ask_whom whom;
@@ -97,7 +99,7 @@ check_conf(struct doctor *d)
 {
 	struct conf_problems problems;
 
-	d->conf = conf_load(d->path, &problems);
+	d->conf = conf_read(&d->started.input, &problems);
 	if (d->conf)
 		conf_check_names(d->conf, &problems);
 	for (unsigned i = 0; i < problems.count; i++) {
@@ -335,16 +337,16 @@ check_versions(struct doctor *d, const struct table *state)
 		    "it is version %s, this command %s", version ? version : "?", PACKAGE_VERSION);
 }
 
-/* The value that the daemon has for the option, or NULL. */
+/* The cell of SHOW CONFIG in the row of the option, or NULL. */
 static const char *
-running_value(const struct table *config, const struct conf_entry *e)
+running_cell(const struct table *config, const struct conf_entry *e, const char *column)
 {
 	for (unsigned i = 0; i < table_rows(config); i++) {
 		const char *section = table_cell(config, i, "section");
 		const char *key = table_cell(config, i, "key");
 
 		if (section && key && strcmp(section, e->section) == 0 && strcmp(key, e->name) == 0)
-			return table_cell(config, i, "value");
+			return table_cell(config, i, column);
 	}
 	return NULL;
 }
@@ -363,11 +365,14 @@ check_drift(struct doctor *d, struct ask *ask)
 	}
 	for (unsigned i = 0; i < conf_entries(d->conf); i++) {
 		struct conf_entry e;
-		const char *now;
+		const char *now, *source;
 
 		conf_entry(d->conf, i, &e);
-		now = running_value(config, &e);
-		if ((now == NULL || strcmp(now, e.value ? e.value : "") != 0) &&
+		now = running_cell(config, &e, "value");
+		source = running_cell(config, &e, "source");
+		/* The file need not have what the command line sets. */
+		if ((source == NULL || strcmp(source, CONF_COMMAND_LINE) != 0) &&
+		    (now == NULL || strcmp(now, e.value ? e.value : "") != 0) &&
 		    n++ < DRIFTS_SAID) {
 			char *more = mem_printf(
 			    "%s%s[%s] %s = %s (runs with %s)", list, *list ? "; " : "", e.section,
@@ -477,8 +482,12 @@ static void
 load_as_daemon(struct doctor *d, struct findings *f)
 {
 	struct conf_problems problems;
-	struct conf *conf = conf_load(d->absolute, &problems);
+	struct conf_input input = d->started.input;
+	struct conf *conf;
 
+	if (input.path)
+		input.path = d->absolute;
+	conf = conf_read(&input, &problems);
 	for (unsigned i = 0; conf == NULL && i < problems.count; i++) {
 		char *text = conf_problem_text(&problems.list[i]);
 
@@ -510,7 +519,7 @@ look_as_daemon(struct findings *f, void *arg)
 static void
 guess_user(struct doctor *d)
 {
-	bool shipped = strcmp(d->path, SYSCONFDIR "/pgwith/pgwith.conf") == 0;
+	bool shipped = strcmp(d->path, CONF_PATH) == 0;
 
 	if (d->daemon.uid != (uid_t)-1)
 		return;
@@ -552,12 +561,11 @@ enum ask_status
 doctor_run(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
 	   char **args)
 {
-	struct doctor d = {.how = how,
-			   .path = how->config ? how->config : SYSCONFDIR "/pgwith/pgwith.conf",
-			   .whom = how->whom,
-			   .daemon = {.uid = (uid_t)-1}};
+	struct doctor d = {.how = how, .whom = how->whom, .daemon = {.uid = (uid_t)-1}};
 	bool problems;
 
+	started_find(&d.started, how);
+	d.path = d.started.input.path ? d.started.input.path : CONF_COMMAND_LINE;
 	/* As the daemon's user we may see other files, and have another working directory. */
 	d.absolute = realpath(d.path, NULL);
 	if (d.absolute == NULL)
@@ -584,5 +592,6 @@ doctor_run(const struct commands_entry *entry, const struct commands_how *how, s
 	asuser_clear(&d.daemon);
 	free(d.absolute);
 	conf_free(d.conf);
+	started_clear(&d.started);
 	return problems ? ASK_TROUBLE : ASK_GOOD;
 }

@@ -10,6 +10,7 @@
 #include "cli/asuser.h"
 #include "cli/cure.h"
 #include "cli/direct.h"
+#include "cli/started.h"
 
 #define WHY_MAX 1024
 
@@ -165,10 +166,10 @@ ask_all(struct table *t, void *arg)
 
 /* The configuration that pgwithd should have read. NULL, and stderr says why. */
 static struct conf *
-load_conf(const char *path)
+load_conf(const struct conf_input *input)
 {
 	struct conf_problems problems;
-	struct conf *conf = conf_load(path, &problems);
+	struct conf *conf = conf_read(input, &problems);
 
 	for (unsigned i = 0; conf == NULL && i < problems.count; i++) {
 		char *text = conf_problem_text(&problems.list[i]);
@@ -247,14 +248,19 @@ struct table *
 rowlocks_ask(const struct commands_how *how, struct ask *ask, const struct table *servers,
 	     bool *complete)
 {
-	const char *path = how->config ? how->config : SYSCONFDIR "/pgwith/pgwith.conf";
-	/* As the daemon's user we may have another working directory. */
-	char *absolute = realpath(path, NULL), why[WHY_MAX];
 	struct table *t = new_table();
-	struct job job = {.how = how, .servers = servers, .conf = load_conf(path)};
+	struct job job = {.how = how, .servers = servers};
 	struct asuser user = {.uid = (uid_t)-1};
+	struct started started;
+	char *absolute, why[WHY_MAX];
+	const char *path;
 
 	*complete = false;
+	started_find(&started, how);
+	path = started.input.path ? started.input.path : CONF_COMMAND_LINE;
+	/* As the daemon's user we may have another working directory. */
+	absolute = realpath(path, NULL);
+	job.conf = load_conf(&started.input);
 	if (job.conf && find_user(how, ask, absolute ? absolute : path, &user)) {
 		*complete = asuser_rows(&user, t, ask_all, &job, why, sizeof why);
 		if (!*complete)
@@ -263,5 +269,6 @@ rowlocks_ask(const struct commands_how *how, struct ask *ask, const struct table
 	asuser_clear(&user);
 	conf_free((struct conf *)job.conf);
 	free(absolute);
+	started_clear(&started);
 	return say_failures(t, complete);
 }

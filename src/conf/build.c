@@ -18,6 +18,8 @@ set_option(struct loading *l, const struct setting *s, void *base, struct conf_s
 
 	/* Noted even if the value is wrong, so that the option is not also reported as missing. */
 	sources[option_index(s->option)] = (struct conf_source){place.file + 1, place.line, false};
+	if (s->broken)
+		return false;
 	if (option_set(s->option, base, s->value, &why, &row) == 0)
 		return true;
 	if (s->option->type == OPTION_STATEMENTS) {
@@ -268,7 +270,6 @@ build_snapshot(struct loading *l)
 
 	table = option_table(&count);
 	c->references = 1;
-	c->path = mem_strdup(l->files[0]);
 	c->nfiles = l->nfiles;
 	c->files = mem_calloc(l->nfiles, sizeof *c->files);
 	for (unsigned i = 0; i < l->nfiles; i++)

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/words.h"
 #include "conf/build.h"
+#include "conf/pwcommand.h"
 #include "conf/quote.h"
 
 #define SET_BY "SET by "
@@ -54,7 +55,7 @@ copy_snapshot(const struct conf *from)
 	struct conf *c = mem_calloc(1, sizeof *c);
 
 	c->references = 1;
-	c->path = mem_strdup(from->path);
+	c->path = from->path ? mem_strdup(from->path) : NULL;
 	for (unsigned i = 0; i < from->nfiles; i++)
 		file_number(c, from->files[i]);
 	c->sources = copy_sources(from->sources);
@@ -149,6 +150,11 @@ find_option(const struct conf_change *change, enum option_where section, char **
 		o = NULL;
 	} else if (!o->reloadable) {
 		*why = mem_printf("option %s cannot be changed without a restart", o->name);
+		o = NULL;
+	} else if (o->shown && pwcommand_is(change->value)) {
+		/* Who may change options may not therefore run programs as the daemon's user. */
+		*why = mem_printf("%s: a command can only stand in the file", o->name);
+		*hint = mem_strdup("change the file, then RELOAD");
 		o = NULL;
 	} else if (o->repeats) {
 		*why = mem_printf("option %s can only stand in the file", o->name);

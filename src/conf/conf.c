@@ -80,7 +80,9 @@ void
 conf_problem_add(struct conf_problems *p, const struct conf *c, const struct conf_source *from,
 		 const char *fmt, ...)
 {
-	const char *file = from->file ? c->files[from->file - 1] : c->path;
+	const char *file = from->file ? c->files[from->file - 1]
+			   : c->path  ? c->path
+				      : CONF_COMMAND_LINE;
 	va_list ap;
 
 	if (p->count > CONF_PROBLEMS_MAX)

@@ -42,7 +42,9 @@ struct conf_pool {
 	struct conf *snapshot; /* the snapshot that this is a part of; NULL in some tests */
 	char *name;
 	char *conninfo; /* a connection string or URI of libpq */
-	char *password; /* that goes with conninfo, or "" */
+	char *password; /* that goes with conninfo, a command that tells it (pwcommand.h), or "" */
+	int64_t password_ttl_us;     /* so long a command's password is used again; 0: never */
+	int64_t password_timeout_us; /* for the command */
 	enum conf_mode mode;
 	enum conf_role role;
 	char *users;                /* as written; see access_pool() */
@@ -178,6 +180,38 @@ struct conf_problems {
 #define CONF_ARGS_MAX     64 /* arguments of a scope: $1 to $64 */
 #define CONF_UNSET        (-1)
 #define CONF_PROBLEMS_MAX 100 /* problems that are listed; one more tells how many are left out */
+
+/* An argument of pgwithd that sets options. */
+struct conf_argument {
+	enum conf_argument_kind {
+		/* OPTION=VALUE, pool.NAME.OPTION=VALUE or scope.NAME.OPTION=VALUE */
+		CONF_ARGUMENT_OPTION,
+		CONF_ARGUMENT_POOL,   /* NAME=CONNINFO: the pool is made if the file has none */
+		CONF_ARGUMENT_LISTEN, /* the directory of the socket */
+	} kind;
+	const char *text;
+};
+
+/* What a configuration is made of. */
+struct conf_input {
+	const char *path; /* the file; NULL: there is none */
+	/* over what the file says, the last of the same option over those before it */
+	const struct conf_argument *arguments;
+	unsigned narguments;
+	/* NAME=VALUE, ended by NULL, for ${NAME} in values; NULL: our own environment */
+	char *const *environment;
+};
+
+/* What stands for a file where the value comes from an argument. */
+#define CONF_COMMAND_LINE "command line"
+/* The file that is read if none is named. */
+#define CONF_PATH SYSCONFDIR "/pgwith/pgwith.conf"
+
+/* The file to read: the one that is given (NULL: none is), that of $PGWITH_CONFIG, or CONF_PATH. */
+const char *conf_path(const char *given);
+
+/* Loads and checks a configuration. Returns the snapshot and the problems as conf_load() does. */
+struct conf *conf_read(const struct conf_input *, struct conf_problems *p);
 
 /* Loads and checks a file. Returns the snapshot (the caller frees it with conf_free()), or NULL
  * with at least one problem in *p. This call initialises *p; the caller clears it in both cases. */

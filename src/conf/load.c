@@ -13,10 +13,10 @@
 #include "base/mem.h"
 #include "base/words.h"
 #include "conf/build.h"
+#include "conf/given.h"
 #include "conf/inifile.h"
 #include "conf/quote.h"
-
-#define CONSOLE "pgwith" /* the database of the console: no pool can have this name */
+#include "conf/secret.h"
 
 /* ---- places ---------------------------------------------------------------------------------- */
 
@@ -48,15 +48,6 @@ static const struct {
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
-static unsigned
-add_section(struct loading *l, enum section_kind kind, const char *name, unsigned line)
-{
-	l->sections = mem_realloc(l->sections, (l->nsections + 1) * sizeof *l->sections);
-	l->sections[l->nsections] = (struct section){
-	    .kind = kind, .name = name ? mem_strdup(name) : NULL, .place = here(l, line)};
-	return l->nsections++;
-}
-
 /* Makes a section the current one; adds it if it is new. [pgwith] may stand once in each file, all
  * others once at all. */
 static void
@@ -82,36 +73,7 @@ enter_section(struct loading *l, enum section_kind kind, const char *name, unsig
 		free(first);
 		return;
 	}
-	l->current = add_section(l, kind, name, line);
-}
-
-/* Words of ENTER and LEAVE: a scope with such a name would always have to be quoted there. */
-static bool
-is_reserved(const char *name)
-{
-	static const char *const words[] = {"lock", "semaphore", "all", "rollback"};
-
-	for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
-		if (strcasecmp(name, words[i]) == 0)
-			return true;
-	return false;
-}
-
-static const char *
-section_name_problem(enum section_kind kind, const char *name)
-{
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				      "0123456789_-.";
-
-	if (kind == SECTION_POOL && strcmp(name, CONSOLE) == 0)
-		return "this name is the console's";
-	if (kind == SECTION_SCOPE && is_reserved(name))
-		return "LOCK, SEMAPHORE, ALL and ROLLBACK are words of ENTER and LEAVE";
-	if (strlen(name) > CONF_NAME)
-		return "expected at most 63 characters";
-	if (name[strspn(name, letters)])
-		return "expected letters, digits, _, - and . only";
-	return NULL;
+	l->current = loading_section(l, kind, name, here(l, line));
 }
 
 static void
@@ -155,7 +117,7 @@ begin_named_section(struct loading *l, unsigned k, const char *name, unsigned li
 				word);
 		return false;
 	}
-	if ((why = section_name_problem(kinds[k].kind, name)) != NULL) {
+	if ((why = loading_name_problem(kinds[k].kind, name)) != NULL) {
 		char *quoted = quote_text(name);
 
 		loading_problem(l, here(l, line), "a %s cannot be named %s: %s", word, quoted, why);
@@ -245,6 +207,8 @@ report_misplaced_option(struct loading *l, const struct conf_option *o, unsigned
 static void
 add_setting(struct loading *l, const struct conf_option *o, const char *value, unsigned line)
 {
+	char *why;
+
 	for (unsigned i = 0; i < l->nsettings; i++) {
 		const struct setting *s = &l->settings[i];
 
@@ -257,19 +221,19 @@ add_setting(struct loading *l, const struct conf_option *o, const char *value, u
 			return;
 		}
 	}
-	l->settings = mem_realloc(l->settings, (l->nsettings + 1) * sizeof *l->settings);
-	l->settings[l->nsettings++] = (struct setting){.option = o,
-						       .section = l->current,
-						       .value = mem_strdup(value),
-						       .place = here(l, line),
-						       .last_line = line};
+	why = loading_add(l, o, l->current, value, here(l, line));
+	if (why)
+		loading_problem(l, here(l, line), "%s: %s", o->name, why);
+	free(why);
 	l->continuing = true;
 }
 
 /* Notes files that are to be read after this one. */
 static void
-add_inclusion(struct loading *l, const char *pattern, unsigned line)
+add_inclusion(struct loading *l, const struct conf_option *o, const char *value, unsigned line)
 {
+	char *pattern, *why;
+
 	if (l->nfiles > 1) {
 		loading_problem(
 		    l, here(l, line),
@@ -278,7 +242,14 @@ add_inclusion(struct loading *l, const char *pattern, unsigned line)
 		    l->files[0]);
 		return;
 	}
+	pattern = loading_expand(l, o, value, &why);
+	if (pattern == NULL) {
+		loading_problem(l, here(l, line), "include: %s", why);
+		free(why);
+		return;
+	}
 	if (*pattern == '\0') {
+		free(pattern);
 		loading_problem(
 		    l, here(l, line),
 		    "include: expected the path of a file, or of several with wildcards, "
@@ -287,7 +258,7 @@ add_inclusion(struct loading *l, const char *pattern, unsigned line)
 	}
 	l->inclusions = mem_realloc(l->inclusions, (l->ninclusions + 1) * sizeof *l->inclusions);
 	l->inclusions[l->ninclusions++] =
-	    (struct inclusion){.pattern = mem_strdup(pattern), .place = here(l, line)};
+	    (struct inclusion){.pattern = pattern, .place = here(l, line)};
 }
 
 static void
@@ -312,7 +283,7 @@ on_option(void *arg, const char *name, const char *value, unsigned line)
 	else if (!option_fits(o, options_of_kind(s->kind)))
 		report_misplaced_option(l, o, line);
 	else if (o->repeats)
-		add_inclusion(l, value, line);
+		add_inclusion(l, o, value, line);
 	else
 		add_setting(l, o, value, line);
 }
@@ -337,6 +308,7 @@ on_more(void *arg, const char *value, unsigned line)
 {
 	struct loading *l = arg;
 	struct setting *s;
+	char *text, *why;
 
 	if (!l->continuing)
 		return; /* the option that it continues has been reported */
@@ -356,7 +328,15 @@ on_more(void *arg, const char *value, unsigned line)
 		l->continuing = false;
 		return;
 	}
-	append_line(s, value, line);
+	text = loading_expand(l, s->option, value, &why);
+	if (text) {
+		append_line(s, text, line);
+	} else {
+		loading_problem(l, here(l, line), "%s: %s", s->option->name, why);
+		s->broken = true;
+	}
+	secret_free(text);
+	free(why);
 }
 
 static bool
@@ -425,8 +405,7 @@ open_file(struct loading *l, const char *path, const struct place *from)
 		close(fd);
 		return -1;
 	}
-	l->files = mem_realloc(l->files, (l->nfiles + 1) * sizeof *l->files);
-	l->files[l->nfiles++] = mem_strdup(path);
+	loading_file(l, path);
 	if (fd < 0)
 		loading_problem(l, here(l, 0), "cannot open: %s", strerror(e));
 	return fd;
@@ -517,19 +496,22 @@ load_inclusion(struct loading *l, const struct inclusion *in)
 }
 
 struct conf *
-conf_load(const char *path, struct conf_problems *p)
+conf_read(const struct conf_input *in, struct conf_problems *p)
 {
-	struct loading l = {.problems = p};
+	struct loading l = {.problems = p, .environment = in->environment};
 	struct conf *c = NULL;
 
 	*p = (struct conf_problems){NULL, 0};
-	l.sections = mem_calloc(1, sizeof *l.sections);
-	l.nsections = 1; /* SECTION_LOST */
-	load_file(&l, path, NULL);
+	loading_section(&l, SECTION_LOST, NULL, (struct place){0, 0});
+	if (in->path)
+		load_file(&l, in->path, NULL);
 	if (p->count == 0 || p->list[0].line > 0) {
 		for (unsigned i = 0; i < l.ninclusions; i++)
 			load_inclusion(&l, &l.inclusions[i]);
+		given_add(&l, in);
 		c = build_snapshot(&l);
+		if (in->path)
+			c->path = mem_strdup(in->path);
 	}
 	loading_sort_problems(&l);
 	loading_clear(&l);
@@ -538,4 +520,18 @@ conf_load(const char *path, struct conf_problems *p)
 		c = NULL;
 	}
 	return c;
+}
+
+struct conf *
+conf_load(const char *path, struct conf_problems *p)
+{
+	return conf_read(&(struct conf_input){.path = path}, p);
+}
+
+const char *
+conf_path(const char *given)
+{
+	const char *named = getenv("PGWITH_CONFIG");
+
+	return given ? given : named && *named ? named : CONF_PATH;
 }

@@ -2,8 +2,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
+#include "conf/expand.h"
+#include "conf/pwcommand.h"
+#include "conf/secret.h"
+
+#define CONSOLE "pgwith" /* the database of the console: no pool can have this name */
 
 void
 loading_problem(struct loading *l, struct place place, const char *fmt, ...)
@@ -52,6 +58,90 @@ loading_sort_problems(struct loading *l)
 	    (struct conf_problem){.file = mem_strdup(l->files[0]),
 				  .order = l->nfiles,
 				  .text = mem_printf("%u more problems are not shown", unsaid)};
+}
+
+void
+loading_file(struct loading *l, const char *name)
+{
+	l->files = mem_realloc(l->files, (l->nfiles + 1) * sizeof *l->files);
+	l->files[l->nfiles++] = mem_strdup(name);
+}
+
+/* ---- sections -------------------------------------------------------------------------------- */
+
+unsigned
+loading_section(struct loading *l, enum section_kind kind, const char *name, struct place place)
+{
+	l->sections = mem_realloc(l->sections, (l->nsections + 1) * sizeof *l->sections);
+	l->sections[l->nsections] =
+	    (struct section){.kind = kind, .name = name ? mem_strdup(name) : NULL, .place = place};
+	return l->nsections++;
+}
+
+/* Words of ENTER and LEAVE: a scope with such a name would always have to be quoted there. */
+static bool
+is_reserved(const char *name)
+{
+	static const char *const words[] = {"lock", "semaphore", "all", "rollback"};
+
+	for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+		if (strcasecmp(name, words[i]) == 0)
+			return true;
+	return false;
+}
+
+const char *
+loading_name_problem(enum section_kind kind, const char *name)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				      "0123456789_-.";
+
+	if (kind == SECTION_POOL && strcmp(name, CONSOLE) == 0)
+		return "this name is the console's";
+	if (kind == SECTION_SCOPE && is_reserved(name))
+		return "LOCK, SEMAPHORE, ALL and ROLLBACK are words of ENTER and LEAVE";
+	if (strlen(name) > CONF_NAME)
+		return "expected at most 63 characters";
+	if (name[strspn(name, letters)])
+		return "expected letters, digits, _, - and . only";
+	return NULL;
+}
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+char *
+loading_expand(const struct loading *l, const struct conf_option *o, const char *value, char **why)
+{
+	char *text;
+
+	*why = NULL;
+	if (o->type == OPTION_STATEMENTS || (o->shown && pwcommand_is(value)))
+		return mem_strdup(value);
+	text = expand_text(value, l->environment, why);
+	/* Who may write a variable need not be somebody who may run programs. */
+	if (text && o->shown && pwcommand_is(text)) {
+		secret_free(text);
+		text = NULL;
+		*why = mem_strdup("a command must stand in the configuration itself, and not in a "
+				  "variable of the environment");
+	}
+	return text;
+}
+
+char *
+loading_add(struct loading *l, const struct conf_option *o, unsigned section, const char *value,
+	    struct place place)
+{
+	char *why, *text = loading_expand(l, o, value, &why);
+
+	l->settings = mem_realloc(l->settings, (l->nsettings + 1) * sizeof *l->settings);
+	l->settings[l->nsettings++] = (struct setting){.option = o,
+						       .section = section,
+						       .value = text ? text : mem_strdup(""),
+						       .place = place,
+						       .last_line = place.line,
+						       .broken = text == NULL};
+	return why;
 }
 
 void

@@ -19,7 +19,8 @@ struct loading {
 	char **files; /* those that are read or have been read, in that order */
 	unsigned nfiles;
 	struct conf_problems *problems;
-	unsigned unsaid; /* problems beyond CONF_PROBLEMS_MAX: only counted */
+	char *const *environment; /* as in struct conf_input */
+	unsigned unsaid;          /* problems beyond CONF_PROBLEMS_MAX: only counted */
 	struct section *sections;
 	unsigned nsections;
 	unsigned current; /* section that is being read; sections[0] is SECTION_LOST */
@@ -58,6 +59,7 @@ struct setting {
 	char *value;
 	struct place place;
 	unsigned last_line;
+	bool broken; /* the value is not known, which has been reported */
 };
 
 /* Adds a problem. If there are CONF_PROBLEMS_MAX already, it is only counted. */
@@ -65,6 +67,24 @@ void loading_problem(struct loading *, struct place, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Sorts the problems by their lines, and adds one that tells how many were only counted. */
 void loading_sort_problems(struct loading *);
+
+/* Adds a file, or what stands for one; it is the one that is read now. */
+void loading_file(struct loading *, const char *name);
+
+/* Adds a section and returns its place. `name`: of a pool or scope; else NULL. */
+unsigned loading_section(struct loading *, enum section_kind, const char *name, struct place);
+/* Why a section of that kind cannot have that name; NULL if it can. */
+const char *loading_name_problem(enum section_kind, const char *name);
+
+/* Replaces the variables of the environment in a line of a value of the option. Returns the text,
+ * which the caller frees with secret_free(); or NULL with what is wrong in *why. SQL statements and
+ * commands stay as they are. */
+char *loading_expand(const struct loading *, const struct conf_option *, const char *value,
+		     char **why);
+/* Adds a setting. Returns NULL; or what is wrong with the value, which the caller frees: then the
+ * setting is broken. */
+char *loading_add(struct loading *, const struct conf_option *, unsigned section, const char *value,
+		  struct place);
 
 /* Frees all but the problems, which are the caller's. */
 void loading_clear(struct loading *);

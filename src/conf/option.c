@@ -16,6 +16,7 @@
 #include "conf/conf.h"
 #include "conf/conninfo.h"
 #include "conf/naming.h"
+#include "conf/pwcommand.h"
 #include "conf/quote.h"
 #include "conf/script.h"
 #include "conf/secret.h"
@@ -126,8 +127,14 @@ static const struct conf_option table[] = {
 	 .many_lines = true, .shown = conninfo_shown, .reloadable = true,
 	 .help = "How the server is reached: a libpq connection string or URI, or file:PATH of a file that holds it. Must be given."},
 	{"password", IN_POOL(password), .type = OPTION_STRING, .default_text = "",
-	 .shown = secret_shown, .reloadable = true,
-	 .help = "The password that goes with conninfo, or file:PATH of a file that holds it. Empty: the one in conninfo, or of libpq's passfile."},
+	 .check = pwcommand_check, .shown = pwcommand_shown, .reloadable = true,
+	 .help = "The password that goes with conninfo, file:PATH of a file that holds it, or command:/PATH ARGUMENTS of a program that tells it. Empty: the one in conninfo, or of libpq's passfile."},
+	{"password_ttl", IN_POOL(password_ttl_us), .type = OPTION_DURATION, RANGE(0, 365 * DAY),
+	 .bare = UNIT_S, .default_text = "5min", .reloadable = true,
+	 .help = "For so long the password that a command has told is used for new server connections. Then, or when PostgreSQL has refused it, the command is asked again. 0: for each of them."},
+	{"password_timeout", IN_POOL(password_timeout_us), .type = OPTION_DURATION, RANGE(UNIT_MS, UNIT_H),
+	 .bare = UNIT_S, .default_text = "10s", .reloadable = true,
+	 .help = "A command that has told no password after this long is killed. It is asked before connect_timeout begins."},
 	{"application_name", IN_POOL(application_name), .type = OPTION_STRING, .default_text = "client",
 	 .check = naming_check, .reloadable = true,
 	 .help = "Which application_name PostgreSQL sees, in pg_stat_activity and in its log: client, the client's own; pool, the one that conninfo gives; or a format in single quotes, in which %a is the client's own, %p its process id, %u its uid, %e its program, %s the number of its session, %c its scope and %% a %."},
@@ -471,6 +478,13 @@ set_string(const struct conf_option *o, void *base, const char *text, char **why
 		held = secret_read(text, why);
 		if (held == NULL)
 			return -E_SYNTAX;
+		/* Who may write the file need not be somebody who may run programs. */
+		if (pwcommand_is(held)) {
+			secret_free(held);
+			*why = mem_strdup("the file holds a command: that must stand in the "
+					  "configuration itself");
+			return -E_SYNTAX;
+		}
 		text = held;
 	}
 	*why = o->check ? o->check(text) : NULL;

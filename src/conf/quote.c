@@ -23,3 +23,12 @@ quote_text(const char *text)
 	strcpy(p, text[n] ? "...\"" : "\"");
 	return mem_strdup(out);
 }
+
+bool
+quote_has_control(const char *text)
+{
+	for (; *text; text++)
+		if (((unsigned char)*text < 0x20 && *text != '\t') || *text == 0x7f)
+			return true;
+	return false;
+}

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/pwcommand.h"
 #include "conf/socket.h"
 #include "daemon/drain.h"
 #include "daemon/ourselves.h"
@@ -330,7 +331,13 @@ on_cancelled(void *arg, uint64_t requester)
 static int64_t
 fds_of_others(const struct conf *conf)
 {
-	return FDS_RESERVED + (*conf->metrics_listen ? SITE_HTTP_FDS : 0);
+	int64_t commands = 0;
+
+	for (unsigned i = 0; i < conf->npools; i++)
+		commands += pwcommand_is(conf->pools[i].password);
+	if (commands > WORKERS)
+		commands = WORKERS;
+	return FDS_RESERVED + (*conf->metrics_listen ? SITE_HTTP_FDS : 0) + commands * PROGRAM_FDS;
 }
 
 /* Clients must not take the descriptors that servers need. */
@@ -541,13 +548,15 @@ choose_io(struct daemon *d, char *why, size_t why_size)
 }
 
 struct daemon *
-daemon_new(struct conf *conf, const struct console_ops *console, char *why, size_t why_size)
+daemon_new(struct conf *conf, const struct conf_input *input, const struct console_ops *console,
+	   char *why, size_t why_size)
 {
 	struct daemon *d = mem_calloc(1, sizeof *d);
 	struct timespec wall;
 	uint64_t seed;
 
 	d->site.conf = conf;
+	d->input = input;
 	d->site.console = console;
 	d->site.ops = &turn_session_ops;
 	d->site.self = geteuid();
@@ -632,6 +641,7 @@ daemon_free(struct daemon *d)
 		}
 	while ((n = list_first(&d->site.pools.list)) != NULL)
 		pool_free(LIST_OBJ(n, struct pool, node));
+	program_settle(COMMANDS_US);
 	users_free(d->site.users);
 	threads_free(d->threads);
 	loop_free(d->site.loop);

@@ -8,6 +8,8 @@
 
 #include "base/idmap.h"
 #include "base/list.h"
+#include "base/program.h"
+#include "base/units.h"
 #include "conf/conf.h"
 #include "daemon/handover.h"
 #include "loop/listen.h"
@@ -21,10 +23,15 @@
 #include "session/session.h"
 #include "session/site.h"
 
+/* So long the end of the process waits for password commands that are just being started, so that
+ * they end with it. */
+#define COMMANDS_US (200 * UNIT_MS)
+
 struct daemon {
 	struct site site; /* the part that sessions see */
 	struct threads *threads;
 	struct sysd *sysd;
+	const struct conf_input *input; /* what a reload reads */
 	/* While the daemon starts: the socket of the process before, if the configuration has
 	 * another path now; otherwise NULL. */
 	struct listen *listen_before;
@@ -53,10 +60,11 @@ daemon_of(const struct session *s)
 	return LIST_OBJ(s->site, struct daemon, site);
 }
 
-/* Starts everything that `conf` says. renew_check() must have found `conf` good; the daemon owns it
- * from now on. Returns NULL with a reason in `why`; then conf is freed. */
-struct daemon *daemon_new(struct conf *conf, const struct console_ops *, char *why,
-			  size_t why_size);
+/* Starts everything that `conf` says, which was read from `input`. renew_check() must have found
+ * `conf` good; the daemon owns it from now on. `input` outlives the daemon. Returns NULL with a
+ * reason in `why`; then conf is freed. */
+struct daemon *daemon_new(struct conf *conf, const struct conf_input *input,
+			  const struct console_ops *, char *why, size_t why_size);
 
 /* Runs until the end. Returns the exit status. */
 int daemon_run(struct daemon *);

@@ -312,6 +312,7 @@ hand_over(struct daemon *d)
 		 LOG_MS("waited", took));
 	log_info("pgwithd", LOG_ALONE, "ends");
 	log_flush();
+	program_settle(COMMANDS_US);
 	/* Here and now: bytes that this turn of the loop still read would be lost, and a signal
 	 * would drain what belongs to the next process. Nothing is closed, because clients and
 	 * servers would notice. */
@@ -341,7 +342,7 @@ static bool
 configuration_is_good(const struct daemon *d)
 {
 	struct conf_problems problems;
-	struct conf *next = conf_load(d->site.conf->path, &problems);
+	struct conf *next = conf_read(d->input, &problems);
 	bool good;
 
 	if (next)

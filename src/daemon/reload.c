@@ -332,9 +332,9 @@ read_and_take(struct daemon *d, const struct reload_listener *told, struct err *
 	struct conf *next;
 	unsigned changes;
 
-	if (is_pipe(d->site.conf->path))
+	if (d->input->path && is_pipe(d->input->path))
 		return refuse_reload(e, "its file is a pipe, which can be read only once");
-	next = conf_load(d->site.conf->path, &problems);
+	next = conf_read(d->input, &problems);
 	if (next)
 		renew_check(next, &problems);
 	if (problems.count > 0) {
@@ -347,7 +347,7 @@ read_and_take(struct daemon *d, const struct reload_listener *told, struct err *
 	users_forget(d->site.users);
 	log_info("pgwithd", LOG_ALONE, "reloaded", LOG_NUMBER("pools", next->npools),
 		 LOG_NUMBER("scopes", next->nscopes), LOG_NUMBER("changed", changes),
-		 LOG_TEXT("file", next->path));
+		 LOG_TEXT("file", next->path ? next->path : ""));
 	return 0;
 }
 

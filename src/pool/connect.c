@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "pool/password.h"
 #include "pool/pool.h"
 #include "pool/probe.h"
 
@@ -19,10 +20,32 @@ loop_of(const struct server *srv)
 	return srv->pool->all->loop;
 }
 
+/* The server begins to connect only now: its time limit, and its place in the list, which is in
+ * order of that time, go by this. */
+static void
+begin_now(struct server *srv)
+{
+	struct list *connecting = &srv->pool->servers[SERVER_CONNECTING];
+
+	srv->since_us = loop_now_us(loop_of(srv));
+	list_remove(connecting, &srv->node);
+	list_append(connecting, &srv->node);
+}
+
+/* Gives up libpq's connection; the server stays. */
+static void
+drop_attempt(struct server *srv)
+{
+	event_del(&srv->connect_event);
+	PQfinish(srv->conn);
+	srv->conn = NULL;
+	cancel_key_drop(&srv->key);
+}
+
 /* The attempt to connect has failed. `sqlstate`: CONFIGURED_WRONG, or "" to take it from the
  * reason. */
 static void
-connect_failed_by(struct server *srv, const char *reason, const char *sqlstate)
+connect_failed_by(struct server *srv, enum err_id id, const char *reason, const char *sqlstate)
 {
 	struct pool *pool = srv->pool;
 	char line[512], found[6];
@@ -32,16 +55,31 @@ connect_failed_by(struct server *srv, const char *reason, const char *sqlstate)
 	conninfo_cut_sqlstate(line, found);
 	if (*sqlstate == 0)
 		sqlstate = found;
+	if (password_refused(srv, sqlstate)) {
+		log_info("server", srv->id, "refused: the password is asked for anew",
+			 LOG_TEXT("pool", pool->conf->name), LOG_QUOTED("why", line));
+		drop_attempt(srv);
+		conninfo_params_clear(&srv->params);
+		begin_now(srv);
+		connect_begin(srv);
+		return;
+	}
 	server_remove(srv);
 	pool->stats.open_fails++;
-	pool_server_failed(pool, line, sqlstate);
+	pool_server_failed(pool, id, line, sqlstate);
 	probe_failed(pool, sqlstate);
 }
 
 void
 connect_failed(struct server *srv, const char *reason)
 {
-	connect_failed_by(srv, reason, "");
+	connect_failed_by(srv, ERR_SERVER_UNREACHABLE, reason, "");
+}
+
+void
+connect_failed_to_ask(struct server *srv, const char *reason)
+{
+	connect_failed_by(srv, ERR_NO_PASSWORD, reason, "");
 }
 
 static void on_connect_event(evutil_socket_t, short what, void *arg);
@@ -57,7 +95,7 @@ poll_connect(struct server *srv, PostgresPollingStatusType status)
 	/* libpq has connected its socket and sent nothing yet. */
 	if (PQstatus(srv->conn) == CONNECTION_MADE &&
 	    conninfo_params_check_peer(&srv->params, PQsocket(srv->conn), why, sizeof why) < 0) {
-		connect_failed_by(srv, why, CONFIGURED_WRONG);
+		connect_failed_by(srv, ERR_SERVER_UNREACHABLE, why, CONFIGURED_WRONG);
 		return;
 	}
 	switch (status) {
@@ -115,6 +153,26 @@ start_connect(struct server *srv)
 	}
 }
 
+void
+connect_with(struct server *srv, const char *password)
+{
+	begin_now(srv);
+	conninfo_params_add(&srv->params, "password", password);
+	start_connect(srv);
+}
+
+/* The addresses are known. If a command tells the password, that comes first. */
+static void
+log_in(struct server *srv)
+{
+	const char *password = srv->pool->password ? password_ask(srv) : NULL;
+
+	if (password)
+		conninfo_params_add(&srv->params, "password", password);
+	if (!srv->asking)
+		start_connect(srv);
+}
+
 /* A name look-up in a worker thread. It has a conninfo of its own, because the pool may be freed
  * meanwhile. */
 struct look_up {
@@ -147,7 +205,7 @@ look_up_done(void *arg)
 		if (job->result < 0)
 			connect_failed(srv, job->why);
 		else
-			start_connect(srv);
+			log_in(srv);
 	}
 	conninfo_params_clear(&job->params);
 	conninfo_free(job->conninfo);
@@ -162,7 +220,7 @@ look_up_names(struct server *srv)
 	job->conninfo = pool_conninfo(srv->pool->conf, srv->pool->role, job->why, sizeof job->why);
 	if (job->conninfo == NULL) {
 		/* The conninfo was right at the start: its service file has changed. */
-		connect_failed_by(srv, job->why, CONFIGURED_WRONG);
+		connect_failed_by(srv, ERR_SERVER_UNREACHABLE, job->why, CONFIGURED_WRONG);
 		free(job);
 		return;
 	}
@@ -187,7 +245,7 @@ connect_now(struct server *srv)
 	if (conninfo_resolve(srv->pool->conninfo, &srv->params, why, sizeof why) < 0)
 		connect_failed(srv, why);
 	else
-		start_connect(srv);
+		log_in(srv);
 }
 
 static void
@@ -212,20 +270,14 @@ bool
 connect_try_next(struct server *srv)
 {
 	struct conninfo_params *p = &srv->params;
-	struct list *connecting = &srv->pool->servers[SERVER_CONNECTING];
 
 	if (srv->conn == NULL || conninfo_params_drop(p, PQhost(srv->conn), PQhostaddr(srv->conn),
 						      PQport(srv->conn)) < 0)
 		return false;
 	log_info("server", srv->id, "host silent", LOG_TEXT("pool", srv->pool->conf->name),
 		 LOG_TEXT("host", PQhost(srv->conn)), LOG_TEXT("port", PQport(srv->conn)));
-	event_del(&srv->connect_event);
-	PQfinish(srv->conn);
-	cancel_key_drop(&srv->key);
-	/* The list is in order of this time. */
-	srv->since_us = loop_now_us(loop_of(srv));
-	list_remove(connecting, &srv->node);
-	list_append(connecting, &srv->node);
+	drop_attempt(srv);
+	begin_now(srv);
 	start_connect(srv);
 	return true;
 }

@@ -1,5 +1,6 @@
 /* connect: how a server in SERVER_CONNECTING gets its connection: the names in the conninfo are
- * looked up by a thread, then libpq connects and logs in, step by step. */
+ * looked up by a thread, a command is asked for the password, then libpq connects and logs in, step
+ * by step. */
 #ifndef PGWITH_POOL_CONNECT_H
 #define PGWITH_POOL_CONNECT_H
 
@@ -15,7 +16,12 @@ void connect_begin(struct server *);
  * there is none. */
 bool connect_try_next(struct server *);
 
-/* The attempt has failed: removes the server, and tells the pool the reason, as libpq words it. */
+/* The attempt has failed: removes the server, and tells the pool the reason, as libpq words it. If
+ * PostgreSQL has refused a password that could be asked for anew, it is tried once more instead. */
 void connect_failed(struct server *, const char *reason);
+
+/* The server waits for its password (password.h): here it is; or why there is none. */
+void connect_with(struct server *, const char *password);
+void connect_failed_to_ask(struct server *, const char *reason);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "pool/gate.h"
+#include "pool/password.h"
 
 #define MARK       0x706f6f6cu
 #define RECORD_MAX (16 * 1024 * 1024) /* bytes of one server's record, at most */
@@ -26,6 +27,7 @@ handover_hold_pools(struct pools *all)
 
 		while ((l = list_first(connecting)) != NULL)
 			server_give_up(LIST_OBJ(l, struct server, node), "handover");
+		password_abandon(pool);
 		LIST_EACH_SAFE (l, after, &pool->servers[SERVER_IDLE]) {
 			struct server *srv = LIST_OBJ(l, struct server, node);
 

@@ -8,7 +8,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "conf/pwcommand.h"
 #include "pool/gate.h"
+#include "pool/password.h"
 #include "pool/probe.h"
 
 /* With role = client: the server of one role is given up for another role only if somebody has
@@ -31,6 +33,7 @@ pools_init(struct pools *all, struct loop *loop, struct threads *threads)
 	all->loop = loop;
 	all->threads = threads;
 	idmap_init(&all->servers);
+	idmap_init(&all->passwords);
 	list_init(&all->list);
 	statements_init(&all->statements);
 	tolds_init(&all->told);
@@ -47,6 +50,7 @@ pools_clear(struct pools *all)
 	past_clear(&all->past);
 	buf_clear(&all->filtered);
 	idmap_clear(&all->servers);
+	idmap_clear(&all->passwords);
 }
 
 struct conninfo *
@@ -56,7 +60,7 @@ pool_conninfo(const struct conf_pool *conf, const char *role, char *why, size_t 
 
 	if (ci && role)
 		conninfo_set_user(ci, role);
-	if (ci && conf->password && *conf->password)
+	if (ci && conf->password && *conf->password && !pwcommand_is(conf->password))
 		conninfo_set_password(ci, conf->password);
 	return ci;
 }
@@ -84,6 +88,7 @@ make_pool(struct pools *all, const struct conf_pool *conf, struct pool *group, c
 	list_init(&pool->waiting);
 	known_init(&pool->known, &all->known_versions);
 	pool->period_us = loop_now_us(all->loop);
+	password_renew(pool);
 	list_append(&all->list, &pool->node);
 	if (group == NULL)
 		pool_stats_go_on(pool);
@@ -192,6 +197,7 @@ pool_free(struct pool *pool)
 		while ((n = list_first(&pool->servers[i])) != NULL)
 			server_close(LIST_OBJ(n, struct server, node),
 				     pool->group->removed ? "the pool was removed" : "shutdown");
+	password_free(pool);
 	if (pool->group != pool)
 		pool_stats_move(pool->group, pool);
 	else
@@ -522,13 +528,13 @@ pause_us(const struct pool *pool)
 }
 
 void
-pool_server_failed(struct pool *pool, const char *reason, const char *sqlstate)
+pool_server_failed(struct pool *pool, enum err_id id, const char *reason, const char *sqlstate)
 {
 	int64_t now = loop_now_us(pool->all->loop);
 	bool refused = is_refusal(sqlstate), news;
 	struct err e;
 
-	err_make(&e, ERR_SERVER_UNREACHABLE, pool->conf->name, reason);
+	err_make(&e, id, pool->conf->name, reason);
 	/* Warn once, not for each attempt, even if the reasons take turns; but warn of each new
 	 * answer of PostgreSQL's own. */
 	news = pool->last_error.id == ERR_NONE || refused != pool->refused ||

@@ -30,6 +30,7 @@ struct pools {
 	struct loop *loop;
 	struct threads *threads; /* threads for cancels and name look-ups */
 	struct idmap servers;    /* id -> struct server */
+	struct idmap passwords;  /* id -> struct password */
 	struct statements statements;
 	struct tolds told;
 	uint64_t known_versions; /* see known_init() */
@@ -73,6 +74,7 @@ struct pool {
 	bool sequences;    /* a session has asked for numbers of sequences: session/sequences.h */
 	int64_t paused_us; /* since then */
 	struct conninfo *conninfo;
+	struct password *password; /* of a command; NULL: the configuration names none */
 	/* idle ones: most recently used first; leased ones: longest held first */
 	struct list servers[SERVER_NSTATES];
 	unsigned count;      /* servers of this pool, in any state */
@@ -140,9 +142,10 @@ unsigned pools_busy(const struct pools *);
 void pool_server_connected(struct pool *, struct server *); /* it has logged in */
 /* it is idle: goes to a lease that waits, stays idle, or is closed */
 void pool_server_ready(struct pool *, struct server *);
-/* A server could not connect, and is closed. `sqlstate`: of PostgreSQL's answer, or of what makes
- * the attempt useless; "" if there was no answer. */
-void pool_server_failed(struct pool *, const char *reason, const char *sqlstate);
+/* A server could not connect, and is closed. `id`: what clients are told, of the pool and the
+ * reason. `sqlstate`: of PostgreSQL's answer, or of what makes the attempt useless; "" if there was
+ * no answer. */
+void pool_server_failed(struct pool *, enum err_id id, const char *reason, const char *sqlstate);
 void pool_fill(struct pool *); /* opens servers as needed, as far as the limits allow */
 
 /* Is the server as old as max_lifetime lets it be? See server_spread_us(). */

@@ -1,6 +1,7 @@
 #include "pool/renew.h"
 
 #include "base/log.h"
+#include "pool/password.h"
 
 #define MOVED   "the pool was moved"
 #define SMALLER "the pool was made smaller"
@@ -26,7 +27,7 @@ renew_moves(const struct pool *pool, const struct conf_pool *conf)
 {
 	char why[512];
 	struct conninfo *ci = pool_conninfo(conf, pool->role, why, sizeof why);
-	bool moves = ci && !conninfo_same(ci, pool->conninfo);
+	bool moves = ci && (!conninfo_same(ci, pool->conninfo) || password_changes(pool, conf));
 
 	conninfo_free(ci);
 	return moves;
@@ -128,8 +129,12 @@ renew_take(struct pool *group, const struct conf_pool *conf)
 	LIST_EACH (n, &group->all->list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
-		if (pool->group == group && renew_moves(pool, conf))
+		if (pool->group != group)
+			continue;
+		if (renew_moves(pool, conf))
 			change_place(pool);
+		/* Whoever reloads after a change of the password means the new one. */
+		password_renew(pool);
 	}
 	close_surplus(group);
 	LIST_EACH_SAFE (n, after, &group->all->list)

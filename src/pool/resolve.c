@@ -236,6 +236,34 @@ conninfo_has_names(const struct conninfo *ci)
 	return ci->names;
 }
 
+char **
+conninfo_environment(const struct conninfo *ci, const char *pool)
+{
+	static const struct {
+		const char *variable, *keyword;
+	} names[] = {
+	    {"PGHOST", "host"}, {"PGPORT", "port"}, {"PGDATABASE", "dbname"}, {"PGUSER", "user"}};
+	unsigned count = sizeof names / sizeof *names, n = 0;
+	char **list = mem_calloc(count + 2, sizeof *list);
+
+	list[n++] = mem_printf("PGWITH_POOL=%s", pool);
+	for (unsigned i = 0; i < count; i++) {
+		const char *value = conninfo_get(ci, names[i].keyword);
+
+		if (value)
+			list[n++] = mem_printf("%s=%s", names[i].variable, value);
+	}
+	return list;
+}
+
+void
+conninfo_free_environment(char **list)
+{
+	for (char **at = list; *at; at++)
+		free(*at);
+	free(list);
+}
+
 static void
 add_param(struct conninfo_params *p, const char *keyword, const char *value)
 {
@@ -401,6 +429,8 @@ void
 conninfo_params_clear(struct conninfo_params *p)
 {
 	for (unsigned i = 0; i < p->count; i++) {
+		if (strcmp(p->keywords[i], "password") == 0)
+			explicit_bzero(p->values[i], strlen(p->values[i]));
 		free(p->keywords[i]);
 		free(p->values[i]);
 	}

@@ -28,6 +28,12 @@ bool conninfo_same(const struct conninfo *, const struct conninfo *);
 /* Has it names that must be looked up? */
 bool conninfo_has_names(const struct conninfo *);
 
+/* For a program that works for the pool of that name: where its servers are, as NAME=VALUE, ended
+ * by NULL: PGWITH_POOL, and PGHOST, PGPORT, PGDATABASE, PGUSER as far as they are known. No
+ * password. The caller frees with conninfo_free_environment(). */
+char **conninfo_environment(const struct conninfo *, const char *pool);
+void conninfo_free_environment(char **);
+
 /* The value of one libpq keyword, or NULL. */
 const char *conninfo_get(const struct conninfo *, const char *keyword);
 

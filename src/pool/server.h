@@ -71,7 +71,11 @@ struct server {
 	bool spoiled; /* the same, because a session has left something that nothing undoes */
 	/* CONNECTING: its names are being looked up, and there is no PGconn yet */
 	bool resolving;
-	int64_t since_us; /* when the state was entered */
+	/* CONNECTING: it waits for its password, and there is no PGconn yet (password.h) */
+	bool asking;
+	bool asked_again;         /* its password was refused: the command is asked once more */
+	uint64_t password_number; /* which of the passwords it has; 0: none of a command */
+	int64_t since_us;         /* when the state was entered */
 	int64_t connected_us;
 	int64_t connected_at; /* wall clock, seconds */
 	int64_t idle_us;      /* when its last lease, or its login, ended */

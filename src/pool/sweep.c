@@ -53,6 +53,8 @@ sweep_connecting(struct pool *pool, int64_t now)
 
 		if (now - srv->since_us < pool->conf->connect_timeout_us)
 			return; /* the list is in order of their start */
+		if (srv->asking)
+			continue; /* password_timeout is for that */
 		if (connect_try_next(srv))
 			continue;
 		snprintf(text, sizeof text, "no answer within %s",

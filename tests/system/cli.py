@@ -465,7 +465,25 @@ def completion(t):
     os.write(shell.master, b"pgwith wait-c\tord\t")
     shell.wait_for("pgwith wait-close orders ")
     out = child.run_ok([program("pgwith"), "completion", "zsh"], env=environment(d))
-    check(out.startswith("#compdef pgwith\n") and "'pause:" in out, "zsh's")
+    check(out.startswith("#compdef pgwith pgwithd\n") and "'pause:" in out and "max_clients=" in out, "zsh's")
+
+
+@test
+def completion_of_the_daemon(t):
+    """bash completes the options of pgwithd, and with -o those of the configuration"""
+    script = t.path("completion")
+    with open(script, "w") as f:
+        f.write(child.run_ok([program("pgwith"), "completion", "bash"]))
+    for words, want in ((["-o", "max_cl"], ["max_clients="]), (["--option", "=", "retry_d"], ["retry_delay="]),
+                        (["-v", "--opt"], ["--option"]), (["-c", os.path.join(SRCDIR, "NEW")], [os.path.join(SRCDIR, "NEWS")]),
+                        (["--listen", os.path.join(SRCDIR, "systemd/deb")], [os.path.join(SRCDIR, "systemd/debian")]),
+                        (["-o", "include"], []), (["--pool", "x"], []), (["-o", "size", "=", "3"], []), (["x"], [])):
+        out = child.run_ok(["bash", "-c", "source $0; COMP_WORDS=(pgwithd \"$@\"); COMP_CWORD=$#; _pgwithd; "
+                            "printf '%s\\n' \"${COMPREPLY[@]}\"", script, *words], cwd=os.getcwd())
+        equal(out.split(), want, "completion of %r" % words)
+    helped = child.run_ok([program("pgwithd"), "--help"])
+    out = child.run_ok(["bash", "-c", "source $0; COMP_WORDS=(pgwithd --); COMP_CWORD=1; _pgwithd; echo ${COMPREPLY[@]}", script])
+    equal(sorted(out.split()), sorted(re.findall(r"^  (?:-\w, |    )(--\w+)", helped, re.M)), "all of --help")
 
 
 def examples(page):

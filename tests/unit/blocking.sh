@@ -19,7 +19,7 @@ waiting_calls()
 			"rmdir|chmod|chown|truncate|ftruncate|fallocate|tmpfile|mkstemp|flock|lockf|getrandom|getentropy"
 		# connections, other processes and threads, time
 		others = "connect|accept4?|recv|recvfrom|recvmsg|recvmmsg|send|sendto|sendmsg|poll|ppoll|select|pselect|epoll_wait|" \
-			"sleep|usleep|nanosleep|clock_nanosleep|system|popen|fork|vfork|posix_spawn.*|wait|waitpid|wait4|" \
+			"sleep|usleep|nanosleep|clock_nanosleep|system|popen|fork|vfork|posix_spawnp?|wait|waitpid|wait4|" \
 			"pthread_join|pthread_cond_wait|pthread_cond_timedwait|pthread_mutex_lock|pthread_rwlock_.*lock|sem_wait|" \
 			"SSL_connect|SSL_do_handshake|SSL_read|SSL_write|SSL_shutdown|SSL_CTX_load_.*|sd_notify|sd_journal_.*"
 		libpq = "PQcancel|PQconndefaults|PQconnect.*|PQreset.*|PQping.*|PQsetdbLogin|PQfinish|PQconninfoParse|PQexec.*|" \

@@ -744,7 +744,7 @@ START_TEST(the_sample_file_is_good)
 {
 	const char *srcdir = getenv("PGWITH_SRCDIR");
 	char *sample = mem_printf("%s/conf/pgwith.conf", srcdir ? srcdir : ".");
-	char text[16 << 10];
+	char text[32 << 10];
 	FILE *f = fopen(sample, "r");
 	unsigned shown = 0, count;
 	struct conf *c;
@@ -773,20 +773,22 @@ START_TEST(the_sample_file_is_good)
 }
 END_TEST
 
-/* The literal blocks of pgwith.conf(5) are one file. */
+/* The literal blocks of pgwith.conf(5), EXAMPLES, are one file. */
 START_TEST(the_examples_of_the_manual_are_good)
 {
 	const char *srcdir = getenv("PGWITH_SRCDIR");
 	char *page = mem_printf("%s/man/pgwith.conf.5", srcdir ? srcdir : ".");
 	char line[512], text[16 << 10] = "";
 	FILE *f = fopen(page, "r");
-	bool literal = false;
+	bool examples = false, literal = false;
 	struct conf *c;
 
 	ck_assert_ptr_nonnull(f);
 	while (fgets(line, sizeof line, f)) {
 		if (strncmp(line, ".Bd ", 4) == 0 || strncmp(line, ".Ed", 3) == 0)
-			literal = line[1] == 'B';
+			literal = line[1] == 'B' && examples;
+		else if (strncmp(line, ".Sh ", 4) == 0)
+			examples = strcmp(line, ".Sh EXAMPLES\n") == 0;
 		else if (literal)
 			strncat(text, line, sizeof text - strlen(text) - 1);
 	}

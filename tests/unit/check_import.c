@@ -300,6 +300,9 @@ static const struct {
     {"[databases]\na = user=x\n[pgbouncer]\nmade_up = 3\n", 1, "; made_up = 3: not known"},
     {"[databases]\na = user=x\n[pgbouncer]\nmade_up = 3\nother = 1\n", 2, "; other = 1: not known"},
     {"[databases]\na = user=x made_up=3\n", 1, "; made_up: not known"},
+    {"[databases]\na = user=x\n[users]\nbob = made_up=s3cret pool_mode=session\n", 1,
+     ";   made_up: not known"},
+    {"[databases]\na = user=x\n[users]\nbob = pool_mode\n", 1, "; user \"bob\" (x.ini:4) cannot"},
     {"[databases]\na = user=x\n[pgbouncer]\nmax_client_conn = x\n", 1, "left as it is"},
     {"[databases]\na = user=x\n[pgbouncer]\nquery_timeout = x\n", 1, "left as it is"},
     {"[databases]\na = user=x\n[peers]\n1 = host=/x\n", 0, "; [peers]: not needed"},
@@ -390,6 +393,233 @@ START_TEST(fallback)
 }
 END_TEST
 
+/* Every option of the manual of PgBouncer 1.25 (pgbouncer.ini(5)): it is taken over, or it is said
+ * that it is not needed, or what to do. */
+static const struct {
+	const char *section, *name, *value;
+	const char *said; /* in the output; NULL: nothing needs to be said */
+} manual[] = {
+    /* clang-format off */
+    {"pgbouncer", "logfile", "/var/log/x", "; logfile = /var/log/x: "},
+    {"pgbouncer", "pidfile", "/run/x.pid", "; pidfile = /run/x.pid: "},
+    {"pgbouncer", "listen_addr", "*", "; listen_addr = *: "},
+    {"pgbouncer", "listen_port", "7000", "port = 7000  ; listen_port"},
+    {"pgbouncer", "unix_socket_dir", "/run/y", "listen = /run/y  ; unix_socket_dir"},
+    {"pgbouncer", "unix_socket_mode", "0770", "socket_mode = 0770  ; unix_socket_mode"},
+    {"pgbouncer", "unix_socket_group", "root", "socket_group = root  ; unix_socket_group"},
+    {"pgbouncer", "user", "nobody", "; user = nobody: "},
+    {"pgbouncer", "pool_mode", "statement", "mode = statement  ; pool_mode"},
+    {"pgbouncer", "max_client_conn", "333", "max_clients = 333  ; max_client_conn"},
+    {"pgbouncer", "default_pool_size", "11", "size = 11  ; default_pool_size"},
+    {"pgbouncer", "min_pool_size", "2", "min_size = 2  ; min_pool_size"},
+    {"pgbouncer", "reserve_pool_size", "5", "; reserve_pool_size = 5: "},
+    {"pgbouncer", "reserve_pool_timeout", "3", "; reserve_pool_timeout = 3: "},
+    {"pgbouncer", "max_db_connections", "9", "size = 9  ; max_db_connections"},
+    {"pgbouncer", "max_db_client_connections", "8", "; max_db_client_connections = 8: "},
+    {"pgbouncer", "max_user_connections", "7", "; max_user_connections = 7: "},
+    {"pgbouncer", "max_user_client_connections", "6", "; max_user_client_connections = 6: "},
+    {"pgbouncer", "server_round_robin", "1", "; server_round_robin = 1: "},
+    {"pgbouncer", "track_extra_parameters", "search_path", "; track_extra_parameters = search_path: "},
+    {"pgbouncer", "ignore_startup_parameters", "extra_float_digits", "; ignore_startup_parameters = extra_float_digits: "},
+    {"pgbouncer", "peer_id", "1", "; peer_id = 1: "},
+    {"pgbouncer", "disable_pqexec", "1", "; disable_pqexec = 1: "},
+    {"pgbouncer", "application_name_add_host", "1", "; application_name_add_host = 1: "},
+    {"pgbouncer", "conffile", "/etc/x", "; conffile = /etc/x: "},
+    {"pgbouncer", "service_name", "x", "; service_name = x: "},
+    {"pgbouncer", "job_name", "x", "; job_name = x: "},
+    {"pgbouncer", "stats_period", "30", "; stats_period = 30: "},
+    {"pgbouncer", "max_prepared_statements", "50", "max_prepared_statements = 50  ; max_prepared_statements"},
+    {"pgbouncer", "scram_iterations", "5000", "; scram_iterations = 5000: "},
+    {"pgbouncer", "auth_type", "scram-sha-256", "; auth_type = scram-sha-256: "},
+    {"pgbouncer", "auth_hba_file", "/etc/hba", "; auth_hba_file = /etc/hba: "},
+    {"pgbouncer", "auth_ident_file", "/etc/ident", "; auth_ident_file = /etc/ident: "},
+    {"pgbouncer", "auth_file", "/nowhere/userlist", NULL},
+    {"pgbouncer", "auth_user", "asker", "; auth_user = asker: "},
+    {"pgbouncer", "auth_query", "SELECT 1", "; auth_query = SELECT 1: "},
+    {"pgbouncer", "auth_dbname", "postgres", "; auth_dbname = postgres: "},
+    {"pgbouncer", "auth_ldap_options", "ldapbindpasswd=s3cret", "; auth_ldap_options: "},
+    {"pgbouncer", "syslog", "1", "; syslog = 1: "},
+    {"pgbouncer", "syslog_ident", "x", "; syslog_ident = x: "},
+    {"pgbouncer", "syslog_facility", "local0", "; syslog_facility = local0: "},
+    {"pgbouncer", "log_connections", "0", "log_connections = 0  ; log_connections"},
+    {"pgbouncer", "log_disconnections", "0", "log_disconnections = 0  ; log_disconnections"},
+    {"pgbouncer", "log_pooler_errors", "0", "log_pooler_errors = 0  ; log_pooler_errors"},
+    {"pgbouncer", "log_stats", "0", "; log_stats = 0: "},
+    {"pgbouncer", "verbose", "2", "log_level = debug  ; verbose"},
+    {"pgbouncer", "admin_users", "root", "admin_users = root  ; admin_users"},
+    {"pgbouncer", "stats_users", "nagios", "stats_users = nagios  ; stats_users"},
+    {"pgbouncer", "server_reset_query", "DISCARD ALL", "; server_reset_query = DISCARD ALL: "},
+    {"pgbouncer", "server_reset_query_always", "1", "discard_always = 1  ; server_reset_query_always"},
+    {"pgbouncer", "server_check_delay", "45", "check_interval = 45s  ; server_check_delay"},
+    {"pgbouncer", "server_check_query", "select 1", "; server_check_query: "},
+    {"pgbouncer", "server_fast_close", "1", "; server_fast_close = 1: "},
+    {"pgbouncer", "server_lifetime", "1000", "max_lifetime = 1000s  ; server_lifetime"},
+    {"pgbouncer", "server_idle_timeout", "100", "idle_timeout = 100s  ; server_idle_timeout"},
+    {"pgbouncer", "server_connect_timeout", "5", "connect_timeout = 5s  ; server_connect_timeout"},
+    {"pgbouncer", "server_login_retry", "3", "retry_delay = 3s  ; server_login_retry"},
+    {"pgbouncer", "client_login_timeout", "20", "login_timeout = 20s  ; client_login_timeout"},
+    {"pgbouncer", "autodb_idle_timeout", "100", "; autodb_idle_timeout = 100: "},
+    {"pgbouncer", "pool_idle_timeout", "100", "; pool_idle_timeout = 100: "},
+    {"pgbouncer", "dns_max_ttl", "5", "; dns_max_ttl = 5: "},
+    {"pgbouncer", "dns_nxdomain_ttl", "5", "; dns_nxdomain_ttl = 5: "},
+    {"pgbouncer", "dns_zone_check_period", "5", "; dns_zone_check_period = 5: "},
+    {"pgbouncer", "resolv_conf", "/etc/resolv.conf", "; resolv_conf = /etc/resolv.conf: "},
+    {"pgbouncer", "query_wait_notify", "3", "; query_wait_notify = 3: "},
+    {"pgbouncer", "login_notify_message", "hello", "; login_notify_message = hello: "},
+    {"pgbouncer", "client_tls_sslmode", "require", "; client_tls_sslmode = require: "},
+    {"pgbouncer", "client_tls_key_file", "/etc/ssl/x", "; client_tls_key_file = /etc/ssl/x: "},
+    {"pgbouncer", "client_tls_cert_file", "/etc/ssl/x", "; client_tls_cert_file = /etc/ssl/x: "},
+    {"pgbouncer", "client_tls_ca_file", "/etc/ssl/x", "; client_tls_ca_file = /etc/ssl/x: "},
+    {"pgbouncer", "client_tls_protocols", "tlsv1.3", "; client_tls_protocols = tlsv1.3: "},
+    {"pgbouncer", "client_tls_ciphers", "HIGH", "; client_tls_ciphers = HIGH: "},
+    {"pgbouncer", "client_tls13_ciphers", "HIGH", "; client_tls13_ciphers = HIGH: "},
+    {"pgbouncer", "client_tls_ecdhcurve", "auto", "; client_tls_ecdhcurve = auto: "},
+    {"pgbouncer", "client_tls_dheparams", "auto", "; client_tls_dheparams = auto: "},
+    {"pgbouncer", "server_tls_sslmode", "require", "sslmode=require"},
+    {"pgbouncer", "server_tls_ca_file", "/etc/ssl/x", "sslrootcert=/etc/ssl/x"},
+    {"pgbouncer", "server_tls_key_file", "/etc/ssl/x", "sslkey=/etc/ssl/x"},
+    {"pgbouncer", "server_tls_cert_file", "/etc/ssl/x", "sslcert=/etc/ssl/x"},
+    {"pgbouncer", "server_tls_protocols", "tlsv1.3", "ssl_min_protocol_version=TLSv1.3"},
+    {"pgbouncer", "server_tls_ciphers", "HIGH", "; server_tls_ciphers = HIGH: "},
+    {"pgbouncer", "server_tls13_ciphers", "HIGH", "; server_tls13_ciphers = HIGH: "},
+    {"pgbouncer", "query_timeout", "4", "query_timeout = 4s  ; query_timeout"},
+    {"pgbouncer", "query_wait_timeout", "44", "wait_timeout = 44s  ; query_wait_timeout"},
+    {"pgbouncer", "cancel_wait_timeout", "4", "; cancel_wait_timeout = 4: "},
+    {"pgbouncer", "client_idle_timeout", "4", "; client_idle_timeout = 4: "},
+    {"pgbouncer", "idle_transaction_timeout", "45", "idle_in_scope_timeout = 45s  ; idle_transaction_timeout"},
+    {"pgbouncer", "transaction_timeout", "46", "scope_deadline = 46s  ; transaction_timeout"},
+    {"pgbouncer", "suspend_timeout", "4", "; suspend_timeout = 4: "},
+    {"pgbouncer", "pkt_buf", "8192", "; pkt_buf = 8192: "},
+    {"pgbouncer", "max_packet_size", "100000", "; max_packet_size = 100000: "},
+    {"pgbouncer", "listen_backlog", "100", "; listen_backlog = 100: "},
+    {"pgbouncer", "sbuf_loopcnt", "3", "; sbuf_loopcnt = 3: "},
+    {"pgbouncer", "so_reuseport", "1", "; so_reuseport = 1: "},
+    {"pgbouncer", "tcp_defer_accept", "3", "; tcp_defer_accept = 3: "},
+    {"pgbouncer", "tcp_socket_buffer", "4096", "; tcp_socket_buffer = 4096: "},
+    {"pgbouncer", "tcp_keepalive", "1", "keepalives=1"},
+    {"pgbouncer", "tcp_keepcnt", "7", "keepalives_count=7"},
+    {"pgbouncer", "tcp_keepidle", "71", "keepalives_idle=71"},
+    {"pgbouncer", "tcp_keepintvl", "72", "keepalives_interval=72"},
+    {"pgbouncer", "tcp_user_timeout", "7300", "tcp_user_timeout=7300"},
+    {"databases", "dbname", "other", "dbname=other"},
+    {"databases", "host", "h", "host=h "},
+    {"databases", "port", "5433", "port=5433"},
+    {"databases", "user", "nobody", "user=nobody"},
+    {"databases", "password", "s3cret", "password=s3cret"},
+    {"databases", "auth_user", "asker", "; auth_user: "},
+    {"databases", "auth_query", "SELECT 1", "; auth_query: "},
+    {"databases", "auth_dbname", "postgres", "; auth_dbname: "},
+    {"databases", "pool_size", "13", "size = 13  ; pool_size"},
+    {"databases", "min_pool_size", "2", "min_size = 2  ; min_pool_size"},
+    {"databases", "reserve_pool_size", "5", "; reserve_pool_size: "},
+    {"databases", "connect_query", "SELECT 1", "; connect_query: "},
+    {"databases", "pool_mode", "statement", "mode = statement  ; pool_mode"},
+    {"databases", "query_wait_timeout", "44", "wait_timeout = 44s  ; query_wait_timeout"},
+    {"databases", "load_balance_hosts", "disable", NULL},
+    {"databases", "max_db_connections", "9", "size = 9  ; max_db_connections"},
+    {"databases", "max_db_client_connections", "8", "; max_db_client_connections: "},
+    {"databases", "server_lifetime", "1000", "max_lifetime = 1000s  ; server_lifetime"},
+    {"databases", "client_encoding", "UTF8", "client_encoding=UTF8"},
+    {"databases", "datestyle", "ISO", "datestyle=ISO"},
+    {"databases", "timezone", "UTC", "timezone=UTC"},
+    {"users", "pool_size", "13", ";   pool_size = 13: "},
+    {"users", "reserve_pool_size", "5", ";   reserve_pool_size = 5: "},
+    {"users", "pool_mode", "statement", ";   pool_mode = statement: "},
+    {"users", "max_user_connections", "7", ";   max_user_connections = 7: "},
+    {"users", "query_timeout", "4", ";   query_timeout = 4: "},
+    {"users", "query_wait_timeout", "44", ";   query_wait_timeout = 44: "},
+    {"users", "idle_transaction_timeout", "45", ";   idle_transaction_timeout = 45: "},
+    {"users", "transaction_timeout", "46", ";   transaction_timeout = 46: "},
+    {"users", "client_idle_timeout", "4", ";   client_idle_timeout = 4: "},
+    {"users", "max_user_client_connections", "6", ";   max_user_client_connections = 6: "},
+    {"peers", "host", "h", "; [peers]: not needed"},
+    {"peers", "port", "5433", "; [peers]: not needed"},
+    {"peers", "pool_size", "13", "; [peers]: not needed"},
+    /* clang-format on */
+};
+
+START_TEST(every_option_of_the_manual)
+{
+	const char *section = manual[_i].section, *name = manual[_i].name;
+	bool users = strcmp(section, "users") == 0, of_pool = strcmp(section, "databases") == 0;
+	char *text, *out;
+	struct conf *c;
+
+	if (of_pool)
+		text =
+		    mem_printf("[databases]\na = host=h1 user=x %s='%s'\n", name, manual[_i].value);
+	else if (users || strcmp(section, "peers") == 0)
+		text = mem_printf("[databases]\na = host=h1 user=x\n[%s]\n%s = %s='%s'\n", section,
+				  users ? "x" : "1", name, manual[_i].value);
+	else
+		text = mem_printf("[databases]\na = host=h1 user=x\n[%s]\n%s = %s\n", section, name,
+				  manual[_i].value);
+	out = imported(text, &no_options, &c);
+	ck_assert_msg(c != NULL, "%s is refused:\n%s", name, out);
+	ck_assert_msg(not_taken == 0, "%s is not known:\n%s", name, out);
+	ck_assert_msg(manual[_i].said == NULL || strstr(out, manual[_i].said),
+		      "not said: %s in\n%s", manual[_i].said, out);
+	/* A password stands in the conninfo only. */
+	ck_assert(strstr(out, "s3cret") == NULL || strcmp(name, "password") == 0);
+	conf_free(c);
+	free(text);
+	free(out);
+}
+END_TEST
+
+/* Of a database with user=, the limits of that user are those of the pool. */
+START_TEST(limits_of_a_user)
+{
+	static const struct {
+		const char *text;
+		int64_t size;
+	} cases[] = {
+	    {"[databases]\na = user=x\n[users]\nx = pool_size=3\n", 3},
+	    {"[databases]\na = user=x pool_size=9\n[users]\nx = pool_size=3\n", 3},
+	    {"[databases]\na = user=x pool_size=9\n[users]\ny = pool_size=3\n", 9},
+	    {"[databases]\na = user=x pool_size=9\n[users]\nx = max_user_connections=4\n", 4},
+	    {"[databases]\na = user=x pool_size=3\n[users]\nx = max_user_connections=4\n", 3},
+	    {"[databases]\na = user=x\n[users]\nx = max_user_connections=0 pool_size=7\n", 7},
+	    {"[databases]\na = user=x\n[pgbouncer]\nmax_user_connections = 5\n", 5},
+	    {"[databases]\na = user=x\n[users]\nx = max_user_connections=8\n[pgbouncer]\n"
+	     "max_user_connections = 5\n",
+	     8},
+	    {"[databases]\na = user=x max_db_connections=2\n[users]\nx = pool_size=3\n", 2},
+	    {"[databases]\na = host=h\n[users]\nx = pool_size=3 max_user_connections=2\n", 20},
+	    {"[databases]\na = user=x\n[users]\nx = pool_size=many\n", 20},
+	};
+
+	for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct conf *c;
+		char *out = imported(cases[i].text, &no_options, &c);
+
+		ck_assert_ptr_nonnull(c);
+		ck_assert_msg(c->pools[0].size == cases[i].size, "%s: %lld", cases[i].text,
+			      (long long)c->pools[0].size);
+		conf_free(c);
+		free(out);
+	}
+}
+END_TEST
+
+/* What PgBouncer takes as it is would be a variable of the environment here. */
+START_TEST(dollars)
+{
+	struct conf *c;
+	char *out = imported("[databases]\na = user=x password='p${HOME}$$${A}$' dbname=${X:-y}\n"
+			     "[pgbouncer]\nunix_socket_dir = /run/${USER}\nadmin_users = ${NONE}\n",
+			     &no_options, &c);
+
+	ck_assert_msg(c != NULL, "%s", out);
+	ck_assert_ptr_nonnull(strstr(c->pools[0].conninfo, "password=p${HOME}$$${A}$"));
+	ck_assert_ptr_nonnull(strstr(c->pools[0].conninfo, "dbname=${X:-y}"));
+	ck_assert_str_eq(c->listen, "/run/${USER}");
+	ck_assert_str_eq(c->admin_users, "${NONE}");
+	conf_free(c);
+	free(out);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -409,6 +639,9 @@ main(void)
 	tcase_add_test(t, fallback);
 	tcase_add_loop_test(t, what_is_lost, 0, sizeof losses / sizeof *losses);
 	tcase_add_test(t, what_needs_no_words);
+	tcase_add_loop_test(t, every_option_of_the_manual, 0, sizeof manual / sizeof *manual);
+	tcase_add_test(t, limits_of_a_user);
+	tcase_add_test(t, dollars);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);

@@ -25,7 +25,7 @@ same() {
 
 # Of --help: `  -c, --config FILE  what it does`.
 of_help() {
-	sed -n 's/^  \(-[A-Za-z], *\|   *\)--\([a-z-]*\)\( [A-Z]*\|\) .*$/\1 --\2 \3/p' |
+	sed -n 's/^  \(-[A-Za-z], *\|   *\)--\([a-z-]*\)\( [A-Z=]*\|\) .*$/\1 --\2 \3/p' |
 		awk '{ short = "-"; argument = "none"
 		for (i = 1; i <= NF; i++) {
 			if ($i ~ /^--/) name = $i
@@ -73,7 +73,7 @@ of_source() {
 
 # Of the SYNOPSIS: `.Op Fl dv`, `.Op Fl c Ar file`.
 of_synopsis() {
-	sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/s/^\.\(Op \|\)Fl \([A-Za-z]*\).*/\2/p' "$1" | grep -o . | sed 's/^/-/'
+	sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/s/^\.\(Op \|\)Fl \([A-Za-z]*\).*/\2/p' "$1" | grep -o . | sort -u | sed 's/^/-/'
 }
 
 echo 1..15
@@ -87,6 +87,7 @@ for program in pgwithd:8 pgwith:1 pgwith-fixture:1; do
 	same "$program: its page has the options of --help, and no others"
 
 	sources=$srcdir/src/$program.c
+	[ "$program" = pgwithd ] && sources=$srcdir/src/conf/cmdline.c
 	[ "$program" = pgwith ] && sources="$srcdir/src/cli/options.c $srcdir/src/cli/options.h"
 	# shellcheck disable=SC2086 # two names
 	of_source $sources >"$tmp/b"

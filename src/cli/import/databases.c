@@ -6,8 +6,10 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "cli/import/users.h"
 #include "conf/conf.h"
 #include "conf/option.h"
+#include "conf/secret.h"
 
 #define FALLBACK "*"
 
@@ -240,35 +242,45 @@ number_or(const char *text, long otherwise)
 	return text && (end == text || *end) ? otherwise : n;
 }
 
-static long
-smaller_limit(long a, long b)
-{
-	return b > 0 && b < a ? b : a;
-}
-
 static void
 pool_sizes(const struct import *im, const struct pgbouncer_pairs *pairs, bool forced)
 {
-	const char *own = pgbouncer_pair(pairs, "pool_size");
-	const char *own_max = pgbouncer_pair(pairs, "max_db_connections");
+	const char *own = pgbouncer_pair(pairs, "pool_size"), *why = "pool_size";
+	const char *user = forced ? pgbouncer_pair(pairs, "user") : NULL,
+		   *own_max = pgbouncer_pair(pairs, "max_db_connections");
 	const char *own_min = pgbouncer_pair(pairs, "min_pool_size");
 	long common = number_or(settings_get(im, "default_pool_size"), 20),
 	     size = number_or(own, common);
+	long of_user = user ? users_number(im, user, "pool_size", -1) : -1;
 	long max = number_or(own_max ? own_max : settings_get(im, "max_db_connections"), 0);
 	long common_min = number_or(settings_get(im, "min_pool_size"), 0),
 	     min = number_or(own_min, common_min);
 	char text[32];
 
-	snprintf(text, sizeof text, "%ld", smaller_limit(size, max));
-	if (own || smaller_limit(size, max) != common)
-		settings_option(im, "size", text,
-				max && smaller_limit(size, max) == max ? "max_db_connections"
-								       : "pool_size");
+	/* A database with user= has servers of that user only: what [users] says of them holds. */
+	if (of_user > 0) {
+		size = of_user;
+		why = "pool_size of the user in [users]";
+	}
+	if (max > 0 && max <= size) {
+		size = max;
+		why = "max_db_connections";
+	}
+	max = number_or(settings_get(im, "max_user_connections"), 0);
+	if (user)
+		max = users_number(im, user, "max_user_connections", max);
+	if (user && max > 0 && max < size) {
+		size = max;
+		why = "max_user_connections, which was for all pools of the user together";
+	}
+	snprintf(text, sizeof text, "%ld", size);
+	if (own || size != common)
+		settings_option(im, "size", text, why);
 	if (!forced)
 		settings_out(im,
 			     "; size is for all roles together: PgBouncer gives each role as many");
-	if (min > smaller_limit(size, max))
-		min = smaller_limit(size, max);
+	if (min > size)
+		min = size;
 	snprintf(text, sizeof text, "%ld", min);
 	if (own_min || min != common_min)
 		settings_option(im, "min_size", text, "min_pool_size");
@@ -313,6 +325,7 @@ write_pool(struct import *im, const char *name, const struct pgbouncer_pairs *pa
 	const char *lifetime = pgbouncer_pair(pairs, "server_lifetime"), *why = name_problem(name);
 	bool forced = pgbouncer_pair(pairs, "user") != NULL;
 	char *conninfo = pool_conninfo(im, name, pairs), *wrong = conninfo_problem(conninfo);
+	char *literal = NULL;
 
 	fputc('\n', im->to);
 	if (why || wrong) {
@@ -327,7 +340,8 @@ write_pool(struct import *im, const char *name, const struct pgbouncer_pairs *pa
 	}
 	im->pools++;
 	settings_out(im, "[pool %s]", name);
-	settings_out(im, "conninfo = %s", conninfo);
+	literal = settings_literal(conninfo);
+	settings_out(im, "conninfo = %s", literal);
 	if (!forced)
 		settings_out(
 		    im, "role = client  ; the server sees the client's role, as there is no user=");
@@ -343,8 +357,8 @@ write_pool(struct import *im, const char *name, const struct pgbouncer_pairs *pa
 		settings_special(im, "server_lifetime", lifetime);
 	pool_notes(im, pairs);
 done:
-	explicit_bzero(conninfo, strlen(conninfo));
-	free(conninfo);
+	secret_free(conninfo);
+	secret_free(literal);
 	free(wrong);
 }
 
@@ -382,12 +396,4 @@ databases_write(struct import *im)
 		    pgbouncer_get(im->from, "databases", s->key) == s->value)
 			write_database(im, s);
 	}
-	for (unsigned i = 0; i < im->from->count; i++)
-		if (strcmp(im->from->list[i].section, "users") == 0)
-			settings_out(
-			    im,
-			    "\n; user \"%s\" of [users]: roles have no settings of their own here; "
-			    "see\n"
-			    ";   ALTER ROLE ... CONNECTION LIMIT, and mode and size of the pools",
-			    im->from->list[i].key);
 }

@@ -4,7 +4,7 @@
 
 #include "cli/import/settings.h"
 
-/* Writes a section for each database, and notes on [users]. Counts the pools. */
+/* Writes a section for each database. Counts the pools. */
 void databases_write(struct import *);
 
 #endif

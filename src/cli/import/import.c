@@ -11,6 +11,7 @@
 #include "cli/import/databases.h"
 #include "cli/import/settings.h"
 #include "cli/import/unit.h"
+#include "cli/import/users.h"
 #include "conf/allow.h"
 
 /* ---- [pgwith] ---- */
@@ -199,6 +200,9 @@ write_setting(const struct import *im, const struct pgbouncer_setting *s)
 		if (*s->value)
 			settings_out(im, "; %s = %s: %s", s->key, s->value, k->note);
 		break;
+	case SETTING_SECRET:
+		settings_out(im, "; %s: %s", s->key, k->note);
+		break;
 	case SETTING_ELSEWHERE:
 		settings_special(im, s->key, s->value);
 		break;
@@ -339,6 +343,7 @@ import_write(const struct pgbouncer *from, const struct pgbouncer_pairs *users,
 	unit_write(&im);
 	main_section(&im);
 	databases_write(&im);
+	users_write(&im);
 	other_sections(&im);
 	return im.pools;
 }

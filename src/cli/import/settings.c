@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "conf/conf.h"
 #include "conf/option.h"
+#include "conf/secret.h"
 
 static const struct setting known[] = {
     /* clients */
@@ -24,16 +25,19 @@ static const struct setting known[] = {
      "idle clients cost nothing but a descriptor and stay; pgwith kill session ends one"},
     {"client_tls_", SETTING_NONE, NULL, NULL,
      "clients come over a Unix socket, which needs no TLS"},
+    {"client_tls13_", SETTING_NONE, NULL, NULL,
+     "clients come over a Unix socket, which needs no TLS"},
     {"ignore_startup_parameters", SETTING_NONE, NULL, NULL,
      "not needed: startup parameters follow their session from server to server"},
     {"application_name_add_host", SETTING_NONE, NULL, NULL,
-     "not needed: pgwith clients shows the process and the program of each"},
+     "the server sees the name that the client gives itself; pgwith clients shows the process and "
+     "the program of each"},
     {"track_extra_parameters", SETTING_NONE, NULL, NULL,
      "not needed: every parameter that a session sets follows it"},
     {"max_user_client_connections", SETTING_NONE, NULL, NULL,
-     "only all clients together are bounded"},
+     "only all clients together are bounded, by max_clients"},
     {"max_db_client_connections", SETTING_NONE, NULL, NULL,
-     "only all clients together are bounded"},
+     "only all clients together are bounded, by max_clients"},
     /* who may come in */
     {"auth_type", SETTING_ELSEWHERE, NULL, NULL, NULL},
     {"auth_file", SETTING_ELSEWHERE, NULL, NULL, NULL},
@@ -43,7 +47,7 @@ static const struct setting known[] = {
     {"auth_query", SETTING_NONE, NULL, NULL, "clients have no passwords here: see allow"},
     {"auth_user", SETTING_NONE, NULL, NULL, "clients have no passwords here: see allow"},
     {"auth_dbname", SETTING_NONE, NULL, NULL, "clients have no passwords here: see allow"},
-    {"auth_ldap_options", SETTING_NONE, NULL, NULL, "clients have no passwords here: see allow"},
+    {"auth_ldap_options", SETTING_SECRET, NULL, NULL, "clients have no passwords here: see allow"},
     {"admin_users", SETTING_SAME, "admin_users", NULL, NULL},
     {"stats_users", SETTING_SAME, "stats_users", NULL, NULL},
     /* pools */
@@ -52,10 +56,13 @@ static const struct setting known[] = {
     {"min_pool_size", SETTING_SAME, "min_size", NULL, NULL},
     {"reserve_pool_size", SETTING_NONE, NULL, NULL,
      "there is no reserve: if size is too small at times, raise size"},
-    {"reserve_pool_timeout", SETTING_NONE, NULL, NULL, "there is no reserve"},
+    {"reserve_pool_timeout", SETTING_NONE, NULL, NULL,
+     "not needed: there is no reserve that would be opened after this time"},
     {"max_db_connections", SETTING_ELSEWHERE, NULL, NULL, NULL},
     {"max_user_connections", SETTING_NONE, NULL, NULL,
-     "size bounds each pool; for a role, ALTER ROLE ... CONNECTION LIMIT does"},
+     "size bounds each pool, and that of a database with user= is no larger than this; over "
+     "several "
+     "pools, ALTER ROLE ... CONNECTION LIMIT"},
     {"query_wait_timeout", SETTING_SECONDS, "wait_timeout", "120", NULL},
     {"query_timeout", SETTING_SECONDS, "query_timeout", NULL, NULL},
     {"transaction_timeout", SETTING_SECONDS, "scope_deadline", NULL, NULL},
@@ -63,6 +70,8 @@ static const struct setting known[] = {
     {"cancel_wait_timeout", SETTING_NONE, NULL, NULL,
      "not needed: a cancel never waits for a place"},
     {"query_wait_notify", SETTING_NONE, NULL, NULL, "pgwith clients shows who waits"},
+    {"login_notify_message", SETTING_NONE, NULL, NULL,
+     "no NOTICE is sent at login: ALTER ROLE or DATABASE ... SET, or what the program says itself"},
     {"max_prepared_statements", SETTING_ELSEWHERE, "max_prepared_statements", NULL, NULL},
     {"server_lifetime", SETTING_ELSEWHERE, "max_lifetime", NULL, NULL},
     {"server_idle_timeout", SETTING_SECONDS, "idle_timeout", NULL, NULL},
@@ -81,6 +90,8 @@ static const struct setting known[] = {
      "simple queries are always possible; who may run what is a matter of the role"},
     {"load_balance_hosts", SETTING_ELSEWHERE, NULL, NULL, NULL}, /* databases.c */
     {"autodb_idle_timeout", SETTING_NONE, NULL, NULL, "not needed: pools cost nothing while idle"},
+    {"pool_idle_timeout", SETTING_NONE, NULL, NULL,
+     "not needed: the pool of a role that nobody uses goes by itself"},
     /* server connections, by libpq */
     {"server_tls_sslmode", SETTING_CONNINFO, "sslmode", NULL, NULL},
     {"server_tls_ca_file", SETTING_CONNINFO, "sslrootcert", NULL, NULL},
@@ -88,6 +99,8 @@ static const struct setting known[] = {
     {"server_tls_cert_file", SETTING_CONNINFO, "sslcert", NULL, NULL},
     {"server_tls_protocols", SETTING_CONNINFO, "ssl_min_protocol_version", NULL, NULL},
     {"server_tls_", SETTING_NONE, NULL, NULL,
+     "libpq takes what OpenSSL is set up for in openssl.cnf"},
+    {"server_tls13_", SETTING_NONE, NULL, NULL,
      "libpq takes what OpenSSL is set up for in openssl.cnf"},
     {"tcp_keepalive", SETTING_CONNINFO, "keepalives", NULL, NULL},
     {"tcp_keepidle", SETTING_CONNINFO, "keepalives_idle", NULL, NULL},
@@ -106,6 +119,9 @@ static const struct setting known[] = {
     {"logfile", SETTING_NONE, NULL, NULL,
      "the log goes to stderr: to the journal, or where the shell says"},
     {"syslog", SETTING_NONE, NULL, NULL, "the log goes to stderr, under systemd to the journal"},
+    {"syslog_ident", SETTING_NONE, NULL, NULL,
+     "not needed: the journal has the unit's name; SyslogIdentifier= of the unit is another one"},
+    {"syslog_facility", SETTING_NONE, NULL, NULL, "SyslogFacility= of the unit of systemd"},
     {"pidfile", SETTING_NONE, NULL, NULL,
      "not needed: pgwithd runs in the foreground, under systemd"},
     {"daemon", SETTING_NONE, NULL, NULL,
@@ -167,6 +183,20 @@ settings_out(const struct import *im, const char *fmt, ...)
 	fputc('\n', im->to);
 }
 
+char *
+settings_literal(const char *value)
+{
+	char *text = mem_alloc(strlen(value) * 2 + 1), *to = text;
+
+	for (; *value; value++) {
+		if (value[0] == '$' && value[1] == '{')
+			*to++ = '$';
+		*to++ = *value;
+	}
+	*to = '\0';
+	return text;
+}
+
 void
 settings_option(const struct import *im, const char *name, const char *value, const char *why)
 {
@@ -174,7 +204,7 @@ settings_option(const struct import *im, const char *name, const char *value, co
 	struct conf_pool pool = {0};
 	struct conf conf = {0};
 	void *base = o->where == OPTION_POOL ? (void *)&pool : (void *)&conf;
-	char *wrong = NULL;
+	char *wrong = NULL, *literal = settings_literal(value);
 
 	/* Behind a blank, a ; would begin a comment in pgwith.conf. */
 	if (strstr(value, " ;") || strstr(value, "\t;") || *value == ';')
@@ -186,7 +216,8 @@ settings_option(const struct import *im, const char *name, const char *value, co
 	if (wrong)
 		settings_out(im, "; %s is left as it is: %s = %s: %s", name, why, value, wrong);
 	else
-		settings_out(im, "%s = %s  ; %s", name, value, why);
+		settings_out(im, "%s = %s  ; %s", name, literal, why);
+	secret_free(literal);
 	free(wrong);
 	option_clear(o, base);
 }

@@ -26,6 +26,7 @@ enum setting_kind {
 	SETTING_SAME,      /* the value is taken over as it is */
 	SETTING_CONNINFO,  /* goes into the conninfo of each pool */
 	SETTING_NONE,      /* no equivalent: `note` says why none is needed, or what to do */
+	SETTING_SECRET,    /* the same, and the value is not shown */
 	SETTING_ELSEWHERE, /* settings_special() does it, or it is read together with others */
 };
 
@@ -47,6 +48,9 @@ const char *settings_get(const struct import *, const char *name);
 /* Writes a line. */
 void settings_out(const struct import *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* The value as it has to be written in a file of pgwith, where ${NAME} would stand for a variable.
+ * The caller frees with secret_free(). */
+char *settings_literal(const char *value);
 /* Writes an option, if its value is right for pgwith; otherwise a comment that says why not. `why`:
  * which setting it comes from. */
 void settings_option(const struct import *, const char *name, const char *value, const char *why);

@@ -98,9 +98,9 @@ class Program:
 
 
 class Daemon(Program):
-    def __init__(self, directory, pools, options=None, start_timeout=15, env=None, scopes=None):
+    def __init__(self, directory, pools, options=None, start_timeout=15, env=None, scopes=None, arguments=()):
         """Starts pgwithd and returns when its console answers. `pools`, `scopes`: name to a dict of
-        options; `options`: those of section [pgwith]."""
+        options; `options`: those of section [pgwith]; `arguments`: more words of its command line."""
         os.makedirs(directory, exist_ok=True)
         self.directory = directory
         self.sockets = os.path.join(directory, "l")
@@ -119,7 +119,7 @@ class Daemon(Program):
         top.update(options or {})
         self._written = top, pools, scopes
         self.write_conf(top, pools, scopes)
-        argv = [program("pgwithd"), "-c", self.conf]
+        argv = [program("pgwithd"), "-c", self.conf, *arguments]
         if os.environ.get("PGWITH_TEST_LOGS"):
             argv.append("-v")  # each move of a state, whatever level the test asks for
         super().__init__(argv, os.path.join(directory, "pgwithd.log"), env)

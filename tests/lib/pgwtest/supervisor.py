@@ -117,6 +117,7 @@ class SupervisedDaemon(Daemon):
         options = dict({"handover": "on"}, **(options or {}))
         env = dict(how.pop("env", None) or {}, NOTIFY_SOCKET=self.store.path)
         self._env = env
+        self._arguments = list(how.get("arguments", ()))
         super().__init__(directory, pools, options, env=env, **how)
 
     def start_next(self, wait=True):
@@ -128,7 +129,7 @@ class SupervisedDaemon(Daemon):
         env.update(self._env, PGWTEST_FDS=",".join(str(fd) for _, fd in kept),
                    LISTEN_FDNAMES=":".join(name for name, _ in kept))
         argv = ["setpriv", "--pdeathsig", "KILL", "/usr/bin/python3", "-S", "-c", LAUNCHER,
-                program("pgwithd"), "-c", self.conf]
+                program("pgwithd"), "-c", self.conf, *self._arguments]
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                             env=env, close_fds=False, cwd="/")
