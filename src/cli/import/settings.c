@@ -55,7 +55,7 @@ static const struct setting known[] = {
     {"reserve_pool_timeout", SETTING_NONE, NULL, NULL, "there is no reserve"},
     {"max_db_connections", SETTING_ELSEWHERE, NULL, NULL, NULL},
     {"max_user_connections", SETTING_NONE, NULL, NULL,
-     "size bounds each pool; for a role, ALTER ROLE ... CONNECTION LIMIT does"},
+     "size bounds each pool; a section [role NAME] or [role *] bounds a role by max_servers"},
     {"query_wait_timeout", SETTING_SECONDS, "wait_timeout", "120", NULL},
     {"query_timeout", SETTING_SECONDS, "query_timeout", NULL, NULL},
     {"transaction_timeout", SETTING_SECONDS, "scope_deadline", NULL, NULL},
