@@ -132,6 +132,7 @@ renew_take(struct pool *group, const struct conf_pool *conf)
 			change_place(pool);
 	}
 	close_surplus(group);
+	cluster_join(group);
 	LIST_EACH_SAFE (n, after, &group->all->list)
 		if (LIST_OBJ(n, struct pool, node)->group == group)
 			pool_fill(LIST_OBJ(n, struct pool, node));
@@ -141,6 +142,7 @@ void
 renew_remove(struct pool *group)
 {
 	group->removed = true;
+	cluster_removed(group);
 }
 
 bool
