@@ -119,6 +119,9 @@ static const struct command commands[] = {
     SHOW("HELD", show_held, "who holds a server, lock or semaphore now, the longest first"),
     SHOW_OWN("WAITS", show_waits, "who waits for what, and who holds it"),
     SHOW("DATABASES", show_databases, "the pools and where they lead"),
+    SHOW("CLUSTERS", show_clusters,
+	 "PostgreSQL servers that several pools reach, and their limit of server connections"),
+    SHOW("LIMITS", show_limits, "roles and uids with limits: clients and servers of each"),
     SHOW("LISTS", show_lists, "counts of everything"),
     SHOW("STATS", show_stats, "sums since the start and averages of the last minute, by pool"),
     SHOW("STATS_TOTALS", show_stats_totals, "the sums alone"),
@@ -220,7 +223,9 @@ static const struct command commands[] = {
      .run = configure_reload,
      .help = "read the configuration again; wholly or, if anything in it is wrong, not at all"},
     {.words = "SET",
-     .arguments = "OPTION = VALUE [FOR POOL NAME | FOR SCOPE NAME]",
+     .arguments =
+	 "OPTION = VALUE [FOR POOL NAME | FOR SCOPE NAME | FOR CLUSTER NAME | FOR ROLE NAME | "
+	 "FOR UID NUMBER]",
      .min_args = 1,
      .max_args = COMMAND_ANY_ARGS,
      .level = LEVEL_ADMIN,

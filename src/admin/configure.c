@@ -46,7 +46,7 @@ configure_reload(const struct command_call *call, struct err *e)
 /* The parts of a SET. Its strings point into one copy of the text. */
 struct setting {
 	char *copy;
-	char *option, *value, *pool, *scope;
+	char *option, *value, *pool, *scope, *cluster, *of_role, *of_uid;
 };
 
 /* Ends the string at `end`, before the blanks there, and returns its beginning, after the blanks
@@ -88,7 +88,19 @@ is_keyword(const struct sqltext_token *t, const char *word)
 	       strncasecmp(t->start, word, t->length) == 0;
 }
 
-/* Cuts off FOR POOL NAME or FOR SCOPE NAME, if it is there. */
+/* The section that a word behind FOR names; NULL: it names none. */
+static char **
+target_of(struct setting *s, const struct sqltext_token *word)
+{
+	return is_keyword(word, "pool")      ? &s->pool
+	       : is_keyword(word, "scope")   ? &s->scope
+	       : is_keyword(word, "cluster") ? &s->cluster
+	       : is_keyword(word, "role")    ? &s->of_role
+	       : is_keyword(word, "uid")     ? &s->of_uid
+					     : NULL;
+}
+
+/* Cuts off FOR POOL NAME, FOR SCOPE NAME or the like, if it is there. */
 static void
 cut_target(struct setting *s)
 {
@@ -99,10 +111,9 @@ cut_target(struct setting *s)
 	sqltext_init(&lex, s->value, strlen(s->value), 0);
 	while (sqltext_token(&lex, &t) != SQLTEXT_END) {
 		char *name = s->value + (t.start + t.length - s->value);
-		bool pool = is_keyword(&t, "pool");
 
-		if (is_keyword(&before, "for") && (pool || is_keyword(&t, "scope"))) {
-			*(pool ? &s->pool : &s->scope) = unquote(trim(name, end));
+		if (is_keyword(&before, "for") && target_of(s, &t)) {
+			*target_of(s, &t) = unquote(trim(name, end));
 			s->value = trim(s->value, s->value + (before.start - s->value));
 			return;
 		}
@@ -149,7 +160,8 @@ configure_set(const struct command_call *call, struct err *e)
 	if (!read_set(&s, call->stmt->text)) {
 		err_make(e, ERR_CONSOLE_SYNTAX,
 			 "expected SET OPTION = VALUE, and, for an option of "
-			 "a pool or scope, FOR POOL NAME or FOR SCOPE NAME");
+			 "a pool or scope, FOR POOL NAME or FOR SCOPE NAME (or FOR CLUSTER NAME, "
+			 "FOR ROLE NAME, FOR UID NUMBER)");
 		free(s.copy);
 		return -E_SYNTAX;
 	}
@@ -157,6 +169,9 @@ configure_set(const struct command_call *call, struct err *e)
 				      .value = s.value,
 				      .pool = s.pool,
 				      .scope = s.scope,
+				      .cluster = s.cluster,
+				      .of_role = s.of_role,
+				      .of_uid = s.of_uid,
 				      .role = call->session->peer.role};
 	r = reload_set(call->daemon, &change, e);
 	explicit_bzero(s.copy, strlen(call->stmt->text));

@@ -20,6 +20,7 @@
  * them does not need is closed for another one. */
 struct sums {
 	unsigned leased, waiting;
+	unsigned limited;            /* of those that wait: kept from a server by max_servers */
 	unsigned free;               /* idle servers, and those that are free soon */
 	unsigned connecting;         /* servers that are being opened */
 	const struct lease *longest; /* the lease that is held longest; or NULL */
@@ -55,6 +56,7 @@ add_part(struct sums *sums, const struct pool *part)
 	sums->connecting += servers[SERVER_CONNECTING].count;
 	add_leased(sums, &servers[SERVER_LEASED]);
 	sums->waiting += part->waiting.count;
+	sums->limited += part->waiting.count - part->turns.count;
 	if (since_us && (sums->waits_since_us == 0 || since_us < sums->waits_since_us))
 		sums->waits_since_us = since_us;
 }
@@ -94,14 +96,40 @@ fails_to_open(const struct pool *pool)
 	       LIST_OBJ(n, const struct lease, node)->since_us < pool->retry_us;
 }
 
+/* Adds what all pools of the cluster have leased. */
+static void
+add_cluster(struct sums *sums, const struct cluster *c)
+{
+	const struct list_node *n;
+
+	LIST_EACH (n, &c->all->list)
+		if (LIST_OBJ(n, const struct pool, node)->group->cluster == c)
+			add_leased(sums,
+				   &LIST_OBJ(n, const struct pool, node)->servers[SERVER_LEASED]);
+}
+
+/* Is the pool kept from a server by the other pools of its cluster? */
+static bool
+is_held_up_by_cluster(const struct pool *pool)
+{
+	return cluster_is_full(pool->group) && (int64_t)pool->group->total < pool->conf->size;
+}
+
 /* Did no server of the group come back for as long as a client would wait? Then a client that came
  * now would get the error of wait_timeout. */
 static bool
 nothing_comes_back(const struct pool *pool, const struct sums *sums)
 {
 	int64_t limit = pool->conf->wait_timeout_us;
+	struct sums all = {0};
 
-	if (limit == 0 || sums->free > 0 || sums->leased == 0)
+	if (limit == 0 || sums->free > 0)
+		return false;
+	if (is_held_up_by_cluster(pool)) {
+		add_cluster(&all, pool->group->cluster);
+		return all.leased > 0 && loop_now_us(pool->all->loop) - all.newest_us >= limit;
+	}
+	if (sums->leased == 0)
 		return false;
 	if (!fails_to_open(pool) &&
 	    (sums->connecting > 0 || (int64_t)pool->group->total < pool->conf->size))
@@ -124,7 +152,7 @@ part_is_ready(struct pool *pool, const struct sums *sums, struct health *h)
 	if (pool_refuses(pool, &e))
 		return refused_by(&e, h);
 	if (nothing_comes_back(pool, sums)) {
-		pool_wait_error(pool, pool->conf->wait_timeout_us, &e);
+		pool_wait_error(pool, NULL, pool->conf->wait_timeout_us, &e);
 		return refused_by(&e, h);
 	}
 	return true;
@@ -213,16 +241,39 @@ holder_matters(const struct pool *group, const struct sums *sums, bool ready)
 	       (!ready && ((int64_t)sums->leased >= group->conf->size || gate_paused(group)));
 }
 
+/* Writes how many wait, for how long, and what keeps them from a server if that is not the size of
+ * the pool. Its cluster: then the longest lease is looked for there. */
 static void
-say_verdict(const struct pool *group, const struct sums *sums, struct health *h)
+say_waiting(const struct pool *group, struct sums *sums, char *out, size_t out_size)
 {
-	const struct lease *l = sums->longest;
-	int64_t now = loop_now_us(group->all->loop);
-	char text[32], waiting[80] = "", holder[256] = "";
+	int64_t waited_us = loop_now_us(group->all->loop) - sums->waits_since_us;
+	char text[32], limited[64] = "", cluster[160] = "";
+	struct sums all = {0};
 
-	if (sums->waiting > 0)
-		snprintf(waiting, sizeof waiting, ", %u waiting, oldest %s", sums->waiting,
-			 units_elapsed_str(now - sums->waits_since_us, text, sizeof text));
+	if (sums->waiting == 0)
+		return;
+	if (sums->limited > 0)
+		snprintf(limited, sizeof limited, ", %u of them kept by max_servers",
+			 sums->limited);
+	if (is_held_up_by_cluster(group)) {
+		cluster_say(group, cluster, sizeof cluster);
+		add_cluster(&all, group->cluster);
+		sums->longest = all.longest;
+	}
+	snprintf(out, out_size, ", %u waiting, oldest %s%s%s%s", sums->waiting,
+		 units_elapsed_str(waited_us, text, sizeof text), limited, *cluster ? "; " : "",
+		 cluster);
+}
+
+static void
+say_verdict(const struct pool *group, struct sums *sums, struct health *h)
+{
+	const struct lease *l;
+	int64_t now = loop_now_us(group->all->loop);
+	char waiting[320] = "", holder[256] = "";
+
+	say_waiting(group, sums, waiting, sizeof waiting);
+	l = sums->longest;
 	if (l && holder_matters(group, sums, h->ready))
 		health_say_holder(l->owner, now - l->since_us, doing_state(l->owner, l->srv),
 				  holder, sizeof holder);

@@ -365,6 +365,70 @@ write_roles(const struct metrics_view *v, const struct metric *m)
 	}
 }
 
+/* ---- clusters, and roles and uids with limits ---- */
+
+static void
+write_clusters(const struct metrics_view *v, const struct metric *m)
+{
+	const struct list_node *n;
+
+	LIST_EACH (n, &v->daemon->site.pools.clusters) {
+		const struct cluster *c = LIST_OBJ(n, const struct cluster, node);
+
+		exposition_label(v->out, "cluster", c->name);
+		write_number(v, *(const unsigned *)((const char *)c + m->at));
+		exposition_no_labels(v->out);
+	}
+}
+
+static void
+write_cluster_limits(const struct metrics_view *v, const struct metric *m)
+{
+	const struct list_node *n;
+
+	LIST_EACH (n, &v->daemon->site.pools.clusters) {
+		const struct cluster *c = LIST_OBJ(n, const struct cluster, node);
+
+		exposition_label(v->out, "cluster", c->name);
+		write_number(v, (uint64_t)c->limit);
+		exposition_no_labels(v->out);
+	}
+}
+
+static void
+write_cluster_moves(const struct metrics_view *v, const struct metric *m)
+{
+	const struct list_node *n;
+
+	LIST_EACH (n, &v->daemon->site.pools.clusters) {
+		const struct cluster *c = LIST_OBJ(n, const struct cluster, node);
+
+		exposition_label(v->out, "cluster", c->name);
+		write_number(v, c->moved);
+		exposition_no_labels(v->out);
+	}
+}
+
+/* `at`: the offset of the number in struct party. */
+static void
+write_parties(const struct metrics_view *v, const struct metric *m)
+{
+	const struct hash *all = &v->daemon->site.pools.parties.table;
+	unsigned parties = 0;
+
+	for (size_t i = 0; i < hash_chains(all); i++)
+		for (const struct hash_node *n = hash_chain(all, i); n; n = n->next) {
+			const struct party *p = HASH_OBJ(n, const struct party, hashed);
+
+			if (parties++ == METRICS_ROLES_MAX)
+				return;
+			exposition_label(v->out, "kind", conf_party_name(p->kind));
+			exposition_label(v->out, "name", p->name);
+			write_number(v, *(const unsigned *)((const char *)p + m->at));
+			exposition_no_labels(v->out);
+		}
+}
+
 /* ---- scopes and locks ---- */
 
 struct scopes_to {
@@ -548,6 +612,19 @@ static const struct metric table[] = {
 	 "Server connections that sessions of one role have, in pools with role = client. Only of roles that have one or wait for one, 200 at most.", write_roles, 0},
 	{"pgwith_role_waiting_sessions", EXPOSITION_GAUGE, "", "pool,role",
 	 "Sessions of that role that wait for a server connection.", write_roles, 1},
+
+	GAUGE("cluster_limit", "", "cluster", "Server connections of all pools of a cluster together, at most: server_limit.", write_cluster_limits),
+	{"pgwith_cluster_servers", EXPOSITION_GAUGE, "", "cluster",
+	 "Server connections of these pools, those that are closed and that PostgreSQL has not let go yet counted.", write_clusters, offsetof(struct cluster, held)},
+	{"pgwith_cluster_leaving_servers", EXPOSITION_GAUGE, "", "cluster",
+	 "Those of them that are closed.", write_clusters, offsetof(struct cluster, leaving)},
+	{"pgwith_cluster_waiting_sessions", EXPOSITION_GAUGE, "", "cluster",
+	 "Sessions that wait for a server connection of these pools, but for those that max_servers keeps from one.", write_clusters, offsetof(struct cluster, waiting)},
+	COUNTER("cluster_servers_moved", "", "cluster", "Server connections that were closed so that another pool of the cluster could open one.", write_cluster_moves),
+	{"pgwith_limited_clients", EXPOSITION_GAUGE, "", "kind,name",
+	 "Sessions of a role or uid that has limits. 200 of these at most.", write_parties, offsetof(struct party, clients)},
+	{"pgwith_limited_servers", EXPOSITION_GAUGE, "", "kind,name",
+	 "Server connections that these sessions have.", write_parties, offsetof(struct party, servers)},
 
 	{"pgwith_scopes", EXPOSITION_COUNTER, "", "pool,scope,outcome",
 	 "Scopes that have ended, by their name and how they ended. Of locks and semaphores the pool is empty. What has no row of its own any more is in the scope (others), without a pool.", write_outcomes, 0},

@@ -109,6 +109,8 @@ static const struct column pools_columns[] = {
     {"statement_fails", COLUMN_BIGINT},
     {"removed", COLUMN_INT},
     {"down_since", COLUMN_TEXT},
+    {"cluster", COLUMN_TEXT},
+    {"cl_limited", COLUMN_INT},
 };
 
 /* The number of idle sessions of each pool. An idle session is in no list of its pool, so all idle
@@ -249,6 +251,8 @@ pool_row(const struct daemon *d, const struct pool *pool, unsigned idle, struct 
 		show_time(r, show_wall(d, pool->down_us));
 	else
 		rows_null(r);
+	rows_text(r, pool->group->cluster ? pool->group->cluster->name : NULL);
+	rows_number(r, pool->waiting.count - pool->turns.count);
 	rows_end(r);
 }
 

@@ -80,6 +80,10 @@ extern const struct show show_errors;
 extern const struct show show_mem;
 extern const struct show show_users;
 
+/* limited.c */
+extern const struct show show_clusters;
+extern const struct show show_limits;
+
 /* metrics.c */
 extern const struct show show_metrics;
 

@@ -9,14 +9,18 @@
  *
  * Nobody holds up a session for which there is a place in the pool: its server is being opened,
  * checked or cleaned up, or cannot be opened. If there are three places, the fourth in the queue is
- * the first that holders hold up. */
+ * the first that holders hold up.
+ *
+ * Those who hold up a session are the holders of its pool's servers; of all pools of the cluster,
+ * if that is full and the pool is not; or those of its own role or uid, if these have max_servers.
+ */
 #include "admin/show.h"
 
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "base/units.h"
-#include "pool/gate.h"
+#include "pool/reason.h"
 #include "session/application.h"
 #include "session/doing.h"
 
@@ -27,6 +31,7 @@ static const struct column waits_columns[] = {
     {"name", COLUMN_TEXT},      {"position", COLUMN_INT},
     {"wait_ms", COLUMN_BIGINT}, {"held_by", COLUMN_BIGINT},
     {"held_ms", COLUMN_BIGINT}, {"root", COLUMN_BOOL},
+    {"reason", COLUMN_TEXT},
 };
 
 /* ---- the list ---- */
@@ -57,10 +62,18 @@ list_waits(const struct daemon *d, const struct session *own, struct show_ids *i
 	uint64_t position;
 
 	LIST_EACH (n, &d->site.pools.list) {
+		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
+
 		position = 0;
-		LIST_EACH (m, &LIST_OBJ(n, const struct pool, node)->waiting)
-			add_waiter(d, own, ids, LIST_OBJ(m, const struct lease, node)->session,
+		LIST_EACH (m, &pool->turns)
+			add_waiter(d, own, ids, LIST_OBJ(m, const struct lease, turn.node)->session,
 				   ++position);
+		/* Behind them those whom a limit of their role or uid keeps from it. */
+		LIST_EACH (m, &pool->waiting)
+			if (LIST_OBJ(m, const struct lease, node)->turn.blocked)
+				add_waiter(d, own, ids,
+					   LIST_OBJ(m, const struct lease, node)->session,
+					   ++position);
 	}
 	LIST_EACH (n, &d->site.locks.list) {
 		position = 0;
@@ -78,7 +91,8 @@ struct waiter {
 	const struct session *session;
 	struct doing_wait target;
 	uint64_t position;
-	uint64_t places; /* so many of the queue are held up by nobody */
+	enum reason reason; /* of one that waits for a server */
+	bool first;         /* of those who are held up for that reason */
 	struct rows *rows;
 	const char *program;
 	char room[64]; /* for the name of the program */
@@ -94,6 +108,7 @@ wait_row(const struct waiter *w, uint64_t held_by, int64_t held_since_us)
 	const struct session *holder = idmap_get(&w->daemon->site.sessions, held_by);
 	int64_t now = loop_now_us(w->daemon->site.loop);
 	struct rows *r = w->rows;
+	char why[256];
 
 	rows_begin(r);
 	rows_number(r, (int64_t)s->id);
@@ -113,6 +128,9 @@ wait_row(const struct waiter *w, uint64_t held_by, int64_t held_since_us)
 		rows_null(r);
 	}
 	rows_bool(r, holder && !doing_waits(holder));
+	if (l)
+		reason_say(l, why, sizeof why);
+	rows_text(r, l ? why : NULL);
 	rows_end(r);
 }
 
@@ -134,41 +152,70 @@ holds_add(struct holds *h, uint64_t session, int64_t since_us)
 	h->list[h->count++] = (struct holding){session, since_us};
 }
 
-/* The sessions that have leased servers of the group. In a paused pool nobody holds up anybody: the
- * administrator does. */
+/* Does it count for the waiter that this lease has a server? */
+static bool
+holds_up(const struct waiter *w, const struct lease *l)
+{
+	const struct lease *waiting = w->target.lease;
+	const struct party *party = waiting->turn.blocked ? waiting->turn.blocked->party : NULL;
+
+	if (w->reason == REASON_PARTY)
+		return l->turn.party[party->kind] == party;
+	if (w->reason == REASON_CLUSTER)
+		return l->pool->group->cluster == waiting->pool->group->cluster;
+	return l->pool->group == waiting->pool->group;
+}
+
+/* How many of the queue are held up by nobody: there is a place for them. */
+static uint64_t
+count_places(const struct waiter *w, unsigned leased)
+{
+	const struct pool *group = w->target.lease->pool->group;
+	int64_t most = w->reason == REASON_CLUSTER ? group->cluster->limit : group->conf->size;
+
+	return most > leased ? (uint64_t)(most - leased) : 0;
+}
+
+/* The sessions that have leased servers for which the waiter waits. In a paused pool nobody holds
+ * up anybody: the administrator does. */
 static void
 add_leases(struct holds *h, struct waiter *w)
 {
-	const struct pool *group = w->target.lease->pool->group;
+	const struct lease *waiting = w->target.lease;
 	const struct list_node *n, *m;
-	uint64_t leased = 0, size = (uint64_t)group->conf->size;
+	unsigned leased = 0;
+	uint64_t places;
 
-	if (gate_paused(group))
+	w->reason = reason_of(waiting);
+	if (w->reason == REASON_PAUSED)
 		return;
-	LIST_EACH (n, &group->all->list) {
-		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
-
-		if (pool->group != group)
-			continue;
-		leased += pool->servers[SERVER_LEASED].count;
-		LIST_EACH (m, &pool->servers[SERVER_LEASED]) {
+	LIST_EACH (n, &waiting->pool->all->list)
+		LIST_EACH (m, &LIST_OBJ(n, const struct pool, node)->servers[SERVER_LEASED]) {
 			const struct lease *l = LIST_OBJ(m, const struct server, node)->lease;
 
-			if (l && l->session != w->session->id)
+			if (l == NULL || !holds_up(w, l))
+				continue;
+			leased++;
+			if (l->session != w->session->id)
 				holds_add(h, l->session, l->since_us);
 		}
+	if (w->reason == REASON_PARTY) {
+		w->first = list_first(&waiting->turn.blocked->blocked) == &waiting->turn.node;
+		return;
 	}
-	w->places = size > leased ? size - leased : 0;
-	if (w->position <= w->places)
+	places = count_places(w, leased);
+	w->first = w->position == places + 1;
+	if (w->position <= places)
 		h->count = 0;
 }
 
 static void
-add_holders(struct holds *h, const struct waiter *w)
+add_holders(struct holds *h, struct waiter *w)
 {
 	const struct lock *lock = w->target.lock->lock;
 	const struct list_node *n;
 
+	w->first = w->position == 1;
 	LIST_EACH (n, &lock->holders) {
 		const struct lock_hold *held = LIST_OBJ(n, const struct lock_hold, node);
 
@@ -191,7 +238,7 @@ show_holds(const struct waiter *w, struct holds *h)
 {
 	const struct holding *oldest = h->list;
 
-	if (w->position == w->places + 1) {
+	if (w->first) {
 		qsort(h->list, h->count, sizeof *h->list, compare_holds);
 		for (unsigned i = 0; i < h->count; i++)
 			wait_row(w, h->list[i].session, h->list[i].since_us);

@@ -45,6 +45,14 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_TOO_MANY_CLIENTS] = {"too_many_clients", "53300", true,
 			      "too many clients: max_clients is %u", /* max_clients */
 			      "raise max_clients in section [pgwith]"},
+    [ERR_TOO_MANY_OF_ROLE] = {"too_many_of_role", "53300", true,
+			      "too many clients of role \"%s\": max_clients is %u",
+			      /* role, max_clients */
+			      "raise max_clients in the section [role NAME] that holds for it"},
+    [ERR_TOO_MANY_OF_UID] = {"too_many_of_uid", "53300", true,
+			     "too many clients of uid %s: max_clients is %u",
+			     /* uid, max_clients */
+			     "raise max_clients in the section [uid NUMBER] that holds for it"},
     [ERR_REPLICATION] = {"replication", "0A000", true, "replication connections cannot be pooled",
 			 NULL},
     [ERR_STARTUP_OPTION] = {"startup_option", "42601", true, "%s", /* what is wrong */

@@ -128,6 +128,9 @@ static const struct commands_entry entries[] = {
 	 "name,host,port,database,force_user,pool_size,min_pool_size,current_connections,paused,"
 	 "disabled,server_version",
 	 "the pools and where they lead"),
+    SHOW("clusters", "CLUSTERS", NULL,
+	 "PostgreSQL servers that several pools reach, and their limit"),
+    SHOW("limits", "LIMITS", NULL, "roles and uids with limits"),
     SHOW("lists", "LISTS", NULL, "counts of everything"),
     SHOW("errors", "ERRORS", NULL, "pgwith's own errors: how often, and when last"),
     SHOW("mem", "MEM", NULL, "memory, by what it is for"),

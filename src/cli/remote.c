@@ -18,9 +18,10 @@
 struct target {
 	char *identity; /* system identifier of the cluster, and when it was started */
 	char *pools;    /* their names, for people */
-	long sizes;     /* sum of the pools' sizes */
-	long places;    /* max_connections less those that are reserved */
-	long others;    /* connections that are none of these pools'; -1: not known */
+	const struct conf_pool **members;
+	unsigned nmembers;
+	long places; /* max_connections less those that are reserved */
+	long others; /* connections that are none of these pools'; -1: not known */
 };
 
 struct remote {
@@ -330,38 +331,65 @@ add_target(const struct look *l)
 	names = mem_printf("%s%s%s", t->pools, *t->pools ? ", " : "", l->pool->name);
 	free(t->pools);
 	t->pools = names;
-	t->sizes += l->pool->size;
+	t->members = mem_realloc(t->members, (t->nmembers + 1) * sizeof *t->members);
+	t->members[t->nmembers++] = l->pool;
 	free(identity);
 }
 
+/* How many connections do those of the pools have at most that are in the cluster of this one? If
+ * it is in none, these are its own. 0: a pool before it has told. */
+static long
+most_of_cluster(const struct target *t, const struct conf *conf, unsigned pool)
+{
+	const char *name = t->members[pool]->cluster;
+	const struct conf_cluster *cluster = *name ? conf_cluster(conf, name) : NULL;
+	long sizes = 0;
+
+	if (cluster == NULL)
+		return (long)t->members[pool]->size;
+	for (unsigned i = 0; i < t->nmembers; i++) {
+		if (strcmp(t->members[i]->cluster, name) != 0)
+			continue;
+		if (i < pool)
+			return 0;
+		sizes += (long)t->members[i]->size;
+	}
+	return sizes < cluster->server_limit ? sizes : (long)cluster->server_limit;
+}
+
 static void
-check_target(struct findings *f, const struct target *t, bool daemon)
+check_target(struct findings *f, const struct target *t, const struct conf *conf, bool daemon)
 {
 	char *subject = mem_printf("server of %s", t->pools), *cure;
 	const char *whose = daemon ? "others have" : "whoever is connected has";
+	long sizes = 0;
 
-	cure = mem_printf("raise max_connections of PostgreSQL by %ld, or lower the sizes",
-			  t->sizes + (t->others > 0 ? t->others : 0) - t->places);
-	if (t->sizes > t->places)
+	for (unsigned i = 0; i < t->nmembers; i++)
+		sizes += most_of_cluster(t, conf, i);
+	cure =
+	    mem_printf("raise max_connections of PostgreSQL by %ld, lower the sizes, or give the "
+		       "pools a common server_limit in a section [cluster NAME]",
+		       sizes + (t->others > 0 ? t->others : 0) - t->places);
+	if (sizes > t->places)
 		findings_add(
 		    f, FINDING_PROBLEM, subject, cure,
-		    "the sizes of the pools make %ld, and max_connections leaves %ld places",
-		    t->sizes, t->places);
-	else if (t->others > 0 && t->sizes + t->others > t->places)
+		    "the sizes of the pools make %ld, and max_connections leaves %ld places", sizes,
+		    t->places);
+	else if (t->others > 0 && sizes + t->others > t->places)
 		findings_add(
 		    f, FINDING_WARNING, subject, cure,
 		    "the sizes of the pools make %ld, %s %ld, and max_connections leaves %ld "
 		    "places",
-		    t->sizes, whose, t->others, t->places);
+		    sizes, whose, t->others, t->places);
 	else if (t->others < 0)
 		findings_add(f, FINDING_NOTE, subject, NULL,
 			     "places for %ld connections; the pools take up to %ld; cannot look at "
 			     "how many others have",
-			     t->places, t->sizes);
+			     t->places, sizes);
 	else
 		findings_add(f, FINDING_OK, subject, NULL,
 			     "places for %ld connections; the pools take up to %ld, %s %ld now",
-			     t->places, t->sizes, whose, t->others);
+			     t->places, sizes, whose, t->others);
 	free(cure);
 	free(subject);
 }
@@ -487,9 +515,10 @@ remote_check(struct findings *f, const struct conf *conf, const struct remote_ho
 			finish_look(&looks[k]);
 	}
 	for (unsigned i = 0; i < r.ntargets; i++) {
-		check_target(f, &r.targets[i], how->servers != NULL);
+		check_target(f, &r.targets[i], conf, how->servers != NULL);
 		free(r.targets[i].identity);
 		free(r.targets[i].pools);
+		free(r.targets[i].members);
 	}
 	free(r.targets);
 }

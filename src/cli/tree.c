@@ -157,6 +157,8 @@ waiter_line(const struct tree *t, const struct wait *w, unsigned level, bool nam
 		buf_add_fmt(&b, "%s ", elapsed(w->wait_ms, wait, sizeof wait));
 	buf_add_fmt(&b, "for ");
 	add_what(&b, w);
+	if (w->why && *w->why)
+		buf_add_fmt(&b, ", as %s", w->why);
 	if (w->held_ms >= 0)
 		buf_add_fmt(&b, ", held for %s", elapsed(w->held_ms, held, sizeof held));
 	if (named)
@@ -196,7 +198,11 @@ root_lines(const struct tree *t, const struct party *p)
 	end_line(t, &b);
 	begin_line(&b, 0);
 	buf_add_fmt(&b, "    holds ");
-	add_what(&b, held);
+	/* It may be a server of another pool than the one that is waited for. */
+	if (held->why && *held->why)
+		buf_add_fmt(&b, "a server");
+	else
+		add_what(&b, held);
 	if (held->held_ms >= 0)
 		buf_add_fmt(&b, " for %s", elapsed(held->held_ms, text, sizeof text));
 	if (*p->scopes)

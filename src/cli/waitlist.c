@@ -266,6 +266,18 @@ kind_of(const char *locktype)
 											: locktype;
 }
 
+/* The reason for which a session waits, if it is worth a word: a limit that crosses pools. */
+static const char *
+why_of(const char *reason)
+{
+	static const char *const limits[] = {"cluster ", "role ", "uid "};
+
+	for (unsigned i = 0; i < sizeof limits / sizeof *limits; i++)
+		if (strncmp(reason, limits[i], strlen(limits[i])) == 0)
+			return reason;
+	return "";
+}
+
 /* Those of SHOW WAITS. */
 static void
 add_waits(struct waitlist *w, const struct table *waits)
@@ -280,6 +292,7 @@ add_waits(struct waitlist *w, const struct table *waits)
 				  .held_ms = milliseconds(waits, i, "held_ms"),
 				  .kind = word(waits, i, "kind"),
 				  .name = word(waits, i, "name"),
+				  .why = why_of(word(waits, i, "reason")),
 				  .first = strcmp(word(waits, i, "position"), "1") == 0,
 				  .row = i};
 }

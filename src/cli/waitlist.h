@@ -29,9 +29,10 @@ struct wait {
 	uint32_t waiter, holder;  /* indexes of parties; holder: NOBODY if no session holds it */
 	int64_t wait_ms, held_ms; /* -1: not known */
 	const char *kind, *name;  /* server, lock, semaphore, row ...; pool, lock or table */
-	bool first;   /* the waiter is first in a queue: it has a wait for each holder */
-	bool named;   /* private: `name` is a table */
-	uint32_t row; /* of SHOW WAITS; NOBODY: it is one inside PostgreSQL */
+	const char *why; /* what keeps it from a server, if that is not the size of its pool; "" */
+	bool first;      /* the waiter is first in a queue: it has a wait for each holder */
+	bool named;      /* private: `name` is a table */
+	uint32_t row;    /* of SHOW WAITS; NOBODY: it is one inside PostgreSQL */
 };
 
 /* The texts are those of the tables, which must stay as long as the list. */

@@ -156,6 +156,124 @@ check_scope_pool(struct loading *l, const struct conf *c, const struct conf_scop
 	free(names);
 }
 
+void
+build_check_member(struct loading *l, const struct conf *c, const struct conf_pool *pool,
+		   struct place place)
+{
+	const struct conf_source *from = &pool->sources[option_index(option_find("cluster"))];
+	const char **names, *nearest;
+	char *quoted;
+
+	/* If a section could not be understood, it may be that cluster. */
+	if (*pool->cluster == '\0' || conf_cluster(c, pool->cluster) || l->lost)
+		return;
+	names = mem_calloc(c->nclusters + 1, sizeof *names);
+	for (unsigned i = 0; i < c->nclusters; i++)
+		names[i] = c->clusters[i].name;
+	nearest = words_nearest(pool->cluster, names, c->nclusters);
+	quoted = quote_text(pool->cluster);
+	loading_problem(l, from->file ? (struct place){from->file - 1, from->line} : place,
+			"cluster: there is no section [cluster %s]%s%s%s", quoted,
+			nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+			nearest ? "\"?" : "");
+	free(quoted);
+	free(names);
+}
+
+void
+build_check_cluster(struct loading *l, const struct conf *c, const struct conf_cluster *cluster,
+		    struct place place)
+{
+	const struct conf_source *limit =
+	    &cluster->sources[option_index(option_find("server_limit"))];
+	const char *without = NULL; /* a pool that keeps none */
+	long long kept = 0;
+
+	if (cluster->server_limit == 0) {
+		if (limit->file == 0)
+			loading_problem(l, place,
+					"cluster \"%s\" has no server_limit: expected one, like "
+					"server_limit = 80",
+					cluster->name);
+		return;
+	}
+	for (unsigned i = 0; i < c->npools; i++) {
+		const struct conf_pool *pool = &c->pools[i];
+		int64_t keeps = pool->role == CONF_ROLE_FIXED ? pool->min_size : 0;
+
+		if (strcmp(pool->cluster, cluster->name) != 0)
+			continue;
+		kept += keeps;
+		if (keeps == 0)
+			without = pool->name;
+	}
+	if (kept == cluster->server_limit && without)
+		loading_problem(l, later(place, limit),
+				"cluster \"%s\": the min_size of its pools takes all of "
+				"server_limit (%lld), and pool \"%s\" could never have a server: "
+				"raise server_limit, or lower min_size",
+				cluster->name, (long long)cluster->server_limit, without);
+	if (kept > cluster->server_limit)
+		loading_problem(l, later(place, limit),
+				"cluster \"%s\": the min_size of its pools (%lld together) is "
+				"more than server_limit (%lld): raise server_limit, or lower "
+				"min_size",
+				cluster->name, kept, (long long)cluster->server_limit);
+}
+
+static void
+add_cluster(struct loading *l, struct conf *c, unsigned section)
+{
+	struct conf_cluster *cluster = &c->clusters[c->nclusters++];
+	unsigned count;
+
+	option_table(&count);
+	cluster->snapshot = c;
+	cluster->name = mem_strdup(l->sections[section].name);
+	cluster->sources = mem_calloc(count, sizeof *cluster->sources);
+	set_own(l, section, cluster, cluster->sources);
+	build_check_cluster(l, c, cluster, l->sections[section].place);
+}
+
+static void
+add_limits(struct loading *l, struct conf *c, unsigned section, enum conf_party party)
+{
+	const struct conf_option *table;
+	struct conf_limits *limits = &c->limits[c->nlimits++];
+	unsigned count;
+
+	table = option_table(&count);
+	limits->snapshot = c;
+	limits->party = party;
+	limits->name = mem_strdup(l->sections[section].name);
+	limits->sources = mem_calloc(count, sizeof *limits->sources);
+	for (unsigned i = 0; i < count; i++)
+		if (table[i].where == OPTION_LIMITS)
+			option_set_default(&table[i], limits);
+	set_own(l, section, limits, limits->sources);
+}
+
+/* Adds the sections of clusters, roles and uids, when the pools are known. */
+static void
+add_limiting(struct loading *l, struct conf *c)
+{
+	unsigned pool = 0;
+
+	c->clusters = mem_calloc(l->nsections, sizeof *c->clusters);
+	c->limits = mem_calloc(l->nsections, sizeof *c->limits);
+	for (unsigned i = 0; i < l->nsections; i++) {
+		if (l->sections[i].kind == SECTION_CLUSTER)
+			add_cluster(l, c, i);
+		else if (l->sections[i].kind == SECTION_ROLE)
+			add_limits(l, c, i, CONF_PARTY_ROLE);
+		else if (l->sections[i].kind == SECTION_UID)
+			add_limits(l, c, i, CONF_PARTY_UID);
+	}
+	for (unsigned i = 0; i < l->nsections; i++)
+		if (l->sections[i].kind == SECTION_POOL)
+			build_check_member(l, c, &c->pools[pool++], l->sections[i].place);
+}
+
 static unsigned
 highest_arg(uint64_t args)
 {
@@ -276,7 +394,7 @@ build_snapshot(struct loading *l)
 		c->files[i] = mem_strdup(l->files[i]);
 	c->sources = mem_calloc(count, sizeof *c->sources);
 	for (unsigned i = 0; i < count; i++)
-		if (table[i].where != OPTION_SCOPE)
+		if (table[i].where == OPTION_PGWITH || table[i].where == OPTION_POOL)
 			option_set_default(
 			    &table[i], table[i].where == OPTION_POOL ? (void *)&c->defaults : c);
 	set_common(l, c);
@@ -286,6 +404,7 @@ build_snapshot(struct loading *l)
 	for (unsigned i = 0; i < l->nsections; i++)
 		if (l->sections[i].kind == SECTION_POOL)
 			add_pool(l, c, i);
+	add_limiting(l, c);
 	c->scopes = mem_calloc(l->nsections, sizeof *c->scopes);
 	for (unsigned i = 0; i < l->nsections; i++)
 		if (l->sections[i].kind == SECTION_SCOPE)

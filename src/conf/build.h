@@ -11,6 +11,12 @@ struct conf *build_snapshot(struct loading *);
 
 /* Checks options of a pool against each other. `place`: where its section begins. */
 void build_check_pool(struct loading *, const struct conf_pool *, struct place);
+/* Checks a cluster against its pools. `place`: where its section begins. */
+void build_check_cluster(struct loading *, const struct conf *, const struct conf_cluster *,
+			 struct place);
+/* Is there the cluster that a pool names? `place`: where the pool's section begins. */
+void build_check_member(struct loading *, const struct conf *, const struct conf_pool *,
+			struct place);
 /* Checks options of a scope against each other, and counts the arguments of its statements. */
 void build_check_scope(struct loading *, const struct conf *, struct conf_scope *);
 

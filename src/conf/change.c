@@ -49,6 +49,31 @@ file_number(struct conf *c, const char *name)
 	return c->nfiles;
 }
 
+/* Copies the sections of clusters, roles and uids. */
+static void
+copy_limiting(struct conf *c, const struct conf *from)
+{
+	c->clusters = mem_calloc(from->nclusters + 1, sizeof *c->clusters);
+	for (; c->nclusters < from->nclusters; c->nclusters++) {
+		struct conf_cluster *to = &c->clusters[c->nclusters];
+
+		to->snapshot = c;
+		to->name = mem_strdup(from->clusters[c->nclusters].name);
+		to->sources = copy_sources(from->clusters[c->nclusters].sources);
+		copy_options(OPTION_CLUSTER, to, &from->clusters[c->nclusters]);
+	}
+	c->limits = mem_calloc(from->nlimits + 1, sizeof *c->limits);
+	for (; c->nlimits < from->nlimits; c->nlimits++) {
+		struct conf_limits *to = &c->limits[c->nlimits];
+
+		to->snapshot = c;
+		to->party = from->limits[c->nlimits].party;
+		to->name = mem_strdup(from->limits[c->nlimits].name);
+		to->sources = copy_sources(from->limits[c->nlimits].sources);
+		copy_options(OPTION_LIMITS, to, &from->limits[c->nlimits]);
+	}
+}
+
 static struct conf *
 copy_snapshot(const struct conf *from)
 {
@@ -80,16 +105,18 @@ copy_snapshot(const struct conf *from)
 		to->nargs = from->scopes[c->nscopes].nargs;
 		copy_options(OPTION_SCOPE, to, &from->scopes[c->nscopes]);
 	}
+	copy_limiting(c, from);
 	return c;
 }
 
 /* ---- SET ------------------------------------------------------------------------------------- */
 
-/* The section that SET changes; `pool` and `scope` are NULL if it is [pgwith]. */
+/* The section that SET changes. */
 struct target {
 	enum option_where section;
-	struct conf_pool *pool;
-	struct conf_scope *scope;
+	const char *kind; /* the word of the section, for people; NULL: [pgwith] */
+	void *base;       /* struct conf_pool, conf_scope ... ; NULL: [pgwith] */
+	struct conf_source *sources;
 };
 
 static char *
@@ -98,55 +125,148 @@ nearest_hint(const char *nearest)
 	return nearest ? mem_printf("did you mean \"%s\"?", nearest) : NULL;
 }
 
+/* The section of limits of exactly that name, or NULL. */
+static struct conf_limits *
+find_limits(struct conf *c, enum conf_party party, const char *name)
+{
+	for (unsigned i = 0; i < c->nlimits; i++)
+		if (c->limits[i].party == party && strcmp(c->limits[i].name, name) == 0)
+			return &c->limits[i];
+	return NULL;
+}
+
+static void
+target_pool(struct conf *c, const char *name, struct target *t)
+{
+	struct conf_pool *pool = (struct conf_pool *)conf_pool(c, name);
+
+	*t = (struct target){OPTION_POOL, "pool", pool, pool ? pool->sources : NULL};
+}
+
+static void
+target_scope(struct conf *c, const char *name, struct target *t)
+{
+	struct conf_scope *scope = (struct conf_scope *)conf_scope(c, name);
+
+	*t = (struct target){OPTION_SCOPE, "scope", scope, scope ? scope->sources : NULL};
+}
+
+static void
+target_cluster(struct conf *c, const char *name, struct target *t)
+{
+	struct conf_cluster *cluster = (struct conf_cluster *)conf_cluster(c, name);
+
+	*t = (struct target){OPTION_CLUSTER, "cluster", cluster, cluster ? cluster->sources : NULL};
+}
+
+static void
+target_limits(struct conf *c, enum conf_party party, const char *name, struct target *t)
+{
+	struct conf_limits *limits = find_limits(c, party, name);
+
+	*t = (struct target){OPTION_LIMITS,
+			     party == CONF_PARTY_ROLE ? "section of role" : "section of uid",
+			     limits, limits ? limits->sources : NULL};
+}
+
+/* The names of all sections of the target's kind. The caller frees the list. */
+static const char **
+names_of_kind(const struct conf *c, const struct target *t, unsigned *count)
+{
+	unsigned n = 0;
+	const char **names =
+	    mem_calloc(c->npools + c->nscopes + c->nclusters + c->nlimits + 1, sizeof *names);
+
+	for (unsigned i = 0; t->section == OPTION_POOL && i < c->npools; i++)
+		names[n++] = c->pools[i].name;
+	for (unsigned i = 0; t->section == OPTION_SCOPE && i < c->nscopes; i++)
+		names[n++] = c->scopes[i].name;
+	for (unsigned i = 0; t->section == OPTION_CLUSTER && i < c->nclusters; i++)
+		names[n++] = c->clusters[i].name;
+	for (unsigned i = 0; t->section == OPTION_LIMITS && i < c->nlimits; i++)
+		names[n++] = c->limits[i].name;
+	*count = n;
+	return names;
+}
+
 /* Returns false, with *why, if there is no such section. */
 static bool
 find_target(struct conf *c, const struct conf_change *change, struct target *t, char **why,
 	    char **hint)
 {
-	const char *wanted = change->pool ? change->pool : change->scope;
-	unsigned count = change->pool ? c->npools : c->nscopes;
-	const char **names;
+	const char *wanted = NULL, **names;
+	unsigned count;
 	char *quoted;
 
 	*t = (struct target){.section = OPTION_PGWITH};
-	if (change->pool) {
-		t->section = OPTION_POOL;
-		t->pool = (struct conf_pool *)conf_pool(c, change->pool);
-	} else if (change->scope) {
-		t->section = OPTION_SCOPE;
-		t->scope = (struct conf_scope *)conf_scope(c, change->scope);
-	}
-	if (wanted == NULL || t->pool || t->scope)
+	if (change->pool)
+		target_pool(c, wanted = change->pool, t);
+	else if (change->scope)
+		target_scope(c, wanted = change->scope, t);
+	else if (change->cluster)
+		target_cluster(c, wanted = change->cluster, t);
+	else if (change->of_role)
+		target_limits(c, CONF_PARTY_ROLE, wanted = change->of_role, t);
+	else if (change->of_uid)
+		target_limits(c, CONF_PARTY_UID, wanted = change->of_uid, t);
+	if (wanted == NULL || t->base)
 		return true;
-	names = mem_calloc(count + 1, sizeof *names);
-	for (unsigned i = 0; i < count; i++)
-		names[i] = change->pool ? c->pools[i].name : c->scopes[i].name;
+	names = names_of_kind(c, t, &count);
 	quoted = quote_text(wanted);
-	*why = mem_printf("there is no %s %s", change->pool ? "pool" : "scope", quoted);
+	*why = mem_printf("there is no %s %s", t->kind, quoted);
 	*hint = nearest_hint(words_nearest(wanted, names, count));
 	free(quoted);
 	free(names);
 	return false;
 }
 
+/* Where an option belongs, as SET says it. */
+static const char *
+place_in_set(const struct conf_option *o)
+{
+	switch (o->where) {
+	case OPTION_POOL:
+		return " FOR POOL NAME";
+	case OPTION_SCOPE:
+		return " FOR SCOPE NAME";
+	case OPTION_CLUSTER:
+		return " FOR CLUSTER NAME";
+	case OPTION_LIMITS:
+		return " FOR ROLE NAME, or FOR UID NUMBER";
+	default:
+		return "";
+	}
+}
+
+static const char *
+section_words(enum option_where section)
+{
+	switch (section) {
+	case OPTION_POOL:
+		return "a pool";
+	case OPTION_SCOPE:
+		return "a scope";
+	case OPTION_CLUSTER:
+		return "a cluster";
+	case OPTION_LIMITS:
+		return "a role or uid";
+	default:
+		return "[pgwith]";
+	}
+}
+
 static const struct conf_option *
 find_option(const struct conf_change *change, enum option_where section, char **why, char **hint)
 {
-	const struct conf_option *o = option_find(change->option);
+	const struct conf_option *o = option_find_in(change->option, section);
 	char *quoted = quote_text(change->option);
 
 	if (o == NULL) {
 		*why = mem_printf("unknown option %s", quoted);
 		*hint = nearest_hint(option_nearest(change->option, section));
 	} else if (!option_fits(o, section)) {
-		*why = mem_printf("option %s is not one of %s", o->name,
-				  section == OPTION_PGWITH ? "[pgwith]"
-				  : section == OPTION_POOL ? "a pool"
-							   : "a scope");
-		*hint = mem_printf("SET %s = VALUE%s", o->name,
-				   o->where == OPTION_POOL    ? " FOR POOL NAME"
-				   : o->where == OPTION_SCOPE ? " FOR SCOPE NAME"
-							      : "");
+		*why = mem_printf("option %s is not one of %s", o->name, section_words(section));
+		*hint = mem_printf("SET %s = VALUE%s", o->name, place_in_set(o));
 		o = NULL;
 	} else if (!o->reloadable) {
 		*why = mem_printf("option %s cannot be changed without a restart", o->name);
@@ -165,7 +285,7 @@ find_option(const struct conf_change *change, enum option_where section, char **
 	return o;
 }
 
-/* Checks all pools and scopes after the change. Returns NULL, or the first problem. */
+/* Checks all pools, clusters and scopes after the change. Returns NULL, or the first problem. */
 static char *
 check_whole(struct conf *c)
 {
@@ -175,6 +295,10 @@ check_whole(struct conf *c)
 
 	for (unsigned i = 0; i < c->npools; i++)
 		build_check_pool(&l, &c->pools[i], (struct place){0, 0});
+	for (unsigned i = 0; i < c->npools; i++)
+		build_check_member(&l, c, &c->pools[i], (struct place){0, 0});
+	for (unsigned i = 0; i < c->nclusters; i++)
+		build_check_cluster(&l, c, &c->clusters[i], (struct place){0, 0});
 	for (unsigned i = 0; i < c->nscopes; i++)
 		build_check_scope(&l, c, &c->scopes[i]);
 	if (problems.count > 0)
@@ -195,18 +319,12 @@ static char *
 change_value(struct conf *c, const struct conf_option *o, const struct target *t, const char *value,
 	     unsigned file)
 {
-	void *base = t->pool                   ? (void *)t->pool
-		     : t->scope                ? (void *)t->scope
-		     : o->where == OPTION_POOL ? (void *)&c->defaults
-					       : (void *)c;
+	void *base = t->base ? t->base : o->where == OPTION_POOL ? (void *)&c->defaults : (void *)c;
 	char *why;
 
 	if (option_set(o, base, value, &why, NULL) < 0)
 		return why;
-	set_source(t->pool    ? t->pool->sources
-		   : t->scope ? t->scope->sources
-			      : c->sources,
-		   o, file, false);
+	set_source(t->base ? t->sources : c->sources, o, file, false);
 	for (unsigned i = 0; base == &c->defaults && i < c->npools; i++) {
 		struct conf_pool *pool = &c->pools[i];
 
@@ -288,17 +406,26 @@ compare_section(const struct comparing *c, enum option_where where, const char *
 	}
 }
 
+/* The same for a section that has a name. */
+static void
+compare_named(const struct comparing *c, enum option_where where, const char *kind,
+	      const char *name, void *next, struct conf_source *next_sources, const void *running,
+	      const struct conf_source *running_sources)
+{
+	char *section = mem_printf("%s %s", kind, name);
+
+	compare_section(c, where, section, next, next_sources, running, running_sources);
+	free(section);
+}
+
 static void
 compare_pool(const struct comparing *c, const struct conf_pool *running)
 {
 	struct conf_pool *next = (struct conf_pool *)conf_pool(c->next, running->name);
-	char *section;
 
-	if (next == NULL)
-		return;
-	section = mem_printf("pool %s", running->name);
-	compare_section(c, OPTION_POOL, section, next, next->sources, running, running->sources);
-	free(section);
+	if (next)
+		compare_named(c, OPTION_POOL, "pool", running->name, next, next->sources, running,
+			      running->sources);
 }
 
 void
@@ -319,12 +446,25 @@ conf_take_over(struct conf *next, const struct conf *running, conf_tell *tell, v
 	for (unsigned i = 0; i < running->nscopes; i++) {
 		const struct conf_scope *was = &running->scopes[i];
 		struct conf_scope *is = (struct conf_scope *)conf_scope(next, was->name);
-		char *section;
 
-		if (is == NULL)
-			continue;
-		section = mem_printf("scope %s", was->name);
-		compare_section(&c, OPTION_SCOPE, section, is, is->sources, was, was->sources);
-		free(section);
+		if (is)
+			compare_named(&c, OPTION_SCOPE, "scope", was->name, is, is->sources, was,
+				      was->sources);
+	}
+	for (unsigned i = 0; i < running->nclusters; i++) {
+		const struct conf_cluster *was = &running->clusters[i];
+		struct conf_cluster *is = (struct conf_cluster *)conf_cluster(next, was->name);
+
+		if (is)
+			compare_named(&c, OPTION_CLUSTER, "cluster", was->name, is, is->sources,
+				      was, was->sources);
+	}
+	for (unsigned i = 0; i < running->nlimits; i++) {
+		const struct conf_limits *was = &running->limits[i];
+		struct conf_limits *is = find_limits(next, was->party, was->name);
+
+		if (is)
+			compare_named(&c, OPTION_LIMITS, conf_party_name(was->party), was->name, is,
+				      is->sources, was, was->sources);
 	}
 }

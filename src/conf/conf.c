@@ -1,5 +1,6 @@
 #include "conf/conf.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,22 @@ scope_clear(struct conf_scope *scope)
 	free(scope->sources);
 }
 
+static void
+cluster_clear(struct conf_cluster *cluster)
+{
+	options_clear(OPTION_CLUSTER, cluster);
+	free(cluster->name);
+	free(cluster->sources);
+}
+
+static void
+limits_clear(struct conf_limits *limits)
+{
+	options_clear(OPTION_LIMITS, limits);
+	free(limits->name);
+	free(limits->sources);
+}
+
 void
 conf_free(struct conf *c)
 {
@@ -48,11 +65,17 @@ conf_free(struct conf *c)
 	pool_clear(&c->defaults);
 	for (unsigned i = 0; i < c->nscopes; i++)
 		scope_clear(&c->scopes[i]);
+	for (unsigned i = 0; i < c->nclusters; i++)
+		cluster_clear(&c->clusters[i]);
+	for (unsigned i = 0; i < c->nlimits; i++)
+		limits_clear(&c->limits[i]);
 	for (unsigned i = 0; i < c->nfiles; i++)
 		free(c->files[i]);
 	free(c->files);
 	free(c->pools);
 	free(c->scopes);
+	free(c->clusters);
+	free(c->limits);
 	free(c->sources);
 	free(c->path);
 	free(c);
@@ -173,6 +196,37 @@ conf_scope(const struct conf *c, const char *name)
 	return NULL;
 }
 
+const struct conf_cluster *
+conf_cluster(const struct conf *c, const char *name)
+{
+	for (unsigned i = 0; i < c->nclusters; i++)
+		if (strcmp(c->clusters[i].name, name) == 0)
+			return &c->clusters[i];
+	return NULL;
+}
+
+const struct conf_limits *
+conf_limits(const struct conf *c, enum conf_party party, const char *name)
+{
+	const struct conf_limits *each = NULL;
+
+	for (unsigned i = 0; i < c->nlimits; i++) {
+		const struct conf_limits *limits = &c->limits[i];
+
+		if (limits->party == party && strcmp(limits->name, name) == 0)
+			return limits;
+		if (limits->party == party && strcmp(limits->name, CONF_PARTY_EACH) == 0)
+			each = limits;
+	}
+	return each;
+}
+
+const char *
+conf_party_name(enum conf_party party)
+{
+	return party == CONF_PARTY_ROLE ? "role" : "uid";
+}
+
 bool
 conf_listed(const char *list, const char *role)
 {
@@ -210,47 +264,105 @@ nth_option(enum option_where section, unsigned i)
 	return o;
 }
 
+/* The sections that have names, in the order of SHOW CONFIG: how many there are of a kind, and
+ * which is the i-th. */
+struct named {
+	const char *word, *name;
+	const void *base;
+	const struct conf_source *sources;
+};
+
+static struct named
+nth_pool(const struct conf *c, unsigned i)
+{
+	return (struct named){"pool", c->pools[i].name, &c->pools[i], c->pools[i].sources};
+}
+
+static struct named
+nth_scope(const struct conf *c, unsigned i)
+{
+	return (struct named){"scope", c->scopes[i].name, &c->scopes[i], c->scopes[i].sources};
+}
+
+static struct named
+nth_cluster(const struct conf *c, unsigned i)
+{
+	return (struct named){"cluster", c->clusters[i].name, &c->clusters[i],
+			      c->clusters[i].sources};
+}
+
+static struct named
+nth_limits(const struct conf *c, unsigned i)
+{
+	const struct conf_limits *limits = &c->limits[i];
+
+	return (struct named){conf_party_name(limits->party), limits->name, limits,
+			      limits->sources};
+}
+
+static const struct {
+	enum option_where where;
+	size_t count; /* offset of the number of such sections in struct conf */
+	struct named (*nth)(const struct conf *, unsigned i);
+} named_kinds[] = {
+    {OPTION_POOL, offsetof(struct conf, npools), nth_pool},
+    {OPTION_SCOPE, offsetof(struct conf, nscopes), nth_scope},
+    {OPTION_CLUSTER, offsetof(struct conf, nclusters), nth_cluster},
+    {OPTION_LIMITS, offsetof(struct conf, nlimits), nth_limits},
+};
+#define NAMED_KINDS (sizeof named_kinds / sizeof *named_kinds)
+
+static unsigned
+sections_of(const struct conf *c, unsigned k)
+{
+	return *(const unsigned *)((const char *)c + named_kinds[k].count);
+}
+
 unsigned
 conf_entries(const struct conf *c)
 {
-	return count_options(OPTION_PGWITH) + c->npools * count_options(OPTION_POOL) +
-	       c->nscopes * count_options(OPTION_SCOPE);
+	unsigned count = count_options(OPTION_PGWITH);
+
+	for (unsigned k = 0; k < NAMED_KINDS; k++)
+		count += sections_of(c, k) * count_options(named_kinds[k].where);
+	return count;
+}
+
+/* Finds the section that the `i`-th entry behind those of [pgwith] is of, and its option. */
+static const struct conf_option *
+named_entry(const struct conf *c, unsigned i, struct named *of)
+{
+	unsigned k = 0, own = count_options(named_kinds[0].where);
+
+	while (i >= sections_of(c, k) * own) {
+		i -= sections_of(c, k) * own;
+		own = count_options(named_kinds[++k].where);
+	}
+	*of = named_kinds[k].nth(c, i / own);
+	return nth_option(named_kinds[k].where, i % own);
 }
 
 void
 conf_entry(const struct conf *c, unsigned i, struct conf_entry *e)
 {
-	unsigned common = count_options(OPTION_PGWITH), own = count_options(OPTION_POOL);
+	unsigned common = count_options(OPTION_PGWITH);
+	struct named of = {"pgwith", NULL, c, c->sources};
 	const struct conf_option *o;
-	const struct conf_source *from = c->sources;
-	const void *base = c;
+	const struct conf_source *from;
 
 	if (i < common) {
 		o = nth_option(OPTION_PGWITH, i);
 		if (o->where == OPTION_POOL)
-			base = &c->defaults;
-		e->section = mem_strdup("pgwith");
-	} else if ((i -= common) < c->npools * own) {
-		const struct conf_pool *pool = &c->pools[i / own];
-
-		o = nth_option(OPTION_POOL, i % own);
-		base = pool;
-		from = pool->sources;
-		e->section = mem_printf("pool %s", pool->name);
+			of.base = &c->defaults;
+		e->section = mem_strdup(of.word);
 	} else {
-		const struct conf_scope *scope;
-
-		i -= c->npools * own;
-		scope = &c->scopes[i / count_options(OPTION_SCOPE)];
-		o = nth_option(OPTION_SCOPE, i % count_options(OPTION_SCOPE));
-		base = scope;
-		from = scope->sources;
-		e->section = mem_printf("scope %s", scope->name);
+		o = named_entry(c, i - common, &of);
+		e->section = mem_printf("%s %s", of.word, of.name);
 	}
 	e->name = o->name;
-	e->value = option_text(o, base);
+	e->value = option_text(o, of.base);
 	e->default_text = o->default_text;
-	from += option_index(o);
+	from = &of.sources[option_index(o)];
 	e->source = from->file == 0   ? mem_strdup("default")
 		    : from->line == 0 ? mem_strdup(c->files[from->file - 1])
 				      : mem_printf("%s:%u", c->files[from->file - 1], from->line);

@@ -48,6 +48,7 @@ struct conf_pool {
 	enum conf_mode mode;
 	enum conf_role role;
 	char *users;                /* as written; see access_pool() */
+	char *cluster;              /* the name of a section [cluster NAME], or "" */
 	int64_t size;               /* server connections at most, those in cleanup counted */
 	int64_t min_size;           /* opened at start and kept */
 	int64_t max_waiting;        /* sessions in the queue; 0: none may wait */
@@ -119,6 +120,30 @@ struct conf_scope {
 	struct conf_source *sources;        /* as in a pool */
 };
 
+/* One section [cluster NAME]: the PostgreSQL server that several pools reach. */
+struct conf_cluster {
+	struct conf *snapshot; /* as in a pool */
+	char *name;
+	int64_t server_limit;        /* server connections of all its pools together */
+	struct conf_source *sources; /* as in a pool */
+};
+
+/* Whose sessions a limit counts. */
+enum conf_party { CONF_PARTY_ROLE, CONF_PARTY_UID };
+
+#define CONF_PARTY_EACH "*" /* the name of a section for all that have none of their own */
+
+/* One section [role NAME] or [uid NUMBER]. */
+struct conf_limits {
+	struct conf *snapshot; /* as in a pool */
+	enum conf_party party;
+	char *name;          /* a role, a uid in digits, or CONF_PARTY_EACH */
+	int64_t max_clients; /* sessions; 0: no limit */
+	int64_t max_servers; /* server connections that are lent to them at once; 0: no limit */
+	int64_t priority;    /* seconds by which they are served before others */
+	struct conf_source *sources; /* as in a pool */
+};
+
 struct conf {
 	unsigned references;
 	char *path;   /* the file, or NULL */
@@ -157,6 +182,10 @@ struct conf {
 	unsigned npools;
 	struct conf_scope *scopes; /* in the order of the file */
 	unsigned nscopes;
+	struct conf_cluster *clusters; /* likewise */
+	unsigned nclusters;
+	struct conf_limits *limits; /* of roles and of uids, likewise */
+	unsigned nlimits;
 };
 
 /* One thing that is wrong in a file. */
@@ -177,7 +206,9 @@ struct conf_problems {
 #define CONF_NAME         63 /* bytes of a pool's or scope's name, as of any name in PostgreSQL */
 #define CONF_POOLS_MAX    1000
 #define CONF_SCOPES_MAX   1000
-#define CONF_ARGS_MAX     64 /* arguments of a scope: $1 to $64 */
+#define CONF_CLUSTERS_MAX 1000
+#define CONF_LIMITS_MAX   1000 /* sections of roles, and likewise of uids */
+#define CONF_ARGS_MAX     64   /* arguments of a scope: $1 to $64 */
 #define CONF_UNSET        (-1)
 #define CONF_PROBLEMS_MAX 100 /* problems that are listed; one more tells how many are left out */
 
@@ -241,10 +272,11 @@ void conf_scope_drop(const struct conf_scope *);
 
 /* ---- changes of a running configuration ---- */
 
-/* What SET asks for. `pool` or `scope` names the section; both are NULL for [pgwith]. */
+/* What SET asks for. `pool`, `scope`, `cluster`, `of_role` or `of_uid` names the section; all are
+ * NULL for [pgwith]. */
 struct conf_change {
 	const char *option, *value;
-	const char *pool, *scope;
+	const char *pool, *scope, *cluster, *of_role, *of_uid;
 	const char *role; /* who asks */
 };
 
@@ -255,7 +287,7 @@ struct conf *conf_changed(const struct conf *, const struct conf_change *, char 
 
 /* An option that differs between two snapshots. Passwords are hidden. */
 struct conf_difference {
-	const char *section; /* "pgwith", "pool NAME" or "scope NAME" */
+	const char *section; /* "pgwith", "pool NAME", "scope NAME" ... */
 	const char *option;
 	const char *was, *is; /* NULL if the values are statements */
 	bool refused;         /* only a restart can change it: `is` is what the file wants */
@@ -264,14 +296,14 @@ typedef void conf_tell(void *arg, const struct conf_difference *);
 
 /* To be called before `next` replaces `running`: both functions call tell(arg, difference) for
  * every difference, and change `next` back to `running` in options that only a restart can change.
- * conf_take_over() does so for the scopes and for [pgwith] without its defaults for pools,
- * conf_take_pool() for one pool that runs now. */
+ * conf_take_over() does so for [pgwith] without its defaults for pools and for all other sections
+ * but those of pools, conf_take_pool() for one pool that runs now. */
 void conf_take_over(struct conf *next, const struct conf *running, conf_tell *tell, void *arg);
 void conf_take_pool(struct conf *next, const struct conf_pool *running, conf_tell *tell, void *arg);
 
 /* One option of a snapshot as text, for SHOW CONFIG. */
 struct conf_entry {
-	char *section;            /* "pgwith", "pool NAME" or "scope NAME" */
+	char *section;            /* "pgwith", "pool NAME", "scope NAME" ... */
 	const char *name;         /* of the option; static */
 	char *value;              /* without passwords */
 	const char *default_text; /* static; NULL: there is none, it must be given */
@@ -281,7 +313,7 @@ struct conf_entry {
 };
 
 /* How many entries there are: every option of [pgwith], the pools' defaults among them, then every
- * option of each pool, then every option of each scope. */
+ * option of each pool, scope, cluster, and of each section of roles and uids. */
 unsigned conf_entries(const struct conf *);
 /* Fills in the `i`-th entry, from 0; the caller clears it. */
 void conf_entry(const struct conf *, unsigned i, struct conf_entry *);
@@ -294,6 +326,14 @@ char *conf_socket(const struct conf *);
 const struct conf_pool *conf_pool(const struct conf *, const char *name);
 /* The scope that is defined by that name, or NULL. Names are compared exactly. */
 const struct conf_scope *conf_scope(const struct conf *, const char *name);
+
+/* The cluster of that name, or NULL. */
+const struct conf_cluster *conf_cluster(const struct conf *, const char *name);
+/* The limits of a role, or of a uid in digits: its own section, otherwise that of CONF_PARTY_EACH;
+ * NULL if there is neither. */
+const struct conf_limits *conf_limits(const struct conf *, enum conf_party, const char *name);
+/* The word that begins the section: "role" or "uid". */
+const char *conf_party_name(enum conf_party);
 
 /* Is `role` in the comma-separated list? */
 bool conf_listed(const char *list, const char *role);

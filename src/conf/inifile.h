@@ -8,8 +8,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define INIFILE_LINE_MAX 8192                                    /* bytes of one line */
-#define INIFILE_SECTIONS "[pgwith], [pool NAME] or [scope NAME]" /* for messages */
+#define INIFILE_LINE_MAX 8192 /* bytes of one line */
+/* for messages */
+#define INIFILE_SECTIONS \
+	"[pgwith], [pool NAME], [scope NAME], [cluster NAME], [role NAME] or [uid NUMBER]"
 
 /* Called for each line. The strings live only during the call; lines are counted from 1. */
 struct inifile_calls {

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/words.h"
+#include "conf/allow.h"
 #include "conf/build.h"
 #include "conf/given.h"
 #include "conf/inifile.h"
@@ -43,10 +44,20 @@ static const struct {
 	const char *word;
 	unsigned max;
 } kinds[] = {
-    {SECTION_POOL, "pool", CONF_POOLS_MAX},
-    {SECTION_SCOPE, "scope", CONF_SCOPES_MAX},
+    {SECTION_POOL, "pool", CONF_POOLS_MAX},          {SECTION_SCOPE, "scope", CONF_SCOPES_MAX},
+    {SECTION_CLUSTER, "cluster", CONF_CLUSTERS_MAX}, {SECTION_ROLE, "role", CONF_LIMITS_MAX},
+    {SECTION_UID, "uid", CONF_LIMITS_MAX},
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
+
+static const char *
+word_of(enum section_kind kind)
+{
+	for (unsigned k = 0; k < KINDS; k++)
+		if (kinds[k].kind == kind)
+			return kinds[k].word;
+	return "pgwith";
+}
 
 /* Makes a section the current one; adds it if it is new. [pgwith] may stand once in each file, all
  * others once at all. */
@@ -65,11 +76,8 @@ enter_section(struct loading *l, enum section_kind kind, const char *name, unsig
 			return;
 		}
 		first = place_text(l, s->place);
-		loading_problem(l, here(l, line), "duplicate section [%s%s]: the first is on %s",
-				kind == SECTION_PGWITH ? "pgwith"
-				: kind == SECTION_POOL ? "pool "
-						       : "scope ",
-				name ? name : "", first);
+		loading_problem(l, here(l, line), "duplicate section [%s%s%s]: the first is on %s",
+				word_of(kind), name ? " " : "", name ? name : "", first);
 		free(first);
 		return;
 	}
@@ -79,7 +87,7 @@ enter_section(struct loading *l, enum section_kind kind, const char *name, unsig
 static void
 report_unknown_section(struct loading *l, const char *text, unsigned line)
 {
-	static const char *const words[] = {"pgwith", "pool", "scope"};
+	static const char *const words[] = {"pgwith", "pool", "scope", "cluster", "role", "uid"};
 	char *quoted = quote_text(text), *word = mem_strndup(text, strcspn(text, " \t:.\""));
 	const char *nearest = words_nearest(word, words, sizeof words / sizeof *words);
 
@@ -165,9 +173,19 @@ on_section(void *arg, const char *text, unsigned line)
 static enum option_where
 options_of_kind(enum section_kind kind)
 {
-	return kind == SECTION_POOL    ? OPTION_POOL
-	       : kind == SECTION_SCOPE ? OPTION_SCOPE
-				       : OPTION_PGWITH;
+	switch (kind) {
+	case SECTION_POOL:
+		return OPTION_POOL;
+	case SECTION_SCOPE:
+		return OPTION_SCOPE;
+	case SECTION_CLUSTER:
+		return OPTION_CLUSTER;
+	case SECTION_ROLE:
+	case SECTION_UID:
+		return OPTION_LIMITS;
+	default:
+		return OPTION_PGWITH;
+	}
 }
 
 static void
@@ -192,13 +210,15 @@ report_unknown_option(struct loading *l, const char *name, unsigned line)
 static void
 report_misplaced_option(struct loading *l, const struct conf_option *o, unsigned line)
 {
-	static const char *const its[] = {[SECTION_LOST] = "",
-					  [SECTION_PGWITH] = "[pgwith]",
-					  [SECTION_POOL] = "a pool",
-					  [SECTION_SCOPE] = "a scope"};
+	static const char *const its[] = {
+	    [SECTION_LOST] = "",         [SECTION_PGWITH] = "[pgwith]",   [SECTION_POOL] = "a pool",
+	    [SECTION_SCOPE] = "a scope", [SECTION_CLUSTER] = "a cluster", [SECTION_ROLE] = "a role",
+	    [SECTION_UID] = "a uid"};
 	static const char *const there[] = {[OPTION_PGWITH] = "[pgwith]",
 					    [OPTION_POOL] = "[pool NAME]",
-					    [OPTION_SCOPE] = "[scope NAME]"};
+					    [OPTION_SCOPE] = "[scope NAME]",
+					    [OPTION_CLUSTER] = "[cluster NAME]",
+					    [OPTION_LIMITS] = "[role NAME] or [uid NUMBER]"};
 
 	loading_problem(l, here(l, line), "option %s is not one of %s: it belongs in %s", o->name,
 			its[l->sections[l->current].kind], there[o->where]);
@@ -266,7 +286,7 @@ on_option(void *arg, const char *name, const char *value, unsigned line)
 {
 	struct loading *l = arg;
 	const struct section *s = &l->sections[l->current];
-	const struct conf_option *o = option_find(name);
+	const struct conf_option *o = option_find_in(name, options_of_kind(s->kind));
 
 	l->continuing = false;
 	/* An unknown section is one problem, which has been reported, and not one for each line. */

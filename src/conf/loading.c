@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "conf/allow.h"
 #include "conf/expand.h"
 #include "conf/pwcommand.h"
 #include "conf/secret.h"
@@ -95,7 +96,15 @@ loading_name_problem(enum section_kind kind, const char *name)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 				      "0123456789_-.";
+	id_t uid;
 
+	if (kind == SECTION_UID)
+		return strcmp(name, CONF_PARTY_EACH) == 0 || allow_number(name, &uid)
+			   ? NULL
+			   : "expected the number of a user, as id -u tells it, or *";
+	/* Any name can be a role's. */
+	if (kind == SECTION_ROLE)
+		return strlen(name) > CONF_NAME ? "expected at most 63 characters" : NULL;
 	if (kind == SECTION_POOL && strcmp(name, CONSOLE) == 0)
 		return "this name is the console's";
 	if (kind == SECTION_SCOPE && is_reserved(name))

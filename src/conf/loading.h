@@ -38,11 +38,14 @@ enum section_kind {
 	SECTION_PGWITH,
 	SECTION_POOL,
 	SECTION_SCOPE,
+	SECTION_CLUSTER,
+	SECTION_ROLE,
+	SECTION_UID,
 };
 
 struct section {
 	enum section_kind kind;
-	char *name; /* of the pool or scope, or NULL */
+	char *name; /* NULL for [pgwith] */
 	struct place place;
 };
 

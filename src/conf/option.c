@@ -22,11 +22,13 @@
 #include "conf/secret.h"
 #include "conf/socket.h"
 
-#define DAY         (24 * UNIT_H)
-#define IN_CONF(f)  .where = OPTION_PGWITH, .offset = offsetof(struct conf, f)
-#define IN_POOL(f)  .where = OPTION_POOL, .offset = offsetof(struct conf_pool, f)
-#define IN_SCOPE(f) .where = OPTION_SCOPE, .offset = offsetof(struct conf_scope, f)
-#define RANGE(a, b) .min = (a), .max = (b)
+#define DAY           (24 * UNIT_H)
+#define IN_CONF(f)    .where = OPTION_PGWITH, .offset = offsetof(struct conf, f)
+#define IN_POOL(f)    .where = OPTION_POOL, .offset = offsetof(struct conf_pool, f)
+#define IN_SCOPE(f)   .where = OPTION_SCOPE, .offset = offsetof(struct conf_scope, f)
+#define IN_CLUSTER(f) .where = OPTION_CLUSTER, .offset = offsetof(struct conf_cluster, f)
+#define IN_LIMITS(f)  .where = OPTION_LIMITS, .offset = offsetof(struct conf_limits, f)
+#define RANGE(a, b)   .min = (a), .max = (b)
 
 /* The choices of enums, each in the order of its enum. */
 static const char *const modes[] = {"transaction", "session", "statement", NULL};
@@ -146,6 +148,8 @@ static const struct conf_option table[] = {
 	{"users", IN_POOL(users), .type = OPTION_LIST, .default_text = "", .check = allow_check_users,
 	 .many_lines = true, .reloadable = true,
 	 .help = "The users of the operating system who may use the pool, beside root and the user of pgwithd: names, uids, @GROUP, or * for everybody. Empty: with role = fixed the user who is named as the role that the pool logs in as; with role = client everybody, each as a role that allow gives them."},
+	{"cluster", IN_POOL(cluster), .type = OPTION_STRING, .default_text = "", .reloadable = true,
+	 .help = "The section [cluster NAME] whose server_limit holds for this pool and all others that name it: pools that reach the same PostgreSQL server. Empty: none."},
 	{"size", IN_POOL(size), .type = OPTION_INTEGER, RANGE(1, 10000), .default_text = "20",
 	 .reloadable = true,
 	 .help = "Server connections at most, those that are being opened or cleaned up counted."},
@@ -247,6 +251,20 @@ static const struct conf_option table[] = {
 	{"cleanup", IN_SCOPE(cleanup), .type = OPTION_STATEMENTS, .default_text = "",
 	 .many_lines = true, .reloadable = true,
 	 .help = "Run in any case, also when the client is gone: after the transaction has ended, each statement on its own."},
+
+	{"server_limit", IN_CLUSTER(server_limit), .type = OPTION_INTEGER, RANGE(1, 100000),
+	 .reloadable = true,
+	 .help = "Server connections at most, of all pools of the cluster together; those that are being opened, cleaned up or closed counted. What a pool's min_size keeps, no other pool gets. Must be given."},
+
+	{"max_clients", IN_LIMITS(max_clients), .type = OPTION_INTEGER, RANGE(0, 1000000),
+	 .default_text = "0", .reloadable = true,
+	 .help = "Sessions of the role, or of the uid, at most, those of all pools together; the console's are not counted. A client beyond it is refused (53300). 0: no limit."},
+	{"max_servers", IN_LIMITS(max_servers), .type = OPTION_INTEGER, RANGE(0, 100000),
+	 .default_text = "0", .reloadable = true,
+	 .help = "Server connections at most that sessions of the role, or of the uid, hold at the same time, those of all pools together. A session beyond it waits, and keeps nobody else waiting. 0: no limit."},
+	{"priority", IN_LIMITS(priority), .type = OPTION_INTEGER, RANGE(0, 3600),
+	 .default_text = "0", .reloadable = true,
+	 .help = "In a queue for a server connection, sessions of the role, or of the uid, stand before others that came up to so many seconds earlier."},
 };
 /* clang-format on */
 
@@ -272,6 +290,17 @@ option_find(const char *name)
 		if (strcmp(table[i].name, name) == 0)
 			return &table[i];
 	return NULL;
+}
+
+const struct conf_option *
+option_find_in(const char *name, enum option_where section)
+{
+	const struct conf_option *found = option_find(name);
+
+	for (unsigned i = 0; i < TABLE_COUNT; i++)
+		if (strcmp(table[i].name, name) == 0 && option_fits(&table[i], section))
+			return &table[i];
+	return found;
 }
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -311,8 +340,9 @@ option_of_pgbouncer(const char *name)
 	    {"listen_port", "port"},
 	    {"log_disconnections", "log_connections"},
 	    {"max_client_conn", "max_clients"},
-	    {"max_db_connections", "size"},
-	    {"max_user_connections", "size"},
+	    {"max_db_connections", "size; for several pools together, server_limit of a [cluster]"},
+	    {"max_user_client_connections", "max_clients of a section [role NAME]"},
+	    {"max_user_connections", "max_servers of a section [role NAME]"},
 	    {"min_pool_size", "min_size"},
 	    {"pool_mode", "mode"},
 	    {"pool_size", "size"},

@@ -11,9 +11,11 @@ struct conf_statements;
 
 /* The section that an option belongs to, and the struct that `offset` is an offset in. */
 enum option_where {
-	OPTION_PGWITH, /* [pgwith]; struct conf */
-	OPTION_POOL,   /* [pool NAME], or [pgwith] for all pools; struct conf_pool */
-	OPTION_SCOPE,  /* [scope NAME]; struct conf_scope */
+	OPTION_PGWITH,  /* [pgwith]; struct conf */
+	OPTION_POOL,    /* [pool NAME], or [pgwith] for all pools; struct conf_pool */
+	OPTION_SCOPE,   /* [scope NAME]; struct conf_scope */
+	OPTION_CLUSTER, /* [cluster NAME]; struct conf_cluster */
+	OPTION_LIMITS,  /* [role NAME] and [uid NUMBER]; struct conf_limits */
 };
 
 /* In parentheses: the C type of the value at `offset`. */
@@ -56,8 +58,11 @@ const struct conf_option *option_table(unsigned *count);
 /* The place of an option in the table. */
 unsigned option_index(const struct conf_option *);
 
-/* The option of that name, or NULL. */
+/* The option of that name, or NULL. Of two options of one name (max_clients), the first. */
 const struct conf_option *option_find(const char *name);
+/* The option of that name that may stand in a section of that kind; if there is none, an option of
+ * that name for another section, or NULL. */
+const struct conf_option *option_find_in(const char *name, enum option_where section);
 /* May the option stand in a section of that kind? A pool's option also may stand in [pgwith]. */
 bool option_fits(const struct conf_option *, enum option_where section);
 /* For a word that is no option: the nearest name among the options that may stand in a section of

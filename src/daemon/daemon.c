@@ -32,6 +32,7 @@
 #include "session/admit.h"
 #include "session/end.h"
 #include "session/holds.h"
+#include "session/limited.h"
 #include "session/users.h"
 
 /* Threads for cancels, and for look-ups of hosts and users. */
@@ -340,15 +341,33 @@ fds_of_others(const struct conf *conf)
 	return FDS_RESERVED + (*conf->metrics_listen ? SITE_HTTP_FDS : 0) + commands * PROGRAM_FDS;
 }
 
+/* How many descriptors connections to PostgreSQL need. In a cluster those that are closed, and not
+ * let go by PostgreSQL yet, have one, too. */
+static int64_t
+fds_of_servers(const struct conf *conf)
+{
+	int64_t all = 0;
+
+	for (unsigned i = 0; i < conf->npools; i++)
+		all += conf->pools[i].size;
+	for (unsigned k = 0; k < conf->nclusters; k++) {
+		int64_t sizes = 0, limit = conf->clusters[k].server_limit;
+
+		for (unsigned i = 0; i < conf->npools; i++)
+			if (strcmp(conf->pools[i].cluster, conf->clusters[k].name) == 0)
+				sizes += conf->pools[i].size;
+		all += (limit < 2 * sizes ? limit : 2 * sizes) - sizes;
+	}
+	return all;
+}
+
 /* Clients must not take the descriptors that servers need. */
 void
 daemon_count_descriptors(struct daemon *d)
 {
 	struct rlimit lim = {0};
-	int64_t servers = 0, wanted;
+	int64_t servers = fds_of_servers(d->site.conf), wanted;
 
-	for (unsigned i = 0; i < d->site.conf->npools; i++)
-		servers += d->site.conf->pools[i].size;
 	wanted = d->site.conf->max_clients + FDS_CONSOLE + servers + fds_of_others(d->site.conf);
 	getrlimit(RLIMIT_NOFILE, &lim);
 	if (lim.rlim_cur < lim.rlim_max) {
@@ -515,6 +534,7 @@ start_serving(struct daemon *d, char *why, size_t why_size)
 			return -E_SYNTAX;
 		}
 	}
+	limited_renew(&d->site);
 	if (handover_read(d) < 0) {
 		snprintf(why, why_size, "the next start will be without it");
 		return -E_SYNTAX;

@@ -21,6 +21,7 @@
 #include "pool/handover.h"
 #include "pool/renew.h"
 #include "session/end.h"
+#include "session/limited.h"
 #include "session/named.h"
 #include "wire/msg.h"
 
@@ -593,6 +594,7 @@ handover_read(struct daemon *d)
 		return -E_SYNTAX;
 	}
 	forget_fds(d);
+	limited_renew(&d->site);
 	handover_release_pools(&d->site.pools);
 	session_pack_resume(d);
 	log_info("pgwithd", LOG_ALONE, "taken over",

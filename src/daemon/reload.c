@@ -12,6 +12,7 @@
 #include "executor/executor.h"
 #include "pool/renew.h"
 #include "session/context.h"
+#include "session/limited.h"
 #include "session/shown.h"
 #include "session/users.h"
 
@@ -274,7 +275,9 @@ take_over(struct daemon *d, struct conf *next, const struct reload_listener *tol
 	/* The caller may still read the old one. */
 	loop_defer(d->site.loop, free_conf, d->site.conf);
 	d->site.conf = next;
+	limited_renew(&d->site);
 	change_pools(d, next);
+	clusters_shrink(&d->site.pools);
 	daemon_count_descriptors(d);
 	log_set_level(d->verbose ? LOG_DEBUG : next->log_level);
 	log_set_format(next->log_format);

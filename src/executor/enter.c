@@ -84,7 +84,7 @@ enter_too_long(struct work *work, struct err *e)
 	char text[32];
 
 	if (f->pool && !work->timed_out)
-		pool_wait_error(f->pool, work->wait_us, e);
+		pool_wait_error(f->pool, f->lease, work->wait_us, e);
 	else
 		err_make(e, ERR_SCOPE_LOCK_WAIT, f->pool ? "lock" : kind_of_wait(f),
 			 f->pool ? f->name : name_of_wait(f),

@@ -43,15 +43,16 @@ handover_release_pools(struct pools *all)
 	struct list_node *n, *idle;
 
 	all->handing = false;
+	clusters_shrink(all);
 	LIST_EACH (n, &all->list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
-		while (pool->waiting.count > 0 &&
+		while (pool->turns.count > 0 &&
 		       (idle = list_first(&pool->servers[SERVER_IDLE])) != NULL) {
-			unsigned waiting = pool->waiting.count;
+			unsigned waiting = pool->turns.count;
 
 			pool_server_ready(pool, LIST_OBJ(idle, struct server, node));
-			if (pool->waiting.count == waiting &&
+			if (pool->turns.count == waiting &&
 			    idle == list_first(&pool->servers[SERVER_IDLE]))
 				break;
 		}
@@ -94,6 +95,9 @@ handover_pools_ready(const struct pools *all)
 {
 	const struct list_node *n, *l;
 
+	/* The next process would not know of servers that PostgreSQL still counts. */
+	if (clusters_leaving(all) > 0)
+		return false;
 	LIST_EACH (n, &all->list) {
 		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
 
@@ -121,6 +125,7 @@ handover_pools_force(struct pools *all, const char *why)
 					server_close(srv, why);
 			}
 	}
+	clusters_forget_leaving(all);
 }
 
 /* ---- pools ---- */

@@ -22,9 +22,17 @@ lease_state_name(enum lease_state s)
 	return states[s].name;
 }
 
+static bool
+has_server(enum lease_state state)
+{
+	return state == LEASE_HELD || state == LEASE_CLEANING;
+}
+
 static void
 lease_set_state(struct lease *l, enum lease_state to)
 {
+	int by = has_server(to) - has_server(l->state);
+
 	if (!(states[l->state].next & TO(to)))
 		log_fatal("lease", LOG_ALONE, "illegal move",
 			  LOG_MOVE(states[l->state].name, states[to].name),
@@ -35,6 +43,8 @@ lease_set_state(struct lease *l, enum lease_state to)
 			  to == LEASE_WAITING, to == LEASE_WAITING ? l->pool->conf->name : NULL,
 			  NULL);
 	l->state = to;
+	if (by != 0 && l->pool->all->parties.any)
+		queue_count_server(l->pool->all, &l->turn, by);
 }
 
 void
@@ -56,8 +66,8 @@ name_backend(const struct lease *l, struct server *srv)
 static void
 hold_server(struct lease *l, struct pool *pool, struct server *srv)
 {
-	lease_set_state(l, LEASE_HELD);
 	l->pool = pool;
+	lease_set_state(l, LEASE_HELD);
 	l->srv = srv;
 	l->since_us = loop_now_us(pool->all->loop);
 	l->waited_us = 0;
@@ -66,6 +76,16 @@ hold_server(struct lease *l, struct pool *pool, struct server *srv)
 	srv->leases++;
 	progress_forget_error(&srv->progress);
 	server_set_state(srv, SERVER_LEASED);
+}
+
+/* Finds the parties of the lease's owner. Is one of them kept from a server by its limit? */
+static bool
+is_limited(struct lease *l, struct pool *pool)
+{
+	if (!pool->all->parties.any || l->ops->parties == NULL)
+		return false;
+	l->ops->parties(l, l->turn.party);
+	return queue_full_party(l) != NULL;
 }
 
 /* Holds `srv`; if that is NULL, waits: at the end of the queue, or with `fresh` at its front, for a
@@ -89,6 +109,7 @@ hold_or_wait(struct lease *l, struct pool *pool, struct server *srv, bool fresh,
 	} else {
 		list_append(&pool->waiting, &l->node);
 	}
+	queue_enter(l);
 	pool->stats.waits++;
 	pool_fill(pool);
 	return -E_AGAIN;
@@ -115,7 +136,9 @@ lease_oldest_wait(const struct pool *pool)
 int
 lease_enter(struct lease *l, struct pool *pool, struct err *e)
 {
-	return hold_or_wait(l, pool, pool_take_idle(pool), false, e);
+	bool limited = is_limited(l, pool);
+
+	return hold_or_wait(l, pool, limited ? NULL : pool_take_idle(pool), false, e);
 }
 
 /* ---- what its client does ---- */
@@ -230,7 +253,9 @@ end_work(struct lease *l)
 int
 lease_enter_fresh(struct lease *l, struct pool *pool, struct err *e)
 {
-	return hold_or_wait(l, pool, pool_take_fresh(pool), true, e);
+	bool limited = is_limited(l, pool);
+
+	return hold_or_wait(l, pool, limited ? NULL : pool_take_fresh(pool), true, e);
 }
 
 /* Makes it NONE: it has neither a server nor a place in a queue any more. */
@@ -238,13 +263,15 @@ static void
 set_none(struct lease *l)
 {
 	lease_set_state(l, LEASE_NONE);
+	if (l->pool->all->parties.any)
+		queue_leave_parties(l->pool->all, &l->turn);
 	l->asked_us = l->xact_us = 0;
 	l->srv = NULL;
 	l->pool = NULL;
 	l->fresh = false;
 }
 
-/* Takes it out of the queue, and makes it NONE. */
+/* Takes it out of the queue. */
 static void
 stop_waiting(struct lease *l)
 {
@@ -252,16 +279,18 @@ stop_waiting(struct lease *l)
 	int64_t waited_us = loop_now_us(pool->all->loop) - l->since_us;
 
 	list_remove(&pool->waiting, &l->node);
+	queue_leave(l);
 	pool->stats.wait_us += waited_us;
 	pool_time(pool, POOL_WAIT, waited_us);
-	set_none(l);
 }
 
 void
 lease_leave(struct lease *l)
 {
-	if (l->state == LEASE_WAITING)
-		stop_waiting(l);
+	if (l->state != LEASE_WAITING)
+		return;
+	stop_waiting(l);
+	set_none(l);
 }
 
 void
@@ -271,6 +300,9 @@ lease_grant(struct lease *l, struct server *srv)
 	int64_t asked_us = l->since_us;
 
 	stop_waiting(l);
+	/* Not by set_none(): it stays one of its parties. */
+	lease_set_state(l, LEASE_NONE);
+	l->fresh = false;
 	hold_server(l, pool, srv);
 	l->waited_us = l->since_us - asked_us;
 	l->ops->granted(l);
@@ -281,6 +313,7 @@ lease_fail(struct lease *l, const struct err *e)
 {
 	l->pool->stats.wait_fails++;
 	stop_waiting(l);
+	set_none(l);
 	l->ops->failed(l, e);
 }
 
@@ -394,8 +427,10 @@ lease_move(struct lease *to, struct lease *from)
 		log_fatal("lease", LOG_ALONE, "illegal move of what is",
 			  LOG_WORD(states[from->state].name), LOG_WORD("to what is"),
 			  LOG_WORD(states[to->state].name));
-	lease_set_state(to, LEASE_HELD);
 	to->pool = from->pool;
+	for (int i = 0; i < PARTY_KINDS; i++)
+		to->turn.party[i] = from->turn.party[i];
+	lease_set_state(to, LEASE_HELD);
 	to->srv = from->srv;
 	to->since_us = from->since_us;
 	to->waited_us = from->waited_us;
@@ -408,8 +443,8 @@ lease_move(struct lease *to, struct lease *from)
 void
 lease_adopt_held(struct lease *l, struct server *srv)
 {
-	lease_set_state(l, LEASE_HELD);
 	l->pool = srv->pool;
+	lease_set_state(l, LEASE_HELD);
 	l->srv = srv;
 	srv->lease = l;
 	name_backend(l, srv);
@@ -421,6 +456,7 @@ lease_adopt_waiting(struct lease *l, struct pool *pool)
 	l->pool = pool;
 	lease_set_state(l, LEASE_WAITING);
 	list_append(&pool->waiting, &l->node);
+	queue_enter(l);
 }
 
 void

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/trace.h"
 #include "pool/cleanup.h"
+#include "pool/queue.h"
 
 struct lease;
 struct pool;
@@ -71,6 +72,9 @@ struct lease_ops {
 	void (*told)(struct lease *, const char *name, const char *value);
 	/* As progress.own_ended(). May be NULL. */
 	void (*own_ended)(struct lease *, struct buf *out);
+	/* Which limits of roles and users hold for the owner: as parties_find(). Asked only if
+	 * there are such limits. May be NULL. */
+	void (*parties)(const struct lease *, struct party *of[PARTY_KINDS]);
 	/* Who holds it, for people: session 12 (app, pid 4242, 42 s, idle in transaction). */
 	void (*describe)(const struct lease *, char *out, size_t out_size);
 };
@@ -84,7 +88,8 @@ struct lease {
 	struct pool *pool; /* NULL while NONE */
 	/* NULL unless HELD or CLEANING; at the end of CLEANING it may be NULL */
 	struct server *srv;
-	struct list_node node; /* in the pool's queue while WAITING */
+	struct list_node node; /* in pool->waiting while WAITING */
+	struct turn turn;      /* its place in the order in which servers are given */
 	int64_t since_us;      /* when the state was entered */
 	int64_t waited_us;     /* HELD: how long it had waited for the server */
 	int64_t paused_us;     /* WAITING: how long its pool was paused meanwhile */

@@ -35,6 +35,8 @@ pools_init(struct pools *all, struct loop *loop, struct threads *threads)
 	idmap_init(&all->servers);
 	idmap_init(&all->passwords);
 	list_init(&all->list);
+	list_init(&all->clusters);
+	parties_init(&all->parties);
 	statements_init(&all->statements);
 	tolds_init(&all->told);
 	past_init(&all->past);
@@ -45,6 +47,8 @@ pools_init(struct pools *all, struct loop *loop, struct threads *threads)
 void
 pools_clear(struct pools *all)
 {
+	clusters_clear(all);
+	parties_clear(&all->parties);
 	statements_clear(&all->statements);
 	tolds_clear(&all->told);
 	past_clear(&all->past);
@@ -86,12 +90,15 @@ make_pool(struct pools *all, const struct conf_pool *conf, struct pool *group, c
 	for (int i = 0; i < SERVER_NSTATES; i++)
 		list_init(&pool->servers[i]);
 	list_init(&pool->waiting);
+	list_init(&pool->turns);
 	known_init(&pool->known, &all->known_versions);
 	pool->period_us = loop_now_us(all->loop);
 	password_renew(pool);
 	list_append(&all->list, &pool->node);
-	if (group == NULL)
+	if (group == NULL) {
 		pool_stats_go_on(pool);
+		cluster_join(pool);
+	}
 	pool_fill(pool);
 	return pool;
 }
@@ -198,6 +205,8 @@ pool_free(struct pool *pool)
 			server_close(LIST_OBJ(n, struct server, node),
 				     pool->group->removed ? "the pool was removed" : "shutdown");
 	password_free(pool);
+	if (pool->group == pool)
+		cluster_leave(pool);
 	if (pool->group != pool)
 		pool_stats_move(pool->group, pool);
 	else
@@ -277,10 +286,9 @@ pool_oldest_idle(struct pool *group, const struct pool *except)
 static bool
 wants_fresh(const struct pool *pool)
 {
-	struct list_node *n = list_first(&pool->waiting);
+	const struct lease *l = queue_at(pool, 0);
 
-	return n && LIST_OBJ(n, struct lease, node)->fresh &&
-	       pool->servers[SERVER_CONNECTING].count == 0;
+	return l && l->fresh && pool->servers[SERVER_CONNECTING].count == 0;
 }
 
 /* The group is full: makes room by closing the server of another role that has been idle
@@ -308,7 +316,7 @@ make_room(struct pool *pool)
 /* The other pool of the same group whose first session has waited longest; NULL if nobody waits
  * there. */
 static struct pool *
-other_waiting(const struct pool *pool, int64_t *since_us)
+other_waiting(const struct pool *pool, int64_t *turn_us)
 {
 	struct pool *longest = NULL;
 	struct list_node *n;
@@ -317,46 +325,52 @@ other_waiting(const struct pool *pool, int64_t *since_us)
 		return NULL;
 	LIST_EACH (n, &pool->all->list) {
 		struct pool *other = LIST_OBJ(n, struct pool, node);
-		struct list_node *first = list_first(&other->waiting);
-		struct lease *l = first ? LIST_OBJ(first, struct lease, node) : NULL;
+		const struct lease *l = queue_at(other, 0);
 
 		if (other->group == pool->group && other != pool && l &&
-		    (longest == NULL || l->since_us < *since_us)) {
+		    (longest == NULL || l->turn.time_us < *turn_us)) {
 			longest = other;
-			*since_us = l->since_us;
+			*turn_us = l->turn.time_us;
 		}
 	}
 	return longest;
+}
+
+/* Is it the turn of a lease, which has waited since `turn_us`, more than that of the first of the
+ * pool? The difference must be ROLE_PATIENCE_US, since the change costs a login. */
+static bool
+is_before(int64_t turn_us, const struct lease *first)
+{
+	return turn_us < first->turn.time_us && turn_us + ROLE_PATIENCE_US < first->turn.time_us;
 }
 
 /* Is there only one free place, and somebody of another role who should have it? */
 static bool
 later_than_others(const struct pool *pool)
 {
-	struct list_node *n = list_first(&pool->waiting);
+	const struct lease *first = queue_at(pool, 0);
 	struct pool *other;
-	int64_t since_us = 0;
+	int64_t turn_us = 0;
 
-	if (pool->role == NULL || n == NULL || pool->group->total + 1 < pool->conf->size)
+	if (pool->role == NULL || first == NULL || pool->group->total + 1 < pool->conf->size)
 		return false;
-	other = other_waiting(pool, &since_us);
-	return other && since_us + ROLE_PATIENCE_US < LIST_OBJ(n, struct lease, node)->since_us &&
-	       other->servers[SERVER_CONNECTING].count < other->waiting.count;
+	other = other_waiting(pool, &turn_us);
+	return other && is_before(turn_us, first) &&
+	       other->servers[SERVER_CONNECTING].count < other->turns.count;
 }
 
 /* Gives a free server up for another role, if somebody waits for that role longer than anybody for
- * this one. The difference must be ROLE_PATIENCE_US, since the change costs a login. Returns false
- * if the server stays. */
+ * this one. Returns false if the server stays. */
 static bool
 give_way(struct pool *pool, struct server *srv)
 {
-	struct list_node *n = list_first(&pool->waiting);
+	const struct lease *first = queue_at(pool, 0);
 	struct pool *other;
-	int64_t since_us = 0;
+	int64_t turn_us = 0;
 
-	other = other_waiting(pool, &since_us);
-	if (other == NULL || other->servers[SERVER_CONNECTING].count >= other->waiting.count ||
-	    (n && LIST_OBJ(n, struct lease, node)->since_us <= since_us + ROLE_PATIENCE_US))
+	other = other_waiting(pool, &turn_us);
+	if (other == NULL || other->servers[SERVER_CONNECTING].count >= other->turns.count ||
+	    (first && !is_before(turn_us, first)))
 		return false;
 	server_close(srv, "another role of the pool needs it");
 	pool_fill(other);
@@ -366,7 +380,61 @@ give_way(struct pool *pool, struct server *srv)
 int64_t
 pool_least_servers(const struct pool *pool)
 {
-	return pool->group->removed || pool->role ? 0 : pool->conf->min_size;
+	/* With role = client the group's own pool has no servers. */
+	return pool->group->removed || pool->role || pool->conf->role == CONF_ROLE_CLIENT
+		   ? 0
+		   : pool->conf->min_size;
+}
+
+unsigned
+pool_coming(const struct pool *pool)
+{
+	/* A server in SERVER_CHECKING will be free at once, or be closed. */
+	return pool->servers[SERVER_CONNECTING].count + pool->servers[SERVER_CHECKING].count;
+}
+
+unsigned
+pool_uncovered(const struct pool *pool)
+{
+	unsigned coming = pool_coming(pool);
+
+	return pool->turns.count > coming ? pool->turns.count - coming : 0;
+}
+
+unsigned
+pool_may_open(const struct pool *pool)
+{
+	const struct conf_pool *conf = pool->conf;
+	/* While the server is down, one attempt at a time is enough to notice its return. */
+	int64_t most = (pool->down_us ? 1 : conf->max_opening) -
+		       (int64_t)pool->servers[SERVER_CONNECTING].count;
+	int64_t room = conf->size - (int64_t)pool->group->total;
+
+	if (pool->all->closing || pool->all->handing || gate_paused(pool) ||
+	    !list_linked(&pool->node) || !may_try(pool))
+		return 0;
+	/* With role = client the group's own pool has no sessions. */
+	if (conf->role == CONF_ROLE_CLIENT && pool->role == NULL)
+		return 0;
+	if (most > room)
+		most = room;
+	return most > 0 ? (unsigned)most : 0;
+}
+
+/* In a cluster: the pools are filled together. */
+static void
+fill_cluster(struct pool *pool)
+{
+	const struct pool *group = pool->group;
+	bool full = group->total >= pool->conf->size;
+
+	/* A session that needs a new connection may have to take the place of one of its own pool,
+	 * which no other pool gets. */
+	full |= wants_fresh(pool) && group->leaving == 0 && !cluster_has_room(group);
+	if (full && pool_uncovered(pool) > 0 && !gate_paused(pool) && !pool->all->closing &&
+	    !pool->all->handing)
+		make_room(pool);
+	cluster_fill(pool->group->cluster);
 }
 
 void
@@ -375,13 +443,17 @@ pool_fill(struct pool *pool)
 	const struct conf_pool *conf = pool->conf;
 	struct list *opening = &pool->servers[SERVER_CONNECTING];
 	/* A server in SERVER_CHECKING will be free at once, or be closed. */
-	unsigned wanted = pool->waiting.count > pool->servers[SERVER_CHECKING].count
-			      ? pool->waiting.count - pool->servers[SERVER_CHECKING].count
+	unsigned wanted = pool->turns.count > pool->servers[SERVER_CHECKING].count
+			      ? pool->turns.count - pool->servers[SERVER_CHECKING].count
 			      : 0;
 
 	/* The usual case: there are enough servers. */
 	if (opening->count >= wanted && pool->count >= conf->min_size)
 		return;
+	if (pool->group->cluster) {
+		fill_cluster(pool);
+		return;
+	}
 	if (pool->all->closing || pool->all->handing || gate_paused(pool) ||
 	    !list_linked(&pool->node) || !may_try(pool))
 		return;
@@ -397,6 +469,47 @@ pool_fill(struct pool *pool)
 			return;
 		server_open(pool);
 	}
+}
+
+/* Lends idle servers of the pool to those who wait. */
+static void
+serve_waiting(struct pool *pool)
+{
+	struct server *srv;
+
+	while (pool->turns.count > 0 && (srv = pool_take_idle(pool)) != NULL) {
+		unsigned waiting = pool->turns.count;
+
+		pool_server_ready(pool, srv);
+		if (pool->turns.count == waiting)
+			return;
+	}
+}
+
+static void
+pools_serve(void *arg)
+{
+	struct pools *all = arg;
+	struct list_node *n;
+
+	all->serve_due = false;
+	LIST_EACH (n, &all->list)
+		serve_waiting(LIST_OBJ(n, struct pool, node));
+	LIST_EACH (n, &all->list)
+		if (LIST_OBJ(n, struct pool, node)->group->cluster == NULL)
+			pool_fill(LIST_OBJ(n, struct pool, node));
+	LIST_EACH (n, &all->clusters)
+		cluster_fill(LIST_OBJ(n, struct cluster, node));
+	loop_event_done(all->loop);
+}
+
+void
+pools_serve_soon(struct pools *all)
+{
+	if (all->serve_due)
+		return;
+	all->serve_due = true;
+	loop_defer(all->loop, pools_serve, all);
 }
 
 void
@@ -456,26 +569,15 @@ pool_server_connected(struct pool *pool, struct server *srv)
 	pool_server_ready(pool, srv);
 }
 
-/* The first lease of the queue that can be given this server; NULL: none. */
-static struct list_node *
-first_waiting(const struct pool *pool, const struct server *srv)
-{
-	struct list_node *n;
-
-	LIST_EACH (n, &pool->waiting)
-		if (srv->leases == 0 || !LIST_OBJ(n, struct lease, node)->fresh)
-			return n;
-	return NULL;
-}
-
 void
 pool_server_ready(struct pool *pool, struct server *srv)
 {
-	struct list_node *n = first_waiting(pool, srv);
+	struct lease *next = queue_next(pool, srv);
+	const char *why;
 
 	if (srv->retiring || srv->spoiled || gate_paused(pool) ||
 	    pool_is_over_lifetime(pool, srv) || is_too_large(pool) ||
-	    (pool->all->closing && n == NULL)) {
+	    (pool->all->closing && next == NULL)) {
 		server_close(srv, srv->retiring        ? "retired"
 				  : srv->spoiled       ? "a session has left what nothing undoes"
 				  : gate_paused(pool)  ? "paused"
@@ -492,13 +594,20 @@ pool_server_ready(struct pool *pool, struct server *srv)
 	}
 	if (give_way(pool, srv))
 		return;
-	if (n) {
-		lease_grant(LIST_OBJ(n, struct lease, node), srv);
-	} else if (wants_fresh(pool) && pool->group->total >= pool->conf->size) {
+	if (pool->group->cluster && (why = cluster_takes(pool)) != NULL) {
+		server_close(srv, why);
+		return;
+	}
+	if (next) {
+		lease_grant(next, srv);
+	} else if (wants_fresh(pool) &&
+		   (pool->group->total >= pool->conf->size || !cluster_has_room(pool->group))) {
 		server_close(srv, "a session needs a new connection");
 		return;
 	}
 	pool_fill(pool);
+	if (next == NULL && pool->group->cluster && pool->group->cluster->waiting > 0)
+		cluster_fill(pool->group->cluster);
 }
 
 /* Has PostgreSQL refused the login in a way that the next attempt would meet again? Not if it has
@@ -611,7 +720,7 @@ pool_is_free_soon(const struct pool *pool)
 	       (pool->waiting.count == 0 &&
 		(in[SERVER_CLEANING].count + in[SERVER_CHECKING].count > 0 ||
 		 (pool->group->total - in[SERVER_CONNECTING].count < pool->conf->size &&
-		  may_try(pool))));
+		  may_try(pool) && cluster_has_room(pool->group))));
 }
 
 struct server *
@@ -628,6 +737,16 @@ pool_take_fresh(struct pool *pool)
 }
 
 /* ---- waiting ---- */
+
+/* The cluster of the pool is full: which limit is to be raised. */
+static void
+hint_cluster(const struct pool *pool, struct err *e)
+{
+	char says[256];
+
+	cluster_say(pool->group, says, sizeof says);
+	err_hint(e, "%s: raise it, or see in SHOW WAITS who holds them", says);
+}
 
 /* Adds to an error of this pool who holds its servers. */
 static void
@@ -651,6 +770,8 @@ say_numbers(const struct pool *pool, struct err *e)
 		   n ? "; held longest: " : "", who);
 	if (gate_paused(pool))
 		err_hint(e, "the pool is paused: an administrator can RESUME it");
+	else if (cluster_is_full(pool->group))
+		hint_cluster(pool, e);
 	else if (pool->last_error.id != ERR_NONE)
 		err_hint(e, "the last attempt to connect failed: %s", pool->last_error.message);
 }
@@ -678,9 +799,10 @@ pool_refuses(struct pool *pool, struct err *e)
 }
 
 void
-pool_wait_error(const struct pool *pool, int64_t limit_us, struct err *e)
+pool_wait_error(const struct pool *pool, const struct lease *l, int64_t limit_us, struct err *e)
 {
-	char text[32], down[32];
+	const struct party *full = l ? queue_full_party(l) : NULL;
+	char text[32], down[32], says[160];
 
 	units_duration_str(limit_us, text, sizeof text);
 	if (pool->down_us && pool->last_error.id != ERR_NONE) {
@@ -692,6 +814,10 @@ pool_wait_error(const struct pool *pool, int64_t limit_us, struct err *e)
 	}
 	err_make(e, ERR_WAIT_TIMEOUT, pool->conf->name, text);
 	say_numbers(pool, e);
+	if (full) {
+		party_say_full(full, says, sizeof says);
+		err_hint(e, "%s: raise it, or see in SHOW WAITS who holds them", says);
+	}
 }
 
 bool

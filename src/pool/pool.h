@@ -13,8 +13,10 @@
 #include "conf/conf.h"
 #include "loop/loop.h"
 #include "loop/threads.h"
+#include "pool/cluster.h"
 #include "pool/known.h"
 #include "pool/lease.h"
+#include "pool/party.h"
 #include "pool/past.h"
 #include "pool/pool_stats.h"
 #include "pool/pool_tally.h"
@@ -36,6 +38,10 @@ struct pools {
 	uint64_t known_versions; /* see known_init() */
 	struct buf filtered;     /* the part of one read that is for the client */
 	struct list list;        /* of struct pool */
+	struct list clusters;    /* of struct cluster */
+	struct parties parties;  /* roles and users with limits */
+	uint64_t arrivals;       /* leases that have begun to wait */
+	bool serve_due;          /* pools_serve() is called at the end of the turn of the loop */
 	struct past past;        /* sums of those that are gone */
 	bool closing;            /* shutdown: no server is opened any more */
 	bool aged;               /* the last sweep has closed a server for its age */
@@ -62,6 +68,10 @@ struct pool {
 	uint64_t place; /* a number for its name, by which prepared.h tells databases apart */
 	/* servers of the whole group; counted in the group's own pool */
 	unsigned total;
+	/* Of the group's own pool: its cluster, or NULL; its servers that are closed, and that
+	 * PostgreSQL has not let go yet; and how many servers its min_size keeps for it there. */
+	struct cluster *cluster;
+	unsigned leaving, reserved;
 	/* counted reference; an old one is freed at the end of the turn */
 	const struct conf_pool *conf;
 	bool used; /* while unused pools are looked for: somebody uses it */
@@ -78,7 +88,8 @@ struct pool {
 	/* idle ones: most recently used first; leased ones: longest held first */
 	struct list servers[SERVER_NSTATES];
 	unsigned count;      /* servers of this pool, in any state */
-	struct list waiting; /* leases that wait, first in first out */
+	struct list waiting; /* leases that wait, in the order in which they came */
+	struct list turns;   /* those of them that could be served, the next one first: queue.h */
 	/* a server has logged in once; in the group's own pool, for the whole group */
 	bool worked;
 	bool refused; /* at the last attempt PostgreSQL itself refused the login */
@@ -148,6 +159,17 @@ void pool_server_ready(struct pool *, struct server *);
 void pool_server_failed(struct pool *, enum err_id id, const char *reason, const char *sqlstate);
 void pool_fill(struct pool *); /* opens servers as needed, as far as the limits allow */
 
+/* Servers that will soon be free without a lease that ends; and leases of pool->turns for which
+ * there is none of these. */
+unsigned pool_coming(const struct pool *);
+unsigned pool_uncovered(const struct pool *);
+/* How many servers the pool could open now, if its cluster had room. */
+unsigned pool_may_open(const struct pool *);
+
+/* Lends idle servers to those who wait, and opens servers, in all pools, at the end of this turn of
+ * the loop: for changes in the middle of something. */
+void pools_serve_soon(struct pools *);
+
 /* Is the server as old as max_lifetime lets it be? See server_spread_us(). */
 bool pool_is_over_lifetime(const struct pool *, const struct server *);
 
@@ -170,9 +192,9 @@ bool pool_is_spent(const struct pool *);
 /* Is there a reason not even to wait? If so, *e has it, and is the caller's to clear. */
 bool pool_refuses(struct pool *, struct err *e);
 
-/* Makes the error of a wait that lasted longer than `limit_us`, with who holds the servers; the
- * caller clears it. */
-void pool_wait_error(const struct pool *, int64_t limit_us, struct err *e);
+/* Makes the error of a wait of this lease (NULL: of any) that lasted longer than `limit_us`, with
+ * who holds the servers; the caller clears it. */
+void pool_wait_error(const struct pool *, const struct lease *, int64_t limit_us, struct err *e);
 
 /* The conninfo for a server of the pool. `role`: NULL, or the role that the server logs in as.
  * Otherwise as conninfo_new(). */

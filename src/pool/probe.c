@@ -66,7 +66,8 @@ probe_sweep(struct pool *pool, int64_t now)
 	if (pool->last_error.id == ERR_NONE || pool->count > 0 || pool->waiting.count > 0 ||
 	    pool->group->removed || pool->group->total >= pool->conf->size || all->closing ||
 	    all->handing || gate_paused(pool) || gate_of(pool) != POOL_ENABLED ||
-	    (pool->conf->role == CONF_ROLE_CLIENT && pool->role == NULL) || is_connecting(pool))
+	    (pool->conf->role == CONF_ROLE_CLIENT && pool->role == NULL) || is_connecting(pool) ||
+	    !cluster_has_room(pool->group))
 		return;
 	pool->probe_us = 0;
 	server_open(pool);

@@ -137,6 +137,7 @@ renew_take(struct pool *group, const struct conf_pool *conf)
 		password_renew(pool);
 	}
 	close_surplus(group);
+	cluster_join(group);
 	LIST_EACH_SAFE (n, after, &group->all->list)
 		if (LIST_OBJ(n, struct pool, node)->group == group)
 			pool_fill(LIST_OBJ(n, struct pool, node));
@@ -146,6 +147,7 @@ void
 renew_remove(struct pool *group)
 {
 	group->removed = true;
+	cluster_removed(group);
 }
 
 bool

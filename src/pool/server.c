@@ -1,6 +1,7 @@
 #include "pool/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,16 +114,17 @@ free_server(void *arg)
 }
 
 /* PQfinish() sends Terminate. Behind half a message the server would take it for the rest of that,
- * and could execute half a statement: so our side is shut down first. */
+ * and could execute half a statement: so our side is shut down first. `lingers`: the end of the
+ * server's side is waited for. */
 static void
-end_stream(struct server *srv)
+end_stream(struct server *srv, bool lingers)
 {
 	static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
 	bool clean = progress_at_rest(&srv->progress) && stream_queued(&srv->stream) == 0;
 	int fd = stream_detach(&srv->stream);
 
 	if (!clean)
-		shutdown(fd, SHUT_RDWR);
+		shutdown(fd, lingers ? SHUT_WR : SHUT_RDWR);
 	if (srv->conn)
 		return;
 	if (clean)
@@ -130,30 +132,52 @@ end_stream(struct server *srv)
 	close(fd);
 }
 
-/* The descriptor belongs to libpq: the event is removed first, then PQfinish() closes it. */
-static void
+/* A second descriptor of the connection, by which the end of PostgreSQL's side is seen; -1: nobody
+ * waits for that, or there is no connection. */
+static int
+second_descriptor(const struct server *srv)
+{
+	int fd = stream_open(&srv->stream) ? srv->stream.fd : srv->conn ? PQsocket(srv->conn) : -1;
+
+	if (fd < 0 || srv->pool->group->cluster == NULL || srv->pool->all->closing)
+		return -1;
+	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* The descriptor belongs to libpq: the event is removed first, then PQfinish() closes it. Returns
+ * second_descriptor(). */
+static int
 close_connection(struct server *srv)
 {
+	bool logged_in = stream_open(&srv->stream);
+	int second = second_descriptor(srv);
+
 	if (event_initialized(&srv->connect_event))
 		event_del(&srv->connect_event);
-	if (stream_open(&srv->stream))
-		end_stream(srv);
+	if (logged_in)
+		end_stream(srv, second >= 0);
 	PQfinish(srv->conn);
 	srv->conn = NULL;
+	/* In the middle of a login, PQfinish() sends nothing. */
+	if (second >= 0 && !logged_in)
+		shutdown(second, SHUT_WR);
 	cancel_key_drop(&srv->key);
 	conninfo_params_clear(&srv->params);
+	return second;
 }
 
 void
 server_remove(struct server *srv)
 {
 	struct pool *pool = srv->pool;
+	int second;
 
 	server_set_state(srv, SERVER_CLOSED);
-	close_connection(srv);
+	second = close_connection(srv);
 	idmap_remove(&pool->all->servers, srv->id);
 	pool->count--;
-	pool->group->total--;
+	cluster_count_server(pool->group, -1);
+	cluster_let_go(pool->group, second);
 	loop_defer(pool->all->loop, free_server, srv);
 }
 
@@ -251,7 +275,7 @@ make_server(struct pool *pool, enum server_state state)
 	prepared_init(&srv->prepared, &pool->all->statements, &srv->progress);
 	list_append(&pool->servers[state], &srv->node);
 	pool->count++;
-	pool->group->total++;
+	cluster_count_server(pool->group, 1);
 	return srv;
 }
 
@@ -412,6 +436,17 @@ take_done(struct server *srv, struct todo *done)
 	}
 }
 
+/* A server of the pool is gone. In a cluster another one may be closed for those who wait: not now,
+ * as the caller may be walking over servers. */
+static void
+fill_after(struct pool *pool)
+{
+	if (pool->group->cluster)
+		pools_serve_soon(pool->all);
+	else
+		pool_fill(pool);
+}
+
 void
 server_close(struct server *srv, const char *why)
 {
@@ -441,7 +476,7 @@ server_close(struct server *srv, const char *why)
 	if (lease)
 		lease_lost(lease, &done, why);
 	todo_clear(&done);
-	pool_fill(pool);
+	fill_after(pool);
 }
 
 void
@@ -452,7 +487,7 @@ server_give_up(struct server *srv, const char *why)
 	log_debug("server", srv->id, "given up", LOG_TEXT("pool", pool->conf->name),
 		  LOG_QUOTED("why", why));
 	server_remove(srv);
-	pool_fill(pool);
+	fill_after(pool);
 }
 
 /* ---- cancel ---- */

@@ -36,7 +36,7 @@ sweep_waiting(struct pool *pool, int64_t now)
 	while ((l = first_overdue(pool, now - limit)) != NULL) {
 		struct err e;
 
-		pool_wait_error(pool, limit, &e);
+		pool_wait_error(pool, l, limit, &e);
 		lease_fail(l, &e);
 		err_clear(&e);
 	}
@@ -127,6 +127,7 @@ sweep_pools(struct pools *all)
 	struct list_node *n, *after;
 
 	all->aged = false;
+	clusters_sweep(all, now);
 	LIST_EACH_SAFE (n, after, &all->list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 

@@ -340,6 +340,7 @@ enter_database(struct session *s, const struct startup *st)
 {
 	struct site *site = s->site;
 	const char *database = database_of(s, st);
+	struct pool *pool;
 	bool console;
 	struct buf params, repeated;
 	struct err e;
@@ -357,16 +358,19 @@ enter_database(struct session *s, const struct startup *st)
 		enter_console(s);
 		return;
 	}
-	s->pool = pools_find(&site->pools, database, s->peer.role);
-	if (s->pool == NULL) {
+	pool = pools_find(&site->pools, database, s->peer.role);
+	if (pool == NULL) {
 		err_make(&e, ERR_NO_POOL, database);
 		refuse_login(s, &e);
 		return;
 	}
-	if (gate_refuses(s->pool, &e)) {
+	if (gate_refuses(pool, &e) ||
+	    !party_admit(&site->pools.parties, s->peer.role, s->peer.uid, &e)) {
 		refuse_login(s, &e);
 		return;
 	}
+	/* From here on it is counted as one of its parties. */
+	s->pool = pool;
 	s->context.mode = (uint8_t)s->pool->conf->mode;
 	s->context.pin = s->pool->conf->pin;
 	if (welcome_as_before(s, st))

@@ -477,6 +477,14 @@ describe(const struct lease *l, char *out, size_t out_size)
 	session_describe(l->owner, out, out_size);
 }
 
+static void
+find_parties(const struct lease *l, struct party *of[PARTY_KINDS])
+{
+	const struct session *s = l->owner;
+
+	parties_find(&s->site->pools.parties, s->peer.role, s->peer.uid, of);
+}
+
 const struct lease_ops outbound_lease_ops = {
     .granted = granted,
     .failed = failed,
@@ -484,6 +492,7 @@ const struct lease_ops outbound_lease_ops = {
     .drained = drained,
     .lost = lost,
     .describe = describe,
+    .parties = find_parties,
     .told = told,
     .own_ended = own_ended,
     .ended = ended,

@@ -8,6 +8,7 @@
 #include "base/fnv.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "pool/party.h"
 #include "pool/pool.h"
 
 #define NAME_MAX_SHOWN 63        /* bytes of a lock's name in a circle */
@@ -101,16 +102,19 @@ waits_end(struct waits *w, uint64_t session)
 
 /* ---- the graph of what can be reached ---- */
 
-/* A session; or a source, which is a semaphore or a group of pools, from which several sessions can
- * give something back. A session can go on when all points that it needs can go on; a source, when
- * enough of them can (mostly one). */
+/* A session; or a source, from which several sessions can give something back: a semaphore, a group
+ * of pools, a cluster as one of its groups sees it, or the servers of a party. A session can go on
+ * when all points that it needs can go on; a source, when enough of them can (mostly one). */
 struct point {
 	struct hash_node hashed;
 	struct point *next;           /* the point that was found after this one */
 	uint64_t session;             /* 0: a source */
-	const struct lock *semaphore; /* of a source, one of these two */
+	const struct lock *semaphore; /* of a source, one of these three */
 	const struct pool *group;
-	const struct lock_hold *hold; /* of a session: what it waits for, or both NULL */
+	const struct party *party;
+	const struct pools *all;       /* with `party`: where its servers are */
+	const struct cluster *cluster; /* with `group`: that cluster, as the group sees it */
+	const struct lock_hold *hold;  /* of a session: what it waits for, or both NULL */
 	const struct lease *lease;
 	struct edge *needs, *last_need;
 	struct edge *needed_by;
@@ -120,8 +124,16 @@ struct point {
 	struct point *back; /* the next point towards the asking session; NULL: not found yet */
 };
 
+/* So many of the servers of another group can come to a group by way of their cluster; the others
+ * are kept by min_size. */
+struct share {
+	struct share *next;
+	unsigned left;
+};
+
 struct edge {
 	struct point *from, *to;
+	struct share *share;      /* it counts as long as something is left; NULL: always */
 	struct edge *next_need;   /* of `from` */
 	struct edge *next_needer; /* of `to` */
 };
@@ -132,6 +144,7 @@ struct graph {
 	struct point *first, *last;
 	/* points that can go on; those who need them are still to be counted */
 	struct point *to_go;
+	struct share *shares; /* all, to be freed */
 };
 
 static struct point *
@@ -143,11 +156,13 @@ find_or_add(struct graph *g, const struct point *key, bool *added)
 
 	hash = fnv_bytes(hash, &key->semaphore, sizeof key->semaphore);
 	hash = fnv_bytes(hash, &key->group, sizeof key->group);
+	hash = fnv_bytes(hash, &key->party, sizeof key->party);
+	hash = fnv_bytes(hash, &key->cluster, sizeof key->cluster);
 	*added = false;
 	for (n = hash_first(&g->table, hash); n; n = hash_next(n)) {
 		p = HASH_OBJ(n, struct point, hashed);
 		if (p->session == key->session && p->semaphore == key->semaphore &&
-		    p->group == key->group)
+		    p->group == key->group && p->party == key->party && p->cluster == key->cluster)
 			return p;
 	}
 	p = mem_calloc(1, sizeof *p);
@@ -184,15 +199,15 @@ add_session(struct graph *g, uint64_t session, const struct lock_hold *queued)
 }
 
 static struct point *
-add_source(struct graph *g, const struct lock *semaphore, const struct pool *group)
+add_source(struct graph *g, struct point key)
 {
-	struct point key = {.semaphore = semaphore, .group = group, .missing = 1};
 	bool added;
 
+	key.missing = 1;
 	return find_or_add(g, &key, &added);
 }
 
-static void
+static struct edge *
 add_need(struct point *from, struct point *to)
 {
 	struct edge *e = mem_calloc(1, sizeof *e);
@@ -208,6 +223,7 @@ add_need(struct point *from, struct point *to)
 	to->needed_by = e;
 	if (from->session != 0)
 		from->missing++;
+	return e;
 }
 
 static void
@@ -287,17 +303,166 @@ add_needs_of_group(struct graph *g, struct point *p)
 		}
 }
 
+/* The leased servers of the group. */
+static unsigned
+count_leased_of_group(const struct pool *group)
+{
+	const struct pool *pool;
+	unsigned count = 0;
+
+	for (pool = next_of_group(group, &group->all->list.head); pool;
+	     pool = next_of_group(group, &pool->node))
+		count += count_leased(pool);
+	return count;
+}
+
+static struct share *
+add_share(struct graph *g, unsigned servers)
+{
+	struct share *share = mem_calloc(1, sizeof *share);
+
+	share->left = servers;
+	share->next = g->shares;
+	g->shares = share;
+	return share;
+}
+
+/* All who have leased a server of the group. `share`: or NULL. */
+static void
+add_needs_of_holders(struct graph *g, struct point *p, const struct pool *group,
+		     struct share *share)
+{
+	const struct pool *pool;
+	const struct list_node *n;
+
+	for (pool = next_of_group(group, &group->all->list.head); pool;
+	     pool = next_of_group(group, &pool->node))
+		LIST_EACH (n, &pool->servers[SERVER_LEASED]) {
+			const struct lease *l = LIST_OBJ(n, const struct server, node)->lease;
+
+			if (l)
+				add_need(p, add_session(g, l->session, NULL))->share = share;
+		}
+}
+
+/* Is it the own pool of another group of the point's cluster? */
+static bool
+is_other_group(const struct point *p, const struct pool *pool)
+{
+	return pool->group == pool && pool->cluster == p->cluster && pool != p->group;
+}
+
+/* A server of the cluster for one of its groups: idle servers of the others are closed for it, down
+ * to what their min_size keeps. */
+static void
+add_needs_of_cluster(struct graph *g, struct point *p)
+{
+	unsigned own = count_leased_of_group(p->group), can_come = own;
+	int64_t taken = own;
+	const struct list_node *n;
+
+	LIST_EACH (n, &p->group->all->list) {
+		const struct pool *other = LIST_OBJ(n, const struct pool, node);
+		unsigned leased = is_other_group(p, other) ? count_leased_of_group(other) : 0;
+
+		if (!is_other_group(p, other))
+			continue;
+		taken += leased > other->reserved ? leased : other->reserved;
+		can_come += leased > other->reserved ? leased - other->reserved : 0;
+	}
+	p->missing = taken < p->cluster->limit ? 0 : (unsigned)(taken - p->cluster->limit + 1);
+	/* The others keep more than the limit leaves: no session can help that. */
+	if (can_come < p->missing)
+		p->missing = 0;
+	if (p->missing == 0)
+		return;
+	add_needs_of_holders(g, p, p->group, NULL);
+	LIST_EACH (n, &p->group->all->list) {
+		const struct pool *other = LIST_OBJ(n, const struct pool, node);
+		unsigned leased = is_other_group(p, other) ? count_leased_of_group(other) : 0;
+
+		if (leased > other->reserved)
+			add_needs_of_holders(g, p, other, add_share(g, leased - other->reserved));
+	}
+}
+
+/* Is the leased server one of the party's? */
+static bool
+is_of_party(const struct lease *l, const struct party *party)
+{
+	return l &&
+	       (l->turn.party[CONF_PARTY_ROLE] == party || l->turn.party[CONF_PARTY_UID] == party);
+}
+
+/* Walks over the leases of the party: adds a need of each if `g` is not NULL. Returns their number,
+ * or if `session` is not 0, how many of them that session has. */
+static unsigned
+walk_party(struct graph *g, struct point *p, const struct pools *all, const struct party *party,
+	   uint64_t session)
+{
+	const struct list_node *n, *m;
+	unsigned count = 0;
+
+	LIST_EACH (n, &all->list)
+		LIST_EACH (m, &LIST_OBJ(n, const struct pool, node)->servers[SERVER_LEASED]) {
+			const struct lease *l = LIST_OBJ(m, const struct server, node)->lease;
+
+			if (!is_of_party(l, party))
+				continue;
+			count += session == 0 || l->session == session;
+			if (g)
+				add_need(p, add_session(g, l->session, NULL));
+		}
+	return count;
+}
+
+static void
+add_needs_of_party(struct graph *g, struct point *p)
+{
+	unsigned leased = walk_party(NULL, NULL, p->all, p->party, 0);
+
+	if (leased < p->party->max_servers) {
+		p->missing = 0;
+		return;
+	}
+	p->missing = (unsigned)(leased - p->party->max_servers + 1);
+	walk_party(g, p, p->all, p->party, 0);
+}
+
+/* A server of its pool; one of the cluster; and one that its parties may have. */
+static void
+add_needs_of_lease(struct graph *g, struct point *p)
+{
+	const struct pool *group = p->lease->pool->group;
+
+	add_need(p, add_source(g, (struct point){.group = group}));
+	if (group->cluster)
+		add_need(p,
+			 add_source(g, (struct point){.group = group, .cluster = group->cluster}));
+	for (int i = 0; i < PARTY_KINDS; i++) {
+		const struct party *party = p->lease->turn.party[i];
+
+		if (party && party->max_servers > 0)
+			add_need(p,
+				 add_source(g, (struct point){.party = party, .all = group->all}));
+	}
+}
+
 static void
 add_needs(struct graph *g, struct point *p)
 {
 	if (p->semaphore)
 		add_needs_of_semaphore(g, p);
+	else if (p->cluster)
+		add_needs_of_cluster(g, p);
 	else if (p->group)
 		add_needs_of_group(g, p);
+	else if (p->party)
+		add_needs_of_party(g, p);
 	else if (p->lease)
-		add_need(p, add_source(g, NULL, p->lease->pool->group));
+		add_needs_of_lease(g, p);
 	else if (p->hold && p->hold->lock->semaphore)
-		add_need(p, add_source(g, p->hold->lock, NULL));
+		add_need(p, add_source(g, (struct point){.semaphore = p->hold->lock}));
 	else if (p->hold)
 		add_needs_of_lock(g, p);
 }
@@ -322,9 +487,14 @@ find_who_can_go(struct graph *g)
 			mark_can_go(g, p);
 	while ((p = g->to_go) != NULL) {
 		g->to_go = p->next_to_go;
-		for (e = p->needed_by; e; e = e->next_needer)
+		for (e = p->needed_by; e; e = e->next_needer) {
+			if (e->share && e->share->left == 0)
+				continue;
+			if (e->share)
+				e->share->left--;
 			if (e->from->missing > 0 && --e->from->missing == 0)
 				mark_can_go(g, e->from);
+		}
 	}
 }
 
@@ -346,9 +516,14 @@ graph_make(struct graph *g, const struct waits *w, uint64_t session)
 static void
 graph_clear(struct graph *g)
 {
+	struct share *share;
 	struct point *p;
 	struct edge *e;
 
+	while ((share = g->shares) != NULL) {
+		g->shares = share->next;
+		free(share);
+	}
 	while ((p = g->first) != NULL) {
 		g->first = p->next;
 		while ((e = p->needs) != NULL) {
@@ -473,26 +648,63 @@ servers_of(const struct pool *group, uint64_t session)
 	return count;
 }
 
+static unsigned
+servers_in_cluster(const struct cluster *c, uint64_t session)
+{
+	const struct list_node *n;
+	unsigned count = 0;
+
+	LIST_EACH (n, &c->all->list) {
+		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
+
+		if (pool->group == pool && pool->cluster == c)
+			count += servers_of(pool, session);
+	}
+	return count;
+}
+
+/* Writes what a source is, and how much of it the session holds. */
+static void
+add_source_words(struct buf *b, const struct point *source, uint64_t session)
+{
+	unsigned holds;
+	int64_t of;
+
+	if (source->semaphore) {
+		add_name(b, "semaphore", source->semaphore->name);
+		holds = holds_of(source->semaphore, session);
+		of = source->semaphore->limit;
+	} else if (source->party) {
+		buf_add_fmt(b, "a server of ");
+		add_name(b, conf_party_name(source->party->kind), source->party->name);
+		holds = walk_party(NULL, NULL, source->all, source->party, session);
+		of = source->party->max_servers;
+	} else {
+		add_name(b, "pool", source->group->conf->name);
+		holds = servers_of(source->group, session);
+		of = source->group->conf->size;
+	}
+	if (source->cluster) {
+		buf_add_fmt(b, " in ");
+		add_name(b, "cluster", source->cluster->name);
+		holds = servers_in_cluster(source->cluster, session);
+		of = source->cluster->limit;
+	}
+	buf_add_fmt(b, ", of which session %" PRIu64 " holds %u of %lld", session, holds,
+		    (long long)of);
+}
+
 /* Writes why `p` waits for `next`: by way of `source`, or directly (NULL). */
 static void
 add_step(struct buf *b, const struct point *p, const struct point *source, const struct point *next)
 {
 	buf_add_fmt(b, "session %" PRIu64 " waits for ", p->session);
-	if (source == NULL) {
-		add_name(b, "lock", p->hold->lock->name);
-		buf_add_fmt(b, ", %s session %" PRIu64, is_queued(p) ? "behind" : "held by",
-			    next->session);
+	if (source) {
+		add_source_words(b, source, next->session);
 		return;
 	}
-	if (source->semaphore)
-		add_name(b, "semaphore", source->semaphore->name);
-	else
-		add_name(b, "pool", source->group->conf->name);
-	buf_add_fmt(b, ", of which session %" PRIu64 " holds %u of %lld", next->session,
-		    source->semaphore ? holds_of(source->semaphore, next->session)
-				      : servers_of(source->group, next->session),
-		    source->semaphore ? (long long)source->semaphore->limit
-				      : (long long)source->group->conf->size);
+	add_name(b, "lock", p->hold->lock->name);
+	buf_add_fmt(b, ", %s session %" PRIu64, is_queued(p) ? "behind" : "held by", next->session);
 }
 
 static char *

@@ -8,7 +8,11 @@
  *	for a semaphore: if at least one session that holds it can go on;
  *	for a server: if at least one server of the pool (of all pools of its group, if these share
  *		their size) is free, or will be free without a session (connecting, checking,
- *		cleaning), or may still be opened, or is leased by a session that can go on.
+ *		cleaning), or may still be opened, or is leased by a session that can go on;
+ *		and, if the pool has a cluster with a server_limit, the same holds for all groups of
+ *		the cluster together, where of another group only what its min_size does not keep
+ *		counts; and, if the session's role or uid has max_servers, at least one of its
+ *		servers is leased by a session that can go on, or it may have one more.
  * Sessions that wait before it for the same semaphore or pool make no difference: they get theirs
  * first, and can go on then. A session that cannot go on after these rules have been applied until
  * nothing changes can never go on (the general AND-OR model: Knapp, Deadlock detection in

@@ -198,6 +198,8 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 			 LOG_QUOTED("why", s->end.error ? err_kind(s->end.error)->name : text),
 			 LOG_NUMBER("queries", s->activity.queries));
 	session_set_state(s, SESSION_CLOSED);
+	if (s->pool)
+		party_remove_client(&site->pools.parties, s->peer.role, s->peer.uid);
 	stream_close(&s->stream);
 	idmap_remove(&site->sessions, s->id);
 	waits_end(&site->waits, s->id);

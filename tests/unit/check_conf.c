@@ -177,6 +177,31 @@ START_TEST(a_value_can_be_as_long_as_its_line)
 }
 END_TEST
 
+START_TEST(limits_that_cross_pools)
+{
+	struct conf *c = conf_good("[pgwith]\ncluster = main\nmax_clients = 9\n" POOL
+				   "[pool b]\nconninfo=dbname=b\ncluster=\n"
+				   "[cluster main]\nserver_limit = 80\n"
+				   "[role app server 1]\nmax_clients = 2\nmax_servers = 3\n"
+				   "[role *]\npriority = 4\n[uid 33]\nmax_servers = 5\n");
+	const struct conf_limits *app = conf_limits(c, CONF_PARTY_ROLE, "app server 1");
+	const struct conf_limits *each = conf_limits(c, CONF_PARTY_ROLE, "web");
+
+	ck_assert_str_eq(c->pools[0].cluster, "main");
+	ck_assert_str_eq(c->pools[1].cluster, "");
+	ck_assert_int_eq(conf_cluster(c, "main")->server_limit, 80);
+	ck_assert_ptr_null(conf_cluster(c, ""));
+	ck_assert_int_eq(c->max_clients, 9);
+	ck_assert(app->max_clients == 2 && app->max_servers == 3 && app->priority == 0);
+	/* Nothing is inherited, and what is not set is no limit. */
+	ck_assert(each->max_clients == 0 && each->max_servers == 0 && each->priority == 4);
+	ck_assert_int_eq(conf_limits(c, CONF_PARTY_UID, "33")->max_servers, 5);
+	ck_assert_ptr_null(conf_limits(c, CONF_PARTY_UID, "34"));
+	ck_assert_ptr_null(conf_limits(c, CONF_PARTY_UID, "app server 1"));
+	conf_free(c);
+}
+END_TEST
+
 /* A file and one problem that it must give; `but` is what no problem of it may contain. */
 static const struct {
 	const char *text;
@@ -250,7 +275,7 @@ static const struct {
      "duplicate option port: the first is on line 4", 2, NULL},
     {POOL "[pgwiht]\nport = 1\nwhat = 2\n", 3, "unknown section \"pgwiht\"", 1, NULL},
     {"[pols a]\nconninfo=dbname=a\n", 1, "did you mean \"pool\"?", 1, NULL},
-    {"[orders]\nconninfo=dbname=a\n", 1, "expected [pgwith], [pool NAME] or [scope NAME]", 1,
+    {"[orders]\nconninfo=dbname=a\n", 1, "expected [pgwith], [pool NAME], [scope NAME]", 1,
      "did you mean"},
     {"[]\n" POOL, 1, "unknown section \"\"", 1, NULL},
     {"[PGWITH]\n" POOL, 1, "did you mean \"pgwith\"?", 1, NULL},
@@ -401,6 +426,26 @@ static const struct {
     {POOL "[scope a]\nenter = SELECT $1;BEGIN\ncleanup = SELECT $2\n", 4, ITSELF, 1, NULL},
     {POOL "[scope a]\nenter = SELECT $1\n  , $3\non_commit = END\nwhat = 1\n", 6, ITSELF, 2,
      "is used"},
+    {POOL "cluster = mian\n[cluster main]\nserver_limit = 5\n", 3,
+     "cluster: there is no section [cluster \"mian\"]; did you mean \"main\"?", 1, NULL},
+    {POOL "[cluster main]\n", 3, "cluster \"main\" has no server_limit: expected one", 1, NULL},
+    {POOL "[cluster main]\nserver_limit = 0\n", 4, "an integer from 1 to 100000", 1, NULL},
+    {POOL "cluster = m\nmin_size = 3\n[cluster m]\nserver_limit = 2\n", 6,
+     "the min_size of its pools (3 together) is more than server_limit (2)", 1, NULL},
+    {POOL "cluster = m\nmin_size = 2\n[pool b]\nconninfo=dbname=b\ncluster = m\n[cluster m]\n"
+	  "server_limit = 2\n",
+     9, "and pool \"b\" could never have a server", 1, NULL},
+    {POOL "[cluster a b]\nserver_limit = 2\n", 3, "letters, digits, _, - and . only", 1, NULL},
+    {POOL "max_servers = 2\n", 3, "it belongs in [role NAME] or [uid NUMBER]", 1, NULL},
+    {POOL "[role app]\nsize = 2\n", 4,
+     "option size is not one of a role: it belongs in [pool NAME]", 1, NULL},
+    {POOL "[role app]\nmax_clients = -1\n", 4, "an integer from 0 to 1000000", 1, NULL},
+    {POOL "[role app]\npriority = 1h\n", 4, "an integer from 0 to 3600", 1, NULL},
+    {POOL "[role app]\n[role app]\n", 4, "duplicate section [role app]: the first is on line 3", 1,
+     NULL},
+    {POOL "[uid www-data]\n", 3, "expected the number of a user", 1, NULL},
+    {POOL "[uid -1]\n", 3, "expected the number of a user", 1, NULL},
+    {POOL "[role]\n", 3, "a role without a name", 1, NULL},
     /* Outside of lists of statements, a ; is what it always was. */
     {POOL "[scope a]\nwait = 1s ; SELECT\nisolation = read ; only\n", 5, "isolation: \"read\"", 1,
      NULL},
@@ -766,7 +811,8 @@ START_TEST(the_sample_file_is_good)
 	}
 	c = conf_good(text);
 	option_table(&count);
-	ck_assert_uint_eq(shown, count); /* all but conninfo, and [scope tenant] */
+	/* all but conninfo, and [scope tenant], [cluster main], [role batch] */
+	ck_assert_uint_eq(shown, count + 2);
 	ck_assert_ptr_nonnull(conf_scope(c, "tenant"));
 	ck_assert_int_eq(c->pools[0].cleanup_timeout_us, 5 * UNIT_S);
 	conf_free(c);
@@ -796,7 +842,9 @@ START_TEST(the_examples_of_the_manual_are_good)
 	free(page);
 	ck_assert_ptr_null(strchr(text, '\\'));
 	c = conf_good(text);
-	ck_assert_uint_eq(c->npools, 2);
+	ck_assert_uint_eq(c->npools, 4);
+	ck_assert_int_eq(conf_cluster(c, "main")->server_limit, 80);
+	ck_assert_int_eq(conf_limits(c, CONF_PARTY_ROLE, "batch")->max_servers, 4);
 	ck_assert_uint_eq(c->nscopes, 2);
 	ck_assert_int_eq(conf_scope(c, "tenant")->wait_us, 2 * UNIT_S);
 	ck_assert_uint_eq(conf_scope(c, "tenant")->enter.count, 2);
@@ -838,6 +886,7 @@ main(void)
 	tcase_add_test(t, lines_may_be_long_and_may_be_continued);
 	tcase_add_test(t, indented_lines_continue);
 	tcase_add_test(t, a_value_can_be_as_long_as_its_line);
+	tcase_add_test(t, limits_that_cross_pools);
 	tcase_add_loop_test(t, what_is_wrong_is_named_with_its_line, 0,
 			    sizeof broken / sizeof *broken);
 	tcase_add_test(t, all_problems_come_at_once_in_the_order_of_lines);

@@ -154,7 +154,8 @@ static struct conf *
 change(const struct conf *c, const char *option, const char *value, const char *pool,
        const char *scope, const char *words)
 {
-	struct conf_change change = {option, value, pool, scope, "alice"};
+	struct conf_change change = {
+	    .option = option, .value = value, .pool = pool, .scope = scope, .role = "alice"};
 	char *why, *hint;
 	struct conf *next = conf_changed(c, &change, &why, &hint);
 

@@ -14,8 +14,13 @@ START_TEST(every_row_of_the_table_is_sound)
 	struct conf c = {0};
 	struct conf_pool pool = {0};
 	struct conf_scope scope = {0};
-	void *const bases[] = {
-	    [OPTION_PGWITH] = &c, [OPTION_POOL] = &pool, [OPTION_SCOPE] = &scope};
+	struct conf_cluster cluster = {0};
+	struct conf_limits limits = {0};
+	void *const bases[] = {[OPTION_PGWITH] = &c,
+			       [OPTION_POOL] = &pool,
+			       [OPTION_SCOPE] = &scope,
+			       [OPTION_CLUSTER] = &cluster,
+			       [OPTION_LIMITS] = &limits};
 	const struct conf_option *table;
 	unsigned count;
 
@@ -26,7 +31,7 @@ START_TEST(every_row_of_the_table_is_sound)
 		void *base = bases[o->where];
 		char *text, *range, *why;
 
-		ck_assert_ptr_eq(option_find(o->name), o);
+		ck_assert_ptr_eq(option_find_in(o->name, o->where), o);
 		ck_assert_uint_eq(option_index(o), i);
 		ck_assert_uint_ge(strlen(o->help), 20);
 		ck_assert_int_eq(o->help[strlen(o->help) - 1], '.');

@@ -33,6 +33,7 @@ init_pool(struct pool *pool, struct conf_pool *conf, struct pool *group)
 	for (int i = 0; i < SERVER_NSTATES; i++)
 		list_init(&pool->servers[i]);
 	list_init(&pool->waiting);
+	list_init(&pool->turns);
 	list_append(&pools.list, &pool->node);
 }
 
@@ -382,6 +383,80 @@ START_TEST(roles_share_the_size)
 }
 END_TEST
 
+/* Two pools of a cluster, each large enough by itself. */
+static struct cluster *
+join_cluster(struct pool *a, struct pool *b, int64_t limit)
+{
+	static struct cluster c;
+
+	c = (struct cluster){.all = &pools, .name = (char *)"main", .limit = limit};
+	a->cluster = b->cluster = &c;
+	return &c;
+}
+
+START_TEST(pools_share_the_limit_of_a_cluster)
+{
+	static struct pool orders, billing;
+	struct conf_pool orders_conf = {.name = (char *)"orders", .size = 9};
+	struct conf_pool billing_conf = {.name = (char *)"billing", .size = 9};
+	struct lease l1 = {.session = 1}, l2 = {.session = 2}, w1 = {.session = 1};
+	struct lease w2 = {.session = 2};
+	struct cluster *c;
+
+	init_pool(&orders, &orders_conf, NULL);
+	init_pool(&billing, &billing_conf, NULL);
+	c = join_cluster(&orders, &billing, 2);
+	hold_server(&l1, add_server(&orders, SERVER_IDLE));
+	wait_for_server(&w1, &billing);
+	waits_begin_lease(&waits, 1, &w1);
+	/* One more may be opened; then it is the other's, who can give it back. */
+	ck_assert_str_eq(circle(1), "");
+	hold_server(&l2, add_server(&billing, SERVER_IDLE));
+	ck_assert_str_eq(circle(1), "");
+	wait_for_server(&w2, &orders);
+	waits_begin_lease(&waits, 2, &w2);
+	ck_assert_str_eq(circle(2), "session 2 waits for pool \"orders\" in cluster \"main\", of "
+				    "which session 2 holds 1 of 2");
+	/* An idle server of the other pool is closed for it, if that does not keep it. */
+	add_server(&billing, SERVER_IDLE);
+	c->limit = 3;
+	ck_assert_str_eq(circle(2), "");
+	/* It keeps both for its own sessions: one of them is free for 1, who gives its own back. */
+	billing.reserved = 2;
+	ck_assert_str_eq(circle(1), "");
+	ck_assert_str_eq(circle(2), "");
+	/* If it is 2 that asks for a second server of billing, nobody is in the way of either. */
+	billing.reserved = 3;
+	c->limit = 4;
+	ck_assert_str_eq(circle(2), "");
+}
+END_TEST
+
+START_TEST(a_role_waits_for_its_own_servers)
+{
+	static struct pool pool;
+	struct conf_pool conf = {.name = (char *)"orders", .size = 9};
+	struct party app = {
+	    .kind = CONF_PARTY_ROLE, .name = (char *)"app", .max_servers = 1, .servers = 1};
+	struct lease held = {.session = 1}, more = {.session = 1};
+
+	init_pool(&pool, &conf, NULL);
+	held.turn.party[CONF_PARTY_ROLE] = more.turn.party[CONF_PARTY_ROLE] = &app;
+	hold_server(&held, add_server(&pool, SERVER_IDLE));
+	wait_for_server(&more, &pool);
+	waits_begin_lease(&waits, 1, &more);
+	ck_assert_str_eq(circle(1), "session 1 waits for a server of role \"app\", of which "
+				    "session 1 holds 1 of 1");
+	app.max_servers = 2;
+	ck_assert_str_eq(circle(1), "");
+	app.max_servers = 0;
+	ck_assert_str_eq(circle(1), "");
+	held.session = 2;
+	app.max_servers = 1;
+	ck_assert_str_eq(circle(1), "");
+}
+END_TEST
+
 START_TEST(what_was_granted_and_is_not_told_yet_can_go_on)
 {
 	struct lock_hold h[3] = {0};
@@ -509,6 +584,7 @@ struct user {
 static struct user users[SESSIONS + 1]; /* by session */
 static struct conf_pool confs[GROUPS];
 static struct pool pool[POOLS];
+static struct cluster both; /* of both groups; limit 0: there is none */
 
 struct plain_entry {
 	uint64_t session;
@@ -522,8 +598,17 @@ struct plain_source {
 };
 
 struct plain {
-	struct plain_source sources[SOURCES];
+	struct plain_source sources[SOURCES]; /* the groups are the last ones */
 };
+
+#define GROUP_SOURCE (LOCKS + SEMS)
+
+/* The own pool of a group. */
+static struct pool *
+own_pool(int group)
+{
+	return &pool[group];
+}
 
 static void
 copy_hold(void *arg, const struct lock *lock, const struct lock_hold *h, unsigned position)
@@ -573,10 +658,27 @@ plain_waits(const struct plain *w, uint64_t session)
 	return false;
 }
 
+/* Does the limit of the cluster let the group have one server more? */
 static bool
-plain_serves_next(const struct plain_source *s)
+plain_has_room(const struct plain *w, int group)
 {
-	if (s->nqueue == 0)
+	int taken = 0;
+
+	for (int i = 0; i < GROUPS; i++) {
+		int held = w->sources[GROUP_SOURCE + i].nheld;
+		int kept = (int)own_pool(i)->reserved;
+
+		taken += i != group && kept > held ? kept : held;
+	}
+	return both.limit == 0 || taken < both.limit;
+}
+
+static bool
+plain_serves_next(const struct plain *w, int r)
+{
+	const struct plain_source *s = &w->sources[r];
+
+	if (s->nqueue == 0 || (r >= GROUP_SOURCE && !plain_has_room(w, r - GROUP_SOURCE)))
 		return false;
 	if (s->limit > 0)
 		return s->nheld < (int)s->limit;
@@ -593,7 +695,7 @@ plain_serve(struct plain *w)
 	for (int r = 0; r < SOURCES; r++) {
 		struct plain_source *s = &w->sources[r];
 
-		while (plain_serves_next(s)) {
+		while (plain_serves_next(w, r)) {
 			s->held[s->nheld++] = s->queue[0];
 			memmove(s->queue, s->queue + 1, sizeof *s->queue * (size_t)--s->nqueue);
 		}
@@ -653,13 +755,19 @@ check_text(const char *text, uint64_t asking)
 		unsigned held = 0, limit = 0;
 		const struct plain_source *s;
 		int n, count = 0;
-		bool queued = false;
+		bool queued = false, clustered;
 
 		n = sscanf(text,
 			   "session %llu waits for %15[a-z] \"%15[a-z]\", of which session %llu "
 			   "holds %u of %u",
 			   &from, kind, name, &to, &held, &limit);
-		if (n != 6) {
+		clustered =
+		    n != 6 &&
+		    sscanf(text,
+			   "session %llu waits for %15[a-z] \"%15[a-z]\" in cluster \"main\", of "
+			   "which session %llu holds %u of %u",
+			   &from, kind, name, &to, &held, &limit) == 6;
+		if (n != 6 && !clustered) {
 			n = sscanf(text,
 				   "session %llu waits for %15[a-z] \"%15[a-z]\", %15[a-z by] "
 				   "session %llu",
@@ -679,7 +787,15 @@ check_text(const char *text, uint64_t asking)
 		MUST(queued);
 		for (int i = 0; i < s->nheld; i++)
 			count += s->held[i].session == to;
-		if (limit > 0) {
+		if (clustered) {
+			const struct plain_source *groups = &w.sources[GROUP_SOURCE];
+
+			count = 0;
+			for (int g = 0; g < GROUPS; g++)
+				for (int i = 0; i < groups[g].nheld; i++)
+					count += groups[g].held[i].session == to;
+			MUST(limit == both.limit && count == (int)held && count > 0);
+		} else if (limit > 0) {
 			MUST(limit == s->limit && count == (int)held && count > 0);
 		} else if (strncmp(how, "held by", 7) == 0) {
 			MUST(count > 0);
@@ -701,7 +817,7 @@ check_text(const char *text, uint64_t asking)
 	MUST(been[at]);
 }
 
-static unsigned asked, closed_circles, with_pools;
+static unsigned asked, closed_circles, with_pools, with_clusters;
 
 static void
 ask(uint64_t session, bool others)
@@ -723,6 +839,7 @@ ask(uint64_t session, bool others)
 		char end[32];
 
 		with_pools += strstr(text, "for pool") != NULL;
+		with_clusters += strstr(text, "in cluster") != NULL;
 		check_text(text, session);
 		/* It names the one who asks, if that one closed it. */
 		snprintf(end, sizeof end, "session %llu", (unsigned long long)session);
@@ -804,6 +921,22 @@ give_up_lock(uint64_t session, struct lock_hold *h)
 	lock_leave(h);
 }
 
+/* Does the limit of the cluster let the group open a server? */
+static bool
+there_is_room(const struct pool *group)
+{
+	int64_t total = 0, claimed = 0;
+
+	for (int i = 0; i < GROUPS; i++) {
+		const struct pool *own = own_pool(i);
+
+		total += own->total;
+		claimed += own->total > own->reserved ? own->total : own->reserved;
+	}
+	return both.limit == 0 ||
+	       (total < both.limit && (claimed < both.limit || group->total < group->reserved));
+}
+
 /* What pools do by themselves. */
 static void
 step_pool(void)
@@ -829,7 +962,7 @@ step_pool(void)
 	n = list_first(&p->servers[SERVER_IDLE]);
 	if (n && random() % 2)
 		drop_server(LIST_OBJ(n, struct server, node));
-	if (p != &pool[1] && p->group->total < p->conf->size)
+	if (p != &pool[1] && p->group->total < p->conf->size && there_is_room(p->group))
 		add_server(p, SERVER_CONNECTING);
 }
 
@@ -887,6 +1020,14 @@ play(unsigned round)
 	list_init(&pools.list);
 	for (int i = 0; i < POOLS; i++)
 		init_pool(&pool[i], &confs[i > 0], i > 1 ? &pool[1] : NULL);
+	both = (struct cluster){.all = &pools, .name = (char *)"main"};
+	for (int i = 0; round % 3 > 0 && i < GROUPS; i++) {
+		own_pool(i)->cluster = &both;
+		own_pool(i)->reserved = (unsigned)random() % 2;
+		both.limit += own_pool(i)->reserved;
+	}
+	if (round % 3 > 0)
+		both.limit += 1 + random() % 3;
 	for (int n = 0; n < 120; n++) {
 		uint64_t other;
 
@@ -928,10 +1069,11 @@ START_TEST(random_worlds)
 		srandom(seed);
 		play(seed);
 	}
-	fprintf(stderr, "# asked %u, closed %u, with pools %u\n", asked, closed_circles,
-		with_pools);
+	fprintf(stderr, "# asked %u, closed %u, with pools %u, with clusters %u\n", asked,
+		closed_circles, with_pools, with_clusters);
 	ck_assert_uint_gt(closed_circles, rounds);
 	ck_assert_uint_gt(with_pools, rounds / 10);
+	ck_assert_uint_gt(with_clusters, rounds / 10);
 	list_init(&pools.list);
 }
 END_TEST
@@ -957,6 +1099,8 @@ main(void)
 	tcase_add_test(t, a_lock_and_a_pool);
 	tcase_add_test(t, a_session_that_waits_for_its_own_server);
 	tcase_add_test(t, a_pool_that_has_become_smaller);
+	tcase_add_test(t, pools_share_the_limit_of_a_cluster);
+	tcase_add_test(t, a_role_waits_for_its_own_servers);
 	tcase_add_test(t, roles_share_the_size);
 	tcase_add_test(t, what_was_granted_and_is_not_told_yet_can_go_on);
 	tcase_add_test(t, a_circle_of_others);

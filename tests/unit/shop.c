@@ -22,6 +22,7 @@ shop_pool(struct shop *shop, struct pool *pool, struct pool *group, struct conf_
 	for (int i = 0; i < SERVER_NSTATES; i++)
 		list_init(&pool->servers[i]);
 	list_init(&pool->waiting);
+	list_init(&pool->turns);
 	list_append(&shop->d.site.pools.list, &pool->node);
 }
 
@@ -36,6 +37,8 @@ shop_open(struct shop *shop)
 	shop->whole.max_clients = 100;
 	site->conf = &shop->whole;
 	list_init(&site->pools.list);
+	list_init(&site->pools.clusters);
+	parties_init(&site->pools.parties);
 	past_init(&site->pools.past);
 	list_init(&site->in_state[SESSION_IDLE]);
 	idmap_init(&site->sessions);
@@ -119,5 +122,6 @@ shop_wait(struct shop *shop, struct pool *pool, unsigned i, int64_t age_us)
 
 	l->state = LEASE_WAITING;
 	list_append(&pool->waiting, &l->node);
+	list_append(&pool->turns, &l->turn.node);
 	return &shop->buyers[i];
 }

@@ -74,9 +74,12 @@ options(void)
 			    "as the default for all pools.\n",
 	    [OPTION_SCOPE] = ".Ss Section [scope NAME]\n"
 			     "None of these may stand anywhere else; each can be left out.\n",
+	    [OPTION_CLUSTER] = ".Ss Section [cluster NAME]\n",
+	    [OPTION_LIMITS] = ".Ss Sections [role NAME] and [uid NUMBER]\n"
+			      "Each of these can be left out.\n",
 	};
 
-	for (int where = OPTION_PGWITH; where <= OPTION_SCOPE; where++) {
+	for (int where = OPTION_PGWITH; where <= OPTION_LIMITS; where++) {
 		printf("%s", heads[where]);
 		printf(".Bl -tag -width Ds\n");
 		for (unsigned i = 0; i < count; i++)
@@ -102,6 +105,15 @@ sample(void)
 		"#\tenter = SELECT set_config('app.tenant', $1, true)\n#\n"
 		"# a client writes ENTER tenant ('42'). pgwith.conf(5) has more.\n"
 		"#[scope tenant]\n",
+	    [OPTION_CLUSTER] =
+		"# One section for each PostgreSQL server that several pools reach, and whose\n"
+		"# connections they share: those with cluster = main.\n"
+		"#[cluster main]\n",
+	    [OPTION_LIMITS] =
+		"# One section for each role of clients that has limits, or [uid NUMBER] "
+		"for each\n# system user; [role *] and [uid *] are for all that have no "
+		"section of their own.\n"
+		"#[role batch]\n",
 	};
 	const struct conf_option *table;
 	unsigned count;
@@ -111,7 +123,7 @@ sample(void)
 	       "# /etc/pgwith/pgwith.conf (mode 0640 if it holds a password), and check it with\n"
 	       "#\n#	pgwithd -t\n#\n"
 	       "# An option behind a # has its default.\n\n");
-	for (int where = OPTION_PGWITH; where <= OPTION_SCOPE; where++) {
+	for (int where = OPTION_PGWITH; where <= OPTION_LIMITS; where++) {
 		printf("%s", heads[where]);
 		for (unsigned i = 0; i < count; i++) {
 			const struct conf_option *o = &table[i];
@@ -127,6 +139,8 @@ sample(void)
 			else if (o->default_text)
 				printf("#%s =%s%s\n\n", o->name, *o->default_text ? " " : "",
 				       o->default_text);
+			else if (o->where == OPTION_CLUSTER)
+				printf("#%s = 80\n\n", o->name);
 			else
 				printf("%s = host=/run/postgresql dbname=app user=app\n\n",
 				       o->name);

@@ -60,9 +60,7 @@ static const struct setting known[] = {
      "not needed: there is no reserve that would be opened after this time"},
     {"max_db_connections", SETTING_ELSEWHERE, NULL, NULL, NULL},
     {"max_user_connections", SETTING_NONE, NULL, NULL,
-     "size bounds each pool, and that of a database with user= is no larger than this; over "
-     "several "
-     "pools, ALTER ROLE ... CONNECTION LIMIT"},
+     "size bounds each pool; a section [role NAME] or [role *] bounds a role by max_servers"},
     {"query_wait_timeout", SETTING_SECONDS, "wait_timeout", "120", NULL},
     {"query_timeout", SETTING_SECONDS, "query_timeout", NULL, NULL},
     {"transaction_timeout", SETTING_SECONDS, "scope_deadline", NULL, NULL},

@@ -178,24 +178,24 @@ class Test:
         except (ConnectionError, wire.Closed, wire.ServerError):
             return False
 
-    def daemon(self, options=None, pools=None, env=None, scopes=None, **pool):
+    def daemon(self, options=None, pools=None, env=None, scopes=None, sections=None, **pool):
         """pgwithd with the pool `db` (keyword arguments are its options) on the test's database."""
         if pools is None:
             if "conninfo" not in pool:
                 pool["conninfo"] = self.conninfo()
             pool.setdefault("size", 1)
             pools = {"db": pool}
-        d = Daemon(self.path(self._number("d")), pools, options, env=env, scopes=scopes)
+        d = Daemon(self.path(self._number("d")), pools, options, env=env, scopes=scopes, sections=sections)
         self._undo.append((self._end_daemon, (d,)))
         return d
 
-    def supervised(self, options=None, pools=None, scopes=None, **pool):
+    def supervised(self, options=None, pools=None, scopes=None, sections=None, **pool):
         """The same below a supervisor that keeps descriptors: see supervisor.py."""
         if pools is None:
             pool.setdefault("conninfo", self.conninfo())
             pool.setdefault("size", 1)
             pools = {"db": pool}
-        d = SupervisedDaemon(self.path(self._number("s")), pools, options, scopes=scopes)
+        d = SupervisedDaemon(self.path(self._number("s")), pools, options, scopes=scopes, sections=sections)
         self._undo.append((self._end_daemon, (d,)))
         return d
 

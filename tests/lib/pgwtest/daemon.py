@@ -98,9 +98,11 @@ class Program:
 
 
 class Daemon(Program):
-    def __init__(self, directory, pools, options=None, start_timeout=15, env=None, scopes=None, arguments=()):
+    def __init__(self, directory, pools, options=None, start_timeout=15, env=None, scopes=None, arguments=(),
+                 sections=None):
         """Starts pgwithd and returns when its console answers. `pools`, `scopes`: name to a dict of
-        options; `options`: those of section [pgwith]; `arguments`: more words of its command line."""
+        options; `options`: those of section [pgwith]; `arguments`: more words of its command line;
+        `sections`: other sections, by what stands in their brackets."""
         os.makedirs(directory, exist_ok=True)
         self.directory = directory
         self.sockets = os.path.join(directory, "l")
@@ -117,8 +119,8 @@ class Daemon(Program):
         if os.environ.get("PGWITH_TEST_IO"):
             top["io"] = os.environ["PGWITH_TEST_IO"]
         top.update(options or {})
-        self._written = top, pools, scopes
-        self.write_conf(top, pools, scopes)
+        self._written = top, pools, scopes, sections
+        self.write_conf(top, pools, scopes, sections)
         argv = [program("pgwithd"), "-c", self.conf, *arguments]
         if os.environ.get("PGWITH_TEST_LOGS"):
             argv.append("-v")  # each move of a state, whatever level the test asks for
@@ -129,26 +131,27 @@ class Daemon(Program):
             self.destroy()
             raise
 
-    def write_conf(self, top, pools, scopes=None):
+    def write_conf(self, top, pools, scopes=None, others=None):
         with open(self.conf, "w") as f:
             f.write("[pgwith]\n")
             for k, v in top.items():
                 f.write("%s = %s\n" % (k, v))
-            for kind, sections in (("pool", pools), ("scope", scopes or {})):
+            for kind, sections in (("pool ", pools), ("scope ", scopes or {}), ("", others or {})):
                 for name, options in sections.items():
-                    f.write("\n[%s %s]\n" % (kind, name))
+                    f.write("\n[%s%s]\n" % (kind, name))
                     for k, v in options.items():
                         f.write("%s = %s\n" % (k, v))
 
-    def rewrite(self, options=None, pools=None, scopes=None):
+    def rewrite(self, options=None, pools=None, scopes=None, sections=None):
         """The file anew, with what is not given as it was at the start; it is not read yet."""
-        top, old_pools, old_scopes = self._written
+        top, old_pools, old_scopes, old_sections = self._written
         self.write_conf(dict(top, **(options or {})), old_pools if pools is None else pools,
-                        old_scopes if scopes is None else scopes)
+                        old_scopes if scopes is None else scopes,
+                        old_sections if sections is None else sections)
 
-    def reload(self, options=None, pools=None, scopes=None):
+    def reload(self, options=None, pools=None, scopes=None, sections=None):
         """Rewrites it; the Result of RELOAD, which succeeds."""
-        self.rewrite(options, pools, scopes)
+        self.rewrite(options, pools, scopes, sections)
         return self.console("RELOAD")
 
     def _answers(self):
