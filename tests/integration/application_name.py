@@ -275,6 +275,7 @@ def reloads(t):
     for naming, name in (("'%a/%u'", "mine/%d" % os.getuid()), ("client", "mine"), ("pool", "base"), ("client", "mine")):
         d.reload(pools={"db": dict(base, application_name=naming)})
         has(c, name, "what the client has set, with " + naming)
+    d.console("SET application_name = 'ignored'")
     d.console("SET application_name = '''%a+%u''' FOR POOL db")
     has(c, "mine+%d" % os.getuid(), "by SET on the console")
 
