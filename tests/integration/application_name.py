@@ -149,7 +149,7 @@ def lengths(t):
 
 @test
 def scopes(t):
-    """%c: ENTER gives the name of its scope, with its BEGIN; behind the scope it is gone; nested ones change nothing"""
+    """%c: ENTER gives the name of its scope, ahead of its BEGIN; behind the scope it is gone; nested ones change nothing"""
     d = t.daemon(size=2, application_name="'%a:%c'")
     c, other = t.client(d, application_name="web"), t.client(d, application_name="job")
     has(c, "web:", "outside of scopes")
