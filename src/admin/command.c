@@ -338,19 +338,16 @@ words_match(const char *words, const struct sqltext_token *tokens, unsigned ntok
 }
 
 static bool
-has_for(const struct sqltext_token *tokens, unsigned ntokens)
+is_for(const struct sqltext_token *t)
 {
-	for (unsigned i = 0; i < ntokens; i++)
-		if (tokens[i].kind == SQLTEXT_NAME && tokens[i].length == 3 &&
-		    strncasecmp(tokens[i].start, "for", 3) == 0)
-			return true;
-	return false;
+	return t->kind == SQLTEXT_NAME && t->length == 3 && strncasecmp(t->start, "for", 3) == 0;
 }
 
-/* The command with the most words among those whose words stand first. */
+/* The command with the most words among those whose words stand first. `has_for`: a FOR stands
+ * somewhere in the text. */
 static const struct command *
 find_command(const struct command *table, unsigned count, const struct sqltext_token *tokens,
-	     unsigned ntokens, unsigned *taken)
+	     unsigned ntokens, bool has_for, unsigned *taken)
 {
 	const struct command *best = NULL;
 
@@ -358,7 +355,7 @@ find_command(const struct command *table, unsigned count, const struct sqltext_t
 	for (unsigned i = 0; i < count; i++) {
 		unsigned n = words_match(table[i].words, tokens, ntokens);
 
-		if (n > *taken && !(table[i].without_for && has_for(tokens, ntokens))) {
+		if (n > *taken && !(table[i].without_for && has_for)) {
 			best = &table[i];
 			*taken = n;
 		}
@@ -491,6 +488,7 @@ read_with(const struct command *table, unsigned count, const char *text, size_t 
 	struct sqltext_token tokens[WORDS_MAX + COMMAND_ARGS], beyond;
 	unsigned kept = 0, ntokens = 0, taken;
 	const struct command *c;
+	bool has_for = false;
 	struct sqltext lex;
 	int r;
 
@@ -503,12 +501,13 @@ read_with(const struct command *table, unsigned count, const char *text, size_t 
 
 		if (kind == SQLTEXT_END || kind == SQLTEXT_SPLIT)
 			break;
+		has_for |= is_for(t);
 		kept += room;
 		ntokens++;
 	}
 	if (ntokens == 0)
 		return 0;
-	c = find_command(table, count, tokens, kept, &taken);
+	c = find_command(table, count, tokens, kept, has_for, &taken);
 	if (c == NULL || (ntokens - taken > c->max_args && is_front(c, table, count)))
 		return unknown_command(text, bytes, table, count, e);
 	r = check_use(c, ntokens - taken, level, e);

@@ -243,7 +243,7 @@ table_mood(const char *column, const char *cell)
 	    {" state phase level ", " active leased ok running open held good ", TABLE_GOOD},
 	    {" state phase level ",
 	     " waiting entering cancel leaving closing cancelling draining rolling_back restoring "
-	     "connecting checking emptying stopping warning ",
+	     "connecting checking finishing emptying stopping warning ",
 	     TABLE_WAITING},
 	    {" state phase level ", " expired failed broken disabled problem error ", TABLE_BAD},
 	    {" cl_waiting waiting maxwait longest_wait_ms paused disabled ", NULL, TABLE_WAITING},

@@ -149,7 +149,7 @@ def lengths(t):
 
 @test
 def scopes(t):
-    """%c: ENTER gives the name of its scope, with its BEGIN; behind the scope it is gone; nested ones change nothing"""
+    """%c: ENTER gives the name of its scope, ahead of its BEGIN; behind the scope it is gone; nested ones change nothing"""
     d = t.daemon(size=2, application_name="'%a:%c'")
     c, other = t.client(d, application_name="web"), t.client(d, application_name="job")
     has(c, "web:", "outside of scopes")
@@ -275,6 +275,7 @@ def reloads(t):
     for naming, name in (("'%a/%u'", "mine/%d" % os.getuid()), ("client", "mine"), ("pool", "base"), ("client", "mine")):
         d.reload(pools={"db": dict(base, application_name=naming)})
         has(c, name, "what the client has set, with " + naming)
+    d.console("SET application_name = 'ignored'")
     d.console("SET application_name = '''%a+%u''' FOR POOL db")
     has(c, "mine+%d" % os.getuid(), "by SET on the console")
 

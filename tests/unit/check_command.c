@@ -15,6 +15,7 @@ static const struct command some[] = {
      .level = LEVEL_ADMIN,
      .help = "h"},
     {.words = "SET", .arguments = "...", .max_args = COMMAND_ANY_ARGS, .level = LEVEL_ANY},
+    {.words = "SET NAME", .max_args = COMMAND_ANY_ARGS, .level = LEVEL_ANY, .without_for = true},
 };
 #define SOME (sizeof some / sizeof *some)
 
@@ -38,6 +39,9 @@ START_TEST(the_most_words_win)
 	    {";", ""},
 	    {"set a = 'b;c', d", "SET"},
 	    {"set", "SET"},
+	    {"SET name = 'x for y'", "SET NAME"},
+	    {"SET name = x FOR POOL y", "SET"},
+	    {"SET name = %a/%b/%c/%d for pool y", "SET"},
 	};
 	struct command_stmt stmt;
 	struct err e;
