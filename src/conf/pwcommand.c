@@ -56,8 +56,8 @@ char **
 pwcommand_words(const char *value, char **why)
 {
 	const char *at = value + strlen(PREFIX), *wrong = NULL;
-	char *word = mem_alloc(strlen(value) + 1), **words = mem_calloc(1, sizeof *words);
-	size_t n = 0;
+	size_t n = 0, room = strlen(value) + 1;
+	char *word = mem_alloc(room), **words = mem_calloc(1, sizeof *words);
 
 	for (;;) {
 		while (isspace((unsigned char)*at))
@@ -70,7 +70,9 @@ pwcommand_words(const char *value, char **why)
 	}
 	if (wrong == NULL && (n == 0 || *words[0] != '/'))
 		wrong = "no absolute path of a program";
-	secret_free(word);
+	/* What a broken word has left in it need not have an end. */
+	explicit_bzero(word, room);
+	free(word);
 	if (wrong == NULL)
 		return words;
 	*why = mem_printf(PREFIX " %s: expected " PREFIX "/PATH ARGUMENTS", wrong);
