@@ -2,7 +2,6 @@
  * `link` of one end has what `ptr` of the other end has. */
 #include "admin/show.h"
 
-#include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,26 +56,13 @@ static const struct column clients_columns[] = {
     {"leases", COLUMN_INT},
     {"waits_for", COLUMN_TEXT},
     {"holds_up", COLUMN_TEXT},
+    {"auth", COLUMN_TEXT},
 };
 
 const char *
 show_program(pid_t pid, char *out, size_t out_size)
 {
-	char path[32];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	n = read(fd, out, out_size - 1);
-	close(fd);
-	if (n <= 0)
-		return NULL;
-	out[n] = 0;
-	out[strcspn(out, "\n")] = 0;
-	return out;
+	return peer_program(pid, out, out_size);
 }
 
 /* Since when it waits for a server or, in ENTER, for anything; 0: it does not wait. */
@@ -212,6 +198,8 @@ client_row(const struct daemon *d, uint64_t id, struct rows *r)
 	rows_number(r, leases_of(s));
 	rows_text(r, waits_for(s, path, sizeof path));
 	rows_text(r, holds_up(s));
+	rows_text(r, session_was_let_in(s) ? s->peer.marks & PEER_PROVED ? "scram-sha-256" : "peer"
+					   : NULL);
 	rows_end(r);
 }
 

@@ -14,4 +14,8 @@ void build_check_pool(struct loading *, const struct conf_pool *, struct place);
 /* Checks options of a scope against each other, and counts the arguments of its statements. */
 void build_check_scope(struct loading *, const struct conf *, struct conf_scope *);
 
+/* Checks the options auth..., and reads the file of auth_file, unless c->userlist is there.
+ * Problems are reported. */
+void build_check_auth(struct loading *, struct conf *);
+
 #endif

@@ -7,6 +7,7 @@
 #include "conf/allow.h"
 #include "conf/option.h"
 #include "conf/socket.h"
+#include "conf/userlist.h"
 
 /* Frees the values of all options of `base`, which is of the kind that `where` says. */
 static void
@@ -50,6 +51,7 @@ conf_free(struct conf *c)
 		scope_clear(&c->scopes[i]);
 	for (unsigned i = 0; i < c->nfiles; i++)
 		free(c->files[i]);
+	userlist_drop(c->userlist);
 	free(c->files);
 	free(c->pools);
 	free(c->scopes);

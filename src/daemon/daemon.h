@@ -25,6 +25,7 @@ struct daemon {
 	struct site site; /* the part that sessions see */
 	struct threads *threads;
 	struct sysd *sysd;
+	struct authquery *authquery;
 	/* While the daemon starts: the socket of the process before, if the configuration has
 	 * another path now; otherwise NULL. */
 	struct listen *listen_before;

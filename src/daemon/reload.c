@@ -12,6 +12,7 @@
 #include "executor/executor.h"
 #include "pool/renew.h"
 #include "session/context.h"
+#include "session/passwords.h"
 #include "session/users.h"
 
 #define DETAIL_MAX   4000 /* bytes of problems that a client is told */
@@ -255,6 +256,7 @@ take_over(struct daemon *d, struct conf *next, const struct reload_listener *tol
 	d->site.conf = next;
 	change_pools(d, next);
 	daemon_count_descriptors(d);
+	passwords_configured(d->site.passwords, next);
 	log_set_level(d->verbose ? LOG_DEBUG : next->log_level);
 	log_set_format(next->log_format);
 	break_circles(d);

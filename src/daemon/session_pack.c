@@ -15,6 +15,7 @@
 #include "session/end.h"
 #include "session/expiry.h"
 #include "session/holds.h"
+#include "session/passwords.h"
 #include "session/reply.h"
 #include "session/script.h"
 #include "session/slow.h"
@@ -209,6 +210,8 @@ sessions_pack(struct heritage *h)
 	PACK(h->p, d->site.cancel_seed);
 	PACK(h->p, d->site.refused);
 	PACK(h->p, d->site.errors);
+	passwords_pack(h->p, d->site.passwords);
+	failures_pack(h->p, &d->site.failures);
 	PACK(h->p, count);
 	for (int i = 0; !pack_reading(h->p) && i < SESSION_CLOSED; i++)
 		LIST_EACH (n, &d->site.in_state[i])

@@ -1,6 +1,10 @@
 #include "session/peer.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/atom.h"
 #include "base/buf.h"
@@ -35,12 +39,33 @@ peer_clear(struct peer *peer, struct atoms *atoms)
 	peer->role = NULL;
 }
 
+const char *
+peer_program(pid_t pid, char *out, size_t out_size)
+{
+	char path[32];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	n = read(fd, out, out_size - 1);
+	close(fd);
+	if (n <= 0)
+		return NULL;
+	out[n] = 0;
+	out[strcspn(out, "\n")] = 0;
+	return out;
+}
+
 void
 peer_pack(struct pack *p, struct peer *peer, struct atoms *atoms)
 {
 	PACK(p, peer->minor);
 	PACK(p, peer->asked_tls);
 	PACK(p, peer->asked_gss);
+	PACK(p, peer->marks);
 	PACK(p, peer->uid);
 	PACK(p, peer->gid);
 	PACK(p, peer->pid);

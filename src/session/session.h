@@ -1,11 +1,12 @@
 /* session: one client connection.
  *
- *	startup (-> lookup) -> login (-> greeting) -> idle <-> waiting -> (setup ->) active -> idle
- *	   |          |                                 ^---------------> (setup ->) active
- *	   +----------+-> idle, console <-> console_busy
+ *	startup (-> lookup) (-> password) -> login (-> greeting) -> idle
+ *	   |          |            |
+ *	   +----------+------------+-> idle, console <-> console_busy
  *	every state -> closing -> closed, or -> closed at once
  *
- *	active -> saving -> idle
+ *	idle <-> waiting -> (setup ->) active -> idle
+ *	  +---------------> (setup ->) active -> saving -> idle
  *	idle, active <-> scope
  *	whatever has scopes open -> leaving -> closed
  *
@@ -33,6 +34,7 @@
 
 struct control;
 struct expiry;
+struct password;
 struct script;
 struct site;
 struct stack;
@@ -42,6 +44,7 @@ struct work;
 enum session_state {
 	SESSION_STARTUP,      /* the startup packet has not come yet */
 	SESSION_LOOKUP,       /* the operating system is asked who its user is: see admit.h */
+	SESSION_PASSWORD,     /* its client proves the password of its role: see prove.h */
 	SESSION_LOGIN,        /* it waits for a server: it needs parameters from there */
 	SESSION_CANCEL,       /* a CancelRequest: it stays until the cancel has ended */
 	SESSION_IDLE,         /* it has no lease */
@@ -64,14 +67,15 @@ enum session_state {
 
 /* What few sessions have. Most point to rare_none, which can be read, but not written to. */
 struct rare {
-	struct stack *stack;     /* its scopes; NULL: it has never had one */
-	struct work *work;       /* what is being done about its scopes, or NULL */
-	struct script *script;   /* a text of many statements; NULL: there was none yet */
-	struct expiry *expiry;   /* NULL: no time limit has ended one of its scopes yet */
-	struct inquiry *inquiry; /* inquiry.h, which frees it; NULL: nothing is asked */
-	void *console;           /* belongs to admin/console.c */
-	struct slow *slow;       /* slow.h; NULL: slow scopes are not logged */
-	struct control *control; /* control.h, which frees it; NULL: nothing is kept there */
+	struct stack *stack;       /* its scopes; NULL: it has never had one */
+	struct work *work;         /* what is being done about its scopes, or NULL */
+	struct script *script;     /* a text of many statements; NULL: there was none yet */
+	struct expiry *expiry;     /* NULL: no time limit has ended one of its scopes yet */
+	struct inquiry *inquiry;   /* inquiry.h, which frees it; NULL: nothing is asked */
+	void *console;             /* belongs to admin/console.c */
+	struct slow *slow;         /* slow.h; NULL: slow scopes are not logged */
+	struct control *control;   /* control.h, which frees it; NULL: nothing is kept there */
+	struct password *password; /* password.h; SESSION_PASSWORD */
 };
 
 extern const struct rare rare_none;
