@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cli/namespaces.h"
 #include "conf/allow.h"
 #include "conf/auth.h"
 #include "pool/resolve.h"
@@ -147,6 +148,7 @@ void
 admission_check(struct findings *f, const struct conf *conf)
 {
 	check_administrators(f, conf);
+	namespaces_check_lists(f, conf);
 	for (unsigned i = 0; i < conf->npools; i++) {
 		check_access(f, conf, &conf->pools[i]);
 		check_proved(f, conf, &conf->pools[i]);

@@ -809,7 +809,7 @@ def drivers(t):
         note("and libpq 18")
 
 
-# ---- doctor --------------------------------------------------------------------------------------
+# ---- containers --------------------------------------------------------------------------------------
 
 
 def doctor(d, conf=None):
@@ -824,10 +824,67 @@ def found(findings, level, subject, words):
 
 
 @test
+def containers(t):
+    """pgwithd in a user and pid namespace: a client of another user is uid 65534 and pid 0; doctor explains; a password helps"""
+    if os.geteuid() != 0 or subprocess.run(["unshare", "--user", "--map-root-user", "--pid", "--fork", "true"],
+                                           capture_output=True).returncode != 0:
+        raise Skip("no user namespaces")
+    spare = daemon(t)  # writes the configuration, and shows how a daemon outside sees the same clients
+    spare.stop()
+    conf = t.path("inside.conf")
+    with open(spare.conf) as f:
+        text = f.read().replace("auth = scram-sha-256", "auth = peer, scram-sha-256").replace("allow = *", "allow =")
+    with open(conf, "w") as f:
+        f.write(text)
+    log = open(t.path("inside.log"), "w")
+    t.defer(log.close)
+    p = subprocess.Popen(["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc",
+                          program("pgwithd"), "-c", conf], stdout=log, stderr=log, env=dict(os.environ, **SANITIZE_ENV))
+    t.defer(p.wait)
+    t.defer(p.kill)
+    wait_until(lambda: "pgwithd: ready" in open(t.path("inside.log")).read(), 10 * slow_factor(), "ready")
+    with being(61001):
+        c = spare.connect(user="anna", login=False, password=SECRETS["anna"])
+        wrong = spare.connect(user="anna", login=False, password="x")
+    c.login()
+    expect_refusal(wrong, "anna")
+    equal(c.ask("SELECT 1").value, "1", "by the password")
+    rows = [r for r in spare.show("CLIENTS") if r["user"] == "anna"]
+    equal([(r["uid"], r["remote_pid"], r["auth"]) for r in rows], [("65534", "0", "scram-sha-256")], "what pgwithd sees")
+    equal([(r["uid"], r["role"], r["pid"], r["program"]) for r in spare.show("LOGINS")], [("65534", "anna", "0", "")], "LOGINS")
+    findings = doctor(spare, conf)
+    check(found(findings, "note", "pgwithd", r"user namespace; of its uids, 0 is 0 outside.*uid 65534"), "the map: %s" % findings)
+    check(found(findings, "warning", "clients", r"1 of \d have uid 65534"), "the foreigner: %s" % findings)
+    check(found(findings, "note", "clients", r"pid namespace that pgwithd does not see"), "pid 0: %s" % findings)
+    check(found(findings, "warning", "clients", r"root in a container"), "root, whom pgwithd takes for its own: %s" % findings)
+    c.close()
+    wrong.close()
+    spare.console_close()
+
+
+@test
+def root_in_a_container(t):
+    """doctor: root of a container without a user namespace is root to pgwithd"""
+    if os.geteuid() != 0 or subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True).returncode != 0:
+        raise Skip("no pid namespaces")
+    d = daemon(t, {"auth": "peer, scram-sha-256", "allow": ""})
+    equal(found(doctor(d), "warning", "clients", "root in a container"), [], "nobody yet")
+    p = subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", t.cluster.program("psql"), "-XAtc", "SELECT pg_sleep(60)",
+                          d.dsn(user="anna")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    t.defer(p.wait)
+    t.defer(p.kill)
+    wait_until(lambda: d.clients(), 10, "it is in")
+    equal([c["auth"] for c in d.clients()], ["peer"], "without a password")
+    check(found(doctor(d), "warning", "clients", r"1 of \d are root in a container"), "doctor says so")
+
+
+@test
 def doctor_of_lists(t):
-    """doctor: a pool that names only users of the system while passwords are asked for"""
+    """doctor: a pool that names only users of the system while passwords are asked for; one that names nobody"""
     d = daemon(t, users="postgres")
     check(found(doctor(d), "warning", "pool db", "nobody may use it"), "only users of the system")
+    d.reload({"auth": "peer", "auth_file": t.path("userlist.txt")}, {"db": {"conninfo": t.conninfo(), "users": "nobody"}})
+    check(found(doctor(d), "warning", "pool db", r"users names nobody \(uid 65534\)"), "nobody")
     d.reload({"auth": "scram-sha-256", "auth_file": t.path("userlist.txt")}, {"db": {"conninfo": t.conninfo(), "users": "role:anna"}})
     equal([f for f in doctor(d) if f[0] == "warning" and f[1] == "pool db"], [], "good")
 
