@@ -273,18 +273,18 @@ make_next(struct passwords *all)
 
 /* ---- finding ---- */
 
+/* In these, *v is a mock verifier of the role at first. */
+
 static int
 find_in_file(struct passwords *all, const struct userlist_entry *e, struct verifier *v)
 {
 	uint8_t fingerprint[SCRAM_KEY];
 	const struct known *k;
 
-	if (e->kind == VERIFIER_SCRAM && verifier_read(e->secret, v))
+	if (e->kind == VERIFIER_SCRAM)
+		verifier_read(e->secret, v);
+	if (e->kind != VERIFIER_PLAIN)
 		return 0;
-	if (e->kind != VERIFIER_PLAIN) {
-		verifier_mock(all->seed, e->role, v);
-		return 0;
-	}
 	k = find_made(all, e, fingerprint);
 	if (k) {
 		*v = k->verifier;
@@ -316,12 +316,12 @@ passwords_find(struct passwords *all, const struct conf *conf, const char *role,
 {
 	const struct userlist_entry *e = userlist_find(conf->userlist, role);
 
+	/* This is done for every role, so that the time does not tell which ones there are: an HMAC
+	 * takes 40 us on a processor that was idle. */
+	verifier_mock(all->seed, role, v);
 	if (e)
 		return find_in_file(all, e, v);
-	if (*conf->auth_pool)
-		return find_by_query(all, conf, role, v);
-	verifier_mock(all->seed, role, v);
-	return 0;
+	return *conf->auth_pool ? find_by_query(all, conf, role, v) : 0;
 }
 
 static struct asking *
