@@ -873,8 +873,7 @@ def root_in_a_container(t):
                           d.dsn(user="anna")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     t.defer(p.wait)
     t.defer(p.kill)
-    wait_until(lambda: d.clients(), 10, "it is in")
-    equal([c["auth"] for c in d.clients()], ["peer"], "without a password")
+    wait_until(lambda: [c["auth"] for c in d.clients()] == ["peer"], 10, "it is in, without a password")
     check(found(doctor(d), "warning", "clients", r"1 of \d are root in a container"), "doctor says so")
 
 
