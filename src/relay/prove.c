@@ -10,7 +10,7 @@
 #include "relay/login.h"
 #include "session/end.h"
 #include "session/failures.h"
-#include "session/password.h"
+#include "session/proof.h"
 #include "session/passwords.h"
 #include "session/reply.h"
 #include "session/site.h"
@@ -18,7 +18,7 @@
 static bool
 is_proving(const struct session *s, enum exchange_state state)
 {
-	return s->state == SESSION_PASSWORD && s->rare->password->exchange.state == state;
+	return s->state == SESSION_PASSWORD && s->rare->proof->exchange.state == state;
 }
 
 /* Is a message of the client awaited? */
@@ -32,7 +32,7 @@ awaits_client(const struct session *s)
 static void
 fail(struct session *s, struct err *e)
 {
-	password_stop(s);
+	proof_stop(s);
 	s->site->refused++;
 	session_fail(s, e);
 	err_clear(e);
@@ -65,10 +65,10 @@ refuse_later(struct session *s)
 	failures_add(&site->failures, s->peer.uid, s->peer.role, s->peer.pid, program, time(NULL));
 	passwords_doubt(site->passwords, s->peer.role);
 	if (site->delayed.count >= PROVE_DELAYED_MAX)
-		refuse(LIST_OBJ(list_first(&site->delayed), struct password, delayed)->session);
+		refuse(LIST_OBJ(list_first(&site->delayed), struct proof, delayed)->session);
 	session_begins_to_wait(s);
-	list_append(&site->delayed, &s->rare->password->delayed);
-	timer_start(&s->rare->password->delay, site->conf->auth_delay_us);
+	list_append(&site->delayed, &s->rare->proof->delayed);
+	timer_start(&s->rare->proof->delay, site->conf->auth_delay_us);
 }
 
 void
@@ -77,7 +77,7 @@ prove_hurry(struct site *site)
 	struct list_node *n;
 
 	while ((n = list_first(&site->delayed)) != NULL)
-		refuse(LIST_OBJ(n, struct password, delayed)->session);
+		refuse(LIST_OBJ(n, struct proof, delayed)->session);
 }
 
 void
@@ -100,7 +100,7 @@ challenge(struct session *s, const struct verifier *v)
 	struct buf out;
 
 	buf_init(&out, EXCHANGE_OUT_MAX);
-	exchange_challenge(&s->rare->password->exchange, v, &out);
+	exchange_challenge(&s->rare->proof->exchange, v, &out);
 	reply_send_buf(s, &out);
 	buf_clear(&out);
 }
@@ -129,7 +129,7 @@ fetch(struct session *s)
 static void
 keep_rest(struct session *s)
 {
-	struct password *p = s->rare->password;
+	struct proof *p = s->rare->proof;
 	struct buf behind;
 
 	if (p->have == 0)
@@ -146,14 +146,14 @@ keep_rest(struct session *s)
 static void
 go_on(struct session *s, struct err *e)
 {
-	switch ((enum exchange_state)s->rare->password->exchange.state) {
+	switch ((enum exchange_state)s->rare->proof->exchange.state) {
 	case EXCHANGE_FETCHING:
 		fetch(s);
 		return;
 	case EXCHANGE_PROVED:
 		s->site->failures.proved++;
 		keep_rest(s);
-		password_free(s);
+		proof_free(s);
 		login_proved(s);
 		return;
 	case EXCHANGE_WRONG:
@@ -171,7 +171,7 @@ go_on(struct session *s, struct err *e)
 static bool
 handle_message(struct session *s)
 {
-	struct password *p = s->rare->password;
+	struct proof *p = s->rare->proof;
 	uint32_t length = p->have < FRAME_HEADER ? 0 : frame_u32(p->in + 1);
 	struct buf out;
 	struct err e;
@@ -204,7 +204,7 @@ static void
 handle_kept(struct session *s)
 {
 	do {
-		struct password *p = s->rare->password;
+		struct proof *p = s->rare->proof;
 		size_t n = sizeof p->in - p->have;
 
 		if (n > s->in->len)
@@ -220,7 +220,7 @@ handle_kept(struct session *s)
 void
 prove_readable(struct session *s)
 {
-	struct password *p = s->rare->password;
+	struct proof *p = s->rare->proof;
 	ssize_t r;
 
 	if (!awaits_client(s))
@@ -244,7 +244,7 @@ prove_begin(struct session *s)
 	session_set_state(s, SESSION_PASSWORD);
 	stream_resume(&s->stream);
 	buf_init(&out, EXCHANGE_OUT_MAX);
-	exchange_begin(&password_new(s, refuse)->exchange, s->id, &out);
+	exchange_begin(&proof_new(s, refuse)->exchange, s->id, &out);
 	reply_send_buf(s, &out);
 	buf_clear(&out);
 	if (awaits_client(s))

@@ -15,7 +15,7 @@
 #include "session/holds.h"
 #include "session/inquiry.h"
 #include "session/named.h"
-#include "session/password.h"
+#include "session/proof.h"
 #include "session/reply.h"
 #include "session/resets.h"
 #include "session/scopes.h"
@@ -142,7 +142,7 @@ free_session(void *arg)
 	resets_forget(s);
 	slow_free(s);
 	control_free(s);
-	password_free(s);
+	proof_free(s);
 	activity_clear(&s->activity);
 	peer_clear(&s->peer, &s->site->atoms);
 	context_clear(&s->context, &s->site->pools.told, &s->site->atoms);
@@ -198,7 +198,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 			 LOG_QUOTED("why", s->end.error ? err_kind(s->end.error)->name : text),
 			 LOG_NUMBER("queries", s->activity.queries));
 	session_set_state(s, SESSION_CLOSED);
-	password_stop(s);
+	proof_stop(s);
 	stream_close(&s->stream);
 	idmap_remove(&site->sessions, s->id);
 	waits_end(&site->waits, s->id);

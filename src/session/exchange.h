@@ -1,6 +1,6 @@
 /* exchange: one client proves by SCRAM-SHA-256 that it knows the password of its role. The order of
  * the messages is PostgreSQL's (15 documentation, 55.2.1 and 55.3.1; libpq/auth-sasl.c): the same
- * bytes get the same answer. No I/O: relay/password.h moves the messages.
+ * bytes get the same answer. No I/O: relay/prove.h moves the messages.
  *
  *	       its choice, with the first message
  *	asked ------------------------------------> fetching
@@ -13,7 +13,7 @@
  *	asked, chosen, challenged -> broken    the message is none of SCRAM
  *	asked, chosen, challenged -> wrong     it is too long: PostgreSQL reads it no further
  *
- * Broken gets its error at once, wrong after a while (relay/password.h). */
+ * Broken gets its error at once, wrong after a while (relay/prove.h). */
 #ifndef PGWITH_SESSION_EXCHANGE_H
 #define PGWITH_SESSION_EXCHANGE_H
 

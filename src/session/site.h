@@ -83,7 +83,7 @@ struct site {
 	struct users *users; /* who clients are */
 	struct passwords *passwords;
 	struct failures failures; /* of logins by password */
-	struct list delayed;      /* struct password: wrong ones that are not answered yet */
+	struct list delayed;      /* struct proof: wrong ones that are not answered yet */
 	struct listen *listen;
 	struct pools pools;
 	struct idmap sessions; /* id -> struct session */

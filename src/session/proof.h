@@ -1,6 +1,6 @@
 /* password: what a session has while its client proves a password (SESSION_PASSWORD). */
-#ifndef PGWITH_SESSION_PASSWORD_H
-#define PGWITH_SESSION_PASSWORD_H
+#ifndef PGWITH_SESSION_PROOF_H
+#define PGWITH_SESSION_PROOF_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -13,7 +13,7 @@
 struct session;
 
 /* In a vault. */
-struct password {
+struct proof {
 	struct exchange exchange;
 	struct timer delay;       /* WRONG: ends when the client is told */
 	struct list_node delayed; /* WRONG: in site->delayed */
@@ -23,12 +23,12 @@ struct password {
 	size_t have; /* bytes of it */
 };
 
-/* Makes session->rare->password; delay(session) is called when its timer ends. */
-struct password *password_new(struct session *, void (*delay)(void *session));
+/* Makes session->rare->proof; delay(session) is called when its timer ends. */
+struct proof *proof_new(struct session *, void (*delay)(void *session));
 
 /* The session waits for nothing of it any more: stops the timer. */
-void password_stop(struct session *);
+void proof_stop(struct session *);
 /* Does that, overwrites it and frees it. Both do nothing if there is none. */
-void password_free(struct session *);
+void proof_free(struct session *);
 
 #endif

@@ -1,13 +1,13 @@
-#include "session/password.h"
+#include "session/proof.h"
 
 #include "base/vault.h"
 #include "session/session.h"
 #include "session/site.h"
 
-struct password *
-password_new(struct session *s, void (*delay)(void *session))
+struct proof *
+proof_new(struct session *s, void (*delay)(void *session))
 {
-	struct password *p = vault_alloc(sizeof *p);
+	struct proof *p = vault_alloc(sizeof *p);
 
 	p->session = s;
 	timer_init(&p->delay, s->site->loop, delay, s);
@@ -16,9 +16,9 @@ password_new(struct session *s, void (*delay)(void *session))
 }
 
 void
-password_stop(struct session *s)
+proof_stop(struct session *s)
 {
-	struct password *p = s->rare->password;
+	struct proof *p = s->rare->proof;
 
 	if (p == NULL)
 		return;
@@ -28,14 +28,14 @@ password_stop(struct session *s)
 }
 
 void
-password_free(struct session *s)
+proof_free(struct session *s)
 {
-	struct password *p = s->rare->password;
+	struct proof *p = s->rare->proof;
 
 	if (p == NULL)
 		return;
-	password_stop(s);
-	s->rare->password = NULL;
+	proof_stop(s);
+	s->rare->proof = NULL;
 	session_drop_rare(s);
 	vault_free(p, sizeof *p);
 }
