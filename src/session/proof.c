@@ -11,7 +11,7 @@ proof_new(struct session *s, void (*delay)(void *session))
 
 	p->session = s;
 	timer_init(&p->delay, s->site->loop, delay, s);
-	session_rare(s)->password = p;
+	session_rare(s)->proof = p;
 	return p;
 }
 

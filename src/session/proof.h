@@ -1,4 +1,4 @@
-/* password: what a session has while its client proves a password (SESSION_PASSWORD). */
+/* proof: what a session has while its client proves a password (SESSION_PASSWORD). */
 #ifndef PGWITH_SESSION_PROOF_H
 #define PGWITH_SESSION_PROOF_H
 

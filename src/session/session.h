@@ -75,7 +75,7 @@ struct rare {
 	void *console;             /* belongs to admin/console.c */
 	struct slow *slow;         /* slow.h; NULL: slow scopes are not logged */
 	struct control *control;   /* control.h, which frees it; NULL: nothing is kept there */
-	struct proof *proof;       /* proof.h; SESSION_PASSWORD */
+	struct proof *proof;     /* proof.h; SESSION_PASSWORD */
 };
 
 extern const struct rare rare_none;
