@@ -131,6 +131,7 @@ static const struct command commands[] = {
 	 "how scopes ended and how long they took, by pool and name"),
     SHOW("CONFIG", show_config, "every option with its value, default and the line that set it"),
     SHOW("STATE", show_state, "the daemon itself: phase, uptime, limits"),
+    SHOW("LOGINS", show_logins, "who has come with a wrong password, how often, and when last"),
     SHOW("ERRORS", show_errors, "how often clients were told which error of pgwithd, and when"),
     SHOW("MEM", show_mem, "what takes memory"),
     {.words = "SHOW TIMES",

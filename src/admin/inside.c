@@ -43,6 +43,35 @@ fill_errors(const struct daemon *d, struct rows *r)
 
 const struct show show_errors = SHOW_TABLE(errors_columns, fill_errors);
 
+/* ---- logins ---- */
+
+static const struct column logins_columns[] = {
+    {"uid", COLUMN_BIGINT},     {"role", COLUMN_TEXT}, {"wrong_passwords", COLUMN_BIGINT},
+    {"last_time", COLUMN_TEXT}, {"pid", COLUMN_INT},   {"program", COLUMN_TEXT},
+};
+
+/* Those who have come with a wrong password, the last one first. */
+static void
+fill_logins(const struct daemon *d, struct rows *r)
+{
+	const struct list *all = &d->site.failures.rows;
+
+	for (const struct list_node *n = all->head.prev; n != &all->head; n = n->prev) {
+		const struct failure *f = LIST_OBJ(n, const struct failure, node);
+
+		rows_begin(r);
+		rows_number(r, f->uid);
+		rows_text(r, f->role);
+		rows_number(r, (int64_t)f->count);
+		show_time(r, f->at);
+		rows_number(r, f->pid);
+		rows_text(r, f->program);
+		rows_end(r);
+	}
+}
+
+const struct show show_logins = SHOW_TABLE(logins_columns, fill_logins);
+
 /* ---- memory ---- */
 
 static const struct column mem_columns[] = {

@@ -5,8 +5,11 @@ level_of(const struct session *s)
 {
 	const struct conf *conf = s->site->conf;
 
-	if (s->peer.uid == 0 || s->peer.uid == s->site->self ||
-	    conf_listed(conf->admin_users, s->peer.role))
+	/* Who has come by a password (auth_console) has the rights of the role alone. */
+	bool trusted =
+	    !(s->peer.marks & PEER_PROVED) && (s->peer.uid == 0 || s->peer.uid == s->site->self);
+
+	if (trusted || conf_listed(conf->admin_users, s->peer.role))
 		return LEVEL_ADMIN;
 	return conf_listed(conf->stats_users, s->peer.role) ? LEVEL_STATS : LEVEL_ANY;
 }

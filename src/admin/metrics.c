@@ -152,6 +152,19 @@ write_refused(const struct metrics_view *v, const struct metric *m)
 }
 
 static void
+write_logins(const struct metrics_view *v, const struct metric *m)
+{
+	const struct failures *f = &v->daemon->site.failures;
+
+	exposition_label(v->out, "result", "proved");
+	write_number(v, f->proved);
+	exposition_no_labels(v->out);
+	exposition_label(v->out, "result", "wrong");
+	write_number(v, f->wrong);
+	exposition_no_labels(v->out);
+}
+
+static void
 write_errors(const struct metrics_view *v, const struct metric *m)
 {
 	for (int id = ERR_NONE + 1; id < ERR_N; id++) {
@@ -568,6 +581,7 @@ static const struct metric table[] = {
 	GAUGE("sessions_limit", "", "", "Client connections that may be there: max_clients, or what the descriptors allow.", write_sessions_limit),
 	COUNTER("connections", "", "", "Client connections that have come.", write_connections),
 	COUNTER("logins_refused", "", "", "Logins that were refused.", write_refused),
+	COUNTER("password_logins", "", "result", "Logins by password, by their result: proved, wrong.", write_logins),
 	COUNTER("errors", "", "error,sqlstate", "Errors of pgwithd itself that clients were told.", write_errors),
 
 	POOL_OPTION("size", size, "Server connections at most: the option size."),

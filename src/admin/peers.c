@@ -56,6 +56,7 @@ static const struct column clients_columns[] = {
     {"leases", COLUMN_INT},
     {"waits_for", COLUMN_TEXT},
     {"holds_up", COLUMN_TEXT},
+    {"auth", COLUMN_TEXT},
 };
 
 const char *
@@ -197,6 +198,8 @@ client_row(const struct daemon *d, uint64_t id, struct rows *r)
 	rows_number(r, leases_of(s));
 	rows_text(r, waits_for(s, path, sizeof path));
 	rows_text(r, holds_up(s));
+	rows_text(r, session_was_let_in(s) ? s->peer.marks & PEER_PROVED ? "scram-sha-256" : "peer"
+					   : NULL);
 	rows_end(r);
 }
 

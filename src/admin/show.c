@@ -419,8 +419,8 @@ static void
 fill_lists(const struct daemon *d, struct rows *r)
 {
 	const struct list *in = d->site.in_state;
-	unsigned login =
-	    in[SESSION_STARTUP].count + in[SESSION_LOOKUP].count + in[SESSION_LOGIN].count;
+	unsigned login = in[SESSION_STARTUP].count + in[SESSION_LOOKUP].count +
+			 in[SESSION_PASSWORD].count + in[SESSION_LOGIN].count;
 
 	add_item(r, "databases", count_databases(d));
 	add_item(r, "users", count_roles(d));

@@ -77,6 +77,7 @@ extern const struct show show_health;
 
 /* inside.c */
 extern const struct show show_errors;
+extern const struct show show_logins;
 extern const struct show show_mem;
 extern const struct show show_users;
 

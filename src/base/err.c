@@ -31,6 +31,9 @@ static const struct err_kind kinds[ERR_N] = {
 			"operating system user %s may not use pool \"%s\"",
 			/* user: "name" (uid n), pool */
 			"add the user to the option users of the pool"},
+    [ERR_ROLE_NOT_A_USER] = {"role_not_a_user", "28000", false,
+			     "role \"%s\" may not use pool \"%s\"", /* role, pool */
+			     "add role:ROLE to the option users of the pool"},
     [ERR_USER_LOOKUP] = {"user_lookup", "57P03", false,
 			 "the operating system does not tell who the user of uid %u is: %s",
 			 /* uid, why */
@@ -60,6 +63,19 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_STARTUP_VALUE] = {"startup_value", "22023", true,
 			   "invalid value for parameter \"%s\": \"%s\"", /* name, value */
 			   NULL},
+    /* The next ones are PostgreSQL's, to the letter, but for password_unknown. */
+    [ERR_PASSWORD] = {"password", "28P01", true,
+		      "password authentication failed for user \"%s\"", /* role */
+		      NULL},
+    [ERR_PASSWORD_UNKNOWN] = {"password_unknown", "57P03", true,
+			      "the password of user \"%s\" cannot be checked now", /* role */
+			      "try again; the log of pgwithd has the reason"},
+    [ERR_PASSWORD_TIMEOUT] = {"password_timeout", "57014", true,
+			      "canceling authentication due to timeout", NULL},
+    [ERR_SASL] = {"sasl", "08P01", true, "%s", /* what is wrong */
+		  NULL},
+    [ERR_SASL_UNSUPPORTED] = {"sasl_unsupported", "0A000", true, "%s", /* what */
+			      NULL},
     [ERR_WAIT_TIMEOUT] = {"wait_timeout", "53300", false,
 			  "no server connection of pool \"%s\" became free within %s",
 			  /* pool, duration */

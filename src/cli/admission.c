@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cli/namespaces.h"
 #include "conf/allow.h"
+#include "conf/auth.h"
 #include "pool/resolve.h"
 
 /* Cuts the next item, without the blanks around it, off the list at *at. NULL: there is none. */
@@ -31,7 +33,7 @@ check_user_name(struct findings *f, const char *subject, const char *name)
 	bool group = *name == '@';
 	id_t id;
 
-	if (strcmp(name, "*") == 0 || allow_number(name + group, &id) ||
+	if (strcmp(name, "*") == 0 || allow_role_item(name) || allow_number(name + group, &id) ||
 	    (group ? getgrnam(name + 1) != NULL : getpwnam(name) != NULL))
 		return;
 	findings_add(f, FINDING_WARNING, subject, "correct the name, or take it out",
@@ -122,10 +124,33 @@ check_access(struct findings *f, const struct conf *conf, const struct conf_pool
 	free(subject);
 }
 
+/* Warns if only passwords count, and the pool's option users has none who come by one. */
+static void
+check_proved(struct findings *f, const struct conf *conf, const struct conf_pool *pool)
+{
+	char *copy = mem_strdup(pool->users), *at = copy, *item, *subject;
+	bool some = allow_empty(pool->users) || allow_everybody(pool->users);
+
+	while ((item = next_item(&at)) != NULL)
+		some |= allow_role_item(item) != NULL;
+	free(copy);
+	if (some || auth_methods(conf->auth) & AUTH_PEER)
+		return;
+	subject = mem_printf("pool %s", pool->name);
+	findings_add(f, FINDING_WARNING, subject,
+		     "users = role:ROLE, or auth = peer, scram-sha-256",
+		     "users names only users of the operating system, and with auth = "
+		     "scram-sha-256 nobody is asked which one it is: nobody may use it");
+	free(subject);
+}
+
 void
 admission_check(struct findings *f, const struct conf *conf)
 {
 	check_administrators(f, conf);
-	for (unsigned i = 0; i < conf->npools; i++)
+	namespaces_check_lists(f, conf);
+	for (unsigned i = 0; i < conf->npools; i++) {
 		check_access(f, conf, &conf->pools[i]);
+		check_proved(f, conf, &conf->pools[i]);
+	}
 }

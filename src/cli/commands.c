@@ -132,6 +132,7 @@ static const struct commands_entry entries[] = {
 	 "PostgreSQL servers that several pools reach, and their limit"),
     SHOW("limits", "LIMITS", NULL, "roles and uids with limits"),
     SHOW("lists", "LISTS", NULL, "counts of everything"),
+    SHOW("logins", "LOGINS", NULL, "wrong passwords: of whom, how often, and when last"),
     SHOW("errors", "ERRORS", NULL, "pgwith's own errors: how often, and when last"),
     SHOW("mem", "MEM", NULL, "memory, by what it is for"),
     SHOW("fds", "FDS", "fd,task,user,database,addr,port,id,link_id", "descriptors in use"),

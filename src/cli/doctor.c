@@ -18,6 +18,7 @@
 #include "cli/cure.h"
 #include "cli/files.h"
 #include "cli/findings.h"
+#include "cli/namespaces.h"
 #include "cli/remote.h"
 #include "cli/started.h"
 #include "conf/conf.h"
@@ -206,6 +207,8 @@ try_connect(struct doctor *d, const char *path)
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
 		e = errno;
 	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &bytes) == 0) {
+		namespaces_check_listener(&d->findings, cred.pid, cred.uid);
+		namespaces_check_map(&d->findings, cred.pid);
 		asuser_of_process(&d->daemon, cred.pid, cred.uid, cred.gid);
 		d->stranger = asuser_is_stranger(cred.uid, d->whom.directory, d->absolute);
 	}
@@ -461,16 +464,19 @@ static void
 check_daemon(struct doctor *d)
 {
 	struct ask *ask = open_console(d);
-	struct table *state = NULL;
+	struct table *state = NULL, *clients = NULL;
 
 	if (ask && ask_for(ask, "SHOW STATE", &state) == ASK_GOOD) {
 		check_versions(d, state);
 		check_drift(d, ask);
 		check_running_pools(d, ask);
 		ask_for(ask, "SHOW SERVERS", &d->servers);
+		if (ask_for(ask, "SHOW CLIENTS", &clients) == ASK_GOOD)
+			namespaces_check_clients(&d->findings, d->conf, clients);
 	}
 	check_descriptors(d, state ? state_value(state, "pid") : NULL);
 	table_free(state);
+	table_free(clients);
 	ask_close(ask);
 }
 

@@ -62,6 +62,14 @@ access_pool(const struct conf_pool *pool, const char *login, uid_t self,
 	return u->name == NULL ? ACCESS_ASK : is_own_name(u, login) ? ACCESS_YES : ACCESS_NO;
 }
 
+bool
+access_pool_role(const struct conf_pool *pool, const char *login, const char *role)
+{
+	if (!allow_empty(pool->users))
+		return allow_proved(pool->users, role);
+	return pool->role == CONF_ROLE_CLIENT || (login && strcmp(login, role) == 0);
+}
+
 void
 access_groups(const struct conf *c, void (*fn)(void *arg, const char *group), void *arg)
 {

@@ -42,6 +42,11 @@ enum access access_role(const struct conf *, uid_t self, const struct access_use
 enum access access_pool(const struct conf_pool *, const char *login, uid_t self,
 			const struct access_user *);
 
+/* May a client use the pool that has proved by a password that it is `role`? So it is if the option
+ * users has role:NAME with its name, or "*". If that is empty: with role = fixed if it is `login`,
+ * with role = client always. */
+bool access_pool_role(const struct conf_pool *, const char *login, const char *role);
+
 /* Calls fn(arg, group) for each group that the option users of a pool names. If several pools name
  * a group, fn() is called several times for it. */
 void access_groups(const struct conf *, void (*fn)(void *arg, const char *group), void *arg);

@@ -201,16 +201,38 @@ allow_number(const char *text, id_t *id)
 
 /* ---- the option users ---- */
 
+#define ROLE "role:" /* an item of users: who has proved that it is that role */
+
+const char *
+allow_role_item(const char *item)
+{
+	return strncmp(item, ROLE, strlen(ROLE)) == 0 ? item + strlen(ROLE) : NULL;
+}
+
+/* If the item names a role, *role is that name. */
+static bool
+names_role(struct span s, struct span *role)
+{
+	if (s.bytes < strlen(ROLE) || allow_role_item(s.at) == NULL)
+		return false;
+	*role = (struct span){s.at + strlen(ROLE), s.bytes - strlen(ROLE)};
+	return true;
+}
+
 /* What is wrong with an item of users, or NULL. */
 static const char *
 user_problem(struct span s)
 {
+	struct span role;
 	bool group = s.bytes > 0 && *s.at == '@';
 	struct span name = group ? (struct span){s.at + 1, s.bytes - 1} : s;
 	const char *why =
 	    item_name_problem(name, group ? "no group behind the @" : "an empty item");
 	uid_t id;
 
+	if (names_role(s, &role))
+		return span_is(role, "*") ? "everybody is written * alone"
+					  : item_name_problem(role, "no role behind role:");
 	if (why)
 		return why;
 	if (group && span_is(name, "*"))
@@ -231,7 +253,7 @@ allow_check_users(const char *list)
 	for (unsigned number = 1; next_item(&list, &s); number++)
 		if ((why = user_problem(s)) != NULL)
 			return item_refused(s, number, why,
-					    "USER, UID, @GROUP or * between commas");
+					    "USER, UID, @GROUP, role:ROLE or * between commas");
 	return NULL;
 }
 
@@ -257,10 +279,10 @@ allow_user(const char *list, uid_t uid, const char *user,
 	   enum access (*in_group)(void *arg, const char *group), void *arg)
 {
 	enum access all = ACCESS_NO, one;
-	struct span s;
+	struct span s, role;
 
 	while (next_item(&list, &s)) {
-		if (user_problem(s) != NULL)
+		if (user_problem(s) != NULL || names_role(s, &role))
 			continue;
 		if (span_is(s, "*")) {
 			one = ACCESS_YES;
@@ -278,6 +300,18 @@ allow_user(const char *list, uid_t uid, const char *user,
 			all = ACCESS_ASK;
 	}
 	return all;
+}
+
+bool
+allow_proved(const char *list, const char *role)
+{
+	struct span s, named;
+
+	while (next_item(&list, &s))
+		if (span_is(s, "*") ||
+		    (user_problem(s) == NULL && names_role(s, &named) && span_is(named, role)))
+			return true;
+	return false;
 }
 
 void

@@ -27,6 +27,13 @@ enum access allow_role(const char *list, uid_t uid, const char *user, const char
 enum access allow_user(const char *list, uid_t uid, const char *user,
 		       enum access (*in_group)(void *arg, const char *group), void *arg);
 
+/* Does an item of `list`, the option users, name the role (role:NAME), or everybody? For clients
+ * that have proved by a password that they are that role. */
+bool allow_proved(const char *list, const char *role);
+
+/* Does an item of the option users name a role? Returns that name, inside the item; or NULL. */
+const char *allow_role_item(const char *item);
+
 /* Calls fn(arg, group) for each group that `list`, the option users, names. */
 void allow_groups(const char *list, void (*fn)(void *arg, const char *group), void *arg);
 

@@ -5,8 +5,10 @@
 
 #include "base/mem.h"
 #include "base/words.h"
+#include "conf/auth.h"
 #include "conf/quote.h"
 #include "conf/socket.h"
+#include "conf/userlist.h"
 
 /* Stores one option. False if its value is wrong, which is reported here. */
 static bool
@@ -363,6 +365,70 @@ check_socket(struct loading *l, const struct conf *c)
 	free(path);
 }
 
+/* ---- who may come in ---- */
+
+/* The line that sets an option of [pgwith]; the whole file if none does. */
+static struct place
+place_of(const struct conf *c, const char *option)
+{
+	const struct conf_source *from = &c->sources[option_index(option_find(option))];
+
+	return (struct place){from->file ? from->file - 1 : 0, from->line};
+}
+
+struct users_problem {
+	struct loading *l;
+	const struct conf *c;
+};
+
+static void
+report_user(void *arg, unsigned line, const char *why)
+{
+	struct users_problem *u = arg;
+	struct place place = place_of(u->c, "auth_file");
+
+	if (line > 0)
+		loading_problem(u->l, place, "auth_file: %s:%u: %s", u->c->auth_file, line, why);
+	else
+		loading_problem(u->l, place, "auth_file: %s: %s", u->c->auth_file, why);
+}
+
+static void
+check_auth_pool(struct loading *l, const struct conf *c)
+{
+	const struct conf_pool *pool = conf_pool(c, c->auth_pool);
+	char *quoted = quote_text(c->auth_pool);
+
+	if (*c->auth_pool && pool == NULL && !l->lost)
+		loading_problem(l, place_of(c, "auth_pool"), "auth_pool: there is no pool %s",
+				quoted);
+	else if (pool && pool->role == CONF_ROLE_CLIENT)
+		loading_problem(l, place_of(c, "auth_pool"),
+				"auth_pool: pool %s has role = client, so that it is not known as "
+				"whom to ask: expected a pool with role = fixed",
+				quoted);
+	free(quoted);
+}
+
+void
+build_check_auth(struct loading *l, struct conf *c)
+{
+	static const char *const options[] = {"auth", "auth_console"};
+	const char *const values[] = {c->auth, c->auth_console};
+	struct users_problem u = {l, c};
+
+	if (*c->auth_file && c->userlist == NULL)
+		c->userlist = userlist_read(c->auth_file, report_user, &u);
+	check_auth_pool(l, c);
+	for (unsigned i = 0; i < sizeof options / sizeof *options; i++)
+		if (auth_methods(values[i]) & AUTH_SCRAM && *c->auth_file == 0 &&
+		    *c->auth_pool == 0)
+			loading_problem(l, place_of(c, options[i]),
+					"%s: scram-sha-256 needs the passwords of roles: expected "
+					"auth_file, auth_pool, or both",
+					options[i]);
+}
+
 /* Stores the patterns of included files as the value of the option include, for SHOW CONFIG. */
 static void
 note_inclusions(struct loading *l, struct conf *c)
@@ -409,6 +475,7 @@ build_snapshot(struct loading *l)
 	for (unsigned i = 0; i < l->nsections; i++)
 		if (l->sections[i].kind == SECTION_SCOPE)
 			add_scope(l, c, i);
+	build_check_auth(l, c);
 	if (c->npools == 0 && !l->lost)
 		loading_problem(l, (struct place){0, 0},
 				"no pool: expected at least one section [pool NAME]");

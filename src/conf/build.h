@@ -20,4 +20,8 @@ void build_check_member(struct loading *, const struct conf *, const struct conf
 /* Checks options of a scope against each other, and counts the arguments of its statements. */
 void build_check_scope(struct loading *, const struct conf *, struct conf_scope *);
 
+/* Checks the options auth..., and reads the file of auth_file, unless c->userlist is there.
+ * Problems are reported. */
+void build_check_auth(struct loading *, struct conf *);
+
 #endif

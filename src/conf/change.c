@@ -8,6 +8,7 @@
 #include "conf/build.h"
 #include "conf/pwcommand.h"
 #include "conf/quote.h"
+#include "conf/userlist.h"
 
 #define SET_BY "SET by "
 
@@ -85,6 +86,7 @@ copy_snapshot(const struct conf *from)
 		file_number(c, from->files[i]);
 	c->sources = copy_sources(from->sources);
 	copy_options(OPTION_PGWITH, c, from);
+	c->userlist = userlist_keep(from->userlist);
 	copy_options(OPTION_POOL, &c->defaults, &from->defaults);
 	c->pools = mem_calloc(from->npools + 1, sizeof *c->pools);
 	for (; c->npools < from->npools; c->npools++) {
@@ -301,6 +303,7 @@ check_whole(struct conf *c)
 		build_check_cluster(&l, c, &c->clusters[i], (struct place){0, 0});
 	for (unsigned i = 0; i < c->nscopes; i++)
 		build_check_scope(&l, c, &c->scopes[i]);
+	build_check_auth(&l, c);
 	if (problems.count > 0)
 		why = mem_strdup(problems.list[0].text);
 	conf_problems_clear(&problems);
@@ -350,6 +353,10 @@ conf_changed(const struct conf *old, const struct conf_change *change, char **wh
 	if (o) {
 		char *wrong = change_value(c, o, &t, change->value, file_number(c, by));
 
+		if (strcmp(o->name, "auth_file") == 0) {
+			userlist_drop(c->userlist);
+			c->userlist = NULL; /* check_whole() reads it */
+		}
 		if (wrong)
 			*why = mem_printf("%s: %s", o->name, wrong);
 		else

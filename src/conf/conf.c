@@ -8,6 +8,7 @@
 #include "conf/allow.h"
 #include "conf/option.h"
 #include "conf/socket.h"
+#include "conf/userlist.h"
 
 /* Frees the values of all options of `base`, which is of the kind that `where` says. */
 static void
@@ -71,6 +72,7 @@ conf_free(struct conf *c)
 		limits_clear(&c->limits[i]);
 	for (unsigned i = 0; i < c->nfiles; i++)
 		free(c->files[i]);
+	userlist_drop(c->userlist);
 	free(c->files);
 	free(c->pools);
 	free(c->scopes);

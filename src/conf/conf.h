@@ -36,6 +36,7 @@ struct conf_source {
 };
 
 struct conf;
+struct userlist;
 
 /* One section [pool NAME]. */
 struct conf_pool {
@@ -167,6 +168,14 @@ struct conf {
 	char *admin_users; /* comma-separated role names */
 	char *stats_users;
 	char *allow; /* as written; see access_role() */
+	char *auth;  /* as written; see auth_methods() */
+	char *auth_console;
+	char *auth_file;           /* a path, or "" */
+	struct userlist *userlist; /* what is in that file; NULL: there is none */
+	char *auth_pool;           /* a pool's name, or "": no pool is asked */
+	char *auth_query;
+	int64_t auth_cache_age_us; /* for how long its answers are used */
+	int64_t auth_delay_us;     /* a wrong password is answered after so long */
 	enum log_level log_level;
 	enum log_format log_format;
 	bool log_connections;

@@ -13,6 +13,7 @@
 #include "base/units.h"
 #include "base/words.h"
 #include "conf/allow.h"
+#include "conf/auth.h"
 #include "conf/conf.h"
 #include "conf/conninfo.h"
 #include "conf/naming.h"
@@ -21,6 +22,7 @@
 #include "conf/script.h"
 #include "conf/secret.h"
 #include "conf/socket.h"
+#include "conf/userlist.h"
 
 #define DAY           (24 * UNIT_H)
 #define IN_CONF(f)    .where = OPTION_PGWITH, .offset = offsetof(struct conf, f)
@@ -64,7 +66,7 @@ static const struct conf_option table[] = {
 	{"port", IN_CONF(port), .type = OPTION_INTEGER, RANGE(1, 65535), .default_text = "6432",
 	 .help = "The number in the socket's name. Nothing listens on TCP."},
 	{"socket_mode", IN_CONF(socket_mode), .type = OPTION_MODE, RANGE(0, 0777), .default_text = "0777",
-	 .help = "The permission bits of the socket, in octal. Who may come in is decided by allow, and by users of each pool."},
+	 .help = "The permission bits of the socket, in octal. Who may come in is decided by auth and allow, and by users of each pool."},
 	{"socket_owner", IN_CONF(socket_owner), .type = OPTION_STRING, .default_text = "",
 	 .help = "The user that the socket is given to. Empty: the one that pgwithd runs as."},
 	{"socket_group", IN_CONF(socket_group), .type = OPTION_STRING, .default_text = "",
@@ -72,6 +74,28 @@ static const struct conf_option table[] = {
 	{"allow", IN_CONF(allow), .type = OPTION_LIST, .default_text = "", .check = allow_check,
 	 .many_lines = true, .reloadable = true,
 	 .help = "Who may come in as whom, beyond root and the daemon's own user as anyone, and everybody as the role of their own user name. Items: ROLE everyone as that role, USER:ROLE that user or uid as that role, USER:* as anyone, * everyone as anyone. Which pools they may use then is decided by users."},
+	{"auth", IN_CONF(auth), .type = OPTION_LIST, .default_text = "peer", .check = auth_check,
+	 .reloadable = true,
+	 .help = "How a client shows who it is. peer: the operating system tells which user it is, and allow as which roles that user may come in. scram-sha-256: by the password of its role, whatever user it is. peer, scram-sha-256: without a password where peer lets it in, otherwise by one."},
+	{"auth_console", IN_CONF(auth_console), .type = OPTION_LIST, .default_text = "peer",
+	 .check = auth_check, .reloadable = true,
+	 .help = "The same for the database pgwith, the console."},
+	{"auth_file", IN_CONF(auth_file), .type = OPTION_STRING, .default_text = "",
+	 .check = userlist_check_path, .reloadable = true,
+	 .help = "The absolute path of a file with roles and their passwords, one a line: \"ROLE\" \"VERIFIER\", where the verifier is that of pg_authid (SCRAM-SHA-256$...), or the password itself. PgBouncer's userlist.txt is such a file. Others may not read it. It is read at the start and by RELOAD."},
+	{"auth_pool", IN_CONF(auth_pool), .type = OPTION_STRING, .default_text = "",
+	 .reloadable = true,
+	 .help = "The pool on which auth_query is run for roles that auth_file does not have. Empty: for none."},
+	{"auth_query", IN_CONF(auth_query), .type = OPTION_STRING,
+	 .default_text = "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname = $1 AND rolcanlogin",
+	 .many_lines = true, .reloadable = true,
+	 .help = "A statement that gives the password of role $1: one row, whose last column is a verifier, the password itself, or NULL. No row: there is no such role."},
+	{"auth_cache_age", IN_CONF(auth_cache_age_us), .type = OPTION_DURATION, RANGE(0, DAY),
+	 .bare = UNIT_S, .default_text = "10s", .reloadable = true,
+	 .help = "An answer of auth_query is used for this long."},
+	{"auth_delay", IN_CONF(auth_delay_us), .type = OPTION_DURATION, RANGE(0, UNIT_MIN),
+	 .bare = UNIT_S, .default_text = "1s", .reloadable = true,
+	 .help = "A wrong password is answered after this time, which slows down those who guess. Nobody else waits for that."},
 	{"admin_users", IN_CONF(admin_users), .type = OPTION_LIST, .default_text = "",
 	 .check = allow_check_roles, .many_lines = true, .reloadable = true,
 	 .help = "Roles that may use the whole console."},
@@ -85,7 +109,7 @@ static const struct conf_option table[] = {
 	 .help = "How pgwithd waits, receives and sends: by io_uring, which costs less of the processor, or by epoll. auto: by io_uring where the kernel allows it. With uring, pgwithd does not start where it does not. When pgwithd is killed, the kernel closes what io_uring watches some milliseconds after its end."},
 	{"login_timeout", IN_CONF(login_timeout_us), .type = OPTION_DURATION, RANGE(UNIT_MS, UNIT_H),
 	 .bare = UNIT_S, .default_text = "15s", .reloadable = true,
-	 .help = "A client that has not sent its whole startup packet after this long is turned away; so is one whose user the name service of the system (NSS) has not named after this long. If there is no room for another connection, the one that has said nothing for longest goes before that."},
+	 .help = "A client that has not sent its whole startup packet after this long is turned away; so is one whose user the name service of the system (NSS) has not named after this long, or that has not proved its password after as long again. If there is no room for another connection, the one that has said nothing for longest goes before that."},
 	{"shutdown_timeout", IN_CONF(shutdown_timeout_us), .type = OPTION_DURATION, RANGE(0, DAY),
 	 .bare = UNIT_S, .default_text = "30s", .reloadable = true,
 	 .help = "After SIGTERM, running transactions have this long to end; then they are cancelled and rolled back."},
@@ -147,7 +171,7 @@ static const struct conf_option table[] = {
 	 .help = "As whom server connections log in: fixed, as conninfo says; client, each as the role of its client. The roles share size, and wait in one order; min_size does not count then."},
 	{"users", IN_POOL(users), .type = OPTION_LIST, .default_text = "", .check = allow_check_users,
 	 .many_lines = true, .reloadable = true,
-	 .help = "The users of the operating system who may use the pool, beside root and the user of pgwithd: names, uids, @GROUP, or * for everybody. Empty: with role = fixed the user who is named as the role that the pool logs in as; with role = client everybody, each as a role that allow gives them."},
+	 .help = "The users of the operating system who may use the pool, beside root and the user of pgwithd: names, uids, @GROUP, or * for everybody; and role:ROLE, those who have proved by a password that they are that role (auth). Empty: with role = fixed the user who is named as the role that the pool logs in as; with role = client everybody, each as a role that allow gives them."},
 	{"cluster", IN_POOL(cluster), .type = OPTION_STRING, .default_text = "", .reloadable = true,
 	 .help = "The section [cluster NAME] whose server_limit holds for this pool and all others that name it: pools that reach the same PostgreSQL server. Empty: none."},
 	{"size", IN_POOL(size), .type = OPTION_INTEGER, RANGE(1, 10000), .default_text = "20",
@@ -330,8 +354,9 @@ option_of_pgbouncer(const char *name)
 		const char *theirs, *ours;
 	} names[] = {
 	    {"application_name_add_host", "application_name"},
-	    {"auth_file", "conninfo, password and allow"},
-	    {"auth_type", "allow"},
+	    {"auth_dbname", "auth_pool"},
+	    {"auth_type", "auth: peer, scram-sha-256"},
+	    {"auth_user", "auth_pool, whose conninfo has the role"},
 	    {"dbname", "conninfo"},
 	    {"default_pool_size", "size"},
 	    {"host", "conninfo"},

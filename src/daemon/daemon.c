@@ -25,14 +25,17 @@
 #include "executor/expire.h"
 #include "executor/leave.h"
 #include "pool/sweep.h"
+#include "relay/authquery.h"
 #include "relay/limits.h"
 #include "relay/login.h"
 #include "relay/lookup.h"
+#include "relay/prove.h"
 #include "relay/turn.h"
 #include "session/admit.h"
 #include "session/end.h"
 #include "session/holds.h"
 #include "session/limited.h"
+#include "session/passwords.h"
 #include "session/users.h"
 
 /* Threads for cancels, and for look-ups of hosts and users. */
@@ -278,8 +281,9 @@ on_hup(void *arg, int signo)
 
 /* ---- the beginning ---- */
 
-/* Is there room for another connection? If not, the one that has said nothing for the longest time
- * is closed: nobody, not even a user who may use nothing here, can keep others out by silence. */
+/* Is there room for another connection? If not, the one that has said nothing, or has not proved
+ * who it is, for the longest time is closed: nobody, not even a user who may use nothing here, can
+ * keep others out by silence. */
 static bool
 make_room(struct daemon *d)
 {
@@ -288,6 +292,8 @@ make_room(struct daemon *d)
 
 	if (site_sessions(&d->site) < d->max_sessions)
 		return true;
+	if (n == NULL)
+		n = list_first(&d->site.in_state[SESSION_PASSWORD]);
 	if (n == NULL) {
 		log_warnx("pgwithd", LOG_ALONE, "a connection is refused: there are too many",
 			  LOG_NUMBER("sessions", d->max_sessions));
@@ -567,6 +573,20 @@ choose_io(struct daemon *d, char *why, size_t why_size)
 	return -E_IO;
 }
 
+static void
+ask_password(void *arg, const char *role)
+{
+	authquery_ask(((struct daemon *)arg)->authquery, role);
+}
+
+static void
+told_password(void *arg, const char *role, const struct verifier *v)
+{
+	prove_told(&((struct daemon *)arg)->site, role, v);
+}
+
+static const struct passwords_ops passwords_ops = {ask_password, told_password};
+
 struct daemon *
 daemon_new(struct conf *conf, const struct conf_input *input, const struct console_ops *console,
 	   char *why, size_t why_size)
@@ -589,6 +609,10 @@ daemon_new(struct conf *conf, const struct conf_input *input, const struct conso
 	d->site.loop = loop_new();
 	d->threads = threads_new(d->site.loop, WORKERS, POOL_WORKERS);
 	d->site.users = users_new(d->site.loop, d->threads, lookup_told, &d->site);
+	d->authquery = authquery_new(&d->site);
+	d->site.passwords = passwords_new(d->site.loop, d->threads, &passwords_ops, d);
+	failures_init(&d->site.failures);
+	list_init(&d->site.delayed);
 	idmap_init(&d->site.sessions);
 	for (int i = 0; i < SESSION_NSTATES; i++)
 		list_init(&d->site.in_state[i]);
@@ -614,6 +638,7 @@ daemon_new(struct conf *conf, const struct conf_input *input, const struct conso
 		daemon_free(d);
 		return NULL;
 	}
+	passwords_configured(d->site.passwords, d->site.conf);
 	loop_on_signal(d->site.loop, SIGTERM, on_signal, d);
 	loop_on_signal(d->site.loop, SIGINT, on_signal, d);
 	loop_on_signal(d->site.loop, SIGHUP, on_hup, d);
@@ -663,6 +688,9 @@ daemon_free(struct daemon *d)
 		pool_free(LIST_OBJ(n, struct pool, node));
 	program_settle(COMMANDS_US);
 	users_free(d->site.users);
+	authquery_free(d->authquery);
+	passwords_free(d->site.passwords);
+	failures_clear(&d->site.failures);
 	threads_free(d->threads);
 	loop_free(d->site.loop);
 	idmap_clear(&d->site.sessions);

@@ -32,6 +32,7 @@ struct daemon {
 	struct threads *threads;
 	struct sysd *sysd;
 	const struct conf_input *input; /* what a reload reads */
+	struct authquery *authquery;
 	/* While the daemon starts: the socket of the process before, if the configuration has
 	 * another path now; otherwise NULL. */
 	struct listen *listen_before;

@@ -20,8 +20,9 @@ void
 drain_all(struct daemon *d)
 {
 	static const enum session_state order[] = {
-	    SESSION_STARTUP,  SESSION_LOOKUP, SESSION_LOGIN,  SESSION_IDLE,   SESSION_WAITING,
-	    SESSION_GREETING, SESSION_SETUP,  SESSION_SAVING, SESSION_ACTIVE, SESSION_SCOPE,
+	    SESSION_STARTUP, SESSION_LOOKUP,  SESSION_PASSWORD, SESSION_LOGIN,
+	    SESSION_IDLE,    SESSION_WAITING, SESSION_GREETING, SESSION_SETUP,
+	    SESSION_SAVING,  SESSION_ACTIVE,  SESSION_SCOPE,
 	};
 
 	for (unsigned i = 0; i < sizeof order / sizeof *order; i++)
@@ -38,6 +39,7 @@ drain_resting(struct daemon *d)
 	if (d->site.listen == NULL) {
 		drain_state(d, SESSION_STARTUP);
 		drain_state(d, SESSION_LOOKUP);
+		drain_state(d, SESSION_PASSWORD);
 	}
 	LIST_EACH_SAFE (n, after, &d->site.in_state[SESSION_LOGIN])
 		dismiss_now(LIST_OBJ(n, struct session, node));

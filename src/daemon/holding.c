@@ -5,7 +5,16 @@
 #include "base/mem.h"
 #include "executor/executor.h"
 #include "pool/handover.h"
+#include "relay/prove.h"
 #include "session/end.h"
+
+/* Does the client prove its password? That takes but a moment, and its messages have to be read for
+ * it. */
+static bool
+is_proving(const struct session *s)
+{
+	return s->state == SESSION_PASSWORD;
+}
 
 /* Has the session a transaction on a server that cannot be handed over? Then its client is still
  * read from, so that the transaction can end. */
@@ -63,11 +72,12 @@ holding_stop_reading(struct daemon *d)
 {
 	struct list_node *n;
 
+	prove_hurry(&d->site);
 	for (int i = 0; i < SESSION_CLOSING; i++)
 		LIST_EACH (n, &d->site.in_state[i]) {
 			struct session *s = LIST_OBJ(n, struct session, node);
 
-			if (!s->stream.held && !must_finish(s))
+			if (!s->stream.held && !must_finish(s) && !is_proving(s))
 				stream_hold(&s->stream);
 		}
 }

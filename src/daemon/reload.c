@@ -13,6 +13,7 @@
 #include "pool/renew.h"
 #include "session/context.h"
 #include "session/limited.h"
+#include "session/passwords.h"
 #include "session/shown.h"
 #include "session/users.h"
 
@@ -279,6 +280,7 @@ take_over(struct daemon *d, struct conf *next, const struct reload_listener *tol
 	change_pools(d, next);
 	clusters_shrink(&d->site.pools);
 	daemon_count_descriptors(d);
+	passwords_configured(d->site.passwords, next);
 	log_set_level(d->verbose ? LOG_DEBUG : next->log_level);
 	log_set_format(next->log_format);
 	break_circles(d);

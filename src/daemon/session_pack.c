@@ -15,6 +15,7 @@
 #include "session/end.h"
 #include "session/expiry.h"
 #include "session/holds.h"
+#include "session/passwords.h"
 #include "session/reply.h"
 #include "session/script.h"
 #include "session/shown.h"
@@ -211,6 +212,8 @@ sessions_pack(struct heritage *h)
 	PACK(h->p, d->site.refused);
 	PACK(h->p, d->site.let_in);
 	PACK(h->p, d->site.errors);
+	passwords_pack(h->p, d->site.passwords);
+	failures_pack(h->p, &d->site.failures);
 	PACK(h->p, count);
 	for (int i = 0; !pack_reading(h->p) && i < SESSION_CLOSED; i++)
 		LIST_EACH (n, &d->site.in_state[i])

@@ -8,6 +8,7 @@
 #include "executor/split.h"
 #include "relay/judge.h"
 #include "relay/login.h"
+#include "relay/prove.h"
 #include "relay/quick.h"
 #include "session/batch.h"
 #include "session/end.h"
@@ -395,6 +396,9 @@ on_readable(struct stream *st, void *arg)
 	case SESSION_STARTUP:
 		login_readable(s);
 		return;
+	case SESSION_PASSWORD:
+		prove_readable(s);
+		return;
 	case SESSION_CLOSING:
 	case SESSION_CANCEL: {
 		/* Bytes are dropped; only the end of the stream matters. */
@@ -429,7 +433,8 @@ on_drained(struct stream *st, void *arg)
 	}
 }
 
-/* Does the session wait for a server, a lock, an answer of the system, or a console command? */
+/* Does the session wait for a server, a lock, an answer of the system, a password to be judged, or
+ * a console command? */
 static bool
 is_waiting(const struct session *s)
 {
@@ -437,6 +442,7 @@ is_waiting(const struct session *s)
 	case SESSION_WAITING:
 	case SESSION_LOGIN:
 	case SESSION_LOOKUP:
+	case SESSION_PASSWORD:
 	case SESSION_CONSOLE_BUSY:
 		return true;
 	case SESSION_SCOPE:

@@ -11,9 +11,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "conf/auth.h"
 #include "pool/gate.h"
 #include "relay/borrow.h"
 #include "relay/cancel.h"
+#include "relay/prove.h"
 #include "relay/setup.h"
 #include "session/admit.h"
 #include "session/application.h"
@@ -85,8 +87,8 @@ enter_console(struct session *s)
 static void
 begin_session(struct session *s)
 {
-	s->site->let_in++;
-	if (s->site->conf->log_connections)
+	s->site->let_in += !(s->peer.marks & PEER_INSIDE);
+	if (s->site->conf->log_connections && !(s->peer.marks & PEER_INSIDE))
 		log_info("session", s->id, "in", LOG_TEXT("pool", s->pool->conf->name),
 			 LOG_TEXT("role", s->peer.role), LOG_NUMBER("uid", s->peer.uid),
 			 LOG_NUMBER("pid", s->peer.pid));
@@ -292,11 +294,13 @@ there_is_room(const struct session *s, bool console, struct err *e)
 	const struct site *site = s->site;
 	unsigned most = (unsigned)site->conf->max_clients, guests = 1 + most / GUESTS_PART;
 	bool reserved = console && site->console->reserved(s);
-	/* Connections that have not said who they are take nobody's place; this one has. */
-	unsigned clients = site_sessions(site) - site->in_state[SESSION_STARTUP].count +
-			   (s->state == SESSION_STARTUP);
+	/* Connections that have not said who they are, or not proved it, take nobody's place; this
+	 * one has. */
+	unsigned clients = site_sessions(site) - site->in_state[SESSION_STARTUP].count -
+			   site->in_state[SESSION_PASSWORD].count +
+			   (s->state == SESSION_STARTUP || s->state == SESSION_PASSWORD);
 
-	if (clients > most && !reserved) {
+	if (clients > most && !reserved && !(s->peer.marks & PEER_INSIDE)) {
 		err_make(e, ERR_TOO_MANY_CLIENTS, most);
 	} else if (console && !reserved && count_guests(site) >= guests) {
 		err_make(e, ERR_TOO_MANY_CLIENTS, most);
@@ -334,22 +338,32 @@ database_of(const struct session *s, const struct startup *st)
 	return database && *database ? database : s->peer.role;
 }
 
+/* Does the name lead to the console? PgBouncer's exporters and dashboards ask for it under
+ * PgBouncer's name. */
+static bool
+is_console(const struct session *s, const char *database)
+{
+	const struct pool *group;
+
+	if (strcmp(database, CONSOLE_DATABASE) == 0)
+		return true;
+	if (strcmp(database, "pgbouncer") != 0)
+		return false;
+	group = gate_find(&s->site->pools, database);
+	return group == NULL || group->removed;
+}
+
 /* The user of the client may come in: finds the pool, or the console. */
 static void
 enter_database(struct session *s, const struct startup *st)
 {
 	struct site *site = s->site;
 	const char *database = database_of(s, st);
+	bool console = is_console(s, database);
 	struct pool *pool;
-	bool console;
 	struct buf params, repeated;
 	struct err e;
 
-	console = strcmp(database, CONSOLE_DATABASE) == 0;
-	/* PgBouncer's exporters and dashboards ask for the console under that name. */
-	if (strcmp(database, "pgbouncer") == 0 &&
-	    pools_find(&site->pools, database, s->peer.role) == NULL)
-		console = true;
 	if (!there_is_room(s, console, &e)) {
 		refuse_login(s, &e);
 		return;
@@ -391,24 +405,49 @@ enter_database(struct session *s, const struct startup *st)
 	buf_clear(&repeated);
 }
 
+/* By what may the client of this packet come in? AUTH_... bits. */
+static unsigned
+methods_of(const struct session *s, const struct startup *st)
+{
+	const struct conf *conf = s->site->conf;
+
+	if (s->peer.marks & PEER_INSIDE)
+		return AUTH_PEER;
+	return auth_methods(is_console(s, database_of(s, st)) ? conf->auth_console : conf->auth);
+}
+
+/* The operating system does not let the client in: asks it for its password, or refuses it. */
+static void
+ask_or_refuse(struct session *s, unsigned methods, struct err *e)
+{
+	if (!(methods & AUTH_SCRAM)) {
+		refuse_login(s, e);
+		return;
+	}
+	err_clear(e);
+	prove_begin(s);
+}
+
 /* Lets the client in or refuses it, if that can be decided now. Otherwise the session waits in
- * SESSION_LOOKUP, and keeps the packet, `data`, for login_looked_up(). */
+ * SESSION_LOOKUP or SESSION_PASSWORD, and keeps the packet, `data`, for login_looked_up() or
+ * login_proved(). */
 static void
 admit_user(struct session *s, const struct startup *st, const uint8_t *data)
 {
-	struct err e;
+	unsigned methods = methods_of(s, st);
+	struct err e = {.id = ERR_NONE};
+	enum access r = ACCESS_NO;
 
-	switch (admit_login(s, s->peer.role, database_of(s, st), &e)) {
-	case ACCESS_YES:
+	if (methods & AUTH_PEER)
+		r = admit_login(s, s->peer.role, database_of(s, st), &e);
+	if (r == ACCESS_YES) {
 		enter_database(s, st);
 		return;
-	case ACCESS_NO:
-		refuse_login(s, &e);
-		return;
-	case ACCESS_ASK:
-		if (s->peer.packet == NULL)
-			peer_keep_packet(&s->peer, data, st->length);
 	}
+	if (s->peer.packet == NULL)
+		peer_keep_packet(&s->peer, data, st->length);
+	if (r == ACCESS_NO)
+		ask_or_refuse(s, methods, &e);
 }
 
 static void
@@ -433,6 +472,20 @@ begin_login(struct session *s, const struct startup *st, const uint8_t *data)
 		refuse_login(s, &e);
 }
 
+/* The session may have left LOOKUP or PASSWORD: then the packet is needed no more. */
+static void
+packet_done(struct session *s)
+{
+	if (s->state == SESSION_LOOKUP ||
+	    (s->state == SESSION_PASSWORD && !(s->peer.marks & PEER_PROVED)))
+		return;
+	peer_drop_packet(&s->peer);
+	if (s->state == SESSION_CONSOLE) {
+		stream_resume(&s->stream);
+		session_wake(s);
+	}
+}
+
 void
 login_looked_up(struct session *s)
 {
@@ -442,13 +495,35 @@ login_looked_up(struct session *s)
 	/* This does not fail: the packet was read before. */
 	if (startup_read(data, s->peer.packet->len, &st) == 0)
 		admit_user(s, &st, data);
-	if (s->state == SESSION_LOOKUP)
-		return;
-	peer_drop_packet(&s->peer);
-	if (s->state == SESSION_CONSOLE) {
-		stream_resume(&s->stream);
-		session_wake(s);
+	packet_done(s);
+}
+
+void
+login_not_looked_up(struct session *s, const struct err *e)
+{
+	struct startup st;
+
+	if (startup_read(buf_data(s->peer.packet), s->peer.packet->len, &st) == 0 &&
+	    methods_of(s, &st) & AUTH_SCRAM)
+		prove_begin(s);
+	else
+		login_failed(s, e);
+}
+
+void
+login_proved(struct session *s)
+{
+	struct startup st;
+	struct err e;
+
+	s->peer.marks |= PEER_PROVED;
+	if (startup_read(buf_data(s->peer.packet), s->peer.packet->len, &st) == 0) {
+		if (admit_proved(s, database_of(s, &st), &e))
+			enter_database(s, &st);
+		else
+			refuse_login(s, &e);
 	}
+	packet_done(s);
 }
 
 /* A CancelRequest. Its connection stays open until the server has got the cancel, as with
@@ -607,6 +682,20 @@ sweep_lookup(struct site *site, int64_t now)
 }
 
 static void
+sweep_password(struct site *site, int64_t now)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&site->in_state[SESSION_PASSWORD])) != NULL) {
+		struct session *s = LIST_OBJ(n, struct session, node);
+
+		if (now - s->since_us < site->conf->login_timeout_us)
+			break;
+		prove_too_late(s);
+	}
+}
+
+static void
 sweep_waiting(struct site *site, int64_t now)
 {
 	struct list_node *n, *after;
@@ -642,5 +731,6 @@ login_sweep(struct site *site)
 
 	sweep_startup(site, now);
 	sweep_lookup(site, now);
+	sweep_password(site, now);
 	sweep_waiting(site, now);
 }

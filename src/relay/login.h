@@ -9,6 +9,12 @@ void login_readable(struct session *);
 
 /* SESSION_LOOKUP: the system has told who the client's user is. */
 void login_looked_up(struct session *);
+/* The same state: the system cannot tell, because of the error. Refuses the client, or asks it for
+ * its password, if it may come in by that. */
+void login_not_looked_up(struct session *, const struct err *);
+
+/* SESSION_PASSWORD: the client has proved that it is the role that its packet names. */
+void login_proved(struct session *);
 
 /* SESSION_LOGIN: the session has got the lease that its login waited for. */
 void login_granted(struct session *);

@@ -21,7 +21,7 @@ answer_session(struct session *s, struct user *user)
 	if (user->problem) {
 		err_make(&e, ERR_USER_LOOKUP, (unsigned)s->peer.uid, user->problem);
 		if (s->state == SESSION_LOOKUP)
-			login_failed(s, &e);
+			login_not_looked_up(s, &e);
 		else
 			enter_not_looked_up(s, &e);
 		err_clear(&e);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/auth.h"
 #include "pool/gate.h"
 #include "session/session.h"
 #include "session/site.h"
@@ -115,6 +116,21 @@ refuse_pool(const struct session *s, const struct pool *group, const char *login
 	free(section);
 }
 
+static void
+refuse_role_in_pool(const struct session *s, const struct pool *group, struct err *e)
+{
+	const char *role = s->peer.role;
+
+	err_make(e, ERR_ROLE_NOT_A_USER, role, group->conf->name);
+	err_detail(e,
+		   "who comes in by a password may use a pool that has role:%s or * in its "
+		   "option users; without that option, a pool with role = client, or one that "
+		   "logs in as this role",
+		   role);
+	if (!allow_is_role(role))
+		err_hint(e, "the option users cannot name this role");
+}
+
 /* Decides by what is known so far. `role` or `group` may be NULL: then it is not looked at. */
 static enum access
 decide(struct session *s, const char *role, const struct pool *group, struct err *e)
@@ -144,6 +160,24 @@ decide(struct session *s, const char *role, const struct pool *group, struct err
 	return as_role == ACCESS_NO || in_pool == ACCESS_NO     ? ACCESS_NO
 	       : as_role == ACCESS_ASK || in_pool == ACCESS_ASK ? ACCESS_ASK
 								: ACCESS_YES;
+}
+
+/* May the session, which has proved its password, use the group because of its role? */
+static bool
+role_may_use(const struct session *s, const struct pool *group)
+{
+	const char *login =
+	    group->conf->role == CONF_ROLE_FIXED ? conninfo_get(group->conninfo, "user") : NULL;
+
+	return access_pool_role(group->conf, login, s->peer.role);
+}
+
+/* With auth = peer, ..., a client that has proved its password also still is a user of the
+ * operating system. */
+static bool
+is_user_too(const struct session *s)
+{
+	return auth_methods(s->site->conf->auth) & AUTH_PEER;
 }
 
 /* Decides. If that needs a look-up, it is started; if its answer is kept already, that is used. */
@@ -183,15 +217,46 @@ admit_login(struct session *s, const char *role, const char *database, struct er
 	return r;
 }
 
+bool
+admit_proved(struct session *s, const char *database, struct err *e)
+{
+	const struct pool *group = gate_find(&s->site->pools, database);
+	enum access r = ACCESS_ASK;
+
+	if (group == NULL || group->removed || role_may_use(s, group))
+		return true;
+	/* The system was asked before the client was, if that was needed for this pool. */
+	if (is_user_too(s))
+		r = decide(s, NULL, group, e);
+	if (r == ACCESS_YES)
+		return true;
+	if (r == ACCESS_NO)
+		err_clear(e);
+	refuse_role_in_pool(s, group, e);
+	return false;
+}
+
 enum access
 admit_pool(struct session *s, const struct pool *group, struct err *e)
 {
+	bool proved = s->peer.marks & PEER_PROVED;
+	enum access r = ACCESS_NO;
+
+	if (proved && role_may_use(s, group))
+		return ACCESS_YES;
 	/* The session may have been in for long, and its user may have left a group since. */
 	if (s->peer.user && !users_is_fresh(s->site->users, s->peer.user)) {
 		user_drop(s->peer.user);
 		s->peer.user = NULL;
 	}
-	return decide_or_ask(s, NULL, group, e);
+	if (!proved || is_user_too(s))
+		r = decide_or_ask(s, NULL, group, e);
+	if (proved && r == ACCESS_NO) {
+		if (is_user_too(s))
+			err_clear(e);
+		refuse_role_in_pool(s, group, e);
+	}
+	return r;
 }
 
 void

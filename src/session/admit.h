@@ -3,6 +3,7 @@
 #ifndef PGWITH_SESSION_ADMIT_H
 #define PGWITH_SESSION_ADMIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -18,6 +19,10 @@ struct user;
  * is being asked; the session is in SESSION_LOOKUP, and login_looked_up() is called with the
  * answer. */
 enum access admit_login(struct session *, const char *role, const char *database, struct err *e);
+
+/* The client has proved by its password that it is the role that it has come as. May it use the
+ * pool of this name? (As above, a name without a pool is no obstacle.) False: *e says why not. */
+bool admit_proved(struct session *, const char *database, struct err *e);
 
 /* May the session's user use this group of pools, too? ACCESS_ASK: the system is being asked, and
  * enter_looked_up() is called with the answer. */

@@ -15,6 +15,7 @@
 #include "session/holds.h"
 #include "session/inquiry.h"
 #include "session/named.h"
+#include "session/proof.h"
 #include "session/reply.h"
 #include "session/resets.h"
 #include "session/scopes.h"
@@ -143,6 +144,7 @@ free_session(void *arg)
 	slow_free(s);
 	control_free(s);
 	shown_forget(s);
+	proof_free(s);
 	activity_clear(&s->activity);
 	peer_clear(&s->peer, &s->site->atoms);
 	context_clear(&s->context, &s->site->pools.told, &s->site->atoms);
@@ -192,7 +194,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 		site->console->closed(s);
 	if (s->rare->slow)
 		slow_end(s, "cancelled", NULL);
-	if (was_in && site->conf->log_disconnections)
+	if (was_in && site->conf->log_disconnections && !(s->peer.marks & PEER_INSIDE))
 		log_info("session", s->id, "left", LOG_TEXT("role", s->peer.role),
 			 LOG_NUMBER("pid", s->peer.pid),
 			 LOG_QUOTED("why", s->end.error ? err_kind(s->end.error)->name : text),
@@ -200,6 +202,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	session_set_state(s, SESSION_CLOSED);
 	if (s->pool)
 		party_remove_client(&site->pools.parties, s->peer.role, s->peer.uid);
+	proof_stop(s);
 	stream_close(&s->stream);
 	idmap_remove(&site->sessions, s->id);
 	waits_end(&site->waits, s->id);

@@ -65,6 +65,7 @@ peer_pack(struct pack *p, struct peer *peer, struct atoms *atoms)
 	PACK(p, peer->minor);
 	PACK(p, peer->asked_tls);
 	PACK(p, peer->asked_gss);
+	PACK(p, peer->marks);
 	PACK(p, peer->uid);
 	PACK(p, peer->gid);
 	PACK(p, peer->pid);

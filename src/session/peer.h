@@ -12,18 +12,25 @@ struct buf;
 struct pack;
 struct user;
 
+/* Bits of peer->marks. */
+enum {
+	PEER_PROVED = 1, /* it has proved by a password that it is peer->role */
+	PEER_INSIDE = 2  /* it is pgwithd itself: relay/authquery.h */
+};
+
 /* The session owns what the pointers point to, but for the atom, and frees it by peer_clear(). */
 struct peer {
 	uint8_t minor;  /* protocol 3.minor is spoken */
 	bool asked_tls; /* it has sent an SSLRequest; a second one is no request */
 	bool asked_gss; /* the same of GSSENCRequest */
+	uint8_t marks;  /* PEER_... */
 	uid_t uid;      /* of the process that has connected (SO_PEERCRED) */
 	gid_t gid;
 	pid_t pid;
 	/* What the system says of the uid (users.h); counts as a reference. NULL: the system was
 	 * not asked. */
 	struct user *user;
-	struct buf *packet;   /* SESSION_LOOKUP: its startup packet; NULL in other states */
+	struct buf *packet;   /* LOOKUP, PASSWORD: its startup packet; NULL in other states */
 	const char *role;     /* the user of its startup packet, an atom; NULL before that */
 	int64_t connected_at; /* wall clock, seconds */
 };

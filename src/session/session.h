@@ -1,11 +1,12 @@
 /* session: one client connection.
  *
- *	startup (-> lookup) -> login (-> greeting) -> idle <-> waiting -> (setup ->) active -> idle
- *	   |          |                                 ^---------------> (setup ->) active
- *	   +----------+-> idle, console <-> console_busy
+ *	startup (-> lookup) (-> password) -> login (-> greeting) -> idle
+ *	   |          |            |
+ *	   +----------+------------+-> idle, console <-> console_busy
  *	every state -> closing -> closed, or -> closed at once
  *
- *	active -> saving -> idle
+ *	idle <-> waiting -> (setup ->) active -> idle
+ *	  +---------------> (setup ->) active -> saving -> idle
  *	idle, active <-> scope
  *	whatever has scopes open -> leaving -> closed
  *
@@ -33,6 +34,7 @@
 
 struct control;
 struct expiry;
+struct proof;
 struct script;
 struct shown;
 struct site;
@@ -43,6 +45,7 @@ struct work;
 enum session_state {
 	SESSION_STARTUP,      /* the startup packet has not come yet */
 	SESSION_LOOKUP,       /* the operating system is asked who its user is: see admit.h */
+	SESSION_PASSWORD,     /* its client proves the password of its role: see prove.h */
 	SESSION_LOGIN,        /* it waits for a server: it needs parameters from there */
 	SESSION_CANCEL,       /* a CancelRequest: it stays until the cancel has ended */
 	SESSION_IDLE,         /* it has no lease */
@@ -74,6 +77,7 @@ struct rare {
 	struct slow *slow;       /* slow.h; NULL: slow scopes are not logged */
 	struct control *control; /* control.h, which frees it; NULL: nothing is kept there */
 	struct shown *shown;     /* shown.h; NULL: servers get the client's own name */
+	struct proof *proof;     /* proof.h; SESSION_PASSWORD */
 };
 
 extern const struct rare rare_none;

@@ -19,12 +19,14 @@
 #include "scope/timing.h"
 #include "scope/waits.h"
 #include "session/batch.h"
+#include "session/failures.h"
 #include "session/greeting.h"
 #include "session/session.h"
 
 struct history_errors;
 struct http;
 struct logged_list;
+struct passwords;
 struct users;
 
 #define CONSOLE_DATABASE "pgwith"
@@ -80,6 +82,9 @@ struct site {
 	struct conf *conf;
 	struct loop *loop;
 	struct users *users; /* who clients are */
+	struct passwords *passwords;
+	struct failures failures; /* of logins by password */
+	struct list delayed;      /* struct proof: wrong ones that are not answered yet */
 	struct listen *listen;
 	struct pools pools;
 	struct idmap sessions; /* id -> struct session */

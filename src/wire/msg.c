@@ -51,6 +51,16 @@ msg_auth_ok(struct buf *b)
 }
 
 void
+msg_auth(struct buf *b, enum msg_auth code, const void *data, size_t bytes)
+{
+	size_t at = msg_begin(b, 'R');
+
+	buf_add_u32(b, code);
+	buf_add(b, data, bytes);
+	msg_end(b, at);
+}
+
+void
 msg_parameter_status(struct buf *b, const char *name, const char *value)
 {
 	size_t at = msg_begin(b, 'S');

@@ -18,6 +18,9 @@ void msg_end(struct buf *, size_t at);
 
 /* Backend messages. */
 void msg_auth_ok(struct buf *);
+/* AuthenticationSASL, AuthenticationSASLContinue, AuthenticationSASLFinal, with their data. */
+enum msg_auth { MSG_AUTH_SASL = 10, MSG_AUTH_CONTINUE = 11, MSG_AUTH_FINAL = 12 };
+void msg_auth(struct buf *, enum msg_auth, const void *data, size_t bytes);
 void msg_parameter_status(struct buf *, const char *name, const char *value);
 /* The key has 4 bytes; up to 256 since protocol 3.2. */
 void msg_backend_key(struct buf *, uint32_t pid, const uint8_t *key, size_t bytes);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "conf/access.h"
+#include "conf/auth.h"
 #include "conf/conf.h"
 #include "conf/option.h"
 #include "conf_text.h"
@@ -315,6 +316,25 @@ static const struct {
     {POOL "users = @\n", 3, "no group behind the @", 1, NULL},
     {POOL "users = @*\n", 3, "an asterisk stands alone", 1, NULL},
     {POOL "users = a*\n", 3, "an asterisk stands alone", 1, NULL},
+    {POOL "users = role:\n", 3, "no role behind role:", 1, NULL},
+    {POOL "users = role:*\n", 3, "everybody is written * alone", 1, NULL},
+    {POOL "users = role:a:b\n", 3, "more than one colon", 1, NULL},
+    {POOL "[pgwith]\nauth =\n", 4, "\"\": expected peer, scram-sha-256, or both", 1, NULL},
+    {POOL "[pgwith]\nauth = trust\n", 4, "\"trust\": expected peer", 1, NULL},
+    {POOL "[pgwith]\nauth = peer, peer\n", 4, "a method stands there twice", 1, NULL},
+    {POOL "[pgwith]\nauth_console = peer,\n", 4, "\"\": expected peer", 1, NULL},
+    {POOL "[pgwith]\nauth = scram-sha-256, peer\n", 4, "peer is always tried first", 1, NULL},
+    {POOL "[pgwith]\nauth = scram-sha-256\n", 4, "auth: scram-sha-256 needs the passwords", 1,
+     NULL},
+    {POOL "[pgwith]\nauth_console = peer, scram-sha-256\n", 4, "auth_console: scram-sha-256 needs",
+     1, NULL},
+    {POOL "[pgwith]\nauth_file = users.txt\n", 4, "expected an absolute path", 1, NULL},
+    {POOL "[pgwith]\nauth_file = /nonexistent/users.txt\n", 4,
+     "auth_file: /nonexistent/users.txt: cannot open", 1, NULL},
+    {POOL "[pgwith]\nauth_pool = b\n", 4, "auth_pool: there is no pool \"b\"", 1, NULL},
+    {POOL "role = client\n[pgwith]\nauth_pool = a\n", 5, "auth_pool: pool \"a\" has role = client",
+     1, NULL},
+    {POOL "[pgwith]\nauth_delay = 2min\n", 4, "auth_delay", 1, NULL},
     {POOL "users = 4294967295\n", 3, "not a uid", 1, NULL},
     {POOL "users = 99999999999999999999\n", 3, "not a uid", 1, NULL},
     {POOL "users = @4294967295\n", 3, "not a gid", 1, NULL},
@@ -740,6 +760,53 @@ static const struct {
     {"@none", "fixed", "app", 33, "anna", ACCESS_NO},
 };
 
+/* Roles that were proved by a password. */
+static const struct {
+	const char *users, *role, *login, *proved;
+	bool expected;
+} proofs[] = {
+    {"", "fixed", "app", "app", true},
+    {"", "fixed", "app", "other", false},
+    {"", "fixed", NULL, "app", false},
+    {"", "client", NULL, "anyone", true},
+    {"*", "fixed", "app", "other", true},
+    {"role:app", "fixed", "db", "app", true},
+    {"role:app", "fixed", "db", "ap", false},
+    {"role:app", "fixed", "db", "role:app", false},
+    {"www-data, role:app , role:b", "client", NULL, "b", true},
+    {"www-data, role:app", "client", NULL, "www-data", false},
+    {"role:app", "fixed", "other", "other", false},
+    {"@app, 33", "fixed", "app", "app", false},
+};
+
+START_TEST(users_let_in_whom_a_password_proves)
+{
+	char *text = mem_printf("[pool a]\nconninfo=dbname=a\nrole=%s\nusers=%s\n", proofs[_i].role,
+				proofs[_i].users);
+	struct conf *c = conf_good(text);
+
+	ck_assert_int_eq(access_pool_role(&c->pools[0], proofs[_i].login, proofs[_i].proved),
+			 proofs[_i].expected);
+	/* An item of a role names no user of the system of that name. */
+	if (strncmp(proofs[_i].users, "role:", 5) == 0) {
+		struct access_user u = {.uid = 1001, .name = proofs[_i].proved};
+
+		ck_assert_int_eq(access_pool(&c->pools[0], proofs[_i].login, 500, &u), ACCESS_NO);
+	}
+	conf_free(c);
+	free(text);
+}
+END_TEST
+
+START_TEST(methods_of_a_list)
+{
+	ck_assert_uint_eq(auth_methods("peer"), AUTH_PEER);
+	ck_assert_uint_eq(auth_methods(" SCRAM-SHA-256 "), AUTH_SCRAM);
+	ck_assert_uint_eq(auth_methods("peer,scram-sha-256"), AUTH_PEER | AUTH_SCRAM);
+	ck_assert_uint_eq(auth_methods("peer , Scram-Sha-256"), AUTH_PEER | AUTH_SCRAM);
+}
+END_TEST
+
 START_TEST(users_let_in_whom_they_name)
 {
 	char *text = mem_printf("[pool a]\nconninfo=dbname=a\nrole=%s\nusers=%s\n", uses[_i].role,
@@ -894,6 +961,9 @@ main(void)
 	tcase_add_test(t, hostile_files_are_refused);
 	tcase_add_loop_test(t, random_bytes_get_an_answer, 0, 4);
 	tcase_add_test(t, show_config_lists_every_option_with_its_source);
+	tcase_add_loop_test(t, users_let_in_whom_a_password_proves, 0,
+			    sizeof proofs / sizeof *proofs);
+	tcase_add_test(t, methods_of_a_list);
 	tcase_add_loop_test(t, allow_lets_in_whom_it_names, 0, sizeof allows / sizeof *allows);
 	tcase_add_loop_test(t, users_let_in_whom_they_name, 0, sizeof uses / sizeof *uses);
 	tcase_add_test(t, names_of_the_system_are_checked_apart);

@@ -15,29 +15,30 @@
 /* moves[from][to]: 'x' may be made. */
 static const char *const moves[SESSION_NSTATES] = {
     /* clang-format off */
-    /*                        startup, lookup, login, cancel, idle, waiting, greeting, setup, active,
+    /*                        startup, lookup, password, login, cancel, idle, waiting, greeting, setup, active,
 			      saving, scope, leaving, console, console_busy, closing, closed */
-    [SESSION_STARTUP]      = ".xxxx......xx.xx",
-    [SESSION_LOOKUP]       = "..x.x......xx.xx",
-    [SESSION_LOGIN]        = "....x.x....x..xx",
-    [SESSION_CANCEL]       = "...........x..xx",
-    [SESSION_IDLE]         = ".....x.xx.xx..xx",
-    [SESSION_WAITING]      = "....x..xx..x..xx",
-    [SESSION_GREETING]     = "..x.x......x..xx",
-    [SESSION_SETUP]        = "....x...x..x..xx",
-    [SESSION_ACTIVE]       = "....x....xxx..xx",
-    [SESSION_SAVING]       = "........x..x..xx",
-    [SESSION_SCOPE]        = "....x...x..x..xx",
-    [SESSION_LEAVING]      = "...............x",
-    [SESSION_CONSOLE]      = "...........x.xxx",
-    [SESSION_CONSOLE_BUSY] = "...........xx.xx",
-    [SESSION_CLOSING]      = "...............x",
-    [SESSION_CLOSED]       = "................",
+    [SESSION_STARTUP]      = ".xxxxx......xx.xx",
+    [SESSION_LOOKUP]       = "..xx.x......xx.xx",
+    [SESSION_PASSWORD]     = "...x.x......xx.xx",
+    [SESSION_LOGIN]        = ".....x.x....x..xx",
+    [SESSION_CANCEL]       = "............x..xx",
+    [SESSION_IDLE]         = "......x.xx.xx..xx",
+    [SESSION_WAITING]      = ".....x..xx..x..xx",
+    [SESSION_GREETING]     = "...x.x......x..xx",
+    [SESSION_SETUP]        = ".....x...x..x..xx",
+    [SESSION_ACTIVE]       = ".....x....xxx..xx",
+    [SESSION_SAVING]       = ".........x..x..xx",
+    [SESSION_SCOPE]        = ".....x...x..x..xx",
+    [SESSION_LEAVING]      = "................x",
+    [SESSION_CONSOLE]      = "............x.xxx",
+    [SESSION_CONSOLE_BUSY] = "............xx.xx",
+    [SESSION_CLOSING]      = "................x",
+    [SESSION_CLOSED]       = ".................",
     /* clang-format on */
 };
 
 /* In which it has been let in. */
-static const char let_in[] = "....xx.xxxx.xx..";
+static const char let_in[] = ".....xx.xxxx.xx..";
 
 static struct site site;
 static struct session s;

@@ -112,6 +112,7 @@ writers()
 		owner["srv"] = owner["server"] = "pool/server.c"; owner["l"] = owner["lease"] = "pool/lease.c"
 		owner["block"] = owner["b"] = "session/block.c"
 		owner["q"] = owner["inquiry"] = "session/inquiry.c"
+		owner["x"] = owner["exchange"] = "session/exchange.c"
 	}
 	{
 		split($0, part, ":")
