@@ -1230,6 +1230,15 @@ progress_exchange(const struct progress *p)
 	return p->sending & RUN_DOES;
 }
 
+bool
+progress_ends(const struct progress *p)
+{
+	for (uint32_t i = 0; i < p->runs_count; i++)
+		if (run_at(p, i)->kind & PROGRESS_ENDS)
+			return true;
+	return p->sending & PROGRESS_ENDS;
+}
+
 void
 progress_finish(struct progress *p, struct buf *out)
 {

@@ -235,6 +235,9 @@ progress_note(struct progress *p, unsigned does)
 /* PROGRESS_BEGINS and PROGRESS_ENDS of the exchange that the server is working at. */
 unsigned progress_exchange(const struct progress *);
 
+/* Was a text sent that ends a transaction, in an exchange that has not been answered yet? */
+bool progress_ends(const struct progress *);
+
 /* Is an exchange under way or begun, so that one more ReadyForQuery will come? */
 static inline bool
 progress_owes(const struct progress *p)

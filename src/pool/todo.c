@@ -7,8 +7,10 @@
 #include "base/mem.h"
 #include "wire/msg.h"
 
-#define VALUES_MAX 65535 /* PostgreSQL 15 documentation, 55.7: Bind counts them in 16 bits */
-#define FRAMES     128   /* bytes of a statement's messages without its texts, at most */
+#define VALUES_MAX   65535 /* PostgreSQL 15 documentation, 55.7: Bind counts them in 16 bits */
+#define FRAMES       128   /* bytes of a statement's messages without its texts, at most */
+#define OWN_NAME     "pgwith_own"
+#define FRAMES_APART 256 /* bytes of the messages of add_apart() without their text, at most */
 
 void
 todo_init(struct todo *t)
@@ -114,6 +116,49 @@ todo_send(const struct todo_stmt *s, struct progress *p, struct buf *out)
 	msg_sync(out);
 	progress_sent(p, 'S');
 	return 0;
+}
+
+/* Adds seven messages. */
+#define APART 7
+static void
+add_apart(const char *sql, struct buf *out)
+{
+	/* An exchange that failed may have left them. */
+	msg_close(out, 'P', OWN_NAME);
+	msg_close(out, 'S', OWN_NAME);
+	msg_parse(out, OWN_NAME, sql, NULL, 0);
+	msg_bind(out, OWN_NAME, OWN_NAME, NULL, 0);
+	msg_execute(out, OWN_NAME);
+	msg_close(out, 'P', OWN_NAME);
+	msg_close(out, 'S', OWN_NAME);
+}
+
+int
+todo_send_apart(const char *texts, size_t bytes, struct progress *p, struct buf *out)
+{
+	const char *at, *end = texts + bytes;
+	size_t room = FRAMES;
+
+	for (at = texts; at < end; at += strlen(at) + 1)
+		room += FRAMES_APART + strlen(at);
+	if (out->failed || room > out->max - out->len)
+		return -E_TOOBIG;
+	progress_forget_error(p);
+	for (at = texts; at < end; at += strlen(at) + 1) {
+		add_apart(at, out);
+		progress_sent_extended(p, APART);
+	}
+	msg_sync(out);
+	progress_sent(p, 'S');
+	return 0;
+}
+
+void
+todo_own_apart(const char *sql, struct progress *p, struct buf *out)
+{
+	add_apart(sql, out);
+	for (int i = 0; i < APART; i++)
+		progress_sent_as(p, PROGRESS_OWN);
 }
 
 void

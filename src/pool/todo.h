@@ -46,6 +46,16 @@ void todo_move(struct todo *to, struct todo *from);
  * into `out` or has too many values: then nothing was done. */
 int todo_send(const struct todo_stmt *, struct progress *, struct buf *out);
 
+/* Adds the messages that run a list of texts, each of one statement and with a NUL, and tells
+ * progress: Parse, Bind, Execute and Close of each, with a statement and a portal named pgwith_own,
+ * and one Sync. The server's unnamed statement and portal stay. If one fails, the others are
+ * skipped. The server must be at rest. Returns as todo_send(). */
+int todo_send_apart(const char *texts, size_t bytes, struct progress *, struct buf *out);
+
+/* Adds what todo_send_apart() does for one text, without the Sync, and tells progress that the
+ * messages go by the client's and are ours (PROGRESS_OWN). */
+void todo_own_apart(const char *sql, struct progress *, struct buf *out);
+
 /* Marks it as failed. `message` is copied, and may be NULL. */
 void todo_fail(struct todo_stmt *, const char *sqlstate, const char *message);
 

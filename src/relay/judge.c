@@ -234,6 +234,8 @@ with_lease(struct session *s, struct message *m)
 		note_sent(s, m);
 		return FORWARD;
 	}
+	if (s->context.resets != RESETS_NONE)
+		resets_portal(s, m);
 	effects_note_parameters(s, m);
 	if (!s->context.pin && (m->effects.set & EFFECTS_PIN))
 		return raise_pin_off(s, m, m->effects.set & EFFECTS_PIN);

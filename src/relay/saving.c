@@ -1,5 +1,7 @@
 #include "relay/saving.h"
 
+#include <string.h>
+
 #include "pool/server.h"
 #include "session/asking.h"
 #include "session/inquiry.h"
@@ -44,10 +46,10 @@ saving_answered(struct session *s)
 }
 
 static void
-ask(struct session *s, const char *sql)
+ask(struct session *s, const char *texts, size_t bytes)
 {
 	enter_saving(s);
-	inquiry_ask(s, sql, INQUIRY_PASSES_AT_END, 0);
+	inquiry_ask_apart(s, texts, bytes, INQUIRY_PASSES_AT_END);
 }
 
 bool
@@ -64,9 +66,8 @@ saving_reset_again(struct session *s)
 	buf_init(&sql, QUESTION_MAX);
 	asked = resets_sql(s, &sql);
 	if (asked) {
-		buf_add_u8(&sql, 0);
 		s->context.resetting = true;
-		ask(s, (char *)buf_data(&sql));
+		ask(s, (char *)buf_data(&sql), sql.len);
 	}
 	buf_clear(&sql);
 	return asked;
@@ -75,14 +76,19 @@ saving_reset_again(struct session *s)
 bool
 saving_reset_answered(struct session *s)
 {
+	static const char undo[] = "ROLLBACK TO SAVEPOINT pgwith_startup\0"
+				   "RELEASE SAVEPOINT pgwith_startup";
+
 	inquiry_take(s);
 	if (s->state != SESSION_SAVING)
 		return false;
 	session_set_state(s, SESSION_ACTIVE);
 	/* The role in force may not be allowed to set what the login has set. The client's
-	 * transaction must not fail because of that. */
-	if (s->hold->lease.srv->progress.status == 'E') {
-		ask(s, "ROLLBACK TO SAVEPOINT pgwith_startup; RELEASE SAVEPOINT pgwith_startup");
+	 * transaction must not fail because of that. If there is no such savepoint (3B001), a
+	 * cancel has hit the statement that makes it, and nothing can be undone. */
+	if (s->hold->lease.srv->progress.status == 'E' &&
+	    strcmp(inquiry_sqlstate(s), "3B001") != 0) {
+		ask(s, undo, sizeof undo);
 		return false;
 	}
 	inquiry_forget(s);

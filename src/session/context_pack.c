@@ -8,6 +8,7 @@
 #include "pool/prepared_pack.h"
 #include "pool/told.h"
 #include "session/control.h"
+#include "session/resets.h"
 #include "session/session.h"
 #include "session/shown.h"
 #include "session/site.h"
@@ -92,4 +93,5 @@ context_pack(struct pack *p, struct session *s, struct packed_texts *texts)
 	names_of_session_pack(p, s, texts);
 	unnamed_of_session_pack(p, c);
 	control_pack(p, s);
+	resets_pack(p, s);
 }

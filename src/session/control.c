@@ -142,7 +142,7 @@ note_prepared(struct session *s, const struct message *m)
 	does = begins_or_ends(m->effects.set, m->sql, m->sql_bytes);
 	if (c)
 		drop_control(s, c);
-	resets = control_keeps_sql(m) && !message_is_unnamed(m);
+	resets = control_keeps_sql(m);
 	if (does || resets)
 		add_control(s, m->statement, does, m->effects.set,
 			    resets ? mem_strndup(m->sql, m->sql_bytes) : NULL);

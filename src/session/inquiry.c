@@ -189,22 +189,28 @@ begin_statement(struct session *s, enum inquiry_passes passes, unsigned options)
 	buf_clear(&q->behind);
 	buf_clear(&q->rows);
 	buf_clear(&q->error);
-	/* Our statement replaces the server's unnamed one; the session may still use its own. */
-	unnamed_not_here(s->context.unnamed);
+}
+
+/* Sends what was made; `r` says whether it fits. */
+static void
+send_messages(struct session *s, struct buf *out, int r)
+{
+	if (r < 0)
+		session_close(s, CLEANUP_CLIENT_REFUSED, "too much at once");
+	else
+		server_write(s->hold->lease.srv, buf_data(out), out->len);
+	buf_clear(out);
 }
 
 static void
 send_statement(struct session *s, const struct todo_stmt *stmt)
 {
-	struct server *srv = s->hold->lease.srv;
 	struct buf out;
 
+	/* Our statement replaces the server's unnamed one; the session may still use its own. */
+	unnamed_not_here(s->context.unnamed);
 	buf_init(&out, SEND_MAX);
-	if (todo_send(stmt, &srv->progress, &out) < 0)
-		session_close(s, CLEANUP_CLIENT_REFUSED, "too much at once");
-	else
-		server_write(srv, buf_data(&out), out.len);
-	buf_clear(&out);
+	send_messages(s, &out, todo_send(stmt, &s->hold->lease.srv->progress, &out));
 }
 
 void
@@ -214,6 +220,16 @@ inquiry_ask(struct session *s, const char *sql, enum inquiry_passes passes, unsi
 
 	begin_statement(s, passes, options);
 	send_statement(s, &stmt);
+}
+
+void
+inquiry_ask_apart(struct session *s, const char *texts, size_t bytes, enum inquiry_passes passes)
+{
+	struct buf out;
+
+	begin_statement(s, passes, 0);
+	buf_init(&out, SEND_MAX);
+	send_messages(s, &out, todo_send_apart(texts, bytes, &s->hold->lease.srv->progress, &out));
 }
 
 void

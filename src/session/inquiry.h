@@ -80,6 +80,11 @@ struct inquiry {
  * more attempt at the same question. */
 void inquiry_ask(struct session *, const char *sql, enum inquiry_passes, unsigned options);
 
+/* The same for a list of texts of one statement each, each with a NUL: as one exchange of the
+ * extended protocol, with a statement and a portal of our own (todo_send_apart()), so that the
+ * client keeps its unnamed ones. */
+void inquiry_ask_apart(struct session *, const char *texts, size_t bytes, enum inquiry_passes);
+
 /* The same for a statement that may have parameters, which are bound; INQUIRY_PASSES_ALL. */
 void inquiry_run(struct session *, const struct deferred *, unsigned options);
 

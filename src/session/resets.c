@@ -18,7 +18,16 @@
 #include "wire/sqlset.h"
 #include "wire/sqltext.h"
 
-#define NAMES_MAX 4096 /* bytes of the names of one text */
+#define NAMES_MAX   4096 /* bytes of the names of one text */
+#define PORTALS_MAX 64   /* that are kept; the oldest goes first */
+
+/* A portal that was bound to a text that resets parameters, and has not been executed. */
+struct reset_portal {
+	struct list_node node;
+	struct buf names; /* as in struct walk */
+	bool local;
+	char portal[];
+};
 
 /* A walk over a text. `names` has what it resets and sets, in order, each with a NUL: the name of a
  * parameter that is reset; "*" for all of them; '-' and the name of one that is set. */
@@ -109,6 +118,103 @@ may_set_null(const struct message *m, const char *sql, size_t bytes)
 		!(m && m->type == 'B' && message_has_no_null(m)));
 }
 
+static struct reset_names *
+need_names(struct session *s)
+{
+	struct reset_names *r = s->context.resets_names;
+
+	if (r)
+		return r;
+	r = s->context.resets_names = mem_calloc(1, sizeof *r);
+	buf_init(&r->names, NAMES_MAX);
+	list_init(&r->portals);
+	return r;
+}
+
+/* ---- portals ---- */
+
+static void
+forget_portal(struct reset_names *r, struct reset_portal *p)
+{
+	list_remove(&r->portals, &p->node);
+	buf_clear(&p->names);
+	free(p);
+}
+
+static struct reset_portal *
+find_portal(const struct session *s, const char *name)
+{
+	struct list_node *n;
+
+	if (s->context.resets_names && name)
+		LIST_EACH (n, &s->context.resets_names->portals) {
+			struct reset_portal *p = LIST_OBJ(n, struct reset_portal, node);
+
+			if (strcmp(p->portal, name) == 0)
+				return p;
+		}
+	return NULL;
+}
+
+static struct reset_portal *
+add_portal(struct session *s, const char *name, bool local)
+{
+	struct reset_names *r = need_names(s);
+	struct reset_portal *p = mem_calloc(1, sizeof *p + strlen(name) + 1);
+
+	strcpy(p->portal, name);
+	p->local = local;
+	buf_init(&p->names, NAMES_MAX);
+	list_append(&r->portals, &p->node);
+	if (r->portals.count > PORTALS_MAX)
+		forget_portal(r, LIST_OBJ(list_first(&r->portals), struct reset_portal, node));
+	return p;
+}
+
+/* ---- noting ---- */
+
+/* A text that resets these names goes to the server to be executed. */
+static void
+note_executed(struct session *s, const struct buf *names, bool local)
+{
+	struct progress *p = &s->hold->lease.srv->progress;
+	struct reset_names *r = need_names(s);
+
+	s->context.resets = RESETS_NOW;
+	s->context.resets_local |= local;
+	buf_add(&r->names, buf_data(names), names->len);
+	/* PostgreSQL reports nothing if a reset comes back to the same value, that of the startup
+	 * packet. So what a server reports waits until that value is set again. */
+	p->statuses_kept = true;
+	r->errors = p->errors;
+	r->discards = p->discards;
+}
+
+/* A portal is bound to a text that resets these names. It may be executed in a later exchange, or
+ * never. */
+static void
+note_bound(struct session *s, const char *portal, const struct buf *names, bool local)
+{
+	struct reset_portal *p = add_portal(s, portal, local);
+
+	buf_add(&p->names, buf_data(names), names->len);
+	if (s->context.resets == RESETS_NONE)
+		s->context.resets = RESETS_LATER;
+}
+
+void
+resets_portal(struct session *s, const struct message *m)
+{
+	struct reset_portal *p;
+
+	if (strchr("BEC", m->type) == NULL || s->hold->lease.srv->progress.skipping ||
+	    (p = find_portal(s, m->portal)) == NULL)
+		return;
+	if (m->type == 'E')
+		note_executed(s, &p->names, p->local);
+	forget_portal(s->context.resets_names, p);
+}
+
 void
 resets_note(struct session *s, const struct message *m, unsigned set, const char *sql, size_t bytes,
 	    unsigned flags)
@@ -129,18 +235,10 @@ resets_note(struct session *s, const struct message *m, unsigned set, const char
 	buf_init(&w.names, NAMES_MAX);
 	read_text(&w, sql, bytes, flags);
 	if (resets_any(&w.names)) {
-		s->context.resets = RESETS_NOW;
-		s->context.resets_local = w.local;
-		if (s->context.resets_names == NULL) {
-			s->context.resets_names = mem_alloc(sizeof *s->context.resets_names);
-			buf_init(&s->context.resets_names->names, NAMES_MAX);
-		}
-		buf_add(&s->context.resets_names->names, buf_data(&w.names), w.names.len);
-		/* PostgreSQL reports nothing if a reset comes back to the same value, that of the
-		 * startup packet. So what a server reports waits until that value is set again. */
-		s->hold->lease.srv->progress.statuses_kept = true;
-		s->context.resets_names->errors = s->hold->lease.srv->progress.errors;
-		s->context.resets_names->discards = s->hold->lease.srv->progress.discards;
+		if (m && m->type == 'B' && m->portal)
+			note_bound(s, m->portal, &w.names, w.local);
+		else
+			note_executed(s, &w.names, w.local);
 	}
 	buf_clear(&w.names);
 }
@@ -151,14 +249,17 @@ resets_message(struct session *s, const struct message *m)
 	const char *sql = NULL;
 	unsigned set = 0;
 
-	if (m->type == 'P' && !message_is_unnamed(m)) {
+	if (s->hold->lease.srv->progress.skipping)
+		return;
+	resets_portal(s, m);
+	if (m->type == 'P' && (control_keeps_sql(m) || !message_is_unnamed(m))) {
 		s->context.resets_named |=
 		    (m->effects.set & CONTROL_RESETS) && !control_keeps_sql(m);
 		return;
 	}
 	if (m->effects.set && m->sql)
 		resets_note(s, m, m->effects.set, m->sql, m->sql_bytes, m->effects.lexing);
-	if (m->type == 'B' && m->statement && *m->statement)
+	if (m->type == 'B' && m->statement)
 		sql = control_sql(s, m->statement, &set);
 	if (sql)
 		resets_note(s, m, set, sql, strlen(sql), lexing_flags(s, NULL));
@@ -172,9 +273,10 @@ resets_hold(const struct session *s, char type)
 	const struct progress *p = &s->hold->lease.srv->progress;
 
 	/* An exchange is not held up before its Sync, nor the data of a COPY. */
-	return s->context.resets == RESETS_NOW && !p->extended && !p->skipping &&
-	       (p->copy == COPY_NONE || p->copy_ended) && !progress_at_rest(p) &&
-	       strchr("QPBDECFS", type) != NULL;
+	return (s->context.resets == RESETS_NOW ||
+		(s->context.resets == RESETS_LATER && progress_ends(p))) &&
+	       !p->extended && !p->skipping && (p->copy == COPY_NONE || p->copy_ended) &&
+	       !progress_at_rest(p) && strchr("QPBDECFS", type) != NULL;
 }
 
 /* Do the client's texts reset the parameter, and not set it after that? */
@@ -348,6 +450,13 @@ add_list(struct buf *sql, const char *value)
 		buf_add_fmt(sql, "''");
 }
 
+static void
+add_text(struct buf *sql, const char *text)
+{
+	buf_add_fmt(sql, "%s", text);
+	buf_add_u8(sql, 0);
+}
+
 /* In a transaction SET is used and no SELECT, because a SELECT would take a snapshot, and the
  * client could not use SET TRANSACTION any more. Returns false if nothing is to be set. */
 static bool
@@ -366,19 +475,21 @@ add_sets(struct session *s, struct buf *sql)
 		at = value + strlen(value) + 1;
 		if (!was_reset(s, name))
 			continue;
-		buf_add_fmt(sql, any ? "; SET %s" : "SAVEPOINT pgwith_startup; SET %s",
-			    s->context.resets_local ? "LOCAL " : "");
+		if (!any)
+			add_text(sql, "SAVEPOINT pgwith_startup");
+		buf_add_fmt(sql, "SET %s", s->context.resets_local ? "LOCAL " : "");
 		add_identifier(sql, name);
 		buf_add_fmt(sql, " TO ");
 		if (is_quoted_list(name))
 			add_list(sql, value);
 		else
 			params_literal(sql, value);
+		buf_add_u8(sql, 0);
 		any = true;
 	}
 	buf_clear(&params);
 	if (any)
-		buf_add_fmt(sql, "; RELEASE SAVEPOINT pgwith_startup");
+		add_text(sql, "RELEASE SAVEPOINT pgwith_startup");
 	return any;
 }
 
@@ -405,8 +516,8 @@ add_role(const struct session *s, struct buf *sql)
 		return;
 	buf_add_fmt(sql, "SELECT pg_catalog.set_config('role', ");
 	params_literal(sql, role);
-	buf_add_fmt(sql, ", false) WHERE pg_catalog.current_setting('role') "
-			 "OPERATOR(pg_catalog.=) 'none'; ");
+	add_text(sql, ", false) WHERE pg_catalog.current_setting('role') "
+		      "OPERATOR(pg_catalog.=) 'none'");
 }
 
 /* Outside of a transaction the server decides: a parameter that pg_settings lists has been reset if
@@ -422,9 +533,10 @@ add_question(struct session *s, struct buf *sql)
 	at = (const char *)buf_data(&params);
 	end = at + params.len;
 	add_role(s, sql);
-	/* The role in force may not be allowed to set what the login has set. */
+	/* The role in force may not be allowed to set what the login has set. Outside of a
+	 * transaction, SET LOCAL would give a warning, also in the server's log. */
 	if (unlisted_asks_as_login(&s->context))
-		buf_add_fmt(sql, "SET LOCAL ROLE none; ");
+		add_text(sql, "SELECT pg_catalog.set_config('role', 'none', true)");
 	buf_add_fmt(sql, "SELECT pg_catalog.set_config(v.name, v.value, false) FROM (VALUES ");
 	while (at < end) {
 		const char *name = at, *value = name + strlen(name) + 1;
@@ -444,6 +556,7 @@ add_question(struct session *s, struct buf *sql)
 			 "WHERE CASE WHEN p.name IS NULL THEN coalesce(pg_catalog."
 			 "current_setting(v.name, true), '') OPERATOR(pg_catalog.=) '' ELSE "
 			 "p.source OPERATOR(pg_catalog.<>) 'session' END");
+	buf_add_u8(sql, 0);
 	return any;
 }
 
@@ -459,6 +572,7 @@ resets_sql(struct session *s, struct buf *sql)
 		/* Nothing is set in a failed transaction, whose end undoes the reset. */
 		any = p->status == 'T' && s->context.resets == RESETS_NOW && add_sets(s, sql);
 		s->context.resets = RESETS_LATER;
+		s->context.resets_local = false;
 		if (s->context.resets_names)
 			buf_reset(&s->context.resets_names->names);
 		return any;
@@ -474,12 +588,61 @@ resets_sql(struct session *s, struct buf *sql)
 void
 resets_forget(struct session *s)
 {
+	struct reset_names *r = s->context.resets_names;
+
 	s->context.resets = RESETS_NONE;
-	s->context.resets_role_unread = false;
+	s->context.resets_local = s->context.resets_role_unread = false;
 	if (s->hold->lease.srv)
 		s->hold->lease.srv->progress.statuses_kept = false;
-	if (s->context.resets_names)
-		buf_clear(&s->context.resets_names->names);
-	free(s->context.resets_names);
+	if (r == NULL)
+		return;
+	while (r->portals.count > 0)
+		forget_portal(r, LIST_OBJ(list_first(&r->portals), struct reset_portal, node));
+	buf_clear(&r->names);
+	free(r);
 	s->context.resets_names = NULL;
+}
+
+/* ---- handover ---- */
+
+static void
+portals_pack(struct pack *p, struct session *s)
+{
+	struct reset_names *r = s->context.resets_names;
+	uint32_t count = r->portals.count;
+	struct list_node *n = list_first(&r->portals);
+
+	PACK(p, count);
+	for (uint32_t i = 0; i < count && !p->failed; i++) {
+		struct reset_portal *at =
+		    pack_reading(p) ? NULL : LIST_OBJ(n, struct reset_portal, node);
+		char *name = at ? at->portal : NULL;
+		bool local = at && at->local;
+
+		pack_str(p, &name);
+		PACK(p, local);
+		if (pack_reading(p)) {
+			at = add_portal(s, name ? name : "", local);
+			free(name);
+		} else {
+			n = n->next;
+		}
+		pack_buf(p, &at->names);
+	}
+}
+
+void
+resets_pack(struct pack *p, struct session *s)
+{
+	bool there = s->context.resets_names != NULL;
+	struct reset_names *r;
+
+	PACK(p, there);
+	if (!there)
+		return;
+	r = need_names(s);
+	pack_buf(p, &r->names);
+	PACK(p, r->errors);
+	PACK(p, r->discards);
+	portals_pack(p, s);
 }

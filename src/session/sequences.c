@@ -1,6 +1,7 @@
 #include "session/sequences.h"
 
 #include "pool/pool.h"
+#include "pool/todo.h"
 #include "session/context.h"
 #include "session/site.h"
 #include "wire/msg.h"
@@ -34,20 +35,14 @@ sequences_gone(struct session *s)
 	s->hold->lease.srv->sequences = s->id;
 }
 
-static void
-discard_numbers(struct session *s, struct buf *out)
-{
-	context_own(&s->hold->lease.srv->progress, "DISCARD SEQUENCES", out);
-	unnamed_not_here(s->context.unnamed);
-	sequences_gone(s);
-}
-
 void
 sequences_begin(struct session *s, struct buf *out)
 {
 	if (!sequences_due(s))
 		return;
-	discard_numbers(s, out);
+	context_own(&s->hold->lease.srv->progress, "DISCARD SEQUENCES", out);
+	unnamed_not_here(s->context.unnamed);
+	sequences_gone(s);
 	msg_sync(out);
 	progress_sent_own_sync(&s->hold->lease.srv->progress);
 }
@@ -68,7 +63,9 @@ discard_others(struct session *s)
 
 	if (srv->sequences == s->id || p->skipping || has_failed(p))
 		return;
-	discard_numbers(s, batch_for(s));
+	/* In a transaction the client may have an unnamed portal, which stays. */
+	todo_own_apart("DISCARD SEQUENCES", p, batch_for(s));
+	sequences_gone(s);
 	/* Without a Sync, PostgreSQL 18 would take a Query behind it for a part of the same
 	 * implicit transaction, and leave that open. */
 	if (alone) {

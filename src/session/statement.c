@@ -10,6 +10,7 @@
 #include "session/effects.h"
 #include "session/raise.h"
 #include "session/reply.h"
+#include "session/resets.h"
 #include "session/scopes.h"
 #include "session/site.h"
 #include "session/standin.h"
@@ -288,6 +289,9 @@ statement_named(struct session *s, struct message *m)
 	limits = limits_of(s);
 	pm = prepared_message_of(s, m);
 	if (limits.server_max == 0) {
+		/* A Bind of the unnamed statement has been noted by unnamed_used(). */
+		if (!message_is_unnamed(m))
+			resets_message(s, m);
 		control_message(s, m);
 		if (m->type == 'P' && !s->context.pin)
 			return raise_pin_off(s, m, HOLD_PIN_STATEMENT);

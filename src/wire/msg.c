@@ -252,6 +252,16 @@ msg_execute(struct buf *b, const char *portal)
 }
 
 void
+msg_close(struct buf *b, char kind, const char *name)
+{
+	size_t at = msg_begin(b, 'C');
+
+	buf_add_u8(b, (uint8_t)kind);
+	buf_add_str(b, name);
+	msg_end(b, at);
+}
+
+void
 msg_sync(struct buf *b)
 {
 	msg_end(b, msg_begin(b, 'S'));

@@ -58,7 +58,8 @@ void msg_parse(struct buf *, const char *statement, const char *sql, const uint3
 /* All values are texts; a NULL pointer is SQL's NULL. The results are asked for as texts. */
 void msg_bind(struct buf *, const char *portal, const char *statement, const char *const *values,
 	      unsigned n);
-void msg_execute(struct buf *, const char *portal); /* all rows */
+void msg_execute(struct buf *, const char *portal);        /* all rows */
+void msg_close(struct buf *, char kind, const char *name); /* kind: 'S' statement, 'P' portal */
 void msg_sync(struct buf *);
 void msg_flush(struct buf *);
 void msg_copy_fail(struct buf *, const char *reason);

@@ -170,6 +170,33 @@ def state_of_sessions(t):
 
 
 @test
+def reset_before_and_behind(t):
+    """a RESET that was bound before the restart, and is executed behind it, comes back to the startup packet then, in whose
+    transaction an unnamed portal stays as well"""
+    d = t.supervised(size=1)
+    packet = {"options": "-c work_mem=5MB -c app.who=alice"}
+    look = wire.bind(portal="seen", statement="look") + wire.execute("seen") + wire.close_("P", "seen") + wire.sync()
+    exchanges = [wire.parse("SELECT current_setting('work_mem') || current_setting('app.who')", "look") + wire.sync(),
+                 wire.query("SET work_mem = '6MB'"), wire.query("SET app.who = 'bob'"), wire.query("BEGIN"),
+                 wire.parse("RESET ALL", "r") + wire.bind(portal="p", statement="r") + wire.sync(),
+                 wire.parse("SELECT generate_series(1, 9)") + wire.bind() + wire.execute(limit=2) + wire.sync(), look, None, look,
+                 wire.execute("p") + wire.sync(), look, wire.execute(limit=2) + wire.sync(), wire.query("COMMIT"), look]
+    with d.connect(**packet) as c, t.direct(**packet) as direct:
+        seen = []
+        for x in (c, direct):
+            got = []
+            for exchange in exchanges:
+                if exchange:
+                    x.send(exchange)
+                    r = x.until_ready()
+                    got.append((r.rows, r.tags, [str(e) for e in r.errors], r.status))
+                elif x is c:
+                    d.restart()
+            seen.append(got)
+        equal(seen[0], seen[1], "what is seen")
+
+
+@test
 def servers_elsewhere(t):
     """what PostgreSQL calls its socket leads nowhere, as in a container: cancels go where libpq went"""
     only_local("a socket by another name")

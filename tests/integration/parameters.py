@@ -316,6 +316,97 @@ def resets(t):
         d.stop()
 
 
+# Texts that reset something, and whether what they reset is followed within the transaction: what set_config() does is not.
+BOUND = [("RESET work_mem", True), ("RESET ALL", True), ("SET work_mem TO DEFAULT", True), ("SET LOCAL work_mem TO DEFAULT", True),
+         ("SET app.who TO DEFAULT", True), ("RESET application_name", True),
+         ("SELECT set_config('work_mem', NULL, false) IS NULL", False),
+         ("SELECT set_config('work_mem', NULL, true) IS NULL", False)]
+
+
+def look():
+    """An exchange that tells the values, and does not touch the unnamed statement and portal."""
+    return wire.bind(portal="seen", statement="look") + wire.execute("seen") + wire.close_("P", "seen") + wire.sync()
+
+
+def plain(sql):
+    """An exchange that executes a text, and does not touch the unnamed statement and portal either."""
+    closed = wire.close_("P", "once") + wire.close_("S", "once")
+    return (closed + wire.parse(sql, "once") + wire.bind(portal="once", statement="once") + wire.execute("once") + closed +
+            wire.sync())
+
+
+def portal_programs(text, looks):
+    """Lists of exchanges of one transaction, in which the text is bound and executed in several ways."""
+    sees = [look()] if looks else []
+    for name, portal in itertools.product(("", "s"), ("", "p")):
+        parse, bind = wire.parse(text, name), wire.bind(portal=portal, statement=name)
+        run, end = wire.execute(portal), [plain("COMMIT"), look()]
+        yield [parse + bind + run + wire.sync()] + sees + [run + wire.sync()] + end
+        yield [parse + wire.sync()] + sees + [bind + wire.sync()] + sees + [run + wire.sync()] + sees + end
+        yield [parse + bind + wire.describe("P", portal) + wire.sync()] + sees + end
+        # What was bound is closed, or its portal is another's.
+        again = wire.bind(portal=portal, statement="five") + wire.execute(portal, 2)
+        yield [parse + bind + wire.sync(), wire.close_("P", portal) + again + wire.sync()] + sees + end
+        # An error, and a savepoint that undoes it or the reset itself.
+        undo = [plain("ROLLBACK TO a")]
+        failing = [plain("SAVEPOINT a"), plain("SELECT 1/0")] + undo
+        yield [parse + bind + wire.sync()] + failing + sees + [run + wire.sync()] + sees + end
+        yield [parse + bind + run + wire.sync()] + failing + sees + end
+        yield [parse + plain("SAVEPOINT a"), bind + run + wire.sync()] + sees + undo + sees + end
+    # Another portal without a name has rows left; so has one with a name.
+    for name, other in itertools.product(("", "s"), ("", "q")):
+        parse, bind = wire.parse(text, name), wire.bind(portal="p", statement=name)
+        run, more = wire.execute("p"), [wire.execute(other, 2) + wire.sync()]
+        first = [wire.bind(portal=other, statement="five") + wire.execute(other, 2) + wire.sync()]
+        yield first + [parse + bind + run + wire.sync()] + more + sees + more + [plain("COMMIT"), look()]
+        yield first + [parse + bind + wire.sync()] + more + [run + wire.sync()] + more + sees + [plain("ROLLBACK"), look()]
+    # An unnamed statement beside it.
+    unnamed = wire.bind() + wire.execute() + wire.sync()
+    yield [wire.parse("SELECT 'unnamed'") + wire.sync(), wire.parse(text, "s") + wire.bind(portal="p", statement="s") +
+           wire.execute("p") + wire.sync(), unnamed, plain("COMMIT"), unnamed]
+
+
+def answers(x, program, piped):
+    """What the client gets for each exchange."""
+    rs = []
+    if piped:
+        x.send(b"".join(program))
+    for exchange in program:
+        if not piped:
+            x.send(exchange)
+        rs.append(x.until_ready())
+    return [(r.kinds.replace("S", ""), r.rows, r.tags, [str(e) for e in r.errors], r.status) for r in rs]
+
+
+@test(timeout=200)
+def resets_by_portals(t):
+    """a RESET that is bound in one exchange and executed in the same, in a later one or never, comes back to the startup
+    packet when it is executed, and no portal, and no unnamed statement, of the client is lost by that"""
+    packet = dict(PACKET, application_name="mine")
+    seen = "SELECT " + ", ".join("current_setting('%s', true)" % n for n in LOOKED_AT + ["application_name"])
+    ready = [wire.parse(seen, "look") + wire.parse("SELECT generate_series(1, 9)", "five") + wire.sync(), wire.query(CHANGE),
+             wire.query("SET application_name = 'changed'"), wire.query("BEGIN")]
+    ways = {"session": dict(options={"mode": "session"}), "free": {}, "pinned": {}, "cached": dict(statement_cache="on"),
+            "native": dict(max_prepared_statements=0)}
+    for way, how in ways.items():
+        d = t.daemon(size=2, **how)
+        c, direct = d.connect(**packet), t.cluster.connect(t.database, **packet)
+        for (text, looks), piped in itertools.product(BOUND, (False, True)):
+            for program in portal_programs(text, looks):
+                program = ([wire.query("LISTEN kept")] if way == "pinned" else []) + ready + program
+                for x in (c, direct):
+                    x.sql("ROLLBACK")
+                    x.sql("DISCARD ALL")
+                got, want = answers(c, program, piped), answers(direct, program, piped)
+                for exchange, g, w in zip(program, got, want):
+                    equal(g, w, "%s, %s, piped=%s: %r of %r" % (way, text, piped, exchange, program[-12:]))
+                for n in ("DateStyle", "TimeZone", "application_name"):
+                    equal(c.parameters[n], direct.parameters[n], "%s as it was told, %s: %r" % (n, way, program[-12:]))
+        c.close()
+        direct.close()
+        d.stop()
+
+
 @test(timeout=200)
 def empty_and_doubtful(t):
     """a parameter of one's own that was made empty stays so, behind texts that may have reset it and have not"""

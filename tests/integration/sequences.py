@@ -329,6 +329,34 @@ def seeds(t):
 
 
 @test
+def portals_stay(t):
+    """numbers of others are discarded in the middle of a transaction without the loss of the client's unnamed portal, whose
+    rows are fetched bit by bit, nor of its unnamed statement"""
+    prepare(t)
+    more = wire.execute(limit=2) + wire.sync()
+    asks = wire.parse("SELECT nextval('s') > 0", "n") + wire.bind(portal="p", statement="n") + wire.execute("p")
+    for program in ([wire.parse("SELECT generate_series(1, 9)") + wire.bind() + more, asks + wire.sync(), more,
+                     wire.bind() + more, wire.close_("S", "n") + asks + wire.sync(), more],
+                    [wire.parse("SELECT generate_series(1, 9)") + wire.bind() + asks + more, more]):
+        # The first text of a pool that tells numbers finds a server that had another session.
+        d, seen = t.daemon(size=1), []
+        t.client(d).sql("SELECT 1")
+        for c in (t.client(d), t.direct()):
+            c.sql("BEGIN")
+            c.sql("SELECT 1")
+            got = []
+            for exchange in program:
+                c.send(exchange)
+                r = c.until_ready()
+                got.append((r.kinds, r.rows, r.tags, states(r), r.status))
+            c.sql("COMMIT")
+            seen.append(got)
+            c.close()
+        equal(seen[0], seen[1], "%r" % program)
+        d.quiet()
+
+
+@test
 def seed_of_a_startup_packet(t):
     """seed as a startup parameter does nothing, as PostgreSQL has it, and keeps no server"""
     d = t.daemon(size=1)

@@ -578,6 +578,66 @@ START_TEST(a_statement_at_the_end_of_a_scope_has_its_effects_without_its_text)
 }
 END_TEST
 
+/* A message that names a portal. */
+static void
+portal(char type, const char *name)
+{
+	struct message m = {.type = type, .portal = name, .statement = type == 'B' ? "s" : NULL};
+	unsigned set = SQLCLASS_SET;
+
+	resets_portal(&s, &m);
+	if (type == 'B')
+		effects_take(&s, &m, set, "RESET DateStyle", strlen("RESET DateStyle"));
+}
+
+static unsigned
+names_noted(void)
+{
+	return s.context.resets_names ? (unsigned)s.context.resets_names->names.len : 0;
+}
+
+START_TEST(a_portal_resets_when_it_is_executed)
+{
+	portal('B', "");
+	portal('B', "p");
+	ck_assert_int_eq(s.context.resets, RESETS_LATER);
+	ck_assert_uint_eq(names_noted(), 0);
+	ck_assert(!srv.progress.statuses_kept);
+	portal('E', "other");
+	ck_assert_uint_eq(names_noted(), 0);
+	portal('C', "p");
+	portal('E', "p");
+	ck_assert_int_eq(s.context.resets, RESETS_LATER);
+	srv.progress.skipping = true;
+	portal('E', "");
+	ck_assert_int_eq(s.context.resets, RESETS_LATER);
+	srv.progress.skipping = false;
+	portal('E', "");
+	ck_assert_int_eq(s.context.resets, RESETS_NOW);
+	ck_assert_uint_eq(names_noted(), sizeof "datestyle");
+	ck_assert(srv.progress.statuses_kept);
+	/* Once. */
+	portal('E', "");
+	ck_assert_uint_eq(names_noted(), sizeof "datestyle");
+}
+END_TEST
+
+START_TEST(of_many_portals_the_last_ones_are_kept)
+{
+	char name[16];
+
+	for (int i = 0; i < 1000; i++) {
+		snprintf(name, sizeof name, "p%d", i);
+		portal('B', name);
+	}
+	ck_assert_uint_lt(s.context.resets_names->portals.count, 100);
+	portal('E', "p0");
+	ck_assert_uint_eq(names_noted(), 0);
+	portal('E', "p999");
+	ck_assert_uint_eq(names_noted(), sizeof "datestyle");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -601,6 +661,8 @@ main(void)
 	tcase_add_test(t, a_discard_all_that_others_follow_undoes_no_more_than_it_saw);
 	tcase_add_test(t, what_ends_less_than_it_might_is_asked_for_if_something_pins);
 	tcase_add_test(t, a_statement_at_the_end_of_a_scope_has_its_effects_without_its_text);
+	tcase_add_test(t, a_portal_resets_when_it_is_executed);
+	tcase_add_test(t, of_many_portals_the_last_ones_are_kept);
 	suite_add_tcase(suite, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);

@@ -244,6 +244,7 @@ counts(const char *text, const char *expected)
 			progress_sent(&p, *at);
 		}
 	}
+	ck_assert(progress_ends(&p) || !(progress_exchange(&p) & PROGRESS_ENDS));
 	snprintf(is, sizeof is, "%u %u %s%s", (unsigned)p.answers, (unsigned)p.rests,
 		 progress_exchange(&p) & PROGRESS_BEGINS ? "b" : "",
 		 progress_exchange(&p) & PROGRESS_ENDS ? "e" : "");

@@ -213,6 +213,62 @@ START_TEST(too_many_values)
 }
 END_TEST
 
+/* Answers with one message of each of these types. */
+static void
+answer(struct progress *p, const char *types, char status)
+{
+	struct buf b;
+
+	buf_init(&b, BYTES_MAX);
+	for (const char *at = types; *at; at++)
+		if (*at == 'C')
+			msg_complete(&b, "SET");
+		else
+			msg_end(&b, msg_begin(&b, *at));
+	if (status)
+		msg_ready(&b, status);
+	ck_assert_int_eq(progress_received(p, buf_data(&b), b.len), 0);
+	buf_clear(&b);
+}
+
+START_TEST(texts_go_apart_from_the_unnamed_ones)
+{
+	static const char one[] = "C\0\0\0\x10Ppgwith_own\0C\0\0\0\x10Spgwith_own\0"
+				  "P\0\0\0\x15pgwith_own\0A 1\0\0\0"
+				  "B\0\0\0\x20pgwith_own\0pgwith_own\0\0\0\0\0\0\0"
+				  "E\0\0\0\x13pgwith_own\0\0\0\0\0"
+				  "C\0\0\0\x10Ppgwith_own\0C\0\0\0\x10Spgwith_own";
+	struct progress p;
+	struct buf out;
+
+	progress_init(&p);
+	buf_init(&out, BYTES_MAX);
+	ck_assert_int_eq(todo_send_apart("A 1\0A 2", 8, &p, &out), 0);
+	ck_assert_uint_eq(out.len, 2 * sizeof one + 5);
+	ck_assert_mem_eq(buf_data(&out), one, sizeof one);
+	ck_assert_mem_eq(buf_data(&out) + 2 * sizeof one, "S\0\0\0\4", 5);
+	ck_assert_uint_eq(p.ready_due, 1);
+	answer(&p, "3312C33", 0);
+	answer(&p, "3312C3", 0);
+	ck_assert(!progress_at_rest(&p));
+	answer(&p, "3", 'T');
+	ck_assert(progress_at_rest(&p));
+	/* What does not fit is not begun. */
+	buf_clear(&out);
+	buf_init(&out, 400);
+	ck_assert_int_eq(todo_send_apart("A 1\0A 2", 8, &p, &out), -E_TOOBIG);
+	ck_assert(out.len == 0 && progress_at_rest(&p));
+	/* By the client's messages, whose answers go on to it. */
+	todo_own_apart("A 1", &p, &out);
+	ck_assert_uint_eq(out.len, sizeof one);
+	ck_assert_uint_eq(p.own, 7);
+	answer(&p, "3312C33", 0);
+	ck_assert_uint_eq(p.own, 0);
+	buf_clear(&out);
+	progress_clear(&p);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -229,6 +285,7 @@ main(void)
 	tcase_add_test(t, values_are_bound);
 	tcase_add_test(t, what_does_not_fit_is_not_begun);
 	tcase_add_test(t, too_many_values);
+	tcase_add_test(t, texts_go_apart_from_the_unnamed_ones);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
