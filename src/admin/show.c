@@ -109,6 +109,7 @@ static const struct column pools_columns[] = {
     {"statement_fails", COLUMN_BIGINT},
     {"removed", COLUMN_INT},
     {"down_since", COLUMN_TEXT},
+    {"read_only", COLUMN_TEXT},
 };
 
 /* The number of idle sessions of each pool. An idle session is in no list of its pool, so all idle
@@ -249,6 +250,7 @@ pool_row(const struct daemon *d, const struct pool *pool, unsigned idle, struct 
 		show_time(r, show_wall(d, pool->down_us));
 	else
 		rows_null(r);
+	rows_text(r, pool->reads ? pool->conf->read_only : NULL);
 	rows_end(r);
 }
 

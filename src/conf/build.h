@@ -11,6 +11,8 @@ struct conf *build_snapshot(struct loading *);
 
 /* Checks options of a pool against each other. `place`: where its section begins. */
 void build_check_pool(struct loading *, const struct conf_pool *, struct place);
+/* Is there the pool that read_only names, and does the way from pool to pool never come back? */
+void build_check_read_only(struct loading *, const struct conf *, const struct conf_pool *);
 /* Checks options of a scope against each other, and counts the arguments of its statements. */
 void build_check_scope(struct loading *, const struct conf *, struct conf_scope *);
 

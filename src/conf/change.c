@@ -169,6 +169,8 @@ check_whole(struct conf *c)
 
 	for (unsigned i = 0; i < c->npools; i++)
 		build_check_pool(&l, &c->pools[i], (struct place){0, 0});
+	for (unsigned i = 0; i < c->npools; i++)
+		build_check_read_only(&l, c, &c->pools[i]);
 	for (unsigned i = 0; i < c->nscopes; i++)
 		build_check_scope(&l, c, &c->scopes[i]);
 	if (problems.count > 0)

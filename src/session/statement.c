@@ -289,7 +289,7 @@ statement_named(struct session *s, struct message *m)
 	pm = prepared_message_of(s, m);
 	if (limits.server_max == 0) {
 		control_message(s, m);
-		if (m->type == 'P' && !s->context.pin)
+		if (m->type == 'P' && (!s->context.pin || s->hold->apart))
 			return raise_pin_off(s, m, HOLD_PIN_STATEMENT);
 		if (m->type == 'P')
 			s->hold->pinned |= HOLD_PIN_STATEMENT;
@@ -315,7 +315,7 @@ statement_named(struct session *s, struct message *m)
 	case PREPARED_CHANGED:
 		return tell_changed(s, m->type, pm.known);
 	case PREPARED_TOO_MANY:
-		if (!s->context.pin)
+		if (!s->context.pin || s->hold->apart)
 			return raise_pin_off(s, m, HOLD_PIN_STATEMENT);
 		s->hold->pinned |= HOLD_PIN_STATEMENT;
 		return FORWARD;
