@@ -14,6 +14,7 @@
 #include "pool/gate.h"
 #include "session/application.h"
 #include "session/doing.h"
+#include "session/readonly.h"
 
 /* ---- what both have ---- */
 
@@ -57,6 +58,7 @@ static const struct column clients_columns[] = {
     {"waits_for", COLUMN_TEXT},
     {"holds_up", COLUMN_TEXT},
     {"auth", COLUMN_TEXT},
+    {"read_only", COLUMN_TEXT},
 };
 
 const char *
@@ -169,6 +171,18 @@ client_head(const struct daemon *d, const struct session *s, struct rows *r)
 	rows_text(r, application_name(s));
 }
 
+/* To which pool its next transaction goes that only reads, or has gone the one that is open; NULL:
+ * its pool has no read_only. */
+static const char *
+where_it_reads(const struct session *s)
+{
+	if (s->pool == NULL || !s->pool->reads)
+		return NULL;
+	if (s->hold->lease.state == LEASE_HELD || s->hold->lease.state == LEASE_WAITING)
+		return s->hold->lease.pool->conf->name;
+	return readonly_stays_until(s) ? s->pool->conf->name : s->pool->conf->read_only;
+}
+
 static void
 client_row(const struct daemon *d, uint64_t id, struct rows *r)
 {
@@ -200,6 +214,7 @@ client_row(const struct daemon *d, uint64_t id, struct rows *r)
 	rows_text(r, holds_up(s));
 	rows_text(r, session_was_let_in(s) ? s->peer.marks & PEER_PROVED ? "scram-sha-256" : "peer"
 					   : NULL);
+	rows_text(r, where_it_reads(s));
 	rows_end(r);
 }
 

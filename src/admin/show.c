@@ -111,6 +111,7 @@ static const struct column pools_columns[] = {
     {"down_since", COLUMN_TEXT},
     {"cluster", COLUMN_TEXT},
     {"cl_limited", COLUMN_INT},
+    {"read_only", COLUMN_TEXT},
 };
 
 /* The number of idle sessions of each pool. An idle session is in no list of its pool, so all idle
@@ -253,6 +254,7 @@ pool_row(const struct daemon *d, const struct pool *pool, unsigned idle, struct 
 		rows_null(r);
 	rows_text(r, pool->group->cluster ? pool->group->cluster->name : NULL);
 	rows_number(r, pool->waiting.count - pool->turns.count);
+	rows_text(r, pool->reads ? pool->conf->read_only : NULL);
 	rows_end(r);
 }
 

@@ -61,6 +61,8 @@ add_our_columns(struct rows *r, const struct pool_stats *s)
 	rows_number(r, (int64_t)s->parses_served);
 	rows_number(r, (int64_t)s->parses_redone);
 	rows_number(r, (int64_t)s->queries);
+	rows_number(r, (int64_t)s->reads_apart);
+	rows_number(r, (int64_t)s->reads_kept);
 }
 
 /* Calls row() for each pool, in the order of the configuration, with the sums of all its roles: as
@@ -137,6 +139,8 @@ static const struct column stats_columns[] = {
     {"total_parse_redone_count", COLUMN_NUMERIC},
     /* PgBouncer's before 1.8, which Debian's prometheus-pgbouncer-exporter reads: queries */
     {"total_requests", COLUMN_NUMERIC},
+    {"total_read_only_sent_count", COLUMN_NUMERIC},
+    {"total_read_only_kept_count", COLUMN_NUMERIC},
 };
 
 static void

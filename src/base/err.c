@@ -118,6 +118,10 @@ static const struct err_kind kinds[ERR_N] = {
 	{"pin_off", "0A000", false,
 	 "pool \"%s\" has pin = off: %s would keep a server connection", /* pool, what */
 	 "use a pool with pin = on, or with mode = session"},
+    [ERR_PIN_APART] =
+	{"pin_read_only", "0A000", false,
+	 "the transaction only reads, in pool \"%s\": %s would keep a server connection there",
+	 /* pool, what */ "do it in a transaction without READ ONLY"},
     [ERR_TRANSACTION_EXPIRED] = {"transaction_expired", "57014", false,
 				 "the transaction was rolled back: %s", /* why */
 				 "ROLLBACK, and try again"},

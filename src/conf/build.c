@@ -136,26 +136,65 @@ option_place(const struct conf_scope *scope, const struct conf_option *o)
 	return (struct place){from->file ? from->file - 1 : 0, from->line};
 }
 
-/* Is there the pool that a scope names? */
-static void
-check_scope_pool(struct loading *l, const struct conf *c, const struct conf_scope *scope)
+/* Is there the pool that the option at `place` names? */
+static bool
+check_pool_name(struct loading *l, const struct conf *c, struct place place, const char *option,
+		const char *name)
 {
 	const char **names, *nearest;
 	char *quoted;
 
 	/* If a section could not be understood, it may be that pool. */
-	if (*scope->pool == '\0' || conf_pool(c, scope->pool) || l->lost)
-		return;
+	if (conf_pool(c, name) || l->lost)
+		return true;
 	names = mem_calloc(c->npools + 1, sizeof *names);
 	for (unsigned i = 0; i < c->npools; i++)
 		names[i] = c->pools[i].name;
-	nearest = words_nearest(scope->pool, names, c->npools);
-	quoted = quote_text(scope->pool);
-	loading_problem(
-	    l, option_place(scope, option_find("pool")), "pool: there is no pool %s%s%s%s", quoted,
-	    nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+	nearest = words_nearest(name, names, c->npools);
+	quoted = quote_text(name);
+	loading_problem(l, place, "%s: there is no pool %s%s%s%s", option, quoted,
+			nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+			nearest ? "\"?" : "");
 	free(quoted);
 	free(names);
+	return false;
+}
+
+static void
+check_scope_pool(struct loading *l, const struct conf *c, const struct conf_scope *scope)
+{
+	if (*scope->pool)
+		check_pool_name(l, c, option_place(scope, option_find("pool")), "pool",
+				scope->pool);
+}
+
+void
+build_check_read_only(struct loading *l, const struct conf *c, const struct conf_pool *pool)
+{
+	const struct conf_source *from = &pool->sources[option_index(option_find("read_only"))];
+	struct place place = {from->file ? from->file - 1 : 0, from->line};
+	const struct conf_pool *to = pool;
+
+	if (*pool->read_only == '\0' || !check_pool_name(l, c, place, "read_only", pool->read_only))
+		return;
+	if (pool->mode == CONF_SESSION)
+		loading_problem(
+		    l, place,
+		    "read_only: pool \"%s\" has mode = session, in which a session keeps "
+		    "one server: expected mode = transaction or statement",
+		    pool->name);
+	for (unsigned i = 0; i <= c->npools && to && *to->read_only; i++) {
+		to = conf_pool(c, to->read_only);
+		if (to != pool)
+			continue;
+		loading_problem(l, place,
+				i == 0
+				    ? "read_only: pool \"%s\" names itself: expected another pool"
+				    : "read_only: pool \"%s\" comes back to itself by the "
+				      "read_only of the pool that it names",
+				pool->name);
+		return;
+	}
 }
 
 void
@@ -476,6 +515,8 @@ build_snapshot(struct loading *l)
 		if (l->sections[i].kind == SECTION_SCOPE)
 			add_scope(l, c, i);
 	build_check_auth(l, c);
+	for (unsigned i = 0; i < c->npools; i++)
+		build_check_read_only(l, c, &c->pools[i]);
 	if (c->npools == 0 && !l->lost)
 		loading_problem(l, (struct place){0, 0},
 				"no pool: expected at least one section [pool NAME]");

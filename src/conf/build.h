@@ -17,6 +17,8 @@ void build_check_cluster(struct loading *, const struct conf *, const struct con
 /* Is there the cluster that a pool names? `place`: where the pool's section begins. */
 void build_check_member(struct loading *, const struct conf *, const struct conf_pool *,
 			struct place);
+/* Is there the pool that read_only names, and does the way from pool to pool never come back? */
+void build_check_read_only(struct loading *, const struct conf *, const struct conf_pool *);
 /* Checks options of a scope against each other, and counts the arguments of its statements. */
 void build_check_scope(struct loading *, const struct conf *, struct conf_scope *);
 

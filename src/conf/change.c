@@ -297,8 +297,10 @@ check_whole(struct conf *c)
 
 	for (unsigned i = 0; i < c->npools; i++)
 		build_check_pool(&l, &c->pools[i], (struct place){0, 0});
-	for (unsigned i = 0; i < c->npools; i++)
+	for (unsigned i = 0; i < c->npools; i++) {
 		build_check_member(&l, c, &c->pools[i], (struct place){0, 0});
+		build_check_read_only(&l, c, &c->pools[i]);
+	}
 	for (unsigned i = 0; i < c->nclusters; i++)
 		build_check_cluster(&l, c, &c->clusters[i], (struct place){0, 0});
 	for (unsigned i = 0; i < c->nscopes; i++)

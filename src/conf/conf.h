@@ -69,7 +69,10 @@ struct conf_pool {
 	enum conf_cache statement_cache;
 	int64_t statement_cache_age_us; /* an older statement is parsed anew */
 	bool lazy_begin;                /* a plain BEGIN is answered without a server */
-	int64_t scope_deadline_us;      /* for scopes and transactions without their own; 0: none */
+	char *read_only;             /* the pool for transactions that only read, or "": this one */
+	bool read_only_fallback;     /* they stay here while that one cannot be reached */
+	int64_t read_your_writes_us; /* so long they stay after the session has written; 0: no */
+	int64_t scope_deadline_us;   /* for scopes and transactions without their own; 0: none */
 	int64_t idle_in_scope_timeout_us; /* silent clients' transactions are ended; 0: never */
 	int64_t query_timeout_us;         /* a longer statement is cancelled; 0: never */
 	int64_t log_scope_longer_than_us; /* longer scopes are logged; 0: none */

@@ -161,6 +161,15 @@ kill_server(struct server *srv)
 	server_close(srv, why);
 }
 
+/* Is a transaction of BEGIN open on this lease, which the option read_only has brought here? */
+static bool
+may_expire(const struct session *s, const struct lease *l)
+{
+	return l == &s->own->lease && s->state == SESSION_ACTIVE &&
+	       (l->srv->progress.status != 'I' ||
+		(progress_exchange(&l->srv->progress) & PROGRESS_BEGINS));
+}
+
 /* Ends the scope of a session of another pool that has entered this one. Returns false if there is
  * none. Ending one scope may end others, so each call looks anew. */
 static bool
@@ -179,6 +188,8 @@ kill_visitor(const struct daemon *d, const struct pool *pool)
 			struct scope *f = s->rare->stack ? stack_of_lease(s->rare->stack, l) : NULL;
 			struct scope *base = f ? scope_base(f) : NULL;
 
+			if (base == NULL && s->pool->group != pool->group && may_expire(s, l))
+				base = scopes_implicit(s);
 			if (s->pool->group == pool->group || base == NULL || base->expire_due ||
 			    base->state == SCOPE_EXPIRED || s->state == SESSION_LEAVING)
 				continue;

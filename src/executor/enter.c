@@ -16,6 +16,7 @@
 #include "session/expiry.h"
 #include "session/holds.h"
 #include "session/inquiry.h"
+#include "session/readonly.h"
 #include "session/site.h"
 #include "session/slow.h"
 
@@ -339,7 +340,17 @@ want_lease(struct work *work, struct scope *f)
 		frame_granted(work);
 		return;
 	}
+	readonly_set(hold_of(f->lease), READONLY_NONE);
+	hold_of(f->lease)->apart = f->apart;
 	r = lease_enter(f->lease, f->pool, &e);
+	if (r == -E_STATE && f->apart && readonly_may_fall_back(s, &e)) {
+		err_clear(&e);
+		hold_of(f->lease)->apart = f->apart = false;
+		f->pool = s->pool;
+		want_lease(work, f);
+		return;
+	}
+	f->lease->hasty = r == -E_AGAIN && f->apart && s->pool->conf->read_only_fallback;
 	go_on_with_lease(work, r, &e);
 }
 
@@ -371,6 +382,7 @@ want_transaction(struct work *work, const struct wanted *w)
 	if (base == NULL) {
 		f = push_frame(work, SCOPE_TRANSACTION, w->name);
 		f->pool = w->pool;
+		f->apart = w->apart;
 		f->named = item->name != NULL || item->as != NULL;
 		f->suppress = item->suppress || (w->def && w->def->suppress);
 		set_deadline(work, f, w->deadline_us);
@@ -630,9 +642,35 @@ enter_granted(struct work *work)
 	session_wake(work->session);
 }
 
+/* The pool for what only reads cannot be reached: the item is entered again, in the session's own
+ * pool. */
+static void
+enter_item_again(struct work *work)
+{
+	struct session *s = work->session;
+	struct scope *f = work->frame;
+
+	waits_end(&s->site->waits, s->id);
+	enter_stop_timer(work);
+	timer_stop(&f->timer);
+	work->entered--;
+	work->frame = NULL;
+	scopes_trace(s, f, TRACE_ENDED);
+	stack_pop(s->rare->stack, f);
+	loop_defer(s->site->loop, scope_free, f);
+	work_set_state(work, WORK_NEXT);
+	session_wake(s);
+}
+
 void
 enter_refused(struct work *work, struct err *e)
 {
+	if (work->state == WORK_WAIT && work->frame->apart &&
+	    readonly_may_fall_back(work->session, e)) {
+		err_clear(e);
+		enter_item_again(work);
+		return;
+	}
 	if (work->state == WORK_WAIT) {
 		end_wait(work, e);
 		session_wake(work->session);

@@ -637,8 +637,8 @@ executor_may_wait(struct session *s, struct err *e)
 	if (!waits_closed(waits, s->id, &circle))
 		return true;
 	waits_end(waits, s->id);
+	err_make(e, ERR_SCOPE_DEADLOCK, "pool", s->own->lease.pool->conf->name);
 	lease_leave(&s->own->lease);
-	err_make(e, ERR_SCOPE_DEADLOCK, "pool", s->pool->conf->name);
 	err_detail(e, "%s", circle);
 	free(circle);
 	return false;

@@ -8,6 +8,7 @@
 #include "executor/executor.h"
 #include "session/asking.h"
 #include "session/inquiry.h"
+#include "session/readonly.h"
 #include "session/reply.h"
 #include "session/site.h"
 #include "session/slow.h"
@@ -268,6 +269,7 @@ give_up_server(struct work *work, bool discard)
 	struct session *s = work->session;
 
 	work_set_state(work, WORK_DONE);
+	readonly_returned(s, s->hold);
 	work->returning = &s->hold->lease;
 	work->discard = discard;
 	scopes_focus(s, s->own);
@@ -279,13 +281,14 @@ static void
 save_parameters(struct work *work)
 {
 	struct session *s = work->session;
-	bool foreign = s->hold != s->own;
+	bool foreign = s->hold != s->own || s->hold->apart;
 	enum hold_verdict verdict;
 
 	if (scope_is_savepoint(work->frame)) {
 		work_set_state(work, WORK_DONE);
 		return;
 	}
+	readonly_over(s, s->hold);
 	if (foreign)
 		hold_give_up_pins(s->hold);
 	verdict = hold_verdict(s->hold, foreign);

@@ -7,6 +7,7 @@
 #include "session/effects.h"
 #include "session/holds.h"
 #include "session/inquiry.h"
+#include "session/readonly.h"
 #include "session/reply.h"
 #include "session/sequences.h"
 #include "session/session.h"
@@ -62,6 +63,8 @@ frame_run(struct session *s, const struct deferred *d, unsigned inquiry_options)
 	unsigned set = effects_of_deferred(s, d->sql);
 
 	effects_take(s, NULL, set & ~SQLMENTION_SEQUENCE, NULL, 0);
+	if (s->pool->reads && !s->hold->apart)
+		readonly_note_write(s);
 	/* Numbers of others are discarded ahead of it, as ahead of a statement of the client. */
 	sequences_mind(s, set);
 	batch_flush(s);
@@ -80,6 +83,7 @@ frame_drop_implicit(struct session *s)
 		if (f->state == SCOPE_EXPIRED) {
 			/* Its client has not ended it yet: from now on the block knows of it. */
 			block_expire(&s->block, s->id, stack_reason(st, f)->expired_by);
+			s->block.apart = f->apart;
 			holds_need(s)->begun_us = f->asked_us;
 		}
 		if (s->rare->slow && f->state != SCOPE_EXPIRED)

@@ -109,7 +109,7 @@ listing_view_plain(const struct session *s, struct scope_view *v)
 	    .state = block_is_expired(&s->block) ? "expired"
 		     : failed                    ? "failed"
 						 : "open",
-	    .pool = s->pool->conf->name,
+	    .pool = (srv && s->own->apart ? srv->pool : s->pool)->conf->name,
 	    .current = !(s->rare->stack && stack_current(s->rare->stack)),
 	    .elapsed_us = loop_now_us(s->site->loop) - plain_since(s),
 	    .wait_us = plain_waited(s, plain_since(s)),

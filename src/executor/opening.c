@@ -12,6 +12,7 @@
 #include "session/application.h"
 #include "session/context.h"
 #include "session/inquiry.h"
+#include "session/readonly.h"
 #include "session/sequences.h"
 #include "session/site.h"
 #include "session/telling.h"
@@ -195,6 +196,8 @@ send_begin(struct work *work)
 		isolation = (enum grammar_isolation)def->isolation;
 	if (def && access == GRAMMAR_ACCESS_DEFAULT)
 		access = (enum grammar_access)def->access;
+	if (access == GRAMMAR_READ_ONLY && work->session->pool->reads)
+		readonly_entered(work->session);
 	snprintf(sql, sizeof sql, "BEGIN%s%s", isolations[isolation], accesses[access]);
 	inquiry_ask(work->session, sql, INQUIRY_PASSES_ALL, 0);
 }

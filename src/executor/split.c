@@ -37,8 +37,9 @@ is_control(const struct session *s, const struct sqltext_stmt *stmt)
 {
 	const struct scope *base = stack_current(s->rare->stack);
 
+	/* What stands behind the end of a transaction that only reads goes to another pool. */
 	if (base == NULL)
-		return false;
+		return s->hold->apart && s->state == SESSION_ACTIVE && transaction_is(stmt);
 	/* Each is a part by itself, so that it is known how far a text with savepoints got. */
 	if (stack_top_of(s->rare->stack, base)->kind == SCOPE_BLOCK &&
 	    (stmt->first[0] == SQLWORD_SAVEPOINT || stmt->first[0] == SQLWORD_RELEASE ||
@@ -90,7 +91,7 @@ divides(const struct session *s, unsigned set, const char *sql, size_t bytes, un
 	struct sqltext at;
 	struct sqltext_stmt stmt;
 
-	if (!(set & DIVIDES) || s->rare->stack->frames.count == 0)
+	if (!(set & DIVIDES) || (s->rare->stack->frames.count == 0 && !s->hold->apart))
 		return false;
 	sqltext_init(&at, sql, bytes, flags);
 	while (sqltext_next(&at, &stmt))
@@ -183,10 +184,8 @@ split_judged(struct session *s, bool done)
 
 /* ---- before a scope statement ---- */
 
-/* A scope statement can be carried out only when everything before it has been answered. FORWARD:
- * it has. HOLD: not yet. DROP: it has failed, so the statement is skipped up to Sync. OVER. */
-static enum verdict
-all_answered(struct session *s)
+enum verdict
+split_wait(struct session *s)
 {
 	struct progress *p;
 	bool failed;
@@ -363,7 +362,7 @@ judge_query(struct session *s, struct message *m, const char *sql, size_t bytes)
 		err_make(&e, ERR_SCOPE_TOO_LONG, SESSION_WHOLE_MAX - 16);
 		return reply_refuse_message(s, m->type, &e);
 	}
-	if ((v = all_answered(s)) != FORWARD)
+	if ((v = split_wait(s)) != FORWARD)
 		return v;
 	if (!script_judging(s) && !has_one_part(s, sql, bytes))
 		return split_text(s, sql, bytes);
@@ -404,7 +403,7 @@ judge_ordinary(struct session *s, struct message *m, unsigned set, const char *s
 	/* Most statements mean nothing to scopes; and if only locks are open, none does. */
 	if (!scopes_expired(s) && (!(set & CONTROL) || stack_current(s->rare->stack) == NULL))
 		return FORWARD;
-	if ((v = all_answered(s)) != FORWARD)
+	if ((v = split_wait(s)) != FORWARD)
 		return v;
 	if (executor_admit(s, set, sql, bytes, &e))
 		return FORWARD;
@@ -433,7 +432,7 @@ static enum verdict
 bind_control(struct session *s, const struct message *m, const char *sql, size_t bytes)
 {
 	struct scope_named named = {0};
-	enum verdict v = all_answered(s);
+	enum verdict v = split_wait(s);
 
 	if (v != FORWARD)
 		return v;
@@ -464,7 +463,7 @@ parse_control(struct session *s, const struct message *m, const char *sql, size_
 
 	if (!divides(s, m->effects.set, sql, bytes, m->effects.lexing))
 		return FORWARD;
-	if ((v = all_answered(s)) != FORWARD)
+	if ((v = split_wait(s)) != FORWARD)
 		return v;
 	s->rare->script->lexing = lexing_flags(s, NULL);
 	if ((v = end_scopes_by_reset(s, sql, bytes)) != FORWARD)
@@ -489,16 +488,15 @@ judge_extended(struct session *s, struct message *m)
 
 	/* A Sync of ours has gone ahead of this message. If the exchange before it has failed, the
 	 * statement that the message names may not exist. */
-	if (s->extended.boundary != BOUNDARY_NONE && (v = all_answered(s)) != FORWARD)
+	if (s->extended.boundary != BOUNDARY_NONE && (v = split_wait(s)) != FORWARD)
 		return v;
 	if (m->portal == NULL && m->statement == NULL)
 		return FORWARD;
 	if (m->type == 'P') {
 		if (m->effects.set & SQLCLASS_SCOPE)
-			return (v = all_answered(s)) == FORWARD ? portal_parse(s, m, sql, bytes)
-								: v;
+			return (v = split_wait(s)) == FORWARD ? portal_parse(s, m, sql, bytes) : v;
 		if (*m->statement && named_statement(s->extended.named, m->statement)) {
-			if ((v = all_answered(s)) != FORWARD)
+			if ((v = split_wait(s)) != FORWARD)
 				return v;
 			err_make(&e, ERR_STATEMENT_EXISTS, m->statement);
 			return reply_refuse_message(s, 'P', &e);
@@ -520,7 +518,7 @@ judge_extended(struct session *s, struct message *m)
 		}
 		return m->type == 'C' ? FORWARD : judge_ordinary(s, m, set, sql, bytes);
 	}
-	if ((v = all_answered(s)) != FORWARD)
+	if ((v = split_wait(s)) != FORWARD)
 		return v;
 	return portal_message(s, m, named);
 }
@@ -566,7 +564,7 @@ split_judge(struct session *s, struct message *m)
 			s->rare->script->lexing = lexing_flags(s, NULL);
 		/* Where its statements begin must be known, if it may be one that ends scopes. */
 		if (m->effects.unsure && (m->effects.set & DIVIDES) &&
-		    s->rare->stack->frames.count > 0 && (v = all_answered(s)) != FORWARD)
+		    s->rare->stack->frames.count > 0 && (v = split_wait(s)) != FORWARD)
 			return v;
 		if (((m->effects.set & SQLCLASS_SCOPE) ||
 		     divides(s, m->effects.set, sql, bytes, s->rare->script->lexing)) &&

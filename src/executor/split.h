@@ -13,6 +13,11 @@
  * statement. FORWARD: it is an ordinary message. */
 enum verdict split_judge(struct session *, struct message *);
 
+/* A scope statement, or what must not go to the server of session->hold (readonly.h), can be
+ * carried out only when everything before it has been answered. FORWARD: it has. HOLD: not yet.
+ * DROP: it has failed, so the message is skipped up to Sync. OVER. */
+enum verdict split_wait(struct session *);
+
 /* All that came before a scope statement has been sent: sends a Sync of ours behind it, if the
  * scope statement has to wait for that. */
 void split_sync(struct session *);

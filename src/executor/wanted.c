@@ -8,6 +8,7 @@
 #include "executor/executor.h"
 #include "pool/gate.h"
 #include "session/admit.h"
+#include "session/readonly.h"
 #include "session/site.h"
 
 #define SCOPES_MAX 100 /* open scopes of one session */
@@ -30,6 +31,42 @@ admit_to_pool(struct session *s, const char *name, struct err *e)
 									  : admit_pool(s, group, e);
 }
 
+/* Does the item say that its transaction only reads? */
+static bool
+only_reads(const struct session *s, const struct wanted *w)
+{
+	enum grammar_isolation isolation = w->item->isolation;
+	enum grammar_access access = w->item->access;
+
+	/* The enums of both have the same order: opening.c. */
+	if (w->def && access == GRAMMAR_ACCESS_DEFAULT)
+		access = (enum grammar_access)w->def->access;
+	if (w->def && isolation == GRAMMAR_DEFAULT)
+		isolation = (enum grammar_isolation)w->def->isolation;
+	return access == GRAMMAR_READ_ONLY &&
+	       readonly_may_go(s, isolation != GRAMMAR_DEFAULT, isolation == GRAMMAR_SERIALIZABLE);
+}
+
+/* The pool of a transaction for which the client names none. */
+static struct pool *
+unnamed_pool(struct session *s, struct wanted *w)
+{
+	const struct stack *st = s->rare->stack;
+	const struct scope *base = stack_current(st);
+	struct pool *to = NULL;
+
+	if (!s->pool->reads ||
+	    (w->item->kind != GRAMMAR_TRANSACTION && w->item->kind != GRAMMAR_DEFINED))
+		return s->pool;
+	/* A scope inside of a transaction that only reads is a savepoint there. */
+	if (base && base->apart && !w->item->fresh)
+		return base->pool;
+	if ((w->item->fresh || stack_transaction_on(st, s->pool) == NULL) && only_reads(s, w))
+		to = readonly_target(s);
+	w->apart = to != NULL;
+	return to ? to : s->pool;
+}
+
 static enum access
 find_pool(struct work *work, struct wanted *w, struct err *e)
 {
@@ -44,17 +81,19 @@ find_pool(struct work *work, struct wanted *w, struct err *e)
 	/* The same rules as for a login. */
 	if (name && (may = admit_to_pool(s, name, e)) != ACCESS_YES)
 		return may;
-	w->pool = name == NULL || strcmp(name, s->pool->conf->name) == 0
+	w->chosen = name == NULL;
+	w->pool = name == NULL ? unnamed_pool(s, w)
+		  : strcmp(name, s->pool->conf->name) == 0
 		      ? s->pool
 		      : pools_find(&s->site->pools, name, s->peer.role);
 	if (w->pool == NULL) {
 		err_make(e, ERR_SCOPE_NO_POOL, name);
 		return ACCESS_NO;
 	}
-	if (w->pool->group != s->pool->group && gate_refuses(w->pool, e))
+	if (w->pool->group != s->pool->group && name && gate_refuses(w->pool, e))
 		return ACCESS_NO;
-	if (w->pool == s->pool ? s->context.mode == CONF_STATEMENT
-			       : w->pool->conf->mode == CONF_STATEMENT) {
+	if (w->pool == s->pool || name == NULL ? s->context.mode == CONF_STATEMENT
+					       : w->pool->conf->mode == CONF_STATEMENT) {
 		err_make(e, ERR_STATEMENT_MODE, w->pool->conf->name);
 		return ACCESS_NO;
 	}
@@ -117,6 +156,7 @@ wanted_find(struct wanted *w, struct work *work, struct err *e)
 	w->name = item->as         ? item->as
 		  : item->name     ? item->name
 		  : item->key.text ? item->key.text
+		  : w->chosen      ? work->session->pool->conf->name
 				   : w->pool->conf->name;
 	if (*w->name == 0 || strlen(w->name) > SCOPE_NAME_MAX) {
 		snprintf(text, sizeof text, "the name of a scope or lock has 1 to %d bytes",

@@ -17,6 +17,8 @@ struct wanted {
 	const struct conf_scope *def; /* or NULL */
 	const char *name;
 	struct pool *pool; /* NULL: a lock or semaphore of the daemon's */
+	bool chosen;       /* the client names no pool */
+	bool apart;        /* the option read_only has chosen that pool */
 	int64_t deadline_us;
 	unsigned limit;
 };

@@ -442,6 +442,7 @@ handover_pack_lease(struct pack *p, struct handed_pools *h, struct lease *l)
 	PACK(p, l->since_us);
 	PACK(p, l->waited_us);
 	PACK(p, l->paused_us);
+	PACK(p, l->hasty);
 	PACK(p, l->asked_us);
 	PACK(p, l->xact_us);
 	if (!pack_reading(p) || state != LEASE_HELD)

@@ -55,6 +55,13 @@ hold_pack(struct pack *p, struct hold *h)
 	PACK(p, h->discard_all_sent);
 	PACK(p, h->cancel_due);
 	PACK(p, h->command);
+	PACK(p, h->readonly);
+	PACK(p, h->apart);
+	PACK(p, h->wrote);
+	if (pack_reading(p) && h->readonly >= HOLD_READONLY) {
+		p->failed = true;
+		h->readonly = 0;
+	}
 	PACK(p, h->begun_us);
 	PACK(p, h->sent_xact_us);
 	pack_str(p, &h->named);

@@ -27,6 +27,8 @@
 
 #define HOLD_DEALLOCATING_MAX (64 * 1024) /* bytes of hold.deallocating */
 
+#define HOLD_READONLY 7 /* states of enum readonly, session/readonly.h */
+
 struct hold {
 	struct lease lease;
 	/* Why the session keeps its server: SQLCLASS_... bits and HOLD_PIN_...; 0: it does not. */
@@ -44,6 +46,10 @@ struct hold {
 	bool cancel_due;
 	/* session/doing.h: the command of the last statement that was sent in this lease. */
 	uint8_t command;
+	/* session/readonly.h: enum readonly, how far a transaction is that only reads. */
+	uint8_t readonly;
+	bool apart; /* the option read_only has chosen the pool, which is not the session's own */
+	bool wrote; /* the lease may have written */
 	/* effects_keep(): what the Query that waits for a server does, and the bytes of its text
 	 * with the NUL, or 0. */
 	unsigned waiting_set;

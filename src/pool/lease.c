@@ -268,7 +268,7 @@ set_none(struct lease *l)
 	l->asked_us = l->xact_us = 0;
 	l->srv = NULL;
 	l->pool = NULL;
-	l->fresh = false;
+	l->fresh = l->hasty = false;
 }
 
 /* Takes it out of the queue. */

@@ -82,6 +82,7 @@ struct lease_ops {
 struct lease {
 	enum lease_state state;
 	bool fresh; /* WAITING: for a server that nobody has had */
+	bool hasty; /* WAITING: it fails as soon as no server of the pool can be reached */
 	const struct lease_ops *ops;
 	void *owner;       /* argument of the ops */
 	uint64_t session;  /* id of the session that has the lease */

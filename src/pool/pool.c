@@ -82,6 +82,7 @@ make_pool(struct pools *all, const struct conf_pool *conf, struct pool *group, c
 	pool = mem_calloc(1, sizeof *pool);
 	pool->all = all;
 	pool->conf = conf_pool_keep(conf);
+	pool->reads = conf->read_only && *conf->read_only;
 	pool->place = fnv_bytes(FNV_SEED, conf->name, strlen(conf->name));
 	pool->conninfo = ci;
 	pool->group = group ? group : pool;
@@ -186,6 +187,17 @@ fail_waiters(struct pool *pool, const struct err *e)
 
 	while ((n = list_first(&pool->waiting)) != NULL)
 		lease_fail(LIST_OBJ(n, struct lease, node), e);
+}
+
+/* The same for those who have another pool to go to. */
+static void
+fail_hasty(struct pool *pool, const struct err *e)
+{
+	struct list_node *n, *after;
+
+	LIST_EACH_SAFE (n, after, &pool->waiting)
+		if (LIST_OBJ(n, struct lease, node)->hasty)
+			lease_fail(LIST_OBJ(n, struct lease, node), e);
 }
 
 void
@@ -664,6 +676,8 @@ pool_server_failed(struct pool *pool, enum err_id id, const char *reason, const 
 	/* As long as other servers work, or this one may come back, waiting makes sense. */
 	if (pool->count == 0 && !is_patient(pool))
 		fail_waiters(pool, &e);
+	else if (pool->down_us)
+		fail_hasty(pool, &e);
 	err_clear(&e);
 }
 
@@ -774,6 +788,13 @@ say_numbers(const struct pool *pool, struct err *e)
 		hint_cluster(pool, e);
 	else if (pool->last_error.id != ERR_NONE)
 		err_hint(e, "the last attempt to connect failed: %s", pool->last_error.message);
+}
+
+bool
+pool_is_down(const struct pool *pool)
+{
+	return pool->down_us &&
+	       (pool->probe_us || pool->servers[SERVER_CONNECTING].count > 0 || !may_try(pool));
 }
 
 bool

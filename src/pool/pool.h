@@ -74,7 +74,8 @@ struct pool {
 	unsigned leaving, reserved;
 	/* counted reference; an old one is freed at the end of the turn */
 	const struct conf_pool *conf;
-	bool used; /* while unused pools are looked for: somebody uses it */
+	bool used;  /* while unused pools are looked for: somebody uses it */
+	bool reads; /* conf->read_only is set: session/readonly.h */
 	/* nobody new comes in, and the pool is freed when the last session has left. Only the
 	 * group's own pool has this set */
 	bool removed;
@@ -188,6 +189,9 @@ bool pool_is_free_soon(const struct pool *);
 /* May a pool of one role be freed, if no session is in it? So it is if it has no server, nobody
  * waits, and no pause between attempts has to be remembered. */
 bool pool_is_spent(const struct pool *);
+
+/* Can none of its servers be reached, and is that tried again without a client, or not yet? */
+bool pool_is_down(const struct pool *);
 
 /* Is there a reason not even to wait? If so, *e has it, and is the caller's to clear. */
 bool pool_refuses(struct pool *, struct err *e);

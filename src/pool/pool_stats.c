@@ -26,6 +26,8 @@ pool_stats_add(struct pool_stats *to, const struct pool_stats *s)
 	to->parses_redone += s->parses_redone;
 	to->statements += s->statements;
 	to->statement_fails += s->statement_fails;
+	to->reads_apart += s->reads_apart;
+	to->reads_kept += s->reads_kept;
 }
 
 void

@@ -35,6 +35,9 @@ struct pool_stats {
 	uint64_t parses_seen, parses_served, parses_redone;
 	uint64_t statements;      /* statements that leases left to be run in cleanup */
 	uint64_t statement_fails; /* statements of those that failed or could not be run */
+	/* transactions that only read, of the sessions of a pool with read_only: sent to that pool;
+	 * kept here */
+	uint64_t reads_apart, reads_kept;
 };
 
 /* Adds every sum. */

@@ -125,6 +125,7 @@ renew_take(struct pool *group, const struct conf_pool *conf)
 		/* The caller may still read it: freed at the end of the turn. */
 		loop_defer(group->all->loop, drop_conf, (void *)pool->conf);
 		pool->conf = conf_pool_keep(conf);
+		pool->reads = conf->read_only && *conf->read_only;
 	}
 	LIST_EACH (n, &group->all->list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);

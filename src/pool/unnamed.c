@@ -439,6 +439,12 @@ unnamed_effects(const struct unnamed *u, const char **sql, size_t *bytes)
 }
 
 bool
+unnamed_has_text(const struct unnamed *u)
+{
+	return u && u->text && u->text->bytes > 0;
+}
+
+bool
 unnamed_in_doubt(const struct unnamed *u, const struct tracked_list *all, const struct progress *p)
 {
 	const struct list_node *l;

@@ -118,6 +118,9 @@ bool unnamed_has_effects(const struct unnamed *);
  * if there is no statement. */
 unsigned unnamed_effects(const struct unnamed *, const char **sql, size_t *bytes);
 
+/* Is there a statement, of which the text was kept? It may be an empty one. */
+bool unnamed_has_text(const struct unnamed *);
+
 /* Is the answer to a Parse before the last Sync still to come? */
 bool unnamed_in_doubt(const struct unnamed *, const struct tracked_list *, const struct progress *);
 

@@ -4,6 +4,7 @@
 #include "session/batch.h"
 #include "session/context.h"
 #include "session/holds.h"
+#include "session/readonly.h"
 #include "session/sequences.h"
 #include "session/slow.h"
 #include "session/telling.h"
@@ -11,12 +12,16 @@
 int
 borrow_ask(struct session *s, struct err *e)
 {
+	struct pool *pool;
 	struct lease *l;
+	int r;
 
 	holds_need(s);
 	l = &s->hold->lease;
-	return s->context.wants_fresh ? lease_enter_fresh(l, s->pool, e)
-				      : lease_enter(l, s->pool, e);
+	pool = s->pool->reads ? readonly_pool(s) : s->pool;
+	r = s->context.wants_fresh ? lease_enter_fresh(l, pool, e) : lease_enter(l, pool, e);
+	l->hasty = r == -E_AGAIN && pool != s->pool && s->pool->conf->read_only_fallback;
+	return r;
 }
 
 void

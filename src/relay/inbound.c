@@ -159,7 +159,7 @@ handle_messages(struct session *s, const uint8_t *data, size_t bytes)
 		if (at == bytes || !next_message(s, data + at, bytes - at, &m))
 			break;
 		if (s->state == SESSION_IDLE && quick_opens(s, &m)) {
-			v = judge_need_server(s, m.type);
+			v = judge_need_server(s, &m);
 			if (v == FORWARD)
 				continue; /* quick_pass() takes the message now */
 		} else if (!quick_judge(s, &m, &v)) {

@@ -13,6 +13,7 @@
 #include "session/effects.h"
 #include "session/end.h"
 #include "session/raise.h"
+#include "session/readonly.h"
 #include "session/reply.h"
 #include "session/resets.h"
 #include "session/script.h"
@@ -25,11 +26,18 @@
 #include "wire/sqlmention.h"
 
 enum verdict
-judge_need_server(struct session *s, char type)
+judge_need_server(struct session *s, const struct message *m)
 {
 	struct err e;
-	int r = borrow_ask(s, &e);
+	int r;
 
+	if (s->pool->reads)
+		readonly_choose(s, m);
+	r = borrow_ask(s, &e);
+	if (r == -E_STATE && s->pool->reads && readonly_falls_back(s, &e)) {
+		err_clear(&e);
+		r = borrow_ask(s, &e);
+	}
 	if (r == 0) {
 		borrow_begin(s);
 		return s->state == SESSION_ACTIVE ? FORWARD : session_in_setup(s) ? HOLD : OVER;
@@ -44,7 +52,7 @@ judge_need_server(struct session *s, char type)
 	if (e.id == ERR_SHUTDOWN)
 		session_fail(s, &e);
 	else
-		reply_refuse(s, type, &e);
+		reply_refuse(s, m->type, &e);
 	err_clear(&e);
 	return s->state == SESSION_IDLE ? DROP : OVER;
 }
@@ -74,7 +82,7 @@ without_lease(struct session *s, struct message *m)
 		    message_is_well_formed(m) &&
 		    begin_answer(s, m->effects.set, m->sql, m->sql_bytes))
 			return session_gone(s) ? OVER : DROP;
-		v = judge_need_server(s, m->type);
+		v = judge_need_server(s, m);
 		if (v == HOLD && s->state == SESSION_WAITING)
 			effects_keep(s, m);
 		return v;
@@ -93,17 +101,17 @@ without_lease(struct session *s, struct message *m)
 		if (statement_adopted(s, m))
 			return session_gone(s) ? OVER : DROP;
 		note_parameters_to_come(s, m);
-		return judge_need_server(s, m->type);
+		return judge_need_server(s, m);
 	case 'S':
 		if (m->bytes > 0)
-			return judge_need_server(s, m->type);
+			return judge_need_server(s, m);
 		buf_init(&out, 16);
 		reply_ready(s, &out);
 		reply_send_buf(s, &out);
 		buf_clear(&out);
 		return s->state == SESSION_IDLE ? DROP : OVER;
 	case 'H': /* nothing to flush */
-		return m->bytes > 0 ? judge_need_server(s, m->type) : DROP;
+		return m->bytes > 0 ? judge_need_server(s, m) : DROP;
 	case 'd': /* the rest of a COPY that failed: PostgreSQL ignores it too */
 	case 'c':
 	case 'f':
@@ -202,6 +210,7 @@ with_lease(struct session *s, struct message *m)
 {
 	struct progress *p = &s->hold->lease.srv->progress;
 	enum verdict v = FORWARD;
+	unsigned pins;
 	struct err e;
 	bool told;
 
@@ -239,6 +248,8 @@ with_lease(struct session *s, struct message *m)
 	effects_note_parameters(s, m);
 	if (!s->context.pin && (m->effects.set & EFFECTS_PIN))
 		return raise_pin_off(s, m, m->effects.set & EFFECTS_PIN);
+	if (s->hold->apart && (pins = readonly_pins(s, m)) != 0)
+		return raise_pin_off(s, m, pins);
 	if ((m->type == 'Q' || m->type == 'F') && m->effects.set)
 		effects_take(s, m, m->effects.set, m->sql, m->sql_bytes);
 	v = statement_unnamed(s, m, &told);
@@ -251,6 +262,8 @@ with_lease(struct session *s, struct message *m)
 		slow_message(s, m);
 	if (v == FORWARD && !told)
 		note_sent(s, m);
+	if ((s->pool->reads || s->hold->apart) && v != HOLD)
+		readonly_sent(s, m);
 	return v;
 }
 
@@ -365,7 +378,11 @@ judge_message(struct session *s, struct message *m)
 	effects_of_message(s, m);
 	if (block_is_expired(&s->block))
 		return begin_expired(s, m);
-	if ((s->rare->stack || (m->effects.set & SQLCLASS_SCOPE)) &&
+	if (s->hold->apart && s->state == SESSION_ACTIVE && readonly_must_wait(s, m) &&
+	    (v = split_wait(s)) != FORWARD)
+		return v;
+	if ((s->rare->stack || (m->effects.set & SQLCLASS_SCOPE) ||
+	     (s->hold->apart && s->state == SESSION_ACTIVE && readonly_divides(s, m))) &&
 	    (v = split_judge(s, m)) != FORWARD)
 		return v;
 	if ((m->effects.set & SQLCLASS_BEGIN) && s->context.mode == CONF_STATEMENT)

@@ -15,7 +15,7 @@ enum verdict judge_message(struct session *, struct message *);
 
 /* A message of this type needs a server. Returns FORWARD if the session has got one, HOLD if it
  * waits, DROP if it was refused, OVER. */
-enum verdict judge_need_server(struct session *, char type);
+enum verdict judge_need_server(struct session *, const struct message *);
 
 /* A message waits for answers of the server: pauses the client's stream. `ask`: nothing that was
  * sent makes the server give them. */

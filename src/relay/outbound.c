@@ -15,6 +15,7 @@
 #include "session/dismiss.h"
 #include "session/end.h"
 #include "session/inquiry.h"
+#include "session/readonly.h"
 #include "session/reply.h"
 #include "session/resets.h"
 #include "session/reword.h"
@@ -95,6 +96,8 @@ static void
 return_server(struct session *s, enum hold_verdict verdict)
 {
 	session_set_state(s, SESSION_IDLE);
+	if (s->pool->reads || s->hold->apart)
+		readonly_returned(s, s->hold);
 	lease_return(&s->hold->lease, verdict == HOLD_DISCARD);
 	dismiss_due(s);
 }
@@ -105,7 +108,7 @@ static void after_answer(struct session *);
 static void
 after_saving(struct session *s)
 {
-	enum hold_verdict verdict = hold_verdict(s->hold, false);
+	enum hold_verdict verdict = hold_verdict(s->hold, s->hold->apart);
 
 	if (verdict != HOLD_KEEP)
 		return_server(s, verdict);
@@ -150,6 +153,15 @@ granted(struct lease *l)
 		session_wake(s);
 }
 
+/* The pool that it waited for cannot be reached: its message is judged again. */
+static void
+ask_own_pool(struct session *s)
+{
+	session_set_state(s, SESSION_IDLE);
+	stream_resume(&s->stream);
+	session_wake(s);
+}
+
 static void
 failed(struct lease *l, const struct err *e)
 {
@@ -160,6 +172,8 @@ failed(struct lease *l, const struct err *e)
 		login_failed(s, e);
 	else if (s->state == SESSION_SCOPE)
 		executor_failed(s, l, e);
+	else if (s->pool->reads && readonly_falls_back(s, e))
+		ask_own_pool(s);
 	else
 		waiting_refused(s, e);
 }
@@ -177,9 +191,9 @@ end_lease(struct session *s)
 		s->hold->discard_all_sent = false;
 		context_discarded(s);
 	}
-	if (session_waits_for_bind(s))
+	if (session_waits_for_bind(s) && !s->hold->apart)
 		return;
-	verdict = hold_verdict(s->hold, false);
+	verdict = hold_verdict(s->hold, s->hold->apart);
 	switch (verdict) {
 	case HOLD_KEEP:
 		return;
@@ -248,6 +262,7 @@ do_again(struct session *s)
 {
 	if (!standin_redo(s))
 		return;
+	readonly_redo(s);
 	stream_resume(&s->stream);
 	session_wake(s);
 }
@@ -466,7 +481,7 @@ lost(struct lease *l, const struct server *srv, const char *why)
 			stream_resume(&s->stream);
 		return;
 	}
-	err_make(&e, ERR_SERVER_LOST, s->pool->conf->name, why);
+	err_make(&e, ERR_SERVER_LOST, (hold_of(l)->apart ? srv->pool : s->pool)->conf->name, why);
 	session_fail(s, &e);
 	err_clear(&e);
 }

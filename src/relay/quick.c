@@ -1,5 +1,6 @@
 #include "relay/quick.h"
 
+#include "pool/pool.h"
 #include "session/doing.h"
 #include "session/resets.h"
 #include "session/site.h"
@@ -13,7 +14,7 @@ is_plain(const struct session *s)
 {
 	return s->context.resets == RESETS_NONE && s->rare->stack == NULL &&
 	       s->rare->slow == NULL && s->block.state == BLOCK_NONE && !s->extended.skip_sync &&
-	       !(s->hold->pinned & HOLD_PIN_MODE);
+	       !(s->hold->pinned & HOLD_PIN_MODE) && !s->pool->reads && !s->hold->apart;
 }
 
 /* Is it a Parse of the unnamed statement's own text, does that do nothing to the session, and must
@@ -144,7 +145,7 @@ quick_judge(struct session *s, struct message *m, enum verdict *v)
 	m->effects.lasting = true;
 	if (s->state == SESSION_IDLE) {
 		s->context.probes = false;
-		*v = judge_need_server(s, m->type);
+		*v = judge_need_server(s, m);
 		if (*v != FORWARD)
 			return true;
 		if (!is_plain(s))

@@ -183,6 +183,7 @@ frame_values_pack(struct pack *p, struct scope *f)
 	PACK(p, f->named);
 	PACK(p, f->begun);
 	PACK(p, f->suppress);
+	PACK(p, f->apart);
 	PACK(p, f->failed);
 	PACK(p, f->error);
 	PACK(p, f->expired_by);

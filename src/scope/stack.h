@@ -69,6 +69,8 @@ struct scope {
 	bool named;      /* the client gave the name; false for a lock named by its text */
 	bool begun;      /* BEGIN or SAVEPOINT has been carried out */
 	bool suppress;
+	/* a transaction that only reads, of which the option read_only has chosen the pool */
+	bool apart;
 	bool failed;            /* its transaction cannot commit: `error` says why */
 	char error[6];          /* SQLSTATE of the first error in it, "" if there was none */
 	enum err_id expired_by; /* EXPIRED, or expire_due: which limit it is */

@@ -48,4 +48,5 @@ activity_pack(struct pack *p, struct activity *a)
 	PACK(p, l->alone_why);
 	PACK(p, l->received_us);
 	PACK(p, l->received_seen);
+	PACK(p, l->wrote_us);
 }

@@ -13,7 +13,7 @@ struct activity {
 	struct limited *limited; /* for limits; NULL: all of it is 0 */
 };
 
-/* What only sessions of pools with time limits need. */
+/* What only sessions of pools with time limits, or with read_only, need. */
 struct limited {
 	int64_t answer_us;  /* when a server last ended the answer to a statement */
 	int64_t limited_us; /* when a statement was last cancelled by a limit */
@@ -25,6 +25,7 @@ struct limited {
 	uint8_t alone_why;
 	int64_t received_us;    /* when `received_seen` was last seen to grow */
 	uint64_t received_seen; /* stream.received at the last look, bytes */
+	int64_t wrote_us;       /* readonly.h: when it may have written last; 0: never */
 };
 
 /* What is noted for limits, to be read. */

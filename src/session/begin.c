@@ -5,6 +5,7 @@
 #include "pool/pool.h"
 #include "session/expiry.h"
 #include "session/holds.h"
+#include "session/readonly.h"
 #include "session/reply.h"
 #include "session/scopes.h"
 #include "session/script.h"
@@ -77,7 +78,8 @@ refuse_message(struct session *s, char type)
 		scopes_expired_error(stack_innermost(s->rare->stack), &e);
 		err_hint(&e, "ROLLBACK, then LEAVE it");
 	} else if (block_is_expired(&s->block)) {
-		expiry_error(s->pool, (enum err_id)s->block.expired_by, &e);
+		expiry_error(s->block.apart ? readonly_other(s) : s->pool,
+			     (enum err_id)s->block.expired_by, &e);
 	} else {
 		err_make(&e, ERR_IN_FAILED_TRANSACTION, s->pool->conf->name);
 	}

@@ -49,6 +49,7 @@ block_expire(struct block *b, uint64_t session, enum err_id why)
 {
 	block_set_state(b, session, BLOCK_EXPIRED);
 	b->expired_by = (uint8_t)why;
+	b->apart = false;
 }
 
 void
@@ -68,6 +69,7 @@ block_pack(struct pack *p, struct block *b)
 {
 	PACK(p, b->state);
 	PACK(p, b->expired_by);
+	PACK(p, b->apart);
 	if (!pack_reading(p) || b->state < BLOCK_NSTATES)
 		return;
 	p->failed = true;

@@ -40,6 +40,7 @@ enum block_state {
 struct block {
 	uint8_t state;      /* enum block_state */
 	uint8_t expired_by; /* EXPIRED...: enum err_id, what ended the transaction */
+	bool apart;         /* EXPIRED...: it had a server of the pool of the option read_only */
 };
 
 /* Makes a block in state NONE. */

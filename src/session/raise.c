@@ -41,7 +41,10 @@ raise_pin_off(struct session *s, struct message *m, unsigned why)
 	enum verdict v;
 	struct err e;
 
-	err_make(&e, ERR_PIN_OFF, s->pool->conf->name, session_pin_word(why));
+	if (s->hold->apart)
+		err_make(&e, ERR_PIN_APART, s->hold->lease.pool->conf->name, session_pin_word(why));
+	else
+		err_make(&e, ERR_PIN_OFF, s->pool->conf->name, session_pin_word(why));
 	v = raise_error(s, m, &e);
 	err_clear(&e);
 	return v;

@@ -162,8 +162,9 @@ scopes_implicit(struct session *s)
 		       s->own->lease.xact_us ? s->own->lease.xact_us : now);
 
 	f->owner = s;
-	f->pool = s->pool;
 	f->lease = &holds_need(s)->lease;
+	f->pool = s->own->apart ? f->lease->pool : s->pool;
+	f->apart = s->own->apart;
 	f->state = SCOPE_OPEN;
 	f->begun = true;
 	f->granted_us = f->opened_us = f->asked_us;

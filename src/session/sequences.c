@@ -17,7 +17,9 @@ sequences_lease(struct session *s)
 		srv->sequences = s->id;
 	else if (srv->sequences != s->id || s->context.last_server != srv->id)
 		srv->sequences = 0;
-	s->context.last_server = srv->id;
+	/* On a server for what only reads, no numbers are given: those of the one before stay. */
+	if (!s->hold->apart)
+		s->context.last_server = srv->id;
 }
 
 bool

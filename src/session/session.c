@@ -354,6 +354,8 @@ session_begin_lease(struct session *s)
 	s->hold->discard_all_sent = s->hold->discard = s->hold->changed = s->hold->pins_doubtful =
 	    false;
 	s->hold->cancel_due = false;
+	if (s->hold == s->own)
+		s->hold->apart = s->hold->lease.pool != s->pool;
 	s->hold->command = SQLCOMMAND_NONE;
 	if (s->hold->named)
 		application_begin_lease(s);

@@ -293,7 +293,7 @@ statement_named(struct session *s, struct message *m)
 		if (!message_is_unnamed(m))
 			resets_message(s, m);
 		control_message(s, m);
-		if (m->type == 'P' && !s->context.pin)
+		if (m->type == 'P' && (!s->context.pin || s->hold->apart))
 			return raise_pin_off(s, m, HOLD_PIN_STATEMENT);
 		if (m->type == 'P')
 			s->hold->pinned |= HOLD_PIN_STATEMENT;
@@ -319,7 +319,7 @@ statement_named(struct session *s, struct message *m)
 	case PREPARED_CHANGED:
 		return tell_changed(s, m->type, pm.known);
 	case PREPARED_TOO_MANY:
-		if (!s->context.pin)
+		if (!s->context.pin || s->hold->apart)
 			return raise_pin_off(s, m, HOLD_PIN_STATEMENT);
 		s->hold->pinned |= HOLD_PIN_STATEMENT;
 		return FORWARD;

@@ -218,6 +218,34 @@ telling_all(struct session *s, struct buf *out)
 
 /* ---- afterwards ---- */
 
+/* Does the server of another pool, which the session has for a transaction that only reads, report
+ * what its client has not set, and must not be told? */
+static bool
+is_of_other_pool(const struct session *s, const char *name, const char *value)
+{
+	static const char *const fixed[] = {"in_hot_standby", "server_version", "server_encoding",
+					    "integer_datetimes"};
+	const char *own;
+
+	if (!s->hold->apart)
+		return false;
+	for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+		if (strcasecmp(name, fixed[i]) == 0)
+			return true;
+	own = told_get(s->hold->lease.srv->own, name);
+	return strcasecmp(name, "default_transaction_read_only") == 0 && own &&
+	       strcmp(own, value) == 0;
+}
+
+/* The value that the client is told instead of the server's; NULL: the server's. */
+static const char *
+told_instead(const struct session *s, const char *name, const char *value)
+{
+	if (is_of_other_pool(s, name, value))
+		return told_get(s->context.told, name);
+	return resets_hide(s, name, value) ? told_get(s->context.greeted, name) : NULL;
+}
+
 void
 telling_differences(struct session *s, struct buf *out)
 {
@@ -228,7 +256,7 @@ telling_differences(struct session *s, struct buf *out)
 		return;
 	told = told_keep(now);
 	while (told_next(now, &at, &name, &value)) {
-		own = resets_hide(s, name, value) ? told_get(s->context.greeted, name) : NULL;
+		own = told_instead(s, name, value);
 		if (own) {
 			told = told_with(all_told(s), told, name, own);
 			value = own;

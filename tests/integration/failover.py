@@ -11,42 +11,10 @@ from pgwtest import (Closed, Cluster, ServerError, check, child, equal, main, no
                      seconds, slow_factor, test, wait_until, wire)
 from pgwtest.context import conninfo
 from pgwtest.looks import error_of
-from pgwtest.server import USER, Server, free_port
+from pgwtest.server import USER
+from pgwtest.standby import PRIMARY, RULE, Standby
 
-PRIMARY = {"wal_level": "replica", "max_wal_senders": "4", "wal_keep_size": "64MB"}
 LOST = {"57P01", "57P02", "57P03", "08006", "08001", "25006"}
-
-
-class Standby(Cluster):
-    """A streaming standby of a cluster."""
-
-    def __init__(self, directory, primary):
-        Server.__init__(self)
-        self.bin, self.directory, self.tls = primary.bin, directory, True
-        self.sockets = os.path.join(directory, "s")
-        self.data = os.path.join(directory, "data")
-        self.log = os.path.join(directory, "postgres.log")
-        self.ca, self.port = primary.ca, free_port()
-        self.process = None
-        os.makedirs(self.sockets)
-        if os.geteuid() == 0:
-            for d in (directory, self.sockets):
-                shutil.chown(d, USER, USER)
-        child.run_ok([self.program("pg_basebackup"), "-D", self.data, "-h", primary.sockets, "-p",
-                      str(primary.port), "-U", USER, "-R", "-X", "stream", "-c", "fast", "--no-sync"],
-                     user=USER, timeout=120)
-        with open(os.path.join(self.data, "postgresql.conf"), "a") as f:
-            f.write("port = %d\nunix_socket_directories = '%s'\nsynchronous_standby_names = ''\n"
-                    % (self.port, self.sockets))
-        try:
-            self.start()
-        except BaseException:
-            self.kill()
-            raise
-
-    def promote(self):
-        child.run_ok([self.program("pg_ctl"), "promote", "-w", "-D", self.data], user=USER)
-        self.forget()
 
 
 class Pair:
@@ -55,7 +23,7 @@ class Pair:
     def __init__(self, t):
         only_local("a primary and its standby")
         self.a = self._made(t, "a", lambda d: Cluster(d, tls=True, settings=PRIMARY,
-                                                      hba="local replication all trust\n"))
+                                                      hba=RULE))
         self.a.sql("CREATE TABLE done (n int)")
         self.b = self._made(t, "b", lambda d: Standby(d, self.a))
         self.a.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")

@@ -381,6 +381,14 @@ static const struct {
     {POOL "[scope a]\nentre = SELECT 1\n", 4, "unknown option \"entre\"; did you mean \"enter\"?",
      1, NULL},
     {POOL "[scope a]\nzise = 1\n", 4, "unknown option \"zise\"; see pgwith.conf(5)", 1, NULL},
+    {POOL "read_only = a\n", 3, "read_only: pool \"a\" names itself", 1, NULL},
+    {POOL "read_only = ordres\n[pool orders]\nconninfo = dbname=b\n", 3,
+     "read_only: there is no pool \"ordres\"; did you mean \"orders\"?", 1, NULL},
+    {"[pgwith]\nread_only = a\n" POOL, 2, "read_only: pool \"a\" names itself", 1, NULL},
+    {POOL "read_only = b\nmode = session\n[pool b]\nconninfo = dbname=b\n", 3,
+     "read_only: pool \"a\" has mode = session", 1, NULL},
+    {POOL "read_only = b\n[pool b]\nconninfo = dbname=b\nread_only = a\n", 3,
+     "read_only: pool \"a\" comes back to itself", 2, NULL},
     {POOL "[scope a]\npool = b\n", 4, "pool: there is no pool \"b\"", 1, "did you mean"},
     {"[pool orders]\nconninfo=dbname=a\n[scope a]\npool = ordres\n", 4,
      "pool: there is no pool \"ordres\"; did you mean \"orders\"?", 1, NULL},
@@ -912,6 +920,7 @@ START_TEST(the_examples_of_the_manual_are_good)
 	ck_assert_uint_eq(c->npools, 4);
 	ck_assert_int_eq(conf_cluster(c, "main")->server_limit, 80);
 	ck_assert_int_eq(conf_limits(c, CONF_PARTY_ROLE, "batch")->max_servers, 4);
+	ck_assert_str_eq(conf_pool(c, "shop")->read_only, "shop-standby");
 	ck_assert_uint_eq(c->nscopes, 2);
 	ck_assert_int_eq(conf_scope(c, "tenant")->wait_us, 2 * UNIT_S);
 	ck_assert_uint_eq(conf_scope(c, "tenant")->enter.count, 2);
