@@ -605,6 +605,10 @@ def command(t):
     check(status == 1 and "No such file or directory" in err, "%d %s" % (status, err))
     lines = [x["line"] for x in json.loads(pgwith(d, "metrics", "--json")[1])]
     check(sorted(Metrics("\n".join(lines)).samples) == names, "--json")
+    equal(pgwith(d, "metrics", "--json", "-o", path), (0, "", ""), "--json to a file")
+    with open(path) as f:
+        equal(len(json.load(f)), len(lines), "its rows")
+    pgwith(d, "metrics", "-o", path)
     equal(pgwith(d, "-p", "1", "metrics", "-o", path)[0], 3, "no daemon")
     if os.geteuid() == 0:
         mine = shutil.copy(program("pgwith"), t.path("pgwith"))  # the build may be where a stranger cannot go

@@ -469,7 +469,7 @@ def mistakes(t):
             (("--report", path), 2, "%s: No such file or directory" % path),
             (("--report", other + "/x.db"), 1, "%s/x.db: Not a directory" % other),
             (("--report", other), 1, "%s: this is no recording of pgwith trace to SQLite" % other)):
-        done = pgwith(d, "trace", "--seconds", "1", *args)
+        done = pgwith(d, "trace", *(() if "--report" in args else ("--seconds", "1")), *args)
         equal(done.returncode, status, "%r: %s" % (args, done.stderr))
         check(words in done.stderr and done.stderr.startswith("pgwith: "), "%r says %r" % (args, done.stderr))
         check(not os.path.exists(path), "%r leaves a file" % (args,))
