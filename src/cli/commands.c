@@ -142,7 +142,15 @@ static const struct commands_entry entries[] = {
 	 "disabled,server_version",
 	 "the pools and where they lead"),
     SHOW("lists", "LISTS", NULL, "counts of everything"),
-    SHOW("errors", "ERRORS", NULL, "pgwith's own errors: how often, and when last"),
+    {.name = "errors",
+     .arguments = "",
+     .statement = "SHOW ERRORS",
+     .options = TABLE_OPTIONS,
+     .run = look_errors,
+     .help = "pgwith's own errors: how often, and when last",
+     .details =
+	 "Those that clients were told since pgwithd started. With --all, --json or --csv: every\n"
+	 "error that there is.\n"},
     SHOW("mem", "MEM", NULL, "memory, by what it is for"),
     SHOW("fds", "FDS", "fd,task,user,database,addr,port,id,link_id", "descriptors in use"),
     SHOW(
@@ -349,7 +357,7 @@ static bool
 is_look(const struct commands_entry *entry)
 {
 	return entry->run == look_table || entry->run == look_show || entry->run == look_status ||
-	       entry->run == tree_run;
+	       entry->run == look_errors || entry->run == tree_run;
 }
 
 bool

@@ -63,6 +63,36 @@ look_table(const struct commands_entry *entry, const struct commands_how *how, s
 	return show(ask, entry->statement, entry->columns, how);
 }
 
+/* The rows of errors that have occurred. */
+static struct table *
+occurred_errors(const struct table *all)
+{
+	struct table *t = table_empty(all);
+
+	for (unsigned i = 0; i < table_rows(all); i++)
+		if (strtoll(table_cell(all, i, "count"), NULL, 10) > 0)
+			table_copy_row(t, all, i);
+	return t;
+}
+
+enum ask_status
+look_errors(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
+	    char **args)
+{
+	struct table *all, *t = NULL;
+	enum ask_status status = ask_for(ask, entry->statement, &all);
+
+	if (status == ASK_GOOD && how->look.format == TABLE_ALIGNED && !how->all)
+		t = occurred_errors(all);
+	if (status == ASK_GOOD)
+		status = look_print(t ? t : all, NULL, how);
+	if (status == ASK_GOOD && t && table_rows(t) == 0)
+		printf("no client was told an error\n");
+	table_free(t);
+	table_free(all);
+	return status;
+}
+
 enum ask_status
 look_show(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
 	  char **args)

@@ -10,6 +10,10 @@ enum ask_status look_print(struct table *, const char *columns, const struct com
 
 enum ask_status look_table(const struct commands_entry *, const struct commands_how *, struct ask *,
 			   char **args);
+/* The same of SHOW ERRORS: an aligned table has only the kinds that have occurred, unless --all is
+ * given. */
+enum ask_status look_errors(const struct commands_entry *, const struct commands_how *,
+			    struct ask *, char **args);
 /* Runs SHOW with the words of the command line. */
 enum ask_status look_show(const struct commands_entry *, const struct commands_how *, struct ask *,
 			  char **args);

@@ -1,9 +1,7 @@
 #include "cli/probe.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/units.h"
 #include "cli/look.h"
 
@@ -31,19 +29,6 @@ probe_ping(const struct commands_entry *entry, const struct commands_how *how, s
 	return status;
 }
 
-/* The row as it came, for --json and --csv. */
-static void
-copy_row(struct table *to, const struct table *health, unsigned row)
-{
-	unsigned n = table_columns(health);
-	const char **cells = mem_calloc(n + 1, sizeof *cells);
-
-	for (unsigned i = 0; i < n; i++)
-		cells[i] = table_at(health, row, i);
-	table_row(to, cells);
-	free(cells);
-}
-
 /* Prints the line of each pool that is meant, or a table of these pools. */
 static enum ask_status
 judge(const struct table *health, const char *pool, const struct commands_how *how)
@@ -62,7 +47,7 @@ judge(const struct table *health, const char *pool, const struct commands_how *h
 			continue;
 		found++;
 		if (as_table)
-			copy_row(meant, health, row);
+			table_copy_row(meant, health, row);
 		else
 			printf("%s\n", verdict ? verdict : "");
 		if (ready == NULL || *ready != 't')

@@ -423,6 +423,21 @@ def completed(d, script, cases):
 
 
 @test
+def errors(t):
+    """pgwith errors prints the errors that have occurred; --all, JSON and CSV have every one"""
+    d = start(t)
+    equal(pgwith(d, "errors", "--no-header"), (0, "no client was told an error\n", ""), "none")
+    every = json.loads(pgwith(d, "errors", "--json")[1])
+    check(len(every) > 30 and not any(row["count"] for row in every), "JSON has those that have never occurred")
+    equal(len(pgwith(d, "errors", "--all", "--no-header")[1].splitlines()), len(every), "--all")
+    equal(len(pgwith(d, "errors", "--csv", "--no-header")[1].splitlines()), len(every), "--csv")
+    equal(pgwith(d, "show", "NOTHING")[0], 2, "an error")
+    status, out, _ = pgwith(d, "errors", "-o", "error,count", "--no-header")
+    equal((status, out.split()), (0, ["console_syntax", "1"]), "one")
+    equal(len(json.loads(pgwith(d, "errors", "--json")[1])), len(every), "JSON")
+
+
+@test
 def completion(t):
     """bash completes commands, options, and the names that pgwithd has"""
     d = start(t)
