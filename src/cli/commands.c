@@ -51,6 +51,9 @@ run_completion(const struct commands_entry *entry, const struct commands_how *ho
 #define SHOW(n, s, c, h) \
 	{.name = (n), .arguments = "", .statement = "SHOW " s, .columns = (c), .options = TABLE_OPTIONS, \
 	 .run = look_table, .help = (h)}
+#define SHOW_OWN(n, s, c, h) \
+	{.name = (n), .arguments = "", .own = true, .statement = "SHOW " s, .columns = (c), \
+	 .options = TABLE_OPTIONS, .run = look_table, .help = (h)}
 #define ON_POOL(n, a, min, s, h, ...) \
 	{.name = (n), .arguments = (a), .min_args = (min), .max_args = 1, .word = COMMANDS_POOL, \
 	 .statement = (s), .run = act_pool, .help = (h), __VA_ARGS__}
@@ -101,22 +104,23 @@ static const struct commands_entry entries[] = {
 	 "database,user,cl_idle,cl_active,cl_waiting,sv_active,sv_idle,sv_cleaning,sv_login,size,"
 	 "maxwait,last_error",
 	 "clients and server connections of each pool, by state"),
-    SHOW("clients", "CLIENTS",
-	 "id,user,database,state,remote_pid,program,application_name,connect_time,wait,queries,"
-	 "link,pinned",
-	 "every session"),
-    SHOW("servers", "SERVERS",
-	 "id,database,state,session,remote_pid,status,connect_time,leases,cleanup_why",
-	 "every server connection"),
-    SHOW("scopes", "SCOPES",
-	 "session,pid,role,level,name,kind,pool,state,current,elapsed_ms,wait_ms,deadline_ms",
-	 "every open scope and transaction of every session"),
+    SHOW_OWN("clients", "CLIENTS",
+	     "id,user,database,state,remote_pid,program,application_name,connect_time,wait,queries,"
+	     "link,pinned",
+	     "every session"),
+    SHOW_OWN("servers", "SERVERS",
+	     "id,database,state,session,remote_pid,status,connect_time,leases,cleanup_why",
+	     "every server connection"),
+    SHOW_OWN("scopes", "SCOPES",
+	     "session,pid,role,level,name,kind,pool,state,current,elapsed_ms,wait_ms,deadline_ms",
+	     "every open scope and transaction of every session"),
     SHOW("locks", "LOCKS", NULL, "who has which lock or semaphore, and who waits for it"),
     SHOW("held", "HELD",
 	 "session,pid,program,application_name,kind,name,class,state,held_ms,waiting,scopes",
 	 "who holds a server, lock or semaphore, the longest first"),
     {.name = "waits",
      .arguments = "",
+     .own = true,
      .statement = "SHOW WAITS",
      .options = TABLE_OPTIONS "dot with-server config ",
      .run = tree_run,

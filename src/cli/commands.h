@@ -65,6 +65,7 @@ struct commands_entry {
 	unsigned min_args, max_args;
 	enum commands_word word;
 	bool local; /* needs no connection to pgwithd: `ask` is NULL */
+	bool own;   /* a role that is no administrator's sees only sessions of its own */
 	bool waits; /* it waits for others, without a time limit of its own */
 	/* the statement for the console, or its first words; NULL: `run` makes it */
 	const char *statement;

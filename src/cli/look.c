@@ -44,6 +44,34 @@ look_print(struct table *t, const char *columns, const struct commands_how *how)
 	return ASK_GOOD;
 }
 
+enum ask_status
+look_limit(struct ask *ask, char **role)
+{
+	struct table *t;
+	enum ask_status status = ask_for(ask, "SHOW LEVEL", &t);
+	const char *level = status == ASK_GOOD ? table_cell(t, 0, "level") : NULL;
+
+	*role = NULL;
+	if (level && strcmp(level, "everyone") == 0)
+		*role = mem_strdup(table_cell(t, 0, "role"));
+	table_free(t);
+	return status;
+}
+
+void
+look_say_limit(const char *role, const struct commands_how *how)
+{
+	bool people = how->look.format == TABLE_ALIGNED && how->look.header && !how->dot;
+
+	/* --watch draws on the terminal, and would say it again and again. */
+	if (role == NULL || (!people && how->watch_us))
+		return;
+	fprintf(
+	    people ? stdout : stderr,
+	    "%sonly your own sessions in the role \"%s\": stats_users and admin_users see all%s\n",
+	    people ? "(" : "pgwith: ", role, people ? ")" : "");
+}
+
 static enum ask_status
 show(struct ask *ask, const char *statement, const char *columns, const struct commands_how *how)
 {
@@ -60,7 +88,15 @@ enum ask_status
 look_table(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
 	   char **args)
 {
-	return show(ask, entry->statement, entry->columns, how);
+	char *role = NULL;
+	enum ask_status status = entry->own ? look_limit(ask, &role) : ASK_GOOD;
+
+	if (status == ASK_GOOD)
+		status = show(ask, entry->statement, entry->columns, how);
+	if (status == ASK_GOOD)
+		look_say_limit(role, how);
+	free(role);
+	return status;
 }
 
 /* The rows of errors that have occurred. */
