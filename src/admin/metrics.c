@@ -502,11 +502,12 @@ static const struct metric table[] = {
 	COUNTER("errors", "", "error,sqlstate", "Errors of pgwithd itself that clients were told.", write_errors),
 
 	POOL_OPTION("size", size, "Server connections at most: the option size."),
-	POOL_OPTION("queue_limit", max_waiting, "Sessions that may wait for a server connection: the option max_waiting."),
+	POOL_OPTION("queue_limit", max_waiting, "Sessions that may wait for a server connection in one queue: the option max_waiting."),
 	{"pgwith_pool_servers", EXPOSITION_GAUGE, "", "pool,state", "Server connections, by state.", write_servers, 0},
 	POOL_COUNT("pinned_servers", pinned, "Server connections that sessions keep between transactions, for LISTEN, temporary tables and the like. Those of mode session are not counted."),
 	POOL_COUNT("idle_sessions", idle, "Sessions that have no server connection and want none."),
 	POOL_COUNT("waiting_sessions", waiting, "Sessions that wait for a server connection."),
+	POOL_COUNT("longest_queue", longest_queue, "Sessions in the longest queue of the pool: with role = client each role has a queue of its own, of queue_limit sessions."),
 	POOL_TIME("oldest_wait_seconds", wait_us, "How long the first session in the queue has waited for a server connection."),
 	POOL_TIME("oldest_transaction_seconds", hold_us, "How long the oldest transaction has gone on."),
 	GAUGE("pool_paused", "", "pool", "1 if an administrator has paused the pool.", write_paused),

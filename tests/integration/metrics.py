@@ -532,16 +532,28 @@ def roles(t):
     m = scrape(at)
     equal(m.get("pool_servers", pool="db", state="leased"), 2, "leased")
     equal(sorted((x["role"], v) for x, v in m.all("role_leased_servers")), [("alice", 1), ("bob", 1)], "of each role")
+    # Each role has a queue: the longest of them is what max_waiting bounds.
+    queued = [d.connect("db", role) for role in ("alice", "alice", "bob")]
+    for c in queued:
+        t.defer(c.close)
+        c.send(wire.query("SELECT 1"))
+    wait_until(lambda: sum(int(x["cl_waiting"]) for x in d.show("POOLS")) == 3, 5, "three wait")
+    m = scrape(at)
+    equal((m.get("pool_waiting_sessions", pool="db"), m.get("pool_longest_queue", pool="db")), (3, 2), "the queues")
     a.sql("COMMIT")
     b.sql("COMMIT")
+    for c in queued:
+        c.until_ready()
+        c.close()
+    d.quiet()
     before = scrape(at).get("pool_transactions_total", pool="db")
-    equal(before, 2, "transactions")
+    equal(before, 5, "transactions")
     a.close()
     b.close()
     d.console("RECONNECT")
     wait_until(lambda: len(d.show("POOLS")) == 1, 10, "nobody is in")
     m = scrape(at)
-    equal((m.get("pool_transactions_total", pool="db"), m.get("pool_statement_seconds_count", pool="db")), (2, 6), "the sums stay")
+    equal((m.get("pool_transactions_total", pool="db"), m.get("pool_statement_seconds_count", pool="db")), (5, 9), "the sums stay")
     equal(m.all("role_leased_servers"), [], "no role is in")
 
 
