@@ -312,6 +312,28 @@ def watch_goes_on(t):
 
 
 @test
+def watch_ends(t):
+    """a signal ends --watch though pgwithd hangs: at an answer, and at the login"""
+    d = start(t)
+    asks = piped(t, d, "version", "--watch", "1ms", "--no-header", "-w", "1h")
+    asks.stdout.readline()
+    d.process.send_signal(signal.SIGSTOP)
+    t.defer(lambda: d.process.send_signal(signal.SIGCONT))
+    logs_in = piped(t, d, "version", "--watch", "1ms", "-w", "1h")
+
+    def blocks_signals():
+        with open("/proc/%d/status" % logs_in.pid) as f:
+            return int(re.search("SigBlk:\t([0-9a-f]+)", f.read())[1], 16) & 1 << signal.SIGINT - 1
+
+    wait_until(blocks_signals, 10, "it takes signals by itself")
+    for p in (asks, logs_in):
+        p.send_signal(signal.SIGINT)
+        p.stdout.read()
+        equal(ended(p), (0, b""), "the end")
+    d.process.send_signal(signal.SIGCONT)
+
+
+@test
 def watch_on_a_terminal(t):
     """--watch on a terminal draws over what was there, fits its lines, and gives the screen back"""
     d = start(t)
