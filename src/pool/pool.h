@@ -36,6 +36,7 @@ struct pools {
 	struct buf filtered;     /* the part of one read that is for the client */
 	struct list list;        /* of struct pool */
 	struct past past;        /* sums of those that are gone */
+	uint64_t changes;        /* how often a pool came, went, or got another `conf` */
 	bool closing;            /* shutdown: no server is opened any more */
 	bool aged;               /* the last sweep has closed a server for its age */
 	unsigned timed;          /* who reads POOL_HOLD and POOL_STATEMENT: POOLS_TIMED_... */

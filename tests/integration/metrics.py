@@ -558,6 +558,33 @@ def roles(t):
 
 
 @test
+def many_pools(t):
+    """a text that is made in parts has every pool once; a reload and clients that go in between do no harm"""
+    pools = {"p%03d" % i: {"conninfo": t.conninfo(), "size": 1} for i in range(150)}
+    d, at = listening(t, options={"log_level": "info"}, pools=pools)
+    m = scrape(at)
+    for name in ("pool_size", "pool_transactions_total", "pool_login_seconds_count"):
+        equal(sorted(of["pool"] for of, _ in m.all(name)), sorted(pools), name)
+    with open(d.conf) as f:
+        text = f.read()
+    for i in range(20):
+        s = dial(at)
+        s.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        if i % 2:
+            s.close()
+        part = text if i % 4 == 3 else text[:text.index("[pool p%03d]" % (10 + i))]
+        with open(d.conf, "w") as f:
+            f.write(part)
+        d.console("RELOAD")
+        s.close()
+    with open(d.conf, "w") as f:
+        f.write(text)
+    d.console("RELOAD")
+    m = scrape(at)
+    equal(sorted(of["pool"] for of, _ in m.all("pool_size")), sorted(pools), "in the end")
+
+
+@test
 def many_scopes(t):
     """names of scopes are bounded; what comes behind them is added up"""
     d, at = listening(t)
