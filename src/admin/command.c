@@ -152,6 +152,13 @@ static const struct command commands[] = {
     SHOW_AT(LEVEL_ADMIN, "FDS", show_fds, "descriptors, and which belong together"),
     SHOW("USERS", show_users, "the roles that are in or listed, and what they may do here"),
     SHOW_AT(LEVEL_ANY, "VERSION", show_version, "the version of pgwithd"),
+    {.words = "SHOW LEVEL",
+     .arguments = "",
+     .level = LEVEL_ANY,
+     .tag = "SHOW",
+     .show = &show_level,
+     .run = level_show,
+     .help = "your role, and what it may see and do here"},
     SHOW_AT(LEVEL_ANY, "HELP", help_show, "this list"),
     {.words = "SHOW", .arguments = "", .tag = "SHOW", .show = &help_show},
 

@@ -32,8 +32,11 @@
 _Static_assert(PLACES + 1 <= SITE_HTTP_FDS, "the descriptors of clients, and of the socket");
 
 static const struct http_page pages[] = {
-    {"/", page_status},
-    {"/metrics", metrics_page},
+    {.path = "/", .write = page_status},
+    {.path = "/metrics",
+     .begin = metrics_page_begin,
+     .go_on = metrics_page_go_on,
+     .end = metrics_page_end},
 };
 #define PAGES (sizeof pages / sizeof *pages)
 
@@ -47,6 +50,12 @@ struct place {
 	struct evconnlistener *listener; /* belongs to `server`; its descriptor is http->fd */
 	int64_t since_us;                /* when the connection was accepted; 0: none is known */
 	bool asked;                      /* a whole request has come */
+	/* An answer that is written in parts; `work` is NULL: there is none. */
+	void *work;
+	const struct http_page *page;
+	struct evhttp_request *req;
+	struct http_answer answer;
+	struct timer more; /* the next part, in the next turn */
 };
 
 struct http {
@@ -133,33 +142,82 @@ find_page(const char *path)
 	return NULL;
 }
 
+/* Sends the page, which is whole; its body becomes the answer's. */
 static void
-answer_page(struct http *h, struct evhttp_request *req, const struct http_page *page,
-	    const struct evhttp_uri *uri)
+send_page(struct evhttp_request *req, struct http_answer *answer)
 {
-	const struct daemon *d = LIST_OBJ(h->site, struct daemon, site);
 	struct evkeyvalq *out = evhttp_request_get_output_headers(req);
-	const char *accept = evhttp_find_header(evhttp_request_get_input_headers(req), "Accept");
-	const struct http_request asked = {page->path, evhttp_uri_get_query(uri),
-					   accept ? accept : ""};
-	struct http_answer answer = {.type = NULL};
 	char seconds[16];
 
-	buf_init(&answer.body, HTTP_ANSWER_MAX);
-	page->write(d, &asked, &answer);
-	if (answer.body.failed) {
-		buf_clear(&answer.body);
+	if (answer->body.failed) {
+		buf_clear(&answer->body);
 		refuse(req, HTTP_INTERNAL, "The page is too large");
 		return;
 	}
-	add_headers(req, answer.type);
+	add_headers(req, answer->type);
 	evhttp_add_header(out, "Content-Security-Policy",
-			  answer.policy ? answer.policy : "default-src 'none'");
-	if (answer.refresh_s) {
-		snprintf(seconds, sizeof seconds, "%u", answer.refresh_s);
+			  answer->policy ? answer->policy : "default-src 'none'");
+	if (answer->refresh_s) {
+		snprintf(seconds, sizeof seconds, "%u", answer->refresh_s);
 		evhttp_add_header(out, "Refresh", seconds);
 	}
-	send_answer(req, HTTP_OK, "OK", &answer.body);
+	send_answer(req, HTTP_OK, "OK", &answer->body);
+}
+
+/* Ends the work of an answer that is written in parts. */
+static void
+end_work(struct place *p)
+{
+	timer_stop(&p->more);
+	if (p->work)
+		p->page->end(p->work);
+	p->work = NULL;
+}
+
+/* The client has gone, or is closed. */
+static void
+drop_answer(struct place *p)
+{
+	if (p->work)
+		buf_clear(&p->answer.body);
+	end_work(p);
+}
+
+/* Writes the next part; sends the answer if it was the last one. */
+static void
+on_more(void *arg)
+{
+	struct place *p = arg;
+
+	if (!p->page->go_on(p->work)) {
+		timer_start(&p->more, 0);
+		return;
+	}
+	end_work(p);
+	send_page(p->req, &p->answer);
+}
+
+static void
+answer_page(struct place *p, struct evhttp_request *req, const struct http_page *page,
+	    const struct evhttp_uri *uri)
+{
+	const struct daemon *d = LIST_OBJ(p->http->site, struct daemon, site);
+	const char *accept = evhttp_find_header(evhttp_request_get_input_headers(req), "Accept");
+	const struct http_request asked = {page->path, evhttp_uri_get_query(uri),
+					   accept ? accept : ""};
+
+	drop_answer(p);
+	p->answer = (struct http_answer){.type = NULL};
+	buf_init(&p->answer.body, HTTP_ANSWER_MAX);
+	if (page->write) {
+		page->write(d, &asked, &p->answer);
+		send_page(req, &p->answer);
+		return;
+	}
+	p->page = page;
+	p->req = req;
+	p->work = page->begin(d, &asked, &p->answer);
+	timer_start(&p->more, 0);
 }
 
 /* The connection of a place that has asked has ended. */
@@ -168,6 +226,7 @@ on_closed(struct evhttp_connection *connection, void *arg)
 {
 	struct place *p = arg;
 
+	drop_answer(p);
 	p->since_us = 0;
 }
 
@@ -186,7 +245,7 @@ on_request(struct evhttp_request *req, void *arg)
 	} else if (page == NULL) {
 		refuse(req, HTTP_NOTFOUND, "Not Found");
 	} else if (evhttp_request_get_command(req) & (EVHTTP_REQ_GET | EVHTTP_REQ_HEAD)) {
-		answer_page(p->http, req, page, uri);
+		answer_page(p, req, page, uri);
 	} else {
 		evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", "GET, HEAD");
 		refuse(req, HTTP_BADMETHOD, "Method Not Allowed");
@@ -201,6 +260,7 @@ static void on_accept_failed(struct evconnlistener *, void *arg);
 static void
 clear_place(struct place *p)
 {
+	drop_answer(p);
 	if (p->server)
 		evhttp_free(p->server);
 	p->server = NULL;
@@ -463,8 +523,10 @@ http_new(struct site *site)
 
 	h->site = site;
 	h->fd = -1;
-	for (unsigned i = 0; i < PLACES; i++)
+	for (unsigned i = 0; i < PLACES; i++) {
 		h->places[i].http = h;
+		timer_init(&h->places[i].more, site->loop, on_more, &h->places[i]);
+	}
 	timer_init(&h->deadline, site->loop, on_deadline, h);
 	timer_init(&h->retry, site->loop, on_retry, h);
 	return h;

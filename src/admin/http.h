@@ -40,9 +40,16 @@ struct http_answer {
 	const char *policy; /* Content-Security-Policy; NULL: nothing may be loaded */
 };
 
+/* A page is written whole, or in parts: one in each turn of the loop, so that a page that is long
+ * keeps no client waiting. */
 struct http_page {
 	const char *path;
 	void (*write)(const struct daemon *, const struct http_request *, struct http_answer *);
+	/* NULL, or instead of write(): fills in the answer but for its body; the answer lives on
+	 * until end(), the request does not. Returns what go_on() and end() are called with. */
+	void *(*begin)(const struct daemon *, const struct http_request *, struct http_answer *);
+	bool (*go_on)(void *work); /* adds a part to the body; true: it was the last one */
+	void (*end)(void *work);   /* frees; also if the client has gone in between */
 };
 
 /* To be called when the daemon starts and when its configuration has changed: opens, moves or

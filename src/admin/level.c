@@ -1,5 +1,8 @@
 #include "admin/level.h"
 
+#include "admin/command.h"
+#include "admin/show.h"
+
 enum level
 level_of(const struct session *s)
 {
@@ -26,4 +29,22 @@ const struct session *
 level_own(const struct session *session, enum level level, enum level others)
 {
 	return level < others ? session : NULL;
+}
+
+static const struct column level_columns[] = {
+    {"role", COLUMN_TEXT},
+    {"level", COLUMN_TEXT},
+};
+
+/* Its row is added by level_show(). */
+const struct show show_level = SHOW_TABLE(level_columns, NULL);
+
+int
+level_show(const struct command_call *call, struct err *e)
+{
+	rows_begin(call->rows);
+	rows_text(call->rows, call->session->peer.role);
+	rows_text(call->rows, level_name(call->level));
+	rows_end(call->rows);
+	return 0;
 }

@@ -10,6 +10,9 @@ enum level {
 	LEVEL_ADMIN  /* roles in admin_users, root, and the user that pgwithd runs as */
 };
 
+struct command_call;
+struct err;
+
 enum level level_of(const struct session *);
 /* The name of a level: everyone, stats or admin. */
 const char *level_name(enum level);
@@ -18,5 +21,8 @@ const char *level_name(enum level);
  * others, and `level`, that of `session`, is lower: only those of the user of `session`, which is
  * returned; otherwise all: NULL. */
 const struct session *level_own(const struct session *session, enum level level, enum level others);
+
+/* SHOW LEVEL: the role and the level of the session that asks. */
+int level_show(const struct command_call *, struct err *);
 
 #endif

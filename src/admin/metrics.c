@@ -1,10 +1,12 @@
 #include "admin/metrics.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <event2/event.h>
 #include <libpq-fe.h>
 
+#include "base/mem.h"
 #include "base/units.h"
 #include "pool/gate.h"
 
@@ -181,7 +183,7 @@ write_errors(const struct metrics_view *v, const struct metric *m)
 static void
 write_pool_sum(const struct metrics_view *v, const struct metric *m)
 {
-	for (unsigned i = 0; i < v->sums.count; i++) {
+	for (unsigned i = v->from; i < v->to; i++) {
 		const struct sums_pool *p = &v->sums.pools[i];
 
 		exposition_label(v->out, "pool", p->name);
@@ -190,17 +192,17 @@ write_pool_sum(const struct metrics_view *v, const struct metric *m)
 	}
 }
 
-/* The next pool that is there, from the i-th on; NULL if there is none. */
+/* The next pool that is there, from the i-th on and before v->to; NULL if there is none. */
 static const struct sums_pool *
 pool_from(const struct metrics_view *v, unsigned *i)
 {
-	while (*i < v->sums.count && v->sums.pools[*i].group == NULL)
+	while (*i < v->to && v->sums.pools[*i].group == NULL)
 		++*i;
-	return *i < v->sums.count ? &v->sums.pools[(*i)++] : NULL;
+	return *i < v->to ? &v->sums.pools[(*i)++] : NULL;
 }
 
-/* Walks all pools that are there. */
-#define EACH_POOL(v, p) for (unsigned i_ = 0; ((p) = pool_from((v), &i_)) != NULL;)
+/* Walks those that are there of the pools that are to be written. */
+#define EACH_POOL(v, p) for (unsigned i_ = (v)->from; ((p) = pool_from((v), &i_)) != NULL;)
 
 /* A count of struct sums_pool; `at`: the offset of the member. */
 static void
@@ -314,7 +316,7 @@ write_down(const struct metrics_view *v, const struct metric *m)
 static void
 write_pool_times(const struct metrics_view *v, const struct metric *m)
 {
-	for (unsigned i = 0; i < v->sums.count; i++) {
+	for (unsigned i = v->from; i < v->to; i++) {
 		exposition_label(v->out, "pool", v->sums.pools[i].name);
 		exposition_histogram(
 		    v->out, pool_tally_times(v->sums.pools[i].tally, (enum pool_time)m->at),
@@ -326,7 +328,7 @@ write_pool_times(const struct metrics_view *v, const struct metric *m)
 static void
 write_server_errors(const struct metrics_view *v, const struct metric *m)
 {
-	for (unsigned i = 0; i < v->sums.count; i++) {
+	for (unsigned i = v->from; i < v->to; i++) {
 		const struct pool_tally *tally = v->sums.pools[i].tally;
 
 		for (unsigned k = 0; k <= tally->nerrors; k++) {
@@ -585,11 +587,12 @@ static const struct metric table[] = {
 	COUNTER("errors", "", "error,sqlstate", "Errors of pgwithd itself that clients were told.", write_errors),
 
 	POOL_OPTION("size", size, "Server connections at most: the option size."),
-	POOL_OPTION("queue_limit", max_waiting, "Sessions that may wait for a server connection: the option max_waiting."),
+	POOL_OPTION("queue_limit", max_waiting, "Sessions that may wait for a server connection in one queue: the option max_waiting."),
 	{"pgwith_pool_servers", EXPOSITION_GAUGE, "", "pool,state", "Server connections, by state.", write_servers, 0},
 	POOL_COUNT("pinned_servers", pinned, "Server connections that sessions keep between transactions, for LISTEN, temporary tables and the like. Those of mode session are not counted."),
 	POOL_COUNT("idle_sessions", idle, "Sessions that have no server connection and want none."),
 	POOL_COUNT("waiting_sessions", waiting, "Sessions that wait for a server connection."),
+	POOL_COUNT("longest_queue", longest_queue, "Sessions in the longest queue of the pool: with role = client each role has a queue of its own, of queue_limit sessions."),
 	POOL_TIME("oldest_wait_seconds", wait_us, "How long the first session in the queue has waited for a server connection."),
 	POOL_TIME("oldest_transaction_seconds", hold_us, "How long the oldest transaction has gone on."),
 	GAUGE("pool_paused", "", "pool", "1 if an administrator has paused the pool.", write_paused),
@@ -684,25 +687,124 @@ add_hold(void *arg, const struct lock *lock, const struct lock_hold *hold, unsig
 		v->locks.wait_us = us;
 }
 
+struct metrics_run {
+	const struct daemon *daemon;
+	struct exposition exposition;
+	struct metrics_view view;
+	unsigned family;  /* of the table: the one that is being written */
+	bool headed;      /* its HELP and TYPE are written */
+	unsigned pool;    /* index of the first pool of which it is not written */
+	char *reached;    /* the name of the pool before that; NULL: there is none */
+	uint64_t changes; /* site.pools.changes, when view.sums was taken */
+};
+
+/* Do the samples of the metric belong to pools? */
+static bool
+is_of_pools(const struct metric *m)
+{
+	return strncmp(m->name, "pgwith_pool_", strlen("pgwith_pool_")) == 0;
+}
+
+/* After a change, the pointers in view.sums may lead nowhere. Finds the place again by the name. */
+static void
+take_sums(struct metrics_run *run)
+{
+	struct sums *sums = &run->view.sums;
+
+	sums_clear(sums);
+	sums_take(sums, run->daemon);
+	run->changes = run->daemon->site.pools.changes;
+	run->pool = 0;
+	while (run->reached && run->pool < sums->count &&
+	       strcmp(sums->pools[run->pool].name, run->reached) <= 0)
+		run->pool++;
+}
+
+struct metrics_run *
+metrics_begin(const struct daemon *d, bool openmetrics, struct buf *out)
+{
+	struct metrics_run *run = mem_calloc(1, sizeof *run);
+	struct metrics_view *v = &run->view;
+
+	run->daemon = d;
+	exposition_init(&run->exposition, out, openmetrics);
+	*v = (struct metrics_view){.daemon = d, .out = &run->exposition};
+	take_sums(run);
+	process_look(&v->process);
+	v->locks.names = d->site.locks.list.count;
+	locks_each(&d->site.locks, add_hold, v);
+	return run;
+}
+
+/* Writes the samples of one family, or of those pools of it that fit into the part. True: the
+ * family is whole. */
+static bool
+write_family(struct metrics_run *run, const struct metric *m, size_t stop)
+{
+	struct metrics_view *v = &run->view;
+	const struct buf *out = run->exposition.out;
+
+	if (!run->headed)
+		exposition_family(&run->exposition, m->name, m->type, m->unit, m->help);
+	run->headed = true;
+	if (!is_of_pools(m)) {
+		m->write(v, m);
+		return true;
+	}
+	for (; run->pool < v->sums.count; run->pool++) {
+		if (out->len >= stop)
+			return false;
+		v->from = run->pool;
+		v->to = run->pool + 1;
+		m->write(v, m);
+	}
+	return true;
+}
+
+bool
+metrics_go_on(struct metrics_run *run)
+{
+	const struct buf *out = run->exposition.out;
+	size_t stop = (size_t)out->len + METRICS_PART;
+	struct sums *sums = &run->view.sums;
+
+	if (run->changes != run->daemon->site.pools.changes)
+		take_sums(run);
+	free(run->reached);
+	run->reached = NULL;
+	while (run->family < TABLE_COUNT && !out->failed) {
+		if (out->len >= stop)
+			return false;
+		if (!write_family(run, &table[run->family], stop)) {
+			if (run->pool > 0)
+				run->reached = mem_strdup(sums->pools[run->pool - 1].name);
+			return false;
+		}
+		run->family++;
+		run->headed = false;
+		run->pool = 0;
+	}
+	exposition_end(&run->exposition);
+	return true;
+}
+
+void
+metrics_end(struct metrics_run *run)
+{
+	sums_clear(&run->view.sums);
+	buf_clear(&run->exposition.labels);
+	free(run->reached);
+	free(run);
+}
+
 void
 metrics_write(const struct daemon *d, bool openmetrics, struct buf *out)
 {
-	struct exposition x;
-	struct metrics_view v = {.daemon = d, .out = &x};
+	struct metrics_run *run = metrics_begin(d, openmetrics, out);
 
-	exposition_init(&x, out, openmetrics);
-	sums_take(&v.sums, d);
-	process_look(&v.process);
-	v.locks.names = d->site.locks.list.count;
-	locks_each(&d->site.locks, add_hold, &v);
-	for (unsigned i = 0; i < TABLE_COUNT; i++) {
-		const struct metric *m = &table[i];
-
-		exposition_family(&x, m->name, m->type, m->unit, m->help);
-		m->write(&v, m);
-	}
-	sums_clear(&v.sums);
-	exposition_end(&x);
+	while (!metrics_go_on(run))
+		continue;
+	metrics_end(run);
 }
 
 /* ---- SHOW METRICS ---- */
@@ -742,12 +844,25 @@ metrics_show(const struct command_call *call, struct err *e)
 
 /* ---- /metrics ---- */
 
-void
-metrics_page(const struct daemon *d, const struct http_request *request, struct http_answer *answer)
+void *
+metrics_page_begin(const struct daemon *d, const struct http_request *request,
+		   struct http_answer *answer)
 {
 	bool openmetrics = strstr(request->accept, "application/openmetrics-text") != NULL;
 
 	answer->type = openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
 				   : "text/plain; version=0.0.4; charset=utf-8";
-	metrics_write(d, openmetrics, &answer->body);
+	return metrics_begin(d, openmetrics, &answer->body);
+}
+
+bool
+metrics_page_go_on(void *run)
+{
+	return metrics_go_on(run);
+}
+
+void
+metrics_page_end(void *run)
+{
+	metrics_end(run);
 }

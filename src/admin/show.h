@@ -67,6 +67,7 @@ extern const struct show show_databases;
 extern const struct show show_lists;
 extern const struct show show_config;
 extern const struct show show_version;
+extern const struct show show_level;
 extern const struct show show_state;
 
 /* held.c */

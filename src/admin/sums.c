@@ -64,6 +64,8 @@ add_pool(struct sums_pool *sum, const struct pool *pool)
 	for (int i = 0; i < SERVER_NSTATES; i++)
 		sum->servers[i] += pool->servers[i].count;
 	sum->waiting += pool->waiting.count;
+	if (pool->waiting.count > sum->longest_queue)
+		sum->longest_queue = pool->waiting.count;
 	sum->down |= pool->down_us != 0;
 	if (since_us)
 		sum->wait_us = later(sum->wait_us, now - since_us);

@@ -14,6 +14,7 @@ struct sums_pool {
 	bool down;     /* some role has no server, and none can be opened */
 	unsigned idle; /* sessions in it that have no server and want none */
 	unsigned waiting;
+	unsigned longest_queue; /* sessions in its longest queue: each role has one of its own */
 	unsigned pinned; /* servers that sessions keep between transactions, but for mode session */
 	int64_t wait_us; /* how long the session that waits for longest has waited; 0: none waits */
 	int64_t hold_us; /* how old the oldest transaction is; 0: there is none */

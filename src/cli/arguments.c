@@ -220,6 +220,24 @@ read_option(int c, struct arguments *a)
 	}
 }
 
+/* Notes that the option is given; `at`: its number in the table, or -1 if only its letter is
+ * written. */
+static void
+note_given(struct commands_how *how, int c, int at)
+{
+	const struct option *table = options_table();
+
+	if (at < 0 && c == 'o') {
+		how->given_o = true;
+		return;
+	}
+	for (int i = 0; at < 0 && table[i].name; i++)
+		if (table[i].val == c)
+			at = i;
+	if (at >= 0)
+		how->given |= (uint64_t)1 << at;
+}
+
 /* Reads the words of the command line. Options may stand before and behind the command; after --
  * every word is an argument. */
 static int
@@ -229,9 +247,10 @@ read_words(int argc, char **argv, struct arguments *a)
 
 	opterr = 0;
 	for (;;) {
-		int at = optind;
-		int c =
-		    only_words ? -1 : getopt_long(argc, argv, OPTIONS_SHORT, options_table(), NULL);
+		int at = optind, number = -1;
+		int c = only_words
+			    ? -1
+			    : getopt_long(argc, argv, OPTIONS_SHORT, options_table(), &number);
 
 		if (c == 'V') {
 			printf("pgwith %s\n", PACKAGE_VERSION);
@@ -244,6 +263,7 @@ read_words(int argc, char **argv, struct arguments *a)
 		if (c != -1) {
 			if (!read_option(c, a))
 				return ASK_USAGE;
+			note_given(&a->how, c, number);
 			continue;
 		}
 		only_words |= optind > at && strcmp(argv[optind - 1], "--") == 0;

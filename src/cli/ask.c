@@ -50,13 +50,6 @@ wait_either(PGconn *conn, short events, int64_t deadline, int signals)
 	}
 }
 
-/* Waits for the socket. False if it is not ready by `deadline`. */
-static bool
-wait_for(PGconn *conn, short events, int64_t deadline)
-{
-	return wait_either(conn, events, deadline, -1) == CAME_ANSWER;
-}
-
 /* ---- words ---- */
 
 /* Writes a line to stderr. Control characters are made harmless: the text comes from the other
@@ -245,7 +238,14 @@ open_session(const struct ask_whom *whom, bool ping, struct ask **ask)
 	if (conn == NULL || PQstatus(conn) == CONNECTION_BAD)
 		next = PGRES_POLLING_FAILED;
 	while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
-		if (!wait_for(conn, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline)) {
+		enum came came = wait_either(conn, next == PGRES_POLLING_READING ? POLLIN : POLLOUT,
+					     deadline, interrupt_watched());
+
+		if (came == CAME_SIGNAL) {
+			PQfinish(conn);
+			return ASK_CANCELLED;
+		}
+		if (came == CAME_TIME) {
 			fprintf(stderr, "pgwith: pgwithd does not answer in %s/.s.PGSQL.%s\n",
 				whom->directory, whom->port);
 			PQfinish(conn);
@@ -291,6 +291,19 @@ ask_peer(const struct ask *a, struct ucred *cred)
 	socklen_t bytes = sizeof *cred;
 
 	return getsockopt(PQsocket(a->conn), SOL_SOCKET, SO_PEERCRED, cred, &bytes) == 0;
+}
+
+void
+ask_limit(struct ask *a, int64_t timeout_us)
+{
+	if (timeout_us < a->timeout_us)
+		a->timeout_us = timeout_us;
+}
+
+bool
+ask_is_lost(const struct ask *a)
+{
+	return PQstatus(a->conn) != CONNECTION_OK;
 }
 
 void
@@ -343,6 +356,9 @@ ask_table(const PGresult *r)
 struct patience {
 	int64_t deadline; /* 0: none */
 	int signals;      /* -1: a signal ends the process */
+	bool leave;       /* a signal ends the wait; the statement is not cancelled */
+	int64_t grace_us; /* ... so long after it */
+	bool left;        /* a signal has come */
 	bool cancelled;   /* we have sent a cancel for the statement */
 	bool timed_out;   /* ... because its time limit had passed */
 	int64_t timeout_us;
@@ -356,6 +372,15 @@ give_up(struct ask *a, struct patience *p, enum came why)
 	PGcancel *cancel;
 	char text[256];
 
+	if (p->leave) {
+		if (why == CAME_TIME || p->left)
+			return false;
+		p->left = true;
+		p->signals = -1;
+		if (p->grace_us && p->deadline > clock_us() + p->grace_us)
+			p->deadline = clock_us() + p->grace_us;
+		return p->grace_us > 0;
+	}
 	if (why == CAME_SIGNAL)
 		interrupt_take();
 	if (p->signals < 0 || p->cancelled)
@@ -449,8 +474,9 @@ send_and_wait(struct ask *a, const char *statement, int format, struct patience 
 		status = say_failure(a, r, p);
 		break;
 	default:
-		fprintf(stderr, "pgwith: pgwithd does not answer\n");
-		status = ASK_UNREACHABLE;
+		if (!p->left)
+			fprintf(stderr, "pgwith: pgwithd does not answer\n");
+		status = p->left ? ASK_CANCELLED : ASK_UNREACHABLE;
 	}
 	PQclear(r);
 	return status;
@@ -472,7 +498,8 @@ ask_rows(struct ask *a, const char *statement, struct patience *p, struct table 
 enum ask_status
 ask_for(struct ask *a, const char *statement, struct table **answer)
 {
-	struct patience p = {.deadline = clock_us() + a->timeout_us, .signals = -1};
+	struct patience p = {
+	    .deadline = clock_us() + a->timeout_us, .signals = interrupt_watched(), .leave = true};
 
 	return ask_rows(a, statement, &p, answer);
 }
@@ -480,7 +507,10 @@ ask_for(struct ask *a, const char *statement, struct table **answer)
 enum ask_status
 ask_bytes(struct ask *a, const char *statement, void **data, size_t *bytes)
 {
-	struct patience p = {.deadline = clock_us() + a->timeout_us, .signals = -1};
+	struct patience p = {.deadline = clock_us() + a->timeout_us,
+			     .signals = interrupt_watched(),
+			     .leave = true,
+			     .grace_us = ASK_GRACE_US};
 	PGresult *r;
 	enum ask_status status = send_and_wait(a, statement, 1, &p, &r);
 

@@ -33,9 +33,19 @@ struct ask;
 /* Removes from the environment the variables that libpq would read. ask_open() does so, too. */
 void ask_forget_environment(void);
 
+/* If interrupt_fd() was called before, SIGINT and SIGTERM end each wait for pgwithd but that of
+ * ask_wait(): the status is ASK_CANCELLED, stderr says nothing, and the signal is still to be
+ * taken. */
+
 /* Connects. On failure *ask is NULL and the reason is on stderr. */
 enum ask_status ask_open(const struct ask_whom *, struct ask **ask);
 void ask_close(struct ask *);
+
+/* From now on an answer is waited for no longer than that. */
+void ask_limit(struct ask *, int64_t timeout_us);
+
+/* Has the connection ended? */
+bool ask_is_lost(const struct ask *);
 
 /* The process at the other end, as the operating system names it. False if it does not tell. */
 bool ask_peer(const struct ask *, struct ucred *);
@@ -49,7 +59,9 @@ enum ask_status ask_ping(const struct ask_whom *);
 enum ask_status ask_for(struct ask *, const char *statement, struct table **answer);
 
 /* The same for a statement whose answer is one value of type bytea: its bytes, which the caller
- * frees. NULL if the answer has another shape. */
+ * frees. NULL if the answer has another shape. After a signal the answer is waited for only
+ * ASK_GRACE_US longer: what is under way is not lost. */
+#define ASK_GRACE_US (1 * INT64_C(1000000))
 enum ask_status ask_bytes(struct ask *, const char *statement, void **data, size_t *bytes);
 
 /* The same as ask_for() for a statement that may wait for others. After `limit_us` (0: no limit),

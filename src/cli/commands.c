@@ -10,6 +10,7 @@
 #include "cli/import/import.h"
 #include "cli/look.h"
 #include "cli/metrics.h"
+#include "cli/options.h"
 #include "cli/probe.h"
 #include "cli/top/top.h"
 #include "cli/trace.h"
@@ -39,9 +40,20 @@ run_completion(const struct commands_entry *entry, const struct commands_how *ho
 	return complete_print(table, count, args[0]);
 }
 
+/* Options of every command: they say where pgwithd is, and how the terminal is, so that they may
+ * stand in an alias of the shell. */
+#define EACH_TAKES "socket port user timeout color help version "
+/* Options of a command that prints a table; and of one that chooses its columns itself. */
+#define FORMAT_OPTIONS "json csv no-header "
+#define TABLE_OPTIONS  "all columns " FORMAT_OPTIONS
+
 /* clang-format off */
 #define SHOW(n, s, c, h) \
-	{.name = (n), .arguments = "", .statement = "SHOW " s, .columns = (c), .run = look_table, .help = (h)}
+	{.name = (n), .arguments = "", .statement = "SHOW " s, .columns = (c), .options = TABLE_OPTIONS, \
+	 .run = look_table, .help = (h)}
+#define SHOW_OWN(n, s, c, h) \
+	{.name = (n), .arguments = "", .own = true, .statement = "SHOW " s, .columns = (c), \
+	 .options = TABLE_OPTIONS, .run = look_table, .help = (h)}
 #define ON_POOL(n, a, min, s, h, ...) \
 	{.name = (n), .arguments = (a), .min_args = (min), .max_args = 1, .word = COMMANDS_POOL, \
 	 .statement = (s), .run = act_pool, .help = (h), __VA_ARGS__}
@@ -53,6 +65,7 @@ run_completion(const struct commands_entry *entry, const struct commands_how *ho
 static const struct commands_entry entries[] = {
     {.name = "status",
      .arguments = "",
+     .options = TABLE_OPTIONS "max-wait ",
      .run = look_status,
      .help = "a summary, and an exit status for scripts",
      .details =
@@ -71,6 +84,7 @@ static const struct commands_entry entries[] = {
      .max_args = 1,
      .word = COMMANDS_POOL,
      .local = true,
+     .options = TABLE_OPTIONS,
      .run = probe_ready,
      .help = "would a client of the pool, or of every pool, be served now",
      .details =
@@ -80,6 +94,7 @@ static const struct commands_entry entries[] = {
     {.name = "top",
      .arguments = "",
      .local = true,
+     .options = "interval once ",
      .run = top_run,
      .help = "a live view: the verdict, pools, who holds what, who waits, errors",
      .details = "? in it lists its keys.\n"
@@ -89,23 +104,25 @@ static const struct commands_entry entries[] = {
 	 "database,user,cl_idle,cl_active,cl_waiting,sv_active,sv_idle,sv_cleaning,sv_login,size,"
 	 "maxwait,last_error",
 	 "clients and server connections of each pool, by state"),
-    SHOW("clients", "CLIENTS",
-	 "id,user,database,state,remote_pid,program,application_name,connect_time,wait,queries,"
-	 "link,pinned",
-	 "every session"),
-    SHOW("servers", "SERVERS",
-	 "id,database,state,session,remote_pid,status,connect_time,leases,cleanup_why",
-	 "every server connection"),
-    SHOW("scopes", "SCOPES",
-	 "session,pid,role,level,name,kind,pool,state,current,elapsed_ms,wait_ms,deadline_ms",
-	 "every open scope and transaction of every session"),
+    SHOW_OWN("clients", "CLIENTS",
+	     "id,user,database,state,remote_pid,program,application_name,connect_time,wait,queries,"
+	     "link,pinned",
+	     "every session"),
+    SHOW_OWN("servers", "SERVERS",
+	     "id,database,state,session,remote_pid,status,connect_time,leases,cleanup_why",
+	     "every server connection"),
+    SHOW_OWN("scopes", "SCOPES",
+	     "session,pid,role,level,name,kind,pool,state,current,elapsed_ms,wait_ms,deadline_ms",
+	     "every open scope and transaction of every session"),
     SHOW("locks", "LOCKS", NULL, "who has which lock or semaphore, and who waits for it"),
     SHOW("held", "HELD",
 	 "session,pid,program,application_name,kind,name,class,state,held_ms,waiting,scopes",
 	 "who holds a server, lock or semaphore, the longest first"),
     {.name = "waits",
      .arguments = "",
+     .own = true,
      .statement = "SHOW WAITS",
+     .options = TABLE_OPTIONS "dot with-server config ",
      .run = tree_run,
      .help = "who waits for what, and who holds it: a tree",
      .details =
@@ -133,7 +150,15 @@ static const struct commands_entry entries[] = {
     SHOW("limits", "LIMITS", NULL, "roles and uids with limits"),
     SHOW("lists", "LISTS", NULL, "counts of everything"),
     SHOW("logins", "LOGINS", NULL, "wrong passwords: of whom, how often, and when last"),
-    SHOW("errors", "ERRORS", NULL, "pgwith's own errors: how often, and when last"),
+    {.name = "errors",
+     .arguments = "",
+     .statement = "SHOW ERRORS",
+     .options = TABLE_OPTIONS,
+     .run = look_errors,
+     .help = "pgwith's own errors: how often, and when last",
+     .details =
+	 "Those that clients were told since pgwithd started. With --all, --json or --csv: every\n"
+	 "error that there is.\n"},
     SHOW("mem", "MEM", NULL, "memory, by what it is for"),
     SHOW("fds", "FDS", "fd,task,user,database,addr,port,id,link_id", "descriptors in use"),
     SHOW(
@@ -144,6 +169,7 @@ static const struct commands_entry entries[] = {
     {.name = "metrics",
      .arguments = "",
      .statement = "SHOW METRICS",
+     .options = FORMAT_OPTIONS "output ",
      .run = metrics_run,
      .help = "all numbers of pgwithd, for Prometheus",
      .details =
@@ -154,6 +180,7 @@ static const struct commands_entry entries[] = {
      .arguments = "[WHAT]",
      .max_args = 4,
      .word = COMMANDS_SHOW,
+     .options = TABLE_OPTIONS,
      .run = look_show,
      .help = "any SHOW command of the console",
      .details = "Without WHAT: the list of the console's commands.\n"},
@@ -193,6 +220,7 @@ static const struct commands_entry entries[] = {
      .min_args = 2,
      .max_args = 2,
      .word = COMMANDS_OPTION,
+     .options = "pool ",
      .run = act_set,
      .help = "change an option until the next reload or restart",
      .details = "--pool NAME changes it for that pool only.\n"},
@@ -210,6 +238,7 @@ static const struct commands_entry entries[] = {
     {.name = "trace",
      .arguments = "",
      .local = true,
+     .options = FORMAT_OPTIONS "output seconds pool report ",
      .run = trace_record,
      .help = "record where the time goes, or report on a recording",
      .details =
@@ -221,6 +250,7 @@ static const struct commands_entry entries[] = {
     {.name = "doctor",
      .arguments = "",
      .local = true,
+     .options = FORMAT_OPTIONS "config ",
      .run = doctor_run,
      .help = "look for what is wrong or unwise, and say what to do",
      .details = "Reads the configuration (--config FILE), looks at the socket, asks pgwithd, and "
@@ -232,6 +262,7 @@ static const struct commands_entry entries[] = {
      .max_args = 1,
      .word = COMMANDS_FILE,
      .local = true,
+     .options = "passfile database ",
      .run = import_run,
      .help = "print the pgwith.conf that does what a pgbouncer.ini does",
      .details =
@@ -288,6 +319,34 @@ commands_list(FILE *to)
 		fprintf(to, "  %-12s %s\n", entries[i].name, entries[i].help);
 }
 
+/* Is the word in the list, where each word has a blank behind it? */
+static bool
+is_listed(const char *list, const char *word)
+{
+	size_t bytes = strlen(word);
+
+	for (; list && *list; list = strchr(list, ' ') + 1)
+		if (strncmp(list, word, bytes) == 0 && list[bytes] == ' ')
+			return true;
+	return false;
+}
+
+static void
+list_options(const struct commands_entry *entry, FILE *to)
+{
+	const char *gap = "";
+
+	if (entry->options == NULL)
+		return;
+	fputs("Options, beside those of every command: ", to);
+	for (const struct option *o = options_table(); o->name; o++)
+		if (is_listed(entry->options, o->name)) {
+			fprintf(to, "%s--%s", gap, o->name);
+			gap = ", ";
+		}
+	fputc('\n', to);
+}
+
 void
 commands_help(const struct commands_entry *entry, FILE *to)
 {
@@ -298,6 +357,7 @@ commands_help(const struct commands_entry *entry, FILE *to)
 	if (entry->columns)
 		fprintf(to, "Columns, unless --all, --columns, --json or --csv is given:\n  %s\n",
 			entry->columns);
+	list_options(entry, to);
 }
 
 /* Does it only look, so that --watch can repeat it? */
@@ -305,7 +365,104 @@ static bool
 is_look(const struct commands_entry *entry)
 {
 	return entry->run == look_table || entry->run == look_show || entry->run == look_status ||
-	       entry->run == tree_run;
+	       entry->run == look_errors || entry->run == tree_run;
+}
+
+bool
+commands_takes(const struct commands_entry *entry, const char *option)
+{
+	if (strcmp(option, "watch") == 0)
+		return is_look(entry);
+	return is_listed(EACH_TAKES, option) || is_listed(entry->options, option);
+}
+
+/* Options that a command takes only together with another one, or only without it. */
+static const struct {
+	const char *command; /* NULL: of every command that takes both */
+	const char *option;
+	const char *needs, *bars; /* one of them is NULL */
+} pairs[] = {
+    {NULL, "json", NULL, "csv"},
+    {NULL, "columns", NULL, "all"},
+    {"waits", "config", "with-server", NULL},
+    {"waits", "dot", NULL, "json"},
+    {"waits", "dot", NULL, "csv"},
+    {"waits", "dot", NULL, "all"},
+    {"waits", "dot", NULL, "columns"},
+    {"trace", "json", "report", NULL},
+    {"trace", "csv", "report", NULL},
+    {"trace", "no-header", "report", NULL},
+    {"trace", "report", NULL, "output"},
+    {"trace", "report", NULL, "seconds"},
+    {"trace", "report", NULL, "pool"},
+};
+
+/* Is the option given? -o is the one of --columns and --output that the command takes. */
+static bool
+is_given(const struct commands_entry *entry, const struct commands_how *how, const char *option)
+{
+	const struct option *table = options_table();
+
+	if (how->given_o &&
+	    strcmp(option, commands_takes(entry, "output") ? "output" : "columns") == 0)
+		return true;
+	for (unsigned i = 0; table[i].name; i++)
+		if (strcmp(table[i].name, option) == 0)
+			return how->given >> i & 1;
+	return false;
+}
+
+/* The option as it was written on the command line, as far as that is known. */
+static const char *
+dashed(const struct commands_how *how, const char *option, char *out, size_t out_size)
+{
+	const struct option *table = options_table();
+	bool is_long = false;
+
+	for (unsigned i = 0; table[i].name; i++)
+		if (strcmp(table[i].name, option) == 0)
+			is_long = how->given >> i & 1;
+	if (!is_long && how->given_o &&
+	    (strcmp(option, "columns") == 0 || strcmp(option, "output") == 0))
+		return "-o";
+	snprintf(out, out_size, "--%s", option);
+	return out;
+}
+
+/* Is every given option one that the command makes use of? If not, stderr says which is not. */
+static bool
+check_options(const struct commands_entry *entry, const struct commands_how *how)
+{
+	char one[32], other[32];
+
+	for (const struct option *o = options_table(); o->name; o++)
+		if (is_given(entry, how, o->name) && !commands_takes(entry, o->name)) {
+			fprintf(stderr,
+				"pgwith: %s takes no %s; pgwith help %s says which options it "
+				"takes\n",
+				entry->name, dashed(how, o->name, one, sizeof one), entry->name);
+			return false;
+		}
+	for (unsigned i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		const char *option = pairs[i].option, *bars = pairs[i].bars,
+			   *needs = pairs[i].needs;
+
+		if ((pairs[i].command && strcmp(pairs[i].command, entry->name) != 0) ||
+		    !is_given(entry, how, option))
+			continue;
+		if (bars && is_given(entry, how, bars)) {
+			fprintf(stderr, "pgwith: %s takes either %s or %s\n", entry->name,
+				dashed(how, option, one, sizeof one),
+				dashed(how, bars, other, sizeof other));
+			return false;
+		}
+		if (needs && !is_given(entry, how, needs)) {
+			fprintf(stderr, "pgwith: %s takes %s only with --%s\n", entry->name,
+				dashed(how, option, one, sizeof one), needs);
+			return false;
+		}
+	}
+	return true;
 }
 
 enum ask_status
@@ -326,6 +483,8 @@ commands_run(const struct commands_entry *entry, const struct commands_how *how,
 		fprintf(stderr, "pgwith: --watch is for commands that only look\n");
 		return ASK_USAGE;
 	}
+	if (!check_options(entry, how))
+		return ASK_USAGE;
 	if (how->watch_us)
 		return watch_run(entry, how, args);
 	if (!entry->local)

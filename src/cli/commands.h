@@ -14,6 +14,10 @@
 /* The options of the command line. */
 struct commands_how {
 	struct ask_whom whom;
+	/* Which options are given: bit i is that of options_table()[i]. And whether -o is, which
+	 * means --columns or --output, as the command takes it. */
+	uint64_t given;
+	bool given_o;
 	bool timeout_given; /* --timeout was given: it limits commands that wait for others, too */
 	struct table_look look;
 	bool all;            /* print every column, where an aligned table has only some */
@@ -61,10 +65,14 @@ struct commands_entry {
 	unsigned min_args, max_args;
 	enum commands_word word;
 	bool local; /* needs no connection to pgwithd: `ask` is NULL */
+	bool own;   /* a role that is no administrator's sees only sessions of its own */
 	bool waits; /* it waits for others, without a time limit of its own */
 	/* the statement for the console, or its first words; NULL: `run` makes it */
 	const char *statement;
 	const char *columns; /* the columns of an aligned table; NULL: all */
+	/* the options that it takes beside those that each command takes: long names, each with a
+	 * blank behind it. --watch is not among them: every command that looks takes it */
+	const char *options;
 	enum ask_status (*run)(const struct commands_entry *, const struct commands_how *,
 			       struct ask *ask, char **args);
 	const char *help;    /* one line */
@@ -81,6 +89,9 @@ const struct commands_entry *commands_find(const char *name);
 void commands_list(FILE *);
 /* Prints the help of one subcommand. */
 void commands_help(const struct commands_entry *, FILE *);
+
+/* Does the command take the option of that long name? */
+bool commands_takes(const struct commands_entry *, const char *option);
 
 /* Runs the command with `args` (ending in NULL); repeats it if --watch is given. Returns the exit
  * status. */

@@ -60,6 +60,15 @@ daemon_options(void)
 			printf("%s%s=", n++ ? " " : "", table[i].name);
 }
 
+/* Prints the long options that the command takes. */
+static void
+options_of(const struct commands_entry *entry)
+{
+	for (const struct option *o = options_table(); o->name; o++)
+		if (commands_takes(entry, o->name))
+			printf("--%s ", o->name);
+}
+
 /* ---- bash ---- */
 
 static const char bash_front[] =
@@ -110,8 +119,10 @@ static const char bash_options[] =
     "\t?*) return ;;\n"
     "\t*)\n"
     "\t\tcase $cur in\n"
-    "\t\t-*) list='";
+    "\t\t-*)\n"
+    "\t\t\tcase ${words[0]} in\n";
 static const char bash_commands[] = "' ;;\n"
+				    "\t\t\tesac ;;\n"
 				    "\t\t*)\n"
 				    "\t\t\tcase ${#words[@]},${words[0]} in\n"
 				    "\t\t\t0,*) list='";
@@ -199,6 +210,12 @@ bash(const struct table *t)
 	fputs(bash_front, stdout);
 	option_names(true, "|");
 	fputs(bash_options, stdout);
+	for (unsigned i = 0; i < t->count; i++) {
+		printf("\t\t\t%s) list='", t->entries[i].name);
+		options_of(&t->entries[i]);
+		fputs("' ;;\n", stdout);
+	}
+	fputs("\t\t\t*) list='", stdout);
 	option_names(false, " ");
 	fputs(bash_commands, stdout);
 	all_names(t);
@@ -255,8 +272,10 @@ static const char zsh_options[] =
     "\t(?*) return ;;\n"
     "\t(*)\n"
     "\t\tcase $words[CURRENT] in\n"
-    "\t\t(-*) list='";
+    "\t\t(-*)\n"
+    "\t\t\tcase $before[1] in\n";
 static const char zsh_commands[] = "' ;;\n"
+				   "\t\t\tesac ;;\n"
 				   "\t\t(*)\n"
 				   "\t\t\tcase $#before,$before[1] in\n"
 				   "\t\t\t(0,*)\n"
@@ -321,6 +340,12 @@ zsh(const struct table *t)
 	fputs(zsh_front, stdout);
 	option_names(true, "|");
 	fputs(zsh_options, stdout);
+	for (unsigned i = 0; i < t->count; i++) {
+		printf("\t\t\t(%s) list='", t->entries[i].name);
+		options_of(&t->entries[i]);
+		fputs("' ;;\n", stdout);
+	}
+	fputs("\t\t\t(*) list='", stdout);
 	option_names(false, " ");
 	fputs(zsh_commands, stdout);
 	for (unsigned i = 0; i < t->count; i++) {

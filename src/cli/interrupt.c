@@ -4,6 +4,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+static int fd = -1;
+
 static void
 signals(sigset_t *set)
 {
@@ -15,7 +17,6 @@ signals(sigset_t *set)
 int
 interrupt_fd(void)
 {
-	static int fd = -1;
 	sigset_t set;
 
 	if (fd >= 0)
@@ -24,6 +25,12 @@ interrupt_fd(void)
 	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd >= 0)
 		sigprocmask(SIG_BLOCK, &set, NULL);
+	return fd;
+}
+
+int
+interrupt_watched(void)
+{
 	return fd;
 }
 

@@ -7,6 +7,10 @@
  * before. */
 int interrupt_fd(void);
 
+/* The same descriptor if interrupt_fd() has made it; otherwise -1, and the signals end the
+ * process. */
+int interrupt_watched(void);
+
 /* Takes a signal that has come, and returns its number; 0 if none has. */
 int interrupt_take(void);
 

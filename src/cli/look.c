@@ -44,6 +44,34 @@ look_print(struct table *t, const char *columns, const struct commands_how *how)
 	return ASK_GOOD;
 }
 
+enum ask_status
+look_limit(struct ask *ask, char **role)
+{
+	struct table *t;
+	enum ask_status status = ask_for(ask, "SHOW LEVEL", &t);
+	const char *level = status == ASK_GOOD ? table_cell(t, 0, "level") : NULL;
+
+	*role = NULL;
+	if (level && strcmp(level, "everyone") == 0)
+		*role = mem_strdup(table_cell(t, 0, "role"));
+	table_free(t);
+	return status;
+}
+
+void
+look_say_limit(const char *role, const struct commands_how *how)
+{
+	bool people = how->look.format == TABLE_ALIGNED && how->look.header && !how->dot;
+
+	/* --watch draws on the terminal, and would say it again and again. */
+	if (role == NULL || (!people && how->watch_us))
+		return;
+	fprintf(
+	    people ? stdout : stderr,
+	    "%sonly your own sessions in the role \"%s\": stats_users and admin_users see all%s\n",
+	    people ? "(" : "pgwith: ", role, people ? ")" : "");
+}
+
 static enum ask_status
 show(struct ask *ask, const char *statement, const char *columns, const struct commands_how *how)
 {
@@ -60,7 +88,45 @@ enum ask_status
 look_table(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
 	   char **args)
 {
-	return show(ask, entry->statement, entry->columns, how);
+	char *role = NULL;
+	enum ask_status status = entry->own ? look_limit(ask, &role) : ASK_GOOD;
+
+	if (status == ASK_GOOD)
+		status = show(ask, entry->statement, entry->columns, how);
+	if (status == ASK_GOOD)
+		look_say_limit(role, how);
+	free(role);
+	return status;
+}
+
+/* The rows of errors that have occurred. */
+static struct table *
+occurred_errors(const struct table *all)
+{
+	struct table *t = table_empty(all);
+
+	for (unsigned i = 0; i < table_rows(all); i++)
+		if (strtoll(table_cell(all, i, "count"), NULL, 10) > 0)
+			table_copy_row(t, all, i);
+	return t;
+}
+
+enum ask_status
+look_errors(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
+	    char **args)
+{
+	struct table *all, *t = NULL;
+	enum ask_status status = ask_for(ask, entry->statement, &all);
+
+	if (status == ASK_GOOD && how->look.format == TABLE_ALIGNED && !how->all)
+		t = occurred_errors(all);
+	if (status == ASK_GOOD)
+		status = look_print(t ? t : all, NULL, how);
+	if (status == ASK_GOOD && t && table_rows(t) == 0)
+		printf("no client was told an error\n");
+	table_free(t);
+	table_free(all);
+	return status;
 }
 
 enum ask_status

@@ -7,18 +7,21 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "cli/look.h"
 
 static void
-print_lines(const struct table *t, FILE *to)
+print_to(const struct table *t, const struct table_look *look, FILE *to)
 {
+	if (look->format != TABLE_ALIGNED) {
+		table_print(t, look, to);
+		return;
+	}
 	for (unsigned i = 0; i < table_rows(t); i++)
 		fprintf(to, "%s\n", table_cell(t, i, "line"));
 }
 
 /* Returns false, with the reason in errno. */
 static bool
-write_whole(const struct table *t, int fd)
+write_whole(const struct table *t, const struct table_look *look, int fd)
 {
 	FILE *to = fdopen(fd, "w");
 	bool good;
@@ -28,7 +31,7 @@ write_whole(const struct table *t, int fd)
 		close(fd);
 		return false;
 	}
-	print_lines(t, to);
+	print_to(t, look, to);
 	good = fflush(to) == 0 && !ferror(to) && fsync(fd) == 0;
 	error = errno;
 	if (fclose(to) == 0 && good)
@@ -41,7 +44,7 @@ write_whole(const struct table *t, int fd)
  * new file has another ending as long as it is not whole, and everybody may read it, as far as the
  * umask allows. Returns false, with the reason in errno. */
 static bool
-replace_file(const struct table *t, const char *path)
+replace_file(const struct table *t, const struct table_look *look, const char *path)
 {
 	char *beside = mem_printf("%s.XXXXXX", path);
 	int fd = mkstemp(beside), error;
@@ -49,7 +52,7 @@ replace_file(const struct table *t, const char *path)
 	bool good;
 
 	umask(mask);
-	good = fd >= 0 && fchmod(fd, 0666 & ~mask) == 0 && write_whole(t, fd) &&
+	good = fd >= 0 && fchmod(fd, 0666 & ~mask) == 0 && write_whole(t, look, fd) &&
 	       rename(beside, path) == 0;
 	error = errno;
 	if (fd >= 0 && !good)
@@ -61,24 +64,24 @@ replace_file(const struct table *t, const char *path)
 
 /* What is there and is no file, such as a device or a pipe, is written to, and stays. */
 static bool
-write_to_other(const struct table *t, const char *path)
+write_to_other(const struct table *t, const struct table_look *look, const char *path)
 {
 	FILE *to = fopen(path, "we");
 	bool good;
 
 	if (to == NULL)
 		return false;
-	print_lines(t, to);
+	print_to(t, look, to);
 	good = fflush(to) == 0 && !ferror(to);
 	return fclose(to) == 0 && good;
 }
 
 /* A symbolic link stays, too: the file that it leads to is replaced. */
 static bool
-replace_behind_link(const struct table *t, const char *path)
+replace_behind_link(const struct table *t, const struct table_look *look, const char *path)
 {
 	char *real = realpath(path, NULL);
-	bool good = real && replace_file(t, real);
+	bool good = real && replace_file(t, look, real);
 	int error = errno;
 
 	free(real);
@@ -87,17 +90,17 @@ replace_behind_link(const struct table *t, const char *path)
 }
 
 static enum ask_status
-write_file(const struct table *t, const char *path)
+write_file(const struct table *t, const struct table_look *look, const char *path)
 {
 	struct stat st;
 	bool good;
 
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		good = write_to_other(t, path);
+		good = write_to_other(t, look, path);
 	else if (lstat(path, &st) == 0)
-		good = replace_behind_link(t, path);
+		good = replace_behind_link(t, look, path);
 	else
-		good = replace_file(t, path);
+		good = replace_file(t, look, path);
 	if (good)
 		return ASK_GOOD;
 	fprintf(stderr, "pgwith: cannot write %s: %s\n", path, strerror(errno));
@@ -113,12 +116,10 @@ metrics_run(const struct commands_entry *entry, const struct commands_how *how, 
 	struct table *t;
 
 	status = ask_for(ask, entry->statement, &t);
-	if (status == ASK_GOOD && how->look.format != TABLE_ALIGNED)
-		status = look_print(t, NULL, how);
-	else if (status == ASK_GOOD && path)
-		status = write_file(t, path);
+	if (status == ASK_GOOD && path)
+		status = write_file(t, &how->look, path);
 	else if (status == ASK_GOOD)
-		print_lines(t, stdout);
+		print_to(t, &how->look, stdout);
 	table_free(t);
 	return status;
 }

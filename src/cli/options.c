@@ -34,6 +34,7 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 #define OPTIONS (sizeof options / sizeof *options - 1)
+_Static_assert(OPTIONS <= 64, "each has a bit in struct commands_how");
 
 const struct option *
 options_table(void)

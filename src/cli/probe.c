@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "cli/look.h"
 
 #define TIMEOUT_US (2 * UNIT_S) /* without --timeout: a probe is repeated soon anyway */
 
@@ -28,11 +29,13 @@ probe_ping(const struct commands_entry *entry, const struct commands_how *how, s
 	return status;
 }
 
-/* Prints the line of each pool that is meant. */
+/* Prints the line of each pool that is meant, or a table of these pools. */
 static enum ask_status
-judge(const struct table *health, const char *pool)
+judge(const struct table *health, const char *pool, const struct commands_how *how)
 {
-	enum ask_status status = ASK_GOOD;
+	bool as_table = how->look.format != TABLE_ALIGNED || how->all || how->columns;
+	struct table *meant = table_empty(health);
+	enum ask_status status = ASK_GOOD, printed;
 	unsigned found = 0;
 
 	for (unsigned row = 0; row < table_rows(health); row++) {
@@ -43,14 +46,21 @@ judge(const struct table *health, const char *pool)
 		if (pool && (name == NULL || strcmp(name, pool) != 0))
 			continue;
 		found++;
-		printf("%s\n", verdict ? verdict : "");
+		if (as_table)
+			table_copy_row(meant, health, row);
+		else
+			printf("%s\n", verdict ? verdict : "");
 		if (ready == NULL || *ready != 't')
 			status = ASK_TROUBLE;
 	}
 	if (pool && found == 0) {
 		fprintf(stderr, "pgwith: there is no pool \"%s\"\n", pool);
-		return ASK_USAGE;
+		status = ASK_USAGE;
+	} else if (as_table) {
+		printed = look_print(meant, NULL, how);
+		status = printed == ASK_GOOD ? status : printed;
 	}
+	table_free(meant);
 	return status;
 }
 
@@ -66,7 +76,7 @@ probe_ready(const struct commands_entry *entry, const struct commands_how *how, 
 	if (status == ASK_GOOD)
 		status = ask_for(ask, "SHOW HEALTH", &health);
 	if (status == ASK_GOOD)
-		status = judge(health, args[0]);
+		status = judge(health, args[0], how);
 	table_free(health);
 	ask_close(ask);
 	return status;

@@ -82,6 +82,18 @@ table_row(struct table *t, const char *const *cells)
 	t->nrows++;
 }
 
+void
+table_copy_row(struct table *t, const struct table *from, unsigned row)
+{
+	unsigned n = table_columns(from);
+	const char **cells = mem_calloc(n + 1, sizeof *cells);
+
+	for (unsigned i = 0; i < n; i++)
+		cells[i] = table_at(from, row, i);
+	table_row(t, cells);
+	free(cells);
+}
+
 unsigned
 table_rows(const struct table *t)
 {

@@ -37,6 +37,9 @@ void table_column(struct table *, const char *name, enum table_kind);
  * and control characters, are kept as \xNN. */
 void table_row(struct table *, const char *const *cells);
 
+/* Adds a copy of a row of another table that has the same columns. */
+void table_copy_row(struct table *, const struct table *from, unsigned row);
+
 unsigned table_rows(const struct table *);
 unsigned table_columns(const struct table *);
 

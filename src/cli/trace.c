@@ -157,11 +157,19 @@ record(struct recording *r, int64_t seconds)
 		/* After a signal, what has happened up to it is still fetched. */
 		if (!last && poll(&p, 1, r->all ? POLL_MS : 0) > 0) {
 			interrupt_take();
+			ask_limit(r->ask, ASK_GRACE_US);
 			until = 0;
 		}
 	} while (!last || (!r->all && behind++ < BEHIND_MAX));
+	if (status == ASK_CANCELLED) {
+		interrupt_take();
+		fprintf(stderr, "pgwith: pgwithd does not answer\n");
+		status = ASK_UNREACHABLE;
+	}
 	if (status == ASK_UNREACHABLE && r->begun)
-		fprintf(stderr, "pgwith: pgwithd has ended, and the recording with it\n");
+		fprintf(stderr, "pgwith: %s\n",
+			ask_is_lost(r->ask) ? "pgwithd has ended, and the recording with it"
+					    : "the recording ends here");
 	return status;
 }
 
@@ -371,8 +379,7 @@ trace_record(const struct commands_entry *entry, const struct commands_how *how,
 	if (status == ASK_GOOD && how->pool)
 		status = check_pool(r.ask, how->pool);
 	if (status == ASK_GOOD) {
-		/* From here on a signal ends the recording, not the process, which would leave an
-		 * empty file. */
+		/* From here on a signal ends the recording, not the process. */
 		interrupt_fd();
 		file = tracefile_new(r.path);
 		status = file ? record_to(&r, file, how->seconds) : ASK_TROUBLE;

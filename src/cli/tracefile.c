@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -21,8 +22,9 @@ enum { PUT_SPAN, PUT_CLIENT, PUT_WORD, PUTS };
 
 struct tracefile {
 	const char *path;
+	char *beside; /* the name while it is written; NULL: there is no such file */
 	int64_t begin_us;
-	bool failed, ended;
+	bool failed;
 	/* SQLite: */
 	sqlite3 *db;
 	sqlite3_stmt *put[PUTS];
@@ -60,23 +62,19 @@ tracefile_name_is_good(const char *path)
 struct tracefile *
 tracefile_new(const char *path)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	struct tracefile *f;
+	struct stat st;
 
-	if (fd < 0) {
-		if (errno == EEXIST)
-			fprintf(stderr, "pgwith: %s exists already, and is not overwritten\n",
-				path);
-		else
-			fprintf(stderr, "pgwith: %s: %s\n", path, strerror(errno));
+	if (lstat(path, &st) == 0) {
+		fprintf(stderr, "pgwith: %s exists already, and is not overwritten\n", path);
+		return NULL;
+	}
+	if (errno != ENOENT) {
+		fprintf(stderr, "pgwith: %s: %s\n", path, strerror(errno));
 		return NULL;
 	}
 	f = mem_calloc(1, sizeof *f);
 	f->path = path;
-	if (is_chrome(path))
-		f->json = fdopen(fd, "w");
-	else
-		close(fd);
 	return f;
 }
 
@@ -87,6 +85,61 @@ fail(struct tracefile *f, const char *why)
 	if (!f->failed)
 		fprintf(stderr, "pgwith: %s: %s\n", f->path, why);
 	f->failed = true;
+}
+
+/* Makes the file under another name in the same directory; of its mode, the umask decides. */
+static void
+make_beside(struct tracefile *f)
+{
+	const char *slash = strrchr(f->path, '/');
+	int fd;
+	mode_t mask = umask(0);
+
+	umask(mask);
+	f->beside =
+	    mem_printf("%.*s.pgwith-trace-XXXXXX", slash ? (int)(slash + 1 - f->path) : 0, f->path);
+	fd = mkostemp(f->beside, O_CLOEXEC);
+	if (fd < 0) {
+		fail(f, strerror(errno));
+		free(f->beside);
+		f->beside = NULL;
+		return;
+	}
+	if (fchmod(fd, 0666 & ~mask) < 0)
+		fail(f, strerror(errno));
+	if (is_chrome(f->path) && !f->failed)
+		f->json = fdopen(fd, "w");
+	if (f->json == NULL)
+		close(fd);
+}
+
+/* Gives the file its name, unless there is one of that name. Not every file system
+ * has RENAME_NOREPLACE. */
+static void
+give_name(struct tracefile *f)
+{
+	if (renameat2(AT_FDCWD, f->beside, AT_FDCWD, f->path, RENAME_NOREPLACE) == 0)
+		goto out;
+	if (errno == EINVAL || errno == ENOSYS) {
+		struct stat st;
+
+		if (lstat(f->path, &st) == 0)
+			errno = EEXIST;
+		else if (rename(f->beside, f->path) == 0)
+			goto out;
+	}
+	if (errno == EEXIST) {
+		fprintf(stderr,
+			"pgwith: %s exists now, and is not overwritten: the recording is in %s\n",
+			f->path, f->beside);
+		f->failed = true;
+	} else {
+		fail(f, strerror(errno));
+		unlink(f->beside);
+	}
+out:
+	free(f->beside);
+	f->beside = NULL;
 }
 
 /* ---- SQLite ---- */
@@ -144,7 +197,7 @@ begin_sqlite(struct tracefile *f)
 	    [PUT_WORD] = "INSERT INTO word VALUES(?1,?2)",
 	};
 
-	if (sqlite3_open_v2(f->path, &f->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) {
+	if (sqlite3_open_v2(f->beside, &f->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) {
 		fail(f, sqlite3_errmsg(f->db));
 		return;
 	}
@@ -332,9 +385,10 @@ bool
 tracefile_begin(struct tracefile *f, int64_t begin_us)
 {
 	f->begin_us = begin_us;
+	make_beside(f);
 	if (f->json)
 		begin_chrome(f);
-	else
+	else if (!f->failed)
 		begin_sqlite(f);
 	return !f->failed;
 }
@@ -383,8 +437,9 @@ tracefile_end(struct tracefile *f, const struct tracefile_about *about)
 		end_sqlite(f, about);
 	}
 	close_file(f);
-	f->ended = !f->failed;
-	return f->ended;
+	if (!f->failed)
+		give_name(f);
+	return !f->failed;
 }
 
 void
@@ -395,7 +450,8 @@ tracefile_free(struct tracefile *f)
 	/* The reason, if there is any, has been said. */
 	f->failed = true;
 	close_file(f);
-	if (!f->ended)
-		unlink(f->path);
+	if (f->beside)
+		unlink(f->beside);
+	free(f->beside);
 	free(f);
 }

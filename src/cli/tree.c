@@ -403,13 +403,13 @@ print_circles(struct tree *t)
 }
 
 void
-tree_print(const struct waitlist *list, unsigned width, FILE *to)
+tree_print(const struct waitlist *list, bool only_own, unsigned width, FILE *to)
 {
 	struct tree t = {.list = list, .width = width, .to = to};
 	struct node *nobodys;
 
 	if (list->nwaits == 0) {
-		fputs("nobody waits\n", to);
+		fputs(only_own ? "none of your sessions waits\n" : "nobody waits\n", to);
 		return;
 	}
 	plant(&t);
@@ -505,7 +505,8 @@ tree_dot(const struct waitlist *l, FILE *to)
 /* What is asked, and of whom. */
 struct answers {
 	struct table *waits, *clients, *servers, *locks;
-	struct table *health; /* NULL: each wait has a holder */
+	struct table *health; /* NULL: each wait has a holder, or one may not ask */
+	char *role;           /* NULL: one may see all sessions */
 };
 
 static void
@@ -516,6 +517,7 @@ answers_clear(struct answers *a)
 	table_free(a->servers);
 	table_free(a->locks);
 	table_free(a->health);
+	free(a->role);
 }
 
 /* Does somebody wait for a server of the pool (NULL: of any) that no session holds up? */
@@ -559,7 +561,9 @@ ask_all(const struct commands_entry *entry, const struct commands_how *how, stru
 		a->locks = rowlocks_ask(how, ask, a->servers, &complete);
 	if (status == ASK_GOOD)
 		status = ask_for(ask, "SHOW CLIENTS", &a->clients);
-	if (status == ASK_GOOD && has_nobodys(a->waits, NULL))
+	if (status == ASK_GOOD)
+		status = look_limit(ask, &a->role);
+	if (status == ASK_GOOD && a->role == NULL && has_nobodys(a->waits, NULL))
 		status = ask_for(ask, "SHOW HEALTH", &a->health);
 	return status == ASK_GOOD && !complete ? ASK_TROUBLE : status;
 }
@@ -587,10 +591,11 @@ tree_run(const struct commands_entry *entry, const struct commands_how *how, str
 			status = printed;
 		table_free(table);
 	} else {
-		tree_print(&list, how->look.width, stdout);
+		tree_print(&list, a.role != NULL, how->look.width, stdout);
 		if (a.health)
 			print_reasons(a.waits, a.health, stdout);
 	}
+	look_say_limit(a.role, how);
 	waitlist_clear(&list);
 	answers_clear(&a);
 	return status;

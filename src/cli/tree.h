@@ -12,8 +12,8 @@
  * hold up nobody are counted behind the first TREE_SHOWN. A circle of parties that wait for each
  * other has no root. It is said to be one, and whether it can end: of a server or semaphore there
  * may be other holders outside of it. No line is wider than `width` columns of the terminal (0: no
- * limit). */
-void tree_print(const struct waitlist *, unsigned width, FILE *);
+ * limit). `only_own`: other sessions than one's own may wait, too, and are not in the list. */
+void tree_print(const struct waitlist *, bool only_own, unsigned width, FILE *);
 #define TREE_SHOWN 2
 
 /* Prints a directed graph in the language of Graphviz: an edge for each wait. */

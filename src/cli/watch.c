@@ -182,7 +182,9 @@ watch_run(const struct commands_entry *entry, const struct commands_how *how, ch
 		more = fflush(stdout) == 0 && !ferror(stdout);
 		/* If the first answer is an error, the command is wrong or pgwithd does not run:
 		 * that ends it. */
-		if (!w.good || w.status == ASK_USAGE || w.status == ASK_REFUSED)
+		if (w.status == ASK_CANCELLED)
+			more = false;
+		else if (!w.good || w.status == ASK_USAGE || w.status == ASK_REFUSED)
 			break;
 		next += how->watch_us;
 		if (next < clock_us())

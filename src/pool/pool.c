@@ -83,6 +83,7 @@ make_pool(struct pools *all, const struct conf_pool *conf, struct pool *group, c
 	pool->all = all;
 	pool->conf = conf_pool_keep(conf);
 	pool->reads = conf->read_only && *conf->read_only;
+	pool->all->changes++;
 	pool->place = fnv_bytes(FNV_SEED, conf->name, strlen(conf->name));
 	pool->conninfo = ci;
 	pool->group = group ? group : pool;
@@ -207,6 +208,7 @@ pool_free(struct pool *pool)
 	struct err e;
 
 	list_remove(&pool->all->list, &pool->node);
+	pool->all->changes++;
 	/* A group lasts longer than its parts: both are freed at the end of the turn, in the order
 	 * of these calls. */
 	err_make(&e, ERR_SHUTDOWN);

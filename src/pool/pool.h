@@ -43,6 +43,7 @@ struct pools {
 	uint64_t arrivals;       /* leases that have begun to wait */
 	bool serve_due;          /* pools_serve() is called at the end of the turn of the loop */
 	struct past past;        /* sums of those that are gone */
+	uint64_t changes;        /* how often a pool came, went, or got another `conf` */
 	bool closing;            /* shutdown: no server is opened any more */
 	bool aged;               /* the last sweep has closed a server for its age */
 	unsigned timed;          /* who reads POOL_HOLD and POOL_STATEMENT: POOLS_TIMED_... */

@@ -117,6 +117,7 @@ renew_take(struct pool *group, const struct conf_pool *conf)
 	struct list_node *n, *after;
 
 	group->removed = false;
+	group->all->changes++;
 	LIST_EACH (n, &group->all->list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 

@@ -1,5 +1,7 @@
 """pgwith ping, pgwith ready and SHOW HEALTH: what a probe is told, for each sort of trouble. SHOW HELD and its log."""
 
+import json
+
 from pgwtest import check, child, equal, main, test, wait_until, wire
 from pgwtest.daemon import SANITIZE_ENV, program
 
@@ -34,6 +36,14 @@ def well(t):
     equal((health(d)["reason"], health(d)["pool"]), (None, "db"), "SHOW HEALTH")
     equal(pgwith(d, "ready")[0], 0, "every pool")
     equal(pgwith(d, "ready", "nowhere")[0], 2, "an unknown pool")
+    status, out, _ = pgwith(d, "ready", "db", "--json")
+    rows = json.loads(out)
+    equal((status, [(r["pool"], r["ready"], r["reason"]) for r in rows]), (0, [("db", True, None)]), "as JSON")
+    equal(pgwith(d, "ready", "nowhere", "--json")[0], 2, "an unknown pool")
+    equal(pgwith(d, "ready", "-o", "ready,pool", "--csv")[:2], (0, "ready,pool\nt,db\n"), "columns")
+    d.console("DISABLE db")
+    status, out, _ = pgwith(d, "ready", "--json")
+    equal((status, json.loads(out)[0]["ready"]), (1, False), "a bad pool")
 
 
 @test

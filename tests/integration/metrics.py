@@ -532,17 +532,56 @@ def roles(t):
     m = scrape(at)
     equal(m.get("pool_servers", pool="db", state="leased"), 2, "leased")
     equal(sorted((x["role"], v) for x, v in m.all("role_leased_servers")), [("alice", 1), ("bob", 1)], "of each role")
+    # Each role has a queue: the longest of them is what max_waiting bounds.
+    queued = [d.connect("db", role) for role in ("alice", "alice", "bob")]
+    for c in queued:
+        t.defer(c.close)
+        c.send(wire.query("SELECT 1"))
+    wait_until(lambda: sum(int(x["cl_waiting"]) for x in d.show("POOLS")) == 3, 5, "three wait")
+    m = scrape(at)
+    equal((m.get("pool_waiting_sessions", pool="db"), m.get("pool_longest_queue", pool="db")), (3, 2), "the queues")
     a.sql("COMMIT")
     b.sql("COMMIT")
+    for c in queued:
+        c.until_ready()
+        c.close()
+    d.quiet()
     before = scrape(at).get("pool_transactions_total", pool="db")
-    equal(before, 2, "transactions")
+    equal(before, 5, "transactions")
     a.close()
     b.close()
     d.console("RECONNECT")
     wait_until(lambda: len(d.show("POOLS")) == 1, 10, "nobody is in")
     m = scrape(at)
-    equal((m.get("pool_transactions_total", pool="db"), m.get("pool_statement_seconds_count", pool="db")), (2, 6), "the sums stay")
+    equal((m.get("pool_transactions_total", pool="db"), m.get("pool_statement_seconds_count", pool="db")), (5, 9), "the sums stay")
     equal(m.all("role_leased_servers"), [], "no role is in")
+
+
+@test
+def many_pools(t):
+    """a text that is made in parts has every pool once; a reload and clients that go in between do no harm"""
+    pools = {"p%03d" % i: {"conninfo": t.conninfo(), "size": 1} for i in range(150)}
+    d, at = listening(t, options={"log_level": "info"}, pools=pools)
+    m = scrape(at)
+    for name in ("pool_size", "pool_transactions_total", "pool_login_seconds_count"):
+        equal(sorted(of["pool"] for of, _ in m.all(name)), sorted(pools), name)
+    with open(d.conf) as f:
+        text = f.read()
+    for i in range(20):
+        s = dial(at)
+        s.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        if i % 2:
+            s.close()
+        part = text if i % 4 == 3 else text[:text.index("[pool p%03d]" % (10 + i))]
+        with open(d.conf, "w") as f:
+            f.write(part)
+        d.console("RELOAD")
+        s.close()
+    with open(d.conf, "w") as f:
+        f.write(text)
+    d.console("RELOAD")
+    m = scrape(at)
+    equal(sorted(of["pool"] for of, _ in m.all("pool_size")), sorted(pools), "in the end")
 
 
 @test
@@ -605,6 +644,10 @@ def command(t):
     check(status == 1 and "No such file or directory" in err, "%d %s" % (status, err))
     lines = [x["line"] for x in json.loads(pgwith(d, "metrics", "--json")[1])]
     check(sorted(Metrics("\n".join(lines)).samples) == names, "--json")
+    equal(pgwith(d, "metrics", "--json", "-o", path), (0, "", ""), "--json to a file")
+    with open(path) as f:
+        equal(len(json.load(f)), len(lines), "its rows")
+    pgwith(d, "metrics", "-o", path)
     equal(pgwith(d, "-p", "1", "metrics", "-o", path)[0], 3, "no daemon")
     if os.geteuid() == 0:
         mine = shutil.copy(program("pgwith"), t.path("pgwith"))  # the build may be where a stranger cannot go

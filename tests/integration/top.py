@@ -2,6 +2,7 @@
 sizes, terminals, and what happens when the daemon or the terminal goes."""
 
 import os
+import socket
 import re
 import signal
 import threading
@@ -310,6 +311,56 @@ def stale(t):
     equal(ended(term), 0, "exit status")
 
 
+class SlowWay:
+    """A socket of pgwithd behind which every answer takes a while."""
+
+    def __init__(self, t, d, delay):
+        self.delay, self.sockets, self.port = delay, t.path("slow"), d.port
+        os.mkdir(self.sockets)
+        self.way = os.path.join(d.sockets, ".s.PGSQL.%d" % d.port)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(os.path.join(self.sockets, ".s.PGSQL.%d" % d.port))
+        self.listener.listen()
+        t.defer(self.listener.close)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near = self.listener.accept()[0]
+            except OSError:
+                return
+            far = socket.socket(socket.AF_UNIX)
+            far.connect(self.way)
+            threading.Thread(target=self.pump, args=(near, far, False), daemon=True).start()
+            threading.Thread(target=self.pump, args=(far, near, True), daemon=True).start()
+
+    def pump(self, source, sink, back):
+        try:
+            while data := source.recv(1 << 16):
+                if back:
+                    time.sleep(self.delay)
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+@test
+def slow_answers(t):
+    """answers that are each fast enough, and together are not, make the numbers old, and that is said; later no more"""
+    d = t.daemon(size=2)
+    way = SlowWay(t, d, 0)
+    term = top(t, way)
+    term.shows("^all is well")
+    way.delay = 0.4
+    term.shows("^pgwithd answers slowly: to ask for all takes .*; these numbers are .* old", 20)
+    way.delay = 0
+    term.shows_not("answers slowly|does not answer", 20)
+    term.type("q")
+    equal(ended(term), 0, "exit status")
+
+
 @test
 def old_rows(t):
     """rows of a page that was left are not shown as if they were of now"""
@@ -462,6 +513,9 @@ def once(t):
         status, out, err = child.run(command(d, "--once", "-U", "nobody").split(), env=SANITIZE_ENV, user="daemon")
         equal((status, out), (4, ""), "not allowed: " + err)
     equal(child.run(command(d, "--once", "--interval", "x").split(), env=SANITIZE_ENV)[0], 2, "usage")
+    for words in (("--interval", "1ms"), ("--interval", "99ms", "--once")):
+        equal(child.run(command(d, *words).split(), env=SANITIZE_ENV),
+              (2, "", "pgwith: --interval: the least is 100 ms\n"), "too often")
     term = terminal(t)
     term.run(command(d, "-p", "1") + "; echo status=$?")
     term.shows("^status=3$")

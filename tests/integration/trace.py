@@ -469,7 +469,7 @@ def mistakes(t):
             (("--report", path), 2, "%s: No such file or directory" % path),
             (("--report", other + "/x.db"), 1, "%s/x.db: Not a directory" % other),
             (("--report", other), 1, "%s: this is no recording of pgwith trace to SQLite" % other)):
-        done = pgwith(d, "trace", "--seconds", "1", *args)
+        done = pgwith(d, "trace", *(() if "--report" in args else ("--seconds", "1")), *args)
         equal(done.returncode, status, "%r: %s" % (args, done.stderr))
         check(words in done.stderr and done.stderr.startswith("pgwith: "), "%r says %r" % (args, done.stderr))
         check(not os.path.exists(path), "%r leaves a file" % (args,))
@@ -550,6 +550,51 @@ def pgwithd_ends(t):
     equal(status, 3, "pgwithd ends: " + said)
     with open(path) as f:
         check("idle in transaction" in {e["name"] for e in json.load(f)["traceEvents"]}, "it is kept")
+
+
+@test
+def pgwithd_hangs(t):
+    """Ctrl-C does not wait for a pgwithd that hangs; what was recorded is kept"""
+    d = t.daemon(size=1)
+    c = t.client(d, application_name="stuck")
+    c.sql("BEGIN")
+    path = t.path("hung.db")
+    r = Running(t, d, path, "--seconds", "600", "--timeout", "1h")
+    d.process.send_signal(signal.SIGSTOP)
+    t.defer(lambda: d.process.send_signal(signal.SIGCONT))
+    r.process.send_signal(signal.SIGINT)
+    equal(r.end(), (3, "pgwith: pgwithd does not answer\npgwith: the recording ends here\n"), "the end")
+    kept = sqlite3.connect(path).execute("SELECT DISTINCT state FROM segment WHERE application_name='stuck'")
+    equal(kept.fetchall(), [("idle in transaction",)], "what was recorded")
+    d.process.send_signal(signal.SIGCONT)
+
+
+@test
+def a_name_for_what_is_whole(t):
+    """killed while it records, it leaves no file; a file that has come meanwhile is not overwritten, nor is the recording lost"""
+    d = t.daemon(size=1)
+    folder = t.path("whole")
+    os.mkdir(folder)
+    path = folder + "/x.db"
+    for name in ("x.db", "x.json"):
+        r = Running(t, d, folder + "/" + name, "--seconds", "600")
+        r.process.kill()
+        equal((r.end()[0], os.listdir(folder)), (-signal.SIGKILL, []), name)
+        wait_until(lambda r=r: not r.records(d), 10, "the session has gone")
+    r = Running(t, d, path, "--seconds", "600")
+    with open(path, "w") as f:
+        f.write("precious")
+    r.process.send_signal(signal.SIGINT)
+    status, said = r.end()
+    m = re.fullmatch("pgwith: %s exists now, and is not overwritten: the recording is in (.*)\n" % path, said)
+    check(status == 1 and m, "%d %s" % (status, said))
+    equal(sqlite3.connect(m[1]).execute("SELECT count(*) FROM recording").fetchone(), (1,), "it is whole")
+    with open(path) as f:
+        equal(f.read(), "precious", "the other file")
+    equal(sorted(os.listdir(folder)), sorted([os.path.basename(m[1]), "x.db"]), "nothing else")
+    umask = os.umask(0)
+    os.umask(umask)
+    equal(os.stat(m[1]).st_mode & 0o777, 0o666 & ~umask, "the mode")
 
 
 @test

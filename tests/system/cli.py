@@ -312,6 +312,28 @@ def watch_goes_on(t):
 
 
 @test
+def watch_ends(t):
+    """a signal ends --watch though pgwithd hangs: at an answer, and at the login"""
+    d = start(t)
+    asks = piped(t, d, "version", "--watch", "1ms", "--no-header", "-w", "1h")
+    asks.stdout.readline()
+    d.process.send_signal(signal.SIGSTOP)
+    t.defer(lambda: d.process.send_signal(signal.SIGCONT))
+    logs_in = piped(t, d, "version", "--watch", "1ms", "-w", "1h")
+
+    def blocks_signals():
+        with open("/proc/%d/status" % logs_in.pid) as f:
+            return int(re.search("SigBlk:\t([0-9a-f]+)", f.read())[1], 16) & 1 << signal.SIGINT - 1
+
+    wait_until(blocks_signals, 10, "it takes signals by itself")
+    for p in (asks, logs_in):
+        p.send_signal(signal.SIGINT)
+        p.stdout.read()
+        equal(ended(p), (0, b""), "the end")
+    d.process.send_signal(signal.SIGCONT)
+
+
+@test
 def watch_on_a_terminal(t):
     """--watch on a terminal draws over what was there, fits its lines, and gives the screen back"""
     d = start(t)
@@ -423,6 +445,21 @@ def completed(d, script, cases):
 
 
 @test
+def errors(t):
+    """pgwith errors prints the errors that have occurred; --all, JSON and CSV have every one"""
+    d = start(t)
+    equal(pgwith(d, "errors", "--no-header"), (0, "no client was told an error\n", ""), "none")
+    every = json.loads(pgwith(d, "errors", "--json")[1])
+    check(len(every) > 30 and not any(row["count"] for row in every), "JSON has those that have never occurred")
+    equal(len(pgwith(d, "errors", "--all", "--no-header")[1].splitlines()), len(every), "--all")
+    equal(len(pgwith(d, "errors", "--csv", "--no-header")[1].splitlines()), len(every), "--csv")
+    equal(pgwith(d, "show", "NOTHING")[0], 2, "an error")
+    status, out, _ = pgwith(d, "errors", "-o", "error,count", "--no-header")
+    equal((status, out.split()), (0, ["console_syntax", "1"]), "one")
+    equal(len(json.loads(pgwith(d, "errors", "--json")[1])), len(every), "JSON")
+
+
+@test
 def completion(t):
     """bash completes commands, options, and the names that pgwithd has"""
     d = start(t)
@@ -446,7 +483,8 @@ def completion(t):
         (("kill", "server", ""), [server]), (("kill", "pool", "d"), ["dead"]),
         (("set", "max_cl"), ["max_clients"]), (("shutdown", "after-s"), ["after-scopes"]),
         (("show", "STATS_T"), ["STATS_TOTALS"]), (("completion", ""), ["bash", "zsh"]),
-        (("--no-h",), ["--no-header"]), (("waits", "--with"), ["--with-server"]), (("waits", "--d"), ["--database", "--dot"]), (("clients", "--color", "al"), ["always"]),
+        (("--no-h",), ["--no-header"]), (("waits", "--with"), ["--with-server"]), (("waits", "--d"), ["--dot"]),
+        (("--d",), ["--database", "--dot"]), (("clients", "--color", "al"), ["always"]),
         (("set", "size", "3", "--pool", "o"), ["orders"]), (("-w", ""), []),
         (("import", os.path.join(SRCDIR, "NEW")), [os.path.join(SRCDIR, "NEWS")]),
         (("trace", "--report", os.path.join(SRCDIR, "NEW")), [os.path.join(SRCDIR, "NEWS")]),

@@ -21,7 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 NOBODY = 65534
 TABLES = ("POOLS", "CLIENTS", "SERVERS", "DATABASES", "LISTS", "STATS", "STATS_TOTALS",
           "STATS_AVERAGES", "TOTALS", "SCOPES", "LOCKS", "WAITS", "SCOPE_STATS", "TIMES", "CONFIG", "CLUSTERS", "LIMITS",
-          "STATE", "ERRORS", "LOGINS", "HEALTH", "HELD", "MEM", "SOCKETS", "USERS", "VERSION", "HELP")
+          "STATE", "ERRORS", "LOGINS", "HEALTH", "HELD", "MEM", "SOCKETS", "USERS", "VERSION", "LEVEL",
+          "HELP")
 SECRET = "never-to-be-shown"
 
 

@@ -1,10 +1,13 @@
 """Every command of the console's table at every level, with the right number of arguments and with wrong ones; and
 what those who are not listed see: their own sessions."""
 
+import json
 import os
+import shutil
 import subprocess
 
-from pgwtest import check, equal, main, test, unavailable, wait_until
+from pgwtest import check, child, equal, main, test, unavailable, wait_until, wire
+from pgwtest.daemon import SANITIZE_ENV, program
 
 NOBODY = 65534
 LEVELS = ("everyone", "stats", "admin")
@@ -166,7 +169,53 @@ def own(t):
     equal([e.sqlstate for e in mine.until_closed().errors], ["57P01"], "the session")
     for x in (other, roots):
         equal(x.ask("SELECT 1").errors, [], "the others")
+    equal([x.ask("SHOW LEVEL").rows for x in (c, watcher, connect(t, d, "pgwith", "boss"), t.client(d, "pgwith"))],
+          [[("stranger", "everyone")], [("watcher", "stats")], [("boss", "admin")], [("postgres", "admin")]], "SHOW LEVEL")
     equal([r[1:2] for r in c.ask("SHOW HELP").rows if r[0] == "SHOW FDS"], [("admin",)], "SHOW HELP")
+
+
+@test
+def told(t):
+    """pgwith tells who is not listed that it shows only their own sessions; it says nothing to others"""
+    if os.geteuid() != 0:
+        unavailable("only root can be somebody else")
+    d = start(t)
+    mine = shutil.copy(program("pgwith"), t.path("pgwith"))  # the build may be where a stranger cannot go
+    holder = [connect(t, d, "db", "somebody") for _ in range(5)]
+    for c in holder:
+        c.sql("BEGIN; SELECT 1")
+    waiter = connect(t, d, "db", "somebody")
+    waiter.send(wire.query("SELECT 1"))
+    wait_until(lambda: d.waiting() == 1, 5, "one waits")
+
+    def pgwith(role, *args):
+        return child.run([mine, "-p", str(d.port), "-U", role, *args], user=str(NOBODY),
+                         env=dict(SANITIZE_ENV, PGWITH_SOCKET=d.sockets))
+
+    note = 'only your own sessions in the role "stranger": stats_users and admin_users see all'
+    equal(pgwith("stranger", "waits"), (0, "none of your sessions waits\n(%s)\n" % note, ""), "waits")
+    for command in ("clients", "servers", "scopes"):
+        equal(pgwith("stranger", command)[1].splitlines()[-1], "(%s)" % note, command)
+        status, out, err = pgwith("stranger", command, "--json")
+        check(isinstance(json.loads(out), list), out)
+        equal((status, err), (0, "pgwith: %s\n" % note), command + " --json")
+        status, out, err = pgwith("watcher", command)
+        check(status == 0 and err == "" and "only your own" not in out, "%s of one who sees all: %s" % (command, out))
+    equal(pgwith("stranger", "waits", "--dot")[2], "pgwith: %s\n" % note, "--dot")
+    check("only your own" not in pgwith("watcher", "waits")[1], "waits of one who sees all")
+    # A session of the stranger's waits for nobody: the pool is paused. Why, only others may ask.
+    waiter.close()
+    for c in holder:
+        c.close()
+    with As():
+        boss = d.connect("pgwith", user="boss")
+    boss.ask("PAUSE db")
+    own = connect(t, d, "db", "stranger")
+    own.send(wire.query("SELECT 1"))
+    wait_until(lambda: d.waiting() == 1, 5, "one waits")
+    status, out, err = pgwith("stranger", "waits")
+    check((status, err) == (0, "") and "server of db" in out and note in out, "%d %s%s" % (status, out, err))
+    boss.close()
 
 
 @test

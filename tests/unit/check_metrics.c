@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "admin/metrics.h"
+#include "base/mem.h"
 #include "shop.h"
 
 static bool
@@ -146,6 +147,153 @@ START_TEST(a_pool_is_found_beside_one_that_is_gone)
 }
 END_TEST
 
+#define MANY 100
+
+/* A shop with so many pools, by names in the order of their numbers. */
+static struct pool *
+open_many(struct shop *shop, struct conf_pool *confs)
+{
+	struct pool *pools = mem_calloc(MANY, sizeof *pools);
+
+	shop_open(shop);
+	for (unsigned i = 0; i < MANY; i++) {
+		confs[i] = shop->conf;
+		confs[i].name = mem_printf("p%03u", i);
+		shop_pool(shop, &pools[i], &pools[i], &confs[i]);
+		pools[i].stats.xacts = i;
+	}
+	return pools;
+}
+
+static void
+close_many(struct shop *shop, struct pool *pools, struct conf_pool *confs)
+{
+	for (unsigned i = 0; i < MANY; i++) {
+		pool_tally_clear(&pools[i].tally);
+		free((char *)confs[i].name);
+	}
+	shop_close(shop);
+	free(pools);
+}
+
+/* How often the text has these words. */
+static unsigned
+times(const struct buf *text, const char *words)
+{
+	const char *p = (const char *)buf_data(text), *end = p + text->len;
+	unsigned n = 0;
+
+	while ((p = memmem(p, (size_t)(end - p), words, strlen(words))) != NULL) {
+		n++;
+		p++;
+	}
+	return n;
+}
+
+/* No part is much longer than it should be, and all parts together are the text. */
+START_TEST(parts_are_the_text)
+{
+	struct conf_pool confs[MANY];
+	struct shop shop;
+	struct pool *pools = open_many(&shop, confs);
+	struct metrics_run *run;
+	struct buf whole, parts;
+	unsigned n = 0, before = 0;
+	bool last;
+
+	buf_init(&whole, BUF_MAX);
+	buf_init(&parts, BUF_MAX);
+	metrics_write(&shop.d, true, &whole);
+	run = metrics_begin(&shop.d, true, &parts);
+	do {
+		last = metrics_go_on(run);
+		n++;
+		ck_assert_uint_lt(parts.len - before, METRICS_PART + 8192);
+		before = parts.len;
+	} while (!last);
+	metrics_end(run);
+	ck_assert_uint_gt(n, 5);
+	ck_assert_uint_ge(n, whole.len / (METRICS_PART + 8192));
+	/* The times of the process are others by now. */
+	ck_assert_uint_eq(times(&parts, "\n"), times(&whole, "\n"));
+	for (unsigned i = 0; i < MANY; i++) {
+		char sample[64];
+
+		snprintf(sample, sizeof sample,
+			 "\npgwith_pool_transactions_total{pool=\"p%03u\"} %u\n", i, i);
+		ck_assert_uint_eq(times(&parts, sample), 1);
+		snprintf(sample, sizeof sample, "{pool=\"p%03u\"", i);
+		ck_assert_uint_eq(times(&parts, sample), times(&whole, sample));
+	}
+	ck_assert_uint_eq(times(&parts, "# EOF\n"), 1);
+	buf_clear(&whole);
+	buf_clear(&parts);
+	close_many(&shop, pools, confs);
+}
+END_TEST
+
+/* A pool goes between any two parts: nothing of it is read any more, no sample of another one is
+ * left out or comes twice, and each family stands once. */
+START_TEST(pools_go_between_parts)
+{
+	struct conf_pool confs[MANY];
+	struct shop shop;
+	struct pool *pools = open_many(&shop, confs);
+	struct metrics_run *run;
+	struct buf whole, parts;
+	unsigned gone = 0;
+
+	buf_init(&whole, BUF_MAX);
+	buf_init(&parts, BUF_MAX);
+	metrics_write(&shop.d, false, &whole);
+	run = metrics_begin(&shop.d, false, &parts);
+	while (!metrics_go_on(run)) {
+		struct pool *pool = &pools[gone * 37 % (MANY - 1)];
+
+		list_remove(&shop.d.site.pools.list, &pool->node);
+		shop.d.site.pools.changes++;
+		pool_tally_clear(&pool->tally);
+		memset(pool, 0xee, sizeof *pool);
+		gone++;
+	}
+	metrics_end(run);
+	ck_assert_uint_gt(gone, 5);
+	ck_assert_uint_eq(times(&parts, "# TYPE "), times(&whole, "# TYPE "));
+	ck_assert_uint_eq(times(&parts, "{pool=\"p099\""), times(&whole, "{pool=\"p099\""));
+	ck_assert_uint_lt(times(&parts, "{pool=\"p000\""), times(&whole, "{pool=\"p000\""));
+	for (unsigned i = 0; i < MANY; i++) {
+		char sample[64];
+
+		snprintf(sample, sizeof sample, "_login_seconds_count{pool=\"p%03u\"}", i);
+		ck_assert_uint_le(times(&parts, sample), 1);
+	}
+	for (unsigned i = 0; i < gone; i++)
+		memset(&pools[i * 37 % (MANY - 1)], 0, sizeof *pools);
+	buf_clear(&whole);
+	buf_clear(&parts);
+	close_many(&shop, pools, confs);
+}
+END_TEST
+
+/* The client goes before the end. */
+START_TEST(it_ends_in_between)
+{
+	struct conf_pool confs[MANY];
+	struct shop shop;
+	struct pool *pools = open_many(&shop, confs);
+	struct metrics_run *run;
+	struct buf parts;
+
+	buf_init(&parts, BUF_MAX);
+	run = metrics_begin(&shop.d, false, &parts);
+	ck_assert(!metrics_go_on(run));
+	ck_assert(!metrics_go_on(run));
+	metrics_end(run);
+	buf_clear(&parts);
+	close_many(&shop, pools, confs);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -156,6 +304,9 @@ main(void)
 
 	tcase_add_test(t, names_are_good);
 	tcase_add_test(t, help_needs_no_escapes);
+	tcase_add_test(t, parts_are_the_text);
+	tcase_add_test(t, pools_go_between_parts);
+	tcase_add_test(t, it_ends_in_between);
 	tcase_add_test(t, the_oldest_wait_is_not_that_of_the_first);
 	tcase_add_test(t, what_is_added_up_without_a_name_stays);
 	tcase_add_test(t, a_pool_is_found_beside_one_that_is_gone);

@@ -83,11 +83,11 @@ START_TEST(an_error_at_the_end)
 	struct tracefile *f = begin();
 	bool fails = false;
 
+	ck_assert(tracefile_begin(f, 100));
 	fclose(f->json);
 	f->json = fopencookie(&fails, "w", (cookie_io_functions_t){.write = write_or_fail});
 	ck_assert_ptr_nonnull(f->json);
 	setvbuf(f->json, NULL, _IONBF, 0);
-	ck_assert(tracefile_begin(f, 100));
 	fails = true;
 	ck_assert(!tracefile_end(f, &(struct tracefile_about){.begin_us = 100, .end_us = 200}));
 	ck_assert(!fails);

@@ -120,7 +120,7 @@ printed(enum form form, unsigned width)
 	waitlist_make(&list, waits, clients, with_server ? servers : NULL,
 		      with_server ? locks : NULL);
 	if (form == TREE)
-		tree_print(&list, width, f);
+		tree_print(&list, false, width, f);
 	if (form == DOT)
 		tree_dot(&list, f);
 	if (form == CSV) {

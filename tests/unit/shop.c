@@ -44,6 +44,7 @@ shop_open(struct shop *shop)
 	idmap_init(&site->sessions);
 	idmap_init(&site->pools.servers);
 	locks_init(&site->locks, site->loop);
+	timing_init(&site->timing);
 	shop->conf = (struct conf_pool){
 	    .name = "orders", .size = 2, .max_waiting = 2, .wait_timeout_us = 5000000};
 	shop_pool(shop, &shop->pool, &shop->pool, &shop->conf);
@@ -68,6 +69,7 @@ shop_close(struct shop *shop)
 	for (unsigned i = 0; i < SHOP_SESSIONS; i++)
 		progress_clear(&shop->buyers[i].server.progress);
 	past_clear(&site->pools.past);
+	timing_clear(&site->timing);
 	locks_clear(&site->locks);
 	idmap_clear(&site->sessions);
 	idmap_clear(&site->pools.servers);

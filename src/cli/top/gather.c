@@ -19,6 +19,8 @@ struct gather {
 	unsigned sources;
 	int64_t interval_us, next_us; /* of the next round */
 	int64_t since_us;             /* gather_waits_since_us() */
+	int64_t begun_us;             /* when the round that goes on began; 0: there is none */
+	int64_t took_us;              /* the last round */
 	int asked;                    /* a source, NOBODY or A_CHANGE */
 	int next;                     /* the next source of this round; MODEL_NSOURCES: none */
 	bool paused;
@@ -121,6 +123,16 @@ gather_waits_since_us(const struct gather *g)
 	return g->since_us;
 }
 
+int64_t
+gather_round_us(const struct gather *g, int64_t now_us)
+{
+	int64_t us = g->begun_us ? now_us - g->begun_us : 0;
+
+	if (g->paused)
+		return 0;
+	return us > g->took_us ? us : g->took_us;
+}
+
 bool
 gather_is_down(const struct gather *g)
 {
@@ -164,6 +176,9 @@ go_on(struct gather *g, int asked, int64_t now_us)
 	find_next(g, asked + 1);
 	if (g->next < MODEL_NSOURCES)
 		return GATHER_NOTHING;
+	if (g->begun_us)
+		g->took_us = now_us - g->begun_us;
+	g->begun_us = 0;
 	model_keep(g->model, g->sources);
 	model_round(g->model, now_us);
 	return GATHER_ROUND;
@@ -209,6 +224,7 @@ lost(struct gather *g, int64_t now_us)
 
 	if (g->since_us == 0)
 		g->since_us = now_us;
+	g->begun_us = g->took_us = 0;
 	g->asked = NOBODY;
 	g->next = MODEL_NSOURCES;
 	free(g->change);
@@ -227,6 +243,7 @@ gather_go(struct gather *g, int64_t now_us)
 		if (feed_state(g->feed) == FEED_READY) {
 			if (g->next == MODEL_NSOURCES && !g->paused && now_us >= g->next_us) {
 				g->next_us = now_us + g->interval_us;
+				g->begun_us = now_us;
 				find_next(g, 0);
 			}
 			send_next(g, now_us);

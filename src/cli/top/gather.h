@@ -43,6 +43,9 @@ const char *gather_error(const struct gather *);
 enum ask_status gather_status(const struct gather *);
 /* Since when the answer to a statement, or a connection, is waited for; 0: for nothing. */
 int64_t gather_waits_since_us(const struct gather *);
+/* How long the round that goes on has taken so far, or, if that is more, how long the last one
+ * took. 0: rounds are paused. */
+int64_t gather_round_us(const struct gather *, int64_t now_us);
 bool gather_is_down(const struct gather *);
 
 #endif

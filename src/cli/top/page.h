@@ -13,6 +13,8 @@
 #include "cli/table.h"
 #include "cli/top/tabs.h"
 
+#define PAGE_INTERVAL_MIN_US (100 * INT64_C(1000)) /* the least of --interval */
+
 enum page_mode { PAGE_BROWSING, PAGE_FILTERING, PAGE_ASKING, PAGE_HELPING, PAGE_NMODES };
 
 /* Keys that are no characters. A character is its code point. */

@@ -19,7 +19,7 @@
 
 #define INTERVAL_US UNIT_S
 #define ANSWER_US   (3 * UNIT_S) /* time limit of an answer, without --timeout */
-#define STALE_US    UNIT_S       /* an answer that takes longer is told */
+#define STALE_US    UNIT_S       /* an answer, or a round, that takes longer is told */
 #define SCREEN_MIN  1            /* lines and columns */
 #define ONCE_ROUNDS 2            /* of --once: rates need two */
 
@@ -62,7 +62,7 @@ make_banner(const struct top *t, int64_t now_us)
 {
 	int64_t since_us = gather_waits_since_us(t->gather);
 	int64_t old_us = t->model->at_us ? now_us - t->model->at_us : 0;
-	char text[32];
+	char text[32], took[32];
 
 	if (t->page.paused && t->lost == NULL)
 		return NULL;
@@ -73,6 +73,12 @@ make_banner(const struct top *t, int64_t now_us)
 				  text, t->lost);
 	if (since_us && now_us - since_us >= STALE_US)
 		return mem_printf("pgwithd does not answer; these numbers are %s old", text);
+	if (gather_round_us(t->gather, now_us) >= STALE_US) {
+		units_elapsed_str(gather_round_us(t->gather, now_us), took, sizeof took);
+		return mem_printf("pgwithd answers slowly: to ask for all takes %s; these numbers "
+				  "are %s old",
+				  took, text);
+	}
 	return NULL;
 }
 
@@ -318,14 +324,19 @@ top_run(const struct commands_entry *entry, const struct commands_how *how, stru
 	char **args)
 {
 	int64_t interval_us = how->interval_us ? how->interval_us : INTERVAL_US;
-	struct top t = {.whom = how->whom, .model = model_new()};
+	struct top t = {.whom = how->whom};
 	int signals;
 
-	if (!how->once && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))) {
-		fprintf(stderr, "pgwith: top needs a terminal; pgwith top --once prints\n");
-		model_free(t.model);
+	if (interval_us < PAGE_INTERVAL_MIN_US) {
+		fprintf(stderr, "pgwith: --interval: the least is %d ms\n",
+			(int)(PAGE_INTERVAL_MIN_US / UNIT_MS));
 		return ASK_USAGE;
 	}
+	if (!how->once && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))) {
+		fprintf(stderr, "pgwith: top needs a terminal; pgwith top --once prints\n");
+		return ASK_USAGE;
+	}
+	t.model = model_new();
 	if (!how->timeout_given)
 		t.whom.timeout_us = ANSWER_US;
 	/* Blocks are drawn only where the terminal's locale has them. */

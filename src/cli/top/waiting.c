@@ -19,7 +19,7 @@ tree_text(const struct table *waits, const struct table *clients)
 	if (to == NULL)
 		return mem_strdup("");
 	waitlist_make(&list, waits, clients, NULL, NULL);
-	tree_print(&list, 0, to);
+	tree_print(&list, false, 0, to);
 	waitlist_clear(&list);
 	fclose(to);
 	return text ? text : mem_strdup("");
