@@ -102,27 +102,29 @@ static void
 set_in(struct loading *l, enum section_kind kind, const char *name, const char *option,
        const char *said, const char *value)
 {
-	static const enum option_where where[] = {[SECTION_PGWITH] = OPTION_PGWITH,
-						  [SECTION_POOL] = OPTION_POOL,
-						  [SECTION_SCOPE] = OPTION_SCOPE};
-	const struct conf_option *o = option_find(option);
+	enum option_where where = loading_options(kind);
+	const struct conf_option *o = option_find_in(option, where);
 	unsigned section = find_section(l, kind, name);
 
 	if (section == l->nsections && kind != SECTION_PGWITH) {
-		report_no_section(l, kind == SECTION_POOL ? "pool" : "scope", kind, name, said);
+		report_no_section(l, loading_word(kind), kind, name, said);
 		return;
 	}
 	if (o == NULL) {
-		report_unknown(l, said, option, where[kind]);
+		report_unknown(l, said, option, where);
 		return;
 	}
-	if (!option_fits(o, where[kind]) || o->repeats) {
+	if (!option_fits(o, where) || o->repeats) {
 		loading_problem(
 		    l, here(l), "%s: %s", said,
 		    o->repeats                  ? "it can only stand in a file"
 		    : o->where == OPTION_PGWITH ? "it is one of [pgwith]: -o OPTION=VALUE"
 		    : o->where == OPTION_POOL   ? "it is one of a pool: -o pool.NAME.OPTION=VALUE"
-					      : "it is one of a scope: -o scope.NAME.OPTION=VALUE");
+		    : o->where == OPTION_SCOPE  ? "it is one of a scope: -o scope.NAME.OPTION=VALUE"
+		    : o->where == OPTION_CLUSTER
+			? "it is one of a cluster: -o cluster.NAME.OPTION=VALUE"
+			: "it is one of a role or uid: -o role.NAME.OPTION=VALUE or "
+			  "uid.NUMBER.OPTION=VALUE");
 		return;
 	}
 	if (section == l->nsections)
@@ -130,14 +132,18 @@ set_in(struct loading *l, enum section_kind kind, const char *name, const char *
 	add_setting(l, section, o, said, value);
 }
 
-/* -o OPTION=VALUE, pool.NAME.OPTION=VALUE or scope.NAME.OPTION=VALUE. */
+/* -o OPTION=VALUE; KIND.NAME.OPTION=VALUE with pool, scope, cluster, role or uid as KIND. */
 static void
 add_option(struct loading *l, const char *text)
 {
 	static const struct {
 		const char *front;
 		enum section_kind kind;
-	} kinds[] = {{"pool.", SECTION_POOL}, {"scope.", SECTION_SCOPE}};
+	} kinds[] = {{"pool.", SECTION_POOL},
+		     {"scope.", SECTION_SCOPE},
+		     {"cluster.", SECTION_CLUSTER},
+		     {"role.", SECTION_ROLE},
+		     {"uid.", SECTION_UID}};
 	const char *equals = strchr(text, '=');
 	char *name, *last, *said;
 	bool found = false;

@@ -50,15 +50,6 @@ static const struct {
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
-static const char *
-word_of(enum section_kind kind)
-{
-	for (unsigned k = 0; k < KINDS; k++)
-		if (kinds[k].kind == kind)
-			return kinds[k].word;
-	return "pgwith";
-}
-
 /* Makes a section the current one; adds it if it is new. [pgwith] may stand once in each file, all
  * others once at all. */
 static void
@@ -77,7 +68,7 @@ enter_section(struct loading *l, enum section_kind kind, const char *name, unsig
 		}
 		first = place_text(l, s->place);
 		loading_problem(l, here(l, line), "duplicate section [%s%s%s]: the first is on %s",
-				word_of(kind), name ? " " : "", name ? name : "", first);
+				loading_word(kind), name ? " " : "", name ? name : "", first);
 		free(first);
 		return;
 	}
@@ -170,29 +161,11 @@ on_section(void *arg, const char *text, unsigned line)
 /* ---- options --------------------------------------------------------------------------------- */
 
 /* Which options may stand in a section of that kind? */
-static enum option_where
-options_of_kind(enum section_kind kind)
-{
-	switch (kind) {
-	case SECTION_POOL:
-		return OPTION_POOL;
-	case SECTION_SCOPE:
-		return OPTION_SCOPE;
-	case SECTION_CLUSTER:
-		return OPTION_CLUSTER;
-	case SECTION_ROLE:
-	case SECTION_UID:
-		return OPTION_LIMITS;
-	default:
-		return OPTION_PGWITH;
-	}
-}
-
 static void
 report_unknown_option(struct loading *l, const char *name, unsigned line)
 {
 	const struct section *s = &l->sections[l->current];
-	const char *nearest = option_nearest(name, options_of_kind(s->kind));
+	const char *nearest = option_nearest(name, loading_options(s->kind));
 	const char *ours = option_of_pgbouncer(name);
 	char *quoted = quote_text(name);
 
@@ -286,7 +259,7 @@ on_option(void *arg, const char *name, const char *value, unsigned line)
 {
 	struct loading *l = arg;
 	const struct section *s = &l->sections[l->current];
-	const struct conf_option *o = option_find_in(name, options_of_kind(s->kind));
+	const struct conf_option *o = option_find_in(name, loading_options(s->kind));
 
 	l->continuing = false;
 	/* An unknown section is one problem, which has been reported, and not one for each line. */
@@ -300,7 +273,7 @@ on_option(void *arg, const char *name, const char *value, unsigned line)
 	}
 	if (o == NULL)
 		report_unknown_option(l, name, line);
-	else if (!option_fits(o, options_of_kind(s->kind)))
+	else if (!option_fits(o, loading_options(s->kind)))
 		report_misplaced_option(l, o, line);
 	else if (o->repeats)
 		add_inclusion(l, o, value, line);

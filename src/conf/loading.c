@@ -70,6 +70,35 @@ loading_file(struct loading *l, const char *name)
 
 /* ---- sections -------------------------------------------------------------------------------- */
 
+const char *
+loading_word(enum section_kind kind)
+{
+	static const char *const words[] = {
+	    [SECTION_LOST] = "pgwith", [SECTION_PGWITH] = "pgwith",   [SECTION_POOL] = "pool",
+	    [SECTION_SCOPE] = "scope", [SECTION_CLUSTER] = "cluster", [SECTION_ROLE] = "role",
+	    [SECTION_UID] = "uid"};
+
+	return words[kind];
+}
+
+enum option_where
+loading_options(enum section_kind kind)
+{
+	switch (kind) {
+	case SECTION_POOL:
+		return OPTION_POOL;
+	case SECTION_SCOPE:
+		return OPTION_SCOPE;
+	case SECTION_CLUSTER:
+		return OPTION_CLUSTER;
+	case SECTION_ROLE:
+	case SECTION_UID:
+		return OPTION_LIMITS;
+	default:
+		return OPTION_PGWITH;
+	}
+}
+
 unsigned
 loading_section(struct loading *l, enum section_kind kind, const char *name, struct place place)
 {

@@ -74,6 +74,10 @@ void loading_sort_problems(struct loading *);
 /* Adds a file, or what stands for one; it is the one that is read now. */
 void loading_file(struct loading *, const char *name);
 
+/* pool, scope ...; pgwith for the section that has no name. */
+const char *loading_word(enum section_kind);
+/* The options that may stand in such a section. */
+enum option_where loading_options(enum section_kind);
 /* Adds a section and returns its place. `name`: of a pool or scope; else NULL. */
 unsigned loading_section(struct loading *, enum section_kind, const char *name, struct place);
 /* Why a section of that kind cannot have that name; NULL if it can. */

@@ -10,8 +10,8 @@
 #include "relay/login.h"
 #include "session/end.h"
 #include "session/failures.h"
-#include "session/proof.h"
 #include "session/passwords.h"
+#include "session/proof.h"
 #include "session/reply.h"
 #include "session/site.h"
 

@@ -284,6 +284,9 @@ START_TEST(arguments_stand_over_the_file)
 	    OPTION("log_level=debug"),
 	    OPTION("log_level=warn"),
 	    OPTION("scope.s.deadline=1min"),
+	    OPTION("cluster.main.server_limit=7"),
+	    OPTION("role.a.b.max_servers=4"),
+	    OPTION("uid.*.max_clients=5"),
 	    LISTEN("/tmp/${A}"),
 	    NEW_POOL("new=host=x dbname=y"),
 	    NEW_POOL("a.b=dbname=other"),
@@ -293,7 +296,8 @@ START_TEST(arguments_stand_over_the_file)
 	struct conf *c =
 	    read_with("[pgwith]\nsize = 9\nlog_level = error\nlisten = /tmp/x\n[pool a.b]\n"
 		      "conninfo = dbname=a\nmode = statement\n[pool c]\nsize = 2\n"
-		      "conninfo = dbname=c\n[scope s]\n",
+		      "conninfo = dbname=c\n[scope s]\n[cluster main]\nserver_limit = 90\n"
+		      "[role a.b]\n[uid *]\n",
 		      list, COUNT(list), &p);
 
 	ck_assert_msg(c != NULL, "%s", p.count ? p.list[0].text : "?");
@@ -308,6 +312,9 @@ START_TEST(arguments_stand_over_the_file)
 	ck_assert_int_eq(c->log_level, LOG_WARN);
 	ck_assert_str_eq(c->listen, "/tmp/one");
 	ck_assert_int_eq(conf_scope(c, "s")->deadline_us, UNIT_MIN);
+	ck_assert_int_eq(conf_cluster(c, "main")->server_limit, 7);
+	ck_assert_int_eq(conf_limits(c, CONF_PARTY_ROLE, "a.b")->max_servers, 4);
+	ck_assert_int_eq(conf_limits(c, CONF_PARTY_UID, "*")->max_clients, 5);
 	ck_assert_str_eq(source_of(c, "pgwith", "log_level"), CONF_COMMAND_LINE);
 	ck_assert_str_eq(source_of(c, "pool a.b", "mode"), CONF_COMMAND_LINE);
 	ck_assert_str_eq(source_of(c, "pool a.b", "size"), CONF_COMMAND_LINE);
@@ -349,6 +356,13 @@ static const struct {
     {OPTION("pool.size=3"), "-o pool.size: unknown option \"pool.size\"; see pgwith.conf(5)"},
     {OPTION("deadline=3"), "-o deadline: it is one of a scope: -o scope.NAME.OPTION=VALUE"},
     {OPTION("scope.x.deadline=3"), "-o scope.x.deadline: there is no scope \"x\""},
+    {OPTION("cluster.x.server_limit=3"),
+     "-o cluster.x.server_limit: there is no cluster \"x\""},
+    {OPTION("server_limit=3"),
+     "-o server_limit: it is one of a cluster: -o cluster.NAME.OPTION=VALUE"},
+    {OPTION("max_servers=3"),
+     "-o max_servers: it is one of a role or uid: -o role.NAME.OPTION=VALUE or "
+     "uid.NUMBER.OPTION=VALUE"},
     {OPTION("include=/x"), "-o include: it can only stand in a file"},
     {OPTION("listen=${NONE}"),
      "-o listen: the variable NONE of the environment is not set: set it, "
