@@ -12,8 +12,7 @@
  * the first that holders hold up.
  *
  * Those who hold up a session are the holders of its pool's servers; of all pools of the cluster,
- * if that is full and the pool is not; or those of its own role or uid, if these have max_servers.
- */
+ * if that is full and the pool is not; or those of its own role or uid, by max_servers. */
 #include "admin/show.h"
 
 #include <stdlib.h>

@@ -39,8 +39,7 @@ drop_buffer(struct inlet *in)
 	in->bytes = 0;
 }
 
-static void __attribute__((noinline))
-keep_bytes(struct inlet *in)
+static void __attribute__((noinline)) keep_bytes(struct inlet *in)
 {
 	if (in->bytes > 0)
 		buf_add(&in->kept, in->data, in->bytes);

@@ -54,13 +54,6 @@ cluster_count_server(struct pool *group, int by)
 	count(group, by, 0);
 }
 
-void
-cluster_count_waiting(struct pool *group, int by)
-{
-	if (group->cluster)
-		group->cluster->waiting += (unsigned)by;
-}
-
 /* Counts everything anew, when a pool has come or gone or keeps another number of servers. */
 static void
 count_again(struct cluster *c)

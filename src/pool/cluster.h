@@ -65,9 +65,6 @@ void cluster_count_server(struct pool *group, int by);
 /* A server of the group is being closed. `fd`: of its connection, or -1; taken over. It is counted
  * as leaving until PostgreSQL has let it go. */
 void cluster_let_go(struct pool *group, int fd);
-/* Counts a lease that has entered (by = 1) or left (by = -1) the turns of a pool of the group. */
-void cluster_count_waiting(struct pool *group, int by);
-
 /* Does server_limit let the group have one more server now? */
 bool cluster_has_room(const struct pool *group);
 /* Is the cluster of the group full of servers that others hold, so that the group gets none before
@@ -92,8 +89,7 @@ void clusters_sweep(struct pools *, int64_t now_us);
 unsigned clusters_leaving(const struct pools *);
 void clusters_forget_leaving(struct pools *);
 
-/* Writes for people: cluster "main" has 10 of 10 servers (server_limit). Empty without a cluster.
- */
+/* Writes for people: cluster "main" has 10 of 10 servers (server_limit). Without a cluster: "". */
 void cluster_say(const struct pool *group, char *out, size_t out_size);
 
 #endif

@@ -76,12 +76,6 @@ connect_failed(struct server *srv, const char *reason)
 	connect_failed_by(srv, ERR_SERVER_UNREACHABLE, reason, "");
 }
 
-void
-connect_failed_to_ask(struct server *srv, const char *reason)
-{
-	connect_failed_by(srv, ERR_NO_PASSWORD, reason, "");
-}
-
 static void on_connect_event(evutil_socket_t, short what, void *arg);
 
 /* libpq may close its socket and open another: the event is removed before PQconnectPoll() and made
@@ -153,9 +147,13 @@ start_connect(struct server *srv)
 	}
 }
 
-void
-connect_with(struct server *srv, const char *password)
+static void
+got_password(struct server *srv, const char *password, const char *why)
 {
+	if (password == NULL) {
+		connect_failed_by(srv, ERR_NO_PASSWORD, why, "");
+		return;
+	}
 	begin_now(srv);
 	conninfo_params_add(&srv->params, "password", password);
 	start_connect(srv);
@@ -165,7 +163,7 @@ connect_with(struct server *srv, const char *password)
 static void
 log_in(struct server *srv)
 {
-	const char *password = srv->pool->password ? password_ask(srv) : NULL;
+	const char *password = srv->pool->password ? password_ask(srv, got_password) : NULL;
 
 	if (password)
 		conninfo_params_add(&srv->params, "password", password);

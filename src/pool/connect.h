@@ -20,8 +20,4 @@ bool connect_try_next(struct server *);
  * PostgreSQL has refused a password that could be asked for anew, it is tried once more instead. */
 void connect_failed(struct server *, const char *reason);
 
-/* The server waits for its password (password.h): here it is; or why there is none. */
-void connect_with(struct server *, const char *password);
-void connect_failed_to_ask(struct server *, const char *reason);
-
 #endif

@@ -177,8 +177,7 @@ end_transactions(struct lease *l, uint64_t count, int64_t now)
 	l->xact_us = 0;
 }
 
-static void __attribute__((noinline))
-trace_answer(const struct lease *l, int64_t now)
+static void __attribute__((noinline)) trace_answer(const struct lease *l, int64_t now)
 {
 	trace_add(TRACE_ASK, now, l->srv->id, l->session, (unsigned)l->srv->progress.status, NULL,
 		  NULL);

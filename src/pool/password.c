@@ -8,7 +8,6 @@
 #include "base/program.h"
 #include "conf/pwcommand.h"
 #include "conf/secret.h"
-#include "pool/connect.h"
 #include "pool/pool.h"
 
 #define TO(state) (1u << (state))
@@ -193,15 +192,13 @@ first_asking(const struct pool *pool)
 static void
 tell_servers(struct pool *pool, const struct pwcommand_answer *answer, uint64_t number)
 {
+	password_told *told = pool->password->told;
 	struct server *srv;
 
 	while ((srv = first_asking(pool)) != NULL) {
 		srv->asking = false;
 		srv->password_number = number;
-		if (answer->password)
-			connect_with(srv, answer->password);
-		else
-			connect_failed_to_ask(srv, answer->why);
+		told(srv, answer->password, answer->why);
 	}
 }
 
@@ -254,7 +251,7 @@ begin_asking(struct password *p)
 }
 
 const char *
-password_ask(struct server *srv)
+password_ask(struct server *srv, password_told *told)
 {
 	struct password *p = srv->pool->password;
 	int64_t now = loop_now_us(srv->pool->all->loop);
@@ -266,6 +263,7 @@ password_ask(struct server *srv)
 		return p->value;
 	}
 	srv->asking = true;
+	p->told = told;
 	if (p->state == PASSWORD_NONE)
 		begin_asking(p);
 	return NULL;

@@ -24,6 +24,9 @@ struct server;
 
 enum password_state { PASSWORD_NONE, PASSWORD_ASKING, PASSWORD_KNOWN, PASSWORD_NSTATES };
 
+/* Called from the loop for a server that has asked: the password; or NULL and why there is none. */
+typedef void password_told(struct server *, const char *password, const char *why);
+
 struct password {
 	uint64_t id; /* in pools->passwords */
 	struct pool *pool;
@@ -35,6 +38,7 @@ struct password {
 	char *said;          /* by the last run, on stderr, without secrets; or NULL */
 	uint64_t number;     /* how many passwords it has told: that of `value` */
 	int64_t received_us; /* KNOWN: since when */
+	password_told *told; /* of the last password_ask() */
 };
 
 /* Makes, changes or frees pool->password so that it is what the pool's configuration says, and
@@ -46,8 +50,8 @@ bool password_changes(const struct pool *, const struct conf_pool *);
 void password_free(struct pool *);
 
 /* The server wants to log in. Its pool has a command. Returns the password, valid until the loop
- * goes on; or NULL: then, later, connect_with() or connect_failed() is called. */
-const char *password_ask(struct server *);
+ * goes on; or NULL: then told() is called later. */
+const char *password_ask(struct server *, password_told *told);
 
 /* The server could not log in. If PostgreSQL has refused a password that a command has told, that
  * password is forgotten, as it may have been changed meanwhile. Should the server ask once more?

@@ -26,6 +26,8 @@
 /* From the first failed attempt to the next one; the pause doubles each time, up to retry_delay. */
 #define RETRY_FIRST_US (100 * UNIT_MS)
 
+static void pools_serve(void *arg);
+
 void
 pools_init(struct pools *all, struct loop *loop, struct threads *threads)
 {
@@ -40,6 +42,7 @@ pools_init(struct pools *all, struct loop *loop, struct threads *threads)
 	statements_init(&all->statements);
 	tolds_init(&all->told);
 	past_init(&all->past);
+	all->serve = pools_serve;
 	/* What one read can give, and a header that was kept back before. */
 	buf_init(&all->filtered, LOOP_SCRATCH + 64);
 }
@@ -515,15 +518,6 @@ pools_serve(void *arg)
 	LIST_EACH (n, &all->clusters)
 		cluster_fill(LIST_OBJ(n, struct cluster, node));
 	loop_event_done(all->loop);
-}
-
-void
-pools_serve_soon(struct pools *all)
-{
-	if (all->serve_due)
-		return;
-	all->serve_due = true;
-	loop_defer(all->loop, pools_serve, all);
 }
 
 void

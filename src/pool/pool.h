@@ -41,7 +41,8 @@ struct pools {
 	struct list clusters;    /* of struct cluster */
 	struct parties parties;  /* roles and users with limits */
 	uint64_t arrivals;       /* leases that have begun to wait */
-	bool serve_due;          /* pools_serve() is called at the end of the turn of the loop */
+	void (*serve)(void *);   /* pools_serve() in pool.c */
+	bool serve_due;          /* it is called at the end of the turn of the loop */
 	struct past past;        /* sums of those that are gone */
 	uint64_t changes;        /* how often a pool came, went, or got another `conf` */
 	bool closing;            /* shutdown: no server is opened any more */
@@ -170,7 +171,14 @@ unsigned pool_may_open(const struct pool *);
 
 /* Lends idle servers to those who wait, and opens servers, in all pools, at the end of this turn of
  * the loop: for changes in the middle of something. */
-void pools_serve_soon(struct pools *);
+static inline void
+pools_serve_soon(struct pools *all)
+{
+	if (all->serve_due)
+		return;
+	all->serve_due = true;
+	loop_defer(all->loop, all->serve, all);
+}
 
 /* Is the server as old as max_lifetime lets it be? See server_spread_us(). */
 bool pool_is_over_lifetime(const struct pool *, const struct server *);

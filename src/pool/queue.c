@@ -6,6 +6,14 @@
 #include "pool/cluster.h"
 #include "pool/pool.h"
 
+/* Counts a lease that has entered (by = 1) or left (by = -1) the turns of a pool of the group. */
+static void
+count_waiting(struct pool *group, int by)
+{
+	if (group->cluster)
+		group->cluster->waiting += (unsigned)by;
+}
+
 static struct lease *
 lease_at(const struct list_node *n)
 {
@@ -80,7 +88,7 @@ add_to_turns(struct lease *l)
 		if (t->lane[i])
 			t->lane[i]->offered++;
 	insert_by_time(&l->pool->turns, l);
-	cluster_count_waiting(l->pool->group, 1);
+	count_waiting(l->pool->group, 1);
 }
 
 static void
@@ -92,7 +100,7 @@ remove_from_turns(struct lease *l)
 	for (int i = 0; i < PARTY_KINDS; i++)
 		if (t->lane[i])
 			t->lane[i]->offered--;
-	cluster_count_waiting(l->pool->group, -1);
+	count_waiting(l->pool->group, -1);
 }
 
 static void

@@ -1,6 +1,5 @@
 /* The pools of a cluster, the limits of roles and the order of the queue, with the real pools,
- * leases and servers. PostgreSQL is the test: it has one end of each connection, and counts them.
- */
+ * leases and servers. The test is PostgreSQL: it has one end of each connection, and counts. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,7 +81,7 @@ connect_failed(struct server *srv, const char *reason)
 	struct pool *of = srv->pool;
 
 	server_remove(srv);
-	pool_server_failed(of, reason, "");
+	pool_server_failed(of, ERR_SERVER_UNREACHABLE, reason, "");
 }
 
 bool

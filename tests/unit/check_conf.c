@@ -910,6 +910,9 @@ START_TEST(the_examples_of_the_manual_are_good)
 			literal = line[1] == 'B' && examples;
 		else if (strncmp(line, ".Sh ", 4) == 0)
 			examples = strcmp(line, ".Sh EXAMPLES\n") == 0;
+		else if (strncmp(line, ".Ss ", 4) == 0)
+			examples = strcmp(line, ".Ss Limits that cross pools\n") == 0 ||
+				   strncmp(line, ".Ss Transactions that only read", 31) == 0;
 		else if (literal)
 			strncat(text, line, sizeof text - strlen(text) - 1);
 	}
@@ -917,7 +920,7 @@ START_TEST(the_examples_of_the_manual_are_good)
 	free(page);
 	ck_assert_ptr_null(strchr(text, '\\'));
 	c = conf_good(text);
-	ck_assert_uint_eq(c->npools, 4);
+	ck_assert_uint_eq(c->npools, 6);
 	ck_assert_int_eq(conf_cluster(c, "main")->server_limit, 80);
 	ck_assert_int_eq(conf_limits(c, CONF_PARTY_ROLE, "batch")->max_servers, 4);
 	ck_assert_str_eq(conf_pool(c, "shop")->read_only, "shop-standby");

@@ -56,7 +56,7 @@ sed -n 's/^  \([a-z][a-z-]*\)  *[^ ].*/\1/p' "$tmp/help" >"$tmp/commands"
 sed -n 's/^  \(-[A-Za-z], *\|   *\)--\([a-z-]*\).*/\2/p' "$tmp/help" >"$tmp/options"
 
 # What is taken by whom, as the manual says it; a look is a command that prints a table.
-looks="status pools clients servers scopes locks held waits stats scope-stats config databases lists errors mem fds
+looks="status clusters limits logins pools clients servers scopes locks held waits stats scope-stats config databases lists errors mem fds
 sockets users version show"
 expected() {
 	case $2 in

@@ -598,8 +598,12 @@ def same(direct, pooled):
     d, p = list(direct), list(pooled)
     while d and p:
         if p[0][0] == "E" and b"C42501" in p[0][1]:
+            described = d[0][0] in ("t", "T", "n")
             while d[0][0] in ("t", "T", "n"):
                 d.pop(0)
+            # Directly, the Describe was the last message before the Sync.
+            if described and len(p) > 1 and p[1] == d[0] == ("Z", b"I"):
+                p.pop(0)
         if d[0] != p[0]:
             if p[0][0] != "E" or b"C25P02" not in p[0][1]:
                 return False
