@@ -3,6 +3,7 @@ into a pgwith.conf that runs the same programs."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -11,7 +12,7 @@ import threading
 
 import psycopg
 
-from pgwtest import check, child, equal, main, note, test, wait_until
+from pgwtest import Failure, check, child, equal, main, note, test, wait_until, wire
 from pgwtest.daemon import SANITIZE_ENV, program
 
 
@@ -376,6 +377,117 @@ def imported(t):
     equal([f for f in findings if f["level"] == "problem"], [], "pgwith doctor")
 
 
+PASSWORDS_INI = """[databases]
+db = host=%(sockets)s port=%(port)d dbname=%(database)s
+fixed = host=%(sockets)s port=%(port)d dbname=%(database)s user=postgres
+[pgbouncer]
+listen_addr =
+unix_socket_dir = %(directory)s
+listen_port = 6543
+pool_mode = transaction
+auth_type = scram-sha-256
+auth_file = %(directory)s/userlist.txt
+auth_user = postgres
+auth_query = SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1
+admin_users = postgres
+application_name_add_host = 1
+max_user_connections = 15
+"""
+# Who comes, with which password: anna is in the file with a verifier, bert in clear, carl is asked of PostgreSQL.
+COMERS = [("anna", "anna's secret"), ("bert", 'a "quoted" one'), ("carl", "carl-secret"), ("anna", "wrong"), ("bert", ""),
+          ("carl", "anna's secret"), ("empty", "x"), ("stranger", "x")]
+
+
+def at_the_door(sockets):
+    """For each comer and database: who they are in PostgreSQL and what their connection is called, or the error."""
+    seen = []
+    for database in ("db", "fixed"):
+        for user, password in COMERS:
+            # PgBouncer 1.18 ends itself ("put_in_order: found existing elem") when it asks for a role in a second database.
+            if database == "fixed" and user not in ("anna", "bert"):
+                continue
+            try:
+                with wire.Client(sockets, 6543, database, user, password=password, application_name="shop") as c:
+                    name = c.value("SELECT current_setting('application_name')")
+                    # PgBouncer's has the host and the port behind the process, too: shop - unix(4711@host):6543
+                    name = re.sub(r"(unix\([0-9]+)@.*", r"\1)", name).replace(str(os.getpid()), "PID")
+                    seen.append((database, user, c.value("SELECT current_user"), name))
+            except wire.ServerError as e:
+                seen.append((database, user, password, e.severity))
+    return seen
+
+
+def roles_with_passwords(t):
+    for name, secret in (("anna", "anna''s secret"), ("bert", 'a "quoted" one'), ("carl", "carl-secret"), ("empty", None)):
+        t.cluster.role(name)
+        if secret:
+            t.cluster.sql("ALTER ROLE %s PASSWORD '%s'" % (name, secret))
+
+
+@test
+def imported_passwords(t):
+    """auth_type, userlist.txt and auth_query, imported: the same clients come in, with the same passwords, as with PgBouncer"""
+    t.cluster.without_password("pgwithd logs in as each of them")
+    directory = t.path("p")
+    os.mkdir(directory)
+    roles_with_passwords(t)
+    ini, users, conf = (os.path.join(directory, x) for x in ("pgbouncer.ini", "userlist.txt", "pgwith.conf"))
+    with open(ini, "w") as f:
+        f.write(PASSWORDS_INI % {"sockets": t.cluster.sockets, "port": t.cluster.port, "database": t.database,
+                                 "directory": directory})
+    with open(users, "w") as f:
+        os.fchmod(f.fileno(), 0o640)
+        f.write('; users\n"anna" "%s"\n"bert" "a ""quoted"" one"\n"empty" ""\n' % t.cluster.value(
+            "SELECT rolpassword FROM pg_authid WHERE rolname = 'anna'"))
+
+    status, text, err = pgwith("import", ini)
+    equal((status, err), (0, ""), "pgwith import")
+    check("quoted" not in text and "SCRAM-SHA-256$" not in text, "a secret in\n" + text)
+    with open(conf, "w") as f:
+        f.write(text)
+    status, out, err = child.run([program("pgwithd"), "-t", "-c", conf], env=SANITIZE_ENV)
+    equal(status, 0, "pgwithd -t of\n%s\n%s%s" % (text, out, err))
+
+    want = None
+    if shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin"):
+        if os.geteuid() == 0:
+            for name in (directory, ini, users):
+                shutil.chown(name, "postgres", "postgres")
+        bouncer = child.start(["/usr/sbin/pgbouncer", ini], os.path.join(directory, "bouncer.out"), user="postgres")
+        t.defer(bouncer.wait)
+        t.defer(bouncer.kill)
+        wait_until(lambda: listens(directory + "/.s.PGSQL.6543"), 10, "PgBouncer listens")
+        want = at_the_door(directory)
+        bouncer.terminate()
+        bouncer.wait(20)
+        if os.path.exists(directory + "/.s.PGSQL.6543"):
+            os.unlink(directory + "/.s.PGSQL.6543")
+    else:
+        note("no PgBouncer here to compare with")
+    log = open(os.path.join(directory, "pgwithd.log"), "wb")
+    d = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", program("pgwithd"), "-c", conf], stderr=log,
+                         env={**os.environ, **SANITIZE_ENV})
+    log.close()
+    t.defer(d.wait)
+    t.defer(d.terminate)
+    wait_until(lambda: listens(directory + "/.s.PGSQL.6543"), 10, "pgwithd listens")
+    got = at_the_door(directory)
+    note("seen: %r" % got)
+    equal([(x[1], x[2]) for x in got[:3]], [("anna", "anna"), ("bert", "bert"), ("carl", "carl")], "each as themselves")
+    equal(got[0][3], "shop - unix(PID)", "what anna's connection is called")
+    equal([x[3] for x in got[3:8]], ["FATAL"] * 5, "the others are refused")
+    if want is not None:
+        equal(got, want, "what clients met, as with PgBouncer")
+    # The pool that asks is for no client, and pgwith(1) needs no password where it needed none.
+    try:
+        wire.Client(directory, 6543, "auth", "anna", password="anna's secret").close()
+        raise Failure("anna is in the pool of auth_query")
+    except wire.ServerError as e:
+        equal((e.sqlstate, e.message), ("28000", 'role "anna" may not use pool "auth"'), "anna is refused")
+    status, out, err = pgwith("-S", directory, "-p", "6543", "show", "pools", "--csv")
+    check(status == 0 and "auth" in out, "SHOW POOLS: %s%s" % (out, err))
+
+
 @test
 def import_errors(t):
     """what import cannot read or make is an error with file and line"""
@@ -393,10 +505,11 @@ def import_errors(t):
     with open(ini, "w") as f:
         f.write("[databases]\na = host=h user=x\n[pgbouncer]\nmade_up = 1\nauth_type = md5\nauth_file = %s\n" % t.path("users"))
     with open(t.path("users"), "w") as f:
+        os.fchmod(f.fileno(), 0o644)
         f.write('"app" "x"\n"1001" "x"\n"@g" "x"\n"we:ird" "x"\n"reporter" "x"\n')
     got, out, err = pgwith("import", ini)
-    equal(got, 1, "an unknown setting")
-    check("1 setting of" in err and "made_up = 1: not known" in out and "[pool a]" in out, err)
+    equal(got, 1, "an unknown setting, and the auth_file")
+    check("2 settings of" in err and "it is open to others (mode 0644): chmod 0640" in out and "made_up = 1: not known" in out and "[pool a]" in out, err)
     check("users = app, reporter  ;" in out and "LET IN: root, pgwithd's own user, and the system users of these names" in out, out)
     with open(ini, "wb") as f:
         f.write(b"[databases]\na\0b = x\n")

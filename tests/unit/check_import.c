@@ -1,6 +1,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -154,7 +155,8 @@ END_TEST
 
 /* What import makes of a text; *conf is what pgwithd makes of that, or NULL. */
 static char *
-imported(const char *text, const struct commands_how *how, struct conf **conf)
+imported_with(const char *text, const struct pgbouncer_pairs *users, const struct commands_how *how,
+	      struct conf **conf)
 {
 	struct conf_problems problems;
 	struct pgbouncer p;
@@ -164,7 +166,7 @@ imported(const char *text, const struct commands_how *how, struct conf **conf)
 
 	ck_assert(pgbouncer_parse(&p, "x.ini", text));
 	not_taken = 0;
-	import_write(&p, NULL, how, f, &not_taken);
+	import_write(&p, users, how, f, &not_taken);
 	fclose(f);
 	pgbouncer_clear(&p);
 	path = file_with(out);
@@ -175,6 +177,12 @@ imported(const char *text, const struct commands_how *how, struct conf **conf)
 	unlink(path);
 	free(path);
 	return out;
+}
+
+static char *
+imported(const char *text, const struct commands_how *how, struct conf **conf)
+{
+	return imported_with(text, NULL, how, conf);
 }
 
 static const struct commands_how no_options;
@@ -416,14 +424,14 @@ static const struct {
     {"pgbouncer", "reserve_pool_timeout", "3", "; reserve_pool_timeout = 3: "},
     {"pgbouncer", "max_db_connections", "9", "size = 9  ; max_db_connections"},
     {"pgbouncer", "max_db_client_connections", "8", "; max_db_client_connections = 8: "},
-    {"pgbouncer", "max_user_connections", "7", "; max_user_connections = 7: "},
-    {"pgbouncer", "max_user_client_connections", "6", "; max_user_client_connections = 6: "},
+    {"pgbouncer", "max_user_connections", "7", "size = 7  ; max_user_connections"},
+    {"pgbouncer", "max_user_client_connections", "6", "[role *]\nmax_clients = 6  ; max_user_client_connections"},
     {"pgbouncer", "server_round_robin", "1", "; server_round_robin = 1: "},
     {"pgbouncer", "track_extra_parameters", "search_path", "; track_extra_parameters = search_path: "},
     {"pgbouncer", "ignore_startup_parameters", "extra_float_digits", "; ignore_startup_parameters = extra_float_digits: "},
     {"pgbouncer", "peer_id", "1", "; peer_id = 1: "},
     {"pgbouncer", "disable_pqexec", "1", "; disable_pqexec = 1: "},
-    {"pgbouncer", "application_name_add_host", "1", "; application_name_add_host = 1: "},
+    {"pgbouncer", "application_name_add_host", "1", "application_name = '%a - unix(%p)'  ; application_name_add_host"},
     {"pgbouncer", "conffile", "/etc/x", "; conffile = /etc/x: "},
     {"pgbouncer", "service_name", "x", "; service_name = x: "},
     {"pgbouncer", "job_name", "x", "; job_name = x: "},
@@ -434,7 +442,7 @@ static const struct {
     {"pgbouncer", "auth_hba_file", "/etc/hba", "; auth_hba_file = /etc/hba: "},
     {"pgbouncer", "auth_ident_file", "/etc/ident", "; auth_ident_file = /etc/ident: "},
     {"pgbouncer", "auth_file", "/nowhere/userlist", NULL},
-    {"pgbouncer", "auth_user", "asker", "; auth_user = asker: "},
+    {"pgbouncer", "auth_user", "asker", "[pool auth]\nconninfo = host=h1 port=5432 dbname=a user=asker  ;"},
     {"pgbouncer", "auth_query", "SELECT 1", "; auth_query = SELECT 1: "},
     {"pgbouncer", "auth_dbname", "postgres", "; auth_dbname = postgres: "},
     {"pgbouncer", "auth_ldap_options", "ldapbindpasswd=s3cret", "; auth_ldap_options: "},
@@ -506,9 +514,9 @@ static const struct {
     {"databases", "port", "5433", "port=5433"},
     {"databases", "user", "nobody", "user=nobody"},
     {"databases", "password", "s3cret", "password=s3cret"},
-    {"databases", "auth_user", "asker", "; auth_user: "},
-    {"databases", "auth_query", "SELECT 1", "; auth_query: "},
-    {"databases", "auth_dbname", "postgres", "; auth_dbname: "},
+    {"databases", "auth_user", "asker", "auth_pool = auth  ; auth_query"},
+    {"databases", "auth_query", "SELECT 1", NULL},
+    {"databases", "auth_dbname", "postgres", NULL},
     {"databases", "pool_size", "13", "size = 13  ; pool_size"},
     {"databases", "min_pool_size", "2", "min_size = 2  ; min_pool_size"},
     {"databases", "reserve_pool_size", "5", "; reserve_pool_size: "},
@@ -531,7 +539,7 @@ static const struct {
     {"users", "idle_transaction_timeout", "45", ";   idle_transaction_timeout = 45: "},
     {"users", "transaction_timeout", "46", ";   transaction_timeout = 46: "},
     {"users", "client_idle_timeout", "4", ";   client_idle_timeout = 4: "},
-    {"users", "max_user_client_connections", "6", ";   max_user_client_connections = 6: "},
+    {"users", "max_user_client_connections", "6", "[role x]\nmax_clients = 6  ; max_user_client_connections"},
     {"peers", "host", "h", "; [peers]: not needed"},
     {"peers", "port", "5433", "; [peers]: not needed"},
     {"peers", "pool_size", "13", "; [peers]: not needed"},
@@ -602,6 +610,151 @@ START_TEST(limits_of_a_user)
 }
 END_TEST
 
+static char *
+replaced(const char *text, const char *path)
+{
+	const char *at = strchr(text, '@');
+
+	return at ? mem_printf("%.*s%s%s", (int)(at - text), text, path, at + 1) : mem_strdup(text);
+}
+
+/* Clients come in by the password that PgBouncer asks for, if pgwithd can ask for it; else nobody
+ * comes in by one, and the file says what to do. @ is the auth_file. */
+static const struct {
+	const char *users; /* the auth_file; NULL: there is none */
+	unsigned mode;
+	const char *text, *auth, *pool, *query;
+	unsigned lost;
+	const char *said; /* or NULL */
+} signins[] = {
+    /* clang-format off */
+    {"\"app\" \"SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=\"\n", 0640,
+     "[databases]\na = host=h\n[pgbouncer]\nauth_type = scram-sha-256\nauth_file = @\n",
+     "scram-sha-256", "", NULL, 0, "With a verifier PgBouncer logs in"},
+    {"\"app\" \"in clear\"\n", 0600, "[databases]\na = host=h\n[pgbouncer]\nauth_file = @\n",
+     "scram-sha-256", "", NULL, 0, "; auth_type = md5: the same passwords"},
+    {"\"app\" \"x\"\n", 0600, "[databases]\na = host=h\n[pgbouncer]\nauth_file = @\nauth_type = plain\n",
+     "scram-sha-256", "", NULL, 0, NULL},
+    {"\"app\" \"md5d41d8cd98f00b204e9800998ecf8427e\"\n", 0600, "[databases]\na = host=h\n[pgbouncer]\nauth_file = @\n",
+     "peer", "", NULL, 1, "line 1: role \"app\" has an md5 hash"},
+    {"\"app\" \"x\"\n", 0644, "[databases]\na = host=h\n[pgbouncer]\nauth_file = @\n",
+     "peer", "", NULL, 1, "open to others"},
+    {"\"app\" \"x\"\n", 0600, "[databases]\na = host=h\n[pgbouncer]\nauth_file = @\nauth_type = hba\nauth_hba_file = /x\n",
+     "peer", "", NULL, 0, "pgwith has no such file"},
+    {"\"app\" \"x\"\n", 0600, "[databases]\na = host=h\n[pgbouncer]\nauth_file = @\nauth_type = pam\n",
+     "peer", "", NULL, 0, "asks no such service"},
+    {NULL, 0, "[databases]\na = host=h\n[pgbouncer]\nauth_type = scram-sha-256\n",
+     "peer", "", NULL, 0, "no password is known here"},
+    {NULL, 0, "[databases]\na = host=h dbname=d\nauth = host=h\n[pgbouncer]\nauth_user = asker\nauth_query = SELECT * FROM f($1)\n",
+     "scram-sha-256", "auth-2", "SELECT * FROM f($1)", 0, "[pool auth-2]\nconninfo = host=h port=5432 dbname=d user=asker  ;"},
+    {NULL, 0, "[databases]\na = host=h\nb = host=i user=x password=s3cret dbname=c\n[pgbouncer]\nauth_user = asker\nauth_dbname = b\n",
+     "scram-sha-256", "auth", NULL, 0, "conninfo = host=i port=5432 dbname=c user=asker  ;"},
+    {NULL, 0, "[databases]\na = host=h\nb = host=i\n[pgbouncer]\nauth_user = asker\n",
+     "peer", "", NULL, 1, "auth_query cannot be taken over: the databases ask different servers"},
+    {NULL, 0, "[databases]\na = host=h auth_user=asker\nb = host=h\n",
+     "peer", "", NULL, 1, "auth_query cannot be taken over: the databases ask different servers"},
+    {NULL, 0, "[databases]\na = host=h\n[pgbouncer]\nauth_user = asker\nauth_dbname = none\n",
+     "peer", "", NULL, 1, "auth_dbname is no database"},
+    {"\"app\" \"md5d41d8cd98f00b204e9800998ecf8427e\"\n", 0600,
+     "[databases]\na = host=h\n[pgbouncer]\nauth_file = @\nauth_user = asker\n",
+     "scram-sha-256", "auth", NULL, 1, "line 1: role \"app\" has an md5 hash"},
+    {NULL, 0, "[databases]\na = host=h\n[pgbouncer]\nauth_user = asker\nauth_type = trust\n",
+     "peer", "", NULL, 0, "; auth_user = asker: "},
+    /* clang-format on */
+};
+
+START_TEST(sign_in)
+{
+	char *path = signins[_i].users ? file_with(signins[_i].users) : mem_strdup(""), *text, *out;
+	struct pgbouncer_pairs users = {0};
+	struct conf *c;
+
+	if (*path) {
+		ck_assert(chmod(path, signins[_i].mode) == 0);
+		ck_assert_ptr_null(pgbouncer_users(path, &users));
+	}
+	text = replaced(signins[_i].text, path);
+	out = imported_with(text, &users, &no_options, &c);
+	ck_assert_msg(c != NULL, "refused:\n%s", out);
+	ck_assert_msg(strcmp(c->auth, signins[_i].auth) == 0, "%s in\n%s", c->auth, out);
+	ck_assert_str_eq(c->auth_pool, signins[_i].pool);
+	if (signins[_i].query)
+		ck_assert_str_eq(c->auth_query, signins[_i].query);
+	ck_assert_msg(not_taken == signins[_i].lost, "%u of\n%s", not_taken, out);
+	ck_assert_msg(signins[_i].said == NULL || strstr(out, signins[_i].said),
+		      "not said: %s in\n%s", signins[_i].said, out);
+	/* No secret of the auth_file is in it. */
+	ck_assert_ptr_null(strstr(out, "in clear\""));
+	ck_assert_ptr_null(strstr(out, "d41d8cd9"));
+	ck_assert_ptr_null(strstr(out, "WG5d8oPm"));
+	conf_free(c);
+	pgbouncer_pairs_clear(&users);
+	if (*path)
+		unlink(path);
+	free(path);
+	free(text);
+	free(out);
+}
+END_TEST
+
+static const struct conf_limits *
+limits_of(const struct conf *c, const char *role)
+{
+	for (unsigned i = 0; i < c->nlimits; i++)
+		if (c->limits[i].party == CONF_PARTY_ROLE && strcmp(c->limits[i].name, role) == 0)
+			return &c->limits[i];
+	return NULL;
+}
+
+/* Limits of users: of the client's role where PgBouncer's server connections have that role, of a
+ * cluster where several pools log in as one user. */
+START_TEST(limits_of_roles)
+{
+	struct conf *c;
+	char *out = imported("[databases]\na = host=h\n[users]\nbob = pool_size=3\n"
+			     "eve = max_user_connections=2 max_user_client_connections=9\n"
+			     "[pgbouncer]\nmax_user_connections = 7\n"
+			     "max_user_client_connections = 100\n",
+			     &no_options, &c);
+
+	ck_assert_ptr_nonnull(c);
+	ck_assert_int_eq(limits_of(c, "*")->max_servers, 7);
+	ck_assert_int_eq(limits_of(c, "*")->max_clients, 100);
+	ck_assert_int_eq(limits_of(c, "bob")->max_servers, 3);
+	ck_assert_int_eq(limits_of(c, "bob")->max_clients, 100);
+	ck_assert_int_eq(limits_of(c, "eve")->max_servers, 2);
+	ck_assert_int_eq(limits_of(c, "eve")->max_clients, 9);
+	ck_assert_uint_eq(c->nclusters, 0);
+	conf_free(c);
+	free(out);
+
+	out = imported("[databases]\na = host=h user=x min_pool_size=5\nb = host=h user=x "
+		       "min_pool_size=5\nc = host=h user=y\n[pgbouncer]\n"
+		       "max_user_connections = 7\n",
+		       &no_options, &c);
+	ck_assert_msg(c != NULL, "%s", out);
+	ck_assert_uint_eq(c->nclusters, 1);
+	ck_assert_int_eq(c->clusters[0].server_limit, 7);
+	ck_assert_str_eq(conf_pool(c, "a")->cluster, c->clusters[0].name);
+	ck_assert_str_eq(conf_pool(c, "b")->cluster, c->clusters[0].name);
+	ck_assert_str_eq(conf_pool(c, "c")->cluster, "");
+	ck_assert_int_eq(conf_pool(c, "c")->size, 7);
+	ck_assert_uint_eq(c->nlimits, 0);
+	conf_free(c);
+	free(out);
+
+	/* A limit of roles would count in the pool with user=, too. */
+	out = imported("[databases]\na = host=h user=x\nb = host=h\n[pgbouncer]\n"
+		       "max_user_connections = 7\n",
+		       &no_options, &c);
+	ck_assert_ptr_nonnull(c);
+	ck_assert_int_eq(limits_of(c, "*")->max_servers, 0);
+	ck_assert_ptr_nonnull(strstr(out, "\n; max_servers = 7  ;"));
+	conf_free(c);
+	free(out);
+}
+END_TEST
+
 /* What PgBouncer takes as it is would be a variable of the environment here. */
 START_TEST(dollars)
 {
@@ -642,6 +795,8 @@ main(void)
 	tcase_add_loop_test(t, every_option_of_the_manual, 0, sizeof manual / sizeof *manual);
 	tcase_add_test(t, limits_of_a_user);
 	tcase_add_test(t, dollars);
+	tcase_add_loop_test(t, sign_in, 0, sizeof signins / sizeof *signins);
+	tcase_add_test(t, limits_of_roles);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);

@@ -96,15 +96,17 @@ static const struct {
     {"pool_mode", NULL},
     {"server_lifetime", NULL},
     {"query_wait_timeout", NULL},
-    {"reserve_pool", "there is no reserve: if size is too small at times, raise size"},
-    {"reserve_pool_size", "there is no reserve: if size is too small at times, raise size"},
-    {"max_db_client_connections", "only all clients together are bounded, by max_clients"},
+    {"reserve_pool", SETTINGS_NO_RESERVE},
+    {"reserve_pool_size", SETTINGS_NO_RESERVE},
+    {"max_db_client_connections",
+     "a pool has no limit of clients: max_clients bounds all, that of a section [role NAME] or "
+     "[uid NUMBER] those of a role or system user, and max_waiting its queue"},
     {"connect_query",
      "no statement is run at connect: ALTER ROLE ... IN DATABASE ... SET does what SET would; "
      "others go into the enter of a [scope]"},
-    {"auth_user", "clients have no passwords here: see allow"},
-    {"auth_query", "clients have no passwords here: see allow"},
-    {"auth_dbname", "clients have no passwords here: see allow"},
+    {"auth_user", NULL}, /* databases_asking() */
+    {"auth_query", NULL},
+    {"auth_dbname", NULL},
     {"load_balance_hosts", NULL}, /* is_spread() */
 };
 
@@ -198,9 +200,10 @@ spread_note(const struct import *im, const struct pgbouncer_pairs *pairs)
 			"spread them now: a pool for each host.");
 }
 
-/* The conninfo of a pool. The caller frees. */
+/* The conninfo of a pool, which logs in as `user`, if that is not NULL. The caller frees. */
 static char *
-pool_conninfo(const struct import *im, const char *name, const struct pgbouncer_pairs *pairs)
+pool_conninfo(const struct import *im, const char *name, const struct pgbouncer_pairs *pairs,
+	      const char *user)
 {
 	static const char *const same[] = {"user", "password", "client_encoding",
 					   "application_name"};
@@ -216,7 +219,9 @@ pool_conninfo(const struct import *im, const char *name, const struct pgbouncer_
 	add_word(&b, "host", host);
 	add_word(&b, "port", port && *port ? port : "5432");
 	add_word(&b, "dbname", dbname && *dbname ? dbname : name);
-	for (unsigned i = 0; i < sizeof same / sizeof *same; i++)
+	if (user)
+		add_word(&b, "user", user);
+	for (unsigned i = user ? 2 : 0; i < sizeof same / sizeof *same; i++)
 		if (pgbouncer_pair(pairs, same[i]))
 			add_word(&b, same[i], pgbouncer_pair(pairs, same[i]));
 	add_parameters(&b, pairs);
@@ -224,7 +229,7 @@ pool_conninfo(const struct import *im, const char *name, const struct pgbouncer_
 		add_word(&b, "load_balance_hosts", "random");
 	if (*host != '/' && *host != '@')
 		add_common(im, &b);
-	if (im->how->passfile && pgbouncer_pair(pairs, "password") == NULL)
+	if (im->how->passfile && (user || pgbouncer_pair(pairs, "password") == NULL))
 		add_word(&b, "passfile", im->how->passfile);
 	buf_add_u8(&b, 0);
 	text = mem_strdup(b.failed ? "" : (char *)buf_data(&b));
@@ -255,6 +260,7 @@ pool_sizes(const struct import *im, const struct pgbouncer_pairs *pairs, bool fo
 	long max = number_or(own_max ? own_max : settings_get(im, "max_db_connections"), 0);
 	long common_min = number_or(settings_get(im, "min_pool_size"), 0),
 	     min = number_or(own_min, common_min);
+	unsigned pools;
 	char text[32];
 
 	/* A database with user= has servers of that user only: what [users] says of them holds. */
@@ -271,7 +277,18 @@ pool_sizes(const struct import *im, const struct pgbouncer_pairs *pairs, bool fo
 		max = users_number(im, user, "max_user_connections", max);
 	if (user && max > 0 && max < size) {
 		size = max;
-		why = "max_user_connections, which was for all pools of the user together";
+		why = "max_user_connections";
+	}
+	/* All pools of the user have a cluster then, which must have room for their min_size. */
+	pools = user && max > 0 ? databases_of_user(im, user) : 0;
+	if (pools > 1) {
+		char *cluster = users_cluster(user);
+
+		settings_option(im, "cluster", cluster,
+				"max_user_connections is for all pools of the user together");
+		free(cluster);
+		if (min > max / pools)
+			min = max / pools;
 	}
 	snprintf(text, sizeof text, "%ld", size);
 	if (own || size != common)
@@ -324,7 +341,7 @@ write_pool(struct import *im, const char *name, const struct pgbouncer_pairs *pa
 	const char *wait = pgbouncer_pair(pairs, "query_wait_timeout");
 	const char *lifetime = pgbouncer_pair(pairs, "server_lifetime"), *why = name_problem(name);
 	bool forced = pgbouncer_pair(pairs, "user") != NULL;
-	char *conninfo = pool_conninfo(im, name, pairs), *wrong = conninfo_problem(conninfo);
+	char *conninfo = pool_conninfo(im, name, pairs, NULL), *wrong = conninfo_problem(conninfo);
 	char *literal = NULL;
 
 	fputc('\n', im->to);
@@ -384,6 +401,173 @@ write_database(struct import *im, const struct pgbouncer_setting *s)
 				write_pool(im, im->how->databases[i], &pairs);
 	}
 	pgbouncer_pairs_clear(&pairs);
+}
+
+/* ---- all databases together ---- */
+
+/* Is this the setting that counts of a database? */
+static bool
+is_database(const struct import *im, const struct pgbouncer_setting *s)
+{
+	return strcmp(s->section, "databases") == 0 &&
+	       pgbouncer_get(im->from, "databases", s->key) == s->value;
+}
+
+/* How many pools a database makes: one, or as many as --database names for the fallback. */
+static unsigned
+pools_of(const struct import *im, const char *name)
+{
+	unsigned count = 0;
+
+	if (strcmp(name, FALLBACK) != 0)
+		return name_problem(name) == NULL;
+	for (unsigned i = 0; i < im->how->ndatabases; i++)
+		count += pgbouncer_get(im->from, "databases", im->how->databases[i]) == NULL;
+	return count;
+}
+
+unsigned
+databases_of_user(const struct import *im, const char *user)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < im->from->count; i++) {
+		const struct pgbouncer_setting *s = &im->from->list[i];
+		struct pgbouncer_pairs pairs = {0};
+
+		if (is_database(im, s) && pgbouncer_connstr(s->value, &pairs) == NULL) {
+			const char *own = pgbouncer_pair(&pairs, "user");
+
+			if (own && user ? strcmp(own, user) == 0 : own == user)
+				count += pools_of(im, s->key);
+		}
+		pgbouncer_pairs_clear(&pairs);
+	}
+	return count;
+}
+
+static bool
+is_same(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* What a database says of a key of auth_query, or [pgbouncer]; NULL: nothing. */
+static const char *
+asking_value(const struct import *im, const struct pgbouncer_pairs *pairs, const char *key)
+{
+	const char *own = pgbouncer_pair(pairs, key);
+
+	if (own == NULL)
+		own = settings_get(im, key);
+	return own && *own ? own : NULL;
+}
+
+/* Do two databases ask the same server for passwords, in the same way? Passwords are those of a
+ * server, not of a database. */
+static bool
+asks_same(const struct import *im, const struct pgbouncer_pairs *a, const struct pgbouncer_pairs *b)
+{
+	static const char *const keys[] = {"auth_user", "auth_query", "auth_dbname"};
+
+	for (unsigned i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (!is_same(asking_value(im, a, keys[i]), asking_value(im, b, keys[i])))
+			return false;
+	return asking_value(im, a, "auth_user") == NULL || asking_value(im, a, "auth_dbname") ||
+	       (is_same(pgbouncer_pair(a, "host"), pgbouncer_pair(b, "host")) &&
+		is_same(pgbouncer_pair(a, "port"), pgbouncer_pair(b, "port")));
+}
+
+/* Finds a name for the pool that no database has. */
+static void
+name_asking(const struct import *im, struct databases_asking *asking)
+{
+	snprintf(asking->pool, sizeof asking->pool, "auth");
+	for (unsigned i = 2; pgbouncer_get(im->from, "databases", asking->pool); i++)
+		snprintf(asking->pool, sizeof asking->pool, "auth-%u", i);
+	for (unsigned i = 0; i < im->how->ndatabases; i++)
+		if (strcmp(im->how->databases[i], asking->pool) == 0)
+			snprintf(asking->pool, sizeof asking->pool, "pgbouncer-auth_query");
+}
+
+/* Takes what the first database says; false if it runs no auth_query. */
+static bool
+set_asking(const struct import *im, const char *name, const struct pgbouncer_pairs *pairs,
+	   struct databases_asking *asking, const char **why)
+{
+	const char *user = asking_value(im, pairs, "auth_user");
+	const char *query = asking_value(im, pairs, "auth_query");
+	const char *database = asking_value(im, pairs, "auth_dbname");
+
+	if (user == NULL)
+		return false;
+	database = database ? database : name;
+	if (!pgbouncer_get(im->from, "databases", database) &&
+	    !pgbouncer_get(im->from, "databases", FALLBACK)) {
+		*why = "auth_dbname is no database of [databases]";
+		return false;
+	}
+	snprintf(asking->user, sizeof asking->user, "%s", user);
+	asking->database = mem_strdup(database);
+	asking->query = query ? mem_strdup(query) : NULL;
+	name_asking(im, asking);
+	return true;
+}
+
+bool
+databases_asking(const struct import *im, struct databases_asking *asking, const char **why)
+{
+	struct pgbouncer_pairs first = {0}, other;
+	const char *name = NULL;
+	bool asked = false;
+
+	*asking = (struct databases_asking){0};
+	*why = NULL;
+	for (unsigned i = 0; i < im->from->count && *why == NULL; i++) {
+		const struct pgbouncer_setting *s = &im->from->list[i];
+
+		if (!is_database(im, s) || pools_of(im, s->key) == 0)
+			continue;
+		if (pgbouncer_connstr(s->value, &other) == NULL) {
+			if (name == NULL) {
+				name =
+				    strcmp(s->key, FALLBACK) == 0 ? im->how->databases[0] : s->key;
+				pgbouncer_connstr(s->value, &first);
+			} else if (!asks_same(im, &first, &other)) {
+				*why = "the databases ask different servers, or by different "
+				       "auth_user, auth_query or auth_dbname;\n"
+				       ";   pgwith asks one, auth_pool. Run a pgwithd for each, or "
+				       "put "
+				       "the verifiers into auth_file";
+			}
+		}
+		pgbouncer_pairs_clear(&other);
+	}
+	if (name && *why == NULL)
+		asked = set_asking(im, name, &first, asking, why);
+	pgbouncer_pairs_clear(&first);
+	return asked;
+}
+
+void
+databases_asking_clear(struct databases_asking *asking)
+{
+	free(asking->database);
+	free(asking->query);
+	*asking = (struct databases_asking){0};
+}
+
+char *
+databases_asking_conninfo(const struct import *im, const struct databases_asking *asking)
+{
+	const char *text = pgbouncer_get(im->from, "databases", asking->database);
+	struct pgbouncer_pairs pairs;
+	char *conninfo;
+
+	pgbouncer_connstr(text ? text : pgbouncer_get(im->from, "databases", FALLBACK), &pairs);
+	conninfo = pool_conninfo(im, asking->database, &pairs, asking->user);
+	pgbouncer_pairs_clear(&pairs);
+	return conninfo;
 }
 
 void

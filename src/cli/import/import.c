@@ -10,9 +10,9 @@
 #include "base/mem.h"
 #include "cli/import/databases.h"
 #include "cli/import/settings.h"
+#include "cli/import/signin.h"
 #include "cli/import/unit.h"
 #include "cli/import/users.h"
-#include "conf/allow.h"
 
 /* ---- [pgwith] ---- */
 
@@ -31,143 +31,6 @@ write_directory(const struct import *im)
 	} else {
 		settings_option(im, "listen", value, "unix_socket_dir");
 	}
-}
-
-/* The names in the auth_file, each behind `front`, with commas between them; "" if there are
- * none. */
-static char *
-role_list(const struct import *im, const char *front)
-{
-	char *list = mem_strdup("");
-
-	for (unsigned i = 0; i < im->users.count; i++) {
-		const char *name = im->users.list[i].key;
-		char *more;
-
-		if (*name == 0 || strpbrk(name, " \t,:;")) {
-			continue;
-		}
-		more = mem_printf("%s%s%s%s", list, *list ? ", " : "", front, name);
-		free(list);
-		list = more;
-	}
-	return list;
-}
-
-static void
-note_passwords(const struct import *im)
-{
-	unsigned stored = 0;
-
-	for (unsigned i = 0; i < im->users.count; i++)
-		stored += *im->users.list[i].value != 0;
-	if (stored == 0)
-		return;
-	if (im->how->passfile)
-		settings_out(im, "; the passwords of its users, for PostgreSQL, are in %s",
-			     im->how->passfile);
-	else
-		settings_out(
-		    im,
-		    ";   Its passwords are needed where PostgreSQL asks for them: pgwith import\n"
-		    ";   --passfile /etc/pgwith/pgpass writes those that are stored in plain "
-		    "text.");
-}
-
-/* The names in the auth_file as system users, for the option users. A name that would mean
- * something else there, or begin a comment, is left out. */
-static char *
-user_list(const struct import *im)
-{
-	char *list = mem_strdup(""), *more;
-
-	for (unsigned i = 0; i < im->users.count; i++) {
-		const char *name = im->users.list[i].key;
-
-		if (!allow_is_user(name) || strchr(name, ';'))
-			continue;
-		more = mem_printf("%s%s%s", list, *list ? ", " : "", name);
-		free(list);
-		list = more;
-	}
-	return list;
-}
-
-/* Writes the option users. PgBouncer lets clients in by a password or certificate; pgwith by which
- * system user they are. */
-static void
-write_users(const struct import *im, const char *type)
-{
-	const char *administrators = settings_get(im, "admin_users");
-	char *names = user_list(im);
-	bool everybody = strcmp(type, "any") == 0 || strcmp(type, "trust") == 0;
-
-	if (everybody || (strcmp(type, "peer") == 0 && *names == 0)) {
-		settings_option(im, "users", "*", "everybody on this machine, as with PgBouncer");
-		settings_out(im,
-			     ";   LET IN: every user of this machine, into every pool. Name those "
-			     "who need it: users = NAME, @GROUP");
-		if (everybody && administrators && *administrators)
-			settings_out(
-			    im,
-			    ";   LET IN: every user of this machine, into the console, to do "
-			    "all there as %s",
-			    administrators);
-	} else if (*names) {
-		settings_option(im, "users", names,
-				strcmp(type, "peer") == 0
-				    ? "auth_type = peer: the users of auth_file, as with PgBouncer"
-				    : "the system users named as in auth_file");
-		settings_out(im,
-			     ";   LET IN: root, pgwithd's own user, and the system users of these "
-			     "names, into every pool.");
-	} else {
-		settings_out(
-		    im, ";   LET IN: root and pgwithd's own user, and into pools with "
-			"role = client everybody as\n;   the role of their own name. Others need "
-			"a line\n; users = OSUSER, @GROUP");
-	}
-	free(names);
-}
-
-static void
-write_allow(const struct import *im)
-{
-	const char *type = settings_get(im, "auth_type");
-	char *roles = role_list(im, "");
-
-	if (type && strcmp(type, "any") == 0) {
-		settings_option(im, "allow", "*", "auth_type = any: everyone as anyone");
-	} else if (type && strcmp(type, "trust") == 0) {
-		if (*roles)
-			settings_option(im, "allow", roles,
-					"auth_type = trust: everyone as a role of auth_file");
-		else
-			settings_out(
-			    im, "; auth_type = trust: everyone may come in as a role of auth_file. "
-				"That is\n; allow = ROLE, ROLE");
-	} else if (type && strcmp(type, "peer") == 0) {
-		settings_out(
-		    im, "; auth_type = peer: everybody may come in as the role of their own name; "
-			"this is always so");
-	} else {
-		char *pairs = role_list(im, "OSUSER:");
-
-		settings_out(
-		    im,
-		    "; auth_type = %s: pgwith asks for no password. It knows which user of the\n"
-		    ";   operating system a client is: those who knew a password come in only if "
-		    "they are named.\n"
-		    ";   Root and its own user are let in as any role, everybody else as the role "
-		    "of their own\n"
-		    ";   name. Say who else may be whom, and add them to users:\n"
-		    "; allow = %s",
-		    type ? type : "md5 (the default)", *pairs ? pairs : "OSUSER:ROLE");
-		free(pairs);
-	}
-	free(roles);
-	write_users(im, type ? type : "md5");
-	note_passwords(im);
 }
 
 static void
@@ -219,7 +82,7 @@ main_section(const struct import *im)
 
 	settings_out(im, "[pgwith]");
 	write_directory(im);
-	write_allow(im);
+	signin_write(im);
 	for (unsigned i = 0; i < im->from->count; i++) {
 		const struct pgbouncer_setting *s = &im->from->list[i];
 
@@ -334,6 +197,7 @@ import_write(const struct pgbouncer *from, const struct pgbouncer_pairs *users,
 	if (users)
 		im.users = *users;
 	im.unknown = unknown;
+	im.signin = signin_plan(&im);
 	settings_out(
 	    &im,
 	    "; Made by pgwith import. What has no equivalent stands in comments; check them, then\n"
@@ -343,8 +207,11 @@ import_write(const struct pgbouncer *from, const struct pgbouncer_pairs *users,
 	unit_write(&im);
 	main_section(&im);
 	databases_write(&im);
+	signin_write_pool(&im);
 	users_write(&im);
+	users_write_limits(&im);
 	other_sections(&im);
+	signin_free(im.signin);
 	return im.pools;
 }
 

@@ -29,38 +29,36 @@ static const struct setting known[] = {
      "clients come over a Unix socket, which needs no TLS"},
     {"ignore_startup_parameters", SETTING_NONE, NULL, NULL,
      "not needed: startup parameters follow their session from server to server"},
-    {"application_name_add_host", SETTING_NONE, NULL, NULL,
-     "the server sees the name that the client gives itself; pgwith clients shows the process and "
-     "the program of each"},
+    {"application_name_add_host", SETTING_ELSEWHERE, NULL, NULL, NULL},
     {"track_extra_parameters", SETTING_NONE, NULL, NULL,
      "not needed: every parameter that a session sets follows it"},
-    {"max_user_client_connections", SETTING_NONE, NULL, NULL,
-     "only all clients together are bounded, by max_clients"},
+    {"max_user_client_connections", SETTING_ELSEWHERE, NULL, NULL, NULL}, /* users.c */
     {"max_db_client_connections", SETTING_NONE, NULL, NULL,
-     "only all clients together are bounded, by max_clients"},
+     "a pool has no limit of clients: max_clients bounds all, that of a section [role NAME] or "
+     "[uid NUMBER] those of a role or system user, and max_waiting the queue of each pool"},
     /* who may come in */
     {"auth_type", SETTING_ELSEWHERE, NULL, NULL, NULL},
     {"auth_file", SETTING_ELSEWHERE, NULL, NULL, NULL},
     {"auth_hba_file", SETTING_NONE, NULL, NULL,
-     "clients are known by their user of the operating system: see allow"},
+     "pgwith reads no such file: what its lines for local say becomes auth (how clients show who "
+     "they are), allow (who may be whom) and users (who may use a pool)"},
     {"auth_ident_file", SETTING_NONE, NULL, NULL, "write its pairs as allow = OSUSER:ROLE"},
-    {"auth_query", SETTING_NONE, NULL, NULL, "clients have no passwords here: see allow"},
-    {"auth_user", SETTING_NONE, NULL, NULL, "clients have no passwords here: see allow"},
-    {"auth_dbname", SETTING_NONE, NULL, NULL, "clients have no passwords here: see allow"},
-    {"auth_ldap_options", SETTING_SECRET, NULL, NULL, "clients have no passwords here: see allow"},
+    {"auth_query", SETTING_ELSEWHERE, NULL, NULL, NULL},  /* signin.c */
+    {"auth_user", SETTING_ELSEWHERE, NULL, NULL, NULL},   /* signin.c */
+    {"auth_dbname", SETTING_ELSEWHERE, NULL, NULL, NULL}, /* signin.c */
+    {"auth_ldap_options", SETTING_SECRET, NULL, NULL,
+     "pgwith asks no LDAP server: with auth = scram-sha-256 and auth_pool it asks PostgreSQL"},
     {"admin_users", SETTING_SAME, "admin_users", NULL, NULL},
     {"stats_users", SETTING_SAME, "stats_users", NULL, NULL},
     /* pools */
     {"pool_mode", SETTING_SAME, "mode", "session", NULL},
     {"default_pool_size", SETTING_SAME, "size", NULL, NULL},
     {"min_pool_size", SETTING_SAME, "min_size", NULL, NULL},
-    {"reserve_pool_size", SETTING_NONE, NULL, NULL,
-     "there is no reserve: if size is too small at times, raise size"},
+    {"reserve_pool_size", SETTING_NONE, NULL, NULL, SETTINGS_NO_RESERVE},
     {"reserve_pool_timeout", SETTING_NONE, NULL, NULL,
      "not needed: there is no reserve that would be opened after this time"},
     {"max_db_connections", SETTING_ELSEWHERE, NULL, NULL, NULL},
-    {"max_user_connections", SETTING_NONE, NULL, NULL,
-     "size bounds each pool; a section [role NAME] or [role *] bounds a role by max_servers"},
+    {"max_user_connections", SETTING_ELSEWHERE, NULL, NULL, NULL}, /* users.c */
     {"query_wait_timeout", SETTING_SECONDS, "wait_timeout", "120", NULL},
     {"query_timeout", SETTING_SECONDS, "query_timeout", NULL, NULL},
     {"transaction_timeout", SETTING_SECONDS, "scope_deadline", NULL, NULL},
@@ -139,7 +137,8 @@ static const struct setting known[] = {
     {"sbuf_loopcnt", SETTING_NONE, NULL, NULL, "not needed: the work of each turn is bounded"},
     {"max_packet_size", SETTING_NONE, NULL, NULL,
      "not needed: messages of any size pass in little memory"},
-    {"scram_iterations", SETTING_NONE, NULL, NULL, "clients have no passwords here"},
+    {"scram_iterations", SETTING_NONE, NULL, NULL,
+     "not needed: a verifier has its own, and for a password in clear 4096 are taken"},
 };
 
 const struct setting *
@@ -281,6 +280,13 @@ settings_special(const struct import *im, const char *name, const char *value)
 				"and follow their session");
 		else
 			settings_option(im, name, value, name);
+	} else if (strcmp(name, "application_name_add_host") == 0 && !zero) {
+		settings_option(im, "application_name", "'%a - unix(%p)'",
+				"application_name_add_host: a name for each client");
+		settings_out(im,
+			     ";   It is sent ahead of most leases, as it differs from client to "
+			     "client; '%%a %%e', with the program's\n"
+			     ";   name, costs less.");
 	} else if (strcmp(name, "verbose") == 0 && !zero) {
 		settings_option(im, "log_level", "debug", "verbose");
 	}

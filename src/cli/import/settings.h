@@ -10,11 +10,18 @@
 
 #define SETTINGS_DIRECTORY "/tmp" /* PgBouncer's default of unix_socket_dir */
 
+#define SETTINGS_NO_RESERVE                                                                     \
+	"there is no reserve: if size is too small at times, raise size; for a role that must " \
+	"not "                                                                                  \
+	"wait behind others, priority in its section [role NAME], or a pool of its own with a " \
+	"min_size"
+
 /* A configuration that is being written. */
 struct import {
 	const struct pgbouncer *from;
 	const struct commands_how *how;
 	struct pgbouncer_pairs users; /* users and passwords of the auth_file */
+	struct signin *signin;        /* how clients come in: import/signin.h */
 	FILE *to;
 	unsigned pools;    /* how many have been written */
 	unsigned *unknown; /* how many settings are not known, or could not be taken over */

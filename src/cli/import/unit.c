@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "cli/import/signin.h"
 
 /* As in systemd/service.in and systemd/pgwithd.service.in. */
 #define USER          "pgwith"
@@ -135,6 +136,14 @@ add_files(struct unit *u)
 					    ", chmod 600: the key must be readable by " USER
 					  : "must be readable by " USER,
 				   path);
+	}
+	if (signin_file(u->im)) {
+		note_path(u, signin_file(u->im));
+		if (!is_readable(signin_file(u->im)))
+			add_advice(u,
+				   "must be readable by " USER ": install -o " USER
+				   " -m 600 a copy, and name that as auth_file",
+				   signin_file(u->im));
 	}
 	if (u->im->how->passfile) {
 		note_path(u, u->im->how->passfile);
