@@ -143,8 +143,8 @@ servers_of(const struct import *im, const char *user)
 	return size > 0 && (limit <= 0 || size < limit) ? size : limit;
 }
 
-/* Writes a section, if there is something to limit. `user`: NULL for all that have none of their
- * own. A section of a name inherits nothing, so it has what holds for all, too. */
+/* Writes the section of a user, or that of all others, NULL, if there is something to limit. A
+ * section of a name inherits nothing, so it gets what holds for all, too. */
 static void
 write_limits(const struct import *im, const char *user)
 {
