@@ -750,6 +750,7 @@ START_TEST(limits_of_roles)
 	ck_assert_ptr_nonnull(c);
 	ck_assert_int_eq(limits_of(c, "*")->max_servers, 0);
 	ck_assert_ptr_nonnull(strstr(out, "\n; max_servers = 7  ;"));
+	ck_assert_uint_eq(not_taken, 1);
 	conf_free(c);
 	free(out);
 }

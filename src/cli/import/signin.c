@@ -329,14 +329,14 @@ note_passwords(const struct import *im)
 	if (stored == 0)
 		return;
 	if (im->how->passfile)
-		settings_out(im, "; the passwords of its users, for PostgreSQL, are in %s",
+		settings_out(im, "; the passwords of auth_file, for PostgreSQL, are in %s",
 			     im->how->passfile);
 	else
 		settings_out(
-		    im,
-		    ";   Its passwords are needed where PostgreSQL asks for them: pgwith import\n"
-		    ";   --passfile /etc/pgwith/pgpass writes those that are stored in plain "
-		    "text.");
+		    im, ";   The passwords of auth_file are needed where PostgreSQL asks for them: "
+			"pgwith import\n"
+			";   --passfile /etc/pgwith/pgpass writes those that are stored in plain "
+			"text.");
 	if (verifiers)
 		settings_out(
 		    im, ";   With a verifier PgBouncer logs in to PostgreSQL, too, by what its "

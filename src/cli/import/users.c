@@ -151,8 +151,7 @@ write_limits(const struct import *im, const char *user)
 	long clients = common_number(im, "max_user_client_connections");
 	long servers = servers_of(im, user);
 	unsigned own = databases_of_user(im, NULL), all = im->pools;
-	/* PgBouncer counts by the role at the server. That is the client's, if no user= is given.
-	 */
+	/* PgBouncer counts by the role at the server: without user= that is the client's. */
 	bool counted = servers > 0 && own > 0, exact = own >= all;
 
 	if (user)
@@ -162,10 +161,12 @@ write_limits(const struct import *im, const char *user)
 	settings_out(im, "\n[role %s]", user ? user : "*");
 	if (clients > 0)
 		settings_out(im, "max_clients = %ld  ; max_user_client_connections", clients);
-	if (counted && !exact)
-		settings_out(im, "; Not taken over: it would count in the pools with user=, too, "
-				 "where PgBouncer counts\n"
-				 ";   by that user. If it may be so:");
+	if (counted && !exact) {
+		++*im->unknown;
+		settings_out(im, "; max_user_connections cannot be taken over: max_servers would "
+				 "count in the pools with user=, too,\n"
+				 ";   where PgBouncer counts by that user. If it may be so:");
+	}
 	if (counted)
 		settings_out(
 		    im, "%smax_servers = %ld  ; max_user_connections%s; idle servers do not count",
