@@ -566,6 +566,31 @@ def failing_query(t):
     equal(enters(d, "anna", SECRETS["anna"]), None, "goes on")
 
 
+@test
+def reload_while_asking(t):
+    """a RELOAD while the old auth_query is under way: its late answer is not kept, and nobody who came since is judged by it"""
+    t.sql("CREATE TABLE secrets (who text, secret text)")
+    t.sql("INSERT INTO secrets VALUES ('dora', 'old one')")
+    options = {"auth_pool": "admin", "auth_cache_age": "1h", "auth_delay": "0", "auth": "scram-sha-256"}
+    slow = "SELECT secret FROM (SELECT secret, pg_advisory_lock_shared(77) FROM secrets WHERE who = $1) x"
+    d = asking(t, dict(options, auth_query=slow), size=3)
+    with t.direct() as gate:
+        gate.ask("SELECT pg_advisory_lock(77)")
+        first = threading.Thread(target=enters, args=(d, "dora", "x"))
+        first.start()
+        wait_until(lambda: t.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == "1",
+                   5, "the old query is under way")
+        t.sql("UPDATE secrets SET secret = 'new one'")
+        d.rewrite(dict(options, auth_query="SELECT secret FROM secrets WHERE who = $1"))
+        d.console("RELOAD")
+        equal(enters(d, "dora", "new one"), None, "the new query")
+        first.join(20)
+        gate.ask("SELECT pg_advisory_unlock(77)")
+    wait_until(lambda: not d.clients("admin"), 10, "the old question is over")
+    refused(enters(d, "dora", "old one"), "dora")
+    equal(enters(d, "dora", "new one"), None, "still")
+
+
 # ---- the file ----------------------------------------------------------------------------------------
 
 
