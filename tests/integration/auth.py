@@ -591,6 +591,38 @@ def reload_while_asking(t):
     equal(enters(d, "dora", "new one"), None, "still")
 
 
+@test
+def limits_of_roles(t):
+    """[role *] and [uid *] limit clients, not the questions of pgwithd"""
+    roles(t)
+    uid = str(os.geteuid())
+    pools = {"db": {"conninfo": t.conninfo(), "size": 2, "users": "*"}, "admin": {"conninfo": t.conninfo(), "size": 4}}
+    os.chmod(t.directory, 0o755)
+    d = t.daemon(options={"auth": "scram-sha-256", "auth_pool": "admin", "auth_delay": "0", "auth_cache_age": "0",
+                          "auth_query": "SELECT rolpassword FROM (SELECT rolpassword, pg_sleep(0.3) FROM pg_authid "
+                                        "WHERE rolname = $1) x"},
+                 pools=pools, sections={"role *": {"max_clients": 1, "max_servers": 1}, "uid " + uid: {"max_clients": 4, "max_servers": 1}})
+    inside = d.connect(user="anna", password=SECRETS["anna"])
+    inside.ask("BEGIN; SELECT 1")  # has the one server of its uid
+    seen = {}
+    threads = [threading.Thread(target=lambda u=u: seen.update({u: enters(d, u, SECRETS.get(u, "x"))}))
+               for u in ("bert", "stranger", "other")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    equal(seen.pop("bert"), None, "bert comes in")
+    for user, e in seen.items():
+        refused(e, user)
+    e = enters(d, "anna", SECRETS["anna"])
+    equal(e and e.sqlstate, "53300", "a client is limited: %s" % e)
+    d.console("RELOAD")
+    inside.ask("COMMIT")
+    inside.close()
+    wait_until(lambda: not d.clients(), 10, "all are gone")
+    equal(enters(d, "anna", SECRETS["anna"]), None, "counted right")
+
+
 # ---- the file ----------------------------------------------------------------------------------------
 
 
