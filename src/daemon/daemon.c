@@ -574,9 +574,9 @@ choose_io(struct daemon *d, char *why, size_t why_size)
 }
 
 static void
-ask_password(void *arg, const char *role)
+ask_password(void *arg, const char *role, uint64_t number)
 {
-	authquery_ask(((struct daemon *)arg)->authquery, role);
+	authquery_ask(((struct daemon *)arg)->authquery, role, number);
 }
 
 static void

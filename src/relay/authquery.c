@@ -32,6 +32,7 @@ struct question {
 	struct list_node node;
 	struct authquery *all;
 	char *role;
+	uint64_t number;      /* for passwords_answer() */
 	struct stream stream; /* fd -1: not under way */
 	struct timer late;
 	struct buf in;
@@ -79,7 +80,7 @@ end(struct question *q)
 	list_remove(&all->under_way, &q->node);
 	if (!q->complete && q->why == NULL)
 		q->why = mem_strdup("the connection was closed before the answer");
-	passwords_answer(all->site->passwords, q->role, q->secret, q->why);
+	passwords_answer(all->site->passwords, q->number, q->secret, q->why);
 	loop_defer(all->site->loop, free_question, q);
 	begin_next(all);
 }
@@ -274,13 +275,14 @@ begin_next(struct authquery *all)
 }
 
 void
-authquery_ask(void *arg, const char *role)
+authquery_ask(void *arg, const char *role, uint64_t number)
 {
 	struct authquery *all = arg;
 	struct question *q = mem_calloc(1, sizeof *q);
 
 	q->all = all;
 	q->role = mem_strdup(role);
+	q->number = number;
 	q->stream.fd = -1;
 	buf_init(&q->in, ANSWER_MAX);
 	list_append(&all->waiting, &q->node);

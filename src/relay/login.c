@@ -379,7 +379,8 @@ enter_database(struct session *s, const struct startup *st)
 		return;
 	}
 	if (gate_refuses(pool, &e) ||
-	    !party_admit(&site->pools.parties, s->peer.role, s->peer.uid, &e)) {
+	    (peer_is_counted(&s->peer) &&
+	     !party_admit(&site->pools.parties, s->peer.role, s->peer.uid, &e))) {
 		refuse_login(s, &e);
 		return;
 	}

@@ -497,7 +497,10 @@ find_parties(const struct lease *l, struct party *of[PARTY_KINDS])
 {
 	const struct session *s = l->owner;
 
-	parties_find(&s->site->pools.parties, s->peer.role, s->peer.uid, of);
+	if (peer_is_counted(&s->peer))
+		parties_find(&s->site->pools.parties, s->peer.role, s->peer.uid, of);
+	else
+		memset(of, 0, PARTY_KINDS * sizeof *of);
 }
 
 const struct lease_ops outbound_lease_ops = {

@@ -200,7 +200,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 			 LOG_QUOTED("why", s->end.error ? err_kind(s->end.error)->name : text),
 			 LOG_NUMBER("queries", s->activity.queries));
 	session_set_state(s, SESSION_CLOSED);
-	if (s->pool)
+	if (s->pool && peer_is_counted(&s->peer))
 		party_remove_client(&site->pools.parties, s->peer.role, s->peer.uid);
 	proof_stop(s);
 	stream_close(&s->stream);

@@ -16,7 +16,7 @@ limited_renew(struct site *site)
 		LIST_EACH (n, &site->in_state[i]) {
 			const struct session *s = LIST_OBJ(n, const struct session, node);
 
-			if (s->pool)
+			if (s->pool && peer_is_counted(&s->peer))
 				party_add_client(parties, s->peer.role, s->peer.uid);
 		}
 	queues_again(&site->pools);

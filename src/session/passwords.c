@@ -36,6 +36,7 @@ struct asking {
 	struct list_node node; /* in `asking` */
 	size_t bytes;          /* of all this */
 	struct passwords *all;
+	uint64_t number; /* of the question: a later one has a higher number */
 	char *role;
 	enum origin origin;
 	/* There was a reload meanwhile: an answer of the pool is not kept. (That of a password in
@@ -56,6 +57,7 @@ struct passwords {
 	struct hash known;
 	struct list recent;
 	struct list asking;
+	uint64_t questions;    /* so many there were: the number of the last one */
 	struct userlist *file; /* whose passwords in clear are made verifiers now, up to `at` */
 	unsigned at;
 	/* OpenSSL and libpq free what is theirs when the process exits: no thread may be inside of
@@ -143,6 +145,7 @@ new_asking(struct passwords *all, const char *role, enum origin origin, const ch
 
 	a->bytes = bytes;
 	a->all = all;
+	a->number = ++all->questions;
 	a->role = mem_strdup(role);
 	a->origin = origin;
 	memcpy(a->password, password, strlen(password) + 1);
@@ -158,7 +161,23 @@ free_asking(struct asking *a)
 	vault_free(a, a->bytes);
 }
 
-/* The answer is complete, with a->verifier or a->why. */
+/* Was the role asked for once more, because of a reload? */
+static bool
+is_outdated(const struct passwords *all, const struct asking *a)
+{
+	const struct list_node *n;
+
+	LIST_EACH (n, &all->asking) {
+		const struct asking *b = LIST_OBJ(n, const struct asking, node);
+
+		if (b->number > a->number && strcmp(b->role, a->role) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The answer is complete, with a->verifier or a->why. If a later question is under way, clients
+ * that came after the reload wait for the role, too: all of them get the later answer. */
 static void
 tell(struct passwords *all, struct asking *a)
 {
@@ -168,7 +187,8 @@ tell(struct passwords *all, struct asking *a)
 			  LOG_TEXT("role", a->role), LOG_QUOTED("why", a->why));
 	else if (!a->stale || a->origin == FROM_FILE)
 		keep(all, a);
-	all->ops->told(all->arg, a->role, a->why ? NULL : &a->verifier);
+	if (!is_outdated(all, a))
+		all->ops->told(all->arg, a->role, a->why ? NULL : &a->verifier);
 	free_asking(a);
 }
 
@@ -306,8 +326,7 @@ find_by_query(struct passwords *all, const struct conf *conf, const char *role, 
 		return -E_AGAIN;
 	if (all->asking.count >= PASSWORDS_ASKED)
 		return -E_TOOBIG;
-	new_asking(all, role, FROM_QUERY, "");
-	all->ops->ask(all->arg, role);
+	all->ops->ask(all->arg, role, new_asking(all, role, FROM_QUERY, "")->number);
 	return -E_AGAIN;
 }
 
@@ -325,14 +344,14 @@ passwords_find(struct passwords *all, const struct conf *conf, const char *role,
 }
 
 static struct asking *
-find_question(const struct passwords *all, const char *role)
+find_question(const struct passwords *all, uint64_t number)
 {
 	const struct list_node *n;
 
 	LIST_EACH (n, &all->asking) {
 		struct asking *a = LIST_OBJ(n, struct asking, node);
 
-		if (a->origin == FROM_QUERY && *a->password == 0 && strcmp(a->role, role) == 0)
+		if (a->number == number)
 			return a;
 	}
 	return NULL;
@@ -343,6 +362,7 @@ make_of_answer(struct passwords *all, struct asking *a, const char *secret)
 {
 	struct asking *b = new_asking(all, a->role, FROM_QUERY, secret);
 
+	b->number = a->number;
 	b->stale = a->stale;
 	list_remove(&all->asking, &a->node);
 	free_asking(a);
@@ -350,9 +370,9 @@ make_of_answer(struct passwords *all, struct asking *a, const char *secret)
 }
 
 void
-passwords_answer(struct passwords *all, const char *role, const char *secret, const char *why)
+passwords_answer(struct passwords *all, uint64_t number, const char *secret, const char *why)
 {
-	struct asking *a = find_question(all, role);
+	struct asking *a = find_question(all, number);
 	enum verifier_kind kind = secret ? verifier_kind(secret) : VERIFIER_NONE;
 
 	if (a == NULL)
@@ -366,9 +386,9 @@ passwords_answer(struct passwords *all, const char *role, const char *secret, co
 		if (kind == VERIFIER_MD5 || kind == VERIFIER_WRONG)
 			log_info_often("pgwithd", LOG_ALONE,
 				       "auth_query gives no verifier of SCRAM-SHA-256",
-				       LOG_TEXT("role", role),
+				       LOG_TEXT("role", a->role),
 				       LOG_TEXT("gives", kind == VERIFIER_MD5 ? "md5" : "damaged"));
-		verifier_mock(all->seed, role, &a->verifier);
+		verifier_mock(all->seed, a->role, &a->verifier);
 	}
 	tell(all, a);
 }

@@ -20,8 +20,9 @@ struct passwords;
 /* What happens above. */
 struct passwords_ops {
 	/* Asks the pool auth_pool for the role's secret; passwords_answer() is called later, never
-	 * within this call. */
-	void (*ask)(void *arg, const char *role);
+	 * within this call, with the number of the question. After a reload the same role may be
+	 * asked for while an older question is under way. */
+	void (*ask)(void *arg, const char *role, uint64_t number);
 	/* passwords_find() had no answer for the role; here it is. NULL: there is none, since
 	 * something went wrong, which has been logged. */
 	void (*told)(void *arg, const char *role, const struct verifier *);
@@ -36,9 +37,9 @@ void passwords_free(struct passwords *);
  * called later; -E_TOOBIG if too many roles are asked for. */
 int passwords_find(struct passwords *, const struct conf *, const char *role, struct verifier *);
 
-/* The answer to ask(): the role's secret, as pg_authid has it. NULL, or "": it has none. If `why`
- * is not NULL, there is no answer. */
-void passwords_answer(struct passwords *, const char *role, const char *secret, const char *why);
+/* The answer to that question of ask(): the role's secret, as pg_authid has it. NULL, or "": it has
+ * none. If `why` is not NULL, there is no answer. */
+void passwords_answer(struct passwords *, uint64_t number, const char *secret, const char *why);
 
 /* A client has failed with what auth_query answered: the password may be new, so the next one who
  * comes as that role is not judged by the same answer, if that is older than a second. */

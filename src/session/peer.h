@@ -35,6 +35,14 @@ struct peer {
 	int64_t connected_at; /* wall clock, seconds */
 };
 
+/* Do the limits of roles and uids ([role NAME], [uid NUMBER]) hold for it? Pgwithd's own sessions
+ * are not limited: all logins by auth_query would be, together. */
+static inline bool
+peer_is_counted(const struct peer *peer)
+{
+	return !(peer->marks & PEER_INSIDE);
+}
+
 /* Copies the startup packet to peer->packet. */
 void peer_keep_packet(struct peer *, const uint8_t *packet, size_t bytes);
 /* Frees peer->packet. */

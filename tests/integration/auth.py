@@ -566,6 +566,63 @@ def failing_query(t):
     equal(enters(d, "anna", SECRETS["anna"]), None, "goes on")
 
 
+@test
+def reload_while_asking(t):
+    """a RELOAD while the old auth_query is under way: its late answer is not kept, and nobody who came since is judged by it"""
+    t.sql("CREATE TABLE secrets (who text, secret text)")
+    t.sql("INSERT INTO secrets VALUES ('dora', 'old one')")
+    options = {"auth_pool": "admin", "auth_cache_age": "1h", "auth_delay": "0", "auth": "scram-sha-256"}
+    slow = "SELECT secret FROM (SELECT secret, pg_advisory_lock_shared(77) FROM secrets WHERE who = $1) x"
+    d = asking(t, dict(options, auth_query=slow), size=3)
+    with t.direct() as gate:
+        gate.ask("SELECT pg_advisory_lock(77)")
+        first = threading.Thread(target=enters, args=(d, "dora", "x"))
+        first.start()
+        wait_until(lambda: t.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == "1",
+                   5, "the old query is under way")
+        t.sql("UPDATE secrets SET secret = 'new one'")
+        d.rewrite(dict(options, auth_query="SELECT secret FROM secrets WHERE who = $1"))
+        d.console("RELOAD")
+        equal(enters(d, "dora", "new one"), None, "the new query")
+        first.join(20)
+        gate.ask("SELECT pg_advisory_unlock(77)")
+    wait_until(lambda: not d.clients("admin"), 10, "the old question is over")
+    refused(enters(d, "dora", "old one"), "dora")
+    equal(enters(d, "dora", "new one"), None, "still")
+
+
+@test
+def limits_of_roles(t):
+    """[role *] and [uid *] limit clients, not the questions of pgwithd"""
+    roles(t)
+    uid = str(os.geteuid())
+    pools = {"db": {"conninfo": t.conninfo(), "size": 2, "users": "*"}, "admin": {"conninfo": t.conninfo(), "size": 4}}
+    os.chmod(t.directory, 0o755)
+    d = t.daemon(options={"auth": "scram-sha-256", "auth_pool": "admin", "auth_delay": "0", "auth_cache_age": "0",
+                          "auth_query": "SELECT rolpassword FROM (SELECT rolpassword, pg_sleep(0.3) FROM pg_authid "
+                                        "WHERE rolname = $1) x"},
+                 pools=pools, sections={"role *": {"max_clients": 1, "max_servers": 1}, "uid " + uid: {"max_clients": 4, "max_servers": 1}})
+    inside = d.connect(user="anna", password=SECRETS["anna"])
+    inside.ask("BEGIN; SELECT 1")  # has the one server of its uid
+    seen = {}
+    threads = [threading.Thread(target=lambda u=u: seen.update({u: enters(d, u, SECRETS.get(u, "x"))}))
+               for u in ("bert", "stranger", "other")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    equal(seen.pop("bert"), None, "bert comes in")
+    for user, e in seen.items():
+        refused(e, user)
+    e = enters(d, "anna", SECRETS["anna"])
+    equal(e and e.sqlstate, "53300", "a client is limited: %s" % e)
+    d.console("RELOAD")
+    inside.ask("COMMIT")
+    inside.close()
+    wait_until(lambda: not d.clients(), 10, "all are gone")
+    equal(enters(d, "anna", SECRETS["anna"]), None, "counted right")
+
+
 # ---- the file ----------------------------------------------------------------------------------------
 
 
