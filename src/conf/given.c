@@ -149,10 +149,15 @@ add_option(struct loading *l, const char *text)
 	bool found = false;
 
 	if (equals == NULL) {
-		char *quoted = quote_text(text);
+		/* What stands behind the name may be a secret: pool.orders.password:SECRET. */
+		size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					"0123456789_.-*");
+		char *front = mem_strndup(text, n), *quoted = quote_text(front);
 
-		loading_problem(l, here(l), "-o %s: expected OPTION=VALUE", quoted);
+		loading_problem(l, here(l), "-o %s%s: expected OPTION=VALUE", quoted,
+				text[n] ? " ..." : "");
 		free(quoted);
+		free(front);
 		return;
 	}
 	name = mem_strndup(text, (size_t)(equals - text));

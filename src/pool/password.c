@@ -106,24 +106,6 @@ password_free(struct pool *pool)
 }
 
 void
-password_renew(struct pool *pool)
-{
-	struct password *p = pool->password;
-
-	if (password_changes(pool, pool->conf)) {
-		password_free(pool);
-		if (command_of(pool->conf) == NULL)
-			return;
-		p = pool->password = mem_calloc(1, sizeof *p);
-		p->id = idmap_add(&pool->all->passwords, p);
-		p->pool = pool;
-		p->command = mem_strdup(command_of(pool->conf));
-	}
-	if (p && p->state == PASSWORD_KNOWN)
-		forget(p);
-}
-
-void
 password_abandon(struct pool *pool)
 {
 	if (pool->password && pool->password->state == PASSWORD_ASKING)
@@ -248,6 +230,42 @@ begin_asking(struct password *p)
 	a->since_us = loop_now_us(pool->all->loop);
 	conninfo_free_environment(more);
 	threads_submit(pool->all->threads, p, asking_run, asking_done, a);
+}
+
+/* The pool has no command any more: those who wait for its password are told so. */
+static void
+refuse_servers(struct pool *pool, password_told *told)
+{
+	struct server *srv;
+
+	while ((srv = first_asking(pool)) != NULL) {
+		srv->asking = false;
+		told(srv, NULL, "the command that was asked for the password is not configured any more");
+	}
+}
+
+void
+password_renew(struct pool *pool)
+{
+	struct password *p = pool->password;
+	password_told *told = p ? p->told : NULL;
+
+	if (password_changes(pool, pool->conf)) {
+		password_free(pool);
+		if (command_of(pool->conf) == NULL) {
+			refuse_servers(pool, told);
+			return;
+		}
+		p = pool->password = mem_calloc(1, sizeof *p);
+		p->id = idmap_add(&pool->all->passwords, p);
+		p->pool = pool;
+		p->command = mem_strdup(command_of(pool->conf));
+		p->told = told;
+		if (first_asking(pool))
+			begin_asking(p);
+	}
+	if (p && p->state == PASSWORD_KNOWN)
+		forget(p);
 }
 
 const char *
