@@ -288,7 +288,9 @@ readonly_choose(struct session *s, const struct message *m)
 	if (s->hold != h)
 		return;
 	readonly_set(h, declared_by(s, m));
-	h->apart = h->readonly != READONLY_NONE && readonly_target(s) != NULL;
+	h->apart =
+	    h->readonly != READONLY_NONE && !s->context.refused_apart && readonly_target(s) != NULL;
+	s->context.refused_apart = false;
 }
 
 struct pool *
@@ -313,6 +315,15 @@ readonly_falls_back(struct session *s, const struct err *e)
 	if (s->hold != s->own || !s->own->apart || !readonly_may_fall_back(s, e))
 		return false;
 	s->own->apart = false;
+	return true;
+}
+
+bool
+readonly_leaves_other(struct session *s)
+{
+	if (s->hold != s->own || !s->own->apart || !s->pool->conf->read_only_fallback)
+		return false;
+	s->context.refused_apart = true;
 	return true;
 }
 

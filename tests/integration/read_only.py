@@ -209,12 +209,47 @@ def one_exchange(t):
                wire.execute("p") + wire.extended(WHERE) + wire.sync())
         equal(where(c.until_ready()), [THERE, HERE], "a portal with a name")
         # BEGIN is prepared, and then something else is executed.
+        # BEGIN is prepared, and then something else is executed.
         for name in ("", "b"):
             c.send(wire.parse("BEGIN READ ONLY", name) + wire.extended("INSERT INTO w VALUES (4, 4)") +
                    wire.extended(WHERE) + wire.sync())
             equal(where(c.until_ready()), [HERE], "BEGIN is prepared only")
     d.quiet()
     d.quiet("replica")
+
+
+@test
+def refused_parameters(t):
+    """a role that the standby does not know yet: the primary has the transaction, and the session keeps its role there"""
+    pair = Pair(t)
+    for fallback, want in (("on", "lagging f"), ("off", "22023")):
+        d = pair.daemon(t, read_only_fallback=fallback)
+        who = "SELECT current_user || ' ' || pg_is_in_recovery()::text::char(1)"
+        with d.connect() as c:
+            equal(where(c.ask("BEGIN READ ONLY")) + where(c.ask(WHERE)), [THERE], "before")
+            c.ask("COMMIT")
+        if fallback == "on":
+            pair.b.sql("SELECT pg_wal_replay_pause()")
+            pair.a.sql("CREATE ROLE lagging")
+        for ask in (lambda c, sql: c.ask(sql), lambda c, sql: c.ask_extended(sql)):
+            with d.connect() as c:
+                ask(c, "SET ROLE lagging")
+                r = ask(c, "BEGIN READ ONLY")
+                equal(where(r) or where(ask(c, who)), [want], "fallback %s" % fallback)
+                ask(c, "COMMIT")
+                # This text changes a parameter: the role must not be given up for it.
+                ask(c, "SET work_mem = '5MB'")
+                equal(where(ask(c, who)), ["lagging f"], "the role, fallback %s" % fallback)
+            with d.connect() as c:
+                ask(c, "SET default_transaction_read_only = on")
+                ask(c, "SET ROLE lagging")
+                equal(where(ask(c, who)), [want], "one statement, fallback %s" % fallback)
+                ask(c, "SET default_transaction_read_only = off")
+                equal(where(ask(c, who)), ["lagging f"], "the role behind it, fallback %s" % fallback)
+        d.quiet()
+        d.quiet("replica")
+        d.stop()
+    pair.b.sql("SELECT pg_wal_replay_resume()")
 
 
 @test
