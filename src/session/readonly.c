@@ -343,14 +343,21 @@ may_run(char type)
 	return type == 'Q' || type == 'P' || type == 'B' || type == 'F';
 }
 
-/* The effects of the statement that a Bind names. */
+/* The effects of the statement that a Bind names. One whose text is not known may end the
+ * transaction. */
 static unsigned
 bound_effects(const struct session *s, const struct message *m)
 {
 	const char *sql;
 	size_t bytes;
+	unsigned set;
 
-	return m->statement ? statement_bound(s, m->statement, &sql, &bytes) : 0;
+	if (m->statement == NULL)
+		return ENDS;
+	set = statement_bound(s, m->statement, &sql, &bytes);
+	if (bytes > 0 || (*m->statement == 0 && unnamed_has_text(s->context.unnamed)))
+		return set;
+	return set | ENDS;
 }
 
 /* Does the message do, or let a later Execute do, something with one of these bits? */
@@ -368,6 +375,13 @@ does(const struct session *s, const struct message *m)
 	}
 }
 
+/* Does PostgreSQL drop the unnamed portal that was bound before? */
+static bool
+replaces_unnamed(const struct message *m)
+{
+	return m->type == 'Q' || (m->type == 'B' && m->portal && *m->portal == 0);
+}
+
 bool
 readonly_must_wait(struct session *s, const struct message *m)
 {
@@ -382,7 +396,9 @@ readonly_must_wait(struct session *s, const struct message *m)
 		/* In the exchange of the BEGIN, nothing is executed if that fails. */
 		return !begun && may_run(m->type) && !(is_step(m->type) && p->extended);
 	case READONLY_ENDING:
-		if (begun)
+		/* The statement that ends it may be bound, and executed later, until another one
+		 * takes the place of the unnamed portal. */
+		if (begun && replaces_unnamed(m))
 			readonly_set(h, READONLY_OPEN);
 		return !begun && may_run(m->type);
 	case READONLY_RUNNING:

@@ -208,12 +208,44 @@ def one_exchange(t):
         c.send(wire.parse("COMMIT", "c") + wire.bind(statement="c", portal="p") + wire.extended(WHERE) +
                wire.execute("p") + wire.extended(WHERE) + wire.sync())
         equal(where(c.until_ready()), [THERE, HERE], "a portal with a name")
+        # A portal without a name, too: behind a Sync, and behind a Parse.
+        for more, want in ((wire.sync(), [THERE, HERE, HERE]), (wire.parse(WHERE, "x"), [THERE, HERE, HERE])):
+            c.send(wire.extended("BEGIN READ ONLY") + wire.extended(WHERE) + wire.sync())
+            got = where(c.until_ready())
+            c.send(wire.parse("COMMIT") + wire.bind() + more)
+            if more == wire.sync():
+                c.until_ready()
+            c.send(wire.execute() + wire.extended(WHERE) + wire.extended("INSERT INTO w VALUES (5, 5)") +
+                   wire.extended(WHERE) + wire.sync())
+            equal(got + where(c.until_ready()), want, "the unnamed portal, executed later")
         # BEGIN is prepared, and then something else is executed.
         # BEGIN is prepared, and then something else is executed.
         for name in ("", "b"):
             c.send(wire.parse("BEGIN READ ONLY", name) + wire.extended("INSERT INTO w VALUES (4, 4)") +
                    wire.extended(WHERE) + wire.sync())
             equal(where(c.until_ready()), [HERE], "BEGIN is prepared only")
+    d.quiet()
+    d.quiet("replica")
+
+
+@test
+def long_texts(t):
+    """texts of more than 64 kB: what may end the transaction is waited for; what may go on behind that is refused"""
+    d = Pair(t).daemon(t)
+    long = "/*%s*/" % ("x" * 70000)
+    with d.connect() as c:
+        c.ask("BEGIN READ ONLY")
+        c.send(wire.parse(long + "COMMIT") + wire.bind() + wire.execute() + wire.sync() + QUERY(WHERE))
+        equal(c.until_ready().tags, ["COMMIT"], "COMMIT behind a long comment")
+        equal(where(c.until_ready()), [HERE], "behind it")
+        c.ask("BEGIN READ ONLY")
+        equal(where(c.ask("COMMIT; %s; INSERT INTO w VALUES (6, length('%s'))" % (WHERE, "x" * 70000))), ["54000"],
+              "the text is cut within a quote")
+        equal((c.status, where(c.ask(WHERE))), ("T", [THERE]), "the transaction goes on")
+        c.ask("COMMIT")
+        c.ask("ENTER a")
+        equal(where(c.ask("COMMIT; SELECT length('%s')" % ("x" * 70000))), ["54000"], "in a scope")
+        equal(c.ask("LEAVE").errors, [], "the scope's transaction was not committed")
     d.quiet()
     d.quiet("replica")
 
