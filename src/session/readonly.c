@@ -284,7 +284,7 @@ readonly_choose(struct session *s, const struct message *m)
 	struct hold *h = holds_need(s);
 
 	readonly_set(h, READONLY_NONE);
-	h->apart = h->wrote = false;
+	h->apart = h->wrote = h->ends_bound = false;
 	if (s->hold != h)
 		return;
 	readonly_set(h, declared_by(s, m));
@@ -375,13 +375,6 @@ does(const struct session *s, const struct message *m)
 	}
 }
 
-/* Does PostgreSQL drop the unnamed portal that was bound before? */
-static bool
-replaces_unnamed(const struct message *m)
-{
-	return m->type == 'Q' || (m->type == 'B' && m->portal && *m->portal == 0);
-}
-
 bool
 readonly_must_wait(struct session *s, const struct message *m)
 {
@@ -396,9 +389,7 @@ readonly_must_wait(struct session *s, const struct message *m)
 		/* In the exchange of the BEGIN, nothing is executed if that fails. */
 		return !begun && may_run(m->type) && !(is_step(m->type) && p->extended);
 	case READONLY_ENDING:
-		/* The statement that ends it may be bound, and executed later, until another one
-		 * takes the place of the unnamed portal. */
-		if (begun && replaces_unnamed(m))
+		if (begun)
 			readonly_set(h, READONLY_OPEN);
 		return !begun && may_run(m->type);
 	case READONLY_RUNNING:
@@ -520,10 +511,17 @@ static void
 sent_there(struct session *s, const struct message *m)
 {
 	struct hold *h = s->hold;
+	bool ends = (does(s, m) & ENDS) != 0;
 
-	/* A portal with a name may have been bound long ago. */
-	if ((h->readonly == READONLY_OPENING || h->readonly == READONLY_OPEN) &&
-	    ((does(s, m) & ENDS) || (m->type == 'E' && m->portal && *m->portal)))
+	/* Messages that take the place of the unnamed portal. */
+	if (m->type == 'Q')
+		h->ends_bound = false;
+	else if (m->type == 'B' && (m->portal == NULL || *m->portal == 0))
+		h->ends_bound = ends;
+	/* A portal may be executed long after it was bound. */
+	else if (m->type == 'E')
+		ends = h->ends_bound || m->portal == NULL || *m->portal;
+	if (ends && (h->readonly == READONLY_OPENING || h->readonly == READONLY_OPEN))
 		readonly_set(h, READONLY_ENDING);
 }
 
@@ -584,5 +582,5 @@ readonly_returned(struct session *s, struct hold *h)
 	/* What would pin the session there was refused, or is discarded. */
 	if (h->apart)
 		h->pinned = 0;
-	h->apart = h->wrote = false;
+	h->apart = h->wrote = h->ends_bound = false;
 }

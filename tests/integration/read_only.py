@@ -218,7 +218,12 @@ def one_exchange(t):
             c.send(wire.execute() + wire.extended(WHERE) + wire.extended("INSERT INTO w VALUES (5, 5)") +
                    wire.extended(WHERE) + wire.sync())
             equal(got + where(c.until_ready()), want, "the unnamed portal, executed later")
-        # BEGIN is prepared, and then something else is executed.
+        # Behind AND CHAIN, what is refused fails the transaction, and nothing else.
+        for sql in ("BEGIN READ ONLY", "COMMIT AND CHAIN"):
+            c.send(wire.extended(sql) + wire.sync())
+            c.until_ready()
+        equal(where(c.ask_extended("LISTEN x")) + where(c.ask_extended(WHERE)), ["0A000", "25P02"], "LISTEN behind AND CHAIN")
+        c.ask("ROLLBACK")
         # BEGIN is prepared, and then something else is executed.
         for name in ("", "b"):
             c.send(wire.parse("BEGIN READ ONLY", name) + wire.extended("INSERT INTO w VALUES (4, 4)") +
