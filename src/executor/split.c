@@ -568,7 +568,7 @@ split_judge(struct session *s, struct message *m)
 			return v;
 		if (((m->effects.set & SQLCLASS_SCOPE) ||
 		     divides(s, m->effects.set, sql, bytes, s->rare->script->lexing)) &&
-		    (is_scope(s, sql, bytes) || !is_open(s, sql, bytes)))
+		    (is_scope(s, sql, bytes) || !message_is_whole(m) || !is_open(s, sql, bytes)))
 			return judge_query(s, m, sql, bytes);
 		named_replaced(s->extended.named, 'P');
 		return judge_ordinary(s, m, m->effects.set, sql, bytes);

@@ -417,7 +417,8 @@ cluster_takes(const struct pool *pool)
 	/* If nobody waits in its own pool, as if somebody came there now. */
 	own = queue_at(pool, 0);
 	own_us = own ? own->turn.time_us : loop_now_us(c->all->loop);
-	if (own_us - CLUSTER_PATIENCE_US <= turn_us)
+	/* That of one that needs a new connection is INT64_MIN. */
+	if (own_us <= turn_us + CLUSTER_PATIENCE_US)
 		return NULL;
 	c->moved++;
 	return OTHER_POOL;

@@ -58,6 +58,7 @@ hold_pack(struct pack *p, struct hold *h)
 	PACK(p, h->readonly);
 	PACK(p, h->apart);
 	PACK(p, h->wrote);
+	PACK(p, h->ends_bound);
 	if (pack_reading(p) && h->readonly >= HOLD_READONLY) {
 		p->failed = true;
 		h->readonly = 0;

@@ -50,6 +50,8 @@ struct hold {
 	uint8_t readonly;
 	bool apart; /* the option read_only has chosen the pool, which is not the session's own */
 	bool wrote; /* the lease may have written */
+	/* with `apart`: the unnamed portal has a statement that may end the transaction */
+	bool ends_bound;
 	/* effects_keep(): what the Query that waits for a server does, and the bytes of its text
 	 * with the NUL, or 0. */
 	unsigned waiting_set;

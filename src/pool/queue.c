@@ -310,11 +310,13 @@ queue_count_server(struct pools *all, struct turn *t, int by)
 {
 	struct list_node *n, *after;
 
+	/* Both are counted before others are moved: while one of them still seems to be full, all
+	 * who wait in a lane of the other would move to its own. */
+	for (int i = 0; i < PARTY_KINDS; i++)
+		if (t->party[i])
+			t->party[i]->servers += (unsigned)by;
 	for (int i = 0; i < PARTY_KINDS; i++) {
-		if (t->party[i] == NULL)
-			continue;
-		t->party[i]->servers += (unsigned)by;
-		if (by > 0 || t->party[i]->lanes.count == 0)
+		if (by > 0 || t->party[i] == NULL || t->party[i]->lanes.count == 0)
 			continue;
 		LIST_EACH_SAFE (n, after, &t->party[i]->lanes)
 			offer(LIST_OBJ(n, struct lane, node));

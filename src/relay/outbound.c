@@ -63,6 +63,16 @@ try_fresh(struct session *s)
 	session_wake(s);
 }
 
+/* The pool of read_only cannot serve its message, which is judged again. */
+static void
+ask_own_pool(struct session *s)
+{
+	if (s->state != SESSION_IDLE)
+		session_set_state(s, SESSION_IDLE);
+	stream_resume(&s->stream);
+	session_wake(s);
+}
+
 static void
 after_setup(struct session *s)
 {
@@ -75,6 +85,9 @@ after_setup(struct session *s)
 		return;
 	case SETUP_TRY_FRESH:
 		try_fresh(s);
+		return;
+	case SETUP_OWN_POOL:
+		ask_own_pool(s);
 		return;
 	case SETUP_REFUSED:
 		waiting_refused(s, &e);
@@ -151,15 +164,6 @@ granted(struct lease *l)
 		executor_granted(s, l);
 	else
 		session_wake(s);
-}
-
-/* The pool that it waited for cannot be reached: its message is judged again. */
-static void
-ask_own_pool(struct session *s)
-{
-	session_set_state(s, SESSION_IDLE);
-	stream_resume(&s->stream);
-	session_wake(s);
 }
 
 static void

@@ -9,6 +9,7 @@
 #include "session/end.h"
 #include "session/inquiry.h"
 #include "session/params.h"
+#include "session/readonly.h"
 #include "session/sequences.h"
 #include "session/telling.h"
 
@@ -40,6 +41,15 @@ make_refusal(const struct session *s, struct err *e)
 		err_hint(e, "RESET ALL, or SET anew what is refused.");
 }
 
+/* Returns a server that has refused the session's parameters, of which it may have set some. */
+static void
+return_refusing(struct session *s)
+{
+	s->context.wants_fresh = s->context.probes = false;
+	session_set_state(s, SESSION_IDLE);
+	lease_return(&s->hold->lease, true);
+}
+
 /* The server has refused what the session has set. The reason may be this very server: something
  * that cannot be undone in it (temporary tables fix temp_buffers), or the role of the session
  * before, which is gone. So a new connection is tried. If that refuses it too, the client gets the
@@ -54,6 +64,11 @@ settings_refused(struct session *s, struct err *e)
 		err_clear(e);
 		return SETUP_WAITS;
 	}
+	if (readonly_leaves_other(s)) {
+		err_clear(e);
+		return_refusing(s);
+		return SETUP_OWN_POOL;
+	}
 	if (context_may_be_taken(s)) {
 		lease_close(&s->hold->lease, "it refused the parameters of a session");
 		err_clear(e);
@@ -65,10 +80,9 @@ settings_refused(struct session *s, struct err *e)
 		err_clear(e);
 		return SETUP_WAITS;
 	}
-	s->context.wants_fresh = s->context.probes = false;
-	s->context.refused = true;
-	session_set_state(s, SESSION_IDLE);
-	lease_return(&s->hold->lease, true);
+	/* What a standby refuses, the session's own pool may accept: it keeps that. */
+	s->context.refused = !s->hold->apart;
+	return_refusing(s);
 	return SETUP_REFUSED;
 }
 

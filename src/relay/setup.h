@@ -13,6 +13,7 @@ enum setup_outcome {
 	SETUP_WAITS,     /* the server was asked again; or the session is over */
 	SETUP_TAKEN,     /* the server has accepted them: the session is active */
 	SETUP_TRY_FRESH, /* the server has refused them and was closed: a new one may accept them */
+	SETUP_OWN_POOL,  /* one of the pool of read_only has: the session's own pool is asked */
 	SETUP_REFUSED,   /* a new one has refused them too: the message is to be refused */
 	SETUP_KNOWN,     /* at login: the server has accepted them, and is returned */
 	SETUP_LOGIN_AGAIN, /* at login: another server must be asked */

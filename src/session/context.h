@@ -30,6 +30,8 @@ struct context {
 	bool accepted;    /* a server has accepted its parameters */
 	bool wants_fresh; /* a server has refused them: a new connection is tried next */
 	bool refused;     /* a new one has refused them too: none is tried until they change */
+	/* one of the pool of read_only has refused them: the next message goes to the own pool */
+	bool refused_apart;
 	bool probes;      /* it is about to set temp_buffers, which not every server accepts */
 	/* resets.h: */
 	uint8_t resets;    /* enum session_resets */

@@ -28,7 +28,12 @@ raise_error(struct session *s, struct message *m, const struct err *e)
 		script_query_sent(s);
 	} else {
 		context_own(p, (char *)buf_data(&sql), out);
-		unnamed_not_here(s->context.unnamed);
+		/* As in PostgreSQL, the Parse has dropped the statement before it failed. */
+		if (m->type == 'P' && message_is_unnamed(m))
+			unnamed_forget(s->context.unnamed,
+				       &s->hold->lease.srv->prepared.tracked);
+		else
+			unnamed_not_here(s->context.unnamed);
 	}
 	buf_clear(&sql);
 	m->used = FRAME_HEADER + m->bytes;

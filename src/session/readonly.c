@@ -284,11 +284,13 @@ readonly_choose(struct session *s, const struct message *m)
 	struct hold *h = holds_need(s);
 
 	readonly_set(h, READONLY_NONE);
-	h->apart = h->wrote = false;
+	h->apart = h->wrote = h->ends_bound = false;
 	if (s->hold != h)
 		return;
 	readonly_set(h, declared_by(s, m));
-	h->apart = h->readonly != READONLY_NONE && readonly_target(s) != NULL;
+	h->apart =
+	    h->readonly != READONLY_NONE && !s->context.refused_apart && readonly_target(s) != NULL;
+	s->context.refused_apart = false;
 }
 
 struct pool *
@@ -316,6 +318,15 @@ readonly_falls_back(struct session *s, const struct err *e)
 	return true;
 }
 
+bool
+readonly_leaves_other(struct session *s)
+{
+	if (s->hold != s->own || !s->own->apart || !s->pool->conf->read_only_fallback)
+		return false;
+	s->context.refused_apart = true;
+	return true;
+}
+
 /* ---- messages to its server ---- */
 
 /* Is it a message of an exchange that a Sync ends? */
@@ -332,14 +343,21 @@ may_run(char type)
 	return type == 'Q' || type == 'P' || type == 'B' || type == 'F';
 }
 
-/* The effects of the statement that a Bind names. */
+/* The effects of the statement that a Bind names. One whose text is not known may end the
+ * transaction. */
 static unsigned
 bound_effects(const struct session *s, const struct message *m)
 {
 	const char *sql;
 	size_t bytes;
+	unsigned set;
 
-	return m->statement ? statement_bound(s, m->statement, &sql, &bytes) : 0;
+	if (m->statement == NULL)
+		return ENDS;
+	set = statement_bound(s, m->statement, &sql, &bytes);
+	if (bytes > 0 || (*m->statement == 0 && unnamed_has_text(s->context.unnamed)))
+		return set;
+	return set | ENDS;
 }
 
 /* Does the message do, or let a later Execute do, something with one of these bits? */
@@ -493,10 +511,17 @@ static void
 sent_there(struct session *s, const struct message *m)
 {
 	struct hold *h = s->hold;
+	bool ends = (does(s, m) & ENDS) != 0;
 
-	/* A portal with a name may have been bound long ago. */
-	if ((h->readonly == READONLY_OPENING || h->readonly == READONLY_OPEN) &&
-	    ((does(s, m) & ENDS) || (m->type == 'E' && m->portal && *m->portal)))
+	/* Messages that take the place of the unnamed portal. */
+	if (m->type == 'Q')
+		h->ends_bound = false;
+	else if (m->type == 'B' && (m->portal == NULL || *m->portal == 0))
+		h->ends_bound = ends;
+	/* A portal may be executed long after it was bound. */
+	else if (m->type == 'E')
+		ends = h->ends_bound || m->portal == NULL || *m->portal;
+	if (ends && (h->readonly == READONLY_OPENING || h->readonly == READONLY_OPEN))
 		readonly_set(h, READONLY_ENDING);
 }
 
@@ -557,5 +582,5 @@ readonly_returned(struct session *s, struct hold *h)
 	/* What would pin the session there was refused, or is discarded. */
 	if (h->apart)
 		h->pinned = 0;
-	h->apart = h->wrote = false;
+	h->apart = h->wrote = h->ends_bound = false;
 }

@@ -208,6 +208,22 @@ def one_exchange(t):
         c.send(wire.parse("COMMIT", "c") + wire.bind(statement="c", portal="p") + wire.extended(WHERE) +
                wire.execute("p") + wire.extended(WHERE) + wire.sync())
         equal(where(c.until_ready()), [THERE, HERE], "a portal with a name")
+        # A portal without a name, too: behind a Sync, and behind a Parse.
+        for more, want in ((wire.sync(), [THERE, HERE, HERE]), (wire.parse(WHERE, "x"), [THERE, HERE, HERE])):
+            c.send(wire.extended("BEGIN READ ONLY") + wire.extended(WHERE) + wire.sync())
+            got = where(c.until_ready())
+            c.send(wire.parse("COMMIT") + wire.bind() + more)
+            if more == wire.sync():
+                c.until_ready()
+            c.send(wire.execute() + wire.extended(WHERE) + wire.extended("INSERT INTO w VALUES (5, 5)") +
+                   wire.extended(WHERE) + wire.sync())
+            equal(got + where(c.until_ready()), want, "the unnamed portal, executed later")
+        # Behind AND CHAIN, what is refused fails the transaction, and nothing else.
+        for sql in ("BEGIN READ ONLY", "COMMIT AND CHAIN"):
+            c.send(wire.extended(sql) + wire.sync())
+            c.until_ready()
+        equal(where(c.ask_extended("LISTEN x")) + where(c.ask_extended(WHERE)), ["0A000", "25P02"], "LISTEN behind AND CHAIN")
+        c.ask("ROLLBACK")
         # BEGIN is prepared, and then something else is executed.
         for name in ("", "b"):
             c.send(wire.parse("BEGIN READ ONLY", name) + wire.extended("INSERT INTO w VALUES (4, 4)") +
@@ -215,6 +231,62 @@ def one_exchange(t):
             equal(where(c.until_ready()), [HERE], "BEGIN is prepared only")
     d.quiet()
     d.quiet("replica")
+
+
+@test
+def long_texts(t):
+    """texts of more than 64 kB: what may end the transaction is waited for; what may go on behind that is refused"""
+    d = Pair(t).daemon(t)
+    long = "/*%s*/" % ("x" * 70000)
+    with d.connect() as c:
+        c.ask("BEGIN READ ONLY")
+        c.send(wire.parse(long + "COMMIT") + wire.bind() + wire.execute() + wire.sync() + QUERY(WHERE))
+        equal(c.until_ready().tags, ["COMMIT"], "COMMIT behind a long comment")
+        equal(where(c.until_ready()), [HERE], "behind it")
+        c.ask("BEGIN READ ONLY")
+        equal(where(c.ask("COMMIT; %s; INSERT INTO w VALUES (6, length('%s'))" % (WHERE, "x" * 70000))), ["54000"],
+              "the text is cut within a quote")
+        equal((c.status, where(c.ask(WHERE))), ("T", [THERE]), "the transaction goes on")
+        c.ask("COMMIT")
+        c.ask("ENTER a")
+        equal(where(c.ask("COMMIT; SELECT length('%s')" % ("x" * 70000))), ["54000"], "in a scope")
+        equal(c.ask("LEAVE").errors, [], "the scope's transaction was not committed")
+    d.quiet()
+    d.quiet("replica")
+
+
+@test
+def refused_parameters(t):
+    """a role that the standby does not know yet: the primary has the transaction, and the session keeps its role there"""
+    pair = Pair(t)
+    for fallback, want in (("on", "lagging f"), ("off", "22023")):
+        d = pair.daemon(t, read_only_fallback=fallback)
+        who = "SELECT current_user || ' ' || pg_is_in_recovery()::text::char(1)"
+        with d.connect() as c:
+            equal(where(c.ask("BEGIN READ ONLY")) + where(c.ask(WHERE)), [THERE], "before")
+            c.ask("COMMIT")
+        if fallback == "on":
+            pair.b.sql("SELECT pg_wal_replay_pause()")
+            pair.a.sql("CREATE ROLE lagging")
+        for ask in (lambda c, sql: c.ask(sql), lambda c, sql: c.ask_extended(sql)):
+            with d.connect() as c:
+                ask(c, "SET ROLE lagging")
+                r = ask(c, "BEGIN READ ONLY")
+                equal(where(r) or where(ask(c, who)), [want], "fallback %s" % fallback)
+                ask(c, "COMMIT")
+                # This text changes a parameter: the role must not be given up for it.
+                ask(c, "SET work_mem = '5MB'")
+                equal(where(ask(c, who)), ["lagging f"], "the role, fallback %s" % fallback)
+            with d.connect() as c:
+                ask(c, "SET default_transaction_read_only = on")
+                ask(c, "SET ROLE lagging")
+                equal(where(ask(c, who)), [want], "one statement, fallback %s" % fallback)
+                ask(c, "SET default_transaction_read_only = off")
+                equal(where(ask(c, who)), ["lagging f"], "the role behind it, fallback %s" % fallback)
+        d.quiet()
+        d.quiet("replica")
+        d.stop()
+    pair.b.sql("SELECT pg_wal_replay_resume()")
 
 
 @test

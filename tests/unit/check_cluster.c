@@ -628,6 +628,30 @@ START_TEST(a_role_at_its_limit_keeps_nobody_waiting)
 }
 END_TEST
 
+START_TEST(those_of_two_full_parties_stay_in_the_lane_of_one)
+{
+	sizes(3, 3, 3);
+	limit_party(0, CONF_PARTY_ROLE, "app", 1, 0);
+	limit_party(1, CONF_PARTY_UID, "0", 2, 0);
+	stage_open(100);
+	for (int i = 0; i < 6; i++)
+		users[i].role = i < 5 ? "app" : "other";
+	want(&users[0], pool[0]);
+	want(&users[5], pool[0]);
+	settle();
+	ck_assert(has(&users[0]) && has(&users[5]));
+	for (int i = 1; i < 5; i++)
+		want(&users[i], pool[0]);
+	/* Who waits behind the next one is not moved, so a turn costs the same for any number. */
+	leave(&users[0]);
+	settle();
+	ck_assert(has(&users[1]));
+	for (int i = 2; i < 5; i++)
+		ck_assert(users[i].lease.turn.blocked == users[i].lease.turn.lane[CONF_PARTY_ROLE]);
+	stage_close();
+}
+END_TEST
+
 START_TEST(priority_is_a_head_start)
 {
 	sizes(1, 1, 1);
@@ -883,6 +907,7 @@ main(void)
 	tcase_add_test(t, the_longest_waiting_of_all_pools_is_first);
 	tcase_add_test(t, a_smaller_limit_takes_nobodys_server_away);
 	tcase_add_test(t, a_role_at_its_limit_keeps_nobody_waiting);
+	tcase_add_test(t, those_of_two_full_parties_stay_in_the_lane_of_one);
 	tcase_add_test(t, priority_is_a_head_start);
 	tcase_add_test(t, limits_change_while_sessions_wait);
 	tcase_add_test(t, clients_are_counted);
