@@ -240,7 +240,8 @@ refuse_servers(struct pool *pool, password_told *told)
 
 	while ((srv = first_asking(pool)) != NULL) {
 		srv->asking = false;
-		told(srv, NULL, "the command that was asked for the password is not configured any more");
+		told(srv, NULL,
+		     "the command that was asked for the password is not configured any more");
 	}
 }
 

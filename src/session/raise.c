@@ -30,8 +30,7 @@ raise_error(struct session *s, struct message *m, const struct err *e)
 		context_own(p, (char *)buf_data(&sql), out);
 		/* As in PostgreSQL, the Parse has dropped the statement before it failed. */
 		if (m->type == 'P' && message_is_unnamed(m))
-			unnamed_forget(s->context.unnamed,
-				       &s->hold->lease.srv->prepared.tracked);
+			unnamed_forget(s->context.unnamed, &s->hold->lease.srv->prepared.tracked);
 		else
 			unnamed_not_here(s->context.unnamed);
 	}

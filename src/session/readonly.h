@@ -57,8 +57,8 @@ struct pool *readonly_pool(struct session *);
 bool readonly_falls_back(struct session *, const struct err *);
 
 /* A server of the other pool has refused the session's parameters, which that of its own pool may
- * accept: a standby that lags does not know a new role yet. Returns true if the session asks its own
- * pool instead, once (option read_only_fallback). */
+ * accept: a standby that lags does not know a new role yet. Returns true if the session asks its
+ * own pool instead, once (option read_only_fallback). */
 bool readonly_leaves_other(struct session *);
 
 /* May any lease of the session that has asked the other pool ask its own instead? */

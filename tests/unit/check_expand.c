@@ -345,8 +345,7 @@ static const struct {
 	const char *problem;
 } wrong[] = {
     {OPTION("size"), "-o \"size\": expected OPTION=VALUE"},
-    {OPTION("pool.a.password:s3cret"),
-     "-o \"pool.a.password\" ...: expected OPTION=VALUE"},
+    {OPTION("pool.a.password:s3cret"), "-o \"pool.a.password\" ...: expected OPTION=VALUE"},
     {OPTION("=3"), "-o : unknown option \"\"; see pgwith.conf(5)"},
     {OPTION("sise=3"), "-o sise: unknown option \"sise\"; did you mean \"size\"?"},
     {OPTION("pool_mode=session"), "-o pool_mode: unknown option \"pool_mode\": PgBouncer's is here "
