@@ -15,6 +15,7 @@
 #include "base/units.h"
 #include "cli/admission.h"
 #include "cli/asuser.h"
+#include "cli/authcheck.h"
 #include "cli/cure.h"
 #include "cli/files.h"
 #include "cli/findings.h"
@@ -105,10 +106,12 @@ check_conf(struct doctor *d)
 		conf_check_names(d->conf, &problems);
 	for (unsigned i = 0; i < problems.count; i++) {
 		const struct conf_problem *p = &problems.list[i];
+		const char *cure = authcheck_cure_of_file(p->text);
 
 		if (p->line)
 			findings_add(&d->findings, FINDING_PROBLEM, "configuration",
-				     "correct the line; pgwith.conf(5) has every option",
+				     cure ? cure
+					  : "correct the line; pgwith.conf(5) has every option",
 				     "%s:%u: %s", p->file, p->line, p->text);
 		else
 			findings_add(&d->findings, FINDING_PROBLEM, "configuration",
