@@ -22,6 +22,7 @@
 #include "cli/namespaces.h"
 #include "cli/remote.h"
 #include "cli/started.h"
+#include "conf/auth.h"
 #include "conf/conf.h"
 
 #define DRIFTS_SAID  5  /* options named in one message */
@@ -398,6 +399,16 @@ check_drift(struct doctor *d, struct ask *ask)
 	table_free(config);
 }
 
+/* What to do if the console does not let this user in. */
+static const char *
+cure_of_refusal(const struct doctor *d)
+{
+	if (d->conf && !(auth_methods(d->conf->auth_console) & AUTH_PEER))
+		return "--user ROLE, a role of admin_users, with its password in PGPASSWORD, or in "
+		       "the file of PGPASSFILE";
+	return "ask as root, as the user of pgwithd, or as a role of admin_users";
+}
+
 /* Opens the console. A failure becomes a finding, instead of a line on stderr. */
 static struct ask *
 open_console(struct doctor *d)
@@ -416,15 +427,13 @@ open_console(struct doctor *d)
 	if (caught)
 		fclose(caught);
 	if (status != ASK_GOOD)
-		findings_add(
-		    &d->findings, status == ASK_REFUSED ? FINDING_NOTE : FINDING_PROBLEM, "pgwithd",
-		    status == ASK_REFUSED
-			? "ask as root, as the user of pgwithd, or as a role of admin_users"
-			: "see the log of pgwithd",
-		    "cannot look at what runs: %s",
-		    text && strncmp(text, "pgwith: ", 8) == 0 ? text + 8
-		    : text                                    ? text
-							      : "");
+		findings_add(&d->findings, status == ASK_REFUSED ? FINDING_NOTE : FINDING_PROBLEM,
+			     "pgwithd",
+			     status == ASK_REFUSED ? cure_of_refusal(d) : "see the log of pgwithd",
+			     "cannot look at what runs: %s",
+			     text && strncmp(text, "pgwith: ", 8) == 0 ? text + 8
+			     : text                                    ? text
+								       : "");
 	free(text);
 	return ask;
 }

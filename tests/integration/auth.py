@@ -243,6 +243,45 @@ def user_and_role(t):
 
 
 @test
+def commands_with_a_password(t):
+    """auth_console = scram-sha-256: pgwith takes PGPASSWORD, PGPASSFILE or ~/.pgpass, says what to do without, and ping needs none"""
+    d = daemon(t)
+    d.reload({"auth": "scram-sha-256", "auth_file": t.path("userlist.txt"), "auth_delay": "0", "auth_console": "scram-sha-256",
+              "admin_users": "anna, bert"})
+    d.console_close()
+    home, passfile = t.path("home"), t.path("passfile")
+    os.mkdir(home)
+    for path, user in ((os.path.join(home, ".pgpass"), "bert"), (passfile, "anna")):
+        with open(path, "w") as f:
+            os.fchmod(f.fileno(), 0o600)
+            f.write("%s:%d:pgwith:%s:%s\n" % (d.sockets.replace(":", "\\:"), d.port, user, SECRETS[user]))
+
+    def pgwith(*args, **env):
+        return child.run([program("pgwith"), "-S", d.sockets, "-p", str(d.port), *args], env=dict(SANITIZE_ENV, **env), timeout=30)
+
+    nothing = {"HOME": "/nonexistent", "PGPASSFILE": "/nonexistent"}
+    for user, env in (("anna", dict(nothing, PGPASSWORD=SECRETS["anna"])), ("anna", {"HOME": home, "PGPASSFILE": passfile}),
+                      ("bert", {"HOME": home})):
+        status, out, err = pgwith("-U", user, "show", "level", "--csv", "--no-header", **env)
+        equal((status, err), (0, ""), "as %s by %s" % (user, sorted(env)))
+        check("admin" in out, out)
+        equal(pgwith("-U", user, "ready", **env)[0], 0, "ready")
+    status, out, err = pgwith("-U", "anna", "status", **nothing)
+    equal((status, out), (4, ""), "no password: " + err)
+    check('pgwithd asks for the password of the role "anna" (auth_console)' in err and "PGPASSWORD" in err and
+          "%s:%d:pgwith:anna:PASSWORD" % (d.sockets, d.port) in err and "fe_sendauth" not in err, err)
+    status, out, err = pgwith("-U", "anna", "ready", PGPASSWORD="x")
+    equal((status, out), (4, ""), "a wrong one: " + err)
+    check("password authentication failed" in err, err)
+    equal(pgwith("ping", **nothing)[:2], (0, "pgwithd is alive\n"), "it is alive all the same")
+    status, out, err = pgwith("top", "--once", "-U", "anna", "--interval", "100ms", **nothing)
+    check(status == 4 and "PGPASSWORD" in out + err, "top: %d %s%s" % (status, out, err))
+    status, out, err = pgwith("doctor", "--config", d.conf, "--json", **nothing)
+    rows = [f for f in json.loads(out) if "cannot look at what runs" in f["finding"]]
+    check(len(rows) == 1 and "auth_console" in rows[0]["finding"] and "PGPASSWORD" in rows[0]["what_to_do"], "doctor: %s" % rows)
+
+
+@test
 def the_console(t):
     """the console asks for no password unless auth_console says so; then the role's rights count, not root's"""
     d = daemon(t)
