@@ -438,7 +438,27 @@ open_console(struct doctor *d)
 	return ask;
 }
 
-/* Reports the pool's last error, and what an administrator has done to it (PAUSE, DISABLE ...). */
+/* Is this the row of one role of a pool with role = client? The row of the pool stands before those
+ * of its roles, and has no user. */
+static bool
+is_of_role(const struct table *pools, unsigned row)
+{
+	const char *name = table_cell(pools, row, "database");
+
+	for (unsigned i = row; name && i-- > 0;) {
+		const char *before = table_cell(pools, i, "database");
+		const char *user = table_cell(pools, i, "user");
+
+		if (before == NULL || strcmp(before, name) != 0)
+			return false;
+		if (user && *user == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Reports the pool's last error, and what an administrator has done to it (PAUSE, DISABLE ...), or
+ * the last error of one of its roles. */
 static void
 check_pool_row(struct doctor *d, const struct table *pools, unsigned row)
 {
@@ -447,10 +467,17 @@ check_pool_row(struct doctor *d, const struct table *pools, unsigned row)
 	const char *paused = table_cell(pools, row, "paused");
 	const char *disabled = table_cell(pools, row, "disabled");
 	char *subject = mem_printf("pool %s", name ? name : "?");
+	bool of_role = is_of_role(pools, row);
 
-	if (error)
+	if (error && of_role)
+		findings_add(&d->findings, FINDING_PROBLEM, subject, cure_of("", error),
+			     "pgwithd's own last attempt to connect as the role \"%s\" failed: %s",
+			     table_cell(pools, row, "user"), error);
+	else if (error)
 		findings_add(&d->findings, FINDING_PROBLEM, subject, cure_of("", error),
 			     "pgwithd's own last attempt to connect failed: %s", error);
+	if (of_role)
+		goto out;
 	if (paused && strcmp(paused, "0") != 0)
 		findings_add(&d->findings, FINDING_WARNING, subject, "pgwith resume",
 			     "an administrator has paused it: its clients wait");
@@ -458,6 +485,7 @@ check_pool_row(struct doctor *d, const struct table *pools, unsigned row)
 		findings_add(
 		    &d->findings, FINDING_WARNING, subject, "pgwith enable",
 		    "an administrator has disabled or drained it: clients are turned away");
+out:
 	free(subject);
 }
 
