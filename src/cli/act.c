@@ -193,12 +193,36 @@ act_kill(const struct commands_entry *entry, const struct commands_how *how, str
 	return ASK_USAGE;
 }
 
+/* The section that the options of the command line name, as SET names it (FOR POOL "x"). The caller
+ * frees; NULL: none is named. */
+static char *
+section_of(const struct commands_how *how)
+{
+	const struct {
+		const char *word, *name;
+	} sections[] = {{"POOL", how->pool},
+			{"CLUSTER", how->cluster},
+			{"ROLE", how->role},
+			{"UID", how->uid},
+			{"SCOPE", how->scope}};
+
+	for (unsigned i = 0; i < sizeof sections / sizeof *sections; i++)
+		if (sections[i].name) {
+			char *name = ask_name(sections[i].name);
+			char *all = mem_printf("FOR %s %s", sections[i].word, name);
+
+			free(name);
+			return all;
+		}
+	return NULL;
+}
+
 enum ask_status
 act_set(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
 	char **args)
 {
 	enum ask_status status = ASK_GOOD;
-	char *value, *statement;
+	char *value, *statement, *section;
 
 	if (args[0][strspn(args[0], "abcdefghijklmnopqrstuvwxyz_")] || *args[0] == 0) {
 		fprintf(stderr, "pgwith: \"%s\" is no option's name; pgwith config lists them\n",
@@ -209,14 +233,11 @@ act_set(const struct commands_entry *entry, const struct commands_how *how, stru
 		return status;
 	value = ask_value(args[1]);
 	statement = mem_printf("SET %s = %s", args[0], value);
-	if (how->pool) {
-		char *words = mem_printf("%s FOR POOL", statement);
-
-		status = act_on(entry, how, ask, words, ask_name(how->pool));
-		free(words);
-	} else {
+	section = section_of(how);
+	if (section)
+		status = act_on(entry, how, ask, statement, section);
+	else
 		status = act(entry, how, ask, statement);
-	}
 	free(statement);
 	free(value);
 	return status;

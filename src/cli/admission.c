@@ -87,17 +87,40 @@ check_administrators(struct findings *f, const struct conf *conf)
 	free(copy);
 }
 
-/* Tells if every user of this machine may use the pool with rights that are not their own, or if
- * hardly anybody may use it, because it has no option users. */
+/* The same as check_peer_access() where only passwords count, so that it is no matter which user of
+ * the operating system a client is. */
 static void
-check_access(struct findings *f, const struct conf *conf, const struct conf_pool *pool)
+check_proved_access(struct findings *f, const char *subject, const struct conf_pool *pool,
+		    const char *login)
 {
-	char *subject = mem_printf("pool %s", pool->name), *cure, why[256] = "";
-	struct conninfo *ci = conninfo_new(pool->conninfo, why, sizeof why);
-	const char *login = ci ? conninfo_get(ci, "user") : NULL;
-	bool all = allow_everybody(pool->users), none = allow_empty(pool->users);
+	if (pool->role != CONF_ROLE_FIXED)
+		return;
+	if (allow_everybody(pool->users))
+		findings_add(
+		    f, FINDING_NOTE, subject,
+		    "users = role:ROLE, ... names roles, if not every one is meant",
+		    "users = *: every role with a password here may use it, and is \"%s\" in "
+		    "PostgreSQL",
+		    login);
+	else if (allow_empty(pool->users))
+		findings_add(f, FINDING_NOTE, subject,
+			     "users = role:ROLE, ... in its section lets others use it",
+			     "it has no option users: only who has the password of the role \"%s\" "
+			     "may use it",
+			     login);
+}
 
-	cure = mem_printf("users = NAME, @GROUP in [pool %s], if that is not meant", pool->name);
+/* Tells if every user of this machine may use the pool with rights that are not their own, or if
+ * hardly anybody may use it, because it has no option users. `login`: the role that the pool logs
+ * in as; NULL if it is not known. */
+static void
+check_peer_access(struct findings *f, const struct conf *conf, const char *subject,
+		  const struct conf_pool *pool, const char *login)
+{
+	bool all = allow_everybody(pool->users), none = allow_empty(pool->users);
+	char *cure =
+	    mem_printf("users = NAME, @GROUP in [pool %s], if that is not meant", pool->name);
+
 	if (all && pool->role == CONF_ROLE_FIXED)
 		findings_add(f, FINDING_WARNING, subject, cure,
 			     "users = *: every user of this machine may use it, and is \"%s\" in "
@@ -118,9 +141,22 @@ check_access(struct findings *f, const struct conf *conf, const struct conf_pool
 				 : "it has no option users: root and the user of pgwithd may "
 				   "use it (a system user \"%s\" might, but there is none)",
 			     login);
+	free(cure);
+}
+
+static void
+check_access(struct findings *f, const struct conf *conf, const struct conf_pool *pool)
+{
+	char *subject = mem_printf("pool %s", pool->name), why[256] = "";
+	struct conninfo *ci = conninfo_new(pool->conninfo, why, sizeof why);
+	const char *login = ci ? conninfo_get(ci, "user") : NULL;
+
+	if (auth_methods(conf->auth) & AUTH_PEER)
+		check_peer_access(f, conf, subject, pool, login);
+	else
+		check_proved_access(f, subject, pool, login ? login : "?");
 	check_user_names(f, subject, pool->users);
 	conninfo_free(ci);
-	free(cure);
 	free(subject);
 }
 
@@ -147,7 +183,8 @@ check_proved(struct findings *f, const struct conf *conf, const struct conf_pool
 void
 admission_check(struct findings *f, const struct conf *conf)
 {
-	check_administrators(f, conf);
+	if (auth_methods(conf->auth_console) & AUTH_PEER)
+		check_administrators(f, conf);
 	namespaces_check_lists(f, conf);
 	for (unsigned i = 0; i < conf->npools; i++) {
 		check_access(f, conf, &conf->pools[i]);

@@ -39,6 +39,8 @@ arguments_usage(FILE *to)
 	    "      --once          top: print one page, without a screen\n"
 	    "      --max-wait TIME status: trouble if a session waits for longer (1s)\n"
 	    "      --pool NAME     set, trace: of that pool only\n"
+	    "      --cluster NAME, --role NAME, --uid NUMBER, --scope NAME\n"
+	    "                      set: of that section only\n"
 	    "  -c, --config FILE   doctor, waits: the configuration ($PGWITH_CONFIG, or\n"
 	    "                      %s/pgwith/pgwith.conf)\n"
 	    "      --passfile FILE import: where passwords go\n"
@@ -195,6 +197,18 @@ read_option(int c, struct arguments *a)
 		return read_duration("--max-wait", optarg, &how->max_wait_us);
 	case OPTIONS_POOL:
 		how->pool = optarg;
+		return true;
+	case OPTIONS_CLUSTER:
+		how->cluster = optarg;
+		return true;
+	case OPTIONS_ROLE:
+		how->role = optarg;
+		return true;
+	case OPTIONS_UID:
+		how->uid = optarg;
+		return true;
+	case OPTIONS_SCOPE:
+		how->scope = optarg;
 		return true;
 	case OPTIONS_REPORT:
 		how->report = optarg;

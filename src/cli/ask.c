@@ -109,12 +109,26 @@ ask_status_of(const char *sqlstate)
 
 /* ---- connecting ---- */
 
+/* Passwords for the console, by the environment of pgwith: kept by ask_forget_environment(). */
+static char *given_password, *given_passfile;
+
+static void
+keep_variable(char **kept, const char *name)
+{
+	const char *value = getenv(name);
+
+	if (*kept == NULL && value && *value)
+		*kept = mem_strdup(value);
+}
+
 /* PGWITH_* are variables of pgwith, not of libpq. */
 void
 ask_forget_environment(void)
 {
 	char **e = environ;
 
+	keep_variable(&given_password, "PGPASSWORD");
+	keep_variable(&given_passfile, "PGPASSFILE");
 	while (*e) {
 		size_t n = strcspn(*e, "=");
 
@@ -166,12 +180,16 @@ ask_start(const struct ask_whom *whom)
 				    "gssencmode",
 				    "fallback_application_name",
 				    "client_encoding",
+				    "password",
+				    "passfile",
 				    NULL};
-	const char *const values[] = {directory, whom->port, "pgwith", user, "disable",
-				      "disable", "pgwith",   "UTF8",   NULL};
+	const char *values[] = {directory, whom->port, "pgwith", user, "disable", "disable",
+				"pgwith",  "UTF8",     NULL,     NULL, NULL};
 	PGconn *conn = NULL;
 
 	ask_forget_environment();
+	values[8] = given_password;
+	values[9] = given_passfile;
 	if (is_directory(whom->directory))
 		conn = PQconnectStartParams(keys, values, 0);
 	if (conn && PQstatus(conn) != CONNECTION_BAD)
@@ -186,9 +204,19 @@ ask_start(const struct ask_whom *whom)
 enum ask_status
 ask_login_failure(const PGconn *conn, const char **text)
 {
+	static char needed[512];
 	const char *fatal, *state;
 
 	*text = PQerrorMessage(conn);
+	if (PQconnectionNeedsPassword(conn)) {
+		snprintf(needed, sizeof needed,
+			 "pgwithd asks for the password of the role \"%s\" (auth_console): "
+			 "give it by PGPASSWORD, or by the line %s:%s:pgwith:%s:PASSWORD in "
+			 "~/.pgpass or the file that PGPASSFILE names; --user names another role",
+			 PQuser(conn), PQhost(conn), PQport(conn), PQuser(conn));
+		*text = needed;
+		return ASK_REFUSED;
+	}
 	fatal = strstr(*text, "FATAL:  ");
 	state = fatal ? fatal + strlen("FATAL:  ") : NULL;
 	if (state == NULL || strlen(state) < 7 || state[5] != ':')
@@ -261,7 +289,8 @@ open_session(const struct ask_whom *whom, bool ping, struct ask **ask)
 		(*ask)->timeout_us = whom->timeout_us;
 		return ASK_GOOD;
 	}
-	if (ping && conn && strstr(PQerrorMessage(conn), "FATAL:  "))
+	if (ping && conn &&
+	    (PQconnectionNeedsPassword(conn) || strstr(PQerrorMessage(conn), "FATAL:  ")))
 		status = ASK_GOOD;
 	else
 		status = conn ? login_failed(conn) : ASK_UNREACHABLE;

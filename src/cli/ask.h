@@ -1,6 +1,6 @@
 /* ask: sends statements to the console of pgwithd, over libpq. Of the environment libpq uses
- * nothing but what the caller passes: PGHOST, PGSSLMODE, PGSERVICE and the like are meant for other
- * servers. */
+ * nothing but what the caller passes, and PGPASSWORD and PGPASSFILE: PGHOST, PGSSLMODE, PGSERVICE
+ * and the like are meant for other servers. */
 #ifndef PGWITH_CLI_ASK_H
 #define PGWITH_CLI_ASK_H
 
@@ -30,7 +30,8 @@ struct ask_whom {
 
 struct ask;
 
-/* Removes from the environment the variables that libpq would read. ask_open() does so, too. */
+/* Removes from the environment the variables that libpq would read, and keeps PGPASSWORD and
+ * PGPASSFILE for ask_start(). ask_open() does so, too. */
 void ask_forget_environment(void);
 
 /* If interrupt_fd() was called before, SIGINT and SIGTERM end each wait for pgwithd but that of
@@ -50,8 +51,8 @@ bool ask_is_lost(const struct ask *);
 /* The process at the other end, as the operating system names it. False if it does not tell. */
 bool ask_peer(const struct ask *, struct ucred *);
 
-/* Is pgwithd alive? ASK_GOOD if it lets the user in, or refuses that by an error of its own.
- * Otherwise the reason is on stderr. */
+/* Is pgwithd alive? ASK_GOOD if it lets the user in, refuses that by an error of its own, or asks
+ * for a password that there is not. Otherwise the reason is on stderr. */
 enum ask_status ask_ping(const struct ask_whom *);
 
 /* Sends one statement and returns its rows, which the caller frees. On failure *answer is NULL and
@@ -81,7 +82,7 @@ struct pg_result; /* libpq's PGresult */
 /* Starts a connection, as PQconnectStartParams() does; the caller ends it by PQfinish(). Prints
  * nothing. NULL: the directory of the socket cannot be one. */
 struct pg_conn *ask_start(const struct ask_whom *);
-/* Why the login failed; *text is valid until PQfinish(). */
+/* Why the login failed; *text is valid until PQfinish(), and the next call. */
 enum ask_status ask_login_failure(const struct pg_conn *, const char **text);
 /* What an error of that SQLSTATE means (NULL: the connection is lost). */
 enum ask_status ask_status_of(const char *sqlstate);

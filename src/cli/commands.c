@@ -220,10 +220,15 @@ static const struct commands_entry entries[] = {
      .min_args = 2,
      .max_args = 2,
      .word = COMMANDS_OPTION,
-     .options = "pool ",
+     .options = "pool cluster role uid scope ",
      .run = act_set,
      .help = "change an option until the next reload or restart",
-     .details = "--pool NAME changes it for that pool only.\n"},
+     .details = "One of these changes it in that section only:\n"
+		"  --pool NAME     [pool NAME]\n"
+		"  --cluster NAME  [cluster NAME]\n"
+		"  --role NAME     [role NAME], or '*'\n"
+		"  --uid NUMBER    [uid NUMBER], or '*'\n"
+		"  --scope NAME    [scope NAME]\n"},
     {.name = "shutdown",
      .arguments = "[now|after-scopes|after-clients]",
      .max_args = 1,
@@ -383,6 +388,16 @@ static const struct {
 	const char *needs, *bars; /* one of them is NULL */
 } pairs[] = {
     {NULL, "json", NULL, "csv"},
+    {"set", "pool", NULL, "cluster"},
+    {"set", "pool", NULL, "role"},
+    {"set", "pool", NULL, "uid"},
+    {"set", "pool", NULL, "scope"},
+    {"set", "cluster", NULL, "role"},
+    {"set", "cluster", NULL, "uid"},
+    {"set", "cluster", NULL, "scope"},
+    {"set", "role", NULL, "uid"},
+    {"set", "role", NULL, "scope"},
+    {"set", "uid", NULL, "scope"},
     {NULL, "columns", NULL, "all"},
     {"waits", "config", "with-server", NULL},
     {"waits", "dot", NULL, "json"},

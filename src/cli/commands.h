@@ -26,9 +26,11 @@ struct commands_how {
 	int64_t watch_us;    /* interval of --watch; 0: run once */
 	/* with --watch: the time, which becomes a column of JSON and CSV; otherwise NULL */
 	const char *stamp;
-	bool dot;           /* of `waits`: print a graph for Graphviz */
-	bool with_server;   /* of `waits`: ask PostgreSQL, too */
-	const char *pool;   /* of `set` and `trace`: only this pool; or NULL */
+	bool dot;         /* of `waits`: print a graph for Graphviz */
+	bool with_server; /* of `waits`: ask PostgreSQL, too */
+	const char *pool; /* of `set` and `trace`: only this pool; or NULL */
+	/* of `set`: only this section; or NULL */
+	const char *cluster, *role, *uid, *scope;
 	const char *config; /* of `doctor` and `waits`: the configuration file; or NULL */
 	bool socket_given;  /* of `doctor`: the socket is given on the command line */
 	/* of `import`: the file to write the passwords to; or NULL */

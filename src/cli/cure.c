@@ -2,6 +2,11 @@
 
 #include <string.h>
 
+#define CORRECT_PASSWORD                                                                      \
+	"correct the password: of the conninfo, of the option password, or of the passfile, " \
+	"whose "                                                                              \
+	"first line that fits counts"
+
 /* What may help, by the SQLSTATE, which does not depend on the server's language. If an SQLSTATE
  * has several meanings, the first line counts whose words are in the message; a line without words
  * stands for all other messages. */
@@ -24,9 +29,7 @@ static const struct {
     {"28000", "",
      "PostgreSQL does not let this user in: look into pg_hba.conf, and whether the role exists and "
      "may LOGIN; PostgreSQL's log says which"},
-    {"28P01", "",
-     "correct the password: of the conninfo, of the option password, or of the passfile, whose "
-     "first line that fits counts"},
+    {"28P01", "", CORRECT_PASSWORD},
     {"3D000", "", "create the database (createdb), or correct dbname in the conninfo"},
     {"42501", "", "GRANT CONNECT ON DATABASE ... TO the role of the conninfo"},
     {"53300", "for role", "ALTER ROLE ... CONNECTION LIMIT, or lower the size of the pool"},
@@ -45,10 +48,12 @@ static const struct {
     {"42704", "", "correct the options of the conninfo"},
 };
 
-/* The same for errors that libpq finds, which have no SQLSTATE. */
+/* The same for errors that libpq finds, which have no SQLSTATE, and for texts whose SQLSTATE is not
+ * known (last_error of SHOW POOLS). */
 static const struct {
 	const char *words, *cure;
 } failures[] = {
+    {"password authentication failed", CORRECT_PASSWORD},
     {"password command",
      "run the command by hand as the user of pgwithd, and see what it says on stderr"},
     {"No such file or directory",

@@ -200,15 +200,24 @@ wait_for_answer(PGconn *conn, int64_t deadline_us)
 	return true;
 }
 
+static int
+send_statement(const struct direct *d, const char *sql, const char *argument)
+{
+	return argument ? PQsendQueryParams(d->conn, sql, 1, NULL, &argument, NULL, NULL, 0)
+			: PQsendQuery(d->conn, sql);
+}
+
 PGresult *
-direct_query(const struct direct *d, const char *sql, char *why, size_t why_size)
+direct_ask(const struct direct *d, const char *sql, const char *argument, char sqlstate[6],
+	   char *why, size_t why_size)
 {
 	int64_t deadline = clock_us() + d->timeout_us;
 	PGresult *r, *last = NULL;
+	const char *state;
 	char text[32];
 	bool answered = false;
 
-	if (PQsendQuery(d->conn, sql))
+	if (send_statement(d, sql, argument))
 		while ((answered = wait_for_answer(d->conn, deadline)) &&
 		       (r = PQgetResult(d->conn)) != NULL) {
 			PQclear(last);
@@ -222,8 +231,17 @@ direct_query(const struct direct *d, const char *sql, char *why, size_t why_size
 	else if (why)
 		snprintf(why, why_size, "%s",
 			 last ? PQresultErrorMessage(last) : PQerrorMessage(d->conn));
+	state = PQresultErrorField(last, PG_DIAG_SQLSTATE);
+	if (sqlstate)
+		snprintf(sqlstate, 6, "%s", state ? state : "");
 	PQclear(last);
 	return NULL;
+}
+
+PGresult *
+direct_query(const struct direct *d, const char *sql, char *why, size_t why_size)
+{
+	return direct_ask(d, sql, NULL, NULL, why, why_size);
 }
 
 void

@@ -35,6 +35,11 @@ void direct_join(struct direct *);
  * `why` (or NULL) says why. The caller frees the result by PQclear(). */
 PGresult *direct_query(const struct direct *, const char *sql, char *why, size_t why_size);
 
+/* The same for a statement with the argument $1 (`argument`; NULL: it has none). If it fails,
+ * sqlstate is that of the server's error, or "". */
+PGresult *direct_ask(const struct direct *, const char *sql, const char *argument, char sqlstate[6],
+		     char *why, size_t why_size);
+
 /* Closes the connection and frees what the outcome points to. */
 void direct_clear(struct direct *);
 

@@ -15,12 +15,14 @@
 #include "base/units.h"
 #include "cli/admission.h"
 #include "cli/asuser.h"
+#include "cli/authcheck.h"
 #include "cli/cure.h"
 #include "cli/files.h"
 #include "cli/findings.h"
 #include "cli/namespaces.h"
 #include "cli/remote.h"
 #include "cli/started.h"
+#include "conf/auth.h"
 #include "conf/conf.h"
 
 #define DRIFTS_SAID  5  /* options named in one message */
@@ -105,10 +107,12 @@ check_conf(struct doctor *d)
 		conf_check_names(d->conf, &problems);
 	for (unsigned i = 0; i < problems.count; i++) {
 		const struct conf_problem *p = &problems.list[i];
+		const char *cure = authcheck_cure_of_file(p->text);
 
 		if (p->line)
 			findings_add(&d->findings, FINDING_PROBLEM, "configuration",
-				     "correct the line; pgwith.conf(5) has every option",
+				     cure ? cure
+					  : "correct the line; pgwith.conf(5) has every option",
 				     "%s:%u: %s", p->file, p->line, p->text);
 		else
 			findings_add(&d->findings, FINDING_PROBLEM, "configuration",
@@ -395,6 +399,16 @@ check_drift(struct doctor *d, struct ask *ask)
 	table_free(config);
 }
 
+/* What to do if the console does not let this user in. */
+static const char *
+cure_of_refusal(const struct doctor *d)
+{
+	if (d->conf && !(auth_methods(d->conf->auth_console) & AUTH_PEER))
+		return "--user ROLE, a role of admin_users, with its password in PGPASSWORD, or in "
+		       "the file of PGPASSFILE";
+	return "ask as root, as the user of pgwithd, or as a role of admin_users";
+}
+
 /* Opens the console. A failure becomes a finding, instead of a line on stderr. */
 static struct ask *
 open_console(struct doctor *d)
@@ -413,20 +427,38 @@ open_console(struct doctor *d)
 	if (caught)
 		fclose(caught);
 	if (status != ASK_GOOD)
-		findings_add(
-		    &d->findings, status == ASK_REFUSED ? FINDING_NOTE : FINDING_PROBLEM, "pgwithd",
-		    status == ASK_REFUSED
-			? "ask as root, as the user of pgwithd, or as a role of admin_users"
-			: "see the log of pgwithd",
-		    "cannot look at what runs: %s",
-		    text && strncmp(text, "pgwith: ", 8) == 0 ? text + 8
-		    : text                                    ? text
-							      : "");
+		findings_add(&d->findings, status == ASK_REFUSED ? FINDING_NOTE : FINDING_PROBLEM,
+			     "pgwithd",
+			     status == ASK_REFUSED ? cure_of_refusal(d) : "see the log of pgwithd",
+			     "cannot look at what runs: %s",
+			     text && strncmp(text, "pgwith: ", 8) == 0 ? text + 8
+			     : text                                    ? text
+								       : "");
 	free(text);
 	return ask;
 }
 
-/* Reports the pool's last error, and what an administrator has done to it (PAUSE, DISABLE ...). */
+/* Is this the row of one role of a pool with role = client? The row of the pool stands before those
+ * of its roles, and has no user. */
+static bool
+is_of_role(const struct table *pools, unsigned row)
+{
+	const char *name = table_cell(pools, row, "database");
+
+	for (unsigned i = row; name && i-- > 0;) {
+		const char *before = table_cell(pools, i, "database");
+		const char *user = table_cell(pools, i, "user");
+
+		if (before == NULL || strcmp(before, name) != 0)
+			return false;
+		if (user && *user == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Reports the pool's last error, and what an administrator has done to it (PAUSE, DISABLE ...), or
+ * the last error of one of its roles. */
 static void
 check_pool_row(struct doctor *d, const struct table *pools, unsigned row)
 {
@@ -435,10 +467,17 @@ check_pool_row(struct doctor *d, const struct table *pools, unsigned row)
 	const char *paused = table_cell(pools, row, "paused");
 	const char *disabled = table_cell(pools, row, "disabled");
 	char *subject = mem_printf("pool %s", name ? name : "?");
+	bool of_role = is_of_role(pools, row);
 
-	if (error)
+	if (error && of_role)
+		findings_add(&d->findings, FINDING_PROBLEM, subject, cure_of("", error),
+			     "pgwithd's own last attempt to connect as the role \"%s\" failed: %s",
+			     table_cell(pools, row, "user"), error);
+	else if (error)
 		findings_add(&d->findings, FINDING_PROBLEM, subject, cure_of("", error),
 			     "pgwithd's own last attempt to connect failed: %s", error);
+	if (of_role)
+		goto out;
 	if (paused && strcmp(paused, "0") != 0)
 		findings_add(&d->findings, FINDING_WARNING, subject, "pgwith resume",
 			     "an administrator has paused it: its clients wait");
@@ -446,6 +485,7 @@ check_pool_row(struct doctor *d, const struct table *pools, unsigned row)
 		findings_add(
 		    &d->findings, FINDING_WARNING, subject, "pgwith enable",
 		    "an administrator has disabled or drained it: clients are turned away");
+out:
 	free(subject);
 }
 

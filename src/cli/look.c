@@ -149,6 +149,8 @@ look_show(const struct commands_entry *entry, const struct commands_how *how, st
 
 /* ---- status ---- */
 
+#define ROLES_SAID 3 /* roles of a pool whose errors are told */
+
 /* Columns of the summary. All but the last are numbers of SHOW POOLS. */
 static const struct {
 	const char *name, *from;
@@ -188,12 +190,51 @@ static void __attribute__((format(printf, 2, 3))) add_trouble(char **all, const 
 	*all = both;
 }
 
-/* What is wrong with a pool, or NULL. The caller frees. */
+/* The row behind those of the pool whose rows begin at `first`. A pool with role = client has a row
+ * for itself, without a user, and one for each role behind it. */
+static unsigned
+end_of_pool(const struct table *pools, unsigned first)
+{
+	const char *name = table_cell(pools, first, "database");
+	const char *user = table_cell(pools, first, "user");
+	unsigned end = first + 1;
+
+	if (name == NULL || user == NULL || *user)
+		return end;
+	for (; end < table_rows(pools); end++) {
+		const char *other = table_cell(pools, end, "database");
+
+		user = table_cell(pools, end, "user");
+		if (other == NULL || strcmp(other, name) != 0 || user == NULL || *user == 0)
+			break;
+	}
+	return end;
+}
+
+/* Adds the last errors of the roles of the pool, whose rows are those from `row` to before `end`.
+ */
+static void
+add_errors_of_roles(char **all, const struct table *pools, unsigned row, unsigned end)
+{
+	unsigned n = 0;
+
+	for (; row < end; row++) {
+		const char *error = table_cell(pools, row, "last_error");
+
+		if (error && n++ < ROLES_SAID)
+			add_trouble(all, "role \"%s\": %s", table_cell(pools, row, "user"), error);
+	}
+	if (n > ROLES_SAID)
+		add_trouble(all, "%u more roles have an error", n - ROLES_SAID);
+}
+
+/* What is wrong with a pool, or NULL. The caller frees. Its rows are those from `row` to before
+ * `end`; `wait_us`: the longest wait. */
 static char *
-trouble_of(const struct table *pools, unsigned row, const struct commands_how *how)
+trouble_of(const struct table *pools, unsigned row, unsigned end, int64_t wait_us,
+	   const struct commands_how *how)
 {
 	const char *error = table_cell(pools, row, "last_error");
-	int64_t wait = longest_wait_us(pools, row);
 	char text[32], *all = NULL;
 
 	if (number_of(pools, row, "draining"))
@@ -204,32 +245,52 @@ trouble_of(const struct table *pools, unsigned row, const struct commands_how *h
 		add_trouble(&all, "paused by an administrator: clients wait");
 	if (error)
 		add_trouble(&all, "%s", error);
-	if (wait > how->max_wait_us)
+	add_errors_of_roles(&all, pools, row + 1, end);
+	if (wait_us > how->max_wait_us)
 		add_trouble(&all, "a session has waited for %s",
-			    units_elapsed_str(wait, text, sizeof text));
+			    units_elapsed_str(wait_us, text, sizeof text));
 	return all;
 }
 
-static void
-summary_row(struct table *to, const struct table *pools, unsigned row, const char *trouble)
+/* Adds the row of the pool whose rows are those from `first` to before `end`: sums, but its size.
+ * Returns true if it is in trouble. */
+static bool
+summary_row(struct table *to, const struct table *pools, unsigned first, unsigned end,
+	    const struct commands_how *how)
 {
 	const char *cells[SUMMARY + 3];
-	char wait[32];
+	char numbers[SUMMARY + 1][32], *trouble;
+	int64_t wait_us = 0;
+	bool bad;
 
-	cells[0] = table_cell(pools, row, "database");
-	for (unsigned i = 0; i < SUMMARY; i++)
-		cells[1 + i] = table_cell(pools, row, summary[i].from);
-	snprintf(wait, sizeof wait, "%lld", (long long)(longest_wait_us(pools, row) / UNIT_MS));
-	cells[SUMMARY + 1] = wait;
+	for (unsigned i = 0; i < SUMMARY; i++) {
+		int64_t sum = number_of(pools, first, summary[i].from);
+
+		for (unsigned row = first + 1; row < end && strcmp(summary[i].from, "size") != 0;
+		     row++)
+			sum += number_of(pools, row, summary[i].from);
+		snprintf(numbers[i], sizeof numbers[i], "%lld", (long long)sum);
+		cells[1 + i] = numbers[i];
+	}
+	for (unsigned row = first; row < end; row++)
+		if (longest_wait_us(pools, row) > wait_us)
+			wait_us = longest_wait_us(pools, row);
+	snprintf(numbers[SUMMARY], sizeof numbers[SUMMARY], "%lld", (long long)(wait_us / UNIT_MS));
+	trouble = trouble_of(pools, first, end, wait_us, how);
+	cells[0] = table_cell(pools, first, "database");
+	cells[SUMMARY + 1] = numbers[SUMMARY];
 	cells[SUMMARY + 2] = trouble;
 	table_row(to, cells);
+	bad = trouble != NULL;
+	free(trouble);
+	return bad;
 }
 
 /* Fills in the summary. Returns the number of pools in trouble. */
 static unsigned
 summarize(struct table *to, const struct table *pools, const struct commands_how *how)
 {
-	unsigned troubles = 0;
+	unsigned troubles = 0, end;
 
 	table_column(to, "pool", TABLE_TEXT);
 	for (unsigned i = 0; i < SUMMARY; i++)
@@ -237,12 +298,9 @@ summarize(struct table *to, const struct table *pools, const struct commands_how
 	table_column(to, "longest_wait_ms", TABLE_NUMBER);
 	table_column(to, "trouble", TABLE_TEXT);
 	table_keep(to, "trouble");
-	for (unsigned row = 0; row < table_rows(pools); row++) {
-		char *trouble = trouble_of(pools, row, how);
-
-		troubles += trouble != NULL;
-		summary_row(to, pools, row, trouble);
-		free(trouble);
+	for (unsigned row = 0; row < table_rows(pools); row = end) {
+		end = end_of_pool(pools, row);
+		troubles += summary_row(to, pools, row, end, how);
 	}
 	return troubles;
 }

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "cli/authcheck.h"
 #include "cli/cure.h"
 #include "cli/direct.h"
 
@@ -450,6 +451,7 @@ look_at(struct look *l)
 				 "current_database()",
 				 -1));
 	add_target(l);
+	authcheck_pool(l->remote->findings, l->remote->conf, l->subject, &l->direct);
 	free(standby);
 	PQclear(l->settings);
 }

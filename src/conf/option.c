@@ -79,7 +79,7 @@ static const struct conf_option table[] = {
 	 .help = "How a client shows who it is. peer: the operating system tells which user it is, and allow as which roles that user may come in. scram-sha-256: by the password of its role, whatever user it is. peer, scram-sha-256: without a password where peer lets it in, otherwise by one."},
 	{"auth_console", IN_CONF(auth_console), .type = OPTION_LIST, .default_text = "peer",
 	 .check = auth_check, .reloadable = true,
-	 .help = "The same for the database pgwith, the console."},
+	 .help = "The same for the database pgwith, the console, which the command pgwith uses. With scram-sha-256 alone, root needs a password, too, and so do probes by pgwith ready; peer, scram-sha-256 asks only those who may not come in without one."},
 	{"auth_file", IN_CONF(auth_file), .type = OPTION_STRING, .default_text = "",
 	 .check = userlist_check_path, .reloadable = true,
 	 .help = "The absolute path of a file with roles and their passwords, one a line: \"ROLE\" \"VERIFIER\", where the verifier is that of pg_authid (SCRAM-SHA-256$...), or the password itself. PgBouncer's userlist.txt is such a file. Others may not read it. It is read at the start and by RELOAD."},

@@ -644,6 +644,27 @@ pause_us(const struct pool *pool)
 	return us < most ? us : most;
 }
 
+/* PostgreSQL has refused the password, or there was none (libpq's words, which have no SQLSTATE):
+ * the hint names the password, and not the server, which runs. */
+static void
+hint_at_password(struct err *e, const struct pool *pool, const char *sqlstate)
+{
+	if (strstr(e->message, "no password supplied"))
+		err_hint(e, "PostgreSQL asks for a password: the option password of the pool or a "
+			    "passfile gives one");
+	else if (strcmp(sqlstate, "28P01") != 0)
+		return;
+	else if (pwcommand_is(pool->conf->password))
+		err_hint(e,
+			 "PostgreSQL refuses the password that the command of the option password "
+			 "prints: check what it prints");
+	else
+		err_hint(e,
+			 "PostgreSQL refuses the password: check that of conninfo, the option "
+			 "password or the passfile%s",
+			 pool->conf->role == CONF_ROLE_CLIENT ? ", for this role" : "");
+}
+
 void
 pool_server_failed(struct pool *pool, enum err_id id, const char *reason, const char *sqlstate)
 {
@@ -652,6 +673,8 @@ pool_server_failed(struct pool *pool, enum err_id id, const char *reason, const 
 	struct err e;
 
 	err_make(&e, id, pool->conf->name, reason);
+	if (id == ERR_SERVER_UNREACHABLE)
+		hint_at_password(&e, pool, sqlstate);
 	/* Warn once, not for each attempt, even if the reasons take turns; but warn of each new
 	 * answer of PostgreSQL's own. */
 	news = pool->last_error.id == ERR_NONE || refused != pool->refused ||

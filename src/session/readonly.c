@@ -217,27 +217,31 @@ readonly_may_go(const struct session *s, bool level, bool serializable)
 	return !is_serializable(s, &m);
 }
 
-/* Does the message begin a transaction, or statement, that says that it only reads? */
+/* Does the message begin a transaction, or statement, that says that it only reads? *stays: it
+ * does, and a standby would refuse it. */
 static enum readonly
-declared_by(const struct session *s, const struct message *m)
+declared_by(const struct session *s, const struct message *m, bool *stays)
 {
 	struct said said = said_by(s, m);
 	struct sqlmodes modes = {.begins = false};
 	bool begun = s->block.state == BLOCK_BEGUN;
 
+	*stays = false;
 	if (said.sql == NULL || (s->block.state != BLOCK_NONE && !begun))
 		return READONLY_NONE;
 	if (said.set == (begun ? 0 : SQLCLASS_BEGIN) &&
-	    sqlmodes_read(said.sql, said.bytes, &modes) && modes.begins == !begun)
-		return said.executed && modes.access == SQLMODES_READ_ONLY && !modes.writes &&
-			       !is_serializable(s, &modes)
+	    sqlmodes_read(said.sql, said.bytes, &modes) && modes.begins == !begun) {
+		*stays = is_serializable(s, &modes);
+		return said.executed && modes.access == SQLMODES_READ_ONLY && !modes.writes
 			   ? READONLY_BLOCK
 			   : READONLY_NONE;
+	}
 	/* The statement reads: after it, the transaction cannot be made one that writes. */
 	modes = (struct sqlmodes){.begins = false};
-	if (reads(&said) && reads_by_default(s) && !is_serializable(s, &modes))
-		return begun ? READONLY_BLOCK : READONLY_LONE;
-	return READONLY_NONE;
+	if (!reads(&said) || !reads_by_default(s))
+		return READONLY_NONE;
+	*stays = is_serializable(s, &modes);
+	return begun ? READONLY_BLOCK : READONLY_LONE;
 }
 
 int64_t
@@ -282,14 +286,15 @@ void
 readonly_choose(struct session *s, const struct message *m)
 {
 	struct hold *h = holds_need(s);
+	bool stays;
 
 	readonly_set(h, READONLY_NONE);
 	h->apart = h->wrote = h->ends_bound = false;
 	if (s->hold != h)
 		return;
-	readonly_set(h, declared_by(s, m));
-	h->apart =
-	    h->readonly != READONLY_NONE && !s->context.refused_apart && readonly_target(s) != NULL;
+	readonly_set(h, declared_by(s, m, &stays));
+	h->apart = h->readonly != READONLY_NONE && !stays && !s->context.refused_apart &&
+		   readonly_target(s) != NULL;
 	s->context.refused_apart = false;
 }
 

@@ -243,6 +243,45 @@ def user_and_role(t):
 
 
 @test
+def commands_with_a_password(t):
+    """auth_console = scram-sha-256: pgwith takes PGPASSWORD, PGPASSFILE or ~/.pgpass, says what to do without, and ping needs none"""
+    d = daemon(t)
+    d.reload({"auth": "scram-sha-256", "auth_file": t.path("userlist.txt"), "auth_delay": "0", "auth_console": "scram-sha-256",
+              "admin_users": "anna, bert"})
+    d.console_close()
+    home, passfile = t.path("home"), t.path("passfile")
+    os.mkdir(home)
+    for path, user in ((os.path.join(home, ".pgpass"), "bert"), (passfile, "anna")):
+        with open(path, "w") as f:
+            os.fchmod(f.fileno(), 0o600)
+            f.write("%s:%d:pgwith:%s:%s\n" % (d.sockets.replace(":", "\\:"), d.port, user, SECRETS[user]))
+
+    def pgwith(*args, **env):
+        return child.run([program("pgwith"), "-S", d.sockets, "-p", str(d.port), *args], env=dict(SANITIZE_ENV, **env), timeout=30)
+
+    nothing = {"HOME": "/nonexistent", "PGPASSFILE": "/nonexistent"}
+    for user, env in (("anna", dict(nothing, PGPASSWORD=SECRETS["anna"])), ("anna", {"HOME": home, "PGPASSFILE": passfile}),
+                      ("bert", {"HOME": home})):
+        status, out, err = pgwith("-U", user, "show", "level", "--csv", "--no-header", **env)
+        equal((status, err), (0, ""), "as %s by %s" % (user, sorted(env)))
+        check("admin" in out, out)
+        equal(pgwith("-U", user, "ready", **env)[0], 0, "ready")
+    status, out, err = pgwith("-U", "anna", "status", **nothing)
+    equal((status, out), (4, ""), "no password: " + err)
+    check('pgwithd asks for the password of the role "anna" (auth_console)' in err and "PGPASSWORD" in err and
+          "%s:%d:pgwith:anna:PASSWORD" % (d.sockets, d.port) in err and "fe_sendauth" not in err, err)
+    status, out, err = pgwith("-U", "anna", "ready", PGPASSWORD="x")
+    equal((status, out), (4, ""), "a wrong one: " + err)
+    check("password authentication failed" in err, err)
+    equal(pgwith("ping", **nothing)[:2], (0, "pgwithd is alive\n"), "it is alive all the same")
+    status, out, err = pgwith("top", "--once", "-U", "anna", "--interval", "100ms", **nothing)
+    check(status == 4 and "PGPASSWORD" in out + err, "top: %d %s%s" % (status, out, err))
+    status, out, err = pgwith("doctor", "--config", d.conf, "--json", **nothing)
+    rows = [f for f in json.loads(out) if "cannot look at what runs" in f["finding"]]
+    check(len(rows) == 1 and "auth_console" in rows[0]["finding"] and "PGPASSWORD" in rows[0]["what_to_do"], "doctor: %s" % rows)
+
+
+@test
 def the_console(t):
     """the console asks for no password unless auth_console says so; then the role's rights count, not root's"""
     d = daemon(t)
@@ -876,6 +915,12 @@ def doctor(d, conf=None):
     return [(f["level"], f["subject"], f["finding"]) for f in json.loads(out)]
 
 
+def full_doctor(d):
+    code, out, err = child.run([program("pgwith"), "-S", d.sockets, "-p", str(d.port), "doctor", "--config", d.conf, "--json"], timeout=60)
+    check(out.startswith("["), "doctor: %d %s%s" % (code, out, err))
+    return json.loads(out)
+
+
 def found(findings, level, subject, words):
     return [f for f in findings if f[0] == level and f[1] == subject and re.search(words, f[2])]
 
@@ -943,6 +988,50 @@ def doctor_of_lists(t):
     check(found(doctor(d), "warning", "pool db", r"users names nobody \(uid 65534\)"), "nobody")
     d.reload({"auth": "scram-sha-256", "auth_file": t.path("userlist.txt")}, {"db": {"conninfo": t.conninfo(), "users": "role:anna"}})
     equal([f for f in doctor(d) if f[0] == "warning" and f[1] == "pool db"], [], "good")
+
+
+@test
+def doctor_of_passwords(t):
+    """doctor: auth_query is tried; who may use a pool where only passwords count; an auth_file that cannot be used"""
+    t.sql("CREATE ROLE %s LOGIN" % t.database)
+    t.defer(lambda: t.sql("DROP OWNED BY %s; DROP ROLE %s" % (t.database, t.database)))
+    t.cluster.without_password("doctor takes no password of the environment")
+    admin = {"conninfo": t.conninfo(user=t.database), "size": 2, "users": "role:nobody"}
+    pools = {"db": {"conninfo": t.conninfo(), "size": 2, "users": "*"}, "none": {"conninfo": t.conninfo(), "size": 1}, "admin": admin}
+    d = daemon(t, {"auth_pool": "admin"}, pools)
+
+    def tells(level, subject, words):
+        rows = full_doctor(d)
+        check([r for r in rows if (r["level"], r["subject"]) == (level, subject) and re.search(words[0], r["finding"]) and
+               re.search(words[1], r["what_to_do"] or "")], "%s, %s: %r in %s" % (level, subject, words, json.dumps(rows, indent=1)))
+
+    tells("problem", "pool admin", ("auth_query fails.*permission denied for table pg_authid", 'GRANT SELECT ON pg_authid TO "%s"' % t.database))
+    check(enters(d, "carla", "x").sqlstate == "57P03", "and so it is")
+    said = [f for f in doctor(d) if f[1] in ("pool db", "pool none")]
+    check(not [f for f in said if "of this machine" in f[2] or "user of pgwithd may" in f[2]], "it is no matter who the user is: %s" % said)
+    check(found(said, "note", "pool db", "every role with a password") and
+          found(said, "note", "pool none", "password of the role"), "it is the role that counts: %s" % said)
+    t.sql("GRANT SELECT ON pg_authid TO %s" % t.database)
+    equal(found(doctor(d), "problem", "pool admin", ""), [], "granted")
+    tells("ok", "pool admin", ("auth_query can be run", ""))
+    for query, words in (("SELECT 'x' WHERE $1::text IS NOT NULL", ("gives a password for a role that does not exist", r"\$1")),
+                         ("SELECT nonsense FROM pg_authid WHERE rolname = $1", ("auth_query fails.*nonsense", "correct auth_query"))):
+        d.rewrite({"auth": "scram-sha-256", "auth_file": t.path("userlist.txt"), "auth_pool": "admin", "auth_query": query}, pools)
+        tells("problem" if "nonsense" in query else "warning", "pool admin", words)
+    d.rewrite({"auth": "peer", "auth_pool": "admin", "auth_query": "SELECT nonsense"}, pools)
+    equal([f for f in doctor(d) if "auth_query" in f[2]], [f for f in doctor(d) if "it does not run with" in f[2]], "nobody asks")
+    path = t.path("userlist.txt")
+    for text, mode, words in (('"bert" "x"\n', 0o644, ("open to others", "chmod 640")),
+                              ('"bert" "md5%s"\n' % ("a" * 32), 0o600, ("md5 hash", "password_encryption")),
+                              (None, 0, ("cannot open: No such file", "make the file"))):
+        d.rewrite({"auth": "scram-sha-256", "auth_file": path}, pools)
+        if text is None:
+            os.unlink(path)
+        else:
+            with open(path, "w") as f:
+                f.write(text)
+            os.chmod(path, mode)
+        tells("problem", "configuration", words)
 
 
 # ---- secrets -----------------------------------------------------------------------------------------

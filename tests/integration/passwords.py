@@ -2,6 +2,7 @@
 nowhere."""
 
 import fcntl
+import json
 import os
 import re
 import signal
@@ -175,6 +176,7 @@ def wrong(t):
     e = answer(d)
     equal(e.sqlstate, "08001", "an error")
     check("password authentication failed" in e.message, "it is PostgreSQL's: %s" % e.message)
+    check("the command of the option password" in e.hint, "the hint: %s" % e.hint)
     equal(teller.times, 2, "it was asked once more")
     started = time.monotonic()
     while time.monotonic() - started < 1:
@@ -294,6 +296,31 @@ def roles(t):
             with d.connect(user=role) as c:
                 equal(c.value("SELECT current_user"), role, "who it is")
     equal(teller.asked_by(), ["%s@%s db " % (role, t.database) for role in ("app", "writer")], "who was asked for")
+
+
+@test
+def hints(t):
+    """a password that PostgreSQL refuses, and none where it asks for one: the hint names the password, not the server"""
+    change_password(t, "first")
+    bare = t.conninfo(user=ROLE)
+    d = t.daemon(pools={"wrong": {"conninfo": t.conninfo(user=ROLE, password="x"), "users": "*"},
+                        "option": {"conninfo": bare, "password": "x", "users": "*"},
+                        "client": {"conninfo": t.conninfo(user=None), "password": "x", "role": "client"},
+                        "none": {"conninfo": bare + " passfile=/nonexistent", "users": "*"},
+                        "gone": {"conninfo": t.conninfo(host=t.path("nowhere"))}})
+    for pool in ("wrong", "option", "client", "none", "gone"):
+        try:
+            d.connect(pool, user=ROLE).sql("SELECT 1")
+            check(False, "it comes in: " + pool)
+        except wire.ServerError as e:
+            equal(e.sqlstate, "08001", pool)
+            if pool == "gone":
+                equal(e.hint, "check conninfo, and that the server runs", pool)
+            else:
+                check("password" in e.hint and "server runs" not in e.hint, "%s: %s" % (pool, e.hint))
+            equal("for this role" in e.hint, pool == "client", pool)
+    said = [f for f in json.loads(child.run([program("pgwith"), "doctor", "-c", d.conf, "--json"])[1]) if "own last attempt" in f["finding"]]
+    check([f for f in said if f["subject"] == "pool wrong" and "correct the password" in f["what_to_do"]], "doctor: %s" % said)
 
 
 @test

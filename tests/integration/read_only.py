@@ -426,7 +426,12 @@ def own_writes(t):
         return r[0]
     for harmless in (["SET work_mem = '1MB'"], ["SHOW work_mem"], [""], ["BEGIN", "COMMIT"], ["BEGIN", "SHOW work_mem", "COMMIT"],
                      ["BEGIN READ ONLY", "SELECT 1", "COMMIT"], ["RESET ALL"], ["LISTEN x", "UNLISTEN x"],
-                     ["ENTER a READ ONLY", "SELECT 1", "LEAVE"], ["DISCARD ALL"]):
+                     ["ENTER a READ ONLY", "SELECT 1", "LEAVE"], ["DISCARD ALL"],
+                     # which a standby refuses
+                     ["BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY", "SELECT 1", "COMMIT"], ["BEGIN READ ONLY DEFERRABLE", "SELECT 1", "COMMIT"],
+                     ["ENTER a ISOLATION LEVEL SERIALIZABLE READ ONLY", "SELECT 1", "LEAVE"],
+                     ["SET default_transaction_isolation = 'serializable'", "BEGIN READ ONLY", "SELECT 1", "COMMIT",
+                      "RESET default_transaction_isolation"]):
         with d.connect() as c:
             for sql in harmless:
                 c.ask(sql)
@@ -436,6 +441,8 @@ def own_writes(t):
             equal(reads(c), THERE, "extended: %r" % harmless)
     for writes in (["INSERT INTO w VALUES (1, 1)"], ["SELECT 1"], ["BEGIN", "DELETE FROM w WHERE false", "COMMIT"],
                    ["DO $$BEGIN END$$"], ["BEGIN READ ONLY; SELECT 1; COMMIT"], ["ENTER a", "SELECT 1", "LEAVE"],
+                   ["BEGIN ISOLATION LEVEL SERIALIZABLE", "SELECT 1", "COMMIT"],
+                   ["BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY", "SET TRANSACTION READ WRITE", "SELECT 1", "COMMIT"],
                    ["BEGIN; ROLLBACK"]):
         with d.connect() as c:
             for sql in writes:

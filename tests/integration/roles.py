@@ -1,9 +1,11 @@
 """role = client: servers log in as the role of their client; the roles of a pool share its size."""
 
+import json
 import os
 import time
 
-from pgwtest import check, equal, main, note, slow_factor, test, wait_until, wire
+from pgwtest import check, child, equal, main, note, slow_factor, test, wait_until, wire
+from pgwtest.daemon import program
 from pgwtest.wire import ServerError, query
 
 
@@ -167,6 +169,46 @@ def unused(t):
         no_backwards(before, after)
         equal(after["total_query_count"] - before["total_query_count"], 2, "queries of what is gone")
         before = after
+
+
+@test
+def one_line_of_status(t):
+    """pgwith status: one line for the pool, whatever roles are in it; it and doctor name the role whose login fails"""
+    d = pool(t, size=4)
+    failing = ["fails%d" % i for i in range(5)]
+    for role in failing:
+        t.cluster.role(role)
+        t.cluster.sql("ALTER ROLE %s NOLOGIN" % role)
+
+    def status():
+        code, out, err = child.run([program("pgwith"), "-S", d.sockets, "-p", str(d.port), "status", "--json"])
+        return code, json.loads(out)
+
+    clients = [t.client(d, user=role) for role in ("alice", "bob")]
+    for c in clients:
+        c.sql("BEGIN; SELECT 1")
+    code, rows = status()
+    equal((code, [(r["pool"], r["size"], r["leased"], r["trouble"]) for r in rows]), (0, [("db", 4, 2, None)]), "both in one line")
+    for n, role in enumerate(failing, 1):
+        try:
+            d.connect(user=role).sql("SELECT 1")
+        except ServerError as e:
+            equal(e.sqlstate, "08001", role)
+        if n == 1:
+            code, rows = status()
+            equal((code, len(rows)), (1, 1), "trouble")
+            check('role "fails0": cannot connect' in rows[0]["trouble"] and "more" not in rows[0]["trouble"], rows)
+    code, rows = status()
+    equal((code, len(rows), rows[0]["leased"]), (1, 1, 2), "trouble")
+    check("; 2 more roles have an error" in rows[0]["trouble"] and "fails4" not in rows[0]["trouble"], rows)
+    found = [f for f in json.loads(child.run([program("pgwith"), "doctor", "-c", d.conf, "--json"])[1]) if "own last attempt" in f["finding"]]
+    for role in failing:
+        check([f for f in found if 'as the role "%s" failed' % role in f["finding"]], "%s: %s" % (role, found))
+    d.console("DISABLE db")
+    found = [f for f in json.loads(child.run([program("pgwith"), "doctor", "-c", d.conf, "--json"])[1]) if "has disabled" in f["finding"]]
+    equal(len(found), 1, "it is said once: %s" % found)
+    code, rows = status()
+    equal(rows[0]["trouble"].count("disabled by an administrator"), 1, "once: %s" % rows)
 
 
 @test

@@ -122,6 +122,42 @@ def every_command(t):
 
 
 @test
+def sections(t):
+    """pgwith set changes an option of any kind of section; the shell completes their names"""
+    d = start(t)
+    d.reload(sections={"cluster main": {"server_limit": 10}, "role app": {"max_clients": 5}, "role *": {"max_clients": 7},
+                       "uid 4242": {"max_servers": 3}}, scopes={"nightly": {"deadline": "1h"}})
+
+    def value(section, key):
+        return [(r["value"], r["source"].split(" by ")[0]) for r in d.show("CONFIG") if (r["section"], r["key"]) == (section, key)][0]
+    cases = (("--cluster", "main", "server_limit", "12"), ("--role", "app", "max_clients", "6"), ("--role", "*", "max_clients", "8"),
+             ("--uid", "4242", "max_servers", "4"), ("--scope", "nightly", "deadline", "2h"), ("--pool", "orders", "size", "3"))
+    for option, name, key, new in cases:
+        equal(pgwith(d, "set", key, new, option, name), (0, "", ""), "set %s %s" % (option, name))
+        equal(value("%s %s" % (option[2:], name), key), (new, "SET"), "%s %s" % (option, name))
+    equal(value("pool billing", "size")[0], "2", "of no other section")
+    for option, name, key in (("--cluster", "none", "server_limit"), ("--role", 'x" y', "max_clients"), ("--uid", "1", "max_servers"),
+                              ("--scope", "none", "deadline")):
+        status, out, err = pgwith(d, "set", key, "1", option, name)
+        equal((status, out), (2, ""), "no such section: %s %s" % (option, name))
+        check(name in err, err)
+    options = ("--pool", "--cluster", "--role", "--uid", "--scope")
+    for one in options:
+        for other in options:
+            if one != other:
+                status, _, err = pgwith(d, "set", "size", "1", one, "a", other, "b")
+                check(status == 2 and "takes either" in err and one in err and other in err, "%s %s: %s" % (one, other, err))
+        status, _, err = pgwith(d, "pools", one, "a")
+        check(status == 2 and "takes no " + one in err, err)
+    if os.path.exists("/bin/bash"):
+        script = t.path("completion")
+        with open(script, "w") as f:
+            f.write(child.run_ok([program("pgwith"), "completion", "bash"], env=environment(d)))
+        words = [("set", key, "1", option, name[:2]) for option, name, key, _ in cases if name != "*"]
+        equal(completed(d, script, words)[:len(words)], [[name] for _, name, _, _ in cases if name != "*"], "completion")
+
+
+@test
 def mistakes(t):
     """a mistyped word is answered with the nearest one, and exit status 2"""
     d = start(t)
