@@ -110,6 +110,14 @@ check_proved_access(struct findings *f, const char *subject, const struct conf_p
 			     login);
 }
 
+/* May it be meant that hardly anybody comes into the pool? Those who come by the option read_only
+ * of another pool need no right to use this one. */
+static bool
+is_for_others(const struct conf *conf, const struct conf_pool *pool)
+{
+	return allow_empty(pool->users) && conf_pool_is_read_only_target(conf, pool);
+}
+
 /* Tells if every user of this machine may use the pool with rights that are not their own, or if
  * hardly anybody may use it, because it has no option users. `login`: the role that the pool logs
  * in as; NULL if it is not known. */
@@ -151,11 +159,14 @@ check_access(struct findings *f, const struct conf *conf, const struct conf_pool
 	struct conninfo *ci = conninfo_new(pool->conninfo, why, sizeof why);
 	const char *login = ci ? conninfo_get(ci, "user") : NULL;
 
+	if (is_for_others(conf, pool) && pool->role == CONF_ROLE_FIXED)
+		goto out;
 	if (auth_methods(conf->auth) & AUTH_PEER)
 		check_peer_access(f, conf, subject, pool, login);
 	else
 		check_proved_access(f, subject, pool, login ? login : "?");
 	check_user_names(f, subject, pool->users);
+out:
 	conninfo_free(ci);
 	free(subject);
 }

@@ -187,9 +187,12 @@ check_statement_timeout(const struct look *l)
 static void
 check_read_only(const struct look *l, bool standby)
 {
-	PQconninfoOption *options = PQconninfoParse(l->pool->conninfo, NULL);
+	PQconninfoOption *options;
 	bool wanted = false;
 
+	if (conf_pool_is_read_only_target(l->remote->conf, l->pool))
+		return; /* transactions that only read come here from another pool */
+	options = PQconninfoParse(l->pool->conninfo, NULL);
 	for (PQconninfoOption *o = options; o && o->keyword; o++)
 		if (o->val && strcmp(o->keyword, "target_session_attrs") == 0)
 			wanted = strcmp(o->val, "any") != 0;

@@ -189,6 +189,15 @@ conf_pool(const struct conf *c, const char *name)
 	return NULL;
 }
 
+bool
+conf_pool_is_read_only_target(const struct conf *c, const struct conf_pool *pool)
+{
+	for (unsigned i = 0; i < c->npools; i++)
+		if (strcmp(c->pools[i].read_only, pool->name) == 0)
+			return true;
+	return false;
+}
+
 const struct conf_scope *
 conf_scope(const struct conf *c, const char *name)
 {

@@ -336,6 +336,8 @@ char *conf_socket(const struct conf *);
 
 /* The pool of that name, or NULL. */
 const struct conf_pool *conf_pool(const struct conf *, const char *name);
+/* Does another pool name this one in its option read_only? */
+bool conf_pool_is_read_only_target(const struct conf *, const struct conf_pool *);
 /* The scope that is defined by that name, or NULL. Names are compared exactly. */
 const struct conf_scope *conf_scope(const struct conf *, const char *name);
 

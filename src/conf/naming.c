@@ -56,6 +56,13 @@ wrong_escape(const char *at, size_t bytes)
 	return NULL;
 }
 
+/* Does the value begin with a quote, and not end with one? */
+static bool
+is_half_quoted(const char *value)
+{
+	return value[0] == '\'' && value[1] && !is_quoted(value);
+}
+
 char *
 naming_check(const char *value)
 {
@@ -66,6 +73,13 @@ naming_check(const char *value)
 
 	if (naming_kind(value) != NAMING_FORMAT)
 		return NULL;
+	if (is_half_quoted(value)) {
+		quoted = quote_text(value);
+		why = mem_printf("%s: the quote at the beginning has none at the end; %s", quoted,
+				 EXPECTED);
+		free(quoted);
+		return why;
+	}
 	text = text_of(value, &bytes);
 	wrong = wrong_escape(text, bytes);
 	if (wrong == NULL && (is_quoted(value) || memchr(text, '%', bytes)))

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -88,16 +89,28 @@ pwcommand_free_words(char **words)
 	free(words);
 }
 
+/* Why the program cannot be run: an errno. 0: nothing speaks against it. */
+static int
+why_not_run(const char *path)
+{
+	struct stat st;
+
+	if (access(path, X_OK) < 0 || stat(path, &st) < 0)
+		return errno;
+	/* A directory may be executable, too. */
+	return S_ISDIR(st.st_mode) ? EISDIR : S_ISREG(st.st_mode) ? 0 : EACCES;
+}
+
 char *
 pwcommand_check(const char *value)
 {
 	char **words, *why = NULL;
+	int e;
 
 	if (!pwcommand_is(value))
 		return NULL;
 	words = pwcommand_words(value, &why);
-	if (words && access(*words, X_OK) < 0) {
-		int e = errno;
+	if (words && (e = why_not_run(*words)) != 0) {
 		char *quoted = quote_text(*words);
 
 		why = mem_printf(PREFIX " %s cannot be run: %s", quoted, strerror(e));

@@ -3,12 +3,14 @@ read_your_writes), and no other does."""
 
 import asyncio
 import importlib
+import json
 import os
 import shutil
 import time
 
-from pgwtest import Closed, Cluster, ServerError, check, equal, main, only_local, test, unavailable, wait_until, wire
+from pgwtest import Closed, Cluster, ServerError, check, child, equal, main, only_local, test, unavailable, wait_until, wire
 from pgwtest.context import conninfo
+from pgwtest.daemon import SANITIZE_ENV, program
 from pgwtest.standby import PRIMARY, RULE, Standby
 
 QUERY = wire.query
@@ -395,6 +397,24 @@ def shown(t):
         equal(where(c.ask(WHERE)), [HERE], "it has written")
         c.ask("COMMIT")
     equal((look(d, "sent"), look(d, "kept")), (1, 1), "STATS")
+
+
+@test
+def advice(t):
+    """doctor takes a standby for what it is: the target of read_only needs neither target_session_attrs nor users"""
+    pair = Pair(t)
+    pools = pair.pools()
+    pools["alone"] = dict(pools["replica"])
+    d = t.daemon(pools=pools, options={"allow": ""})
+
+    def said(pool):
+        out = child.run([program("pgwith"), "doctor", "-c", d.conf, "--json"], env=SANITIZE_ENV)[1]
+        return [f["finding"] for f in json.loads(out) if f["subject"] == "pool " + pool and
+                (f["level"] != "ok" and "tested with" not in f["finding"])]
+    check([f for f in said("alone") if "is a standby" in f] and [f for f in said("alone") if "no option users" in f], "a pool of its own")
+    equal(said("replica"), [], "the target of read_only")
+    d.reload(pools=dict(pools, replica=dict(pools["replica"], users="*")))
+    equal([f[:10] for f in said("replica")], ["users = *:"], "who may come in directly is told")
 
 
 @test

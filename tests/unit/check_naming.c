@@ -58,6 +58,9 @@ START_TEST(what_is_refused)
 			"'%a %p'; did you mean \"client\"?"},
 	    {"", "\"\": expected client, pool, or a format in single quotes, like '%a %p'"},
 	    {"'", "\"'\": expected client, pool, or a format in single quotes, like '%a %p'"},
+	    {"'%a", "\"'%a\": the quote at the beginning has none at the end; expected client, "
+		    "pool, or a format in single quotes, like '%a %p'"},
+	    {"'billing", NULL},
 	    {"%x", "\"%x\": %x is not known; expected %a (application_name of the client), %p (its "
 		   "pid), %u (its uid), %e (its program), %s (its session), %c (its scope) or %%"},
 	    {"'%a %'", "\"'%a %'\": % is not known; expected %a (application_name of the client), "

@@ -142,6 +142,12 @@ START_TEST(what_cannot_be_run_is_refused)
 	ck_assert_str_eq(why,
 			 "command: \"/nowhere/tell\" cannot be run: No such file or directory");
 	free(why);
+	why = pwcommand_check("command:/etc");
+	ck_assert_str_eq(why, "command: \"/etc\" cannot be run: Is a directory");
+	free(why);
+	why = pwcommand_check("command:/dev/null");
+	ck_assert_str_eq(why, "command: \"/dev/null\" cannot be run: Permission denied");
+	free(why);
 	why = pwcommand_check("command:/etc/passwd");
 	ck_assert_str_eq(why, "command: \"/etc/passwd\" cannot be run: Permission denied");
 	free(why);
