@@ -196,9 +196,9 @@ take_lock(struct listen *l, char *why, size_t why_size)
 	l->lock_fd = open(l->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (l->lock_fd < 0 && errno == ENOENT) {
 		snprintf(why, why_size,
-			 "the directory %.*s does not exist: make it, or name another (option "
-			 "listen, or --listen)",
-			 (int)(strrchr(l->path, '/') - l->path), l->path);
+			 "cannot listen in the directory %.*s: %s (make it, or name another by the "
+			 "option listen, or --listen)",
+			 (int)(strrchr(l->path, '/') - l->path), l->path, strerror(errno));
 		return -1;
 	}
 	if (l->lock_fd < 0) {

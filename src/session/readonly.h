@@ -14,10 +14,10 @@
  *	block: a transaction of BEGIN; lone: one statement outside of a transaction
  *
  * A session that has just written stays in its own pool for a while (read_your_writes), and so does
- *a transaction that a standby refuses (SERIALIZABLE): they go through these states there, too.
- *hold->apart says that the server is one of the other pool. Then nothing that could run outside of
- *that one transaction may go to the server: it waits until the server has answered, and has been
- *returned. */
+ * a transaction that a standby refuses (SERIALIZABLE): they go through these states there, too.
+ * hold->apart says that the server is one of the other pool. Then nothing that could run outside of
+ * that one transaction may go to the server: it waits until the server has answered, and has been
+ * returned. */
 #ifndef PGWITH_SESSION_READONLY_H
 #define PGWITH_SESSION_READONLY_H
 

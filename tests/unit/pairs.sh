@@ -39,7 +39,7 @@ written() {
 	case $1 in
 	socket) echo "--socket=$tmp" ;;
 	port) echo --port=6432 ;;
-	user | pool | database) echo "--$1=db" ;;
+	user | pool | cluster | role | uid | scope | database) echo "--$1=db" ;;
 	columns) echo --columns=pool ;;
 	watch | interval | max-wait | timeout) echo "--$1=1s" ;;
 	color) echo --color=never ;;
@@ -63,7 +63,7 @@ expected() {
 	socket | port | user | timeout | color | help | version) return 0 ;;
 	esac
 	case "$1 $2" in
-	"status max-wait" | "top interval" | "top once" | "waits dot" | "waits with-server" | "set pool" | "import passfile" | \
+	"status max-wait" | "top interval" | "top once" | "waits dot" | "waits with-server" | "set pool" | "set cluster" | "set role" | "set uid" | "set scope" | "import passfile" | \
 		"import database" | "metrics output" | "metrics json" | "metrics csv" | "metrics no-header" | "trace output" | \
 		"trace seconds" | "trace pool" | "trace report" | "doctor config" | "doctor json" | "doctor csv" | \
 		"doctor no-header" | "ready json" | "ready csv" | "ready no-header" | "ready all" | "ready columns") return 0 ;;
