@@ -182,7 +182,7 @@ static const struct command commands[] = {
     /* As PgBouncer says it. */
     KILL("KILL", "POOL", 1, 1, LEVEL_ADMIN, control_kill_pool, NULL),
     CONTROL("SHUTDOWN", "", 0, 0, control_shutdown,
-	    "end as by SIGTERM: transactions have shutdown_timeout"),
+	    "drain, whatever on_term says: transactions have shutdown_timeout, then it ends"),
     CONTROL("SHUTDOWN NOW", "", 0, 0, control_shutdown_now,
 	    "end as by SIGINT: what runs is cancelled and rolled back"),
     WAITS("SHUTDOWN AFTER SCOPES", "", 0, 0, control_after_scopes, control_stopped,

@@ -8,7 +8,8 @@
 
 #define NOBODY "pgwith doctor: no such role"
 
-/* The table of passwords that auth_query reads; NULL if a function reads them, or elsewhere. */
+/* The table of passwords that auth_query reads; NULL if it reads them by a function, or from
+ * somewhere else. */
 static const char *
 table_of(const char *sql)
 {

@@ -235,11 +235,13 @@ static const struct commands_entry entries[] = {
      .word = COMMANDS_SHUTDOWN,
      .run = act_shutdown,
      .help = "end pgwithd",
-     .details = "Without a word as by SIGTERM: transactions have shutdown_timeout to end.\n"
-		"  now            what runs is cancelled and rolled back\n"
-		"  after-scopes   transactions and scopes may end, however long that takes\n"
-		"  after-clients  every client may stay for as long as it likes\n"
-		"With one of these words it waits until pgwithd ends, or for --timeout.\n"},
+     .details =
+	 "Without a word it drains: no new client comes in, those at rest have to go, and\n"
+	 "transactions have shutdown_timeout to end. on_term and handover are for SIGTERM only.\n"
+	 "  now            what runs is cancelled and rolled back\n"
+	 "  after-scopes   transactions and scopes may end, however long that takes\n"
+	 "  after-clients  every client may stay for as long as it likes\n"
+	 "With one of these words it waits until pgwithd ends, or for --timeout.\n"},
     {.name = "trace",
      .arguments = "",
      .local = true,

@@ -211,7 +211,7 @@ end_of_pool(const struct table *pools, unsigned first)
 	return end;
 }
 
-/* Adds the last errors of the roles of the pool, whose rows are from `row` to before `end`. */
+/* Adds the last errors of the roles of a pool. Their rows are those from `row` to before `end`. */
 static void
 add_errors_of_roles(char **all, const struct table *pools, unsigned row, unsigned end)
 {

@@ -399,7 +399,12 @@ open_file(struct loading *l, const char *path, const struct place *from)
 		return -1;
 	}
 	loading_file(l, path);
-	if (fd < 0)
+	if (fd < 0 && e == ENOENT && strcmp(path, CONF_PATH) == 0)
+		loading_problem(l, here(l, 0),
+				"cannot open: %s; pgwithd -c FILE (or PGWITH_CONFIG) reads another "
+				"file, and --pool NAME=CONNINFO needs none",
+				strerror(e));
+	else if (fd < 0)
 		loading_problem(l, here(l, 0), "cannot open: %s", strerror(e));
 	return fd;
 }

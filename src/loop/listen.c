@@ -194,6 +194,13 @@ static int
 take_lock(struct listen *l, char *why, size_t why_size)
 {
 	l->lock_fd = open(l->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (l->lock_fd < 0 && errno == ENOENT) {
+		snprintf(why, why_size,
+			 "cannot listen in the directory %.*s: %s (make it, or name another by the "
+			 "option listen, or --listen)",
+			 (int)(strrchr(l->path, '/') - l->path), l->path, strerror(errno));
+		return -1;
+	}
 	if (l->lock_fd < 0) {
 		snprintf(why, why_size, "cannot open %s: %s", l->lock_path, strerror(errno));
 		return -1;

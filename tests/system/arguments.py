@@ -165,6 +165,13 @@ def usage(t):
         check(words in err, "%r: %s" % (args, err))
     status, out, err = child.run([program("pgwithd"), "-t", "--pool", "a=dbname=a", "--listen", "/tmp/x"])
     equal((status, out, err), (0, "command line: good, 1 pool, 0 scopes\n", ""), "good")
+    status, out, err = child.run([program("pgwithd"), "--pool", "a=dbname=a", "--listen", t.path("nowhere")])
+    check(status != 0 and "cannot listen in the directory %s: No such file" % t.path("nowhere") in err and "--listen" in err and ".lock" not in err,
+          "no directory: %s" % err)
+    env = {k: v for k, v in os.environ.items() if k != "PGWITH_CONFIG"}
+    status, out, err = child.run([program("pgwithd"), "-t"], env=env)
+    if "cannot open" in err:  # there is no file at the default place
+        check("-c FILE" in err and "--pool NAME=CONNINFO" in err, "no file: %s" % err)
     status, out, err = child.run([program("pgwithd"), "--help"])
     equal((status, err), (0, ""), "--help")
     for word in ("--pool", "--listen", "-o, --option", "PGWITH_CONFIG"):

@@ -122,6 +122,19 @@ def every_command(t):
 
 
 @test
+def what_shutdown_does(t):
+    """pgwith shutdown drains at once, also with on_term = after-clients, and its help says so"""
+    d = start(t, on_term="after-clients")
+    said = pgwith(d, "help", "shutdown")[1]
+    check("it drains" in said and "on_term" in said and "as by SIGTERM" not in said, said)
+    c = t.client(d, "orders")
+    d.console_close()
+    equal(pgwith(d, "shutdown")[0], 0, "shutdown")
+    check(c.hung_up(), "who is at rest has to go")
+    equal(d.wait_end(), 0, "it has ended")
+
+
+@test
 def sections(t):
     """pgwith set changes an option of any kind of section; the shell completes their names"""
     d = start(t)
