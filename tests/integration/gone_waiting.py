@@ -267,6 +267,29 @@ def handed_over(t):
 
 
 @test
+def copy_without_sync(t):
+    """a client that leaves behind the end of a COPY by the extended protocol, with its Flush ahead of the end and no
+    Sync: PostgreSQL keeps that answer back and ends the transaction, so the server is free"""
+    d = scene(t)
+    begins = wire.extended("COPY marks FROM STDIN") + wire.flush()
+    for end, (said, ending), at_once in itertools.product((wire.copy_done(), wire.copy_fail()), ENDINGS, (False, True)):
+        c = d.connect("db")
+        number = c.session
+        rest = wire.copy_data(b"9\n") + end + (wire.terminate() if said == "with it" else b"")
+        c.send(begins + (rest if at_once else b""))
+        if not at_once:
+            wait_until(lambda: readable(c), 5, "the COPY has begun")
+            c.send(rest)
+        if said == "later":
+            c.send(wire.terminate())
+        ending(c)
+        wait_until(lambda: left(d, number), 5, "it has left: %r" % ((end, said, ending, at_once),))
+        c.sock.close()
+    equal(t.sql("SELECT a FROM marks"), [], "rows")
+    all_quiet(d, "db")
+
+
+@test
 def of_the_console(t):
     """a command of the console that waits ends with its client, also behind others and a Terminate"""
     d = scene(t)
