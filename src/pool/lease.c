@@ -31,7 +31,7 @@ has_server(enum lease_state state)
 static void
 lease_set_state(struct lease *l, enum lease_state to)
 {
-	int by = has_server(to) - has_server(l->state);
+	enum lease_state was = l->state;
 
 	if (!(states[l->state].next & TO(to)))
 		log_fatal("lease", LOG_ALONE, "illegal move",
@@ -43,8 +43,8 @@ lease_set_state(struct lease *l, enum lease_state to)
 			  to == LEASE_WAITING, to == LEASE_WAITING ? l->pool->conf->name : NULL,
 			  NULL);
 	l->state = to;
-	if (by != 0 && l->pool->all->parties.any)
-		queue_count_server(l->pool->all, &l->turn, by);
+	if (l->pool && l->pool->all->parties.any && has_server(was) != has_server(to))
+		queue_count_server(l->pool->all, &l->turn, has_server(to) - has_server(was));
 }
 
 void

@@ -580,7 +580,7 @@ pool_server_connected(struct pool *pool, struct server *srv)
 void
 pool_server_ready(struct pool *pool, struct server *srv)
 {
-	struct lease *next = queue_next(pool, srv);
+	struct lease *next = pool->turns.count > 0 ? queue_next(pool, srv) : NULL;
 	const char *why;
 
 	if (srv->retiring || srv->spoiled || gate_paused(pool) ||
