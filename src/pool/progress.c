@@ -278,8 +278,10 @@ progress_sent(struct progress *p, char type)
 			p->copy_ended = true;
 		else if (p->runs_count > 0 && !p->skipping)
 			push(p, RUN_COPY_END);
-		/* A Flush ahead of it does not bring the answer to the whole COPY. */
-		p->flushed = p->flush_sent = false;
+		/* A Flush ahead of it does not bring the answer to the whole COPY; an error comes
+		 * by itself. */
+		if (type == 'c')
+			p->flushed = p->flush_sent = false;
 		return;
 	case 'H':
 		p->flush_sent |= p->extended && !p->skipping && p->copy == COPY_NONE;
