@@ -2,7 +2,6 @@
 stops, dies or falls silent, the standby is promoted, and sessions go on with it."""
 
 import os
-import shutil
 import signal
 import threading
 import time
@@ -12,7 +11,7 @@ from pgwtest import (Closed, Cluster, ServerError, check, child, equal, main, no
 from pgwtest.context import conninfo
 from pgwtest.looks import error_of
 from pgwtest.server import USER
-from pgwtest.standby import PRIMARY, RULE, Standby
+from pgwtest.standby import PRIMARY, RULE, Standby, made
 
 LOST = {"57P01", "57P02", "57P03", "08006", "08001", "25006"}
 
@@ -22,25 +21,15 @@ class Pair:
 
     def __init__(self, t):
         only_local("a primary and its standby")
-        self.a = self._made(t, "a", lambda d: Cluster(d, tls=True, settings=PRIMARY,
+        self.a = made(t, "a", lambda d: Cluster(d, tls=True, settings=PRIMARY,
                                                       hba=RULE))
         self.a.sql("CREATE TABLE done (n int)")
-        self.b = self._made(t, "b", lambda d: Standby(d, self.a))
+        self.b = made(t, "b", lambda d: Standby(d, self.a))
         self.a.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
         self.a.sql("ALTER SYSTEM SET synchronous_commit = on")
         self.a.sql("SELECT pg_reload_conf()")
         wait_until(lambda: self.a.sql("SELECT sync_state FROM pg_stat_replication") == [("sync",)], 20,
                    "the standby is synchronous")
-
-    @staticmethod
-    def _made(t, name, make):
-        directory = t.path(name)
-        os.mkdir(directory)
-        os.chmod(directory, 0o755)
-        cluster = make(directory)
-        t.defer(shutil.rmtree, cluster.data)
-        t.defer(cluster.kill)
-        return cluster
 
     def sockets(self, **more):
         """A conninfo of both, over Unix sockets."""

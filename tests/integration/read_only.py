@@ -4,14 +4,12 @@ read_your_writes), and no other does."""
 import asyncio
 import importlib
 import json
-import os
-import shutil
 import time
 
 from pgwtest import Closed, Cluster, ServerError, check, child, equal, main, only_local, test, unavailable, wait_until, wire
 from pgwtest.context import conninfo
 from pgwtest.daemon import SANITIZE_ENV, program
-from pgwtest.standby import PRIMARY, RULE, Standby
+from pgwtest.standby import PRIMARY, RULE, Standby, made
 
 QUERY = wire.query
 HERE, THERE = "f", "t"  # pg_is_in_recovery(): the primary, the standby
@@ -23,20 +21,10 @@ class Pair:
 
     def __init__(self, t, lag="0"):
         only_local("a primary and its standby")
-        self.a = self._made(t, "a", lambda d: Cluster(d, settings=PRIMARY, hba=RULE))
+        self.a = made(t, "a", lambda d: Cluster(d, settings=PRIMARY, hba=RULE))
         self.a.sql("CREATE TABLE w (c int, n int)")
-        self.b = self._made(t, "b", lambda d: Standby(d, self.a, {"recovery_min_apply_delay": lag,
+        self.b = made(t, "b", lambda d: Standby(d, self.a, {"recovery_min_apply_delay": lag,
                                                                   "hot_standby_feedback": "on"}))
-
-    @staticmethod
-    def _made(t, name, make):
-        directory = t.path(name)
-        os.mkdir(directory)
-        os.chmod(directory, 0o755)
-        cluster = make(directory)
-        t.defer(shutil.rmtree, cluster.data)
-        t.defer(cluster.kill)
-        return cluster
 
     @staticmethod
     def conninfo(of, **more):

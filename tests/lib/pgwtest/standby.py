@@ -12,6 +12,17 @@ PRIMARY = {"wal_level": "replica", "max_wal_senders": "4", "wal_keep_size": "64M
 RULE = "local replication all trust\n"
 
 
+def made(t, name, make):
+    """make(directory) makes a cluster of the test in a folder of that name; it ends with the test."""
+    directory = t.path(name)
+    os.mkdir(directory)
+    os.chmod(directory, 0o755)
+    cluster = make(directory)
+    t.defer(shutil.rmtree, cluster.data)
+    t.defer(cluster.kill)
+    return cluster
+
+
 class Standby(Cluster):
     def __init__(self, directory, primary, settings=None):
         """Makes and starts it. `settings`: more lines of postgresql.conf. With TLS if the primary has it."""
