@@ -590,6 +590,16 @@ class Session:
         return self.answers + [(sorted(set(self.notified)), None)]
 
 
+# Of a Bind: its parameters, or a portal of that name that is there; and what only the analysis of a text says.
+OF_BIND = re.compile(rb"C(08P01|42P03|22P02|22P03)\b")
+OF_ANALYSIS = re.compile(rb"C(0A000|3F000|42\w{3}|55000)\b")
+
+
+def wrong_in_two_ways(direct, pooled):
+    """A Bind may be wrong, and its statement, too, where it has to be prepared again: pgwithd(8) says so."""
+    return direct[0] == pooled[0] == "E" and OF_BIND.search(direct[1]) and OF_ANALYSIS.search(pooled[1])
+
+
 def same(direct, pooled):
     """Are the messages the same? In a transaction that has failed, a statement that the server lacks
     cannot be prepared again: 25P02 in place of another error, or of an answer without rows. A role
@@ -604,7 +614,7 @@ def same(direct, pooled):
             # Directly, the Describe was the last message before the Sync.
             if described and len(p) > 1 and p[1] == d[0] == ("Z", b"I"):
                 p.pop(0)
-        if d[0] != p[0]:
+        if d[0] != p[0] and not wrong_in_two_ways(d[0], p[0]):
             if p[0][0] != "E" or b"C25P02" not in p[0][1]:
                 return False
             while d and d[0][0] != "Z":
