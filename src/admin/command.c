@@ -345,12 +345,6 @@ words_match(const char *words, const struct sqltext_token *tokens, unsigned ntok
 	return n;
 }
 
-static bool
-is_for(const struct sqltext_token *t)
-{
-	return t->kind == SQLTEXT_NAME && t->length == 3 && strncasecmp(t->start, "for", 3) == 0;
-}
-
 /* The command with the most words among those whose words stand first. `has_for`: a FOR stands
  * somewhere in the text. */
 static const struct command *
@@ -509,7 +503,7 @@ read_with(const struct command *table, unsigned count, const char *text, size_t 
 
 		if (kind == SQLTEXT_END || kind == SQLTEXT_SPLIT)
 			break;
-		has_for |= is_for(t);
+		has_for |= sqltext_is_word(t, "for");
 		kept += room;
 		ntokens++;
 	}

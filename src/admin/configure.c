@@ -81,23 +81,16 @@ unquote(char *text)
 	return text;
 }
 
-static bool
-is_keyword(const struct sqltext_token *t, const char *word)
-{
-	return t->kind == SQLTEXT_NAME && t->length == strlen(word) &&
-	       strncasecmp(t->start, word, t->length) == 0;
-}
-
 /* The section that a word behind FOR names; NULL: it names none. */
 static char **
 target_of(struct setting *s, const struct sqltext_token *word)
 {
-	return is_keyword(word, "pool")      ? &s->pool
-	       : is_keyword(word, "scope")   ? &s->scope
-	       : is_keyword(word, "cluster") ? &s->cluster
-	       : is_keyword(word, "role")    ? &s->of_role
-	       : is_keyword(word, "uid")     ? &s->of_uid
-					     : NULL;
+	return sqltext_is_word(word, "pool")      ? &s->pool
+	       : sqltext_is_word(word, "scope")   ? &s->scope
+	       : sqltext_is_word(word, "cluster") ? &s->cluster
+	       : sqltext_is_word(word, "role")    ? &s->of_role
+	       : sqltext_is_word(word, "uid")     ? &s->of_uid
+						  : NULL;
 }
 
 /* Cuts off FOR POOL NAME, FOR SCOPE NAME or the like, if it is there. */
@@ -112,7 +105,7 @@ cut_target(struct setting *s)
 	while (sqltext_token(&lex, &t) != SQLTEXT_END) {
 		char *name = s->value + (t.start + t.length - s->value);
 
-		if (is_keyword(&before, "for") && target_of(s, &t)) {
+		if (sqltext_is_word(&before, "for") && target_of(s, &t)) {
 			*target_of(s, &t) = unquote(trim(name, end));
 			s->value = trim(s->value, s->value + (before.start - s->value));
 			return;
@@ -135,7 +128,7 @@ read_set(struct setting *s, const char *text)
 	if (name.kind != SQLTEXT_NAME && name.kind != SQLTEXT_QUOTED)
 		return false;
 	sqltext_token(&lex, &by);
-	if (!is_keyword(&by, "to") && !(by.kind == SQLTEXT_PUNCT && *by.start == '='))
+	if (!sqltext_is_word(&by, "to") && !sqltext_is_char(&by, '='))
 		return false;
 	value = s->copy + (by.start + by.length - s->copy);
 	s->value = trim(value, value + strlen(value));

@@ -1,92 +1,51 @@
 #include "wire/sqlmodes.h"
 
-#include "wire/sqltext.h"
-
-/* Reads the next token if it is this word, which is in lower case. Otherwise the text stays where
- * it is. */
-static bool
-accept_word(struct sqltext *at, const char *word)
-{
-	struct sqltext ahead = *at;
-	struct sqltext_token t;
-
-	sqltext_token(&ahead, &t);
-	if (t.kind != SQLTEXT_NAME || !sqltext_is_word(&t, word))
-		return false;
-	*at = ahead;
-	return true;
-}
-
-static bool
-accept_comma(struct sqltext *at)
-{
-	struct sqltext ahead = *at;
-	struct sqltext_token t;
-
-	sqltext_token(&ahead, &t);
-	if (!sqltext_is_char(&t, ','))
-		return false;
-	*at = ahead;
-	return true;
-}
-
-static bool
-nothing_follows(struct sqltext at)
-{
-	struct sqltext_token t;
-
-	while (sqltext_token(&at, &t) == SQLTEXT_SPLIT)
-		;
-	return t.kind == SQLTEXT_END && !at.unterminated;
-}
-
 static bool
 read_level(struct sqltext *at, struct sqlmodes *m)
 {
-	if (!accept_word(at, "level"))
+	if (!sqltext_accept(at, "level"))
 		return false;
 	m->level = true;
-	m->serializable = accept_word(at, "serializable");
+	m->serializable = sqltext_accept(at, "serializable");
 	if (m->serializable)
 		return true;
-	if (accept_word(at, "repeatable"))
-		return accept_word(at, "read");
-	return accept_word(at, "read") &&
-	       (accept_word(at, "committed") || accept_word(at, "uncommitted"));
+	if (sqltext_accept(at, "repeatable"))
+		return sqltext_accept(at, "read");
+	return sqltext_accept(at, "read") &&
+	       (sqltext_accept(at, "committed") || sqltext_accept(at, "uncommitted"));
 }
 
 static bool
 read_access(struct sqltext *at, struct sqlmodes *m)
 {
 	m->access = SQLMODES_READ_ONLY;
-	if (accept_word(at, "only"))
+	if (sqltext_accept(at, "only"))
 		return true;
 	m->access = SQLMODES_READ_WRITE;
 	m->writes = true;
-	return accept_word(at, "write");
+	return sqltext_accept(at, "write");
 }
 
 static bool
 read_mode(struct sqltext *at, struct sqlmodes *m)
 {
-	if (accept_word(at, "isolation"))
+	if (sqltext_accept(at, "isolation"))
 		return read_level(at, m);
-	if (accept_word(at, "read"))
+	if (sqltext_accept(at, "read"))
 		return read_access(at, m);
-	m->deferrable = !accept_word(at, "not");
-	return accept_word(at, "deferrable");
+	m->deferrable = !sqltext_accept(at, "not");
+	return sqltext_accept(at, "deferrable");
 }
 
-/* Reads the modes up to the end of the text. */
-static bool
-read_modes(struct sqltext *at, struct sqlmodes *m)
+bool
+sqlmodes_read_list(struct sqltext *at, struct sqlmodes *m)
 {
 	bool comma = false;
 
-	while (comma || !nothing_follows(*at)) {
+	while (comma || !sqltext_nothing_follows(at)) {
 		if (!read_mode(at, m))
 			return false;
-		comma = accept_comma(at);
+		comma = sqltext_accept_char(at, ',');
 	}
 	return true;
 }
@@ -94,12 +53,12 @@ read_modes(struct sqltext *at, struct sqlmodes *m)
 static bool
 read_begin(struct sqltext *at)
 {
-	if (accept_word(at, "start"))
-		return accept_word(at, "transaction");
-	if (!accept_word(at, "begin"))
+	if (sqltext_accept(at, "start"))
+		return sqltext_accept(at, "transaction");
+	if (!sqltext_accept(at, "begin"))
 		return false;
-	if (!accept_word(at, "work"))
-		accept_word(at, "transaction");
+	if (!sqltext_accept(at, "work"))
+		sqltext_accept(at, "transaction");
 	return true;
 }
 
@@ -113,10 +72,10 @@ sqlmodes_read(const char *text, size_t bytes, struct sqlmodes *m)
 		return false;
 	sqltext_init(&at, text, bytes, 0);
 	m->begins = read_begin(&at);
-	if (!m->begins && !(accept_word(&at, "set") && accept_word(&at, "transaction")))
+	if (!m->begins && !(sqltext_accept(&at, "set") && sqltext_accept(&at, "transaction")))
 		return false;
 	/* SET TRANSACTION needs a mode. */
-	if (!m->begins && nothing_follows(at))
+	if (!m->begins && sqltext_nothing_follows(&at))
 		return false;
-	return read_modes(&at, m);
+	return sqlmodes_read_list(&at, m);
 }

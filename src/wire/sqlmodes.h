@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "wire/sqltext.h"
+
 enum sqlmodes_access { SQLMODES_ACCESS_DEFAULT, SQLMODES_READ_ONLY, SQLMODES_READ_WRITE };
 
 struct sqlmodes {
@@ -21,5 +23,9 @@ struct sqlmodes {
  * SET TRANSACTION SNAPSHOT is none. Comments, white space, and semicolons behind the statement may
  * be there. */
 bool sqlmodes_read(const char *text, size_t bytes, struct sqlmodes *);
+
+/* Reads modes up to the end of the text, which may have none, and adds what they say. Returns false
+ * if something else stands there. */
+bool sqlmodes_read_list(struct sqltext *, struct sqlmodes *);
 
 #endif

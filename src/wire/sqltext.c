@@ -570,6 +570,43 @@ sqltext_is_word(const struct sqltext_token *t, const char *word)
 }
 
 bool
+sqltext_accept(struct sqltext *at, const char *word)
+{
+	struct sqltext ahead = *at;
+	struct sqltext_token t;
+
+	sqltext_token(&ahead, &t);
+	if (!sqltext_is_word(&t, word))
+		return false;
+	*at = ahead;
+	return true;
+}
+
+bool
+sqltext_accept_char(struct sqltext *at, char c)
+{
+	struct sqltext ahead = *at;
+	struct sqltext_token t;
+
+	sqltext_token(&ahead, &t);
+	if (!sqltext_is_char(&t, c))
+		return false;
+	*at = ahead;
+	return true;
+}
+
+bool
+sqltext_nothing_follows(const struct sqltext *at)
+{
+	struct sqltext ahead = *at;
+	struct sqltext_token t;
+
+	while (sqltext_token(&ahead, &t) == SQLTEXT_SPLIT)
+		;
+	return t.kind == SQLTEXT_END && !ahead.unterminated;
+}
+
+bool
 sqltext_mentions(const char *text, size_t length, const char *word)
 {
 	size_t n = strlen(word);

@@ -250,6 +250,14 @@ unsigned sqltext_digit(char);
 /* Is it this character of punctuation? */
 bool sqltext_is_char(const struct sqltext_token *, char);
 
+/* For readers of a grammar: reads the next token if it is this word, or this character. Otherwise
+ * returns false, and the text stays where it is. */
+bool sqltext_accept(struct sqltext *, const char *word);
+bool sqltext_accept_char(struct sqltext *, char);
+/* Is there nothing but semicolons, comments and white space from here to the end of the text, and
+ * does every quote and comment end? */
+bool sqltext_nothing_follows(const struct sqltext *);
+
 struct sqltext_stmt {
 	const char *start;                      /* its first token */
 	size_t length;                          /* up to the end of its last token: never 0 */
