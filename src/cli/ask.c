@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <libpq-fe.h>
@@ -312,6 +313,26 @@ ask_ping(const struct ask_whom *whom)
 
 	ask_close(ask);
 	return status;
+}
+
+int
+ask_listener(const struct ask_whom *whom, struct ucred *cred)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	socklen_t bytes = sizeof *cred;
+	int fd, e = 0;
+
+	*cred = (struct ucred){.pid = 0};
+	if ((size_t)snprintf(addr.sun_path, sizeof addr.sun_path, "%s/.s.PGSQL.%s", whom->directory,
+			     whom->port) >= sizeof addr.sun_path)
+		return ENAMETOOLONG;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, cred, &bytes) < 0)
+		e = errno;
+	if (fd >= 0)
+		close(fd);
+	return e;
 }
 
 bool

@@ -51,6 +51,10 @@ bool ask_is_lost(const struct ask *);
 /* The process at the other end, as the operating system names it. False if it does not tell. */
 bool ask_peer(const struct ask *, struct ucred *);
 
+/* Connects to the socket without a login. Returns 0 and the process that listens there, as the
+ * operating system names it (pid 0: it does not tell), or the errno. */
+int ask_listener(const struct ask_whom *, struct ucred *);
+
 /* Is pgwithd alive? ASK_GOOD if it lets the user in, refuses that by an error of its own, or asks
  * for a password that there is not. Otherwise the reason is on stderr. */
 enum ask_status ask_ping(const struct ask_whom *);

@@ -8,7 +8,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -195,29 +194,19 @@ check_owner(struct doctor *d, const char *path, const struct stat *st)
 			     c->socket_group);
 }
 
-/* Connects to the socket and notes which process listens. 0, or the errno. */
+/* Notes which process listens. 0, or the errno. */
 static int
-try_connect(struct doctor *d, const char *path)
+try_connect(struct doctor *d)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	struct ucred cred;
-	socklen_t bytes = sizeof cred;
-	int fd, e = 0;
+	int e = ask_listener(&d->whom, &cred);
 
-	if (strlen(path) >= sizeof addr.sun_path)
-		return ENAMETOOLONG;
-	strcpy(addr.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
-		e = errno;
-	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &bytes) == 0) {
+	if (e == 0) {
 		namespaces_check_listener(&d->findings, cred.pid, cred.uid);
 		namespaces_check_map(&d->findings, cred.pid);
 		asuser_of_process(&d->daemon, cred.pid, cred.uid, cred.gid);
 		d->stranger = asuser_is_stranger(cred.uid, d->whom.directory, d->absolute);
 	}
-	if (fd >= 0)
-		close(fd);
 	return e;
 }
 
@@ -244,7 +233,7 @@ check_socket(struct doctor *d)
 	}
 	if (d->conf && !d->how->socket_given)
 		check_owner(d, path, &st);
-	e = try_connect(d, path);
+	e = try_connect(d);
 	there = e == 0 || e == EAGAIN;
 	if (e == ECONNREFUSED)
 		findings_add(&d->findings, FINDING_PROBLEM, "socket",

@@ -4,35 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "cli/asuser.h"
 
 #define READ_MAX (1 << 20) /* bytes of a file of /proc */
-
-/* The process that listens at the socket. False if nobody does. */
-static bool
-find_listener(const struct ask_whom *whom, struct ucred *cred)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	char *path = mem_printf("%s/.s.PGSQL.%s", whom->directory, whom->port);
-	socklen_t bytes = sizeof *cred;
-	bool found = false;
-	int fd = -1;
-
-	if (strlen(path) < sizeof addr.sun_path) {
-		strcpy(addr.sun_path, path);
-		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		found = fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0 &&
-			getsockopt(fd, SOL_SOCKET, SO_PEERCRED, cred, &bytes) == 0;
-	}
-	if (fd >= 0)
-		close(fd);
-	free(path);
-	return found && cred->pid > 0;
-}
 
 /* A file of the process, with a NUL behind its end; NULL if it cannot be read. */
 static char *
@@ -118,7 +95,7 @@ started_find(struct started *s, const struct commands_how *how)
 	int count;
 
 	*s = (struct started){.input = {.path = conf_path(how->config)}};
-	if (!find_listener(&how->whom, &cred) ||
+	if (ask_listener(&how->whom, &cred) != 0 || cred.pid == 0 ||
 	    asuser_is_stranger(cred.uid, how->whom.directory, s->input.path))
 		return;
 	s->environment = read_proc(cred.pid, "environ", &bytes);

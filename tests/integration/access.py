@@ -10,6 +10,7 @@ import time
 
 from pgwtest import ServerError, Skip, check, equal, main, note, sanitized, test, wait_until, wire
 from pgwtest.context import conninfo
+from pgwtest.process import being
 
 ANNA, BERT, NOBODY = 61001, 61002, 61003  # the last one has no name
 STAFF, EXTRA = 61100, 61101               # groups
@@ -61,20 +62,6 @@ class Names:
 
     def in_loop(self):
         return [c for c in self.calls() if c.startswith("main ")]
-
-
-@contextlib.contextmanager
-def being(uid, groups=()):
-    """Sockets that are connected inside are this user's."""
-    os.setgroups(list(groups))
-    os.setegid(uid)
-    os.seteuid(uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-        os.setgroups([])
 
 
 def connect(d, uid, database="db", user="app", groups=(), **more):

@@ -17,6 +17,7 @@ import time
 from pgwtest import (Closed, ServerError, Skip, check, child, equal, main, note, only_local, sanitized, slow_factor,
                      test, unavailable, wait_until, wire)
 from pgwtest.daemon import SANITIZE_ENV, program
+from pgwtest.process import being
 
 HBA = "local all +asked scram-sha-256\n"  # PostgreSQL asks these roles, too: the tests compare with it
 UNICODE = "I\u00adX \u2168 pa\u00dfword \u20ac"  # SASLprep changes it
@@ -160,18 +161,6 @@ def peer_first(t):
     equal(none.read(), ("R", b"\0\0\0\nSCRAM-SHA-256\0\0"), "it is asked")
     for c in [*stranger.values(), wrong, none]:
         c.close()
-
-
-@contextlib.contextmanager
-def being(uid):
-    """Sockets that are connected inside are this user's."""
-    os.setegid(uid)
-    os.seteuid(uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
 
 
 @test

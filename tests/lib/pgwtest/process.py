@@ -1,5 +1,7 @@
-"""A client in a process of its own, which a test can kill without warning (SIGKILL) at any point."""
+"""A client in a process of its own, which a test can kill without warning (SIGKILL) at any point; and clients of other
+users of the operating system."""
 
+import contextlib
 import ctypes
 import os
 import select
@@ -128,3 +130,17 @@ class ClientProcess:
         status = os.waitstatus_to_exitcode(self.wait())
         if status != 0:
             raise Failure("process %d ended with %d, see %s" % (self.pid, status, self.log))
+
+
+@contextlib.contextmanager
+def being(uid, groups=()):
+    """Sockets that are connected inside are this user's."""
+    os.setgroups(list(groups))
+    os.setegid(uid)
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups([])
