@@ -364,8 +364,9 @@ def waits(t):
         check("cannot connect" in e.message and "waited for" in e.detail and "wait_timeout" in e.detail,
               "the reason: %s" % e)
     check(time.monotonic() - began > 0.5, "they have waited")
-    # A login needs no server.
+    # A login needs no server. From here on nobody's wait is to end, as the attempts come at longer and longer intervals.
     t.client(d)
+    d.console("SET wait_timeout = '1min' FOR POOL db")
     for c in (a, b):
         c.send(query("SELECT 2"))
     wait_until(lambda: d.waiting() == 2, 5, "they wait again")
