@@ -67,7 +67,7 @@ struct stream {
 	union {
 		struct stream_more *more; /* NULL: no TLS, and nothing is queued */
 		ring_id request;          /* if by_ring; there is no `more` then */
-		struct inlet *inlet;      /* if has_inlet: request and `more` are there */
+		struct inlet *inlet;      /* if by_ring and has_inlet: request and `more` are there */
 	};
 	struct watch watched; /* `fd` */
 	int fd;               /* -1 once closed */
@@ -91,9 +91,9 @@ struct stream {
 static inline struct stream_more *
 stream_more(const struct stream *st)
 {
-	if (st->has_inlet)
-		return st->inlet->more;
-	return st->by_ring ? NULL : st->more;
+	if (!st->by_ring)
+		return st->more;
+	return st->has_inlet ? st->inlet->more : NULL;
 }
 
 /* Takes `fd` (non-blocking) and starts reading. At most `max_queue` bytes of output are queued. */
