@@ -24,7 +24,8 @@ enum run_kind {
 #define RUN_DOES (PROGRESS_BEGINS | PROGRESS_ENDS)
 static const uint8_t parse_complete[] = {'1', 0, 0, 0, 4};
 #define LOOK_MAX (1024 * 1024) /* bytes of an answer that is kept for described(), at most */
-/* For what message_came() calls: without it there, the common messages need no registers saved. */
+/* For what message_came() calls, and push_many() seldom: without it there, the common messages need
+ * no registers saved. */
 #define NOT_INLINE __attribute__((noinline))
 /* For follow_bytes(): so there is one with `out`, and one without, which tests nothing for it. */
 #define ALWAYS_INLINE __attribute__((always_inline))
@@ -103,7 +104,7 @@ is_counted(const struct progress_run *r)
 	return (r->kind & (PROGRESS_OWN | PROGRESS_PART | PROGRESS_STANDS_IN)) != 0;
 }
 
-static void
+static NOT_INLINE void
 more_room(struct progress *p)
 {
 	struct progress_run *more = mem_alloc(2 * p->runs_size * sizeof *more);
@@ -127,9 +128,10 @@ push_many(struct progress *p, unsigned kind, uint32_t n)
 		last->count += n;
 		return;
 	}
+	/* There is always room for one run more. */
+	*run_at(p, p->runs_count++) = (struct progress_run){(uint16_t)kind, n};
 	if (p->runs_count == p->runs_size)
 		more_room(p);
-	*run_at(p, p->runs_count++) = (struct progress_run){(uint16_t)kind, n};
 }
 
 static void
