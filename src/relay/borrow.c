@@ -1,7 +1,6 @@
 #include "relay/borrow.h"
 
 #include "relay/setup.h"
-#include "session/batch.h"
 #include "session/context.h"
 #include "session/holds.h"
 #include "session/readonly.h"
@@ -27,8 +26,6 @@ borrow_ask(struct session *s, struct err *e)
 void
 borrow_begin(struct session *s)
 {
-	struct buf *out;
-
 	session_begin_lease(s);
 	if (slow_wanted(s->pool))
 		slow_watch(s);
@@ -45,8 +42,7 @@ borrow_begin(struct session *s)
 	}
 	s->context.wants_fresh = false;
 	session_set_state(s, SESSION_ACTIVE);
-	out = batch_for(s);
-	context_apply(s, out);
-	sequences_begin(s, out);
+	context_apply(s);
+	sequences_begin(s);
 	telling_send(s);
 }

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "pool/pool.h"
 #include "session/application.h"
+#include "session/batch.h"
 #include "session/holds.h"
 #include "session/params.h"
 #include "session/setcalls.h"
@@ -338,15 +339,17 @@ send_application(const struct session *s, struct buf *out)
 }
 
 void
-context_apply(struct session *s, struct buf *out)
+context_apply(struct session *s)
 {
 	struct server *srv = s->hold->lease.srv;
 	const char *have = srv->context ? srv->context : "",
 		   *want_it = s->context.parameters_sql ? s->context.parameters_sql : "";
 	bool other = strcmp(have, want_it) != 0;
+	struct buf *out;
 
 	if (!other && !application_differs(s))
 		return;
+	out = batch_for(s);
 	if (other && *have) {
 		/* The role is reset first: it may not be allowed to reset the rest. */
 		if (strcasestr(have, "'role'"))

@@ -99,8 +99,8 @@ void context_clear(struct context *, struct tolds *, struct atoms *);
 bool context_is_doubtful(const struct session *);
 
 /* If the server of session->hold has other parameters than the session, adds messages of ours that
- * give it those, the last one a Sync, and tells progress. */
-void context_apply(struct session *, struct buf *out);
+ * give it those, the last one a Sync, to the batch, and tells progress. */
+void context_apply(struct session *);
 
 /* Adds a statement of ours: Parse, Bind, Execute, without a Sync, and tells progress. The server's
  * unnamed statement is replaced. */

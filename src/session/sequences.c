@@ -38,10 +38,13 @@ sequences_gone(struct session *s)
 }
 
 void
-sequences_begin(struct session *s, struct buf *out)
+sequences_begin(struct session *s)
 {
+	struct buf *out;
+
 	if (!sequences_due(s))
 		return;
+	out = batch_for(s);
 	context_own(&s->hold->lease.srv->progress, "DISCARD SEQUENCES", out);
 	unnamed_not_here(s->context.unnamed);
 	sequences_gone(s);

@@ -20,8 +20,8 @@ void sequences_lease(struct session *);
 
 /* Must numbers of others be discarded before the first statement of the lease? */
 bool sequences_due(const struct session *);
-/* If sequences_due(): adds DISCARD SEQUENCES and a Sync, and tells progress. */
-void sequences_begin(struct session *, struct buf *out);
+/* If sequences_due(): adds DISCARD SEQUENCES and a Sync to the batch, and tells progress. */
+void sequences_begin(struct session *);
 /* Notes that the server has discarded them. */
 void sequences_gone(struct session *);
 
