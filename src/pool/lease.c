@@ -43,7 +43,7 @@ lease_set_state(struct lease *l, enum lease_state to)
 			  to == LEASE_WAITING, to == LEASE_WAITING ? l->pool->conf->name : NULL,
 			  NULL);
 	l->state = to;
-	if (l->pool && l->pool->all->parties.any && has_server(was) != has_server(to))
+	if (l->pool->all->parties.any && has_server(was) != has_server(to))
 		queue_count_server(l->pool->all, &l->turn, has_server(to) - has_server(was));
 }
 
@@ -74,7 +74,6 @@ hold_server(struct lease *l, struct pool *pool, struct server *srv)
 	srv->lease = l;
 	name_backend(l, srv);
 	srv->leases++;
-	progress_forget_error(&srv->progress);
 	server_set_state(srv, SERVER_LEASED);
 }
 
