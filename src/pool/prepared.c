@@ -224,17 +224,37 @@ is_ours(const char *name, size_t length)
 	return length >= sizeof OURS - 1 && memcmp(name, OURS, sizeof OURS - 1) == 0;
 }
 
-/* A new name of the session for an analysis; takes over the caller's reference. */
-static struct named *
-named_new(struct names *names, const uint8_t *name, size_t length, struct analysis *a,
-	  unsigned effects)
+/* Does the message name a statement that is not the unnamed one? */
+static bool
+is_named(const struct prepared_message *m)
 {
+	return m->name && *m->name;
+}
+
+/* What stands in the body behind the name. */
+static const uint8_t *
+behind_name(const struct prepared_message *m)
+{
+	return (const uint8_t *)m->name + m->name_bytes + 1;
+}
+
+static size_t
+bytes_behind_name(const struct prepared_message *m)
+{
+	return m->bytes - (size_t)(behind_name(m) - m->body);
+}
+
+/* A Parse gives the session a new name for an analysis; takes over the caller's reference. */
+static struct named *
+named_new(struct names *names, const struct prepared_message *m, struct analysis *a)
+{
+	size_t length = named_clip(m->name_bytes);
 	struct named *named = mem_calloc(1, sizeof *named + length + 1);
 
 	named->analysis = a;
-	named->effects = effects;
+	named->effects = m->effects;
 	named->length = (uint8_t)length;
-	memcpy(named->name, name, length);
+	memcpy(named->name, m->name, length);
 	named_put_in(names, named);
 	return named;
 }
@@ -249,23 +269,25 @@ bool
 prepared_adopt(struct names *names, const struct prepared_limits *limits,
 	       const struct prepared_message *m)
 {
-	const uint8_t *nul = m->have == m->bytes ? memchr(m->body, 0, m->bytes) : NULL;
-	size_t length, rest;
 	struct text *t;
 
-	if (m->type != 'P' || nul == NULL || nul == m->body || m->altered != PREPARED_UNALTERED ||
-	    m->native || names_full(names, limits, m->bytes))
+	if (m->type != 'P' || m->have < m->bytes || !is_named(m) ||
+	    m->altered != PREPARED_UNALTERED || m->native || names_full(names, limits, m->bytes))
 		return false;
-	length = (size_t)(nul - m->body);
-	rest = m->bytes - length - 1;
-	t = text_find(names->all, nul + 1, rest, m->context);
+	t = text_find(names->all, behind_name(m), bytes_behind_name(m), m->context);
 	if (t == NULL || t->settings || t->latest == NULL || t->latest->place != m->place ||
-	    named_find(names, (const char *)m->body, length))
+	    named_find(names, m->name, m->name_bytes))
 		return false;
 	t->refs++;
-	named_new(names, m->body, named_clip(length), analysis_new(names->all, t, m->place, NULL),
-		  m->effects);
+	named_new(names, m, analysis_new(names->all, t, m->place, NULL));
 	return true;
+}
+
+/* Is it not known what the name in the message means? */
+static bool
+is_in_doubt(const struct passing *it)
+{
+	return names_in_doubt(it->names, it->set, it->p, it->m->name, it->m->name_bytes);
 }
 
 /* A Parse: the name, then the text. */
@@ -273,20 +295,17 @@ static enum prepared_verdict
 parse_statement(struct passing *it)
 {
 	const struct prepared_message *m = it->m;
-	const uint8_t *nul = memchr(m->body, 0, m->have);
-	const char *name = (const char *)m->body;
-	size_t length = (size_t)(nul - m->body), rest = m->bytes - length - 1;
 	struct statements *all = it->names->all;
-	struct named *named = named_find(it->names, name, length);
+	struct named *named = named_find(it->names, m->name, m->name_bytes);
 	struct pending *pending;
 	struct analysis *a;
 
-	if (names_in_doubt(it->names, it->set, it->p, name, length))
+	if (is_in_doubt(it))
 		return PREPARED_WAIT;
 	if (named) {
 		/* The name exists in the session, but the server knows the statement by another
 		 * name. A decoy of this name lets the server itself say that it exists. */
-		prepared_decoy(it->set, it->p, name, length, it->out);
+		prepared_decoy(it->set, it->p, m->name, m->name_bytes, it->out);
 		it->set->stale = true;
 		return PREPARED_AS_IT_IS;
 	}
@@ -294,8 +313,9 @@ parse_statement(struct passing *it)
 	 * server knows which. */
 	if (m->native || m->have < m->bytes || names_full(it->names, it->limits, m->bytes))
 		return PREPARED_TOO_MANY;
-	a = analysis_new(all, text_get(all, nul + 1, rest, m->context), m->place, NULL);
-	named = named_new(it->names, m->body, named_clip(length), a, m->effects);
+	a = analysis_new(all, text_get(all, behind_name(m), bytes_behind_name(m), m->context),
+			 m->place, NULL);
+	named = named_new(it->names, m, a);
 	pending = send_parse(it, named, a, NULL, 0);
 	named->origin = pending->made->made;
 	pending->names = it->names;
@@ -306,8 +326,10 @@ parse_statement(struct passing *it)
 /* Finds or makes the statement that the client's name means, and gives the server's name for it in
  * *out_name, which lasts until the next call. */
 static enum prepared_verdict
-use_statement(struct passing *it, const char *name, size_t length, const char **out_name)
+use_statement(struct passing *it, const char **out_name)
 {
+	const char *name = it->m->name;
+	size_t length = it->m->name_bytes;
 	struct named *named = length ? named_find(it->names, name, length) : NULL;
 	struct analysis *a;
 	struct prepared *pre;
@@ -368,53 +390,37 @@ static enum prepared_verdict
 bind_statement(struct passing *it, struct prepared_message *m)
 {
 	struct buf *out = it->out;
-	const uint8_t *body = m->body;
-	size_t bytes = m->bytes, have = m->have;
-	const uint8_t *portal_end = memchr(body, 0, have), *end;
 	enum prepared_verdict v;
 	const char *name;
-	size_t length, new_length;
+	size_t length;
 
-	if (portal_end == NULL)
+	if (m->name == NULL)
 		return PREPARED_BROKEN;
-	end = memchr(portal_end + 1, 0, have - (size_t)(portal_end + 1 - body));
-	if (end == NULL)
-		return PREPARED_BROKEN;
-	name = (const char *)portal_end + 1;
-	length = (size_t)(end - portal_end - 1);
-	if (names_in_doubt(it->names, it->set, it->p, name, length))
+	if (is_in_doubt(it))
 		return PREPARED_WAIT;
-	v = use_statement(it, name, length, &name);
+	v = use_statement(it, &name);
 	if (v != PREPARED_DONE)
 		return v;
-	new_length = strlen(name);
-	m->used = (size_t)(end + 1 - body);
+	length = strlen(name);
+	m->used = m->bytes - bytes_behind_name(m);
 	progress_sent_as(it->p, 0);
 	buf_add_u8(out, 'B');
-	buf_add_u32(out, (uint32_t)(4 + bytes - length + new_length));
-	buf_add(out, body, (size_t)(portal_end + 1 - body));
-	buf_add(out, name, new_length + 1);
+	buf_add_u32(out, (uint32_t)(4 + m->bytes - m->name_bytes + length));
+	buf_add(out, m->body, (size_t)((const uint8_t *)m->name - m->body)); /* the portal */
+	buf_add(out, name, length + 1);
 	return PREPARED_PREFIX;
 }
 
 static enum prepared_verdict
 describe_statement(struct passing *it)
 {
-	const uint8_t *body = it->m->body;
 	enum prepared_verdict v;
 	const char *name;
-	size_t length;
 
-	if (it->m->bytes < 3 || body[0] != 'S' || body[1] == 0 || body[it->m->bytes - 1] != 0)
-		return PREPARED_AS_IT_IS;
-	length = strnlen((const char *)body + 1, it->m->bytes - 1);
-	/* Bytes behind the name are an error: the server itself says so. */
-	if (length + 2 != it->m->bytes)
-		return PREPARED_AS_IT_IS;
-	if (names_in_doubt(it->names, it->set, it->p, (const char *)body + 1, length))
+	if (is_in_doubt(it))
 		return PREPARED_WAIT;
 	it->m->executes = NULL;
-	v = use_statement(it, (const char *)body + 1, length, &name);
+	v = use_statement(it, &name);
 	if (v != PREPARED_DONE)
 		return v;
 	progress_sent_as(it->p, 0);
@@ -427,26 +433,18 @@ describe_statement(struct passing *it)
 static enum prepared_verdict
 close_statement(struct passing *it)
 {
+	const struct prepared_message *m = it->m;
 	struct names *names = it->names;
 	struct progress *p = it->p;
-	const uint8_t *body = it->m->body;
-	size_t bytes = it->m->bytes;
 	struct buf *out = it->out;
 	struct pending *pending;
 	struct named *named;
-	size_t length;
 
-	if (bytes < 3 || body[0] != 'S' || body[1] == 0 || body[bytes - 1] != 0)
-		return PREPARED_AS_IT_IS;
-	length = strnlen((const char *)body + 1, bytes - 1);
-	/* Bytes behind the name are an error: the server itself says so. */
-	if (length + 2 != bytes)
-		return PREPARED_AS_IT_IS;
-	if (names_in_doubt(names, it->set, p, (const char *)body + 1, length))
+	if (is_in_doubt(it))
 		return PREPARED_WAIT;
-	named = named_find(names, (const char *)body + 1, length);
+	named = named_find(names, m->name, m->name_bytes);
 	if (named == NULL) {
-		if (!is_ours((const char *)body + 1, length))
+		if (!is_ours(m->name, m->name_bytes))
 			return PREPARED_AS_IT_IS;
 		progress_sent_as(p, 0);
 		add_close(NOBODYS, out);
@@ -454,7 +452,7 @@ close_statement(struct passing *it)
 	}
 	/* The name itself may be that of a decoy, which must go, too. */
 	progress_sent_as(p, PROGRESS_TRACKED);
-	add_close(is_ours(named->name, named->length) ? NOBODYS : (const char *)body + 1, out);
+	add_close(is_ours(named->name, named->length) ? NOBODYS : m->name, out);
 	named_take_out(names, named);
 	pending = prepared_pend(it->set, p);
 	pending->names = names;
@@ -475,15 +473,17 @@ prepared_message(struct names *names, struct prepared_set *set, struct progress 
 		prepared_close_retired(set, p, out);
 	switch (m->type) {
 	case 'P':
-		if (m->have == 0 || memchr(m->body, 0, m->have) == NULL)
+		if (m->name == NULL)
 			return PREPARED_BROKEN;
-		return m->body[0] == 0 ? PREPARED_AS_IT_IS : parse_statement(&it);
+		return is_named(m) ? parse_statement(&it) : PREPARED_AS_IT_IS;
 	case 'B':
 		return bind_statement(&it, m);
 	case 'D':
-		return m->have < m->bytes ? PREPARED_AS_IT_IS : describe_statement(&it);
 	case 'C':
-		return m->have < m->bytes ? PREPARED_AS_IT_IS : close_statement(&it);
+		/* Bytes behind the name are an error: the server itself says so. */
+		if (m->have < m->bytes || !is_named(m) || bytes_behind_name(m) > 0)
+			return PREPARED_AS_IT_IS;
+		return m->type == 'D' ? describe_statement(&it) : close_statement(&it);
 	default:
 		return PREPARED_AS_IT_IS;
 	}

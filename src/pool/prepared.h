@@ -139,6 +139,10 @@ struct prepared_message {
 	char type;           /* Parse, Bind, Describe or Close: P, B, D or C */
 	const uint8_t *body; /* `have` of its `bytes` are here */
 	size_t bytes, have;
+	/* The name of the statement, in the body, with its NUL, and its bytes without that. NULL:
+	 * the message names none, or not all of the name is here. */
+	const char *name;
+	size_t name_bytes;
 	/* Parse: what the meaning of the text depends on: the session's parameters, "" if they are
 	 * the server's own. */
 	const char *context;

@@ -20,6 +20,15 @@ text_at(const struct message *m, const uint8_t *at, const uint8_t **end)
 	return (const char *)at;
 }
 
+/* The same for the name of the statement, which it notes. */
+static void
+note_statement(struct message *m, const uint8_t *at, const uint8_t **end)
+{
+	m->statement = text_at(m, at, end);
+	if (m->statement)
+		m->statement_bytes = (size_t)(*end - at - 1);
+}
+
 static void
 decode_query(struct message *m)
 {
@@ -36,7 +45,7 @@ decode_parse(struct message *m)
 {
 	const uint8_t *end;
 
-	m->statement = text_at(m, m->body, &end);
+	note_statement(m, m->body, &end);
 	if (m->statement == NULL)
 		return;
 	m->sql = (const char *)end;
@@ -49,7 +58,9 @@ decode_bind(struct message *m)
 	const uint8_t *end;
 	const char *portal = text_at(m, m->body, &end);
 
-	m->statement = portal ? text_at(m, end, &end) : NULL;
+	if (portal == NULL)
+		return;
+	note_statement(m, end, &end);
 	m->portal = m->statement ? portal : NULL;
 }
 
@@ -57,16 +68,14 @@ static void
 decode_describe(struct message *m)
 {
 	const uint8_t *end;
-	const char *name;
 
 	if (m->have == 0)
 		return;
 	m->kind = (char)*m->body;
-	name = text_at(m, m->body + 1, &end);
 	if (m->kind == 'S')
-		m->statement = name;
+		note_statement(m, m->body + 1, &end);
 	else
-		m->portal = name;
+		m->portal = text_at(m, m->body + 1, &end);
 }
 
 void

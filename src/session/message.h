@@ -36,6 +36,8 @@ struct message {
 	/* The names of the portal and of the statement that the message names, each with its NUL;
 	 * "" is the unnamed one. NULL: the message has no such name, or it is not whole here. */
 	const char *portal, *statement;
+	/* of the name of the statement, without the NUL */
+	size_t statement_bytes;
 	const char *sql;   /* the text of a Query or Parse; NULL: there is none */
 	size_t sql_bytes;  /* without its NUL; as far as it is here */
 	uint32_t function; /* FunctionCall: the oid; 0: not here */

@@ -208,6 +208,8 @@ prepared_message_of(const struct session *s, const struct message *m)
 	    .body = m->body,
 	    .bytes = m->bytes,
 	    .have = m->have,
+	    .name = m->statement,
+	    .name_bytes = m->statement_bytes,
 	    .context = s->context.parameters_sql ? s->context.parameters_sql : "",
 	    .now_us = loop_now_us(s->site->loop),
 	    .effects = m->type == 'P' ? m->effects.set : 0};

@@ -169,10 +169,13 @@ side_pack(struct pack *p, struct side *s)
 static void
 named_message(struct side *s, char type, const char *body, size_t bytes)
 {
+	const char *name = body + (type == 'C');
 	struct prepared_message m = {.type = type,
 				     .body = (const uint8_t *)body,
 				     .bytes = bytes,
 				     .have = bytes,
+				     .name = name,
+				     .name_bytes = strlen(name),
 				     .context = ""};
 	struct buf out;
 

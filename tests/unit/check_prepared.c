@@ -8,6 +8,7 @@
 #include "backend.h"
 #include "base/mem.h"
 #include "pool/prepared_inside.h"
+#include "session/message.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 
@@ -71,6 +72,17 @@ executes(void *arg, unsigned effects, const char *sql)
 	t->executed = effects;
 }
 
+/* Finds the name of the statement in the message, as the session does. */
+static void
+find_name(struct prepared_message *m)
+{
+	struct message of = {.type = m->type, .body = m->body, .bytes = m->bytes, .have = m->have};
+
+	message_decode(&of);
+	m->name = of.statement;
+	m->name_bytes = of.statement_bytes;
+}
+
 static enum prepared_verdict
 give(struct bench *t, char type, const char *body, size_t bytes, size_t have, size_t *used)
 {
@@ -88,6 +100,7 @@ give(struct bench *t, char type, const char *body, size_t bytes, size_t have, si
 	enum prepared_verdict v;
 
 	t->executed = 0;
+	find_name(&m);
 	v = prepared_message(&t->names, &t->set, &t->p, &t->limits, &m, &t->out);
 	if (v == PREPARED_AS_IT_IS)
 		progress_sent(&t->p, type);
@@ -493,6 +506,7 @@ START_TEST(a_parse_that_is_put_off)
 
 		m.body = (const uint8_t *)bodies[i].body;
 		m.bytes = m.have = bodies[i].bytes;
+		find_name(&m);
 		m.altered = i == 2 ? PREPARED_SETTINGS : PREPARED_UNALTERED;
 		m.place = i == 4;
 		if (prepared_adopt(&t.names, &t.limits, &m)) {
@@ -1008,6 +1022,7 @@ pass_on(struct world *w, struct client *c)
 	m.type = f.type;
 	m.body = data + FRAME_HEADER;
 	m.bytes = m.have = f.body;
+	find_name(&m);
 	if (strchr("PBDC", f.type))
 		v = prepared_message(&c->names, &s->set, &s->p, &w->limits, &m, &s->b.in);
 	switch (v) {
@@ -1049,6 +1064,7 @@ adopt(struct world *w, struct client *c)
 	m.type = f.type;
 	m.body = data + FRAME_HEADER;
 	m.bytes = m.have = f.body;
+	find_name(&m);
 	if (!prepared_adopt(&c->names, &w->limits, &m))
 		return;
 	w->adopted++;
