@@ -492,8 +492,8 @@ note_unnamed(struct progress *p)
 	p->unnamed_errors |= first_is(p, RUN_EXTENDED) && (first_run(p)->kind & flags);
 }
 
-static NOT_INLINE void
-error_came(struct progress *p, const uint8_t *body, size_t have)
+static void
+take_error(struct progress *p, const uint8_t *body, size_t have)
 {
 	const char *code, *severity;
 	bool ours, redo;
@@ -546,6 +546,13 @@ error_came(struct progress *p, const uint8_t *body, size_t have)
 	if (redo)
 		begin_redo(p);
 	tell_failed(p);
+}
+
+static NOT_INLINE void
+error_came(struct progress *p, const uint8_t *body, size_t have)
+{
+	take_error(p, body, have);
+	pop_copy_ends(p);
 }
 
 /* Counts a ReadyForQuery that answers a run of this kind; `was`: the status before it. */
@@ -706,6 +713,25 @@ notice_came(struct progress *p, const uint8_t *body, size_t have)
 	p->dying |= code && (strcmp(code, "57P01") == 0 || strcmp(code, "57P02") == 0);
 }
 
+static NOT_INLINE void
+complete_came(struct progress *p, const uint8_t *body, size_t have)
+{
+	p->completes++;
+	p->unwritten += is_unwritten(body, have);
+	copy_closed(p);
+	if (p->watch || p->statuses_kept)
+		note_tag(p, body, have);
+	answer_came(p);
+}
+
+/* A row came, while the answer to the mark is due. */
+static NOT_INLINE void
+row_came(struct progress *p, const uint8_t *body, size_t have)
+{
+	if (memmem(body, have, p->mark, sizeof p->mark - 1))
+		p->marked = false;
+}
+
 /* A message came. `have` bytes of its body are at `body`; the others were not kept. */
 static void
 message_came(struct progress *p, char type, const uint8_t *body, size_t have)
@@ -721,16 +747,11 @@ message_came(struct progress *p, char type, const uint8_t *body, size_t have)
 		answer_came(p);
 		return;
 	case 'D':
-		if (p->marked && memmem(body, have, p->mark, sizeof p->mark - 1))
-			p->marked = false;
+		if (p->marked)
+			row_came(p, body, have);
 		return;
 	case 'C':
-		p->completes++;
-		p->unwritten += is_unwritten(body, have);
-		copy_closed(p);
-		if (p->watch || p->statuses_kept)
-			note_tag(p, body, have);
-		answer_came(p);
+		complete_came(p, body, have);
 		return;
 	case 'G':
 		copy_in_opened(p);
@@ -743,7 +764,6 @@ message_came(struct progress *p, char type, const uint8_t *body, size_t have)
 		return;
 	case 'E':
 		error_came(p, body, have);
-		pop_copy_ends(p);
 		return;
 	case 'Z':
 		ready_came(p, have ? (char)body[0] : 'E');
