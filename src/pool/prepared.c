@@ -287,7 +287,9 @@ prepared_adopt(struct names *names, const struct prepared_limits *limits,
 static bool
 is_in_doubt(const struct passing *it)
 {
-	return names_in_doubt(it->names, it->set, it->p, it->m->name, it->m->name_bytes);
+	/* Mostly nothing is under way. */
+	return it->set->tracked.list.count > 0 &&
+	       names_in_doubt(it->names, it->set, it->p, it->m->name, it->m->name_bytes);
 }
 
 /* A Parse: the name, then the text. */

@@ -347,8 +347,9 @@ statement_bound(const struct session *s, const char *name, const char **sql, siz
 	return set;
 }
 
-bool
-statement_must_wait(const struct session *s, const struct message *m)
+/* Does what the message means depend on an answer that has not come? */
+static bool
+is_in_doubt(const struct session *s, const struct message *m)
 {
 	const struct server *srv = s->hold->lease.srv;
 	const struct progress *p = &srv->progress;
@@ -356,10 +357,6 @@ statement_must_wait(const struct session *s, const struct message *m)
 	unsigned set = m->effects.set;
 	size_t bytes;
 
-	/* In COPY IN the message means nothing, and the server must get it. */
-	if (p->skipping || (p->copy == COPY_IN && !p->copy_ended) ||
-	    (srv->prepared.tracked.list.count == 0 && !p->watch))
-		return false;
 	if (m->type == 'B' && name)
 		set |= statement_bound(s, name, &sql, &bytes);
 	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) &&
@@ -375,4 +372,16 @@ statement_must_wait(const struct session *s, const struct message *m)
 		       unnamed_in_doubt(s->context.unnamed, &srv->prepared.tracked, p);
 	return s->context.names &&
 	       names_in_doubt(s->context.names, &srv->prepared, p, name, strlen(name));
+}
+
+bool
+statement_must_wait(const struct session *s, const struct message *m)
+{
+	const struct server *srv = s->hold->lease.srv;
+	const struct progress *p = &srv->progress;
+
+	/* In COPY IN the message means nothing, and the server must get it. */
+	if (p->skipping || progress_copies_in(p))
+		return false;
+	return (srv->prepared.tracked.list.count > 0 || p->watch) && is_in_doubt(s, m);
 }
