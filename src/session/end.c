@@ -78,8 +78,7 @@ session_fail(struct session *s, const struct err *e)
 {
 	struct buf out;
 
-	if (s->state == SESSION_CLOSING || s->state == SESSION_CLOSED ||
-	    s->state == SESSION_LEAVING)
+	if (session_gone(s))
 		return;
 	if (scopes_open(s)) {
 		fail_with_scopes(s, e);

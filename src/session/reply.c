@@ -87,8 +87,5 @@ reply_refuse_message(struct session *s, char type, struct err *e)
 {
 	reply_refuse(s, type, e);
 	err_clear(e);
-	return s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
-		       s->state == SESSION_LEAVING
-		   ? OVER
-		   : DROP;
+	return session_gone(s) ? OVER : DROP;
 }

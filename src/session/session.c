@@ -28,7 +28,6 @@
 #define IN_MAX (SESSION_WHOLE_MAX + LOOP_SCRATCH)
 
 #define TO(state) (1u << (state))
-#define ENDS      (TO(SESSION_CLOSING) | TO(SESSION_CLOSED) | TO(SESSION_LEAVING))
 
 static const struct {
 	const char *name;
@@ -36,25 +35,26 @@ static const struct {
 } states[SESSION_NSTATES] = {
     [SESSION_STARTUP] = {"startup", TO(SESSION_LOOKUP) | TO(SESSION_PASSWORD) | TO(SESSION_LOGIN) |
 					TO(SESSION_CANCEL) | TO(SESSION_IDLE) |
-					TO(SESSION_CONSOLE) | ENDS},
+					TO(SESSION_CONSOLE) | SESSION_GONE},
     [SESSION_LOOKUP] = {"lookup", TO(SESSION_PASSWORD) | TO(SESSION_LOGIN) | TO(SESSION_IDLE) |
-				      TO(SESSION_CONSOLE) | ENDS},
-    [SESSION_PASSWORD] = {"password",
-			  TO(SESSION_LOGIN) | TO(SESSION_IDLE) | TO(SESSION_CONSOLE) | ENDS},
-    [SESSION_LOGIN] = {"login", TO(SESSION_IDLE) | TO(SESSION_GREETING) | ENDS},
-    [SESSION_CANCEL] = {"cancel", ENDS},
+				      TO(SESSION_CONSOLE) | SESSION_GONE},
+    [SESSION_PASSWORD] = {"password", TO(SESSION_LOGIN) | TO(SESSION_IDLE) | TO(SESSION_CONSOLE) |
+					  SESSION_GONE},
+    [SESSION_LOGIN] = {"login", TO(SESSION_IDLE) | TO(SESSION_GREETING) | SESSION_GONE},
+    [SESSION_CANCEL] = {"cancel", SESSION_GONE},
     [SESSION_IDLE] = {"idle", TO(SESSION_WAITING) | TO(SESSION_SETUP) | TO(SESSION_ACTIVE) |
-				  TO(SESSION_SCOPE) | ENDS},
+				  TO(SESSION_SCOPE) | SESSION_GONE},
     [SESSION_WAITING] = {"waiting",
-			 TO(SESSION_IDLE) | TO(SESSION_SETUP) | TO(SESSION_ACTIVE) | ENDS},
-    [SESSION_GREETING] = {"setup", TO(SESSION_LOGIN) | TO(SESSION_IDLE) | ENDS},
-    [SESSION_SETUP] = {"setup", TO(SESSION_IDLE) | TO(SESSION_ACTIVE) | ENDS},
-    [SESSION_ACTIVE] = {"active", TO(SESSION_IDLE) | TO(SESSION_SAVING) | TO(SESSION_SCOPE) | ENDS},
-    [SESSION_SAVING] = {"saving", TO(SESSION_ACTIVE) | ENDS},
-    [SESSION_SCOPE] = {"scope", TO(SESSION_IDLE) | TO(SESSION_ACTIVE) | ENDS},
+			 TO(SESSION_IDLE) | TO(SESSION_SETUP) | TO(SESSION_ACTIVE) | SESSION_GONE},
+    [SESSION_GREETING] = {"setup", TO(SESSION_LOGIN) | TO(SESSION_IDLE) | SESSION_GONE},
+    [SESSION_SETUP] = {"setup", TO(SESSION_IDLE) | TO(SESSION_ACTIVE) | SESSION_GONE},
+    [SESSION_ACTIVE] = {"active",
+			TO(SESSION_IDLE) | TO(SESSION_SAVING) | TO(SESSION_SCOPE) | SESSION_GONE},
+    [SESSION_SAVING] = {"saving", TO(SESSION_ACTIVE) | SESSION_GONE},
+    [SESSION_SCOPE] = {"scope", TO(SESSION_IDLE) | TO(SESSION_ACTIVE) | SESSION_GONE},
     [SESSION_LEAVING] = {"leaving", TO(SESSION_CLOSED)},
-    [SESSION_CONSOLE] = {"console", TO(SESSION_CONSOLE_BUSY) | ENDS},
-    [SESSION_CONSOLE_BUSY] = {"console", TO(SESSION_CONSOLE) | ENDS},
+    [SESSION_CONSOLE] = {"console", TO(SESSION_CONSOLE_BUSY) | SESSION_GONE},
+    [SESSION_CONSOLE_BUSY] = {"console", TO(SESSION_CONSOLE) | SESSION_GONE},
     [SESSION_CLOSING] = {"closing", TO(SESSION_CLOSED)},
     [SESSION_CLOSED] = {"closed", 0},
 };
@@ -138,11 +138,11 @@ session_set_state(struct session *s, enum session_state to)
 	if (!session_may_move(s->state, to))
 		log_fatal("session", s->id, "illegal move",
 			  LOG_MOVE(states[s->state].name, states[to].name));
-	if (ENDS & TO(to))
+	if (SESSION_GONE & TO(to))
 		s->end.let_in = session_was_let_in(s);
 	list_remove(&site->in_state[s->state], &s->node);
 	/* People see one state of the console only. */
-	if (!at_console || (ENDS & TO(to))) {
+	if (!at_console || (SESSION_GONE & TO(to))) {
 		log_debug("session", s->id, "", LOG_MOVE(states[s->state].name, states[to].name));
 		s->since_us = loop_now_us(site->loop);
 	}

@@ -63,6 +63,9 @@ enum session_state {
 	SESSION_NSTATES
 };
 
+/* The states without a client, a bit each. */
+#define SESSION_GONE (1u << SESSION_LEAVING | 1u << SESSION_CLOSING | 1u << SESSION_CLOSED)
+
 /* A message up to this size goes to the server only when it is whole. */
 #define SESSION_WHOLE_MAX (64 * 1024)
 
@@ -149,8 +152,7 @@ struct session *session_by_number(struct site *, uint32_t number);
 static inline bool
 session_gone(const struct session *s)
 {
-	return s->state == SESSION_CLOSED || s->state == SESSION_CLOSING ||
-	       s->state == SESSION_LEAVING;
+	return SESSION_GONE & 1u << s->state;
 }
 
 /* Is a server given its parameters, at login or ahead of a message? */
