@@ -127,12 +127,12 @@ is_first(const struct progress *p)
 }
 
 bool
-quick_judge(struct session *s, struct message *m, enum verdict *v)
+quick_judge_parse_(struct session *s, struct message *m, enum verdict *v)
 {
 	struct progress *p;
 	bool told;
 
-	if (m->type != 'P' || !standin_knows(s, m) || statement_is_left(m->next) || !is_plain(s))
+	if (!standin_knows(s, m) || statement_is_left(m->next) || !is_plain(s))
 		return false;
 	if (s->state == SESSION_ACTIVE) {
 		p = &s->hold->lease.srv->progress;

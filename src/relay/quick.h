@@ -23,6 +23,11 @@ bool quick_opens(const struct session *, const struct message *);
 
 /* Judges a Parse of the unnamed statement whose text is known to do nothing (standin_knows()), and
  * asks for a server for it. Returns false if judge_message() must judge it. */
-bool quick_judge(struct session *, struct message *, enum verdict *);
+bool quick_judge_parse_(struct session *, struct message *, enum verdict *);
+static inline bool
+quick_judge(struct session *s, struct message *m, enum verdict *v)
+{
+	return m->type == 'P' && quick_judge_parse_(s, m, v);
+}
 
 #endif

@@ -297,12 +297,6 @@ standin_holds(struct session *s, char type, size_t bytes, bool *ask)
 	return *ask;
 }
 
-bool
-standin_keeps(const struct session *s)
-{
-	return s->state == SESSION_ACTIVE && s->hold->lease.srv->prepared.tracked.unconfirmed;
-}
-
 void
 standin_keep(struct session *s, const uint8_t *messages, size_t bytes)
 {

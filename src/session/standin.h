@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "pool/once.h"
+#include "pool/server.h"
 #include "session/message.h"
 #include "session/session.h"
 
@@ -40,7 +41,11 @@ bool standin_use(struct session *, struct message *);
 bool standin_holds(struct session *, char type, size_t bytes, bool *ask);
 
 /* May messages have to be done again? Then those that have been handled are to be kept. */
-bool standin_keeps(const struct session *);
+static inline bool
+standin_keeps(const struct session *s)
+{
+	return s->state == SESSION_ACTIVE && s->hold->lease.srv->prepared.tracked.unconfirmed;
+}
 void standin_keep(struct session *, const uint8_t *messages, size_t bytes);
 
 /* The server has answered, and progress.redo is set. Returns true when it is at rest: the messages
