@@ -27,15 +27,15 @@ dismiss_rests(const struct session *s)
 }
 
 static bool
-must_go(const struct session *s, struct err *e)
+daemon_ends(const struct session *s)
 {
-	if (s->site->phase >= SITE_DRAINING)
-		err_make(e, ERR_SHUTDOWN);
-	else if (s->pool && gate_of(s->pool) == POOL_DRAINED)
-		err_make(e, ERR_DRAINED, s->pool->conf->name);
-	else
-		return false;
-	return true;
+	return s->site->phase >= SITE_DRAINING;
+}
+
+static bool
+must_go(const struct session *s)
+{
+	return daemon_ends(s) || (s->pool && gate_of(s->pool) == POOL_DRAINED);
 }
 
 void
@@ -43,8 +43,12 @@ dismiss_now(struct session *s)
 {
 	struct err e;
 
-	if (!must_go(s, &e))
+	if (!must_go(s))
 		return;
+	if (daemon_ends(s))
+		err_make(&e, ERR_SHUTDOWN);
+	else
+		err_make(&e, ERR_DRAINED, s->pool->conf->name);
 	session_fail(s, &e);
 	err_clear(&e);
 }
@@ -52,6 +56,6 @@ dismiss_now(struct session *s)
 void
 dismiss_due(struct session *s)
 {
-	if (dismiss_rests(s))
+	if (must_go(s) && dismiss_rests(s))
 		dismiss_now(s);
 }
