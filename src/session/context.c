@@ -171,14 +171,16 @@ void
 context_keep_told(struct session *s)
 {
 	const struct server *srv = s->hold->lease.srv;
-	uint64_t pair = told_pair(s->context.told, srv->own);
 	const char *at = NULL, *name, *value;
 	bool alike = true;
 	struct buf sql;
+	uint64_t pair;
 
 	if (s->context.told == NULL || srv->own == s->context.told ||
-	    (pair != 0 && pair == s->context.compared) ||
 	    told_is_alike(s->context.told, srv->own, srv->told_at_login))
+		return;
+	pair = told_pair(s->context.told, srv->own);
+	if (pair != 0 && pair == s->context.compared)
 		return;
 	s->context.compared = pair;
 	buf_init(&sql, SETCALLS_MAX);
@@ -283,13 +285,21 @@ is_hasty(const struct server *srv)
 	return value && is_short(value);
 }
 
+/* Has the server of session->hold been given the session's parameters? NULL: it has its own. */
+static bool
+has_parameters(const struct session *s)
+{
+	const char *have = s->hold->lease.srv->context, *want = s->context.parameters_sql;
+
+	return have == want || (have && want && strcmp(have, want) == 0);
+}
+
 bool
 context_is_doubtful(const struct session *s)
 {
 	const struct server *srv = s->hold->lease.srv;
 
-	if (strcmp(srv->context ? srv->context : "",
-		   s->context.parameters_sql ? s->context.parameters_sql : "") == 0)
+	if (has_parameters(s))
 		return false;
 	return setcalls_have(srv->context, IDENTITY) ||
 	       setcalls_have(s->context.parameters_sql, IDENTITY) ||
@@ -302,11 +312,7 @@ context_is_doubtful(const struct session *s)
 bool
 context_differs(const struct session *s)
 {
-	const char *have = s->hold->lease.srv->context;
-
-	return strcmp(have ? have : "",
-		      s->context.parameters_sql ? s->context.parameters_sql : "") != 0 ||
-	       application_differs(s);
+	return !has_parameters(s) || application_differs(s);
 }
 
 void
@@ -342,15 +348,14 @@ void
 context_apply(struct session *s)
 {
 	struct server *srv = s->hold->lease.srv;
-	const char *have = srv->context ? srv->context : "",
-		   *want_it = s->context.parameters_sql ? s->context.parameters_sql : "";
-	bool other = strcmp(have, want_it) != 0;
+	const char *have = srv->context, *want = s->context.parameters_sql;
+	bool other = !has_parameters(s);
 	struct buf *out;
 
 	if (!other && !application_differs(s))
 		return;
 	out = batch_for(s);
-	if (other && *have) {
+	if (other && have) {
 		/* The role is reset first: it may not be allowed to reset the rest. */
 		if (strcasestr(have, "'role'"))
 			context_own(&srv->progress, "RESET ROLE", out);
@@ -358,10 +363,10 @@ context_apply(struct session *s)
 			context_own(&srv->progress, "RESET SESSION AUTHORIZATION", out);
 		context_own(&srv->progress, "RESET ALL", out);
 	}
-	if (other && *want_it)
-		context_own(&srv->progress, want_it, out);
+	if (other && want)
+		context_own(&srv->progress, want, out);
 	/* RESET ALL has reset application_name. */
-	if ((other && *have) || application_differs(s))
+	if ((other && have) || application_differs(s))
 		send_application(s, out);
 	msg_sync(out);
 	progress_sent_own_sync(&srv->progress);
