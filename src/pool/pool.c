@@ -330,16 +330,14 @@ make_room(struct pool *pool)
 	return pool->group->total < pool->conf->size;
 }
 
-/* The other pool of the same group whose first session has waited longest; NULL if nobody waits
- * there. */
+/* A pool with a role: the other pool of the same group whose first session has waited longest; NULL
+ * if nobody waits there. */
 static struct pool *
 other_waiting(const struct pool *pool, int64_t *turn_us)
 {
 	struct pool *longest = NULL;
 	struct list_node *n;
 
-	if (pool->role == NULL)
-		return NULL;
 	LIST_EACH (n, &pool->all->list) {
 		struct pool *other = LIST_OBJ(n, struct pool, node);
 		const struct lease *l = queue_at(other, 0);
@@ -381,10 +379,13 @@ later_than_others(const struct pool *pool)
 static bool
 give_way(struct pool *pool, struct server *srv)
 {
-	const struct lease *first = queue_at(pool, 0);
+	const struct lease *first;
 	struct pool *other;
 	int64_t turn_us = 0;
 
+	if (pool->role == NULL)
+		return false;
+	first = queue_at(pool, 0);
 	other = other_waiting(pool, &turn_us);
 	if (other == NULL || other->servers[SERVER_CONNECTING].count >= other->turns.count ||
 	    (first && !is_before(turn_us, first)))
