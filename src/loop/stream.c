@@ -334,12 +334,12 @@ stream_read(struct stream *st, void *to, size_t bytes)
 
 	if (st->fd < 0)
 		return 0;
-	if (stream_ssl(st)) {
-		n = read_tls(st, to, bytes);
+	if (st->by_ring) {
+		n = inlet_read(st, to, bytes);
 		if (n <= 0)
 			return n;
-	} else if (st->by_ring) {
-		n = inlet_read(st, to, bytes);
+	} else if (stream_ssl(st)) {
+		n = read_tls(st, to, bytes);
 		if (n <= 0)
 			return n;
 	} else if (has_unread(st)) {
