@@ -635,7 +635,7 @@ note_tag(struct progress *p, const uint8_t *body, size_t have)
 static bool
 is_unwritten(const uint8_t *body, size_t have)
 {
-	return have > 6 && memchr("DIMU", *body, 4) && memcmp(body + have - 3, " 0", 3) == 0;
+	return have > 6 && memcmp(body + have - 3, " 0", 3) == 0 && memchr("DIMU", *body, 4);
 }
 
 /* A ParameterStatus came: two strings, name and value. If it was not kept `whole`, only its
