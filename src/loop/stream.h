@@ -67,7 +67,7 @@ struct stream {
 	union {
 		struct stream_more *more; /* NULL: no TLS, and nothing is queued */
 		ring_id request;          /* if by_ring; there is no `more` then */
-		struct inlet *inlet;      /* if by_ring and has_inlet: request and `more` are there */
+		struct inlet *inlet;      /* if has_inlet, too: request and `more` are there */
 	};
 	struct watch watched; /* `fd` */
 	int fd;               /* -1 once closed */
