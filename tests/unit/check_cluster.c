@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "conf/conf.h"
 #include "loop/loop.h"
 #include "loop/threads.h"
@@ -153,15 +154,22 @@ turn(void)
 		MUST(loop_turn(loop, false) == 0);
 }
 
-/* All idle servers have been idle for long enough to be closed for another pool. */
+/* All idle servers have been idle for so much longer. */
 static void
-age(void)
+age_by(int64_t us)
 {
 	struct list_node *n;
 
 	for (int i = 0; i < POOLS; i++)
 		LIST_EACH (n, &pool[i]->servers[SERVER_IDLE])
-			LIST_OBJ(n, struct server, node)->idle_us -= CLUSTER_IDLE_US;
+			LIST_OBJ(n, struct server, node)->idle_us -= us;
+}
+
+/* All idle servers have been idle for long enough to be closed for another pool. */
+static void
+age(void)
+{
+	age_by(CLUSTER_IDLE_US);
 	pools_serve_soon(&pools);
 }
 
@@ -402,10 +410,15 @@ START_TEST(a_server_counts_until_postgresql_has_let_it_go)
 	settle();
 	leave(&users[0]);
 	want(&users[1], pool[1]);
+	/* However long the test takes, it is too early. */
+	age_by(-60 * UNIT_S);
+	users[1].lease.turn.time_us += 60 * UNIT_S;
 	turn();
 	/* Not before its own pool has had time to want it. */
 	ck_assert_uint_eq(pool[0]->servers[SERVER_IDLE].count, 1);
 	ck_assert(timer_started(&pool[0]->cluster->timer));
+	users[1].lease.turn.time_us -= 60 * UNIT_S;
+	age_by(60 * UNIT_S);
 	age();
 	turn();
 	/* It is closed, but its backend has not ended yet. */
