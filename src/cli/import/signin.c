@@ -175,10 +175,23 @@ write_passwords(const struct import *im)
 
 /* ---- users of the operating system ---- */
 
-/* The names in the auth_file, each behind `front`, with commas between them; "" if there are
+static bool
+is_role(const char *name)
+{
+	return *name && strpbrk(name, " \t,:;") == NULL;
+}
+
+/* A name that would mean something else in the option users, or begin a comment, is none. */
+static bool
+is_user(const char *name)
+{
+	return allow_is_user(name) && strchr(name, ';') == NULL;
+}
+
+/* Those names in the auth_file, each behind `front`, with commas between them; "" if there are
  * none. */
 static char *
-role_list(const struct import *im, const char *front)
+name_list(const struct import *im, bool (*is_one)(const char *name), const char *front)
 {
 	char *list = mem_strdup("");
 
@@ -186,29 +199,9 @@ role_list(const struct import *im, const char *front)
 		const char *name = im->users.list[i].key;
 		char *more;
 
-		if (*name == 0 || strpbrk(name, " \t,:;")) {
+		if (!is_one(name))
 			continue;
-		}
 		more = mem_printf("%s%s%s%s", list, *list ? ", " : "", front, name);
-		free(list);
-		list = more;
-	}
-	return list;
-}
-
-/* The names in the auth_file as system users, for the option users. A name that would mean
- * something else there, or begin a comment, is left out. */
-static char *
-user_list(const struct import *im)
-{
-	char *list = mem_strdup(""), *more;
-
-	for (unsigned i = 0; i < im->users.count; i++) {
-		const char *name = im->users.list[i].key;
-
-		if (!allow_is_user(name) || strchr(name, ';'))
-			continue;
-		more = mem_printf("%s%s%s", list, *list ? ", " : "", name);
 		free(list);
 		list = more;
 	}
@@ -220,7 +213,7 @@ static void
 write_users(const struct import *im, const char *type)
 {
 	const char *administrators = settings_get(im, "admin_users");
-	char *names = user_list(im);
+	char *names = name_list(im, is_user, "");
 	bool everybody = strcmp(type, "any") == 0 || strcmp(type, "trust") == 0;
 
 	if (everybody || (strcmp(type, "peer") == 0 && *names == 0)) {
@@ -270,7 +263,7 @@ static void
 write_peer(const struct import *im)
 {
 	const char *type = im->signin->type;
-	char *pairs = role_list(im, "OSUSER:");
+	char *pairs = name_list(im, is_role, "OSUSER:");
 
 	settings_out(im,
 		     "; auth_type = %s: %s.\n"
@@ -290,7 +283,7 @@ static void
 write_allow(const struct import *im)
 {
 	const char *type = im->signin->type;
-	char *roles = role_list(im, "");
+	char *roles = name_list(im, is_role, "");
 
 	if (strcmp(type, "any") == 0)
 		settings_option(im, "allow", "*", "auth_type = any: everyone as anyone");
