@@ -269,6 +269,37 @@ server_tls_sslmode = prefer
 """
 
 
+def of_both(t, directory, files, look):
+    """What look() sees of PgBouncer with directory/pgbouncer.ini, which reads the files (None: there is no PgBouncer), and then
+    of pgwithd with directory/pgwith.conf, at the same socket. pgwithd runs on."""
+    socket_path = directory + "/.s.PGSQL.6543"
+    want = None
+    if shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin"):
+        if os.geteuid() == 0:
+            for name in (directory, *files):
+                shutil.chown(name, "postgres", "postgres")
+        bouncer = child.start(["/usr/sbin/pgbouncer", os.path.join(directory, "pgbouncer.ini")],
+                              os.path.join(directory, "bouncer.out"), user="postgres")
+        t.defer(bouncer.wait)
+        t.defer(bouncer.kill)
+        wait_until(lambda: listens(socket_path), 10, "PgBouncer listens")
+        want = look()
+        bouncer.terminate()
+        bouncer.wait(20)
+        for path in (os.path.join(directory, "pgbouncer.pid"), socket_path):
+            if os.path.exists(path):
+                os.unlink(path)
+    else:
+        note("no PgBouncer here to compare with")
+    with open(os.path.join(directory, "pgwithd.log"), "wb") as log:
+        d = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", program("pgwithd"), "-c", os.path.join(directory, "pgwith.conf")],
+                             stderr=log, env={**os.environ, **SANITIZE_ENV})
+    t.defer(d.wait)
+    t.defer(d.terminate)
+    wait_until(lambda: listens(socket_path), 10, "pgwithd listens")
+    return want, look()
+
+
 def application(t, sockets):
     """What the programs do; what they saw."""
     seen = []
@@ -346,31 +377,7 @@ def imported(t):
                   "users = *  ;", "LET IN: every user"):
         check(words in text, "%r in\n%s" % (words, text))
 
-    want = None
-    if shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin"):
-        if os.geteuid() == 0:
-            for name in (directory, ini):
-                shutil.chown(name, "postgres", "postgres")
-        bouncer = child.start(["/usr/sbin/pgbouncer", ini], os.path.join(directory, "bouncer.out"), user="postgres")
-        t.defer(bouncer.wait)
-        t.defer(bouncer.kill)
-        wait_until(lambda: listens(directory + "/.s.PGSQL.6543"), 10, "PgBouncer listens")
-        want = application(t, directory)
-        bouncer.terminate()
-        bouncer.wait(20)
-        for name in ("pgbouncer.pid", ".s.PGSQL.6543"):
-            if os.path.exists(os.path.join(directory, name)):
-                os.unlink(os.path.join(directory, name))
-    else:
-        note("no PgBouncer here to compare with")
-    log = open(os.path.join(directory, "pgwithd.log"), "wb")
-    d = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", program("pgwithd"), "-c", conf], stderr=log,
-                         env={**os.environ, **SANITIZE_ENV})
-    log.close()
-    t.defer(d.wait)
-    t.defer(d.terminate)
-    wait_until(lambda: os.path.exists(directory + "/.s.PGSQL.6543"), 10, "pgwithd listens")
-    got = application(t, directory)
+    want, got = of_both(t, directory, [ini], lambda: application(t, directory))
     note("seen: %r" % got)
     equal(got[0], ("postgres", t.database), "who and where")
     if want is not None:
@@ -449,30 +456,7 @@ def imported_passwords(t):
     status, out, err = child.run([program("pgwithd"), "-t", "-c", conf], env=SANITIZE_ENV)
     equal(status, 0, "pgwithd -t of\n%s\n%s%s" % (text, out, err))
 
-    want = None
-    if shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin"):
-        if os.geteuid() == 0:
-            for name in (directory, ini, users):
-                shutil.chown(name, "postgres", "postgres")
-        bouncer = child.start(["/usr/sbin/pgbouncer", ini], os.path.join(directory, "bouncer.out"), user="postgres")
-        t.defer(bouncer.wait)
-        t.defer(bouncer.kill)
-        wait_until(lambda: listens(directory + "/.s.PGSQL.6543"), 10, "PgBouncer listens")
-        want = at_the_door(directory)
-        bouncer.terminate()
-        bouncer.wait(20)
-        if os.path.exists(directory + "/.s.PGSQL.6543"):
-            os.unlink(directory + "/.s.PGSQL.6543")
-    else:
-        note("no PgBouncer here to compare with")
-    log = open(os.path.join(directory, "pgwithd.log"), "wb")
-    d = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", program("pgwithd"), "-c", conf], stderr=log,
-                         env={**os.environ, **SANITIZE_ENV})
-    log.close()
-    t.defer(d.wait)
-    t.defer(d.terminate)
-    wait_until(lambda: listens(directory + "/.s.PGSQL.6543"), 10, "pgwithd listens")
-    got = at_the_door(directory)
+    want, got = of_both(t, directory, [ini, users], lambda: at_the_door(directory))
     note("seen: %r" % got)
     equal([(x[1], x[2]) for x in got[:3]], [("anna", "anna"), ("bert", "bert"), ("carl", "carl")], "each as themselves")
     equal(got[0][3], "shop - unix(PID)", "what anna's connection is called")
