@@ -566,10 +566,7 @@ pool_server_connected(struct pool *pool, struct server *srv)
 {
 	probe_connected(pool);
 	pool_heard(pool, srv);
-	if (pool->down_us)
-		log_info("pool", pool->conf->name, "can connect again",
-			 LOG_S("after", loop_now_us(pool->all->loop) - pool->down_us),
-			 LOG_NUMBER("attempts", pool->attempts));
+	probe_say_again(pool);
 	err_clear(&pool->last_error);
 	pool->retry_us = pool->down_us = 0;
 	pool->attempts = 0;
@@ -687,12 +684,16 @@ pool_server_failed(struct pool *pool, enum err_id id, const char *reason, const 
 	err_clear(&pool->last_error);
 	err_copy(&pool->last_error, &e);
 	pool->refused = refused;
+	if (news)
+		pool->group->told_us = now;
 	if (may_try(pool)) {
 		pool->attempts++;
 		pool->retry_us = now + pause_us(pool);
 	}
 	if (pool->down_us == 0 && pool->count == pool->servers[SERVER_CONNECTING].count)
 		pool->down_us = now;
+	if (pool->failing_us == 0)
+		pool->failing_us = pool->down_us;
 	/* As long as other servers work, or this one may come back, waiting makes sense. */
 	if (pool->count == 0 && !is_patient(pool))
 		fail_waiters(pool, &e);
