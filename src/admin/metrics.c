@@ -614,6 +614,7 @@ static const struct metric table[] = {
 	POOL_SUM("cancels", "", cancels, "Cancel requests that were sent to PostgreSQL."),
 	POOL_SUM("read_only_sent", "", reads_apart, "Transactions that only read and were sent to the pool of the option read_only."),
 	POOL_SUM("read_only_kept", "", reads_kept, "Transactions that only read and stayed, because their session had written (read_your_writes), that pool could not be reached, or a standby refuses them (SERIALIZABLE)."),
+	POOL_SUM("vanished_clients", "", vanished, "Clients that have gone without a word (killed, crashed, timed out) in the middle of a query, a transaction or a scope."),
 	POOL_SUM("cleanup_statements", "", statements, "Statements of scopes that were left to be run in cleanup."),
 	POOL_SUM("cleanup_statement_failures", "", statement_fails, "Those of them that failed, or could not be run."),
 	POOL_SUM("parses", "", parses_seen, "Parse messages without a name whose text had come before, with statement_cache."),
