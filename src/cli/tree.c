@@ -433,6 +433,41 @@ tree_print(const struct waitlist *list, bool only_own, unsigned width, FILE *to)
 	free(t.below);
 }
 
+/* May the holder of this wait wait itself, inside PostgreSQL? So it may if its statement runs, or
+ * if nothing is known of it but that it has a server. */
+static bool
+may_wait_inside(const struct waitlist *list, const struct wait *w)
+{
+	const char *state = list->parties[w->holder].state;
+
+	return strcmp(state, "running") == 0 || (*state == 0 && strcmp(w->kind, "server") == 0);
+}
+
+void
+tree_hint(const struct waitlist *list, FILE *to)
+{
+	bool *counted = mem_calloc((size_t)list->nparties + 1, sizeof *counted);
+	const struct party *first = NULL;
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < list->nwaits; i++) {
+		const struct wait *w = &list->waits[i];
+
+		if (!waitlist_is_root(list, w) || counted[w->holder] || !may_wait_inside(list, w))
+			continue;
+		counted[w->holder] = true;
+		if (count++ == 0)
+			first = &list->parties[w->holder];
+	}
+	free(counted);
+	if (first == NULL)
+		return;
+	fprintf(to, "session %s", first->id);
+	if (count > 1)
+		fprintf(to, " and %u more", count - 1);
+	fprintf(to, " may wait inside PostgreSQL: pgwith waits --with-server may show more\n");
+}
+
 /* ---- Graphviz ---- */
 
 /* A quoted string of the DOT language: \" is a quote, and \\ a backslash (in labels). */
@@ -594,6 +629,8 @@ tree_run(const struct commands_entry *entry, const struct commands_how *how, str
 		tree_print(&list, a.role != NULL, how->look.width, stdout);
 		if (a.health)
 			print_reasons(a.waits, a.health, stdout);
+		if (a.locks == NULL)
+			tree_hint(&list, stdout);
 	}
 	look_say_limit(a.role, how);
 	waitlist_clear(&list);
