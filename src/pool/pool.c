@@ -12,6 +12,7 @@
 #include "pool/gate.h"
 #include "pool/password.h"
 #include "pool/probe.h"
+#include "pool/reason.h"
 
 /* With role = client: the server of one role is given up for another role only if somebody has
  * waited for that longer by this much. */
@@ -773,19 +774,10 @@ pool_take_fresh(struct pool *pool)
 
 /* ---- waiting ---- */
 
-/* The cluster of the pool is full: which limit is to be raised. */
+/* Adds to an error of this pool who holds its servers, and as hint why it has none. `full`: the
+ * party that is full, or NULL. */
 static void
-hint_cluster(const struct pool *pool, struct err *e)
-{
-	char says[256];
-
-	cluster_say(pool->group, says, sizeof says);
-	err_hint(e, "%s: raise it, or see in SHOW WAITS who holds them", says);
-}
-
-/* Adds to an error of this pool who holds its servers. */
-static void
-say_numbers(const struct pool *pool, struct err *e)
+say_numbers(const struct pool *pool, const struct party *full, struct err *e)
 {
 	struct list_node *n = list_first(&pool->servers[SERVER_LEASED]);
 	unsigned cleaning = pool->servers[SERVER_CLEANING].count;
@@ -803,12 +795,7 @@ say_numbers(const struct pool *pool, struct err *e)
 	err_detail(e, "%u of %lld leased, %u waiting%s%s%s", pool->servers[SERVER_LEASED].count,
 		   (long long)pool->conf->size, pool->waiting.count, more,
 		   n ? "; held longest: " : "", who);
-	if (gate_paused(pool))
-		err_hint(e, "the pool is paused: an administrator can RESUME it");
-	else if (cluster_is_full(pool->group))
-		hint_cluster(pool, e);
-	else if (pool->last_error.id != ERR_NONE)
-		err_hint(e, "the last attempt to connect failed: %s", pool->last_error.message);
+	reason_hint(pool, full, e);
 }
 
 bool
@@ -834,7 +821,7 @@ pool_refuses(struct pool *pool, struct err *e)
 	 * must wait. */
 	if (pool->told && pool->waiting.count >= pool->conf->max_waiting) {
 		err_make(e, ERR_QUEUE_FULL, pool->conf->name, (unsigned)pool->conf->max_waiting);
-		say_numbers(pool, e);
+		say_numbers(pool, NULL, e);
 		return true;
 	}
 	return false;
@@ -844,7 +831,7 @@ void
 pool_wait_error(const struct pool *pool, const struct lease *l, int64_t limit_us, struct err *e)
 {
 	const struct party *full = l ? queue_full_party(l) : NULL;
-	char text[32], down[32], says[160];
+	char text[32], down[32];
 
 	units_duration_str(limit_us, text, sizeof text);
 	if (pool->down_us && pool->last_error.id != ERR_NONE) {
@@ -855,11 +842,7 @@ pool_wait_error(const struct pool *pool, const struct lease *l, int64_t limit_us
 		return;
 	}
 	err_make(e, ERR_WAIT_TIMEOUT, pool->conf->name, text);
-	say_numbers(pool, e);
-	if (full) {
-		party_say_full(full, says, sizeof says);
-		err_hint(e, "%s: raise it, or see in SHOW WAITS who holds them", says);
-	}
+	say_numbers(pool, full, e);
 }
 
 bool

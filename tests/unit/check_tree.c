@@ -277,8 +277,7 @@ START_TEST(a_root_may_wait_inside_postgresql)
 	add("4", "server", "orders", "71");
 	expect_hint("session 71 may wait inside PostgreSQL: pgwith waits --with-server may show "
 		    "more\n");
-	/* One that runs may, whatever it holds; one that is not at a root waits for what is told.
-	 */
+	/* One that runs may, whatever it holds; but not one that is not at a root. */
 	add("90", "lock", "k", "91");
 	add("91", "lock", "j", "92");
 	table_row(clients, (const char *const[]){"92", "app", "psql", "7", "", "active", ""});
