@@ -25,6 +25,8 @@ show_ids_add(struct show_ids *ids, uint64_t id)
 void
 show_ids_clear(struct show_ids *ids)
 {
+	if (ids->own)
+		ids->end(ids->own);
 	free(ids->list);
 	*ids = (struct show_ids){0};
 }
