@@ -17,6 +17,7 @@ import time
 from pgwtest import (Closed, ServerError, Skip, check, child, equal, main, note, only_local, sanitized, slow_factor,
                      test, unavailable, wait_until, wire)
 from pgwtest.daemon import SANITIZE_ENV, program
+from pgwtest.ports import listens
 from pgwtest.process import being
 
 HBA = "local all +asked scram-sha-256\n"  # PostgreSQL asks these roles, too: the tests compare with it
@@ -731,7 +732,7 @@ def as_pgbouncer(t):
     t.defer(log.close)
     t.defer(p.wait)
     t.defer(p.terminate)
-    wait_until(lambda: os.path.exists(os.path.join(t.directory, ".s.PGSQL.6543")), 10, "PgBouncer listens")
+    wait_until(lambda: listens(os.path.join(t.directory, ".s.PGSQL.6543")), 10, "PgBouncer listens")
 
     def at_pgbouncer(user, password):
         try:

@@ -12,16 +12,11 @@ import time
 
 from pgwtest import check, equal, main, note, slow_factor, test, wait_until, wire
 from pgwtest.looks import error_of
+from pgwtest.ports import free_port
 
 ROWS, POOLS = 12, 20  # STATUS_ROWS and STATUS_POOLS of src/admin/status.h
 BYTES_MAX = 768 << 10  # PAGE_BYTES_MAX of tests/unit/check_page.c
 HOSTILE = "<script>alert(1)</script>\"'&amp;\x1b[31m"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Page(html.parser.HTMLParser):
