@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pool/gate.h"
+#include "pool/reason.h"
 
 /* Waits that are followed: more is a circle, or too long to be read. */
 #define STEPS_MAX 32
@@ -38,14 +38,34 @@ blame_name(const struct doing_wait *t)
 	return t->lease ? t->lease->pool->conf->name : "";
 }
 
+/* `waiting`: the lease that waits for the server. */
 static const struct held *
-find_server(const struct blame *b, const struct pool *group, const struct session *self)
+find_server(const struct blame *b, const struct lease *waiting, const struct session *self)
 {
 	for (unsigned i = 0; i < b->count; i++)
-		if (b->list[i].pool && b->list[i].pool->group == group &&
-		    b->list[i].session != self)
+		if (b->list[i].lease && b->list[i].session != self &&
+		    reason_is_held(waiting, b->list[i].lease))
 			return &b->list[i];
 	return NULL;
+}
+
+/* The lease of the group that has waited longest, or NULL. */
+static const struct lease *
+first_waiting(const struct pool *group)
+{
+	const struct lease *first = NULL;
+	const struct list_node *n, *m;
+
+	LIST_EACH (n, &group->all->list) {
+		const struct pool *part = LIST_OBJ(n, const struct pool, node);
+		const struct lease *l;
+
+		m = part->group == group ? list_first(&part->waiting) : NULL;
+		l = m ? LIST_OBJ(m, const struct lease, node) : NULL;
+		if (l && (first == NULL || l->since_us < first->since_us))
+			first = l;
+	}
+	return first;
 }
 
 static const struct held *
@@ -63,7 +83,14 @@ find_lock(const struct blame *b, const struct lock *lock, const struct session *
 const struct held *
 blame_pool(const struct blame *b, const struct pool *group)
 {
-	return find_server(b, group, NULL);
+	const struct lease *waiting = first_waiting(group);
+
+	if (waiting)
+		return find_server(b, waiting, NULL);
+	for (unsigned i = 0; i < b->count; i++)
+		if (b->list[i].pool && b->list[i].pool->group == group)
+			return &b->list[i];
+	return NULL;
 }
 
 const struct held *
@@ -76,8 +103,7 @@ const struct held *
 blame_holder(const struct blame *b, const struct doing_wait *t, const struct session *self)
 {
 	if (t->lease)
-		return gate_paused(t->lease->pool) ? NULL
-						   : find_server(b, t->lease->pool->group, self);
+		return find_server(b, t->lease, self);
 	return t->lock ? find_lock(b, t->lock->lock, self) : NULL;
 }
 
@@ -93,4 +119,25 @@ blame_root(const struct blame *b, const struct held *h)
 		h = next;
 	}
 	return h;
+}
+
+/* Are both holdings servers of one pool, or holds of one lock? */
+static bool
+same_thing(const struct held *a, const struct held *b)
+{
+	if (a->pool || b->pool)
+		return a->pool && b->pool && a->pool->group == b->pool->group;
+	return a->kind == b->kind && strcmp(a->name, b->name) == 0;
+}
+
+unsigned
+blame_alike(const struct blame *b, const struct held *h)
+{
+	struct held_alike alike;
+
+	held_alike_init(&alike, h->session, h->state);
+	for (unsigned i = 0; i < b->count; i++)
+		if (same_thing(&b->list[i], h))
+			held_alike_add(&alike, b->list[i].session, b->list[i].state);
+	return held_alike_count(&alike);
 }

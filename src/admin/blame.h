@@ -25,8 +25,13 @@ const char *blame_name(const struct doing_wait *);
  * servers). One's own holdings, those of `self`, are left out. */
 const struct held *blame_holder(const struct blame *, const struct doing_wait *,
 				const struct session *self);
+/* The same of the lock; and of the servers of a pool, with which the first in its queue would get
+ * on. */
 const struct held *blame_pool(const struct blame *, const struct pool *group);
 const struct held *blame_lock(const struct blame *, const struct lock *);
+
+/* How many other sessions are like the one of this holding, and hold the same: see held.h. */
+unsigned blame_alike(const struct blame *, const struct held *);
 
 /* Follows the waits: if the session of this holding (which may be NULL) waits itself, goes on to
  * who holds what it waits for, and so on. The last one found waits for nothing, or for what nobody

@@ -147,6 +147,7 @@ static const struct command commands[] = {
      .tag = "SHOW",
      .show = &show_metrics,
      .run = metrics_show,
+     .go_on = metrics_show_go_on,
      .help = "all numbers as text, for Prometheus"},
     SHOW("SOCKETS", show_sockets, "both ends of all connections, and what their buffers hold"),
     SHOW_AT(LEVEL_ADMIN, "FDS", show_fds, "descriptors, and which belong together"),
@@ -610,6 +611,8 @@ command_go_on(const struct command_call *call, struct err *e)
 	const struct command *c = call->stmt->command;
 	struct show_ids *ids = call->ids;
 
+	if (c->go_on)
+		return c->go_on(call, e);
 	if (c->wait)
 		return c->wait(call, e);
 	for (unsigned n = 0; n < SHOW_PORTION && ids->at < ids->count; n++)

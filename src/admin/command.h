@@ -45,6 +45,9 @@ struct command {
 	const struct show *show; /* NULL: no rows */
 	/* Runs it; NULL: `show` is shown. Returns 0, or -E_... with the error in *e. */
 	int (*run)(const struct command_call *, struct err *e);
+	/* NULL, or run() has returned -E_AGAIN with call->ids->own set: adds the next rows. Returns
+	 * as that does. */
+	int (*go_on)(const struct command_call *, struct err *e);
 	/* NULL, or called again and again after run(): has happened what the command waits for?
 	 * Returns 0, -E_AGAIN, or -E_... with the error in *e. */
 	int (*wait)(const struct command_call *, struct err *e);
@@ -70,8 +73,8 @@ int command_read(const char *text, size_t bytes, enum level, struct command_stmt
 unsigned command_columns(const struct command_stmt *, const struct column **);
 
 /* Runs the statement. Returns 0, or -E_... with the error in *e. -E_AGAIN: call command_go_on(), as
- * often as it returns -E_AGAIN: if call->ids is not empty, in the next turn of the loop, because
- * there are more rows; otherwise once in a while, because the command waits for something. */
+ * often as it returns -E_AGAIN: if show_ids_left(), in the next turn of the loop, because there are
+ * more rows; otherwise once in a while, because the command waits for something. */
 int command_run(const struct command_call *, struct err *e);
 int command_go_on(const struct command_call *, struct err *e);
 

@@ -207,7 +207,7 @@ continue_later(struct console *c)
 	session_set_state(c->session, SESSION_CONSOLE_BUSY);
 	session_begins_to_wait(c->session);
 	flush(c);
-	if (is_open(c) && (c->task.ids.count > 0 || c->task.between))
+	if (is_open(c) && (show_ids_left(&c->task.ids) || c->task.between))
 		timer_start(&c->timer, 0);
 }
 
@@ -248,7 +248,7 @@ go_on(struct console *c)
 		command_ended(c, r, &e);
 		return;
 	}
-	if (c->task.ids.count == 0)
+	if (!show_ids_left(&c->task.ids))
 		return;
 	if (c->task.rows.out == &c->out)
 		flush(c);
@@ -285,7 +285,7 @@ console_sweep(struct site *site)
 		/* One whose next command goes on, too, is at the end of the list again. */
 		if (left-- == 0)
 			break;
-		if (c->task.ids.count == 0 && !c->task.between)
+		if (!show_ids_left(&c->task.ids) && !c->task.between)
 			go_on(c);
 	}
 }

@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/held.h"
 #include "admin/show.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "base/utf8.h"
 #include "pool/gate.h"
+#include "pool/reason.h"
 #include "session/application.h"
 #include "session/doing.h"
 
@@ -20,11 +22,14 @@
  * them does not need is closed for another one. */
 struct sums {
 	unsigned leased, waiting;
-	unsigned limited;            /* of those that wait: kept from a server by max_servers */
-	unsigned free;               /* idle servers, and those that are free soon */
-	unsigned connecting;         /* servers that are being opened */
-	const struct lease *longest; /* the lease that is held longest; or NULL */
-	int64_t newest_us;           /* when the newest lease began */
+	unsigned limited;          /* of those that wait: kept from a server by max_servers */
+	const struct lease *first; /* of those that wait: the first in the oldest queue; or NULL */
+	unsigned locked;           /* sessions of the group that wait for locks or semaphores */
+	const struct lock_hold *lock; /* the longest of these waits; or NULL */
+	unsigned free;                /* idle servers, and those that are free soon */
+	unsigned connecting;          /* servers that are being opened */
+	const struct lease *longest;  /* the lease that is held longest; or NULL */
+	int64_t newest_us;            /* when the newest lease began */
 	int64_t waits_since_us;
 };
 
@@ -57,8 +62,19 @@ add_part(struct sums *sums, const struct pool *part)
 	add_leased(sums, &servers[SERVER_LEASED]);
 	sums->waiting += part->waiting.count;
 	sums->limited += part->waiting.count - part->turns.count;
-	if (since_us && (sums->waits_since_us == 0 || since_us < sums->waits_since_us))
+	if (since_us && (sums->waits_since_us == 0 || since_us < sums->waits_since_us)) {
 		sums->waits_since_us = since_us;
+		sums->first = LIST_OBJ(list_first(&part->waiting), const struct lease, node);
+	}
+}
+
+/* The session of this pool's group waits for a lock or semaphore. */
+static void
+add_locked(struct sums *sums, const struct lock_hold *hold)
+{
+	sums->locked++;
+	if (sums->lock == NULL || hold->since_us < sums->lock->since_us)
+		sums->lock = hold;
 }
 
 /* ---- is it ready? ---- */
@@ -80,9 +96,10 @@ refused_by(struct err *e, struct health *h)
 
 /* The pool is not ready for a reason of which clients are told nothing: they wait. Returns true. */
 static bool
-holds_up(struct health *h, const char *why)
+holds_up(struct health *h, const struct pool *group)
 {
-	h->brief = (unsigned)snprintf(h->reason, sizeof h->reason, "%s", why);
+	reason_say_pool(group, h->reason, sizeof h->reason);
+	h->brief = (unsigned)strlen(h->reason);
 	return true;
 }
 
@@ -184,10 +201,8 @@ group_refuses(const struct daemon *d, const struct pool *group, struct health *h
 		;
 	else if (is_full(&d->site))
 		err_make(&e, ERR_TOO_MANY_CLIENTS, (unsigned)d->site.conf->max_clients);
-	else if (group->all->handing)
-		return holds_up(h, "a new pgwithd takes over: clients wait until it has");
-	else if (gate_paused(group))
-		return holds_up(h, "the pool is paused: an administrator can RESUME it");
+	else if (group->all->handing || gate_paused(group))
+		return holds_up(h, group);
 	else
 		return false;
 	refused_by(&e, h);
@@ -222,14 +237,42 @@ say_who(const struct session *s, char *out, size_t out_size)
 }
 
 void
-health_say_holder(const struct session *s, int64_t held_us, const char *state, char *out,
-		  size_t out_size)
+health_say_holder(const struct session *s, unsigned alike, int64_t held_us, const char *state,
+		  char *out, size_t out_size)
 {
-	char text[32], who[2 * NAME_MAX_BYTES + 32];
+	char text[32], who[2 * NAME_MAX_BYTES + 32], more[64] = "holds for";
 
 	say_who(s, who, sizeof who);
-	snprintf(out, out_size, "; session %llu (%s) holds for %s, %s", (unsigned long long)s->id,
-		 who, units_elapsed_str(held_us, text, sizeof text), state);
+	if (alike > 0)
+		snprintf(more, sizeof more, "and %u more hold for up to", alike);
+	snprintf(out, out_size, "; session %llu (%s) %s %s, %s", (unsigned long long)s->id, who,
+		 more, units_elapsed_str(held_us, text, sizeof text), state);
+}
+
+/* How many other sessions are like the one that holds this server, and hold servers of the same
+ * group; or of the same cluster, if that is what is full. */
+static unsigned
+count_alike(const struct lease *l, const char *state, const struct pool *group)
+{
+	const struct cluster *c = is_held_up_by_cluster(group) ? group->cluster : NULL;
+	struct held_alike alike;
+	const struct list_node *n, *m;
+
+	held_alike_init(&alike, l->owner, state);
+	LIST_EACH (n, &group->all->list) {
+		const struct pool *part = LIST_OBJ(n, const struct pool, node);
+
+		if (c ? part->group->cluster != c : part->group != group)
+			continue;
+		LIST_EACH (m, &part->servers[SERVER_LEASED]) {
+			const struct lease *other = LIST_OBJ(m, const struct server, node)->lease;
+
+			if (other && other->owner)
+				held_alike_add(&alike, other->owner,
+					       doing_state(other->owner, other->srv));
+		}
+	}
+	return held_alike_count(&alike);
 }
 
 /* Has who holds longest to do with it? Somebody waits, or a client that came would wait, or PAUSE
@@ -241,13 +284,37 @@ holder_matters(const struct pool *group, const struct sums *sums, bool ready)
 	       (!ready && ((int64_t)sums->leased >= group->conf->size || gate_paused(group)));
 }
 
-/* Writes how many wait, for how long, and what keeps them from a server if that is not the size of
- * the pool. Its cluster: then the longest lease is looked for there. */
+/* Writes what keeps the first in the queue from a server, if that is not told anyway: the numbers
+ * of the pool are, and why it is not ready. */
 static void
-say_waiting(const struct pool *group, struct sums *sums, char *out, size_t out_size)
+say_reason(const struct sums *sums, const struct health *h, char *out, size_t out_size)
+{
+	switch (reason_of(sums->first)) {
+	case REASON_PARTY:
+	case REASON_CLUSTER:
+		break;
+	case REASON_DOWN:
+		if (h->ready)
+			break;
+		return;
+	case REASON_PAUSED:
+	case REASON_HANDING:
+	case REASON_POOL:
+	case REASON_OPENING:
+		return;
+	}
+	snprintf(out, out_size, "; ");
+	reason_say(sums->first, out + 2, out_size - 2);
+}
+
+/* Writes how many wait, for how long, and what keeps them from a server. If that is the cluster,
+ * the longest lease is looked for there. */
+static void
+say_waiting(const struct pool *group, struct sums *sums, const struct health *h, char *out,
+	    size_t out_size)
 {
 	int64_t waited_us = loop_now_us(group->all->loop) - sums->waits_since_us;
-	char text[32], limited[64] = "", cluster[160] = "";
+	char text[32], limited[64] = "", reason[256] = "";
 	struct sums all = {0};
 
 	if (sums->waiting == 0)
@@ -256,30 +323,59 @@ say_waiting(const struct pool *group, struct sums *sums, char *out, size_t out_s
 		snprintf(limited, sizeof limited, ", %u of them kept by max_servers",
 			 sums->limited);
 	if (is_held_up_by_cluster(group)) {
-		cluster_say(group, cluster, sizeof cluster);
 		add_cluster(&all, group->cluster);
 		sums->longest = all.longest;
 	}
-	snprintf(out, out_size, ", %u waiting, oldest %s%s%s%s", sums->waiting,
-		 units_elapsed_str(waited_us, text, sizeof text), limited, *cluster ? "; " : "",
-		 cluster);
+	say_reason(sums, h, reason, sizeof reason);
+	snprintf(out, out_size, ", %u waiting, oldest %s%s%s", sums->waiting,
+		 units_elapsed_str(waited_us, text, sizeof text), limited, reason);
+}
+
+/* Writes how many sessions wait for locks and semaphores, and who holds what the first of them
+ * waits for. */
+static void
+say_locked(const struct daemon *d, const struct sums *sums, char *out, size_t out_size)
+{
+	const struct lock *lock = sums->lock ? sums->lock->lock : NULL;
+	const struct list_node *n = lock ? list_first(&lock->holders) : NULL;
+	const struct lock_hold *held = n ? LIST_OBJ(n, const struct lock_hold, node) : NULL;
+	const struct session *s = held ? idmap_get(&d->site.sessions, held->session) : NULL;
+	char text[32], who[2 * NAME_MAX_BYTES + 32], holder[300] = "";
+	int64_t now_us = loop_now_us(d->site.loop);
+
+	if (lock == NULL)
+		return;
+	if (s) {
+		say_who(s, who, sizeof who);
+		snprintf(holder, sizeof holder, ", held by session %llu (%s) for %s",
+			 (unsigned long long)s->id, who,
+			 units_elapsed_str(now_us - held->since_us, text, sizeof text));
+	}
+	snprintf(out, out_size, "; %u waiting for locks, oldest %s for %s %.*s%s", sums->locked,
+		 units_elapsed_str(now_us - sums->lock->since_us, text, sizeof text),
+		 lock->semaphore ? "semaphore" : "lock",
+		 (int)utf8_fit(lock->name, strlen(lock->name), NAME_MAX_BYTES), lock->name, holder);
 }
 
 static void
-say_verdict(const struct pool *group, struct sums *sums, struct health *h)
+say_verdict(const struct daemon *d, const struct pool *group, struct sums *sums, struct health *h)
 {
 	const struct lease *l;
 	int64_t now = loop_now_us(group->all->loop);
-	char waiting[320] = "", holder[256] = "";
+	char waiting[400] = "", holder[256] = "", locked[512] = "";
+	const char *state;
 
-	say_waiting(group, sums, waiting, sizeof waiting);
+	say_waiting(group, sums, h, waiting, sizeof waiting);
 	l = sums->longest;
-	if (l && holder_matters(group, sums, h->ready))
-		health_say_holder(l->owner, now - l->since_us, doing_state(l->owner, l->srv),
+	if (l && holder_matters(group, sums, h->ready)) {
+		state = doing_state(l->owner, l->srv);
+		health_say_holder(l->owner, count_alike(l, state, group), now - l->since_us, state,
 				  holder, sizeof holder);
-	snprintf(h->verdict, sizeof h->verdict, "%s: %u of %lld leased%s%s%s%.*s",
+	}
+	say_locked(d, sums, locked, sizeof locked);
+	snprintf(h->verdict, sizeof h->verdict, "%s: %u of %lld leased%s%s%s%s%.*s",
 		 group->conf->name, sums->leased, (long long)group->conf->size, waiting, holder,
-		 h->ready ? "" : "; ", (int)h->brief, h->reason);
+		 locked, h->ready ? "" : "; ", (int)h->brief, h->reason);
 }
 
 /* ---- groups ---- */
@@ -313,11 +409,37 @@ begin_trial(struct trial *t, const struct daemon *d)
 }
 
 static void
-end_trial(struct trial *t)
+end_trial(struct trial *t, const struct daemon *d)
 {
 	if (t->health->ready)
 		t->health->reason[t->health->brief = 0] = '\0';
-	say_verdict(t->group, &t->sums, t->health);
+	say_verdict(d, t->group, &t->sums, t->health);
+}
+
+/* Adds each session that waits for a lock or semaphore to the sums of its group: those of the trial
+ * that find() gives, or NULL. */
+static void
+count_locked(const struct daemon *d, struct trial *(*find)(void *, const struct pool *), void *arg)
+{
+	const struct list_node *n, *m;
+
+	LIST_EACH (n, &d->site.locks.list)
+		LIST_EACH (m, &LIST_OBJ(n, const struct lock, node)->waiting) {
+			const struct lock_hold *hold = LIST_OBJ(m, const struct lock_hold, node);
+			const struct session *s = idmap_get(&d->site.sessions, hold->session);
+			struct trial *t = s && s->pool ? find(arg, s->pool) : NULL;
+
+			if (t)
+				add_locked(&t->sums, hold);
+		}
+}
+
+static struct trial *
+trial_of_one(void *arg, const struct pool *pool)
+{
+	struct trial *t = arg;
+
+	return pool->group == t->group ? t : NULL;
 }
 
 void
@@ -329,11 +451,12 @@ health_of(const struct daemon *d, const struct pool *pool, struct health *h)
 	LIST_EACH (n, &pool->all->list)
 		if (LIST_OBJ(n, const struct pool, node)->group == t.group)
 			add_part(&t.sums, LIST_OBJ(n, const struct pool, node));
+	count_locked(d, trial_of_one, &t);
 	begin_trial(&t, d);
 	LIST_EACH (n, &pool->all->list)
 		if (LIST_OBJ(n, struct pool, node)->group == t.group)
 			hear_part(&t, LIST_OBJ(n, struct pool, node));
-	end_trial(&t);
+	end_trial(&t, d);
 }
 
 static int
@@ -351,6 +474,19 @@ trial_of(struct trial *trials, unsigned count, const struct pool *pool)
 	const struct trial key = {.group = pool->group};
 
 	return bsearch(&key, trials, count, sizeof key, by_group);
+}
+
+struct trials {
+	struct trial *list;
+	unsigned count;
+};
+
+static struct trial *
+trial_of_many(void *arg, const struct pool *pool)
+{
+	struct trials *all = arg;
+
+	return trial_of(all->list, all->count, pool);
 }
 
 struct health_group *
@@ -377,6 +513,7 @@ health_all(const struct daemon *d, unsigned *count)
 
 		add_part(&trial_of(trials, *count, pool)->sums, pool);
 	}
+	count_locked(d, trial_of_many, &(struct trials){trials, *count});
 	for (unsigned i = 0; i < *count; i++)
 		begin_trial(&trials[i], d);
 	LIST_EACH (n, pools) {
@@ -385,7 +522,7 @@ health_all(const struct daemon *d, unsigned *count)
 		hear_part(trial_of(trials, *count, pool), pool);
 	}
 	for (unsigned i = 0; i < *count; i++)
-		end_trial(&trials[i]);
+		end_trial(&trials[i], d);
 	free(trials);
 	return all;
 }

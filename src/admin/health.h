@@ -25,9 +25,11 @@ struct health {
 void health_of(const struct daemon *, const struct pool *, struct health *);
 
 /* Writes for a verdict who holds something for how long, and what it does meanwhile: "; session 12
- * (psql, pid 4242, app) holds for 42 s, idle in transaction". Long names are cut. */
-void health_say_holder(const struct session *, int64_t held_us, const char *state, char *out,
-		       size_t out_size);
+ * (psql, pid 4242, app) holds for 42 s, idle in transaction"; with `alike` others that are like it
+ * "; session 12 (psql, pid 4242, app) and 4 more hold for up to 42 s, idle in transaction". Long
+ * names are cut. */
+void health_say_holder(const struct session *, unsigned alike, int64_t held_us, const char *state,
+		       char *out, size_t out_size);
 
 struct health_group {
 	const struct pool *group;

@@ -1,6 +1,7 @@
 #include "admin/held.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "admin/show.h"
 #include "base/mem.h"
@@ -93,6 +94,7 @@ held_server(const struct server *srv, struct queue *last, struct held *h)
 	f = s->rare->stack ? stack_of_lease(s->rare->stack, l) : NULL;
 	f = f ? scope_base(f) : NULL;
 	*h = (struct held){.kind = kind_of(l, f),
+			   .lease = l,
 			   .key = OF_SERVER | srv->id,
 			   .session = s,
 			   .pool = l->pool,
@@ -197,6 +199,56 @@ held_list(const struct daemon *d, unsigned *count)
 	if (*count > 0)
 		qsort(list, *count, sizeof *list, longest_first);
 	return list;
+}
+
+/* ---- who is alike ---- */
+
+void
+held_alike_init(struct held_alike *a, const struct session *s, const char *state)
+{
+	*a = (struct held_alike){.session = s, .state = state};
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+void
+held_alike_add(struct held_alike *a, const struct session *s, const char *state)
+{
+	if (s == a->session || strcmp(state, a->state) != 0 ||
+	    !same_text(s->peer.role, a->session->peer.role) ||
+	    !same_text(application_name(s), application_name(a->session)))
+		return;
+	if (a->count == a->room) {
+		a->room = a->room ? 2 * a->room : 32;
+		a->ids = mem_realloc(a->ids, a->room * sizeof *a->ids);
+	}
+	a->ids[a->count++] = s->id;
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+unsigned
+held_alike_count(struct held_alike *a)
+{
+	unsigned count = 0;
+
+	if (a->count > 0)
+		qsort(a->ids, a->count, sizeof *a->ids, by_id);
+	for (unsigned i = 0; i < a->count; i++)
+		count += i == 0 || a->ids[i] != a->ids[i - 1];
+	free(a->ids);
+	*a = (struct held_alike){0};
+	return count;
 }
 
 /* ---- SHOW HELD ---- */

@@ -614,6 +614,7 @@ static const struct metric table[] = {
 	POOL_SUM("cancels", "", cancels, "Cancel requests that were sent to PostgreSQL."),
 	POOL_SUM("read_only_sent", "", reads_apart, "Transactions that only read and were sent to the pool of the option read_only."),
 	POOL_SUM("read_only_kept", "", reads_kept, "Transactions that only read and stayed, because their session had written (read_your_writes), that pool could not be reached, or a standby refuses them (SERIALIZABLE)."),
+	POOL_SUM("vanished_clients", "", vanished, "Clients that have gone without a word (killed, crashed, timed out) in the middle of a query, a transaction or a scope."),
 	POOL_SUM("cleanup_statements", "", statements, "Statements of scopes that were left to be run in cleanup."),
 	POOL_SUM("cleanup_statement_failures", "", statement_fails, "Those of them that failed, or could not be run."),
 	POOL_SUM("parses", "", parses_seen, "Parse messages without a name whose text had come before, with statement_cache."),
@@ -797,48 +798,76 @@ metrics_end(struct metrics_run *run)
 	free(run);
 }
 
-void
-metrics_write(const struct daemon *d, bool openmetrics, struct buf *out)
-{
-	struct metrics_run *run = metrics_begin(d, openmetrics, out);
-
-	while (!metrics_go_on(run))
-		continue;
-	metrics_end(run);
-}
-
 /* ---- SHOW METRICS ---- */
 
 static const struct column metrics_columns[] = {{"line", COLUMN_TEXT}};
 
 const struct show show_metrics = SHOW_TABLE(metrics_columns, NULL);
 
+/* A SHOW METRICS that goes on. */
+struct showing {
+	struct metrics_run *run;
+	struct buf text; /* the part that was made last */
+	size_t bytes;    /* of all parts */
+};
+
+static void
+showing_end(void *own)
+{
+	struct showing *showing = own;
+
+	metrics_end(showing->run);
+	buf_clear(&showing->text);
+	free(showing);
+}
+
 int
 metrics_show(const struct command_call *call, struct err *e)
 {
-	struct buf text;
-	char *line;
+	struct showing *showing = mem_calloc(1, sizeof *showing);
 
 	call->daemon->site.pools.timed |= POOLS_TIMED_ASKED;
-	buf_init(&text, HTTP_ANSWER_MAX);
-	metrics_write(call->daemon, false, &text);
-	if (text.failed) {
-		buf_clear(&text);
+	buf_init(&showing->text, HTTP_ANSWER_MAX);
+	showing->run = metrics_begin(call->daemon, false, &showing->text);
+	call->ids->own = showing;
+	call->ids->end = showing_end;
+	return metrics_show_go_on(call, e);
+}
+
+/* Makes a row of each line. A part has whole lines only. */
+static void
+add_lines(struct buf *text, struct rows *r)
+{
+	char *line = (char *)buf_data(text);
+
+	while (text->len > 0) {
+		char *end = memchr(line, '\n', text->len);
+
+		*end = '\0';
+		rows_begin(r);
+		rows_text(r, line);
+		rows_end(r);
+		buf_drop(text, (size_t)(end + 1 - line));
+		line = end + 1;
+	}
+}
+
+int
+metrics_show_go_on(const struct command_call *call, struct err *e)
+{
+	struct showing *showing = call->ids->own;
+	bool last = metrics_go_on(showing->run);
+
+	showing->bytes += showing->text.len;
+	if (showing->text.failed || showing->bytes > HTTP_ANSWER_MAX) {
+		show_ids_clear(call->ids);
 		err_make(e, ERR_CONSOLE_STATE, "the text is longer than 64 MiB");
 		return -E_STATE;
 	}
-	/* The last line ends, too. */
-	for (line = (char *)buf_data(&text); text.len > 0;) {
-		char *end = memchr(line, '\n', text.len);
-
-		*end = '\0';
-		rows_begin(call->rows);
-		rows_text(call->rows, line);
-		rows_end(call->rows);
-		buf_drop(&text, (size_t)(end + 1 - line));
-		line = end + 1;
-	}
-	buf_clear(&text);
+	add_lines(&showing->text, call->rows);
+	if (!last)
+		return -E_AGAIN;
+	show_ids_clear(call->ids);
 	return 0;
 }
 

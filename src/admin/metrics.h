@@ -50,13 +50,10 @@ struct metric {
 /* The table, in the order of the text. */
 const struct metric *metrics_table(unsigned *count);
 
-/* Writes the text, in one of the two formats of exposition.h. */
-void metrics_write(const struct daemon *, bool openmetrics, struct buf *);
-
-/* The same in parts, one in each turn of the loop. Each time of a histogram and each number is of
- * the turn in which it is written. Pools may come and go between two parts: one that has gone is
- * not in what is written from then on, and one that has come is. `out` lives on until
- * metrics_end(). */
+/* Writes the text, in one of the two formats of exposition.h, in parts, one in each turn of the
+ * loop. Each time of a histogram and each number is of the turn in which it is written. Pools may
+ * come and go between two parts: one that has gone is not in what is written from then on, and one
+ * that has come is. `out` lives on until metrics_end(). */
 struct metrics_run;
 struct metrics_run *metrics_begin(const struct daemon *, bool openmetrics, struct buf *out);
 /* Writes the next part. True: it was the last one. */
@@ -67,6 +64,8 @@ void metrics_end(struct metrics_run *);
 /* SHOW METRICS. From the first one on, the times of transactions and statements are counted, if
  * they are not for metrics_listen. */
 int metrics_show(const struct command_call *, struct err *);
+/* Its next portion, in a turn of the loop of its own. */
+int metrics_show_go_on(const struct command_call *, struct err *);
 
 /* The page /metrics: in OpenMetrics if the header Accept asks for that. As struct http_page wants
  * them. */

@@ -71,6 +71,8 @@ add_culprit(struct buf *out, const struct status_held *h, bool again)
 	else {
 		tables_who(out, &h->who, -1);
 		html_add(out, "<p>");
+		if (h->alike > 0)
+			buf_add_fmt(out, "and %u more like it; ", h->alike);
 		html_text(out, h->state);
 		html_add(out, "; ");
 	}

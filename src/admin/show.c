@@ -25,6 +25,8 @@ show_ids_add(struct show_ids *ids, uint64_t id)
 void
 show_ids_clear(struct show_ids *ids)
 {
+	if (ids->own)
+		ids->end(ids->own);
 	free(ids->list);
 	*ids = (struct show_ids){0};
 }
@@ -112,13 +114,17 @@ static const struct column pools_columns[] = {
     {"cluster", COLUMN_TEXT},
     {"cl_limited", COLUMN_INT},
     {"read_only", COLUMN_TEXT},
+    {"cl_waiting_lock", COLUMN_INT},
+    {"lock_wait_ms", COLUMN_BIGINT},
 };
 
-/* The number of idle sessions of each pool. An idle session is in no list of its pool, so all idle
- * sessions are counted in one walk. */
+/* What is in no list of a pool: how many sessions of it are idle, how many wait for a lock or
+ * semaphore, and since when the first of these waits; 0: none does. All pools are counted in one
+ * walk. */
 struct tally {
 	const struct pool *pool;
-	unsigned idle;
+	unsigned idle, locked;
+	int64_t locked_since_us;
 };
 
 static int
@@ -131,7 +137,33 @@ by_pool(const void *a, const void *b)
 }
 
 static struct tally *
-count_idle(const struct daemon *d)
+tally_of(struct tally *t, unsigned npools, const struct pool *pool)
+{
+	struct tally key = {.pool = pool};
+
+	return bsearch(&key, t, npools, sizeof *t, by_pool);
+}
+
+static void
+count_locked(const struct daemon *d, struct tally *t, unsigned npools)
+{
+	const struct list_node *n, *m;
+
+	LIST_EACH (n, &d->site.locks.list)
+		LIST_EACH (m, &LIST_OBJ(n, const struct lock, node)->waiting) {
+			const struct lock_hold *h = LIST_OBJ(m, const struct lock_hold, node);
+			const struct session *s = idmap_get(&d->site.sessions, h->session);
+			struct tally *found = s ? tally_of(t, npools, s->pool) : NULL;
+
+			if (found == NULL)
+				continue;
+			if (found->locked++ == 0 || h->since_us < found->locked_since_us)
+				found->locked_since_us = h->since_us;
+		}
+}
+
+static struct tally *
+count_sessions(const struct daemon *d)
 {
 	unsigned npools = d->site.pools.list.count, i = 0;
 	struct tally *t = mem_calloc(npools + 1, sizeof *t);
@@ -141,21 +173,14 @@ count_idle(const struct daemon *d)
 		t[i++].pool = LIST_OBJ(n, struct pool, node);
 	qsort(t, npools, sizeof *t, by_pool);
 	LIST_EACH (n, &d->site.in_state[SESSION_IDLE]) {
-		struct tally key = {.pool = LIST_OBJ(n, struct session, node)->pool};
-		struct tally *found = bsearch(&key, t, npools, sizeof *t, by_pool);
+		struct tally *found =
+		    tally_of(t, npools, LIST_OBJ(n, const struct session, node)->pool);
 
 		if (found)
 			found->idle++;
 	}
+	count_locked(d, t, npools);
 	return t;
-}
-
-static unsigned
-idle_of(const struct tally *t, unsigned npools, const struct pool *pool)
-{
-	struct tally key = {.pool = pool};
-
-	return ((const struct tally *)bsearch(&key, t, npools, sizeof *t, by_pool))->idle;
 }
 
 /* CancelRequests of clients that are under way. */
@@ -202,7 +227,7 @@ stands_for_roles(const struct pool *pool)
 }
 
 static void
-pool_row(const struct daemon *d, const struct pool *pool, unsigned idle, struct rows *r)
+pool_row(const struct daemon *d, const struct pool *pool, const struct tally *tally, struct rows *r)
 {
 	const struct list *servers = pool->servers;
 	unsigned cancels = count_cancels(pool);
@@ -228,7 +253,7 @@ pool_row(const struct daemon *d, const struct pool *pool, unsigned idle, struct 
 	rows_number(r, wait / UNIT_S);
 	rows_number(r, wait % UNIT_S);
 	rows_text(r, conf_mode_name(pool->conf->mode));
-	rows_number(r, idle);
+	rows_number(r, tally->idle);
 	rows_number(r, servers[SERVER_CLEANING].count);
 	rows_number(r, pool->conf->size);
 	rows_number(r, pool->conf->min_size);
@@ -255,19 +280,23 @@ pool_row(const struct daemon *d, const struct pool *pool, unsigned idle, struct 
 	rows_text(r, pool->group->cluster ? pool->group->cluster->name : NULL);
 	rows_number(r, pool->waiting.count - pool->turns.count);
 	rows_text(r, pool->reads ? pool->conf->read_only : NULL);
+	rows_number(r, tally->locked);
+	rows_number(r, tally->locked
+			   ? (loop_now_us(pool->all->loop) - tally->locked_since_us) / UNIT_MS
+			   : 0);
 	rows_end(r);
 }
 
 static void
 fill_pools(const struct daemon *d, struct rows *r)
 {
-	struct tally *t = count_idle(d);
+	struct tally *t = count_sessions(d);
 	struct list_node *n;
 
 	LIST_EACH (n, &d->site.pools.list) {
 		const struct pool *pool = LIST_OBJ(n, struct pool, node);
 
-		pool_row(d, pool, idle_of(t, d->site.pools.list.count, pool), r);
+		pool_row(d, pool, tally_of(t, d->site.pools.list.count, pool), r);
 	}
 	free(t);
 }

@@ -7,13 +7,24 @@
 #include "admin/rows.h"
 #include "daemon/daemon.h"
 
-/* The ids of the sessions or servers that a table has rows of. */
+/* What is still to be shown: the ids of the sessions or servers that a table has rows of; or what
+ * a command has made that goes on by itself, and frees by end(). */
 struct show_ids {
 	uint64_t *list;
 	unsigned count, room;
 	unsigned at; /* index of the next one to be shown */
+	void *own;   /* the command's; NULL: there is none */
+	void (*end)(void *own);
 };
 void show_ids_add(struct show_ids *, uint64_t id);
+
+/* Is there more to be shown, in the next turn of the loop? */
+static inline bool
+show_ids_left(const struct show_ids *ids)
+{
+	return ids->count > 0 || ids->own;
+}
+
 /* Frees the list, which is then empty and usable again. */
 void show_ids_clear(struct show_ids *);
 

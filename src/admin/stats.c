@@ -63,6 +63,7 @@ add_our_columns(struct rows *r, const struct pool_stats *s)
 	rows_number(r, (int64_t)s->queries);
 	rows_number(r, (int64_t)s->reads_apart);
 	rows_number(r, (int64_t)s->reads_kept);
+	rows_number(r, (int64_t)s->vanished);
 }
 
 /* Calls row() for each pool, in the order of the configuration, with the sums of all its roles: as
@@ -141,6 +142,7 @@ static const struct column stats_columns[] = {
     {"total_requests", COLUMN_NUMERIC},
     {"total_read_only_sent_count", COLUMN_NUMERIC},
     {"total_read_only_kept_count", COLUMN_NUMERIC},
+    {"total_vanished_count", COLUMN_NUMERIC},
 };
 
 static void

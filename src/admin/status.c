@@ -167,21 +167,6 @@ find_waiters(struct waiters *w, const struct daemon *d)
 	}
 }
 
-/* Why does a session wait for a server that nobody holds? */
-static const char *
-why_nobody(const struct doing_wait *t)
-{
-	const struct pool *pool = t->lease ? t->lease->pool : NULL;
-
-	if (pool == NULL)
-		return NULL;
-	if (gate_paused(pool))
-		return "the pool is paused";
-	if (pool->down_us)
-		return "no server can be opened";
-	return pool->servers[SERVER_CONNECTING].count ? "a server is being opened" : NULL;
-}
-
 static void
 fill_wait(struct status_wait *to, const struct blame *b, const struct waiter *w)
 {
@@ -193,10 +178,10 @@ fill_wait(struct status_wait *to, const struct blame *b, const struct waiter *w)
 				   .name = blame_name(&t),
 				   .position = w->position,
 				   .wait_us = b->now_us - w->since_us};
-	if (h == NULL) {
-		to->why = why_nobody(&t);
+	if (t.lease)
+		reason_say(t.lease, to->why, sizeof to->why);
+	if (h == NULL)
 		return;
-	}
 	to->held_by = h->session->id;
 	to->holder = who_is(h->session);
 	to->held_us = b->now_us - h->since_us;
@@ -424,6 +409,7 @@ name_culprit(struct status_verdict *v, const struct blame *b, const struct held 
 		return;
 	v->known = true;
 	fill_held(&v->culprit, h, b->now_us);
+	v->culprit.alike = blame_alike(b, h);
 }
 
 /* Since when the server is leased that is leased longest; 0: none is. A session that is pinned may
@@ -486,8 +472,8 @@ judge_lock(struct status *st, const struct blame *b, const struct lock *lock)
 	if (v == NULL)
 		return;
 	if (h)
-		health_say_holder(h->session, b->now_us - h->since_us, h->state, holder,
-				  sizeof holder);
+		health_say_holder(h->session, blame_alike(b, h), b->now_us - h->since_us, h->state,
+				  holder, sizeof holder);
 	snprintf(v->text, sizeof v->text, "%s %s: %u waiting, oldest %s%s",
 		 lock->semaphore ? "semaphore" : "lock", lock->name, lock->waiting.count,
 		 units_elapsed_str(b->now_us - first->since_us, wait, sizeof wait), holder);

@@ -14,6 +14,7 @@
 #include "admin/health.h"
 #include "admin/process.h"
 #include "daemon/daemon.h"
+#include "pool/reason.h"
 
 #define STATUS_POOLS   20     /* pools, and verdicts, at most */
 #define STATUS_ROWS    12     /* rows of each table, at most */
@@ -38,6 +39,7 @@ struct status_held {
 	char scopes[256];  /* the stack, "": none */
 	int64_t held_us;
 	unsigned waiting;
+	unsigned alike;  /* of a culprit: other sessions like it that hold the same: held.h */
 	int backend_pid; /* 0: of a lock or semaphore */
 };
 
@@ -75,9 +77,9 @@ struct status_wait {
 	const char *kind, *name; /* server, lock, semaphore; of which pool, or its name */
 	unsigned position;
 	int64_t wait_us;
-	uint64_t held_by; /* a session; 0: nobody holds it: `why` says more */
+	uint64_t held_by; /* a session; 0: nobody holds it */
 	struct status_who holder;
-	const char *why; /* if nobody holds it: why one waits, or NULL */
+	char why[REASON_TEXT]; /* of one that waits for a server: why it gets none; else "" */
 	int64_t held_us;
 	bool root; /* the holder waits for nothing itself */
 };

@@ -99,8 +99,6 @@ add_holder(struct buf *out, const struct status_wait *w)
 {
 	if (w->held_by == 0) {
 		html_add(out, "nobody");
-		if (w->why)
-			buf_add_fmt(out, "<small>%s</small>", w->why);
 		return;
 	}
 	tables_who(out, &w->holder, w->held_us);
@@ -125,7 +123,12 @@ add_waits(struct buf *out, const struct status *st)
 		tables_who(out, &w->who, -1);
 		buf_add_fmt(out, "<td>%s <b>", w->kind);
 		html_text(out, w->name);
-		buf_add_fmt(out, "</b><small>number %u in the queue</small><td>", w->position);
+		buf_add_fmt(out, "</b><small>number %u in the queue", w->position);
+		if (*w->why) {
+			html_add(out, ": ");
+			html_text(out, w->why);
+		}
+		html_add(out, "</small><td>");
 		add_holder(out, w);
 	}
 	end_table(out, st->waits_there - st->nwaits, "pgwith waits");

@@ -107,7 +107,7 @@ wait_row(const struct waiter *w, uint64_t held_by, int64_t held_since_us)
 	const struct session *holder = idmap_get(&w->daemon->site.sessions, held_by);
 	int64_t now = loop_now_us(w->daemon->site.loop);
 	struct rows *r = w->rows;
-	char why[256];
+	char why[REASON_TEXT];
 
 	rows_begin(r);
 	rows_number(r, (int64_t)s->id);
@@ -151,20 +151,6 @@ holds_add(struct holds *h, uint64_t session, int64_t since_us)
 	h->list[h->count++] = (struct holding){session, since_us};
 }
 
-/* Does it count for the waiter that this lease has a server? */
-static bool
-holds_up(const struct waiter *w, const struct lease *l)
-{
-	const struct lease *waiting = w->target.lease;
-	const struct party *party = waiting->turn.blocked ? waiting->turn.blocked->party : NULL;
-
-	if (w->reason == REASON_PARTY)
-		return l->turn.party[party->kind] == party;
-	if (w->reason == REASON_CLUSTER)
-		return l->pool->group->cluster == waiting->pool->group->cluster;
-	return l->pool->group == waiting->pool->group;
-}
-
 /* How many of the queue are held up by nobody: there is a place for them. */
 static uint64_t
 count_places(const struct waiter *w, unsigned leased)
@@ -186,13 +172,13 @@ add_leases(struct holds *h, struct waiter *w)
 	uint64_t places;
 
 	w->reason = reason_of(waiting);
-	if (w->reason == REASON_PAUSED)
+	if (w->reason == REASON_PAUSED || w->reason == REASON_HANDING)
 		return;
 	LIST_EACH (n, &waiting->pool->all->list)
 		LIST_EACH (m, &LIST_OBJ(n, const struct pool, node)->servers[SERVER_LEASED]) {
 			const struct lease *l = LIST_OBJ(m, const struct server, node)->lease;
 
-			if (l == NULL || !holds_up(w, l))
+			if (l == NULL || !reason_is_held(waiting, l))
 				continue;
 			leased++;
 			if (l->session != w->session->id)

@@ -70,8 +70,8 @@ static const struct commands_entry entries[] = {
      .help = "a summary, and an exit status for scripts",
      .details =
 	 "Exit status 1 means trouble: the last attempt to connect a pool failed, a session waits\n"
-	 "for longer than --max-wait, a pool is paused, disabled or drained, or pgwithd is\n"
-	 "shutting down.\n"},
+	 "for a server or a lock for longer than --max-wait, a pool is paused, disabled or\n"
+	 "drained, or pgwithd is shutting down.\n"},
     {.name = "ping",
      .arguments = "",
      .local = true,

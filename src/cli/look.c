@@ -151,13 +151,17 @@ look_show(const struct commands_entry *entry, const struct commands_how *how, st
 
 #define ROLES_SAID 3 /* roles of a pool whose errors are told */
 
-/* Columns of the summary. All but the last are numbers of SHOW POOLS. */
+/* Columns of the summary that are numbers of SHOW POOLS, or the sum of two. */
 static const struct {
-	const char *name, *from;
+	const char *name, *from, *and;
 } summary[] = {
-    {"size", "size"},           {"leased", "sv_active"},
-    {"idle", "sv_idle"},        {"cleaning", "sv_cleaning"},
-    {"connecting", "sv_login"}, {"waiting", "cl_waiting"},
+    {"size", "size", NULL},
+    {"leased", "sv_active", NULL},
+    {"idle", "sv_idle", NULL},
+    {"cleaning", "sv_cleaning", NULL},
+    {"connecting", "sv_login", NULL},
+    {"waiting", "cl_waiting", "cl_waiting_lock"},
+    {"for_locks", "cl_waiting_lock", NULL},
 };
 #define SUMMARY (sizeof summary / sizeof *summary)
 
@@ -169,10 +173,18 @@ number_of(const struct table *t, unsigned row, const char *column)
 	return text ? strtoll(text, NULL, 10) : 0;
 }
 
+/* The longest wait for a server. */
 static int64_t
 longest_wait_us(const struct table *pools, unsigned row)
 {
 	return number_of(pools, row, "maxwait") * UNIT_S + number_of(pools, row, "maxwait_us");
+}
+
+/* The longest wait for a lock or semaphore. */
+static int64_t
+longest_lock_us(const struct table *pools, unsigned row)
+{
+	return number_of(pools, row, "lock_wait_ms") * UNIT_MS;
 }
 
 /* Adds a phrase to *all, which is NULL or holds some already. */
@@ -228,9 +240,9 @@ add_errors_of_roles(char **all, const struct table *pools, unsigned row, unsigne
 }
 
 /* What is wrong with a pool, or NULL. The caller frees. Its rows are those from `row` to before
- * `end`; `wait_us`: the longest wait. */
+ * `end`; `wait_us`, `lock_us`: the longest wait for a server, and for a lock or semaphore. */
 static char *
-trouble_of(const struct table *pools, unsigned row, unsigned end, int64_t wait_us,
+trouble_of(const struct table *pools, unsigned row, unsigned end, int64_t wait_us, int64_t lock_us,
 	   const struct commands_how *how)
 {
 	const char *error = table_cell(pools, row, "last_error");
@@ -248,6 +260,9 @@ trouble_of(const struct table *pools, unsigned row, unsigned end, int64_t wait_u
 	if (wait_us > how->max_wait_us)
 		add_trouble(&all, "a session has waited for %s",
 			    units_elapsed_str(wait_us, text, sizeof text));
+	if (lock_us > how->max_wait_us)
+		add_trouble(&all, "a session has waited for %s for a lock",
+			    units_elapsed_str(lock_us, text, sizeof text));
 	return all;
 }
 
@@ -259,23 +274,30 @@ summary_row(struct table *to, const struct table *pools, unsigned first, unsigne
 {
 	const char *cells[SUMMARY + 3];
 	char numbers[SUMMARY + 1][32], *trouble;
-	int64_t wait_us = 0;
+	int64_t wait_us = 0, lock_us = 0;
 	bool bad;
 
 	for (unsigned i = 0; i < SUMMARY; i++) {
-		int64_t sum = number_of(pools, first, summary[i].from);
+		unsigned to_row = strcmp(summary[i].from, "size") == 0 ? first + 1 : end;
+		int64_t sum = 0;
 
-		for (unsigned row = first + 1; row < end && strcmp(summary[i].from, "size") != 0;
-		     row++)
+		for (unsigned row = first; row < to_row; row++) {
 			sum += number_of(pools, row, summary[i].from);
+			if (summary[i].and)
+				sum += number_of(pools, row, summary[i].and);
+		}
 		snprintf(numbers[i], sizeof numbers[i], "%lld", (long long)sum);
 		cells[1 + i] = numbers[i];
 	}
-	for (unsigned row = first; row < end; row++)
+	for (unsigned row = first; row < end; row++) {
 		if (longest_wait_us(pools, row) > wait_us)
 			wait_us = longest_wait_us(pools, row);
-	snprintf(numbers[SUMMARY], sizeof numbers[SUMMARY], "%lld", (long long)(wait_us / UNIT_MS));
-	trouble = trouble_of(pools, first, end, wait_us, how);
+		if (longest_lock_us(pools, row) > lock_us)
+			lock_us = longest_lock_us(pools, row);
+	}
+	snprintf(numbers[SUMMARY], sizeof numbers[SUMMARY], "%lld",
+		 (long long)((wait_us > lock_us ? wait_us : lock_us) / UNIT_MS));
+	trouble = trouble_of(pools, first, end, wait_us, lock_us, how);
 	cells[0] = table_cell(pools, first, "database");
 	cells[SUMMARY + 1] = numbers[SUMMARY];
 	cells[SUMMARY + 2] = trouble;

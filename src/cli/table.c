@@ -258,7 +258,9 @@ table_mood(const char *column, const char *cell)
 	     "connecting checking finishing emptying stopping warning ",
 	     TABLE_WAITING},
 	    {" state phase level ", " expired failed broken disabled problem error ", TABLE_BAD},
-	    {" cl_waiting waiting maxwait longest_wait_ms paused disabled ", NULL, TABLE_WAITING},
+	    {" cl_waiting cl_waiting_lock waiting for_locks maxwait longest_wait_ms paused "
+	     "disabled ",
+	     NULL, TABLE_WAITING},
 	    {" last_error trouble cleanup_why open_fails wait_fails ", NULL, TABLE_BAD},
 	};
 	char *name = mem_printf(" %s ", column), *word = mem_printf(" %s ", cell ? cell : "");

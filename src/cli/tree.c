@@ -433,6 +433,41 @@ tree_print(const struct waitlist *list, bool only_own, unsigned width, FILE *to)
 	free(t.below);
 }
 
+/* May the holder of this wait wait itself, inside PostgreSQL? So it may if its statement runs, or
+ * if nothing is known of it but that it has a server. */
+static bool
+may_wait_inside(const struct waitlist *list, const struct wait *w)
+{
+	const char *state = list->parties[w->holder].state;
+
+	return strcmp(state, "running") == 0 || (*state == 0 && strcmp(w->kind, "server") == 0);
+}
+
+void
+tree_hint(const struct waitlist *list, FILE *to)
+{
+	bool *counted = mem_calloc((size_t)list->nparties + 1, sizeof *counted);
+	const struct party *first = NULL;
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < list->nwaits; i++) {
+		const struct wait *w = &list->waits[i];
+
+		if (!waitlist_is_root(list, w) || counted[w->holder] || !may_wait_inside(list, w))
+			continue;
+		counted[w->holder] = true;
+		if (count++ == 0)
+			first = &list->parties[w->holder];
+	}
+	free(counted);
+	if (first == NULL)
+		return;
+	fprintf(to, "session %s", first->id);
+	if (count > 1)
+		fprintf(to, " and %u more", count - 1);
+	fprintf(to, " may wait inside PostgreSQL: pgwith waits --with-server may show more\n");
+}
+
 /* ---- Graphviz ---- */
 
 /* A quoted string of the DOT language: \" is a quote, and \\ a backslash (in labels). */
@@ -505,8 +540,7 @@ tree_dot(const struct waitlist *l, FILE *to)
 /* What is asked, and of whom. */
 struct answers {
 	struct table *waits, *clients, *servers, *locks;
-	struct table *health; /* NULL: each wait has a holder, or one may not ask */
-	char *role;           /* NULL: one may see all sessions */
+	char *role; /* NULL: one may see all sessions */
 };
 
 static void
@@ -516,33 +550,34 @@ answers_clear(struct answers *a)
 	table_free(a->clients);
 	table_free(a->servers);
 	table_free(a->locks);
-	table_free(a->health);
 	free(a->role);
 }
 
-/* Does somebody wait for a server of the pool (NULL: of any) that no session holds up? */
+/* Is the row that of a wait which no session holds up, and for the same reason in the same pool as
+ * this one? */
 static bool
-has_nobodys(const struct table *waits, const char *pool)
+is_same_reason(const struct table *waits, unsigned row, const char *pool, const char *reason)
 {
-	for (unsigned i = 0; i < table_rows(waits); i++) {
-		const char *name = table_cell(waits, i, "name");
+	const char *name = table_cell(waits, row, "name"), *why = table_cell(waits, row, "reason");
 
-		if (table_cell(waits, i, "held_by") == NULL &&
-		    (pool == NULL || (name && strcmp(name, pool) == 0)))
-			return true;
-	}
-	return false;
+	return table_cell(waits, row, "held_by") == NULL && name && why &&
+	       strcmp(name, pool) == 0 && strcmp(why, reason) == 0;
 }
 
-/* A line for each pool of these waits in which a client would not be served now. */
+/* A line for each pool in which sessions wait that no session holds up, and for each reason. */
 static void
-print_reasons(const struct table *waits, const struct table *health, FILE *to)
+print_reasons(const struct table *waits, FILE *to)
 {
-	for (unsigned i = 0; i < table_rows(health); i++) {
-		const char *pool = table_cell(health, i, "pool");
-		const char *reason = table_cell(health, i, "reason");
+	for (unsigned i = 0; i < table_rows(waits); i++) {
+		const char *pool = table_cell(waits, i, "name");
+		const char *reason = table_cell(waits, i, "reason");
+		unsigned first = 0;
 
-		if (pool && reason && has_nobodys(waits, pool))
+		if (pool == NULL || reason == NULL || table_cell(waits, i, "held_by"))
+			continue;
+		while (!is_same_reason(waits, first, pool, reason))
+			first++;
+		if (first == i)
 			fprintf(to, "pool %s: %s\n", pool, reason);
 	}
 }
@@ -563,8 +598,6 @@ ask_all(const struct commands_entry *entry, const struct commands_how *how, stru
 		status = ask_for(ask, "SHOW CLIENTS", &a->clients);
 	if (status == ASK_GOOD)
 		status = look_limit(ask, &a->role);
-	if (status == ASK_GOOD && a->role == NULL && has_nobodys(a->waits, NULL))
-		status = ask_for(ask, "SHOW HEALTH", &a->health);
 	return status == ASK_GOOD && !complete ? ASK_TROUBLE : status;
 }
 
@@ -592,8 +625,9 @@ tree_run(const struct commands_entry *entry, const struct commands_how *how, str
 		table_free(table);
 	} else {
 		tree_print(&list, a.role != NULL, how->look.width, stdout);
-		if (a.health)
-			print_reasons(a.waits, a.health, stdout);
+		print_reasons(a.waits, stdout);
+		if (a.locks == NULL)
+			tree_hint(&list, stdout);
 	}
 	look_say_limit(a.role, how);
 	waitlist_clear(&list);

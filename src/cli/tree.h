@@ -14,6 +14,10 @@
  * may be other holders outside of it. No line is wider than `width` columns of the terminal (0: no
  * limit). `only_own`: other sessions than one's own may wait, too, and are not in the list. */
 void tree_print(const struct waitlist *, bool only_own, unsigned width, FILE *);
+
+/* PostgreSQL was not asked: if sessions at the roots may wait inside of it, prints a line that says
+ * so, and how to ask. */
+void tree_hint(const struct waitlist *, FILE *);
 #define TREE_SHOWN 2
 
 /* Prints a directed graph in the language of Graphviz: an edge for each wait. */

@@ -6,8 +6,10 @@
 #include "base/mem.h"
 #include "base/words.h"
 #include "conf/build.h"
+#include "conf/expand.h"
 #include "conf/pwcommand.h"
 #include "conf/quote.h"
+#include "conf/secret.h"
 #include "conf/userlist.h"
 
 #define SET_BY "SET by "
@@ -318,6 +320,25 @@ set_source(struct conf_source *sources, const struct conf_option *o, unsigned fi
 	sources[option_index(o)] = (struct conf_source){file, 0, inherited};
 }
 
+/* Stores the value of SET. Returns NULL, or what is wrong with it. Who may change options may not
+ * therefore read the environment of the daemon, which SHOW CONFIG would show. */
+static char *
+store_value(const struct conf_option *o, void *base, const char *value)
+{
+	char *why = NULL, *text = NULL;
+
+	if (o->type != OPTION_STATEMENTS) {
+		text = expand_nothing(value, &why);
+		if (text == NULL)
+			return why;
+	}
+	if (option_set(o, base, text ? text : value, &why, NULL) == 0)
+		why = NULL;
+	if (text)
+		secret_free(text);
+	return why;
+}
+
 /* Stores the value, and, if it is a default for all pools, in each pool that has no own one.
  * Returns NULL, or what is wrong with the value. */
 static char *
@@ -325,9 +346,9 @@ change_value(struct conf *c, const struct conf_option *o, const struct target *t
 	     unsigned file)
 {
 	void *base = t->base ? t->base : o->where == OPTION_POOL ? (void *)&c->defaults : (void *)c;
-	char *why;
+	char *why = store_value(o, base, value);
 
-	if (option_set(o, base, value, &why, NULL) < 0)
+	if (why)
 		return why;
 	set_source(t->base ? t->sources : c->sources, o, file, false);
 	for (unsigned i = 0; base == &c->defaults && i < c->npools; i++) {

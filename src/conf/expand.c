@@ -82,10 +82,22 @@ add_value(struct buf *b, const struct reference *r, char *const *environment)
 	return NULL;
 }
 
-char *
-expand_text(const char *text, char *const *environment, char **why)
+/* What follows ${ is read, and *at is moved behind it. Returns NULL, or what is wrong. */
+static char *
+add_reference(struct buf *b, const char **at, char *const *environment)
 {
 	struct reference r;
+
+	if (read_reference(at, &r))
+		return add_value(b, &r, environment);
+	return mem_strdup("${ begins no variable of the environment: expected ${NAME} or "
+			  "${NAME:-DEFAULT}, or $${ for ${ itself");
+}
+
+/* `refused`: what is wrong with any variable; NULL: they are looked up. */
+static char *
+expand(const char *text, const char *refused, char *const *environment, char **why)
+{
 	struct buf b;
 	char *out = NULL;
 
@@ -97,12 +109,10 @@ expand_text(const char *text, char *const *environment, char **why)
 			text += 3;
 		} else if (strncmp(text, "${", 2) != 0) {
 			buf_add_u8(&b, (uint8_t)*text++);
-		} else if (text += 2, read_reference(&text, &r)) {
-			*why = add_value(&b, &r, environment);
 		} else {
-			*why = mem_strdup(
-			    "${ begins no variable of the environment: expected ${NAME} or "
-			    "${NAME:-DEFAULT}, or $${ for ${ itself");
+			text += 2;
+			*why =
+			    refused ? mem_strdup(refused) : add_reference(&b, &text, environment);
 		}
 	}
 	buf_add_u8(&b, 0);
@@ -114,4 +124,19 @@ expand_text(const char *text, char *const *environment, char **why)
 		explicit_bzero(buf_data(&b), b.len);
 	buf_clear(&b);
 	return out;
+}
+
+char *
+expand_text(const char *text, char *const *environment, char **why)
+{
+	return expand(text, NULL, environment, why);
+}
+
+char *
+expand_nothing(const char *text, char **why)
+{
+	return expand(text,
+		      "a variable of the environment can only stand in the file, and ${ itself is "
+		      "written $${",
+		      NULL, why);
 }

@@ -9,4 +9,7 @@
  * `environment`: NAME=VALUE, ended by NULL; NULL: our own. */
 char *expand_text(const char *text, char *const *environment, char **why);
 
+/* The same for a value from where no variable may be named: ${ is refused. */
+char *expand_nothing(const char *text, char **why);
+
 #endif

@@ -56,11 +56,13 @@ wrong_escape(const char *at, size_t bytes)
 	return NULL;
 }
 
-/* Does the value begin with a quote, and not end with one? */
+/* Does the value begin with a quote, and not end with one, or the other way round? */
 static bool
 is_half_quoted(const char *value)
 {
-	return value[0] == '\'' && value[1] && !is_quoted(value);
+	size_t n = strlen(value);
+
+	return n >= 2 && (value[0] == '\'') != (value[n - 1] == '\'');
 }
 
 char *
@@ -75,7 +77,9 @@ naming_check(const char *value)
 		return NULL;
 	if (is_half_quoted(value)) {
 		quoted = quote_text(value);
-		why = mem_printf("%s: the quote at the beginning has none at the end; %s", quoted,
+		why = mem_printf("%s: the quote at the %s; %s", quoted,
+				 *value == '\'' ? "beginning has none at the end"
+						: "end has none at the beginning",
 				 EXPECTED);
 		free(quoted);
 		return why;

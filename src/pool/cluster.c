@@ -1,6 +1,5 @@
 #include "pool/cluster.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -254,12 +253,7 @@ clusters_sweep(struct pools *all, int64_t now_us)
 bool
 cluster_has_room(const struct pool *group)
 {
-	const struct cluster *c = group->cluster;
-
-	if (c == NULL)
-		return true;
-	return c->held < c->limit &&
-	       (c->claimed < c->limit || group->total + group->leaving < group->reserved);
+	return cluster_lets(group->cluster, group->total + group->leaving, group->reserved);
 }
 
 /* Has the group servers beyond what it keeps? */
@@ -474,15 +468,4 @@ clusters_shrink(struct pools *all)
 	LIST_EACH (n, &all->clusters)
 		shrink(LIST_OBJ(n, struct cluster, node));
 	pools_serve_soon(all);
-}
-
-void
-cluster_say(const struct pool *group, char *out, size_t out_size)
-{
-	const struct cluster *c = group->cluster;
-
-	*out = '\0';
-	if (c)
-		snprintf(out, out_size, "cluster \"%s\" has %u of %lld servers (server_limit)",
-			 c->name, c->held, (long long)c->limit);
 }

@@ -65,7 +65,15 @@ void cluster_count_server(struct pool *group, int by);
 /* A server of the group is being closed. `fd`: of its connection, or -1; taken over. It is counted
  * as leaving until PostgreSQL has let it go. */
 void cluster_let_go(struct pool *group, int fd);
-/* Does server_limit let the group have one more server now? */
+/* Does server_limit let a group have one more server now, which has so many, those that are leaving
+ * counted, and for which min_size keeps so many? Without a cluster (NULL) it does. */
+static inline bool
+cluster_lets(const struct cluster *c, unsigned has, unsigned reserved)
+{
+	return c == NULL || (c->held < c->limit && (c->claimed < c->limit || has < reserved));
+}
+
+/* The same of the group as it is. */
 bool cluster_has_room(const struct pool *group);
 /* Is the cluster of the group full of servers that others hold, so that the group gets none before
  * one comes back or is let go? */
@@ -88,8 +96,5 @@ void clusters_sweep(struct pools *, int64_t now_us);
 /* How many servers are leaving; and takes them for gone. */
 unsigned clusters_leaving(const struct pools *);
 void clusters_forget_leaving(struct pools *);
-
-/* Writes for people: cluster "main" has 10 of 10 servers (server_limit). Without a cluster: "". */
-void cluster_say(const struct pool *group, char *out, size_t out_size);
 
 #endif

@@ -12,6 +12,7 @@
 #include "pool/gate.h"
 #include "pool/password.h"
 #include "pool/probe.h"
+#include "pool/reason.h"
 
 /* With role = client: the server of one role is given up for another role only if somebody has
  * waited for that longer by this much. */
@@ -566,10 +567,7 @@ pool_server_connected(struct pool *pool, struct server *srv)
 {
 	probe_connected(pool);
 	pool_heard(pool, srv);
-	if (pool->down_us)
-		log_info("pool", pool->conf->name, "can connect again",
-			 LOG_S("after", loop_now_us(pool->all->loop) - pool->down_us),
-			 LOG_NUMBER("attempts", pool->attempts));
+	probe_say_again(pool);
 	err_clear(&pool->last_error);
 	pool->retry_us = pool->down_us = 0;
 	pool->attempts = 0;
@@ -687,12 +685,16 @@ pool_server_failed(struct pool *pool, enum err_id id, const char *reason, const 
 	err_clear(&pool->last_error);
 	err_copy(&pool->last_error, &e);
 	pool->refused = refused;
+	if (news)
+		pool->group->told_us = now;
 	if (may_try(pool)) {
 		pool->attempts++;
 		pool->retry_us = now + pause_us(pool);
 	}
 	if (pool->down_us == 0 && pool->count == pool->servers[SERVER_CONNECTING].count)
 		pool->down_us = now;
+	if (pool->failing_us == 0)
+		pool->failing_us = pool->down_us;
 	/* As long as other servers work, or this one may come back, waiting makes sense. */
 	if (pool->count == 0 && !is_patient(pool))
 		fail_waiters(pool, &e);
@@ -772,19 +774,10 @@ pool_take_fresh(struct pool *pool)
 
 /* ---- waiting ---- */
 
-/* The cluster of the pool is full: which limit is to be raised. */
+/* Adds to an error of this pool who holds its servers, and as hint why it has none. `full`: the
+ * party that is full, or NULL. */
 static void
-hint_cluster(const struct pool *pool, struct err *e)
-{
-	char says[256];
-
-	cluster_say(pool->group, says, sizeof says);
-	err_hint(e, "%s: raise it, or see in SHOW WAITS who holds them", says);
-}
-
-/* Adds to an error of this pool who holds its servers. */
-static void
-say_numbers(const struct pool *pool, struct err *e)
+say_numbers(const struct pool *pool, const struct party *full, struct err *e)
 {
 	struct list_node *n = list_first(&pool->servers[SERVER_LEASED]);
 	unsigned cleaning = pool->servers[SERVER_CLEANING].count;
@@ -802,12 +795,7 @@ say_numbers(const struct pool *pool, struct err *e)
 	err_detail(e, "%u of %lld leased, %u waiting%s%s%s", pool->servers[SERVER_LEASED].count,
 		   (long long)pool->conf->size, pool->waiting.count, more,
 		   n ? "; held longest: " : "", who);
-	if (gate_paused(pool))
-		err_hint(e, "the pool is paused: an administrator can RESUME it");
-	else if (cluster_is_full(pool->group))
-		hint_cluster(pool, e);
-	else if (pool->last_error.id != ERR_NONE)
-		err_hint(e, "the last attempt to connect failed: %s", pool->last_error.message);
+	reason_hint(pool, full, e);
 }
 
 bool
@@ -833,7 +821,7 @@ pool_refuses(struct pool *pool, struct err *e)
 	 * must wait. */
 	if (pool->told && pool->waiting.count >= pool->conf->max_waiting) {
 		err_make(e, ERR_QUEUE_FULL, pool->conf->name, (unsigned)pool->conf->max_waiting);
-		say_numbers(pool, e);
+		say_numbers(pool, NULL, e);
 		return true;
 	}
 	return false;
@@ -843,7 +831,7 @@ void
 pool_wait_error(const struct pool *pool, const struct lease *l, int64_t limit_us, struct err *e)
 {
 	const struct party *full = l ? queue_full_party(l) : NULL;
-	char text[32], down[32], says[160];
+	char text[32], down[32];
 
 	units_duration_str(limit_us, text, sizeof text);
 	if (pool->down_us && pool->last_error.id != ERR_NONE) {
@@ -854,11 +842,7 @@ pool_wait_error(const struct pool *pool, const struct lease *l, int64_t limit_us
 		return;
 	}
 	err_make(e, ERR_WAIT_TIMEOUT, pool->conf->name, text);
-	say_numbers(pool, e);
-	if (full) {
-		party_say_full(full, says, sizeof says);
-		err_hint(e, "%s: raise it, or see in SHOW WAITS who holds them", says);
-	}
+	say_numbers(pool, full, e);
 }
 
 bool

@@ -99,6 +99,9 @@ struct pool {
 	/* when PostgreSQL last ended a connection of the group; in the group's own pool */
 	int64_t loss_us;
 	int64_t down_us; /* since when there is no server and none can be opened; 0: not so */
+	/* The same for the log, which tells when a server has logged in again: another conninfo
+	 * does not end it. And when the log last told that; in the group's own pool. */
+	int64_t failing_us, told_us;
 	/* failed attempts since a server last logged in; several at the same time count once */
 	unsigned attempts;
 	struct err last_error; /* of the last failed connect */

@@ -28,6 +28,7 @@ pool_stats_add(struct pool_stats *to, const struct pool_stats *s)
 	to->statement_fails += s->statement_fails;
 	to->reads_apart += s->reads_apart;
 	to->reads_kept += s->reads_kept;
+	to->vanished += s->vanished;
 }
 
 void

@@ -38,6 +38,8 @@ struct pool_stats {
 	/* transactions that only read, of the sessions of a pool with read_only: sent to that pool;
 	 * kept here */
 	uint64_t reads_apart, reads_kept;
+	/* clients that have gone without a word in the middle of a query, transaction or scope */
+	uint64_t vanished;
 };
 
 /* Adds every sum. */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/units.h"
 #include "pool/gate.h"
 
@@ -35,11 +36,97 @@ probe_connected(struct pool *pool)
 
 		if (other->group != pool->group || other->probe_us == 0)
 			continue;
+		/* One line of the log tells that all of them can connect again. */
+		if (other->failing_us &&
+		    (pool->failing_us == 0 || other->failing_us < pool->failing_us)) {
+			pool->failing_us = other->failing_us;
+			pool->attempts = other->attempts;
+		}
+		other->failing_us = 0;
 		err_clear(&other->last_error);
 		other->retry_us = other->probe_us = other->down_us = 0;
 		other->attempts = 0;
 	}
 }
+
+/* ---- what is logged ---- */
+
+void
+probe_say_again(struct pool *pool)
+{
+	if (pool->failing_us)
+		log_info("pool", pool->conf->name, "can connect again",
+			 LOG_S("after", loop_now_us(pool->all->loop) - pool->failing_us),
+			 LOG_NUMBER("attempts", pool->attempts));
+	pool->failing_us = 0;
+}
+
+/* Is the pool down, and tries again by itself or for those who wait? */
+static bool
+goes_on_trying(const struct pool *pool)
+{
+	return pool->last_error.id != ERR_NONE && !pool->group->removed && !gate_paused(pool) &&
+	       (pool_is_down(pool) || (pool->down_us && pool->waiting.count > 0));
+}
+
+/* Do both fail, and for the same reason? */
+static bool
+fails_alike(const struct pool *pool, const struct pool *other)
+{
+	return other->group == pool->group && goes_on_trying(other) &&
+	       strcmp(other->last_error.message, pool->last_error.message) == 0;
+}
+
+/* What the attempt failed for: the messages of these errors name the pool first, in quotes. */
+static const char *
+reason_of_failure(const struct pool *pool)
+{
+	return strchr(pool->last_error.message, '"') + strlen(pool->conf->name) + strlen("\"\": ");
+}
+
+/* Logs it for all pools of the group that fail for the reason of this one, if it is the first of
+ * them. */
+static void
+say_still(const struct pool *pool, int64_t now)
+{
+	int64_t since_us = pool->failing_us;
+	unsigned alike = 0, waiting = 0, attempts = 0;
+	const struct list_node *n;
+
+	LIST_EACH (n, &pool->all->list) {
+		const struct pool *other = LIST_OBJ(n, const struct pool, node);
+
+		if (!fails_alike(pool, other))
+			continue;
+		if (alike++ == 0 && other != pool)
+			return;
+		waiting += other->waiting.count;
+		attempts += other->attempts;
+		if (other->failing_us && other->failing_us < since_us)
+			since_us = other->failing_us;
+	}
+	log_warnx("pool", pool->conf->name, "still cannot connect",
+		  LOG_QUOTED("why", reason_of_failure(pool)), LOG_S("after", now - since_us),
+		  LOG_NUMBER("attempts", attempts), LOG_NUMBER("waiting", waiting));
+}
+
+static void
+say_group(struct pool *pool, int64_t now)
+{
+	struct pool *group = pool->group;
+	const struct list_node *n;
+
+	if (!goes_on_trying(pool) || now - pool->failing_us < PROBE_TELL_US ||
+	    now - group->told_us < PROBE_TELL_US)
+		return;
+	group->told_us = now;
+	LIST_EACH (n, &pool->all->list)
+		if (LIST_OBJ(n, const struct pool, node)->group == group &&
+		    goes_on_trying(LIST_OBJ(n, const struct pool, node)))
+			say_still(LIST_OBJ(n, const struct pool, node), now);
+}
+
+/* ---- the next try ---- */
 
 static bool
 is_connecting(const struct pool *pool)
@@ -60,6 +147,7 @@ probe_sweep(struct pool *pool, int64_t now)
 {
 	const struct pools *all = pool->all;
 
+	say_group(pool, now);
 	if (pool->probe_us == 0 || now < pool->probe_us)
 		return;
 	/* If somebody waits, or min_size is not reached, pool_fill() tries anyway. */

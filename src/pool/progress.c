@@ -617,12 +617,31 @@ is_tag(const uint8_t *body, size_t have, const char *tag)
 	return have == strlen(tag) + 1 && memcmp(body, tag, have) == 0;
 }
 
+/* See enum progress_set. */
+static void
+note_set_tag(struct progress *p, const uint8_t *body, size_t have)
+{
+	bool in_it = p->last_set == SET_OPEN || p->last_set == SET_SAVED || p->last_set == SET_BACK;
+
+	if (is_tag(body, have, "SET") || is_tag(body, have, "RESET"))
+		p->last_set = SET_OPEN;
+	else if (in_it &&
+		 (is_tag(body, have, "COMMIT") || is_tag(body, have, "PREPARE TRANSACTION")))
+		p->last_set = SET_STANDS;
+	else if (p->last_set == SET_OPEN && is_tag(body, have, "SAVEPOINT"))
+		p->last_set = SET_SAVED;
+	else if (in_it && is_tag(body, have, "ROLLBACK"))
+		p->last_set = p->last_set == SET_SAVED ? SET_BACK : SET_UNDONE;
+}
+
 static NOT_INLINE void
 note_tag(struct progress *p, const uint8_t *body, size_t have)
 {
 	bool discards = is_tag(body, have, "DISCARD ALL");
 
 	p->discards += discards;
+	if (p->statuses_kept)
+		note_set_tag(p, body, have);
 	if (!p->watch)
 		return;
 	if (is_tag(body, have, "DEALLOCATE"))
@@ -1410,6 +1429,7 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->watch);
 	PACK(p, g->deallocated_all);
 	PACK(p, g->discards);
+	PACK(p, g->last_set);
 	PACK(p, g->deallocated);
 	runs_pack(p, g);
 }

@@ -133,6 +133,7 @@ struct progress {
 	bool watch;           /* count the DEALLOCATEs below */
 	bool deallocated_all; /* a DEALLOCATE ALL or DISCARD ALL has been carried out */
 	uint64_t discards;    /* DISCARD ALL that have been carried out: nothing undoes them */
+	uint8_t last_set;     /* enum progress_set, while statuses_kept */
 	uint32_t deallocated; /* how many statements have been deallocated one by one */
 
 	bool own_ends; /* own_ended() must be called */
@@ -296,6 +297,25 @@ progress_copy_takes(const struct progress *p)
 	return progress_copies_in(p) &&
 	       (p->runs_count == 0 ||
 		(p->runs_count == 1 && p->runs[p->runs_first & (p->runs_size - 1)].count == 1));
+}
+
+/* The last SET or RESET that was carried out while progress.statuses_kept is set:
+ *
+ *	none -> open -> stands                  COMMIT
+ *	        open -> undone                  ROLLBACK, or ROLLBACK TO a savepoint from before
+ *	        open -> saved -> back -> stands SAVEPOINT; ROLLBACK, mostly TO it; COMMIT
+ *	                saved -> stands
+ *	every state -> open                     another SET or RESET
+ *
+ * The tags of ROLLBACK and ROLLBACK TO are the same. In `back` it was ROLLBACK TO if a COMMIT
+ * follows, or the transaction is still open. */
+enum progress_set { SET_NONE, SET_OPEN, SET_SAVED, SET_BACK, SET_STANDS, SET_UNDONE };
+
+/* Has a ROLLBACK undone the last SET or RESET? */
+static inline bool
+progress_set_undone(const struct progress *p)
+{
+	return p->last_set == SET_UNDONE || (p->last_set == SET_BACK && p->status == 'I');
 }
 
 /* Has everything that was sent been answered, is no message half way in either direction, and no

@@ -485,7 +485,7 @@ lost(struct lease *l, const struct server *srv, const char *why)
 			stream_resume(&s->stream);
 		return;
 	}
-	err_make(&e, ERR_SERVER_LOST, (hold_of(l)->apart ? srv->pool : s->pool)->conf->name, why);
+	err_make(&e, ERR_SERVER_LOST, srv->pool->conf->name, why);
 	session_fail(s, &e);
 	err_clear(&e);
 }

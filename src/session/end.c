@@ -171,6 +171,28 @@ leave(struct session *s)
 	session_wake(s);
 }
 
+/* Is something of the client's under way: a query that has not been answered, or that waits for a
+ * server; a transaction; a scope? */
+static bool
+is_in_the_middle(const struct session *s)
+{
+	switch (s->state) {
+	case SESSION_WAITING:
+	case SESSION_SETUP:
+		return true;
+	case SESSION_ACTIVE:
+		if (!progress_at_rest(&s->hold->lease.srv->progress))
+			return true;
+		/* fall through */
+	case SESSION_IDLE:
+	case SESSION_SAVING:
+	case SESSION_SCOPE:
+		return scopes_open(s) || scopes_plain(s);
+	default:
+		return false;
+	}
+}
+
 void
 session_close(struct session *s, enum cleanup_why why, const char *text)
 {
@@ -184,6 +206,8 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	if (!session_ends(s)) {
 		s->end.why = (uint8_t)why;
 		s->end.text = text;
+		if (why == CLEANUP_CLIENT_GONE && is_in_the_middle(s))
+			s->pool->stats.vanished++;
 	}
 	if (scopes_open(s)) {
 		leave(s);

@@ -188,6 +188,7 @@ note_executed(struct session *s, const struct buf *names, bool local)
 	p->statuses_kept = true;
 	r->errors = p->errors;
 	r->discards = p->discards;
+	p->last_set = SET_NONE;
 }
 
 /* A portal is bound to a text that resets these names. It may be executed in a later exchange, or
@@ -318,15 +319,16 @@ is_startup(const struct session *s, const char *name)
 	return false;
 }
 
-/* Has the text that was to reset parameters failed? Then it has reset nothing; but a DISCARD ALL
- * stands, whatever fails behind it. */
+/* Has the text that was to reset parameters failed, or was that rolled back? Then it has reset
+ * nothing; but a DISCARD ALL stands, whatever fails behind it. */
 static bool
 has_failed(const struct session *s)
 {
 	const struct progress *p = &s->hold->lease.srv->progress;
 	const struct reset_names *names = s->context.resets_names;
 
-	return names && p->errors != names->errors && p->discards == names->discards;
+	return names && (p->errors != names->errors || progress_set_undone(p)) &&
+	       p->discards == names->discards;
 }
 
 /* Is the parameter known to have been empty when the server was asked last? */
@@ -570,7 +572,8 @@ resets_sql(struct session *s, struct buf *sql)
 		return false;
 	if (p->status != 'I') {
 		/* Nothing is set in a failed transaction, whose end undoes the reset. */
-		any = p->status == 'T' && s->context.resets == RESETS_NOW && add_sets(s, sql);
+		any = p->status == 'T' && s->context.resets == RESETS_NOW &&
+		      !progress_set_undone(p) && add_sets(s, sql);
 		s->context.resets = RESETS_LATER;
 		s->context.resets_local = false;
 		if (s->context.resets_names)

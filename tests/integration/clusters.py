@@ -351,8 +351,8 @@ def everything_at_once(t):
     t.sql("ALTER ROLE app CONNECTION LIMIT 5")
     wrong = t.path("wrong")
 
-    def script(side):
-        rng = random.Random(os.getpid())
+    def script(side, seed):
+        rng = random.Random(seed)
         while True:
             with d.connect(rng.choice("abc"), user=rng.choice(["batch", "web", "postgres"])) as c:
                 for _ in range(rng.randrange(20)):
@@ -364,12 +364,12 @@ def everything_at_once(t):
                             f.write("%s\n" % bad)
 
     try:
-        processes = [t.process(script) for _ in range(14)]
+        processes = [t.process(script, t.random.randrange(2 ** 32)) for _ in range(14)]
         for n in range(1, 151):
             p = processes.pop(t.random.randrange(len(processes)))
             time.sleep(t.random.random() / 20)  # somewhere in the middle of something
             p.kill()
-            processes.append(t.process(script))
+            processes.append(t.process(script, t.random.randrange(2 ** 32)))
             if n % 49 == 0:
                 d.restart()
             if n % 20 == 0:

@@ -10,6 +10,7 @@ import os
 import time
 
 from pgwtest import check, equal, main, note, slow_factor, test, wire
+from pgwtest.steady import steady
 from pgwtest.wire import bind, execute, extended, parse, query, sync
 
 LIMIT = 0.6     # seconds, of each limit here
@@ -138,8 +139,11 @@ def ends_in_time(d, begin, sql, first, number):
 
 def all_at_once(cases, function):
     """Runs function(number, *case) of each in threads; what went wrong, as texts."""
+    def run(*how):
+        steady(function, *how, margin=0.1 * LIMIT)
+
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        jobs = [(pool.submit(function, i, *case), case) for i, case in enumerate(cases)]
+        jobs = [(pool.submit(run, i, *case), case) for i, case in enumerate(cases)]
         return ["%s: %r" % (case, job.exception()) for job, case in jobs if job.exception()]
 
 

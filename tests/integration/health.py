@@ -1,6 +1,8 @@
 """pgwith ping, pgwith ready and SHOW HEALTH: what a probe is told, for each sort of trouble. SHOW HELD and its log."""
 
 import json
+import os
+import re
 
 from pgwtest import check, child, equal, main, test, wait_until, wire
 from pgwtest.daemon import SANITIZE_ENV, program
@@ -282,6 +284,53 @@ def gates(t):
         ready(d, 1, words)
         d.console(end)
         ready(d, 0)
+
+
+@test
+def locked(t):
+    """who waits for a lock or semaphore is counted too: SHOW HEALTH, SHOW POOLS, ready, status with its exit status"""
+    d = t.daemon(size=5)
+    a, b, c, e = (t.client(d, application_name=name) for name in ("holder", "b", "c", "e"))
+    a.sql("ENTER LOCK 'nightly', SEMAPHORE 's' LIMIT 1")
+    equal(pgwith(d, "status", "--max-wait", "1ms")[0], 0, "nobody waits")
+    for waiter, text in ((b, "ENTER LOCK 'nightly'"), (c, "ENTER LOCK 'nightly' SHARED"), (e, "ENTER SEMAPHORE 's' LIMIT 1")):
+        waiter.send(wire.query(text))
+        number = waiter.session
+        wait_until(lambda: [x for x in d.show("LOCKS") if int(x["session"]) == number and x["state"] == "waiting"], 5, "it waits")
+    pool = wait_until(lambda: d.pool()["lock_wait_ms"] >= 2 and d.pool(), 5, "for 2 ms")
+    equal((pool["cl_waiting"], pool["cl_waiting_lock"]), (0, 3), "SHOW POOLS")
+    pattern = (r"db: 0 of 5 leased; 3 waiting for locks, oldest \S+ m?s for lock nightly, held by session %d "
+               r"\(.*pid %d, holder\) for \S+ m?s") % (a.session, os.getpid())
+    check(re.fullmatch(pattern, health(d)["verdict"]), health(d)["verdict"])
+    status, out, _ = pgwith(d, "ready")
+    check(status == 0 and "3 waiting for locks" in out, "they are no reason not to be ready: %d %s" % (status, out))
+    status, out, _ = pgwith(d, "status", "--max-wait", "1ms", "--json")
+    row = json.loads(out)[0]
+    equal((status, row["waiting"], row["for_locks"]), (1, 3, 3), "status")
+    check("a session has waited for" in row["trouble"] and row["trouble"].endswith("for a lock"), row)
+    check(row["longest_wait_ms"] >= 2, row)
+    equal(pgwith(d, "status", "--max-wait", "1h")[0], 0, "not for so long")
+    # With those that wait for servers.
+    hogs = [t.client(d) for _ in range(5)]
+    for h in hogs:
+        h.sql("BEGIN; SELECT 1")
+    w = t.client(d)
+    w.send(wire.query("SELECT 1"))
+    wait_until(lambda: d.waiting() == 1, 5, "one waits")
+    verdict = health(d)["verdict"]
+    check("5 of 5 leased, 1 waiting" in verdict and "and 4 more hold for up to" in verdict and "; 3 waiting for locks" in verdict,
+          verdict)
+    row = json.loads(pgwith(d, "status", "--json")[1])[0]
+    equal((row["waiting"], row["for_locks"]), (4, 3), "status")
+    for h in hogs:
+        h.sql("COMMIT")
+    w.until_ready()
+    a.sql("LEAVE ALL")
+    b.until_ready()
+    b.sql("LEAVE")
+    c.until_ready()
+    e.until_ready()
+    wait_until(lambda: health(d)["verdict"] == "db: 0 of 5 leased", 5, "nobody waits")
 
 
 @test

@@ -18,18 +18,13 @@ import urllib.request
 from pgwtest import Skip, check, child, equal, main, note, slow_factor, test, wait_until, wire
 from pgwtest.daemon import SANITIZE_ENV, program
 from pgwtest.looks import error_of
+from pgwtest.ports import free_port
 
 CLIENTS = 16  # HTTP_CLIENTS of src/admin/http.h
 SOURCE = os.path.abspath(os.environ.get("PGWITH_SRCDIR", "."))
 CONF = os.path.join(SOURCE, "conf")
 SAMPLE = re.compile(r'([a-z_]+)(?:\{(.*)\})? (\S+)$')
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"(?:,|$)')
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def dial(at, timeout=10):

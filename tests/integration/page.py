@@ -12,16 +12,11 @@ import time
 
 from pgwtest import check, equal, main, note, slow_factor, test, wait_until, wire
 from pgwtest.looks import error_of
+from pgwtest.ports import free_port
 
 ROWS, POOLS = 12, 20  # STATUS_ROWS and STATUS_POOLS of src/admin/status.h
 BYTES_MAX = 768 << 10  # PAGE_BYTES_MAX of tests/unit/check_page.c
 HOSTILE = "<script>alert(1)</script>\"'&amp;\x1b[31m"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Page(html.parser.HTMLParser):
@@ -345,7 +340,8 @@ def paused(t):
     wait_until(lambda: d.waiting() == 1, 5, "it waits")
     p = page(port)
     check("the pool is paused" in p.verdicts[0] and "Behind it" not in p.verdicts[0], p.verdicts)
-    check("nobody the pool is paused" in p.rows("Who waits")[0][3], p.rows("Who waits"))
+    row = p.rows("Who waits")[0]
+    check(row[3] == "nobody" and row[2].endswith("number 1 in the queue: the pool is paused: an administrator can RESUME it"), row)
     d.console("RESUME db")
     wait_until(lambda: page(port).head == "All is well", 5, "resumed")
 
@@ -431,6 +427,32 @@ def roles(t):
     equal(list(p.cards), ["db"], "one pool")
     check("2 leased" in p.cards["db"] and "of 2" in p.cards["db"], p.cards["db"])
     wait_until(lambda: known(port), 5, "its hour")
+
+
+@test
+def cluster(t):
+    """what is held by another pool of the cluster, and how many sessions are alike; the reason as in SHOW WAITS"""
+    pool = {"conninfo": t.conninfo(), "cluster": "main", "size": 3}
+    d, port = begin(t, pools={"a": dict(pool), "b": dict(pool)}, sections={"cluster main": {"server_limit": 2}})
+    w = t.client(d, database="b")
+    w.sql("SELECT 1")
+    hogs = [t.client(d, database="a", application_name="hog") for _ in range(2)]
+    for c in hogs:
+        c.sql("BEGIN; SELECT 1")
+    w.send(wire.query("SELECT 1"))
+    wait_until(lambda: d.waiting("b") == 1, 5, "it waits")
+    reason = d.show("WAITS")[0]["reason"]
+    equal(reason, 'cluster "main" has 2 of 2 servers (server_limit)', "SHOW WAITS")
+    p = page(port)
+    row = p.rows("Who waits")[0]
+    check(row[2].startswith("server  b number 1 in the queue: ") and row[2].endswith(reason), row)
+    check("session %d," % hogs[0].session in row[3], "who holds it: %r" % row)
+    verdict, = [v for v in p.verdicts if "1 waiting" in v]
+    check(reason in verdict and "and 1 more hold for up to" in verdict, verdict)
+    check("Behind it" in verdict and "and 1 more like it" in verdict, verdict)
+    for c in hogs:
+        c.sql("COMMIT")
+    w.until_ready()
 
 
 if __name__ == "__main__":

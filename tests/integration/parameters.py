@@ -269,6 +269,11 @@ def steps(reset):
         yield [CHANGE, "BEGIN", reset, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SHOW transaction_isolation", LOOK,
                "COMMIT", LOOK]
         yield ["BEGIN", CHANGE, "SAVEPOINT a", reset, "ROLLBACK TO a", LOOK, reset, LOOK, "COMMIT", LOOK]
+        # In one text, so that the answer that could be looked at comes behind the end.
+        yield [CHANGE, "BEGIN; %s; ROLLBACK" % reset, LOOK]
+        yield [CHANGE, "BEGIN; %s; COMMIT; BEGIN; SELECT 1; ROLLBACK" % reset, LOOK]
+        yield [CHANGE, "BEGIN", "SAVEPOINT a; %s; ROLLBACK TO a" % reset, LOOK, "COMMIT", LOOK]
+        yield [CHANGE, "BEGIN", "%s; SAVEPOINT a; SELECT 1; ROLLBACK TO a" % reset, LOOK, "COMMIT", LOOK]
     yield [CHANGE, "BEGIN", reset, "COMMIT", LOOK]
 
 
@@ -407,7 +412,7 @@ def resets_by_portals(t):
         d.stop()
 
 
-@test(timeout=200)
+@test(timeout=400)
 def empty_and_doubtful(t):
     """a parameter of one's own that was made empty stays so, behind texts that may have reset it and have not"""
     d = t.daemon(size=2)
@@ -417,14 +422,28 @@ def empty_and_doubtful(t):
     said = {"fails": "DO $$ BEGIN RAISE EXCEPTION 'default, reset'; END $$",
             "is done": "DO $$ BEGIN PERFORM 'default, reset'; END $$",
             "resets another": "RESET app.y", "resets it": "RESET app.x", "resets all": "RESET ALL", "discards": "DISCARD ALL",
-            "resets it and fails": "RESET app.x; SELECT 1/0", "with null": "SELECT set_config('app.y', null, false)"}
+            "resets it and fails": "RESET app.x; SELECT 1/0", "with null": "SELECT set_config('app.y', null, false)",
+            "rolled back": "BEGIN; RESET app.x; ROLLBACK", "all rolled back": "BEGIN; RESET ALL; SELECT 1; ROLLBACK",
+            "undone before BEGIN": "RESET app.x; BEGIN; ROLLBACK", "reset again": "BEGIN; RESET app.x; ROLLBACK; RESET app.x",
+            "rolled back before": "BEGIN; SET work_mem = '5MB'; ROLLBACK; RESET app.x", "committed": "BEGIN; RESET app.x; COMMIT",
+            "committed before": "BEGIN; RESET app.x; COMMIT; BEGIN; SELECT 1; ROLLBACK",
+            "to a savepoint": "BEGIN; SAVEPOINT a; RESET app.x; ROLLBACK TO a; COMMIT",
+            "to one behind it": "BEGIN; RESET app.x; SAVEPOINT a; SELECT 1; ROLLBACK TO a; COMMIT",
+            "released": "BEGIN; SAVEPOINT a; RESET app.x; RELEASE a; COMMIT",
+            "all behind a savepoint": "BEGIN; RESET app.x; SAVEPOINT a; SELECT 1; ROLLBACK",
+            "in an exchange": ("BEGIN", "RESET app.x", "ROLLBACK"), "committed in one": ("BEGIN", "RESET app.x", "COMMIT"),
+            "to a savepoint in one": ("BEGIN", "SAVEPOINT a", "RESET app.x", "ROLLBACK TO a", "COMMIT")}
     for (how, first), (what, text), startup in itertools.product(made_empty.items(), said.items(), (None, "opt ion", "")):
         params = {"options": "-c app.x=%s" % startup.replace(" ", "\\ ")} if startup is not None else {}
         got = []
         for c in (t.direct(**params), d.connect("db", **params)):
             for sql in first:
                 c.ask(sql)
-            c.ask(text)
+            if isinstance(text, tuple):
+                c.send(b"".join(wire.extended(x) for x in text) + wire.sync())
+                c.until_ready()
+            else:
+                c.ask(text)
             # on another server
             other.sql("BEGIN")
             other.sql("SELECT 1")

@@ -10,7 +10,7 @@ import stat
 import socket
 import time
 
-from pgwtest import check, child, equal, main, seconds, test, wait_until, wire
+from pgwtest import check, child, equal, main, seconds, slow_factor, test, wait_until, wire
 from pgwtest.daemon import program
 
 ROLE = "app"
@@ -222,7 +222,7 @@ def faults(t):
         took, e = seconds(answer, d, pool)
         equal((e.sqlstate, e.message), ("08001", 'cannot log in at the server of pool "%s": its password command %s %s'
                                         % (pool, teller.path, why)), body)
-        check(took < 5, "it took %.1f s" % took)
+        check(took < 5 * slow_factor(), "it took %.1f s" % took)
         check("stderr is in the log" in e.hint, "a hint: %r" % e.fields)
         check(why in d.pool(pool)["last_error"], "SHOW POOLS has it")
         # No process of it is left.
@@ -406,7 +406,7 @@ def ends_with_the_daemon(t):
     with open(teller.asked) as f:
         hung = int(f.read())
     took, _ = seconds(d.stop, signal.SIGINT)
-    check(took < 5, "the end took %.1f s" % took)
+    check(took < 5 * slow_factor(), "the end took %.1f s" % took)
     wait_until(lambda: not children(teller.path), 5, "it has ended")
     check(not os.path.exists("/proc/%d/exe" % hung), "it, too")
 

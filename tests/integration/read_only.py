@@ -10,6 +10,7 @@ from pgwtest import Closed, Cluster, ServerError, check, child, equal, main, onl
 from pgwtest.context import conninfo
 from pgwtest.daemon import SANITIZE_ENV, program
 from pgwtest.standby import PRIMARY, RULE, Standby, made
+from pgwtest.steady import steady
 
 QUERY = wire.query
 HERE, THERE = "f", "t"  # pg_is_in_recovery(): the primary, the standby
@@ -465,17 +466,23 @@ def own_writes(t):
     # A transaction that only reads, on the primary, is no write; but it can become one that writes.
     d.console("SET read_your_writes = '300ms' FOR POOL db")
     with d.connect() as c:
-        for way in (reads, reads_by_exchanges, reads_by_one, reads_in_a_scope):
+        def reads_what_it_wrote(way):
             c.ask("INSERT INTO w VALUES (1, 1)")
             equal(way(c), HERE, "it has written: %s" % way.__name__)
+
+        def writes_after_all():
+            c.ask("INSERT INTO w VALUES (1, 1)")
+            c.ask("BEGIN READ ONLY")
+            c.ask("SET TRANSACTION READ WRITE")
+            equal(c.ask("INSERT INTO w VALUES (1, 2)").tags, ["INSERT 0 1"], "it writes after all")
+            time.sleep(0.4)
+            c.ask("COMMIT")
+            equal(reads(c), HERE, "the time begins with the COMMIT")
+
+        for way in (reads, reads_by_exchanges, reads_by_one, reads_in_a_scope):
+            steady(reads_what_it_wrote, way, margin=0.05)
             wait_until(lambda: way(c) == THERE, 5, "the time is over, though it reads all the time: %s" % way.__name__)
-        c.ask("INSERT INTO w VALUES (1, 1)")
-        c.ask("BEGIN READ ONLY")
-        c.ask("SET TRANSACTION READ WRITE")
-        equal(c.ask("INSERT INTO w VALUES (1, 2)").tags, ["INSERT 0 1"], "it writes after all")
-        time.sleep(0.4)
-        c.ask("COMMIT")
-        equal(reads(c), HERE, "the time begins with the COMMIT")
+        steady(writes_after_all, margin=0.05)
 
 
 @test

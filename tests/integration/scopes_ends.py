@@ -473,6 +473,23 @@ def server_lost(t):
 
 
 @test
+def server_lost_names_its_pool(t):
+    """a server of another pool than the session's is lost: the error names the pool of that server"""
+    proxies = {name: t.proxy() for name in ("p1", "p2")}
+    d = t.daemon(pools={name: {"conninfo": t.conninfo(host=x.directory, port=x.port), "size": 3} for name, x in proxies.items()})
+    for sql, pool in (("ENTER b ON p2", "p2"), ("ENTER a", "p1"), ("ENTER a; ENTER b ON p2", "p2"), ("ENTER b ON p2; ENTER a", "p1"),
+                      ("ENTER a; ENTER b ON p2", "p1"), ("BEGIN", "p1")):
+        c = d.connect("p1")
+        c.sql(sql)
+        c.sql("SELECT 1")
+        # PostgreSQL has no time for last words.
+        proxies[pool].cut()
+        equal([e.message.partition(" was lost")[0] for e in c.until_closed().errors],
+              ['the server connection of pool "%s"' % pool], "%s, and %s is cut" % (sql, pool))
+        all_quiet(d, "p1", "p2")
+
+
+@test
 def server_lost_in_enter(t):
     """a server is lost during ENTER's second item, that of either item: the client is told, all is released"""
     d, _ = scene(t, "p1", "p2", size=2)

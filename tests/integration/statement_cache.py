@@ -755,8 +755,7 @@ def cancelled(t):
     p.ask(sql, 0, times=3)
     for _ in range(2):
         p.pooled.send(whole(sql, (30,)))
-        wait_until(lambda: p.d.leased(), 10, "it runs")
-        time.sleep(0.1)
+        wait_until(lambda: [a for a in t.activity() if a["wait_event"] == "PgSleep"], 10, "it runs")
         p.pooled.cancel()
         equal([e.sqlstate for e in p.pooled.until_ready().errors], ["57014"], "error")
         p.served(whole(sql, (0,)))
@@ -764,7 +763,7 @@ def cancelled(t):
     lock = t.direct()
     lock.sql("BEGIN; LOCK item")
     p.pooled.send(whole(sql, (0,)))
-    time.sleep(0.2)
+    wait_until(lambda: [a for a in t.activity() if a["wait_event"] == "relation"], 10, "it waits for the lock")
     p.pooled.cancel()
     equal([e.sqlstate for e in p.pooled.until_ready().errors], ["57014"], "error")
     lock.sql("COMMIT")
@@ -902,7 +901,8 @@ def literals_of_the_moment(t):
     t.sql("ALTER SYSTEM SET TimeZone = 'Asia/Tokyo'")
     t.sql("ALTER SYSTEM SET DateStyle = 'ISO, DMY'")
     t.sql("SELECT pg_reload_conf()")
-    time.sleep(0.2)
+    # The postmaster signals all its processes at once; each reads the file at its next statement.
+    wait_until(lambda: p.direct.value("SHOW TimeZone") == "Asia/Tokyo", 10, "the signal has come")
     p.ask(sql, times=3)
     t.sql("ALTER SYSTEM RESET ALL")
     t.sql("SELECT pg_reload_conf()")

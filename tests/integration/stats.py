@@ -7,6 +7,7 @@ import shutil
 import time
 
 from pgwtest import Skip, check, child, equal, main, note, only_local, slow_factor, test, wait_until, wire
+from pgwtest.scopelog import pools
 from pgwtest.wire import bind, execute, extended, parse, query, sync
 
 SLEEP = 0.04  # seconds, of statements and of rests
@@ -371,6 +372,72 @@ def times(t):
     row = wait_until(lambda: (lambda r: r["count"] == before + 1 and r)(times_of(d, "wait")), 5, "a wait")
     check(row["max_us"] >= SLEEP * 1e6, "its time: %s" % row)
     check(wait_until(lambda: times_of(d, "hold")["count"] == 5, 5, "transactions"), "five")
+
+
+@test
+def vanished(t):
+    """total_vanished_count: clients that go without a word in the middle of a query, transaction or scope, and no others"""
+    d = t.daemon(pools=pools(t, "db", "p2", size=2), options={"lazy_begin": "on"})
+    holder = t.client(d)
+
+    def counted(pool="db"):
+        row, = [x for x in d.show("STATS") if x["database"] == pool]
+        return int(row["total_vanished_count"])
+
+    def runs(marker):
+        return lambda: [a for a in t.activity() if marker in a["query"] and a["state"] == "active"]
+
+    def goes(what, begin, ready, end, more):
+        before = counted(), counted("p2")
+        c = d.connect("db")
+        number = c.session
+        begin(c)
+        wait_until(ready, 10, "it is there: " + what)
+        end(c)
+        wait_until(lambda: not [x for x in d.show("CLIENTS") if int(x["id"]) == number], 10, "it is gone: " + what)
+        c.sock.close()
+        equal((counted() - before[0], counted("p2") - before[1]), (more, 0), what)
+
+    def drop(c):
+        c.sock.close()
+
+    def says_goodbye(c):
+        c.send(wire.terminate())
+        c.sock.close()
+
+    def nothing():
+        return True
+
+    in_the_middle = {
+        "a query": (lambda c: c.send(query("SELECT pg_sleep(60), 'one'")), runs("'one'")),
+        "an exchange": (lambda c: c.send(extended("SELECT pg_sleep(60), 'two'") + wire.flush()), runs("'two'")),
+        "a transaction": (lambda c: [c.sql("BEGIN"), c.sql("SELECT 1")], nothing),
+        "a BEGIN": (lambda c: c.sql("BEGIN"), nothing),
+        "a failed one": (lambda c: [c.sql("BEGIN"), c.ask("SELECT 1/0")], nothing),
+        "COPY": (lambda c: [c.send(query("COPY marks FROM STDIN")), c.until("G")], nothing),
+        "a scope": (lambda c: c.sql("ENTER a"), nothing),
+        "a scope of another pool": (lambda c: c.sql("ENTER a ON p2"), nothing),
+        "a lock": (lambda c: c.sql("ENTER LOCK 'l'"), nothing),
+    }
+    at_rest = {
+        "nothing": (lambda c: None, nothing),
+        "a query before": (lambda c: c.sql("SELECT 1"), nothing),
+        "a transaction before": (lambda c: [c.sql(x) for x in ("BEGIN", "SELECT 1", "SET work_mem = '5MB'", "COMMIT")], nothing),
+        "a pin": (lambda c: c.sql("CREATE TEMP TABLE mine (a int)"), nothing),
+        "a scope before": (lambda c: [c.sql(x) for x in ("ENTER a", "EXIT a")], nothing),
+    }
+    t.sql("CREATE TABLE marks (a int)")
+    for name, (begin, ready) in in_the_middle.items():
+        goes(name, begin, ready, drop, 1)
+    for name, (begin, ready) in at_rest.items():
+        goes(name, begin, ready, drop, 0)
+        goes(name + ", and goodbye", begin, ready, says_goodbye, 0)
+    goes("goodbye in a transaction", lambda c: c.sql("BEGIN; SELECT 1"), nothing, says_goodbye, 0)
+    goes("killed", lambda c: c.sql("BEGIN; SELECT 1"), nothing, lambda c: d.console("KILL SESSION %d" % c.session), 0)
+    # It waits in the queue.
+    holder.sql("ENTER x, y NEW")
+    goes("a wait", lambda c: c.send(query("SELECT 1")), lambda: d.waiting() == 1, drop, 1)
+    holder.sql("LEAVE ALL")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import time
 
 from pgwtest import check, child, equal, main, slow_factor, test, wait_until, wire
 from pgwtest.daemon import SANITIZE_ENV, program
+from pgwtest.ports import listens
 from pgwtest.terminal import Terminal
 
 
@@ -413,7 +414,8 @@ def gone(t):
     term.type("kil")
     p = child.start([program("pgwithd"), "-c", conf], os.path.join(d.directory, "again.log"), env=SANITIZE_ENV)
     t.defer(lambda: (p.terminate(), p.wait()))
-    wait_until(lambda: os.path.exists(os.path.join(sockets, ".s.PGSQL.%d" % d.port)), 10, "it listens")
+    # The socket of the one that was killed is there still.
+    wait_until(lambda: listens(os.path.join(sockets, ".s.PGSQL.%d" % d.port)), 10, "it listens")
     term.shows("^nothing was killed: pgwithd was away, its sessions may be others", 15)
     term.shows_not("^pgwithd cannot be reached", 15)
     term.shows("nobody holds")

@@ -244,6 +244,8 @@ def row_lock(t):
         check(re.fullmatch(pattern, line), "%s: %s" % (pattern, line))
     # without it, b is to blame
     check(pgwith(d).startswith("* session %s " % ids["b"]), "without --with-server: " + pgwith(d))
+    hint = "session %s may wait inside PostgreSQL: pgwith waits --with-server may show more" % ids["b"]
+    equal(pgwith(d).splitlines()[-1], hint, "and it says so")
     rows = json.loads("\n".join(ask(d, "--json")[0]))
     equal([(x["session"], x["kind"], x["name"], x["held_by"], x["root"], x["backend_pid"], x["held_by_backend"], x["held_by_name"])
            for x in rows],

@@ -203,7 +203,7 @@ def told(t):
         check(status == 0 and err == "" and "only your own" not in out, "%s of one who sees all: %s" % (command, out))
     equal(pgwith("stranger", "waits", "--dot")[2], "pgwith: %s\n" % note, "--dot")
     check("only your own" not in pgwith("watcher", "waits")[1], "waits of one who sees all")
-    # A session of the stranger's waits for nobody: the pool is paused. Why, only others may ask.
+    # A session of the stranger's waits for nobody: the pool is paused, and they are told so.
     waiter.close()
     for c in holder:
         c.close()
@@ -215,6 +215,7 @@ def told(t):
     wait_until(lambda: d.waiting() == 1, 5, "one waits")
     status, out, err = pgwith("stranger", "waits")
     check((status, err) == (0, "") and "server of db" in out and note in out, "%d %s%s" % (status, out, err))
+    check("\npool db: the pool is paused: an administrator can RESUME it\n" in out, out)
     boss.close()
 
 

@@ -196,6 +196,16 @@ START_TEST(one_option_is_set)
 	change(e, "size", "2", "c", NULL, "no pool \"c\"");
 	change(e, "sizes", "2", "a", NULL, "unknown option");
 	change(e, "port", "8", NULL, NULL, "restart");
+	/* The environment of the daemon is not for those who may change options. */
+	change(e, "conninfo", "dbname=${HOME}", "a", NULL, "can only stand in the file");
+	change(e, "size", "${NONE:-3}", NULL, NULL, "can only stand in the file");
+	change(e, "conninfo", "dbname=${", "a", NULL, "can only stand in the file");
+	conf_free(f);
+	f = change(e, "conninfo", "dbname=$${HOME} user=$x", "a", NULL, NULL);
+	ck_assert_str_eq(f->pools[0].conninfo, "dbname=${HOME} user=$x");
+	conf_free(f);
+	/* In SQL, a dollar is SQL's. */
+	f = change(e, "on_commit", "SELECT '${HOME}'", NULL, "s", NULL);
 	change(e, "include", "x", NULL, NULL, "in the file");
 	change(e, "port", "8", "a", NULL, "not one of a pool");
 	change(e, "pool", "x", NULL, "s", "no pool \"x\"");

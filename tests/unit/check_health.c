@@ -66,11 +66,44 @@ START_TEST(who_holds_longest_is_named_if_somebody_waits)
 	/* Without application_name it is the role. */
 	b->session.context.application = NULL;
 	b->server.progress.status = 'I';
+	shop.buyers[1].session.peer.role = "web";
 	is_ready("orders: 2 of 2 leased, 1 waiting, oldest 4.2 s; session 1 (app, pid 42424242) "
 		 "holds for 42.0 s, idle");
+	/* The other one is like it. */
+	shop.buyers[1].session.peer.role = "app";
+	is_ready("orders: 2 of 2 leased, 1 waiting, oldest 4.2 s; session 1 (app, pid 42424242) "
+		 "and 1 more hold for up to 42.0 s, idle");
 	progress_sent(&b->server.progress, 'Q');
 	is_ready("orders: 2 of 2 leased, 1 waiting, oldest 4.2 s; session 1 (app, pid 42424242) "
 		 "holds for 42.0 s, running");
+}
+END_TEST
+
+START_TEST(those_alike_are_counted_once)
+{
+	struct conf_pool conf = shop.conf;
+	struct pool other;
+
+	shop.conf.size = 5;
+	shop.conf.wait_timeout_us = 0;
+	for (unsigned i = 0; i < 5; i++)
+		shop_lend(&shop, &shop.pool, i, (42 - i) * UNIT_S, 'T');
+	shop_wait(&shop, &shop.pool, 6, UNIT_S);
+	is_ready("orders: 5 of 5 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 42424242) "
+		 "and 4 more hold for up to 42.0 s, idle in transaction");
+	/* One runs, one has another name, and one session has two servers. */
+	progress_sent(&shop.buyers[1].server.progress, 'Q');
+	shop.buyers[2].session.context.application = "import";
+	shop.buyers[4].hold.lease.owner = &shop.buyers[3].session;
+	is_ready("orders: 5 of 5 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 42424242) "
+		 "and 1 more hold for up to 42.0 s, idle in transaction");
+	/* It has them all itself; and one of another pool does not count. */
+	shop.buyers[3].hold.lease.owner = &shop.buyers[0].session;
+	shop.buyers[4].hold.lease.owner = &shop.buyers[0].session;
+	shop_pool(&shop, &other, &other, &conf);
+	shop_lend(&shop, &other, 5, 60 * UNIT_S, 'T');
+	is_ready("orders: 5 of 5 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 42424242) "
+		 "holds for 42.0 s, idle in transaction");
 }
 END_TEST
 
@@ -138,9 +171,9 @@ START_TEST(the_rest_cannot_be_opened)
 	/* Nobody has tried since then; or one tries for the first time. */
 	is_ready("orders: 1 of 2 leased");
 	shop_wait(&shop, &shop.pool, 2, UNIT_S);
-	is_ready(
-	    "orders: 1 of 2 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 42424242) holds "
-	    "for 42.0 s, idle in transaction");
+	is_ready("orders: 1 of 2 leased, 1 waiting, oldest 1.0 s; cannot connect to the server of "
+		 "pool \"orders\": no route; session 1 (app, pid 42424242) holds for 42.0 s, idle "
+		 "in transaction");
 	shop.pool.retry_us += 2 * UNIT_S;
 	is_not_ready("no server connection of pool \"orders\" became free within 5s");
 	/* The next attempt goes on. */
@@ -168,12 +201,12 @@ START_TEST(a_full_queue)
 	ck_assert_str_eq(
 	    h.verdict,
 	    "orders: 2 of 2 leased, 2 waiting, oldest 1.0 s; session 1 (app, pid 42424242) "
-	    "holds for 1.0 s, idle in transaction; too many clients wait for pool "
+	    "and 1 more hold for up to 1.0 s, idle in transaction; too many clients wait for pool "
 	    "\"orders\": max_waiting is 2");
 	shop.conf.max_waiting = 3;
 	is_ready(
-	    "orders: 2 of 2 leased, 2 waiting, oldest 1.0 s; session 1 (app, pid 42424242) holds "
-	    "for 1.0 s, idle in transaction");
+	    "orders: 2 of 2 leased, 2 waiting, oldest 1.0 s; session 1 (app, pid 42424242) and 1 "
+	    "more hold for up to 1.0 s, idle in transaction");
 }
 END_TEST
 
@@ -288,8 +321,8 @@ START_TEST(a_role_waits_for_what_another_one_holds)
 	shop.conf.size = 3;
 	shop_server(&shop, &red, 3, SERVER_IDLE);
 	is_ready(
-	    "orders: 2 of 3 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 42424242) holds "
-	    "for 42.0 s, idle in transaction");
+	    "orders: 2 of 3 leased, 1 waiting, oldest 1.0 s; session 1 (app, pid 42424242) and 1 "
+	    "more hold for up to 42.0 s, idle in transaction");
 }
 END_TEST
 
@@ -352,6 +385,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_quiet_pool_is_ready);
 	tcase_add_test(t, who_holds_longest_is_named_if_somebody_waits);
+	tcase_add_test(t, those_alike_are_counted_once);
 	tcase_add_test(t, the_state_is_that_of_the_server_that_is_held_longest);
 	tcase_add_test(t, a_long_name_is_cut_at_a_character);
 	tcase_add_test(t, nothing_came_back_for_wait_timeout);

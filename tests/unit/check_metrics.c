@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/command.h"
 #include "admin/metrics.h"
 #include "base/mem.h"
 #include "shop.h"
@@ -190,6 +191,17 @@ times(const struct buf *text, const char *words)
 	return n;
 }
 
+/* All parts in one turn. */
+static void
+write_whole(const struct daemon *d, bool openmetrics, struct buf *out)
+{
+	struct metrics_run *run = metrics_begin(d, openmetrics, out);
+
+	while (!metrics_go_on(run))
+		continue;
+	metrics_end(run);
+}
+
 /* No part is much longer than it should be, and all parts together are the text. */
 START_TEST(parts_are_the_text)
 {
@@ -203,7 +215,7 @@ START_TEST(parts_are_the_text)
 
 	buf_init(&whole, BUF_MAX);
 	buf_init(&parts, BUF_MAX);
-	metrics_write(&shop.d, true, &whole);
+	write_whole(&shop.d, true, &whole);
 	run = metrics_begin(&shop.d, true, &parts);
 	do {
 		last = metrics_go_on(run);
@@ -245,7 +257,7 @@ START_TEST(pools_go_between_parts)
 
 	buf_init(&whole, BUF_MAX);
 	buf_init(&parts, BUF_MAX);
-	metrics_write(&shop.d, false, &whole);
+	write_whole(&shop.d, false, &whole);
 	run = metrics_begin(&shop.d, false, &parts);
 	while (!metrics_go_on(run)) {
 		struct pool *pool = &pools[gone * 37 % (MANY - 1)];
@@ -271,6 +283,49 @@ START_TEST(pools_go_between_parts)
 		memset(&pools[i * 37 % (MANY - 1)], 0, sizeof *pools);
 	buf_clear(&whole);
 	buf_clear(&parts);
+	close_many(&shop, pools, confs);
+}
+END_TEST
+
+/* SHOW METRICS has a row for each line of the text, some in each turn of the loop. */
+START_TEST(the_console_shows_it_in_portions)
+{
+	struct conf_pool confs[MANY];
+	struct shop shop;
+	struct pool *pools = open_many(&shop, confs);
+	struct buf whole, out;
+	struct rows r = {
+	    .out = &out, .columns = show_metrics.columns, .ncolumns = show_metrics.ncolumns};
+	struct show_ids ids = {0};
+	const struct command_call call = {.daemon = &shop.d, .rows = &r, .ids = &ids};
+	uint64_t before = 0;
+	unsigned n = 1;
+	struct err e;
+	int result;
+
+	buf_init(&whole, BUF_MAX);
+	buf_init(&out, BUF_MAX);
+	for (result = metrics_show(&call, &e); result == -E_AGAIN; n++) {
+		ck_assert(show_ids_left(&ids));
+		ck_assert_uint_gt(r.count, before);
+		/* A line has 40 bytes at least. */
+		ck_assert_uint_lt(r.count - before, (METRICS_PART + 8192) / 40);
+		before = r.count;
+		result = metrics_show_go_on(&call, &e);
+	}
+	ck_assert_int_eq(result, 0);
+	ck_assert(!show_ids_left(&ids));
+	ck_assert_uint_gt(n, 5);
+	write_whole(&shop.d, false, &whole);
+	ck_assert_uint_eq(r.count, times(&whole, "\n"));
+	ck_assert_uint_eq(times(&out, "{pool=\"p042\""), times(&whole, "{pool=\"p042\""));
+	buf_clear(&out);
+	/* The client goes before the end. */
+	ck_assert_int_eq(metrics_show(&call, &e), -E_AGAIN);
+	show_ids_clear(&ids);
+	ck_assert(!show_ids_left(&ids));
+	buf_clear(&out);
+	buf_clear(&whole);
 	close_many(&shop, pools, confs);
 }
 END_TEST
@@ -305,6 +360,7 @@ main(void)
 	tcase_add_test(t, names_are_good);
 	tcase_add_test(t, help_needs_no_escapes);
 	tcase_add_test(t, parts_are_the_text);
+	tcase_add_test(t, the_console_shows_it_in_portions);
 	tcase_add_test(t, pools_go_between_parts);
 	tcase_add_test(t, it_ends_in_between);
 	tcase_add_test(t, the_oldest_wait_is_not_that_of_the_first);

@@ -39,7 +39,7 @@ START_TEST(what_is_accepted)
 {
 	static const char *const good[] = {"client",  "pool",      "POOL",        "%a",
 					   "'%a/%p'", "'billing'", "''",          "100 %%",
-					   "'a''b'",  "%a'",       "%a%p%u%e%s%c"};
+					   "'a''b'",  "%a's",      "%a%p%u%e%s%c"};
 
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
 		char *why = naming_check(good[i]);
@@ -58,6 +58,8 @@ START_TEST(what_is_refused)
 			"'%a %p'; did you mean \"client\"?"},
 	    {"", "\"\": expected client, pool, or a format in single quotes, like '%a %p'"},
 	    {"'", "\"'\": expected client, pool, or a format in single quotes, like '%a %p'"},
+	    {"%a'", "\"%a'\": the quote at the end has none at the beginning; expected client, "
+		    "pool, or a format in single quotes, like '%a %p'"},
 	    {"'%a", "\"'%a\": the quote at the beginning has none at the end; expected client, "
 		    "pool, or a format in single quotes, like '%a %p'"},
 	    {"'billing", NULL},

@@ -112,6 +112,23 @@ START_TEST(a_pool_that_waits)
 	     "orders: 37 waiting, oldest 4.2 s; session 12 (x, pid 4242, app) holds for 42.0 s, "
 	     "idle "
 	     "in transaction");
+	/* three like it, of which one holds two; the others hold, are called or do otherwise */
+	give(m, MODEL_HELD,
+	     HELD
+	     "12|orders|r|4242|x|app|~|transaction|orders|~|idle in transaction|42000|37|1|~\n"
+	     "13|orders|r|4243|x|app|~|transaction|orders|~|idle in transaction|41000|37|1|~\n"
+	     "14|orders|r|4244|x|app|~|scope|a|~|idle in transaction|40000|37|1|~\n"
+	     "14|orders|r|4244|x|app|~|scope|b|~|idle in transaction|40000|37|1|~\n"
+	     "15|orders|r|4245|x|app|~|transaction|orders|~|idle in transaction|39000|37|1|~\n"
+	     "16|orders|q|4246|x|app|~|transaction|orders|~|idle in transaction|38000|37|1|~\n"
+	     "17|orders|r|4247|x|web|~|transaction|orders|~|idle in transaction|37000|37|1|~\n"
+	     "18|orders|r|4248|x|app|~|transaction|orders|~|running|36000|37|1|~\n"
+	     "19|billing|r|4249|x|app|~|transaction|billing|~|idle in transaction|35000|0|1|~\n"
+	     "12|~|r|4242|x|app|~|lock|orders|~|idle in transaction|1000|0|~|~\n"
+	     "20|~|r|4250|x|app|~|lock|orders|~|idle in transaction|1000|0|~|~\n");
+	says(m, TABLE_WAITING,
+	     "orders: 37 waiting, oldest 4.2 s; session 12 (x, pid 4242, app) and 3 more hold for "
+	     "up to 42.0 s, idle in transaction");
 	model_refuse(m, MODEL_HELD);
 	says(m, TABLE_WAITING, "orders: 37 waiting, oldest 4.2 s");
 	free(health);

@@ -248,6 +248,44 @@ START_TEST(no_control_characters)
 }
 END_TEST
 
+static void
+expect_hint(const char *wanted)
+{
+	struct waitlist list;
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	ck_assert_ptr_nonnull(f);
+	waitlist_make(&list, waits, clients, NULL, NULL);
+	tree_hint(&list, f);
+	waitlist_clear(&list);
+	fclose(f);
+	ck_assert_str_eq(text, wanted);
+	free(text);
+}
+
+START_TEST(a_root_may_wait_inside_postgresql)
+{
+	/* It is idle in transaction. */
+	add("2", "lock", "l", "1");
+	add("5", "lock", "n", NULL);
+	expect_hint("");
+	/* Of a holder that is not seen, only of one with a server. */
+	add("3", "lock", "m", "70");
+	expect_hint("");
+	add("4", "server", "orders", "71");
+	expect_hint("session 71 may wait inside PostgreSQL: pgwith waits --with-server may show "
+		    "more\n");
+	/* One that runs may, whatever it holds; but not one that is not at a root. */
+	add("90", "lock", "k", "91");
+	add("91", "lock", "j", "92");
+	table_row(clients, (const char *const[]){"92", "app", "psql", "7", "", "active", ""});
+	expect_hint("session 71 and 1 more may wait inside PostgreSQL: pgwith waits --with-server "
+		    "may show more\n");
+}
+END_TEST
+
 START_TEST(a_circle_ends)
 {
 	add("4", "lock", "c", "2");
@@ -471,6 +509,7 @@ main(void)
 	setlocale(LC_CTYPE, "C.UTF-8");
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_chain);
+	tcase_add_test(tc, a_root_may_wait_inside_postgresql);
 	tcase_add_test(tc, many_are_counted);
 	tcase_add_test(tc, groups);
 	tcase_add_test(tc, several_holders);

@@ -1,5 +1,6 @@
 #include "cli/top/verdict.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -201,18 +202,68 @@ next_in_chain(const struct model *m, int64_t session, const char **name, bool *l
 	return -1;
 }
 
-/* "session 12 (app, pid 4242) holds ... for 42 s, idle in transaction". `what`: " of orders" or the
- * like, or "". */
+static bool
+same_text(const struct table *t, unsigned a, unsigned b, const char *column)
+{
+	return strcmp(model_text(t, a, column), model_text(t, b, column)) == 0;
+}
+
+/* Do both rows of SHOW HELD hold the same, by sessions that are alike? admin/held.h tells what that
+ * is. */
+static bool
+is_alike(const struct table *t, unsigned a, unsigned b)
+{
+	bool lock = table_cell(t, a, "pool") == NULL;
+
+	return lock == (table_cell(t, b, "pool") == NULL) &&
+	       same_text(t, a, b, lock ? "name" : "pool") &&
+	       (!lock || same_text(t, a, b, "kind")) && same_text(t, a, b, "state") &&
+	       same_text(t, a, b, "role") && same_text(t, a, b, "application_name");
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* How many other sessions are like the one of this row of SHOW HELD? */
+static unsigned
+count_alike(const struct model *m, unsigned row)
+{
+	const struct table *t = m->tables[MODEL_HELD];
+	unsigned rows = rows_of(m, MODEL_HELD), found = 0, count = 0;
+	int64_t *sessions = mem_calloc(rows, sizeof *sessions), own;
+
+	own = model_number(t, row, "session");
+	for (unsigned i = 0; i < rows; i++)
+		if (is_alike(t, row, i) && model_number(t, i, "session") != own)
+			sessions[found++] = model_number(t, i, "session");
+	qsort(sessions, found, sizeof *sessions, by_number);
+	for (unsigned i = 0; i < found; i++)
+		count += i == 0 || sessions[i] != sessions[i - 1];
+	free(sessions);
+	return count;
+}
+
+/* "session 12 (app, pid 4242) holds ... for 42 s, idle in transaction", or "session 12 (app, pid
+ * 4242) and 4 more hold ... for up to 42 s". `what`: " of orders" or the like, or "". */
 static char *
 say_held(const struct model *m, unsigned row, const char *what)
 {
 	const struct table *t = m->tables[MODEL_HELD];
-	char *who = verdict_who(t, row, "pid"), text[32];
-	char *all = mem_printf(
-	    "session %s (%s) holds %sfor %s, %s", model_text(t, row, "session"), who, what,
+	unsigned alike = count_alike(m, row);
+	char *who = verdict_who(t, row, "pid"), *all, text[32], more[48] = " holds";
+
+	if (alike > 0)
+		snprintf(more, sizeof more, " and %u more hold", alike);
+	all = mem_printf(
+	    "session %s (%s)%s %sfor %s%s, %s", model_text(t, row, "session"), who, more, what,
+	    alike > 0 ? "up to " : "",
 	    units_elapsed_str(model_number(t, row, "held_ms") * UNIT_MS, text, sizeof text),
 	    model_text(t, row, "state"));
-
 	free(who);
 	return all;
 }

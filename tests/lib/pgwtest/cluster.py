@@ -10,7 +10,8 @@ import signal
 import subprocess
 
 from . import child
-from .server import SETTINGS, USER, Server, bindir, free_port
+from .ports import free_port
+from .server import SETTINGS, USER, Server, bindir
 from .tap import Failure, check
 from .verified import RULES, TLS_RULES, Verified
 

@@ -12,7 +12,8 @@ import shlex
 import shutil
 
 from . import child
-from .server import SETTINGS, USER, Server, bindir, free_port
+from .ports import free_port
+from .server import SETTINGS, USER, Server, bindir
 from .tap import Failure, check, unavailable
 from .verified import RULES, TLS_RULES, Verified
 

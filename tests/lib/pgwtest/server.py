@@ -3,7 +3,6 @@ below Server the suites get (context.py): local, container or running."""
 
 import glob
 import os
-import socket
 
 from . import wire
 from .tap import Skip, unavailable, wait_until
@@ -29,12 +28,6 @@ SETTINGS = {
 def kind():
     """local (a throw-away cluster, the default), container or running."""
     return os.environ.get("PGWITH_TEST_SERVER") or "local"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def only_local(what):

@@ -5,7 +5,8 @@ import shutil
 
 from . import child
 from .cluster import Cluster
-from .server import USER, Server, free_port
+from .ports import free_port
+from .server import USER, Server
 
 # What a cluster needs of postgresql.conf and pg_hba.conf to have standbys.
 PRIMARY = {"wal_level": "replica", "max_wal_senders": "4", "wal_keep_size": "64MB"}

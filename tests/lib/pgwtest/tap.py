@@ -55,14 +55,40 @@ def test(function=None, *, timeout=60):
     return function
 
 
+def _running():
+    """How many processes run or want to: on the average of the last minute, or now, whatever is more. The average follows
+    a burst of load only slowly."""
+    try:
+        with open("/proc/loadavg") as f:
+            now = int(f.read().split()[3].split("/")[0])
+    except (OSError, ValueError):
+        now = 0
+    return max(os.getloadavg()[0], now)
+
+
 def slow_factor():
     """How much longer than on an idle machine with a plain build things may take: as many times as processes share a
     processor (up to eight), and four times of that with the sanitizers."""
     text = os.environ.get("PGWITH_TEST_SLOW")
     if text:
         return float(text)
-    crowd = min(max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0), 8.0)
+    crowd = min(max(_running() / (os.cpu_count() or 1), 1.0), 8.0)
     return crowd * (4.0 if sanitized() else 1.0)
+
+
+class Limit:
+    """A time limit in seconds on an idle machine. It grows as the machine gets slower, also while it runs."""
+
+    def __init__(self, seconds):
+        self._seconds = seconds
+        self._factor = slow_factor()
+        self.started = time.monotonic()
+
+    def left(self):
+        """Seconds up to the limit; not more than 0: it has passed."""
+        if self.started + self._seconds * self._factor <= time.monotonic():
+            self._factor = max(self._factor, slow_factor())
+        return self.started + self._seconds * self._factor - time.monotonic()
 
 
 def built(name):
@@ -106,16 +132,15 @@ def equal(got, want, what):
 def wait_until(predicate, timeout, what):
     """Waits until predicate() is true and returns its value; fails after `timeout` seconds (times
     the slow factor). The time limit is the test's loud end, never what it waits for."""
-    started = time.monotonic()
-    end = started + timeout * slow_factor()
+    limit = Limit(timeout)
     pause = 0.001
     while True:
         value = predicate()
         if value:
             return value
-        if time.monotonic() >= end:
+        if limit.left() <= 0:
             raise Failure("not within %.1f s: %s (last: %r)"
-                          % (time.monotonic() - started, what, value))
+                          % (time.monotonic() - limit.started, what, value))
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
 
@@ -126,8 +151,31 @@ def note(text):
         print("# " + line, flush=True)
 
 
+_limit = None  # of the test that runs, or of its clean-up
+
+
+def _begin_limit(seconds):
+    global _limit
+    _limit = Limit(seconds)
+    _set_alarm()
+
+
+def _set_alarm():
+    """Rings at the limit. If the test is somewhere where that does not end it, the process ends a minute later."""
+    left = int(_limit.left()) + 1
+    faulthandler.dump_traceback_later(left + 60, exit=True)
+    signal.alarm(left)
+
+
+def _end_limit():
+    signal.alarm(0)
+    faulthandler.cancel_dump_traceback_later()
+
+
 def _on_alarm(signum, frame):
-    raise TimeIsOver()
+    if _limit.left() <= 0:
+        raise TimeIsOver()
+    _set_alarm()  # the machine has become slower meanwhile
 
 
 def _on_term(signum, frame):
@@ -170,32 +218,29 @@ def _run_case(case, suite, top, rng_seed):
     os.mkdir(directory)
     os.chmod(directory, 0o755)
     t = Test(suite, case.name, directory, random.Random("%d/%s" % (rng_seed, case.name)))
-    limit = int(case.timeout * slow_factor()) + 1
     problem = None
     skip = None
-    faulthandler.dump_traceback_later(limit + 60, exit=True)
     try:
-        signal.alarm(limit)
+        _begin_limit(case.timeout)
         try:
             case.function(t)
         except Skip as e:
             skip = e
         except TimeIsOver:
-            problem = "not finished after %d s:\n%s" % (limit, traceback.format_exc())
+            problem = "not finished after %d s:\n%s" % (time.monotonic() - _limit.started, traceback.format_exc())
         except Exception:
             problem = traceback.format_exc()
-        signal.alarm(0)
+        _end_limit()
         try:
-            signal.alarm(45)
+            _begin_limit(45)
             late = t.undo()
         except TimeIsOver:
-            late = "could not clean up within 45 s:\n" + traceback.format_exc()
-        signal.alarm(0)
+            late = "could not clean up within %d s:\n%s" % (time.monotonic() - _limit.started, traceback.format_exc())
+        _end_limit()
         if late:
             problem = (problem or "") + "".join(late)
     finally:
-        signal.alarm(0)
-        faulthandler.cancel_dump_traceback_later()
+        _end_limit()
         _keep_logs(case, directory)
     if problem:
         return problem

@@ -3,9 +3,9 @@
 import os
 import re
 import shutil
-import socket
 
 from . import child
+from .ports import listens
 from .tap import check, unavailable, wait_until
 
 TMUX = "tmux"
@@ -26,20 +26,11 @@ class Terminal:
         words += ["%s=%s" % (k, v) for k, v in variables.items() if v is not None]
         # its server ends with the test, whatever ends that
         self.server = child.start([TMUX, "-D", "-u", "-S", self.socket, "-f", "/dev/null"], self.socket + ".log")
-        wait_until(self.answers, 10, "tmux listens on its socket")
+        wait_until(lambda: listens(self.socket), 10, "tmux listens on its socket")
         self.tmux("set-option", "-g", "default-terminal", term)
         self.tmux("new-session", "-d", "-x", str(width), "-y", str(height), *words, "sh", "-i")
         self.tmux("set-option", "-g", "window-size", "manual")
         self.shows(r"^\$")
-
-    def answers(self):
-        """Does tmux listen? Its socket exists a moment before, and refuses whoever connects then."""
-        with socket.socket(socket.AF_UNIX) as s:
-            try:
-                s.connect(self.socket)
-            except (FileNotFoundError, ConnectionRefusedError):
-                return False
-        return True
 
     def tmux(self, *words):
         return child.run_ok([TMUX, "-u", "-S", self.socket, *words])
