@@ -66,6 +66,10 @@ class Conn:
     def closed(self):
         return self.raw.is_closed() if self.driver == "asyncpg" else bool(self.raw.closed)
 
+    def in_transaction(self):
+        """As the driver knows it."""
+        return self.raw.is_in_transaction() if self.driver == "asyncpg" else self.raw.info.transaction_status != 0
+
     @staticmethod
     def sqlstate(error):
         return getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)

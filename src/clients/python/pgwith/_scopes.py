@@ -115,6 +115,7 @@ class _Owner:
         # Whatever is wrong with the values is said here, where the program has made them.
         self._sql = "ENTER " + ", ".join(item.enter() for item in items)
         self._entered: Optional[bool] = None
+        self._over = False  # the time that a failed scope may take was over, and the connection was closed
 
     @property
     def _names(self) -> str:
@@ -182,7 +183,7 @@ class _Owner:
                     error = self._lost(OutcomeUnknown if committing else ScopeLost, e, answer, h.name)
             except BaseException:
                 yield Act("close")
-                h.outcome = "unknown"
+                h.outcome = "unknown" if error is None and not h._to_roll_back else "lost"
                 raise
         elif h.outcome == "open":
             h.outcome = "lost"
@@ -398,6 +399,7 @@ class AsyncScopes(_Owner):
         if over or (request is not None and (request.cancelled() or request.exception() is not None)):
             adapter.close()  # a request may still arrive
         if over and cancelled is None:
+            self._over = True
             return None, None
         if not task.done() or task.cancelled():
             # The time is over, or the program ends (asyncio.run() cancels every task).
@@ -421,10 +423,8 @@ class AsyncScopes(_Owner):
         left, cancelled = await self._see_through(work, limit, False)
         if cancelled is not None:
             raise cancelled
-        if self.adapter.is_closed():
-            for h in self._handles:
-                if h.outcome == "open":  # the time was over
-                    h.outcome, left = "lost", error
+        if self._over:
+            left = error
         if left is not None and left is not error:
             raise left
         return error is not None and left is None
