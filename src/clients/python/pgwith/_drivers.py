@@ -61,6 +61,10 @@ class Adapter:
         """Does this error mean that the driver has lost its way in the protocol?"""
         return False
 
+    def is_of_driver(self, error: BaseException) -> bool:
+        """Is it the driver's, with an answer of the server or without?"""
+        return self.answer(error) is not None
+
     def check_mode(self, what: str, within: bool) -> None:
         if within or self.is_autocommit() or self.is_inside():
             return
@@ -330,6 +334,10 @@ class Asyncpg(Async):
     def is_broken_by(self, error: BaseException) -> bool:
         # asyncpg 0.27: an error that comes between Parse with Flush and Bind ("cannot switch to state 12").
         return isinstance(error, sys.modules["asyncpg"].InternalClientError)
+
+    def is_of_driver(self, error: BaseException) -> bool:
+        asyncpg = sys.modules["asyncpg"]
+        return isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError))
 
     async def run(self, sql: str, own: bool) -> str:
         # command_timeout does not hold for it: what it cut short would be unknown, and WAIT is there for that.

@@ -264,7 +264,7 @@ class _Owner:
                                         scope=h.name, sqlstate="57014")
             e.__cause__ = error
             return e
-        if answer is not None or broken:
+        if adapter.is_of_driver(error) or broken:
             return self._lost(ScopeLost, error, answer, h.name)
         return error
 
