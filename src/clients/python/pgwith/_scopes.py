@@ -159,6 +159,8 @@ class _Owner:
     def _leave(self, error: Optional[BaseException]) -> Acts:
         """Leaves all, the innermost first; each sees the exception that the one inside has left. Returns the exception
         that is left in the end, or None."""
+        if not self._entered:
+            raise UsageError("the scope is not open: it has been left, or was never entered", scope=self._names)
         self._entered = False
         for h in reversed(self._handles):
             try:
