@@ -309,6 +309,38 @@ def program_ends(t):
 
 
 @test
+def closed_while_running(t):
+    """a connection that the package closes while a statement runs in its scope: the statement is stopped and the scope ended at
+    once, not when the statement ends"""
+    d = t.daemon(pools=pools(t, "db", "p2", size=3), options={"log_level": "info"})
+    for driver in ("psycopg async", "asyncpg"):
+        try:
+            __import__(Conn.module(driver))
+        except ImportError:
+            continue
+
+        async def program():
+            c = await Conn.open(d, driver)
+            manager = pgwith.scope(c.raw, "a")
+            await manager.__aenter__()
+            running = asyncio.ensure_future(c.execute("SELECT pg_sleep(60)"))
+            while not any(r["state"] == "active" and "pg_sleep(60)" in r["query"] for r in t.activity()):
+                await asyncio.sleep(0.01)
+            pgwith._drivers.adapter(c.raw).close()
+            check(c.closed(), "it is closed")
+            running.cancel()
+            await asyncio.wait({running})
+            try:
+                await manager.__aexit__(None, None, None)
+                check(False, "the scope is lost")
+            except pgwith.ScopeLost:
+                pass
+        asyncio.run(program())
+        wait_until(lambda: not d.show("SCOPES"), 5, "no scope is open")
+        all_quiet(d, "db")
+
+
+@test
 def stuck(t):
     """a daemon that does not answer (stopped) while a scope is left: after `patience` the connection is closed"""
     import signal

@@ -18,6 +18,7 @@ from pgwtest.scopelog import all_quiet, events, pools
 pgwith = package()
 STYLES = ("psycopg", "psycopg async", "asyncpg")
 SIZES = {"db": 2, "p1": 1, "p2": 1, "p3": 1}
+ONE_AT_A_TIME = threading.Lock()  # the harness has one connection for t.sql()
 REQUEST = contextvars.ContextVar("request", default="")
 
 
@@ -295,7 +296,8 @@ class Pgwith(World):
 
     @property
     def rows(self):
-        return [r[0] for r in self.t.sql("SELECT line FROM journal ORDER BY n")]
+        with ONE_AT_A_TIME:
+            return [r[0] for r in self.t.sql("SELECT line FROM journal ORDER BY n")]
 
     def story(self):
         return ["%s %s" % (e.name, e.what if e.what != "released" else

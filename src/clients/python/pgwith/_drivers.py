@@ -5,7 +5,9 @@ An adapter runs one statement as a simple query, tells what an error was, makes 
 was cut short, and closes it. Blocking and asynchronous adapters have the same methods."""
 
 import asyncio
+import os
 import select
+import socket
 import sys
 import threading
 import time
@@ -17,6 +19,20 @@ from ._errors import Answer, UsageError
 #: How many scopes of this package are open on a connection.
 _open: "weakref.WeakKeyDictionary[Any, int]" = weakref.WeakKeyDictionary()
 _open_lock = threading.Lock()
+
+
+def _hang_up(fd: int) -> None:
+    """Ends a socket at once. What a driver's own close() sends, a Terminate, would stand behind the statement that runs, and
+    PostgreSQL, and pgwithd as well, finish that first. After this they see at once that nobody is there any more."""
+    try:
+        duplicate = os.dup(fd)
+    except OSError:
+        return
+    with socket.socket(fileno=duplicate) as s:
+        try:
+            s.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
 
 
 class Stuck(Exception):
@@ -83,7 +99,9 @@ class Blocking(Adapter):
         """Stops what runs, and reads its answer to the end. Raises Stuck."""
 
     def close(self) -> None:
-        self.conn.close()
+        if not self.is_closed():
+            _hang_up(self.conn.fileno())
+            self.conn.close()
 
 
 class Async(Adapter):
@@ -268,6 +286,7 @@ class AsyncPsycopg(_Psycopg, Async):
     def close(self) -> None:
         # AsyncConnection.close() waits for nothing either, but is a coroutine; what waits for the socket must wake up.
         if not self.conn.closed:
+            _hang_up(self.conn.fileno())
             self.conn.pgconn.finish()
 
 
@@ -355,8 +374,12 @@ class Asyncpg(Async):
         await waiter
 
     def close(self) -> None:
-        if not self.is_closed():
-            self.conn.terminate()
+        if self.is_closed():
+            return
+        transport = getattr(self.conn, "_transport", None)
+        if transport is not None:
+            transport.abort()  # without a Terminate: see _hang_up()
+        self.conn.terminate()
 
 
 # ---- which one -------------------------------------------------------------------------------------
