@@ -155,7 +155,7 @@ class Run:
                 check(self.deadlines, "a deadline without one")
                 self.cut.add(program.number)
             except pgwith.ScopeLost as e:
-                # asyncpg 0.27 and an error that it does not expect: see pgwith-python(7)
+                # asyncpg 0.27 and an error that it does not expect: see pgwith-python(3)
                 check(self.deadlines and self.driver == "asyncpg" and c.closed(), "lost: %r" % e)
                 self.cut.add(program.number)
             try:

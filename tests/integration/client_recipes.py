@@ -2,6 +2,7 @@
 mypy, of the package and of programs that use it."""
 
 import os
+import re
 import shutil
 import sys
 
@@ -51,6 +52,31 @@ def django(t):
     out, rows = recipe(t, "django_scopes", "django", "psycopg2")
     equal(out, ["refused", "changed my mind", "no lock in atomic(): True"], "what it prints")
     equal(rows, [("21", "TEA"), ("23", "rice")], "rows")
+
+
+@test
+def manual(t):
+    """the examples of pgwith-python(3), as they are"""
+    with open(os.path.join(os.environ.get("PGWITH_SRCDIR", "."), "man", "pgwith-python.3")) as f:
+        examples = re.findall(r'^\.\\" example: python\n\.Bd [^\n]*\n(.*?)^\.Ed$', f.read(), re.M | re.S)
+    equal(len(examples), 2, "examples")
+    t.sql("CREATE TABLE orders (id int PRIMARY KEY, what text); CREATE TABLE invoices (id int); CREATE TABLE log (line text)")
+    d = t.daemon(pools=pools(t, "orders", "billing", size=2), options={"log_level": "info"})
+    env = {**os.environ, "PGHOST": d.sockets, "PGPORT": str(d.port), "PGUSER": "postgres", "PGDATABASE": "orders",
+           "PYTHONPATH": folder("python"), "PYTHONDONTWRITEBYTECODE": "1"}
+    for n, (text, module, want) in enumerate(zip(examples, ("psycopg", "asyncpg"), ("too late: slow\n", "too late\n"))):
+        check("import " + module in text, "it is about " + module)
+        try:
+            __import__(module)
+        except ImportError:
+            unavailable("no Python module " + module)
+        with open(t.path("example%d.py" % n), "w") as f:
+            f.write(text)
+        equal(child.run([sys.executable, t.path("example%d.py" % n)], env=env), (0, want, ""), "the example with " + module)
+        all_quiet(d, "orders", "billing")
+    equal(t.sql("SELECT * FROM orders ORDER BY id"), [("1", "TEA"), ("21", "rice"), ("23", "oil")], "rows")
+    equal((t.sql("SELECT * FROM invoices"), t.sql("SELECT * FROM log")), ([("21",)], [("done",), ("failed",)]), "rows")
+    equal((d.show("SCOPES"), d.show("LOCKS")), ([], []), "nothing is left open")
 
 
 GOOD = """

@@ -4,7 +4,7 @@
         conn.execute("INSERT INTO orders VALUES (1, 'tea')")
 
 It works with connections of psycopg 3 (blocking and asynchronous), psycopg2 and asyncpg that lead to pgwithd, and needs none
-of these itself. pgwith-python(7) is the manual."""
+of these itself. pgwith-python(3) is the manual."""
 
 from typing import Any, Awaitable, Optional, Protocol, Sequence, Type, Union, overload
 
