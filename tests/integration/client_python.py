@@ -5,9 +5,10 @@ import asyncio
 import contextlib
 import datetime
 import decimal
+import signal
 import threading
 
-from pgwtest import check, equal, main, test, unavailable, wait_until
+from pgwtest import check, equal, main, note, test, unavailable, wait_until
 from pgwtest.clients import DRIVERS, Conn, package
 from pgwtest.scopelog import all_quiet, pools
 
@@ -475,6 +476,125 @@ def defer_and_suppress(t):
             pass
         equal(marks(t), ["1", "it's", "cleanup"], "rows")
     each_driver(t, d, program)
+
+
+@test
+def suppressed(t):
+    """suppress=True: errors of inner scopes, entering and leaving, and their deadlines end there; not UsageError, and not the end of a
+    scope around"""
+    d = scene(t)
+
+    async def program(c):
+        async with await Conn.open(d, c.driver) as other, other.within(pgwith.lock(other.raw, "l")):
+            async with c.within(pgwith.scope(c.raw, "out", deadline=20)):
+                async with c.within(pgwith.suppress(c.raw, "try")) as s:
+                    await c.enter(pgwith.lock(c.raw, "l", wait=0))
+                equal(type(s.error), pgwith.WaitTimeout, "suppressed")
+                async with c.within(pgwith.suppress(c.raw, "try")) as s:
+                    async with c.within(pgwith.scope(c.raw, "in")):
+                        with contextlib.suppress(c.errors):
+                            await c.execute("SELECT 1/0")
+                equal(type(s.error), pgwith.ScopeFailed, "suppressed")
+                async with c.within(pgwith.suppress(c.raw, "try")) as s:
+                    async with c.within(pgwith.scope(c.raw, "in", deadline=0.1)):
+                        await c.execute("SELECT pg_sleep(20)")
+                equal(type(s.error), pgwith.DeadlineExceeded, "suppressed")
+
+                async def usage():
+                    async with c.within(pgwith.suppress(c.raw, "try")):
+                        await c.enter(pgwith.scope(c.raw, "out"))
+                await fails(pgwith.UsageError, usage())
+                await c.execute("INSERT INTO marks VALUES ('1')")
+        equal(marks(t), ["1"], "rows")
+
+        async def around():
+            async with c.within(pgwith.suppress(c.raw, "all")):
+                async with c.within(pgwith.scope(c.raw, "out", deadline=0.1)):
+                    async with c.within(pgwith.suppress(c.raw, "try")):
+                        await c.execute("SELECT pg_sleep(20)")
+                    check(False, "the end of the scope around is not suppressed inside of it")
+        await around()
+    each_driver(t, d, program)
+
+
+@test
+def no_pgwithd(t):
+    """a connection that leads to PostgreSQL itself: UsageError, which says so"""
+    d = scene(t)
+
+    class Direct:
+        sockets, port = t.cluster.sockets, t.cluster.port
+
+        def dsn(self, pool):
+            return t.conninfo()
+
+    async def program(name):
+        async with await Conn.open(Direct(), name, pool=t.database) as c:
+            e = await fails(pgwith.UsageError, c.enter(pgwith.scope(c.raw, "a")), "42601")
+            check("pgwithd" in e.hint, "the hint: %r" % e.hint)
+            await c.execute("SELECT 1")
+    for name in DRIVERS:
+        asyncio.run(program(name))
+    d.stop()
+
+
+@test
+def interrupted(t):
+    """blocking psycopg: a signal's handler raises at random moments, as Ctrl-C does: no scope is left open"""
+    d = scene(t)
+    try:
+        import psycopg
+    except ImportError:
+        unavailable("no Python module psycopg")
+
+    class Alarm(BaseException):
+        pass
+
+    class Ring(Exception):
+        pass
+
+    def ring(*_):
+        raise (Alarm, Ring)[cut % 2]
+    before = signal.signal(signal.SIGALRM, ring)
+    c, closed, cut, span = psycopg.connect(d.dsn(), autocommit=True), 0, 0, 0.004
+    missed = 0
+    try:
+        for n in range(200):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, t.random.random() * span + 1e-6)
+                with pgwith.scope(c, "a"), pgwith.lock(c, "l"):
+                    c.execute("INSERT INTO marks VALUES ('%d')" % n)
+                    with pgwith.suppress(c, "try"):
+                        c.execute("SELECT 1/0")
+                    c.execute("INSERT INTO marks VALUES ('%d')" % n)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except (Alarm, Ring):
+                cut += 1
+            except psycopg.OperationalError:
+                check(c.closed, "the connection was closed in the middle")
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            try:
+                scopes = None if c.closed else c.execute("SHOW SCOPES").fetchall()
+            except psycopg.OperationalError:
+                c.close()  # psycopg itself was interrupted
+                scopes = None
+            if scopes is None:
+                closed += 1
+                c = psycopg.connect(d.dsn(), autocommit=True)
+            if scopes:
+                # It was raised before the first step of __exit__(), as can happen to any `with` of Python.
+                missed += 1
+                c.execute("LEAVE ALL ROLLBACK")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    c.close()
+    note("%d cut short, %d connections closed, %d raised ahead of __exit__()" % (cut, closed, missed))
+    check(missed <= 3, "scopes are left: %d" % missed)
+    check(cut > 20, "enough were cut short: %d" % cut)
+    rows = marks(t)
+    check(all(rows.count(x) == 2 for x in rows), "both rows or none")
+    nothing_left(d)
 
 
 # ---- the driver's own transactions -----------------------------------------------------------------

@@ -181,10 +181,22 @@ function close(client) {
 		done.catch(() => {});
 }
 
+/** The names of the scopes that are open on a client. */
+const openNames = new WeakMap();
+
+function isOpen(client, name) {
+	return (openNames.get(client) || []).includes(name);
+}
+
+function setLeft(client, name) {
+	openNames.set(client, (openNames.get(client) || []).filter((other) => other !== name));
+}
+
 /** Open scopes, one or several that were entered together. */
 class Scope {
 	constructor(client, parts) {
 		this._client = client;
+		openNames.set(client, (openNames.get(client) || []).concat(parts.map((part) => part.name)));
 		this._open = parts;
 		/** names, the outermost first */
 		this.names = parts.map((part) => part.name);
@@ -217,8 +229,10 @@ class Scope {
 
 	/** Leaves it, rolled back. */
 	async rollback() {
-		for (const part of this._open.splice(0).reverse())
+		for (const part of this._open.splice(0).reverse()) {
 			await this._rollBack(part);
+			setLeft(this._client, part.name);
+		}
 		if (this.outcome === 'open')
 			this.outcome = 'rolled back';
 	}
@@ -236,6 +250,7 @@ class Scope {
 		let now = failed ? { error } : null;
 		for (const part of this._open.splice(0).reverse()) {
 			now = await this._leaveOne(part, now);
+			setLeft(this._client, part.name);
 			if (now === null)
 				continue;
 			const why = ended(now.error);
@@ -243,7 +258,10 @@ class Scope {
 				now = { error: why.error };
 			else if (isLost(this._client) && isGone(now.error))
 				now = { error: new ScopeLost(now.error.message, { scope: part.name, cause: now.error }) };
-			const theirs = (isAnswer(now.error) && why === null) || (now.error instanceof PgwithError && now.error.scope === part.name);
+			// errors of the database, but not the end of a scope around, which is still open
+			const gone = why !== null ? why.scope : now.error instanceof ScopeEnded ? now.error.scope : null;
+			const theirs = (isAnswer(now.error) || (now.error instanceof PgwithError && !(now.error instanceof UsageError))) &&
+				(gone === null || !isOpen(this._client, gone));
 			if (part.suppress && theirs && !isLost(this._client))
 				now = null;
 		}
@@ -346,6 +364,8 @@ async function enter(client, ...items) {
 		const why = ended(cause);
 		if (why !== null)
 			throw why.error;
+		if (cause.code === '42601' && cause.message.includes('at or near "ENTER"'))
+			throw Object.assign(new UsageError(cause.message, about), { hint: 'the connection does not lead to pgwithd' });
 		const kind = ENTERING[cause.code] || (REFUSED.has(cause.code) ? UsageError : EnterError);
 		throw new kind(cause.message, about);
 	}

@@ -12,12 +12,12 @@ import sys
 import threading
 import time
 import weakref
-from typing import Any, Callable, Dict, Generator, Optional, Tuple, Type
+from typing import Any, Callable, Dict, Generator, List, Optional, Tuple, Type
 
 from ._errors import Answer, UsageError
 
-#: How many scopes of this package are open on a connection.
-_open: "weakref.WeakKeyDictionary[Any, int]" = weakref.WeakKeyDictionary()
+#: The names of the scopes of this package that are open on a connection, the outermost first.
+_open: "weakref.WeakKeyDictionary[Any, List[str]]" = weakref.WeakKeyDictionary()
 _open_lock = threading.Lock()
 
 
@@ -47,13 +47,22 @@ class Adapter:
     def __init__(self, conn: Any, key: Any) -> None:
         self.conn, self._key = conn, key
 
-    # -- how many scopes are open ------------------------------------------------------------------
-    def count(self, more: int) -> None:
+    # -- which scopes are open -----------------------------------------------------------------------
+    def opened(self, name: str) -> None:
         with _open_lock:
-            _open[self._key] = max(_open.get(self._key, 0) + more, 0)
+            _open.setdefault(self._key, []).append(name)
+
+    def left(self, name: str) -> None:
+        with _open_lock:
+            names = _open.get(self._key, [])
+            if name in names:
+                names.remove(name)
+
+    def is_open(self, name: str) -> bool:
+        return name in _open.get(self._key, [])
 
     def is_inside(self) -> bool:
-        return _open.get(self._key, 0) > 0
+        return bool(_open.get(self._key))
 
     # -- of each driver ----------------------------------------------------------------------------
     def is_closed(self) -> bool:
@@ -239,11 +248,35 @@ class AsyncPsycopg(_Psycopg, Async):
                 await self.conn.set_autocommit(False)
 
     async def cancel(self) -> None:
-        # libpq's request blocks until the daemon has read it.
         if self.conn.closed:
             return
         request = self.conn.pgconn.get_cancel()
-        await asyncio.get_running_loop().run_in_executor(None, request.cancel)
+        loop = asyncio.get_running_loop()
+        done: "asyncio.Future[None]" = loop.create_future()
+
+        def over(error: Optional[Exception]) -> None:
+            if done.cancelled():
+                return
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        def work() -> None:
+            failure: Optional[Exception] = None
+            try:
+                request.cancel()
+            except Exception as e:
+                failure = e
+            try:
+                loop.call_soon_threadsafe(over, failure)
+            except RuntimeError:
+                pass  # the loop is closed
+
+        # libpq's request blocks until pgwithd has read it: for ever, if that is stopped. The end of the program must not wait
+        # for it, as it would for a thread of the loop's own pool.
+        threading.Thread(target=work, name="pgwith cancel", daemon=True).start()
+        await done
 
     async def settle(self, patience: float) -> None:
         # A task that was cancelled leaves its statement running (psycopg before 3.2); another task may still run one.

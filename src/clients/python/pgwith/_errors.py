@@ -113,6 +113,8 @@ class Answer:
     def of_enter(self, scope: str) -> Error:
         if self.ended is not None:  # the scope around has ended, or the wait went beyond the new one's deadline
             return self.ended_error(self.ended)
+        if self.sqlstate == "42601" and 'at or near "ENTER"' in self.message:
+            self.hint = "the connection does not lead to pgwithd"
         if self.sqlstate in ENTERING:
             return self.error(ENTERING[self.sqlstate], scope)
         return self.error(UsageError if self.sqlstate in REFUSED else EnterError, scope)

@@ -10,7 +10,7 @@ from typing import Any, Coroutine, Generator, List, Optional, Tuple, Type, Union
 
 from . import _text
 from ._drivers import Adapter, Async, Blocking, Stuck
-from ._errors import Answer, DeadlineExceeded, Error, OutcomeUnknown, ScopeLost, UsageError
+from ._errors import Answer, DeadlineExceeded, Error, OutcomeUnknown, ScopeEnded, ScopeLost, UsageError
 from ._items import Item
 
 #: Seconds that a failed scope may take to be left, and one that is left while its task is cancelled. Then the connection
@@ -114,7 +114,8 @@ class _Owner:
         self._handles = [self.handle(self, item) for item in items]
         # Whatever is wrong with the values is said here, where the program has made them.
         self._sql = "ENTER " + ", ".join(item.enter() for item in items)
-        self._entered: Optional[bool] = None
+        #: "new", "asking" (for it, with an answer that is not known yet), "entered", "leaving", "over"
+        self._state = "new"
         self._over = False  # the time that a failed scope may take was over, and the connection was closed
 
     @property
@@ -122,12 +123,12 @@ class _Owner:
         return ", ".join(h.name for h in self._handles)
 
     def _enter(self) -> Acts:
-        if self._entered is not None:
+        if self._state != "new":
             raise UsageError("this has been entered already: make another one", scope=self._names)
         self.adapter.check_usable()
         self.adapter.check_mode("the scope", self._within)
-        self._entered = False
         started = time.monotonic()
+        self._state = "asking"
         try:
             yield Act("run", self._sql, not self._within)
         except Exception as e:
@@ -135,14 +136,19 @@ class _Owner:
             if answer is None or self.adapter.is_closed():
                 # Whether it was entered is not known.
                 yield Act("close")
-                raise self._lost(ScopeLost, e, answer) from e
+                self._state = "over"
+                if self.adapter.is_of_driver(e):
+                    raise self._lost(ScopeLost, e, answer) from e
+                raise
+            self._state = "over"
             raise answer.of_enter(self._names) from e
         except BaseException:
             yield Act("close")
+            self._state = "over"
             raise
-        self._entered = True
-        self.adapter.count(len(self._handles))
+        self._state = "entered"
         for h in self._handles:
+            self.adapter.opened(h.name)
             deadline = getattr(h._item, "deadline", None)
             limit = _text.seconds(deadline) if deadline is not None else None
             h._deadline = started + limit if limit is not None else None
@@ -159,14 +165,15 @@ class _Owner:
     def _leave(self, error: Optional[BaseException]) -> Acts:
         """Leaves all, the innermost first; each sees the exception that the one inside has left. Returns the exception
         that is left in the end, or None."""
-        if not self._entered:
+        if self._state != "entered":
             raise UsageError("the scope is not open: it has been left, or was never entered", scope=self._names)
-        self._entered = False
+        self._state = "leaving"
         for h in reversed(self._handles):
             try:
                 error = yield from self._leave_one(h, error)
             finally:
-                self.adapter.count(-1)
+                self.adapter.left(h.name)
+        self._state = "over"
         return error
 
     def _leave_one(self, h: Handle, error: Optional[BaseException]) -> Acts:
@@ -181,6 +188,8 @@ class _Owner:
                 committing = error is None and not h._to_roll_back
                 h.outcome = "unknown" if committing else "lost"
                 answer = adapter.answer(e)
+                if not adapter.is_of_driver(e) and not isinstance(e, (Error, Stuck, OSError)):
+                    raise  # of a signal's handler
                 if error is None:
                     error = self._lost(OutcomeUnknown if committing else ScopeLost, e, answer, h.name)
             except BaseException:
@@ -194,6 +203,7 @@ class _Owner:
         if error is None:
             return None
         error = self._told(h, error)
+        adapter.left(h.name)
         if self._is_suppressed(h, error):
             h.error = error
             return None
@@ -278,8 +288,10 @@ class _Owner:
             return isinstance(error, suppress)
         answer = self.adapter.answer(error)
         if answer is not None:
-            return answer.ended is None
-        return isinstance(error, Error) and error.scope == h.name
+            return answer.ended is None or not self.adapter.is_open(answer.ended)
+        if isinstance(error, ScopeEnded):  # of this scope or of one inside, not of one around, which is still open
+            return not self.adapter.is_open(error.scope or "")
+        return isinstance(error, Error) and not isinstance(error, (UsageError, ScopeLost))
 
 
 # ---- blocking --------------------------------------------------------------------------------------
@@ -307,12 +319,30 @@ def drive(adapter: Adapter, acts: Acts, patience: float = PATIENCE) -> Any:
 class Scopes(_Owner):
     handle = Scope
 
-    def _entering(self) -> None:
-        drive(self.adapter, self._enter(), self._patience)
+    def _interrupted(self) -> None:
+        """Ctrl-C, or what else a signal's handler raises, between any two steps of ours: what is open is not known."""
+        assert isinstance(self.adapter, Blocking)
+        for h in self._handles:
+            self.adapter.left(h.name)
+        self.adapter.close()
+
+    def _entering(self) -> Tuple[Scope, ...]:
+        try:
+            drive(self.adapter, self._enter(), self._patience)
+            return tuple(h for h in self._handles if isinstance(h, Scope))
+        except BaseException:
+            if self._state in ("asking", "entered"):
+                self._interrupted()
+            raise
 
     def _leaving(self, error: Optional[BaseException]) -> bool:
         """As __exit__()."""
-        left = drive(self.adapter, self._leave(error), self._patience)
+        try:
+            left = drive(self.adapter, self._leave(error), self._patience)
+        except BaseException:
+            if self._state in ("entered", "leaving"):
+                self._interrupted()
+            raise
         if left is not None and left is not error:
             raise left
         return error is not None and left is None
@@ -323,16 +353,12 @@ class Scopes(_Owner):
 
 class OneScope(Scopes):
     def __enter__(self) -> Scope:
-        self._entering()
-        handle = self._handles[0]
-        assert isinstance(handle, Scope)
-        return handle
+        return self._entering()[0]
 
 
 class ManyScopes(Scopes):
     def __enter__(self) -> Tuple[Scope, ...]:
-        self._entering()
-        return tuple(h for h in self._handles if isinstance(h, Scope))
+        return self._entering()
 
 
 # ---- asynchronous ----------------------------------------------------------------------------------
@@ -415,7 +441,7 @@ class AsyncScopes(_Owner):
         _, cancelled = await self._see_through(adrive(self.adapter, self._enter()), None, True)
         if cancelled is None:
             return
-        if self._entered:
+        if self._state == "entered":
             await self._see_through(adrive(self.adapter, self._leave(cancelled), self._patience), self._patience, False)
         raise cancelled
 
