@@ -1,7 +1,7 @@
 """Scopes of pgwithd in a Django project: put the functions into a module of yours.
 
-Django is in autocommit mode but for its atomic() blocks, and these are savepoints inside of a scope. The settings lead to pgwithd:
-HOST is its socket's directory, NAME the pool."""
+Django is in autocommit mode but for its atomic() blocks, and these are savepoints inside of a scope. The settings lead
+to pgwithd: HOST is its socket's directory, NAME the pool."""
 
 import contextlib
 import os
@@ -11,8 +11,9 @@ import pgwith
 
 @contextlib.contextmanager
 def scope(name, using="default", **options):
-    """A scope around atomic(): commits at the end, rolls back if an exception leaves it. Inside of an atomic() block of Django's it is a
-    savepoint, and the block decides. Functions of on_commit() are called at the end of the atomic() in it, just before its commit."""
+    """A scope around atomic(): commits at the end, rolls back if an exception leaves it. Inside of an atomic() block of
+    Django's it is a savepoint, and the block decides. Functions of on_commit() are called at the end of the atomic() in
+    it, just before its commit."""
     from django.db import connections, transaction
     connection = connections[using]
     connection.ensure_connection()
@@ -23,7 +24,8 @@ def scope(name, using="default", **options):
 
 @contextlib.contextmanager
 def lock(name, using="default", **options):
-    """A named lock around transactions. Inside of an atomic() block it is refused, because it would be released before the commit."""
+    """A named lock around transactions. Inside of an atomic() block it is refused, because it would be released before
+    the commit."""
     from django.db import connections
     connection = connections[using]
     connection.ensure_connection()

@@ -1,7 +1,7 @@
 """Scopes of pgwithd in a program that uses SQLAlchemy (1.4 or 2).
 
-The scopes are the transactions: the engine is in autocommit mode, so that the driver sends no BEGIN of its own. The connection
-of the driver is what pgwith wants. PGHOST, PGPORT and PGDATABASE lead to pgwithd."""
+The scopes are the transactions: the engine is in autocommit mode, so that the driver sends no BEGIN of its own. The
+connection of the driver is what pgwith wants. PGHOST, PGPORT and PGDATABASE lead to pgwithd."""
 
 import contextlib
 

@@ -3,8 +3,8 @@
     with pgwith.scope(conn, "a", pool="orders", deadline=timedelta(seconds=30)):
         conn.execute("INSERT INTO orders VALUES (1, 'tea')")
 
-It works with connections of psycopg 3 (blocking and asynchronous), psycopg2 and asyncpg that lead to pgwithd, and needs none
-of these itself. pgwith-python(3) is the manual."""
+It works with connections of psycopg 3 (blocking and asynchronous), psycopg2 and asyncpg that lead to pgwithd, and needs
+none of these itself. pgwith-python(3) is the manual."""
 
 from typing import Any, Awaitable, Optional, Protocol, Sequence, Type, Union, overload
 
@@ -17,10 +17,13 @@ from ._scopes import (PATIENCE, AsyncScope, ManyAsyncScopes, ManyScopes, OneAsyn
 from ._text import Duration, Value
 
 __version__ = "0.1"
-__all__ = ["AsyncConnection", "AsyncScope", "CommitRefused", "Connection", "Deadlock", "DeadlineExceeded", "Defined", "Duration",
-           "EnterCanceled", "EnterError", "Error", "Item", "Lock", "OutcomeUnknown", "PATIENCE", "Scope", "ScopeEnded", "ScopeFailed",
-           "ScopeKilled", "ScopeLost", "Semaphore", "Transaction", "Unreachable", "UsageError", "Value", "WaitTimeout",
-           "defer", "defined", "lock", "scope", "scopes", "semaphore", "suppress", "use"]
+__all__ = [
+    "AsyncConnection", "AsyncScope", "CommitRefused", "Connection", "Deadlock", "DeadlineExceeded", "Defined",
+    "Duration", "EnterCanceled", "EnterError", "Error", "Item", "Lock", "OutcomeUnknown", "PATIENCE", "Scope",
+    "ScopeEnded", "ScopeFailed", "ScopeKilled", "ScopeLost", "Semaphore", "Transaction", "Unreachable",
+    "UsageError", "Value", "WaitTimeout", "defer", "defined", "lock", "scope", "scopes", "semaphore",
+    "suppress", "use",
+]
 
 
 class Connection(Protocol):
@@ -51,8 +54,8 @@ def scope(conn: Connection, name: str, *, pool: Optional[str] = ..., new: bool =
 
 
 @overload
-def scope(conn: AsyncConnection, name: str, *, pool: Optional[str] = ..., new: bool = ..., read_only: Optional[bool] = ...,
-          isolation: Optional[str] = ..., wait: Optional[Duration] = ..., deadline: Optional[Duration] = ...,
+def scope(conn: AsyncConnection, name: str, *, pool: Optional[str] = ..., new: bool = ...,
+          read_only: Optional[bool] = ..., isolation: Optional[str] = ..., wait: Optional[Duration] = ..., deadline: Optional[Duration] = ...,
           suppress: Suppressed = ..., within_transaction: bool = ..., patience: float = ...) -> OneAsyncScope:
     ...
 
@@ -60,12 +63,13 @@ def scope(conn: AsyncConnection, name: str, *, pool: Optional[str] = ..., new: b
 def scope(conn: Any, name: str, *, pool: Optional[str] = None, new: bool = False, read_only: Optional[bool] = None,
           isolation: Optional[str] = None, wait: Optional[Duration] = None, deadline: Optional[Duration] = None,
           suppress: Suppressed = False, within_transaction: bool = False, patience: float = PATIENCE) -> Any:
-    """A transaction; inside of one of the same pool a savepoint, unless `new`. Commits at the end of the block, rolls back if
-    an exception leaves it. `isolation`: "serializable", "repeatable read" or "read committed". Durations are a timedelta,
-    seconds, or a text as in pgwith.conf(5). `suppress`: exceptions that end with the scope; True: those of the database.
-    `within_transaction`: the connection is not in autocommit mode, and its commit() decides. `patience`: how long a failed
-    or cancelled scope may take to be left, before the connection is closed."""
-    return _one(conn, Transaction(name, pool, new, read_only, isolation, wait, deadline, suppress), within_transaction, patience)
+    """A transaction; inside of one of the same pool a savepoint, unless `new`. Commits at the end of the block, rolls
+    back if an exception leaves it. `isolation`: "serializable", "repeatable read" or "read committed". Durations are a
+    timedelta, seconds, or a text as in pgwith.conf(5). `suppress`: exceptions that end with the scope; True: those of
+    the database. `within_transaction`: the connection is not in autocommit mode, and its commit() decides. `patience`:
+    how long a failed or cancelled scope may take to be left, before the connection is closed."""
+    item = Transaction(name, pool, new, read_only, isolation, wait, deadline, suppress)
+    return _one(conn, item, within_transaction, patience)
 
 
 @overload
@@ -85,8 +89,8 @@ def defined(conn: AsyncConnection, name: str, *args: Value, as_: Optional[str] =
 def defined(conn: Any, name: str, *args: Value, as_: Optional[str] = None, pool: Optional[str] = None,
             wait: Optional[Duration] = None, deadline: Optional[Duration] = None, suppress: Suppressed = False,
             within_transaction: bool = False, patience: float = PATIENCE) -> Any:
-    """A scope that the administrator has defined in a section [scope NAME], with its arguments. `as_`: its name while it is
-    open, if that is not `name`."""
+    """A scope that the administrator has defined in a section [scope NAME], with its arguments. `as_`: its name while it
+    is open, if that is not `name`."""
     return _one(conn, Defined(name, args, as_, pool, wait, deadline, suppress), within_transaction, patience)
 
 
@@ -107,8 +111,8 @@ def lock(conn: AsyncConnection, name: str, *, shared: bool = ..., pool: Optional
 def lock(conn: Any, name: str, *, shared: bool = False, pool: Optional[str] = None, as_: Optional[str] = None,
          wait: Optional[Duration] = None, deadline: Optional[Duration] = None, suppress: Suppressed = False,
          within_transaction: bool = False, patience: float = PATIENCE) -> Any:
-    """A named lock of the daemon, first come first served; with `pool` an advisory lock in that pool's database, which holds
-    for the clients of more than one daemon."""
+    """A named lock of the daemon, first come first served; with `pool` an advisory lock in that pool's database, which
+    holds for the clients of more than one daemon."""
     return _one(conn, Lock(name, shared, pool, as_, wait, deadline, suppress), within_transaction, patience)
 
 
@@ -144,8 +148,8 @@ def suppress(conn: AsyncConnection, name: str, *kinds: Type[BaseException], pool
 
 
 def suppress(conn: Any, name: str, *kinds: Type[BaseException], pool: Optional[str] = None) -> Any:
-    """As contextlib.suppress(): a scope, in most cases a savepoint, that is rolled back and ends these exceptions; without
-    any, those of the database."""
+    """As contextlib.suppress(): a scope, in most cases a savepoint, that is rolled back and ends these exceptions;
+    without any, those of the database."""
     return _one(conn, Transaction(name, pool, suppress=kinds or True), False, PATIENCE)
 
 
@@ -155,7 +159,8 @@ def scopes(conn: Connection, *items: Item, within_transaction: bool = ..., patie
 
 
 @overload
-def scopes(conn: AsyncConnection, *items: Item, within_transaction: bool = ..., patience: float = ...) -> ManyAsyncScopes:
+def scopes(conn: AsyncConnection, *items: Item, within_transaction: bool = ...,
+           patience: float = ...) -> ManyAsyncScopes:
     ...
 
 
@@ -184,8 +189,9 @@ def defer(conn: AsyncConnection, sql: str, on: Optional[str] = ...) -> Awaitable
 
 
 def defer(conn: Any, sql: str, on: Optional[str] = None) -> Union[None, Awaitable[None]]:
-    """Has a statement run when the innermost scope with a transaction is left, the last one added first: before the commit
-    inside the transaction, or after the rollback by itself. `on`: "commit" or "rollback" for one of these only."""
+    """Has a statement run when the innermost scope with a transaction is left, the last one added first: before the
+    commit inside the transaction, or after the rollback by itself. `on`: "commit" or "rollback" for one of these
+    only."""
     result: Union[None, Awaitable[None]] = _done(conn, defer_text(sql, on))
     return result
 

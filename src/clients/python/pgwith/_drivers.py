@@ -1,5 +1,5 @@
-"""What pgwith needs of a connection, for each driver. No driver is imported here: a connection that a program has brings
-its own module along.
+"""What pgwith needs of a connection, for each driver. No driver is imported here: a connection that a program has
+brings its own module along.
 
 An adapter runs one statement as a simple query, tells what an error was, makes a connection ready again whose statement
 was cut short, and closes it. Blocking and asynchronous adapters have the same methods."""
@@ -22,8 +22,9 @@ _open_lock = threading.Lock()
 
 
 def _hang_up(fd: int) -> None:
-    """Ends a socket at once. What a driver's own close() sends, a Terminate, would stand behind the statement that runs, and
-    PostgreSQL, and pgwithd as well, finish that first. After this they see at once that nobody is there any more."""
+    """Ends a socket at once. What a driver's own close() sends, a Terminate, would stand behind the statement that runs,
+    and PostgreSQL, and pgwithd as well, finish that first. After this they see at once that nobody is there any
+    more."""
     try:
         duplicate = os.dup(fd)
     except OSError:
@@ -123,8 +124,8 @@ class Async(Adapter):
         pass
 
     async def cancel(self) -> None:
-        """Asks the server to cancel the statement of run() that runs in another task; returns when that request has been
-        dealt with, so that it cannot hit a later statement."""
+        """Asks the server to cancel the statement of run() that runs in another task; returns when that request has
+        been dealt with, so that it cannot hit a later statement."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -178,7 +179,8 @@ class _Psycopg:
 
     def check_usable(self) -> None:
         if not self.conn.closed and self.conn.pgconn.pipeline_status:
-            raise UsageError("scopes cannot be entered or left in pipeline mode", hint="begin the pipeline inside the scope")
+            raise UsageError("scopes cannot be entered or left in pipeline mode",
+                             hint="begin the pipeline inside the scope")
 
     def answer(self, error: BaseException) -> Optional[Answer]:
         if not isinstance(error, sys.modules["psycopg"].Error):
@@ -273,8 +275,8 @@ class AsyncPsycopg(_Psycopg, Async):
             except RuntimeError:
                 pass  # the loop is closed
 
-        # libpq's request blocks until pgwithd has read it: for ever, if that is stopped. The end of the program must not wait
-        # for it, as it would for a thread of the loop's own pool.
+        # libpq's request blocks until pgwithd has read it: for ever, if that is stopped. The end of the program must not
+        # wait for it, as it would for a thread of the loop's own pool.
         threading.Thread(target=work, name="pgwith cancel", daemon=True).start()
         await done
 
@@ -346,7 +348,8 @@ class Psycopg2(Blocking):
         if not isinstance(error, sys.modules["psycopg2"].Error):
             return None
         diag: Any = getattr(error, "diag")
-        return Answer(error, getattr(error, "pgcode"), diag.message_primary or str(error), diag.message_detail, diag.message_hint)
+        return Answer(error, getattr(error, "pgcode"), diag.message_primary or str(error), diag.message_detail,
+                      diag.message_hint)
 
     def run(self, sql: str, own: bool) -> str:
         extensions = sys.modules["psycopg2.extensions"]
@@ -426,7 +429,8 @@ _ADAPTERS: Dict[Tuple[str, str], Type[Adapter]] = {
 
 
 def adapter(conn: Any) -> Adapter:
-    """The adapter of a connection. A connection that a pool of asyncpg has lent is counted as the one that it stands for."""
+    """The adapter of a connection. A connection that a pool of asyncpg has lent is counted as the one that it stands
+    for."""
     for cls in type(conn).__mro__:
         kind = _ADAPTERS.get((cls.__module__.partition(".")[0], cls.__name__))
         if kind is not None:

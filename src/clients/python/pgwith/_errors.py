@@ -32,8 +32,8 @@ class EnterError(Error):
 
 
 class WaitTimeout(EnterError):
-    """No server connection, lock or semaphore became free in time (`wait`, or the pool's wait_timeout), or too many wait
-    already (max_waiting)."""
+    """No server connection, lock or semaphore became free in time (`wait`, or the pool's wait_timeout), or too many
+    wait already (max_waiting)."""
 
 
 class Deadlock(EnterError):
@@ -87,8 +87,8 @@ ENDED = re.compile(r'^scope "(?P<scope>.*)" was ended(?P<how>: its deadline of |
 ENTERING = {"40P01": Deadlock, "53300": WaitTimeout, "55P03": WaitTimeout, "57014": EnterCanceled, "08001": Unreachable,
             "57P03": Unreachable, "08006": ScopeLost, "57P01": ScopeLost}
 #: of statements that were understood and refused, with nothing changed
-REFUSED = frozenset(("42601", "22023", "0A000", "54000", "3D000", "42704", "42710", "55000", "25001", "25P02", "2D000", "3B001",
-                     "42501", "28000"))
+REFUSED = frozenset(("42601", "22023", "0A000", "54000", "3D000", "42704", "42710", "55000", "25001", "25P02", "2D000",
+                     "3B001", "42501", "28000"))
 
 
 class Answer:

@@ -13,8 +13,8 @@ from ._drivers import Adapter, Async, Blocking, Stuck
 from ._errors import Answer, DeadlineExceeded, Error, OutcomeUnknown, ScopeEnded, ScopeLost, UsageError
 from ._items import Item
 
-#: Seconds that a failed scope may take to be left, and one that is left while its task is cancelled. Then the connection
-#: is closed: the daemon does the rest.
+#: Seconds that a failed scope may take to be left, and one that is left while its task is cancelled. Then the
+#: connection is closed: the daemon does the rest.
 PATIENCE = 10.0
 
 _ELAPSED = re.compile(r" (\d+\.\d) ms$")
@@ -158,7 +158,8 @@ class _Owner:
         scope = scope or self._names
         if answer is not None:
             return answer.error(kind, scope)
-        e = kind("the connection was lost or closed with scope %s open%s" % (scope, ": %s" % cause if cause else ""), scope=scope)
+        why = ": %s" % cause if cause else ""
+        e = kind("the connection was lost or closed with scope %s open%s" % (scope, why), scope=scope)
         e.__cause__ = cause
         return e
 
@@ -216,7 +217,8 @@ class _Owner:
         if error is not None or adapter.is_busy():
             yield Act("settle")
             if error is None:
-                error = UsageError("a statement was not read to its end when its scope was left: it was rolled back", scope=h.name)
+                error = UsageError("a statement was not read to its end when its scope was left: it was rolled back",
+                                   scope=h.name)
         good = error is None and not h._to_roll_back
         if good:
             try:
@@ -227,12 +229,12 @@ class _Owner:
                 if answer is None or adapter.is_closed():
                     raise
                 error = answer.of_leave(h.name)
-        yield from self._roll_back(h, good)
+        yield from self._roll_back(h)
         return error
 
-    def _roll_back(self, h: Handle, may_be_gone: bool) -> Acts:
-        """LEAVE ROLLBACK, and whatever was entered or begun inside before it. A LEAVE that fails has ended its scope most
-        often, but not always."""
+    def _roll_back(self, h: Handle) -> Acts:
+        """LEAVE ROLLBACK, and whatever was entered or begun inside before it. Behind a LEAVE that has failed, too: most of
+        these have ended the scope, but not all."""
         adapter = self.adapter
         for _ in range(1000):
             try:
@@ -272,8 +274,8 @@ class _Owner:
         broken = adapter.is_broken_by(error)
         if overdue and (broken or (isinstance(error, ScopeLost) and error.__cause__ is not None and
                                    adapter.is_broken_by(error.__cause__))):
-            e: Error = DeadlineExceeded('scope "%s" was ended: its deadline has passed, and the connection was closed' % h.name,
-                                        scope=h.name, sqlstate="57014")
+            text = 'scope "%s" was ended: its deadline has passed, and the connection was closed' % h.name
+            e: Error = DeadlineExceeded(text, scope=h.name, sqlstate="57014")
             e.__cause__ = error
             return e
         if adapter.is_of_driver(error) or broken:
@@ -391,9 +393,9 @@ class AsyncScopes(_Owner):
 
     async def _see_through(self, work: Coroutine[Any, Any, Any], limit: Optional[float],
                            cancels: bool) -> Tuple[Any, Optional[asyncio.CancelledError]]:
-        """Runs the work to its end. Returns its result, and the cancellation that came meanwhile. `limit`: seconds that it
-        may take; when this task is cancelled, that is `patience` from then. `cancels`: a cancellation cancels the statement
-        that runs. If its time is over the connection is closed."""
+        """Runs the work to its end. Returns its result, and the cancellation that came meanwhile. `limit`: seconds that
+        it may take; when this task is cancelled, that is `patience` from then. `cancels`: a cancellation cancels the
+        statement that runs. If its time is over the connection is closed."""
         adapter = self.adapter
         assert isinstance(adapter, Async)
         task = asyncio.ensure_future(work)
