@@ -1,8 +1,8 @@
 """Scopes of pgwithd in an asyncio program that uses SQLAlchemy with asyncpg.
 
-A task that is cancelled inside of a scope leaves it rolled back. SQLAlchemy closes the connection of a statement that is
-cancelled, with a Terminate behind it, and PostgreSQL finishes such a statement first: give a scope a deadline. PGHOST,
-PGPORT and PGDATABASE lead to pgwithd."""
+A task that is cancelled inside of a scope leaves it rolled back. SQLAlchemy closes the connection of a statement that
+is cancelled, with a Terminate behind it, and PostgreSQL finishes such a statement first: give a scope a deadline.
+PGHOST, PGPORT and PGDATABASE lead to pgwithd."""
 
 import asyncio
 import contextlib

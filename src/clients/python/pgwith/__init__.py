@@ -55,7 +55,8 @@ def scope(conn: Connection, name: str, *, pool: Optional[str] = ..., new: bool =
 
 @overload
 def scope(conn: AsyncConnection, name: str, *, pool: Optional[str] = ..., new: bool = ...,
-          read_only: Optional[bool] = ..., isolation: Optional[str] = ..., wait: Optional[Duration] = ..., deadline: Optional[Duration] = ...,
+          read_only: Optional[bool] = ..., isolation: Optional[str] = ..., wait: Optional[Duration] = ...,
+          deadline: Optional[Duration] = ...,
           suppress: Suppressed = ..., within_transaction: bool = ..., patience: float = ...) -> OneAsyncScope:
     ...
 
@@ -89,8 +90,8 @@ def defined(conn: AsyncConnection, name: str, *args: Value, as_: Optional[str] =
 def defined(conn: Any, name: str, *args: Value, as_: Optional[str] = None, pool: Optional[str] = None,
             wait: Optional[Duration] = None, deadline: Optional[Duration] = None, suppress: Suppressed = False,
             within_transaction: bool = False, patience: float = PATIENCE) -> Any:
-    """A scope that the administrator has defined in a section [scope NAME], with its arguments. `as_`: its name while it
-    is open, if that is not `name`."""
+    """A scope that the administrator has defined in a section [scope NAME], with its arguments. `as_`: its name while
+    it is open, if that is not `name`."""
     return _one(conn, Defined(name, args, as_, pool, wait, deadline, suppress), within_transaction, patience)
 
 

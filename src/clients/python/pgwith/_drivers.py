@@ -22,8 +22,8 @@ _open_lock = threading.Lock()
 
 
 def _hang_up(fd: int) -> None:
-    """Ends a socket at once. What a driver's own close() sends, a Terminate, would stand behind the statement that runs,
-    and PostgreSQL, and pgwithd as well, finish that first. After this they see at once that nobody is there any
+    """Ends a socket at once. What a driver's own close() sends, a Terminate, would stand behind the statement that
+    runs, and PostgreSQL, and pgwithd as well, finish that first. After this they see at once that nobody is there any
     more."""
     try:
         duplicate = os.dup(fd)
@@ -275,8 +275,8 @@ class AsyncPsycopg(_Psycopg, Async):
             except RuntimeError:
                 pass  # the loop is closed
 
-        # libpq's request blocks until pgwithd has read it: for ever, if that is stopped. The end of the program must not
-        # wait for it, as it would for a thread of the loop's own pool.
+        # libpq's request blocks until pgwithd has read it: for ever, if that is stopped. The end of the program must
+        # not wait for it, as it would for a thread of the loop's own pool.
         threading.Thread(target=work, name="pgwith cancel", daemon=True).start()
         await done
 

@@ -233,8 +233,8 @@ class _Owner:
         return error
 
     def _roll_back(self, h: Handle) -> Acts:
-        """LEAVE ROLLBACK, and whatever was entered or begun inside before it. Behind a LEAVE that has failed, too: most of
-        these have ended the scope, but not all."""
+        """LEAVE ROLLBACK, and whatever was entered or begun inside before it. Behind a LEAVE that has failed, too: most
+        of these have ended the scope, but not all."""
         adapter = self.adapter
         for _ in range(1000):
             try:
