@@ -10,6 +10,7 @@ import threading
 
 from pgwtest import (Closed, Failure, ServerError, Skip, check, child, equal, main, note, sanitized, slow_factor,
                      test, unavailable, wait_until, wire)
+from pgwtest.clients import node_pg
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAMS = os.path.join(HERE, "drivers")
@@ -68,30 +69,8 @@ class Driver:
 
 
 # ---- the drivers -----------------------------------------------------------------------------------
-NODE_PG = "8.23.1"
-
-
 def node_env():
-    """Where Node finds pg: Debian's node-pg, else npm's, which is installed once in the user's cache."""
-    if os.path.isdir("/usr/share/nodejs/pg"):
-        return {"NODE_PATH": "/usr/share/nodejs"}
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    where = os.path.join(cache, "pgwith-tests", "node-pg-" + NODE_PG)
-    if not os.path.isdir(where):
-        if shutil.which("npm") is None:
-            raise Skip("neither node-pg nor npm is installed")
-        making = "%s.%d" % (where, os.getpid())
-        os.makedirs(making)
-        try:
-            status, out, err = child.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix",
-                                          making, "pg@" + NODE_PG])
-            if status != 0:
-                raise Skip("npm cannot install pg: " + " ".join((err or out).split())[:200])
-            if not os.path.isdir(where):
-                os.rename(making, where)
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
-    return {"NODE_PATH": os.path.join(where, "node_modules")}
+    return {"NODE_PATH": node_pg()}
 
 
 DRIVERS = {
