@@ -9,7 +9,7 @@
 
 /* Room for the texts of struct health, in bytes. A longer text is cut. */
 #define HEALTH_TEXT    512
-#define HEALTH_VERDICT 1024
+#define HEALTH_VERDICT 2048
 
 struct health {
 	bool ready;
