@@ -12,6 +12,7 @@
 #include "session/doing.h"
 #include "session/effects.h"
 #include "session/end.h"
+#include "session/expiry.h"
 #include "session/raise.h"
 #include "session/readonly.h"
 #include "session/reply.h"
@@ -374,6 +375,12 @@ judge_message(struct session *s, struct message *m)
 	if (s->state == SESSION_WAITING || session_in_setup(s) || s->state == SESSION_SAVING ||
 	    s->state == SESSION_SCOPE)
 		return HOLD;
+	/* A Sync of ours ends the client's exchange, because its scope has expired. What the client
+	 * sends up to its own Sync is dropped, once the server has answered ours: expire_go_on(). */
+	if (s->rare->expiry && s->rare->expiry->forced) {
+		stream_pause(&s->stream);
+		return HOLD;
+	}
 	message_decode(m);
 	effects_of_message(s, m);
 	if (block_is_expired(&s->block))

@@ -144,6 +144,48 @@ def after_expiry(t, d, c, backends, name="a"):
 
 
 @test
+def deadline_before_the_rest(t):
+    """DEADLINE passes between Parse with Flush and Bind (as asyncpg sends them), and the rest comes before PostgreSQL has answered
+    the Sync that ends the exchange: one error, one ReadyForQuery for the client's own Sync, and the session goes on"""
+    t.sql("CREATE TABLE marks (a text)")
+    conf = pools(t, "db", "p2")
+    conf["p2"]["scope_deadline"] = "250ms"
+    d = t.daemon(pools=conf)
+    first = wire.parse("INSERT INTO marks VALUES ('x')", "s") + wire.describe("S", "s") + wire.flush()
+    rest = wire.bind(statement="s") + wire.execute()
+    for pool, begin, end in (("db", "ENTER a DEADLINE '250ms'", "LEAVE ROLLBACK"), ("db", "ENTER a DEADLINE '250ms'; ENTER b", "LEAVE ALL ROLLBACK"),
+                             ("p2", "BEGIN", "ROLLBACK")):
+        for parts in ((rest + wire.sync(),), (rest, wire.sync()), (wire.sync(),), (rest + wire.flush(), wire.sync() + wire.query("SELECT 1")),
+                      (rest + wire.sync() + rest + wire.sync(),)):
+            c, other = t.client(d, pool), t.client(d, "pgwith")
+            equal(c.ask(begin).errors, [], begin)
+            pid = int(c.value("SELECT pg_backend_pid()"))
+            c.send(first)
+            c.until("n")
+            t.cluster.signal(pid, signal.SIGSTOP)
+            try:
+                wait_until(lambda: d.log_text().count(" expired ") == 1, 10, "it has expired")
+                c.send(parts[0])
+                for _ in range(3):  # each a turn of the loop
+                    other.ask("SHOW VERSION")
+            finally:
+                t.cluster.signal(pid, signal.SIGCONT)
+            for more in parts[1:]:
+                c.send(more)
+            wanted = b"".join(parts).count(wire.sync()) + b"".join(parts).count(b"SELECT 1")
+            r = [c.until_ready() for _ in range(wanted)]
+            equal([e.sqlstate for e in r[0].errors], ["57014"], "the error of the exchange, %s %r: %s" % (begin, parts, r[0].errors))
+            equal("".join(x.kinds for x in r[:1]), "EZ", "nothing of the exchange is answered, %s %r" % (begin, parts))
+            r = c.ask(end)
+            equal((r.errors, c.status), ([], "I"), end)
+            equal((c.value("SELECT 7"), marks(t)), ("7", []), "it goes on, and nothing was done")
+            c.close()
+            other.close()
+            all_quiet(d, pool)
+            open(d.log, "w").close()
+
+
+@test
 def deadline_while_running(t):
     """DEADLINE passes in a running query: cancelled and rolled back in time, the server is kept"""
     d, backends = scene(t, "db")
