@@ -376,7 +376,7 @@ judge_message(struct session *s, struct message *m)
 	    s->state == SESSION_SCOPE)
 		return HOLD;
 	/* A Sync of ours ends the client's exchange, because its scope has expired. What the client
-	 * sends up to its own Sync is dropped, once the server has answered ours: expire_go_on(). */
+	 * sends up to its own Sync is dropped, once the server has answered ours: see expire.c. */
 	if (s->rare->expiry && s->rare->expiry->forced) {
 		stream_pause(&s->stream);
 		return HOLD;

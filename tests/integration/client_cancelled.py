@@ -8,7 +8,7 @@ import os
 import time
 
 from pgwtest import check, equal, main, note, slow_factor, test, unavailable, wait_until
-from pgwtest.clients import Conn, package
+from pgwtest.clients import Conn, has, package
 from pgwtest.scopelog import all_quiet, pools
 
 pgwith = package()
@@ -285,9 +285,7 @@ def program_ends(t):
     t.sql("CREATE TABLE marks (a int)")
     d = t.daemon(pools=pools(t, "db", "p2", size=3), options={"log_level": "info"})
     for driver in ("psycopg async", "asyncpg"):
-        try:
-            __import__(Conn.module(driver))
-        except ImportError:
+        if not has(driver):
             continue
 
         async def program():
@@ -314,9 +312,7 @@ def closed_while_running(t):
     once, not when the statement ends"""
     d = t.daemon(pools=pools(t, "db", "p2", size=3), options={"log_level": "info"})
     for driver in ("psycopg async", "asyncpg"):
-        try:
-            __import__(Conn.module(driver))
-        except ImportError:
+        if not has(driver):
             continue
 
         async def program():
@@ -346,9 +342,7 @@ def stuck(t):
     import signal
     d = t.daemon(pools=pools(t, "db", "p2", size=3), options={"log_level": "info"})
     for driver in ("psycopg async", "asyncpg"):
-        try:
-            __import__(Conn.module(driver))
-        except ImportError:
+        if not has(driver):
             continue
 
         async def program():

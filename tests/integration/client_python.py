@@ -8,8 +8,8 @@ import decimal
 import signal
 import threading
 
-from pgwtest import check, equal, main, note, test, unavailable, wait_until
-from pgwtest.clients import DRIVERS, Conn, package
+from pgwtest import check, equal, main, note, slow_factor, test, unavailable, wait_until
+from pgwtest.clients import DRIVERS, Conn, has, package
 from pgwtest.scopelog import all_quiet, pools
 
 pgwith = package()
@@ -36,12 +36,10 @@ def each_driver(t, d, program, drivers=DRIVERS, **how):
     for name in drivers:
         async def whole():
             async with await Conn.open(d, name, **how) as c:
-                await asyncio.wait_for(program(c), 30)
+                await asyncio.wait_for(program(c), 30 * slow_factor())
                 if not c.closed():
                     await c.execute("SELECT 1")
-        try:
-            __import__(Conn.module(name))
-        except ImportError:
+        if not has(name):
             continue
         try:
             asyncio.run(whole())
@@ -533,7 +531,7 @@ def no_pgwithd(t):
             e = await fails(pgwith.UsageError, c.enter(pgwith.scope(c.raw, "a")), "42601")
             check("pgwithd" in e.hint, "the hint: %r" % e.hint)
             await c.execute("SELECT 1")
-    for name in DRIVERS:
+    for name in filter(has, DRIVERS):
         asyncio.run(program(name))
     d.stop()
 
@@ -798,7 +796,7 @@ def threads(t):
             asyncio.run(whole())
         except BaseException as e:  # pylint: disable=broad-except
             errors.append(e)
-    names = [name for name in DRIVERS for _ in (1, 2)]
+    names = [name for name in filter(has, DRIVERS) for _ in (1, 2)]
     workers = [threading.Thread(target=worker, args=(name,)) for name in names]
     for w in workers:
         w.start()

@@ -24,6 +24,18 @@ def package():
     return __import__("pgwith")
 
 
+def has(driver):
+    """Is the driver there? Where it is not, a test goes on with the others; CI has them all."""
+    module = Conn.module(driver)
+    try:
+        __import__(module)
+    except ImportError:
+        if tap.in_ci():
+            tap.unavailable("no Python module " + module)
+        return False
+    return True
+
+
 NODE_PG = "8.23.1"
 
 
