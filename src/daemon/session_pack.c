@@ -15,6 +15,7 @@
 #include "session/end.h"
 #include "session/expiry.h"
 #include "session/holds.h"
+#include "session/listening.h"
 #include "session/passwords.h"
 #include "session/reply.h"
 #include "session/script.h"
@@ -102,6 +103,7 @@ session_pack(struct heritage *h, struct session *s)
 	extended_pack(p, &s->extended);
 	bytes_pack(p, s);
 	slow_pack(p, s);
+	listening_pack(p, s);
 	good &= handover_pack_lease(p, &h->pools, &s->own->lease);
 	hold_pack(p, s->own);
 	good &= scopes_pack(h, s);
@@ -433,7 +435,7 @@ resume_session(struct session *s)
 {
 	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE && s->state != SESSION_CONSOLE)
 		return;
-	if (s->in->len > 0 || script_pending(s)) {
+	if (s->in->len > 0 || script_pending(s) || s->rare->listening) {
 		stream_resume(&s->stream);
 		session_wake(s);
 	}

@@ -13,6 +13,7 @@
 #include "session/effects.h"
 #include "session/end.h"
 #include "session/expiry.h"
+#include "session/listening.h"
 #include "session/raise.h"
 #include "session/readonly.h"
 #include "session/reply.h"
@@ -391,6 +392,9 @@ judge_message(struct session *s, struct message *m)
 	if ((s->rare->stack || (m->effects.set & SQLCLASS_SCOPE) ||
 	     (s->hold->apart && s->state == SESSION_ACTIVE && readonly_divides(s, m))) &&
 	    (v = split_judge(s, m)) != FORWARD)
+		return v;
+	if (((m->effects.set & LISTENING_WORDS) || s->rare->listening) &&
+	    (v = listening_judge(s, m)) != FORWARD)
 		return v;
 	if ((m->effects.set & SQLCLASS_BEGIN) && s->context.mode == CONF_STATEMENT)
 		return refuse_begin(s, m->type);
