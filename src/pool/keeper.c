@@ -121,9 +121,8 @@ need_channel(struct keeper *k, const char *name, size_t bytes)
 	return c;
 }
 
-/* Adds the name of a channel in quotes. */
-static void
-add_quoted(struct buf *sql, const char *name)
+void
+keeper_add_quoted(struct buf *sql, const char *name)
 {
 	buf_add_u8(sql, '"');
 	for (; *name; name++) {
@@ -217,7 +216,7 @@ drop_channel(struct keeper *k, struct channel *c)
 	if (k->state == KEEPER_READY || k->state == KEEPER_MOVING) {
 		buf_init(&sql, 1024);
 		buf_add_fmt(&sql, "UNLISTEN ");
-		add_quoted(&sql, c->name);
+		keeper_add_quoted(&sql, c->name);
 		buf_add_u8(&sql, 0);
 		list_append(&k->waiting,
 			    &new_request(UNLISTEN, NULL, (char *)buf_data(&sql))->node);
@@ -608,7 +607,7 @@ begin_marks(struct keeper *k)
 	for (size_t i = 0; i < hash_chains(&k->channels); i++)
 		for (struct hash_node *n = hash_chain(&k->channels, i); n; n = n->next) {
 			buf_add_fmt(&sql, ";LISTEN ");
-			add_quoted(&sql, HASH_OBJ(n, struct channel, node)->name);
+			keeper_add_quoted(&sql, HASH_OBJ(n, struct channel, node)->name);
 		}
 	buf_add_u8(&sql, 0);
 	send_request(k, &k->line[1], new_request(MOVE_ALL, NULL, (char *)buf_data(&sql)));

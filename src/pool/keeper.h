@@ -124,6 +124,9 @@ void listener_drop(struct listener *, const char *name, size_t bytes);
 /* The same for all of them, or only for those that are TRIED. */
 void listener_drop_all(struct listener *, bool only_tried);
 
+/* Adds the name of a channel to SQL, in quotes. */
+void keeper_add_quoted(struct buf *sql, const char *name);
+
 /* For walks: the name of the channel that is next behind the one at *at, which is NULL at first;
  * NULL at the end. */
 const char *listener_next(const struct listener *, struct list_node **at);

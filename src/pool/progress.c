@@ -812,7 +812,7 @@ for_client(const struct progress *p, char type)
 {
 	const struct progress_run *first = first_run(p);
 
-	if (type == 'S' && p->statuses_kept)
+	if ((type == 'S' && p->statuses_kept) || (type == 'A' && p->muted))
 		return false;
 	if (first == NULL || !is_own(first))
 		return true;
@@ -1402,6 +1402,7 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->rescue);
 	PACK(p, g->from_passed);
 	PACK(p, g->from_drop);
+	PACK(p, g->muted);
 	PACK(p, g->readies);
 	PACK(p, g->answers);
 	PACK(p, g->rests);

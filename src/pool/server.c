@@ -57,6 +57,8 @@ loop_of(const struct server *srv)
 const char *
 server_state_name(const struct server *srv)
 {
+	if (srv->keeps && srv->state == SERVER_IDLE)
+		return "listening";
 	return srv->state == SERVER_CLEANING ? cleanup_state_name(srv->cleanup.state)
 					     : states[srv->state].name;
 }

@@ -248,8 +248,9 @@ with_lease(struct session *s, struct message *m)
 	if (s->context.resets != RESETS_NONE)
 		resets_portal(s, m);
 	effects_note_parameters(s, m);
-	if (!s->context.pin && (m->effects.set & EFFECTS_PIN))
-		return raise_pin_off(s, m, m->effects.set & EFFECTS_PIN);
+	if (!s->context.pin && (m->effects.set & EFFECTS_PIN) &&
+	    (pins = listening_pins(s, m, m->effects.set & EFFECTS_PIN)) != 0)
+		return raise_pin_off(s, m, pins);
 	if (s->hold->apart && (pins = readonly_pins(s, m)) != 0)
 		return raise_pin_off(s, m, pins);
 	if ((m->type == 'Q' || m->type == 'F') && m->effects.set)
@@ -402,5 +403,10 @@ judge_message(struct session *s, struct message *m)
 		v = without_lease(s, m);
 	if (v != FORWARD)
 		return v;
-	return s->state == SESSION_ACTIVE ? with_lease(s, m) : OVER;
+	if (s->state != SESSION_ACTIVE)
+		return OVER;
+	v = with_lease(s, m);
+	if (s->rare->listening)
+		listening_judged(s, v);
+	return v;
 }

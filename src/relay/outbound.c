@@ -144,6 +144,12 @@ question_readable(struct session *s)
 		return;
 	if (session_in_setup(s)) {
 		after_setup(s);
+	} else if (listening_asks(s)) {
+		if (!listening_inquired(s))
+			return;
+		stream_resume(&s->stream);
+		if (s->context.resets == RESETS_NONE || script_waiting(s) || !saving_reset_again(s))
+			after_answer(s);
 	} else if (!s->context.resetting) {
 		if (saving_answered(s))
 			after_saving(s);
@@ -340,10 +346,10 @@ readable(struct lease *l)
 	 * the end of the lease clears progress.error. */
 	if (p->error[0] && progress_at_rest(p))
 		s->hold->discard_all_sent = false;
-	if (s->rare->listening && progress_at_rest(p))
-		listening_answered(s);
 	if (s->rare->stack)
 		executor_note_answer(s);
+	if (s->rare->listening && progress_at_rest(p) && listening_answered(s))
+		return;
 	if (s->context.resets != RESETS_NONE && progress_at_rest(p) && !script_waiting(s) &&
 	    saving_reset_again(s))
 		return;

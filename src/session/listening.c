@@ -1,27 +1,34 @@
 #include "session/listening.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "pool/keeper.h"
 #include "pool/pool.h"
-#include "session/batch.h"
+#include "session/begin.h"
 #include "session/end.h"
+#include "session/inquiry.h"
 #include "session/lexing.h"
+#include "session/raise.h"
 #include "session/reply.h"
 #include "session/scopes.h"
 #include "session/script.h"
 #include "session/site.h"
+#include "session/statement.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 #include "wire/sqlname.h"
 #include "wire/sqltext.h"
 
-#define SQL_MAX    (64 * 1024)
+#define SQL_MAX    (1024 * 1024)
+#define NAMES_MAX  (1024 * 1024)
+#define MARK_SIZE  48 /* of the name of a mark, with its NUL */
 #define DEEDS_MAX  1000        /* of one text */
 #define PORTION    (64 * 1024) /* bytes of notifications that are sent in one write */
 #define READY_SIZE 6           /* bytes of a ReadyForQuery */
@@ -39,14 +46,37 @@ struct deeds {
 	bool only;
 };
 
+/* What a message of the client is, of which the session waits for the keeper or the server. */
+enum purpose {
+	ALONE,  /* a Query, carried out by the keeper */
+	ENDS,   /* it goes to the server, and its UNLISTEN and DISCARD ALL count for the keeper, too */
+	INSIDE, /* a LISTEN or UNLISTEN in a transaction */
+	SINGLE, /* the same outside of one, in the extended protocol */
+	COMMIT  /* of a transaction that has some INSIDE */
+};
+
+/* A deed of the transaction. The server listens to a channel of ours with its number, the mark, for
+ * as long as the deed has not been rolled back. */
+struct marked {
+	struct deed deed;
+	unsigned mark;
+};
+
 struct listening {
 	struct listener listener;
 	enum listening_state state;
-	struct err failed;   /* FAILED */
-	struct deeds deeds;  /* ASKED, PASSED: what is done when that has succeeded */
-	struct buf kept;     /* whole messages for the client */
-	bool overflown;      /* there was no room in `kept` */
-	char *lost;          /* why the keeper was lost; or NULL */
+	enum purpose purpose; /* of the message that `deeds` are from */
+	bool goes;            /* that message is about to go to the server */
+	bool mixed;           /* behind it, in the same exchange, came another one */
+	bool suspect;         /* the session's own server may listen to a channel of the keeper's */
+	bool overflown;       /* there was no room in `kept` */
+	struct err failed;    /* FAILED */
+	struct deeds deeds;   /* what is done when the message has succeeded */
+	struct buf kept;      /* whole messages for the client */
+	char *lost;           /* why the keeper was lost; or NULL */
+	struct marked *tx;    /* the deeds of the transaction that is open */
+	unsigned ntx, marks;
+	uint64_t random; /* in the names of marks */
 };
 
 #define TO(state) (1u << (state))
@@ -55,13 +85,18 @@ static const struct {
 	const char *name;
 	unsigned next;
 } states[LISTENING_NSTATES] = {
-    [LISTENING_QUIET] = {"quiet", TO(LISTENING_ASKED) | TO(LISTENING_PASSED)},
+    [LISTENING_QUIET] = {"quiet", TO(LISTENING_ASKED) | TO(LISTENING_PASSED) |
+				      TO(LISTENING_LOOKS)},
     [LISTENING_ASKED] = {"asked", TO(LISTENING_GRANTED) | TO(LISTENING_REFUSED) |
-				      TO(LISTENING_FAILED) | TO(LISTENING_QUIET)},
-    [LISTENING_GRANTED] = {"granted", TO(LISTENING_QUIET)},
-    [LISTENING_REFUSED] = {"refused", TO(LISTENING_QUIET) | TO(LISTENING_PASSED)},
+				      TO(LISTENING_FAILED)},
+    [LISTENING_GRANTED] = {"granted", TO(LISTENING_QUIET) | TO(LISTENING_PASSED)},
+    [LISTENING_REFUSED] = {"refused", TO(LISTENING_QUIET)},
     [LISTENING_FAILED] = {"failed", TO(LISTENING_QUIET)},
-    [LISTENING_PASSED] = {"passed", TO(LISTENING_QUIET)},
+    [LISTENING_PASSED] = {"passed", TO(LISTENING_QUIET) | TO(LISTENING_MARKS) |
+					TO(LISTENING_LOOKS)},
+    [LISTENING_MARKS] = {"marks", TO(LISTENING_QUIET)},
+    [LISTENING_LOOKS] = {"looks", TO(LISTENING_CLEARS) | TO(LISTENING_QUIET)},
+    [LISTENING_CLEARS] = {"clears", TO(LISTENING_QUIET)},
 };
 
 static void
@@ -142,7 +177,7 @@ add_deed(struct deeds *d, int what)
 /* Reads one statement up to its end, from its second token on. Adds "; LISTEN name" to `sql`. Returns
  * false if it is not understood. */
 static bool
-read_deed(const struct session *s, struct sqltext *at, bool listen, struct deeds *d,
+read_deed(const struct session *s, struct sqltext *at, bool listen, bool judged, struct deeds *d,
 	  struct buf *sql)
 {
 	struct sqltext_token tok, end;
@@ -152,7 +187,7 @@ read_deed(const struct session *s, struct sqltext *at, bool listen, struct deeds
 	if (!listen && sqltext_is_char(&tok, '*')) {
 		add_deed(d, UNLISTEN_ALL);
 	} else if (!read_channel(s, &tok, at->flags, name) ||
-		   (!listen && !is_valid(s, &tok, d, name))) {
+		   (!listen && !judged && !is_valid(s, &tok, d, name))) {
 		return false;
 	} else {
 		memcpy(add_deed(d, listen ? LISTEN : UNLISTEN)->name, name, sizeof name);
@@ -165,9 +200,9 @@ read_deed(const struct session *s, struct sqltext *at, bool listen, struct deeds
 	return end.kind == SQLTEXT_END || end.kind == SQLTEXT_SPLIT;
 }
 
-/* Reads all LISTEN and UNLISTEN of a text. */
+/* Reads all LISTEN and UNLISTEN of a text. `judged`: the server will judge names. */
 static void
-read_text(const struct session *s, const char *text, size_t bytes, unsigned flags, struct deeds *d,
+read_text(const struct session *s, const char *text, size_t bytes, bool judged, struct deeds *d,
 	  struct buf *sql)
 {
 	struct sqltext at, from;
@@ -175,7 +210,7 @@ read_text(const struct session *s, const char *text, size_t bytes, unsigned flag
 	bool begins = true;
 
 	*d = (struct deeds){.only = true};
-	sqltext_init(&at, text, bytes, flags);
+	sqltext_init(&at, text, bytes, lexing_flags(s, NULL));
 	while (sqltext_token(&at, &tok) != SQLTEXT_END) {
 		bool listen = sqltext_is_word(&tok, "listen");
 
@@ -189,7 +224,7 @@ read_text(const struct session *s, const char *text, size_t bytes, unsigned flag
 			continue;
 		}
 		from = at;
-		if (!read_deed(s, &at, listen, d, sql)) {
+		if (!read_deed(s, &at, listen, judged, d, sql)) {
 			d->only = begins = false;
 			at = from;
 		}
@@ -274,6 +309,7 @@ listening_free(struct session *s)
 		return;
 	drop_deeds(&li->deeds);
 	buf_clear(&li->kept);
+	free(li->tx);
 	free(li->lost);
 	if (li->state == LISTENING_FAILED)
 		err_clear(&li->failed);
@@ -390,26 +426,370 @@ listening_reply(struct session *s, const uint8_t *data, size_t bytes)
 }
 
 void
+listening_discard(struct session *s)
+{
+	if (s->rare->listening)
+		listener_drop_all(&s->rare->listening->listener, false);
+}
+
+/* ---- the end of a transaction: what has become of its deeds ---- */
+
+static bool
+in_names(const struct buf *names, const char *name)
+{
+	const char *at = (const char *)buf_data(names), *end = at + names->len;
+
+	for (; at < end; at += strlen(at) + 1)
+		if (strcmp(at, name) == 0)
+			return true;
+	return false;
+}
+
+static void
+remove_name(struct buf *names, const char *name)
+{
+	struct buf left;
+	const char *at = (const char *)buf_data(names), *end = at + names->len;
+
+	buf_init(&left, NAMES_MAX);
+	for (; at < end; at += strlen(at) + 1)
+		if (strcmp(at, name) != 0)
+			buf_add_str(&left, at);
+	buf_clear(names);
+	*names = left;
+}
+
+static void
+apply_deed(struct buf *names, const struct deed *d)
+{
+	if (d->what == UNLISTEN_ALL)
+		buf_reset(names);
+	else if (d->what == UNLISTEN)
+		remove_name(names, d->name);
+	else if (!in_names(names, d->name))
+		buf_add_str(names, d->name);
+}
+
+/* The names that the server has told: pg_listening_channels(). */
+static void
+told_names(struct session *s, struct buf *names)
+{
+	const struct buf *rows = inquiry_rows(s);
+	const uint8_t *at = buf_data(rows);
+	size_t left = rows->len;
+	struct frame f;
+
+	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
+		/* One column: the number of columns, the length, the value. */
+		if (f.body > 6) {
+			buf_add(names, at + FRAME_HEADER + 6, f.body - 6);
+			buf_add_u8(names, 0);
+		}
+		at += FRAME_HEADER + f.body;
+		left -= FRAME_HEADER + f.body;
+	}
+}
+
+static void
+mark_name(const struct listening *li, unsigned mark, char name[MARK_SIZE])
+{
+	snprintf(name, MARK_SIZE, "pgwith %016llx %u", (unsigned long long)li->random, mark);
+}
+
+/* Is it a mark of the session's? */
+static bool
+is_mark(const struct listening *li, const char *name)
+{
+	char begin[MARK_SIZE];
+	int n = snprintf(begin, sizeof begin, "pgwith %016llx ", (unsigned long long)li->random);
+
+	return li->marks > 0 && strncmp(name, begin, (size_t)n) == 0;
+}
+
+/* The names that the session listens to when the deeds that have survived are done. */
+static void
+final_names(const struct listening *li, const struct buf *told, struct buf *names)
+{
+	struct list_node *at = NULL;
+	char mark[MARK_SIZE];
+	const char *name;
+
+	while ((name = listener_next(&li->listener, &at)) != NULL)
+		if (listener_has(&li->listener, name, strlen(name)) == LISTENER_LISTENS)
+			buf_add_str(names, name);
+	for (unsigned i = 0; i < li->ntx; i++) {
+		mark_name(li, li->tx[i].mark, mark);
+		if (in_names(told, mark))
+			apply_deed(names, &li->tx[i].deed);
+	}
+	/* SINGLE: it has succeeded, or there is nothing here. */
+	for (unsigned i = 0; i < li->deeds.count; i++)
+		apply_deed(names, &li->deeds.list[i]);
+}
+
+/* The keeper listens for the session to just these, as far as it does so already. */
+static void
+keep_names(struct listening *li, const struct buf *names)
+{
+	struct list_node *at = NULL;
+	struct buf gone;
+	const char *name, *end;
+
+	buf_init(&gone, NAMES_MAX);
+	while ((name = listener_next(&li->listener, &at)) != NULL)
+		if (!in_names(names, name))
+			buf_add_str(&gone, name);
+	name = (const char *)buf_data(&gone);
+	for (end = name + gone.len; name < end; name += strlen(name) + 1)
+		listener_drop(&li->listener, name, strlen(name));
+	name = (const char *)buf_data(names);
+	for (end = name + names->len; name < end; name += strlen(name) + 1)
+		listener_keep(&li->listener, name, strlen(name));
+	buf_clear(&gone);
+}
+
+/* Drops what is kept of channels that the session does not listen to, as PostgreSQL does at the end
+ * of a transaction. */
+static void
+drop_kept(struct listening *li)
+{
+	struct buf kept = li->kept;
+	const uint8_t *at = buf_data(&kept);
+	size_t left = kept.len;
+	struct frame f;
+
+	if (left == 0)
+		return;
+	buf_init(&li->kept, LISTENING_MAX);
+	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
+		const char *name = (const char *)at + FRAME_HEADER + 4;
+
+		if (listener_has(&li->listener, name, strlen(name)) != LISTENER_NO)
+			buf_add(&li->kept, at, FRAME_HEADER + f.body);
+		at += FRAME_HEADER + f.body;
+		left -= FRAME_HEADER + f.body;
+	}
+	buf_clear(&kept);
+}
+
+static void
+forget_transaction(struct listening *li)
+{
+	drop_deeds(&li->deeds);
+	free(li->tx);
+	li->tx = NULL;
+	li->ntx = li->marks = 0;
+	li->suspect = li->mixed = false;
+}
+
+/* Adds UNLISTEN of the names that the server listens to, and need not: marks, and what the keeper
+ * does for it. Returns whether it has to listen on. */
+static bool
+add_unlisten(const struct listening *li, const struct buf *told, struct buf *sql)
+{
+	const char *name = (const char *)buf_data(told), *end = name + told->len;
+	bool listens = false;
+
+	for (; name < end; name += strlen(name) + 1) {
+		if (!is_mark(li, name) &&
+		    listener_has(&li->listener, name, strlen(name)) == LISTENER_NO) {
+			listens = true;
+			continue;
+		}
+		buf_add_fmt(sql, sql->len > 0 ? ";UNLISTEN " : "UNLISTEN ");
+		keeper_add_quoted(sql, name);
+	}
+	if (!listens && sql->len > 0) {
+		buf_reset(sql);
+		buf_add_fmt(sql, "UNLISTEN *");
+	}
+	buf_add_u8(sql, 0);
+	return listens;
+}
+
+static void
+enter_saving(struct session *s)
+{
+	if (s->state != SESSION_SAVING)
+		session_set_state(s, SESSION_SAVING);
+	stream_pause(&s->stream);
+}
+
+static void
+look(struct session *s)
+{
+	if (s->rare->listening->state != LISTENING_LOOKS)
+		set_state(s, LISTENING_LOOKS);
+	enter_saving(s);
+	inquiry_ask(s, "SELECT pg_catalog.pg_listening_channels()",
+		    s->hold->lease.srv->progress.muted ? INQUIRY_PASSES_NOTHING
+						      : INQUIRY_PASSES_AT_END,
+		    INQUIRY_ROWS | INQUIRY_AGAIN);
+}
+
+/* The server has told what it listens to. Returns true if it is to be told to end that. */
+static bool
+take_look(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+	struct buf told, names, sql;
+	bool listens;
+
+	buf_init(&told, NAMES_MAX);
+	buf_init(&names, NAMES_MAX);
+	buf_init(&sql, SQL_MAX);
+	told_names(s, &told);
+	final_names(li, &told, &names);
+	keep_names(li, &names);
+	listens = add_unlisten(li, &told, &sql);
+	if (listens)
+		s->hold->pinned |= SQLCLASS_LISTEN;
+	else
+		s->hold->pinned &= ~(unsigned)SQLCLASS_LISTEN;
+	drop_kept(li);
+	forget_transaction(li);
+	buf_clear(&told);
+	buf_clear(&names);
+	if (sql.len > 1 && !sql.failed) {
+		set_state(s, LISTENING_CLEARS);
+		inquiry_ask(s, (char *)buf_data(&sql), s->rare->inquiry->passes, INQUIRY_AGAIN);
+	}
+	buf_clear(&sql);
+	return li->state == LISTENING_CLEARS;
+}
+
+static void
+mark(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+	char sql[MARK_SIZE + 16], name[MARK_SIZE];
+
+	if (li->ntx == 0 && getrandom(&li->random, sizeof li->random, 0) != sizeof li->random)
+		log_fatal("session", s->id, "no random numbers");
+	li->marks++;
+	li->tx = mem_realloc(li->tx, (li->ntx + li->deeds.count) * sizeof *li->tx);
+	for (unsigned i = 0; i < li->deeds.count; i++)
+		li->tx[li->ntx++] = (struct marked){li->deeds.list[i], li->marks};
+	drop_deeds(&li->deeds);
+	set_state(s, LISTENING_MARKS);
+	mark_name(li, li->marks, name);
+	snprintf(sql, sizeof sql, "LISTEN \"%s\"", name);
+	enter_saving(s);
+	inquiry_ask_apart(s, sql, strlen(sql) + 1, INQUIRY_PASSES_AT_END);
+}
+
+bool
+listening_asks(const struct session *s)
+{
+	const struct listening *li = s->rare->listening;
+
+	return li && (li->state == LISTENING_MARKS || li->state == LISTENING_LOOKS ||
+		      li->state == LISTENING_CLEARS);
+}
+
+static void
+cannot_look(struct session *s)
+{
+	struct err e;
+
+	err_make(&e, ERR_LISTEN_LOST, s->pool->conf->name, inquiry_message(s));
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
+bool
+listening_inquired(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+	enum inquiry_state how = inquiry_take(s);
+	char *sql;
+
+	if (s->state != SESSION_SAVING)
+		return false;
+	if (how == INQUIRY_CUT_SHORT && li->state == LISTENING_LOOKS) {
+		look(s);
+		return false;
+	}
+	if (how == INQUIRY_CUT_SHORT) {
+		sql = "UNLISTEN *";
+		inquiry_ask(s, sql, s->rare->inquiry->passes, INQUIRY_AGAIN);
+		return false;
+	}
+	if (how == INQUIRY_FAILED && li->state != LISTENING_MARKS) {
+		cannot_look(s);
+		return false;
+	}
+	if (li->state == LISTENING_LOOKS && take_look(s))
+		return false;
+	set_state(s, LISTENING_QUIET);
+	s->hold->lease.srv->progress.muted = false;
+	session_set_state(s, SESSION_ACTIVE);
+	inquiry_forget(s);
+	return true;
+}
+
+/* The server has answered a message that concerns what the session listens to. Returns true if it is
+ * asked something now. */
+static bool
+passed_answered(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+	const struct progress *p = &s->hold->lease.srv->progress;
+	bool good = p->error[0] == 0;
+
+	switch (li->purpose) {
+	case INSIDE:
+		if (good && p->status == 'T' && !li->mixed) {
+			mark(s);
+			return true;
+		}
+		/* It is not known what has become of it. */
+		if (p->status == 'I' || li->mixed) {
+			s->hold->pinned |= SQLCLASS_LISTEN;
+			s->hold->pins_doubtful = true;
+		}
+		break;
+	case SINGLE:
+		if (!good)
+			drop_deeds(&li->deeds);
+		look(s);
+		return true;
+	case COMMIT:
+		if (p->status == 'I') {
+			look(s);
+			return true;
+		}
+		s->hold->lease.srv->progress.muted = false;
+		break;
+	default:
+		if (good && p->status == 'I')
+			do_deeds(li);
+		break;
+	}
+	drop_deeds(&li->deeds);
+	li->mixed = false;
+	set_state(s, LISTENING_QUIET);
+	stream_resume(&s->stream);
+	session_wake(s);
+	return false;
+}
+
+bool
 listening_answered(struct session *s)
 {
 	struct listening *li = s->rare->listening;
 	const struct progress *p = &s->hold->lease.srv->progress;
 
-	if (li->state != LISTENING_PASSED)
-		return;
-	set_state(s, LISTENING_QUIET);
-	if (p->error[0] == 0 && p->status == 'I')
-		do_deeds(li);
-	drop_deeds(&li->deeds);
-	stream_resume(&s->stream);
-	session_wake(s);
-}
-
-void
-listening_discard(struct session *s)
-{
-	if (s->rare->listening)
-		listener_drop_all(&s->rare->listening->listener, false);
+	if (li->state == LISTENING_PASSED)
+		return passed_answered(s);
+	/* A transaction has ended, or something that may have listened. */
+	if (li->state == LISTENING_QUIET && p->status == 'I' && !script_waiting(s) &&
+	    !(s->rare->stack && scopes_open(s)) &&
+	    (li->ntx > 0 || (li->suspect && li->listener.listens > 0))) {
+		look(s);
+		return true;
+	}
+	return false;
 }
 
 /* ---- judging ---- */
@@ -442,55 +822,99 @@ answer_query(struct session *s)
 	return session_gone(s) ? OVER : DROP;
 }
 
+/* The keeper cannot be had. */
 static enum verdict
-fail_query(struct session *s)
+refuse(struct session *s, char type)
 {
 	struct listening *li = s->rare->listening;
 	struct err e = li->failed;
 
 	li->failed = (struct err){.id = ERR_NONE};
 	drop_deeds(&li->deeds);
-	return reply_refuse_message(s, 'Q', &e);
+	return reply_refuse_message(s, type, &e);
 }
 
-/* Asks the keeper for what the text says. */
+/* Asks the keeper for the LISTENs of `deeds` and of the transaction. */
 static enum verdict
-ask(struct session *s, struct deeds *d, struct buf *sql)
+ask(struct session *s, enum purpose purpose, struct buf *sql)
 {
-	struct listening *li = need_listening(s);
+	struct listening *li = s->rare->listening;
 	struct buf names;
 
-	buf_init(&names, SQL_MAX);
-	for (unsigned i = 0; i < d->count; i++)
-		if (d->list[i].what == LISTEN)
-			buf_add_str(&names, d->list[i].name);
+	buf_init(&names, NAMES_MAX);
+	for (unsigned i = 0; i < li->deeds.count; i++)
+		if (li->deeds.list[i].what == LISTEN)
+			buf_add_str(&names, li->deeds.list[i].name);
+	for (unsigned i = 0; i < li->ntx; i++)
+		if (li->tx[i].deed.what == LISTEN) {
+			buf_add_str(&names, li->tx[i].deed.name);
+			buf_add_fmt(sql, sql->len > 0 ? ";LISTEN " : "LISTEN ");
+			keeper_add_quoted(sql, li->tx[i].deed.name);
+		}
 	buf_add_u8(sql, 0);
-	drop_deeds(&li->deeds);
-	li->deeds = *d;
-	*d = (struct deeds){0};
+	li->purpose = purpose;
 	set_state(s, LISTENING_ASKED);
 	keeper_ask(s->pool, &li->listener, (char *)buf_data(sql), (char *)buf_data(&names),
-		   names.len, false);
+		   names.len, purpose != ALONE);
 	buf_clear(&names);
 	return hold(s);
 }
 
-/* The text goes to the server. If it is one that ends listening, it does so for the keeper's
- * channels, too, when it has succeeded. */
+/* The message goes to the server: listening_sent() is called then. */
 static enum verdict
-pass(struct session *s, struct deeds *d)
+pass(struct session *s, enum purpose purpose)
 {
 	struct listening *li = s->rare->listening;
 
-	if (li == NULL || li->listener.listens == 0 || d->count == 0)
-		return FORWARD;
-	drop_deeds(&li->deeds);
-	li->deeds = *d;
-	*d = (struct deeds){0};
-	set_state(s, LISTENING_PASSED);
-	if (s->state == SESSION_ACTIVE)
-		progress_forget_error(&s->hold->lease.srv->progress);
+	li->purpose = purpose;
+	li->goes = true;
 	return FORWARD;
+}
+
+unsigned
+listening_pins(const struct session *s, const struct message *m, unsigned set)
+{
+	const struct listening *li = s->rare->listening;
+
+	/* What a prepared statement does is judged at its Bind: judge_text(). */
+	if (s->context.listens && (m->type == 'P' || (li && li->goes && li->purpose == INSIDE)))
+		set &= ~(unsigned)SQLCLASS_LISTEN;
+	return set;
+}
+
+void
+listening_judged(struct session *s, enum verdict v)
+{
+	struct listening *li = s->rare->listening;
+
+	if (!li->goes || v == HOLD)
+		return;
+	if (v != FORWARD && v != REPLACE) {
+		/* It was refused. */
+		li->goes = false;
+		drop_deeds(&li->deeds);
+		listener_drop_all(&li->listener, true);
+		if (li->state == LISTENING_GRANTED)
+			set_state(s, LISTENING_QUIET);
+		return;
+	}
+	li->goes = li->mixed = false;
+	set_state(s, LISTENING_PASSED);
+	if (li->purpose == SINGLE || li->purpose == COMMIT)
+		s->hold->lease.srv->progress.muted = !(s->hold->pinned & SQLCLASS_LISTEN);
+	progress_forget_error(&s->hold->lease.srv->progress);
+}
+
+unsigned
+listening_takes(struct session *s, unsigned set)
+{
+	struct listening *li = s->rare->listening;
+
+	if (set & (SQLCLASS_LISTEN | SQLCLASS_OPAQUE | SQLCLASS_UNSURE | SQLCLASS_EXECUTE))
+		li->suspect = true;
+	return li->goes && (li->purpose == INSIDE || li->purpose == SINGLE)
+		   ? set & ~(unsigned)(SQLCLASS_LISTEN | SQLCLASS_UNLISTEN)
+		   : set;
 }
 
 /* Does the server owe an answer, or is an exchange of the extended protocol open? */
@@ -500,68 +924,210 @@ is_under_way(const struct session *s)
 	return s->state == SESSION_ACTIVE && !progress_at_rest(&s->hold->lease.srv->progress);
 }
 
-/* Is the client in a transaction, or in a scope? */
+static bool
+is_extended(const struct session *s)
+{
+	return s->state == SESSION_ACTIVE && s->hold->lease.srv->progress.extended;
+}
+
+/* Is the client in a transaction, as far as that is known? */
 static bool
 is_inside(const struct session *s)
 {
-	return s->block.state != BLOCK_NONE || (s->rare->stack && scopes_open(s)) ||
-	       (s->state == SESSION_ACTIVE && s->hold->lease.srv->progress.status != 'I');
+	const struct progress *p;
+
+	if (s->block.state != BLOCK_NONE)
+		return true;
+	if (s->state != SESSION_ACTIVE)
+		return false;
+	p = &s->hold->lease.srv->progress;
+	return p->status != 'I' || (p->sending & PROGRESS_BEGINS);
 }
 
-static enum verdict
-judge_query(struct session *s, struct message *m, bool refused)
+/* Takes over deeds that were read. */
+static void
+set_deeds(struct session *s, struct deeds *d)
 {
+	struct listening *li = need_listening(s);
+
+	drop_deeds(&li->deeds);
+	li->deeds = *d;
+	*d = (struct deeds){0};
+}
+
+/* A text goes the usual way. If it ends listening, it does so for the keeper's channels, too, when it
+ * has succeeded. */
+static enum verdict
+pass_ends(struct session *s, struct deeds *d)
+{
+	if (listening_channels(s) == 0 || d->count == 0 || is_inside(s))
+		return FORWARD;
+	set_deeds(s, d);
+	return pass(s, ENDS);
+}
+
+/* pin = off: the Bind of a LISTEN that would pin. */
+static enum verdict
+refuse_pin(struct session *s, struct message *m)
+{
+	struct err e;
+
+	if (s->state == SESSION_ACTIVE) {
+		begin_send(s);
+		return raise_pin_off(s, m, SQLCLASS_LISTEN);
+	}
+	err_make(&e, ERR_PIN_OFF, s->pool->conf->name, sqlclass_name(SQLCLASS_LISTEN));
+	return reply_refuse_message(s, m->type, &e);
+}
+
+/* A Query, or a Bind of a statement, with LISTEN or UNLISTEN. `after_refusal`: the keeper has been
+ * asked, and PostgreSQL has refused it. */
+static enum verdict
+judge_text(struct session *s, struct message *m, unsigned set, const char *text, size_t bytes,
+	   bool after_refusal)
+{
+	char type = m->type;
+	bool inside = is_inside(s), takes;
 	struct deeds d;
 	struct buf sql;
 	enum verdict v;
 
-	if (!message_is_whole(m) || !message_is_well_formed(m) || m->effects.unsure ||
-	    script_pending(s) || is_inside(s))
-		return FORWARD;
-	if (is_under_way(s)) {
-		if (s->hold->lease.srv->progress.extended)
-			return FORWARD;
-		return hold(s);
-	}
 	buf_init(&sql, SQL_MAX);
-	read_text(s, m->sql, m->sql_bytes, lexing_flags(s, NULL), &d, &sql);
-	if (d.only && !refused && !sql.failed && !(s->hold->pinned & SQLCLASS_LISTEN)) {
-		v = ask(s, &d, &sql);
+	read_text(s, text, bytes, inside || type == 'B', &d, &sql);
+	takes = d.only && !after_refusal && !sql.failed && !(s->hold->pinned & SQLCLASS_LISTEN);
+	if (takes && inside) {
+		set_deeds(s, &d);
+		v = pass(s, INSIDE);
+	} else if (takes && type == 'Q') {
+		set_deeds(s, &d);
+		v = ask(s, ALONE, &sql);
+	} else if (takes && !(s->state == SESSION_ACTIVE &&
+			      (s->hold->lease.srv->progress.sending & PROGRESS_WORKS))) {
+		set_deeds(s, &d);
+		v = ask(s, SINGLE, &sql);
+	} else if (type == 'B' && !s->context.pin && (set & SQLCLASS_LISTEN)) {
+		v = refuse_pin(s, m);
 	} else {
-		/* DISCARD ALL stands alone: end_lease() in outbound.c tells of it. */
-		v = pass(s, &d);
+		v = pass_ends(s, &d);
 	}
 	drop_deeds(&d);
 	buf_clear(&sql);
 	return v;
 }
 
+static enum verdict
+judge_query(struct session *s, struct message *m, bool after_refusal)
+{
+	struct listening *li = s->rare->listening;
+	bool commits = m->effects.set == SQLCLASS_COMMIT && li && li->ntx > 0 && !after_refusal;
+	struct buf sql;
+	enum verdict v;
+
+	if ((!commits && !(m->effects.set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN))) ||
+	    !message_is_whole(m) || !message_is_well_formed(m) || m->effects.unsure)
+		return FORWARD;
+	if (is_extended(s))
+		return FORWARD;
+	if (is_under_way(s))
+		return hold(s);
+	if (!commits)
+		return judge_text(s, m, m->effects.set, m->sql, m->sql_bytes, after_refusal);
+	buf_init(&sql, SQL_MAX);
+	v = ask(s, COMMIT, &sql);
+	buf_clear(&sql);
+	return v;
+}
+
+/* Does the server skip what comes, up to a Sync? */
+static bool
+is_in_error(const struct session *s)
+{
+	return s->state == SESSION_ACTIVE && s->hold->lease.srv->progress.skipping;
+}
+
+static enum verdict
+judge_bind(struct session *s, struct message *m, bool after_refusal)
+{
+	struct listening *li = s->rare->listening;
+	struct deeds d = {0};
+	const char *text;
+	size_t bytes;
+	unsigned set;
+	struct buf sql;
+	enum verdict v;
+
+	if (m->statement == NULL || is_in_error(s))
+		return FORWARD;
+	set = statement_bound(s, m->statement, &text, &bytes);
+	if (set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN))
+		return judge_text(s, m, set, text, bytes, after_refusal);
+	if ((set & SQLCLASS_DISCARD_ALL) && !is_inside(s)) {
+		add_deed(&d, UNLISTEN_ALL);
+		v = pass_ends(s, &d);
+		drop_deeds(&d);
+		return v;
+	}
+	if (set != SQLCLASS_COMMIT || li->ntx == 0 || after_refusal)
+		return FORWARD;
+	buf_init(&sql, SQL_MAX);
+	v = ask(s, COMMIT, &sql);
+	buf_clear(&sql);
+	return v;
+}
+
+/* A message behind one that was passed: the rest of its exchange passes, too; all else waits. */
+static enum verdict
+judge_behind(struct session *s, const struct message *m)
+{
+	struct listening *li = s->rare->listening;
+
+	if (!is_extended(s))
+		return hold(s);
+	if (m->type == 'P' || m->type == 'B' || m->type == 'Q' || m->type == 'F')
+		li->mixed = true;
+	return FORWARD;
+}
+
 enum verdict
 listening_judge(struct session *s, struct message *m)
 {
 	struct listening *li = s->rare->listening;
-	enum listening_state state = li ? li->state : LISTENING_QUIET;
+	enum listening_state was = li ? li->state : LISTENING_QUIET;
 
-	switch (state) {
+	if (!s->context.listens || s->block.state == BLOCK_FAILED || script_pending(s) ||
+	    (s->rare->stack && scopes_open(s)) || s->hold->apart)
+		return FORWARD;
+	switch (was) {
 	case LISTENING_ASKED:
-	case LISTENING_PASSED:
 		return hold(s);
+	case LISTENING_PASSED:
+		return judge_behind(s, m);
 	case LISTENING_GRANTED:
+		if (li->purpose != ALONE)
+			return pass(s, li->purpose);
 		set_state(s, LISTENING_QUIET);
 		return answer_query(s);
 	case LISTENING_FAILED:
 		set_state(s, LISTENING_QUIET);
-		return fail_query(s);
+		if (li->purpose != COMMIT)
+			return refuse(s, m->type);
+		err_clear(&li->failed);
+		return FORWARD;
 	case LISTENING_REFUSED:
 		set_state(s, LISTENING_QUIET);
 		break;
 	default:
+		if (li)
+			li->goes = false;
 		break;
 	}
-	if (!(m->effects.set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN)) || m->type != 'Q' ||
-	    !s->context.listens)
-		return FORWARD;
-	return judge_query(s, m, state == LISTENING_REFUSED);
+	if (m->type == 'Q')
+		return judge_query(s, m, was == LISTENING_REFUSED);
+	if (m->type == 'P' && (m->effects.set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN)))
+		need_listening(s); /* its Bind is judged here */
+	if (m->type == 'B' && li)
+		return judge_bind(s, m, was == LISTENING_REFUSED);
+	return FORWARD;
 }
 
 /* ---- the handover ---- */
@@ -580,6 +1146,22 @@ deeds_pack(struct pack *p, struct deeds *d)
 		PACK(p, d->list[i]);
 }
 
+static void
+transaction_pack(struct pack *p, struct listening *li)
+{
+	PACK(p, li->ntx);
+	PACK(p, li->marks);
+	PACK(p, li->random);
+	if (pack_reading(p) && li->ntx > p->left) {
+		p->failed = true;
+		li->ntx = 0;
+	}
+	if (pack_reading(p))
+		li->tx = mem_calloc(li->ntx + 1, sizeof *li->tx);
+	for (unsigned i = 0; i < li->ntx; i++)
+		PACK(p, li->tx[i]);
+}
+
 void
 listening_pack(struct pack *p, struct session *s)
 {
@@ -593,10 +1175,13 @@ listening_pack(struct pack *p, struct session *s)
 	/* What the keeper was asked for is asked again. */
 	passed = li->state == LISTENING_PASSED;
 	PACK(p, passed);
-	if (passed) {
-		deeds_pack(p, &li->deeds);
+	if (passed)
 		li->state = LISTENING_PASSED;
-	}
+	PACK(p, li->purpose);
+	PACK(p, li->mixed);
+	PACK(p, li->suspect);
+	deeds_pack(p, &li->deeds);
+	transaction_pack(p, li);
 	pack_buf(p, &li->kept);
 	PACK(p, li->overflown);
 	pack_str(p, &li->lost);

@@ -35,15 +35,15 @@ def exchange(c, messages):
     while not got or got[-1][0] != "Z":
         kind, body = c.read()
         got.append((kind, told(body) if kind == "A" else body if kind in "CZ" else None))
+    c.status = got[-1][1].decode()
     return got
 
 
-def keeper(t):
-    """The backend of the keeper: the one that has said LISTEN last, or nothing behind it."""
-    pids = [a["pid"] for a in t.activity() if a["query"].split(" ")[0] in ("LISTEN", "UNLISTEN", "")
-            and a["state"] == "idle"]
-    equal(len(pids), 1, "keepers of %r" % t.activity())
-    return int(pids[0])
+def keeper(d):
+    """The backend of the keeper."""
+    pids = [int(s["remote_pid"]) for s in d.servers() if s["state"] == "listening"]
+    equal(len(pids), 1, "keepers of %r" % d.servers())
+    return pids[0]
 
 
 @test
@@ -54,7 +54,7 @@ def first(t):
     a, b, other = t.client(d), t.client(d), t.direct()
     other.sql("NOTIFY news, 'too early'")
     equal(exchange(a, wire.query("LISTEN news")), [("C", b"LISTEN\0"), ("Z", b"I")], "its answer")
-    equal(d.leased(), 0, "leased servers")
+    equal(d.leased(), [], "leased servers")
     equal([c["pinned"] for c in d.clients() if c["pinned"]], [], "why sessions are pinned")
     other.sql("NOTIFY news, 'one'")
     other.sql("NOTIFY else, 'not for it'")
@@ -88,7 +88,7 @@ def many(t):
         c.send(wire.query("LISTEN all_of_us; LISTEN c%d" % (c.session % 10)))
     for c in listeners:
         equal(c.until_ready().tags, ["LISTEN", "LISTEN"], "its answer")
-    equal(d.leased(), 0, "leased servers")
+    equal(d.leased(), [], "leased servers")
     worker, want = t.client(d), []
     for n in range(50):
         worker.sql("NOTIFY all_of_us, '%d'" % n)
@@ -109,7 +109,7 @@ def keeper_ends(t):
     a, b = t.client(d), t.client(d)
     a.sql("LISTEN one")
     b.sql("SELECT 1")
-    t.sql("SELECT pg_terminate_backend(%d)" % keeper(t))
+    t.sql("SELECT pg_terminate_backend(%d)" % keeper(d))
     r = a.until_closed()
     equal([(e.severity, e.sqlstate) for e in r.errors], [("FATAL", "57P01")], "its last words")
     check("may have been missed" in r.errors[0].hint, r.errors[0].hint)
@@ -150,9 +150,9 @@ def reconnected(t):
     a.sql("LISTEN one")
     sent = 0
     for _ in range(5):
-        old = keeper(t)
+        old = keeper(d)
         d.console("RECONNECT")
-        while old in (x["pid"] for x in t.activity()):
+        while old in (x["pid"] for x in t.activity()) or sent % 10:
             other.sql("NOTIFY one, '%d'" % sent)
             sent += 1
     other.sql("NOTIFY one, 'end'")
@@ -174,6 +174,138 @@ def slow(t):
     r = a.until_closed()
     equal([(e.severity, e.sqlstate) for e in r.errors], [("FATAL", "53200")], "its last words")
     equal(b.value("SELECT 1"), "1", "who takes them")
+
+
+# ---- compared with PostgreSQL itself ----------------------------------------------------------------
+def heard(c, fence, other):
+    """What comes up to a notification of the fence, which is the last one."""
+    other.sql("NOTIFY fence, '%s'" % fence)
+    got = []
+    while not got or got[-1] != ("fence", fence):
+        got += notifications(c, 1)
+    return got[:-1]
+
+
+NAMES = ("a", "B", '"C"', '"with ""quotes"""', "u&\"d\\0061t\"", "select", '""', "x" * 63, "y" * 70, "d\u00e9j\u00e0", '"\u00e9"',
+         "a.b", "'a'", "$1", '"' + "z" * 64 + '"', "_1", "a$b", "between", "public", "/* c */ a", '"a b"')
+
+
+@test
+def spellings(t):
+    """LISTEN and UNLISTEN in every spelling: the answers, and what is heard then, are those of PostgreSQL"""
+    d = t.daemon(size=2)
+    other = t.direct()
+    texts = ["%s %s" % (word, name) for name in NAMES for word in ("LISTEN", "unlisten")]
+    texts += ["LISTEN a; LISTEN b", "LISTEN a;", " listen\ta ; ; LISTEN \"B\" ;", "LISTEN", "LISTEN a b", "LISTEN a, b",
+              "LISTEN a; SELECT 1", "SELECT 1; LISTEN a", "UNLISTEN *", "UNLISTEN *; LISTEN b", "LISTEN a; UNLISTEN *",
+              "LISTEN a; UNLISTEN a; LISTEN a", "LISTEN *", "LISTEN a; nonsense", "LISTEN a; SELECT 1/0",
+              "-- LISTEN b\nLISTEN a", "LISTEN /* x */ a -- y", "EXPLAIN LISTEN a", "DO $$ BEGIN LISTEN a; END $$",
+              "LISTEN a; LISTEN a; UNLISTEN b", "LISTEN a; BEGIN; LISTEN b; ROLLBACK", "BEGIN; LISTEN a; COMMIT",
+              "LISTEN a; LISTEN b; UNLISTEN a; LISTEN \"A\""]
+    for text in texts:
+        for encode in (wire.query, lambda x: wire.extended(x) + wire.sync(),
+                       lambda x: wire.parse(x, "s") + wire.describe("S", "s") + wire.sync() +
+                       wire.bind(statement="s") + wire.execute() + wire.sync()):
+            seen = []
+            for c in (t.direct(), t.client(d)):
+                c.sql("LISTEN fence; LISTEN b")
+                got = [exchange(c, encode(text))]
+                if encode(text).count(wire.sync()) > 1:
+                    c.send(wire.query(""))
+                    got.append([x for x in _until_empty(c)])
+                for name in ("a", "b", "B", "C", "A", "dat", 'with "quotes"', "x" * 63, "y" * 63, "z" * 63, "_1", "a$b",
+                             "between", "public", "d\u00e9j\u00e0", "\u00e9", "a b", "select"):
+                    other.sql('NOTIFY "%s"' % name.replace('"', '""'))
+                got.append(heard(c, "end", other))
+                seen.append(got)
+                if any(x["pinned"] for x in d.clients()):
+                    # Its server and the keeper are two connections: in order are those of each.
+                    got[-1].sort()
+                    seen[0][-1].sort()
+                c.close()
+            equal(seen[1], seen[0], "%r" % text)
+
+
+def _until_empty(c):
+    got = []
+    while "I" not in [k for k, _ in got] or got[-1][0] != "Z":
+        kind, body = c.read()
+        got.append((kind, told(body) if kind == "A" else body if kind in "CZ" else None))
+    return got
+
+
+def a_program(rng):
+    """Random transactions with savepoints, LISTEN and UNLISTEN."""
+    steps, open_, points = [], False, 0
+    for _ in range(rng.randint(5, 25)):
+        kind = rng.choice("LLLLUUU*BBCRSSTTEXN")
+        name = rng.choice(("a", "b", "c", '"D"'))
+        if kind == "L":
+            steps.append("LISTEN " + name)
+        elif kind == "U":
+            steps.append("UNLISTEN " + name)
+        elif kind == "*":
+            steps.append("UNLISTEN *")
+        elif kind == "B" and not open_:
+            steps.append("BEGIN")
+            open_, points = True, 0
+        elif kind in "CR" and open_:
+            steps.append({"C": rng.choice(("COMMIT", "END", "COMMIT WORK")), "R": "ROLLBACK"}[kind])
+            open_ = False
+        elif kind == "S" and open_:
+            points += 1
+            steps.append("SAVEPOINT s%d" % points)
+        elif kind == "T" and open_ and points:
+            steps.append(rng.choice(("ROLLBACK TO s%d", "RELEASE s%d", "ROLLBACK TO s%d")) % rng.randint(1, points))
+        elif kind == "E" and open_:
+            steps.append("SELECT 1/0")
+        elif kind == "X":
+            steps.append("SELECT 1")
+        elif kind == "N":
+            steps.append("NOTIFY %s, 'own'" % name)
+    if open_:
+        steps.append("COMMIT")
+    return steps
+
+
+@test
+def programs(t):
+    """random programs of LISTEN, UNLISTEN, transactions and savepoints: what is heard between them is what PostgreSQL
+    gives, and what is in force at the end is what it says itself"""
+    d = t.daemon(size=2)
+    other = t.direct()
+    for number in range(int(os.environ.get("PGWITH_FUZZ_PROGRAMS", "60"))):
+        steps = a_program(t.random)
+        how = [t.random.choice((wire.query, wire.query, lambda x: wire.extended(x) + wire.sync())) for _ in steps]
+        direct, pooled = t.direct(), t.client(d)
+        for c in (direct, pooled):
+            c.sql("LISTEN fence")
+        for n, (step, encode) in enumerate(zip(steps, how)):
+            answers = []
+            for c in (direct, pooled):
+                got = exchange(c, encode(step))
+                answers.append([x for x in got if x[0] != "A"])
+            equal(answers[1], answers[0], "program %d, %r behind %r" % (number, step, steps[:n]))
+            if direct.status != "I":
+                continue
+            if ("fence",) not in direct.sql("SELECT pg_listening_channels()"):
+                for c in (direct, pooled):
+                    c.sql("LISTEN fence")
+            for name in ("a", "b", "c", '"D"'):
+                other.sql("NOTIFY %s, '%d'" % (name, n))
+            want = [x for x in heard(direct, str(n), other) if x[1] != "own"]
+            got = [x for x in heard_behind(pooled, str(n)) if x[1] != "own"]
+            equal(got, want, "program %d, heard behind %r" % (number, steps[:n + 1]))
+        direct.close()
+        pooled.close()
+    equal(d.leased(), [], "leased servers")
+
+
+def heard_behind(c, fence):
+    got = []
+    while not got or got[-1] != ("fence", fence):
+        got += notifications(c, 1)
+    return got[:-1]
 
 
 if __name__ == "__main__":
