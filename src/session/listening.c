@@ -317,21 +317,6 @@ listening_free(struct session *s)
 	s->rare->listening = NULL;
 }
 
-/* Carries out what the keeper, or the server, has granted. */
-static void
-do_deeds(struct listening *li)
-{
-	for (unsigned i = 0; i < li->deeds.count; i++) {
-		const struct deed *d = &li->deeds.list[i];
-
-		if (d->what == UNLISTEN_ALL)
-			listener_drop_all(&li->listener, false);
-		else if (d->what == UNLISTEN)
-			listener_drop(&li->listener, d->name, strlen(d->name));
-	}
-	drop_deeds(&li->deeds);
-}
-
 /* ---- giving ---- */
 
 /* May the client get notifications now: is it outside of a transaction, between messages? */
@@ -506,7 +491,8 @@ is_mark(const struct listening *li, const char *name)
 	return li->marks > 0 && strncmp(name, begin, (size_t)n) == 0;
 }
 
-/* The names that the session listens to when the deeds that have survived are done. */
+/* The names that the session listens to when the deeds that have survived are done. `told`: what its
+ * server listens to, or NULL. */
 static void
 final_names(const struct listening *li, const struct buf *told, struct buf *names)
 {
@@ -517,12 +503,12 @@ final_names(const struct listening *li, const struct buf *told, struct buf *name
 	while ((name = listener_next(&li->listener, &at)) != NULL)
 		if (listener_has(&li->listener, name, strlen(name)) == LISTENER_LISTENS)
 			buf_add_str(names, name);
-	for (unsigned i = 0; i < li->ntx; i++) {
+	for (unsigned i = 0; told && i < li->ntx; i++) {
 		mark_name(li, li->tx[i].mark, mark);
 		if (in_names(told, mark))
 			apply_deed(names, &li->tx[i].deed);
 	}
-	/* SINGLE: it has succeeded, or there is nothing here. */
+	/* The deeds of one message: it has succeeded, or there are none here. */
 	for (unsigned i = 0; i < li->deeds.count; i++)
 		apply_deed(names, &li->deeds.list[i]);
 }
@@ -546,6 +532,19 @@ keep_names(struct listening *li, const struct buf *names)
 	for (end = name + names->len; name < end; name += strlen(name) + 1)
 		listener_keep(&li->listener, name, strlen(name));
 	buf_clear(&gone);
+}
+
+/* Carries out what the keeper, or the server, has granted. */
+static void
+do_deeds(struct listening *li)
+{
+	struct buf names;
+
+	buf_init(&names, NAMES_MAX);
+	final_names(li, NULL, &names);
+	keep_names(li, &names);
+	buf_clear(&names);
+	drop_deeds(&li->deeds);
 }
 
 /* Drops what is kept of channels that the session does not listen to, as PostgreSQL does at the end
@@ -725,7 +724,20 @@ listening_inquired(struct session *s)
 	s->hold->lease.srv->progress.muted = false;
 	session_set_state(s, SESSION_ACTIVE);
 	inquiry_forget(s);
+	session_wake(s);
 	return true;
+}
+
+/* A transaction has ended, or something that may have listened. Is the server to be asked what it
+ * listens to? */
+static bool
+must_look(const struct session *s)
+{
+	const struct listening *li = s->rare->listening;
+
+	return s->hold->lease.srv->progress.status == 'I' && !script_waiting(s) &&
+	       !(s->rare->stack && scopes_open(s)) &&
+	       (li->ntx > 0 || (li->suspect && li->listener.listens > 0));
 }
 
 /* The server has answered a message that concerns what the session listens to. Returns true if it is
@@ -764,6 +776,11 @@ passed_answered(struct session *s)
 	default:
 		if (good && p->status == 'I')
 			do_deeds(li);
+		drop_deeds(&li->deeds);
+		if (must_look(s)) {
+			look(s);
+			return true;
+		}
 		break;
 	}
 	drop_deeds(&li->deeds);
@@ -778,14 +795,13 @@ bool
 listening_answered(struct session *s)
 {
 	struct listening *li = s->rare->listening;
-	const struct progress *p = &s->hold->lease.srv->progress;
 
+	/* What has come meanwhile is given when this has been dealt with. */
+	if (li->kept.len > 0)
+		session_wake(s);
 	if (li->state == LISTENING_PASSED)
 		return passed_answered(s);
-	/* A transaction has ended, or something that may have listened. */
-	if (li->state == LISTENING_QUIET && p->status == 'I' && !script_waiting(s) &&
-	    !(s->rare->stack && scopes_open(s)) &&
-	    (li->ntx > 0 || (li->suspect && li->listener.listens > 0))) {
+	if (li->state == LISTENING_QUIET && must_look(s)) {
 		look(s);
 		return true;
 	}
@@ -808,6 +824,8 @@ answer_query(struct session *s)
 	struct listening *li = s->rare->listening;
 	struct buf out;
 
+	/* What was told before comes before. */
+	give(s);
 	buf_init(&out, SQL_MAX);
 	for (unsigned i = 0; i < li->deeds.count; i++)
 		msg_complete(&out, li->deeds.list[i].what == LISTEN ? "LISTEN" : "UNLISTEN");
@@ -882,6 +900,21 @@ listening_pins(const struct session *s, const struct message *m, unsigned set)
 	return set;
 }
 
+/* The message does nothing: an error came before it, or it is refused. */
+static enum verdict
+abandon(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+
+	li->goes = false;
+	drop_deeds(&li->deeds);
+	listener_drop_all(&li->listener, true);
+	drop_kept(li);
+	if (li->state == LISTENING_GRANTED)
+		set_state(s, LISTENING_QUIET);
+	return FORWARD;
+}
+
 void
 listening_judged(struct session *s, enum verdict v)
 {
@@ -890,12 +923,7 @@ listening_judged(struct session *s, enum verdict v)
 	if (!li->goes || v == HOLD)
 		return;
 	if (v != FORWARD && v != REPLACE) {
-		/* It was refused. */
-		li->goes = false;
-		drop_deeds(&li->deeds);
-		listener_drop_all(&li->listener, true);
-		if (li->state == LISTENING_GRANTED)
-			set_state(s, LISTENING_QUIET);
+		abandon(s); /* it was refused */
 		return;
 	}
 	li->goes = li->mixed = false;
@@ -1103,8 +1131,10 @@ listening_judge(struct session *s, struct message *m)
 	case LISTENING_PASSED:
 		return judge_behind(s, m);
 	case LISTENING_GRANTED:
-		if (li->purpose != ALONE)
+		if (li->purpose != ALONE && !is_in_error(s))
 			return pass(s, li->purpose);
+		if (li->purpose != ALONE)
+			return abandon(s);
 		set_state(s, LISTENING_QUIET);
 		return answer_query(s);
 	case LISTENING_FAILED:
