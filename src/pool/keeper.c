@@ -44,7 +44,9 @@ struct request {
 	struct list_node node;
 	char *sql;
 	struct listener *listener; /* NULL: nobody, or it is gone */
-	enum { ASK, SETUP, UNLISTEN, ALIVE, MOVE_ALL, MOVE_MARK, MOVE_NOTIFY } what;
+	enum { ASK, CONVERT, SETUP, UNLISTEN, ALIVE, MOVE_ALL, MOVE_MARK, MOVE_NOTIFY } what;
+	uint8_t *row; /* CONVERT: the body of the DataRow */
+	size_t row_bytes;
 	char *error; /* the server's words, if it has failed */
 	char sqlstate[6];
 };
@@ -163,9 +165,12 @@ new_request(int what, struct listener *l, const char *sql)
 static void
 free_request(struct request *r)
 {
-	if (r->listener)
+	if (r->listener && r->listener->asked == r)
 		r->listener->asked = NULL;
+	if (r->listener && r->listener->converting == r)
+		r->listener->converting = NULL;
 	free(r->sql);
+	free(r->row);
 	free(r->error);
 	free(r);
 }
@@ -252,7 +257,7 @@ listener_init(struct listener *l, const struct listener_ops *ops, void *owner)
 static void
 leave_if_idle(struct listener *l)
 {
-	if (l->keeper == NULL || l->channels.count > 0 || l->asked)
+	if (l->keeper == NULL || l->channels.count > 0 || l->asked || l->converting)
 		return;
 	l->keeper->used_us = now_us(l->keeper);
 	list_remove(&l->keeper->listeners, &l->node);
@@ -292,8 +297,19 @@ listener_drop_all(struct listener *l, bool only_tried)
 }
 
 void
+keeper_convert_no_more(struct listener *l)
+{
+	if (l->converting == NULL)
+		return;
+	l->converting->listener = NULL;
+	l->converting = NULL;
+	leave_if_idle(l);
+}
+
+void
 listener_clear(struct listener *l)
 {
+	keeper_convert_no_more(l);
 	listener_give_up(l);
 	listener_drop_all(l, false);
 }
@@ -415,6 +431,14 @@ keeper_ask(struct pool *pool, struct listener *l, const char *sql, const char *n
 	send_waiting(k);
 }
 
+void
+keeper_convert(struct listener *l, const char *sql)
+{
+	l->converting = new_request(CONVERT, l, sql);
+	list_append(&l->keeper->waiting, &l->converting->node);
+	send_waiting(l->keeper);
+}
+
 /* ---- the end of a connection ---- */
 
 static void
@@ -466,6 +490,9 @@ end_all(struct keeper *k, const struct err *e, const char *why)
 		struct listener *l = LIST_OBJ(n, struct listener, node);
 		bool asked = l->asked != NULL;
 
+		keeper_convert_no_more(l);
+		if (l->keeper == NULL)
+			continue;
 		listener_give_up(l);
 		if (l->keeper) {
 			listener_drop_all(l, false);
@@ -735,6 +762,16 @@ note_error(struct request *r, const uint8_t *body, size_t bytes)
 	snprintf(r->sqlstate, sizeof r->sqlstate, "%s", sqlstate ? sqlstate : "");
 }
 
+static void
+note_row(struct request *r, const uint8_t *body, size_t bytes)
+{
+	if (r == NULL || r->what != CONVERT || r->row)
+		return;
+	r->row = mem_alloc(bytes + 1);
+	memcpy(r->row, body, bytes);
+	r->row_bytes = bytes;
+}
+
 /* What a listener has asked is answered: its channels are its own from here on. */
 static void
 answer(struct keeper *k, struct request *r)
@@ -766,11 +803,25 @@ answer(struct keeper *k, struct request *r)
 	leave_if_idle(l);
 }
 
+static void
+convert(struct request *r)
+{
+	struct listener *l = r->listener;
+
+	if (l == NULL)
+		return;
+	r->listener = NULL;
+	l->converting = NULL;
+	l->ops->converted(l, r->error ? NULL : r->row, r->row_bytes, r->sqlstate,
+			  r->error ? r->error : "");
+	leave_if_idle(l);
+}
+
 /* Returns false if the keeper has lost its connection by that. */
 static bool
 request_ended(struct keeper *k, struct keeper_line *line, struct request *r)
 {
-	if (r->error && r->what != ASK && r->what != UNLISTEN) {
+	if (r->error && r->what != ASK && r->what != UNLISTEN && r->what != CONVERT) {
 		if (line == &k->line[1])
 			give_up_moving(k, r->error);
 		else
@@ -781,6 +832,9 @@ request_ended(struct keeper *k, struct keeper_line *line, struct request *r)
 	case ASK:
 		answer(k, r);
 		return line->srv != NULL;
+	case CONVERT:
+		convert(r);
+		break;
 	case SETUP:
 		line->ready = true;
 		if (line == &k->line[0]) {
@@ -842,6 +896,9 @@ take_messages(struct server *srv, const uint8_t *data, size_t bytes)
 		switch (f.type) {
 		case 'A':
 			take_notification(k, line, data + at, FRAME_HEADER + f.body);
+			break;
+		case 'D':
+			note_row(first_request(line), data + at + FRAME_HEADER, f.body);
 			break;
 		case 'E':
 			note_error(first_request(line), data + at + FRAME_HEADER, f.body);

@@ -57,6 +57,9 @@ struct listener_ops {
 	/* A notification of a channel that it listens to, or tries: a NotificationResponse. */
 	void (*notified)(struct listener *, const char *channel, size_t channel_bytes,
 			 const uint8_t *message, size_t bytes);
+	/* What keeper_convert() has asked for: the DataRow's body, or NULL and the error. */
+	void (*converted)(struct listener *, const uint8_t *row, size_t bytes, const char *sqlstate,
+			  const char *error);
 	/* The connection is lost, and the listener has no channel any more. */
 	void (*lost)(struct listener *, const char *why);
 };
@@ -72,7 +75,8 @@ struct listener {
 	struct keeper *keeper; /* NULL: it has no channel, and has asked for none */
 	struct list_node node; /* in keeper->listeners */
 	struct list channels;  /* struct subscription */
-	struct request *asked; /* by keeper_ask(), and not answered; or NULL */
+	struct request *asked;      /* by keeper_ask(), and not answered; or NULL */
+	struct request *converting; /* by keeper_convert(), likewise */
 	unsigned listens;      /* channels in LISTENS */
 };
 
@@ -112,6 +116,11 @@ void listener_clear(struct listener *);
  * that is not answered. */
 void keeper_ask(struct pool *, struct listener *, const char *sql, const char *names,
 		size_t names_bytes, bool try);
+
+/* Asks for one row, by which a notification is converted to another encoding. The listener must have
+ * a channel. converted() is called, never within this call. */
+void keeper_convert(struct listener *, const char *sql);
+void keeper_convert_no_more(struct listener *);
 
 /* Gives up what was asked: answered() is not called. Channels that were asked for are dropped. */
 void listener_give_up(struct listener *);

@@ -32,6 +32,8 @@
 #define DEEDS_MAX  1000        /* of one text */
 #define PORTION    (64 * 1024) /* bytes of notifications that are sent in one write */
 #define READY_SIZE 6           /* bytes of a ReadyForQuery */
+#define PID_SIZE   4           /* bytes of the pid in a NotificationResponse */
+#define CONVERTED_MAX (64 * 1024)
 
 /* One LISTEN or UNLISTEN. */
 struct deed {
@@ -72,7 +74,8 @@ struct listening {
 	bool overflown;       /* there was no room in `kept` */
 	struct err failed;    /* FAILED */
 	struct deeds deeds;   /* what is done when the message has succeeded */
-	struct buf kept;      /* whole messages for the client */
+	struct buf kept;      /* whole messages for the client, in the server's encoding */
+	struct buf converted; /* the one before them, in the client's */
 	char *lost;           /* why the keeper was lost; or NULL */
 	struct marked *tx;    /* the deeds of the transaction that is open */
 	unsigned ntx, marks;
@@ -272,7 +275,10 @@ lost(struct listener *l, const char *why)
 	session_wake(s);
 }
 
-static const struct listener_ops listener_ops = {answered, notified, lost};
+static void converted(struct listener *, const uint8_t *row, size_t bytes, const char *sqlstate,
+		      const char *error);
+
+static const struct listener_ops listener_ops = {answered, notified, converted, lost};
 
 static struct listening *
 need_listening(struct session *s)
@@ -284,6 +290,7 @@ need_listening(struct session *s)
 	li = session_rare(s)->listening = mem_calloc(1, sizeof *li);
 	listener_init(&li->listener, &listener_ops, s);
 	buf_init(&li->kept, LISTENING_MAX);
+	buf_init(&li->converted, CONVERTED_MAX);
 	return li;
 }
 
@@ -309,6 +316,7 @@ listening_free(struct session *s)
 		return;
 	drop_deeds(&li->deeds);
 	buf_clear(&li->kept);
+	buf_clear(&li->converted);
 	free(li->tx);
 	free(li->lost);
 	if (li->state == LISTENING_FAILED)
@@ -340,17 +348,109 @@ may_give(const struct session *s)
 	}
 }
 
-/* How many bytes of whole messages, up to PORTION or one message. */
+/* The encoding that notifications must be converted to; NULL: none, the client gets them as they
+ * are. PostgreSQL converts neither from nor to SQL_ASCII. */
+static const char *
+other_encoding(const struct session *s)
+{
+	const char *server = told_get(s->context.told, "server_encoding");
+	const char *client = told_get(s->context.told, "client_encoding");
+
+	if (server == NULL || client == NULL || strcasecmp(server, client) == 0 ||
+	    strcasecmp(server, "SQL_ASCII") == 0 || strcasecmp(client, "SQL_ASCII") == 0)
+		return NULL;
+	return client;
+}
+
+/* How many bytes of whole messages, up to PORTION or one message. With `ascii`, it ends ahead of the
+ * first message that is not all ASCII. */
 static size_t
-portion_of(const struct buf *kept)
+portion_of(const struct buf *kept, bool ascii)
 {
 	size_t at = 0;
 	struct frame f;
 
 	while (frame_read(buf_data(kept) + at, kept->len - at, &f) == 0 &&
-	       (at == 0 || at + FRAME_HEADER + f.body <= PORTION))
+	       (at == 0 || at + FRAME_HEADER + f.body <= PORTION)) {
+		if (ascii &&
+		    !sqlname_is_ascii((const char *)buf_data(kept) + at + FRAME_HEADER + PID_SIZE,
+				      f.body - PID_SIZE))
+			break;
 		at += FRAME_HEADER + f.body;
+	}
 	return at;
+}
+
+/* Adds a text as an expression: its bytes in another encoding, as hexadecimal digits. */
+static void
+add_conversion(struct buf *sql, const char *text, const char *from, const char *to)
+{
+	buf_add_fmt(sql, "pg_catalog.encode(pg_catalog.convert(pg_catalog.decode('");
+	for (; *text; text++)
+		buf_add_fmt(sql, "%02x", (unsigned)(uint8_t)*text);
+	buf_add_fmt(sql, "', 'hex'), '%s', '%s'), 'hex')", from, to);
+}
+
+/* Has the keeper convert the first notification that is kept. */
+static void
+begin_conversion(struct session *s, const char *to)
+{
+	struct listening *li = s->rare->listening;
+	const char *from = told_get(s->context.told, "server_encoding");
+	const char *channel = (const char *)buf_data(&li->kept) + FRAME_HEADER + PID_SIZE;
+	struct buf sql;
+
+	if (li->listener.converting || li->listener.keeper == NULL)
+		return;
+	buf_init(&sql, SQL_MAX);
+	buf_add_fmt(&sql, "SELECT ");
+	add_conversion(&sql, channel, from, to);
+	buf_add_fmt(&sql, ", ");
+	add_conversion(&sql, channel + strlen(channel) + 1, from, to);
+	buf_add_u8(&sql, 0);
+	keeper_convert(&li->listener, (char *)buf_data(&sql));
+	buf_clear(&sql);
+}
+
+/* Adds a column of hexadecimal digits as bytes with a NUL. Returns where the next one begins. */
+static const uint8_t *
+add_column(struct buf *out, const uint8_t *at)
+{
+	uint32_t bytes = frame_u32(at);
+
+	at += 4;
+	for (uint32_t i = 0; i + 1 < bytes; i += 2)
+		buf_add_u8(out, (uint8_t)(sqltext_digit((char)at[i]) << 4 |
+					  sqltext_digit((char)at[i + 1])));
+	buf_add_u8(out, 0);
+	return at + bytes;
+}
+
+/* The first notification that is kept has been converted, or cannot be. */
+static void
+converted(struct listener *l, const uint8_t *row, size_t bytes, const char *sqlstate,
+	  const char *error)
+{
+	struct session *s = l->owner;
+	struct listening *li = s->rare->listening;
+	size_t at;
+	struct frame f;
+
+	if (frame_read(buf_data(&li->kept), li->kept.len, &f) < 0)
+		return;
+	if (row && bytes > 10) {
+		at = msg_begin(&li->converted, 'A');
+		buf_add(&li->converted, buf_data(&li->kept) + FRAME_HEADER, PID_SIZE);
+		add_column(&li->converted, add_column(&li->converted, row + 2));
+		msg_end(&li->converted, at);
+	} else {
+		msg_report(&li->converted, 'N', "WARNING", sqlstate, error,
+			   "A notification was not given to the client: its encoding lacks a "
+			   "character.",
+			   NULL);
+	}
+	buf_drop(&li->kept, FRAME_HEADER + f.body);
+	session_wake(s);
 }
 
 static void
@@ -358,12 +458,18 @@ give(struct session *s)
 {
 	struct listening *li = s->rare->listening;
 
-	while (li->kept.len > 0 && may_give(s)) {
-		size_t n = portion_of(&li->kept);
+	while ((li->kept.len > 0 || li->converted.len > 0) && may_give(s)) {
+		const char *other = other_encoding(s);
+		struct buf *from = li->converted.len > 0 ? &li->converted : &li->kept;
+		size_t n = portion_of(from, other && from == &li->kept);
 
+		if (n == 0) {
+			begin_conversion(s, other);
+			return;
+		}
 		s->pool->stats.sent += n;
-		reply_send(s, buf_data(&li->kept), n);
-		buf_drop(&li->kept, n);
+		reply_send(s, buf_data(from), n);
+		buf_drop(from, n);
 	}
 }
 
@@ -399,7 +505,7 @@ listening_reply(struct session *s, const uint8_t *data, size_t bytes)
 	struct listening *li = s->rare->listening;
 
 	/* Behind the last ReadyForQuery there may be only messages that end with a NUL. */
-	if (li->kept.len > 0 && may_give(s) && bytes >= READY_SIZE &&
+	if ((li->kept.len > 0 || li->converted.len > 0) && may_give(s) && bytes >= READY_SIZE &&
 	    memcmp(data + bytes - READY_SIZE, ready, READY_SIZE) == 0) {
 		reply_send(s, data, bytes - READY_SIZE);
 		give(s);
@@ -559,9 +665,10 @@ drop_kept(struct listening *li)
 
 	if (left == 0)
 		return;
+	keeper_convert_no_more(&li->listener);
 	buf_init(&li->kept, LISTENING_MAX);
 	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
-		const char *name = (const char *)at + FRAME_HEADER + 4;
+		const char *name = (const char *)at + FRAME_HEADER + PID_SIZE;
 
 		if (listener_has(&li->listener, name, strlen(name)) != LISTENER_NO)
 			buf_add(&li->kept, at, FRAME_HEADER + f.body);
@@ -895,7 +1002,9 @@ listening_pins(const struct session *s, const struct message *m, unsigned set)
 	const struct listening *li = s->rare->listening;
 
 	/* What a prepared statement does is judged at its Bind: judge_text(). */
-	if (s->context.listens && (m->type == 'P' || (li && li->goes && li->purpose == INSIDE)))
+	if (m->type == 'P' ? s->context.listens && message_is_whole(m) && li &&
+				 m->effects.set == SQLCLASS_LISTEN
+			   : li && li->goes && li->purpose == INSIDE)
 		set &= ~(unsigned)SQLCLASS_LISTEN;
 	return set;
 }
@@ -1213,6 +1322,7 @@ listening_pack(struct pack *p, struct session *s)
 	deeds_pack(p, &li->deeds);
 	transaction_pack(p, li);
 	pack_buf(p, &li->kept);
+	pack_buf(p, &li->converted);
 	PACK(p, li->overflown);
 	pack_str(p, &li->lost);
 	if (!listener_pack(p, &li->listener, s->pool) && li->lost == NULL)
