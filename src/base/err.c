@@ -210,6 +210,9 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_SERVER_LOST] = {"server_lost", "08006", true,
 			 "the server connection of pool \"%s\" was lost: %s", /* pool, reason */
 			 "reconnect; look into the server's log for the reason"},
+    [ERR_LISTEN_FAILED] = {"listen_failed", "08006", false,
+			   "pool \"%s\" could not listen: %s", /* pool, reason */
+			   "try again"},
     [ERR_LISTEN_LOST] =
 	{"listen_lost", "57P01", true,
 	 "the connection by which pool \"%s\" listens was lost: %s", /* pool, reason */

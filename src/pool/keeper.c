@@ -480,8 +480,7 @@ end_all(struct keeper *k, const struct err *e, const char *why)
 {
 	struct list_node *n;
 
-	close_line(k, 0, why);
-	close_line(k, 1, why);
+	/* First of all: channels that are dropped now are no reason to send an UNLISTEN. */
 	buf_clear(&k->later);
 	k->mark[0] = 0;
 	if (k->state != KEEPER_CLOSED)
@@ -501,6 +500,8 @@ end_all(struct keeper *k, const struct err *e, const char *why)
 			l->ops->answered(l, e, false);
 		}
 	}
+	close_line(k, 0, why);
+	close_line(k, 1, why);
 	drop_requests(&k->waiting);
 }
 
@@ -512,7 +513,7 @@ lose(struct keeper *k, const char *why)
 	if (k->listeners.count > 0)
 		log_warnx("pool", k->pool->conf->name, LINE_LOST,
 			  LOG_NUMBER("sessions", k->listeners.count), LOG_QUOTED("why", why));
-	err_make(&e, ERR_SERVER_LOST, k->pool->conf->name, why);
+	err_make(&e, ERR_LISTEN_FAILED, k->pool->conf->name, why);
 	end_all(k, &e, why);
 	err_clear(&e);
 }
@@ -784,7 +785,7 @@ answer(struct keeper *k, struct request *r)
 		return;
 	if (r->error) {
 		listener_give_up(l);
-		err_make(&e, ERR_SERVER_LOST, k->pool->conf->name, r->error);
+		err_make(&e, ERR_LISTEN_FAILED, k->pool->conf->name, r->error);
 		l->ops->answered(l, &e, true);
 		err_clear(&e);
 		return;

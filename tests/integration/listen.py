@@ -178,6 +178,224 @@ def slow(t):
     equal(b.value("SELECT 1"), "1", "who takes them")
 
 
+@test
+def at_commit(t):
+    """a transaction that listens: its COMMIT waits until the keeper listens, so that what is committed behind it is
+    never lost; what was committed before its COMMIT was sent is not asked for. ROLLBACK needs no keeper"""
+    d = t.daemon(size=2)
+    a, b, other = t.client(d), t.client(d), t.direct()
+    b.sql("LISTEN something")
+    pid = keeper(d)
+    for encode in (wire.query, lambda x: wire.extended(x) + wire.sync()):
+        for end, expect in (("COMMIT", [("one", "behind")]), ("ROLLBACK", [])):
+            a.sql("BEGIN")
+            equal(exchange(a, encode("LISTEN one"))[-1], ("Z", b"T"), "LISTEN")
+            other.sql("NOTIFY one, 'early'")
+            t.cluster.signal(pid, signal.SIGSTOP)
+            try:
+                a.send(encode(end))
+                if expect:
+                    check(a.silent(0.2), "it waits for the keeper")
+                    equal(t.value("SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle' AND "
+                              "pid <> pg_backend_pid() AND datname = current_database()"), "1",
+                          "the transaction is still open")
+                else:
+                    a.until_ready()
+            finally:
+                t.cluster.signal(pid, signal.SIGCONT)
+            if expect:
+                a.until_ready()
+            other.sql("NOTIFY one, 'behind'")
+            other.sql("NOTIFY something")
+            equal(notifications(b, 1), [("something", "")], "the keeper is at it")
+            if expect:
+                equal(notifications(a, 1), expect, "behind " + end)
+            check(a.silent(0.05), "and no more")
+            a.sql("UNLISTEN *")
+    equal(d.leased(), [], "leased servers")
+
+
+@test
+def told_late(t):
+    """what is committed while the LISTEN or the COMMIT is answered, and the keeper does not read, is given once, in
+    order"""
+    d = t.daemon(size=2)
+    a, other = t.client(d), t.direct()
+    a.sql("LISTEN zero")
+    pid = keeper(d)
+    a.sql("BEGIN; SELECT 1")
+    a.sql("LISTEN one")
+    a.sql("COMMIT")
+    t.cluster.signal(pid, signal.SIGSTOP)
+    for n in range(20):
+        other.sql("NOTIFY %s, '%d'" % ("zero" if n % 3 else "one", n))
+    a.send(wire.query("UNLISTEN zero"))
+    check(a.silent(0.1), "its UNLISTEN waits for what was told before")
+    t.cluster.signal(pid, signal.SIGCONT)
+    got = []
+    while not got or got[-1][0] != "Z":
+        got.append(a.read())
+    equal([told(b) for k, b in got if k == "A"], [("zero" if n % 3 else "one", str(n)) for n in range(20)],
+          "ahead of the answer")
+    equal([k for k, _ in got[-2:]], ["C", "Z"], "the answer")
+
+
+@test
+def keeper_hangs(t):
+    """a keeper that does not answer is given up after connect_timeout: sessions that listen are told, the LISTEN that
+    waits is an error, and the next one is by another keeper"""
+    d = t.daemon(size=2, connect_timeout="1s", check_interval="1s")
+    a, b, c = t.client(d), t.client(d), t.client(d)
+    a.sql("LISTEN one")
+    pid = keeper(d)
+    t.cluster.signal(pid, signal.SIGSTOP)
+    try:
+        b.send(wire.query("LISTEN two"))
+        equal([e.sqlstate for e in a.until_closed().errors], ["57P01"], "who listened")
+        r = b.until_ready()
+        equal([(e.severity, e.sqlstate) for e in r.errors], [("ERROR", "08006")], "who wanted to listen")
+        c.sql("LISTEN two")
+        b.sql("LISTEN two")
+        t.sql("NOTIFY two")
+        equal([notifications(x, 1) for x in (b, c)], [[("two", "")]] * 2, "by another one")
+    finally:
+        t.cluster.signal(pid, signal.SIGCONT)
+
+
+@test
+def unreachable(t):
+    """if the keeper cannot be opened, LISTEN is the error that a server would be"""
+    proxy = t.proxy()
+    d = t.daemon(size=1, conninfo=t.conninfo(host=proxy.directory, port=proxy.port), retry_delay="100ms")
+    c = t.client(d)
+    c.sql("SELECT 1")
+    proxy.refuse = True
+    r = c.ask("LISTEN one")
+    equal([e.sqlstate for e in r.errors], ["08001"], "LISTEN")
+    proxy.refuse = False
+    c.sql("LISTEN one")
+    t.sql("NOTIFY one")
+    equal(notifications(c, 1), [("one", "")], "when it can be opened again")
+
+
+@test
+def reloaded(t):
+    """another conninfo of the same database: another keeper takes over, and nothing is lost. Another database: the
+    sessions that listen are ended, as notifications of the two have no order"""
+    d = t.daemon(size=2)
+    a, other = t.client(d), t.direct()
+    a.sql("LISTEN one; LISTEN two")
+    old, sent = keeper(d), 0
+    d.reload(pools={"db": {"conninfo": t.conninfo(application_name="moved"), "size": 2}})
+    while old in (x["pid"] for x in t.activity()):
+        other.sql("NOTIFY one, '%d'" % sent)
+        sent += 1
+    other.sql("NOTIFY two, 'end'")
+    equal(notifications(a, sent + 1), [("one", str(n)) for n in range(sent)] + [("two", "end")], "what came")
+    a.sql("UNLISTEN one")
+    old = keeper(d)
+    t.new_database()
+    d.reload(pools={"db": {"conninfo": t.conninfo(), "size": 2}})
+    equal([e.sqlstate for e in a.until_closed().errors], ["57P01"], "its last words")
+    with d.connect() as b:
+        b.sql("LISTEN one")
+        t.sql("NOTIFY one, 'there'")
+        equal(notifications(b, 1), [("one", "there")], "at the new place")
+
+
+@test
+def encodings(t):
+    """payloads and channels in the encoding of each session: what has no equivalent there is a warning, and order is
+    kept"""
+    d = t.daemon(size=2)
+    utf8, latin, direct = t.client(d), t.client(d, client_encoding="LATIN1"), t.direct(client_encoding="LATIN1")
+    utf8.sql('LISTEN one; LISTEN "\u00e9"')
+    for c in (latin, direct):
+        c.sql("LISTEN one")
+        c.send(wire.query(b'LISTEN "\xe9"'))
+        equal(c.until_ready().tags, ["LISTEN"], "a channel in another encoding")
+    other = t.direct()
+    texts = ["plain", "caf\u00e9 %d", "plain", "\u00e4" * 3000, "plain"]
+    for n, text in enumerate(texts):
+        other.sql("NOTIFY one, '%s'" % text)
+        other.sql("NOTIFY \"\u00e9\", '%d'" % n)
+    want = [x for n, text in enumerate(texts) for x in (("one", text), ("\u00e9", str(n)))]
+    equal([tuple(y.encode("latin1").decode() for y in x) for x in notifications(utf8, 10)], want, "UTF8")
+    equal(notifications(direct, 10), want, "LATIN1, directly")
+    # Its own server listens to the channel that is not ASCII: the order is that of each connection.
+    equal(sorted(notifications(latin, 10)), sorted(want), "LATIN1")
+    other.sql("NOTIFY one, '\u20ac'")
+    other.sql("NOTIFY one, 'behind'")
+    kind, body = latin.read()
+    equal((kind, wire.report_fields(body)["C"]), ("N", "22P05"), "a character that LATIN1 lacks")
+    equal(notifications(latin, 1), [("one", "behind")], "the next one")
+
+
+@test
+def without_pin(t):
+    """pin = off: LISTEN is no reason to refuse, as it does not pin, in a transaction and as a prepared statement too;
+    what would still pin is refused"""
+    d = t.daemon(size=1, pin="off")
+    a, other = t.client(d), t.client(d)
+    a.sql("LISTEN one")
+    a.sql("BEGIN")
+    a.sql("LISTEN two")
+    a.sql("COMMIT")
+    equal(a.ask_extended("LISTEN three").tags, ["LISTEN"], "by Parse")
+    a.send(wire.parse("LISTEN four", "s") + wire.sync() + wire.bind(statement="s") + wire.execute() + wire.sync())
+    a.until_ready()
+    equal(a.until_ready().tags, ["LISTEN"], "by a prepared statement")
+    for name in ("one", "two", "three", "four"):
+        other.sql("NOTIFY " + name)
+    equal(notifications(a, 4), [(n, "") for n in ("one", "two", "three", "four")], "what comes")
+    for text in ("LISTEN one; SELECT 1", 'LISTEN U&"d\\0061t"'):
+        equal([e.sqlstate for e in a.ask(text).errors], ["0A000"], text)
+        if ";" not in text:
+            equal([e.sqlstate for e in a.ask_extended(text).errors], ["0A000"], text)
+    equal(a.value("SELECT count(*) FROM pg_listening_channels()"), "0", "nothing of it was done")
+
+
+@test
+def resets(t):
+    """what drivers send to reset a connection ends all listening, if it succeeds"""
+    d = t.daemon(size=2)
+    a, other = t.client(d), t.client(d)
+    texts = ("UNLISTEN *", "DISCARD ALL", "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;",
+             "UNLISTEN one; UNLISTEN two; SELECT 1")
+    for encode in (wire.query, lambda x: wire.extended(x) + wire.sync()):
+        for text in texts:
+            if ";" in text and encode is not wire.query:
+                continue
+            a.sql("LISTEN one; LISTEN two")
+            exchange(a, wire.query("UNLISTEN *; SELECT 1/0"))
+            other.sql("NOTIFY one")
+            equal(notifications(a, 1), [("one", "")], "behind a text that fails")
+            equal(exchange(a, encode(text))[-1], ("Z", b"I"), text)
+            other.sql("NOTIFY two")
+            equal([c["listens"] for c in d.clients()], ["0", "0"], "channels behind " + text)
+            check(a.silent(0.05), "what comes behind " + text)
+
+
+@test
+def lifetime(t):
+    """max_lifetime holds for the keeper too: another one takes over"""
+    d = t.daemon(size=1, max_lifetime="1s")
+    a = t.client(d)
+    a.sql("LISTEN one")
+    old = keeper(d)
+    equal(notifications_for(t, a, lambda: old in (x["pid"] for x in t.activity())), None, "what came")
+
+
+def notifications_for(t, c, holds):
+    """NOTIFY while it holds; None if all came in order."""
+    other, sent = t.direct(), 0
+    while holds():
+        other.sql("NOTIFY one, '%d'" % sent)
+        sent += 1
+    got, want = notifications(c, sent), [("one", str(n)) for n in range(sent)]
+    return None if got == want else (got, want)
+
+
 # ---- compared with PostgreSQL itself ----------------------------------------------------------------
 def heard(c, fence, what):
     """What comes up to a notification of the fence, which is the last one."""
