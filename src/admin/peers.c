@@ -12,8 +12,8 @@
 #include "base/units.h"
 #include "executor/executor.h"
 #include "pool/gate.h"
-#include "session/listening.h"
 #include "session/application.h"
+#include "session/channels.h"
 #include "session/doing.h"
 #include "session/readonly.h"
 
@@ -217,7 +217,7 @@ client_row(const struct daemon *d, uint64_t id, struct rows *r)
 	rows_text(r, session_was_let_in(s) ? s->peer.marks & PEER_PROVED ? "scram-sha-256" : "peer"
 					   : NULL);
 	rows_text(r, where_it_reads(s));
-	rows_number(r, listening_channels(s));
+	rows_number(r, channels_count(s));
 	rows_end(r);
 }
 

@@ -11,11 +11,11 @@
 #include "pool/handover.h"
 #include "relay/outbound.h"
 #include "scope/handover.h"
+#include "session/channels.h"
 #include "session/context_pack.h"
 #include "session/end.h"
 #include "session/expiry.h"
 #include "session/holds.h"
-#include "session/listening.h"
 #include "session/passwords.h"
 #include "session/reply.h"
 #include "session/script.h"
@@ -103,7 +103,7 @@ session_pack(struct heritage *h, struct session *s)
 	extended_pack(p, &s->extended);
 	bytes_pack(p, s);
 	slow_pack(p, s);
-	listening_pack(p, s);
+	channels_pack(p, s);
 	good &= handover_pack_lease(p, &h->pools, &s->own->lease);
 	hold_pack(p, s->own);
 	good &= scopes_pack(h, s);

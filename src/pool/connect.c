@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "pool/keeper.h"
 #include "pool/password.h"
 #include "pool/pool.h"
 #include "pool/probe.h"
@@ -71,7 +70,7 @@ connect_failed_by(struct server *srv, enum err_id id, const char *reason, const 
 	if (srv->keeps) {
 		err_make(&e, id, pool->conf->name, line);
 		if (srv->keeper)
-			keeper_failed(srv, &e);
+			srv->keep->failed(srv, &e);
 		err_clear(&e);
 		return;
 	}

@@ -14,14 +14,14 @@
 #include "wire/frame.h"
 #include "wire/msg.h"
 
-#define SENT_MAX   64                /* requests under way */
+#define SENT_MAX 64 /* requests under way */
 /* A NotificationResponse has less than 8200 bytes. */
-#define IN_MAX     (LOOP_SCRATCH + 64 * 1024)
-#define LATER_MAX  (64 * 1024 * 1024) /* notifications that wait for the mark */
-#define UNUSED_US  (60 * UNIT_S)
-#define MOVE_US    (10 * UNIT_S)
-#define REPEAT_US  (30 * UNIT_S) /* between two attempts to move */
-#define LINE_LOST  "the connection that listens was lost"
+#define IN_MAX    (LOOP_SCRATCH + 64 * 1024)
+#define LATER_MAX (64 * 1024 * 1024) /* notifications that wait for the mark */
+#define UNUSED_US (60 * UNIT_S)
+#define MOVE_US   (10 * UNIT_S)
+#define REPEAT_US (30 * UNIT_S) /* between two attempts to move */
+#define LINE_LOST "the connection that listens was lost"
 
 struct channel {
 	struct hash_node node; /* in keeper->channels */
@@ -183,7 +183,7 @@ send_request(struct keeper *k, struct keeper_line *line, struct request *r)
 	if (line->requests.count == 0)
 		line->asked_us = now_us(k);
 	list_append(&line->requests, &r->node);
-	buf_init(&out, 1024 * 1024);
+	buf_init(&out, SERVER_KEEPER_QUEUE_MAX);
 	msg_query(&out, r->sql);
 	progress_forget_error(&line->srv->progress);
 	progress_sent(&line->srv->progress, 'Q');
@@ -204,8 +204,8 @@ send_waiting(struct keeper *k)
 {
 	struct list_node *n;
 
-	while (may_send(k) && k->line[0].requests.count < SENT_MAX &&
-	       !k->pool->all->handing && (n = list_first(&k->waiting)) != NULL) {
+	while (may_send(k) && k->line[0].requests.count < SENT_MAX && !k->pool->all->handing &&
+	       (n = list_first(&k->waiting)) != NULL) {
 		list_remove(&k->waiting, n);
 		send_request(k, &k->line[0], LIST_OBJ(n, struct request, node));
 	}
@@ -354,6 +354,14 @@ listener_next(const struct listener *l, struct list_node **at)
 
 /* ---- asking ---- */
 
+static void logged_in(struct server *);
+static void readable(struct server *);
+static void line_lost(struct server *, const char *why);
+static void line_failed(struct server *, const struct err *);
+static void end_keeper(struct pool *);
+
+static const struct server_keeps keeps = {logged_in, readable, line_lost, line_failed};
+
 static struct keeper *
 need_keeper(struct pool *pool)
 {
@@ -362,6 +370,7 @@ need_keeper(struct pool *pool)
 	if (k)
 		return k;
 	k = pool->keeper = mem_calloc(1, sizeof *k);
+	pool->end_keeper = end_keeper;
 	k->pool = pool;
 	hash_init(&k->channels);
 	list_init(&k->listeners);
@@ -401,7 +410,7 @@ subscribe(struct keeper *k, struct listener *l, const char *name, size_t bytes,
 static void
 open_line(struct keeper *k, int which)
 {
-	k->line[which].srv = server_open_keeper(k->pool);
+	k->line[which].srv = server_open_keeper(k->pool, k, &keeps);
 	k->line[which].ready = k->line[which].marked = false;
 }
 
@@ -520,8 +529,8 @@ lose(struct keeper *k, const char *why)
 
 static void give_up_moving(struct keeper *, const char *why);
 
-void
-keeper_failed(struct server *srv, const struct err *e)
+static void
+line_failed(struct server *srv, const struct err *e)
 {
 	struct keeper *k = srv->keeper;
 
@@ -536,8 +545,8 @@ keeper_failed(struct server *srv, const struct err *e)
 	end_all(k, e, e->message);
 }
 
-void
-keeper_lost(struct server *srv, const char *why)
+static void
+line_lost(struct server *srv, const char *why)
 {
 	struct keeper *k = srv->keeper;
 
@@ -550,8 +559,8 @@ keeper_lost(struct server *srv, const char *why)
 	lose(k, why);
 }
 
-void
-keeper_free(struct pool *pool)
+static void
+end_keeper(struct pool *pool)
 {
 	struct keeper *k = pool->keeper;
 
@@ -563,6 +572,7 @@ keeper_free(struct pool *pool)
 		buf_clear(&k->line[i].in);
 	free(k);
 	pool->keeper = NULL;
+	pool->end_keeper = NULL;
 }
 
 /* ---- moving ---- */
@@ -583,6 +593,7 @@ give_up_moving(struct keeper *k, const char *why)
 		k->mark[0] = 0;
 	}
 	k->line[0].marked = false;
+	k->repeat_us = now_us(k) + REPEAT_US;
 	set_state(k, KEEPER_READY);
 	send_waiting(k);
 }
@@ -626,7 +637,7 @@ begin_marks(struct keeper *k)
 	snprintf(k->mark, sizeof k->mark, "pgwith %016llx%016llx", (unsigned long long)random[0],
 		 (unsigned long long)random[1]);
 	k->since_us = now_us(k);
-	buf_init(&sql, 64 * 1024 * 1024);
+	buf_init(&sql, SERVER_KEEPER_QUEUE_MAX / 2);
 	buf_add_fmt(&sql, "LISTEN \"%s\"", k->mark);
 	buf_add_u8(&sql, 0);
 	send_request(k, &k->line[0], new_request(MOVE_MARK, NULL, (char *)buf_data(&sql)));
@@ -648,7 +659,7 @@ notify_mark(struct keeper *k)
 {
 	char sql[128];
 
-	if (k->line[0].requests.count > 0 || k->line[1].requests.count > 0)
+	if (k->mark[0] == 0 || k->line[0].requests.count > 0 || k->line[1].requests.count > 0)
 		return;
 	snprintf(sql, sizeof sql, "NOTIFY \"%s\"", k->mark);
 	send_request(k, &k->line[1], new_request(MOVE_NOTIFY, NULL, sql));
@@ -890,8 +901,7 @@ take_messages(struct server *srv, const uint8_t *data, size_t bytes)
 	size_t at = 0;
 	struct frame f;
 
-	while (frame_read(data + at, bytes - at, &f) == 0 &&
-	       bytes - at - FRAME_HEADER >= f.body) {
+	while (frame_read(data + at, bytes - at, &f) == 0 && bytes - at - FRAME_HEADER >= f.body) {
 		struct keeper_line *line = &k->line[srv == k->line[1].srv];
 
 		switch (f.type) {
@@ -917,8 +927,8 @@ take_messages(struct server *srv, const uint8_t *data, size_t bytes)
 	return (long)at;
 }
 
-void
-keeper_readable(struct server *srv)
+static void
+readable(struct server *srv)
 {
 	struct keeper *k = srv->keeper;
 	const uint8_t *data;
@@ -949,8 +959,8 @@ keeper_readable(struct server *srv)
 		finish_moving(k);
 }
 
-void
-keeper_logged_in(struct server *srv)
+static void
+logged_in(struct server *srv)
 {
 	static const char setup[] =
 	    "SELECT pg_catalog.set_config('client_encoding', "
@@ -1016,7 +1026,7 @@ keepers_sweep(struct pool *pool, int64_t now)
 	    now - k->line[0].srv->used_us >= conf->check_interval_us && !pool->all->handing)
 		send_request(k, &k->line[0], new_request(ALIVE, NULL, ""));
 	if ((k->line[0].srv->retiring || pool_is_over_lifetime(pool, k->line[0].srv)) &&
-	    now - k->since_us >= REPEAT_US && !pool->all->handing)
+	    now >= k->repeat_us && !pool->all->handing)
 		keeper_move(pool);
 }
 
@@ -1082,7 +1092,8 @@ keeper_pack(struct pack *p, struct pool *pool)
 	buf_init(&in, IN_MAX);
 	PACK(p, k->used_us);
 	PACK(p, k->notifications);
-	/* Channels that nobody listens to any more. What sessions have asked for, they ask again. */
+	/* Channels that nobody listens to any more. What sessions have asked for, they ask again.
+	 */
 	if (!pack_reading(p) && k != &none)
 		LIST_EACH (n, &k->waiting)
 			count += LIST_OBJ(n, struct request, node)->what == UNLISTEN;
@@ -1113,6 +1124,7 @@ keeper_adopt(struct pool *pool, struct server *srv)
 	struct keeper *k = need_keeper(pool);
 
 	srv->keeper = k;
+	srv->keep = &keeps;
 	k->line[0].srv = srv;
 	k->line[0].ready = true;
 	set_state(k, KEEPER_READY);
@@ -1127,8 +1139,8 @@ listener_pack(struct pack *p, struct listener *l, struct pool *pool)
 
 	if (!pack_reading(p))
 		LIST_EACH (n, &l->channels)
-			count += LIST_OBJ(n, struct subscription, in_listener)->has !=
-				 LISTENER_ASKED;
+			count +=
+			    LIST_OBJ(n, struct subscription, in_listener)->has != LISTENER_ASKED;
 	PACK(p, count);
 	if (!pack_reading(p)) {
 		LIST_EACH (n, &l->channels) {

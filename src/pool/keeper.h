@@ -17,8 +17,8 @@
  * for UNLISTEN, for which an empty statement is sent.
  *
  * Moving (RECONNECT, another conninfo, max_lifetime): the next connection LISTENs to all channels,
- * and both LISTEN to a channel with a random name, the mark. Then the next one NOTIFYs the mark. Its
- * order is total, so sessions get what comes from the old connection before the mark, and what
+ * and both LISTEN to a channel with a random name, the mark. Then the next one NOTIFYs the mark.
+ *Its order is total, so sessions get what comes from the old connection before the mark, and what
  * comes from the next one behind it. If the mark does not come to both in time, they are not of the
  * same database: the sessions that listen are ended. */
 #ifndef PGWITH_POOL_KEEPER_H
@@ -72,12 +72,12 @@ enum listener_has { LISTENER_NO, LISTENER_ASKED, LISTENER_TRIED, LISTENER_LISTEN
 struct listener {
 	const struct listener_ops *ops;
 	void *owner;
-	struct keeper *keeper; /* NULL: it has no channel, and has asked for none */
-	struct list_node node; /* in keeper->listeners */
-	struct list channels;  /* struct subscription */
+	struct keeper *keeper;      /* NULL: it has no channel, and has asked for none */
+	struct list_node node;      /* in keeper->listeners */
+	struct list channels;       /* struct subscription */
 	struct request *asked;      /* by keeper_ask(), and not answered; or NULL */
 	struct request *converting; /* by keeper_convert(), likewise */
-	unsigned listens;      /* channels in LISTENS */
+	unsigned listens;           /* channels in LISTENS */
 };
 
 /* One connection of a keeper. */
@@ -99,8 +99,9 @@ struct keeper {
 	struct list waiting; /* struct request: not sent yet */
 	struct buf later;    /* moving: notifications of the next line, behind its mark */
 	char mark[64];
-	int64_t since_us; /* when the state began */
-	int64_t used_us;  /* when somebody last listened */
+	int64_t since_us;       /* when the state began */
+	int64_t repeat_us;      /* when to try again to move */
+	int64_t used_us;        /* when somebody last listened */
 	uint64_t notifications; /* that came; for SHOW */
 };
 
@@ -117,8 +118,8 @@ void listener_clear(struct listener *);
 void keeper_ask(struct pool *, struct listener *, const char *sql, const char *names,
 		size_t names_bytes, bool try);
 
-/* Asks for one row, by which a notification is converted to another encoding. The listener must have
- * a channel. converted() is called, never within this call. */
+/* Asks for one row, by which a notification is converted to another encoding. The listener must
+ * have a channel. converted() is called, never within this call. */
 void keeper_convert(struct listener *, const char *sql);
 void keeper_convert_no_more(struct listener *);
 
@@ -140,21 +141,11 @@ void keeper_add_quoted(struct buf *sql, const char *name);
  * NULL at the end. */
 const char *listener_next(const struct listener *, struct list_node **at);
 
-/* Called by servers: the connection of a keeper has logged in, has bytes, or is lost. */
-void keeper_logged_in(struct server *);
-void keeper_readable(struct server *);
-void keeper_lost(struct server *, const char *why);
-/* It could not connect. */
-void keeper_failed(struct server *, const struct err *e);
-
 /* RECONNECT, or another conninfo: another connection takes over. */
 void keeper_move(struct pool *);
 void keepers_sweep(struct pool *, int64_t now);
 /* Is something under way that keepers_sweep() must look at soon? */
 bool keeper_is_busy(const struct pool *);
-/* The pool is freed. */
-void keeper_free(struct pool *);
-
 const char *keeper_state_name(const struct pool *);
 
 /* For the handover. Can it be handed over now? */

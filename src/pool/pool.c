@@ -10,7 +10,6 @@
 #include "base/units.h"
 #include "conf/pwcommand.h"
 #include "pool/gate.h"
-#include "pool/keeper.h"
 #include "pool/password.h"
 #include "pool/probe.h"
 #include "pool/reason.h"
@@ -220,7 +219,8 @@ pool_free(struct pool *pool)
 	err_make(&e, ERR_SHUTDOWN);
 	fail_waiters(pool, &e);
 	err_clear(&e);
-	keeper_free(pool);
+	if (pool->end_keeper)
+		pool->end_keeper(pool);
 	for (int i = 0; i < SERVER_CLOSED; i++)
 		while ((n = list_first(&pool->servers[i])) != NULL)
 			server_close(LIST_OBJ(n, struct server, node),

@@ -16,7 +16,6 @@
 #include "base/trace.h"
 #include "base/units.h"
 #include "pool/connect.h"
-#include "pool/keeper.h"
 #include "pool/lease.h"
 #include "pool/pool.h"
 #include "wire/msg.h"
@@ -193,6 +192,12 @@ server_remove(struct server *srv)
 	loop_defer(pool->all->loop, free_server, srv);
 }
 
+static size_t
+queue_max(const struct server *srv)
+{
+	return srv->keeps ? SERVER_KEEPER_QUEUE_MAX : QUEUE_MAX;
+}
+
 void
 server_logged_in(struct server *srv)
 {
@@ -210,7 +215,8 @@ server_logged_in(struct server *srv)
 	srv->own = told_keep(srv->told);
 	cancel_key_take(&srv->key, srv->conn);
 	cancel_find_dialed(&srv->place, srv->conn);
-	stream_init(&srv->stream, loop_of(srv), PQsocket(srv->conn), QUEUE_MAX, &stream_ops, srv);
+	stream_init(&srv->stream, loop_of(srv), PQsocket(srv->conn), queue_max(srv), &stream_ops,
+		    srv);
 	if (ssl)
 		stream_set_ssl(&srv->stream, ssl);
 	pool->stats.opened++;
@@ -225,7 +231,7 @@ server_logged_in(struct server *srv)
 	conninfo_params_clear(&srv->params);
 	server_set_state(srv, SERVER_IDLE);
 	if (srv->keeps)
-		keeper_logged_in(srv);
+		srv->keep->logged_in(srv);
 	else
 		pool_server_connected(pool, srv);
 }
@@ -307,7 +313,7 @@ server_adopt(struct pool *pool, uint64_t id, int fd, enum server_state state, bo
 	srv = make_server(pool, state, keeps);
 	srv->id = srv->cleanup.server = id;
 	idmap_put(&pool->all->servers, id, srv);
-	stream_init(&srv->stream, pool->all->loop, fd, QUEUE_MAX, &stream_ops, srv);
+	stream_init(&srv->stream, pool->all->loop, fd, queue_max(srv), &stream_ops, srv);
 	return srv;
 }
 
@@ -322,7 +328,6 @@ open_server(struct pool *pool, bool keeps)
 {
 	struct server *srv = make_server(pool, SERVER_CONNECTING, keeps);
 
-	srv->keeper = keeps ? pool->keeper : NULL;
 	srv->id = srv->cleanup.server = idmap_add(&pool->all->servers, srv);
 	log_debug("server", srv->id, "connecting", LOG_TEXT("pool", pool->conf->name));
 	if (trace_on)
@@ -338,9 +343,13 @@ server_open(struct pool *pool)
 }
 
 struct server *
-server_open_keeper(struct pool *pool)
+server_open_keeper(struct pool *pool, struct keeper *k, const struct server_keeps *keep)
 {
-	return open_server(pool, true);
+	struct server *srv = open_server(pool, true);
+
+	srv->keeper = k;
+	srv->keep = keep;
+	return srv;
 }
 
 /* ---- between two leases ---- */
@@ -514,7 +523,7 @@ close_kept(struct server *srv, const char *why)
 
 	server_end_keeper(srv, why);
 	if (k)
-		keeper_lost(srv, why);
+		srv->keep->lost(srv, why);
 }
 
 void
@@ -905,7 +914,7 @@ on_readable(struct stream *st, void *arg)
 	struct server *srv = arg;
 
 	if (srv->keeps) {
-		keeper_readable(srv);
+		srv->keep->readable(srv);
 		return;
 	}
 	switch (srv->state) {

@@ -17,6 +17,7 @@
 
 #include <libpq-fe.h>
 
+#include "base/err.h"
 #include "base/list.h"
 #include "loop/stream.h"
 #include "pool/cancel.h"
@@ -28,6 +29,7 @@
 
 struct keeper;
 struct lease;
+struct server;
 struct pool;
 
 enum server_state {
@@ -43,8 +45,19 @@ enum server_state {
 /* How many sets of parameters are remembered. */
 #define SERVER_TAKEN 16
 
+/* Bytes towards a keeper that may be queued: the names of all its channels. */
+#define SERVER_KEEPER_QUEUE_MAX (64 * 1024 * 1024)
+
 /* Of server.sequences: no session has used sequences. */
 #define SERVER_NOBODYS UINT64_MAX
+
+/* What a keeper is told of its server. */
+struct server_keeps {
+	void (*logged_in)(struct server *);
+	void (*readable)(struct server *);
+	void (*lost)(struct server *, const char *why);
+	void (*failed)(struct server *, const struct err *); /* it could not connect */
+};
 
 struct server {
 	uint64_t id;
@@ -70,10 +83,11 @@ struct server {
 	unsigned cancels; /* CancelRequests under way */
 	/* it is closed instead of becoming idle. Not a state, because the lease goes on */
 	bool retiring;
-	/* It is a keeper's: it is lent to nobody, and counts for no limit. `keeper` is NULL when that
-	 * has given it up. */
+	/* It is a keeper's: it is lent to nobody, and counts for no limit. `keeper` is NULL when
+	 * that has given it up. */
 	bool keeps;
 	struct keeper *keeper;
+	const struct server_keeps *keep;
 	bool spoiled; /* the same, because a session has left something that nothing undoes */
 	/* CONNECTING: its names are being looked up, and there is no PGconn yet */
 	bool resolving;
@@ -106,8 +120,8 @@ struct server {
  * pool_server_failed(), from the loop, never within this call. */
 struct server *server_open(struct pool *);
 
-/* The same for a keeper, which is told by keeper_logged_in() or keeper_failed(). */
-struct server *server_open_keeper(struct pool *);
+/* The same for a keeper, which is told by these functions. */
+struct server *server_open_keeper(struct pool *, struct keeper *, const struct server_keeps *);
 /* The keeper has given it up (srv->keeper is NULL): closes it. */
 void server_end_keeper(struct server *, const char *why);
 /* The list that it is in, while it is not closed. */

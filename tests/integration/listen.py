@@ -372,7 +372,7 @@ def resets(t):
             equal(notifications(a, 1), [("one", "")], "behind a text that fails")
             equal(exchange(a, encode(text))[-1], ("Z", b"I"), text)
             other.sql("NOTIFY two")
-            equal([c["listens"] for c in d.clients()], ["0", "0"], "channels behind " + text)
+            wait_until(lambda: [c["listens"] for c in d.clients()] == ["0", "0"], 5, "no channels behind " + text)
             check(a.silent(0.05), "what comes behind " + text)
 
 
