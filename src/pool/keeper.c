@@ -677,6 +677,10 @@ finish_moving(struct keeper *k)
 	struct buf later;
 	char sql[128];
 
+	if (k->later.failed) {
+		lose(k, "too much was told while another connection took over");
+		return;
+	}
 	close_line(k, 0, "another connection listens now");
 	now->srv = next->srv;
 	now->ready = true;
@@ -1092,8 +1096,7 @@ keeper_pack(struct pack *p, struct pool *pool)
 	buf_init(&in, IN_MAX);
 	PACK(p, k->used_us);
 	PACK(p, k->notifications);
-	/* Channels that nobody listens to any more. What sessions have asked for, they ask again.
-	 */
+	/* Channels that nobody listens to any more. Sessions ask again for what they asked. */
 	if (!pack_reading(p) && k != &none)
 		LIST_EACH (n, &k->waiting)
 			count += LIST_OBJ(n, struct request, node)->what == UNLISTEN;

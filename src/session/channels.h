@@ -41,8 +41,7 @@ enum listening_state {
 /* What a message of the client is, of which the session waits for the keeper or the server. */
 enum purpose {
 	ALONE,  /* a Query, carried out by the keeper */
-	ENDS,   /* it goes to the server, and its UNLISTEN and DISCARD ALL count for the keeper, too
-		 */
+	ENDS,   /* goes to the server; its UNLISTEN and DISCARD ALL count for the keeper, too */
 	INSIDE, /* a LISTEN or UNLISTEN in a transaction */
 	SINGLE, /* the same outside of one, in the extended protocol */
 	COMMIT  /* of a transaction that has some INSIDE */
