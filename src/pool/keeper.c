@@ -44,7 +44,7 @@ struct request {
 	struct list_node node;
 	char *sql;
 	struct listener *listener; /* NULL: nobody, or it is gone */
-	enum { ASK, CONVERT, SETUP, UNLISTEN, ALIVE, MOVE_ALL, MOVE_MARK, MOVE_NOTIFY } what;
+	enum { ASK, SYNC, CONVERT, SETUP, UNLISTEN, ALIVE, MOVE_ALL, MOVE_MARK, MOVE_NOTIFY } what;
 	uint8_t *row; /* CONVERT: the body of the DataRow */
 	size_t row_bytes;
 	char *error; /* the server's words, if it has failed */
@@ -257,7 +257,7 @@ listener_init(struct listener *l, const struct listener_ops *ops, void *owner)
 static void
 leave_if_idle(struct listener *l)
 {
-	if (l->keeper == NULL || l->channels.count > 0 || l->asked || l->converting)
+	if (l->keeper == NULL || l->channels.count > 0 || l->asked || l->converting || l->syncing)
 		return;
 	l->keeper->used_us = now_us(l->keeper);
 	list_remove(&l->keeper->listeners, &l->node);
@@ -306,9 +306,20 @@ keeper_convert_no_more(struct listener *l)
 	leave_if_idle(l);
 }
 
+static void
+sync_no_more(struct listener *l)
+{
+	if (l->syncing == NULL)
+		return;
+	list_remove(l->syncing, &l->sync);
+	l->syncing = NULL;
+	leave_if_idle(l);
+}
+
 void
 listener_clear(struct listener *l)
 {
+	sync_no_more(l);
 	keeper_convert_no_more(l);
 	listener_give_up(l);
 	listener_drop_all(l, false);
@@ -375,6 +386,8 @@ need_keeper(struct pool *pool)
 	hash_init(&k->channels);
 	list_init(&k->listeners);
 	list_init(&k->waiting);
+	list_init(&k->sync_next);
+	list_init(&k->sync_now);
 	buf_init(&k->later, LATER_MAX);
 	for (int i = 0; i < 2; i++) {
 		list_init(&k->line[i].requests);
@@ -440,6 +453,44 @@ keeper_ask(struct pool *pool, struct listener *l, const char *sql, const char *n
 	send_waiting(k);
 }
 
+/* Those who wait for the next sync wait for one statement. */
+static void
+send_sync(struct keeper *k)
+{
+	struct list_node *n;
+
+	if (k->sync_now.count > 0 || k->sync_next.count == 0 || !may_send(k))
+		return;
+	while ((n = list_first(&k->sync_next)) != NULL) {
+		list_remove(&k->sync_next, n);
+		list_append(&k->sync_now, n);
+		LIST_OBJ(n, struct listener, sync)->syncing = &k->sync_now;
+	}
+	list_append(&k->waiting, &new_request(SYNC, NULL, "")->node);
+	send_waiting(k);
+}
+
+void
+keeper_sync(struct listener *l)
+{
+	l->syncing = &l->keeper->sync_next;
+	list_append(l->syncing, &l->sync);
+	send_sync(l->keeper);
+}
+
+static void
+synced(struct keeper *k)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&k->sync_now)) != NULL) {
+		struct listener *l = LIST_OBJ(n, struct listener, sync);
+
+		sync_no_more(l);
+		l->ops->synced(l);
+	}
+}
+
 void
 keeper_convert(struct listener *l, const char *sql)
 {
@@ -498,6 +549,10 @@ end_all(struct keeper *k, const struct err *e, const char *why)
 		struct listener *l = LIST_OBJ(n, struct listener, node);
 		bool asked = l->asked != NULL;
 
+		if (l->syncing) {
+			sync_no_more(l);
+			l->ops->synced(l);
+		}
 		keeper_convert_no_more(l);
 		if (l->keeper == NULL)
 			continue;
@@ -596,6 +651,7 @@ give_up_moving(struct keeper *k, const char *why)
 	k->repeat_us = now_us(k) + REPEAT_US;
 	set_state(k, KEEPER_READY);
 	send_waiting(k);
+	send_sync(k);
 }
 
 void
@@ -707,6 +763,7 @@ finish_moving(struct keeper *k)
 	}
 	buf_clear(&later);
 	send_waiting(k);
+	send_sync(k);
 }
 
 /* ---- what the server says ---- */
@@ -848,6 +905,9 @@ request_ended(struct keeper *k, struct keeper_line *line, struct request *r)
 	case ASK:
 		answer(k, r);
 		return line->srv != NULL;
+	case SYNC:
+		synced(k);
+		break;
 	case CONVERT:
 		convert(r);
 		break;
@@ -886,6 +946,7 @@ take_ready(struct keeper *k, struct keeper_line *line)
 	if (!goes_on)
 		return;
 	send_waiting(k);
+	send_sync(k);
 	begin_marks(k);
 }
 

@@ -18,9 +18,9 @@
  *
  * Moving (RECONNECT, another conninfo, max_lifetime): the next connection LISTENs to all channels,
  * and both LISTEN to a channel with a random name, the mark. Then the next one NOTIFYs the mark. As
- * notifications have one order, sessions get what comes from the old connection before the mark, and
- * what comes from the next one behind it. If the mark does not come to both in time, they are not of
- * the same database: the sessions that listen are ended. */
+ * notifications have one order, sessions get what comes from the old connection before the mark,
+ *and what comes from the next one behind it. If the mark does not come to both in time, they are
+ *not of the same database: the sessions that listen are ended. */
 #ifndef PGWITH_POOL_KEEPER_H
 #define PGWITH_POOL_KEEPER_H
 
@@ -60,6 +60,8 @@ struct listener_ops {
 	/* What keeper_convert() has asked for: the DataRow's body, or NULL and the error. */
 	void (*converted)(struct listener *, const uint8_t *row, size_t bytes, const char *sqlstate,
 			  const char *error);
+	/* What keeper_sync() has asked for is done, or need not be done any more. */
+	void (*synced)(struct listener *);
 	/* The connection is lost, and the listener has no channel any more. */
 	void (*lost)(struct listener *, const char *why);
 };
@@ -77,6 +79,8 @@ struct listener {
 	struct list channels;       /* struct subscription */
 	struct request *asked;      /* by keeper_ask(), and not answered; or NULL */
 	struct request *converting; /* by keeper_convert(), likewise */
+	struct list_node sync;      /* in *syncing */
+	struct list *syncing;       /* keeper->sync_next or sync_now; NULL: it waits for no sync */
 	unsigned listens;           /* channels in LISTENS */
 };
 
@@ -97,7 +101,10 @@ struct keeper {
 	struct hash channels;       /* struct channel */
 	struct list listeners;
 	struct list waiting; /* struct request: not sent yet */
-	struct buf later;    /* moving: notifications of the next line, behind its mark */
+	/* Listeners that wait for all that was committed before: by the empty statement that is
+	 * sent next, and by the one that is under way. */
+	struct list sync_next, sync_now;
+	struct buf later; /* moving: notifications of the next line, behind its mark */
 	char mark[64];
 	int64_t since_us;       /* when the state began */
 	int64_t repeat_us;      /* when to try again to move */
@@ -117,6 +124,10 @@ void listener_clear(struct listener *);
  * that is not answered. */
 void keeper_ask(struct pool *, struct listener *, const char *sql, const char *names,
 		size_t names_bytes, bool try);
+
+/* Waits until all that was committed before this call has come: then synced() is called, never
+ * within this call. The listener must have a channel, and must not wait so already. */
+void keeper_sync(struct listener *);
 
 /* Asks for one row, by which a notification is converted to another encoding. The listener must
  * have a channel. converted() is called, never within this call. */

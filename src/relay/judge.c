@@ -301,7 +301,7 @@ is_owed(const struct session *s)
 {
 	const struct progress *p;
 
-	if (stream_queued(&s->stream) > 0 || script_pending(s))
+	if (stream_queued(&s->stream) > 0 || script_pending(s) || listening_owes(s))
 		return true;
 	switch (s->state) {
 	case SESSION_WAITING:

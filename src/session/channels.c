@@ -68,6 +68,15 @@ notified(struct listener *l, const char *channel, size_t channel_bytes, const ui
 }
 
 static void
+synced(struct listener *l)
+{
+	struct session *s = l->owner;
+
+	s->rare->listening->synced = true;
+	session_wake(s);
+}
+
+static void
 lost(struct listener *l, const char *why)
 {
 	struct session *s = l->owner;
@@ -77,7 +86,7 @@ lost(struct listener *l, const char *why)
 	session_wake(s);
 }
 
-static const struct listener_ops listener_ops = {answered, notified, kept_converted, lost};
+static const struct listener_ops listener_ops = {answered, notified, kept_converted, synced, lost};
 
 struct listening *
 channels_need(struct session *s)
@@ -117,6 +126,7 @@ channels_free(struct session *s)
 	buf_clear(&li->kept);
 	buf_clear(&li->converted);
 	free(li->tx);
+	free(li->clearing);
 	free(li->lost);
 	if (li->state == LISTENING_FAILED)
 		err_clear(&li->failed);
@@ -181,6 +191,7 @@ channels_pack(struct pack *p, struct session *s)
 		li->state = LISTENING_PASSED;
 	PACK(p, li->purpose);
 	PACK(p, li->mixed);
+	PACK(p, li->owes_ready);
 	PACK(p, li->suspect);
 	deeds_pack(p, &li->deeds);
 	transaction_pack(p, li);

@@ -60,6 +60,9 @@ struct listening {
 	enum purpose purpose; /* of the message that `deeds` are from */
 	bool goes;            /* that message is about to go to the server */
 	bool mixed;           /* behind it, in the same exchange, came another one */
+	bool owes_ready;      /* the client's ReadyForQuery is kept back: listening_turn() */
+	bool synced;          /* likewise: the keeper has given all that was committed before it */
+	char *clearing;       /* CLEARS: the statement; or NULL */
 	bool suspect;         /* the session's own server may listen to a channel of the keeper's */
 	bool overflown;       /* there was no room in `kept` */
 	struct err failed;    /* FAILED */

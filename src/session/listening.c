@@ -30,6 +30,8 @@
 
 /* ---- giving ---- */
 
+static const uint8_t ready[READY_SIZE] = {'Z', 0, 0, 0, 5, 'I'};
+
 /* May the client get notifications now: is it outside of a transaction, between messages? */
 static bool
 may_give(const struct session *s)
@@ -90,28 +92,60 @@ must_end(struct session *s)
 }
 
 void
-listening_turn(struct session *s)
-{
-	if (!must_end(s))
-		give(s);
-}
-
-void
 listening_reply(struct session *s, const uint8_t *data, size_t bytes)
 {
-	static const uint8_t ready[READY_SIZE] = {'Z', 0, 0, 0, 5, 'I'};
 	struct listening *li = s->rare->listening;
 
 	/* Behind the last ReadyForQuery there may be only messages that end with a NUL. */
-	if ((li->kept.len > 0 || li->converted.len > 0) && may_give(s) && bytes >= READY_SIZE &&
-	    memcmp(data + bytes - READY_SIZE, ready, READY_SIZE) == 0) {
-		reply_send(s, data, bytes - READY_SIZE);
-		give(s);
-		data += bytes - READY_SIZE;
-		bytes = READY_SIZE;
+	if ((li->listener.listens > 0 || li->state == LISTENING_PASSED) && may_give(s) &&
+	    bytes >= READY_SIZE && memcmp(data + bytes - READY_SIZE, ready, READY_SIZE) == 0) {
+		li->owes_ready = true;
+		li->synced = false;
+		bytes -= READY_SIZE;
+		session_wake(s);
 	}
-	if (!session_gone(s))
+	if (bytes > 0)
 		reply_send(s, data, bytes);
+}
+
+/* PostgreSQL gives a session what was committed before the end of its own transaction, by itself
+ * too, ahead of the ReadyForQuery. So that is kept back until the keeper has come as far. */
+static void
+give_ready(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+
+	if (li->state >= LISTENING_PASSED ||
+	    (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE) || li->listener.syncing)
+		return;
+	if (!li->synced && li->listener.listens > 0) {
+		keeper_sync(&li->listener);
+		return;
+	}
+	give(s);
+	if (li->listener.converting || session_gone(s))
+		return;
+	li->owes_ready = false;
+	reply_send(s, ready, sizeof ready);
+	stream_resume(&s->stream);
+	session_wake(s);
+}
+
+void
+listening_turn(struct session *s)
+{
+	if (must_end(s))
+		return;
+	if (s->rare->listening->owes_ready)
+		give_ready(s);
+	else
+		give(s);
+}
+
+bool
+listening_owes(const struct session *s)
+{
+	return s->rare->listening && s->rare->listening->owes_ready;
 }
 
 void
@@ -168,7 +202,9 @@ take_look(struct session *s)
 	buf_clear(&names);
 	if (sql.len > 1 && !sql.failed) {
 		channels_set_state(s, LISTENING_CLEARS);
-		inquiry_ask(s, (char *)buf_data(&sql), s->rare->inquiry->passes, INQUIRY_AGAIN);
+		free(li->clearing);
+		li->clearing = mem_strdup((char *)buf_data(&sql));
+		inquiry_ask(s, li->clearing, s->rare->inquiry->passes, INQUIRY_AGAIN);
 	}
 	buf_clear(&sql);
 	return li->state == LISTENING_CLEARS;
@@ -218,7 +254,6 @@ listening_inquired(struct session *s)
 {
 	struct listening *li = s->rare->listening;
 	enum inquiry_state how = inquiry_take(s);
-	char *sql;
 
 	if (s->state != SESSION_SAVING)
 		return false;
@@ -227,8 +262,7 @@ listening_inquired(struct session *s)
 		return false;
 	}
 	if (how == INQUIRY_CUT_SHORT) {
-		sql = "UNLISTEN *";
-		inquiry_ask(s, sql, s->rare->inquiry->passes, INQUIRY_AGAIN);
+		inquiry_ask(s, li->clearing, s->rare->inquiry->passes, INQUIRY_AGAIN);
 		return false;
 	}
 	if (how == INQUIRY_FAILED && li->state != LISTENING_MARKS) {
@@ -637,12 +671,28 @@ judge_behind(struct session *s, const struct message *m)
 	return FORWARD;
 }
 
+/* A session that listens gets each ReadyForQuery behind the notifications that belong before it:
+ * listening_reply(). So what stands behind an exchange waits until that is answered. */
+static bool
+waits_for_ready(const struct session *s, const struct message *m)
+{
+	const struct progress *p;
+
+	if (s->rare->listening->listener.listens == 0 || s->state != SESSION_ACTIVE)
+		return false;
+	p = &s->hold->lease.srv->progress;
+	return p->ready_due > p->own_syncs && !p->extended && p->copy == COPY_NONE &&
+	       m->type != 'H' && m->type != 'd' && m->type != 'c' && m->type != 'f';
+}
+
 enum verdict
 listening_judge(struct session *s, struct message *m)
 {
 	struct listening *li = s->rare->listening;
 	enum listening_state was = li ? li->state : LISTENING_QUIET;
 
+	if (li && (li->owes_ready || waits_for_ready(s, m)))
+		return hold(s);
 	if (!s->context.listens || s->block.state == BLOCK_FAILED || script_pending(s) ||
 	    (s->rare->stack && scopes_open(s)) || s->hold->apart)
 		return FORWARD;

@@ -32,6 +32,9 @@
  * rare->listening. */
 enum verdict listening_judge(struct session *, struct message *);
 
+/* Is the client's ReadyForQuery kept back until the keeper has come as far? */
+bool listening_owes(const struct session *);
+
 /* The end of a turn, or of an event: gives the client what is kept for it, as far as that is
  * possible now. Ends the session if the keeper is lost, or too much is kept. */
 void listening_turn(struct session *);

@@ -25,7 +25,7 @@ static unsigned made;
 /* What each listener was told. */
 static struct heard {
 	struct listener listener;
-	unsigned answers, refusals, failures, losses, conversions;
+	unsigned answers, refusals, failures, losses, conversions, syncs;
 	struct buf got; /* payloads, each with a NUL */
 	char last[64];  /* the last error, or what was converted */
 } heard[LISTENERS];
@@ -74,7 +74,16 @@ on_lost(struct listener *l, const char *why)
 	snprintf(h->last, sizeof h->last, "%s", why);
 }
 
-static const struct listener_ops heard_ops = {on_answered, on_notified, on_converted, on_lost};
+static void
+on_synced(struct listener *l)
+{
+	struct heard *h = l->owner;
+
+	h->syncs++;
+}
+
+static const struct listener_ops heard_ops = {on_answered, on_notified, on_converted, on_synced,
+					      on_lost};
 
 static struct server *
 make_line(int which)
@@ -333,6 +342,37 @@ START_TEST(conversions)
 }
 END_TEST
 
+/* Those who ask for a sync while one is under way wait for the next. */
+START_TEST(syncs)
+{
+	struct buf b;
+
+	buf_init(&b, 1024 * 1024);
+	for (unsigned i = 0; i < LISTENERS; i++) {
+		ask_for(i, "LISTEN a", "a", false);
+		add_done(&b, "LISTEN");
+	}
+	says(0, &b, 1000);
+	sent(0);
+	keeper_sync(&heard[0].listener);
+	ck_assert_uint_eq(strlen(sent(0)), 0); /* the empty statement */
+	keeper_sync(&heard[1].listener);
+	keeper_sync(&heard[2].listener);
+	ck_assert_uint_eq(pool->keeper->line[0].requests.count, 1);
+	listener_clear(&heard[2].listener);
+	msg_ready(&b, 'I');
+	says(0, &b, 1000);
+	ck_assert_uint_eq(heard[0].syncs, 1);
+	ck_assert_uint_eq(heard[1].syncs, 0);
+	ck_assert_uint_eq(pool->keeper->line[0].requests.count, 1);
+	msg_ready(&b, 'I');
+	says(0, &b, 1000);
+	ck_assert_uint_eq(heard[1].syncs, 1);
+	ck_assert_uint_eq(heard[2].syncs, 0);
+	ck_assert_ptr_null(heard[2].listener.keeper);
+}
+END_TEST
+
 START_TEST(lost_connection)
 {
 	struct buf b;
@@ -443,6 +483,7 @@ main(void)
 	tcase_add_test(t, refused_and_given_up);
 	tcase_add_test(t, tried_and_kept);
 	tcase_add_test(t, conversions);
+	tcase_add_test(t, syncs);
 	tcase_add_test(t, lost_connection);
 	tcase_add_loop_test(t, another_takes_over, 0, 60);
 	suite_add_tcase(s, t);
