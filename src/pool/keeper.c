@@ -661,6 +661,10 @@ keeper_move(struct pool *pool)
 
 	if (k == NULL || k->state == KEEPER_CLOSED)
 		return;
+	if (k->state == KEEPER_READY && k->listeners.count == 0) {
+		lose(k, "nobody listens");
+		return;
+	}
 	if (k->state == KEEPER_OPENING) {
 		/* Nobody listens yet: it begins again, at the place of now. */
 		drop_requests(&k->line[0].requests);

@@ -17,10 +17,10 @@
  * for UNLISTEN, for which an empty statement is sent.
  *
  * Moving (RECONNECT, another conninfo, max_lifetime): the next connection LISTENs to all channels,
- * and both LISTEN to a channel with a random name, the mark. Then the next one NOTIFYs the mark. As
- * notifications have one order, sessions get what comes from the old connection before the mark,
- *and what comes from the next one behind it. If the mark does not come to both in time, they are
- *not of the same database: the sessions that listen are ended. */
+ * and both LISTEN to a channel with a random name, the mark. Then the next one NOTIFYs the mark.
+ * Notifications have one order: so sessions get what comes from the old connection before the
+ * mark, and what comes from the next one behind it. If the mark does not come to both in time,
+ * they are not of the same database: the sessions that listen are ended. */
 #ifndef PGWITH_POOL_KEEPER_H
 #define PGWITH_POOL_KEEPER_H
 

@@ -95,7 +95,7 @@ server_set_state(struct server *srv, enum server_state to)
 	list_remove(server_list(srv), &srv->node);
 	srv->state = to;
 	srv->since_us = loop_now_us(loop_of(srv));
-	if (trace_on)
+	if (trace_on && !srv->keeps)
 		server_trace(srv, NULL);
 	if (to == SERVER_IDLE)
 		pool_heard(pool, srv);
@@ -330,7 +330,7 @@ open_server(struct pool *pool, bool keeps)
 
 	srv->id = srv->cleanup.server = idmap_add(&pool->all->servers, srv);
 	log_debug("server", srv->id, "connecting", LOG_TEXT("pool", pool->conf->name));
-	if (trace_on)
+	if (trace_on && !keeps)
 		server_trace(srv, pool->conf->name);
 	connect_begin(srv);
 	return srv;

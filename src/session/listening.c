@@ -192,10 +192,11 @@ take_look(struct session *s)
 	outcome_names(li, &told, &names);
 	outcome_keep(li, &names);
 	listens = outcome_unlisten(li, &told, &sql);
-	if (listens)
+	s->hold->pinned &= ~(unsigned)SQLCLASS_LISTEN;
+	/* With pin = off, what would pin the session is discarded. */
+	if (listens && s->context.pin)
 		s->hold->pinned |= SQLCLASS_LISTEN;
-	else
-		s->hold->pinned &= ~(unsigned)SQLCLASS_LISTEN;
+	s->hold->discard |= listens && !s->context.pin;
 	kept_drop_others(li);
 	channels_forget_transaction(li);
 	buf_clear(&told);
