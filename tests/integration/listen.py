@@ -405,7 +405,8 @@ def heard(c, fence, what):
     return got[:-1]
 
 
-NAMES = ("a", "B", '"C"', '"with ""quotes"""', "u&\"d\\0061t\"", "select", '""', "x" * 63, "y" * 70, "d\u00e9j\u00e0", '"\u00e9"',
+NAMES = ("a", "B", '"C"', '"with ""quotes"""', "u&\"d\\0061t\"", "select", '""', "x" * 63, "y" * 70,
+         "d\u00e9j\u00e0", '"\u00e9"',
          "a.b", "'a'", "$1", '"' + "z" * 64 + '"', "_1", "a$b", "between", "public", "/* c */ a", '"a b"')
 
 

@@ -116,10 +116,10 @@ setup(void)
 	ck_assert_msg(pool != NULL, "%s", why);
 	need_keeper(pool);
 	made = 0;
-	set_state(pool->keeper, KEEPER_OPENING);
+	keeper_set_state(pool->keeper, KEEPER_OPENING);
 	make_line(0);
 	pool->keeper->line[0].ready = true;
-	set_state(pool->keeper, KEEPER_READY);
+	keeper_set_state(pool->keeper, KEEPER_READY);
 	for (unsigned i = 0; i < LISTENERS; i++) {
 		memset(&heard[i], 0, sizeof heard[i]);
 		listener_init(&heard[i].listener, &heard_ops, &heard[i]);
@@ -413,7 +413,7 @@ take_over(unsigned seed)
 	ask_for(0, "LISTEN a", "a", false);
 	add_done(&b, "LISTEN");
 	says(0, &b, 1000);
-	set_state(k, KEEPER_MOVING);
+	keeper_set_state(k, KEEPER_MOVING);
 	make_line(1);
 	logged_in(k->line[1].srv);
 	add_done(&b, "SELECT 3");
