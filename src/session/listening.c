@@ -585,11 +585,24 @@ judge_text(struct session *s, struct message *m, unsigned set, const char *text,
 	return v;
 }
 
+/* Does the text commit a transaction with LISTENs, for which the keeper is asked? If it does more
+ * (COMMIT AND CHAIN), the session's server listens from then on, and the session keeps it. */
+static bool
+commits_deeds(struct session *s, unsigned set)
+{
+	const struct listening *li = s->rare->listening;
+
+	if (li == NULL || li->ntx == 0 || !(set & SQLCLASS_COMMIT))
+		return false;
+	if (set != SQLCLASS_COMMIT)
+		s->hold->pinned |= SQLCLASS_LISTEN;
+	return !(s->hold->pinned & SQLCLASS_LISTEN);
+}
+
 static enum verdict
 judge_query(struct session *s, struct message *m, bool after_refusal)
 {
-	struct listening *li = s->rare->listening;
-	bool commits = m->effects.set == SQLCLASS_COMMIT && li && li->ntx > 0 && !after_refusal;
+	bool commits = commits_deeds(s, m->effects.set) && !after_refusal;
 	struct buf sql;
 	enum verdict v;
 
@@ -618,7 +631,6 @@ is_in_error(const struct session *s)
 static enum verdict
 judge_bind(struct session *s, struct message *m, bool after_refusal)
 {
-	struct listening *li = s->rare->listening;
 	struct deeds d = {0};
 	const char *text;
 	size_t bytes;
@@ -637,7 +649,7 @@ judge_bind(struct session *s, struct message *m, bool after_refusal)
 		deeds_drop(&d);
 		return v;
 	}
-	if (set != SQLCLASS_COMMIT || li->ntx == 0 || after_refusal)
+	if (!commits_deeds(s, set) || after_refusal)
 		return FORWARD;
 	buf_init(&sql, SQL_MAX);
 	v = ask(s, COMMIT, &sql);

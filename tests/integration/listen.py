@@ -216,6 +216,34 @@ def at_commit(t):
 
 
 @test
+def chained(t):
+    """COMMIT AND CHAIN, and a COMMIT in a text with other statements: what is committed behind it comes once, and the
+    session keeps its server as long as that listens"""
+    d = t.daemon(size=2)
+    other = t.direct()
+    for encode in (wire.query, lambda x: wire.extended(x) + wire.sync()):
+        for texts in (("BEGIN", "LISTEN one", "COMMIT AND CHAIN", "COMMIT"), ("BEGIN", "LISTEN one", "COMMIT AND CHAIN", "ROLLBACK"),
+                      ("BEGIN", "LISTEN one", "ROLLBACK AND CHAIN", "COMMIT"), ("BEGIN", "LISTEN one", "SELECT 1; COMMIT; BEGIN", "COMMIT"),
+                      ("BEGIN", "LISTEN one", "COMMIT; SELECT 1", "SELECT 1"), ("BEGIN; LISTEN one; COMMIT", "SELECT 1")):
+            got = []
+            for c in (t.direct(), t.client(d)):
+                got.append([])
+                for n, text in enumerate(texts):
+                    got[-1] += [x for k, x in exchange(c, (wire.query if ";" in text else encode)(text)) if k == "A"]
+                    if n == len(texts) - 2:
+                        for k in range(3):
+                            other.sql("NOTIFY one, '%d'" % k)
+                got[-1] += [x for k, x in exchange(c, wire.query("LISTEN fence")) if k == "A"]
+                other.sql("NOTIFY one, 'end'")
+                other.sql("NOTIFY fence")
+                while ("fence", "") not in got[-1]:
+                    got[-1] += notifications(c, 1)
+                check(c.silent(0.05), "and no more")
+                c.close()
+            equal(got[1], got[0], "behind %r" % (texts,))
+
+
+@test
 def told_late(t):
     """what is committed while the LISTEN or the COMMIT is answered, and the keeper does not read, is given once, in
     order"""
