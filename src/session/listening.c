@@ -487,11 +487,18 @@ listening_judged(struct session *s, enum verdict v)
 	progress_forget_error(&s->hold->lease.srv->progress);
 }
 
-/* Does the server owe an answer, or is an exchange of the extended protocol open? */
+/* Does the server owe the client the answer to a Query or a Sync? Parameters of ours that were sent
+ * ahead do not count: a message that waited for them would find the server returned, and begin with
+ * parameters again. */
 static bool
-is_under_way(const struct session *s)
+is_answer_due(const struct session *s)
 {
-	return s->state == SESSION_ACTIVE && !progress_at_rest(&s->hold->lease.srv->progress);
+	const struct progress *p;
+
+	if (s->state != SESSION_ACTIVE)
+		return false;
+	p = &s->hold->lease.srv->progress;
+	return p->ready_due > p->own_syncs;
 }
 
 static bool
@@ -598,7 +605,7 @@ judge_query(struct session *s, struct message *m, bool after_refusal)
 		return FORWARD;
 	if (is_extended(s))
 		return FORWARD;
-	if (is_under_way(s))
+	if (is_answer_due(s))
 		return hold(s);
 	if (!commits)
 		return judge_text(s, m, m->effects.set, m->sql, m->sql_bytes, after_refusal);
@@ -629,6 +636,9 @@ judge_bind(struct session *s, struct message *m, bool after_refusal)
 	if (m->statement == NULL || is_in_error(s))
 		return FORWARD;
 	set = statement_bound(s, m->statement, &text, &bytes);
+	/* The keeper is asked when the exchanges before this one have done what they do. */
+	if (set && is_answer_due(s))
+		return hold(s);
 	if (set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN))
 		return judge_text(s, m, set, text, bytes, after_refusal);
 	if ((set & SQLCLASS_DISCARD_ALL) && !is_inside(s)) {

@@ -169,6 +169,52 @@ def names(t):
         equal(life(pooled, name, channel), life(direct, name, channel), "LISTEN " + name)
 
 
+@test(timeout=120)
+def with_parameters(t):
+    """sessions that have parameters of their own sent ahead, and one server for them all: each text with LISTEN or UNLISTEN is
+    answered"""
+    d = t.daemon(size=1, wait_timeout="60s", options={"log_level": "info"})
+    for message in (wire.query("UNLISTEN ch; SELECT 1"), wire.query("UNLISTEN nobody"), wire.query('UNLISTEN U&"x"'),
+                    wire.query("LISTEN ch"), wire.query("BEGIN; UNLISTEN ch; COMMIT"), wire.query("DISCARD ALL"),
+                    # what asyncpg's pool sends
+                    wire.query("SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL"),
+                    wire.extended("LISTEN ch") + wire.sync(), wire.extended("UNLISTEN ch") + wire.sync(),
+                    wire.extended("SELECT 1") + wire.extended("UNLISTEN ch") + wire.sync()):
+        clients = [collector(t, d, application_name="a%d" % n) for n in range(3)]
+        for listens in (False, True):
+            for _ in range(4):
+                for c in clients:
+                    c.send(message)
+                for c in clients:
+                    equal(c.until_ready().errors, [], "errors of %r" % message)
+            if not listens:
+                for c in clients:
+                    c.sql("LISTEN mine")
+        for c in clients:
+            c.close()
+
+
+@test(timeout=120)
+def in_one_write(t):
+    """random Queries and exchanges in one write, LISTEN, NOTIFY and UNLISTEN among them: answers and notifications are
+    PostgreSQL's"""
+    d = t.daemon(size=1)
+    marks = Marks(t)
+    texts = ("LISTEN ch", "UNLISTEN ch", "NOTIFY ch, 'one'", "NOTIFY ch, 'two'", "SELECT 1", "UNLISTEN *", "LISTEN ch",
+             "BEGIN", "COMMIT", "COMMIT", "ROLLBACK", "SELECT 1/0", "SELECT 1; UNLISTEN ch")
+    for n in range(150):
+        channel = "ch%d" % n
+        program = [t.random.choice(texts).replace("ch", channel) for _ in range(t.random.randrange(2, 9))] + ["ROLLBACK"]
+        program = [(text, ";" in text or t.random.random() < 0.6) for text in program]
+        found = []
+        for c in (Collector(t.cluster.sockets, t.cluster.port, t.database, password=t.cluster.password), collector(t, d)):
+            c.send(b"".join(wire.query(text) if simple else wire.extended(text) + wire.sync() for text, simple in program))
+            answers = [c.until_ready() for _ in program]
+            found.append(([(r.tags, r.status, [e.sqlstate for e in r.errors]) for r in answers], marks.heard(c)))
+            c.close()
+        equal(found[1], found[0], "answers and notifications of %s" % (program,))
+
+
 # ---- the keeper is stopped, moves, or goes to the next process ------------------------------------------
 @test(timeout=120)
 def moves_while_stopped(t):
@@ -227,8 +273,10 @@ def handed_over_in_each_state(t):
             d.console_close()
             if late:
                 # while the process that hands over waits for it
-                threading.Timer(0.5, stopped.go_on).start()
+                timer = threading.Timer(0.5, stopped.go_on)
+                timer.start()
                 d.restart()
+                timer.join()
             else:
                 d.process.send_signal(signal.SIGTERM)
                 wait_until(lambda: d.log_has("hands over"), 10, "it hands over")
