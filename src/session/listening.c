@@ -592,21 +592,37 @@ judge_text(struct session *s, struct message *m, unsigned set, const char *text,
 	return v;
 }
 
+/* DISCARD ALL: when it has succeeded, the session listens to nothing. */
+static enum verdict
+judge_discard_all(struct session *s)
+{
+	struct deeds d = {0};
+	enum verdict v;
+
+	deeds_add(&d, UNLISTEN_ALL);
+	v = pass_ends(s, &d);
+	deeds_drop(&d);
+	return v;
+}
+
 static enum verdict
 judge_query(struct session *s, struct message *m, bool after_refusal)
 {
 	struct listening *li = s->rare->listening;
 	bool commits = m->effects.set == SQLCLASS_COMMIT && li && li->ntx > 0 && !after_refusal;
+	bool discards = (m->effects.set & SQLCLASS_DISCARD_ALL) && channels_count(s) > 0;
 	struct buf sql;
 	enum verdict v;
 
-	if ((!commits && !(m->effects.set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN))) ||
+	if ((!commits && !discards && !(m->effects.set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN))) ||
 	    !message_is_whole(m) || !message_is_well_formed(m) || m->effects.unsure)
 		return FORWARD;
 	if (is_extended(s))
 		return FORWARD;
 	if (is_answer_due(s))
 		return hold(s);
+	if (m->effects.set == SQLCLASS_DISCARD_ALL)
+		return judge_discard_all(s);
 	if (!commits)
 		return judge_text(s, m, m->effects.set, m->sql, m->sql_bytes, after_refusal);
 	buf_init(&sql, SQL_MAX);
@@ -626,7 +642,6 @@ static enum verdict
 judge_bind(struct session *s, struct message *m, bool after_refusal)
 {
 	struct listening *li = s->rare->listening;
-	struct deeds d = {0};
 	const char *text;
 	size_t bytes;
 	unsigned set;
@@ -641,12 +656,8 @@ judge_bind(struct session *s, struct message *m, bool after_refusal)
 		return hold(s);
 	if (set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN))
 		return judge_text(s, m, set, text, bytes, after_refusal);
-	if ((set & SQLCLASS_DISCARD_ALL) && !is_inside(s)) {
-		deeds_add(&d, UNLISTEN_ALL);
-		v = pass_ends(s, &d);
-		deeds_drop(&d);
-		return v;
-	}
+	if ((set & SQLCLASS_DISCARD_ALL) && !is_inside(s))
+		return judge_discard_all(s);
 	if (set != SQLCLASS_COMMIT || li->ntx == 0 || after_refusal)
 		return FORWARD;
 	buf_init(&sql, SQL_MAX);

@@ -9,6 +9,8 @@ import threading
 from pgwtest import check, equal, main, test, wait_until, wire
 from pgwtest.ears import Collector, identifier, parsed
 
+# what asyncpg's pool sends
+RESET = "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL"
 ALL = 3000  # notifications while one keeper is stopped
 
 
@@ -174,10 +176,10 @@ def with_parameters(t):
     """sessions that have parameters of their own sent ahead, and one server for them all: each text with LISTEN or UNLISTEN is
     answered"""
     d = t.daemon(size=1, wait_timeout="60s", options={"log_level": "info"})
+    marks = Marks(t)
     for message in (wire.query("UNLISTEN ch; SELECT 1"), wire.query("UNLISTEN nobody"), wire.query('UNLISTEN U&"x"'),
                     wire.query("LISTEN ch"), wire.query("BEGIN; UNLISTEN ch; COMMIT"), wire.query("DISCARD ALL"),
-                    # what asyncpg's pool sends
-                    wire.query("SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL"),
+                    wire.query(RESET),
                     wire.extended("LISTEN ch") + wire.sync(), wire.extended("UNLISTEN ch") + wire.sync(),
                     wire.extended("SELECT 1") + wire.extended("UNLISTEN ch") + wire.sync()):
         clients = [collector(t, d, application_name="a%d" % n) for n in range(3)]
@@ -190,6 +192,10 @@ def with_parameters(t):
             if not listens:
                 for c in clients:
                     c.sql("LISTEN mine")
+        t.sql("NOTIFY mine, 'mine'")
+        ended = message in (wire.query("DISCARD ALL"), wire.query(RESET))
+        for c in clients:
+            equal(marks.heard(c), [] if ended else ["mine"], "what is heard behind %r" % message)
         for c in clients:
             c.close()
 
@@ -201,7 +207,7 @@ def in_one_write(t):
     d = t.daemon(size=1)
     marks = Marks(t)
     texts = ("LISTEN ch", "UNLISTEN ch", "NOTIFY ch, 'one'", "NOTIFY ch, 'two'", "SELECT 1", "UNLISTEN *", "LISTEN ch",
-             "BEGIN", "COMMIT", "COMMIT", "ROLLBACK", "SELECT 1/0", "SELECT 1; UNLISTEN ch")
+             "BEGIN", "COMMIT", "COMMIT", "ROLLBACK", "SELECT 1/0", "SELECT 1; UNLISTEN ch", "DISCARD ALL")
     for n in range(150):
         channel = "ch%d" % n
         program = [t.random.choice(texts).replace("ch", channel) for _ in range(t.random.randrange(2, 9))] + ["ROLLBACK"]
