@@ -9,8 +9,8 @@ Some of the programs know unnamed statements only, which come again and again (s
 alters their tables. Others listen, while somebody else notifies.
 
 A program that fails is cut down to a short one, which is printed. PGWITH_FUZZ_PROGRAMS is the number of
-programs of all tests together; PGWITH_FUZZ_KIND=listening has only those that LISTEN and NOTIFY; PGWITH_TEST_LISTEN is the pool's listen_mode; --seed
-repeats a run of `moved` exactly.
+programs of all tests together; PGWITH_FUZZ_KIND=listening has only those that LISTEN and NOTIFY;
+PGWITH_TEST_LISTEN is the pool's listen_mode (default: pin); --seed repeats a run of `moved` exactly.
 
 In tens of thousands of programs there are a few that differ because a text is prepared again on another
 server, as pgwithd(8) says of prepared statements: one that fails there fails in Parse, and so before another
@@ -28,7 +28,8 @@ from pgwtest import programs
 from pgwtest.programs import Place, Session
 
 PROGRAMS = int(os.environ.get("PGWITH_FUZZ_PROGRAMS") or (90 if sanitized() else 240))
-LISTEN = {"listen_mode": os.environ["PGWITH_TEST_LISTEN"]} if os.environ.get("PGWITH_TEST_LISTEN") else {}
+# With shared, there are still spellings in which a session that listens hears more than directly: pgwithd(8), LISTEN.
+LISTEN_MODE = os.environ.get("PGWITH_TEST_LISTEN") or "pin"
 KIND = os.environ.get("PGWITH_FUZZ_KIND")
 SIZE = 3
 PLACES = 12
@@ -52,7 +53,7 @@ class Lab:
         for i in range(PLACES):
             t.sql(programs.SETUP.replace("@S", self.schema(i)))
         # Few statements for each server, so that they are put out and prepared again.
-        self.daemon = t.daemon(size=SIZE, wait_timeout="60s", max_prepared_statements=6, **LISTEN,
+        self.daemon = t.daemon(size=SIZE, wait_timeout="60s", max_prepared_statements=6, listen_mode=LISTEN_MODE,
                                options={"log_level": os.environ.get("FZLOG", "info"), "lazy_begin": lazy_begin})
 
     @staticmethod
