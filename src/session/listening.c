@@ -487,11 +487,18 @@ listening_judged(struct session *s, enum verdict v)
 	progress_forget_error(&s->hold->lease.srv->progress);
 }
 
-/* Does the server owe an answer, or is an exchange of the extended protocol open? */
+/* Does the server owe the client the answer to a Query or a Sync? Parameters of ours that were sent
+ * ahead do not count: a message that waited for them would find the server returned, and begin with
+ * parameters again. */
 static bool
-is_under_way(const struct session *s)
+is_answer_due(const struct session *s)
 {
-	return s->state == SESSION_ACTIVE && !progress_at_rest(&s->hold->lease.srv->progress);
+	const struct progress *p;
+
+	if (s->state != SESSION_ACTIVE)
+		return false;
+	p = &s->hold->lease.srv->progress;
+	return p->ready_due > p->own_syncs;
 }
 
 static bool
@@ -599,20 +606,36 @@ commits_deeds(struct session *s, unsigned set)
 	return !(s->hold->pinned & SQLCLASS_LISTEN);
 }
 
+/* DISCARD ALL: when it has succeeded, the session listens to nothing. */
+static enum verdict
+judge_discard_all(struct session *s)
+{
+	struct deeds d = {0};
+	enum verdict v;
+
+	deeds_add(&d, UNLISTEN_ALL);
+	v = pass_ends(s, &d);
+	deeds_drop(&d);
+	return v;
+}
+
 static enum verdict
 judge_query(struct session *s, struct message *m, bool after_refusal)
 {
 	bool commits = commits_deeds(s, m->effects.set) && !after_refusal;
+	bool discards = (m->effects.set & SQLCLASS_DISCARD_ALL) && channels_count(s) > 0;
 	struct buf sql;
 	enum verdict v;
 
-	if ((!commits && !(m->effects.set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN))) ||
+	if ((!commits && !discards && !(m->effects.set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN))) ||
 	    !message_is_whole(m) || !message_is_well_formed(m) || m->effects.unsure)
 		return FORWARD;
 	if (is_extended(s))
 		return FORWARD;
-	if (is_under_way(s))
+	if (is_answer_due(s))
 		return hold(s);
+	if (m->effects.set == SQLCLASS_DISCARD_ALL)
+		return judge_discard_all(s);
 	if (!commits)
 		return judge_text(s, m, m->effects.set, m->sql, m->sql_bytes, after_refusal);
 	buf_init(&sql, SQL_MAX);
@@ -631,7 +654,6 @@ is_in_error(const struct session *s)
 static enum verdict
 judge_bind(struct session *s, struct message *m, bool after_refusal)
 {
-	struct deeds d = {0};
 	const char *text;
 	size_t bytes;
 	unsigned set;
@@ -641,14 +663,13 @@ judge_bind(struct session *s, struct message *m, bool after_refusal)
 	if (m->statement == NULL || is_in_error(s))
 		return FORWARD;
 	set = statement_bound(s, m->statement, &text, &bytes);
+	/* The keeper is asked when the exchanges before this one have done what they do. */
+	if (set && is_answer_due(s))
+		return hold(s);
 	if (set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN))
 		return judge_text(s, m, set, text, bytes, after_refusal);
-	if ((set & SQLCLASS_DISCARD_ALL) && !is_inside(s)) {
-		deeds_add(&d, UNLISTEN_ALL);
-		v = pass_ends(s, &d);
-		deeds_drop(&d);
-		return v;
-	}
+	if ((set & SQLCLASS_DISCARD_ALL) && !is_inside(s))
+		return judge_discard_all(s);
 	if (!commits_deeds(s, set) || after_refusal)
 		return FORWARD;
 	buf_init(&sql, SQL_MAX);
