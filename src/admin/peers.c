@@ -13,6 +13,7 @@
 #include "executor/executor.h"
 #include "pool/gate.h"
 #include "session/application.h"
+#include "session/channels.h"
 #include "session/doing.h"
 #include "session/readonly.h"
 
@@ -59,6 +60,7 @@ static const struct column clients_columns[] = {
     {"holds_up", COLUMN_TEXT},
     {"auth", COLUMN_TEXT},
     {"read_only", COLUMN_TEXT},
+    {"listens", COLUMN_INT},
 };
 
 const char *
@@ -215,6 +217,7 @@ client_row(const struct daemon *d, uint64_t id, struct rows *r)
 	rows_text(r, session_was_let_in(s) ? s->peer.marks & PEER_PROVED ? "scram-sha-256" : "peer"
 					   : NULL);
 	rows_text(r, where_it_reads(s));
+	rows_number(r, channels_count(s));
 	rows_end(r);
 }
 
@@ -392,6 +395,9 @@ list_servers(const struct daemon *d, const struct session *own, struct show_ids 
 				if (own == NULL || (s && show_is_own(own, s)))
 					show_ids_add(ids, srv->id);
 			}
+		LIST_EACH (m, &pool->kept)
+			if (own == NULL)
+				show_ids_add(ids, LIST_OBJ(m, struct server, node)->id);
 	}
 }
 

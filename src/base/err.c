@@ -210,6 +210,18 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_SERVER_LOST] = {"server_lost", "08006", true,
 			 "the server connection of pool \"%s\" was lost: %s", /* pool, reason */
 			 "reconnect; look into the server's log for the reason"},
+    [ERR_LISTEN_FAILED] = {"listen_failed", "08006", false,
+			   "pool \"%s\" could not listen: %s", /* pool, reason */
+			   "try again"},
+    [ERR_LISTEN_LOST] =
+	{"listen_lost", "57P01", true,
+	 "the connection by which pool \"%s\" listens was lost: %s", /* pool, reason */
+	 "notifications may have been missed: reconnect, LISTEN again, and look for what they "
+	 "would have told"},
+    [ERR_LISTEN_SLOW] =
+	{"listen_slow", "53200", true,
+	 "more than %u MB of notifications wait for a client that does not take them", /* MB */
+	 "read notifications in time, and end transactions soon: in a transaction none is given"},
     [ERR_SETTINGS_REFUSED] = {"settings_refused", "22023", false, "%s", /* the server's message */
 			      NULL},
     [ERR_STARTUP_REFUSED] = {"startup_refused", "22023", true,

@@ -13,6 +13,9 @@
 #include "base/log.h"
 
 /* For how long a session holds a server. */
+/* Who LISTENs for a session: the keeper of its pool, or its own server. */
+enum conf_listen { CONF_LISTEN_SHARED, CONF_LISTEN_PIN };
+
 enum conf_mode { CONF_TRANSACTION, CONF_SESSION, CONF_STATEMENT };
 const char *conf_mode_name(enum conf_mode);
 
@@ -47,6 +50,7 @@ struct conf_pool {
 	int64_t password_ttl_us;     /* so long a command's password is used again; 0: never */
 	int64_t password_timeout_us; /* for the command */
 	enum conf_mode mode;
+	enum conf_listen listen_mode;
 	enum conf_role role;
 	char *users;                /* as written; see access_pool() */
 	char *cluster;              /* the name of a section [cluster NAME], or "" */

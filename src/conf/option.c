@@ -33,6 +33,7 @@
 #define RANGE(a, b)   .min = (a), .max = (b)
 
 /* The choices of enums, each in the order of its enum. */
+static const char *const listen_modes[] = {"shared", "pin", NULL};
 static const char *const modes[] = {"transaction", "session", "statement", NULL};
 _Static_assert(CONF_TRANSACTION == 0 && CONF_STATEMENT == 2, "modes goes by the enum");
 static const char *const roles[] = {"fixed", "client", NULL};
@@ -207,7 +208,10 @@ static const struct conf_option table[] = {
 	 .bare = UNIT_S, .default_text = "30s", .reloadable = true,
 	 .help = "A server connection that has been idle for this long is asked for a sign of life. 0: never."},
 	{"pin", IN_POOL(pin), .type = OPTION_BOOL, .default_text = "on", .reloadable = true,
-	 .help = "A session that makes what cannot be moved (LISTEN, temporary tables, advisory locks ...) keeps its server connection. off: such statements are refused (0A000), what a DO block leaves of that kind is discarded, and a session with more than 256 kB of parameters is ended."},
+	 .help = "A session that makes what cannot be moved (temporary tables, advisory locks, SQL PREPARE, and LISTEN if listen_mode is pin) keeps its server connection. off: such statements are refused (0A000), what a DO block leaves of that kind is discarded, and a session with more than 256 kB of parameters is ended."},
+	{"listen_mode", IN_POOL(listen_mode), .type = OPTION_ENUM, .choices = listen_modes,
+	 .default_text = "shared", .reloadable = true,
+	 .help = "Who listens when a session says LISTEN. shared: one connection of the pool listens for all sessions, which keep no server connection for that. pin: the session's own server connection, which it keeps until UNLISTEN. Counts for sessions that come in later. pgwithd(8) tells how the two differ."},
 	{"discard_always", IN_POOL(discard_always), .type = OPTION_BOOL, .default_text = "off", .reloadable = true,
 	 .help = "Session state of the server connection is undone by DISCARD ALL after every transaction, and not only when a statement may have changed it. For functions that set parameters by themselves, or take session locks."},
 	{"max_prepared_statements", IN_POOL(max_prepared_statements), .type = OPTION_INTEGER, RANGE(0, 100000),

@@ -142,14 +142,17 @@ server_fds(const struct daemon *d, fd_fn *fn, void *arg)
 	int r = 0;
 
 	LIST_EACH (n, &d->site.pools.list)
-		for (int i = 0; i < SERVER_CLOSED; i++)
-			LIST_EACH (l, &LIST_OBJ(n, struct pool, node)->servers[i]) {
+		for (int i = 0; i <= SERVER_CLOSED; i++) {
+			struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+			LIST_EACH (l, i < SERVER_CLOSED ? &pool->servers[i] : &pool->kept) {
 				struct server *srv = LIST_OBJ(l, struct server, node);
 
 				server_name(name, sizeof name, srv);
 				if (r == 0)
 					r = fn(arg, name, srv->stream.fd);
 			}
+		}
 	return r;
 }
 

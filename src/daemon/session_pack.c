@@ -11,6 +11,7 @@
 #include "pool/handover.h"
 #include "relay/outbound.h"
 #include "scope/handover.h"
+#include "session/channels.h"
 #include "session/context_pack.h"
 #include "session/end.h"
 #include "session/expiry.h"
@@ -102,6 +103,7 @@ session_pack(struct heritage *h, struct session *s)
 	extended_pack(p, &s->extended);
 	bytes_pack(p, s);
 	slow_pack(p, s);
+	channels_pack(p, s);
 	good &= handover_pack_lease(p, &h->pools, &s->own->lease);
 	hold_pack(p, s->own);
 	good &= scopes_pack(h, s);
@@ -433,7 +435,7 @@ resume_session(struct session *s)
 {
 	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE && s->state != SESSION_CONSOLE)
 		return;
-	if (s->in->len > 0 || script_pending(s)) {
+	if (s->in->len > 0 || script_pending(s) || s->rare->listening) {
 		stream_resume(&s->stream);
 		session_wake(s);
 	}

@@ -25,7 +25,7 @@ loop_of(const struct server *srv)
 static void
 begin_now(struct server *srv)
 {
-	struct list *connecting = &srv->pool->servers[SERVER_CONNECTING];
+	struct list *connecting = server_list(srv);
 
 	srv->since_us = loop_now_us(loop_of(srv));
 	list_remove(connecting, &srv->node);
@@ -49,6 +49,7 @@ connect_failed_by(struct server *srv, enum err_id id, const char *reason, const 
 {
 	struct pool *pool = srv->pool;
 	char line[512], found[6];
+	struct err e;
 
 	/* libpq's reason has one line or more: the first one, without its end, is enough. */
 	snprintf(line, sizeof line, "%.*s", (int)strcspn(reason, "\n"), reason);
@@ -66,6 +67,13 @@ connect_failed_by(struct server *srv, enum err_id id, const char *reason, const 
 	}
 	server_remove(srv);
 	pool->stats.open_fails++;
+	if (srv->keeps) {
+		err_make(&e, id, pool->conf->name, line);
+		if (srv->keeper)
+			srv->keep->failed(srv, &e);
+		err_clear(&e);
+		return;
+	}
 	pool_server_failed(pool, id, line, sqlstate);
 	probe_failed(pool, sqlstate);
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "pool/keeper.h"
+
 /* Calls fn for each pool of the group. */
 static void
 for_each_part(struct pool *pool, void (*fn)(struct pool *))
@@ -56,6 +58,7 @@ reconnect(struct pool *pool)
 	retire(&pool->servers[SERVER_CLEANING]);
 	give_up_connecting(pool);
 	close_idle(pool, "reconnect");
+	keeper_move(pool);
 	/* Leases that go on with their servers have texts parsed anew, too. */
 	pool->group->defined = ++pool->all->statements.tick;
 }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "pool/gate.h"
+#include "pool/keeper.h"
 #include "pool/password.h"
 
 #define MARK       0x706f6f6cu
@@ -27,6 +28,7 @@ handover_hold_pools(struct pools *all)
 
 		while ((l = list_first(connecting)) != NULL)
 			server_give_up(LIST_OBJ(l, struct server, node), "handover");
+		keeper_hold(pool);
 		password_abandon(pool);
 		LIST_EACH_SAFE (l, after, &pool->servers[SERVER_IDLE]) {
 			struct server *srv = LIST_OBJ(l, struct server, node);
@@ -57,6 +59,7 @@ handover_release_pools(struct pools *all)
 				break;
 		}
 		pool_fill(pool);
+		keeper_release(pool);
 	}
 }
 
@@ -65,10 +68,15 @@ for_each_stream(struct pools *all, void (*fn)(struct stream *))
 {
 	struct list_node *n, *l;
 
-	LIST_EACH (n, &all->list)
+	LIST_EACH (n, &all->list) {
+		struct pool *pool = LIST_OBJ(n, struct pool, node);
+
 		for (int i = 0; i < SERVER_CLOSED; i++)
-			LIST_EACH (l, &LIST_OBJ(n, struct pool, node)->servers[i])
+			LIST_EACH (l, &pool->servers[i])
 				fn(&LIST_OBJ(l, struct server, node)->stream);
+		LIST_EACH (l, &pool->kept)
+			fn(&LIST_OBJ(l, struct server, node)->stream);
+	}
 }
 
 void
@@ -101,6 +109,8 @@ handover_pools_ready(const struct pools *all)
 	LIST_EACH (n, &all->list) {
 		const struct pool *pool = LIST_OBJ(n, const struct pool, node);
 
+		if (!keeper_can_move_now(pool))
+			return false;
 		for (int i = 0; i < SERVER_CLOSED; i++)
 			LIST_EACH (l, &pool->servers[i])
 				if (!can_move_now(LIST_OBJ(l, const struct server, node)))
@@ -117,6 +127,7 @@ handover_pools_force(struct pools *all, const char *why)
 	LIST_EACH (n, &all->list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
+		keeper_force(pool, why);
 		for (int i = 0; i < SERVER_CLOSED; i++)
 			LIST_EACH_SAFE (l, after, &pool->servers[i]) {
 				struct server *srv = LIST_OBJ(l, struct server, node);
@@ -297,6 +308,7 @@ struct server_head {
 	uint32_t key;
 	struct cancel_place place;
 	enum server_state state;
+	bool keeps;
 };
 
 /* Ends a server that nobody takes over: what it runs is cancelled. */
@@ -318,7 +330,7 @@ read_server(struct pack *record, struct handed_pools *h, const struct server_hea
 	struct server *srv;
 
 	if (fd < 0 || pool == NULL ||
-	    (srv = server_adopt(pool, head->id, fd, head->state)) == NULL) {
+	    (srv = server_adopt(pool, head->id, fd, head->state, head->keeps)) == NULL) {
 		refuse_server(h, head, fd,
 			      fd < 0         ? "its descriptor was not kept"
 			      : pool == NULL ? "its pool is gone"
@@ -330,6 +342,15 @@ read_server(struct pack *record, struct handed_pools *h, const struct server_hea
 	srv->place = head->place;
 	srv->key.known = true;
 	server_pack(record, h, srv);
+	if (head->keeps) {
+		keeper_adopt(pool, srv);
+		keeper_pack(record, pool);
+		/* Another connection takes over, soon. */
+		srv->retiring |= moved;
+		if (record->failed)
+			server_close(srv, "its state was not understood");
+		return;
+	}
 	srv->retiring |= moved;
 	if (record->failed || (srv->state == SERVER_IDLE && srv->retiring))
 		server_close(srv, record->failed ? "its state was not understood"
@@ -353,6 +374,7 @@ one_server_pack(struct pack *p, struct handed_pools *h, struct server *srv, cons
 		head.key = srv->key.key;
 		head.place = srv->place;
 		head.state = srv->state;
+		head.keeps = srv->keeps;
 	}
 	buf_init(&out, RECORD_MAX);
 	PACK(p, head);
@@ -360,6 +382,8 @@ one_server_pack(struct pack *p, struct handed_pools *h, struct server *srv, cons
 	if (srv) {
 		pack_writer(&record, &out);
 		server_pack(&record, h, srv);
+		if (srv->keeps)
+			keeper_pack(&record, srv->pool);
 		p->out->failed |= out.failed;
 		data = buf_data(&out);
 		bytes = out.len;
@@ -383,14 +407,17 @@ servers_pack(struct pack *p, struct handed_pools *h, const bool *moved)
 	struct list_node *n;
 
 	for (uint32_t i = 0; !pack_reading(p) && i < h->count; i++)
-		count += h->list[i]->count;
+		count += h->list[i]->count + h->list[i]->kept.count;
 	PACK(p, count);
 	for (uint32_t i = 0; pack_reading(p) && i < count && !p->failed; i++)
 		one_server_pack(p, h, NULL, moved);
-	for (uint32_t i = 0; !pack_reading(p) && i < h->count; i++)
+	for (uint32_t i = 0; !pack_reading(p) && i < h->count; i++) {
 		for (int state = 0; state < SERVER_CLOSED; state++)
 			LIST_EACH (n, &h->list[i]->servers[state])
 				one_server_pack(p, h, LIST_OBJ(n, struct server, node), moved);
+		LIST_EACH (n, &h->list[i]->kept)
+			one_server_pack(p, h, LIST_OBJ(n, struct server, node), moved);
+	}
 }
 
 void

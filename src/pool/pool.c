@@ -95,6 +95,7 @@ make_pool(struct pools *all, const struct conf_pool *conf, struct pool *group, c
 		pool->role = mem_strdup(role);
 	for (int i = 0; i < SERVER_NSTATES; i++)
 		list_init(&pool->servers[i]);
+	list_init(&pool->kept);
 	list_init(&pool->waiting);
 	list_init(&pool->turns);
 	known_init(&pool->known, &all->known_versions);
@@ -218,6 +219,8 @@ pool_free(struct pool *pool)
 	err_make(&e, ERR_SHUTDOWN);
 	fail_waiters(pool, &e);
 	err_clear(&e);
+	if (pool->end_keeper)
+		pool->end_keeper(pool);
 	for (int i = 0; i < SERVER_CLOSED; i++)
 		while ((n = list_first(&pool->servers[i])) != NULL)
 			server_close(LIST_OBJ(n, struct server, node),

@@ -61,6 +61,8 @@ enum pool_gate {
 	POOL_DRAINED   /* nobody new comes in, and each session is ended when it is at rest */
 };
 
+struct keeper;
+
 struct pool {
 	struct pools *all;
 	struct list_node node;
@@ -90,9 +92,12 @@ struct pool {
 	struct password *password; /* of a command; NULL: the configuration names none */
 	/* idle ones: most recently used first; leased ones: longest held first */
 	struct list servers[SERVER_NSTATES];
-	unsigned count;      /* servers of this pool, in any state */
-	struct list waiting; /* leases that wait, in the order in which they came */
-	struct list turns;   /* those of them that could be served, the next one first: queue.h */
+	struct list kept;                  /* servers of its keeper, which are in no other list */
+	struct keeper *keeper;             /* keeper.h; NULL: nobody has listened yet */
+	void (*end_keeper)(struct pool *); /* with a keeper: called when the pool is freed */
+	unsigned count;                    /* servers of this pool, in any state, but for `kept` */
+	struct list waiting;               /* leases that wait, in the order in which they came */
+	struct list turns; /* those of them that could be served, the next one first: queue.h */
 	/* a server has logged in once; in the group's own pool, for the whole group */
 	bool worked;
 	bool refused; /* at the last attempt PostgreSQL itself refused the login */

@@ -812,7 +812,7 @@ for_client(const struct progress *p, char type)
 {
 	const struct progress_run *first = first_run(p);
 
-	if (type == 'S' && p->statuses_kept)
+	if ((type == 'S' && p->statuses_kept) || (type == 'A' && p->muted))
 		return false;
 	if (first == NULL || !is_own(first))
 		return true;
@@ -1242,8 +1242,8 @@ progress_remains(const struct progress *p)
 		return "it has refused the parameters of a session, or not answered them";
 	if (p->fatal || p->dying)
 		return "it has said its last words";
-	if (p->watch || p->deallocated_all || p->deallocated > 0 || p->texts || p->error_text ||
-	    p->error[0] || p->mark[0] || p->peek_bytes > 0 || p->look_body.len > 0)
+	if (p->muted || p->watch || p->deallocated_all || p->deallocated > 0 || p->texts ||
+	    p->error_text || p->error[0] || p->mark[0] || p->peek_bytes > 0 || p->look_body.len > 0)
 		return "what was kept for its last session is still there";
 	return NULL;
 }
@@ -1255,7 +1255,7 @@ progress_renew(struct progress *p)
 
 	progress_forget_error(p);
 	p->fatal = fatal;
-	p->watch = p->texts = p->deallocated_all = p->statuses_kept = false;
+	p->watch = p->texts = p->deallocated_all = p->statuses_kept = p->muted = false;
 	p->deallocated = 0;
 	p->redo = false;
 	p->peek_bytes = 0;
@@ -1402,6 +1402,7 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->rescue);
 	PACK(p, g->from_passed);
 	PACK(p, g->from_drop);
+	PACK(p, g->muted);
 	PACK(p, g->readies);
 	PACK(p, g->answers);
 	PACK(p, g->rests);

@@ -136,6 +136,7 @@ struct progress {
 	uint8_t last_set;     /* enum progress_set, while statuses_kept */
 	uint32_t deallocated; /* how many statements have been deallocated one by one */
 
+	bool muted;    /* no NotificationResponse goes to the client */
 	bool own_ends; /* own_ended() must be called */
 	/* No ParameterStatus goes to the client as it comes: ahead of each ReadyForQuery
 	 * own_ended() adds those that the client must be told. */
@@ -262,7 +263,7 @@ static inline bool
 progress_filters(const struct progress *p)
 {
 	return p->own > 0 || p->statuses_kept || p->from_drop || p->from_passed != p->from_have ||
-	       p->pid_have > 0 || p->instead;
+	       p->pid_have > 0 || p->instead || p->muted;
 }
 
 /* We send a cancel because of the error *err: the client gets that error instead of the 57014 of

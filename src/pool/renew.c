@@ -1,6 +1,7 @@
 #include "pool/renew.h"
 
 #include "base/log.h"
+#include "pool/keeper.h"
 #include "pool/password.h"
 
 #define MOVED   "the pool was moved"
@@ -48,6 +49,9 @@ retire_all(struct pool *pool)
 	 * so only those of now are counted. */
 	for (unsigned most = connecting->count; most > 0; most--)
 		server_give_up(LIST_OBJ(list_first(connecting), struct server, node), MOVED);
+	LIST_EACH (n, &pool->kept)
+		LIST_OBJ(n, struct server, node)->retiring = true;
+	keeper_move(pool);
 	while ((n = list_first(idle)) != NULL)
 		server_close(LIST_OBJ(n, struct server, node), MOVED);
 }

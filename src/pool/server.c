@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/trace.h"
+#include "base/units.h"
 #include "pool/connect.h"
 #include "pool/lease.h"
 #include "pool/pool.h"
@@ -55,6 +56,8 @@ loop_of(const struct server *srv)
 const char *
 server_state_name(const struct server *srv)
 {
+	if (srv->keeps && srv->state == SERVER_IDLE)
+		return "listening";
 	return srv->state == SERVER_CLEANING ? cleanup_state_name(srv->cleanup.state)
 					     : states[srv->state].name;
 }
@@ -72,6 +75,12 @@ server_trace(const struct server *srv, const char *pool)
 		  srv->lease ? srv->lease->session : 0, as[srv->state], pool, NULL);
 }
 
+struct list *
+server_list(struct server *srv)
+{
+	return srv->keeps ? &srv->pool->kept : &srv->pool->servers[srv->state];
+}
+
 void
 server_set_state(struct server *srv, enum server_state to)
 {
@@ -83,17 +92,17 @@ server_set_state(struct server *srv, enum server_state to)
 			  LOG_MOVE(states[srv->state].name, states[to].name));
 	log_debug("server", srv->id, "", LOG_MOVE(states[srv->state].name, states[to].name),
 		  LOG_TEXT("pool", pool->conf->name));
-	list_remove(&pool->servers[srv->state], &srv->node);
+	list_remove(server_list(srv), &srv->node);
 	srv->state = to;
 	srv->since_us = loop_now_us(loop_of(srv));
-	if (trace_on)
+	if (trace_on && !srv->keeps)
 		server_trace(srv, NULL);
 	if (to == SERVER_IDLE)
 		pool_heard(pool, srv);
 	if (to == SERVER_IDLE && was != SERVER_CHECKING)
-		list_prepend(&pool->servers[to], &srv->node);
+		list_prepend(server_list(srv), &srv->node);
 	else if (to != SERVER_CLOSED)
-		list_append(&pool->servers[to], &srv->node);
+		list_append(server_list(srv), &srv->node);
 }
 
 /* ---- the beginning and the end ---- */
@@ -139,7 +148,7 @@ second_descriptor(const struct server *srv)
 {
 	int fd = stream_open(&srv->stream) ? srv->stream.fd : srv->conn ? PQsocket(srv->conn) : -1;
 
-	if (fd < 0 || srv->pool->group->cluster == NULL || srv->pool->all->closing)
+	if (fd < 0 || srv->keeps || srv->pool->group->cluster == NULL || srv->pool->all->closing)
 		return -1;
 	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
@@ -175,10 +184,18 @@ server_remove(struct server *srv)
 	server_set_state(srv, SERVER_CLOSED);
 	second = close_connection(srv);
 	idmap_remove(&pool->all->servers, srv->id);
-	pool->count--;
-	cluster_count_server(pool->group, -1);
-	cluster_let_go(pool->group, second);
+	if (!srv->keeps) {
+		pool->count--;
+		cluster_count_server(pool->group, -1);
+		cluster_let_go(pool->group, second);
+	}
 	loop_defer(pool->all->loop, free_server, srv);
+}
+
+static size_t
+queue_max(const struct server *srv)
+{
+	return srv->keeps ? SERVER_KEEPER_QUEUE_MAX : QUEUE_MAX;
 }
 
 void
@@ -198,7 +215,8 @@ server_logged_in(struct server *srv)
 	srv->own = told_keep(srv->told);
 	cancel_key_take(&srv->key, srv->conn);
 	cancel_find_dialed(&srv->place, srv->conn);
-	stream_init(&srv->stream, loop_of(srv), PQsocket(srv->conn), QUEUE_MAX, &stream_ops, srv);
+	stream_init(&srv->stream, loop_of(srv), PQsocket(srv->conn), queue_max(srv), &stream_ops,
+		    srv);
 	if (ssl)
 		stream_set_ssl(&srv->stream, ssl);
 	pool->stats.opened++;
@@ -212,7 +230,10 @@ server_logged_in(struct server *srv)
 		srv->spread = 0;
 	conninfo_params_clear(&srv->params);
 	server_set_state(srv, SERVER_IDLE);
-	pool_server_connected(pool, srv);
+	if (srv->keeps)
+		srv->keep->logged_in(srv);
+	else
+		pool_server_connected(pool, srv);
 }
 
 static void
@@ -259,7 +280,7 @@ server_told(const struct server *srv, const char *name)
 
 /* A new server, without an id. */
 static struct server *
-make_server(struct pool *pool, enum server_state state)
+make_server(struct pool *pool, enum server_state state, bool keeps)
 {
 	struct server *srv = mem_calloc(1, sizeof *srv);
 
@@ -273,23 +294,26 @@ make_server(struct pool *pool, enum server_state state)
 	srv->progress.erred = erred;
 	srv->progress.told_arg = srv;
 	prepared_init(&srv->prepared, &pool->all->statements, &srv->progress);
-	list_append(&pool->servers[state], &srv->node);
-	pool->count++;
-	cluster_count_server(pool->group, 1);
+	srv->keeps = keeps;
+	list_append(server_list(srv), &srv->node);
+	if (!keeps) {
+		pool->count++;
+		cluster_count_server(pool->group, 1);
+	}
 	return srv;
 }
 
 struct server *
-server_adopt(struct pool *pool, uint64_t id, int fd, enum server_state state)
+server_adopt(struct pool *pool, uint64_t id, int fd, enum server_state state, bool keeps)
 {
 	struct server *srv;
 
 	if (id == 0 || id > pool->all->servers.last || idmap_get(&pool->all->servers, id))
 		return NULL;
-	srv = make_server(pool, state);
+	srv = make_server(pool, state, keeps);
 	srv->id = srv->cleanup.server = id;
 	idmap_put(&pool->all->servers, id, srv);
-	stream_init(&srv->stream, pool->all->loop, fd, QUEUE_MAX, &stream_ops, srv);
+	stream_init(&srv->stream, pool->all->loop, fd, queue_max(srv), &stream_ops, srv);
 	return srv;
 }
 
@@ -299,16 +323,32 @@ server_can_move(const struct server *srv)
 	return stream_open(&srv->stream) && stream_ssl(&srv->stream) == NULL && srv->key.known;
 }
 
-struct server *
-server_open(struct pool *pool)
+static struct server *
+open_server(struct pool *pool, bool keeps)
 {
-	struct server *srv = make_server(pool, SERVER_CONNECTING);
+	struct server *srv = make_server(pool, SERVER_CONNECTING, keeps);
 
 	srv->id = srv->cleanup.server = idmap_add(&pool->all->servers, srv);
 	log_debug("server", srv->id, "connecting", LOG_TEXT("pool", pool->conf->name));
-	if (trace_on)
+	if (trace_on && !keeps)
 		server_trace(srv, pool->conf->name);
 	connect_begin(srv);
+	return srv;
+}
+
+struct server *
+server_open(struct pool *pool)
+{
+	return open_server(pool, false);
+}
+
+struct server *
+server_open_keeper(struct pool *pool, struct keeper *k, const struct server_keeps *keep)
+{
+	struct server *srv = open_server(pool, true);
+
+	srv->keeper = k;
+	srv->keep = keep;
 	return srv;
 }
 
@@ -447,6 +487,45 @@ fill_after(struct pool *pool)
 		pool_fill(pool);
 }
 
+static void
+log_closed(const struct server *srv, const char *why)
+{
+	log_info("server", srv->id, "closed", LOG_TEXT("pool", srv->pool->conf->name),
+		 LOG_NUMBER("backend", srv->backend_pid), LOG_TEXT("state", server_state_name(srv)),
+		 LOG_QUOTED("why", why),
+		 LOG_S("age", loop_now_us(loop_of(srv)) - srv->connected_us));
+}
+
+void
+server_end_keeper(struct server *srv, const char *why)
+{
+	if (srv->state != SERVER_CONNECTING)
+		log_closed(srv, why);
+	server_remove(srv);
+}
+
+void
+server_connect_late(struct server *srv)
+{
+	char text[64], limit[32];
+
+	if (connect_try_next(srv))
+		return;
+	snprintf(text, sizeof text, "no answer within %s",
+		 units_duration_str(srv->pool->conf->connect_timeout_us, limit, sizeof limit));
+	server_close(srv, text);
+}
+
+static void
+close_kept(struct server *srv, const char *why)
+{
+	struct keeper *k = srv->keeper;
+
+	server_end_keeper(srv, why);
+	if (k)
+		srv->keep->lost(srv, why);
+}
+
 void
 server_close(struct server *srv, const char *why)
 {
@@ -462,10 +541,11 @@ server_close(struct server *srv, const char *why)
 		connect_failed(srv, why);
 		return;
 	}
-	log_info("server", srv->id, "closed", LOG_TEXT("pool", pool->conf->name),
-		 LOG_NUMBER("backend", srv->backend_pid), LOG_TEXT("state", server_state_name(srv)),
-		 LOG_QUOTED("why", why),
-		 LOG_S("age", loop_now_us(loop_of(srv)) - srv->connected_us));
+	if (srv->keeps) {
+		close_kept(srv, why);
+		return;
+	}
+	log_closed(srv, why);
 	if (was == SERVER_CLEANING)
 		cleanup_abandon(&srv->cleanup, why);
 	take_done(srv, &done);
@@ -833,6 +913,10 @@ on_readable(struct stream *st, void *arg)
 {
 	struct server *srv = arg;
 
+	if (srv->keeps) {
+		srv->keep->readable(srv);
+		return;
+	}
 	switch (srv->state) {
 	case SERVER_LEASED:
 		srv->lease->ops->readable(srv->lease);

@@ -17,6 +17,7 @@
 
 #include <libpq-fe.h>
 
+#include "base/err.h"
 #include "base/list.h"
 #include "loop/stream.h"
 #include "pool/cancel.h"
@@ -26,7 +27,9 @@
 #include "pool/resolve.h"
 #include "pool/told.h"
 
+struct keeper;
 struct lease;
+struct server;
 struct pool;
 
 enum server_state {
@@ -42,14 +45,26 @@ enum server_state {
 /* How many sets of parameters are remembered. */
 #define SERVER_TAKEN 16
 
+/* Bytes towards a keeper that may be queued: the names of all its channels. */
+#define SERVER_KEEPER_QUEUE_MAX (64 * 1024 * 1024)
+
 /* Of server.sequences: no session has used sequences. */
 #define SERVER_NOBODYS UINT64_MAX
+
+/* What a keeper is told of its server. */
+struct server_keeps {
+	void (*logged_in)(struct server *);
+	void (*readable)(struct server *);
+	void (*lost)(struct server *, const char *why);
+	void (*failed)(struct server *, const struct err *); /* it could not connect */
+};
 
 struct server {
 	uint64_t id;
 	struct pool *pool;
 	enum server_state state;
-	struct list_node node; /* in pool->servers[state]; a closed one is in no list */
+	/* in pool->servers[state]; that of a keeper in pool->kept; a closed one is in no list */
+	struct list_node node;
 	/* while LEASED; while CLEANING, if the lease wants to hear of the end */
 	struct lease *lease;
 	struct stream stream; /* not open while CONNECTING */
@@ -68,6 +83,11 @@ struct server {
 	unsigned cancels; /* CancelRequests under way */
 	/* it is closed instead of becoming idle. Not a state, because the lease goes on */
 	bool retiring;
+	/* It is a keeper's: it is lent to nobody, and counts for no limit. `keeper` is NULL when
+	 * that has given it up. */
+	bool keeps;
+	struct keeper *keeper;
+	const struct server_keeps *keep;
 	bool spoiled; /* the same, because a session has left something that nothing undoes */
 	/* CONNECTING: its names are being looked up, and there is no PGconn yet */
 	bool resolving;
@@ -100,6 +120,15 @@ struct server {
  * pool_server_failed(), from the loop, never within this call. */
 struct server *server_open(struct pool *);
 
+/* The same for a keeper, which is told by these functions. */
+struct server *server_open_keeper(struct pool *, struct keeper *, const struct server_keeps *);
+/* The keeper has given it up (srv->keeper is NULL): closes it. */
+void server_end_keeper(struct server *, const char *why);
+/* The list that it is in, while it is not closed. */
+struct list *server_list(struct server *);
+/* CONNECTING, for too long: another host is tried, or it is closed. */
+void server_connect_late(struct server *);
+
 /* CONNECTING: libpq has logged in. The server is IDLE then, and the pool is told. */
 void server_logged_in(struct server *);
 
@@ -109,7 +138,7 @@ void server_remove(struct server *);
 /* For a handover: takes over a connection of another process, under its id, in this state, at the
  * end of its list; the caller fills in the rest. Takes over `fd`. NULL if the id is in use: `fd`
  * then stays the caller's. */
-struct server *server_adopt(struct pool *, uint64_t id, int fd, enum server_state);
+struct server *server_adopt(struct pool *, uint64_t id, int fd, enum server_state, bool keeps);
 
 /* Could another process take it over: is it logged in, without TLS, and is its cancel key known? */
 bool server_can_move(const struct server *);

@@ -1,10 +1,7 @@
 #include "pool/sweep.h"
 
-#include <stdio.h>
-
-#include "base/units.h"
-#include "pool/connect.h"
 #include "pool/gate.h"
+#include "pool/keeper.h"
 #include "pool/probe.h"
 
 /* The first lease of the queue that has waited since `then` or longer. The queue is in order of
@@ -46,7 +43,6 @@ static void
 sweep_connecting(struct pool *pool, int64_t now)
 {
 	struct list_node *n, *after;
-	char text[64], limit[32];
 
 	LIST_EACH_SAFE (n, after, &pool->servers[SERVER_CONNECTING]) {
 		struct server *srv = LIST_OBJ(n, struct server, node);
@@ -55,11 +51,7 @@ sweep_connecting(struct pool *pool, int64_t now)
 			return; /* the list is in order of their start */
 		if (srv->asking)
 			continue; /* password_timeout is for that */
-		if (connect_try_next(srv))
-			continue;
-		snprintf(text, sizeof text, "no answer within %s",
-			 units_duration_str(pool->conf->connect_timeout_us, limit, sizeof limit));
-		server_close(srv, text);
+		server_connect_late(srv);
 	}
 }
 
@@ -138,6 +130,7 @@ sweep_pools(struct pools *all)
 		pool_stats_sweep(pool, now);
 		pool_fill(pool);
 		probe_sweep(pool, now);
+		keepers_sweep(pool, now);
 	}
 }
 
@@ -148,7 +141,7 @@ is_at_rest(const struct pool *pool)
 	return pool->count == pool->servers[SERVER_IDLE].count && pool->waiting.count == 0 &&
 	       pool->count >= pool_least_servers(pool) && pool->down_us == 0 &&
 	       pool->retry_us == 0 && pool->probe_us == 0 && gate_of(pool) != POOL_DRAINED &&
-	       !pool->group->removed;
+	       !pool->group->removed && !keeper_is_busy(pool);
 }
 
 bool

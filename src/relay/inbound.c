@@ -12,6 +12,7 @@
 #include "relay/quick.h"
 #include "session/batch.h"
 #include "session/end.h"
+#include "session/listening.h"
 #include "session/script.h"
 #include "session/session.h"
 #include "session/site.h"
@@ -180,6 +181,8 @@ handle_messages(struct session *s, const uint8_t *data, size_t bytes)
 	flush_batch(s);
 	if (s->rare->stack && !session_gone(s))
 		split_sync(s);
+	if (s->rare->listening && !session_gone(s))
+		listening_turn(s);
 	batch_check(s);
 	return at;
 }
@@ -426,6 +429,8 @@ on_drained(struct stream *st, void *arg)
 	}
 	if (s->hold->lease.state == LEASE_HELD)
 		stream_resume(&s->hold->lease.srv->stream);
+	if (s->rare->listening)
+		session_wake(s);
 	/* Its messages have waited until it reads: see is_deaf(). */
 	if (s->state == SESSION_IDLE || s->state == SESSION_ACTIVE || s->state == SESSION_CONSOLE) {
 		stream_resume(st);

@@ -13,6 +13,7 @@
 #include "session/effects.h"
 #include "session/end.h"
 #include "session/expiry.h"
+#include "session/listening.h"
 #include "session/raise.h"
 #include "session/readonly.h"
 #include "session/reply.h"
@@ -247,8 +248,9 @@ with_lease(struct session *s, struct message *m)
 	if (s->context.resets != RESETS_NONE)
 		resets_portal(s, m);
 	effects_note_parameters(s, m);
-	if (!s->context.pin && (m->effects.set & EFFECTS_PIN))
-		return raise_pin_off(s, m, m->effects.set & EFFECTS_PIN);
+	if (!s->context.pin && (m->effects.set & EFFECTS_PIN) &&
+	    (pins = listening_pins(s, m, m->effects.set & EFFECTS_PIN)) != 0)
+		return raise_pin_off(s, m, pins);
 	if (s->hold->apart && (pins = readonly_pins(s, m)) != 0)
 		return raise_pin_off(s, m, pins);
 	if ((m->type == 'Q' || m->type == 'F') && m->effects.set)
@@ -299,7 +301,7 @@ is_owed(const struct session *s)
 {
 	const struct progress *p;
 
-	if (stream_queued(&s->stream) > 0 || script_pending(s))
+	if (stream_queued(&s->stream) > 0 || script_pending(s) || listening_owes(s))
 		return true;
 	switch (s->state) {
 	case SESSION_WAITING:
@@ -392,11 +394,19 @@ judge_message(struct session *s, struct message *m)
 	     (s->hold->apart && s->state == SESSION_ACTIVE && readonly_divides(s, m))) &&
 	    (v = split_judge(s, m)) != FORWARD)
 		return v;
+	if (((m->effects.set & LISTENING_WORDS) || s->rare->listening) &&
+	    (v = listening_judge(s, m)) != FORWARD)
+		return v;
 	if ((m->effects.set & SQLCLASS_BEGIN) && s->context.mode == CONF_STATEMENT)
 		return refuse_begin(s, m->type);
 	if (s->state == SESSION_IDLE)
 		v = without_lease(s, m);
 	if (v != FORWARD)
 		return v;
-	return s->state == SESSION_ACTIVE ? with_lease(s, m) : OVER;
+	if (s->state != SESSION_ACTIVE)
+		return OVER;
+	v = with_lease(s, m);
+	if (s->rare->listening)
+		listening_judged(s, v);
+	return v;
 }

@@ -388,6 +388,8 @@ enter_database(struct session *s, const struct startup *st)
 	s->pool = pool;
 	s->context.mode = (uint8_t)s->pool->conf->mode;
 	s->context.pin = s->pool->conf->pin;
+	s->context.listens =
+	    s->pool->conf->listen_mode == CONF_LISTEN_SHARED && s->context.mode != CONF_SESSION;
 	if (welcome_as_before(s, st))
 		return;
 	buf_init(&params, PARAMS_MAX);

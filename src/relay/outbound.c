@@ -15,6 +15,7 @@
 #include "session/dismiss.h"
 #include "session/end.h"
 #include "session/inquiry.h"
+#include "session/listening.h"
 #include "session/readonly.h"
 #include "session/reply.h"
 #include "session/resets.h"
@@ -143,6 +144,12 @@ question_readable(struct session *s)
 		return;
 	if (session_in_setup(s)) {
 		after_setup(s);
+	} else if (listening_asks(s)) {
+		if (!listening_inquired(s))
+			return;
+		stream_resume(&s->stream);
+		if (s->context.resets == RESETS_NONE || script_waiting(s) || !saving_reset_again(s))
+			after_answer(s);
 	} else if (!s->context.resetting) {
 		if (saving_answered(s))
 			after_saving(s);
@@ -194,6 +201,7 @@ end_lease(struct session *s)
 	if (s->hold->discard_all_sent) {
 		s->hold->discard_all_sent = false;
 		context_discarded(s);
+		listening_discard(s);
 	}
 	if (session_waits_for_bind(s) && !s->hold->apart)
 		return;
@@ -314,6 +322,8 @@ readable(struct lease *l)
 		bytes -= bytes_unasked(s, bytes);
 	if (p->errors != from.errors && (s->context.names || srv->prepared.tracked.stood))
 		reword_errors(s, &from, data, bytes);
+	else if (bytes > 0 && s->rare->listening)
+		listening_reply(s, data, bytes);
 	else if (bytes > 0)
 		reply_send(s, data, bytes);
 	if (s->state != SESSION_ACTIVE)
@@ -338,6 +348,8 @@ readable(struct lease *l)
 		s->hold->discard_all_sent = false;
 	if (s->rare->stack)
 		executor_note_answer(s);
+	if (s->rare->listening && progress_at_rest(p) && listening_answered(s))
+		return;
 	if (s->context.resets != RESETS_NONE && progress_at_rest(p) && !script_waiting(s) &&
 	    saving_reset_again(s))
 		return;

@@ -13,7 +13,8 @@ static bool
 is_plain(const struct session *s)
 {
 	return s->context.resets == RESETS_NONE && s->rare->stack == NULL &&
-	       s->rare->slow == NULL && s->block.state == BLOCK_NONE && !s->extended.skip_sync &&
+	       s->rare->slow == NULL && s->rare->listening == NULL &&
+	       s->block.state == BLOCK_NONE && !s->extended.skip_sync &&
 	       !(s->hold->pinned & HOLD_PIN_MODE) && !s->pool->reads && !s->hold->apart;
 }
 

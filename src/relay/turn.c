@@ -7,6 +7,7 @@
 #include "relay/login.h"
 #include "relay/outbound.h"
 #include "session/batch.h"
+#include "session/listening.h"
 #include "session/session.h"
 
 /* If the session has got the server that it waited for, begins with it. */
@@ -48,6 +49,8 @@ turn(struct session *s)
 	default:
 		break;
 	}
+	if (s->rare->listening)
+		listening_turn(s);
 	batch_check(s);
 	inbound_check(s);
 }

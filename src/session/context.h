@@ -26,6 +26,7 @@ struct context {
 	/* Small members stand together, so that there are no holes between them. */
 	uint8_t mode;     /* enum conf_mode: that of its pool when the session came in */
 	bool pin;         /* the option of its pool, likewise */
+	bool listens;     /* LISTEN is for the keeper, if possible (listening.h); likewise */
 	bool unproven;    /* it was let in before a server has judged its startup parameters */
 	bool accepted;    /* a server has accepted its parameters */
 	bool wants_fresh; /* a server has refused them: a new connection is tried next */

@@ -39,6 +39,7 @@ plain_members_pack(struct pack *p, struct context *c)
 {
 	PACK(p, c->mode);
 	PACK(p, c->pin);
+	PACK(p, c->listens);
 	PACK(p, c->unproven);
 	PACK(p, c->accepted);
 	PACK(p, c->refused);

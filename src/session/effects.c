@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "pool/pool.h"
+#include "session/channels.h"
 #include "session/control.h"
 #include "session/deallocate.h"
 #include "session/lexing.h"
@@ -285,6 +286,8 @@ effects_take(struct session *s, const struct message *m, unsigned set, const cha
 {
 	struct progress *p = &s->hold->lease.srv->progress;
 
+	if (s->rare->listening)
+		set = channels_take(s, set);
 	control_text(s, set, sql, bytes);
 	/* EXECUTE: if the session has no PREPARE of its own, it is not known what it executes. */
 	if ((set & SQLCLASS_EXECUTE) && !((s->hold->pinned | set) & SQLCLASS_PREPARE))

@@ -11,6 +11,7 @@
 #include "pool/prepared.h"
 #include "pool/server.h"
 #include "scope/waits.h"
+#include "session/channels.h"
 #include "session/control.h"
 #include "session/holds.h"
 #include "session/inquiry.h"
@@ -144,6 +145,7 @@ free_session(void *arg)
 	control_free(s);
 	shown_forget(s);
 	proof_free(s);
+	channels_free(s);
 	activity_clear(&s->activity);
 	peer_clear(&s->peer, &s->site->atoms);
 	context_clear(&s->context, &s->site->pools.told, &s->site->atoms);
@@ -226,6 +228,7 @@ session_close(struct session *s, enum cleanup_why why, const char *text)
 	if (s->pool && peer_is_counted(&s->peer))
 		party_remove_client(&site->pools.parties, s->peer.role, s->peer.uid);
 	proof_stop(s);
+	channels_end(s);
 	stream_close(&s->stream);
 	idmap_remove(&site->sessions, s->id);
 	waits_end(&site->waits, s->id);

@@ -58,13 +58,22 @@ has_failed(const struct progress *p)
 	return p->status == 'E' && progress_at_rest(p);
 }
 
+/* Is all done, but for parameters of ours that were sent ahead? */
+static bool
+is_free(const struct progress *p)
+{
+	return progress_at_rest(p) ||
+	       (p->ready_due > 0 && p->ready_due == p->own_syncs && !p->extended && !p->skipping &&
+		p->to_left == 0 && p->copy == COPY_NONE);
+}
+
 /* A text that could tell numbers is about to go to the server: discards those of others. */
 static void
 discard_others(struct session *s)
 {
 	struct server *srv = s->hold->lease.srv;
 	struct progress *p = &srv->progress;
-	bool alone = progress_at_rest(p);
+	bool alone = is_free(p);
 
 	if (srv->sequences == s->id || p->skipping || has_failed(p))
 		return;
@@ -104,6 +113,8 @@ sequences_mind_message(struct session *s, const struct message *m)
 		discard_others(s);
 }
 
+/* Parameters of ours are not waited for: when they are answered, the server would be returned, and
+ * the text would find parameters ahead of it again. */
 bool
 sequences_must_wait(const struct session *s, const struct message *m)
 {
@@ -112,7 +123,7 @@ sequences_must_wait(const struct session *s, const struct message *m)
 
 	return m->type == 'Q' && ((m->effects.set & SQLMENTION_SEQUENCE) || is_unread(m)) &&
 	       srv->sequences != s->id && s->block.state == BLOCK_NONE && !p->extended &&
-	       p->copy == COPY_NONE && !progress_at_rest(p);
+	       p->copy == COPY_NONE && !is_free(p);
 }
 
 bool

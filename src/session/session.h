@@ -34,6 +34,7 @@
 
 struct control;
 struct expiry;
+struct listening;
 struct proof;
 struct script;
 struct shown;
@@ -81,6 +82,8 @@ struct rare {
 	struct control *control; /* control.h, which frees it; NULL: nothing is kept there */
 	struct shown *shown;     /* shown.h; NULL: servers get the client's own name */
 	struct proof *proof;     /* proof.h; SESSION_PASSWORD */
+	/* listening.h, which frees it; NULL: it has never listened by the keeper */
+	struct listening *listening;
 };
 
 extern const struct rare rare_none;

@@ -184,7 +184,7 @@ def scopes(t):
         c.sql("EXIT inner")
         c.sql("COMMIT")
     # A session that keeps its server is renamed by the next scope.
-    c.sql("LISTEN x")
+    c.sql("LISTEN x; SELECT 1")
     c.sql("ENTER one")
     has(c, "web:one", "pinned, in a scope")
     c.sql("EXIT")

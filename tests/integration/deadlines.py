@@ -79,7 +79,7 @@ SESSIONS = {
     "lazy": ({"lazy_begin": "on"}, ()),
     "lazy, settings": ({"lazy_begin": "on"}, ("SET work_mem = '%dkB'",)),
     "session": ({"mode": "session"}, ()),
-    "pinned": ({}, ("LISTEN news",)),
+    "pinned": ({}, ("LISTEN news; SELECT 1",)),
     "untracked": ({"max_prepared_statements": "0"}, ()),
 }
 LIMITS = ("scope_deadline", "query_timeout")

@@ -173,17 +173,24 @@ def finish(p):
     return lines
 
 
-def restarted(t, driver, daemon):
-    """The program has said that it is ready: PostgreSQL restarts, and it goes on."""
-    p = start(t, driver, daemon, "restart")
+def interrupted(t, driver, daemon, feature, meanwhile):
+    """The program has said that it is ready: meanwhile() is called, and it goes on."""
+    p = start(t, driver, daemon, feature)
     line = p.stdout.readline()
     if line != "ready\n":
         check(line.startswith("none"), "it said %r\n%s" % (line, p.communicate()[1]))
         return [line.strip()]
-    t.cluster.restart()
+    meanwhile()
     p.stdin.write("go\n")
     p.stdin.flush()
     return finish(p)
+
+
+def holds_nothing(daemon):
+    """The program listens, and its sessions have no server, and could have any."""
+    mine = [c for c in daemon.clients() if c["application_name"] != "pgwtest-client"]
+    check(mine, "the program has sessions")
+    equal({(c["pinned"], c["leases"]) for c in mine}, {(None, "0")}, "what pins them, and servers that they hold")
 
 
 def cell(t, key, feature):
@@ -193,11 +200,14 @@ def cell(t, key, feature):
     if driver.version is None:
         driver.version = finish(start(t, driver, daemon, "version"))[0]
     if feature == "restart":
-        lines = restarted(t, driver, daemon)
+        lines = interrupted(t, driver, daemon, feature, t.cluster.restart)
     else:
         beside = t.process(neighbours, daemon, t.random.randrange(1 << 30))
         equal(beside.heard(), "in", "the neighbours")
-        lines = finish(start(t, driver, daemon, feature))
+        if feature == "listen":
+            lines = interrupted(t, driver, daemon, feature, lambda: holds_nothing(daemon))
+        else:
+            lines = finish(start(t, driver, daemon, feature))
         beside.tell("stop")
         said = beside.heard()
         check(said.isdigit(), said)
@@ -209,7 +219,7 @@ def cell(t, key, feature):
     equal(lines[-1], "ok", "what the program said last")
     cells[key, feature] = lines[0] if lines[0].startswith("pinned") else "yes"
     daemon.quiet()
-    check(len(daemon.servers()) <= SIZE, "servers of the pool")
+    check(len([s for s in daemon.servers() if s["state"] != "listening"]) <= SIZE, "servers of the pool")
 
 
 def add_tests():

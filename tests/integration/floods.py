@@ -127,7 +127,7 @@ def answers_to_who_is_refused(t):
     flood(d, c, q("SELECT 1"), "EZ", "ended by a limit")
     flood(d, c, wire.parse("SELECT 1") + wire.sync(), "EZ", "ended by a limit, by the extended protocol")
     c.sql("ROLLBACK")
-    flood(d, c, q("LISTEN a"), "EZ", "what would pin")
+    flood(d, c, q("LISTEN a; SELECT 1"), "EZ", "what would pin")
     d.stop()
     d = t.daemon(options={"lazy_begin": "on"}, wait_timeout="100ms")
     c, holder = t.client(d), t.client(d)

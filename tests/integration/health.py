@@ -122,7 +122,7 @@ def pins(t):
     """SHOW HELD: why a session keeps its server, between transactions and inside of one"""
     d = t.daemon(size=2)
     c = t.client(d, application_name="c")
-    for sql, kind, pinned in (("BEGIN", "transaction", None), ("LISTEN a", "transaction", "LISTEN"),
+    for sql, kind, pinned in (("BEGIN", "transaction", None), ("LISTEN a; SELECT 1", "transaction", "LISTEN"),
                               ("COMMIT", "pinned", "LISTEN"), ("BEGIN", "transaction", "LISTEN")):
         c.sql(sql)
         # after COMMIT, pgwithd asks the server first what is left

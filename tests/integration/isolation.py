@@ -99,7 +99,7 @@ def pinned(t, w, name, how, kill):
 
 
 def every(t, how, kill):
-    d = t.daemon()
+    d = t.daemon(listen_mode="pin")
     with d.connect() as c:
         # Loads plpgsql, with its parameters.
         c.sql("DO $$ BEGIN END $$")

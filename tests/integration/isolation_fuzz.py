@@ -5,11 +5,12 @@ connection: types, rows, tags, errors, transaction status, parameters, notificat
   settings and statements of their own have just used;
 - interleaved: twelve at once over three servers, with lazy_begin on and off.
 
-Half of the programs know unnamed statements only, which come again and again (statement_cache), while somebody else
-alters their tables.
+Some of the programs know unnamed statements only, which come again and again (statement_cache), while somebody else
+alters their tables. Others listen, while somebody else notifies.
 
 A program that fails is cut down to a short one, which is printed. PGWITH_FUZZ_PROGRAMS is the number of
-programs of all tests together; --seed repeats a run of `moved` exactly.
+programs of all tests together; PGWITH_FUZZ_KIND=listening has only those that LISTEN and NOTIFY;
+PGWITH_TEST_LISTEN is the pool's listen_mode (default: pin); --seed repeats a run of `moved` exactly.
 
 In tens of thousands of programs there are a few that differ because a text is prepared again on another
 server, as pgwithd(8) says of prepared statements: one that fails there fails in Parse, and so before another
@@ -27,6 +28,9 @@ from pgwtest import programs
 from pgwtest.programs import Place, Session
 
 PROGRAMS = int(os.environ.get("PGWITH_FUZZ_PROGRAMS") or (90 if sanitized() else 240))
+# With shared, there are still spellings in which a session that listens hears more than directly: pgwithd(8), LISTEN.
+LISTEN_MODE = os.environ.get("PGWITH_TEST_LISTEN") or "pin"
+KIND = os.environ.get("PGWITH_FUZZ_KIND")
 SIZE = 3
 PLACES = 12
 FAILURES_MAX = int(os.environ.get("PGWITH_FUZZ_FAILURES") or 3)
@@ -49,8 +53,8 @@ class Lab:
         for i in range(PLACES):
             t.sql(programs.SETUP.replace("@S", self.schema(i)))
         # Few statements for each server, so that they are put out and prepared again.
-        self.daemon = t.daemon(size=SIZE, wait_timeout="60s", max_prepared_statements=6,
-                               options={"log_level": "info", "lazy_begin": lazy_begin})
+        self.daemon = t.daemon(size=SIZE, wait_timeout="60s", max_prepared_statements=6, listen_mode=LISTEN_MODE,
+                               options={"log_level": os.environ.get("FZLOG", "info"), "lazy_begin": lazy_begin})
 
     @staticmethod
     def schema(i):
@@ -69,19 +73,20 @@ class Lab:
         return wire.Client(self.t.cluster.sockets, self.t.cluster.port, self.t.database, timeout=90,
                            **params)
 
-    def run(self, program, pooled, i, janitor, before=None):
-        """Runs the program at place i; before(session) is called ahead of each step. `janitor` is a
-        direct client that makes the place new, for nobody else at the time."""
+    def run(self, program, direct, i, janitor, before=None):
+        """Runs the program at place i; before(session) is called ahead of each step. `direct`: None, or the answers on a
+        direct connection, and it is run through pgwithd. `janitor` is a direct client that makes the place new, for
+        nobody else at the time."""
         params, steps = program
         place = self.place(i)
         if programs.is_altered(program):
             janitor.sql(place.text(programs.UNALTERED))
         janitor.sql(place.text(programs.RESET))
         try:
-            client = self.connect(pooled, place, params)
+            client = self.connect(direct is not None, place, params)
         except wire.ServerError as e:
             return [("login", e.sqlstate)]
-        session = Session(client, place, janitor.sql)
+        session = Session(client, place, janitor.sql, direct)
         for step in steps:
             if before:
                 before(session)
@@ -101,7 +106,8 @@ class Noise:
     SQL = ("SET work_mem = '9MB'", "SET app.x = 'noise'", "SET TimeZone = 'Asia/Kolkata'", "RESET ALL",
            "SET search_path = pg_catalog", "SET LOCAL DateStyle = German", "SELECT 1", "SET ROLE fz_two",
            "RESET ROLE", "SET client_encoding = 'LATIN1'", "SET default_transaction_read_only = on",
-           "SET DateStyle = 'SQL'", "SET standard_conforming_strings = off", "SELECT 1/0", "SELECT 1")
+           "SET DateStyle = 'SQL'", "SET standard_conforming_strings = off", "SELECT 1/0", "SELECT 1",
+           'LISTEN "ch@K"', 'LISTEN "ch@K"', "UNLISTEN *", 'UNLISTEN "ch@K"', 'NOTIFY "noise"')
 
     def __init__(self, lab, rng):
         self.rng = rng
@@ -112,7 +118,7 @@ class Noise:
         rng = self.rng
         chosen = rng.sample(self.clients, rng.randrange(len(self.clients) + 1))
         for c in chosen:
-            sql = rng.choice(self.SQL)
+            sql = session.place.text(rng.choice(self.SQL))
             name = rng.choice(programs.STATEMENTS)
             text = rng.choice(("SELECT 'noise'", "SELECT * FROM t ORDER BY a", "SELECT $1::int + 1"))
             c.send(wire.query("BEGIN") + wire.query(sql) + wire.close_("S", name) +
@@ -131,10 +137,10 @@ class Noise:
 def moved_differs(lab, program, seed, janitor, direct=None):
     """The difference between the program alone and moved about, or None."""
     if direct is None:
-        direct = lab.run(program, False, 0, janitor)
+        direct = lab.run(program, None, 0, janitor)
     noise = Noise(lab, random.Random(seed))
     try:
-        pooled = lab.run(program, True, 0, janitor, noise.before)
+        pooled = lab.run(program, direct, 0, janitor, noise.before)
     finally:
         noise.close()
     return programs.difference(program[1], direct, pooled)
@@ -145,7 +151,7 @@ def report(lab, program, seed, janitor, found):
     seeds = [seed + i for i in range(4)]
 
     def fails(candidate):
-        direct = lab.run(candidate, False, 0, janitor)
+        direct = lab.run(candidate, None, 0, janitor)
         return any(moved_differs(lab, candidate, s, janitor, direct) for s in seeds)
 
     note("---- a program gets other answers:\n" + found)
@@ -169,7 +175,7 @@ def move_about(t):
     count = PROGRAMS // 3
     started = time.monotonic()
     for i in range(count):
-        program = programs.generate(t.random)
+        program = programs.generate(t.random, KIND)
         seed = t.random.randrange(1 << 30)
         try:
             found = moved_differs(lab, program, seed, janitor)
@@ -192,7 +198,7 @@ def interleave(t, lazy_begin):
     lab = Lab(t, lazy_begin)
     todo = queue.Queue()
     for i in range(PROGRAMS // 3):
-        todo.put((i, programs.generate(t.random)))
+        todo.put((i, programs.generate(t.random, KIND)))
     failed, broken = [], []
     started = time.monotonic()
 
@@ -204,8 +210,8 @@ def interleave(t, lazy_begin):
                     i, program = todo.get_nowait()
                 except queue.Empty:
                     return
-                direct = lab.run(program, False, place, janitor)
-                pooled = lab.run(program, True, place, janitor)
+                direct = lab.run(program, None, place, janitor)
+                pooled = lab.run(program, direct, place, janitor)
                 found = programs.difference(program[1], direct, pooled)
                 if found:
                     failed.append((program, i, found))

@@ -293,7 +293,7 @@ def kept(t):
         d = start(t, "scope_deadline", query_timeout="%dms" % (1000 * LIMIT), **pool)
         c = t.client(d)
         pid = c.backend()
-        c.sql("LISTEN news")
+        c.sql("LISTEN news; SELECT 1")
         time.sleep(1.5 * LIMIT)
 
         def has_its_time():
@@ -331,7 +331,7 @@ def late_cancel(t):
     d = start(t, "scope_deadline", conninfo=t.conninfo(host=proxy.directory, port=proxy.port), cleanup_timeout="30s")
     t.sql("SELECT pg_advisory_lock(1)")
     c = t.client(d)
-    c.sql("LISTEN news")
+    c.sql("LISTEN news; SELECT 1")
     c.sql("BEGIN")
     proxy.cancel_gate.clear()
     c.send(wire.query("SELECT pg_advisory_lock(1)"))

@@ -220,7 +220,7 @@ def other_parameters(t):
     free, pinned = t.client(d), t.client(d)
     for each in (free, pinned):
         each.sql("SET idle_session_timeout = '100ms'")
-    pinned.sql("LISTEN a")
+    pinned.sql("LISTEN a; SELECT 1")
     check(pinned.hung_up(), "who is pinned")
     equal(free.value("SELECT 1"), "1", "who is not")
 

@@ -143,7 +143,7 @@ def values(t):
     a, b, c, other = t.client(d), t.client(d), t.client(d), t.client(d, "other")
     for i in range(5):
         a.sql("SELECT 1")
-    a.sql("LISTEN x")
+    a.sql("LISTEN x; SELECT 1")
     b.sql("ENTER job ON db")
     b.sql("SELECT pg_sleep(0.05)")
     b.sql("ENTER LOCK 'nightly'")

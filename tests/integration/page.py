@@ -166,7 +166,7 @@ def against_show(t):
     """the page says what SHOW POOLS, HELD, WAITS, LOCKS, CLIENTS and ERRORS say"""
     d, port = begin(t, size=3, scopes={"work": {}})
     listener = t.client(d, application_name="listens")
-    listener.sql("LISTEN x")
+    listener.sql("LISTEN x; SELECT 1")
     first = in_transaction(t, d, application_name="first")
     second = t.client(d, application_name="second")
     second.sql("ENTER LOCK 'nightly'")

@@ -308,7 +308,7 @@ def resets(t):
                     c, direct = d.connect(**PACKET), t.cluster.connect(t.database, **PACKET)
                     if way == "pinned":
                         for x in (c, direct):
-                            x.sql("LISTEN kept")
+                            x.sql("LISTEN kept; SELECT 1")
                     got, want = run(c, program, extended), run(direct, program, extended)
                     equal(got, want, "%s, extended=%s: %r" % (way, extended, program))
                     for n in ("DateStyle", "TimeZone"):
@@ -398,7 +398,7 @@ def resets_by_portals(t):
         c, direct = d.connect(**packet), t.cluster.connect(t.database, **packet)
         for (text, looks), piped in itertools.product(BOUND, (False, True)):
             for program in portal_programs(text, looks):
-                program = ([wire.query("LISTEN kept")] if way == "pinned" else []) + ready + program
+                program = ([wire.query("LISTEN kept; SELECT 1")] if way == "pinned" else []) + ready + program
                 for x in (c, direct):
                     x.sql("ROLLBACK")
                     x.sql("DISCARD ALL")
@@ -548,7 +548,7 @@ def resets_spelled_otherwise(t):
                 with d.connect(**packet) as c, t.cluster.connect(t.database, **packet) as direct:
                     if way == "pinned":
                         for x in (c, direct):
-                            x.sql("LISTEN kept")
+                            x.sql("LISTEN kept; SELECT 1")
                     equal([c.ask(sql).rows for sql in program], [direct.ask(sql).rows for sql in program],
                           "%s: %r" % (way, program))
         d.stop()

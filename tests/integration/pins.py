@@ -33,7 +33,7 @@ UNDONE = {
 @test
 def undone(t):
     """each reason to keep a server ends when the last of it is undone, as the server itself says"""
-    d = t.daemon(size=1)
+    d = t.daemon(size=1, listen_mode="pin")
     c, other = t.client(d), t.client(d)
     for simple in (True, False):
         for why, (pin, part, rest) in UNDONE.items():
@@ -53,7 +53,7 @@ def undone(t):
 @test
 def undone_by_nothing_that_fails(t):
     """what was to undo everything and has failed undoes nothing: the session keeps what it has, and nobody else sees it"""
-    d = t.daemon(size=1)
+    d = t.daemon(size=1, listen_mode="pin")
     fails = ["SELECT 1; DISCARD ALL", "DISCARD ALL; SELECT 1", "DISCARD ALL; DISCARD ALL", "SELECT 1/0; DISCARD ALL", "BEGIN; DISCARD ALL",
              "DISCARD ALL x", "UNLISTEN *; SELECT 1/0", "DROP TABLE x CASCADE; SELECT 1/0"]
     # With a startup parameter the server is asked something behind each reset.
@@ -79,7 +79,7 @@ def undone_by_nothing_that_fails(t):
 @test
 def never_was(t):
     """what failed, was rolled back, or ended with its transaction keeps no server"""
-    d = t.daemon(size=1)
+    d = t.daemon(size=1, listen_mode="pin")
     c, other = t.client(d), t.client(d)
     t.sql("SELECT pg_advisory_lock(7)")
     for sql in ("LISTEN a; SELECT 1 / 0", "BEGIN; LISTEN a; ROLLBACK", "SELECT pg_try_advisory_lock(7)",
@@ -96,7 +96,7 @@ def never_was(t):
 @test
 def alone(t):
     """what only undoes keeps no server, and what drivers send to reset a session leaves it free"""
-    d = t.daemon(size=1)
+    d = t.daemon(size=1, listen_mode="pin")
     c, other = t.client(d), t.client(d)
     for sql in ("SELECT pg_advisory_unlock_all()", "CLOSE ALL", "UNLISTEN *", "RESET ALL", "DEALLOCATE ALL",
                 "DISCARD TEMP", "SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;",
@@ -115,7 +115,7 @@ def alone(t):
 @test
 def discard_all_that_failed(t):
     """a DISCARD ALL that has failed undoes nothing, even if a time limit has ended its transaction since"""
-    d = t.daemon(size=1, idle_in_scope_timeout="300ms")
+    d = t.daemon(size=1, idle_in_scope_timeout="300ms", listen_mode="pin")
     c = t.client(d)
     c.sql("LISTEN a")
     c.sql("BEGIN")
@@ -134,7 +134,7 @@ def discard_all_that_failed(t):
 @test
 def notified_while_asked(t):
     """a notification that comes while a session lets go of something else is not lost"""
-    d = t.daemon(size=1)
+    d = t.daemon(size=1, listen_mode="pin")
     c = t.client(d)
     c.sql("LISTEN a")
     for i in range(50):
@@ -151,7 +151,7 @@ def half_a_notification(t):
     """a notification of which a part has come while a scope was waited for is whole for the client, behind the answer"""
     for half in (3, 5, 12):
         proxy = t.proxy()
-        d = t.daemon(size=1, conninfo=t.conninfo(host=proxy.directory, port=proxy.port))
+        d = t.daemon(size=1, conninfo=t.conninfo(host=proxy.directory, port=proxy.port), listen_mode="pin")
         c, holder = t.client(d), t.client(d)
         c.sql("LISTEN a")
         holder.sql("ENTER LOCK 'l'")
@@ -172,7 +172,7 @@ def half_a_notification(t):
 @test
 def what_a_block_makes(t):
     """what a DO block leaves to its session pins it, and a search_path that begins with pg_temp too"""
-    d = t.daemon(size=1)
+    d = t.daemon(size=1, listen_mode="pin")
     c, other = t.client(d), t.client(d)
     c.sql("DO $$BEGIN CREATE TEMP TABLE x (a int); END$$")
     equal(pinned(d, c), ["temporary object"], "after DO")
@@ -208,7 +208,7 @@ def not_postgresql(t):
 @test
 def parse_without_server(t):
     """a text that is prepared on a server in use is prepared for others without waiting for one"""
-    d = t.daemon(size=1)
+    d = t.daemon(size=1, listen_mode="pin")
     a, b, c = t.client(d), t.client(d), t.client(d)
     text = "SELECT $1::int + 1"
     a.send(wire.parse(text, "mine") + wire.sync())
@@ -238,7 +238,7 @@ def parse_without_server(t):
 def pin_off(t):
     """pin = off: what would pin is an error that says so, by Query and by Parse, in a transaction too, and
     nothing of it is done"""
-    d = t.daemon(size=1, pin="off")
+    d = t.daemon(size=1, pin="off", listen_mode="pin")
     c = t.client(d)
     for sql in ("LISTEN chat", "CREATE TEMP TABLE tt (a int)", "PREPARE ps AS SELECT 1",
                 "SELECT pg_advisory_lock(1)", "SELECT 1; LISTEN chat"):
@@ -264,7 +264,7 @@ def pin_off(t):
 def pin_off_in_a_long_text(t):
     """pin = off: a text of more than 64 kB that would pin, which comes in many reads, is that error too, and what
     comes behind it is served"""
-    d = t.daemon(size=1, pin="off")
+    d = t.daemon(size=1, pin="off", listen_mode="pin")
     c = t.client(d)
     long = "-- " + "x" * 300000 + "\n"
     for message in (wire.query("LISTEN chat; " + long), wire.parse("LISTEN chat; " + long) + wire.sync(),

@@ -319,7 +319,7 @@ def modes_and_pins(t):
     old = t.client(d)
     old.send(wire.parse("SELECT 'old'", "s") + wire.sync())
     equal(old.until_ready().errors, [], "a prepared statement")
-    old.sql("LISTEN a")
+    old.sql("LISTEN a; SELECT 1")
     old.sql("BEGIN")
     d.reload(pools={"db": one(t, size=2, mode="session", pin="off", max_prepared_statements=0)})
     old.sql("COMMIT")
@@ -337,7 +337,7 @@ def modes_and_pins(t):
     new.close()
     d.quiet()
     with d.connect() as last:
-        equal(states(last.ask("LISTEN a")), ["0A000"], "pin = off")
+        equal(states(last.ask("LISTEN a; SELECT 1")), ["0A000"], "pin = off")
 
 
 @test

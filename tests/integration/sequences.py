@@ -79,6 +79,24 @@ def behind_much_else(t):
 
 
 @test
+def behind_parameters(t):
+    """texts of sessions that each have parameters of their own sent ahead, with one server for them all: each is answered,
+    also in a pool where no text has named a sequence before"""
+    prepare(t)
+    for text in ("SELECT nextval('s')", "/*" + "x" * 70000 + "*/ SELECT nextval('s')", 'SELECT U&"x" FROM (SELECT 1 AS x) a'):
+        d = t.daemon(size=1)
+        clients = [t.client(d, application_name="a%d" % n) for n in range(4)]
+        for _ in range(3):
+            for c in clients:
+                c.send(wire.query(text))
+            for c in clients:
+                equal(states(c.until_ready()), [], "errors")
+            for n, c in enumerate(clients):
+                equal(c.value("SHOW application_name"), "a%d" % n, "its parameter")
+        d.stop()
+
+
+@test
 def where_it_is_asked(t):
     """the same behind other statements of a transaction, in pipelines, in statements that were prepared before on
     another server, and by FunctionCall"""

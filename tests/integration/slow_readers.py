@@ -23,7 +23,7 @@ WHERE = {
     "BEGIN": ["BEGIN"],
     "a scope": ["ENTER a"],
     "two scopes": ["ENTER a", "ENTER b"],
-    "pinned": ["LISTEN x"],
+    "pinned": ["LISTEN x; SELECT 1"],
     "a cursor": ["BEGIN", "DECLARE c CURSOR WITH HOLD FOR " + ROWS, "COMMIT"],
 }
 

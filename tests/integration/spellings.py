@@ -495,7 +495,7 @@ class Bench:
         t.sql(OBJECTS)
         for role in ("quiet", '"it\'s"'):
             t.sql("GRANT ALL ON one, sink TO %s" % role)
-        self.daemon = t.daemon(size=1, **pool)
+        self.daemon = t.daemon(size=1, **{"listen_mode": "pin", **pool})
         name = t.database
         t.new_database()
         t.sql(OBJECTS)

@@ -181,7 +181,7 @@ def model(t):
         clients = [t.client(d), t.client(d)]
         first = 1 if what == "pinned" else 0
         for c in clients[:len(clients) * first]:
-            c.sql("LISTEN news")
+            c.sql("LISTEN news; SELECT 1")
         numbers = Numbers(lambda d=d: d.show("STATS"))
 
         def mine(d=d):

@@ -73,7 +73,7 @@ def reloaded(t):
     stays, asked, set_it = t.client(d), t.client(d, DateStyle="SQL, DMY"), t.client(d)
     set_it.sql("SET DateStyle = 'Postgres, YMD'")
     pinned = t.client(d)
-    pinned.sql("LISTEN x")
+    pinned.sql("LISTEN x; SELECT 1")
     stays.sql("SELECT 1")  # by another server, which is idle from now on
     new = {"DateStyle": "German, DMY", "TimeZone": "Asia/Tokyo", "IntervalStyle": "iso_8601",
            "default_transaction_read_only": "on"}
@@ -446,7 +446,7 @@ def names_after_reset(t):
             for more in ({}, {"options": "-c work_mem=5MB"}):
                 c, direct = (f(application_name=name, **more) for f in (d.connect, t.direct))
                 if not how:
-                    c.sql("LISTEN a")
+                    c.sql("LISTEN a; SELECT 1")
                 for sql in ("SET application_name = 'y'", "RESET application_name", "SET application_name = 'z'; RESET ALL",
                             "SET application_name = 'z'", "SET application_name TO DEFAULT", "BEGIN",
                             "SET application_name = 'y'", "RESET application_name", "COMMIT",

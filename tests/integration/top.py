@@ -209,7 +209,7 @@ def pins_and_errors(t):
     """who is pinned and why; errors of the last minute"""
     d = t.daemon(size=2, wait_timeout="100ms")
     c = t.client(d, application_name="listener")
-    c.sql("LISTEN a")
+    c.sql("LISTEN a; SELECT 1")
     term = top(t, d)
     check(re.search(r"^pinned\n.*\n.* listener .* LISTEN ", term.shows("^pinned"), re.M), term.text())
     term.type("6")

@@ -231,7 +231,7 @@ def never_more_than_size(t):
     """clients come, wait, die and lose their servers, servers age, RECONNECT, size is changed: none is opened beyond it"""
     proxy = t.proxy()
     d = t.daemon(conninfo=t.conninfo(host=proxy.directory, port=proxy.port), size=3, min_size=1, max_opening=4,
-                 idle_timeout="20ms", max_lifetime="100ms", retry_delay="0", wait_timeout="60s")
+                 idle_timeout="20ms", max_lifetime="100ms", retry_delay="0", wait_timeout="60s", listen_mode="pin")
     with d.connect() as c:
         c.sql("SELECT 1")
     clients, seen = [], []

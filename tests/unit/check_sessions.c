@@ -128,6 +128,7 @@ setup(void)
 	pool.conf = &pool_conf;
 	for (int i = 0; i < SERVER_NSTATES; i++)
 		list_init(&pool.servers[i]);
+	list_init(&pool.kept);
 	list_init(&pool.waiting);
 	for (int i = 0; i < CLIENTS; i++)
 		clients[i].fd = -1;

@@ -21,6 +21,7 @@ shop_pool(struct shop *shop, struct pool *pool, struct pool *group, struct conf_
 	pool->told = (struct told *)shop;
 	for (int i = 0; i < SERVER_NSTATES; i++)
 		list_init(&pool->servers[i]);
+	list_init(&pool->kept);
 	list_init(&pool->waiting);
 	list_init(&pool->turns);
 	list_append(&shop->d.site.pools.list, &pool->node);

@@ -129,6 +129,7 @@ async def listen():
     def heard(_connection, _pid, _channel, payload):
         got.set_result(payload)
     await c.add_listener("chan", heard)
+    await asyncio.to_thread(ready)
     await other.execute("NOTIFY chan, 'hello'")
     expect(await got, "hello")
     await c.remove_listener("chan", heard)

@@ -18,7 +18,7 @@ def expect(got, want):
 
 
 def ready():
-    """Tells the runner, which restarts PostgreSQL, and waits for it."""
+    """Tells the runner, which does something meanwhile, and waits for it."""
     print("ready", flush=True)
     if not sys.stdin.readline():
         raise SystemExit("the runner is gone")

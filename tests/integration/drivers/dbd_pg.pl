@@ -124,6 +124,8 @@ my %features = (
 	listen => sub {
 		my ($dbh, $other) = (connection(1), connection(1));
 		$dbh->do('LISTEN chan');
+		print "ready\n";
+		defined <STDIN> or die 'the runner is gone';
 		$other->do("NOTIFY chan, 'hello'");
 		my $notify;
 		until ($notify = $dbh->pg_notifies) {

@@ -21,6 +21,14 @@ async function one(c, ...query) {
 	return Object.values((await c.query(...query)).rows[0])[0];
 }
 
+// Tells the runner, and waits for it.
+async function ready() {
+	const input = readline.createInterface({ input: process.stdin });
+	console.log('ready');
+	await new Promise((resolve) => input.once('line', resolve));
+	input.close();
+}
+
 async function stateOf(promise) {
 	try {
 		await promise;
@@ -100,6 +108,7 @@ const features = {
 		const other = await connect();
 		const heard = new Promise((resolve) => c.on('notification', (n) => resolve(n.payload)));
 		await c.query('LISTEN chan');
+		await ready();
 		await other.query("NOTIFY chan, 'hello'");
 		assert.strictEqual(await heard, 'hello');
 		await c.query('UNLISTEN *');
@@ -138,10 +147,7 @@ const features = {
 		assert.strictEqual(await get(1), 1);
 		await busy.query('BEGIN');
 		await busy.query('SELECT 1');
-		const input = readline.createInterface({ input: process.stdin });
-		console.log('ready');
-		await new Promise((resolve) => input.once('line', resolve));
-		input.close();
+		await ready();
 		assert.strictEqual(await get(2), 2);
 		await assert.rejects(busy.query('SELECT 1'));
 		const again = await connect();

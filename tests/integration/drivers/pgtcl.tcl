@@ -115,10 +115,19 @@ proc heard {args} {
 	set ::got yes
 }
 
+# Tells the runner, and waits for it.
+proc ready {} {
+	puts ready
+	if {[gets stdin] eq ""} {
+		error "the runner is gone"
+	}
+}
+
 proc listen {} {
 	set c [connection]
 	set other [connection]
 	pg_listen $c chan heard
+	ready
 	run $other NOTIFY\ chan
 	vwait ::got
 	expect $::got yes
@@ -156,10 +165,7 @@ proc restart {} {
 	expect [run $idle {SELECT $1::int} 1] 1
 	run $busy BEGIN
 	run $busy "SELECT 1"
-	puts ready
-	if {[gets stdin] eq ""} {
-		error "the runner is gone"
-	}
+	ready
 	expect [run $idle {SELECT $1::int} 2] 2
 	if {![catch {run $busy "SELECT 1"}]} {
 		error "a transaction outlived its server"

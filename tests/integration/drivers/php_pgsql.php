@@ -116,6 +116,8 @@ $features = [
 	'listen' => function () {
 		[$c, $other] = [connect(), connect()];
 		pg_query($c, 'LISTEN chan');
+		print("ready\n");
+		fgets(STDIN) !== false or fail('the runner is gone');
 		pg_query($other, "NOTIFY chan, 'hello'");
 		while (!($got = pg_get_notify($c))) {
 			[$read, $write, $except] = [[pg_socket($c)], [], []];

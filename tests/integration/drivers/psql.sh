@@ -27,6 +27,17 @@ wait_for()
 	done
 }
 
+# Makes the command $dir/wait, which tells the runner, and returns when it answers.
+may_wait()
+{
+	export dir
+	cat >"$dir/wait" <<'SH'
+echo ready >&3
+read -r go <&4
+SH
+	exec 3>&1 4<&0
+}
+
 sleeps()
 {
 	[ "$("$PSQL" -XAtq "$dsn" -c "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND
@@ -111,10 +122,12 @@ SQL
 listen)
 	# it shows them when it has run the next statement
 	export dsn
+	may_wait
 	expect '1
 Asynchronous notification "chan" with payload "hello" received from server process with PID N.
 2' <<'SQL'
 LISTEN chan;
+\! sh "$dir/wait"
 \! "$PSQL" -Xq "$dsn" -c "NOTIFY chan, 'hello'"
 SELECT 1;
 UNLISTEN *;
@@ -134,13 +147,7 @@ cancel)
 	grep -q 'canceling statement due to user request' "$dir/out" || fail "$(cat "$dir/out")"
 	;;
 restart)
-	# the command tells the runner, and returns when it answers
-	export dir
-	cat >"$dir/wait" <<'SH'
-echo ready >&3
-read -r go <&4
-SH
-	exec 3>&1 4<&0
+	may_wait
 	expect '1
 2' <<'SQL'
 SELECT 1;

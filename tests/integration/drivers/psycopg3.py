@@ -104,6 +104,7 @@ def copy():
 def listen():
     with connect(autocommit=True) as c, connect(autocommit=True) as other:
         c.execute("LISTEN chan")
+        ready()
         other.execute("NOTIFY chan, 'hello'")
         expect(next(c.notifies()).payload, "hello")
         c.execute("UNLISTEN *")

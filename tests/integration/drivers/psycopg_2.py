@@ -103,6 +103,7 @@ def copy():
 def listen():
     c, other = connect(True), connect(True)
     run(c, "LISTEN chan")
+    ready()
     run(other, "NOTIFY chan, 'hello'")
     while not c.notifies:
         select.select([c], [], [])

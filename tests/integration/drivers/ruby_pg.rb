@@ -102,6 +102,8 @@ FEATURES = {
     c = connect
     other = connect
     c.exec('LISTEN chan')
+    puts 'ready'
+    $stdin.gets or abort('the runner is gone')
     other.exec("NOTIFY chan, 'hello'")
     c.wait_for_notify { |_channel, _pid, payload| expect(payload, 'hello') }
     c.exec('UNLISTEN *')

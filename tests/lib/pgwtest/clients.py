@@ -4,10 +4,9 @@ face, so that a test is written once."""
 import contextlib
 import inspect
 import os
-import shutil
 import sys
 
-from . import child, tap
+from . import npm
 
 DRIVERS = ("psycopg", "psycopg async", "psycopg2", "asyncpg")
 
@@ -43,23 +42,7 @@ def node_pg():
     """Where Node finds pg: Debian's node-pg, else npm's, which is installed once in the user's cache."""
     if os.path.isdir("/usr/share/nodejs/pg"):
         return "/usr/share/nodejs"
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    where = os.path.join(cache, "pgwith-tests", "node-pg-" + NODE_PG)
-    if not os.path.isdir(where):
-        if shutil.which("npm") is None:
-            raise tap.Skip("neither node-pg nor npm is installed")
-        making = "%s.%d" % (where, os.getpid())
-        os.makedirs(making)
-        try:
-            status, out, err = child.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix",
-                                          making, "pg@" + NODE_PG])
-            if status != 0:
-                raise tap.Skip("npm cannot install pg: " + " ".join((err or out).split())[:200])
-            if not os.path.isdir(where):
-                os.rename(making, where)
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
-    return os.path.join(where, "node_modules")
+    return npm.modules("node-pg-" + NODE_PG, ["pg@" + NODE_PG])
 
 
 class Conn:

@@ -221,8 +221,8 @@ class Daemon(Program):
         return self.pool(pool)["cl_waiting"]
 
     def leased(self, pool="db"):
-        """Servers that are not idle: leased, in cleanup, being opened."""
-        return [s for s in self.servers(pool) if s["state"] != "idle"]
+        """Servers that are not idle: leased, in cleanup, being opened. The one that listens for sessions is none."""
+        return [s for s in self.servers(pool) if s["state"] not in ("idle", "listening")]
 
     def quiet(self, pool="db", within=5.0):
         """Waits until nobody waits and every server is idle; returns SHOW SERVERS."""

@@ -107,6 +107,12 @@ class ClientProcess:
     def tell(self, word):
         os.write(self._down, (str(word) + "\n").encode())
 
+    def alive(self):
+        """False once it has ended, well or not."""
+        if self.status is None and os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return True
+        return False
+
     def signal_kill(self):
         """SIGKILL, without waiting for the end."""
         if self.status is None:

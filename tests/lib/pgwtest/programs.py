@@ -8,10 +8,16 @@ steps. Each step is sent whole, then its answers are read:
     ("Y", sql, data, end)           a simple Query that is a COPY FROM STDIN; end is "c" or "f"
     ("X", [message, ...])           messages of the extended protocol, which end in Sync or Flush
     ("A", sql)                      somebody else alters a table, if no transaction is open
+    ("N", channel, payload)         somebody else notifies
 
 with the messages ("P", statement, sql) or ("P", statement, sql, types), ("B", portal, statement, values), ("D", "S" or "P", name),
 ("E", portal, limit), ("C", "S" or "P", name), ("Y", portal, data, end) for the Execute of a COPY FROM
 STDIN, ("S",) and ("H",).
+
+Notifications are compared where a session is at rest, behind a ReadyForQuery outside of a transaction: what the direct
+connection has got by then comes to the other one, too, in the same order, if later, as a pool's connection that listens
+for all is told of a session's own NOTIFY, too, only when that is committed (pgwithd(8), LISTEN). Nothing comes inside of a
+transaction, and nothing between the parts of an answer.
 
 In texts and values, @K is a number that no other run has (advisory locks, channels), and @S the schema
 of the place that the program runs in.
@@ -34,13 +40,16 @@ Left out, because PostgreSQL gives a pool no way to do it right (pgwithd(8), Ses
   next lease;
 - values that are an error of the plan for them alone, as 0 in SELECT 1 / $1: a statement that is parsed once may have
   a plan for all values;
+- pg_listening_channels(), which tells what the server of the moment listens to;
 - application_name as a startup parameter (telling.py tries that).
 """
 
 import re
 import struct
+import time
 
 from . import wire
+from .tap import slow_factor
 
 # Once; and of every place: @Sa.t and @Sb.t have the same columns.
 COMMON = """
@@ -92,7 +101,6 @@ PROBES = (
     "SELECT timestamptz '2020-02-01 12:00:00+00', date '2021-03-04', interval '1 day 2 hours',"
     " decode('0102', 'hex'), 1.1::float8 / 3",
     "SELECT name, is_holdable FROM pg_cursors WHERE name <> '' ORDER BY 1",
-    "SELECT pg_listening_channels() ORDER BY 1",
     "SELECT relname FROM pg_class WHERE relpersistence = 't' AND relkind = 'r' AND"
     " relnamespace = pg_my_temp_schema() ORDER BY 1",
     "SELECT objid, mode, granted FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
@@ -168,6 +176,79 @@ def a_query(rng):
         "COPY (SELECT a, b FROM @Sa.t ORDER BY a) TO STDOUT", "COPY (TABLE @Sa.t ORDER BY 1) TO STDOUT; SELECT 7",
         "CREATE TABLE t (a int)", "DROP TABLE no_such", "VALUES (1), (2)", "LOCK TABLE @Sa.t",
         "SELECT count(*) FROM generate_series(1, 3000)", "SELECT repeat('x', 9000)"))
+
+
+# Spellings of one channel, and of another.
+CHANNELS = ('"ch@K"', "ch@K", "CH@K", 'U&"c\\0068@K"', '"ch@K"', '"Ch@K"', '"ch@K ""é"')
+NAMES_OF_CHANNELS = ("ch@K", "ch@K", "Ch@K", 'ch@K "é')
+
+
+def a_listen(rng):
+    channel = rng.choice(CHANNELS)
+    return rng.choice((
+        "LISTEN %s", "LISTEN %s", "LISTEN %s", "listen/* x */%s -- y", " LISTEN\n%s;", "LISTEN %s; LISTEN other", "UNLISTEN %s",
+        "UNLISTEN %s", "unlisten %s /* UNLISTEN * */", "UNLISTEN *", "UNLISTEN * ;", "/* LISTEN */ UNLISTEN nobody",
+        "NOTIFY %s", "NOTIFY %s, 'hello'", "NOTIFY %s, 'é'", "SELECT pg_notify('ch@K', 'again')",
+        "SELECT pg_notify('ch@K', i::text) FROM generate_series(1, 3) i", "DO $$ BEGIN NOTIFY %s, 'do'; END $$",
+        "LISTEN %s; NOTIFY %s, 'own'", "NOTIFY %s, 'before'; LISTEN %s", "LISTEN %s; SELECT 1/0", "UNLISTEN %s; SELECT 1/0",
+        "BEGIN; LISTEN %s; COMMIT", "BEGIN; LISTEN %s; ROLLBACK", "BEGIN; UNLISTEN %s; COMMIT", "LISTEN %s; UNLISTEN %s",
+        "UNLISTEN %s; LISTEN %s", "LISTEN", "LISTEN 'ch@K'", "UNLISTEN", "LISTEN a.b", "DISCARD ALL")).replace("%s", channel)
+
+
+def a_notification(rng):
+    return ("N", rng.choice(NAMES_OF_CHANNELS), rng.choice(("", "one", "it's two", "é", "x" * 40)))
+
+
+def beside_listen(rng):
+    """What is sent between statements of a_listen()."""
+    return rng.choice((
+        "BEGIN", "BEGIN", "COMMIT", "COMMIT", "COMMIT", "ROLLBACK", "SAVEPOINT v1", "ROLLBACK TO v1", "RELEASE v1", "SELECT 1",
+        "SELECT 1", "SELECT 1/0", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN", "SET client_encoding = 'LATIN1'", "RESET ALL",
+        "SET search_path = @Sa", "INSERT INTO @Sa.t VALUES (77, 'n') ON CONFLICT DO NOTHING", "BEGIN READ ONLY", "DISCARD ALL",
+        "CREATE TEMP TABLE tt (a int)", "DROP TABLE tt", "SET standard_conforming_strings = off", "SET LOCAL work_mem = '3MB'"))
+
+
+def generate_listening(rng):
+    """Programs that listen, in transactions and outside, while others notify."""
+    startup = {"client_encoding": "LATIN1"} if rng.random() < 0.15 else {}
+    known = {}
+    steps = [("Q", rng.choice(("LISTEN ch@K", 'LISTEN "ch@K"; LISTEN "Ch@K"', 'BEGIN; LISTEN "ch@K"')))]
+    for _ in range(rng.choice((6, 12, 18, 24))):
+        roll = rng.random()
+        if roll < 0.35:
+            steps.append(a_notification(rng))
+        elif roll < 0.70:
+            steps.append(("Q", "; ".join(rng.choice((a_listen, a_listen, beside_listen))(rng)
+                                         for _ in range(rng.choice((1, 1, 1, 1, 2, 3))))))
+        else:
+            steps.append(("X", a_listening_exchange(rng, known)))
+    if startup:
+        steps = [s for s in steps if not RESETS.search(repr(s))]
+    return startup, steps
+
+
+def a_listening_exchange(rng, known):
+    """The extended protocol: named statements that are executed again, some without a Sync between them."""
+    out = []
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        name = rng.choice(("", "", "s1", "s2"))
+        if name == "" or name not in known or rng.random() < 0.3:
+            while True:
+                sql = rng.choice((a_listen, a_listen, beside_listen))(rng)
+                if sql.isascii() and ";" not in sql and not re.search("DISCARD ALL", sql):
+                    break
+            if name in known:
+                out.append(("C", "S", name))
+            known[name] = sql
+            out.append(("P", name, sql))
+        out += [("B", "", name, ()), ("E", "", 0)]
+        if rng.random() < 0.3:
+            out.insert(-1, ("D", "P", ""))
+        if rng.random() < 0.4:
+            out.append(("S",))
+    if out[-1] != ("S",):
+        out.append(("S",) if rng.random() < 0.9 else ("H",))
+    return out
 
 
 def a_pin(rng):
@@ -421,10 +502,15 @@ def generate_unnamed(rng):
     return startup, steps
 
 
-def generate(rng):
-    """(startup parameters, steps)."""
-    if rng.random() < 0.5:
+def generate(rng, kind=None):
+    """(startup parameters, steps). `kind`: None, or "listening" for programs that listen only."""
+    if kind == "listening":
+        return generate_listening(rng)
+    roll = rng.random()
+    if roll < 0.4:
         return generate_unnamed(rng)
+    if roll < 0.65:
+        return generate_listening(rng)
     startup = a_startup(rng)
     known, texts = {}, {}
     pins = rng.random() < 0.5
@@ -443,6 +529,10 @@ def generate(rng):
 
 
 # ---- running ---------------------------------------------------------------------------------------
+def _quoted(text):
+    return "'%s'" % text.replace("'", "''")
+
+
 # Types of the messages that end the answer to one message of the extended protocol.
 ENDS = "123TnCsI"
 
@@ -515,9 +605,17 @@ def normal(kind, body, place):
 class Session:
     """A client that runs a program step by step and keeps what came."""
 
-    def __init__(self, client, place, alter=None):
-        """alter(sql) is how somebody else alters a table."""
+    LATE_S = 4  # within which a notification comes that the direct connection has got
+
+    def __init__(self, client, place, alter=None, direct=None):
+        """alter(sql) is how somebody else alters a table, and notifies. `direct`: the answers of the same program on a
+        direct connection, if this is another one."""
         self.client, self.place, self.alter = client, place, alter
+        self.wanted = list(direct[-1][1]) if direct and isinstance(direct[-1][1], list) else None
+        self.counts = []        # of each step: notifications by then, or None if it is not at rest behind it
+        self.idle = True        # all that has been asked for is answered, and no transaction is open
+        self.inside = False     # a notification has come while it was not
+        self.unsynced = False   # a step ended without Sync: a COMMIT in it has ended the transaction
         self.skipping = False   # an error came, and no Sync has gone since
         self.answers = []       # of each step: messages, and the parameters where that is known
         self.notified = []
@@ -534,10 +632,13 @@ class Session:
     def run(self, step):
         if self.over:
             return
-        if step[0] == "A":
-            if self.at_rest and self.alter:
+        if step[0] in "AN":
+            if step[0] == "N":
+                self.alter("SELECT pg_notify(%s, %s)" % tuple(_quoted(self.place.text(s)) for s in step[1:]))
+            elif self.at_rest and self.alter:
                 self.alter(self.place.text(step[1]))
             self.answers.append(([], None))
+            self._count(step[0] == "N")
             return
         got = []
         try:
@@ -547,6 +648,38 @@ class Session:
         except (wire.Closed, ConnectionError):
             self.answers.append((got, "closed"))
             self.over = True
+        self.unsynced = self.unsynced or step[0] == "X" and step[1][-1:] != [("S",)]
+        self._count()
+
+    def _count(self, told=False):
+        """Notes how many notifications have come; for this, waits until as many have as directly. `told`: there may be
+        one that nothing has been asked behind."""
+        if self.over or not self.idle or self.skipping:
+            self.counts.append(None)
+            return
+        try:
+            if self.wanted is None:
+                if told:
+                    # PostgreSQL tells what there is before it answers.
+                    self.client.send(wire.sync())
+                    self._until([], 1, 0)
+            else:
+                self._await(self.wanted[len(self.counts)] if len(self.counts) < len(self.wanted) else None)
+        except (wire.Closed, ConnectionError):
+            self.over = True
+        self.counts.append(len(self.notified))
+
+    def _await(self, count):
+        """Reads notifications until so many have come, or the time is over."""
+        end = time.monotonic() + self.LATE_S * slow_factor()
+        while count is not None and len(self.notified) < count and time.monotonic() < end:
+            self.client.sock.settimeout(max(0.001, end - time.monotonic()))
+            try:
+                self._until([], 0, 0, True)
+            except TimeoutError:
+                self.wanted = []  # the runs differ now: no need to wait any more
+            finally:
+                self.client.sock.settimeout(wire.TIMEOUT)
 
     def _read(self, step, got):
         if step[0] != "X":
@@ -561,9 +694,10 @@ class Session:
         if not self.skipping:
             self._until(got, 0, sum(m != "H" for m in tail))
 
-    def _until(self, got, readies, answers):
-        """Reads that many ReadyForQuery, and then answers of that many messages or an error."""
-        while readies > 0 or answers > 0:
+    def _until(self, got, readies, answers, one=False):
+        """Reads that many ReadyForQuery, and then answers of that many messages or an error. `one`: one message."""
+        while readies > 0 or answers > 0 or one:
+            one = False
             kind, body = self.client.read()
             if kind == "S":
                 name, value = body.split(b"\0")[:2]
@@ -571,8 +705,14 @@ class Session:
                 continue
             if kind == "A":
                 self.notified.append(body[4:].replace(self.place.number.encode(), b"@K"))
+                self.inside = not self.idle and not self.unsynced
                 continue
+            if self.inside and kind != "Z" and self.wanted is not None:
+                got.append(("A", b"inside of an answer or a transaction"))
             got.append(normal(kind, body, self.place))
+            self.idle = (kind, body) == ("Z", b"I")
+            self.inside = False
+            self.unsynced = self.unsynced and kind != "Z"
             if kind == "Z":
                 self.client.status = body.decode()
                 self.skipping = False
@@ -587,7 +727,7 @@ class Session:
         """A Sync, so that all that came is there, and the end; what came in all."""
         self.run(("X", [("S",)]))
         self.client.close()
-        return self.answers + [(sorted(set(self.notified)), None)]
+        return self.answers + [(self.notified, self.counts)]
 
 
 # Of a Bind: its parameters, or a portal of that name that is there; and what only the analysis of a text says.
@@ -657,6 +797,8 @@ def difference(steps, direct, pooled):
             odd = {k: (d[1].get(k), p[1].get(k)) for k in set(d[1]) | set(p[1])
                    if d[1].get(k) != p[1].get(k)}
             return "%s\n    parameters (direct, pooled): %r" % (label, odd)
+        if label == "notifications":
+            return "%s, and how many by each step\n    direct: %r\n    pooled: %r" % (label, d, p)
         return "%s\n    direct: %r\n    pooled: %r" % (label, d[0], p[0] if p[1] != "closed" else
                                                        p[0] + ["closed"])
     return "one run is shorter: %d and %d" % (len(direct), len(pooled))

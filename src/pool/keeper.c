@@ -1,0 +1,768 @@
+#include "pool/keeper.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "pool/keeper_inside.h"
+#include "pool/pool.h"
+#include "pool/server.h"
+#include "wire/frame.h"
+#include "wire/msg.h"
+
+#define SENT_MAX  64 /* requests under way */
+#define UNUSED_US (60 * UNIT_S)
+#define MOVE_US   (10 * UNIT_S)
+#define LINE_LOST "the connection that listens was lost"
+
+#define TO(state) (1u << (state))
+
+static const struct {
+	const char *name;
+	unsigned next;
+} states[KEEPER_NSTATES] = {
+    [KEEPER_CLOSED] = {"closed", TO(KEEPER_OPENING) | TO(KEEPER_READY)},
+    [KEEPER_OPENING] = {"opening", TO(KEEPER_READY) | TO(KEEPER_CLOSED)},
+    [KEEPER_READY] = {"ready", TO(KEEPER_MOVING) | TO(KEEPER_CLOSED)},
+    [KEEPER_MOVING] = {"moving", TO(KEEPER_READY) | TO(KEEPER_CLOSED)},
+};
+
+int64_t
+keeper_now_us(const struct keeper *k)
+{
+	return loop_now_us(k->pool->all->loop);
+}
+
+const char *
+keeper_state_name(const struct pool *pool)
+{
+	return states[pool->keeper ? pool->keeper->state : KEEPER_CLOSED].name;
+}
+
+void
+keeper_set_state(struct keeper *k, enum keeper_state to)
+{
+	if (!(states[k->state].next & TO(to)))
+		log_fatal("pool", k->pool->conf->name, "illegal move of a keeper",
+			  LOG_MOVE(states[k->state].name, states[to].name));
+	log_debug("pool", k->pool->conf->name, "keeper",
+		  LOG_MOVE(states[k->state].name, states[to].name));
+	k->state = to;
+	k->since_us = keeper_now_us(k);
+}
+
+/* ---- requests ---- */
+
+struct request *
+keeper_request(int what, struct listener *l, const char *sql)
+{
+	struct request *r = mem_calloc(1, sizeof *r);
+
+	r->what = what;
+	r->listener = l;
+	r->sql = mem_strdup(sql);
+	return r;
+}
+
+static void
+free_request(struct request *r)
+{
+	if (r->listener && r->listener->asked == r)
+		r->listener->asked = NULL;
+	if (r->listener && r->listener->converting == r)
+		r->listener->converting = NULL;
+	free(r->sql);
+	free(r->row);
+	free(r->error);
+	free(r);
+}
+
+void
+keeper_send(struct keeper *k, struct keeper_line *line, struct request *r)
+{
+	struct buf out;
+
+	if (line->requests.count == 0)
+		line->asked_us = keeper_now_us(k);
+	list_append(&line->requests, &r->node);
+	buf_init(&out, SERVER_KEEPER_QUEUE_MAX);
+	msg_query(&out, r->sql);
+	progress_forget_error(&line->srv->progress);
+	progress_sent(&line->srv->progress, 'Q');
+	server_write(line->srv, buf_data(&out), out.len);
+	buf_clear(&out);
+}
+
+/* May requests be sent? Not while the lines are marked: what waits goes to the next one, when that
+ * is in use. */
+static bool
+may_send(const struct keeper *k)
+{
+	return k->state == KEEPER_READY || (k->state == KEEPER_MOVING && !k->line[1].ready);
+}
+
+void
+keeper_send_waiting(struct keeper *k)
+{
+	struct list_node *n;
+
+	while (may_send(k) && k->line[0].requests.count < SENT_MAX && !k->pool->all->handing &&
+	       (n = list_first(&k->waiting)) != NULL) {
+		list_remove(&k->waiting, n);
+		keeper_send(k, &k->line[0], LIST_OBJ(n, struct request, node));
+	}
+}
+
+/* ---- asking ---- */
+
+static void logged_in(struct server *);
+static void readable(struct server *);
+static void line_lost(struct server *, const char *why);
+static void line_failed(struct server *, const struct err *);
+static void end_keeper(struct pool *);
+
+static const struct server_keeps keeps = {logged_in, readable, line_lost, line_failed};
+
+static struct keeper *
+need_keeper(struct pool *pool)
+{
+	struct keeper *k = pool->keeper;
+
+	if (k)
+		return k;
+	k = pool->keeper = mem_calloc(1, sizeof *k);
+	pool->end_keeper = end_keeper;
+	k->pool = pool;
+	hash_init(&k->channels);
+	list_init(&k->listeners);
+	list_init(&k->waiting);
+	list_init(&k->sync_next);
+	list_init(&k->sync_now);
+	buf_init(&k->later, KEEPER_LATER_MAX);
+	for (int i = 0; i < 2; i++) {
+		list_init(&k->line[i].requests);
+		buf_init(&k->line[i].in, KEEPER_IN_MAX);
+	}
+	return k;
+}
+
+void
+keeper_open_line(struct keeper *k, int which)
+{
+	k->line[which].srv = server_open_keeper(k->pool, k, &keeps);
+	k->line[which].ready = k->line[which].marked = false;
+}
+
+void
+keeper_ask(struct pool *pool, struct listener *l, const char *sql, const char *names,
+	   size_t names_bytes, bool try)
+{
+	struct keeper *k = need_keeper(pool);
+
+	listener_want(k, l, names, names_bytes, try);
+	l->asked = keeper_request(ASK, l, sql);
+	list_append(&k->waiting, &l->asked->node);
+	if (k->state == KEEPER_CLOSED) {
+		keeper_set_state(k, KEEPER_OPENING);
+		keeper_open_line(k, 0);
+	}
+	keeper_send_waiting(k);
+}
+
+void
+keeper_send_sync(struct keeper *k)
+{
+	struct list_node *n;
+
+	if (k->sync_now.count > 0 || k->sync_next.count == 0 || !may_send(k))
+		return;
+	while ((n = list_first(&k->sync_next)) != NULL) {
+		list_remove(&k->sync_next, n);
+		list_append(&k->sync_now, n);
+		LIST_OBJ(n, struct listener, sync)->syncing = &k->sync_now;
+	}
+	list_append(&k->waiting, &keeper_request(SYNC, NULL, "")->node);
+	keeper_send_waiting(k);
+}
+
+void
+keeper_sync(struct listener *l)
+{
+	l->syncing = &l->keeper->sync_next;
+	list_append(l->syncing, &l->sync);
+	keeper_send_sync(l->keeper);
+}
+
+static void
+synced(struct keeper *k)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&k->sync_now)) != NULL) {
+		struct listener *l = LIST_OBJ(n, struct listener, sync);
+
+		listener_sync_no_more(l);
+		l->ops->synced(l);
+	}
+}
+
+void
+keeper_convert(struct listener *l, const char *sql)
+{
+	l->converting = keeper_request(CONVERT, l, sql);
+	list_append(&l->keeper->waiting, &l->converting->node);
+	keeper_send_waiting(l->keeper);
+}
+
+/* ---- the end of a connection ---- */
+
+static void
+drop_requests(struct list *requests)
+{
+	struct list_node *n;
+
+	while ((n = list_first(requests)) != NULL) {
+		list_remove(requests, n);
+		free_request(LIST_OBJ(n, struct request, node));
+	}
+}
+
+void
+keeper_clear_line(struct keeper_line *line)
+{
+	drop_requests(&line->requests);
+	buf_clear(&line->in);
+	line->srv = NULL;
+	line->ready = line->marked = false;
+}
+
+void
+keeper_close_line(struct keeper *k, int which, const char *why)
+{
+	struct server *srv = k->line[which].srv;
+
+	keeper_clear_line(&k->line[which]);
+	if (srv == NULL)
+		return;
+	srv->keeper = NULL;
+	server_end_keeper(srv, why);
+}
+
+/* The connection is lost, or was never had. Those who only ask get the error; those who listen are
+ * told that it was lost. */
+static void
+end_all(struct keeper *k, const struct err *e, const char *why)
+{
+	struct list_node *n;
+
+	/* First of all: channels that are dropped now are no reason to send an UNLISTEN. */
+	buf_clear(&k->later);
+	k->mark[0] = 0;
+	if (k->state != KEEPER_CLOSED)
+		keeper_set_state(k, KEEPER_CLOSED);
+	while ((n = list_first(&k->listeners)) != NULL) {
+		struct listener *l = LIST_OBJ(n, struct listener, node);
+		bool asked = l->asked != NULL;
+
+		if (l->syncing) {
+			listener_sync_no_more(l);
+			l->ops->synced(l);
+		}
+		keeper_convert_no_more(l);
+		if (l->keeper == NULL)
+			continue;
+		listener_give_up(l);
+		if (l->keeper) {
+			listener_drop_all(l, false);
+			l->ops->lost(l, why);
+		} else if (asked) {
+			l->ops->answered(l, e, false);
+		}
+	}
+	keeper_close_line(k, 0, why);
+	keeper_close_line(k, 1, why);
+	drop_requests(&k->waiting);
+}
+
+void
+keeper_lose(struct keeper *k, const char *why)
+{
+	struct err e;
+
+	if (k->listeners.count > 0)
+		log_warnx("pool", k->pool->conf->name, LINE_LOST,
+			  LOG_NUMBER("sessions", k->listeners.count), LOG_QUOTED("why", why));
+	err_make(&e, ERR_LISTEN_FAILED, k->pool->conf->name, why);
+	end_all(k, &e, why);
+	err_clear(&e);
+}
+
+static void
+line_failed(struct server *srv, const struct err *e)
+{
+	struct keeper *k = srv->keeper;
+
+	if (srv == k->line[1].srv) {
+		k->line[1].srv = NULL;
+		keeper_move_no_more(k, e->message);
+		return;
+	}
+	k->line[0].srv = NULL;
+	log_warnx("pool", k->pool->conf->name, "cannot open the connection that listens",
+		  LOG_QUOTED("why", e->message));
+	end_all(k, e, e->message);
+}
+
+static void
+line_lost(struct server *srv, const char *why)
+{
+	struct keeper *k = srv->keeper;
+
+	if (srv == k->line[1].srv) {
+		k->line[1].srv = NULL;
+		keeper_move_no_more(k, why);
+		return;
+	}
+	k->line[0].srv = NULL;
+	keeper_lose(k, why);
+}
+
+static void
+end_keeper(struct pool *pool)
+{
+	struct keeper *k = pool->keeper;
+
+	if (k == NULL)
+		return;
+	keeper_lose(k, "the pool is closed");
+	hash_clear(&k->channels);
+	for (int i = 0; i < 2; i++)
+		buf_clear(&k->line[i].in);
+	free(k);
+	pool->keeper = NULL;
+	pool->end_keeper = NULL;
+}
+
+/* ---- what the server says ---- */
+
+/* A NotificationResponse: pid, channel, payload. Returns the channel, or NULL. */
+static const char *
+channel_of(const uint8_t *message, size_t bytes, size_t *name_bytes)
+{
+	const char *name = (const char *)message + FRAME_HEADER + 4;
+	const char *end;
+
+	if (bytes < FRAME_HEADER + 6 || (end = memchr(name, 0, bytes - FRAME_HEADER - 4)) == NULL)
+		return NULL;
+	*name_bytes = (size_t)(end - name);
+	return name;
+}
+
+void
+keeper_dispatch(struct keeper *k, const uint8_t *message, size_t bytes)
+{
+	size_t name_bytes;
+	const char *name = channel_of(message, bytes, &name_bytes);
+	struct channel *c = name ? keeper_channel(k, name, name_bytes) : NULL;
+	struct list_node *n, *after;
+
+	k->notifications++;
+	if (c == NULL)
+		return;
+	LIST_EACH_SAFE (n, after, &c->listeners) {
+		struct subscription *sub = LIST_OBJ(n, struct subscription, in_channel);
+
+		if (sub->has == LISTENER_TRIED || sub->has == LISTENER_LISTENS)
+			sub->listener->ops->notified(sub->listener, name, name_bytes, message,
+						     bytes);
+	}
+}
+
+static void
+take_notification(struct keeper *k, struct keeper_line *line, const uint8_t *message, size_t bytes)
+{
+	size_t name_bytes;
+	const char *name;
+
+	if (k->mark[0] == 0 || k->state != KEEPER_MOVING) {
+		if (line == &k->line[0])
+			keeper_dispatch(k, message, bytes);
+		return;
+	}
+	name = channel_of(message, bytes, &name_bytes);
+	if (name && strcmp(name, k->mark) == 0) {
+		line->marked = true;
+	} else if (line == &k->line[0]) {
+		if (!line->marked)
+			keeper_dispatch(k, message, bytes);
+	} else if (line->marked) {
+		buf_add(&k->later, message, bytes);
+	}
+}
+
+static void
+note_error(struct request *r, const uint8_t *body, size_t bytes)
+{
+	const char *text = msg_report_field(body, bytes, 'M');
+	const char *sqlstate = msg_report_field(body, bytes, 'C');
+
+	if (r == NULL || r->error)
+		return;
+	r->error = mem_strdup(text ? text : "");
+	snprintf(r->sqlstate, sizeof r->sqlstate, "%s", sqlstate ? sqlstate : "");
+}
+
+static void
+note_row(struct request *r, const uint8_t *body, size_t bytes)
+{
+	if (r == NULL || r->what != CONVERT || r->row)
+		return;
+	r->row = mem_alloc(bytes + 1);
+	memcpy(r->row, body, bytes);
+	r->row_bytes = bytes;
+}
+
+/* What a listener has asked is answered: its channels are its own from here on. */
+static void
+answer(struct keeper *k, struct request *r)
+{
+	struct listener *l = r->listener;
+	struct err e;
+
+	if (l == NULL)
+		return;
+	if (r->error) {
+		listener_give_up(l);
+		err_make(&e, ERR_LISTEN_FAILED, k->pool->conf->name, r->error);
+		l->ops->answered(l, &e, true);
+		err_clear(&e);
+		return;
+	}
+	r->listener = NULL;
+	l->asked = NULL;
+	listener_granted(l);
+	l->ops->answered(l, NULL, false);
+	listener_leave_if_idle(l);
+}
+
+static void
+convert(struct request *r)
+{
+	struct listener *l = r->listener;
+
+	if (l == NULL)
+		return;
+	r->listener = NULL;
+	l->converting = NULL;
+	l->ops->converted(l, r->error ? NULL : r->row, r->row_bytes, r->sqlstate,
+			  r->error ? r->error : "");
+	listener_leave_if_idle(l);
+}
+
+/* Returns false if the keeper has lost its connection by that. */
+static bool
+request_ended(struct keeper *k, struct keeper_line *line, struct request *r)
+{
+	if (r->error && r->what != ASK && r->what != UNLISTEN && r->what != CONVERT) {
+		if (line == &k->line[1])
+			keeper_move_no_more(k, r->error);
+		else
+			keeper_lose(k, r->error);
+		return false;
+	}
+	switch (r->what) {
+	case ASK:
+		answer(k, r);
+		return line->srv != NULL;
+	case SYNC:
+		synced(k);
+		break;
+	case CONVERT:
+		convert(r);
+		break;
+	case SETUP:
+		line->ready = true;
+		if (line == &k->line[0]) {
+			log_info("pool", k->pool->conf->name, "a connection listens",
+				 LOG_NUMBER("backend", line->srv->backend_pid));
+			keeper_set_state(k, KEEPER_READY);
+		}
+		break;
+	case MOVE_ALL:
+	case MOVE_MARK:
+		keeper_notify_mark(k);
+		break;
+	default:
+		break;
+	}
+	return true;
+}
+
+static void
+take_ready(struct keeper *k, struct keeper_line *line)
+{
+	struct list_node *n = list_first(&line->requests);
+	struct request *r;
+	bool goes_on;
+
+	if (n == NULL)
+		return;
+	r = LIST_OBJ(n, struct request, node);
+	list_remove(&line->requests, n);
+	line->asked_us = keeper_now_us(k);
+	goes_on = request_ended(k, line, r);
+	free_request(r);
+	if (!goes_on)
+		return;
+	keeper_send_waiting(k);
+	keeper_send_sync(k);
+	keeper_begin_marks(k);
+}
+
+static struct request *
+first_request(const struct keeper_line *line)
+{
+	struct list_node *n = list_first(&line->requests);
+
+	return n ? LIST_OBJ(n, struct request, node) : NULL;
+}
+
+/* Takes the whole messages. Returns how many bytes, or -1 if the connection is gone. */
+static long
+take_messages(struct server *srv, const uint8_t *data, size_t bytes)
+{
+	struct keeper *k = srv->keeper;
+	size_t at = 0;
+	struct frame f;
+
+	while (frame_read(data + at, bytes - at, &f) == 0 && bytes - at - FRAME_HEADER >= f.body) {
+		struct keeper_line *line = &k->line[srv == k->line[1].srv];
+
+		switch (f.type) {
+		case 'A':
+			take_notification(k, line, data + at, FRAME_HEADER + f.body);
+			break;
+		case 'D':
+			note_row(first_request(line), data + at + FRAME_HEADER, f.body);
+			break;
+		case 'E':
+			note_error(first_request(line), data + at + FRAME_HEADER, f.body);
+			break;
+		case 'Z':
+			take_ready(k, line);
+			break;
+		default:
+			break;
+		}
+		if (srv->keeper == NULL || srv->state == SERVER_CLOSED)
+			return -1;
+		at += FRAME_HEADER + f.body;
+	}
+	return (long)at;
+}
+
+static void
+readable(struct server *srv)
+{
+	struct keeper *k = srv->keeper;
+	const uint8_t *data;
+	struct buf *in;
+	size_t bytes;
+	bool had;
+	long taken;
+
+	if (server_read(srv, &data, &bytes) < 0)
+		return;
+	in = &k->line[srv == k->line[1].srv].in;
+	had = in->len > 0;
+	if (had) {
+		buf_add(in, data, bytes);
+		data = buf_data(in);
+		bytes = in->len;
+	}
+	taken = in->failed ? 0 : take_messages(srv, data, bytes);
+	if (taken < 0)
+		return;
+	if (had)
+		buf_drop(in, (size_t)taken);
+	else
+		buf_add(in, data + taken, bytes - (size_t)taken);
+	if (in->failed)
+		server_close(srv, "a message is too long");
+	else if (k->state == KEEPER_MOVING && k->line[0].marked && k->line[1].marked)
+		keeper_finish_moving(k);
+}
+
+static void
+logged_in(struct server *srv)
+{
+	static const char setup[] =
+	    "SELECT pg_catalog.set_config('client_encoding', "
+	    "pg_catalog.current_setting('server_encoding'), false) UNION ALL "
+	    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings "
+	    "WHERE name OPERATOR(pg_catalog.=) ANY (ARRAY['statement_timeout', "
+	    "'idle_session_timeout', 'transaction_timeout']::pg_catalog.text[])";
+	struct keeper *k = srv->keeper;
+
+	keeper_send(k, &k->line[srv == k->line[1].srv], keeper_request(SETUP, NULL, setup));
+}
+
+/* ---- time ---- */
+
+/* Does the line not answer? */
+static bool
+is_silent(const struct keeper *k, const struct keeper_line *line, int64_t now)
+{
+	return line->srv && line->requests.count > 0 &&
+	       now - line->asked_us >= k->pool->conf->connect_timeout_us;
+}
+
+void
+keepers_sweep(struct pool *pool, int64_t now)
+{
+	const struct conf_pool *conf = pool->conf;
+	struct keeper *k = pool->keeper;
+
+	if (k == NULL || k->state == KEEPER_CLOSED)
+		return;
+	for (int i = 0; i < 2; i++) {
+		struct server *srv = k->line[i].srv;
+
+		if (srv == NULL || srv->state != SERVER_CONNECTING || srv->asking ||
+		    now - srv->since_us < conf->connect_timeout_us)
+			continue;
+		server_connect_late(srv);
+		return;
+	}
+	if (is_silent(k, &k->line[0], now)) {
+		server_close(k->line[0].srv, "it does not answer");
+		return;
+	}
+	if (is_silent(k, &k->line[1], now)) {
+		server_close(k->line[1].srv, "it does not answer");
+		return;
+	}
+	if (k->state == KEEPER_MOVING) {
+		if (k->mark[0] && now - k->since_us >= MOVE_US)
+			keeper_lose(k, "another connection was to listen, and is not of the same "
+				       "database: notifications may be missing between the two");
+		return;
+	}
+	if (k->state != KEEPER_READY)
+		return;
+	if (k->listeners.count == 0) {
+		if (now - k->used_us >= UNUSED_US && k->waiting.count == 0)
+			keeper_lose(k, "nobody listens");
+		return;
+	}
+	k->used_us = now;
+	if (k->line[0].requests.count == 0 && conf->check_interval_us > 0 &&
+	    now - k->line[0].srv->used_us >= conf->check_interval_us && !pool->all->handing)
+		keeper_send(k, &k->line[0], keeper_request(ALIVE, NULL, ""));
+	if ((k->line[0].srv->retiring || pool_is_over_lifetime(pool, k->line[0].srv)) &&
+	    now >= k->repeat_us && !pool->all->handing)
+		keeper_move(pool);
+}
+
+bool
+keeper_is_busy(const struct pool *pool)
+{
+	const struct keeper *k = pool->keeper;
+
+	return k && k->state != KEEPER_CLOSED &&
+	       (k->state != KEEPER_READY || k->listeners.count == 0 || k->waiting.count > 0 ||
+		k->line[0].requests.count > 0);
+}
+
+/* ---- the handover ---- */
+
+bool
+keeper_can_move_now(const struct pool *pool)
+{
+	const struct keeper *k = pool->keeper;
+
+	return k == NULL || k->state == KEEPER_CLOSED ||
+	       (k->state == KEEPER_READY && k->line[0].requests.count == 0 &&
+		server_can_move(k->line[0].srv));
+}
+
+void
+keeper_force(struct pool *pool, const char *why)
+{
+	struct keeper *k = pool->keeper;
+
+	if (k && k->state == KEEPER_MOVING)
+		keeper_move_no_more(k, why);
+	if (!keeper_can_move_now(pool))
+		keeper_lose(k, why);
+}
+
+void
+keeper_hold(struct pool *pool)
+{
+	struct keeper *k = pool->keeper;
+
+	/* A connection by TLS cannot be handed over, nor one that is only being opened. */
+	if (k && (k->state == KEEPER_OPENING ||
+		  (k->state != KEEPER_CLOSED && !server_can_move(k->line[0].srv))))
+		keeper_lose(k, "it cannot be handed over");
+}
+
+void
+keeper_release(struct pool *pool)
+{
+	if (pool->keeper)
+		keeper_send_waiting(pool->keeper);
+}
+
+void
+keeper_pack(struct pack *p, struct pool *pool)
+{
+	struct keeper none = {0}, *k = pool && pool->keeper ? pool->keeper : &none;
+	uint32_t count = 0;
+	struct list_node *n;
+	struct buf in;
+
+	buf_init(&in, KEEPER_IN_MAX);
+	PACK(p, k->used_us);
+	PACK(p, k->notifications);
+	/* Channels that nobody listens to any more. Sessions ask again for what they asked. */
+	if (!pack_reading(p) && k != &none)
+		LIST_EACH (n, &k->waiting)
+			count += LIST_OBJ(n, struct request, node)->what == UNLISTEN;
+	PACK(p, count);
+	if (pack_reading(p)) {
+		for (; count > 0 && !p->failed; count--) {
+			char *sql = NULL;
+
+			pack_str(p, &sql);
+			if (sql && k != &none)
+				list_append(&k->waiting,
+					    &keeper_request(UNLISTEN, NULL, sql)->node);
+			free(sql);
+		}
+		pack_buf(p, k != &none ? &k->line[0].in : &in);
+	} else {
+		if (count > 0)
+			LIST_EACH (n, &k->waiting)
+				if (LIST_OBJ(n, struct request, node)->what == UNLISTEN)
+					pack_str(p, &LIST_OBJ(n, struct request, node)->sql);
+		pack_buf(p, k != &none ? &k->line[0].in : &in);
+	}
+	buf_clear(&in);
+}
+
+void
+keeper_adopt(struct pool *pool, struct server *srv)
+{
+	struct keeper *k = need_keeper(pool);
+
+	srv->keeper = k;
+	srv->keep = &keeps;
+	k->line[0].srv = srv;
+	k->line[0].ready = true;
+	keeper_set_state(k, KEEPER_READY);
+}

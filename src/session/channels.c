@@ -1,0 +1,204 @@
+#include "session/channels.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "session/kept.h"
+#include "wire/sqlclass.h"
+
+#define TO(state) (1u << (state))
+
+static const struct {
+	const char *name;
+	unsigned next;
+} states[LISTENING_NSTATES] = {
+    [LISTENING_QUIET] = {"quiet", TO(LISTENING_ASKED) | TO(LISTENING_PASSED) | TO(LISTENING_LOOKS)},
+    [LISTENING_ASKED] = {"asked",
+			 TO(LISTENING_GRANTED) | TO(LISTENING_REFUSED) | TO(LISTENING_FAILED)},
+    [LISTENING_GRANTED] = {"granted", TO(LISTENING_QUIET) | TO(LISTENING_PASSED)},
+    [LISTENING_REFUSED] = {"refused", TO(LISTENING_QUIET)},
+    [LISTENING_FAILED] = {"failed", TO(LISTENING_QUIET)},
+    [LISTENING_PASSED] = {"passed",
+			  TO(LISTENING_QUIET) | TO(LISTENING_MARKS) | TO(LISTENING_LOOKS)},
+    [LISTENING_MARKS] = {"marks", TO(LISTENING_QUIET)},
+    [LISTENING_LOOKS] = {"looks", TO(LISTENING_CLEARS) | TO(LISTENING_QUIET)},
+    [LISTENING_CLEARS] = {"clears", TO(LISTENING_QUIET)},
+};
+
+void
+channels_set_state(struct session *s, enum listening_state to)
+{
+	struct listening *li = s->rare->listening;
+
+	if (!(states[li->state].next & TO(to)))
+		log_fatal("session", s->id, "illegal move of listening",
+			  LOG_MOVE(states[li->state].name, states[to].name));
+	log_debug("session", s->id, "listening", LOG_MOVE(states[li->state].name, states[to].name));
+	li->state = to;
+}
+
+/* ---- what the keeper says ---- */
+
+static void
+answered(struct listener *l, const struct err *e, bool refused)
+{
+	struct session *s = l->owner;
+	struct listening *li = s->rare->listening;
+
+	channels_set_state(s, e == NULL ? LISTENING_GRANTED
+			      : refused ? LISTENING_REFUSED
+					: LISTENING_FAILED);
+	if (li->state == LISTENING_FAILED)
+		err_copy(&li->failed, e);
+	stream_resume(&s->stream);
+	session_wake(s);
+}
+
+static void
+notified(struct listener *l, const char *channel, size_t channel_bytes, const uint8_t *message,
+	 size_t bytes)
+{
+	struct session *s = l->owner;
+	struct listening *li = s->rare->listening;
+
+	buf_add(&li->kept, message, bytes);
+	li->overflown |= li->kept.failed;
+	session_wake(s);
+}
+
+static void
+synced(struct listener *l)
+{
+	struct session *s = l->owner;
+
+	s->rare->listening->synced = true;
+	session_wake(s);
+}
+
+static void
+lost(struct listener *l, const char *why)
+{
+	struct session *s = l->owner;
+
+	free(s->rare->listening->lost);
+	s->rare->listening->lost = mem_strdup(why);
+	session_wake(s);
+}
+
+static const struct listener_ops listener_ops = {answered, notified, kept_converted, synced, lost};
+
+struct listening *
+channels_need(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+
+	if (li)
+		return li;
+	li = session_rare(s)->listening = mem_calloc(1, sizeof *li);
+	listener_init(&li->listener, &listener_ops, s);
+	buf_init(&li->kept, KEPT_MAX);
+	buf_init(&li->converted, CONVERTED_MAX);
+	return li;
+}
+
+unsigned
+channels_count(const struct session *s)
+{
+	return s->rare->listening ? s->rare->listening->listener.listens : 0;
+}
+
+void
+channels_end(struct session *s)
+{
+	if (s->rare->listening)
+		listener_clear(&s->rare->listening->listener);
+}
+
+void
+channels_free(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+
+	if (li == NULL)
+		return;
+	deeds_drop(&li->deeds);
+	buf_clear(&li->kept);
+	buf_clear(&li->converted);
+	free(li->tx);
+	free(li->clearing);
+	free(li->lost);
+	if (li->state == LISTENING_FAILED)
+		err_clear(&li->failed);
+	free(li);
+	s->rare->listening = NULL;
+}
+
+void
+channels_forget_transaction(struct listening *li)
+{
+	deeds_drop(&li->deeds);
+	free(li->tx);
+	li->tx = NULL;
+	li->ntx = li->marks = 0;
+	li->suspect = li->mixed = false;
+}
+
+unsigned
+channels_take(struct session *s, unsigned set)
+{
+	struct listening *li = s->rare->listening;
+
+	if (set & (SQLCLASS_LISTEN | SQLCLASS_OPAQUE | SQLCLASS_UNSURE | SQLCLASS_EXECUTE))
+		li->suspect = true;
+	return li->goes && (li->purpose == INSIDE || li->purpose == SINGLE)
+		   ? set & ~(unsigned)(SQLCLASS_LISTEN | SQLCLASS_UNLISTEN)
+		   : set;
+}
+
+/* ---- the handover ---- */
+
+static void
+transaction_pack(struct pack *p, struct listening *li)
+{
+	PACK(p, li->ntx);
+	PACK(p, li->marks);
+	PACK(p, li->random);
+	if (pack_reading(p) && li->ntx > p->left) {
+		p->failed = true;
+		li->ntx = 0;
+	}
+	if (pack_reading(p))
+		li->tx = mem_calloc(li->ntx + 1, sizeof *li->tx);
+	for (unsigned i = 0; i < li->ntx; i++)
+		PACK(p, li->tx[i]);
+}
+
+void
+channels_pack(struct pack *p, struct session *s)
+{
+	bool there = s->rare->listening != NULL, passed;
+	struct listening *li;
+
+	PACK(p, there);
+	if (!there)
+		return;
+	li = channels_need(s);
+	/* What the keeper was asked for is asked again. */
+	passed = li->state == LISTENING_PASSED;
+	PACK(p, passed);
+	if (passed)
+		li->state = LISTENING_PASSED;
+	PACK(p, li->purpose);
+	PACK(p, li->mixed);
+	PACK(p, li->owes_ready);
+	PACK(p, li->suspect);
+	deeds_pack(p, &li->deeds);
+	transaction_pack(p, li);
+	pack_buf(p, &li->kept);
+	pack_buf(p, &li->converted);
+	PACK(p, li->overflown);
+	pack_str(p, &li->lost);
+	if (!listener_pack(p, &li->listener, s->pool) && li->lost == NULL)
+		li->lost = mem_strdup("it was not handed over");
+}

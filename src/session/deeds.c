@@ -1,0 +1,189 @@
+#include "session/deeds.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "pool/told.h"
+#include "session/channels.h"
+#include "session/lexing.h"
+#include "wire/sqlname.h"
+#include "wire/sqltext.h"
+
+#define DEEDS_MAX 1000 /* of one text */
+
+/* ---- what a text says ---- */
+
+static bool
+same_encoding(const struct session *s)
+{
+	const char *server = told_get(s->context.told, "server_encoding");
+	const char *client = told_get(s->context.told, "client_encoding");
+
+	return server && client && strcasecmp(server, client) == 0;
+}
+
+/* Reads the name of a channel. False: it is not certain how the server writes it. */
+static bool
+read_channel(const struct session *s, const struct sqltext_token *tok, unsigned flags,
+	     char name[KEEPER_NAME + 1])
+{
+	bool ascii = sqlname_is_ascii(tok->start, tok->length);
+
+	if (tok->kind == SQLTEXT_NAME)
+		return ascii && tok->length <= KEEPER_NAME &&
+		       sqlname_read(tok, flags, name, KEEPER_NAME + 1) > 0;
+	return tok->kind == SQLTEXT_QUOTED && *tok->start == '"' &&
+	       tok->length <= KEEPER_NAME + 2 && (ascii || same_encoding(s)) &&
+	       sqlname_read(tok, flags, name, KEEPER_NAME + 1) > 0;
+}
+
+/* Is it known that an UNLISTEN of this name is no error: is it in quotes, or has it been listened
+ * to in this spelling? */
+static bool
+is_valid(const struct session *s, const struct sqltext_token *tok, const struct deeds *d,
+	 const char *name)
+{
+	const struct listening *li = s->rare->listening;
+
+	if (tok->kind == SQLTEXT_QUOTED)
+		return true;
+	if (li && listener_has(&li->listener, name, strlen(name)) == LISTENER_LISTENS)
+		return true;
+	for (unsigned i = 0; i < d->count; i++)
+		if (d->list[i].what == LISTEN && strcmp(d->list[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+void
+deeds_drop(struct deeds *d)
+{
+	free(d->list);
+	*d = (struct deeds){0};
+}
+
+struct deed *
+deeds_add(struct deeds *d, int what)
+{
+	struct deed *deed;
+
+	d->list = mem_realloc(d->list, (d->count + 1) * sizeof *d->list);
+	deed = &d->list[d->count++];
+	deed->what = what;
+	deed->name[0] = 0;
+	return deed;
+}
+
+/* Reads one statement up to its end, from its second token on. Adds "; LISTEN name" to `sql`.
+ * Returns false if it is not understood. */
+static bool
+read_deed(const struct session *s, struct sqltext *at, bool listen, bool judged, struct deeds *d,
+	  struct buf *sql)
+{
+	struct sqltext_token tok, end;
+	char name[KEEPER_NAME + 1];
+
+	sqltext_token(at, &tok);
+	if (!listen && sqltext_is_char(&tok, '*')) {
+		deeds_add(d, UNLISTEN_ALL);
+	} else if (!read_channel(s, &tok, at->flags, name) ||
+		   (!listen && !judged && !is_valid(s, &tok, d, name))) {
+		return false;
+	} else {
+		memcpy(deeds_add(d, listen ? LISTEN : UNLISTEN)->name, name, sizeof name);
+	}
+	if (listen) {
+		buf_add_fmt(sql, sql->len > 0 ? ";LISTEN " : "LISTEN ");
+		buf_add(sql, tok.start, tok.length);
+	}
+	sqltext_token(at, &end);
+	return end.kind == SQLTEXT_END || end.kind == SQLTEXT_SPLIT;
+}
+
+void
+deeds_read(const struct session *s, const char *text, size_t bytes, bool judged, struct deeds *d,
+	   struct buf *sql)
+{
+	struct sqltext at, from;
+	struct sqltext_token tok;
+	bool begins = true;
+
+	*d = (struct deeds){.only = true};
+	sqltext_init(&at, text, bytes, lexing_flags(s, NULL));
+	while (sqltext_token(&at, &tok) != SQLTEXT_END) {
+		bool listen = sqltext_is_word(&tok, "listen");
+
+		if (tok.kind == SQLTEXT_SPLIT) {
+			begins = true;
+			continue;
+		}
+		if (!begins || (!listen && !sqltext_is_word(&tok, "unlisten")) ||
+		    d->count >= DEEDS_MAX) {
+			begins = d->only = false;
+			continue;
+		}
+		from = at;
+		if (!read_deed(s, &at, listen, judged, d, sql)) {
+			d->only = begins = false;
+			at = from;
+		}
+	}
+	if (at.unterminated || d->count == 0)
+		d->only = false;
+}
+
+/* ---- sets of names ---- */
+
+bool
+names_in(const struct buf *names, const char *name)
+{
+	const char *at = (const char *)buf_data(names), *end = at + names->len;
+
+	for (; at < end; at += strlen(at) + 1)
+		if (strcmp(at, name) == 0)
+			return true;
+	return false;
+}
+
+static void
+remove_name(struct buf *names, const char *name)
+{
+	struct buf left;
+	const char *at = (const char *)buf_data(names), *end = at + names->len;
+
+	buf_init(&left, NAMES_MAX);
+	for (; at < end; at += strlen(at) + 1)
+		if (strcmp(at, name) != 0)
+			buf_add_str(&left, at);
+	buf_clear(names);
+	*names = left;
+}
+
+void
+deed_apply(struct buf *names, const struct deed *d)
+{
+	if (d->what == UNLISTEN_ALL)
+		buf_reset(names);
+	else if (d->what == UNLISTEN)
+		remove_name(names, d->name);
+	else if (!names_in(names, d->name))
+		buf_add_str(names, d->name);
+}
+
+/* ---- the handover ---- */
+
+void
+deeds_pack(struct pack *p, struct deeds *d)
+{
+	PACK(p, d->count);
+	if (pack_reading(p) && d->count > DEEDS_MAX) {
+		p->failed = true;
+		d->count = 0;
+	}
+	if (pack_reading(p))
+		d->list = mem_calloc(d->count + 1, sizeof *d->list);
+	for (unsigned i = 0; i < d->count; i++)
+		PACK(p, d->list[i]);
+}

@@ -1,0 +1,47 @@
+/* deeds: the LISTENs and UNLISTENs of a text, and what they make of a set of channels. Only
+ * spellings that are understood for certain count; see pgwithd(8), Notifications. */
+#ifndef PGWITH_SESSION_DEEDS_H
+#define PGWITH_SESSION_DEEDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/pack.h"
+#include "pool/keeper.h"
+
+struct session;
+
+/* One LISTEN or UNLISTEN. */
+struct deed {
+	enum { LISTEN, UNLISTEN, UNLISTEN_ALL } what;
+	char name[KEEPER_NAME + 1]; /* as the server writes it */
+};
+
+struct deeds {
+	struct deed *list;
+	unsigned count;
+	/* The text has nothing else, and all is understood for certain. */
+	bool only;
+};
+
+/* Finds all LISTEN and UNLISTEN of a text, and adds the LISTENs to `sql`, as a text of theirs
+ * alone. `judged`: a server will judge whether names are right. Otherwise an UNLISTEN of a word is
+ * not certain unless the session listens to that, because it may be a reserved word. */
+void deeds_read(const struct session *, const char *text, size_t bytes, bool judged, struct deeds *,
+		struct buf *sql);
+
+/* Adds one, with an empty name. */
+struct deed *deeds_add(struct deeds *, int what);
+void deeds_drop(struct deeds *);
+
+/* Sets of names: each with a NUL. */
+#define NAMES_MAX (1024 * 1024) /* bytes */
+bool names_in(const struct buf *names, const char *name);
+/* What the deed makes of the set. */
+void deed_apply(struct buf *names, const struct deed *);
+
+/* For the handover. */
+void deeds_pack(struct pack *, struct deeds *);
+
+#endif

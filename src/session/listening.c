@@ -1,0 +1,770 @@
+#include "session/listening.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "pool/keeper.h"
+#include "pool/pool.h"
+#include "session/begin.h"
+#include "session/channels.h"
+#include "session/deeds.h"
+#include "session/end.h"
+#include "session/inquiry.h"
+#include "session/kept.h"
+#include "session/outcome.h"
+#include "session/raise.h"
+#include "session/reply.h"
+#include "session/scopes.h"
+#include "session/script.h"
+#include "session/site.h"
+#include "session/statement.h"
+#include "wire/msg.h"
+#include "wire/sqlclass.h"
+
+#define SQL_MAX    (1024 * 1024)
+#define READY_SIZE 6 /* bytes of a ReadyForQuery */
+
+/* ---- giving ---- */
+
+static const uint8_t ready[READY_SIZE] = {'Z', 0, 0, 0, 5, 'I'};
+
+/* May the client get notifications now: is it outside of a transaction, between messages? */
+static bool
+may_give(const struct session *s)
+{
+	const struct progress *p;
+
+	if (stream_is_slow(&s->stream) || (s->rare->stack && scopes_open(s)) ||
+	    s->block.state != BLOCK_NONE || script_pending(s))
+		return false;
+	switch (s->state) {
+	case SESSION_IDLE:
+	case SESSION_WAITING:
+		return true;
+	case SESSION_ACTIVE:
+		p = &s->hold->lease.srv->progress;
+		return progress_at_rest(p) && p->status == 'I' && !p->extended;
+	default:
+		return false;
+	}
+}
+
+static void
+give(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+
+	while ((li->kept.len > 0 || li->converted.len > 0) && may_give(s)) {
+		const char *other = kept_other_encoding(s);
+		struct buf *from = li->converted.len > 0 ? &li->converted : &li->kept;
+		size_t n = kept_portion(from, other && from == &li->kept);
+
+		if (n == 0) {
+			kept_convert(s, other);
+			return;
+		}
+		s->pool->stats.sent += n;
+		reply_send(s, buf_data(from), n);
+		buf_drop(from, n);
+	}
+}
+
+/* The session listens, and has to end. */
+static bool
+must_end(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+	struct err e;
+
+	if (session_gone(s) || (li->lost == NULL && !li->overflown))
+		return false;
+	if (li->lost)
+		err_make(&e, ERR_LISTEN_LOST, s->pool->conf->name, li->lost);
+	else
+		err_make(&e, ERR_LISTEN_SLOW, KEPT_MAX / 1024 / 1024);
+	session_fail(s, &e);
+	err_clear(&e);
+	return true;
+}
+
+void
+listening_reply(struct session *s, const uint8_t *data, size_t bytes)
+{
+	struct listening *li = s->rare->listening;
+
+	/* Behind the last ReadyForQuery there may be only messages that end with a NUL. */
+	if ((li->listener.listens > 0 || li->state == LISTENING_PASSED) && may_give(s) &&
+	    bytes >= READY_SIZE && memcmp(data + bytes - READY_SIZE, ready, READY_SIZE) == 0) {
+		li->owes_ready = true;
+		li->synced = false;
+		bytes -= READY_SIZE;
+		session_wake(s);
+	}
+	if (bytes > 0)
+		reply_send(s, data, bytes);
+}
+
+/* PostgreSQL gives a session what was committed before the end of its own transaction, by itself
+ * too, ahead of the ReadyForQuery. So that is kept back until the keeper has come as far. */
+static void
+give_ready(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+
+	if (li->state >= LISTENING_PASSED ||
+	    (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE) || li->listener.syncing)
+		return;
+	if (!li->synced && li->listener.listens > 0) {
+		keeper_sync(&li->listener);
+		return;
+	}
+	give(s);
+	if (li->listener.converting || session_gone(s))
+		return;
+	li->owes_ready = false;
+	reply_send(s, ready, sizeof ready);
+	stream_resume(&s->stream);
+	session_wake(s);
+}
+
+void
+listening_turn(struct session *s)
+{
+	if (must_end(s))
+		return;
+	if (s->rare->listening->owes_ready)
+		give_ready(s);
+	else
+		give(s);
+}
+
+bool
+listening_owes(const struct session *s)
+{
+	return s->rare->listening && s->rare->listening->owes_ready;
+}
+
+void
+listening_discard(struct session *s)
+{
+	if (s->rare->listening)
+		listener_drop_all(&s->rare->listening->listener, false);
+}
+
+/* ---- the end of a transaction: what has become of its deeds ---- */
+
+static void
+enter_saving(struct session *s)
+{
+	if (s->state != SESSION_SAVING)
+		session_set_state(s, SESSION_SAVING);
+	stream_pause(&s->stream);
+}
+
+static void
+look(struct session *s)
+{
+	if (s->rare->listening->state != LISTENING_LOOKS)
+		channels_set_state(s, LISTENING_LOOKS);
+	enter_saving(s);
+	inquiry_ask(s, "SELECT pg_catalog.pg_listening_channels()",
+		    s->hold->lease.srv->progress.muted ? INQUIRY_PASSES_NOTHING
+						       : INQUIRY_PASSES_AT_END,
+		    INQUIRY_ROWS | INQUIRY_AGAIN);
+}
+
+/* The server has told what it listens to. Returns true if it is to be told to end that. */
+static bool
+take_look(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+	struct buf told, names, sql;
+	bool listens;
+
+	buf_init(&told, NAMES_MAX);
+	buf_init(&names, NAMES_MAX);
+	buf_init(&sql, SQL_MAX);
+	outcome_told(inquiry_rows(s), &told);
+	outcome_names(li, &told, &names);
+	outcome_keep(li, &names);
+	listens = outcome_unlisten(li, &told, &sql);
+	s->hold->pinned &= ~(unsigned)SQLCLASS_LISTEN;
+	/* With pin = off, what would pin the session is discarded. */
+	if (listens && s->context.pin)
+		s->hold->pinned |= SQLCLASS_LISTEN;
+	s->hold->discard |= listens && !s->context.pin;
+	kept_drop_others(li);
+	channels_forget_transaction(li);
+	buf_clear(&told);
+	buf_clear(&names);
+	if (sql.len > 1 && !sql.failed) {
+		channels_set_state(s, LISTENING_CLEARS);
+		free(li->clearing);
+		li->clearing = mem_strdup((char *)buf_data(&sql));
+		inquiry_ask(s, li->clearing, s->rare->inquiry->passes, INQUIRY_AGAIN);
+	}
+	buf_clear(&sql);
+	return li->state == LISTENING_CLEARS;
+}
+
+static void
+mark(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+	char sql[OUTCOME_MARK + 16], name[OUTCOME_MARK];
+
+	if (li->ntx == 0 && getrandom(&li->random, sizeof li->random, 0) != sizeof li->random)
+		log_fatal("session", s->id, "no random numbers");
+	li->marks++;
+	li->tx = mem_realloc(li->tx, (li->ntx + li->deeds.count) * sizeof *li->tx);
+	for (unsigned i = 0; i < li->deeds.count; i++)
+		li->tx[li->ntx++] = (struct marked){li->deeds.list[i], li->marks};
+	deeds_drop(&li->deeds);
+	channels_set_state(s, LISTENING_MARKS);
+	outcome_mark(li, li->marks, name);
+	snprintf(sql, sizeof sql, "LISTEN \"%s\"", name);
+	enter_saving(s);
+	inquiry_ask_apart(s, sql, strlen(sql) + 1, INQUIRY_PASSES_AT_END);
+}
+
+bool
+listening_asks(const struct session *s)
+{
+	const struct listening *li = s->rare->listening;
+
+	return li && (li->state == LISTENING_MARKS || li->state == LISTENING_LOOKS ||
+		      li->state == LISTENING_CLEARS);
+}
+
+static void
+cannot_look(struct session *s)
+{
+	struct err e;
+
+	err_make(&e, ERR_LISTEN_LOST, s->pool->conf->name, inquiry_message(s));
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
+bool
+listening_inquired(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+	enum inquiry_state how = inquiry_take(s);
+
+	if (s->state != SESSION_SAVING)
+		return false;
+	if (how == INQUIRY_CUT_SHORT && li->state == LISTENING_LOOKS) {
+		look(s);
+		return false;
+	}
+	if (how == INQUIRY_CUT_SHORT) {
+		inquiry_ask(s, li->clearing, s->rare->inquiry->passes, INQUIRY_AGAIN);
+		return false;
+	}
+	if (how == INQUIRY_FAILED && li->state != LISTENING_MARKS) {
+		cannot_look(s);
+		return false;
+	}
+	if (li->state == LISTENING_LOOKS && take_look(s))
+		return false;
+	channels_set_state(s, LISTENING_QUIET);
+	s->hold->lease.srv->progress.muted = false;
+	session_set_state(s, SESSION_ACTIVE);
+	inquiry_forget(s);
+	session_wake(s);
+	return true;
+}
+
+/* A transaction has ended, or something that may have listened. Is the server to be asked what it
+ * listens to? */
+static bool
+must_look(const struct session *s)
+{
+	const struct listening *li = s->rare->listening;
+
+	return s->hold->lease.srv->progress.status == 'I' && !script_waiting(s) &&
+	       !(s->rare->stack && scopes_open(s)) &&
+	       (li->ntx > 0 || (li->suspect && li->listener.listens > 0));
+}
+
+/* The server has answered a message that concerns what the session listens to. Returns true if it
+ * is asked something now. */
+static bool
+passed_answered(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+	const struct progress *p = &s->hold->lease.srv->progress;
+	bool good = p->error[0] == 0;
+
+	switch (li->purpose) {
+	case INSIDE:
+		if (good && p->status == 'T' && !li->mixed) {
+			mark(s);
+			return true;
+		}
+		/* It is not known what has become of it. */
+		if (p->status == 'I' || li->mixed) {
+			s->hold->pinned |= SQLCLASS_LISTEN;
+			s->hold->pins_doubtful = true;
+		}
+		break;
+	case SINGLE:
+		if (!good)
+			deeds_drop(&li->deeds);
+		look(s);
+		return true;
+	case COMMIT:
+		if (p->status == 'I') {
+			look(s);
+			return true;
+		}
+		s->hold->lease.srv->progress.muted = false;
+		break;
+	default:
+		if (good && p->status == 'I')
+			outcome_do(li);
+		deeds_drop(&li->deeds);
+		if (must_look(s)) {
+			look(s);
+			return true;
+		}
+		break;
+	}
+	deeds_drop(&li->deeds);
+	li->mixed = false;
+	channels_set_state(s, LISTENING_QUIET);
+	stream_resume(&s->stream);
+	session_wake(s);
+	return false;
+}
+
+bool
+listening_answered(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+
+	/* What has come meanwhile is given when this has been dealt with. */
+	if (li->kept.len > 0)
+		session_wake(s);
+	if (li->state == LISTENING_PASSED)
+		return passed_answered(s);
+	if (li->state == LISTENING_QUIET && must_look(s)) {
+		look(s);
+		return true;
+	}
+	return false;
+}
+
+/* ---- judging ---- */
+
+static enum verdict
+hold(struct session *s)
+{
+	stream_pause(&s->stream);
+	return HOLD;
+}
+
+/* Answers the text that the keeper has carried out. */
+static enum verdict
+answer_query(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+	struct buf out;
+
+	/* What was told before comes before. */
+	give(s);
+	buf_init(&out, SQL_MAX);
+	for (unsigned i = 0; i < li->deeds.count; i++)
+		msg_complete(&out, li->deeds.list[i].what == LISTEN ? "LISTEN" : "UNLISTEN");
+	outcome_do(li);
+	/* A simple Query ends the unnamed statement. */
+	unnamed_forget(s->context.unnamed,
+		       s->hold->lease.srv ? &s->hold->lease.srv->prepared.tracked : NULL);
+	s->activity.request_us = loop_now_us(s->site->loop);
+	reply_ready(s, &out);
+	reply_send_buf(s, &out);
+	buf_clear(&out);
+	return session_gone(s) ? OVER : DROP;
+}
+
+/* The keeper cannot be had. */
+static enum verdict
+refuse(struct session *s, char type)
+{
+	struct listening *li = s->rare->listening;
+	struct err e = li->failed;
+
+	li->failed = (struct err){.id = ERR_NONE};
+	deeds_drop(&li->deeds);
+	return reply_refuse_message(s, type, &e);
+}
+
+/* Asks the keeper for the LISTENs of `deeds` and of the transaction. */
+static enum verdict
+ask(struct session *s, enum purpose purpose, struct buf *sql)
+{
+	struct listening *li = s->rare->listening;
+	struct buf names;
+
+	buf_init(&names, NAMES_MAX);
+	for (unsigned i = 0; i < li->deeds.count; i++)
+		if (li->deeds.list[i].what == LISTEN)
+			buf_add_str(&names, li->deeds.list[i].name);
+	for (unsigned i = 0; i < li->ntx; i++)
+		if (li->tx[i].deed.what == LISTEN) {
+			buf_add_str(&names, li->tx[i].deed.name);
+			buf_add_fmt(sql, sql->len > 0 ? ";LISTEN " : "LISTEN ");
+			keeper_add_quoted(sql, li->tx[i].deed.name);
+		}
+	buf_add_u8(sql, 0);
+	li->purpose = purpose;
+	channels_set_state(s, LISTENING_ASKED);
+	keeper_ask(s->pool, &li->listener, (char *)buf_data(sql), (char *)buf_data(&names),
+		   names.len, purpose != ALONE);
+	buf_clear(&names);
+	return hold(s);
+}
+
+/* The message goes to the server: listening_sent() is called then. */
+static enum verdict
+pass(struct session *s, enum purpose purpose)
+{
+	struct listening *li = s->rare->listening;
+
+	li->purpose = purpose;
+	li->goes = true;
+	return FORWARD;
+}
+
+unsigned
+listening_pins(const struct session *s, const struct message *m, unsigned set)
+{
+	const struct listening *li = s->rare->listening;
+
+	/* What a prepared statement does is judged at its Bind: judge_text(). */
+	if (m->type == 'P' ? s->context.listens && message_is_whole(m) && li &&
+				 m->effects.set == SQLCLASS_LISTEN
+			   : li && li->goes && li->purpose == INSIDE)
+		set &= ~(unsigned)SQLCLASS_LISTEN;
+	return set;
+}
+
+/* The message does nothing: an error came before it, or it is refused. */
+static enum verdict
+abandon(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+
+	li->goes = false;
+	deeds_drop(&li->deeds);
+	listener_drop_all(&li->listener, true);
+	kept_drop_others(li);
+	if (li->state == LISTENING_GRANTED)
+		channels_set_state(s, LISTENING_QUIET);
+	return FORWARD;
+}
+
+void
+listening_judged(struct session *s, enum verdict v)
+{
+	struct listening *li = s->rare->listening;
+
+	if (!li->goes || v == HOLD)
+		return;
+	if (v != FORWARD && v != REPLACE) {
+		abandon(s); /* it was refused */
+		return;
+	}
+	li->goes = li->mixed = false;
+	channels_set_state(s, LISTENING_PASSED);
+	if (li->purpose == SINGLE || li->purpose == COMMIT)
+		s->hold->lease.srv->progress.muted = !(s->hold->pinned & SQLCLASS_LISTEN);
+	progress_forget_error(&s->hold->lease.srv->progress);
+}
+
+/* Does the server owe the client the answer to a Query or a Sync? Parameters of ours that were sent
+ * ahead do not count: a message that waited for them would find the server returned, and begin with
+ * parameters again. */
+static bool
+is_answer_due(const struct session *s)
+{
+	const struct progress *p;
+
+	if (s->state != SESSION_ACTIVE)
+		return false;
+	p = &s->hold->lease.srv->progress;
+	return p->ready_due > p->own_syncs;
+}
+
+static bool
+is_extended(const struct session *s)
+{
+	return s->state == SESSION_ACTIVE && s->hold->lease.srv->progress.extended;
+}
+
+/* Is the client in a transaction, as far as that is known? */
+static bool
+is_inside(const struct session *s)
+{
+	const struct progress *p;
+
+	if (s->block.state != BLOCK_NONE)
+		return true;
+	if (s->state != SESSION_ACTIVE)
+		return false;
+	p = &s->hold->lease.srv->progress;
+	return p->status != 'I' || (p->sending & PROGRESS_BEGINS);
+}
+
+/* Takes over deeds that were read. */
+static void
+set_deeds(struct session *s, struct deeds *d)
+{
+	struct listening *li = channels_need(s);
+
+	deeds_drop(&li->deeds);
+	li->deeds = *d;
+	*d = (struct deeds){0};
+}
+
+/* A text goes the usual way. If it ends listening, it does so for the keeper's channels, too, when
+ * it has succeeded. */
+static enum verdict
+pass_ends(struct session *s, struct deeds *d)
+{
+	if (channels_count(s) == 0 || d->count == 0 || is_inside(s))
+		return FORWARD;
+	set_deeds(s, d);
+	return pass(s, ENDS);
+}
+
+/* pin = off: the Bind of a LISTEN that would pin. */
+static enum verdict
+refuse_pin(struct session *s, struct message *m)
+{
+	struct err e;
+
+	if (s->state == SESSION_ACTIVE) {
+		begin_send(s);
+		return raise_pin_off(s, m, SQLCLASS_LISTEN);
+	}
+	err_make(&e, ERR_PIN_OFF, s->pool->conf->name, sqlclass_name(SQLCLASS_LISTEN));
+	return reply_refuse_message(s, m->type, &e);
+}
+
+/* A Query, or a Bind of a statement, with LISTEN or UNLISTEN. `after_refusal`: the keeper has been
+ * asked, and PostgreSQL has refused it. */
+static enum verdict
+judge_text(struct session *s, struct message *m, unsigned set, const char *text, size_t bytes,
+	   bool after_refusal)
+{
+	char type = m->type;
+	bool inside = is_inside(s), takes;
+	struct deeds d;
+	struct buf sql;
+	enum verdict v;
+
+	buf_init(&sql, SQL_MAX);
+	deeds_read(s, text, bytes, inside || type == 'B', &d, &sql);
+	takes = d.only && !after_refusal && !sql.failed && !(s->hold->pinned & SQLCLASS_LISTEN);
+	if (takes && inside) {
+		set_deeds(s, &d);
+		v = pass(s, INSIDE);
+	} else if (takes && type == 'Q') {
+		set_deeds(s, &d);
+		v = ask(s, ALONE, &sql);
+	} else if (takes && !(s->state == SESSION_ACTIVE &&
+			      (s->hold->lease.srv->progress.sending & PROGRESS_WORKS))) {
+		set_deeds(s, &d);
+		v = ask(s, SINGLE, &sql);
+	} else if (type == 'B' && !s->context.pin && (set & SQLCLASS_LISTEN)) {
+		v = refuse_pin(s, m);
+	} else {
+		v = pass_ends(s, &d);
+	}
+	deeds_drop(&d);
+	buf_clear(&sql);
+	return v;
+}
+
+/* Does the text commit a transaction with LISTENs, for which the keeper is asked? If it does more
+ * (COMMIT AND CHAIN), the session's server listens from then on, and the session keeps it. */
+static bool
+commits_deeds(struct session *s, unsigned set)
+{
+	const struct listening *li = s->rare->listening;
+
+	if (li == NULL || li->ntx == 0 || !(set & SQLCLASS_COMMIT))
+		return false;
+	if (set != SQLCLASS_COMMIT)
+		s->hold->pinned |= SQLCLASS_LISTEN;
+	return !(s->hold->pinned & SQLCLASS_LISTEN);
+}
+
+/* DISCARD ALL: when it has succeeded, the session listens to nothing. */
+static enum verdict
+judge_discard_all(struct session *s)
+{
+	struct deeds d = {0};
+	enum verdict v;
+
+	deeds_add(&d, UNLISTEN_ALL);
+	v = pass_ends(s, &d);
+	deeds_drop(&d);
+	return v;
+}
+
+static enum verdict
+judge_query(struct session *s, struct message *m, bool after_refusal)
+{
+	bool commits = commits_deeds(s, m->effects.set) && !after_refusal;
+	bool discards = (m->effects.set & SQLCLASS_DISCARD_ALL) && channels_count(s) > 0;
+	struct buf sql;
+	enum verdict v;
+
+	if ((!commits && !discards && !(m->effects.set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN))) ||
+	    !message_is_whole(m) || !message_is_well_formed(m) || m->effects.unsure)
+		return FORWARD;
+	if (is_extended(s))
+		return FORWARD;
+	if (is_answer_due(s))
+		return hold(s);
+	if (m->effects.set == SQLCLASS_DISCARD_ALL)
+		return judge_discard_all(s);
+	if (!commits)
+		return judge_text(s, m, m->effects.set, m->sql, m->sql_bytes, after_refusal);
+	buf_init(&sql, SQL_MAX);
+	v = ask(s, COMMIT, &sql);
+	buf_clear(&sql);
+	return v;
+}
+
+/* Does the server skip what comes, up to a Sync? */
+static bool
+is_in_error(const struct session *s)
+{
+	return s->state == SESSION_ACTIVE && s->hold->lease.srv->progress.skipping;
+}
+
+static enum verdict
+judge_bind(struct session *s, struct message *m, bool after_refusal)
+{
+	const char *text;
+	size_t bytes;
+	unsigned set;
+	struct buf sql;
+	enum verdict v;
+
+	if (m->statement == NULL || is_in_error(s))
+		return FORWARD;
+	set = statement_bound(s, m->statement, &text, &bytes);
+	/* The keeper is asked when the exchanges before this one have done what they do. */
+	if (set && is_answer_due(s))
+		return hold(s);
+	if (set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN))
+		return judge_text(s, m, set, text, bytes, after_refusal);
+	if ((set & SQLCLASS_DISCARD_ALL) && !is_inside(s))
+		return judge_discard_all(s);
+	if (!commits_deeds(s, set) || after_refusal)
+		return FORWARD;
+	buf_init(&sql, SQL_MAX);
+	v = ask(s, COMMIT, &sql);
+	buf_clear(&sql);
+	return v;
+}
+
+/* The session's lease has ended before its server was asked: a time limit has passed, or an
+ * administrator has ended its transaction. Cleanup has undone what the server listened to. */
+static void
+forget_lease(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+
+	channels_forget_transaction(li);
+	listener_drop_all(&li->listener, true);
+	kept_drop_others(li);
+	if (li->state >= LISTENING_PASSED)
+		channels_set_state(s, LISTENING_QUIET);
+}
+
+/* A message behind one that was passed: the rest of its exchange passes, too; all else waits. */
+static enum verdict
+judge_behind(struct session *s, const struct message *m)
+{
+	struct listening *li = s->rare->listening;
+
+	if (!is_extended(s))
+		return hold(s);
+	if (m->type == 'P' || m->type == 'B' || m->type == 'Q' || m->type == 'F')
+		li->mixed = true;
+	return FORWARD;
+}
+
+/* A session that listens gets each ReadyForQuery behind the notifications that belong before it:
+ * listening_reply(). So what stands behind an exchange waits until that is answered. */
+static bool
+waits_for_ready(const struct session *s, const struct message *m)
+{
+	const struct progress *p;
+
+	if (s->rare->listening->listener.listens == 0 || s->state != SESSION_ACTIVE)
+		return false;
+	p = &s->hold->lease.srv->progress;
+	return p->ready_due > p->own_syncs && !p->extended && p->copy == COPY_NONE &&
+	       m->type != 'H' && m->type != 'd' && m->type != 'c' && m->type != 'f';
+}
+
+enum verdict
+listening_judge(struct session *s, struct message *m)
+{
+	struct listening *li = s->rare->listening;
+	enum listening_state was = li ? li->state : LISTENING_QUIET;
+
+	if (li && (li->owes_ready || waits_for_ready(s, m)))
+		return hold(s);
+	if (!s->context.listens || s->block.state == BLOCK_FAILED || script_pending(s) ||
+	    (s->rare->stack && scopes_open(s)) || s->hold->apart)
+		return FORWARD;
+	if (li && s->state == SESSION_IDLE && (was >= LISTENING_PASSED || li->ntx > 0)) {
+		forget_lease(s);
+		was = li->state;
+	}
+	switch (was) {
+	case LISTENING_ASKED:
+		return hold(s);
+	case LISTENING_PASSED:
+		return judge_behind(s, m);
+	case LISTENING_GRANTED:
+		if (li->purpose != ALONE && !is_in_error(s))
+			return pass(s, li->purpose);
+		if (li->purpose != ALONE)
+			return abandon(s);
+		channels_set_state(s, LISTENING_QUIET);
+		return answer_query(s);
+	case LISTENING_FAILED:
+		channels_set_state(s, LISTENING_QUIET);
+		if (li->purpose != COMMIT)
+			return refuse(s, m->type);
+		err_clear(&li->failed);
+		return FORWARD;
+	case LISTENING_REFUSED:
+		channels_set_state(s, LISTENING_QUIET);
+		break;
+	default:
+		if (li)
+			li->goes = false;
+		break;
+	}
+	if (m->type == 'Q')
+		return judge_query(s, m, was == LISTENING_REFUSED);
+	if (m->type == 'P' && (m->effects.set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN)))
+		channels_need(s); /* its Bind is judged here */
+	if (m->type == 'B' && li)
+		return judge_bind(s, m, was == LISTENING_REFUSED);
+	return FORWARD;
+}

@@ -1,0 +1,559 @@
+"""LISTEN without a pin: one connection of a pool, its keeper, listens for all sessions (listen_mode = shared). What
+sessions get is what PostgreSQL itself gives them."""
+
+import os
+import signal
+import struct
+
+from pgwtest import Failure, check, equal, main, test, wait_until, wire
+
+
+def notifications(c, count, within=20.0, what=""):
+    """The next ones, (channel, payload)."""
+    got = []
+    old = c.sock.gettimeout()
+    c.sock.settimeout(within)
+    try:
+        while len(got) < count:
+            kind, body = c.read()
+            if kind == "A":
+                got.append(told(body))
+    except TimeoutError:
+        raise Failure("only %r of %d notifications have come %s" % (got, count, what)) from None
+    finally:
+        c.sock.settimeout(old)
+    return got
+
+
+def told(body):
+    channel, payload = body[4:-1].split(b"\0")
+    return channel.decode("latin1"), payload.decode("latin1")
+
+
+def exchange(c, messages):
+    """The messages up to ReadyForQuery, notifications with their texts."""
+    c.send(messages)
+    got = []
+    while not got or got[-1][0] != "Z":
+        kind, body = c.read()
+        got.append((kind, told(body) if kind == "A" else body if kind in "CZ" else None))
+    c.status = got[-1][1].decode()
+    return got
+
+
+def keeper(d):
+    """The backend of the keeper."""
+    pids = [int(s["remote_pid"]) for s in d.servers() if s["state"] == "listening"]
+    equal(len(pids), 1, "keepers of %r" % d.servers())
+    return pids[0]
+
+
+@test
+def first(t):
+    """a session that listens holds no server, and gets notifications while it idles and ahead of ReadyForQuery, from
+    its first LISTEN on up to its UNLISTEN; another one gets none"""
+    d = t.daemon(size=1)
+    a, b, other = t.client(d), t.client(d), t.direct()
+    other.sql("NOTIFY news, 'too early'")
+    equal(exchange(a, wire.query("LISTEN news")), [("C", b"LISTEN\0"), ("Z", b"I")], "its answer")
+    equal(d.leased(), [], "leased servers")
+    equal([c["pinned"] for c in d.clients() if c["pinned"]], [], "why sessions are pinned")
+    other.sql("NOTIFY news, 'one'")
+    other.sql("NOTIFY elsewhere, 'not for it'")
+    other.sql("NOTIFY NEWS, 'two'")
+    equal(notifications(a, 2), [("news", "one"), ("news", "two")], "while it idles")
+    a.sql("BEGIN; SELECT 1")
+    other.sql("NOTIFY news, 'three'")
+    check(a.silent(0.1), "nothing in a transaction")
+    equal([k for k, _ in exchange(a, wire.query("COMMIT"))], ["C", "A", "Z"], "at its end")
+    equal(exchange(b, wire.query("UNLISTEN news"))[-1], ("Z", b"I"), "who does not listen")
+    other.sql("NOTIFY news, 'four'")
+    equal(exchange(a, wire.query("UNLISTEN news; LISTEN other; LISTEN \"Two\"\" words\"")),
+          [("A", ("news", "four")), ("C", b"UNLISTEN\0"), ("C", b"LISTEN\0"), ("C", b"LISTEN\0"), ("Z", b"I")],
+          "what was told before an UNLISTEN comes before it")
+    other.sql("NOTIFY news, 'five'")
+    other.sql("NOTIFY \"Two\"\" words\"")
+    other.sql("NOTIFY other, 'six'")
+    equal(notifications(a, 2), [("Two\" words", ""), ("other", "six")], "by its new channels")
+    a.sql("UNLISTEN *")
+    b.sql("NOTIFY other, 'seven'")
+    check(a.silent(0.1) and b.silent(0.1), "and none behind UNLISTEN *")
+    equal(a.value("SELECT count(*) FROM pg_listening_channels()"), "0", "its server listens to nothing")
+
+
+@test
+def many(t):
+    """1000 sessions listen, by a pool of 5: none holds a server; each gets every notification once and in order"""
+    d = t.daemon(size=5)
+    listeners = [d.connect() for _ in range(1000)]
+    for c in listeners:
+        c.send(wire.query("LISTEN all_of_us; LISTEN c%d" % (c.session % 10)))
+    for c in listeners:
+        equal(c.until_ready().tags, ["LISTEN", "LISTEN"], "its answer")
+    equal(d.leased(), [], "leased servers")
+    worker, want = t.client(d), []
+    for n in range(50):
+        worker.sql("NOTIFY all_of_us, '%d'" % n)
+        want.append(("all_of_us", str(n)))
+    for k in range(10):
+        worker.sql("NOTIFY c%d, 'own'" % k)
+    for c in listeners:
+        equal(notifications(c, 51), want + [("c%d" % (c.session % 10), "own")], "of session %d" % c.session)
+    for c in listeners:
+        c.close()
+    d.quiet()
+
+
+@test
+def keeper_ends(t):
+    """the keeper's backend ends: every session that listens is told so, and ended; the next LISTEN is by another"""
+    d = t.daemon(size=2)
+    a, b = t.client(d), t.client(d)
+    a.sql("LISTEN one")
+    b.sql("SELECT 1")
+    t.sql("SELECT pg_terminate_backend(%d)" % keeper(d))
+    r = a.until_closed()
+    equal([(e.severity, e.sqlstate) for e in r.errors], [("FATAL", "57P01")], "its last words")
+    check("may have been missed" in r.errors[0].hint, r.errors[0].hint)
+    equal(b.value("SELECT 1"), "1", "who does not listen")
+    b.sql("LISTEN one")
+    t.sql("NOTIFY one, 'again'")
+    equal(notifications(b, 1), [("one", "again")], "by another keeper")
+
+
+@test
+def handed_over(t):
+    """channels, the keeper and what waits for a session are handed over to the next process: nothing is lost"""
+    d = t.supervised(size=2)
+    a, b, other = t.client(d), t.client(d), t.direct()
+    a.sql("LISTEN one; LISTEN two")
+    b.sql("LISTEN two")
+    b.sql("BEGIN; SELECT 1")
+    want = []
+    for n in range(5):
+        other.sql("NOTIFY two, 'before %d'" % n)
+        d.restart()
+        other.sql("NOTIFY two, 'behind %d'" % n)
+        want += [("two", "before %d" % n), ("two", "behind %d" % n)]
+    equal(notifications(a, 10), want, "who idles")
+    got = exchange(b, wire.query("COMMIT"))
+    equal([x for k, x in got if k == "A"], want, "who was in a transaction")
+    a.sql("UNLISTEN two")
+    other.sql("NOTIFY two")
+    other.sql("NOTIFY one")
+    equal(notifications(a, 1), [("one", "")], "behind an UNLISTEN")
+
+
+@test
+def reconnected(t):
+    """RECONNECT exchanges the keeper, while notifications come without a pause: none is lost, doubled or reordered"""
+    d = t.daemon(size=2)
+    a, other = t.client(d), t.direct()
+    a.sql("LISTEN one")
+    sent = 0
+    for _ in range(5):
+        old = keeper(d)
+        d.console("RECONNECT")
+        while old in (x["pid"] for x in t.activity()) or sent % 10:
+            other.sql("NOTIFY one, '%d'" % sent)
+            sent += 1
+    other.sql("NOTIFY one, 'end'")
+    equal(notifications(a, sent + 1), [("one", str(n)) for n in range(sent)] + [("one", "end")], "what came")
+
+
+@test
+def slow(t):
+    """a session that does not take its notifications is ended with an error when 8 MB wait for it; others go on"""
+    d = t.daemon(size=2)
+    a, b, other = t.client(d), t.client(d), t.direct()
+    a.sql("LISTEN one")
+    b.sql("LISTEN one")
+    a.sql("BEGIN; SELECT 1")
+    text = "x" * 7900
+    for n in range(1200):
+        other.sql("NOTIFY one, '%d%s'" % (n, text))
+        equal(notifications(b, 1), [("one", "%d%s" % (n, text))], "who takes them")
+    r = a.until_closed()
+    equal([(e.severity, e.sqlstate) for e in r.errors], [("FATAL", "53200")], "its last words")
+    equal(b.value("SELECT 1"), "1", "who takes them")
+
+
+@test
+def at_commit(t):
+    """a transaction that listens: its COMMIT waits until the keeper listens, so that what is committed behind it is
+    never lost; what was committed before its COMMIT was sent is not asked for. ROLLBACK needs no keeper"""
+    d = t.daemon(size=2)
+    a, b, other = t.client(d), t.client(d), t.direct()
+    b.sql("LISTEN something")
+    pid = keeper(d)
+    for encode in (wire.query, lambda x: wire.extended(x) + wire.sync()):
+        for end, expect in (("COMMIT", [("one", "behind")]), ("ROLLBACK", [])):
+            a.sql("BEGIN")
+            equal(exchange(a, encode("LISTEN one"))[-1], ("Z", b"T"), "LISTEN")
+            other.sql("NOTIFY one, 'early'")
+            t.cluster.signal(pid, signal.SIGSTOP)
+            try:
+                a.send(encode(end))
+                if expect:
+                    check(a.silent(0.2), "it waits for the keeper")
+                    equal(t.value("SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle' AND "
+                              "pid <> pg_backend_pid() AND datname = current_database()"), "1",
+                          "the transaction is still open")
+                else:
+                    a.until_ready()
+            finally:
+                t.cluster.signal(pid, signal.SIGCONT)
+            if expect:
+                a.until_ready()
+            other.sql("NOTIFY one, 'behind'")
+            other.sql("NOTIFY something")
+            equal(notifications(b, 1), [("something", "")], "the keeper is at it")
+            if expect:
+                equal(notifications(a, 1), expect, "behind " + end)
+            check(a.silent(0.05), "and no more")
+            a.sql("UNLISTEN *")
+    equal(d.leased(), [], "leased servers")
+
+
+@test
+def chained(t):
+    """COMMIT AND CHAIN, and a COMMIT in a text with other statements: what is committed behind it comes once, and the
+    session keeps its server as long as that listens"""
+    d = t.daemon(size=2)
+    other = t.direct()
+    for encode in (wire.query, lambda x: wire.extended(x) + wire.sync()):
+        for texts in (("BEGIN", "LISTEN one", "COMMIT AND CHAIN", "COMMIT"), ("BEGIN", "LISTEN one", "COMMIT AND CHAIN", "ROLLBACK"),
+                      ("BEGIN", "LISTEN one", "ROLLBACK AND CHAIN", "COMMIT"), ("BEGIN", "LISTEN one", "SELECT 1; COMMIT; BEGIN", "COMMIT"),
+                      ("BEGIN", "LISTEN one", "COMMIT; SELECT 1", "SELECT 1"), ("BEGIN; LISTEN one; COMMIT", "SELECT 1")):
+            got = []
+            for c in (t.direct(), t.client(d)):
+                got.append([])
+                for n, text in enumerate(texts):
+                    got[-1] += [x for k, x in exchange(c, (wire.query if ";" in text else encode)(text)) if k == "A"]
+                    if n == len(texts) - 2:
+                        for k in range(3):
+                            other.sql("NOTIFY one, '%d'" % k)
+                got[-1] += [x for k, x in exchange(c, wire.query("LISTEN fence")) if k == "A"]
+                other.sql("NOTIFY one, 'end'")
+                other.sql("NOTIFY fence")
+                while ("fence", "") not in got[-1]:
+                    got[-1] += notifications(c, 1)
+                check(c.silent(0.05), "and no more")
+                c.close()
+            equal(got[1], got[0], "behind %r" % (texts,))
+
+
+@test
+def told_late(t):
+    """what is committed while the LISTEN or the COMMIT is answered, and the keeper does not read, is given once, in
+    order"""
+    d = t.daemon(size=2)
+    a, other = t.client(d), t.direct()
+    a.sql("LISTEN zero")
+    pid = keeper(d)
+    a.sql("BEGIN; SELECT 1")
+    a.sql("LISTEN one")
+    a.sql("COMMIT")
+    t.cluster.signal(pid, signal.SIGSTOP)
+    for n in range(20):
+        other.sql("NOTIFY %s, '%d'" % ("zero" if n % 3 else "one", n))
+    a.send(wire.query("UNLISTEN zero"))
+    check(a.silent(0.1), "its UNLISTEN waits for what was told before")
+    t.cluster.signal(pid, signal.SIGCONT)
+    got = []
+    while not got or got[-1][0] != "Z":
+        got.append(a.read())
+    equal([told(b) for k, b in got if k == "A"], [("zero" if n % 3 else "one", str(n)) for n in range(20)],
+          "ahead of the answer")
+    equal([k for k, _ in got[-2:]], ["C", "Z"], "the answer")
+
+
+@test
+def keeper_hangs(t):
+    """a keeper that does not answer is given up after connect_timeout: sessions that listen are told, the LISTEN that
+    waits is an error, and the next one is by another keeper"""
+    d = t.daemon(size=2, connect_timeout="1s", check_interval="1s")
+    a, b, c = t.client(d), t.client(d), t.client(d)
+    a.sql("LISTEN one")
+    pid = keeper(d)
+    t.cluster.signal(pid, signal.SIGSTOP)
+    try:
+        b.send(wire.query("LISTEN two"))
+        equal([e.sqlstate for e in a.until_closed().errors], ["57P01"], "who listened")
+        r = b.until_ready()
+        equal([(e.severity, e.sqlstate) for e in r.errors], [("ERROR", "08006")], "who wanted to listen")
+        c.sql("LISTEN two")
+        b.sql("LISTEN two")
+        t.sql("NOTIFY two")
+        equal([notifications(x, 1) for x in (b, c)], [[("two", "")]] * 2, "by another one")
+    finally:
+        t.cluster.signal(pid, signal.SIGCONT)
+
+
+@test
+def unreachable(t):
+    """if the keeper cannot be opened, LISTEN is the error that a server would be"""
+    proxy = t.proxy()
+    d = t.daemon(size=1, conninfo=t.conninfo(host=proxy.directory, port=proxy.port), retry_delay="100ms")
+    c = t.client(d)
+    c.sql("SELECT 1")
+    proxy.refuse = True
+    r = c.ask("LISTEN one")
+    equal([e.sqlstate for e in r.errors], ["08001"], "LISTEN")
+    proxy.refuse = False
+    c.sql("LISTEN one")
+    t.sql("NOTIFY one")
+    equal(notifications(c, 1), [("one", "")], "when it can be opened again")
+
+
+@test
+def reloaded(t):
+    """another conninfo of the same database: another keeper takes over, and nothing is lost. Another database: the
+    sessions that listen are ended, as notifications of the two have no order"""
+    d = t.daemon(size=2)
+    a, other = t.client(d), t.direct()
+    a.sql("LISTEN one; LISTEN two")
+    old, sent = keeper(d), 0
+    d.reload(pools={"db": {"conninfo": t.conninfo(application_name="moved"), "size": 2}})
+    while old in (x["pid"] for x in t.activity()):
+        other.sql("NOTIFY one, '%d'" % sent)
+        sent += 1
+    other.sql("NOTIFY two, 'end'")
+    equal(notifications(a, sent + 1), [("one", str(n)) for n in range(sent)] + [("two", "end")], "what came")
+    a.sql("UNLISTEN one")
+    old = keeper(d)
+    t.new_database()
+    d.reload(pools={"db": {"conninfo": t.conninfo(), "size": 2}})
+    equal([e.sqlstate for e in a.until_closed().errors], ["57P01"], "its last words")
+    with d.connect() as b:
+        b.sql("LISTEN one")
+        t.sql("NOTIFY one, 'there'")
+        equal(notifications(b, 1), [("one", "there")], "at the new place")
+
+
+@test
+def encodings(t):
+    """payloads and channels in the encoding of each session: what has no equivalent there is a warning, and order is
+    kept"""
+    d = t.daemon(size=2)
+    utf8, latin, direct = t.client(d), t.client(d, client_encoding="LATIN1"), t.direct(client_encoding="LATIN1")
+    utf8.sql('LISTEN one; LISTEN "\u00e9"')
+    for c in (latin, direct):
+        c.sql("LISTEN one")
+        c.send(wire.query(b'LISTEN "\xe9"'))
+        equal(c.until_ready().tags, ["LISTEN"], "a channel in another encoding")
+    other = t.direct()
+    texts = ["plain", "caf\u00e9 %d", "plain", "\u00e4" * 3000, "plain"]
+    for n, text in enumerate(texts):
+        other.sql("NOTIFY one, '%s'" % text)
+        other.sql("NOTIFY \"\u00e9\", '%d'" % n)
+    want = [x for n, text in enumerate(texts) for x in (("one", text), ("\u00e9", str(n)))]
+    equal([tuple(y.encode("latin1").decode() for y in x) for x in notifications(utf8, 10)], want, "UTF8")
+    equal(notifications(direct, 10), want, "LATIN1, directly")
+    # Its own server listens to the channel that is not ASCII: the order is that of each connection.
+    equal(sorted(notifications(latin, 10)), sorted(want), "LATIN1")
+    other.sql("NOTIFY one, '\u20ac'")
+    other.sql("NOTIFY one, 'behind'")
+    kind, body = latin.read()
+    equal((kind, wire.report_fields(body)["C"]), ("N", "22P05"), "a character that LATIN1 lacks")
+    equal(notifications(latin, 1), [("one", "behind")], "the next one")
+
+
+@test
+def without_pin(t):
+    """pin = off: LISTEN is no reason to refuse, as it does not pin, in a transaction and as a prepared statement too;
+    what would still pin is refused"""
+    d = t.daemon(size=1, pin="off")
+    a, other = t.client(d), t.client(d)
+    a.sql("LISTEN one")
+    a.sql("BEGIN")
+    a.sql("LISTEN two")
+    a.sql("COMMIT")
+    equal(a.ask_extended("LISTEN three").tags, ["LISTEN"], "by Parse")
+    a.send(wire.parse("LISTEN four", "s") + wire.sync() + wire.bind(statement="s") + wire.execute() + wire.sync())
+    a.until_ready()
+    equal(a.until_ready().tags, ["LISTEN"], "by a prepared statement")
+    for name in ("one", "two", "three", "four"):
+        other.sql("NOTIFY " + name)
+    equal(notifications(a, 4), [(n, "") for n in ("one", "two", "three", "four")], "what comes")
+    for text in ("LISTEN one; SELECT 1", 'LISTEN U&"d\\0061t"'):
+        equal([e.sqlstate for e in a.ask(text).errors], ["0A000"], text)
+        if ";" not in text:
+            equal([e.sqlstate for e in a.ask_extended(text).errors], ["0A000"], text)
+    equal(a.value("SELECT count(*) FROM pg_listening_channels()"), "0", "nothing of it was done")
+
+
+@test
+def resets(t):
+    """what drivers send to reset a connection ends all listening, if it succeeds"""
+    d = t.daemon(size=2)
+    a, other = t.client(d), t.client(d)
+    texts = ("UNLISTEN *", "DISCARD ALL", "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;",
+             "UNLISTEN one; UNLISTEN two; SELECT 1")
+    for encode in (wire.query, lambda x: wire.extended(x) + wire.sync()):
+        for text in texts:
+            if ";" in text and encode is not wire.query:
+                continue
+            a.sql("LISTEN one; LISTEN two")
+            exchange(a, wire.query("UNLISTEN *; SELECT 1/0"))
+            other.sql("NOTIFY one")
+            equal(notifications(a, 1), [("one", "")], "behind a text that fails")
+            equal(exchange(a, encode(text))[-1], ("Z", b"I"), text)
+            other.sql("NOTIFY two")
+            wait_until(lambda: [c["listens"] for c in d.clients()] == ["0", "0"], 5, "no channels behind " + text)
+            check(a.silent(0.05), "what comes behind " + text)
+
+
+@test
+def lifetime(t):
+    """max_lifetime holds for the keeper too: another one takes over"""
+    d = t.daemon(size=1, max_lifetime="1s")
+    a = t.client(d)
+    a.sql("LISTEN one")
+    old = keeper(d)
+    equal(notifications_for(t, a, lambda: old in (x["pid"] for x in t.activity())), None, "what came")
+
+
+def notifications_for(t, c, holds):
+    """NOTIFY while it holds; None if all came in order."""
+    other, sent = t.direct(), 0
+    while holds():
+        other.sql("NOTIFY one, '%d'" % sent)
+        sent += 1
+    got, want = notifications(c, sent), [("one", str(n)) for n in range(sent)]
+    return None if got == want else (got, want)
+
+
+# ---- compared with PostgreSQL itself ----------------------------------------------------------------
+def heard(c, fence, what):
+    """What comes up to a notification of the fence, which is the last one."""
+    got = []
+    while not got or got[-1] != ("fence", fence):
+        got += notifications(c, 1, what="%s behind %r" % (what, got))
+    return got[:-1]
+
+
+NAMES = ("a", "B", '"C"', '"with ""quotes"""', "u&\"d\\0061t\"", "select", '""', "x" * 63, "y" * 70,
+         "d\u00e9j\u00e0", '"\u00e9"',
+         "a.b", "'a'", "$1", '"' + "z" * 64 + '"', "_1", "a$b", "between", "public", "/* c */ a", '"a b"')
+
+
+@test
+def spellings(t):
+    """LISTEN and UNLISTEN in every spelling: the answers, and what is heard then, are those of PostgreSQL"""
+    d = t.daemon(size=2)
+    other = t.direct()
+    texts = ["%s %s" % (word, name) for name in NAMES for word in ("LISTEN", "unlisten")]
+    texts += ["LISTEN a; LISTEN b", "LISTEN a;", " listen\ta ; ; LISTEN \"B\" ;", "LISTEN", "LISTEN a b", "LISTEN a, b",
+              "LISTEN a; SELECT 1", "SELECT 1; LISTEN a", "UNLISTEN *", "UNLISTEN *; LISTEN b", "LISTEN a; UNLISTEN *",
+              "LISTEN a; UNLISTEN a; LISTEN a", "LISTEN *", "LISTEN a; nonsense", "LISTEN a; SELECT 1/0",
+              "-- LISTEN b\nLISTEN a", "LISTEN /* x */ a -- y", "EXPLAIN LISTEN a", "DO $$ BEGIN LISTEN a; END $$",
+              "LISTEN a; LISTEN a; UNLISTEN b", "LISTEN a; BEGIN; LISTEN b; ROLLBACK", "BEGIN; LISTEN a; COMMIT",
+              "LISTEN a; LISTEN b; UNLISTEN a; LISTEN \"A\""]
+    for text in texts:
+        for encode in (wire.query, lambda x: wire.extended(x) + wire.sync(),
+                       lambda x: wire.parse(x, "s") + wire.describe("S", "s") + wire.sync() +
+                       wire.bind(statement="s") + wire.execute() + wire.sync()):
+            seen = []
+            for c in (t.direct(), t.client(d)):
+                c.sql("LISTEN fence; LISTEN b")
+                got = [exchange(c, encode(text))]
+                if encode(text).count(wire.sync()) > 1:
+                    c.send(wire.query(""))
+                    got.append([x for x in _until_empty(c)])
+                c.sql("LISTEN fence")  # in case of UNLISTEN *
+                for name in ("a", "b", "B", "C", "A", "dat", 'with "quotes"', "x" * 63, "y" * 63, "z" * 63, "_1", "a$b",
+                             "between", "public", "d\u00e9j\u00e0", "\u00e9", "a b", "select"):
+                    other.sql('NOTIFY "%s"' % name.replace('"', '""'))
+                other.sql("NOTIFY fence, 'end'")
+                if any(x["pinned"] for x in d.clients()):
+                    # Its server and the keeper are two connections: in order are those of each.
+                    seen[0][-1].sort()
+                    got.append(sorted(notifications(c, len(seen[0][-1]) + 1, what=text)))
+                    got[-1].remove(("fence", "end"))
+                else:
+                    got.append(heard(c, "end", text))
+                seen.append(got)
+                c.close()
+            equal(seen[1], seen[0], "%r" % text)
+
+
+def _until_empty(c):
+    got = []
+    while "I" not in [k for k, _ in got] or got[-1][0] != "Z":
+        kind, body = c.read()
+        got.append((kind, told(body) if kind == "A" else body if kind in "CZ" else None))
+    return got
+
+
+def a_program(rng):
+    """Random transactions with savepoints, LISTEN and UNLISTEN."""
+    steps, open_, points = [], False, 0
+    for _ in range(rng.randint(5, 25)):
+        kind = rng.choice("LLLLUUU*BBCRSSTTEXN")
+        name = rng.choice(("a", "b", "c", '"D"'))
+        if kind == "L":
+            steps.append("LISTEN " + name)
+        elif kind == "U":
+            steps.append("UNLISTEN " + name)
+        elif kind == "*":
+            steps.append("UNLISTEN *")
+        elif kind == "B" and not open_:
+            steps.append("BEGIN")
+            open_, points = True, 0
+        elif kind in "CR" and open_:
+            steps.append({"C": rng.choice(("COMMIT", "END", "COMMIT WORK")), "R": "ROLLBACK"}[kind])
+            open_ = False
+        elif kind == "S" and open_:
+            points += 1
+            steps.append("SAVEPOINT s%d" % points)
+        elif kind == "T" and open_ and points:
+            steps.append(rng.choice(("ROLLBACK TO s%d", "RELEASE s%d", "ROLLBACK TO s%d")) % rng.randint(1, points))
+        elif kind == "E" and open_:
+            steps.append("SELECT 1/0")
+        elif kind == "X":
+            steps.append("SELECT 1")
+        elif kind == "N":
+            steps.append("NOTIFY %s, 'own'" % name)
+    if open_:
+        steps.append("COMMIT")
+    return steps
+
+
+@test
+def programs(t):
+    """random programs of LISTEN, UNLISTEN, transactions and savepoints: what is heard between them is what PostgreSQL
+    gives, and what is in force at the end is what it says itself"""
+    d = t.daemon(size=2)
+    other = t.direct()
+    for number in range(int(os.environ.get("PGWITH_FUZZ_PROGRAMS", "60"))):
+        steps = a_program(t.random)
+        how = [t.random.choice((wire.query, wire.query, lambda x: wire.extended(x) + wire.sync())) for _ in steps]
+        direct, pooled = t.direct(), t.client(d)
+        for c in (direct, pooled):
+            c.sql("LISTEN fence")
+        for n, (step, encode) in enumerate(zip(steps, how)):
+            answers = []
+            for c in (direct, pooled):
+                # Each hears what the other one says, too: that is not compared.
+                mine = "own%d" % len(answers)
+                got = exchange(c, encode(step.replace("own", mine)))
+                answers.append([(k, (x[0], "own") if k == "A" else x) for k, x in got if k != "A" or x[1] == mine])
+            equal(answers[1], answers[0], "program %d, %r behind %r" % (number, step, steps[:n]))
+            if direct.status != "I":
+                continue
+            if ("fence",) not in direct.sql("SELECT pg_listening_channels()"):
+                for c in (direct, pooled):
+                    c.sql("LISTEN fence")
+            for name in ("a", "b", "c", '"D"'):
+                other.sql("NOTIFY %s, '%d'" % (name, n))
+            other.sql("NOTIFY fence, '%d'" % n)
+            want, got = ([x for x in heard(c, str(n), steps[:n + 1]) if "own" not in x[1]] for c in (direct, pooled))
+            equal(got, want, "program %d, heard behind %r" % (number, steps[:n + 1]))
+        direct.close()
+        pooled.close()
+    equal(d.leased(), [], "leased servers")
+
+
+if __name__ == "__main__":
+    main()
