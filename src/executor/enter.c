@@ -329,7 +329,7 @@ want_lease(struct work *work, struct scope *f)
 
 	/* In its own pool the session uses its own lease, if no scope does: what pins the session
 	 * is on that server. */
-	if (f->pool == s->pool &&
+	if (f->pool == s->pool && !f->joinable &&
 	    stack_of_lease(work->session->rare->stack, &s->own->lease) == NULL) {
 		f->lease = &holds_need(s)->lease;
 	} else {
@@ -385,12 +385,18 @@ want_transaction(struct work *work, const struct wanted *w)
 		f->apart = w->apart;
 		f->named = item->name != NULL || item->as != NULL;
 		f->suppress = item->suppress || (w->def && w->def->suppress);
+		f->joinable = item->joinable;
 		set_deadline(work, f, w->deadline_us);
 		want_lease(work, f);
 		return;
 	}
 	if (base->lease->srv->progress.status == 'E' || base->failed) {
 		err_make(&e, ERR_SCOPE_ABORTED, "ENTER");
+	} else if (item->joinable) {
+		err_make(&e, ERR_SCOPE_VALUE,
+			 "a scope inside a transaction of its pool is a savepoint and cannot be "
+			 "joined");
+		err_hint(&e, "NEW makes it a second transaction");
 	} else if (item->isolation != GRAMMAR_DEFAULT ||
 		   (w->def && w->def->isolation != CONF_ISOLATION_DEFAULT)) {
 		err_make(

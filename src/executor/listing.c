@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "executor/joint.h"
 #include "session/reply.h"
 #include "session/script.h"
 #include "session/site.h"
@@ -13,7 +14,7 @@ static const struct msg_column columns[] = {
     {"level", 23, 4, -1, 0},      {"name", 25, -1, -1, 0},   {"kind", 25, -1, -1, 0},
     {"pool", 25, -1, -1, 0},      {"state", 25, -1, -1, 0},  {"current", 16, 1, -1, 0},
     {"elapsed_ms", 20, 8, -1, 0}, {"wait_ms", 20, 8, -1, 0}, {"deadline_ms", 20, 8, -1, 0},
-    {"deferred", 23, 4, -1, 0},
+    {"deferred", 23, 4, -1, 0},   {"members", 23, 4, -1, 0}, {"token", 25, -1, -1, 0},
 };
 #define NCOLUMNS (sizeof columns / sizeof *columns)
 _Static_assert(NCOLUMNS == SCOPES_COLUMNS, "a format for each");
@@ -152,9 +153,10 @@ show_number(struct buf *out, const struct scopes_formats *formats, unsigned colu
 }
 
 static void
-show_row(const struct scope_view *v, unsigned level, const struct scopes_formats *formats,
-	 struct buf *out)
+show_row(const struct scope_view *v, const struct scope *f, unsigned level,
+	 const struct scopes_formats *formats, struct buf *out)
 {
+	bool joint = f && f->kind == SCOPE_JOINT;
 	size_t at = msg_begin(out, 'D');
 
 	buf_add_u16(out, NCOLUMNS);
@@ -171,6 +173,11 @@ show_row(const struct scope_view *v, unsigned level, const struct scopes_formats
 	else
 		show_number(out, formats, 8, v->deadline_us / UNIT_MS);
 	show_number(out, formats, 9, v->deferred);
+	if (joint)
+		show_number(out, formats, 10, joint_members(f));
+	else
+		show_text(out, NULL);
+	show_text(out, joint ? joint_token(f) : NULL);
 	msg_end(out, at);
 }
 
@@ -191,10 +198,10 @@ listing_show(struct session *s, char type)
 		formats = s->extended.named->formats;
 	LIST_EACH (n, &s->rare->stack->frames) {
 		listing_view(s, LIST_OBJ(n, struct scope, node), &v);
-		show_row(&v, ++level, &formats, &out);
+		show_row(&v, LIST_OBJ(n, struct scope, node), ++level, &formats, &out);
 	}
 	if (listing_view_plain(s, &v))
-		show_row(&v, ++level, &formats, &out);
+		show_row(&v, NULL, ++level, &formats, &out);
 	snprintf(tag, sizeof tag, "SHOW %u", level);
 	msg_complete(&out, tag);
 	if (type == 'Q' && !script_more(s))

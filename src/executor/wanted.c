@@ -6,6 +6,7 @@
 
 #include "conf/conf.h"
 #include "executor/executor.h"
+#include "executor/joint.h"
 #include "pool/gate.h"
 #include "session/admit.h"
 #include "session/readonly.h"
@@ -90,6 +91,11 @@ find_pool(struct work *work, struct wanted *w, struct err *e)
 		err_make(e, ERR_SCOPE_NO_POOL, name);
 		return ACCESS_NO;
 	}
+	/* What is NEW is a transaction of its own. */
+	if (!w->item->fresh)
+		w->pool = joint_pool(s, w->pool);
+	else
+		w->pool = joint_real(w->pool);
 	if (w->pool->group != s->pool->group && name && gate_refuses(w->pool, e))
 		return ACCESS_NO;
 	if (w->pool == s->pool || name == NULL ? s->context.mode == CONF_STATEMENT

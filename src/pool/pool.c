@@ -116,6 +116,37 @@ pool_new(struct pools *all, const struct conf_pool *conf, char *why, size_t why_
 }
 
 struct pool *
+pool_new_joined(struct pools *all, const struct server *real, const char *name, int fd,
+		struct pool_joined *joined)
+{
+	const struct conf_pool *from = real->pool->conf;
+	struct conf_pool *conf = mem_alloc(sizeof *conf);
+	struct pool *pool;
+	char why[256];
+
+	*conf = *from;
+	conf->name = mem_strdup(name);
+	conf->size = 1;
+	conf->min_size = 0;
+	conf->mode = CONF_TRANSACTION;
+	conf->role = CONF_ROLE_FIXED;
+	conf->cluster = "";
+	conf->read_only = "";
+	conf->idle_timeout_us = conf->max_lifetime_us = conf->check_interval_us = 0;
+	conf->discard_always = false;
+	pool = make_pool(all, conf, NULL, NULL, why, sizeof why);
+	if (pool == NULL) {
+		free(conf->name);
+		free(conf);
+		return NULL;
+	}
+	pool->joined = joined;
+	pool->own_conf = conf;
+	server_open_joined(pool, real, fd);
+	return pool;
+}
+
+struct pool *
 pools_find(struct pools *all, const char *name, const char *role)
 {
 	struct list_node *n;
@@ -125,7 +156,7 @@ pools_find(struct pools *all, const char *name, const char *role)
 	LIST_EACH (n, &all->list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
-		if (pool->group->removed || strcmp(pool->conf->name, name) != 0)
+		if (pool->joined || pool->group->removed || strcmp(pool->conf->name, name) != 0)
 			continue;
 		if (pool->conf->role == CONF_ROLE_FIXED ||
 		    (pool->role && strcmp(pool->role, role) == 0))
@@ -177,6 +208,10 @@ free_pool(void *arg)
 
 	clear_params(pool);
 	conf_pool_drop(pool->conf);
+	if (pool->own_conf) {
+		free(pool->own_conf->name);
+		free(pool->own_conf);
+	}
 	free(pool->role);
 	err_clear(&pool->last_error);
 	conninfo_free(pool->conninfo);
@@ -227,7 +262,7 @@ pool_free(struct pool *pool)
 		cluster_leave(pool);
 	if (pool->group != pool)
 		pool_stats_move(pool->group, pool);
-	else
+	else if (pool->own_conf == NULL)
 		past_keep(&pool->all->past, pool->conf->name, &pool->stats, &pool->tally);
 	loop_defer(pool->all->loop, free_pool, pool);
 }
@@ -429,7 +464,7 @@ pool_may_open(const struct pool *pool)
 		       (int64_t)pool->servers[SERVER_CONNECTING].count;
 	int64_t room = conf->size - (int64_t)pool->group->total;
 
-	if (pool->all->closing || pool->all->handing || gate_paused(pool) ||
+	if (pool->all->closing || pool->all->handing || gate_paused(pool) || pool->own_conf ||
 	    !list_linked(&pool->node) || !may_try(pool))
 		return 0;
 	/* With role = client the group's own pool has no sessions. */
@@ -473,7 +508,7 @@ pool_fill(struct pool *pool)
 		fill_cluster(pool);
 		return;
 	}
-	if (pool->all->closing || pool->all->handing || gate_paused(pool) ||
+	if (pool->all->closing || pool->all->handing || gate_paused(pool) || pool->own_conf ||
 	    !list_linked(&pool->node) || !may_try(pool))
 		return;
 	/* With role = client the group's own pool has no sessions. */
@@ -582,9 +617,11 @@ pool_server_ready(struct pool *pool, struct server *srv)
 	struct lease *next = pool->turns.count > 0 ? queue_next(pool, srv) : NULL;
 	const char *why;
 
+	if (pool->joined)
+		pool->joined->idle(pool->joined->arg);
 	if (srv->retiring || srv->spoiled || gate_paused(pool) ||
 	    pool_is_over_lifetime(pool, srv) || is_too_large(pool) ||
-	    (pool->all->closing && next == NULL)) {
+	    (pool->all->closing && next == NULL && pool->joined == NULL)) {
 		server_close(srv, srv->retiring        ? "retired"
 				  : srv->spoiled       ? "a session has left what nothing undoes"
 				  : gate_paused(pool)  ? "paused"
@@ -593,7 +630,7 @@ pool_server_ready(struct pool *pool, struct server *srv)
 						       : "max_lifetime");
 		return;
 	}
-	if (pool->all->handing) {
+	if (pool->all->handing && pool->joined == NULL) {
 		/* Sessions that wait are served by the next process. */
 		if (!server_can_move(srv))
 			server_close(srv, "it cannot be handed over");

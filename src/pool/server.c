@@ -312,6 +312,28 @@ server_open(struct pool *pool)
 	return srv;
 }
 
+struct server *
+server_open_joined(struct pool *pool, const struct server *real, int fd)
+{
+	struct server *srv = make_server(pool, SERVER_IDLE);
+	struct timespec wall;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	srv->id = srv->cleanup.server = idmap_add(&pool->all->servers, srv);
+	srv->connected_at = wall.tv_sec;
+	srv->connected_us = srv->idle_us = srv->used_us = loop_now_us(loop_of(srv));
+	srv->backend_pid = real->backend_pid;
+	srv->told = told_keep(real->told);
+	srv->told_at_login = told_keep(real->told_at_login);
+	srv->own = told_keep(real->own);
+	srv->context = real->context ? mem_strdup(real->context) : NULL;
+	stream_init(&srv->stream, loop_of(srv), fd, QUEUE_MAX, &stream_ops, srv);
+	log_debug("server", srv->id, "stands for a joined scope",
+		  LOG_TEXT("pool", pool->conf->name), LOG_NUMBER("backend", srv->backend_pid));
+	pool_server_connected(pool, srv);
+	return srv;
+}
+
 /* ---- between two leases ---- */
 
 /* Why the connection ended: if PostgreSQL's last message was FATAL, that is the better reason. */
@@ -516,6 +538,16 @@ cancel_run(void *arg)
 		    cancel_send(&job->place, job->backend_pid, job->key, job->why, sizeof job->why);
 }
 
+void
+server_cancelled(struct server *srv)
+{
+	srv->cancels--;
+	if (srv->state == SERVER_CLEANING)
+		server_step(srv);
+	else if (srv->state == SERVER_LEASED && srv->cancels == 0 && srv->lease->ops->cancels_ended)
+		srv->lease->ops->cancels_ended(srv->lease);
+}
+
 static void
 cancel_done(void *arg)
 {
@@ -524,14 +556,8 @@ cancel_done(void *arg)
 
 	if (!job->sent)
 		log_warnx("server", job->server, "cancel failed", LOG_QUOTED("why", job->why));
-	if (srv) {
-		srv->cancels--;
-		if (srv->state == SERVER_CLEANING)
-			server_step(srv);
-		else if (srv->state == SERVER_LEASED && srv->cancels == 0 &&
-			 srv->lease->ops->cancels_ended)
-			srv->lease->ops->cancels_ended(srv->lease);
-	}
+	if (srv)
+		server_cancelled(srv);
 	if (job->requester && job->all->cancelled)
 		job->all->cancelled(job->all->cancelled_arg, job->requester);
 	PQfreeCancel(job->request);
@@ -541,8 +567,16 @@ cancel_done(void *arg)
 void
 server_cancel(struct server *srv, uint64_t requester)
 {
-	struct cancel *job = mem_calloc(1, sizeof *job);
+	struct cancel *job;
 
+	if (srv->pool->joined) {
+		srv->cancels++;
+		srv->pool->stats.cancels++;
+		stream_flush(&srv->stream);
+		srv->pool->joined->cancel(srv->pool->joined->arg, srv, requester);
+		return;
+	}
+	job = mem_calloc(1, sizeof *job);
 	job->all = srv->pool->all;
 	job->server = srv->id;
 	job->requester = requester;

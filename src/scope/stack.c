@@ -349,6 +349,7 @@ scope_kind_word(enum scope_kind kind)
 	    [SCOPE_SEMAPHORE] = "semaphore",
 	    [SCOPE_IMPLICIT] = "implicit",
 	    [SCOPE_BLOCK] = "block",
+	    [SCOPE_JOINT] = "joinable",
 	};
 
 	return names[kind];

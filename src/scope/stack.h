@@ -29,6 +29,9 @@ enum scope_kind {
 	SCOPE_SEMAPHORE,
 	SCOPE_IMPLICIT, /* the client's own BEGIN, in which scopes were entered */
 	SCOPE_BLOCK,    /* the client's own BEGIN inside of a scope: a savepoint on the server */
+	/* A transaction that other sessions can join, while it is open; before and after that, it
+	 * is a SCOPE_TRANSACTION. To its session it is as a lock: statements do not go by it. */
+	SCOPE_JOINT,
 };
 
 enum scope_state { SCOPE_ENTERING, SCOPE_OPEN, SCOPE_EXPIRED };
@@ -69,6 +72,9 @@ struct scope {
 	bool named;      /* the client gave the name; false for a lock named by its text */
 	bool begun;      /* BEGIN or SAVEPOINT has been carried out */
 	bool suppress;
+	bool joinable;       /* a transaction that is to become a SCOPE_JOINT */
+	bool was_joined;     /* it has been a SCOPE_JOINT */
+	struct joint *joint; /* of a SCOPE_JOINT: executor/joint.h */
 	/* a transaction that only reads, of which the option read_only has chosen the pool */
 	bool apart;
 	bool failed;            /* its transaction cannot commit: `error` says why */

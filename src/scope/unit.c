@@ -1,0 +1,902 @@
+#include "scope/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "scope/transaction.h"
+#include "wire/frame.h"
+#include "wire/msg.h"
+#include "wire/reader.h"
+#include "wire/sqlmodes.h"
+#include "wire/sqltext.h"
+
+/* tries of a sequence of our own: a cancel that comes late, or a statement_timeout of the member,
+ * can hit many */
+#define TRIES_MAX 20
+
+#define ERROR_MAX (64u * 1024)                /* bytes of an error of the server that is kept */
+#define OUT_MAX   (2 * UNIT_TEXT_MAX + 65536) /* a text, and as many blanks ahead of it */
+
+/* What a statement is to a unit. */
+enum kind {
+	KIND_ORDINARY,
+	KIND_CONTROL, /* BEGIN, COMMIT, ROLLBACK */
+	KIND_POINT,   /* SAVEPOINT, RELEASE, ROLLBACK TO */
+	KIND_DISCARD, /* DISCARD ALL */
+	KIND_REFUSED  /* what would end the scope's transaction, or may */
+};
+
+/* A prepared statement or portal that is more than an ordinary one. */
+struct unit_name {
+	struct list_node node;
+	char type; /* 'S' or 'P' */
+	char *name;
+	char *text;
+};
+
+const char *
+unit_state_name(enum unit_state s)
+{
+	static const char *const names[UNIT_NSTATES] = {
+	    [UNIT_REST] = "rest",         [UNIT_OWN] = "own",           [UNIT_QUERY] = "query",
+	    [UNIT_EXCHANGE] = "exchange", [UNIT_DRAINING] = "draining", [UNIT_SYNCING] = "syncing",
+	};
+
+	return names[s];
+}
+
+void
+unit_init(struct unit *u, uint64_t random)
+{
+	*u = (struct unit){.status = 'T'};
+	snprintf(u->name, sizeof u->name, "pgwith_unit_%016llx", (unsigned long long)random);
+	list_init(&u->names);
+	buf_init(&u->error, ERROR_MAX);
+	buf_init(&u->out, OUT_MAX);
+	buf_init(&u->reply, 4 * ERROR_MAX);
+}
+
+static void
+free_name(struct unit *u, struct unit_name *n)
+{
+	list_remove(&u->names, &n->node);
+	free(n->name);
+	free(n->text);
+	free(n);
+}
+
+static void
+end_text(struct unit *u)
+{
+	free(u->text);
+	u->text = NULL;
+}
+
+void
+unit_clear(struct unit *u)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&u->names)) != NULL)
+		free_name(u, LIST_OBJ(n, struct unit_name, node));
+	end_text(u);
+	grammar_free(u->control);
+	u->control = NULL;
+	free(u->modes);
+	u->modes = NULL;
+	buf_clear(&u->error);
+	buf_clear(&u->out);
+	buf_clear(&u->reply);
+}
+
+/* ---- statements of our own ---- */
+
+/* Adds one, by a name that no member knows. */
+static void
+add_own(struct unit *u, const char *sql)
+{
+	msg_parse(&u->out, u->name, sql, NULL, 0);
+	msg_bind(&u->out, u->name, u->name, NULL, 0);
+	msg_execute(&u->out, u->name);
+	msg_close(&u->out, 'S', u->name);
+	msg_close(&u->out, 'P', u->name);
+}
+
+static void
+add_own_with(struct unit *u, const char *before, const char *behind)
+{
+	char sql[128];
+
+	snprintf(sql, sizeof sql, "%s%s%s", before, u->name, behind);
+	add_own(u, sql);
+}
+
+static void
+begin_own(struct unit *u, enum unit_own what)
+{
+	char *sql;
+
+	if (u->own != what)
+		u->tries = 0;
+	u->tries++;
+	u->own = what;
+	u->state = UNIT_OWN;
+	u->drained = false;
+	switch (what) {
+	case UNIT_OWN_START:
+		add_own(u, "DEALLOCATE ALL");
+		break;
+	case UNIT_OWN_OPEN:
+		add_own_with(u, "SAVEPOINT ", "");
+		break;
+	case UNIT_OWN_COMMIT:
+		/* The checks of deferred constraints are done and undone again: so the constraints
+		 * stay deferred, and are checked once more at the end of the scope. */
+		add_own_with(u, "SAVEPOINT ", "_check");
+		add_own(u, "SET CONSTRAINTS ALL IMMEDIATE");
+		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "_check");
+		add_own_with(u, "RELEASE SAVEPOINT ", "_check");
+		add_own(u, "CLOSE ALL");
+		add_own_with(u, "RELEASE SAVEPOINT ", "");
+		break;
+	case UNIT_OWN_UNDO:
+		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "");
+		add_own_with(u, "RELEASE SAVEPOINT ", "");
+		break;
+	case UNIT_OWN_MODES:
+		add_own_with(u, "SAVEPOINT ", "_modes");
+		sql = mem_printf("SET TRANSACTION %s", u->modes);
+		add_own(u, sql);
+		free(sql);
+		add_own_with(u, "RELEASE SAVEPOINT ", "_modes");
+		break;
+	case UNIT_OWN_UNMODES:
+		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "_modes");
+		add_own_with(u, "RELEASE SAVEPOINT ", "_modes");
+		break;
+	case UNIT_OWN_DISCARD:
+		/* DISCARD ALL, but for what belongs to the scope: temporary tables and advisory
+		 * locks. It cannot run in a transaction itself. */
+		add_own(u, "SET SESSION AUTHORIZATION DEFAULT");
+		add_own(u, "RESET ALL");
+		add_own(u, "DEALLOCATE ALL");
+		add_own(u, "DISCARD PLANS");
+		add_own(u, "DISCARD SEQUENCES");
+		break;
+	case UNIT_OWN_FAIL:
+		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "_none");
+		break;
+	case UNIT_OWN_NONE:
+		break;
+	}
+	msg_sync(&u->out);
+	u->error_of = false;
+}
+
+void
+unit_start(struct unit *u)
+{
+	begin_own(u, UNIT_OWN_START);
+}
+
+/* ---- what the member is told ---- */
+
+static void
+tell_error(struct unit *u, const char *sqlstate, const char *message, const char *hint)
+{
+	msg_report(&u->reply, 'E', "ERROR", sqlstate, message, NULL, hint);
+	u->failed = true;
+}
+
+static void
+warn(struct unit *u, const char *sqlstate, const char *message)
+{
+	msg_report(&u->reply, 'N', "WARNING", sqlstate, message, NULL, NULL);
+}
+
+static void
+tell_ready(struct unit *u)
+{
+	msg_ready(&u->reply, u->block ? u->status : 'I');
+	u->failed = false;
+}
+
+/* The Query or exchange has been answered: ends its unit, unless that is the member's BEGIN, and
+ * tells the member. */
+static void
+end_request(struct unit *u)
+{
+	end_text(u);
+	if (u->block || !u->open) {
+		u->state = UNIT_REST;
+		tell_ready(u);
+		return;
+	}
+	u->ready = true;
+	begin_own(u, u->failed || u->status != 'T' ? UNIT_OWN_UNDO : UNIT_OWN_COMMIT);
+}
+
+/* ---- BEGIN, COMMIT, ROLLBACK ---- */
+
+static void next_part(struct unit *);
+
+/* The control statement has ended, by success or by an error that the member was told. */
+static void
+end_control(struct unit *u)
+{
+	grammar_free(u->control);
+	u->control = NULL;
+	free(u->modes);
+	u->modes = NULL;
+	u->state = u->exchange ? UNIT_EXCHANGE : UNIT_REST;
+	u->drained = u->exchange;
+	if (u->text)
+		next_part(u);
+}
+
+static void
+fail_control(struct unit *u, const char *sqlstate, const char *message)
+{
+	tell_error(u, sqlstate, message, NULL);
+	end_control(u);
+}
+
+static void
+control_done(struct unit *u)
+{
+	msg_complete(&u->reply, u->replaced ? "ROLLBACK" : grammar_tag(u->control));
+	end_control(u);
+}
+
+static void
+go_on_with_begin(struct unit *u)
+{
+	if (!u->begun && u->block) {
+		if (u->status == 'E') {
+			fail_control(u, "25P02",
+				     "current transaction is aborted, commands ignored until end "
+				     "of transaction block");
+			return;
+		}
+		warn(u, "25001", "there is already a transaction in progress");
+		control_done(u);
+		return;
+	}
+	if (!u->open) {
+		begin_own(u, UNIT_OWN_OPEN);
+		return;
+	}
+	u->begun = u->block = true;
+	if (u->modes) {
+		begin_own(u, UNIT_OWN_MODES);
+		return;
+	}
+	control_done(u);
+}
+
+static void
+go_on_with_end(struct unit *u)
+{
+	const struct grammar *g = u->control;
+	bool commit = g->verb == GRAMMAR_COMMIT;
+
+	if (!u->ended) {
+		u->ended = true;
+		if (!u->block && g->chain) {
+			fail_control(u, "25P01",
+				     commit ? "COMMIT AND CHAIN can only be used in transaction "
+					      "blocks"
+					    : "ROLLBACK AND CHAIN can only be used in transaction "
+					      "blocks");
+			return;
+		}
+		if (!u->block)
+			warn(u, "25P01", "there is no transaction in progress");
+		u->replaced = commit && u->status == 'E';
+		if (u->open) {
+			begin_own(u, commit && !u->replaced ? UNIT_OWN_COMMIT : UNIT_OWN_UNDO);
+			return;
+		}
+	}
+	if (u->refused) {
+		u->refused = u->block = false;
+		u->failed = true;
+		end_control(u);
+		return;
+	}
+	if (g->chain && !u->open) {
+		begin_own(u, UNIT_OWN_OPEN);
+		return;
+	}
+	u->block = g->chain;
+	control_done(u);
+}
+
+static void
+go_on_with_control(struct unit *u)
+{
+	if (u->control->verb == GRAMMAR_BEGIN)
+		go_on_with_begin(u);
+	else
+		go_on_with_end(u);
+}
+
+static void
+begin_control(struct unit *u, struct grammar *g)
+{
+	u->control = g;
+	u->begun = u->ended = u->replaced = false;
+	u->modes = g->modes ? mem_strdup(g->modes) : NULL;
+	go_on_with_control(u);
+}
+
+/* Does one statement that is not ordinary. The server is at rest. */
+static void
+do_special(struct unit *u, enum kind kind, const char *text, size_t bytes)
+{
+	struct grammar *g = NULL;
+
+	switch (kind) {
+	case KIND_CONTROL:
+		g = transaction_parse(text, bytes, u->flags);
+		if (g) {
+			begin_control(u, g);
+			return;
+		}
+		break;
+	case KIND_POINT:
+		/* Only outside of the member's BEGIN. */
+		tell_error(u, "25P01", "savepoints can only be used in transaction blocks", NULL);
+		u->state = u->exchange ? UNIT_EXCHANGE : UNIT_REST;
+		u->drained = u->exchange;
+		if (u->text)
+			next_part(u);
+		return;
+	case KIND_DISCARD:
+		if (!u->open)
+			begin_own(u, UNIT_OWN_OPEN);
+		else
+			begin_own(u, UNIT_OWN_DISCARD);
+		u->discarding = true;
+		return;
+	default:
+		break;
+	}
+	tell_error(u, "0A000",
+		   "this statement cannot be used in a joined scope, as it would end the "
+		   "transaction of the scope",
+		   "the owner of the scope ends it, by EXIT");
+	if (u->block)
+		begin_own(u, UNIT_OWN_FAIL);
+	else {
+		u->state = u->exchange ? UNIT_EXCHANGE : UNIT_REST;
+		u->drained = u->exchange;
+		if (u->text)
+			next_part(u);
+	}
+}
+
+/* ---- texts ---- */
+
+static enum kind
+kind_of(const struct unit *u, const struct sqltext_stmt *s)
+{
+	const enum sqltext_word *w = s->first;
+
+	switch (w[0]) {
+	case SQLWORD_SAVEPOINT:
+	case SQLWORD_RELEASE:
+		return u->block ? KIND_ORDINARY : KIND_POINT;
+	case SQLWORD_PREPARE:
+		return w[1] == SQLWORD_TRANSACTION ? KIND_REFUSED : KIND_ORDINARY;
+	case SQLWORD_DISCARD:
+		return w[1] == SQLWORD_ALL && !u->block ? KIND_DISCARD : KIND_ORDINARY;
+	case SQLWORD_COMMIT:
+		return w[1] == SQLWORD_PREPARED ? KIND_REFUSED : KIND_CONTROL;
+	case SQLWORD_ROLLBACK:
+		if (transaction_is(s))
+			return KIND_CONTROL;
+		if (w[1] == SQLWORD_PREPARED ||
+		    ((w[1] == SQLWORD_WORK || w[1] == SQLWORD_TRANSACTION) &&
+		     w[2] == SQLWORD_PREPARED))
+			return KIND_REFUSED;
+		return u->block ? KIND_ORDINARY : KIND_POINT;
+	default:
+		return transaction_is(s) ? KIND_CONTROL : KIND_ORDINARY;
+	}
+}
+
+/* Could a statement be more than an ordinary one, in a block or outside of one? */
+static bool
+may_be_special(const struct sqltext_stmt *s)
+{
+	switch (s->first[0]) {
+	case SQLWORD_SAVEPOINT:
+	case SQLWORD_RELEASE:
+	case SQLWORD_COMMIT:
+	case SQLWORD_ROLLBACK:
+		return true;
+	case SQLWORD_PREPARE:
+		return s->first[1] == SQLWORD_TRANSACTION;
+	case SQLWORD_DISCARD:
+		return s->first[1] == SQLWORD_ALL;
+	default:
+		return transaction_is(s);
+	}
+}
+
+static bool
+has_special(const struct unit *u, const char *text, size_t bytes)
+{
+	struct sqltext at;
+	struct sqltext_stmt stmt;
+
+	sqltext_init(&at, text, bytes, u->flags);
+	while (sqltext_next(&at, &stmt))
+		if (may_be_special(&stmt))
+			return true;
+	return false;
+}
+
+/* Sends the ordinary statements from text_at up to `end` of the text, with blanks in place of what
+ * is before them, so that positions in errors are those of the member's text. */
+static void
+send_part(struct unit *u, size_t end)
+{
+	size_t at = msg_begin(&u->out, 'Q');
+	uint8_t *room = u->text_chars ? buf_room(&u->out, u->text_chars) : NULL;
+
+	if (room) {
+		memset(room, ' ', u->text_chars);
+		buf_grew(&u->out, u->text_chars);
+	}
+	buf_add(&u->out, u->text + u->text_at, end - u->text_at);
+	buf_add_u8(&u->out, 0);
+	msg_end(&u->out, at);
+	u->state = UNIT_QUERY;
+}
+
+static void
+part_taken(struct unit *u, size_t end)
+{
+	u->text_chars += sqltext_characters(u->text + u->text_at, end - u->text_at, u->flags);
+	u->text_at = end;
+}
+
+/* A text of several parts: does the next one. The server is at rest. */
+static void
+next_part(struct unit *u)
+{
+	struct sqltext at, before;
+	struct sqltext_stmt stmt;
+	enum kind kind;
+	const char *start;
+	size_t end;
+
+	if (u->failed) {
+		end_request(u);
+		return;
+	}
+	sqltext_init(&at, u->text + u->text_at, u->text_bytes - u->text_at, u->flags);
+	if (!sqltext_next(&at, &stmt)) {
+		end_request(u);
+		return;
+	}
+	kind = kind_of(u, &stmt);
+	start = stmt.start;
+	if (kind != KIND_ORDINARY) {
+		size_t length = stmt.length;
+
+		end = (size_t)(at.at - u->text);
+		part_taken(u, end);
+		do_special(u, kind, start, length);
+		return;
+	}
+	if (!u->open) {
+		begin_own(u, UNIT_OWN_OPEN);
+		return;
+	}
+	for (before = at; sqltext_next(&at, &stmt); before = at)
+		if (may_be_special(&stmt))
+			break;
+	end = (size_t)(before.at - u->text);
+	send_part(u, end);
+	part_taken(u, end);
+}
+
+/* ---- names ---- */
+
+static struct unit_name *
+find_name(const struct unit *u, char type, const char *name)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &u->names) {
+		struct unit_name *x = LIST_OBJ(n, struct unit_name, node);
+
+		if (x->type == type && strcmp(x->name, name) == 0)
+			return x;
+	}
+	return NULL;
+}
+
+/* `text` is NULL: it is an ordinary one. */
+static void
+note_name(struct unit *u, char type, const char *name, const char *text)
+{
+	struct unit_name *x = find_name(u, type, name);
+
+	if (x)
+		free_name(u, x);
+	if (text == NULL)
+		return;
+	x = mem_calloc(1, sizeof *x);
+	x->type = type;
+	x->name = mem_strdup(name);
+	x->text = mem_strdup(text);
+	list_append(&u->names, &x->node);
+}
+
+static void
+note_message(struct unit *u, char type, const uint8_t *body, size_t bytes)
+{
+	struct unit_name *x;
+	const char *name, *text;
+	struct reader r;
+	char what;
+
+	reader_init(&r, body, bytes);
+	switch (type) {
+	case 'P':
+		name = reader_str(&r);
+		text = reader_str(&r);
+		if (!r.failed)
+			note_name(u, 'S', name, has_special(u, text, strlen(text)) ? text : NULL);
+		return;
+	case 'B':
+		name = reader_str(&r);
+		text = reader_str(&r);
+		if (r.failed)
+			return;
+		x = find_name(u, 'S', text);
+		note_name(u, 'P', name, x ? x->text : NULL);
+		return;
+	case 'C':
+		what = (char)reader_u8(&r);
+		name = reader_str(&r);
+		if (!r.failed)
+			note_name(u, what, name, NULL);
+		return;
+	default:
+		return;
+	}
+}
+
+/* The kind of the statement that an Execute executes, and its text. */
+static enum kind
+kind_of_execute(const struct unit *u, const uint8_t *body, size_t bytes, const char **text)
+{
+	const struct unit_name *x;
+	struct sqltext_stmt stmt;
+	struct sqltext at;
+	struct reader r;
+	const char *name;
+
+	reader_init(&r, body, bytes);
+	name = reader_str(&r);
+	x = r.failed ? NULL : find_name(u, 'P', name);
+	if (x == NULL)
+		return KIND_ORDINARY;
+	*text = x->text;
+	sqltext_init(&at, x->text, strlen(x->text), u->flags);
+	return sqltext_next(&at, &stmt) ? kind_of(u, &stmt) : KIND_ORDINARY;
+}
+
+/* ---- messages of the member ---- */
+
+bool
+unit_takes_header(char type)
+{
+	return type == 'd' || type == 'c' || type == 'f' || type == 'S' || type == 'H' ||
+	       type == 'X' || type == 'D' || type == 'F';
+}
+
+static enum unit_verdict
+member_query(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	bool terminated = bytes > 0 && body[bytes - 1] == 0 && memchr(body, 0, bytes - 1) == NULL;
+
+	if (u->state == UNIT_EXCHANGE) {
+		/* A Query in the middle of an exchange, without its Sync. */
+		if (u->failed)
+			return UNIT_DROP;
+		if (!u->drained) {
+			msg_sync(&u->out);
+			u->state = UNIT_DRAINING;
+			return UNIT_HOLD;
+		}
+		u->exchange = u->drained = false;
+		u->state = UNIT_REST;
+	}
+	if (terminated && has_special(u, (const char *)body, bytes - 1)) {
+		u->text = mem_strndup((const char *)body, bytes - 1);
+		u->text_bytes = bytes - 1;
+		u->text_at = u->text_chars = 0;
+		u->failed = false;
+		/* A simple Query ends the unnamed statement. */
+		note_name(u, 'S', "", NULL);
+		next_part(u);
+		return UNIT_DROP;
+	}
+	if (!u->open) {
+		begin_own(u, UNIT_OWN_OPEN);
+		return UNIT_HOLD;
+	}
+	note_name(u, 'S', "", NULL);
+	u->failed = false;
+	u->state = UNIT_QUERY;
+	return UNIT_PASS;
+}
+
+static enum unit_verdict
+member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
+{
+	const char *text = NULL;
+	enum kind kind;
+
+	if (u->state == UNIT_EXCHANGE && u->failed)
+		return UNIT_DROP;
+	if (type == 'E' && (kind = kind_of_execute(u, body, bytes, &text)) != KIND_ORDINARY) {
+		if (!u->drained) {
+			msg_sync(&u->out);
+			u->state = UNIT_DRAINING;
+			u->exchange = true;
+			return UNIT_HOLD;
+		}
+		do_special(u, kind, text, strlen(text));
+		return UNIT_DROP;
+	}
+	if (!u->open) {
+		begin_own(u, UNIT_OWN_OPEN);
+		return UNIT_HOLD;
+	}
+	if (!u->exchange)
+		u->failed = false;
+	u->exchange = true;
+	u->drained = false;
+	u->state = UNIT_EXCHANGE;
+	note_message(u, type, body, bytes);
+	return UNIT_PASS;
+}
+
+enum unit_verdict
+unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
+{
+	/* The data of a COPY. Behind a COPY that has failed, PostgreSQL ignores them, too. */
+	if (type == 'd' || type == 'c' || type == 'f')
+		return u->state == UNIT_QUERY || u->state == UNIT_EXCHANGE ? UNIT_PASS
+		       : u->state == UNIT_REST                             ? UNIT_DROP
+									   : UNIT_HOLD;
+	if (u->state == UNIT_QUERY && (type == 'H' || type == 'S') && u->copying)
+		return UNIT_PASS; /* a COPY IN ignores them */
+	if (u->state != UNIT_REST && u->state != UNIT_EXCHANGE)
+		return UNIT_HOLD;
+	switch (type) {
+	case 'Q':
+		return member_query(u, body, bytes);
+	case 'F':
+		if (u->exchange)
+			return member_query(u, (const uint8_t *)"", 0);
+		if (!u->open) {
+			begin_own(u, UNIT_OWN_OPEN);
+			return UNIT_HOLD;
+		}
+		u->failed = false;
+		u->state = UNIT_QUERY;
+		return UNIT_PASS;
+	case 'S':
+		if (u->state == UNIT_EXCHANGE && !u->drained) {
+			u->state = UNIT_SYNCING;
+			return UNIT_PASS;
+		}
+		u->exchange = u->drained = false;
+		end_request(u);
+		return UNIT_DROP;
+	case 'H':
+		return u->state == UNIT_EXCHANGE && !u->failed ? UNIT_PASS : UNIT_DROP;
+	case 'X':
+		return UNIT_DROP;
+	default:
+		return member_extended(u, type, body, bytes);
+	}
+}
+
+/* ---- messages of the server ---- */
+
+bool
+unit_reads_body(char type)
+{
+	return type == 'E' || type == 'Z';
+}
+
+static bool
+was_cancelled(const struct unit *u)
+{
+	const char *sqlstate =
+	    u->error_of ? msg_report_field(buf_data(&u->error), u->error.len, 'C') : NULL;
+
+	return sqlstate && strcmp(sqlstate, "57014") == 0;
+}
+
+/* The commit of a unit was refused: keeps the error for the member. */
+static void
+keep_refusal(struct unit *u)
+{
+	size_t at = msg_begin(&u->reply, 'E');
+
+	buf_add(&u->reply, buf_data(&u->error), u->error.len);
+	msg_end(&u->reply, at);
+}
+
+/* What the sequence was for goes on. */
+static void
+go_on(struct unit *u)
+{
+	u->state = u->exchange ? UNIT_EXCHANGE : UNIT_REST;
+	u->drained = u->exchange;
+	if (u->discarding) {
+		u->discarding = false;
+		if (!u->failed)
+			msg_complete(&u->reply, "DISCARD ALL");
+		if (u->text)
+			next_part(u);
+	} else if (u->control) {
+		go_on_with_control(u);
+	} else if (u->ready) {
+		u->ready = false;
+		u->refused = false;
+		tell_ready(u);
+	} else if (u->text) {
+		next_part(u);
+	}
+}
+
+static void
+own_ended(struct unit *u)
+{
+	enum unit_own was = u->own;
+	bool good = !u->error_of && u->status == 'T';
+
+	switch (was) {
+	case UNIT_OWN_START:
+	case UNIT_OWN_OPEN:
+	case UNIT_OWN_UNMODES:
+		if (!good) {
+			u->broken = was == UNIT_OWN_OPEN ? "a savepoint could not be made in it"
+							 : "its transaction has failed";
+			return;
+		}
+		u->open |= was == UNIT_OWN_OPEN;
+		break;
+	case UNIT_OWN_COMMIT:
+		if (!good) {
+			keep_refusal(u);
+			u->refused = u->failed = true;
+			begin_own(u, UNIT_OWN_UNDO);
+			return;
+		}
+		u->open = false;
+		break;
+	case UNIT_OWN_UNDO:
+		if (!good && u->tries < TRIES_MAX && (was_cancelled(u) || !u->error_of)) {
+			begin_own(u, UNIT_OWN_UNDO);
+			return;
+		}
+		if (!good) {
+			u->broken = "a savepoint could not be rolled back in it";
+			return;
+		}
+		u->open = false;
+		break;
+	case UNIT_OWN_MODES:
+		free(u->modes);
+		u->modes = NULL;
+		if (!good) {
+			const char *why = msg_report_field(buf_data(&u->error), u->error.len, 'M');
+
+			msg_report(&u->reply, 'N', "NOTICE", "0A000",
+				   "the modes of this BEGIN are not those of the joined scope, "
+				   "whose transaction goes on with its own",
+				   why, NULL);
+			begin_own(u, UNIT_OWN_UNMODES);
+			return;
+		}
+		break;
+	case UNIT_OWN_DISCARD:
+		if (!good) {
+			keep_refusal(u);
+			u->failed = true;
+		}
+		break;
+	case UNIT_OWN_FAIL:
+	case UNIT_OWN_NONE:
+		break;
+	}
+	u->own = UNIT_OWN_NONE;
+	u->tries = 0;
+	/* DISCARD ALL had to open its unit first. */
+	if (u->discarding && was == UNIT_OWN_OPEN) {
+		begin_own(u, UNIT_OWN_DISCARD);
+		return;
+	}
+	go_on(u);
+}
+
+static enum unit_verdict
+server_ready(struct unit *u, char status)
+{
+	u->status = status;
+	if (status == 'I') {
+		u->broken = "its transaction has ended";
+		return UNIT_DROP;
+	}
+	switch (u->state) {
+	case UNIT_OWN:
+		own_ended(u);
+		return UNIT_DROP;
+	case UNIT_DRAINING:
+		u->state = UNIT_EXCHANGE;
+		u->drained = true;
+		return UNIT_DROP;
+	case UNIT_SYNCING:
+		u->exchange = u->drained = false;
+		end_request(u);
+		return UNIT_DROP;
+	case UNIT_QUERY:
+		u->copying = false;
+		if (u->text)
+			next_part(u);
+		else
+			end_request(u);
+		return UNIT_DROP;
+	default:
+		return UNIT_DROP;
+	}
+}
+
+enum unit_verdict
+unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
+{
+	switch (type) {
+	case 'Z':
+		return server_ready(u, bytes > 0 ? (char)body[0] : 'I');
+	case 'S':
+	case 'N':
+		return UNIT_PASS;
+	case 'A':
+		return UNIT_DROP;
+	case 'E':
+		if (u->state != UNIT_OWN) {
+			u->failed = true;
+			u->copying = false;
+			return UNIT_PASS;
+		}
+		if (!u->error_of) {
+			u->error_of = true;
+			buf_reset(&u->error);
+			buf_add(&u->error, body, bytes);
+		}
+		return UNIT_DROP;
+	case 'G':
+		u->copying = u->state != UNIT_OWN;
+		break;
+	case 'C':
+		u->copying = false;
+		break;
+	default:
+		break;
+	}
+	return u->state == UNIT_OWN ? UNIT_DROP : UNIT_PASS;
+}
