@@ -101,6 +101,58 @@ lose(struct joint *j, const char *why)
 	err_clear(&e);
 }
 
+static void go_on(struct joint *);
+static void front_readable(struct stream *, void *arg);
+static void front_drained(struct stream *, void *arg);
+
+static const struct stream_ops front_ops = {.readable = front_readable, .drained = front_drained};
+
+/* ---- the members' server ---- */
+
+/* Makes a socket pair; our end of it is the front. Returns the other end, or -1. */
+static int
+make_front(struct joint *j)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+		return -1;
+	stream_init(&j->front, j->site->loop, fds[1], FRONT_QUEUE_MAX, &front_ops, j);
+	return fds[0];
+}
+
+/* The members' server was closed, and what its member had begun has been rolled back: the next
+ * members get another one. */
+static void
+renew_server(struct joint *j)
+{
+	int fd = make_front(j);
+
+	if (fd < 0) {
+		lose(j, strerror(errno));
+		return;
+	}
+	buf_reset(&j->in);
+	server_open_joined(j->pool, real_of(j), fd);
+}
+
+/* Is there a member that may have temporary objects or advisory locks in the server? */
+static bool
+any_litters(const struct joint *j)
+{
+	const struct list_node *n;
+
+	for (int i = 0; i < SESSION_CLOSING; i++)
+		LIST_EACH (n, &j->site->in_state[i]) {
+			const struct session *s = LIST_OBJ(n, const struct session, node);
+
+			if (s->context.litters &&
+			    (s->pool == j->pool || (s == j->owner && !session_ends(s))))
+				return true;
+		}
+	return false;
+}
+
 /* ---- bytes for the server ---- */
 
 /* Sends what the unit has to say. Returns false if the scope is lost. */
@@ -198,6 +250,9 @@ go_on(struct joint *j)
 {
 	size_t n;
 
+	if (!j->broken && !stream_open(&j->front) && !j->closing && unit_is_idle(&j->unit) &&
+	    real_of(j)->cancels == 0)
+		renew_server(j);
 	while (!j->broken && !j->passing && stream_open(&j->front)) {
 		struct server *srv = real_of(j);
 
@@ -209,14 +264,51 @@ go_on(struct joint *j)
 			stream_pause(&j->front);
 			return;
 		}
+		if (j->pool->littered && j->in.len > 0 && unit_is_idle(&j->unit) &&
+		    !any_litters(j)) {
+			j->pool->littered = false;
+			unit_tidy(&j->unit);
+			send_unit(j);
+			return;
+		}
 		n = member_message(j);
 		if (n == 0)
 			break;
 		if (!j->broken)
 			buf_drop(&j->in, n);
 	}
-	if (!j->broken && j->in.len < UNIT_TEXT_MAX)
+	if (!j->broken && stream_open(&j->front) && j->in.len < UNIT_TEXT_MAX)
 		stream_resume(&j->front);
+}
+
+/* The member's server was closed, in the middle of anything. Half a message to the real server is
+ * completed with zeros: it is the data of a COPY, which is made to fail. */
+static void
+front_closed(struct joint *j)
+{
+	static const uint8_t zeros[4096];
+	struct server *srv = real_of(j);
+
+	stream_close(&j->front);
+	if (j->closing || j->broken || srv == NULL)
+		return;
+	log_info("session", j->owner->id, "a member of the joined scope has broken off",
+		 LOG_TEXT("name", j->frame->name));
+	while (j->passing > 0 && !j->passing_dropped && !j->broken) {
+		size_t part = j->passing < sizeof zeros ? j->passing : sizeof zeros;
+
+		j->passing -= (uint32_t)part;
+		srv->progress.to_left = j->passing;
+		write_real(j, zeros, part);
+	}
+	j->passing = 0;
+	if (j->broken)
+		return;
+	if (unit_is_busy(&j->unit) && j->unit.state != UNIT_OWN)
+		lease_cancel(&j->frame->own.lease, 0);
+	unit_abandon(&j->unit);
+	if (send_unit(j))
+		go_on(j);
 }
 
 static void
@@ -230,9 +322,7 @@ front_readable(struct stream *st, void *arg)
 	if (n == -E_AGAIN)
 		return;
 	if (n <= 0) {
-		stream_close(&j->front);
-		if (!j->closing)
-			lose(j, "the connection of a member to it has broken off");
+		front_closed(j);
 		return;
 	}
 	if (j->passing) {
@@ -260,8 +350,6 @@ front_drained(struct stream *st, void *arg)
 	if (!j->broken && real_of(j))
 		stream_resume(&real_of(j)->stream);
 }
-
-static const struct stream_ops front_ops = {.readable = front_readable, .drained = front_drained};
 
 /* ---- bytes of the server ---- */
 
@@ -462,16 +550,15 @@ joint_open(struct session *s, struct scope *f, struct err *e)
 	struct server *real = f->own.lease.srv;
 	struct joint *j = mem_calloc(1, sizeof *j);
 	uint64_t random;
-	int fds[2];
 	char *name;
+	int fd;
 
-	if (!make_token(j, &random) ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0) {
+	j->site = s->site;
+	if (!make_token(j, &random) || (fd = make_front(j)) < 0) {
 		err_make(e, ERR_SCOPE_UNSUPPORTED, strerror(errno));
 		free(j);
 		return false;
 	}
-	j->site = s->site;
 	j->owner = s;
 	j->frame = f;
 	j->real_pool = real->pool;
@@ -480,9 +567,8 @@ joint_open(struct session *s, struct scope *f, struct err *e)
 	buf_init(&j->in, UNIT_TEXT_MAX + 2 * LOOP_SCRATCH);
 	buf_init(&j->back, UNIT_TEXT_MAX);
 	name = mem_printf("%s/%s", real->pool->conf->name, f->name);
-	j->pool = pool_new_joined(&s->site->pools, real, name, fds[0], &j->joined);
+	j->pool = pool_new_joined(&s->site->pools, real, name, fd, &j->joined);
 	free(name);
-	stream_init(&j->front, s->site->loop, fds[1], FRONT_QUEUE_MAX, &front_ops, j);
 	f->own.lease.ops = &joint_lease_ops;
 	f->own.lease.owner = j;
 	f->was_joined = true;
@@ -562,6 +648,8 @@ joint_give_back(struct scope *f)
 	j->broken = true;
 	j->pool->joined = NULL;
 	srv = member_server(j);
+	if (srv && srv->spoiled && real_of(j))
+		real_of(j)->spoiled = true;
 	if (srv)
 		server_close(srv, "the scope has ended");
 	stream_close(&j->front);

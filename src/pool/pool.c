@@ -341,7 +341,7 @@ wants_fresh(const struct pool *pool)
 {
 	const struct lease *l = queue_at(pool, 0);
 
-	return l && l->fresh && pool->servers[SERVER_CONNECTING].count == 0;
+	return l && l->fresh && pool->own_conf == NULL && pool->servers[SERVER_CONNECTING].count == 0;
 }
 
 /* The group is full: makes room by closing the server of another role that has been idle
@@ -619,9 +619,14 @@ pool_server_ready(struct pool *pool, struct server *srv)
 
 	if (pool->joined)
 		pool->joined->idle(pool->joined->arg);
+	if (pool->own_conf) {
+		if (next && !pool->all->handing)
+			lease_grant(next, srv);
+		return;
+	}
 	if (srv->retiring || srv->spoiled || gate_paused(pool) ||
 	    pool_is_over_lifetime(pool, srv) || is_too_large(pool) ||
-	    (pool->all->closing && next == NULL && pool->joined == NULL)) {
+	    (pool->all->closing && next == NULL)) {
 		server_close(srv, srv->retiring        ? "retired"
 				  : srv->spoiled       ? "a session has left what nothing undoes"
 				  : gate_paused(pool)  ? "paused"
@@ -630,7 +635,7 @@ pool_server_ready(struct pool *pool, struct server *srv)
 						       : "max_lifetime");
 		return;
 	}
-	if (pool->all->handing && pool->joined == NULL) {
+	if (pool->all->handing) {
 		/* Sessions that wait are served by the next process. */
 		if (!server_can_move(srv))
 			server_close(srv, "it cannot be handed over");

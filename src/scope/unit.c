@@ -1,15 +1,18 @@
 #include "scope/unit.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "scope/transaction.h"
+#include "scope/unitset.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/reader.h"
 #include "wire/sqlmodes.h"
+#include "wire/sqlset.h"
 #include "wire/sqltext.h"
 
 /* tries of a sequence of our own: a cancel that comes late, or a statement_timeout of the member,
@@ -23,9 +26,18 @@
 enum kind {
 	KIND_ORDINARY,
 	KIND_CONTROL, /* BEGIN, COMMIT, ROLLBACK */
-	KIND_POINT,   /* SAVEPOINT, RELEASE, ROLLBACK TO */
+	KIND_OUTSIDE, /* what PostgreSQL refuses outside of a BEGIN */
+	KIND_SETS,    /* ordinary, but it sets parameters */
 	KIND_DISCARD, /* DISCARD ALL */
-	KIND_REFUSED  /* what would end the scope's transaction, or may */
+	KIND_REFUSED  /* what would end the scope's transaction, or outlive the unit */
+};
+
+/* A parameter that the unit has set for its transaction. What it was before is kept on the server,
+ * in a parameter of ours, so that a ROLLBACK TO of the member rolls that back, too. */
+struct unit_local {
+	struct list_node node;
+	unsigned number; /* of the parameter of ours */
+	char name[];
 };
 
 /* A prepared statement or portal that is more than an ordinary one. */
@@ -34,6 +46,7 @@ struct unit_name {
 	char type; /* 'S' or 'P' */
 	char *name;
 	char *text;
+	bool done; /* of a portal: it has been executed */
 };
 
 const char *
@@ -53,7 +66,9 @@ unit_init(struct unit *u, uint64_t random)
 	*u = (struct unit){.status = 'T'};
 	snprintf(u->name, sizeof u->name, "pgwith_unit_%016llx", (unsigned long long)random);
 	list_init(&u->names);
+	list_init(&u->locals);
 	buf_init(&u->error, ERROR_MAX);
+	buf_init(&u->capture, ERROR_MAX);
 	buf_init(&u->out, OUT_MAX);
 	buf_init(&u->reply, 4 * ERROR_MAX);
 }
@@ -74,6 +89,17 @@ end_text(struct unit *u)
 	u->text = NULL;
 }
 
+static void
+forget_locals(struct unit *u)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&u->locals)) != NULL) {
+		list_remove(&u->locals, n);
+		free(LIST_OBJ(n, struct unit_local, node));
+	}
+}
+
 void
 unit_clear(struct unit *u)
 {
@@ -82,10 +108,12 @@ unit_clear(struct unit *u)
 	while ((n = list_first(&u->names)) != NULL)
 		free_name(u, LIST_OBJ(n, struct unit_name, node));
 	end_text(u);
+	forget_locals(u);
 	grammar_free(u->control);
 	u->control = NULL;
 	free(u->modes);
 	u->modes = NULL;
+	buf_clear(&u->capture);
 	buf_clear(&u->error);
 	buf_clear(&u->out);
 	buf_clear(&u->reply);
@@ -111,6 +139,168 @@ add_own_with(struct unit *u, const char *before, const char *behind)
 
 	snprintf(sql, sizeof sql, "%s%s%s", before, u->name, behind);
 	add_own(u, sql);
+}
+
+/* ---- parameters ---- */
+
+static void
+add_literal(struct buf *sql, const char *text)
+{
+	buf_add_fmt(sql, " E'");
+	for (; *text; text++) {
+		if (*text == '\'' || *text == '\\')
+			buf_add_u8(sql, (uint8_t)*text);
+		buf_add_u8(sql, (uint8_t)*text);
+	}
+	buf_add_u8(sql, '\'');
+}
+
+static struct unit_local *
+find_local(const struct unit *u, const char *name)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &u->locals) {
+		struct unit_local *l = LIST_OBJ(n, struct unit_local, node);
+
+		if (strcasecmp(l->name, name) == 0)
+			return l;
+	}
+	return NULL;
+}
+
+static struct unit_local *
+add_local(struct unit *u, const char *name)
+{
+	size_t bytes = strlen(name) + 1;
+	struct unit_local *l = mem_calloc(1, sizeof *l + bytes);
+
+	memcpy(l->name, name, bytes);
+	l->number = u->locals.count;
+	/* Others can be set again only with the rights of these. */
+	if (strcasecmp(name, "session_authorization") == 0)
+		list_prepend(&u->locals, &l->node);
+	else
+		list_append(&u->locals, &l->node);
+	return l;
+}
+
+/* Forgets the value that the parameter had before the unit has set it: what it has now stays. */
+static void
+add_forget(const struct unit *u, const struct unit_local *l, struct buf *sql)
+{
+	buf_add_fmt(sql, "SELECT pg_catalog.set_config('%s.v%u', '', true);", u->name, l->number);
+}
+
+/* Keeps the value that the parameter has now, unless that was set for the transaction, too. */
+static void
+add_keep(const struct unit *u, const struct unit_local *l, struct buf *sql)
+{
+	buf_add_fmt(sql,
+		    "SELECT pg_catalog.set_config('%s.v%u', CASE WHEN "
+		    "coalesce(pg_catalog.current_setting('%s.v%u', true), '') = '' THEN "
+		    "'v' || coalesce(pg_catalog.current_setting(",
+		    u->name, l->number, u->name, l->number);
+	add_literal(sql, l->name);
+	buf_add_fmt(sql,
+		    ", true), '') ELSE pg_catalog.current_setting('%s.v%u', true) END, true);",
+		    u->name, l->number);
+}
+
+/* Gives the parameter its value from before. */
+static void
+add_restore(const struct unit *u, const struct unit_local *l, struct buf *sql)
+{
+	buf_add_fmt(sql,
+		    "SELECT CASE WHEN coalesce(pg_catalog.current_setting('%s.v%u', true), '') "
+		    "<> '' THEN pg_catalog.set_config(",
+		    u->name, l->number);
+	add_literal(sql, l->name);
+	buf_add_fmt(sql, ", pg_catalog.substr(pg_catalog.current_setting('%s.v%u', true), 2), true) END;",
+		    u->name, l->number);
+}
+
+static void
+capture_one(void *arg, const char *name, bool local)
+{
+	struct unit *u = arg;
+	struct unit_local *l = name ? find_local(u, name) : NULL;
+	struct list_node *n;
+
+	if (name == NULL) {
+		LIST_EACH (n, &u->locals)
+			add_forget(u, LIST_OBJ(n, struct unit_local, node), &u->capture);
+	} else if (local) {
+		/* PostgreSQL itself ends these with the savepoint. */
+		if (strncasecmp(name, "transaction_", 12) == 0)
+			return;
+		if (strcasecmp(name, "session_authorization") == 0)
+			capture_one(u, "role", true);
+		add_keep(u, l ? l : add_local(u, name), &u->capture);
+	} else if (l) {
+		add_forget(u, l, &u->capture);
+	}
+}
+
+/* The statement is about to be executed: what has to be done ahead of it goes to u->capture. Returns
+ * true if there is anything. */
+static bool
+capture(struct unit *u, const struct sqltext_stmt *stmt)
+{
+	buf_reset(&u->capture);
+	if (u->status == 'E')
+		return false;
+	unitset_each(stmt, u->flags, capture_one, u);
+	if (u->capture.len == 0)
+		return false;
+	buf_add_u8(&u->capture, 0);
+	return true;
+}
+
+/* Sends statements of ours, each with a semicolon behind it. */
+static void
+add_each(struct unit *u, const char *sql)
+{
+	while (*sql) {
+		const char *end = strstr(sql, ";SELECT ");
+		size_t bytes = end ? (size_t)(end - sql) : strlen(sql) - 1;
+		char *one = mem_strndup(sql, bytes);
+
+		add_own(u, one);
+		free(one);
+		sql += bytes + 1;
+	}
+}
+
+static void
+add_restores(struct unit *u)
+{
+	struct list_node *n;
+	struct buf sql;
+
+	if (u->locals.count == 0)
+		return;
+	buf_init(&sql, OUT_MAX);
+	LIST_EACH (n, &u->locals)
+		add_restore(u, LIST_OBJ(n, struct unit_local, node), &sql);
+	LIST_EACH (n, &u->locals)
+		add_forget(u, LIST_OBJ(n, struct unit_local, node), &sql);
+	buf_add_u8(&sql, 0);
+	add_each(u, (const char *)buf_data(&sql));
+	buf_clear(&sql);
+}
+
+/* ---- sequences ---- */
+
+/* Do the modes say READ ONLY? */
+static bool
+only_reads(const struct unit *u)
+{
+	struct sqlmodes modes = {.begins = true};
+	struct sqltext at;
+
+	sqltext_init(&at, u->modes, strlen(u->modes), u->flags);
+	return sqlmodes_read_list(&at, &modes) && modes.access == SQLMODES_READ_ONLY;
 }
 
 static void
@@ -139,6 +329,7 @@ begin_own(struct unit *u, enum unit_own what)
 		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "_check");
 		add_own_with(u, "RELEASE SAVEPOINT ", "_check");
 		add_own(u, "CLOSE ALL");
+		add_restores(u);
 		add_own_with(u, "RELEASE SAVEPOINT ", "");
 		break;
 	case UNIT_OWN_UNDO:
@@ -146,15 +337,21 @@ begin_own(struct unit *u, enum unit_own what)
 		add_own_with(u, "RELEASE SAVEPOINT ", "");
 		break;
 	case UNIT_OWN_MODES:
+		/* Are these the modes of the scope's transaction? */
 		add_own_with(u, "SAVEPOINT ", "_modes");
 		sql = mem_printf("SET TRANSACTION %s", u->modes);
 		add_own(u, sql);
 		free(sql);
 		add_own_with(u, "RELEASE SAVEPOINT ", "_modes");
+		/* The end of a savepoint ends its READ ONLY, so this comes outside of that one. */
+		if (only_reads(u))
+			add_own(u, "SET TRANSACTION READ ONLY");
 		break;
 	case UNIT_OWN_UNMODES:
 		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "_modes");
 		add_own_with(u, "RELEASE SAVEPOINT ", "_modes");
+		if (only_reads(u))
+			add_own(u, "SET TRANSACTION READ ONLY");
 		break;
 	case UNIT_OWN_DISCARD:
 		/* DISCARD ALL, but for what belongs to the scope: temporary tables and advisory
@@ -164,6 +361,15 @@ begin_own(struct unit *u, enum unit_own what)
 		add_own(u, "DEALLOCATE ALL");
 		add_own(u, "DISCARD PLANS");
 		add_own(u, "DISCARD SEQUENCES");
+		break;
+	case UNIT_OWN_TIDY:
+		add_own_with(u, "SAVEPOINT ", "");
+		add_own(u, "DISCARD TEMP");
+		add_own(u, "SELECT pg_catalog.pg_advisory_unlock_all()");
+		add_own_with(u, "RELEASE SAVEPOINT ", "");
+		break;
+	case UNIT_OWN_CAPTURE:
+		add_each(u, (const char *)buf_data(&u->capture));
 		break;
 	case UNIT_OWN_FAIL:
 		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "_none");
@@ -179,6 +385,47 @@ void
 unit_start(struct unit *u)
 {
 	begin_own(u, UNIT_OWN_START);
+}
+
+void
+unit_tidy(struct unit *u)
+{
+	begin_own(u, UNIT_OWN_TIDY);
+}
+
+/* The server is at rest, and the member is gone. */
+static void
+abandon_next(struct unit *u)
+{
+	u->block = u->exchange = u->drained = u->failed = false;
+	if (u->open) {
+		begin_own(u, UNIT_OWN_UNDO);
+		return;
+	}
+	u->state = UNIT_REST;
+	u->abandoned = false;
+}
+
+void
+unit_abandon(struct unit *u)
+{
+	struct list_node *n;
+
+	end_text(u);
+	grammar_free(u->control);
+	u->control = NULL;
+	u->discarding = u->ready = u->captured = u->refused = false;
+	while ((n = list_first(&u->names)) != NULL)
+		free_name(u, LIST_OBJ(n, struct unit_name, node));
+	u->abandoned = true;
+	if (u->copying)
+		msg_copy_fail(&u->out, "the member is gone");
+	if (u->state == UNIT_EXCHANGE && !u->drained) {
+		msg_sync(&u->out);
+		u->state = UNIT_SYNCING;
+	} else if (u->state == UNIT_REST || u->state == UNIT_EXCHANGE) {
+		abandon_next(u);
+	}
 }
 
 /* ---- what the member is told ---- */
@@ -209,6 +456,10 @@ static void
 end_request(struct unit *u)
 {
 	end_text(u);
+	if (u->abandoned) {
+		abandon_next(u);
+		return;
+	}
 	if (u->block || !u->open) {
 		u->state = UNIT_REST;
 		tell_ready(u);
@@ -332,6 +583,45 @@ begin_control(struct unit *u, struct grammar *g)
 	go_on_with_control(u);
 }
 
+static void
+tell_outside(struct unit *u, const char *text, size_t bytes)
+{
+	char message[96];
+
+	switch (sqltext_first(text, bytes)) {
+	case SQLWORD_SAVEPOINT:
+		text = "SAVEPOINT";
+		break;
+	case SQLWORD_RELEASE:
+		text = "RELEASE SAVEPOINT";
+		break;
+	case SQLWORD_ROLLBACK:
+		text = "ROLLBACK TO SAVEPOINT";
+		break;
+	case SQLWORD_DECLARE:
+		text = "DECLARE CURSOR";
+		break;
+	default:
+		text = "LOCK TABLE";
+	}
+	snprintf(message, sizeof message, "%s can only be used in transaction blocks", text);
+	tell_error(u, "25P01", message, NULL);
+}
+
+/* A statement is refused, as the member was told: its transaction fails, too. */
+static void
+statement_refused(struct unit *u)
+{
+	if (u->block && u->status != 'E') {
+		begin_own(u, UNIT_OWN_FAIL);
+		return;
+	}
+	u->state = u->exchange ? UNIT_EXCHANGE : UNIT_REST;
+	u->drained = u->exchange;
+	if (u->text)
+		next_part(u);
+}
+
 /* Does one statement that is not ordinary. The server is at rest. */
 static void
 do_special(struct unit *u, enum kind kind, const char *text, size_t bytes)
@@ -346,13 +636,9 @@ do_special(struct unit *u, enum kind kind, const char *text, size_t bytes)
 			return;
 		}
 		break;
-	case KIND_POINT:
-		/* Only outside of the member's BEGIN. */
-		tell_error(u, "25P01", "savepoints can only be used in transaction blocks", NULL);
-		u->state = u->exchange ? UNIT_EXCHANGE : UNIT_REST;
-		u->drained = u->exchange;
-		if (u->text)
-			next_part(u);
+	case KIND_OUTSIDE:
+		tell_outside(u, text, bytes);
+		statement_refused(u);
 		return;
 	case KIND_DISCARD:
 		if (!u->open)
@@ -366,64 +652,96 @@ do_special(struct unit *u, enum kind kind, const char *text, size_t bytes)
 	}
 	tell_error(u, "0A000",
 		   "this statement cannot be used in a joined scope, as it would end the "
-		   "transaction of the scope",
+		   "transaction of the scope or outlive the unit",
 		   "the owner of the scope ends it, by EXIT");
-	if (u->block)
-		begin_own(u, UNIT_OWN_FAIL);
-	else {
-		u->state = u->exchange ? UNIT_EXCHANGE : UNIT_REST;
-		u->drained = u->exchange;
-		if (u->text)
-			next_part(u);
-	}
+	statement_refused(u);
 }
 
 /* ---- texts ---- */
 
+/* Is it DECLARE ... WITH HOLD? */
+static bool
+is_holdable(const struct unit *u, const struct sqltext_stmt *s)
+{
+	struct sqltext_token tok;
+	struct sqltext text;
+	bool with = false;
+
+	sqltext_init(&text, s->start, s->length, u->flags);
+	while (sqltext_token(&text, &tok) != SQLTEXT_END && !sqltext_is_word(&tok, "for")) {
+		if (with && tok.word == SQLWORD_HOLD)
+			return true;
+		with = tok.word == SQLWORD_WITH;
+	}
+	return false;
+}
+
+/* Is its first word LOCK, which SQLWORD_... lacks? */
+static bool
+is_lock(const struct sqltext_stmt *s)
+{
+	return s->first[0] == SQLWORD_OTHER && s->length > 4 &&
+	       strncasecmp(s->start, "lock", 4) == 0 && !isalnum((unsigned char)s->start[4]) &&
+	       s->start[4] != '_';
+}
+
+/* `alone`: it is no part of a Query with other statements, which PostgreSQL would take for a
+ * transaction block in most respects. */
 static enum kind
-kind_of(const struct unit *u, const struct sqltext_stmt *s)
+kind_of(const struct unit *u, const struct sqltext_stmt *s, bool alone)
 {
 	const enum sqltext_word *w = s->first;
 
 	switch (w[0]) {
 	case SQLWORD_SAVEPOINT:
 	case SQLWORD_RELEASE:
-		return u->block ? KIND_ORDINARY : KIND_POINT;
+		return u->block ? KIND_ORDINARY : KIND_OUTSIDE;
 	case SQLWORD_PREPARE:
 		return w[1] == SQLWORD_TRANSACTION ? KIND_REFUSED : KIND_ORDINARY;
+	case SQLWORD_LISTEN:
+		return KIND_REFUSED;
 	case SQLWORD_DISCARD:
-		return w[1] == SQLWORD_ALL && !u->block ? KIND_DISCARD : KIND_ORDINARY;
+		return w[1] == SQLWORD_ALL && !u->block && alone ? KIND_DISCARD : KIND_ORDINARY;
+	case SQLWORD_DECLARE:
+		return is_holdable(u, s)     ? KIND_REFUSED
+		       : u->block || !alone ? KIND_ORDINARY
+					    : KIND_OUTSIDE;
 	case SQLWORD_COMMIT:
 		return w[1] == SQLWORD_PREPARED ? KIND_REFUSED : KIND_CONTROL;
 	case SQLWORD_ROLLBACK:
 		if (transaction_is(s))
 			return KIND_CONTROL;
-		if (w[1] == SQLWORD_PREPARED ||
-		    ((w[1] == SQLWORD_WORK || w[1] == SQLWORD_TRANSACTION) &&
-		     w[2] == SQLWORD_PREPARED))
+		if (w[1] == SQLWORD_PREPARED)
 			return KIND_REFUSED;
-		return u->block ? KIND_ORDINARY : KIND_POINT;
+		return u->block ? KIND_ORDINARY : KIND_OUTSIDE;
 	default:
-		return transaction_is(s) ? KIND_CONTROL : KIND_ORDINARY;
+		if (transaction_is(s))
+			return KIND_CONTROL;
+		if (is_lock(s))
+			return u->block || !alone ? KIND_ORDINARY : KIND_OUTSIDE;
+		return unitset_each(s, u->flags, NULL, NULL) > 0 ? KIND_SETS : KIND_ORDINARY;
 	}
 }
 
 /* Could a statement be more than an ordinary one, in a block or outside of one? */
 static bool
-may_be_special(const struct sqltext_stmt *s)
+may_be_special(const struct unit *u, const struct sqltext_stmt *s)
 {
 	switch (s->first[0]) {
 	case SQLWORD_SAVEPOINT:
 	case SQLWORD_RELEASE:
 	case SQLWORD_COMMIT:
 	case SQLWORD_ROLLBACK:
+	case SQLWORD_LISTEN:
+	case SQLWORD_DECLARE:
 		return true;
 	case SQLWORD_PREPARE:
 		return s->first[1] == SQLWORD_TRANSACTION;
 	case SQLWORD_DISCARD:
 		return s->first[1] == SQLWORD_ALL;
 	default:
-		return transaction_is(s);
+		return transaction_is(s) || is_lock(s) ||
+		       unitset_each(s, u->flags, NULL, NULL) > 0;
 	}
 }
 
@@ -435,7 +753,7 @@ has_special(const struct unit *u, const char *text, size_t bytes)
 
 	sqltext_init(&at, text, bytes, u->flags);
 	while (sqltext_next(&at, &stmt))
-		if (may_be_special(&stmt))
+		if (may_be_special(u, &stmt))
 			return true;
 	return false;
 }
@@ -465,6 +783,23 @@ part_taken(struct unit *u, size_t end)
 	u->text_at = end;
 }
 
+/* PostgreSQL warns of a SET LOCAL outside of a BEGIN. */
+static void
+warn_of_local(struct unit *u, const struct sqltext_stmt *stmt, bool alone)
+{
+	struct sqltext text;
+	struct sqltext_token tok;
+	struct sqlset set;
+
+	if (u->block || !alone || stmt->first[0] != SQLWORD_SET)
+		return;
+	sqltext_init(&text, stmt->start, stmt->length, u->flags);
+	sqltext_token(&text, &tok);
+	sqlset_read(&text, &tok, &set);
+	if (set.local)
+		warn(u, "25P01", "SET LOCAL can only be used in transaction blocks");
+}
+
 /* A text of several parts: does the next one. The server is at rest. */
 static void
 next_part(struct unit *u)
@@ -484,9 +819,9 @@ next_part(struct unit *u)
 		end_request(u);
 		return;
 	}
-	kind = kind_of(u, &stmt);
+	kind = kind_of(u, &stmt, u->text_single);
 	start = stmt.start;
-	if (kind != KIND_ORDINARY) {
+	if (kind != KIND_ORDINARY && kind != KIND_SETS) {
 		size_t length = stmt.length;
 
 		end = (size_t)(at.at - u->text);
@@ -498,8 +833,15 @@ next_part(struct unit *u)
 		begin_own(u, UNIT_OWN_OPEN);
 		return;
 	}
+	if (kind == KIND_SETS && !u->captured && capture(u, &stmt)) {
+		begin_own(u, UNIT_OWN_CAPTURE);
+		return;
+	}
+	u->captured = false;
+	if (kind == KIND_SETS)
+		warn_of_local(u, &stmt, u->text_single);
 	for (before = at; sqltext_next(&at, &stmt); before = at)
-		if (may_be_special(&stmt))
+		if (may_be_special(u, &stmt))
 			break;
 	end = (size_t)(before.at - u->text);
 	send_part(u, end);
@@ -539,6 +881,17 @@ note_name(struct unit *u, char type, const char *name, const char *text)
 	list_append(&u->names, &x->node);
 }
 
+/* The unit has ended, and its portals with it. */
+static void
+forget_portals(struct unit *u)
+{
+	struct list_node *n, *after;
+
+	LIST_EACH_SAFE (n, after, &u->names)
+		if (LIST_OBJ(n, struct unit_name, node)->type == 'P')
+			free_name(u, LIST_OBJ(n, struct unit_name, node));
+}
+
 static void
 note_message(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
@@ -576,10 +929,10 @@ note_message(struct unit *u, char type, const uint8_t *body, size_t bytes)
 
 /* The kind of the statement that an Execute executes, and its text. */
 static enum kind
-kind_of_execute(const struct unit *u, const uint8_t *body, size_t bytes, const char **text)
+kind_of_execute(const struct unit *u, const uint8_t *body, size_t bytes, struct unit_name **portal,
+		struct sqltext_stmt *stmt)
 {
-	const struct unit_name *x;
-	struct sqltext_stmt stmt;
+	struct unit_name *x;
 	struct sqltext at;
 	struct reader r;
 	const char *name;
@@ -589,9 +942,9 @@ kind_of_execute(const struct unit *u, const uint8_t *body, size_t bytes, const c
 	x = r.failed ? NULL : find_name(u, 'P', name);
 	if (x == NULL)
 		return KIND_ORDINARY;
-	*text = x->text;
+	*portal = x;
 	sqltext_init(&at, x->text, strlen(x->text), u->flags);
-	return sqltext_next(&at, &stmt) ? kind_of(u, &stmt) : KIND_ORDINARY;
+	return sqltext_next(&at, stmt) ? kind_of(u, stmt, true) : KIND_ORDINARY;
 }
 
 /* ---- messages of the member ---- */
@@ -601,6 +954,16 @@ unit_takes_header(char type)
 {
 	return type == 'd' || type == 'c' || type == 'f' || type == 'S' || type == 'H' ||
 	       type == 'X' || type == 'D' || type == 'F';
+}
+
+static bool
+is_single(const struct unit *u, const char *text, size_t bytes)
+{
+	struct sqltext at;
+	struct sqltext_stmt stmt;
+
+	sqltext_init(&at, text, bytes, u->flags);
+	return sqltext_next(&at, &stmt) && !sqltext_next(&at, &stmt);
 }
 
 static enum unit_verdict
@@ -624,7 +987,8 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		u->text = mem_strndup((const char *)body, bytes - 1);
 		u->text_bytes = bytes - 1;
 		u->text_at = u->text_chars = 0;
-		u->failed = false;
+		u->text_single = is_single(u, u->text, u->text_bytes);
+		u->failed = u->captured = false;
 		/* A simple Query ends the unnamed statement. */
 		note_name(u, 'S', "", NULL);
 		next_part(u);
@@ -640,23 +1004,60 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 	return UNIT_PASS;
 }
 
+/* Executes the portal, whose statement the server does not get. */
+static void
+execute_special(struct unit *u, enum kind kind, struct unit_name *portal)
+{
+	char message[128];
+	char *text;
+
+	if (portal->done) {
+		snprintf(message, sizeof message, "portal \"%.64s\" cannot be run", portal->name);
+		tell_error(u, "55000", message, NULL);
+		statement_refused(u);
+		return;
+	}
+	portal->done = true;
+	/* The portal may end with the unit. */
+	text = mem_strdup(portal->text);
+	do_special(u, kind, text, strlen(text));
+	free(text);
+}
+
 static enum unit_verdict
 member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
-	const char *text = NULL;
-	enum kind kind;
+	struct unit_name *portal = NULL;
+	struct sqltext_stmt stmt;
+	enum kind kind = KIND_ORDINARY;
 
 	if (u->state == UNIT_EXCHANGE && u->failed)
 		return UNIT_DROP;
-	if (type == 'E' && (kind = kind_of_execute(u, body, bytes, &text)) != KIND_ORDINARY) {
+	if (type == 'E')
+		kind = kind_of_execute(u, body, bytes, &portal, &stmt);
+	if (kind == KIND_SETS && (u->captured || u->status == 'E' || portal->done)) {
+		u->captured = false;
+		portal->done = true;
+		kind = KIND_ORDINARY;
+	}
+	if (kind != KIND_ORDINARY) {
 		if (!u->drained) {
 			msg_sync(&u->out);
 			u->state = UNIT_DRAINING;
 			u->exchange = true;
 			return UNIT_HOLD;
 		}
-		do_special(u, kind, text, strlen(text));
-		return UNIT_DROP;
+		if (kind == KIND_SETS && u->open) {
+			warn_of_local(u, &stmt, true);
+			if (capture(u, &stmt)) {
+				begin_own(u, UNIT_OWN_CAPTURE);
+				return UNIT_HOLD;
+			}
+			portal->done = true;
+		} else if (kind != KIND_SETS) {
+			execute_special(u, kind, portal);
+			return UNIT_DROP;
+		}
 	}
 	if (!u->open) {
 		begin_own(u, UNIT_OWN_OPEN);
@@ -746,6 +1147,10 @@ go_on(struct unit *u)
 {
 	u->state = u->exchange ? UNIT_EXCHANGE : UNIT_REST;
 	u->drained = u->exchange;
+	if (u->abandoned) {
+		abandon_next(u);
+		return;
+	}
 	if (u->discarding) {
 		u->discarding = false;
 		if (!u->failed)
@@ -772,7 +1177,6 @@ own_ended(struct unit *u)
 	switch (was) {
 	case UNIT_OWN_START:
 	case UNIT_OWN_OPEN:
-	case UNIT_OWN_UNMODES:
 		if (!good) {
 			u->broken = was == UNIT_OWN_OPEN ? "a savepoint could not be made in it"
 							 : "its transaction has failed";
@@ -801,8 +1205,6 @@ own_ended(struct unit *u)
 		u->open = false;
 		break;
 	case UNIT_OWN_MODES:
-		free(u->modes);
-		u->modes = NULL;
 		if (!good) {
 			const char *why = msg_report_field(buf_data(&u->error), u->error.len, 'M');
 
@@ -813,6 +1215,16 @@ own_ended(struct unit *u)
 			begin_own(u, UNIT_OWN_UNMODES);
 			return;
 		}
+		free(u->modes);
+		u->modes = NULL;
+		break;
+	case UNIT_OWN_UNMODES:
+		free(u->modes);
+		u->modes = NULL;
+		if (!good) {
+			u->broken = "a savepoint could not be rolled back in it";
+			return;
+		}
 		break;
 	case UNIT_OWN_DISCARD:
 		if (!good) {
@@ -820,9 +1232,26 @@ own_ended(struct unit *u)
 			u->failed = true;
 		}
 		break;
+	case UNIT_OWN_CAPTURE:
+		u->captured = good;
+		if (!good) {
+			keep_refusal(u);
+			u->failed = true;
+		}
+		break;
+	case UNIT_OWN_TIDY:
+		if (!good) {
+			u->broken = "temporary tables could not be dropped in it";
+			return;
+		}
+		break;
 	case UNIT_OWN_FAIL:
 	case UNIT_OWN_NONE:
 		break;
+	}
+	if (was == UNIT_OWN_COMMIT || was == UNIT_OWN_UNDO) {
+		forget_locals(u);
+		forget_portals(u);
 	}
 	u->own = UNIT_OWN_NONE;
 	u->tries = 0;
@@ -849,6 +1278,8 @@ server_ready(struct unit *u, char status)
 	case UNIT_DRAINING:
 		u->state = UNIT_EXCHANGE;
 		u->drained = true;
+		if (u->abandoned)
+			abandon_next(u);
 		return UNIT_DROP;
 	case UNIT_SYNCING:
 		u->exchange = u->drained = false;
@@ -873,8 +1304,10 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	case 'Z':
 		return server_ready(u, bytes > 0 ? (char)body[0] : 'I');
 	case 'S':
-	case 'N':
 		return UNIT_PASS;
+	case 'N':
+		/* Triggers of deferred constraints may have something to say. */
+		return u->state != UNIT_OWN || u->own == UNIT_OWN_COMMIT ? UNIT_PASS : UNIT_DROP;
 	case 'A':
 		return UNIT_DROP;
 	case 'E':
@@ -891,6 +1324,8 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		return UNIT_DROP;
 	case 'G':
 		u->copying = u->state != UNIT_OWN;
+		if (u->abandoned)
+			msg_copy_fail(&u->out, "the member is gone");
 		break;
 	case 'C':
 		u->copying = false;

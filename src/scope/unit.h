@@ -57,6 +57,8 @@ enum unit_own {
 	UNIT_OWN_MODES,   /* SET TRANSACTION of the modes of a BEGIN */
 	UNIT_OWN_UNMODES, /* that was refused: rolls back to before it */
 	UNIT_OWN_DISCARD, /* what there can be of a DISCARD ALL */
+	UNIT_OWN_CAPTURE, /* keeps values of parameters ahead of a SET LOCAL */
+	UNIT_OWN_TIDY,    /* drops what members have left that are gone */
 	UNIT_OWN_FAIL,    /* makes the member's transaction fail */
 };
 
@@ -71,6 +73,7 @@ struct unit {
 	enum unit_own own;
 	bool open;      /* the savepoint is there */
 	bool block;     /* a BEGIN of the member is open */
+	bool abandoned; /* the member is gone: what it has begun is being rolled back */
 	bool failed;    /* an error has come in this Query or exchange */
 	bool exchange;  /* messages of an exchange have come, and its Sync has not */
 	bool drained;   /* in an exchange: all of it so far has been answered */
@@ -97,6 +100,13 @@ struct unit {
 	char *text;
 	size_t text_bytes, text_at;
 	size_t text_chars; /* characters before text_at */
+	bool text_single;  /* it is one statement */
+
+	/* Parameters that the unit has set for its transaction: at its COMMIT they get the values
+	 * from before. */
+	struct list locals; /* struct unit_local */
+	struct buf capture; /* the statements of CAPTURE, with a NUL behind them */
+	bool captured;      /* they have been executed, and the statement that sets comes next */
 
 	struct list names;  /* struct unit_name: of statements and portals that are control */
 	struct buf out;     /* messages for the server, to be sent before what is passed */
@@ -110,6 +120,14 @@ void unit_clear(struct unit *);
 
 /* Begins: the server is at rest, and the transaction is open. */
 void unit_start(struct unit *);
+
+/* The unit is idle: drops temporary tables and session-level advisory locks. */
+void unit_tidy(struct unit *);
+
+/* The member is gone, maybe in the middle of something: brings the unit to its end, by rolling it
+ * back. A half-sent message to the server has been completed by the caller. The unit is idle when
+ * that is done. */
+void unit_abandon(struct unit *);
 
 /* Does the header of a message of this type tell enough, so that its body need not be seen? */
 bool unit_takes_header(char type);
@@ -128,7 +146,7 @@ enum unit_verdict unit_server(struct unit *, char type, const uint8_t *body, siz
 static inline bool
 unit_is_idle(const struct unit *u)
 {
-	return u->state == UNIT_REST && !u->open && !u->block && u->text == NULL;
+	return u->state == UNIT_REST && !u->open && !u->block && u->text == NULL && !u->abandoned;
 }
 
 /* Could a cancel hit what the member has asked for? */
