@@ -125,6 +125,9 @@ unit_clear(struct unit *u)
 static void
 add_own(struct unit *u, const char *sql)
 {
+	/* One that failed has left them. */
+	msg_close(&u->out, 'P', u->name);
+	msg_close(&u->out, 'S', u->name);
 	msg_parse(&u->out, u->name, sql, NULL, 0);
 	msg_bind(&u->out, u->name, u->name, NULL, 0);
 	msg_execute(&u->out, u->name);
