@@ -41,6 +41,7 @@ struct joint {
 	bool returning_dropped;
 	struct server
 	    *cancelled; /* the member's server, for which a cancel is under way; or NULL */
+	bool restarted; /* a new server for the members may be made */
 	bool closing;   /* members are being ended */
 	bool broken;    /* the unit, or the member's end, has broken off */
 };
@@ -102,6 +103,7 @@ lose(struct joint *j, const char *why)
 }
 
 static void go_on(struct joint *);
+static bool send_unit(struct joint *);
 static void front_readable(struct stream *, void *arg);
 static void front_drained(struct stream *, void *arg);
 
@@ -126,14 +128,25 @@ make_front(struct joint *j)
 static void
 renew_server(struct joint *j)
 {
-	int fd = make_front(j);
+	struct server *srv;
+	int fd;
 
+	if (!j->restarted) {
+		j->restarted = true;
+		unit_start(&j->unit, true);
+		send_unit(j);
+		return;
+	}
+	j->restarted = false;
+	fd = make_front(j);
 	if (fd < 0) {
 		lose(j, strerror(errno));
 		return;
 	}
 	buf_reset(&j->in);
-	server_open_joined(j->pool, real_of(j), fd);
+	srv = server_open_joined(j->pool, real_of(j), fd);
+	free(srv->context);
+	srv->context = NULL;
 }
 
 /* Is there a member that may have temporary objects or advisory locks in the server? */
@@ -578,7 +591,7 @@ joint_open(struct session *s, struct scope *f, struct err *e)
 	list_append(&s->site->joints, &j->node);
 	/* Its statements are those of other sessions. */
 	prepared_forget(&real->prepared);
-	unit_start(&j->unit);
+	unit_start(&j->unit, false);
 	send_unit(j);
 	return true;
 }

@@ -154,6 +154,13 @@ wanted_find(struct wanted *w, struct work *work, struct err *e)
 		err_make(e, ERR_SCOPE_VALUE, text);
 		return ACCESS_NO;
 	}
+	if (item->joinable && w->def && w->def->enter.count > 0) {
+		snprintf(text, sizeof text,
+			 "scope \"%s\" cannot be joined, since its definition has the option enter",
+			 w->def->name);
+		err_make(e, ERR_SCOPE_UNSUPPORTED, text);
+		return ACCESS_NO;
+	}
 	may = find_pool(work, w, e);
 	if (may != ACCESS_YES)
 		return may;

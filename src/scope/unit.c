@@ -318,6 +318,11 @@ begin_own(struct unit *u, enum unit_own what)
 	u->state = UNIT_OWN;
 	u->drained = false;
 	switch (what) {
+	case UNIT_OWN_RESTART:
+		add_own(u, "SET SESSION AUTHORIZATION DEFAULT");
+		add_own(u, "RESET ALL");
+		add_own(u, "DEALLOCATE ALL");
+		break;
 	case UNIT_OWN_START:
 		add_own(u, "DEALLOCATE ALL");
 		break;
@@ -385,9 +390,9 @@ begin_own(struct unit *u, enum unit_own what)
 }
 
 void
-unit_start(struct unit *u)
+unit_start(struct unit *u, bool again)
 {
-	begin_own(u, UNIT_OWN_START);
+	begin_own(u, again ? UNIT_OWN_RESTART : UNIT_OWN_START);
 }
 
 void
@@ -1179,6 +1184,7 @@ own_ended(struct unit *u)
 
 	switch (was) {
 	case UNIT_OWN_START:
+	case UNIT_OWN_RESTART:
 	case UNIT_OWN_OPEN:
 		if (!good) {
 			u->broken = was == UNIT_OWN_OPEN ? "a savepoint could not be made in it"

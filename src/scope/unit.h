@@ -50,7 +50,8 @@ enum unit_state {
 /* What a sequence of our own is for. */
 enum unit_own {
 	UNIT_OWN_NONE,
-	UNIT_OWN_START, /* once: forgets statements that others have prepared */
+	UNIT_OWN_START,   /* forgets statements that others have prepared */
+	UNIT_OWN_RESTART, /* and parameters */
 	UNIT_OWN_OPEN,
 	UNIT_OWN_COMMIT,
 	UNIT_OWN_UNDO,
@@ -118,8 +119,9 @@ struct unit {
 void unit_init(struct unit *, uint64_t random);
 void unit_clear(struct unit *);
 
-/* Begins: the server is at rest, and the transaction is open. */
-void unit_start(struct unit *);
+/* Begins: the server is at rest, and the transaction is open. Statements that others have prepared
+ * are forgotten. `again`: so are all parameters, since it is not known what members have set. */
+void unit_start(struct unit *, bool again);
 
 /* The unit is idle: drops temporary tables and session-level advisory locks. */
 void unit_tidy(struct unit *);
