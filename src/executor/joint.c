@@ -41,6 +41,7 @@ struct joint {
 	bool returning_dropped;
 	struct server
 	    *cancelled; /* the member's server, for which a cancel is under way; or NULL */
+	bool tidied;    /* temporary objects of members that are gone have just been dropped */
 	bool restarted; /* a new server for the members may be made */
 	bool closing;   /* members are being ended */
 	bool broken;    /* the unit, or the member's end, has broken off */
@@ -159,7 +160,8 @@ any_litters(const struct joint *j)
 		LIST_EACH (n, &j->site->in_state[i]) {
 			const struct session *s = LIST_OBJ(n, const struct session, node);
 
-			if (s->context.litters &&
+			/* What a new one is about to do is not in the server yet. */
+			if (s->context.litters && s->id != j->pool->litterer &&
 			    (s->pool == j->pool || (s == j->owner && !session_ends(s))))
 				return true;
 		}
@@ -277,13 +279,17 @@ go_on(struct joint *j)
 			stream_pause(&j->front);
 			return;
 		}
-		if (j->pool->littered && j->in.len > 0 && unit_is_idle(&j->unit) &&
+		if (j->pool->littered && !j->tidied && j->in.len > 0 && unit_is_idle(&j->unit) &&
 		    !any_litters(j)) {
-			j->pool->littered = false;
+			j->pool->littered = j->pool->litterer != 0;
+			j->tidied = true;
 			unit_tidy(&j->unit);
 			send_unit(j);
 			return;
 		}
+		j->tidied = false;
+		if (!unit_is_idle(&j->unit))
+			j->pool->litterer = 0;
 		n = member_message(j);
 		if (n == 0)
 			break;
@@ -747,7 +753,7 @@ joint_join(struct session *s, const char *tokens, struct err *e)
 		struct joint *j = find_token(s->site, at, bytes);
 
 		at += bytes + (at[bytes] == ',');
-		if (j == NULL || j->real_pool != s->pool)
+		if (j == NULL || joint_real(j->real_pool) != s->pool)
 			continue;
 		if (s->peer.uid != 0 && s->peer.uid != j->owner->peer.uid)
 			break;

@@ -41,7 +41,7 @@ listing_view(const struct session *s, struct scope *f, struct scope_view *v)
 {
 	const struct stack *st = s->rare->stack;
 	struct scope *base = scope_base(f);
-	const struct lease *l = base ? base->lease : NULL;
+	const struct lease *l = base ? base->lease : f->kind == SCOPE_JOINT ? f->lease : NULL;
 	const struct server *srv = l && l->state == LEASE_HELD ? l->srv : NULL;
 	bool top = base && stack_top_of(st, base) == f;
 	int64_t now = loop_now_us(s->site->loop);
@@ -56,6 +56,7 @@ listing_view(const struct session *s, struct scope *f, struct scope_view *v)
 	    .elapsed_us = now - f->asked_us,
 	    .wait_us = (f->granted_us ? f->granted_us : now) - f->asked_us,
 	    .deadline_us = -1,
+	    .members = f->kind == SCOPE_JOINT ? (int64_t)joint_members(f) : -1,
 	    .backend_pid = srv ? srv->backend_pid : 0,
 	};
 	if (f->state == SCOPE_OPEN && top && srv && srv->progress.status == 'E')
@@ -115,6 +116,7 @@ listing_view_plain(const struct session *s, struct scope_view *v)
 	    .elapsed_us = loop_now_us(s->site->loop) - plain_since(s),
 	    .wait_us = plain_waited(s, plain_since(s)),
 	    .deadline_us = -1,
+	    .members = -1,
 	    .backend_pid = srv ? srv->backend_pid : 0,
 	};
 	return true;
@@ -174,7 +176,7 @@ show_row(const struct scope_view *v, const struct scope *f, unsigned level,
 		show_number(out, formats, 8, v->deadline_us / UNIT_MS);
 	show_number(out, formats, 9, v->deferred);
 	if (joint)
-		show_number(out, formats, 10, joint_members(f));
+		show_number(out, formats, 10, v->members);
 	else
 		show_text(out, NULL);
 	show_text(out, joint ? joint_token(f) : NULL);

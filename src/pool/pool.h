@@ -89,7 +89,10 @@ struct pool {
 	/* It is the pool of a joined scope, which has one server; NULL: an ordinary pool. No name
 	 * leads to it, and it opens no servers. */
 	struct pool_joined *joined;
-	bool littered;              /* likewise: a member may have left something in the server */
+	/* likewise: members may have temporary objects or advisory locks in the server; the session
+	 * of which that has become known last, 0 once the server has got its statement */
+	bool littered;
+	uint64_t litterer;
 	struct conf_pool *own_conf; /* of such a pool: `conf`, which is no part of a snapshot */
 	bool used;                  /* while unused pools are looked for: somebody uses it */
 	bool reads;                 /* conf->read_only is set: session/readonly.h */
