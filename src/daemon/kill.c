@@ -188,7 +188,11 @@ kill_visitor(const struct daemon *d, const struct pool *pool)
 			struct scope *f = s->rare->stack ? stack_of_lease(s->rare->stack, l) : NULL;
 			struct scope *base = f ? scope_base(f) : NULL;
 
-			if (base == NULL && s->pool->group != pool->group && may_expire(s, l))
+			if (l->ops != s->site->ops->lease) {
+				/* A joined scope. */
+				base = LIST_OBJ(hold_of(l), struct scope, own);
+			} else if (base == NULL && s->pool->group != pool->group &&
+				   may_expire(s, l))
 				base = scopes_implicit(s);
 			if (s->pool->group == pool->group || base == NULL || base->expire_due ||
 			    base->state == SCOPE_EXPIRED || s->state == SESSION_LEAVING)

@@ -47,6 +47,13 @@ struct joint {
 	bool broken;    /* the unit, or the member's end, has broken off */
 };
 
+/* The lease is that of the joint's frame. */
+static struct joint *
+joint_of_lease(const struct lease *l)
+{
+	return LIST_OBJ(hold_of((struct lease *)l), struct scope, own)->joint;
+}
+
 static struct server *
 real_of(const struct joint *j)
 {
@@ -415,7 +422,7 @@ server_message(struct joint *j, const uint8_t *data, size_t bytes)
 static void
 real_readable(struct lease *l)
 {
-	struct joint *j = l->owner;
+	struct joint *j = joint_of_lease(l);
 	const uint8_t *data;
 	size_t bytes, used = 0, n;
 
@@ -438,7 +445,7 @@ real_readable(struct lease *l)
 static void
 real_drained(struct lease *l)
 {
-	struct joint *j = l->owner;
+	struct joint *j = joint_of_lease(l);
 
 	if (!j->broken)
 		go_on(j);
@@ -447,7 +454,7 @@ real_drained(struct lease *l)
 static void
 real_lost(struct lease *l, const struct server *srv, const char *why)
 {
-	struct joint *j = l->owner;
+	struct joint *j = joint_of_lease(l);
 
 	if (j->broken)
 		session_wake(j->owner);
@@ -472,7 +479,7 @@ cancel_over(struct joint *j)
 static void
 cancels_ended(struct lease *l)
 {
-	struct joint *j = l->owner;
+	struct joint *j = joint_of_lease(l);
 
 	cancel_over(j);
 	if (!j->broken)
@@ -529,7 +536,7 @@ member_idle(void *arg)
 static void
 describe(const struct lease *l, char *out, size_t out_size)
 {
-	const struct joint *j = l->owner;
+	const struct joint *j = joint_of_lease(l);
 
 	session_describe(j->owner, out, out_size);
 }
@@ -589,7 +596,6 @@ joint_open(struct session *s, struct scope *f, struct err *e)
 	j->pool = pool_new_joined(&s->site->pools, real, name, fd, &j->joined);
 	free(name);
 	f->own.lease.ops = &joint_lease_ops;
-	f->own.lease.owner = j;
 	f->was_joined = true;
 	f->kind = SCOPE_JOINT;
 	f->joint = j;
@@ -674,7 +680,6 @@ joint_give_back(struct scope *f)
 	stream_close(&j->front);
 	list_remove(&j->site->joints, &j->node);
 	f->own.lease.ops = j->site->ops->lease;
-	f->own.lease.owner = j->owner;
 	f->kind = SCOPE_TRANSACTION;
 	f->joint = NULL;
 	f->joinable = false;
