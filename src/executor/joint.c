@@ -27,7 +27,6 @@ struct joint {
 	struct site *site;
 	struct session *owner;
 	struct scope *frame;
-	struct pool *real_pool; /* of the scope's transaction */
 	struct pool *pool;      /* of the members */
 	struct pool_joined joined;
 	char token[JOINT_TOKEN + 1];
@@ -587,14 +586,16 @@ joint_open(struct session *s, struct scope *f, struct err *e)
 	}
 	j->owner = s;
 	j->frame = f;
-	j->real_pool = real->pool;
 	j->joined = (struct pool_joined){cancel, member_idle, j};
 	unit_init(&j->unit, random);
 	buf_init(&j->in, UNIT_TEXT_MAX + 2 * LOOP_SCRATCH);
 	buf_init(&j->back, UNIT_TEXT_MAX);
 	name = mem_printf("%s/%s", real->pool->conf->name, f->name);
-	j->pool = pool_new_joined(&s->site->pools, real, name, fd, &j->joined);
+	j->pool = pool_new_joined(&s->site->pools, real->pool, name);
 	free(name);
+	j->pool->of_scope = real->pool;
+	j->pool->joined = &j->joined;
+	server_open_joined(j->pool, real, fd);
 	f->own.lease.ops = &joint_lease_ops;
 	f->was_joined = true;
 	f->kind = SCOPE_JOINT;
@@ -705,9 +706,9 @@ joint_pool(const struct session *s, struct pool *pool)
 	if (s->rare->stack)
 		for (f = stack_innermost(s->rare->stack); f; f = stack_outside(s->rare->stack, f))
 			if (f->kind == SCOPE_JOINT && !f->joint->closing &&
-			    (f->joint->real_pool == pool || f->joint->pool == pool))
+			    (f->joint->pool->of_scope == pool || f->joint->pool == pool))
 				return f->joint->pool;
-	return j && j->real_pool == pool ? j->pool : pool;
+	return j && j->pool->of_scope == pool ? j->pool : pool;
 }
 
 struct pool *
@@ -726,7 +727,7 @@ struct pool *
 joint_real(struct pool *pool)
 {
 	while (joint_of(pool))
-		pool = joint_of(pool)->real_pool;
+		pool = pool->of_scope;
 	return pool;
 }
 
@@ -758,7 +759,7 @@ joint_join(struct session *s, const char *tokens, struct err *e)
 		struct joint *j = find_token(s->site, at, bytes);
 
 		at += bytes + (at[bytes] == ',');
-		if (j == NULL || joint_real(j->real_pool) != s->pool)
+		if (j == NULL || joint_real(j->pool->of_scope) != s->pool)
 			continue;
 		if (s->peer.uid != 0 && s->peer.uid != j->owner->peer.uid)
 			break;
@@ -800,4 +801,146 @@ joint_joined(const struct session *s, uint64_t *owner)
 		return NULL;
 	*owner = j->owner->id;
 	return j->frame->name;
+}
+
+/* ---- handover ---- */
+
+bool
+joints_can_move(const struct site *site)
+{
+	const struct list_node *n;
+
+	LIST_EACH (n, &site->joints) {
+		const struct joint *j = LIST_OBJ(n, const struct joint, node);
+
+		if (j->broken || j->closing || j->cancelled || !stream_open(&j->front) ||
+		    !unit_can_move(&j->unit))
+			return false;
+	}
+	return true;
+}
+
+void
+joints_hold(struct site *site, bool hold)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &site->joints) {
+		struct stream *front = &LIST_OBJ(n, struct joint, node)->front;
+
+		if (!stream_open(front))
+			continue;
+		if (hold)
+			stream_hold(front);
+		else
+			stream_release(front);
+	}
+}
+
+int
+joint_fd(const struct scope *f)
+{
+	return f->joint->front.fd;
+}
+
+struct pool *
+joint_members_pool(const struct scope *f)
+{
+	return f->joint->pool;
+}
+
+size_t
+joints_fds(const struct site *site, int *fds)
+{
+	const struct list_node *n;
+	size_t count = 0;
+
+	LIST_EACH (n, &site->joints) {
+		const struct joint *j = LIST_OBJ(n, const struct joint, node);
+
+		if (stream_open(&j->front))
+			fds[count++] = j->front.fd;
+	}
+	return count;
+}
+
+static void
+values_pack(struct pack *p, struct joint *j)
+{
+	struct buf none;
+
+	PACK(p, j->token);
+	PACK(p, j->passing);
+	PACK(p, j->passing_dropped);
+	PACK(p, j->returning);
+	PACK(p, j->returning_dropped);
+	PACK(p, j->tidied);
+	PACK(p, j->restarted);
+	PACK(p, j->pool->littered);
+	PACK(p, j->pool->litterer);
+	PACK(p, j->front.paused);
+	pack_buf(p, &j->in);
+	pack_buf(p, &j->back);
+	unit_pack(p, &j->unit);
+	stream_pack_unread(p, &j->front);
+	buf_init(&none, FRONT_QUEUE_MAX);
+	if (!pack_reading(p)) {
+		pack_buf(p, stream_queue(&j->front) ? stream_queue(&j->front) : &none);
+		return;
+	}
+	pack_buf(p, &none);
+	if (none.len > 0)
+		stream_write(&j->front, buf_data(&none), none.len);
+	buf_clear(&none);
+	j->token[JOINT_TOKEN] = 0;
+}
+
+void
+joint_pack_out(struct pack *p, struct scope *f)
+{
+	values_pack(p, f->joint);
+}
+
+void
+joint_pack_in(struct pack *p, struct session *s, struct scope *f, struct pool *pool, int fd)
+{
+	struct joint *j = mem_calloc(1, sizeof *j);
+
+	j->site = s->site;
+	j->owner = s;
+	j->frame = f;
+	j->pool = pool;
+	j->joined = (struct pool_joined){cancel, member_idle, j};
+	unit_init(&j->unit, 0);
+	buf_init(&j->in, UNIT_TEXT_MAX + 2 * LOOP_SCRATCH);
+	buf_init(&j->back, UNIT_TEXT_MAX);
+	stream_init(&j->front, s->site->loop, fd, FRONT_QUEUE_MAX, &front_ops, j);
+	stream_hold(&j->front);
+	values_pack(p, j);
+	f->joint = j;
+	f->own.lease.ops = &joint_lease_ops;
+	pool->joined = &j->joined;
+	list_append(&s->site->joints, &j->node);
+}
+
+void
+joint_pack_lost(struct scope *f, struct pool *pool)
+{
+	f->kind = SCOPE_TRANSACTION;
+	if (pool)
+		pool->removed = true;
+}
+
+void
+joints_resume(struct site *site)
+{
+	struct list_node *n, *after;
+
+	joints_hold(site, false);
+	LIST_EACH_SAFE (n, after, &site->joints) {
+		struct joint *j = LIST_OBJ(n, struct joint, node);
+
+		if (!j->broken)
+			go_on(j);
+	}
 }

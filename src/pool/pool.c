@@ -116,15 +116,13 @@ pool_new(struct pools *all, const struct conf_pool *conf, char *why, size_t why_
 }
 
 struct pool *
-pool_new_joined(struct pools *all, const struct server *real, const char *name, int fd,
-		struct pool_joined *joined)
+pool_new_joined(struct pools *all, const struct pool *real, const char *name)
 {
-	const struct conf_pool *from = real->pool->conf;
 	struct conf_pool *conf = mem_alloc(sizeof *conf);
 	struct pool *pool;
 	char why[256];
 
-	*conf = *from;
+	*conf = *real->conf;
 	conf->name = mem_strdup(name);
 	conf->size = 1;
 	conf->min_size = 0;
@@ -135,14 +133,10 @@ pool_new_joined(struct pools *all, const struct server *real, const char *name, 
 	conf->idle_timeout_us = conf->max_lifetime_us = conf->check_interval_us = 0;
 	conf->discard_always = false;
 	pool = make_pool(all, conf, NULL, NULL, why, sizeof why);
-	if (pool == NULL) {
-		free(conf->name);
-		free(conf);
-		return NULL;
-	}
-	pool->joined = joined;
+	/* The conninfo is right: the other pool was made from it. */
+	if (pool == NULL)
+		log_fatal("pool", name, "its conninfo cannot be used", LOG_QUOTED("why", why));
 	pool->own_conf = conf;
-	server_open_joined(pool, real, fd);
 	return pool;
 }
 

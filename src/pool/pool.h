@@ -89,6 +89,7 @@ struct pool {
 	/* It is the pool of a joined scope, which has one server; NULL: an ordinary pool. No name
 	 * leads to it, and it opens no servers. */
 	struct pool_joined *joined;
+	struct pool *of_scope; /* likewise: the pool of the scope's transaction */
 	/* likewise: members may have temporary objects or advisory locks in the server; the session
 	 * of which that has become known last, 0 once the server has got its statement */
 	bool littered;
@@ -158,11 +159,9 @@ void pools_clear(struct pools *);
  * `why` if the conninfo is wrong. */
 struct pool *pool_new(struct pools *, const struct conf_pool *conf, char *why, size_t why_size);
 
-/* Makes the pool of a joined scope, whose transaction is on the server `real`. `fd`: a socket at
- * the other end of which `joined` answers as PostgreSQL would. Takes over `fd`. The pool is freed
- * by pool_free(); it keeps no reference to `joined` once pool->joined is NULL. */
-struct pool *pool_new_joined(struct pools *, const struct server *real, const char *name, int fd,
-			     struct pool_joined *joined);
+/* Makes the pool of a joined scope, whose transaction is on a server of the pool `real`. The caller
+ * sets pool->joined, and opens its server by server_open_joined(). */
+struct pool *pool_new_joined(struct pools *, const struct pool *real, const char *name);
 
 /* Closes every server and fails every wait; frees the pool at the end of the turn. */
 void pool_free(struct pool *);

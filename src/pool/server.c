@@ -296,7 +296,8 @@ server_adopt(struct pool *pool, uint64_t id, int fd, enum server_state state)
 bool
 server_can_move(const struct server *srv)
 {
-	return stream_open(&srv->stream) && stream_ssl(&srv->stream) == NULL && srv->key.known;
+	return stream_open(&srv->stream) && stream_ssl(&srv->stream) == NULL &&
+	       (srv->key.known || srv->pool->own_conf);
 }
 
 struct server *

@@ -1344,3 +1344,105 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	}
 	return u->state == UNIT_OWN ? UNIT_DROP : UNIT_PASS;
 }
+
+/* ---- handover ---- */
+
+bool
+unit_can_move(const struct unit *u)
+{
+	return u->state != UNIT_OWN && u->control == NULL && !u->abandoned && !u->captured &&
+	       !u->discarding && !u->ready && u->out.len == 0 && u->reply.len == 0;
+}
+
+static void
+names_pack(struct pack *p, struct unit *u)
+{
+	uint32_t count = u->names.count;
+	struct list_node *n = u->names.head.next;
+
+	PACK(p, count);
+	for (uint32_t i = 0; i < count && !p->failed; i++) {
+		struct unit_name none = {0}, *x = &none;
+
+		if (!pack_reading(p)) {
+			x = LIST_OBJ(n, struct unit_name, node);
+			n = n->next;
+		}
+		PACK(p, x->type);
+		PACK(p, x->done);
+		pack_str(p, &x->name);
+		pack_str(p, &x->text);
+		if (!pack_reading(p))
+			continue;
+		if (x->name && x->text && !p->failed) {
+			struct unit_name *copy = mem_calloc(1, sizeof *copy);
+
+			*copy = none;
+			list_append(&u->names, &copy->node);
+		} else {
+			p->failed = true;
+			free(x->name);
+			free(x->text);
+		}
+	}
+}
+
+static void
+locals_pack(struct pack *p, struct unit *u)
+{
+	uint32_t count = u->locals.count;
+	struct list_node *n = u->locals.head.next;
+
+	PACK(p, count);
+	for (uint32_t i = 0; i < count && !p->failed; i++) {
+		struct unit_local *l = NULL;
+		unsigned number = 0;
+		char *name = NULL;
+
+		if (!pack_reading(p)) {
+			l = LIST_OBJ(n, struct unit_local, node);
+			n = n->next;
+			number = l->number;
+			name = l->name;
+		}
+		PACK(p, number);
+		pack_str(p, &name);
+		if (!pack_reading(p))
+			continue;
+		if (name && !p->failed) {
+			l = mem_calloc(1, sizeof *l + strlen(name) + 1);
+			strcpy(l->name, name);
+			l->number = number;
+			list_append(&u->locals, &l->node);
+		}
+		free(name);
+	}
+}
+
+void
+unit_pack(struct pack *p, struct unit *u)
+{
+	PACK(p, u->state);
+	PACK(p, u->open);
+	PACK(p, u->block);
+	PACK(p, u->failed);
+	PACK(p, u->exchange);
+	PACK(p, u->drained);
+	PACK(p, u->copying);
+	PACK(p, u->status);
+	PACK(p, u->name);
+	PACK(p, u->flags);
+	pack_str(p, &u->text);
+	PACK(p, u->text_bytes);
+	PACK(p, u->text_at);
+	PACK(p, u->text_chars);
+	PACK(p, u->text_single);
+	names_pack(p, u);
+	locals_pack(p, u);
+	if (!pack_reading(p))
+		return;
+	u->name[sizeof u->name - 1] = 0;
+	if (u->state >= UNIT_NSTATES || (u->text && (u->text_bytes != strlen(u->text) ||
+						     u->text_at > u->text_bytes)))
+		p->failed = true;
+}

@@ -33,6 +33,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "base/pack.h"
 #include "scope/grammar.h"
 
 #define UNIT_TEXT_MAX (16u * 1024 * 1024) /* bytes of a message with SQL text */
@@ -157,6 +158,11 @@ unit_is_busy(const struct unit *u)
 {
 	return u->state != UNIT_REST;
 }
+
+/* Can it be handed over now? If not, it can be after the next answers of the server. */
+bool unit_can_move(const struct unit *);
+/* For the handover. */
+void unit_pack(struct pack *, struct unit *);
 
 const char *unit_state_name(enum unit_state);
 

@@ -572,5 +572,42 @@ def pgbench_inside(t):
     equal(t.value("SELECT count(*) FROM pgbench_history"), "600", "transactions")
 
 
+@test
+def restarts(t):
+    """a restart of the daemon drops neither owner nor members: idle, in a BEGIN, with a query that runs, waiting"""
+    t.sql("CREATE TABLE t (n int UNIQUE)")
+    d = t.supervised(size=2)
+    c, token = owner_of(t, d)
+    _, other = owner_of(t, d, "ENTER z JOINABLE")
+    a, b, idle, x = (raw_member(t, d, k) for k in (token, token, token, other))
+    idle.ask("SET work_mem = '9MB'")
+    x.ask("BEGIN")
+    x.ask("INSERT INTO t VALUES (70)")
+    backend = a.value("SELECT pg_backend_pid()")
+    for i in range(4):
+        a.ask("BEGIN")
+        a.ask("INSERT INTO t VALUES (%d)" % i)
+        a.ask("SAVEPOINT s; SET LOCAL TimeZone = 'Asia/Tokyo'")
+        a.send(query("SELECT pg_sleep(0.3), %d" % i) + query("SELECT 'behind'"))
+        wait_until(lambda: any("pg_sleep" in r["query"] and r["state"] == "active" for r in t.activity()), 5, "it runs")
+        b.send(query("INSERT INTO t VALUES (%d)" % (10 + i)))
+        wait_until(lambda: d.waiting("db/a") == 1, 5, "the other member waits")
+        d.restart()
+        equal(a.until_ready().rows, [("", str(i))], "the answer")
+        equal(a.until_ready().value, "behind", "the answer of what is behind it")
+        equal(a.value("SHOW TimeZone"), "Asia/Tokyo", "its parameter")
+        equal(a.ask("COMMIT").tags, ["COMMIT"], "the tag")
+        check(a.value("SHOW TimeZone") != "Asia/Tokyo", "the parameter ends with the unit")
+        check(not b.until_ready().errors, "the one that waited is served")
+        equal(idle.value("SHOW work_mem"), "9MB", "the parameter of the idle one")
+        equal(a.value("SELECT pg_backend_pid()"), backend, "the backend")
+    equal(x.ask("ROLLBACK").tags, ["ROLLBACK"], "the other scope's member")
+    x.ask("INSERT INTO t VALUES (71)")
+    n = raw_member(t, d, token)
+    equal(n.value("SELECT count(*) FROM t"), "8", "a new member joins by the same token")
+    c.execute("EXIT")
+    equal(rows(t), "0,1,2,3,10,11,12,13", "rows")
+
+
 if __name__ == "__main__":
     main()
