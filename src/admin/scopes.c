@@ -15,7 +15,7 @@ static const struct column scopes_columns[] = {
     {"level", COLUMN_INT},         {"name", COLUMN_TEXT},       {"kind", COLUMN_TEXT},
     {"pool", COLUMN_TEXT},         {"state", COLUMN_TEXT},      {"current", COLUMN_BOOL},
     {"elapsed_ms", COLUMN_BIGINT}, {"wait_ms", COLUMN_BIGINT},  {"deadline_ms", COLUMN_BIGINT},
-    {"deferred", COLUMN_INT},      {"backend_pid", COLUMN_INT},  {"members", COLUMN_INT},
+    {"deferred", COLUMN_INT},      {"backend_pid", COLUMN_INT}, {"members", COLUMN_INT},
 };
 
 static void

@@ -215,11 +215,8 @@ static const struct err_kind kinds[ERR_N] = {
 			  "there is no scope on pool \"%s\" with such a token", /* pool */
 			  "SHOW SCOPES tells the token of a scope that was entered with JOINABLE, "
 			  "in its own session; the scope may have ended"},
-    [ERR_JOIN_USER] = {"join_user", "28000", true,
-		       "a scope can be joined only by the user who has entered it, or by root",
-		       NULL},
     [ERR_JOIN_STATE] = {"join_state", "55000", false,
-			"JOIN is not possible now, since the session has %s", /* what */
+			"the session cannot join a scope, since it has %s", /* what */
 			"a session joins a scope at login, by the startup option "
 			"pgwith.join=TOKEN, or by JOIN before anything else"},
     [ERR_JOIN_STATEMENT] = {"join_statement", "0A000", false,

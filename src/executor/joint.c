@@ -27,7 +27,7 @@ struct joint {
 	struct site *site;
 	struct session *owner;
 	struct scope *frame;
-	struct pool *pool;      /* of the members */
+	struct pool *pool; /* of the members */
 	struct pool_joined joined;
 	char token[JOINT_TOKEN + 1];
 	struct stream front; /* our end of the socket pair */

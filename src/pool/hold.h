@@ -77,6 +77,9 @@ hold_of(struct lease *l)
 	return LIST_OBJ(l, struct hold, lease);
 }
 
+/* Is its server that of the members of a joined scope? */
+bool hold_is_joined(const struct hold *);
+
 /* What becomes of the server when it is at rest outside a transaction. */
 enum hold_verdict {
 	HOLD_KEEP,   /* the session keeps it */

@@ -335,7 +335,8 @@ wants_fresh(const struct pool *pool)
 {
 	const struct lease *l = queue_at(pool, 0);
 
-	return l && l->fresh && pool->own_conf == NULL && pool->servers[SERVER_CONNECTING].count == 0;
+	return l && l->fresh && pool->own_conf == NULL &&
+	       pool->servers[SERVER_CONNECTING].count == 0;
 }
 
 /* The group is full: makes room by closing the server of another role that has been idle

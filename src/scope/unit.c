@@ -205,8 +205,7 @@ add_keep(const struct unit *u, const struct unit_local *l, struct buf *sql)
 		    "'v' || coalesce(pg_catalog.current_setting(",
 		    u->name, l->number, u->name, l->number);
 	add_literal(sql, l->name);
-	buf_add_fmt(sql,
-		    ", true), '') ELSE pg_catalog.current_setting('%s.v%u', true) END, true);",
+	buf_add_fmt(sql, ", true), '') ELSE pg_catalog.current_setting('%s.v%u', true) END, true);",
 		    u->name, l->number);
 }
 
@@ -219,8 +218,9 @@ add_restore(const struct unit *u, const struct unit_local *l, struct buf *sql)
 		    "<> '' THEN pg_catalog.set_config(",
 		    u->name, l->number);
 	add_literal(sql, l->name);
-	buf_add_fmt(sql, ", pg_catalog.substr(pg_catalog.current_setting('%s.v%u', true), 2), true) END;",
-		    u->name, l->number);
+	buf_add_fmt(
+	    sql, ", pg_catalog.substr(pg_catalog.current_setting('%s.v%u', true), 2), true) END;",
+	    u->name, l->number);
 }
 
 static void
@@ -245,8 +245,8 @@ capture_one(void *arg, const char *name, bool local)
 	}
 }
 
-/* The statement is about to be executed: what has to be done ahead of it goes to u->capture. Returns
- * true if there is anything. */
+/* The statement is about to be executed: what has to be done ahead of it goes to u->capture.
+ * Returns true if there is anything. */
 static bool
 capture(struct unit *u, const struct sqltext_stmt *stmt)
 {
@@ -711,7 +711,7 @@ kind_of(const struct unit *u, const struct sqltext_stmt *s, bool alone)
 	case SQLWORD_DISCARD:
 		return w[1] == SQLWORD_ALL && !u->block && alone ? KIND_DISCARD : KIND_ORDINARY;
 	case SQLWORD_DECLARE:
-		return is_holdable(u, s)     ? KIND_REFUSED
+		return is_holdable(u, s)    ? KIND_REFUSED
 		       : u->block || !alone ? KIND_ORDINARY
 					    : KIND_OUTSIDE;
 	case SQLWORD_COMMIT:
@@ -748,8 +748,7 @@ may_be_special(const struct unit *u, const struct sqltext_stmt *s)
 	case SQLWORD_DISCARD:
 		return s->first[1] == SQLWORD_ALL;
 	default:
-		return transaction_is(s) || is_lock(s) ||
-		       unitset_each(s, u->flags, NULL, NULL) > 0;
+		return transaction_is(s) || is_lock(s) || unitset_each(s, u->flags, NULL, NULL) > 0;
 	}
 }
 
@@ -1442,7 +1441,7 @@ unit_pack(struct pack *p, struct unit *u)
 	if (!pack_reading(p))
 		return;
 	u->name[sizeof u->name - 1] = 0;
-	if (u->state >= UNIT_NSTATES || (u->text && (u->text_bytes != strlen(u->text) ||
-						     u->text_at > u->text_bytes)))
+	if (u->state >= UNIT_NSTATES ||
+	    (u->text && (u->text_bytes != strlen(u->text) || u->text_at > u->text_bytes)))
 		p->failed = true;
 }

@@ -24,7 +24,8 @@ read_constant(const struct sqltext_token *tok, char *out, size_t size)
 	return n > 0 && at >= end;
 }
 
-/* Behind the name set_config: reads the call. Returns true if the name of the parameter is known. */
+/* Behind the name set_config: reads the call. Returns true if the name of the parameter is known.
+ */
 static bool
 read_call(struct sqltext *text, char *name, size_t size, bool *local)
 {

@@ -1,6 +1,6 @@
-/* unitset: which parameters a statement of a member sets, and whether only for its transaction. In a
- * joined scope that transaction is a savepoint, whose RELEASE would keep what SET LOCAL has set. By
- * the words alone: what a function sets is not seen. No I/O. */
+/* unitset: which parameters a statement of a member sets, and whether only for its transaction. In
+ * a joined scope that transaction is a savepoint, whose RELEASE would keep what SET LOCAL has set.
+ * By the words alone: what a function sets is not seen. No I/O. */
 #ifndef PGWITH_SCOPE_UNITSET_H
 #define PGWITH_SCOPE_UNITSET_H
 

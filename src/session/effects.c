@@ -267,7 +267,7 @@ static void
 note_hold(struct hold *h, unsigned set)
 {
 	/* In a joined scope they are the scope's own: executor/joint.h. */
-	if (h->lease.pool->own_conf)
+	if (hold_is_joined(h))
 		set &= ~(unsigned)HOLD_OF_SCOPE;
 	h->pinned |= set & EFFECTS_PIN;
 	if (set & SETS)
@@ -300,7 +300,7 @@ effects_take(struct session *s, const struct message *m, unsigned set, const cha
 	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) && sql)
 		deallocate_note(s, sql, bytes);
 	note_hold(s->hold, set);
-	if (s->hold->lease.pool->own_conf && !s->context.litters &&
+	if (hold_is_joined(s->hold) && !s->context.litters &&
 	    (set & (HOLD_OF_SCOPE | SQLCLASS_OPAQUE | SQLCLASS_UNSURE | SQLCLASS_CREATE))) {
 		s->hold->lease.pool->littered = s->context.litters = true;
 		s->hold->lease.pool->litterer = s->id;
