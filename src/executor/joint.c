@@ -38,8 +38,7 @@ struct joint {
 	struct buf back;      /* of the server: a message that is not whole, or a part of it */
 	uint32_t returning;   /* bytes of a message of the server, likewise */
 	bool returning_dropped;
-	struct server
-	    *cancelled; /* the member's server, for which a cancel is under way; or NULL */
+	struct server *cancelled; /* a cancel is under way for it: the members'; or NULL */
 	bool tidied;    /* temporary objects of members that are gone have just been dropped */
 	bool restarted; /* a new server for the members may be made */
 	bool closing;   /* members are being ended */

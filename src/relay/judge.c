@@ -358,8 +358,7 @@ judge_violation(struct session *s, const char *what)
 	return OVER;
 }
 
-/* What a member of a joined scope cannot do: it needs a connection, or a transaction, of its own.
- */
+/* What a member of a joined scope cannot do: that needs a connection of its own. */
 #define NOT_JOINED (SQLCLASS_LISTEN | SQLCLASS_HOLD | SQLCLASS_PREPARE_TRANSACTION)
 
 static enum verdict

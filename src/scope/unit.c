@@ -28,6 +28,7 @@ enum kind {
 	KIND_CONTROL, /* BEGIN, COMMIT, ROLLBACK */
 	KIND_OUTSIDE, /* what PostgreSQL refuses outside of a BEGIN */
 	KIND_SETS,    /* ordinary, but it sets parameters */
+	KIND_MODES,   /* SET TRANSACTION in a BEGIN */
 	KIND_DISCARD, /* DISCARD ALL */
 	KIND_REFUSED  /* what would end the scope's transaction, or outlive the unit */
 };
@@ -422,7 +423,7 @@ unit_abandon(struct unit *u)
 	end_text(u);
 	grammar_free(u->control);
 	u->control = NULL;
-	u->discarding = u->ready = u->captured = u->refused = false;
+	u->setting = u->discarding = u->ready = u->captured = u->refused = false;
 	while ((n = list_first(&u->names)) != NULL)
 		free_name(u, LIST_OBJ(n, struct unit_name, node));
 	u->abandoned = true;
@@ -616,6 +617,17 @@ tell_outside(struct unit *u, const char *text, size_t bytes)
 	tell_error(u, "25P01", message, NULL);
 }
 
+static char *
+read_modes(const struct unit *u, const char *text, size_t bytes)
+{
+	struct sqltext at;
+
+	sqltext_init(&at, text, bytes, u->flags);
+	sqltext_accept(&at, "set");
+	sqltext_accept(&at, "transaction");
+	return mem_strndup(at.at, (size_t)(text + bytes - at.at));
+}
+
 /* A statement is refused, as the member was told: its transaction fails, too. */
 static void
 statement_refused(struct unit *u)
@@ -648,6 +660,11 @@ do_special(struct unit *u, enum kind kind, const char *text, size_t bytes)
 		tell_outside(u, text, bytes);
 		statement_refused(u);
 		return;
+	case KIND_MODES:
+		u->modes = read_modes(u, text, bytes);
+		u->setting = true;
+		begin_own(u, UNIT_OWN_MODES);
+		return;
 	case KIND_DISCARD:
 		if (!u->open)
 			begin_own(u, UNIT_OWN_OPEN);
@@ -661,7 +678,7 @@ do_special(struct unit *u, enum kind kind, const char *text, size_t bytes)
 	tell_error(u, "0A000",
 		   "this statement cannot be used in a joined scope, as it would end the "
 		   "transaction of the scope or outlive the unit",
-		   "the owner of the scope ends it, by EXIT");
+		   "the owner of the scope ends it, by LEAVE");
 	statement_refused(u);
 }
 
@@ -693,6 +710,16 @@ is_lock(const struct sqltext_stmt *s)
 	       s->start[4] != '_';
 }
 
+/* Is it a SET TRANSACTION whose modes are understood? */
+static bool
+sets_modes(const struct sqltext_stmt *s)
+{
+	struct sqlmodes modes = {0};
+
+	return s->first[0] == SQLWORD_SET && s->first[1] == SQLWORD_TRANSACTION &&
+	       sqlmodes_read(s->start, s->length, &modes);
+}
+
 /* `alone`: it is no part of a Query with other statements, which PostgreSQL would take for a
  * transaction block in most respects. */
 static enum kind
@@ -722,6 +749,10 @@ kind_of(const struct unit *u, const struct sqltext_stmt *s, bool alone)
 		if (w[1] == SQLWORD_PREPARED)
 			return KIND_REFUSED;
 		return u->block ? KIND_ORDINARY : KIND_OUTSIDE;
+	case SQLWORD_SET:
+		if (u->block && u->status == 'T' && sets_modes(s))
+			return KIND_MODES;
+		return unitset_each(s, u->flags, NULL, NULL) > 0 ? KIND_SETS : KIND_ORDINARY;
 	default:
 		if (transaction_is(s))
 			return KIND_CONTROL;
@@ -747,6 +778,9 @@ may_be_special(const struct unit *u, const struct sqltext_stmt *s)
 		return s->first[1] == SQLWORD_TRANSACTION;
 	case SQLWORD_DISCARD:
 		return s->first[1] == SQLWORD_ALL;
+	case SQLWORD_SET:
+		return s->first[1] == SQLWORD_TRANSACTION ||
+		       unitset_each(s, u->flags, NULL, NULL) > 0;
 	default:
 		return transaction_is(s) || is_lock(s) || unitset_each(s, u->flags, NULL, NULL) > 0;
 	}
@@ -1158,7 +1192,12 @@ go_on(struct unit *u)
 		abandon_next(u);
 		return;
 	}
-	if (u->discarding) {
+	if (u->setting) {
+		u->setting = false;
+		msg_complete(&u->reply, "SET");
+		if (u->text)
+			next_part(u);
+	} else if (u->discarding) {
 		u->discarding = false;
 		if (!u->failed)
 			msg_complete(&u->reply, "DISCARD ALL");
@@ -1217,7 +1256,7 @@ own_ended(struct unit *u)
 			const char *why = msg_report_field(buf_data(&u->error), u->error.len, 'M');
 
 			msg_report(&u->reply, 'N', "NOTICE", "0A000",
-				   "the modes of this BEGIN are not those of the joined scope, "
+				   "the modes of this transaction are not those of the joined scope, "
 				   "whose transaction goes on with its own",
 				   why, NULL);
 			begin_own(u, UNIT_OWN_UNMODES);
@@ -1350,7 +1389,7 @@ bool
 unit_can_move(const struct unit *u)
 {
 	return u->state != UNIT_OWN && u->control == NULL && !u->abandoned && !u->captured &&
-	       !u->discarding && !u->ready && u->out.len == 0 && u->reply.len == 0;
+	       !u->setting && !u->discarding && !u->ready && u->out.len == 0 && u->reply.len == 0;
 }
 
 static void

@@ -94,9 +94,10 @@ struct unit {
 	bool ended;              /* COMMIT, ROLLBACK: the unit has been ended */
 	bool replaced;           /* the COMMIT became a ROLLBACK */
 	bool refused;            /* the commit of the unit has failed, as the member was told */
+	bool setting;            /* a SET TRANSACTION is being done, by `modes` */
 	bool discarding;         /* a DISCARD ALL is being done */
 	bool ready;              /* ReadyForQuery is due to the member */
-	char *modes;             /* BEGIN: modes that are still to be set; or NULL */
+	char *modes;             /* BEGIN, SET TRANSACTION: modes that are still to be set; or NULL */
 
 	/* A Query with transaction control, which is done part by part; or NULL. */
 	char *text;

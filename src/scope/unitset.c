@@ -24,8 +24,7 @@ read_constant(const struct sqltext_token *tok, char *out, size_t size)
 	return n > 0 && at >= end;
 }
 
-/* Behind the name set_config: reads the call. Returns true if the name of the parameter is known.
- */
+/* Behind the name set_config: reads the call. Returns true if it names the parameter. */
 static bool
 read_call(struct sqltext *text, char *name, size_t size, bool *local)
 {

@@ -405,6 +405,15 @@ def modes(t):
     check("joined scope" in m.notices[-1].message, "a notice: %r" % m.notices)
     refused(m, "INSERT INTO t VALUES (2)", "25006")
     m.execute("COMMIT")
+    # As pg_dump does.
+    m.execute("BEGIN")
+    equal(m.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").statusmessage, "SET", "the tag")
+    check("joined scope" in m.notices[-1].message, "a notice: %r" % m.notices)
+    refused(m, "INSERT INTO t VALUES (2)", "25006")
+    m.execute("ROLLBACK")
+    out = run([os.path.join(bindir(), "pg_dump"), "-h", d.sockets, "-p", str(d.port), "-U", "postgres", "db"],
+              {"PGOPTIONS": "-c pgwith.join=" + token})
+    check("\n1\n\\.\n" in out, "what pg_dump sees: " + out)
     c.execute("EXIT")
     equal(rows(t), "1", "rows")
 
