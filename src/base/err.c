@@ -207,6 +207,11 @@ static const struct err_kind kinds[ERR_N] = {
 	{"scope_swept", "01000", false,
 	 "%s has ended and rolled back %s %s", /* statement, the scopes, names */
 	 "LEAVE a scope before its connection goes back to a pool of the program's"},
+    [ERR_JOINABLE_PINNED] =
+	{"joinable_pinned", "55000", false,
+	 "the session keeps its server (%s), so it cannot enter a scope that others can join",
+	 /* why it is pinned */
+	 "enter the scope in a session of its own"},
     [ERR_JOIN_TOKEN] = {"join_token", "28000", true,
 			"there is no scope on pool \"%s\" with such a token", /* pool */
 			"SHOW SCOPES tells the token of a scope that was entered with JOINABLE, in "

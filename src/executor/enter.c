@@ -370,6 +370,14 @@ enter_again(struct work *work)
 	go_on_with_lease(work, r, &e);
 }
 
+/* Does the session keep a server, for what it has there, outside of all scopes? */
+static bool
+keeps_server(const struct session *s)
+{
+	return s->own->lease.state == LEASE_HELD &&
+	       stack_of_lease(s->rare->stack, &s->own->lease) == NULL;
+}
+
 static void
 want_transaction(struct work *work, const struct wanted *w)
 {
@@ -379,6 +387,14 @@ want_transaction(struct work *work, const struct wanted *w)
 	struct scope *f;
 	struct err e;
 
+	if (item->joinable && keeps_server(work->session)) {
+		/* Its statements would go there, and not into the scope. */
+		const char *pin = session_pin_name(work->session);
+
+		err_make(&e, ERR_JOINABLE_PINNED, pin ? pin : "statement");
+		enter_fail(work, &e);
+		return;
+	}
 	if (base == NULL) {
 		f = push_frame(work, SCOPE_TRANSACTION, w->name);
 		f->pool = w->pool;

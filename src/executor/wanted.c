@@ -56,7 +56,7 @@ unnamed_pool(struct session *s, struct wanted *w)
 	const struct scope *base = stack_current(st);
 	struct pool *to = NULL;
 
-	if (!s->pool->reads ||
+	if (!s->pool->reads || stack_is_joinable(st) ||
 	    (w->item->kind != GRAMMAR_TRANSACTION && w->item->kind != GRAMMAR_DEFINED))
 		return s->pool;
 	/* A scope inside of a transaction that only reads is a savepoint there. */

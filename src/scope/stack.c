@@ -206,6 +206,16 @@ stack_begin(const struct stack *st)
 	return NULL;
 }
 
+bool
+stack_is_joinable(const struct stack *st)
+{
+	struct scope *f = stack_innermost(st);
+
+	while (f && f->kind != SCOPE_JOINT)
+		f = stack_outside(st, f);
+	return f != NULL;
+}
+
 struct scope *
 stack_loser(const struct stack *st, const struct scope *f)
 {

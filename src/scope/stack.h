@@ -135,6 +135,8 @@ struct scope *stack_transaction_on(const struct stack *, const struct pool *);
 struct scope *stack_top_of(const struct stack *, const struct scope *base);
 /* The innermost frame in a transaction that has this lease, or NULL. */
 struct scope *stack_of_lease(const struct stack *, const struct lease *);
+/* Is a frame among them that others can join? */
+bool stack_is_joinable(const struct stack *);
 /* The nearest frame around this one that is a transaction or in one: it fails with this one. NULL
  * if there is none, or if a frame with SUPPRESS stands between. */
 struct scope *stack_loser(const struct stack *, const struct scope *);

@@ -1,11 +1,12 @@
 """Joined scopes: what sessions see that work in the scope of another one, through psql, psycopg, asyncpg, node's pg,
 pgbench, and message by message."""
 
+import importlib.util
 import os
 import subprocess
 import threading
 
-from pgwtest import check, equal, main, test, wait_until, wire
+from pgwtest import check, equal, main, note, test, wait_until, wire
 from pgwtest.scopelog import connect, dial, number, refused
 from pgwtest.server import bindir
 from pgwtest.wire import ServerError, query
@@ -380,6 +381,9 @@ def refusals(t):
         equal(m.execute("SELECT 1").fetchone()[0], 1, "it goes on")
     c.execute("EXIT")
     x = connect(t, d)
+    x.execute("CREATE TEMP TABLE tt (a int)")
+    refused(x, "ENTER b JOINABLE", "55000", "keeps its server (temporary object)")
+    x.execute("DROP TABLE tt")
     x.execute("BEGIN")
     refused(x, "ENTER b JOINABLE", "22023", "cannot be joined")
     x.execute("ROLLBACK")
@@ -564,7 +568,7 @@ def console(t):
     d.console("ENABLE db")
     c.execute("EXIT")
     equal(rows(t), "1,2,3", "rows")
-    wait_until(lambda: len(d.show("POOLS")) == 2, 10, "the pool of the scope is gone: %r" % d.show("POOLS"))
+    wait_until(lambda: "db/a" not in [r["database"] for r in d.show("POOLS")], 10, "the pool of the scope is gone")
 
 
 @test
@@ -616,6 +620,35 @@ def restarts(t):
     equal(n.value("SELECT count(*) FROM t"), "8", "a new member joins by the same token")
     c.execute("EXIT")
     equal(rows(t), "0,1,2,3,10,11,12,13", "rows")
+
+
+FEATURES = ("query", "parameters", "transactions", "errors", "copy", "large")
+
+
+@test(timeout=300)
+def drivers(t):
+    """the programs of drivers_matrix.py as members: psycopg 3, psycopg2, asyncpg, node's pg (by NODE_PATH)"""
+    here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "drivers")
+    d = t.daemon()
+    dsn = "host=%s port=%d dbname=db user=postgres" % (d.sockets, d.port)
+    programs = [("psycopg3.py", "psycopg"), ("psycopg_2.py", "psycopg2"), ("async_pg.py", "asyncpg")]
+    commands = [["/usr/bin/python3", os.path.join(here, p)] for p, module in programs
+                if importlib.util.find_spec(module)]
+    if subprocess.run(["node", "-e", "require('pg')"], stderr=subprocess.DEVNULL, check=False).returncode == 0:
+        commands.append(["node", os.path.join(here, "node_pg.js")])
+    for argv in commands:
+        for feature in FEATURES:
+            # psycopg2's program asks for that level.
+            c, token = owner_of(t, d, "ENTER a JOINABLE ISOLATION LEVEL SERIALIZABLE")
+            r = subprocess.run(argv + [dsn, feature], env=dict(os.environ, PGOPTIONS="-c pgwith.join=" + token,
+                                                                   PGWITH_TEST_JOIN=token),
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
+            check(r.returncode == 0 and (r.stdout.strip().endswith("ok") or r.stdout.startswith("none")),
+                  "%s %s: %s" % (argv[1:], feature, r.stdout))
+            check(r.stdout.startswith("none") or d.log_has("joined scope=a owner=%d" % number(c)), "it has joined")
+            c.execute("EXIT ROLLBACK")
+            c.close()
+        note("%s: %s" % (os.path.basename(argv[1]), ", ".join(FEATURES)))
 
 
 if __name__ == "__main__":

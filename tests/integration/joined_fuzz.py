@@ -36,7 +36,7 @@ class Lab:
              "SET client_encoding = 'LATIN1'", "SET DateStyle = 'SQL'", "SET standard_conforming_strings = off", "SELECT 1/0",
              "SET LOCAL work_mem = '10MB'", "SELECT set_config('app.x', 'local', true)", "SELECT 1")
 
-    def __init__(self, t):
+    def __init__(self, t, lazy_begin):
         self.t = t
         self.number = 0
         for role in ("fz_one", "fz_two"):
@@ -44,7 +44,7 @@ class Lab:
         t.sql(programs.COMMON)
         t.sql('ALTER DATABASE "%s" SET plan_cache_mode = force_custom_plan' % t.database)
         t.sql(programs.SETUP.replace("@S", "w00"))
-        self.daemon = t.daemon(size=2, wait_timeout="60s", options={"log_level": "info"})
+        self.daemon = t.daemon(size=2, wait_timeout="60s", options={"log_level": "info", "lazy_begin": lazy_begin})
         self.owner = self.daemon.connect()
         self.janitor = t.direct()
 
@@ -126,11 +126,11 @@ def generate(rng):
             return params, steps
 
 
-def fuzz(t):
-    lab = Lab(t)
+def fuzz(t, lazy_begin):
+    lab = Lab(t, lazy_begin)
     failures = 0
     started = time.monotonic()
-    for i in range(PROGRAMS):
+    for i in range(PROGRAMS // 2):
         program = generate(t.random)
         seed = t.random.randrange(1 << 30)
         try:
@@ -153,7 +153,13 @@ def fuzz(t):
 @test(timeout=900)
 def members(t):
     """random programs of a member of a joined scope answer as alone on a direct connection"""
-    t.unless_crashed(fuzz)
+    t.unless_crashed(fuzz, "off")
+
+
+@test(timeout=900)
+def members_lazy_begin(t):
+    """the same with lazy_begin"""
+    t.unless_crashed(fuzz, "on")
 
 
 if __name__ == "__main__":
