@@ -103,7 +103,8 @@ innermost_transaction(const struct session *s)
 {
 	struct scope *f = s->rare->stack ? stack_innermost(s->rare->stack) : NULL;
 
-	while (f && (f->kind != SCOPE_TRANSACTION && f->kind != SCOPE_IMPLICIT))
+	while (f && f->kind != SCOPE_TRANSACTION && f->kind != SCOPE_JOINT &&
+	       f->kind != SCOPE_IMPLICIT)
 		f = stack_outside(s->rare->stack, f);
 	return f;
 }
