@@ -22,7 +22,8 @@ def pg(name):
 
 def dump(t):
     """What pg_dump says of the test's database; without the key that newer ones draw at random."""
-    out = child.run_ok([pg("pg_dump"), "-h", t.cluster.sockets, "-p", str(t.cluster.port), "-U", "postgres", t.database])
+    out = child.run_ok([pg("pg_dump"), "-h", t.cluster.sockets, "-p", str(t.cluster.port), "-U", "postgres", t.database],
+                       env={"PGPASSWORD": t.cluster.password or ""})
     return "\n".join(line for line in out.split("\n") if not line.startswith(("\\restrict", "\\unrestrict")))
 
 
@@ -31,7 +32,8 @@ def both(t, argv, outcome=None, env=None, prepare=BEFORE):
     output, or what outcome(where) makes of it, are the same, and so is the second database. Returns that."""
     env = dict(os.environ, **(env or {}))
     t.sql(prepare)
-    direct = dict(env, PGHOST=t.cluster.sockets, PGPORT=str(t.cluster.port), PGUSER="postgres", PGDATABASE=t.database)
+    direct = dict(env, PGHOST=t.cluster.sockets, PGPORT=str(t.cluster.port), PGUSER="postgres", PGDATABASE=t.database,
+                  PGPASSWORD=t.cluster.password or "")
 
     def run(argv, env, where):
         os.mkdir(t.path(where))
@@ -215,7 +217,8 @@ def restore(t):
           "CREATE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN $1 + 1; END';"
           "CREATE TABLE c (n int CHECK (f(n) > 0)); INSERT INTO c VALUES (1); CREATE SEQUENCE s START 42; SELECT nextval('s')")
     path = t.path("dump")
-    child.run_ok([pg("pg_dump"), "-Fc", "-f", path, "-h", t.cluster.sockets, "-p", str(t.cluster.port), "-U", "postgres", t.database])
+    child.run_ok([pg("pg_dump"), "-Fc", "-f", path, "-h", t.cluster.sockets, "-p", str(t.cluster.port), "-U", "postgres", t.database],
+                 env={"PGPASSWORD": t.cluster.password or ""})
     t.new_database()
     text = ("{0} -e -j 3 --no-owner -d $PGDATABASE {2} && {1} -i -I dtGpf -q -s 2 2>/dev/null && {1} -n -c 4 -j 2 -t 25 --random-seed=7 2>/dev/null |"
             " grep -E 'clients|processed:|failed' && {3} -XAtc 'SELECT sum(abalance), count(*) FROM pgbench_accounts' -c 'TABLE v'"

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from pgwtest import Skip, check, child, equal, main, slow_factor, test, wait_until
+from pgwtest import Skip, check, child, equal, main, only_local, slow_factor, test, wait_until
 from pgwtest.daemon import SANITIZE_ENV, program
 from pgwtest.runs import PY, READY, Running, holding, is_gone, locks, run, words
 from pgwtest.server import bindir
@@ -35,7 +35,8 @@ def shell(t, text, name="script"):
 def dump(t):
     """What pg_dump says of the test's database, byte for byte; without the key that newer ones draw at random."""
     host = t.cluster.sockets
-    out = child.run_ok([pg("pg_dump"), "-h", host, "-p", str(t.cluster.port), "-U", "postgres", t.database])
+    out = child.run_ok([pg("pg_dump"), "-h", host, "-p", str(t.cluster.port), "-U", "postgres", t.database],
+                       env={"PGPASSWORD": t.cluster.password or ""})
     return "\n".join(line for line in out.split("\n") if not line.startswith(("\\restrict", "\\unrestrict")))
 
 
@@ -468,6 +469,7 @@ def limits(t):
 @test
 def signal_at_commit(t):
     """a signal while PostgreSQL commits: the exit status says what has become of it"""
+    only_local("it stops a process of PostgreSQL")
     t.sql("CREATE TABLE t (n int)")
     d = t.daemon(size=1)
     kept = 0
