@@ -1,7 +1,5 @@
 #include "cli/run/holder.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,8 @@
 #include "base/units.h"
 #include "base/utf8.h"
 #include "cli/clock.h"
+#include "cli/run/answer.h"
+#include "cli/run/entry.h"
 #include "cli/run/run.h"
 
 /* pgwithd tells a client of a scope that has expired by the answer to its next statement: so it is
@@ -30,213 +30,6 @@ struct holder {
 	char *why;          /* why something is not held; or NULL */
 	char *last_words;   /* the last error that came without a question; or NULL */
 };
-
-/* ---- waiting ---- */
-
-/* What ended a wait. */
-enum came { CAME_ANSWER, CAME_TIME, CAME_SIGNAL };
-
-/* Waits for the socket until `deadline` (0: without limit), or until `signals` (-1: there is none)
- * is readable. */
-static enum came
-wait_for(PGconn *conn, short events, int64_t deadline, int signals)
-{
-	for (;;) {
-		struct pollfd p[] = {{.fd = PQsocket(conn), .events = events},
-				     {.fd = signals, .events = POLLIN}};
-		int64_t left_ms = deadline ? (deadline - clock_us() + UNIT_MS - 1) / UNIT_MS : -1;
-		int r;
-
-		if (deadline && left_ms <= 0)
-			return CAME_TIME;
-		r = poll(p, 2, left_ms > 60000 ? 60000 : (int)left_ms);
-		if (r > 0)
-			return p[0].revents ? CAME_ANSWER : CAME_SIGNAL;
-		if (r < 0 && errno != EINTR)
-			return CAME_TIME;
-	}
-}
-
-/* Connects. NULL: *refused says whether pgwithd does not let us in there, and *why says why not,
- * which the caller frees. */
-static PGconn *
-connect_to(const struct ask_whom *whom, bool *refused, char **why)
-{
-	int64_t deadline = clock_us() + whom->timeout_us;
-	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-	PGconn *conn = ask_start(whom);
-	const char *text = "the directory of the socket must not be empty or have a comma in its "
-			   "name";
-
-	*refused = false;
-	*why = NULL;
-	if (conn == NULL || PQstatus(conn) == CONNECTION_BAD)
-		next = PGRES_POLLING_FAILED;
-	while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
-		if (wait_for(conn, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline,
-			     -1) != CAME_ANSWER) {
-			*why = mem_printf("pgwithd does not answer in %s/.s.PGSQL.%s",
-					  whom->directory, whom->port);
-			PQfinish(conn);
-			return NULL;
-		}
-		next = PQconnectPoll(conn);
-	}
-	if (next == PGRES_POLLING_OK) {
-		PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
-		return conn;
-	}
-	if (conn) {
-		enum ask_status status = ask_login_failure(conn, &text);
-
-		*refused = status == ASK_REFUSED || status == ASK_USAGE;
-	}
-	*why = mem_strdup(text);
-	PQfinish(conn);
-	return NULL;
-}
-
-/* Cancels the statement that runs. */
-static void
-cancel(PGconn *conn)
-{
-	PGcancel *c = PQgetCancel(conn);
-	char text[256];
-
-	if (c)
-		PQcancel(c, text, sizeof text);
-	PQfreeCancel(c);
-}
-
-/* Waits for the result of what was sent, until `deadline` (0: without limit). If a signal comes to
- * the descriptor `signals` (-1: there is none), the statement is cancelled. NULL: no result
- * comes. */
-static PGresult *
-take_result(PGconn *conn, int64_t deadline, int signals)
-{
-	PGresult *first = NULL, *r;
-
-	do {
-		while (PQisBusy(conn)) {
-			enum came came = wait_for(conn, POLLIN, deadline, signals);
-
-			if (came == CAME_TIME) {
-				PQclear(first);
-				return NULL;
-			}
-			if (came == CAME_SIGNAL) {
-				cancel(conn);
-				signals = -1;
-				continue;
-			}
-			if (!PQconsumeInput(conn))
-				break; /* PQgetResult() has the reason */
-		}
-		r = PQgetResult(conn);
-		if (first == NULL)
-			first = r;
-		else
-			PQclear(r);
-	} while (r);
-	return first;
-}
-
-/* ---- the pool to come in by ---- */
-
-/* Every pool that may be tried, the best first: locks without a pool of their own need a session,
- * and it does not matter of which pool that is. */
-struct pools {
-	char **names;
-	unsigned count;
-};
-
-static void
-pools_add(struct pools *p, const char *name)
-{
-	p->names = mem_realloc(p->names, (p->count + 1) * sizeof *p->names);
-	p->names[p->count++] = mem_strdup(name);
-}
-
-static void
-pools_clear(struct pools *p)
-{
-	for (unsigned i = 0; i < p->count; i++)
-		free(p->names[i]);
-	free(p->names);
-}
-
-static bool
-is_set(const PGresult *r, int row, const char *column)
-{
-	int at = PQfnumber(r, column);
-	const char *value = at >= 0 ? PQgetvalue(r, row, at) : "";
-
-	return *value == 't' || *value == '1';
-}
-
-/* Adds the pools that the console lists, but for `except`; pgwithd lists them for its
- * administrators only. If it cannot be asked, *why says why not. */
-static void
-ask_console(struct pools *pools, const struct ask_whom *whom, const char *except, char **why)
-{
-	struct ask_whom console = *whom;
-	PGresult *r = NULL;
-	PGconn *conn;
-	bool refused;
-
-	console.database = NULL;
-	free(*why);
-	conn = connect_to(&console, &refused, why);
-	if (conn && PQsendQueryParams(conn, "SHOW DATABASES", 0, NULL, NULL, NULL, NULL, 0))
-		r = take_result(conn, clock_us() + whom->timeout_us, -1);
-	for (int row = 0; r && row < PQntuples(r) && PQresultStatus(r) == PGRES_TUPLES_OK; row++) {
-		const char *name = PQgetvalue(r, row, 0);
-
-		if (strcmp(name, "pgwith") != 0 && !is_set(r, row, "disabled") &&
-		    !is_set(r, row, "paused") && !(except && strcmp(name, except) == 0))
-			pools_add(pools, name);
-	}
-	PQclear(r);
-	PQfinish(conn);
-}
-
-/* Connects to the first pool that lets us in: that of the request, or `preferred`, or any. NULL:
- * stderr says why there is none. */
-static PGconn *
-come_in(const struct request *r, struct ask_whom *whom, const char *preferred)
-{
-	const char *asked = r->npools ? r->pools[0] : r->how->on;
-	const char *named = asked ? asked : preferred;
-	struct pools pools = {0};
-	PGconn *conn = NULL;
-	bool refused = true;
-	char *why = NULL;
-
-	if (named)
-		pools_add(&pools, named);
-	else
-		ask_console(&pools, whom, NULL, &why);
-	for (unsigned i = 0; conn == NULL && refused && i < pools.count; i++) {
-		free(why);
-		whom->database = pools.names[i];
-		conn = connect_to(whom, &refused, &why);
-		/* PGDATABASE may be no pool, but a database of another server. */
-		if (conn == NULL && refused && i == 0 && named && asked == NULL) {
-			char *more = NULL;
-
-			ask_console(&pools, whom, named, &more);
-			free(more);
-		}
-	}
-	if (conn == NULL && why)
-		ask_say(why);
-	else if (conn == NULL)
-		fprintf(stderr, "pgwith: which pool may you use? pgwithd tells only "
-				"administrators: name one by $PGDATABASE\n");
-	free(why);
-	pools_clear(&pools);
-	return conn;
-}
 
 /* ---- entering ---- */
 
@@ -313,7 +106,7 @@ enter(struct holder *h, const struct request *r, const char *statement, const ch
 
 	if (PQsendQueryParams(h->conn, statement, parameter ? 1 : 0, NULL, &parameter, NULL, NULL,
 			      0))
-		answer = take_result(h->conn, limit_us ? clock_us() + limit_us : 0, -1);
+		answer = answer_take(h->conn, limit_us ? clock_us() + limit_us : 0, -1);
 	*status = RUN_FAILED;
 	if (answer == NULL) {
 		fprintf(stderr, "pgwith: pgwithd does not answer in %s/.s.PGSQL.%s\n",
@@ -399,7 +192,7 @@ learn_tokens(struct holder *h, const struct request *r)
 	unsigned found = 0;
 
 	if (PQsendQueryParams(h->conn, "SHOW SCOPES", 0, NULL, NULL, NULL, NULL, 0))
-		answer = take_result(h->conn, clock_us() + h->timeout_us, -1);
+		answer = answer_take(h->conn, clock_us() + h->timeout_us, -1);
 	for (int row = 0; answer && row < PQntuples(answer); row++) {
 		int at = PQfnumber(answer, "token");
 		char *all;
@@ -460,7 +253,7 @@ holder_open(const struct request *r, const char *user, const char *pool, int *st
 	h = mem_calloc(1, sizeof *h);
 	h->timeout_us = whom.timeout_us;
 	h->tokens = mem_strdup("");
-	h->conn = come_in(r, &whom, pool);
+	h->conn = entry_find(r, &whom, pool);
 	free(application);
 	*status = RUN_FAILED;
 	good = h->conn != NULL;
@@ -584,7 +377,7 @@ static void
 forget_question(struct holder *h, int64_t deadline, int signals)
 {
 	if (h->asked)
-		PQclear(take_result(h->conn, deadline, signals));
+		PQclear(answer_take(h->conn, deadline, signals));
 	h->asked = false;
 }
 
@@ -596,7 +389,7 @@ is_held(struct holder *h, int signals)
 
 	forget_question(h, 0, signals);
 	holder_ask(h);
-	r = h->asked ? take_result(h->conn, 0, signals) : NULL;
+	r = h->asked ? answer_take(h->conn, 0, signals) : NULL;
 	h->asked = false;
 	if (r && PQresultStatus(r) == PGRES_TUPLES_OK)
 		judge(h, r);
@@ -620,7 +413,7 @@ holder_leave_well(struct holder *h, int signals)
 	}
 	/* A commit takes as long as it takes. */
 	if (PQsendQueryParams(h->conn, "LEAVE ALL", 0, NULL, NULL, NULL, NULL, 0))
-		r = take_result(h->conn, 0, signals);
+		r = answer_take(h->conn, 0, signals);
 	if (r == NULL || PQresultStatus(r) != PGRES_COMMAND_OK) {
 		/* An error of libpq's own has no SQLSTATE. */
 		bool answered = r && PQresultErrorField(r, PG_DIAG_SQLSTATE) != NULL;
@@ -645,7 +438,7 @@ holder_leave(struct holder *h)
 	forget_question(h, limit_us, -1);
 	if (h->held &&
 	    PQsendQueryParams(h->conn, "LEAVE ALL ROLLBACK", 0, NULL, NULL, NULL, NULL, 0))
-		PQclear(take_result(h->conn, limit_us, -1));
+		PQclear(answer_take(h->conn, limit_us, -1));
 }
 
 void
